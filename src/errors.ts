@@ -1,0 +1,79 @@
+/**
+ * The one error of this service and its closed set of codes. A code says what went wrong in our words;
+ * `transport/status.ts` maps each to a gRPC status. Messages name ids and fields, never values.
+ */
+
+export type KmsErrorCode =
+  /** A malformed request. `violations` name the fields. */
+  | "INVALID_ARGUMENT"
+  /** Any authenticity failure of a ciphertext, token or context: always the same text, see {@link ciphertextRejected}. */
+  | "CIPHERTEXT_REJECTED"
+  /** No valid credential. */
+  | "UNAUTHENTICATED"
+  /** Wrong tenant or role; the same for a tenant that does not exist. */
+  | "PERMISSION_DENIED"
+  /** An id in an administrative request that does not exist. */
+  | "NOT_FOUND"
+  /** The key's state forbids the operation: disabled, compromised, scheduled for destruction or destroyed. */
+  | "KEY_UNUSABLE"
+  /** The provider refuses its key for good: disabled, pending deletion, access denied, not found. */
+  | "PROVIDER_DENIED"
+  /** A compare-and-set was lost to another writer. Try again. */
+  | "CONFLICT"
+  /** The request_id was used before with another body. */
+  | "REQUEST_ID_REUSED"
+  /** A message is larger than the transport takes. */
+  | "MESSAGE_TOO_LARGE"
+  /** More requests at once than the service holds in memory. Try again later. */
+  | "OVERLOADED"
+  /** The provider did not answer or cannot answer now. Try again later. */
+  | "PROVIDER_UNAVAILABLE"
+  /** The store cannot be read or written now. Try again later. */
+  | "STORE_UNAVAILABLE"
+  /** The service is shutting down. Try another replica. */
+  | "DRAINING"
+  | "DEADLINE_EXCEEDED"
+  | "CANCELLED"
+  /** A stored record fails its own authentication. */
+  | "DATA_LOSS"
+  | "UNIMPLEMENTED"
+  /** A bug, and only a bug. */
+  | "INTERNAL";
+
+export interface FieldViolation {
+  /** Path of the field in the request, as in `fields[3].name`. */
+  field: string;
+  /** What is wrong and what to do, without the value. */
+  description: string;
+}
+
+export interface KmsErrorOptions {
+  violations?: readonly FieldViolation[];
+  /** Kept for the log; never sent to a caller. */
+  cause?: unknown;
+}
+
+/** google.rpc.BadRequest carries at most this many. */
+export const maxViolations = 16;
+
+export class KmsError extends Error {
+  readonly code: KmsErrorCode;
+  readonly violations: readonly FieldViolation[];
+
+  constructor(code: KmsErrorCode, message: string, options: KmsErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "KmsError";
+    this.code = code;
+    this.violations = (options.violations ?? []).slice(0, maxViolations);
+  }
+}
+
+/** INVALID_ARGUMENT for one field. */
+export function invalidField(field: string, description: string): KmsError {
+  return new KmsError("INVALID_ARGUMENT", `${field}: ${description}`, { violations: [{ field, description }] });
+}
+
+/** The one answer to every authenticity failure. The cause is for the log alone. */
+export function ciphertextRejected(cause?: unknown): KmsError {
+  return new KmsError("CIPHERTEXT_REJECTED", "ciphertext rejected", { cause });
+}

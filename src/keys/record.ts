@@ -1,0 +1,54 @@
+/** A key record: one version of a tenant's key for a purpose, and what each state allows. */
+
+export type Purpose = "data" | "signing";
+
+export const purposes: readonly Purpose[] = ["data", "signing"];
+
+export type KeyState =
+  | "PENDING"
+  | "ACTIVE"
+  | "RETIRED"
+  | "DISABLED"
+  | "COMPROMISED"
+  | "DESTROY_SCHEDULED"
+  | "DESTROYED";
+
+export interface KeyRecord {
+  tenantId: string;
+  purpose: Purpose;
+  /** Counts 1, 2, 3 … per tenant and purpose; 0 while PENDING, because only an activated key takes a number. */
+  version: number;
+  /** 128 random bits, 32 lower-case hex digits, unique in the store. */
+  keyId: string;
+  state: KeyState;
+  /** The provider and its key that made `wrapped`. */
+  provider: string;
+  providerKeyId: string;
+  /** The 32-byte key or signing seed, encrypted by the provider under `recordContext`. */
+  wrapped: Uint8Array;
+  /** Ed25519 public key, 32 bytes, for purpose `signing`; empty for `data`. */
+  publicKey: Uint8Array;
+  createdAt: Date;
+  activatedAt: Date | undefined;
+  retiredAt: Date | undefined;
+  compromisedAt: Date | undefined;
+  destroyAt: Date | undefined;
+  /** The state to which EnableKey returns. */
+  previousState: KeyState | undefined;
+}
+
+/** What a state allows. Verification of a COMPROMISED key's log entries is decided with the log. */
+export const allowed: Readonly<Record<KeyState, { protect: boolean; open: boolean; verify: boolean }>> = {
+  PENDING: { protect: false, open: false, verify: false },
+  ACTIVE: { protect: true, open: true, verify: true },
+  RETIRED: { protect: false, open: true, verify: true },
+  DISABLED: { protect: false, open: false, verify: true },
+  COMPROMISED: { protect: false, open: false, verify: false },
+  DESTROY_SCHEDULED: { protect: false, open: false, verify: true },
+  DESTROYED: { protect: false, open: false, verify: true },
+};
+
+/** The provider's encryption context of a record: rebuilt from the record, never taken from a caller. */
+export function recordContext(record: Pick<KeyRecord, "tenantId" | "purpose" | "keyId">): Readonly<Record<string, string>> {
+  return { tenant_id: record.tenantId, purpose: record.purpose, key_id: record.keyId };
+}

@@ -1,0 +1,46 @@
+/**
+ * What a provider must do: keep one master key and wrap small secrets under it.
+ * test/provider-contract.ts is this comment as code, and every provider passes it.
+ */
+
+/** Non-secret pairs that are authenticated with a wrapped secret, and must be given again to open it. */
+export type ProviderContext = Readonly<Record<string, string>>;
+
+/** The longest plaintext that `encrypt` takes, in bytes (AWS KMS's limit). */
+export const maxWrappedPlaintextBytes = 4096;
+
+export interface ProviderKeyState {
+  /** `disabled` covers every state in which the provider refuses the key. */
+  state: "enabled" | "disabled";
+  /** The provider's own word for the state, for operators. */
+  detail: string;
+}
+
+export interface Provider {
+  /** The name in `fluo.kms.provider`. */
+  readonly name: string;
+  /** Names the master key in key records, so that a later reader knows which key wrapped them. */
+  readonly keyId: string;
+
+  /** 32 fresh random bytes and the same wrapped under `context`. The caller owns, and overwrites, `plaintext`. */
+  generateDataKey(context: ProviderContext, signal?: AbortSignal): Promise<DataKey>;
+
+  /**
+   * Wraps 1 to 4096 bytes. `context` is authenticated: `decrypt` with any other context must throw CIPHERTEXT_REJECTED.
+   * Throws INVALID_ARGUMENT for any other length, PROVIDER_UNAVAILABLE for what may pass, PROVIDER_DENIED for what will not.
+   */
+  encrypt(plaintext: Uint8Array, context: ProviderContext, signal?: AbortSignal): Promise<Uint8Array>;
+
+  /** Opens what `encrypt` or `generateDataKey` wrapped. The caller owns, and overwrites, the result. */
+  decrypt(wrapped: Uint8Array, context: ProviderContext, signal?: AbortSignal): Promise<Uint8Array>;
+
+  /** The master key's state, by a call that costs no cryptographic operation at the provider. */
+  describe(signal?: AbortSignal): Promise<ProviderKeyState>;
+
+  close(): Promise<void>;
+}
+
+export interface DataKey {
+  plaintext: Uint8Array;
+  wrapped: Uint8Array;
+}
