@@ -49,6 +49,8 @@ export const allowed: Readonly<Record<KeyState, { protect: boolean; open: boolea
 };
 
 /** The provider's encryption context of a record: rebuilt from the record, never taken from a caller. */
-export function recordContext(record: Pick<KeyRecord, "tenantId" | "purpose" | "keyId">): Readonly<Record<string, string>> {
+export function recordContext(
+  record: Pick<KeyRecord, "tenantId" | "purpose" | "keyId">,
+): Readonly<Record<string, string>> {
   return { tenant_id: record.tenantId, purpose: record.purpose, key_id: record.keyId };
 }
