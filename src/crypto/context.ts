@@ -1,0 +1,85 @@
+/**
+ * Encryption context as bytes: one spelling per meaning, so that it can be authenticated.
+ * Pairs are `u32be count`, then each key and value as `u32be length ‖ UTF-8`, sorted by the bytes of the key (beyond the
+ * BMP that is not the order of JavaScript strings). Every length is written, so no two contexts share their bytes.
+ */
+import { invalidField } from "../errors.ts";
+import type { ProviderContext } from "../provider/provider.ts";
+
+/** Non-secret pairs, authenticated and not stored: they must be given again to decrypt. A Map, as `{}` has `__proto__`. */
+export type EncryptionContext = ReadonlyMap<string, string>;
+
+export const maxContextPairs = 16;
+
+/** Keys and values together, in UTF-8 bytes. */
+export const maxContextBytes = 4096;
+
+const lengthBytes = 4;
+const contextLabel = Buffer.from("fluo-kms/context/v1");
+const providerContextLabel = Buffer.from("fluo-kms/provider-context/v1");
+
+/** The caller's pairs, encoded once a call and given to `canonicalContext` for each field. Throws INVALID_ARGUMENT. */
+export function canonicalPairs(pairs: EncryptionContext): Uint8Array {
+  checkCheaply(pairs);
+  const encoded = [...pairs].map(([key, value]) => [Buffer.from(key), Buffer.from(value)] as const);
+  const contentBytes = encoded.reduce((sum, [key, value]) => sum + key.length + value.length, 0);
+  if (contentBytes > maxContextBytes) throw contextTooLong();
+  encoded.sort(([a], [b]) => Buffer.compare(a, b));
+
+  const out = Buffer.allocUnsafe(lengthBytes * (1 + 2 * encoded.length) + contentBytes);
+  let at = out.writeUInt32BE(encoded.length, 0);
+  for (const [key, value] of encoded) at = writePrefixed(out, writePrefixed(out, at, key), value);
+  return out;
+}
+
+/**
+ * What binds a ciphertext to its tenant, field and context: label, tenant_id, field name (empty for a data key), pairs.
+ * `pairs` comes from `canonicalPairs`. Throws INVALID_ARGUMENT for text that UTF-8 cannot write.
+ */
+export function canonicalContext(tenantId: string, fieldName: string, pairs: Uint8Array): Uint8Array {
+  const tenant = utf8("tenant_id", tenantId);
+  const field = utf8("name", fieldName);
+  const out = Buffer.allocUnsafe(contextLabel.length + 2 * lengthBytes + tenant.length + field.length + pairs.length);
+  out.set(contextLabel);
+  out.set(pairs, writePrefixed(out, writePrefixed(out, contextLabel.length, tenant), field));
+  return out;
+}
+
+/** A record's provider context, for a provider that binds it locally. */
+export function providerContextBytes(context: ProviderContext): Uint8Array {
+  return Buffer.concat([providerContextLabel, canonicalPairs(new Map(Object.entries(context)))]);
+}
+
+/** Refuses before any byte is encoded: text is never shorter in UTF-8 than in UTF-16 code units. */
+function checkCheaply(pairs: EncryptionContext): void {
+  if (pairs.size > maxContextPairs) {
+    throw invalidField("encryption_context", `at most ${maxContextPairs} pairs, not ${pairs.size}`);
+  }
+  let codeUnits = 0;
+  for (const [key, value] of pairs) {
+    codeUnits += key.length + value.length;
+    if (codeUnits > maxContextBytes) throw contextTooLong();
+    if (!key.isWellFormed() || !value.isWellFormed()) throw notUtf8("encryption_context");
+  }
+}
+
+function utf8(field: string, text: string): Buffer {
+  if (!text.isWellFormed()) throw notUtf8(field);
+  return Buffer.from(text);
+}
+
+/** Returns the offset behind what was written. */
+function writePrefixed(out: Buffer, at: number, bytes: Uint8Array): number {
+  const start = out.writeUInt32BE(bytes.length, at);
+  out.set(bytes, start);
+  return start + bytes.length;
+}
+
+function contextTooLong() {
+  return invalidField("encryption_context", `keys and values are at most ${maxContextBytes} bytes together`);
+}
+
+/** Lone surrogates all encode to the same replacement character, so contexts that differ would collide. */
+function notUtf8(field: string) {
+  return invalidField(field, "must be valid UTF-8");
+}
