@@ -1,0 +1,142 @@
+/**
+ * Cobblestone-256: C2SP chunked-encryption (https://c2sp.org/chunked-encryption) with SHA-512 and AES-256-GCM.
+ * `salt (24) ‖ commitment (32) ‖ chunks`, each chunk 16 KiB of plaintext and a tag, the last one always shorter and
+ * perhaps empty: that is what marks the end. A message is held in memory, so 2^38 chunks are never reached.
+ */
+import { randomFillSync, timingSafeEqual } from "node:crypto";
+import {
+  decryptGcm,
+  encryptGcm,
+  type GcmParameters,
+  gcmKeyBytes,
+  gcmNonceBytes,
+  gcmTagBytes,
+} from "../crypto/aes-gcm.ts";
+import { hkdfExpand } from "../crypto/hkdf.ts";
+import { ciphertextRejected, KmsError } from "../errors.ts";
+
+export const saltBytes = 24;
+const commitmentBytes = 32;
+const chunkBytes = 16_384;
+const prefixBytes = saltBytes + commitmentBytes;
+const sealedChunkBytes = chunkBytes + gcmTagBytes;
+const nonceEnd = gcmKeyBytes + gcmNonceBytes;
+const commitmentEnd = nonceEnd + commitmentBytes;
+const infoLabel = Buffer.from("c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0");
+
+/** What one message is sealed with: three views of `derived`, which is overwritten after use. */
+interface MessageSecrets {
+  key: Uint8Array;
+  baseNonce: Uint8Array;
+  commitment: Uint8Array;
+  derived: Uint8Array;
+}
+
+/** `inputKey` is 32 uniformly random bytes; `context` is authenticated and must be given again to open. */
+export function seal(inputKey: Uint8Array, context: Uint8Array, plaintext: Uint8Array): Uint8Array {
+  return sealWithSalt(inputKey, context, randomFillSync(Buffer.allocUnsafe(saltBytes)), plaintext);
+}
+
+/** For test vectors alone: a salt that repeats under an input key gives the plaintexts away. */
+export function sealWithSalt(
+  inputKey: Uint8Array,
+  context: Uint8Array,
+  salt: Uint8Array,
+  plaintext: Uint8Array,
+): Uint8Array {
+  const sealed = Buffer.allocUnsafe(sealedLength(plaintext.length));
+  const secrets = deriveSecrets(inputKey, salt, context);
+  try {
+    sealed.set(salt);
+    sealed.set(secrets.commitment, saltBytes);
+    for (let index = 0; index < chunkCount(plaintext.length); index += 1) {
+      const chunk = plaintext.subarray(index * chunkBytes, (index + 1) * chunkBytes);
+      const start = prefixBytes + index * sealedChunkBytes;
+      encryptGcm(chunkParameters(secrets, index), chunk, sealed.subarray(start, start + chunk.length + gcmTagBytes));
+    }
+  } finally {
+    secrets.derived.fill(0);
+  }
+  return sealed;
+}
+
+/** Throws CIPHERTEXT_REJECTED for every failure. The caller owns, and overwrites, the result. */
+export function open(inputKey: Uint8Array, context: Uint8Array, sealed: Uint8Array): Uint8Array {
+  checkSealedLength(sealed.length);
+  const secrets = deriveSecrets(inputKey, sealed.subarray(0, saltBytes), context);
+  try {
+    if (!timingSafeEqual(secrets.commitment, sealed.subarray(saltBytes, prefixBytes))) throw ciphertextRejected();
+    return openChunks(secrets, sealed.subarray(prefixBytes));
+  } finally {
+    secrets.derived.fill(0);
+  }
+}
+
+/** Bytes of the ciphertext of `plaintextBytes`. */
+export function sealedLength(plaintextBytes: number): number {
+  return prefixBytes + plaintextBytes + chunkCount(plaintextBytes) * gcmTagBytes;
+}
+
+/** Throws CIPHERTEXT_REJECTED for a length that no plaintext has: cheap, and before any key is touched. */
+export function checkSealedLength(sealedBytes: number): void {
+  const lastChunk = (sealedBytes - prefixBytes) % sealedChunkBytes;
+  if (sealedBytes < prefixBytes || lastChunk < gcmTagBytes) throw ciphertextRejected();
+}
+
+/** A full last chunk is followed by an empty one. */
+function chunkCount(plaintextBytes: number): number {
+  return Math.floor(plaintextBytes / chunkBytes) + 1;
+}
+
+/** Nothing is released before the last chunk is authentic. */
+function openChunks(secrets: MessageSecrets, sealedChunks: Uint8Array): Uint8Array {
+  const chunks: Uint8Array[] = [];
+  try {
+    for (let index = 0; index * sealedChunkBytes < sealedChunks.length; index += 1) {
+      const start = index * sealedChunkBytes;
+      const sealedChunk = sealedChunks.subarray(start, start + sealedChunkBytes);
+      chunks.push(decryptGcm(chunkParameters(secrets, index), sealedChunk));
+    }
+  } catch (error) {
+    for (const chunk of chunks) chunk.fill(0);
+    throw error;
+  }
+  return chunks.length === 1 ? chunks[0]! : join(chunks);
+}
+
+/** Moves the chunks into one buffer. Not Buffer.concat: plaintext does not go into node's shared pool. */
+function join(chunks: readonly Uint8Array[]): Uint8Array {
+  const plaintext = Buffer.allocUnsafeSlow(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    plaintext.set(chunk, at);
+    at += chunk.length;
+    chunk.fill(0);
+  }
+  return plaintext;
+}
+
+function deriveSecrets(inputKey: Uint8Array, salt: Uint8Array, context: Uint8Array): MessageSecrets {
+  if (inputKey.length !== gcmKeyBytes) throw new KmsError("INTERNAL", "a Cobblestone-256 input key is 32 bytes");
+  if (salt.length !== saltBytes) throw new KmsError("INTERNAL", `a Cobblestone salt is ${saltBytes} bytes`);
+  const info = Buffer.allocUnsafe(infoLabel.length + saltBytes + context.length);
+  info.set(infoLabel);
+  info.set(salt, infoLabel.length);
+  info.set(context, infoLabel.length + saltBytes);
+
+  const derived = hkdfExpand(inputKey, info, commitmentEnd);
+  return {
+    key: derived.subarray(0, gcmKeyBytes),
+    baseNonce: derived.subarray(gcmKeyBytes, nonceEnd),
+    commitment: derived.subarray(nonceEnd, commitmentEnd),
+    derived,
+  };
+}
+
+/** The nonce is the base nonce XOR the chunk's number, big-endian; a buffer never has 2^32 chunks. The AAD is empty. */
+function chunkParameters({ key, baseNonce }: MessageSecrets, index: number): GcmParameters {
+  const nonce = Buffer.from(baseNonce);
+  const at = gcmNonceBytes - 4;
+  nonce.writeUInt32BE((nonce.readUInt32BE(at) ^ index) >>> 0, at);
+  return { key, nonce };
+}
