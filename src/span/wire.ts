@@ -1,0 +1,135 @@
+/**
+ * A cursor over protobuf wire bytes, strict where parsers differ: a tag or a length has at most five bytes, a varint fits its type,
+ * a bool is 0 or 1. Non-minimal varints are read: they change no value. Every read stays below `end`, the end of its message.
+ */
+import { refused } from "./refusal.ts";
+
+export interface Cursor {
+  readonly bytes: Buffer;
+  /** The same bytes as Latin-1: a piece of ASCII is sliced from it without a copy. */
+  readonly latin1: string;
+  at: number;
+  /** The high 32 bits of the last varint. */
+  high: number;
+  /** Whether the last string needs no JSON escape. */
+  plain: boolean;
+}
+
+export function cursor(bytes: Uint8Array): Cursor {
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return { bytes: view, latin1: view.toString("latin1"), at: 0, high: 0, plain: true };
+}
+
+/** field number << 3 | wire type. */
+export function readTag(c: Cursor, end: number): number {
+  const start = c.at;
+  const tag = readVarint(c, end);
+  if (c.high !== 0 || c.at - start > 5) throw refused("a field's tag is longer than 32 bits; encode the message again");
+  if (tag < 8) throw refused("field number 0 does not exist; encode the message again");
+  return tag;
+}
+
+/** Reads the length of a field and returns where the field ends; the cursor then stands at its first byte. */
+export function readEnd(c: Cursor, end: number): number {
+  const start = c.at;
+  const length = readVarint(c, end);
+  if (c.high !== 0 || c.at - start > 5) throw refused("a length is longer than 32 bits; encode the message again");
+  if (length > end - c.at) throw truncated();
+  return c.at + length;
+}
+
+export function readUint32(c: Cursor, end: number): number {
+  const value = readVarint(c, end);
+  if (c.high !== 0) throw refused("does not fit into 32 bits");
+  return value;
+}
+
+/** An enum of the values 0 to `last`. */
+export function readEnum(c: Cursor, end: number, last: number): number {
+  const value = readVarint(c, end);
+  if (c.high !== 0 || value > last) throw refused(`is not one of the enum's numbers, 0 to ${last}`);
+  return value;
+}
+
+export function readBool(c: Cursor, end: number): boolean {
+  const value = readVarint(c, end);
+  if (c.high !== 0 || value > 1) throw refused("a bool is 0 or 1 on the wire");
+  return value === 1;
+}
+
+/** int64 in decimal. */
+export function readInt64(c: Cursor, end: number): string {
+  const low = readVarint(c, end);
+  if (c.high === 0) return String(low);
+  return String(BigInt.asIntN(64, (BigInt(c.high) << 32n) | BigInt(low)));
+}
+
+/** fixed64 in decimal; "0" when it is zero. */
+export function readFixed64(c: Cursor, end: number): string {
+  const at = skip(c, end, 8);
+  return uint64(c.bytes.readUInt32LE(at + 4), c.bytes.readUInt32LE(at));
+}
+
+export function readDouble(c: Cursor, end: number): number {
+  return c.bytes.readDoubleLE(skip(c, end, 8));
+}
+
+export function skipFixed32(c: Cursor, end: number): void {
+  skip(c, end, 4);
+}
+
+/** The bytes of a length-delimited field, as a view. */
+export function readBytes(c: Cursor, end: number): Buffer {
+  const stop = readEnd(c, end);
+  const view = c.bytes.subarray(c.at, stop);
+  c.at = stop;
+  return view;
+}
+
+function skip(c: Cursor, end: number, length: number): number {
+  const at = c.at;
+  if (length > end - at) throw truncated();
+  c.at = at + length;
+  return at;
+}
+
+/** The low 32 bits of a varint of up to 64; the high 32 are left in the cursor. */
+function readVarint(c: Cursor, end: number): number {
+  if (c.at < end && c.bytes[c.at]! < 0x80) {
+    c.high = 0;
+    return c.bytes[c.at++]!;
+  }
+  return readLongVarint(c, end);
+}
+
+function readLongVarint(c: Cursor, end: number): number {
+  let low = 0;
+  let high = 0;
+  for (let shift = 0; shift < 70; shift += 7) {
+    if (c.at >= end) throw truncated();
+    const byte = c.bytes[c.at++]!;
+    const bits = byte & 0x7f;
+    if (shift < 32) low |= bits << shift;
+    if (shift === 28) high = bits >>> 4;
+    if (shift > 28) high |= bits << (shift - 32);
+    if (byte >= 0x80) continue;
+    if (shift === 63 && bits > 1) break;
+    c.high = high >>> 0;
+    return low >>> 0;
+  }
+  throw refused("a varint is longer than 64 bits");
+}
+
+/** In base 10^9, on numbers that a double holds exactly: a BigInt would cost several times as much. */
+function uint64(high: number, low: number): string {
+  const top = Math.floor(high / 1e9);
+  const middle = (high % 1e9) * 0x10000 + (low >>> 16);
+  const bottom = (middle % 1e9) * 0x10000 + (low & 0xffff);
+  const billions = top * 0x100000000 + Math.floor(middle / 1e9) * 0x10000 + Math.floor(bottom / 1e9);
+  const rest = bottom % 1e9;
+  return billions === 0 ? String(rest) : billions + String(1e9 + rest).slice(1);
+}
+
+function truncated() {
+  return refused("ends before its length says; send the whole message");
+}
