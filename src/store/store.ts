@@ -2,8 +2,12 @@
  * What a store must do: keep key records so that none is lost and none is ACTIVE twice.
  * test/store-contract.ts is this comment as code, and every store passes it.
  * A method that cannot reach the store throws STORE_UNAVAILABLE; a record that fails its authentication is DATA_LOSS.
+ * Records and bytes are copied in and out: what a caller does to its own copy changes nothing that is stored.
  */
 import type { KeyRecord, KeyState, Purpose } from "../keys/record.ts";
+
+/** How long a request id is remembered at least. */
+export const requestRetentionMs = 24 * 60 * 60 * 1000;
 
 export interface Store {
   /** The name in `fluo.kms.store`. */
@@ -12,21 +16,27 @@ export interface Store {
   /** The ACTIVE record of a tenant and purpose. */
   active(tenantId: string, purpose: Purpose): Promise<KeyRecord | undefined>;
 
-  /** A record by id, looked up inside the tenant: another tenant's id is as unknown as a random one. */
+  /** A record in any state by id, looked up inside the tenant: another tenant's id is as unknown as a random one. */
   get(tenantId: string, keyId: string): Promise<KeyRecord | undefined>;
 
   /** All records of a tenant and purpose but the PENDING ones, by version, oldest first. */
   list(tenantId: string, purpose: Purpose): Promise<KeyRecord[]>;
 
-  /** Inserts a PENDING record, durably. CONFLICT if the key id exists. */
+  /** Inserts a PENDING record, durably. CONFLICT if the key id exists, in any tenant. */
   insertPending(record: KeyRecord): Promise<void>;
 
   /**
-   * In one transaction: checks that the ACTIVE key is `expectedActive` (for undefined: that the tenant and purpose have
-   * no version at all), retires it, gives the PENDING record the next version and makes it ACTIVE, and remembers `request`.
-   * Throws CONFLICT, changing nothing, when the check fails or the record is not PENDING. Returns the ACTIVE record.
+   * In one transaction: checks `expect`, retires the ACTIVE key if there is one, gives the PENDING record the next version
+   * and makes it ACTIVE, and remembers `request`. Returns the ACTIVE record. Changes nothing when it throws: CONFLICT when
+   * `expect` does not hold or the record is not PENDING, REQUEST_ID_REUSED when the request id has another digest.
    */
   activate(activation: Activation): Promise<KeyRecord>;
+
+  /**
+   * Replaces a record that is in state `from`, durably. Tenant, purpose, version, id, public key and creation stay as they
+   * are stored. CONFLICT when the record is in another state, does not exist, or would be a second ACTIVE one.
+   */
+  update(record: KeyRecord, from: KeyState): Promise<void>;
 
   /** Deletes a PENDING record; no effect on any other. */
   deletePending(tenantId: string, keyId: string): Promise<void>;
@@ -50,11 +60,20 @@ export interface Activation {
   tenantId: string;
   purpose: Purpose;
   keyId: string;
-  expectedActive: string | undefined;
+  expect: ExpectedKeys;
   at: Date;
   /** Remembered for 24 hours, so that a retried Rotate gets the same answer. */
   request?: { requestId: string; digest: string };
 }
+
+/** What an activation found before it made its key, and what must still hold when it is stored. */
+export type ExpectedKeys =
+  /** Create-if-absent: the tenant and purpose have no version in any state but PENDING. */
+  | "no-version"
+  /** Rotation of a tenant whose last key was disabled, compromised or destroyed: versions may exist, none is ACTIVE. */
+  | "no-active"
+  /** Rotation: exactly this key is ACTIVE. */
+  | { active: string };
 
 export interface RequestRecord {
   requestId: string;

@@ -1,0 +1,299 @@
+/** What every store must do: src/store/store.ts as code. A store's own test says only how to make an empty one. */
+import { randomBytes } from "node:crypto";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { KeyRecord, KeyState, Purpose } from "../src/keys/record.ts";
+import type { Activation, Store } from "../src/store/store.ts";
+import { thrownBy } from "./matchers.ts";
+
+const dayMs = 24 * 60 * 60 * 1000;
+const start = new Date("2026-01-01T00:00:00.000Z");
+
+export function storeContract(name: string, make: () => Store | Promise<Store>): void {
+  describe(`store ${name}`, () => {
+    let store: Store;
+    beforeEach(async () => {
+      store = await make();
+    });
+    afterEach(() => store.close());
+
+    async function insert(changes: Partial<KeyRecord> = {}): Promise<KeyRecord> {
+      const record = pending(changes);
+      await store.insertPending(record);
+      return record;
+    }
+
+    async function activate(record: KeyRecord, changes: Partial<Activation> = {}): Promise<KeyRecord> {
+      const { tenantId, purpose, keyId } = record;
+      return store.activate({ tenantId, purpose, keyId, expect: "no-version", at: start, ...changes });
+    }
+
+    async function makeActive(changes: Partial<KeyRecord> = {}, activation: Partial<Activation> = {}) {
+      return activate(await insert(changes), activation);
+    }
+
+    async function moveTo(record: KeyRecord, state: KeyState): Promise<KeyRecord> {
+      const changed = { ...record, state, previousState: record.state };
+      await store.update(changed, record.state);
+      return changed;
+    }
+
+    it("gives back a record as it was inserted, every column", async () => {
+      const record = await insert({ purpose: "signing", publicKey: randomBytes(32) });
+      expect(await store.get("acme", record.keyId)).toEqual(plain(record));
+    });
+
+    it("is not changed through a record that it was given or gave away", async () => {
+      const record = await insert();
+      const before = plain(record);
+      record.wrapped.fill(0);
+      record.createdAt.setTime(0);
+      const given = (await store.get("acme", record.keyId))!;
+      given.wrapped.fill(0);
+      given.createdAt.setTime(0);
+      expect(await store.get("acme", record.keyId)).toEqual(before);
+    });
+
+    it("refuses a key id that exists, in another tenant too", async () => {
+      const { keyId } = await insert();
+      expect(await thrownBy(() => insert({ keyId }))).toBeKmsError("CONFLICT");
+      expect(await thrownBy(() => insert({ keyId, tenantId: "other" }))).toBeKmsError("CONFLICT");
+      expect((await store.get("acme", keyId))?.tenantId).toBe("acme");
+    });
+
+    it("knows nothing before the first key", async () => {
+      expect(await store.active("acme", "data")).toBeUndefined();
+      expect(await store.get("acme", "00".repeat(16))).toBeUndefined();
+      expect(await store.list("acme", "data")).toEqual([]);
+      expect(await store.request("acme", "r1")).toBeUndefined();
+      expect(await store.due(start, 10)).toEqual({ records: [], total: 0 });
+      expect(await store.counts()).toEqual({
+        byPurpose: { data: {}, signing: {} },
+        oldestActiveAt: undefined,
+        lastRotationAt: undefined,
+      });
+    });
+
+    it("keeps a pending key out of active and list", async () => {
+      const record = await insert();
+      expect(await store.active("acme", "data")).toBeUndefined();
+      expect(await store.list("acme", "data")).toEqual([]);
+      expect((await store.get("acme", record.keyId))?.state).toBe("PENDING");
+    });
+
+    it("activates the first key as version 1", async () => {
+      const record = await insert();
+      const active = await activate(record);
+      expect(active).toEqual({ ...plain(record), state: "ACTIVE", version: 1, activatedAt: start });
+      expect(await store.active("acme", "data")).toEqual(active);
+      expect(await store.list("acme", "data")).toEqual([active]);
+    });
+
+    it("retires the old key and counts on", async () => {
+      const first = await makeActive();
+      const at = new Date(start.getTime() + dayMs);
+      const second = await makeActive({}, { expect: { active: first.keyId }, at });
+      expect(second).toMatchObject({ state: "ACTIVE", version: 2, activatedAt: at });
+      expect(await store.list("acme", "data")).toEqual([{ ...first, state: "RETIRED", retiredAt: at }, second]);
+    });
+
+    it("lets one of two activations with the same expectation win", async () => {
+      const first = await makeActive();
+      const rivals = [await insert(), await insert()];
+      const outcomes = await Promise.allSettled(
+        rivals.map((rival) => activate(rival, { expect: { active: first.keyId } })),
+      );
+      expect(outcomes.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+      const lost = outcomes.find((outcome) => outcome.status === "rejected");
+      expect(lost?.reason).toBeKmsError("CONFLICT");
+      const states = (await store.list("acme", "data")).map(({ state }) => state);
+      expect(states).toEqual(["RETIRED", "ACTIVE"]);
+    });
+
+    it("lets one of two first keys win, and the loser stays pending", async () => {
+      const rivals = [await insert(), await insert()];
+      const outcomes = await Promise.allSettled(rivals.map((rival) => activate(rival)));
+      expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+      const stored = await Promise.all(rivals.map(({ keyId }) => store.get("acme", keyId)));
+      expect(stored.map((record) => record?.state).sort()).toEqual(["ACTIVE", "PENDING"]);
+    });
+
+    it("refuses a first key where a version exists, in whatever state", async () => {
+      const disabled = await moveTo(await makeActive(), "DISABLED");
+      const record = await insert();
+      expect(await thrownBy(() => activate(record))).toBeKmsError("CONFLICT");
+      expect(await store.list("acme", "data")).toEqual([disabled]);
+    });
+
+    it("activates where versions exist and none is active, if that is what was expected", async () => {
+      await moveTo(await makeActive(), "DISABLED");
+      const second = await makeActive({}, { expect: "no-active" });
+      expect(second).toMatchObject({ state: "ACTIVE", version: 2 });
+      const third = await insert();
+      expect(await thrownBy(() => activate(third, { expect: "no-active" }))).toBeKmsError("CONFLICT");
+      expect((await store.active("acme", "data"))?.keyId).toBe(second.keyId);
+    });
+
+    it("activates only what is pending, of that tenant and purpose", async () => {
+      const active = await makeActive();
+      const expectActive = { expect: { active: active.keyId } };
+      expect(await thrownBy(() => activate(active, expectActive))).toBeKmsError("CONFLICT");
+      expect(await thrownBy(() => activate(pending(), expectActive))).toBeKmsError("CONFLICT");
+      const elsewhere = await insert({ tenantId: "other" });
+      expect(await thrownBy(() => activate({ ...elsewhere, tenantId: "acme" }, expectActive))).toBeKmsError("CONFLICT");
+      const signing = await insert({ purpose: "signing" });
+      expect(await thrownBy(() => activate({ ...signing, purpose: "data" }, expectActive))).toBeKmsError("CONFLICT");
+      expect(await store.list("acme", "data")).toEqual([active]);
+    });
+
+    it("keeps tenants apart", async () => {
+      const ours = await makeActive();
+      const theirs = await makeActive({ tenantId: "other" });
+      expect(await store.get("other", ours.keyId)).toBeUndefined();
+      expect((await store.active("other", "data"))?.keyId).toBe(theirs.keyId);
+      expect(await store.list("acme", "data")).toEqual([ours]);
+      await store.deletePending("other", ours.keyId);
+      expect(await thrownBy(() => store.update({ ...ours, tenantId: "other" }, "ACTIVE"))).toBeKmsError("CONFLICT");
+      expect(await store.get("acme", ours.keyId)).toEqual(ours);
+    });
+
+    it("keeps purposes apart", async () => {
+      const data = await makeActive();
+      const signing = await makeActive({ purpose: "signing", publicKey: randomBytes(32) });
+      expect(signing.version).toBe(1);
+      expect(await store.active("acme", "data")).toEqual(data);
+      expect(await store.list("acme", "signing")).toEqual([signing]);
+    });
+
+    it("replaces a record in the state that was expected, and keeps its identity", async () => {
+      const active = await makeActive();
+      const changed: KeyRecord = {
+        ...active,
+        state: "COMPROMISED",
+        previousState: "ACTIVE",
+        compromisedAt: start,
+        version: 9,
+        publicKey: randomBytes(32),
+        createdAt: new Date(0),
+      };
+      await store.update(changed, "ACTIVE");
+      const { version, publicKey, createdAt } = active;
+      expect(await store.get("acme", active.keyId)).toEqual({ ...changed, version, publicKey, createdAt });
+      expect(await store.active("acme", "data")).toBeUndefined();
+    });
+
+    it("refuses to replace a record in another state, a pending one, or to make a second active one", async () => {
+      const first = await makeActive();
+      const disabled = await moveTo(first, "DISABLED");
+      expect(await thrownBy(() => store.update(first, "ACTIVE"))).toBeKmsError("CONFLICT");
+      const second = await makeActive({}, { expect: "no-active" });
+      expect(await thrownBy(() => store.update({ ...disabled, state: "ACTIVE" }, "DISABLED"))).toBeKmsError("CONFLICT");
+      expect((await store.active("acme", "data"))?.keyId).toBe(second.keyId);
+      const third = await insert();
+      expect(await thrownBy(() => store.update({ ...third, state: "ACTIVE" }, "PENDING"))).toBeKmsError("CONFLICT");
+    });
+
+    it("deletes pending records alone, and old ones alone", async () => {
+      const active = await makeActive();
+      const old = await insert({ createdAt: new Date(start.getTime() - 1) });
+      const young = await insert();
+      const dropped = await insert();
+      await store.deletePending("acme", dropped.keyId);
+      await store.deletePending("acme", active.keyId);
+      expect(await store.get("acme", dropped.keyId)).toBeUndefined();
+      expect(await store.deletePendingBefore(start)).toBe(1);
+      expect(await store.get("acme", old.keyId)).toBeUndefined();
+      expect(await store.get("acme", young.keyId)).toBeDefined();
+      expect(await store.get("acme", active.keyId)).toBeDefined();
+    });
+
+    it("remembers what a request activated, in order, inside its tenant", async () => {
+      const request = { requestId: "r1", digest: "aa" };
+      const data = await makeActive({}, { request });
+      const signing = await makeActive({ purpose: "signing" }, { request });
+      const expected = [
+        { keyId: data.keyId, retiredKeyId: undefined },
+        { keyId: signing.keyId, retiredKeyId: undefined },
+      ];
+      expect(await store.request("acme", "r1")).toEqual({ ...request, activated: expected });
+      expect(await store.request("other", "r1")).toBeUndefined();
+    });
+
+    it("refuses a request id with another digest, and changes nothing", async () => {
+      const first = await makeActive({}, { request: { requestId: "r1", digest: "aa" } });
+      const second = await insert();
+      const reuse = { expect: { active: first.keyId }, request: { requestId: "r1", digest: "bb" } };
+      expect(await thrownBy(() => activate(second, reuse))).toBeKmsError("REQUEST_ID_REUSED", "r1");
+      expect(await store.list("acme", "data")).toEqual([first]);
+      expect((await store.request("acme", "r1"))?.digest).toBe("aa");
+    });
+
+    it("remembers nothing of a request that lost", async () => {
+      await makeActive();
+      const second = await insert();
+      await thrownBy(() => activate(second, { request: { requestId: "r1", digest: "aa" } }));
+      expect(await store.request("acme", "r1")).toBeUndefined();
+    });
+
+    it("remembers a request for a day", async () => {
+      await makeActive({}, { request: { requestId: "r1", digest: "aa" } });
+      await makeActive({ tenantId: "b" }, { at: new Date(start.getTime() + dayMs - 1) });
+      expect(await store.request("acme", "r1")).toBeDefined();
+    });
+
+    it("lists what is due, oldest first, up to the limit, with the total", async () => {
+      const at = (ms: number) => ({ at: new Date(start.getTime() + ms) });
+      const third = await makeActive({ tenantId: "c" }, at(3));
+      const first = await makeActive({ tenantId: "a" }, at(1));
+      const second = await makeActive({ tenantId: "b", purpose: "signing" }, at(2));
+      await makeActive({ tenantId: "d" }, at(4));
+      await moveTo(await makeActive({ tenantId: "e" }), "DISABLED");
+      const before = new Date(start.getTime() + 4);
+      expect(await store.due(before, 2)).toEqual({ records: [first, second], total: 3 });
+      expect(await store.due(before, 9, "data")).toEqual({ records: [first, third], total: 2 });
+      expect(await store.due(before, 0)).toEqual({ records: [], total: 3 });
+    });
+
+    it("counts records by purpose and state", async () => {
+      const first = await makeActive();
+      const rotatedAt = new Date(start.getTime() + 2);
+      await makeActive({}, { expect: { active: first.keyId }, at: rotatedAt });
+      const oldestActiveAt = new Date(start.getTime() + 1);
+      await makeActive({ tenantId: "b", purpose: "signing" }, { at: oldestActiveAt });
+      await insert();
+      expect(await store.counts()).toEqual({
+        byPurpose: { data: { ACTIVE: 1, RETIRED: 1, PENDING: 1 }, signing: { ACTIVE: 1 } },
+        oldestActiveAt,
+        lastRotationAt: rotatedAt,
+      });
+    });
+  });
+}
+
+function pending(changes: Partial<KeyRecord> = {}): KeyRecord {
+  const purpose: Purpose = changes.purpose ?? "data";
+  return {
+    tenantId: "acme",
+    purpose,
+    version: 0,
+    keyId: randomBytes(16).toString("hex"),
+    state: "PENDING",
+    provider: "local",
+    providerKeyId: "local:0011223344556677",
+    wrapped: randomBytes(60),
+    publicKey: new Uint8Array(),
+    createdAt: new Date(start),
+    activatedAt: undefined,
+    retiredAt: undefined,
+    compromisedAt: undefined,
+    destroyAt: undefined,
+    previousState: undefined,
+    ...changes,
+  };
+}
+
+/** Copied, and bytes as `Uint8Array`s, which a store may well give back where it was given Buffers. */
+function plain(record: KeyRecord): KeyRecord {
+  const { wrapped, publicKey, createdAt } = record;
+  const copies = { wrapped: new Uint8Array(wrapped), publicKey: new Uint8Array(publicKey) };
+  return { ...record, ...copies, createdAt: new Date(createdAt) };
+}
