@@ -1,7 +1,9 @@
 /**
  * What a provider must do: keep one master key and wrap small secrets under it.
  * test/provider-contract.ts is this comment as code, and every provider passes it.
+ * An aborted `signal` ends a call with `cancelled(signal)`.
  */
+import { KmsError } from "../errors.ts";
 
 /** Non-secret pairs that are authenticated with a wrapped secret, and must be given again to open it. */
 export type ProviderContext = Readonly<Record<string, string>>;
@@ -31,7 +33,10 @@ export interface Provider {
    */
   encrypt(plaintext: Uint8Array, context: ProviderContext, signal?: AbortSignal): Promise<Uint8Array>;
 
-  /** Opens what `encrypt` or `generateDataKey` wrapped. The caller owns, and overwrites, the result. */
+  /**
+   * Opens what `encrypt` or `generateDataKey` wrapped. The caller owns, and overwrites, the result.
+   * Throws CIPHERTEXT_REJECTED for anything else, and for what another master key wrapped.
+   */
   decrypt(wrapped: Uint8Array, context: ProviderContext, signal?: AbortSignal): Promise<Uint8Array>;
 
   /** The master key's state, by a call that costs no cryptographic operation at the provider. */
@@ -43,4 +48,9 @@ export interface Provider {
 export interface DataKey {
   plaintext: Uint8Array;
   wrapped: Uint8Array;
+}
+
+/** What an abandoned call throws: the reason of the abort where that is a KmsError (a deadline), else CANCELLED. */
+export function cancelled(signal: AbortSignal): KmsError {
+  return signal.reason instanceof KmsError ? signal.reason : new KmsError("CANCELLED", "the call was cancelled");
 }

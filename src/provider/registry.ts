@@ -1,0 +1,27 @@
+/**
+ * The providers by name. Each is imported when it is chosen, so that the SDKs of the others cost nothing.
+ * A new provider is a file with its settings type and an `open…`, a member of the union and a line in the table.
+ */
+import { invalidField } from "../errors.ts";
+import type { LocalSettings } from "./local.ts";
+import type { Provider } from "./provider.ts";
+
+export type ProviderSettings = LocalSettings;
+
+type Openers = {
+  [Name in ProviderSettings["name"]]: (settings: Extract<ProviderSettings, { name: Name }>) => Promise<Provider>;
+};
+
+const openers: Openers = {
+  local: async (settings) => (await import("./local.ts")).openLocal(settings),
+};
+
+export const providerNames: readonly string[] = Object.keys(openers);
+
+/** Opens the provider that `settings.name` names. Throws INVALID_ARGUMENT for settings that cannot be used. */
+export async function openProvider(settings: ProviderSettings): Promise<Provider> {
+  if (!Object.hasOwn(openers, settings.name)) {
+    throw invalidField("fluo.kms.provider", `must be one of ${providerNames.join(", ")}, not ${settings.name}`);
+  }
+  return openers[settings.name](settings);
+}
