@@ -1,0 +1,267 @@
+/** The resilience layer over a real local provider, made slow, silent or wrong where a test needs it. */
+import { randomBytes } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
+import { localProvider } from "../../src/provider/local.ts";
+import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import type { Provider } from "../../src/provider/provider.ts";
+import { type ProviderCall, type ResilienceOptions, resilient } from "../../src/provider/resilience.ts";
+import { thrownBy } from "../matchers.ts";
+import { providerContract } from "../provider-contract.ts";
+
+const context = { tenant_id: "acme" };
+/** No pauses to wait for, and a breaker that stays out of the way. */
+const quick: ResilienceOptions = { firstPauseMs: 1, maxPauseMs: 1, breakAfter: 1_000 };
+
+providerContract("local behind the resilience layer", async () => ({
+  provider: resilient(localProvider(randomMasterKey())),
+  other: resilient(localProvider(randomMasterKey())),
+}));
+
+function changed(changes: Partial<Provider>): Provider {
+  return { ...localProvider(randomMasterKey()), ...changes };
+}
+
+function failing(code: KmsErrorCode) {
+  let calls = 0;
+  const provider = changed({
+    async decrypt() {
+      calls += 1;
+      throw new KmsError(code, "as told");
+    },
+  });
+  return { provider, calls: () => calls };
+}
+
+/** Answers when told to; an aborted signal ends a call as the contract says. */
+function gated() {
+  const waiting: { open: () => void; id: number }[] = [];
+  const provider = changed({
+    encrypt(plaintext, _context, signal) {
+      return new Promise((resolve, reject) => {
+        waiting.push({ open: () => resolve(randomBytes(60)), id: plaintext[0]! });
+        signal?.addEventListener("abort", () => reject(new KmsError("CANCELLED", "the call was cancelled")));
+      });
+    },
+  });
+  return { provider, waiting };
+}
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+describe("retries", () => {
+  it("repeats what was unavailable until it answers", async () => {
+    const local = localProvider(randomMasterKey());
+    let calls = 0;
+    const flaky: Provider = {
+      ...local,
+      async decrypt(...given) {
+        calls += 1;
+        if (calls < 3) throw new KmsError("PROVIDER_UNAVAILABLE", "throttled");
+        return local.decrypt(...given);
+      },
+    };
+    const { plaintext, wrapped } = await local.generateDataKey(context);
+    const opened = await resilient(flaky, quick).decrypt(wrapped, context);
+    expect(Buffer.compare(opened, plaintext)).toBe(0);
+    expect(calls).toBe(3);
+  });
+
+  it("gives up after the last attempt", async () => {
+    const { provider, calls } = failing("PROVIDER_UNAVAILABLE");
+    const call = () => resilient(provider, { ...quick, maxRetries: 2 }).decrypt(randomBytes(60), context);
+    expect(await thrownBy(call)).toBeKmsError("PROVIDER_UNAVAILABLE", "as told");
+    expect(calls()).toBe(3);
+  });
+
+  it.each<KmsErrorCode>(["CIPHERTEXT_REJECTED", "INVALID_ARGUMENT", "PROVIDER_DENIED"])(
+    "repeats no %s",
+    async (code) => {
+      const { provider, calls } = failing(code);
+      expect(await thrownBy(() => resilient(provider, quick).decrypt(randomBytes(60), context))).toBeKmsError(code);
+      expect(calls()).toBe(1);
+    },
+  );
+
+  it("passes on an error that is not ours, once", async () => {
+    const bug = new TypeError("a bug");
+    const provider = resilient(changed({ encrypt: () => Promise.reject(bug) }), quick);
+    expect(await thrownBy(() => provider.encrypt(randomBytes(32), context))).toBe(bug);
+  });
+});
+
+describe("the breaker", () => {
+  const options = { ...quick, breakAfter: 3, maxRetries: 0, breakMs: 3_600_000 };
+
+  it("opens after as many unavailable attempts in a row, and then asks the provider nothing", async () => {
+    const { provider, calls } = failing("PROVIDER_UNAVAILABLE");
+    const guarded = resilient(provider, options);
+    expect(guarded.breaker()).toEqual({ name: "local", state: "closed" });
+    for (let i = 0; i < 5; i += 1) {
+      expect(await thrownBy(() => guarded.decrypt(randomBytes(60), context))).toBeKmsError("PROVIDER_UNAVAILABLE");
+    }
+    expect(calls()).toBe(3);
+    expect(guarded.breaker().state).toBe("open");
+    expect(await thrownBy(() => guarded.encrypt(randomBytes(32), context))).toBeKmsError("PROVIDER_UNAVAILABLE");
+  });
+
+  it("lets describe through while it is open", async () => {
+    const guarded = resilient(failing("PROVIDER_UNAVAILABLE").provider, { ...options, breakAfter: 1 });
+    await thrownBy(() => guarded.decrypt(randomBytes(60), context));
+    expect(guarded.breaker().state).toBe("open");
+    expect((await guarded.describe()).state).toBe("enabled");
+  });
+
+  it.each<KmsErrorCode>(["CIPHERTEXT_REJECTED", "INVALID_ARGUMENT"])("is not opened by %s", async (code) => {
+    const { provider, calls } = failing(code);
+    const guarded = resilient(provider, options);
+    for (let i = 0; i < 10; i += 1) await thrownBy(() => guarded.decrypt(randomBytes(60), context));
+    expect(calls()).toBe(10);
+    expect(guarded.breaker().state).toBe("closed");
+  });
+
+  it("is not opened by callers that go away", async () => {
+    const { provider } = gated();
+    const guarded = resilient(provider, options);
+    for (let i = 0; i < 10; i += 1) {
+      const caller = new AbortController();
+      const call = guarded.encrypt(randomBytes(32), context, caller.signal);
+      await turn();
+      caller.abort();
+      expect(await thrownBy(() => call)).toBeKmsError("CANCELLED");
+    }
+    expect(guarded.breaker().state).toBe("closed");
+  });
+
+  it("closes again when a trial succeeds", async () => {
+    let healthy = false;
+    const local = localProvider(randomMasterKey());
+    const provider = changed({
+      async encrypt(...given) {
+        if (!healthy) throw new KmsError("PROVIDER_UNAVAILABLE", "down");
+        return local.encrypt(...given);
+      },
+    });
+    const guarded = resilient(provider, { ...options, breakMs: 0 });
+    for (let i = 0; i < 3; i += 1) await thrownBy(() => guarded.encrypt(randomBytes(32), context));
+    expect(guarded.breaker().state).toBe("open");
+    healthy = true;
+    await guarded.encrypt(randomBytes(32), context);
+    expect(guarded.breaker().state).toBe("closed");
+  });
+});
+
+describe("the bulkhead", () => {
+  it("lets 20 calls through at once, and the others in order of arrival", async () => {
+    const { provider, waiting } = gated();
+    const guarded = resilient(provider);
+    const calls = Array.from({ length: 30 }, (_, i) => guarded.encrypt(Buffer.of(i), context));
+    await turn();
+    expect(waiting).toHaveLength(20);
+    for (let i = 0; i < 30; i += 1) {
+      waiting[i]!.open();
+      await calls[i];
+      await turn();
+    }
+    expect(waiting.map(({ id }) => id)).toEqual(Array.from({ length: 30 }, (_, i) => i));
+  });
+
+  it("lets a waiting caller go at once, and never calls the provider for it", async () => {
+    const { provider, waiting } = gated();
+    const guarded = resilient(provider, { maxInFlight: 1 });
+    const first = guarded.encrypt(Buffer.of(1), context);
+    const caller = new AbortController();
+    const second = guarded.encrypt(Buffer.of(2), context, caller.signal);
+    const third = guarded.encrypt(Buffer.of(3), context);
+    await turn();
+    caller.abort();
+    expect(await thrownBy(() => second)).toBeKmsError("CANCELLED");
+    waiting[0]!.open();
+    await first;
+    await turn();
+    waiting[1]!.open();
+    await third;
+    expect(waiting.map(({ id }) => id)).toEqual([1, 3]);
+  });
+
+  it("does not hold up describe", async () => {
+    const { provider, waiting } = gated();
+    const guarded = resilient(provider, { maxInFlight: 1 });
+    const first = guarded.encrypt(Buffer.of(1), context);
+    expect((await guarded.describe()).state).toBe("enabled");
+    waiting[0]!.open();
+    await first;
+  });
+});
+
+describe("timeouts", () => {
+  it("ends an attempt that gets no answer, and tries again", async () => {
+    const { provider, waiting } = gated();
+    const guarded = resilient(provider, { ...quick, attemptTimeoutMs: 5, maxRetries: 2 });
+    const error = await thrownBy(() => guarded.encrypt(randomBytes(32), context));
+    expect(error).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");
+    expect(waiting).toHaveLength(3);
+  });
+
+  it("ends a call whose whole time is up, a silent provider's too", async () => {
+    const deaf = changed({ encrypt: () => new Promise(() => {}), describe: () => new Promise(() => {}) });
+    const guarded = resilient(deaf, { totalTimeoutMs: 5, attemptTimeoutMs: 10 });
+    const call = () => guarded.encrypt(randomBytes(32), context);
+    expect(await thrownBy(call)).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");
+    expect(await thrownBy(() => guarded.describe())).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");
+  });
+
+  it("counts a provider that never answers as unavailable", async () => {
+    const { provider } = gated();
+    const guarded = resilient(provider, { ...quick, attemptTimeoutMs: 2, maxRetries: 1, breakAfter: 2 });
+    await thrownBy(() => guarded.encrypt(randomBytes(32), context));
+    expect(guarded.breaker().state).toBe("open");
+  });
+});
+
+describe("distrust", () => {
+  it.each([0, 31, 33])("takes no data key of %i bytes, and overwrites it", async (bytes) => {
+    const plaintext = new Uint8Array(bytes).fill(7);
+    const provider = resilient(
+      changed({ generateDataKey: async () => ({ plaintext, wrapped: randomBytes(60) }) }),
+      quick,
+    );
+    expect(await thrownBy(() => provider.generateDataKey(context))).toBeKmsError("PROVIDER_UNAVAILABLE");
+    expect(plaintext.every((byte) => byte === 0)).toBe(true);
+  });
+
+  it.each([0, 8193])("takes no wrapped key of %i bytes", async (bytes) => {
+    const wrapped = new Uint8Array(bytes);
+    const provider = resilient(
+      changed({
+        encrypt: async () => wrapped,
+        generateDataKey: async () => ({ plaintext: randomBytes(32), wrapped }),
+      }),
+      quick,
+    );
+    expect(await thrownBy(() => provider.encrypt(randomBytes(32), context))).toBeKmsError("PROVIDER_UNAVAILABLE");
+    expect(await thrownBy(() => provider.generateDataKey(context))).toBeKmsError("PROVIDER_UNAVAILABLE");
+  });
+});
+
+describe("observe", () => {
+  it("is told each call once, with its outcome and its attempts", async () => {
+    const calls: ProviderCall[] = [];
+    const observe = (call: ProviderCall) => calls.push(call);
+    const { provider } = failing("PROVIDER_UNAVAILABLE");
+    const guarded = resilient(provider, { ...quick, maxRetries: 2, observe });
+    await guarded.generateDataKey(context);
+    await guarded.encrypt(randomBytes(32), context);
+    await thrownBy(() => guarded.decrypt(randomBytes(60), context));
+    await thrownBy(() => guarded.encrypt(randomBytes(32), context, AbortSignal.abort()));
+    await guarded.describe();
+    expect(calls.map(({ operation, outcome, attempts }) => [operation, outcome, attempts])).toEqual([
+      ["generate_data_key", "OK", 1],
+      ["encrypt", "OK", 1],
+      ["decrypt", "PROVIDER_UNAVAILABLE", 3],
+      ["encrypt", "CANCELLED", 0],
+      ["describe", "OK", 1],
+    ]);
+    expect(calls.every(({ seconds }) => seconds >= 0 && seconds < 30)).toBe(true);
+  });
+});
