@@ -1,0 +1,220 @@
+/**
+ * A cache of values that must be destroyed when they leave it: `get` answers at once or not at all, `load` may wait.
+ *
+ * One load a key runs at a time, whoever waits for it and whoever stops waiting. An entry lives `ttlMs`; the first hit late
+ * in its life starts one reload in the background (the moment is random, so that entries loaded together do not come back
+ * together). While a reload fails for want of an answer, the present value is served until it expires, and `maxStaleMs`
+ * longer; an answer that says no (denied, unusable, lost) evicts it at once. Errors are never kept.
+ *
+ * A value that leaves is destroyed in the next `setImmediate`. The rule for its users: use it synchronously after `get`
+ * returned it or an `await` gave it, and take it again after the next `await`.
+ */
+import { LRUCache } from "lru-cache";
+import { KmsError, type KmsErrorCode } from "../errors.ts";
+
+export interface Destroyable {
+  destroy(): void;
+}
+
+export interface CacheOptions {
+  maxEntries: number;
+  ttlMs: number;
+  /** How long after its expiry a value is served while its reload gets no answer. */
+  maxStaleMs: number;
+  /** Monotonic milliseconds. */
+  now: () => number;
+  /** In [0, 1). */
+  random: () => number;
+}
+
+/** Polled by the metrics: a callback would cost the hit path more than the hit. */
+export interface CacheStats {
+  /** Answered by `get`. */
+  hits: number;
+  /** Those who had to wait. */
+  misses: number;
+  /** Pushed out by others or dropped after their time. */
+  evictions: number;
+  size: number;
+}
+
+export interface Cache<V extends Destroyable> {
+  /** The value if it is there and fresh. */
+  get(key: string): V | undefined;
+  /** After `get` said no: the value, from the cache, from the load that is running or from `loader`. */
+  load(key: string, loader: () => Promise<V>): V | Promise<V>;
+  /** Sets what was made elsewhere. A load that began before is not kept: its waiters get this value. */
+  put(key: string, value: V, loader: () => Promise<V>): void;
+  /** Forgets a key. A load that began before goes to its waiters, who asked before the change, and is not kept. */
+  invalidate(key: string): void;
+  /** Destroys what may not be served any more, though nobody asks for it. */
+  dropExpired(): void;
+  /** Forgets everything. */
+  clear(): void;
+  stats(): CacheStats;
+}
+
+interface Entry<V> {
+  value: V;
+  loader: () => Promise<V>;
+  /** Never after `expiresAt`: the one comparison of a hit. */
+  refreshAt: number;
+  expiresAt: number;
+  staleUntil: number;
+}
+
+interface Flight<V> {
+  promise: Promise<V>;
+  /** Began before a change of its key. */
+  overtaken: boolean;
+}
+
+const refreshFrom = 0.8;
+const refreshSpread = 0.15;
+/** The pause after a reload without an answer. */
+const retryMs = 5_000;
+
+export function createCache<V extends Destroyable>(options: CacheOptions): Cache<V> {
+  const { maxEntries, ttlMs, maxStaleMs, now, random } = options;
+  let hits = 0;
+  let misses = 0;
+  let evictions = 0;
+  const flights = new Map<string, Flight<V>>();
+  const entries = new LRUCache<string, Entry<V>>({
+    max: maxEntries,
+    dispose({ value }, _key, reason) {
+      if (reason === "evict") evictions += 1;
+      destroyLater(value);
+    },
+  });
+
+  /** The value while it may be served; late in its life, this starts its reload. */
+  function present(key: string): V | undefined {
+    const entry = entries.get(key);
+    if (entry === undefined) return undefined;
+    const at = now();
+    if (at >= entry.refreshAt) {
+      if (at >= entry.expiresAt) return undefined;
+      refresh(key, entry);
+    }
+    return entry.value;
+  }
+
+  function keep(key: string, value: V, loader: () => Promise<V>): void {
+    const at = now();
+    const expiresAt = at + ttlMs;
+    const refreshAt = at + ttlMs * (refreshFrom + refreshSpread * random());
+    entries.set(key, { value, loader, refreshAt, expiresAt, staleUntil: expiresAt + maxStaleMs });
+  }
+
+  function overtake(key: string): void {
+    const flight = flights.get(key);
+    if (flight !== undefined) flight.overtaken = true;
+    flights.delete(key);
+  }
+
+  function fly(key: string, loader: () => Promise<V>): Promise<V> {
+    const running = flights.get(key);
+    if (running !== undefined) return running.promise;
+    const flight = { overtaken: false } as Flight<V>;
+    flights.set(key, flight);
+    flight.promise = land(key, flight, loader).finally(() => {
+      if (flights.get(key) === flight) flights.delete(key);
+    });
+    return flight.promise;
+  }
+
+  async function land(key: string, flight: Flight<V>, loader: () => Promise<V>): Promise<V> {
+    let value: V;
+    try {
+      value = await loader();
+    } catch (error) {
+      return outlive(key, flight, error);
+    }
+    if (!flight.overtaken) {
+      keep(key, value, loader);
+      return value;
+    }
+    destroyLater(value);
+    return present(key) ?? value;
+  }
+
+  /** The value that is served in spite of a failed load; throws where there is none. */
+  function outlive(key: string, flight: Flight<V>, error: unknown): V {
+    const entry = flight.overtaken ? undefined : entries.peek(key);
+    if (entry === undefined) throw error;
+    if (isOneOf(refusals, error)) {
+      entries.delete(key);
+      throw error;
+    }
+    const at = now();
+    const outlives = isOneOf(unanswered, error) && at < entry.staleUntil;
+    if (outlives) entry.expiresAt = Math.max(entry.expiresAt, Math.min(at + 2 * retryMs, entry.staleUntil));
+    entry.refreshAt = Math.min(at + retryMs, entry.expiresAt);
+    if (!outlives) throw error;
+    return entry.value;
+  }
+
+  function refresh(key: string, entry: Entry<V>): void {
+    entry.refreshAt = entry.expiresAt; // one reload, and still an end
+    fly(key, entry.loader).catch(() => {}); // whoever needs the value next meets the error
+  }
+
+  return {
+    get(key) {
+      const value = present(key);
+      if (value !== undefined) hits += 1;
+      return value;
+    },
+
+    load(key, loader) {
+      misses += 1;
+      return present(key) ?? fly(key, loader);
+    },
+
+    put(key, value, loader) {
+      overtake(key);
+      keep(key, value, loader);
+    },
+
+    invalidate(key) {
+      overtake(key);
+      entries.delete(key);
+    },
+
+    dropExpired() {
+      const at = now();
+      for (const [key, { staleUntil }] of entries.entries()) {
+        if (at < staleUntil) continue;
+        evictions += 1;
+        entries.delete(key);
+      }
+    },
+
+    clear() {
+      for (const key of [...flights.keys()]) overtake(key);
+      entries.clear();
+    },
+
+    stats: () => ({ hits, misses, evictions, size: entries.size }),
+  };
+}
+
+/** No answer: the present value stays right. */
+const unanswered: readonly KmsErrorCode[] = ["PROVIDER_UNAVAILABLE", "STORE_UNAVAILABLE"];
+/** An answer, and it is no. */
+const refusals: readonly KmsErrorCode[] = [
+  "PROVIDER_DENIED",
+  "KEY_UNUSABLE",
+  "DATA_LOSS",
+  "NOT_FOUND",
+  "CIPHERTEXT_REJECTED",
+];
+
+function isOneOf(codes: readonly KmsErrorCode[], error: unknown): boolean {
+  return error instanceof KmsError && codes.includes(error.code);
+}
+
+function destroyLater(value: Destroyable): void {
+  setImmediate(() => value.destroy());
+}

@@ -1,0 +1,314 @@
+/** The cache on a clock that the test moves. */
+import { describe, expect, it } from "vitest";
+import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
+import { type CacheOptions, createCache } from "../../src/keys/cache.ts";
+import { unlessCancelled } from "../../src/keys/cancel.ts";
+import { thrownBy } from "../matchers.ts";
+
+interface Value {
+  name: string;
+  destroyed: boolean;
+  destroy(): void;
+}
+
+function value(name: string): Value {
+  return {
+    name,
+    destroyed: false,
+    destroy() {
+      this.destroyed = true;
+    },
+  };
+}
+
+function setUp(options: Partial<CacheOptions> = {}) {
+  const clock = { ms: 0 };
+  const cache = createCache<Value>({
+    maxEntries: 3,
+    ttlMs: 1_000,
+    maxStaleMs: 10_000,
+    now: () => clock.ms,
+    random: () => 0,
+    ...options,
+  });
+  return { cache, clock };
+}
+
+/** A loader that waits for the test. */
+function gate() {
+  const { promise, resolve, reject } = Promise.withResolvers<Value>();
+  let calls = 0;
+  const loader = () => {
+    calls += 1;
+    return promise;
+  };
+  return { loader, resolve, reject, calls: () => calls };
+}
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+const unavailable = () => Promise.reject(new KmsError("PROVIDER_UNAVAILABLE", "down"));
+const never = () => Promise.reject(new Error("must not be loaded"));
+
+describe("hits and loads", () => {
+  it("answers a hit at once, with the same value and no promise", async () => {
+    const { cache } = setUp();
+    expect(cache.get("a")).toBeUndefined();
+    const loaded = await cache.load("a", async () => value("a1"));
+    expect(cache.get("a")).toBe(loaded);
+    expect(cache.load("a", never)).toBe(loaded);
+  });
+
+  it("loads a key once for all who wait", async () => {
+    const { cache } = setUp();
+    const { loader, resolve, calls } = gate();
+    const waiting = Array.from({ length: 1_000 }, () => cache.load("a", loader));
+    resolve(value("a1"));
+    const values = await Promise.all(waiting);
+    expect(new Set(values).size).toBe(1);
+    expect(calls()).toBe(1);
+  });
+
+  it("goes on for the others when one waiter goes away", async () => {
+    const { cache } = setUp();
+    const { loader, resolve, calls } = gate();
+    const caller = new AbortController();
+    const gone = unlessCancelled(Promise.resolve(cache.load("a", loader)), caller.signal);
+    const stays = cache.load("a", loader);
+    caller.abort();
+    expect(await thrownBy(() => gone)).toBeKmsError("CANCELLED");
+    resolve(value("a1"));
+    expect((await stays).name).toBe("a1");
+    expect(cache.get("a")?.name).toBe("a1");
+    expect(calls()).toBe(1);
+  });
+
+  it("never keeps an error", async () => {
+    const { cache } = setUp();
+    expect(await thrownBy(() => cache.load("a", unavailable))).toBeKmsError("PROVIDER_UNAVAILABLE");
+    expect((await cache.load("a", async () => value("a1"))).name).toBe("a1");
+  });
+
+  it("counts who was answered at once, who waited and who was pushed out", async () => {
+    const { cache } = setUp();
+    for (const key of ["a", "b", "c", "d"]) await cache.load(key, async () => value(key));
+    cache.get("d");
+    cache.get("a");
+    expect(cache.stats()).toEqual({ hits: 1, misses: 4, evictions: 1, size: 3 });
+  });
+});
+
+describe("time", () => {
+  it("keeps a value for its time and not longer", async () => {
+    const { cache, clock } = setUp();
+    await cache.load("a", async () => value("a1"));
+    clock.ms = 799;
+    expect(cache.get("a")?.name).toBe("a1");
+    clock.ms = 1_000;
+    expect(cache.get("a")).toBeUndefined();
+    expect((await cache.load("a", async () => value("a2"))).name).toBe("a2");
+  });
+
+  it("reloads once in the background late in a value's life, and serves the value meanwhile", async () => {
+    const { cache, clock } = setUp();
+    let calls = 0;
+    const loader = async () => value(`a${++calls}`);
+    const first = await cache.load("a", loader);
+    clock.ms = 800;
+    expect(cache.get("a")).toBe(first);
+    expect(cache.get("a")).toBe(first);
+    await turn();
+    expect(cache.get("a")?.name).toBe("a2");
+    expect(calls).toBe(2);
+    clock.ms = 1_700;
+    expect(cache.get("a")?.name).toBe("a2");
+  });
+
+  it("does not serve a value past its time while a reload gets no answer", async () => {
+    const { cache, clock } = setUp();
+    const { loader, resolve } = gate();
+    cache.put("a", value("a1"), loader);
+    clock.ms = 900;
+    expect(cache.get("a")?.name).toBe("a1");
+    clock.ms = 1_000;
+    expect(cache.get("a")).toBeUndefined();
+    const waits = cache.load("a", never);
+    resolve(value("a2"));
+    expect((await waits).name).toBe("a2");
+  });
+
+  it("spreads the reloads of values that were loaded together", async () => {
+    const random = [0, 0.999];
+    const { cache, clock } = setUp({ random: () => random.shift()! });
+    const reloaded: string[] = [];
+    const loader = (key: string) => async () => {
+      reloaded.push(key);
+      return value(key);
+    };
+    cache.put("early", value("early"), loader("early"));
+    cache.put("late", value("late"), loader("late"));
+    clock.ms = 940;
+    cache.get("early");
+    cache.get("late");
+    expect(reloaded).toEqual(["early"]);
+    clock.ms = 950;
+    cache.get("late");
+    expect(reloaded).toEqual(["early", "late"]);
+  });
+
+  it("keeps the value when its reload fails, and tries again later", async () => {
+    const { cache, clock } = setUp({ ttlMs: 100_000 });
+    let calls = 0;
+    cache.put("a", value("a1"), () => {
+      calls += 1;
+      return unavailable();
+    });
+    clock.ms = 80_000;
+    cache.get("a");
+    await turn();
+    expect(cache.get("a")?.name).toBe("a1");
+    expect(calls).toBe(1);
+    clock.ms = 85_000;
+    expect(cache.get("a")?.name).toBe("a1");
+    expect(calls).toBe(2);
+  });
+
+  it("drops what may not be served any more, though nobody asks", async () => {
+    const { cache, clock } = setUp();
+    const a = value("a");
+    cache.put("a", a, never);
+    clock.ms = 10_999;
+    cache.dropExpired();
+    expect(cache.stats().size).toBe(1);
+    clock.ms = 11_000;
+    cache.dropExpired();
+    await turn();
+    expect(a.destroyed).toBe(true);
+    expect(cache.stats()).toMatchObject({ size: 0, evictions: 1 });
+  });
+});
+
+describe("a source that does not answer", () => {
+  it.each<KmsErrorCode>(["PROVIDER_UNAVAILABLE", "STORE_UNAVAILABLE"])(
+    "is outlived up to the stale bound: %s",
+    async (code) => {
+      const { cache, clock } = setUp();
+      const down = () => Promise.reject(new KmsError(code, "down"));
+      const first = await cache.load("a", async () => value("a1"));
+      clock.ms = 1_000;
+      expect(await cache.load("a", down)).toBe(first);
+      expect(cache.get("a")).toBe(first);
+      expect(first.destroyed).toBe(false);
+      clock.ms = 11_000;
+      expect(cache.get("a")).toBeUndefined();
+      expect(await thrownBy(() => cache.load("a", down))).toBeKmsError(code);
+    },
+  );
+
+  it("is asked in the background while the expired value is served", async () => {
+    const { cache, clock } = setUp({ maxStaleMs: 100_000 });
+    let healthy = false;
+    const loader = () => (healthy ? Promise.resolve(value("a2")) : unavailable());
+    cache.put("a", value("a1"), loader);
+    clock.ms = 2_000;
+    await cache.load("a", loader);
+    healthy = true;
+    clock.ms = 7_000;
+    expect(cache.get("a")?.name).toBe("a1");
+    await turn();
+    expect(cache.get("a")?.name).toBe("a2");
+  });
+
+  it("is not outlived where no stale value is allowed", async () => {
+    const { cache, clock } = setUp({ maxStaleMs: 0 });
+    cache.put("a", value("a1"), unavailable);
+    clock.ms = 900;
+    expect(cache.get("a")?.name).toBe("a1");
+    await turn();
+    expect(cache.get("a")?.name).toBe("a1");
+    clock.ms = 1_000;
+    expect(cache.get("a")).toBeUndefined();
+    expect(await thrownBy(() => cache.load("a", unavailable))).toBeKmsError("PROVIDER_UNAVAILABLE");
+  });
+});
+
+describe("a source that says no", () => {
+  it.each<KmsErrorCode>(["PROVIDER_DENIED", "KEY_UNUSABLE", "DATA_LOSS"])(
+    "evicts a value that is still fresh: %s",
+    async (code) => {
+      const { cache, clock } = setUp();
+      const a = value("a1");
+      cache.put("a", a, () => Promise.reject(new KmsError(code, "no")));
+      clock.ms = 900;
+      expect(cache.get("a")).toBe(a);
+      await turn();
+      expect(cache.get("a")).toBeUndefined();
+      await turn();
+      expect(a.destroyed).toBe(true);
+    },
+  );
+});
+
+describe("changes during a load", () => {
+  it("does not keep what was being loaded before an invalidation, and gives it to those who asked before", async () => {
+    const { cache } = setUp();
+    const { loader, resolve } = gate();
+    const before = Promise.resolve(cache.load("a", loader));
+    cache.invalidate("a");
+    const after = Promise.resolve(cache.load("a", async () => value("new")));
+    expect((await after).name).toBe("new");
+    const old = value("old");
+    resolve(old);
+    await before;
+    expect(cache.get("a")?.name).toBe("new");
+    await turn();
+    expect(old.destroyed).toBe(true);
+  });
+
+  it("gives those who wait the newer value where there is one", async () => {
+    const { cache } = setUp();
+    const { loader, resolve } = gate();
+    const before = Promise.resolve(cache.load("a", loader));
+    cache.put("a", value("new"), never);
+    resolve(value("old"));
+    expect((await before).name).toBe("new");
+    expect(cache.get("a")?.name).toBe("new");
+  });
+
+  it("lets those who wait use the value that is not kept, until the turn ends", async () => {
+    const { cache } = setUp();
+    const { loader, resolve } = gate();
+    const before = Promise.resolve(cache.load("a", loader)).then((given) => given.destroyed);
+    cache.invalidate("a");
+    resolve(value("old"));
+    expect(await before).toBe(false);
+    expect(cache.get("a")).toBeUndefined();
+  });
+
+  it("does not let a reload that fails late evict what came after it", async () => {
+    const { cache } = setUp();
+    const { loader, reject } = gate();
+    const before = Promise.resolve(cache.load("a", loader));
+    cache.put("a", value("new"), never);
+    reject(new KmsError("PROVIDER_DENIED", "no"));
+    await thrownBy(() => before);
+    expect(cache.get("a")?.name).toBe("new");
+  });
+});
+
+describe("destruction", () => {
+  it.each<[string, (cache: ReturnType<typeof setUp>["cache"]) => void]>([
+    ["invalidated", (cache) => cache.invalidate("a")],
+    ["replaced", (cache) => cache.put("a", value("a2"), never)],
+    ["cleared", (cache) => cache.clear()],
+    ["pushed out", (cache) => ["b", "c", "d"].forEach((key) => void cache.put(key, value(key), never))],
+  ])("of a value that was %s comes after the turn", async (_how, leave) => {
+    const { cache } = setUp();
+    const a = value("a1");
+    cache.put("a", a, never);
+    leave(cache);
+    await Promise.resolve();
+    expect(a.destroyed).toBe(false);
+    await turn();
+    expect(a.destroyed).toBe(true);
+  });
+});
