@@ -1,0 +1,120 @@
+/**
+ * A new key, durable and proven before anyone uses it: insert PENDING, read back, unwrap what was read, compare, activate.
+ * Two provider calls. A failure anywhere leaves no ACTIVE key that was not proven, and at worst a PENDING row.
+ */
+import { randomBytes, timingSafeEqual } from "node:crypto";
+import { publicKeyOf } from "../crypto/ed25519.ts";
+import { KmsError } from "../errors.ts";
+import type { Provider } from "../provider/provider.ts";
+import type { Activation, Store } from "../store/store.ts";
+import { type KeyRecord, type Purpose, recordContext } from "./record.ts";
+import { secretBytes, unwrap } from "./unwrap.ts";
+import type { ImportKey, Usable } from "./usable.ts";
+
+export interface Creation {
+  store: Store;
+  provider: Provider;
+  /** Wall clock, for the record's dates. */
+  clock: () => Date;
+  newKeyId: () => string;
+}
+
+export type Wish<P extends Purpose> = Pick<Activation, "tenantId" | "expect" | "request"> & {
+  purpose: P;
+  importKey: ImportKey<P>;
+};
+
+export interface CreatedKey<P extends Purpose> {
+  record: KeyRecord;
+  /** The key as the stored record gave it back. The caller owns it. */
+  usable: Usable[P];
+}
+
+/** Throws CONFLICT when `expect` no longer holds, and then nothing of the new key is left. */
+export async function createKey<P extends Purpose>(
+  { store, provider, clock, newKeyId }: Creation,
+  { importKey, ...wish }: Wish<P>,
+  signal?: AbortSignal,
+): Promise<CreatedKey<P>> {
+  const { tenantId, purpose } = wish;
+  const identity = { tenantId, purpose, keyId: newKeyId() };
+  const fresh = await freshSecret(provider, identity, signal);
+  let usable: Usable[P] | undefined;
+  try {
+    await store.insertPending(pendingRecord(identity, provider, fresh, clock()));
+    const stored = await store.get(tenantId, identity.keyId);
+    if (stored === undefined)
+      throw new KmsError("STORE_UNAVAILABLE", `key ${identity.keyId} was stored and is not there`);
+    usable = await proveKey({ provider, stored, secret: fresh.secret, importKey }, signal);
+    const record = await store.activate({ ...wish, keyId: identity.keyId, at: clock() });
+    return { record, usable };
+  } catch (error) {
+    usable?.destroy();
+    // Best effort, and no effect where the activation was stored and only its answer was lost.
+    await store.deletePending(tenantId, identity.keyId).catch(() => {});
+    throw error;
+  } finally {
+    fresh.secret.fill(0);
+  }
+}
+
+interface FreshSecret {
+  secret: Uint8Array;
+  wrapped: Uint8Array;
+  publicKey: Uint8Array;
+}
+
+type Identity = Pick<KeyRecord, "tenantId" | "purpose" | "keyId">;
+
+/** A data key is the provider's randomness; a signing seed is ours, because no provider makes Ed25519 seeds. */
+async function freshSecret(provider: Provider, identity: Identity, signal?: AbortSignal): Promise<FreshSecret> {
+  const context = recordContext(identity);
+  if (identity.purpose === "data") {
+    const { plaintext, wrapped } = await provider.generateDataKey(context, signal);
+    return { secret: plaintext, wrapped, publicKey: new Uint8Array() };
+  }
+  const secret = randomBytes(secretBytes);
+  try {
+    return { secret, wrapped: await provider.encrypt(secret, context, signal), publicKey: publicKeyOf(secret) };
+  } catch (error) {
+    secret.fill(0);
+    throw error;
+  }
+}
+
+function pendingRecord(identity: Identity, provider: Provider, fresh: FreshSecret, createdAt: Date): KeyRecord {
+  return {
+    ...identity,
+    version: 0,
+    state: "PENDING",
+    provider: provider.name,
+    providerKeyId: provider.keyId,
+    wrapped: fresh.wrapped,
+    publicKey: fresh.publicKey,
+    createdAt,
+    activatedAt: undefined,
+    retiredAt: undefined,
+    compromisedAt: undefined,
+    destroyAt: undefined,
+    previousState: undefined,
+  };
+}
+
+interface Proof<P extends Purpose> {
+  provider: Provider;
+  stored: KeyRecord;
+  secret: Uint8Array;
+  importKey: ImportKey<P>;
+}
+
+async function proveKey<P extends Purpose>({ provider, stored, secret, importKey }: Proof<P>, signal?: AbortSignal) {
+  const opened = await unwrap(provider, stored, signal);
+  try {
+    if (!timingSafeEqual(opened, secret)) {
+      throw new KmsError("PROVIDER_UNAVAILABLE", `the provider did not give back key ${stored.keyId} as it wrapped it`);
+    }
+    return importKey(stored, opened);
+  } finally {
+    opened.fill(0);
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * `tenant + purpose (+ key id) -> usable key`: what the service's handlers talk to. It puts the parts together and decides
+ * nothing itself. A key is used synchronously after it was returned or awaited, see cache.ts.
+ */
+import { randomBytes } from "node:crypto";
+import type { Provider } from "../provider/provider.ts";
+import type { Store } from "../store/store.ts";
+import type { CacheOptions, CacheStats } from "./cache.ts";
+import { type PublicKey, publicKeysOf } from "./public.ts";
+import { purposeKeys } from "./purpose-keys.ts";
+import type { Purpose } from "./record.ts";
+import { createRotation, type Rotation } from "./rotation.ts";
+import { importDataKey, importSigningKey, type UsableDataKey, type UsableSigningKey } from "./usable.ts";
+
+export interface KeyringSettings {
+  /** How long an unwrapped key is used before the provider is asked again: `kms.cache.ttl`. */
+  ttlMs: number;
+  /** How much longer while the provider gives no answer: `kms.cache.max-stale`. */
+  maxStaleMs: number;
+  /** How long public keys are served while the store gives no answer: `kms.cache.public-ttl`. */
+  publicTtlMs: number;
+  /** Of each kind: `kms.cache.max-entries`. */
+  maxEntries: number;
+  /** How long a state read from the store is believed: another replica may change it. */
+  stateTtlMs: number;
+  /** From this age on a key is due for rotation: `kms.rotation.max-age-days`. */
+  maxAgeMs: number;
+}
+
+const secondMs = 1_000;
+const hourMs = 3_600 * secondMs;
+
+export const defaultKeyring: Readonly<KeyringSettings> = {
+  ttlMs: hourMs,
+  maxStaleMs: 4 * hourMs,
+  publicTtlMs: 24 * hourMs,
+  maxEntries: 1_000,
+  stateTtlMs: 30 * secondMs,
+  maxAgeMs: 90 * 24 * hourMs,
+};
+
+export type KeyringEvent =
+  /** A call had to wait for a key, from the store, the provider or a creation. */
+  | { type: "retrieved"; purpose: Purpose; seconds: number }
+  | { type: "rotation"; outcome: "success" | "failure"; seconds: number };
+
+export interface KeyringOptions extends Partial<KeyringSettings> {
+  store: Store;
+  /** Behind the resilience layer: the keyring bounds neither time nor calls. */
+  provider: Provider;
+  observe?: (event: KeyringEvent) => void;
+  /** Wall clock, for dates in records. */
+  clock?: () => Date;
+  /** Monotonic milliseconds, for the caches. */
+  now?: () => number;
+  random?: () => number;
+  newKeyId?: () => string;
+}
+
+export interface KeyringStats {
+  data: CacheStats;
+  signing: CacheStats;
+  public: CacheStats;
+}
+
+export interface Keyring extends Rotation {
+  /** The key to encrypt with; made on a tenant's first call. A cached key is returned at once, without a promise. */
+  activeDataKey(tenantId: string, signal?: AbortSignal): UsableDataKey | Promise<UsableDataKey>;
+  /** The key to sign with, likewise. */
+  activeSigningKey(tenantId: string, signal?: AbortSignal): UsableSigningKey | Promise<UsableSigningKey>;
+  /** The key to decrypt with. CIPHERTEXT_REJECTED for what is not this tenant's; KEY_UNUSABLE where its state forbids it. */
+  dataKey(tenantId: string, keyId: string, signal?: AbortSignal): UsableDataKey | Promise<UsableDataKey>;
+  /** Every signing key but the PENDING ones, oldest first; empty for an unknown tenant. */
+  publicKeys(tenantId: string, signal?: AbortSignal): readonly PublicKey[] | Promise<readonly PublicKey[]>;
+  publicKey(
+    tenantId: string,
+    keyId: string,
+    signal?: AbortSignal,
+  ): PublicKey | undefined | Promise<PublicKey | undefined>;
+  /** After a change of a key's state, here or on another replica. */
+  invalidate(tenantId: string, keyId: string): void;
+  /** Call once a minute or so: deletes PENDING records that a crash left more than 10 minutes ago. Returns how many. */
+  pruneAbandoned(): Promise<number>;
+  /** Call once a minute or so: destroys cached keys past their time, though nobody asks for them. */
+  dropExpired(): void;
+  stats(): KeyringStats;
+  /** Destroys every cached key. */
+  close(): void;
+}
+
+const abandonedAfterMs = 600 * secondMs;
+const keyIdBytes = 16;
+
+export function createKeyring(options: KeyringOptions): Keyring {
+  const { store, provider, observe, clock = () => new Date(), newKeyId = randomKeyId } = options;
+  const settings = { ...defaultKeyring, ...options };
+  const caching = (ttlMs: number, maxStaleMs: number): CacheOptions => ({
+    ttlMs,
+    maxStaleMs,
+    maxEntries: settings.maxEntries,
+    now: options.now ?? (() => performance.now()),
+    random: options.random ?? Math.random,
+  });
+  const shared = {
+    store,
+    provider,
+    clock,
+    newKeyId,
+    secretCache: caching(settings.ttlMs, settings.maxStaleMs),
+    recordCache: caching(settings.stateTtlMs, 0),
+    retrieved: (purpose: Purpose, seconds: number) => observe?.({ type: "retrieved", purpose, seconds }),
+  };
+  const publicKeys = publicKeysOf(store, caching(settings.stateTtlMs, settings.publicTtlMs));
+  const data = purposeKeys({ ...shared, purpose: "data", importKey: importDataKey });
+  const signing = purposeKeys({
+    ...shared,
+    purpose: "signing",
+    importKey: importSigningKey,
+    renewed: ({ tenantId }) => publicKeys.invalidate(tenantId),
+  });
+  const rotation = createRotation({
+    store,
+    clock,
+    maxAgeMs: settings.maxAgeMs,
+    renew: ({ purpose, ...wish }, signal) => (purpose === "data" ? data : signing).renew(wish, signal),
+    observe: (outcome, seconds) => observe?.({ type: "rotation", outcome, seconds }),
+  });
+  const parts = [data, signing, publicKeys];
+
+  return {
+    ...rotation,
+    activeDataKey: data.active,
+    activeSigningKey: signing.active,
+    dataKey: data.opening,
+    publicKeys: publicKeys.list,
+    publicKey: publicKeys.find,
+    invalidate(tenantId, keyId) {
+      for (const part of parts) part.invalidate(tenantId, keyId);
+    },
+    pruneAbandoned: () => store.deletePendingBefore(new Date(clock().getTime() - abandonedAfterMs)),
+    dropExpired() {
+      for (const part of parts) part.dropExpired();
+    },
+    stats: () => ({ data: data.cache.stats(), signing: signing.cache.stats(), public: publicKeys.stats() }),
+    close() {
+      for (const part of parts) part.clear();
+    },
+  };
+}
+
+function randomKeyId(): string {
+  return randomBytes(keyIdBytes).toString("hex");
+}

@@ -1,0 +1,37 @@
+/** From a stored record to its 32 secret bytes, by the provider that wrapped them. */
+import { KmsError } from "../errors.ts";
+import type { Provider } from "../provider/provider.ts";
+import { type KeyRecord, recordContext } from "./record.ts";
+
+export const secretBytes = 32;
+
+/**
+ * The caller owns, and overwrites, the result. PROVIDER_DENIED when another provider key wrapped the record: restarted with
+ * another in-memory master key, key file or provider. DATA_LOSS when the right one cannot open it: the record was altered.
+ */
+export async function unwrap(provider: Provider, record: KeyRecord, signal?: AbortSignal): Promise<Uint8Array> {
+  const { keyId } = record;
+  if (record.provider !== provider.name || record.providerKeyId !== provider.keyId) {
+    const wrappedBy = `${record.provider} ${record.providerKeyId}`;
+    const present = `${provider.name} ${provider.keyId}`;
+    throw new KmsError("PROVIDER_DENIED", `key ${keyId} is wrapped by ${wrappedBy}, and the provider is ${present}`);
+  }
+  const secret = await open(provider, record, signal);
+  if (secret.length !== secretBytes) {
+    secret.fill(0);
+    throw new KmsError("PROVIDER_UNAVAILABLE", `the provider opened key ${keyId} to ${secret.length} bytes`);
+  }
+  return secret;
+}
+
+async function open(provider: Provider, record: KeyRecord, signal?: AbortSignal): Promise<Uint8Array> {
+  try {
+    return await provider.decrypt(record.wrapped, recordContext(record), signal);
+  } catch (error) {
+    // A stored key that does not open is our loss, not a mistake in the caller's ciphertext.
+    if (error instanceof KmsError && error.code === "CIPHERTEXT_REJECTED") {
+      throw new KmsError("DATA_LOSS", `key ${record.keyId} cannot be opened by ${provider.keyId}`, { cause: error });
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,37 @@
+/** Keys in the form that is used. Made from the 32 secret bytes of a record, which the maker then overwrites. */
+import { type DataKeyMaterial, deriveDataKeys } from "../crypto/data-key.ts";
+import { signingKey } from "../crypto/ed25519.ts";
+import type { SigningKey } from "../crypto/ed25519-contract.ts";
+import { KmsError } from "../errors.ts";
+import type { KeyRecord, Purpose } from "./record.ts";
+
+export interface UsableDataKey {
+  readonly keyId: string;
+  readonly material: DataKeyMaterial;
+  destroy(): void;
+}
+
+export interface UsableSigningKey {
+  readonly keyId: string;
+  readonly key: SigningKey;
+  destroy(): void;
+}
+
+export type Usable = { data: UsableDataKey; signing: UsableSigningKey };
+
+/** Makes a usable key and copies what it needs of `secret`. Throws DATA_LOSS when the secret is not the record's. */
+export type ImportKey<P extends Purpose> = (record: KeyRecord, secret: Uint8Array) => Usable[P];
+
+export const importDataKey: ImportKey<"data"> = ({ keyId }, secret) => {
+  const material = deriveDataKeys(secret);
+  return { keyId, material, destroy: () => material.destroy() };
+};
+
+export const importSigningKey: ImportKey<"signing"> = ({ keyId, publicKey }, secret) => {
+  const key = signingKey(secret);
+  if (Buffer.compare(key.publicKey, publicKey) !== 0) {
+    key.destroy();
+    throw new KmsError("DATA_LOSS", `key ${keyId}: the stored public key is not the secret key's`);
+  }
+  return { keyId, key, destroy: () => key.destroy() };
+};

@@ -1,0 +1,159 @@
+/** A new key is durable and proven before anyone uses it: whatever step fails, no unproven key becomes ACTIVE. */
+import { randomBytes } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import { KmsError } from "../../src/errors.ts";
+import type { Keyring } from "../../src/keys/keyring.ts";
+import { type Purpose, purposes } from "../../src/keys/record.ts";
+import { localProvider } from "../../src/provider/local.ts";
+import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import type { Provider } from "../../src/provider/provider.ts";
+import { memoryStore } from "../../src/store/memory.ts";
+import type { Store } from "../../src/store/store.ts";
+import { thrownBy } from "../matchers.ts";
+import { setUp } from "./fixture.ts";
+
+const active = (keyring: Keyring, purpose: Purpose) =>
+  purpose === "data" ? keyring.activeDataKey("acme") : keyring.activeSigningKey("acme");
+
+type StoreStep = "insertPending" | "get" | "activate" | "deletePending";
+type ProviderStep = "generateDataKey" | "encrypt" | "decrypt";
+
+/** The parts of a keyring, each step of which can be made to crash before or after it took effect. */
+function crashing() {
+  const store = memoryStore();
+  const provider = localProvider(randomMasterKey());
+  const crash: { at: string | undefined } = { at: undefined };
+  const crashAt = (point: string) => {
+    if (crash.at === point) throw new KmsError("STORE_UNAVAILABLE", `crashed ${point}`);
+  };
+  function wrap<T extends (...given: never[]) => Promise<unknown>>(step: string, call: T): T {
+    return (async (...given: Parameters<T>) => {
+      crashAt(`before ${step}`);
+      const result = await call(...given);
+      crashAt(`after ${step}`);
+      return result;
+    }) as T;
+  }
+  const storeSteps: StoreStep[] = ["insertPending", "get", "activate"];
+  const providerSteps: ProviderStep[] = ["generateDataKey", "encrypt", "decrypt"];
+  const crashingStore: Store = {
+    ...store,
+    ...Object.fromEntries(storeSteps.map((step) => [step, wrap(step, store[step])])),
+    // A crashed process cleans nothing up.
+    async deletePending(...given) {
+      if (crash.at === undefined) await store.deletePending(...given);
+    },
+  };
+  const crashingProvider: Provider = {
+    ...provider,
+    ...Object.fromEntries(providerSteps.map((step) => [step, wrap(step, provider[step])])),
+  };
+  return { store, provider, crash, crashingStore, crashingProvider };
+}
+
+function pointsOf(purpose: Purpose): string[] {
+  const steps = [purpose === "data" ? "generateDataKey" : "encrypt", "insertPending", "get", "decrypt", "activate"];
+  return steps.flatMap((step) => [`before ${step}`, `after ${step}`]);
+}
+
+describe.each(purposes)("a crash while a %s key is made", (purpose) => {
+  it.each(pointsOf(purpose))("%s leaves nothing unproven in use, and the next start goes on", async (point) => {
+    const { store, provider, crash, crashingStore, crashingProvider } = crashing();
+    const first = setUp({ store: crashingStore, provider: crashingProvider });
+    crash.at = point;
+    expect(await thrownBy(() => active(first.keyring, purpose))).toBeKmsError("STORE_UNAVAILABLE", point);
+    const left = await store.active("acme", purpose);
+    expect(left === undefined).toBe(point !== "after activate");
+
+    const next = setUp({ store, provider });
+    const key = await active(next.keyring, purpose);
+    if (left !== undefined) expect(key.keyId).toBe(left.keyId);
+    expect(await store.list("acme", purpose)).toMatchObject([{ keyId: key.keyId, state: "ACTIVE", version: 1 }]);
+
+    next.time.ms = 11 * 60_000;
+    await next.keyring.pruneAbandoned();
+    expect((await store.counts()).byPurpose[purpose]).toEqual({ ACTIVE: 1 });
+  });
+
+  it.each(pointsOf(purpose))("%s in a rotation leaves the old key or the new one ACTIVE", async (point) => {
+    const { store, provider, crash, crashingStore, crashingProvider } = crashing();
+    const { keyring } = setUp({ store: crashingStore, provider: crashingProvider });
+    const { keyId: before } = await active(keyring, purpose);
+    crash.at = point;
+    const { failed } = await keyring.rotate({ tenantId: "acme", purposes: [purpose], force: true });
+    expect(failed).toMatchObject([{ purpose, error: { code: "STORE_UNAVAILABLE" } }]);
+    const present = (await store.active("acme", purpose))!;
+    expect(present.keyId === before).toBe(point !== "after activate");
+    expect((await active(setUp({ store, provider }).keyring, purpose)).keyId).toBe(present.keyId);
+  });
+});
+
+describe("pending records", () => {
+  it("are deleted after ten minutes, not before", async () => {
+    const { store, crash, crashingStore, crashingProvider } = crashing();
+    const { keyring, time } = setUp({ store: crashingStore, provider: crashingProvider });
+    crash.at = "after insertPending";
+    await thrownBy(() => active(keyring, "data"));
+    expect((await store.counts()).byPurpose.data).toEqual({ PENDING: 1 });
+    time.ms = 10 * 60_000;
+    expect(await keyring.pruneAbandoned()).toBe(0);
+    time.ms += 1;
+    expect(await keyring.pruneAbandoned()).toBe(1);
+  });
+
+  it("are deleted at once where only the creation failed", async () => {
+    const local = localProvider(randomMasterKey());
+    const provider: Provider = {
+      ...local,
+      decrypt: () => Promise.reject(new KmsError("PROVIDER_UNAVAILABLE", "down")),
+    };
+    const { keyring, store } = setUp({ provider });
+    expect(await thrownBy(() => active(keyring, "data"))).toBeKmsError("PROVIDER_UNAVAILABLE");
+    expect((await store.counts()).byPurpose.data).toEqual({});
+  });
+});
+
+describe.each(purposes)("a %s key", (purpose) => {
+  it.each<[string, (opened: Uint8Array) => Uint8Array]>([
+    ["other bytes", () => randomBytes(32)],
+    ["one bit changed", (opened) => opened.with(0, opened[0]! ^ 1)],
+    ["fewer bytes", (opened) => opened.subarray(1)],
+    ["more bytes", (opened) => Buffer.concat([opened, Buffer.of(0)])],
+    ["nothing", () => new Uint8Array()],
+  ])("is never activated when the provider gives back %s", async (_what, garble) => {
+    const local = localProvider(randomMasterKey());
+    const provider: Provider = { ...local, decrypt: async (...given) => garble(await local.decrypt(...given)) };
+    const { keyring, store } = setUp({ provider });
+    expect(await thrownBy(() => active(keyring, purpose))).toBeKmsError("PROVIDER_UNAVAILABLE");
+    expect(await store.active("acme", purpose)).toBeUndefined();
+    expect(await store.list("acme", purpose)).toEqual([]);
+  });
+
+  it("is never activated when the store gives back another record than it was given", async () => {
+    const honest = memoryStore();
+    const store: Store = {
+      ...honest,
+      async get(tenantId, keyId) {
+        const record = await honest.get(tenantId, keyId);
+        return record && { ...record, wrapped: record.wrapped.with(20, record.wrapped[20]! ^ 1) };
+      },
+    };
+    const { keyring } = setUp({ store });
+    expect(await thrownBy(() => active(keyring, purpose))).toBeKmsError("DATA_LOSS");
+    expect(await honest.active("acme", purpose)).toBeUndefined();
+  });
+});
+
+it("refuses a signing key whose stored public key is another's", async () => {
+  const honest = memoryStore();
+  const store: Store = {
+    ...honest,
+    async get(tenantId, keyId) {
+      const record = await honest.get(tenantId, keyId);
+      return record && { ...record, publicKey: randomBytes(32) };
+    },
+  };
+  const { keyring } = setUp({ store });
+  expect(await thrownBy(() => keyring.activeSigningKey("acme"))).toBeKmsError("DATA_LOSS", "public key");
+  expect(await honest.active("acme", "signing")).toBeUndefined();
+});

@@ -1,0 +1,48 @@
+/** A keyring over the real memory store and local provider, on clocks that the test moves, with its provider calls counted. */
+import { createKeyring, type KeyringOptions } from "../../src/keys/keyring.ts";
+import { localProvider } from "../../src/provider/local.ts";
+import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import type { Provider } from "../../src/provider/provider.ts";
+import { memoryStore } from "../../src/store/memory.ts";
+
+export const dayMs = 24 * 60 * 60 * 1000;
+
+export function setUp(options: Partial<KeyringOptions> = {}) {
+  const time = { ms: 0, start: Date.parse("2026-01-01T00:00:00.000Z") };
+  const counted = counting(options.provider ?? localProvider(randomMasterKey()));
+  const store = options.store ?? memoryStore();
+  const keyring = createKeyring({
+    clock: () => new Date(time.start + time.ms),
+    now: () => time.ms,
+    random: () => 0,
+    ...options,
+    store,
+    provider: counted.provider,
+  });
+  return { keyring, store, time, calls: counted.calls, provider: counted.provider };
+}
+
+/** Counts the calls of each operation, and how many ran at once at most. */
+export function counting(provider: Provider) {
+  const calls = { generateDataKey: 0, encrypt: 0, decrypt: 0, inFlight: 0, mostInFlight: 0, total: 0 };
+  async function count<T>(operation: "generateDataKey" | "encrypt" | "decrypt", call: () => Promise<T>): Promise<T> {
+    calls[operation] += 1;
+    calls.total += 1;
+    calls.inFlight += 1;
+    calls.mostInFlight = Math.max(calls.mostInFlight, calls.inFlight);
+    try {
+      return await call();
+    } finally {
+      calls.inFlight -= 1;
+    }
+  }
+  const wrapper: Provider = {
+    ...provider,
+    generateDataKey: (...given) => count("generateDataKey", () => provider.generateDataKey(...given)),
+    encrypt: (...given) => count("encrypt", () => provider.encrypt(...given)),
+    decrypt: (...given) => count("decrypt", () => provider.decrypt(...given)),
+  };
+  return { provider: wrapper, calls };
+}
+
+export const turn = () => new Promise((resolve) => setImmediate(resolve));

@@ -1,0 +1,348 @@
+/** The keyring: a tenant's keys made once, found again, kept apart, and refused by state. */
+import { randomBytes } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import { openGcm, sealGcm } from "../../src/crypto/aes-gcm.ts";
+import { verifySignature } from "../../src/crypto/ed25519.ts";
+import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
+import type { KeyState } from "../../src/keys/record.ts";
+import type { UsableDataKey } from "../../src/keys/usable.ts";
+import { localProvider } from "../../src/provider/local.ts";
+import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import type { Provider } from "../../src/provider/provider.ts";
+import { resilient } from "../../src/provider/resilience.ts";
+import type { Store } from "../../src/store/store.ts";
+import { memoryStore } from "../../src/store/memory.ts";
+import { thrownBy } from "../matchers.ts";
+import { counting, dayMs, setUp, turn } from "./fixture.ts";
+
+const hourMs = 3_600_000;
+const aad = Buffer.from("test");
+const message = Buffer.from("a statement");
+
+const seal = (key: UsableDataKey, text: string) => sealGcm(key.material.inputKey("pii"), Buffer.from(text), aad);
+const open = (key: UsableDataKey, sealed: Uint8Array) =>
+  Buffer.from(openGcm(key.material.inputKey("pii"), sealed, aad)).toString();
+
+async function moveTo(store: Store, state: KeyState): Promise<string> {
+  const active = (await store.active("acme", "data"))!;
+  await store.update({ ...active, state, previousState: "ACTIVE" }, "ACTIVE");
+  return active.keyId;
+}
+
+describe("a tenant's first call", () => {
+  it("makes one data key with exactly two provider calls, whoever else calls at once", async () => {
+    const { keyring, store, calls } = setUp();
+    const keys = await Promise.all(Array.from({ length: 1_000 }, () => keyring.activeDataKey("acme")));
+    expect(new Set(keys).size).toBe(1);
+    expect(calls).toMatchObject({ generateDataKey: 1, encrypt: 0, decrypt: 1 });
+    expect(await store.list("acme", "data")).toMatchObject([{ keyId: keys[0]!.keyId, version: 1, state: "ACTIVE" }]);
+  });
+
+  it("makes one signing key with exactly two provider calls, whoever else calls at once", async () => {
+    const { keyring, store, calls } = setUp();
+    const keys = await Promise.all(Array.from({ length: 1_000 }, () => keyring.activeSigningKey("acme")));
+    expect(new Set(keys).size).toBe(1);
+    expect(calls).toMatchObject({ generateDataKey: 0, encrypt: 1, decrypt: 1 });
+    const [record] = await store.list("acme", "signing");
+    expect(verifySignature(record!.publicKey, message, keys[0]!.key.sign(message))).toBe(true);
+  });
+
+  it("makes the two keys of a tenant apart", async () => {
+    const { keyring, store } = setUp();
+    const [data, signing] = await Promise.all([keyring.activeDataKey("acme"), keyring.activeSigningKey("acme")]);
+    expect(data.keyId).not.toBe(signing.keyId);
+    expect((await store.get("acme", data.keyId))?.purpose).toBe("data");
+    expect((await store.get("acme", signing.keyId))?.purpose).toBe("signing");
+  });
+
+  it("keeps at most 20 provider calls in flight for 1,000 tenants at once", async () => {
+    const local = localProvider(randomMasterKey());
+    const slow: Provider = {
+      ...local,
+      async generateDataKey(...given) {
+        await turn();
+        return local.generateDataKey(...given);
+      },
+      async decrypt(...given) {
+        await turn();
+        return local.decrypt(...given);
+      },
+    };
+    const { provider, calls } = counting(slow);
+    const { keyring, store } = setUp({ provider: resilient(provider) });
+    const tenants = Array.from({ length: 1_000 }, (_, i) => `tenant-${i}`);
+    await Promise.all(tenants.map((tenant) => keyring.activeDataKey(tenant)));
+    expect(calls.mostInFlight).toBe(20);
+    expect(calls.total).toBe(2_000);
+    expect((await store.counts()).byPurpose.data).toEqual({ ACTIVE: 1_000 });
+  });
+
+  it("is raced by replicas: one key wins, everyone uses it, and nothing is left of the others", async () => {
+    const store = memoryStore();
+    const provider = localProvider(randomMasterKey());
+    const replicas = Array.from({ length: 5 }, () => setUp({ store, provider }).keyring);
+    const keys = await Promise.all(replicas.map((keyring) => keyring.activeDataKey("acme")));
+    expect(new Set(keys.map(({ keyId }) => keyId)).size).toBe(1);
+    expect(open(keys[1]!, seal(keys[0]!, "hello"))).toBe("hello");
+    expect((await store.counts()).byPurpose.data).toEqual({ ACTIVE: 1 });
+  });
+
+  it("does not fail for the others when one caller goes away", async () => {
+    const { keyring } = setUp();
+    const caller = new AbortController();
+    const gone = keyring.activeDataKey("acme", caller.signal);
+    const stays = keyring.activeDataKey("acme");
+    caller.abort();
+    expect(await thrownBy(() => gone)).toBeKmsError("CANCELLED");
+    expect((await stays).keyId).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  it("makes no second key where the tenant's only one is disabled", async () => {
+    const { keyring, store } = setUp();
+    await keyring.activeDataKey("acme");
+    const keyId = await moveTo(store, "DISABLED");
+    keyring.invalidate("acme", keyId);
+    expect(await thrownBy(() => keyring.activeDataKey("acme"))).toBeKmsError("KEY_UNUSABLE", "acme");
+    expect(await store.list("acme", "data")).toHaveLength(1);
+  });
+});
+
+describe("a cached key", () => {
+  it("is returned at once, without a promise or a provider call", async () => {
+    const { keyring, calls } = setUp();
+    const key = await keyring.activeDataKey("acme");
+    const signing = await keyring.activeSigningKey("acme");
+    const before = calls.total;
+    expect(keyring.activeDataKey("acme")).toBe(key);
+    expect(keyring.activeSigningKey("acme")).toBe(signing);
+    await keyring.dataKey("acme", key.keyId);
+    expect(keyring.dataKey("acme", key.keyId)).toBe(key);
+    expect(calls.total).toBe(before);
+    expect(keyring.stats().data).toEqual({ hits: 2, misses: 2, evictions: 0, size: 1 });
+  });
+
+  it("takes under a microsecond", async () => {
+    const { keyring } = setUp({ now: () => performance.now() });
+    await keyring.activeDataKey("acme");
+    const rounds = Array.from({ length: 7 }, () => {
+      const startedAt = performance.now();
+      for (let i = 0; i < 100_000; i += 1) keyring.activeDataKey("acme");
+      return (performance.now() - startedAt) / 100_000;
+    });
+    expect(Math.min(...rounds)).toBeLessThan(0.001); // milliseconds
+  });
+
+  it("costs one provider call a TTL, in the background", async () => {
+    const { keyring, calls, time } = setUp();
+    const first = await keyring.activeDataKey("acme");
+    for (let minute = 1; minute <= 59; minute += 1) {
+      time.ms = minute * 60_000;
+      await keyring.activeDataKey("acme");
+    }
+    await turn();
+    expect(calls).toMatchObject({ generateDataKey: 1, decrypt: 2 });
+    expect((await keyring.activeDataKey("acme")).keyId).toBe(first.keyId);
+  });
+
+  it("is overwritten when others push it out, after the turn in which it was taken", async () => {
+    const { keyring } = setUp({ maxEntries: 1 });
+    const key = await keyring.activeSigningKey("acme");
+    const other = await keyring.activeSigningKey("other");
+    expect(key.key.sign(message)).toHaveLength(64);
+    await turn();
+    expect(() => key.key.sign(message)).toThrow(KmsError);
+    expect(other.key.sign(message)).toHaveLength(64);
+  });
+
+  it("is overwritten on close", async () => {
+    const { keyring } = setUp();
+    const [data, signing] = [await keyring.activeDataKey("acme"), await keyring.activeSigningKey("acme")];
+    keyring.close();
+    await turn();
+    expect(() => data.material.inputKey("pii")).toThrow(KmsError);
+    expect(() => signing.key.sign(message)).toThrow(KmsError);
+  });
+
+  it("is overwritten after its time though nobody asks for it", async () => {
+    const { keyring, time } = setUp();
+    const data = await keyring.activeDataKey("acme");
+    time.ms = 5 * hourMs;
+    keyring.dropExpired();
+    await turn();
+    expect(() => data.material.inputKey("pii")).toThrow(KmsError);
+  });
+
+  it("leaves no copy of the provider's plaintext", async () => {
+    const local = localProvider(randomMasterKey());
+    const given: Uint8Array[] = [];
+    const watched: Provider = {
+      ...local,
+      async generateDataKey(...rest) {
+        const key = await local.generateDataKey(...rest);
+        given.push(key.plaintext);
+        return key;
+      },
+      encrypt(plaintext, ...rest) {
+        given.push(plaintext);
+        return local.encrypt(plaintext, ...rest);
+      },
+      async decrypt(...rest) {
+        const plaintext = await local.decrypt(...rest);
+        given.push(plaintext);
+        return plaintext;
+      },
+    };
+    const { keyring, time } = setUp({ provider: watched });
+    await keyring.activeDataKey("acme");
+    await keyring.activeSigningKey("acme");
+    time.ms = 2 * hourMs;
+    await keyring.activeDataKey("acme");
+    expect(given).toHaveLength(5);
+    expect(given.every((bytes) => bytes.every((byte) => byte === 0))).toBe(true);
+  });
+
+  it("sees within 30 seconds what another replica did", async () => {
+    const store = memoryStore();
+    const provider = localProvider(randomMasterKey());
+    const [here, there] = [setUp({ store, provider }), setUp({ store, provider })];
+    const { keyId } = await here.keyring.activeDataKey("acme");
+    await here.keyring.dataKey("acme", keyId);
+    await there.keyring.rotate({ tenantId: "acme", force: true });
+    here.time.ms = 30_000;
+    expect((await here.keyring.activeDataKey("acme")).keyId).not.toBe(keyId);
+    const retired = (await store.get("acme", keyId))!;
+    await store.update({ ...retired, state: "DISABLED", previousState: "RETIRED" }, "RETIRED");
+    here.time.ms = 60_000;
+    expect(await thrownBy(() => here.keyring.dataKey("acme", keyId))).toBeKmsError("KEY_UNUSABLE", keyId);
+  });
+});
+
+describe("a key for decryption", () => {
+  it("is still there after three rotations, with every cache entry expired and after a restart", async () => {
+    const store = memoryStore();
+    const provider = localProvider(randomMasterKey());
+    const { keyring, time } = setUp({ store, provider });
+    const first = await keyring.activeDataKey("acme");
+    const sealed = seal(first, "for ever");
+    for (let i = 0; i < 3; i += 1) await keyring.rotate({ tenantId: "acme", purposes: ["data"], force: true });
+    expect(open(await keyring.dataKey("acme", first.keyId), sealed)).toBe("for ever");
+    time.ms = 30 * dayMs;
+    expect(open(await keyring.dataKey("acme", first.keyId), sealed)).toBe("for ever");
+    const restarted = setUp({ store, provider }).keyring;
+    expect(open(await restarted.dataKey("acme", first.keyId), sealed)).toBe("for ever");
+  });
+
+  it("is no other tenant's, no other purpose's and no pending one, and the answers are alike", async () => {
+    const { keyring, store } = setUp();
+    const data = await keyring.activeDataKey("acme");
+    const signing = await keyring.activeSigningKey("acme");
+    await keyring.activeDataKey("other");
+    await keyring.dataKey("acme", data.keyId);
+    const record = (await store.get("acme", data.keyId))!;
+    const keyId = randomBytes(16).toString("hex");
+    await store.insertPending({ ...record, keyId });
+    const refused = [
+      await thrownBy(() => keyring.dataKey("other", data.keyId)),
+      await thrownBy(() => keyring.dataKey("acme", signing.keyId)),
+      await thrownBy(() => keyring.dataKey("acme", keyId)),
+      await thrownBy(() => keyring.dataKey("acme", "ff".repeat(16))),
+    ];
+    for (const error of refused) expect(error).toBeKmsError("CIPHERTEXT_REJECTED");
+    expect(new Set(refused.map((error) => (error as KmsError).message)).size).toBe(1);
+  });
+
+  it("is not spoiled for its tenant by another tenant that asks for it at the same time", async () => {
+    const { keyring, time } = setUp();
+    const { keyId } = await keyring.activeDataKey("acme");
+    time.ms = 10 * hourMs;
+    const theirs = thrownBy(() => keyring.dataKey("other", keyId));
+    const ours = keyring.dataKey("acme", keyId);
+    expect(await theirs).toBeKmsError("CIPHERTEXT_REJECTED");
+    expect((await ours).keyId).toBe(keyId);
+  });
+
+  it.each<KeyState>(["DISABLED", "COMPROMISED", "DESTROY_SCHEDULED", "DESTROYED"])(
+    "is refused when it is %s",
+    async (state) => {
+      const { keyring, store } = setUp();
+      const { keyId } = await keyring.activeDataKey("acme");
+      await keyring.dataKey("acme", keyId);
+      await moveTo(store, state);
+      keyring.invalidate("acme", keyId);
+      expect(await thrownBy(() => keyring.dataKey("acme", keyId))).toBeKmsError("KEY_UNUSABLE", keyId);
+    },
+  );
+});
+
+describe("a provider in trouble", () => {
+  function troubled() {
+    const local = localProvider(randomMasterKey());
+    const trouble: { code: KmsErrorCode | undefined } = { code: undefined };
+    const provider: Provider = {
+      ...local,
+      async decrypt(...given) {
+        if (trouble.code !== undefined) throw new KmsError(trouble.code, "as told");
+        return local.decrypt(...given);
+      },
+    };
+    return { ...setUp({ provider }), trouble };
+  }
+
+  it("does not stop a cached key while it gives no answer, up to the stale bound", async () => {
+    const { keyring, time, trouble } = troubled();
+    const { keyId } = await keyring.activeDataKey("acme");
+    trouble.code = "PROVIDER_UNAVAILABLE";
+    time.ms = hourMs;
+    expect((await keyring.activeDataKey("acme")).keyId).toBe(keyId);
+    time.ms = 5 * hourMs - 1;
+    expect((await keyring.activeDataKey("acme")).keyId).toBe(keyId);
+    time.ms = 5 * hourMs;
+    expect(await thrownBy(() => keyring.activeDataKey("acme"))).toBeKmsError("PROVIDER_UNAVAILABLE");
+  });
+
+  it("stops a cached key at its next reload when it says no", async () => {
+    const { keyring, time, trouble } = troubled();
+    await keyring.activeDataKey("acme");
+    trouble.code = "PROVIDER_DENIED";
+    time.ms = 0.8 * hourMs;
+    await keyring.activeDataKey("acme");
+    await turn();
+    expect(await thrownBy(() => keyring.activeDataKey("acme"))).toBeKmsError("PROVIDER_DENIED");
+  });
+
+  it("calls a stored key that does not open a loss, not the caller's mistake", async () => {
+    const { keyring, time, trouble } = troubled();
+    const { keyId } = await keyring.activeDataKey("acme");
+    trouble.code = "CIPHERTEXT_REJECTED";
+    time.ms = 10 * hourMs;
+    expect(await thrownBy(() => keyring.dataKey("acme", keyId))).toBeKmsError("DATA_LOSS", keyId);
+  });
+});
+
+describe("another master key after a restart", () => {
+  it("is named, and nothing is opened or made anew", async () => {
+    const store = memoryStore();
+    const [before, after] = [setUp({ store }), setUp({ store })];
+    const { keyId } = await before.keyring.activeDataKey("acme");
+    const error = await thrownBy(() => after.keyring.activeDataKey("acme"));
+    expect(error).toBeKmsError("PROVIDER_DENIED", keyId);
+    expect(error).toBeKmsError("PROVIDER_DENIED", before.provider.keyId);
+    expect(error).toBeKmsError("PROVIDER_DENIED", after.provider.keyId);
+    expect(after.calls.total).toBe(0);
+    expect(await store.list("acme", "data")).toHaveLength(1);
+  });
+});
+
+describe("events", () => {
+  it("tell how long a call waited for a key, and nothing of hits", async () => {
+    const events: unknown[] = [];
+    const { keyring } = setUp({ observe: (event) => events.push(event) });
+    await keyring.activeDataKey("acme");
+    await keyring.activeDataKey("acme");
+    await keyring.rotate({ tenantId: "acme", force: true });
+    expect(events).toEqual([
+      { type: "retrieved", purpose: "data", seconds: 0 },
+      { type: "rotation", outcome: "success", seconds: expect.any(Number) },
+    ]);
+  });
+});

@@ -1,0 +1,286 @@
+/** Rotation: when, of what, once a request, and one winner among many. */
+import { describe, expect, it } from "vitest";
+import { KmsError } from "../../src/errors.ts";
+import type { Keyring } from "../../src/keys/keyring.ts";
+import { localProvider } from "../../src/provider/local.ts";
+import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import type { Provider } from "../../src/provider/provider.ts";
+import { memoryStore } from "../../src/store/memory.ts";
+import { thrownBy } from "../matchers.ts";
+import { dayMs, setUp, turn } from "./fixture.ts";
+
+const data = ["data"] as const;
+
+async function makeBoth(keyring: Keyring, tenantId = "acme") {
+  return { data: await keyring.activeDataKey(tenantId), signing: await keyring.activeSigningKey(tenantId) };
+}
+
+describe("rotating a tenant", () => {
+  it("puts a new version of each key in use at once, with no provider call but the two that make it", async () => {
+    const { keyring, store, calls } = setUp();
+    const old = await makeBoth(keyring);
+    const before = calls.total;
+    const { rotated, ...rest } = await keyring.rotate({ tenantId: "acme", force: true });
+    expect(rest).toEqual({ skipped: [], failed: [], remaining: 0 });
+    expect(rotated).toMatchObject([
+      { tenantId: "acme", purpose: "data", retiredKeyId: old.data.keyId, version: 2 },
+      { tenantId: "acme", purpose: "signing", retiredKeyId: old.signing.keyId, version: 2 },
+    ]);
+    expect(keyring.activeDataKey("acme")).toMatchObject({ keyId: rotated[0]!.keyId });
+    expect(keyring.activeSigningKey("acme")).toMatchObject({ keyId: rotated[1]!.keyId });
+    expect(calls.total - before).toBe(4);
+    expect((await store.get("acme", old.data.keyId))?.state).toBe("RETIRED");
+  });
+
+  it("overwrites the retired signing key, and keeps the retired data key for decryption", async () => {
+    const { keyring } = setUp();
+    const old = await makeBoth(keyring);
+    await keyring.rotate({ tenantId: "acme", force: true });
+    await turn();
+    expect(() => old.signing.key.sign(new Uint8Array(1))).toThrow(KmsError);
+    expect((await keyring.dataKey("acme", old.data.keyId)).keyId).toBe(old.data.keyId);
+  });
+
+  it("skips a key that is not due, and says when it is", async () => {
+    const { keyring, time, calls } = setUp();
+    const { keyId } = await keyring.activeDataKey("acme");
+    const before = calls.total;
+    time.ms = 90 * dayMs - 1;
+    expect(await keyring.rotate({ tenantId: "acme" })).toEqual({
+      rotated: [],
+      skipped: [{ tenantId: "acme", purpose: "data", keyId, reason: "not due until 2026-04-01T00:00:00.000Z" }],
+      failed: [],
+      remaining: 0,
+    });
+    expect(calls.total).toBe(before);
+    time.ms = 90 * dayMs;
+    expect((await keyring.rotate({ tenantId: "acme" })).rotated).toHaveLength(1);
+  });
+
+  it("changes nothing in a dry run", async () => {
+    const { keyring, store, calls } = setUp();
+    const { keyId } = await keyring.activeDataKey("acme");
+    const [before, records] = [calls.total, await store.list("acme", "data")];
+    const { rotated } = await keyring.rotate({ tenantId: "acme", force: true, dryRun: true, requestId: "r1" });
+    expect(rotated).toEqual([{ tenantId: "acme", purpose: "data", retiredKeyId: keyId, keyId: undefined, version: 2 }]);
+    expect(calls.total).toBe(before);
+    expect(await store.list("acme", "data")).toEqual(records);
+    expect(await store.request("acme", "r1")).toBeUndefined();
+  });
+
+  it("makes a new key where none is active, due or not", async () => {
+    const { keyring, store } = setUp();
+    const { keyId } = await keyring.activeDataKey("acme");
+    const record = (await store.active("acme", "data"))!;
+    await store.update({ ...record, state: "DISABLED", previousState: "ACTIVE" }, "ACTIVE");
+    keyring.invalidate("acme", keyId);
+    expect(await thrownBy(() => keyring.activeDataKey("acme"))).toBeKmsError("KEY_UNUSABLE");
+    const { rotated } = await keyring.rotate({ tenantId: "acme" });
+    expect(rotated).toMatchObject([{ retiredKeyId: undefined, version: 2 }]);
+    expect(keyring.activeDataKey("acme")).toMatchObject({ keyId: rotated[0]!.keyId });
+    expect((await store.get("acme", keyId))?.state).toBe("DISABLED");
+  });
+
+  it("refuses a tenant without keys, and makes it none", async () => {
+    const { keyring, store, calls } = setUp();
+    expect(await thrownBy(() => keyring.rotate({ tenantId: "acme", force: true }))).toBeKmsError("NOT_FOUND", "acme");
+    await keyring.activeDataKey("acme");
+    const signing = () => keyring.rotate({ tenantId: "acme", purposes: ["signing"], force: true });
+    expect(await thrownBy(signing)).toBeKmsError("NOT_FOUND", "signing");
+    expect(await store.list("acme", "signing")).toEqual([]);
+    expect(calls.total).toBe(2);
+  });
+
+  it("reports a key that failed, leaves it in use and goes on with the next", async () => {
+    const local = localProvider(randomMasterKey());
+    let down = false;
+    const provider: Provider = {
+      ...local,
+      async generateDataKey(...given) {
+        if (down) throw new KmsError("PROVIDER_UNAVAILABLE", "down");
+        return local.generateDataKey(...given);
+      },
+    };
+    const { keyring } = setUp({ provider });
+    const old = await makeBoth(keyring);
+    down = true;
+    const { rotated, failed } = await keyring.rotate({ tenantId: "acme", force: true });
+    expect(rotated).toMatchObject([{ purpose: "signing" }]);
+    expect(failed).toMatchObject([{ tenantId: "acme", purpose: "data" }]);
+    expect(failed[0]!.error).toBeKmsError("PROVIDER_UNAVAILABLE");
+    expect(await keyring.activeDataKey("acme")).toBe(old.data);
+  });
+
+  it("does nothing for a caller that is gone", async () => {
+    const { keyring, store } = setUp();
+    await keyring.activeDataKey("acme");
+    const call = () => keyring.rotate({ tenantId: "acme", force: true }, AbortSignal.abort());
+    expect(await thrownBy(call)).toBeKmsError("CANCELLED");
+    expect(await store.list("acme", "data")).toHaveLength(1);
+  });
+});
+
+describe("rotations at the same time", () => {
+  it("make one new version; the others conflict and leave nothing behind", async () => {
+    const store = memoryStore();
+    const provider = localProvider(randomMasterKey());
+    const replicas = Array.from({ length: 8 }, () => setUp({ store, provider }).keyring);
+    await replicas[0]!.activeDataKey("acme");
+    const results = await Promise.all(
+      replicas.map((keyring) => keyring.rotate({ tenantId: "acme", purposes: data, force: true })),
+    );
+    expect(results.flatMap(({ rotated }) => rotated)).toHaveLength(1);
+    const failed = results.flatMap((result) => result.failed);
+    expect(failed).toHaveLength(7);
+    for (const { error } of failed) expect(error).toBeKmsError("CONFLICT");
+    expect((await store.counts()).byPurpose.data).toEqual({ ACTIVE: 1, RETIRED: 1 });
+  });
+
+  it("are in use at once on the replicas that lost, too", async () => {
+    const store = memoryStore();
+    const provider = localProvider(randomMasterKey());
+    const replicas = [setUp({ store, provider }).keyring, setUp({ store, provider }).keyring];
+    for (const keyring of replicas) await keyring.activeDataKey("acme");
+    await Promise.all(replicas.map((keyring) => keyring.rotate({ tenantId: "acme", force: true })));
+    const { keyId } = (await store.active("acme", "data"))!;
+    for (const keyring of replicas) expect((await keyring.activeDataKey("acme")).keyId).toBe(keyId);
+  });
+
+  it("get the same answer where they are the same request", async () => {
+    const { keyring, store } = setUp();
+    await keyring.activeDataKey("acme");
+    const request = { tenantId: "acme", purposes: data, force: true, requestId: "r1" };
+    const results = await Promise.all(Array.from({ length: 8 }, () => keyring.rotate(request)));
+    expect(new Set(results.map((result) => JSON.stringify(result))).size).toBe(1);
+    expect(results[0]!.rotated).toMatchObject([{ version: 2 }]);
+    expect(await store.list("acme", "data")).toHaveLength(2);
+  });
+
+  it("let calls that are under way finish with a key that opens", async () => {
+    const { keyring, time } = setUp();
+    await keyring.activeDataKey("acme");
+    time.ms = dayMs;
+    const [key, { rotated }] = await Promise.all([
+      keyring.activeDataKey("acme"),
+      keyring.rotate({ tenantId: "acme", force: true }),
+    ]);
+    expect([rotated[0]!.keyId, rotated[0]!.retiredKeyId]).toContain(key.keyId);
+    expect((await keyring.dataKey("acme", key.keyId)).keyId).toBe(key.keyId);
+  });
+});
+
+describe("a request id", () => {
+  it("gives a retry the first answer, without a second rotation or a provider call", async () => {
+    const { keyring, store, calls } = setUp();
+    await makeBoth(keyring);
+    const request = { tenantId: "acme", force: true, requestId: "r1" };
+    const first = await keyring.rotate(request);
+    const before = calls.total;
+    expect(await keyring.rotate(request)).toEqual(first);
+    expect(calls.total).toBe(before);
+    expect(await store.list("acme", "data")).toHaveLength(2);
+  });
+
+  it("gives that answer after further rotations too", async () => {
+    const { keyring } = setUp();
+    await keyring.activeDataKey("acme");
+    const first = await keyring.rotate({ tenantId: "acme", force: true, requestId: "r1" });
+    await keyring.rotate({ tenantId: "acme", force: true, requestId: "r2" });
+    expect(await keyring.rotate({ tenantId: "acme", force: true, requestId: "r1" })).toEqual(first);
+  });
+
+  it("is refused with another body", async () => {
+    const { keyring } = setUp();
+    await makeBoth(keyring);
+    await keyring.rotate({ tenantId: "acme", force: true, requestId: "r1" });
+    const bodies = [{ purposes: data, force: true }, { force: false }, { force: true, dryRun: true }];
+    for (const body of bodies) {
+      const call = () => keyring.rotate({ tenantId: "acme", requestId: "r1", ...body });
+      expect(await thrownBy(call)).toBeKmsError("REQUEST_ID_REUSED", "r1");
+    }
+  });
+
+  it("belongs to its tenant", async () => {
+    const { keyring } = setUp();
+    await keyring.activeDataKey("acme");
+    await keyring.activeDataKey("other");
+    await keyring.rotate({ tenantId: "acme", force: true, requestId: "r1" });
+    const { rotated } = await keyring.rotate({ tenantId: "other", requestId: "r1", force: true, purposes: data });
+    expect(rotated).toMatchObject([{ tenantId: "other", version: 2 }]);
+  });
+
+  it("completes what the first attempt did not", async () => {
+    const local = localProvider(randomMasterKey());
+    let down = false;
+    const provider: Provider = {
+      ...local,
+      async encrypt(...given) {
+        if (down) throw new KmsError("PROVIDER_UNAVAILABLE", "down");
+        return local.encrypt(...given);
+      },
+    };
+    const { keyring, store } = setUp({ provider });
+    await makeBoth(keyring);
+    down = true;
+    const request = { tenantId: "acme", force: true, requestId: "r1" };
+    const first = await keyring.rotate(request);
+    expect(first.failed).toMatchObject([{ purpose: "signing" }]);
+    down = false;
+    const second = await keyring.rotate(request);
+    expect(second.rotated).toEqual([...first.rotated, expect.objectContaining({ purpose: "signing", version: 2 })]);
+    expect(await store.list("acme", "data")).toHaveLength(2);
+  });
+});
+
+describe("rotating what is due", () => {
+  it("takes the oldest first, up to the limit, and says how many remain", async () => {
+    const { keyring, time } = setUp();
+    for (const [day, tenantId] of ["a", "b", "c", "d"].entries()) {
+      time.ms = day * dayMs;
+      await keyring.activeDataKey(tenantId);
+    }
+    time.ms = 92 * dayMs;
+    const { rotated, remaining } = await keyring.rotateDue({ limit: 2 });
+    expect(rotated.map(({ tenantId }) => tenantId)).toEqual(["a", "b"]);
+    expect(remaining).toBe(1);
+    expect((await keyring.rotateDue()).rotated).toMatchObject([{ tenantId: "c" }]);
+    expect(await keyring.rotateDue()).toEqual({ rotated: [], skipped: [], failed: [], remaining: 0 });
+  });
+
+  it("keeps to one purpose, and to a dry run", async () => {
+    const { keyring, time, store } = setUp();
+    await makeBoth(keyring);
+    time.ms = 90 * dayMs;
+    const dry = await keyring.rotateDue({ dryRun: true });
+    expect(dry.rotated.map(({ keyId }) => keyId)).toEqual([undefined, undefined]);
+    expect(await store.list("acme", "data")).toHaveLength(1);
+    expect((await keyring.rotateDue({ purpose: "signing" })).rotated).toMatchObject([{ purpose: "signing" }]);
+    expect(await store.list("acme", "data")).toHaveLength(1);
+  });
+
+  it("counts every active key as due when it is forced", async () => {
+    const { keyring } = setUp();
+    await makeBoth(keyring);
+    expect((await keyring.rotateDue({ force: true, limit: 1 })).remaining).toBe(1);
+  });
+
+  it("goes on after a key that failed, which remains", async () => {
+    const local = localProvider(randomMasterKey());
+    let refused = "";
+    const provider: Provider = {
+      ...local,
+      async generateDataKey(context, signal) {
+        if (context.tenant_id === refused) throw new KmsError("PROVIDER_UNAVAILABLE", "down");
+        return local.generateDataKey(context, signal);
+      },
+    };
+    const { keyring, time } = setUp({ provider });
+    for (const tenantId of ["a", "b", "c"]) await keyring.activeDataKey(tenantId);
+    refused = "b";
+    time.ms = 90 * dayMs;
+    const { rotated, failed, remaining } = await keyring.rotateDue();
+    expect(rotated.map(({ tenantId }) => tenantId)).toEqual(["a", "c"]);
+    expect(failed).toMatchObject([{ tenantId: "b" }]);
+    expect(remaining).toBe(1);
+  });
+});
