@@ -2,7 +2,7 @@
  * What is signed: an in-toto Statement v1 about one span, in RFC 8785 form, inside the DSSE pre-authentication encoding. The members are
  * static text in sorted order, so writing it is one concatenation.
  */
-import { invalidField } from "../errors.ts";
+import { KmsError } from "../errors.ts";
 
 export const payloadType = "application/vnd.in-toto+json";
 export const predicateType = "https://fluo.dev/kms/compliance-span/v1";
@@ -70,7 +70,8 @@ export function encodeStatement(text: string): EncodedStatement {
 /** RFC 3339 in UTC with three fraction digits and `Z`. */
 export function formatSignedAt(ms: number): string {
   const text = new Date(ms).toISOString();
-  if (text.length !== signedAtLength) throw invalidField("signed_at", "lies outside the years 0000 to 9999");
+  if (text.length !== signedAtLength)
+    throw new KmsError("INTERNAL", "the signing time lies outside the years 0000 to 9999");
   return text;
 }
 
