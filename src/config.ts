@@ -1,0 +1,122 @@
+/**
+ * The configuration: environment, then application.properties, then defaults, read once at start into one frozen value. Every problem is
+ * found before anything is said, and all are reported together. `process.env` is read here alone.
+ */
+import { resolve } from "node:path";
+import { refusedTogether, tlsProblems, warningsOf } from "./config/checks.ts";
+import { type OtlpSettings, otlpSettings } from "./config/otlp.ts";
+import { ConfigError, type Problem } from "./config/problem.ts";
+import { type Properties, readProperties, unknownProperties } from "./config/properties.ts";
+import type { Values } from "./config/settings.ts";
+import { type Environment, readValues, withoutEffect } from "./config/sources.ts";
+import type { ProviderSettings } from "./provider/registry.ts";
+
+/** Times are milliseconds, paths absolute. */
+export interface Config {
+  /** `prod` is production. */
+  readonly profile: string;
+  readonly host: string;
+  /** 0 for any that is free. */
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  readonly provider: ProviderSettings;
+  readonly store: Values["fluo.kms.store"];
+  readonly auth: Values["fluo.kms.auth"];
+  /** Origin of logs and issuer of public keys. */
+  readonly issuer: string;
+  /** PEM files. */
+  readonly tls: { readonly certificate: string; readonly key: string } | undefined;
+  readonly shutdownGraceMs: number;
+  readonly logLevel: string;
+  readonly cache: {
+    readonly ttlMs: number;
+    readonly publicTtlMs: number;
+    readonly maxEntries: number;
+    readonly maxStaleMs: number;
+  };
+  /** `checkCron` is a Quartz expression, UTC. */
+  readonly rotation: { readonly enabled: boolean; readonly checkCron: string; readonly maxAgeDays: number };
+  readonly telemetry: { readonly otlp: OtlpSettings };
+  /** What whoever runs this must know, a sentence each. */
+  readonly warnings: readonly string[];
+}
+
+export interface ConfigSources {
+  env?: Environment;
+  /** Must exist. Without it, `application.properties` in `cwd` is read where there is one. */
+  file?: string | undefined;
+  /** Relative paths start here. */
+  cwd?: string;
+}
+
+/** Throws a ConfigError that lists every problem. */
+export function loadConfig({ env = process.env, file, cwd = process.cwd() }: ConfigSources = {}): Config {
+  const problems: Problem[] = [];
+  const absolute = (path: string) => resolve(cwd, path);
+  const properties = openProperties(absolute(file ?? "application.properties"), file === undefined, problems);
+  const sources = { env, properties, problems };
+  const values = readValues(sources);
+  const telemetry = otlpSettings(env);
+  const settled = settle(values, telemetry.otlp, absolute);
+  problems.push(...refusedTogether(settled));
+  problems.push(...tlsProblems(values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"], absolute));
+  const idle = withoutEffect(sources, settled.profile).map((name) => `${name} has no effect in this version.`);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return deepFreeze({ ...settled, warnings: [...warningsOf(settled), ...telemetry.warnings, ...idle] });
+}
+
+function openProperties(path: string, optional: boolean, problems: Problem[]): Properties | undefined {
+  const read = readProperties(path, optional);
+  if (read === undefined) return undefined;
+  if ("description" in read) {
+    problems.push(read);
+    return undefined;
+  }
+  problems.push(...unknownProperties(read));
+  return read;
+}
+
+function settle(values: Values, otlp: OtlpSettings, absolute: (path: string) => string): Omit<Config, "warnings"> {
+  const [certificate, key] = [values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"]];
+  return {
+    profile: values["fluo.kms.profile"],
+    host: values["fluo.kms.host"],
+    grpcPort: values["fluo.kms.grpc.port"],
+    httpPort: values["fluo.kms.http.port"],
+    provider: providerSettings(values, absolute),
+    store: values["fluo.kms.store"],
+    auth: values["fluo.kms.auth"],
+    issuer: values["fluo.kms.issuer"],
+    tls: certificate && key ? { certificate: absolute(certificate), key: absolute(key) } : undefined,
+    shutdownGraceMs: values["fluo.kms.shutdown.grace"],
+    logLevel: values["fluo.kms.log.level"],
+    cache: {
+      ttlMs: values["kms.cache.ttl"],
+      publicTtlMs: values["kms.cache.public-ttl"],
+      maxEntries: values["kms.cache.max-entries"],
+      maxStaleMs: values["kms.cache.max-stale"],
+    },
+    rotation: {
+      enabled: values["kms.rotation.enabled"],
+      checkCron: values["kms.rotation.check-cron"],
+      maxAgeDays: values["kms.rotation.max-age-days"],
+    },
+    telemetry: { otlp },
+  };
+}
+
+/** A provider is a line here, as it is in provider/registry.ts. */
+function providerSettings(values: Values, absolute: (path: string) => string): ProviderSettings {
+  const settingsOf: { [Name in ProviderSettings["name"]]: () => Extract<ProviderSettings, { name: Name }> } = {
+    local: () => {
+      const file = values["fluo.kms.local.master-key-file"];
+      return file === undefined ? { name: "local" } : { name: "local", masterKeyFile: absolute(file) };
+    },
+  };
+  return settingsOf[values["fluo.kms.provider"]]();
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const member of Object.values(value)) if (typeof member === "object" && member !== null) deepFreeze(member);
+  return Object.freeze(value);
+}

@@ -1,0 +1,98 @@
+/** What settings mean together: combinations that are refused, and those that an operator must know of. */
+import { readFileSync } from "node:fs";
+import { BlockList, isIP } from "node:net";
+import { createSecureContext } from "node:tls";
+import type { Config } from "../config.ts";
+import type { Problem } from "./problem.ts";
+
+const loopback = new BlockList();
+loopback.addSubnet("127.0.0.0", 8, "ipv4");
+loopback.addAddress("::1", "ipv6");
+
+/** Combinations that are refused. */
+export function refusedTogether(config: Omit<Config, "warnings">): Problem[] {
+  const { profile, host, grpcPort, httpPort, provider, auth, issuer } = config;
+  const problems: Problem[] = [];
+  const refuse = (name: string, description: string) => problems.push({ name, description });
+  if (auth === "none" && !isLoopback(host)) {
+    refuse(
+      "fluo.kms.host",
+      `${host} is not a loopback address, and with fluo.kms.auth=none whoever reaches it may use every key; use 127.0.0.1`,
+    );
+  }
+  if (grpcPort === httpPort && grpcPort !== 0) {
+    refuse("fluo.kms.http.port", `is ${httpPort}, as is fluo.kms.grpc.port; use two different ports`);
+  }
+  if (profile === "prod" && provider.name === "local") {
+    refuse(
+      "fluo.kms.provider",
+      "local is for development; in profile prod use a provider whose master key is elsewhere",
+    );
+  }
+  if (profile === "prod" && issuer === "localhost") {
+    refuse("fluo.kms.issuer", "must be set in profile prod, to the name that verifiers know this service by");
+  }
+  return problems;
+}
+
+/** Both files or none; both readable, PEM, and of one key pair, so that a bad one is found now and not at the first handshake. */
+export function tlsProblems(
+  certificate: string | undefined,
+  key: string | undefined,
+  absolute: (path: string) => string,
+): Problem[] {
+  if (certificate === undefined && key === undefined) return [];
+  if (certificate === undefined)
+    return [{ name: "fluo.kms.tls.certificate", description: missing("fluo.kms.tls.key") }];
+  if (key === undefined) return [{ name: "fluo.kms.tls.key", description: missing("fluo.kms.tls.certificate") }];
+  const files = [
+    { name: "fluo.kms.tls.certificate", file: absolute(certificate) },
+    { name: "fluo.kms.tls.key", file: absolute(key) },
+  ].map(({ name, file }) => readOrProblem(name, file));
+  const problems = files.filter((file) => !Buffer.isBuffer(file)) as Problem[];
+  if (problems.length > 0) return problems;
+  try {
+    createSecureContext({ cert: files[0] as Buffer, key: files[1] as Buffer });
+    return [];
+  } catch {
+    const description = `and the key in ${key} must be PEM, without a passphrase, and belong together`;
+    return [{ name: "fluo.kms.tls.certificate", description: `the certificate in ${certificate} ${description}` }];
+  }
+}
+
+/** What whoever runs this must know, a sentence each. */
+export function warningsOf({ provider, store, auth }: Omit<Config, "warnings">): string[] {
+  const warnings: string[] = [];
+  if (provider.name === "local" && provider.masterKeyFile === undefined) {
+    warnings.push(
+      "The local master key is in memory: all keys, and what is encrypted under them, are lost on restart.",
+    );
+  } else if (store === "memory") {
+    warnings.push(
+      "The store is in memory: key records are lost on restart, and what is encrypted under them cannot be decrypted.",
+    );
+  }
+  if (auth === "none") {
+    warnings.push("Authentication is none: whoever can connect has every role and may name any tenant.");
+  }
+  return warnings;
+}
+
+function isLoopback(host: string): boolean {
+  const family = isIP(host);
+  if (family === 0) return host.toLowerCase() === "localhost";
+  return loopback.check(host, family === 6 ? "ipv6" : "ipv4");
+}
+
+function missing(other: string): string {
+  return `is missing; ${other} is set, and each needs the other: set both, or none to serve without TLS`;
+}
+
+function readOrProblem(name: string, file: string): Buffer | Problem {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return { name, description: `${file} cannot be read (${code}); give the path of a readable PEM file` };
+  }
+}

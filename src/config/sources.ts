@@ -1,0 +1,73 @@
+/**
+ * Where values come from: the environment first, then the file, then the default. In the environment a name is written by MicroProfile's
+ * rule, `fluo.kms.grpc.port` as FLUO_KMS_GRPC_PORT; an empty value means none, and the default counts.
+ */
+import type { Problem } from "./problem.ts";
+import { type Properties, propertyOf } from "./properties.ts";
+import { laterNames, type Setting, type SettingName, settingNames, settings, type Values } from "./settings.ts";
+import { Refusal } from "./value.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Sources {
+  env: Environment;
+  properties: Properties | undefined;
+  problems: Problem[];
+}
+
+interface Given {
+  text: string;
+  /** The name and its origin, for problems. */
+  origin: string;
+}
+
+/** Every setting's value. What cannot be read is a problem, and counts as its default for the checks that follow. */
+export function readValues(sources: Sources): Values {
+  const values: Record<string, unknown> = {};
+  values["fluo.kms.profile"] = readValue(sources, "fluo.kms.profile", "");
+  const profile = values["fluo.kms.profile"] as string;
+  for (const name of settingNames) values[name] ??= readValue(sources, name, profile);
+  return values as Values;
+}
+
+/** Names that were given a value and have no effect in this version. */
+export function withoutEffect(sources: Sources, profile: string): string[] {
+  return laterNames.filter((name) => given(sources, name, profile) !== undefined);
+}
+
+export function environmentName(name: string): string {
+  return name.replace(/[^a-zA-Z0-9]/g, "_").toUpperCase();
+}
+
+function readValue(sources: Sources, name: SettingName, profile: string): unknown {
+  const { parse, standard }: Setting = settings[name];
+  const value = given(sources, name, profile);
+  try {
+    if (value !== undefined) return parse(value.text);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    sources.problems.push({ name: value!.origin, description: error.message });
+  }
+  return standard === undefined ? undefined : parse(standard);
+}
+
+function given({ env, properties, problems }: Sources, name: string, profile: string): Given | undefined {
+  const variable = environmentName(name);
+  const text = env[variable]?.trim();
+  if (text !== undefined && !isServiceLink(name, text)) {
+    return text === "" ? undefined : { text, origin: `${name} (environment ${variable})` };
+  }
+  const property = properties && propertyOf(properties, name, profile);
+  if (properties === undefined || property === undefined || property.text === "") return undefined;
+  const origin = `${property.as} (${properties.file})`;
+  if (property.text.includes("${")) {
+    problems.push({ name: origin, description: `\${…} is not expanded; write the value, or set ${variable}` });
+    return undefined;
+  }
+  return { text: property.text, origin };
+}
+
+/** Kubernetes sets <SERVICE>_PORT=tcp://… for every service, and a service may be called fluo-kms-grpc. */
+function isServiceLink(name: string, text: string): boolean {
+  return name.endsWith(".port") && text.startsWith("tcp://");
+}

@@ -1,0 +1,81 @@
+/**
+ * The kinds of values. A parser takes the trimmed, not empty text and gives the value, or throws a Refusal that says what is wrong and
+ * what to do. Numbers and durations are shown as they were given; anything else may be a secret in the wrong place, and is not.
+ */
+import { isIP } from "node:net";
+import { suggestion } from "./nearest.ts";
+
+export type Parser<T> = (text: string) => T;
+
+/** Thrown by parsers; becomes one problem. */
+export class Refusal extends Error {}
+
+const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const shownLength = 24;
+
+/** A whole number from `min` to `max`. */
+export function wholeNumber(min: number, max: number): Parser<number> {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return value;
+    throw new Refusal(`must be a whole number from ${min} to ${max}, not ${shown(text)}`);
+  };
+}
+
+/** Milliseconds, from text such as 500ms, 20s, 60m, 4h or 7d. Bounds are written the same way. */
+export function duration(min: string, max: string): Parser<number> {
+  const [minMs, maxMs] = [milliseconds(min)!, milliseconds(max)!];
+  return (text) => {
+    const value = milliseconds(text);
+    if (value !== undefined && value >= minMs && value <= maxMs) return value;
+    throw new Refusal(
+      `must be a duration from ${min} to ${max}, a whole number with ms, s, m, h or d, not ${shown(text)}`,
+    );
+  };
+}
+
+/** One of `available`. The words of `later` are known and not served by this version. */
+export function choice<const T extends string>(available: readonly T[], later: readonly string[] = []): Parser<T> {
+  return (text) => {
+    const chosen = available.find((word) => word === text);
+    if (chosen !== undefined) return chosen;
+    const list = available.join(", ");
+    if (later.includes(text)) throw new Refusal(`${text} is not available in this version; available: ${list}`);
+    throw new Refusal(`is not a known word; available: ${list}${suggestion(text, available)}`);
+  };
+}
+
+export const trueOrFalse: Parser<boolean> = (text) => choice(["true", "false"])(text.toLowerCase()) === "true";
+
+export const profileName: Parser<string> = (text) => {
+  if (text.toLowerCase() === "production" || text.toLowerCase() === "prod") {
+    if (text !== "prod") throw new Refusal("must be written prod for production");
+  }
+  if (/^[a-z][a-z0-9_-]{0,31}$/.test(text)) return text;
+  throw new Refusal("must be a lower-case word, such as dev or prod");
+};
+
+/** An address to listen at. Whether it may be used is judged beside the authentication. */
+export const host: Parser<string> = (text) => {
+  if (isIP(text) !== 0 || /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/i.test(text)) return text;
+  throw new Refusal("must be an IP address (IPv6 without brackets) or a host name, without a port");
+};
+
+export const issuerName: Parser<string> = (text) => {
+  if (/^[a-z0-9.-]+(:[0-9]+)?(\/[a-z0-9._-]+)*$/.test(text)) return text;
+  throw new Refusal("must be a lower-case host name, with a port and a path if need be, such as kms.example.com/eu");
+};
+
+export const filePath: Parser<string> = (text) => {
+  if (!text.includes("\0")) return text;
+  throw new Refusal("must be the path of a file");
+};
+
+function milliseconds(text: string): number | undefined {
+  const [, count, unit] = /^(\d{1,12})(ms|s|m|h|d)$/.exec(text) ?? [];
+  return unit === undefined ? undefined : Number(count) * unitMs[unit as keyof typeof unitMs];
+}
+
+function shown(text: string): string {
+  return JSON.stringify(text.length > shownLength ? `${text.slice(0, shownLength)}…` : text);
+}
