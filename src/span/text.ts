@@ -43,7 +43,9 @@ export function readId(c: Cursor, end: number, length: number): string {
   const id = readBytes(c, end);
   if (id.length === length) return id.some((byte) => byte !== 0) ? id.toString("hex") : "";
   if (id.length === 0) return "";
-  throw refused(isHexTakenForBase64(id, length) ? hexForBase64 : `an id has ${length} bytes here, or none`);
+  throw refused(
+    isHexTakenForBase64(id, length) ? hexForBase64 : `is not ${length} bytes long; give the id as its ${length} bytes`,
+  );
 }
 
 const hexForBase64 = "hex was given where base64 is due: in JSON a bytes field is base64, ids too; convert it";
