@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import { KmsError, type KmsErrorCode } from "../src/errors.ts";
 
 declare module "vitest" {
-  interface Matchers<T> {
+  interface Matchers<R, T> {
     /** The value is a KmsError with this code; `about` is part of its message or one of its violations' fields. */
     toBeKmsError(code: KmsErrorCode, about?: string): T;
   }

@@ -1,9 +1,15 @@
 /** Waiting for work that others wait for too: who goes away stops waiting, the work goes on. */
 import { cancelled } from "../provider/provider.ts";
 
-/** `promise`, or `cancelled(signal)` as soon as the signal aborts. */
-export function unlessCancelled<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
+/** Who waits. Its signal is asked for only once there is something to wait for: making one costs as much as a cached key. */
+export interface Waiter {
+  readonly signal: AbortSignal;
+}
+
+/** `promise`, or `cancelled(signal)` as soon as the waiter's signal aborts. */
+export function unlessCancelled<T>(promise: Promise<T>, waiter: Waiter | undefined): Promise<T> {
+  if (waiter === undefined) return promise;
+  const { signal } = waiter;
   return new Promise((resolve, reject) => {
     const abandon = () => reject(cancelled(signal));
     if (signal.aborted) abandon();

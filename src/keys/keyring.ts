@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import type { Provider } from "../provider/provider.ts";
 import type { Store } from "../store/store.ts";
+import type { Waiter } from "./cancel.ts";
 import type { CacheOptions, CacheStats } from "./cache.ts";
 import { type PublicKey, publicKeysOf } from "./public.ts";
 import { purposeKeys } from "./purpose-keys.ts";
@@ -65,18 +66,14 @@ export interface KeyringStats {
 
 export interface Keyring extends Rotation {
   /** The key to encrypt with; made on a tenant's first call. A cached key is returned at once, without a promise. */
-  activeDataKey(tenantId: string, signal?: AbortSignal): UsableDataKey | Promise<UsableDataKey>;
+  activeDataKey(tenantId: string, waiter?: Waiter): UsableDataKey | Promise<UsableDataKey>;
   /** The key to sign with, likewise. */
-  activeSigningKey(tenantId: string, signal?: AbortSignal): UsableSigningKey | Promise<UsableSigningKey>;
+  activeSigningKey(tenantId: string, waiter?: Waiter): UsableSigningKey | Promise<UsableSigningKey>;
   /** The key to decrypt with. CIPHERTEXT_REJECTED for what is not this tenant's; KEY_UNUSABLE where its state forbids it. */
-  dataKey(tenantId: string, keyId: string, signal?: AbortSignal): UsableDataKey | Promise<UsableDataKey>;
+  dataKey(tenantId: string, keyId: string, waiter?: Waiter): UsableDataKey | Promise<UsableDataKey>;
   /** Every signing key but the PENDING ones, oldest first; empty for an unknown tenant. */
-  publicKeys(tenantId: string, signal?: AbortSignal): readonly PublicKey[] | Promise<readonly PublicKey[]>;
-  publicKey(
-    tenantId: string,
-    keyId: string,
-    signal?: AbortSignal,
-  ): PublicKey | undefined | Promise<PublicKey | undefined>;
+  publicKeys(tenantId: string, waiter?: Waiter): readonly PublicKey[] | Promise<readonly PublicKey[]>;
+  publicKey(tenantId: string, keyId: string, waiter?: Waiter): PublicKey | undefined | Promise<PublicKey | undefined>;
   /** After a change of a key's state, here or on another replica. */
   invalidate(tenantId: string, keyId: string): void;
   /** Call once a minute or so: deletes PENDING records that a crash left more than 10 minutes ago. Returns how many. */

@@ -2,7 +2,7 @@
 import { KmsError } from "../errors.ts";
 import type { Store } from "../store/store.ts";
 import { type CacheOptions, type CacheStats, createCache } from "./cache.ts";
-import { unlessCancelled } from "./cancel.ts";
+import { unlessCancelled, type Waiter } from "./cancel.ts";
 import type { KeyRecord, KeyState } from "./record.ts";
 
 export interface PublicKey {
@@ -19,9 +19,9 @@ export interface PublicKey {
 
 export interface PublicKeys {
   /** By version, oldest first; empty for a tenant without signing keys. */
-  list(tenantId: string, signal?: AbortSignal): readonly PublicKey[] | Promise<readonly PublicKey[]>;
+  list(tenantId: string, waiter?: Waiter): readonly PublicKey[] | Promise<readonly PublicKey[]>;
   /** Undefined for what is not the id of a signing key of this tenant. */
-  find(tenantId: string, keyId: string, signal?: AbortSignal): PublicKey | undefined | Promise<PublicKey | undefined>;
+  find(tenantId: string, keyId: string, waiter?: Waiter): PublicKey | undefined | Promise<PublicKey | undefined>;
   invalidate(tenantId: string): void;
   dropExpired(): void;
   clear(): void;
@@ -69,18 +69,18 @@ export function publicKeysOf(store: Store, options: CacheOptions): PublicKeys {
   }
 
   return {
-    list(tenantId, signal) {
+    list(tenantId, waiter) {
       return (
         cache.get(tenantId)?.all ??
         unlessCancelled(
           load(tenantId).then((keys) => keys?.all ?? []),
-          signal,
+          waiter,
         )
       );
     },
 
-    find(tenantId, keyId, signal) {
-      return cache.get(tenantId)?.byId.get(keyId) ?? unlessCancelled(retrieve(tenantId, keyId), signal);
+    find(tenantId, keyId, waiter) {
+      return cache.get(tenantId)?.byId.get(keyId) ?? unlessCancelled(retrieve(tenantId, keyId), waiter);
     },
 
     invalidate: cache.invalidate,

@@ -4,7 +4,7 @@
  */
 import { ciphertextRejected, KmsError } from "../errors.ts";
 import { type Cache, type CacheOptions, createCache } from "./cache.ts";
-import { unlessCancelled } from "./cancel.ts";
+import { unlessCancelled, type Waiter } from "./cancel.ts";
 import { type Creation, createKey, type Wish } from "./create.ts";
 import { allowed, type KeyRecord, type Purpose } from "./record.ts";
 import { unwrap } from "./unwrap.ts";
@@ -12,9 +12,9 @@ import type { ImportKey, Usable } from "./usable.ts";
 
 export interface PurposeKeys<P extends Purpose> {
   /** The tenant's ACTIVE key, made if the tenant never had one. A cached one is returned at once, without a promise. */
-  active(tenantId: string, signal?: AbortSignal): Usable[P] | Promise<Usable[P]>;
+  active(tenantId: string, waiter?: Waiter): Usable[P] | Promise<Usable[P]>;
   /** A key that may open. CIPHERTEXT_REJECTED for what is not a key of this tenant and purpose, KEY_UNUSABLE by state. */
-  opening(tenantId: string, keyId: string, signal?: AbortSignal): Usable[P] | Promise<Usable[P]>;
+  opening(tenantId: string, keyId: string, waiter?: Waiter): Usable[P] | Promise<Usable[P]>;
   /** Makes, proves and activates a key, which is in use here from then on. */
   renew(wish: Pick<Wish<P>, "tenantId" | "expect" | "request">, signal?: AbortSignal): Promise<KeyRecord>;
   /** After a change of the key's state. */
@@ -106,26 +106,26 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
   }
 
   return {
-    active(tenantId, signal) {
+    active(tenantId, waiter) {
       const found = actives.get(tenantId);
       const key = found && keys.get(found.record.keyId);
       return (
         key ??
         unlessCancelled(
           timed(() => retrieveActive(tenantId)),
-          signal,
+          waiter,
         )
       );
     },
 
-    opening(tenantId, keyId, signal) {
+    opening(tenantId, keyId, waiter) {
       const found = records.get(recordKey(tenantId, keyId));
       const key = found && allowed[found.record.state].open ? keys.get(keyId) : undefined;
       return (
         key ??
         unlessCancelled(
           timed(() => retrieveOpening(tenantId, keyId)),
-          signal,
+          waiter,
         )
       );
     },

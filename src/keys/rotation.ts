@@ -42,7 +42,7 @@ export interface RotatedKey {
 
 export interface RotationResult {
   rotated: RotatedKey[];
-  skipped: { tenantId: string; purpose: Purpose; keyId: string; reason: string }[];
+  skipped: { tenantId: string; purpose: Purpose; keyId: string; version: number; reason: string }[];
   /** CONFLICT: another rotation of the key won. */
   failed: { tenantId: string; purpose: Purpose; error: KmsError }[];
   /** Keys that were due and were not rotated by this call; in a dry run, those beyond `limit`. */
@@ -94,7 +94,7 @@ export function createRotation({ store, clock, maxAgeMs, renew, observe }: Rotat
     const dueAt = active && active.activatedAt!.getTime() + maxAgeMs;
     if (active !== undefined && !candidate.force && clock().getTime() < dueAt!) {
       const reason = `not due until ${new Date(dueAt!).toISOString()}`;
-      result.skipped.push({ tenantId, purpose, keyId: active.keyId, reason });
+      result.skipped.push({ tenantId, purpose, keyId: active.keyId, version: active.version, reason });
       return;
     }
     const planned = { tenantId, purpose, retiredKeyId: active?.keyId };

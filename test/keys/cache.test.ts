@@ -72,7 +72,7 @@ describe("hits and loads", () => {
     const { cache } = setUp();
     const { loader, resolve, calls } = gate();
     const caller = new AbortController();
-    const gone = unlessCancelled(Promise.resolve(cache.load("a", loader)), caller.signal);
+    const gone = unlessCancelled(Promise.resolve(cache.load("a", loader)), caller);
     const stays = cache.load("a", loader);
     caller.abort();
     expect(await thrownBy(() => gone)).toBeKmsError("CANCELLED");

@@ -90,7 +90,7 @@ describe("a tenant's first call", () => {
   it("does not fail for the others when one caller goes away", async () => {
     const { keyring } = setUp();
     const caller = new AbortController();
-    const gone = keyring.activeDataKey("acme", caller.signal);
+    const gone = keyring.activeDataKey("acme", caller);
     const stays = keyring.activeDataKey("acme");
     caller.abort();
     expect(await thrownBy(() => gone)).toBeKmsError("CANCELLED");

@@ -4,15 +4,13 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file fluo/kms/v1/key.proto.
  */
 export const file_fluo_kms_v1_key: GenFile = /*@__PURE__*/
-  fileDesc("ChVmbHVvL2ttcy92MS9rZXkucHJvdG8SC2ZsdW8ua21zLnYxIpwBCgpLZXlWZXJzaW9uEhEKCXRlbmFudF9pZBgBIAEoCRIoCgdwdXJwb3NlGAIgASgOMhcuZmx1by5rbXMudjEuS2V5UHVycG9zZRIOCgZrZXlfaWQYAyABKAkSDwoHdmVyc2lvbhgEIAEoDRIwCgxhY3RpdmF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKlgKCktleVB1cnBvc2USGwoXS0VZX1BVUlBPU0VfVU5TUEVDSUZJRUQQABIUChBLRVlfUFVSUE9TRV9EQVRBEAESFwoTS0VZX1BVUlBPU0VfU0lHTklORxACKtYBCghLZXlTdGF0ZRIZChVLRVlfU1RBVEVfVU5TUEVDSUZJRUQQABIVChFLRVlfU1RBVEVfUEVORElORxABEhQKEEtFWV9TVEFURV9BQ1RJVkUQAhIVChFLRVlfU1RBVEVfUkVUSVJFRBADEhYKEktFWV9TVEFURV9ESVNBQkxFRBAEEhkKFUtFWV9TVEFURV9DT01QUk9NSVNFRBAFEh8KG0tFWV9TVEFURV9ERVNUUk9ZX1NDSEVEVUxFRBAGEhcKE0tFWV9TVEFURV9ERVNUUk9ZRUQQB0JUCg9kZXYuZmx1by5rbXMudjFCCEtleVByb3RvUAFaNWdpdGh1Yi5jb20vZmx1by1kZXYvZmx1by1rbXMvZ2VuL2dvL2ZsdW8va21zL3YxO2ttc3YxYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChVmbHVvL2ttcy92MS9rZXkucHJvdG8SC2ZsdW8ua21zLnYxImoKCktleVZlcnNpb24SEQoJdGVuYW50X2lkGAEgASgJEigKB3B1cnBvc2UYAiABKA4yFy5mbHVvLmttcy52MS5LZXlQdXJwb3NlEg4KBmtleV9pZBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgNKlgKCktleVB1cnBvc2USGwoXS0VZX1BVUlBPU0VfVU5TUEVDSUZJRUQQABIUChBLRVlfUFVSUE9TRV9EQVRBEAESFwoTS0VZX1BVUlBPU0VfU0lHTklORxACKtYBCghLZXlTdGF0ZRIZChVLRVlfU1RBVEVfVU5TUEVDSUZJRUQQABIVChFLRVlfU1RBVEVfUEVORElORxABEhQKEEtFWV9TVEFURV9BQ1RJVkUQAhIVChFLRVlfU1RBVEVfUkVUSVJFRBADEhYKEktFWV9TVEFURV9ESVNBQkxFRBAEEhkKFUtFWV9TVEFURV9DT01QUk9NSVNFRBAFEh8KG0tFWV9TVEFURV9ERVNUUk9ZX1NDSEVEVUxFRBAGEhcKE0tFWV9TVEFURV9ERVNUUk9ZRUQQB0JUCg9kZXYuZmx1by5rbXMudjFCCEtleVByb3RvUAFaNWdpdGh1Yi5jb20vZmx1by1kZXYvZmx1by1rbXMvZ2VuL2dvL2ZsdW8va21zL3YxO2ttc3YxYgZwcm90bzM");
 
 /**
  * Names one version of a key.
@@ -47,13 +45,6 @@ export type KeyVersion = Message<"fluo.kms.v1.KeyVersion"> & {
    * @generated from field: uint32 version = 4;
    */
   version: number;
-
-  /**
-   * When it became active.
-   *
-   * @generated from field: google.protobuf.Timestamp activated_at = 5;
-   */
-  activatedAt?: Timestamp | undefined;
 };
 
 /**

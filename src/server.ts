@@ -1,0 +1,230 @@
+/** The composition root: builds every part in order, by hand, and takes them down in the other order. */
+import { readFileSync } from "node:fs";
+import { createServer as createHttpServer, type Server } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { ServerCredentials } from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
+import { type Logger, pino } from "pino";
+import { KmsService } from "../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import type { Config } from "./config.ts";
+import { createKeyring, type Keyring } from "./keys/keyring.ts";
+import { scheduleRotation } from "./keys/schedule.ts";
+import type { Provider } from "./provider/provider.ts";
+import { openProvider } from "./provider/registry.ts";
+import { type ProviderCall, resilient } from "./provider/resilience.ts";
+import { type Condition, startHealthMonitor } from "./service/health.ts";
+import { keyTimer } from "./service/key-timer.ts";
+import { kmsHandlers } from "./service/kms-service.ts";
+import { memoryStore } from "./store/memory.ts";
+import { type Instruments, startTelemetry } from "./telemetry.ts";
+import { anyone } from "./transport/authenticate.ts";
+import { createBudget } from "./transport/budget.ts";
+import { connectHandler } from "./transport/connect.ts";
+import { closeGrpc, createGrpcServer, listenGrpc, maxHeaderBytes } from "./transport/grpc.ts";
+import { httpListener } from "./transport/http.ts";
+import { callRecorder } from "./transport/telemetry.ts";
+import { version } from "./version.ts";
+
+export interface RunningServer {
+  grpcPort: number;
+  httpPort: number;
+  /** Drains within `fluo.kms.shutdown.grace`, then closes everything. */
+  stop(): Promise<void>;
+}
+
+const dayMs = 86_400_000;
+const maintenanceMs = 60_000;
+
+export async function startServer(config: Config): Promise<RunningServer> {
+  const startedAt = new Date();
+  const clock = () => new Date();
+  const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  for (const warning of config.warnings) log.warn(warning);
+
+  const telemetry = await startTelemetry({ version, otlp: config.telemetry.otlp });
+  const { instruments } = telemetry;
+  const providerCalls = new Map<string, number>();
+  const provider = resilient(await openProvider(config.provider), {
+    observe: (call) => recordProviderCall(instruments, providerCalls, call),
+  });
+  const store = memoryStore();
+  const keyring = createKeyring({
+    store,
+    provider,
+    clock,
+    ttlMs: config.cache.ttlMs,
+    publicTtlMs: config.cache.publicTtlMs,
+    maxStaleMs: config.cache.maxStaleMs,
+    maxEntries: config.cache.maxEntries,
+    maxAgeMs: config.rotation.maxAgeDays * dayMs,
+    observe: (event) => {
+      if (event.type === "rotation") recordRotation(instruments, event);
+    },
+  });
+  const grpcHealth = new HealthImplementation({ "": "NOT_SERVING", [KmsService.typeName]: "NOT_SERVING" });
+  const health = await startHealthMonitor({
+    provider,
+    store,
+    notices: config.warnings,
+    onChange: (status) => announce(grpcHealth, log, status),
+  });
+  const schedule = config.rotation.enabled
+    ? scheduleRotation({
+        cron: config.rotation.checkCron,
+        rotation: keyring,
+        report: ({ rotated, failed, remaining }) =>
+          log.info({ rotated: rotated.length, failed: failed.length, remaining }, "due keys rotated"),
+        fail: (err) => log.error({ err }, "rotation of due keys ended early"),
+      })
+    : undefined;
+  const maintenance = setInterval(() => {
+    keyring.dropExpired();
+    keyring.pruneAbandoned().catch((err) => log.warn({ err }, "abandoned keys were not deleted"));
+  }, maintenanceMs).unref();
+
+  const caches = () =>
+    Object.entries(keyring.stats()).map(([keyType, stats]) => ({
+      keyType,
+      maxSize: config.cache.maxEntries,
+      ...stats,
+    }));
+  telemetry.observe({
+    caches,
+    keys: () => keyCounts(health.current().counts.byPurpose),
+    oldestActiveAt: () => health.current().counts.oldestActiveAt,
+    lastRotationAt: () => health.current().counts.lastRotationAt,
+    breakers: () => [provider.breaker()],
+  });
+
+  const handlers = kmsHandlers({
+    keyring,
+    keyTimer: keyTimer(instruments),
+    piiFields: instruments.piiFields,
+    spansSigned: instruments.spansSigned,
+    issuer: config.issuer,
+    clock,
+    health,
+    store,
+    provider,
+    providerName: provider.name,
+    version,
+    startedAt,
+    rotation: {
+      enabled: config.rotation.enabled,
+      maxAgeDays: config.rotation.maxAgeDays,
+      next: () => schedule?.next(),
+      failed: () => schedule?.failed() ?? 0,
+    },
+    caches,
+    breakers: () => [provider.breaker()],
+    providerCalls: () => providerCalls,
+    probeKeyrings: () => probeKeyrings(provider),
+    recommendations: config.warnings,
+  });
+  const recorder = callRecorder({ instruments, tracer: telemetry.tracer, log });
+  const budget = createBudget();
+  const tls = config.tls && { cert: readFileSync(config.tls.certificate), key: readFileSync(config.tls.key) };
+
+  const grpcServer = createGrpcServer({ handlers, recorder, budget, caller: anyone, health: grpcHealth });
+  const credentials = tls
+    ? ServerCredentials.createSsl(null, [{ cert_chain: tls.cert, private_key: tls.key }])
+    : ServerCredentials.createInsecure();
+  const grpcPort = await listenGrpc(grpcServer, authority(config.host, config.grpcPort), credentials);
+
+  const listener = httpListener({
+    handlers,
+    connect: connectHandler({ handlers, recorder, caller: anyone }),
+    recorder,
+    budget,
+    caller: anyone,
+    health,
+    providerName: provider.name,
+    serveMetrics: telemetry.servePrometheus,
+    loopbackOnly: config.auth === "none",
+  });
+  const httpServer = tls
+    ? createHttpsServer({ ...tls, maxHeaderSize: maxHeaderBytes }, listener)
+    : createHttpServer({ maxHeaderSize: maxHeaderBytes }, listener);
+  const httpPort = await listenHttp(httpServer, config.host, config.httpPort);
+  announce(grpcHealth, log, health.current().status);
+  log.info(`gRPC on ${authority(config.host, grpcPort)}`);
+  log.info(
+    `Connect, health, metrics and administration on ${tls ? "https" : "http"}://${authority(config.host, httpPort)}`,
+  );
+
+  async function stop(): Promise<void> {
+    log.info("draining");
+    health.drain();
+    schedule?.stop();
+    clearInterval(maintenance);
+    const httpClosed = closeHttp(httpServer, budget.calls, config.shutdownGraceMs);
+    await Promise.all([closeGrpc(grpcServer, budget.calls, config.shutdownGraceMs), httpClosed]);
+    health.stop();
+    keyring.close();
+    await provider.close();
+    await store.close();
+    await telemetry.shutdown();
+    log.info("stopped");
+  }
+
+  return { grpcPort, httpPort, stop };
+}
+
+function recordProviderCall(instruments: Instruments, calls: Map<string, number>, call: ProviderCall): void {
+  const { operation, outcome, seconds, attempts } = call;
+  instruments.providerCall.record(seconds, { operation, outcome });
+  calls.set(operation, (calls.get(operation) ?? 0) + attempts);
+}
+
+function recordRotation(instruments: Instruments, event: { outcome: "success" | "failure"; seconds: number }): void {
+  instruments.rotationDuration.record(event.seconds);
+  (event.outcome === "success" ? instruments.rotationSuccess : instruments.rotationFailures).add(1);
+}
+
+function announce(grpcHealth: HealthImplementation, log: Logger, status: Condition): void {
+  const serving = status === "down" ? "NOT_SERVING" : "SERVING";
+  for (const service of ["", KmsService.typeName]) grpcHealth.setStatus(service, serving);
+  log.info({ status }, `health is ${status}`);
+}
+
+function keyCounts(byPurpose: Record<string, Partial<Record<string, number>>>) {
+  return Object.entries(byPurpose).flatMap(([purpose, states]) =>
+    Object.entries(states).map(([state, count = 0]) => ({ purpose, state, count })),
+  );
+}
+
+/** Two keyrings over one throw-away store: the second meets the first one's keys with an empty cache. */
+function probeKeyrings(provider: Provider): { first: Keyring; second: Keyring; close(): void } {
+  const store = memoryStore();
+  const [first, second] = [createKeyring({ store, provider }), createKeyring({ store, provider })];
+  return {
+    first,
+    second,
+    close() {
+      first.close();
+      second.close();
+    },
+  };
+}
+
+function authority(host: string, port: number): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+function listenHttp(server: Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => resolve((server.address() as AddressInfo).port));
+  });
+}
+
+async function closeHttp(server: Server, calls: () => number, graceMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const force = setTimeout(() => server.closeAllConnections(), graceMs).unref();
+  // close() ends idle connections; one that is kept alive and silent is idle once its answer is out.
+  const idle = setInterval(() => calls() === 0 && server.closeIdleConnections(), 50).unref();
+  await closed;
+  clearTimeout(force);
+  clearInterval(idle);
+}

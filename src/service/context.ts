@@ -1,0 +1,20 @@
+/** What a handler knows of the call that it answers, whichever transport it came by. */
+
+/** Who calls, by credentials. A tenant is never taken from a request without asking the caller. */
+export interface Caller {
+  /**
+   * The tenant that the request names, checked: INVALID_ARGUMENT where it is malformed,
+   * PERMISSION_DENIED where the caller may not act for it, whether or not it exists.
+   */
+  tenant(tenantId: string): string;
+  /** Throws PERMISSION_DENIED unless the caller has the role. */
+  require(role: Role): void;
+}
+
+export type Role = "admin" | "operator";
+
+export interface CallContext {
+  readonly caller: Caller;
+  /** Aborts when the caller leaves or its deadline passes. Made on first use: most calls never need it. */
+  readonly signal: AbortSignal;
+}

@@ -1,0 +1,70 @@
+/** GenerateDataKey and DecryptDataKey: data keys for client-side envelope encryption. */
+import { randomBytes } from "node:crypto";
+import { create } from "@bufbuild/protobuf";
+import {
+  type DecryptDataKeyRequest,
+  type DecryptDataKeyResponse,
+  DecryptDataKeyResponseSchema,
+  type GenerateDataKeyRequest,
+  type GenerateDataKeyResponse,
+  GenerateDataKeyResponseSchema,
+  KeySpec,
+} from "../../gen/ts/fluo/kms/v1/data_key_pb.ts";
+import { canonicalContext, canonicalPairs } from "../crypto/context.ts";
+import { invalidField } from "../errors.ts";
+import type { Keyring } from "../keys/keyring.ts";
+import type { UsableDataKey } from "../keys/usable.ts";
+import { openEnvelope, parseEnvelope, sealEnvelope } from "../pii/envelope.ts";
+import { type Answer, then } from "./answer.ts";
+import type { CallContext } from "./context.ts";
+import { contextPairs } from "./encryption-context.ts";
+import type { KeyTimer } from "./key-timer.ts";
+
+export interface DataKeyParts {
+  keyring: Keyring;
+  keyTimer: KeyTimer;
+}
+
+const specBytes: Readonly<Record<KeySpec, number>> = {
+  [KeySpec.UNSPECIFIED]: 32,
+  [KeySpec.AES_256]: 32,
+  [KeySpec.AES_128]: 16,
+};
+
+export function dataKeyHandlers({ keyring, keyTimer }: DataKeyParts) {
+  return {
+    generateDataKey(request: GenerateDataKeyRequest, call: CallContext): Answer<GenerateDataKeyResponse> {
+      const tenantId = call.caller.tenant(request.tenantId);
+      const bytes = specBytes[request.keySpec];
+      if (bytes === undefined) throw invalidField("key_spec", "is not a known KeySpec");
+      const context = canonicalContext(tenantId, "", canonicalPairs(contextPairs(request.encryptionContext)));
+      const seal = (key: UsableDataKey) => {
+        const plaintext = randomBytes(bytes);
+        const ciphertextBlob = sealEnvelope("data-key", key, context, plaintext);
+        if (!request.withoutPlaintext) {
+          return create(GenerateDataKeyResponseSchema, { plaintext, ciphertextBlob, keyId: key.keyId });
+        }
+        plaintext.fill(0);
+        return create(GenerateDataKeyResponseSchema, { ciphertextBlob, keyId: key.keyId });
+      };
+      return then(
+        keyTimer.encryption(() => keyring.activeDataKey(tenantId, call)),
+        seal,
+      );
+    },
+
+    decryptDataKey(request: DecryptDataKeyRequest, call: CallContext): Answer<DecryptDataKeyResponse> {
+      const tenantId = call.caller.tenant(request.tenantId);
+      const context = canonicalContext(tenantId, "", canonicalPairs(contextPairs(request.encryptionContext)));
+      const { keyId } = parseEnvelope("data-key", request.ciphertextBlob);
+      const open = (key: UsableDataKey) => {
+        const plaintext = openEnvelope("data-key", key.material, context, request.ciphertextBlob);
+        return create(DecryptDataKeyResponseSchema, { plaintext, keyId });
+      };
+      return then(
+        keyTimer.encryption(() => keyring.dataKey(tenantId, keyId, call)),
+        open,
+      );
+    },
+  };
+}

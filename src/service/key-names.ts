@@ -1,0 +1,27 @@
+/** States and purposes of keys, between our words and the API's enums. */
+import { KeyPurpose, KeyState as KeyStateEnum } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
+import { invalidField } from "../errors.ts";
+import { type KeyState, type Purpose, purposes } from "../keys/record.ts";
+
+export const keyStates: Readonly<Record<KeyState, KeyStateEnum>> = {
+  PENDING: KeyStateEnum.PENDING,
+  ACTIVE: KeyStateEnum.ACTIVE,
+  RETIRED: KeyStateEnum.RETIRED,
+  DISABLED: KeyStateEnum.DISABLED,
+  COMPROMISED: KeyStateEnum.COMPROMISED,
+  DESTROY_SCHEDULED: KeyStateEnum.DESTROY_SCHEDULED,
+  DESTROYED: KeyStateEnum.DESTROYED,
+};
+
+export const keyPurposes: Readonly<Record<Purpose, KeyPurpose>> = {
+  data: KeyPurpose.DATA,
+  signing: KeyPurpose.SIGNING,
+};
+
+/** The purposes that a request means; unspecified means all. */
+export function purposesOf(purpose: KeyPurpose): readonly Purpose[] {
+  if (purpose === KeyPurpose.UNSPECIFIED) return purposes;
+  const named = purposes.filter((candidate) => keyPurposes[candidate] === purpose);
+  if (named.length === 0) throw invalidField("purpose", "is not a known KeyPurpose");
+  return named;
+}

@@ -1,0 +1,30 @@
+/** Measures how long it takes to get a key, into the histograms kms_retrieve_{signing,encryption}_key_seconds. */
+import type { Histogram } from "@opentelemetry/api";
+import type { Answer } from "./answer.ts";
+
+export interface KeyTimer {
+  signing<T>(get: () => Answer<T>): Answer<T>;
+  encryption<T>(get: () => Answer<T>): Answer<T>;
+}
+
+const cached = { cached: "true" };
+const notCached = { cached: "false" };
+
+export function keyTimer(instruments: { retrieveSigningKey: Histogram; retrieveEncryptionKey: Histogram }): KeyTimer {
+  return {
+    signing: (get) => timed(instruments.retrieveSigningKey, get),
+    encryption: (get) => timed(instruments.retrieveEncryptionKey, get),
+  };
+}
+
+/** A key that is at hand comes without a promise. */
+function timed<T>(histogram: Histogram, get: () => Answer<T>): Answer<T> {
+  const startedMs = performance.now();
+  const seconds = () => (performance.now() - startedMs) / 1000;
+  const key = get();
+  if (!(key instanceof Promise)) {
+    histogram.record(seconds(), cached);
+    return key;
+  }
+  return key.finally(() => histogram.record(seconds(), notCached));
+}

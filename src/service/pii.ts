@@ -1,0 +1,147 @@
+/** EncryptPii, DecryptPii and ReEncryptPii. */
+import { create } from "@bufbuild/protobuf";
+import type { Counter } from "@opentelemetry/api";
+import type { ItemError } from "../../gen/ts/fluo/kms/v1/item_error_pb.ts";
+import {
+  DecryptedFieldSchema,
+  type DecryptPiiRequest,
+  type DecryptPiiResponse,
+  DecryptPiiResponseSchema,
+  type EncryptedField,
+  EncryptedFieldSchema,
+  type EncryptPiiRequest,
+  type EncryptPiiResponse,
+  EncryptPiiResponseSchema,
+  ReEncryptedFieldSchema,
+  type ReEncryptPiiRequest,
+  type ReEncryptPiiResponse,
+  ReEncryptPiiResponseSchema,
+} from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
+import { canonicalPairs } from "../crypto/context.ts";
+import { KmsError } from "../errors.ts";
+import type { Keyring } from "../keys/keyring.ts";
+import type { UsableDataKey } from "../keys/usable.ts";
+import { openField, readToken, type SealedField, sealField } from "../pii/field.ts";
+import { type Answer, then } from "./answer.ts";
+import type { CallContext } from "./context.ts";
+import { contextPairs } from "./encryption-context.ts";
+import type { KeyTimer } from "./key-timer.ts";
+import { checkNames, checkValues } from "./pii-limits.ts";
+import { itemError } from "./rpc-code.ts";
+
+export interface PiiParts {
+  keyring: Keyring;
+  keyTimer: KeyTimer;
+  piiFields: Counter;
+}
+
+/** A value, which whoever got it overwrites or sends; or why there is none. */
+type Opened = Uint8Array | ItemError;
+
+export function piiHandlers({ keyring, keyTimer, piiFields }: PiiParts) {
+  return {
+    encryptPii(request: EncryptPiiRequest, call: CallContext): Answer<EncryptPiiResponse> {
+      const tenantId = call.caller.tenant(request.tenantId);
+      checkNames(request.fields);
+      checkValues(request.fields);
+      const pairs = canonicalPairs(contextPairs(request.encryptionContext));
+      const seal = (key: UsableDataKey) => {
+        const fields = request.fields.map(({ name, value }) =>
+          create(EncryptedFieldSchema, { name, token: sealField(key, { tenantId, name, contextPairs: pairs }, value) }),
+        );
+        piiFields.add(fields.length, { operation: "encrypt" });
+        return create(EncryptPiiResponseSchema, { fields, keyId: key.keyId });
+      };
+      return then(
+        keyTimer.encryption(() => keyring.activeDataKey(tenantId, call)),
+        seal,
+      );
+    },
+
+    async decryptPii(request: DecryptPiiRequest, call: CallContext): Promise<DecryptPiiResponse> {
+      const tenantId = call.caller.tenant(request.tenantId);
+      checkNames(request.fields);
+      const pairs = canonicalPairs(contextPairs(request.encryptionContext));
+      const opened = await openFields(tenantId, request.fields, pairs, call);
+      const fields = opened.map((result, index) =>
+        create(DecryptedFieldSchema, {
+          name: request.fields[index]!.name,
+          result: result instanceof Uint8Array ? { case: "value", value: result } : { case: "error", value: result },
+        }),
+      );
+      piiFields.add(fields.length, { operation: "decrypt" });
+      return create(DecryptPiiResponseSchema, { fields });
+    },
+
+    async reEncryptPii(request: ReEncryptPiiRequest, call: CallContext): Promise<ReEncryptPiiResponse> {
+      const tenantId = call.caller.tenant(request.tenantId);
+      checkNames(request.fields);
+      const pairs = canonicalPairs(contextPairs(request.encryptionContext));
+      const opened = await openFields(tenantId, request.fields, pairs, call);
+      try {
+        const key = await keyTimer.encryption(() => keyring.activeDataKey(tenantId, call));
+        const fields = opened.map((result, index) => {
+          const { name } = request.fields[index]!;
+          if (!(result instanceof Uint8Array)) {
+            return create(ReEncryptedFieldSchema, { name, result: { case: "error", value: result } });
+          }
+          const token = sealField(key, { tenantId, name, contextPairs: pairs }, result);
+          return create(ReEncryptedFieldSchema, { name, result: { case: "token", value: token } });
+        });
+        piiFields.add(fields.length, { operation: "re_encrypt" });
+        return create(ReEncryptPiiResponseSchema, { fields, keyId: key.keyId });
+      } finally {
+        for (const result of opened) if (result instanceof Uint8Array) result.fill(0);
+      }
+    },
+  };
+
+  /** Fields of one key are opened together, in the turn in which it was got: later it may be evicted and overwritten. */
+  async function openFields(
+    tenantId: string,
+    fields: readonly EncryptedField[],
+    pairs: Uint8Array,
+    call: CallContext,
+  ): Promise<Opened[]> {
+    const opened: Opened[] = new Array(fields.length);
+    const byKey = new Map<string, { index: number; sealed: SealedField }[]>();
+    fields.forEach(({ token }, index) => {
+      try {
+        const sealed = readToken(token);
+        const group = byKey.get(sealed.keyId);
+        if (group) group.push({ index, sealed });
+        else byKey.set(sealed.keyId, [{ index, sealed }]);
+      } catch (error) {
+        opened[index] = fieldError(error, index);
+      }
+    });
+    for (const [keyId, group] of byKey) {
+      const key = await keyOrError(tenantId, keyId, call);
+      for (const { index, sealed } of group) {
+        try {
+          if (key instanceof KmsError) throw key;
+          opened[index] = openField(key.material, { tenantId, name: fields[index]!.name, contextPairs: pairs }, sealed);
+        } catch (error) {
+          opened[index] = fieldError(error, index);
+        }
+      }
+    }
+    return opened;
+  }
+
+  async function keyOrError(tenantId: string, keyId: string, call: CallContext): Promise<UsableDataKey | KmsError> {
+    try {
+      return await keyTimer.encryption(() => keyring.dataKey(tenantId, keyId, call));
+    } catch (error) {
+      if (error instanceof KmsError) return error;
+      throw error;
+    }
+  }
+}
+
+/** A token or key that will not do is the failure of its field; a provider, store or caller that is gone is the call's. */
+function fieldError(error: unknown, index: number): ItemError {
+  const ofField = ["CIPHERTEXT_REJECTED", "KEY_UNUSABLE", "PROVIDER_DENIED", "DATA_LOSS"];
+  if (!(error instanceof KmsError) || !ofField.includes(error.code)) throw error;
+  return itemError(error, `fields[${index}].token`);
+}

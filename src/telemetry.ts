@@ -1,0 +1,141 @@
+/**
+ * The service's instruments, under the names and buckets that dashboards and alerts use, in Prometheus form and, where an
+ * OTLP endpoint is configured, by OTLP too. No instrument has a tenant label: cardinality and privacy.
+ * What a hot path counts anyway (cache hits, keys) is observed at export time, so that it costs nothing a call.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type Histogram, type Meter, metrics, type Tracer, trace } from "@opentelemetry/api";
+import { PrometheusExporter } from "@opentelemetry/exporter-prometheus";
+import { resourceFromAttributes } from "@opentelemetry/resources";
+import { type IMetricReader, MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
+
+export interface TelemetrySettings {
+  version: string;
+  otlp: { traces: boolean; metrics: boolean; protocol: "http/protobuf" | "http/json" | "grpc" };
+}
+
+/** What is read when metrics are exported. */
+export interface Observed {
+  caches(): { keyType: string; hits: number; misses: number; evictions: number; size: number }[];
+  /** As of the last look at the store. */
+  keys(): { purpose: string; state: string; count: number }[];
+  oldestActiveAt(): Date | undefined;
+  lastRotationAt(): Date | undefined;
+  breakers(): { name: string; state: "closed" | "open" | "half-open" }[];
+}
+
+export interface Telemetry {
+  instruments: Instruments;
+  /** Undefined unless spans are exported: then no call pays for them. */
+  tracer: Tracer | undefined;
+  observe(observed: Observed): void;
+  servePrometheus(request: IncomingMessage, response: ServerResponse): void;
+  shutdown(): Promise<void>;
+}
+
+export type Instruments = ReturnType<typeof createInstruments>;
+
+const boundaries = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+const breakerValue = { closed: 0, open: 1, "half-open": 2 } as const;
+
+export async function startTelemetry({ version, otlp }: TelemetrySettings): Promise<Telemetry> {
+  const prometheus = new PrometheusExporter({
+    preventServerStart: true,
+    withoutScopeInfo: true,
+    withoutTargetInfo: true,
+  });
+  const readers: IMetricReader[] = [prometheus];
+  if (otlp.metrics) readers.push(await otlpReader(otlp.protocol));
+  const resource = resourceFromAttributes({ "service.name": "fluo-kms", "service.version": version });
+  const sdk = otlp.traces ? await startTracing(readers, resource) : undefined;
+  const provider = sdk ? metrics.getMeterProvider() : new MeterProvider({ readers, resource });
+  const meter = provider.getMeter("fluo-kms", version);
+  return {
+    instruments: createInstruments(meter),
+    tracer: sdk && trace.getTracer("fluo-kms", version),
+    observe: (observed) => observeState(meter, observed),
+    servePrometheus: (request, response) => prometheus.getMetricsRequestHandler(request, response),
+    shutdown: () => (sdk ? sdk.shutdown() : (provider as MeterProvider).shutdown()),
+  };
+}
+
+/** The SDK reads the standard OTEL_* variables by itself; resource detectors stay off, as one publishes the command line. */
+async function startTracing(metricReaders: IMetricReader[], resource: ReturnType<typeof resourceFromAttributes>) {
+  const { NodeSDK } = await import("@opentelemetry/sdk-node");
+  const { envDetector } = await import("@opentelemetry/resources");
+  const sdk = new NodeSDK({ metricReaders, resource, resourceDetectors: [envDetector], logRecordProcessors: [] });
+  sdk.start();
+  return sdk;
+}
+
+async function otlpReader(protocol: TelemetrySettings["otlp"]["protocol"]): Promise<IMetricReader> {
+  const { OTLPMetricExporter } =
+    protocol === "grpc"
+      ? await import("@opentelemetry/exporter-metrics-otlp-grpc")
+      : protocol === "http/json"
+        ? await import("@opentelemetry/exporter-metrics-otlp-http")
+        : await import("@opentelemetry/exporter-metrics-otlp-proto");
+  return new PeriodicExportingMetricReader({ exporter: new OTLPMetricExporter() });
+}
+
+function createInstruments(meter: Meter) {
+  const seconds = (name: string, description: string): Histogram =>
+    meter.createHistogram(name, { description, unit: "s", advice: { explicitBucketBoundaries: boundaries } });
+  const counter = (name: string, description: string) => {
+    const created = meter.createCounter(name, { description });
+    return created;
+  };
+  const rotationSuccess = counter("kms_rotation_success_total", "Keys rotated");
+  const rotationFailures = counter("kms_rotation_failures_total", "Rotations that failed");
+  const spansSigned = counter("kms_spans_signed_total", "Spans signed, by mode");
+  const piiFields = counter("kms_pii_fields_total", "PII fields by operation");
+  rotationSuccess.add(0);
+  rotationFailures.add(0);
+  spansSigned.add(0, { mode: "individual" });
+  for (const operation of ["encrypt", "decrypt", "re_encrypt"]) piiFields.add(0, { operation });
+  return {
+    errors: counter("kms_errors_total", "Calls that failed, by operation and status"),
+    retrieveSigningKey: seconds("kms_retrieve_signing_key_seconds", "Time to get a signing key, cached or not"),
+    retrieveEncryptionKey: seconds(
+      "kms_retrieve_encryption_key_seconds",
+      "Time to get an encryption key, cached or not",
+    ),
+    providerCall: seconds("kms_provider_call_seconds", "Calls to the provider by operation and outcome"),
+    rotationDuration: seconds("kms_rotation_duration_seconds", "Time to rotate one key"),
+    rotationSuccess,
+    rotationFailures,
+    spansSigned,
+    piiFields,
+    callDuration: seconds("rpc_server_call_duration_seconds", "Calls answered, by method and status"),
+  };
+}
+
+function observeState(meter: Meter, observed: Observed): void {
+  const cacheCounter = (name: string, description: string, pick: "hits" | "misses" | "evictions") =>
+    meter.createObservableCounter(name, { description }).addCallback((result) => {
+      for (const cache of observed.caches()) result.observe(cache[pick], { key_type: cache.keyType });
+    });
+  cacheCounter("kms_cache_hit_total", "Key lookups answered from the cache", "hits");
+  cacheCounter("kms_cache_miss_total", "Key lookups not answered from the cache", "misses");
+  cacheCounter("kms_cache_evictions_total", "Keys dropped from the cache before their time", "evictions");
+  const gauge = (name: string, description: string, unit?: string) =>
+    meter.createObservableGauge(name, unit === undefined ? { description } : { description, unit });
+  gauge("kms_cache_size", "Keys in the cache").addCallback((result) => {
+    for (const cache of observed.caches()) result.observe(cache.size, { key_type: cache.keyType });
+  });
+  gauge("kms_keys", "Keys by purpose and state").addCallback((result) => {
+    for (const { purpose, state, count } of observed.keys()) result.observe(count, { purpose, state });
+  });
+  gauge("kms_oldest_active_key_age_seconds", "Age of the oldest active key", "s").addCallback((result) => {
+    const oldest = observed.oldestActiveAt();
+    result.observe(oldest ? (Date.now() - oldest.getTime()) / 1000 : 0);
+  });
+  gauge("kms_last_rotation_timestamp_seconds", "When a key was last rotated; 0 for never", "s").addCallback(
+    (result) => {
+      result.observe((observed.lastRotationAt()?.getTime() ?? 0) / 1000);
+    },
+  );
+  gauge("circuit_breaker_state", "0 closed, 1 open, 2 half-open").addCallback((result) => {
+    for (const { name, state } of observed.breakers()) result.observe(breakerValue[state], { name });
+  });
+}

@@ -1,0 +1,175 @@
+/** The administrative answers and requests as the JSON that FLUO's operators and dashboards know. */
+import { create } from "@bufbuild/protobuf";
+import { durationMs, type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import { KeyPurpose, KeyState, type KeyVersion } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
+import { Health, Outcome, type StatusResponse, type ValidateResponse } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import type { GetPublicKeysResponse } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
+import { type RotateRequest, RotateRequestSchema, type RotateResponse } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
+import { type FieldViolation, KmsError } from "../errors.ts";
+
+const healthNames: Partial<Record<Health, string>> = {
+  [Health.OPERATIONAL]: "operational",
+  [Health.DEGRADED]: "degraded",
+  [Health.DOWN]: "down",
+};
+
+const stateNames = new Map<number, string>(Object.entries(KeyState).map(([name, state]) => [state, name]));
+
+const purposeNames: Partial<Record<KeyPurpose, string>> = {
+  [KeyPurpose.DATA]: "data",
+  [KeyPurpose.SIGNING]: "signing",
+};
+
+export function validateJson(response: ValidateResponse) {
+  const verdict = (test: ValidateResponse["tests"][number]) =>
+    test.outcome === Outcome.PASS ? `PASS (${roundMs(test.latencyMs)}ms)` : `FAIL: ${test.message}`;
+  return {
+    provider: response.provider,
+    overall: response.overall === Outcome.PASS ? "PASS" : "FAIL",
+    tests: Object.fromEntries(response.tests.map((test) => [test.name, verdict(test)])),
+    latency_ms: Object.fromEntries(Object.entries(response.latencyMs).map(([name, ms]) => [name, roundMs(ms)])),
+    recommendations: response.recommendations,
+  };
+}
+
+export function statusJson(response: StatusResponse) {
+  const { rotation, cost, memory } = response;
+  const keys: Record<string, Record<string, number>> = { data: {}, signing: {} };
+  for (const { purpose, state, count } of response.keys) keys[purpose] = { ...keys[purpose], [state]: Number(count) };
+  return {
+    provider: response.provider,
+    status: healthNames[response.status],
+    latency_ms: roundMs(response.latencyMs),
+    version: response.version,
+    uptime_seconds: response.uptime ? durationMs(response.uptime) / 1000 : 0,
+    store: response.store,
+    cache: Object.fromEntries(
+      response.cache.map(({ keyType, hits, misses, evictions, size, maxSize }) => [
+        keyType,
+        { hits: Number(hits), misses: Number(misses), evictions: Number(evictions), size, max_size: maxSize },
+      ]),
+    ),
+    keys,
+    rotation: rotation && {
+      enabled: rotation.enabled,
+      max_age_days: rotation.maxAge ? durationMs(rotation.maxAge) / 86_400_000 : 0,
+      last: dateText(rotation.last),
+      next: dateText(rotation.next),
+      due: Number(rotation.due),
+      failed: Number(rotation.failed),
+    },
+    breakers: response.breakers.map(({ name, state }) => ({ name, state })),
+    cost: cost && {
+      provider_calls: Object.fromEntries(
+        Object.entries(cost.providerCalls).map(([name, count]) => [name, Number(count)]),
+      ),
+      provider_calls_per_day: Math.round(cost.providerCallsPerDay),
+    },
+    memory: memory && { implementation: memory.implementation, locked: memory.locked },
+    notices: response.notices,
+  };
+}
+
+export function rotateJson(response: RotateResponse) {
+  return {
+    rotated: response.rotated.map(({ key, retiredKeyId }) => ({ ...keyJson(key), retired_key_id: retiredKeyId })),
+    skipped: response.skipped.map(({ key, reason }) => ({ ...keyJson(key), reason })),
+    failed: response.failed.map(({ tenantId, purpose, error }) => ({
+      tenant_id: tenantId,
+      purpose: purposeNames[purpose],
+      code: error?.code,
+      message: error?.message,
+    })),
+    remaining: Number(response.remaining),
+    dry_run: response.dryRun,
+  };
+}
+
+function keyJson(key: KeyVersion | undefined) {
+  return {
+    tenant_id: key?.tenantId,
+    purpose: purposeNames[key?.purpose ?? 0],
+    key_id: key?.keyId,
+    version: key?.version,
+  };
+}
+
+/** RFC 7517, with the members that a verifier of old signatures needs. */
+export function jwksJson(response: GetPublicKeysResponse) {
+  return {
+    keys: response.keys.map(({ jwk, state, version, validFrom, validUntil }) => ({
+      kty: jwk?.kty,
+      crv: jwk?.crv,
+      x: jwk?.x,
+      kid: jwk?.kid,
+      alg: jwk?.alg,
+      use: jwk?.use,
+      state: stateNames.get(state),
+      version,
+      valid_from: dateText(validFrom),
+      valid_until: dateText(validUntil),
+    })),
+  };
+}
+
+export function tenantIdOf(json: Record<string, unknown>): string {
+  return pick(json, { tenant_id: "string" }).tenant_id ?? "";
+}
+
+export function rotateRequest(json: Record<string, unknown>): RotateRequest {
+  const types = {
+    tenant_id: "string",
+    purpose: "string",
+    force: "boolean",
+    dry_run: "boolean",
+    request_id: "string",
+    limit: "number",
+  } as const;
+  const { tenant_id, purpose, force, dry_run, request_id, limit } = pick(json, types);
+  const wanted = { "": KeyPurpose.UNSPECIFIED, data: KeyPurpose.DATA, signing: KeyPurpose.SIGNING }[purpose ?? ""];
+  if (wanted === undefined)
+    refuse([{ field: "purpose", description: 'must be "data" or "signing"; leave it out for both' }]);
+  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 0 && limit <= 0xffff_ffff)) {
+    refuse([{ field: "limit", description: "must be a whole number" }]);
+  }
+  return create(RotateRequestSchema, {
+    tenantId: tenant_id ?? "",
+    purpose: wanted ?? KeyPurpose.UNSPECIFIED,
+    force: force ?? false,
+    dryRun: dry_run ?? false,
+    requestId: request_id ?? "",
+    limit: limit ?? 0,
+  });
+}
+
+type Typed<T> = { [K in keyof T]?: T[K] extends "string" ? string : T[K] extends "number" ? number : boolean };
+
+/** The known members, of the right types. Anything else is refused: a misspelt `dry_run` must not rotate. */
+function pick<const T extends Record<string, "string" | "number" | "boolean">>(
+  json: Record<string, unknown>,
+  types: T,
+): Typed<T> {
+  const violations: FieldViolation[] = [];
+  for (const [field, value] of Object.entries(json)) {
+    const type = Object.hasOwn(types, field) ? types[field] : undefined;
+    if (type === undefined)
+      violations.push({ field, description: `is unknown; known are ${Object.keys(types).join(", ")}` });
+    else if (typeof value !== type) violations.push({ field, description: `must be a ${type}` });
+  }
+  refuse(violations);
+  return json as Typed<T>;
+}
+
+function refuse(violations: readonly FieldViolation[]): void {
+  const [first] = violations;
+  if (first) throw new KmsError("INVALID_ARGUMENT", `${first.field}: ${first.description}`, { violations });
+}
+
+function dateText(timestamp: Timestamp | undefined): string | null {
+  return timestamp ? timestampDate(timestamp).toISOString() : null;
+}
+
+/** Sub-millisecond latencies keep three digits, so that a cache hit does not read as 0. */
+function roundMs(ms: number): number {
+  return ms < 10 ? Math.round(ms * 1000) / 1000 : Math.round(ms);
+}

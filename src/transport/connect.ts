@@ -1,0 +1,91 @@
+/**
+ * Connect, gRPC-Web and JSON over HTTP/1.1 by connect-node, with the handlers of the gRPC server. connect-node decodes
+ * by itself, so the two methods that read wire bytes get their message encoded again: unknown fields survive that.
+ */
+import type { RequestListener } from "node:http";
+import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import {
+  SignSpanRequestSchema,
+  SignSpanResponseSchema,
+  VerifySpanRequestSchema,
+} from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import { KmsError } from "../errors.ts";
+import type { CallContext, Caller } from "../service/context.ts";
+import type { Answer } from "../service/answer.ts";
+import type { KmsHandlers } from "../service/kms-service.ts";
+import { maxMessageBytes } from "./grpc.ts";
+import { toConnectError, toKmsError } from "./status.ts";
+import type { CallRecorder } from "./telemetry.ts";
+
+export interface ConnectParts {
+  handlers: KmsHandlers;
+  recorder: CallRecorder;
+  caller: Caller;
+}
+
+type Handle = (request: MessageShape<DescMessage>, context: CallContext) => Answer<MessageShape<DescMessage>>;
+
+export function connectHandler({ handlers, recorder, caller }: ConnectParts): RequestListener {
+  const messageHandlers = { ...handlers, ...wireHandlers(handlers) } as unknown as Record<string, Handle>;
+  const implementation: Record<string, (request: never, context: HandlerContext) => unknown> = {};
+  for (const method of KmsService.methods) {
+    if (method.methodKind !== "unary") continue;
+    const handle = messageHandlers[method.localName] as Handle;
+    implementation[method.localName] = async (request, context) => {
+      const header = (name: string) => context.requestHeader.get(name) ?? undefined;
+      try {
+        return await recorder.run(method.name, header, () => handle(request, callContext(context, caller)));
+      } catch (error) {
+        throw toConnectError(toKmsError(error));
+      }
+    };
+  }
+  const listener = connectNodeAdapter({
+    grpc: false,
+    readMaxBytes: maxMessageBytes,
+    writeMaxBytes: maxMessageBytes,
+    jsonOptions: { ignoreUnknownFields: false, textDecoder: new TextDecoder("utf-8", { fatal: true }) } as never,
+    routes: (router: ConnectRouter) =>
+      router.service(KmsService, implementation as Partial<ServiceImpl<typeof KmsService>>),
+  });
+  return listener as RequestListener;
+}
+
+function wireHandlers(handlers: KmsHandlers) {
+  return {
+    async signSpan(request: MessageShape<typeof SignSpanRequestSchema>, context: CallContext) {
+      const answer = await handlers.signSpan(encode(SignSpanRequestSchema, request), context);
+      return fromBinary(SignSpanResponseSchema, answer);
+    },
+    verifySpan(request: MessageShape<typeof VerifySpanRequestSchema>, context: CallContext) {
+      return handlers.verifySpan(encode(VerifySpanRequestSchema, request), context);
+    },
+  };
+}
+
+/** JSON can say what no wire form can: a lone surrogate, say. */
+function encode<Desc extends DescMessage>(desc: Desc, message: MessageShape<Desc>): Uint8Array {
+  try {
+    return toBinary(desc, message);
+  } catch (cause) {
+    throw new KmsError(
+      "INVALID_ARGUMENT",
+      `the request is not a valid ${desc.typeName}: check its strings and numbers`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+function callContext(context: HandlerContext, caller: Caller): CallContext {
+  return {
+    caller,
+    get signal() {
+      return context.signal;
+    },
+  };
+}

@@ -1,0 +1,175 @@
+/**
+ * gRPC by @grpc/grpc-js: KmsService, health and reflection. Bytes pass through grpc-js as they are and are decoded inside
+ * the call, so that what does not parse is INVALID_ARGUMENT (grpc-js itself would say INTERNAL).
+ */
+import { setDefaultHighWaterMark } from "node:stream";
+import { setTimeout } from "node:timers/promises";
+import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import * as grpc from "@grpc/grpc-js";
+import type { HealthImplementation } from "grpc-health-check";
+import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { KmsError } from "../errors.ts";
+import type { CallContext, Caller } from "../service/context.ts";
+import { type Answer, then } from "../service/answer.ts";
+import type { KmsHandlers } from "../service/kms-service.ts";
+import type { Budget } from "./budget.ts";
+import { reflectionService } from "./reflection.ts";
+import { toGrpcStatus, toKmsError } from "./status.ts";
+import type { CallRecorder } from "./telemetry.ts";
+
+export const maxMessageBytes = 4 * 1024 * 1024;
+export const maxHeaderBytes = 16 * 1024;
+const maxConcurrentStreams = 100;
+
+export interface GrpcParts {
+  handlers: KmsHandlers;
+  recorder: CallRecorder;
+  budget: Budget;
+  caller: Caller;
+  health: HealthImplementation;
+}
+
+type KmsMethod = (typeof KmsService.methods)[number];
+type BytesHandler = (request: Uint8Array, context: CallContext) => Answer<Uint8Array>;
+
+export function createGrpcServer(parts: GrpcParts): grpc.Server {
+  // Or grpc-js holds 16 messages a direction and stream: 1.8 GB for 64 unread streams of 1 MB.
+  setDefaultHighWaterMark(true, 1);
+  const server = new grpc.Server({
+    "grpc.max_receive_message_length": maxMessageBytes,
+    "grpc.max_send_message_length": maxMessageBytes,
+    "grpc.max_concurrent_streams": maxConcurrentStreams,
+  });
+  limitHeaders(server);
+  const definition: Record<string, grpc.MethodDefinition<Buffer, Uint8Array>> = {};
+  const implementation: grpc.UntypedServiceImplementation = {};
+  for (const method of KmsService.methods) {
+    definition[method.localName] = passThrough(method);
+    implementation[method.localName] =
+      method.methodKind === "unary" ? unary(method.name, bytesHandler(parts.handlers, method), parts) : unimplemented;
+  }
+  server.addService(definition, implementation);
+  parts.health.addToServer(server);
+  reflectionService().addToServer(server);
+  return server;
+}
+
+/** grpc-js has no option for the size of headers. It hands these settings to node:http2, which refuses larger ones. */
+function limitHeaders(server: grpc.Server): void {
+  const { commonServerOptions } = server as unknown as {
+    commonServerOptions: { settings: { maxHeaderListSize?: number } };
+  };
+  commonServerOptions.settings.maxHeaderListSize = maxHeaderBytes;
+}
+
+function passThrough(method: KmsMethod): grpc.MethodDefinition<Buffer, Uint8Array> {
+  const streaming = method.methodKind === "bidi_streaming";
+  return {
+    path: `/${KmsService.typeName}/${method.name}`,
+    requestStream: streaming,
+    responseStream: streaming,
+    requestSerialize: (bytes) => bytes,
+    requestDeserialize: (bytes) => bytes,
+    responseSerialize: (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    responseDeserialize: (bytes) => bytes,
+  };
+}
+
+/** A handler of bytes for each method: two take the wire bytes themselves, one answers in them. */
+function bytesHandler(handlers: KmsHandlers, method: KmsMethod): BytesHandler {
+  if (method.localName === "signSpan") return handlers.signSpan;
+  const encode = (message: MessageShape<DescMessage>) => toBinary(method.output, message);
+  if (method.localName === "verifySpan") {
+    return (bytes, context) => then(handlers.verifySpan(bytes, context), encode);
+  }
+  const handle = handlers[method.localName as "status"] as unknown as (
+    request: MessageShape<DescMessage>,
+    context: CallContext,
+  ) => Answer<MessageShape<DescMessage>>;
+  return (bytes, context) => then(handle(decode(method.input, bytes), context), encode);
+}
+
+function decode<Desc extends DescMessage>(desc: Desc, bytes: Uint8Array): MessageShape<Desc> {
+  try {
+    return fromBinary(desc, bytes);
+  } catch (cause) {
+    throw new KmsError(
+      "INVALID_ARGUMENT",
+      `the request is not a valid ${desc.typeName}: check its wire form and UTF-8`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+function unary(name: string, handle: BytesHandler, { recorder, budget, caller }: GrpcParts) {
+  return (call: grpc.ServerUnaryCall<Buffer, Uint8Array>, callback: grpc.sendUnaryData<Uint8Array>): void => {
+    const header = (key: string) => call.metadata.get(key)[0]?.toString();
+    const context = callContext(call, caller);
+    const fail = (error: unknown) => callback(toGrpcStatus(toKmsError(error)));
+    try {
+      const answer = recorder.run(name, header, () =>
+        budget.hold(call.request.length, () => handle(call.request, context)),
+      );
+      if (answer instanceof Promise) answer.then((bytes) => callback(null, bytes), fail);
+      else callback(null, answer);
+    } catch (error) {
+      fail(error);
+    }
+  };
+}
+
+function callContext(call: grpc.ServerUnaryCall<Buffer, Uint8Array>, caller: Caller): CallContext {
+  let controller: AbortController | undefined;
+  return {
+    caller,
+    get signal() {
+      if (!controller) {
+        const made = new AbortController();
+        const abort = () => made.abort(departure(call.getDeadline()));
+        if (call.cancelled) abort();
+        else call.once("cancelled", abort);
+        controller = made;
+      }
+      return controller.signal;
+    },
+  };
+}
+
+function departure(deadline: grpc.Deadline): KmsError {
+  return Number(deadline) <= Date.now()
+    ? new KmsError("DEADLINE_EXCEEDED", "the deadline passed before the answer was ready")
+    : new KmsError("CANCELLED", "the caller cancelled the call");
+}
+
+function unimplemented(call: grpc.ServerDuplexStream<Buffer, Uint8Array>): void {
+  call.emit(
+    "error",
+    toGrpcStatus(new KmsError("UNIMPLEMENTED", "SignSpans is not available in this version: use SignSpan")),
+  );
+}
+
+/** Binds `host:port` and resolves with the port, which the system chooses for 0. */
+export function listenGrpc(server: grpc.Server, address: string, credentials: grpc.ServerCredentials): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, port) => (error ? reject(error) : resolve(port)));
+  });
+}
+
+/** Answers to calls that just ended get this long to leave. */
+const flushMs = 250;
+const pollMs = 20;
+
+/**
+ * Takes no new call and ends when those that run are answered, at the latest after `graceMs`. Health watches and idle
+ * streams would keep grpc-js's own shutdown waiting for ever, so once only they are left they are closed.
+ */
+export async function closeGrpc(server: grpc.Server, calls: () => number, graceMs: number): Promise<void> {
+  const closed = new Promise<"closed">((resolve) => server.tryShutdown(() => resolve("closed")));
+  const endMs = performance.now() + graceMs;
+  while (calls() > 0 && performance.now() < endMs) {
+    if ((await Promise.race([closed, setTimeout(pollMs, "open")])) === "closed") return;
+  }
+  if ((await Promise.race([closed, setTimeout(flushMs, "open")])) === "open") server.forceShutdown();
+}

@@ -1,0 +1,197 @@
+/**
+ * The paths that operators and verifiers know, beside Connect: health, metrics, administration and public keys.
+ * Administration answers with the same handlers as the rpcs, in JSON of its own shape (admin-json.ts).
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { create } from "@bufbuild/protobuf";
+import { StatusRequestSchema, ValidateRequestSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { GetPublicKeysRequestSchema } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
+import { invalidField, KmsError } from "../errors.ts";
+import type { CallContext, Caller } from "../service/context.ts";
+import type { HealthMonitor } from "../service/health.ts";
+import type { KmsHandlers } from "../service/kms-service.ts";
+import { jwksJson, rotateJson, rotateRequest, statusJson, tenantIdOf, validateJson } from "./admin-json.ts";
+import { type Budget, maxHeldBytes } from "./budget.ts";
+import { healthJson } from "./health-json.ts";
+import { hostGuard } from "./host-guard.ts";
+import { toHttpError, toKmsError } from "./status.ts";
+import type { CallRecorder } from "./telemetry.ts";
+
+export interface HttpParts {
+  handlers: KmsHandlers;
+  connect: RequestListener;
+  recorder: CallRecorder;
+  budget: Budget;
+  caller: Caller;
+  health: HealthMonitor;
+  providerName: string;
+  serveMetrics: RequestListener;
+  /** Whether requests must name a loopback host: where nobody is authenticated, no page of another site may get in. */
+  loopbackOnly: boolean;
+}
+
+interface Route {
+  method: "GET" | "POST";
+  path: RegExp;
+  /** The name in metrics and logs; none for what must stay cheap. */
+  operation?: string;
+  answer(request: IncomingMessage, context: CallContext, path: RegExpExecArray): Promise<Reply> | Reply;
+}
+
+interface Reply {
+  status?: number;
+  body: unknown;
+}
+
+const maxAdminBodyBytes = 64 * 1024;
+const largestBodyBytes = 4 * 1024 * 1024;
+
+export function httpListener(parts: HttpParts): RequestListener {
+  const { connect, recorder, budget, caller, serveMetrics } = parts;
+  const routes = routesOf(parts);
+  const guard = hostGuard(parts.loopbackOnly);
+  return (request, response) => {
+    const url = new URL(request.url ?? "/", "http://service");
+    if (url.pathname === "/q/metrics" && request.method === "GET") return serveMetrics(request, response);
+    const refused = guard(request);
+    if (refused) return sendError(response, refused);
+    if (url.pathname.startsWith("/fluo.kms.v1.")) return heldByConnect(request, response);
+    const matching = routes.filter(({ path }) => path.test(url.pathname));
+    const route = matching.find(({ method }) => method === request.method);
+    if (!route) return sendNoRoute(response, matching);
+    const context = callContext(request, response, caller);
+    const run = () => route.answer(request, context, route.path.exec(url.pathname) as RegExpExecArray);
+    const header = (name: string) => request.headers[name]?.toString();
+    const answer = async () => (route.operation ? recorder.run(route.operation, header, run) : run());
+    answer().then(
+      ({ status = 200, body }) => sendJson(response, status, body),
+      (error) => sendError(response, toKmsError(error)),
+    );
+  };
+
+  /** The body's declared length, or the largest one allowed, counts until the answer is sent. */
+  function heldByConnect(request: IncomingMessage, response: ServerResponse): void {
+    const declared = Number(request.headers["content-length"] ?? largestBodyBytes);
+    const bytes = Math.min(Number.isFinite(declared) ? declared : largestBodyBytes, maxHeldBytes);
+    try {
+      const answered = new Promise((resolve) => response.once("close", resolve));
+      budget.hold(bytes, () => {
+        connect(request, response);
+        return answered;
+      });
+    } catch (error) {
+      sendError(response, toKmsError(error));
+    }
+  }
+}
+
+function routesOf({ handlers, health, providerName }: HttpParts): Route[] {
+  return [
+    {
+      method: "GET",
+      path: /^\/q\/health(\/ready|\/live)?$/,
+      answer: (_request, _context, path) => healthJson(health.current(), providerName, path[1] === "/live"),
+    },
+    {
+      method: "POST",
+      path: /^\/api\/admin\/kms\/validate$/,
+      operation: "Validate",
+      async answer(request, context) {
+        const tenantId = tenantIdOf(await readJson(request));
+        return { body: validateJson(await handlers.validate(create(ValidateRequestSchema, { tenantId }), context)) };
+      },
+    },
+    {
+      method: "GET",
+      path: /^\/api\/admin\/kms\/status$/,
+      operation: "Status",
+      async answer(request, context) {
+        const tenantId = new URL(request.url ?? "/", "http://service").searchParams.get("tenant_id") ?? "";
+        return { body: statusJson(await handlers.status(create(StatusRequestSchema, { tenantId }), context)) };
+      },
+    },
+    {
+      method: "POST",
+      path: /^\/api\/admin\/kms\/rotate$/,
+      operation: "Rotate",
+      async answer(request, context) {
+        return { body: rotateJson(await handlers.rotate(rotateRequest(await readJson(request)), context)) };
+      },
+    },
+    {
+      method: "GET",
+      path: /^\/api\/kms\/tenants\/([^/]+)\/jwks\.json$/,
+      operation: "GetPublicKeys",
+      async answer(_request, context, path) {
+        const request = create(GetPublicKeysRequestSchema, { tenantId: path[1] as string });
+        return { body: jwksJson(await handlers.getPublicKeys(request, context)) };
+      },
+    },
+  ];
+}
+
+/** A JSON object, or an empty one for an empty body. */
+async function readJson(request: IncomingMessage): Promise<Record<string, unknown>> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request) {
+    length += chunk.length;
+    if (length > maxAdminBodyBytes)
+      throw new KmsError("MESSAGE_TOO_LARGE", `a body is at most ${maxAdminBodyBytes} bytes`);
+    chunks.push(chunk);
+  }
+  if (length === 0) return {};
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks)));
+  } catch (cause) {
+    throw new KmsError("INVALID_ARGUMENT", "the body is not valid JSON", { cause });
+  }
+  if (typeof json !== "object" || json === null || Array.isArray(json))
+    throw invalidField("", "the body is not a JSON object");
+  return json as Record<string, unknown>;
+}
+
+function callContext(request: IncomingMessage, response: ServerResponse, caller: Caller): CallContext {
+  let controller: AbortController | undefined;
+  return {
+    caller,
+    get signal() {
+      if (!controller) {
+        const made = new AbortController();
+        const abort = () => {
+          if (!response.writableFinished) made.abort(new KmsError("CANCELLED", "the caller closed the connection"));
+        };
+        if (request.destroyed && !request.complete) abort();
+        response.once("close", abort);
+        controller = made;
+      }
+      return controller.signal;
+    },
+  };
+}
+
+function sendNoRoute(response: ServerResponse, matching: readonly Route[]): void {
+  if (matching.length === 0) {
+    return sendJson(response, 404, { code: "NOT_FOUND", message: "no such path", fields: [] });
+  }
+  const allow = matching.map(({ method }) => method).join(", ");
+  response.setHeader("allow", allow);
+  sendJson(response, 405, { code: "METHOD_NOT_ALLOWED", message: `use ${allow}`, fields: [] });
+}
+
+function sendError(response: ServerResponse, error: KmsError): void {
+  const { status, body } = toHttpError(error);
+  sendJson(response, status, body);
+}
+
+function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  if (response.headersSent || response.destroyed) return;
+  const text = `${JSON.stringify(body)}\n`;
+  response.writeHead(status, {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(text),
+    "cache-control": "no-store",
+  });
+  response.end(text);
+}

@@ -1,0 +1,88 @@
+/** KmsError to gRPC status and google.rpc details, for both transports. What is not a KmsError is a bug: INTERNAL. */
+import { create, type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { Metadata, type StatusObject } from "@grpc/grpc-js";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
+import { StatusSchema } from "../../gen/ts/google/rpc/status_pb.ts";
+import { KmsError, type KmsErrorCode } from "../errors.ts";
+import { rpcCode } from "../service/rpc-code.ts";
+
+/** Domain of the ErrorInfo detail. */
+export const errorDomain = "kms.fluo.dev";
+
+/** How long to wait before trying again; absent where trying again is no use. */
+const retryDelayMs: Partial<Record<KmsErrorCode, number>> = {
+  PROVIDER_UNAVAILABLE: 1000,
+  STORE_UNAVAILABLE: 1000,
+  DRAINING: 100,
+  OVERLOADED: 500,
+};
+
+interface Detail<Desc extends DescMessage = DescMessage> {
+  desc: Desc;
+  value: MessageShape<Desc>;
+}
+
+/** A bug's own text may hold anything, so it stays in the log. */
+export function toKmsError(error: unknown): KmsError {
+  if (error instanceof KmsError) return error;
+  return new KmsError("INTERNAL", "internal error: see the log of the service", { cause: error });
+}
+
+function details(error: KmsError): Detail[] {
+  const list: Detail[] = [
+    { desc: ErrorInfoSchema, value: create(ErrorInfoSchema, { reason: error.code, domain: errorDomain }) },
+  ];
+  if (error.violations.length > 0) {
+    list.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations: [...error.violations] }) });
+  }
+  const delayMs = retryDelayMs[error.code];
+  if (delayMs !== undefined) {
+    const retryDelay = { seconds: BigInt(Math.floor(delayMs / 1000)), nanos: (delayMs % 1000) * 1_000_000 };
+    list.push({ desc: RetryInfoSchema, value: create(RetryInfoSchema, { retryDelay }) });
+  }
+  return list;
+}
+
+/** For grpc-js: details travel in grpc-status-details-bin. */
+export function toGrpcStatus(error: KmsError): Partial<StatusObject> {
+  const code = rpcCode[error.code];
+  const status = create(StatusSchema, {
+    code,
+    message: error.message,
+    details: details(error).map(({ desc, value }) => anyPack(desc, value)),
+  });
+  const metadata = new Metadata();
+  metadata.set("grpc-status-details-bin", Buffer.from(toBinary(StatusSchema, status)));
+  return { code, details: error.message, metadata };
+}
+
+/** For Connect and gRPC-Web. */
+export function toConnectError(error: KmsError): ConnectError {
+  const code = rpcCode[error.code] as number as Code;
+  return new ConnectError(error.message, code, undefined, details(error));
+}
+
+const httpStatus: Partial<Record<number, number>> = {
+  [Code.InvalidArgument]: 400,
+  [Code.Unauthenticated]: 401,
+  [Code.PermissionDenied]: 403,
+  [Code.NotFound]: 404,
+  [Code.Aborted]: 409,
+  [Code.AlreadyExists]: 409,
+  [Code.FailedPrecondition]: 412,
+  [Code.ResourceExhausted]: 429,
+  [Code.Canceled]: 499,
+  [Code.Unavailable]: 503,
+  [Code.DeadlineExceeded]: 504,
+};
+
+/** For the HTTP paths: status and JSON body. */
+export function toHttpError(error: KmsError): { status: number; body: unknown } {
+  const code = rpcCode[error.code];
+  return {
+    status: httpStatus[code] ?? 500,
+    body: { code: error.code, message: error.message, fields: error.violations },
+  };
+}

@@ -1,0 +1,104 @@
+/**
+ * One span, one histogram entry and one log line a call, whichever transport it came by. Every error leaves here as a
+ * KmsError; what was not one is logged with its stack.
+ */
+import { type Context, propagation, ROOT_CONTEXT, SpanKind, SpanStatusCode, type Tracer } from "@opentelemetry/api";
+import type { Logger } from "pino";
+import { KmsError } from "../errors.ts";
+import { RpcCode, rpcCode } from "../service/rpc-code.ts";
+import type { Instruments } from "../telemetry.ts";
+import { toKmsError } from "./status.ts";
+
+export interface CallRecorder {
+  /** Runs one call. `header` reads a header of the request, for the trace context. */
+  run<T>(method: string, header: (name: string) => string | undefined, call: () => T | Promise<T>): T | Promise<T>;
+}
+
+interface CallParts {
+  instruments: Instruments;
+  tracer: Tracer | undefined;
+  log: Logger;
+}
+
+const codeName = Object.fromEntries(Object.entries(RpcCode).map(([name, code]) => [code, name]));
+
+export function callRecorder({ instruments, tracer, log }: CallParts): CallRecorder {
+  const okAttributes = new Map<string, Record<string, string>>();
+  const debug = log.isLevelEnabled("debug");
+
+  function succeeded(method: string, startedMs: number): void {
+    let attributes = okAttributes.get(method);
+    if (!attributes) {
+      attributes = { rpc_method: method, rpc_response_status_code: "OK" };
+      okAttributes.set(method, attributes);
+    }
+    const seconds = (performance.now() - startedMs) / 1000;
+    instruments.callDuration.record(seconds, attributes);
+    if (debug) log.debug({ method, seconds }, "call answered");
+  }
+
+  function failed(method: string, startedMs: number, thrown: unknown): KmsError {
+    const error = toKmsError(thrown);
+    const code = codeName[rpcCode[error.code]] as string;
+    const seconds = (performance.now() - startedMs) / 1000;
+    instruments.callDuration.record(seconds, { rpc_method: method, rpc_response_status_code: code });
+    instruments.errors.add(1, { operation: method, code });
+    const line = { method, code, reason: error.code, seconds };
+    if (error.code === "INTERNAL") log.error({ ...line, err: error.cause ?? error }, "call failed: a bug");
+    else log.info({ ...line, cause: causeText(error) }, `call failed: ${error.message}`);
+    return error;
+  }
+
+  function run<T>(method: string, call: () => T | Promise<T>): T | Promise<T> {
+    const startedMs = performance.now();
+    try {
+      const answer = call();
+      if (!(answer instanceof Promise)) {
+        succeeded(method, startedMs);
+        return answer;
+      }
+      return answer.then(
+        (value) => {
+          succeeded(method, startedMs);
+          return value;
+        },
+        (thrown) => {
+          throw failed(method, startedMs, thrown);
+        },
+      );
+    } catch (thrown) {
+      throw failed(method, startedMs, thrown);
+    }
+  }
+
+  if (!tracer) return { run: (method, _header, call) => run(method, call) };
+  return {
+    run(method, header, call) {
+      const parent = propagation.extract(ROOT_CONTEXT, header, { get: (get, name) => get(name), keys: () => [] });
+      return traced(tracer, parent, method, () => run(method, call));
+    },
+  };
+}
+
+async function traced<T>(tracer: Tracer, parent: Context, method: string, call: () => T | Promise<T>): Promise<T> {
+  const attributes = { "rpc.system.name": "grpc", "rpc.method": `fluo.kms.v1.KmsService/${method}` };
+  const options = { kind: SpanKind.SERVER, attributes };
+  return tracer.startActiveSpan(`fluo.kms.v1.KmsService/${method}`, options, parent, async (span) => {
+    try {
+      return await call();
+    } catch (error) {
+      const code = error instanceof KmsError ? (codeName[rpcCode[error.code]] as string) : "INTERNAL";
+      span.setAttribute("rpc.response.status_code", code);
+      if (code === "INTERNAL" || code === "UNAVAILABLE" || code === "DATA_LOSS")
+        span.setStatus({ code: SpanStatusCode.ERROR });
+      throw error;
+    } finally {
+      span.end();
+    }
+  });
+}
+
+/** The cause of an error of ours, for the log: its message, which names no value. */
+function causeText(error: KmsError): string | undefined {
+  return error.cause instanceof Error ? `${error.cause.name}: ${error.cause.message}` : undefined;
+}
