@@ -1,0 +1,77 @@
+/** Arguments to a command and its options. Options may stand before the command; what is unknown is refused with the nearest name. */
+import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
+import { suggestion } from "../config/nearest.ts";
+import { type Command, type OptionValues, UsageError } from "./command.ts";
+
+export interface Invocation {
+  command: Command;
+  /** Whether the command was named, not taken by default. */
+  named: boolean;
+  options: OptionValues;
+  operands: readonly string[];
+}
+
+const switches: ParseArgsOptionsConfig = { help: { type: "boolean" }, version: { type: "boolean" } };
+
+/** The first of `commands` is the default. */
+export function parseArguments(args: readonly string[], commands: readonly Command[]): Invocation {
+  const { command, rest, named } = findCommand(args, commands);
+  const options = optionsOf(command);
+  refuseUnknown(rest, options, command);
+  try {
+    const { values, positionals } = parseArgs({ args: [...rest], options, allowPositionals: true, strict: true });
+    return { command, named, options: values as OptionValues, operands: positionals };
+  } catch (error) {
+    throw new UsageError((error as Error).message.split("\n")[0] ?? "arguments that cannot be read");
+  }
+}
+
+/** What must be there beside options, once help and version were not asked for. */
+export function operandOf({ command, operands }: Invocation): string {
+  const expected = command.operand === undefined ? 0 : 1;
+  if (operands.length > expected)
+    throw new UsageError(`${command.name} does not take the argument ${operands[expected]}`);
+  if (operands.length < expected) throw new UsageError(`${command.name} needs ${command.operand}`);
+  return operands[0] ?? "";
+}
+
+/** The first argument that is a command's name, and not an option's value. */
+function findCommand(args: readonly string[], commands: readonly Command[]) {
+  const options = Object.assign({}, ...commands.map(optionsOf)) as ParseArgsOptionsConfig;
+  const tokens = tokensOf(args, options);
+  const words = tokens.filter((token) => token.kind === "positional");
+  for (const word of words) {
+    const command = commands.find(({ name }) => name === word.value);
+    if (command !== undefined) return { command, rest: args.toSpliced(word.index, 1), named: true };
+  }
+  const [word] = words;
+  const unknown = tokens.find((token) => token.kind === "option" && !Object.hasOwn(options, token.name));
+  // After an option that nobody knows, a word may be its value.
+  if (word !== undefined && (unknown === undefined || word.index < unknown.index)) {
+    const names = commands.map(({ name }) => name);
+    throw new UsageError(
+      `unknown command ${word.value}${suggestion(word.value, names) || `; use ${names.join(", ")}`}`,
+    );
+  }
+  return { command: commands[0]!, rest: args, named: false };
+}
+
+function tokensOf(args: readonly string[], options: ParseArgsOptionsConfig) {
+  return parseArgs({ args: [...args], options, allowPositionals: true, strict: false, tokens: true }).tokens;
+}
+
+function optionsOf(command: Command): ParseArgsOptionsConfig {
+  const own = command.options.map(({ name, value }) => [name, { type: value === undefined ? "boolean" : "string" }]);
+  return { ...Object.fromEntries(own), ...switches };
+}
+
+function refuseUnknown(args: readonly string[], options: ParseArgsOptionsConfig, command: Command): void {
+  for (const token of tokensOf(args, options)) {
+    if (token.kind !== "option" || Object.hasOwn(options, token.name)) continue;
+    const near = suggestion(
+      token.rawName,
+      Object.keys(options).map((name) => `--${name}`),
+    );
+    throw new UsageError(`${command.name} has no option ${token.rawName}${near}`);
+  }
+}

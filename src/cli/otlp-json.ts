@@ -1,0 +1,85 @@
+/** OTLP JSON to protobuf bytes. It is protobuf's JSON but for trace and span ids, which OTLP writes in hex and protobuf in base64. */
+import { fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
+import { SignSpansRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import { KmsError } from "../errors.ts";
+import { cursor, readBytes, readTag } from "../span/wire.ts";
+import { Failure } from "./command.ts";
+
+type Members = Record<string, unknown>;
+
+const idBytes: ReadonlyMap<string, number> = new Map([
+  ["traceId", 16],
+  ["trace_id", 16],
+  ["spanId", 8],
+  ["span_id", 8],
+  ["parentSpanId", 8],
+  ["parent_span_id", 8],
+]);
+
+/** Each ResourceSpans of one export, or why it cannot be read. Unknown members are refused: what is not signed must not look signed. */
+export function resourceSpansBytes(document: unknown): (Uint8Array | KmsError)[] {
+  const { resourceSpans, resource_spans, ...others } = membersOf(document);
+  const list = resourceSpans ?? resource_spans;
+  if (!Array.isArray(list) || Object.keys(others).length > 0) {
+    throw new Failure(
+      'the spans file must hold OTLP trace exports: objects with a list "resourceSpans" and nothing else',
+    );
+  }
+  return list.map(encode);
+}
+
+function encode(resourceSpans: unknown): Uint8Array | KmsError {
+  try {
+    const json = { resourceSpans: [withBase64Ids(resourceSpans)] } as JsonValue;
+    const request = fromJson(SignSpansRequestSchema, json, { ignoreUnknownFields: false });
+    const bytes = toBinary(SignSpansRequestSchema, request);
+    const c = cursor(bytes);
+    readTag(c, bytes.length);
+    return readBytes(c, bytes.length);
+  } catch (error) {
+    if (error instanceof KmsError) return error;
+    return new KmsError("INVALID_ARGUMENT", withoutValue((error as Error).message), { cause: error });
+  }
+}
+
+/** Ids occur on spans and on their links; attributes are left alone. */
+function withBase64Ids(resourceSpans: unknown): unknown {
+  return mapList(resourceSpans, ["scopeSpans", "scope_spans"], (scopeSpans) =>
+    mapList(scopeSpans, ["spans"], (span) => mapList(ids(span), ["links"], ids)),
+  );
+}
+
+function mapList(message: unknown, names: readonly string[], map: (item: unknown) => unknown): unknown {
+  if (!isMembers(message)) return message;
+  const mapped = { ...message };
+  for (const name of names) if (Array.isArray(mapped[name])) mapped[name] = mapped[name].map(map);
+  return mapped;
+}
+
+function ids(message: unknown): unknown {
+  if (!isMembers(message)) return message;
+  const mapped = { ...message };
+  for (const [name, bytes] of idBytes)
+    if (typeof mapped[name] === "string") mapped[name] = base64(mapped[name], name, bytes);
+  return mapped;
+}
+
+function base64(id: string, name: string, bytes: number): string {
+  if (id !== "" && !new RegExp(`^[0-9a-f]{${2 * bytes}}$`, "i").test(id)) {
+    throw new KmsError("INVALID_ARGUMENT", `${name}: must be ${2 * bytes} hex digits`);
+  }
+  return Buffer.from(id, "hex").toString("base64");
+}
+
+/** protobuf-es quotes what it could not decode; a span's content is not for messages. */
+function withoutValue(message: string): string {
+  return message.replace(/ from JSON: [\s\S]*$/, " from JSON");
+}
+
+function membersOf(document: unknown): Members {
+  return isMembers(document) ? document : {};
+}
+
+function isMembers(value: unknown): value is Members {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,43 @@
+/** From arguments to an exit code: help, version, the command, and how what goes wrong is told. */
+import { version } from "../version.ts";
+import { operandOf, parseArguments } from "./arguments.ts";
+import { type Command, type ExitCode, exitCode, Failure, UsageError } from "./command.ts";
+import { commandHelp, globalHelp } from "./help.ts";
+import { oneLine, printJson } from "./print.ts";
+import { rotate } from "./rotate.ts";
+import { serve } from "./serve.ts";
+import { status } from "./status.ts";
+import { validate } from "./validate.ts";
+import { verify } from "./verify.ts";
+
+const commands: readonly Command[] = [serve, validate, status, rotate, verify];
+
+export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
+  try {
+    const invocation = parseArguments(args, commands);
+    const { command, named, options } = invocation;
+    if (options.help) console.log(named ? commandHelp(command) : globalHelp(commands));
+    else if (options.version) printVersion(options.json === true);
+    else return await command.run(options, operandOf(invocation));
+    return exitCode.ok;
+  } catch (error) {
+    return report(error, args.includes("--json"));
+  }
+}
+
+function printVersion(json: boolean): void {
+  if (json) printJson({ version });
+  else console.log(version);
+}
+
+/** With --json, standard output holds one JSON document, also of what went wrong. */
+function report(error: unknown, json: boolean): ExitCode {
+  if (error instanceof UsageError) {
+    console.error(`fluo-kms: ${oneLine(error.message)}\nfluo-kms --help tells more.`);
+    return exitCode.usage;
+  }
+  if (!(error instanceof Failure)) throw error;
+  if (json) printJson(error.json);
+  else for (const line of error.message.split("\n")) console.error(`fluo-kms: ${oneLine(line)}`);
+  return exitCode.failed;
+}

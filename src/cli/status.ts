@@ -1,0 +1,83 @@
+/** `status`: how the running service is doing. */
+import { type Command, exitCode, jsonOption, textOf } from "./command.ts";
+import { printLine, printTable } from "./print.ts";
+import { addressOption, callService, serviceDetails } from "./service.ts";
+
+interface Status {
+  provider?: string;
+  status?: string;
+  latency_ms?: number;
+  version?: string;
+  uptime_seconds?: number;
+  store?: string;
+  cache?: Record<string, { hits: number; misses: number; evictions: number; size: number; max_size: number }>;
+  keys?: Record<string, Record<string, number>>;
+  rotation?: {
+    enabled: boolean;
+    max_age_days: number;
+    last: string | null;
+    next: string | null;
+    due: number;
+    failed: number;
+  };
+  breakers?: { name: string; state: string }[];
+  cost?: { provider_calls: Record<string, number>; provider_calls_per_day: number };
+  memory?: { implementation: string; locked: boolean };
+  notices?: string[];
+}
+
+const timeoutMs = 30_000;
+
+export const status: Command = {
+  name: "status",
+  summary: "Shows the state of a running service: health, keys, caches, rotation and provider calls.",
+  options: [
+    addressOption,
+    { name: "tenant", value: "TENANT", description: "count the keys of this tenant alone" },
+    jsonOption,
+  ],
+  details: serviceDetails,
+  async run(options) {
+    const tenant = textOf(options, "tenant");
+    const query = tenant === undefined ? "" : `?${new URLSearchParams({ tenant_id: tenant })}`;
+    const { text, json } = await callService(options, {
+      method: "GET",
+      path: `/api/admin/kms/status${query}`,
+      timeoutMs,
+    });
+    if (options.json) console.log(text);
+    else printStatus(json);
+    return json.status === "operational" || json.status === "degraded" ? exitCode.ok : exitCode.failed;
+  },
+};
+
+function printStatus(status: Status): void {
+  const { keys = {}, cache = {}, rotation, breakers = [], cost, memory, notices = [] } = status;
+  const rows: string[][] = [
+    ["status", String(status.status)],
+    ["provider", `${status.provider}, ${status.latency_ms} ms`],
+    ["store", String(status.store)],
+    ["version", `${status.version}, up ${status.uptime_seconds} s`],
+    ...Object.entries(keys).map(([purpose, states]) => [`${purpose} keys`, counts(states)]),
+    ...Object.entries(cache).map(([type, { hits, misses, evictions, size, max_size }]) => [
+      `${type} cache`,
+      `${size} of ${max_size}, ${hits} hits, ${misses} misses, ${evictions} evictions`,
+    ]),
+  ];
+  if (rotation) rows.push(["rotation", rotationText(rotation)]);
+  if (cost) rows.push(["provider calls", `${counts(cost.provider_calls)}; ${cost.provider_calls_per_day} a day`]);
+  for (const { name, state } of breakers) rows.push(["breaker", `${name} ${state}`]);
+  if (memory) rows.push(["memory", `${memory.implementation}, ${memory.locked ? "locked" : "not locked"}`]);
+  printTable(rows);
+  for (const notice of notices) printLine(`notice: ${notice}`);
+}
+
+function rotationText({ enabled, max_age_days, last, next, due, failed }: NonNullable<Status["rotation"]>): string {
+  const when = `last ${last ?? "never"}, next ${next ?? "never"}`;
+  return `${enabled ? "on" : "off"}, after ${max_age_days} days, ${when}, ${due} due, ${failed} failed`;
+}
+
+function counts(named: Record<string, number>): string {
+  const texts = Object.entries(named).map(([name, count]) => `${count} ${name}`);
+  return texts.length > 0 ? texts.join(", ") : "none";
+}
