@@ -1,0 +1,152 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import type { ConfigError } from "../src/config/problem.ts";
+import { laterNames, settings } from "../src/config/settings.ts";
+import { loadConfig } from "../src/config.ts";
+import { directory, load, problemsOf } from "./config/fixture.ts";
+import { thrownBy } from "./matchers.ts";
+
+describe("without any setting", () => {
+  it("is a development service on loopback that says what it is", () => {
+    expect(load({})).toEqual({
+      profile: "dev",
+      host: "127.0.0.1",
+      grpcPort: 9000,
+      httpPort: 8080,
+      provider: { name: "local" },
+      store: "memory",
+      auth: "none",
+      issuer: "localhost",
+      tls: undefined,
+      shutdownGraceMs: 20_000,
+      logLevel: "info",
+      cache: { ttlMs: 3_600_000, publicTtlMs: 86_400_000, maxEntries: 1000, maxStaleMs: 14_400_000 },
+      rotation: { enabled: true, checkCron: "0 0 2 * * ?", maxAgeDays: 90 },
+      telemetry: { otlp: { traces: false, metrics: false, protocol: "http/protobuf" } },
+      warnings: [
+        expect.stringMatching(/master key is in memory.*lost on restart/),
+        expect.stringMatching(/^Authentication is none/),
+      ],
+    });
+  });
+
+  it("is frozen to the bottom", () => {
+    const config = load({});
+    for (const part of [config, config.cache, config.telemetry.otlp, config.provider, config.warnings]) {
+      expect(Object.isFrozen(part)).toBe(true);
+    }
+  });
+});
+
+describe("problems", () => {
+  it("are all reported at once, more than an answer's 16 too", async () => {
+    const bad = Object.entries(settings).filter(([name]) => !/key|certificate/.test(name));
+    const env = Object.fromEntries(bad.map(([name]) => [name.replaceAll(/[.-]/g, "_").toUpperCase(), "~"]));
+    const error = (await thrownBy(() => load(env))) as ConfigError;
+    expect(error).toBeKmsError("INVALID_ARGUMENT");
+    expect(error.problems.map(({ name }) => name.split(" ")[0]).sort()).toEqual(bad.map(([name]) => name).sort());
+    expect(error.problems.length).toBeGreaterThan(16);
+  });
+
+  it("come from the file, the environment and combinations together, each with its origin", () => {
+    const problems = problemsOf(() =>
+      load({ KMS_CACHE_TTL: "60" }, "kms.rotation.max-age-days=0\nfluo.kms.hots=x\nfluo.kms.host=0.0.0.0\n"),
+    );
+    expect(problems).toMatch(/^kms\.cache\.ttl \(environment KMS_CACHE_TTL\): must be a duration from 1s to 7d/m);
+    expect(problems).toMatch(/^kms\.rotation\.max-age-days \(.*application\.properties\): .* from 1 to 3650, not "0"/m);
+    expect(problems).toMatch(/^fluo\.kms\.hots .*did you mean fluo\.kms\.host\?/m);
+    expect(problems).toMatch(/^fluo\.kms\.host: 0\.0\.0\.0 is not a loopback address/m);
+  });
+
+  it("do not show values that may be secret", () => {
+    const secret = "hunter2";
+    const properties = `fluo.kms.pasword=${secret}\nfluo.kms.issuer=${secret} ${secret}\nfluo.kms.auth=${secret}\n`;
+    expect(
+      problemsOf(() => load({ FLUO_KMS_PROVIDER: secret, FLUO_KMS_HOST: `//${secret}` }, properties)),
+    ).not.toContain(secret);
+  });
+
+  it("are one line each, whatever a value holds", () => {
+    const problems = problemsOf(() => load({ FLUO_KMS_GRPC_PORT: "1\n2" }));
+    expect(problems.split("\n")).toHaveLength(1);
+  });
+});
+
+describe("refused", () => {
+  it.each([
+    ["another address than loopback without authentication", { FLUO_KMS_HOST: "10.0.0.1" }, "fluo.kms.host"],
+    ["a name that may be any address", { FLUO_KMS_HOST: "kms.example.com" }, "fluo.kms.host"],
+    [
+      "provider local in production",
+      { FLUO_KMS_PROFILE: "prod", FLUO_KMS_ISSUER: "kms.example.com" },
+      "fluo.kms.provider",
+    ],
+    ["the default issuer in production", { FLUO_KMS_PROFILE: "prod" }, "fluo.kms.issuer"],
+    [
+      "localhost as issuer in production",
+      { FLUO_KMS_PROFILE: "prod", FLUO_KMS_ISSUER: "localhost" },
+      "fluo.kms.issuer",
+    ],
+    ["a misspelt production", { FLUO_KMS_PROFILE: "production" }, "fluo.kms.profile"],
+    ["one port for both", { FLUO_KMS_GRPC_PORT: "8080" }, "fluo.kms.http.port"],
+    ["a certificate without its key", { FLUO_KMS_TLS_CERTIFICATE: "cert.pem" }, "fluo.kms.tls.key"],
+    ["a key without its certificate", { FLUO_KMS_TLS_KEY: "key.pem" }, "fluo.kms.tls.certificate"],
+  ])("is %s", (_, env, name) => {
+    expect(problemsOf(() => load(env))).toContain(`${name}`);
+  });
+
+  it.each([
+    ["FLUO_KMS_PROVIDER", "aws", "local"],
+    ["FLUO_KMS_PROVIDER", "vault", "local"],
+    ["FLUO_KMS_PROVIDER", "gcp", "local"],
+    ["FLUO_KMS_PROVIDER", "azure", "local"],
+    ["FLUO_KMS_STORE", "sqlite", "memory"],
+    ["FLUO_KMS_STORE", "postgres", "memory"],
+  ])("is %s=%s, which a later version serves", (name, word, available) => {
+    expect(problemsOf(() => load({ [name]: word }))).toContain(
+      `${word} is not available in this version; available: ${available}`,
+    );
+  });
+
+  it("is TLS with files that cannot be read, or are not what they should be", () => {
+    const cwd = directory({ "cert.pem": "not PEM", "key.pem": "not PEM" });
+    const tls = (certificate: string) => ({ FLUO_KMS_TLS_CERTIFICATE: certificate, FLUO_KMS_TLS_KEY: "key.pem" });
+    expect(problemsOf(() => loadConfig({ env: tls("none.pem"), cwd }))).toMatch(/none\.pem cannot be read \(ENOENT\)/);
+    expect(problemsOf(() => loadConfig({ env: tls("cert.pem"), cwd }))).toMatch(/must be PEM/);
+  });
+});
+
+describe("accepted", () => {
+  it.each(["127.0.0.1", "127.1.2.3", "::1", "localhost"])("is %s without authentication", (host) => {
+    expect(load({ FLUO_KMS_HOST: host }).host).toBe(host);
+  });
+
+  it("is port 0 for both", () => {
+    expect(load({ FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" })).toMatchObject({ grpcPort: 0, httpPort: 0 });
+  });
+
+  it("is a key file, from where the service runs, with a warning about the records", () => {
+    const cwd = directory();
+    const { provider, warnings } = loadConfig({ env: { FLUO_KMS_LOCAL_MASTER_KEY_FILE: "master.key" }, cwd });
+    expect(provider).toEqual({ name: "local", masterKeyFile: join(cwd, "master.key") });
+    expect(warnings[0]).toMatch(/^The store is in memory: key records are lost on restart/);
+  });
+
+  it("is a setting of a later version, with a warning", () => {
+    const { warnings } = load({ AWS_KMS_REGION: "eu-central-1" }, "%dev.fluo.kms.sqlite.file=x\n");
+    expect(warnings).toContain("aws.kms.region has no effect in this version.");
+    expect(warnings).toContain("fluo.kms.sqlite.file has no effect in this version.");
+  });
+});
+
+it("has an example with every name, which changes nothing as it is", () => {
+  const example = readFileSync(join(import.meta.dirname, "..", "application.properties.example"), "utf8");
+  expect(load({}, example)).toEqual(load({}));
+  const uncommented = example.match(/^#[a-z.-]+=.*$/gm)!.map((line) => line.slice(1));
+  const defaults = Object.entries(settings).map(
+    ([name, setting]) => `${name}=${"standard" in setting ? setting.standard : ""}`,
+  );
+  expect(uncommented.sort()).toEqual([...defaults, ...laterNames.map((name) => `${name}=`)].sort());
+  expect(load({}, uncommented.join("\n"))).toEqual(load({}));
+});

@@ -1,0 +1,105 @@
+import { describe, expect, it } from "vitest";
+import { loadConfig } from "../../src/config.ts";
+import { directory, load, problemsOf } from "./fixture.ts";
+
+describe("the file", () => {
+  it("is application.properties where the service runs, if there is one", () => {
+    expect(load({}, "fluo.kms.grpc.port = 9001  \n! a comment\nother.program=x\n").grpcPort).toBe(9001);
+    expect(load({}).grpcPort).toBe(9000);
+  });
+
+  it("is another one by name, and then must be there", () => {
+    const cwd = directory({ "my.properties": "kms.cache.max-entries=7", "application.properties": "kms.cache.ttl=no" });
+    expect(loadConfig({ env: {}, file: "my.properties", cwd }).cache.maxEntries).toBe(7);
+    expect(problemsOf(() => loadConfig({ env: {}, file: "mine.properties", cwd }))).toMatch(
+      /mine\.properties: cannot be read \(ENOENT\)/,
+    );
+  });
+
+  it("must be UTF-8", () => {
+    const cwd = directory({ "application.properties": Uint8Array.of(0x61, 0xff) });
+    expect(problemsOf(() => loadConfig({ env: {}, cwd }))).toMatch(/is not UTF-8/);
+  });
+
+  it.each([
+    ["kms.cache.tll=1m", "did you mean kms.cache.ttl?"],
+    ["kms.rotation.max-age-day=1", "did you mean kms.rotation.max-age-days?"],
+    ["aws.kms.regoin=x", "did you mean aws.kms.region?"],
+    ["%prod.fluo.kms.gprc.port=1", "did you mean fluo.kms.grpc.port?"],
+    ["vault.address=x", "this version has no settings under vault."],
+    ["gcp.kms.key=x", "this version has no settings under gcp.kms."],
+    ["azure.vault=x", "this version has no settings under azure."],
+    ["fluo.kms.something.else.entirely=x", "application.properties.example lists every name"],
+    ["%prod.fluo.kms.profile=dev", "cannot depend on a profile"],
+    [`kms.cache.ttl=$${"{TTL:60m}"}`, "is not expanded"],
+  ])("refuses %s: %s", (line, hint) => {
+    expect(problemsOf(() => load({}, line))).toContain(hint);
+  });
+
+  it("may hold what is not ours, even near it", () => {
+    expect(problemsOf(() => load({}, "aws.region=x\nkmsx=1\nquarkus.http.port=1\n__proto__=1\n"))).toBe("");
+  });
+});
+
+describe("profiles", () => {
+  const file = "kms.cache.max-entries=1\n%test.kms.cache.max-entries=2\n%prod.kms.cache.max-entries=none\n";
+
+  it("count before plain names, and only their own", () => {
+    expect(load({}, file).cache.maxEntries).toBe(1);
+    expect(load({ FLUO_KMS_PROFILE: "test" }, file).cache.maxEntries).toBe(2);
+  });
+
+  it("are chosen in the file too, and by the environment first", () => {
+    expect(load({}, `${file}fluo.kms.profile=test`)).toMatchObject({ profile: "test", cache: { maxEntries: 2 } });
+    expect(load({ FLUO_KMS_PROFILE: "dev" }, `${file}fluo.kms.profile=test`).profile).toBe("dev");
+  });
+});
+
+describe("the environment", () => {
+  it("wins over the file and its profiles", () => {
+    const file = "fluo.kms.http.port=1\n%dev.fluo.kms.http.port=2\n";
+    expect(load({ FLUO_KMS_HTTP_PORT: "3" }, file).httpPort).toBe(3);
+  });
+
+  it("ignores names it does not know", () => {
+    expect(problemsOf(() => load({ FLUO_KMS_HTTP_PROT: "x", KMS_CACHE: "x" }))).toBe("");
+  });
+
+  it("ignores the ports that Kubernetes sets for services", () => {
+    const env = { FLUO_KMS_GRPC_PORT: "tcp://10.0.0.1:9000", FLUO_KMS_HTTP_PORT: "tcp://10.0.0.2:80" };
+    expect(load(env, "fluo.kms.grpc.port=9009")).toMatchObject({ grpcPort: 9009, httpPort: 8080 });
+    expect(problemsOf(() => load({}, "fluo.kms.grpc.port=tcp://10.0.0.1:9000"))).toContain("fluo.kms.grpc.port");
+  });
+
+  it("means the default by an empty value", () => {
+    expect(load({ FLUO_KMS_HTTP_PORT: " " }, "fluo.kms.http.port=1").httpPort).toBe(8080);
+  });
+});
+
+describe("OpenTelemetry's variables", () => {
+  const otlp = (env: Record<string, string>) => load(env).telemetry.otlp;
+
+  it("turn on what has an endpoint", () => {
+    expect(otlp({ OTEL_EXPORTER_OTLP_ENDPOINT: "http://otel:4318" })).toMatchObject({ traces: true, metrics: true });
+    expect(otlp({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://otel" })).toMatchObject({ traces: true, metrics: false });
+    expect(otlp({ OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "http://otel" })).toMatchObject({
+      traces: false,
+      metrics: true,
+    });
+    expect(otlp({ OTEL_EXPORTER_OTLP_ENDPOINT: "" })).toMatchObject({ traces: false, metrics: false });
+  });
+
+  it("turn everything off", () => {
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://otel", OTEL_SDK_DISABLED: "TRUE" };
+    expect(otlp(env)).toMatchObject({ traces: false, metrics: false });
+  });
+
+  it("choose the metrics' protocol, of which an unknown one is warned", () => {
+    expect(otlp({ OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" }).protocol).toBe("grpc");
+    const both = { OTEL_EXPORTER_OTLP_PROTOCOL: "grpc", OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: "http/json" };
+    expect(otlp(both).protocol).toBe("http/json");
+    const unknown = load({ OTEL_EXPORTER_OTLP_PROTOCOL: "carrier/pigeon" });
+    expect(unknown.telemetry.otlp.protocol).toBe("http/protobuf");
+    expect(unknown.warnings.at(-1)).toMatch(/^OTEL_EXPORTER_OTLP_PROTOCOL is not one of/);
+  });
+});
