@@ -1,0 +1,64 @@
+/** Runs the command line as a process of its own, with nothing in its environment but its path. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { onTestFinished } from "vitest";
+
+const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
+
+export interface Result {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+export function start(
+  args: readonly string[],
+  { env = {}, cwd = tmpdir() }: { env?: object; cwd?: string } = {},
+): ChildProcess {
+  const child = spawn(process.execPath, [main, ...args], {
+    cwd,
+    env: { PATH: process.env.PATH, ...env },
+    stdio: "pipe",
+  });
+  onTestFinished(() => {
+    child.kill("SIGKILL");
+  });
+  return child;
+}
+
+export async function resultOf(child: ChildProcess): Promise<Result> {
+  const [[code], out, err] = await Promise.all([once(child, "close"), text(child.stdout!), text(child.stderr!)]);
+  return { code, out, err };
+}
+
+export function run(args: readonly string[], options?: Parameters<typeof start>[1]): Promise<Result> {
+  return resultOf(start(args, options));
+}
+
+export interface Received {
+  method: string | undefined;
+  url: string | undefined;
+  body: string;
+}
+
+/** A service that gives one answer and keeps what it was asked. */
+export async function answering(status: number, body: unknown) {
+  const received: Received[] = [];
+  const server = createServer(async (request: IncomingMessage, response) => {
+    received.push({ method: request.method, url: request.url, body: await text(request) });
+    response.writeHead(status, { "content-type": "application/json" });
+    response.end(typeof body === "string" ? body : `${JSON.stringify(body)}\n`);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  return { address: `http://127.0.0.1:${port}`, port, received, close: () => once(server.close(), "close") };
+}

@@ -1,0 +1,60 @@
+import { describe, expect, it } from "vitest";
+import packageJson from "../../package.json" with { type: "json" };
+import { run } from "./fixture.ts";
+
+const commands = ["serve", "validate", "status", "rotate", "verify"];
+
+describe("help", () => {
+  it("names every command, and the exit codes", async () => {
+    const { code, out, err } = await run(["--help"]);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    for (const command of commands) expect(out).toMatch(new RegExp(`^  ${command} +\\w`, "m"));
+    expect(out).toContain("Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration.");
+  });
+
+  it.each([
+    ["serve", ["--config FILE"]],
+    ["validate", ["--address URL", "--tenant TENANT"]],
+    ["status", ["--address URL", "--tenant TENANT"]],
+    ["rotate", ["--address URL", "--tenant TENANT", "--purpose PURPOSE", "--force", "--dry-run", "--limit COUNT"]],
+    ["verify", ["--keys FILE", "--tenant TENANT", "SPANS_FILE"]],
+  ])("of %s lists its options", async (command, options) => {
+    const { code, out } = await run([command, "--help"]);
+    expect(code).toBe(0);
+    expect(out).toContain(`Usage: fluo-kms ${command} `);
+    for (const option of [...options, "--json", "--help", "--version"]) expect(out).toContain(option);
+  });
+});
+
+it("prints its version, as JSON too", async () => {
+  expect(await run(["--version"])).toEqual({ code: 0, out: `${packageJson.version}\n`, err: "" });
+  expect(JSON.parse((await run(["status", "--version", "--json"])).out)).toEqual({ version: packageJson.version });
+});
+
+describe("wrong usage exits with 2 and says what was meant", () => {
+  it.each([
+    ["an unknown command", ["statsu"], "unknown command statsu; did you mean status?"],
+    ["a command like none", ["frobnicate"], "unknown command frobnicate; use serve, validate, status, rotate, verify"],
+    [
+      "an unknown option",
+      ["status", "--adress=http://localhost"],
+      "status has no option --adress; did you mean --address?",
+    ],
+    ["one before its command", ["--adress", "http://localhost", "status"], "did you mean --address?"],
+    ["another command's option", ["status", "--force"], "status has no option --force"],
+    ["an unknown option of the default", ["--confg", "x"], "serve has no option --confg; did you mean --config?"],
+    ["an option without its value", ["status", "--address"], "--address"],
+    ["a switch with a value", ["status", "--json=yes"], "--json"],
+    ["an argument too many", ["validate", "now"], "validate does not take the argument now"],
+    ["an argument too few", ["verify", "--keys", "keys.json"], "verify needs SPANS_FILE"],
+    ["no keys", ["verify", "spans.json"], "verify needs --keys FILE"],
+    ["an address that is none", ["status", "--address", "localhost:8080"], "--address must be a URL"],
+    ["a purpose that is none", ["rotate", "--purpose", "dat"], "--purpose is data or signing"],
+    ["a limit that is none", ["rotate", "--limit", "0"], "--limit is a whole number from 1"],
+  ])("%s", async (_, args, text) => {
+    const { code, out, err } = await run(args);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toContain(text);
+    expect(err).not.toMatch(/^ +at /m);
+  });
+});

@@ -1,0 +1,174 @@
+import { describe, expect, it } from "vitest";
+import { answering, run } from "./fixture.ts";
+
+const validation = {
+  provider: "local",
+  overall: "PASS",
+  tests: { generate_data_key: "PASS (2ms)", encrypt: "PASS (0.2ms)" },
+  latency_ms: { generate_data_key: 2, cache_miss: 1.5, cache_hit: 0.01 },
+  recommendations: ["The store is in memory."],
+};
+const status = {
+  provider: "local",
+  status: "operational",
+  latency_ms: 0.4,
+  version: "0.1.0",
+  uptime_seconds: 12,
+  store: "memory",
+  cache: { data: { hits: 5, misses: 1, evictions: 0, size: 1, max_size: 1000 } },
+  keys: { data: { ACTIVE: 1, RETIRED: 2 }, signing: {} },
+  rotation: { enabled: true, max_age_days: 90, last: null, next: "2026-01-02T02:00:00.000Z", due: 0, failed: 0 },
+  breakers: [{ name: "local", state: "closed" }],
+  cost: { provider_calls: { decrypt: 3 }, provider_calls_per_day: 30 },
+  memory: { implementation: "sodium", locked: true },
+  notices: [],
+};
+const key = { tenant_id: "acme", purpose: "data", key_id: "ab".repeat(16), version: 2 };
+const rotation = {
+  rotated: [{ ...key, retired_key_id: "cd".repeat(16) }],
+  skipped: [{ ...key, purpose: "signing", reason: "not due" }],
+  failed: [] as unknown[],
+  remaining: 0,
+  dry_run: false,
+};
+const refusal = {
+  code: "INVALID_ARGUMENT",
+  message: "the request is malformed",
+  fields: [{ field: "tenant_id", description: "must be a tenant" }],
+};
+
+describe("validate", () => {
+  it("prints each test and passes", async () => {
+    const { address, received } = await answering(200, validation);
+    const { code, out } = await run(["validate", "--address", address, "--tenant", "acme"]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^overall +PASS$/m);
+    expect(out).toMatch(/^ +generate_data_key +PASS \(2ms\)$/m);
+    expect(out).toMatch(/^ +cache_hit +0\.01 ms$/m);
+    expect(out).toContain("The store is in memory.");
+    expect(received).toEqual([{ method: "POST", url: "/api/admin/kms/validate", body: '{"tenant_id":"acme"}' }]);
+  });
+
+  it("fails when the service does", async () => {
+    const { address } = await answering(200, {
+      ...validation,
+      overall: "FAIL",
+      tests: { encrypt: "FAIL: no\u001b[2Jway" },
+    });
+    const { code, out } = await run(["validate", "--address", address]);
+    expect(code).toBe(1);
+    expect(out).toMatch(/^ +encrypt +FAIL: no\?\[2Jway$/m);
+  });
+
+  it("prints the service's JSON as it is", async () => {
+    const { address } = await answering(200, '{"overall": "PASS",  "later": 1}\n');
+    expect(await run(["--json", "validate", "--address", `${address}/`])).toEqual({
+      code: 0,
+      out: '{"overall": "PASS",  "later": 1}\n',
+      err: "",
+    });
+  });
+});
+
+describe("status", () => {
+  it("prints what is known, a line each", async () => {
+    const { address, received } = await answering(200, status);
+    const { code, out } = await run(["status", "--address", address, "--tenant", "a&b"]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^status +operational$/m);
+    expect(out).toMatch(/^data keys +1 ACTIVE, 2 RETIRED$/m);
+    expect(out).toMatch(/^data cache +1 of 1000, 5 hits, 1 misses, 0 evictions$/m);
+    expect(out).toMatch(/^rotation +on, after 90 days, last never, next 2026-01-02/m);
+    expect(received).toEqual([{ method: "GET", url: "/api/admin/kms/status?tenant_id=a%26b", body: "" }]);
+  });
+
+  it.each([
+    ["degraded", 0],
+    ["down", 1],
+    [undefined, 1],
+  ])("exits for %s with %d", async (word, expected) => {
+    const { address } = await answering(200, { ...status, status: word });
+    expect((await run(["status", "--address", address])).code).toBe(expected);
+  });
+});
+
+describe("rotate", () => {
+  it("sends what was asked and prints what was done", async () => {
+    const { address, received } = await answering(200, rotation);
+    const asked = [
+      "--tenant",
+      "acme",
+      "--purpose",
+      "data",
+      "--force",
+      "--dry-run",
+      "--limit",
+      "5",
+      "--request-id",
+      "r1",
+    ];
+    const { code, out } = await run(["rotate", ...asked, "--address", address]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^rotated +acme +data +v2 +(ab){16} +replaces (cd){16}$/m);
+    expect(out).toMatch(/^skipped +acme +signing .* not due$/m);
+    expect(out).toContain("1 rotated, 1 skipped, 0 failed, 0 remaining");
+    expect(JSON.parse(received[0]!.body)).toEqual({
+      tenant_id: "acme",
+      purpose: "data",
+      force: true,
+      dry_run: true,
+      limit: 5,
+      request_id: "r1",
+    });
+  });
+
+  it("asks for all that are due by an empty request", async () => {
+    const { address, received } = await answering(200, rotation);
+    await run(["rotate", "--address", address]);
+    expect(received).toEqual([{ method: "POST", url: "/api/admin/kms/rotate", body: "{}" }]);
+  });
+
+  it("fails when anything failed", async () => {
+    const failed = [{ tenant_id: "acme", purpose: "data", code: 14, message: "provider unavailable" }];
+    const { address } = await answering(200, { ...rotation, failed });
+    const { code, out } = await run(["rotate", "--address", address]);
+    expect(code).toBe(1);
+    expect(out).toMatch(/^failed +acme +data +provider unavailable$/m);
+  });
+});
+
+describe("a service that cannot be asked", () => {
+  it("refuses with its code and fields", async () => {
+    const { address } = await answering(400, refusal);
+    const args = ["rotate", "--address", address];
+    expect(await run(args)).toEqual({
+      code: 1,
+      out: "",
+      err: "fluo-kms: INVALID_ARGUMENT: the request is malformed\nfluo-kms: tenant_id: must be a tenant\n",
+    });
+    const { code, out } = await run([...args, "--json"]);
+    expect({ code, json: JSON.parse(out) }).toEqual({ code: 1, json: refusal });
+  });
+
+  it("is another program", async () => {
+    const { address } = await answering(404, "<html>");
+    const { code, err } = await run(["status", "--address", address]);
+    expect(code).toBe(1);
+    expect(err).toBe(
+      `fluo-kms: ${address} answered HTTP 404 without JSON; is it the HTTP port of a fluo-kms service?\n`,
+    );
+  });
+
+  it("does not run: one line says how to start it", async () => {
+    const { address, close } = await answering(200, status);
+    await close();
+    const { code, out, err } = await run(["validate", "--address", address]);
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toBe(
+      `fluo-kms: nothing listens at ${address}; start the service with "fluo-kms serve" or name another with --address\n`,
+    );
+    expect(JSON.parse((await run(["validate", "--json", "--address", address])).out)).toMatchObject({
+      code: "UNAVAILABLE",
+    });
+  });
+});
