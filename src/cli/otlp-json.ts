@@ -18,9 +18,8 @@ const idBytes: ReadonlyMap<string, number> = new Map([
 
 /** Each ResourceSpans of one export, or why it cannot be read. Unknown members are refused: what is not signed must not look signed. */
 export function resourceSpansBytes(document: unknown): (Uint8Array | KmsError)[] {
-  const { resourceSpans, resource_spans, ...others } = membersOf(document);
-  const list = resourceSpans ?? resource_spans;
-  if (!Array.isArray(list) || Object.keys(others).length > 0) {
+  const [list, ...others] = listsOf(document);
+  if (!Array.isArray(list) || others.length > 0) {
     throw new Failure(
       'the spans file must hold OTLP trace exports: objects with a list "resourceSpans" and nothing else',
     );
@@ -76,8 +75,10 @@ function withoutValue(message: string): string {
   return message.replace(/ from JSON: [\s\S]*$/, " from JSON");
 }
 
-function membersOf(document: unknown): Members {
-  return isMembers(document) ? document : {};
+/** The list under its one name; whatever else there is comes after it. */
+function listsOf(document: unknown): unknown[] {
+  const { resourceSpans, resource_spans, ...others } = isMembers(document) ? document : {};
+  return [resourceSpans, resource_spans, ...Object.values(others)].filter((value) => value !== undefined);
 }
 
 function isMembers(value: unknown): value is Members {

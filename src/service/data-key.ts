@@ -15,7 +15,7 @@ import { invalidField } from "../errors.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { UsableDataKey } from "../keys/usable.ts";
 import { openEnvelope, parseEnvelope, sealEnvelope } from "../pii/envelope.ts";
-import { type Answer, then } from "./answer.ts";
+import { type Answer, andThen } from "./answer.ts";
 import type { CallContext } from "./context.ts";
 import { contextPairs } from "./encryption-context.ts";
 import type { KeyTimer } from "./key-timer.ts";
@@ -47,7 +47,7 @@ export function dataKeyHandlers({ keyring, keyTimer }: DataKeyParts) {
         plaintext.fill(0);
         return create(GenerateDataKeyResponseSchema, { ciphertextBlob, keyId: key.keyId });
       };
-      return then(
+      return andThen(
         keyTimer.encryption(() => keyring.activeDataKey(tenantId, call)),
         seal,
       );
@@ -61,7 +61,7 @@ export function dataKeyHandlers({ keyring, keyTimer }: DataKeyParts) {
         const plaintext = openEnvelope("data-key", key.material, context, request.ciphertextBlob);
         return create(DecryptDataKeyResponseSchema, { plaintext, keyId });
       };
-      return then(
+      return andThen(
         keyTimer.encryption(() => keyring.dataKey(tenantId, keyId, call)),
         open,
       );

@@ -22,7 +22,7 @@ import { KmsError } from "../errors.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { UsableDataKey } from "../keys/usable.ts";
 import { openField, readToken, type SealedField, sealField } from "../pii/field.ts";
-import { type Answer, then } from "./answer.ts";
+import { type Answer, andThen } from "./answer.ts";
 import type { CallContext } from "./context.ts";
 import { contextPairs } from "./encryption-context.ts";
 import type { KeyTimer } from "./key-timer.ts";
@@ -52,7 +52,7 @@ export function piiHandlers({ keyring, keyTimer, piiFields }: PiiParts) {
         piiFields.add(fields.length, { operation: "encrypt" });
         return create(EncryptPiiResponseSchema, { fields, keyId: key.keyId });
       };
-      return then(
+      return andThen(
         keyTimer.encryption(() => keyring.activeDataKey(tenantId, call)),
         seal,
       );

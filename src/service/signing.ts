@@ -12,7 +12,7 @@ import type { UsableSigningKey } from "../keys/usable.ts";
 import { readSignSpanRequest, readVerifySpanRequest } from "../span/request.ts";
 import { signSpan } from "../span/sign.ts";
 import { claimOf, isClaim, type Reason, type Verdict, verdict } from "../span/verify.ts";
-import { type Answer, then } from "./answer.ts";
+import { type Answer, andThen } from "./answer.ts";
 import type { CallContext } from "./context.ts";
 import { keyStates } from "./key-names.ts";
 import type { KeyTimer } from "./key-timer.ts";
@@ -50,7 +50,7 @@ export function signingHandlers({ keyring, keyTimer, spansSigned, clock }: Signi
         spansSigned.add(1, individual);
         return encodeSignSpanResponse(signed, by, signedAtMs);
       };
-      return then(
+      return andThen(
         keyTimer.signing(() => keyring.activeSigningKey(tenant, call)),
         sign,
       );
@@ -61,7 +61,7 @@ export function signingHandlers({ keyring, keyTimer, spansSigned, clock }: Signi
       const tenant = call.caller.tenant(read.tenantId);
       const claim = claimOf(read);
       if (!isClaim(claim)) return toMessage(claim);
-      return then(keyring.publicKey(tenant, claim.keyId, call), (key) => toMessage(verdict(claim, key)));
+      return andThen(keyring.publicKey(tenant, claim.keyId, call), (key) => toMessage(verdict(claim, key)));
     },
   };
 }

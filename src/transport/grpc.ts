@@ -10,7 +10,7 @@ import type { HealthImplementation } from "grpc-health-check";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { KmsError } from "../errors.ts";
 import type { CallContext, Caller } from "../service/context.ts";
-import { type Answer, then } from "../service/answer.ts";
+import { type Answer, andThen } from "../service/answer.ts";
 import type { KmsHandlers } from "../service/kms-service.ts";
 import type { Budget } from "./budget.ts";
 import { reflectionService } from "./reflection.ts";
@@ -80,13 +80,13 @@ function bytesHandler(handlers: KmsHandlers, method: KmsMethod): BytesHandler {
   if (method.localName === "signSpan") return handlers.signSpan;
   const encode = (message: MessageShape<DescMessage>) => toBinary(method.output, message);
   if (method.localName === "verifySpan") {
-    return (bytes, context) => then(handlers.verifySpan(bytes, context), encode);
+    return (bytes, context) => andThen(handlers.verifySpan(bytes, context), encode);
   }
   const handle = handlers[method.localName as "status"] as unknown as (
     request: MessageShape<DescMessage>,
     context: CallContext,
   ) => Answer<MessageShape<DescMessage>>;
-  return (bytes, context) => then(handle(decode(method.input, bytes), context), encode);
+  return (bytes, context) => andThen(handle(decode(method.input, bytes), context), encode);
 }
 
 function decode<Desc extends DescMessage>(desc: Desc, bytes: Uint8Array): MessageShape<Desc> {

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { connect } from "node:net";
 import { createInterface } from "node:readline";
 import { describe, expect, it } from "vitest";
 import { startFailure } from "../../src/cli/start-failure.ts";
@@ -24,6 +25,27 @@ describe("serve", () => {
     const closed = once(child, "close");
     child.kill(signal);
     expect(await closed).toEqual([0, null]);
+  });
+
+  it("ends at once with 1 at a second signal, though a call still runs", async () => {
+    const child = start([], { env: anyPorts });
+    const lines = createInterface({ input: child.stdout! });
+    const said = (text: RegExp) =>
+      new Promise<string>((resolve) => {
+        lines.on("line", (line) => text.test(line) && resolve(line));
+      });
+    const draining = said(/"draining"/);
+    const port = Number(/:(\d+)"/.exec(await said(/http:\/\/127/))?.[1]);
+    const halfRequest = connect(port, "127.0.0.1").on("error", () => {});
+    halfRequest.write("POST /api/admin/kms/validate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{");
+    // An answer on another connection: by then the service has the first one, too.
+    await run(["status", "--address", `http://127.0.0.1:${port}`]);
+    const closed = once(child, "close");
+    child.kill("SIGTERM");
+    await draining;
+    child.kill("SIGTERM");
+    expect(await closed).toEqual([1, null]);
+    halfRequest.destroy();
   });
 
   it("prints every problem of the configuration, a line each, and exits with 2", async () => {

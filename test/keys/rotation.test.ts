@@ -48,7 +48,9 @@ describe("rotating a tenant", () => {
     time.ms = 90 * dayMs - 1;
     expect(await keyring.rotate({ tenantId: "acme" })).toEqual({
       rotated: [],
-      skipped: [{ tenantId: "acme", purpose: "data", keyId, version: 1, reason: "not due until 2026-04-01T00:00:00.000Z" }],
+      skipped: [
+        { tenantId: "acme", purpose: "data", keyId, version: 1, reason: "not due until 2026-04-01T00:00:00.000Z" },
+      ],
       failed: [],
       remaining: 0,
     });

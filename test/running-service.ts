@@ -1,0 +1,144 @@
+/** The real service on free loopback ports, and real clients of it: generated stubs over @grpc/grpc-js, and Connect. */
+import {
+  type DescMessage,
+  type DescMethodUnary,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  create,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { type Client, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import * as grpc from "@grpc/grpc-js";
+import { KmsService } from "../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/ts/google/rpc/error_details_pb.ts";
+import { StatusSchema } from "../gen/ts/google/rpc/status_pb.ts";
+import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
+import { createRegistry } from "@bufbuild/protobuf";
+import { loadConfig } from "../src/config.ts";
+import { type RunningServer, startServer } from "../src/server.ts";
+
+export interface RunningService extends RunningServer {
+  grpc: GrpcClient;
+  connect: Client<typeof KmsService>;
+  /** `http://127.0.0.1:port` */
+  url: string;
+}
+
+/** `properties` by their names in application.properties. */
+export async function startService(properties: Record<string, string> = {}): Promise<RunningService> {
+  const defaults = { "fluo.kms.grpc.port": "0", "fluo.kms.http.port": "0", "fluo.kms.log.level": "silent" };
+  const env = Object.entries({ ...defaults, ...properties }).map(([name, value]) => [
+    name.replace(/[^a-zA-Z0-9]/g, "_").toUpperCase(),
+    value,
+  ]);
+  const server = await startServer(loadConfig({ env: Object.fromEntries(env), cwd: import.meta.dirname }));
+  const url = `http://127.0.0.1:${server.httpPort}`;
+  const client = grpcClient(`127.0.0.1:${server.grpcPort}`);
+  return {
+    ...server,
+    url,
+    grpc: client,
+    connect: createClient(KmsService, createConnectTransport({ baseUrl: url, httpVersion: "1.1" })),
+    async stop() {
+      client.close();
+      await server.stop();
+    },
+  };
+}
+
+/** A failed call as a client sees it. */
+export interface CallFailure {
+  code: grpc.status;
+  message: string;
+  /** Paths of the BadRequest detail. */
+  fields: string[];
+  /** Of the ErrorInfo detail. */
+  reason: string | undefined;
+  /** Whether there is a RetryInfo detail. */
+  retry: boolean;
+}
+
+type Unary = {
+  [Name in keyof typeof KmsService.method as (typeof KmsService.method)[Name] extends DescMethodUnary
+    ? Name
+    : never]: (typeof KmsService.method)[Name];
+};
+
+export type GrpcClient = {
+  [Name in keyof Unary]: (
+    request: MessageInitShape<Unary[Name]["input"]>,
+    options?: Partial<grpc.CallOptions>,
+  ) => Promise<MessageShape<Unary[Name]["output"]>>;
+} & {
+  /** Sends any bytes as the request of a method, and gives back the answer's bytes. */
+  raw(
+    method: keyof Unary,
+    request: Uint8Array,
+    options?: Partial<grpc.CallOptions>,
+    metadata?: grpc.Metadata,
+  ): Promise<Uint8Array>;
+  close(): void;
+};
+
+export function grpcClient(target: string, credentials = grpc.credentials.createInsecure()): GrpcClient {
+  const client = new grpc.Client(target, credentials, {
+    "grpc.max_receive_message_length": 16 * 1024 * 1024,
+    "grpc.max_send_message_length": 16 * 1024 * 1024,
+    "grpc.use_local_subchannel_pool": 1,
+  });
+  const raw: GrpcClient["raw"] = (method, request, options = {}, metadata = new grpc.Metadata()) =>
+    new Promise((resolve, reject) => {
+      client.makeUnaryRequest(
+        `/${KmsService.typeName}/${KmsService.method[method].name}`,
+        (bytes: Uint8Array) => Buffer.from(bytes),
+        (bytes: Buffer) => bytes,
+        request,
+        metadata,
+        options,
+        (error, answer) => (error ? reject(error) : resolve(answer as Uint8Array)),
+      );
+    });
+  const call =
+    (method: (typeof KmsService.methods)[number]) => async (request: object, options?: Partial<grpc.CallOptions>) => {
+      const input: DescMessage = method.input;
+      const bytes = toBinary(input, create(input, request as never));
+      return fromBinary(method.output, await raw(method.localName as keyof Unary, bytes, options));
+    };
+  const calls = Object.fromEntries(KmsService.methods.map((method) => [method.localName, call(method)]));
+  return { ...calls, raw, close: () => client.close() } as unknown as GrpcClient;
+}
+
+const registry = createRegistry(BadRequestSchema, ErrorInfoSchema, RetryInfoSchema);
+
+/** The failure of a gRPC call; a call that succeeds fails the test. */
+export async function failureOf(call: Promise<unknown>): Promise<CallFailure> {
+  const error = await call.then(
+    () => {
+      throw new Error("expected the call to fail, but it succeeded");
+    },
+    (thrown: grpc.ServiceError) => thrown,
+  );
+  if (!(error.metadata instanceof grpc.Metadata)) throw error;
+  const [encoded] = error.metadata.get("grpc-status-details-bin");
+  const details: Any[] = encoded ? fromBinary(StatusSchema, Buffer.from(encoded)).details : [];
+  const failure: CallFailure = {
+    code: error.code,
+    message: error.details,
+    fields: [],
+    reason: undefined,
+    retry: false,
+  };
+  for (const detail of details) {
+    const message = anyUnpack(detail, registry);
+    if (message?.$typeName === "google.rpc.BadRequest") {
+      failure.fields.push(
+        ...(message as MessageShape<typeof BadRequestSchema>).fieldViolations.map(({ field }) => field),
+      );
+    } else if (message?.$typeName === "google.rpc.ErrorInfo") {
+      failure.reason = (message as MessageShape<typeof ErrorInfoSchema>).reason;
+    } else if (message?.$typeName === "google.rpc.RetryInfo") failure.retry = true;
+  }
+  return failure;
+}
