@@ -147,7 +147,6 @@ export async function startServer(config: Config): Promise<RunningServer> {
     ? createHttpsServer({ ...tls, maxHeaderSize: maxHeaderBytes }, listener)
     : createHttpServer({ maxHeaderSize: maxHeaderBytes }, listener);
   const httpPort = await listenHttp(httpServer, config.host, config.httpPort);
-  announce(grpcHealth, log, health.current().status);
   log.info(`gRPC on ${authority(config.host, grpcPort)}`);
   log.info(
     `Connect, health, metrics and administration on ${tls ? "https" : "http"}://${authority(config.host, httpPort)}`,

@@ -91,7 +91,7 @@ export function piiHandlers({ keyring, keyTimer, piiFields }: PiiParts) {
         piiFields.add(fields.length, { operation: "re_encrypt" });
         return create(ReEncryptPiiResponseSchema, { fields, keyId: key.keyId });
       } finally {
-        for (const result of opened) if (result instanceof Uint8Array) result.fill(0);
+        overwrite(opened);
       }
     },
   };
@@ -115,18 +115,27 @@ export function piiHandlers({ keyring, keyTimer, piiFields }: PiiParts) {
         opened[index] = fieldError(error, index);
       }
     });
-    for (const [keyId, group] of byKey) {
-      const key = await keyOrError(tenantId, keyId, call);
-      for (const { index, sealed } of group) {
-        try {
-          if (key instanceof KmsError) throw key;
-          opened[index] = openField(key.material, { tenantId, name: fields[index]!.name, contextPairs: pairs }, sealed);
-        } catch (error) {
-          opened[index] = fieldError(error, index);
+    try {
+      for (const [keyId, group] of byKey) {
+        const key = await keyOrError(tenantId, keyId, call);
+        for (const { index, sealed } of group) {
+          try {
+            if (key instanceof KmsError) throw key;
+            opened[index] = openField(
+              key.material,
+              { tenantId, name: fields[index]!.name, contextPairs: pairs },
+              sealed,
+            );
+          } catch (error) {
+            opened[index] = fieldError(error, index);
+          }
         }
       }
+      return opened;
+    } catch (error) {
+      overwrite(opened);
+      throw error;
     }
-    return opened;
   }
 
   async function keyOrError(tenantId: string, keyId: string, call: CallContext): Promise<UsableDataKey | KmsError> {
@@ -137,6 +146,10 @@ export function piiHandlers({ keyring, keyTimer, piiFields }: PiiParts) {
       throw error;
     }
   }
+}
+
+function overwrite(opened: readonly Opened[]): void {
+  for (const result of opened) if (result instanceof Uint8Array) result.fill(0);
 }
 
 /** A token or key that will not do is the failure of its field; a provider, store or caller that is gone is the call's. */

@@ -40,6 +40,8 @@ export const healthNames: Readonly<Record<Condition, Health>> = {
 };
 
 const dayMs = 86_400_000;
+/** A rate is taken over at least this long: the first seconds say nothing about a day. */
+const leastRateMs = 3_600_000;
 
 export function statusHandlers(parts: StatusParts) {
   const { health, store, startedAt, clock } = parts;
@@ -94,7 +96,7 @@ export function statusHandlers(parts: StatusParts) {
     const total = [...calls.values()].reduce((sum, count) => sum + count, 0);
     return create(CostStatusSchema, {
       providerCalls: Object.fromEntries([...calls].map(([operation, count]) => [operation, BigInt(count)])),
-      providerCallsPerDay: uptimeMs > 0 ? (total * dayMs) / uptimeMs : 0,
+      providerCallsPerDay: (total * dayMs) / Math.max(uptimeMs, leastRateMs),
     });
   }
 }

@@ -4,7 +4,7 @@
  * from the cache (1 call), wrap and unwrap (2), sign, verify, encrypt, decrypt; then what must be refused (2). 9 calls in all.
  */
 import { randomBytes } from "node:crypto";
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import {
   Outcome,
   type ValidateRequest,
@@ -13,13 +13,17 @@ import {
   type ValidationTest,
   ValidationTestSchema,
 } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { SignSpanRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import { SpanSchema } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { canonicalPairs } from "../crypto/context.ts";
 import { dataKeyBytes, deriveDataKeys } from "../crypto/data-key.ts";
-import { verifySignature } from "../crypto/ed25519.ts";
 import { KmsError } from "../errors.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import { type FieldPlace, openField, readToken, sealField } from "../pii/field.ts";
 import type { Provider } from "../provider/provider.ts";
+import { readSignSpanRequest } from "../span/request.ts";
+import { signSpan } from "../span/sign.ts";
+import { claimOf, isClaim, verdict } from "../span/verify.ts";
 import type { CallContext } from "./context.ts";
 import type { KeyTimer } from "./key-timer.ts";
 
@@ -30,6 +34,7 @@ export interface ValidateParts {
   probeKeyrings(): { first: Keyring; second: Keyring; close(): void };
   /** What is always worth saying about this configuration. */
   recommendations: readonly string[];
+  clock: () => Date;
 }
 
 const probeTenant = "fluo-kms-probe";
@@ -66,7 +71,6 @@ async function runTests(parts: ValidateParts, tenantId: string, call: CallContex
   const context = { tenant_id: tenantId, purpose: "data", key_id: randomBytes(16).toString("hex") };
   const place: FieldPlace = { tenantId, name: "email", contextPairs: canonicalPairs(new Map([["probe", "1"]])) };
   const value = randomBytes(24);
-  const message = randomBytes(64);
 
   /** Runs one test; later tests that need its result fail by themselves when it is missing. */
   async function test<T>(name: string, run: () => T | Promise<T>): Promise<T | undefined> {
@@ -111,9 +115,18 @@ async function runTests(parts: ValidateParts, tenantId: string, call: CallContex
     const open = (key: typeof dataKey, at: FieldPlace, text: string) =>
       openField(need(key).material, at, readToken(text));
     await test("decrypt_pii", () => expectSame(open(dataKey, place, need(token)), value));
-    const signature = await test("sign_span", () => need(signing).key.sign(message));
-    const verify = (signed: Uint8Array) => verifySignature(need(signing).key.publicKey, signed, need(signature));
-    await test("verify_span", () => expectTrue(verify(message)));
+    const span = readSignSpanRequest(probeSpan("probe")).span;
+    const signed = await test("sign_span", () => {
+      const { keyId, key } = need(signing);
+      return signSpan(span, { tenant: tenantId, keyId, key }, parts.clock().getTime());
+    });
+    const verify = async (name: string): Promise<boolean> => {
+      const about = readSignSpanRequest(probeSpan(name)).span;
+      const claim = claimOf({ tenantId, span: about, signed: need(signed), logProof: undefined });
+      if (!isClaim(claim)) return claim.verified;
+      return verdict(claim, await first.publicKey(tenantId, claim.keyId, call)).verified;
+    };
+    await test("verify_span", async () => expectTrue(await verify("probe")));
 
     await refusal("refuse_wrong_context", () =>
       provider.decrypt(need(wrapped), { ...context, tenant_id: `${probeTenant}-other` }, call.signal),
@@ -121,13 +134,19 @@ async function runTests(parts: ValidateParts, tenantId: string, call: CallContex
     await refusal("refuse_flipped_bit", () => provider.decrypt(flipped(need(wrapped)), context, call.signal));
     await refusal("refuse_wrong_tenant", () => open(dataKey, { ...place, tenantId: "another-tenant" }, need(token)));
     await refusal("refuse_wrong_field", () => open(dataKey, { ...place, name: "phone" }, need(token)));
-    await test("refuse_changed_span", () => expectTrue(!verify(flipped(message))));
+    await test("refuse_changed_span", async () => expectTrue(!(await verify("another name"))));
     const otherKey = { keyId: need(dataKey).keyId, material: deriveDataKeys(randomBytes(dataKeyBytes)), destroy() {} };
     await refusal("refuse_wrong_key", () => open(otherKey, place, need(token)));
     return tests;
   } finally {
     close();
   }
+}
+
+/** A SignSpanRequest with a span of this name. */
+function probeSpan(name: string): Uint8Array {
+  const span = create(SpanSchema, { traceId: Buffer.alloc(16, 1), spanId: Buffer.alloc(8, 1), name });
+  return toBinary(SignSpanRequestSchema, create(SignSpanRequestSchema, { span }));
 }
 
 function need<T>(result: T | undefined): T {
