@@ -16,10 +16,13 @@ const idBytes: ReadonlyMap<string, number> = new Map([
   ["parent_span_id", 8],
 ]);
 
+const listNames: readonly unknown[] = ["resourceSpans", "resource_spans"];
+
 /** Each ResourceSpans of one export, or why it cannot be read. Unknown members are refused: what is not signed must not look signed. */
 export function resourceSpansBytes(document: unknown): (Uint8Array | KmsError)[] {
-  const [list, ...others] = listsOf(document);
-  if (!Array.isArray(list) || others.length > 0) {
+  const members = isMembers(document) ? Object.entries(document) : [];
+  const [name, list] = members[0] ?? [];
+  if (members.length !== 1 || !listNames.includes(name) || !Array.isArray(list)) {
     throw new Failure(
       'the spans file must hold OTLP trace exports: objects with a list "resourceSpans" and nothing else',
     );
@@ -73,12 +76,6 @@ function base64(id: string, name: string, bytes: number): string {
 /** protobuf-es quotes what it could not decode; a span's content is not for messages. */
 function withoutValue(message: string): string {
   return message.replace(/ from JSON: [\s\S]*$/, " from JSON");
-}
-
-/** The list under its one name; whatever else there is comes after it. */
-function listsOf(document: unknown): unknown[] {
-  const { resourceSpans, resource_spans, ...others } = isMembers(document) ? document : {};
-  return [resourceSpans, resource_spans, ...Object.values(others)].filter((value) => value !== undefined);
 }
 
 function isMembers(value: unknown): value is Members {
