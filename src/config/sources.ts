@@ -1,6 +1,6 @@
 /**
  * Where values come from: the environment first, then the file, then the default. In the environment a name is written by MicroProfile's
- * rule, `fluo.kms.grpc.port` as FLUO_KMS_GRPC_PORT; an empty value means none, and the default counts.
+ * rule, `fluo.kms.grpc.port` as FLUO_KMS_GRPC_PORT; an empty value is none, so what comes next counts.
  */
 import type { Problem } from "./problem.ts";
 import { type Properties, propertyOf } from "./properties.ts";
@@ -54,8 +54,8 @@ function readValue(sources: Sources, name: SettingName, profile: string): unknow
 function given({ env, properties, problems }: Sources, name: string, profile: string): Given | undefined {
   const variable = environmentName(name);
   const text = env[variable]?.trim();
-  if (text !== undefined && !isServiceLink(name, text)) {
-    return text === "" ? undefined : { text, origin: `${name} (environment ${variable})` };
+  if (text !== undefined && text !== "" && !isServiceLink(name, text)) {
+    return { text, origin: `${name} (environment ${variable})` };
   }
   const property = properties && propertyOf(properties, name, profile);
   if (properties === undefined || property === undefined || property.text === "") return undefined;

@@ -67,8 +67,9 @@ export const issuerName: Parser<string> = (text) => {
 };
 
 export const filePath: Parser<string> = (text) => {
-  if (!text.includes("\0")) return text;
-  throw new Refusal("must be the path of a file");
+  // Other messages show paths: a key pasted where its path is due must not get there.
+  if (!/\p{Cc}|-----BEGIN/u.test(text)) return text;
+  throw new Refusal("must be the path of a file, not its content");
 };
 
 function milliseconds(text: string): number | undefined {

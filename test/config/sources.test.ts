@@ -71,8 +71,16 @@ describe("the environment", () => {
     expect(problemsOf(() => load({}, "fluo.kms.grpc.port=tcp://10.0.0.1:9000"))).toContain("fluo.kms.grpc.port");
   });
 
-  it("means the default by an empty value", () => {
-    expect(load({ FLUO_KMS_HTTP_PORT: " " }, "fluo.kms.http.port=1").httpPort).toBe(8080);
+  it("takes an empty variable for none, so that the file counts, and an empty property for the default", () => {
+    expect(load({ FLUO_KMS_HTTP_PORT: " " }, "fluo.kms.http.port=1").httpPort).toBe(1);
+    expect(load({}, "fluo.kms.http.port=").httpPort).toBe(8080);
+  });
+
+  it("never shows a key that was pasted where its path is due", () => {
+    const pem = "-----BEGIN PRIVATE KEY-----MC4CAQAwBQYDK2VwBCIEIPASTED-----END PRIVATE KEY-----";
+    const problems = problemsOf(() => load({ FLUO_KMS_TLS_KEY: pem, FLUO_KMS_TLS_CERTIFICATE: "cert.pem" }));
+    expect(problems).toContain("must be the path of a file, not its content");
+    expect(problems).not.toContain("PASTED");
   });
 });
 
