@@ -1,0 +1,64 @@
+/** The limits and lookups that are measured without any transport: loops in the child process. */
+import { createSecretKey, randomBytes } from "node:crypto";
+import { canonicalContext, canonicalPairs } from "../src/crypto/context.ts";
+import { signingKey } from "../src/crypto/ed25519.ts";
+import { createKeyring } from "../src/keys/keyring.ts";
+import { seal } from "../src/pii/cobblestone.ts";
+import { localProvider } from "../src/provider/local.ts";
+import { readSignSpanRequest } from "../src/span/request.ts";
+import { signSpan } from "../src/span/sign.ts";
+import { memoryStore } from "../src/store/memory.ts";
+import { piiFields, requests, tenantId } from "./requests.ts";
+
+const envelopeHeaderBytes = 18;
+
+/** Each runs once per item. */
+export interface BareLoops {
+  /** Ed25519 over a message as long as SignSpan's. */
+  signature(): void;
+  /** Cobblestone-256 of one field, under a context as long as EncryptPii's. */
+  seal(): void;
+  cachedKey(): void;
+  mapLookup(): void;
+}
+
+export async function bareLoops(): Promise<BareLoops> {
+  const key = signingKey(randomBytes(32));
+  const message = signedMessage();
+  const inputKey = randomBytes(32);
+  const pairs = canonicalPairs(new Map());
+  const fields = piiFields.map(({ name, value }) => ({
+    context: Buffer.concat([Buffer.alloc(envelopeHeaderBytes), canonicalContext(tenantId, name, pairs)]),
+    value,
+  }));
+  const keyring = createKeyring({ store: memoryStore(), provider: localProvider(createSecretKey(randomBytes(32))) });
+  const active = await keyring.activeSigningKey(tenantId);
+  const map = new Map([[tenantId, active]]);
+  let turn = 0;
+
+  return {
+    signature: () => void key.sign(message),
+    seal() {
+      const { context, value } = fields[turn++ % fields.length]!;
+      seal(inputKey, context, value);
+    },
+    cachedKey() {
+      if (keyring.activeSigningKey(tenantId) !== active) throw new Error("the key was not cached");
+    },
+    mapLookup() {
+      if (map.get(tenantId) !== active) throw new Error("the map lost its key");
+    },
+  };
+}
+
+/** What signSpan gives to the key. */
+function signedMessage(): Uint8Array {
+  let signed = new Uint8Array();
+  const sign = (message: Uint8Array) => {
+    signed = new Uint8Array(message);
+    return new Uint8Array(64);
+  };
+  const { span } = readSignSpanRequest(requests.SignSpan);
+  signSpan(span, { tenant: tenantId, keyId: "0".repeat(32), key: { sign } }, Date.now());
+  return signed;
+}
