@@ -4,10 +4,12 @@
  * BMP that is not the order of JavaScript strings). Every length is written, so no two contexts share their bytes.
  */
 import { invalidField } from "../errors.ts";
-import type { ProviderContext } from "../provider/provider.ts";
 
 /** Non-secret pairs, authenticated and not stored: they must be given again to decrypt. A Map, as `{}` has `__proto__`. */
 export type EncryptionContext = ReadonlyMap<string, string>;
+
+/** Non-secret pairs that are authenticated with a secret that a provider wraps, and must be given again to open it. */
+export type ProviderContext = Readonly<Record<string, string>>;
 
 export const maxContextPairs = 16;
 

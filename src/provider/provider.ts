@@ -3,10 +3,8 @@
  * test/provider-contract.ts is this comment as code, and every provider passes it.
  * An aborted `signal` ends a call with `cancelled(signal)`.
  */
+import type { ProviderContext } from "../crypto/context.ts";
 import { KmsError } from "../errors.ts";
-
-/** Non-secret pairs that are authenticated with a wrapped secret, and must be given again to open it. */
-export type ProviderContext = Readonly<Record<string, string>>;
 
 /** The longest plaintext that `encrypt` takes, in bytes (AWS KMS's limit). */
 export const maxWrappedPlaintextBytes = 4096;
