@@ -1,0 +1,17 @@
+/**
+ * Makes node_modules/.bin/node the runtime that package.json pins, where npm has not: npm 10, the one that comes with Node 20, links it and
+ * then removes the link with the packages of other platforms, whose command has the same name. Runs after `npm ci`, under whatever Node
+ * there is, so it is plain JavaScript.
+ */
+import { existsSync, readFileSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const link = join(root, "node_modules", ".bin", "node");
+const { optionalDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const runtime = Object.keys(optionalDependencies).find((name) =>
+  existsSync(join(root, "node_modules", name, "bin", "node")),
+);
+
+if (runtime !== undefined && !existsSync(link)) symlinkSync(join("..", runtime, "bin", "node"), link);
