@@ -1,0 +1,176 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { callByGrpcurl, grpcurl, runTool, type Service, startService } from "./service.ts";
+
+let service: Service;
+beforeAll(async () => {
+  service = await startService();
+});
+afterAll(async () => {
+  await service.stop();
+});
+
+const kms = "fluo.kms.v1.KmsService";
+const base64 = (text: string) => Buffer.from(text).toString("base64");
+const span = {
+  trace_id: Buffer.from("5b8efff798038103d269b633813fc60c", "hex").toString("base64"),
+  span_id: Buffer.from("eee19b7ec3c1b174", "hex").toString("base64"),
+  name: "approve-loan",
+  kind: "SPAN_KIND_INTERNAL",
+  start_time_unix_nano: "1544712660000000000",
+  end_time_unix_nano: "1544712661000000000",
+  attributes: [{ key: "approved", value: { bool_value: false } }],
+};
+
+function describeOf(symbol: string): string {
+  const { code, out, err } = runTool("grpcurl", ["-plaintext", service.grpc, "describe", symbol]);
+  if (code !== 0) throw new Error(`${symbol}: ${err}`);
+  return out;
+}
+
+function listed(...symbol: string[]): string[] {
+  const { out } = runTool("grpcurl", ["-plaintext", service.grpc, "list", ...symbol]);
+  return out.trimEnd().split("\n");
+}
+
+describe("reflection", () => {
+  it("lists the key service and health", () => {
+    expect(listed()).toEqual(expect.arrayContaining([kms, "grpc.health.v1.Health"]));
+  });
+
+  it("describes the services, their rpcs with them", () => {
+    expect(describeOf(kms)).toContain("rpc SignSpans ( stream .fluo.kms.v1.SignSpansRequest ) returns");
+    expect(describeOf("grpc.health.v1.Health")).toContain("rpc Watch");
+  });
+
+  it("describes every message that an rpc reaches", () => {
+    const toDo = [kms, "grpc.health.v1.Health"];
+    const done = new Set<string>();
+    for (let symbol = toDo.pop(); symbol !== undefined; symbol = toDo.pop()) {
+      if (done.has(symbol)) continue;
+      done.add(symbol);
+      for (const [, name] of describeOf(symbol).matchAll(/[ (<]\.([a-z][\w.]*\.[A-Z][\w.]*)/g)) toDo.push(name!);
+    }
+    expect([...done]).toEqual(
+      expect.arrayContaining([
+        "fluo.kms.v1.SpanStatus",
+        "fluo.kms.v1.EntityRef",
+        "fluo.kms.v1.ItemError",
+        "fluo.kms.v1.KeyState",
+        "google.protobuf.Timestamp",
+        "grpc.health.v1.HealthCheckResponse",
+      ]),
+    );
+    expect(done.size).toBeGreaterThan(60);
+  });
+
+  it.each(["Status", "BadRequest", "ErrorInfo", "RetryInfo"])("describes google.rpc.%s", (name) => {
+    expect(describeOf(`google.rpc.${name}`)).toContain(`google.rpc.${name} is a message`);
+  });
+});
+
+describe("each rpc", () => {
+  const calls: Record<string, () => void> = {
+    GenerateDataKey() {
+      const key = grpcurl(service, "GenerateDataKey", { tenant_id: "acme", key_spec: "KEY_SPEC_AES_128" });
+      expect(Buffer.from(key.plaintext!, "base64")).toHaveLength(16);
+    },
+    DecryptDataKey() {
+      const encryption_context = { table: "customers" };
+      const made = grpcurl(service, "GenerateDataKey", { tenant_id: "acme", encryption_context });
+      const request = { tenant_id: "acme", ciphertext_blob: made.ciphertextBlob, encryption_context };
+      expect(grpcurl(service, "DecryptDataKey", request)).toEqual({ plaintext: made.plaintext, keyId: made.keyId });
+    },
+    EncryptPii() {
+      expect(encrypted("email", "ann@example.com")).toMatchObject({
+        name: "email",
+        token: expect.stringMatching(/^fk1\./),
+      });
+    },
+    DecryptPii() {
+      const { token } = encrypted("email", "ann@example.com");
+      const fields = [
+        { name: "email", token },
+        { name: "phone", token },
+      ];
+      expect(grpcurl(service, "DecryptPii", { tenant_id: "acme", fields }).fields).toMatchObject([
+        { name: "email", value: base64("ann@example.com") },
+        { name: "phone", error: { code: 3, message: expect.stringMatching(/ciphertext rejected/) } },
+      ]);
+    },
+    ReEncryptPii() {
+      const old = encrypted("email", "ann@example.com");
+      grpcurl(service, "Rotate", { tenant_id: "acme", purpose: "KEY_PURPOSE_DATA", force: true });
+      const answer = grpcurl(service, "ReEncryptPii", { tenant_id: "acme", fields: [old] });
+      expect(grpcurl(service, "DecryptPii", { tenant_id: "acme", fields: answer.fields }).fields).toEqual([
+        { name: "email", value: base64("ann@example.com") },
+      ]);
+    },
+    SignSpan() {
+      const signed = grpcurl(service, "SignSpan", { tenant_id: "acme", span });
+      expect(Buffer.from(signed.signature!, "base64")).toHaveLength(64);
+      expect(JSON.parse(Buffer.from(signed.statement!, "base64").toString()).predicate.keyId).toBe(signed.keyId);
+    },
+    SignSpans() {
+      const { code, err } = callByGrpcurl(service, "SignSpans", { tenant_id: "acme" });
+      expect(code).not.toBe(0);
+      expect(err).toContain("Code: Unimplemented");
+    },
+    VerifySpan() {
+      const { attributes } = grpcurl(service, "SignSpan", { tenant_id: "acme", span }) as unknown as {
+        attributes: never[];
+      };
+      const signed = { ...span, attributes: [...span.attributes, ...attributes] };
+      const verdictOn = (each: object) => grpcurl(service, "VerifySpan", { tenant_id: "acme", span: each });
+      expect(verdictOn(signed)).toMatchObject({ verified: true, reason: "VERIFY_REASON_OK" });
+      expect(verdictOn({ ...signed, name: "deny-loan" })).toMatchObject({ reason: "VERIFY_REASON_SIGNATURE_MISMATCH" });
+    },
+    GetPublicKeys() {
+      const { keyId } = grpcurl(service, "SignSpan", { tenant_id: "acme", span });
+      expect(grpcurl(service, "GetPublicKeys", { tenant_id: "acme" }).keys).toMatchObject([
+        { keyId, version: 1, state: "KEY_STATE_ACTIVE", jwk: { kty: "OKP", crv: "Ed25519", kid: keyId } },
+      ]);
+    },
+    Rotate() {
+      grpcurl(service, "GenerateDataKey", { tenant_id: "rotated" });
+      const request = { tenant_id: "rotated", purpose: "KEY_PURPOSE_DATA", force: true };
+      expect(grpcurl(service, "Rotate", request).rotated).toMatchObject([{ key: { version: 2 } }]);
+    },
+    Validate() {
+      expect(grpcurl(service, "Validate", {})).toMatchObject({ provider: "local", overall: "OUTCOME_PASS" });
+    },
+    Status() {
+      expect(grpcurl(service, "Status", {})).toMatchObject({ provider: "local", status: "HEALTH_OPERATIONAL" });
+    },
+  };
+
+  it.each(Object.keys(calls))("%s answers", (rpc) => calls[rpc]!());
+
+  it("is in the list above", () => {
+    expect(listed(kms).sort()).toEqual(
+      Object.keys(calls)
+        .sort()
+        .map((rpc) => `${kms}.${rpc}`),
+    );
+  });
+
+  function encrypted(name: string, value: string): { name: string; token: string } {
+    const answer = grpcurl(service, "EncryptPii", { tenant_id: "acme", fields: [{ name, value: base64(value) }] });
+    return (answer as unknown as { fields: { name: string; token: string }[] }).fields[0]!;
+  }
+});
+
+describe("a bad request", () => {
+  it("comes with details that grpcurl decodes, and that name the field", () => {
+    const { code, err } = callByGrpcurl(service, "GenerateDataKey", { tenant_id: "Acme Ltd" });
+    expect(code).not.toBe(0);
+    expect(err).toContain("Code: InvalidArgument");
+    expect(err).toContain('"@type": "type.googleapis.com/google.rpc.ErrorInfo"');
+    expect(err).toMatch(/google\.rpc\.BadRequest"[\s\S]*"field": "tenant_id"/);
+  });
+
+  it("says of an id given in hex that it is to be base64", () => {
+    const inHex = { ...span, trace_id: "5b8efff798038103d269b633813fc60c" };
+    const { err } = callByGrpcurl(service, "SignSpan", { tenant_id: "acme", span: inHex });
+    expect(err).toMatch(/span\.trace_id.*base64/);
+  });
+});

@@ -1,0 +1,40 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { runTool, type Service, startService } from "./service.ts";
+
+/** As the probe's documentation numbers them. */
+const exitCode = { serving: 0, unreachable: 2, failed: 3 };
+
+let service: Service;
+beforeAll(async () => {
+  service = await startService();
+});
+afterAll(async () => {
+  await service.stop();
+});
+
+function probe(...args: string[]) {
+  return runTool("grpc-health-probe", [`-addr=${service.grpc}`, ...args]);
+}
+
+it.each(["", "fluo.kms.v1.KmsService"])('finds service "%s" serving', (name) => {
+  expect(probe(`-service=${name}`)).toMatchObject({
+    code: exitCode.serving,
+    err: expect.stringMatching(/status: SERVING/),
+  });
+});
+
+it("does not find a service that is none", () => {
+  expect(probe("-service=fluo.kms.v1.Other")).toMatchObject({
+    code: exitCode.failed,
+    err: expect.stringMatching(/NotFound/),
+  });
+});
+
+it("does not reach a service that was stopped, which ends with 0", async () => {
+  const other = await startService();
+  expect(runTool("grpc-health-probe", [`-addr=${other.grpc}`])).toMatchObject({ code: exitCode.serving });
+  expect(await other.stop()).toBe(0);
+  expect(runTool("grpc-health-probe", [`-addr=${other.grpc}`, "-connect-timeout=1s"])).toMatchObject({
+    code: exitCode.unreachable,
+  });
+});

@@ -1,0 +1,13 @@
+/** The suite of `npm run test:grpc-tools`; apart from `npm test`, as it needs Go. */
+import { join } from "node:path";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    root: join(import.meta.dirname, "..", ".."),
+    include: ["test/grpc-tools/*.spec.ts"],
+    reporters: ["default", "./test/summary-reporter.ts"],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+  },
+});
