@@ -220,9 +220,9 @@ function listenHttp(server: Server, host: string, port: number): Promise<number>
 
 async function closeHttp(server: Server, calls: () => number, graceMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  const force = setTimeout(() => server.closeAllConnections(), graceMs).unref();
+  const force = setTimeout(() => server.closeAllConnections(), graceMs);
   // close() ends idle connections; one that is kept alive and silent is idle once its answer is out.
-  const idle = setInterval(() => calls() === 0 && server.closeIdleConnections(), 50).unref();
+  const idle = setInterval(() => calls() === 0 && server.closeIdleConnections(), 50);
   await closed;
   clearTimeout(force);
   clearInterval(idle);

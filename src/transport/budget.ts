@@ -6,8 +6,11 @@ import { KmsError } from "../errors.ts";
 import type { Answer } from "../service/answer.ts";
 
 export interface Budget {
-  /** Counts `bytes` while `call` runs. Throws OVERLOADED, without calling, when they do not fit. */
-  hold<T>(bytes: number, call: () => Answer<T>): Answer<T>;
+  /**
+   * Counts `bytes` while `call` runs. Throws OVERLOADED, without calling, when they do not fit. `grow` counts more until then, for
+   * a body whose length shows as it arrives; it throws likewise.
+   */
+  hold<T>(bytes: number, call: (grow: (more: number) => void) => Answer<T>): Answer<T>;
   /** Calls that are running now. */
   calls(): number;
 }
@@ -19,16 +22,21 @@ export function createBudget(limit = maxHeldBytes): Budget {
   let calls = 0;
   return {
     hold(bytes, call) {
-      if (held + bytes > limit) throw new KmsError("OVERLOADED", "too many requests at once: try again later");
-      held += bytes;
-      calls += 1;
+      let counted = 0;
+      const grow = (more: number) => {
+        if (held + more > limit) throw new KmsError("OVERLOADED", "too many requests at once: try again later");
+        held += more;
+        counted += more;
+      };
       const release = () => {
-        held -= bytes;
+        held -= counted;
         calls -= 1;
       };
+      grow(bytes);
+      calls += 1;
       let answer: ReturnType<typeof call>;
       try {
-        answer = call();
+        answer = call(grow);
       } catch (error) {
         release();
         throw error;

@@ -3,8 +3,8 @@
  * by itself, so the two methods that read wire bytes get their message encoded again: unknown fields survive that.
  */
 import type { RequestListener } from "node:http";
-import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { type DescMessage, type DescMethodUnary, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import {
@@ -17,6 +17,7 @@ import type { CallContext, Caller } from "../service/context.ts";
 import type { Answer } from "../service/answer.ts";
 import type { KmsHandlers } from "../service/kms-service.ts";
 import { maxMessageBytes } from "./grpc.ts";
+import { checkedJson, strictJson } from "./json-request.ts";
 import { toConnectError, toKmsError } from "./status.ts";
 import type { CallRecorder } from "./telemetry.ts";
 
@@ -26,15 +27,14 @@ export interface ConnectParts {
   caller: Caller;
 }
 
+type KmsMethod = (typeof KmsService.methods)[number];
 type Handle = (request: MessageShape<DescMessage>, context: CallContext) => Answer<MessageShape<DescMessage>>;
 
 export function connectHandler({ handlers, recorder, caller }: ConnectParts): RequestListener {
   const messageHandlers = { ...handlers, ...wireHandlers(handlers) } as unknown as Record<string, Handle>;
-  const implementation: Record<string, (request: never, context: HandlerContext) => unknown> = {};
-  for (const method of KmsService.methods) {
-    if (method.methodKind !== "unary") continue;
+  const unary = (method: KmsMethod) => {
     const handle = messageHandlers[method.localName] as Handle;
-    implementation[method.localName] = async (request, context) => {
+    return async (request: MessageShape<DescMessage>, context: HandlerContext) => {
       const header = (name: string) => context.requestHeader.get(name) ?? undefined;
       try {
         return await recorder.run(method.name, header, () => handle(request, callContext(context, caller)));
@@ -42,14 +42,25 @@ export function connectHandler({ handlers, recorder, caller }: ConnectParts): Re
         throw toConnectError(toKmsError(error));
       }
     };
-  }
+  };
+  const readJson = (method: KmsMethod, bytes: Uint8Array) => {
+    try {
+      return checkedJson(method.input, bytes);
+    } catch (error) {
+      throw toConnectError(recorder.refuse(method.name, error));
+    }
+  };
   const listener = connectNodeAdapter({
     grpc: false,
     readMaxBytes: maxMessageBytes,
     writeMaxBytes: maxMessageBytes,
-    jsonOptions: { ignoreUnknownFields: false, textDecoder: new TextDecoder("utf-8", { fatal: true }) } as never,
-    routes: (router: ConnectRouter) =>
-      router.service(KmsService, implementation as Partial<ServiceImpl<typeof KmsService>>),
+    routes(router: ConnectRouter) {
+      for (const method of KmsService.methods) {
+        if (method.methodKind !== "unary") continue;
+        const jsonOptions = { ...strictJson, textDecoder: { decode: (bytes: Uint8Array) => readJson(method, bytes) } };
+        router.rpc(method as DescMethodUnary, unary(method), { jsonOptions });
+      }
+    },
   });
   return listener as RequestListener;
 }

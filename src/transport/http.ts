@@ -5,16 +5,18 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { create } from "@bufbuild/protobuf";
 import { StatusRequestSchema, ValidateRequestSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { GetPublicKeysRequestSchema } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { invalidField, KmsError } from "../errors.ts";
 import type { CallContext, Caller } from "../service/context.ts";
 import type { HealthMonitor } from "../service/health.ts";
 import type { KmsHandlers } from "../service/kms-service.ts";
 import { jwksJson, rotateJson, rotateRequest, statusJson, tenantIdOf, validateJson } from "./admin-json.ts";
-import { type Budget, maxHeldBytes } from "./budget.ts";
+import { countBody, knownBodyBytes, outliveBody } from "./body.ts";
+import type { Budget } from "./budget.ts";
 import { healthJson } from "./health-json.ts";
 import { hostGuard } from "./host-guard.ts";
-import { toHttpError, toKmsError } from "./status.ts";
+import { toConnectError, toHttpError, toKmsError } from "./status.ts";
 import type { CallRecorder } from "./telemetry.ts";
 
 export interface HttpParts {
@@ -44,13 +46,13 @@ interface Reply {
 }
 
 const maxAdminBodyBytes = 64 * 1024;
-const largestBodyBytes = 4 * 1024 * 1024;
 
 export function httpListener(parts: HttpParts): RequestListener {
   const { connect, recorder, budget, caller, serveMetrics } = parts;
   const routes = routesOf(parts);
   const guard = hostGuard(parts.loopbackOnly);
   return (request, response) => {
+    outliveBody(request, response);
     const url = new URL(request.url ?? "/", "http://service");
     if (url.pathname === "/q/metrics" && request.method === "GET") return serveMetrics(request, response);
     const refused = guard(request);
@@ -69,20 +71,38 @@ export function httpListener(parts: HttpParts): RequestListener {
     );
   };
 
-  /** The body's declared length, or the largest one allowed, counts until the answer is sent. */
+  /** The body counts until the answer is sent. What does not fit is refused by connect-node, in the caller's protocol. */
   function heldByConnect(request: IncomingMessage, response: ServerResponse): void {
-    const declared = Number(request.headers["content-length"] ?? largestBodyBytes);
-    const bytes = Math.min(Number.isFinite(declared) ? declared : largestBodyBytes, maxHeldBytes);
+    const known = knownBodyBytes(request);
+    const read = (count: (bytes: number) => void) => {
+      countBody(request, (bytes) => {
+        try {
+          count(bytes);
+        } catch (error) {
+          throw toConnectError(recorder.refuse(rpcName(request), error));
+        }
+      });
+      connect(request, response);
+    };
     try {
       const answered = new Promise((resolve) => response.once("close", resolve));
-      budget.hold(bytes, () => {
-        connect(request, response);
+      budget.hold(known ?? 0, (grow) => {
+        if (known === undefined) read(grow);
+        else connect(request, response);
         return answered;
       });
     } catch (error) {
-      sendError(response, toKmsError(error));
+      read(() => {
+        throw error;
+      });
     }
   }
+}
+
+/** The rpc that a path names, for metrics. Not the path itself: a caller could make up any number of those. */
+function rpcName({ url = "" }: IncomingMessage): string {
+  const path = url.split("?", 1)[0];
+  return KmsService.methods.find(({ name }) => path === `/${KmsService.typeName}/${name}`)?.name ?? "unknown";
 }
 
 function routesOf({ handlers, health, providerName }: HttpParts): Route[] {
@@ -173,7 +193,8 @@ function callContext(request: IncomingMessage, response: ServerResponse, caller:
 
 function sendNoRoute(response: ServerResponse, matching: readonly Route[]): void {
   if (matching.length === 0) {
-    return sendJson(response, 404, { code: "NOT_FOUND", message: "no such path", fields: [] });
+    sendJson(response, 404, { code: "NOT_FOUND", message: "no such path", fields: [] });
+    return;
   }
   const allow = matching.map(({ method }) => method).join(", ");
   response.setHeader("allow", allow);

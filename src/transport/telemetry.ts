@@ -12,6 +12,8 @@ import { toKmsError } from "./status.ts";
 export interface CallRecorder {
   /** Runs one call. `header` reads a header of the request, for the trace context. */
   run<T>(method: string, header: (name: string) => string | undefined, call: () => T | Promise<T>): T | Promise<T>;
+  /** Counts and logs a call that failed before it could run: its request does not parse, say. Returns what to answer. */
+  refuse(method: string, thrown: unknown): KmsError;
 }
 
 interface CallParts {
@@ -71,8 +73,10 @@ export function callRecorder({ instruments, tracer, log }: CallParts): CallRecor
     }
   }
 
-  if (!tracer) return { run: (method, _header, call) => run(method, call) };
+  const refuse = (method: string, thrown: unknown) => failed(method, performance.now(), thrown);
+  if (!tracer) return { run: (method, _header, call) => run(method, call), refuse };
   return {
+    refuse,
     run(method, header, call) {
       const parent = propagation.extract(ROOT_CONTEXT, header, { get: (get, name) => get(name), keys: () => [] });
       return traced(tracer, parent, method, () => run(method, call));

@@ -1,0 +1,30 @@
+/** Bodies of HTTP requests that may be refused half-read, and count towards the budget as they arrive. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { maxMessageBytes } from "./grpc.ts";
+
+/**
+ * Leaving the body half-read must not destroy the socket, with the answer still on its way; and what is left must be read off, or
+ * the next request of the connection would never be seen.
+ */
+export function outliveBody(request: IncomingMessage, response: ServerResponse): void {
+  request[Symbol.asyncIterator] = () => request.iterator({ destroyOnReturn: false });
+  response.once("finish", () => request.resume());
+}
+
+/** Undefined where the size shows only as it arrives. A compressed body counts as the largest that it may become. */
+export function knownBodyBytes({ headers }: IncomingMessage): number | undefined {
+  const encodings = [headers["content-encoding"], headers["grpc-encoding"]];
+  if (encodings.some((encoding = "identity") => encoding !== "identity")) return maxMessageBytes;
+  const declared = headers["content-length"];
+  return declared === undefined ? undefined : Math.min(Number(declared), maxMessageBytes);
+}
+
+/** Hands the size of each piece to `count`, which throws to refuse the body. */
+export function countBody(request: IncomingMessage, count: (bytes: number) => void): void {
+  request[Symbol.asyncIterator] = async function* () {
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      count(chunk.length);
+      yield chunk;
+    }
+  };
+}

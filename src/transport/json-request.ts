@@ -1,0 +1,40 @@
+/**
+ * JSON requests, read before connect-node reads them: its errors quote the value that is wrong, or the text around it, and ours
+ * name the field alone. The text is parsed twice for that; who counts microseconds sends binary.
+ */
+import { type DescMessage, fromJsonString } from "@bufbuild/protobuf";
+import { type FieldViolation, KmsError } from "../errors.ts";
+
+/** A misspelt field must not be taken for one that was left out. */
+export const strictJson = { ignoreUnknownFields: false };
+
+/** The text, known to be this message. Throws INVALID_ARGUMENT. */
+export function checkedJson(desc: DescMessage, bytes: Uint8Array): string {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    fromJsonString(desc, text, strictJson);
+    return text;
+  } catch (cause) {
+    throw refusal(desc, cause);
+  }
+}
+
+/** protobuf-es names the field in its message only, as in `cannot decode field fluo.kms.v1.PlainField.value from JSON: …`. */
+function refusal(desc: DescMessage, cause: unknown): KmsError {
+  const text = cause instanceof Error ? cause.message : "";
+  const unknown = /^cannot decode message \S+ from JSON: key "(.*)" is unknown$/s.exec(text)?.[1];
+  const known = /^cannot decode (?:field|oneof) (?:\w+\.)+(\w+) from JSON/.exec(text)?.[1];
+  const violations: FieldViolation[] = [];
+  if (unknown !== undefined) violations.push({ field: unknown, description: "is unknown" });
+  if (known !== undefined) {
+    violations.push({
+      field: known,
+      description: "is not what protobuf's JSON has there: check type, range, base64 and UTF-8",
+    });
+  }
+  const [first] = violations;
+  const message = first
+    ? `${first.field}: ${first.description}`
+    : `the body is not a ${desc.typeName} in JSON: check its syntax, its enums and that it is UTF-8`;
+  return new KmsError("INVALID_ARGUMENT", message, { violations, cause });
+}
