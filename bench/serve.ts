@@ -41,7 +41,7 @@ function cpuOf(work: () => void, times: number): number {
 }
 
 async function startService(): Promise<number> {
-  const env = { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0", FLUO_KMS_LOG_LEVEL: "warn" };
+  const env = { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0", FLUO_KMS_LOG_LEVEL: "error" };
   const server = await startServer(loadConfig({ env, cwd: import.meta.dirname }));
   stop = server.stop;
   return server.grpcPort;
