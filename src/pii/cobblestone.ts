@@ -3,7 +3,7 @@
  * `salt (24) ‖ commitment (32) ‖ chunks`, each chunk 16 KiB of plaintext and a tag, the last one always shorter and
  * perhaps empty: that is what marks the end. A message is held in memory, so 2^38 chunks are never reached.
  */
-import { randomFillSync, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import {
   decryptGcm,
   encryptGcm,
@@ -13,6 +13,7 @@ import {
   gcmTagBytes,
 } from "../crypto/aes-gcm.ts";
 import { hkdfExpand } from "../crypto/hkdf.ts";
+import { saltSource } from "../crypto/salts.ts";
 import { ciphertextRejected, KmsError } from "../errors.ts";
 
 export const saltBytes = 24;
@@ -24,6 +25,8 @@ const nonceEnd = gcmKeyBytes + gcmNonceBytes;
 const commitmentEnd = nonceEnd + commitmentBytes;
 const infoLabel = Buffer.from("c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0");
 
+const freshSalt = saltSource(saltBytes);
+
 /** What one message is sealed with: three views of `derived`, which is overwritten after use. */
 interface MessageSecrets {
   key: Uint8Array;
@@ -34,7 +37,7 @@ interface MessageSecrets {
 
 /** `inputKey` is 32 uniformly random bytes; `context` is authenticated and must be given again to open. */
 export function seal(inputKey: Uint8Array, context: Uint8Array, plaintext: Uint8Array): Uint8Array {
-  return sealWithSalt(inputKey, context, randomFillSync(Buffer.allocUnsafe(saltBytes)), plaintext);
+  return sealWithSalt(inputKey, context, freshSalt(), plaintext);
 }
 
 /** For test vectors alone: a salt that repeats under an input key gives the plaintexts away. */
