@@ -21,10 +21,11 @@ export function knownBodyBytes({ headers }: IncomingMessage): number | undefined
 
 /** Hands the size of each piece to `count`, which throws to refuse the body. */
 export function countBody(request: IncomingMessage, count: (bytes: number) => void): void {
-  request[Symbol.asyncIterator] = async function* () {
+  request[Symbol.asyncIterator] = async function* (): AsyncGenerator<Buffer, undefined> {
     for await (const chunk of request.iterator({ destroyOnReturn: false })) {
       count(chunk.length);
       yield chunk;
     }
+    return undefined;
   };
 }

@@ -4,7 +4,7 @@
  */
 import type { RequestListener } from "node:http";
 import { type DescMessage, type DescMethodUnary, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import {
@@ -93,10 +93,24 @@ function encode<Desc extends DescMessage>(desc: Desc, message: MessageShape<Desc
 }
 
 function callContext(context: HandlerContext, caller: Caller): CallContext {
+  let controller: AbortController | undefined;
   return {
     caller,
     get signal() {
-      return context.signal;
+      if (!controller) {
+        const made = new AbortController();
+        const abort = () => made.abort(departure(context.signal.reason));
+        if (context.signal.aborted) abort();
+        else context.signal.addEventListener("abort", abort, { once: true });
+        controller = made;
+      }
+      return controller.signal;
     },
   };
+}
+
+function departure(reason: unknown): KmsError {
+  return ConnectError.from(reason).code === Code.DeadlineExceeded
+    ? new KmsError("DEADLINE_EXCEEDED", "the deadline passed before the answer was ready")
+    : new KmsError("CANCELLED", "the caller cancelled the call");
 }

@@ -15,6 +15,7 @@ export function hostGuard(loopbackOnly: boolean): (request: IncomingMessage) => 
         "without authentication the service answers only to a loopback host name",
       );
     }
+    if (!URL.canParse(`http://${host}`)) return new KmsError("INVALID_ARGUMENT", "the Host header names no host");
     if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
       return new KmsError("PERMISSION_DENIED", "requests from pages of another origin are refused");
     }

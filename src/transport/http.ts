@@ -53,7 +53,8 @@ export function httpListener(parts: HttpParts): RequestListener {
   const guard = hostGuard(parts.loopbackOnly);
   return (request, response) => {
     outliveBody(request, response);
-    const url = new URL(request.url ?? "/", "http://service");
+    const url = targetOf(request);
+    if (!url) return sendError(response, new KmsError("INVALID_ARGUMENT", "the request target is not a path"));
     if (url.pathname === "/q/metrics" && request.method === "GET") return serveMetrics(request, response);
     const refused = guard(request);
     if (refused) return sendError(response, refused);
@@ -105,6 +106,11 @@ function rpcName({ url = "" }: IncomingMessage): string {
   return KmsService.methods.find(({ name }) => path === `/${KmsService.typeName}/${name}`)?.name ?? "unknown";
 }
 
+/** Undefined for what is no path. Not relative to a base: of `//`, which anyone can send, `new URL` makes an exception. */
+function targetOf({ url = "" }: IncomingMessage): URL | undefined {
+  return (url.startsWith("/") && URL.parse(`http://service${url}`)) || undefined;
+}
+
 function routesOf({ handlers, health, providerName }: HttpParts): Route[] {
   return [
     {
@@ -126,7 +132,7 @@ function routesOf({ handlers, health, providerName }: HttpParts): Route[] {
       path: /^\/api\/admin\/kms\/status$/,
       operation: "Status",
       async answer(request, context) {
-        const tenantId = new URL(request.url ?? "/", "http://service").searchParams.get("tenant_id") ?? "";
+        const tenantId = targetOf(request)?.searchParams.get("tenant_id") ?? "";
         return { body: statusJson(await handlers.status(create(StatusRequestSchema, { tenantId }), context)) };
       },
     },

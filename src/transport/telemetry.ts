@@ -4,6 +4,7 @@
  */
 import { type Context, propagation, ROOT_CONTEXT, SpanKind, SpanStatusCode, type Tracer } from "@opentelemetry/api";
 import type { Logger } from "pino";
+import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { KmsError } from "../errors.ts";
 import { RpcCode, rpcCode } from "../service/rpc-code.ts";
 import type { Instruments } from "../telemetry.ts";
@@ -27,6 +28,8 @@ const codeName = Object.fromEntries(Object.entries(RpcCode).map(([name, code]) =
 export function callRecorder({ instruments, tracer, log }: CallParts): CallRecorder {
   const okAttributes = new Map<string, Record<string, string>>();
   const debug = log.isLevelEnabled("debug");
+  // So that a fresh start shows the counter, and the first bug of a rpc is an increase.
+  for (const { name } of KmsService.methods) instruments.errors.add(0, { operation: name, code: "INTERNAL" });
 
   function succeeded(method: string, startedMs: number): void {
     let attributes = okAttributes.get(method);
