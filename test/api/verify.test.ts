@@ -1,0 +1,133 @@
+/** What VerifySpan answers, through the API; the rules themselves are tested in test/span/verify.test.ts. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
+import { VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import type { KeyValue } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
+import { type RunningService, startService } from "../running-service.ts";
+import { plainSpan } from "./fixture.ts";
+
+let kms: RunningService;
+beforeAll(async () => {
+  kms = await startService();
+});
+afterAll(() => kms.stop());
+
+const tenantId = "acme";
+const resource = {
+  attributes: [{ key: "service.name", value: { value: { case: "stringValue" as const, value: "shop" } } }],
+};
+const sign = (tenant = tenantId) => kms.grpc.signSpan({ tenantId: tenant, span: plainSpan, resource });
+
+const attribute = (key: string, text: string) => ({
+  key: `audit.integrity.${key}`,
+  value: { value: { case: "stringValue" as const, value: text } },
+});
+const replaced = (attributes: KeyValue[], key: string, text: string) => [
+  ...attributes.filter((entry) => entry.key !== `audit.integrity.${key}`),
+  attribute(key, text),
+];
+
+describe("a signed span", () => {
+  it("verifies by its attributes and by the detached statement", async () => {
+    const { attributes, statement, signature, keyId, signedAt } = await sign();
+    const ok = { verified: true, reason: VerifyReason.OK, keyId, keyState: KeyState.ACTIVE, signedAt };
+    const span = { ...plainSpan, attributes };
+    expect(await kms.grpc.verifySpan({ tenantId, span, resource })).toMatchObject(ok);
+    const evidence = { case: "signedStatement", value: { statement, signature } } as const;
+    expect(await kms.grpc.verifySpan({ tenantId, span: plainSpan, resource, evidence })).toMatchObject(ok);
+  });
+
+  it("verifies after three rotations, by the retired key", async () => {
+    const { attributes, keyId } = await sign("rotated");
+    for (let round = 0; round < 3; round += 1) await kms.grpc.rotate({ tenantId: "rotated", force: true });
+    const verdict = await kms.grpc.verifySpan({ tenantId: "rotated", span: { ...plainSpan, attributes }, resource });
+    expect(verdict).toMatchObject({ verified: true, keyId, keyState: KeyState.RETIRED });
+  });
+});
+
+describe("a span that was changed", () => {
+  it("is a SIGNATURE_MISMATCH by its attributes: name, resource, time of signing, or one bit of the signature", async () => {
+    const { attributes, signature } = await sign();
+    const flipped = Buffer.from(signature);
+    flipped[0]! ^= 1;
+    const mismatch = { verified: false, reason: VerifyReason.SIGNATURE_MISMATCH };
+    const span = { ...plainSpan, attributes };
+    const verify = (given: object, around: object = { resource }) =>
+      kms.grpc.verifySpan({ tenantId, span: { ...span, ...given }, ...around });
+    expect(await verify({ name: "GET /other" })).toMatchObject(mismatch);
+    expect(await verify({}, {})).toMatchObject(mismatch);
+    expect(await verify({ attributes: replaced(attributes, "signed_at", "2026-01-01T00:00:00.000Z") })).toMatchObject({
+      verified: false,
+    });
+    expect(await verify({ attributes: replaced(attributes, "value", flipped.toString("base64")) })).toMatchObject(
+      mismatch,
+    );
+  });
+
+  it("is a SPAN_MISMATCH where the detached statement is authentic", async () => {
+    const { statement, signature } = await sign();
+    const evidence = { case: "signedStatement", value: { statement, signature } } as const;
+    const span = { ...plainSpan, name: "GET /other" };
+    expect(await kms.grpc.verifySpan({ tenantId, span, resource, evidence })).toMatchObject({
+      verified: false,
+      reason: VerifyReason.SPAN_MISMATCH,
+    });
+  });
+
+  it("is a SIGNATURE_MISMATCH where the detached signature is not the statement's", async () => {
+    const { statement } = await sign();
+    const evidence = { case: "signedStatement", value: { statement, signature: new Uint8Array(64) } } as const;
+    expect(await kms.grpc.verifySpan({ tenantId, span: plainSpan, resource, evidence })).toMatchObject({
+      verified: false,
+      reason: VerifyReason.SIGNATURE_MISMATCH,
+    });
+  });
+});
+
+describe("evidence that is not the tenant's", () => {
+  it("is UNKNOWN_KEY: a key id of nobody's", async () => {
+    const { attributes } = await sign();
+    const span = { ...plainSpan, attributes: replaced(attributes, "key_id", "0".repeat(32)) };
+    expect(await kms.grpc.verifySpan({ tenantId, span, resource })).toMatchObject({
+      verified: false,
+      reason: VerifyReason.UNKNOWN_KEY,
+    });
+  });
+
+  it("never verifies for another tenant, also with the tenant attribute rewritten", async () => {
+    const { attributes } = await sign();
+    await sign("umbrella");
+    for (const given of [attributes, replaced(attributes, "tenant", "umbrella")]) {
+      const span = { ...plainSpan, attributes: given };
+      const verdict = await kms.grpc.verifySpan({ tenantId: "umbrella", span, resource });
+      expect(verdict.verified).toBe(false);
+    }
+    const renamed = { ...plainSpan, attributes: replaced(attributes, "tenant", "umbrella") };
+    expect(await kms.grpc.verifySpan({ tenantId: "umbrella", span: renamed, resource })).toMatchObject({
+      reason: VerifyReason.UNKNOWN_KEY,
+    });
+  });
+});
+
+describe("evidence in another form", () => {
+  it("is MALFORMED: none, another algorithm, base64 that is not, a short signature", async () => {
+    const { attributes, statement } = await sign();
+    const malformed = { verified: false, reason: VerifyReason.MALFORMED };
+    const verify = (given: object[]) =>
+      kms.grpc.verifySpan({ tenantId, span: { ...plainSpan, attributes: given as KeyValue[] }, resource });
+    expect(await verify([])).toMatchObject(malformed);
+    expect(await verify(attributes.slice(1))).toMatchObject(malformed);
+    expect(await verify(replaced(attributes, "algorithm", "none"))).toMatchObject(malformed);
+    expect(await verify(replaced(attributes, "value", "***"))).toMatchObject(malformed);
+    expect(await verify(replaced(attributes, "signed_at", "yesterday"))).toMatchObject(malformed);
+    const evidence = { case: "signedStatement", value: { statement, signature: new Uint8Array(63) } } as const;
+    expect(await kms.grpc.verifySpan({ tenantId, span: plainSpan, resource, evidence })).toMatchObject(malformed);
+  });
+
+  it("is PROOF_INVALID: a log proof that does not hold", async () => {
+    const { statement } = await sign();
+    const evidence = { case: "logProof", value: { statement, proof: "c2sp.org/tlog-proof@v1\n" } } as const;
+    const verdict = await kms.grpc.verifySpan({ tenantId, span: plainSpan, resource, evidence });
+    expect(verdict).toMatchObject({ verified: false, reason: VerifyReason.PROOF_INVALID });
+  });
+});

@@ -1,0 +1,141 @@
+/** A caller that leaves, or whose time is up: it hears so, and the handler's signal says so to whatever it waits for. */
+import { get } from "node:http";
+import { Code, ConnectError } from "@connectrpc/connect";
+import * as grpc from "@grpc/grpc-js";
+import { afterEach, describe, expect, it } from "vitest";
+import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { localProvider } from "../../src/provider/local.ts";
+import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import type { Provider } from "../../src/provider/provider.ts";
+import { dataKeyHandlers } from "../../src/service/data-key.ts";
+import { setUp } from "../keys/fixture.ts";
+import { failureOf } from "../running-service.ts";
+import { patient, startTransports, type Transports } from "./fixture.ts";
+
+let service: Transports | undefined;
+afterEach(() => service?.stop());
+
+const tenantId = "acme";
+const soon = () => new Date(Date.now() + 50);
+
+/** A service whose handlers wait for ever, unless their call ends. */
+async function start() {
+  const { handler, started, aborted } = patient();
+  const running = await startTransports({ generateDataKey: handler, signSpan: handler, status: handler });
+  service = running;
+  return { ...running, started, aborted };
+}
+
+describe("over gRPC", () => {
+  it.each(["generateDataKey", "signSpan"] as const)("a deadline ends %s with DEADLINE_EXCEEDED", async (method) => {
+    const { grpc: client, aborted, budget } = await start();
+    const failure = await failureOf(client[method]({ tenantId }, { deadline: soon() }));
+    expect(failure.code).toBe(grpc.status.DEADLINE_EXCEEDED);
+    expect(await aborted).toBeKmsError("DEADLINE_EXCEEDED");
+    await new Promise(setImmediate);
+    expect(budget.calls()).toBe(0);
+  });
+
+  it("a deadline in the past ends a call at once", async () => {
+    const { grpc: client } = await start();
+    const failure = await failureOf(client.generateDataKey({ tenantId }, { deadline: new Date(0) }));
+    expect(failure.code).toBe(grpc.status.DEADLINE_EXCEEDED);
+  });
+
+  it("a caller that cancels ends the handler with CANCELLED", async () => {
+    const { grpcAddress, started, aborted, budget } = await start();
+    const client = new grpc.Client(grpcAddress, grpc.credentials.createInsecure());
+    const pass = (bytes: Uint8Array) => Buffer.from(bytes);
+    const ended = Promise.withResolvers<grpc.ServiceError | null>();
+    const call = client.makeUnaryRequest(
+      `/${KmsService.typeName}/GenerateDataKey`,
+      pass,
+      pass,
+      Buffer.of(),
+      ended.resolve,
+    );
+    await started;
+    call.cancel();
+    expect((await ended.promise)?.code).toBe(grpc.status.CANCELLED);
+    expect(await aborted).toBeKmsError("CANCELLED");
+    await new Promise(setImmediate);
+    expect(budget.calls()).toBe(0);
+    client.close();
+  });
+});
+
+describe("over Connect and HTTP", () => {
+  it("a timeout ends the call with deadline_exceeded, and the handler", async () => {
+    const { connect, aborted } = await start();
+    const error = await connect.generateDataKey({ tenantId }, { timeoutMs: 50 }).catch((thrown) => thrown);
+    expect(ConnectError.from(error).code).toBe(Code.DeadlineExceeded);
+    // The client hangs up when its own clock says so, which may come first.
+    expect(await aborted).toMatchObject({ code: expect.stringMatching(/^(DEADLINE_EXCEEDED|CANCELLED)$/) });
+  });
+
+  it("a timeout that the service keeps alone is answered with deadline_exceeded", async () => {
+    const { url, aborted } = await start();
+    const response = await fetch(`${url}/${KmsService.typeName}/GenerateDataKey`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "connect-timeout-ms": "50" },
+      body: "{}",
+    });
+    expect(await aborted).toBeKmsError("DEADLINE_EXCEEDED");
+    expect([response.status, await response.json()]).toMatchObject([504, { code: "deadline_exceeded" }]);
+  });
+
+  it("a caller that leaves ends the handler", async () => {
+    const { connect, started, aborted } = await start();
+    const leaving = new AbortController();
+    const call = connect.generateDataKey({ tenantId }, { signal: leaving.signal }).catch((thrown) => thrown);
+    await started;
+    leaving.abort();
+    expect(ConnectError.from(await call).code).toBe(Code.Canceled);
+    expect(await aborted).toBeKmsError("CANCELLED");
+  });
+
+  it("a caller of an administrative path that leaves ends the handler", async () => {
+    const { url, started, aborted } = await start();
+    const request = get(`${url}/api/admin/kms/status`);
+    request.on("error", () => {});
+    await started;
+    request.destroy();
+    expect(await aborted).toBeKmsError("CANCELLED");
+  });
+});
+
+describe("while the provider is slow to make a tenant's first key", () => {
+  async function startSlow() {
+    const fast = localProvider(randomMasterKey());
+    const gate = Promise.withResolvers<void>();
+    const provider: Provider = {
+      ...fast,
+      async generateDataKey(context) {
+        await gate.promise;
+        return fast.generateDataKey(context);
+      },
+    };
+    const { keyring, calls } = setUp({ provider });
+    const keyTimer = { signing: <T>(call: () => T) => call(), encryption: <T>(call: () => T) => call() };
+    const running = await startTransports(dataKeyHandlers({ keyring, keyTimer }));
+    service = running;
+    return { ...running, calls, answer: gate.resolve };
+  }
+
+  it("callers whose deadline passes go away, and the key is made once for who comes next", async () => {
+    const { grpc: client, connect, calls, answer, budget } = await startSlow();
+    const early = await Promise.all([
+      failureOf(client.generateDataKey({ tenantId }, { deadline: soon() })),
+      failureOf(client.generateDataKey({ tenantId }, { deadline: soon() })),
+    ]);
+    for (const { code } of early) expect(code).toBe(grpc.status.DEADLINE_EXCEEDED);
+    const late = await connect.generateDataKey({ tenantId }, { timeoutMs: 50 }).catch((thrown) => thrown);
+    expect(ConnectError.from(late).code).toBe(Code.DeadlineExceeded);
+    const waiting = client.generateDataKey({ tenantId });
+    answer();
+    expect((await waiting).plaintext).toHaveLength(32);
+    expect((await client.generateDataKey({ tenantId })).plaintext).toHaveLength(32);
+    expect(calls).toMatchObject({ generateDataKey: 1, decrypt: 1 });
+    expect(budget.calls()).toBe(0);
+  });
+});
