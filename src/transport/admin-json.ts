@@ -6,6 +6,7 @@ import { Health, Outcome, type StatusResponse, type ValidateResponse } from "../
 import type { GetPublicKeysResponse } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { type RotateRequest, RotateRequestSchema, type RotateResponse } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
 import { type FieldViolation, KmsError } from "../errors.ts";
+import { shortName } from "./json-request.ts";
 
 const healthNames: Partial<Record<Health, string>> = {
   [Health.OPERATIONAL]: "operational",
@@ -153,7 +154,10 @@ function pick<const T extends Record<string, "string" | "number" | "boolean">>(
   for (const [field, value] of Object.entries(json)) {
     const type = Object.hasOwn(types, field) ? types[field] : undefined;
     if (type === undefined)
-      violations.push({ field, description: `is unknown; known are ${Object.keys(types).join(", ")}` });
+      violations.push({
+        field: shortName(field),
+        description: `is unknown; known are ${Object.keys(types).join(", ")}`,
+      });
     else if (typeof value !== type) violations.push({ field, description: `must be a ${type}` });
   }
   refuse(violations);

@@ -8,6 +8,8 @@ import { type FieldViolation, KmsError } from "../errors.ts";
 /** A misspelt field must not be taken for one that was left out. */
 export const strictJson = { ignoreUnknownFields: false };
 
+const maxNameLength = 64;
+
 /** The text, known to be this message. Throws INVALID_ARGUMENT. */
 export function checkedJson(desc: DescMessage, bytes: Uint8Array): string {
   try {
@@ -25,7 +27,7 @@ function refusal(desc: DescMessage, cause: unknown): KmsError {
   const unknown = /^cannot decode message \S+ from JSON: key "(.*)" is unknown$/s.exec(text)?.[1];
   const known = /^cannot decode (?:field|oneof) (?:\w+\.)+(\w+) from JSON/.exec(text)?.[1];
   const violations: FieldViolation[] = [];
-  if (unknown !== undefined) violations.push({ field: unknown, description: "is unknown" });
+  if (unknown !== undefined) violations.push({ field: shortName(unknown), description: "is unknown" });
   if (known !== undefined) {
     violations.push({
       field: known,
@@ -37,4 +39,9 @@ function refusal(desc: DescMessage, cause: unknown): KmsError {
     ? `${first.field}: ${first.description}`
     : `the body is not a ${desc.typeName} in JSON: check its syntax, its enums and that it is UTF-8`;
   return new KmsError("INVALID_ARGUMENT", message, { violations, cause });
+}
+
+/** A member's name as a caller made it up, short enough and well-formed for an error and a log line. */
+export function shortName(name: string): string {
+  return (name.length > maxNameLength ? `${name.slice(0, maxNameLength)}…` : name).toWellFormed();
 }

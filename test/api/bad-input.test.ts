@@ -266,6 +266,19 @@ describe("sizes", () => {
     expectNoStack(failure.message);
   });
 
+  it("a small message that inflates to 64 MiB is RESOURCE_EXHAUSTED on gRPC", async () => {
+    const client = new grpc.Client(`127.0.0.1:${kms.grpcPort}`, grpc.credentials.createInsecure(), {
+      "grpc.default_compression_algorithm": grpc.compressionAlgorithms.gzip,
+    });
+    const pass = (bytes: Uint8Array) => Buffer.from(bytes);
+    const path = `/${KmsService.typeName}/EncryptPii`;
+    const error = await new Promise<grpc.ServiceError | null>((resolve) =>
+      client.makeUnaryRequest(path, pass, pass, Buffer.alloc(64 * mebibyte), resolve),
+    );
+    client.close();
+    expect(error?.code).toBe(grpc.status.RESOURCE_EXHAUSTED);
+  });
+
   it.each([true, false])("and on Connect, in binary: %s", async (useBinaryFormat) => {
     const transport = createConnectTransport({ baseUrl: kms.url, httpVersion: "1.1", useBinaryFormat });
     const client = createClient(KmsService, transport);

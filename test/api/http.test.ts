@@ -171,6 +171,12 @@ describe("POST /api/admin/kms/rotate", () => {
     expect((await kms.grpc.generateDataKey({ tenantId: "safe" })).keyId).toBe(keyId);
   });
 
+  it("names an unknown member of any length in a short error", async () => {
+    const { body } = await postJson(admin("rotate"), { ["m".repeat(60_000)]: 1 });
+    expect(body.fields[0].field).toBe(`${"m".repeat(64)}…`);
+    expect(JSON.stringify(body).length).toBeLessThan(1000);
+  });
+
   it("names at most 16 members that are wrong", async () => {
     const many = Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`m${index}`, 1]));
     expect((await postJson(admin("rotate"), many)).body.fields).toHaveLength(16);

@@ -151,6 +151,13 @@ describe("PII and contexts in JSON", () => {
     await expectRefused("Rotate", { tenantId, purpose: 9 }, "purpose");
   });
 
+  it("name an unknown member of any length and any text in a short error", async () => {
+    const long = await expectRefused("EncryptPii", { tenantId, ["m".repeat(100_000)]: 1 }, `${"m".repeat(64)}…`);
+    expect(JSON.stringify(long).length).toBeLessThan(2000);
+    await expectRefused("EncryptPii", `{"tenantId":"${tenantId}","\\ud800":1}`, "\ufffd");
+    await expectRefused("EncryptPii", { tenantId, 'a" is unknown\n': 1 });
+  });
+
   it("counts what was refused in kms_errors_total", async () => {
     const count = async () => {
       const text = await (await fetch(`${kms.url}/q/metrics`)).text();
