@@ -11,7 +11,13 @@ import { type IMetricReader, MeterProvider, PeriodicExportingMetricReader } from
 
 export interface TelemetrySettings {
   version: string;
-  otlp: { traces: boolean; metrics: boolean; protocol: "http/protobuf" | "http/json" | "grpc" };
+  otlp: {
+    traces: boolean;
+    metrics: boolean;
+    protocol: "http/protobuf" | "http/json" | "grpc";
+    metricIntervalMs: number;
+    metricTimeoutMs: number;
+  };
 }
 
 /** What is read when metrics are exported. */
@@ -45,7 +51,7 @@ export async function startTelemetry({ version, otlp }: TelemetrySettings): Prom
     withoutTargetInfo: true,
   });
   const readers: IMetricReader[] = [prometheus];
-  if (otlp.metrics) readers.push(await otlpReader(otlp.protocol));
+  if (otlp.metrics) readers.push(await otlpReader(otlp));
   const resource = resourceFromAttributes({ "service.name": "fluo-kms", "service.version": version });
   const sdk = otlp.traces ? await startTracing(readers, resource) : undefined;
   const provider = sdk ? metrics.getMeterProvider() : new MeterProvider({ readers, resource });
@@ -68,14 +74,22 @@ async function startTracing(metricReaders: IMetricReader[], resource: ReturnType
   return sdk;
 }
 
-async function otlpReader(protocol: TelemetrySettings["otlp"]["protocol"]): Promise<IMetricReader> {
+async function otlpReader({
+  protocol,
+  metricIntervalMs,
+  metricTimeoutMs,
+}: TelemetrySettings["otlp"]): Promise<IMetricReader> {
   const { OTLPMetricExporter } =
     protocol === "grpc"
       ? await import("@opentelemetry/exporter-metrics-otlp-grpc")
       : protocol === "http/json"
         ? await import("@opentelemetry/exporter-metrics-otlp-http")
         : await import("@opentelemetry/exporter-metrics-otlp-proto");
-  return new PeriodicExportingMetricReader({ exporter: new OTLPMetricExporter() });
+  return new PeriodicExportingMetricReader({
+    exporter: new OTLPMetricExporter(),
+    exportIntervalMillis: metricIntervalMs,
+    exportTimeoutMillis: metricTimeoutMs,
+  });
 }
 
 function createInstruments(meter: Meter) {

@@ -23,7 +23,15 @@ describe("without any setting", () => {
       logLevel: "info",
       cache: { ttlMs: 3_600_000, publicTtlMs: 86_400_000, maxEntries: 1000, maxStaleMs: 14_400_000 },
       rotation: { enabled: true, checkCron: "0 0 2 * * ?", maxAgeDays: 90 },
-      telemetry: { otlp: { traces: false, metrics: false, protocol: "http/protobuf" } },
+      telemetry: {
+        otlp: {
+          traces: false,
+          metrics: false,
+          protocol: "http/protobuf",
+          metricIntervalMs: 60_000,
+          metricTimeoutMs: 30_000,
+        },
+      },
       warnings: [
         expect.stringMatching(/master key is in memory.*lost on restart/),
         expect.stringMatching(/^Authentication is none/),

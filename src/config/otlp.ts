@@ -7,21 +7,47 @@ export interface OtlpSettings {
   metrics: boolean;
   /** Of the metrics; the SDK chooses that of the traces by the same variables. */
   protocol: "http/protobuf" | "http/json" | "grpc";
+  /** How often metrics are exported, and how long one export may take, which is not longer. */
+  metricIntervalMs: number;
+  metricTimeoutMs: number;
 }
 
 const protocols = ["http/protobuf", "http/json", "grpc"] as const;
 const protocolVariables = ["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
 
-/** An empty variable is an unset one, and an unknown protocol is warned of and ignored: both as the SDK's specification has it. */
+/** The specification's own. */
+const defaultIntervalMs = 60_000;
+const defaultTimeoutMs = 30_000;
+
+/**
+ * An empty variable is an unset one, and an unknown protocol or a bad number is warned of and ignored: both as the SDK's specification
+ * has it.
+ */
 export function otlpSettings(env: Environment): { otlp: OtlpSettings; warnings: string[] } {
+  const warnings: string[] = [];
   const isSet = (name: string) => (env[name] ?? "").trim() !== "";
   const enabled = env.OTEL_SDK_DISABLED?.trim().toLowerCase() !== "true";
   const exported = (signal: string) =>
     enabled && (isSet("OTEL_EXPORTER_OTLP_ENDPOINT") || isSet(`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`));
   const variable = protocolVariables.find(isSet);
   const protocol = variable === undefined ? protocols[0] : protocols.find((known) => known === env[variable]?.trim());
+  if (!protocol) warnings.push(`${variable} is not one of ${protocols.join(", ")}: ${protocols[0]} is used.`);
+  const milliseconds = (name: string, otherwise: number): number => {
+    if (!isSet(name)) return otherwise;
+    const text = env[name]!.trim();
+    if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+    warnings.push(`${name} is not a number of milliseconds: ${otherwise} is used.`);
+    return otherwise;
+  };
+  const metricIntervalMs = milliseconds("OTEL_METRIC_EXPORT_INTERVAL", defaultIntervalMs);
   return {
-    otlp: { traces: exported("TRACES"), metrics: exported("METRICS"), protocol: protocol ?? protocols[0] },
-    warnings: protocol ? [] : [`${variable} is not one of ${protocols.join(", ")}: ${protocols[0]} is used.`],
+    otlp: {
+      traces: exported("TRACES"),
+      metrics: exported("METRICS"),
+      protocol: protocol ?? protocols[0],
+      metricIntervalMs,
+      metricTimeoutMs: Math.min(metricIntervalMs, milliseconds("OTEL_METRIC_EXPORT_TIMEOUT", defaultTimeoutMs)),
+    },
+    warnings,
   };
 }

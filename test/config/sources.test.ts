@@ -110,4 +110,15 @@ describe("OpenTelemetry's variables", () => {
     expect(unknown.telemetry.otlp.protocol).toBe("http/protobuf");
     expect(unknown.warnings.at(-1)).toMatch(/^OTEL_EXPORTER_OTLP_PROTOCOL is not one of/);
   });
+
+  it("say how often metrics are exported; a timeout is not longer, and a bad number is warned of", () => {
+    const interval = { OTEL_METRIC_EXPORT_INTERVAL: " 5000 " };
+    expect(otlp(interval)).toMatchObject({ metricIntervalMs: 5000, metricTimeoutMs: 5000 });
+    expect(otlp({ ...interval, OTEL_METRIC_EXPORT_TIMEOUT: "100" })).toMatchObject({ metricTimeoutMs: 100 });
+    for (const bad of ["0", "-1", "1m", "1.5", "1e3"]) {
+      const { telemetry, warnings } = load({ OTEL_METRIC_EXPORT_INTERVAL: bad });
+      expect(telemetry.otlp).toMatchObject({ metricIntervalMs: 60_000, metricTimeoutMs: 30_000 });
+      expect(warnings.at(-1)).toMatch(/^OTEL_METRIC_EXPORT_INTERVAL is not a number of milliseconds/);
+    }
+  });
 });
