@@ -1,6 +1,9 @@
 /** Bodies of HTTP requests that may be refused half-read, and count towards the budget as they arrive. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { KmsError } from "../errors.ts";
 import { maxMessageBytes } from "./grpc.ts";
+
+const maxAdminBodyBytes = 64 * 1024;
 
 /**
  * Leaving the body half-read must not destroy the socket, with the answer still on its way; and what is left must be read off, or
@@ -28,4 +31,22 @@ export function countBody(request: IncomingMessage, count: (bytes: number) => vo
     }
     return undefined;
   };
+}
+
+/** The body of an administrative request. MESSAGE_TOO_LARGE past 64 KiB; CANCELLED where the caller leaves before its end. */
+export async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  countBody(request, (bytes) => {
+    length += bytes;
+    if (length > maxAdminBodyBytes)
+      throw new KmsError("MESSAGE_TOO_LARGE", `a body is at most ${maxAdminBodyBytes} bytes`);
+  });
+  try {
+    for await (const chunk of request) chunks.push(chunk);
+  } catch (cause) {
+    if (cause instanceof KmsError) throw cause;
+    throw new KmsError("CANCELLED", "the caller closed the connection", { cause });
+  }
+  return Buffer.concat(chunks);
 }

@@ -12,7 +12,7 @@ import type { CallContext, Caller } from "../service/context.ts";
 import type { HealthMonitor } from "../service/health.ts";
 import type { KmsHandlers } from "../service/kms-service.ts";
 import { jwksJson, rotateJson, rotateRequest, statusJson, tenantIdOf, validateJson } from "./admin-json.ts";
-import { countBody, knownBodyBytes, outliveBody } from "./body.ts";
+import { countBody, knownBodyBytes, outliveBody, readBody } from "./body.ts";
 import type { Budget } from "./budget.ts";
 import { healthJson } from "./health-json.ts";
 import { hostGuard } from "./host-guard.ts";
@@ -44,8 +44,6 @@ interface Reply {
   status?: number;
   body: unknown;
 }
-
-const maxAdminBodyBytes = 64 * 1024;
 
 export function httpListener(parts: HttpParts): RequestListener {
   const { connect, recorder, budget, caller, serveMetrics } = parts;
@@ -158,18 +156,11 @@ function routesOf({ handlers, health, providerName }: HttpParts): Route[] {
 
 /** A JSON object, or an empty one for an empty body. */
 async function readJson(request: IncomingMessage): Promise<Record<string, unknown>> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request) {
-    length += chunk.length;
-    if (length > maxAdminBodyBytes)
-      throw new KmsError("MESSAGE_TOO_LARGE", `a body is at most ${maxAdminBodyBytes} bytes`);
-    chunks.push(chunk);
-  }
-  if (length === 0) return {};
+  const body = await readBody(request);
+  if (body.length === 0) return {};
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks)));
+    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
   } catch (cause) {
     throw new KmsError("INVALID_ARGUMENT", "the body is not valid JSON", { cause });
   }

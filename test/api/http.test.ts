@@ -1,5 +1,7 @@
 /** The paths that operators and verifiers know. */
+import { once } from "node:events";
 import { request as httpRequest } from "node:http";
+import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningService, startService } from "../running-service.ts";
 import { expectNoStack, getJson, plainSpan, postJson } from "./fixture.ts";
@@ -324,6 +326,45 @@ describe("other paths and methods", () => {
       expect((await getJson(`${kms.url}/q/health`)).status).toBe(200);
     },
   );
+});
+
+describe("a caller that leaves in the middle of its body", () => {
+  const internal = async () =>
+    [...(await metrics()).matchAll(/^kms_errors_total\{.*code="INTERNAL".*\} ([1-9].*)$/gm)].map(([line]) => line);
+
+  it.each([
+    ["/api/admin/kms/rotate", "content-length: 100"],
+    ["/api/admin/kms/validate", "transfer-encoding: chunked"],
+    ["/fluo.kms.v1.KmsService/EncryptPii", "content-length: 100"],
+    ["/fluo.kms.v1.KmsService/EncryptPii", "transfer-encoding: chunked"],
+  ])("of %s, by %s, is no bug of ours, and the service goes on", async (path, header) => {
+    const socket = connect(kms.httpPort, "127.0.0.1");
+    await once(socket, "connect");
+    const head = `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n${header}\r\n\r\n`;
+    socket.write(`${head}${header.startsWith("transfer") ? "1\r\n{\r\n" : "{"}`);
+    expect((await getJson(`${kms.url}/q/health`)).status).toBe(200);
+    socket.resetAndDestroy();
+    await once(socket, "close");
+    for (let round = 0; round < 3; round += 1) expect((await getJson(`${kms.url}/q/health`)).status).toBe(200);
+    expect(await internal()).toEqual([]);
+  });
+
+  it.each([
+    "GET /q/health HTTP/1.0\r\n\r\n",
+    "POST /fluo.kms.v1.KmsService/Status HTTP/1.0\r\ncontent-type: application/json\r\n\r\n",
+    "CONNECT localhost:1 HTTP/1.1\r\nhost: localhost\r\n\r\n",
+    "GET /q/health HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "\x16\x03\x01 hello",
+  ])("and one that sends %j, is answered or cut off, and the service goes on", async (bytes) => {
+    const socket = connect(kms.httpPort, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.end(bytes);
+    socket.resume();
+    await once(socket, "close");
+    expect((await getJson(`${kms.url}/q/health`)).status).toBe(200);
+    expect(await internal()).toEqual([]);
+  });
 });
 
 describe("pages of other sites", () => {
