@@ -1,6 +1,6 @@
 /** The paths that operators and verifiers know. */
 import { once } from "node:events";
-import { request as httpRequest } from "node:http";
+import { Agent, request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningService, startService } from "../running-service.ts";
@@ -324,6 +324,31 @@ describe("other paths and methods", () => {
       const headers = { host, "content-type": "application/json" };
       expect((await requestWith(headers, path, "POST", "{}")).status).toBe(400);
       expect((await getJson(`${kms.url}/q/health`)).status).toBe(200);
+    },
+  );
+});
+
+describe("a body that is refused half-read", () => {
+  it.each(["/api/admin/kms/rotate", "/fluo.kms.v1.KmsService/EncryptPii"])(
+    "at %s is answered, and the connection serves on",
+    async (path) => {
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      const send = (body: Buffer) =>
+        new Promise<number | undefined>((resolve, reject) => {
+          const headers = { "content-type": "application/json", "transfer-encoding": "chunked" };
+          const target = { host: "127.0.0.1", port: kms.httpPort, path, method: "POST", headers, agent };
+          const request = httpRequest(target, (response) => {
+            response.resume();
+            response.on("end", () => resolve(response.statusCode));
+          });
+          request.on("error", reject);
+          request.end(body);
+        });
+      for (let round = 0; round < 5; round += 1) {
+        expect(await send(Buffer.alloc(6 * 1024 * 1024, " "))).toBe(429);
+        expect(await send(Buffer.from("[]"))).toBe(400);
+      }
+      agent.destroy();
     },
   );
 });
