@@ -6,7 +6,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Histogram, type Meter, metrics, type Tracer, trace } from "@opentelemetry/api";
 import { PrometheusExporter } from "@opentelemetry/exporter-prometheus";
-import { resourceFromAttributes } from "@opentelemetry/resources";
+import { detectResources, envDetector, type Resource, resourceFromAttributes } from "@opentelemetry/resources";
 import { type IMetricReader, MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
 
 export interface TelemetrySettings {
@@ -52,7 +52,9 @@ export async function startTelemetry({ version, otlp }: TelemetrySettings): Prom
   });
   const readers: IMetricReader[] = [prometheus];
   if (otlp.metrics) readers.push(await otlpReader(otlp));
-  const resource = resourceFromAttributes({ "service.name": "fluo-kms", "service.version": version });
+  // Of the detectors only that of OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES: another publishes the command line.
+  const detected = detectResources({ detectors: [envDetector] });
+  const resource = resourceFromAttributes({ "service.name": "fluo-kms", "service.version": version }).merge(detected);
   const sdk = otlp.traces ? await startTracing(readers, resource) : undefined;
   const provider = sdk ? metrics.getMeterProvider() : new MeterProvider({ readers, resource });
   const meter = provider.getMeter("fluo-kms", version);
@@ -65,11 +67,10 @@ export async function startTelemetry({ version, otlp }: TelemetrySettings): Prom
   };
 }
 
-/** The SDK reads the standard OTEL_* variables by itself; resource detectors stay off, as one publishes the command line. */
-async function startTracing(metricReaders: IMetricReader[], resource: ReturnType<typeof resourceFromAttributes>) {
+/** The SDK reads the other OTEL_* variables by itself. */
+async function startTracing(metricReaders: IMetricReader[], resource: Resource) {
   const { NodeSDK } = await import("@opentelemetry/sdk-node");
-  const { envDetector } = await import("@opentelemetry/resources");
-  const sdk = new NodeSDK({ metricReaders, resource, resourceDetectors: [envDetector], logRecordProcessors: [] });
+  const sdk = new NodeSDK({ metricReaders, resource, autoDetectResources: false, logRecordProcessors: [] });
   sdk.start();
   return sdk;
 }
