@@ -15,10 +15,11 @@ export default function summaryReporter(): Reporter {
 }
 
 function count(module: TestModule, counts: { passed: number; failed: number; skipped: number }): void {
-  const tests = [...module.children.allTests()];
-  if (tests.length === 0 && module.state() === "failed") counts.failed += 1;
-  for (const test of tests) {
+  const before = counts.failed;
+  for (const test of module.children.allTests()) {
     const { state } = test.result();
     if (state !== "pending") counts[state] += 1;
   }
+  // A file that does not load, or whose hook fails, fails without a failed test.
+  if (module.state() === "failed" && counts.failed === before) counts.failed += 1;
 }

@@ -31,7 +31,7 @@ export interface CacheOptions {
 export interface CacheStats {
   /** Answered by `get`. */
   hits: number;
-  /** Those who had to wait. */
+  /** Those who had to wait: for the provider, or for the store to say what became of a key since it was last asked. */
   misses: number;
   /** Pushed out by others or dropped after their time. */
   evictions: number;
