@@ -14,23 +14,25 @@ export function outliveBody(request: IncomingMessage, response: ServerResponse):
   response.once("finish", () => request.resume());
 }
 
-/** Undefined where the size shows only as it arrives. A compressed body counts as the largest that it may become. */
-export function knownBodyBytes({ headers }: IncomingMessage): number | undefined {
-  const encodings = [headers["content-encoding"], headers["grpc-encoding"]];
-  if (encodings.some((encoding = "identity") => encoding !== "identity")) return maxMessageBytes;
-  const declared = headers["content-length"];
-  return declared === undefined ? undefined : Math.min(Number(declared), maxMessageBytes);
-}
-
-/** Hands the size of each piece to `count`, which throws to refuse the body. */
+/**
+ * Hands the size of each piece to `count`, which throws to refuse the body; and at the end of a compressed one the largest size that it
+ * may become. Never a declared length, or a few callers that declare much and send nothing could keep all others out.
+ */
 export function countBody(request: IncomingMessage, count: (bytes: number) => void): void {
   request[Symbol.asyncIterator] = async function* (): AsyncGenerator<Buffer, undefined> {
     for await (const chunk of request.iterator({ destroyOnReturn: false })) {
       count(chunk.length);
       yield chunk;
     }
+    if (isCompressed(request)) count(maxMessageBytes);
     return undefined;
   };
+}
+
+function isCompressed({ headers }: IncomingMessage): boolean {
+  return [headers["content-encoding"], headers["grpc-encoding"]].some(
+    (encoding = "identity") => encoding !== "identity",
+  );
 }
 
 /** The body of an administrative request. MESSAGE_TOO_LARGE past 64 KiB; CANCELLED where the caller leaves before its end. */

@@ -12,7 +12,7 @@ import type { CallContext, Caller } from "../service/context.ts";
 import type { HealthMonitor } from "../service/health.ts";
 import type { KmsHandlers } from "../service/kms-service.ts";
 import { jwksJson, rotateJson, rotateRequest, statusJson, tenantIdOf, validateJson } from "./admin-json.ts";
-import { countBody, knownBodyBytes, outliveBody, readBody } from "./body.ts";
+import { countBody, outliveBody, readBody } from "./body.ts";
 import type { Budget } from "./budget.ts";
 import { healthJson } from "./health-json.ts";
 import { hostGuard } from "./host-guard.ts";
@@ -72,29 +72,18 @@ export function httpListener(parts: HttpParts): RequestListener {
 
   /** The body counts until the answer is sent. What does not fit is refused by connect-node, in the caller's protocol. */
   function heldByConnect(request: IncomingMessage, response: ServerResponse): void {
-    const known = knownBodyBytes(request);
-    const read = (count: (bytes: number) => void) => {
+    const answered = new Promise((resolve) => response.once("close", resolve));
+    budget.hold(0, (grow) => {
       countBody(request, (bytes) => {
         try {
-          count(bytes);
+          grow(bytes);
         } catch (error) {
           throw toConnectError(recorder.refuse(rpcName(request), error));
         }
       });
       connect(request, response);
-    };
-    try {
-      const answered = new Promise((resolve) => response.once("close", resolve));
-      budget.hold(known ?? 0, (grow) => {
-        if (known === undefined) read(grow);
-        else connect(request, response);
-        return answered;
-      });
-    } catch (error) {
-      read(() => {
-        throw error;
-      });
-    }
+      return answered;
+    });
   }
 }
 
