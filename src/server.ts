@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { createServer as createHttpServer, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { ServerCredentials } from "@grpc/grpc-js";
+import { format } from "node:util";
+import { ServerCredentials, setLogger } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { type Logger, pino } from "pino";
 import { KmsService } from "../gen/ts/fluo/kms/v1/kms_service_pb.ts";
@@ -21,7 +22,7 @@ import { type Instruments, startTelemetry } from "./telemetry.ts";
 import { anyone } from "./transport/authenticate.ts";
 import { createBudget } from "./transport/budget.ts";
 import { connectHandler } from "./transport/connect.ts";
-import { closeGrpc, createGrpcServer, listenGrpc, maxHeaderBytes } from "./transport/grpc.ts";
+import { createGrpcServer, maxHeaderBytes } from "./transport/grpc.ts";
 import { httpListener } from "./transport/http.ts";
 import { callRecorder } from "./transport/telemetry.ts";
 import { version } from "./version.ts";
@@ -41,6 +42,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const clock = () => new Date();
   const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
   for (const warning of config.warnings) log.warn(warning);
+  logWordsOfGrpc(log);
 
   const telemetry = await startTelemetry({ version, otlp: config.telemetry.otlp });
   const { instruments } = telemetry;
@@ -130,7 +132,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const credentials = tls
     ? ServerCredentials.createSsl(null, [{ cert_chain: tls.cert, private_key: tls.key }])
     : ServerCredentials.createInsecure();
-  const grpcPort = await listenGrpc(grpcServer, authority(config.host, config.grpcPort), credentials);
+  const grpcPort = await grpcServer.listen(authority(config.host, config.grpcPort), credentials);
 
   const listener = httpListener({
     handlers,
@@ -152,22 +154,33 @@ export async function startServer(config: Config): Promise<RunningServer> {
     `Connect, health, metrics and administration on ${tls ? "https" : "http"}://${authority(config.host, httpPort)}`,
   );
 
+  log.info({ start_ms: Math.round(performance.now()) }, "serving");
+
   async function stop(): Promise<void> {
     log.info("draining");
     health.drain();
     schedule?.stop();
     clearInterval(maintenance);
     const httpClosed = closeHttp(httpServer, budget.calls, config.shutdownGraceMs);
-    await Promise.all([closeGrpc(grpcServer, budget.calls, config.shutdownGraceMs), httpClosed]);
+    await Promise.all([grpcServer.close(config.shutdownGraceMs), httpClosed]);
     health.stop();
     keyring.close();
     await provider.close();
     await store.close();
-    await telemetry.shutdown();
+    await telemetry.shutdown().catch((err) => log.warn({ err }, "the last telemetry was not delivered"));
     log.info("stopped");
   }
 
   return { grpcPort, httpPort, stop };
+}
+
+/** grpc-js would write to stderr by itself, beside the one line that says why a start failed. */
+function logWordsOfGrpc(log: Logger): void {
+  const say =
+    (level: "info" | "warn") =>
+    (message: unknown, ...rest: unknown[]) =>
+      log[level](`grpc-js: ${format(message, ...rest)}`);
+  setLogger({ error: say("warn"), info: say("info"), debug: say("info") });
 }
 
 function recordProviderCall(instruments: Instruments, calls: Map<string, number>, call: ProviderCall): void {

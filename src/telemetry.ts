@@ -36,12 +36,14 @@ export interface Telemetry {
   tracer: Tracer | undefined;
   observe(observed: Observed): void;
   servePrometheus(request: IncomingMessage, response: ServerResponse): void;
+  /** Exports what is left. Rejects when it is not taken, at the latest after three seconds. */
   shutdown(): Promise<void>;
 }
 
 export type Instruments = ReturnType<typeof createInstruments>;
 
 const boundaries = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+const lastExportMs = 3_000;
 const breakerValue = { closed: 0, open: 1, "half-open": 2 } as const;
 
 export async function startTelemetry({ version, otlp }: TelemetrySettings): Promise<Telemetry> {
@@ -63,8 +65,15 @@ export async function startTelemetry({ version, otlp }: TelemetrySettings): Prom
     tracer: sdk && trace.getTracer("fluo-kms", version),
     observe: (observed) => observeState(meter, observed),
     servePrometheus: (request, response) => prometheus.getMetricsRequestHandler(request, response),
-    shutdown: () => (sdk ? sdk.shutdown() : (provider as MeterProvider).shutdown()),
+    shutdown: () => inTime(sdk ? sdk.shutdown() : (provider as MeterProvider).shutdown()),
   };
+}
+
+/** The exporters try again for ten seconds, which a process that is told to stop does not have. */
+async function inTime(exported: Promise<void>): Promise<void> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error("the last export took too long")), lastExportMs);
+  await Promise.race([exported, late]).finally(() => clearTimeout(timer));
 }
 
 /** The SDK reads the other OTEL_* variables by itself. */

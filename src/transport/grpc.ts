@@ -13,6 +13,7 @@ import type { CallContext, Caller } from "../service/context.ts";
 import { type Answer, andThen } from "../service/answer.ts";
 import type { KmsHandlers } from "../service/kms-service.ts";
 import type { Budget } from "./budget.ts";
+import { endlessStreams } from "./endless-streams.ts";
 import { reflectionService } from "./reflection.ts";
 import { toGrpcStatus, toKmsError } from "./status.ts";
 import type { CallRecorder } from "./telemetry.ts";
@@ -32,7 +33,14 @@ export interface GrpcParts {
 type KmsMethod = (typeof KmsService.methods)[number];
 type BytesHandler = (request: Uint8Array, context: CallContext) => Answer<Uint8Array>;
 
-export function createGrpcServer(parts: GrpcParts): grpc.Server {
+export interface GrpcServer {
+  /** Binds `host:port` and resolves with the port, which the system chooses for 0. */
+  listen(address: string, credentials: grpc.ServerCredentials): Promise<number>;
+  /** Takes no new call and ends when those that run are answered, at the latest after `graceMs`. */
+  close(graceMs: number): Promise<void>;
+}
+
+export function createGrpcServer(parts: GrpcParts): GrpcServer {
   // Or grpc-js holds 16 messages a direction and stream: 1.8 GB for 64 unread streams of 1 MB.
   setDefaultHighWaterMark(true, 1);
   const server = new grpc.Server({
@@ -49,9 +57,39 @@ export function createGrpcServer(parts: GrpcParts): grpc.Server {
       method.methodKind === "unary" ? unary(method.name, bytesHandler(parts.handlers, method), parts) : unimplemented;
   }
   server.addService(definition, implementation);
-  parts.health.addToServer(server);
-  reflectionService().addToServer(server);
-  return server;
+  const streams = endlessStreams(server);
+  parts.health.addToServer(streams);
+  reflectionService().addToServer(streams as unknown as grpc.Server);
+  return {
+    listen: (address, credentials) =>
+      new Promise((resolve, reject) => {
+        server.bindAsync(address, credentials, (error, port) => (error ? reject(error) : resolve(port)));
+      }),
+    async close(graceMs) {
+      const closed = new Promise<"closed">((resolve) => server.tryShutdown(() => resolve("closed")));
+      streams.end();
+      const endMs = performance.now() + graceMs;
+      while (hasCalls(server) && performance.now() < endMs) {
+        if ((await Promise.race([closed, setTimeout(pollMs, "open")])) === "closed") return;
+      }
+      if (hasCalls(server) || (await Promise.race([closed, setTimeout(flushMs, "open")])) === "open") {
+        server.forceShutdown();
+      }
+    },
+  };
+}
+
+const pollMs = 20;
+/** The last bytes get this long to leave, and a peer this long to close its side. One that is gone never does. */
+const flushMs = 250;
+
+/**
+ * Whether calls are open, from the first byte of the request to the last of the answer. grpc-js does not tell; a session that is shutting
+ * down is destroyed once it has no call left.
+ */
+function hasCalls(server: grpc.Server): boolean {
+  const { sessions } = server as unknown as { sessions: ReadonlyMap<{ destroyed: boolean }, unknown> };
+  return [...sessions.keys()].some(({ destroyed }) => !destroyed);
 }
 
 /** grpc-js has no option for the size of headers. It hands these settings to node:http2, which refuses larger ones. */
@@ -148,28 +186,4 @@ function unimplemented(call: grpc.ServerDuplexStream<Buffer, Uint8Array>): void 
     "error",
     toGrpcStatus(new KmsError("UNIMPLEMENTED", "SignSpans is not available in this version: use SignSpan")),
   );
-}
-
-/** Binds `host:port` and resolves with the port, which the system chooses for 0. */
-export function listenGrpc(server: grpc.Server, address: string, credentials: grpc.ServerCredentials): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials, (error, port) => (error ? reject(error) : resolve(port)));
-  });
-}
-
-/** Answers to calls that just ended get this long to leave. */
-const flushMs = 250;
-const pollMs = 20;
-
-/**
- * Takes no new call and ends when those that run are answered, at the latest after `graceMs`. Health watches and idle
- * streams would keep grpc-js's own shutdown waiting for ever, so once only they are left they are closed.
- */
-export async function closeGrpc(server: grpc.Server, calls: () => number, graceMs: number): Promise<void> {
-  const closed = new Promise<"closed">((resolve) => server.tryShutdown(() => resolve("closed")));
-  const endMs = performance.now() + graceMs;
-  while (calls() > 0 && performance.now() < endMs) {
-    if ((await Promise.race([closed, setTimeout(pollMs, "open")])) === "closed") return;
-  }
-  if ((await Promise.race([closed, setTimeout(flushMs, "open")])) === "open") server.forceShutdown();
 }

@@ -13,7 +13,7 @@ import { startTelemetry } from "../../src/telemetry.ts";
 import { anyone } from "../../src/transport/authenticate.ts";
 import { type Budget, createBudget } from "../../src/transport/budget.ts";
 import { connectHandler } from "../../src/transport/connect.ts";
-import { closeGrpc, createGrpcServer, listenGrpc } from "../../src/transport/grpc.ts";
+import { createGrpcServer } from "../../src/transport/grpc.ts";
 import { httpListener } from "../../src/transport/http.ts";
 import { callRecorder } from "../../src/transport/telemetry.ts";
 import { type GrpcClient, grpcClient } from "../running-service.ts";
@@ -39,7 +39,7 @@ export async function startTransports(handlers: Partial<KmsHandlers>, budgetByte
   const budget = createBudget(budgetBytes);
   const parts = { handlers: handlers as KmsHandlers, recorder, budget, caller: anyone };
   const grpcServer = createGrpcServer({ ...parts, health: new HealthImplementation({ "": "SERVING" }) });
-  const grpcPort = await listenGrpc(grpcServer, "127.0.0.1:0", ServerCredentials.createInsecure());
+  const grpcPort = await grpcServer.listen("127.0.0.1:0", ServerCredentials.createInsecure());
   const report = { status: "operational", latencyMs: 0, notices: [], counts: undefined as never } as const;
   const httpServer = createServer(
     httpListener({
@@ -66,7 +66,7 @@ export async function startTransports(handlers: Partial<KmsHandlers>, budgetByte
       client.close();
       const closed = new Promise((resolve) => httpServer.close(resolve));
       httpServer.closeAllConnections();
-      await Promise.all([closed, closeGrpc(grpcServer, budget.calls, 0)]);
+      await Promise.all([closed, grpcServer.close(0)]);
       await telemetry.shutdown();
     },
   };

@@ -1,0 +1,212 @@
+/** How the process starts and ends: what a signal does to health, to calls that run and to connections that are merely open. */
+import { once } from "node:events";
+import { Agent, request as httpRequest } from "node:http";
+import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from "node:http2";
+import { connect, createServer, type AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+import * as grpc from "@grpc/grpc-js";
+import { service as healthService } from "grpc-health-check";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { resultOf, start } from "./cli/fixture.ts";
+import { failureOf, grpcClient } from "./running-service.ts";
+import { startProcess } from "./service-process.ts";
+
+/** So long that a test which waits for it fails. */
+const longGrace = { FLUO_KMS_SHUTDOWN_GRACE: "10m" };
+
+/** What a Watch stream of gRPC health says, in order, and how it ends. */
+function watchHealth(target: string) {
+  const Client = grpc.makeGenericClientConstructor(healthService, "Health");
+  const client = new Client(target, grpc.credentials.createInsecure());
+  const stream = client.watch!({ service: "" }) as grpc.ClientReadableStream<{ status: string }>;
+  onTestFinished(() => client.close());
+  // However it ends: that is for a test to say.
+  stream.on("error", () => {});
+  const ended = once(stream, "status").then(([{ code }]) => code as grpc.status);
+  const next = () => new Promise<string>((resolve) => stream.once("data", ({ status }) => resolve(status)));
+  return { next, ended };
+}
+
+/** A reflection stream that got one answer and stays open. */
+async function openReflection(target: string): Promise<void> {
+  const client = new grpc.Client(target, grpc.credentials.createInsecure());
+  onTestFinished(() => client.close());
+  const bytes = (message: Uint8Array) => Buffer.from(message);
+  const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+  const stream = client.makeBidiStreamRequest(path, bytes, bytes);
+  stream.on("error", () => {});
+  // ServerReflectionRequest.list_services = "".
+  stream.write(Uint8Array.of(0x3a, 0));
+  await new Promise((resolve) => stream.once("data", resolve));
+}
+
+/** A gRPC call of which the server has the head and not yet the whole message. */
+async function halfCall(target: string): Promise<{ session: ClientHttp2Session; stream: ClientHttp2Stream }> {
+  const session = connectHttp2(`http://${target}`);
+  onTestFinished(() => session.destroy());
+  session.on("error", () => {});
+  await once(session, "connect");
+  const stream = session.request({
+    ":method": "POST",
+    ":path": "/fluo.kms.v1.KmsService/Status",
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  stream.on("error", () => {});
+  if (stream.pending) await once(stream, "ready");
+  // The first of the five bytes before the message. An answered ping means that what came before it was read.
+  await new Promise((resolve) => stream.write(Uint8Array.of(0), resolve));
+  await new Promise((resolve) => session.ping(resolve));
+  return { session, stream };
+}
+
+async function halfRequest(url: string) {
+  const agent = new Agent({ keepAlive: true });
+  onTestFinished(() => agent.destroy());
+  const headers = { "content-length": 2, expect: "100-continue" };
+  const request = httpRequest(`${url}/api/admin/kms/validate`, { method: "POST", headers, agent });
+  request.on("error", () => {});
+  request.flushHeaders();
+  // The server has the head.
+  await once(request, "continue");
+  request.write("{");
+  return request;
+}
+
+describe("SIGTERM", () => {
+  it("turns gRPC health to NOT_SERVING, which a Watch stream sees before it ends", async () => {
+    const service = await startProcess(longGrace);
+    const watch = watchHealth(service.grpc);
+    expect(await watch.next()).toBe("SERVING");
+    const said = watch.next();
+    service.child.kill("SIGTERM");
+    expect(await said).toBe("NOT_SERVING");
+    expect(await watch.ended).toBe(grpc.status.OK);
+    expect(await service.ended).toEqual({ code: 0, err: "" });
+  });
+
+  it("is not held up by what is merely open: Watch, reflection, idle and silent connections", async () => {
+    const service = await startProcess(longGrace);
+    expect(await watchHealth(service.grpc).next()).toBe("SERVING");
+    await openReflection(service.grpc);
+    const idle = grpcClient(service.grpc);
+    onTestFinished(() => idle.close());
+    await idle.status({});
+    const agent = new Agent({ keepAlive: true });
+    onTestFinished(() => agent.destroy());
+    const [answer] = await once(httpRequest(`${service.http}/q/health`, { agent }).end(), "response");
+    await text(answer);
+    for (const address of [service.grpc, new URL(service.http).host]) {
+      const [host, port] = address.split(":");
+      // Nobody reads from it either: it does not even notice that the other side closes.
+      const silent = connect(Number(port), host);
+      silent.on("error", () => {});
+      onTestFinished(() => {
+        silent.destroy();
+      });
+      await once(silent, "connect");
+    }
+    service.child.kill("SIGTERM");
+    expect(await service.ended).toEqual({ code: 0, err: "" });
+  });
+
+  it("lets a gRPC call that runs finish", async () => {
+    const service = await startProcess(longGrace);
+    const { session, stream } = await halfCall(service.grpc);
+    const goneAway = once(session, "goaway");
+    service.child.kill("SIGTERM");
+    await goneAway;
+    const trailers = once(stream, "trailers");
+    stream.resume().end(new Uint8Array(4));
+    expect((await trailers)[0]).toMatchObject({ "grpc-status": "0" });
+    expect(await service.ended).toEqual({ code: 0, err: "" });
+  });
+
+  it("lets an HTTP call that runs finish, and ends its connection", async () => {
+    const service = await startProcess(longGrace);
+    const request = await halfRequest(service.http);
+    service.child.kill("SIGTERM");
+    await service.said(/"draining"/);
+    request.end("}");
+    const [response] = await once(request, "response");
+    expect(response.statusCode).toBe(200);
+    expect(JSON.parse(await text(response)).overall).toBe("PASS");
+    expect(await service.ended).toEqual({ code: 0, err: "" });
+  });
+
+  it("takes no new call", async () => {
+    const service = await startProcess(longGrace);
+    const running = await halfRequest(service.http);
+    service.child.kill("SIGTERM");
+    await service.said(/"draining"/);
+    const late = grpcClient(service.grpc);
+    onTestFinished(() => late.close());
+    expect(await failureOf(late.status({}))).toMatchObject({ code: grpc.status.UNAVAILABLE });
+    running.destroy();
+    expect(await service.ended).toEqual({ code: 0, err: "" });
+  });
+
+  it.each([
+    ["gRPC", async ({ grpc }: { grpc: string; http: string }) => void (await halfCall(grpc))],
+    ["HTTP", async ({ http }: { grpc: string; http: string }) => void (await halfRequest(http))],
+  ])("waits for a call over %s as long as the grace is, and no longer", async (_transport, hang) => {
+    const graceMs = 1000;
+    const service = await startProcess({ FLUO_KMS_SHUTDOWN_GRACE: "1s" });
+    await hang(service);
+    const startedMs = performance.now();
+    service.child.kill("SIGTERM");
+    expect(await service.ended).toEqual({ code: 0, err: "" });
+    // Timers may fire a little early.
+    expect(performance.now() - startedMs).toBeGreaterThan(graceMs - 20);
+  });
+
+  it("a second time ends the process at once with 1", async () => {
+    const service = await startProcess(longGrace);
+    await halfCall(service.grpc);
+    service.child.kill("SIGTERM");
+    await service.said(/"draining"/);
+    service.child.kill("SIGTERM");
+    expect(await service.ended).toEqual({ code: 1, err: "" });
+  });
+
+  it("ends with 0 though nobody takes the telemetry that is left", async () => {
+    // Bound and closed again: nothing listens there.
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    await once(server.close(), "close");
+    const service = await startProcess({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` });
+    const client = grpcClient(service.grpc);
+    onTestFinished(() => client.close());
+    await client.status({});
+    service.child.kill("SIGTERM");
+    expect((await service.ended).code).toBe(0);
+  });
+});
+
+describe("the start", () => {
+  it("is measured in the log", async () => {
+    const service = await startProcess();
+    const line = JSON.parse(await service.said(/"serving"/));
+    expect(line.start_ms).toBeGreaterThan(0);
+    console.log(`start to serving: ${line.start_ms} ms`);
+  });
+
+  it.each(["grpc", "http"])("on a %s port in use is one clear line and exit 1", async (which) => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => {
+      server.close();
+    });
+    const { port } = server.address() as AddressInfo;
+    const ports = { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" };
+    const result = await resultOf(
+      start([], { env: { ...ports, [`FLUO_KMS_${which.toUpperCase()}_PORT`]: String(port) } }),
+    );
+    expect(result.code).toBe(1);
+    expect(result.err).toMatch(
+      new RegExp(`^fluo-kms: port ${port} of 127\\.0\\.0\\.1 is in use; .*fluo\\.kms\\.${which}\\.port.*\n$`),
+    );
+    expect(result.out).not.toContain("serving");
+  });
+});
