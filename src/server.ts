@@ -1,8 +1,5 @@
 /** The composition root: builds every part in order, by hand, and takes them down in the other order. */
 import { readFileSync } from "node:fs";
-import { createServer as createHttpServer, type Server } from "node:http";
-import { createServer as createHttpsServer } from "node:https";
-import type { AddressInfo } from "node:net";
 import { format } from "node:util";
 import { ServerCredentials, setLogger } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
@@ -22,8 +19,9 @@ import { type Instruments, startTelemetry } from "./telemetry.ts";
 import { anyone } from "./transport/authenticate.ts";
 import { createBudget } from "./transport/budget.ts";
 import { connectHandler } from "./transport/connect.ts";
-import { createGrpcServer, maxHeaderBytes } from "./transport/grpc.ts";
+import { createGrpcServer } from "./transport/grpc.ts";
 import { httpListener } from "./transport/http.ts";
+import { createHttpServer } from "./transport/http-server.ts";
 import { callRecorder } from "./transport/telemetry.ts";
 import { version } from "./version.ts";
 
@@ -145,10 +143,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
     serveMetrics: telemetry.servePrometheus,
     loopbackOnly: config.auth === "none",
   });
-  const httpServer = tls
-    ? createHttpsServer({ ...tls, maxHeaderSize: maxHeaderBytes }, listener)
-    : createHttpServer({ maxHeaderSize: maxHeaderBytes }, listener);
-  const httpPort = await listenHttp(httpServer, config.host, config.httpPort);
+  const httpServer = createHttpServer({ listener, tls, calls: budget.calls });
+  const httpPort = await httpServer.listen(config.host, config.httpPort);
   log.info(`gRPC on ${authority(config.host, grpcPort)}`);
   log.info(
     `Connect, health, metrics and administration on ${tls ? "https" : "http"}://${authority(config.host, httpPort)}`,
@@ -161,8 +157,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     health.drain();
     schedule?.stop();
     clearInterval(maintenance);
-    const httpClosed = closeHttp(httpServer, budget.calls, config.shutdownGraceMs);
-    await Promise.all([grpcServer.close(config.shutdownGraceMs), httpClosed]);
+    await Promise.all([grpcServer, httpServer].map((server) => server.close(config.shutdownGraceMs)));
     health.stop();
     keyring.close();
     await provider.close();
@@ -222,21 +217,4 @@ function probeKeyrings(provider: Provider): { first: Keyring; second: Keyring; c
 
 function authority(host: string, port: number): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
-}
-
-function listenHttp(server: Server, host: string, port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, host, () => resolve((server.address() as AddressInfo).port));
-  });
-}
-
-async function closeHttp(server: Server, calls: () => number, graceMs: number): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  const force = setTimeout(() => server.closeAllConnections(), graceMs);
-  // close() ends idle connections; one that is kept alive and silent is idle once its answer is out.
-  const idle = setInterval(() => calls() === 0 && server.closeIdleConnections(), 50);
-  await closed;
-  clearTimeout(force);
-  clearInterval(idle);
 }

@@ -16,6 +16,7 @@ import { KmsError } from "../errors.ts";
 import type { CallContext, Caller } from "../service/context.ts";
 import type { Answer } from "../service/answer.ts";
 import type { KmsHandlers } from "../service/kms-service.ts";
+import { callContext, callerLeft, deadlinePassed } from "./call-context.ts";
 import { maxMessageBytes } from "./grpc.ts";
 import { checkedJson, strictJson } from "./json-request.ts";
 import { toConnectError, toKmsError } from "./status.ts";
@@ -36,8 +37,13 @@ export function connectHandler({ handlers, recorder, caller }: ConnectParts): Re
     const handle = messageHandlers[method.localName] as Handle;
     return async (request: MessageShape<DescMessage>, context: HandlerContext) => {
       const header = (name: string) => context.requestHeader.get(name) ?? undefined;
+      const ours = callContext(caller, (abort) => {
+        const leave = () => abort(departure(context.signal.reason));
+        if (context.signal.aborted) leave();
+        else context.signal.addEventListener("abort", leave, { once: true });
+      });
       try {
-        return await recorder.run(method.name, header, () => handle(request, callContext(context, caller)));
+        return await recorder.run(method.name, header, () => handle(request, ours));
       } catch (error) {
         throw toConnectError(toKmsError(error));
       }
@@ -92,25 +98,7 @@ function encode<Desc extends DescMessage>(desc: Desc, message: MessageShape<Desc
   }
 }
 
-function callContext(context: HandlerContext, caller: Caller): CallContext {
-  let controller: AbortController | undefined;
-  return {
-    caller,
-    get signal() {
-      if (!controller) {
-        const made = new AbortController();
-        const abort = () => made.abort(departure(context.signal.reason));
-        if (context.signal.aborted) abort();
-        else context.signal.addEventListener("abort", abort, { once: true });
-        controller = made;
-      }
-      return controller.signal;
-    },
-  };
-}
-
+/** connect-node's own reason for the end of a call, in our words. */
 function departure(reason: unknown): KmsError {
-  return ConnectError.from(reason).code === Code.DeadlineExceeded
-    ? new KmsError("DEADLINE_EXCEEDED", "the deadline passed before the answer was ready")
-    : new KmsError("CANCELLED", "the caller cancelled the call");
+  return ConnectError.from(reason).code === Code.DeadlineExceeded ? deadlinePassed() : callerLeft();
 }

@@ -13,6 +13,7 @@ import type { CallContext, Caller } from "../service/context.ts";
 import { type Answer, andThen } from "../service/answer.ts";
 import type { KmsHandlers } from "../service/kms-service.ts";
 import type { Budget } from "./budget.ts";
+import { callContext, callerLeft, deadlinePassed } from "./call-context.ts";
 import { endlessStreams } from "./endless-streams.ts";
 import { reflectionService } from "./reflection.ts";
 import { toGrpcStatus, toKmsError } from "./status.ts";
@@ -113,7 +114,7 @@ function passThrough(method: KmsMethod): grpc.MethodDefinition<Buffer, Uint8Arra
   };
 }
 
-/** A handler of bytes for each method: two take the wire bytes themselves, one answers in them. */
+/** A handler of bytes for each method: two take the wire bytes themselves, and one of them answers in them. */
 function bytesHandler(handlers: KmsHandlers, method: KmsMethod): BytesHandler {
   if (method.localName === "signSpan") return handlers.signSpan;
   const encode = (message: MessageShape<DescMessage>) => toBinary(method.output, message);
@@ -144,7 +145,11 @@ function decode<Desc extends DescMessage>(desc: Desc, bytes: Uint8Array): Messag
 function unary(name: string, handle: BytesHandler, { recorder, budget, caller }: GrpcParts) {
   return (call: grpc.ServerUnaryCall<Buffer, Uint8Array>, callback: grpc.sendUnaryData<Uint8Array>): void => {
     const header = (key: string) => call.metadata.get(key)[0]?.toString();
-    const context = callContext(call, caller);
+    const context = callContext(caller, (abort) => {
+      const leave = () => abort(Number(call.getDeadline()) <= Date.now() ? deadlinePassed() : callerLeft());
+      if (call.cancelled) leave();
+      else call.once("cancelled", leave);
+    });
     const fail = (error: unknown) => callback(toGrpcStatus(toKmsError(error)));
     try {
       const answer = recorder.run(name, header, () =>
@@ -156,29 +161,6 @@ function unary(name: string, handle: BytesHandler, { recorder, budget, caller }:
       fail(error);
     }
   };
-}
-
-function callContext(call: grpc.ServerUnaryCall<Buffer, Uint8Array>, caller: Caller): CallContext {
-  let controller: AbortController | undefined;
-  return {
-    caller,
-    get signal() {
-      if (!controller) {
-        const made = new AbortController();
-        const abort = () => made.abort(departure(call.getDeadline()));
-        if (call.cancelled) abort();
-        else call.once("cancelled", abort);
-        controller = made;
-      }
-      return controller.signal;
-    },
-  };
-}
-
-function departure(deadline: grpc.Deadline): KmsError {
-  return Number(deadline) <= Date.now()
-    ? new KmsError("DEADLINE_EXCEEDED", "the deadline passed before the answer was ready")
-    : new KmsError("CANCELLED", "the caller cancelled the call");
 }
 
 function unimplemented(call: grpc.ServerDuplexStream<Buffer, Uint8Array>): void {

@@ -14,6 +14,7 @@ import type { KmsHandlers } from "../service/kms-service.ts";
 import { jwksJson, rotateJson, rotateRequest, statusJson, tenantIdOf, validateJson } from "./admin-json.ts";
 import { countBody, outliveBody, readBody } from "./body.ts";
 import type { Budget } from "./budget.ts";
+import { callContext, callerLeft } from "./call-context.ts";
 import { healthJson } from "./health-json.ts";
 import { hostGuard } from "./host-guard.ts";
 import { toConnectError, toHttpError, toKmsError } from "./status.ts";
@@ -60,7 +61,11 @@ export function httpListener(parts: HttpParts): RequestListener {
     const matching = routes.filter(({ path }) => path.test(url.pathname));
     const route = matching.find(({ method }) => method === request.method);
     if (!route) return sendNoRoute(response, matching);
-    const context = callContext(request, response, caller);
+    const context = callContext(caller, (abort) => {
+      const leave = () => !response.writableFinished && abort(callerLeft());
+      if (request.destroyed && !request.complete) leave();
+      response.once("close", leave);
+    });
     const run = () => route.answer(request, context, route.path.exec(url.pathname) as RegExpExecArray);
     const header = (name: string) => request.headers[name]?.toString();
     const answer = async () => (route.operation ? recorder.run(route.operation, header, run) : run());
@@ -156,25 +161,6 @@ async function readJson(request: IncomingMessage): Promise<Record<string, unknow
   if (typeof json !== "object" || json === null || Array.isArray(json))
     throw invalidField("", "the body is not a JSON object");
   return json as Record<string, unknown>;
-}
-
-function callContext(request: IncomingMessage, response: ServerResponse, caller: Caller): CallContext {
-  let controller: AbortController | undefined;
-  return {
-    caller,
-    get signal() {
-      if (!controller) {
-        const made = new AbortController();
-        const abort = () => {
-          if (!response.writableFinished) made.abort(new KmsError("CANCELLED", "the caller closed the connection"));
-        };
-        if (request.destroyed && !request.complete) abort();
-        response.once("close", abort);
-        controller = made;
-      }
-      return controller.signal;
-    },
-  };
 }
 
 function sendNoRoute(response: ServerResponse, matching: readonly Route[]): void {
