@@ -12,6 +12,7 @@ import { KmsError } from "../errors.ts";
 import type { CallContext, Caller } from "../service/context.ts";
 import { type Answer, andThen } from "../service/answer.ts";
 import type { KmsHandlers } from "../service/kms-service.ts";
+import { boundArriving } from "./arriving.ts";
 import type { Budget } from "./budget.ts";
 import { callContext, callerLeft, deadlinePassed } from "./call-context.ts";
 import { endlessStreams } from "./endless-streams.ts";
@@ -29,6 +30,8 @@ export interface GrpcParts {
   budget: Budget;
   caller: Caller;
   health: HealthImplementation;
+  /** Of requests that are not whole yet; the default is for production, another for a test. */
+  arrivingBytes?: number;
 }
 
 type KmsMethod = (typeof KmsService.methods)[number];
@@ -64,7 +67,11 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
   return {
     listen: (address, credentials) =>
       new Promise((resolve, reject) => {
-        server.bindAsync(address, credentials, (error, port) => (error ? reject(error) : resolve(port)));
+        server.bindAsync(address, credentials, (error, port) => {
+          if (error) return reject(error);
+          boundArriving(server, parts.arrivingBytes);
+          resolve(port);
+        });
       }),
     async close(graceMs) {
       const closed = new Promise<"closed">((resolve) => server.tryShutdown(() => resolve("closed")));

@@ -46,6 +46,8 @@ interface Reply {
   body: unknown;
 }
 
+const maxTimerMs = 2 ** 31 - 1;
+
 export function httpListener(parts: HttpParts): RequestListener {
   const { connect, recorder, budget, caller, serveMetrics } = parts;
   const routes = routesOf(parts);
@@ -54,9 +56,9 @@ export function httpListener(parts: HttpParts): RequestListener {
     outliveBody(request, response);
     const url = targetOf(request);
     if (!url) return sendError(response, new KmsError("INVALID_ARGUMENT", "the request target is not a path"));
-    if (url.pathname === "/q/metrics" && request.method === "GET") return serveMetrics(request, response);
     const refused = guard(request);
     if (refused) return sendError(response, refused);
+    if (url.pathname === "/q/metrics" && request.method === "GET") return serveMetrics(request, response);
     if (url.pathname.startsWith("/fluo.kms.v1.")) return heldByConnect(request, response);
     const matching = routes.filter(({ path }) => path.test(url.pathname));
     const route = matching.find(({ method }) => method === request.method);
@@ -77,6 +79,8 @@ export function httpListener(parts: HttpParts): RequestListener {
 
   /** The body counts until the answer is sent. What does not fit is refused by connect-node, in the caller's protocol. */
   function heldByConnect(request: IncomingMessage, response: ServerResponse): void {
+    // Longer than a timer of Node's runs, which is as good as none.
+    if (Number(request.headers["connect-timeout-ms"]) > maxTimerMs) delete request.headers["connect-timeout-ms"];
     const answered = new Promise((resolve) => response.once("close", resolve));
     budget.hold(0, (grow) => {
       countBody(request, (bytes) => {

@@ -3,7 +3,7 @@
  * name the field alone. The text is parsed twice for that; who counts microseconds sends binary.
  */
 import { type DescMessage, fromJsonString } from "@bufbuild/protobuf";
-import { type FieldViolation, KmsError } from "../errors.ts";
+import { type FieldViolation, invalidField, KmsError } from "../errors.ts";
 
 /** A misspelt field must not be taken for one that was left out. */
 export const strictJson = { ignoreUnknownFields: false };
@@ -15,10 +15,27 @@ export function checkedJson(desc: DescMessage, bytes: Uint8Array): string {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     fromJsonString(desc, text, strictJson);
+    refuseRounded(text);
     return text;
   } catch (cause) {
-    throw refusal(desc, cause);
+    throw cause instanceof KmsError ? cause : refusal(desc, cause);
   }
+}
+
+/** Digits and a sign of the longest integer that a double holds exactly. */
+const maxExactLength = 17;
+
+/**
+ * JSON.parse rounds an integer that no double holds, such as a time in nanoseconds: a span would be signed, or called verified, with
+ * another number than the one that was sent.
+ */
+function refuseRounded(text: string): void {
+  JSON.parse(text, ((key: string, value: unknown, { source = "" }: { source?: string }) => {
+    const isDouble = key === "doubleValue" || key === "double_value";
+    if (typeof value !== "number" || isDouble) return value;
+    if (Number.isSafeInteger(value) && source.length <= maxExactLength) return value;
+    throw invalidField(shortName(key), "is an integer that JSON numbers cannot hold exactly: send it as a string");
+  }) as (key: string, value: unknown) => unknown);
 }
 
 /** protobuf-es names the field in its message only, as in `cannot decode field fluo.kms.v1.PlainField.value from JSON: …`. */

@@ -105,7 +105,8 @@ async function traced<T>(tracer: Tracer, parent: Context, method: string, call: 
   });
 }
 
-/** The cause of an error of ours, for the log: its message, which names no value. */
+/** The cause of an error of ours, for the log. Not of a malformed request: a parser's words may quote what it could not read. */
 function causeText(error: KmsError): string | undefined {
+  if (error.code === "INVALID_ARGUMENT") return undefined;
   return error.cause instanceof Error ? `${error.cause.name}: ${error.cause.message}` : undefined;
 }

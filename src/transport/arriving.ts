@@ -1,0 +1,36 @@
+/**
+ * A bound on the bytes of gRPC requests that have begun to arrive and are not whole yet: grpc-js collects each message before anyone is
+ * asked, and 100 streams a connection, each just short of its limit, would fill the memory. A whole request counts in the budget.
+ */
+import { constants, type ServerHttp2Stream } from "node:http2";
+import type { Server } from "@grpc/grpc-js";
+
+/** Of all connections together. */
+export const maxArrivingBytes = 64 * 1024 * 1024;
+
+interface StreamSource {
+  on(event: "stream", listener: (stream: ServerHttp2Stream) => void): unknown;
+}
+
+/** Call after `server` is bound. A stream that does not fit is reset: clients see RESOURCE_EXHAUSTED, or UNAVAILABLE while they write. */
+export function boundArriving(server: Server, limit = maxArrivingBytes): void {
+  let held = 0;
+  // grpc-js keeps its http2 servers to itself; the pinned version and a test guard this.
+  const { http2Servers } = server as unknown as { http2Servers: ReadonlyMap<StreamSource, unknown> };
+  for (const http2Server of http2Servers.keys()) http2Server.on("stream", watch);
+
+  function watch(stream: ServerHttp2Stream): void {
+    let counted = 0;
+    const release = () => {
+      held -= counted;
+      counted = 0;
+    };
+    stream.on("data", (chunk: Buffer) => {
+      if (held + chunk.length > limit) return stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      held += chunk.length;
+      counted += chunk.length;
+    });
+    stream.once("end", release);
+    stream.once("close", release);
+  }
+}

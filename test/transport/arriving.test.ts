@@ -1,0 +1,82 @@
+/** Requests that begin and never end: what they hold is bounded, and others are served again once they are gone. */
+import { connect, constants } from "node:http2";
+import * as grpc from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
+import { pino } from "pino";
+import { expect, it } from "vitest";
+import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { otlpSettings } from "../../src/config/otlp.ts";
+import type { KmsHandlers } from "../../src/service/kms-service.ts";
+import { startTelemetry } from "../../src/telemetry.ts";
+import { anyone } from "../../src/transport/authenticate.ts";
+import { createBudget } from "../../src/transport/budget.ts";
+import { createGrpcServer } from "../../src/transport/grpc.ts";
+import { callRecorder } from "../../src/transport/telemetry.ts";
+import { failureOf, grpcClient } from "../running-service.ts";
+
+const signSpan = `/${KmsService.typeName}/SignSpan`;
+
+async function start(arrivingBytes: number) {
+  const { instruments, shutdown } = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
+  const recorder = callRecorder({ instruments, tracer: undefined, log: pino({ level: "silent" }) });
+  const handlers = { signSpan: () => new Uint8Array() } as unknown as KmsHandlers;
+  const health = new HealthImplementation({ "": "SERVING" });
+  const parts = { handlers, recorder, budget: createBudget(), caller: anyone, health, arrivingBytes };
+  const server = createGrpcServer(parts);
+  const address = `127.0.0.1:${await server.listen("127.0.0.1:0", grpc.ServerCredentials.createInsecure())}`;
+  const client = grpcClient(address);
+  return {
+    address,
+    call: (bytes: number) => client.raw("signSpan", new Uint8Array(bytes)),
+    async stop() {
+      client.close();
+      await server.close(0);
+      await shutdown();
+    },
+  };
+}
+
+/** What a client makes of the reset depends on whether it was still writing. */
+async function expectReset(call: Promise<unknown>): Promise<void> {
+  const { code } = await failureOf(call);
+  expect([grpc.status.RESOURCE_EXHAUSTED, grpc.status.UNAVAILABLE]).toContain(code);
+}
+
+it("a message that is larger than what may be arriving is refused, and a smaller one served", async () => {
+  const service = await start(100_000);
+  await expectReset(service.call(200_000));
+  await expect(service.call(50_000)).resolves.toBeInstanceOf(Uint8Array);
+  await service.stop();
+});
+
+it("unfinished requests share one bound, and give back what they held when they go", async () => {
+  const service = await start(100_000);
+  const session = connect(`http://${service.address}`);
+  const begin = () => {
+    const headers = { ":method": "POST", ":path": signSpan, "content-type": "application/grpc", te: "trailers" };
+    const stream = session.request(headers);
+    const prefix = Buffer.from([0, 0, 0, 0xff, 0xff]); // announces 65,535 bytes, which never all come
+    stream.write(Buffer.concat([prefix, Buffer.alloc(60_000)]));
+    return stream;
+  };
+  const first = begin();
+  const second = begin();
+  const reset = await Promise.race(
+    [first, second].map((stream) => new Promise((resolve) => stream.once("error", () => resolve(stream.rstCode)))),
+  );
+  expect(reset).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  await expectReset(service.call(60_000));
+
+  const closed = new Promise((resolve) => session.once("close", resolve));
+  session.destroy();
+  await closed;
+  await expect
+    .poll(() =>
+      service.call(60_000).then(
+        () => "served",
+        () => "refused",
+      ),
+    )
+    .toBe("served");
+  await service.stop();
+});
