@@ -149,11 +149,15 @@ function decode<Desc extends DescMessage>(desc: Desc, bytes: Uint8Array): Messag
   }
 }
 
+/** A timer of Node's may fire this much before the clock on the wall says so. */
+const timerSlackMs = 5;
+
 function unary(name: string, handle: BytesHandler, { recorder, budget, caller }: GrpcParts) {
   return (call: grpc.ServerUnaryCall<Buffer, Uint8Array>, callback: grpc.sendUnaryData<Uint8Array>): void => {
     const header = (key: string) => call.metadata.get(key)[0]?.toString();
     const context = callContext(caller, (abort) => {
-      const leave = () => abort(Number(call.getDeadline()) <= Date.now() ? deadlinePassed() : callerLeft());
+      const isLate = () => Number(call.getDeadline()) <= Date.now() + timerSlackMs;
+      const leave = () => abort(isLate() ? deadlinePassed() : callerLeft());
       if (call.cancelled) leave();
       else call.once("cancelled", leave);
     });
