@@ -4,6 +4,8 @@
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { create } from "@bufbuild/protobuf";
+import { base64Decode } from "@bufbuild/protobuf/wire";
+import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import { StatusRequestSchema, ValidateRequestSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { GetPublicKeysRequestSchema } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
@@ -59,7 +61,11 @@ export function httpListener(parts: HttpParts): RequestListener {
     const refused = guard(request);
     if (refused) return sendError(response, refused);
     if (url.pathname === "/q/metrics" && request.method === "GET") return serveMetrics(request, response);
-    if (url.pathname.startsWith("/fluo.kms.v1.")) return heldByConnect(request, response);
+    if (url.pathname.startsWith("/fluo.kms.v1.")) {
+      if (hasBase64(url)) return heldByConnect(request, response);
+      const error = toConnectError(recorder.refuse(rpcName(request), invalidField("message", "is not base64")));
+      return sendJson(response, 400, errorToJson(error, undefined));
+    }
     const matching = routes.filter(({ path }) => path.test(url.pathname));
     const route = matching.find(({ method }) => method === request.method);
     if (!route) return sendNoRoute(response, matching);
@@ -93,6 +99,17 @@ export function httpListener(parts: HttpParts): RequestListener {
       connect(request, response);
       return answered;
     });
+  }
+}
+
+/** Connect's GET carries the message in its query. What connect-node cannot decode there it would call its own fault. */
+function hasBase64({ searchParams }: URL): boolean {
+  if (searchParams.get("base64") !== "1") return true;
+  try {
+    base64Decode(searchParams.get("message") ?? "");
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -298,6 +298,18 @@ describe("sizes", () => {
     expect([response.status, await response.json()]).toMatchObject([429, { code: "resource_exhausted" }]);
   });
 
+  it.each(["!!!", "a", "%FF"])(
+    "a GET whose message %s is no base64 is refused on Connect, and names the field",
+    async (text) => {
+      const query = `connect=v1&encoding=json&base64=1&message=${text}`;
+      const response = await fetch(`${kms.url}/${KmsService.typeName}/Status?${query}`);
+      expect([response.status, await response.json()]).toMatchObject([
+        400,
+        { code: "invalid_argument", message: "message: is not base64" },
+      ]);
+    },
+  );
+
   it("a message of 5 MiB without a declared length is refused on Connect", async () => {
     const body = new ReadableStream({
       start(controller) {
