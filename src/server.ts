@@ -58,9 +58,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     maxStaleMs: config.cache.maxStaleMs,
     maxEntries: config.cache.maxEntries,
     maxAgeMs: config.rotation.maxAgeDays * dayMs,
-    observe: (event) => {
-      if (event.type === "rotation") recordRotation(instruments, event);
-    },
+    observeRotation: (outcome, seconds) => recordRotation(instruments, outcome, seconds),
   });
   const grpcHealth = new HealthImplementation({ "": "NOT_SERVING", [KmsService.typeName]: "NOT_SERVING" });
   const health = await startHealthMonitor({
@@ -184,9 +182,9 @@ function recordProviderCall(instruments: Instruments, calls: Map<string, number>
   calls.set(operation, (calls.get(operation) ?? 0) + attempts);
 }
 
-function recordRotation(instruments: Instruments, event: { outcome: "success" | "failure"; seconds: number }): void {
-  instruments.rotationDuration.record(event.seconds);
-  (event.outcome === "success" ? instruments.rotationSuccess : instruments.rotationFailures).add(1);
+function recordRotation(instruments: Instruments, outcome: "success" | "failure", seconds: number): void {
+  instruments.rotationDuration.record(seconds);
+  (outcome === "success" ? instruments.rotationSuccess : instruments.rotationFailures).add(1);
 }
 
 function announce(grpcHealth: HealthImplementation, log: Logger, status: Condition): void {

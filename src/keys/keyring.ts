@@ -9,8 +9,7 @@ import type { Waiter } from "./cancel.ts";
 import type { CacheOptions, CacheStats } from "./cache.ts";
 import { type PublicKey, publicKeysOf } from "./public.ts";
 import { purposeKeys } from "./purpose-keys.ts";
-import type { Purpose } from "./record.ts";
-import { createRotation, type Rotation } from "./rotation.ts";
+import { createRotation, type Rotation, type RotationOptions } from "./rotation.ts";
 import { importDataKey, importSigningKey, type UsableDataKey, type UsableSigningKey } from "./usable.ts";
 
 export interface KeyringSettings {
@@ -40,16 +39,12 @@ export const defaultKeyring: Readonly<KeyringSettings> = {
   maxAgeMs: 90 * 24 * hourMs,
 };
 
-export type KeyringEvent =
-  /** A call had to wait for a key, from the store, the provider or a creation. */
-  | { type: "retrieved"; purpose: Purpose; seconds: number }
-  | { type: "rotation"; outcome: "success" | "failure"; seconds: number };
-
 export interface KeyringOptions extends Partial<KeyringSettings> {
   store: Store;
   /** Behind the resilience layer: the keyring bounds neither time nor calls. */
   provider: Provider;
-  observe?: (event: KeyringEvent) => void;
+  /** Told of each rotation that was tried. */
+  observeRotation?: RotationOptions["observe"];
   /** Wall clock, for dates in records. */
   clock?: () => Date;
   /** Monotonic milliseconds, for the caches. */
@@ -89,7 +84,7 @@ const abandonedAfterMs = 600 * secondMs;
 const keyIdBytes = 16;
 
 export function createKeyring(options: KeyringOptions): Keyring {
-  const { store, provider, observe, clock = () => new Date(), newKeyId = randomKeyId } = options;
+  const { store, provider, observeRotation, clock = () => new Date(), newKeyId = randomKeyId } = options;
   const settings = { ...defaultKeyring, ...options };
   const caching = (ttlMs: number, maxStaleMs: number): CacheOptions => ({
     ttlMs,
@@ -105,7 +100,6 @@ export function createKeyring(options: KeyringOptions): Keyring {
     newKeyId,
     secretCache: caching(settings.ttlMs, settings.maxStaleMs),
     recordCache: caching(settings.stateTtlMs, 0),
-    retrieved: (purpose: Purpose, seconds: number) => observe?.({ type: "retrieved", purpose, seconds }),
   };
   const publicKeys = publicKeysOf(store, caching(settings.stateTtlMs, settings.publicTtlMs));
   const data = purposeKeys({ ...shared, purpose: "data", importKey: importDataKey });
@@ -120,7 +114,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     clock,
     maxAgeMs: settings.maxAgeMs,
     renew: ({ purpose, ...wish }, signal) => (purpose === "data" ? data : signing).renew(wish, signal),
-    observe: (outcome, seconds) => observe?.({ type: "rotation", outcome, seconds }),
+    observe: observeRotation,
   });
   const parts = [data, signing, publicKeys];
 

@@ -29,8 +29,6 @@ export interface PurposeKeysOptions<P extends Purpose> extends Creation {
   importKey: ImportKey<P>;
   secretCache: CacheOptions;
   recordCache: CacheOptions;
-  /** A call had to wait this long for a key. */
-  retrieved?: (purpose: Purpose, seconds: number) => void;
   /** The tenant has a new key. */
   renewed?: (record: KeyRecord) => void;
 }
@@ -42,7 +40,6 @@ interface Known {
 
 export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): PurposeKeys<P> {
   const { store, provider, purpose, importKey } = options;
-  const { now } = options.secretCache;
   const actives = createCache<Known>(options.recordCache); // by tenant
   const records = createCache<Known>(options.recordCache); // by tenant and id: no tenant may meet another's lookup
   const keys = createCache<Usable[P]>(options.secretCache); // by id, asked only for a record found in its tenant
@@ -87,13 +84,6 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     return record;
   }
 
-  async function timed(find: () => Promise<Usable[P]>): Promise<Usable[P]> {
-    const startedAt = now();
-    const key = await find();
-    options.retrieved?.(purpose, (now() - startedAt) / 1000);
-    return key;
-  }
-
   async function retrieveActive(tenantId: string): Promise<Usable[P]> {
     const { record } = await actives.load(tenantId, () => findOrCreate(tenantId));
     return keys.load(record.keyId, () => readKey(tenantId, record.keyId));
@@ -109,25 +99,13 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     active(tenantId, waiter) {
       const found = actives.get(tenantId);
       const key = found && keys.get(found.record.keyId);
-      return (
-        key ??
-        unlessCancelled(
-          timed(() => retrieveActive(tenantId)),
-          waiter,
-        )
-      );
+      return key ?? unlessCancelled(retrieveActive(tenantId), waiter);
     },
 
     opening(tenantId, keyId, waiter) {
       const found = records.get(recordKey(tenantId, keyId));
       const key = found && allowed[found.record.state].open ? keys.get(keyId) : undefined;
-      return (
-        key ??
-        unlessCancelled(
-          timed(() => retrieveOpening(tenantId, keyId)),
-          waiter,
-        )
-      );
+      return key ?? unlessCancelled(retrieveOpening(tenantId, keyId), waiter);
     },
 
     async renew(wish, signal) {

@@ -64,7 +64,7 @@ export interface RotationOptions {
     wish: Pick<Activation, "tenantId" | "purpose" | "expect" | "request">,
     signal?: AbortSignal,
   ): Promise<KeyRecord>;
-  observe?: (outcome: "success" | "failure", seconds: number) => void;
+  observe?: ((outcome: "success" | "failure", seconds: number) => void) | undefined;
 }
 
 export const defaultRotationLimit = 100;
