@@ -68,13 +68,15 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
   [/^provider\/registry\.ts$/, /^errors\.ts$/, /^provider\//],
   [/^provider\/(provider|resilience)\.ts$/, /^errors\.ts$/, /^crypto\//, /^provider\/provider\.ts$/, /^cockatiel$/],
   [/^provider\//, /^errors\.ts$/, /^crypto\//, /^provider\//, /^node:/, /^(?!node:)[@a-z]/],
-  [/^store\//, /^errors\.ts$/, /^crypto\//, /^keys\/record\.ts$/, /^store\//, /^node:/, /^(?!node:)[@a-z]/],
+  [/^steps\.ts$/, /^node:diagnostics_channel$/],
+  [/^store\/registry\.ts$/, /^errors\.ts$/, /^store\//],
+  [/^store\//, /^(errors|steps)\.ts$/, /^crypto\//, /^keys\/record\.ts$/, /^store\//, /^node:/, /^(?!node:)[@a-z]/],
   [
     /^keys\//,
     /^(keys|span|pii|crypto)\//,
-    /^errors\.ts$/,
+    /^(errors|steps)\.ts$/,
     /^(provider\/provider|store\/store)\.ts$/,
-    /^node:crypto$/,
+    /^node:(crypto|timers\/promises)$/,
     /^(croner|lru-cache)$/,
   ],
   [
@@ -106,13 +108,8 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
     /^node:/,
     /^(croner|dot-properties)$/,
   ],
-  // The composition root knows every part but the command line; to health and its own log it names KmsService.
-  [
-    /^server\.ts$/,
-    /^(?!cli\/|main\.ts)[a-z]/,
-    /^@grpc\/grpc-js$/,
-    /^\.\.\/gen\/ts\/fluo\/kms\/v1\/kms_service_pb\.ts$/,
-  ],
+  // The composition root knows every part but the command line.
+  [/^server\.ts$/, /^(?!cli\/|main\.ts)[a-z]/, /^@grpc\/grpc-js$/],
   // OTLP JSON is protobuf's JSON of a message that only the generated code describes.
   [
     /^cli\/otlp-json\.ts$/,
@@ -125,7 +122,15 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
   [/^main\.ts$/, /^cli\/run\.ts$/],
 ];
 
-const contracts = ["provider/provider.ts", "provider/registry.ts", "provider/resilience.ts", "store/store.ts"];
+const contracts = [
+  "provider/provider.ts",
+  "provider/registry.ts",
+  "provider/resilience.ts",
+  "store/store.ts",
+  "store/registry.ts",
+];
+/** The statements and transactions that every store of ours shares, because all of them speak SQL. */
+const sharedSql = /^store\/sql(-[a-z]+)?\.ts$/;
 const grpcOrConnect = /^(@grpc\/|@connectrpc\/|grpc-health-check$)/;
 
 /** What each rule says, and what in the sources breaks it. */
@@ -153,6 +158,7 @@ const rules: Record<string, (sources: readonly Source[]) => string[]> = {
     eachImport(sources, ({ path }, { of }) => {
       const folder = /^(provider|store)\//.exec(path)?.[0];
       if (folder === undefined || contracts.includes(path) || !of.startsWith(folder)) return false;
+      if (sharedSql.test(of)) return false;
       return of !== contractOf(folder) && ownerOf(of) !== ownerOf(path);
     }),
 
@@ -178,10 +184,12 @@ const rules: Record<string, (sources: readonly Source[]) => string[]> = {
       return ownerOf(path) !== ownerOf(of);
     }),
 
-  "only the composition root imports a store": (sources) =>
-    eachImport(sources, ({ path }, { of }) => {
+  "only the registry imports a store, when it is chosen, and the composition root the one in memory": (sources) =>
+    eachImport(sources, ({ path }, { of, types, dynamic }) => {
       if (!of.startsWith("store/") || contracts.includes(of)) return false;
-      return path !== "server.ts" && ownerOf(path) !== ownerOf(of);
+      if (path === "store/registry.ts") return !types && !dynamic;
+      if (path.startsWith("store/")) return ownerOf(path) !== ownerOf(of) && !sharedSql.test(of);
+      return !(path === "server.ts" && of === "store/memory.ts");
     }),
 
   "a store knows of the keys only the types of their records": (sources) =>
@@ -190,13 +198,11 @@ const rules: Record<string, (sources: readonly Source[]) => string[]> = {
   "only transport and the composition root import gRPC or Connect": (sources) =>
     eachImport(sources, ({ path }, { of }) => grpcOrConnect.test(of) && !/^(transport\/|server\.ts$)/.test(path)),
 
-  "generated code is for transport and service, KmsService's name for the composition root, OTLP JSON for the command line":
-    (sources) =>
-      eachImport(
-        sources,
-        ({ path }, { of }) =>
-          of.startsWith("../gen/") && !/^(transport\/|service\/|server\.ts$|cli\/otlp-json\.ts$)/.test(path),
-      ),
+  "generated code is for transport and service, and OTLP JSON for the command line": (sources) =>
+    eachImport(
+      sources,
+      ({ path }, { of }) => of.startsWith("../gen/") && !/^(transport\/|service\/|cli\/otlp-json\.ts$)/.test(path),
+    ),
 
   "only the configuration reads the environment": (sources) =>
     sources

@@ -2,11 +2,13 @@
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { KeyRecord, KeyState, Purpose } from "../src/keys/record.ts";
-import type { Activation, Store } from "../src/store/store.ts";
+import type { Activation, KeyName, StateChange, Store } from "../src/store/store.ts";
 import { thrownBy } from "./matchers.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
 const start = new Date("2026-01-01T00:00:00.000Z");
+const by = { actor: "ann", requestId: "" };
+const change: StateChange = { ...by, action: "disable", at: start };
 
 export function storeContract(name: string, make: () => Store | Promise<Store>): void {
   describe(`store ${name}`, () => {
@@ -24,7 +26,7 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
 
     async function activate(record: KeyRecord, changes: Partial<Activation> = {}): Promise<KeyRecord> {
       const { tenantId, purpose, keyId } = record;
-      return store.activate({ tenantId, purpose, keyId, expect: "no-version", at: start, ...changes });
+      return store.activate({ tenantId, purpose, keyId, expect: "no-version", at: start, by, ...changes });
     }
 
     async function makeActive(changes: Partial<KeyRecord> = {}, activation: Partial<Activation> = {}) {
@@ -33,7 +35,7 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
 
     async function moveTo(record: KeyRecord, state: KeyState): Promise<KeyRecord> {
       const changed = { ...record, state, previousState: record.state };
-      await store.update(changed, record.state);
+      await store.update(record, changed, change);
       return changed;
     }
 
@@ -65,7 +67,7 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
       expect(await store.get("acme", "00".repeat(16))).toBeUndefined();
       expect(await store.list("acme", "data")).toEqual([]);
       expect(await store.request("acme", "r1")).toBeUndefined();
-      expect(await store.due(start, 10)).toEqual({ records: [], total: 0 });
+      expect(await store.due(start, 10)).toEqual({ keys: [], total: 0 });
       expect(await store.counts()).toEqual({
         byPurpose: { data: {}, signing: {} },
         oldestActiveAt: undefined,
@@ -152,7 +154,7 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
       expect((await store.active("other", "data"))?.keyId).toBe(theirs.keyId);
       expect(await store.list("acme", "data")).toEqual([ours]);
       await store.deletePending("other", ours.keyId);
-      expect(await thrownBy(() => store.update({ ...ours, tenantId: "other" }, "ACTIVE"))).toBeKmsError("CONFLICT");
+      expect(await thrownBy(() => store.update({ ...ours, tenantId: "other" }, ours, change))).toBeKmsError("CONFLICT");
       expect(await store.get("acme", ours.keyId)).toEqual(ours);
     });
 
@@ -175,7 +177,7 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
         publicKey: randomBytes(32),
         createdAt: new Date(0),
       };
-      await store.update(changed, "ACTIVE");
+      await store.update(active, changed, change);
       const { version, publicKey, createdAt } = active;
       expect(await store.get("acme", active.keyId)).toEqual({ ...changed, version, publicKey, createdAt });
       expect(await store.active("acme", "data")).toBeUndefined();
@@ -184,12 +186,14 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
     it("refuses to replace a record in another state, a pending one, or to make a second active one", async () => {
       const first = await makeActive();
       const disabled = await moveTo(first, "DISABLED");
-      expect(await thrownBy(() => store.update(first, "ACTIVE"))).toBeKmsError("CONFLICT");
+      expect(await thrownBy(() => store.update(first, first, change))).toBeKmsError("CONFLICT");
       const second = await makeActive({}, { expect: "no-active" });
-      expect(await thrownBy(() => store.update({ ...disabled, state: "ACTIVE" }, "DISABLED"))).toBeKmsError("CONFLICT");
+      expect(await thrownBy(() => store.update(disabled, { ...disabled, state: "ACTIVE" }, change))).toBeKmsError(
+        "CONFLICT",
+      );
       expect((await store.active("acme", "data"))?.keyId).toBe(second.keyId);
       const third = await insert();
-      expect(await thrownBy(() => store.update({ ...third, state: "ACTIVE" }, "PENDING"))).toBeKmsError("CONFLICT");
+      expect(await thrownBy(() => store.update(third, { ...third, state: "ACTIVE" }, change))).toBeKmsError("CONFLICT");
     });
 
     it("deletes pending records alone, and old ones alone", async () => {
@@ -206,7 +210,7 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
       expect(await store.get("acme", active.keyId)).toBeDefined();
     });
 
-    it("remembers what a request activated, in order, inside its tenant", async () => {
+    it("remembers what a request activated, inside its tenant", async () => {
       const request = { requestId: "r1", digest: "aa" };
       const data = await makeActive({}, { request });
       const signing = await makeActive({ purpose: "signing" }, { request });
@@ -214,7 +218,7 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
         { keyId: data.keyId, retiredKeyId: undefined },
         { keyId: signing.keyId, retiredKeyId: undefined },
       ];
-      expect(await store.request("acme", "r1")).toEqual({ ...request, activated: expected });
+      expect(await store.request("acme", "r1")).toEqual({ ...request, activated: expect.arrayContaining(expected) });
       expect(await store.request("other", "r1")).toBeUndefined();
     });
 
@@ -248,9 +252,9 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
       await makeActive({ tenantId: "d" }, at(4));
       await moveTo(await makeActive({ tenantId: "e" }), "DISABLED");
       const before = new Date(start.getTime() + 4);
-      expect(await store.due(before, 2)).toEqual({ records: [first, second], total: 3 });
-      expect(await store.due(before, 9, "data")).toEqual({ records: [first, third], total: 2 });
-      expect(await store.due(before, 0)).toEqual({ records: [], total: 3 });
+      expect(await store.due(before, 2)).toEqual({ keys: [nameOf(first), nameOf(second)], total: 3 });
+      expect(await store.due(before, 9, "data")).toEqual({ keys: [nameOf(first), nameOf(third)], total: 2 });
+      expect(await store.due(before, 0)).toEqual({ keys: [], total: 3 });
     });
 
     it("counts records by purpose and state", async () => {
@@ -267,6 +271,10 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
       });
     });
   });
+}
+
+function nameOf({ tenantId, purpose, keyId }: KeyRecord): KeyName {
+  return { tenantId, purpose, keyId };
 }
 
 function pending(changes: Partial<KeyRecord> = {}): KeyRecord {

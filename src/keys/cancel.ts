@@ -4,7 +4,12 @@ import { cancelled } from "../provider/provider.ts";
 /** Who waits. Its signal is asked for only once there is something to wait for: making one costs as much as a cached key. */
 export interface Waiter {
   readonly signal: AbortSignal;
+  /** Whom the audit trail names, should the first call make a key. */
+  readonly caller?: { readonly name: string };
 }
+
+/** For the audit trail, where nobody called: the service did it by itself. */
+export const serviceName = "fluo-kms";
 
 /** `promise`, or `cancelled(signal)` as soon as the waiter's signal aborts. */
 export function unlessCancelled<T>(promise: Promise<T>, waiter: Waiter | undefined): Promise<T> {

@@ -19,7 +19,8 @@ export interface Creation {
   newKeyId: () => string;
 }
 
-export type Wish<P extends Purpose> = Pick<Activation, "tenantId" | "expect" | "request"> & {
+/** What a new key is for, who wants it, and what must still hold when it is activated. */
+export type Wish<P extends Purpose> = Omit<Activation, "purpose" | "keyId" | "at"> & {
   purpose: P;
   importKey: ImportKey<P>;
 };

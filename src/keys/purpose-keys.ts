@@ -4,7 +4,7 @@
  */
 import { ciphertextRejected, KmsError } from "../errors.ts";
 import { type Cache, type CacheOptions, createCache } from "./cache.ts";
-import { unlessCancelled, type Waiter } from "./cancel.ts";
+import { serviceName, unlessCancelled, type Waiter } from "./cancel.ts";
 import { type Creation, createKey, type Wish } from "./create.ts";
 import { allowed, type KeyRecord, type Purpose } from "./record.ts";
 import { unwrap } from "./unwrap.ts";
@@ -16,7 +16,7 @@ export interface PurposeKeys<P extends Purpose> {
   /** A key that may open. CIPHERTEXT_REJECTED for what is not a key of this tenant and purpose, KEY_UNUSABLE by state. */
   opening(tenantId: string, keyId: string, waiter?: Waiter): Usable[P] | Promise<Usable[P]>;
   /** Makes, proves and activates a key, which is in use here from then on. */
-  renew(wish: Pick<Wish<P>, "tenantId" | "expect" | "request">, signal?: AbortSignal): Promise<KeyRecord>;
+  renew(wish: Omit<Wish<P>, "purpose" | "importKey">, signal?: AbortSignal): Promise<KeyRecord>;
   /** After a change of the key's state. */
   invalidate(tenantId: string, keyId: string): void;
   dropExpired(): void;
@@ -62,14 +62,14 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     }
   }
 
-  async function findOrCreate(tenantId: string): Promise<Known> {
+  async function findOrCreate(tenantId: string, actor = serviceName): Promise<Known> {
     const present = await store.active(tenantId, purpose);
     if (present !== undefined) return known(present);
     if ((await store.list(tenantId, purpose)).length > 0) {
       throw new KmsError("KEY_UNUSABLE", `tenant ${tenantId} has no active ${purpose} key: enable one or rotate`);
     }
     try {
-      return known(await create({ tenantId, expect: "no-version" }));
+      return known(await create({ tenantId, expect: "no-version", by: { actor, requestId: "" } }));
     } catch (error) {
       const winner = isConflict(error) ? await store.active(tenantId, purpose) : undefined;
       if (winner === undefined) throw error;
@@ -77,15 +77,15 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     }
   }
 
-  async function create(wish: Pick<Wish<P>, "tenantId" | "expect" | "request">, signal?: AbortSignal) {
+  async function create(wish: Omit<Wish<P>, "purpose" | "importKey">, signal?: AbortSignal) {
     const { record, usable } = await createKey(options, { ...wish, purpose, importKey }, signal);
     keys.put(record.keyId, usable, () => readKey(record.tenantId, record.keyId));
     options.renewed?.(record);
     return record;
   }
 
-  async function retrieveActive(tenantId: string): Promise<Usable[P]> {
-    const { record } = await actives.load(tenantId, () => findOrCreate(tenantId));
+  async function retrieveActive(tenantId: string, actor?: string): Promise<Usable[P]> {
+    const { record } = await actives.load(tenantId, () => findOrCreate(tenantId, actor));
     return keys.load(record.keyId, () => readKey(tenantId, record.keyId));
   }
 
@@ -99,7 +99,7 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     active(tenantId, waiter) {
       const found = actives.get(tenantId);
       const key = found && keys.get(found.record.keyId);
-      return key ?? unlessCancelled(retrieveActive(tenantId), waiter);
+      return key ?? unlessCancelled(retrieveActive(tenantId, waiter?.caller?.name), waiter);
     },
 
     opening(tenantId, keyId, waiter) {

@@ -60,10 +60,7 @@ export interface RotationOptions {
   clock: () => Date;
   /** From this age on a key is due. */
   maxAgeMs: number;
-  renew(
-    wish: Pick<Activation, "tenantId" | "purpose" | "expect" | "request">,
-    signal?: AbortSignal,
-  ): Promise<KeyRecord>;
+  renew(wish: Omit<Activation, "keyId" | "at">, signal?: AbortSignal): Promise<KeyRecord>;
   observe?: ((outcome: "success" | "failure", seconds: number) => void) | undefined;
 }
 
@@ -106,7 +103,8 @@ export function createRotation({ store, clock, maxAgeMs, renew, observe }: Rotat
     const elapsed = () => (performance.now() - startedAt) / 1000;
     try {
       const expect = active ? { active: active.keyId } : "no-active";
-      const { keyId, version } = await renew({ tenantId, purpose, expect, ...(request && { request }) }, signal);
+      const by = { actor: "fluo-kms", requestId: request?.requestId ?? "" };
+      const { keyId, version } = await renew({ tenantId, purpose, expect, by, request }, signal);
       result.rotated.push({ ...planned, keyId, version });
       observe?.("success", elapsed());
     } catch (error) {
@@ -157,7 +155,7 @@ export function createRotation({ store, clock, maxAgeMs, renew, observe }: Rotat
       const before = force ? clock().getTime() : clock().getTime() - maxAgeMs;
       const due = await store.due(new Date(before + 1), limit, purpose);
       const result = emptyResult();
-      for (const record of due.records) {
+      for (const record of due.keys) {
         const versions = await store.list(record.tenantId, record.purpose);
         const candidate = { tenantId: record.tenantId, purpose: record.purpose, versions, force, dryRun };
         await rotateOne({ ...candidate, request: undefined }, result, signal);

@@ -4,8 +4,12 @@ import { localProvider } from "../../src/provider/local.ts";
 import { randomMasterKey } from "../../src/provider/local-master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/memory.ts";
+import type { StateChange } from "../../src/store/store.ts";
 
 export const dayMs = 24 * 60 * 60 * 1000;
+
+/** For changes of state made in the store itself, as by another replica. */
+export const disabling: StateChange = { action: "disable", actor: "ann", requestId: "", at: new Date(0) };
 
 export function setUp(options: Partial<KeyringOptions> = {}) {
   const time = { ms: 0, start: Date.parse("2026-01-01T00:00:00.000Z") };

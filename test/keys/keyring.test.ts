@@ -13,7 +13,7 @@ import { resilient } from "../../src/provider/resilience.ts";
 import type { Store } from "../../src/store/store.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { thrownBy } from "../matchers.ts";
-import { counting, dayMs, setUp, turn } from "./fixture.ts";
+import { counting, dayMs, disabling, setUp, turn } from "./fixture.ts";
 
 const hourMs = 3_600_000;
 const aad = Buffer.from("test");
@@ -25,7 +25,7 @@ const open = (key: UsableDataKey, sealed: Uint8Array) =>
 
 async function moveTo(store: Store, state: KeyState): Promise<string> {
   const active = (await store.active("acme", "data"))!;
-  await store.update({ ...active, state, previousState: "ACTIVE" }, "ACTIVE");
+  await store.update(active, { ...active, state, previousState: "ACTIVE" }, disabling);
   return active.keyId;
 }
 
@@ -211,7 +211,7 @@ describe("a cached key", () => {
     here.time.ms = 30_000;
     expect((await here.keyring.activeDataKey("acme")).keyId).not.toBe(keyId);
     const retired = (await store.get("acme", keyId))!;
-    await store.update({ ...retired, state: "DISABLED", previousState: "RETIRED" }, "RETIRED");
+    await store.update(retired, { ...retired, state: "DISABLED", previousState: "RETIRED" }, disabling);
     here.time.ms = 60_000;
     expect(await thrownBy(() => here.keyring.dataKey("acme", keyId))).toBeKmsError("KEY_UNUSABLE", keyId);
   });

@@ -6,7 +6,7 @@ import { randomMasterKey } from "../../src/provider/local-master-key.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../matchers.ts";
-import { dayMs, setUp } from "./fixture.ts";
+import { dayMs, disabling, setUp } from "./fixture.ts";
 
 describe("public keys", () => {
   it("are all versions, oldest first, valid from activation to a minute after retirement", async () => {
@@ -82,7 +82,7 @@ describe("public keys", () => {
     await keyring.publicKeys("acme");
     const record = (await store.active("acme", "signing"))!;
     const compromisedAt = new Date(time.start + 5);
-    await store.update({ ...record, state: "COMPROMISED", compromisedAt }, "ACTIVE");
+    await store.update(record, { ...record, state: "COMPROMISED", compromisedAt }, disabling);
     time.ms = 30_000;
     expect(await keyring.publicKey("acme", keyId)).toMatchObject({ state: "COMPROMISED", compromisedAt });
   });

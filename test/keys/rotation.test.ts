@@ -7,7 +7,7 @@ import { randomMasterKey } from "../../src/provider/local-master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { thrownBy } from "../matchers.ts";
-import { dayMs, setUp, turn } from "./fixture.ts";
+import { dayMs, disabling, setUp, turn } from "./fixture.ts";
 
 const data = ["data"] as const;
 
@@ -74,7 +74,7 @@ describe("rotating a tenant", () => {
     const { keyring, store } = setUp();
     const { keyId } = await keyring.activeDataKey("acme");
     const record = (await store.active("acme", "data"))!;
-    await store.update({ ...record, state: "DISABLED", previousState: "ACTIVE" }, "ACTIVE");
+    await store.update(record, { ...record, state: "DISABLED", previousState: "ACTIVE" }, disabling);
     keyring.invalidate("acme", keyId);
     expect(await thrownBy(() => keyring.activeDataKey("acme"))).toBeKmsError("KEY_UNUSABLE");
     const { rotated } = await keyring.rotate({ tenantId: "acme" });

@@ -1,0 +1,64 @@
+/**
+ * The key that authenticates every row of the store: 32 random bytes, wrapped by the provider, in the store itself. It is made only in a
+ * store that has nothing yet, read back and unwrapped before it is used; of replicas that start at once all use the one that was first.
+ */
+import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
+import { KmsError } from "../errors.ts";
+import type { Provider } from "../provider/provider.ts";
+import { step } from "../steps.ts";
+import type { LockedStore, Store, WrappedStoreKey } from "../store/store.ts";
+import { secretBytes } from "./unwrap.ts";
+
+const storeIdBytes = 16;
+
+/** Throws DATA_LOSS or PROVIDER_DENIED where the store was made with another master key, was robbed of its key, or was altered. */
+export async function unlockStore(locked: LockedStore, provider: Provider, now = new Date()): Promise<Store> {
+  const present = (await locked.storeKey()) ?? (await makeStoreKey(locked, provider, now));
+  return locked.unlock(await unwrapStoreKey(present, provider));
+}
+
+async function makeStoreKey(locked: LockedStore, provider: Provider, createdAt: Date): Promise<WrappedStoreKey> {
+  const secret = randomBytes(secretBytes);
+  try {
+    const storeId = randomBytes(storeIdBytes).toString("hex");
+    const wrapped = await provider.encrypt(secret, contextOf(storeId));
+    step("store-key.wrapped");
+    const fresh = { storeId, provider: provider.name, providerKeyId: provider.keyId, wrapped, createdAt };
+    await locked.insertStoreKey(fresh, createSecretKey(secret));
+    step("store-key.stored");
+  } finally {
+    secret.fill(0);
+  }
+  const stored = await locked.storeKey();
+  if (stored === undefined) throw new KmsError("STORE_UNAVAILABLE", "the store key was stored and is not there");
+  return stored;
+}
+
+/** By the provider key that is configured, never by one that the store names. */
+export async function unwrapStoreKey(stored: WrappedStoreKey, provider: Provider): Promise<KeyObject> {
+  if (stored.provider !== provider.name || stored.providerKeyId !== provider.keyId) {
+    const wrappedBy = `${stored.provider} ${stored.providerKeyId}`;
+    const present = `${provider.name} ${provider.keyId}`;
+    throw new KmsError("PROVIDER_DENIED", `the store is under ${wrappedBy}, and the provider is ${present}`);
+  }
+  const secret = await open(stored, provider);
+  try {
+    if (secret.length === secretBytes) return createSecretKey(secret);
+  } finally {
+    secret.fill(0);
+  }
+  throw new KmsError("DATA_LOSS", "the store key does not have its length");
+}
+
+async function open({ wrapped, storeId }: WrappedStoreKey, provider: Provider): Promise<Uint8Array> {
+  try {
+    return await provider.decrypt(wrapped, contextOf(storeId));
+  } catch (cause) {
+    if (!(cause instanceof KmsError) || cause.code !== "CIPHERTEXT_REJECTED") throw cause;
+    throw new KmsError("DATA_LOSS", `the store key cannot be opened by ${provider.keyId}`, { cause });
+  }
+}
+
+function contextOf(storeId: string): Readonly<Record<string, string>> {
+  return { purpose: "store", store_id: storeId };
+}

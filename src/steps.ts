@@ -1,0 +1,34 @@
+/**
+ * Named steps between which a crash must lose nothing. A step costs nothing unless somebody listens; test/crash does, and kills the
+ * process there.
+ */
+import { channel } from "node:diagnostics_channel";
+
+export const stepNames = [
+  "store-key.wrapped",
+  "store-key.stored",
+  "key.made",
+  "key.inserted",
+  "key.proven",
+  "key.activated",
+  "state.changed",
+  "destruction.stored",
+  "lease.taken",
+  "rotation.batch",
+  "audit.flushing",
+  "audit.flushed",
+  "sqlite.began",
+  "sqlite.written",
+  "sqlite.committed",
+  "sqlite.scrubbed",
+  "postgres.written",
+  "postgres.committed",
+] as const;
+
+export type StepName = (typeof stepNames)[number];
+
+export const steps = channel("fluo-kms.steps");
+
+export function step(name: StepName): void {
+  if (steps.hasSubscribers) steps.publish(name);
+}

@@ -1,0 +1,176 @@
+/**
+ * The store of several replicas: PostgreSQL by pg. Unique constraints, advisory locks and compare-and-set do the coordination at READ
+ * COMMITTED; LISTEN and NOTIFY carry the news of changes. A connection that is lost is made again by the next call.
+ */
+import { randomBytes } from "node:crypto";
+import pg from "pg";
+import { KmsError } from "../errors.ts";
+import { step } from "../steps.ts";
+import type { Database, Query, Row, Transaction } from "./sql.ts";
+import { postgresNews } from "./postgres-news.ts";
+import { type Dialect, migrate } from "./sql-schema.ts";
+import { lockedSqlStore } from "./sql-store.ts";
+import type { LockedStore } from "./store.ts";
+
+export interface PostgresSettings {
+  name: "postgres";
+  /** With the password: never shown. */
+  url: string;
+  /** One more listens for news. */
+  maxConnections: number;
+}
+
+export const channelName = "fluo_kms";
+
+const postgresDialect: Dialect = {
+  bytes: "bytea",
+  integer: "bigint",
+  text: 'text collate "C"',
+  serial: "bigint generated always as identity primary key",
+  tableEnd: "",
+};
+
+const connectMs = 5_000;
+const statementMs = 15_000;
+const int8 = 20;
+
+/** Whole numbers come as numbers; ours are all exact ones. */
+const types = {
+  getTypeParser: (oid: number, format?: never) => (oid === int8 ? Number : pg.types.getTypeParser(oid, format)),
+} as pg.CustomTypesConfig;
+
+export async function openPostgres({ url, maxConnections }: PostgresSettings): Promise<LockedStore> {
+  const db = postgresDatabase(url, maxConnections);
+  try {
+    await db.write((tx) => migrate(tx, postgresDialect));
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+  return lockedSqlStore("postgres", db);
+}
+
+export function postgresDatabase(url: string, maxConnections: number): Database {
+  const instance = randomBytes(8).toString("hex");
+  const config: pg.PoolConfig = {
+    connectionString: url,
+    application_name: "fluo-kms",
+    types,
+    connectionTimeoutMillis: connectMs,
+    statement_timeout: statementMs,
+    query_timeout: statementMs + 1_000,
+    // A process that was stopped in the middle of a transaction must not hold its locks for ever.
+    idle_in_transaction_session_timeout: statementMs,
+    keepAlive: true,
+  };
+  const pool = new pg.Pool({ ...config, max: maxConnections, onConnect: durably } as pg.PoolConfig);
+  pool.on("error", () => {}); // an idle connection was lost: the next call makes another
+  const news = postgresNews({ config, channel: channelName, instance });
+
+  async function read<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    const client = await connect(pool);
+    let broken = false;
+    try {
+      return await work(queryOf(client));
+    } catch (error) {
+      broken = !(error instanceof KmsError);
+      throw translated(error);
+    } finally {
+      client.release(broken);
+    }
+  }
+
+  async function write<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    const client = await connect(pool);
+    try {
+      await client.query("begin isolation level read committed read write");
+      const result = await work(transactionOf(client, instance));
+      step("postgres.written");
+      const { command } = await client.query("commit");
+      if (command !== "COMMIT") throw new KmsError("STORE_UNAVAILABLE", "PostgreSQL rolled the transaction back");
+      step("postgres.committed");
+      client.release();
+      return result;
+    } catch (error) {
+      const isClean = await client.query("rollback").then(
+        () => true,
+        () => false,
+      );
+      client.release(!isClean);
+      throw translated(error);
+    }
+  }
+
+  return {
+    read,
+    write,
+    // Dead rows go when PostgreSQL's own vacuum gets to them.
+    scrub: async () => {
+      await read((query) => query("vacuum kms_keys"));
+    },
+    watch: news.watch,
+    async close() {
+      await Promise.allSettled([news.close(), pool.end()]);
+    },
+  };
+}
+
+async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
+  try {
+    return await pool.connect();
+  } catch (error) {
+    throw translated(error);
+  }
+}
+
+/** A server that does not wait for its disk acknowledges what a crash undoes. */
+async function durably(client: pg.ClientBase): Promise<void> {
+  await client.query(
+    "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'",
+  );
+}
+
+function queryOf(client: pg.PoolClient): Query {
+  return async (text, ...values) => (await client.query<Row>(numbered(text), values)).rows;
+}
+
+function transactionOf(client: pg.PoolClient, instance: string): Transaction {
+  const query = queryOf(client);
+  return {
+    query,
+    async lock(name, mode) {
+      const lock = mode === "shared" ? "pg_advisory_xact_lock_shared" : "pg_advisory_xact_lock";
+      await query(`select ${lock}(hashtextextended(?1, 0))`, `fluo-kms/${name}`);
+    },
+    async announce({ tenantId, keyId, state }) {
+      await query("select pg_notify(?1, ?2)", channelName, JSON.stringify({ instance, tenantId, keyId, state }));
+    },
+    async now() {
+      const [row] = await query("select (extract(epoch from clock_timestamp()) * 1000)::bigint as now");
+      return Number(row?.now);
+    },
+  };
+}
+
+const numberedTexts = new Map<string, string>();
+
+/** PostgreSQL's spelling of parameters. */
+function numbered(text: string): string {
+  let known = numberedTexts.get(text);
+  if (known === undefined) {
+    known = text.replaceAll(/\?(\d+)/g, "$$$1");
+    numberedTexts.set(text, known);
+  }
+  return known;
+}
+
+/** unique_violation, serialization_failure, deadlock_detected: another was first. */
+const lost = ["23505", "40001", "40P01"];
+
+function translated(cause: unknown): unknown {
+  if (cause instanceof KmsError || cause instanceof TypeError || cause instanceof RangeError) return cause;
+  const { code } = cause as { code?: string };
+  if (code !== undefined && lost.includes(code)) return new KmsError("CONFLICT", "another was first", { cause });
+  const reason = code === undefined ? "no answer" : code;
+  return new KmsError("STORE_UNAVAILABLE", `the PostgreSQL store failed (${reason})`, { cause });
+}

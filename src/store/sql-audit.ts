@@ -1,0 +1,187 @@
+/**
+ * The audit trail of the SQL stores. Each process writes a chain of its own: a row's HMAC covers the row and its predecessor's HMAC, and
+ * the newest row's is kept beside its number in a row that is authenticated itself. So an edited row, a missing one and a cut tail show;
+ * the number of chains is kept in the store key's row, so that a missing chain shows too.
+ */
+import type { RowMac } from "../crypto/row-mac.ts";
+import { KmsError } from "../errors.ts";
+import type { Purpose } from "../keys/record.ts";
+import type { Query, Row, Transaction } from "./sql.ts";
+import { authenticated, bytes, insertRow, placeholders, updateRow, valuesOf } from "./sql-rows.ts";
+import { tables } from "./sql-schema.ts";
+import type {
+  AuditAction,
+  AuditCursor,
+  AuditEvent,
+  AuditHead,
+  AuditPage,
+  AuditProblem,
+  AuditRow,
+  AuditVerdict,
+} from "./store.ts";
+
+const beforeFirst = new Uint8Array(0);
+
+export interface AuditChain {
+  append(tx: Transaction, events: readonly AuditEvent[]): Promise<void>;
+  head(query: Query): Promise<AuditHead | undefined>;
+}
+
+export function auditChain(mac: RowMac, writerId: string): AuditChain {
+  async function head(query: Query): Promise<AuditHead | undefined> {
+    const [row] = await query("select * from kms_audit_writers where writer_id = ?1", writerId);
+    return row && headOf(authenticated(mac, "kms_audit_writers", row, `the head of audit writer ${writerId}`));
+  }
+
+  return {
+    head,
+
+    async append(tx, events) {
+      if (events.length === 0) return;
+      await tx.lock(`audit/${writerId}`);
+      const present = await head(tx.query);
+      if (present === undefined) await countWriter(tx, mac);
+      let { sequence, mac: previous } = present ?? { sequence: 0, mac: beforeFirst };
+      for (const event of events) {
+        sequence += 1;
+        const row = auditRow(writerId, sequence, event);
+        previous = mac.of("kms_audit", [...valuesOf("kms_audit", row), previous]);
+        const values = [...valuesOf("kms_audit", row), previous];
+        const columns = tables.kms_audit.join(", ");
+        await tx.query(`insert into kms_audit (${columns}) values (${placeholders(values.length)})`, ...values);
+      }
+      const next = { writer_id: writerId, sequence, head: previous };
+      await (present ? updateRow : insertRow)(tx.query, mac, "kms_audit_writers", next);
+    },
+  };
+}
+
+async function countWriter(tx: Transaction, mac: RowMac): Promise<void> {
+  await tx.lock("store");
+  const [row] = await tx.query("select * from kms_store");
+  if (row === undefined) throw new KmsError("DATA_LOSS", "the store key is gone from the store");
+  authenticated(mac, "kms_store", row, "the store key");
+  await updateRow(tx.query, mac, "kms_store", { ...row, writers: Number(row.writers) + 1 });
+}
+
+function auditRow(writerId: string, sequence: number, event: AuditEvent): Row {
+  return {
+    writer_id: writerId,
+    sequence,
+    at: event.at.getTime(),
+    actor: event.actor,
+    action: event.action,
+    tenant_id: event.tenantId,
+    purpose: event.purpose ?? null,
+    key_id: event.keyId,
+    outcome: event.outcome,
+    request_id: event.requestId,
+    count: event.count,
+  };
+}
+
+export async function readAudit(query: Query, { tenantId, keyId, limit, after = 0 }: AuditPage): Promise<AuditRow[]> {
+  const values: (string | number)[] = [after, limit];
+  let where = "id > ?1";
+  if (tenantId !== undefined) where += ` and tenant_id = ?${values.push(tenantId)}`;
+  if (keyId !== undefined) where += ` and key_id = ?${values.push(keyId)} and key_id <> ''`;
+  const rows = await query(`select * from kms_audit where ${where} order by id limit ?2`, ...values);
+  return rows.map((row) => ({
+    id: Number(row.id),
+    writerId: String(row.writer_id),
+    sequence: Number(row.sequence),
+    at: new Date(Number(row.at)),
+    actor: String(row.actor),
+    action: row.action as AuditAction,
+    tenantId: String(row.tenant_id),
+    purpose: (row.purpose ?? undefined) as Purpose | undefined,
+    keyId: String(row.key_id),
+    outcome: String(row.outcome),
+    requestId: String(row.request_id),
+    count: Number(row.count),
+  }));
+}
+
+/** One step along the chains, by writer and sequence. */
+export async function verifyChains(
+  query: Query,
+  mac: RowMac,
+  from: AuditCursor | undefined,
+  limit: number,
+): Promise<AuditVerdict> {
+  const problems: AuditProblem[] = from === undefined ? await missingWriters(query, mac) : [];
+  const cursor = from ?? (await nextWriter(query, ""));
+  if (cursor === undefined) return { events: 0, heads: [], problems, next: undefined };
+  const { writerId } = cursor;
+  const report = (sequence: number, what: string) => problems.push({ writerId, sequence, what });
+
+  const [headRow] = await query("select * from kms_audit_writers where writer_id = ?1", writerId);
+  const head =
+    headRow && mac.matches(headRow.mac, "kms_audit_writers", valuesOf("kms_audit_writers", headRow)) && headOf(headRow);
+  const last = head ? head.sequence : Number.MAX_SAFE_INTEGER;
+  const rows = await query(
+    "select * from kms_audit where writer_id = ?1 and sequence > ?2 and sequence <= ?3 order by sequence limit ?4",
+    writerId,
+    cursor.sequence,
+    last,
+    limit,
+  );
+  let { sequence, mac: previous } = cursor;
+  for (const row of rows) {
+    const found = Number(row.sequence);
+    if (found !== sequence + 1) {
+      report(sequence + 1, missing(sequence + 1, found - 1));
+      previous = undefined;
+    }
+    const stored = bytes(row.mac);
+    // Behind a gap the predecessor's HMAC is lost, and this row can be told only by its successor's.
+    if (previous !== undefined && !mac.matches(stored, "kms_audit", [...valuesOf("kms_audit", row), previous])) {
+      report(found, `row ${found} was altered`);
+    }
+    sequence = found;
+    previous = stored;
+  }
+  if (rows.length === limit) {
+    return { events: rows.length, heads: [], problems, next: { writerId, sequence, mac: previous } };
+  }
+  if (!head) report(0, "the head of this writer is missing or was altered: a cut tail would not show");
+  else if (sequence < head.sequence) report(sequence + 1, `${missing(sequence + 1, head.sequence)}: the tail was cut`);
+  else if (previous !== undefined && Buffer.compare(previous, head.mac) !== 0) {
+    report(sequence, `row ${sequence} is not the one that this writer wrote last`);
+  }
+  return { events: rows.length, heads: head ? [head] : [], problems, next: await nextWriter(query, writerId) };
+}
+
+function missing(first: number, last: number): string {
+  return first === last ? `row ${first} is missing` : `rows ${first} to ${last} are missing`;
+}
+
+async function nextWriter(query: Query, after: string): Promise<AuditCursor | undefined> {
+  const [row] = await query(
+    `select min(writer_id) as writer_id from (
+       select min(writer_id) as writer_id from kms_audit_writers where writer_id > ?1
+       union all select min(writer_id) from kms_audit where writer_id > ?1
+     ) as writers`,
+    after,
+  );
+  const writerId = row?.writer_id;
+  return typeof writerId === "string" ? { writerId, sequence: 0, mac: beforeFirst } : undefined;
+}
+
+async function missingWriters(query: Query, mac: RowMac): Promise<AuditProblem[]> {
+  const [store] = await query("select * from kms_store");
+  if (store === undefined) return [{ writerId: "", sequence: 0, what: "the store key is gone from the store" }];
+  if (!mac.matches(store.mac, "kms_store", valuesOf("kms_store", store))) {
+    return [{ writerId: "", sequence: 0, what: "the store key's row was altered" }];
+  }
+  const [heads] = await query("select count(*) as count from kms_audit_writers");
+  const gone = Number(store.writers) - Number(heads?.count);
+  if (gone === 0) return [];
+  return [
+    { writerId: "", sequence: 0, what: `${store.writers} writers were counted and ${heads?.count} heads are here` },
+  ];
+}
+
+function headOf(row: Row): AuditHead {
+  return { writerId: String(row.writer_id), sequence: Number(row.sequence), mac: bytes(row.head) };
+}

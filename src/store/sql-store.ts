@@ -1,0 +1,126 @@
+/** A store over any database that speaks our SQL: first locked, then, with its key, whole. */
+import { randomBytes } from "node:crypto";
+import { type RowMac, rowMac } from "../crypto/row-mac.ts";
+import { KmsError } from "../errors.ts";
+import type { Database, Query, Row } from "./sql.ts";
+import { auditChain, readAudit, verifyChains } from "./sql-audit.ts";
+import { sqlKeys } from "./sql-keys.ts";
+import { endLease, takeLease } from "./sql-leases.ts";
+import { authenticated, bytes, insertRow, keyRecord, updateRow } from "./sql-rows.ts";
+import { rowVersion } from "./sql-schema.ts";
+import type { LockedStore, Store, WrappedStoreKey } from "./store.ts";
+
+const writerIdBytes = 16;
+
+export function lockedSqlStore(name: string, db: Database): LockedStore {
+  return {
+    name,
+
+    storeKey: () =>
+      db.read(async (query) => {
+        const row = await storeRow(query);
+        if (row === undefined) await refuseRecords(query);
+        return row && wrappedStoreKey(row);
+      }),
+
+    insertStoreKey: (wrapped, key) =>
+      db.write(async (tx) => {
+        await tx.lock("store");
+        if (await storeRow(tx.query)) return;
+        await refuseRecords(tx.query);
+        await insertRow(tx.query, rowMac(key, rowVersion), "kms_store", { ...rowOf(wrapped), id: 1, writers: 0 });
+      }),
+
+    replaceStoreKey: (present, next, key) =>
+      db.write(async (tx) => {
+        await tx.lock("store");
+        const mac = rowMac(key, rowVersion);
+        const row = await storeRow(tx.query);
+        if (row === undefined || Buffer.compare(bytes(row.wrapped), present.wrapped) !== 0) {
+          throw new KmsError("CONFLICT", "the store key was wrapped anew by another");
+        }
+        authenticated(mac, "kms_store", row, "the store key");
+        await updateRow(tx.query, mac, "kms_store", { ...row, ...rowOf(next), store_id: row.store_id! });
+      }),
+
+    async unlock(key) {
+      const mac = rowMac(key, rowVersion);
+      await db.read((query) => refuseForeign(query, mac));
+      return sqlStore(name, db, mac);
+    },
+
+    close: () => db.close(),
+  };
+}
+
+/** `mac` under the store key. */
+export function sqlStore(name: string, db: Database, mac: RowMac): Store {
+  const chain = auditChain(mac, randomBytes(writerIdBytes).toString("hex"));
+  return {
+    name,
+    ...sqlKeys(db, mac, chain),
+    lease: (lease, holder, ttlMs) => db.write((tx) => takeLease(tx, mac, { name: lease, holder, ttlMs })),
+    finishLease: (fence, at) => db.write((tx) => endLease(tx, mac, fence, at)),
+    appendAudit: (events) => db.write((tx) => chain.append(tx, events)),
+    auditEvents: (page) => db.read((query) => readAudit(query, page)),
+    verifyAudit: (from, limit) => db.read((query) => verifyChains(query, mac, from, limit)),
+    auditHead: () => db.read(chain.head),
+    watch: (listener) => db.watch(listener),
+    close: () => db.close(),
+  };
+}
+
+async function storeRow(query: Query): Promise<Row | undefined> {
+  return (await query("select * from kms_store"))[0];
+}
+
+/** A store key is made only in a store that has nothing yet: records without one were robbed of it. */
+async function refuseRecords(query: Query): Promise<void> {
+  const [row] = await query(
+    "select 1 as present where exists (select 1 from kms_keys) or exists (select 1 from kms_audit) or exists (select 1 from kms_audit_writers)",
+  );
+  if (row) throw new KmsError("DATA_LOSS", "the store has records and no store key: restore it from a backup");
+}
+
+async function refuseForeign(query: Query, mac: RowMac): Promise<void> {
+  const row = await storeRow(query);
+  if (row === undefined) throw new KmsError("DATA_LOSS", "the store key is gone from the store");
+  authenticated(mac, "kms_store", row, "the store key");
+  // A whole row of another store authenticates itself, and nothing else here.
+  const [key] = await query("select * from kms_keys order by key_id limit 1");
+  const [writer] = await query("select * from kms_audit_writers order by writer_id limit 1");
+  const fits = [
+    key && isAuthentic(() => keyRecord(mac, key)),
+    writer && isAuthentic(() => authenticated(mac, "kms_audit_writers", writer, "an audit writer")),
+  ].filter((each) => each !== undefined);
+  if (fits.length > 0 && !fits.includes(true)) {
+    throw new KmsError(
+      "DATA_LOSS",
+      "the store key does not fit the records: it is another store's, or they were altered",
+    );
+  }
+}
+
+function isAuthentic(read: () => unknown): boolean {
+  try {
+    read();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function rowOf({ storeId, provider, providerKeyId, wrapped, createdAt }: WrappedStoreKey): Row {
+  const created_at = createdAt.getTime();
+  return { store_id: storeId, provider, provider_key_id: providerKeyId, wrapped, created_at };
+}
+
+function wrappedStoreKey(row: Row): WrappedStoreKey {
+  return {
+    storeId: String(row.store_id),
+    provider: String(row.provider),
+    providerKeyId: String(row.provider_key_id),
+    wrapped: bytes(row.wrapped),
+    createdAt: new Date(Number(row.created_at)),
+  };
+}
