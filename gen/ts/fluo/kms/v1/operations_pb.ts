@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fluo/kms/v1/operations.proto.
  */
 export const file_fluo_kms_v1_operations: GenFile = /*@__PURE__*/
-  fileDesc("ChxmbHVvL2ttcy92MS9vcGVyYXRpb25zLnByb3RvEgtmbHVvLmttcy52MSIkCg9WYWxpZGF0ZVJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJImoKDlZhbGlkYXRpb25UZXN0EgwKBG5hbWUYASABKAkSJQoHb3V0Y29tZRgCIAEoDjIULmZsdW8ua21zLnYxLk91dGNvbWUSEgoKbGF0ZW5jeV9tcxgDIAEoARIPCgdtZXNzYWdlGAQgASgJIoQCChBWYWxpZGF0ZVJlc3BvbnNlEhAKCHByb3ZpZGVyGAEgASgJEiUKB292ZXJhbGwYAiABKA4yFC5mbHVvLmttcy52MS5PdXRjb21lEioKBXRlc3RzGAMgAygLMhsuZmx1by5rbXMudjEuVmFsaWRhdGlvblRlc3QSQAoKbGF0ZW5jeV9tcxgEIAMoCzIsLmZsdW8ua21zLnYxLlZhbGlkYXRlUmVzcG9uc2UuTGF0ZW5jeU1zRW50cnkSFwoPcmVjb21tZW5kYXRpb25zGAUgAygJGjAKDkxhdGVuY3lNc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiIgoNU3RhdHVzUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkicAoLQ2FjaGVTdGF0dXMSEAoIa2V5X3R5cGUYASABKAkSDAoEaGl0cxgCIAEoBBIOCgZtaXNzZXMYAyABKAQSEQoJZXZpY3Rpb25zGAQgASgEEgwKBHNpemUYBSABKA0SEAoIbWF4X3NpemUYBiABKA0iOQoIS2V5Q291bnQSDwoHcHVycG9zZRgBIAEoCRINCgVzdGF0ZRgCIAEoCRINCgVjb3VudBgDIAEoBCK+AQoOUm90YXRpb25TdGF0dXMSDwoHZW5hYmxlZBgBIAEoCBIqCgdtYXhfYWdlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBGxhc3QYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKBG5leHQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgsKA2R1ZRgFIAEoBBIOCgZmYWlsZWQYBiABKAQiLAoNQnJlYWtlclN0YXR1cxIMCgRuYW1lGAEgASgJEg0KBXN0YXRlGAIgASgJIqYBCgpDb3N0U3RhdHVzEkIKDnByb3ZpZGVyX2NhbGxzGAEgAygLMiouZmx1by5rbXMudjEuQ29zdFN0YXR1cy5Qcm92aWRlckNhbGxzRW50cnkSHgoWcHJvdmlkZXJfY2FsbHNfcGVyX2RheRgCIAEoARo0ChJQcm92aWRlckNhbGxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASI2CgxNZW1vcnlTdGF0dXMSFgoOaW1wbGVtZW50YXRpb24YASABKAkSDgoGbG9ja2VkGAIgASgIIrQDCg5TdGF0dXNSZXNwb25zZRIQCghwcm92aWRlchgBIAEoCRIjCgZzdGF0dXMYAiABKA4yEy5mbHVvLmttcy52MS5IZWFsdGgSEgoKbGF0ZW5jeV9tcxgDIAEoARIPCgd2ZXJzaW9uGAQgASgJEikKBnVwdGltZRgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhInCgVjYWNoZRgGIAMoCzIYLmZsdW8ua21zLnYxLkNhY2hlU3RhdHVzEiMKBGtleXMYByADKAsyFS5mbHVvLmttcy52MS5LZXlDb3VudBItCghyb3RhdGlvbhgIIAEoCzIbLmZsdW8ua21zLnYxLlJvdGF0aW9uU3RhdHVzEiwKCGJyZWFrZXJzGAkgAygLMhouZmx1by5rbXMudjEuQnJlYWtlclN0YXR1cxIlCgRjb3N0GAogASgLMhcuZmx1by5rbXMudjEuQ29zdFN0YXR1cxIpCgZtZW1vcnkYCyABKAsyGS5mbHVvLmttcy52MS5NZW1vcnlTdGF0dXMSDQoFc3RvcmUYDCABKAkSDwoHbm90aWNlcxgNIAMoCSpGCgdPdXRjb21lEhcKE09VVENPTUVfVU5TUEVDSUZJRUQQABIQCgxPVVRDT01FX1BBU1MQARIQCgxPVVRDT01FX0ZBSUwQAipeCgZIZWFsdGgSFgoSSEVBTFRIX1VOU1BFQ0lGSUVEEAASFgoSSEVBTFRIX09QRVJBVElPTkFMEAESEwoPSEVBTFRIX0RFR1JBREVEEAISDwoLSEVBTFRIX0RPV04QA0JbCg9kZXYuZmx1by5rbXMudjFCD09wZXJhdGlvbnNQcm90b1ABWjVnaXRodWIuY29tL2ZsdW8tZGV2L2ZsdW8ta21zL2dlbi9nby9mbHVvL2ttcy92MTtrbXN2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChxmbHVvL2ttcy92MS9vcGVyYXRpb25zLnByb3RvEgtmbHVvLmttcy52MSIkCg9WYWxpZGF0ZVJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJImoKDlZhbGlkYXRpb25UZXN0EgwKBG5hbWUYASABKAkSJQoHb3V0Y29tZRgCIAEoDjIULmZsdW8ua21zLnYxLk91dGNvbWUSEgoKbGF0ZW5jeV9tcxgDIAEoARIPCgdtZXNzYWdlGAQgASgJIoQCChBWYWxpZGF0ZVJlc3BvbnNlEhAKCHByb3ZpZGVyGAEgASgJEiUKB292ZXJhbGwYAiABKA4yFC5mbHVvLmttcy52MS5PdXRjb21lEioKBXRlc3RzGAMgAygLMhsuZmx1by5rbXMudjEuVmFsaWRhdGlvblRlc3QSQAoKbGF0ZW5jeV9tcxgEIAMoCzIsLmZsdW8ua21zLnYxLlZhbGlkYXRlUmVzcG9uc2UuTGF0ZW5jeU1zRW50cnkSFwoPcmVjb21tZW5kYXRpb25zGAUgAygJGjAKDkxhdGVuY3lNc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiIgoNU3RhdHVzUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkicAoLQ2FjaGVTdGF0dXMSEAoIa2V5X3R5cGUYASABKAkSDAoEaGl0cxgCIAEoBBIOCgZtaXNzZXMYAyABKAQSEQoJZXZpY3Rpb25zGAQgASgEEgwKBHNpemUYBSABKA0SEAoIbWF4X3NpemUYBiABKA0iOQoIS2V5Q291bnQSDwoHcHVycG9zZRgBIAEoCRINCgVzdGF0ZRgCIAEoCRINCgVjb3VudBgDIAEoBCK+AQoOUm90YXRpb25TdGF0dXMSDwoHZW5hYmxlZBgBIAEoCBIqCgdtYXhfYWdlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBGxhc3QYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKBG5leHQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgsKA2R1ZRgFIAEoBBIOCgZmYWlsZWQYBiABKAQiLAoNQnJlYWtlclN0YXR1cxIMCgRuYW1lGAEgASgJEg0KBXN0YXRlGAIgASgJIqYBCgpDb3N0U3RhdHVzEkIKDnByb3ZpZGVyX2NhbGxzGAEgAygLMiouZmx1by5rbXMudjEuQ29zdFN0YXR1cy5Qcm92aWRlckNhbGxzRW50cnkSHgoWcHJvdmlkZXJfY2FsbHNfcGVyX2RheRgCIAEoARo0ChJQcm92aWRlckNhbGxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASI2CgxNZW1vcnlTdGF0dXMSFgoOaW1wbGVtZW50YXRpb24YASABKAkSDgoGbG9ja2VkGAIgASgIIoABCgtBdWRpdFN0YXR1cxIRCgl3cml0ZXJfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSCwoDbWFjGAMgASgJEi4KCmR1cmFibGVfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3Byb2JsZW0YBSABKAki3QMKDlN0YXR1c1Jlc3BvbnNlEhAKCHByb3ZpZGVyGAEgASgJEiMKBnN0YXR1cxgCIAEoDjITLmZsdW8ua21zLnYxLkhlYWx0aBISCgpsYXRlbmN5X21zGAMgASgBEg8KB3ZlcnNpb24YBCABKAkSKQoGdXB0aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKBWNhY2hlGAYgAygLMhguZmx1by5rbXMudjEuQ2FjaGVTdGF0dXMSIwoEa2V5cxgHIAMoCzIVLmZsdW8ua21zLnYxLktleUNvdW50Ei0KCHJvdGF0aW9uGAggASgLMhsuZmx1by5rbXMudjEuUm90YXRpb25TdGF0dXMSLAoIYnJlYWtlcnMYCSADKAsyGi5mbHVvLmttcy52MS5CcmVha2VyU3RhdHVzEiUKBGNvc3QYCiABKAsyFy5mbHVvLmttcy52MS5Db3N0U3RhdHVzEikKBm1lbW9yeRgLIAEoCzIZLmZsdW8ua21zLnYxLk1lbW9yeVN0YXR1cxINCgVzdG9yZRgMIAEoCRIPCgdub3RpY2VzGA0gAygJEicKBWF1ZGl0GA4gASgLMhguZmx1by5rbXMudjEuQXVkaXRTdGF0dXMqRgoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASEAoMT1VUQ09NRV9QQVNTEAESEAoMT1VUQ09NRV9GQUlMEAIqXgoGSGVhbHRoEhYKEkhFQUxUSF9VTlNQRUNJRklFRBAAEhYKEkhFQUxUSF9PUEVSQVRJT05BTBABEhMKD0hFQUxUSF9ERUdSQURFRBACEg8KC0hFQUxUSF9ET1dOEANCWwoPZGV2LmZsdW8ua21zLnYxQg9PcGVyYXRpb25zUHJvdG9QAVo1Z2l0aHViLmNvbS9mbHVvLWRldi9mbHVvLWttcy9nZW4vZ28vZmx1by9rbXMvdjE7a21zdjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Request of KmsService.Validate.
@@ -379,6 +379,55 @@ export const MemoryStatusSchema: GenMessage<MemoryStatus> = /*@__PURE__*/
   messageDesc(file_fluo_kms_v1_operations, 9);
 
 /**
+ * This process's chain of the audit trail.
+ *
+ * @generated from message fluo.kms.v1.AuditStatus
+ */
+export type AuditStatus = Message<"fluo.kms.v1.AuditStatus"> & {
+  /**
+   * This process as a writer of audit rows, 32 lower-case hex digits.
+   *
+   * @generated from field: string writer_id = 1;
+   */
+  writerId: string;
+
+  /**
+   * Sequence of its last row that is durable; 0 before the first.
+   *
+   * @generated from field: uint64 sequence = 2;
+   */
+  sequence: bigint;
+
+  /**
+   * HMAC-SHA-256 of that row and of all before it, lower-case hex. Kept elsewhere, it shows a later rollback of the store.
+   *
+   * @generated from field: string mac = 3;
+   */
+  mac: string;
+
+  /**
+   * When that row was made durable; unset before the first.
+   *
+   * @generated from field: google.protobuf.Timestamp durable_at = 4;
+   */
+  durableAt?: Timestamp | undefined;
+
+  /**
+   * Why audit rows cannot be written; empty if they can.
+   *
+   * @generated from field: string problem = 5;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message fluo.kms.v1.AuditStatus.
+ * Use `create(AuditStatusSchema)` to create a new message.
+ */
+export const AuditStatusSchema: GenMessage<AuditStatus> = /*@__PURE__*/
+  messageDesc(file_fluo_kms_v1_operations, 10);
+
+/**
  * Response of KmsService.Status.
  *
  * @generated from message fluo.kms.v1.StatusResponse
@@ -474,6 +523,13 @@ export type StatusResponse = Message<"fluo.kms.v1.StatusResponse"> & {
    * @generated from field: repeated string notices = 13;
    */
   notices: string[];
+
+  /**
+   * The audit trail.
+   *
+   * @generated from field: fluo.kms.v1.AuditStatus audit = 14;
+   */
+  audit?: AuditStatus | undefined;
 };
 
 /**
@@ -481,7 +537,7 @@ export type StatusResponse = Message<"fluo.kms.v1.StatusResponse"> & {
  * Use `create(StatusResponseSchema)` to create a new message.
  */
 export const StatusResponseSchema: GenMessage<StatusResponse> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 10);
+  messageDesc(file_fluo_kms_v1_operations, 11);
 
 /**
  * Result of a check.
