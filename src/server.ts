@@ -2,16 +2,14 @@
 import { readFileSync } from "node:fs";
 import { format } from "node:util";
 import { ServerCredentials, setLogger } from "@grpc/grpc-js";
-import { HealthImplementation } from "grpc-health-check";
 import { type Logger, pino } from "pino";
-import { KmsService } from "../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import type { Config } from "./config.ts";
 import { createKeyring, type Keyring } from "./keys/keyring.ts";
 import { scheduleRotation } from "./keys/schedule.ts";
 import type { Provider } from "./provider/provider.ts";
 import { openProvider } from "./provider/registry.ts";
 import { type ProviderCall, resilient } from "./provider/resilience.ts";
-import { type Condition, startHealthMonitor } from "./service/health.ts";
+import { startHealthMonitor } from "./service/health.ts";
 import { keyTimer } from "./service/key-timer.ts";
 import { kmsHandlers } from "./service/kms-service.ts";
 import { memoryStore } from "./store/memory.ts";
@@ -20,8 +18,10 @@ import { anyone } from "./transport/authenticate.ts";
 import { createBudget } from "./transport/budget.ts";
 import { connectHandler } from "./transport/connect.ts";
 import { createGrpcServer } from "./transport/grpc.ts";
+import { createGrpcHealth } from "./transport/grpc-health.ts";
 import { httpListener } from "./transport/http.ts";
 import { createHttpServer } from "./transport/http-server.ts";
+import { kmsService } from "./transport/served.ts";
 import { callRecorder } from "./transport/telemetry.ts";
 import { version } from "./version.ts";
 
@@ -60,12 +60,15 @@ export async function startServer(config: Config): Promise<RunningServer> {
     maxAgeMs: config.rotation.maxAgeDays * dayMs,
     observeRotation: (outcome, seconds) => recordRotation(instruments, outcome, seconds),
   });
-  const grpcHealth = new HealthImplementation({ "": "NOT_SERVING", [KmsService.typeName]: "NOT_SERVING" });
+  const grpcHealth = createGrpcHealth();
   const health = await startHealthMonitor({
     provider,
     store,
     notices: config.warnings,
-    onChange: (status) => announce(grpcHealth, log, status),
+    onChange(status) {
+      grpcHealth.announce(status === "down" ? "NOT_SERVING" : "SERVING");
+      log.info({ status }, `health is ${status}`);
+    },
   });
   const schedule = config.rotation.enabled
     ? scheduleRotation({
@@ -120,11 +123,12 @@ export async function startServer(config: Config): Promise<RunningServer> {
     probeKeyrings: () => probeKeyrings(provider),
     recommendations: config.warnings,
   });
-  const recorder = callRecorder({ instruments, tracer: telemetry.tracer, log });
+  const services = [kmsService(handlers)];
+  const recorder = callRecorder({ instruments, tracer: telemetry.tracer, log, services });
   const budget = createBudget();
   const tls = config.tls && { cert: readFileSync(config.tls.certificate), key: readFileSync(config.tls.key) };
 
-  const grpcServer = createGrpcServer({ handlers, recorder, budget, caller: anyone, health: grpcHealth });
+  const grpcServer = createGrpcServer({ services, recorder, budget, caller: anyone, health: grpcHealth });
   const credentials = tls
     ? ServerCredentials.createSsl(null, [{ cert_chain: tls.cert, private_key: tls.key }])
     : ServerCredentials.createInsecure();
@@ -132,7 +136,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
 
   const listener = httpListener({
     handlers,
-    connect: connectHandler({ handlers, recorder, caller: anyone }),
+    connect: connectHandler({ services, recorder, caller: anyone }),
+    services,
     recorder,
     budget,
     caller: anyone,
@@ -185,12 +190,6 @@ function recordProviderCall(instruments: Instruments, calls: Map<string, number>
 function recordRotation(instruments: Instruments, outcome: "success" | "failure", seconds: number): void {
   instruments.rotationDuration.record(seconds);
   (outcome === "success" ? instruments.rotationSuccess : instruments.rotationFailures).add(1);
-}
-
-function announce(grpcHealth: HealthImplementation, log: Logger, status: Condition): void {
-  const serving = status === "down" ? "NOT_SERVING" : "SERVING";
-  for (const service of ["", KmsService.typeName]) grpcHealth.setStatus(service, serving);
-  log.info({ status }, `health is ${status}`);
 }
 
 function keyCounts(byPurpose: Record<string, Partial<Record<string, number>>>) {

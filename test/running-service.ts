@@ -1,16 +1,18 @@
 /** The real service on free loopback ports, and real clients of it: generated stubs over @grpc/grpc-js, and Connect. */
 import {
-  type DescMessage,
+  type DescMethod,
   type DescMethodUnary,
+  type DescService,
   fromBinary,
   type MessageInitShape,
   type MessageShape,
   create,
   toBinary,
 } from "@bufbuild/protobuf";
-import { type Client, createClient } from "@connectrpc/connect";
+import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import * as grpc from "@grpc/grpc-js";
+import { KeyAdminService } from "../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
 import { KmsService } from "../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/ts/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../gen/ts/google/rpc/status_pb.ts";
@@ -21,7 +23,7 @@ import { type RunningServer, startServer } from "../src/server.ts";
 
 export interface RunningService extends RunningServer {
   grpc: GrpcClient;
-  connect: Client<typeof KmsService>;
+  connect: ConnectClient;
   /** `http://127.0.0.1:port` */
   url: string;
 }
@@ -40,7 +42,7 @@ export async function startService(properties: Record<string, string> = {}): Pro
     ...server,
     url,
     grpc: client,
-    connect: createClient(KmsService, createConnectTransport({ baseUrl: url, httpVersion: "1.1" })),
+    connect: connectClient(createConnectTransport({ baseUrl: url, httpVersion: "1.1" })),
     async stop() {
       client.close();
       await server.stop();
@@ -60,27 +62,33 @@ export interface CallFailure {
   retry: boolean;
 }
 
-type Unary = {
-  [Name in keyof typeof KmsService.method as (typeof KmsService.method)[Name] extends DescMethodUnary
+type Calls<Methods> = {
+  [Name in keyof Methods as Methods[Name] extends DescMethodUnary
     ? Name
-    : never]: (typeof KmsService.method)[Name];
+    : never]: Methods[Name] extends DescMethodUnary<infer Input, infer Output>
+    ? (request: MessageInitShape<Input>, options?: Partial<grpc.CallOptions>) => Promise<MessageShape<Output>>
+    : never;
 };
 
-export type GrpcClient = {
-  [Name in keyof Unary]: (
-    request: MessageInitShape<Unary[Name]["input"]>,
-    options?: Partial<grpc.CallOptions>,
-  ) => Promise<MessageShape<Unary[Name]["output"]>>;
-} & {
+type KmsCalls = Calls<typeof KmsService.method>;
+
+export type ConnectClient = Client<typeof KmsService> & { admin: Client<typeof KeyAdminService> };
+
+export type GrpcClient = KmsCalls & {
+  admin: Calls<typeof KeyAdminService.method>;
   /** Sends any bytes as the request of a method, and gives back the answer's bytes. */
   raw(
-    method: keyof Unary,
+    method: keyof KmsCalls | DescMethod,
     request: Uint8Array,
     options?: Partial<grpc.CallOptions>,
     metadata?: grpc.Metadata,
   ): Promise<Uint8Array>;
   close(): void;
 };
+
+export function connectClient(transport: Transport): ConnectClient {
+  return { ...createClient(KmsService, transport), admin: createClient(KeyAdminService, transport) };
+}
 
 export function grpcClient(target: string, credentials = grpc.credentials.createInsecure()): GrpcClient {
   const client = new grpc.Client(target, credentials, {
@@ -90,8 +98,9 @@ export function grpcClient(target: string, credentials = grpc.credentials.create
   });
   const raw: GrpcClient["raw"] = (method, request, options = {}, metadata = new grpc.Metadata()) =>
     new Promise((resolve, reject) => {
+      const { parent, name } = typeof method === "string" ? KmsService.method[method] : method;
       client.makeUnaryRequest(
-        `/${KmsService.typeName}/${KmsService.method[method].name}`,
+        `/${parent.typeName}/${name}`,
         (bytes: Uint8Array) => Buffer.from(bytes),
         (bytes: Buffer) => bytes,
         request,
@@ -100,13 +109,13 @@ export function grpcClient(target: string, credentials = grpc.credentials.create
         (error, answer) => (error ? reject(error) : resolve(answer as Uint8Array)),
       );
     });
-  const call =
-    (method: (typeof KmsService.methods)[number]) => async (request: object, options?: Partial<grpc.CallOptions>) => {
-      const input: DescMessage = method.input;
-      const bytes = toBinary(input, create(input, request as never));
-      return fromBinary(method.output, await raw(method.localName as keyof Unary, bytes, options));
-    };
-  const calls = Object.fromEntries(KmsService.methods.map((method) => [method.localName, call(method)]));
+  const call = (method: DescMethod) => async (request: object, options?: Partial<grpc.CallOptions>) => {
+    const bytes = toBinary(method.input, create(method.input, request as never));
+    return fromBinary(method.output, await raw(method, bytes, options));
+  };
+  const callsOf = ({ methods }: DescService) =>
+    Object.fromEntries(methods.map((method) => [method.localName, call(method)]));
+  const calls = { ...callsOf(KmsService), admin: callsOf(KeyAdminService) };
   return { ...calls, raw, close: () => client.close() } as unknown as GrpcClient;
 }
 

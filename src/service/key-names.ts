@@ -25,3 +25,12 @@ export function purposesOf(purpose: KeyPurpose): readonly Purpose[] {
   if (named.length === 0) throw invalidField("purpose", "is not a known KeyPurpose");
   return named;
 }
+
+/** The state that a request means; unspecified means any. */
+export function stateOf(state: KeyStateEnum): KeyState | undefined {
+  if (state === KeyStateEnum.UNSPECIFIED) return undefined;
+  const names = Object.keys(keyStates) as KeyState[];
+  const name = names.find((candidate) => keyStates[candidate] === state);
+  if (name === undefined) throw invalidField("state", "is not a known KeyState");
+  return name;
+}

@@ -1,13 +1,13 @@
 /** Credentials to caller. With authentication `none` the caller has every role and may name any tenant. */
 import { invalidField } from "../errors.ts";
 import type { Caller } from "../service/context.ts";
-
-const tenantPattern = /^[a-z0-9][a-z0-9._-]{0,62}$/;
+import { tenantIdPattern } from "../service/ids.ts";
 
 /** The caller of a service that has authentication `none`: loopback only, see config.ts. */
 export const anyone: Caller = {
+  name: "anonymous",
   tenant(tenantId) {
-    if (!tenantPattern.test(tenantId)) {
+    if (!tenantIdPattern.test(tenantId)) {
       throw invalidField(
         "tenant_id",
         tenantId === ""
@@ -17,5 +17,6 @@ export const anyone: Caller = {
     }
     return tenantId;
   },
+  has: () => true,
   require() {},
 };

@@ -1,41 +1,40 @@
 /**
  * Connect, gRPC-Web and JSON over HTTP/1.1 by connect-node, with the handlers of the gRPC server. connect-node decodes
- * by itself, so the two methods that read wire bytes get their message encoded again: unknown fields survive that.
+ * by itself, so the methods that read wire bytes get their message encoded again: unknown fields survive that.
  */
 import type { RequestListener } from "node:http";
-import { type DescMessage, type DescMethodUnary, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import {
+  type DescMessage,
+  type DescMethod,
+  type DescMethodUnary,
+  fromBinary,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
-import {
-  SignSpanRequestSchema,
-  SignSpanResponseSchema,
-  VerifySpanRequestSchema,
-} from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { KmsError } from "../errors.ts";
-import type { CallContext, Caller } from "../service/context.ts";
-import type { Answer } from "../service/answer.ts";
-import type { KmsHandlers } from "../service/kms-service.ts";
+import { andThen } from "../service/answer.ts";
+import type { Caller } from "../service/context.ts";
 import { callContext, callerLeft, deadlinePassed } from "./call-context.ts";
 import { maxMessageBytes } from "./grpc.ts";
 import { checkedJson, strictJson } from "./json-request.ts";
+import type { Handler, Served } from "./served.ts";
 import { toConnectError, toKmsError } from "./status.ts";
 import type { CallRecorder } from "./telemetry.ts";
 
 export interface ConnectParts {
-  handlers: KmsHandlers;
+  services: readonly Served[];
   recorder: CallRecorder;
   caller: Caller;
 }
 
-type KmsMethod = (typeof KmsService.methods)[number];
-type Handle = (request: MessageShape<DescMessage>, context: CallContext) => Answer<MessageShape<DescMessage>>;
+type Message = MessageShape<DescMessage>;
 
-export function connectHandler({ handlers, recorder, caller }: ConnectParts): RequestListener {
-  const messageHandlers = { ...handlers, ...wireHandlers(handlers) } as unknown as Record<string, Handle>;
-  const unary = (method: KmsMethod) => {
-    const handle = messageHandlers[method.localName] as Handle;
-    return async (request: MessageShape<DescMessage>, context: HandlerContext) => {
+export function connectHandler({ services, recorder, caller }: ConnectParts): RequestListener {
+  const unary = (served: Served, method: DescMethodUnary) => {
+    const handle = messageHandler(served, method);
+    return async (request: Message, context: HandlerContext) => {
       const header = (name: string) => context.requestHeader.get(name) ?? undefined;
       const ours = callContext(caller, (abort) => {
         const leave = () => abort(departure(context.signal.reason));
@@ -43,17 +42,17 @@ export function connectHandler({ handlers, recorder, caller }: ConnectParts): Re
         else context.signal.addEventListener("abort", leave, { once: true });
       });
       try {
-        return await recorder.run(method.name, header, () => handle(request, ours));
+        return await recorder.run(method, header, () => handle(request, ours));
       } catch (error) {
         throw toConnectError(toKmsError(error));
       }
     };
   };
-  const readJson = (method: KmsMethod, bytes: Uint8Array) => {
+  const readJson = (method: DescMethod, bytes: Uint8Array) => {
     try {
       return checkedJson(method.input, bytes);
     } catch (error) {
-      throw toConnectError(recorder.refuse(method.name, error));
+      throw toConnectError(recorder.refuse(method, error));
     }
   };
   const listener = connectNodeAdapter({
@@ -61,26 +60,31 @@ export function connectHandler({ handlers, recorder, caller }: ConnectParts): Re
     readMaxBytes: maxMessageBytes,
     writeMaxBytes: maxMessageBytes,
     routes(router: ConnectRouter) {
-      for (const method of KmsService.methods) {
-        if (method.methodKind !== "unary") continue;
-        const jsonOptions = { ...strictJson, textDecoder: { decode: (bytes: Uint8Array) => readJson(method, bytes) } };
-        router.rpc(method as DescMethodUnary, unary(method), { jsonOptions });
+      for (const served of services) {
+        for (const method of served.service.methods) {
+          if (method.methodKind !== "unary") continue;
+          const textDecoder = { decode: (bytes: Uint8Array) => readJson(method, bytes) };
+          const jsonOptions = { ...strictJson, textDecoder };
+          router.rpc(method as DescMethodUnary, unary(served, method as DescMethodUnary), { jsonOptions });
+        }
       }
     },
   });
   return listener as RequestListener;
 }
 
-function wireHandlers(handlers: KmsHandlers) {
-  return {
-    async signSpan(request: MessageShape<typeof SignSpanRequestSchema>, context: CallContext) {
-      const answer = await handlers.signSpan(encode(SignSpanRequestSchema, request), context);
-      return fromBinary(SignSpanResponseSchema, answer);
-    },
-    verifySpan(request: MessageShape<typeof VerifySpanRequestSchema>, context: CallContext) {
-      return handlers.verifySpan(encode(VerifySpanRequestSchema, request), context);
-    },
-  };
+/** A handler of messages, whatever the method's own one speaks. */
+function messageHandler({ handlers, wire = {} }: Served, method: DescMethodUnary): Handler<Message, Message> {
+  const handler: unknown = handlers[method.localName];
+  const spoken = wire[method.localName];
+  if (spoken === undefined) return handler as Handler<Message, Message>;
+  if (spoken === "request") {
+    const handle = handler as Handler<Uint8Array, Message>;
+    return (request, context) => handle(encode(method.input, request), context);
+  }
+  const handle = handler as Handler<Uint8Array, Uint8Array>;
+  return (request, context) =>
+    andThen(handle(encode(method.input, request), context), (bytes) => fromBinary(method.output, bytes));
 }
 
 /** JSON can say what no wire form can: a lone surrogate, say. */

@@ -1,22 +1,21 @@
 /**
- * gRPC by @grpc/grpc-js: KmsService, health and reflection. Bytes pass through grpc-js as they are and are decoded inside
+ * gRPC by @grpc/grpc-js: the services of the API, health and reflection. Bytes pass through grpc-js as they are and are decoded inside
  * the call, so that what does not parse is INVALID_ARGUMENT (grpc-js itself would say INTERNAL).
  */
 import { setDefaultHighWaterMark } from "node:stream";
 import { setTimeout } from "node:timers/promises";
-import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { type DescMessage, type DescMethod, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import type { HealthImplementation } from "grpc-health-check";
-import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { KmsError } from "../errors.ts";
-import type { CallContext, Caller } from "../service/context.ts";
-import { type Answer, andThen } from "../service/answer.ts";
-import type { KmsHandlers } from "../service/kms-service.ts";
+import { andThen } from "../service/answer.ts";
+import type { Caller } from "../service/context.ts";
 import { boundArriving } from "./arriving.ts";
 import type { Budget } from "./budget.ts";
 import { callContext, callerLeft, deadlinePassed } from "./call-context.ts";
 import { endlessStreams } from "./endless-streams.ts";
+import type { GrpcHealth } from "./grpc-health.ts";
 import { reflectionService } from "./reflection.ts";
+import { type Handler, rpcPath, type Served } from "./served.ts";
 import { toGrpcStatus, toKmsError } from "./status.ts";
 import type { CallRecorder } from "./telemetry.ts";
 
@@ -25,17 +24,17 @@ export const maxHeaderBytes = 16 * 1024;
 const maxConcurrentStreams = 100;
 
 export interface GrpcParts {
-  handlers: KmsHandlers;
+  services: readonly Served[];
   recorder: CallRecorder;
   budget: Budget;
   caller: Caller;
-  health: HealthImplementation;
+  health: GrpcHealth;
   /** Of requests that are not whole yet; the default is for production, another for a test. */
   arrivingBytes?: number;
 }
 
-type KmsMethod = (typeof KmsService.methods)[number];
-type BytesHandler = (request: Uint8Array, context: CallContext) => Answer<Uint8Array>;
+type Message = MessageShape<DescMessage>;
+type BytesHandler = Handler<Uint8Array, Uint8Array>;
 
 export interface GrpcServer {
   /** Binds `host:port` and resolves with the port, which the system chooses for 0. */
@@ -53,17 +52,14 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
     "grpc.max_concurrent_streams": maxConcurrentStreams,
   });
   limitHeaders(server);
-  const definition: Record<string, grpc.MethodDefinition<Buffer, Uint8Array>> = {};
-  const implementation: grpc.UntypedServiceImplementation = {};
-  for (const method of KmsService.methods) {
-    definition[method.localName] = passThrough(method);
-    implementation[method.localName] =
-      method.methodKind === "unary" ? unary(method.name, bytesHandler(parts.handlers, method), parts) : unimplemented;
-  }
-  server.addService(definition, implementation);
+  for (const served of parts.services) addService(server, served, parts);
   const streams = endlessStreams(server);
-  parts.health.addToServer(streams);
-  reflectionService().addToServer(streams as unknown as grpc.Server);
+  const services = parts.services.map(({ service }) => service);
+  parts.health.addToServer(
+    streams,
+    services.map(({ typeName }) => typeName),
+  );
+  reflectionService(services).addToServer(streams as unknown as grpc.Server);
   return {
     listen: (address, credentials) =>
       new Promise((resolve, reject) => {
@@ -108,10 +104,21 @@ function limitHeaders(server: grpc.Server): void {
   commonServerOptions.settings.maxHeaderListSize = maxHeaderBytes;
 }
 
-function passThrough(method: KmsMethod): grpc.MethodDefinition<Buffer, Uint8Array> {
+function addService(server: grpc.Server, served: Served, parts: GrpcParts): void {
+  const definition: Record<string, grpc.MethodDefinition<Buffer, Uint8Array>> = {};
+  const implementation: grpc.UntypedServiceImplementation = {};
+  for (const method of served.service.methods) {
+    definition[method.localName] = passThrough(method);
+    implementation[method.localName] =
+      method.methodKind === "unary" ? unary(method, bytesHandler(served, method), parts) : unimplemented;
+  }
+  server.addService(definition, implementation);
+}
+
+function passThrough(method: DescMethod): grpc.MethodDefinition<Buffer, Uint8Array> {
   const streaming = method.methodKind === "bidi_streaming";
   return {
-    path: `/${KmsService.typeName}/${method.name}`,
+    path: `/${rpcPath(method)}`,
     requestStream: streaming,
     responseStream: streaming,
     requestSerialize: (bytes) => bytes,
@@ -121,17 +128,17 @@ function passThrough(method: KmsMethod): grpc.MethodDefinition<Buffer, Uint8Arra
   };
 }
 
-/** A handler of bytes for each method: two take the wire bytes themselves, and one of them answers in them. */
-function bytesHandler(handlers: KmsHandlers, method: KmsMethod): BytesHandler {
-  if (method.localName === "signSpan") return handlers.signSpan;
-  const encode = (message: MessageShape<DescMessage>) => toBinary(method.output, message);
-  if (method.localName === "verifySpan") {
-    return (bytes, context) => andThen(handlers.verifySpan(bytes, context), encode);
+/** A handler of bytes, whatever the method's own one speaks. */
+function bytesHandler({ handlers, wire = {} }: Served, method: DescMethod): BytesHandler {
+  const handler: unknown = handlers[method.localName];
+  const spoken = wire[method.localName];
+  if (spoken === "request and answer") return handler as BytesHandler;
+  const encode = (message: Message) => toBinary(method.output, message);
+  if (spoken === "request") {
+    const handle = handler as Handler<Uint8Array, Message>;
+    return (bytes, context) => andThen(handle(bytes, context), encode);
   }
-  const handle = handlers[method.localName as "status"] as unknown as (
-    request: MessageShape<DescMessage>,
-    context: CallContext,
-  ) => Answer<MessageShape<DescMessage>>;
+  const handle = handler as Handler<Message, Message>;
   return (bytes, context) => andThen(handle(decode(method.input, bytes), context), encode);
 }
 
@@ -152,7 +159,7 @@ function decode<Desc extends DescMessage>(desc: Desc, bytes: Uint8Array): Messag
 /** A timer of Node's may fire this much before the clock on the wall says so. */
 const timerSlackMs = 5;
 
-function unary(name: string, handle: BytesHandler, { recorder, budget, caller }: GrpcParts) {
+function unary(method: DescMethod, handle: BytesHandler, { recorder, budget, caller }: GrpcParts) {
   return (call: grpc.ServerUnaryCall<Buffer, Uint8Array>, callback: grpc.sendUnaryData<Uint8Array>): void => {
     const header = (key: string) => call.metadata.get(key)[0]?.toString();
     const context = callContext(caller, (abort) => {
@@ -163,7 +170,7 @@ function unary(name: string, handle: BytesHandler, { recorder, budget, caller }:
     });
     const fail = (error: unknown) => callback(toGrpcStatus(toKmsError(error)));
     try {
-      const answer = recorder.run(name, header, () =>
+      const answer = recorder.run(method, header, () =>
         budget.hold(call.request.length, () => handle(call.request, context)),
       );
       if (answer instanceof Promise) answer.then((bytes) => callback(null, bytes), fail);

@@ -3,7 +3,7 @@
  * Administration answers with the same handlers as the rpcs, in JSON of its own shape (admin-json.ts).
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import { create } from "@bufbuild/protobuf";
+import { create, type DescMethod } from "@bufbuild/protobuf";
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import { StatusRequestSchema, ValidateRequestSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
@@ -19,12 +19,16 @@ import type { Budget } from "./budget.ts";
 import { callContext, callerLeft } from "./call-context.ts";
 import { healthJson } from "./health-json.ts";
 import { hostGuard } from "./host-guard.ts";
+import { rpcPath, type Served } from "./served.ts";
 import { toConnectError, toHttpError, toKmsError } from "./status.ts";
 import type { CallRecorder } from "./telemetry.ts";
 
 export interface HttpParts {
+  /** Of KmsService: administration answers with them. */
   handlers: KmsHandlers;
   connect: RequestListener;
+  /** What `connect` serves. */
+  services: readonly Served[];
   recorder: CallRecorder;
   budget: Budget;
   caller: Caller;
@@ -38,8 +42,8 @@ export interface HttpParts {
 interface Route {
   method: "GET" | "POST";
   path: RegExp;
-  /** The name in metrics and logs; none for what must stay cheap. */
-  operation?: string;
+  /** As what it counts in metrics and logs; none for what must stay cheap. */
+  rpc?: DescMethod;
   answer(request: IncomingMessage, context: CallContext, path: RegExpExecArray): Promise<Reply> | Reply;
 }
 
@@ -54,6 +58,10 @@ export function httpListener(parts: HttpParts): RequestListener {
   const { connect, recorder, budget, caller, serveMetrics } = parts;
   const routes = routesOf(parts);
   const guard = hostGuard(parts.loopbackOnly);
+  const rpcs = new Map(
+    parts.services.flatMap(({ service }) => service.methods).map((method) => [`/${rpcPath(method)}`, method]),
+  );
+  const rpcOf = ({ url = "" }: IncomingMessage) => rpcs.get(url.split("?", 1)[0] as string);
   return (request, response) => {
     outliveBody(request, response);
     const url = targetOf(request);
@@ -63,7 +71,7 @@ export function httpListener(parts: HttpParts): RequestListener {
     if (url.pathname === "/q/metrics" && request.method === "GET") return serveMetrics(request, response);
     if (url.pathname.startsWith("/fluo.kms.v1.")) {
       if (hasBase64(url)) return heldByConnect(request, response);
-      const error = toConnectError(recorder.refuse(rpcName(request), invalidField("message", "is not base64")));
+      const error = toConnectError(recorder.refuse(rpcOf(request), invalidField("message", "is not base64")));
       return sendJson(response, 400, errorToJson(error, undefined));
     }
     const matching = routes.filter(({ path }) => path.test(url.pathname));
@@ -76,7 +84,7 @@ export function httpListener(parts: HttpParts): RequestListener {
     });
     const run = () => route.answer(request, context, route.path.exec(url.pathname) as RegExpExecArray);
     const header = (name: string) => request.headers[name]?.toString();
-    const answer = async () => (route.operation ? recorder.run(route.operation, header, run) : run());
+    const answer = async () => (route.rpc ? recorder.run(route.rpc, header, run) : run());
     answer().then(
       ({ status = 200, body }) => sendJson(response, status, body),
       (error) => sendError(response, toKmsError(error)),
@@ -93,7 +101,7 @@ export function httpListener(parts: HttpParts): RequestListener {
         try {
           grow(bytes);
         } catch (error) {
-          throw toConnectError(recorder.refuse(rpcName(request), error));
+          throw toConnectError(recorder.refuse(rpcOf(request), error));
         }
       });
       connect(request, response);
@@ -113,12 +121,6 @@ function hasBase64({ searchParams }: URL): boolean {
   }
 }
 
-/** The rpc that a path names, for metrics. Not the path itself: a caller could make up any number of those. */
-function rpcName({ url = "" }: IncomingMessage): string {
-  const path = url.split("?", 1)[0];
-  return KmsService.methods.find(({ name }) => path === `/${KmsService.typeName}/${name}`)?.name ?? "unknown";
-}
-
 /** Undefined for what is no path. Not relative to a base: of `//`, which anyone can send, `new URL` makes an exception. */
 function targetOf({ url = "" }: IncomingMessage): URL | undefined {
   return (url.startsWith("/") && URL.parse(`http://service${url}`)) || undefined;
@@ -134,7 +136,7 @@ function routesOf({ handlers, health, providerName }: HttpParts): Route[] {
     {
       method: "POST",
       path: /^\/api\/admin\/kms\/validate$/,
-      operation: "Validate",
+      rpc: KmsService.method.validate,
       async answer(request, context) {
         const tenantId = tenantIdOf(await readJson(request));
         return { body: validateJson(await handlers.validate(create(ValidateRequestSchema, { tenantId }), context)) };
@@ -143,7 +145,7 @@ function routesOf({ handlers, health, providerName }: HttpParts): Route[] {
     {
       method: "GET",
       path: /^\/api\/admin\/kms\/status$/,
-      operation: "Status",
+      rpc: KmsService.method.status,
       async answer(request, context) {
         const tenantId = targetOf(request)?.searchParams.get("tenant_id") ?? "";
         return { body: statusJson(await handlers.status(create(StatusRequestSchema, { tenantId }), context)) };
@@ -152,7 +154,7 @@ function routesOf({ handlers, health, providerName }: HttpParts): Route[] {
     {
       method: "POST",
       path: /^\/api\/admin\/kms\/rotate$/,
-      operation: "Rotate",
+      rpc: KmsService.method.rotate,
       async answer(request, context) {
         return { body: rotateJson(await handlers.rotate(rotateRequest(await readJson(request)), context)) };
       },
@@ -160,7 +162,7 @@ function routesOf({ handlers, health, providerName }: HttpParts): Route[] {
     {
       method: "GET",
       path: /^\/api\/kms\/tenants\/([^/]+)\/jwks\.json$/,
-      operation: "GetPublicKeys",
+      rpc: KmsService.method.getPublicKeys,
       async answer(_request, context, path) {
         const request = create(GetPublicKeysRequestSchema, { tenantId: path[1] as string });
         return { body: jwksJson(await handlers.getPublicKeys(request, context)) };

@@ -1,7 +1,6 @@
 /** Requests that begin and never end: what they hold is bounded, and others are served again once they are gone. */
 import { connect, constants } from "node:http2";
 import * as grpc from "@grpc/grpc-js";
-import { HealthImplementation } from "grpc-health-check";
 import { pino } from "pino";
 import { expect, it } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
@@ -11,6 +10,8 @@ import { startTelemetry } from "../../src/telemetry.ts";
 import { anyone } from "../../src/transport/authenticate.ts";
 import { createBudget } from "../../src/transport/budget.ts";
 import { createGrpcServer } from "../../src/transport/grpc.ts";
+import { createGrpcHealth } from "../../src/transport/grpc-health.ts";
+import { kmsService } from "../../src/transport/served.ts";
 import { callRecorder } from "../../src/transport/telemetry.ts";
 import { failureOf, grpcClient } from "../running-service.ts";
 
@@ -18,10 +19,10 @@ const signSpan = `/${KmsService.typeName}/SignSpan`;
 
 async function start(arrivingBytes: number) {
   const { instruments, shutdown } = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
-  const recorder = callRecorder({ instruments, tracer: undefined, log: pino({ level: "silent" }) });
-  const handlers = { signSpan: () => new Uint8Array() } as unknown as KmsHandlers;
-  const health = new HealthImplementation({ "": "SERVING" });
-  const parts = { handlers, recorder, budget: createBudget(), caller: anyone, health, arrivingBytes };
+  const services = [kmsService({ signSpan: () => new Uint8Array() } as unknown as KmsHandlers)];
+  const recorder = callRecorder({ instruments, tracer: undefined, log: pino({ level: "silent" }), services });
+  const health = createGrpcHealth();
+  const parts = { services, recorder, budget: createBudget(), caller: anyone, health, arrivingBytes };
   const server = createGrpcServer(parts);
   const address = `127.0.0.1:${await server.listen("127.0.0.1:0", grpc.ServerCredentials.createInsecure())}`;
   const client = grpcClient(address);

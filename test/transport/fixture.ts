@@ -1,49 +1,57 @@
 /** Both transports with handlers of the test's making, on free loopback ports, as server.ts puts them together. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { ServerCredentials } from "@grpc/grpc-js";
-import { HealthImplementation } from "grpc-health-check";
 import { pino } from "pino";
-import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { otlpSettings } from "../../src/config/otlp.ts";
+import type { KeyAdminHandlers } from "../../src/service/key-admin.ts";
 import type { KmsHandlers } from "../../src/service/kms-service.ts";
 import { startTelemetry } from "../../src/telemetry.ts";
 import { anyone } from "../../src/transport/authenticate.ts";
 import { type Budget, createBudget } from "../../src/transport/budget.ts";
 import { connectHandler } from "../../src/transport/connect.ts";
 import { createGrpcServer } from "../../src/transport/grpc.ts";
+import { createGrpcHealth, type GrpcHealth } from "../../src/transport/grpc-health.ts";
 import { httpListener } from "../../src/transport/http.ts";
+import { keyAdminService, kmsService } from "../../src/transport/served.ts";
 import { callRecorder } from "../../src/transport/telemetry.ts";
-import { type GrpcClient, grpcClient } from "../running-service.ts";
+import { type ConnectClient, connectClient, type GrpcClient, grpcClient } from "../running-service.ts";
 
 export interface Transports {
   grpc: GrpcClient;
-  connect: Client<typeof KmsService>;
-  grpcWeb: Client<typeof KmsService>;
+  connect: ConnectClient;
+  grpcWeb: ConnectClient;
   grpcAddress: string;
   url: string;
   budget: Budget;
+  health: GrpcHealth;
   metrics(): Promise<string>;
   stop(): Promise<void>;
 }
 
-export async function startTransports(handlers: Partial<KmsHandlers>, budgetBytes?: number): Promise<Transports> {
+export async function startTransports(
+  handlers: Partial<KmsHandlers>,
+  { budgetBytes, admin = {} }: { budgetBytes?: number; admin?: Partial<KeyAdminHandlers> } = {},
+): Promise<Transports> {
+  const services = [kmsService(handlers as KmsHandlers), keyAdminService(admin as KeyAdminHandlers)];
   const telemetry = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
   const recorder = callRecorder({
     instruments: telemetry.instruments,
     tracer: telemetry.tracer,
     log: pino({ level: "silent" }),
+    services,
   });
   const budget = createBudget(budgetBytes);
-  const parts = { handlers: handlers as KmsHandlers, recorder, budget, caller: anyone };
-  const grpcServer = createGrpcServer({ ...parts, health: new HealthImplementation({ "": "SERVING" }) });
+  const parts = { services, recorder, budget, caller: anyone };
+  const health = createGrpcHealth();
+  const grpcServer = createGrpcServer({ ...parts, health });
   const grpcPort = await grpcServer.listen("127.0.0.1:0", ServerCredentials.createInsecure());
   const report = { status: "operational", latencyMs: 0, notices: [], counts: undefined as never } as const;
   const httpServer = createServer(
     httpListener({
       ...parts,
+      handlers: handlers as KmsHandlers,
       connect: connectHandler(parts),
       health: { current: () => report, look: async () => report, drain() {}, stop() {} },
       providerName: "local",
@@ -56,11 +64,12 @@ export async function startTransports(handlers: Partial<KmsHandlers>, budgetByte
   const client = grpcClient(`127.0.0.1:${grpcPort}`);
   return {
     grpc: client,
-    connect: createClient(KmsService, createConnectTransport({ baseUrl: url, httpVersion: "1.1" })),
-    grpcWeb: createClient(KmsService, createGrpcWebTransport({ baseUrl: url, httpVersion: "1.1" })),
+    connect: connectClient(createConnectTransport({ baseUrl: url, httpVersion: "1.1" })),
+    grpcWeb: connectClient(createGrpcWebTransport({ baseUrl: url, httpVersion: "1.1" })),
     grpcAddress: `127.0.0.1:${grpcPort}`,
     url,
     budget,
+    health,
     metrics: async () => (await fetch(`${url}/q/metrics`)).text(),
     async stop() {
       client.close();

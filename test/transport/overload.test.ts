@@ -28,7 +28,7 @@ async function start() {
       },
       getPublicKeys: () => create(GetPublicKeysResponseSchema),
     },
-    limit,
+    { budgetBytes: limit },
   );
   service = started;
   return { ...started, open: gate.resolve, entered: entered.promise };

@@ -1,0 +1,32 @@
+/** The services of the API as both transports serve them: what each is, its handlers, and what those speak. */
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { KeyAdminService } from "../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
+import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import type { Answer } from "../service/answer.ts";
+import type { CallContext } from "../service/context.ts";
+import type { KeyAdminHandlers } from "../service/key-admin.ts";
+import type { KmsHandlers } from "../service/kms-service.ts";
+
+export interface Served {
+  service: DescService;
+  /** By the local names of the unary methods. What a handler takes and gives is a message, unless `wire` has its name. */
+  handlers: Readonly<Record<string, Handler>>;
+  /** Handlers that take the request's wire bytes, and whether they answer in such too. */
+  wire?: Readonly<Record<string, "request" | "request and answer">>;
+}
+
+/** `In` and `Out` are messages or bytes, as the method has it: the generated types of the handlers know, a list of them cannot. */
+export type Handler<In = never, Out = unknown> = (request: In, context: CallContext) => Answer<Out>;
+
+export function kmsService(handlers: KmsHandlers): Served {
+  return { service: KmsService, handlers, wire: { signSpan: "request and answer", verifySpan: "request" } };
+}
+
+export function keyAdminService(handlers: KeyAdminHandlers): Served {
+  return { service: KeyAdminService, handlers };
+}
+
+/** `fluo.kms.v1.KmsService/Status` */
+export function rpcPath(method: DescMethod): string {
+  return `${method.parent.typeName}/${method.name}`;
+}
