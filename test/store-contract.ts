@@ -2,7 +2,15 @@
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { KeyRecord, KeyState, Purpose } from "../src/keys/record.ts";
-import type { Activation, KeyName, StateChange, Store } from "../src/store/store.ts";
+import type {
+  Activation,
+  AuditCursor,
+  AuditEvent,
+  AuditPage,
+  KeyName,
+  StateChange,
+  Store,
+} from "../src/store/store.ts";
 import { thrownBy } from "./matchers.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
@@ -257,6 +265,163 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
       expect(await store.due(before, 0)).toEqual({ keys: [], total: 3 });
     });
 
+    it("names what is to be destroyed, earliest first", async () => {
+      const schedule = async (tenantId: string, ms: number) => {
+        const record = await makeActive({ tenantId });
+        const destroyAt = new Date(start.getTime() + ms);
+        await store.update(record, { ...record, state: "DESTROY_SCHEDULED", destroyAt }, change);
+        return nameOf(record);
+      };
+      const second = await schedule("b", 2);
+      const first = await schedule("a", 1);
+      await schedule("c", 3);
+      const at = new Date(start.getTime() + 2);
+      expect(await store.destroyable(at, 9)).toEqual([first, second]);
+      expect(await store.destroyable(at, 1)).toEqual([first]);
+    });
+
+    it("gives the last version without the keys", async () => {
+      expect(await store.lastVersion("acme", "data")).toBe(0);
+      const first = await makeActive();
+      await insert();
+      await makeActive({}, { expect: { active: first.keyId } });
+      expect(await store.lastVersion("acme", "data")).toBe(2);
+      expect(await store.lastVersion("acme", "signing")).toBe(0);
+    });
+
+    it("lists keys page by page, of all tenants, one, a purpose or a state", async () => {
+      const first = await makeActive();
+      await makeActive({}, { expect: { active: first.keyId } });
+      await makeActive({ purpose: "signing" });
+      await makeActive({ tenantId: "b" });
+      await insert({ tenantId: "b" });
+      const shown = (records: KeyRecord[]) => records.map((key) => `${key.tenantId}/${key.purpose}/${key.version}`);
+      const all = ["acme/data/1", "acme/data/2", "acme/signing/1", "b/data/1"];
+      expect(shown(await store.listKeys({ limit: 9 }))).toEqual(all);
+      const page = await store.listKeys({ limit: 2 });
+      expect(shown(page)).toEqual(all.slice(0, 2));
+      expect(shown(await store.listKeys({ limit: 9, after: page[1] }))).toEqual(all.slice(2));
+      expect(shown(await store.listKeys({ limit: 9, tenantId: "acme", purpose: "data" }))).toEqual(all.slice(0, 2));
+      expect(shown(await store.listKeys({ limit: 9, state: "RETIRED" }))).toEqual(all.slice(0, 1));
+      expect(await store.listKeys({ limit: 9, tenantId: "nobody" })).toEqual([]);
+    });
+
+    it("replaces a record only where nothing of it changed since it was read", async () => {
+      const active = await makeActive();
+      await store.update(active, { ...active, compromisedAt: start }, change);
+      expect(await thrownBy(() => store.update(active, { ...active, state: "DISABLED" }, change))).toBeKmsError(
+        "CONFLICT",
+        active.keyId,
+      );
+      expect(await store.get("acme", active.keyId)).toEqual({ ...active, compromisedAt: start });
+    });
+
+    it("puts a key in the place of one that was compromised, in one step", async () => {
+      const first = await makeActive();
+      const second = await makeActive({}, { expect: { active: first.keyId }, outgoing: "COMPROMISED" });
+      expect(second.state).toBe("ACTIVE");
+      const compromised = { state: "COMPROMISED", previousState: "ACTIVE", compromisedAt: start, retiredAt: start };
+      expect(await store.get("acme", first.keyId)).toEqual({ ...first, ...compromised });
+    });
+
+    it("forgets requests when it is told to", async () => {
+      await makeActive({}, { request: { requestId: "r1", digest: "aa" } });
+      expect(await store.deleteRequestsBefore(start)).toBe(0);
+      expect(await store.deleteRequestsBefore(new Date(start.getTime() + 1))).toBe(1);
+      expect(await store.request("acme", "r1")).toBeUndefined();
+    });
+
+    it("gives a lease to one, who may renew it", async () => {
+      const first = await store.lease("rotation", "a", 60_000);
+      expect(first).toEqual({ generation: 1, finishedAt: undefined });
+      expect(await store.lease("rotation", "b", 60_000)).toEqual({ generation: undefined, finishedAt: undefined });
+      expect(await store.lease("rotation", "a", 60_000)).toEqual(first);
+      expect((await store.lease("another", "b", 60_000)).generation).toBe(1);
+    });
+
+    it("gives a lease that ran out to the next, with a new generation, and to its holder likewise", async () => {
+      await store.lease("rotation", "a", -1);
+      expect((await store.lease("rotation", "b", -1)).generation).toBe(2);
+      expect((await store.lease("rotation", "b", 60_000)).generation).toBe(3);
+    });
+
+    it("remembers when the work of a lease was done, and frees it", async () => {
+      const { generation } = await store.lease("rotation", "a", 60_000);
+      await store.finishLease({ name: "rotation", generation: generation! }, start);
+      expect(await store.lease("rotation", "b", 60_000)).toEqual({ generation: 2, finishedAt: start });
+      const late = store.finishLease({ name: "rotation", generation: generation! }, start);
+      expect(await thrownBy(() => late)).toBeKmsError("CONFLICT", "rotation");
+    });
+
+    it("activates under a lease only while it is held", async () => {
+      const fence = { name: "rotation", generation: (await store.lease("rotation", "a", 60_000)).generation! };
+      const first = await makeActive({}, { fence });
+      await store.finishLease(fence, start);
+      const second = await insert();
+      const expectFirst = { expect: { active: first.keyId } };
+      expect(await thrownBy(() => activate(second, { ...expectFirst, fence }))).toBeKmsError("CONFLICT", "lease");
+      await store.lease("rotation", "b", 60_000);
+      expect(await thrownBy(() => activate(second, { ...expectFirst, fence }))).toBeKmsError("CONFLICT", "lease");
+      expect(await store.list("acme", "data")).toEqual([first]);
+      const next = { ...fence, generation: fence.generation + 1 };
+      expect((await activate(second, { ...expectFirst, fence: next })).state).toBe("ACTIVE");
+    });
+
+    it("writes who changed what into the audit trail, with the change", async () => {
+      const first = await makeActive({}, { by: { actor: "ann", requestId: "r0" } });
+      const second = await makeActive({}, { expect: { active: first.keyId }, by: { actor: "bob", requestId: "r1" } });
+      await store.update(second, { ...second, state: "DISABLED" }, { ...change, actor: "eve", requestId: "r2" });
+      const common = { tenantId: "acme", purpose: "data", outcome: "OK", count: 1, at: start };
+      const rows = await store.auditEvents({ limit: 9 });
+      expect(rows).toMatchObject([
+        { ...common, actor: "ann", requestId: "r0", action: "create", keyId: first.keyId, sequence: 1 },
+        { ...common, actor: "bob", requestId: "r1", action: "retire", keyId: first.keyId, sequence: 2 },
+        { ...common, actor: "bob", requestId: "r1", action: "rotate", keyId: second.keyId, sequence: 3 },
+        { ...common, actor: "eve", requestId: "r2", action: "disable", keyId: second.keyId, sequence: 4 },
+      ]);
+      expect(new Set(rows.map(({ writerId }) => writerId)).size).toBe(1);
+    });
+
+    it("writes nothing into the audit trail of a change that was refused", async () => {
+      const first = await makeActive();
+      await thrownBy(async () => activate(await insert()));
+      await thrownBy(() => store.update({ ...first, version: 7 }, first, change));
+      expect(await store.auditEvents({ limit: 9 })).toHaveLength(1);
+      expect((await store.auditHead())?.sequence).toBe(1);
+    });
+
+    it("gives audit rows page by page, of all, a tenant or a key", async () => {
+      expect(await store.auditHead()).toBeUndefined();
+      await store.appendAudit([]);
+      await store.appendAudit([event({ count: 1 }), event({ tenantId: "b", count: 2 })]);
+      await store.appendAudit([event({ keyId: "", count: 3 }), event({ purpose: undefined, count: 4 })]);
+      const counted = async (page: Partial<AuditPage>) =>
+        (await store.auditEvents({ limit: 9, ...page })).map(({ count }) => count);
+      expect(await counted({})).toEqual([1, 2, 3, 4]);
+      const [, second] = await store.auditEvents({ limit: 2 });
+      expect(await counted({ after: second!.id })).toEqual([3, 4]);
+      expect(await counted({ tenantId: "b" })).toEqual([2]);
+      expect(await counted({ keyId: "ff" })).toEqual([1, 2, 4]);
+      expect(await counted({ tenantId: "acme", keyId: "ff", limit: 1 })).toEqual([1]);
+      expect((await store.auditEvents({ limit: 9 }))[3]).toMatchObject(event({ purpose: undefined, count: 4 }));
+    });
+
+    it("finds its own audit trail whole, in steps of any length", async () => {
+      await store.appendAudit(Array.from({ length: 7 }, (_, count) => event({ count })));
+      for (const limit of [1, 3, 7, 8]) {
+        let events = 0;
+        let next: AuditCursor | undefined;
+        do {
+          const verdict = await store.verifyAudit(next, limit);
+          expect(verdict.problems).toEqual([]);
+          events += verdict.events;
+          next = verdict.next;
+          if (next === undefined) expect(verdict.heads).toEqual([await store.auditHead()]);
+        } while (next !== undefined);
+        expect(events).toBe(7);
+      }
+    });
+
     it("counts records by purpose and state", async () => {
       const first = await makeActive();
       const rotatedAt = new Date(start.getTime() + 2);
@@ -271,6 +436,11 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
       });
     });
   });
+}
+
+function event(changes: Partial<AuditEvent> = {}): AuditEvent {
+  const what = { action: "encrypt_pii", tenantId: "acme", purpose: "data", keyId: "ff", outcome: "OK" } as const;
+  return { at: start, ...by, ...what, count: 1, ...changes };
 }
 
 function nameOf({ tenantId, purpose, keyId }: KeyRecord): KeyName {
