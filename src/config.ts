@@ -3,13 +3,14 @@
  * found before anything is said, and all are reported together. `process.env` is read here alone.
  */
 import { resolve } from "node:path";
-import { refusedTogether, tlsProblems, warningsOf } from "./config/checks.ts";
+import { hasMasterKeyInMemory, refusedTogether, tlsProblems, warningsOf } from "./config/checks.ts";
 import { type OtlpSettings, otlpSettings } from "./config/otlp.ts";
 import { ConfigError, type Problem } from "./config/problem.ts";
 import { type Properties, readProperties, unknownProperties } from "./config/properties.ts";
-import type { Values } from "./config/settings.ts";
-import { type Environment, readValues, withoutEffect } from "./config/sources.ts";
+import { laterNames, type SettingName, type Values } from "./config/settings.ts";
+import { type Environment, isGiven, readValues } from "./config/sources.ts";
 import type { ProviderSettings } from "./provider/registry.ts";
+import type { StoreSettings } from "./store/registry.ts";
 
 /** Times are milliseconds, paths absolute. */
 export interface Config {
@@ -20,7 +21,8 @@ export interface Config {
   readonly grpcPort: number;
   readonly httpPort: number;
   readonly provider: ProviderSettings;
-  readonly store: Values["fluo.kms.store"];
+  /** The URL of a database holds its password. */
+  readonly store: StoreSettings;
   readonly auth: Values["fluo.kms.auth"];
   /** Origin of logs and issuer of public keys. */
   readonly issuer: string;
@@ -34,8 +36,14 @@ export interface Config {
     readonly maxEntries: number;
     readonly maxStaleMs: number;
   };
-  /** `checkCron` is a Quartz expression, UTC. */
-  readonly rotation: { readonly enabled: boolean; readonly checkCron: string; readonly maxAgeDays: number };
+  readonly rotation: {
+    readonly enabled: boolean;
+    /** A Quartz expression, UTC. */
+    readonly checkCron: string;
+    readonly maxAgeDays: number;
+    /** Keys that the schedule rotates in a second. */
+    readonly maxPerSecond: number;
+  };
   readonly telemetry: { readonly otlp: OtlpSettings };
   /** What whoever runs this must know, a sentence each. */
   readonly warnings: readonly string[];
@@ -60,8 +68,15 @@ export function loadConfig({ env = process.env, file, cwd = process.cwd() }: Con
   const settled = settle(values, telemetry.otlp, absolute);
   problems.push(...refusedTogether(settled));
   problems.push(...tlsProblems(values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"], absolute));
-  const idle = withoutEffect(sources, settled.profile).map((name) => `${name} has no effect in this version.`);
+  const given = (name: string) => isGiven(sources, name, settled.profile);
+  if (settled.store.name === "postgres" && !given("fluo.kms.postgres.url")) problems.push(missingUrl);
   if (problems.length > 0) throw new ConfigError(problems);
+  const idle = [
+    ...laterNames.filter(given).map((name) => `${name} has no effect in this version.`),
+    ...otherStores(settled.store)
+      .filter(given)
+      .map((name) => `${name} has no effect with store ${settled.store.name}.`),
+  ];
   return deepFreeze({ ...settled, warnings: [...warningsOf(settled), ...telemetry.warnings, ...idle] });
 }
 
@@ -78,13 +93,14 @@ function openProperties(path: string, optional: boolean, problems: Problem[]): P
 
 function settle(values: Values, otlp: OtlpSettings, absolute: (path: string) => string): Omit<Config, "warnings"> {
   const [certificate, key] = [values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"]];
+  const provider = providerSettings(values, absolute);
   return {
     profile: values["fluo.kms.profile"],
     host: values["fluo.kms.host"],
     grpcPort: values["fluo.kms.grpc.port"],
     httpPort: values["fluo.kms.http.port"],
-    provider: providerSettings(values, absolute),
-    store: values["fluo.kms.store"],
+    provider,
+    store: storeSettings(values, hasMasterKeyInMemory(provider) ? "memory" : "sqlite", absolute),
     auth: values["fluo.kms.auth"],
     issuer: values["fluo.kms.issuer"],
     tls: certificate && key ? { certificate: absolute(certificate), key: absolute(key) } : undefined,
@@ -100,6 +116,7 @@ function settle(values: Values, otlp: OtlpSettings, absolute: (path: string) => 
       enabled: values["kms.rotation.enabled"],
       checkCron: values["kms.rotation.check-cron"],
       maxAgeDays: values["kms.rotation.max-age-days"],
+      maxPerSecond: values["kms.rotation.max-per-second"],
     },
     telemetry: { otlp },
   };
@@ -115,6 +132,38 @@ function providerSettings(values: Values, absolute: (path: string) => string): P
   };
   return settingsOf[values["fluo.kms.provider"]]();
 }
+
+type StoreName = StoreSettings["name"];
+
+/** A store is a line here, and one for the names of its settings, as it is in store/registry.ts. */
+function storeSettings(values: Values, standard: StoreName, absolute: (path: string) => string): StoreSettings {
+  const settingsOf: { [Name in StoreName]: () => Extract<StoreSettings, { name: Name }> } = {
+    memory: () => ({ name: "memory" }),
+    sqlite: () => ({ name: "sqlite", file: absolute(values["fluo.kms.sqlite.file"]) }),
+    postgres: () => ({
+      name: "postgres",
+      url: values["fluo.kms.postgres.url"] ?? "",
+      maxConnections: values["fluo.kms.postgres.max-connections"],
+    }),
+  };
+  return settingsOf[values["fluo.kms.store"] ?? standard]();
+}
+
+const storeNames: Readonly<Record<StoreName, readonly SettingName[]>> = {
+  memory: [],
+  sqlite: ["fluo.kms.sqlite.file"],
+  postgres: ["fluo.kms.postgres.url", "fluo.kms.postgres.max-connections"],
+};
+
+function otherStores({ name }: StoreSettings): SettingName[] {
+  return Object.entries(storeNames).flatMap(([store, names]) => (store === name ? [] : names));
+}
+
+const missingUrl: Problem = {
+  name: "fluo.kms.postgres.url",
+  description:
+    "is missing, and fluo.kms.store is postgres; set it to postgres://user:password@host:5432/database, best in the environment",
+};
 
 function deepFreeze<T extends object>(value: T): T {
   for (const member of Object.values(value)) if (typeof member === "object" && member !== null) deepFreeze(member);

@@ -104,7 +104,7 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
     /^config(\.ts$|\/)/,
     /^config(\.ts$|\/)/,
     /^errors\.ts$/,
-    /^provider\/registry\.ts$/,
+    /^(provider|store)\/registry\.ts$/,
     /^node:/,
     /^(croner|dot-properties)$/,
   ],

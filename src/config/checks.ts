@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
 import { createSecureContext } from "node:tls";
 import type { Config } from "../config.ts";
+import type { ProviderSettings } from "../provider/registry.ts";
 import type { Problem } from "./problem.ts";
 
 const loopback = new BlockList();
@@ -11,7 +12,7 @@ loopback.addAddress("::1", "ipv6");
 
 /** Combinations that are refused. */
 export function refusedTogether(config: Omit<Config, "warnings">): Problem[] {
-  const { profile, host, grpcPort, httpPort, provider, auth, issuer } = config;
+  const { profile, host, grpcPort, httpPort, provider, store, auth, issuer } = config;
   const problems: Problem[] = [];
   const refuse = (name: string, description: string) => problems.push({ name, description });
   if (auth === "none" && !isLoopback(host)) {
@@ -31,6 +32,10 @@ export function refusedTogether(config: Omit<Config, "warnings">): Problem[] {
   }
   if (profile === "prod" && issuer === "localhost") {
     refuse("fluo.kms.issuer", "must be set in profile prod, to the name that verifiers know this service by");
+  }
+  if (store.name !== "memory" && hasMasterKeyInMemory(provider)) {
+    const found = `${store.name} outlives a restart and the local master key in memory does not: no key in it could be opened`;
+    refuse("fluo.kms.store", `${found}; set fluo.kms.local.master-key-file`);
   }
   return problems;
 }
@@ -63,11 +68,11 @@ export function tlsProblems(
 /** What whoever runs this must know, a sentence each. */
 export function warningsOf({ provider, store, auth }: Omit<Config, "warnings">): string[] {
   const warnings: string[] = [];
-  if (provider.name === "local" && provider.masterKeyFile === undefined) {
+  if (hasMasterKeyInMemory(provider)) {
     warnings.push(
       "The local master key is in memory: all keys, and what is encrypted under them, are lost on restart.",
     );
-  } else if (store === "memory") {
+  } else if (store.name === "memory") {
     warnings.push(
       "The store is in memory: key records are lost on restart, and what is encrypted under them cannot be decrypted.",
     );
@@ -76,6 +81,11 @@ export function warningsOf({ provider, store, auth }: Omit<Config, "warnings">):
     warnings.push("Authentication is none: whoever can connect has every role and may name any tenant.");
   }
   return warnings;
+}
+
+/** What it wrapped is lost on restart. */
+export function hasMasterKeyInMemory(provider: ProviderSettings): boolean {
+  return provider.name === "local" && provider.masterKeyFile === undefined;
 }
 
 function isLoopback(host: string): boolean {

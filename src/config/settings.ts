@@ -10,6 +10,7 @@ import {
   host,
   issuerName,
   type Parser,
+  postgresUrl,
   profileName,
   trueOrFalse,
   wholeNumber,
@@ -27,7 +28,11 @@ export const settings = {
   "fluo.kms.profile": { parse: profileName, standard: "dev" },
   "fluo.kms.provider": { parse: choice(["local"], ["aws", "vault", "gcp", "azure"]), standard: "local" },
   "fluo.kms.local.master-key-file": { parse: filePath },
-  "fluo.kms.store": { parse: choice(["memory"], ["sqlite", "postgres"]), standard: "memory" },
+  // Without a value it depends on the provider, see config.ts.
+  "fluo.kms.store": { parse: choice(["memory", "sqlite", "postgres"]) },
+  "fluo.kms.sqlite.file": { parse: filePath, standard: "fluo-kms.db" },
+  "fluo.kms.postgres.url": { parse: postgresUrl },
+  "fluo.kms.postgres.max-connections": { parse: wholeNumber(1, 100), standard: "8" },
   "fluo.kms.auth": { parse: choice(["none"]), standard: "none" },
   "fluo.kms.issuer": { parse: issuerName, standard: "localhost" },
   "fluo.kms.host": { parse: host, standard: "127.0.0.1" },
@@ -47,6 +52,7 @@ export const settings = {
   "kms.rotation.enabled": { parse: trueOrFalse, standard: "true" },
   "kms.rotation.check-cron": { parse: quartzCron, standard: "0 0 2 * * ?" },
   "kms.rotation.max-age-days": { parse: wholeNumber(1, 3_650), standard: "90" },
+  "kms.rotation.max-per-second": { parse: wholeNumber(1, 10_000), standard: "100" },
 } as const satisfies Record<string, Setting>;
 
 /** Known, but without effect in this version. */
@@ -54,8 +60,6 @@ export const laterNames: readonly string[] = [
   "aws.kms.master-key-id",
   "aws.kms.region",
   "aws.kms.endpoint",
-  "fluo.kms.sqlite.file",
-  "fluo.kms.postgres.url",
   "kms.cache.warm",
 ];
 

@@ -4,7 +4,7 @@
  */
 import type { Problem } from "./problem.ts";
 import { type Properties, propertyOf } from "./properties.ts";
-import { laterNames, type Setting, type SettingName, settingNames, settings, type Values } from "./settings.ts";
+import { type Setting, type SettingName, settingNames, settings, type Values } from "./settings.ts";
 import { Refusal } from "./value.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -19,6 +19,8 @@ interface Given {
   text: string;
   /** The name and its origin, for problems. */
   origin: string;
+  /** Why the text is not the value. */
+  refusal?: string;
 }
 
 /** Every setting's value. What cannot be read is a problem, and counts as its default for the checks that follow. */
@@ -30,9 +32,8 @@ export function readValues(sources: Sources): Values {
   return values as Values;
 }
 
-/** Names that were given a value and have no effect in this version. */
-export function withoutEffect(sources: Sources, profile: string): string[] {
-  return laterNames.filter((name) => given(sources, name, profile) !== undefined);
+export function isGiven(sources: Sources, name: string, profile: string): boolean {
+  return given(sources, name, profile) !== undefined;
 }
 
 export function environmentName(name: string): string {
@@ -43,6 +44,7 @@ function readValue(sources: Sources, name: SettingName, profile: string): unknow
   const { parse, standard }: Setting = settings[name];
   const value = given(sources, name, profile);
   try {
+    if (value?.refusal !== undefined) throw new Refusal(value.refusal);
     if (value !== undefined) return parse(value.text);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
@@ -51,7 +53,7 @@ function readValue(sources: Sources, name: SettingName, profile: string): unknow
   return standard === undefined ? undefined : parse(standard);
 }
 
-function given({ env, properties, problems }: Sources, name: string, profile: string): Given | undefined {
+function given({ env, properties }: Sources, name: string, profile: string): Given | undefined {
   const variable = environmentName(name);
   const text = env[variable]?.trim();
   if (text !== undefined && text !== "" && !isServiceLink(name, text)) {
@@ -60,11 +62,8 @@ function given({ env, properties, problems }: Sources, name: string, profile: st
   const property = properties && propertyOf(properties, name, profile);
   if (properties === undefined || property === undefined || property.text === "") return undefined;
   const origin = `${property.as} (${properties.file})`;
-  if (property.text.includes("${")) {
-    problems.push({ name: origin, description: `\${…} is not expanded; write the value, or set ${variable}` });
-    return undefined;
-  }
-  return { text: property.text, origin };
+  if (!property.text.includes("${")) return { text: property.text, origin };
+  return { text: "", origin, refusal: `\${…} is not expanded; write the value, or set ${variable}` };
 }
 
 /** Kubernetes sets <SERVICE>_PORT=tcp://… for every service, and a service may be called fluo-kms-grpc. */

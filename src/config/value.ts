@@ -72,6 +72,23 @@ export const filePath: Parser<string> = (text) => {
   throw new Refusal("must be the path of a file, not its content");
 };
 
+/** Holds a password, as a rule. What the client would stumble over later is found now: its error would show the whole text. */
+export const postgresUrl: Parser<string> = (text) => {
+  if (/^postgres(ql)?:\/\//.test(text) && URL.canParse(text) && isDecodable(text)) return text;
+  throw new Refusal(
+    "must be a URL such as postgres://user:password@host:5432/database, with %XX for what is special in a password",
+  );
+};
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function milliseconds(text: string): number | undefined {
   const [, count, unit] = /^(\d{1,12})(ms|s|m|h|d)$/.exec(text) ?? [];
   return unit === undefined ? undefined : Number(count) * unitMs[unit as keyof typeof unitMs];

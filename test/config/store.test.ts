@@ -1,0 +1,76 @@
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { loadConfig } from "../../src/config.ts";
+import { directory, type Env, load, problemsOf } from "./fixture.ts";
+
+const keyFile: Env = { FLUO_KMS_LOCAL_MASTER_KEY_FILE: "master.key" };
+const url = "postgres://kms:hunter2@db.example.com:5432/kms?sslmode=verify-full";
+
+describe("the store", () => {
+  it("is in memory where the master key is, else SQLite in the working directory", () => {
+    expect(load({}).store).toEqual({ name: "memory" });
+    const cwd = directory();
+    expect(loadConfig({ env: keyFile, cwd }).store).toEqual({ name: "sqlite", file: join(cwd, "fluo-kms.db") });
+  });
+
+  it("is in memory beside a key file where it is asked for, with a warning", () => {
+    const { store, warnings } = load({ ...keyFile, FLUO_KMS_STORE: "memory" });
+    expect(store).toEqual({ name: "memory" });
+    expect(warnings[0]).toMatch(/^The store is in memory: key records are lost on restart/);
+  });
+
+  it("is a SQLite file, from where the service runs", () => {
+    const cwd = directory({ "application.properties": "fluo.kms.sqlite.file=data/kms.db" });
+    const { store, warnings } = loadConfig({ env: keyFile, cwd });
+    expect(store).toEqual({ name: "sqlite", file: join(cwd, "data", "kms.db") });
+    expect(warnings).toEqual([expect.stringMatching(/^Authentication is none/)]);
+  });
+
+  it("is a PostgreSQL database", () => {
+    const postgres = { ...keyFile, FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: url };
+    expect(load(postgres).store).toEqual({ name: "postgres", url, maxConnections: 8 });
+    expect(load(postgres, "fluo.kms.postgres.max-connections=20").store).toMatchObject({ maxConnections: 20 });
+  });
+
+  it.each(["sqlite", "postgres"])("is not %s with a master key that is lost before it", (name) => {
+    const problems = problemsOf(() => load({ FLUO_KMS_STORE: name, FLUO_KMS_POSTGRES_URL: url }));
+    expect(problems).toMatch(new RegExp(`^fluo\\.kms\\.store: ${name} .*; set fluo\\.kms\\.local\\.master-key-file$`));
+  });
+
+  it("is not PostgreSQL without its URL, which is asked for once", () => {
+    const postgres = { ...keyFile, FLUO_KMS_STORE: "postgres" };
+    expect(problemsOf(() => load(postgres))).toMatch(/^fluo\.kms\.postgres\.url: is missing, .*$/);
+    const problems = problemsOf(() => load({ ...postgres, FLUO_KMS_POSTGRES_URL: "localhost" }));
+    expect(problems).toMatch(
+      /^fluo\.kms\.postgres\.url \(environment FLUO_KMS_POSTGRES_URL\): must be a URL such as .*$/,
+    );
+  });
+
+  it.each([
+    "mysql://u:hunter2@h/d",
+    "postgres:u:hunter2@h",
+    "postgresql://u:hunter2@h:port/d",
+    "postgres://u:hunter2%@h",
+  ])("is no database by %s, which is not shown", (wrong) => {
+    const env = { ...keyFile, FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: wrong };
+    const problems = problemsOf(() => load(env));
+    expect(problems).toContain("must be a URL such as postgres://");
+    expect(problems).not.toContain("hunter2");
+  });
+
+  it("warns of another store's settings, without their values", () => {
+    const sqlite = load(keyFile, `fluo.kms.postgres.url=${url}\nfluo.kms.postgres.max-connections=8\n`);
+    expect(sqlite.warnings.slice(-2)).toEqual([
+      "fluo.kms.postgres.url has no effect with store sqlite.",
+      "fluo.kms.postgres.max-connections has no effect with store sqlite.",
+    ]);
+    expect(load({}, "fluo.kms.sqlite.file=x").warnings.at(-1)).toBe(
+      "fluo.kms.sqlite.file has no effect with store memory.",
+    );
+  });
+});
+
+it("the schedule's pace is a whole number of keys", () => {
+  expect(load({ KMS_ROTATION_MAX_PER_SECOND: "7" }).rotation.maxPerSecond).toBe(7);
+  expect(problemsOf(() => load({ KMS_ROTATION_MAX_PER_SECOND: "0" }))).toContain("from 1 to 10000");
+});
