@@ -1,0 +1,200 @@
+/** What somebody can do who writes to the database and has not the store key: nothing that is believed. */
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import type { RowValue } from "../../src/crypto/row-mac.ts";
+import type { KeyRecord } from "../../src/keys/record.ts";
+import { tables } from "../../src/store/sql-schema.ts";
+import type { AuditProblem, Store } from "../../src/store/store.ts";
+import { thrownBy } from "../matchers.ts";
+import { startPostgres } from "../postgres-server.ts";
+import { addKey, type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "./fixture.ts";
+
+const server = await startPostgres();
+afterAll(() => server.close());
+
+const kinds: [name: string, make: () => Promise<Backdoor>][] = [
+  ["sqlite", async () => sqliteBackdoor()],
+  ["postgres", () => postgresBackdoor(server)],
+];
+
+describe.each(kinds)("an edited %s database", (_name, make) => {
+  let door: Backdoor;
+  let store: Store;
+  let key: KeyRecord;
+  beforeEach(async () => {
+    door = await make();
+    store = await unlocked(await door.open());
+    key = await addKey(store, { purpose: "signing", publicKey: randomBytes(32) });
+    return () => store.close();
+  });
+
+  /** Every way in which the service would use the record. */
+  async function uses(): Promise<unknown[]> {
+    const errors = await Promise.all([
+      thrownBy(() => store.get("acme", key.keyId)),
+      thrownBy(() => store.list("acme", "signing")),
+      thrownBy(() => addKey(store, { purpose: "signing", provider: "renewed" })),
+    ]);
+    await door.sql("delete from kms_keys where provider = 'renewed'");
+    return errors;
+  }
+
+  async function change(column: string, value: RowValue, table = "kms_keys"): Promise<void> {
+    await door.sql(`update ${table} set ${column} = ?1`, value);
+  }
+
+  it("never passes for what was written, whichever byte of a record was flipped", async () => {
+    const [row] = await door.sql("select * from kms_keys");
+    let flips = 0;
+    for (const column of tables.kms_keys) {
+      for (const value of neighbours(row![column]!)) {
+        await change(column, value);
+        flips += 1;
+        // Under another tenant, purpose or id it is a key that was never made, and the one that was made is missed.
+        for (const error of await uses()) expect(error, `${column} ${flips}`).toBeKmsError("DATA_LOSS");
+        await change(column, row![column]!);
+      }
+    }
+    expect(flips).toBeGreaterThan(150);
+    expect(await store.active("acme", "signing")).toEqual(key);
+  });
+
+  it("does not let two tenants' wrapped keys change places", async () => {
+    const other = await addKey(store, { tenantId: "other", purpose: "signing", publicKey: randomBytes(32) });
+    const swap =
+      "update kms_keys set wrapped = ?1, mac = (select mac from kms_keys where key_id = ?2) where key_id = ?3";
+    await door.sql(swap, other.wrapped, other.keyId, key.keyId);
+    expect(await thrownBy(() => store.active("acme", "signing"))).toBeKmsError("DATA_LOSS", key.keyId);
+    expect(await store.active("other", "signing")).toEqual(other);
+  });
+
+  it("does not let a compromised key be active again", async () => {
+    const by = { actor: "ann", requestId: "", action: "mark_compromised", at: new Date() } as const;
+    await store.update(key, { ...key, state: "COMPROMISED", compromisedAt: new Date(), previousState: "ACTIVE" }, by);
+    await change("state", "ACTIVE");
+    for (const error of await uses()) expect(error).toBeKmsError("DATA_LOSS", key.keyId);
+  });
+
+  it("does not make a first key for a tenant whose record was removed", async () => {
+    await door.sql("delete from kms_keys");
+    for (const error of await uses()) expect(error).toBeKmsError("DATA_LOSS", "gone");
+    const fresh = { purpose: "signing", keyId: randomBytes(16).toString("hex") } as const;
+    await store.insertPending({ ...key, ...fresh });
+    const by = { actor: "ann", requestId: "" };
+    const first = { tenantId: "acme", ...fresh, expect: "no-version", at: new Date(), by } as const;
+    expect(await thrownBy(() => store.activate(first))).toBeKmsError("DATA_LOSS", "gone");
+  });
+
+  it("shows a remembered request that was edited", async () => {
+    const data = await addKey(store);
+    const request = { requestId: "r1", digest: "aa" };
+    const fresh = randomBytes(16).toString("hex");
+    await store.insertPending({ ...data, keyId: fresh });
+    const by = { actor: "ann", requestId: "r1" };
+    const expectActive = { active: data.keyId };
+    await store.activate({ ...data, keyId: fresh, expect: expectActive, at: new Date(), by, request });
+    await change("digest", "bb", "kms_requests");
+    expect(await thrownBy(() => store.request("acme", "r1"))).toBeKmsError("DATA_LOSS");
+  });
+
+  it("is not opened without its store key, nor with another's", async () => {
+    const [row] = await door.sql("select * from kms_store");
+    const stranger = await make();
+    await (await unlocked(await stranger.open())).close();
+    const [foreign] = await stranger.sql("select * from kms_store");
+    await door.sql("delete from kms_store");
+    const locked = await door.open();
+    expect(await thrownBy(() => locked.storeKey())).toBeKmsError("DATA_LOSS", "no store key");
+    expect(await thrownBy(() => unlocked(locked))).toBeKmsError("DATA_LOSS", "no store key");
+    const columns = tables.kms_store;
+    const places = columns.map((_, index) => `?${index + 1}`).join(", ");
+    const insert = `insert into kms_store (${columns.join(", ")}) values (${places})`;
+    await door.sql(insert, ...columns.map((column) => foreign![column]!));
+    expect(await locked.storeKey()).toMatchObject({ storeId: foreign!.store_id });
+    expect(await thrownBy(() => unlocked(locked))).toBeKmsError("DATA_LOSS");
+    await locked.close();
+    expect(row!.store_id).not.toBe(foreign!.store_id);
+  });
+
+  describe("of audit rows", () => {
+    beforeEach(async () => {
+      const event = {
+        at: new Date(),
+        actor: "ann",
+        action: "sign_span",
+        tenantId: "acme",
+        purpose: "signing",
+      } as const;
+      const rows = [2, 3, 4, 5].map((count) => ({ ...event, keyId: key.keyId, outcome: "OK", requestId: "", count }));
+      await store.appendAudit(rows);
+    });
+
+    async function problems(): Promise<AuditProblem[]> {
+      const { problems, events, next } = await store.verifyAudit(undefined, 100);
+      expect(events).toBeGreaterThan(0);
+      expect(next).toBeUndefined();
+      return problems;
+    }
+
+    it("names the one that was edited, whichever byte", async () => {
+      const [row] = await door.sql("select * from kms_audit where sequence = 3");
+      for (const column of tables.kms_audit.filter((name) => name !== "writer_id" && name !== "sequence")) {
+        for (const value of neighbours(row![column]!).slice(0, 4)) {
+          await door.sql(`update kms_audit set ${column} = ?1 where sequence = 3`, value);
+          expect((await problems()).map(({ sequence }) => sequence)).toContain(3);
+        }
+        await door.sql(`update kms_audit set ${column} = ?1 where sequence = 3`, row![column]!);
+      }
+      expect(await problems()).toEqual([]);
+    });
+
+    it("names the one that was removed", async () => {
+      await door.sql("delete from kms_audit where sequence = 3");
+      expect(await problems()).toMatchObject([{ sequence: 3, what: "row 3 is missing" }]);
+    });
+
+    it("names those that were cut at the end", async () => {
+      await door.sql("delete from kms_audit where sequence > 3");
+      const what = expect.stringMatching(/^rows 4 to 5 are missing.*tail/);
+      expect(await problems()).toMatchObject([{ sequence: 4, what }]);
+    });
+
+    it("names a head that was set back to hide a cut", async () => {
+      await door.sql("delete from kms_audit where sequence > 3");
+      await door.sql(
+        "update kms_audit_writers set sequence = 3, head = (select mac from kms_audit where sequence = 3)",
+      );
+      expect(await problems()).toMatchObject([{ sequence: 0, what: expect.stringContaining("head") }]);
+    });
+
+    it("misses a writer that was removed whole", async () => {
+      const other = await door.open();
+      await door.sql("delete from kms_audit");
+      await door.sql("delete from kms_audit_writers");
+      const { problems } = await store.verifyAudit(undefined, 100);
+      expect(problems).toMatchObject([{ writerId: "", what: "1 writers were counted and 0 heads are here" }]);
+      await other.close();
+    });
+
+    it("refuses to go on behind a head that is not its own", async () => {
+      await door.sql("update kms_audit_writers set sequence = 1");
+      expect(await thrownBy(() => addKey(store))).toBeKmsError("DATA_LOSS", "head");
+      expect(await store.active("acme", "data")).toBeUndefined();
+    });
+  });
+});
+
+/** A value with each of its bytes changed in turn; of a text those changes that leave it one. */
+function neighbours(value: RowValue): RowValue[] {
+  if (value === null) return [0];
+  if (typeof value === "number") return wholeBytes.map((byte) => Number(BigInt(value) ^ byte));
+  const bytes = typeof value === "string" ? Buffer.from(value) : value;
+  return Array.from(bytes, (_, index) => {
+    const copy = Buffer.from(bytes);
+    copy[index]! ^= 1;
+    return typeof value === "string" ? copy.toString() : new Uint8Array(copy);
+  });
+}
+
+/** One bit in each of the six bytes of a time. */
+const wholeBytes = [0, 1, 2, 3, 4, 5].map((index) => 1n << BigInt(8 * index));
