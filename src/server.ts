@@ -6,6 +6,7 @@ import { type Logger, pino } from "pino";
 import type { Config } from "./config.ts";
 import { createKeyring, type Keyring } from "./keys/keyring.ts";
 import { scheduleRotation } from "./keys/schedule.ts";
+import { unlockStore } from "./keys/store-key.ts";
 import type { Provider } from "./provider/provider.ts";
 import { openProvider } from "./provider/registry.ts";
 import { type ProviderCall, resilient } from "./provider/resilience.ts";
@@ -13,6 +14,8 @@ import { startHealthMonitor } from "./service/health.ts";
 import { keyTimer } from "./service/key-timer.ts";
 import { kmsHandlers } from "./service/kms-service.ts";
 import { memoryStore } from "./store/memory.ts";
+import { openStore } from "./store/registry.ts";
+import type { Store } from "./store/store.ts";
 import { type Instruments, startTelemetry } from "./telemetry.ts";
 import { anyone } from "./transport/authenticate.ts";
 import { createBudget } from "./transport/budget.ts";
@@ -48,7 +51,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const provider = resilient(await openProvider(config.provider), {
     observe: (call) => recordProviderCall(instruments, providerCalls, call),
   });
-  const store = memoryStore();
+  const store = await openAndUnlock(config, provider);
   const keyring = createKeyring({
     store,
     provider,
@@ -170,6 +173,16 @@ export async function startServer(config: Config): Promise<RunningServer> {
   }
 
   return { grpcPort, httpPort, stop };
+}
+
+async function openAndUnlock(config: Config, provider: Provider): Promise<Store> {
+  const locked = await openStore(config.store);
+  try {
+    return await unlockStore(locked, provider);
+  } catch (error) {
+    await locked.close();
+    throw error;
+  }
 }
 
 /** grpc-js would write to stderr by itself, beside the one line that says why a start failed. */
