@@ -1,11 +1,133 @@
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { createSecretKey, randomBytes } from "node:crypto";
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { describe, expect, it } from "vitest";
 import { openSqlite } from "../../src/store/sqlite.ts";
+import { thrownBy } from "../matchers.ts";
 import { storeContract } from "../store-contract.ts";
-import { unlocked } from "./fixture.ts";
+import { addKey, sqliteBackdoor, unlocked } from "./fixture.ts";
 
-storeContract("sqlite", async () => {
-  const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-store-")), "kms.db");
-  return unlocked(await openSqlite({ name: "sqlite", file }));
+storeContract("sqlite", async () => unlocked(await sqliteBackdoor().open()));
+
+const destruction = { action: "destroy", actor: "ann", requestId: "", at: new Date() } as const;
+
+describe("a SQLite store", () => {
+  it("gives back after a restart what it was given, and goes on counting", async () => {
+    const { open } = sqliteBackdoor();
+    const key = createSecretKey(randomBytes(32));
+    const before = await unlocked(await open(), key);
+    const record = await addKey(before);
+    await before.close();
+    const locked = await open();
+    expect(await locked.storeKey()).toMatchObject({ provider: "local", providerKeyId: "local:00" });
+    const after = await locked.unlock(key);
+    expect(await after.active("acme", "data")).toEqual(record);
+    expect((await addKey(after)).version).toBe(2);
+    const rows = await after.auditEvents({ limit: 9 });
+    expect(rows.map(({ sequence }) => sequence)).toEqual([1, 1, 2]); // each process has a chain of its own
+    expect((await after.verifyAudit(undefined, 9)).problems).toEqual([]);
+    await after.close();
+  });
+
+  it("can be read by its owner alone, and is refused when others can", async () => {
+    const { open, file } = sqliteBackdoor();
+    const store = await unlocked(await open());
+    await addKey(store);
+    for (const name of [file, `${file}-wal`, `${file}-shm`]) expect(statSync(name).mode & 0o777).toBe(0o600);
+    await store.close();
+    chmodSync(file, 0o640);
+    expect(await thrownBy(open)).toBeKmsError("STORE_UNAVAILABLE", `chmod 600 ${file}`);
+  });
+
+  it("waits for the disk at each commit", async () => {
+    const { open, sql } = sqliteBackdoor();
+    const locked = await open();
+    expect(await sql("pragma journal_mode")).toEqual([{ journal_mode: "wal" }]);
+    await locked.close();
+  });
+
+  it("says which file it cannot use", async () => {
+    const missing = "/nonexistent/kms.db";
+    const error = await thrownBy(() => openSqlite({ name: "sqlite", file: missing }));
+    expect(error).toBeKmsError("STORE_UNAVAILABLE", `${missing} cannot be used (ENOENT)`);
+    const { file, open } = sqliteBackdoor();
+    writeFileSync(file, randomBytes(4096), { mode: 0o600 });
+    expect(await thrownBy(open)).toBeKmsError("DATA_LOSS", "damaged");
+  });
+
+  it("refuses a schema that is newer than it knows", async () => {
+    const { open, sql } = sqliteBackdoor();
+    await (await open()).close();
+    await sql("update kms_schema set version = version + 1");
+    expect(await thrownBy(open)).toBeKmsError("STORE_UNAVAILABLE", "newer service");
+  });
+
+  it("leaves nothing of a destroyed key's bytes in its files, and keeps its public key", async () => {
+    const { open, file } = sqliteBackdoor();
+    const store = await unlocked(await open());
+    const wrapped = randomBytes(500);
+    const record = await addKey(store, { wrapped, purpose: "signing", publicKey: randomBytes(32) });
+    const inFiles = () =>
+      [file, `${file}-wal`].some((name) => existsSync(name) && readFileSync(name).includes(wrapped.subarray(0, 32)));
+    expect(inFiles()).toBe(true);
+    await store.update(record, { ...record, state: "DESTROYED", wrapped: new Uint8Array() }, destruction);
+    expect(inFiles()).toBe(false);
+    const left = await store.get("acme", record.keyId);
+    expect(left).toMatchObject({ state: "DESTROYED", publicKey: record.publicKey, wrapped: new Uint8Array() });
+    await store.close();
+  });
+
+  it("erases a destroyed key once a reader that held the old pages is gone", async () => {
+    const { open, file } = sqliteBackdoor();
+    const store = await unlocked(await open());
+    const wrapped = randomBytes(500);
+    const record = await addKey(store, { wrapped });
+    const reader = new DatabaseSync(file, { readOnly: true });
+    reader.exec("begin");
+    reader.prepare("select count(*) from kms_keys").get();
+    await store.update(record, { ...record, state: "DESTROYED", wrapped: new Uint8Array() }, destruction);
+    const inFiles = () => [file, `${file}-wal`].some((name) => readFileSync(name).includes(wrapped.subarray(0, 32)));
+    expect(inFiles()).toBe(true);
+    reader.exec("commit");
+    reader.close();
+    await expect.poll(inFiles, { timeout: 5_000 }).toBe(false);
+    await store.close();
+  });
+
+  it("tells of what another process changed", async () => {
+    const { open } = sqliteBackdoor();
+    const key = createSecretKey(randomBytes(32));
+    const ours = await unlocked(await open(), key);
+    const theirs = await (await open()).unlock(key);
+    const twoLooks = () => new Promise((resolve) => setTimeout(resolve, 1_100));
+    await twoLooks(); // one that opens the file empties its log, which looks like a change
+    const heard: unknown[] = [];
+    const stop = ours.watch((change) => heard.push(change));
+    await addKey(ours);
+    await twoLooks();
+    expect(heard).toEqual([]);
+    await addKey(theirs);
+    await expect.poll(() => heard, { timeout: 1_000 }).toEqual(["any"]);
+    stop();
+    await Promise.all([ours.close(), theirs.close()]);
+  });
+
+  it("answers a call after it was closed", async () => {
+    const store = await unlocked(await sqliteBackdoor().open());
+    await store.close();
+    await store.close();
+    expect(await thrownBy(() => store.active("acme", "data"))).toBeKmsError("STORE_UNAVAILABLE", "ended");
+  });
+
+  it("stores many changes at once, and one that is refused takes no other with it", async () => {
+    const store = await unlocked(await sqliteBackdoor().open());
+    const first = await addKey(store);
+    const others = Array.from({ length: 100 }, (_, index) => addKey(store, { tenantId: `t${index}` }));
+    const refused = thrownBy(() => store.insertPending(first));
+    expect(new Set((await Promise.all(others)).map(({ state }) => state))).toEqual(new Set(["ACTIVE"]));
+    expect(await refused).toBeKmsError("CONFLICT");
+    expect((await store.counts()).byPurpose.data).toEqual({ ACTIVE: 101 });
+    expect((await store.verifyAudit(undefined, 1_000)).problems).toEqual([]);
+    await store.close();
+  });
 });
