@@ -29,6 +29,11 @@ describe.skipIf(missing)("a PostgreSQL server", () => {
     await expect(query(other, "SELECT * FROM here")).rejects.toThrow('relation "here" does not exist');
   });
 
+  it("counts time in UTC", async () => {
+    expect(await query(server.url, "SHOW timezone")).toEqual([{ TimeZone: "UTC" }]);
+    expect(await query(server.url, "SET TIME ZONE 'UTC'")).toEqual([]);
+  });
+
   it("takes connections with the password only", async () => {
     const url = new URL(server.url);
     url.password = "guess";

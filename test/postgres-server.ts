@@ -14,7 +14,6 @@ import { createRequire } from "node:module";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import type { Readable, Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { Client } from "pg";
 
@@ -41,7 +40,10 @@ export interface PostgresOptions {
   durable?: boolean;
 }
 
-/** Waits for its input to end; the last line of it is the process that runs then, if any. SIGQUIT is PostgreSQL's immediate shutdown. */
+/**
+ * Waits for its input to end; the last line of it is the process that runs then, if any. SIGQUIT is PostgreSQL's immediate shutdown. A
+ * server that got SIGKILL leaves a file, which names a piece of System V shared memory that only a restart would remove.
+ */
 const guardScript = `
 while read -r line; do pid=$line; done
 left=50
@@ -49,6 +51,8 @@ if [ -n "$pid" ] && kill -QUIT "$pid"; then
   while [ $left -gt 0 ] && kill -0 "$pid"; do sleep 0.1; left=$((left - 1)); done
   kill -KILL "$pid"
 fi
+memory=$(sed -n '7s/.* //p' "$1/data/postmaster.pid")
+if [ -n "$memory" ]; then ipcrm -m "$memory"; fi
 left=50
 until rm -rf "$1" || [ $left -eq 0 ]; do sleep 0.1; left=$((left - 1)); done
 `;
@@ -70,8 +74,7 @@ export async function startPostgres({ durable = false }: PostgresOptions = {}): 
     stdio: ["pipe", "ignore", "ignore"],
     detached: true,
   });
-  guard.unref();
-  unref(guard.stdin!);
+  keepAlive(guard, false);
   const setup = { dir, bin: join(dir, "postgresql", "bin"), user: serverUser() };
   try {
     copyPackage(native, join(dir, "postgresql"));
@@ -110,7 +113,7 @@ async function run(setup: Setup, guard: ChildProcess, password: string, durable:
   async function end(signal: (pid: number) => void): Promise<void> {
     if (server === undefined) throw new Error("the PostgreSQL server does not run");
     const closed = once(server, "close");
-    server.ref();
+    keepAlive(server, true);
     signal(server.pid!);
     await closed;
     server = undefined;
@@ -162,12 +165,15 @@ function packageDir(): string | undefined {
   }
 }
 
+/** Hundreds of small files that take longer to copy than all the rest: time zones but UTC, extensions but the one that initdb needs. */
+const notCopied = /\.a$|\/timezone\/(?!UTC$)|\/extension\/(?!plpgsql)/;
+
 function copyPackage(native: string, to: string): void {
   cpSync(native, to, {
     recursive: true,
     verbatimSymlinks: true,
     mode: constants.COPYFILE_FICLONE,
-    filter: (path) => !path.endsWith(".a"),
+    filter: (path) => !notCopied.test(path),
   });
   const links: { source: string; target: string }[] = JSON.parse(readFileSync(join(to, "pg-symlinks.json"), "utf8"));
   for (const { source, target } of links) {
@@ -243,14 +249,15 @@ function ready(server: ChildProcess): Promise<void> {
     server.once("error", reject);
     server.once("close", () => reject(new Error(`the PostgreSQL server ended: ${err}`)));
   }).then(() => {
-    server.unref();
-    unref(server.stderr!);
+    keepAlive(server, false);
   });
 }
 
-/** Pipes of child processes are sockets, and as such would keep this process. */
-function unref(pipe: Readable | Writable): void {
-  (pipe as Socket).unref();
+/** Whether this process goes on for the other one's sake. Its pipes count too. */
+function keepAlive(child: ChildProcess, yes: boolean): void {
+  const verb = yes ? "ref" : "unref";
+  child[verb]();
+  for (const pipe of [child.stdin, child.stderr]) (pipe as Socket | null)?.[verb]();
 }
 
 /** Below the ports that systems give out by themselves, so that nobody is given this one while the server is down. */
@@ -283,7 +290,7 @@ function killAll(pid: number): void {
 async function ended(guard: ChildProcess): Promise<void> {
   if (guard.exitCode !== null) return;
   const closed = once(guard, "close");
-  guard.ref();
+  keepAlive(guard, true);
   guard.stdin!.end();
   await closed;
 }
