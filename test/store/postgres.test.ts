@@ -1,13 +1,99 @@
-import { afterAll } from "vitest";
+import { createSecretKey, randomBytes } from "node:crypto";
+import { inspect } from "node:util";
+import { afterAll, describe, expect, it } from "vitest";
 import { openPostgres } from "../../src/store/postgres.ts";
+import { thrownBy } from "../matchers.ts";
 import { startPostgres } from "../postgres-server.ts";
 import { storeContract } from "../store-contract.ts";
-import { unlocked } from "./fixture.ts";
+import { addKey, postgresBackdoor, unlocked } from "./fixture.ts";
 
 const server = await startPostgres();
 afterAll(() => server.close());
 
-storeContract("postgres", async () => {
-  const url = await server.createDatabase();
-  return unlocked(await openPostgres({ name: "postgres", url, maxConnections: 4 }));
+storeContract("postgres", async () => unlocked(await (await postgresBackdoor(server)).open()));
+
+describe("a PostgreSQL store", () => {
+  const open = async (key = createSecretKey(randomBytes(32))) => {
+    const door = await postgresBackdoor(server);
+    return { ...door, key, store: await unlocked(await door.open(), key) };
+  };
+
+  it("tells other replicas what changed, within a second, and itself nothing", async () => {
+    const { open: again, key, store } = await open();
+    const other = await (await again()).unlock(key);
+    const [here, there]: unknown[][] = [[], []];
+    store.watch((change) => here!.push(change));
+    other.watch((change) => there!.push(change));
+    await expect.poll(() => [here, there], { timeout: 5_000 }).toEqual([["any"], ["any"]]); // both listen
+    const { keyId } = await addKey(store);
+    await expect.poll(() => there, { timeout: 1_000 }).toEqual(["any", { tenantId: "acme", keyId, state: "ACTIVE" }]);
+    expect(here).toEqual(["any"]);
+    await Promise.all([store.close(), other.close()]);
+  });
+
+  it("is opened by ten at once, when it is new too", async () => {
+    const { open: again } = await postgresBackdoor(server);
+    const stores = await Promise.all(Array.from({ length: 10 }, () => again()));
+    const keys = await Promise.all(
+      stores.map(async (store, index) => {
+        const wrapped = randomBytes(60);
+        const stored = {
+          storeId: `${index}`,
+          provider: "local",
+          providerKeyId: "local:00",
+          wrapped,
+          createdAt: new Date(),
+        };
+        await store.insertStoreKey(stored, createSecretKey(randomBytes(32)));
+        return (await store.storeKey())?.storeId;
+      }),
+    );
+    expect(new Set(keys).size).toBe(1);
+    await Promise.all(stores.map((store) => store.close()));
+  });
+
+  it("refuses a schema that is newer than it knows", async () => {
+    const { open: again, sql, store } = await open();
+    await store.close();
+    await sql("update kms_schema set version = version + 1");
+    expect(await thrownBy(again)).toBeKmsError("STORE_UNAVAILABLE", "newer service");
+  });
+
+  it("finds what is due, what is active and what is born by an index", async () => {
+    const { sql, store } = await open();
+    const plan = async (text: string) =>
+      (await sql(`explain ${text}`)).map((row) => String(row["QUERY PLAN"])).join("\n");
+    await sql("set enable_seqscan = off"); // an empty table is always scanned
+    expect(
+      await plan("select * from kms_keys where state = 'ACTIVE' and activated_at < 5 order by activated_at limit 9"),
+    ).toContain("kms_keys_due");
+    await store.close();
+  });
+
+  it("does not show its password, whatever fails", async () => {
+    const url = "postgres://ann:s3cret@127.0.0.1:1/none";
+    const error = await thrownBy(() => openPostgres({ name: "postgres", url, maxConnections: 1 }));
+    expect(error).toBeKmsError("STORE_UNAVAILABLE", "ECONNREFUSED");
+    expect(inspect(error, { depth: 9 })).not.toContain("s3cret");
+  });
+});
+
+describe("a PostgreSQL server that goes away", () => {
+  it("makes every call STORE_UNAVAILABLE, and serves again when it is back, with all that was stored", async () => {
+    const own = await startPostgres({ durable: true });
+    const { open: again } = await postgresBackdoor(own);
+    const store = await unlocked(await again());
+    const heard: unknown[] = [];
+    store.watch((change) => heard.push(change));
+    const record = await addKey(store);
+    await own.kill();
+    expect(await thrownBy(() => store.active("acme", "data"))).toBeKmsError("STORE_UNAVAILABLE");
+    expect(await thrownBy(() => store.insertPending({ ...record, keyId: "00" }))).toBeKmsError("STORE_UNAVAILABLE");
+    await own.restart();
+    expect(await store.active("acme", "data")).toEqual(record);
+    heard.length = 0;
+    await expect.poll(() => heard, { timeout: 10_000 }).toEqual(["any"]);
+    await store.close();
+    await own.close();
+  });
 });
