@@ -14,46 +14,23 @@ import {
   VerifyAuditResponseSchema,
 } from "../../gen/ts/fluo/kms/v1/audit_pb.ts";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
-import type { Purpose } from "../keys/record.ts";
+import type { AuditHead, AuditProblem, AuditRow, Store } from "../store/store.ts";
 import type { CallContext } from "./context.ts";
 import { checkKeyId } from "./ids.ts";
 import { keyPurposes } from "./key-names.ts";
 import { pageOf, pageSize, pageStart, pageToken } from "./page.ts";
 
 export interface AuditParts {
-  store: {
-    /** In the order in which they were stored. */
-    auditEvents(page: {
-      tenantId?: string | undefined;
-      keyId?: string | undefined;
-      limit: number;
-      after?: number | undefined;
-    }): Promise<AuditRow[]>;
-  };
+  store: Pick<Store, "auditEvents">;
   /** Checks every row of every writer. */
   verifyAudit(signal?: AbortSignal): Promise<AuditReport>;
 }
 
-export interface AuditRow {
-  /** Its place in the store, growing. */
-  id: number;
-  writerId: string;
-  sequence: number;
-  at: Date;
-  actor: string;
-  action: string;
-  tenantId: string;
-  purpose: Purpose | undefined;
-  keyId: string;
-  outcome: string;
-  requestId: string;
-  count: number;
-}
-
 export interface AuditReport {
   events: number;
-  heads: { writerId: string; sequence: number; mac: Uint8Array }[];
-  problems: { writerId: string; sequence: number; what: string }[];
+  heads: AuditHead[];
+  problems: AuditProblem[];
+  /** Of all that were found, if not all are in the list. */
   problemCount: number;
 }
 

@@ -14,7 +14,8 @@ import {
 import type { KeyAdminService } from "../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
 import { KeyVersionSchema } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { invalidField } from "../errors.ts";
-import { type KeyRecord, type KeyState, type Purpose, purposes } from "../keys/record.ts";
+import { type KeyRecord, purposes } from "../keys/record.ts";
+import type { Attribution, Store } from "../store/store.ts";
 import type { Answer } from "./answer.ts";
 import { type AuditParts, auditHandlers } from "./audit.ts";
 import type { CallContext } from "./context.ts";
@@ -32,16 +33,7 @@ export type KeyAdminHandlers = {
 
 export type KeyAdminParts = AuditParts & {
   lifecycle: KeyLifecycle;
-  store: {
-    /** But the PENDING ones, by tenant, purpose and version. */
-    listKeys(page: {
-      tenantId?: string | undefined;
-      purpose?: Purpose | undefined;
-      state?: KeyState | undefined;
-      limit: number;
-      after?: KeyPlace | undefined;
-    }): Promise<KeyRecord[]>;
-  };
+  store: Pick<Store, "listKeys">;
 };
 
 /** What changes a key's state. Each throws NOT_FOUND, KEY_UNUSABLE or CONFLICT, and answers a key that is in the wished state as it is. */
@@ -59,8 +51,7 @@ export interface KeyLifecycle {
 export interface KeyChange {
   tenantId: string;
   keyId: string;
-  /** For the audit trail. */
-  by: { actor: string; requestId: string };
+  by: Attribution;
 }
 
 type KeyPlace = Pick<KeyRecord, "tenantId" | "purpose" | "version">;

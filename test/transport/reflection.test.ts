@@ -1,20 +1,8 @@
-/** gRPC reflection, asked with the protos that @grpc/reflection brings, as grpcurl would ask. */
-import { fromBinary } from "@bufbuild/protobuf";
-import { type FileDescriptorProto, FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+/** What gRPC reflection says of the real service. */
 import * as grpc from "@grpc/grpc-js";
-import { loadSync } from "@grpc/proto-loader";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningService, startService } from "../running-service.ts";
-
-interface Answer {
-  listServicesResponse?: { service: { name: string }[] };
-  fileDescriptorResponse?: { fileDescriptorProto: Buffer[] };
-  errorResponse?: { errorCode: number };
-}
-
-const protos = join(dirname(createRequire(import.meta.url).resolve("@grpc/reflection/package.json")), "build/proto");
+import { askReflection, filesIn } from "./reflection-client.ts";
 
 let service: RunningService;
 
@@ -24,25 +12,8 @@ beforeAll(async () => {
 
 afterAll(() => service.stop());
 
-/** One question, one answer, in one version of the protocol. */
-function ask(version: "v1" | "v1alpha", question: Record<string, string>): Promise<Answer> {
-  const file = join(protos, `grpc/reflection/${version}/reflection.proto`);
-  const definition = loadSync(file)[`grpc.reflection.${version}.ServerReflection`] as grpc.ServiceDefinition;
-  const Client = grpc.makeGenericClientConstructor(definition, "ServerReflection");
-  const client = new Client(`127.0.0.1:${service.grpcPort}`, grpc.credentials.createInsecure());
-  const stream = client.ServerReflectionInfo!() as grpc.ClientDuplexStream<object, Answer>;
-  return new Promise<Answer>((resolve, reject) => {
-    stream.on("data", resolve).on("error", reject);
-    stream.write(question);
-    stream.end();
-  }).finally(() => client.close());
-}
-
-function filesIn({ fileDescriptorResponse }: Answer): FileDescriptorProto[] {
-  return (fileDescriptorResponse?.fileDescriptorProto ?? []).map((bytes) =>
-    fromBinary(FileDescriptorProtoSchema, bytes),
-  );
-}
+const ask = (version: "v1" | "v1alpha", question: Record<string, string>) =>
+  askReflection(`127.0.0.1:${service.grpcPort}`, version, question);
 
 describe.each(["v1", "v1alpha"] as const)("reflection %s", (version) => {
   it("lists the services", async () => {
