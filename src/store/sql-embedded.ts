@@ -51,18 +51,24 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
   let waiting: Work[] = [];
   let isRunning = false;
   let isClosed = false;
-  // What a crash left between a destruction and its scrub.
-  let isDirty = !readOnly && !inMemory;
+  let isDirty = false;
   let seenVersion: number | undefined;
 
   function open(): DatabaseSync {
     if (isClosed) throw new KmsError("STORE_UNAVAILABLE", "the store is closed");
     if (connection === undefined) {
-      connection = new DatabaseSync(file, { readOnly, timeout: busyMs });
-      // FULL: a commit that was answered survives a loss of power.
-      connection.exec("pragma foreign_keys = on; pragma secure_delete = on; pragma trusted_schema = off");
-      if (!readOnly) connection.exec("pragma journal_mode = wal; pragma synchronous = full");
-      for (const statement of schema) connection.exec(statement);
+      const opened = new DatabaseSync(file, { readOnly, timeout: busyMs });
+      try {
+        // FULL: a commit that was answered survives a loss of power.
+        opened.exec("pragma secure_delete = on; pragma trusted_schema = off");
+        if (!readOnly) opened.exec("pragma journal_mode = wal; pragma synchronous = full");
+        if (!readOnly && !inMemory) settleLog(opened);
+        for (const statement of schema) opened.exec(statement);
+      } catch (error) {
+        opened.close();
+        throw error;
+      }
+      connection = opened;
     }
     return connection;
   }
@@ -203,6 +209,16 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
       });
     },
   };
+}
+
+/**
+ * A crash, or a sync that failed, can leave a commit in the log that nobody was told of and that is not on the disk. It is read as if it
+ * were, so before anything is read the log is moved into the database, which is synced: or else the store cannot be used.
+ */
+function settleLog(connection: DatabaseSync): void {
+  const [row] = connection.prepare("pragma wal_checkpoint(truncate)").all();
+  if (Number(row?.busy) === 0) return;
+  throw new KmsError("STORE_UNAVAILABLE", "the SQLite file is held by another process: end it, or wait for its backup");
 }
 
 interface SqliteError extends Error {
