@@ -30,6 +30,8 @@ export type KmsErrorCode =
   | "PROVIDER_UNAVAILABLE"
   /** The store cannot be read or written now. Try again later. */
   | "STORE_UNAVAILABLE"
+  /** Uses of keys cannot be written to the audit trail now, so no key is used. Try again later. */
+  | "AUDIT_UNAVAILABLE"
   /** The service is shutting down. Try another replica. */
   | "DRAINING"
   | "DEADLINE_EXCEEDED"

@@ -15,6 +15,7 @@ export const errorDomain = "kms.fluo.dev";
 const retryDelayMs: Partial<Record<KmsErrorCode, number>> = {
   PROVIDER_UNAVAILABLE: 1000,
   STORE_UNAVAILABLE: 1000,
+  AUDIT_UNAVAILABLE: 1000,
   DRAINING: 100,
   OVERLOADED: 500,
 };
