@@ -1,0 +1,97 @@
+/**
+ * What happened since the last rows of the audit trail were written: uses and refusals, counted where they are alike. A use of a key
+ * costs a few look-ups and no object, because every call that uses a key pays for it.
+ */
+import type { Purpose } from "../keys/record.ts";
+import type { AuditAction, AuditEvent } from "../store/store.ts";
+
+/** Refusals that are told apart until they are written: tenants and keys in them are whatever a caller wrote. */
+export const maxRefusals = 1_000;
+
+export interface AuditCounters {
+  /** Positional, because an object a call would cost more than the counting. `keyId` is empty for what uses no single key. */
+  used(
+    actor: string,
+    action: AuditAction,
+    tenantId: string,
+    keyId: string,
+    purpose: Purpose | undefined,
+    count: number,
+  ): void;
+  /** Past `maxRefusals` without tenant and key: of those remain as many as there are callers, actions and outcomes. */
+  refused(actor: string, action: AuditAction, tenantId: string, keyId: string, outcome: string, count?: number): void;
+  /** All that was counted, as rows; counting starts again at nothing. */
+  take(at: Date): AuditEvent[];
+}
+
+type Counted = Pick<AuditEvent, "actor" | "action" | "tenantId" | "purpose" | "keyId" | "outcome" | "count">;
+/** By action, then by key: an id is one key's in the whole store. Without a key, by tenant. */
+type Uses = Map<AuditAction, Map<string, Counted>>;
+
+/** `onFirst` is called when something is counted after nothing was. */
+export function auditCounters(onFirst: () => void): AuditCounters {
+  let uses = new Map<string, Uses>();
+  let refusals = new Map<string, Counted>();
+  // Most services have one caller, or one busy one.
+  let lastActor: string | undefined;
+  let lastUses: Uses = new Map();
+
+  function began(): void {
+    if (uses.size === 0 && refusals.size === 0) onFirst();
+  }
+
+  function usesOf(actor: string): Uses {
+    let found = uses.get(actor);
+    if (found === undefined) {
+      began();
+      found = new Map();
+      uses.set(actor, found);
+    }
+    lastActor = actor;
+    lastUses = found;
+    return found;
+  }
+
+  return {
+    used(actor, action, tenantId, keyId, purpose, count) {
+      const byAction = actor === lastActor ? lastUses : usesOf(actor);
+      let byKey = byAction.get(action);
+      if (byKey === undefined) {
+        byKey = new Map();
+        byAction.set(action, byKey);
+      }
+      const subject = keyId === "" ? tenantId : keyId;
+      const counted = byKey.get(subject);
+      if (counted !== undefined) counted.count += count;
+      else byKey.set(subject, { actor, action, tenantId, purpose, keyId, outcome: "OK", count });
+    },
+
+    refused(actor, action, tenantId, keyId, outcome, count = 1) {
+      // The caller's name last: the others hold no space.
+      let name = `${action} ${outcome} ${tenantId} ${keyId} ${actor}`;
+      let counted = refusals.get(name);
+      if (counted === undefined && refusals.size >= maxRefusals) {
+        tenantId = keyId = "";
+        name = `${action} ${outcome}   ${actor}`;
+        counted = refusals.get(name);
+      }
+      if (counted !== undefined) {
+        counted.count += count;
+        return;
+      }
+      began();
+      refusals.set(name, { actor, action, tenantId, purpose: undefined, keyId, outcome, count });
+    },
+
+    take(at) {
+      const counted = [...uses.values()].flatMap((byAction) =>
+        [...byAction.values()].flatMap((byKey) => [...byKey.values()]),
+      );
+      counted.push(...refusals.values());
+      uses = new Map();
+      refusals = new Map();
+      lastActor = undefined;
+      return counted.map((each) => ({ ...each, at, requestId: "" }));
+    },
+  };
+}
