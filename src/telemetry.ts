@@ -113,9 +113,16 @@ function createInstruments(meter: Meter) {
   const rotationFailures = counter("kms_rotation_failures_total", "Rotations that failed");
   const spansSigned = counter("kms_spans_signed_total", "Spans signed, by mode");
   const piiFields = counter("kms_pii_fields_total", "PII fields by operation");
+  const auditRows = counter("kms_audit_rows_total", "Rows written to the audit trail for uses and refusals");
+  const dataLoss = counter(
+    "kms_data_loss_total",
+    "Stored records that failed their authentication when they were used",
+  );
   rotationSuccess.add(0);
   rotationFailures.add(0);
   spansSigned.add(0, { mode: "individual" });
+  auditRows.add(0);
+  dataLoss.add(0);
   for (const operation of ["encrypt", "decrypt", "re_encrypt"]) piiFields.add(0, { operation });
   return {
     errors: counter("kms_errors_total", "Calls that failed, by operation and status"),
@@ -130,6 +137,8 @@ function createInstruments(meter: Meter) {
     rotationFailures,
     spansSigned,
     piiFields,
+    auditRows,
+    dataLoss,
     callDuration: seconds("rpc_server_call_duration_seconds", "Calls answered, by method and status"),
   };
 }
