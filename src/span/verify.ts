@@ -3,9 +3,9 @@
  *
  * The order of the checks, which is the order of the reasons where several hold: form (MALFORMED, PROOF_INVALID); the tenant and the key
  * (UNKNOWN_KEY); a key that never became active, under which nothing is checked (KEY_STATE); the signature (SIGNATURE_MISMATCH); the span
- * (SPAN_MISMATCH); the key's state and times (KEY_COMPROMISED, KEY_STATE). The signature comes before the state, so that an altered span
- * is called altered whatever became of its key. That tells a caller nothing new: states and public keys of its own tenant are in
- * GetPublicKeys, and another tenant's key is unknown before anything is checked.
+ * (SPAN_MISMATCH); whether the key was marked as compromised, in whatever state it is (KEY_COMPROMISED), its state and times (KEY_STATE).
+ * The signature comes before the state, so that an altered span is called altered whatever became of its key. That tells a caller nothing
+ * new: states and public keys of its own tenant are in GetPublicKeys, and another tenant's key is unknown before anything is checked.
  */
 import { verifySignature } from "../crypto/ed25519.ts";
 import { signatureBytes } from "../crypto/ed25519-contract.ts";
@@ -45,6 +45,8 @@ const reasonOfState = {
 export interface VerifyingKey {
   publicKey: Uint8Array;
   state: keyof typeof reasonOfState;
+  /** Set where the key was marked as compromised, whatever state it is in now. */
+  compromisedAt?: Date | undefined;
   /** Undefined: unbounded on that side. */
   validFrom?: Date | undefined;
   validUntil?: Date | undefined;
@@ -101,6 +103,7 @@ function reasonFor(claim: Claim, key: VerifyingKey): Reason {
   const message = preAuthenticationEncoding(claim.statement);
   if (!verifySignature(key.publicKey, message, claim.signature)) return "SIGNATURE_MISMATCH";
   if (!claim.spanMatches) return "SPAN_MISMATCH";
+  if (key.compromisedAt !== undefined) return "KEY_COMPROMISED";
   if (reasonOfState[key.state] !== "OK") return reasonOfState[key.state];
   return isWithin(key, signedAtMs(claim.signedAt)!) ? "OK" : "KEY_STATE";
 }

@@ -212,6 +212,17 @@ describe("by statement and signature", () => {
 });
 
 describe("the key's state", () => {
+  it("is refused once it was marked, whatever state the key is in now", () => {
+    const state = "DESTROY_SCHEDULED";
+    const marked = { ...key, state, compromisedAt: new Date(at + 1) } as const;
+    expect(byAttributes(good, plain, marked)).toMatchObject({
+      verified: false,
+      reason: "KEY_COMPROMISED",
+      keyState: state,
+    });
+    expect(byAttributes(good, altered, marked)).toMatchObject({ reason: "SIGNATURE_MISMATCH", keyState: state });
+  });
+
   const inState = (state: VerifyingKey["state"], spanBytes = plain) => byAttributes(good, spanBytes, { ...key, state });
 
   it.each(["ACTIVE", "RETIRED", "DISABLED", "DESTROY_SCHEDULED", "DESTROYED"] as const)("lets %s verify", (state) => {
