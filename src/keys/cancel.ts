@@ -4,8 +4,14 @@ import { cancelled } from "../provider/provider.ts";
 /** Who waits. Its signal is asked for only once there is something to wait for: making one costs as much as a cached key. */
 export interface Waiter {
   readonly signal: AbortSignal;
+  readonly caller?: KeyUser;
+}
+
+export interface KeyUser {
   /** Whom the audit trail names, should the first call make a key. */
-  readonly caller?: { readonly name: string };
+  readonly name: string;
+  /** Asked only for a COMPROMISED key. */
+  has(role: "break-glass"): boolean;
 }
 
 /** For the audit trail, where nobody called: the service did it by itself. */

@@ -6,6 +6,7 @@ import { randomBytes, timingSafeEqual } from "node:crypto";
 import { publicKeyOf } from "../crypto/ed25519.ts";
 import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
+import { step } from "../steps.ts";
 import type { Activation, Store } from "../store/store.ts";
 import { type KeyRecord, type Purpose, recordContext } from "./record.ts";
 import { secretBytes, unwrap } from "./unwrap.ts";
@@ -40,14 +41,18 @@ export async function createKey<P extends Purpose>(
   const { tenantId, purpose } = wish;
   const identity = { tenantId, purpose, keyId: newKeyId() };
   const fresh = await freshSecret(provider, identity, signal);
+  step("key.made");
   let usable: Usable[P] | undefined;
   try {
     await store.insertPending(pendingRecord(identity, provider, fresh, clock()));
+    step("key.inserted");
     const stored = await store.get(tenantId, identity.keyId);
     if (stored === undefined)
       throw new KmsError("STORE_UNAVAILABLE", `key ${identity.keyId} was stored and is not there`);
     usable = await proveKey({ provider, stored, secret: fresh.secret, importKey }, signal);
+    step("key.proven");
     const record = await store.activate({ ...wish, keyId: identity.keyId, at: clock() });
+    step("key.activated");
     return { record, usable };
   } catch (error) {
     usable?.destroy();

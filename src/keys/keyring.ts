@@ -4,9 +4,10 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Provider } from "../provider/provider.ts";
-import type { Store } from "../store/store.ts";
+import { type KeyChange, requestRetentionMs, type Store } from "../store/store.ts";
 import type { Waiter } from "./cancel.ts";
 import type { CacheOptions, CacheStats } from "./cache.ts";
+import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
 import { type PublicKey, publicKeysOf } from "./public.ts";
 import { purposeKeys } from "./purpose-keys.ts";
 import { createRotation, type Rotation, type RotationOptions } from "./rotation.ts";
@@ -21,10 +22,12 @@ export interface KeyringSettings {
   publicTtlMs: number;
   /** Of each kind: `kms.cache.max-entries`. */
   maxEntries: number;
-  /** How long a state read from the store is believed: another replica may change it. */
+  /** How long a state read from the store is believed, should news of a change by another replica not come. */
   stateTtlMs: number;
   /** From this age on a key is due for rotation: `kms.rotation.max-age-days`. */
   maxAgeMs: number;
+  /** Of those that are due, how many are rotated a second at most. */
+  maxRotationsPerSecond: number;
 }
 
 const secondMs = 1_000;
@@ -37,6 +40,7 @@ export const defaultKeyring: Readonly<KeyringSettings> = {
   maxEntries: 1_000,
   stateTtlMs: 30 * secondMs,
   maxAgeMs: 90 * 24 * hourMs,
+  maxRotationsPerSecond: 100,
 };
 
 export interface KeyringOptions extends Partial<KeyringSettings> {
@@ -59,7 +63,7 @@ export interface KeyringStats {
   public: CacheStats;
 }
 
-export interface Keyring extends Rotation {
+export interface Keyring extends Rotation, Lifecycle {
   /** The key to encrypt with; made on a tenant's first call. A cached key is returned at once, without a promise. */
   activeDataKey(tenantId: string, waiter?: Waiter): UsableDataKey | Promise<UsableDataKey>;
   /** The key to sign with, likewise. */
@@ -69,14 +73,17 @@ export interface Keyring extends Rotation {
   /** Every signing key but the PENDING ones, oldest first; empty for an unknown tenant. */
   publicKeys(tenantId: string, waiter?: Waiter): readonly PublicKey[] | Promise<readonly PublicKey[]>;
   publicKey(tenantId: string, keyId: string, waiter?: Waiter): PublicKey | undefined | Promise<PublicKey | undefined>;
-  /** After a change of a key's state, here or on another replica. */
+  /** Forgets a key: its state, its public half and the key itself. */
   invalidate(tenantId: string, keyId: string): void;
-  /** Call once a minute or so: deletes PENDING records that a crash left more than 10 minutes ago. Returns how many. */
+  /**
+   * Call once a minute or so: deletes PENDING records that a crash left more than 10 minutes ago, and says how many; and forgets requests
+   * of more than 24 hours ago.
+   */
   pruneAbandoned(): Promise<number>;
   /** Call once a minute or so: destroys cached keys past their time, though nobody asks for them. */
   dropExpired(): void;
   stats(): KeyringStats;
-  /** Destroys every cached key. */
+  /** Destroys every cached key, and listens to the store no more. */
   close(): void;
 }
 
@@ -107,33 +114,55 @@ export function createKeyring(options: KeyringOptions): Keyring {
     ...shared,
     purpose: "signing",
     importKey: importSigningKey,
-    renewed: ({ tenantId }) => publicKeys.invalidate(tenantId),
+    changed: publicKeys.invalidate,
   });
+  const parts = [data, signing, publicKeys];
+  const renew: RotationOptions["renew"] = ({ purpose, ...wish }, signal) =>
+    (purpose === "data" ? data : signing).renew(wish, signal);
+  const invalidate = (tenantId: string, keyId: string) => {
+    for (const part of parts) part.invalidate(tenantId, keyId);
+  };
   const rotation = createRotation({
     store,
     clock,
     maxAgeMs: settings.maxAgeMs,
-    renew: ({ purpose, ...wish }, signal) => (purpose === "data" ? data : signing).renew(wish, signal),
+    renew,
     observe: observeRotation,
   });
-  const parts = [data, signing, publicKeys];
+  const lifecycle = createLifecycle({ store, clock, renew, changed: invalidate });
+
+  /** What other replicas did. */
+  const unwatch = store.watch((change: KeyChange) => {
+    if (change === "any") {
+      for (const keys of [data, signing]) keys.forgetRecords();
+      publicKeys.clear();
+      return;
+    }
+    const { tenantId, keyId, state } = change;
+    for (const keys of [data, signing]) keys.noticed(tenantId, keyId, state);
+    publicKeys.invalidate(tenantId, keyId);
+  });
 
   return {
     ...rotation,
+    ...lifecycle,
     activeDataKey: data.active,
     activeSigningKey: signing.active,
     dataKey: data.opening,
     publicKeys: publicKeys.list,
     publicKey: publicKeys.find,
-    invalidate(tenantId, keyId) {
-      for (const part of parts) part.invalidate(tenantId, keyId);
+    invalidate,
+    async pruneAbandoned() {
+      const now = clock().getTime();
+      await store.deleteRequestsBefore(new Date(now - requestRetentionMs));
+      return store.deletePendingBefore(new Date(now - abandonedAfterMs));
     },
-    pruneAbandoned: () => store.deletePendingBefore(new Date(clock().getTime() - abandonedAfterMs)),
     dropExpired() {
       for (const part of parts) part.dropExpired();
     },
     stats: () => ({ data: data.cache.stats(), signing: signing.cache.stats(), public: publicKeys.stats() }),
     close() {
+      unwatch();
       for (const part of parts) part.clear();
     },
   };

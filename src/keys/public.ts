@@ -22,7 +22,7 @@ export interface PublicKeys {
   list(tenantId: string, waiter?: Waiter): readonly PublicKey[] | Promise<readonly PublicKey[]>;
   /** Undefined for what is not the id of a signing key of this tenant. */
   find(tenantId: string, keyId: string, waiter?: Waiter): PublicKey | undefined | Promise<PublicKey | undefined>;
-  invalidate(tenantId: string): void;
+  invalidate(tenantId: string, keyId: string): void;
   dropExpired(): void;
   clear(): void;
   stats(): CacheStats;
@@ -31,63 +31,84 @@ export interface PublicKeys {
 /** A replica may sign with a key for 30 s after another retired it; the rest is for clocks that differ. */
 const retirementGraceMs = 60_000;
 
-interface TenantKeys {
-  all: readonly PublicKey[];
-  byId: ReadonlyMap<string, PublicKey>;
+/** All keys of a tenant, under its id; or one, under both ids. */
+interface Found {
+  keys: readonly PublicKey[];
   destroy(): void;
 }
 
 export function publicKeysOf(store: Store, options: CacheOptions): PublicKeys {
-  const cache = createCache<TenantKeys>(options);
+  const cache = createCache<Found>(options);
 
   /** NOT_FOUND for a tenant without keys, so that the cache keeps nothing for names that someone made up. */
-  async function read(tenantId: string): Promise<TenantKeys> {
-    const all = (await store.list(tenantId, "signing")).map(publicPart);
-    if (all.length === 0) throw new KmsError("NOT_FOUND", `tenant ${tenantId} has no signing key`);
-    return { all, byId: new Map(all.map((key) => [key.keyId, key])), destroy() {} };
+  async function readAll(tenantId: string): Promise<Found> {
+    const records = await store.list(tenantId, "signing");
+    if (records.length === 0) throw new KmsError("NOT_FOUND", `tenant ${tenantId} has no signing key`);
+    return found(records);
   }
 
-  async function load(tenantId: string): Promise<TenantKeys | undefined> {
+  async function readOne(tenantId: string, keyId: string): Promise<Found> {
+    const record = await store.get(tenantId, keyId);
+    if (record?.purpose !== "signing" || record.state === "PENDING") {
+      throw new KmsError("NOT_FOUND", `tenant ${tenantId} has no signing key ${keyId}`);
+    }
+    // What a cached list lacks is a key that another replica made a moment ago.
+    const listed = cache.get(tenantId)?.keys;
+    if (listed?.every((key) => key.keyId !== keyId)) cache.invalidate(tenantId);
+    return found([record]);
+  }
+
+  async function load(name: string, read: () => Promise<Found>): Promise<readonly PublicKey[]> {
     try {
-      return await cache.load(tenantId, () => read(tenantId));
+      return (await cache.load(name, read)).keys;
     } catch (error) {
-      if (error instanceof KmsError && error.code === "NOT_FOUND") return undefined;
+      if (error instanceof KmsError && error.code === "NOT_FOUND") return [];
       throw error;
     }
   }
 
-  async function retrieve(tenantId: string, keyId: string): Promise<PublicKey | undefined> {
-    return (await load(tenantId))?.byId.get(keyId) ?? findInStore(tenantId, keyId);
-  }
-
-  /** What a cached list lacks may be a key that another replica made a moment ago; without the store nobody knows. */
-  async function findInStore(tenantId: string, keyId: string): Promise<PublicKey | undefined> {
-    const record = await store.get(tenantId, keyId);
-    if (record?.purpose !== "signing" || record.state === "PENDING") return undefined;
-    cache.invalidate(tenantId);
-    return publicPart(record);
-  }
-
   return {
     list(tenantId, waiter) {
+      const cached = cache.get(tenantId)?.keys;
       return (
-        cache.get(tenantId)?.all ??
+        cached ??
         unlessCancelled(
-          load(tenantId).then((keys) => keys?.all ?? []),
+          load(tenantId, () => readAll(tenantId)),
           waiter,
         )
       );
     },
 
     find(tenantId, keyId, waiter) {
-      return cache.get(tenantId)?.byId.get(keyId) ?? unlessCancelled(retrieve(tenantId, keyId), waiter);
+      const name = nameOf(tenantId, keyId);
+      const cached = cache.get(name)?.keys[0];
+      return (
+        cached ??
+        unlessCancelled(
+          load(name, () => readOne(tenantId, keyId)).then(([key]) => key),
+          waiter,
+        )
+      );
     },
 
-    invalidate: cache.invalidate,
+    invalidate(tenantId, keyId) {
+      cache.invalidate(tenantId);
+      cache.invalidate(nameOf(tenantId, keyId));
+    },
+
     dropExpired: cache.dropExpired,
     clear: cache.clear,
     stats: cache.stats,
   };
+}
+
+/** No tenant id has a slash. */
+function nameOf(tenantId: string, keyId: string): string {
+  return `${tenantId}/${keyId}`;
+}
+
+function found(records: readonly KeyRecord[]): Found {
+  return { keys: records.map(publicPart), destroy() {} };
 }
 
 function publicPart({ keyId, version, publicKey, state, ...record }: KeyRecord): PublicKey {

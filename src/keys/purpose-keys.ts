@@ -4,21 +4,28 @@
  */
 import { ciphertextRejected, KmsError } from "../errors.ts";
 import { type Cache, type CacheOptions, createCache } from "./cache.ts";
-import { serviceName, unlessCancelled, type Waiter } from "./cancel.ts";
+import { type KeyUser, serviceName, unlessCancelled, type Waiter } from "./cancel.ts";
 import { type Creation, createKey, type Wish } from "./create.ts";
-import { allowed, type KeyRecord, type Purpose } from "./record.ts";
+import { allowed, type KeyRecord, type KeyState, type Purpose } from "./record.ts";
 import { unwrap } from "./unwrap.ts";
 import type { ImportKey, Usable } from "./usable.ts";
 
 export interface PurposeKeys<P extends Purpose> {
   /** The tenant's ACTIVE key, made if the tenant never had one. A cached one is returned at once, without a promise. */
   active(tenantId: string, waiter?: Waiter): Usable[P] | Promise<Usable[P]>;
-  /** A key that may open. CIPHERTEXT_REJECTED for what is not a key of this tenant and purpose, KEY_UNUSABLE by state. */
+  /**
+   * A key that may open. CIPHERTEXT_REJECTED for what is not a key of this tenant and purpose, KEY_UNUSABLE by state: a COMPROMISED one
+   * opens for a caller with the role break-glass alone.
+   */
   opening(tenantId: string, keyId: string, waiter?: Waiter): Usable[P] | Promise<Usable[P]>;
   /** Makes, proves and activates a key, which is in use here from then on. */
   renew(wish: Omit<Wish<P>, "purpose" | "importKey">, signal?: AbortSignal): Promise<KeyRecord>;
-  /** After a change of the key's state. */
+  /** Forgets a key altogether. */
   invalidate(tenantId: string, keyId: string): void;
+  /** The key is in this state now. Its secret is forgotten too unless it still has a use. */
+  noticed(tenantId: string, keyId: string, state: KeyState): void;
+  /** Any record may have changed. Secrets are kept, because every use looks at a record first. */
+  forgetRecords(): void;
   dropExpired(): void;
   clear(): void;
   readonly cache: Pick<Cache<Usable[P]>, "stats">;
@@ -29,8 +36,8 @@ export interface PurposeKeysOptions<P extends Purpose> extends Creation {
   importKey: ImportKey<P>;
   secretCache: CacheOptions;
   recordCache: CacheOptions;
-  /** The tenant has a new key. */
-  renewed?: (record: KeyRecord) => void;
+  /** The record of a key is new or another. */
+  changed?: (tenantId: string, keyId: string) => void;
 }
 
 interface Known {
@@ -42,7 +49,8 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
   const { store, provider, purpose, importKey } = options;
   const actives = createCache<Known>(options.recordCache); // by tenant
   const records = createCache<Known>(options.recordCache); // by tenant and id: no tenant may meet another's lookup
-  const keys = createCache<Usable[P]>(options.secretCache); // by id, asked only for a record found in its tenant
+  // By id, asked only for a record found in its tenant. What only break-glass opens has another name, so that no load meant for all gives it.
+  const keys = createCache<Usable[P]>(options.secretCache);
 
   async function read(tenantId: string, keyId: string): Promise<KeyRecord> {
     const record = await store.get(tenantId, keyId);
@@ -51,9 +59,9 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
   }
 
   /** Reads the record anew: a reload an hour later must see what became of it. */
-  async function readKey(tenantId: string, keyId: string): Promise<Usable[P]> {
+  async function readKey(tenantId: string, keyId: string, caller?: KeyUser): Promise<Usable[P]> {
     const record = await read(tenantId, keyId);
-    refuseUnlessOpens(record);
+    refuseUnlessOpens(record, caller);
     const secret = await unwrap(provider, record);
     try {
       return importKey(record, secret);
@@ -80,7 +88,7 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
   async function create(wish: Omit<Wish<P>, "purpose" | "importKey">, signal?: AbortSignal) {
     const { record, usable } = await createKey(options, { ...wish, purpose, importKey }, signal);
     keys.put(record.keyId, usable, () => readKey(record.tenantId, record.keyId));
-    options.renewed?.(record);
+    options.changed?.(record.tenantId, record.keyId);
     return record;
   }
 
@@ -89,10 +97,29 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     return keys.load(record.keyId, () => readKey(tenantId, record.keyId));
   }
 
-  async function retrieveOpening(tenantId: string, keyId: string): Promise<Usable[P]> {
+  async function retrieveOpening(tenantId: string, keyId: string, caller: KeyUser | undefined): Promise<Usable[P]> {
     const { record } = await records.load(recordKey(tenantId, keyId), async () => known(await read(tenantId, keyId)));
-    refuseUnlessOpens(record);
-    return keys.load(keyId, () => readKey(tenantId, keyId));
+    refuseUnlessOpens(record, caller);
+    if (allowed[record.state].open === true) return keys.load(keyId, () => readKey(tenantId, keyId));
+    return keys.load(underGlass(keyId), () => readKey(tenantId, keyId, caller));
+  }
+
+  function forgetRecord(tenantId: string, keyId: string): void {
+    actives.invalidate(tenantId);
+    records.invalidate(recordKey(tenantId, keyId));
+  }
+
+  function forgetSecret(keyId: string): void {
+    keys.invalidate(keyId);
+    keys.invalidate(underGlass(keyId));
+  }
+
+  function noticed(tenantId: string, keyId: string, state: KeyState): void {
+    forgetRecord(tenantId, keyId);
+    // A retired data key still opens; a retired signing key has no more use.
+    const { protect, open } = allowed[state];
+    const hasUse = protect || (purpose === "data" && open === true);
+    if (!hasUse) forgetSecret(keyId);
   }
 
   return {
@@ -104,29 +131,38 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
 
     opening(tenantId, keyId, waiter) {
       const found = records.get(recordKey(tenantId, keyId));
-      const key = found && allowed[found.record.state].open ? keys.get(keyId) : undefined;
-      return key ?? unlessCancelled(retrieveOpening(tenantId, keyId), waiter);
+      const key = found && allowed[found.record.state].open === true ? keys.get(keyId) : undefined;
+      return key ?? unlessCancelled(retrieveOpening(tenantId, keyId, waiter?.caller), waiter);
     },
 
     async renew(wish, signal) {
-      // Lost or unclear, the ACTIVE key may be another than the one known here.
-      const record = await create(wish, signal).catch((error) => {
-        actives.invalidate(wish.tenantId);
+      const { tenantId, expect, outgoing = "RETIRED" } = wish;
+      const replaced = typeof expect === "object" ? expect.active : undefined;
+      let record: KeyRecord;
+      try {
+        record = await create(wish, signal);
+      } catch (error) {
+        // Lost or unclear: the records may be others than those known here.
+        actives.invalidate(tenantId);
+        if (replaced !== undefined) forgetRecord(tenantId, replaced);
         throw error;
-      });
-      actives.put(record.tenantId, known(record), () => findOrCreate(record.tenantId));
-      if (typeof wish.expect === "object") {
-        records.invalidate(recordKey(record.tenantId, wish.expect.active));
-        // A retired data key still opens; a retired signing key has no more use.
-        if (purpose === "signing") keys.invalidate(wish.expect.active);
+      } finally {
+        if (replaced !== undefined) options.changed?.(tenantId, replaced);
       }
+      if (replaced !== undefined) noticed(tenantId, replaced, outgoing);
+      actives.put(tenantId, known(record), () => findOrCreate(tenantId));
       return record;
     },
 
     invalidate(tenantId, keyId) {
-      actives.invalidate(tenantId);
-      records.invalidate(recordKey(tenantId, keyId));
-      keys.invalidate(keyId);
+      forgetRecord(tenantId, keyId);
+      forgetSecret(keyId);
+    },
+
+    noticed,
+
+    forgetRecords() {
+      for (const cache of [actives, records]) cache.clear();
     },
 
     dropExpired() {
@@ -149,8 +185,16 @@ function recordKey(tenantId: string, keyId: string): string {
   return `${tenantId}/${keyId}`;
 }
 
-function refuseUnlessOpens({ keyId, state }: KeyRecord): void {
-  if (!allowed[state].open) throw new KmsError("KEY_UNUSABLE", `key ${keyId} is ${state}`);
+/** Of the secret of a key that is COMPROMISED. */
+function underGlass(keyId: string): string {
+  return `break-glass/${keyId}`;
+}
+
+function refuseUnlessOpens({ keyId, state }: KeyRecord, caller: KeyUser | undefined): void {
+  const { open } = allowed[state];
+  if (open === true || (open === "break-glass" && caller?.has(open))) return;
+  const remedy = open === "break-glass" ? ": what it encrypted opens for the role break-glass alone" : "";
+  throw new KmsError("KEY_UNUSABLE", `key ${keyId} is ${state}${remedy}`);
 }
 
 function isConflict(error: unknown): boolean {

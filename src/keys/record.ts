@@ -31,21 +31,22 @@ export interface KeyRecord {
   createdAt: Date;
   activatedAt: Date | undefined;
   retiredAt: Date | undefined;
+  /** Set for good once the key is marked, in whatever state it is. */
   compromisedAt: Date | undefined;
   destroyAt: Date | undefined;
-  /** The state to which EnableKey returns. */
+  /** The state before it was disabled, compromised or scheduled for destruction: of a key that was disabled, where EnableKey returns. */
   previousState: KeyState | undefined;
 }
 
-/** What a state allows. Verification of a COMPROMISED key's log entries is decided with the log. */
-export const allowed: Readonly<Record<KeyState, { protect: boolean; open: boolean; verify: boolean }>> = {
-  PENDING: { protect: false, open: false, verify: false },
-  ACTIVE: { protect: true, open: true, verify: true },
-  RETIRED: { protect: false, open: true, verify: true },
-  DISABLED: { protect: false, open: false, verify: true },
-  COMPROMISED: { protect: false, open: false, verify: false },
-  DESTROY_SCHEDULED: { protect: false, open: false, verify: true },
-  DESTROYED: { protect: false, open: false, verify: true },
+/** What a state allows with the secret key. What its signatures are worth is in span/verify.ts. */
+export const allowed: Readonly<Record<KeyState, { protect: boolean; open: boolean | "break-glass" }>> = {
+  PENDING: { protect: false, open: false },
+  ACTIVE: { protect: true, open: true },
+  RETIRED: { protect: false, open: true },
+  DISABLED: { protect: false, open: false },
+  COMPROMISED: { protect: false, open: "break-glass" }, // for a caller of that role
+  DESTROY_SCHEDULED: { protect: false, open: false },
+  DESTROYED: { protect: false, open: false },
 };
 
 /** The provider's encryption context of a record: rebuilt from the record, never taken from a caller. */

@@ -101,6 +101,18 @@ describe("pending records", () => {
     expect(await keyring.pruneAbandoned()).toBe(1);
   });
 
+  it("are looked for with the request ids that are to be forgotten after 24 hours", async () => {
+    const { keyring, store, time } = setUp();
+    await active(keyring, "data");
+    await keyring.rotate({ tenantId: "acme", force: true, requestId: "r1" });
+    time.ms = 24 * 3_600_000;
+    await keyring.pruneAbandoned();
+    expect(await store.request("acme", "r1")).toBeDefined();
+    time.ms += 1;
+    await keyring.pruneAbandoned();
+    expect(await store.request("acme", "r1")).toBeUndefined();
+  });
+
   it("are deleted at once where only the creation failed", async () => {
     const local = localProvider(randomMasterKey());
     const provider: Provider = {

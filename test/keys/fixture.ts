@@ -4,7 +4,7 @@ import { localProvider } from "../../src/provider/local.ts";
 import { randomMasterKey } from "../../src/provider/local-master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/memory.ts";
-import type { StateChange } from "../../src/store/store.ts";
+import type { StateChange, Store } from "../../src/store/store.ts";
 
 export const dayMs = 24 * 60 * 60 * 1000;
 
@@ -47,6 +47,20 @@ export function counting(provider: Provider) {
     decrypt: (...given) => count("decrypt", () => provider.decrypt(...given)),
   };
   return { provider: wrapper, calls };
+}
+
+/** Names each call of a store. */
+export function countingStore(store: Store) {
+  const calls: string[] = [];
+  const counted = Object.entries(store).map(([name, member]) => {
+    if (typeof member !== "function" || name === "watch") return [name, member];
+    const call = (...given: unknown[]) => {
+      calls.push(name);
+      return (member as (...given: unknown[]) => unknown)(...given);
+    };
+    return [name, call];
+  });
+  return { store: Object.fromEntries(counted) as Store, calls };
 }
 
 export const turn = () => new Promise((resolve) => setImmediate(resolve));

@@ -9,6 +9,41 @@ import { thrownBy } from "../matchers.ts";
 import { dayMs, disabling, setUp } from "./fixture.ts";
 
 describe("public keys", () => {
+  it("are looked up one by one: a key costs one look-up, however many versions there are", async () => {
+    const honest = memoryStore();
+    let lists = 0;
+    let gets = 0;
+    const store: Store = {
+      ...honest,
+      list: (...given) => {
+        lists += 1;
+        return honest.list(...given);
+      },
+      get: (...given) => {
+        gets += 1;
+        return honest.get(...given);
+      },
+    };
+    const { keyring } = setUp({ store });
+    const { keyId } = await keyring.activeSigningKey("acme");
+    for (let i = 0; i < 10; i += 1) await keyring.rotate({ tenantId: "acme", force: true });
+    [lists, gets] = [0, 0];
+    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ version: 1, state: "RETIRED" });
+    expect(keyring.publicKey("acme", keyId)).toMatchObject({ version: 1 });
+    expect([lists, gets]).toEqual([0, 1]);
+  });
+
+  it("change at once with a rotation and a mark made here", async () => {
+    const { keyring } = setUp();
+    const { keyId } = await keyring.activeSigningKey("acme");
+    await keyring.publicKey("acme", keyId);
+    await keyring.rotate({ tenantId: "acme", force: true });
+    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ state: "RETIRED", validUntil: expect.any(Date) });
+    await keyring.markCompromised({ tenantId: "acme", keyId, by: { actor: "ann", requestId: "" } });
+    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ state: "COMPROMISED" });
+    expect((await keyring.publicKeys("acme")).map(({ state }) => state)).toEqual(["COMPROMISED", "ACTIVE"]);
+  });
+
   it("are all versions, oldest first, valid from activation to a minute after retirement", async () => {
     const { keyring, time, calls } = setUp();
     const first = await keyring.activeSigningKey("acme");
@@ -80,6 +115,7 @@ describe("public keys", () => {
     const { keyring, store, time } = setUp();
     const { keyId } = await keyring.activeSigningKey("acme");
     await keyring.publicKeys("acme");
+    await keyring.publicKey("acme", keyId);
     const record = (await store.active("acme", "signing"))!;
     const compromisedAt = new Date(time.start + 5);
     await store.update(record, { ...record, state: "COMPROMISED", compromisedAt }, disabling);
@@ -99,8 +135,10 @@ describe("public keys", () => {
     const { keyring, time } = setUp({ store });
     const { keyId } = await keyring.activeSigningKey("acme");
     await keyring.publicKeys("acme");
+    await keyring.publicKey("acme", keyId);
     down = true;
     time.ms = dayMs;
+    expect(await keyring.publicKeys("acme")).toMatchObject([{ keyId }]);
     expect(await keyring.publicKey("acme", keyId)).toMatchObject({ keyId });
     expect(await thrownBy(() => keyring.publicKey("acme", "ff".repeat(16)))).toBeKmsError("STORE_UNAVAILABLE");
     expect(await keyring.publicKey("acme", keyId)).toMatchObject({ keyId });

@@ -1,0 +1,185 @@
+/**
+ * What an administrator, and time, do to a key: see transitions.ts for the states. A change is a compare-and-set of the whole record with
+ * its audit row; whoever loses one gets CONFLICT and may ask again, because a key that is in the wished state is answered as it is.
+ */
+import { invalidField, KmsError, type KmsErrorCode } from "../errors.ts";
+import { step } from "../steps.ts";
+import type { Activation, Attribution, KeyName, StateAction, StateChange, Store } from "../store/store.ts";
+import { serviceName } from "./cancel.ts";
+import type { KeyRecord } from "./record.ts";
+import {
+  compromised,
+  destroyed,
+  destructionCancelled,
+  destructionScheduled,
+  disabled,
+  enabled,
+} from "./transitions.ts";
+
+export interface ChangeRequest {
+  tenantId: string;
+  keyId: string;
+  by: Attribution;
+}
+
+/** Each throws NOT_FOUND for what is not a key of the tenant, KEY_UNUSABLE where the key's state forbids it, CONFLICT after a lost race. */
+export interface Lifecycle {
+  disable(request: ChangeRequest): Promise<KeyRecord>;
+  /** Back to where it was, or RETIRED if another key is ACTIVE. */
+  enable(request: ChangeRequest): Promise<KeyRecord>;
+  /**
+   * An ACTIVE key is replaced in the same transaction; `replacement` is undefined where none was needed, or where the provider could not
+   * make one: then the tenant has no ACTIVE key until it is rotated.
+   */
+  markCompromised(request: ChangeRequest, signal?: AbortSignal): Promise<CompromisedKey>;
+  /** Destroyed after `days`, 7 to 30. A key that is scheduled keeps its time. */
+  scheduleDestruction(request: ChangeRequest & { days: number }): Promise<KeyRecord>;
+  /** To DISABLED, or to COMPROMISED if it was marked. */
+  cancelDestruction(request: ChangeRequest): Promise<KeyRecord>;
+  /**
+   * Call once a minute or so: destroys the keys whose time has come, at most `limit`, and says how many. A damaged record is left, the
+   * others are destroyed, and then it throws that DATA_LOSS.
+   */
+  destroyDue(limit?: number): Promise<number>;
+}
+
+export interface CompromisedKey {
+  record: KeyRecord;
+  replacement: KeyRecord | undefined;
+}
+
+export interface LifecycleOptions {
+  store: Store;
+  clock: () => Date;
+  renew(wish: Omit<Activation, "keyId" | "at">, signal?: AbortSignal): Promise<KeyRecord>;
+  /** The record of a key is another, or may be. */
+  changed(tenantId: string, keyId: string): void;
+}
+
+export const destructionDays = { least: 7, most: 30 } as const;
+export const defaultDestroyLimit = 100;
+const dayMs = 24 * 60 * 60 * 1000;
+
+export function createLifecycle({ store, clock, renew, changed }: LifecycleOptions): Lifecycle {
+  async function find({ tenantId, keyId }: Pick<ChangeRequest, "tenantId" | "keyId">): Promise<KeyRecord> {
+    const record = await store.get(tenantId, keyId);
+    if (record !== undefined && record.state !== "PENDING") return record;
+    throw new KmsError("NOT_FOUND", `tenant ${tenantId} has no key ${keyId}`);
+  }
+
+  /** No change, and no audit row, where a transition gave the record itself back. */
+  async function replace(present: KeyRecord, next: KeyRecord, change: Omit<StateChange, "at">): Promise<KeyRecord> {
+    if (next === present) return present;
+    try {
+      await store.update(present, next, { ...change, at: clock() });
+      step("state.changed");
+      return next;
+    } finally {
+      changed(present.tenantId, present.keyId); // whatever came of it: the record is not what was believed, or may be
+    }
+  }
+
+  async function change(request: ChangeRequest, action: StateAction, next: (present: KeyRecord) => KeyRecord) {
+    const present = await find(request);
+    return replace(present, next(present), { ...request.by, action });
+  }
+
+  async function tryEnable(request: ChangeRequest): Promise<KeyRecord> {
+    const present = await find(request);
+    const active = await store.active(present.tenantId, present.purpose);
+    return replace(present, enabled(present, active !== undefined, clock()), { ...request.by, action: "enable" });
+  }
+
+  async function replaceCompromised(present: KeyRecord, by: Attribution, signal?: AbortSignal) {
+    const { tenantId, purpose, keyId } = present;
+    const wish = { tenantId, purpose, expect: { active: keyId }, outgoing: "COMPROMISED", by } as const;
+    const replacement = await renew(wish, signal).catch((error) => {
+      changed(tenantId, keyId); // it may have been stored nevertheless
+      throw error;
+    });
+    step("state.changed");
+    return { record: await find({ tenantId, keyId }), replacement };
+  }
+
+  async function destroy(name: KeyName): Promise<boolean> {
+    const present = await find(name);
+    const next = destroyed(present, clock());
+    if (next === undefined) return false;
+    try {
+      await replace(present, next, { action: "destroy", actor: serviceName, requestId: "" });
+    } catch (error) {
+      if (isOneOf(["CONFLICT"], error)) return false; // another replica did it, or it was cancelled
+      throw error;
+    }
+    step("destruction.stored");
+    return true;
+  }
+
+  return {
+    disable: (request) => change(request, "disable", disabled),
+
+    async enable(request) {
+      try {
+        return await tryEnable(request);
+      } catch (error) {
+        // Another key became ACTIVE in between, or this one was changed: once more, by what is stored now.
+        if (isOneOf(["CONFLICT"], error)) return tryEnable(request);
+        throw error;
+      }
+    },
+
+    async markCompromised(request, signal) {
+      const present = await find(request);
+      if (present.state === "ACTIVE") {
+        try {
+          return await replaceCompromised(present, request.by, signal);
+        } catch (error) {
+          if (!isOneOf(noReplacement, error)) throw error;
+        }
+      }
+      const marked = compromised(present, clock());
+      if (marked === present) return { record: present, replacement: await replacementOf(store, present) };
+      const record = await replace(present, marked, { ...request.by, action: "mark_compromised" });
+      return { record, replacement: undefined };
+    },
+
+    scheduleDestruction({ days, ...request }) {
+      const { least, most } = destructionDays;
+      if (!Number.isInteger(days) || days < least || days > most) {
+        return Promise.reject(invalidField("days", `is ${least} to ${most}`));
+      }
+      const destroyAt = new Date(clock().getTime() + days * dayMs);
+      return change(request, "schedule_destruction", (present) => destructionScheduled(present, destroyAt));
+    },
+
+    cancelDestruction: (request) => change(request, "cancel_destruction", destructionCancelled),
+
+    async destroyDue(limit = defaultDestroyLimit) {
+      let count = 0;
+      let damage: unknown;
+      for (const name of await store.destroyable(clock(), limit)) {
+        try {
+          if (await destroy(name)) count += 1;
+        } catch (error) {
+          if (!isOneOf(["DATA_LOSS"], error)) throw error;
+          damage ??= error;
+        }
+      }
+      if (damage !== undefined) throw damage;
+      return count;
+    },
+  };
+}
+
+/** The provider makes no key now, or not in the caller's time. The mark must not wait for it. */
+const noReplacement: readonly KmsErrorCode[] = ["PROVIDER_UNAVAILABLE", "PROVIDER_DENIED", "DEADLINE_EXCEEDED"];
+
+/** For a call that is tried again: what took the place of a key that was ACTIVE when it was marked. */
+async function replacementOf(store: Store, marked: KeyRecord): Promise<KeyRecord | undefined> {
+  const { tenantId, purpose, state, previousState } = marked;
+  return state === "COMPROMISED" && previousState === "ACTIVE" ? store.active(tenantId, purpose) : undefined;
+}
+
+function isOneOf(codes: readonly KmsErrorCode[], error: unknown): boolean {
+  return error instanceof KmsError && codes.includes(error.code);
+}

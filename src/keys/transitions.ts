@@ -1,0 +1,73 @@
+/**
+ * The states of a key and the ways between them, as pure functions: the record as it becomes, the same record where it is in the wished
+ * state already, or KEY_UNUSABLE. Never back from COMPROMISED or DESTROYED.
+ *
+ *   ACTIVE, RETIRED                      -> DISABLED           -> where it was, or RETIRED if another is ACTIVE
+ *   ACTIVE, RETIRED, DISABLED            -> COMPROMISED
+ *   all of them                          -> DESTROY_SCHEDULED  -> DISABLED, or COMPROMISED if it was marked; or DESTROYED
+ *
+ * `previousState` is where a key that is DISABLED, or will be after its destruction is cancelled, returns when it is enabled.
+ */
+import { KmsError } from "../errors.ts";
+import type { KeyRecord, KeyState } from "./record.ts";
+
+export function disabled(record: KeyRecord): KeyRecord {
+  const { state } = record;
+  if (state === "DISABLED") return record;
+  if (!isEnabled(record)) throw unusable(record, "does nothing that disabling would stop");
+  return { ...record, state: "DISABLED", previousState: state };
+}
+
+/** `hasRival`: another key of the tenant and purpose is ACTIVE. */
+export function enabled(record: KeyRecord, hasRival: boolean, at: Date): KeyRecord {
+  if (isEnabled(record)) return record;
+  if (record.state === "DESTROY_SCHEDULED") throw unusable(record, "cancel its destruction first");
+  if (record.state !== "DISABLED" || record.compromisedAt) throw unusable(record, "is not to be used again");
+  const back = { ...record, previousState: undefined };
+  if (record.previousState === "ACTIVE" && !hasRival) return { ...back, state: "ACTIVE" };
+  return { ...back, state: "RETIRED", retiredAt: record.retiredAt ?? at };
+}
+
+/** Of a key that is, or will be, destroyed only the time is noted: it must not come back, and its signatures count no more. */
+export function compromised(record: KeyRecord, at: Date): KeyRecord {
+  const { state, compromisedAt } = record;
+  if (compromisedAt !== undefined) return record;
+  if (state === "DESTROY_SCHEDULED" || state === "DESTROYED") return { ...record, compromisedAt: at };
+  return { ...record, state: "COMPROMISED", compromisedAt: at, previousState: state };
+}
+
+export function destructionScheduled(record: KeyRecord, destroyAt: Date): KeyRecord {
+  const { state } = record;
+  if (state === "DESTROY_SCHEDULED") return record;
+  if (state === "DESTROYED") throw unusable(record, "is gone for good");
+  return {
+    ...record,
+    state: "DESTROY_SCHEDULED",
+    destroyAt,
+    previousState: isEnabled(record) ? state : record.previousState,
+  };
+}
+
+export function destructionCancelled(record: KeyRecord): KeyRecord {
+  const { state, compromisedAt } = record;
+  if (state === "DISABLED" || state === "COMPROMISED") return record;
+  if (state === "DESTROYED") throw unusable(record, "is gone for good");
+  if (state !== "DESTROY_SCHEDULED") throw unusable(record, "its destruction is not scheduled");
+  return { ...record, state: compromisedAt ? "COMPROMISED" : "DISABLED", destroyAt: undefined };
+}
+
+/** Undefined where the record says otherwise by now. The public key stays: what the key signed still verifies. */
+export function destroyed(record: KeyRecord, at: Date): KeyRecord | undefined {
+  const { state, destroyAt } = record;
+  if (state !== "DESTROY_SCHEDULED" || destroyAt === undefined || destroyAt > at) return undefined;
+  return { ...record, state: "DESTROYED", wrapped: new Uint8Array() };
+}
+
+function isEnabled({ state }: KeyRecord): boolean {
+  const states: readonly KeyState[] = ["ACTIVE", "RETIRED"];
+  return states.includes(state);
+}
+
+function unusable({ keyId, state }: KeyRecord, what: string): KmsError {
+  return new KmsError("KEY_UNUSABLE", `key ${keyId} is ${state}: ${what}`);
+}
