@@ -7,6 +7,7 @@ import type { Provider } from "../provider/provider.ts";
 import { type KeyChange, requestRetentionMs, type Store } from "../store/store.ts";
 import type { Waiter } from "./cancel.ts";
 import type { CacheOptions, CacheStats } from "./cache.ts";
+import type { PaceOptions } from "./pace.ts";
 import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
 import { type PublicKey, publicKeysOf } from "./public.ts";
 import { purposeKeys } from "./purpose-keys.ts";
@@ -51,8 +52,10 @@ export interface KeyringOptions extends Partial<KeyringSettings> {
   observeRotation?: RotationOptions["observe"];
   /** Wall clock, for dates in records. */
   clock?: () => Date;
-  /** Monotonic milliseconds, for the caches. */
+  /** Monotonic milliseconds, for the caches and the pace of rotations. */
   now?: () => number;
+  /** Waits for the pace. */
+  pause?: PaceOptions["pause"];
   random?: () => number;
   newKeyId?: () => string;
 }
@@ -92,12 +95,13 @@ const keyIdBytes = 16;
 
 export function createKeyring(options: KeyringOptions): Keyring {
   const { store, provider, observeRotation, clock = () => new Date(), newKeyId = randomKeyId } = options;
+  const now = options.now ?? (() => performance.now());
   const settings = { ...defaultKeyring, ...options };
   const caching = (ttlMs: number, maxStaleMs: number): CacheOptions => ({
     ttlMs,
     maxStaleMs,
     maxEntries: settings.maxEntries,
-    now: options.now ?? (() => performance.now()),
+    now,
     random: options.random ?? Math.random,
   });
   const shared = {
@@ -126,6 +130,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     store,
     clock,
     maxAgeMs: settings.maxAgeMs,
+    pace: { perSecond: settings.maxRotationsPerSecond, now, ...(options.pause && { pause: options.pause }) },
     renew,
     observe: observeRotation,
   });

@@ -30,12 +30,13 @@ export function rotateHandlers({ keyring }: RotateParts) {
     async rotate(request: RotateRequest, call: CallContext): Promise<RotateResponse> {
       call.caller.require("operator");
       const { force, dryRun, requestId } = request;
+      const by = { actor: call.caller.name, requestId };
       const purposes = purposesOf(request.purpose);
       checkRequest(request);
       const result =
         request.tenantId === ""
           ? await keyring.rotateDue(
-              { ...onePurpose(purposes), force, dryRun, limit: request.limit || defaultLimit },
+              { ...onePurpose(purposes), force, dryRun, by, limit: request.limit || defaultLimit },
               call.signal,
             )
           : await keyring.rotate(
@@ -44,6 +45,7 @@ export function rotateHandlers({ keyring }: RotateParts) {
                 purposes,
                 force,
                 dryRun,
+                by,
                 ...(requestId && { requestId }),
               },
               call.signal,

@@ -19,6 +19,7 @@ export function setUp(options: Partial<KeyringOptions> = {}) {
     clock: () => new Date(time.start + time.ms),
     now: () => time.ms,
     random: () => 0,
+    maxRotationsPerSecond: Number.POSITIVE_INFINITY,
     ...options,
     store,
     provider: counted.provider,

@@ -7,9 +7,23 @@ import { randomMasterKey } from "../../src/provider/local-master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { thrownBy } from "../matchers.ts";
-import { dayMs, disabling, setUp, turn } from "./fixture.ts";
+import type { Store } from "../../src/store/store.ts";
+import { countingStore, dayMs, disabling, setUp, turn } from "./fixture.ts";
 
 const data = ["data"] as const;
+
+const unavailable = () => Promise.reject(new KmsError("STORE_UNAVAILABLE", "down"));
+
+/** A store whose ACTIVE record of a tenant and purpose fails its authentication. */
+function damaged(store: Store, tenantId: string, purpose: string): Store {
+  return {
+    ...store,
+    active: (tenant, of) =>
+      tenant === tenantId && of === purpose
+        ? Promise.reject(new KmsError("DATA_LOSS", `the record of ${tenant} is not as it was written`))
+        : store.active(tenant, of),
+  };
+}
 
 async function makeBoth(keyring: Keyring, tenantId = "acme") {
   return { data: await keyring.activeDataKey(tenantId), signing: await keyring.activeSigningKey(tenantId) };
@@ -39,6 +53,62 @@ describe("rotating a tenant", () => {
     await turn();
     expect(() => old.signing.key.sign(new Uint8Array(1))).toThrow(KmsError);
     expect((await keyring.dataKey("acme", old.data.keyId)).keyId).toBe(old.data.keyId);
+  });
+
+  it("costs the same with a hundred versions as with one", async () => {
+    const { store, calls } = countingStore(memoryStore());
+    const { keyring, time, calls: providerCalls } = setUp({ store });
+    await keyring.activeDataKey("acme");
+    async function cost() {
+      calls.length = 0;
+      const before = providerCalls.total;
+      await keyring.rotate({ tenantId: "acme", purposes: data, force: true, requestId: `r${time.ms}` });
+      await keyring.activeDataKey("acme");
+      time.ms += dayMs; // the cached records are too old to be believed
+      await keyring.activeDataKey("acme");
+      return { store: [...calls], provider: providerCalls.total - before };
+    }
+    const first = await cost();
+    for (let i = 0; i < 98; i += 1) await keyring.rotate({ tenantId: "acme", purposes: data, force: true });
+    expect(await cost()).toEqual(first);
+    expect(first.store).not.toContain("list");
+    expect((await store.active("acme", "data"))?.version).toBe(101);
+  });
+
+  it("is in the audit trail with who asked for it, the service itself unless it is said", async () => {
+    const { keyring, store } = setUp();
+    await keyring.activeDataKey("acme");
+    await keyring.rotate({ tenantId: "acme", force: true, requestId: "r1" });
+    const by = { actor: "ann", requestId: "r2" };
+    await keyring.rotate({ tenantId: "acme", force: true, requestId: "r2", by });
+    await keyring.rotateDue({ force: true, by: { actor: "bob", requestId: "" } });
+    const rows = await store.auditEvents({ limit: 100 });
+    expect(rows.map(({ action, actor, requestId }) => [action, actor, requestId])).toEqual([
+      ["create", "fluo-kms", ""],
+      ["retire", "fluo-kms", "r1"],
+      ["rotate", "fluo-kms", "r1"],
+      ["retire", "ann", "r2"],
+      ["rotate", "ann", "r2"],
+      ["retire", "bob", ""],
+      ["rotate", "bob", ""],
+    ]);
+  });
+
+  it("reports a damaged record and goes on with the other purpose", async () => {
+    const honest = memoryStore();
+    const { keyring } = setUp({ store: damaged(honest, "acme", "data") });
+    await makeBoth(setUp({ store: honest }).keyring).catch(() => {});
+    const { rotated, failed } = await keyring.rotate({ tenantId: "acme", force: true });
+    expect(rotated).toMatchObject([{ purpose: "signing" }]);
+    expect(failed).toMatchObject([
+      { tenantId: "acme", purpose: "data", keyId: undefined, error: { code: "DATA_LOSS" } },
+    ]);
+  });
+
+  it("fails as a whole where the store gives no answer before anything was done", async () => {
+    const honest = memoryStore();
+    const { keyring } = setUp({ store: { ...honest, active: unavailable } });
+    expect(await thrownBy(() => keyring.rotate({ tenantId: "acme", force: true }))).toBeKmsError("STORE_UNAVAILABLE");
   });
 
   it("skips a key that is not due, and says when it is", async () => {
@@ -284,5 +354,141 @@ describe("rotating what is due", () => {
     expect(rotated.map(({ tenantId }) => tenantId)).toEqual(["a", "c"]);
     expect(failed).toMatchObject([{ tenantId: "b" }]);
     expect(remaining).toBe(1);
+  });
+
+  it("goes on past a damaged record, and past what it is told to pass over", async () => {
+    const honest = memoryStore();
+    const { keyring, time } = setUp({ store: damaged(honest, "b", "data") });
+    const keyIds: string[] = [];
+    for (const tenantId of ["a", "c", "d"]) keyIds.push((await keyring.activeDataKey(tenantId)).keyId);
+    await setUp({ store: honest, clock: () => new Date(time.start - 1) }).keyring.activeDataKey("b");
+    const keyId = (await honest.active("b", "data"))!.keyId;
+    time.ms = 90 * dayMs;
+    const first = await keyring.rotateDue({ limit: 2, except: new Set([keyIds[0]!]) });
+    expect(first.failed).toMatchObject([{ tenantId: "b", keyId, error: { code: "DATA_LOSS" } }]);
+    expect(first.rotated).toMatchObject([{ tenantId: "c" }]);
+    expect(first.remaining).toBe(3);
+    const second = await keyring.rotateDue({ limit: 2, except: new Set([keyId]) });
+    expect(second.rotated.map(({ tenantId }) => tenantId)).toEqual(["a", "d"]);
+    expect(second.remaining).toBe(1);
+  });
+
+  it("leaves a key that another change overtook, and makes none in its place", async () => {
+    const honest = memoryStore();
+    const { keyring, time } = setUp({ store: honest });
+    const { keyId } = await keyring.activeDataKey("acme");
+    time.ms = 90 * dayMs;
+    const late: Store = {
+      ...honest,
+      async due(...given) {
+        const due = await honest.due(...given);
+        await keyring.disable({ tenantId: "acme", keyId, by: { actor: "ann", requestId: "" } });
+        return due;
+      },
+    };
+    const { rotated, skipped, remaining } = await setUp({
+      store: late,
+      clock: () => new Date(time.start + time.ms),
+    }).keyring.rotateDue();
+    expect(rotated).toEqual([]);
+    expect(skipped).toMatchObject([{ keyId, version: 1, reason: "is DISABLED by now" }]);
+    expect(remaining).toBe(0);
+    expect(await honest.active("acme", "data")).toBeUndefined();
+  });
+
+  it("rotates four at once", async () => {
+    const local = localProvider(randomMasterKey());
+    const provider: Provider = {
+      ...local,
+      async decrypt(...given) {
+        await turn();
+        await turn();
+        return local.decrypt(...given);
+      },
+    };
+    const { keyring, time, calls } = setUp({ provider });
+    for (let i = 0; i < 20; i += 1) await keyring.activeDataKey(`t${i}`);
+    time.ms = 90 * dayMs;
+    calls.mostInFlight = 0;
+    expect((await keyring.rotateDue()).rotated).toHaveLength(20);
+    expect(calls.mostInFlight).toBe(4);
+  });
+
+  it("begins at most so many a second, over all calls, and a dry run does not wait", async () => {
+    const at = { ms: 0 };
+    const began: number[] = [];
+    const local = localProvider(randomMasterKey());
+    const provider: Provider = {
+      ...local,
+      async generateDataKey(...given) {
+        began.push(at.ms);
+        return local.generateDataKey(...given);
+      },
+    };
+    const { keyring } = setUp({
+      provider,
+      maxRotationsPerSecond: 50,
+      now: () => at.ms,
+      async pause(ms) {
+        const until = at.ms + ms;
+        await turn();
+        at.ms = Math.max(at.ms, until);
+      },
+    });
+    for (let i = 0; i < 10; i += 1) await keyring.activeDataKey(`t${i}`);
+    began.length = 0;
+    await keyring.rotateDue({ force: true, dryRun: true });
+    expect(at.ms).toBe(0);
+    await keyring.rotateDue({ force: true, limit: 6 });
+    await keyring.rotateDue({ force: true, limit: 4 });
+    expect(began).toHaveLength(10);
+    expect(at.ms).toBe(180);
+  });
+
+  it("lets the loop turn between keys, though nothing else waits", async () => {
+    const { keyring } = setUp();
+    for (let i = 0; i < 40; i += 1) await keyring.activeDataKey(`t${i}`);
+    let turns = 0;
+    let isDone = false;
+    const counting = (async () => {
+      while (!isDone) {
+        await turn();
+        turns += 1;
+      }
+    })();
+    await keyring.rotateDue({ force: true });
+    isDone = true;
+    await counting;
+    expect(turns).toBeGreaterThanOrEqual(10);
+  });
+
+  it("stops at once when the lease under which it works is over, and leaves nothing behind", async () => {
+    const { keyring, store, calls } = setUp();
+    for (let i = 0; i < 20; i += 1) await keyring.activeDataKey(`t${i}`);
+    const { generation } = await store.lease("rotation", "here", 60_000);
+    const fence = { name: "rotation", generation: generation! };
+    expect((await keyring.rotateDue({ force: true, limit: 2, fence })).rotated).toHaveLength(2);
+    await store.lease("rotation", "here", 0);
+    await store.lease("rotation", "there", 60_000);
+    const before = calls.generateDataKey;
+    expect(await thrownBy(() => keyring.rotateDue({ force: true, fence }))).toBeKmsError(
+      "CONFLICT",
+      "the lease rotation",
+    );
+    expect(calls.generateDataKey - before).toBeLessThanOrEqual(8);
+    expect((await store.counts()).byPurpose.data).toEqual({ ACTIVE: 20, RETIRED: 2 });
+  });
+
+  it("stops when its caller is gone", async () => {
+    const { keyring, store } = setUp();
+    for (let i = 0; i < 20; i += 1) await keyring.activeDataKey(`t${i}`);
+    const caller = new AbortController();
+    const rotating = thrownBy(() => keyring.rotateDue({ force: true }, caller.signal));
+    await turn();
+    caller.abort();
+    expect(await rotating).toBeKmsError("CANCELLED");
+    const { RETIRED = 0, PENDING } = (await store.counts()).byPurpose.data;
+    expect(RETIRED).toBeLessThan(20);
+    expect(PENDING).toBeUndefined();
   });
 });

@@ -1,0 +1,47 @@
+/** Work on many things in a service that answers calls meanwhile: a few at once, so many a second, and a turn of the loop in between. */
+import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
+
+export interface PaceOptions {
+  perSecond: number;
+  /** Monotonic milliseconds. */
+  now: () => number;
+  pause?: (ms: number, signal?: AbortSignal) => Promise<void>;
+}
+
+/** Resolves when the next piece of work may begin, in order of the calls; or when the signal aborts, for the caller to look at. */
+export type Pace = (signal?: AbortSignal) => Promise<void>;
+
+export function createPace({ perSecond, now, pause = delayed }: PaceOptions): Pace {
+  let freeAt = Number.NEGATIVE_INFINITY;
+  return async (signal) => {
+    const at = now();
+    const startAt = Math.max(freeAt, at);
+    freeAt = startAt + 1000 / perSecond;
+    if (startAt > at) await pause(startAt - at, signal);
+    else await nextTurn();
+  };
+}
+
+async function delayed(ms: number, signal?: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { ref: false, ...(signal && { signal }) }).catch(() => {});
+}
+
+/** Results in the order of `items`. After an error nothing more begins, and it is thrown when all that had begun has ended. */
+export async function eachOf<T, R>(items: readonly T[], atOnce: number, work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = new Array(items.length);
+  const waiting = items.entries();
+  let problem: { error: unknown } | undefined;
+  async function worker(): Promise<void> {
+    for (const [index, item] of waiting) {
+      if (problem !== undefined) return;
+      try {
+        results[index] = await work(item);
+      } catch (error) {
+        problem ??= { error };
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  if (problem !== undefined) throw problem.error;
+  return results;
+}
