@@ -1,55 +1,174 @@
-/** The rotation schedule: batches until none is due, Quartz expressions in UTC. */
-import { afterEach, expect, it } from "vitest";
+/** When a replica looks whether due keys are to be rotated: on timers that the test moves. */
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import type { RotationResult } from "../../src/keys/rotation.ts";
-import { type RotationSchedule, scheduleRotation } from "../../src/keys/schedule.ts";
-import { dayMs, setUp } from "./fixture.ts";
+import { type RotationSchedule, type ScheduleOptions, scheduleRotation } from "../../src/keys/schedule.ts";
+import type { Fence, LeaseAnswer } from "../../src/store/store.ts";
 
-let schedule: RotationSchedule | undefined;
-afterEach(() => schedule?.stop());
+const minuteMs = 60_000;
+const none: RotationResult = { rotated: [], skipped: [], failed: [], remaining: 0 };
 
-const everySecond = "* * * * * ?";
+let schedule: RotationSchedule;
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"] });
+  vi.setSystemTime("2026-01-01T01:00:00.000Z");
+});
+afterEach(async () => {
+  await schedule.stop();
+  vi.useRealTimers();
+});
 
-/** Resolves with the results of one run: once a batch has left nothing, or nothing more came of it. */
-function firstRun(
-  rotation: Parameters<typeof scheduleRotation>[0]["rotation"],
-  last: (result: RotationResult) => boolean,
-) {
-  const results: RotationResult[] = [];
-  return new Promise<RotationResult[]>((resolve, reject) => {
-    const report = (result: RotationResult) => {
-      results.push(result);
-      if (last(result)) resolve(results);
-    };
-    schedule = scheduleRotation({ cron: everySecond, rotation, report, fail: reject });
+/** A schedule over a lease of its own, with the times at which it rotated. */
+function start(options: Partial<ScheduleOptions> & { finishedAt?: string } = {}) {
+  let finishedAt = options.finishedAt === undefined ? undefined : new Date(options.finishedAt);
+  const rotatedAt: string[] = [];
+  const problems: unknown[] = [];
+  const leases: number[] = [];
+  schedule = scheduleRotation({
+    cron: "0 0 2 * * ?",
+    random: () => 0.5,
+    store: {
+      async lease(_name: string, _holder: string, ttlMs: number): Promise<LeaseAnswer> {
+        leases.push(ttlMs);
+        return { generation: 1, finishedAt };
+      },
+      async finishLease(_fence: Fence, at: Date) {
+        finishedAt = at;
+      },
+    },
+    rotation: {
+      async rotateDue() {
+        rotatedAt.push(new Date().toISOString());
+        return none;
+      },
+    },
+    report() {},
+    fail: (error) => problems.push(error),
+    ...options,
   });
+  return { rotatedAt, problems, leases };
 }
 
-it("rotates every key that is due, batch by batch", async () => {
-  const { keyring, time } = setUp();
-  for (let tenant = 0; tenant < 120; tenant += 1) await keyring.activeDataKey(`t${tenant}`);
-  time.ms += 91 * dayMs;
-  const results = await firstRun(keyring, ({ remaining }) => remaining === 0);
-  expect(results.map(({ rotated }) => rotated.length)).toEqual([100, 20]);
-  expect(schedule!.failed()).toBe(0);
+describe("a schedule", () => {
+  it("rotates at its time in UTC, and a little later", async () => {
+    const { rotatedAt } = start();
+    expect(schedule.next()).toEqual(new Date("2026-01-01T02:00:00.000Z"));
+    await vi.advanceTimersByTimeAsync(60 * minuteMs + 15_000);
+    expect(rotatedAt).toEqual(["2026-01-01T02:00:15.000Z"]);
+    expect(schedule.last()).toEqual(new Date("2026-01-01T02:00:15.000Z"));
+    expect(schedule.next()).toEqual(new Date("2026-01-02T02:00:00.000Z"));
+    await vi.advanceTimersByTimeAsync(24 * 60 * minuteMs);
+    expect(rotatedAt.slice(1)).toEqual(["2026-01-02T02:00:15.000Z"]);
+  });
+
+  it("counts weekdays as Quartz does: 1 is Sunday", async () => {
+    start({ cron: "0 0 2 ? * 1" });
+    expect(schedule.next()).toEqual(new Date("2026-01-04T02:00:00.000Z"));
+  });
+
+  it("spreads replicas over half a minute", async () => {
+    const { rotatedAt } = start({ random: () => 0.9999 });
+    await vi.advanceTimersByTimeAsync(60 * minuteMs + 29_000);
+    expect(rotatedAt).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(rotatedAt).toHaveLength(1);
+  });
+
+  it("catches up every five minutes with a run that failed", async () => {
+    let failures = 2;
+    const { problems } = start({
+      rotation: {
+        async rotateDue() {
+          if (failures === 0) return none;
+          failures -= 1;
+          throw new KmsError("STORE_UNAVAILABLE", "down");
+        },
+      },
+    });
+    await vi.advanceTimersByTimeAsync(61 * minuteMs);
+    expect(schedule.last()).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(11 * minuteMs);
+    expect(problems).toHaveLength(2);
+    for (const problem of problems) expect(problem).toBeKmsError("STORE_UNAVAILABLE");
+    expect(schedule.last()).toEqual(expect.any(Date));
+  });
+
+  it("catches up soon after its start with what was missed while no replica was there", async () => {
+    const { rotatedAt } = start({ finishedAt: "2025-12-24T02:00:00.000Z" });
+    await vi.advanceTimersByTimeAsync(10 * minuteMs);
+    expect(rotatedAt).toEqual(["2026-01-01T01:00:15.000Z"]);
+  });
+
+  it("has nothing to catch up with where the last run was done, or there never was one", async () => {
+    const done = start({ finishedAt: "2025-12-31T02:00:15.000Z" });
+    await vi.advanceTimersByTimeAsync(55 * minuteMs);
+    expect(done.rotatedAt).toEqual([]);
+    expect(schedule.last()).toEqual(new Date("2025-12-31T02:00:15.000Z"));
+    await schedule.stop();
+    const fresh = start();
+    await vi.advanceTimersByTimeAsync(4 * minuteMs);
+    expect([fresh.rotatedAt, schedule.last()]).toEqual([[], undefined]);
+  });
+
+  it("does one run at a time, whatever ticks meanwhile", async () => {
+    const { promise, resolve } = Promise.withResolvers<RotationResult>();
+    let runs = 0;
+    start({
+      cron: "0 * * * * ?",
+      rotation: {
+        rotateDue() {
+          runs += 1;
+          return promise;
+        },
+      },
+    });
+    await vi.advanceTimersByTimeAsync(20 * minuteMs);
+    expect(runs).toBe(1);
+    resolve(none);
+    await vi.advanceTimersByTimeAsync(2 * minuteMs);
+    expect(runs).toBeGreaterThan(1);
+  });
+
+  it("counts the rotations that failed", async () => {
+    const failed = [
+      { tenantId: "acme", purpose: "data", keyId: "1", error: new KmsError("DATA_LOSS", "damaged") },
+    ] as const;
+    const reported: RotationResult[] = [];
+    start({
+      rotation: { rotateDue: async () => ({ ...none, failed: [...failed], remaining: 1 }) },
+      report: (result) => reported.push(result),
+    });
+    await vi.advanceTimersByTimeAsync(61 * minuteMs);
+    expect(reported).toHaveLength(1);
+    expect(schedule.failed()).toBe(1);
+  });
 });
 
-it("stops when a batch gets nowhere, and counts what failed", async () => {
-  const { keyring, time, store, provider } = setUp();
-  await keyring.activeDataKey("acme");
-  time.ms += 91 * dayMs;
-  const broken = {
-    ...provider,
-    generateDataKey: async () => Promise.reject(new KmsError("PROVIDER_UNAVAILABLE", "down")),
-  };
-  const failing = setUp({ store, provider: broken, clock: () => new Date(time.start + time.ms) });
-  const [result] = await firstRun(failing.keyring, () => true);
-  expect(result).toMatchObject({ rotated: [], failed: [{ tenantId: "acme" }], remaining: 1 });
-  expect(schedule!.failed()).toBe(1);
-});
+describe("a schedule that is stopped", () => {
+  it("looks no more", async () => {
+    const { rotatedAt, leases } = start();
+    await schedule.stop();
+    await vi.advanceTimersByTimeAsync(48 * 60 * minuteMs);
+    expect([rotatedAt, leases]).toEqual([[], []]);
+  });
 
-it("tells when it looks next, in UTC", () => {
-  const rotation = setUp().keyring;
-  schedule = scheduleRotation({ cron: "0 0 2 * * ?", rotation, report() {}, fail() {} });
-  expect(schedule.next()!.toISOString()).toMatch(/T02:00:00\.000Z$/);
+  it("waits for what runs, gives the lease back and calls that no failure", async () => {
+    let ended = false;
+    const { problems, leases } = start({
+      rotation: {
+        rotateDue: (_request, signal) =>
+          new Promise((_resolve, reject) => {
+            signal!.addEventListener("abort", () => {
+              ended = true;
+              reject(new KmsError("CANCELLED", "the call was cancelled"));
+            });
+          }),
+      },
+    });
+    await vi.advanceTimersByTimeAsync(61 * minuteMs);
+    await schedule.stop();
+    expect(ended).toBe(true);
+    expect(leases.at(-1)).toBe(0);
+    expect(problems).toEqual([]);
+  });
 });
