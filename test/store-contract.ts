@@ -239,6 +239,15 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
       expect((await store.request("acme", "r1"))?.digest).toBe("aa");
     });
 
+    it("refuses a request that has made a key of the purpose before, and changes nothing", async () => {
+      const request = { requestId: "r1", digest: "aa" };
+      const first = await makeActive({}, { request });
+      const second = await insert();
+      const again = { expect: { active: first.keyId }, request };
+      expect(await thrownBy(() => activate(second, again))).toBeKmsError("CONFLICT", "r1");
+      expect(await store.list("acme", "data")).toEqual([first]);
+    });
+
     it("remembers nothing of a request that lost", async () => {
       await makeActive();
       const second = await insert();

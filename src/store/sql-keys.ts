@@ -8,6 +8,8 @@ import { holdLease } from "./sql-leases.ts";
 import { authenticated, date, insertRow, keyRecord, keyRow, updateRow } from "./sql-rows.ts";
 import type { Activation, AuditEvent, ExpectedKeys, KeyCounts, KeyName, KeyPage, Store } from "./store.ts";
 
+type RequestOf = NonNullable<Activation["request"]>;
+
 type KeyMethods =
   | "active"
   | "get"
@@ -54,7 +56,7 @@ export function sqlKeys(db: Database, mac: RowMac, chain: AuditChain): Pick<Stor
     const { tenantId, purpose, keyId, at, expect, request, fence, outgoing } = activation;
     await tx.lock(`key/${tenantId}/${purpose}`);
     if (fence) await holdLease(tx, mac, fence);
-    if (request) await refuseReused(tx.query, tenantId, request);
+    if (request) await refuseRepeated(tx.query, activation, request);
     const [pending] = await records(tx.query, "key_id = ?1 and tenant_id = ?2", keyId, tenantId);
     if (pending?.state !== "PENDING" || pending.purpose !== purpose) throw conflict(`key ${keyId} is not pending`);
     const present = await active(tx.query, tenantId, purpose);
@@ -82,10 +84,16 @@ export function sqlKeys(db: Database, mac: RowMac, chain: AuditChain): Pick<Stor
     return record;
   }
 
-  async function refuseReused(query: Query, tenantId: string, request: NonNullable<Activation["request"]>) {
-    const rows = await requestRows(query, tenantId, request.requestId);
-    if (rows.some((row) => row.digest !== request.digest)) {
-      throw new KmsError("REQUEST_ID_REUSED", `request_id ${request.requestId} was used with another body`);
+  /** One request makes one key of a purpose: a replica that is late, and meets the key that it made, must not replace that one. */
+  async function refuseRepeated(query: Query, { tenantId, purpose }: Activation, request: RequestOf): Promise<void> {
+    const { requestId, digest } = request;
+    const rows = await requestRows(query, tenantId, requestId);
+    if (rows.some((row) => row.digest !== digest)) {
+      throw new KmsError("REQUEST_ID_REUSED", `request_id ${requestId} was used with another body`);
+    }
+    for (const row of rows) {
+      const made = await get(query, tenantId, String(row.key_id));
+      if (made?.purpose === purpose) throw conflict(`request_id ${requestId} has made key ${made.keyId}`);
     }
   }
 

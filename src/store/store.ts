@@ -65,8 +65,8 @@ export interface Store {
   /**
    * In one transaction: checks `fence` and `expect`, retires the ACTIVE key if there is one, gives the PENDING record the next version
    * and makes it ACTIVE, remembers `request`, and writes the audit rows. Returns the ACTIVE record. Changes nothing when it throws:
-   * CONFLICT when `expect` or `fence` does not hold or the record is not PENDING, REQUEST_ID_REUSED when the request id has another
-   * digest.
+   * CONFLICT when `expect` or `fence` does not hold, the record is not PENDING or `request` has made a key of the purpose before,
+   * REQUEST_ID_REUSED when the request id has another digest.
    */
   activate(activation: Activation): Promise<KeyRecord>;
 
