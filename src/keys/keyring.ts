@@ -11,7 +11,8 @@ import type { PaceOptions } from "./pace.ts";
 import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
 import { type PublicKey, publicKeysOf } from "./public.ts";
 import { purposeKeys } from "./purpose-keys.ts";
-import { createRotation, type Rotation, type RotationOptions } from "./rotation.ts";
+import { createRotation, type RotationOptions } from "./rotate.ts";
+import type { Rotation } from "./rotation.ts";
 import { importDataKey, importSigningKey, type UsableDataKey, type UsableSigningKey } from "./usable.ts";
 
 export interface KeyringSettings {
