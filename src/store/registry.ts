@@ -2,25 +2,69 @@
 import { invalidField } from "../errors.ts";
 import type { MemorySettings } from "./memory.ts";
 import type { PostgresSettings } from "./postgres.ts";
+import type { Tables } from "./sql-tables.ts";
 import type { SqliteSettings } from "./sqlite.ts";
 import type { LockedStore } from "./store.ts";
 
 export type StoreSettings = MemorySettings | SqliteSettings | PostgresSettings;
+export type { CheckedRows, RowProblem, RowProblemKind } from "./sql-check.ts";
+export type { Contents, NotableKey } from "./sql-copy.ts";
+export type { Tables } from "./sql-tables.ts";
 
-type Openers = {
-  [Name in StoreSettings["name"]]: (settings: Extract<StoreSettings, { name: Name }>) => Promise<LockedStore>;
-};
+interface Openers<Settings> {
+  store(settings: Settings): Promise<LockedStore>;
+  /** Of a store that exists, to be read. */
+  tables(settings: Settings): Promise<Tables>;
+  /** Of a store that is made if need be, to be filled. */
+  emptyTables(settings: Settings): Promise<Tables>;
+}
 
-const openers: Openers = {
-  memory: async () => (await import("./memory.ts")).openMemory(),
-  sqlite: async (settings) => (await import("./sqlite.ts")).openSqlite(settings),
-  postgres: async (settings) => (await import("./postgres.ts")).openPostgres(settings),
+const openers: { [Name in StoreSettings["name"]]: Openers<Extract<StoreSettings, { name: Name }>> } = {
+  memory: {
+    store: async () => (await import("./memory.ts")).openMemory(),
+    tables: keptNowhere,
+    emptyTables: keptNowhere,
+  },
+  sqlite: {
+    store: async (settings) => (await import("./sqlite.ts")).openSqlite(settings),
+    tables: async (settings) => (await import("./sqlite-tables.ts")).openSqliteTables(settings),
+    emptyTables: async (settings) => (await import("./sqlite-tables.ts")).makeSqliteTables(settings),
+  },
+  postgres: {
+    store: async (settings) => (await import("./postgres.ts")).openPostgres(settings),
+    tables: async (settings) => (await import("./postgres-tables.ts")).openPostgresTables(settings),
+    emptyTables: async (settings) => (await import("./postgres-tables.ts")).makePostgresTables(settings),
+  },
 };
 
 /** Opens the store that `settings.name` names and brings its schema up to date. STORE_UNAVAILABLE where that cannot be. */
 export async function openStore(settings: StoreSettings): Promise<LockedStore> {
+  return openersOf(settings).store(settings);
+}
+
+/**
+ * Opens the tables of a store below its contract, to read them while the service may be using it: nothing is written. STORE_UNAVAILABLE
+ * where there is no such store; INVALID_ARGUMENT for the one in memory.
+ */
+export async function openTables(settings: StoreSettings): Promise<Tables> {
+  return openersOf(settings).tables(settings);
+}
+
+/** The same to fill them, making them if need be. */
+export async function openTablesToFill(settings: StoreSettings): Promise<Tables> {
+  return openersOf(settings).emptyTables(settings);
+}
+
+function openersOf(settings: StoreSettings): Openers<StoreSettings> {
   if (!Object.hasOwn(openers, settings.name)) {
     throw invalidField("fluo.kms.store", `must be one of ${Object.keys(openers).join(", ")}, not ${settings.name}`);
   }
-  return openers[settings.name](settings as never);
+  return openers[settings.name] as Openers<StoreSettings>;
+}
+
+async function keptNowhere(): Promise<never> {
+  throw invalidField(
+    "fluo.kms.store",
+    "is memory, which ends with its process and cannot be opened by another; set sqlite or postgres, as the service has it",
+  );
 }

@@ -1,0 +1,92 @@
+/**
+ * A backup: a SQLite file with the tables of a store, whatever its database. It is written, synced, read back and only then gets its
+ * name, so that a crash leaves no half of one under it. It is no WAL database: one file is all of it, and can be read anywhere.
+ */
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { type FileHandle, link, open, unlink } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { KmsError } from "../errors.ts";
+import type { Query } from "./sql.ts";
+import { type Contents, copyRows, insertRows } from "./sql-copy.ts";
+import { embeddedDatabase, sqliteDialect } from "./sql-embedded.ts";
+import { migrate } from "./sql-schema.ts";
+
+const ownerOnly = 0o600;
+
+/** `file` must not exist. CONFLICT where it does, STORE_UNAVAILABLE where it cannot be written. */
+export async function writeBackup(query: Query, file: string): Promise<Contents> {
+  if (existsSync(file)) throw present(file);
+  const draft = join(dirname(file), `.${basename(file)}.${randomBytes(8).toString("hex")}.new`);
+  try {
+    const draftFile = await open(draft, "wx", ownerOnly);
+    await draftFile.close();
+    const contents = await fill(draft, query);
+    await verify(draft, contents);
+    await synced(open(draft, "r+"));
+    await link(draft, file);
+    await syncDirectory(dirname(file));
+    return contents;
+  } catch (error) {
+    throw translated(error, file);
+  } finally {
+    for (const suffix of ["", "-wal", "-shm", "-journal"]) await unlink(draft + suffix).catch(() => {});
+  }
+}
+
+async function fill(draft: string, query: Query): Promise<Contents> {
+  const db = embeddedDatabase({ file: draft, soon: setImmediate });
+  try {
+    await db.write((tx) => migrate(tx, sqliteDialect));
+    const contents = await copyRows(query, (table, rows) => db.write((tx) => insertRows(tx.query, table, rows)));
+    await db.read((own) => own("pragma journal_mode = delete"));
+    return contents;
+  } finally {
+    await db.close();
+  }
+}
+
+/** Opens what was written anew, and counts. */
+async function verify(draft: string, { keys, auditEvents, requests }: Contents): Promise<void> {
+  const db = embeddedDatabase({ file: draft, readOnly: true, soon: setImmediate });
+  try {
+    const counted = await db.read(async (query) => {
+      const count = async (table: string) => Number((await query(`select count(*) as count from ${table}`))[0]?.count);
+      const [row] = await query("pragma integrity_check(1)");
+      return [row?.integrity_check, await count("kms_keys"), await count("kms_audit"), await count("kms_requests")];
+    });
+    const byState = Object.values(keys).flatMap((states) => Object.values(states));
+    const written = ["ok", byState.reduce((sum, count) => sum + count, 0), auditEvents, requests];
+    if (String(counted) !== String(written)) {
+      throw new KmsError("DATA_LOSS", "the backup does not read as it was written: see to the disk, and try again");
+    }
+  } finally {
+    await db.close();
+  }
+}
+
+async function synced(opening: Promise<FileHandle>): Promise<void> {
+  const file = await opening;
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  if (process.platform !== "win32") await synced(open(path, "r")); // directories cannot be opened there
+}
+
+function present(file: string): KmsError {
+  return new KmsError("CONFLICT", `${file} exists and is not overwritten; name a new file`);
+}
+
+function translated(error: unknown, file: string): unknown {
+  const { syscall, code } = error as NodeJS.ErrnoException;
+  if (syscall === undefined) return error;
+  if (code === "EEXIST") return present(file);
+  return new KmsError("STORE_UNAVAILABLE", `${file} cannot be written (${code}); name a file in a writable directory`, {
+    cause: error,
+  });
+}

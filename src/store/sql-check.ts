@@ -1,0 +1,222 @@
+/**
+ * Everything that rows alone can show of a store, without its provider: HMACs, the audit chains, records against the audit trail, and
+ * the order of versions. Reads only, in pages, and goes on behind each problem.
+ */
+import type { RowMac } from "../crypto/row-mac.ts";
+import type { KeyState, Purpose } from "../keys/record.ts";
+import type { Query, Row } from "./sql.ts";
+import { verifyChains } from "./sql-audit.ts";
+import { pages } from "./sql-copy.ts";
+import { type Life, lives } from "./sql-lives.ts";
+import { valuesOf } from "./sql-rows.ts";
+import { type TableName, tables } from "./sql-schema.ts";
+import type { AuditCursor, AuditHead } from "./store.ts";
+
+export type RowProblemKind =
+  /** A row whose HMAC is not right. */
+  | "record_altered"
+  | "request_altered"
+  | "lease_altered"
+  /** A row or more of the audit trail are altered, missing or out of order. */
+  | "audit_trail"
+  /** The audit trail knows a key that has no record. */
+  | "record_missing"
+  /** A record that the audit trail does not know. */
+  | "record_unknown"
+  /** A record in another state than the audit trail leads to. */
+  | "state"
+  /** Versions that are missing, or there twice. */
+  | "versions"
+  | "several_active";
+
+export interface RowProblem {
+  kind: RowProblemKind;
+  /** Empty where no tenant, or no key, is meant. */
+  tenantId: string;
+  keyId: string;
+  purpose: Purpose | undefined;
+  /** A sentence for the operator. */
+  what: string;
+}
+
+export interface RowCheck {
+  problem(problem: RowProblem): void;
+  /** Told now and then how many rows were looked at. */
+  progress?(rows: number): void;
+}
+
+export interface CheckedRows {
+  keys: Record<Purpose, Partial<Record<KeyState, number>>>;
+  auditEvents: number;
+  heads: AuditHead[];
+}
+
+/** What must be right for a backup to be believed: these rows were not written by the service. */
+export const alterations: readonly RowProblemKind[] = [
+  "record_altered",
+  "request_altered",
+  "lease_altered",
+  "audit_trail",
+];
+
+const chainRows = 500;
+
+/** `query` reads of one moment. */
+export async function checkRows(all: Query, mac: RowMac, { problem, progress }: RowCheck): Promise<CheckedRows> {
+  const query = forgiving(all);
+  const checked: CheckedRows = { keys: { data: {}, signing: {} }, auditEvents: 0, heads: [] };
+  let rows = 0;
+  const count = (more: number) => {
+    rows += more;
+    progress?.(rows);
+  };
+  await checkKeys();
+  await checkVersions(query, problem);
+  await checkTable("kms_requests", (row) => ({
+    kind: "request_altered",
+    tenantId: String(row.tenant_id),
+    keyId: String(row.key_id),
+    purpose: undefined,
+    what: `the remembered request ${row.request_id} was altered`,
+  }));
+  await checkTable("kms_leases", (row) => ({
+    kind: "lease_altered",
+    tenantId: "",
+    keyId: "",
+    purpose: undefined,
+    what: `the lease ${row.name} was altered`,
+  }));
+  await checkChains();
+  return checked;
+
+  /** Records and lives, both by key id, side by side. */
+  async function checkKeys(): Promise<void> {
+    const records = each(pages(query, "kms_keys"));
+    const known = lives(query);
+    let record = await next(records);
+    let life = await next(known);
+    while (record !== undefined || life !== undefined) {
+      const order = record === undefined ? 1 : life === undefined ? -1 : compare(String(record.key_id), life.keyId);
+      if (record !== undefined && order <= 0) {
+        count(1);
+        const found = keyProblem(mac, record, order === 0 ? life : undefined);
+        if (found !== undefined) problem(found);
+        tally(record);
+        record = await next(records);
+      } else if (order > 0) problem(missing(life!));
+      if (order === 0 && life?.ordered === false) problem(disordered(life));
+      if (order >= 0) life = await next(known);
+    }
+  }
+
+  function tally({ purpose, state }: Row): void {
+    const states = checked.keys[purpose as Purpose];
+    if (states) states[state as KeyState] = (states[state as KeyState] ?? 0) + 1;
+  }
+
+  async function checkTable(table: TableName, describe: (row: Row) => RowProblem): Promise<void> {
+    for await (const row of each(pages(query, table))) {
+      count(1);
+      if (!mac.matches(row.mac, table, valuesOf(table, row))) problem(describe(row));
+    }
+  }
+
+  async function checkChains(): Promise<void> {
+    let cursor: AuditCursor | undefined;
+    do {
+      const verdict = await verifyChains(query, mac, cursor, chainRows);
+      count(verdict.events);
+      checked.auditEvents += verdict.events;
+      checked.heads.push(...verdict.heads);
+      for (const { writerId, what } of verdict.problems) {
+        const where = writerId === "" ? "" : `audit writer ${writerId}: `;
+        problem({ kind: "audit_trail", tenantId: "", keyId: "", purpose: undefined, what: where + what });
+      }
+      cursor = verdict.next;
+    } while (cursor !== undefined);
+  }
+}
+
+function keyProblem(mac: RowMac, row: Row, life: Life | undefined): RowProblem | undefined {
+  const about = (kind: RowProblemKind, what: string) => {
+    const [tenantId, keyId, purpose] = [String(row.tenant_id), String(row.key_id), row.purpose as Purpose];
+    return { kind, tenantId, keyId, purpose, what };
+  };
+  if (!mac.matches(row.mac, "kms_keys", valuesOf("kms_keys", row))) {
+    return about("record_altered", "the record was altered: restore it from a backup");
+  }
+  const state = row.state as KeyState;
+  if (state === "PENDING" && life === undefined) return undefined;
+  if (life === undefined || !life.born) {
+    return about("record_unknown", `the record is ${state}, and no audit row tells of its creation`);
+  }
+  if (life.states.includes(state)) return undefined;
+  return about("state", `the record is ${state}, and its audit rows lead to ${life.states.join(" or ")}`);
+}
+
+function missing({ tenantId, keyId, purpose, states }: Life): RowProblem {
+  const what = `the record is gone; its audit rows lead to ${states.join(" or ")}: restore it from a backup`;
+  return { kind: "record_missing", tenantId, keyId, purpose, what };
+}
+
+function disordered({ tenantId, keyId, purpose }: Life): RowProblem {
+  return { kind: "audit_trail", tenantId, keyId, purpose, what: "the key's audit rows are out of order" };
+}
+
+/** Every tenant and purpose: versions 1, 2, 3 …, and one ACTIVE at most. */
+async function checkVersions(query: Query, problem: RowCheck["problem"]): Promise<void> {
+  const order = ["tenant_id", "purpose", "version", "key_id"];
+  let group = "";
+  let last = 0;
+  let active = 0;
+  for await (const row of each(pages(query, "kms_keys", { order, condition: "state <> 'PENDING'" }))) {
+    const [tenantId, keyId, purpose] = [String(row.tenant_id), String(row.key_id), row.purpose as Purpose];
+    const report = (kind: RowProblemKind, what: string) => problem({ kind, tenantId, keyId, purpose, what });
+    if (group !== `${tenantId}/${purpose}`) [group, last, active] = [`${tenantId}/${purpose}`, 0, 0];
+    const version = Number(row.version);
+    if (version <= last) report("versions", `version ${version} of the ${purpose} key is there twice`);
+    else if (version === last + 2) report("versions", `version ${last + 1} of the ${purpose} key is missing`);
+    else if (version > last + 2) {
+      report("versions", `versions ${last + 1} to ${version - 1} of the ${purpose} key are missing`);
+    }
+    last = version;
+    if (row.state === "ACTIVE") active += 1;
+    if (row.state === "ACTIVE" && active > 1) report("several_active", `${active} ${purpose} keys are ACTIVE`);
+  }
+}
+
+/**
+ * SQLite's reader gives up at a number that is not exact as a double. We write none: of a row that holds one the others are read, and
+ * its HMAC fails.
+ */
+export function forgiving(query: Query): Query {
+  return async (text, ...values) => {
+    try {
+      return await query(text, ...values);
+    } catch (error) {
+      const table = /^select \* from (kms_\w+)/.exec(text)?.[1] as TableName | undefined;
+      if ((error as { code?: string }).code !== "ERR_OUT_OF_RANGE" || table === undefined) throw error;
+      const columns = [...(table === "kms_audit" ? ["id"] : []), ...tables[table]].map(exactOrText);
+      return query(text.replace("*", columns.join(", ")), ...values);
+    }
+  };
+}
+
+function exactOrText(column: string): string {
+  const isExact = `typeof(${column}) <> 'integer' or ${column} between ${-Number.MAX_SAFE_INTEGER} and ${Number.MAX_SAFE_INTEGER}`;
+  return `case when ${isExact} then ${column} else 'no number of ours' end as ${column}`;
+}
+
+async function* each(all: AsyncGenerator<Row[]>): AsyncGenerator<Row> {
+  for await (const rows of all) yield* rows;
+}
+
+async function next<T>(all: AsyncGenerator<T>): Promise<T | undefined> {
+  const { value, done } = await all.next();
+  return done ? undefined : value;
+}
+
+/** As the databases order text: by bytes. */
+function compare(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}

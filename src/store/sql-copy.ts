@@ -1,0 +1,136 @@
+/**
+ * The rows of a store, whole: read in pages, and written to another. Rows move between databases unchanged, because their HMACs are over
+ * columns and values that both have. Two kinds stay behind: PENDING keys, which nobody uses yet, and leases, which hold nothing but who
+ * does some work now.
+ */
+import type { RowValue } from "../crypto/row-mac.ts";
+import type { KeyState, Purpose } from "../keys/record.ts";
+import type { Query, Row } from "./sql.ts";
+import { date } from "./sql-rows.ts";
+import { type TableName, tables } from "./sql-schema.ts";
+
+/** What was copied. */
+export interface Contents {
+  keys: Record<Purpose, Partial<Record<KeyState, number>>>;
+  auditEvents: number;
+  /** When the newest of them happened: the copy is of that moment or soon after. */
+  newestAuditAt: Date | undefined;
+  requests: number;
+  /** Keys that are neither ACTIVE nor RETIRED. */
+  notable: NotableKey[];
+}
+
+export interface NotableKey {
+  tenantId: string;
+  purpose: Purpose;
+  version: number;
+  keyId: string;
+  state: KeyState;
+  destroyAt: Date | undefined;
+}
+
+/** In which a page follows the page before it. */
+const orders: Readonly<Record<TableName, readonly string[]>> = {
+  kms_store: ["id"],
+  kms_keys: ["key_id"],
+  kms_requests: ["tenant_id", "request_id", "key_id"],
+  kms_leases: ["name"],
+  kms_audit_writers: ["writer_id"],
+  kms_audit: ["id"],
+};
+
+const pageRows = 500;
+/** SQLite takes 32,766 parameters. */
+const rowsAStatement = 100;
+
+/** All rows of a table in the order of its primary key; of `order` and `condition` where they are given. */
+export async function* pages(
+  query: Query,
+  table: TableName,
+  { order = orders[table], condition = "1 = 1" }: { order?: readonly string[]; condition?: string } = {},
+): AsyncGenerator<Row[]> {
+  const columns = order.join(", ");
+  const parameters = order.map((_, index) => `?${index + 1}`).join(", ");
+  let after: RowValue[] = [];
+  for (;;) {
+    const from = after.length === 0 ? "" : `(${columns}) > (${parameters}) and `;
+    const text = `select * from ${table} where ${from}${condition} order by ${columns} limit ${pageRows}`;
+    const rows = await query(text, ...after);
+    if (rows.length > 0) yield rows;
+    if (rows.length < pageRows) return;
+    after = order.map((column) => rows.at(-1)![column]!);
+  }
+}
+
+/** Copies everything through `insert`, a page at a time. */
+export async function copyRows(
+  query: Query,
+  insert: (table: TableName, rows: readonly Row[]) => Promise<void>,
+): Promise<Contents> {
+  const contents: Contents = {
+    keys: { data: {}, signing: {} },
+    auditEvents: 0,
+    newestAuditAt: undefined,
+    requests: 0,
+    notable: [],
+  };
+  const copy = async (table: TableName, count: (row: Row) => void, condition?: string) => {
+    for await (const rows of pages(query, table, condition === undefined ? {} : { condition })) {
+      await insert(table, rows);
+      rows.forEach(count);
+    }
+  };
+  await copy("kms_store", () => {});
+  await copy("kms_keys", (row) => countKey(contents, row), "state <> 'PENDING'");
+  await copy("kms_requests", () => {
+    contents.requests += 1;
+  });
+  await copy("kms_audit_writers", () => {});
+  await copy("kms_audit", ({ at }) => {
+    contents.auditEvents += 1;
+    contents.newestAuditAt = new Date(Math.max(Number(at), contents.newestAuditAt?.getTime() ?? 0));
+  });
+  return contents;
+}
+
+/** Audit rows get their ids anew, in their order. */
+export async function insertRows(query: Query, table: TableName, rows: readonly Row[]): Promise<void> {
+  const columns = tables[table];
+  for (let start = 0; start < rows.length; start += rowsAStatement) {
+    const some = rows.slice(start, start + rowsAStatement);
+    const groups = some.map((_, r) => `(${columns.map((_, c) => `?${r * columns.length + c + 1}`).join(", ")})`);
+    const values = some.flatMap((row) => columns.map((column) => row[column] ?? null));
+    await query(`insert into ${table} (${columns.join(", ")}) values ${groups.join(", ")}`, ...values);
+  }
+}
+
+/** What keeps a store from being empty, in words; undefined for an empty one. Its schema is not content. */
+export async function contentOf(query: Query): Promise<string | undefined> {
+  const [keys] = await query("select count(*) as count, count(distinct tenant_id) as tenants from kms_keys");
+  const has = async (table: TableName) => (await query(`select 1 as present from ${table} limit 1`)).length > 0;
+  const [store] = await query("select * from kms_store");
+  const found = [
+    store && `a store key of ${new Date(Number(store.created_at)).toISOString()}`,
+    Number(keys?.count) > 0 && `${keys?.count} keys of ${keys?.tenants} tenants`,
+    (await has("kms_audit")) && "an audit trail",
+    (await has("kms_audit_writers")) && "audit writers",
+    (await has("kms_requests")) && "remembered requests",
+    (await has("kms_leases")) && "leases",
+  ].filter((each) => typeof each === "string");
+  return found.length === 0 ? undefined : found.join(", ");
+}
+
+function countKey({ keys, notable }: Contents, row: Row): void {
+  const [purpose, state] = [row.purpose as Purpose, row.state as KeyState];
+  const states = keys[purpose] ?? {};
+  states[state] = (states[state] ?? 0) + 1;
+  if (state === "ACTIVE" || state === "RETIRED") return;
+  notable.push({
+    tenantId: String(row.tenant_id),
+    purpose,
+    version: Number(row.version),
+    keyId: String(row.key_id),
+    state,
+    destroyAt: date(row.destroy_at),
+  });
+}
