@@ -118,7 +118,16 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
     /^@bufbuild\/protobuf$/,
     /^\.\.\/gen\/ts\/fluo\/kms\/v1\/signing_pb\.ts$/,
   ],
-  [/^cli\//, /^(cli|span|crypto|config)\//, /^(errors|version|config|server)\.ts$/, /^node:/],
+  // Commands that open the store themselves, and its key by the provider.
+  [
+    /^cli\//,
+    /^(cli|span|crypto|config)\//,
+    /^(errors|version|config|server)\.ts$/,
+    /^(provider|store)\/registry\.ts$/,
+    /^(provider\/(provider|resilience)|store\/store)\.ts$/,
+    /^keys\/(record|store-key|unwrap)\.ts$/,
+    /^node:/,
+  ],
   [/^main\.ts$/, /^cli\/run\.ts$/],
 ];
 

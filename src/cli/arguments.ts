@@ -35,25 +35,33 @@ export function operandOf({ command, operands }: Invocation): string {
   return operands[0] ?? "";
 }
 
-/** The first argument that is a command's name, and not an option's value. */
+/** The first arguments that are a command's name, and not an option's value. */
 function findCommand(args: readonly string[], commands: readonly Command[]) {
   const options = Object.assign({}, ...commands.map(optionsOf)) as ParseArgsOptionsConfig;
   const tokens = tokensOf(args, options);
   const words = tokens.filter((token) => token.kind === "positional");
-  for (const word of words) {
-    const command = commands.find(({ name }) => name === word.value);
-    if (command !== undefined) return { command, rest: args.toSpliced(word.index, 1), named: true };
+  for (const start of words.keys()) {
+    const found = commands.find(({ name }) => name.split(" ").every((part, i) => words[start + i]?.value === part));
+    if (found === undefined) continue;
+    const used = words.slice(start, start + found.name.split(" ").length).map(({ index }) => index);
+    return { command: found, rest: args.filter((_, index) => !used.includes(index)), named: true };
   }
   const [word] = words;
   const unknown = tokens.find((token) => token.kind === "option" && !Object.hasOwn(options, token.name));
   // After an option that nobody knows, a word may be its value.
   if (word !== undefined && (unknown === undefined || word.index < unknown.index)) {
-    const names = commands.map(({ name }) => name);
-    throw new UsageError(
-      `unknown command ${word.value}${suggestion(word.value, names) || `; use ${names.join(", ")}`}`,
-    );
+    throw unknownCommand(words[0]!.value, words[1]?.value, commands);
   }
   return { command: commands[0]!, rest: args, named: false };
+}
+
+/** `second` belongs to the name where commands of several words begin with `first`. */
+function unknownCommand(first: string, second: string | undefined, commands: readonly Command[]): UsageError {
+  const all = commands.map(({ name }) => name);
+  const begun = all.filter((name) => name.startsWith(`${first} `));
+  const names = begun.length > 0 ? begun : all;
+  const word = begun.length > 0 && second !== undefined ? `${first} ${second}` : first;
+  return new UsageError(`unknown command ${word}${suggestion(word, names) || `; use ${names.join(", ")}`}`);
 }
 
 function tokensOf(args: readonly string[], options: ParseArgsOptionsConfig) {
@@ -61,7 +69,10 @@ function tokensOf(args: readonly string[], options: ParseArgsOptionsConfig) {
 }
 
 function optionsOf(command: Command): ParseArgsOptionsConfig {
-  const own = command.options.map(({ name, value }) => [name, { type: value === undefined ? "boolean" : "string" }]);
+  const own = command.options.map(({ name, value, repeatable = false }) => [
+    name,
+    { type: value === undefined ? "boolean" : "string", multiple: repeatable },
+  ]);
   return { ...Object.fromEntries(own), ...switches };
 }
 

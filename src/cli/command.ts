@@ -8,13 +8,16 @@ export interface Option {
   name: string;
   /** What stands for its value in help; without it the option is a switch. */
   value?: string;
+  /** May be given again and again. */
+  repeatable?: true;
   description: string;
 }
 
-/** Of each option its value, or true for a switch; absent where it was not given. */
-export type OptionValues = Readonly<Record<string, string | boolean | undefined>>;
+/** Of each option its value, or true for a switch, or all the values of a repeatable one; absent where it was not given. */
+export type OptionValues = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 export interface Command {
+  /** A word, or several with a space between. */
   name: string;
   /** One sentence for help. */
   summary: string;
@@ -43,6 +46,11 @@ export class Failure extends Error {
 export function textOf(options: OptionValues, name: string): string | undefined {
   const value = options[name];
   return typeof value === "string" ? value : undefined;
+}
+
+export function textsOf(options: OptionValues, name: string): readonly string[] {
+  const values = options[name];
+  return Array.isArray(values) ? values : [];
 }
 
 export const jsonOption: Option = { name: "json", description: "print JSON" };

@@ -1,16 +1,20 @@
 /** From arguments to an exit code: help, version, the command, and how what goes wrong is told. */
 import { version } from "../version.ts";
 import { operandOf, parseArguments } from "./arguments.ts";
+import { auditVerify } from "./audit-verify.ts";
+import { backup } from "./backup.ts";
+import { check } from "./check.ts";
 import { type Command, type ExitCode, exitCode, Failure, UsageError } from "./command.ts";
 import { commandHelp, globalHelp } from "./help.ts";
 import { oneLine, printJson } from "./print.ts";
+import { restore } from "./restore.ts";
 import { rotate } from "./rotate.ts";
 import { serve } from "./serve.ts";
 import { status } from "./status.ts";
 import { validate } from "./validate.ts";
 import { verify } from "./verify.ts";
 
-const commands: readonly Command[] = [serve, validate, status, rotate, verify];
+const commands: readonly Command[] = [serve, validate, status, rotate, verify, backup, restore, check, auditVerify];
 
 export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
   try {

@@ -1,15 +1,15 @@
 /** `serve`: the service, until SIGTERM or SIGINT. The first signal drains, a second one ends the process at once. */
-import { type Config, loadConfig } from "../config.ts";
-import { ConfigError, problemLine } from "../config/problem.ts";
-import { type Command, type ExitCode, exitCode, jsonOption, textOf } from "./command.ts";
-import { oneLine, printJson } from "./print.ts";
+import type { Config } from "../config.ts";
+import { type Command, type ExitCode, exitCode, jsonOption } from "./command.ts";
+import { configFrom, configOption } from "./configuration.ts";
+import { oneLine } from "./print.ts";
 import { startFailure } from "./start-failure.ts";
 
 export const serve: Command = {
   name: "serve",
   summary: "Runs the service.",
   options: [
-    { name: "config", value: "FILE", description: "settings, instead of ./application.properties" },
+    configOption,
     { ...jsonOption, description: "print configuration problems as JSON; the log is JSON in any case" },
   ],
   details: [
@@ -17,27 +17,12 @@ export const serve: Command = {
     "SIGTERM and SIGINT let running calls end within fluo.kms.shutdown.grace; a second signal ends at once.",
   ],
   async run(options) {
-    const config = configFrom(textOf(options, "config"), options.json === true);
+    const config = configFrom(options);
     if (config === undefined) return exitCode.usage;
     // Exits by itself: a server that failed half-way, or a socket that lingers, would keep the process alive.
     process.exit(await serveUntilSignal(config));
   },
 };
-
-function configFrom(file: string | undefined, json: boolean): Config | undefined {
-  try {
-    return loadConfig({ file });
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    if (json) {
-      const fields = error.problems.map(({ name, description }) => ({ field: name, description }));
-      printJson({ code: error.code, message: "the configuration has problems", fields });
-    } else {
-      for (const problem of error.problems) console.error(oneLine(problemLine(problem)));
-    }
-    return undefined;
-  }
-}
 
 async function serveUntilSignal(config: Config): Promise<ExitCode> {
   // Before the start, so that a signal during it is not lost and does not cut it off half-way.

@@ -1,9 +1,12 @@
 /** Why the service did not start, in one line that says what to do. gRPC hands on the system's error as text alone. */
 import type { Config } from "../config.ts";
+import { KmsError } from "../errors.ts";
+import { storeFailure } from "./store-failure.ts";
 
 type Settings = Pick<Config, "host" | "grpcPort" | "httpPort">;
 
 export function startFailure(error: unknown, config: Settings): string {
+  if (error instanceof KmsError) return `did not start: ${storeFailure(error)}`;
   const text = error instanceof Error ? error.message : String(error);
   const code =
     (error as NodeJS.ErrnoException).code ?? /\b(EADDRINUSE|EACCES|EADDRNOTAVAIL|ENOTFOUND)\b/.exec(text)?.[0];

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import packageJson from "../../package.json" with { type: "json" };
 import { run } from "./fixture.ts";
 
-const commands = ["serve", "validate", "status", "rotate", "verify"];
+const commands = ["serve", "validate", "status", "rotate", "verify", "backup", "restore", "check", "audit verify"];
 
 describe("help", () => {
   it("names every command, and the exit codes", async () => {
@@ -18,8 +18,12 @@ describe("help", () => {
     ["status", ["--address URL", "--tenant TENANT"]],
     ["rotate", ["--address URL", "--tenant TENANT", "--purpose PURPOSE", "--force", "--dry-run", "--limit COUNT"]],
     ["verify", ["--keys FILE", "--tenant TENANT", "SPANS_FILE"]],
+    ["backup", ["--config FILE", " FILE"]],
+    ["restore", ["--config FILE", " FILE"]],
+    ["check", ["--config FILE"]],
+    ["audit verify", ["--address URL", "--head WRITER:SEQUENCE:MAC"]],
   ])("of %s lists its options", async (command, options) => {
-    const { code, out } = await run([command, "--help"]);
+    const { code, out } = await run([...command.split(" "), "--help"]);
     expect(code).toBe(0);
     expect(out).toContain(`Usage: fluo-kms ${command} `);
     for (const option of [...options, "--json", "--help", "--version"]) expect(out).toContain(option);
@@ -34,7 +38,11 @@ it("prints its version, as JSON too", async () => {
 describe("wrong usage exits with 2 and says what was meant", () => {
   it.each([
     ["an unknown command", ["statsu"], "unknown command statsu; did you mean status?"],
-    ["a command like none", ["frobnicate"], "unknown command frobnicate; use serve, validate, status, rotate, verify"],
+    [
+      "a command like none",
+      ["frobnicate"],
+      "unknown command frobnicate; use serve, validate, status, rotate, verify, ",
+    ],
     [
       "an unknown option",
       ["status", "--adress=http://localhost"],
@@ -47,6 +55,10 @@ describe("wrong usage exits with 2 and says what was meant", () => {
     ["a switch with a value", ["status", "--json=yes"], "--json"],
     ["an argument too many", ["validate", "now"], "validate does not take the argument now"],
     ["an argument too few", ["verify", "--keys", "keys.json"], "verify needs SPANS_FILE"],
+    ["half a command", ["audit"], "unknown command audit; use audit verify"],
+    ["a command that is half right", ["audit", "verfy"], "unknown command audit verfy; did you mean audit verify?"],
+    ["a backup to nowhere", ["backup"], "backup needs FILE"],
+    ["a head that is none", ["audit", "verify", "--head", "12"], "--head is WRITER:SEQUENCE:MAC"],
     ["no keys", ["verify", "spans.json"], "verify needs --keys FILE"],
     ["an address that is none", ["status", "--address", "localhost:8080"], "--address must be a URL"],
     ["a purpose that is none", ["rotate", "--purpose", "dat"], "--purpose is data or signing"],

@@ -1,0 +1,111 @@
+/**
+ * The configured store, opened by a command itself, beside a service or without one; and the provider that opens its key. What goes wrong
+ * is one line that says what to do, and never shows the database's URL.
+ */
+import { existsSync } from "node:fs";
+import type { KeyObject } from "node:crypto";
+import type { Config } from "../config.ts";
+import { KmsError } from "../errors.ts";
+import { unwrapStoreKey } from "../keys/store-key.ts";
+import type { Provider } from "../provider/provider.ts";
+import { openProvider } from "../provider/registry.ts";
+import { resilient } from "../provider/resilience.ts";
+import type { Contents, StoreSettings, Tables } from "../store/registry.ts";
+import type { WrappedStoreKey } from "../store/store.ts";
+import { type ExitCode, exitCode, Failure, type OptionValues } from "./command.ts";
+import { configFrom } from "./configuration.ts";
+import { oneLine, printJson } from "./print.ts";
+import { storeFailure } from "./store-failure.ts";
+
+/** Runs `work` under the configuration. A setting that cannot be used is exit 2, any other error of ours exit 1. */
+export async function withConfig(
+  options: OptionValues,
+  work: (config: Config) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const config = configFrom(options);
+  if (config === undefined) return exitCode.usage;
+  try {
+    return await work(config);
+  } catch (error) {
+    if (!(error instanceof KmsError)) throw error;
+    const message = storeFailure(error);
+    const json = {
+      code: error.code,
+      message,
+      fields: error.violations.map(({ field, description }) => ({ field, description })),
+    };
+    if (error.code !== "INVALID_ARGUMENT") throw new Failure(message, json);
+    if (options.json === true) printJson(json);
+    else console.error(oneLine(message));
+    return exitCode.usage;
+  }
+}
+
+/** Opens, works, closes. */
+export async function using<T extends { close(): Promise<void> }, R>(
+  opening: Promise<T>,
+  work: (opened: T) => Promise<R>,
+): Promise<R> {
+  const opened = await opening;
+  try {
+    return await work(opened);
+  } finally {
+    await opened.close();
+  }
+}
+
+/** A key file that is not there is not made: what is stored was wrapped by another. */
+export async function presentProvider({ provider }: Config): Promise<Provider> {
+  if (provider.name === "local" && provider.masterKeyFile !== undefined && !existsSync(provider.masterKeyFile)) {
+    throw new Failure(
+      `there is no master key at ${provider.masterKeyFile}; put back the one that the store was made with`,
+    );
+  }
+  return resilient(await openProvider(provider));
+}
+
+/** `what` names the store in a Failure: one that was never written to, or that another provider key wrapped. */
+export async function keyOf(
+  tables: Tables,
+  provider: Provider,
+  what: string,
+): Promise<{ stored: WrappedStoreKey; key: KeyObject }> {
+  const stored = await tables.storeKey();
+  if (stored === undefined) throw new Failure(`${what} has no store key yet: no service has used it`);
+  try {
+    return { stored, key: await unwrapStoreKey(stored, provider) };
+  } catch (error) {
+    if (!(error instanceof KmsError)) throw error;
+    const advice =
+      error.code === "PROVIDER_UNAVAILABLE" ? "try again" : "configure the provider and key that it was made with";
+    throw new Failure(`${what} cannot be opened: ${error.message}; ${advice}`, {
+      code: error.code,
+      message: error.message,
+      fields: [],
+    });
+  }
+}
+
+/** The store as the operator knows it. */
+export function storeName(settings: StoreSettings): string {
+  return settings.name === "sqlite" ? `the SQLite store ${settings.file}` : `the ${settings.name} store`;
+}
+
+export function contentsJson({ keys, auditEvents, newestAuditAt, requests }: Contents) {
+  return { keys, audit_events: auditEvents, newest_audit_event: newestAuditAt?.toISOString() ?? null, requests };
+}
+
+/** For printTable. */
+export function contentsRows({ keys, auditEvents, newestAuditAt, requests }: Contents): string[][] {
+  const newest = newestAuditAt === undefined ? "" : `, the newest of ${newestAuditAt.toISOString()}`;
+  return [
+    ...Object.entries(keys).map(([purpose, states]) => [`${purpose} keys`, countsText(states)]),
+    ["audit events", `${auditEvents}${newest}`],
+    ["requests", `${requests} remembered`],
+  ];
+}
+
+export function countsText(states: Readonly<Partial<Record<string, number>>>): string {
+  const texts = Object.entries(states).map(([state, count]) => `${count} ${state}`);
+  return texts.length > 0 ? texts.join(", ") : "none";
+}
