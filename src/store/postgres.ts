@@ -65,6 +65,8 @@ export function postgresDatabase(url: string, maxConnections: number): Database 
   };
   const pool = new pg.Pool({ ...config, max: maxConnections, onConnect: durably } as pg.PoolConfig);
   pool.on("error", () => {}); // an idle connection was lost: the next call makes another
+  // One that is lost within a transaction, between two statements: the next statement fails. Without a listener the process would end.
+  pool.on("connect", (client) => client.on("error", () => {}));
   const news = postgresNews({ config, channel: channelName, instance });
 
   async function read<T>(work: (query: Query) => Promise<T>): Promise<T> {

@@ -1,7 +1,8 @@
 import { createSecretKey, randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { inspect } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
-import { openPostgres } from "../../src/store/postgres.ts";
+import { openPostgres, postgresDatabase } from "../../src/store/postgres.ts";
 import { thrownBy } from "../matchers.ts";
 import { startPostgres } from "../postgres-server.ts";
 import { storeContract } from "../store-contract.ts";
@@ -68,6 +69,22 @@ describe("a PostgreSQL store", () => {
       await plan("select * from kms_keys where state = 'ACTIVE' and activated_at < 5 order by activated_at limit 9"),
     ).toContain("kms_keys_due");
     await store.close();
+  });
+
+  it("fails the one transaction whose connection is cut between two statements, and goes on with another connection", async () => {
+    const { url, sql, store } = await open();
+    const db = postgresDatabase(url, 1);
+    const error = await thrownBy(() =>
+      db.write(async ({ query }) => {
+        const [row] = await query("select pg_backend_pid() as pid");
+        await sql("select pg_terminate_backend(?1, 5000)", row!.pid!);
+        await delay(50); // until the news of it has arrived here
+        await query("select 1 as one");
+      }),
+    );
+    expect(error).toBeKmsError("STORE_UNAVAILABLE");
+    expect(await db.read((query) => query("select 1 as one"))).toEqual([{ one: 1 }]);
+    await Promise.all([db.close(), store.close()]);
   });
 
   it("does not show its password, whatever fails", async () => {
