@@ -1,24 +1,29 @@
 /** What the health monitor makes of its provider and store. */
-import { afterEach, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { localProvider } from "../../src/provider/local.ts";
 import { randomMasterKey } from "../../src/provider/local-master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { type HealthMonitor, startHealthMonitor } from "../../src/service/health.ts";
+import { type HealthMonitor, type HealthParts, startHealthMonitor } from "../../src/service/health.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 
-let monitor: HealthMonitor | undefined;
-afterEach(() => monitor?.stop());
+let started: HealthMonitor | undefined;
+afterEach(() => {
+  started?.stop();
+  vi.useRealTimers();
+});
 
-async function watch(provider: Partial<Provider> = {}, store: Partial<Store> = {}) {
+async function watch(provider: Partial<Provider> = {}, store: Partial<Store> = {}, parts: Partial<HealthParts> = {}) {
   const changes: string[] = [];
-  monitor = await startHealthMonitor({
+  const monitor = await startHealthMonitor({
     provider: { ...localProvider(randomMasterKey()), ...provider },
     store: { ...memoryStore(), ...store },
     notices: ["Standing remark."],
     onChange: (status) => changes.push(status),
+    ...parts,
   });
+  started = monitor;
   return { monitor, changes };
 }
 
@@ -58,4 +63,156 @@ it("is down from the moment it drains, whatever it sees", async () => {
   monitor.drain();
   expect(monitor.current().status).toBe("down");
   expect((await monitor.look()).status).toBe("down");
+});
+
+it("is down while uses of keys cannot be audited, and says why", async () => {
+  let problem: string | undefined = "audit rows cannot be written: the disk is full";
+  const { monitor } = await watch({}, {}, { auditProblem: () => problem });
+  expect(monitor.current().status).toBe("down");
+  expect(monitor.current().notices[0]).toContain("the disk is full");
+  problem = undefined;
+  expect((await monitor.look()).status).toBe("operational");
+});
+
+describe("how often it looks", () => {
+  /** `state` is what the next look finds. */
+  async function counted() {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    const state = { looks: 0, isUp: true };
+    const watched = await watch(
+      {
+        async describe() {
+          state.looks += 1;
+          return { state: "enabled", detail: "Enabled" };
+        },
+      },
+      {
+        async counts() {
+          if (!state.isUp) throw new KmsError("STORE_UNAVAILABLE", "the disk is full");
+          return { byPurpose: { data: {}, signing: {} }, oldestActiveAt: undefined, lastRotationAt: undefined };
+        },
+      },
+    );
+    return { ...watched, state, advance: (ms: number) => vi.advanceTimersByTimeAsync(ms) };
+  }
+
+  it("is every half a minute while all is well", async () => {
+    const { state, advance } = await counted();
+    await advance(26_000);
+    expect(state.looks).toBe(1);
+    await advance(7_000);
+    expect(state.looks).toBe(2);
+  });
+
+  it("is every second while something is wrong, so that it recovers without a restart", async () => {
+    const { state, advance, changes, monitor } = await counted();
+    state.isUp = false;
+    await advance(33_000);
+    const before = state.looks;
+    await advance(5_000);
+    expect(state.looks - before).toBe(5);
+    expect(monitor.current().notices[0]).toContain("does not answer");
+    state.isUp = true;
+    await advance(1_000);
+    expect(changes).toEqual(["operational", "down", "operational"]);
+  });
+
+  it("is at once when a call failed, but once a second however many fail", async () => {
+    const { state, advance, changes, monitor } = await counted();
+    await advance(10_000);
+    state.isUp = false;
+    for (let n = 0; n < 1_000; n++) monitor.suspect();
+    await advance(0);
+    expect(state.looks).toBe(2);
+    expect(changes).toEqual(["operational", "down"]);
+    for (let n = 0; n < 999; n++) {
+      monitor.suspect();
+      await advance(1);
+    }
+    expect(state.looks).toBe(2);
+    await advance(1);
+    expect(state.looks).toBe(3);
+  });
+
+  it("is not put off by a call that failed before the look was over", async () => {
+    const { state, advance, monitor } = await counted();
+    await advance(500);
+    monitor.suspect();
+    await advance(499);
+    expect(state.looks).toBe(1);
+    await advance(1);
+    expect(state.looks).toBe(2);
+    await advance(2_000);
+    expect(state.looks).toBe(2);
+  });
+
+  it("ends when it is stopped", async () => {
+    const { state, advance, monitor } = await counted();
+    monitor.stop();
+    monitor.suspect();
+    await advance(120_000);
+    expect(state.looks).toBe(1);
+  });
+});
+
+it("is down when the store hangs, and does not hang with it", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const watching = watch({}, { counts: () => new Promise(() => {}) });
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect((await watching).monitor.current().status).toBe("down");
+});
+
+describe("damage", () => {
+  const hourMs = 3_600_000;
+
+  async function damaged() {
+    const time = { ms: 0 };
+    const watched = await watch({}, {}, { clock: () => new Date(time.ms) });
+    return { ...watched, time };
+  }
+
+  it("makes it degraded at once, names what is damaged, and what to run", async () => {
+    const { monitor, changes } = await damaged();
+    monitor.lost("key 00ff of tenant acme in the store is not as it was written");
+    expect(monitor.current().status).toBe("degraded");
+    expect(monitor.current().notices[0]).toBe(
+      "Stored records are damaged, run fluo-kms check: key 00ff of tenant acme in the store is not as it was written.",
+    );
+    expect(changes).toEqual(["operational", "degraded"]);
+  });
+
+  it("is remembered until an hour passes without more of it", async () => {
+    const { monitor, time, changes } = await damaged();
+    monitor.lost("key 1");
+    time.ms = hourMs - 1;
+    expect((await monitor.look()).status).toBe("degraded");
+    monitor.lost("key 1");
+    time.ms = 2 * hourMs - 2;
+    expect((await monitor.look()).status).toBe("degraded");
+    time.ms = 2 * hourMs - 1;
+    expect(await monitor.look()).toMatchObject({ status: "operational", notices: ["Standing remark."] });
+    expect(changes).toEqual(["operational", "degraded", "operational"]);
+  });
+
+  it("is named ten times, and then counted", async () => {
+    const { monitor } = await damaged();
+    for (let n = 1; n <= 25; n++) monitor.lost(`key ${n}`);
+    for (let n = 1; n <= 25; n++) monitor.lost(`key ${n}`);
+    const [notice] = (await monitor.look()).notices;
+    expect(notice).toContain("key 10; and 15 more.");
+    expect(notice).not.toContain("key 11");
+  });
+
+  it("does not hide that the store is gone", async () => {
+    const { monitor } = await watch({}, { counts: fails("STORE_UNAVAILABLE") });
+    monitor.lost("key 1");
+    expect(monitor.current().status).toBe("down");
+    expect(monitor.current().notices).toHaveLength(3);
+  });
+
+  it("that a look meets itself is damage, and no store that does not answer", async () => {
+    const { monitor } = await watch({}, { counts: fails("DATA_LOSS") });
+    expect(monitor.current().status).toBe("degraded");
+    expect(monitor.current().notices[0]).toContain("as told");
+  });
 });
