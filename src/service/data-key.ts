@@ -16,6 +16,7 @@ import type { Keyring } from "../keys/keyring.ts";
 import type { UsableDataKey } from "../keys/usable.ts";
 import { openEnvelope, parseEnvelope, sealEnvelope } from "../pii/envelope.ts";
 import { type Answer, andThen } from "./answer.ts";
+import { unwitnessed, type Witness } from "./audited.ts";
 import type { CallContext } from "./context.ts";
 import { contextPairs } from "./encryption-context.ts";
 import type { KeyTimer } from "./key-timer.ts";
@@ -23,6 +24,7 @@ import type { KeyTimer } from "./key-timer.ts";
 export interface DataKeyParts {
   keyring: Keyring;
   keyTimer: KeyTimer;
+  witness?: Pick<Witness, "used">;
 }
 
 const specBytes: Readonly<Record<KeySpec, number>> = {
@@ -31,7 +33,7 @@ const specBytes: Readonly<Record<KeySpec, number>> = {
   [KeySpec.AES_128]: 16,
 };
 
-export function dataKeyHandlers({ keyring, keyTimer }: DataKeyParts) {
+export function dataKeyHandlers({ keyring, keyTimer, witness = unwitnessed }: DataKeyParts) {
   return {
     generateDataKey(request: GenerateDataKeyRequest, call: CallContext): Answer<GenerateDataKeyResponse> {
       const tenantId = call.caller.tenant(request.tenantId);
@@ -41,6 +43,7 @@ export function dataKeyHandlers({ keyring, keyTimer }: DataKeyParts) {
       const seal = (key: UsableDataKey) => {
         const plaintext = randomBytes(bytes);
         const ciphertextBlob = sealEnvelope("data-key", key, context, plaintext);
+        witness.used(call.caller.name, "generate_data_key", tenantId, key.keyId, "data", 1);
         if (!request.withoutPlaintext) {
           return create(GenerateDataKeyResponseSchema, { plaintext, ciphertextBlob, keyId: key.keyId });
         }
@@ -59,6 +62,7 @@ export function dataKeyHandlers({ keyring, keyTimer }: DataKeyParts) {
       const { keyId } = parseEnvelope("data-key", request.ciphertextBlob);
       const open = (key: UsableDataKey) => {
         const plaintext = openEnvelope("data-key", key.material, context, request.ciphertextBlob);
+        witness.used(call.caller.name, "decrypt_data_key", tenantId, key.keyId, "data", 1);
         return create(DecryptDataKeyResponseSchema, { plaintext, keyId });
       };
       return andThen(

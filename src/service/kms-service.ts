@@ -1,13 +1,15 @@
 /** The handlers of fluo.kms.v1.KmsService, one a call, shared by both transports. */
 import type { DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import type { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { parseEnvelope } from "../pii/envelope.ts";
 import type { Answer } from "./answer.ts";
+import { type Audited, auditedHandlers, type Named, unwitnessed, type Witness, witnessedRotation } from "./audited.ts";
 import type { CallContext } from "./context.ts";
 import { type DataKeyParts, dataKeyHandlers } from "./data-key.ts";
 import { type PiiParts, piiHandlers } from "./pii.ts";
 import { type PublicKeyParts, publicKeyHandlers } from "./public-keys.ts";
 import { type RotateParts, rotateHandlers } from "./rotate.ts";
-import { type SigningParts, signingHandlers } from "./signing.ts";
+import { type SigningParts, signingHandlers, tenantOfSignSpan } from "./signing.ts";
 import { type StatusParts, statusHandlers } from "./status.ts";
 import { type ValidateParts, validateHandlers } from "./validate.ts";
 
@@ -34,16 +36,50 @@ export type KmsParts = DataKeyParts &
   RotateParts &
   SigningParts &
   StatusParts &
-  ValidateParts;
+  ValidateParts & { witness?: Witness };
+
+type AuditedCalls = { [Name in keyof KmsHandlers]: Audited<Parameters<KmsHandlers[Name]>[0]> };
+
+const named = (request: Named) => request;
+const notAudited = { action: undefined, kind: "look", named: () => ({}) } as const;
+
+/** How each call stands in the audit trail. Those that use no secret key and change none are not in it. */
+const auditedCalls: AuditedCalls = {
+  generateDataKey: { action: "generate_data_key", kind: "use", named },
+  decryptDataKey: { action: "decrypt_data_key", kind: "use", named: namedByBlob },
+  encryptPii: { action: "encrypt_pii", kind: "use", named },
+  decryptPii: { action: "decrypt_pii", kind: "use", named },
+  reEncryptPii: { action: "re_encrypt_pii", kind: "use", named },
+  signSpan: { action: "sign_span", kind: "use", named: (request) => ({ tenantId: tenantOfSignSpan(request) }) },
+  rotate: { action: "rotate", kind: "change", named },
+  verifySpan: notAudited,
+  getPublicKeys: notAudited,
+  validate: notAudited,
+  status: notAudited,
+};
 
 export function kmsHandlers(parts: KmsParts): KmsHandlers {
-  return {
+  const { witness = unwitnessed, keyring } = parts;
+  const handlers: KmsHandlers = {
     ...dataKeyHandlers(parts),
     ...piiHandlers(parts),
     ...publicKeyHandlers(parts),
-    ...rotateHandlers(parts),
     ...signingHandlers(parts),
     ...statusHandlers(parts),
     ...validateHandlers(parts),
+    rotate(request, call) {
+      const rotation = witnessedRotation(keyring, call.caller.name, witness);
+      return rotateHandlers({ keyring: { ...keyring, ...rotation } }).rotate(request, call);
+    },
   };
+  return auditedHandlers(handlers, auditedCalls, witness);
+}
+
+/** A forged blob may hold no id, or anyone's. */
+function namedByBlob({ tenantId, ciphertextBlob }: { tenantId: string; ciphertextBlob: Uint8Array }): Named {
+  try {
+    return { tenantId, keyId: parseEnvelope("data-key", ciphertextBlob).keyId };
+  } catch {
+    return { tenantId };
+  }
 }

@@ -23,6 +23,7 @@ import type { Keyring } from "../keys/keyring.ts";
 import type { UsableDataKey } from "../keys/usable.ts";
 import { openField, readToken, type SealedField, sealField } from "../pii/field.ts";
 import { type Answer, andThen } from "./answer.ts";
+import { unwitnessed, type Witness } from "./audited.ts";
 import type { CallContext } from "./context.ts";
 import { contextPairs } from "./encryption-context.ts";
 import type { KeyTimer } from "./key-timer.ts";
@@ -33,12 +34,21 @@ export interface PiiParts {
   keyring: Keyring;
   keyTimer: KeyTimer;
   piiFields: Counter;
+  witness?: Pick<Witness, "used" | "failed">;
 }
 
 /** A value, which whoever got it overwrites or sends; or why there is none. */
 type Opened = Uint8Array | ItemError;
 
-export function piiHandlers({ keyring, keyTimer, piiFields }: PiiParts) {
+interface Openings {
+  /** In the order of the fields. */
+  results: Opened[];
+  /** Fields that were opened, by key. */
+  uses: Map<string, number>;
+  refusals: { keyId: string; error: unknown }[];
+}
+
+export function piiHandlers({ keyring, keyTimer, piiFields, witness = unwitnessed }: PiiParts) {
   return {
     encryptPii(request: EncryptPiiRequest, call: CallContext): Answer<EncryptPiiResponse> {
       const tenantId = call.caller.tenant(request.tenantId);
@@ -50,6 +60,7 @@ export function piiHandlers({ keyring, keyTimer, piiFields }: PiiParts) {
           create(EncryptedFieldSchema, { name, token: sealField(key, { tenantId, name, contextPairs: pairs }, value) }),
         );
         piiFields.add(fields.length, { operation: "encrypt" });
+        witness.used(call.caller.name, "encrypt_pii", tenantId, key.keyId, "data", fields.length);
         return create(EncryptPiiResponseSchema, { fields, keyId: key.keyId });
       };
       return andThen(
@@ -63,13 +74,14 @@ export function piiHandlers({ keyring, keyTimer, piiFields }: PiiParts) {
       checkNames(request.fields);
       const pairs = canonicalPairs(contextPairs(request.encryptionContext));
       const opened = await openFields(tenantId, request.fields, pairs, call);
-      const fields = opened.map((result, index) =>
+      const fields = opened.results.map((result, index) =>
         create(DecryptedFieldSchema, {
           name: request.fields[index]!.name,
           result: result instanceof Uint8Array ? { case: "value", value: result } : { case: "error", value: result },
         }),
       );
       piiFields.add(fields.length, { operation: "decrypt" });
+      tell("decrypt_pii", tenantId, opened, call);
       return create(DecryptPiiResponseSchema, { fields });
     },
 
@@ -80,7 +92,7 @@ export function piiHandlers({ keyring, keyTimer, piiFields }: PiiParts) {
       const opened = await openFields(tenantId, request.fields, pairs, call);
       try {
         const key = await keyTimer.encryption(() => keyring.activeDataKey(tenantId, call));
-        const fields = opened.map((result, index) => {
+        const fields = opened.results.map((result, index) => {
           const { name } = request.fields[index]!;
           if (!(result instanceof Uint8Array)) {
             return create(ReEncryptedFieldSchema, { name, result: { case: "error", value: result } });
@@ -89,12 +101,27 @@ export function piiHandlers({ keyring, keyTimer, piiFields }: PiiParts) {
           return create(ReEncryptedFieldSchema, { name, result: { case: "token", value: token } });
         });
         piiFields.add(fields.length, { operation: "re_encrypt" });
+        // Every field that was opened was sealed by this key, those that it had opened itself too.
+        const sealed = [...opened.uses.values()].reduce((sum, count) => sum + count, 0);
+        if (sealed > 0) opened.uses.set(key.keyId, sealed);
+        tell("re_encrypt_pii", tenantId, opened, call);
         return create(ReEncryptPiiResponseSchema, { fields, keyId: key.keyId });
       } finally {
-        overwrite(opened);
+        overwrite(opened.results);
       }
     },
   };
+
+  function tell(
+    action: "decrypt_pii" | "re_encrypt_pii",
+    tenantId: string,
+    { uses, refusals }: Openings,
+    call: CallContext,
+  ): void {
+    const actor = call.caller.name;
+    for (const [keyId, count] of uses) witness.used(actor, action, tenantId, keyId, "data", count);
+    for (const { keyId, error } of refusals) witness.failed({ actor, action, tenantId, keyId }, error);
+  }
 
   /** Fields of one key are opened together, in the turn in which it was got: later it may be evicted and overwritten. */
   async function openFields(
@@ -102,8 +129,14 @@ export function piiHandlers({ keyring, keyTimer, piiFields }: PiiParts) {
     fields: readonly EncryptedField[],
     pairs: Uint8Array,
     call: CallContext,
-  ): Promise<Opened[]> {
-    const opened: Opened[] = new Array(fields.length);
+  ): Promise<Openings> {
+    const results: Opened[] = new Array(fields.length);
+    const uses = new Map<string, number>();
+    const refusals: Openings["refusals"] = [];
+    const refuse = (index: number, keyId: string, error: unknown) => {
+      results[index] = fieldError(error, index);
+      refusals.push({ keyId, error });
+    };
     const byKey = new Map<string, { index: number; sealed: SealedField }[]>();
     fields.forEach(({ token }, index) => {
       try {
@@ -112,28 +145,31 @@ export function piiHandlers({ keyring, keyTimer, piiFields }: PiiParts) {
         if (group) group.push({ index, sealed });
         else byKey.set(sealed.keyId, [{ index, sealed }]);
       } catch (error) {
-        opened[index] = fieldError(error, index);
+        refuse(index, "", error);
       }
     });
     try {
       for (const [keyId, group] of byKey) {
         const key = await keyOrError(tenantId, keyId, call);
+        let count = 0;
         for (const { index, sealed } of group) {
           try {
             if (key instanceof KmsError) throw key;
-            opened[index] = openField(
+            results[index] = openField(
               key.material,
               { tenantId, name: fields[index]!.name, contextPairs: pairs },
               sealed,
             );
+            count += 1;
           } catch (error) {
-            opened[index] = fieldError(error, index);
+            refuse(index, keyId, error);
           }
         }
+        if (count > 0) uses.set(keyId, count);
       }
-      return opened;
+      return { results, uses, refusals };
     } catch (error) {
-      overwrite(opened);
+      overwrite(results);
       throw error;
     }
   }

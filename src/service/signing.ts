@@ -1,5 +1,6 @@
 /** SignSpan and VerifySpan: wire bytes in, because span/ reads them in one pass. */
 import { create } from "@bufbuild/protobuf";
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Counter } from "@opentelemetry/api";
 import {
@@ -13,6 +14,7 @@ import { readSignSpanRequest, readVerifySpanRequest } from "../span/request.ts";
 import { signSpan } from "../span/sign.ts";
 import { claimOf, isClaim, type Reason, type Verdict, verdict } from "../span/verify.ts";
 import { type Answer, andThen } from "./answer.ts";
+import { unwitnessed, type Witness } from "./audited.ts";
 import type { CallContext } from "./context.ts";
 import { keyStates } from "./key-names.ts";
 import type { KeyTimer } from "./key-timer.ts";
@@ -23,8 +25,10 @@ export interface SigningParts {
   keyTimer: KeyTimer;
   spansSigned: Counter;
   clock: () => Date;
+  witness?: Pick<Witness, "used">;
 }
 
+const signSpanFields = 4;
 const individual = { mode: "individual" };
 
 const reasons: Readonly<Record<Reason, VerifyReason>> = {
@@ -38,7 +42,7 @@ const reasons: Readonly<Record<Reason, VerifyReason>> = {
   MALFORMED: VerifyReason.MALFORMED,
 };
 
-export function signingHandlers({ keyring, keyTimer, spansSigned, clock }: SigningParts) {
+export function signingHandlers({ keyring, keyTimer, spansSigned, clock, witness = unwitnessed }: SigningParts) {
   return {
     signSpan(request: Uint8Array, call: CallContext): Answer<Uint8Array> {
       const { tenantId, span } = readSignSpanRequest(request);
@@ -48,6 +52,7 @@ export function signingHandlers({ keyring, keyTimer, spansSigned, clock }: Signi
         const by = { tenant, keyId, key };
         const signed = signSpan(span, by, signedAtMs);
         spansSigned.add(1, individual);
+        witness.used(call.caller.name, "sign_span", tenant, keyId, "signing", 1);
         return encodeSignSpanResponse(signed, by, signedAtMs);
       };
       return andThen(
@@ -64,6 +69,20 @@ export function signingHandlers({ keyring, keyTimer, spansSigned, clock }: Signi
       return andThen(keyring.publicKey(tenant, claim.keyId, call), (key) => toMessage(verdict(claim, key)));
     },
   };
+}
+
+/** The tenant that a SignSpan request names, which may be unreadable otherwise; empty where it cannot be found. For refusals alone. */
+export function tenantOfSignSpan(request: Uint8Array): string {
+  try {
+    const reader = new BinaryReader(request);
+    // A request that can be read has each of its fields once.
+    for (let field = 0; field < signSpanFields && reader.pos < reader.len; field++) {
+      const [number, type] = reader.tag();
+      if (number === 1 && type === WireType.LengthDelimited) return reader.string();
+      reader.skip(type, number);
+    }
+  } catch {} // what it says of the request, the refusal says already
+  return "";
 }
 
 function toMessage({ verified, reason, keyId, keyState, signedAt }: Verdict): VerifySpanResponse {

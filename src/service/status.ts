@@ -2,6 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
+  AuditStatusSchema,
   BreakerStatusSchema,
   CacheStatusSchema,
   CostStatusSchema,
@@ -14,10 +15,12 @@ import {
   StatusResponseSchema,
 } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { memoryProtection } from "../crypto/ed25519.ts";
+import { KmsError } from "../errors.ts";
 import { purposes } from "../keys/record.ts";
 import type { KeyCounts, Store } from "../store/store.ts";
+import type { AuditState, AuditTrail } from "./audit-trail.ts";
 import type { CallContext } from "./context.ts";
-import type { Condition, HealthMonitor } from "./health.ts";
+import type { Condition, HealthMonitor, HealthReport } from "./health.ts";
 
 export interface StatusParts {
   health: HealthMonitor;
@@ -26,7 +29,15 @@ export interface StatusParts {
   version: string;
   startedAt: Date;
   clock: () => Date;
-  rotation: { enabled: boolean; maxAgeDays: number; next(): Date | undefined; failed(): number };
+  rotation: {
+    enabled: boolean;
+    maxAgeDays: number;
+    next(): Date | undefined;
+    failed(): number;
+    /** When a run of the schedule last did all that was due; without it, when a key was last rotated. */
+    last?(): Date | undefined;
+  };
+  audit?: Pick<AuditTrail, "status">;
   caches(): { keyType: string; hits: number; misses: number; evictions: number; size: number; maxSize: number }[];
   breakers(): { name: string; state: string }[];
   /** Calls to the provider since start, by operation. */
@@ -45,12 +56,13 @@ const leastRateMs = 3_600_000;
 
 export function statusHandlers(parts: StatusParts) {
   const { health, store, startedAt, clock } = parts;
+  let lastDue = { total: 0 };
   return {
     async status(request: StatusRequest, call: CallContext): Promise<StatusResponse> {
       const tenantId = request.tenantId === "" ? undefined : call.caller.tenant(request.tenantId);
       if (tenantId === undefined) call.caller.require("operator");
       const report = health.current();
-      const counts = tenantId === undefined ? await store.counts() : await tenantCounts(store, tenantId);
+      const counts = tenantId === undefined ? await allCounts(report) : await tenantCounts(store, tenantId);
       const uptimeMs = clock().getTime() - startedAt.getTime();
       return create(StatusResponseSchema, {
         provider: parts.providerName,
@@ -72,19 +84,27 @@ export function statusHandlers(parts: StatusParts) {
         cost: costStatus(uptimeMs),
         memory: create(MemoryStatusSchema, memoryProtection()),
         store: store.name,
+        ...(parts.audit && { audit: auditStatus(await parts.audit.status()) }),
         notices: [...report.notices],
       });
     },
   };
 
+  /** Without the store, as last seen: what is wrong is asked for most when it is gone. */
+  async function allCounts(report: HealthReport): Promise<KeyCounts> {
+    return store.counts().catch((error) => asLastSeen(error, report.counts));
+  }
+
   async function rotationStatus(counts: KeyCounts) {
     const { enabled, maxAgeDays, next, failed } = parts.rotation;
-    const due = await store.due(new Date(clock().getTime() - maxAgeDays * dayMs), 1);
+    const due = await store.due(new Date(clock().getTime() - maxAgeDays * dayMs), 1).catch((error) => asLastSeen(error, lastDue));
+    lastDue = due;
     const nextAt = next();
+    const lastAt = parts.rotation.last?.() ?? counts.lastRotationAt;
     return create(RotationStatusSchema, {
       enabled,
       maxAge: { seconds: BigInt(maxAgeDays * (dayMs / 1000)), nanos: 0 },
-      ...(counts.lastRotationAt && { last: timestampFromDate(counts.lastRotationAt) }),
+      ...(lastAt && { last: timestampFromDate(lastAt) }),
       ...(nextAt && { next: timestampFromDate(nextAt) }),
       due: BigInt(due.total),
       failed: BigInt(failed()),
@@ -99,6 +119,23 @@ export function statusHandlers(parts: StatusParts) {
       providerCallsPerDay: (total * dayMs) / Math.max(uptimeMs, leastRateMs),
     });
   }
+}
+
+function asLastSeen<T>(error: unknown, seen: T): T {
+  if (error instanceof KmsError && error.code === "STORE_UNAVAILABLE") return seen;
+  throw error;
+}
+
+function auditStatus({ head, problem = "" }: AuditState) {
+  if (head === undefined) return create(AuditStatusSchema, { problem });
+  const { writerId, sequence, mac, durableAt } = head;
+  return create(AuditStatusSchema, {
+    writerId,
+    sequence: BigInt(sequence),
+    mac: Buffer.from(mac).toString("hex"),
+    durableAt: timestampFromDate(durableAt),
+    problem,
+  });
 }
 
 async function tenantCounts(store: Store, tenantId: string): Promise<KeyCounts> {

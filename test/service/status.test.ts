@@ -1,0 +1,74 @@
+/** What Status says of the audit trail and of rotation, and what of it when the store is gone. */
+import { create } from "@bufbuild/protobuf";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { expect, it } from "vitest";
+import { StatusRequestSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
+import { statusHandlers } from "../../src/service/status.ts";
+import { addKey } from "../store/fixture.ts";
+import { thrownBy } from "../matchers.ts";
+import { call, setUp } from "./fixture.ts";
+
+const asking = (tenantId = "") => create(StatusRequestSchema, { tenantId });
+
+it("tells where the audit trail ends, for whoever keeps that elsewhere", async () => {
+  const { kms, trail, store } = setUp();
+  expect((await kms.status(asking(), call())).audit).toMatchObject({
+    writerId: "",
+    sequence: 0n,
+    mac: "",
+    problem: "",
+  });
+  trail.used("ann", "sign_span", "acme", "0".repeat(32), "signing", 1);
+  await trail.close();
+  const head = (await store.auditHead())!;
+  const { audit } = await kms.status(asking(), call());
+  expect(audit).toMatchObject({ writerId: head.writerId, sequence: 1n, mac: Buffer.from(head.mac).toString("hex") });
+  expect(audit?.durableAt).toBeDefined();
+});
+
+it("says why audit rows cannot be written", async () => {
+  const { parts } = setUp();
+  const status = async () => ({ head: undefined, problem: "the disk is full" });
+  const { audit } = await statusHandlers({ ...parts, audit: { status } }).status(asking(), call());
+  expect(audit?.problem).toBe("the disk is full");
+});
+
+it("tells how many keys are due, and when rotation was last complete, or else a key last rotated", async () => {
+  const { kms, parts, store } = setUp();
+  await addKey(store);
+  await addKey(store);
+  const before = await kms.status(asking(), call());
+  expect(before.rotation).toMatchObject({ due: 0n });
+  const rotatedAt = (await store.counts()).lastRotationAt!;
+  expect(timestampDate(before.rotation!.last!)).toEqual(rotatedAt);
+  const completeAt = new Date("2025-12-31T02:00:00.000Z");
+  const rotation = { ...parts.rotation, maxAgeDays: -3_650, last: () => completeAt };
+  const after = await statusHandlers({ ...parts, rotation }).status(asking(), call());
+  expect(after.rotation).toMatchObject({ due: 1n });
+  expect(timestampDate(after.rotation!.last!)).toEqual(completeAt);
+});
+
+it("counts the keys of one tenant", async () => {
+  const { kms, store } = setUp();
+  for (let n = 0; n < 3; n++) await addKey(store);
+  await addKey(store, { tenantId: "other" });
+  const { keys } = await kms.status(asking("acme"), call());
+  expect(keys.map(({ purpose, state, count }) => [purpose, state, count])).toEqual([
+    ["data", "RETIRED", 2n],
+    ["data", "ACTIVE", 1n],
+  ]);
+});
+
+it("answers as last seen when the store is gone, and hides no damage", async () => {
+  const failure = { code: "STORE_UNAVAILABLE" as KmsErrorCode };
+  const fails = async () => {
+    throw new KmsError(failure.code, "as told");
+  };
+  const { kms, report } = setUp(() => ({ counts: fails, due: fails, auditHead: fails }));
+  report.counts = { ...report.counts, byPurpose: { data: { ACTIVE: 7 }, signing: {} } };
+  const { keys } = await kms.status(asking(), call());
+  expect(keys).toMatchObject([{ purpose: "data", state: "ACTIVE", count: 7n }]);
+  failure.code = "DATA_LOSS";
+  expect(await thrownBy(() => kms.status(asking(), call()))).toBeKmsError("DATA_LOSS");
+});
