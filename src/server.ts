@@ -4,13 +4,20 @@ import { format } from "node:util";
 import { ServerCredentials, setLogger } from "@grpc/grpc-js";
 import { type Logger, pino } from "pino";
 import type { Config } from "./config.ts";
+import { serviceName } from "./keys/cancel.ts";
 import { createKeyring, type Keyring } from "./keys/keyring.ts";
+import { startMaintenance } from "./keys/maintenance.ts";
 import { scheduleRotation } from "./keys/schedule.ts";
 import { unlockStore } from "./keys/store-key.ts";
 import type { Provider } from "./provider/provider.ts";
 import { openProvider } from "./provider/registry.ts";
 import { type ProviderCall, resilient } from "./provider/resilience.ts";
-import { startHealthMonitor } from "./service/health.ts";
+import { createAuditTrail } from "./service/audit-trail.ts";
+import { verifyAudit } from "./service/audit-verify.ts";
+import { createWitness, witnessedRotation } from "./service/audited.ts";
+import { auditedKeyAdmin } from "./service/audited-key-admin.ts";
+import { type HealthAlarm, type HealthMonitor, startHealthMonitor } from "./service/health.ts";
+import { keyAdminHandlers } from "./service/key-admin.ts";
 import { keyTimer } from "./service/key-timer.ts";
 import { kmsHandlers } from "./service/kms-service.ts";
 import { memoryStore } from "./store/memory.ts";
@@ -24,8 +31,9 @@ import { createGrpcServer } from "./transport/grpc.ts";
 import { createGrpcHealth } from "./transport/grpc-health.ts";
 import { httpListener } from "./transport/http.ts";
 import { createHttpServer } from "./transport/http-server.ts";
-import { kmsService } from "./transport/served.ts";
+import { keyAdminService, kmsService } from "./transport/served.ts";
 import { callRecorder } from "./transport/telemetry.ts";
+import { step } from "./steps.ts";
 import { version } from "./version.ts";
 
 export interface RunningServer {
@@ -36,7 +44,6 @@ export interface RunningServer {
 }
 
 const dayMs = 86_400_000;
-const maintenanceMs = 60_000;
 
 export async function startServer(config: Config): Promise<RunningServer> {
   const startedAt = new Date();
@@ -52,6 +59,17 @@ export async function startServer(config: Config): Promise<RunningServer> {
     observe: (call) => recordProviderCall(instruments, providerCalls, call),
   });
   const store = await openAndUnlock(config, provider);
+  const audit = createAuditTrail({
+    store,
+    clock,
+    rowsWritten: instruments.auditRows,
+    step,
+    onProblem(problem, err) {
+      if (problem === undefined) log.info("audit rows are written again");
+      else log.error({ err }, problem);
+      health.suspect();
+    },
+  });
   const keyring = createKeyring({
     store,
     provider,
@@ -61,31 +79,36 @@ export async function startServer(config: Config): Promise<RunningServer> {
     maxStaleMs: config.cache.maxStaleMs,
     maxEntries: config.cache.maxEntries,
     maxAgeMs: config.rotation.maxAgeDays * dayMs,
+    maxRotationsPerSecond: config.rotation.maxPerSecond,
     observeRotation: (outcome, seconds) => recordRotation(instruments, outcome, seconds),
   });
   const grpcHealth = createGrpcHealth();
-  const health = await startHealthMonitor({
+  const health: HealthMonitor & HealthAlarm = await startHealthMonitor({
     provider,
     store,
+    auditProblem: audit.problem,
     notices: config.warnings,
-    onChange(status) {
+    onChange(status, notices) {
       grpcHealth.announce(status === "down" ? "NOT_SERVING" : "SERVING");
-      log.info({ status }, `health is ${status}`);
+      log.info(status === "operational" ? { status } : { status, notices }, `health is ${status}`);
     },
   });
+  const witness = createWitness({ audit, health, dataLoss: instruments.dataLoss });
   const schedule = config.rotation.enabled
     ? scheduleRotation({
         cron: config.rotation.checkCron,
-        rotation: keyring,
+        rotation: witnessedRotation(keyring, serviceName, witness),
+        store,
         report: ({ rotated, failed, remaining }) =>
           log.info({ rotated: rotated.length, failed: failed.length, remaining }, "due keys rotated"),
         fail: (err) => log.error({ err }, "rotation of due keys ended early"),
       })
     : undefined;
-  const maintenance = setInterval(() => {
-    keyring.dropExpired();
-    keyring.pruneAbandoned().catch((err) => log.warn({ err }, "abandoned keys were not deleted"));
-  }, maintenanceMs).unref();
+  const stopMaintenance = startMaintenance({
+    keyring,
+    destroyed: (count) => log.info({ count }, "keys were destroyed whose time had come"),
+    fail: (err) => log.warn({ err }, "maintenance of keys is tried again in a minute"),
+  });
 
   const caches = () =>
     Object.entries(keyring.stats()).map(([keyType, stats]) => ({
@@ -103,6 +126,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
 
   const handlers = kmsHandlers({
     keyring,
+    witness,
+    audit,
     keyTimer: keyTimer(instruments),
     piiFields: instruments.piiFields,
     spansSigned: instruments.spansSigned,
@@ -118,6 +143,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
       enabled: config.rotation.enabled,
       maxAgeDays: config.rotation.maxAgeDays,
       next: () => schedule?.next(),
+      last: () => schedule?.last(),
       failed: () => schedule?.failed() ?? 0,
     },
     caches,
@@ -126,7 +152,11 @@ export async function startServer(config: Config): Promise<RunningServer> {
     probeKeyrings: () => probeKeyrings(provider),
     recommendations: config.warnings,
   });
-  const services = [kmsService(handlers)];
+  const adminHandlers = auditedKeyAdmin(
+    keyAdminHandlers({ lifecycle: keyring, store, verifyAudit: (signal) => verifyAudit(store, signal) }),
+    witness,
+  );
+  const services = [kmsService(handlers), keyAdminService(adminHandlers)];
   const recorder = callRecorder({ instruments, tracer: telemetry.tracer, log, services });
   const budget = createBudget();
   const tls = config.tls && { cert: readFileSync(config.tls.certificate), key: readFileSync(config.tls.key) };
@@ -161,9 +191,10 @@ export async function startServer(config: Config): Promise<RunningServer> {
   async function stop(): Promise<void> {
     log.info("draining");
     health.drain();
-    schedule?.stop();
-    clearInterval(maintenance);
+    const background = [schedule?.stop(), stopMaintenance()];
     await Promise.all([grpcServer, httpServer].map((server) => server.close(config.shutdownGraceMs)));
+    await Promise.all(background);
+    await audit.close().catch((err) => log.error({ err }, "the last uses were not audited"));
     health.stop();
     keyring.close();
     await provider.close();
