@@ -97,7 +97,9 @@ export function statusHandlers(parts: StatusParts) {
 
   async function rotationStatus(counts: KeyCounts) {
     const { enabled, maxAgeDays, next, failed } = parts.rotation;
-    const due = await store.due(new Date(clock().getTime() - maxAgeDays * dayMs), 1).catch((error) => asLastSeen(error, lastDue));
+    const due = await store
+      .due(new Date(clock().getTime() - maxAgeDays * dayMs), 1)
+      .catch((error) => asLastSeen(error, lastDue));
     lastDue = due;
     const nextAt = next();
     const lastAt = parts.rotation.last?.() ?? counts.lastRotationAt;
