@@ -142,9 +142,7 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
       try {
         record = await create(wish, signal);
       } catch (error) {
-        // Lost or unclear: the records may be others than those known here.
-        actives.invalidate(tenantId);
-        if (replaced !== undefined) forgetRecord(tenantId, replaced);
+        actives.invalidate(tenantId); // lost or unclear: the ACTIVE key may be another than the one known here
         throw error;
       } finally {
         if (replaced !== undefined) options.changed?.(tenantId, replaced);

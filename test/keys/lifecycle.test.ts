@@ -4,6 +4,7 @@ import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import type { Keyring } from "../../src/keys/keyring.ts";
 import type { ChangeRequest } from "../../src/keys/lifecycle.ts";
 import type { KeyRecord, KeyState } from "../../src/keys/record.ts";
+import { destroyed } from "../../src/keys/transitions.ts";
 import { localProvider } from "../../src/provider/local.ts";
 import { randomMasterKey } from "../../src/provider/local-master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
@@ -219,7 +220,8 @@ describe("a disabled key", () => {
   });
 
   it("that was retired returns to RETIRED, with the time at which it was, though none is ACTIVE", async () => {
-    const { keyring, store, keyId, record } = await keyIn("RETIRED");
+    const { keyring, store, time, keyId, record } = await keyIn("RETIRED");
+    time.ms += dayMs;
     await perform(keyring, "disable", (await store.active("acme", "data"))!.keyId);
     await perform(keyring, "disable", keyId);
     const enabled = await perform(keyring, "enable", keyId);
@@ -295,6 +297,18 @@ describe("a compromised key", () => {
     expect(await thrownBy(() => keyring.dataKey("acme", keyId, waiter))).toBeKmsError("KEY_UNUSABLE", "SCHEDULED");
   });
 
+  it("that break-glass opened is not encrypted with, though this replica missed that it is not ACTIVE any more", async () => {
+    const store = memoryStore();
+    const provider = localProvider(randomMasterKey());
+    const here = setUp({ store, provider, ttlMs: 1_000, maxStaleMs: 0 });
+    const { keyId } = await here.keyring.activeDataKey("acme");
+    await setUp({ store, provider }).keyring.markCompromised({ tenantId: "acme", keyId, by });
+    here.time.ms = 2_000;
+    const caller = { name: "ann", has: () => true };
+    await here.keyring.dataKey("acme", keyId, { signal: new AbortController().signal, caller });
+    expect(await thrownBy(() => here.keyring.activeDataKey("acme"))).toBeKmsError("KEY_UNUSABLE", keyId);
+  });
+
   it("does not ask the caller of any other key for its roles", async () => {
     const { keyring, keyId } = await keyIn("ACTIVE");
     const caller = {
@@ -347,10 +361,12 @@ describe("a compromised key", () => {
       },
     };
     const { keyring } = setUp({ store });
-    const { keyId } = await keyring.activeSigningKey("acme");
+    const { keyId, key } = await keyring.activeSigningKey("acme");
     answers = false;
     const mark = () => keyring.markCompromised({ tenantId: "acme", keyId, by });
     expect(await thrownBy(mark)).toBeKmsError("STORE_UNAVAILABLE");
+    await turn();
+    expect(() => key.sign(new Uint8Array(1))).toThrow(KmsError);
     answers = true;
     const { replacement } = await mark();
     expect((await keyring.activeSigningKey("acme")).keyId).toBe(replacement!.keyId);
@@ -426,6 +442,14 @@ describe("a destruction", () => {
     expect(await keyring.publicKey("acme", keyId)).toMatchObject({ state: "DESTROYED" });
     expect((await trail(store, keyId)).at(-1)).toBe("destroy fluo-kms");
     expect(await keyring.destroyDue()).toBe(0);
+  });
+
+  it("that was put off in its last moment does not happen", async () => {
+    const { record, time } = await keyIn("DESTROY_SCHEDULED");
+    const at = new Date(time.start + 7 * dayMs);
+    expect(destroyed(record, at)).toMatchObject({ state: "DESTROYED" });
+    expect(destroyed({ ...record, destroyAt: new Date(at.getTime() + 1) }, at)).toBeUndefined();
+    expect(destroyed({ ...record, state: "DISABLED" }, at)).toBeUndefined();
   });
 
   it("is done once by replicas that see it due at the same time", async () => {

@@ -288,6 +288,40 @@ describe("the lease of a run", () => {
     expect(reason).toBeKmsError("CONFLICT");
   });
 
+  it("is not taken again by a renewal that is under way when the run ends", async () => {
+    const store = memoryStore();
+    const renewing = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<void>();
+    let asked = 0;
+    const here = replica({
+      leaseTtlMs: 15,
+      store: {
+        ...store,
+        async lease(name, holder, ttlMs) {
+          asked += 1;
+          if (asked === 3) {
+            renewing.resolve();
+            await ended.promise;
+          }
+          return store.lease(name, holder, 60_000 * Math.sign(ttlMs));
+        },
+      },
+      rotation: {
+        async rotateDue() {
+          await renewing.promise;
+          setImmediate(ended.resolve);
+          return none;
+        },
+      },
+    });
+    here.time.ms = dayMs;
+    await here.runs.runIfMissed(untilEver);
+    await turn();
+    await turn();
+    expect(here.runs.last()).toBeDefined();
+    expect(await isFree(store)).toBe(true);
+  });
+
   it("is given back when the service stops, and the keys that were begun are whole", async () => {
     const local = localProvider(randomMasterKey());
     const stop = new AbortController();

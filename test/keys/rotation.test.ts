@@ -281,6 +281,23 @@ describe("a request id", () => {
     expect(rotated).toMatchObject([{ tenantId: "other", version: 2 }]);
   });
 
+  it("whose answer cannot be looked up after a failure leaves that failure to be told", async () => {
+    const honest = memoryStore();
+    let down = false;
+    const store: Store = {
+      ...honest,
+      async activate(activation) {
+        if (activation.request) down = true;
+        return down ? unavailable() : honest.activate(activation);
+      },
+      request: (...given) => (down ? unavailable() : honest.request(...given)),
+    };
+    const { keyring } = setUp({ store });
+    const { keyId } = await keyring.activeDataKey("acme");
+    const { failed } = await keyring.rotate({ tenantId: "acme", purposes: data, force: true, requestId: "r1" });
+    expect(failed).toMatchObject([{ keyId, error: { code: "STORE_UNAVAILABLE" } }]);
+  });
+
   it("completes what the first attempt did not", async () => {
     const local = localProvider(randomMasterKey());
     let down = false;
