@@ -34,7 +34,7 @@ export function validateJson(response: ValidateResponse) {
 }
 
 export function statusJson(response: StatusResponse) {
-  const { rotation, cost, memory } = response;
+  const { rotation, cost, memory, audit } = response;
   const keys: Record<string, Record<string, number>> = { data: {}, signing: {} };
   for (const { purpose, state, count } of response.keys) keys[purpose] = { ...keys[purpose], [state]: Number(count) };
   return {
@@ -65,6 +65,13 @@ export function statusJson(response: StatusResponse) {
         Object.entries(cost.providerCalls).map(([name, count]) => [name, Number(count)]),
       ),
       provider_calls_per_day: Math.round(cost.providerCallsPerDay),
+    },
+    audit: audit && {
+      writer_id: audit.writerId,
+      sequence: Number(audit.sequence),
+      mac: audit.mac,
+      durable_at: dateText(audit.durableAt),
+      problem: audit.problem,
     },
     memory: memory && { implementation: memory.implementation, locked: memory.locked },
     notices: response.notices,

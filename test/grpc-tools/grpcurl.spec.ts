@@ -10,6 +10,7 @@ afterAll(async () => {
 });
 
 const kms = "fluo.kms.v1.KmsService";
+const keyAdmin = "fluo.kms.v1.KeyAdminService";
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 const span = {
   trace_id: Buffer.from("5b8efff798038103d269b633813fc60c", "hex").toString("base64"),
@@ -33,17 +34,18 @@ function listed(...symbol: string[]): string[] {
 }
 
 describe("reflection", () => {
-  it("lists the key service and health", () => {
-    expect(listed()).toEqual(expect.arrayContaining([kms, "grpc.health.v1.Health"]));
+  it("lists the key services and health", () => {
+    expect(listed()).toEqual(expect.arrayContaining([kms, keyAdmin, "grpc.health.v1.Health"]));
   });
 
   it("describes the services, their rpcs with them", () => {
     expect(describeOf(kms)).toContain("rpc SignSpans ( stream .fluo.kms.v1.SignSpansRequest ) returns");
+    expect(describeOf(keyAdmin)).toContain("rpc ListAuditEvents");
     expect(describeOf("grpc.health.v1.Health")).toContain("rpc Watch");
   });
 
   it("describes every message that an rpc reaches", () => {
-    const toDo = [kms, "grpc.health.v1.Health"];
+    const toDo = [kms, keyAdmin, "grpc.health.v1.Health"];
     const done = new Set<string>();
     for (let symbol = toDo.pop(); symbol !== undefined; symbol = toDo.pop()) {
       if (done.has(symbol)) continue;
@@ -156,6 +158,82 @@ describe("each rpc", () => {
   function encrypted(name: string, value: string): { name: string; token: string } {
     const answer = grpcurl(service, "EncryptPii", { tenant_id: "acme", fields: [{ name, value: base64(value) }] });
     return (answer as unknown as { fields: { name: string; token: string }[] }).fields[0]!;
+  }
+});
+
+describe("each rpc of key administration", () => {
+  interface Listed {
+    version: { tenantId: string; keyId: string; version: number };
+    state: string;
+  }
+
+  /** A tenant's first data key, and the reference to it that requests take. */
+  function key(tenant_id: string) {
+    const { keyId } = grpcurl(service, "GenerateDataKey", { tenant_id });
+    return { tenant_id, key_id: keyId as unknown as string };
+  }
+
+  function change(rpc: string, request: object): Listed {
+    return grpcurl(service, `KeyAdminService/${rpc}`, request).key as unknown as Listed;
+  }
+
+  const calls: Record<string, () => void> = {
+    ListKeys() {
+      const { tenant_id, key_id } = key("listed");
+      expect(grpcurl(service, "KeyAdminService/ListKeys", { tenant_id }).keys).toMatchObject([
+        { version: { tenantId: "listed", keyId: key_id, version: 1 }, state: "KEY_STATE_ACTIVE" },
+      ]);
+    },
+    DisableKey() {
+      const { err } = disabled("disabled");
+      expect(err).toContain("Code: FailedPrecondition");
+    },
+    EnableKey() {
+      const { reference } = disabled("enabled");
+      expect(change("EnableKey", reference).state).toBe("KEY_STATE_ACTIVE");
+      expect(grpcurl(service, "GenerateDataKey", { tenant_id: "enabled" }).keyId).toBe(reference.key_id);
+    },
+    MarkKeyCompromised() {
+      const reference = key("compromised");
+      const answer = grpcurl(service, "KeyAdminService/MarkKeyCompromised", reference);
+      expect(answer).toMatchObject({
+        key: { state: "KEY_STATE_COMPROMISED" },
+        replacement: { state: "KEY_STATE_ACTIVE", version: { version: 2 } },
+      });
+    },
+    ScheduleKeyDestruction() {
+      const scheduled = change("ScheduleKeyDestruction", { ...key("scheduled"), days: 7 });
+      expect(scheduled).toMatchObject({ state: "KEY_STATE_DESTROY_SCHEDULED", destroyAt: expect.anything() });
+    },
+    CancelKeyDestruction() {
+      const reference = key("cancelled");
+      change("ScheduleKeyDestruction", { ...reference, days: 7 });
+      expect(change("CancelKeyDestruction", reference).state).toBe("KEY_STATE_DISABLED");
+    },
+    ListAuditEvents() {
+      const { tenant_id, key_id } = key("audited");
+      const { events } = grpcurl(service, "KeyAdminService/ListAuditEvents", { tenant_id });
+      expect(events).toMatchObject([{ actor: "anonymous", action: "create", keyId: key_id, outcome: "OK" }]);
+    },
+    VerifyAudit() {
+      expect(grpcurl(service, "KeyAdminService/VerifyAudit", {})).toMatchObject({ ok: true });
+    },
+  };
+
+  it.each(Object.keys(calls))("%s answers", (rpc) => calls[rpc]!());
+
+  it("is in the list above", () => {
+    expect(listed(keyAdmin).sort()).toEqual(
+      Object.keys(calls)
+        .sort()
+        .map((rpc) => `${keyAdmin}.${rpc}`),
+    );
+  });
+
+  function disabled(tenant: string) {
+    const reference = key(tenant);
+    expect(change("DisableKey", reference).state).toBe("KEY_STATE_DISABLED");
+    return { reference, ...callByGrpcurl(service, "GenerateDataKey", { tenant_id: tenant }) };
   }
 });
 

@@ -16,7 +16,7 @@ function probe(...args: string[]) {
   return runTool("grpc-health-probe", [`-addr=${service.grpc}`, ...args]);
 }
 
-it.each(["", "fluo.kms.v1.KmsService"])('finds service "%s" serving', (name) => {
+it.each(["", "fluo.kms.v1.KmsService", "fluo.kms.v1.KeyAdminService"])('finds service "%s" serving', (name) => {
   expect(probe(`-service=${name}`)).toMatchObject({
     code: exitCode.serving,
     err: expect.stringMatching(/status: SERVING/),

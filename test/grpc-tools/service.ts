@@ -62,6 +62,8 @@ export function grpcurl(service: Service, rpc: string, request: object): Record<
   return JSON.parse(out);
 }
 
+/** `rpc` is one of KmsService, or `KeyAdminService/ListKeys`. */
 export function callByGrpcurl({ grpc }: Service, rpc: string, request: object): Result {
-  return runTool("grpcurl", ["-plaintext", "-d", JSON.stringify(request), grpc, `fluo.kms.v1.KmsService/${rpc}`]);
+  const path = rpc.includes("/") ? rpc : `KmsService/${rpc}`;
+  return runTool("grpcurl", ["-plaintext", "-d", JSON.stringify(request), grpc, `fluo.kms.v1.${path}`]);
 }
