@@ -4,6 +4,7 @@ import type { KmsError } from "../errors.ts";
 const byReason: Readonly<Record<string, string>> = {
   ECONNREFUSED: "see that the server of fluo.kms.postgres.url runs and listens there",
   ENOTFOUND: "see that the host in fluo.kms.postgres.url is right",
+  "no answer": "see that the server of fluo.kms.postgres.url runs and can be reached from here",
   ETIMEDOUT: "see that the server of fluo.kms.postgres.url can be reached from here",
   "28P01": "see that user and password in fluo.kms.postgres.url are right",
   "28000": "see that the server lets the user of fluo.kms.postgres.url in",
@@ -14,7 +15,7 @@ const byReason: Readonly<Record<string, string>> = {
 
 /** One line. Never the URL. */
 export function storeFailure(error: KmsError): string {
-  const reason = (error.cause as { code?: string } | undefined)?.code;
+  const [, reason] = /^the PostgreSQL store failed \((.*)\)$/.exec(error.message) ?? [];
   const advice = reason === undefined ? undefined : byReason[reason];
   return advice === undefined ? error.message : `${error.message}: ${advice}`;
 }

@@ -37,6 +37,9 @@ export async function writeBackup(query: Query, file: string): Promise<Contents>
 async function fill(draft: string, query: Query): Promise<Contents> {
   const db = embeddedDatabase({ file: draft, soon: setImmediate });
   try {
+    // Nobody relies on the draft before all of it is synced: until then no commit waits for the disk.
+    for (const setting of ["journal_mode = memory", "synchronous = off", "cache_size = -65536"])
+      await db.read((own) => own(`pragma ${setting}`));
     await db.write((tx) => migrate(tx, sqliteDialect));
     const contents = await copyRows(query, (table, rows) => db.write((tx) => insertRows(tx.query, table, rows)));
     await db.read((own) => own("pragma journal_mode = delete"));

@@ -3,8 +3,10 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { tables } from "../../src/store/sql-schema.ts";
 import { directory } from "../config/fixture.ts";
+import { turn } from "../keys/fixture.ts";
 import { startPostgres } from "../postgres-server.ts";
 import { startProcess } from "../service-process.ts";
+import { resultOf, start } from "./fixture.ts";
 import { inStore, liveIn, type Place, place, sql, sqlitePlace } from "./store-fixture.ts";
 
 const server = await startPostgres();
@@ -135,6 +137,22 @@ describe.each(kinds)("backup of a %s store", (_, make) => {
     expect(err).not.toContain("postgres://");
     expect(await rowsOf(from, "kms_audit")).toEqual(before);
   });
+});
+
+it("a backup that is killed leaves nothing under its name, or all of it", async () => {
+  const from = sqlitePlace();
+  await liveIn(from);
+  for (let tries = 0; tries < 3; tries += 1) {
+    const name = `b${tries}.db`;
+    const command = start(["backup", name], { env: from.env, cwd: from.directory });
+    const ended = resultOf(command);
+    // Its draft is there: it writes.
+    while (!readdirSync(from.directory).some((file) => file.startsWith(`.${name}`))) await turn();
+    command.kill("SIGKILL");
+    await ended;
+    if (readdirSync(from.directory).includes(name)) expect((await backupOf(from, name).run("check")).code).toBe(0);
+    else expect((await from.run("backup", name)).code).toBe(0);
+  }
 });
 
 it("rows go from SQLite to PostgreSQL and back as they are", async () => {
