@@ -3,7 +3,7 @@ import type { DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import type { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { parseEnvelope } from "../pii/envelope.ts";
 import type { Answer } from "./answer.ts";
-import { type Audited, auditedHandlers, type Named, unwitnessed, type Witness, witnessedRotation } from "./audited.ts";
+import { type Audited, auditedHandlers, type Named, type Witness, witnessedRotation } from "./audited.ts";
 import type { CallContext } from "./context.ts";
 import { type DataKeyParts, dataKeyHandlers } from "./data-key.ts";
 import { type PiiParts, piiHandlers } from "./pii.ts";
@@ -36,7 +36,7 @@ export type KmsParts = DataKeyParts &
   RotateParts &
   SigningParts &
   StatusParts &
-  ValidateParts & { witness?: Witness };
+  ValidateParts & { witness: Witness };
 
 type AuditedCalls = { [Name in keyof KmsHandlers]: Audited<Parameters<KmsHandlers[Name]>[0]> };
 
@@ -59,7 +59,7 @@ const auditedCalls: AuditedCalls = {
 };
 
 export function kmsHandlers(parts: KmsParts): KmsHandlers {
-  const { witness = unwitnessed, keyring } = parts;
+  const { witness, keyring } = parts;
   const handlers: KmsHandlers = {
     ...dataKeyHandlers(parts),
     ...piiHandlers(parts),

@@ -37,7 +37,7 @@ export interface StatusParts {
     /** When a run of the schedule last did all that was due; without it, when a key was last rotated. */
     last?(): Date | undefined;
   };
-  audit?: Pick<AuditTrail, "status">;
+  audit: Pick<AuditTrail, "status">;
   caches(): { keyType: string; hits: number; misses: number; evictions: number; size: number; maxSize: number }[];
   breakers(): { name: string; state: string }[];
   /** Calls to the provider since start, by operation. */
@@ -84,7 +84,7 @@ export function statusHandlers(parts: StatusParts) {
         cost: costStatus(uptimeMs),
         memory: create(MemoryStatusSchema, memoryProtection()),
         store: store.name,
-        ...(parts.audit && { audit: auditStatus(await parts.audit.status()) }),
+        audit: auditStatus(await parts.audit.status()),
         notices: [...report.notices],
       });
     },
