@@ -129,6 +129,7 @@ function startThread(file: string) {
     async close() {
       if (ended) return;
       await call("close", []).catch(() => {});
+      worker.ref(); // its end is waited for
       await exited;
     },
   };
