@@ -1,0 +1,60 @@
+/** What replicas do when news cannot come: states that were read are believed for a time only, and then read again. */
+import { setTimeout as delay } from "node:timers/promises";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type PostgresServer, postgresAvailable, startPostgres } from "../postgres-server.ts";
+import { newMasterKeyFile, startReplica } from "./replicas.ts";
+
+/** For the service it is 30 s. */
+const stateTtlMs = 1_500;
+
+describe.skipIf(!process.env.CI && !postgresAvailable())("a replica that hears no news", () => {
+  let server: PostgresServer;
+  let admin: pg.Client;
+
+  beforeAll(async () => {
+    server = await startPostgres();
+    admin = new pg.Client({ connectionString: server.url });
+    await admin.connect();
+  });
+
+  afterAll(async () => {
+    await admin.end();
+    await server.close();
+  });
+
+  it("refuses a key that another disabled as soon as it may not believe its state any more", async () => {
+    const url = await server.createDatabase();
+    const masterKeyFile = newMasterKeyFile();
+    const replica = (name: string) =>
+      startReplica({
+        store: { name: "postgres", url: `${url}?application_name=${name}`, maxConnections: 2 },
+        masterKeyFile,
+        stateTtlMs,
+      });
+    const [here, there] = [replica("here"), replica("there")];
+    const [keyId] = (await here.ask("activeKeys", ["acme"], "data")).keyIds;
+    const use = () => there.ask("openWith", "acme", keyId!);
+    expect(await use()).toBe("OK");
+
+    // Nobody can connect to the database any more; what is connected stays, but for the one that listens.
+    await admin.query(`alter database ${new URL(url).pathname.slice(1)} allow_connections false`);
+    const listeners = "application_name = 'there' and query in ('listen fluo_kms', 'select 1')";
+    const listening = async () => (await admin.query(`select pid from pg_stat_activity where ${listeners}`)).rowCount;
+    await expect.poll(listening).toBe(1);
+    await admin.query(`select pg_terminate_backend(pid, 5000) from pg_stat_activity where ${listeners}`);
+    await expect.poll(listening).toBe(0);
+
+    await here.ask("disable", "acme", keyId!);
+    const disabledAt = performance.now();
+    while ((await use()) === "OK") await delay(10);
+    const waitedMs = performance.now() - disabledAt;
+    expect(await use()).toBe("KEY_UNUSABLE");
+    expect(await listening()).toBe(0);
+    console.log(
+      `without news a key that another disabled was refused after ${Math.round(waitedMs)} of ${stateTtlMs} ms`,
+    );
+    expect(waitedMs).toBeLessThan(stateTtlMs + 500);
+    await Promise.all([here.end(), there.end()]);
+  });
+});
