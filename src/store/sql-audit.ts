@@ -3,7 +3,7 @@
  * the newest row's is kept beside its number in a row that is authenticated itself. So an edited row, a missing one and a cut tail show;
  * the number of chains is kept in the store key's row, so that a missing chain shows too.
  */
-import type { RowMac } from "../crypto/row-mac.ts";
+import type { RowMac, RowValue } from "../crypto/row-mac.ts";
 import { KmsError } from "../errors.ts";
 import type { Purpose } from "../keys/record.ts";
 import type { Query, Row, Transaction } from "./sql.ts";
@@ -42,18 +42,32 @@ export function auditChain(mac: RowMac, writerId: string): AuditChain {
       const present = await head(tx.query);
       if (present === undefined) await countWriter(tx, mac);
       let { sequence, mac: previous } = present ?? { sequence: 0, mac: beforeFirst };
-      for (const event of events) {
+      const rows = events.map((event) => {
         sequence += 1;
-        const row = auditRow(writerId, sequence, event);
-        previous = mac.of("kms_audit", [...valuesOf("kms_audit", row), previous]);
-        const values = [...valuesOf("kms_audit", row), previous];
-        const columns = tables.kms_audit.join(", ");
-        await tx.query(`insert into kms_audit (${columns}) values (${placeholders(values.length)})`, ...values);
-      }
+        const values = valuesOf("kms_audit", auditRow(writerId, sequence, event));
+        previous = mac.of("kms_audit", [...values, previous]);
+        return [...values, previous];
+      });
+      await insertRows(tx.query, rows);
       const next = { writer_id: writerId, sequence, head: previous };
       await (present ? updateRow : insertRow)(tx.query, mac, "kms_audit_writers", next);
     },
   };
+}
+
+/** Of rows a statement: few sizes make few statements to prepare, and a full batch few to wait for. */
+const groupSizes = [256, 16, 1];
+
+async function insertRows(query: Query, rows: readonly RowValue[][]): Promise<void> {
+  let left = rows;
+  while (left.length > 0) {
+    const size = groupSizes.find((each) => each <= left.length)!;
+    const width = tables.kms_audit.length;
+    const groups = Array.from({ length: size }, (_, index) => `(${placeholders(width, index * width)})`);
+    const statement = `insert into kms_audit (${tables.kms_audit.join(", ")}) values ${groups.join(", ")}`;
+    await query(statement, ...left.slice(0, size).flat());
+    left = left.slice(size);
+  }
 }
 
 async function countWriter(tx: Transaction, mac: RowMac): Promise<void> {

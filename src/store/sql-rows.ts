@@ -33,8 +33,8 @@ export async function updateRow(query: Query, mac: RowMac, table: TableName, row
   );
 }
 
-export function placeholders(count: number): string {
-  return Array.from({ length: count }, (_, index) => `?${index + 1}`).join(", ");
+export function placeholders(count: number, after = 0): string {
+  return Array.from({ length: count }, (_, index) => `?${after + index + 1}`).join(", ");
 }
 
 export function keyRow(record: KeyRecord): Row {
