@@ -43,7 +43,8 @@ function readKey(entry: unknown, at: string): { keyId: string; key: VerifyingKey
   if (state === undefined) throw new Failure(`${at}.state must be one of ${states.join(", ")}`);
   const validFrom = readDate(jwk.valid_from, `${at}.valid_from`);
   const validUntil = readDate(jwk.valid_until, `${at}.valid_until`);
-  return { keyId: jwk.kid, key: { publicKey, state, validFrom, validUntil } };
+  const compromisedAt = readDate(jwk.compromised_at, `${at}.compromised_at`);
+  return { keyId: jwk.kid, key: { publicKey, state, validFrom, validUntil, compromisedAt } };
 }
 
 function readDate(value: unknown, at: string): Date | undefined {

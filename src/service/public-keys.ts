@@ -47,6 +47,7 @@ function toMessage(key: PublicSigningKey, origin: string): PublicKey {
     state: keyStates[key.state],
     ...(key.validFrom && { validFrom: timestampFromDate(key.validFrom) }),
     ...(key.validUntil && { validUntil: timestampFromDate(key.validUntil) }),
+    ...(key.compromisedAt && { compromisedAt: timestampFromDate(key.compromisedAt) }),
     vkey: verifierKey(origin, key.publicKey),
   });
 }

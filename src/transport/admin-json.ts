@@ -105,7 +105,7 @@ function keyJson(key: KeyVersion | undefined) {
 /** RFC 7517, with the members that a verifier of old signatures needs. */
 export function jwksJson(response: GetPublicKeysResponse) {
   return {
-    keys: response.keys.map(({ jwk, state, version, validFrom, validUntil }) => ({
+    keys: response.keys.map(({ jwk, state, version, validFrom, validUntil, compromisedAt }) => ({
       kty: jwk?.kty,
       crv: jwk?.crv,
       x: jwk?.x,
@@ -116,6 +116,7 @@ export function jwksJson(response: GetPublicKeysResponse) {
       version,
       valid_from: dateText(validFrom),
       valid_until: dateText(validUntil),
+      compromised_at: dateText(compromisedAt),
     })),
   };
 }

@@ -204,7 +204,14 @@ describe("GET /api/kms/tenants/{tenant}/jwks.json", () => {
     const jwk = { kty: "OKP", crv: "Ed25519", x: expect.stringMatching(/^[\w-]{43}$/), alg: "EdDSA", use: "sig" };
     expect(body.keys).toMatchObject([
       { ...jwk, kid: keyId, version: 1, state: "RETIRED", valid_until: expect.stringMatching(/Z$/) },
-      { ...jwk, version: 2, state: "ACTIVE", valid_from: expect.stringMatching(/Z$/), valid_until: null },
+      {
+        ...jwk,
+        version: 2,
+        state: "ACTIVE",
+        valid_from: expect.stringMatching(/Z$/),
+        valid_until: null,
+        compromised_at: null,
+      },
     ]);
   });
 

@@ -81,6 +81,20 @@ describe("a compromised key", () => {
     expect(await reEncrypt()).toMatchObject({ case: "token" });
   });
 
+  it("is published as such, for those who verify offline", async () => {
+    const { tenantId, signingKeyId } = await newTenant();
+    await kms.grpc.admin.markKeyCompromised({ tenantId, keyId: signingKeyId });
+    await kms.grpc.admin.scheduleKeyDestruction({ tenantId, keyId: signingKeyId });
+    const { body } = await getJson(`${kms.url}/api/kms/tenants/${tenantId}/jwks.json`);
+    const compromised_at = expect.stringMatching(/^20.*Z$/);
+    expect(body.keys).toMatchObject([
+      { kid: signingKeyId, state: "DESTROY_SCHEDULED", compromised_at },
+      { version: 2 },
+    ]);
+    const [published] = (await kms.grpc.getPublicKeys({ tenantId })).keys;
+    expect(published?.compromisedAt).toBeDefined();
+  });
+
   it("never comes back", async () => {
     const { tenantId, keyId } = await newTenant();
     await kms.grpc.admin.markKeyCompromised({ tenantId, keyId });

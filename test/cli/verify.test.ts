@@ -128,6 +128,12 @@ describe("spans that do not verify", () => {
     ["altered in JSON", JSON.stringify(signedJson(6, attributesOf(5))), {}, "SIGNATURE_MISMATCH"],
     ["of another tenant", good, { args: ["--tenant", "globex"] }, "UNKNOWN_KEY"],
     ["by a key that is not in the file", good, { keys: [] }, "UNKNOWN_KEY"],
+    [
+      "by a key that was compromised before it was destroyed",
+      good,
+      { keys: [{ ...jwk, state: "DESTROYED", compromised_at: "2026-05-01T00:00:00.000Z" }] },
+      "KEY_COMPROMISED",
+    ],
     ["by a compromised key", good, { keys: [{ ...jwk, state: "COMPROMISED" }] }, "KEY_COMPROMISED"],
     ["from before their key", good, { keys: [{ ...jwk, valid_from: "2026-03-02T00:00:00.000Z" }] }, "KEY_STATE"],
     ["without a signature", exported(wireSpan(5)), {}, "MALFORMED"],
@@ -178,6 +184,7 @@ describe("files that are something else", () => {
     ["a key without a state", "", [{ ...jwk, state: undefined }], "keys[0].state must be one of"],
     ["a key twice", "", [jwk, jwk], "keys[1].kid is there twice"],
     ["a date that is none", "", [{ ...jwk, valid_until: "soon" }], "keys[0].valid_until must be a date"],
+    ["a time of compromise that is none", "", [{ ...jwk, compromised_at: 7 }], "keys[0].compromised_at must be a date"],
   ])("are refused: %s", async (_, file, keys, text) => {
     const { code, out, err } = await verify(file, keys === undefined ? {} : { keys });
     expect({ code, out }).toEqual({ code: 1, out: "" });

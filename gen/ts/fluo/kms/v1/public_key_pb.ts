@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fluo/kms/v1/public_key.proto.
  */
 export const file_fluo_kms_v1_public_key: GenFile = /*@__PURE__*/
-  fileDesc("ChxmbHVvL2ttcy92MS9wdWJsaWNfa2V5LnByb3RvEgtmbHVvLmttcy52MSIpChRHZXRQdWJsaWNLZXlzUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkiUQoDSndrEgsKA2t0eRgBIAEoCRILCgNjcnYYAiABKAkSCQoBeBgDIAEoCRILCgNraWQYBCABKAkSCwoDYWxnGAUgASgJEgsKA3VzZRgGIAEoCSLtAQoJUHVibGljS2V5Eg4KBmtleV9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgNEh0KA2p3axgDIAEoCzIQLmZsdW8ua21zLnYxLkp3axILCgNyYXcYBCABKAwSJAoFc3RhdGUYBSABKA4yFS5mbHVvLmttcy52MS5LZXlTdGF0ZRIuCgp2YWxpZF9mcm9tGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt2YWxpZF91bnRpbBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdmtleRgIIAEoCSI9ChVHZXRQdWJsaWNLZXlzUmVzcG9uc2USJAoEa2V5cxgBIAMoCzIWLmZsdW8ua21zLnYxLlB1YmxpY0tleUJaCg9kZXYuZmx1by5rbXMudjFCDlB1YmxpY0tleVByb3RvUAFaNWdpdGh1Yi5jb20vZmx1by1kZXYvZmx1by1rbXMvZ2VuL2dvL2ZsdW8va21zL3YxO2ttc3YxYgZwcm90bzM", [file_fluo_kms_v1_key, file_google_protobuf_timestamp]);
+  fileDesc("ChxmbHVvL2ttcy92MS9wdWJsaWNfa2V5LnByb3RvEgtmbHVvLmttcy52MSIpChRHZXRQdWJsaWNLZXlzUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkiUQoDSndrEgsKA2t0eRgBIAEoCRILCgNjcnYYAiABKAkSCQoBeBgDIAEoCRILCgNraWQYBCABKAkSCwoDYWxnGAUgASgJEgsKA3VzZRgGIAEoCSKhAgoJUHVibGljS2V5Eg4KBmtleV9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgNEh0KA2p3axgDIAEoCzIQLmZsdW8ua21zLnYxLkp3axILCgNyYXcYBCABKAwSJAoFc3RhdGUYBSABKA4yFS5mbHVvLmttcy52MS5LZXlTdGF0ZRIuCgp2YWxpZF9mcm9tGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt2YWxpZF91bnRpbBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdmtleRgIIAEoCRIyCg5jb21wcm9taXNlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPQoVR2V0UHVibGljS2V5c1Jlc3BvbnNlEiQKBGtleXMYASADKAsyFi5mbHVvLmttcy52MS5QdWJsaWNLZXlCWgoPZGV2LmZsdW8ua21zLnYxQg5QdWJsaWNLZXlQcm90b1ABWjVnaXRodWIuY29tL2ZsdW8tZGV2L2ZsdW8ta21zL2dlbi9nby9mbHVvL2ttcy92MTtrbXN2MWIGcHJvdG8z", [file_fluo_kms_v1_key, file_google_protobuf_timestamp]);
 
 /**
  * Request of KmsService.GetPublicKeys.
@@ -128,7 +128,7 @@ export type PublicKey = Message<"fluo.kms.v1.PublicKey"> & {
   raw: Uint8Array;
 
   /**
-   * The state of the key. Do not accept an individual signature of a COMPROMISED key.
+   * The state of the key. Do not accept an individual signature of a COMPROMISED key, nor of one that has a compromised_at.
    *
    * @generated from field: fluo.kms.v1.KeyState state = 5;
    */
@@ -154,6 +154,14 @@ export type PublicKey = Message<"fluo.kms.v1.PublicKey"> & {
    * @generated from field: string vkey = 8;
    */
   vkey: string;
+
+  /**
+   * When the key was marked as compromised, in whatever state it is now; unset otherwise. Do not accept an individual signature of such a
+   * key.
+   *
+   * @generated from field: google.protobuf.Timestamp compromised_at = 9;
+   */
+  compromisedAt?: Timestamp | undefined;
 };
 
 /**
