@@ -1,6 +1,6 @@
 /** `audit verify`: is the audit trail whole, and does it still hold what it held when its heads were noted elsewhere? */
 import { type Command, exitCode, jsonOption, type OptionValues, textsOf, UsageError } from "./command.ts";
-import { printJson, printLine } from "./print.ts";
+import { printJson, printLine, problemsCounted } from "./print.ts";
 import { addressOption, callService, serviceDetails } from "./service.ts";
 
 interface Head {
@@ -80,5 +80,5 @@ function print(
   for (const problem of headProblems) printLine(`problem: ${problem}`);
   for (const { writerId, sequence, mac } of heads) printLine(`head ${writerId}:${sequence}:${mac}`);
   const count = BigInt(problemCount) + BigInt(headProblems.length);
-  printLine(`${events} events, ${ok === true && count === 0n ? "no problems" : `${count} problems`}`);
+  printLine(`${events} events, ${ok === true || count > 0n ? problemsCounted(count) : "not verified"}`);
 }

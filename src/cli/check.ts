@@ -6,7 +6,7 @@ import { type CheckedRows, openTables, type Tables } from "../store/registry.ts"
 import { type Command, exitCode, jsonOption } from "./command.ts";
 import { configOption } from "./configuration.ts";
 import { checkSecret } from "./check-secret.ts";
-import { printJson, printLine, printTable } from "./print.ts";
+import { problemsCounted, printJson, printLine, printTable } from "./print.ts";
 import { type Problem, problemJson, problemText } from "./row-problem.ts";
 import { countsText, keyOf, presentProvider, storeName, using, withConfig } from "./store.ts";
 
@@ -120,7 +120,7 @@ function print({ store, storeId, rows, opened, problems }: Report): void {
     ["audit events", `${rows.auditEvents} of ${rows.heads.length} writers`],
   ]);
   for (const problem of problems) printLine(`problem: ${problemText(problem)}`);
-  printLine(problems.length === 0 ? "no problems" : `${problems.length} problems`);
+  printLine(problemsCounted(problems.length));
 }
 
 function json({ store, storeId, rows, opened, problems }: Report) {

@@ -20,6 +20,11 @@ export function printJson(value: unknown): void {
   console.log(JSON.stringify(value, undefined, 2));
 }
 
+/** `no problems`, `1 problem`, `2 problems`. */
+export function problemsCounted(count: number | bigint): string {
+  return `${Number(count) === 0 ? "no" : count} problem${Number(count) === 1 ? "" : "s"}`;
+}
+
 export function oneLine(text: string): string {
   return text.replace(/\p{Cc}/gu, "?");
 }

@@ -17,7 +17,7 @@ import { problemJson, problemText } from "./row-problem.ts";
 import { contentsJson, contentsRows, keyOf, presentProvider, storeName, using, withConfig } from "./store.ts";
 
 const warnings = [
-  "Keys that were destroyed after the backup was made are back: destroy them again.",
+  "Keys that were destroyed after the backup was made are back, and those that were disabled or marked as compromised are as before: do it again.",
   "Keys that were made after it are gone, and what is encrypted under them cannot be decrypted.",
   "Leases are reset; remembered request ids are kept.",
 ];

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import type { KeyObject } from "node:crypto";
 import type { Config } from "../config.ts";
 import { KmsError } from "../errors.ts";
+import { allowed } from "../keys/record.ts";
 import { unwrapStoreKey } from "../keys/store-key.ts";
 import type { Provider } from "../provider/provider.ts";
 import { openProvider } from "../provider/registry.ts";
@@ -106,6 +107,7 @@ export function contentsRows({ keys, auditEvents, newestAuditAt, requests }: Con
 }
 
 export function countsText(states: Readonly<Partial<Record<string, number>>>): string {
-  const texts = Object.entries(states).map(([state, count]) => `${count} ${state}`);
+  const known = Object.keys(allowed).filter((state) => states[state] !== undefined);
+  const texts = known.map((state) => `${states[state]} ${state}`);
   return texts.length > 0 ? texts.join(", ") : "none";
 }
