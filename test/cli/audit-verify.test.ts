@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { startProcess } from "../service-process.ts";
 import { answering, run } from "./fixture.ts";
+import { liveIn, sql, sqlitePlace } from "./store-fixture.ts";
 
 const [writer, other] = ["ab".repeat(16), "cd".repeat(16)];
 const [mac, otherMac] = ["01".repeat(32), "02".repeat(32)];
@@ -45,6 +47,24 @@ describe("audit verify", () => {
     const json = JSON.parse((await run([...args, "--json"])).out);
     expect(json).toMatchObject(whole);
     expect(json.headProblems).toHaveLength(problem === undefined ? 0 : 1);
+  });
+
+  it("asks a real service, which finds the row that was taken away", async () => {
+    const where = sqlitePlace();
+    await liveIn(where);
+    const { http } = await startProcess(where.env);
+    const verify = (...args: string[]) => run(["audit", "verify", "--address", http, ...args]);
+    const { code, out } = await verify();
+    expect({ code, last: out.trimEnd().split("\n").at(-1) }).toEqual({
+      code: 0,
+      last: expect.stringMatching(/no problems$/),
+    });
+    const heads = out.match(/(?<=^head ).*/gm)!.flatMap((head) => ["--head", head]);
+    expect((await verify(...heads)).code).toBe(0);
+    await sql(where, "delete from kms_audit where sequence = 3");
+    const again = await verify(...heads);
+    expect(again.code).toBe(1);
+    expect(again.out).toMatch(/^problem: writer [0-9a-f]{32}: row 3 is missing$/m);
   });
 
   it("tells of a refusal by its Connect error", async () => {

@@ -5,6 +5,7 @@ import { type KeyRecord, recordContext } from "../../src/keys/record.ts";
 import type { StateAction } from "../../src/store/store.ts";
 import { directory } from "../config/fixture.ts";
 import { startPostgres } from "../postgres-server.ts";
+import { run } from "./fixture.ts";
 import { inStore, liveIn, type Place, place, sql, sqlitePlace } from "./store-fixture.ts";
 
 const server = await startPostgres();
@@ -70,6 +71,22 @@ describe("check", () => {
       { writer_id: expect.stringMatching(/^[0-9a-f]{32}$/), sequence: answer.audit.events, mac: expect.any(String) },
     ]);
     expect(await sql(where, "select count(*) as count from kms_audit")).toEqual(before);
+  });
+
+  it("prints for people on a terminal", async () => {
+    const where = sqlitePlace();
+    const { active } = await liveIn(where);
+    await rewrite(where, active!, { wrapped: randomBytes(60) });
+    const terminal = "--import=data:text/javascript,process.stdout.isTTY=true";
+    const { code, out } = await run(["check"], { env: { ...where.env, NODE_OPTIONS: terminal }, cwd: where.directory });
+    expect(code).toBe(1);
+    expect(out).toMatch(/^store +sqlite [0-9a-f]{32}$/m);
+    expect(out).toMatch(/^data keys +1 PENDING, 4 ACTIVE, /m);
+    expect(out).toMatch(/^opened +16 keys$/m);
+    expect(out).toMatch(
+      new RegExp(`^problem: unwrap: tenant active, data, key ${active!.keyId}: key .* cannot be opened`, "m"),
+    );
+    expect(out).toMatch(/^1 problem$/m);
   });
 
   it("opens every key but the destroyed one", async () => {

@@ -16,16 +16,22 @@ export interface Result {
   err: string;
 }
 
+export interface StartOptions {
+  env?: object;
+  cwd?: string;
+  /** What the command begins with, such as `enter` of a small disk. */
+  enter?: readonly string[];
+  /** Of its test, where that one runs beside others. */
+  finished?: (end: () => void) => void;
+}
+
 export function start(
   args: readonly string[],
-  { env = {}, cwd = tmpdir() }: { env?: object; cwd?: string } = {},
+  { env = {}, cwd = tmpdir(), enter = [], finished = onTestFinished }: StartOptions = {},
 ): ChildProcess {
-  const child = spawn(process.execPath, [main, ...args], {
-    cwd,
-    env: { PATH: process.env.PATH, ...env },
-    stdio: "pipe",
-  });
-  onTestFinished(() => {
+  const [command, ...rest] = [...enter, process.execPath, main, ...args];
+  const child = spawn(command!, rest, { cwd, env: { PATH: process.env.PATH, ...env }, stdio: "pipe" });
+  finished(() => {
     child.kill("SIGKILL");
   });
   return child;
@@ -36,7 +42,7 @@ export async function resultOf(child: ChildProcess): Promise<Result> {
   return { code, out, err };
 }
 
-export function run(args: readonly string[], options?: Parameters<typeof start>[1]): Promise<Result> {
+export function run(args: readonly string[], options?: StartOptions): Promise<Result> {
   return resultOf(start(args, options));
 }
 
