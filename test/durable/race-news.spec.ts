@@ -37,13 +37,14 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a replica that hears n
     const use = () => there.ask("openWith", "acme", keyId!);
     expect(await use()).toBe("OK");
 
-    // Nobody can connect to the database any more; what is connected stays, but for the one that listens.
-    await admin.query(`alter database ${new URL(url).pathname.slice(1)} allow_connections false`);
     const listeners = "application_name = 'there' and query in ('listen fluo_kms', 'select 1')";
     const listening = async () => (await admin.query(`select pid from pg_stat_activity where ${listeners}`)).rowCount;
-    await expect.poll(listening).toBe(1);
+    await expect.poll(listening, { timeout: 10_000 }).toBe(1);
+
+    // Nobody can connect to the database any more; what is connected stays, but for the one that listens.
+    await admin.query(`alter database ${new URL(url).pathname.slice(1)} allow_connections false`);
     await admin.query(`select pg_terminate_backend(pid, 5000) from pg_stat_activity where ${listeners}`);
-    await expect.poll(listening).toBe(0);
+    expect(await listening()).toBe(0);
 
     await here.ask("disable", "acme", keyId!);
     const disabledAt = performance.now();
