@@ -6,7 +6,7 @@ import type { Database, Query, Row } from "./sql.ts";
 import { auditChain, readAudit, verifyChains } from "./sql-audit.ts";
 import { sqlKeys } from "./sql-keys.ts";
 import { endLease, takeLease } from "./sql-leases.ts";
-import { authenticated, bytes, insertRow, keyRecord, updateRow } from "./sql-rows.ts";
+import { authenticated, bytes, insertRow, keyRecord } from "./sql-rows.ts";
 import { rowVersion } from "./sql-schema.ts";
 import type { LockedStore, Store, WrappedStoreKey } from "./store.ts";
 
@@ -29,18 +29,6 @@ export function lockedSqlStore(name: string, db: Database): LockedStore {
         if (await storeRow(tx.query)) return;
         await refuseRecords(tx.query);
         await insertRow(tx.query, rowMac(key, rowVersion), "kms_store", { ...rowOf(wrapped), id: 1, writers: 0 });
-      }),
-
-    replaceStoreKey: (present, next, key) =>
-      db.write(async (tx) => {
-        await tx.lock("store");
-        const mac = rowMac(key, rowVersion);
-        const row = await storeRow(tx.query);
-        if (row === undefined || Buffer.compare(bytes(row.wrapped), present.wrapped) !== 0) {
-          throw new KmsError("CONFLICT", "the store key was wrapped anew by another");
-        }
-        authenticated(mac, "kms_store", row, "the store key");
-        await updateRow(tx.query, mac, "kms_store", { ...row, ...rowOf(next), store_id: row.store_id! });
       }),
 
     async unlock(key) {

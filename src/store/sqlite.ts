@@ -26,7 +26,7 @@ export interface Answer {
 
 type Methods<T> = { [Name in keyof T]: T[Name] extends (...args: never[]) => Promise<unknown> ? Name : never }[keyof T];
 
-const lockedMethods = ["storeKey", "insertStoreKey", "replaceStoreKey"] as const satisfies Methods<LockedStore>[];
+const lockedMethods = ["storeKey", "insertStoreKey"] as const satisfies Methods<LockedStore>[];
 
 const storeMethods = [
   "active",

@@ -21,11 +21,6 @@ export interface LockedStore {
   storeKey(): Promise<WrappedStoreKey | undefined>;
   /** Create-if-absent: no effect where there is one. DATA_LOSS where there are records and no store key. */
   insertStoreKey(wrapped: WrappedStoreKey, key: KeyObject): Promise<void>;
-  /**
-   * Keeps the same key, wrapped by another provider key: of two that replace the same row one gets CONFLICT. An unlocked store goes on,
-   * because the key itself is the same.
-   */
-  replaceStoreKey(present: WrappedStoreKey, next: WrappedStoreKey, key: KeyObject): Promise<void>;
   /** DATA_LOSS where the store key's row, or a record looked at for proof, was not made with `key`. */
   unlock(key: KeyObject): Promise<Store>;
   close(): Promise<void>;
@@ -223,11 +218,9 @@ export type AuditAction =
   | "decrypt_pii"
   | "re_encrypt_pii"
   | "sign_span"
-  | "get_public_keys"
   | "list_keys"
   | "list_audit_events"
   | "verify_audit"
-  | "backup"
   | "restore";
 
 /** What happened, never its content. */
