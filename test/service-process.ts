@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
-import { start } from "./cli/fixture.ts";
+import { type StartOptions, start } from "./cli/fixture.ts";
 
 export interface ServiceProcess {
   child: ChildProcess;
@@ -19,8 +19,11 @@ export interface ServiceProcess {
 }
 
 /** `env` is all there is in the environment but PATH and the ports. The process ends with the test at the latest. */
-export async function startProcess(env: Record<string, string> = {}): Promise<ServiceProcess> {
-  const child = start([], { env: { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0", ...env } });
+export async function startProcess(
+  env: Record<string, string> = {},
+  options: Omit<StartOptions, "env"> = {},
+): Promise<ServiceProcess> {
+  const child = start([], { ...options, env: { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0", ...env } });
   const log: string[] = [];
   const looking = new Set<() => void>();
   const look = () => {
