@@ -39,7 +39,10 @@ const maxGroup = 256;
 const busyMs = 5_000;
 
 export interface EmbeddedDatabase extends Database {
-  /** Whether another connection committed since this was last asked. Scrubs what a reader kept from being scrubbed. */
+  /**
+   * Whether another connection committed, or may have, since this was last asked or, the first time, since the file was opened. Scrubs
+   * what a reader kept from being scrubbed.
+   */
   look(): Promise<boolean>;
 }
 
@@ -52,7 +55,8 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
   let isRunning = false;
   let isClosed = false;
   let isDirty = false;
-  let seenVersion: number | undefined;
+  /** What SQLite counts of others' commits, a connection: that of one that was given up says nothing about the next. */
+  let seenVersion: number | "another connection's" | undefined;
 
   function open(): DatabaseSync {
     if (isClosed) throw new KmsError("STORE_UNAVAILABLE", "the store is closed");
@@ -64,6 +68,7 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
         if (!readOnly) opened.exec("pragma journal_mode = wal; pragma synchronous = full");
         if (!readOnly && !inMemory) settleLog(opened);
         for (const statement of schema) opened.exec(statement);
+        seenVersion ??= dataVersion(opened); // before anything is read that another may change
       } catch (error) {
         opened.close();
         throw error;
@@ -82,6 +87,7 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
     }
     connection = undefined;
     statements = new Map();
+    if (seenVersion !== undefined) seenVersion = "another connection's";
     try {
       doubted?.close();
     } catch {} // it is given up anyway
@@ -195,9 +201,8 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
     look: () =>
       enqueue(false, async () => {
         if (isDirty) scrub();
-        const [row] = await query("pragma data_version");
-        const version = Number(row?.data_version);
-        const changed = seenVersion !== undefined && seenVersion !== version;
+        const version = dataVersion(open());
+        const changed = seenVersion !== version;
         seenVersion = version;
         return changed;
       }),
@@ -209,6 +214,10 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
       });
     },
   };
+}
+
+function dataVersion(connection: DatabaseSync): number {
+  return Number(connection.prepare("pragma data_version").get()?.data_version);
 }
 
 /**

@@ -2,6 +2,7 @@ import { createSecretKey, randomBytes } from "node:crypto";
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
+import { embeddedDatabase } from "../../src/store/sql-embedded.ts";
 import { openSqlite } from "../../src/store/sqlite.ts";
 import { thrownBy } from "../matchers.ts";
 import { storeContract } from "../store-contract.ts";
@@ -110,6 +111,26 @@ describe("a SQLite store", () => {
     await expect.poll(() => heard, { timeout: 1_000 }).toEqual(["any"]);
     stop();
     await Promise.all([ours.close(), theirs.close()]);
+  });
+
+  it("misses no change of another from when it was opened on, nor when its connection had to be given up", async () => {
+    const { file } = sqliteBackdoor();
+    const [ours, theirs] = [0, 1].map(() => embeddedDatabase({ file, soon: setImmediate }));
+    await theirs!.write(({ query }) => query("create table notes (text text) strict"));
+    const count = () => ours!.read(async (query) => (await query("select count(*) as count from notes"))[0]?.count);
+    const change = () => theirs!.write(({ query }) => query("insert into notes values ('news')"));
+
+    expect(await count()).toBe(0);
+    await change();
+    expect(await ours!.look()).toBe(true);
+    expect(await ours!.look()).toBe(false);
+    expect(await count()).toBe(1);
+
+    await change();
+    await thrownBy(() => ours!.read((query) => query("select * from nowhere")));
+    expect(await ours!.look()).toBe(true);
+    expect(await ours!.look()).toBe(false);
+    await Promise.all([ours!.close(), theirs!.close()]);
   });
 
   it("answers a call after it was closed", async () => {
