@@ -6,10 +6,12 @@ import type { RowMac } from "../crypto/row-mac.ts";
 import type { KeyState, Purpose } from "../keys/record.ts";
 import type { Query, Row } from "./sql.ts";
 import { verifyChains } from "./sql-audit.ts";
-import { pages } from "./sql-copy.ts";
+import { each, pages } from "./sql-copy.ts";
+import { forgiving } from "./sql-damage.ts";
 import { type Life, lives } from "./sql-lives.ts";
 import { valuesOf } from "./sql-rows.ts";
-import { type TableName, tables } from "./sql-schema.ts";
+import type { TableName } from "./sql-schema.ts";
+import { checkVersions } from "./sql-versions.ts";
 import type { AuditCursor, AuditHead } from "./store.ts";
 
 export type RowProblemKind =
@@ -161,54 +163,6 @@ function missing({ tenantId, keyId, purpose, states }: Life): RowProblem {
 
 function disordered({ tenantId, keyId, purpose }: Life): RowProblem {
   return { kind: "audit_trail", tenantId, keyId, purpose, what: "the key's audit rows are out of order" };
-}
-
-/** Every tenant and purpose: versions 1, 2, 3 …, and one ACTIVE at most. */
-async function checkVersions(query: Query, problem: RowCheck["problem"]): Promise<void> {
-  const order = ["tenant_id", "purpose", "version", "key_id"];
-  let group = "";
-  let last = 0;
-  let active = 0;
-  for await (const row of each(pages(query, "kms_keys", { order, condition: "state <> 'PENDING'" }))) {
-    const [tenantId, keyId, purpose] = [String(row.tenant_id), String(row.key_id), row.purpose as Purpose];
-    const report = (kind: RowProblemKind, what: string) => problem({ kind, tenantId, keyId, purpose, what });
-    if (group !== `${tenantId}/${purpose}`) [group, last, active] = [`${tenantId}/${purpose}`, 0, 0];
-    const version = Number(row.version);
-    if (version <= last) report("versions", `version ${version} of the ${purpose} key is there twice`);
-    else if (version === last + 2) report("versions", `version ${last + 1} of the ${purpose} key is missing`);
-    else if (version > last + 2) {
-      report("versions", `versions ${last + 1} to ${version - 1} of the ${purpose} key are missing`);
-    }
-    last = version;
-    if (row.state === "ACTIVE") active += 1;
-    if (row.state === "ACTIVE" && active > 1) report("several_active", `${active} ${purpose} keys are ACTIVE`);
-  }
-}
-
-/**
- * SQLite's reader gives up at a number that is not exact as a double. We write none: of a row that holds one the others are read, and
- * its HMAC fails.
- */
-export function forgiving(query: Query): Query {
-  return async (text, ...values) => {
-    try {
-      return await query(text, ...values);
-    } catch (error) {
-      const table = /^select \* from (kms_\w+)/.exec(text)?.[1] as TableName | undefined;
-      if ((error as { code?: string }).code !== "ERR_OUT_OF_RANGE" || table === undefined) throw error;
-      const columns = [...(table === "kms_audit" ? ["id"] : []), ...tables[table]].map(exactOrText);
-      return query(text.replace("*", columns.join(", ")), ...values);
-    }
-  };
-}
-
-function exactOrText(column: string): string {
-  const isExact = `typeof(${column}) <> 'integer' or ${column} between ${-Number.MAX_SAFE_INTEGER} and ${Number.MAX_SAFE_INTEGER}`;
-  return `case when ${isExact} then ${column} else 'no number of ours' end as ${column}`;
-}
-
-async function* each(all: AsyncGenerator<Row[]>): AsyncGenerator<Row> {
-  for await (const rows of all) yield* rows;
 }
 
 async function next<T>(all: AsyncGenerator<T>): Promise<T | undefined> {

@@ -62,6 +62,11 @@ export async function* pages(
   }
 }
 
+/** Their rows, one by one. */
+export async function* each(all: AsyncGenerator<Row[]>): AsyncGenerator<Row> {
+  for await (const rows of all) yield* rows;
+}
+
 /** Copies everything through `insert`, a page at a time. */
 export async function copyRows(
   query: Query,
