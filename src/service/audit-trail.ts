@@ -10,6 +10,7 @@
 import { KmsError } from "../errors.ts";
 import type { AuditEvent, AuditHead, Store } from "../store/store.ts";
 import { type AuditCounters, auditCounters } from "./audit-counters.ts";
+import { inTime } from "./in-time.ts";
 
 export interface AuditTrail {
   /** AUDIT_UNAVAILABLE while rows cannot be written. For whoever is about to use a key. */
@@ -114,7 +115,7 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
 
   /** The store itself writes rows to the same chain: a head that is new to us is durable by now. */
   async function readHead(): Promise<void> {
-    const newest = await store.auditHead().catch(() => undefined);
+    const newest = await inTime(store.auditHead()).catch(() => undefined);
     if (newest !== undefined && newest.sequence !== head?.sequence) head = { ...newest, durableAt: clock() };
   }
 

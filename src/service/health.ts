@@ -6,6 +6,7 @@
 import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import type { KeyCounts, Store } from "../store/store.ts";
+import { inTime } from "./in-time.ts";
 
 export type Condition = "operational" | "degraded" | "down";
 
@@ -57,8 +58,6 @@ const noCounts: KeyCounts = {
   oldestActiveAt: undefined,
   lastRotationAt: undefined,
 };
-/** A store that takes longer to count its keys does not answer. */
-const storeTimeoutMs = 3_000;
 const lossRememberedMs = 3_600_000;
 const lossesNamed = 10;
 const lossesKept = 1_000;
@@ -78,6 +77,12 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
 
   async function look(): Promise<HealthReport> {
     lookedAtMs = performance.now();
+    const known = unaudited();
+    // Told before the store is waited for: one that hangs may be why.
+    if (known.length > 0 && sight.status !== "down") {
+      sight = { ...sight, status: "down", problems: known };
+      publish();
+    }
     const [key, counts] = await Promise.allSettled([provider.describe(stopped.signal), inTime(store.counts())]);
     const latencyMs = performance.now() - lookedAtMs;
     const problems: string[] = [];
@@ -93,16 +98,17 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
       noteLoss(counts.reason.message);
     } else if (counts.status === "rejected") {
       status = "down";
-      problems.push(`The store ${store.name} does not answer.`);
-    }
-    const unaudited = auditProblem();
-    if (unaudited !== undefined) {
-      status = "down";
-      problems.push(`No key is used, because its use could not be audited: ${unaudited}.`);
+      problems.push(`The store ${store.name} does not answer: ${wordsOf(counts.reason)}.`);
     }
     const seen = counts.status === "fulfilled" ? counts.value : report.counts;
     sight = { status, latencyMs, counts: seen, problems };
+    if (unaudited().length > 0) sight = { ...sight, status: "down", problems: [...problems, ...unaudited()] };
     return publish();
+  }
+
+  function unaudited(): string[] {
+    const problem = auditProblem();
+    return problem === undefined ? [] : [`No key is used, because its use could not be audited: ${problem}.`];
   }
 
   function noteLoss(what: string): void {
@@ -170,9 +176,7 @@ function hasCode(error: unknown, code: KmsError["code"]): error is KmsError {
   return error instanceof KmsError && error.code === code;
 }
 
-/** A store that hangs must not hang what says so. */
-async function inTime<T>(answer: Promise<T>): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error("the store takes too long")), storeTimeoutMs).unref();
-  return Promise.race([answer, late]).finally(() => clearTimeout(timer));
+/** Of an error of ours; another's may hold anything. */
+function wordsOf(error: unknown): string {
+  return error instanceof KmsError ? error.message : "internal error, see the log";
 }

@@ -20,7 +20,8 @@ import { purposes } from "../keys/record.ts";
 import type { KeyCounts, Store } from "../store/store.ts";
 import type { AuditState, AuditTrail } from "./audit-trail.ts";
 import type { CallContext } from "./context.ts";
-import type { Condition, HealthMonitor, HealthReport } from "./health.ts";
+import type { Condition, HealthMonitor } from "./health.ts";
+import { inTime } from "./in-time.ts";
 
 export interface StatusParts {
   health: HealthMonitor;
@@ -61,8 +62,12 @@ export function statusHandlers(parts: StatusParts) {
     async status(request: StatusRequest, call: CallContext): Promise<StatusResponse> {
       const tenantId = request.tenantId === "" ? undefined : call.caller.tenant(request.tenantId);
       if (tenantId === undefined) call.caller.require("operator");
+      const [counts, due, audit] = await Promise.all([
+        tenantId === undefined ? allCounts() : tenantCounts(store, tenantId),
+        dueCount(),
+        parts.audit.status(),
+      ]);
       const report = health.current();
-      const counts = tenantId === undefined ? await allCounts(report) : await tenantCounts(store, tenantId);
       const uptimeMs = clock().getTime() - startedAt.getTime();
       return create(StatusResponseSchema, {
         provider: parts.providerName,
@@ -79,28 +84,30 @@ export function statusHandlers(parts: StatusParts) {
           }),
         ),
         keys: keyCounts(counts),
-        rotation: await rotationStatus(counts),
+        rotation: rotationStatus(counts, due),
         breakers: parts.breakers().map((breaker) => create(BreakerStatusSchema, breaker)),
         cost: costStatus(uptimeMs),
         memory: create(MemoryStatusSchema, memoryProtection()),
         store: store.name,
-        audit: auditStatus(await parts.audit.status()),
+        audit: auditStatus(audit),
         notices: [...report.notices],
       });
     },
   };
 
   /** Without the store, as last seen: what is wrong is asked for most when it is gone. */
-  async function allCounts(report: HealthReport): Promise<KeyCounts> {
-    return store.counts().catch((error) => asLastSeen(error, report.counts));
+  async function allCounts(): Promise<KeyCounts> {
+    return inTime(store.counts()).catch((error) => asLastSeen(error, health.current().counts));
   }
 
-  async function rotationStatus(counts: KeyCounts) {
+  async function dueCount(): Promise<number> {
+    const before = new Date(clock().getTime() - parts.rotation.maxAgeDays * dayMs);
+    lastDue = await inTime(store.due(before, 1)).catch((error) => asLastSeen(error, lastDue));
+    return lastDue.total;
+  }
+
+  function rotationStatus(counts: KeyCounts, due: number) {
     const { enabled, maxAgeDays, next, failed } = parts.rotation;
-    const due = await store
-      .due(new Date(clock().getTime() - maxAgeDays * dayMs), 1)
-      .catch((error) => asLastSeen(error, lastDue));
-    lastDue = due;
     const nextAt = next();
     const lastAt = parts.rotation.last?.() ?? counts.lastRotationAt;
     return create(RotationStatusSchema, {
@@ -108,7 +115,7 @@ export function statusHandlers(parts: StatusParts) {
       maxAge: { seconds: BigInt(maxAgeDays * (dayMs / 1000)), nanos: 0 },
       ...(lastAt && { last: timestampFromDate(lastAt) }),
       ...(nextAt && { next: timestampFromDate(nextAt) }),
-      due: BigInt(due.total),
+      due: BigInt(due),
       failed: BigInt(failed()),
     });
   }

@@ -46,6 +46,11 @@ it.each([
   expect(monitor.current().notices).toHaveLength(2);
 });
 
+it("passes on why the store cannot be used", async () => {
+  const { monitor } = await watch({}, { counts: fails("STORE_UNAVAILABLE") });
+  expect(monitor.current().notices[0]).toBe("The store memory does not answer: as told.");
+});
+
 it("sees that a provider is back", async () => {
   let up = false;
   const describe = async () => {
@@ -72,6 +77,22 @@ it("is down while uses of keys cannot be audited, and says why", async () => {
   expect(monitor.current().notices[0]).toContain("the disk is full");
   problem = undefined;
   expect((await monitor.look()).status).toBe("operational");
+});
+
+it("is down as soon as uses cannot be audited, though the store hangs", async () => {
+  let problem: string | undefined;
+  let counts = async () => ({
+    byPurpose: { data: {}, signing: {} },
+    oldestActiveAt: undefined,
+    lastRotationAt: undefined,
+  });
+  const { monitor } = await watch({}, { counts: () => counts() }, { auditProblem: () => problem });
+  expect(monitor.current().status).toBe("operational");
+  counts = () => new Promise(() => {});
+  problem = "the store takes too long to write audit rows";
+  monitor.look();
+  expect(monitor.current().status).toBe("down");
+  expect(monitor.current().notices[0]).toContain(problem);
 });
 
 describe("how often it looks", () => {
