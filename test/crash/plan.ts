@@ -1,0 +1,109 @@
+/** Which kills come in which order: every named step first, then random ones. */
+import { type StepName, stepNames } from "../../src/steps.ts";
+import type { Random } from "./random.ts";
+
+export type Target = "sqlite" | "postgres" | "database";
+
+export type Kill =
+  /** So long after the load began. */
+  | { at: "load"; afterMs: number }
+  /** So long after the process began. */
+  | { at: "start"; afterMs: number }
+  /** At the n-th time that the service is there, in a process that is in this `phase`. */
+  | { at: "step"; step: StepName; nth: number; phase: Phase };
+
+/** `empty`: it makes its store. `due`: it destroys keys. `rotating`: it rotates what is due. `load`: it is called. */
+export type Phase = "empty" | "due" | "rotating" | "load";
+
+export interface PlanOptions {
+  target: Target;
+  kills: number;
+  random: Random;
+  /** Nothing but kills at these steps. */
+  only?: readonly StepName[] | undefined;
+}
+
+const phases: Readonly<Partial<Record<StepName, Phase>>> = {
+  "store-key.wrapped": "empty",
+  "store-key.stored": "empty",
+  "destruction.stored": "due",
+  "sqlite.scrubbed": "due",
+  "lease.taken": "rotating",
+  "rotation.batch": "rotating",
+};
+
+/** Up to which time a step is let pass; 1 for those that are seldom. */
+const most: Readonly<Partial<Record<StepName, number>>> = {
+  "key.made": 25,
+  "key.inserted": 25,
+  "key.proven": 25,
+  "key.activated": 25,
+  "state.changed": 20,
+  "destruction.stored": 3,
+  "sqlite.scrubbed": 3,
+  "sqlite.began": 60,
+  "sqlite.written": 60,
+  "sqlite.committed": 60,
+  "postgres.written": 60,
+  "postgres.committed": 60,
+};
+
+const loadMs = 400;
+const startMs = 800;
+const killsAStore = 50;
+
+/** The steps that there are in a service with this store. */
+export function stepsOf(target: Target): StepName[] {
+  if (target === "database") return []; // there the service goes on
+  const other = target === "sqlite" ? "postgres." : "sqlite.";
+  return stepNames.filter((name) => !name.startsWith(other));
+}
+
+/** By the store in which they happen; each begins empty. */
+export function planOf({ target, kills, random, only }: PlanOptions): Kill[][] {
+  const steps = (only ?? stepsOf(target)).map((step) => stepKill(step, random));
+  const atFirst = steps.filter(({ phase }) => phase === "empty");
+  const sure: Kill[] = steps.filter(({ phase }) => phase !== "empty");
+  const stores: Kill[][] = [];
+  for (let left = kills; left > 0; ) {
+    const store: Kill[] = atFirst.slice(0, left);
+    const isFull = () => store.length === Math.min(left, killsAStore);
+    while (!isFull()) {
+      const next = sure.shift() ?? randomKill(target, random, only);
+      if (!mayFollow(target, store, next)) {
+        sure.unshift(next);
+        break;
+      }
+      store.push(next);
+    }
+    stores.push(store);
+    left -= store.length;
+  }
+  return stores;
+}
+
+/** A lease outlives its holder by a minute of the database's own clock: another holder needs another database. */
+function mayFollow(target: Target, store: readonly Kill[], next: Kill): boolean {
+  return target === "sqlite" || !isRotating(next) || !store.some(isRotating);
+}
+
+function isRotating(kill: Kill): boolean {
+  return kill.at === "step" && kill.phase === "rotating";
+}
+
+function randomKill(target: Target, random: Random, only: readonly StepName[] = stepsOf(target)): Kill {
+  const steps = only.filter((step) => phases[step] !== "empty");
+  const isOnly = only.length < stepsOf(target).length;
+  const kind = random.weighted({ load: isOnly ? 0 : 6, start: isOnly ? 0 : 1.5, step: 3 });
+  if (target === "database" || kind === "load") return { at: "load", afterMs: random.next() * loadMs };
+  if (kind === "start") return { at: "start", afterMs: random.next() * startMs };
+  return stepKill(random.pick(steps)!, random);
+}
+
+function stepKill(step: StepName, random: Random) {
+  return { at: "step" as const, step, nth: 1 + random.below(most[step] ?? 1), phase: phases[step] ?? "load" };
+}
+
+export function nameOf(kill: Kill): string {
+  return kill.at === "step" ? kill.step : `random, ${kill.at}`;
+}

@@ -1,0 +1,50 @@
+/** Where a service is killed: a directory of its own, a store, and how it is started there. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { PostgresServer } from "../postgres-server.ts";
+import { type Erasure, erasureOf } from "./erased.ts";
+import type { Kill, Phase } from "./plan.ts";
+import { type CrashService, startCrashService } from "./service.ts";
+
+export interface Stage {
+  start(options: { days: number; kill?: Kill }): CrashService;
+  /** From here on steps that wait for the load are counted. */
+  arm(): void;
+  disarm(): void;
+  /** Where there is a file to look into. */
+  erasure: Erasure | undefined;
+  close(): void;
+}
+
+/** With a database server the store is a new database there, and else a SQLite file. */
+export async function openStage(postgres: PostgresServer | undefined): Promise<Stage> {
+  const dir = mkdtempSync(join(tmpdir(), "fluo-kms-crash-"));
+  const file = join(dir, "keys.db");
+  const armedBy = join(dir, "armed");
+  const store: Record<string, string> = postgres
+    ? { FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: await postgres.createDatabase() }
+    : { FLUO_KMS_STORE: "sqlite", FLUO_KMS_SQLITE_FILE: file };
+  const common = { FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "master-key"), ...caches, ...store };
+  return {
+    start({ days, kill }) {
+      const step = kill?.at === "step" ? kill : undefined;
+      const waits = step?.phase === "load" ? { armedBy } : {};
+      const killAt = step && { step: step.step, nth: step.nth, ...waits };
+      return startCrashService({ env: { ...common, ...rotation(step?.phase) }, cwd: dir, days, killAt });
+    },
+    arm: () => writeFileSync(armedBy, ""),
+    disarm: () => rmSync(armedBy, { force: true }),
+    erasure: postgres ? undefined : erasureOf(file),
+    close: () => rmSync(dir, { recursive: true, force: true }),
+  };
+}
+
+/** So short that keys are unwrapped again and again. */
+const caches = { KMS_CACHE_TTL: "1s", KMS_CACHE_PUBLIC_TTL: "1s" };
+
+/** By the clock only where that is what is to be interrupted: elsewhere keys change by what is asked for. */
+function rotation(phase: Phase | undefined): Record<string, string> {
+  if (phase !== "rotating") return { KMS_ROTATION_ENABLED: "false" };
+  return { KMS_ROTATION_CHECK_CRON: "* * * * * ?", KMS_ROTATION_MAX_AGE_DAYS: "1", FLUO_CRASH_HASTE: "yes" };
+}

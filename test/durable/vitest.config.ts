@@ -1,0 +1,15 @@
+/** The suite of `npm run test:durable`: what survives kills, full disks and lost power. One file at a time, as each needs the machine. */
+import { join } from "node:path";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    root: join(import.meta.dirname, "..", ".."),
+    include: ["test/{crash,durable}/**/*.spec.ts"],
+    reporters: ["default", "./test/summary-reporter.ts"],
+    setupFiles: ["./test/matchers.ts"],
+    fileParallelism: false,
+    testTimeout: 300_000,
+    hookTimeout: 60_000,
+  },
+});
