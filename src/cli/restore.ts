@@ -4,7 +4,7 @@ import { KmsError } from "../errors.ts";
 import {
   type Contents,
   type NotableKey,
-  openTables,
+  openBackup,
   openTablesToFill,
   type RowProblem,
   type Tables,
@@ -36,7 +36,7 @@ export const restore: Command = {
   run: (options, operand) =>
     withConfig(options, (config) =>
       using(presentProvider(config), (provider) =>
-        using(openBackup(operand), async (from) => {
+        using(readable(operand), async (from) => {
           const { key } = await keyOf(from, provider, `the backup ${operand}`);
           const now = new Date();
           const problems: RowProblem[] = [];
@@ -55,9 +55,9 @@ export const restore: Command = {
     ),
 };
 
-async function openBackup(file: string): Promise<Tables> {
+async function readable(file: string): Promise<Tables> {
   try {
-    return await openTables({ name: "sqlite", file: resolve(file) });
+    return await openBackup(resolve(file));
   } catch (error) {
     if (!(error instanceof KmsError)) throw error;
     const { code } = error;

@@ -50,6 +50,11 @@ export async function openTables(settings: StoreSettings): Promise<Tables> {
   return openersOf(settings).tables(settings);
 }
 
+/** The same of a backup, which may be one of an older version. */
+export async function openBackup(file: string): Promise<Tables> {
+  return (await import("./sqlite-tables.ts")).openSqliteBackup({ name: "sqlite", file });
+}
+
 /** The same to fill them, making them if need be. */
 export async function openTablesToFill(settings: StoreSettings): Promise<Tables> {
   return openersOf(settings).emptyTables(settings);

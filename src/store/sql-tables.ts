@@ -131,10 +131,15 @@ async function refuseAltered(query: Query, key: KeyObject, check: RowCheck): Pro
   if (altered > 0) throw new KmsError("DATA_LOSS", `${altered} rows of the backup are not as they were written`);
 }
 
-async function refuseOtherSchema(name: string, query: Query, { hasSchema }: TableDialect): Promise<void> {
+/** 0 where there is no schema of ours. `hasSchema` is the dialect's. */
+export async function schemaVersion(query: Query, hasSchema: string): Promise<number> {
   const [schema] = await query(hasSchema);
   const [row] = Number(schema?.present) > 0 ? await query("select version from kms_schema") : [];
-  const version = Number(row?.version ?? 0);
+  return Number(row?.version ?? 0);
+}
+
+async function refuseOtherSchema(name: string, query: Query, { hasSchema }: TableDialect): Promise<void> {
+  const version = await schemaVersion(query, hasSchema);
   if (version === migrations.length) return;
   const refuse = (what: string) => new KmsError("STORE_UNAVAILABLE", `the ${name} database ${what}`);
   if (version === 0) throw refuse("holds no store of fluo-kms; name one that a service has used");

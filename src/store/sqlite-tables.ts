@@ -1,11 +1,12 @@
 /** The tables of a SQLite file. A service that uses the file goes on meanwhile: readers and the one writer do not wait for each other. */
-import { accessSync, constants, existsSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { accessSync, chmodSync, constants, copyFileSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { KmsError } from "../errors.ts";
 import { embeddedDatabase, sqliteDialect } from "./sql-embedded.ts";
-import { migrate } from "./sql-schema.ts";
-import { sqlTables, type TableDialect, type Tables } from "./sql-tables.ts";
+import { migrate, migrations } from "./sql-schema.ts";
+import { schemaVersion, sqlTables, type TableDialect, type Tables } from "./sql-tables.ts";
 import type { SqliteSettings } from "./sqlite.ts";
 import { prepareFile } from "./sqlite-file.ts";
 
@@ -27,6 +28,36 @@ export async function makeSqliteTables({ file }: SqliteSettings): Promise<Tables
   const db = embeddedDatabase({ file, soon: setImmediate });
   const made = db.write((tx) => migrate(tx, sqliteDialect)).then(() => sqlTables("sqlite", db, dialect));
   return closingUnless(db, made);
+}
+
+/** As `openSqliteTables`; one of an older schema is brought up to date in a copy, which goes when it is closed. */
+export async function openSqliteBackup(settings: SqliteSettings): Promise<Tables> {
+  if (!(await isOlder(settings.file))) return openSqliteTables(settings);
+  const directory = mkdtempSync(join(tmpdir(), "fluo-kms-")); // for its owner alone
+  const remove = () => rmSync(directory, { recursive: true, force: true });
+  try {
+    const copy = join(directory, "backup.db");
+    for (const suffix of ["", "-wal"].filter((each) => existsSync(settings.file + each))) {
+      copyFileSync(settings.file + suffix, copy + suffix);
+      chmodSync(copy + suffix, 0o600);
+    }
+    const tables = await makeSqliteTables({ name: "sqlite", file: copy });
+    return { ...tables, close: () => tables.close().finally(remove) };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+async function isOlder(file: string): Promise<boolean> {
+  if (!existsSync(file)) return false;
+  const db = embeddedDatabase({ file: readOnlyName(file), readOnly: true, soon: setImmediate });
+  try {
+    const version = await db.read((query) => schemaVersion(query, dialect.hasSchema));
+    return version > 0 && version < migrations.length;
+  } finally {
+    await db.close();
+  }
 }
 
 async function closingUnless(db: { close(): Promise<void> }, opening: Promise<Tables>): Promise<Tables> {

@@ -1,7 +1,9 @@
-import { readdirSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, describe, expect, it } from "vitest";
-import { tables } from "../../src/store/sql-schema.ts";
+import { sqliteDialect } from "../../src/store/sql-embedded.ts";
+import { migrations, tables } from "../../src/store/sql-schema.ts";
 import { directory } from "../config/fixture.ts";
 import { turn } from "../keys/fixture.ts";
 import { startPostgres } from "../postgres-server.ts";
@@ -154,6 +156,23 @@ it("a backup that is killed leaves nothing under its name, or all of it", async 
     if (readdirSync(from.directory).includes(name)) expect((await backupOf(from, name).run("check")).code).toBe(0);
     else expect((await from.run("backup", name)).code).toBe(0);
   }
+});
+
+it.skipIf(migrations.length < 2)("restores a backup of an older schema, which stays as it is", async () => {
+  const from = sqlitePlace();
+  await liveIn(from);
+  await from.run("backup", "new.db");
+  const old = new DatabaseSync(join(from.directory, "old.db"));
+  for (const statement of migrations[0]!(sqliteDialect)) old.exec(statement);
+  old.exec("create table kms_schema (version integer not null) strict; insert into kms_schema values (1)");
+  old.exec(`attach '${join(from.directory, "new.db")}' as new`);
+  for (const table of Object.keys(tables)) old.exec(`insert into ${table} select * from new.${table}`);
+  old.close();
+  const before = readFileSync(join(from.directory, "old.db"));
+  const into = backupOf(from, "restored.db");
+  expect(await into.run("restore", "old.db")).toMatchObject({ code: 0, err: "" });
+  expect(await rowsOf(into, "kms_keys")).toEqual(await rowsOf(from, "kms_keys", "state <> 'PENDING'"));
+  expect(readFileSync(join(from.directory, "old.db"))).toEqual(before);
 });
 
 it("rows go from SQLite to PostgreSQL and back as they are", async () => {
