@@ -1,12 +1,13 @@
 /** Key records in SQL: the reads, and the transactions that change them together with their audit rows. */
 import type { RowMac } from "../crypto/row-mac.ts";
 import { KmsError } from "../errors.ts";
-import type { KeyRecord, KeyState, Purpose } from "../keys/record.ts";
+import type { KeyRecord, Purpose } from "../keys/record.ts";
 import type { Database, Query, Row, Transaction } from "./sql.ts";
 import type { AuditChain } from "./sql-audit.ts";
+import { countKeys } from "./sql-counts.ts";
 import { holdLease } from "./sql-leases.ts";
-import { authenticated, date, insertRow, keyRecord, keyRow, updateRow } from "./sql-rows.ts";
-import type { Activation, AuditEvent, ExpectedKeys, KeyCounts, KeyName, KeyPage, Store } from "./store.ts";
+import { authenticated, insertRow, keyRecord, keyRow, updateRow } from "./sql-rows.ts";
+import type { Activation, AuditEvent, ExpectedKeys, KeyName, KeyPage, Store } from "./store.ts";
 
 type RequestOf = NonNullable<Activation["request"]>;
 
@@ -182,7 +183,7 @@ export function sqlKeys(db: Database, mac: RowMac, chain: AuditChain): Pick<Stor
       return rows.map(keyName);
     },
 
-    counts: () => db.read(counts),
+    counts: () => countKeys(db),
   };
 }
 
@@ -259,16 +260,4 @@ async function listPage(query: Query, { tenantId, purpose, state, limit, after }
   }
   const where = conditions.join(" and ");
   return query(`select * from kms_keys where ${where} order by tenant_id, purpose, version limit ?1`, ...values);
-}
-
-async function counts(query: Query): Promise<KeyCounts> {
-  const byPurpose: KeyCounts["byPurpose"] = { data: {}, signing: {} };
-  const rows = await query("select purpose, state, count(*) as count from kms_keys group by purpose, state");
-  for (const { purpose, state, count } of rows) {
-    const states = byPurpose[purpose as Purpose] as Partial<Record<KeyState, number>> | undefined;
-    if (states) states[state as KeyState] = Number(count);
-  }
-  const [oldest] = await query("select min(activated_at) as at from kms_keys where state = 'ACTIVE'");
-  const [last] = await query("select max(retired_at) as at from kms_keys");
-  return { byPurpose, oldestActiveAt: date(oldest?.at), lastRotationAt: date(last?.at) };
 }

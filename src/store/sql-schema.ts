@@ -67,6 +67,13 @@ export const migrations: readonly Migration[] = [
     `create index kms_audit_births on kms_audit (tenant_id, purpose, key_id)
       where action in ('create', 'rotate') and outcome = 'OK'`,
   ],
+  // Keys are listed and counted by state, in the order of a listing. PENDING ones are neither, and have their own index.
+  () => [
+    "drop index kms_keys_count",
+    "create index kms_keys_state on kms_keys (state, tenant_id, purpose, version) where version > 0",
+    "drop index kms_keys_due",
+    "create index kms_keys_due on kms_keys (activated_at, purpose) where state = 'ACTIVE'",
+  ],
 ];
 
 /** Every table with its columns but the audit rows' `id`, which only orders them in one database. */

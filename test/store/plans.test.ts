@@ -1,0 +1,190 @@
+/** Every statement of the store is found by an index that fits it: the planner of each database says so, over ten thousand keys. */
+import { createSecretKey, randomBytes } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { rowMac } from "../../src/crypto/row-mac.ts";
+import { openPostgres, postgresDatabase } from "../../src/store/postgres.ts";
+import type { Database, Query } from "../../src/store/sql.ts";
+import { auditChain, readAudit } from "../../src/store/sql-audit.ts";
+import { insertRows } from "../../src/store/sql-copy.ts";
+import { countKeys } from "../../src/store/sql-counts.ts";
+import { embeddedDatabase, sqliteDialect } from "../../src/store/sql-embedded.ts";
+import { sqlKeys } from "../../src/store/sql-keys.ts";
+import { migrate } from "../../src/store/sql-schema.ts";
+import type { Store } from "../../src/store/store.ts";
+import { postgresAvailable, startPostgres } from "../postgres-server.ts";
+
+type Statement = Parameters<Query>;
+
+/** What each call looks at, by the name of an index; `primary` is that of the table. */
+const calls: [name: string, indexes: string[], call: (store: Store) => Promise<unknown>][] = [
+  ["the ACTIVE key", ["kms_keys_active"], (store) => store.active("tenant-7", "data")],
+  ["a key", ["primary"], (store) => store.get("tenant-7", "key-28")],
+  ["a key that is not there", ["primary", "kms_audit_(key|births)"], (store) => store.get("tenant-7", "none")],
+  ["a tenant's keys", ["kms_keys_version"], (store) => store.list("tenant-7", "data")],
+  [
+    "an unknown tenant's keys",
+    ["kms_keys_version", "kms_audit_(tenant|births)"],
+    (store) => store.list("none", "data"),
+  ],
+  ["the last version", ["kms_keys_version"], (store) => store.lastVersion("tenant-7", "data")],
+  ["a page of all keys", ["kms_keys_version"], (store) => store.listKeys({ limit: 10 })],
+  [
+    "a later page",
+    ["kms_keys_version"],
+    (store) => store.listKeys({ limit: 10, after: { tenantId: "tenant-7", purpose: "data", version: 1 } }),
+  ],
+  ["a page of one purpose", ["kms_keys_version"], (store) => store.listKeys({ limit: 10, purpose: "signing" })],
+  ["a page of a rare state", ["kms_keys_state"], (store) => store.listKeys({ limit: 10, state: "COMPROMISED" })],
+  [
+    "a page of a rare state and a purpose",
+    ["kms_keys_state"],
+    (store) => store.listKeys({ limit: 10, state: "COMPROMISED", purpose: "data" }),
+  ],
+  [
+    "a page of a tenant",
+    ["kms_keys_(version|state|active)"],
+    (store) => store.listKeys({ limit: 10, tenantId: "tenant-7" }),
+  ],
+  ["due keys", ["kms_keys_due", "kms_keys_due"], (store) => store.due(new Date(50), 10)],
+  ["due keys of one purpose", ["kms_keys_due", "kms_keys_due"], (store) => store.due(new Date(50), 10, "data")],
+  ["keys to destroy", ["kms_keys_destroy"], (store) => store.destroyable(new Date(50), 10)],
+  ["abandoned keys", ["kms_keys_pending"], (store) => store.deletePendingBefore(new Date(50))],
+  ["a request", ["primary"], (store) => store.request("tenant-7", "request-7")],
+  ["old requests", ["kms_requests_at"], (store) => store.deleteRequestsBefore(new Date(50))],
+  ["a tenant's audit rows", ["kms_audit_tenant"], (store) => store.auditEvents({ tenantId: "tenant-7", limit: 10 })],
+  ["a key's audit rows", ["kms_audit_key"], (store) => store.auditEvents({ keyId: "key-28", limit: 10 })],
+];
+
+const counts = ["kms_keys_due", "kms_keys_retired", "kms_keys_pending", "kms_keys_state"];
+
+const mac = rowMac(createSecretKey(randomBytes(32)), 1);
+
+/** Rows that nobody authenticates: only the planner looks at them. */
+async function fill(db: Database): Promise<void> {
+  const bytes = new Uint8Array(32);
+  const numbers = Array.from({ length: 10_000 }, (_, index) => index);
+  const names = (n: number) => ({
+    tenant_id: `tenant-${Math.floor(n / 4)}`,
+    key_id: `key-${n}`,
+    purpose: n % 4 < 2 ? "data" : "signing",
+  });
+  await db.write(async ({ query }) => {
+    const keyRows = numbers.map((n) => {
+      const isActive = n % 2 === 1;
+      const state = isActive ? "ACTIVE" : "RETIRED";
+      const times = { created_at: n, activated_at: n, retired_at: isActive ? null : n };
+      const more = { provider: "local", provider_key_id: "", wrapped: bytes, public_key: bytes, mac: bytes };
+      return { ...names(n), version: 1 + (n % 2), state, ...times, ...more };
+    });
+    await insertRows(query, "kms_keys", keyRows);
+    const auditRows = numbers.map((n) => {
+      const more = { at: n, actor: "ann", action: "create", outcome: "OK", request_id: "", count: 1, mac: bytes };
+      return { ...names(n), writer_id: "", sequence: n, ...more };
+    });
+    await insertRows(query, "kms_audit", auditRows);
+    const requestRows = numbers.map((n) => {
+      return { ...names(n), request_id: `request-${n}`, digest: "", at: n, mac: bytes };
+    });
+    await insertRows(query, "kms_requests", requestRows);
+  });
+  await db.read((query) => query("analyze"));
+}
+
+/** The statements that a call makes, whatever comes of it: the rows are not authentic. */
+async function statementsOf(
+  db: Database,
+  call: (store: Store, db: Database) => Promise<unknown>,
+): Promise<Statement[]> {
+  const made: Statement[] = [];
+  const noted =
+    (query: Query): Query =>
+    (text, ...values) => {
+      made.push([text, ...values]);
+      return query(text, ...values);
+    };
+  const noting: Database = {
+    ...db,
+    read: (work) => db.read((query) => work(noted(query))),
+    write: (work) => db.write((tx) => work({ ...tx, query: noted(tx.query) })),
+  };
+  const store = {
+    ...sqlKeys(noting, mac, auditChain(mac, "writer")),
+    auditEvents: (page) => noting.read((query) => readAudit(query, page)),
+  } as Store;
+  await call(store, noting).catch(() => {});
+  return made;
+}
+
+interface Planner {
+  explain(statement: Statement): Promise<string>;
+  /** What the planner calls the index of a primary key. */
+  primary: string;
+  /** A table that is read whole. */
+  whole: RegExp;
+}
+
+function plansOf(open: () => Promise<Database>, planner: (db: Database) => Planner) {
+  let db: Database;
+  beforeAll(async () => {
+    db = await open();
+    await fill(db);
+  });
+  afterAll(() => db.close());
+
+  it.each(calls)("finds %s by %s", async (_name, indexes, call) => {
+    const { explain, primary, whole } = planner(db);
+    const statements = await statementsOf(db, call);
+    expect(statements).toHaveLength(indexes.length);
+    for (const [turn, statement] of statements.entries()) {
+      const plan = await explain(statement);
+      expect(plan).toMatch(new RegExp(indexes[turn]!.replace("primary", primary)));
+      expect(plan).not.toMatch(whole);
+    }
+  });
+
+  it("counts in indexes alone", async () => {
+    const { explain, whole } = planner(db);
+    const statements = await statementsOf(db, (_store, noting) => countKeys(noting, 1000));
+    const plans = await Promise.all(statements.map(explain));
+    for (const index of counts) expect(plans.join("\n")).toContain(index);
+    for (const plan of plans) expect(plan).not.toMatch(whole);
+  });
+}
+
+describe("the plans of SQLite", () => {
+  plansOf(
+    async () => {
+      const db = embeddedDatabase({ file: ":memory:", soon: setImmediate });
+      await db.write((tx) => migrate(tx, sqliteDialect));
+      return db;
+    },
+    (db) => ({
+      async explain([text, ...values]) {
+        const rows = await db.read((query) => query(`explain query plan ${text}`, ...values));
+        return rows.map(({ detail }) => detail).join("\n");
+      },
+      primary: "sqlite_autoindex_",
+      whole: /SCAN kms_\w+$/m,
+    }),
+  );
+});
+
+describe.skipIf(!postgresAvailable() && !process.env.CI)("the plans of PostgreSQL", async () => {
+  const server = await startPostgres();
+  afterAll(() => server.close());
+  plansOf(
+    async () => {
+      const url = await server.createDatabase();
+      await (await openPostgres({ name: "postgres", url, maxConnections: 1 })).close();
+      return postgresDatabase(url, 2);
+    },
+    (db) => ({
+      async explain([text, ...values]) {
+        const rows = await db.read((query) => query(`explain ${text}`, ...values));
+        return rows.map((row) => row["QUERY PLAN"]).join("\n");
+      },
+      primary: "kms_\\w+_pkey",
+      whole: /Seq Scan/,
+    }),
+  );
+});
