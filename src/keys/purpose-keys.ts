@@ -73,7 +73,10 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
   async function findOrCreate(tenantId: string, actor = serviceName): Promise<Known> {
     const present = await store.active(tenantId, purpose);
     if (present !== undefined) return known(present);
-    if ((await store.list(tenantId, purpose)).length > 0) {
+    const versions = await store.list(tenantId, purpose);
+    const born = versions.find(({ state }) => state === "ACTIVE"); // by another replica, between the two looks
+    if (born !== undefined) return known(born);
+    if (versions.length > 0) {
       throw new KmsError("KEY_UNUSABLE", `tenant ${tenantId} has no active ${purpose} key: enable one or rotate`);
     }
     try {

@@ -37,20 +37,17 @@ export function sqlKeys(db: Database, mac: RowMac, chain: AuditChain): Pick<Stor
     return record;
   }
 
-  /** DATA_LOSS for the id of a key that was made and whose record is not there. */
   async function get(query: Query, tenantId: string, keyId: string): Promise<KeyRecord | undefined> {
-    const [record] = await records(query, "key_id = ?1 and tenant_id = ?2", keyId, tenantId);
-    if (record === undefined && (await wasBorn(query, tenantId, "key_id = ?2", keyId))) {
-      throw new KmsError("DATA_LOSS", `the record of key ${keyId} is gone from the store: restore it`);
-    }
+    const look = () => records(query, "key_id = ?1 and tenant_id = ?2", keyId, tenantId);
+    const born = () => wasBorn(query, tenantId, "key_id = ?2", keyId);
+    const [record] = await unlessLost(look, born, `the record of key ${keyId} is gone from the store: restore it`);
     return record;
   }
 
   async function versions(query: Query, tenantId: string, purpose: Purpose): Promise<KeyRecord[]> {
     const where = "tenant_id = ?1 and purpose = ?2 and version > 0 order by version";
-    const found = await records(query, where, tenantId, purpose);
-    if (found.length === 0) await refuseIfBorn(query, tenantId, purpose);
-    return found;
+    const look = () => records(query, where, tenantId, purpose);
+    return unlessLost(look, () => wasBorn(query, tenantId, "purpose = ?2", purpose), keysAreGone(tenantId, purpose));
   }
 
   async function activate(tx: Transaction, activation: Activation): Promise<KeyRecord> {
@@ -192,17 +189,27 @@ function conflict(message: string): KmsError {
 }
 
 async function lastVersion(query: Query, tenantId: string, purpose: Purpose): Promise<number> {
-  const where = "tenant_id = ?1 and purpose = ?2 and version > 0";
-  const [row] = await query(`select max(version) as version from kms_keys where ${where}`, tenantId, purpose);
-  const version = Number(row?.version ?? 0);
-  if (version === 0) await refuseIfBorn(query, tenantId, purpose);
-  return version;
+  const where = "tenant_id = ?1 and purpose = ?2 and version > 0 order by version desc limit 1";
+  const look = () => query(`select version from kms_keys where ${where}`, tenantId, purpose);
+  const born = () => wasBorn(query, tenantId, "purpose = ?2", purpose);
+  const [row] = await unlessLost(look, born, keysAreGone(tenantId, purpose));
+  return Number(row?.version ?? 0);
 }
 
-/** A tenant whose records were removed or renamed must not get a new first key as if nothing had been. */
-async function refuseIfBorn(query: Query, tenantId: string, purpose: Purpose): Promise<void> {
-  if (!(await wasBorn(query, tenantId, "purpose = ?2", purpose))) return;
-  throw new KmsError("DATA_LOSS", `the ${purpose} keys of tenant ${tenantId} are gone from the store: restore them`);
+/**
+ * DATA_LOSS where a look finds nothing of what the audit trail knows: a tenant whose records were removed or renamed must not get a new
+ * first key as if nothing had been. The reads need not be of one moment: what was born between them is found by a second look.
+ */
+async function unlessLost<T>(look: () => Promise<T[]>, wasBorn: () => Promise<boolean>, loss: string): Promise<T[]> {
+  const found = await look();
+  if (found.length > 0 || !(await wasBorn())) return found;
+  const again = await look();
+  if (again.length === 0) throw new KmsError("DATA_LOSS", loss);
+  return again;
+}
+
+function keysAreGone(tenantId: string, purpose: Purpose): string {
+  return `the ${purpose} keys of tenant ${tenantId} are gone from the store: restore them`;
 }
 
 async function wasBorn(query: Query, tenantId: string, condition: string, value: string): Promise<boolean> {

@@ -19,15 +19,19 @@ export function lockedSqlStore(name: string, db: Database): LockedStore {
     storeKey: () =>
       db.read(async (query) => {
         const row = await storeRow(query);
-        if (row === undefined) await refuseRecords(query);
-        return row && wrappedStoreKey(row);
+        if (row !== undefined) return wrappedStoreKey(row);
+        if (!(await hasRecords(query))) return undefined;
+        // The reads need not be of one moment: another replica may have made the key, and records, between them.
+        const made = await storeRow(query);
+        if (made === undefined) throw robbed();
+        return wrappedStoreKey(made);
       }),
 
     insertStoreKey: (wrapped, key) =>
       db.write(async (tx) => {
         await tx.lock("store");
         if (await storeRow(tx.query)) return;
-        await refuseRecords(tx.query);
+        if (await hasRecords(tx.query)) throw robbed();
         await insertRow(tx.query, rowMac(key, rowVersion), "kms_store", { ...rowOf(wrapped), id: 1, writers: 0 });
       }),
 
@@ -62,12 +66,16 @@ async function storeRow(query: Query): Promise<Row | undefined> {
   return (await query("select * from kms_store"))[0];
 }
 
-/** A store key is made only in a store that has nothing yet: records without one were robbed of it. */
-async function refuseRecords(query: Query): Promise<void> {
+async function hasRecords(query: Query): Promise<boolean> {
   const [row] = await query(
     "select 1 as present where exists (select 1 from kms_keys) or exists (select 1 from kms_audit) or exists (select 1 from kms_audit_writers)",
   );
-  if (row) throw new KmsError("DATA_LOSS", "the store has records and no store key: restore it from a backup");
+  return row !== undefined;
+}
+
+/** A store key is made only in a store that has nothing yet: records without one were robbed of it. */
+function robbed(): KmsError {
+  return new KmsError("DATA_LOSS", "the store has records and no store key: restore it from a backup");
 }
 
 async function refuseForeign(query: Query, mac: RowMac): Promise<void> {

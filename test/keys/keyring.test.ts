@@ -77,6 +77,23 @@ describe("a tenant's first call", () => {
     expect((await store.counts()).byPurpose.data).toEqual({ ACTIVE: 1_000 });
   });
 
+  it("uses the key that another replica made while it looked for one", async () => {
+    const store = memoryStore();
+    const provider = localProvider(randomMasterKey());
+    const other = setUp({ store, provider }).keyring;
+    const late: Store = {
+      ...store,
+      async active(tenantId, purpose) {
+        const present = await store.active(tenantId, purpose);
+        await other.activeDataKey(tenantId);
+        return present;
+      },
+    };
+    const { keyring } = setUp({ store: late, provider });
+    expect((await keyring.activeDataKey("acme")).keyId).toBe((await other.activeDataKey("acme")).keyId);
+    expect(await store.list("acme", "data")).toHaveLength(1);
+  });
+
   it("is raced by replicas: one key wins, everyone uses it, and nothing is left of the others", async () => {
     const store = memoryStore();
     const provider = localProvider(randomMasterKey());

@@ -2,7 +2,11 @@ import { createSecretKey, randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { inspect } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
+import { rowMac } from "../../src/crypto/row-mac.ts";
 import { openPostgres, postgresDatabase } from "../../src/store/postgres.ts";
+import type { Database } from "../../src/store/sql.ts";
+import { rowVersion } from "../../src/store/sql-schema.ts";
+import { lockedSqlStore, sqlStore } from "../../src/store/sql-store.ts";
 import { thrownBy } from "../matchers.ts";
 import { startPostgres } from "../postgres-server.ts";
 import { storeContract } from "../store-contract.ts";
@@ -87,6 +91,31 @@ describe("a PostgreSQL store", () => {
     await Promise.all([db.close(), store.close()]);
   });
 
+  it("does not take for lost what others made while it looked", async () => {
+    const { url, open: again, sql } = await postgresBackdoor(server);
+    const key = createSecretKey(randomBytes(32));
+    const store = await again(); // which makes the tables
+    const { db, afterFirstRead } = interrupted(postgresDatabase(url, 2));
+
+    afterFirstRead(async () => {
+      await addKey(await unlocked(store, key), { tenantId: "one" });
+    });
+    expect(await lockedSqlStore("postgres", db).storeKey()).toMatchObject({ provider: "local" });
+
+    const late = sqlStore("postgres", db, rowMac(key, rowVersion));
+    const others = await store.unlock(key);
+    afterFirstRead(() => addKey(others, { tenantId: "two" }));
+    expect(await late.list("two", "data")).toMatchObject([{ tenantId: "two", version: 1, state: "ACTIVE" }]);
+    afterFirstRead(() => addKey(others, { tenantId: "three" }));
+    expect(await late.lastVersion("three", "data")).toBe(1);
+
+    await sql("delete from kms_keys");
+    expect(await thrownBy(() => late.list("two", "data"))).toBeKmsError("DATA_LOSS");
+    await sql("delete from kms_store");
+    expect(await thrownBy(() => lockedSqlStore("postgres", db).storeKey())).toBeKmsError("DATA_LOSS");
+    await Promise.all([db.close(), store.close()]);
+  });
+
   it("does not show its password, whatever fails", async () => {
     const url = "postgres://ann:s3cret@127.0.0.1:1/none";
     const error = await thrownBy(() => openPostgres({ name: "postgres", url, maxConnections: 1 }));
@@ -114,3 +143,27 @@ describe("a PostgreSQL server that goes away", () => {
     await own.close();
   });
 });
+
+/** A database with others who do something, once, after the first statement of a read. */
+function interrupted(db: Database) {
+  let work = async (): Promise<unknown> => undefined;
+  const interruptedDb: Database = {
+    ...db,
+    read: (reading) =>
+      db.read((query) =>
+        reading(async (...given) => {
+          const rows = await query(...given);
+          const once = work;
+          work = async () => undefined;
+          await once();
+          return rows;
+        }),
+      ),
+  };
+  return {
+    db: interruptedDb,
+    afterFirstRead(others: () => Promise<unknown>) {
+      work = others;
+    },
+  };
+}
