@@ -41,7 +41,8 @@ async function expectNoLoss(name: string, services: readonly GrpcClient[]): Prom
 
   expect(result.failures).toEqual([]);
   expect(result.rotations.length).toBeGreaterThan(seconds * 5);
-  expect(Math.max(...result.calls.map(({ ms }) => ms))).toBeLessThan(longestMs);
+  // Whatever a rotation itself takes on a busy machine.
+  expect([during, apart].filter(({ max }) => max >= longestMs)).toEqual([]);
   // Calls that began while a key of their tenant was being rotated took no longer than the others.
   expect(during.count).toBeGreaterThan(0);
   expect(during.p50).toBeLessThan(2 * apart.p50 + 10);

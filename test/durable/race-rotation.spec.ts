@@ -47,8 +47,10 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("ten replicas on one Po
     /** From all of them have read which key is ACTIVE, and none has replaced it yet. */
     const afterReading: (keyof Store)[] = ["insertPending", "get", "activate"];
     const rounds = Math.ceil(trials / 4);
+    const counts = { rounds: 0, won: 0, conflicts: 0, answeredAlike: 0 };
 
     beforeAll(() => observer.createKeys([tenantId], purpose));
+    afterAll(() => console.log(`${purpose} keys rotated by ${replicaCount} replicas at once:`, counts));
     afterEach(() => observer.expectClean());
 
     it.each(pick(afterReading, rounds))(
@@ -68,6 +70,9 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("ten replicas on one Po
         expect(failures).toHaveLength(replicaCount - 1);
         for (const { error } of failures) expect(error).toMatch(/^CONFLICT: /);
         expect(results.flatMap(({ skipped }) => skipped)).toEqual([]);
+        counts.rounds += 1;
+        counts.won += 1;
+        counts.conflicts += failures.length;
       },
     );
 
@@ -84,6 +89,9 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("ten replicas on one Po
       const rotated = { tenantId, purpose, retiredKeyId: before.at(-1)!.keyId, keyId, version };
       for (const result of results)
         expect(result).toEqual({ rotated: [rotated], skipped: [], failed: [], remaining: 0 });
+      counts.rounds += 1;
+      counts.won += 1;
+      counts.answeredAlike += results.length - 1;
     });
 
     it.each(["request", "active", ...afterReading] as const)(
@@ -118,6 +126,9 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("ten replicas on one Po
         expect(winners.map(({ retiredKeyId }) => retiredKeyId)).toEqual(retired);
         const failures = results.flatMap(({ failed }) => failed);
         expect(winners.length + failures.length).toBe(replicaCount);
+        counts.rounds += 1;
+        counts.won += winners.length;
+        counts.conflicts += failures.length;
         for (const { error } of failures) expect(error).toMatch(/^CONFLICT: /);
       },
     );
