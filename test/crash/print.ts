@@ -1,5 +1,5 @@
 /** What a run says of itself. */
-import type { CrashSummary } from "./run.ts";
+import type { CrashSummary } from "./summary.ts";
 
 export function progressLine({ kills, acknowledged, checks, problems }: CrashSummary): string {
   const { token, signature, "data key": dataKey, change } = acknowledged;

@@ -32,12 +32,15 @@ if (
 }
 
 console.log(`seed ${seed}, ${kills} kills, ${values.store}`);
+let said = 0;
 const summary = await crashRun({
   target: values.store as Target,
   kills,
   seed,
   only: only as StepName[] | undefined,
   report(sofar) {
+    for (const problem of sofar.problems.slice(said)) console.log(problem);
+    said = sofar.problems.length;
     if (sofar.kills % 10 === 0) console.log(progressLine(sofar));
   },
 });
