@@ -15,7 +15,7 @@ const byReason: Readonly<Record<string, string>> = {
 
 /** One line. Never the URL. */
 export function storeFailure(error: KmsError): string {
-  const [, reason] = /^the PostgreSQL store failed \((.*)\)$/.exec(error.message) ?? [];
+  const [, reason] = /^the PostgreSQL store failed \(([^,]*).*\)$/.exec(error.message) ?? [];
   const advice = reason === undefined ? undefined : byReason[reason];
   return advice === undefined ? error.message : `${error.message}: ${advice}`;
 }

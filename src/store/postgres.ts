@@ -3,6 +3,7 @@
  * COMMITTED; LISTEN and NOTIFY carry the news of changes. A connection that is lost is made again by the next call.
  */
 import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { KmsError } from "../errors.ts";
 import { step } from "../steps.ts";
@@ -32,6 +33,7 @@ const postgresDialect: Dialect = {
 
 const connectMs = 5_000;
 const statementMs = 15_000;
+const closeMs = 2_000;
 const int8 = 20;
 
 /** Whole numbers come as numbers; ours are all exact ones. */
@@ -94,11 +96,7 @@ export function postgresDatabase(url: string, maxConnections: number): Database 
       client.release();
       return result;
     } catch (error) {
-      const isClean = await client.query("rollback").then(
-        () => true,
-        () => false,
-      );
-      client.release(!isClean);
+      client.release(!(isAnswer(error) && (await rolledBack(client))));
       throw translated(error);
     }
   }
@@ -112,9 +110,23 @@ export function postgresDatabase(url: string, maxConnections: number): Database 
     },
     watch: news.watch,
     async close() {
-      await Promise.allSettled([news.close(), pool.end()]);
+      // A server that has fallen silent acknowledges no goodbye.
+      const closed = Promise.allSettled([news.close(), pool.end()]);
+      await Promise.race([closed, delay(closeMs, undefined, { ref: false })]);
     },
   };
+}
+
+/** Of the server, or our own: then the connection is in order. Where there was none it would be waited for once more. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof pg.DatabaseError || error instanceof KmsError;
+}
+
+async function rolledBack(client: pg.PoolClient): Promise<boolean> {
+  return client.query("rollback").then(
+    () => true,
+    () => false,
+  );
 }
 
 async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
@@ -169,10 +181,23 @@ function numbered(text: string): string {
 /** unique_violation, serialization_failure, deadlock_detected: another was first. */
 const lost = ["23505", "40001", "40P01"];
 
+/** In our words: the server's may name what nobody else should read. */
+const meanings: Readonly<Record<string, string>> = {
+  "25006": "the server is read-only",
+  "42501": "a right was refused",
+  "53100": "the server's disk is full",
+  "53200": "the server is out of memory",
+  "53300": "the server has no connection left",
+  "57014": "the server took too long",
+  "57P01": "the server is shut down",
+  "57P03": "the server starts up or shuts down",
+};
+
 function translated(cause: unknown): unknown {
   if (cause instanceof KmsError || cause instanceof TypeError || cause instanceof RangeError) return cause;
   const { code } = cause as { code?: string };
   if (code !== undefined && lost.includes(code)) return new KmsError("CONFLICT", "another was first", { cause });
-  const reason = code === undefined ? "no answer" : code;
+  const meaning = code === undefined ? "no answer" : meanings[code];
+  const reason = [code, meaning].filter((part) => part !== undefined).join(", ");
   return new KmsError("STORE_UNAVAILABLE", `the PostgreSQL store failed (${reason})`, { cause });
 }

@@ -1,0 +1,238 @@
+/** The service on PostgreSQL while the server, the network or a right goes away: it refuses in time, and recovers by itself. */
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { status } from "@grpc/grpc-js";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
+import { tcpProxy } from "../faults/tcp-proxy.ts";
+import { type PostgresServer, postgresAvailable, startPostgres } from "../postgres-server.ts";
+import { failureOf } from "../running-service.ts";
+import { createLedger } from "./faults-ledger.ts";
+import { startFaulty, unavailable } from "./faults-service.ts";
+
+const fields = [{ name: "email", value: Buffer.from("ann@example.com") }];
+/** A statement gets 15 s, and its answer one more. */
+const longestMs = 18_000;
+const poolSize = 8;
+
+type Finished = (end: () => void) => void;
+
+function envOf(url: string): Record<string, string> {
+  return {
+    FLUO_KMS_STORE: "postgres",
+    FLUO_KMS_POSTGRES_URL: url,
+    FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-faults-key-")), "master.key"),
+  };
+}
+
+async function proxied(url: string, finished: Finished) {
+  const parsed = new URL(url);
+  const proxy = await tcpProxy(Number(parsed.port));
+  finished(proxy.close);
+  parsed.port = String(proxy.port);
+  return { proxy, url: parsed.href };
+}
+
+async function sql(url: string, ...statements: string[]): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    for (const statement of statements) await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Whoever has some of a server's connections loses them, and gets none. */
+async function takeAllConnections(url: string): Promise<pg.Client[]> {
+  const taken: pg.Client[] = [];
+  for (let refused = 0; refused < 3; ) {
+    const client = new pg.Client({ connectionString: url });
+    client.on("error", () => {});
+    try {
+      await client.connect();
+      taken.push(client);
+    } catch (error) {
+      expect((error as pg.DatabaseError).code).toBe("53300");
+      refused += 1;
+      await taken[0]!.query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'fluo-kms'",
+      );
+    }
+  }
+  return taken;
+}
+
+describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQL", () => {
+  let stopped: PostgresServer;
+  let server: PostgresServer;
+  beforeAll(async () => {
+    [stopped, server] = await Promise.all([startPostgres({ durable: true }), startPostgres({ durable: true })]);
+  });
+  afterAll(async () => {
+    await Promise.all([stopped.close(), server.close()]);
+  });
+
+  it.concurrent("stands a server that is killed, one that is stopped, and one that has no connection left", async ({
+    onTestFinished,
+  }) => {
+    const env = envOf(await stopped.createDatabase());
+    const ledger = createLedger();
+    const service = await startFaulty(env, { finished: onTestFinished });
+    const { client } = service;
+    const { keyId } = await client.generateDataKey({ tenantId: "off" });
+    for (const end of [stopped.kill, stopped.stop]) {
+      for (const tenantId of ["acme", "beta"]) await ledger.use(client, tenantId);
+      await end();
+      await Promise.all([
+        unavailable(client.encryptPii({ tenantId: "new", fields }), 6_000),
+        unavailable(client.admin.disableKey({ tenantId: "off", keyId }), 6_000),
+      ]);
+      await service.until("DOWN", 4_000);
+      expect(await service.notices()).toContain("ECONNREFUSED");
+      await delay(1_000);
+      await stopped.restart();
+      await service.until("UP", 5_000);
+    }
+
+    const others = await takeAllConnections(stopped.url);
+    await unavailable(client.encryptPii({ tenantId: "new", fields }), 6_000);
+    await service.until("DOWN", 4_000);
+    expect(await service.notices()).toContain("53300, the server has no connection left");
+    await Promise.all(others.map((other) => other.end()));
+    await service.until("UP", 5_000);
+
+    for (const tenantId of ["acme", "beta", "new"]) await ledger.use(client, tenantId);
+    await ledger.rotate(client, "acme");
+    await ledger.check(client);
+    await service.kill();
+    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+  });
+
+  it.concurrent("waits for a silent network no longer than it says", async ({ onTestFinished }) => {
+    const { proxy, url } = await proxied(await server.createDatabase(), onTestFinished);
+    const env = envOf(url);
+    const ledger = createLedger();
+    const service = await startFaulty(env, { finished: onTestFinished });
+    const { client } = service;
+    for (const tenantId of ["acme", "beta"]) await ledger.use(client, tenantId);
+    const { keyId } = await client.generateDataKey({ tenantId: "off" });
+    await delay(1_000);
+    const warm = Array.from({ length: 8 }, (_, n) => ledger.use(client, `warm-${n}`));
+    await Promise.all([...warm, ledger.use(client, "acme")]); // to be audited in half a second; and every connection is open
+
+    const request = { tenantId: "warm-0", purpose: KeyPurpose.DATA, force: true, requestId: "silenced" };
+    const silent = proxy.at("insert into kms_requests", "silence");
+    const rotated = ledger.rotate(client, request.tenantId, request.requestId).catch(({ code }) => code);
+    await silent;
+    const beganAt = performance.now();
+    const hurried = failureOf(client.encryptPii({ tenantId: "hurried", fields }, { deadline: Date.now() + 2_000 }));
+    const patient = Array.from({ length: 20 }, (_, n) =>
+      failureOf(client.encryptPii({ tenantId: `new-${n}`, fields })),
+    );
+    patient.push(failureOf(client.admin.disableKey({ tenantId: "off", keyId })));
+    await service.until("DOWN", 4_500);
+    await unavailable(client.generateDataKey({ tenantId: "acme" }), 1_000);
+    const askedAt = performance.now();
+    await service.notices();
+    expect(performance.now() - askedAt).toBeLessThan(4_000);
+    expect(await service.notices()).toContain("The store postgres does not answer");
+    expect((await hurried).code).toBe(status.DEADLINE_EXCEEDED);
+
+    proxy.pass();
+    for (const call of patient) expect(await call).toMatchObject({ code: status.UNAVAILABLE, retry: true });
+    expect(await rotated).toBe(status.UNAVAILABLE);
+    expect(performance.now() - beganAt).toBeLessThan(longestMs);
+    expect(proxy.connections.most).toBeLessThanOrEqual(2 * (poolSize + 1));
+    await service.until("UP", 5_000);
+    await ledger.rotate(client, request.tenantId, request.requestId);
+    for (const tenantId of ["acme", "beta", "hurried", "new-0"]) await ledger.use(client, tenantId);
+    await ledger.check(client);
+    await service.kill();
+    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+  });
+
+  it.concurrent("ends when it is told to, though the network is silent", async ({ onTestFinished }) => {
+    const { proxy, url } = await proxied(await server.createDatabase(), onTestFinished);
+    const env = envOf(url);
+    const ledger = createLedger();
+    const service = await startFaulty(env, { finished: onTestFinished });
+    await ledger.use(service.client, "acme");
+    await delay(1_000);
+    proxy.silence();
+    const stoppedAt = performance.now();
+    service.process.child.kill("SIGTERM");
+    expect((await service.process.ended).code).toBe(0);
+    expect(performance.now() - stoppedAt).toBeLessThan(6_000);
+    proxy.pass();
+    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+  });
+
+  it.concurrent("converges after a commit whose answer was lost", async ({ onTestFinished }) => {
+    const { proxy, url } = await proxied(await server.createDatabase(), onTestFinished);
+    const env = envOf(url);
+    const ledger = createLedger();
+    const service = await startFaulty(env, { finished: onTestFinished });
+    const { client } = service;
+    await ledger.use(client, "acme");
+    const versions = async () =>
+      (await client.admin.listKeys({ tenantId: "acme", purpose: KeyPurpose.DATA })).keys.map(
+        ({ version }) => version?.version,
+      );
+    await delay(1_200); // no audit row is on its way, whose commit would be the one that is cut
+
+    for (const [nth, what] of (["cut before", "cut after"] as const).entries()) {
+      // Sent in the transaction that makes the new key ACTIVE; what is cut is its commit.
+      const inTransaction = proxy.at("insert into kms_requests", "notice");
+      const request = { tenantId: "acme", purpose: KeyPurpose.DATA, force: true, requestId: `${nth}` };
+      const first = client.rotate(request);
+      await inTransaction;
+      const cut = proxy.at("commit", what);
+      await cut;
+      const { rotated } = await first;
+      const again = await client.rotate(request);
+      expect(again).toMatchObject({ rotated: [{ key: { version: 2 + nth } }], failed: [] });
+      expect((await client.rotate(request)).rotated).toEqual(again.rotated);
+      expect(rotated).toEqual(what === "cut after" ? again.rotated : []);
+      expect(await versions()).toHaveLength(2 + nth);
+    }
+    await ledger.use(client, "acme");
+    await ledger.check(client);
+    await service.kill();
+    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+  });
+
+  it.concurrent("is down while its audit rows are not allowed", async ({ onTestFinished }) => {
+    const owner = await server.createDatabase();
+    const role = `app_${new URL(owner).pathname.slice(1)}`;
+    await sql(owner, `create role ${role} login password 'secret'`, `grant create on schema public to ${role}`);
+    const url = new URL(owner);
+    url.username = role;
+    url.password = "secret";
+    const env = envOf(url.href);
+    const ledger = createLedger();
+    const service = await startFaulty(env, { finished: onTestFinished });
+    const { client } = service;
+    await ledger.use(client, "acme");
+    const { keyId } = await client.generateDataKey({ tenantId: "off" });
+    await delay(1_100);
+
+    await sql(owner, `revoke insert on kms_audit from ${role}`);
+    await client.generateDataKey({ tenantId: "acme" });
+    await service.until("DOWN", 4_000);
+    expect(await service.notices()).toMatch(/audit rows cannot be written: .*42501, a right was refused/);
+    const { reason } = await unavailable(client.generateDataKey({ tenantId: "acme" }), 1_000);
+    expect(reason).toBe("AUDIT_UNAVAILABLE");
+    await unavailable(client.admin.disableKey({ tenantId: "off", keyId }), 1_000);
+    await sql(owner, `grant insert on kms_audit to ${role}`);
+    await service.until("UP", 4_000);
+    await ledger.disable(client, "off", keyId);
+    await ledger.use(client, "acme");
+    await ledger.check(client);
+    await service.kill();
+    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+  });
+});

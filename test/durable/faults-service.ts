@@ -1,0 +1,70 @@
+/** The real service as a process that meets faults: how well it says it is, and how it refuses. */
+import { setTimeout as delay } from "node:timers/promises";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { status } from "@grpc/grpc-js";
+import { expect } from "vitest";
+import {
+  Health,
+  HealthCheckRequestSchema,
+  HealthCheckResponse_ServingStatus as Serving,
+  HealthCheckResponseSchema,
+} from "../../gen/ts/grpc/health/v1/health_pb.ts";
+import type { StartOptions } from "../cli/fixture.ts";
+import { type CallFailure, failureOf, type GrpcClient, grpcClient } from "../running-service.ts";
+import { type ServiceProcess, startProcess } from "../service-process.ts";
+
+export interface FaultyService {
+  process: ServiceProcess;
+  client: GrpcClient;
+  /** Resolves when readiness, over HTTP and gRPC alike, is as told; the process lives and says so all the while. */
+  until(readiness: "UP" | "DOWN", withinMs: number): Promise<void>;
+  /** What Status tells the operator, in one text. */
+  notices(): Promise<string>;
+  /** SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>;
+}
+
+export async function startFaulty(
+  env: Record<string, string>,
+  options: Omit<StartOptions, "env">,
+): Promise<FaultyService> {
+  const process = await startProcess(env, options);
+  const client = grpcClient(process.grpc);
+  options.finished?.(() => client.close());
+
+  const get = async (path: string) => (await fetch(`${process.http}${path}`)).status;
+  async function serving(): Promise<Serving> {
+    const request = toBinary(HealthCheckRequestSchema, create(HealthCheckRequestSchema));
+    return fromBinary(HealthCheckResponseSchema, await client.raw(Health.method.check, request)).status;
+  }
+
+  return {
+    process,
+    client,
+    async until(readiness, withinMs) {
+      const [http, grpc] = readiness === "UP" ? [200, Serving.SERVING] : [503, Serving.NOT_SERVING];
+      const until = performance.now() + withinMs;
+      for (;;) {
+        const [live, ready, said] = await Promise.all([get("/q/health/live"), get("/q/health/ready"), serving()]);
+        expect(live).toBe(200);
+        if (ready === http && said === grpc) return;
+        if (performance.now() > until) throw new Error(`not ${readiness} within ${withinMs} ms: ${process.log.at(-1)}`);
+        await delay(25);
+      }
+    },
+    notices: async () => (await client.status({})).notices.join("\n"),
+    async kill() {
+      process.child.kill("SIGKILL");
+      await process.ended;
+    },
+  };
+}
+
+/** The call fails as one that may be tried again, in time. */
+export async function unavailable(call: Promise<unknown>, withinMs: number): Promise<CallFailure> {
+  const beganAt = performance.now();
+  const failure = await failureOf(call);
+  expect(failure).toMatchObject({ code: status.UNAVAILABLE, retry: true });
+  expect(performance.now() - beganAt).toBeLessThan(withinMs);
+  return failure;
+}
