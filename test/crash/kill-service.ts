@@ -6,7 +6,7 @@ import { countKill, isGivenUp, type Killing } from "./summary.ts";
 import { isWithin } from "./waiting.ts";
 
 const dieWithinMs = 3_000;
-const stepWithinMs = 6_000;
+const stepWithinMs = 20_000;
 const daysToDestruction = 31;
 const daysToRotation = 2;
 

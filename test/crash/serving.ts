@@ -2,7 +2,7 @@
 import type { CrashService } from "./service.ts";
 import type { Killing } from "./summary.ts";
 
-const startWithinMs = 10_000;
+const startWithinMs = 15_000;
 
 /** Its client, once it serves. */
 export async function served({ summary }: Killing, service: CrashService) {
