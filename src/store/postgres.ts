@@ -33,6 +33,8 @@ const postgresDialect: Dialect = {
 
 const connectMs = 5_000;
 const statementMs = 15_000;
+/** Between two statements of a transaction, which waits for nothing but us. */
+const idleMs = 5_000;
 const closeMs = 2_000;
 const int8 = 20;
 
@@ -62,7 +64,7 @@ export function postgresDatabase(url: string, maxConnections: number): Database 
     statement_timeout: statementMs,
     query_timeout: statementMs + 1_000,
     // A process that was stopped in the middle of a transaction must not hold its locks for ever.
-    idle_in_transaction_session_timeout: statementMs,
+    idle_in_transaction_session_timeout: idleMs,
     keepAlive: true,
   };
   const pool = new pg.Pool({ ...config, max: maxConnections, onConnect: durably } as pg.PoolConfig);
