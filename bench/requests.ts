@@ -23,7 +23,7 @@ export const piiFields = Array.from({ length: fieldsPerCall }, (_, index) => ({
 }));
 
 /** A decision about a payment, as an instrumented service exports it: 434 bytes of span. */
-const span = {
+export const span = {
   traceId: Buffer.from("4bf92f3577b34da6a3ce929d0e0e4736", "hex"),
   spanId: Buffer.from("00f067aa0ba902b7", "hex"),
   parentSpanId: Buffer.from("53995c3f42cd8ad8", "hex"),

@@ -6,7 +6,7 @@ export interface Sample {
   limit: number;
 }
 
-interface Spread {
+export interface Spread {
   median: number;
   min: number;
   max: number;
@@ -30,24 +30,27 @@ export function resultOf({ name, title, unit, target, absolute, limits }: Row, s
   return { name, title, unit, target, absolute, subject, limit, ratio, met: judged <= target };
 }
 
-function spread(values: number[]): Spread {
+export function spread(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b);
   const [low, high] = [sorted[Math.floor((sorted.length - 1) / 2)]!, sorted[Math.floor(sorted.length / 2)]!];
   return { median: (low + high) / 2, min: sorted[0]!, max: sorted.at(-1)! };
 }
 
 export function table(results: Result[]): string {
-  const lines = [
+  return aligned([
     ["path", "subject: median (range)", "limit: median (range)", "ratio: median (range)", "target", ""],
     ...results.map(({ title, unit, subject, limit, ratio, target, absolute, met }) => [
       title,
-      text(subject, ` ${unit}`),
-      limit === undefined ? "–" : text(limit, ` ${unit}`),
-      ratio === undefined ? "–" : text(ratio, " x"),
+      textOf(subject, ` ${unit}`),
+      limit === undefined ? "–" : textOf(limit, ` ${unit}`),
+      ratio === undefined ? "–" : textOf(ratio, " x"),
       absolute ? `${target} ${unit}` : `${target} x`,
       met ? "met" : "missed",
     ]),
-  ];
+  ]);
+}
+
+export function aligned(lines: string[][]): string {
   const widths = lines[0]!.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
   return lines
     .map((line) =>
@@ -59,7 +62,7 @@ export function table(results: Result[]): string {
     .join("\n");
 }
 
-function text({ median, min, max }: Spread, unit: string): string {
+export function textOf({ median, min, max }: Spread, unit: string): string {
   return `${digits(median)}${unit} (${digits(min)} – ${digits(max)})`;
 }
 

@@ -1,0 +1,73 @@
+/** The real handlers over a filled store, without a transport: what grows is behind them. */
+
+import { createKeyring, type Keyring } from "../../src/keys/keyring.ts";
+import { unlockStore } from "../../src/keys/store-key.ts";
+import type { Provider } from "../../src/provider/provider.ts";
+import { createAuditTrail } from "../../src/service/audit-trail.ts";
+import { verifyAudit } from "../../src/service/audit-verify.ts";
+import { createWitness } from "../../src/service/audited.ts";
+import type { CallContext } from "../../src/service/context.ts";
+import { startHealthMonitor } from "../../src/service/health.ts";
+import { type KeyAdminHandlers, keyAdminHandlers } from "../../src/service/key-admin.ts";
+import type { KmsHandlers } from "../../src/service/kms-service.ts";
+import { kmsHandlers } from "../../src/service/kms-service.ts";
+import { openStore, type StoreSettings } from "../../src/store/registry.ts";
+import type { Store } from "../../src/store/store.ts";
+import { anyone } from "../../src/transport/authenticate.ts";
+
+export interface GrownService {
+  kms: KmsHandlers;
+  admin: KeyAdminHandlers;
+  keyring: Keyring;
+  store: Store;
+  provider: Provider;
+  close(): Promise<void>;
+}
+
+export const call: CallContext = { caller: anyone, signal: new AbortController().signal };
+
+const counter = { add() {} };
+
+export async function openService(settings: StoreSettings, provider: Provider): Promise<GrownService> {
+  const store = await unlockStore(await openStore(settings), provider);
+  const clock = () => new Date();
+  const keyring = createKeyring({ store, provider, clock });
+  const audit = createAuditTrail({ store, clock });
+  const health = await startHealthMonitor({ provider, store, notices: [] });
+  const witness = createWitness({ audit, health, dataLoss: counter });
+  const kms = kmsHandlers({
+    witness,
+    audit,
+    keyring,
+    store,
+    provider,
+    clock,
+    health,
+    keyTimer: { signing: (get) => get(), encryption: (get) => get() },
+    piiFields: counter,
+    spansSigned: counter,
+    issuer: "bench",
+    providerName: provider.name,
+    version: "0",
+    startedAt: clock(),
+    rotation: { enabled: true, maxAgeDays: 90, next: () => undefined, failed: () => 0 },
+    caches: () => [],
+    breakers: () => [],
+    providerCalls: () => new Map(),
+    probeKeyrings: () => ({ first: keyring, second: keyring, close() {} }),
+    recommendations: [],
+  });
+  return {
+    kms,
+    admin: keyAdminHandlers({ lifecycle: keyring, store, verifyAudit: (signal) => verifyAudit(store, signal) }),
+    keyring,
+    store,
+    provider,
+    async close() {
+      await audit.close();
+      health.stop();
+      keyring.close();
+      await store.close();
+    },
+  };
+}
