@@ -77,12 +77,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
 
   async function look(): Promise<HealthReport> {
     lookedAtMs = performance.now();
-    const known = unaudited();
-    // Told before the store is waited for: one that hangs may be why.
-    if (known.length > 0 && sight.status !== "down") {
-      sight = { ...sight, status: "down", problems: known };
-      publish();
-    }
+    tellUnaudited();
     const [key, counts] = await Promise.allSettled([provider.describe(stopped.signal), inTime(store.counts())]);
     const latencyMs = performance.now() - lookedAtMs;
     const problems: string[] = [];
@@ -109,6 +104,14 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
   function unaudited(): string[] {
     const problem = auditProblem();
     return problem === undefined ? [] : [`No key is used, because its use could not be audited: ${problem}.`];
+  }
+
+  /** At once, whatever a look waits for: a store that hangs may be why. */
+  function tellUnaudited(): void {
+    const problems = unaudited();
+    if (problems.length === 0 || sight.status === "down") return;
+    sight = { ...sight, status: "down", problems };
+    publish();
   }
 
   function noteLoss(what: string): void {
@@ -145,6 +148,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
     current: () => report,
     look,
     suspect() {
+      tellUnaudited();
       if (suspected) return;
       suspected = true;
       if (timer !== undefined) lookIn(Math.max(0, lookedAtMs + retryMs - performance.now()));

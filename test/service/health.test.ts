@@ -89,8 +89,9 @@ it("is down as soon as uses cannot be audited, though the store hangs", async ()
   const { monitor } = await watch({}, { counts: () => counts() }, { auditProblem: () => problem });
   expect(monitor.current().status).toBe("operational");
   counts = () => new Promise(() => {});
-  problem = "the store takes too long to write audit rows";
   monitor.look();
+  problem = "the store takes too long to write audit rows";
+  monitor.suspect();
   expect(monitor.current().status).toBe("down");
   expect(monitor.current().notices[0]).toContain(problem);
 });
