@@ -8,6 +8,8 @@ import { KmsError } from "../errors.ts";
 import { step } from "../steps.ts";
 import type { Database, Query, Row, Transaction } from "./sql.ts";
 import type { Dialect } from "./sql-schema.ts";
+import { isBusy, isConstraint, isSqlite, reasonOf, translated } from "./sqlite-errors.ts";
+import { type FileWatch, watchFile } from "./sqlite-file.ts";
 
 export const sqliteDialect: Dialect = {
   bytes: "blob",
@@ -28,7 +30,7 @@ export interface EmbeddedOptions {
 }
 
 interface Work {
-  isWrite: boolean;
+  kind: "read" | "write" | "close";
   run(): Promise<void>;
   /** Answers, once what it did is durable. */
   settle(problem?: unknown): void;
@@ -36,7 +38,10 @@ interface Work {
 
 /** Of writes in one commit: bounds how long a read waits behind them. */
 const maxGroup = 256;
-const busyMs = 5_000;
+/** How long a write waits for another process's transaction. */
+const busyMs = 2_000;
+/** How long this thread sleeps for it at once. */
+const pollMs = 50;
 
 export interface EmbeddedDatabase extends Database {
   /**
@@ -55,12 +60,18 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
   let isRunning = false;
   let isClosed = false;
   let isDirty = false;
+  let watch: FileWatch | undefined;
+  /** The files beside it when the connection was made. */
+  let beside: string | undefined;
+  /** Of the first failure since a piece of work succeeded: those that follow may be its consequences. */
+  let firstReason: string | undefined;
   /** What SQLite counts of others' commits, a connection: that of one that was given up says nothing about the next. */
   let seenVersion: number | "another connection's" | undefined;
 
   function open(): DatabaseSync {
     if (isClosed) throw new KmsError("STORE_UNAVAILABLE", "the store is closed");
     if (connection === undefined) {
+      watch?.refuseAnother(); // SQLite would make one
       const opened = new DatabaseSync(file, { readOnly, timeout: busyMs });
       try {
         // FULL: a commit that was answered survives a loss of power.
@@ -69,13 +80,33 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
         if (!readOnly && !inMemory) settleLog(opened);
         for (const statement of schema) opened.exec(statement);
         seenVersion ??= dataVersion(opened); // before anything is read that another may change
+        if (!readOnly && !inMemory) {
+          watch ??= watchFile(file);
+          beside = watch.beside();
+        }
       } catch (error) {
         opened.close();
         throw error;
       }
+      opened.exec(`pragma busy_timeout = ${pollMs}`);
       connection = opened;
     }
     return connection;
+  }
+
+  /** What is wrong, if the files of the connection are not those that others, and the next start, would open. */
+  function displacement(): unknown {
+    try {
+      watch?.refuseAnother();
+      // Nothing is lost yet: this connection has the log open, moves it into the database, and the next one has a new log.
+      if (connection !== undefined && watch !== undefined && watch.beside() !== beside) {
+        settleLog(connection);
+        doubt();
+      }
+      return undefined;
+    } catch (error) {
+      return translated(error);
+    }
   }
 
   /** After an error that leaves its state unclear the file is opened anew. What is only in memory cannot be. */
@@ -112,17 +143,53 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
   async function runGroup(group: readonly Work[]): Promise<void> {
     const done: Work[] = [];
     try {
-      open().exec("begin immediate");
+      await begin();
       step("sqlite.began");
       for (const work of group) if (await runOne(work)) done.push(work);
       step("sqlite.written");
       open().exec("commit");
       step("sqlite.committed");
+      firstReason = undefined;
       for (const work of done) work.settle();
     } catch (error) {
-      const problem = translated(error);
-      doubt();
-      for (const work of group) work.settle(problem);
+      const problem = failure(error);
+      // Those that came meanwhile have waited for the same, and not less than a caller should.
+      const lost = isBusy(error) ? [...group, ...take("write")] : group;
+      if (!isBusy(error) || connection?.isTransaction) doubt();
+      for (const work of lost) work.settle(problem);
+    }
+  }
+
+  /** Another process's transaction is waited for, but reads do not wait with it. */
+  async function begin(): Promise<void> {
+    const until = performance.now() + busyMs;
+    for (;;) {
+      try {
+        return open().exec("begin immediate");
+      } catch (error) {
+        if (!isBusy(error) || performance.now() >= until) throw error;
+      }
+      await new Promise<void>((resolve) => setImmediate(resolve)); // the next calls arrive
+      await runReads();
+    }
+  }
+
+  function take(...kinds: Work["kind"][]): Work[] {
+    const taken = waiting.filter(({ kind }) => kinds.includes(kind));
+    waiting = waiting.filter((work) => !taken.includes(work));
+    return taken;
+  }
+
+  async function runReads(): Promise<void> {
+    for (const read of take("read", "close")) {
+      await read.run().then(
+        () => read.settle(),
+        (error) => {
+          const problem = failure(error);
+          if (isSqlite(error)) doubt();
+          read.settle(problem);
+        },
+      );
     }
   }
 
@@ -145,28 +212,30 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
     if (isRunning) return;
     isRunning = true;
     while (waiting.length > 0) {
-      const group = waiting.filter(({ isWrite }) => isWrite).slice(0, maxGroup);
-      const reads = waiting.filter(({ isWrite }) => !isWrite);
-      waiting = waiting.filter((work) => work.isWrite && !group.includes(work));
-      for (const read of reads) {
-        await read.run().then(
-          () => read.settle(),
-          (error) => {
-            if (isSqlite(error)) doubt();
-            read.settle(translated(error));
-          },
-        );
-      }
+      const displaced = displacement();
+      if (displaced !== undefined) for (const work of take("read", "write")) work.settle(displaced);
+      const writes = take("write");
+      const group = writes.slice(0, maxGroup);
+      waiting.push(...writes.slice(maxGroup));
+      await runReads();
       if (group.length > 0) await runGroup(group);
     }
     isRunning = false;
   }
 
-  function enqueue<T>(isWrite: boolean, work: () => Promise<T>): Promise<T> {
+  /** Of what lost the connection. */
+  function failure(error: unknown): unknown {
+    if (!isSqlite(error)) return translated(error);
+    const reason = reasonOf(error);
+    firstReason ??= reason;
+    return translated(error, firstReason === reason ? "" : `, after: ${firstReason}`);
+  }
+
+  function enqueue<T>(kind: Work["kind"], work: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       let result: T;
       waiting.push({
-        isWrite,
+        kind,
         async run() {
           result = await work();
         },
@@ -186,20 +255,20 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
       isDirty = false;
       step("sqlite.scrubbed");
     } finally {
-      connected.exec(`pragma busy_timeout = ${busyMs}`);
+      connected.exec(`pragma busy_timeout = ${pollMs}`);
     }
   }
 
   return {
-    read: (work) => enqueue(false, () => work(query)),
-    write: (work) => enqueue(true, () => work(transaction)),
+    read: (work) => enqueue("read", () => work(query)),
+    write: (work) => enqueue("write", () => work(transaction)),
     async scrub() {
       if (inMemory) return;
       isDirty = true;
-      await enqueue(false, async () => scrub());
+      await enqueue("read", async () => scrub());
     },
     look: () =>
-      enqueue(false, async () => {
+      enqueue("read", async () => {
         if (isDirty) scrub();
         const version = dataVersion(open());
         const changed = seenVersion !== version;
@@ -208,9 +277,11 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
       }),
     watch: () => () => {},
     async close() {
-      await enqueue(false, async () => {
+      await enqueue("close", async () => {
         isClosed = true;
         doubt();
+        watch?.close();
+        watch = undefined;
       });
     },
   };
@@ -228,36 +299,4 @@ function settleLog(connection: DatabaseSync): void {
   const [row] = connection.prepare("pragma wal_checkpoint(truncate)").all();
   if (Number(row?.busy) === 0) return;
   throw new KmsError("STORE_UNAVAILABLE", "the SQLite file is held by another process: end it, or wait for its backup");
-}
-
-interface SqliteError extends Error {
-  code: "ERR_SQLITE_ERROR";
-  errcode: number;
-  errstr: string;
-}
-
-const codes = { corrupt: 11, constraint: 19, notDatabase: 26 } as const;
-
-function isSqlite(error: unknown): error is SqliteError {
-  return (error as Partial<SqliteError>)?.code === "ERR_SQLITE_ERROR";
-}
-
-function isConstraint({ errcode }: SqliteError): boolean {
-  return (errcode & 0xff) === codes.constraint;
-}
-
-/** Extended codes keep the primary one in their low byte. What did not come from SQLite stays as it is. */
-function translated(cause: unknown): unknown {
-  if ((cause as { code?: string })?.code === "ERR_OUT_OF_RANGE") {
-    return new KmsError("DATA_LOSS", "the store holds a number that was never written to it", { cause });
-  }
-  if (!isSqlite(cause)) return cause;
-  if (isConstraint(cause)) return new KmsError("CONFLICT", "another was first", { cause });
-  const primary = cause.errcode & 0xff;
-  if (primary === codes.corrupt || primary === codes.notDatabase) {
-    return new KmsError("DATA_LOSS", `the SQLite file is damaged (${cause.errstr}): restore it from a backup`, {
-      cause,
-    });
-  }
-  return new KmsError("STORE_UNAVAILABLE", `the SQLite store failed: ${cause.errstr}`, { cause });
 }

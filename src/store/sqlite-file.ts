@@ -1,5 +1,5 @@
-/** The database file: only its owner reads it, and its name is on disk before anything in it is. */
-import { fsyncSync, openSync, closeSync, statSync } from "node:fs";
+/** The database file: only its owner reads it, its name is on disk before anything in it is, and it is still there when it is used. */
+import { closeSync, fstatSync, fsyncSync, openSync, type Stats, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { KmsError } from "../errors.ts";
 
@@ -21,14 +21,47 @@ export function prepareFile(path: string): void {
   }
 }
 
+/** The name of a file that is there already may be that of a start that failed before it was on disk. */
 function create(path: string): void {
   try {
     synced(openSync(path, "wx", ownerOnly));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return;
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
   if (process.platform !== "win32") synced(openSync(dirname(path), "r")); // directories cannot be opened there
+}
+
+export interface FileWatch {
+  /** STORE_UNAVAILABLE once another file, or none, has the name of the database. */
+  refuseAnother(): void;
+  /** Which files SQLite keeps beside the database. */
+  beside(): string;
+  /** Only after the last connection: SQLite's locks on the file end with it. */
+  close(): void;
+}
+
+/**
+ * A file that was removed or replaced takes what is written to it, and is gone with the process. The watch holds the file open, so that
+ * its number is given to no other.
+ */
+export function watchFile(path: string): FileWatch {
+  const held = openSync(path, "r");
+  const own = nameOf(fstatSync(held));
+  return {
+    refuseAnother() {
+      if (nameOf(statSync(path, { throwIfNoEntry: false })) === own) return;
+      throw new KmsError(
+        "STORE_UNAVAILABLE",
+        "the SQLite file was removed or replaced while it was in use: put it back, or restart the service with the right one",
+      );
+    },
+    beside: () => ["-wal", "-shm"].map((end) => nameOf(statSync(path + end, { throwIfNoEntry: false }))).join(),
+    close: () => closeSync(held),
+  };
+}
+
+function nameOf(stats: Stats | undefined): string {
+  return stats === undefined ? "none" : `${stats.dev}:${stats.ino}`;
 }
 
 function synced(file: number): void {
