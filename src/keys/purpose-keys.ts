@@ -2,7 +2,7 @@
  * The usable keys of one purpose, in two lookups: which key (a record, believed for `stateTtlMs`, because another replica may
  * have changed it) and the key itself (unwrapped, one copy an id, kept for `ttlMs`). A first call makes the tenant's key.
  */
-import { ciphertextRejected, KmsError } from "../errors.ts";
+import { ciphertextRejected, KmsError, type KmsErrorCode } from "../errors.ts";
 import { type Cache, type CacheOptions, createCache } from "./cache.ts";
 import { type KeyUser, serviceName, unlessCancelled, type Waiter } from "./cancel.ts";
 import { type Creation, createKey, type Wish } from "./create.ts";
@@ -45,6 +45,11 @@ interface Known {
   destroy(): void;
 }
 
+interface Found<K> {
+  record: KeyRecord;
+  load(): K | Promise<K>;
+}
+
 export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): PurposeKeys<P> {
   const { store, provider, purpose, importKey } = options;
   const actives = createCache<Known>(options.recordCache); // by tenant
@@ -82,7 +87,7 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     try {
       return known(await create({ tenantId, expect: "no-version", by: { actor, requestId: "" } }));
     } catch (error) {
-      const winner = isConflict(error) ? await store.active(tenantId, purpose) : undefined;
+      const winner = hasCode(error, "CONFLICT") ? await store.active(tenantId, purpose) : undefined;
       if (winner === undefined) throw error;
       return known(winner);
     }
@@ -95,16 +100,31 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     return record;
   }
 
-  async function retrieveActive(tenantId: string, actor?: string): Promise<Usable[P]> {
+  async function findActive(tenantId: string, actor: string | undefined): Promise<Found<Usable[P]>> {
     const { record } = await actives.load(tenantId, () => findOrCreate(tenantId, actor));
-    return keys.load(record.keyId, () => readKey(tenantId, record.keyId));
+    return { record, load: () => keys.load(record.keyId, () => readKey(tenantId, record.keyId)) };
   }
 
-  async function retrieveOpening(tenantId: string, keyId: string, caller: KeyUser | undefined): Promise<Usable[P]> {
+  async function findOpening(tenantId: string, keyId: string, caller: KeyUser | undefined): Promise<Found<Usable[P]>> {
     const { record } = await records.load(recordKey(tenantId, keyId), async () => known(await read(tenantId, keyId)));
     refuseUnlessOpens(record, caller);
-    if (allowed[record.state].open === true) return keys.load(keyId, () => readKey(tenantId, keyId));
-    return keys.load(underGlass(keyId), () => readKey(tenantId, keyId, caller));
+    const isForAll = allowed[record.state].open === true;
+    const load = isForAll
+      ? () => keys.load(keyId, () => readKey(tenantId, keyId))
+      : () => keys.load(underGlass(keyId), () => readKey(tenantId, keyId, caller));
+    return { record, load };
+  }
+
+  /** What is found is believed for a while, and loading reads the record anew: what only that refuses is settled by finding it again. */
+  async function retrieve(find: () => Promise<Found<Usable[P]>>): Promise<Usable[P]> {
+    const { record, load } = await find();
+    try {
+      return await load();
+    } catch (error) {
+      if (!hasCode(error, "KEY_UNUSABLE")) throw error;
+      forgetRecord(record.tenantId, record.keyId);
+      return (await find()).load();
+    }
   }
 
   function forgetRecord(tenantId: string, keyId: string): void {
@@ -129,13 +149,25 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     active(tenantId, waiter) {
       const found = actives.get(tenantId);
       const key = found && keys.get(found.record.keyId);
-      return key ?? unlessCancelled(retrieveActive(tenantId, waiter?.caller?.name), waiter);
+      return (
+        key ??
+        unlessCancelled(
+          retrieve(() => findActive(tenantId, waiter?.caller?.name)),
+          waiter,
+        )
+      );
     },
 
     opening(tenantId, keyId, waiter) {
       const found = records.get(recordKey(tenantId, keyId));
       const key = found && allowed[found.record.state].open === true ? keys.get(keyId) : undefined;
-      return key ?? unlessCancelled(retrieveOpening(tenantId, keyId, waiter?.caller), waiter);
+      return (
+        key ??
+        unlessCancelled(
+          retrieve(() => findOpening(tenantId, keyId, waiter?.caller)),
+          waiter,
+        )
+      );
     },
 
     async renew(wish, signal) {
@@ -198,6 +230,6 @@ function refuseUnlessOpens({ keyId, state }: KeyRecord, caller: KeyUser | undefi
   throw new KmsError("KEY_UNUSABLE", `key ${keyId} is ${state}${remedy}`);
 }
 
-function isConflict(error: unknown): boolean {
-  return error instanceof KmsError && error.code === "CONFLICT";
+function hasCode(error: unknown, code: KmsErrorCode): boolean {
+  return error instanceof KmsError && error.code === code;
 }

@@ -234,6 +234,36 @@ describe("a cached key", () => {
   });
 });
 
+describe("a key that another replica marked as compromised while its record was still believed", () => {
+  async function meet() {
+    const store = memoryStore();
+    const provider = localProvider(randomMasterKey());
+    const here = setUp({ store, provider, ttlMs: 1_000, maxStaleMs: 0 });
+    const there = setUp({ store, provider });
+    const { keyId } = await here.keyring.activeDataKey("acme");
+    await here.keyring.dataKey("acme", keyId);
+    const by = { actor: "ann", requestId: "" };
+    const { replacement } = await there.keyring.markCompromised({ tenantId: "acme", keyId, by });
+    here.time.ms = 2_000; // the key itself is loaded again, and with it its record
+    return { ...here, keyId, replacement: replacement!.keyId };
+  }
+
+  it("is not asked of those who encrypt: they get the one in its place", async () => {
+    const { keyring, replacement } = await meet();
+    expect((await keyring.activeDataKey("acme")).keyId).toBe(replacement);
+  });
+
+  it("opens for break-glass, and for nobody else", async () => {
+    const { keyring, keyId } = await meet();
+    const waiter = (has: boolean) => ({
+      signal: new AbortController().signal,
+      caller: { name: "ann", has: () => has },
+    });
+    expect(await thrownBy(() => keyring.dataKey("acme", keyId, waiter(false)))).toBeKmsError("KEY_UNUSABLE", keyId);
+    expect((await keyring.dataKey("acme", keyId, waiter(true))).keyId).toBe(keyId);
+  });
+});
+
 describe("a key for decryption", () => {
   it("is still there after three rotations, with every cache entry expired and after a restart", async () => {
     const store = memoryStore();

@@ -306,7 +306,7 @@ describe("a compromised key", () => {
     here.time.ms = 2_000;
     const caller = { name: "ann", has: () => true };
     await here.keyring.dataKey("acme", keyId, { signal: new AbortController().signal, caller });
-    expect(await thrownBy(() => here.keyring.activeDataKey("acme"))).toBeKmsError("KEY_UNUSABLE", keyId);
+    expect((await here.keyring.activeDataKey("acme")).keyId).not.toBe(keyId);
   });
 
   it("does not ask the caller of any other key for its roles", async () => {
