@@ -155,18 +155,11 @@ export function createLifecycle({ store, clock, renew, changed }: LifecycleOptio
     cancelDestruction: (request) => change(request, "cancel_destruction", destructionCancelled),
 
     async destroyDue(limit = defaultDestroyLimit) {
-      let count = 0;
-      let damage: unknown;
-      for (const name of await store.destroyable(clock(), limit)) {
-        try {
-          if (await destroy(name)) count += 1;
-        } catch (error) {
-          if (!isOneOf(["DATA_LOSS"], error)) throw error;
-          damage ??= error;
-        }
-      }
-      if (damage !== undefined) throw damage;
-      return count;
+      // Together, so that a store that reads its file to erase them reads it once.
+      const outcomes = await Promise.allSettled((await store.destroyable(clock(), limit)).map(destroy));
+      const failed = outcomes.find(({ status }) => status === "rejected");
+      if (failed !== undefined) throw (failed as PromiseRejectedResult).reason;
+      return outcomes.filter((outcome) => outcome.status === "fulfilled" && outcome.value).length;
     },
   };
 }

@@ -161,6 +161,7 @@ function transactionOf(client: pg.PoolClient, instance: string): Transaction {
     async announce({ tenantId, keyId, state }) {
       await query("select pg_notify(?1, ?2)", channelName, JSON.stringify({ instance, tenantId, keyId, state }));
     },
+    async erases() {}, // nothing of ours can reach what PostgreSQL keeps
     async now() {
       const [row] = await query("select (extract(epoch from clock_timestamp()) * 1000)::bigint as now");
       return Number(row?.now);

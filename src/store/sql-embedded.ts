@@ -10,6 +10,7 @@ import type { Database, Query, Row, Transaction } from "./sql.ts";
 import type { Dialect } from "./sql-schema.ts";
 import { isBusy, isConstraint, isSqlite, reasonOf, translated } from "./sqlite-errors.ts";
 import { type FileWatch, watchFile } from "./sqlite-file.ts";
+import { holdsAny } from "./sqlite-residue.ts";
 
 export const sqliteDialect: Dialect = {
   bytes: "blob",
@@ -36,6 +37,8 @@ interface Work {
   settle(problem?: unknown): void;
 }
 
+/** In the file's header, by `user_version`: whether erased bytes may still be somewhere in the file. */
+const residue = { none: 0, due: 1 } as const;
 /** Of writes in one commit: bounds how long a read waits behind them. */
 const maxGroup = 256;
 /** How long a write waits for another process's transaction. */
@@ -59,7 +62,12 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
   let waiting: Work[] = [];
   let isRunning = false;
   let isClosed = false;
-  let isDirty = false;
+  /** What is to be overwritten, and not proven to be yet. */
+  let erased: Uint8Array[] = [];
+  /** Transactions that erase and have not said what yet. One that was rolled back stays among them, at the price of a look too many. */
+  let erasing = 0;
+  /** A crash left something to overwrite, and nobody knows what. */
+  let isResidueUnknown = false;
   let watch: FileWatch | undefined;
   /** The files beside it when the connection was made. */
   let beside: string | undefined;
@@ -79,6 +87,7 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
         if (!readOnly) opened.exec("pragma journal_mode = wal; pragma synchronous = full");
         if (!readOnly && !inMemory) settleLog(opened);
         for (const statement of schema) opened.exec(statement);
+        if (!readOnly && pragma(opened, "user_version") === residue.due && erased.length === 0) isResidueUnknown = true;
         seenVersion ??= dataVersion(opened); // before anything is read that another may change
         if (!readOnly && !inMemory) {
           watch ??= watchFile(file);
@@ -137,6 +146,10 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
     query,
     async lock() {}, // a transaction that writes is alone
     async announce() {},
+    async erases() {
+      erasing += 1;
+      await query(`pragma user_version = ${residue.due}`);
+    },
     now: async () => Date.now(),
   };
 
@@ -245,15 +258,26 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
     });
   }
 
-  /** Moves all pages out of the log and empties it. A reader that still needs the old ones is not waited for. */
+  /**
+   * Leaves nothing of what was erased: moves all pages out of the log and empties it; and where the file still holds a copy, writes it anew
+   * without. A reader that needs the old pages, or another's transaction, is not waited for: the next look tries again.
+   */
   function scrub(): void {
+    if (erased.length === 0 && !isResidueUnknown) return;
     const connected = open();
     connected.exec("pragma busy_timeout = 0");
     try {
-      const [row] = connected.prepare("pragma wal_checkpoint(truncate)").all();
-      if (Number(row?.busy) !== 0) return;
-      isDirty = false;
+      if (!emptiesLog(connected)) return;
+      if (isResidueUnknown || holdsAny(file, erased)) {
+        connected.exec("vacuum");
+        if (!emptiesLog(connected)) return;
+      }
+      erased = [];
+      isResidueUnknown = false;
+      if (erasing === 0) connected.exec(`pragma user_version = ${residue.none}`);
       step("sqlite.scrubbed");
+    } catch (error) {
+      if (!isBusy(error)) throw error;
     } finally {
       connected.exec(`pragma busy_timeout = ${pollMs}`);
     }
@@ -262,14 +286,15 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
   return {
     read: (work) => enqueue("read", () => work(query)),
     write: (work) => enqueue("write", () => work(transaction)),
-    async scrub() {
+    async scrub(bytes) {
       if (inMemory) return;
-      isDirty = true;
+      erasing -= 1;
+      erased.push(bytes);
       await enqueue("read", async () => scrub());
     },
     look: () =>
       enqueue("read", async () => {
-        if (isDirty) scrub();
+        scrub();
         const version = dataVersion(open());
         const changed = seenVersion !== version;
         seenVersion = version;
@@ -288,7 +313,16 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
 }
 
 function dataVersion(connection: DatabaseSync): number {
-  return Number(connection.prepare("pragma data_version").get()?.data_version);
+  return pragma(connection, "data_version");
+}
+
+function pragma(connection: DatabaseSync, name: "data_version" | "user_version"): number {
+  return Number(connection.prepare(`pragma ${name}`).get()?.[name]);
+}
+
+function emptiesLog(connection: DatabaseSync): boolean {
+  const [row] = connection.prepare("pragma wal_checkpoint(truncate)").all();
+  return Number(row?.busy) === 0;
 }
 
 /**
@@ -296,7 +330,6 @@ function dataVersion(connection: DatabaseSync): number {
  * were, so before anything is read the log is moved into the database, which is synced: or else the store cannot be used.
  */
 function settleLog(connection: DatabaseSync): void {
-  const [row] = connection.prepare("pragma wal_checkpoint(truncate)").all();
-  if (Number(row?.busy) === 0) return;
+  if (emptiesLog(connection)) return;
   throw new KmsError("STORE_UNAVAILABLE", "the SQLite file is held by another process: end it, or wait for its backup");
 }

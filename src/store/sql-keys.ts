@@ -127,12 +127,13 @@ export function sqlKeys(db: Database, mac: RowMac, chain: AuditChain): Pick<Stor
           throw conflict(`key ${keyId} was changed by another`);
         }
         await updateRow(tx.query, mac, "kms_keys", keyRow(record));
+        if (record.state === "DESTROYED") await tx.erases();
         const event = { at, actor, action, tenantId, purpose, keyId, outcome: "OK", requestId, count: 1 };
         await chain.append(tx, [event]);
         await tx.announce(record);
       });
       // The change is stored; a scrub that fails is tried again by the store itself.
-      if (record.state === "DESTROYED") await db.scrub().catch(() => {});
+      if (record.state === "DESTROYED") await db.scrub(present.wrapped).catch(() => {});
     },
 
     async deletePending(tenantId, keyId) {

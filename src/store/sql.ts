@@ -16,6 +16,8 @@ export interface Transaction {
   lock(name: string, mode?: "shared"): Promise<void>;
   /** Tells the other replicas, if this is committed. */
   announce(change: Exclude<KeyChange, "any">): Promise<void>;
+  /** If this is committed, bytes are to be erased that it deletes: by `scrub`, or after a crash before that by the next opening. */
+  erases(): Promise<void>;
   /** The store's clock, in milliseconds since 1970: the same for all replicas. */
   now(): Promise<number>;
 }
@@ -28,8 +30,8 @@ export interface Database {
    * KmsError is translated: CONFLICT for a unique constraint, STORE_UNAVAILABLE for anything else.
    */
   write<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
-  /** Overwrites what was deleted, as far as the database lets us. */
-  scrub(): Promise<void>;
+  /** Overwrites `erased`, which a transaction that `erases` deleted, wherever the database kept a copy, as far as it lets us. */
+  scrub(erased: Uint8Array): Promise<void>;
   watch(listener: (change: KeyChange) => void): () => void;
   close(): Promise<void>;
 }

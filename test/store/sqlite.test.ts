@@ -1,8 +1,19 @@
 import { createSecretKey, randomBytes } from "node:crypto";
-import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  readSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it } from "vitest";
 import { embeddedDatabase } from "../../src/store/sql-embedded.ts";
+import type { KeyRecord } from "../../src/keys/record.ts";
 import { openSqlite } from "../../src/store/sqlite.ts";
 import { thrownBy } from "../matchers.ts";
 import { storeContract } from "../store-contract.ts";
@@ -11,6 +22,27 @@ import { addKey, sqliteBackdoor, unlocked } from "./fixture.ts";
 storeContract("sqlite", async () => unlocked(await sqliteBackdoor().open()));
 
 const destruction = { action: "destroy", actor: "ann", requestId: "", at: new Date() } as const;
+
+/** Writes bytes into the unused middle of the first leaf page of a table that has room for them, as a rebuilt page may have them. */
+function plantResidue(file: string, bytes: Uint8Array): void {
+  const descriptor = openSync(file, "r+");
+  try {
+    const page = Buffer.alloc(pageBytes);
+    for (let number = 1; readSync(descriptor, page, 0, pageBytes, number * pageBytes) === pageBytes; number += 1) {
+      const unusedFrom = 8 + 2 * page.readUInt16BE(3);
+      const unusedTo = page.readUInt16BE(5);
+      if (page[0] !== leafTablePage || unusedTo - unusedFrom < bytes.length) continue;
+      writeSync(descriptor, bytes, 0, bytes.length, number * pageBytes + unusedFrom);
+      return;
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+  throw new Error("no page has room");
+}
+
+const pageBytes = 4096;
+const leafTablePage = 0x0d;
 
 describe("a SQLite store", () => {
   it("gives back after a restart what it was given, and goes on counting", async () => {
@@ -76,6 +108,50 @@ describe("a SQLite store", () => {
     const left = await store.get("acme", record.keyId);
     expect(left).toMatchObject({ state: "DESTROYED", publicKey: record.publicKey, wrapped: new Uint8Array() });
     await store.close();
+  });
+
+  it("leaves nothing of destroyed keys in pages whose rows were moved, either", async () => {
+    const { open, file, sql } = sqliteBackdoor();
+    const store = await unlocked(await open());
+    const keys: KeyRecord[] = [];
+    for (let index = 0; index < 60; index += 1) {
+      keys.push(await addKey(store, { tenantId: `t${index % 7}-${index}`, wrapped: randomBytes(60) }));
+    }
+    // As if a page had been built anew and the old place of a row were in its unused middle.
+    const doomed = keys.filter((_, index) => index % 3 === 0);
+    const change = { ...destruction, action: "schedule_destruction" } as const;
+    const scheduled = await Promise.all(
+      doomed.map(async (key) => {
+        const next = { ...key, state: "DESTROY_SCHEDULED", destroyAt: new Date() } as const;
+        await store.update(key, next, change);
+        return next;
+      }),
+    );
+    plantResidue(file, scheduled[0]!.wrapped);
+    await Promise.all(
+      scheduled.map((key) => store.update(key, { ...key, state: "DESTROYED", wrapped: new Uint8Array() }, destruction)),
+    );
+    const bytes = readFileSync(file);
+    for (const { wrapped } of scheduled) expect(bytes.includes(wrapped.subarray(12, 44))).toBe(false);
+    expect(await sql("pragma user_version")).toEqual([{ user_version: 0 }]);
+    expect(await sql("pragma integrity_check")).toEqual([{ integrity_check: "ok" }]);
+    expect((await store.list(keys[1]!.tenantId, "data"))[0]).toEqual(keys[1]);
+    await store.close();
+  });
+
+  it("erases when it is opened what a crash kept from being erased", async () => {
+    const { open, file, sql } = sqliteBackdoor();
+    const key = createSecretKey(randomBytes(32));
+    const store = await unlocked(await open(), key);
+    const residue = randomBytes(60);
+    await addKey(store);
+    await store.close();
+    plantResidue(file, residue);
+    await sql("pragma user_version = 1"); // a destruction was stored, and nothing else came of it
+    const again = await (await open()).unlock(key);
+    await expect.poll(() => readFileSync(file).includes(residue.subarray(12, 44)), { timeout: 5_000 }).toBe(false);
+    await expect.poll(() => sql("pragma user_version"), { timeout: 5_000 }).toEqual([{ user_version: 0 }]);
+    await again.close();
   });
 
   it("erases a destroyed key once a reader that held the old pages is gone", async () => {
