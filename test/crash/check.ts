@@ -147,7 +147,7 @@ export function checkRefusal({ tenantId, purpose, keyId, begunAt }: Refusal, { m
   const isRight =
     keyId === undefined
       ? model.mayLackActive(tenantId, purpose, begunAt)
-      : model.since(keyId, begunAt).some(({ state }) => !opens(state) || state === "COMPROMISED");
+      : model.since(keyId, begunAt).some(({ state }) => !opens(state));
   const key = keyId ?? `the active ${purpose} key`;
   hold(isRight, () => `the use of ${key} of ${tenantId} was refused, and all was well`);
 }

@@ -179,12 +179,10 @@ export function createModel({ operation, firstUse, problem }: Witnesses): Model 
   };
 }
 
-/**
- * In one transaction: nobody met what is between the two. But a call that took the ACTIVE key for its own just before it was marked as
- * compromised is refused for that, though there is another.
- */
+/** In one transaction: nobody met what is between the two. */
 function isReplacedBy({ action, tenantId, purpose, requestId }: TrailRow, next: TrailRow | undefined): boolean {
-  if (action !== "retire" || next === undefined || !births.includes(next.action)) return false;
+  if (!["retire", "mark_compromised"].includes(action) || next === undefined || !births.includes(next.action))
+    return false;
   return next.tenantId === tenantId && next.purpose === purpose && next.requestId === requestId;
 }
 

@@ -40,7 +40,6 @@ const most: Readonly<Partial<Record<StepName, number>>> = {
   "key.activated": 25,
   "state.changed": 20,
   "destruction.stored": 3,
-  "sqlite.scrubbed": 3,
   "sqlite.began": 60,
   "sqlite.written": 60,
   "sqlite.committed": 60,
