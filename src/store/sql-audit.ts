@@ -7,7 +7,7 @@ import type { RowMac, RowValue } from "../crypto/row-mac.ts";
 import { KmsError } from "../errors.ts";
 import type { Purpose } from "../keys/record.ts";
 import type { Query, Row, Transaction } from "./sql.ts";
-import { authenticated, bytes, insertRow, placeholders, updateRow, valuesOf } from "./sql-rows.ts";
+import { authenticated, bytes, date, insertRow, placeholders, updateRow, valuesOf, wholeNumber } from "./sql-rows.ts";
 import { tables } from "./sql-schema.ts";
 import type {
   AuditAction,
@@ -20,6 +20,7 @@ import type {
   AuditVerdict,
 } from "./store.ts";
 
+const purposes: readonly Purpose[] = ["data", "signing"];
 const beforeFirst = new Uint8Array(0);
 
 export interface AuditChain {
@@ -100,20 +101,29 @@ export async function readAudit(query: Query, { tenantId, keyId, limit, after = 
   if (tenantId !== undefined) where += ` and tenant_id = ?${values.push(tenantId)}`;
   if (keyId !== undefined) where += ` and key_id = ?${values.push(keyId)} and key_id <> ''`;
   const rows = await query(`select * from kms_audit where ${where} order by id limit ?2`, ...values);
-  return rows.map((row) => ({
+  return rows.map(listed);
+}
+
+/** Only verifyChains authenticates rows; here they are of the right kind, or DATA_LOSS. */
+function listed(row: Row): AuditRow {
+  const purpose = purposes.find((name) => name === row.purpose);
+  if (purpose === undefined && row.purpose !== null) {
+    throw new KmsError("DATA_LOSS", `audit row ${row.id} is not as it was written: run fluo-kms audit verify`);
+  }
+  return {
     id: Number(row.id),
     writerId: String(row.writer_id),
-    sequence: Number(row.sequence),
-    at: new Date(Number(row.at)),
+    sequence: wholeNumber(row.sequence),
+    at: date(row.at) ?? new Date(0),
     actor: String(row.actor),
     action: row.action as AuditAction,
     tenantId: String(row.tenant_id),
-    purpose: (row.purpose ?? undefined) as Purpose | undefined,
+    purpose,
     keyId: String(row.key_id),
     outcome: String(row.outcome),
     requestId: String(row.request_id),
-    count: Number(row.count),
-  }));
+    count: wholeNumber(row.count),
+  };
 }
 
 /** One step along the chains, by writer and sequence. */

@@ -79,8 +79,19 @@ export function keyRecord(mac: RowMac, row: Row): KeyRecord {
   };
 }
 
+/** The end of the year 9999: what a Timestamp can say. */
+const lastMs = 253_402_300_799_999;
+
+/** DATA_LOSS for what is no date that was ever written, in a row that nothing has authenticated. */
 export function date(value: RowValue | undefined): Date | undefined {
-  return value === null || value === undefined ? undefined : new Date(Number(value));
+  return value === null || value === undefined ? undefined : new Date(wholeNumber(value, lastMs));
+}
+
+/** Likewise. */
+export function wholeNumber(value: RowValue | undefined, most = Number.MAX_SAFE_INTEGER): number {
+  const number = Number(value ?? Number.NaN);
+  if (Number.isSafeInteger(number) && number >= 0 && number <= most) return number;
+  throw new KmsError("DATA_LOSS", "the store holds a number that was never written to it");
 }
 
 export function time(value: Date | undefined): number | null {

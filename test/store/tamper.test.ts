@@ -176,6 +176,17 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
       await other.close();
     });
 
+    it.each([
+      ["sequence", -13],
+      ["count", -1],
+      ["at", Number.MAX_SAFE_INTEGER],
+      ["at", -1],
+      ["purpose", "either"],
+    ])("are not listed with a %s of %s, which no answer could hold", async (column, value) => {
+      await door.sql(`update kms_audit set ${column} = ?1 where sequence = 2`, value);
+      expect(await thrownBy(() => store.auditEvents({ limit: 100 }))).toBeKmsError("DATA_LOSS", "was");
+    });
+
     it("refuses to go on behind a head that is not its own", async () => {
       await door.sql("update kms_audit_writers set sequence = 1");
       expect(await thrownBy(() => addKey(store))).toBeKmsError("DATA_LOSS", "head");
