@@ -74,10 +74,10 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
   let timer: NodeJS.Timeout | undefined;
   let lookedAtMs = 0;
   let suspected = false;
+  let unaudited: string | undefined;
 
   async function look(): Promise<HealthReport> {
     lookedAtMs = performance.now();
-    tellUnaudited();
     const [key, counts] = await Promise.allSettled([provider.describe(stopped.signal), inTime(store.counts())]);
     const latencyMs = performance.now() - lookedAtMs;
     const problems: string[] = [];
@@ -97,21 +97,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
     }
     const seen = counts.status === "fulfilled" ? counts.value : report.counts;
     sight = { status, latencyMs, counts: seen, problems };
-    if (unaudited().length > 0) sight = { ...sight, status: "down", problems: [...problems, ...unaudited()] };
     return publish();
-  }
-
-  function unaudited(): string[] {
-    const problem = auditProblem();
-    return problem === undefined ? [] : [`No key is used, because its use could not be audited: ${problem}.`];
-  }
-
-  /** At once, whatever a look waits for: a store that hangs may be why. */
-  function tellUnaudited(): void {
-    const problems = unaudited();
-    if (problems.length === 0 || sight.status === "down") return;
-    sight = { ...sight, status: "down", problems };
-    publish();
   }
 
   function noteLoss(what: string): void {
@@ -123,7 +109,11 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
     if (losses.size > 0 && clock().getTime() - lastLossMs >= lossRememberedMs) losses.clear();
     const { problems, ...seen } = sight;
     const before = report.status;
-    report = { ...seen, notices: [...problems, ...lossNotices(losses), ...notices] };
+    unaudited = auditProblem();
+    const whyUnused =
+      unaudited === undefined ? [] : [`No key is used, because its use could not be audited: ${unaudited}.`];
+    report = { ...seen, notices: [...problems, ...whyUnused, ...lossNotices(losses), ...notices] };
+    if (unaudited !== undefined) report.status = "down";
     if (losses.size > 0 && report.status === "operational") report.status = "degraded";
     if (draining) report = { ...report, status: "down", notices: ["The service is shutting down.", ...notices] };
     if (report.status !== before) onChange(report.status, report.notices);
@@ -135,7 +125,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
     suspected = false;
     await look();
     const jitter = 0.9 + 0.2 * Math.random();
-    lookIn(suspected || sight.status !== "operational" ? retryMs : intervalMs * jitter);
+    lookIn(suspected || sight.status !== "operational" || unaudited !== undefined ? retryMs : intervalMs * jitter);
   }
 
   function lookIn(ms: number): void {
@@ -148,7 +138,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
     current: () => report,
     look,
     suspect() {
-      tellUnaudited();
+      if (auditProblem() !== unaudited) publish(); // a store that hangs may be why: no look is waited for
       if (suspected) return;
       suspected = true;
       if (timer !== undefined) lookIn(Math.max(0, lookedAtMs + retryMs - performance.now()));

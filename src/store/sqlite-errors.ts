@@ -46,6 +46,7 @@ const refused: Readonly<Record<number, string>> = {
   1034: "sync",
   1290: "sync of the directory",
   1546: "change of length",
+  4618: "opening",
   4874: "change of length",
 };
 

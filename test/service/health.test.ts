@@ -96,6 +96,16 @@ it("is down as soon as uses cannot be audited, though the store hangs", async ()
   expect(monitor.current().notices[0]).toContain(problem);
 });
 
+it("says at once that uses cannot be audited, also where the store is known to be down", async () => {
+  let problem: string | undefined;
+  const { monitor } = await watch({}, { counts: fails("STORE_UNAVAILABLE") }, { auditProblem: () => problem });
+  problem = "audit rows cannot be written: the disk is full";
+  monitor.suspect();
+  expect(monitor.current().notices).toMatchObject(
+    [/does not answer/, /the disk is full/, /Standing/].map((text) => expect.stringMatching(text)),
+  );
+});
+
 describe("how often it looks", () => {
   /** `state` is what the next look finds. */
   async function counted() {
