@@ -37,6 +37,49 @@ const faults = [
 ] as const;
 
 describe.skipIf(why !== undefined)("a service on SQLite", () => {
+  it.concurrent("loses nothing under a disk that fails and recovers again and again", async ({ onTestFinished }) => {
+    const { dir, env } = newStoreDir(onTestFinished);
+    const calls = newFaults(dir, onTestFinished);
+    const ledger = createLedger();
+    const service = await startFaulty({ ...env, ...calls.env }, { finished: onTestFinished });
+    const { client } = service;
+    const codes = new Set<number | undefined>();
+    let acknowledged = 0;
+    let isOver = false;
+    async function load(worker: number): Promise<void> {
+      for (let n = 0; !isOver; n++) {
+        const tenantId = `tenant-${worker}-${n % 15}`;
+        const work = n % 4 === 3 ? ledger.rotate(client, tenantId, `request-${n}`) : ledger.use(client, tenantId);
+        await work.then(
+          () => {
+            acknowledged += 1;
+          },
+          async (failure) => {
+            codes.add(failure.code);
+            await delay(10);
+          },
+        );
+      }
+    }
+    const loads = [0, 1, 2, 3].map(load);
+    for (let round = 0; round < 18; round++) {
+      await delay(50 + Math.random() * 300);
+      const { call, error } = faults[round % faults.length]!;
+      calls.fail(call, error);
+      await delay(Math.random() * 120);
+      calls.heal();
+    }
+    isOver = true;
+    await Promise.all(loads);
+    // A tenant whose first call was refused has nothing to rotate.
+    for (const code of codes) expect([...mayRetry, status.NOT_FOUND]).toContain(code);
+    expect(acknowledged).toBeGreaterThan(20);
+    await service.until("UP", 4_000);
+    await ledger.check(client);
+    await service.kill();
+    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+  });
+
   it.concurrent.for(faults)("stands $name", async ({ call, error, told }, { onTestFinished }) => {
     const { dir, env } = newStoreDir(onTestFinished);
     const calls = newFaults(dir, onTestFinished);
@@ -109,49 +152,6 @@ describe.skipIf(why !== undefined)("a service on SQLite", () => {
     calls.heal();
     await service.until("UP", 4_000);
     for (const tenantId of tenants) await ledger.use(client, tenantId);
-    await ledger.check(client);
-    await service.kill();
-    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
-  });
-
-  it.concurrent("loses nothing under a disk that fails and recovers again and again", async ({ onTestFinished }) => {
-    const { dir, env } = newStoreDir(onTestFinished);
-    const calls = newFaults(dir, onTestFinished);
-    const ledger = createLedger();
-    const service = await startFaulty({ ...env, ...calls.env }, { finished: onTestFinished });
-    const { client } = service;
-    const codes = new Set<number | undefined>();
-    let acknowledged = 0;
-    let isOver = false;
-    async function load(worker: number): Promise<void> {
-      for (let n = 0; !isOver; n++) {
-        const tenantId = `tenant-${worker}-${n % 15}`;
-        const work = n % 4 === 3 ? ledger.rotate(client, tenantId, `request-${n}`) : ledger.use(client, tenantId);
-        await work.then(
-          () => {
-            acknowledged += 1;
-          },
-          async (failure) => {
-            codes.add(failure.code);
-            await delay(10);
-          },
-        );
-      }
-    }
-    const loads = [0, 1, 2, 3].map(load);
-    for (let round = 0; round < 24; round++) {
-      await delay(50 + Math.random() * 300);
-      const { call, error } = faults[round % faults.length]!;
-      calls.fail(call, error);
-      await delay(Math.random() * 120);
-      calls.heal();
-    }
-    isOver = true;
-    await Promise.all(loads);
-    // A tenant whose first call was refused has nothing to rotate.
-    for (const code of codes) expect([...mayRetry, status.NOT_FOUND]).toContain(code);
-    expect(acknowledged).toBeGreaterThan(20);
-    await service.until("UP", 4_000);
     await ledger.check(client);
     await service.kill();
     await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
