@@ -432,6 +432,22 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
       }
     });
 
+    it("counts the records of a tenant", async () => {
+      const first = await makeActive();
+      const rotatedAt = new Date(start.getTime() + 2);
+      await makeActive({}, { expect: { active: first.keyId }, at: rotatedAt });
+      await makeActive({ purpose: "signing" });
+      await makeActive({ tenantId: "b" }, { at: new Date(0) });
+      await insert();
+      expect(await store.counts("acme")).toEqual({
+        byPurpose: { data: { ACTIVE: 1, RETIRED: 1 }, signing: { ACTIVE: 1 } },
+        oldestActiveAt: start,
+        lastRotationAt: rotatedAt,
+      });
+      const nothing = { byPurpose: { data: {}, signing: {} }, oldestActiveAt: undefined, lastRotationAt: undefined };
+      expect(await store.counts("nobody")).toEqual(nothing);
+    });
+
     it("counts records by purpose and state", async () => {
       const first = await makeActive();
       const rotatedAt = new Date(start.getTime() + 2);

@@ -63,7 +63,7 @@ export function statusHandlers(parts: StatusParts) {
       const tenantId = request.tenantId === "" ? undefined : call.caller.tenant(request.tenantId);
       if (tenantId === undefined) call.caller.require("operator");
       const [counts, due, audit] = await Promise.all([
-        tenantId === undefined ? allCounts() : tenantCounts(store, tenantId),
+        tenantId === undefined ? allCounts() : store.counts(tenantId),
         dueCount(),
         parts.audit.status(),
       ]);
@@ -145,21 +145,6 @@ function auditStatus({ head, problem = "" }: AuditState) {
     durableAt: timestampFromDate(durableAt),
     problem,
   });
-}
-
-async function tenantCounts(store: Store, tenantId: string): Promise<KeyCounts> {
-  const byPurpose: KeyCounts["byPurpose"] = { data: {}, signing: {} };
-  let lastRotationAt: Date | undefined;
-  let oldestActiveAt: Date | undefined;
-  for (const purpose of purposes) {
-    for (const { state, version, activatedAt } of await store.list(tenantId, purpose)) {
-      byPurpose[purpose][state] = (byPurpose[purpose][state] ?? 0) + 1;
-      if (version > 1 && activatedAt && activatedAt > (lastRotationAt ?? 0)) lastRotationAt = activatedAt;
-      if (state === "ACTIVE" && activatedAt && activatedAt < (oldestActiveAt ?? activatedAt))
-        oldestActiveAt = activatedAt;
-    }
-  }
-  return { byPurpose, oldestActiveAt, lastRotationAt };
 }
 
 function keyCounts({ byPurpose }: KeyCounts) {

@@ -29,6 +29,27 @@ export async function countKeys(db: Pick<Database, "read">, stepSize = keysAStep
   return counts;
 }
 
+/** Of one tenant, at once. */
+export async function countKeysOf(query: Query, tenantId: string): Promise<KeyCounts> {
+  const counts: KeyCounts = {
+    byPurpose: { data: {}, signing: {} },
+    oldestActiveAt: undefined,
+    lastRotationAt: undefined,
+  };
+  const rows = await query(
+    `select state, ${byPurpose}, min(activated_at) as activated_at, max(retired_at) as retired_at
+     from kms_keys where tenant_id = ?1 and version > 0 group by state order by state`,
+    tenantId,
+  );
+  for (const { state, data, signing, activated_at, retired_at } of rows) {
+    add(counts, state as KeyState, { data: Number(data), signing: Number(signing) });
+    if (state === "ACTIVE") counts.oldestActiveAt = date(activated_at);
+    const retiredAt = date(retired_at);
+    if (retiredAt && retiredAt > (counts.lastRotationAt ?? 0)) counts.lastRotationAt = retiredAt;
+  }
+  return counts;
+}
+
 async function startCounts(query: Query): Promise<KeyCounts> {
   const [oldest] = await query("select min(activated_at) as at from kms_keys where state = 'ACTIVE'");
   const [last] = await query("select max(retired_at) as at from kms_keys");

@@ -4,7 +4,7 @@ import { KmsError } from "../errors.ts";
 import type { KeyRecord, Purpose } from "../keys/record.ts";
 import type { Database, Query, Row, Transaction } from "./sql.ts";
 import type { AuditChain } from "./sql-audit.ts";
-import { countKeys } from "./sql-counts.ts";
+import { countKeys, countKeysOf } from "./sql-counts.ts";
 import { holdLease } from "./sql-leases.ts";
 import { authenticated, insertRow, keyRecord, keyRow, updateRow } from "./sql-rows.ts";
 import type { Activation, AuditEvent, ExpectedKeys, KeyName, KeyPage, Store } from "./store.ts";
@@ -181,7 +181,7 @@ export function sqlKeys(db: Database, mac: RowMac, chain: AuditChain): Pick<Stor
       return rows.map(keyName);
     },
 
-    counts: () => countKeys(db),
+    counts: (tenantId) => (tenantId === undefined ? countKeys(db) : db.read((query) => countKeysOf(query, tenantId))),
   };
 }
 

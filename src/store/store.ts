@@ -93,8 +93,8 @@ export interface Store {
   /** DESTROY_SCHEDULED keys whose time has come, earliest first, at most `limit`. */
   destroyable(at: Date, limit: number): Promise<KeyName[]>;
 
-  /** Number of records by purpose and state, and the oldest ACTIVE record's activation. */
-  counts(): Promise<KeyCounts>;
+  /** Number of records by purpose and state, of all tenants or one, without reading them; and the oldest ACTIVE record's activation. */
+  counts(tenantId?: string): Promise<KeyCounts>;
 
   /**
    * Takes or renews the lease `name` for `ttlMs` by the store's clock. A new holder gets a new generation; one that renews in time keeps
