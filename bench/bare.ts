@@ -22,6 +22,8 @@ export interface BareLoops {
   mapLookup(): void;
 }
 
+const hourMs = 3_600_000;
+
 export async function bareLoops(): Promise<BareLoops> {
   const key = signingKey(randomBytes(32));
   const message = signedMessage();
@@ -31,7 +33,9 @@ export async function bareLoops(): Promise<BareLoops> {
     context: Buffer.concat([Buffer.alloc(envelopeHeaderBytes), canonicalContext(tenantId, name, pairs)]),
     value,
   }));
-  const keyring = createKeyring({ store: memoryStore(), provider: localProvider(createSecretKey(randomBytes(32))) });
+  const provider = localProvider(createSecretKey(randomBytes(32)));
+  // Not asked for longer than a record is believed while others are measured, it would have to look again.
+  const keyring = createKeyring({ store: memoryStore(), provider, stateTtlMs: hourMs });
   const active = await keyring.activeSigningKey(tenantId);
   const map = new Map([[tenantId, active]]);
   let turn = 0;
