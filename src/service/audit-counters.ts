@@ -5,7 +5,7 @@
 import type { Purpose } from "../keys/record.ts";
 import type { AuditAction, AuditEvent } from "../store/store.ts";
 
-/** Refusals that are told apart until they are written: tenants and keys in them are whatever a caller wrote. */
+/** Refusals, and looks, that are told apart until they are written: tenants and keys in them are whatever a caller wrote. */
 export const maxRefusals = 1_000;
 
 export interface AuditCounters {
@@ -60,6 +60,7 @@ export function auditCounters(onFirst: () => void): AuditCounters {
         byKey = new Map();
         byAction.set(action, byKey);
       }
+      if (keyId === "" && byKey.size >= maxRefusals && !byKey.has(tenantId)) tenantId = "";
       const subject = keyId === "" ? tenantId : keyId;
       const counted = byKey.get(subject);
       if (counted !== undefined) counted.count += count;

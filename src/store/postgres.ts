@@ -90,11 +90,13 @@ export function postgresDatabase(url: string, maxConnections: number): Database 
     const client = await connect(pool);
     try {
       await client.query("begin isolation level read committed read write");
-      const result = await work(transactionOf(client, instance));
+      const committed: (() => void)[] = [];
+      const result = await work(transactionOf(client, instance, committed));
       step("postgres.written");
       const { command } = await client.query("commit");
       if (command !== "COMMIT") throw new KmsError("STORE_UNAVAILABLE", "PostgreSQL rolled the transaction back");
       step("postgres.committed");
+      for (const each of committed) each();
       client.release();
       return result;
     } catch (error) {
@@ -150,7 +152,7 @@ function queryOf(client: pg.PoolClient): Query {
   return async (text, ...values) => (await client.query<Row>(numbered(text), values)).rows;
 }
 
-function transactionOf(client: pg.PoolClient, instance: string): Transaction {
+function transactionOf(client: pg.PoolClient, instance: string, committed: (() => void)[]): Transaction {
   const query = queryOf(client);
   return {
     query,
@@ -161,6 +163,7 @@ function transactionOf(client: pg.PoolClient, instance: string): Transaction {
     async announce({ tenantId, keyId, state }) {
       await query("select pg_notify(?1, ?2)", channelName, JSON.stringify({ instance, tenantId, keyId, state }));
     },
+    afterCommit: (work) => committed.push(work),
     async erases() {}, // nothing of ours can reach what PostgreSQL keeps
     async now() {
       const [row] = await query("select (extract(epoch from clock_timestamp()) * 1000)::bigint as now");

@@ -29,6 +29,19 @@ export interface AuditChain {
 }
 
 export function auditChain(mac: RowMac, writerId: string): AuditChain {
+  /** The newest that this process knows to be stored. */
+  let written: AuditHead | undefined;
+
+  /** Nothing is written behind an earlier head: what was cut off would be grown over, and not be missed. */
+  function refuseSetBack(present: AuditHead | undefined): void {
+    if (written === undefined || (present !== undefined && present.sequence > written.sequence)) return;
+    if (present?.sequence === written.sequence && Buffer.compare(present.mac, written.mac) === 0) return;
+    throw new KmsError(
+      "DATA_LOSS",
+      `audit writer ${writerId} wrote row ${written.sequence}, and the store is at ${present?.sequence ?? 0}: rows were taken from it`,
+    );
+  }
+
   async function head(query: Query): Promise<AuditHead | undefined> {
     const [row] = await query("select * from kms_audit_writers where writer_id = ?1", writerId);
     return row && headOf(authenticated(mac, "kms_audit_writers", row, `the head of audit writer ${writerId}`));
@@ -41,6 +54,7 @@ export function auditChain(mac: RowMac, writerId: string): AuditChain {
       if (events.length === 0) return;
       await tx.lock(`audit/${writerId}`);
       const present = await head(tx.query);
+      refuseSetBack(present);
       if (present === undefined) await countWriter(tx, mac);
       let { sequence, mac: previous } = present ?? { sequence: 0, mac: beforeFirst };
       const rows = events.map((event) => {
@@ -52,6 +66,10 @@ export function auditChain(mac: RowMac, writerId: string): AuditChain {
       await insertRows(tx.query, rows);
       const next = { writer_id: writerId, sequence, head: previous };
       await (present ? updateRow : insertRow)(tx.query, mac, "kms_audit_writers", next);
+      const newest = { writerId, sequence, mac: previous };
+      tx.afterCommit(() => {
+        if (newest.sequence > (written?.sequence ?? 0)) written = newest;
+      });
     },
   };
 }
@@ -138,6 +156,8 @@ export async function verifyChains(
   if (cursor === undefined) return { events: 0, heads: [], problems, next: undefined };
   const { writerId } = cursor;
   const report = (sequence: number, what: string) => problems.push({ writerId, sequence, what });
+  if (cursor.sequence === 0)
+    for (const found of await outsiders(query, writerId)) report(found, `row ${found} is outside this writer's chain`);
 
   const [headRow] = await query("select * from kms_audit_writers where writer_id = ?1", writerId);
   const head =
@@ -174,6 +194,16 @@ export async function verifyChains(
     report(sequence, `row ${sequence} is not the one that this writer wrote last`);
   }
   return { events: rows.length, heads: head ? [head] : [], problems, next: await nextWriter(query, writerId) };
+}
+
+/** In one statement, because a live writer moves its head together with its rows. */
+async function outsiders(query: Query, writerId: string): Promise<number[]> {
+  const rows = await query(
+    `select sequence from kms_audit where writer_id = ?1 and (sequence < 1
+       or sequence > (select sequence from kms_audit_writers where writer_id = ?1)) order by sequence limit 100`,
+    writerId,
+  );
+  return rows.map(({ sequence }) => Number(sequence));
 }
 
 function missing(first: number, last: number): string {

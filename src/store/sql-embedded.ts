@@ -142,10 +142,13 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
     return statement.all(...values) as Row[];
   };
 
+  /** Of the group that is being written. */
+  let committed: (() => void)[] = [];
   const transaction: Transaction = {
     query,
     async lock() {}, // a transaction that writes is alone
     async announce() {},
+    afterCommit: (work) => committed.push(work),
     async erases() {
       erasing += 1;
       await query(`pragma user_version = ${residue.due}`);
@@ -155,6 +158,7 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
 
   async function runGroup(group: readonly Work[]): Promise<void> {
     const done: Work[] = [];
+    committed = [];
     try {
       await begin();
       step("sqlite.began");
@@ -162,6 +166,7 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
       step("sqlite.written");
       open().exec("commit");
       step("sqlite.committed");
+      for (const each of committed) each();
       firstReason = undefined;
       for (const work of done) work.settle();
     } catch (error) {
@@ -209,6 +214,7 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
   /** Whether it did what it wanted; if not it is settled. Throws where the whole group is lost. */
   async function runOne(work: Work): Promise<boolean> {
     open().exec("savepoint one");
+    const before = committed.length;
     try {
       await work.run();
       open().exec("release one");
@@ -216,6 +222,7 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
     } catch (error) {
       if (isSqlite(error) && !isConstraint(error)) throw error;
       open().exec("rollback to one; release one");
+      committed.length = before;
       work.settle(translated(error));
       return false;
     }

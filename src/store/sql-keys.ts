@@ -168,7 +168,7 @@ export function sqlKeys(db: Database, mac: RowMac, chain: AuditChain): Pick<Stor
         const values = purpose ? [before.getTime(), purpose] : [before.getTime()];
         const [count] = await query(`select count(*) as total from kms_keys where ${where}`, ...values);
         const rows = await query(
-          `select * from kms_keys where ${where} order by activated_at limit ?${values.length + 1}`,
+          `select tenant_id, purpose, key_id from kms_keys where ${where} order by activated_at limit ?${values.length + 1}`,
           ...values,
           limit,
         );
@@ -177,7 +177,9 @@ export function sqlKeys(db: Database, mac: RowMac, chain: AuditChain): Pick<Stor
 
     async destroyable(at, limit) {
       const where = "state = 'DESTROY_SCHEDULED' and destroy_at <= ?1 order by destroy_at limit ?2";
-      const rows = await db.read((query) => query(`select * from kms_keys where ${where}`, at.getTime(), limit));
+      const rows = await db.read((query) =>
+        query(`select tenant_id, purpose, key_id from kms_keys where ${where}`, at.getTime(), limit),
+      );
       return rows.map(keyName);
     },
 

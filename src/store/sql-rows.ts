@@ -22,15 +22,16 @@ export async function insertRow(query: Query, mac: RowMac, table: TableName, row
   await query(`insert into ${table} (${columns.join(", ")}) values (${placeholders(columns.length)})`, ...values);
 }
 
-/** Replaces the row whose first column is this row's. */
+/** Replaces the row whose first column is this row's. CONFLICT where there is none any more: another deleted it since it was read. */
 export async function updateRow(query: Query, mac: RowMac, table: TableName, row: Row): Promise<void> {
   const [id, ...columns] = tables[table];
   const set = columns.map((column, index) => `${column} = ?${index + 2}`).join(", ");
-  await query(
-    `update ${table} set ${set} where ${id} = ?1`,
+  const updated = await query(
+    `update ${table} set ${set} where ${id} = ?1 returning ${id}`,
     ...valuesOf(table, row),
     mac.of(table, valuesOf(table, row)),
   );
+  if (updated.length !== 1) throw new KmsError("CONFLICT", "another was first");
 }
 
 export function placeholders(count: number, after = 0): string {

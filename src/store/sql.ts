@@ -16,6 +16,8 @@ export interface Transaction {
   lock(name: string, mode?: "shared"): Promise<void>;
   /** Tells the other replicas, if this is committed. */
   announce(change: Exclude<KeyChange, "any">): Promise<void>;
+  /** Runs `work` if this is committed, once it is. */
+  afterCommit(work: () => void): void;
   /** If this is committed, bytes are to be erased that it deletes: by `scrub`, or after a crash before that by the next opening. */
   erases(): Promise<void>;
   /** The store's clock, in milliseconds since 1970: the same for all replicas. */

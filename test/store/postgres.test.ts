@@ -116,6 +116,24 @@ describe("a PostgreSQL store", () => {
     await Promise.all([db.close(), store.close()]);
   });
 
+  it("does not activate a key whose pending record another deletes meanwhile", async () => {
+    const { sql, store } = await open();
+    const first = await addKey(store);
+    const keyId = randomBytes(16).toString("hex");
+    await store.insertPending({ ...first, keyId });
+    // Deletes the record when it is about to be updated: between the look at it and the write.
+    await sql(`create function lose() returns trigger language plpgsql as $$ begin return null; end $$`);
+    await sql(
+      `create trigger lose before update on kms_keys for each row when (old.state = 'PENDING') execute function lose()`,
+    );
+    const by = { actor: "ann", requestId: "" };
+    const activation = { ...first, keyId, expect: { active: first.keyId }, at: new Date(), by };
+    expect(await thrownBy(() => store.activate(activation))).toBeKmsError("CONFLICT");
+    expect(await store.active("acme", "data")).toEqual(first);
+    expect((await store.auditEvents({ limit: 9 })).map(({ action }) => action)).toEqual(["create"]);
+    await store.close();
+  });
+
   it("does not show its password, whatever fails", async () => {
     const url = "postgres://ann:s3cret@127.0.0.1:1/none";
     const error = await thrownBy(() => openPostgres({ name: "postgres", url, maxConnections: 1 }));

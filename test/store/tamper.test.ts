@@ -167,6 +167,28 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
       expect(await problems()).toMatchObject([{ sequence: 0, what: expect.stringContaining("head") }]);
     });
 
+    it("names those that were added behind the head, or before the first", async () => {
+      const columns = tables.kms_audit.filter((column) => column !== "sequence").join(", ");
+      for (const forged of [-1, 0, 999]) {
+        await door.sql(
+          `insert into kms_audit (sequence, ${columns}) select ${forged}, ${columns} from kms_audit where sequence = 1`,
+        );
+      }
+      const what = expect.stringContaining("outside this writer's chain");
+      expect(await problems()).toMatchObject([-1, 0, 999].map((sequence) => ({ sequence, what })));
+    });
+
+    it("are not written on behind a head that was put back", async () => {
+      const [head] = await door.sql("select * from kms_audit_writers");
+      await addKey(store);
+      await door.sql("delete from kms_audit where sequence > 5");
+      const places = tables.kms_audit_writers.slice(1).map((column, index) => `${column} = ?${index + 1}`);
+      const values = tables.kms_audit_writers.slice(1).map((column) => head![column]!);
+      await door.sql(`update kms_audit_writers set ${places.join(", ")}`, ...values);
+      expect(await problems()).toEqual([]); // which only whoever noted the head would see
+      expect(await thrownBy(() => addKey(store, { tenantId: "other" }))).toBeKmsError("DATA_LOSS", "rows were taken");
+    });
+
     it("misses a writer that was removed whole", async () => {
       const other = await door.open();
       await door.sql("delete from kms_audit");
