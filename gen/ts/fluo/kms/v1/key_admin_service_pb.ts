@@ -122,7 +122,7 @@ export const KeyAdminService: GenService<{
     output: typeof CancelKeyDestructionResponseSchema;
   },
   /**
-   * Lists the audit trail of all replicas, oldest first.
+   * Lists the audit trail of all replicas, oldest first, as it is in the store: whether it is as it was written is for VerifyAudit to say.
    *
    * INVALID_ARGUMENT: the page_token is not one that this service returned for the same tenant_id and key_id.
    *
