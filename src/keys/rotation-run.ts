@@ -2,6 +2,7 @@
  * One run of the rotation: all keys that are due, by one replica at a time. Whoever holds the lease `rotation` works, in batches of 100;
  * each activation is fenced by it, so that a replica that was stopped and resumed cannot write behind its successor's back. A run that was
  * complete is noted in the store; one that was missed, or failed for want of an answer, is caught up with by whichever replica looks next.
+ * Before one was noted nobody knows what was missed, so the first look runs: with nothing due it is complete at once.
  */
 import { KmsError, type KmsErrorCode } from "../errors.ts";
 import { step } from "../steps.ts";
@@ -35,19 +36,22 @@ export interface RotationRuns {
 
 const leaseName = "rotation";
 const batchSize = 100;
+/** By how much the clocks of two replicas may differ. */
+const clockSkewMs = 5 * 60_000;
 const unanswered: readonly KmsErrorCode[] = ["PROVIDER_UNAVAILABLE", "STORE_UNAVAILABLE"];
 
 export function rotationRuns(options: RunOptions): RotationRuns {
   const { rotation, store, plannedAfter, holder, clock, leaseTtlMs, report } = options;
-  const startedAt = clock();
-  /** Before the store was asked, nobody knows what was missed while no replica was there. */
-  let hasAsked = false;
+  /** Undefined before the store was asked, too. */
   let finishedAt: Date | undefined;
   let failed = 0;
 
   function isMissed(): boolean {
-    const planned = plannedAfter(finishedAt ?? startedAt);
-    return planned !== undefined && planned <= clock();
+    const now = clock();
+    // One that is yet to come was noted by a clock that was wrong: until it is noted anew no planned run would count as missed.
+    if (finishedAt === undefined || finishedAt.getTime() > now.getTime() + clockSkewMs) return true;
+    const planned = plannedAfter(finishedAt);
+    return planned !== undefined && planned <= now;
   }
 
   /** Throws CONFLICT where another has the lease, or had it. */
@@ -112,10 +116,9 @@ export function rotationRuns(options: RunOptions): RotationRuns {
 
   return {
     async runIfMissed(signal) {
-      if (hasAsked && !isMissed()) return;
+      if (!isMissed()) return;
       const lease = await store.lease(leaseName, holder, leaseTtlMs);
       finishedAt = lease.finishedAt;
-      hasAsked = true;
       if (lease.generation === undefined) return;
       step("lease.taken");
       let isFinished = false;

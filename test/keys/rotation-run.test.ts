@@ -62,11 +62,12 @@ describe("a run", () => {
     });
   });
 
-  it("is planned: before its time, and after it was done, not even the store is asked, but once after the start", async () => {
+  it("is done by the first look where none was noted, and then when it is planned: before, not even the store is asked", async () => {
     const { store, calls } = countingStore(memoryStore());
     const here = replica({ store });
     await here.runs.runIfMissed(untilEver);
-    expect(calls).toEqual(["lease", "lease"]);
+    expect(calls).toContain("finishLease");
+    expect(here.runs.last()).toEqual(new Date(here.time.start));
     expect(await isFree(store)).toBe(true);
     calls.length = 0;
     await here.runs.runIfMissed(untilEver);
@@ -96,6 +97,52 @@ describe("a run", () => {
     expect(after.runs.last()).toEqual(startedAt);
     await after.runs.runIfMissed(untilEver);
     expect(after.results).toHaveLength(1);
+  });
+
+  it("rotates though no replica was ever there at a planned time", async () => {
+    const store = memoryStore();
+    const provider = localProvider(randomMasterKey());
+    await makeKeys(replica({ store, provider }), 2);
+    const hourMs = dayMs / 24;
+    const rotated: number[] = [];
+    for (const days of [90, 91, 92]) {
+      const day = replica({ store, provider });
+      day.time.ms = days * dayMs + 9 * hourMs;
+      await day.runs.runIfMissed(untilEver);
+      day.time.ms += 9 * hourMs;
+      await day.runs.runIfMissed(untilEver);
+      rotated.push(...day.results.map((result) => result.rotated.length));
+    }
+    expect(rotated).toEqual([2, 0, 0]);
+  });
+
+  it("that a wrong clock noted for a time to come is done anew, and noted by the clock that is right", async () => {
+    const store = memoryStore();
+    const wrong = replica({ store });
+    wrong.time.ms = 3_650 * dayMs;
+    await wrong.runs.runIfMissed(untilEver);
+    const right = replica({ store });
+    right.time.ms = dayMs;
+    await right.runs.runIfMissed(untilEver);
+    expect(right.results).toHaveLength(1);
+    right.time.ms = 2 * dayMs;
+    await right.runs.runIfMissed(untilEver);
+    expect(right.runs.last()).toEqual(new Date(right.time.start + 2 * dayMs));
+    // The one whose clock was put right while it ran goes on with what was noted since.
+    wrong.time.ms = 2 * dayMs + 1;
+    await wrong.runs.runIfMissed(untilEver);
+    expect(wrong.results).toHaveLength(1);
+    expect(wrong.runs.last()).toEqual(right.runs.last());
+  });
+
+  it("by a replica whose clock is a little ahead is not done again", async () => {
+    const store = memoryStore();
+    const [here, there] = [replica({ store }), replica({ store, holder: "there" })];
+    here.time.ms = dayMs + 60_000;
+    there.time.ms = dayMs;
+    await here.runs.runIfMissed(untilEver);
+    await there.runs.runIfMissed(untilEver);
+    expect(there.results).toEqual([]);
   });
 
   it("that another replica did is not done again, and the lease is not kept for nothing", async () => {
