@@ -354,6 +354,21 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
       expect((await store.lease("rotation", "b", 60_000)).generation).toBe(3);
     });
 
+    it("gives a lease that ends too late, its clock having been put back, to the next, and its holder may renew it till then", async () => {
+      const dayMs = 24 * 60 * 60_000;
+      const first = await store.lease("rotation", "a", dayMs);
+      expect((await store.lease("rotation", "b", 2 * dayMs)).generation).toBeUndefined();
+      expect(await store.lease("rotation", "a", dayMs)).toEqual(first);
+      const fence = { name: "rotation", generation: first.generation! };
+      const { keyId } = await makeActive({}, { fence });
+      expect((await store.lease("rotation", "b", 60_000)).generation).toBe(2);
+      const second = await insert();
+      const late = activate(second, { expect: { active: keyId }, fence });
+      expect(await thrownBy(() => late)).toBeKmsError("CONFLICT", "lease");
+      // Asked for no time, as by one that gives back what it lost, it stays its holder's.
+      expect((await store.lease("rotation", "a", 0)).generation).toBeUndefined();
+    });
+
     it("remembers when the work of a lease was done, and frees it", async () => {
       const { generation } = await store.lease("rotation", "a", 60_000);
       await store.finishLease({ name: "rotation", generation: generation! }, start);

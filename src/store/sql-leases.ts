@@ -14,6 +14,9 @@ export interface LeaseWish {
   ttlMs: number;
 }
 
+/** Nobody takes a lease for longer, unless its asker does too. */
+const longestMs = 5 * 60_000;
+
 export async function takeLease(
   tx: Transaction,
   mac: RowMac,
@@ -22,9 +25,12 @@ export async function takeLease(
   await tx.lock(`lease/${name}`);
   const now = await tx.now();
   const present = await leaseRow(tx.query, mac, name);
-  const isOurs = present?.holder === holder && Number(present.expires_at) > now;
+  const expiresAt = Number(present?.expires_at ?? 0);
+  const isOurs = present?.holder === holder && expiresAt > now;
+  // What ends later than any lease that is taken now was taken before the clock was put back, and would be held until it comes there again.
+  const isHeld = expiresAt > now && expiresAt <= now + Math.max(ttlMs, longestMs);
   const finishedAt = date(present?.finished_at);
-  if (present && !isOurs && Number(present.expires_at) > now) return { generation: undefined, finishedAt };
+  if (!isOurs && isHeld) return { generation: undefined, finishedAt };
   const generation = Number(present?.generation ?? 0) + (isOurs ? 0 : 1);
   const finished_at = present?.finished_at ?? null;
   const row = { name, holder, generation, expires_at: now + ttlMs, finished_at };
@@ -32,7 +38,10 @@ export async function takeLease(
   return { generation, finishedAt };
 }
 
-/** CONFLICT where the lease is somebody else's by now, or ran out. */
+/**
+ * CONFLICT where the lease is somebody else's by now, or ran out. One that ends too late for its time is still its holder's until another
+ * took it: that gave it another generation, under the lock.
+ */
 export async function holdLease(tx: Transaction, mac: RowMac, { name, generation }: Fence): Promise<Row> {
   await tx.lock(`lease/${name}`, "shared");
   const row = await leaseRow(tx.query, mac, name);
