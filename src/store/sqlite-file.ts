@@ -1,17 +1,36 @@
 /** The database file: only its owner reads it, its name is on disk before anything in it is, and it is still there when it is used. */
-import { closeSync, fstatSync, fsyncSync, openSync, type Stats, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { closeSync, fstatSync, fsyncSync, openSync, realpathSync, type Stats, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { KmsError } from "../errors.ts";
 
 const ownerOnly = 0o600;
 const othersMask = 0o077;
 
+/** SQLite keeps its log beside the file itself, not beside a link to it. Of a file that is not there yet, the name it will have. */
+export function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    try {
+      return join(realpathSync(dirname(path)), basename(path));
+    } catch {
+      return path; // whoever opens it says what is wrong
+    }
+  }
+}
+
 /** Creates the file if need be. STORE_UNAVAILABLE where it cannot be used, or can be read by others. */
 export function prepareFile(path: string): void {
   try {
     create(path);
+    const found = statSync(path);
+    if (!found.isFile())
+      throw new KmsError(
+        "STORE_UNAVAILABLE",
+        `the SQLite file ${path} is ${found.isDirectory() ? "a directory" : "a device or pipe"}, not a file`,
+      );
     // Windows has no such modes: every file reads as 0o666 there.
-    if (process.platform !== "win32" && (statSync(path).mode & othersMask) !== 0) {
+    if (process.platform !== "win32" && (found.mode & othersMask) !== 0) {
       throw new KmsError("STORE_UNAVAILABLE", `${path} can be read by others; run: chmod 600 ${path}`);
     }
   } catch (cause) {

@@ -8,7 +8,7 @@ import { embeddedDatabase, sqliteDialect } from "./sql-embedded.ts";
 import { migrate, migrations } from "./sql-schema.ts";
 import { schemaVersion, sqlTables, type TableDialect, type Tables } from "./sql-tables.ts";
 import type { SqliteSettings } from "./sqlite.ts";
-import { prepareFile } from "./sqlite-file.ts";
+import { prepareFile, realPath } from "./sqlite-file.ts";
 
 const dialect: TableDialect = {
   beginSnapshot: "begin",
@@ -17,13 +17,18 @@ const dialect: TableDialect = {
 
 /** To read: nothing is written, nor made. STORE_UNAVAILABLE where there is no such store. */
 export async function openSqliteTables({ file }: SqliteSettings): Promise<Tables> {
-  if (!existsSync(file)) throw new KmsError("STORE_UNAVAILABLE", `there is no SQLite store at ${file}`);
-  const db = embeddedDatabase({ file: readOnlyName(file), readOnly: true, soon: setImmediate });
+  return openToRead(file, storeName);
+}
+
+async function openToRead(file: string, nameOf: (path: string) => string): Promise<Tables> {
+  refuseNone(file);
+  const db = embeddedDatabase({ file: nameOf(realPath(file)), readOnly: true, soon: setImmediate });
   return closingUnless(db, sqlTables("sqlite", db, dialect));
 }
 
 /** To fill: the file and its tables are made if need be. */
-export async function makeSqliteTables({ file }: SqliteSettings): Promise<Tables> {
+export async function makeSqliteTables(settings: SqliteSettings): Promise<Tables> {
+  const file = realPath(settings.file);
   prepareFile(file);
   const db = embeddedDatabase({ file, soon: setImmediate });
   const made = db.write((tx) => migrate(tx, sqliteDialect)).then(() => sqlTables("sqlite", db, dialect));
@@ -32,13 +37,15 @@ export async function makeSqliteTables({ file }: SqliteSettings): Promise<Tables
 
 /** As `openSqliteTables`; one of an older schema is brought up to date in a copy, which goes when it is closed. */
 export async function openSqliteBackup(settings: SqliteSettings): Promise<Tables> {
-  if (!(await isOlder(settings.file))) return openSqliteTables(settings);
+  refuseNone(settings.file);
+  const file = realPath(settings.file);
+  if (!(await isOlder(file))) return openToRead(file, backupName);
   const directory = mkdtempSync(join(tmpdir(), "fluo-kms-")); // for its owner alone
   const remove = () => rmSync(directory, { recursive: true, force: true });
   try {
     const copy = join(directory, "backup.db");
-    for (const suffix of ["", "-wal"].filter((each) => existsSync(settings.file + each))) {
-      copyFileSync(settings.file + suffix, copy + suffix);
+    for (const suffix of ["", "-wal"].filter((each) => existsSync(file + each))) {
+      copyFileSync(file + suffix, copy + suffix);
       chmodSync(copy + suffix, 0o600);
     }
     const tables = await makeSqliteTables({ name: "sqlite", file: copy });
@@ -50,8 +57,7 @@ export async function openSqliteBackup(settings: SqliteSettings): Promise<Tables
 }
 
 async function isOlder(file: string): Promise<boolean> {
-  if (!existsSync(file)) return false;
-  const db = embeddedDatabase({ file: readOnlyName(file), readOnly: true, soon: setImmediate });
+  const db = embeddedDatabase({ file: backupName(file), readOnly: true, soon: setImmediate });
   try {
     const version = await db.read((query) => schemaVersion(query, dialect.hasSchema));
     return version > 0 && version < migrations.length;
@@ -69,21 +75,46 @@ async function closingUnless(db: { close(): Promise<void> }, opening: Promise<Ta
   }
 }
 
+function refuseNone(file: string): void {
+  if (!existsSync(file)) throw new KmsError("STORE_UNAVAILABLE", `there is no SQLite store at ${file}`);
+  if (!statSync(file).isFile()) throw new KmsError("STORE_UNAVAILABLE", `the SQLite store ${file} is not a file`);
+}
+
 /**
- * Readers of a WAL database share memory in a file beside it. Where that cannot be made, and no log says that somebody writes, the file is
- * read as one that cannot change.
+ * Readers of a WAL database share memory in a file beside it. Where that cannot be made, and no log holds more, a backup is read as a file
+ * that cannot change.
  */
-function readOnlyName(file: string): string {
-  const log = statSync(`${file}-wal`, { throwIfNoEntry: false });
-  if ((log?.size ?? 0) > 0 || isWritable(dirname(file))) return file;
+function backupName(file: string): string {
+  return hasLog(file) || refusal(dirname(file)) === undefined ? file : immutable(file);
+}
+
+/**
+ * A service may write the store at any moment, so that it is read as one that cannot change only where nobody can write. What the service
+ * has left beside the file is enough for readers who cannot make it.
+ */
+function storeName(file: string): string {
+  if (refusal(dirname(file)) === undefined || ["-wal", "-shm"].every((end) => existsSync(file + end))) return file;
+  if (refusal(file) === "EROFS" && !hasLog(file)) return immutable(file);
+  throw new KmsError(
+    "STORE_UNAVAILABLE",
+    `the SQLite store ${file} cannot be read safely without writing to its directory: run this as the service's user`,
+  );
+}
+
+function hasLog(file: string): boolean {
+  return (statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
+}
+
+function immutable(file: string): string {
   return `${pathToFileURL(file).href}?immutable=1`;
 }
 
-function isWritable(path: string): boolean {
+/** Why the path cannot be written to; undefined where it can. */
+function refusal(path: string): string | undefined {
   try {
     accessSync(path, constants.W_OK);
-    return true;
-  } catch {
-    return false;
+    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code;
   }
 }

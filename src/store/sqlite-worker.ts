@@ -8,13 +8,13 @@ import { embeddedDatabase, sqliteDialect } from "./sql-embedded.ts";
 import { migrate } from "./sql-schema.ts";
 import { lockedSqlStore } from "./sql-store.ts";
 import type { Answer, Call } from "./sqlite.ts";
-import { prepareFile } from "./sqlite-file.ts";
+import { prepareFile, realPath } from "./sqlite-file.ts";
 import type { LockedStore, Store } from "./store.ts";
 
 const lookMs = 500;
 
 const port = parentPort!;
-const { file } = workerData as { file: string };
+const file = realPath((workerData as { file: string }).file);
 const db = embeddedDatabase({ file, soon: setImmediate });
 const locked = lockedSqlStore("sqlite", db);
 let unlocked: Store | undefined;
