@@ -29,7 +29,7 @@ export interface Lifecycle {
   enable(request: ChangeRequest): Promise<KeyRecord>;
   /**
    * An ACTIVE key is replaced in the same transaction; `replacement` is undefined where none was needed, or where the provider could not
-   * make one: then the tenant has no ACTIVE key until it is rotated.
+   * make one in 2 s, or before the caller hung up: then the tenant has no ACTIVE key until it is rotated. The key is marked all the same.
    */
   markCompromised(request: ChangeRequest, signal?: AbortSignal): Promise<CompromisedKey>;
   /** Destroyed after `days`, 7 to 30. A key that is scheduled keeps its time. */
@@ -58,6 +58,8 @@ export interface LifecycleOptions {
 
 export const destructionDays = { least: 7, most: 30 } as const;
 export const defaultDestroyLimit = 100;
+/** How long the mark waits for a replacement. */
+export const replacementMs = 2_000;
 const dayMs = 24 * 60 * 60 * 1000;
 
 export function createLifecycle({ store, clock, renew, changed }: LifecycleOptions): Lifecycle {
@@ -93,7 +95,8 @@ export function createLifecycle({ store, clock, renew, changed }: LifecycleOptio
   async function replaceCompromised(present: KeyRecord, by: Attribution, signal?: AbortSignal) {
     const { tenantId, purpose, keyId } = present;
     const wish = { tenantId, purpose, expect: { active: keyId }, outgoing: "COMPROMISED", by } as const;
-    const replacement = await renew(wish, signal).catch((error) => {
+    const tooLate = AbortSignal.timeout(replacementMs);
+    const replacement = await renew(wish, signal ? AbortSignal.any([signal, tooLate]) : tooLate).catch((error) => {
       changed(tenantId, keyId); // it may have been stored nevertheless
       throw error;
     });
@@ -164,8 +167,13 @@ export function createLifecycle({ store, clock, renew, changed }: LifecycleOptio
   };
 }
 
-/** The provider makes no key now, or not in the caller's time. The mark must not wait for it. */
-const noReplacement: readonly KmsErrorCode[] = ["PROVIDER_UNAVAILABLE", "PROVIDER_DENIED", "DEADLINE_EXCEEDED"];
+/** The provider makes no key now, or not in the caller's time or ours. The mark must not wait for it. */
+const noReplacement: readonly KmsErrorCode[] = [
+  "PROVIDER_UNAVAILABLE",
+  "PROVIDER_DENIED",
+  "DEADLINE_EXCEEDED",
+  "CANCELLED",
+];
 
 /** For a call that is tried again: what took the place of a key that was ACTIVE when it was marked. */
 async function replacementOf(store: Store, marked: KeyRecord): Promise<KeyRecord | undefined> {

@@ -2,6 +2,7 @@
  * The usable keys of one purpose, in two lookups: which key (a record, believed for `stateTtlMs`, because another replica may
  * have changed it) and the key itself (unwrapped, one copy an id, kept for `ttlMs`). A first call makes the tenant's key.
  */
+import { LRUCache } from "lru-cache";
 import { ciphertextRejected, KmsError, type KmsErrorCode } from "../errors.ts";
 import { type Cache, type CacheOptions, createCache } from "./cache.ts";
 import { type KeyUser, serviceName, unlessCancelled, type Waiter } from "./cancel.ts";
@@ -45,14 +46,23 @@ interface Known {
   destroy(): void;
 }
 
+/** That a tenant has keys and none of them is ACTIVE, which is said again without another look. */
+interface Refusal {
+  until: number;
+}
+
 interface Found<K> {
   record: KeyRecord;
   load(): K | Promise<K>;
 }
 
+/** To find that no key is ACTIVE all of a tenant's are read, of which there may be thousands. */
+const refusalMs = 1_000;
+
 export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): PurposeKeys<P> {
   const { store, provider, purpose, importKey } = options;
   const actives = createCache<Known>(options.recordCache); // by tenant
+  const refusals = new LRUCache<string, Refusal>({ max: options.recordCache.maxEntries }); // by tenant
   const records = createCache<Known>(options.recordCache); // by tenant and id: no tenant may meet another's lookup
   // By id, asked only for a record found in its tenant. What only break-glass opens has another name, so that no load meant for all gives it.
   const keys = createCache<Usable[P]>(options.secretCache);
@@ -76,13 +86,18 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
   }
 
   async function findOrCreate(tenantId: string, actor = serviceName): Promise<Known> {
+    const { now } = options.recordCache;
+    if (now() < (refusals.get(tenantId)?.until ?? 0)) throw noActive(tenantId, purpose);
+    const refusal: Refusal = { until: 0 };
+    refusals.set(tenantId, refusal); // before the look: what is forgotten meanwhile stays forgotten
     const present = await store.active(tenantId, purpose);
     if (present !== undefined) return known(present);
     const versions = await store.list(tenantId, purpose);
     const born = versions.find(({ state }) => state === "ACTIVE"); // by another replica, between the two looks
     if (born !== undefined) return known(born);
     if (versions.length > 0) {
-      throw new KmsError("KEY_UNUSABLE", `tenant ${tenantId} has no active ${purpose} key: enable one or rotate`);
+      refusal.until = now() + refusalMs;
+      throw noActive(tenantId, purpose);
     }
     try {
       return known(await create({ tenantId, expect: "no-version", by: { actor, requestId: "" } }));
@@ -127,8 +142,13 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     }
   }
 
-  function forgetRecord(tenantId: string, keyId: string): void {
+  function forgetActive(tenantId: string): void {
     actives.invalidate(tenantId);
+    refusals.delete(tenantId);
+  }
+
+  function forgetRecord(tenantId: string, keyId: string): void {
+    forgetActive(tenantId);
     records.invalidate(recordKey(tenantId, keyId));
   }
 
@@ -177,12 +197,13 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
       try {
         record = await create(wish, signal);
       } catch (error) {
-        actives.invalidate(tenantId); // lost or unclear: the ACTIVE key may be another than the one known here
+        forgetActive(tenantId); // lost or unclear: the ACTIVE key may be another than the one known here
         throw error;
       } finally {
         if (replaced !== undefined) options.changed?.(tenantId, replaced);
       }
       if (replaced !== undefined) noticed(tenantId, replaced, outgoing);
+      refusals.delete(tenantId);
       actives.put(tenantId, known(record), () => findOrCreate(tenantId));
       return record;
     },
@@ -195,7 +216,7 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     noticed,
 
     forgetRecords() {
-      for (const cache of [actives, records]) cache.clear();
+      for (const cache of [actives, refusals, records]) cache.clear();
     },
 
     dropExpired() {
@@ -203,11 +224,15 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     },
 
     clear() {
-      for (const cache of [actives, records, keys]) cache.clear();
+      for (const cache of [actives, refusals, records, keys]) cache.clear();
     },
 
     cache: keys,
   };
+}
+
+function noActive(tenantId: string, purpose: Purpose): KmsError {
+  return new KmsError("KEY_UNUSABLE", `tenant ${tenantId} has no active ${purpose} key: enable one or rotate`);
 }
 
 function known(record: KeyRecord): Known {

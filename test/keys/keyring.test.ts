@@ -13,7 +13,7 @@ import { resilient } from "../../src/provider/resilience.ts";
 import type { Store } from "../../src/store/store.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { thrownBy } from "../matchers.ts";
-import { counting, dayMs, disabling, setUp, turn } from "./fixture.ts";
+import { counting, countingStore, dayMs, disabling, setUp, turn } from "./fixture.ts";
 
 const hourMs = 3_600_000;
 const aad = Buffer.from("test");
@@ -121,6 +121,90 @@ describe("a tenant's first call", () => {
     keyring.invalidate("acme", keyId);
     expect(await thrownBy(() => keyring.activeDataKey("acme"))).toBeKmsError("KEY_UNUSABLE", "acme");
     expect(await store.list("acme", "data")).toHaveLength(1);
+  });
+});
+
+describe("a tenant whose keys are all out of use", () => {
+  async function refused() {
+    const honest = memoryStore();
+    const { store, calls } = countingStore(honest);
+    const parts = setUp({ store });
+    await parts.keyring.activeDataKey("acme");
+    const keyId = await moveTo(honest, "DISABLED");
+    parts.keyring.invalidate("acme", keyId);
+    const refuse = async () => {
+      expect(await thrownBy(() => parts.keyring.activeDataKey("acme"))).toBeKmsError("KEY_UNUSABLE", "rotate");
+    };
+    calls.length = 0;
+    return { ...parts, honest, storeCalls: calls, keyId, refuse };
+  }
+
+  it("is refused without another look for a second", async () => {
+    const { time, storeCalls, refuse } = await refused();
+    await refuse();
+    expect(storeCalls).toEqual(["active", "list"]);
+    time.ms += 999;
+    await refuse();
+    expect(storeCalls).toHaveLength(2);
+    time.ms += 1;
+    await refuse();
+    expect(storeCalls).toHaveLength(4);
+  });
+
+  it("is refused no more once one is enabled or made", async () => {
+    const enabled = await refused();
+    await enabled.refuse();
+    await enabled.keyring.enable({ tenantId: "acme", keyId: enabled.keyId, by: { actor: "ann", requestId: "" } });
+    expect((await enabled.keyring.activeDataKey("acme")).keyId).toBe(enabled.keyId);
+    const rotated = await refused();
+    await rotated.refuse();
+    await rotated.keyring.rotate({ tenantId: "acme" });
+    expect((await rotated.keyring.activeDataKey("acme")).keyId).not.toBe(rotated.keyId);
+  });
+
+  it("is looked at again where one was enabled during the look", async () => {
+    const honest = memoryStore();
+    const listed = Promise.withResolvers<void>();
+    const enabled = Promise.withResolvers<void>();
+    const store: Store = {
+      ...honest,
+      async list(...given) {
+        const versions = await honest.list(...given);
+        listed.resolve();
+        await enabled.promise;
+        return versions;
+      },
+    };
+    const { keyring } = setUp({ store });
+    enabled.resolve();
+    await keyring.activeDataKey("acme");
+    const keyId = await moveTo(honest, "DISABLED");
+    keyring.invalidate("acme", keyId);
+    const refusal = thrownBy(() => keyring.activeDataKey("acme"));
+    await listed.promise;
+    await keyring.enable({ tenantId: "acme", keyId, by: { actor: "ann", requestId: "" } });
+    await refusal;
+    expect((await keyring.activeDataKey("acme")).keyId).toBe(keyId);
+  });
+
+  it("is looked at each time while a record is damaged", async () => {
+    const honest = memoryStore();
+    let looks = 0;
+    let damaged = true;
+    const store: Store = {
+      ...honest,
+      list(...given) {
+        looks += 1;
+        return damaged ? Promise.reject(new KmsError("DATA_LOSS", "damaged")) : honest.list(...given);
+      },
+    };
+    const { keyring } = setUp({ store });
+    for (const _ of [1, 2]) {
+      expect(await thrownBy(() => keyring.activeDataKey("acme"))).toBeKmsError("DATA_LOSS");
+    }
+    expect(looks).toBe(2);
+    damaged = false;
+    expect((await keyring.activeDataKey("acme")).keyId).toMatch(/^[0-9a-f]{32}$/);
   });
 });
 

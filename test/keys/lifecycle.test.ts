@@ -1,13 +1,13 @@
 /** Keys through their states: what each change allows and refuses, races, and what a failure leaves. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import type { Keyring } from "../../src/keys/keyring.ts";
-import type { ChangeRequest } from "../../src/keys/lifecycle.ts";
+import { type ChangeRequest, replacementMs } from "../../src/keys/lifecycle.ts";
 import type { KeyRecord, KeyState } from "../../src/keys/record.ts";
 import { destroyed } from "../../src/keys/transitions.ts";
 import { localProvider } from "../../src/provider/local.ts";
 import { randomMasterKey } from "../../src/provider/local-master-key.ts";
-import type { Provider } from "../../src/provider/provider.ts";
+import { cancelled, type Provider } from "../../src/provider/provider.ts";
 import { type StepName, steps } from "../../src/steps.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -320,7 +320,42 @@ describe("a compromised key", () => {
     expect(keyring.dataKey("acme", keyId, { signal: new AbortController().signal, caller })).toMatchObject({ keyId });
   });
 
-  it.each<KmsErrorCode>(["PROVIDER_UNAVAILABLE", "PROVIDER_DENIED", "DEADLINE_EXCEEDED"])(
+  it.each(["its caller hangs up", "two seconds pass"] as const)(
+    "is marked though the provider hangs, once %s",
+    async (end) => {
+      const local = localProvider(randomMasterKey());
+      let hangs = false;
+      const asked = Promise.withResolvers<void>();
+      const provider: Provider = {
+        ...local,
+        generateDataKey: (context, signal) =>
+          hangs
+            ? new Promise((_resolve, reject) => {
+                signal!.addEventListener("abort", () => reject(cancelled(signal!)), { once: true });
+                asked.resolve();
+              })
+            : local.generateDataKey(context, signal),
+      };
+      const { keyring, store, keyId } = await keyIn("ACTIVE", { provider });
+      hangs = true;
+      const time = new AbortController();
+      const timeout = vi.spyOn(AbortSignal, "timeout").mockReturnValue(time.signal);
+      const caller = new AbortController();
+      const marking = keyring.markCompromised({ tenantId: "acme", keyId, by }, caller.signal);
+      await asked.promise;
+      expect(timeout).toHaveBeenCalledExactlyOnceWith(replacementMs);
+      timeout.mockRestore();
+      if (end === "its caller hangs up") caller.abort();
+      else time.abort(new DOMException("timed out", "TimeoutError"));
+      const { record, replacement } = await marking;
+      expect(record).toMatchObject({ state: "COMPROMISED", previousState: "ACTIVE" });
+      expect(replacement).toBeUndefined();
+      expect(await store.get("acme", keyId)).toEqual(record);
+      expect((await store.counts()).byPurpose.data).toEqual({ COMPROMISED: 1 });
+    },
+  );
+
+  it.each<KmsErrorCode>(["PROVIDER_UNAVAILABLE", "PROVIDER_DENIED", "DEADLINE_EXCEEDED", "CANCELLED"])(
     "is marked though no replacement can be made: %s",
     async (code) => {
       const local = localProvider(randomMasterKey());
@@ -342,11 +377,10 @@ describe("a compromised key", () => {
     },
   );
 
-  it("is not marked, and stays in use, where its caller left before a replacement was made", async () => {
+  it("is marked though its caller left before a replacement was begun", async () => {
     const { keyring, store, keyId } = await keyIn("ACTIVE");
-    const gone = () => keyring.markCompromised({ tenantId: "acme", keyId, by }, AbortSignal.abort());
-    expect(await thrownBy(gone)).toBeKmsError("CANCELLED");
-    expect((await store.get("acme", keyId))?.state).toBe("ACTIVE");
+    await keyring.markCompromised({ tenantId: "acme", keyId, by }, AbortSignal.abort());
+    expect((await store.get("acme", keyId))?.state).toBe("COMPROMISED");
   });
 
   it("is out of use where its mark was stored and only the answer was lost, and a retry says what is", async () => {
