@@ -39,6 +39,8 @@ export interface RowProblem {
   purpose: Purpose | undefined;
   /** A sentence for the operator. */
   what: string;
+  /** Clocks that differ lead to the same: no reason not to believe a backup. */
+  mayBeClocks?: true;
 }
 
 export interface RowCheck {
@@ -107,6 +109,7 @@ export async function checkRows(all: Query, mac: RowMac, { problem, progress }: 
         record = await next(records);
       } else if (order > 0) problem(missing(life!));
       if (order === 0 && life?.ordered === false) problem(disordered(life));
+      if (order >= 0 && life?.doubt !== undefined) problem(doubted(life, life.doubt));
       if (order >= 0) life = await next(known);
     }
   }
@@ -152,8 +155,13 @@ function keyProblem(mac: RowMac, row: Row, life: Life | undefined): RowProblem |
   if (life === undefined || !life.born) {
     return about("record_unknown", `the record is ${state}, and no audit row tells of its creation`);
   }
-  if (life.states.includes(state)) return undefined;
-  return about("state", `the record is ${state}, and its audit rows lead to ${life.states.join(" or ")}`);
+  if (!life.states.includes(state)) {
+    return about("state", `the record is ${state}, and its audit rows lead to ${life.states.join(" or ")}`);
+  }
+  const isMarked = row.compromised_at !== null;
+  if (isMarked === life.compromised) return undefined;
+  if (isMarked) return about("state", "the record is marked as compromised, and no audit row marked it");
+  return about("state", "an audit row marked the key as compromised, and the record does not say so");
 }
 
 function missing({ tenantId, keyId, purpose, states }: Life): RowProblem {
@@ -163,6 +171,11 @@ function missing({ tenantId, keyId, purpose, states }: Life): RowProblem {
 
 function disordered({ tenantId, keyId, purpose }: Life): RowProblem {
   return { kind: "audit_trail", tenantId, keyId, purpose, what: "the key's audit rows are out of order" };
+}
+
+function doubted({ tenantId, keyId, purpose }: Life, doubt: string): RowProblem {
+  const what = `${doubt}: the clocks of replicas differ, or the rows were put in another order`;
+  return { kind: "audit_trail", tenantId, keyId, purpose, what, mayBeClocks: true };
 }
 
 async function next<T>(all: AsyncGenerator<T>): Promise<T | undefined> {

@@ -14,10 +14,14 @@ export interface Life {
   purpose: Purpose | undefined;
   /** Any of these may be the state now. */
   states: readonly KeyState[];
+  /** Whether a row marked the key as compromised. */
+  compromised: boolean;
   /** Whether a row made the key. */
   born: boolean;
   /** Whether each writer's rows come in the order in which it wrote them. */
   ordered: boolean;
+  /** What speaks against the order of rows of different writers, if anything does: no HMAC covers that, and clocks of replicas differ. */
+  doubt: string | undefined;
 }
 
 interface Before {
@@ -45,6 +49,9 @@ const ended: readonly KeyState[] = ["DESTROY_SCHEDULED", "DESTROYED"];
 
 const births: readonly unknown[] = ["create", "rotate"] satisfies AuditAction[];
 
+/** By how much the clocks of replicas may differ. */
+const clocksApartMs = 60_000;
+
 /** By key id. */
 export async function* lives(query: Query): AsyncGenerator<Life> {
   const actions = Object.keys(after).map((action) => `'${action}'`);
@@ -62,25 +69,73 @@ export async function* lives(query: Query): AsyncGenerator<Life> {
   if (rows.length > 0) yield replay(rows);
 }
 
+/** `rows` come by id, which no HMAC covers, and are told by their times too, which clocks that differ make wrong: either state may be right. */
 function replay(rows: readonly Row[]): Life {
-  const before: Before = { states: [], usable: "ACTIVE", compromised: false };
   const sequences = new Map<unknown, number>();
   let ordered = true;
-  for (const { action, writer_id, sequence } of rows) {
-    before.states = after[action as AuditAction]!(before);
-    const [state] = before.states;
-    if (state === "ACTIVE" || state === "RETIRED") before.usable = state;
-    before.compromised ||= action === "mark_compromised";
+  for (const { writer_id, sequence } of rows) {
     ordered &&= Number(sequence) > (sequences.get(writer_id) ?? 0);
     sequences.set(writer_id, Number(sequence));
   }
-  const [first] = rows;
+  const timed = byTime(rows);
+  const { states, compromised } = outcome(timed);
+  const [first] = timed;
   return {
     keyId: String(first!.key_id),
     tenantId: String(first!.tenant_id),
     purpose: (first!.purpose ?? undefined) as Purpose | undefined,
-    states: before.states,
-    born: births.includes(first!.action),
+    states: [...new Set([...states, ...outcome(rows).states])],
+    compromised,
+    born: isBirth(first!),
     ordered,
+    doubt: doubtOf(rows, states),
   };
+}
+
+function outcome(rows: readonly Row[]): Before {
+  const before: Before = { states: [], usable: "ACTIVE", compromised: false };
+  for (const { action } of rows) {
+    before.states = after[action as AuditAction]!(before);
+    const [state] = before.states;
+    if (state === "ACTIVE" || state === "RETIRED") before.usable = state;
+    before.compromised ||= action === "mark_compromised";
+  }
+  return before;
+}
+
+/** By time, then by writer; but each writer's rows stay in the order in which it wrote them, and a key's birth comes first. */
+function byTime(rows: readonly Row[]): Row[] {
+  const chains = [...Map.groupBy(rows, ({ writer_id }) => String(writer_id))]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, chain]) => chain.sort((a, b) => Number(b.sequence) - Number(a.sequence)));
+  const timed: Row[] = [];
+  while (timed.length < rows.length) {
+    const left = chains.filter((chain) => chain.length > 0);
+    const next = left.reduce((best, chain) => (timeOf(chain.at(-1)!) < timeOf(best.at(-1)!) ? chain : best));
+    timed.push(next.pop()!);
+  }
+  return timed;
+}
+
+function timeOf(row: Row): number {
+  return isBirth(row) ? Number.NEGATIVE_INFINITY : Number(row.at);
+}
+
+function isBirth({ action }: Row): boolean {
+  return births.includes(action);
+}
+
+function doubtOf(rows: readonly Row[], states: readonly KeyState[]): string | undefined {
+  const byId = outcome(rows).states;
+  if ([...byId].sort().join() !== [...states].sort().join()) {
+    return `the key's audit rows lead to ${states.join(" or ")} by their times, and to ${byId.join(" or ")} by their ids`;
+  }
+  const newest = new Map<unknown, number>();
+  for (const { writer_id, at } of rows) {
+    const others = [...newest].filter(([writer]) => writer !== writer_id).map(([, time]) => time);
+    if (Math.max(...others) - Number(at) > clocksApartMs)
+      return "the key's audit rows come in another order than their times";
+    newest.set(writer_id, Math.max(Number(at), newest.get(writer_id) ?? 0));
+  }
+  return undefined;
 }

@@ -176,6 +176,48 @@ describe("check names", () => {
     ]);
   });
 
+  it("a destroyed key that was put back as it was before it was marked as compromised", async () => {
+    const { problems } = await problemsAfter((where, { destroyed }) =>
+      putBack(where, destroyed!.keyId, () =>
+        inStore(where, ({ keyring }) => keyring.markCompromised(request(destroyed!))),
+      ),
+    );
+    expect(problems).toEqual([
+      expect.objectContaining({
+        kind: "state",
+        tenant_id: "destroyed",
+        what: "an audit row marked the key as compromised, and the record does not say so",
+      }),
+    ]);
+  });
+
+  it("a key that was put back, with the rows of two writers in the order that leads to it", async () => {
+    const { of } = await problemsAfter(async (where, { active }) => {
+      const { keyId } = active!;
+      await inStore(where, ({ keyring }) => keyring.disable(request(active!)));
+      await putBack(where, keyId, () =>
+        inStore(
+          where,
+          ({ keyring }) => keyring.enable(request(active!)),
+          () => new Date(Date.now() + 120_000),
+        ),
+      );
+      await sql(where, "update kms_audit set id = id + 1000000 where key_id = ?1 and action = 'disable'", keyId);
+    });
+    expect(of("audit_trail")).toEqual([
+      expect.objectContaining({ what: expect.stringContaining("by their times, and to DISABLED by their ids") }),
+    ]);
+  });
+
+  it("rows of two writers whose times contradict their order, though both lead to one state", async () => {
+    const { problems } = await problemsAfter(async (where, { active }) => {
+      await inStore(where, ({ keyring }) => keyring.disable(request(active!)));
+      const later = () => new Date(Date.now() - 120_000);
+      await inStore(where, ({ keyring }) => keyring.scheduleDestruction({ ...request(active!), days: 7 }), later);
+    });
+    expect(problems.map(({ kind }) => kind)).toContain("audit_trail");
+  });
+
   it("two active keys, where the index that forbids them was dropped", async () => {
     const { of } = await problemsAfter(async (where, { active }) => {
       await sql(where, "drop index kms_keys_active");

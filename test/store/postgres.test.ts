@@ -150,12 +150,13 @@ describe("a PostgreSQL server that goes away", () => {
     const heard: unknown[] = [];
     store.watch((change) => heard.push(change));
     const record = await addKey(store);
+    await expect.poll(() => heard, { timeout: 10_000 }).toEqual(["any"]); // it listens
     await own.kill();
+    heard.length = 0;
     expect(await thrownBy(() => store.active("acme", "data"))).toBeKmsError("STORE_UNAVAILABLE");
     expect(await thrownBy(() => store.insertPending({ ...record, keyId: "00" }))).toBeKmsError("STORE_UNAVAILABLE");
     await own.restart();
     expect(await store.active("acme", "data")).toEqual(record);
-    heard.length = 0;
     await expect.poll(() => heard, { timeout: 10_000 }).toEqual(["any"]);
     await store.close();
     await own.close();
