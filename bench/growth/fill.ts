@@ -12,7 +12,7 @@ import { postgresDatabase } from "../../src/store/postgres.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
 import type { Database } from "../../src/store/sql.ts";
 import { auditChain } from "../../src/store/sql-audit.ts";
-import { insertRows } from "../../src/store/sql-copy.ts";
+import { insertCopies } from "../../src/store/sql-copy.ts";
 import { embeddedDatabase } from "../../src/store/sql-embedded.ts";
 import { keyRow, valuesOf } from "../../src/store/sql-rows.ts";
 import { rowVersion } from "../../src/store/sql-schema.ts";
@@ -48,7 +48,7 @@ export async function fill(settings: StoreSettings, provider: Provider, tenants:
         for (const purpose of tenant.purposes) records.push(...(await keysOf(tenant, purpose, provider)));
       }
       const events = records.flatMap(lifeOf);
-      await insertRows(
+      await insertCopies(
         tx.query,
         "kms_keys",
         records.map((record) => withMac(mac, record)),

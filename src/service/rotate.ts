@@ -14,6 +14,7 @@ import type { Keyring } from "../keys/keyring.ts";
 import type { Purpose } from "../keys/record.ts";
 import type { RotationResult } from "../keys/rotation.ts";
 import type { CallContext } from "./context.ts";
+import { checkRequestId } from "./ids.ts";
 import { keyPurposes, purposesOf } from "./key-names.ts";
 import { itemError } from "./rpc-code.ts";
 
@@ -23,7 +24,6 @@ export interface RotateParts {
 
 const defaultLimit = 100;
 const maxLimit = 1000;
-const requestIdPattern = /^[\x21-\x7e]{0,128}$/;
 
 export function rotateHandlers({ keyring }: RotateParts) {
   return {
@@ -60,7 +60,7 @@ function onePurpose(purposes: readonly Purpose[]): { purpose?: Purpose } {
 }
 
 function checkRequest({ tenantId, requestId, limit }: RotateRequest): void {
-  if (!requestIdPattern.test(requestId)) throw invalidField("request_id", "is at most 128 printable ASCII characters");
+  checkRequestId(requestId);
   if (requestId !== "" && tenantId === "")
     throw invalidField("request_id", "needs a tenant_id: due keys rotate once anyway");
   if (limit > maxLimit) throw invalidField("limit", `is at most ${maxLimit}`);

@@ -3,12 +3,11 @@
  * the newest row's is kept beside its number in a row that is authenticated itself. So an edited row, a missing one and a cut tail show;
  * the number of chains is kept in the store key's row, so that a missing chain shows too.
  */
-import type { RowMac, RowValue } from "../crypto/row-mac.ts";
+import type { RowMac } from "../crypto/row-mac.ts";
 import { KmsError } from "../errors.ts";
 import type { Purpose } from "../keys/record.ts";
 import type { Query, Row, Transaction } from "./sql.ts";
-import { authenticated, bytes, date, insertRow, placeholders, updateRow, valuesOf, wholeNumber } from "./sql-rows.ts";
-import { tables } from "./sql-schema.ts";
+import { authenticated, bytes, date, insertRow, insertRows, updateRow, valuesOf, wholeNumber } from "./sql-rows.ts";
 import type {
   AuditAction,
   AuditCursor,
@@ -63,7 +62,7 @@ export function auditChain(mac: RowMac, writerId: string): AuditChain {
         previous = mac.of("kms_audit", [...values, previous]);
         return [...values, previous];
       });
-      await insertRows(tx.query, rows);
+      await insertRows(tx.query, "kms_audit", rows);
       const next = { writer_id: writerId, sequence, head: previous };
       await (present ? updateRow : insertRow)(tx.query, mac, "kms_audit_writers", next);
       const newest = { writerId, sequence, mac: previous };
@@ -72,21 +71,6 @@ export function auditChain(mac: RowMac, writerId: string): AuditChain {
       });
     },
   };
-}
-
-/** Of rows a statement: few sizes make few statements to prepare, and a full batch few to wait for. */
-const groupSizes = [256, 16, 1];
-
-async function insertRows(query: Query, rows: readonly RowValue[][]): Promise<void> {
-  let left = rows;
-  while (left.length > 0) {
-    const size = groupSizes.find((each) => each <= left.length)!;
-    const width = tables.kms_audit.length;
-    const groups = Array.from({ length: size }, (_, index) => `(${placeholders(width, index * width)})`);
-    const statement = `insert into kms_audit (${tables.kms_audit.join(", ")}) values ${groups.join(", ")}`;
-    await query(statement, ...left.slice(0, size).flat());
-    left = left.slice(size);
-  }
 }
 
 async function countWriter(tx: Transaction, mac: RowMac): Promise<void> {

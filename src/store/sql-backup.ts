@@ -8,7 +8,7 @@ import { type FileHandle, link, open, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { KmsError } from "../errors.ts";
 import type { Query } from "./sql.ts";
-import { type Contents, copyRows, insertRows } from "./sql-copy.ts";
+import { type Contents, copyRows, insertCopies } from "./sql-copy.ts";
 import { embeddedDatabase, sqliteDialect } from "./sql-embedded.ts";
 import { migrate } from "./sql-schema.ts";
 
@@ -41,7 +41,7 @@ async function fill(draft: string, query: Query): Promise<Contents> {
     for (const setting of ["journal_mode = memory", "synchronous = off", "cache_size = -65536"])
       await db.read((own) => own(`pragma ${setting}`));
     await db.write((tx) => migrate(tx, sqliteDialect));
-    const contents = await copyRows(query, (table, rows) => db.write((tx) => insertRows(tx.query, table, rows)));
+    const contents = await copyRows(query, (table, rows) => db.write((tx) => insertCopies(tx.query, table, rows)));
     await db.read((own) => own("pragma journal_mode = delete"));
     return contents;
   } finally {

@@ -6,7 +6,7 @@
 import type { RowValue } from "../crypto/row-mac.ts";
 import type { KeyState, Purpose } from "../keys/record.ts";
 import type { Query, Row } from "./sql.ts";
-import { date } from "./sql-rows.ts";
+import { date, insertRows } from "./sql-rows.ts";
 import { type TableName, tables } from "./sql-schema.ts";
 
 /** What was copied. */
@@ -40,8 +40,6 @@ const orders: Readonly<Record<TableName, readonly string[]>> = {
 };
 
 const pageRows = 500;
-/** Saves round trips; but SQLite looks each parameter up by its number, one after the other. */
-const rowsAStatement = 10;
 
 /** All rows of a table in the order of its primary key; of `order` and `condition` where they are given. */
 export async function* pages(
@@ -98,15 +96,13 @@ export async function copyRows(
   return contents;
 }
 
-/** Audit rows get their ids anew, in their order. */
-export async function insertRows(query: Query, table: TableName, rows: readonly Row[]): Promise<void> {
-  const columns = tables[table];
-  for (let start = 0; start < rows.length; start += rowsAStatement) {
-    const some = rows.slice(start, start + rowsAStatement);
-    const groups = some.map((_, r) => `(${columns.map((_, c) => `?${r * columns.length + c + 1}`).join(", ")})`);
-    const values = some.flatMap((row) => columns.map((column) => row[column] ?? null));
-    await query(`insert into ${table} (${columns.join(", ")}) values ${groups.join(", ")}`, ...values);
-  }
+/** Copied as they are, with their HMACs; audit rows get their ids anew, in their order. */
+export function insertCopies(query: Query, table: TableName, rows: readonly Row[]): Promise<void> {
+  return insertRows(
+    query,
+    table,
+    rows.map((row) => tables[table].map((column) => row[column] ?? null)),
+  );
 }
 
 /** What keeps a store from being empty, in words; undefined for an empty one. Its schema is not content. */

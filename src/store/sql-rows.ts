@@ -22,6 +22,19 @@ export async function insertRow(query: Query, mac: RowMac, table: TableName, row
   await query(`insert into ${table} (${columns.join(", ")}) values (${placeholders(columns.length)})`, ...values);
 }
 
+/** Saves round trips; but SQLite looks each parameter up by its number, one after the other. */
+const rowsAStatement = 10;
+
+/** Rows that have their HMAC, each as its values in the order of the columns. */
+export async function insertRows(query: Query, table: TableName, rows: readonly RowValue[][]): Promise<void> {
+  const columns = tables[table];
+  for (let start = 0; start < rows.length; start += rowsAStatement) {
+    const some = rows.slice(start, start + rowsAStatement);
+    const groups = some.map((_, index) => `(${placeholders(columns.length, index * columns.length)})`);
+    await query(`insert into ${table} (${columns.join(", ")}) values ${groups.join(", ")}`, ...some.flat());
+  }
+}
+
 /** Replaces the row whose first column is this row's. CONFLICT where there is none any more: another deleted it since it was read. */
 export async function updateRow(query: Query, mac: RowMac, table: TableName, row: Row): Promise<void> {
   const [id, ...columns] = tables[table];

@@ -10,7 +10,7 @@ import type { Database, Query } from "./sql.ts";
 import { auditChain } from "./sql-audit.ts";
 import { writeBackup } from "./sql-backup.ts";
 import { alterations, type CheckedRows, checkRows, type RowCheck, type RowProblem } from "./sql-check.ts";
-import { type Contents, contentOf, copyRows, insertRows } from "./sql-copy.ts";
+import { type Contents, contentOf, copyRows, insertCopies } from "./sql-copy.ts";
 import { forgiving } from "./sql-damage.ts";
 import { authenticated, keyRecord } from "./sql-rows.ts";
 import { migrations, rowVersion } from "./sql-schema.ts";
@@ -100,7 +100,7 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
           await tx.lock("store");
           const content = await contentOf(tx.query);
           if (content !== undefined) throw new KmsError("CONFLICT", `the store is not empty: it has ${content}`);
-          const contents = await copyRows(query, (table, rows) => insertRows(tx.query, table, rows));
+          const contents = await copyRows(query, (table, rows) => insertCopies(tx.query, table, rows));
           const chain = auditChain(rowMac(key, rowVersion), randomBytes(writerIdBytes).toString("hex"));
           await chain.append(tx, [event]);
           return contents;

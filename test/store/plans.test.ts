@@ -5,7 +5,7 @@ import { rowMac } from "../../src/crypto/row-mac.ts";
 import { openPostgres, postgresDatabase } from "../../src/store/postgres.ts";
 import type { Database, Query } from "../../src/store/sql.ts";
 import { auditChain, readAudit } from "../../src/store/sql-audit.ts";
-import { insertRows } from "../../src/store/sql-copy.ts";
+import { insertCopies } from "../../src/store/sql-copy.ts";
 import { countKeys } from "../../src/store/sql-counts.ts";
 import { embeddedDatabase, sqliteDialect } from "../../src/store/sql-embedded.ts";
 import { sqlKeys } from "../../src/store/sql-keys.ts";
@@ -76,16 +76,16 @@ async function fill(db: Database): Promise<void> {
       const more = { provider: "local", provider_key_id: "", wrapped: bytes, public_key: bytes, mac: bytes };
       return { ...names(n), version: 1 + (n % 2), state, ...times, ...more };
     });
-    await insertRows(query, "kms_keys", keyRows);
+    await insertCopies(query, "kms_keys", keyRows);
     const auditRows = numbers.map((n) => {
       const more = { at: n, actor: "ann", action: "create", outcome: "OK", request_id: "", count: 1, mac: bytes };
       return { ...names(n), writer_id: "", sequence: n, ...more };
     });
-    await insertRows(query, "kms_audit", auditRows);
+    await insertCopies(query, "kms_audit", auditRows);
     const requestRows = numbers.map((n) => {
       return { ...names(n), request_id: `request-${n}`, digest: "", at: n, mac: bytes };
     });
-    await insertRows(query, "kms_requests", requestRows);
+    await insertCopies(query, "kms_requests", requestRows);
   });
   await db.read((query) => query("analyze"));
 }

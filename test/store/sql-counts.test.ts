@@ -1,7 +1,7 @@
 /** Counting in steps: nothing is missed or counted twice at their edges, and others get their turn between them. */
 import { describe, expect, it } from "vitest";
 import type { KeyState, Purpose } from "../../src/keys/record.ts";
-import { insertRows } from "../../src/store/sql-copy.ts";
+import { insertCopies } from "../../src/store/sql-copy.ts";
 import { countKeys } from "../../src/store/sql-counts.ts";
 import { embeddedDatabase, sqliteDialect } from "../../src/store/sql-embedded.ts";
 import { migrate } from "../../src/store/sql-schema.ts";
@@ -38,7 +38,7 @@ async function database() {
       const more = { provider: "local", provider_key_id: "", wrapped: bytes, public_key: bytes, created_at: 0 };
       return { ...more, key_id: `${index}`, tenant_id, purpose, version, state, activated_at: index, mac: bytes };
     };
-    await insertRows(tx.query, "kms_keys", keys.map(row));
+    await insertCopies(tx.query, "kms_keys", keys.map(row));
   });
   return db;
 }
