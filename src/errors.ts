@@ -53,6 +53,8 @@ export interface KmsErrorOptions {
   violations?: readonly FieldViolation[];
   /** Kept for the log; never sent to a caller. */
   cause?: unknown;
+  /** What an operator can do about it, with the very command or policy statement. For Validate and the log; never sent to a caller. */
+  advice?: string | undefined;
 }
 
 /** google.rpc.BadRequest carries at most this many. */
@@ -61,11 +63,13 @@ export const maxViolations = 16;
 export class KmsError extends Error {
   readonly code: KmsErrorCode;
   readonly violations: readonly FieldViolation[];
+  readonly advice: string | undefined;
 
   constructor(code: KmsErrorCode, message: string, options: KmsErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "KmsError";
     this.code = code;
+    this.advice = options.advice;
     this.violations = (options.violations ?? []).slice(0, maxViolations);
   }
 }

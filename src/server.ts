@@ -10,8 +10,9 @@ import { startMaintenance } from "./keys/maintenance.ts";
 import { scheduleRotation } from "./keys/schedule.ts";
 import { unlockStore } from "./keys/store-key.ts";
 import type { Provider } from "./provider/provider.ts";
+import { dependable } from "./provider/failover.ts";
 import { openProvider } from "./provider/registry.ts";
-import { type ProviderCall, resilient } from "./provider/resilience.ts";
+import type { ProviderCall } from "./provider/resilience.ts";
 import { createAuditTrail } from "./service/audit-trail.ts";
 import { verifyAudit } from "./service/audit-verify.ts";
 import { createWitness, witnessedRotation } from "./service/audited.ts";
@@ -55,7 +56,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const telemetry = await startTelemetry({ version, otlp: config.telemetry.otlp });
   const { instruments } = telemetry;
   const providerCalls = new Map<string, number>();
-  const provider = resilient(await openProvider(config.provider), {
+  const provider = dependable(await openProvider(config.provider), {
     observe: (call) => recordProviderCall(instruments, providerCalls, call),
   });
   const store = await openAndUnlock(config, provider);
@@ -121,7 +122,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     keys: () => keyCounts(health.current().counts.byPurpose),
     oldestActiveAt: () => health.current().counts.oldestActiveAt,
     lastRotationAt: () => health.current().counts.lastRotationAt,
-    breakers: () => [provider.breaker()],
+    breakers: () => provider.breakers(),
   });
 
   const handlers = kmsHandlers({
@@ -147,7 +148,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
       failed: () => schedule?.failed() ?? 0,
     },
     caches,
-    breakers: () => [provider.breaker()],
+    breakers: () => provider.breakers(),
     providerCalls: () => providerCalls,
     probeKeyrings: () => probeKeyrings(provider),
     recommendations: config.warnings,

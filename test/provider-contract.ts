@@ -145,9 +145,11 @@ export function providerContract(
     });
 
     it("describes its key", async () => {
-      const { state, detail } = await provider.describe();
+      const { state, detail, clockSkewMs = 0 } = await provider.describe();
       expect(state).toBe("enabled");
       expect(detail).not.toBe("");
+      expect(Math.abs(clockSkewMs)).toBeLessThan(5_000); // the same machine's clock
+      expect(await provider.inspect()).toMatchObject({ state, detail });
     });
 
     it("does nothing for a caller that is gone, and says why it went where that is known", async () => {
@@ -157,6 +159,7 @@ export function providerContract(
         () => provider.encrypt(randomBytes(32), context, signal),
         () => provider.decrypt(wrapped, context, signal),
         () => provider.describe(signal),
+        () => provider.inspect(signal),
       ];
       for (const call of calls(AbortSignal.abort())) expect(await thrownBy(call)).toBeKmsError("CANCELLED");
       const late = AbortSignal.abort(new KmsError("DEADLINE_EXCEEDED", "the deadline has passed"));

@@ -10,7 +10,7 @@ import { allowed } from "../keys/record.ts";
 import { unwrapStoreKey } from "../keys/store-key.ts";
 import type { Provider } from "../provider/provider.ts";
 import { openProvider } from "../provider/registry.ts";
-import { resilient } from "../provider/resilience.ts";
+import { dependable } from "../provider/failover.ts";
 import type { Contents, StoreSettings, Tables } from "../store/registry.ts";
 import type { WrappedStoreKey } from "../store/store.ts";
 import { type ExitCode, exitCode, Failure, type OptionValues } from "./command.ts";
@@ -62,7 +62,7 @@ export async function presentProvider({ provider }: Config): Promise<Provider> {
       `there is no master key at ${provider.masterKeyFile}; put back the one that the store was made with`,
     );
   }
-  return resilient(await openProvider(provider));
+  return dependable(await openProvider(provider));
 }
 
 /** `what` names the store in a Failure: one that was never written to, or that another provider key wrapped. */

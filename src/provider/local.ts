@@ -53,6 +53,10 @@ export function localProvider(masterKey: KeyObject): Provider {
       return { state: "enabled", detail: "in this process" };
     },
 
+    async inspect(signal) {
+      return { ...(await this.describe(signal)), rotation: undefined, advice: [] };
+    },
+
     async close() {},
   };
 }

@@ -14,13 +14,28 @@ export interface ProviderKeyState {
   state: "enabled" | "disabled";
   /** The provider's own word for the state, for operators. */
   detail: string;
+  /** This machine's clock minus the provider's, as exact as the date of its answer: a second. Undefined where the answer has none. */
+  clockSkewMs?: number | undefined;
+}
+
+/** What an operator wants to know of the key beyond its state. */
+export interface ProviderKeyReport extends ProviderKeyState {
+  /** How the provider rotates the key by itself, as in "every 365 days" or "off"; undefined where it does not say. */
+  rotation: string | undefined;
+  /** What to change, a sentence each with the command or policy statement that does it; empty if nothing. */
+  advice: readonly string[];
 }
 
 export interface Provider {
   /** The name in `fluo.kms.provider`. */
   readonly name: string;
-  /** Names the master key in key records, so that a later reader knows which key wrapped them. */
+  /**
+   * Names the master key in key records, so that a later reader knows which key wrapped them: the same for every place that serves the
+   * key, and never that of another key.
+   */
   readonly keyId: string;
+  /** Where the key is served, for a provider with several such places: a cloud's region. */
+  readonly region?: string | undefined;
 
   /** 32 fresh random bytes and the same wrapped under `context`. The caller owns, and overwrites, `plaintext`. */
   generateDataKey(context: ProviderContext, signal?: AbortSignal): Promise<DataKey>;
@@ -39,6 +54,9 @@ export interface Provider {
 
   /** The master key's state, by a call that costs no cryptographic operation at the provider. */
   describe(signal?: AbortSignal): Promise<ProviderKeyState>;
+
+  /** `describe` and what else the provider tells of the key, for Validate alone: it may take several calls. None is cryptographic. */
+  inspect(signal?: AbortSignal): Promise<ProviderKeyReport>;
 
   close(): Promise<void>;
 }

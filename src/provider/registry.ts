@@ -8,18 +8,21 @@ import type { Provider } from "./provider.ts";
 
 export type ProviderSettings = LocalSettings;
 
+/** One provider for each place that serves the same key, in order of preference: a cloud's regions. Most have one. */
+export type Places = readonly [Provider, ...Provider[]];
+
 type Openers = {
-  [Name in ProviderSettings["name"]]: (settings: Extract<ProviderSettings, { name: Name }>) => Promise<Provider>;
+  [Name in ProviderSettings["name"]]: (settings: Extract<ProviderSettings, { name: Name }>) => Promise<Places>;
 };
 
 const openers: Openers = {
-  local: async (settings) => (await import("./local.ts")).openLocal(settings),
+  local: async (settings) => [await (await import("./local.ts")).openLocal(settings)],
 };
 
 export const providerNames: readonly string[] = Object.keys(openers);
 
 /** Opens the provider that `settings.name` names. Throws INVALID_ARGUMENT for settings that cannot be used. */
-export async function openProvider(settings: ProviderSettings): Promise<Provider> {
+export async function openProvider(settings: ProviderSettings): Promise<Places> {
   if (!Object.hasOwn(openers, settings.name)) {
     throw invalidField("fluo.kms.provider", `must be one of ${providerNames.join(", ")}, not ${settings.name}`);
   }

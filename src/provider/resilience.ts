@@ -2,25 +2,26 @@
  * A Provider around another that bounds what a bad day at the provider costs: total timeout > retry > bulkhead > breaker >
  * attempt timeout > call. Only PROVIDER_UNAVAILABLE is retried and counted by the breaker; what a caller did wrong, and a
  * caller that went away, never opens it. Answers are distrusted here as far as every provider's look the same.
+ *
+ * While the breaker is open every call fails at once, and `describe`, once a second, is what tries the provider: no caller waits for a
+ * trial. After one that succeeds a single failure opens the breaker again, until a call succeeds.
  */
 import {
   BrokenCircuitError,
   bulkhead,
-  type CircuitBreakerPolicy,
   CircuitState,
-  ConsecutiveBreaker,
   circuitBreaker,
   ExponentialBackoff,
   fullJitterGenerator,
   handleWhen,
-  noJitterGenerator,
+  type IBreaker,
   retry,
   TaskCancelledError,
   TimeoutStrategy,
   timeout,
 } from "cockatiel";
 import { KmsError, type KmsErrorCode } from "../errors.ts";
-import { cancelled, type DataKey, type Provider } from "./provider.ts";
+import { cancelled, type DataKey, maxWrappedPlaintextBytes, type Provider } from "./provider.ts";
 
 export interface ResilienceSettings {
   /** Calls at the provider at once; others wait in order of arrival. */
@@ -34,10 +35,12 @@ export interface ResilienceSettings {
   /** The first pause is random up to this, each further one up to twice the one before, at most `maxPauseMs`. */
   firstPauseMs: number;
   maxPauseMs: number;
+  /** Retries in hand at most. Each takes one, and each call that succeeds gives back a tenth: retries never multiply an outage. */
+  retryBudget: number;
   /** Consecutive unavailable attempts that open the breaker. */
   breakAfter: number;
-  /** How long it stays open before one call may try; doubles with each try that fails, up to 30 s. */
-  breakMs: number;
+  /** From the breaker's opening to the first try, and from each that fails to the next; up to a fifth longer. */
+  probeMs: number;
 }
 
 export const defaultResilience: Readonly<ResilienceSettings> = {
@@ -47,13 +50,18 @@ export const defaultResilience: Readonly<ResilienceSettings> = {
   maxRetries: 3,
   firstPauseMs: 50,
   maxPauseMs: 1_000,
+  retryBudget: 10,
   breakAfter: 10,
-  breakMs: 1_000,
+  probeMs: 1_000,
 };
 
 export interface ProviderCall {
-  operation: "generate_data_key" | "encrypt" | "decrypt" | "describe";
+  operation: "generate_data_key" | "encrypt" | "decrypt" | "describe" | "inspect";
   outcome: "OK" | KmsErrorCode;
+  /** Of the place that was called, where the provider has several. */
+  region: string | undefined;
+  /** What the call failed with, for the log. */
+  error: unknown;
   seconds: number;
   /** Calls that reached the provider: what it charges for. */
   attempts: number;
@@ -65,35 +73,73 @@ export interface ResilienceOptions extends Partial<ResilienceSettings> {
 }
 
 export interface Breaker {
+  /** The provider, and its region where it has one: `aws/eu-west-1`. */
   name: string;
   state: "closed" | "open" | "half-open";
 }
 
 export interface ResilientProvider extends Provider {
-  breaker(): Breaker;
+  /** One for each place that serves the key. */
+  breakers(): Breaker[];
 }
 
 type Call<T> = (signal: AbortSignal) => Promise<T>;
 
 const dataKeyBytes = 32;
 const maxWrappedBytes = 8192;
-const maxBreakMs = 30_000;
+const budgetPerSuccess = 0.1;
+const probeSpread = 0.2;
 
 export function resilient(provider: Provider, options: ResilienceOptions = {}): ResilientProvider {
   const settings = { ...defaultResilience, ...options };
-  const breaker = breakerOf(settings);
+  const { name, keyId, region } = provider;
+  const breakerName = region === undefined ? name : `${name}/${region}`;
+  let budget = settings.retryBudget;
+  const breaker = circuitBreaker(handleWhen(isUnavailable), {
+    breaker: consecutiveFailures(settings.breakAfter),
+    halfOpenAfter: 0, // only a probe comes through, and it has its own clock
+  });
   const total = timeout(settings.totalTimeoutMs, TimeoutStrategy.Aggressive);
   // Not aborted on return, so that an aborted signal means that the time was up or the call abandoned.
   const attempt = timeout(settings.attemptTimeoutMs, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false });
   const slots = bulkhead(settings.maxInFlight, Number.POSITIVE_INFINITY);
-  const retries = retry(handleWhen(isUnavailable), {
-    maxAttempts: settings.maxRetries,
-    backoff: new ExponentialBackoff({
-      generator: fullJitterGenerator,
-      initialDelay: settings.firstPauseMs,
-      maxDelay: settings.maxPauseMs,
-    }),
+  const retries = retry(
+    handleWhen((error) => budget >= 1 && isUnavailable(error)),
+    {
+      maxAttempts: settings.maxRetries,
+      backoff: new ExponentialBackoff({
+        generator: fullJitterGenerator,
+        initialDelay: settings.firstPauseMs,
+        maxDelay: settings.maxPauseMs,
+      }),
+    },
+  );
+
+  retries.onRetry(() => {
+    budget -= 1;
   });
+
+  let nextProbe: NodeJS.Timeout | undefined;
+  const closing = new AbortController();
+  breaker.onBreak(() => {
+    if (closing.signal.aborted) return;
+    clearTimeout(nextProbe);
+    nextProbe = setTimeout(probe, settings.probeMs * (1 + probeSpread * Math.random())).unref();
+  });
+
+  /** Closes the breaker, or opens it again, by the answer of `describe`: "no" is an answer too. */
+  function probe(): void {
+    run(
+      "describe",
+      (signal) => provider.describe(signal),
+      closing.signal,
+      (attemptOnce) => breaker.execute(() => attemptOnce()),
+    ).catch(() => {});
+  }
+
+  function refuseWhilePaused(): void {
+    if (breaker.state !== CircuitState.Closed) throw new BrokenCircuitError();
+  }
 
   /** One attempt. What it throws once its signal is aborted (CANCELLED, by contract) depends on who aborted it. */
   async function once<T>(call: Call<T>, within: AbortSignal | undefined, caller: AbortSignal | undefined): Promise<T> {
@@ -105,50 +151,95 @@ export function resilient(provider: Provider, options: ResilienceOptions = {}): 
       }, within);
     } catch (error) {
       if (caller?.aborted) throw cancelled(caller);
-      throw timer?.aborted ? lateAnswer(provider.name, error) : error;
+      throw timer?.aborted ? lateAnswer(name, error) : error;
     }
   }
 
-  async function run<T>(operation: ProviderCall["operation"], call: Call<T>, caller?: AbortSignal): Promise<T> {
+  /** `how` runs the one attempt, or as many as it takes. */
+  async function run<T>(
+    operation: ProviderCall["operation"],
+    call: Call<T>,
+    caller: AbortSignal | undefined,
+    how: (attempt: (within?: AbortSignal) => Promise<T>) => Promise<T>,
+  ): Promise<T> {
     const startedAt = performance.now();
     let attempts = 0;
     let outcome: ProviderCall["outcome"] = "OK";
+    let error: unknown;
     const counted = (signal: AbortSignal) => {
       attempts += 1;
       return call(signal);
     };
     try {
       if (caller?.aborted) throw cancelled(caller);
-      if (operation === "describe") return await once(counted, caller, caller);
-      return await total.execute(
+      return await how((within = caller) => once(counted, within, caller));
+    } catch (thrown) {
+      error = caller?.aborted ? cancelled(caller) : inOurWords(thrown, name);
+      outcome = error instanceof KmsError ? error.code : "INTERNAL";
+      throw error;
+    } finally {
+      options.observe?.({
+        operation,
+        outcome,
+        region,
+        error,
+        attempts,
+        seconds: (performance.now() - startedAt) / 1000,
+      });
+    }
+  }
+
+  /** The whole way. */
+  function guarded<T>(operation: ProviderCall["operation"], call: Call<T>, caller?: AbortSignal): Promise<T> {
+    return run(operation, call, caller, async (attemptWithin) => {
+      refuseWhilePaused(); // before the queue too, where calls may wait for those that hang
+      const answer = await total.execute(
         ({ signal }) =>
           retries.execute(
-            () => slots.execute(() => breaker.execute(() => once(counted, signal, caller), signal), signal),
+            () =>
+              slots.execute(() => {
+                refuseWhilePaused();
+                return breaker.execute(() => attemptWithin(signal), signal);
+              }, signal),
             signal,
           ),
         caller,
       );
-    } catch (error) {
-      const told = caller?.aborted ? cancelled(caller) : inOurWords(error, provider.name);
-      outcome = told instanceof KmsError ? told.code : "INTERNAL";
-      throw told;
-    } finally {
-      options.observe?.({ operation, outcome, seconds: (performance.now() - startedAt) / 1000, attempts });
-    }
+      budget = Math.min(settings.retryBudget, budget + budgetPerSuccess);
+      return answer;
+    });
+  }
+
+  /** One attempt outside the queue, which the breaker does not count: it says how the provider is when everything else waits. */
+  function looking<T>(operation: ProviderCall["operation"], call: Call<T>, caller?: AbortSignal): Promise<T> {
+    return run(operation, call, caller, (attemptOnce) => {
+      refuseWhilePaused(); // the probe is looking
+      return attemptOnce();
+    });
   }
 
   return {
-    name: provider.name,
-    keyId: provider.keyId,
+    name,
+    keyId,
+    region,
     generateDataKey: (context, signal) =>
-      run("generate_data_key", async (inner) => checkDataKey(await provider.generateDataKey(context, inner)), signal),
+      guarded(
+        "generate_data_key",
+        async (inner) => checkDataKey(await provider.generateDataKey(context, inner)),
+        signal,
+      ),
     encrypt: (plaintext, context, signal) =>
-      run("encrypt", async (inner) => checkWrapped(await provider.encrypt(plaintext, context, inner)), signal),
-    decrypt: (wrapped, context, signal) => run("decrypt", (inner) => provider.decrypt(wrapped, context, inner), signal),
-    /** One attempt outside the queue and the breaker: it says how the provider is when everything else waits. */
-    describe: (signal) => run("describe", (inner) => provider.describe(inner), signal),
-    close: () => provider.close(),
-    breaker: () => ({ name: provider.name, state: stateNames[breaker.state] }),
+      guarded("encrypt", async (inner) => checkWrapped(await provider.encrypt(plaintext, context, inner)), signal),
+    decrypt: (wrapped, context, signal) =>
+      guarded("decrypt", async (inner) => checkOpened(await provider.decrypt(wrapped, context, inner)), signal),
+    describe: (signal) => looking("describe", (inner) => provider.describe(inner), signal),
+    inspect: (signal) => looking("inspect", (inner) => provider.inspect(inner), signal),
+    async close() {
+      closing.abort();
+      clearTimeout(nextProbe);
+      await provider.close();
+    },
+    breakers: () => [{ name: breakerName, state: stateNames[breaker.state] }],
   };
 }
 
@@ -159,15 +250,19 @@ const stateNames: Readonly<Record<CircuitState, Breaker["state"]>> = {
   [CircuitState.HalfOpen]: "half-open",
 };
 
-function breakerOf({ breakAfter, breakMs }: ResilienceSettings): CircuitBreakerPolicy {
-  return circuitBreaker(handleWhen(isUnavailable), {
-    breaker: new ConsecutiveBreaker(breakAfter),
-    halfOpenAfter: new ExponentialBackoff({
-      generator: noJitterGenerator,
-      initialDelay: breakMs,
-      maxDelay: maxBreakMs,
-    }),
-  });
+/** A success that closes the breaker was a probe's: the first call that fails after it opens it again. */
+function consecutiveFailures(breakAfter: number): IBreaker {
+  let failures = 0;
+  return {
+    state: undefined,
+    success(state) {
+      failures = state === CircuitState.HalfOpen ? breakAfter - 1 : 0;
+    },
+    failure() {
+      failures += 1;
+      return failures >= breakAfter;
+    },
+  };
 }
 
 function isUnavailable(error: unknown): boolean {
@@ -195,6 +290,12 @@ function checkDataKey({ plaintext, wrapped }: DataKey): DataKey {
     throw unavailable(`the provider answered with a data key of ${plaintext.length} bytes`);
   }
   return { plaintext, wrapped: checkWrapped(wrapped) };
+}
+
+function checkOpened(plaintext: Uint8Array): Uint8Array {
+  if (plaintext.length >= 1 && plaintext.length <= maxWrappedPlaintextBytes) return plaintext;
+  plaintext.fill(0);
+  throw unavailable(`the provider opened a wrapped key to ${plaintext.length} bytes`);
 }
 
 function checkWrapped(wrapped: Uint8Array): Uint8Array {

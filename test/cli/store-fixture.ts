@@ -86,7 +86,7 @@ export async function inStore<T>(
   work: (parts: Unlocked) => Promise<T>,
   clock = () => new Date(),
 ): Promise<T> {
-  const provider = await openProvider({ name: "local", masterKeyFile });
+  const [provider] = await openProvider({ name: "local", masterKeyFile });
   const store = await unlockStore(await openStore(settings), provider);
   const keyring = createKeyring({ store, provider, clock });
   try {

@@ -49,7 +49,7 @@ interface Stop {
 const by: Attribution = { actor: "ann", requestId: "" };
 
 async function openReplica({ store: settings, masterKeyFile, stateTtlMs }: ReplicaOptions) {
-  const provider = await openProvider({ name: "local", masterKeyFile });
+  const [provider] = await openProvider({ name: "local", masterKeyFile });
   const activations: TriedActivation[] = [];
   const gate = createGate();
   const store = watched(await unlockStore(await openStore(settings), provider), gate.pass, activations);

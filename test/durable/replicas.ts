@@ -114,7 +114,7 @@ export interface Observer {
 }
 
 export async function openObserver(settings: StoreSettings, masterKeyFile: string): Promise<Observer> {
-  const provider = await openProvider({ name: "local", masterKeyFile });
+  const [provider] = await openProvider({ name: "local", masterKeyFile });
   const store = await unlockStore(await openStore(settings), provider);
   return {
     store,

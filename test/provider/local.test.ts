@@ -28,7 +28,7 @@ describe("the local provider's key id", () => {
 describe("the local provider's key file", () => {
   let directory: string;
   let masterKeyFile: string;
-  const open = () => openProvider({ name: "local", masterKeyFile });
+  const open = async () => (await openProvider({ name: "local", masterKeyFile }))[0];
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), "fluo-kms-"));
     masterKeyFile = join(directory, "master.key");
@@ -83,7 +83,7 @@ describe("the local provider's key file", () => {
 
 describe("the registry", () => {
   it("opens a local provider under a random key each time", async () => {
-    const [a, b] = [await openProvider({ name: "local" }), await openProvider({ name: "local" })];
+    const [[a], [b]] = [await openProvider({ name: "local" }), await openProvider({ name: "local" })];
     expect(a.name).toBe("local");
     expect(a.keyId).not.toBe(b.keyId);
   });

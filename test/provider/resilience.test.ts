@@ -1,6 +1,6 @@
 /** The resilience layer over a real local provider, made slow, silent or wrong where a test needs it. */
 import { randomBytes } from "node:crypto";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { localProvider } from "../../src/provider/local.ts";
 import { randomMasterKey } from "../../src/provider/local-master-key.ts";
@@ -11,7 +11,7 @@ import { providerContract } from "../provider-contract.ts";
 
 const context = { tenant_id: "acme" };
 /** No pauses to wait for, and a breaker that stays out of the way. */
-const quick: ResilienceOptions = { firstPauseMs: 1, maxPauseMs: 1, breakAfter: 1_000 };
+const quick: ResilienceOptions = { firstPauseMs: 1, maxPauseMs: 1, breakAfter: 1_000, retryBudget: 1_000 };
 
 providerContract("local behind the resilience layer", async () => ({
   provider: resilient(localProvider(randomMasterKey())),
@@ -91,25 +91,33 @@ describe("retries", () => {
 });
 
 describe("the breaker", () => {
-  const options = { ...quick, breakAfter: 3, maxRetries: 0, breakMs: 3_600_000 };
+  const options = { ...quick, breakAfter: 3, maxRetries: 0, probeMs: 3_600_000 };
 
   it("opens after as many unavailable attempts in a row, and then asks the provider nothing", async () => {
     const { provider, calls } = failing("PROVIDER_UNAVAILABLE");
     const guarded = resilient(provider, options);
-    expect(guarded.breaker()).toEqual({ name: "local", state: "closed" });
+    expect(guarded.breakers()).toEqual([{ name: "local", state: "closed" }]);
     for (let i = 0; i < 5; i += 1) {
       expect(await thrownBy(() => guarded.decrypt(randomBytes(60), context))).toBeKmsError("PROVIDER_UNAVAILABLE");
     }
     expect(calls()).toBe(3);
-    expect(guarded.breaker().state).toBe("open");
+    expect(guarded.breakers()[0]!.state).toBe("open");
     expect(await thrownBy(() => guarded.encrypt(randomBytes(32), context))).toBeKmsError("PROVIDER_UNAVAILABLE");
   });
 
-  it("lets describe through while it is open", async () => {
-    const guarded = resilient(failing("PROVIDER_UNAVAILABLE").provider, { ...options, breakAfter: 1 });
+  it("asks the provider nothing for describe either while it is open", async () => {
+    let described = 0;
+    const provider = {
+      ...failing("PROVIDER_UNAVAILABLE").provider,
+      async describe() {
+        described += 1;
+        return { state: "enabled", detail: "" } as const;
+      },
+    };
+    const guarded = resilient(provider, { ...options, breakAfter: 1 });
     await thrownBy(() => guarded.decrypt(randomBytes(60), context));
-    expect(guarded.breaker().state).toBe("open");
-    expect((await guarded.describe()).state).toBe("enabled");
+    expect(await thrownBy(() => guarded.describe())).toBeKmsError("PROVIDER_UNAVAILABLE", "paused");
+    expect(described).toBe(0);
   });
 
   it.each<KmsErrorCode>(["CIPHERTEXT_REJECTED", "INVALID_ARGUMENT"])("is not opened by %s", async (code) => {
@@ -117,7 +125,7 @@ describe("the breaker", () => {
     const guarded = resilient(provider, options);
     for (let i = 0; i < 10; i += 1) await thrownBy(() => guarded.decrypt(randomBytes(60), context));
     expect(calls()).toBe(10);
-    expect(guarded.breaker().state).toBe("closed");
+    expect(guarded.breakers()[0]!.state).toBe("closed");
   });
 
   it("is not opened by callers that go away", async () => {
@@ -130,24 +138,106 @@ describe("the breaker", () => {
       caller.abort();
       expect(await thrownBy(() => call)).toBeKmsError("CANCELLED");
     }
-    expect(guarded.breaker().state).toBe("closed");
+    expect(guarded.breakers()[0]!.state).toBe("closed");
   });
 
-  it("closes again when a trial succeeds", async () => {
-    let healthy = false;
+  /** A provider that is down until told otherwise, under a breaker that one failure opens. */
+  function outage() {
+    const local = localProvider(randomMasterKey());
+    const provider = { health: "down" as "down" | "up" | "describes", described: 0, encrypted: 0 };
+    const answer = async <T>(isUp: boolean, work: () => Promise<T>) => {
+      if (!isUp) throw new KmsError("PROVIDER_UNAVAILABLE", "down");
+      return work();
+    };
+    const guarded = resilient(
+      changed({
+        encrypt(...given) {
+          provider.encrypted += 1;
+          return answer(provider.health === "up", () => local.encrypt(...given));
+        },
+        describe(signal) {
+          provider.described += 1;
+          return answer(provider.health !== "down", () => local.describe(signal));
+        },
+      }),
+      { ...options, breakAfter: 3, probeMs: 1 },
+    );
+    const encrypt = () => guarded.encrypt(randomBytes(32), context);
+    return { provider, guarded, encrypt, state: () => guarded.breakers()[0]!.state };
+  }
+
+  it("is closed by a describe that answers, and by no call of anyone's", async () => {
+    const { provider, guarded, encrypt, state } = outage();
+    for (let i = 0; i < 3; i += 1) await thrownBy(encrypt);
+    expect(state()).toBe("open");
+    await vi.waitUntil(() => provider.described > 3);
+    expect(provider.encrypted).toBe(3);
+    provider.health = "up";
+    await vi.waitUntil(() => state() === "closed");
+    await encrypt();
+    await guarded.close();
+  });
+
+  it("is opened by one failure after a probe closed it, until a call succeeded", async () => {
+    const { provider, guarded, encrypt, state } = outage();
+    for (let i = 0; i < 3; i += 1) await thrownBy(encrypt);
+    provider.health = "describes";
+    await vi.waitUntil(() => state() === "closed");
+    await thrownBy(encrypt);
+    expect(state()).toBe("open");
+    provider.health = "up";
+    await vi.waitUntil(() => state() === "closed");
+    await encrypt();
+    provider.health = "down";
+    await thrownBy(encrypt);
+    expect(state()).toBe("closed");
+    await guarded.close();
+  });
+
+  it("is closed by an answer that says no", async () => {
+    const { provider, calls } = failing("PROVIDER_UNAVAILABLE");
+    const describe = () => Promise.reject(new KmsError("PROVIDER_DENIED", "disabled"));
+    const guarded = resilient({ ...provider, describe }, { ...options, probeMs: 1 });
+    for (let i = 0; i < 3; i += 1) await thrownBy(() => guarded.decrypt(randomBytes(60), context));
+    await vi.waitUntil(() => guarded.breakers()[0]!.state === "closed");
+    expect(calls()).toBe(3);
+    await guarded.close();
+  });
+
+  it("tries no more after close", async () => {
+    const { provider, guarded, encrypt } = outage();
+    for (let i = 0; i < 3; i += 1) await thrownBy(encrypt);
+    await guarded.close();
+    const { described } = provider;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(provider.described).toBe(described);
+  });
+});
+
+describe("the retry budget", () => {
+  it("is spent by retries, and earned by calls that succeed", async () => {
+    let isDown = true;
+    let calls = 0;
     const local = localProvider(randomMasterKey());
     const provider = changed({
       async encrypt(...given) {
-        if (!healthy) throw new KmsError("PROVIDER_UNAVAILABLE", "down");
+        calls += 1;
+        if (isDown) throw new KmsError("PROVIDER_UNAVAILABLE", "down");
         return local.encrypt(...given);
       },
     });
-    const guarded = resilient(provider, { ...options, breakMs: 0 });
-    for (let i = 0; i < 3; i += 1) await thrownBy(() => guarded.encrypt(randomBytes(32), context));
-    expect(guarded.breaker().state).toBe("open");
-    healthy = true;
-    await guarded.encrypt(randomBytes(32), context);
-    expect(guarded.breaker().state).toBe("closed");
+    const guarded = resilient(provider, { ...quick, maxRetries: 3, retryBudget: 4 });
+    const encrypt = () => guarded.encrypt(randomBytes(32), context);
+    const attempts = async () => {
+      calls = 0;
+      await encrypt().catch(() => {});
+      return calls;
+    };
+    expect([await attempts(), await attempts(), await attempts()]).toEqual([4, 2, 1]);
+    isDown = false;
+    for (let i = 0; i < 11; i += 1) await encrypt();
+    isDown = true;
+    expect([await attempts(), await attempts()]).toEqual([2, 1]);
   });
 });
 
@@ -215,7 +305,7 @@ describe("timeouts", () => {
     const { provider } = gated();
     const guarded = resilient(provider, { ...quick, attemptTimeoutMs: 2, maxRetries: 1, breakAfter: 2 });
     await thrownBy(() => guarded.encrypt(randomBytes(32), context));
-    expect(guarded.breaker().state).toBe("open");
+    expect(guarded.breakers()[0]!.state).toBe("open");
   });
 });
 

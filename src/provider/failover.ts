@@ -1,0 +1,59 @@
+/**
+ * One provider over the places that serve the same key, in order of preference: a call goes to the next place only where one is
+ * unavailable. A place that says no has answered, and no other is asked.
+ */
+import { KmsError } from "../errors.ts";
+import { cancelled, type Provider } from "./provider.ts";
+import type { Places } from "./registry.ts";
+import { defaultResilience, type ResilienceOptions, type ResilientProvider, resilient } from "./resilience.ts";
+
+/** How long a place is waited for that has another behind it. */
+const hastyAttemptMs = 1_000;
+
+/** The places behind one Provider, each with a resilience layer of its own. */
+export function dependable(places: Places, options: ResilienceOptions = {}): ResilientProvider {
+  if (places.length === 1) return resilient(places[0], options);
+  const { attemptTimeoutMs = defaultResilience.attemptTimeoutMs } = options;
+  const hasty = { ...options, maxRetries: 0, attemptTimeoutMs: Math.min(hastyAttemptMs, attemptTimeoutMs) };
+  const last = places.length - 1;
+  return failover(places.map((place, index) => resilient(place, index === last ? options : hasty)));
+}
+
+/** Its region is that of the place that last answered. */
+export function failover(places: readonly ResilientProvider[]): ResilientProvider {
+  const [first] = places as [ResilientProvider];
+  let inUse = first;
+
+  async function inOrder<T>(call: (place: Provider) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    let failure: unknown;
+    for (const place of places) {
+      if (signal?.aborted) throw cancelled(signal);
+      try {
+        const answer = await call(place);
+        inUse = place;
+        return answer;
+      } catch (error) {
+        if (!(error instanceof KmsError) || error.code !== "PROVIDER_UNAVAILABLE") throw error;
+        failure = error;
+      }
+    }
+    throw failure;
+  }
+
+  return {
+    name: first.name,
+    keyId: first.keyId,
+    get region() {
+      return inUse.region;
+    },
+    generateDataKey: (context, signal) => inOrder((place) => place.generateDataKey(context, signal), signal),
+    encrypt: (plaintext, context, signal) => inOrder((place) => place.encrypt(plaintext, context, signal), signal),
+    decrypt: (wrapped, context, signal) => inOrder((place) => place.decrypt(wrapped, context, signal), signal),
+    describe: (signal) => inOrder((place) => place.describe(signal), signal),
+    inspect: (signal) => inOrder((place) => place.inspect(signal), signal),
+    async close() {
+      await Promise.all(places.map((place) => place.close()));
+    },
+    breakers: () => places.flatMap((place) => place.breakers()),
+  };
+}
