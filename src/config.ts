@@ -7,8 +7,16 @@ import { hasMasterKeyInMemory, refusedTogether, tlsProblems, warningsOf } from "
 import { type OtlpSettings, otlpSettings } from "./config/otlp.ts";
 import { ConfigError, type Problem } from "./config/problem.ts";
 import { type Properties, readProperties, unknownProperties } from "./config/properties.ts";
-import { laterNames, type SettingName, type Values } from "./config/settings.ts";
-import { type Environment, isGiven, readValues } from "./config/sources.ts";
+import { type ProviderValues, providerOf } from "./config/provider.ts";
+import {
+  otherName,
+  type ProviderSettingName,
+  providerPrefixes,
+  type SettingName,
+  settingNames,
+  type Values,
+} from "./config/settings.ts";
+import { type Environment, isGiven, isInFile, readValues } from "./config/sources.ts";
 import type { ProviderSettings } from "./provider/registry.ts";
 import type { StoreSettings } from "./store/registry.ts";
 
@@ -21,6 +29,8 @@ export interface Config {
   readonly grpcPort: number;
   readonly httpPort: number;
   readonly provider: ProviderSettings;
+  /** A second provider key, which opens what it wrapped and wraps nothing. */
+  readonly otherProvider: ProviderSettings | undefined;
   /** The URL of a database holds its password. */
   readonly store: StoreSettings;
   readonly auth: Values["fluo.kms.auth"];
@@ -35,7 +45,11 @@ export interface Config {
     readonly publicTtlMs: number;
     readonly maxEntries: number;
     readonly maxStaleMs: number;
+    /** Tenants whose keys are loaded before the service is ready. */
+    readonly warm: "recent" | readonly string[];
   };
+  /** Between looks at the state of the provider's key. */
+  readonly providerCheckMs: number;
   readonly rotation: {
     readonly enabled: boolean;
     /** A Quartz expression, UTC. */
@@ -65,14 +79,16 @@ export function loadConfig({ env = process.env, file, cwd = process.cwd() }: Con
   const sources = { env, properties, problems };
   const values = readValues(sources);
   const telemetry = otlpSettings(env);
-  const settled = settle(values, telemetry.otlp, absolute);
+  const settled = settle(values, telemetry.otlp, absolute, problems);
   problems.push(...refusedTogether(settled));
   problems.push(...tlsProblems(values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"], absolute));
   const given = (name: string) => isGiven(sources, name, settled.profile);
   if (settled.store.name === "postgres" && !given("fluo.kms.postgres.url")) problems.push(missingUrl);
   if (problems.length > 0) throw new ConfigError(problems);
   const idle = [
-    ...laterNames.filter(given).map((name) => `${name} has no effect in this version.`),
+    ...otherProviders(settled)
+      .filter((name) => isInFile(sources, name, settled.profile))
+      .map((name) => `${name} has no effect with provider ${settled.provider.name}.`),
     ...otherStores(settled.store)
       .filter(given)
       .map((name) => `${name} has no effect with store ${settled.store.name}.`),
@@ -91,15 +107,28 @@ function openProperties(path: string, optional: boolean, problems: Problem[]): P
   return read;
 }
 
-function settle(values: Values, otlp: OtlpSettings, absolute: (path: string) => string): Omit<Config, "warnings"> {
+function settle(
+  values: Values,
+  otlp: OtlpSettings,
+  absolute: (path: string) => string,
+  problems: Problem[],
+): Omit<Config, "warnings"> {
   const [certificate, key] = [values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"]];
-  const provider = providerSettings(values, absolute);
+  const found = { absolute, problems };
+  const provider = providerOf(values["fluo.kms.provider"], {
+    ...found,
+    named: (name) => name,
+    value: (name) => values[name],
+  });
+  const other = values["fluo.kms.other.provider"];
+  const value = (name: ProviderSettingName) => values[otherName(name)];
   return {
     profile: values["fluo.kms.profile"],
     host: values["fluo.kms.host"],
     grpcPort: values["fluo.kms.grpc.port"],
     httpPort: values["fluo.kms.http.port"],
     provider,
+    otherProvider: other && providerOf(other, { ...found, named: otherName, value: value as ProviderValues }),
     store: storeSettings(values, hasMasterKeyInMemory(provider) ? "memory" : "sqlite", absolute),
     auth: values["fluo.kms.auth"],
     issuer: values["fluo.kms.issuer"],
@@ -111,7 +140,9 @@ function settle(values: Values, otlp: OtlpSettings, absolute: (path: string) => 
       publicTtlMs: values["kms.cache.public-ttl"],
       maxEntries: values["kms.cache.max-entries"],
       maxStaleMs: values["kms.cache.max-stale"],
+      warm: values["kms.cache.warm"] ?? [],
     },
+    providerCheckMs: values["kms.provider.check-interval"],
     rotation: {
       enabled: values["kms.rotation.enabled"],
       checkCron: values["kms.rotation.check-cron"],
@@ -122,15 +153,13 @@ function settle(values: Values, otlp: OtlpSettings, absolute: (path: string) => 
   };
 }
 
-/** A provider is a line here, as it is in provider/registry.ts. */
-function providerSettings(values: Values, absolute: (path: string) => string): ProviderSettings {
-  const settingsOf: { [Name in ProviderSettings["name"]]: () => Extract<ProviderSettings, { name: Name }> } = {
-    local: () => {
-      const file = values["fluo.kms.local.master-key-file"];
-      return file === undefined ? { name: "local" } : { name: "local", masterKeyFile: absolute(file) };
-    },
-  };
-  return settingsOf[values["fluo.kms.provider"]]();
+/** Names of settings of providers that are not chosen. */
+function otherProviders({ provider, otherProvider }: Omit<Config, "warnings">): SettingName[] {
+  const idle = Object.entries(providerPrefixes).flatMap(([name, prefix]) => [
+    ...(name === provider.name ? [] : [prefix]),
+    ...(name === otherProvider?.name ? [] : [otherName(prefix)]),
+  ]);
+  return settingNames.filter((name) => idle.some((prefix) => name.startsWith(prefix)));
 }
 
 type StoreName = StoreSettings["name"];

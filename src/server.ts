@@ -4,14 +4,16 @@ import { format } from "node:util";
 import { ServerCredentials, setLogger } from "@grpc/grpc-js";
 import { type Logger, pino } from "pino";
 import type { Config } from "./config.ts";
+import { KmsError } from "./errors.ts";
 import { serviceName } from "./keys/cancel.ts";
 import { createKeyring, type Keyring } from "./keys/keyring.ts";
 import { startMaintenance } from "./keys/maintenance.ts";
+import { type MasterKeys, masterKeys } from "./keys/master-keys.ts";
+import { watchProvider } from "./keys/provider-watch.ts";
 import { scheduleRotation } from "./keys/schedule.ts";
 import { unlockStore } from "./keys/store-key.ts";
 import type { Provider } from "./provider/provider.ts";
-import { dependable } from "./provider/failover.ts";
-import { openProvider } from "./provider/registry.ts";
+import { openProviders } from "./provider/open.ts";
 import type { ProviderCall } from "./provider/resilience.ts";
 import { createAuditTrail } from "./service/audit-trail.ts";
 import { verifyAudit } from "./service/audit-verify.ts";
@@ -56,10 +58,15 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const telemetry = await startTelemetry({ version, otlp: config.telemetry.otlp });
   const { instruments } = telemetry;
   const providerCalls = new Map<string, number>();
-  const provider = dependable(await openProvider(config.provider), {
-    observe: (call) => recordProviderCall(instruments, providerCalls, call),
+  const providers = await openProviders(config, {
+    observe: (call) => recordProviderCall({ instruments, calls: providerCalls, log }, call),
   });
-  const store = await openAndUnlock(config, provider);
+  const breakers = () => providers.flatMap((each) => each.breakers());
+  const watches = await Promise.all(
+    providers.map((each) => watchProvider({ provider: each, intervalMs: config.providerCheckMs, clock })),
+  );
+  const [provider, ...otherProviders] = watches.map((watch) => watch.provider) as [Provider, ...Provider[]];
+  const store = await openAndUnlock(config, masterKeys(provider, ...otherProviders));
   const audit = createAuditTrail({
     store,
     clock,
@@ -74,6 +81,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const keyring = createKeyring({
     store,
     provider,
+    otherProviders,
     clock,
     ttlMs: config.cache.ttlMs,
     publicTtlMs: config.cache.publicTtlMs,
@@ -83,9 +91,20 @@ export async function startServer(config: Config): Promise<RunningServer> {
     maxRotationsPerSecond: config.rotation.maxPerSecond,
     observeRotation: (outcome, seconds) => recordRotation(instruments, outcome, seconds),
   });
+  for (const watch of watches) {
+    watch.subscribe({
+      changed({ condition, detail, advice }, { name, keyId }) {
+        if (condition === "denied") keyring.forgetWrappedBy({ name, keyId });
+        const line = { provider: name, keyId, detail, ...(advice && { advice }) };
+        log[condition === "answering" ? "info" : "error"](line, `provider ${name} is ${condition}`);
+      },
+      denied: keyring.doubtWrappedBy,
+    });
+  }
   const grpcHealth = createGrpcHealth();
   const health: HealthMonitor & HealthAlarm = await startHealthMonitor({
-    provider,
+    watches,
+    breakers,
     store,
     auditProblem: audit.problem,
     notices: config.warnings,
@@ -122,7 +141,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     keys: () => keyCounts(health.current().counts.byPurpose),
     oldestActiveAt: () => health.current().counts.oldestActiveAt,
     lastRotationAt: () => health.current().counts.lastRotationAt,
-    breakers: () => provider.breakers(),
+    breakers,
   });
 
   const handlers = kmsHandlers({
@@ -148,7 +167,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
       failed: () => schedule?.failed() ?? 0,
     },
     caches,
-    breakers: () => provider.breakers(),
+    breakers,
     providerCalls: () => providerCalls,
     probeKeyrings: () => probeKeyrings(provider),
     recommendations: config.warnings,
@@ -198,7 +217,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
     await audit.close().catch((err) => log.error({ err }, "the last uses were not audited"));
     health.stop();
     keyring.close();
-    await provider.close();
+    for (const watch of watches) watch.stop();
+    await Promise.all(providers.map((each) => each.close()));
     await store.close();
     await telemetry.shutdown().catch((err) => log.warn({ err }, "the last telemetry was not delivered"));
     log.info("stopped");
@@ -207,10 +227,10 @@ export async function startServer(config: Config): Promise<RunningServer> {
   return { grpcPort, httpPort, stop };
 }
 
-async function openAndUnlock(config: Config, provider: Provider): Promise<Store> {
+async function openAndUnlock(config: Config, keys: MasterKeys): Promise<Store> {
   const locked = await openStore(config.store);
   try {
-    return await unlockStore(locked, provider);
+    return await unlockStore(locked, keys);
   } catch (error) {
     await locked.close();
     throw error;
@@ -226,10 +246,22 @@ function logWordsOfGrpc(log: Logger): void {
   setLogger({ error: say("warn"), info: say("info"), debug: say("info") });
 }
 
-function recordProviderCall(instruments: Instruments, calls: Map<string, number>, call: ProviderCall): void {
-  const { operation, outcome, seconds, attempts } = call;
+interface CallRecord {
+  instruments: Instruments;
+  /** By operation. */
+  calls: Map<string, number>;
+  log: Logger;
+}
+
+/** Whoever waited for a failed call is told in safe words: what the provider said is for the log alone. */
+function recordProviderCall({ instruments, calls, log }: CallRecord, call: ProviderCall): void {
+  const { operation, outcome, region, seconds, attempts, error } = call;
   instruments.providerCall.record(seconds, { operation, outcome });
   calls.set(operation, (calls.get(operation) ?? 0) + attempts);
+  if (attempts === 0 || !(error instanceof KmsError) || error.code === "CANCELLED") return;
+  const { cause, advice } = error;
+  const said = cause instanceof Error ? `${cause.name}: ${cause.message}` : undefined;
+  log.warn({ operation, outcome, region, seconds, attempts, said, advice }, `provider call failed: ${error.message}`);
 }
 
 function recordRotation(instruments: Instruments, outcome: "success" | "failure", seconds: number): void {

@@ -1,5 +1,6 @@
 /** Counting all keys takes longer the more there are; how long do the others wait meanwhile? */
 
+import { masterKeys } from "../../src/keys/master-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { openLocal } from "../../src/provider/local.ts";
 import { openStore } from "../../src/store/registry.ts";
@@ -29,7 +30,7 @@ export async function measureCounts(place: Place): Promise<Counted[]> {
   const provider = await openLocal({ name: "local" });
   await fill(settings, provider, tenants());
   const db = openDatabase(settings);
-  const store = await unlockStore(await openStore(settings), provider);
+  const store = await unlockStore(await openStore(settings), masterKeys(provider));
   const counted: Counted[] = [];
   for (const [index, upTo] of copies.entries()) {
     for (let copy = index === 0 ? 1 : copies[index - 1]!; copy < upTo; copy += 1) await copyKeys(db, copy);

@@ -3,6 +3,7 @@
  * that the store itself writes with, all in one transaction.
  */
 import { randomBytes } from "node:crypto";
+import { masterKeys } from "../../src/keys/master-keys.ts";
 import { publicKeyOf } from "../../src/crypto/ed25519.ts";
 import { type RowMac, rowMac } from "../../src/crypto/row-mac.ts";
 import { type KeyRecord, type Purpose, recordContext } from "../../src/keys/record.ts";
@@ -73,8 +74,8 @@ export function openDatabase(settings: StoreSettings): Database {
 /** Its tables and its store key. */
 async function makeStore(settings: StoreSettings, provider: Provider): Promise<RowMac> {
   const locked = await openStore(settings);
-  const store = await unlockStore(locked, provider);
-  const key = await unwrapStoreKey((await locked.storeKey())!, provider);
+  const store = await unlockStore(locked, masterKeys(provider));
+  const key = await unwrapStoreKey((await locked.storeKey())!, masterKeys(provider));
   await store.close();
   return rowMac(key, rowVersion);
 }

@@ -1,5 +1,7 @@
 /** The real handlers over a filled store, without a transport: what grows is behind them. */
 
+import { masterKeys } from "../../src/keys/master-keys.ts";
+import { watchProvider } from "../../src/keys/provider-watch.ts";
 import { createKeyring, type Keyring } from "../../src/keys/keyring.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
@@ -29,11 +31,11 @@ export const call: CallContext = { caller: anyone, signal: new AbortController()
 const counter = { add() {} };
 
 export async function openService(settings: StoreSettings, provider: Provider): Promise<GrownService> {
-  const store = await unlockStore(await openStore(settings), provider);
+  const store = await unlockStore(await openStore(settings), masterKeys(provider));
   const clock = () => new Date();
   const keyring = createKeyring({ store, provider, clock });
   const audit = createAuditTrail({ store, clock });
-  const health = await startHealthMonitor({ provider, store, notices: [] });
+  const health = await startHealthMonitor({ watches: [await watchProvider({ provider })], store, notices: [] });
   const witness = createWitness({ audit, health, dataLoss: counter });
   const kms = kmsHandlers({
     witness,

@@ -3,11 +3,11 @@ import { publicKeyOf } from "../crypto/ed25519.ts";
 import { KmsError } from "../errors.ts";
 import type { KeyRecord } from "../keys/record.ts";
 import { unwrap } from "../keys/unwrap.ts";
-import type { Provider } from "../provider/provider.ts";
+import type { MasterKeys } from "../keys/master-keys.ts";
 import type { Problem } from "./row-problem.ts";
 
 /** Undefined where all is well. Throws where the provider does not answer: that says nothing about the record. */
-export async function checkSecret(provider: Provider, record: KeyRecord): Promise<Problem | undefined> {
+export async function checkSecret(masterKeys: MasterKeys, record: KeyRecord): Promise<Problem | undefined> {
   const { tenantId, keyId, purpose, state, wrapped } = record;
   const found = (kind: string, what: string): Problem => ({ kind, tenantId, keyId, purpose, what });
   if (state === "DESTROYED") {
@@ -17,7 +17,7 @@ export async function checkSecret(provider: Provider, record: KeyRecord): Promis
   }
   let secret: Uint8Array;
   try {
-    secret = await unwrap(provider, record);
+    secret = await unwrap(masterKeys, record);
   } catch (error) {
     if (!(error instanceof KmsError) || !["DATA_LOSS", "PROVIDER_DENIED"].includes(error.code)) throw error;
     return found("unwrap", error.message);

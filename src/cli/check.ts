@@ -1,14 +1,14 @@
 /** `check`: is every record there, as it was written, and does the provider open it? Reads only, and beside a running service. */
 import type { KeyObject } from "node:crypto";
 import { KmsError } from "../errors.ts";
-import type { Provider } from "../provider/provider.ts";
+import type { MasterKeys } from "../keys/master-keys.ts";
 import { type CheckedRows, openTables, type Tables } from "../store/registry.ts";
 import { type Command, exitCode, jsonOption } from "./command.ts";
 import { configOption } from "./configuration.ts";
 import { checkSecret } from "./check-secret.ts";
 import { problemsCounted, printJson, printLine, printTable } from "./print.ts";
 import { type Problem, problemJson, problemText } from "./row-problem.ts";
-import { countsText, keyOf, presentProvider, storeName, using, withConfig } from "./store.ts";
+import { countsText, keyOf, presentMasterKeys, storeName, using, withConfig } from "./store.ts";
 
 interface Report {
   store: string;
@@ -33,17 +33,17 @@ export const check: Command = {
   ],
   run: (options) =>
     withConfig(options, (config) =>
-      using(presentProvider(config), (provider) =>
+      using(presentMasterKeys(config), (masterKeys) =>
         using(openTables(config.store), async (tables) => {
           const store = storeName(config.store);
-          const { stored, key } = await keyOf(tables, provider, store);
+          const { stored, key } = await keyOf(tables, masterKeys, store);
           const progress = progressLine();
           const problems: Problem[] = [];
           const rows = await tables.check(key, {
             problem: (problem) => problems.push(problem),
             progress: (count) => progress.show(`${count} rows looked at`),
           });
-          const opened = await openSecrets({ tables, key, provider, problems, progress });
+          const opened = await openSecrets({ tables, key, masterKeys, problems, progress });
           progress.end();
           const report = { store: config.store.name, storeId: stored.storeId, rows, opened, problems };
           if (options.json === true || !process.stdout.isTTY) printJson(json(report));
@@ -57,13 +57,13 @@ export const check: Command = {
 interface Opening {
   tables: Tables;
   key: KeyObject;
-  provider: Provider;
+  masterKeys: MasterKeys;
   problems: Problem[];
   progress: Progress;
 }
 
 /** How many were opened. A provider that does not answer ends it, with a problem of its own. */
-async function openSecrets({ tables, key, provider, problems, progress }: Opening): Promise<number> {
+async function openSecrets({ tables, key, masterKeys, problems, progress }: Opening): Promise<number> {
   let opened = 0;
   let after: string | undefined = "";
   while (after !== undefined) {
@@ -71,7 +71,7 @@ async function openSecrets({ tables, key, provider, problems, progress }: Openin
     const waiting = page.records.values();
     const work = async () => {
       for (const record of waiting) {
-        const problem = await checkSecret(provider, record);
+        const problem = await checkSecret(masterKeys, record);
         if (problem !== undefined) problems.push(problem);
         else if (record.state !== "DESTROYED") opened += 1;
         progress.show(`${opened} keys opened`);

@@ -14,7 +14,7 @@ import { type Command, exitCode, Failure, jsonOption } from "./command.ts";
 import { configOption } from "./configuration.ts";
 import { printJson, printLine, printTable } from "./print.ts";
 import { problemJson, problemText } from "./row-problem.ts";
-import { contentsJson, contentsRows, keyOf, presentProvider, storeName, using, withConfig } from "./store.ts";
+import { contentsJson, contentsRows, keyOf, presentMasterKeys, storeName, using, withConfig } from "./store.ts";
 
 const warnings = [
   "Keys that were destroyed after the backup was made are back, and those that were disabled or marked as compromised are as before: do it again.",
@@ -35,9 +35,9 @@ export const restore: Command = {
   ],
   run: (options, operand) =>
     withConfig(options, (config) =>
-      using(presentProvider(config), (provider) =>
+      using(presentMasterKeys(config), (masterKeys) =>
         using(readable(operand), async (from) => {
-          const { key } = await keyOf(from, provider, `the backup ${operand}`);
+          const { key } = await keyOf(from, masterKeys, `the backup ${operand}`);
           const now = new Date();
           const problems: RowProblem[] = [];
           const contents = await using(openTablesToFill(config.store), async (into) => {

@@ -7,10 +7,9 @@ import type { KeyObject } from "node:crypto";
 import type { Config } from "../config.ts";
 import { KmsError } from "../errors.ts";
 import { allowed } from "../keys/record.ts";
+import { type MasterKeys, masterKeys } from "../keys/master-keys.ts";
 import { unwrapStoreKey } from "../keys/store-key.ts";
-import type { Provider } from "../provider/provider.ts";
-import { openProvider } from "../provider/registry.ts";
-import { dependable } from "../provider/failover.ts";
+import { openProviders } from "../provider/open.ts";
 import type { Contents, StoreSettings, Tables } from "../store/registry.ts";
 import type { WrappedStoreKey } from "../store/store.ts";
 import { type ExitCode, exitCode, Failure, type OptionValues } from "./command.ts";
@@ -56,25 +55,27 @@ export async function using<T extends { close(): Promise<void> }, R>(
 }
 
 /** A key file that is not there is not made: what is stored was wrapped by another. */
-export async function presentProvider({ provider }: Config): Promise<Provider> {
-  if (provider.name === "local" && provider.masterKeyFile !== undefined && !existsSync(provider.masterKeyFile)) {
-    throw new Failure(
-      `there is no master key at ${provider.masterKeyFile}; put back the one that the store was made with`,
-    );
+export async function presentMasterKeys(config: Config): Promise<MasterKeys> {
+  for (const settings of [config.provider, config.otherProvider]) {
+    if (settings?.name === "local" && settings.masterKeyFile !== undefined && !existsSync(settings.masterKeyFile)) {
+      throw new Failure(
+        `there is no master key at ${settings.masterKeyFile}; put back the one that the store was made with`,
+      );
+    }
   }
-  return dependable(await openProvider(provider));
+  return masterKeys(...(await openProviders(config)));
 }
 
 /** `what` names the store in a Failure: one that was never written to, or that another provider key wrapped. */
 export async function keyOf(
   tables: Tables,
-  provider: Provider,
+  masterKeys: MasterKeys,
   what: string,
 ): Promise<{ stored: WrappedStoreKey; key: KeyObject }> {
   const stored = await tables.storeKey();
   if (stored === undefined) throw new Failure(`${what} has no store key yet: no service has used it`);
   try {
-    return { stored, key: await unwrapStoreKey(stored, provider) };
+    return { stored, key: await unwrapStoreKey(stored, masterKeys) };
   } catch (error) {
     if (!(error instanceof KmsError)) throw error;
     const advice =

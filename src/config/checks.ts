@@ -24,6 +24,11 @@ export function refusedTogether(config: Omit<Config, "warnings">): Problem[] {
   if (grpcPort === httpPort && grpcPort !== 0) {
     refuse("fluo.kms.http.port", `is ${httpPort}, as is fluo.kms.grpc.port; use two different ports`);
   }
+  for (const [name, url] of serversOf(provider)) {
+    if (profile === "prod" && isInTheClear(url)) {
+      refuse(name, `${url} is not https, and keys would cross the network in the clear; use https`);
+    }
+  }
   if (profile === "prod" && provider.name === "local") {
     refuse(
       "fluo.kms.provider",
@@ -67,7 +72,9 @@ export function tlsProblems(
 
 /** What whoever runs this must know, a sentence each. */
 export function warningsOf({ provider, store, auth }: Omit<Config, "warnings">): string[] {
-  const warnings: string[] = [];
+  const warnings = serversOf(provider)
+    .filter(([, url]) => isInTheClear(url))
+    .map(([name, url]) => `${name} ${url} is not https: keys cross the network in the clear.`);
   if (hasMasterKeyInMemory(provider)) {
     warnings.push(
       "The local master key is in memory: all keys, and what is encrypted under them, are lost on restart.",
@@ -81,6 +88,19 @@ export function warningsOf({ provider, store, auth }: Omit<Config, "warnings">):
     warnings.push("Authentication is none: whoever can connect has every role and may name any tenant.");
   }
   return warnings;
+}
+
+/** The servers that a provider's keys travel to and from, with the setting that names each. */
+function serversOf(provider: ProviderSettings): [name: string, url: string][] {
+  if (provider.name === "vault") return [["vault.addr", provider.addr]];
+  if (provider.name !== "aws") return [];
+  return provider.places.flatMap(({ endpoint }, index) =>
+    endpoint === undefined ? [] : [[index === 0 ? "aws.kms.endpoint" : "aws.kms.failover", endpoint]],
+  );
+}
+
+function isInTheClear(url: string): boolean {
+  return url.startsWith("http:") && !isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, ""));
 }
 
 /** What it wrapped is lost on restart. */

@@ -6,7 +6,9 @@ import { readFileSync } from "node:fs";
 import { parseLines } from "dot-properties";
 import { suggestion } from "./nearest.ts";
 import type { Problem } from "./problem.ts";
-import { knownNames, prefixes } from "./settings.ts";
+import { prefixes, settingNames } from "./settings.ts";
+
+const knownNames: readonly string[] = settingNames;
 
 export interface Properties {
   /** As the file is called in problems. */

@@ -1,18 +1,26 @@
 /**
  * Every setting by name: how its value is read, and its default as it would be written. A word that a later version serves moves from
- * `later` to `available`, here; a name that a later version serves moves from `laterNames` into the table.
+ * `later` to `available`, here.
  */
 import { quartzCron } from "./cron.ts";
 import {
+  awsFailover,
+  awsKey,
+  awsRegion,
   choice,
   duration,
   filePath,
   host,
+  httpUrl,
   issuerName,
   type Parser,
+  plainName,
   postgresUrl,
   profileName,
+  secret,
   trueOrFalse,
+  vaultPath,
+  warmTenants,
   wholeNumber,
 } from "./value.ts";
 
@@ -23,11 +31,41 @@ export interface Setting {
 }
 
 const port = wholeNumber(0, 65_535);
+const providerName = choice(["local", "aws", "vault"], ["gcp", "azure"]);
+
+/** What a provider needs to know. */
+const ofProviders = {
+  "fluo.kms.local.master-key-file": { parse: filePath },
+  "aws.kms.master-key-id": { parse: awsKey },
+  "aws.kms.region": { parse: awsRegion },
+  "aws.kms.endpoint": { parse: httpUrl },
+  "aws.kms.failover": { parse: awsFailover },
+  "aws.kms.profile": { parse: plainName },
+  // As Vault's own tools have them in the environment: VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT, VAULT_TOKEN.
+  "vault.addr": { parse: httpUrl },
+  "vault.namespace": { parse: vaultPath },
+  "vault.cacert": { parse: filePath },
+  "vault.transit.mount": { parse: vaultPath, standard: "transit" },
+  "vault.transit.key": { parse: plainName },
+  "vault.auth": { parse: choice(["token", "approle", "kubernetes"]), standard: "token" },
+  "vault.token": { parse: secret },
+  "vault.token-file": { parse: filePath },
+  "vault.approle.mount": { parse: vaultPath, standard: "approle" },
+  "vault.approle.role-id": { parse: secret },
+  "vault.approle.secret-id": { parse: secret },
+  "vault.approle.secret-id-file": { parse: filePath },
+  "vault.kubernetes.mount": { parse: vaultPath, standard: "kubernetes" },
+  "vault.kubernetes.role": { parse: plainName },
+  "vault.kubernetes.token-file": {
+    parse: filePath,
+    standard: "/var/run/secrets/kubernetes.io/serviceaccount/token",
+  },
+} as const satisfies Record<string, Setting>;
 
 export const settings = {
   "fluo.kms.profile": { parse: profileName, standard: "dev" },
-  "fluo.kms.provider": { parse: choice(["local"], ["aws", "vault", "gcp", "azure"]), standard: "local" },
-  "fluo.kms.local.master-key-file": { parse: filePath },
+  "fluo.kms.provider": { parse: providerName, standard: "local" },
+  ...ofProviders,
   // Without a value it depends on the provider, see config.ts.
   "fluo.kms.store": { parse: choice(["memory", "sqlite", "postgres"]) },
   "fluo.kms.sqlite.file": { parse: filePath, standard: "fluo-kms.db" },
@@ -49,26 +87,41 @@ export const settings = {
   "kms.cache.public-ttl": { parse: duration("1s", "7d"), standard: "24h" },
   "kms.cache.max-entries": { parse: wholeNumber(1, 1_000_000), standard: "1000" },
   "kms.cache.max-stale": { parse: duration("0s", "7d"), standard: "4h" },
+  "kms.cache.warm": { parse: warmTenants },
+  "kms.provider.check-interval": { parse: duration("1s", "50s"), standard: "30s" },
   "kms.rotation.enabled": { parse: trueOrFalse, standard: "true" },
   "kms.rotation.check-cron": { parse: quartzCron, standard: "0 0 2 * * ?" },
   "kms.rotation.max-age-days": { parse: wholeNumber(1, 3_650), standard: "90" },
   "kms.rotation.max-per-second": { parse: wholeNumber(1, 10_000), standard: "100" },
 } as const satisfies Record<string, Setting>;
 
-/** Known, but without effect in this version. */
-export const laterNames: readonly string[] = [
-  "aws.kms.master-key-id",
-  "aws.kms.region",
-  "aws.kms.endpoint",
-  "kms.cache.warm",
-];
+/** The same for a second provider key, which opens what it wrapped and wraps nothing: `fluo.kms.other.` before a provider's name for it. */
+const ofOther = Object.fromEntries(
+  Object.entries(ofProviders).map(([name, setting]) => [otherName(name), setting]),
+) as { [Name in keyof typeof ofProviders as OtherName<Name>]: (typeof ofProviders)[Name] };
+
+type OtherName<Name extends string> = `fluo.kms.other.${Name extends `fluo.kms.${infer Own}` ? Own : Name}`;
+
+/** `fluo.kms.other.aws.kms.region` for `aws.kms.region`, `fluo.kms.other.local.master-key-file` for the local one. */
+export function otherName<Name extends string>(name: Name): OtherName<Name> {
+  return `fluo.kms.other.${name.replace(/^fluo\.kms\./, "")}` as OtherName<Name>;
+}
+
+export const allSettings = {
+  ...settings,
+  "fluo.kms.other.provider": { parse: providerName },
+  ...ofOther,
+} as const satisfies Record<string, Setting>;
+
+/** Names that a provider's settings begin with, for settings that are there and mean nothing to the one that is chosen. */
+export const providerPrefixes = { local: "fluo.kms.local.", aws: "aws.kms.", vault: "vault." } as const;
 
 /** What is under these is ours: there, an unknown name is a mistake. */
 export const prefixes: readonly string[] = ["fluo.kms.", "kms.", "aws.kms.", "vault.", "gcp.kms.", "azure."];
 
-export type SettingName = keyof typeof settings;
-export const settingNames = Object.keys(settings) as SettingName[];
-export const knownNames: readonly string[] = [...settingNames, ...laterNames];
+export type SettingName = keyof typeof allSettings;
+export type ProviderSettingName = keyof typeof ofProviders;
+export const settingNames = Object.keys(allSettings) as SettingName[];
 
 type ValueOf<S> = S extends { parse: Parser<infer T>; standard: string }
   ? T
@@ -76,4 +129,4 @@ type ValueOf<S> = S extends { parse: Parser<infer T>; standard: string }
     ? T | undefined
     : never;
 
-export type Values = { [Name in SettingName]: ValueOf<(typeof settings)[Name]> };
+export type Values = { [Name in SettingName]: ValueOf<(typeof allSettings)[Name]> };

@@ -4,7 +4,7 @@
  */
 import type { Problem } from "./problem.ts";
 import { type Properties, propertyOf } from "./properties.ts";
-import { type Setting, type SettingName, settingNames, settings, type Values } from "./settings.ts";
+import { allSettings, type Setting, type SettingName, settingNames, type Values } from "./settings.ts";
 import { Refusal } from "./value.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -36,12 +36,17 @@ export function isGiven(sources: Sources, name: string, profile: string): boolea
   return given(sources, name, profile) !== undefined;
 }
 
+/** Whether the file has it: variables of other tools, such as VAULT_TOKEN, may be there for those. */
+export function isInFile({ properties }: Sources, name: string, profile: string): boolean {
+  return properties !== undefined && propertyOf(properties, name, profile) !== undefined;
+}
+
 export function environmentName(name: string): string {
   return name.replace(/[^a-zA-Z0-9]/g, "_").toUpperCase();
 }
 
 function readValue(sources: Sources, name: SettingName, profile: string): unknown {
-  const { parse, standard }: Setting = settings[name];
+  const { parse, standard }: Setting = allSettings[name];
   const value = given(sources, name, profile);
   try {
     if (value?.refusal !== undefined) throw new Refusal(value.refusal);

@@ -80,6 +80,76 @@ export const postgresUrl: Parser<string> = (text) => {
   );
 };
 
+/** A URL of a server, without a user or a path of its own. */
+export const httpUrl: Parser<string> = (text) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isPlain =
+    url !== undefined && /^https?:$/.test(url.protocol) && `${url.username}${url.search}${url.hash}` === "";
+  if (isPlain && url.pathname === "/") return url.origin;
+  throw new Refusal("must be a URL such as https://host:port, without a path");
+};
+
+const awsKeyPattern = /^[A-Za-z0-9:/_-]{1,2048}$/;
+const awsRegionPattern = /^[a-z]{2,}(-[a-z0-9]+)+$/;
+
+export const awsKey: Parser<string> = (text) => {
+  if (awsKeyPattern.test(text)) return text;
+  throw new Refusal("must be a key id, a key ARN, an alias such as alias/fluo-kms, or an alias ARN");
+};
+
+export const awsRegion: Parser<string> = (text) => {
+  if (awsRegionPattern.test(text)) return text;
+  throw new Refusal("must be the name of a region, such as eu-central-1");
+};
+
+export interface AwsReplica {
+  region: string;
+  masterKeyId: string;
+  endpoint: string | undefined;
+}
+
+/** `region=key`, or `region=key@https://endpoint`, with commas between. */
+export const awsFailover: Parser<AwsReplica[]> = (text) => {
+  const replicas = text.split(",").map((part) => {
+    const [, region = "", masterKeyId = "", endpoint] = /^\s*([^=\s]+)=([^@\s]+)(?:@(\S+))?\s*$/.exec(part) ?? [];
+    if (!awsRegionPattern.test(region) || !awsKeyPattern.test(masterKeyId)) {
+      throw new Refusal(
+        "must be a list such as eu-west-1=mrk-1234,us-east-1=mrk-1234: region=key, in order of preference",
+      );
+    }
+    return { region, masterKeyId, endpoint: endpoint === undefined ? undefined : httpUrl(endpoint) };
+  });
+  return replicas;
+};
+
+export const plainName: Parser<string> = (text) => {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(text)) return text;
+  throw new Refusal("must be a name of letters, digits, dots, dashes and underscores");
+};
+
+/** Of a mount or a namespace, as in `teams/audit`. */
+export const vaultPath: Parser<string> = (text) => {
+  const path = text.replace(/^\/|\/$/g, "");
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]*(\/[A-Za-z0-9][A-Za-z0-9._-]*)*$/.test(path)) return path;
+  throw new Refusal("must be a path such as transit or teams/audit");
+};
+
+/** A word that is never shown. */
+export const secret: Parser<string> = (text) => {
+  if (/^[\x21-\x7e]{1,4096}$/.test(text)) return text;
+  throw new Refusal("must be one word of visible ASCII");
+};
+
+/** `recent`, or the names of tenants with commas between. */
+export const warmTenants: Parser<"recent" | string[]> = (text) => {
+  if (text === "recent") return text;
+  const tenants = text.split(",").map((name) => name.trim());
+  if (tenants.every((name) => /^[a-z0-9][a-z0-9._-]{0,62}$/.test(name))) return tenants;
+  throw new Refusal(
+    "must be recent, or names of tenants with commas between, each lower-case ASCII of at most 63 characters",
+  );
+};
+
 function isDecodable(text: string): boolean {
   try {
     decodeURIComponent(text);

@@ -3,8 +3,8 @@
  *
  * One load a key runs at a time, whoever waits for it and whoever stops waiting. An entry lives `ttlMs`; the first hit late
  * in its life starts one reload in the background (the moment is random, so that entries loaded together do not come back
- * together). While a reload fails for want of an answer, the present value is served until it expires, and `maxStaleMs`
- * longer; an answer that says no (denied, unusable, lost) evicts it at once. Errors are never kept.
+ * together). While a reload gets no answer, or none within a second, the present value is served until it expires, and
+ * `maxStaleMs` longer; an answer that says no (denied, unusable, lost) evicts it at once. Errors are never kept.
  *
  * A value that leaves is destroyed in the next `setImmediate`. The rule for its users: use it synchronously after `get`
  * returned it or an `await` gave it, and take it again after the next `await`.
@@ -47,6 +47,10 @@ export interface Cache<V extends Destroyable> {
   put(key: string, value: V, loader: () => Promise<V>): void;
   /** Forgets a key. A load that began before goes to its waiters, who asked before the change, and is not kept. */
   invalidate(key: string): void;
+  /** Forgets every value that `isUnwanted`. Loads that began before go to their waiters, and are not kept. */
+  evictWhere(isUnwanted: (value: V) => boolean): void;
+  /** Has every value that `isDoubtful` loaded anew, in the background, at its next use. */
+  doubtWhere(isDoubtful: (value: V) => boolean): void;
   /** Destroys what may not be served any more, though nobody asks for it. */
   dropExpired(): void;
   /** Forgets everything. */
@@ -73,6 +77,10 @@ const refreshFrom = 0.8;
 const refreshSpread = 0.15;
 /** The pause after a reload without an answer. */
 const retryMs = 5_000;
+/** For how long a value is then served without asking: longer than the pause and a reload that runs into its time limit. */
+const servedStaleMs = 30_000;
+/** How long somebody waits for a reload where there is a value that may be served without it. */
+const patienceMs = 1_000;
 
 export function createCache<V extends Destroyable>(options: CacheOptions): Cache<V> {
   const { maxEntries, ttlMs, maxStaleMs, now, random } = options;
@@ -149,10 +157,30 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
     }
     const at = now();
     const outlives = isOneOf(unanswered, error) && at < entry.staleUntil;
-    if (outlives) entry.expiresAt = Math.max(entry.expiresAt, Math.min(at + 2 * retryMs, entry.staleUntil));
-    entry.refreshAt = Math.min(at + retryMs, entry.expiresAt);
+    if (outlives) serveStale(entry, at);
+    else entry.refreshAt = Math.min(at + retryMs, entry.expiresAt);
     if (!outlives) throw error;
     return entry.value;
+  }
+
+  function serveStale(entry: Entry<V>, at: number): void {
+    entry.expiresAt = Math.max(entry.expiresAt, Math.min(at + servedStaleMs, entry.staleUntil));
+    entry.refreshAt = Math.min(at + retryMs, entry.expiresAt);
+  }
+
+  /** What the load gives; or the expired value, once the load has taken long. */
+  function patiently(key: string, loading: Promise<V>): Promise<V> {
+    const entry = entries.peek(key);
+    if (entry === undefined || now() >= entry.staleUntil) return loading;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        const at = now();
+        if (entries.peek(key) !== entry || at >= entry.staleUntil) return; // told no meanwhile, or too old: waits on
+        serveStale(entry, at);
+        resolve(entry.value);
+      }, patienceMs);
+      loading.then(resolve, reject).finally(() => clearTimeout(timer));
+    });
   }
 
   function refresh(key: string, entry: Entry<V>): void {
@@ -169,7 +197,7 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
 
     load(key, loader) {
       misses += 1;
-      return present(key) ?? fly(key, loader);
+      return present(key) ?? patiently(key, fly(key, loader));
     },
 
     put(key, value, loader) {
@@ -180,6 +208,15 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
     invalidate(key) {
       overtake(key);
       entries.delete(key);
+    },
+
+    evictWhere(isUnwanted) {
+      for (const key of [...flights.keys()]) overtake(key);
+      for (const [key, { value }] of entries.entries()) if (isUnwanted(value)) entries.delete(key);
+    },
+
+    doubtWhere(isDoubtful) {
+      for (const entry of entries.values()) if (isDoubtful(entry.value)) entry.refreshAt = Number.NEGATIVE_INFINITY;
     },
 
     dropExpired() {

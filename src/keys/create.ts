@@ -8,13 +8,15 @@ import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import { step } from "../steps.ts";
 import type { Activation, Store } from "../store/store.ts";
+import type { MasterKeys } from "./master-keys.ts";
 import { type KeyRecord, type Purpose, recordContext } from "./record.ts";
 import { secretBytes, unwrap } from "./unwrap.ts";
 import type { ImportKey, Usable } from "./usable.ts";
 
 export interface Creation {
   store: Store;
-  provider: Provider;
+  /** The current one wraps the new key. */
+  masterKeys: MasterKeys;
   /** Wall clock, for the record's dates. */
   clock: () => Date;
   newKeyId: () => string;
@@ -34,12 +36,13 @@ export interface CreatedKey<P extends Purpose> {
 
 /** Throws CONFLICT when `expect` no longer holds, and then nothing of the new key is left. */
 export async function createKey<P extends Purpose>(
-  { store, provider, clock, newKeyId }: Creation,
+  { store, masterKeys, clock, newKeyId }: Creation,
   { importKey, ...wish }: Wish<P>,
   signal?: AbortSignal,
 ): Promise<CreatedKey<P>> {
   const { tenantId, purpose } = wish;
   const identity = { tenantId, purpose, keyId: newKeyId() };
+  const provider = masterKeys.current;
   const fresh = await freshSecret(provider, identity, signal);
   step("key.made");
   let usable: Usable[P] | undefined;
@@ -49,7 +52,7 @@ export async function createKey<P extends Purpose>(
     const stored = await store.get(tenantId, identity.keyId);
     if (stored === undefined)
       throw new KmsError("STORE_UNAVAILABLE", `key ${identity.keyId} was stored and is not there`);
-    usable = await proveKey({ provider, stored, secret: fresh.secret, importKey }, signal);
+    usable = await proveKey({ masterKeys, stored, secret: fresh.secret, importKey }, signal);
     step("key.proven");
     const record = await store.activate({ ...wish, keyId: identity.keyId, at: clock() });
     step("key.activated");
@@ -107,14 +110,14 @@ function pendingRecord(identity: Identity, provider: Provider, fresh: FreshSecre
 }
 
 interface Proof<P extends Purpose> {
-  provider: Provider;
+  masterKeys: MasterKeys;
   stored: KeyRecord;
   secret: Uint8Array;
   importKey: ImportKey<P>;
 }
 
-async function proveKey<P extends Purpose>({ provider, stored, secret, importKey }: Proof<P>, signal?: AbortSignal) {
-  const opened = await unwrap(provider, stored, signal);
+async function proveKey<P extends Purpose>({ masterKeys, stored, secret, importKey }: Proof<P>, signal?: AbortSignal) {
+  const opened = await unwrap(masterKeys, stored, signal);
   try {
     if (!timingSafeEqual(opened, secret)) {
       throw new KmsError("PROVIDER_UNAVAILABLE", `the provider did not give back key ${stored.keyId} as it wrapped it`);

@@ -9,6 +9,7 @@ import type { Waiter } from "./cancel.ts";
 import type { CacheOptions, CacheStats } from "./cache.ts";
 import type { PaceOptions } from "./pace.ts";
 import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
+import { masterKeys, nameOf } from "./master-keys.ts";
 import { type PublicKey, publicKeysOf } from "./public.ts";
 import { purposeKeys } from "./purpose-keys.ts";
 import { createRotation, type RotationOptions } from "./rotate.ts";
@@ -47,8 +48,10 @@ export const defaultKeyring: Readonly<KeyringSettings> = {
 
 export interface KeyringOptions extends Partial<KeyringSettings> {
   store: Store;
-  /** Behind the resilience layer: the keyring bounds neither time nor calls. */
+  /** Wraps new keys. Behind the resilience layer: the keyring bounds neither time nor calls. */
   provider: Provider;
+  /** Open the keys that they wrapped, and wrap none. */
+  otherProviders?: readonly Provider[];
   /** Told of each rotation that was tried. */
   observeRotation?: RotationOptions["observe"];
   /** Wall clock, for dates in records. */
@@ -77,6 +80,12 @@ export interface Keyring extends Rotation, Lifecycle {
   /** Every signing key but the PENDING ones, oldest first; empty for an unknown tenant. */
   publicKeys(tenantId: string, waiter?: Waiter): readonly PublicKey[] | Promise<readonly PublicKey[]>;
   publicKey(tenantId: string, keyId: string, waiter?: Waiter): PublicKey | undefined | Promise<PublicKey | undefined>;
+  /** Loads a tenant's ACTIVE keys before anyone asks for them, and says how many there were; makes none. */
+  warm(tenantId: string): Promise<number>;
+  /** Forgets every secret that this provider key wrapped: it may not be used any more. */
+  forgetWrappedBy(provider: Pick<Provider, "name" | "keyId">): void;
+  /** Has every secret that this provider key wrapped unwrapped anew at its next use: another was just denied. */
+  doubtWrappedBy(provider: Pick<Provider, "name" | "keyId">): void;
   /** Forgets a key: its state, its public half and the key itself. */
   invalidate(tenantId: string, keyId: string): void;
   /**
@@ -95,7 +104,14 @@ const abandonedAfterMs = 600 * secondMs;
 const keyIdBytes = 16;
 
 export function createKeyring(options: KeyringOptions): Keyring {
-  const { store, provider, observeRotation, clock = () => new Date(), newKeyId = randomKeyId } = options;
+  const {
+    store,
+    provider,
+    otherProviders = [],
+    observeRotation,
+    clock = () => new Date(),
+    newKeyId = randomKeyId,
+  } = options;
   const now = options.now ?? (() => performance.now());
   const settings = { ...defaultKeyring, ...options };
   const caching = (ttlMs: number, maxStaleMs: number): CacheOptions => ({
@@ -107,7 +123,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
   });
   const shared = {
     store,
-    provider,
+    masterKeys: masterKeys(provider, ...otherProviders),
     clock,
     newKeyId,
     secretCache: caching(settings.ttlMs, settings.maxStaleMs),
@@ -157,6 +173,16 @@ export function createKeyring(options: KeyringOptions): Keyring {
     dataKey: data.opening,
     publicKeys: publicKeys.list,
     publicKey: publicKeys.find,
+    async warm(tenantId) {
+      const found = await Promise.all([data.warm(tenantId), signing.warm(tenantId)]);
+      return found.filter(Boolean).length;
+    },
+    forgetWrappedBy({ name, keyId }) {
+      for (const keys of [data, signing]) keys.forgetWrappedBy(nameOf({ provider: name, providerKeyId: keyId }));
+    },
+    doubtWrappedBy({ name, keyId }) {
+      for (const keys of [data, signing]) keys.doubtWrappedBy(nameOf({ provider: name, providerKeyId: keyId }));
+    },
     invalidate,
     async pruneAbandoned() {
       const now = clock().getTime();

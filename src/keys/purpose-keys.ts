@@ -21,6 +21,12 @@ export interface PurposeKeys<P extends Purpose> {
   opening(tenantId: string, keyId: string, waiter?: Waiter): Usable[P] | Promise<Usable[P]>;
   /** Makes, proves and activates a key, which is in use here from then on. */
   renew(wish: Omit<Wish<P>, "purpose" | "importKey">, signal?: AbortSignal): Promise<KeyRecord>;
+  /** Loads the tenant's ACTIVE key, where there is one, before anyone asks for it. */
+  warm(tenantId: string): Promise<boolean>;
+  /** Forgets every secret that this provider key (see `nameOf`) wrapped: it may not be used any more. */
+  forgetWrappedBy(masterKey: string): void;
+  /** Has every secret that this provider key wrapped unwrapped anew at its next use. */
+  doubtWrappedBy(masterKey: string): void;
   /** Forgets a key altogether. */
   invalidate(tenantId: string, keyId: string): void;
   /** The key is in this state now. Its secret is forgotten too unless it still has a use. */
@@ -60,7 +66,7 @@ interface Found<K> {
 const refusalMs = 1_000;
 
 export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): PurposeKeys<P> {
-  const { store, provider, purpose, importKey } = options;
+  const { store, masterKeys, purpose, importKey } = options;
   const actives = createCache<Known>(options.recordCache); // by tenant
   const refusals = new LRUCache<string, Refusal>({ max: options.recordCache.maxEntries }); // by tenant
   const records = createCache<Known>(options.recordCache); // by tenant and id: no tenant may meet another's lookup
@@ -77,7 +83,7 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
   async function readKey(tenantId: string, keyId: string, caller?: KeyUser): Promise<Usable[P]> {
     const record = await read(tenantId, keyId);
     refuseUnlessOpens(record, caller);
-    const secret = await unwrap(provider, record);
+    const secret = await unwrap(masterKeys, record);
     try {
       return importKey(record, secret);
     } finally {
@@ -207,6 +213,17 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
       actives.put(tenantId, known(record), () => findOrCreate(tenantId));
       return record;
     },
+
+    async warm(tenantId) {
+      const record = await store.active(tenantId, purpose);
+      if (record === undefined) return false;
+      actives.put(tenantId, known(record), () => findOrCreate(tenantId));
+      await keys.load(record.keyId, () => readKey(tenantId, record.keyId));
+      return true;
+    },
+
+    forgetWrappedBy: (masterKey) => keys.evictWhere(({ wrappedBy }) => wrappedBy === masterKey),
+    doubtWrappedBy: (masterKey) => keys.doubtWhere(({ wrappedBy }) => wrappedBy === masterKey),
 
     invalidate(tenantId, keyId) {
       forgetRecord(tenantId, keyId);

@@ -7,14 +7,15 @@ import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import { step } from "../steps.ts";
 import type { LockedStore, Store, WrappedStoreKey } from "../store/store.ts";
+import type { MasterKeys } from "./master-keys.ts";
 import { secretBytes } from "./unwrap.ts";
 
 const storeIdBytes = 16;
 
 /** Throws DATA_LOSS or PROVIDER_DENIED where the store was made with another master key, was robbed of its key, or was altered. */
-export async function unlockStore(locked: LockedStore, provider: Provider, now = new Date()): Promise<Store> {
-  const present = (await locked.storeKey()) ?? (await makeStoreKey(locked, provider, now));
-  return locked.unlock(await unwrapStoreKey(present, provider));
+export async function unlockStore(locked: LockedStore, masterKeys: MasterKeys, now = new Date()): Promise<Store> {
+  const present = (await locked.storeKey()) ?? (await makeStoreKey(locked, masterKeys.current, now));
+  return locked.unlock(await unwrapStoreKey(present, masterKeys));
 }
 
 async function makeStoreKey(locked: LockedStore, provider: Provider, createdAt: Date): Promise<WrappedStoreKey> {
@@ -34,20 +35,33 @@ async function makeStoreKey(locked: LockedStore, provider: Provider, createdAt: 
   return stored;
 }
 
-/** By the provider key that is configured, never by one that the store names. */
-export async function unwrapStoreKey(stored: WrappedStoreKey, provider: Provider): Promise<KeyObject> {
-  if (stored.provider !== provider.name || stored.providerKeyId !== provider.keyId) {
-    const wrappedBy = `${stored.provider} ${stored.providerKeyId}`;
-    const present = `${provider.name} ${provider.keyId}`;
-    throw new KmsError("PROVIDER_DENIED", `the store is under ${wrappedBy}, and the provider is ${present}`);
-  }
+/**
+ * By a provider key that is configured, never by one that only the store names. PROVIDER_DENIED for a provider that does not bind what it
+ * wraps to its context: under it a key would open in another tenant's place.
+ */
+export async function unwrapStoreKey(stored: WrappedStoreKey, masterKeys: MasterKeys): Promise<KeyObject> {
+  const provider = masterKeys.of(stored, "the store");
   const secret = await open(stored, provider);
   try {
-    if (secret.length === secretBytes) return createSecretKey(secret);
+    if (secret.length !== secretBytes) throw new KmsError("DATA_LOSS", "the store key does not have its length");
+    await refuseUnbound(stored, provider);
+    return createSecretKey(secret);
   } finally {
     secret.fill(0);
   }
-  throw new KmsError("DATA_LOSS", "the store key does not have its length");
+}
+
+async function refuseUnbound({ wrapped, storeId }: WrappedStoreKey, provider: Provider): Promise<void> {
+  let opened: Uint8Array;
+  try {
+    opened = await provider.decrypt(wrapped, contextOf(`not ${storeId}`));
+  } catch (error) {
+    if (error instanceof KmsError && error.code === "CIPHERTEXT_REJECTED") return;
+    throw error;
+  }
+  opened.fill(0);
+  const message = `the provider ${provider.name} opens a key under another encryption context than it was wrapped under: it cannot be trusted`;
+  throw new KmsError("PROVIDER_DENIED", message);
 }
 
 async function open({ wrapped, storeId }: WrappedStoreKey, provider: Provider): Promise<Uint8Array> {

@@ -1,21 +1,19 @@
 /** From a stored record to its 32 secret bytes, by the provider that wrapped them. */
 import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
+import type { MasterKeys } from "./master-keys.ts";
 import { type KeyRecord, recordContext } from "./record.ts";
 
 export const secretBytes = 32;
 
 /**
- * The caller owns, and overwrites, the result. PROVIDER_DENIED when another provider key wrapped the record: restarted with
- * another in-memory master key, key file or provider. DATA_LOSS when the right one cannot open it: the record was altered.
+ * The caller owns, and overwrites, the result. PROVIDER_DENIED when a provider key wrapped the record that the configuration does not
+ * name: restarted with another in-memory master key, key file or provider. DATA_LOSS when the right one cannot open it: the record was
+ * altered.
  */
-export async function unwrap(provider: Provider, record: KeyRecord, signal?: AbortSignal): Promise<Uint8Array> {
+export async function unwrap(masterKeys: MasterKeys, record: KeyRecord, signal?: AbortSignal): Promise<Uint8Array> {
   const { keyId } = record;
-  if (record.provider !== provider.name || record.providerKeyId !== provider.keyId) {
-    const wrappedBy = `${record.provider} ${record.providerKeyId}`;
-    const present = `${provider.name} ${provider.keyId}`;
-    throw new KmsError("PROVIDER_DENIED", `key ${keyId} is wrapped by ${wrappedBy}, and the provider is ${present}`);
-  }
+  const provider = masterKeys.of(record, `key ${keyId}`);
   const secret = await open(provider, record, signal);
   if (secret.length !== secretBytes) {
     secret.fill(0);

@@ -3,16 +3,21 @@ import { type DataKeyMaterial, deriveDataKeys } from "../crypto/data-key.ts";
 import { signingKey } from "../crypto/ed25519.ts";
 import type { SigningKey } from "../crypto/ed25519-contract.ts";
 import { KmsError } from "../errors.ts";
+import { nameOf } from "./master-keys.ts";
 import type { KeyRecord, Purpose } from "./record.ts";
 
 export interface UsableDataKey {
   readonly keyId: string;
+  /** The provider key that wrapped it, by master-keys.ts's name, as of when it was unwrapped. */
+  readonly wrappedBy: string;
   readonly material: DataKeyMaterial;
   destroy(): void;
 }
 
 export interface UsableSigningKey {
   readonly keyId: string;
+  /** Likewise. */
+  readonly wrappedBy: string;
   readonly key: SigningKey;
   destroy(): void;
 }
@@ -22,16 +27,17 @@ export type Usable = { data: UsableDataKey; signing: UsableSigningKey };
 /** Makes a usable key and copies what it needs of `secret`. Throws DATA_LOSS when the secret is not the record's. */
 export type ImportKey<P extends Purpose> = (record: KeyRecord, secret: Uint8Array) => Usable[P];
 
-export const importDataKey: ImportKey<"data"> = ({ keyId }, secret) => {
+export const importDataKey: ImportKey<"data"> = (record, secret) => {
   const material = deriveDataKeys(secret);
-  return { keyId, material, destroy: () => material.destroy() };
+  return { keyId: record.keyId, wrappedBy: nameOf(record), material, destroy: () => material.destroy() };
 };
 
-export const importSigningKey: ImportKey<"signing"> = ({ keyId, publicKey }, secret) => {
+export const importSigningKey: ImportKey<"signing"> = (record, secret) => {
+  const { keyId, publicKey } = record;
   const key = signingKey(secret);
   if (Buffer.compare(key.publicKey, publicKey) !== 0) {
     key.destroy();
     throw new KmsError("DATA_LOSS", `key ${keyId}: the stored public key is not the secret key's`);
   }
-  return { keyId, key, destroy: () => key.destroy() };
+  return { keyId, wrappedBy: nameOf(record), key, destroy: () => key.destroy() };
 };

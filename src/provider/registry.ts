@@ -3,10 +3,12 @@
  * A new provider is a file with its settings type and an `open…`, a member of the union and a line in the table.
  */
 import { invalidField } from "../errors.ts";
+import type { AwsSettings } from "./aws.ts";
 import type { LocalSettings } from "./local.ts";
 import type { Provider } from "./provider.ts";
+import type { VaultSettings } from "./vault.ts";
 
-export type ProviderSettings = LocalSettings;
+export type ProviderSettings = AwsSettings | LocalSettings | VaultSettings;
 
 /** One provider for each place that serves the same key, in order of preference: a cloud's regions. Most have one. */
 export type Places = readonly [Provider, ...Provider[]];
@@ -16,6 +18,8 @@ type Openers = {
 };
 
 const openers: Openers = {
+  aws: async (settings) => (await import("./aws.ts")).openAws(settings),
+  vault: async (settings) => [await (await import("./vault.ts")).openVault(settings)],
   local: async (settings) => [await (await import("./local.ts")).openLocal(settings)],
 };
 
@@ -26,5 +30,6 @@ export async function openProvider(settings: ProviderSettings): Promise<Places> 
   if (!Object.hasOwn(openers, settings.name)) {
     throw invalidField("fluo.kms.provider", `must be one of ${providerNames.join(", ")}, not ${settings.name}`);
   }
-  return openers[settings.name](settings);
+  const open = openers[settings.name] as (settings: ProviderSettings) => Promise<Places>;
+  return open(settings);
 }

@@ -1,10 +1,10 @@
 /**
- * How well the service can do its work, looked at every 30 s, and every second while something is wrong, and remembered: a probe of
- * readiness reads the memory, so that it costs neither a provider call nor a query. A look describes the provider's key, which costs
- * no cryptographic operation.
+ * How well the service can do its work: what is known of the providers' keys (keys/provider-watch.ts), and a look at the store every 30 s,
+ * every second while something is wrong. It is remembered: a probe of readiness reads the memory, so that it costs neither a provider
+ * call nor a query.
  */
 import { KmsError } from "../errors.ts";
-import type { Provider } from "../provider/provider.ts";
+import type { ProviderCondition, ProviderWatch } from "../keys/provider-watch.ts";
 import type { KeyCounts, Store } from "../store/store.ts";
 import { inTime } from "./in-time.ts";
 
@@ -21,7 +21,7 @@ export interface HealthReport {
 
 export interface HealthMonitor {
   current(): HealthReport;
-  /** Looks now, and tells what it saw. */
+  /** Looks now, at the providers too, and tells what it saw. */
   look(): Promise<HealthReport>;
   /** From now on the service is down: it drains. */
   drain(): void;
@@ -37,7 +37,10 @@ export interface HealthAlarm {
 }
 
 export interface HealthParts {
-  provider: Provider;
+  /** The current provider's first. */
+  watches: readonly Watched[];
+  /** Of all providers' breakers. */
+  breakers?: () => readonly { name: string; state: string }[];
   store: Pick<Store, "name" | "counts">;
   /** Why uses of keys cannot be audited, if they cannot. */
   auditProblem?: () => string | undefined;
@@ -50,8 +53,18 @@ export interface HealthParts {
   onChange?: (status: Condition, notices: readonly string[]) => void;
 }
 
-/** What the last look saw. */
-type Sight = Omit<HealthReport, "notices"> & { problems: string[] };
+export type Watched = Pick<ProviderWatch, "provider" | "current" | "look" | "subscribe">;
+
+/** What the last look at the store saw. */
+interface Sight {
+  counts: KeyCounts;
+  problem: string | undefined;
+}
+
+interface Problem {
+  status: "degraded" | "down";
+  notice: string;
+}
 
 const noCounts: KeyCounts = {
   byPurpose: { data: {}, signing: {} },
@@ -63,41 +76,39 @@ const lossesNamed = 10;
 const lossesKept = 1_000;
 
 export async function startHealthMonitor(parts: HealthParts): Promise<HealthMonitor & HealthAlarm> {
-  const { provider, store, notices, clock = () => new Date(), onChange = () => {} } = parts;
+  const { watches, breakers = () => [], store, notices, clock = () => new Date(), onChange = () => {} } = parts;
   const { auditProblem = () => undefined, intervalMs = 30_000, retryMs = 1_000 } = parts;
   const stopped = new AbortController();
   const losses = new Set<string>();
   let lastLossMs = 0;
   let draining = false;
-  let sight: Sight = { status: "down", latencyMs: 0, counts: noCounts, problems: [] };
-  let report: HealthReport = { ...sight, notices };
+  let sight: Sight = { counts: noCounts, problem: "has not been looked at yet" };
+  let report: HealthReport = { status: "down", latencyMs: 0, counts: noCounts, notices };
   let timer: NodeJS.Timeout | undefined;
   let lookedAtMs = 0;
   let suspected = false;
   let unaudited: string | undefined;
 
-  async function look(): Promise<HealthReport> {
+  async function lookAtStore(): Promise<HealthReport> {
     lookedAtMs = performance.now();
-    const [key, counts] = await Promise.allSettled([provider.describe(stopped.signal), inTime(store.counts())]);
-    const latencyMs = performance.now() - lookedAtMs;
-    const problems: string[] = [];
-    let status: Condition = "operational";
-    if (key.status === "rejected") {
-      status = hasCode(key.reason, "PROVIDER_DENIED") ? "down" : "degraded";
-      problems.push(`The provider ${provider.name} does not answer for its key: new keys cannot be loaded.`);
-    } else if (key.value.state !== "enabled") {
-      status = "down";
-      problems.push(`The provider's key is ${key.value.detail}: enable it, or restore it.`);
-    }
-    if (counts.status === "rejected" && hasCode(counts.reason, "DATA_LOSS")) {
+    const [counts] = await Promise.allSettled([inTime(store.counts())]);
+    if (counts.status === "fulfilled") sight = { counts: counts.value, problem: undefined };
+    else if (hasCode(counts.reason, "DATA_LOSS")) {
+      sight = { counts: sight.counts, problem: undefined };
       noteLoss(counts.reason.message);
-    } else if (counts.status === "rejected") {
-      status = "down";
-      problems.push(`The store ${store.name} does not answer: ${wordsOf(counts.reason)}.`);
-    }
-    const seen = counts.status === "fulfilled" ? counts.value : report.counts;
-    sight = { status, latencyMs, counts: seen, problems };
+    } else sight = { counts: sight.counts, problem: `does not answer: ${wordsOf(counts.reason)}` };
     return publish();
+  }
+
+  function problems(): Problem[] {
+    const found = watches.flatMap(({ provider, current }, index) => problemOf(provider.name, current(), index === 0));
+    for (const { name, state } of breakers()) {
+      if (state !== "closed")
+        found.push({ status: "degraded", notice: `Calls to ${name} are paused: it does not answer.` });
+    }
+    if (sight.problem !== undefined)
+      found.push({ status: "down", notice: `The store ${store.name} ${sight.problem}.` });
+    return found;
   }
 
   function noteLoss(what: string): void {
@@ -107,15 +118,21 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
 
   function publish(): HealthReport {
     if (losses.size > 0 && clock().getTime() - lastLossMs >= lossRememberedMs) losses.clear();
-    const { problems, ...seen } = sight;
     const before = report.status;
+    const found = problems();
     unaudited = auditProblem();
-    const whyUnused =
-      unaudited === undefined ? [] : [`No key is used, because its use could not be audited: ${unaudited}.`];
-    report = { ...seen, notices: [...problems, ...whyUnused, ...lossNotices(losses), ...notices] };
-    if (unaudited !== undefined) report.status = "down";
-    if (losses.size > 0 && report.status === "operational") report.status = "degraded";
-    if (draining) report = { ...report, status: "down", notices: ["The service is shutting down.", ...notices] };
+    if (unaudited !== undefined) {
+      found.push({ status: "down", notice: `No key is used, because its use could not be audited: ${unaudited}.` });
+    }
+    for (const notice of lossNotices(losses)) found.push({ status: "degraded", notice });
+    if (draining) found.splice(0, found.length, { status: "down", notice: "The service is shutting down." });
+    const worst = found.some(({ status }) => status === "down") ? "down" : "degraded";
+    report = {
+      status: found.length === 0 ? "operational" : worst,
+      latencyMs: watches[0]?.current().latencyMs ?? 0,
+      counts: sight.counts,
+      notices: [...found.map(({ notice }) => notice), ...notices],
+    };
     if (report.status !== before) onChange(report.status, report.notices);
     return report;
   }
@@ -123,9 +140,14 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
   async function lookAgain(): Promise<void> {
     timer = undefined;
     suspected = false;
-    await look();
+    await lookAtStore();
     const jitter = 0.9 + 0.2 * Math.random();
-    lookIn(suspected || sight.status !== "operational" || unaudited !== undefined ? retryMs : intervalMs * jitter);
+    lookIn(suspected || isWrong() ? retryMs : intervalMs * jitter);
+  }
+
+  /** Losses are known until an hour has passed, and no look finds them gone. */
+  function isWrong(): boolean {
+    return sight.problem !== undefined || unaudited !== undefined || problems().length > 0;
   }
 
   function lookIn(ms: number): void {
@@ -133,10 +155,14 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
     if (!stopped.signal.aborted) timer = setTimeout(lookAgain, ms).unref();
   }
 
+  for (const each of watches) each.subscribe({ changed: () => publish() });
   await lookAgain();
   return {
     current: () => report,
-    look,
+    async look() {
+      await Promise.all(watches.map((each) => each.look()));
+      return lookAtStore();
+    },
     suspect() {
       if (auditProblem() !== unaudited) publish(); // a store that hangs may be why: no look is waited for
       if (suspected) return;
@@ -157,6 +183,15 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
       clearTimeout(timer);
     },
   };
+}
+
+function problemOf(name: string, { condition, detail }: ProviderCondition, isCurrent: boolean): Problem[] {
+  if (condition === "answering") return [];
+  const which = isCurrent ? `The provider ${name}` : `The other provider, ${name},`;
+  if (condition === "unavailable") {
+    return [{ status: "degraded", notice: `${which} does not answer for its key: new keys cannot be loaded.` }];
+  }
+  return [{ status: isCurrent ? "down" : "degraded", notice: `${which} refuses its key: ${detail}.` }];
 }
 
 function lossNotices(losses: ReadonlySet<string>): string[] {

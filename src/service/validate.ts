@@ -136,7 +136,7 @@ async function runTests(parts: ValidateParts, tenantId: string, call: CallContex
     await refusal("refuse_wrong_tenant", () => open(dataKey, { ...place, tenantId: "another-tenant" }, need(token)));
     await refusal("refuse_wrong_field", () => open(dataKey, { ...place, name: "phone" }, need(token)));
     await test("refuse_changed_span", async () => expectTrue(!(await verify("another name"))));
-    const otherKey = { keyId: need(dataKey).keyId, material: deriveDataKeys(randomBytes(dataKeyBytes)), destroy() {} };
+    const otherKey = { ...need(dataKey), material: deriveDataKeys(randomBytes(dataKeyBytes)), destroy() {} };
     await refusal("refuse_wrong_key", () => open(otherKey, place, need(token)));
     return tests;
   } finally {

@@ -125,7 +125,7 @@ describe("check names", () => {
       rewrite(where, active!, { providerKeyId: "local:00" }),
     );
     expect(problems).toEqual([
-      expect.objectContaining({ kind: "unwrap", what: expect.stringContaining("is wrapped by local local:00") }),
+      expect.objectContaining({ kind: "unwrap", what: expect.stringContaining("is under local local:00") }),
     ]);
   });
 

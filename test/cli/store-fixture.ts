@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import pg from "pg";
 import type { RowValue } from "../../src/crypto/row-mac.ts";
+import { masterKeys } from "../../src/keys/master-keys.ts";
 import { createKeyring, type Keyring } from "../../src/keys/keyring.ts";
 import { type KeyRecord, recordContext } from "../../src/keys/record.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
@@ -87,7 +88,7 @@ export async function inStore<T>(
   clock = () => new Date(),
 ): Promise<T> {
   const [provider] = await openProvider({ name: "local", masterKeyFile });
-  const store = await unlockStore(await openStore(settings), provider);
+  const store = await unlockStore(await openStore(settings), masterKeys(provider));
   const keyring = createKeyring({ store, provider, clock });
   try {
     return await work({ store, provider, keyring });

@@ -3,6 +3,7 @@
  * replicas.ts, takes commands over IPC and answers each; it can be held before a call of its store, or stop itself at a step.
  */
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
+import { masterKeys } from "../../src/keys/master-keys.ts";
 import { createKeyring } from "../../src/keys/keyring.ts";
 import type { Purpose } from "../../src/keys/record.ts";
 import type { RotateRequest, RotationResult } from "../../src/keys/rotation.ts";
@@ -52,7 +53,7 @@ async function openReplica({ store: settings, masterKeyFile, stateTtlMs }: Repli
   const [provider] = await openProvider({ name: "local", masterKeyFile });
   const activations: TriedActivation[] = [];
   const gate = createGate();
-  const store = watched(await unlockStore(await openStore(settings), provider), gate.pass, activations);
+  const store = watched(await unlockStore(await openStore(settings), masterKeys(provider)), gate.pass, activations);
   const keyring = createKeyring({ store, provider, ...(stateTtlMs !== undefined && { stateTtlMs }) });
   let stop: Stop | undefined;
   steps.subscribe((name) => {

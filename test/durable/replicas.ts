@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
 import { KmsError } from "../../src/errors.ts";
+import { masterKeys } from "../../src/keys/master-keys.ts";
 import { createKeyring } from "../../src/keys/keyring.ts";
 import type { KeyRecord, Purpose } from "../../src/keys/record.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
@@ -115,7 +116,7 @@ export interface Observer {
 
 export async function openObserver(settings: StoreSettings, masterKeyFile: string): Promise<Observer> {
   const [provider] = await openProvider({ name: "local", masterKeyFile });
-  const store = await unlockStore(await openStore(settings), provider);
+  const store = await unlockStore(await openStore(settings), masterKeys(provider));
   return {
     store,
     async createKeys(tenantIds, purpose, ageMs = 0) {

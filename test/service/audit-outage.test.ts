@@ -2,6 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { afterEach, expect, it, vi } from "vitest";
 import { GenerateDataKeyRequestSchema } from "../../gen/ts/fluo/kms/v1/data_key_pb.ts";
+import { watchProvider } from "../../src/keys/provider-watch.ts";
 import { KmsError } from "../../src/errors.ts";
 import { createAuditTrail, durableWithinMs } from "../../src/service/audit-trail.ts";
 import { type HealthAlarm, type HealthMonitor, startHealthMonitor } from "../../src/service/health.ts";
@@ -27,7 +28,12 @@ it("uses no key while the store fails, is down, and recovers without losing a us
     }),
     alarm,
   );
-  monitor = await startHealthMonitor({ provider, store, auditProblem: trail.problem, notices: [] });
+  monitor = await startHealthMonitor({
+    watches: [await watchProvider({ provider })],
+    store,
+    auditProblem: trail.problem,
+    notices: [],
+  });
   const generate = async () => kms.generateDataKey(create(GenerateDataKeyRequestSchema, { tenantId: "acme" }), call());
   const advance = async (ms: number) => {
     await vi.advanceTimersByTimeAsync(ms);

@@ -1,6 +1,7 @@
 /** What the health monitor makes of its provider and store. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
+import { watchProvider } from "../../src/keys/provider-watch.ts";
 import { localProvider } from "../../src/provider/local.ts";
 import { randomMasterKey } from "../../src/provider/local-master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
@@ -17,7 +18,7 @@ afterEach(() => {
 async function watch(provider: Partial<Provider> = {}, store: Partial<Store> = {}, parts: Partial<HealthParts> = {}) {
   const changes: string[] = [];
   const monitor = await startHealthMonitor({
-    provider: { ...localProvider(randomMasterKey()), ...provider },
+    watches: [await watchProvider({ provider: { ...localProvider(randomMasterKey()), ...provider } })],
     store: { ...memoryStore(), ...store },
     notices: ["Standing remark."],
     onChange: (status) => changes.push(status),
@@ -112,14 +113,10 @@ describe("how often it looks", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     const state = { looks: 0, isUp: true };
     const watched = await watch(
-      {
-        async describe() {
-          state.looks += 1;
-          return { state: "enabled", detail: "Enabled" };
-        },
-      },
+      {},
       {
         async counts() {
+          state.looks += 1;
           if (!state.isUp) throw new KmsError("STORE_UNAVAILABLE", "the disk is full");
           return { byPurpose: { data: {}, signing: {} }, oldestActiveAt: undefined, lastRotationAt: undefined };
         },

@@ -1,0 +1,48 @@
+/**
+ * The provider keys that the configuration names: the one that wraps what is new, and those that only open what they wrapped before.
+ * A record names the key that wrapped it; a key that the configuration does not name is never used.
+ */
+import { KmsError } from "../errors.ts";
+import type { Provider } from "../provider/provider.ts";
+
+export interface MasterKeys {
+  /** Wraps what is new. */
+  readonly current: Provider;
+  /** The current one first. */
+  readonly all: readonly Provider[];
+  /** The key that wrapped `wrapped`, which `what` names. PROVIDER_DENIED where the configuration does not name it. */
+  of(wrapped: WrappedBy, what: string): Provider;
+  close(): Promise<void>;
+}
+
+/** As a key record, and the store key, has it. */
+export interface WrappedBy {
+  readonly provider: string;
+  readonly providerKeyId: string;
+}
+
+export function masterKeys(current: Provider, ...others: readonly Provider[]): MasterKeys {
+  const all = [current, ...others];
+  return {
+    current,
+    all,
+    of(wrapped, what) {
+      const found = all.find((provider) => hasWrapped(provider, wrapped));
+      if (found !== undefined) return found;
+      const present = all.map(({ name, keyId }) => `${name} ${keyId}`).join(", or ");
+      throw new KmsError("PROVIDER_DENIED", `${what} is under ${nameOf(wrapped)}, and the provider is ${present}`);
+    },
+    async close() {
+      await Promise.all(all.map((provider) => provider.close()));
+    },
+  };
+}
+
+export function hasWrapped({ name, keyId }: Provider, { provider, providerKeyId }: WrappedBy): boolean {
+  return name === provider && keyId === providerKeyId;
+}
+
+/** One word for a provider key, unique over all providers. */
+export function nameOf({ provider, providerKeyId }: WrappedBy): string {
+  return `${provider} ${providerKeyId}`;
+}

@@ -1,0 +1,145 @@
+/**
+ * Whether a provider still lets its key be used, by a look (`describe`, which costs no cryptographic operation) every 30 s, and every
+ * second while it refuses or does not answer. A provider that refuses its key has answered: from then on every use is refused here, with
+ * its reason and without a call, and whoever holds unwrapped keys is told to forget them. One that does not answer changes nothing here.
+ */
+import { KmsError } from "../errors.ts";
+import type { Provider, ProviderKeyState } from "../provider/provider.ts";
+
+export interface ProviderCondition {
+  readonly condition: "answering" | "unavailable" | "denied";
+  /** The provider's word for the state of its key, or why there is none: safe to show. */
+  readonly detail: string;
+  /** What an operator can do about it; not for callers. */
+  readonly advice: string | undefined;
+  readonly since: Date;
+  /** Of the last look. */
+  readonly latencyMs: number;
+  /** See ProviderKeyState. */
+  readonly clockSkewMs: number | undefined;
+}
+
+export interface ProviderWatch {
+  /** The provider that was given, refused while its key is. */
+  readonly provider: Provider;
+  current(): ProviderCondition;
+  /** Looks now. */
+  look(): Promise<ProviderCondition>;
+  /** In the order of their subscription, all are told of a change before anyone meets its consequences. */
+  subscribe(listener: ProviderListener): void;
+  stop(): void;
+}
+
+export interface ProviderListener {
+  /** The condition is another. */
+  changed?(condition: ProviderCondition, provider: Provider): void;
+  /** A call was denied although the key looks well: so may be others. */
+  denied?(provider: Provider): void;
+}
+
+export interface WatchOptions {
+  provider: Provider;
+  intervalMs?: number;
+  /** Between looks while the provider refuses or does not answer. */
+  retryMs?: number;
+  clock?: () => Date;
+  /** In [0, 1). */
+  random?: () => number;
+}
+
+const jitter = 0.1;
+
+/** Looks once before it resolves. */
+export async function watchProvider(options: WatchOptions): Promise<ProviderWatch> {
+  const { provider, intervalMs = 30_000, retryMs = 1_000, clock = () => new Date(), random = Math.random } = options;
+  const stopped = new AbortController();
+  const listeners: ProviderListener[] = [];
+  let current: ProviderCondition | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let looking: Promise<ProviderCondition> | undefined;
+
+  /** One look at a time, whoever asks. */
+  function look(): Promise<ProviderCondition> {
+    clearTimeout(timer);
+    looking ??= lookOnce().finally(() => {
+      looking = undefined;
+      const ms = current?.condition === "answering" ? intervalMs * (1 - jitter + 2 * jitter * random()) : retryMs;
+      clearTimeout(timer);
+      if (!stopped.signal.aborted) timer = setTimeout(look, ms).unref();
+    });
+    return looking;
+  }
+
+  async function lookOnce(): Promise<ProviderCondition> {
+    const startedMs = performance.now();
+    const seen = await provider.describe(stopped.signal).then(conditionOf, conditionOfFailure);
+    const latencyMs = performance.now() - startedMs;
+    if (stopped.signal.aborted && current !== undefined) return current;
+    const isNew = current === undefined || current.condition !== seen.condition || current.detail !== seen.detail;
+    const next = { ...seen, latencyMs, since: isNew ? clock() : current!.since };
+    current = next;
+    if (isNew) for (const listener of listeners) listener.changed?.(next, provider);
+    return next;
+  }
+
+  function refuseWhileDenied(): void {
+    if (current?.condition !== "denied") return;
+    const { detail, advice } = current;
+    throw new KmsError("PROVIDER_DENIED", `the provider refuses its key: ${detail}`, { advice });
+  }
+
+  async function allowed<T>(call: () => Promise<T>): Promise<T> {
+    refuseWhileDenied();
+    try {
+      return await call();
+    } catch (error) {
+      if (error instanceof KmsError && error.code === "PROVIDER_DENIED") {
+        const { condition } = await look();
+        if (condition === "answering") for (const listener of listeners) listener.denied?.(provider);
+      }
+      throw error;
+    }
+  }
+
+  await look();
+  return {
+    provider: {
+      name: provider.name,
+      keyId: provider.keyId,
+      get region() {
+        return provider.region;
+      },
+      generateDataKey: (context, signal) => allowed(() => provider.generateDataKey(context, signal)),
+      encrypt: (plaintext, context, signal) => allowed(() => provider.encrypt(plaintext, context, signal)),
+      decrypt: (wrapped, context, signal) => allowed(() => provider.decrypt(wrapped, context, signal)),
+      describe: (signal) => provider.describe(signal),
+      inspect: (signal) => provider.inspect(signal),
+      close: () => provider.close(),
+    },
+    current: () => current!,
+    look,
+    subscribe(listener) {
+      listeners.push(listener);
+    },
+    stop() {
+      stopped.abort();
+      clearTimeout(timer);
+    },
+  };
+}
+
+type Seen = Pick<ProviderCondition, "condition" | "detail" | "advice" | "clockSkewMs">;
+
+function conditionOf({ state, detail, clockSkewMs }: ProviderKeyState): Seen {
+  return { condition: state === "enabled" ? "answering" : "denied", detail, advice: undefined, clockSkewMs };
+}
+
+function conditionOfFailure(error: unknown): Seen {
+  const isOurs = error instanceof KmsError;
+  return {
+    condition: isOurs && error.code === "PROVIDER_DENIED" ? "denied" : "unavailable",
+    detail: isOurs ? error.message : "internal error, see the log",
+    advice: isOurs ? error.advice : undefined,
+    clockSkewMs: undefined,
+  };
+}
