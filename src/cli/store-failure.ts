@@ -16,6 +16,6 @@ const byReason: Readonly<Record<string, string>> = {
 /** One line. Never the URL. */
 export function storeFailure(error: KmsError): string {
   const [, reason] = /^the PostgreSQL store failed \(([^,]*).*\)$/.exec(error.message) ?? [];
-  const advice = reason === undefined ? undefined : byReason[reason];
+  const advice = reason === undefined ? error.advice : byReason[reason];
   return advice === undefined ? error.message : `${error.message}: ${advice}`;
 }

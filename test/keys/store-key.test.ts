@@ -1,0 +1,38 @@
+/** The key of a store: made once, opened by a provider key that is configured, and by none that does not bind it to its context. */
+import { expect, it } from "vitest";
+import { masterKeys } from "../../src/keys/master-keys.ts";
+import { unlockStore } from "../../src/keys/store-key.ts";
+import { localProvider } from "../../src/provider/local.ts";
+import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import type { Provider } from "../../src/provider/provider.ts";
+import { openStore } from "../../src/store/registry.ts";
+import { thrownBy } from "../matchers.ts";
+
+const locked = () => openStore({ name: "memory" });
+
+it("opens under the provider key that wrapped it, in whichever place the configuration names it", async () => {
+  const [a, b] = [localProvider(randomMasterKey()), localProvider(randomMasterKey())];
+  const store = await locked();
+  await unlockStore(store, masterKeys(a));
+  for (const keys of [masterKeys(a), masterKeys(b, a)]) expect((await unlockStore(store, keys)).name).toBe("memory");
+  expect(await thrownBy(() => unlockStore(store, masterKeys(b)))).toBeKmsError("PROVIDER_DENIED", b.keyId);
+});
+
+it("does not open by a provider that ignores the context, which would open one tenant's key in another's place", async () => {
+  const local = localProvider(randomMasterKey());
+  const ignorant: Provider = {
+    ...local,
+    encrypt: (plaintext) => local.encrypt(plaintext, {}),
+    decrypt: (wrapped) => local.decrypt(wrapped, {}),
+  };
+  const error = await thrownBy(async () => unlockStore(await locked(), masterKeys(ignorant)));
+  expect(error).toBeKmsError("PROVIDER_DENIED", "another encryption context");
+});
+
+it("is lost where the provider opens it to something else", async () => {
+  const local = localProvider(randomMasterKey());
+  const store = await locked();
+  await unlockStore(store, masterKeys(local));
+  const short: Provider = { ...local, decrypt: async (...given) => (await local.decrypt(...given)).subarray(1) };
+  expect(await thrownBy(() => unlockStore(store, masterKeys(short)))).toBeKmsError("DATA_LOSS", "length");
+});
