@@ -1,0 +1,300 @@
+/**
+ * AWS KMS of one region on 127.0.0.1, for the real SDK: AWS JSON 1.1 over plain HTTP, real cryptography, the refusals of AWS's own pages
+ * (aws-kms-operations.ts), and faults that can be switched while it runs. It proves only what those pages say.
+ *
+ * `fault` changes the weather until `heal`; `once` changes one answer. Counts go on through both.
+ */
+import { once as event } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { type FakeKey, type FakeKeyOptions, fakeKey } from "./aws-kms-keys.ts";
+import { AwsError, type AwsRequest, contextOf, operations, type Region } from "./aws-kms-operations.ts";
+
+export type { FakeKey } from "./aws-kms-keys.ts";
+
+/** What is wrong with the service until it is healed. Members that are not given stay as they are. */
+export interface AwsKmsFaults {
+  /**
+   * `refused`: the listener and its connections are closed, the port is kept for `heal`. `hanging`: requests are taken and never answered,
+   * not even once healed. `resetting`: each request's connection is reset. `500`, `503`: each request is answered so.
+   */
+  mode?: "none" | "refused" | "hanging" | "resetting" | "500" | "503";
+  /** This share of requests, evenly, is answered with ThrottlingException: 0 to 1. */
+  throttled?: number;
+  /** Before each answer. */
+  latencyMs?: number;
+  /** Neither binds nor checks the encryption context. */
+  ignoresContext?: boolean;
+  /** How far the Date header is from this machine's clock. */
+  dateOffsetMs?: number;
+}
+
+/** One answer that is not what it should be. */
+export type AwsKmsAnswer =
+  /** An error of AWS by name: `ThrottlingException`. */
+  | { error: string; message?: string; status?: number }
+  /** This body, as it stands: HTML, `{}`, broken JSON. */
+  | { body: string; status?: number; contentType?: string }
+  /** The right answer with other members; `undefined` drops one. */
+  | { change: (answer: Record<string, unknown>) => Record<string, unknown> }
+  /** The head of the right answer and half of its body, and then nothing. */
+  | "stalled"
+  /** The connection is reset. */
+  | "reset"
+  /** No answer ever. */
+  | "silence";
+
+export interface LoggedRequest extends AwsRequest {
+  /** What was answered: 200, an error's name, or what was done instead. */
+  outcome: string;
+}
+
+export interface AwsKmsFake {
+  readonly region: string;
+  readonly url: string;
+  readonly port: number;
+  createKey(options?: FakeKeyOptions): FakeKey;
+  /** Points `alias/name` at a key, also when it points at another already. */
+  alias(name: string, key: FakeKey): void;
+  /** Refuses, as a policy does, what this is true for. The last one counts. */
+  deny(denies: Region["denies"]): void;
+  /** Requests by operation, answered or not. */
+  readonly calls: Readonly<Record<string, number>>;
+  /** Decrypt requests without KeyId, which AWS allows and we must never send. */
+  readonly decryptsWithoutKeyId: number;
+  readonly log: readonly LoggedRequest[];
+  readonly inFlight: number;
+  readonly mostInFlight: number;
+  /** Open connections now. */
+  readonly connections: number;
+  /** Resolves when `done` is true of this fake, which it looks at whenever a request or connection comes or goes. */
+  until(done: () => boolean): Promise<void>;
+  fault(faults: AwsKmsFaults): Promise<void>;
+  heal(): Promise<void>;
+  /** The next request (of this operation) that no earlier `once` takes is answered so. */
+  once(answer: AwsKmsAnswer, operation?: string): void;
+  close(): Promise<void>;
+}
+
+export interface AwsKmsOptions {
+  region: string;
+  port?: number;
+}
+
+const healthy: Required<AwsKmsFaults> = {
+  mode: "none",
+  throttled: 0,
+  latencyMs: 0,
+  ignoresContext: false,
+  dateOffsetMs: 0,
+};
+
+export async function startAwsKms({ region, port: wanted = 0 }: AwsKmsOptions): Promise<AwsKmsFake> {
+  const state: Region = { region, keys: new Map(), aliases: new Map(), denies: () => false, ignoresContext: false };
+  const calls: Record<string, number> = {};
+  const log: LoggedRequest[] = [];
+  const oneOffs: { answer: AwsKmsAnswer; operation: string | undefined }[] = [];
+  const sockets = new Set<Socket>();
+  const watchers = new Set<() => void>();
+  let faults = healthy;
+  let inFlight = 0;
+  let mostInFlight = 0;
+  let decryptsWithoutKeyId = 0;
+  let throttleDebt = 0;
+
+  const changed = () => {
+    for (const look of watchers) look();
+  };
+
+  const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
+    inFlight += 1;
+    mostInFlight = Math.max(mostInFlight, inFlight);
+    response.on("close", () => {
+      inFlight -= 1;
+      changed();
+    });
+    void serve(request, response)
+      .catch(() => response.destroy())
+      .then(changed);
+  });
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      sockets.delete(socket);
+      changed();
+    });
+    changed();
+  });
+  await listen(wanted);
+  const { port } = server.address() as AddressInfo;
+
+  async function listen(at: number): Promise<void> {
+    server.listen(at, "127.0.0.1");
+    await event(server, "listening");
+  }
+
+  async function shut(): Promise<void> {
+    if (!server.listening) return;
+    server.close();
+    server.closeAllConnections();
+    await event(server, "close");
+  }
+
+  async function fault(changes: AwsKmsFaults): Promise<void> {
+    faults = { ...faults, ...changes };
+    state.ignoresContext = faults.ignoresContext;
+    if (faults.mode === "refused") await shut();
+    else if (!server.listening) await listen(port);
+  }
+
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = Buffer.concat(await Array.fromAsync(request as AsyncIterable<Buffer>));
+    const operation = String(request.headers["x-amz-target"]).replace(/^TrentService\./, "");
+    const input = JSON.parse(body.toString()) as Record<string, unknown>;
+    calls[operation] = (calls[operation] ?? 0) + 1;
+    if (operation === "Decrypt" && input.KeyId === undefined) decryptsWithoutKeyId += 1;
+    const entry: LoggedRequest = {
+      operation,
+      keyId: input.KeyId as string | undefined,
+      context: (input.EncryptionContext ?? {}) as LoggedRequest["context"],
+      outcome: "nothing",
+    };
+    log.push(entry);
+    changed();
+    const { mode, latencyMs } = faults;
+    if (latencyMs > 0) await new Promise((resolve) => setTimeout(resolve, latencyMs));
+    const special = mode === "none" ? takeOneOff(operation) : whole(mode);
+    if (special === "silence") return;
+    if (special === "reset") return void request.socket.resetAndDestroy();
+    entry.outcome = answer(response, special, () => {
+      checkSignature(request, region);
+      if (isThrottled()) throw new AwsError("ThrottlingException", "Rate exceeded");
+      const known = Object.hasOwn(operations, operation) ? operations[operation] : undefined;
+      if (known === undefined) throw new AwsError("UnknownOperationException", "");
+      contextOf(input);
+      return known(state, input);
+    });
+  }
+
+  function takeOneOff(operation: string): AwsKmsAnswer | undefined {
+    const at = oneOffs.findIndex((one) => one.operation === undefined || one.operation === operation);
+    return at < 0 ? undefined : oneOffs.splice(at, 1)[0]!.answer;
+  }
+
+  /** Evenly: of ten requests at 0.3, the 4th, 7th and 10th. */
+  function isThrottled(): boolean {
+    throttleDebt += faults.throttled;
+    if (throttleDebt < 1 - 1e-9) return false;
+    throttleDebt -= 1;
+    return true;
+  }
+
+  /** Sends the answer and says what it was. */
+  function answer(
+    response: ServerResponse,
+    special: AwsKmsAnswer | undefined,
+    right: () => Record<string, unknown>,
+  ): string {
+    response.setHeader("Date", new Date(Date.now() + faults.dateOffsetMs).toUTCString());
+    response.setHeader("x-amzn-RequestId", crypto.randomUUID());
+    try {
+      if (typeof special === "object" && "error" in special) {
+        throw new AwsError(special.error, special.message ?? "", special.status);
+      }
+      if (typeof special === "object" && "body" in special) {
+        const { status = 200, contentType = "application/x-amz-json-1.1", body } = special;
+        response.writeHead(status, { "Content-Type": contentType }).end(body);
+        return `${status} as told`;
+      }
+      const answered = typeof special === "object" ? special.change(right()) : right();
+      const text = Buffer.from(JSON.stringify(answered));
+      response.writeHead(200, { "Content-Type": "application/x-amz-json-1.1", "Content-Length": text.length });
+      if (special === "stalled") {
+        response.write(text.subarray(0, text.length / 2));
+        return "stalled";
+      }
+      response.end(text);
+      return "200";
+    } catch (error) {
+      if (!(error instanceof AwsError)) throw error;
+      response.writeHead(error.status, { "Content-Type": "application/x-amz-json-1.1" });
+      response.end(JSON.stringify({ __type: error.name, ...(error.message && { message: error.message }) }));
+      return error.name;
+    }
+  }
+
+  return {
+    region,
+    port,
+    url: `http://127.0.0.1:${port}`,
+    calls,
+    log,
+    createKey(options = {}) {
+      const key = fakeKey(region, options);
+      state.keys.set(key.id, key);
+      return key;
+    },
+    alias: (name, key) => void state.aliases.set(name, key),
+    deny(denies) {
+      state.denies = denies;
+    },
+    get decryptsWithoutKeyId() {
+      return decryptsWithoutKeyId;
+    },
+    get inFlight() {
+      return inFlight;
+    },
+    get mostInFlight() {
+      return mostInFlight;
+    },
+    get connections() {
+      return sockets.size;
+    },
+    until: (done) =>
+      new Promise((resolve) => {
+        const look = () => {
+          if (!done()) return;
+          watchers.delete(look);
+          resolve();
+        };
+        watchers.add(look);
+        look();
+      }),
+    fault,
+    async heal() {
+      throttleDebt = 0;
+      oneOffs.length = 0;
+      await fault(healthy);
+    },
+    once: (given, operation) => void oneOffs.push({ answer: given, operation }),
+    close: shut,
+  };
+}
+
+function whole(mode: "refused" | "hanging" | "resetting" | "500" | "503"): AwsKmsAnswer {
+  if (mode === "hanging") return "silence";
+  if (mode === "refused" || mode === "resetting") return "reset";
+  return mode === "500"
+    ? { error: "KMSInternalException", status: 500 }
+    : { body: "<html>503 Service Unavailable</html>", status: 503, contentType: "text/html" };
+}
+
+/**
+ * Present and for this region and service, not verified: docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+ * and docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html
+ */
+function checkSignature({ headers }: IncomingMessage, region: string): void {
+  const { authorization, "x-amz-date": date } = headers;
+  if (authorization === undefined)
+    throw new AwsError("MissingAuthenticationTokenException", "Missing Authentication Token");
+  const scope = new RegExp(
+    `^AWS4-HMAC-SHA256 Credential=[^/ ]+/\\d{8}/${region}/kms/aws4_request, SignedHeaders=[a-z0-9;-]+, Signature=[0-9a-f]{64}$`,
+  );
+  if (!scope.test(authorization) || !/^\d{8}T\d{6}Z$/.test(String(date))) {
+    throw new AwsError(
+      "InvalidSignatureException",
+      `Credential should be scoped to a valid region, not '${authorization}'.`,
+    );
+  }
+}
