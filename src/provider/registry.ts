@@ -18,9 +18,9 @@ type Openers = {
 };
 
 const openers: Openers = {
+  local: async (settings) => [await (await import("./local.ts")).openLocal(settings)],
   aws: async (settings) => (await import("./aws.ts")).openAws(settings),
   vault: async (settings) => [await (await import("./vault.ts")).openVault(settings)],
-  local: async (settings) => [await (await import("./local.ts")).openLocal(settings)],
 };
 
 export const providerNames: readonly string[] = Object.keys(openers);
