@@ -1,0 +1,111 @@
+/**
+ * What the whole service must do under any provider, as a process of its own and over gRPC: create keys, sign, verify, encrypt, decrypt,
+ * rotate, restart, and still decrypt and verify. What it made is then opened under other configurations too.
+ */
+import { randomBytes } from "node:crypto";
+import { expect, onTestFinished } from "vitest";
+import { plainSpan } from "./api/fixture.ts";
+import { type GrpcClient, grpcClient } from "./running-service.ts";
+import { type ServiceProcess, startProcess } from "./service-process.ts";
+
+export type ServiceEnv = Record<string, string>;
+
+export interface StartedService extends ServiceProcess {
+  client: GrpcClient;
+  /** SIGTERM, and its end. */
+  end(): Promise<void>;
+}
+
+export async function startWhole(env: ServiceEnv): Promise<StartedService> {
+  const service = await startProcess(env);
+  const client = grpcClient(service.grpc);
+  onTestFinished(() => client.close());
+  return {
+    ...service,
+    client,
+    async end() {
+      service.child.kill("SIGTERM");
+      expect(await service.ended).toMatchObject({ code: 0 });
+    },
+  };
+}
+
+/** What a service handed out, and who must still be able to use it. */
+export interface Evidence {
+  tenantId: string;
+  tokens: { name: string; token: string }[];
+  value: Uint8Array;
+  blobs: { ciphertextBlob: Uint8Array; plaintext: Uint8Array }[];
+  spans: object[];
+  keyIds: string[];
+}
+
+const context = { table: "customers" };
+
+/** Makes evidence under every version of a tenant's keys, which are rotated once. */
+export async function makeEvidence(client: GrpcClient, tenantId: string): Promise<Evidence> {
+  const value = randomBytes(24);
+  const evidence: Evidence = { tenantId, value, tokens: [], blobs: [], spans: [], keyIds: [] };
+  const collect = async () => {
+    const encrypted = await client.encryptPii({
+      tenantId,
+      fields: [{ name: "email", value }],
+      encryptionContext: context,
+    });
+    const dataKey = await client.generateDataKey({ tenantId, encryptionContext: context });
+    const signed = await client.signSpan({ tenantId, span: plainSpan });
+    evidence.tokens.push(...encrypted.fields);
+    evidence.blobs.push(dataKey);
+    evidence.spans.push({ ...plainSpan, attributes: signed.attributes });
+    evidence.keyIds.push(encrypted.keyId, signed.keyId);
+  };
+  await collect();
+  await client.rotate({ tenantId, force: true });
+  await collect();
+  expect(new Set(evidence.keyIds).size).toBe(4); // two versions for each of two purposes
+  return evidence;
+}
+
+/** All of it opens and verifies, and none of it for another tenant, field or context, or with a changed name. */
+export async function checkEvidence(client: GrpcClient, evidence: Evidence): Promise<void> {
+  const { tenantId, tokens, value, blobs, spans } = evidence;
+  const open = async (request: { tenantId?: string; name?: string; context?: Record<string, string> }) => {
+    const fields = tokens.map(({ token, name }) => ({ token, name: request.name ?? name }));
+    const asked = { tenantId: request.tenantId ?? tenantId, fields, encryptionContext: request.context ?? context };
+    return (await client.decryptPii(asked)).fields.map(({ result }) => result);
+  };
+  expect(await open({})).toEqual(tokens.map(() => ({ case: "value", value: Buffer.from(value) })));
+  const rejected = { case: "error", value: expect.objectContaining({ message: "ciphertext rejected" }) };
+  for (const wrong of [{ tenantId: "another" }, { name: "phone" }, { context: {} }]) {
+    expect(await open(wrong)).toEqual(tokens.map(() => rejected));
+  }
+  for (const { ciphertextBlob, plaintext } of blobs) {
+    const answer = await client.decryptDataKey({ tenantId, ciphertextBlob, encryptionContext: context });
+    expect(answer.plaintext).toEqual(plaintext);
+  }
+  for (const span of spans) {
+    expect(await client.verifySpan({ tenantId, span })).toMatchObject({ verified: true });
+    expect(await client.verifySpan({ tenantId, span: { ...span, name: "another" } })).toMatchObject({
+      verified: false,
+    });
+  }
+}
+
+/** One life under `env`: Validate passes, evidence is made, and after a restart it opens and the service goes on with the same keys. */
+export async function liveThrough(env: ServiceEnv, tenantId = "acme"): Promise<Evidence> {
+  const before = await startWhole(env);
+  const { tests, overall } = await before.client.validate({});
+  expect(tests.filter(({ message }) => message !== "")).toEqual([]);
+  expect(overall).toBe(1);
+  const evidence = await makeEvidence(before.client, tenantId);
+  await checkEvidence(before.client, evidence);
+  await before.end();
+
+  const after = await startWhole(env);
+  await checkEvidence(after.client, evidence);
+  const { keyId } = await after.client.encryptPii({ tenantId, fields: [{ name: "email", value: evidence.value }] });
+  expect(keyId).toBe(evidence.keyIds.at(-2));
+  expect(await after.client.admin.verifyAudit({})).toMatchObject({ ok: true });
+  await after.end();
+  return evidence;
+}
