@@ -4,7 +4,8 @@
  * One load a key runs at a time, whoever waits for it and whoever stops waiting. An entry lives `ttlMs`; the first hit late
  * in its life starts one reload in the background (the moment is random, so that entries loaded together do not come back
  * together). While a reload gets no answer, or none within a second, the present value is served until it expires, and
- * `maxStaleMs` longer; an answer that says no (denied, unusable, lost) evicts it at once. Errors are never kept.
+ * `maxStaleMs` longer; an answer that says no (denied, unusable, lost) evicts it at once. No error is kept, but a denial for a second:
+ * callers do not get to ask the provider again and again what it just refused.
  *
  * A value that leaves is destroyed in the next `setImmediate`. The rule for its users: use it synchronously after `get`
  * returned it or an `await` gave it, and take it again after the next `await`.
@@ -67,6 +68,11 @@ interface Entry<V> {
   staleUntil: number;
 }
 
+interface Denial {
+  error: unknown;
+  until: number;
+}
+
 interface Flight<V> {
   promise: Promise<V>;
   /** Began before a change of its key. */
@@ -81,6 +87,7 @@ const retryMs = 5_000;
 const servedStaleMs = 30_000;
 /** How long somebody waits for a reload where there is a value that may be served without it. */
 const patienceMs = 1_000;
+const denialMs = 1_000;
 
 export function createCache<V extends Destroyable>(options: CacheOptions): Cache<V> {
   const { maxEntries, ttlMs, maxStaleMs, now, random } = options;
@@ -88,6 +95,7 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
   let misses = 0;
   let evictions = 0;
   const flights = new Map<string, Flight<V>>();
+  const denials = new LRUCache<string, Denial>({ max: maxEntries });
   const entries = new LRUCache<string, Entry<V>>({
     max: maxEntries,
     dispose({ value }, _key, reason) {
@@ -116,6 +124,7 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
   }
 
   function overtake(key: string): void {
+    denials.delete(key);
     const flight = flights.get(key);
     if (flight !== undefined) flight.overtaken = true;
     flights.delete(key);
@@ -137,6 +146,8 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
     try {
       value = await loader();
     } catch (error) {
+      if (!flight.overtaken && isOneOf(["PROVIDER_DENIED"], error))
+        denials.set(key, { error, until: now() + denialMs });
       return outlive(key, flight, error);
     }
     if (!flight.overtaken) {
@@ -197,6 +208,8 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
 
     load(key, loader) {
       misses += 1;
+      const denial = denials.get(key);
+      if (denial !== undefined && now() < denial.until) throw denial.error;
       return present(key) ?? patiently(key, fly(key, loader));
     },
 
@@ -230,6 +243,7 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
 
     clear() {
       for (const key of [...flights.keys()]) overtake(key);
+      denials.clear();
       entries.clear();
     },
 

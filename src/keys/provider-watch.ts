@@ -33,7 +33,7 @@ export interface ProviderWatch {
 export interface ProviderListener {
   /** The condition is another. */
   changed?(condition: ProviderCondition, provider: Provider): void;
-  /** A call was denied although the key looks well: so may be others. */
+  /** A call was denied although the key looks well: so may be others. Told once in an interval at most, however many are denied. */
   denied?(provider: Provider): void;
 }
 
@@ -57,6 +57,8 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
   let current: ProviderCondition | undefined;
   let timer: NodeJS.Timeout | undefined;
   let looking: Promise<ProviderCondition> | undefined;
+  let lookedAtMs = 0;
+  let toldOfDenialAtMs = Number.NEGATIVE_INFINITY;
 
   /** One look at a time, whoever asks. */
   function look(): Promise<ProviderCondition> {
@@ -72,6 +74,7 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
 
   async function lookOnce(): Promise<ProviderCondition> {
     const startedMs = performance.now();
+    lookedAtMs = startedMs;
     const seen = await provider.describe(stopped.signal).then(conditionOf, conditionOfFailure);
     const latencyMs = performance.now() - startedMs;
     if (stopped.signal.aborted && current !== undefined) return current;
@@ -93,12 +96,18 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
     try {
       return await call();
     } catch (error) {
-      if (error instanceof KmsError && error.code === "PROVIDER_DENIED") {
-        const { condition } = await look();
-        if (condition === "answering") for (const listener of listeners) listener.denied?.(provider);
-      }
+      if (error instanceof KmsError && error.code === "PROVIDER_DENIED") await afterDenial();
       throw error;
     }
+  }
+
+  /** A caller may be denied again and again: one tenant's, say, by a condition of the key's policy. */
+  async function afterDenial(): Promise<void> {
+    const now = performance.now();
+    const { condition } = now - lookedAtMs < retryMs ? current! : await look();
+    if (condition !== "answering" || now - toldOfDenialAtMs < intervalMs) return;
+    toldOfDenialAtMs = now;
+    for (const listener of listeners) listener.denied?.(provider);
   }
 
   await look();

@@ -1,7 +1,7 @@
 /** The cache on a clock that the test moves. */
 import { describe, expect, it } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
-import { type CacheOptions, createCache } from "../../src/keys/cache.ts";
+import { type Cache, type CacheOptions, createCache } from "../../src/keys/cache.ts";
 import { unlessCancelled } from "../../src/keys/cancel.ts";
 import { thrownBy } from "../matchers.ts";
 
@@ -246,6 +246,37 @@ describe("a source that says no", () => {
       expect(a.destroyed).toBe(true);
     },
   );
+});
+
+describe("a denial", () => {
+  const denied = (counted: { asked: number }) => () => {
+    counted.asked += 1;
+    return Promise.reject(new KmsError("PROVIDER_DENIED", "no"));
+  };
+
+  it("is told again for a second without asking, for that key alone", async () => {
+    const { cache, clock } = setUp();
+    const counted = { asked: 0 };
+    const load = async () => cache.load("a", denied(counted));
+    for (clock.ms = 0; clock.ms < 1_000; clock.ms += 100) {
+      expect(await thrownBy(load)).toBeKmsError("PROVIDER_DENIED", "no");
+    }
+    expect(counted.asked).toBe(1);
+    expect((await cache.load("b", async () => value("b1"))).name).toBe("b1");
+    await thrownBy(load);
+    expect(counted.asked).toBe(2);
+  });
+
+  it.each([
+    ["its key is invalidated", (cache: Cache<Value>) => cache.invalidate("a")],
+    ["all is forgotten", (cache: Cache<Value>) => cache.clear()],
+    ["a value is set", (cache: Cache<Value>) => cache.put("a", value("a1"), never)],
+  ])("is forgotten when %s", async (_when, forget) => {
+    const { cache } = setUp();
+    await thrownBy(async () => cache.load("a", denied({ asked: 0 })));
+    forget(cache);
+    expect((await cache.load("a", async () => value("a1"))).name).toBe("a1");
+  });
 });
 
 describe("changes during a load", () => {
