@@ -40,10 +40,15 @@ export function awsProvider(client: AwsClient, key: AwsKey, region: string): Pro
       const expires = `The key's imported material expires on ${ValidTo?.toISOString()}: import it again before.`;
       return { rotation: "off: its key material is imported", advice: ValidTo === undefined ? [] : [expires] };
     }
-    if (Origin !== "AWS_KMS") return { rotation: "off: its key material is in a custom key store", advice: [] };
+    if (Origin === "AWS_CLOUDHSM" || Origin === "EXTERNAL_KEY_STORE") {
+      return { rotation: "off: its key material is in a custom key store", advice: [] };
+    }
     try {
       const { KeyId, KeyRotationEnabled, RotationPeriodInDays = 365 } = await client.rotationStatus(arn, signal);
-      if (!isKey(key, KeyId) || KeyRotationEnabled === undefined) throw distrusted("it is the rotation of another key");
+      // The key's ARN came late to this answer, and not every server that speaks for AWS gives it.
+      if ((KeyId !== undefined && !isKey(key, KeyId)) || KeyRotationEnabled === undefined) {
+        throw distrusted("it is not the rotation of this key");
+      }
       if (KeyRotationEnabled) return { rotation: `every ${RotationPeriodInDays} days`, advice: [] };
       return { rotation: "off", advice: isUsable(described) ? [advice.enableRotation(primary(described))] : [] };
     } catch (error) {

@@ -81,9 +81,9 @@ async function firstDescribed(places: readonly Place[]): Promise<{ key: AwsKey; 
 
 function lateAfter(ms: number): AbortSignal {
   const late = new AbortController();
-  AbortSignal.timeout(ms).addEventListener("abort", () => {
+  setTimeout(() => {
     late.abort(new KmsError("PROVIDER_UNAVAILABLE", "the provider did not answer in time"));
-  });
+  }, ms).unref();
   return late.signal;
 }
 

@@ -21,19 +21,17 @@ export function withoutCredentials(): void {
   vi.stubEnv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
 }
 
-export async function startedAwsKms(region = "eu-west-1"): Promise<AwsKmsFake> {
-  const kms = await startAwsKms({ region });
-  return kms;
-}
-
 export async function twoKeys(): Promise<{ kms: AwsKmsFake; key: FakeKey; other: FakeKey }> {
   const kms = await startAwsKms({ region: "eu-west-1" });
   return { kms, key: kms.createKey(), other: kms.createKey() };
 }
 
-/** A provider with one place for each fake. */
-export function openOn(fakes: readonly AwsKmsFake[], ...masterKeyIds: string[]): Promise<Places> {
-  const [first, ...others] = fakes.map(({ region, url }, at) => ({
+/** A provider with one place for each server. */
+export function openOn(
+  servers: readonly { region: string; url: string }[],
+  ...masterKeyIds: string[]
+): Promise<Places> {
+  const [first, ...others] = servers.map(({ region, url }, at) => ({
     region,
     endpoint: url,
     masterKeyId: masterKeyIds[at] ?? masterKeyIds[0]!,

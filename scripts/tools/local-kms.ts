@@ -1,0 +1,46 @@
+/**
+ * local-kms (MIT, Go), an AWS KMS for tests with real cryptography, into tools/bin/local-kms. Its own binary listens on every address of
+ * the machine: that one line of it is changed before it is built.
+ */
+import { spawnSync } from "node:child_process";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const source = "github.com/nsmithuk/local-kms";
+const version = "v0.0.0-20260228092603-2a5e92d09ab6";
+const listensEverywhere = 'addr := ":"+port';
+const listensHere = 'addr := "127.0.0.1:"+port';
+
+/** Does nothing where this version is there already. Throws when it cannot be downloaded or built. */
+export async function installLocalKms(bin: string): Promise<void> {
+  const [binary, mark] = [join(bin, "local-kms"), join(bin, "local-kms.version")];
+  if ((await readFile(mark, "utf8").catch(() => "")) === version) return;
+  const copy = await mkdtemp(join(tmpdir(), "local-kms-"));
+  try {
+    // Files of the module cache are read-only, and so would be their copies.
+    await cp(downloaded(copy), copy, { recursive: true });
+    spawnSync("chmod", ["-R", "u+w", copy]);
+    const server = join(copy, "src", "server.go");
+    const text = await readFile(server, "utf8");
+    if (text.split(listensEverywhere).length !== 2) throw new Error(`${source} ${version} does not read as expected`);
+    await writeFile(server, text.replace(listensEverywhere, listensHere));
+    await mkdir(bin, { recursive: true });
+    go(["build", "-trimpath", "-o", binary, "."], copy);
+    await writeFile(mark, version);
+  } finally {
+    await rm(copy, { recursive: true, force: true });
+  }
+}
+
+/** The folder of the module in Go's cache. */
+function downloaded(cwd: string): string {
+  const { Dir } = JSON.parse(go(["mod", "download", "-json", `${source}@${version}`], cwd)) as { Dir: string };
+  return Dir;
+}
+
+function go(args: readonly string[], cwd: string): string {
+  const { status, stdout, stderr } = spawnSync("go", args, { cwd, encoding: "utf8" });
+  if (status !== 0) throw new Error(`go ${args.join(" ")} failed: ${stderr}`);
+  return stdout;
+}

@@ -1,0 +1,15 @@
+/** The suite of `npm run test:providers`; apart from `npm test`, as it needs servers that are installed with other languages' tools. */
+import { join } from "node:path";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    root: join(import.meta.dirname, "..", ".."),
+    include: ["test/providers/*.spec.ts"],
+    reporters: ["default", "./test/summary-reporter.ts"],
+    setupFiles: ["./test/matchers.ts"],
+    fileParallelism: false,
+    testTimeout: 60_000,
+    hookTimeout: 30_000,
+  },
+});
