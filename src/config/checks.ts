@@ -5,6 +5,7 @@ import { createSecureContext } from "node:tls";
 import type { Config } from "../config.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
 import type { Problem } from "./problem.ts";
+import { otherName } from "./settings.ts";
 
 const loopback = new BlockList();
 loopback.addSubnet("127.0.0.0", 8, "ipv4");
@@ -12,7 +13,7 @@ loopback.addAddress("::1", "ipv6");
 
 /** Combinations that are refused. */
 export function refusedTogether(config: Omit<Config, "warnings">): Problem[] {
-  const { profile, host, grpcPort, httpPort, provider, store, auth, issuer } = config;
+  const { profile, host, grpcPort, httpPort, provider, otherProvider, store, auth, issuer } = config;
   const problems: Problem[] = [];
   const refuse = (name: string, description: string) => problems.push({ name, description });
   if (auth === "none" && !isLoopback(host)) {
@@ -24,10 +25,16 @@ export function refusedTogether(config: Omit<Config, "warnings">): Problem[] {
   if (grpcPort === httpPort && grpcPort !== 0) {
     refuse("fluo.kms.http.port", `is ${httpPort}, as is fluo.kms.grpc.port; use two different ports`);
   }
-  for (const [name, url] of serversOf(provider)) {
+  for (const [name, url] of serversOf(config)) {
     if (profile === "prod" && isInTheClear(url)) {
       refuse(name, `${url} is not https, and keys would cross the network in the clear; use https`);
     }
+  }
+  if (otherProvider !== undefined && hasMasterKeyInMemory(otherProvider)) {
+    refuse(
+      otherName("fluo.kms.local.master-key-file"),
+      "is missing; a master key in memory has wrapped nothing that is here",
+    );
   }
   if (profile === "prod" && provider.name === "local") {
     refuse(
@@ -71,8 +78,9 @@ export function tlsProblems(
 }
 
 /** What whoever runs this must know, a sentence each. */
-export function warningsOf({ provider, store, auth }: Omit<Config, "warnings">): string[] {
-  const warnings = serversOf(provider)
+export function warningsOf(config: Omit<Config, "warnings">): string[] {
+  const { provider, store, auth } = config;
+  const warnings = serversOf(config)
     .filter(([, url]) => isInTheClear(url))
     .map(([name, url]) => `${name} ${url} is not https: keys cross the network in the clear.`);
   if (hasMasterKeyInMemory(provider)) {
@@ -90,8 +98,15 @@ export function warningsOf({ provider, store, auth }: Omit<Config, "warnings">):
   return warnings;
 }
 
-/** The servers that a provider's keys travel to and from, with the setting that names each. */
-function serversOf(provider: ProviderSettings): [name: string, url: string][] {
+type Server = [name: string, url: string];
+
+/** The servers that keys travel to and from, with the setting that names each. */
+function serversOf({ provider, otherProvider }: Pick<Config, "provider" | "otherProvider">): Server[] {
+  const others = otherProvider === undefined ? [] : serversOfOne(otherProvider);
+  return [...serversOfOne(provider), ...others.map(([name, url]): Server => [otherName(name), url])];
+}
+
+function serversOfOne(provider: ProviderSettings): Server[] {
   if (provider.name === "vault") return [["vault.addr", provider.addr]];
   if (provider.name !== "aws") return [];
   return provider.places.flatMap(({ endpoint }, index) =>

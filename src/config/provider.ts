@@ -63,10 +63,11 @@ function vaultLogin(
   if (method === "token") {
     const [token, tokenFile] = [value("vault.token"), path("vault.token-file")];
     needOne(source, ["vault.token", "vault.token-file"]);
+    atMostOne(source, ["vault.token", "vault.token-file"]);
     return { method, token, tokenFile };
   }
   if (method === "approle") {
-    needOne(source, ["vault.approle.secret-id", "vault.approle.secret-id-file"]);
+    atMostOne(source, ["vault.approle.secret-id", "vault.approle.secret-id-file"]); // a role may do without
     return {
       method,
       mount: value("vault.approle.mount"),
@@ -83,6 +84,8 @@ function vaultLogin(
   };
 }
 
+type Pair = [ProviderSettingName, ProviderSettingName];
+
 type Text = {
   [N in ProviderSettingName]: string | undefined extends Values[N] ? N : never;
 }[ProviderSettingName];
@@ -93,12 +96,13 @@ function needed({ value, named, problems }: ProviderSource, name: Text, what: st
   return text ?? "";
 }
 
-function needOne(
-  { value, named, problems }: ProviderSource,
-  [one, other]: [ProviderSettingName, ProviderSettingName],
-): void {
-  const given = [one, other].filter((name) => value(name) !== undefined).length;
-  if (given === 1) return;
-  const found = given === 0 ? "is missing, and so is" : "is set, and so is";
-  problems.push({ name: named(one), description: `${found} ${named(other)}; set one of the two` });
+function atMostOne({ value, named, problems }: ProviderSource, [one, other]: Pair): void {
+  if (value(one) === undefined || value(other) === undefined) return;
+  problems.push({ name: named(one), description: `is set, and so is ${named(other)}; set one of the two` });
+}
+
+function needOne({ value, named, problems }: ProviderSource, [one, other]: Pair): void {
+  if (value(one) === undefined && value(other) === undefined) {
+    problems.push({ name: named(one), description: `is missing, and so is ${named(other)}; set one of the two` });
+  }
 }

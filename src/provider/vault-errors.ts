@@ -97,7 +97,8 @@ function outageAdvice({ status, body }: VaultAnswer): string | undefined {
   if (status >= 300 && status < 400) {
     return "Name the active server or a load balancer in vault.addr: a redirect is not followed, as the token would go where it says.";
   }
-  if (status === 404) return "See that vault.addr is Vault's address and vault.transit.mount the mount of a transit engine.";
+  if (status === 404)
+    return "See that vault.addr is Vault's address and vault.transit.mount the mount of a transit engine.";
   if (status === 501) return "Initialise Vault: vault operator init (bao operator init).";
   if (status === 503 && /sealed/i.test(body.toString()))
     return "Unseal Vault: vault operator unseal (bao operator unseal).";

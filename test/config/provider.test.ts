@@ -1,0 +1,187 @@
+/** The settings of AWS KMS and of Vault, and those of a second provider key. */
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { loadConfig } from "../../src/config.ts";
+import { directory, type Env, load, problemsOf } from "./fixture.ts";
+
+const production = { FLUO_KMS_PROFILE: "prod", FLUO_KMS_ISSUER: "kms.example.com" };
+const aws = { FLUO_KMS_PROVIDER: "aws", AWS_KMS_MASTER_KEY_ID: "alias/fluo-kms" };
+const vault = { FLUO_KMS_PROVIDER: "vault", VAULT_ADDR: "https://vault.example.com:8200", VAULT_TRANSIT_KEY: "fluo" };
+
+describe("provider aws", () => {
+  it("has a key, and leaves the rest to the SDK", () => {
+    const { provider, store } = load(aws);
+    const place = { region: undefined, masterKeyId: "alias/fluo-kms", endpoint: undefined };
+    expect(provider).toEqual({ name: "aws", places: [place], profile: undefined });
+    expect(store.name).toBe("sqlite");
+  });
+
+  it("has the quickstart's names, and replicas in order", () => {
+    const properties = [
+      "fluo.kms.provider=aws",
+      "aws.kms.master-key-id=arn:aws:kms:us-east-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab",
+      "aws.kms.region=us-east-1",
+      "aws.kms.endpoint=https://vpce-1.kms.us-east-1.vpce.amazonaws.com/",
+      "aws.kms.failover=us-west-2=mrk-1234abcd12ab34cd56ef1234567890ab, eu-west-1=alias/fluo@https://localhost:4566",
+      "aws.kms.profile=audit",
+    ];
+    const { provider, warnings } = load(production, properties.join("\n"));
+    expect(provider).toEqual({
+      name: "aws",
+      places: [
+        {
+          region: "us-east-1",
+          masterKeyId: "arn:aws:kms:us-east-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab",
+          endpoint: "https://vpce-1.kms.us-east-1.vpce.amazonaws.com",
+        },
+        { region: "us-west-2", masterKeyId: "mrk-1234abcd12ab34cd56ef1234567890ab", endpoint: undefined },
+        { region: "eu-west-1", masterKeyId: "alias/fluo", endpoint: "https://localhost:4566" },
+      ],
+      profile: "audit",
+    });
+    expect(warnings).toEqual([expect.stringMatching(/^Authentication is none/)]);
+  });
+
+  it.each<[string, Env, string]>([
+    ["no key", { FLUO_KMS_PROVIDER: "aws" }, "aws.kms.master-key-id: is missing"],
+    ["a key that cannot be one", { ...aws, AWS_KMS_MASTER_KEY_ID: "my key" }, "aws.kms.master-key-id"],
+    ["a region that cannot be one", { ...aws, AWS_KMS_REGION: "Frankfurt" }, "aws.kms.region"],
+    ["an endpoint with a password", { ...aws, AWS_KMS_ENDPOINT: "https://a:hunter2@b" }, "aws.kms.endpoint"],
+    ["an endpoint with a path", { ...aws, AWS_KMS_ENDPOINT: "https://a/b" }, "aws.kms.endpoint"],
+    ["a replica without a region", { ...aws, AWS_KMS_FAILOVER: "mrk-1" }, "aws.kms.failover"],
+    ["a replica without a key", { ...aws, AWS_KMS_FAILOVER: "us-west-2=" }, "aws.kms.failover"],
+    ["an empty replica", { ...aws, AWS_KMS_FAILOVER: "us-west-2=mrk-1," }, "aws.kms.failover"],
+  ])("is refused with %s", (_what, env, problem) => {
+    const problems = problemsOf(() => load(env));
+    expect(problems).toContain(problem);
+    expect(problems).not.toContain("hunter2");
+  });
+});
+
+describe("provider vault", () => {
+  const settings = {
+    name: "vault",
+    addr: "https://vault.example.com:8200",
+    namespace: undefined,
+    caFile: undefined,
+    mount: "transit",
+    key: "fluo",
+  };
+
+  it("logs in with a token, by the names of Vault's own tools", () => {
+    const cwd = directory();
+    const env = { ...vault, VAULT_TOKEN: "s.hunter2", VAULT_NAMESPACE: "teams/audit/", VAULT_CACERT: "ca.pem" };
+    expect(loadConfig({ env, cwd }).provider).toEqual({
+      ...settings,
+      namespace: "teams/audit",
+      caFile: join(cwd, "ca.pem"),
+      login: { method: "token", token: "s.hunter2", tokenFile: undefined },
+    });
+  });
+
+  it("logs in as an AppRole, with a secret id or without", () => {
+    const role = { ...vault, VAULT_AUTH: "approle", VAULT_APPROLE_ROLE_ID: "r1" };
+    const login = { method: "approle", mount: "approle", roleId: "r1", secretId: undefined, secretIdFile: undefined };
+    expect(load(role).provider).toEqual({ ...settings, login });
+    expect(load({ ...role, VAULT_APPROLE_SECRET_ID: "s1" }).provider).toMatchObject({ login: { secretId: "s1" } });
+  });
+
+  it("logs in as a Kubernetes service account", () => {
+    const env = { ...vault, VAULT_AUTH: "kubernetes", VAULT_KUBERNETES_ROLE: "kms", VAULT_KUBERNETES_MOUNT: "k8s/eu" };
+    const tokenFile = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+    expect(load(env).provider).toMatchObject({
+      login: { method: "kubernetes", mount: "k8s/eu", role: "kms", tokenFile },
+    });
+  });
+
+  it.each<[string, Env, RegExp]>([
+    ["no address", { ...vault, VAULT_ADDR: "", VAULT_TOKEN: "t" }, /^vault\.addr: is missing/m],
+    ["no key", { ...vault, VAULT_TRANSIT_KEY: "", VAULT_TOKEN: "t" }, /^vault\.transit\.key: is missing/m],
+    ["no token", vault, /^vault\.token: is missing, and so is vault\.token-file/m],
+    ["two tokens", { ...vault, VAULT_TOKEN: "hunter2", VAULT_TOKEN_FILE: "t" }, /^vault\.token: is set, and so is/m],
+    ["a token of two words", { ...vault, VAULT_TOKEN: "hunter2 hunter2" }, /^vault\.token /m],
+    ["no role id", { ...vault, VAULT_AUTH: "approle" }, /^vault\.approle\.role-id: is missing/m],
+    ["no role", { ...vault, VAULT_AUTH: "kubernetes" }, /^vault\.kubernetes\.role: is missing/m],
+    [
+      "a path that climbs",
+      { ...vault, VAULT_TOKEN: "t", VAULT_TRANSIT_MOUNT: "transit/../sys" },
+      /^vault\.transit\.mount/m,
+    ],
+    ["an unknown login", { ...vault, VAULT_TOKEN: "t", VAULT_AUTH: "userpass" }, /^vault\.auth/m],
+  ])("is refused with %s", (_what, env, problem) => {
+    const problems = problemsOf(() => load(env));
+    expect(problems).toMatch(problem);
+    expect(problems).not.toContain("hunter2");
+  });
+});
+
+describe("a server that is not https", () => {
+  it.each<[string, Env]>([
+    ["aws.kms.endpoint", { ...aws, AWS_KMS_ENDPOINT: "http://kms.internal:4566" }],
+    ["aws.kms.failover", { ...aws, AWS_KMS_FAILOVER: "eu-west-1=mrk-1@http://kms.internal:4566" }],
+    ["vault.addr", { ...vault, VAULT_ADDR: "http://vault.internal:8200", VAULT_TOKEN: "t" }],
+  ])("is warned of in %s, and refused in production", (name, env) => {
+    expect(load(env).warnings.join("\n")).toMatch(new RegExp(`^${name} http://.* is not https`, "m"));
+    expect(problemsOf(() => load({ ...production, ...env }))).toContain(`${name}: http://`);
+  });
+
+  it.each(["http://127.0.0.1:8200", "http://localhost:8200", "http://[::1]:8200"])("is accepted at %s", (addr) => {
+    expect(problemsOf(() => load({ ...production, ...vault, VAULT_ADDR: addr, VAULT_TOKEN: "t" }))).toBe("");
+  });
+});
+
+describe("the other provider", () => {
+  it("has the settings of its kind under names of its own", () => {
+    const cwd = directory();
+    const env = { ...aws, FLUO_KMS_OTHER_PROVIDER: "local", FLUO_KMS_OTHER_LOCAL_MASTER_KEY_FILE: "old.key" };
+    const { provider, otherProvider } = loadConfig({ env, cwd });
+    expect(provider.name).toBe("aws");
+    expect(otherProvider).toEqual({ name: "local", masterKeyFile: join(cwd, "old.key") });
+  });
+
+  it("may be the same provider with another key and other credentials", () => {
+    const other = {
+      FLUO_KMS_OTHER_PROVIDER: "aws",
+      FLUO_KMS_OTHER_AWS_KMS_MASTER_KEY_ID: "alias/old",
+      FLUO_KMS_OTHER_AWS_KMS_PROFILE: "old-account",
+    };
+    expect(load({ ...aws, ...other }).otherProvider).toMatchObject({
+      places: [{ masterKeyId: "alias/old" }],
+      profile: "old-account",
+    });
+  });
+
+  it("is told what it lacks by its own names", () => {
+    const problems = problemsOf(() => load({ FLUO_KMS_OTHER_PROVIDER: "vault" }));
+    for (const name of ["vault.addr", "vault.transit.key", "vault.token"]) {
+      expect(problems).toContain(`fluo.kms.other.${name}: is missing`);
+    }
+  });
+
+  it("is refused in production in the clear too", () => {
+    const other = {
+      FLUO_KMS_OTHER_PROVIDER: "vault",
+      FLUO_KMS_OTHER_VAULT_TRANSIT_KEY: "k",
+      FLUO_KMS_OTHER_VAULT_TOKEN: "t",
+    };
+    const env = { ...production, ...aws, ...other, FLUO_KMS_OTHER_VAULT_ADDR: "http://vault.internal" };
+    expect(problemsOf(() => load(env))).toContain("fluo.kms.other.vault.addr: http://vault.internal is not https");
+  });
+
+  it("with its master key in memory opens nothing that was there before, and is refused", () => {
+    expect(problemsOf(() => load({ ...aws, FLUO_KMS_OTHER_PROVIDER: "local" }))).toContain(
+      "fluo.kms.other.local.master-key-file: is missing",
+    );
+  });
+});
+
+describe("tenants to load first", () => {
+  it("are named, or recent", () => {
+    expect(load({ KMS_CACHE_WARM: "acme, globex" }).cache.warm).toEqual(["acme", "globex"]);
+    expect(load({ KMS_CACHE_WARM: "recent" }).cache.warm).toBe("recent");
+  });
+
+  it.each(["Acme", "acme,,globex", "acme;globex"])("are not %s", (text) => {
+    expect(problemsOf(() => load({ KMS_CACHE_WARM: text }))).toContain("kms.cache.warm");
+  });
+});
