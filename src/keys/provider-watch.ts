@@ -1,7 +1,11 @@
 /**
  * Whether a provider still lets its key be used, by a look (`describe`, which costs no cryptographic operation) every 30 s, and every
  * second while it refuses or does not answer. A provider that refuses its key has answered: from then on every use is refused here, with
- * its reason and without a call, and whoever holds unwrapped keys is told to forget them. One that does not answer changes nothing here.
+ * its reason and without a call, and whoever holds unwrapped keys is told to forget them, until a look finds the key well. One that does
+ * not answer changes nothing here: what was refused stays refused.
+ *
+ * A denied call has the key looked at before it fails, at most once a second; where the key looks well, what is denied may be one
+ * operation or one tenant, and others are doubted, at most once in the time between looks, so that one denied tenant costs no other its cache.
  */
 import { KmsError } from "../errors.ts";
 import type { Provider, ProviderKeyState } from "../provider/provider.ts";
@@ -33,7 +37,7 @@ export interface ProviderWatch {
 export interface ProviderListener {
   /** The condition is another. */
   changed?(condition: ProviderCondition, provider: Provider): void;
-  /** A call was denied although the key looks well: so may be others. Told once in an interval at most, however many are denied. */
+  /** A call was denied although the key looks well: so may be others. */
   denied?(provider: Provider): void;
 }
 
@@ -57,32 +61,51 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
   let current: ProviderCondition | undefined;
   let timer: NodeJS.Timeout | undefined;
   let looking: Promise<ProviderCondition> | undefined;
-  let lookedAtMs = 0;
-  let toldOfDenialAtMs = Number.NEGATIVE_INFINITY;
+  let lookedAtMs = Number.NEGATIVE_INFINITY;
+  let doubtedAtMs = Number.NEGATIVE_INFINITY;
 
   /** One look at a time, whoever asks. */
   function look(): Promise<ProviderCondition> {
     clearTimeout(timer);
     looking ??= lookOnce().finally(() => {
       looking = undefined;
-      const ms = current?.condition === "answering" ? intervalMs * (1 - jitter + 2 * jitter * random()) : retryMs;
-      clearTimeout(timer);
-      if (!stopped.signal.aborted) timer = setTimeout(look, ms).unref();
+      lookIn(current?.condition === "answering" ? intervalMs * (1 - jitter + 2 * jitter * random()) : retryMs);
     });
     return looking;
   }
 
+  function lookIn(ms: number): void {
+    clearTimeout(timer);
+    if (!stopped.signal.aborted) timer = setTimeout(look, ms).unref();
+  }
+
   async function lookOnce(): Promise<ProviderCondition> {
-    const startedMs = performance.now();
-    lookedAtMs = startedMs;
+    lookedAtMs = performance.now();
     const seen = await provider.describe(stopped.signal).then(conditionOf, conditionOfFailure);
-    const latencyMs = performance.now() - startedMs;
+    const latencyMs = performance.now() - lookedAtMs;
     if (stopped.signal.aborted && current !== undefined) return current;
+    if (current?.condition === "denied" && seen.condition === "unavailable") {
+      current = { ...current, latencyMs };
+      return current;
+    }
     const isNew = current === undefined || current.condition !== seen.condition || current.detail !== seen.detail;
     const next = { ...seen, latencyMs, since: isNew ? clock() : current!.since };
     current = next;
     if (isNew) for (const listener of listeners) listener.changed?.(next, provider);
     return next;
+  }
+
+  /** Ends before whoever was denied hears of it. */
+  async function suspect(): Promise<void> {
+    const restMs = lookedAtMs + retryMs - performance.now();
+    if (looking === undefined && restMs <= 0) await look();
+    else {
+      await looking; // began before the denial, and may not have seen why
+      lookIn(Math.max(0, lookedAtMs + retryMs - performance.now()));
+    }
+    if (current?.condition !== "answering" || performance.now() < doubtedAtMs + intervalMs) return;
+    doubtedAtMs = performance.now();
+    for (const listener of listeners) listener.denied?.(provider);
   }
 
   function refuseWhileDenied(): void {
@@ -96,18 +119,9 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
     try {
       return await call();
     } catch (error) {
-      if (error instanceof KmsError && error.code === "PROVIDER_DENIED") await afterDenial();
+      if (error instanceof KmsError && error.code === "PROVIDER_DENIED") await suspect();
       throw error;
     }
-  }
-
-  /** A caller may be denied again and again: one tenant's, say, by a condition of the key's policy. */
-  async function afterDenial(): Promise<void> {
-    const now = performance.now();
-    const { condition } = now - lookedAtMs < retryMs ? current! : await look();
-    if (condition !== "answering" || now - toldOfDenialAtMs < intervalMs) return;
-    toldOfDenialAtMs = now;
-    for (const listener of listeners) listener.denied?.(provider);
   }
 
   await look();
