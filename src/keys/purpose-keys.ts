@@ -72,6 +72,8 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
   const records = createCache<Known>(options.recordCache); // by tenant and id: no tenant may meet another's lookup
   // By id, asked only for a record found in its tenant. What only break-glass opens has another name, so that no load meant for all gives it.
   const keys = createCache<Usable[P]>(options.secretCache);
+  /** How often a provider key was refused. */
+  let refusedTimes = 0;
 
   async function read(tenantId: string, keyId: string): Promise<KeyRecord> {
     const record = await store.get(tenantId, keyId);
@@ -115,8 +117,10 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
   }
 
   async function create(wish: Omit<Wish<P>, "purpose" | "importKey">, signal?: AbortSignal) {
+    const refusedBefore = refusedTimes;
     const { record, usable } = await createKey(options, { ...wish, purpose, importKey }, signal);
-    keys.put(record.keyId, usable, () => readKey(record.tenantId, record.keyId));
+    if (refusedTimes === refusedBefore) keys.put(record.keyId, usable, () => readKey(record.tenantId, record.keyId));
+    else usable.destroy(); // opened before the refusal, and stored after it
     options.changed?.(record.tenantId, record.keyId);
     return record;
   }
@@ -222,7 +226,11 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
       return true;
     },
 
-    forgetWrappedBy: (masterKey) => keys.evictWhere(({ wrappedBy }) => wrappedBy === masterKey),
+    forgetWrappedBy(masterKey) {
+      refusedTimes += 1;
+      keys.evictWhere(({ wrappedBy }) => wrappedBy === masterKey);
+    },
+
     doubtWrappedBy: (masterKey) => keys.doubtWhere(({ wrappedBy }) => wrappedBy === masterKey),
 
     invalidate(tenantId, keyId) {

@@ -450,6 +450,103 @@ describe("a provider in trouble", () => {
   });
 });
 
+describe("warming", () => {
+  it("loads a tenant's ACTIVE keys, which are then there at once", async () => {
+    const store = memoryStore();
+    const provider = localProvider(randomMasterKey());
+    const before = setUp({ store, provider });
+    const { keyId } = await before.keyring.activeDataKey("acme");
+    await before.keyring.activeSigningKey("acme");
+    const { keyring, calls } = setUp({ store, provider });
+    expect(await keyring.warm("acme")).toBe(2);
+    expect(calls).toMatchObject({ decrypt: 2, total: 2 });
+    expect(keyring.activeDataKey("acme")).toMatchObject({ keyId });
+    expect(keyring.activeSigningKey("acme")).not.toBeInstanceOf(Promise);
+    expect(calls.total).toBe(2);
+  });
+
+  it("makes no key, for a tenant that has none or not all", async () => {
+    const { keyring, store, calls } = setUp();
+    expect(await keyring.warm("acme")).toBe(0);
+    await keyring.activeDataKey("acme");
+    expect(await keyring.warm("acme")).toBe(1);
+    expect(await store.list("acme", "signing")).toEqual([]);
+    expect(calls).toMatchObject({ generateDataKey: 1, encrypt: 0 });
+  });
+
+  it("leaves a key be that is not ACTIVE", async () => {
+    const { keyring, store, calls } = setUp();
+    await keyring.activeDataKey("acme");
+    await moveTo(store, "DISABLED");
+    const before = calls.total;
+    expect(await setUp({ store }).keyring.warm("acme")).toBe(0);
+    expect(calls.total).toBe(before);
+  });
+
+  it("fails with the provider", async () => {
+    const store = memoryStore();
+    const provider = localProvider(randomMasterKey());
+    await setUp({ store, provider }).keyring.activeDataKey("acme");
+    const down = async () => Promise.reject(new KmsError("PROVIDER_UNAVAILABLE", "down"));
+    const { keyring } = setUp({ store, provider: { ...provider, decrypt: down } });
+    expect(await thrownBy(() => keyring.warm("acme"))).toBeKmsError("PROVIDER_UNAVAILABLE");
+  });
+});
+
+describe("a provider key that is refused", () => {
+  /** Tenant `old` under a provider key that wraps nothing any more, tenant `new` under the current one. */
+  async function twoMasterKeys() {
+    const store = memoryStore();
+    const [current, other] = [counting(localProvider(randomMasterKey())), counting(localProvider(randomMasterKey()))];
+    await setUp({ store, provider: other.provider }).keyring.activeDataKey("old");
+    const { keyring } = setUp({ store, provider: current.provider, otherProviders: [other.provider] });
+    const keys = [await keyring.activeDataKey("old"), await keyring.activeDataKey("new")];
+    const decrypts = () => [other.calls.decrypt, current.calls.decrypt];
+    return { store, keyring, current: current.provider, other: other.provider, decrypts, keys };
+  }
+
+  it("has all it wrapped forgotten and overwritten, and nothing else", async () => {
+    const { keyring, other, keys } = await twoMasterKeys();
+    keyring.forgetWrappedBy(other);
+    await turn();
+    expect(() => keys[0]!.material.inputKey("pii")).toThrow(KmsError);
+    expect(keyring.activeDataKey("new")).toBe(keys[1]);
+    expect(keyring.activeDataKey("old")).toBeInstanceOf(Promise);
+  });
+
+  it("has all it wrapped asked for anew when it is only doubted, and nothing else, and serves it meanwhile", async () => {
+    const { keyring, other, keys, decrypts } = await twoMasterKeys();
+    const before = decrypts();
+    keyring.doubtWrappedBy(other);
+    expect(keyring.activeDataKey("old")).toBe(keys[0]);
+    expect(keyring.activeDataKey("new")).toBe(keys[1]);
+    await turn();
+    expect(decrypts()).toEqual([before[0]! + 1, before[1]]);
+  });
+
+  it("has no key kept that was being made meanwhile: it was opened before, and stored after", async () => {
+    const honest = memoryStore();
+    const activating = Promise.withResolvers<void>();
+    const refused = Promise.withResolvers<void>();
+    const store: Store = {
+      ...honest,
+      async activate(activation) {
+        activating.resolve();
+        await refused.promise;
+        return honest.activate(activation);
+      },
+    };
+    const { keyring, provider, calls } = setUp({ store });
+    const making = keyring.activeDataKey("acme");
+    await activating.promise;
+    keyring.forgetWrappedBy(provider);
+    const before = calls.decrypt;
+    refused.resolve();
+    await making;
+    expect(calls.decrypt).toBe(before + 1);
+  });
+});
+
 describe("another master key after a restart", () => {
   it("is named, and nothing is opened or made anew", async () => {
     const store = memoryStore();
