@@ -1,5 +1,5 @@
 /** The cache on a clock that the test moves. */
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { type Cache, type CacheOptions, createCache } from "../../src/keys/cache.ts";
 import { unlessCancelled } from "../../src/keys/cancel.ts";
@@ -228,6 +228,184 @@ describe("a source that does not answer", () => {
     clock.ms = 1_000;
     expect(cache.get("a")).toBeUndefined();
     expect(await thrownBy(() => cache.load("a", unavailable))).toBeKmsError("PROVIDER_UNAVAILABLE");
+  });
+});
+
+describe("a source that is silent", () => {
+  afterEach(() => void vi.useRealTimers());
+
+  /** An expired value whose reload hangs; the clock of the cache is that of the timers. */
+  function silent(options: Partial<CacheOptions> = {}) {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const { cache, clock } = setUp(options);
+    const reload = gate();
+    cache.put("a", value("a1"), reload.loader);
+    const advance = async (ms: number) => {
+      clock.ms += ms;
+      await vi.advanceTimersByTimeAsync(ms);
+    };
+    const asked = () => Promise.resolve(cache.load("a", reload.loader)).then(({ name }) => name);
+    return { cache, clock, reload, advance, asked };
+  }
+
+  it("has its expired value served after a second, to all who wait, and from then on at once", async () => {
+    const { cache, reload, advance, asked } = silent();
+    await advance(1_000);
+    expect(cache.get("a")).toBeUndefined();
+    const waiting = Array.from({ length: 100 }, asked);
+    let served = 0;
+    for (const each of waiting) void each.then(() => (served += 1));
+    await advance(999);
+    expect(served).toBe(0);
+    await advance(1);
+    expect(served).toBe(100);
+    expect(cache.get("a")?.name).toBe("a1");
+    expect(reload.calls()).toBe(1);
+    reload.resolve(value("a2"));
+    await advance(0);
+    expect(cache.get("a")?.name).toBe("a2");
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("gives the new value to whoever waited less than a second, and leaves no timer", async () => {
+    const { reload, advance, asked } = silent();
+    await advance(1_000);
+    const waits = asked();
+    await advance(999);
+    reload.resolve(value("a2"));
+    expect(await waits).toBe("a2");
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("has no value served past the stale bound: whoever asks then waits for it", async () => {
+    const { cache, clock, reload, advance, asked } = silent({ maxStaleMs: 1_500 });
+    await advance(1_000);
+    const early = asked();
+    await advance(1_000);
+    expect(await early).toBe("a1");
+    await advance(400);
+    expect(cache.get("a")?.name).toBe("a1");
+    await advance(100);
+    expect(clock.ms).toBe(2_500);
+    expect(cache.get("a")).toBeUndefined();
+    const late = asked();
+    let isServed = false;
+    void late.then(() => (isServed = true));
+    await advance(60_000);
+    expect(isServed).toBe(false);
+    reload.resolve(value("a2"));
+    expect(await late).toBe("a2");
+  });
+
+  it("has no value served whose bound passes while it is waited for", async () => {
+    const { reload, advance, asked } = silent({ maxStaleMs: 500 });
+    await advance(1_000);
+    const waits = thrownBy(asked);
+    await advance(1_000);
+    reload.reject(new KmsError("PROVIDER_UNAVAILABLE", "down"));
+    expect(await waits).toBeKmsError("PROVIDER_UNAVAILABLE");
+  });
+
+  it.each<[string, (cache: ReturnType<typeof setUp>["cache"]) => void]>([
+    ["evicted", (cache) => cache.evictWhere(() => true)],
+    ["invalidated", (cache) => cache.invalidate("a")],
+    ["cleared", (cache) => cache.clear()],
+  ])("has no value served that was %s while it was waited for", async (_how, leave) => {
+    const { cache, reload, advance, asked } = silent();
+    await advance(1_000);
+    const waits = thrownBy(asked);
+    await advance(500);
+    leave(cache);
+    await advance(10_000);
+    reload.reject(new KmsError("PROVIDER_UNAVAILABLE", "down"));
+    expect(await waits).toBeKmsError("PROVIDER_UNAVAILABLE");
+    expect(cache.get("a")).toBeUndefined();
+  });
+
+  it("is asked again no later than 30 s after a value was served without it", async () => {
+    const { cache, reload, advance, asked } = silent({ maxStaleMs: 3_600_000 });
+    await advance(1_000);
+    const waits = asked();
+    await advance(1_000);
+    await waits;
+    await advance(29_999);
+    expect(cache.get("a")?.name).toBe("a1");
+    await advance(1);
+    expect(cache.get("a")).toBeUndefined();
+    expect(reload.calls()).toBe(1); // it still hangs
+  });
+});
+
+describe("values that one refusal concerns", () => {
+  it("are evicted, and no others", async () => {
+    const { cache } = setUp();
+    const [a, b] = [value("a"), value("b")];
+    cache.put("a", a, never);
+    cache.put("b", b, never);
+    cache.evictWhere(({ name }) => name === "a");
+    expect(cache.get("a")).toBeUndefined();
+    expect(cache.get("b")).toBe(b);
+    await turn();
+    expect([a.destroyed, b.destroyed]).toEqual([true, false]);
+  });
+
+  it("are not kept where their load began before", async () => {
+    const { cache } = setUp();
+    const { loader, resolve } = gate();
+    const before = Promise.resolve(cache.load("a", loader));
+    cache.evictWhere(() => true);
+    resolve(value("old"));
+    expect((await before).name).toBe("old");
+    expect(cache.get("a")).toBeUndefined();
+  });
+
+  it("are never served stale afterwards, though the source then gives no answer", async () => {
+    const { cache } = setUp();
+    cache.put("a", value("a1"), unavailable);
+    cache.evictWhere(() => true);
+    expect(await thrownBy(() => cache.load("a", unavailable))).toBeKmsError("PROVIDER_UNAVAILABLE");
+  });
+
+  it("are loaded anew at their next use when they are doubted, once, and served meanwhile", async () => {
+    const { cache } = setUp();
+    const loads: string[] = [];
+    const loader = (name: string) => async () => {
+      loads.push(name);
+      return value(`${name}2`);
+    };
+    for (const name of ["a", "b"]) cache.put(name, value(name), loader(name));
+    cache.doubtWhere(({ name }) => name === "a");
+    expect(loads).toEqual([]);
+    for (const name of ["a", "a", "b"]) expect(cache.get(name)?.name).toBe(name);
+    expect(loads).toEqual(["a"]);
+    await turn();
+    expect(cache.get("a")?.name).toBe("a2");
+    expect(loads).toEqual(["a"]);
+  });
+
+  it("go one by one when they are doubted and the source says no", async () => {
+    const { cache } = setUp();
+    const no = () => Promise.reject(new KmsError("PROVIDER_DENIED", "no"));
+    cache.put("a", value("a"), no);
+    cache.put("b", value("b"), async () => value("b2"));
+    cache.doubtWhere(() => true);
+    for (const name of ["a", "b"]) cache.get(name);
+    await turn();
+    expect(cache.get("a")).toBeUndefined();
+    expect(cache.get("b")?.name).toBe("b2");
+  });
+
+  it("keep their time when they are doubted and the source gives no answer", async () => {
+    const { cache, clock } = setUp({ ttlMs: 100_000, maxStaleMs: 0 });
+    cache.put("a", value("a1"), unavailable);
+    cache.doubtWhere(() => true);
+    cache.get("a");
+    await turn();
+    clock.ms = 99_999;
+    expect(cache.get("a")?.name).toBe("a1");
+    await turn();
+    clock.ms = 100_000;
+    expect(cache.get("a")).toBeUndefined();
   });
 });
 
