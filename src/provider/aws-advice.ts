@@ -33,7 +33,7 @@ export function importMaterial(key: Key): string {
 }
 
 export function look(key: Key): string {
-  return `See what state the key is in: ${aws("describe-key", key)}`;
+  return `See what the key is, and in what state: ${aws("describe-key", key)}`;
 }
 
 export function find({ key, region }: Key): string {

@@ -26,8 +26,8 @@ const meanings: ReadonlyMap<string, Meaning> = new Map([
   ["KMSInvalidStateException", wrongState],
   ["AccessDeniedException", accessDenied],
   ["NotFoundException", notFound],
-  ["InvalidKeyUsageException", (error) => denied("the provider's key is not one for encryption", error)],
-  ["UnsupportedOperationException", (error) => denied("the provider's key does not support this", error)],
+  ["InvalidKeyUsageException", wrongKind],
+  ["UnsupportedOperationException", wrongKind],
   ["RequestExpired", clock],
   ["RequestExpiredException", clock],
   ["RequestInTheFuture", clock],
@@ -104,6 +104,10 @@ function wrongState(error: SdkError, call: AwsCall): KmsError {
   return denied("the provider's key is in a state that forbids its use", error, advice.look(call));
 }
 
+function wrongKind(error: SdkError, call: AwsCall): KmsError {
+  return denied("the provider's key is not one for this operation", error, advice.look(call));
+}
+
 /** AWS names the key by its ARN, also where it was asked for by an alias. */
 function accessDenied(error: SdkError, call: AwsCall): KmsError {
   const key = /arn:[a-z0-9-]+:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+/.exec(error.message)?.[0] ?? call.key;
@@ -145,7 +149,7 @@ function unreachable(error: SdkError): KmsError {
   return unavailable("the provider cannot be reached", error);
 }
 
-function denied(message: string, cause: unknown, what?: string): KmsError {
+function denied(message: string, cause: unknown, what: string): KmsError {
   return new KmsError("PROVIDER_DENIED", message, { cause, advice: what });
 }
 

@@ -1,17 +1,21 @@
-/** Fakes of AWS KMS and providers on them, closed after each file. */
+/** Fakes of AWS KMS, and providers on them or on any other server that speaks its API. */
 import { afterAll, beforeAll, vi } from "vitest";
 import { openAws } from "../../src/provider/aws.ts";
 import type { Places } from "../../src/provider/registry.ts";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 
-/** What the SDK's default chain finds, and nothing of the machine's own. */
+export const context = { tenant_id: "acme", purpose: "data" };
+
+/** What the SDK's default chain finds in a test, and nothing of the machine's own. */
 export function useCredentials(): void {
   beforeAll(() => {
     withoutCredentials();
     vi.stubEnv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE");
     vi.stubEnv("AWS_SECRET_ACCESS_KEY", "secret");
   });
-  afterAll(() => void vi.unstubAllEnvs());
+  afterAll(() => {
+    vi.unstubAllEnvs();
+  });
 }
 
 export function withoutCredentials(): void {
@@ -21,15 +25,30 @@ export function withoutCredentials(): void {
   vi.stubEnv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
 }
 
-export async function twoKeys(): Promise<{ kms: AwsKmsFake; key: FakeKey; other: FakeKey }> {
-  const kms = await startAwsKms({ region: "eu-west-1" });
-  return { kms, key: kms.createKey(), other: kms.createKey() };
+/** A fake for the file it is called in. */
+export async function startFake(region = "eu-west-1"): Promise<AwsKmsFake> {
+  const kms = await startAwsKms({ region });
+  fakes.push(kms);
+  return kms;
+}
+
+const fakes: AwsKmsFake[] = [];
+
+afterAll(async () => {
+  await Promise.all(fakes.splice(0).map((kms) => kms.close()));
+});
+
+/** Two regions of one key. */
+export async function twoRegions() {
+  const [ireland, frankfurt] = [await startFake("eu-west-1"), await startFake("eu-central-1")];
+  const key = ireland.createKey({ multiRegion: true });
+  return { ireland, frankfurt, key, replica: frankfurt.createKey({ replicaOf: key }) };
 }
 
 /** A provider with one place for each server. */
 export function openOn(
   servers: readonly { region: string; url: string }[],
-  ...masterKeyIds: string[]
+  ...masterKeyIds: readonly string[]
 ): Promise<Places> {
   const [first, ...others] = servers.map(({ region, url }, at) => ({
     region,
@@ -37,4 +56,12 @@ export function openOn(
     masterKeyId: masterKeyIds[at] ?? masterKeyIds[0]!,
   }));
   return openAws({ name: "aws", places: [first!, ...others], profile: undefined });
+}
+
+/** A provider on a fake of its own. */
+export async function openedOnFake() {
+  const kms = await startFake();
+  const key: FakeKey = kms.createKey();
+  const [provider] = await openOn([kms], key.arn);
+  return { kms, key, provider };
 }
