@@ -55,13 +55,19 @@ export async function logIn(connection: VaultConnection, login: VaultLogin, sign
   return leaseIn(authOf(answer));
 }
 
-export async function renew(connection: VaultConnection, { token }: VaultLease, signal: AbortSignal) {
+/** Throws PROVIDER_DENIED for a token that is dead, or is not to be renewed. */
+export async function renew(
+  connection: VaultConnection,
+  { token }: VaultLease,
+  signal: AbortSignal,
+): Promise<VaultLease> {
   const answer = await connection.send(
     { method: "POST", path: "auth/token/renew-self", token, body: Buffer.from("{}") },
     signal,
   );
   if (answer.status !== 200) throw loginFailure(answer, tokenAdvice);
-  return leaseIn(authOf(answer));
+  const { leaseSeconds, renewable } = authOf(answer);
+  return { token, renewable, ttlMs: leaseSeconds * 1000 }; // 0 is at its end, unlike a login's
 }
 
 /** Whether Vault still knows the token. A policy that forbids to ask is an answer too. */

@@ -26,6 +26,8 @@ const firstHoldMs = 1_000;
 const longestHoldMs = 60_000;
 const retryMs = 1_000;
 const longestRetryMs = 30_000;
+/** Between renewals, however short the lease. */
+const shortestTimerMs = 500;
 /** setTimeout takes no more. */
 const longestTimerMs = 2 ** 31 - 1;
 
@@ -50,7 +52,7 @@ export function vaultSession(connection: VaultConnection, login: VaultLogin): Va
     clearTimeout(timer);
     if (closing.signal.aborted || delayMs === Number.POSITIVE_INFINITY) return;
     if (!current?.renewable && !canLogInAnew(login)) return;
-    timer = setTimeout(keepAlive, Math.min(delayMs, longestTimerMs)).unref();
+    timer = setTimeout(keepAlive, Math.min(Math.max(delayMs, shortestTimerMs), longestTimerMs)).unref();
   }
 
   async function keepAlive(): Promise<void> {
