@@ -27,9 +27,11 @@ export function cancelDeletion(key: Key): string {
 }
 
 export function importMaterial(key: Key): string {
-  const parameters = "--wrapping-algorithm RSAES_OAEP_SHA_256 --wrapping-key-spec RSA_4096";
-  const files = "--encrypted-key-material fileb://material.bin --import-token fileb://token.bin";
-  return `The key's imported material has expired or was deleted; import the same again: ${aws("get-parameters-for-import", key)} ${parameters}, then ${aws("import-key-material", key)} ${files} --expiration-model KEY_MATERIAL_DOES_NOT_EXPIRE`;
+  return `The key's imported material has expired or was deleted; import the same again: ${importing(key)}`;
+}
+
+export function importInTime(key: Key, validTo: Date): string {
+  return `The key's imported material expires on ${validTo.toISOString()}; import the same again before: ${importing(key)}`;
 }
 
 export function look(key: Key): string {
@@ -50,6 +52,12 @@ export function giveCredentials(): string {
 
 export function setClock(): string {
   return "AWS refuses requests that are more than five minutes off: set this machine's clock, by NTP: timedatectl set-ntp true";
+}
+
+function importing(key: Key): string {
+  const parameters = "--wrapping-algorithm RSAES_OAEP_SHA_256 --wrapping-key-spec RSA_4096";
+  const files = "--encrypted-key-material fileb://material.bin --import-token fileb://token.bin";
+  return `${aws("get-parameters-for-import", key)} ${parameters}, then ${aws("import-key-material", key)} ${files} --expiration-model KEY_MATERIAL_DOES_NOT_EXPIRE`;
 }
 
 function aws(command: string, { key, region }: Key): string {

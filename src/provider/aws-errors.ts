@@ -68,10 +68,12 @@ export function awsError(thrown: unknown, call: AwsCall, hadCredentials: boolean
   return meaning?.(error, call) ?? unavailable("the provider cannot answer now", error);
 }
 
-/** A call without a region, which the SDK finds nowhere. */
+/** The SDK finds no region, or takes none of that name. */
 export function noRegion(cause: unknown): KmsError {
-  const error = invalidField("aws.kms.region", "is missing: set it, or AWS_REGION, or region in the AWS profile");
-  return new KmsError("INVALID_ARGUMENT", error.message, { violations: error.violations, cause });
+  const isMissing = cause instanceof Error && /missing/i.test(cause.message);
+  const what = isMissing ? "is missing: set it, or AWS_REGION, or region in the AWS profile" : "is not a region's name";
+  const { message, violations } = invalidField("aws.kms.region", what);
+  return new KmsError("INVALID_ARGUMENT", message, { violations, cause });
 }
 
 /** An answer that is not what was asked for. */

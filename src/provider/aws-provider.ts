@@ -5,12 +5,12 @@
  */
 import type { KeyMetadata } from "@aws-sdk/client-kms";
 import { canonicalPairs, type ProviderContext } from "../crypto/context.ts";
-import { ciphertextRejected, invalidField, KmsError } from "../errors.ts";
-import * as advice from "./aws-advice.ts";
+import { ciphertextRejected, invalidField } from "../errors.ts";
 import type { AwsClient } from "./aws-client.ts";
 import { distrusted } from "./aws-errors.ts";
 import { type AwsKey, isKey } from "./aws-key.ts";
-import { maxWrappedPlaintextBytes, type Provider, type ProviderKeyState } from "./provider.ts";
+import { reportOf, stateOf } from "./aws-report.ts";
+import { maxWrappedPlaintextBytes, type Provider } from "./provider.ts";
 
 const dataKeyBytes = 32;
 /** What Decrypt takes: docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html */
@@ -23,44 +23,6 @@ export function awsProvider(client: AwsClient, key: AwsKey, region: string): Pro
     const described = await client.describeKey(arn, signal);
     if (described === undefined || !isKey(key, described.Arn)) throw distrusted("it describes another key");
     return described;
-  }
-
-  function stateOf(described: KeyMetadata): ProviderKeyState {
-    return {
-      state: isUsable(described) ? "enabled" : "disabled",
-      detail: words(described),
-      clockSkewMs: client.clockSkewMs(),
-    };
-  }
-
-  /** The rotation and what to change about it. */
-  async function rotation(described: KeyMetadata, signal: AbortSignal | undefined) {
-    const { Origin, ValidTo } = described;
-    if (Origin === "EXTERNAL") {
-      const expires = `The key's imported material expires on ${ValidTo?.toISOString()}: import it again before.`;
-      return { rotation: "off: its key material is imported", advice: ValidTo === undefined ? [] : [expires] };
-    }
-    if (Origin === "AWS_CLOUDHSM" || Origin === "EXTERNAL_KEY_STORE") {
-      return { rotation: "off: its key material is in a custom key store", advice: [] };
-    }
-    try {
-      const { KeyId, KeyRotationEnabled, RotationPeriodInDays = 365 } = await client.rotationStatus(arn, signal);
-      // The key's ARN came late to this answer, and not every server that speaks for AWS gives it.
-      if ((KeyId !== undefined && !isKey(key, KeyId)) || KeyRotationEnabled === undefined) {
-        throw distrusted("it is not the rotation of this key");
-      }
-      if (KeyRotationEnabled) return { rotation: `every ${RotationPeriodInDays} days`, advice: [] };
-      return { rotation: "off", advice: isUsable(described) ? [advice.enableRotation(primary(described))] : [] };
-    } catch (error) {
-      if (!(error instanceof KmsError) || error.code !== "PROVIDER_DENIED") throw error;
-      return { rotation: undefined, advice: error.advice === undefined ? [] : [error.advice] };
-    }
-  }
-
-  /** Rotation belongs to the primary of a multi-Region key. */
-  function primary({ MultiRegionConfiguration }: KeyMetadata) {
-    const { Arn = arn, Region = region } = MultiRegionConfiguration?.PrimaryKey ?? {};
-    return { key: Arn, region: Region };
   }
 
   return {
@@ -105,48 +67,18 @@ export function awsProvider(client: AwsClient, key: AwsKey, region: string): Pro
     },
 
     async describe(signal) {
-      return stateOf(await metadata(signal));
+      return stateOf(await metadata(signal), client.clockSkewMs());
     },
 
     async inspect(signal) {
       const described = await metadata(signal);
-      const { rotation: rotates, advice: onRotation } = await rotation(described, signal);
-      return {
-        ...stateOf(described),
-        rotation: rotates,
-        advice: [...onState(described, { key: arn, region }), ...onRotation],
-      };
+      return reportOf(described, client.clockSkewMs(), { key: arn, region }, (of) => client.rotationStatus(of, signal));
     },
 
     async close() {
       client.close();
     },
   };
-}
-
-/** Updating is a primary key on its way to another region: docs.aws.amazon.com/kms/latest/APIReference/API_UpdatePrimaryRegion.html */
-function isUsable({ KeyState }: KeyMetadata): boolean {
-  return KeyState === "Enabled" || KeyState === "Updating";
-}
-
-function words({ KeyState, DeletionDate }: KeyMetadata): string {
-  const state = KeyState ?? "no state";
-  return DeletionDate === undefined ? state : `${state}, to be deleted on ${DeletionDate.toISOString()}`;
-}
-
-function onState(described: KeyMetadata, key: { key: string; region: string }): string[] {
-  if (isUsable(described)) return [];
-  switch (described.KeyState) {
-    case "Disabled":
-      return [advice.enable(key)];
-    case "PendingDeletion":
-    case "PendingReplicaDeletion":
-      return [advice.cancelDeletion(key)];
-    case "PendingImport":
-      return [advice.importMaterial(key)];
-    default:
-      return [advice.look(key)];
-  }
 }
 
 /** As every provider takes it: within limits, and no text that UTF-8 cannot write, as such contexts would look alike at AWS. */

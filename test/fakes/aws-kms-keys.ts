@@ -47,6 +47,8 @@ export interface FakeKey {
   state: FakeKeyState;
   /** When a key in PendingDeletion is deleted. */
   deletionDate: Date | undefined;
+  /** When imported key material expires. */
+  validTo: Date | undefined;
   /** Automatic rotation: days, or undefined for off. */
   rotationDays: number | undefined;
   /** The newest is last. Shared by replicas. */
@@ -71,6 +73,7 @@ export function fakeKey(region: string, options: FakeKeyOptions): FakeKey {
     origin: options.origin ?? "AWS_KMS",
     state: options.state ?? "Enabled",
     deletionDate: undefined,
+    validTo: undefined,
     rotationDays: undefined,
     materials: replicaOf?.materials ?? [newMaterial()],
   };

@@ -61,9 +61,9 @@ export const operations: Record<string, (region: Region, input: Input) => Output
       );
     }
     if (key.rotationDays === undefined || key.state === "PendingDeletion") {
-      return { KeyId: key.arn, KeyRotationEnabled: false };
+      return { KeyId: key.id, KeyRotationEnabled: false };
     }
-    return { KeyId: key.arn, KeyRotationEnabled: true, RotationPeriodInDays: key.rotationDays };
+    return { KeyId: key.id, KeyRotationEnabled: true, RotationPeriodInDays: key.rotationDays };
   },
 
   /** APIReference/API_GenerateDataKey.html */
@@ -177,6 +177,7 @@ function metadata(key: FakeKey): Output {
     MultiRegion: key.primaryRegion !== undefined,
     ...(key.primaryRegion && { MultiRegionConfiguration: multiRegion(key, key.primaryRegion) }),
     Origin: key.origin,
+    ...(key.validTo && { ExpirationModel: "KEY_MATERIAL_EXPIRES", ValidTo: key.validTo.getTime() / 1000 }),
   };
 }
 

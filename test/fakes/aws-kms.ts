@@ -7,42 +7,12 @@
 import { once as event } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { type AwsKmsAnswer, type AwsKmsFaults, answerOf, healthy } from "./aws-kms-faults.ts";
 import { type FakeKey, type FakeKeyOptions, fakeKey } from "./aws-kms-keys.ts";
 import { AwsError, type AwsRequest, contextOf, operations, type Region } from "./aws-kms-operations.ts";
 
+export type { AwsKmsAnswer, AwsKmsFaults } from "./aws-kms-faults.ts";
 export type { FakeKey } from "./aws-kms-keys.ts";
-
-/** What is wrong with the service until it is healed. Members that are not given stay as they are. */
-export interface AwsKmsFaults {
-  /**
-   * `refused`: the listener and its connections are closed, the port is kept for `heal`. `hanging`: requests are taken and never answered,
-   * not even once healed. `resetting`: each request's connection is reset. `500`, `503`: each request is answered so.
-   */
-  mode?: "none" | "refused" | "hanging" | "resetting" | "500" | "503";
-  /** This share of requests, evenly, is answered with ThrottlingException: 0 to 1. */
-  throttled?: number;
-  /** Before each answer. */
-  latencyMs?: number;
-  /** Neither binds nor checks the encryption context. */
-  ignoresContext?: boolean;
-  /** How far the Date header is from this machine's clock. */
-  dateOffsetMs?: number;
-}
-
-/** One answer that is not what it should be. */
-export type AwsKmsAnswer =
-  /** An error of AWS by name: `ThrottlingException`. */
-  | { error: string; message?: string; status?: number }
-  /** This body, as it stands: HTML, `{}`, broken JSON. */
-  | { body: string; status?: number; contentType?: string }
-  /** The right answer with other members; `undefined` drops one. */
-  | { change: (answer: Record<string, unknown>) => Record<string, unknown> }
-  /** The head of the right answer and half of its body, and then nothing. */
-  | "stalled"
-  /** The connection is reset. */
-  | "reset"
-  /** No answer ever. */
-  | "silence";
 
 export interface LoggedRequest extends AwsRequest {
   /** What was answered: 200, an error's name, or what was done instead. */
@@ -80,14 +50,6 @@ export interface AwsKmsOptions {
   region: string;
   port?: number;
 }
-
-const healthy: Required<AwsKmsFaults> = {
-  mode: "none",
-  throttled: 0,
-  latencyMs: 0,
-  ignoresContext: false,
-  dateOffsetMs: 0,
-};
 
 export async function startAwsKms({ region, port: wanted = 0 }: AwsKmsOptions): Promise<AwsKmsFake> {
   const state: Region = { region, keys: new Map(), aliases: new Map(), denies: () => false, ignoresContext: false };
@@ -164,7 +126,7 @@ export async function startAwsKms({ region, port: wanted = 0 }: AwsKmsOptions): 
     changed();
     const { mode, latencyMs } = faults;
     if (latencyMs > 0) await new Promise((resolve) => setTimeout(resolve, latencyMs));
-    const special = mode === "none" ? takeOneOff(operation) : whole(mode);
+    const special = mode === "none" ? takeOneOff(operation) : answerOf(mode);
     if (special === "silence") return;
     if (special === "reset") return void request.socket.resetAndDestroy();
     entry.outcome = answer(response, special, () => {
@@ -270,14 +232,6 @@ export async function startAwsKms({ region, port: wanted = 0 }: AwsKmsOptions): 
     once: (given, operation) => void oneOffs.push({ answer: given, operation }),
     close: shut,
   };
-}
-
-function whole(mode: "refused" | "hanging" | "resetting" | "500" | "503"): AwsKmsAnswer {
-  if (mode === "hanging") return "silence";
-  if (mode === "refused" || mode === "resetting") return "reset";
-  return mode === "500"
-    ? { error: "KMSInternalException", status: 500 }
-    : { body: "<html>503 Service Unavailable</html>", status: 503, contentType: "text/html" };
 }
 
 /**

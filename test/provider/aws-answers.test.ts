@@ -353,9 +353,13 @@ describe("the advice", () => {
 
 describe("rotation", () => {
   it("is told in days, or as off with how to turn it on", async () => {
-    const { key, provider } = await openedOnFake();
+    const { kms, key, provider } = await openedOnFake();
     key.rotationDays = 90;
     expect(await provider.inspect()).toMatchObject({ rotation: "every 90 days", advice: [] });
+    for (const KeyId of [key.arn, undefined]) {
+      kms.once(changed({ KeyId }), "GetKeyRotationStatus");
+      expect(await provider.inspect()).toMatchObject({ rotation: "every 90 days", advice: [] });
+    }
     key.rotationDays = undefined;
     const { rotation, advice } = await provider.inspect();
     expect(rotation).toBe("off");
@@ -393,6 +397,16 @@ describe("rotation", () => {
       expect(await provider.inspect()).toMatchObject({ state: "enabled", rotation, advice: [] });
     }
     expect(kms.calls.GetKeyRotationStatus).toBeUndefined();
+  });
+
+  it("is not for imported material, which may expire: then it is said when, and how it is imported again", async () => {
+    const kms = await startFake();
+    const key = kms.createKey({ origin: "EXTERNAL" });
+    key.validTo = new Date("2026-12-31T00:00:00Z");
+    const [provider] = await openOn([kms], key.id);
+    const { advice } = await provider.inspect();
+    expect(advice).toEqual([expect.stringContaining("expires on 2026-12-31T00:00:00.000Z")]);
+    expect(advice[0]).toContain(`aws kms import-key-material --key-id ${key.arn} --region eu-west-1`);
   });
 
   it("that fails for a while is a failure, not a rotation that is off", async () => {

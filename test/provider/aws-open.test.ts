@@ -111,6 +111,8 @@ describe("the region", () => {
     const error = await thrownBy(open);
     expect(error).toBeKmsError("INVALID_ARGUMENT", "aws.kms.region");
     expect(error).toBeKmsError("INVALID_ARGUMENT", "set it, or AWS_REGION");
+    vi.stubEnv("AWS_REGION", "eu north");
+    expect(await thrownBy(open)).toBeKmsError("INVALID_ARGUMENT", "aws.kms.region: is not a region's name");
     vi.stubEnv("AWS_REGION", "eu-north-1");
     const [provider] = await open();
     expect(provider.region).toBe("eu-north-1");
