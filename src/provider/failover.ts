@@ -50,10 +50,31 @@ export function failover(places: readonly ResilientProvider[]): ResilientProvide
     encrypt: (plaintext, context, signal) => inOrder((place) => place.encrypt(plaintext, context, signal), signal),
     decrypt: (wrapped, context, signal) => inOrder((place) => place.decrypt(wrapped, context, signal), signal),
     describe: (signal) => inOrder((place) => place.describe(signal), signal),
-    inspect: (signal) => inOrder((place) => place.inspect(signal), signal),
+    /** Of the place that a call would be answered by; what is wrong with the others, which nobody notices before they are needed, is advice. */
+    async inspect(signal) {
+      let answered: Provider = first;
+      const report = await inOrder((place) => {
+        answered = place;
+        return place.inspect(signal);
+      }, signal);
+      const others = places.filter((place) => place !== answered);
+      const advice = await Promise.all(others.map((place) => adviceOn(place, signal)));
+      return { ...report, advice: [...report.advice, ...advice.flat()] };
+    },
     async close() {
       await Promise.all(places.map((place) => place.close()));
     },
     breakers: () => places.flatMap((place) => place.breakers()),
   };
+}
+
+async function adviceOn(place: Provider, signal: AbortSignal | undefined): Promise<string[]> {
+  const about = (text: string) => `In ${place.region ?? place.name}: ${text}`;
+  try {
+    const { state, detail, advice } = await place.inspect(signal);
+    return [...(state === "enabled" ? [] : [`the key is ${detail}.`]), ...advice].map(about);
+  } catch (error) {
+    if (!(error instanceof KmsError)) throw error;
+    return [about(error.advice === undefined ? `${error.message}.` : `${error.message}: ${error.advice}`)];
+  }
 }

@@ -56,6 +56,25 @@ function twoPlaces(options: ResilienceOptions = {}) {
   return { provider, encrypt, first: first.world, second: second.world };
 }
 
+describe("inspect", () => {
+  it("reports on the place that answers, and says what is wrong with the others", async () => {
+    const { provider, first, second } = twoPlaces();
+    expect(await provider.inspect()).toMatchObject({ state: "enabled", advice: [] });
+    second.trouble = "PROVIDER_DENIED";
+    expect((await provider.inspect()).advice).toEqual(["In eu-west-1: eu-west-1 says so."]);
+    first.trouble = "PROVIDER_UNAVAILABLE";
+    second.trouble = undefined;
+    expect((await provider.inspect()).advice).toEqual(["In us-east-1: us-east-1 says so."]);
+    expect(provider.region).toBe("eu-west-1");
+  });
+
+  it("fails where the first place that answers says no", async () => {
+    const { provider, first } = twoPlaces();
+    first.trouble = "PROVIDER_DENIED";
+    expect(await thrownBy(() => provider.inspect())).toBeKmsError("PROVIDER_DENIED", "us-east-1 says so");
+  });
+});
+
 it("calls the first place while it answers, and no other", async () => {
   const { provider, encrypt, first, second } = twoPlaces();
   await encrypt();
