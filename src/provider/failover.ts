@@ -3,7 +3,7 @@
  * unavailable. A place that says no has answered, and no other is asked.
  */
 import { KmsError } from "../errors.ts";
-import { cancelled, type Provider } from "./provider.ts";
+import { cancelled, type Provider, type ProviderKeyReport } from "./provider.ts";
 import type { Places } from "./registry.ts";
 import { defaultResilience, type ResilienceOptions, type ResilientProvider, resilient } from "./resilience.ts";
 
@@ -33,7 +33,7 @@ export function failover(places: readonly ResilientProvider[]): ResilientProvide
         inUse = place;
         return answer;
       } catch (error) {
-        if (!(error instanceof KmsError) || error.code !== "PROVIDER_UNAVAILABLE") throw error;
+        if (!isUnavailable(error)) throw error;
         failure = error;
       }
     }
@@ -52,14 +52,13 @@ export function failover(places: readonly ResilientProvider[]): ResilientProvide
     describe: (signal) => inOrder((place) => place.describe(signal), signal),
     /** Of the place that a call would be answered by; what is wrong with the others, which nobody notices before they are needed, is advice. */
     async inspect(signal) {
-      let answered: Provider = first;
-      const report = await inOrder((place) => {
-        answered = place;
-        return place.inspect(signal);
-      }, signal);
-      const others = places.filter((place) => place !== answered);
-      const advice = await Promise.all(others.map((place) => adviceOn(place, signal)));
-      return { ...report, advice: [...report.advice, ...advice.flat()] };
+      const found = await Promise.allSettled(places.map((place) => place.inspect(signal)));
+      const answers = found.findIndex((each) => each.status === "fulfilled" || !isUnavailable(each.reason));
+      const answer = found.at(answers)!; // of the last place where none answers
+      if (answer.status === "rejected") throw signal?.aborted ? cancelled(signal) : answer.reason;
+      inUse = places[answers]!;
+      const others = found.map((each, index) => (index === answers ? [] : adviceOn(places[index]!, each)));
+      return { ...answer.value, advice: [...answer.value.advice, ...others.flat()] };
     },
     async close() {
       await Promise.all(places.map((place) => place.close()));
@@ -68,13 +67,17 @@ export function failover(places: readonly ResilientProvider[]): ResilientProvide
   };
 }
 
-async function adviceOn(place: Provider, signal: AbortSignal | undefined): Promise<string[]> {
-  const about = (text: string) => `In ${place.region ?? place.name}: ${text}`;
-  try {
-    const { state, detail, advice } = await place.inspect(signal);
+function adviceOn({ name, region = name }: Provider, found: PromiseSettledResult<ProviderKeyReport>): string[] {
+  const about = (text: string) => `In ${region}: ${text}`;
+  if (found.status === "fulfilled") {
+    const { state, detail, advice } = found.value;
     return [...(state === "enabled" ? [] : [`the key is ${detail}.`]), ...advice].map(about);
-  } catch (error) {
-    if (!(error instanceof KmsError)) throw error;
-    return [about(error.advice === undefined ? `${error.message}.` : `${error.message}: ${error.advice}`)];
   }
+  const { reason } = found;
+  if (!(reason instanceof KmsError)) throw reason;
+  return [about(reason.advice === undefined ? `${reason.message}.` : `${reason.message}: ${reason.advice}`)];
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof KmsError && error.code === "PROVIDER_UNAVAILABLE";
 }
