@@ -6,6 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { installLocalKms } from "./tools/local-kms.ts";
+import { installOpenBao } from "./tools/openbao.ts";
 
 interface Peer {
   name: string;
@@ -23,6 +24,12 @@ const peers: readonly Peer[] = [
     tool: { command: "go", args: ["version"] },
     specs: ["test/providers/aws-local-kms.spec.ts"],
     install: installLocalKms,
+  },
+  {
+    name: "OpenBao",
+    tool: { command: "python3", args: ["-m", "venv", "--help"] },
+    specs: ["test/providers/vault-openbao.spec.ts"],
+    install: installOpenBao,
   },
 ];
 

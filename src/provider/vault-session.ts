@@ -3,7 +3,7 @@
  * or nears its longest life, and replaced on a request that shows it to be dead. A policy's denial never logs in.
  *
  * Whoever meets a dead token shares one new login and is sent once more. A login that was refused is not tried again for a second, and
- * each further time for twice as long, up to a minute: Vault locks a role out after a few (user lockout).
+ * where it takes a secret, each further time for twice as long, up to a minute: Vault locks a role out after a few (user lockout).
  */
 import { KmsError } from "../errors.ts";
 import { cancelled } from "./provider.ts";
@@ -23,7 +23,7 @@ export interface VaultSession {
 const loginTimeoutMs = 5_000;
 const revokeTimeoutMs = 1_000;
 const firstHoldMs = 1_000;
-const longestHoldMs = 60_000;
+const longestHoldMs = { token: 1_000, approle: 60_000, kubernetes: 60_000 };
 const retryMs = 1_000;
 const longestRetryMs = 30_000;
 /** Between renewals, however short the lease. */
@@ -90,7 +90,7 @@ export function vaultSession(connection: VaultConnection, login: VaultLogin): Va
       return use(lease);
     } catch (error) {
       if (error instanceof KmsError && error.code === "PROVIDER_DENIED") {
-        const holdMs = refusal === undefined ? firstHoldMs : Math.min(2 * refusal.holdMs, longestHoldMs);
+        const holdMs = refusal === undefined ? firstHoldMs : Math.min(2 * refusal.holdMs, longestHoldMs[login.method]);
         refusal = { error, holdMs, untilMs: performance.now() + holdMs };
       }
       throw error;
