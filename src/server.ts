@@ -12,6 +12,7 @@ import { type MasterKeys, masterKeys } from "./keys/master-keys.ts";
 import { watchProvider } from "./keys/provider-watch.ts";
 import { scheduleRotation } from "./keys/schedule.ts";
 import { unlockStore } from "./keys/store-key.ts";
+import { warmCaches } from "./keys/warm.ts";
 import type { Provider } from "./provider/provider.ts";
 import { openProviders } from "./provider/open.ts";
 import type { ProviderCall } from "./provider/resilience.ts";
@@ -181,6 +182,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const budget = createBudget();
   const tls = config.tls && { cert: readFileSync(config.tls.certificate), key: readFileSync(config.tls.key) };
 
+  await warm(config, { keyring, store, log });
+
   const grpcServer = createGrpcServer({ services, recorder, budget, caller: anyone, health: grpcHealth });
   const credentials = tls
     ? ServerCredentials.createSsl(null, [{ cert_chain: tls.cert, private_key: tls.key }])
@@ -235,6 +238,14 @@ async function openAndUnlock(config: Config, keys: MasterKeys): Promise<Store> {
     await locked.close();
     throw error;
   }
+}
+
+async function warm({ cache }: Config, parts: { keyring: Keyring; store: Store; log: Logger }): Promise<void> {
+  if (cache.warm.length === 0) return;
+  const { keyring, store, log } = parts;
+  const { error, ...warmed } = await warmCaches({ keyring, store, tenants: cache.warm, maxTenants: cache.maxEntries });
+  if (error === undefined) log.info(warmed, "keys were loaded ahead of their use");
+  else log.warn({ ...warmed, err: error }, "some keys could not be loaded ahead of their use");
 }
 
 /** grpc-js would write to stderr by itself, beside the one line that says why a start failed. */

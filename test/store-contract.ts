@@ -430,6 +430,21 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
       expect((await store.auditEvents({ limit: 9 }))[3]).toMatchObject(event({ purpose: undefined, count: 4 }));
     });
 
+    it("names the tenants that were lately active, newest first", async () => {
+      expect(await store.recentTenants(9)).toEqual([]);
+      const of = (...tenantIds: string[]) => store.appendAudit(tenantIds.map((tenantId) => event({ tenantId })));
+      await of("a", "b", "c", "a");
+      await store.appendAudit([event({ tenantId: "" }), event({ tenantId: "refused", outcome: "NOT_FOUND" })]);
+      expect(await store.recentTenants(9)).toEqual(["a", "c", "b"]);
+      expect(await store.recentTenants(2)).toEqual(["a", "c"]);
+    });
+
+    it("looks for them among the newest 10,000 rows", async () => {
+      await store.appendAudit([event({ tenantId: "old" }), event({ tenantId: "oldest that counts" })]);
+      await store.appendAudit(Array.from({ length: 9_999 }, () => event({ tenantId: "busy" })));
+      expect(await store.recentTenants(9)).toEqual(["busy", "oldest that counts"]);
+    });
+
     it("finds its own audit trail whole, in steps of any length", async () => {
       await store.appendAudit(Array.from({ length: 7 }, (_, count) => event({ count })));
       await store.appendAudit(Array.from({ length: 300 }, (_, count) => event({ count })));

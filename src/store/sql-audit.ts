@@ -21,6 +21,7 @@ import type {
 
 const purposes: readonly Purpose[] = ["data", "signing"];
 const beforeFirst = new Uint8Array(0);
+const recentRows = 10_000;
 
 export interface AuditChain {
   append(tx: Transaction, events: readonly AuditEvent[]): Promise<void>;
@@ -104,6 +105,18 @@ export async function readAudit(query: Query, { tenantId, keyId, limit, after = 
   if (keyId !== undefined) where += ` and key_id = ?${values.push(keyId)} and key_id <> ''`;
   const rows = await query(`select * from kms_audit where ${where} order by id limit ?2`, ...values);
   return rows.map(listed);
+}
+
+/** Its own limit keeps the inner query whole: SQLite would else go through the index of all tenants. */
+export async function recentTenants(query: Query, limit: number): Promise<string[]> {
+  const rows = await query(
+    `select tenant_id from (
+       select id, tenant_id, outcome from kms_audit where id > (select max(id) from kms_audit) - ${recentRows}
+       order by id desc limit ${recentRows}
+     ) as newest where outcome = 'OK' and tenant_id <> '' group by tenant_id order by max(id) desc limit ?1`,
+    limit,
+  );
+  return rows.map((row) => String(row.tenant_id));
 }
 
 /** Only verifyChains authenticates rows; here they are of the right kind, or DATA_LOSS. */

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { type RowMac, rowMac } from "../crypto/row-mac.ts";
 import { KmsError } from "../errors.ts";
 import type { Database, Query, Row } from "./sql.ts";
-import { auditChain, readAudit, verifyChains } from "./sql-audit.ts";
+import { auditChain, readAudit, recentTenants, verifyChains } from "./sql-audit.ts";
 import { forgiving } from "./sql-damage.ts";
 import { sqlKeys } from "./sql-keys.ts";
 import { endLease, takeLease } from "./sql-leases.ts";
@@ -56,6 +56,7 @@ export function sqlStore(name: string, db: Database, mac: RowMac): Store {
     finishLease: (fence, at) => db.write((tx) => endLease(tx, mac, fence, at)),
     appendAudit: (events) => db.write((tx) => chain.append(tx, events)),
     auditEvents: (page) => db.read((query) => readAudit(query, page)),
+    recentTenants: (limit) => db.read((query) => recentTenants(query, limit)),
     verifyAudit: (from, limit) => db.read((query) => verifyChains(forgiving(query), mac, from, limit)),
     auditHead: () => db.read(chain.head),
     watch: (listener) => db.watch(listener),

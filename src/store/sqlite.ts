@@ -48,6 +48,7 @@ const storeMethods = [
   "finishLease",
   "appendAudit",
   "auditEvents",
+  "recentTenants",
   "verifyAudit",
   "auditHead",
 ] as const satisfies Methods<Store>[];

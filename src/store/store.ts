@@ -111,6 +111,12 @@ export interface Store {
   /** A page of audit rows, in the order in which they were stored. */
   auditEvents(page: AuditPage): Promise<AuditRow[]>;
 
+  /**
+   * The tenants of the newest audit rows that say OK, newest first, at most `limit`: who was lately active. It looks at 10,000 rows and
+   * authenticates none, so that it is a hint and nothing more.
+   */
+  recentTenants(limit: number): Promise<string[]>;
+
   /** Checks up to `limit` rows of the chains from `from` on; to be called until `next` is undefined. */
   verifyAudit(from: AuditCursor | undefined, limit: number): Promise<AuditVerdict>;
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { rowMac } from "../../src/crypto/row-mac.ts";
 import { openPostgres, postgresDatabase } from "../../src/store/postgres.ts";
 import type { Database, Query } from "../../src/store/sql.ts";
-import { auditChain, readAudit } from "../../src/store/sql-audit.ts";
+import { auditChain, readAudit, recentTenants } from "../../src/store/sql-audit.ts";
 import { insertCopies } from "../../src/store/sql-copy.ts";
 import { countKeys } from "../../src/store/sql-counts.ts";
 import { embeddedDatabase, sqliteDialect } from "../../src/store/sql-embedded.ts";
@@ -52,6 +52,7 @@ const calls: [name: string, indexes: string[], call: (store: Store) => Promise<u
   ["a request", ["primary"], (store) => store.request("tenant-7", "request-7")],
   ["old requests", ["kms_requests_at"], (store) => store.deleteRequestsBefore(new Date(50))],
   ["a tenant's audit rows", ["kms_audit_tenant"], (store) => store.auditEvents({ tenantId: "tenant-7", limit: 10 })],
+  ["tenants that were lately active", ["(INTEGER PRIMARY KEY|kms_audit_pkey)"], (store) => store.recentTenants(10)],
   ["a key's audit rows", ["kms_audit_key"], (store) => store.auditEvents({ keyId: "key-28", limit: 10 })],
 ];
 
@@ -110,6 +111,7 @@ async function statementsOf(
   const store = {
     ...sqlKeys(noting, mac, auditChain(mac, "writer")),
     auditEvents: (page) => noting.read((query) => readAudit(query, page)),
+    recentTenants: (limit) => noting.read((query) => recentTenants(query, limit)),
   } as Store;
   await call(store, noting).catch(() => {});
   return made;
