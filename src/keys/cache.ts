@@ -77,6 +77,7 @@ interface Flight<V> {
   promise: Promise<V>;
   /** Began before a change of its key. */
   overtaken: boolean;
+  beganAt: number;
 }
 
 const refreshFrom = 0.8;
@@ -85,7 +86,7 @@ const refreshSpread = 0.15;
 const retryMs = 5_000;
 /** For how long a value is then served without asking: longer than the pause and a reload that runs into its time limit. */
 const servedStaleMs = 30_000;
-/** How long somebody waits for a reload where there is a value that may be served without it. */
+/** How long a reload may take before a value that may be served without it is. */
 const patienceMs = 1_000;
 const denialMs = 1_000;
 
@@ -130,15 +131,15 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
     flights.delete(key);
   }
 
-  function fly(key: string, loader: () => Promise<V>): Promise<V> {
+  function fly(key: string, loader: () => Promise<V>): Flight<V> {
     const running = flights.get(key);
-    if (running !== undefined) return running.promise;
-    const flight = { overtaken: false } as Flight<V>;
+    if (running !== undefined) return running;
+    const flight = { overtaken: false, beganAt: now() } as Flight<V>;
     flights.set(key, flight);
     flight.promise = land(key, flight, loader).finally(() => {
       if (flights.get(key) === flight) flights.delete(key);
     });
-    return flight.promise;
+    return flight;
   }
 
   async function land(key: string, flight: Flight<V>, loader: () => Promise<V>): Promise<V> {
@@ -180,23 +181,24 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
   }
 
   /** What the load gives; or the expired value, once the load has taken long. */
-  function patiently(key: string, loading: Promise<V>): Promise<V> {
+  function patiently(key: string, { promise: loading, beganAt }: Flight<V>): Promise<V> {
     const entry = entries.peek(key);
     if (entry === undefined || now() >= entry.staleUntil) return loading;
+    const restMs = Math.max(0, beganAt + patienceMs - now());
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         const at = now();
         if (entries.peek(key) !== entry || at >= entry.staleUntil) return; // told no meanwhile, or too old: waits on
         serveStale(entry, at);
         resolve(entry.value);
-      }, patienceMs);
+      }, restMs);
       loading.then(resolve, reject).finally(() => clearTimeout(timer));
     });
   }
 
   function refresh(key: string, entry: Entry<V>): void {
     entry.refreshAt = entry.expiresAt; // one reload, and still an end
-    fly(key, entry.loader).catch(() => {}); // whoever needs the value next meets the error
+    fly(key, entry.loader).promise.catch(() => {}); // whoever needs the value next meets the error
   }
 
   return {

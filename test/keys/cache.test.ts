@@ -277,6 +277,17 @@ describe("a source that is silent", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it("keeps nobody waiting whose value expires when the reload has taken a second already", async () => {
+    const { cache, advance, asked } = silent({ ttlMs: 10_000 });
+    await advance(8_500);
+    expect(cache.get("a")?.name).toBe("a1"); // and the reload begins
+    await advance(1_500);
+    expect(cache.get("a")).toBeUndefined();
+    const waits = asked();
+    await advance(0);
+    expect(await waits).toBe("a1");
+  });
+
   it("has no value served past the stale bound: whoever asks then waits for it", async () => {
     const { cache, clock, reload, advance, asked } = silent({ maxStaleMs: 1_500 });
     await advance(1_000);
