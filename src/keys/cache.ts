@@ -37,6 +37,8 @@ export interface CacheStats {
   /** Pushed out by others or dropped after their time. */
   evictions: number;
   size: number;
+  /** Of those, served past their time now, because their reload got no answer. */
+  stale: number;
 }
 
 export interface Cache<V extends Destroyable> {
@@ -95,6 +97,7 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
   let hits = 0;
   let misses = 0;
   let evictions = 0;
+  let staleServedUntil = Number.NEGATIVE_INFINITY;
   const flights = new Map<string, Flight<V>>();
   const denials = new LRUCache<string, Denial>({ max: maxEntries });
   const entries = new LRUCache<string, Entry<V>>({
@@ -178,6 +181,18 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
   function serveStale(entry: Entry<V>, at: number): void {
     entry.expiresAt = Math.max(entry.expiresAt, Math.min(at + servedStaleMs, entry.staleUntil));
     entry.refreshAt = Math.min(at + retryMs, entry.expiresAt);
+    staleServedUntil = Math.max(staleServedUntil, entry.expiresAt);
+  }
+
+  /** Nothing is stale, and nothing counted, once no entry's longer life lasts. */
+  function countStale(): number {
+    const at = now();
+    if (at >= staleServedUntil) return 0;
+    let count = 0;
+    for (const { expiresAt, staleUntil } of entries.values()) {
+      if (at < expiresAt && at >= staleUntil - maxStaleMs) count += 1;
+    }
+    return count;
   }
 
   /** What the load gives; or the expired value, once the load has taken long. */
@@ -249,7 +264,7 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
       entries.clear();
     },
 
-    stats: () => ({ hits, misses, evictions, size: entries.size }),
+    stats: () => ({ hits, misses, evictions, size: entries.size, stale: countStale() }),
   };
 }
 

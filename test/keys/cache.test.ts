@@ -93,7 +93,7 @@ describe("hits and loads", () => {
     for (const key of ["a", "b", "c", "d"]) await cache.load(key, async () => value(key));
     cache.get("d");
     cache.get("a");
-    expect(cache.stats()).toEqual({ hits: 1, misses: 4, evictions: 1, size: 3 });
+    expect(cache.stats()).toEqual({ hits: 1, misses: 4, evictions: 1, size: 3, stale: 0 });
   });
 });
 
@@ -216,6 +216,21 @@ describe("a source that does not answer", () => {
     expect(cache.get("a")?.name).toBe("a1");
     await turn();
     expect(cache.get("a")?.name).toBe("a2");
+  });
+
+  it("has those counted that are served past their time, until it answers again", async () => {
+    const { cache, clock } = setUp({ maxStaleMs: 100_000 });
+    const loader = async (name: string) => value(name);
+    for (const name of ["a", "b", "c"]) cache.put(name, value(name), unavailable);
+    expect(cache.stats()).toMatchObject({ size: 3, stale: 0 });
+    clock.ms = 1_000;
+    await cache.load("a", unavailable);
+    await cache.load("b", unavailable);
+    expect(cache.stats()).toMatchObject({ size: 3, stale: 2 });
+    cache.put("a", value("a"), () => loader("a"));
+    expect(cache.stats()).toMatchObject({ size: 3, stale: 1 });
+    clock.ms = 31_000; // nobody asked for b again: it would be loaded anew
+    expect(cache.stats()).toMatchObject({ size: 3, stale: 0 });
   });
 
   it("is not outlived where no stale value is allowed", async () => {

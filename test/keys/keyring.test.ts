@@ -219,7 +219,7 @@ describe("a cached key", () => {
     await keyring.dataKey("acme", key.keyId);
     expect(keyring.dataKey("acme", key.keyId)).toBe(key);
     expect(calls.total).toBe(before);
-    expect(keyring.stats().data).toEqual({ hits: 2, misses: 2, evictions: 0, size: 1 });
+    expect(keyring.stats().data).toEqual({ hits: 2, misses: 2, evictions: 0, size: 1, stale: 0 });
   });
 
   it("takes under a microsecond", async () => {
