@@ -15,7 +15,7 @@ import { unlockStore } from "./keys/store-key.ts";
 import { warmCaches } from "./keys/warm.ts";
 import type { Provider } from "./provider/provider.ts";
 import { openProviders } from "./provider/open.ts";
-import type { ProviderCall } from "./provider/resilience.ts";
+import { type ProviderCall, worstBreakers } from "./provider/resilience.ts";
 import { createAuditTrail } from "./service/audit-trail.ts";
 import { verifyAudit } from "./service/audit-verify.ts";
 import { createWitness, witnessedRotation } from "./service/audited.ts";
@@ -62,7 +62,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const providers = await openProviders(config, {
     observe: (call) => recordProviderCall({ instruments, calls: providerCalls, log }, call),
   });
-  const breakers = () => providers.flatMap((each) => each.breakers());
+  const breakers = () => worstBreakers(providers.flatMap((each) => each.breakers()));
   const watches = await Promise.all(
     providers.map((each) => watchProvider({ provider: each, intervalMs: config.providerCheckMs, clock })),
   );

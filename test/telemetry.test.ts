@@ -1,10 +1,15 @@
 /** The service's own telemetry over OTLP, as the standard OTEL_* variables turn it on. */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { fromBinary } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import * as grpc from "@grpc/grpc-js";
 import { afterEach, describe, expect, it } from "vitest";
 import { SignSpansRequestSchema } from "../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { Resource, Span } from "../gen/ts/fluo/kms/v1/span_pb.ts";
+import { otlpSettings } from "../src/config/otlp.ts";
+import { startTelemetry } from "../src/telemetry.ts";
 import { type Collector, type Export, startCollector } from "./otel/collector.ts";
 import { grpcClient } from "./running-service.ts";
 import { type ServiceProcess, startProcess } from "./service-process.ts";
@@ -132,6 +137,31 @@ describe("with an OTLP endpoint", () => {
     await service.collector.until((exports) => names.every((name) => metricNamesIn(exports).includes(name)));
     const prometheus = await (await fetch(`${service.http}/q/metrics`)).text();
     for (const name of names) expect(prometheus).toMatch(new RegExp(`^# TYPE ${name} `, "m"));
+  });
+
+  it("tells each breaker by the number of its state", async () => {
+    const telemetry = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
+    telemetry.observe({
+      caches: () => [],
+      keys: () => [],
+      oldestActiveAt: () => undefined,
+      lastRotationAt: () => undefined,
+      breakers: () => [
+        { name: "aws/eu-west-1", state: "open" },
+        { name: "aws/eu-central-1", state: "half-open" },
+        { name: "local", state: "closed" },
+      ],
+    });
+    const server = createServer(telemetry.servePrometheus).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const text = await (await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)).text();
+    server.close();
+    await telemetry.shutdown();
+    expect(text.match(/^circuit_breaker_state\{.*$/gm)).toEqual([
+      'circuit_breaker_state{name="aws/eu-west-1"} 1',
+      'circuit_breaker_state{name="aws/eu-central-1"} 2',
+      'circuit_breaker_state{name="local"} 0',
+    ]);
   });
 
   it("speaks protobuf", async () => {

@@ -250,6 +250,18 @@ const stateNames: Readonly<Record<CircuitState, Breaker["state"]>> = {
   [CircuitState.HalfOpen]: "half-open",
 };
 
+/** One for each name, the worst: two keys may be served by one place. */
+export function worstBreakers(breakers: readonly Breaker[]): Breaker[] {
+  const worst = new Map<string, Breaker>();
+  for (const breaker of breakers) {
+    const known = worst.get(breaker.name);
+    if (known === undefined || badness[breaker.state] > badness[known.state]) worst.set(breaker.name, breaker);
+  }
+  return [...worst.values()];
+}
+
+const badness: Readonly<Record<Breaker["state"], number>> = { closed: 0, "half-open": 1, open: 2 };
+
 /** A success that closes the breaker was a probe's: the first call that fails after it opens it again. */
 function consecutiveFailures(breakAfter: number): IBreaker {
   let failures = 0;

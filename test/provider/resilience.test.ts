@@ -5,7 +5,13 @@ import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { localProvider } from "../../src/provider/local.ts";
 import { randomMasterKey } from "../../src/provider/local-master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { type ProviderCall, type ResilienceOptions, resilient } from "../../src/provider/resilience.ts";
+import {
+  type Breaker,
+  type ProviderCall,
+  type ResilienceOptions,
+  resilient,
+  worstBreakers,
+} from "../../src/provider/resilience.ts";
 import { thrownBy } from "../matchers.ts";
 import { providerContract } from "../provider-contract.ts";
 
@@ -354,4 +360,21 @@ describe("observe", () => {
     ]);
     expect(calls.every(({ seconds }) => seconds >= 0 && seconds < 30)).toBe(true);
   });
+});
+
+it("tells of several breakers of one name the worst alone", () => {
+  const one = (name: string, state: Breaker["state"]): Breaker => ({ name, state });
+  const all = [
+    one("aws/eu-west-1", "closed"),
+    one("aws/eu-central-1", "open"),
+    one("local", "closed"),
+    one("aws/eu-west-1", "half-open"),
+    one("aws/eu-central-1", "half-open"),
+    one("local", "closed"),
+  ];
+  expect(worstBreakers(all)).toEqual([
+    one("aws/eu-west-1", "half-open"),
+    one("aws/eu-central-1", "open"),
+    one("local", "closed"),
+  ]);
 });
