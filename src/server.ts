@@ -1,4 +1,5 @@
 /** The composition root: builds every part in order, by hand, and takes them down in the other order. */
+import { AsyncLocalStorage } from "node:async_hooks";
 import { readFileSync } from "node:fs";
 import { format } from "node:util";
 import { ServerCredentials, setLogger } from "@grpc/grpc-js";
@@ -59,8 +60,10 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const telemetry = await startTelemetry({ version, otlp: config.telemetry.otlp });
   const { instruments } = telemetry;
   const providerCalls = new Map<string, number>();
+  const validating = new AsyncLocalStorage<Map<string, number>>(); // calls of the Validate that runs there
   const providers = await openProviders(config, {
-    observe: (call) => recordProviderCall({ instruments, calls: providerCalls, log }, call),
+    observe: (call) =>
+      recordProviderCall({ instruments, calls: providerCalls, ofValidate: validating.getStore(), log }, call),
   });
   const breakers = () => worstBreakers(providers.flatMap((each) => each.breakers()));
   const watches = await Promise.all(
@@ -156,7 +159,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
     clock,
     health,
     store,
-    provider,
+    provider: providers[0],
+    watches,
     providerName: provider.name,
     version,
     startedAt,
@@ -168,9 +172,16 @@ export async function startServer(config: Config): Promise<RunningServer> {
       failed: () => schedule?.failed() ?? 0,
     },
     caches,
+    ttlMs: config.cache.ttlMs,
+    maxStaleMs: config.cache.maxStaleMs,
     breakers,
     providerCalls: () => providerCalls,
+    async countProviderCalls(work) {
+      const calls = new Map<string, number>();
+      return { answer: await validating.run(calls, work), calls };
+    },
     probeKeyrings: () => probeKeyrings(provider),
+    unexpected: (err) => log.error({ err }, "a test of Validate met a bug"),
     recommendations: config.warnings,
   });
   const adminHandlers = auditedKeyAdmin(
@@ -261,15 +272,19 @@ interface CallRecord {
   instruments: Instruments;
   /** By operation. */
   calls: Map<string, number>;
+  /** Those of the Validate that made the call, if one did. */
+  ofValidate: Map<string, number> | undefined;
   log: Logger;
 }
 
 /** Whoever waited for a failed call is told in safe words: what the provider said is for the log alone. */
-function recordProviderCall({ instruments, calls, log }: CallRecord, call: ProviderCall): void {
+function recordProviderCall({ instruments, calls, ofValidate, log }: CallRecord, call: ProviderCall): void {
   const { operation, outcome, region, seconds, attempts, error } = call;
   instruments.providerCall.record(seconds, { operation, outcome });
-  calls.set(operation, (calls.get(operation) ?? 0) + attempts);
-  if (attempts === 0 || !(error instanceof KmsError) || error.code === "CANCELLED") return;
+  if (attempts === 0) return;
+  for (const counts of [calls, ofValidate]) counts?.set(operation, (counts.get(operation) ?? 0) + attempts);
+  if (!(error instanceof KmsError) || error.code === "CANCELLED") return;
+  if (ofValidate !== undefined && error.code === "CIPHERTEXT_REJECTED") return; // as it must be
   const { cause, advice } = error;
   const said = cause instanceof Error ? `${cause.name}: ${cause.message}` : undefined;
   log.warn({ operation, outcome, region, seconds, attempts, said, advice }, `provider call failed: ${error.message}`);

@@ -35,7 +35,8 @@ export async function openService(settings: StoreSettings, provider: Provider): 
   const clock = () => new Date();
   const keyring = createKeyring({ store, provider, clock });
   const audit = createAuditTrail({ store, clock });
-  const health = await startHealthMonitor({ watches: [await watchProvider({ provider })], store, notices: [] });
+  const watches = [await watchProvider({ provider })];
+  const health = await startHealthMonitor({ watches, store, notices: [] });
   const witness = createWitness({ audit, health, dataLoss: counter });
   const kms = kmsHandlers({
     witness,
@@ -43,6 +44,7 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     keyring,
     store,
     provider,
+    watches,
     clock,
     health,
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },
@@ -54,8 +56,11 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     startedAt: clock(),
     rotation: { enabled: true, maxAgeDays: 90, next: () => undefined, failed: () => 0 },
     caches: () => [],
+    ttlMs: 3_600_000,
+    maxStaleMs: 14_400_000,
     breakers: () => [],
     providerCalls: () => new Map(),
+    countProviderCalls: async (work) => ({ answer: await work(), calls: new Map() }),
     probeKeyrings: () => ({ first: keyring, second: keyring, close() {} }),
     recommendations: [],
   });

@@ -25,6 +25,12 @@ export function problemsCounted(count: number | bigint): string {
   return `${Number(count) === 0 ? "no" : count} problem${Number(count) === 1 ? "" : "s"}`;
 }
 
+/** `2 encrypt, 7 decrypt`, or `none`. */
+export function countsText(named: Record<string, number>): string {
+  const texts = Object.entries(named).map(([name, count]) => `${count} ${name}`);
+  return texts.length > 0 ? texts.join(", ") : "none";
+}
+
 export function oneLine(text: string): string {
   return text.replace(/\p{Cc}/gu, "?");
 }

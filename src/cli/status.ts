@@ -1,7 +1,16 @@
 /** `status`: how the running service is doing. */
 import { type Command, exitCode, jsonOption, textOf } from "./command.ts";
-import { printLine, printTable } from "./print.ts";
+import { countsText, printLine, printTable } from "./print.ts";
 import { addressOption, callService, serviceDetails } from "./service.ts";
+
+interface CacheStatus {
+  hits: number;
+  misses: number;
+  evictions: number;
+  size: number;
+  max_size: number;
+  stale?: number;
+}
 
 interface Status {
   provider?: string;
@@ -10,7 +19,17 @@ interface Status {
   version?: string;
   uptime_seconds?: number;
   store?: string;
-  cache?: Record<string, { hits: number; misses: number; evictions: number; size: number; max_size: number }>;
+  provider_keys?: {
+    provider: string;
+    key_id: string;
+    region: string | null;
+    condition: string;
+    detail: string;
+    since: string | null;
+  }[];
+  cache?: Record<string, CacheStatus>;
+  cache_ttl_seconds?: number;
+  max_stale_seconds?: number;
   keys?: Record<string, Record<string, number>>;
   rotation?: {
     enabled: boolean;
@@ -52,32 +71,38 @@ export const status: Command = {
 };
 
 function printStatus(status: Status): void {
-  const { keys = {}, cache = {}, rotation, breakers = [], cost, memory, notices = [] } = status;
+  const { keys = {}, cache = {}, provider_keys = [], rotation, breakers = [], cost, memory, notices = [] } = status;
   const rows: string[][] = [
     ["status", String(status.status)],
     ["provider", `${status.provider}, ${status.latency_ms} ms`],
+    ...provider_keys.map((key, at) => [at === 0 ? "provider key" : "other key", providerKeyText(key)]),
     ["store", String(status.store)],
     ["version", `${status.version}, up ${status.uptime_seconds} s`],
-    ...Object.entries(keys).map(([purpose, states]) => [`${purpose} keys`, counts(states)]),
-    ...Object.entries(cache).map(([type, { hits, misses, evictions, size, max_size }]) => [
-      `${type} cache`,
-      `${size} of ${max_size}, ${hits} hits, ${misses} misses, ${evictions} evictions`,
-    ]),
+    ...Object.entries(keys).map(([purpose, states]) => [`${purpose} keys`, countsText(states)]),
+    ...Object.entries(cache).map(([type, caught]) => [`${type} cache`, cacheText(caught)]),
   ];
+  if (status.cache_ttl_seconds !== undefined) {
+    const { cache_ttl_seconds, max_stale_seconds } = status;
+    rows.push(["cached for", `${cache_ttl_seconds} s, ${max_stale_seconds} s more without an answer of the provider`]);
+  }
   if (rotation) rows.push(["rotation", rotationText(rotation)]);
-  if (cost) rows.push(["provider calls", `${counts(cost.provider_calls)}; ${cost.provider_calls_per_day} a day`]);
+  if (cost) rows.push(["provider calls", `${countsText(cost.provider_calls)}; ${cost.provider_calls_per_day} a day`]);
   for (const { name, state } of breakers) rows.push(["breaker", `${name} ${state}`]);
   if (memory) rows.push(["memory", `${memory.implementation}, ${memory.locked ? "locked" : "not locked"}`]);
   printTable(rows);
   for (const notice of notices) printLine(`notice: ${notice}`);
 }
 
+function providerKeyText({ key_id, region, condition, detail, since }: NonNullable<Status["provider_keys"]>[number]) {
+  return [key_id, ...(region === null ? [] : [`in ${region}`]), `${condition} since ${since}`, detail].join(", ");
+}
+
+function cacheText({ hits, misses, evictions, size, max_size, stale = 0 }: CacheStatus): string {
+  const counted = `${size} of ${max_size}, ${hits} hits, ${misses} misses, ${evictions} evictions`;
+  return stale === 0 ? counted : `${counted}, ${stale} served past their time`;
+}
+
 function rotationText({ enabled, max_age_days, last, next, due, failed }: NonNullable<Status["rotation"]>): string {
   const when = `last ${last ?? "never"}, next ${next ?? "never"}`;
   return `${enabled ? "on" : "off"}, after ${max_age_days} days, ${when}, ${due} due, ${failed} failed`;
-}
-
-function counts(named: Record<string, number>): string {
-  const texts = Object.entries(named).map(([name, count]) => `${count} ${name}`);
-  return texts.length > 0 ? texts.join(", ") : "none";
 }

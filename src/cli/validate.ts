@@ -1,6 +1,6 @@
 /** `validate`: does the running service do what it is for? */
 import { type Command, exitCode, jsonOption, textOf } from "./command.ts";
-import { printLine, printTable } from "./print.ts";
+import { countsText, printLine, printTable } from "./print.ts";
 import { addressOption, callService, serviceDetails } from "./service.ts";
 
 interface Validation {
@@ -9,6 +9,17 @@ interface Validation {
   tests?: Record<string, string>;
   latency_ms?: Record<string, number>;
   recommendations?: string[];
+  key?: ProviderKey;
+  other_keys?: ProviderKey[];
+  provider_calls?: Record<string, number>;
+}
+
+interface ProviderKey {
+  key_id: string;
+  region: string | null;
+  state: string | null;
+  rotation: string | null;
+  clock_skew_ms: number | null;
 }
 
 const timeoutMs = 60_000;
@@ -38,10 +49,15 @@ export const validate: Command = {
   },
 };
 
-function printValidation({ provider, overall, tests = {}, latency_ms = {}, recommendations = [] }: Validation): void {
+function printValidation(validation: Validation): void {
+  const { provider, overall, key, other_keys = [], provider_calls } = validation;
+  const { tests = {}, latency_ms = {}, recommendations = [] } = validation;
   printTable([
     ["overall", String(overall)],
     ["provider", String(provider)],
+    ...(key ? [["key", keyText(key)]] : []),
+    ...other_keys.map((other) => ["other key", keyText(other)]),
+    ...(provider_calls ? [["provider calls", countsText(provider_calls)]] : []),
   ]);
   printLine("tests");
   printTable(Object.entries(tests), "  ");
@@ -52,4 +68,14 @@ function printValidation({ provider, overall, tests = {}, latency_ms = {}, recom
   );
   if (recommendations.length > 0) printLine("recommendations");
   for (const recommendation of recommendations) printLine(`  ${recommendation}`);
+}
+
+function keyText({ key_id, region, state, rotation, clock_skew_ms }: ProviderKey): string {
+  return [
+    key_id,
+    state ?? "state not known",
+    ...(region === null ? [] : [`in ${region}`]),
+    ...(rotation === null ? [] : [`rotation ${rotation}`]),
+    ...(clock_skew_ms === null ? [] : [`clock off by ${clock_skew_ms} ms`]),
+  ].join(", ");
 }

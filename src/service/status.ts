@@ -1,6 +1,6 @@
 /** Status: what an operator wants to see at a glance, from memory and the store. No provider call. */
 import { create } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
   AuditStatusSchema,
   BreakerStatusSchema,
@@ -9,6 +9,8 @@ import {
   Health,
   KeyCountSchema,
   MemoryStatusSchema,
+  ProviderCondition as ProviderConditionName,
+  ProviderKeyStatusSchema,
   RotationStatusSchema,
   type StatusRequest,
   type StatusResponse,
@@ -16,6 +18,8 @@ import {
 } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { memoryProtection } from "../crypto/ed25519.ts";
 import { KmsError } from "../errors.ts";
+import type { CacheStats } from "../keys/cache.ts";
+import type { ProviderCondition, ProviderWatch } from "../keys/provider-watch.ts";
 import { purposes } from "../keys/record.ts";
 import type { KeyCounts, Store } from "../store/store.ts";
 import type { AuditState, AuditTrail } from "./audit-trail.ts";
@@ -27,6 +31,8 @@ export interface StatusParts {
   health: HealthMonitor;
   store: Store;
   providerName: string;
+  /** The current provider's first. */
+  watches: readonly Pick<ProviderWatch, "provider" | "current">[];
   version: string;
   startedAt: Date;
   clock: () => Date;
@@ -39,7 +45,10 @@ export interface StatusParts {
     last?(): Date | undefined;
   };
   audit: Pick<AuditTrail, "status">;
-  caches(): { keyType: string; hits: number; misses: number; evictions: number; size: number; maxSize: number }[];
+  caches(): ({ keyType: string; maxSize: number } & CacheStats)[];
+  /** `kms.cache.ttl` and `kms.cache.max-stale`. */
+  ttlMs: number;
+  maxStaleMs: number;
   breakers(): { name: string; state: string }[];
   /** Calls to the provider since start, by operation. */
   providerCalls(): ReadonlyMap<string, number>;
@@ -49,6 +58,12 @@ export const healthNames: Readonly<Record<Condition, Health>> = {
   operational: Health.OPERATIONAL,
   degraded: Health.DEGRADED,
   down: Health.DOWN,
+};
+
+const conditionNames: Readonly<Record<ProviderCondition["condition"], ProviderConditionName>> = {
+  answering: ProviderConditionName.ANSWERING,
+  unavailable: ProviderConditionName.UNAVAILABLE,
+  denied: ProviderConditionName.DENIED,
 };
 
 const dayMs = 86_400_000;
@@ -91,6 +106,9 @@ export function statusHandlers(parts: StatusParts) {
         store: store.name,
         audit: auditStatus(audit),
         notices: [...report.notices],
+        providerKeys: parts.watches.map(providerKey),
+        cacheTtl: durationFromMs(parts.ttlMs),
+        maxStale: durationFromMs(parts.maxStaleMs),
       });
     },
   };
@@ -144,6 +162,21 @@ function auditStatus({ head, problem = "" }: AuditState) {
     mac: Buffer.from(mac).toString("hex"),
     durableAt: timestampFromDate(durableAt),
     problem,
+  });
+}
+
+/** Without the advice, which names the key's policy: Validate gives it to operators. */
+function providerKey({ provider, current }: StatusParts["watches"][number]) {
+  const { condition, detail, since, latencyMs } = current();
+  const { name, keyId, region = "" } = provider;
+  return create(ProviderKeyStatusSchema, {
+    provider: name,
+    keyId,
+    region,
+    condition: conditionNames[condition],
+    detail,
+    since: timestampFromDate(since),
+    latencyMs,
   });
 }
 

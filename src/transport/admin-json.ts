@@ -1,8 +1,15 @@
 /** The administrative answers and requests as the JSON that FLUO's operators and dashboards know. */
 import { create } from "@bufbuild/protobuf";
-import { durationMs, type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import { type Duration, durationMs, type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import { KeyPurpose, KeyState, type KeyVersion } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
-import { Health, Outcome, type StatusResponse, type ValidateResponse } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import {
+  Health,
+  Outcome,
+  ProviderCondition,
+  type ProviderKey,
+  type StatusResponse,
+  type ValidateResponse,
+} from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import type { GetPublicKeysResponse } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { type RotateRequest, RotateRequestSchema, type RotateResponse } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
 import { type FieldViolation, KmsError } from "../errors.ts";
@@ -12,6 +19,12 @@ const healthNames: Partial<Record<Health, string>> = {
   [Health.OPERATIONAL]: "operational",
   [Health.DEGRADED]: "degraded",
   [Health.DOWN]: "down",
+};
+
+const conditionNames: Partial<Record<ProviderCondition, string>> = {
+  [ProviderCondition.ANSWERING]: "answering",
+  [ProviderCondition.UNAVAILABLE]: "unavailable",
+  [ProviderCondition.DENIED]: "denied",
 };
 
 const stateNames = new Map<number, string>(Object.entries(KeyState).map(([name, state]) => [state, name]));
@@ -30,7 +43,26 @@ export function validateJson(response: ValidateResponse) {
     tests: Object.fromEntries(response.tests.map((test) => [test.name, verdict(test)])),
     latency_ms: Object.fromEntries(Object.entries(response.latencyMs).map(([name, ms]) => [name, roundMs(ms)])),
     recommendations: response.recommendations,
+    key: response.key && providerKeyJson(response.key),
+    other_keys: response.otherKeys.map(providerKeyJson),
+    provider_calls: numbers(response.providerCalls),
   };
+}
+
+/** What the provider does not tell is null. */
+function providerKeyJson({ provider, keyId, region, state, rotation, clockSkewMs }: ProviderKey) {
+  return {
+    provider,
+    key_id: keyId,
+    region: region || null,
+    state: state || null,
+    rotation: rotation || null,
+    clock_skew_ms: clockSkewMs === undefined ? null : Number(clockSkewMs),
+  };
+}
+
+function numbers(counts: Readonly<Record<string, bigint>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, Number(count)]));
 }
 
 export function statusJson(response: StatusResponse) {
@@ -42,14 +74,25 @@ export function statusJson(response: StatusResponse) {
     status: healthNames[response.status],
     latency_ms: roundMs(response.latencyMs),
     version: response.version,
-    uptime_seconds: response.uptime ? durationMs(response.uptime) / 1000 : 0,
+    uptime_seconds: seconds(response.uptime),
     store: response.store,
+    provider_keys: response.providerKeys.map(({ provider, keyId, region, condition, detail, since, latencyMs }) => ({
+      provider,
+      key_id: keyId,
+      region: region || null,
+      condition: conditionNames[condition],
+      detail,
+      since: dateText(since),
+      latency_ms: roundMs(latencyMs),
+    })),
     cache: Object.fromEntries(
-      response.cache.map(({ keyType, hits, misses, evictions, size, maxSize }) => [
+      response.cache.map(({ keyType, hits, misses, evictions, size, maxSize, stale }) => [
         keyType,
-        { hits: Number(hits), misses: Number(misses), evictions: Number(evictions), size, max_size: maxSize },
+        { hits: Number(hits), misses: Number(misses), evictions: Number(evictions), size, max_size: maxSize, stale },
       ]),
     ),
+    cache_ttl_seconds: seconds(response.cacheTtl),
+    max_stale_seconds: seconds(response.maxStale),
     keys,
     rotation: rotation && {
       enabled: rotation.enabled,
@@ -61,9 +104,7 @@ export function statusJson(response: StatusResponse) {
     },
     breakers: response.breakers.map(({ name, state }) => ({ name, state })),
     cost: cost && {
-      provider_calls: Object.fromEntries(
-        Object.entries(cost.providerCalls).map(([name, count]) => [name, Number(count)]),
-      ),
+      provider_calls: numbers(cost.providerCalls),
       provider_calls_per_day: Math.round(cost.providerCallsPerDay),
     },
     audit: audit && {
@@ -179,6 +220,10 @@ function refuse(violations: readonly FieldViolation[]): void {
 
 function dateText(timestamp: Timestamp | undefined): string | null {
   return timestamp ? timestampDate(timestamp).toISOString() : null;
+}
+
+function seconds(duration: Duration | undefined): number {
+  return duration ? durationMs(duration) / 1000 : 0;
 }
 
 /** Sub-millisecond latencies keep three digits, so that a cache hit does not read as 0. */

@@ -77,6 +77,18 @@ describe("POST /api/admin/kms/validate", () => {
       }
       expect(Object.keys(answer.body.latency_ms)).toEqual(["generate_data_key", "cache_miss", "cache_hit"]);
       for (const ms of Object.values(answer.body.latency_ms)) expect(ms).toBeTypeOf("number");
+      const unknown = { region: null, rotation: null, clock_skew_ms: null };
+      const key = { provider: "local", key_id: expect.stringMatching(/^local:/), state: "in this process", ...unknown };
+      expect(answer.body).toMatchObject({ key, other_keys: [] });
+    }
+  });
+
+  it("tells what it cost by itself, whoever else calls the provider meanwhile", async () => {
+    const others = Array.from({ length: 20 }, (_, n) => kms.grpc.generateDataKey({ tenantId: `meanwhile-${n}` }));
+    const answers = await Promise.all([1, 2, 3].map(() => postJson(admin("validate"), "")));
+    await Promise.all(others);
+    for (const { body } of answers) {
+      expect(body.provider_calls).toEqual({ inspect: 1, generate_data_key: 2, encrypt: 2, decrypt: 7 });
     }
   });
 
@@ -102,6 +114,19 @@ describe("GET /api/admin/kms/status", () => {
       version: expect.stringMatching(/^\d+\.\d+\.\d+/),
       uptime_seconds: expect.any(Number),
       store: "memory",
+      provider_keys: [
+        {
+          provider: "local",
+          key_id: expect.stringMatching(/^local:/),
+          region: null,
+          condition: "answering",
+          detail: "in this process",
+          since: expect.stringMatching(/Z$/),
+          latency_ms: expect.any(Number),
+        },
+      ],
+      cache_ttl_seconds: 3_600,
+      max_stale_seconds: 14_400,
       rotation: { enabled: true, max_age_days: 90, next: expect.stringMatching(/T02:00:00/), due: 0, failed: 0 },
       breakers: [{ name: "local", state: "closed" }],
       cost: { provider_calls_per_day: expect.any(Number) },
@@ -109,7 +134,7 @@ describe("GET /api/admin/kms/status", () => {
       notices: expect.any(Array),
     });
     for (const keyType of ["data", "signing", "public"]) {
-      expect(Object.keys(body.cache[keyType])).toEqual(["hits", "misses", "evictions", "size", "max_size"]);
+      expect(Object.keys(body.cache[keyType])).toEqual(["hits", "misses", "evictions", "size", "max_size", "stale"]);
     }
   });
 

@@ -7,6 +7,16 @@ const validation = {
   tests: { generate_data_key: "PASS (2ms)", encrypt: "PASS (0.2ms)" },
   latency_ms: { generate_data_key: 2, cache_miss: 1.5, cache_hit: 0.01 },
   recommendations: ["The store is in memory."],
+  key: {
+    provider: "aws",
+    key_id: "arn:1",
+    region: "eu-west-1",
+    state: "Enabled",
+    rotation: "off",
+    clock_skew_ms: -3000,
+  },
+  other_keys: [{ provider: "vault", key_id: "key", region: null, state: null, rotation: null, clock_skew_ms: null }],
+  provider_calls: { decrypt: 7, encrypt: 2 },
 };
 const status = {
   provider: "local",
@@ -15,7 +25,32 @@ const status = {
   version: "0.1.0",
   uptime_seconds: 12,
   store: "memory",
-  cache: { data: { hits: 5, misses: 1, evictions: 0, size: 1, max_size: 1000 } },
+  provider_keys: [
+    {
+      provider: "aws",
+      key_id: "arn:1",
+      region: "eu-west-1",
+      condition: "answering",
+      detail: "Enabled",
+      since: "2026-01-01T00:00:00.000Z",
+      latency_ms: 3,
+    },
+    {
+      provider: "local",
+      key_id: "local:2",
+      region: null,
+      condition: "denied",
+      detail: "gone",
+      since: "2026-01-02T00:00:00.000Z",
+      latency_ms: 1,
+    },
+  ],
+  cache: {
+    data: { hits: 5, misses: 1, evictions: 0, size: 1, max_size: 1000, stale: 0 },
+    signing: { hits: 2, misses: 1, evictions: 0, size: 1, max_size: 1000, stale: 1 },
+  },
+  cache_ttl_seconds: 3600,
+  max_stale_seconds: 14_400,
   keys: { data: { ACTIVE: 1, RETIRED: 2 }, signing: {} },
   rotation: { enabled: true, max_age_days: 90, last: null, next: "2026-01-02T02:00:00.000Z", due: 0, failed: 0 },
   breakers: [{ name: "local", state: "closed" }],
@@ -46,6 +81,9 @@ describe("validate", () => {
     expect(out).toMatch(/^ +generate_data_key +PASS \(2ms\)$/m);
     expect(out).toMatch(/^ +cache_hit +0\.01 ms$/m);
     expect(out).toContain("The store is in memory.");
+    expect(out).toMatch(/^key +arn:1, Enabled, in eu-west-1, rotation off, clock off by -3000 ms$/m);
+    expect(out).toMatch(/^other key +key, state not known$/m);
+    expect(out).toMatch(/^provider calls +7 decrypt, 2 encrypt$/m);
     expect(received).toEqual([{ method: "POST", url: "/api/admin/kms/validate", body: '{"tenant_id":"acme"}' }]);
   });
 
@@ -78,6 +116,10 @@ describe("status", () => {
     expect(out).toMatch(/^status +operational$/m);
     expect(out).toMatch(/^data keys +1 ACTIVE, 2 RETIRED$/m);
     expect(out).toMatch(/^data cache +1 of 1000, 5 hits, 1 misses, 0 evictions$/m);
+    expect(out).toMatch(/^signing cache +.* 0 evictions, 1 served past their time$/m);
+    expect(out).toMatch(/^provider key +arn:1, in eu-west-1, answering since 2026-01-01T00:00:00.000Z, Enabled$/m);
+    expect(out).toMatch(/^other key +local:2, denied since 2026-01-02T00:00:00.000Z, gone$/m);
+    expect(out).toMatch(/^cached for +3600 s, 14400 s more /m);
     expect(out).toMatch(/^rotation +on, after 90 days, last never, next 2026-01-02/m);
     expect(received).toEqual([{ method: "GET", url: "/api/admin/kms/status?tenant_id=a%26b", body: "" }]);
   });

@@ -6,6 +6,8 @@ import { verifyAudit } from "../../src/service/audit-verify.ts";
 import type { CallContext, Caller } from "../../src/service/context.ts";
 import type { HealthAlarm, HealthReport } from "../../src/service/health.ts";
 import { keyAdminHandlers } from "../../src/service/key-admin.ts";
+import type { ProviderCondition } from "../../src/keys/provider-watch.ts";
+import type { Provider } from "../../src/provider/provider.ts";
 import { type KmsParts, kmsHandlers } from "../../src/service/kms-service.ts";
 import type { AuditEvent, Store } from "../../src/store/store.ts";
 import { anyone } from "../../src/transport/authenticate.ts";
@@ -52,9 +54,13 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     version: "0",
     startedAt: clock(),
     rotation: { enabled: true, maxAgeDays: 90, next: () => undefined, failed: () => 0 },
+    watches: [answeringWatch(provider, clock())],
     caches: () => [],
+    ttlMs: 3_600_000,
+    maxStaleMs: 14_400_000,
     breakers: () => [],
     providerCalls: () => new Map(),
+    countProviderCalls: async (work) => ({ answer: await work(), calls: new Map() }),
     probeKeyrings: () => ({ first: keyring, second: keyring, close() {} }),
     recommendations: [],
   };
@@ -81,6 +87,19 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
       return rows.filter(({ action, outcome }) => outcome !== "OK" || !["create", "rotate", "retire"].includes(action));
     },
   };
+}
+
+/** That sees the key as it should be. */
+function answeringWatch(provider: Provider, since: Date): KmsParts["watches"][number] {
+  const condition: ProviderCondition = {
+    condition: "answering",
+    detail: "in this process",
+    advice: undefined,
+    since,
+    latencyMs: 1,
+    clockSkewMs: undefined,
+  };
+  return { provider, current: () => condition, look: async () => condition };
 }
 
 /** A call by `ann`, who may do everything unless `caller` says otherwise. */

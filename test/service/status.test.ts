@@ -1,9 +1,10 @@
 /** What Status says of the audit trail and of rotation, and what of it when the store is gone. */
 import { create } from "@bufbuild/protobuf";
-import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { durationMs, timestampDate } from "@bufbuild/protobuf/wkt";
 import { expect, it } from "vitest";
-import { StatusRequestSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { ProviderCondition as ConditionName, StatusRequestSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
+import type { ProviderCondition } from "../../src/keys/provider-watch.ts";
 import { statusHandlers } from "../../src/service/status.ts";
 import { addKey } from "../store/fixture.ts";
 import { thrownBy } from "../matchers.ts";
@@ -71,4 +72,39 @@ it("answers as last seen when the store is gone, and hides no damage", async () 
   expect(keys).toMatchObject([{ purpose: "data", state: "ACTIVE", count: 7n }]);
   failure.code = "DATA_LOSS";
   expect(await thrownBy(() => kms.status(asking(), call()))).toBeKmsError("DATA_LOSS");
+});
+
+it("tells of each provider key where it is served and whether it may be used, and not what an operator can do", async () => {
+  const { parts, provider } = setUp();
+  const since = new Date("2026-01-01T00:00:00.000Z");
+  const seen = (condition: ProviderCondition["condition"], detail: string): ProviderCondition => ({
+    condition,
+    detail,
+    since,
+    advice: "Allow kms:DescribeKey",
+    latencyMs: 7,
+    clockSkewMs: undefined,
+  });
+  const watches = [
+    { provider: { ...provider, keyId: "arn:1", region: "eu-west-1" }, current: () => seen("answering", "Enabled") },
+    { provider: { ...provider, keyId: "arn:2", region: "eu-central-1" }, current: () => seen("denied", "Disabled") },
+    { provider: { ...provider, keyId: "arn:3" }, current: () => seen("unavailable", "did not answer in time") },
+  ];
+  const { providerKeys } = await statusHandlers({ ...parts, watches }).status(asking(), call());
+  expect(providerKeys.map(({ since, ...key }) => ({ ...key, since: timestampDate(since!) }))).toMatchObject([
+    { keyId: "arn:1", region: "eu-west-1", condition: ConditionName.ANSWERING, detail: "Enabled", since, latencyMs: 7 },
+    { keyId: "arn:2", region: "eu-central-1", condition: ConditionName.DENIED, detail: "Disabled" },
+    { keyId: "arn:3", region: "", condition: ConditionName.UNAVAILABLE, detail: "did not answer in time" },
+  ]);
+  expect(JSON.stringify(providerKeys, (_, value) => (typeof value === "bigint" ? `${value}` : value))).not.toContain(
+    "Allow",
+  );
+});
+
+it("tells for how long keys are cached, and how many are served past their time", async () => {
+  const { parts } = setUp();
+  const caches = () => [{ keyType: "data", hits: 1, misses: 1, evictions: 0, size: 5, maxSize: 9, stale: 3 }];
+  const status = await statusHandlers({ ...parts, caches, ttlMs: 1_500, maxStaleMs: 0 }).status(asking(), call());
+  expect(status.cache).toMatchObject([{ keyType: "data", size: 5, stale: 3 }]);
+  expect([durationMs(status.cacheTtl!), durationMs(status.maxStale!)]).toEqual([1_500, 0]);
 });

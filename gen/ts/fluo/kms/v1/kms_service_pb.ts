@@ -165,8 +165,9 @@ export const KmsService: GenService<{
     output: typeof RotateResponseSchema;
   },
   /**
-   * Exercises every path of the service, those that must fail among them, and measures it. A failed check is an answer,
-   * not an error.
+   * Looks at the provider's key, exercises every path of the service, those that must fail among them, and measures it.
+   * A failed check is an answer, not an error. Costs 11 cryptographic calls at the provider where all is well. A check
+   * waits at most 5 seconds for the provider, and none waits after one that waited in vain.
    *
    * @generated from rpc fluo.kms.v1.KmsService.Validate
    */

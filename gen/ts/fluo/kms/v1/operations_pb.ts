@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fluo/kms/v1/operations.proto.
  */
 export const file_fluo_kms_v1_operations: GenFile = /*@__PURE__*/
-  fileDesc("ChxmbHVvL2ttcy92MS9vcGVyYXRpb25zLnByb3RvEgtmbHVvLmttcy52MSIkCg9WYWxpZGF0ZVJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJImoKDlZhbGlkYXRpb25UZXN0EgwKBG5hbWUYASABKAkSJQoHb3V0Y29tZRgCIAEoDjIULmZsdW8ua21zLnYxLk91dGNvbWUSEgoKbGF0ZW5jeV9tcxgDIAEoARIPCgdtZXNzYWdlGAQgASgJIoQCChBWYWxpZGF0ZVJlc3BvbnNlEhAKCHByb3ZpZGVyGAEgASgJEiUKB292ZXJhbGwYAiABKA4yFC5mbHVvLmttcy52MS5PdXRjb21lEioKBXRlc3RzGAMgAygLMhsuZmx1by5rbXMudjEuVmFsaWRhdGlvblRlc3QSQAoKbGF0ZW5jeV9tcxgEIAMoCzIsLmZsdW8ua21zLnYxLlZhbGlkYXRlUmVzcG9uc2UuTGF0ZW5jeU1zRW50cnkSFwoPcmVjb21tZW5kYXRpb25zGAUgAygJGjAKDkxhdGVuY3lNc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiIgoNU3RhdHVzUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkicAoLQ2FjaGVTdGF0dXMSEAoIa2V5X3R5cGUYASABKAkSDAoEaGl0cxgCIAEoBBIOCgZtaXNzZXMYAyABKAQSEQoJZXZpY3Rpb25zGAQgASgEEgwKBHNpemUYBSABKA0SEAoIbWF4X3NpemUYBiABKA0iOQoIS2V5Q291bnQSDwoHcHVycG9zZRgBIAEoCRINCgVzdGF0ZRgCIAEoCRINCgVjb3VudBgDIAEoBCK+AQoOUm90YXRpb25TdGF0dXMSDwoHZW5hYmxlZBgBIAEoCBIqCgdtYXhfYWdlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBGxhc3QYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKBG5leHQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgsKA2R1ZRgFIAEoBBIOCgZmYWlsZWQYBiABKAQiLAoNQnJlYWtlclN0YXR1cxIMCgRuYW1lGAEgASgJEg0KBXN0YXRlGAIgASgJIqYBCgpDb3N0U3RhdHVzEkIKDnByb3ZpZGVyX2NhbGxzGAEgAygLMiouZmx1by5rbXMudjEuQ29zdFN0YXR1cy5Qcm92aWRlckNhbGxzRW50cnkSHgoWcHJvdmlkZXJfY2FsbHNfcGVyX2RheRgCIAEoARo0ChJQcm92aWRlckNhbGxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASI2CgxNZW1vcnlTdGF0dXMSFgoOaW1wbGVtZW50YXRpb24YASABKAkSDgoGbG9ja2VkGAIgASgIIoABCgtBdWRpdFN0YXR1cxIRCgl3cml0ZXJfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSCwoDbWFjGAMgASgJEi4KCmR1cmFibGVfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3Byb2JsZW0YBSABKAki3QMKDlN0YXR1c1Jlc3BvbnNlEhAKCHByb3ZpZGVyGAEgASgJEiMKBnN0YXR1cxgCIAEoDjITLmZsdW8ua21zLnYxLkhlYWx0aBISCgpsYXRlbmN5X21zGAMgASgBEg8KB3ZlcnNpb24YBCABKAkSKQoGdXB0aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKBWNhY2hlGAYgAygLMhguZmx1by5rbXMudjEuQ2FjaGVTdGF0dXMSIwoEa2V5cxgHIAMoCzIVLmZsdW8ua21zLnYxLktleUNvdW50Ei0KCHJvdGF0aW9uGAggASgLMhsuZmx1by5rbXMudjEuUm90YXRpb25TdGF0dXMSLAoIYnJlYWtlcnMYCSADKAsyGi5mbHVvLmttcy52MS5CcmVha2VyU3RhdHVzEiUKBGNvc3QYCiABKAsyFy5mbHVvLmttcy52MS5Db3N0U3RhdHVzEikKBm1lbW9yeRgLIAEoCzIZLmZsdW8ua21zLnYxLk1lbW9yeVN0YXR1cxINCgVzdG9yZRgMIAEoCRIPCgdub3RpY2VzGA0gAygJEicKBWF1ZGl0GA4gASgLMhguZmx1by5rbXMudjEuQXVkaXRTdGF0dXMqRgoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASEAoMT1VUQ09NRV9QQVNTEAESEAoMT1VUQ09NRV9GQUlMEAIqXgoGSGVhbHRoEhYKEkhFQUxUSF9VTlNQRUNJRklFRBAAEhYKEkhFQUxUSF9PUEVSQVRJT05BTBABEhMKD0hFQUxUSF9ERUdSQURFRBACEg8KC0hFQUxUSF9ET1dOEANCWwoPZGV2LmZsdW8ua21zLnYxQg9PcGVyYXRpb25zUHJvdG9QAVo1Z2l0aHViLmNvbS9mbHVvLWRldi9mbHVvLWttcy9nZW4vZ28vZmx1by9rbXMvdjE7a21zdjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChxmbHVvL2ttcy92MS9vcGVyYXRpb25zLnByb3RvEgtmbHVvLmttcy52MSIkCg9WYWxpZGF0ZVJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJImoKDlZhbGlkYXRpb25UZXN0EgwKBG5hbWUYASABKAkSJQoHb3V0Y29tZRgCIAEoDjIULmZsdW8ua21zLnYxLk91dGNvbWUSEgoKbGF0ZW5jeV9tcxgDIAEoARIPCgdtZXNzYWdlGAQgASgJIo4BCgtQcm92aWRlcktleRIQCghwcm92aWRlchgBIAEoCRIOCgZrZXlfaWQYAiABKAkSDgoGcmVnaW9uGAMgASgJEg0KBXN0YXRlGAQgASgJEhAKCHJvdGF0aW9uGAUgASgJEhoKDWNsb2NrX3NrZXdfbXMYBiABKBJIAIgBAUIQCg5fY2xvY2tfc2tld19tcyLZAwoQVmFsaWRhdGVSZXNwb25zZRIQCghwcm92aWRlchgBIAEoCRIlCgdvdmVyYWxsGAIgASgOMhQuZmx1by5rbXMudjEuT3V0Y29tZRIqCgV0ZXN0cxgDIAMoCzIbLmZsdW8ua21zLnYxLlZhbGlkYXRpb25UZXN0EkAKCmxhdGVuY3lfbXMYBCADKAsyLC5mbHVvLmttcy52MS5WYWxpZGF0ZVJlc3BvbnNlLkxhdGVuY3lNc0VudHJ5EhcKD3JlY29tbWVuZGF0aW9ucxgFIAMoCRIlCgNrZXkYBiABKAsyGC5mbHVvLmttcy52MS5Qcm92aWRlcktleRIsCgpvdGhlcl9rZXlzGAcgAygLMhguZmx1by5rbXMudjEuUHJvdmlkZXJLZXkSSAoOcHJvdmlkZXJfY2FsbHMYCCADKAsyMC5mbHVvLmttcy52MS5WYWxpZGF0ZVJlc3BvbnNlLlByb3ZpZGVyQ2FsbHNFbnRyeRowCg5MYXRlbmN5TXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGjQKElByb3ZpZGVyQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIiIKDVN0YXR1c1JlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJIn8KC0NhY2hlU3RhdHVzEhAKCGtleV90eXBlGAEgASgJEgwKBGhpdHMYAiABKAQSDgoGbWlzc2VzGAMgASgEEhEKCWV2aWN0aW9ucxgEIAEoBBIMCgRzaXplGAUgASgNEhAKCG1heF9zaXplGAYgASgNEg0KBXN0YWxlGAcgASgNIjkKCEtleUNvdW50Eg8KB3B1cnBvc2UYASABKAkSDQoFc3RhdGUYAiABKAkSDQoFY291bnQYAyABKAQivgEKDlJvdGF0aW9uU3RhdHVzEg8KB2VuYWJsZWQYASABKAgSKgoHbWF4X2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgRsYXN0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgRuZXh0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgNkdWUYBSABKAQSDgoGZmFpbGVkGAYgASgEIiwKDUJyZWFrZXJTdGF0dXMSDAoEbmFtZRgBIAEoCRINCgVzdGF0ZRgCIAEoCSLHAQoRUHJvdmlkZXJLZXlTdGF0dXMSEAoIcHJvdmlkZXIYASABKAkSDgoGa2V5X2lkGAIgASgJEg4KBnJlZ2lvbhgDIAEoCRIxCgljb25kaXRpb24YBCABKA4yHi5mbHVvLmttcy52MS5Qcm92aWRlckNvbmRpdGlvbhIOCgZkZXRhaWwYBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmxhdGVuY3lfbXMYByABKAEipgEKCkNvc3RTdGF0dXMSQgoOcHJvdmlkZXJfY2FsbHMYASADKAsyKi5mbHVvLmttcy52MS5Db3N0U3RhdHVzLlByb3ZpZGVyQ2FsbHNFbnRyeRIeChZwcm92aWRlcl9jYWxsc19wZXJfZGF5GAIgASgBGjQKElByb3ZpZGVyQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIjYKDE1lbW9yeVN0YXR1cxIWCg5pbXBsZW1lbnRhdGlvbhgBIAEoCRIOCgZsb2NrZWQYAiABKAgigAEKC0F1ZGl0U3RhdHVzEhEKCXdyaXRlcl9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBILCgNtYWMYAyABKAkSLgoKZHVyYWJsZV9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgFIAEoCSLwBAoOU3RhdHVzUmVzcG9uc2USEAoIcHJvdmlkZXIYASABKAkSIwoGc3RhdHVzGAIgASgOMhMuZmx1by5rbXMudjEuSGVhbHRoEhIKCmxhdGVuY3lfbXMYAyABKAESDwoHdmVyc2lvbhgEIAEoCRIpCgZ1cHRpbWUYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoFY2FjaGUYBiADKAsyGC5mbHVvLmttcy52MS5DYWNoZVN0YXR1cxIjCgRrZXlzGAcgAygLMhUuZmx1by5rbXMudjEuS2V5Q291bnQSLQoIcm90YXRpb24YCCABKAsyGy5mbHVvLmttcy52MS5Sb3RhdGlvblN0YXR1cxIsCghicmVha2VycxgJIAMoCzIaLmZsdW8ua21zLnYxLkJyZWFrZXJTdGF0dXMSJQoEY29zdBgKIAEoCzIXLmZsdW8ua21zLnYxLkNvc3RTdGF0dXMSKQoGbWVtb3J5GAsgASgLMhkuZmx1by5rbXMudjEuTWVtb3J5U3RhdHVzEg0KBXN0b3JlGAwgASgJEg8KB25vdGljZXMYDSADKAkSJwoFYXVkaXQYDiABKAsyGC5mbHVvLmttcy52MS5BdWRpdFN0YXR1cxI1Cg1wcm92aWRlcl9rZXlzGA8gAygLMh4uZmx1by5rbXMudjEuUHJvdmlkZXJLZXlTdGF0dXMSLAoJY2FjaGVfdHRsGBAgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCW1heF9zdGFsZRgRIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbipGCgdPdXRjb21lEhcKE09VVENPTUVfVU5TUEVDSUZJRUQQABIQCgxPVVRDT01FX1BBU1MQARIQCgxPVVRDT01FX0ZBSUwQAipeCgZIZWFsdGgSFgoSSEVBTFRIX1VOU1BFQ0lGSUVEEAASFgoSSEVBTFRIX09QRVJBVElPTkFMEAESEwoPSEVBTFRIX0RFR1JBREVEEAISDwoLSEVBTFRIX0RPV04QAyqcAQoRUHJvdmlkZXJDb25kaXRpb24SIgoeUFJPVklERVJfQ09ORElUSU9OX1VOU1BFQ0lGSUVEEAASIAocUFJPVklERVJfQ09ORElUSU9OX0FOU1dFUklORxABEiIKHlBST1ZJREVSX0NPTkRJVElPTl9VTkFWQUlMQUJMRRACEh0KGVBST1ZJREVSX0NPTkRJVElPTl9ERU5JRUQQA0JbCg9kZXYuZmx1by5rbXMudjFCD09wZXJhdGlvbnNQcm90b1ABWjVnaXRodWIuY29tL2ZsdW8tZGV2L2ZsdW8ta21zL2dlbi9nby9mbHVvL2ttcy92MTtrbXN2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Request of KmsService.Validate.
@@ -42,7 +42,11 @@ export const ValidateRequestSchema: GenMessage<ValidateRequest> = /*@__PURE__*/
  */
 export type ValidationTest = Message<"fluo.kms.v1.ValidationTest"> & {
   /**
-   * What was checked, as in "generate_data_key".
+   * What was checked. Of the provider's key: "describe_key", "clock_skew" where its clock is known, "describe_other_key" for a second key.
+   * Of its operations, one by one: "generate_data_key", "encrypt", "decrypt". Of the service: "create_data_key", "create_signing_key",
+   * "key_retrieval_cache_miss", "key_retrieval_cache_hit", "encrypt_pii", "decrypt_pii", "sign_span", "verify_span". What must be refused,
+   * by the provider: "refuse_wrong_context", "refuse_flipped_bit", "refuse_other_key"; by the service: "refuse_wrong_tenant",
+   * "refuse_wrong_field", "refuse_changed_span", "refuse_wrong_key".
    *
    * @generated from field: string name = 1;
    */
@@ -63,7 +67,7 @@ export type ValidationTest = Message<"fluo.kms.v1.ValidationTest"> & {
   latencyMs: number;
 
   /**
-   * What went wrong and what to do; empty for a pass.
+   * What went wrong, or which failed test this one builds on; empty for a pass. What to do is in ValidateResponse.recommendations.
    *
    * @generated from field: string message = 4;
    */
@@ -76,6 +80,62 @@ export type ValidationTest = Message<"fluo.kms.v1.ValidationTest"> & {
  */
 export const ValidationTestSchema: GenMessage<ValidationTest> = /*@__PURE__*/
   messageDesc(file_fluo_kms_v1_operations, 1);
+
+/**
+ * A provider key that the configuration names, as Validate found it.
+ *
+ * @generated from message fluo.kms.v1.ProviderKey
+ */
+export type ProviderKey = Message<"fluo.kms.v1.ProviderKey"> & {
+  /**
+   * Name of the provider.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * The key's id, as key records have it.
+   *
+   * @generated from field: string key_id = 2;
+   */
+  keyId: string;
+
+  /**
+   * Region that served it last; empty where the provider has none.
+   *
+   * @generated from field: string region = 3;
+   */
+  region: string;
+
+  /**
+   * The provider's own word for the key's state; empty where the provider did not tell.
+   *
+   * @generated from field: string state = 4;
+   */
+  state: string;
+
+  /**
+   * How the provider rotates the key by itself, as in "every 365 days" or "off"; empty where it does not tell.
+   *
+   * @generated from field: string rotation = 5;
+   */
+  rotation: string;
+
+  /**
+   * This machine's clock minus the provider's, in milliseconds, as exact as a second; below two seconds 0. Unset where it is not known.
+   *
+   * @generated from field: optional sint64 clock_skew_ms = 6;
+   */
+  clockSkewMs?: bigint | undefined;
+};
+
+/**
+ * Describes the message fluo.kms.v1.ProviderKey.
+ * Use `create(ProviderKeySchema)` to create a new message.
+ */
+export const ProviderKeySchema: GenMessage<ProviderKey> = /*@__PURE__*/
+  messageDesc(file_fluo_kms_v1_operations, 2);
 
 /**
  * Response of KmsService.Validate.
@@ -112,11 +172,34 @@ export type ValidateResponse = Message<"fluo.kms.v1.ValidateResponse"> & {
   latencyMs: { [key: string]: number };
 
   /**
-   * What an operator should change; empty if nothing.
+   * What an operator should change, with the command or policy statement that does it where there is one; empty if nothing.
    *
    * @generated from field: repeated string recommendations = 5;
    */
   recommendations: string[];
+
+  /**
+   * The key that wraps what is new.
+   *
+   * @generated from field: fluo.kms.v1.ProviderKey key = 6;
+   */
+  key?: ProviderKey | undefined;
+
+  /**
+   * Keys that only open what they wrapped. Each costs one look at its state, and is not asked for its rotation.
+   *
+   * @generated from field: repeated fluo.kms.v1.ProviderKey other_keys = 7;
+   */
+  otherKeys: ProviderKey[];
+
+  /**
+   * Calls of this Validate that reached the provider, by operation, retries included. Where all is well: one "generate_data_key" and one
+   * "encrypt" for the provider and one of each for the service, seven "decrypt", which is 11 cryptographic calls, and one "inspect", which
+   * is a few requests that are not charged.
+   *
+   * @generated from field: map<string, uint64> provider_calls = 8;
+   */
+  providerCalls: { [key: string]: bigint };
 };
 
 /**
@@ -124,7 +207,7 @@ export type ValidateResponse = Message<"fluo.kms.v1.ValidateResponse"> & {
  * Use `create(ValidateResponseSchema)` to create a new message.
  */
 export const ValidateResponseSchema: GenMessage<ValidateResponse> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 2);
+  messageDesc(file_fluo_kms_v1_operations, 3);
 
 /**
  * Request of KmsService.Status.
@@ -145,7 +228,7 @@ export type StatusRequest = Message<"fluo.kms.v1.StatusRequest"> & {
  * Use `create(StatusRequestSchema)` to create a new message.
  */
 export const StatusRequestSchema: GenMessage<StatusRequest> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 3);
+  messageDesc(file_fluo_kms_v1_operations, 4);
 
 /**
  * One of the service's key caches, since start.
@@ -194,6 +277,13 @@ export type CacheStatus = Message<"fluo.kms.v1.CacheStatus"> & {
    * @generated from field: uint32 max_size = 6;
    */
   maxSize: number;
+
+  /**
+   * Entries served past their time now, because the provider (for "public": the store) gives no answer.
+   *
+   * @generated from field: uint32 stale = 7;
+   */
+  stale: number;
 };
 
 /**
@@ -201,7 +291,7 @@ export type CacheStatus = Message<"fluo.kms.v1.CacheStatus"> & {
  * Use `create(CacheStatusSchema)` to create a new message.
  */
 export const CacheStatusSchema: GenMessage<CacheStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 4);
+  messageDesc(file_fluo_kms_v1_operations, 5);
 
 /**
  * Number of keys in a state.
@@ -236,7 +326,7 @@ export type KeyCount = Message<"fluo.kms.v1.KeyCount"> & {
  * Use `create(KeyCountSchema)` to create a new message.
  */
 export const KeyCountSchema: GenMessage<KeyCount> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 5);
+  messageDesc(file_fluo_kms_v1_operations, 6);
 
 /**
  * Rotation of keys by age.
@@ -292,7 +382,7 @@ export type RotationStatus = Message<"fluo.kms.v1.RotationStatus"> & {
  * Use `create(RotationStatusSchema)` to create a new message.
  */
 export const RotationStatusSchema: GenMessage<RotationStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 6);
+  messageDesc(file_fluo_kms_v1_operations, 7);
 
 /**
  * A circuit breaker in front of a provider.
@@ -320,7 +410,70 @@ export type BreakerStatus = Message<"fluo.kms.v1.BreakerStatus"> & {
  * Use `create(BreakerStatusSchema)` to create a new message.
  */
 export const BreakerStatusSchema: GenMessage<BreakerStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 7);
+  messageDesc(file_fluo_kms_v1_operations, 8);
+
+/**
+ * A provider key that the configuration names, as last seen: at every kms.provider.check-interval (30 s), and every second while not answering.
+ *
+ * @generated from message fluo.kms.v1.ProviderKeyStatus
+ */
+export type ProviderKeyStatus = Message<"fluo.kms.v1.ProviderKeyStatus"> & {
+  /**
+   * Name of the provider.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * The key's id, as key records have it.
+   *
+   * @generated from field: string key_id = 2;
+   */
+  keyId: string;
+
+  /**
+   * Region in use; empty where the provider has none.
+   *
+   * @generated from field: string region = 3;
+   */
+  region: string;
+
+  /**
+   * Whether the key may be used.
+   *
+   * @generated from field: fluo.kms.v1.ProviderCondition condition = 4;
+   */
+  condition: ProviderCondition;
+
+  /**
+   * The provider's own word for the key's state, or why there is none.
+   *
+   * @generated from field: string detail = 5;
+   */
+  detail: string;
+
+  /**
+   * Since when condition and detail are what they are.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 6;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Latency of the last look, in milliseconds.
+   *
+   * @generated from field: double latency_ms = 7;
+   */
+  latencyMs: number;
+};
+
+/**
+ * Describes the message fluo.kms.v1.ProviderKeyStatus.
+ * Use `create(ProviderKeyStatusSchema)` to create a new message.
+ */
+export const ProviderKeyStatusSchema: GenMessage<ProviderKeyStatus> = /*@__PURE__*/
+  messageDesc(file_fluo_kms_v1_operations, 9);
 
 /**
  * What the provider is used for, since start.
@@ -348,7 +501,7 @@ export type CostStatus = Message<"fluo.kms.v1.CostStatus"> & {
  * Use `create(CostStatusSchema)` to create a new message.
  */
 export const CostStatusSchema: GenMessage<CostStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 8);
+  messageDesc(file_fluo_kms_v1_operations, 10);
 
 /**
  * How secrets are held in memory.
@@ -376,7 +529,7 @@ export type MemoryStatus = Message<"fluo.kms.v1.MemoryStatus"> & {
  * Use `create(MemoryStatusSchema)` to create a new message.
  */
 export const MemoryStatusSchema: GenMessage<MemoryStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 9);
+  messageDesc(file_fluo_kms_v1_operations, 11);
 
 /**
  * This process's chain of the audit trail.
@@ -425,7 +578,7 @@ export type AuditStatus = Message<"fluo.kms.v1.AuditStatus"> & {
  * Use `create(AuditStatusSchema)` to create a new message.
  */
 export const AuditStatusSchema: GenMessage<AuditStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 10);
+  messageDesc(file_fluo_kms_v1_operations, 12);
 
 /**
  * Response of KmsService.Status.
@@ -530,6 +683,27 @@ export type StatusResponse = Message<"fluo.kms.v1.StatusResponse"> & {
    * @generated from field: fluo.kms.v1.AuditStatus audit = 14;
    */
   audit?: AuditStatus | undefined;
+
+  /**
+   * The provider keys that the configuration names. The first wraps what is new, the others only open what they wrapped.
+   *
+   * @generated from field: repeated fluo.kms.v1.ProviderKeyStatus provider_keys = 15;
+   */
+  providerKeys: ProviderKeyStatus[];
+
+  /**
+   * How long an unwrapped key is used before the provider is asked again (kms.cache.ttl).
+   *
+   * @generated from field: google.protobuf.Duration cache_ttl = 16;
+   */
+  cacheTtl?: Duration | undefined;
+
+  /**
+   * How much longer it is used while the provider gives no answer (kms.cache.max-stale).
+   *
+   * @generated from field: google.protobuf.Duration max_stale = 17;
+   */
+  maxStale?: Duration | undefined;
 };
 
 /**
@@ -537,7 +711,7 @@ export type StatusResponse = Message<"fluo.kms.v1.StatusResponse"> & {
  * Use `create(StatusResponseSchema)` to create a new message.
  */
 export const StatusResponseSchema: GenMessage<StatusResponse> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 11);
+  messageDesc(file_fluo_kms_v1_operations, 13);
 
 /**
  * Result of a check.
@@ -627,4 +801,52 @@ export type Health = (typeof Health)[keyof typeof Health] | UnknownEnum;
  */
 export const HealthSchema: GenEnum<Health> = /*@__PURE__*/
   enumDesc(file_fluo_kms_v1_operations, 1);
+
+/**
+ * Whether a provider lets its key be used.
+ *
+ * @generated from enum fluo.kms.v1.ProviderCondition
+ */
+export const ProviderCondition = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: PROVIDER_CONDITION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It answers, and the key may be used.
+   *
+   * @generated from enum value: PROVIDER_CONDITION_ANSWERING = 1;
+   */
+  ANSWERING: 1,
+
+  /**
+   * It gives no answer: keys in the cache are used on, others cannot be loaded.
+   *
+   * @generated from enum value: PROVIDER_CONDITION_UNAVAILABLE = 2;
+   */
+  UNAVAILABLE: 2,
+
+  /**
+   * It refuses the key (disabled, pending deletion, access denied, not found): no key under it is used.
+   *
+   * @generated from enum value: PROVIDER_CONDITION_DENIED = 3;
+   */
+  DENIED: 3,
+} as const;
+
+/**
+ * Whether a provider lets its key be used.
+ *
+ * @generated from enum fluo.kms.v1.ProviderCondition
+ */
+export type ProviderCondition = (typeof ProviderCondition)[keyof typeof ProviderCondition] | UnknownEnum;
+
+/**
+ * Describes the enum fluo.kms.v1.ProviderCondition.
+ */
+export const ProviderConditionSchema: GenEnum<ProviderCondition> = /*@__PURE__*/
+  enumDesc(file_fluo_kms_v1_operations, 2);
 

@@ -1,0 +1,67 @@
+/** What Validate recommends, a sentence each: what failed first, then what will or may fail, then what is always worth saying. */
+import { type Looks, skewText, worstSkewMs } from "./validation.ts";
+
+export interface RecommendationParts {
+  /** What is always worth saying about this configuration. */
+  recommendations: readonly string[];
+  breakers(): readonly { name: string; state: string }[];
+  /** `kms.cache.max-stale`. */
+  maxStaleMs: number;
+}
+
+export interface Findings {
+  /** What is to be done about tests that failed. */
+  advice: readonly string[];
+  key: Looks["key"];
+  /** Of the tests that passed. */
+  cacheHitMs: number;
+  cacheMissMs: number;
+}
+
+const slowHitMs = 10;
+const slowMissMs = 100;
+const poorSkewMs = 5_000;
+
+export function recommendationsOn(parts: RecommendationParts, { advice, key, ...times }: Findings): string[] {
+  return [
+    ...new Set([
+      ...advice,
+      ...(key?.advice ?? []),
+      ...skewAdvice(key?.clockSkewMs),
+      ...speedAdvice(times),
+      ...pausedAdvice(parts.breakers()),
+      ...(parts.maxStaleMs > 0 ? [] : [noStaleAdvice]),
+      ...parts.recommendations,
+    ]),
+  ];
+}
+
+const noStaleAdvice =
+  "kms.cache.max-stale is 0: when the provider gives no answer, a cached key fails as soon as kms.cache.ttl is over; set it to 4h, say.";
+
+function skewAdvice(skewMs = 0): string[] {
+  const size = Math.abs(skewMs);
+  if (size <= poorSkewMs || size > worstSkewMs) return [];
+  return [`Set the clock by NTP: ${skewText(skewMs)}, and from 300 s on a provider refuses signed requests.`];
+}
+
+function speedAdvice({ cacheHitMs, cacheMissMs }: Pick<Findings, "cacheHitMs" | "cacheMissMs">): string[] {
+  const advice: string[] = [];
+  if (cacheHitMs >= slowHitMs) {
+    advice.push(
+      `A cached key took ${cacheHitMs.toFixed(0)} ms: the process is short of CPU; give it more, or more replicas.`,
+    );
+  }
+  if (cacheMissMs >= slowMissMs) {
+    advice.push(
+      `A key that is not cached took ${cacheMissMs.toFixed(0)} ms: use a provider region nearer by, or a longer kms.cache.ttl.`,
+    );
+  }
+  return advice;
+}
+
+function pausedAdvice(breakers: readonly { name: string; state: string }[]): string[] {
+  return breakers
+    .filter(({ state }) => state !== "closed")
+    .map(({ name }) => `Calls to ${name} are paused, because it does not answer: see to it and to the way there.`);
+}
