@@ -1,5 +1,5 @@
 /** What every store must do: src/store/store.ts as code. A store's own test says only how to make an empty one. */
-import { randomBytes } from "node:crypto";
+import { createSecretKey, randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { KeyRecord, KeyState, Purpose } from "../src/keys/record.ts";
 import type {
@@ -8,21 +8,30 @@ import type {
   AuditEvent,
   AuditPage,
   KeyName,
+  LockedStore,
   StateChange,
   Store,
+  WrappedBy,
+  WrappedName,
+  WrappedPlace,
 } from "../src/store/store.ts";
 import { thrownBy } from "./matchers.ts";
+import { unlocked } from "./store/fixture.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
 const start = new Date("2026-01-01T00:00:00.000Z");
 const by = { actor: "ann", requestId: "" };
 const change: StateChange = { ...by, action: "disable", at: start };
 
-export function storeContract(name: string, make: () => Store | Promise<Store>): void {
+/** `make` gives a new and empty store. */
+export function storeContract(name: string, make: () => LockedStore | Promise<LockedStore>): void {
   describe(`store ${name}`, () => {
+    const storeKey = createSecretKey(randomBytes(32));
+    let locked: LockedStore;
     let store: Store;
     beforeEach(async () => {
-      store = await make();
+      locked = await make();
+      store = await unlocked(locked, storeKey);
     });
     afterEach(() => store.close());
 
@@ -389,6 +398,106 @@ export function storeContract(name: string, make: () => Store | Promise<Store>):
       expect(await store.list("acme", "data")).toEqual([first]);
       const next = { ...fence, generation: fence.generation + 1 };
       expect((await activate(second, { ...expectFirst, fence: next })).state).toBe("ACTIVE");
+    });
+
+    describe("of the store key", () => {
+      const next = { provider: "vault", providerKeyId: "vault:1", wrapped: new Uint8Array(randomBytes(61)) };
+      const replaced = { actor: "ann", requestId: "r7", at: start };
+
+      it("replaces the wrapped form, with an audit row of no tenant and no key", async () => {
+        await makeActive();
+        const present = await store.storeKey();
+        await store.replaceStoreKey(present, next, replaced, storeKey);
+        expect(await store.storeKey()).toEqual({ ...present, ...next });
+        expect((await store.auditEvents({ limit: 9 })).at(-1)).toMatchObject({
+          ...replaced,
+          ...{ action: "rewrap", tenantId: "", purpose: undefined, keyId: "", outcome: "OK", count: 1 },
+        });
+        expect((await store.verifyAudit(undefined, 9)).problems).toEqual([]);
+        expect(await locked.storeKey()).toEqual({ ...present, ...next });
+        const reopened = await locked.unlock(storeKey);
+        expect(await reopened.list("acme", "data")).toHaveLength(1);
+      });
+
+      it("replaces it before anything else was written, too", async () => {
+        await store.replaceStoreKey(await store.storeKey(), next, replaced, storeKey);
+        expect((await store.verifyAudit(undefined, 9)).problems).toEqual([]);
+        expect((await store.auditHead())?.sequence).toBe(1);
+      });
+
+      it("lets one of two replacements win, and leaves nothing of the other", async () => {
+        const present = await store.storeKey();
+        const rivals = [next, { ...next, wrapped: new Uint8Array(randomBytes(61)) }];
+        const outcomes = await Promise.allSettled(
+          rivals.map((rival) => store.replaceStoreKey(present, rival, replaced, storeKey)),
+        );
+        const lost = outcomes.filter((outcome) => outcome.status === "rejected");
+        expect(lost).toHaveLength(1);
+        expect(lost[0]!.reason).toBeKmsError("CONFLICT", "store key");
+        const won = outcomes.findIndex(({ status }) => status === "fulfilled");
+        expect(await store.storeKey()).toMatchObject(rivals[won]!);
+        expect(await store.auditEvents({ limit: 9 })).toHaveLength(1);
+      });
+
+      it("refuses what is wrapped of another key", async () => {
+        const present = await store.storeKey();
+        const other = createSecretKey(randomBytes(32));
+        const call = () => store.replaceStoreKey(present, next, replaced, other);
+        expect(await thrownBy(call)).toBeKmsError("DATA_LOSS", "not the store key");
+        expect(await store.storeKey()).toEqual(present);
+        expect(await store.auditEvents({ limit: 9 })).toEqual([]);
+      });
+    });
+
+    describe("of several provider keys", () => {
+      const [a, b, c] = ["local:a", "local:b", "other:c"].map((providerKeyId) => {
+        return { provider: providerKeyId.split(":")[0]!, providerKeyId };
+      }) as [WrappedBy, WrappedBy, WrappedBy];
+      const id = (n: number) => String(n).repeat(32);
+      const shown = (names: WrappedName[]) => names.map(({ providerKeyId, keyId }) => `${providerKeyId} ${keyId[0]}`);
+      const make = (n: number, by: WrappedBy) => makeActive({ tenantId: `t${n}`, keyId: id(n), ...by });
+
+      it("names and counts the keys that others than the current one wrapped", async () => {
+        const keys = [await make(5, a), await make(1, c), await make(3, a), await make(2, b)];
+        await insert({ tenantId: "t9", keyId: id(9), ...c });
+        const page = (current: WrappedBy) => store.wrappedByOthers(current, { limit: 9 });
+        expect(shown(await page(b))).toEqual(["local:a 3", "local:a 5", "other:c 1"]);
+        expect(shown(await page(a))).toEqual(["local:b 2", "other:c 1"]);
+        expect(shown(await page(c))).toEqual(["local:a 3", "local:a 5", "local:b 2"]);
+        expect((await page(c))[1]).toEqual({ ...nameOf(keys[0]!), version: 1, ...a });
+        expect(await store.countWrappedByOthers(b)).toEqual([
+          { ...a, keys: 2 },
+          { ...c, keys: 2 },
+        ]);
+        expect(await store.countWrappedByOthers({ provider: "x", providerKeyId: "y" })).toHaveLength(3);
+      });
+
+      it("names them page by page, though they become less", async () => {
+        for (const [n, by] of [a, a, b, c, c].entries()) await make(n, by);
+        const current = { provider: "vault", providerKeyId: "" };
+        const pages: string[][] = [];
+        for (let after: WrappedPlace | undefined; ; ) {
+          const found = await store.wrappedByOthers(current, { limit: 2, after });
+          pages.push(shown(found));
+          if (found.length === 0) break;
+          after = found.at(-1);
+          const [first] = found;
+          const record = (await store.get(first!.tenantId, first!.keyId))!;
+          await store.update(record, { ...record, ...current }, { ...change, action: "rewrap" });
+        }
+        expect(pages).toEqual([["local:a 0", "local:a 1"], ["local:b 2", "other:c 3"], ["other:c 4"], []]);
+        expect(shown(await store.wrappedByOthers(current, { limit: 9 }))).toEqual(["local:a 1", "other:c 3"]);
+        expect(await store.wrappedByOthers(current, { limit: 9, after: { ...c, keyId: id(9) } })).toEqual([]);
+      });
+
+      it("neither names nor counts what is destroyed", async () => {
+        await moveTo(await make(1, a), "DESTROYED");
+        await moveTo(await make(2, a), "DESTROY_SCHEDULED");
+        await moveTo(await make(3, a), "COMPROMISED");
+        expect(shown(await store.wrappedByOthers(b, { limit: 9 }))).toEqual(["local:a 2", "local:a 3"]);
+        expect(await store.countWrappedByOthers(b)).toEqual([{ ...a, keys: 2 }]);
+        expect(await store.countWrappedByOthers(a)).toEqual([]);
+      });
     });
 
     it("writes who changed what into the audit trail, with the change", async () => {

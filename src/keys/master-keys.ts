@@ -4,6 +4,7 @@
  */
 import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
+import type { WrappedBy } from "../store/store.ts";
 
 export interface MasterKeys {
   /** Wraps what is new. */
@@ -13,12 +14,6 @@ export interface MasterKeys {
   /** The key that wrapped `wrapped`, which `what` names. PROVIDER_DENIED where the configuration does not name it. */
   of(wrapped: WrappedBy, what: string): Provider;
   close(): Promise<void>;
-}
-
-/** As a key record, and the store key, has it. */
-export interface WrappedBy {
-  readonly provider: string;
-  readonly providerKeyId: string;
 }
 
 export function masterKeys(current: Provider, ...others: readonly Provider[]): MasterKeys {
@@ -40,6 +35,11 @@ export function masterKeys(current: Provider, ...others: readonly Provider[]): M
 
 export function hasWrapped({ name, keyId }: Provider, { provider, providerKeyId }: WrappedBy): boolean {
   return name === provider && keyId === providerKeyId;
+}
+
+/** As a record that it wraps names it. */
+export function wrappedBy({ name, keyId }: Provider): WrappedBy {
+  return { provider: name, providerKeyId: keyId };
 }
 
 /** One word for a provider key, unique over all providers. */

@@ -6,8 +6,8 @@ import type { Database, Query, Row, Transaction } from "./sql.ts";
 import type { AuditChain } from "./sql-audit.ts";
 import { countKeys, countKeysOf } from "./sql-counts.ts";
 import { holdLease } from "./sql-leases.ts";
-import { authenticated, insertRow, keyRecord, keyRow, updateRow } from "./sql-rows.ts";
-import type { Activation, AuditEvent, ExpectedKeys, KeyName, KeyPage, Store } from "./store.ts";
+import { authenticated, insertRow, keyName, keyRecord, keyRow, updateRow } from "./sql-rows.ts";
+import type { Activation, AuditEvent, ExpectedKeys, KeyPage, Store } from "./store.ts";
 
 type RequestOf = NonNullable<Activation["request"]>;
 
@@ -249,10 +249,6 @@ function eventsOf({ by, at }: Activation, record: KeyRecord, retired: KeyRecord 
 function isSame(mac: RowMac, a: KeyRecord, b: KeyRecord): boolean {
   const [one, other] = [a, b].map((record) => mac.of("kms_keys", Object.values(keyRow(record))));
   return Buffer.compare(one!, other!) === 0;
-}
-
-function keyName(row: Row): KeyName {
-  return { tenantId: String(row.tenant_id), purpose: row.purpose as Purpose, keyId: String(row.key_id) };
 }
 
 async function listPage(query: Query, { tenantId, purpose, state, limit, after }: KeyPage): Promise<Row[]> {

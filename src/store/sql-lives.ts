@@ -42,6 +42,7 @@ const after: Partial<Record<AuditAction, (before: Before) => readonly KeyState[]
   schedule_destruction: () => ["DESTROY_SCHEDULED"],
   cancel_destruction: ({ compromised }) => (compromised ? ["COMPROMISED"] : ["DISABLED"]),
   destroy: () => ["DESTROYED"],
+  rewrap: ({ states }) => states,
 };
 
 /** Of a key in one of these only the time of its compromise is noted. */

@@ -4,6 +4,7 @@ import { KmsError } from "../errors.ts";
 import type { KeyRecord, KeyState, Purpose } from "../keys/record.ts";
 import type { Query, Row } from "./sql.ts";
 import { type TableName, tables } from "./sql-schema.ts";
+import type { KeyName } from "./store.ts";
 
 /** The columns under the HMAC, in their order. */
 export function valuesOf(table: TableName, row: Row): RowValue[] {
@@ -91,6 +92,11 @@ export function keyRecord(mac: RowMac, row: Row): KeyRecord {
     destroyAt: date(row.destroy_at),
     previousState: (row.previous_state ?? undefined) as KeyState | undefined,
   };
+}
+
+/** Not authenticated. */
+export function keyName(row: Row): KeyName {
+  return { tenantId: String(row.tenant_id), purpose: row.purpose as Purpose, keyId: String(row.key_id) };
 }
 
 /** The end of the year 9999: what a Timestamp can say. */

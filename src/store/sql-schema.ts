@@ -74,6 +74,10 @@ export const migrations: readonly Migration[] = [
     "drop index kms_keys_due",
     "create index kms_keys_due on kms_keys (activated_at, purpose) where state = 'ACTIVE'",
   ],
+  // Keys that are to be moved under another provider key are found, and counted, by the one that wrapped them.
+  () => [
+    "create index kms_keys_wrapped on kms_keys (provider, provider_key_id, key_id, state) where state <> 'DESTROYED'",
+  ],
 ];
 
 /** Every table with its columns but the audit rows' `id`, which only orders them in one database. */

@@ -7,8 +7,9 @@ import { auditChain, readAudit, recentTenants, verifyChains } from "./sql-audit.
 import { forgiving } from "./sql-damage.ts";
 import { sqlKeys } from "./sql-keys.ts";
 import { endLease, takeLease } from "./sql-leases.ts";
-import { authenticated, bytes, insertRow, keyRecord } from "./sql-rows.ts";
+import { authenticated, bytes, insertRow, keyRecord, updateRow, valuesOf } from "./sql-rows.ts";
 import { rowVersion } from "./sql-schema.ts";
+import { countWrappedByOthers, wrappedByOthers } from "./sql-wrapped.ts";
 import type { LockedStore, Store, WrappedStoreKey } from "./store.ts";
 
 const writerIdBytes = 16;
@@ -52,6 +53,23 @@ export function sqlStore(name: string, db: Database, mac: RowMac): Store {
   return {
     name,
     ...sqlKeys(db, mac, chain),
+    storeKey: () => db.read(async (query) => wrappedStoreKey(await authenticStoreRow(query, mac))),
+    replaceStoreKey: (present, next, by, key) =>
+      db.write(async (tx) => {
+        const where = { tenantId: "", purpose: undefined, keyId: "", outcome: "OK", count: 1 };
+        await chain.append(tx, [{ ...where, ...by, action: "rewrap" }]); // first, because a writer's first row takes the lock too
+        await tx.lock("store");
+        const row = await authenticStoreRow(tx.query, mac);
+        if (!isSame(wrappedStoreKey(row), present))
+          throw new KmsError("CONFLICT", "the store key was changed by another");
+        if (!rowMac(key, rowVersion).matches(row.mac, "kms_store", valuesOf("kms_store", row))) {
+          throw new KmsError("DATA_LOSS", "what was wrapped is not the store key");
+        }
+        const { provider, providerKeyId, wrapped } = next;
+        await updateRow(tx.query, mac, "kms_store", { ...row, provider, provider_key_id: providerKeyId, wrapped });
+      }),
+    wrappedByOthers: (current, page) => db.read((query) => wrappedByOthers(query, current, page)),
+    countWrappedByOthers: (current) => countWrappedByOthers(db, current),
     lease: (lease, holder, ttlMs) => db.write((tx) => takeLease(tx, mac, { name: lease, holder, ttlMs })),
     finishLease: (fence, at) => db.write((tx) => endLease(tx, mac, fence, at)),
     appendAudit: (events) => db.write((tx) => chain.append(tx, events)),
@@ -68,6 +86,17 @@ async function storeRow(query: Query): Promise<Row | undefined> {
   return (await query("select * from kms_store"))[0];
 }
 
+async function authenticStoreRow(query: Query, mac: RowMac): Promise<Row> {
+  const row = await storeRow(query);
+  if (row === undefined) throw new KmsError("DATA_LOSS", "the store key is gone from the store");
+  return authenticated(mac, "kms_store", row, "the store key");
+}
+
+function isSame(a: WrappedStoreKey, b: WrappedStoreKey): boolean {
+  const by = a.provider === b.provider && a.providerKeyId === b.providerKeyId;
+  return by && a.storeId === b.storeId && Buffer.compare(a.wrapped, b.wrapped) === 0;
+}
+
 async function hasRecords(query: Query): Promise<boolean> {
   const [row] = await query(
     "select 1 as present where exists (select 1 from kms_keys) or exists (select 1 from kms_audit) or exists (select 1 from kms_audit_writers)",
@@ -81,9 +110,7 @@ function robbed(): KmsError {
 }
 
 async function refuseForeign(query: Query, mac: RowMac): Promise<void> {
-  const row = await storeRow(query);
-  if (row === undefined) throw new KmsError("DATA_LOSS", "the store key is gone from the store");
-  authenticated(mac, "kms_store", row, "the store key");
+  await authenticStoreRow(query, mac);
   // A whole row of another store authenticates itself, and nothing else here.
   const [key] = await query("select * from kms_keys order by key_id limit 1");
   const [writer] = await query("select * from kms_audit_writers order by writer_id limit 1");

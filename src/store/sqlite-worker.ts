@@ -30,7 +30,7 @@ async function run({ method, args }: Pick<Call, "method" | "args">): Promise<unk
     unlocked = await locked.unlock(args[0] as Parameters<LockedStore["unlock"]>[0]);
     return undefined;
   }
-  const target = method in locked ? locked : unlocked;
+  const target = unlocked !== undefined && method in unlocked ? unlocked : locked;
   return (target as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[method]!(...args);
 }
 

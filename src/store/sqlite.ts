@@ -29,6 +29,8 @@ type Methods<T> = { [Name in keyof T]: T[Name] extends (...args: never[]) => Pro
 const lockedMethods = ["storeKey", "insertStoreKey"] as const satisfies Methods<LockedStore>[];
 
 const storeMethods = [
+  "storeKey",
+  "replaceStoreKey",
   "active",
   "get",
   "list",
@@ -43,6 +45,8 @@ const storeMethods = [
   "deleteRequestsBefore",
   "due",
   "destroyable",
+  "wrappedByOthers",
+  "countWrappedByOthers",
   "counts",
   "lease",
   "finishLease",

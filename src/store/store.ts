@@ -26,18 +26,33 @@ export interface LockedStore {
   close(): Promise<void>;
 }
 
+/** The provider and its key that wrapped something. */
+export type WrappedBy = Pick<KeyRecord, "provider" | "providerKeyId">;
+
 /** The 32-byte key that authenticates all rows, wrapped under `{purpose: "store", store_id}`. */
-export interface WrappedStoreKey {
+export interface WrappedStoreKey extends WrappedBy {
   /** 128 random bits, lower-case hex. */
   storeId: string;
-  provider: string;
-  providerKeyId: string;
   wrapped: Uint8Array;
   createdAt: Date;
 }
 
 export interface Store {
   readonly name: string;
+
+  /** The store key as it is stored now. DATA_LOSS where its row is gone or is not as it was written. */
+  storeKey(): Promise<WrappedStoreKey>;
+
+  /**
+   * Replaces the wrapped form of the store key, with its audit row, where it is still `present`. The key itself and the store's id stay.
+   * `key` is what the new form opens to: DATA_LOSS unless it is the store's. CONFLICT where another was first.
+   */
+  replaceStoreKey(
+    present: WrappedStoreKey,
+    next: WrappedBy & { wrapped: Uint8Array },
+    by: StoreKeyChange,
+    key: KeyObject,
+  ): Promise<void>;
 
   /** The ACTIVE record of a tenant and purpose. */
   active(tenantId: string, purpose: Purpose): Promise<KeyRecord | undefined>;
@@ -93,6 +108,15 @@ export interface Store {
   /** DESTROY_SCHEDULED keys whose time has come, earliest first, at most `limit`. */
   destroyable(at: Date, limit: number): Promise<KeyName[]>;
 
+  /**
+   * A page of the keys that other provider keys than `current` wrapped, by those and by id; PENDING and DESTROYED ones left out. Names, so
+   * that a record that is damaged does not hide the others.
+   */
+  wrappedByOthers(current: WrappedBy, page: WrappedPage): Promise<WrappedName[]>;
+
+  /** How many keys each of the others wrapped, PENDING ones too and DESTROYED ones not, without reading them. */
+  countWrappedByOthers(current: WrappedBy): Promise<WrappedCount[]>;
+
   /** Number of records by purpose and state, of all tenants or one, without reading them; and the oldest ACTIVE record's activation. */
   counts(tenantId?: string): Promise<KeyCounts>;
 
@@ -130,6 +154,17 @@ export interface Store {
 }
 
 export type KeyName = Pick<KeyRecord, "tenantId" | "purpose" | "keyId">;
+
+export type WrappedName = KeyName & WrappedBy & Pick<KeyRecord, "version">;
+
+export interface WrappedPage {
+  limit: number;
+  after?: WrappedPlace | undefined;
+}
+
+export type WrappedPlace = WrappedBy & Pick<KeyRecord, "keyId">;
+
+export type WrappedCount = WrappedBy & { keys: number };
 
 export interface KeyPage {
   tenantId?: string | undefined;
@@ -174,6 +209,8 @@ export interface StateChange extends Attribution {
   action: StateAction;
   at: Date;
 }
+
+export type StoreKeyChange = Omit<StateChange, "action">;
 
 export interface RequestRecord {
   requestId: string;

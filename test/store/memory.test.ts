@@ -1,5 +1,5 @@
 /** The memory store passes the store contract. */
-import { memoryStore } from "../../src/store/memory.ts";
+import { openMemory } from "../../src/store/memory.ts";
 import { storeContract } from "../store-contract.ts";
 
-storeContract("memory", memoryStore);
+storeContract("memory", openMemory);

@@ -15,7 +15,7 @@ import { addKey, postgresBackdoor, unlocked } from "./fixture.ts";
 const server = await startPostgres();
 afterAll(() => server.close());
 
-storeContract("postgres", async () => unlocked(await (await postgresBackdoor(server)).open()));
+storeContract("postgres", async () => (await postgresBackdoor(server)).open());
 
 describe("a PostgreSQL store", () => {
   const open = async (key = createSecretKey(randomBytes(32))) => {

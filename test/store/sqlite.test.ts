@@ -19,7 +19,7 @@ import { thrownBy } from "../matchers.ts";
 import { storeContract } from "../store-contract.ts";
 import { addKey, sqliteBackdoor, unlocked } from "./fixture.ts";
 
-storeContract("sqlite", async () => unlocked(await sqliteBackdoor().open()));
+storeContract("sqlite", () => sqliteBackdoor().open());
 
 const destruction = { action: "destroy", actor: "ann", requestId: "", at: new Date() } as const;
 
