@@ -9,7 +9,7 @@ import { KmsError } from "./errors.ts";
 import { serviceName } from "./keys/cancel.ts";
 import { createKeyring, type Keyring } from "./keys/keyring.ts";
 import { startMaintenance } from "./keys/maintenance.ts";
-import { type MasterKeys, masterKeys } from "./keys/master-keys.ts";
+import { type MasterKeys, masterKeys, wrappedBy } from "./keys/master-keys.ts";
 import { watchProvider } from "./keys/provider-watch.ts";
 import { scheduleRotation } from "./keys/schedule.ts";
 import { unlockStore } from "./keys/store-key.ts";
@@ -25,6 +25,7 @@ import { type HealthAlarm, type HealthMonitor, startHealthMonitor } from "./serv
 import { keyAdminHandlers } from "./service/key-admin.ts";
 import { keyTimer } from "./service/key-timer.ts";
 import { kmsHandlers } from "./service/kms-service.ts";
+import { rewrapRemarks, witnessedRewrap } from "./service/rewrap.ts";
 import { memoryStore } from "./store/memory.ts";
 import { openStore } from "./store/registry.ts";
 import type { Store } from "./store/store.ts";
@@ -111,6 +112,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     breakers,
     store,
     auditProblem: audit.problem,
+    remarks: () => rewrapRemarks(store, wrappedBy(provider)),
     notices: config.warnings,
     onChange(status, notices) {
       grpcHealth.announce(status === "down" ? "NOT_SERVING" : "SERVING");
@@ -185,7 +187,13 @@ export async function startServer(config: Config): Promise<RunningServer> {
     recommendations: config.warnings,
   });
   const adminHandlers = auditedKeyAdmin(
-    keyAdminHandlers({ lifecycle: keyring, store, verifyAudit: (signal) => verifyAudit(store, signal) }),
+    keyAdminHandlers({
+      lifecycle: keyring,
+      rewrap: witnessedRewrap(keyring, witness),
+      current: wrappedBy(provider),
+      store,
+      verifyAudit: (signal) => verifyAudit(store, signal),
+    }),
     witness,
   );
   const services = [kmsService(handlers), keyAdminService(adminHandlers)];

@@ -3,6 +3,7 @@
 import { masterKeys } from "../../src/keys/master-keys.ts";
 import { watchProvider } from "../../src/keys/provider-watch.ts";
 import { createKeyring, type Keyring } from "../../src/keys/keyring.ts";
+import { wrappedBy } from "../../src/keys/master-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { createAuditTrail } from "../../src/service/audit-trail.ts";
@@ -66,7 +67,13 @@ export async function openService(settings: StoreSettings, provider: Provider): 
   });
   return {
     kms,
-    admin: keyAdminHandlers({ lifecycle: keyring, store, verifyAudit: (signal) => verifyAudit(store, signal) }),
+    admin: keyAdminHandlers({
+      lifecycle: keyring,
+      rewrap: keyring,
+      current: wrappedBy(provider),
+      store,
+      verifyAudit: (signal) => verifyAudit(store, signal),
+    }),
     keyring,
     store,
     provider,

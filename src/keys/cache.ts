@@ -54,6 +54,8 @@ export interface Cache<V extends Destroyable> {
   evictWhere(isUnwanted: (value: V) => boolean): void;
   /** Has every value that `isDoubtful` loaded anew, in the background, at its next use. */
   doubtWhere(isDoubtful: (value: V) => boolean): void;
+  /** The same of one. */
+  doubtIf(key: string, isDoubtful: (value: V) => boolean): void;
   /** Destroys what may not be served any more, though nobody asks for it. */
   dropExpired(): void;
   /** Forgets everything. */
@@ -247,6 +249,11 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
 
     doubtWhere(isDoubtful) {
       for (const entry of entries.values()) if (isDoubtful(entry.value)) entry.refreshAt = Number.NEGATIVE_INFINITY;
+    },
+
+    doubtIf(key, isDoubtful) {
+      const entry = entries.peek(key);
+      if (entry !== undefined && isDoubtful(entry.value)) entry.refreshAt = Number.NEGATIVE_INFINITY;
     },
 
     dropExpired() {

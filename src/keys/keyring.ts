@@ -11,7 +11,9 @@ import type { PaceOptions } from "./pace.ts";
 import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
 import { masterKeys, nameOf } from "./master-keys.ts";
 import { type PublicKey, publicKeysOf } from "./public.ts";
+import type { KeyState } from "./record.ts";
 import { purposeKeys } from "./purpose-keys.ts";
+import { createRewrap, type Rewrap } from "./rewrap.ts";
 import { createRotation, type RotationOptions } from "./rotate.ts";
 import type { Rotation } from "./rotation.ts";
 import { importDataKey, importSigningKey, type UsableDataKey, type UsableSigningKey } from "./usable.ts";
@@ -70,7 +72,7 @@ export interface KeyringStats {
   public: CacheStats;
 }
 
-export interface Keyring extends Rotation, Lifecycle {
+export interface Keyring extends Rotation, Lifecycle, Rewrap {
   /** The key to encrypt with; made on a tenant's first call. A cached key is returned at once, without a promise. */
   activeDataKey(tenantId: string, waiter?: Waiter): UsableDataKey | Promise<UsableDataKey>;
   /** The key to sign with, likewise. */
@@ -152,6 +154,10 @@ export function createKeyring(options: KeyringOptions): Keyring {
     observe: observeRotation,
   });
   const lifecycle = createLifecycle({ store, clock, renew, changed: invalidate });
+  const noticed = (tenantId: string, keyId: string, state: KeyState) => {
+    for (const keys of [data, signing]) keys.noticed(tenantId, keyId, state);
+  };
+  const rewrap = createRewrap({ ...shared, changed: noticed });
 
   /** What other replicas did. */
   const unwatch = store.watch((change: KeyChange) => {
@@ -161,13 +167,14 @@ export function createKeyring(options: KeyringOptions): Keyring {
       return;
     }
     const { tenantId, keyId, state } = change;
-    for (const keys of [data, signing]) keys.noticed(tenantId, keyId, state);
+    noticed(tenantId, keyId, state);
     publicKeys.invalidate(tenantId, keyId);
   });
 
   return {
     ...rotation,
     ...lifecycle,
+    ...rewrap,
     activeDataKey: data.active,
     activeSigningKey: signing.active,
     dataKey: data.opening,

@@ -8,6 +8,7 @@ import { type Cache, type CacheOptions, createCache } from "./cache.ts";
 import { type KeyUser, serviceName, unlessCancelled, type Waiter } from "./cancel.ts";
 import { type Creation, createKey, type Wish } from "./create.ts";
 import { allowed, type KeyRecord, type KeyState, type Purpose } from "./record.ts";
+import { nameOf } from "./master-keys.ts";
 import { unwrap } from "./unwrap.ts";
 import type { ImportKey, Usable } from "./usable.ts";
 
@@ -74,6 +75,17 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
   const keys = createCache<Usable[P]>(options.secretCache);
   /** How often a provider key was refused. */
   let refusedTimes = 0;
+
+  /**
+   * As it was just read. A cached secret that another provider key opened is loaded anew at its next use: it must end with the provider key
+   * that wraps it now.
+   */
+  function known(record: KeyRecord): Known {
+    for (const name of [record.keyId, underGlass(record.keyId)]) {
+      keys.doubtIf(name, ({ wrappedBy }) => wrappedBy !== nameOf(record));
+    }
+    return { record, destroy() {} };
+  }
 
   async function read(tenantId: string, keyId: string): Promise<KeyRecord> {
     const record = await store.get(tenantId, keyId);
@@ -258,10 +270,6 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
 
 function noActive(tenantId: string, purpose: Purpose): KmsError {
   return new KmsError("KEY_UNUSABLE", `tenant ${tenantId} has no active ${purpose} key: enable one or rotate`);
-}
-
-function known(record: KeyRecord): Known {
-  return { record, destroy() {} };
 }
 
 function recordKey(tenantId: string, keyId: string): string {

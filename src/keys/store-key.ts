@@ -2,12 +2,12 @@
  * The key that authenticates every row of the store: 32 random bytes, wrapped by the provider, in the store itself. It is made only in a
  * store that has nothing yet, read back and unwrapped before it is used; of replicas that start at once all use the one that was first.
  */
-import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
+import { createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
 import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import { step } from "../steps.ts";
-import type { LockedStore, Store, WrappedStoreKey } from "../store/store.ts";
-import type { MasterKeys } from "./master-keys.ts";
+import type { LockedStore, Store, StoreKeyChange, WrappedStoreKey } from "../store/store.ts";
+import { hasWrapped, type MasterKeys, wrappedBy } from "./master-keys.ts";
 import { secretBytes } from "./unwrap.ts";
 
 const storeIdBytes = 16;
@@ -40,14 +40,65 @@ async function makeStoreKey(locked: LockedStore, provider: Provider, createdAt: 
  * wraps to its context: under it a key would open in another tenant's place.
  */
 export async function unwrapStoreKey(stored: WrappedStoreKey, masterKeys: MasterKeys): Promise<KeyObject> {
+  const secret = await openBound(stored, masterKeys);
+  try {
+    return createSecretKey(secret);
+  } finally {
+    secret.fill(0);
+  }
+}
+
+/**
+ * The store key under the current provider key; false where it is already. It is opened anew, wrapped, opened again, refused under
+ * another context, and compared, before the store has it. PROVIDER_UNAVAILABLE where the provider does not give it back.
+ */
+export async function rewrapStoreKey(store: Store, masterKeys: MasterKeys, by: StoreKeyChange): Promise<boolean> {
+  const present = await store.storeKey();
+  const { current } = masterKeys;
+  if (hasWrapped(current, present)) return false;
+  const secret = await openBound(present, masterKeys);
+  try {
+    const wrapped = await current.encrypt(secret, contextOf(present.storeId));
+    const next = { ...present, ...wrappedBy(current), wrapped };
+    await prove(next, secret, masterKeys);
+    step("store-key.proven");
+    await store.replaceStoreKey(present, next, by, createSecretKey(secret));
+    step("store-key.replaced");
+    return true;
+  } catch (error) {
+    // Another replica, most likely to the same end.
+    if (error instanceof KmsError && error.code === "CONFLICT" && hasWrapped(current, await store.storeKey()))
+      return false;
+    throw error;
+  } finally {
+    secret.fill(0);
+  }
+}
+
+async function prove(next: WrappedStoreKey, secret: Uint8Array, masterKeys: MasterKeys): Promise<void> {
+  const failed = (cause?: unknown) =>
+    new KmsError("PROVIDER_UNAVAILABLE", "the provider did not give back the store key as it wrapped it", { cause });
+  const opened = await openBound(next, masterKeys).catch((error) => {
+    throw error instanceof KmsError && error.code === "DATA_LOSS" ? failed(error) : error;
+  });
+  try {
+    if (!timingSafeEqual(opened, secret)) throw failed();
+  } finally {
+    opened.fill(0);
+  }
+}
+
+/** The caller owns, and overwrites, the result. */
+async function openBound(stored: WrappedStoreKey, masterKeys: MasterKeys): Promise<Uint8Array> {
   const provider = masterKeys.of(stored, "the store");
   const secret = await open(stored, provider);
   try {
     if (secret.length !== secretBytes) throw new KmsError("DATA_LOSS", "the store key does not have its length");
     await refuseUnbound(stored, provider);
-    return createSecretKey(secret);
-  } finally {
+    return secret;
+  } catch (error) {
     secret.fill(0);
+    throw error;
   }
 }
 

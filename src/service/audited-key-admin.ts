@@ -14,6 +14,7 @@ export function auditedKeyAdmin(handlers: KeyAdminHandlers, witness: Witness): K
       markKeyCompromised: { action: "mark_compromised", kind: "change", named },
       scheduleKeyDestruction: { action: "schedule_destruction", kind: "change", named },
       cancelKeyDestruction: { action: "cancel_destruction", kind: "change", named },
+      rewrapKeys: { action: "rewrap", kind: "change", named: () => ({}) },
       listAuditEvents: { action: "list_audit_events", kind: "look", named },
       verifyAudit: { action: "verify_audit", kind: "look", named: () => ({}) },
     },

@@ -44,6 +44,8 @@ export interface HealthParts {
   store: Pick<Store, "name" | "counts">;
   /** Why uses of keys cannot be audited, if they cannot. */
   auditProblem?: () => string | undefined;
+  /** What else a look at the store finds that is no problem, one sentence each. */
+  remarks?: () => Promise<readonly string[]>;
   /** Standing remarks, such as keys that a restart loses. */
   notices: readonly string[];
   clock?: () => Date;
@@ -77,7 +79,7 @@ const lossesKept = 1_000;
 
 export async function startHealthMonitor(parts: HealthParts): Promise<HealthMonitor & HealthAlarm> {
   const { watches, breakers = () => [], store, notices, clock = () => new Date(), onChange = () => {} } = parts;
-  const { auditProblem = () => undefined, intervalMs = 30_000, retryMs = 1_000 } = parts;
+  const { auditProblem = () => undefined, remarks = async () => [], intervalMs = 30_000, retryMs = 1_000 } = parts;
   const stopped = new AbortController();
   const losses = new Set<string>();
   let lastLossMs = 0;
@@ -88,10 +90,12 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
   let lookedAtMs = 0;
   let suspected = false;
   let unaudited: string | undefined;
+  let remarked: readonly string[] = [];
 
   async function lookAtStore(): Promise<HealthReport> {
     lookedAtMs = performance.now();
-    const [counts] = await Promise.allSettled([inTime(store.counts())]);
+    const [counts, found] = await Promise.allSettled([inTime(store.counts()), inTime(remarks())]);
+    if (found.status === "fulfilled") remarked = found.value;
     if (counts.status === "fulfilled") sight = { counts: counts.value, problem: undefined };
     else if (hasCode(counts.reason, "DATA_LOSS")) {
       sight = { counts: sight.counts, problem: undefined };
@@ -131,7 +135,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
       status: found.length === 0 ? "operational" : worst,
       latencyMs: watches[0]?.current().latencyMs ?? 0,
       counts: sight.counts,
-      notices: [...found.map(({ notice }) => notice), ...notices],
+      notices: [...found.map(({ notice }) => notice), ...remarked, ...notices],
     };
     if (report.status !== before) onChange(report.status, report.notices);
     return report;

@@ -1,4 +1,4 @@
-/** The handlers of fluo.kms.v1.KeyAdminService: keys through their states, and the audit trail (audit.ts). Role `admin`. */
+/** The handlers of fluo.kms.v1.KeyAdminService: keys through their states, their provider keys (rewrap.ts), and the audit trail (audit.ts). Role `admin`. */
 import { create, type DescMethodUnary, type MessageShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
@@ -22,6 +22,7 @@ import type { CallContext } from "./context.ts";
 import { checkKeyId, checkRequestId, tenantIdPattern } from "./ids.ts";
 import { keyPurposes, keyStates, purposesOf, stateOf } from "./key-names.ts";
 import { pageOf, pageSize, pageStart, pageToken } from "./page.ts";
+import { type RewrapParts, rewrapHandlers } from "./rewrap.ts";
 
 type Methods = typeof KeyAdminService.method;
 
@@ -31,10 +32,11 @@ export type KeyAdminHandlers = {
     : never;
 };
 
-export type KeyAdminParts = AuditParts & {
-  lifecycle: KeyLifecycle;
-  store: Pick<Store, "listKeys">;
-};
+export type KeyAdminParts = AuditParts &
+  RewrapParts & {
+    lifecycle: KeyLifecycle;
+    store: Pick<Store, "listKeys">;
+  };
 
 /** What changes a key's state. Each throws NOT_FOUND, KEY_UNUSABLE or CONFLICT, and answers a key that is in the wished state as it is. */
 export interface KeyLifecycle {
@@ -63,6 +65,7 @@ export function keyAdminHandlers(parts: KeyAdminParts): KeyAdminHandlers {
   const { lifecycle, store } = parts;
   return {
     ...auditHandlers(parts),
+    ...rewrapHandlers(parts),
 
     async listKeys(request, { caller }) {
       caller.require("admin");

@@ -1,4 +1,5 @@
 /** All handlers over real keys, store and audit trail, and what they told: the trail's rows, alarms of health, counters. */
+import { wrappedBy } from "../../src/keys/master-keys.ts";
 import { createWitness } from "../../src/service/audited.ts";
 import { auditedKeyAdmin } from "../../src/service/audited-key-admin.ts";
 import { createAuditTrail } from "../../src/service/audit-trail.ts";
@@ -67,6 +68,8 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
   const admin = keyAdminHandlers({
     store,
     lifecycle: keyring,
+    rewrap: keyring,
+    current: wrappedBy(provider),
     verifyAudit: (signal) => verifyAudit(store, signal),
   });
   return {

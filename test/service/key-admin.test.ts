@@ -17,6 +17,7 @@ import {
 import { KeyPurpose, KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { KmsError } from "../../src/errors.ts";
 import type { KeyRecord, Purpose } from "../../src/keys/record.ts";
+import type { Rewrap } from "../../src/keys/rewrap.ts";
 import type { Caller } from "../../src/service/context.ts";
 import { type KeyAdminParts, keyAdminHandlers } from "../../src/service/key-admin.ts";
 import type { AuditRow } from "../../src/store/store.ts";
@@ -25,6 +26,8 @@ import { thrownBy } from "../matchers.ts";
 
 const keyId = "00112233445566778899aabbccddeeff";
 const at = new Date("2026-03-01T12:00:00.123Z");
+const current = { provider: "vault", providerKeyId: "transit/kms" };
+const other = { provider: "local", providerKeyId: "local:0011223344556677" };
 
 function record(fields: Partial<KeyRecord> = {}): KeyRecord {
   return {
@@ -90,7 +93,17 @@ function setUp(caller: Partial<Caller> = {}) {
     problems: [],
     problemCount: 0,
   }));
-  const handlers = keyAdminHandlers({ lifecycle, store, verifyAudit });
+  const rewrap = vi.fn<Rewrap["rewrap"]>(async () => ({
+    ...{ target: current, storeKey: true, keys: 2, interrupted: new KmsError("PROVIDER_UNAVAILABLE", "no answer") },
+    failed: [
+      { key: { ...other, ...record() }, error: new KmsError("DATA_LOSS", "damaged") },
+      { key: undefined, error: new KmsError("PROVIDER_DENIED", "unknown") },
+    ],
+    others: [{ ...other, keys: 7 }],
+    remaining: 8,
+    next: { ...other, keyId },
+  }));
+  const handlers = keyAdminHandlers({ lifecycle, rewrap: { rewrap }, current, store, verifyAudit });
   const call = { caller: { ...anyone, name: "ann", ...caller }, signal: new AbortController().signal };
   const listKeys = (request: Partial<ListKeysRequest> = {}) =>
     handlers.listKeys(create(ListKeysRequestSchema, request as never), call);

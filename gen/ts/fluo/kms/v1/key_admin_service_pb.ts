@@ -8,15 +8,17 @@ import type { ListAuditEventsRequestSchema, ListAuditEventsResponseSchema, Verif
 import { file_fluo_kms_v1_audit } from "./audit_pb.ts";
 import type { CancelKeyDestructionRequestSchema, CancelKeyDestructionResponseSchema, DisableKeyRequestSchema, DisableKeyResponseSchema, EnableKeyRequestSchema, EnableKeyResponseSchema, ListKeysRequestSchema, ListKeysResponseSchema, MarkKeyCompromisedRequestSchema, MarkKeyCompromisedResponseSchema, ScheduleKeyDestructionRequestSchema, ScheduleKeyDestructionResponseSchema } from "./key_admin_pb.ts";
 import { file_fluo_kms_v1_key_admin } from "./key_admin_pb.ts";
+import type { RewrapKeysRequestSchema, RewrapKeysResponseSchema } from "./rewrap_pb.ts";
+import { file_fluo_kms_v1_rewrap } from "./rewrap_pb.ts";
 
 /**
  * Describes the file fluo/kms/v1/key_admin_service.proto.
  */
 export const file_fluo_kms_v1_key_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNmbHVvL2ttcy92MS9rZXlfYWRtaW5fc2VydmljZS5wcm90bxILZmx1by5rbXMudjEy7AUKD0tleUFkbWluU2VydmljZRJHCghMaXN0S2V5cxIcLmZsdW8ua21zLnYxLkxpc3RLZXlzUmVxdWVzdBodLmZsdW8ua21zLnYxLkxpc3RLZXlzUmVzcG9uc2USTQoKRGlzYWJsZUtleRIeLmZsdW8ua21zLnYxLkRpc2FibGVLZXlSZXF1ZXN0Gh8uZmx1by5rbXMudjEuRGlzYWJsZUtleVJlc3BvbnNlEkoKCUVuYWJsZUtleRIdLmZsdW8ua21zLnYxLkVuYWJsZUtleVJlcXVlc3QaHi5mbHVvLmttcy52MS5FbmFibGVLZXlSZXNwb25zZRJlChJNYXJrS2V5Q29tcHJvbWlzZWQSJi5mbHVvLmttcy52MS5NYXJrS2V5Q29tcHJvbWlzZWRSZXF1ZXN0GicuZmx1by5rbXMudjEuTWFya0tleUNvbXByb21pc2VkUmVzcG9uc2UScQoWU2NoZWR1bGVLZXlEZXN0cnVjdGlvbhIqLmZsdW8ua21zLnYxLlNjaGVkdWxlS2V5RGVzdHJ1Y3Rpb25SZXF1ZXN0GisuZmx1by5rbXMudjEuU2NoZWR1bGVLZXlEZXN0cnVjdGlvblJlc3BvbnNlEmsKFENhbmNlbEtleURlc3RydWN0aW9uEiguZmx1by5rbXMudjEuQ2FuY2VsS2V5RGVzdHJ1Y3Rpb25SZXF1ZXN0GikuZmx1by5rbXMudjEuQ2FuY2VsS2V5RGVzdHJ1Y3Rpb25SZXNwb25zZRJcCg9MaXN0QXVkaXRFdmVudHMSIy5mbHVvLmttcy52MS5MaXN0QXVkaXRFdmVudHNSZXF1ZXN0GiQuZmx1by5rbXMudjEuTGlzdEF1ZGl0RXZlbnRzUmVzcG9uc2USUAoLVmVyaWZ5QXVkaXQSHy5mbHVvLmttcy52MS5WZXJpZnlBdWRpdFJlcXVlc3QaIC5mbHVvLmttcy52MS5WZXJpZnlBdWRpdFJlc3BvbnNlQmAKD2Rldi5mbHVvLmttcy52MUIUS2V5QWRtaW5TZXJ2aWNlUHJvdG9QAVo1Z2l0aHViLmNvbS9mbHVvLWRldi9mbHVvLWttcy9nZW4vZ28vZmx1by9rbXMvdjE7a21zdjFiBnByb3RvMw", [file_fluo_kms_v1_audit, file_fluo_kms_v1_key_admin]);
+  fileDesc("CiNmbHVvL2ttcy92MS9rZXlfYWRtaW5fc2VydmljZS5wcm90bxILZmx1by5rbXMudjEyuwYKD0tleUFkbWluU2VydmljZRJHCghMaXN0S2V5cxIcLmZsdW8ua21zLnYxLkxpc3RLZXlzUmVxdWVzdBodLmZsdW8ua21zLnYxLkxpc3RLZXlzUmVzcG9uc2USTQoKRGlzYWJsZUtleRIeLmZsdW8ua21zLnYxLkRpc2FibGVLZXlSZXF1ZXN0Gh8uZmx1by5rbXMudjEuRGlzYWJsZUtleVJlc3BvbnNlEkoKCUVuYWJsZUtleRIdLmZsdW8ua21zLnYxLkVuYWJsZUtleVJlcXVlc3QaHi5mbHVvLmttcy52MS5FbmFibGVLZXlSZXNwb25zZRJlChJNYXJrS2V5Q29tcHJvbWlzZWQSJi5mbHVvLmttcy52MS5NYXJrS2V5Q29tcHJvbWlzZWRSZXF1ZXN0GicuZmx1by5rbXMudjEuTWFya0tleUNvbXByb21pc2VkUmVzcG9uc2UScQoWU2NoZWR1bGVLZXlEZXN0cnVjdGlvbhIqLmZsdW8ua21zLnYxLlNjaGVkdWxlS2V5RGVzdHJ1Y3Rpb25SZXF1ZXN0GisuZmx1by5rbXMudjEuU2NoZWR1bGVLZXlEZXN0cnVjdGlvblJlc3BvbnNlEmsKFENhbmNlbEtleURlc3RydWN0aW9uEiguZmx1by5rbXMudjEuQ2FuY2VsS2V5RGVzdHJ1Y3Rpb25SZXF1ZXN0GikuZmx1by5rbXMudjEuQ2FuY2VsS2V5RGVzdHJ1Y3Rpb25SZXNwb25zZRJNCgpSZXdyYXBLZXlzEh4uZmx1by5rbXMudjEuUmV3cmFwS2V5c1JlcXVlc3QaHy5mbHVvLmttcy52MS5SZXdyYXBLZXlzUmVzcG9uc2USXAoPTGlzdEF1ZGl0RXZlbnRzEiMuZmx1by5rbXMudjEuTGlzdEF1ZGl0RXZlbnRzUmVxdWVzdBokLmZsdW8ua21zLnYxLkxpc3RBdWRpdEV2ZW50c1Jlc3BvbnNlElAKC1ZlcmlmeUF1ZGl0Eh8uZmx1by5rbXMudjEuVmVyaWZ5QXVkaXRSZXF1ZXN0GiAuZmx1by5rbXMudjEuVmVyaWZ5QXVkaXRSZXNwb25zZUJgCg9kZXYuZmx1by5rbXMudjFCFEtleUFkbWluU2VydmljZVByb3RvUAFaNWdpdGh1Yi5jb20vZmx1by1kZXYvZmx1by1rbXMvZ2VuL2dvL2ZsdW8va21zL3YxO2ttc3YxYgZwcm90bzM", [file_fluo_kms_v1_audit, file_fluo_kms_v1_key_admin, file_fluo_kms_v1_rewrap]);
 
 /**
- * Moves keys through their states and reads the audit trail. Every rpc needs the role admin.
+ * Moves keys through their states and to other provider keys, and reads the audit trail. Every rpc needs the role admin.
  *
  * A call that changes a key may be tried again: a key that is in the wished state already is answered as it is. Replicas
  * of the service may use a key for up to 30 seconds after its state changed.
@@ -120,6 +122,19 @@ export const KeyAdminService: GenService<{
     methodKind: "unary";
     input: typeof CancelKeyDestructionRequestSchema;
     output: typeof CancelKeyDestructionResponseSchema;
+  },
+  /**
+   * Wraps keys that another provider key wrapped under the current one, the store key first, while they are in use. No key changes: neither
+   * its state nor what it opens and signs. Call it until nothing remains; it may be ended at any time and called again, on any replica.
+   *
+   * INVALID_ARGUMENT: the page_token is not one that this service returned for the same current provider key.
+   *
+   * @generated from rpc fluo.kms.v1.KeyAdminService.RewrapKeys
+   */
+  rewrapKeys: {
+    methodKind: "unary";
+    input: typeof RewrapKeysRequestSchema;
+    output: typeof RewrapKeysResponseSchema;
   },
   /**
    * Lists the audit trail of all replicas, oldest first, as it is in the store: whether it is as it was written is for VerifyAudit to say.
