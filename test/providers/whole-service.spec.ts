@@ -1,0 +1,100 @@
+/** The whole service with its master key in local-kms and in OpenBao, and moved from the one to the other while it serves. */
+import { randomBytes } from "node:crypto";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { run } from "../cli/fixture.ts";
+import { checkEvidence, type Evidence, liveThrough, type ServiceEnv, startWhole } from "../whole-service.ts";
+import { type LocalKms, startLocalKms } from "./local-kms.ts";
+import { type OpenBao, startOpenBao } from "./openbao.ts";
+
+const key = { id: "bc436485-5092-42b8-92a3-0aa8b93536dc", materials: [randomBytes(32).toString("hex")] };
+const credentials = { AWS_ACCESS_KEY_ID: "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY: "secret" };
+
+let kms: LocalKms;
+let bao: OpenBao;
+/** Settings of each provider, by their names without a prefix. */
+let providers: Record<"aws" | "vault" | "local", ServiceEnv>;
+
+beforeAll(async () => {
+  [kms, bao] = await Promise.all([startLocalKms("eu-west-1", [{ ...key, alias: "alias/fluo-kms" }]), startOpenBao()]);
+  await bao.call("POST", "sys/mounts/transit", { type: "transit" });
+  await bao.call("POST", "transit/keys/fluo-kms", {});
+  const policy = [
+    'path "transit/encrypt/fluo-kms" { capabilities = ["update"] }',
+    'path "transit/decrypt/fluo-kms" { capabilities = ["update"] }',
+    'path "transit/keys/fluo-kms" { capabilities = ["read"] }',
+  ].join("\n");
+  await bao.call("POST", "sys/policies/acl/fluo-kms", { policy });
+  const VAULT_TOKEN = await bao.token("fluo-kms");
+  const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-file-")), "master.key");
+  providers = {
+    aws: { AWS_KMS_MASTER_KEY_ID: "alias/fluo-kms", AWS_KMS_REGION: "eu-west-1", AWS_KMS_ENDPOINT: kms.url },
+    vault: { VAULT_ADDR: bao.addr, VAULT_TOKEN, VAULT_TRANSIT_KEY: "fluo-kms" },
+    local: { LOCAL_MASTER_KEY_FILE: file },
+  };
+});
+afterAll(() => Promise.all([kms?.close(), bao?.close()]));
+
+type Name = keyof typeof providers;
+
+function storeEnv(): ServiceEnv {
+  return { ...credentials, FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-whole-")), "kms.db") };
+}
+
+/** A provider's settings as the first, or as the other one. */
+function settings(name: Name, place: "first" | "other" = "first"): ServiceEnv {
+  const prefix = place === "first" ? "" : "FLUO_KMS_OTHER_";
+  const own = place === "first" && name === "local" ? "FLUO_KMS_" : prefix;
+  const named = Object.entries(providers[name]).map(([setting, value]) => [own + setting, value]);
+  return { [place === "first" ? "FLUO_KMS_PROVIDER" : "FLUO_KMS_OTHER_PROVIDER"]: name, ...Object.fromEntries(named) };
+}
+
+describe("the whole service", () => {
+  it.each<Name>(["aws", "vault"])("lives through a restart on %s", async (name) => {
+    await liveThrough({ ...storeEnv(), ...settings(name) });
+  });
+
+  /** As docs/REWRAP.md has it, for one replica: the new key beside the old one, then before it, then the command, then alone. */
+  async function move(store: ServiceEnv, evidence: Evidence, from: Name, to: Name): Promise<void> {
+    const both = await startWhole({ ...store, ...settings(from), ...settings(to, "other") });
+    await checkEvidence(both.client, evidence);
+    await both.end();
+
+    const env = { ...store, ...settings(to), ...settings(from, "other") };
+    const swapped = await startWhole(env);
+    await checkEvidence(swapped.client, evidence);
+    const moved = await run(["rewrap", "--address", swapped.http, "--json"]);
+    expect(moved).toMatchObject({ code: 0 });
+    expect(JSON.parse(moved.out)).toMatchObject({ remaining: 0, failed: [] });
+    await checkEvidence(swapped.client, evidence);
+    await swapped.end();
+
+    const alone = await startWhole({ ...store, ...settings(to) });
+    await checkEvidence(alone.client, evidence);
+    const { keys } = await alone.client.admin.listKeys({ tenantId: evidence.tenantId });
+    expect(new Set(keys.map(({ provider }) => provider))).toEqual(new Set([to]));
+    await alone.end();
+    expect(await run(["check"], { env: { ...store, ...settings(to) } })).toMatchObject({ code: 0 });
+  }
+
+  it("moves from a key file to AWS KMS, from there to Vault, back, and to the file again, and everything opens", async () => {
+    const store = storeEnv();
+    const evidence = await liveThrough({ ...store, ...settings("local") });
+    const way: Name[] = ["local", "aws", "vault", "aws", "local"];
+    for (const [index, to] of way.slice(1).entries()) await move(store, evidence, way[index]!, to);
+  });
+
+  it("does not start where the master key is another provider's, and says whose it is", async () => {
+    const store = storeEnv();
+    await liveThrough({ ...store, ...settings("aws") });
+    const { code, err } = await run([], {
+      env: { ...store, ...settings("vault"), FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" },
+    });
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /the store is under aws arn:aws:kms:eu-west-1:111122223333:key\/\S+, and the provider is vault transit\/keys\/fluo-kms/,
+    );
+  });
+});
