@@ -99,7 +99,6 @@ export function vaultSession(connection: VaultConnection, login: VaultLogin): Va
 
   /** Undefined where `dead` is alive. */
   async function replaced(dead: VaultLease, signal: AbortSignal): Promise<VaultLease | undefined> {
-    if (current !== dead) return current;
     return (await isAlive(connection, dead, signal)) ? undefined : newLogin(signal);
   }
 

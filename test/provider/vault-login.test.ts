@@ -305,6 +305,9 @@ describe("a dead token", () => {
       expect(await thrownBy(() => use(provider))).toBeKmsError("PROVIDER_DENIED", "denies access");
     }
     expect([vault.count(appRolePath), vault.count(lookup!)]).toEqual([1, 1]); // the policy's needs no look
+    for (const token of vault.tokens.values()) token.selfService = false; // nor is the look's own denial
+    expect(await thrownBy(() => use(provider))).toBeKmsError("PROVIDER_DENIED", "denies access");
+    expect([vault.count(appRolePath), vault.count(lookup!)]).toEqual([1, 2]);
   });
 
   it("whose login is refused is not followed by a storm of logins", async () => {

@@ -10,6 +10,8 @@ import { dependable } from "../../src/provider/failover.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { openProvider } from "../../src/provider/registry.ts";
 import { openVault } from "../../src/provider/vault.ts";
+import { takePlaintext } from "../../src/provider/vault-answer.ts";
+import { connectVault } from "../../src/provider/vault-http.ts";
 import { RpcCode, rpcCode } from "../../src/service/rpc-code.ts";
 import { type Fault, type FakeVault, startFakeVault, transitPolicy } from "../fakes/vault.ts";
 import { newKey, policyDenial } from "../fakes/vault-rules.ts";
@@ -239,8 +241,10 @@ describe("an answer that is not believed", () => {
 
   it("past a megabyte", async () => {
     const provider = await open();
-    vault.fault(keyPath, { status: 200, body: "x".repeat(1 << 21) });
+    vault.key(keyPath).shows.padding = "x".repeat(1 << 20);
     expect(await thrownBy(() => provider.describe())).toBeKmsError("PROVIDER_UNAVAILABLE");
+    vault.key(keyPath).shows.padding = "x".repeat(1 << 19);
+    expect((await provider.describe()).state).toBe("enabled");
   });
 });
 
@@ -393,6 +397,17 @@ describe("the key", () => {
     expect(vault.count(encryptPath)).toBe(0);
   });
 
+  it("is the same after its older versions were trimmed, and not when only older ones are left", async () => {
+    const { versions } = vault.key(keyPath);
+    vault.rotate(keyPath);
+    const provider = await open();
+    vault.rotate(keyPath);
+    for (const version of [1, 2]) versions.delete(version);
+    expect((await provider.describe()).state).toBe("enabled");
+    vault.keys.set(keyPath, newKey(vault));
+    expect((await provider.describe()).detail).toBe("replaced by another of its name");
+  });
+
   it("may answer with an older version from a replica that lags behind", async () => {
     const provider = await open();
     const { wrapped, plaintext } = await provider.generateDataKey(context);
@@ -495,6 +510,21 @@ describe("a call that is given up", () => {
     await vault.close();
     expect(await thrownBy(() => openVault(settings))).toBeKmsError("PROVIDER_UNAVAILABLE", "ECONNREFUSED");
     vault = await startFakeVault();
+  });
+});
+
+describe("a secret", () => {
+  it("is overwritten in the request that was sent and in the answer that was read", async () => {
+    const connection = await connectVault(vault.settings());
+    const body = Buffer.from('{"plaintext":"c2VjcmV0"}');
+    const request = { method: "POST", path: encryptPath, token: vault.token(), body } as const;
+    const { status } = await connection.send(request);
+    expect(status).toBe(200);
+    expect(body.every((byte) => byte === 0)).toBe(true);
+    connection.close();
+    const answer = { status: 200, body: Buffer.from('{"data":{"plaintext":"c2VjcmV0"}}'), dateMs: undefined };
+    expect(takePlaintext(answer).toString()).toBe("secret");
+    expect(answer.body.every((byte) => byte === 0)).toBe(true);
   });
 });
 
