@@ -103,11 +103,20 @@ function vaultProvider({ settings, calls, key, close }: Opened): Provider {
   async function wrap(plaintext: Uint8Array, context: ProviderContext, signal?: AbortSignal): Promise<Uint8Array> {
     if (replaced) throw replacedKey();
     const { latestVersion } = known;
-    const { wrapped, version } = await calls.encrypt(plaintext, context, signal);
+    const { wrapped, version } = await calls
+      .encrypt(plaintext, context, signal)
+      .catch((error) => explained(error, signal));
     // By a replica that lags behind, or by a key that was made just now: the key's own dates tell.
     if (version < latestVersion) await read(signal);
     if (replaced) throw replacedKey();
     return wrapped;
+  }
+
+  /** To a token without `create` Vault denies an encrypt to a missing key as it denies a policy: whether it is missing, reading it tells. */
+  async function explained(error: unknown, signal?: AbortSignal): Promise<never> {
+    if (!(error instanceof KmsError) || error.code !== "PROVIDER_DENIED") throw error;
+    const reading = await read(signal).catch(() => undefined);
+    throw reading !== undefined && reading.key === undefined ? missingKey(settings, error) : error;
   }
 
   function replacedKey(): KmsError {

@@ -364,8 +364,18 @@ describe("the key", () => {
     const provider = await open();
     vault.keys.set("transit/keys/other", newKey(vault));
     vault.keys.delete(keyPath);
-    expect(await thrownBy(() => provider.generateDataKey(context))).toBeKmsError("PROVIDER_DENIED");
+    const error = await thrownBy(() => provider.generateDataKey(context));
+    expect(error).toBeKmsError("PROVIDER_DENIED", "has no key transit/keys/fluo"); // Vault says that the policy denies it
+    expect(adviceOf(error)).toContain("backup=@FILE");
     expect(vault.keys.has(keyPath)).toBe(false);
+  });
+
+  it("is not called missing where the policy does deny an encrypt", async () => {
+    const token = vault.token({ policy: new Map([...transitPolicy, [encryptPath, ["deny"]]]) });
+    const provider = await open(vault.settings({ method: "token", token, tokenFile: undefined }));
+    const error = await thrownBy(() => provider.generateDataKey(context));
+    expect(error).toBeKmsError("PROVIDER_DENIED", "denies access");
+    expect(adviceOf(error)).toContain('path "transit/encrypt/fluo"');
   });
 
   it("is refused when an encrypt made it anew, by its version at once", async () => {

@@ -266,7 +266,7 @@ describe("on OpenBao, the key", () => {
     const provider = await open(await serviceToken());
     const wrapped = await use(provider);
     await deleteKey();
-    expect(await thrownBy(() => use(provider))).toBeKmsError("PROVIDER_DENIED");
+    expect(await thrownBy(() => use(provider))).toBeKmsError("PROVIDER_DENIED", "has no key");
     expect(await thrownBy(() => provider.decrypt(wrapped, context))).toBeKmsError("PROVIDER_DENIED");
     expect(await provider.describe()).toMatchObject({ state: "disabled", detail: "missing" });
     const error = await thrownBy(() => open(rootLogin));
