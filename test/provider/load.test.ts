@@ -1,0 +1,78 @@
+/** Many callers at once who find their key in no cache: what reaches AWS KMS (the fake) of it. */
+import { randomBytes } from "node:crypto";
+import { expect, it, onTestFinished } from "vitest";
+import { createKeyring } from "../../src/keys/keyring.ts";
+import { dependable } from "../../src/provider/failover.ts";
+import type { Provider } from "../../src/provider/provider.ts";
+import { memoryStore } from "../../src/store/memory.ts";
+import { type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
+import { openBlob, sealBlob } from "../fakes/aws-kms-keys.ts";
+import { openOn, useCredentials } from "./aws-fixture.ts";
+
+useCredentials();
+
+/** A store whose tenants have a data key each, and a keyring that has not met them. */
+async function cold(tenants: number) {
+  const fake = await startAwsKms({ region: "eu-west-1" });
+  const key = fake.createKey();
+  const provider = dependable(await openOn([fake], key.arn));
+  onTestFinished(async () => {
+    await provider.close();
+    await fake.close();
+  });
+  const store = memoryStore();
+  const tenantIds = Array.from({ length: tenants }, (_, index) => `tenant-${index}`);
+  const before = createKeyring({ store, provider: atOnce(provider, key), maxEntries: tenants });
+  const keyIds = await Promise.all(tenantIds.map(async (tenantId) => (await before.activeDataKey(tenantId)).keyId));
+  before.close();
+  const keyring = createKeyring({ store, provider, maxEntries: tenants });
+  onTestFinished(() => keyring.close());
+  await fake.fault({ latencyMs: 10 });
+  return { fake, keyring, tenantIds, keyIds, logged: fake.log.length };
+}
+
+/** The provider as it would answer, without the way there, to fill a store with. */
+function atOnce(provider: Provider, key: FakeKey): Provider {
+  return {
+    ...provider,
+    async generateDataKey(context) {
+      const plaintext = randomBytes(32);
+      return { plaintext, wrapped: sealBlob(key, plaintext, context) };
+    },
+    decrypt: async (wrapped, context) => openBlob(key.materials[0]!, wrapped, context),
+  };
+}
+
+function report(what: string, startedMs: number, calls: number, mostInFlight: number): void {
+  const ms = (performance.now() - startedMs).toFixed(0);
+  console.log(`${what.padEnd(44)} ${String(calls).padStart(5)} provider calls, ${mostInFlight} at once, ${ms} ms`);
+}
+
+it("is one call for 10,000 callers of one key, to encrypt and to decrypt", async () => {
+  const { fake, keyring, tenantIds, keyIds } = await cold(1);
+  const startedMs = performance.now();
+  const calls = Array.from({ length: 5_000 }, () => [
+    keyring.activeDataKey(tenantIds[0]!),
+    keyring.dataKey(tenantIds[0]!, keyIds[0]!),
+  ]);
+  const keys = await Promise.all(calls.flat());
+  report("10,000 callers, one key", startedMs, fake.calls.Decrypt!, fake.mostInFlight);
+  expect(new Set(keys).size).toBe(1);
+  expect(fake.calls.Decrypt!).toBe(1);
+});
+
+it("is one call a key for 10,000 callers of 2,000 keys, 20 at once at most", async () => {
+  const { fake, keyring, tenantIds, keyIds, logged } = await cold(2_000);
+  const startedMs = performance.now();
+  const calls = Array.from({ length: 10_000 }, (_, turn) => {
+    const at = turn % 2_000;
+    return turn % 2 === 0 ? keyring.activeDataKey(tenantIds[at]!) : keyring.dataKey(tenantIds[at]!, keyIds[at]!);
+  });
+  const keys = await Promise.all(calls);
+  report("10,000 callers, 2,000 keys", startedMs, fake.calls.Decrypt!, fake.mostInFlight);
+  expect(new Set(keys.map(({ keyId }) => keyId))).toEqual(new Set(keyIds));
+  expect(fake.calls.Decrypt!).toBe(2_000);
+  const asked = fake.log.slice(logged).map(({ operation, context }) => `${operation} ${context.key_id}`);
+  expect(new Set(asked).size).toBe(2_000);
+  expect(fake.mostInFlight).toBe(20);
+});
