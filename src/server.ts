@@ -21,7 +21,7 @@ import { createAuditTrail } from "./service/audit-trail.ts";
 import { verifyAudit } from "./service/audit-verify.ts";
 import { createWitness, witnessedRotation } from "./service/audited.ts";
 import { auditedKeyAdmin } from "./service/audited-key-admin.ts";
-import { type HealthAlarm, type HealthMonitor, startHealthMonitor } from "./service/health.ts";
+import { type StartedHealth, startHealthMonitor } from "./service/health.ts";
 import { keyAdminHandlers } from "./service/key-admin.ts";
 import { keyTimer } from "./service/key-timer.ts";
 import { kmsHandlers } from "./service/kms-service.ts";
@@ -62,9 +62,11 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const { instruments } = telemetry;
   const providerCalls = new Map<string, number>();
   const validating = new AsyncLocalStorage<Map<string, number>>(); // calls of the Validate that runs there
+  let breakerChanged = () => {}; // until there is somebody to tell
   const providers = await openProviders(config, {
     observe: (call) =>
       recordProviderCall({ instruments, calls: providerCalls, ofValidate: validating.getStore(), log }, call),
+    observeBreaker: () => breakerChanged(),
   });
   const breakers = () => worstBreakers(providers.flatMap((each) => each.breakers()));
   const watches = await Promise.all(
@@ -107,7 +109,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     });
   }
   const grpcHealth = createGrpcHealth();
-  const health: HealthMonitor & HealthAlarm = await startHealthMonitor({
+  const health: StartedHealth = await startHealthMonitor({
     watches,
     breakers,
     store,
@@ -119,6 +121,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
       log.info(status === "operational" ? { status } : { status, notices }, `health is ${status}`);
     },
   });
+  breakerChanged = health.breakerChanged;
   const witness = createWitness({ audit, health, dataLoss: instruments.dataLoss });
   const schedule = config.rotation.enabled
     ? scheduleRotation({

@@ -70,6 +70,8 @@ export interface ProviderCall {
 export interface ResilienceOptions extends Partial<ResilienceSettings> {
   /** Called once when a call ends, whatever its end. */
   observe?: (call: ProviderCall) => void;
+  /** Called whenever a breaker changes its state. */
+  observeBreaker?: (breaker: Breaker) => void;
 }
 
 export interface Breaker {
@@ -118,6 +120,7 @@ export function resilient(provider: Provider, options: ResilienceOptions = {}): 
   retries.onRetry(() => {
     budget -= 1;
   });
+  breaker.onStateChange(() => options.observeBreaker?.(breakerNow()));
 
   let nextProbe: NodeJS.Timeout | undefined;
   const closing = new AbortController();
@@ -135,6 +138,10 @@ export function resilient(provider: Provider, options: ResilienceOptions = {}): 
       closing.signal,
       (attemptOnce) => breaker.execute(() => attemptOnce()),
     ).catch(() => {});
+  }
+
+  function breakerNow(): Breaker {
+    return { name: breakerName, state: stateNames[breaker.state] };
   }
 
   function refuseWhilePaused(): void {
@@ -239,7 +246,7 @@ export function resilient(provider: Provider, options: ResilienceOptions = {}): 
       clearTimeout(nextProbe);
       await provider.close();
     },
-    breakers: () => [{ name: breakerName, state: stateNames[breaker.state] }],
+    breakers: () => [breakerNow()],
   };
 }
 

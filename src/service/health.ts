@@ -36,6 +36,11 @@ export interface HealthAlarm {
   lost(what: string): void;
 }
 
+export interface StartedHealth extends HealthMonitor, HealthAlarm {
+  /** A breaker opened or closed. */
+  breakerChanged(): void;
+}
+
 export interface HealthParts {
   /** The current provider's first. */
   watches: readonly Watched[];
@@ -77,7 +82,7 @@ const lossRememberedMs = 3_600_000;
 const lossesNamed = 10;
 const lossesKept = 1_000;
 
-export async function startHealthMonitor(parts: HealthParts): Promise<HealthMonitor & HealthAlarm> {
+export async function startHealthMonitor(parts: HealthParts): Promise<StartedHealth> {
   const { watches, breakers = () => [], store, notices, clock = () => new Date(), onChange = () => {} } = parts;
   const { auditProblem = () => undefined, remarks = async () => [], intervalMs = 30_000, retryMs = 1_000 } = parts;
   const stopped = new AbortController();
@@ -173,6 +178,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
       suspected = true;
       if (timer !== undefined) lookIn(Math.max(0, lookedAtMs + retryMs - performance.now()));
     },
+    breakerChanged: () => void publish(),
     lost(what) {
       const isKnown = losses.has(what);
       noteLoss(what);

@@ -148,7 +148,7 @@ describe("the breaker", () => {
   });
 
   /** A provider that is down until told otherwise, under a breaker that one failure opens. */
-  function outage() {
+  function outage(more: ResilienceOptions = {}) {
     const local = localProvider(randomMasterKey());
     const provider = { health: "down" as "down" | "up" | "describes", described: 0, encrypted: 0 };
     const answer = async <T>(isUp: boolean, work: () => Promise<T>) => {
@@ -166,7 +166,7 @@ describe("the breaker", () => {
           return answer(provider.health !== "down", () => local.describe(signal));
         },
       }),
-      { ...options, breakAfter: 3, probeMs: 1 },
+      { ...options, ...more, breakAfter: 3, probeMs: 1 },
     );
     const encrypt = () => guarded.encrypt(randomBytes(32), context);
     return { provider, guarded, encrypt, state: () => guarded.breakers()[0]!.state };
@@ -181,6 +181,19 @@ describe("the breaker", () => {
     provider.health = "up";
     await vi.waitUntil(() => state() === "closed");
     await encrypt();
+    await guarded.close();
+  });
+
+  it("tells of each change", async () => {
+    const told: string[] = [];
+    const { provider, guarded, encrypt } = outage({
+      observeBreaker: ({ name, state }) => told.push(`${name} ${state}`),
+    });
+    for (let i = 0; i < 3; i += 1) await thrownBy(encrypt);
+    expect(told).toEqual(["local open"]);
+    provider.health = "up";
+    await vi.waitUntil(() => told.includes("local closed"));
+    expect(told).toContain("local half-open");
     await guarded.close();
   });
 

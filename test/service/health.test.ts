@@ -64,6 +64,17 @@ it("sees that a provider is back", async () => {
   expect(changes).toEqual(["degraded", "operational"]);
 });
 
+it("says at once that calls are paused, and that they are not any more", async () => {
+  let state = "closed";
+  const { monitor, changes } = await watch({}, {}, { breakers: () => [{ name: "local", state }] });
+  state = "open";
+  monitor.breakerChanged();
+  expect(monitor.current().notices[0]).toBe("Calls to local are paused: it does not answer.");
+  state = "closed";
+  monitor.breakerChanged();
+  expect(changes).toEqual(["operational", "degraded", "operational"]);
+});
+
 it("is down from the moment it drains, whatever it sees", async () => {
   const { monitor } = await watch();
   monitor.drain();
