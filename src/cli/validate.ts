@@ -76,6 +76,6 @@ function keyText({ key_id, region, state, rotation, clock_skew_ms }: ProviderKey
     state ?? "state not known",
     ...(region === null ? [] : [`in ${region}`]),
     ...(rotation === null ? [] : [`rotation ${rotation}`]),
-    ...(clock_skew_ms === null ? [] : [`clock off by ${clock_skew_ms} ms`]),
+    ...(clock_skew_ms === null ? [] : [clock_skew_ms === 0 ? "clock in time" : `clock off by ${clock_skew_ms} ms`]),
   ].join(", ");
 }

@@ -39,6 +39,9 @@ export interface ProbeOptions {
 
 const noAnswer: readonly KmsErrorCode[] = ["PROVIDER_UNAVAILABLE", "DEADLINE_EXCEEDED"];
 
+const silenceAdvice =
+  "The provider gives no answer: see to it, and to the way there from this machine (name, network, proxy). Cached keys are served on for kms.cache.ttl and kms.cache.max-stale.";
+
 export function createProbe({ signal, unexpected = () => {}, answerWithinMs = 5_000 }: ProbeOptions): Probe {
   const tests: ValidationTest[] = [];
   const advice: string[] = [];
@@ -87,7 +90,9 @@ export function createProbe({ signal, unexpected = () => {}, answerWithinMs = 5_
         on,
         (given) => within(answerWithinMs, signal, (limited) => run(given, limited)),
         (error) => {
-          if (error instanceof KmsError && noAnswer.includes(error.code)) silent = { ok: false, cause: name };
+          if (!(error instanceof KmsError && noAnswer.includes(error.code))) return;
+          silent = { ok: false, cause: name };
+          if (error.advice === undefined) advice.push(silenceAdvice);
         },
       );
     },

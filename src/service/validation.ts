@@ -52,8 +52,8 @@ export const worstSkewMs = 300_000;
 export async function lookAtKeys({ provider, watches }: ValidationParts, { probe }: Validated): Promise<Looks> {
   const [current, ...others] = watches;
   const key = await stateSeen(probe, "describe_key", async (signal) => {
-    if (current?.current().condition === "denied") await current.look(); // allowed again, it is so for everyone at once
-    return provider.inspect(signal);
+    const looked = current?.look(); // so that the service knows at once too what the operator is told here
+    return provider.inspect(signal).finally(() => looked);
   });
   if (key?.clockSkewMs !== undefined) await clockSkew(probe, key.clockSkewMs);
   const states: Looks["others"] = [];

@@ -88,7 +88,7 @@ describe("POST /api/admin/kms/validate", () => {
     const answers = await Promise.all([1, 2, 3].map(() => postJson(admin("validate"), "")));
     await Promise.all(others);
     for (const { body } of answers) {
-      expect(body.provider_calls).toEqual({ inspect: 1, generate_data_key: 2, encrypt: 2, decrypt: 7 });
+      expect(body.provider_calls).toMatchObject({ inspect: 1, generate_data_key: 2, encrypt: 2, decrypt: 7 });
     }
   });
 

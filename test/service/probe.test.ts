@@ -23,6 +23,7 @@ it("gives up on a provider after a while, and asks no more of it", async () => {
     "not tried: first failed",
     "",
   ]);
+  expect(probe.advice).toEqual([expect.stringContaining("The provider gives no answer")]);
 });
 
 it("asks on where a provider says no", async () => {

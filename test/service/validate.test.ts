@@ -146,7 +146,7 @@ describe("where all is well", () => {
 
   it("costs 11 cryptographic calls", async () => {
     const { providerCalls } = await validated();
-    expect(providerCalls).toEqual({ inspect: 1n, generate_data_key: 2n, encrypt: 2n, decrypt: 7n });
+    expect(providerCalls).toEqual({ describe: 1n, inspect: 1n, generate_data_key: 2n, encrypt: 2n, decrypt: 7n });
   });
 });
 
@@ -180,7 +180,13 @@ describe("a role that lacks one permission", () => {
     const answer = await validated(() => ({ decrypt: refusing("Decrypt") }));
     const others = [...needDataKey, ...needSigningKey, ...refusalsAtProvider];
     for (const name of others) expect(messageOf(answer, name)).toBe("not tried: decrypt failed");
-    expect(answer.providerCalls).toEqual({ inspect: 1n, generate_data_key: 1n, encrypt: 1n, decrypt: 1n });
+    expect(answer.providerCalls).toEqual({
+      describe: 1n,
+      inspect: 1n,
+      generate_data_key: 1n,
+      encrypt: 1n,
+      decrypt: 1n,
+    });
   });
 });
 
@@ -242,7 +248,7 @@ describe("the provider's key", () => {
     expect(failedIn(answer)).toEqual(allNames);
   });
 
-  it("that is allowed again is found so at once, by the service too", async () => {
+  it("that is allowed or refused since the last look is found so at once, by the service too", async () => {
     let state: "enabled" | "disabled" = "disabled";
     const { run, watches } = await withLocal(() => ({ describe: async () => ({ state, detail: state }) }));
     expect(watches[0]!.current().condition).toBe("denied");
@@ -251,6 +257,9 @@ describe("the provider's key", () => {
     state = "enabled";
     expect(failedIn(await run())).toEqual([]);
     expect(watches[0]!.current().condition).toBe("answering");
+    state = "disabled";
+    expect(messageOf(await run(), "create_data_key")).toContain("the provider refuses its key");
+    expect(watches[0]!.current().condition).toBe("denied");
   });
 
   it("has a second one beside it, of which only the state is asked", async () => {
@@ -381,7 +390,8 @@ describe("a provider that gives no answer", () => {
     expect(messageOf(answer, "describe_key")).toContain("did not answer in time");
     expect(messageOf(answer, "generate_data_key")).toContain("did not answer in time");
     expect(messageOf(answer, "encrypt")).toBe("not tried: generate_data_key failed");
-    expect(answer.providerCalls).toEqual({ inspect: 1n, generate_data_key: 1n });
+    expect(answer.providerCalls).toEqual({ describe: 1n, inspect: 1n, generate_data_key: 1n });
+    expect(answer.recommendations).toEqual([expect.stringContaining("The provider gives no answer")]);
     expect(answer.latencyMs).toEqual({ generate_data_key: 0, cache_miss: 0, cache_hit: 0 });
     expect(answer.key?.state).toBe("");
   });

@@ -193,9 +193,8 @@ export type ValidateResponse = Message<"fluo.kms.v1.ValidateResponse"> & {
   otherKeys: ProviderKey[];
 
   /**
-   * Calls of this Validate that reached the provider, by operation, retries included. Where all is well: one "generate_data_key" and one
-   * "encrypt" for the provider and one of each for the service, seven "decrypt", which is 11 cryptographic calls, and one "inspect", which
-   * is a few requests that are not charged.
+   * Calls of this Validate that reached a provider, by operation, retries included. Where all is well 11 are cryptographic: 2
+   * "generate_data_key", 2 "encrypt", 7 "decrypt". A "describe" for each key and an "inspect", which is a few requests, are not charged.
    *
    * @generated from field: map<string, uint64> provider_calls = 8;
    */
