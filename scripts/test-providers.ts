@@ -27,6 +27,7 @@ const specs: Readonly<Record<string, readonly string[]>> = {
   "test/providers/vault-openbao.spec.ts": ["OpenBao"],
   "test/providers/whole-service.spec.ts": ["local-kms", "OpenBao"],
   "test/outage/outage.spec.ts": [],
+  "test/outage/regions.spec.ts": [],
 };
 
 process.exitCode = await main();

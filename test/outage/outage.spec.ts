@@ -7,12 +7,15 @@ import { type Mode, modeNames, isTotal } from "./modes.ts";
 import { described, failuresOf, quantile, runOutage } from "./run.ts";
 import { startOutageService } from "./service.ts";
 
-const seconds = Number(process.env.OUTAGE_SECONDS ?? 10);
+const seconds = Number(process.env.OUTAGE_SECONDS ?? 7);
 const wanted = (process.env.OUTAGE_MODE ?? modeNames.join()).split(",") as Mode[];
 const isLong = seconds > 60;
+const timeout = (seconds + 120) * 1_000;
 
 describe.each(wanted)("an outage: %s", (mode) => {
-  it("is not noticed on cached keys, is said at once on cold ones, and leaves nothing behind", async () => {
+  it("is not noticed on cached keys, is said at once on cold ones, and leaves nothing behind", {
+    timeout,
+  }, async () => {
     const service = await startOutageService({ env: { KMS_CACHE_TTL: "5s" } });
     const report = await runOutage({ service, mode, seconds, coldPerSecond: isLong ? 2 : 5 });
     console.log(described(report));

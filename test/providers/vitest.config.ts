@@ -1,11 +1,12 @@
-/** The suite of `npm run test:providers`; apart from `npm test`, as it needs servers that are installed with other languages' tools. */
+/** The suite of `npm run test:providers`; apart from `npm test`, as it takes minutes, and needs servers that are installed with
+ * other languages' tools. */
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
     root: join(import.meta.dirname, "..", ".."),
-    include: ["test/providers/*.spec.ts"],
+    include: ["test/{providers,outage}/*.spec.ts"],
     reporters: ["default", "./test/summary-reporter.ts"],
     setupFiles: ["./test/matchers.ts"],
     fileParallelism: false,
