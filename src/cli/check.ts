@@ -6,9 +6,19 @@ import { type CheckedRows, openTables, type Tables } from "../store/registry.ts"
 import { type Command, exitCode, jsonOption } from "./command.ts";
 import { configOption } from "./configuration.ts";
 import { checkSecret } from "./check-secret.ts";
+import { type Progress, progressLine } from "./progress.ts";
 import { problemsCounted, printJson, printLine, printTable } from "./print.ts";
 import { type Problem, problemJson, problemText } from "./row-problem.ts";
-import { countsText, keyOf, presentMasterKeys, storeName, using, withConfig } from "./store.ts";
+import {
+  countsText,
+  keyOf,
+  presentMasterKeys,
+  providerKeyJson,
+  providerKeyRows,
+  storeName,
+  using,
+  withConfig,
+} from "./store.ts";
 
 interface Report {
   store: string;
@@ -21,7 +31,6 @@ interface Report {
 
 const pageKeys = 200;
 const callsInFlight = 8;
-const progressMs = 200;
 
 export const check: Command = {
   name: "check",
@@ -90,33 +99,12 @@ async function openSecrets({ tables, key, masterKeys, problems, progress }: Open
   return opened;
 }
 
-interface Progress {
-  show(text: string): void;
-  end(): void;
-}
-
-/** One line that is overwritten, on a terminal alone. */
-function progressLine(): Progress {
-  let shownAt = 0;
-  const write = (text: string) => process.stderr.isTTY && process.stderr.write(`\r\u001b[K${text}`);
-  return {
-    show(text) {
-      const now = performance.now();
-      if (now - shownAt < progressMs) return;
-      shownAt = now;
-      write(text);
-    },
-    end() {
-      if (shownAt > 0) write("");
-    },
-  };
-}
-
 function print({ store, storeId, rows, opened, problems }: Report): void {
   printTable([
     ["store", `${store} ${storeId}`],
     ...Object.entries(rows.keys).map(([purpose, states]) => [`${purpose} keys`, countsText(states)]),
     ["opened", `${opened} keys`],
+    ...providerKeyRows(rows.providerKeys),
     ["audit events", `${rows.auditEvents} of ${rows.heads.length} writers`],
   ]);
   for (const problem of problems) printLine(`problem: ${problemText(problem)}`);
@@ -130,6 +118,7 @@ function json({ store, storeId, rows, opened, problems }: Report) {
     store_id: storeId,
     keys: rows.keys,
     opened,
+    provider_keys: rows.providerKeys.map(providerKeyJson),
     audit: {
       events: rows.auditEvents,
       heads: rows.heads.map(({ writerId, sequence, mac }) => ({

@@ -8,13 +8,25 @@ import { type Command, type ExitCode, exitCode, Failure, UsageError } from "./co
 import { commandHelp, globalHelp } from "./help.ts";
 import { oneLine, printJson } from "./print.ts";
 import { restore } from "./restore.ts";
+import { rewrap } from "./rewrap.ts";
 import { rotate } from "./rotate.ts";
 import { serve } from "./serve.ts";
 import { status } from "./status.ts";
 import { validate } from "./validate.ts";
 import { verify } from "./verify.ts";
 
-const commands: readonly Command[] = [serve, validate, status, rotate, verify, backup, restore, check, auditVerify];
+const commands: readonly Command[] = [
+  serve,
+  validate,
+  status,
+  rotate,
+  rewrap,
+  verify,
+  backup,
+  restore,
+  check,
+  auditVerify,
+];
 
 export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
   try {

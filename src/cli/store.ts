@@ -7,10 +7,10 @@ import type { KeyObject } from "node:crypto";
 import type { Config } from "../config.ts";
 import { KmsError } from "../errors.ts";
 import { allowed } from "../keys/record.ts";
-import { type MasterKeys, masterKeys } from "../keys/master-keys.ts";
+import { type MasterKeys, masterKeys, nameOf } from "../keys/master-keys.ts";
 import { unwrapStoreKey } from "../keys/store-key.ts";
 import { openProviders } from "../provider/open.ts";
-import type { Contents, StoreSettings, Tables } from "../store/registry.ts";
+import type { Contents, ProviderKey, StoreSettings, Tables } from "../store/registry.ts";
 import type { WrappedStoreKey } from "../store/store.ts";
 import { type ExitCode, exitCode, Failure, type OptionValues } from "./command.ts";
 import { configFrom } from "./configuration.ts";
@@ -93,15 +93,34 @@ export function storeName(settings: StoreSettings): string {
   return settings.name === "sqlite" ? `the SQLite store ${settings.file}` : `the ${settings.name} store`;
 }
 
-export function contentsJson({ keys, auditEvents, newestAuditAt, requests }: Contents) {
-  return { keys, audit_events: auditEvents, newest_audit_event: newestAuditAt?.toISOString() ?? null, requests };
+export function contentsJson({ keys, auditEvents, newestAuditAt, requests, providerKeys }: Contents) {
+  return {
+    keys,
+    audit_events: auditEvents,
+    newest_audit_event: newestAuditAt?.toISOString() ?? null,
+    requests,
+    provider_keys: providerKeys.map(providerKeyJson),
+  };
+}
+
+export function providerKeyJson({ provider, providerKeyId, keys, storeKey }: ProviderKey) {
+  return { provider, provider_key_id: providerKeyId, keys, store_key: storeKey };
 }
 
 /** For printTable. */
-export function contentsRows({ keys, auditEvents, newestAuditAt, requests }: Contents): string[][] {
+export function providerKeyRows(all: readonly ProviderKey[]): string[][] {
+  return all.map(({ keys, storeKey, ...by }, index) => {
+    const counted = `${keys} key${keys === 1 ? "" : "s"}${storeKey ? " and the store key" : ""}`;
+    return [index === 0 ? "wrapped by" : "", `${nameOf(by)}: ${counted}`];
+  });
+}
+
+/** For printTable. */
+export function contentsRows({ keys, auditEvents, newestAuditAt, requests, providerKeys }: Contents): string[][] {
   const newest = newestAuditAt === undefined ? "" : `, the newest of ${newestAuditAt.toISOString()}`;
   return [
     ...Object.entries(keys).map(([purpose, states]) => [`${purpose} keys`, countsText(states)]),
+    ...providerKeyRows(providerKeys),
     ["audit events", `${auditEvents}${newest}`],
     ["requests", `${requests} remembered`],
   ];

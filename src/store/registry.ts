@@ -8,7 +8,7 @@ import type { LockedStore } from "./store.ts";
 
 export type StoreSettings = MemorySettings | SqliteSettings | PostgresSettings;
 export type { CheckedRows, RowProblem, RowProblemKind } from "./sql-check.ts";
-export type { Contents, NotableKey } from "./sql-copy.ts";
+export type { Contents, NotableKey, ProviderKey } from "./sql-copy.ts";
 export type { Tables } from "./sql-tables.ts";
 
 interface Openers<Settings> {

@@ -6,7 +6,7 @@ import type { RowMac } from "../crypto/row-mac.ts";
 import type { KeyState, Purpose } from "../keys/record.ts";
 import type { Query, Row } from "./sql.ts";
 import { verifyChains } from "./sql-audit.ts";
-import { each, pages } from "./sql-copy.ts";
+import { each, type ProviderKey, pages, providerKeyOf } from "./sql-copy.ts";
 import { forgiving } from "./sql-damage.ts";
 import { type Life, lives } from "./sql-lives.ts";
 import { valuesOf } from "./sql-rows.ts";
@@ -51,6 +51,8 @@ export interface RowCheck {
 
 export interface CheckedRows {
   keys: Record<Purpose, Partial<Record<KeyState, number>>>;
+  /** What wrapped them, as far as records say so. */
+  providerKeys: ProviderKey[];
   auditEvents: number;
   heads: AuditHead[];
 }
@@ -68,12 +70,13 @@ const chainRows = 500;
 /** `query` reads of one moment. */
 export async function checkRows(all: Query, mac: RowMac, { problem, progress }: RowCheck): Promise<CheckedRows> {
   const query = forgiving(all);
-  const checked: CheckedRows = { keys: { data: {}, signing: {} }, auditEvents: 0, heads: [] };
+  const checked: CheckedRows = { keys: { data: {}, signing: {} }, providerKeys: [], auditEvents: 0, heads: [] };
   let rows = 0;
   const count = (more: number) => {
     rows += more;
     progress?.(rows);
   };
+  for await (const row of each(pages(query, "kms_store"))) providerKeyOf(checked.providerKeys, row).storeKey = true;
   await checkKeys();
   await checkVersions(query, problem);
   await checkTable("kms_requests", (row) => ({
@@ -114,7 +117,9 @@ export async function checkRows(all: Query, mac: RowMac, { problem, progress }: 
     }
   }
 
-  function tally({ purpose, state }: Row): void {
+  function tally(row: Row): void {
+    const { purpose, state } = row;
+    if (state !== "DESTROYED") providerKeyOf(checked.providerKeys, row).keys += 1;
     const states = checked.keys[purpose as Purpose];
     if (states) states[state as KeyState] = (states[state as KeyState] ?? 0) + 1;
   }

@@ -8,6 +8,7 @@ import type { KeyState, Purpose } from "../keys/record.ts";
 import type { Query, Row } from "./sql.ts";
 import { date, insertRows } from "./sql-rows.ts";
 import { type TableName, tables } from "./sql-schema.ts";
+import type { WrappedBy } from "./store.ts";
 
 /** What was copied. */
 export interface Contents {
@@ -16,8 +17,17 @@ export interface Contents {
   /** When the newest of them happened: the copy is of that moment or soon after. */
   newestAuditAt: Date | undefined;
   requests: number;
+  /** Without which nothing of it opens. */
+  providerKeys: ProviderKey[];
   /** Keys that are neither ACTIVE nor RETIRED. */
   notable: NotableKey[];
+}
+
+/** What a provider key has wrapped. */
+export interface ProviderKey extends WrappedBy {
+  /** Keys that are not DESTROYED. */
+  keys: number;
+  storeKey: boolean;
 }
 
 export interface NotableKey {
@@ -75,6 +85,7 @@ export async function copyRows(
     auditEvents: 0,
     newestAuditAt: undefined,
     requests: 0,
+    providerKeys: [],
     notable: [],
   };
   const copy = async (table: TableName, count: (row: Row) => void, condition?: string) => {
@@ -83,7 +94,9 @@ export async function copyRows(
       rows.forEach(count);
     }
   };
-  await copy("kms_store", () => {});
+  await copy("kms_store", (row) => {
+    providerKeyOf(contents.providerKeys, row).storeKey = true;
+  });
   await copy("kms_keys", (row) => countKey(contents, row), "state <> 'PENDING'");
   await copy("kms_requests", () => {
     contents.requests += 1;
@@ -121,10 +134,21 @@ export async function contentOf(query: Query): Promise<string | undefined> {
   return found.length === 0 ? undefined : found.join(", ");
 }
 
-function countKey({ keys, notable }: Contents, row: Row): void {
+/** Of a record or the store key; added where it is not there yet. */
+export function providerKeyOf(all: ProviderKey[], row: Row): ProviderKey {
+  const [provider, providerKeyId] = [String(row.provider), String(row.provider_key_id)];
+  const found = all.find((each) => each.provider === provider && each.providerKeyId === providerKeyId);
+  if (found !== undefined) return found;
+  const added = { provider, providerKeyId, keys: 0, storeKey: false };
+  all.push(added);
+  return added;
+}
+
+function countKey({ keys, notable, providerKeys }: Contents, row: Row): void {
   const [purpose, state] = [row.purpose as Purpose, row.state as KeyState];
   const states = keys[purpose] ?? {};
   states[state] = (states[state] ?? 0) + 1;
+  if (state !== "DESTROYED") providerKeyOf(providerKeys, row).keys += 1;
   if (state === "ACTIVE" || state === "RETIRED") return;
   notable.push({
     tenantId: String(row.tenant_id),

@@ -2,7 +2,18 @@ import { describe, expect, it } from "vitest";
 import packageJson from "../../package.json" with { type: "json" };
 import { run } from "./fixture.ts";
 
-const commands = ["serve", "validate", "status", "rotate", "verify", "backup", "restore", "check", "audit verify"];
+const commands = [
+  "serve",
+  "validate",
+  "status",
+  "rotate",
+  "rewrap",
+  "verify",
+  "backup",
+  "restore",
+  "check",
+  "audit verify",
+];
 
 describe("help", () => {
   it("names every command, and the exit codes", async () => {
@@ -21,6 +32,7 @@ describe("help", () => {
     ["backup", ["--config FILE", " FILE"]],
     ["restore", ["--config FILE", " FILE"]],
     ["check", ["--config FILE"]],
+    ["rewrap", ["--address URL", "--dry-run", "--json"]],
     ["audit verify", ["--address URL", "--head WRITER:SEQUENCE:MAC"]],
   ])("of %s lists its options", async (command, options) => {
     const { code, out } = await run([...command.split(" "), "--help"]);
@@ -41,7 +53,7 @@ describe("wrong usage exits with 2 and says what was meant", () => {
     [
       "a command like none",
       ["frobnicate"],
-      "unknown command frobnicate; use serve, validate, status, rotate, verify, ",
+      "unknown command frobnicate; use serve, validate, status, rotate, rewrap, verify, ",
     ],
     [
       "an unknown option",

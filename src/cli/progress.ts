@@ -1,0 +1,26 @@
+/** What a long command has done so far, on standard error. */
+export interface Progress {
+  show(text: string): void;
+  end(): void;
+}
+
+const progressMs = 200;
+
+/** On a terminal a line that is overwritten; elsewhere nothing, or, where `linesEveryMs` is given, a line now and then. */
+export function progressLine(linesEveryMs = Number.POSITIVE_INFINITY): Progress {
+  const { isTTY } = process.stderr;
+  let shownAt = performance.now() - progressMs;
+  let isShown = false;
+  return {
+    show(text) {
+      const now = performance.now();
+      if (now - shownAt < (isTTY ? progressMs : linesEveryMs)) return;
+      shownAt = now;
+      isShown = true;
+      process.stderr.write(isTTY ? `\r\u001b[K${text}` : `${text}\n`);
+    },
+    end() {
+      if (isTTY && isShown) process.stderr.write("\r\u001b[K");
+    },
+  };
+}
