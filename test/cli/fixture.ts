@@ -54,8 +54,14 @@ export interface Received {
 
 /** A service that gives one answer and keeps what it was asked. */
 export async function answering(status: number, body: unknown) {
+  return answeringInTurn([status, body]);
+}
+
+/** The same with several answers; the last again and again. */
+export async function answeringInTurn(...answers: [status: number, body: unknown][]) {
   const received: Received[] = [];
   const server = createServer(async (request: IncomingMessage, response) => {
+    const [status, body] = answers[Math.min(received.length, answers.length - 1)]!;
     received.push({ method: request.method, url: request.url, body: await text(request) });
     response.writeHead(status, { "content-type": "application/json" });
     response.end(typeof body === "string" ? body : `${JSON.stringify(body)}\n`);

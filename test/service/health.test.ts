@@ -36,6 +36,17 @@ it("is operational when both answer, and keeps the standing remarks", async () =
   expect(changes).toEqual(["operational"]);
 });
 
+it("remarks what a look at the store finds, and keeps it when the store does not say", async () => {
+  let remarks: () => Promise<string[]> = async () => ["7 keys are still under local a."];
+  const { monitor } = await watch({}, {}, { remarks: () => remarks() });
+  const expected = { status: "operational", notices: ["7 keys are still under local a.", "Standing remark."] };
+  expect(monitor.current()).toMatchObject(expected);
+  remarks = fails("STORE_UNAVAILABLE");
+  expect(await monitor.look()).toMatchObject(expected);
+  remarks = async () => [];
+  expect((await monitor.look()).notices).toEqual(["Standing remark."]);
+});
+
 it.each([
   ["degraded, when the provider does not answer", { describe: fails("PROVIDER_UNAVAILABLE") }, {}, "degraded"],
   ["down, when the provider denies its key", { describe: fails("PROVIDER_DENIED") }, {}, "down"],

@@ -15,6 +15,7 @@ import {
   ScheduleKeyDestructionRequestSchema,
 } from "../../gen/ts/fluo/kms/v1/key_admin_pb.ts";
 import { KeyPurpose, KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
+import { RewrapKeysRequestSchema } from "../../gen/ts/fluo/kms/v1/rewrap_pb.ts";
 import { KmsError } from "../../src/errors.ts";
 import type { KeyRecord, Purpose } from "../../src/keys/record.ts";
 import type { Rewrap } from "../../src/keys/rewrap.ts";
@@ -109,7 +110,7 @@ function setUp(caller: Partial<Caller> = {}) {
     handlers.listKeys(create(ListKeysRequestSchema, request as never), call);
   const listAudit = (request: { tenantId?: string; keyId?: string; pageSize?: number; pageToken?: string } = {}) =>
     handlers.listAuditEvents(create(ListAuditEventsRequestSchema, request), call);
-  return { lifecycle, store, verifyAudit, handlers, call, listKeys, listAudit };
+  return { lifecycle, rewrap, store, verifyAudit, handlers, call, listKeys, listAudit };
 }
 
 /** Each call that changes a key, and what it asks of the lifecycle. */
@@ -442,5 +443,65 @@ describe("a caller", () => {
     }
     for (const part of [...Object.values(admin.lifecycle), ...Object.values(admin.store)])
       expect(part).not.toHaveBeenCalled();
+  });
+});
+
+describe("RewrapKeys", () => {
+  it("passes on who asks for how much, and answers what was done, and what was not", async () => {
+    const { handlers, rewrap, call } = setUp();
+    const answer = await handlers.rewrapKeys(create(RewrapKeysRequestSchema, { pageSize: 7, requestId: "r-7" }), call);
+    const by = { actor: "ann", requestId: "r-7" };
+    expect(rewrap).toHaveBeenCalledExactlyOnceWith({ by, limit: 7, after: undefined, dryRun: false }, call.signal);
+    expect(answer).toMatchObject({
+      ...current,
+      ...{ storeKeyRewrapped: true, rewrapped: 2, remaining: 8n, dryRun: false },
+      interrupted: { code: 14, message: "no answer" },
+      failed: [
+        { key: { tenantId: "acme", purpose: KeyPurpose.DATA, keyId, version: 1 }, error: { code: 15 } },
+        { error: { code: 9, message: "unknown" } },
+      ],
+      others: [{ ...other, keys: 7n }],
+    });
+    expect(answer.failed[1]!.key).toBeUndefined();
+  });
+
+  it("goes on with the token of the page before, for the same provider key alone", async () => {
+    const { handlers, rewrap, call } = setUp();
+    const ask = (pageToken: string) =>
+      handlers.rewrapKeys(create(RewrapKeysRequestSchema, { pageToken, dryRun: true }), call);
+    const { nextPageToken } = await ask("");
+    await ask(nextPageToken);
+    expect(rewrap.mock.lastCall?.[0]).toMatchObject({ limit: 100, after: { ...other, keyId }, dryRun: true });
+    const token = (...parts: unknown[]) => Buffer.from(JSON.stringify(parts)).toString("base64url");
+    for (const pageToken of [
+      "x",
+      token("rewrap", "aws", "key", "local", "a", keyId),
+      token("rewrap", current.provider, current.providerKeyId, "local", "a"),
+      token("rewrap", current.provider, current.providerKeyId, "local", "a", 7),
+      token("rewrap", current.provider, current.providerKeyId, "local", "a", keyId, "more"),
+    ]) {
+      expect(await thrownBy(() => ask(pageToken))).toBeKmsError("INVALID_ARGUMENT", "page_token");
+    }
+    expect(rewrap).toHaveBeenCalledTimes(2);
+  });
+
+  it.each([
+    ["page_size", { pageSize: 1001 }],
+    ["request_id", { requestId: "a b" }],
+  ])("refuses a bad %s, and moves nothing", async (field, request) => {
+    const { handlers, rewrap, call } = setUp();
+    const ask = () => handlers.rewrapKeys(create(RewrapKeysRequestSchema, request), call);
+    expect(await thrownBy(ask)).toBeKmsError("INVALID_ARGUMENT", field);
+    expect(rewrap).not.toHaveBeenCalled();
+  });
+
+  it("is for administrators alone", async () => {
+    const require = () => {
+      throw new KmsError("PERMISSION_DENIED", "needs the role admin");
+    };
+    const { handlers, rewrap, call } = setUp({ require });
+    const ask = () => handlers.rewrapKeys(create(RewrapKeysRequestSchema, {}), call);
+    expect(await thrownBy(ask)).toBeKmsError("PERMISSION_DENIED");
+    expect(rewrap).not.toHaveBeenCalled();
   });
 });
