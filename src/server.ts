@@ -1,22 +1,18 @@
 /** The composition root: builds every part in order, by hand, and takes them down in the other order. */
-import { AsyncLocalStorage } from "node:async_hooks";
 import { readFileSync } from "node:fs";
 import { format } from "node:util";
 import { ServerCredentials, setLogger } from "@grpc/grpc-js";
 import { type Logger, pino } from "pino";
 import type { Config } from "./config.ts";
-import { KmsError } from "./errors.ts";
 import { serviceName } from "./keys/cancel.ts";
 import { createKeyring, type Keyring } from "./keys/keyring.ts";
 import { startMaintenance } from "./keys/maintenance.ts";
-import { type MasterKeys, masterKeys, wrappedBy } from "./keys/master-keys.ts";
-import { watchProvider } from "./keys/provider-watch.ts";
+import { type MasterKeys, wrappedBy } from "./keys/master-keys.ts";
 import { scheduleRotation } from "./keys/schedule.ts";
 import { unlockStore } from "./keys/store-key.ts";
 import { warmCaches } from "./keys/warm.ts";
 import type { Provider } from "./provider/provider.ts";
-import { openProviders } from "./provider/open.ts";
-import { type ProviderCall, worstBreakers } from "./provider/resilience.ts";
+import { startProviders } from "./providers.ts";
 import { createAuditTrail } from "./service/audit-trail.ts";
 import { verifyAudit } from "./service/audit-verify.ts";
 import { createWitness, witnessedRotation } from "./service/audited.ts";
@@ -60,20 +56,10 @@ export async function startServer(config: Config): Promise<RunningServer> {
 
   const telemetry = await startTelemetry({ version, otlp: config.telemetry.otlp });
   const { instruments } = telemetry;
-  const providerCalls = new Map<string, number>();
-  const validating = new AsyncLocalStorage<Map<string, number>>(); // calls of the Validate that runs there
-  let breakerChanged = () => {}; // until there is somebody to tell
-  const providers = await openProviders(config, {
-    observe: (call) =>
-      recordProviderCall({ instruments, calls: providerCalls, ofValidate: validating.getStore(), log }, call),
-    observeBreaker: () => breakerChanged(),
-  });
-  const breakers = () => worstBreakers(providers.flatMap((each) => each.breakers()));
-  const watches = await Promise.all(
-    providers.map((each) => watchProvider({ provider: each, intervalMs: config.providerCheckMs, clock })),
-  );
-  const [provider, ...otherProviders] = watches.map((watch) => watch.provider) as [Provider, ...Provider[]];
-  const store = await openAndUnlock(config, masterKeys(provider, ...otherProviders));
+  const providers = await startProviders({ config, instruments, log, clock });
+  const { keys, watches, breakers } = providers;
+  const provider = keys.current;
+  const store = await openAndUnlock(config, keys);
   const audit = createAuditTrail({
     store,
     clock,
@@ -88,7 +74,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const keyring = createKeyring({
     store,
     provider,
-    otherProviders,
+    otherProviders: keys.all.slice(1),
     clock,
     ttlMs: config.cache.ttlMs,
     publicTtlMs: config.cache.publicTtlMs,
@@ -121,7 +107,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
       log.info(status === "operational" ? { status } : { status, notices }, `health is ${status}`);
     },
   });
-  breakerChanged = health.breakerChanged;
+  providers.onBreaker(health.breakerChanged);
   const witness = createWitness({ audit, health, dataLoss: instruments.dataLoss });
   const schedule = config.rotation.enabled
     ? scheduleRotation({
@@ -164,7 +150,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     clock,
     health,
     store,
-    provider: providers[0],
+    provider: providers.unguarded,
     watches,
     providerName: provider.name,
     version,
@@ -180,11 +166,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
     ttlMs: config.cache.ttlMs,
     maxStaleMs: config.cache.maxStaleMs,
     breakers,
-    providerCalls: () => providerCalls,
-    async countProviderCalls(work) {
-      const calls = new Map<string, number>();
-      return { answer: await validating.run(calls, work), calls };
-    },
+    providerCalls: providers.calls,
+    countProviderCalls: providers.countCalls,
     probeKeyrings: () => probeKeyrings(provider),
     unexpected: (err) => log.error({ err }, "a test of Validate met a bug"),
     recommendations: config.warnings,
@@ -242,8 +225,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     await audit.close().catch((err) => log.error({ err }, "the last uses were not audited"));
     health.stop();
     keyring.close();
-    for (const watch of watches) watch.stop();
-    await Promise.all(providers.map((each) => each.close()));
+    await providers.close();
     await store.close();
     await telemetry.shutdown().catch((err) => log.warn({ err }, "the last telemetry was not delivered"));
     log.info("stopped");
@@ -277,28 +259,6 @@ function logWordsOfGrpc(log: Logger): void {
     (message: unknown, ...rest: unknown[]) =>
       log[level](`grpc-js: ${format(message, ...rest)}`);
   setLogger({ error: say("warn"), info: say("info"), debug: say("info") });
-}
-
-interface CallRecord {
-  instruments: Instruments;
-  /** By operation. */
-  calls: Map<string, number>;
-  /** Those of the Validate that made the call, if one did. */
-  ofValidate: Map<string, number> | undefined;
-  log: Logger;
-}
-
-/** Whoever waited for a failed call is told in safe words: what the provider said is for the log alone. */
-function recordProviderCall({ instruments, calls, ofValidate, log }: CallRecord, call: ProviderCall): void {
-  const { operation, outcome, region, seconds, attempts, error } = call;
-  instruments.providerCall.record(seconds, { operation, outcome });
-  if (attempts === 0) return;
-  for (const counts of [calls, ofValidate]) counts?.set(operation, (counts.get(operation) ?? 0) + attempts);
-  if (!(error instanceof KmsError) || error.code === "CANCELLED") return;
-  if (ofValidate !== undefined && error.code === "CIPHERTEXT_REJECTED") return; // as it must be
-  const { cause, advice } = error;
-  const said = cause instanceof Error ? `${cause.name}: ${cause.message}` : undefined;
-  log.warn({ operation, outcome, region, seconds, attempts, said, advice }, `provider call failed: ${error.message}`);
 }
 
 function recordRotation(instruments: Instruments, outcome: "success" | "failure", seconds: number): void {

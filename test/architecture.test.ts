@@ -110,6 +110,14 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
     /^node:/,
     /^(croner|dot-properties)$/,
   ],
+  [
+    /^providers\.ts$/,
+    /^(config|errors|telemetry)\.ts$/,
+    /^keys\/(master-keys|provider-watch)\.ts$/,
+    /^provider\/(open|provider|resilience)\.ts$/,
+    /^node:async_hooks$/,
+    /^pino$/,
+  ],
   // The composition root knows every part but the command line.
   [/^server\.ts$/, /^(?!cli\/|main\.ts)[a-z]/, /^@grpc\/grpc-js$/],
   // OTLP JSON is protobuf's JSON of a message that only the generated code describes.

@@ -1,4 +1,5 @@
 /** Access that is taken away at AWS KMS (the fake) while the real service has keys in its caches: when their use ends, and how it comes back. */
+import { setTimeout as pause } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
 import { describe, expect, it, type TestContext } from "vitest";
 import { Health } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
@@ -47,6 +48,11 @@ async function start({ onTestFinished }: TestContext, { origin, env = {} }: Sett
 const encrypt = (kms: GrpcClient, of = tenantId) =>
   kms.encryptPii({ tenantId: of, fields: [{ name: "email", value }] });
 
+/** Between calls: many of these tests run at once, in the process of their services. */
+const pauseMs = 10;
+/** Beyond the time between looks: for the look, a denial that is told again for a second, and a machine that does other work. */
+const graceMs = 3_000;
+
 /** Calls until one fails. */
 async function untilRefused(
   call: () => Promise<unknown>,
@@ -59,8 +65,10 @@ async function untilRefused(
         () => true,
         () => false,
       )
-    )
+    ) {
+      await pause(pauseMs);
       continue;
+    }
     return { failure: await failureOf(answer), ms: performance.now() - startedMs, served };
   }
 }
@@ -72,7 +80,8 @@ async function untilServed(call: () => Promise<unknown>): Promise<number> {
       () => true,
       () => false,
     ))
-  );
+  )
+    await pause(pauseMs);
   return performance.now() - startedMs;
 }
 
@@ -108,7 +117,7 @@ describe.concurrent("a key that is", () => {
       const { kms, service, token, span, ...world } = await start(test, { origin });
       revoke(world);
       const { failure, ms } = await untilRefused(() => encrypt(kms));
-      expect(ms).toBeLessThan(intervalMs + 1_000);
+      expect(ms).toBeLessThan(intervalMs + graceMs);
       expect(failure).toMatchObject({ code: status.FAILED_PRECONDITION, message: expect.stringContaining(says) });
 
       for (const call of [
@@ -130,7 +139,7 @@ describe.concurrent("a key that is", () => {
       expect(await kms.verifySpan({ tenantId, span })).toMatchObject({ verified: true });
 
       restore(world);
-      expect(await untilServed(() => encrypt(kms))).toBeLessThan(intervalMs + 1_000);
+      expect(await untilServed(() => encrypt(kms))).toBeLessThan(intervalMs + graceMs);
       expect((await kms.decryptPii({ tenantId, fields: [{ name: "email", token }] })).fields[0]!.result.case).toBe(
         "value",
       );
@@ -152,7 +161,7 @@ it.concurrent("stays refused when the provider, having said no, cannot be reache
   await fake.heal();
   expect((await failureOf(encrypt(kms))).code).toBe(status.FAILED_PRECONDITION);
   key.state = "Enabled";
-  expect(await untilServed(() => encrypt(kms))).toBeLessThan(intervalMs + 1_000);
+  expect(await untilServed(() => encrypt(kms))).toBeLessThan(intervalMs + graceMs);
 });
 
 describe.concurrent("Decrypt alone that is denied, while the key looks well", () => {
@@ -173,7 +182,7 @@ describe.concurrent("Decrypt alone that is denied, while the key looks well", ()
       expect(served).toBeLessThanOrEqual(1); // its answer may be on the way
     }
     fake.deny(() => false);
-    for (const of of [tenantId, "other"]) await encrypt(kms, of);
+    for (const of of [tenantId, "other"]) await untilServed(() => encrypt(kms, of));
   });
 
   it.concurrent("ends it within kms.cache.ttl where no other call is denied before", async (test) => {
@@ -181,7 +190,7 @@ describe.concurrent("Decrypt alone that is denied, while the key looks well", ()
     deny(fake);
     const { failure, ms } = await untilRefused(() => encrypt(kms));
     expect(failure.code).toBe(status.FAILED_PRECONDITION);
-    expect(ms).toBeLessThan(2_000 + 500);
+    expect(ms).toBeLessThan(2_000 + graceMs);
   });
 
   it.concurrent("of one tenant, by its encryption context, costs no other its keys", async (test) => {
