@@ -32,16 +32,16 @@ export function command({ namespace }: Pick<VaultKeyName, "namespace">, verb: st
   return `vault ${verb}${namespace === undefined ? "" : ` -namespace=${namespace}`} ${rest}`;
 }
 
-/** The policy that the service needs, and no more: `create` on encrypt would make a new key where the old one was deleted. */
+/** The policy that the service needs, and no more, in one line: `create` on encrypt would make a new key where the old one was deleted. */
 export function policyAdvice(name: VaultKeyName): string {
   const { encrypt, decrypt, keys } = pathsOf(name);
   const policy = [
     `path "${encrypt}" { capabilities = ["update"] }`,
     `path "${decrypt}" { capabilities = ["update"] }`,
     `path "${keys}" { capabilities = ["read"] }`,
-  ].join("\n");
+  ];
   const write = command(name, "policy write", "fluo-kms -");
-  return `Give the token a policy with these lines, and no others for the key: ${write} <<'EOF'\n${policy}\nEOF`;
+  return `Give the token a policy with these lines, and no others for the key: echo '${policy.join(" ")}' | ${write}`;
 }
 
 export function missingKeyAdvice(name: VaultKeyName): string {

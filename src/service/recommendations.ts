@@ -23,17 +23,16 @@ const slowMissMs = 100;
 const poorSkewMs = 5_000;
 
 export function recommendationsOn(parts: RecommendationParts, { advice, key, ...times }: Findings): string[] {
-  return [
-    ...new Set([
-      ...advice,
-      ...(key?.advice ?? []),
-      ...skewAdvice(key?.clockSkewMs),
-      ...speedAdvice(times),
-      ...pausedAdvice(parts.breakers()),
-      ...(parts.maxStaleMs > 0 ? [] : [noStaleAdvice]),
-      ...parts.recommendations,
-    ]),
-  ];
+  const all = new Set([
+    ...advice,
+    ...(key?.advice ?? []),
+    ...skewAdvice(key?.clockSkewMs),
+    ...speedAdvice(times),
+    ...pausedAdvice(parts.breakers()),
+    ...(parts.maxStaleMs > 0 ? [] : [noStaleAdvice]),
+    ...parts.recommendations,
+  ]);
+  return [...all].filter((one) => ![...all].some((other) => other !== one && other.includes(one)));
 }
 
 const noStaleAdvice =
