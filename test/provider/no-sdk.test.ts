@@ -1,0 +1,30 @@
+/** What a provider that is not chosen costs: nothing, as its SDK is not loaded. */
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { expect, it, onTestFinished } from "vitest";
+import { Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { run } from "../cli/fixture.ts";
+import { awsEnvironment } from "../outage/service.ts";
+import { grpcClient } from "../running-service.ts";
+import { startProcess } from "../service-process.ts";
+
+const env = { NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, "refuse-sdks.ts"))}` };
+
+it("no SDK is loaded by a service with the local provider, whatever it is asked", async () => {
+  const service = await startProcess(env);
+  const kms = grpcClient(service.grpc);
+  onTestFinished(() => kms.close());
+  await kms.generateDataKey({ tenantId: "acme" });
+  await kms.rotate({ tenantId: "acme", force: true });
+  expect((await kms.validate({})).overall).toBe(Outcome.PASS);
+  expect((await fetch(`${service.http}/q/metrics`)).status).toBe(200);
+  service.child.kill("SIGTERM");
+  expect((await service.ended).code).toBe(0);
+});
+
+it("one is loaded by a service with the provider aws, so that the test above would notice", async () => {
+  const aws = { FLUO_KMS_PROVIDER: "aws", AWS_KMS_REGION: "us-east-1", AWS_KMS_MASTER_KEY_ID: "alias/kms" };
+  const { code, err } = await run([], { env: { ...env, ...awsEnvironment, ...aws } });
+  expect(code).not.toBe(0);
+  expect(err).toContain("the SDK @aws-sdk/client-kms is loaded by");
+});
