@@ -1,5 +1,5 @@
 /** A measured process, seen from the one that loads it. */
-import { type ChildProcess, fork, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -43,18 +43,27 @@ async function ask(child: ChildProcess, question: Question): Promise<number> {
   return answer as number;
 }
 
-/** Milliseconds from the start of a process that runs the command line to its log line about the last port. */
-export async function startToServing(): Promise<number> {
+/** Of a process that runs the command line. */
+export interface Started {
+  /** To its log line about the last port. */
+  ms: number;
+  /** Then resident, in MiB. */
+  memory: number;
+}
+
+export async function startToServing(settings: Readonly<Record<string, string>> = {}): Promise<Started> {
   const startedMs = performance.now();
-  const env = { ...process.env, FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0", FLUO_KMS_LOG_LEVEL: "info" };
+  const ports = { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" };
+  const env = { ...process.env, ...ports, FLUO_KMS_LOG_LEVEL: "info", FLUO_KMS_STORE: "memory", ...settings };
   const child = spawn(process.execPath, [path("../src/main.ts")], { env, stdio: ["ignore", "pipe", "inherit"] });
   const ended = once(child, "exit");
   for await (const line of createInterface(child.stdout)) {
     if (!line.includes("Connect, health, metrics and administration on")) continue;
-    const tookMs = performance.now() - startedMs;
+    const ms = performance.now() - startedMs;
+    const memory = Number(execFileSync("ps", ["-o", "rss=", "-p", String(child.pid)])) / 1024;
     child.kill("SIGTERM");
     await ended;
-    return tookMs;
+    return { ms, memory };
   }
   throw new Error("the service ended before it served");
 }

@@ -1,5 +1,6 @@
 /** What is measured against what: design targets, one row each. */
 import { KmsService } from "../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { startAwsKms } from "../test/fakes/aws-kms.ts";
 import type { BareLoops } from "./bare.ts";
 import { type Child, startChild, startToServing } from "./child.ts";
 import { type LoadClient, loadClient } from "./load.ts";
@@ -12,7 +13,7 @@ export interface Row {
   /** For `--only`. */
   name: string;
   title: string;
-  unit: "µs" | "ms";
+  unit: "µs" | "ms" | "MiB";
   subject: Slice;
   /** Their sum is the limit; without any, the target is absolute. */
   limits: Slice[];
@@ -45,6 +46,16 @@ export async function prepare(execArgv: string[]): Promise<Bench> {
   }
   const empty = await startChild({ serve: "empty", answerBytes });
   const emptyClient = loadClient(empty.port);
+
+  const aws = await startAwsKms({ region: "us-east-1" });
+  const onAws = {
+    FLUO_KMS_PROVIDER: "aws",
+    AWS_KMS_REGION: aws.region,
+    AWS_KMS_ENDPOINT: aws.url,
+    AWS_KMS_MASTER_KEY_ID: aws.createKey().arn,
+    AWS_ACCESS_KEY_ID: "AKIDEXAMPLE",
+    AWS_SECRET_ACCESS_KEY: "secret",
+  };
 
   const subject = (method: Method) => calls(service, serviceClient, servicePath(method), method);
   const emptyCall = (method: Method) => calls(empty, emptyClient, `/bench/${method}`, method);
@@ -87,12 +98,22 @@ export async function prepare(execArgv: string[]): Promise<Bench> {
     },
     {
       name: "start",
-      title: "start to serving",
+      title: "start to serving / with the provider aws",
       unit: "ms",
-      subject: startToServing,
-      limits: [],
+      subject: async () => (await startToServing()).ms,
+      limits: [async () => (await startToServing(onAws)).ms],
       target: 1000,
       absolute: true,
+      rounds: starts,
+    },
+    {
+      name: "start-memory",
+      title: "memory when serving / with the provider aws",
+      unit: "MiB",
+      subject: async () => (await startToServing()).memory,
+      limits: [async () => (await startToServing(onAws)).memory],
+      target: 1,
+      absolute: false,
       rounds: starts,
     },
   ];
@@ -101,7 +122,7 @@ export async function prepare(execArgv: string[]): Promise<Bench> {
     async stop() {
       serviceClient.close();
       emptyClient.close();
-      await Promise.all([service.stop(), empty.stop()]);
+      await Promise.all([service.stop(), empty.stop(), aws.close()]);
     },
   };
 }
