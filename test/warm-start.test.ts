@@ -1,0 +1,80 @@
+/** `kms.cache.warm` on the real service: keys are there before its ports are, and nothing keeps it from its start. */
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, expect, it, onTestFinished } from "vitest";
+import { plainSpan } from "./api/fixture.ts";
+import { startAwsKms } from "./fakes/aws-kms.ts";
+import { awsEnvironment } from "./outage/service.ts";
+import { grpcClient } from "./running-service.ts";
+import { startProcess } from "./service-process.ts";
+
+let env: { FLUO_KMS_LOCAL_MASTER_KEY_FILE: string; FLUO_KMS_SQLITE_FILE: string };
+beforeAll(() => {
+  const dir = mkdtempSync(join(tmpdir(), "fluo-kms-warm-"));
+  env = { FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "master.key"), FLUO_KMS_SQLITE_FILE: join(dir, "kms.db") };
+});
+
+async function start(settings: Record<string, string>) {
+  const service = await startProcess(settings);
+  const kms = grpcClient(service.grpc);
+  onTestFinished(() => kms.close());
+  return {
+    ...service,
+    kms,
+    async end() {
+      service.child.kill("SIGTERM");
+      await service.ended;
+    },
+  };
+}
+
+it.each([
+  ["named", "acme,nobody"],
+  ["recent", "recent"],
+])("loads the keys of tenants that are %s, and their first calls need no provider", async (_what, tenants) => {
+  const before = await start(env);
+  await before.kms.signSpan({ tenantId: "acme", span: plainSpan });
+  const { ciphertextBlob } = await before.kms.generateDataKey({ tenantId: "acme" });
+  await before.end();
+
+  const { kms, log, said, end } = await start({ ...env, KMS_CACHE_WARM: tenants });
+  const line = JSON.parse(await said(/keys were loaded ahead of their use/));
+  expect(line).toMatchObject({ keys: 2, failed: 0, left: 0, seconds: expect.any(Number) });
+  expect(log.findIndex((each) => each.includes("ahead of their use"))).toBeLessThan(
+    log.findIndex((each) => each.includes("gRPC on")),
+  );
+  await kms.signSpan({ tenantId: "acme", span: plainSpan });
+  await kms.decryptDataKey({ tenantId: "acme", ciphertextBlob });
+  const { cost } = await kms.status({});
+  expect(Number(cost!.providerCalls.decrypt)).toBe(2 + 2); // the store key, with the proof that it is bound; and the two keys
+  await end();
+});
+
+it("starts without what cannot be loaded, and says so", async () => {
+  const fake = await startAwsKms({ region: "us-east-1" });
+  onTestFinished(() => fake.close());
+  const aws = {
+    ...awsEnvironment,
+    FLUO_KMS_PROVIDER: "aws",
+    AWS_KMS_REGION: fake.region,
+    AWS_KMS_ENDPOINT: fake.url,
+    AWS_KMS_MASTER_KEY_ID: fake.createKey().arn,
+    FLUO_KMS_SQLITE_FILE: `${env.FLUO_KMS_SQLITE_FILE}-aws`,
+  };
+  const before = await start(aws);
+  for (const tenantId of ["acme", "other"]) await before.kms.generateDataKey({ tenantId });
+  await before.end();
+
+  fake.deny(({ operation, context }) => operation === "Decrypt" && context.tenant_id === "acme");
+  const { kms, said, end } = await start({ ...aws, KMS_CACHE_WARM: "recent" });
+  const line = JSON.parse(await said(/some keys could not be loaded ahead of their use/));
+  expect(line).toMatchObject({
+    keys: 1,
+    failed: 1,
+    err: { message: expect.stringContaining("denies access to its key") },
+  });
+  fake.deny(() => false);
+  for (const tenantId of ["acme", "other"]) await kms.generateDataKey({ tenantId });
+  await end();
+});
