@@ -1,5 +1,7 @@
-/** The suite of `npm run test:providers`; apart from `npm test`, as it takes minutes, and needs servers that are installed with
- * other languages' tools. */
+/**
+ * The suite of `npm run test:providers`; apart from `npm test`, as it takes minutes and needs servers that are installed with other
+ * languages' tools.
+ */
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
