@@ -175,7 +175,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const adminHandlers = auditedKeyAdmin(
     keyAdminHandlers({
       lifecycle: keyring,
-      rewrap: witnessedRewrap(keyring, witness),
+      rewrap: witnessedRewrap(keyring, witness, health.suspect),
       current: wrappedBy(provider),
       store,
       verifyAudit: (signal) => verifyAudit(store, signal),

@@ -30,7 +30,7 @@ export interface HealthMonitor {
 
 /** What those who use the parts tell the monitor, so that it need not wait for its next look. */
 export interface HealthAlarm {
-  /** A call failed as if the store were gone: looks soon, at most once a second however often it is called. */
+  /** A call failed as if the store were gone, or changed what is counted: looks soon, at most once a second however often it is called. */
   suspect(): void;
   /** A stored record is damaged; `what` names it. The service is degraded until an hour passes without another. */
   lost(what: string): void;

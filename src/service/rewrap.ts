@@ -50,8 +50,11 @@ export function rewrapHandlers({ rewrap, current }: RewrapParts) {
   };
 }
 
-/** A re-wrapping whose keys fail one by one: damage is told to the witness. What else fails is no refusal of a use, and the answer says it. */
-export function witnessedRewrap({ rewrap }: Rewrap, witness: Witness): Rewrap {
+/**
+ * A re-wrapping whose keys fail one by one: damage is told to the witness. What else fails is no refusal of a use, and the answer says it.
+ * `moved` is told when fewer keys remain.
+ */
+export function witnessedRewrap({ rewrap }: Rewrap, witness: Witness, moved: () => void): Rewrap {
   const tell = ({ failed }: RewrapResult, actor: string) => {
     for (const { key, error } of failed.filter(({ error }) => error.code === "DATA_LOSS")) {
       witness.failed({ actor, action: "rewrap", tenantId: key?.tenantId ?? "", keyId: key?.keyId }, error);
@@ -61,6 +64,7 @@ export function witnessedRewrap({ rewrap }: Rewrap, witness: Witness): Rewrap {
     async rewrap(request, signal) {
       const result = await rewrap(request, signal);
       tell(result, request.by.actor);
+      if (!request.dryRun && (result.keys > 0 || result.storeKey)) moved();
       return result;
     },
   };
