@@ -93,7 +93,7 @@ describe("RewrapKeys", () => {
 
   it("is in the audit trail, which verifies", async () => {
     const { events } = await kms.grpc.admin.listAuditEvents({ pageSize: 1000 });
-    const rows = events.filter(({ action }) => action === "rewrap");
+    const rows = events.filter(({ action, outcome }) => action === "rewrap" && outcome === "OK");
     expect(rows).toHaveLength(15);
     expect(rows[0]).toMatchObject({ tenantId: "", keyId: "", requestId: "ticket-7", actor: "anonymous" });
     expect((await kms.grpc.admin.verifyAudit({})).ok).toBe(true);
