@@ -91,12 +91,20 @@ export async function checkEvidence(client: GrpcClient, evidence: Evidence): Pro
   }
 }
 
+export interface Peer {
+  /** Tests of Validate whose question this peer may crash on, so that they get no answer. */
+  crashesOn?: readonly string[];
+}
+
 /** One life under `env`: Validate passes, evidence is made, and after a restart it opens and the service goes on with the same keys. */
-export async function liveThrough(env: ServiceEnv, tenantId = "acme"): Promise<Evidence> {
+export async function liveThrough(env: ServiceEnv, { crashesOn = [] }: Peer = {}): Promise<Evidence> {
   const before = await startWhole(env);
-  const { tests, overall } = await before.client.validate({});
-  expect(tests.filter(({ message }) => message !== "")).toEqual([]);
-  expect(overall).toBe(1);
+  const { tests } = await before.client.validate({});
+  const failed = tests.filter(({ message }) => message !== "");
+  expect(failed.filter(({ name, message }) => !crashesOn.includes(name) || !message.includes("UNAVAILABLE"))).toEqual(
+    [],
+  );
+  const tenantId = "acme";
   const evidence = await makeEvidence(before.client, tenantId);
   await checkEvidence(before.client, evidence);
   await before.end();

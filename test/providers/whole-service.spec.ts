@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { run } from "../cli/fixture.ts";
-import { checkEvidence, type Evidence, liveThrough, type ServiceEnv, startWhole } from "../whole-service.ts";
+import { checkEvidence, type Evidence, liveThrough, type Peer, type ServiceEnv, startWhole } from "../whole-service.ts";
 import { type LocalKms, startLocalKms } from "./local-kms.ts";
 import { type OpenBao, startOpenBao } from "./openbao.ts";
 
@@ -39,6 +39,9 @@ afterAll(() => Promise.all([kms?.close(), bao?.close()]));
 
 type Name = keyof typeof providers;
 
+/** local-kms crashes on some bytes that are no blob of its own, where AWS says so. */
+const peers: Partial<Record<Name, Peer>> = { aws: { crashesOn: ["refuse_other_key"] } };
+
 function storeEnv(): ServiceEnv {
   return { ...credentials, FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-whole-")), "kms.db") };
 }
@@ -53,7 +56,7 @@ function settings(name: Name, place: "first" | "other" = "first"): ServiceEnv {
 
 describe("the whole service", () => {
   it.each<Name>(["aws", "vault"])("lives through a restart on %s", async (name) => {
-    await liveThrough({ ...storeEnv(), ...settings(name) });
+    await liveThrough({ ...storeEnv(), ...settings(name) }, peers[name]);
   });
 
   /** As docs/REWRAP.md has it, for one replica: the new key beside the old one, then before it, then the command, then alone. */
@@ -88,7 +91,7 @@ describe("the whole service", () => {
 
   it("does not start where the master key is another provider's, and says whose it is", async () => {
     const store = storeEnv();
-    await liveThrough({ ...store, ...settings("aws") });
+    await liveThrough({ ...store, ...settings("aws") }, peers.aws);
     const { code, err } = await run([], {
       env: { ...store, ...settings("vault"), FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" },
     });
