@@ -66,7 +66,7 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
   [/^crypto\/ed25519\.ts$/, /^crypto\//, /^errors\.ts$/, /^sodium-native$/, /^node:(crypto|module)$/],
   [/^(span|pii|crypto)\//, /^(span|pii|crypto)\//, /^errors\.ts$/, /^node:crypto$/],
   [/^provider\/registry\.ts$/, /^errors\.ts$/, /^provider\//],
-  [/^provider\/open\.ts$/, /^errors\.ts$/, /^provider\/(failover|registry|resilience)\.ts$/],
+  [/^provider\/open\.ts$/, /^errors\.ts$/, /^provider\/(failover|registry|resilience)\.ts$/, /^cockatiel$/],
   [/^provider\/failover\.ts$/, /^errors\.ts$/, /^provider\/(provider|registry|resilience)\.ts$/],
   [/^provider\/(provider|resilience)\.ts$/, /^errors\.ts$/, /^crypto\//, /^provider\/provider\.ts$/, /^cockatiel$/],
   [/^provider\//, /^errors\.ts$/, /^crypto\//, /^provider\//, /^node:/, /^(?!node:)[@a-z]/],

@@ -1,7 +1,8 @@
 /** The provider keys that the configuration names, each behind its resilience layer. */
-import { invalidField } from "../errors.ts";
+import { ExponentialBackoff, handleWhen, retry } from "cockatiel";
+import { invalidField, KmsError } from "../errors.ts";
 import { dependable } from "./failover.ts";
-import { openProvider, type ProviderSettings } from "./registry.ts";
+import { openProvider, type Places, type ProviderSettings } from "./registry.ts";
 import type { ResilienceOptions, ResilientProvider } from "./resilience.ts";
 
 export interface NamedProviders {
@@ -15,11 +16,24 @@ export async function openProviders(
   { provider, otherProvider }: NamedProviders,
   options: ResilienceOptions = {},
 ): Promise<[ResilientProvider, ...ResilientProvider[]]> {
-  const current = dependable(await openProvider(provider), options);
-  if (otherProvider === undefined) return [current];
-  const other = dependable(await openProvider(otherProvider), options);
-  if (current.name === other.name && current.keyId === other.keyId) {
+  const opened: ResilientProvider[] = [];
+  try {
+    const current = dependable(await open(provider), options);
+    opened.push(current);
+    if (otherProvider === undefined) return [current];
+    const other = dependable(await open(otherProvider), options);
+    opened.push(other);
+    if (current.name !== other.name || current.keyId !== other.keyId) return [current, other];
     throw invalidField("fluo.kms.other.provider", `its key has the same name as the first provider's: ${other.keyId}`);
+  } catch (error) {
+    await Promise.all(opened.map((each) => each.close()));
+    throw error;
   }
-  return [current, other];
+}
+
+/** One request that is throttled or lost must not end a start. */
+function open(settings: ProviderSettings): Promise<Places> {
+  const isUnavailable = (error: unknown) => error instanceof KmsError && error.code === "PROVIDER_UNAVAILABLE";
+  const backoff = new ExponentialBackoff({ initialDelay: 200, maxDelay: 1_000 });
+  return retry(handleWhen(isUnavailable), { maxAttempts: 2, backoff }).execute(() => openProvider(settings));
 }
