@@ -22,6 +22,8 @@ export interface Changes {
   rotate(load: Load, tenant: Tenant): Promise<void>;
   /** One that makes sense for what the key is believed to be, or, now and then, any. */
   changeKey(load: Load, tenant: Tenant): Promise<void>;
+  /** Re-wraps a page of keys, while others change them. */
+  rewrap(load: Load): Promise<void>;
   /** Schedules the destruction of a tenant's oldest key that may be scheduled. */
   schedule(load: Load, tenant: Tenant): Promise<void>;
   /** Sends a Rotate again, and writes down its answer. */
@@ -123,6 +125,17 @@ export function changesOf({ random, ledger, attempt, problem, epoch }: ChangesPa
       const [keyId, { guess }] = random.pick(recent)!;
       const change = random.chance(0.15) ? random.pick(allChanges)! : random.pick(sensible[guess])!;
       await ask(load, tenant, keyId, change);
+    },
+
+    async rewrap(load) {
+      const call = () => load.client.admin.rewrapKeys({ pageSize: 30 }, deadline());
+      const outcome = await attempt(load, "RewrapKeys", call);
+      if (outcome === undefined) return;
+      if (outcome.answer === undefined) return problem(`RewrapKeys answered ${status[outcome.refused]}`);
+      const { failed, interrupted } = outcome.answer;
+      const errors = [interrupted, ...failed.map(({ error }) => error)].filter((error) => error !== undefined);
+      const serious = errors.filter(({ code }) => code !== status.ABORTED); // others were first, thrice
+      if (serious.length > 0) problem(`RewrapKeys: ${serious.map(({ message }) => message).join("; ")}`);
     },
 
     async schedule(load, tenant) {

@@ -56,6 +56,7 @@ const mix = {
   newTenant: 8,
   rotate: 10,
   change: 22,
+  rewrap: 2,
 } as const;
 
 const tenantsAtOnce = 15;
@@ -98,6 +99,7 @@ export function createDriver({ random, ledger, epoch, problem }: DriverOptions):
     if (tenant === undefined || next === "newTenant") await addTenant(load);
     else if (next === "change") await changes.changeKey(load, tenant);
     else if (next === "rotate") await changes.rotate(load, tenant);
+    else if (next === "rewrap") await changes.rewrap(load);
     else await uses[next](load, tenant);
   }
 

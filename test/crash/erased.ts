@@ -29,6 +29,7 @@ export function erasureOf(file: string): Erasure {
 
   return {
     note() {
+      wrapped.clear(); // what was not destroyed may be wrapped anew by now
       for (const [keyId, bytes] of scheduledIn(file)) wrapped.set(keyId, bytes);
     },
 

@@ -1,5 +1,6 @@
 /** Kills the service: at a named step, under load, as it starts, as it destroys keys, or as it rotates them by the clock. */
-import { type Kill, nameOf } from "./plan.ts";
+import type { GrpcClient } from "../running-service.ts";
+import { isMove, type Kill, nameOf } from "./plan.ts";
 import type { CrashService } from "./service.ts";
 import { served, stopped } from "./serving.ts";
 import { countKill, isGivenUp, type Killing } from "./summary.ts";
@@ -9,6 +10,7 @@ const dieWithinMs = 3_000;
 const stepWithinMs = 20_000;
 const daysToDestruction = 31;
 const daysToRotation = 2;
+const swapChance = 0.3;
 
 export async function killService(killing: Killing, plan: readonly Kill[]): Promise<void> {
   const { stage, summary, problem, epoch, report } = killing;
@@ -20,6 +22,8 @@ export async function killService(killing: Killing, plan: readonly Kill[]): Prom
       stage.erasure?.note();
       days += kill.phase === "due" ? daysToDestruction : daysToRotation;
     }
+    if (isMove(kill)) await moveAway(killing, days);
+    else if (killing.random.chance(swapChance)) stage.swapProviderKeys();
     const isCalled = kill.at === "load" || (kill.at === "step" && kill.phase === "load");
     const service = stage.start({ days, kill });
     const end = await (isCalled ? dieUnderLoad(killing, service, kill, days) : dieByItself(service, kill));
@@ -49,6 +53,27 @@ async function settle(killing: Killing, days: number): Promise<void> {
   await epoch.driver.scheduleSome(client);
   service.kill();
   await service.ended;
+}
+
+/** Everything is under one provider key, and the next start has the other for its current one. */
+async function moveAway(killing: Killing, days: number): Promise<void> {
+  const { stage, problem } = killing;
+  const service = stage.start({ days });
+  await rewrapAll(await served(killing, service), problem);
+  service.kill();
+  await service.ended;
+  stage.swapProviderKeys();
+}
+
+/** All but what a kill left PENDING. */
+async function rewrapAll(client: GrpcClient, problem: (what: string) => void): Promise<void> {
+  let pageToken = "";
+  do {
+    const page = await client.admin.rewrapKeys({ pageSize: 1000, pageToken });
+    const errors = [page.interrupted, ...page.failed.map(({ error }) => error)].filter((error) => error !== undefined);
+    for (const { message } of errors) problem(`keys are not re-wrapped: ${message}`);
+    pageToken = errors.length > 0 ? "" : page.nextPageToken;
+  } while (pageToken !== "");
 }
 
 async function dieUnderLoad(killing: Killing, service: CrashService, kill: Kill, days: number) {

@@ -60,6 +60,8 @@ export interface Witnesses {
 /** Whom the trail names where nobody called. */
 const serviceName = "fluo-kms";
 const births = ["create", "rotate"];
+/** What calls do that are asked for something else, or for no key in particular. */
+const unnamed = ["create", "rewrap"];
 
 export function createModel({ operation, firstUse, problem }: Witnesses): Model {
   const keys = new Map<string, ModelKey>();
@@ -129,7 +131,7 @@ export function createModel({ operation, firstUse, problem }: Witnesses): Model 
 
   function refuseUnasked({ action, actor, requestId }: TrailRow, what: string): void {
     if (requestId === "") {
-      if (action !== "create" && actor !== serviceName) problem(`${what}: by ${actor}, who asked for nothing`);
+      if (!unnamed.includes(action) && actor !== serviceName) problem(`${what}: by ${actor}, who asked for nothing`);
       return;
     }
     const asked = operation(requestId);

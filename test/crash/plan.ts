@@ -32,6 +32,8 @@ const phases: Readonly<Partial<Record<StepName, Phase>>> = {
   "rotation.batch": "rotating",
 };
 
+const moves: readonly StepName[] = ["store-key.proven", "store-key.replaced", "rewrap.proven", "rewrap.stored"];
+
 /** Up to which time a step is let pass; 1 for those that are seldom. */
 const most: Readonly<Partial<Record<StepName, number>>> = {
   "key.made": 25,
@@ -39,6 +41,8 @@ const most: Readonly<Partial<Record<StepName, number>>> = {
   "key.proven": 25,
   "key.activated": 25,
   "state.changed": 20,
+  "rewrap.proven": 10,
+  "rewrap.stored": 10,
   "destruction.stored": 3,
   "sqlite.began": 60,
   "sqlite.written": 60,
@@ -56,6 +60,11 @@ export function stepsOf(target: Target): StepName[] {
   if (target === "database") return []; // there the service goes on
   const other = target === "sqlite" ? "postgres." : "sqlite.";
   return stepNames.filter((name) => !name.startsWith(other));
+}
+
+/** For these everything must be under the other provider key first. */
+export function isMove(kill: Kill): boolean {
+  return kill.at === "step" && moves.includes(kill.step);
 }
 
 /** By the store in which they happen; each begins empty. */

@@ -12,6 +12,8 @@ export interface Stage {
   /** From here on steps that wait for the load are counted. */
   arm(): void;
   disarm(): void;
+  /** From the next start on, the provider key that was the other one is the current one. */
+  swapProviderKeys(): void;
   /** Where there is a file to look into. */
   erasure: Erasure | undefined;
   close(): void;
@@ -25,16 +27,21 @@ export async function openStage(postgres: PostgresServer | undefined): Promise<S
   const store: Record<string, string> = postgres
     ? { FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: await postgres.createDatabase() }
     : { FLUO_KMS_STORE: "sqlite", FLUO_KMS_SQLITE_FILE: file };
-  const common = { FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "master-key"), ...caches, ...store };
+  const common = { FLUO_KMS_OTHER_PROVIDER: "local", ...caches, ...store };
+  let [current, other] = ["one", "another"].map((name) => join(dir, `${name}-master-key`)) as [string, string];
   return {
     start({ days, kill }) {
       const step = kill?.at === "step" ? kill : undefined;
       const waits = step?.phase === "load" ? { armedBy } : {};
       const killAt = step && { step: step.step, nth: step.nth, ...waits };
-      return startCrashService({ env: { ...common, ...rotation(step?.phase) }, cwd: dir, days, killAt });
+      const keys = { FLUO_KMS_LOCAL_MASTER_KEY_FILE: current, FLUO_KMS_OTHER_LOCAL_MASTER_KEY_FILE: other };
+      return startCrashService({ env: { ...common, ...keys, ...rotation(step?.phase) }, cwd: dir, days, killAt });
     },
     arm: () => writeFileSync(armedBy, ""),
     disarm: () => rmSync(armedBy, { force: true }),
+    swapProviderKeys() {
+      [current, other] = [other, current];
+    },
     erasure: postgres ? undefined : erasureOf(file),
     close: () => rmSync(dir, { recursive: true, force: true }),
   };

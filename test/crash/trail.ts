@@ -19,6 +19,7 @@ const changes = [
   "schedule_destruction",
   "cancel_destruction",
   "destroy",
+  "rewrap",
 ];
 
 export function trailReader(): TrailReader {

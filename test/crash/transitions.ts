@@ -48,6 +48,8 @@ const transitions: Readonly<Record<string, (situation: Situation) => Situation[]
     return [{ ...now, state: now.compromised ? "COMPROMISED" : "DISABLED" }];
   },
 
+  rewrap: (now) => (now.state === "DESTROYED" ? [] : [now]),
+
   destroy: (now) => (now.state === "DESTROY_SCHEDULED" ? [{ ...now, state: "DESTROYED" }] : []),
 };
 

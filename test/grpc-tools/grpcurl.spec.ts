@@ -210,6 +210,13 @@ describe("each rpc of key administration", () => {
       change("ScheduleKeyDestruction", { ...reference, days: 7 });
       expect(change("CancelKeyDestruction", reference).state).toBe("KEY_STATE_DISABLED");
     },
+    RewrapKeys() {
+      const answer = grpcurl(service, "KeyAdminService/RewrapKeys", { page_size: 10, dry_run: true });
+      const providerKeyId = expect.stringMatching(/^local:[0-9a-f]{16}$/);
+      expect(answer).toEqual({ provider: "local", providerKeyId, dryRun: true });
+      const { err } = callByGrpcurl(service, "KeyAdminService/RewrapKeys", { page_size: 1001 });
+      expect(err).toContain("Code: InvalidArgument");
+    },
     ListAuditEvents() {
       const { tenant_id, key_id } = key("audited");
       const { events } = grpcurl(service, "KeyAdminService/ListAuditEvents", { tenant_id });
