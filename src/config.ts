@@ -92,6 +92,9 @@ export function loadConfig({ env = process.env, file, cwd = process.cwd() }: Con
     ...otherStores(settled.store)
       .filter(given)
       .map((name) => `${name} has no effect with store ${settled.store.name}.`),
+    ...([settled.provider, settled.otherProvider].some((each) => each?.name === "aws")
+      ? sdkEndpoints.filter((name) => env[name]).map((name) => `${name} has no effect: set aws.kms.endpoint.`)
+      : []),
   ];
   return deepFreeze({ ...settled, warnings: [...warningsOf(settled), ...telemetry.warnings, ...idle] });
 }
@@ -187,6 +190,9 @@ const storeNames: Readonly<Record<StoreName, readonly SettingName[]>> = {
 function otherStores({ name }: StoreSettings): SettingName[] {
   return Object.entries(storeNames).flatMap(([store, names]) => (store === name ? [] : names));
 }
+
+/** Variables of the AWS SDK that are not listened to, as one of them would hold for every Region, and might not be https. */
+const sdkEndpoints = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_KMS"] as const;
 
 const missingUrl: Problem = {
   name: "fluo.kms.postgres.url",

@@ -51,6 +51,7 @@ export function awsClient({ region, endpoint, profile }: AwsClientSettings): Aws
     ...(region !== undefined && { region }),
     ...(endpoint !== undefined && { endpoint }),
     ...(profile !== undefined && { profile }),
+    ignoreConfiguredEndpointUrls: true, // AWS_ENDPOINT_URL and the profile's: the configuration has not seen whether they are https
     maxAttempts: 1,
     requestHandler: { httpAgent: { keepAlive: true, maxSockets }, httpsAgent: { keepAlive: true, maxSockets } },
   });

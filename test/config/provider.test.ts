@@ -42,6 +42,17 @@ describe("provider aws", () => {
     expect(warnings).toEqual([expect.stringMatching(/^Authentication is none/)]);
   });
 
+  it("says that an endpoint in the SDK's own variables has no effect", () => {
+    const variables = { AWS_ENDPOINT_URL: "http://kms.example.com", AWS_ENDPOINT_URL_KMS: "http://kms.example.com" };
+    expect(load({ ...aws, ...variables }).warnings).toEqual(
+      expect.arrayContaining([
+        "AWS_ENDPOINT_URL has no effect: set aws.kms.endpoint.",
+        "AWS_ENDPOINT_URL_KMS has no effect: set aws.kms.endpoint.",
+      ]),
+    );
+    expect(load({ ...vault, ...variables, VAULT_TOKEN: "t" }).warnings.join()).not.toContain("AWS_ENDPOINT_URL");
+  });
+
   it.each<[string, Env, string]>([
     ["no key", { FLUO_KMS_PROVIDER: "aws" }, "aws.kms.master-key-id: is missing"],
     ["a key that cannot be one", { ...aws, AWS_KMS_MASTER_KEY_ID: "my key" }, "aws.kms.master-key-id"],

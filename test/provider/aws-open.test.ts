@@ -120,6 +120,20 @@ describe("the region", () => {
   });
 });
 
+describe("the endpoint", () => {
+  it("is that of the configuration alone: one in the environment, perhaps without TLS, is never called", async () => {
+    const kms = await startFake();
+    vi.stubEnv("AWS_ENDPOINT_URL", kms.url);
+    vi.stubEnv("AWS_ENDPOINT_URL_KMS", kms.url);
+    const place = { region: "xx-nowhere-1", masterKeyId: kms.createKey().id, endpoint: undefined }; // a name that nobody serves
+    const error = await thrownBy(() => openAws({ name: "aws", places: [place], profile: undefined }));
+    expect(error).toBeKmsError("PROVIDER_UNAVAILABLE");
+    expect(kms.calls).toEqual({});
+    vi.stubEnv("AWS_ENDPOINT_URL", undefined);
+    vi.stubEnv("AWS_ENDPOINT_URL_KMS", undefined);
+  });
+});
+
 describe("the credentials", () => {
   afterEach(() => {
     withoutCredentials();
