@@ -52,6 +52,7 @@ const meanings: ReadonlyMap<string, Meaning> = new Map([
   ["IDPRejectedClaimException", credentials],
 ]);
 
+const maxWords = 2_000;
 const throttled = /throttl|TooManyRequests|RequestLimitExceeded|SlowDown/i;
 /** In custom key stores this exception is also a failure of the store behind the key, and says so. */
 const passing = /\b(creating|updating|unavailable|retry|try again|timed? ?out|did not respond|in time)\b/i;
@@ -59,13 +60,19 @@ const passing = /\b(creating|updating|unavailable|retry|try again|timed? ?out|di
 /** `hadCredentials`: whether AWS has answered before, so that credentials that are missing now were there. */
 export function awsError(thrown: unknown, call: AwsCall, hadCredentials: boolean): KmsError {
   if (thrown instanceof KmsError) return thrown;
-  const error = thrown as SdkError;
+  const error = inOneLine(thrown as SdkError);
   const { name, $fault, $metadata: { httpStatusCode: status = 0 } = {} } = error;
   if (name === "CredentialsProviderError" || name === "TokenProviderError") return noCredentials(error, hadCredentials);
   if ($fault === undefined) return status > 0 ? unreadable(error, status) : unreachable(error);
   if (throttled.test(name) || status === 429) return unavailable("the provider throttles this account's calls", error);
   const meaning = status >= 400 && status < 500 ? meanings.get(name) : undefined;
   return meaning?.(error, call) ?? unavailable("the provider cannot answer now", error);
+}
+
+/** On a wrong signature AWS sends the request back as it should have been signed, with the session token, behind the first line of its words. */
+function inOneLine({ name, message, $fault, $metadata, code }: SdkError): SdkError {
+  const [line = ""] = String(message).split("\n", 1);
+  return Object.assign(new Error(line.slice(0, maxWords)), { name, $fault, $metadata, code }) as SdkError;
 }
 
 /** The SDK finds no region, or takes none of that name. */
@@ -147,8 +154,10 @@ function unreadable({ name, $metadata }: SdkError, status: number): KmsError {
   return unavailable("the provider's answer cannot be read", cause);
 }
 
+/** Likewise of credentials: a container's or an instance's are JSON too. */
 function unreachable(error: SdkError): KmsError {
-  return unavailable("the provider cannot be reached", error);
+  const cause = error.name === "SyntaxError" ? new Error("an answer is not JSON") : error;
+  return unavailable("the provider cannot be reached", cause);
 }
 
 function denied(message: string, cause: unknown, what: string): KmsError {

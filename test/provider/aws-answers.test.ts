@@ -1,5 +1,6 @@
 /** What AWS answers, through the real SDK, as our code and gRPC status, and whether it is asked again; and what an operator is told. */
 import { randomBytes } from "node:crypto";
+import { inspect } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { KmsError, KmsErrorCode } from "../../src/errors.ts";
 import { dependable } from "../../src/provider/failover.ts";
@@ -252,6 +253,16 @@ describe("AWS answers with", () => {
     const error = (await thrownBy(() => provider.decrypt(wrapped, context))) as KmsError;
     expect(error.message).toBe("the provider denies access to its key");
     expect(String(error.cause)).toContain("user/x");
+  });
+
+  it("the request that it would have signed, whose session token is not in what the error carries for the log", async () => {
+    const canonical = "'POST\n/\n\nhost:kms.eu-west-1.amazonaws.com\nx-amz-security-token:IQoJb3JpZ2luX2VjE\n";
+    const message = `The request signature we calculated does not match.\n\nThe Canonical String should have been\n${canonical}`;
+    kms.once({ error: "InvalidSignatureException", message }, "Decrypt");
+    const error = (await thrownBy(() => provider.decrypt(wrapped, context))) as KmsError;
+    expect(error).toBeKmsError("PROVIDER_DENIED", "does not accept this service's credentials");
+    expect(inspect(error, { depth: 9, showHidden: true })).not.toContain("IQoJb3JpZ2luX2VjE");
+    expect(String(error.cause)).toContain("InvalidSignatureException: The request signature we calculated");
   });
 
   it("half a secret, which is not in the error, nor in what it carries for the log", async () => {
