@@ -9,7 +9,7 @@ import { ciphertextRejected, invalidField } from "../errors.ts";
 import type { AwsClient } from "./aws-client.ts";
 import { distrusted } from "./aws-errors.ts";
 import { type AwsKey, isKey } from "./aws-key.ts";
-import { reportOf, stateOf } from "./aws-report.ts";
+import { isWhole, reportOf, stateOf } from "./aws-report.ts";
 import { maxWrappedPlaintextBytes, type Provider } from "./provider.ts";
 
 const dataKeyBytes = 32;
@@ -22,6 +22,7 @@ export function awsProvider(client: AwsClient, key: AwsKey, region: string): Pro
   async function metadata(signal: AbortSignal | undefined): Promise<KeyMetadata> {
     const described = await client.describeKey(arn, signal);
     if (described === undefined || !isKey(key, described.Arn)) throw distrusted("it describes another key");
+    if (!isWhole(described)) throw distrusted("it tells no state of the key");
     return described;
   }
 

@@ -14,9 +14,16 @@ interface KeyInRegion {
 /** Where the rotation is asked for, and by the ARN given. */
 type RotationStatus = (key: string) => Promise<GetKeyRotationStatusResponse>;
 
+/** A state in a word, and dates that are such. What lacks them is no answer, and above all no refusal. */
+export function isWhole({ KeyState, DeletionDate, ValidTo }: KeyMetadata): boolean {
+  const isWord = typeof KeyState === "string" && /^[A-Za-z]{1,64}$/.test(KeyState);
+  return isWord && [DeletionDate, ValidTo].every((date) => date === undefined || !Number.isNaN(date.getTime()));
+}
+
+/** Of what is whole. */
 export function stateOf(described: KeyMetadata, clockSkewMs: number | undefined): ProviderKeyState {
-  const { KeyState = "no state", DeletionDate } = described as { KeyState?: string; DeletionDate?: Date };
-  const detail = DeletionDate === undefined ? KeyState : `${KeyState}, to be deleted on ${DeletionDate.toISOString()}`;
+  const { KeyState, DeletionDate } = described;
+  const detail = DeletionDate === undefined ? KeyState! : `${KeyState}, to be deleted on ${DeletionDate.toISOString()}`;
   return { state: isUsable(described) ? "enabled" : "disabled", detail, clockSkewMs };
 }
 

@@ -27,7 +27,7 @@ const types: readonly unknown[] = ["aes256-gcm96", "chacha20-poly1305", "xchacha
 
 export function vaultKey(data: VaultData): VaultKey {
   const { type, keys, latest_version: latestVersion, min_decryption_version: minDecryptionVersion } = data;
-  if (typeof type !== "string" || typeof keys !== "object" || keys === null)
+  if (typeof type !== "string" || !/^[a-z0-9-]{1,64}$/.test(type) || typeof keys !== "object" || keys === null)
     throw unreadable("the key's type and versions");
   if (!isCount(latestVersion) || latestVersion < 1 || !isCount(minDecryptionVersion))
     throw unreadable("the key's version");

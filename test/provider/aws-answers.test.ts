@@ -272,6 +272,25 @@ describe("AWS answers with", () => {
     expect(String(error.cause)).toContain("SyntaxError in the answer of HTTP 200, request ");
   });
 
+  it("a state that is no word, or a date that is none: no answer, and no refusal of the key", async () => {
+    for (const wrong of [
+      { KeyState: undefined },
+      { KeyState: { Enabled: true } },
+      { KeyState: "x".repeat(65) },
+      { KeyState: "PendingDeletion", DeletionDate: 1e300 },
+      { Origin: "EXTERNAL", ValidTo: 1e300 },
+    ]) {
+      const change = ({ KeyMetadata, ...rest }: Record<string, unknown>) => ({
+        ...rest,
+        KeyMetadata: { ...(KeyMetadata as object), ...wrong },
+      });
+      for (const look of [() => provider.describe(), () => provider.inspect()]) {
+        kms.once({ change }, "DescribeKey");
+        expect(await thrownBy(look)).toBeKmsError("PROVIDER_UNAVAILABLE", "it tells no state of the key");
+      }
+    }
+  });
+
   it("a key of another name to whoever describes it", async () => {
     for (const KeyMetadata of [
       undefined,

@@ -232,6 +232,7 @@ describe("an answer that is not believed", () => {
 
   it.each<[string, unknown]>([
     ["no type", { type: 7 }],
+    ["a type that is no word", { type: "<b>\nx" }],
     ["no version", { latest_version: "1" }],
     ["no versions", { keys: null }],
   ])("of a key with %s", async (_what, shows) => {
