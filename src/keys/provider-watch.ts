@@ -5,7 +5,8 @@
  * not answer changes nothing here: what was refused stays refused.
  *
  * A denied call has the key looked at before it fails, at most once a second; where the key looks well, what is denied may be one
- * operation or one tenant, and others are doubted, at most once in the time between looks, so that one denied tenant costs no other its cache.
+ * operation or one tenant, and others are doubted: once in the time between looks, and as long as there are denials each time after twice the
+ * time before, so that a tenant who goes on being denied does not have everyone's keys loaded anew without end.
  */
 import { KmsError } from "../errors.ts";
 import type { Provider, ProviderKeyState } from "../provider/provider.ts";
@@ -52,6 +53,8 @@ export interface WatchOptions {
 }
 
 const jitter = 0.1;
+/** Between doubts: as long as a key is cached, by default. */
+const longestDoubtMs = 3_600_000;
 
 /** Looks once before it resolves. */
 export async function watchProvider(options: WatchOptions): Promise<ProviderWatch> {
@@ -63,6 +66,7 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
   let looking: Promise<ProviderCondition> | undefined;
   let lookedAtMs = Number.NEGATIVE_INFINITY;
   let doubtedAtMs = Number.NEGATIVE_INFINITY;
+  let doubtRestMs = intervalMs;
 
   /** One look at a time, whoever asks. */
   function look(): Promise<ProviderCondition> {
@@ -103,7 +107,9 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
       await looking; // began before the denial, and may not have seen why
       lookIn(Math.max(0, lookedAtMs + retryMs - performance.now()));
     }
-    if (current?.condition !== "answering" || performance.now() < doubtedAtMs + intervalMs) return;
+    const sinceDoubtMs = performance.now() - doubtedAtMs;
+    if (current?.condition !== "answering" || sinceDoubtMs < doubtRestMs) return;
+    doubtRestMs = sinceDoubtMs < 2 * doubtRestMs ? Math.min(2 * doubtRestMs, longestDoubtMs) : intervalMs;
     doubtedAtMs = performance.now();
     for (const listener of listeners) listener.denied?.(provider);
   }

@@ -225,6 +225,25 @@ describe("a call that is denied", () => {
     expect(told).toEqual(["a call was denied", "a call was denied"]);
   });
 
+  it("costs the others ever less, as long as denials go on, and counts anew after some quiet", async () => {
+    const { world, told, encrypt } = await setUp();
+    await advance(5_000);
+    world.call = denied;
+    for (let seconds = 0; seconds < 4 * 3_600; seconds += 10) {
+      await thrownBy(encrypt);
+      await advance(10_000);
+    }
+    expect(told.length).toBeLessThanOrEqual(11);
+    world.call = undefined;
+    await advance(3 * 3_600_000);
+    world.call = denied;
+    told.splice(0);
+    await thrownBy(encrypt);
+    await advance(30_000);
+    await thrownBy(encrypt);
+    expect(told).toHaveLength(2);
+  });
+
   it("is followed by a look of its own where one had begun before", async () => {
     const { watch, world, told, encrypt } = await setUp();
     await advance(5_000);
