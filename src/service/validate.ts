@@ -8,6 +8,7 @@ import {
   type ValidateResponse,
   ValidateResponseSchema,
 } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { KmsError } from "../errors.ts";
 import type { Provider, ProviderKeyReport, ProviderKeyState } from "../provider/provider.ts";
 import type { CallContext } from "./context.ts";
 import { createProbe, type Probe } from "./probe.ts";
@@ -24,17 +25,31 @@ export interface ValidateParts extends ValidationParts, RecommendationParts {
 const probeTenant = "fluo-kms-probe";
 
 export function validateHandlers(parts: ValidateParts) {
+  let isRunning = false;
+
+  /** At most one at a time: its provider calls are paid for, and take turns with those of callers. */
+  async function validateAlone<T>(validate: () => Promise<T>): Promise<T> {
+    if (isRunning) throw new KmsError("OVERLOADED", "another Validate is under way: try again when it has ended");
+    isRunning = true;
+    try {
+      return await validate();
+    } finally {
+      isRunning = false;
+    }
+  }
+
   return {
     async validate(request: ValidateRequest, call: CallContext): Promise<ValidateResponse> {
       call.caller.require("operator");
       const tenantId = request.tenantId === "" ? probeTenant : call.caller.tenant(request.tenantId);
       const probe = createProbe({ signal: call.signal, unexpected: parts.unexpected });
-      const { answer: looks, calls } = await parts.countProviderCalls(async () => {
+      const run = async () => {
         const validated = { tenantId, call, probe };
         const seen = await lookAtKeys(parts, validated);
         await tryPaths(parts, validated);
         return seen;
-      });
+      };
+      const { answer: looks, calls } = await validateAlone(() => parts.countProviderCalls(run));
       const times = {
         cacheMissMs: passedIn(probe, "key_retrieval_cache_miss"),
         cacheHitMs: passedIn(probe, "key_retrieval_cache_hit"),

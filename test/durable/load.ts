@@ -2,6 +2,7 @@
 import { randomInt } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { status } from "@grpc/grpc-js";
 import { Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import type { SpanSchema } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { plainSpan } from "../api/fixture.ts";
@@ -106,7 +107,11 @@ const operations: Readonly<Record<string, Operation>> = {
   },
 
   async validate({ kms }) {
-    const { overall, tests } = await kms.validate({});
+    const answer = await kms.validate({}).catch((error) => {
+      if (error.code !== status.RESOURCE_EXHAUSTED) throw error;
+    });
+    if (answer === undefined) return; // one runs at a time
+    const { overall, tests } = answer;
     const failed = tests
       .filter(({ outcome }) => outcome !== Outcome.PASS)
       .map((test) => `${test.name} ${test.message}`);

@@ -458,6 +458,14 @@ it("tells the log of a bug, and the caller only that there is one", async () => 
   expect(bugs).toEqual([bug]);
 });
 
+it("runs once at a time, so that many cost no more than one", async () => {
+  const { run } = await withLocal();
+  const first = run();
+  expect(await thrownBy(() => run())).toBeKmsError("OVERLOADED", "another Validate is under way");
+  expect((await first).overall).toBe(Outcome.PASS);
+  expect((await run()).overall).toBe(Outcome.PASS);
+});
+
 it("is for operators", async () => {
   const { run } = await withLocal();
   const require = () => {

@@ -169,6 +169,8 @@ export const KmsService: GenService<{
    * A failed check is an answer, not an error. Costs 11 cryptographic calls at the provider where all is well. A check
    * waits at most 5 seconds for the provider, and none waits after one that waited in vain.
    *
+   * RESOURCE_EXHAUSTED: another Validate is under way; one runs at a time.
+   *
    * @generated from rpc fluo.kms.v1.KmsService.Validate
    */
   validate: {
