@@ -7,6 +7,7 @@
  * more. A key that fails does not stop the others; a provider that does not answer ends the page.
  */
 import { timingSafeEqual } from "node:crypto";
+import { publicKeyOf } from "../crypto/ed25519.ts";
 import { KmsError, type KmsErrorCode } from "../errors.ts";
 import { cancelled, type Provider } from "../provider/provider.ts";
 import { step } from "../steps.ts";
@@ -152,6 +153,10 @@ function isSettled(record: KeyRecord, current: Provider): boolean {
 async function wrapAnew(masterKeys: MasterKeys, record: KeyRecord, signal?: AbortSignal): Promise<Uint8Array> {
   const secret = await unwrap(masterKeys, record, signal);
   try {
+    // A wrong answer of the former provider must not take the place of what it wrapped. Of a data key nothing tells.
+    if (record.purpose === "signing" && Buffer.compare(publicKeyOf(secret), record.publicKey) !== 0) {
+      throw new KmsError("DATA_LOSS", `key ${record.keyId}: the stored public key is not the secret key's`);
+    }
     return await wrapProven({ provider: masterKeys.current, secret, record }, signal);
   } finally {
     secret.fill(0);

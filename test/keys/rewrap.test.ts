@@ -257,6 +257,21 @@ describe("a key that cannot be re-wrapped", () => {
     expect(under(b.provider, await allRecords(store))).toBe(0);
   });
 
+  it("is a signing key of which its provider gives back another: what it wrapped stays", async () => {
+    const a = newProvider();
+    const { b, before, open, store } = await setUp({ a });
+    await before.activeSigningKey("acme");
+    const present = (await store.active("acme", "signing"))!;
+    const lying = failing(a, {
+      decrypt: async (wrapped, context, signal) =>
+        context.purpose === "signing" ? randomBytes(32) : a.decrypt(wrapped, context, signal),
+    });
+    const { failed, keys } = await rewrap(open(b.provider, [lying]));
+    expect(keys).toBe(0);
+    expect(failed[0]!.error).toBeKmsError("DATA_LOSS", present.keyId);
+    expect(await store.active("acme", "signing")).toEqual(present);
+  });
+
   it("is one that its provider key refuses", async () => {
     const denied = async () => Promise.reject(new KmsError("PROVIDER_DENIED", "access denied"));
     const a = newProvider();
