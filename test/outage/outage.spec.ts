@@ -38,11 +38,12 @@ describe.each(wanted)("an outage: %s", (mode) => {
     expect(report.after.handles).toBeLessThanOrEqual(
       report.before.handles + mostConnections - report.before.connections,
     );
-    expect(report.after.rssMb).toBeLessThan(report.before.rssMb + mostGrowthMb);
+    expect(report.after.liveMb).toBeLessThan(report.before.liveMb + mostGrowthMb);
     await service.close();
   });
 });
 
 /** What the SDK's pool holds. */
 const mostConnections = 32;
-const mostGrowthMb = 64;
+/** Of what is live. Resident memory is printed alone: it grows with load, as the heap is given room, whatever the provider does. */
+const mostGrowthMb = 16;

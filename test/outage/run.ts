@@ -56,7 +56,7 @@ export async function runOutage({
   const operations = keyOperations(await firstCalls(kms, tenantIds));
   const load = loadLoop({ kms, perSecond, operations, tenant: (turn) => tenantIds[turn % tenants]! });
   await delay(settleMs);
-  const before = held();
+  const before = await held();
 
   await begin(mode, fake);
   const beganMs = performance.now();
@@ -93,7 +93,7 @@ export async function runOutage({
     arrived: opened ? countBy(arrived.map(({ operation }) => operation)) : {},
     recoveredAfterMs,
     before,
-    after: held(),
+    after: await held(),
   };
 }
 
@@ -166,8 +166,8 @@ export function line(name: string, made: readonly Made[]): string {
   return `  ${name.padEnd(16)} ${String(count).padStart(7)} calls ${String(failed).padStart(5)} failed  p50 ${a}  p99 ${b}  max ${c} ms`;
 }
 
-function heldWords({ rssMb, handles, connections }: Held): string {
-  return `${rssMb.toFixed(0)} MB, ${handles} handles, ${connections} connections`;
+function heldWords({ rssMb, liveMb, handles, connections }: Held): string {
+  return `${rssMb.toFixed(0)} MB resident, ${liveMb.toFixed(1)} MB live, ${handles} handles, ${connections} connections`;
 }
 
 function ms(value: number): string {

@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import { type GrpcClient, grpcClient } from "../running-service.ts";
 import { type ServiceProcess, startProcess } from "../service-process.ts";
@@ -12,13 +13,15 @@ export interface OutageService extends ServiceProcess {
   /** In order of preference. */
   fakes: readonly [AwsKmsFake, ...AwsKmsFake[]];
   keys: readonly [FakeKey, ...FakeKey[]];
-  held(): Held;
+  held(): Promise<Held>;
   close(): Promise<void>;
 }
 
 /** What the process holds now. */
 export interface Held {
   rssMb: number;
+  /** Of JavaScript, after its garbage was collected. */
+  liveMb: number;
   /** Open files and sockets. */
   handles: number;
   /** Connections to the fakes. */
@@ -61,6 +64,7 @@ export async function startOutageService({
     }),
     FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-outage-")), "kms.db"),
     FLUO_KMS_LOG_LEVEL: "info",
+    NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, "live-memory.ts"))}`,
     ...env,
   };
   const service = await startProcess(environment, finished && { finished });
@@ -71,7 +75,8 @@ export async function startOutageService({
     kms,
     fakes: [first, ...others],
     keys: [key, ...replicas],
-    held: () => ({
+    held: async () => ({
+      liveMb: await liveMb(service),
       rssMb: Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024,
       handles: readdirSync(`/proc/${pid}/fd`).length,
       connections: fakes.reduce((sum, fake) => sum + fake.connections, 0),
@@ -83,6 +88,16 @@ export async function startOutageService({
       await Promise.all(fakes.map((fake) => fake.close()));
     },
   };
+}
+
+async function liveMb({ child, log }: ServiceProcess): Promise<number> {
+  const from = log.length;
+  child.kill("SIGUSR2");
+  for (;;) {
+    const line = log.slice(from).find((each) => each.startsWith('{"liveBytes"'));
+    if (line !== undefined) return JSON.parse(line).liveBytes / 2 ** 20;
+    await delay(20);
+  }
 }
 
 /** What Status says as soon as `isThere` is true of it; undefined where that takes longer. */
