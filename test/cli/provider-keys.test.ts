@@ -1,0 +1,74 @@
+/** A store that is half under one provider key and half under another: what check, backup and restore say of it, and take. */
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { createKeyring } from "../../src/keys/keyring.ts";
+import { masterKeys } from "../../src/keys/master-keys.ts";
+import { unlockStore } from "../../src/keys/store-key.ts";
+import { openProvider } from "../../src/provider/registry.ts";
+import { openStore } from "../../src/store/registry.ts";
+import { type Result, run } from "./fixture.ts";
+import { liveIn, type Place, sqlitePlace } from "./store-fixture.ts";
+
+const movedKeys = 6;
+/** Not DESTROYED, PENDING with them: see liveIn. */
+const allKeys = 16;
+
+/** Moves the store key and some keys, and gives the names of the provider keys. */
+async function halfMoved(where: Place) {
+  await liveIn(where);
+  const newFile = join(where.directory, "new.key");
+  const [other] = await openProvider({ name: "local", masterKeyFile: where.masterKeyFile });
+  const [current] = await openProvider({ name: "local", masterKeyFile: newFile });
+  const store = await unlockStore(await openStore(where.settings), masterKeys(current, other));
+  const keyring = createKeyring({ store, provider: current, otherProviders: [other] });
+  const by = { actor: "ann", requestId: "" };
+  expect(await keyring.rewrap({ by, limit: movedKeys, dryRun: false })).toMatchObject({ keys: movedKeys, failed: [] });
+  keyring.close();
+  await store.close();
+  const ofNew = { ...where.env, FLUO_KMS_LOCAL_MASTER_KEY_FILE: newFile };
+  const both = {
+    ...ofNew,
+    FLUO_KMS_OTHER_PROVIDER: "local",
+    FLUO_KMS_OTHER_LOCAL_MASTER_KEY_FILE: where.masterKeyFile,
+  };
+  return { both, ofNew, current: current.keyId, other: other.keyId };
+}
+
+function byId(keys: { provider_key_id: string }[]) {
+  return Object.fromEntries(keys.map(({ provider_key_id, ...rest }) => [provider_key_id, rest]));
+}
+
+it("is checked, backed up and restored with both, which are counted", async () => {
+  const where = sqlitePlace();
+  const { both, current, other } = await halfMoved(where);
+  const command = (...args: string[]): Promise<Result> => run(args, { env: both, cwd: where.directory });
+  const expected = (left: number) => ({
+    [current]: { provider: "local", keys: movedKeys, store_key: true },
+    [other]: { provider: "local", keys: left, store_key: false },
+  });
+  const checked = await command("check", "--json");
+  expect(checked.code).toBe(0);
+  expect(byId(JSON.parse(checked.out).provider_keys)).toEqual(expected(allKeys - movedKeys));
+  const text = (await command("backup", "b.db")).out;
+  expect(text).toContain(`local ${current}: ${movedKeys} keys and the store key\n`);
+  expect(text).toContain(`local ${other}: ${allKeys - movedKeys - 1} keys\n`); // without the PENDING one
+  const into = { ...both, FLUO_KMS_SQLITE_FILE: join(where.directory, "restored.db") };
+  const restored = await run(["restore", "--json", "b.db"], { env: into, cwd: where.directory });
+  expect(restored.code).toBe(0);
+  expect(byId(JSON.parse(restored.out).provider_keys)).toEqual(expected(allKeys - movedKeys - 1));
+  expect((await run(["check"], { env: into, cwd: where.directory })).code).toBe(0);
+});
+
+it("is not whole with one of them", async () => {
+  const where = sqlitePlace();
+  const { ofNew, other } = await halfMoved(where);
+  const { code, out } = await run(["check", "--json"], { env: ofNew, cwd: where.directory });
+  expect(code).toBe(1);
+  const { opened, problems } = JSON.parse(out);
+  expect(opened).toBe(movedKeys);
+  expect(problems).toHaveLength(allKeys - movedKeys);
+  expect(problems[0]).toMatchObject({ kind: "unwrap", what: expect.stringContaining(`is under local ${other}`) });
+  const old = await where.run("check");
+  expect(old.code).toBe(1);
+  expect(old.err).toContain("the store is under local");
+});
