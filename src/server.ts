@@ -59,7 +59,10 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const providers = await startProviders({ config, instruments, log, clock });
   const { keys, watches, breakers } = providers;
   const provider = keys.current;
-  const store = await openAndUnlock(config, keys);
+  const store = await openAndUnlock(config, keys).catch(async (error) => {
+    await providers.close();
+    throw error;
+  });
   const audit = createAuditTrail({
     store,
     clock,
