@@ -72,6 +72,15 @@ export const filePath: Parser<string> = (text) => {
   throw new Refusal("must be the path of a file, not its content");
 };
 
+/** Of Vault's tokens, JSON web tokens and AppRole's secret ids, which messages must not show either. */
+const looksSecret = /^(hv[bsr]|[bsr])\.[\w.-]{20,}$|^eyJ[\w-]+\.|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** A file with a secret in it. */
+export const secretFile: Parser<string> = (text) => {
+  if (looksSecret.test(text)) throw new Refusal("must be the path of a file, not the secret itself");
+  return filePath(text);
+};
+
 /** Holds a password, as a rule. What the client would stumble over later is found now: its error would show the whole text. */
 export const postgresUrl: Parser<string> = (text) => {
   if (/^postgres(ql)?:\/\//.test(text) && URL.canParse(text) && isDecodable(text)) return text;

@@ -111,6 +111,21 @@ describe("provider vault", () => {
     ["no token", vault, /^vault\.token: is missing, and so is vault\.token-file/m],
     ["two tokens", { ...vault, VAULT_TOKEN: "hunter2", VAULT_TOKEN_FILE: "t" }, /^vault\.token: is set, and so is/m],
     ["a token of two words", { ...vault, VAULT_TOKEN: "hunter2 hunter2" }, /^vault\.token /m],
+    [
+      "a token where its file is due",
+      { ...vault, VAULT_TOKEN_FILE: "hvs.CAESIhunter2hunter2hunter2" },
+      /^vault\.token-file .*: must be the path of a file, not the secret itself$/m,
+    ],
+    [
+      "a secret id where its file is due",
+      { ...vault, VAULT_AUTH: "approle", VAULT_APPROLE_SECRET_ID_FILE: "84896a0c-1347-aa90-a4f6-aca8b7558780" },
+      /^vault\.approle\.secret-id-file .*: must be the path of a file, not the secret itself$/m,
+    ],
+    [
+      "a service account's token where its file is due",
+      { ...vault, VAULT_AUTH: "kubernetes", VAULT_KUBERNETES_TOKEN_FILE: "eyJhbGciOiJSUzI1NiJ9.hunter2.c2ln" },
+      /^vault\.kubernetes\.token-file .*: must be the path of a file, not the secret itself$/m,
+    ],
     ["no role id", { ...vault, VAULT_AUTH: "approle" }, /^vault\.approle\.role-id: is missing/m],
     ["no role", { ...vault, VAULT_AUTH: "kubernetes" }, /^vault\.kubernetes\.role: is missing/m],
     [
