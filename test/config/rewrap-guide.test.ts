@@ -20,15 +20,16 @@ it("has the settings of four moves, and those of each step", () => {
   ]);
 });
 
-const moves = blocks.map((text) => ({ move: moveIn(text), text }));
-
-it.each(moves)("has those of $move in a way that can be turned round for step 1, and halved for step 4", ({ text }) => {
-  const { provider, otherProvider } = load({}, text);
-  expect(otherProvider).not.toEqual(provider);
-  expect(load({}, turnedRound(text))).toMatchObject({ provider: otherProvider, otherProvider: provider });
-  const half = linesOf(text).filter((line) => !line.startsWith("fluo.kms.other."));
-  expect(load({}, half.join("\n"))).toMatchObject({ provider, otherProvider: undefined });
-});
+it.each(blocks)(
+  "has those of a move in a way that can be turned round for step 1, and halved for step 4: %#",
+  (text) => {
+    const { provider, otherProvider } = load({}, text);
+    expect(otherProvider).not.toEqual(provider);
+    expect(load({}, turnedRound(text))).toMatchObject({ provider: otherProvider, otherProvider: provider });
+    const half = linesOf(text).filter((line) => !line.startsWith("fluo.kms.other."));
+    expect(load({}, half.join("\n"))).toMatchObject({ provider, otherProvider: undefined });
+  },
+);
 
 function linesOf(text: string): string[] {
   return text.trimEnd().split("\n");
