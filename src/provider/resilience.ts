@@ -1,7 +1,7 @@
 /**
  * A Provider around another that bounds what a bad day at the provider costs: total timeout > retry > bulkhead > breaker >
- * attempt timeout > call. Only PROVIDER_UNAVAILABLE is retried and counted by the breaker; what a caller did wrong, and a
- * caller that went away, never opens it. Answers are distrusted here as far as every provider's look the same.
+ * attempt timeout > call. Only PROVIDER_UNAVAILABLE is retried and counted by the breaker; what a caller did wrong, a caller
+ * that went away, and a call that waited so long for its turn that its whole time was up, never open it. Answers are distrusted here as far as every provider's look the same.
  *
  * While the breaker is open every call fails at once, and `describe`, once a second, is what tries the provider: no caller waits for a
  * trial. After one that succeeds a single failure opens the breaker again, until a call succeeds.
@@ -158,6 +158,7 @@ export function resilient(provider: Provider, options: ResilienceOptions = {}): 
       }, within);
     } catch (error) {
       if (caller?.aborted) throw cancelled(caller);
+      if (within?.aborted) throw new TaskCancelledError(); // it had waited for its turn: what time was left says nothing of the provider
       throw timer?.aborted ? lateAnswer(name, error) : error;
     }
   }

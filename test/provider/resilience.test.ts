@@ -1,5 +1,6 @@
 /** The resilience layer over a real local provider, made slow, silent or wrong where a test needs it. */
 import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { localProvider } from "../../src/provider/local.ts";
@@ -171,6 +172,24 @@ describe("the breaker", () => {
     const encrypt = () => guarded.encrypt(randomBytes(32), context);
     return { provider, guarded, encrypt, state: () => guarded.breakers()[0]!.state };
   }
+
+  it("is not opened by more callers than a slow provider can serve in their time", async () => {
+    const local = localProvider(randomMasterKey());
+    const slow = changed({
+      async encrypt(...given) {
+        await delay(20);
+        return local.encrypt(...given);
+      },
+    });
+    const guarded = resilient(slow, { breakAfter: 3, totalTimeoutMs: 200, attemptTimeoutMs: 100 });
+    const calls = Array.from({ length: 1_000 }, () => guarded.encrypt(randomBytes(32), context));
+    const failed = (await Promise.allSettled(calls)).filter(({ status }) => status === "rejected");
+    expect(failed.length).toBeGreaterThan(0);
+    for (const { reason } of failed as PromiseRejectedResult[]) {
+      expect(reason).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");
+    }
+    expect(guarded.breakers()[0]!.state).toBe("closed");
+  });
 
   it("is closed by a describe that answers, and by no call of anyone's", async () => {
     const { provider, guarded, encrypt, state } = outage();
