@@ -4,8 +4,9 @@
  * docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html and the "Errors" of each operation.
  */
 import { ciphertextRejected, invalidField, KmsError } from "../errors.ts";
-import * as advice from "./aws-advice.ts";
+import { wordsIn } from "../words.ts";
 import type { AwsCall } from "./aws-advice.ts";
+import * as advice from "./aws-advice.ts";
 
 /** What errors of the SDK have that matters here. */
 interface SdkError extends Error {
@@ -52,7 +53,6 @@ const meanings: ReadonlyMap<string, Meaning> = new Map([
   ["IDPRejectedClaimException", credentials],
 ]);
 
-const maxWords = 2_000;
 const throttled = /throttl|TooManyRequests|RequestLimitExceeded|SlowDown/i;
 /** In custom key stores this exception is also a failure of the store behind the key, and says so. */
 const passing = /\b(creating|updating|unavailable|retry|try again|timed? ?out|did not respond|in time)\b/i;
@@ -71,8 +71,12 @@ export function awsError(thrown: unknown, call: AwsCall, hadCredentials: boolean
 
 /** On a wrong signature AWS sends the request back as it should have been signed, with the session token, behind the first line of its words. */
 function inOneLine({ name, message, $fault, $metadata, code }: SdkError): SdkError {
-  const [line = ""] = String(message).split("\n", 1);
-  return Object.assign(new Error(line.slice(0, maxWords)), { name, $fault, $metadata, code }) as SdkError;
+  return Object.assign(new Error(wordsIn(String(message))), {
+    name: wordsIn(String(name)),
+    $fault,
+    $metadata,
+    code,
+  }) as SdkError;
 }
 
 /** The SDK finds no region, or takes none of that name. */

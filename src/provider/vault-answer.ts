@@ -3,6 +3,7 @@
  * server that is not well, and is PROVIDER_UNAVAILABLE.
  */
 import { KmsError } from "../errors.ts";
+import { wordsIn } from "../words.ts";
 import { decodeBase64 } from "./vault-base64.ts";
 import type { VaultAnswer } from "./vault-http.ts";
 
@@ -103,7 +104,7 @@ function refuseIgnored(warnings: unknown): void {
   const ignored = warnings.find((warning) => /ignored these unrecognized parameters/i.test(String(warning)));
   if (ignored === undefined) return;
   throw new KmsError("PROVIDER_UNAVAILABLE", "provider vault ignored a part of the request", {
-    cause: new Error(String(ignored)),
+    cause: new Error(wordsIn(String(ignored))),
     advice:
       "Update Vault to a version whose transit/encrypt and transit/decrypt take associated_data: this one ignores it.",
   });

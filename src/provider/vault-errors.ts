@@ -3,11 +3,10 @@
  * cause alone. Statuses: https://developer.hashicorp.com/vault/api-docs#http-status-codes
  */
 import { ciphertextRejected, KmsError } from "../errors.ts";
+import { wordsIn } from "../words.ts";
 import { errorsOf } from "./vault-answer.ts";
 import type { VaultAnswer } from "./vault-http.ts";
 import { command, missingKeyAdvice, pathsOf, policyAdvice, restoreAdvice, type VaultKeyName } from "./vault-names.ts";
-
-const maxWords = 500;
 
 /** Of encrypt, decrypt and reading the key. */
 export function keyFailure(key: VaultKeyName, answer: VaultAnswer): KmsError {
@@ -107,5 +106,5 @@ function outageAdvice({ status, body }: VaultAnswer): string | undefined {
 
 function wordsOf(answer: VaultAnswer): Error {
   const words = errorsOf(answer)?.join("; ") ?? "no errors in JSON";
-  return new Error(`Vault answered ${answer.status}: ${words.slice(0, maxWords)}`);
+  return new Error(`Vault answered ${answer.status}: ${wordsIn(words.replaceAll("\n", " "))}`);
 }

@@ -13,7 +13,7 @@ import { openVault } from "../../src/provider/vault.ts";
 import { takePlaintext } from "../../src/provider/vault-answer.ts";
 import { connectVault } from "../../src/provider/vault-http.ts";
 import { RpcCode, rpcCode } from "../../src/service/rpc-code.ts";
-import { type Fault, type FakeVault, startFakeVault, transitPolicy } from "../fakes/vault.ts";
+import { type FakeVault, type Fault, startFakeVault, transitPolicy } from "../fakes/vault.ts";
 import { newKey, policyDenial } from "../fakes/vault-rules.ts";
 import { thrownBy } from "../matchers.ts";
 import { providerContract } from "../provider-contract.ts";
@@ -217,6 +217,15 @@ describe("an answer that is not believed", () => {
     expect(await thrownBy(() => provider.decrypt(wrapped, context))).toBeKmsError("PROVIDER_UNAVAILABLE");
     vault.fault(decryptPath, { status: 200, body: '{ "data": { "plaintext": "AAAA" } }' }); // as a proxy may space it
     expect(await provider.decrypt(wrapped, context)).toHaveLength(3);
+  });
+
+  it("that sends the request back, of whose token the log has nothing", async () => {
+    const provider = await open();
+    const token = "hvs.CAESIJhunter2hunter2hunter2hunter2";
+    vault.fault(/encrypt/, { status: 400, body: { errors: [`bad request: X-Vault-Token: ${token}`] } });
+    const error = (await thrownBy(() => provider.encrypt(randomBytes(32), context))) as KmsError;
+    expect(String(error.cause)).toContain("bad request: X-Vault-Token: (hidden)");
+    vault.fault(/encrypt/, undefined);
   });
 
   it("of a server that ignores associated data", async () => {
