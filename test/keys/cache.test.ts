@@ -337,7 +337,7 @@ describe("a source that is silent", () => {
     ["invalidated", (cache) => cache.invalidate("a")],
     ["cleared", (cache) => cache.clear()],
   ])("has no value served that was %s while it was waited for", async (_how, leave) => {
-    const { cache, reload, advance, asked } = silent();
+    const { cache, reload, advance, asked } = silent({ maxStaleMs: 3_600_000 });
     await advance(1_000);
     const waits = thrownBy(asked);
     await advance(500);

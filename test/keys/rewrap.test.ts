@@ -143,6 +143,24 @@ describe("re-wrapping", () => {
     expect(Math.max(a.calls.mostInFlight, b.calls.mostInFlight)).toBeLessThanOrEqual(8);
   });
 
+  it("overwrites every secret that it opened", async () => {
+    const opened: Uint8Array[] = [];
+    const telling = (provider: Provider) =>
+      failing(provider, {
+        async decrypt(...given) {
+          const secret = await provider.decrypt(...given);
+          opened.push(secret);
+          return secret;
+        },
+      });
+    const { before, after } = await setUp({ a: telling(newProvider()), b: telling(newProvider()) });
+    await before.activeSigningKey("acme");
+    before.close();
+    await rewrap(after);
+    expect(opened.length).toBeGreaterThan(4);
+    expect(opened.every((secret) => secret.every((byte) => byte === 0))).toBe(true);
+  });
+
   it("does nothing where everything is under the current key", async () => {
     const { b, before, after, store } = await setUp();
     await before.activeDataKey("acme");

@@ -242,6 +242,15 @@ describe("the breaker", () => {
     await guarded.close();
   });
 
+  it("lets no call through that had waited for its turn when it opened", async () => {
+    const { provider, waiting } = gated();
+    const guarded = resilient(provider, { ...options, maxInFlight: 3, attemptTimeoutMs: 5 });
+    const calls = Array.from({ length: 20 }, () => guarded.encrypt(randomBytes(32), context));
+    await Promise.allSettled(calls);
+    expect(waiting.length).toBeLessThan(6); // two slots are free before the third failure is counted
+    expect(guarded.breakers()[0]!.state).toBe("open");
+  });
+
   it("tries no more after close", async () => {
     const { provider, guarded, encrypt } = outage();
     for (let i = 0; i < 3; i += 1) await thrownBy(encrypt);
