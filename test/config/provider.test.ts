@@ -151,6 +151,21 @@ describe("a server that is not https", () => {
     expect(problemsOf(() => load({ ...production, ...env }))).toContain(`${name}: http://`);
   });
 
+  it.each([
+    "http://127.0.0.1.example.com:8200",
+    "http://localhost.example.com:8200",
+    "http://localhost@example.com:8200",
+    "http://[::ffff:192.0.2.1]:8200",
+    "http://0.0.0.0:8200",
+    "http://3232235777:8200",
+    "HTTP://vault.internal:8200",
+    "http:\\\\vault.internal:8200",
+    "http:vault.internal:8200",
+  ])("is refused in production at %s, which is no loopback address", (addr) => {
+    const env = { ...production, ...vault, VAULT_ADDR: addr, VAULT_TOKEN: "t" };
+    expect(problemsOf(() => load(env))).toMatch(/^vault\.addr/m);
+  });
+
   it.each(["http://127.0.0.1:8200", "http://localhost:8200", "http://[::1]:8200"])("is accepted at %s", (addr) => {
     expect(problemsOf(() => load({ ...production, ...vault, VAULT_ADDR: addr, VAULT_TOKEN: "t" }))).toBe("");
   });
