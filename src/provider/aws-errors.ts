@@ -4,7 +4,7 @@
  * docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html and the "Errors" of each operation.
  */
 import { ciphertextRejected, invalidField, KmsError } from "../errors.ts";
-import { wordsIn } from "../words.ts";
+import { wordsIn } from "./words.ts";
 import type { AwsCall } from "./aws-advice.ts";
 import * as advice from "./aws-advice.ts";
 

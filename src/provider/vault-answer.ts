@@ -3,7 +3,7 @@
  * server that is not well, and is PROVIDER_UNAVAILABLE.
  */
 import { KmsError } from "../errors.ts";
-import { wordsIn } from "../words.ts";
+import { wordsIn } from "./words.ts";
 import { decodeBase64 } from "./vault-base64.ts";
 import type { VaultAnswer } from "./vault-http.ts";
 

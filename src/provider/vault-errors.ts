@@ -3,7 +3,7 @@
  * cause alone. Statuses: https://developer.hashicorp.com/vault/api-docs#http-status-codes
  */
 import { ciphertextRejected, KmsError } from "../errors.ts";
-import { wordsIn } from "../words.ts";
+import { wordsIn } from "./words.ts";
 import { errorsOf } from "./vault-answer.ts";
 import type { VaultAnswer } from "./vault-http.ts";
 import { command, missingKeyAdvice, pathsOf, policyAdvice, restoreAdvice, type VaultKeyName } from "./vault-names.ts";

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { expect, it } from "vitest";
-import { wordsIn } from "../src/words.ts";
+import { wordsIn } from "../../src/provider/words.ts";
 
 it.each([
   ["a token of Vault", `hvs.${"CAESIJ".repeat(6)}`],
