@@ -1,7 +1,7 @@
 /**
  * The store key and the tenants' keys from under another provider key to under the current one, while they are in use: the secret stays,
  * its wrapped form is another. A key is opened by the provider key that wrapped it, wrapped by the current one, opened again and compared,
- * and only then replaced, where it is still what was read. Three provider calls a key.
+ * and only then replaced, where it is still what was read. Three provider calls a signing key, four a data key.
  *
  * What is left to do is what the records say: whoever goes on after a crash, or does the same on another replica, needs to know nothing
  * more. A key that fails does not stop the others; a provider that does not answer ends the page.
@@ -153,14 +153,31 @@ function isSettled(record: KeyRecord, current: Provider): boolean {
 async function wrapAnew(masterKeys: MasterKeys, record: KeyRecord, signal?: AbortSignal): Promise<Uint8Array> {
   const secret = await unwrap(masterKeys, record, signal);
   try {
-    // A wrong answer of the former provider must not take the place of what it wrapped. Of a data key nothing tells.
-    if (record.purpose === "signing" && Buffer.compare(publicKeyOf(secret), record.publicKey) !== 0) {
-      throw new KmsError("DATA_LOSS", `key ${record.keyId}: the stored public key is not the secret key's`);
-    }
+    await refuseWrongAnswer(masterKeys, record, secret, signal);
     return await wrapProven({ provider: masterKeys.current, secret, record }, signal);
   } finally {
     secret.fill(0);
   }
+}
+
+/** What the former provider opens takes the place of what it wrapped, for good. Nothing but a second answer tells of a data key. */
+async function refuseWrongAnswer(
+  masterKeys: MasterKeys,
+  record: KeyRecord,
+  secret: Uint8Array,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (record.purpose === "signing") {
+    if (Buffer.compare(publicKeyOf(secret), record.publicKey) === 0) return;
+    throw new KmsError("DATA_LOSS", `key ${record.keyId}: the stored public key is not the secret key's`);
+  }
+  const again = await unwrap(masterKeys, record, signal);
+  try {
+    if (timingSafeEqual(again, secret)) return;
+  } finally {
+    again.fill(0);
+  }
+  throw new KmsError("PROVIDER_UNAVAILABLE", `the provider opened key ${record.keyId} to two different keys`);
 }
 
 interface Wish {
