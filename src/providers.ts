@@ -41,8 +41,8 @@ export async function startProviders({ config, instruments, log, clock }: Provid
 
   function observe(call: ProviderCall): void {
     const { operation, outcome, seconds, attempts } = call;
+    if (attempts === 0) return; // refused before it reached the provider
     instruments.providerCall.record(seconds, { operation, outcome });
-    if (attempts === 0) return;
     for (const calls of [all, counting.getStore()]) calls?.set(operation, (calls.get(operation) ?? 0) + attempts);
     logFailure(log, call);
   }

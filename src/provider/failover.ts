@@ -7,14 +7,20 @@ import { cancelled, type Provider, type ProviderKeyReport } from "./provider.ts"
 import type { Places } from "./registry.ts";
 import { defaultResilience, type ResilienceOptions, type ResilientProvider, resilient } from "./resilience.ts";
 
-/** How long a place is waited for that has another behind it. */
+/** How long a place is waited for that has another behind it, and how often in a row until it is passed over at once. */
 const hastyAttemptMs = 1_000;
+const hastyBreakAfter = 3;
 
 /** The places behind one Provider, each with a resilience layer of its own. */
 export function dependable(places: Places, options: ResilienceOptions = {}): ResilientProvider {
   if (places.length === 1) return resilient(places[0], options);
-  const { attemptTimeoutMs = defaultResilience.attemptTimeoutMs } = options;
-  const hasty = { ...options, maxRetries: 0, attemptTimeoutMs: Math.min(hastyAttemptMs, attemptTimeoutMs) };
+  const { attemptTimeoutMs, breakAfter } = { ...defaultResilience, ...options };
+  const hasty = {
+    ...options,
+    maxRetries: 0,
+    attemptTimeoutMs: Math.min(hastyAttemptMs, attemptTimeoutMs),
+    breakAfter: Math.min(hastyBreakAfter, breakAfter),
+  };
   const last = places.length - 1;
   return failover(places.map((place, index) => resilient(place, index === last ? options : hasty)));
 }
