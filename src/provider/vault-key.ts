@@ -31,6 +31,7 @@ export function vaultKey(data: VaultData): VaultKey {
     throw unreadable("the key's type and versions");
   if (!isCount(latestVersion) || latestVersion < 1 || !isCount(minDecryptionVersion))
     throw unreadable("the key's version");
+  if (types.includes(type) && !areDated(keys)) throw unreadable("the dates of the key's versions");
   return {
     type,
     latestVersion,
@@ -43,6 +44,12 @@ export function vaultKey(data: VaultData): VaultKey {
     deletionAllowed: data.deletion_allowed === true,
     autoRotateSeconds: isCount(data.auto_rotate_period) ? data.auto_rotate_period : undefined,
   };
+}
+
+/** Else another key would be seen in an answer that is not whole, and refused. Keys of other types have more to tell of a version. */
+function areDated(keys: object): boolean {
+  const versions = Object.entries(keys);
+  return versions.length > 0 && versions.every(([version, at]) => /^\d+$/.test(version) && Number.isFinite(at));
 }
 
 /** INVALID_ARGUMENT for a key under which a context would not be authenticated; undefined for one that fits. */

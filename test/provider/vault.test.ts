@@ -244,6 +244,8 @@ describe("an answer that is not believed", () => {
     ["a type that is no word", { type: "<b>\nx" }],
     ["no version", { latest_version: "1" }],
     ["no versions", { keys: null }],
+    ["no version at all", { keys: {} }],
+    ["a version without its date", { keys: { 1: null } }],
   ])("of a key with %s", async (_what, shows) => {
     Object.assign(vault.key(keyPath).shows, shows);
     expect(await thrownBy(() => open())).toBeKmsError("PROVIDER_UNAVAILABLE");
