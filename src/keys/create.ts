@@ -3,14 +3,14 @@
  * Two provider calls. A failure anywhere leaves no ACTIVE key that was not proven, and at worst a PENDING row.
  */
 import { randomBytes, timingSafeEqual } from "node:crypto";
-import { publicKeyOf } from "../crypto/ed25519.ts";
 import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import { step } from "../steps.ts";
 import type { Activation, Store } from "../store/store.ts";
 import type { MasterKeys } from "./master-keys.ts";
+import { publicPartOf, refuseOtherSecret } from "./public-part.ts";
 import { type KeyRecord, type Purpose, recordContext } from "./record.ts";
-import { secretBytes, unwrap } from "./unwrap.ts";
+import { secretBytes, unwrapUnchecked } from "./unwrap.ts";
 import type { ImportKey, Usable } from "./usable.ts";
 
 export interface Creation {
@@ -80,11 +80,15 @@ async function freshSecret(provider: Provider, identity: Identity, signal?: Abor
   const context = recordContext(identity);
   if (identity.purpose === "data") {
     const { plaintext, wrapped } = await provider.generateDataKey(context, signal);
-    return { secret: plaintext, wrapped, publicKey: new Uint8Array() };
+    return { secret: plaintext, wrapped, publicKey: publicPartOf("data", plaintext) };
   }
   const secret = randomBytes(secretBytes);
   try {
-    return { secret, wrapped: await provider.encrypt(secret, context, signal), publicKey: publicKeyOf(secret) };
+    return {
+      secret,
+      wrapped: await provider.encrypt(secret, context, signal),
+      publicKey: publicPartOf("signing", secret),
+    };
   } catch (error) {
     secret.fill(0);
     throw error;
@@ -117,11 +121,12 @@ interface Proof<P extends Purpose> {
 }
 
 async function proveKey<P extends Purpose>({ masterKeys, stored, secret, importKey }: Proof<P>, signal?: AbortSignal) {
-  const opened = await unwrap(masterKeys, stored, signal);
+  const opened = await unwrapUnchecked(masterKeys, stored, signal);
   try {
     if (!timingSafeEqual(opened, secret)) {
       throw new KmsError("PROVIDER_UNAVAILABLE", `the provider did not give back key ${stored.keyId} as it wrapped it`);
     }
+    refuseOtherSecret(stored, opened);
     return importKey(stored, opened);
   } finally {
     opened.fill(0);

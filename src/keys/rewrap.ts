@@ -1,13 +1,12 @@
 /**
  * The store key and the tenants' keys from under another provider key to under the current one, while they are in use: the secret stays,
  * its wrapped form is another. A key is opened by the provider key that wrapped it, wrapped by the current one, opened again and compared,
- * and only then replaced, where it is still what was read. Three provider calls a signing key, four a data key.
+ * and only then replaced, where it is still what was read. Three provider calls a key.
  *
  * What is left to do is what the records say: whoever goes on after a crash, or does the same on another replica, needs to know nothing
  * more. A key that fails does not stop the others; a provider that does not answer ends the page.
  */
 import { timingSafeEqual } from "node:crypto";
-import { publicKeyOf } from "../crypto/ed25519.ts";
 import { KmsError, type KmsErrorCode } from "../errors.ts";
 import { cancelled, type Provider } from "../provider/provider.ts";
 import { step } from "../steps.ts";
@@ -153,31 +152,10 @@ function isSettled(record: KeyRecord, current: Provider): boolean {
 async function wrapAnew(masterKeys: MasterKeys, record: KeyRecord, signal?: AbortSignal): Promise<Uint8Array> {
   const secret = await unwrap(masterKeys, record, signal);
   try {
-    await refuseWrongAnswer(masterKeys, record, secret, signal);
     return await wrapProven({ provider: masterKeys.current, secret, record }, signal);
   } finally {
     secret.fill(0);
   }
-}
-
-/** What the former provider opens takes the place of what it wrapped, for good. Nothing but a second answer tells of a data key. */
-async function refuseWrongAnswer(
-  masterKeys: MasterKeys,
-  record: KeyRecord,
-  secret: Uint8Array,
-  signal?: AbortSignal,
-): Promise<void> {
-  if (record.purpose === "signing") {
-    if (Buffer.compare(publicKeyOf(secret), record.publicKey) === 0) return;
-    throw new KmsError("DATA_LOSS", `key ${record.keyId}: the stored public key is not the secret key's`);
-  }
-  const again = await unwrap(masterKeys, record, signal);
-  try {
-    if (timingSafeEqual(again, secret)) return;
-  } finally {
-    again.fill(0);
-  }
-  throw new KmsError("PROVIDER_UNAVAILABLE", `the provider opened key ${record.keyId} to two different keys`);
 }
 
 interface Wish {

@@ -2,16 +2,33 @@
 import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import type { MasterKeys } from "./master-keys.ts";
+import { refuseOtherSecret } from "./public-part.ts";
 import { type KeyRecord, recordContext } from "./record.ts";
 
 export const secretBytes = 32;
 
 /**
  * The caller owns, and overwrites, the result. PROVIDER_DENIED when a provider key wrapped the record that the configuration does not
- * name: restarted with another in-memory master key, key file or provider. DATA_LOSS when the right one cannot open it: the record was
- * altered.
+ * name: restarted with another in-memory master key, key file or provider. DATA_LOSS when the right one cannot open it, or opens it to
+ * another key than the record's.
  */
 export async function unwrap(masterKeys: MasterKeys, record: KeyRecord, signal?: AbortSignal): Promise<Uint8Array> {
+  const secret = await unwrapUnchecked(masterKeys, record, signal);
+  try {
+    refuseOtherSecret(record, secret);
+    return secret;
+  } catch (error) {
+    secret.fill(0);
+    throw error;
+  }
+}
+
+/** For whoever knows the secret that must come out. */
+export async function unwrapUnchecked(
+  masterKeys: MasterKeys,
+  record: KeyRecord,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
   const { keyId } = record;
   const provider = masterKeys.of(record, `key ${keyId}`);
   const secret = await open(provider, record, signal);

@@ -2,7 +2,6 @@
 import { type DataKeyMaterial, deriveDataKeys } from "../crypto/data-key.ts";
 import { signingKey } from "../crypto/ed25519.ts";
 import type { SigningKey } from "../crypto/ed25519-contract.ts";
-import { KmsError } from "../errors.ts";
 import { nameOf } from "./master-keys.ts";
 import type { KeyRecord, Purpose } from "./record.ts";
 
@@ -24,7 +23,7 @@ export interface UsableSigningKey {
 
 export type Usable = { data: UsableDataKey; signing: UsableSigningKey };
 
-/** Makes a usable key and copies what it needs of `secret`. Throws DATA_LOSS when the secret is not the record's. */
+/** Makes a usable key and copies what it needs of `secret`, which is the record's. */
 export type ImportKey<P extends Purpose> = (record: KeyRecord, secret: Uint8Array) => Usable[P];
 
 export const importDataKey: ImportKey<"data"> = (record, secret) => {
@@ -33,11 +32,6 @@ export const importDataKey: ImportKey<"data"> = (record, secret) => {
 };
 
 export const importSigningKey: ImportKey<"signing"> = (record, secret) => {
-  const { keyId, publicKey } = record;
   const key = signingKey(secret);
-  if (Buffer.compare(key.publicKey, publicKey) !== 0) {
-    key.destroy();
-    throw new KmsError("DATA_LOSS", `key ${keyId}: the stored public key is not the secret key's`);
-  }
-  return { keyId, wrappedBy: nameOf(record), key, destroy: () => key.destroy() };
+  return { keyId: record.keyId, wrappedBy: nameOf(record), key, destroy: () => key.destroy() };
 };

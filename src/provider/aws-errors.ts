@@ -65,6 +65,7 @@ export function awsError(thrown: unknown, call: AwsCall, hadCredentials: boolean
   if (name === "CredentialsProviderError" || name === "TokenProviderError") return noCredentials(error, hadCredentials);
   if ($fault === undefined) return status > 0 ? unreadable(error, status) : unreachable(error);
   if (throttled.test(name) || status === 429) return unavailable("the provider throttles this account's calls", error);
+  if (/^ExpiredToken(Exception)?$/.test(name) && hadCredentials) return expired(error);
   const meaning = status >= 400 && status < 500 ? meanings.get(name) : undefined;
   return meaning?.(error, call) ?? unavailable("the provider cannot answer now", error);
 }
@@ -133,6 +134,11 @@ function notFound(error: SdkError, call: AwsCall): KmsError {
 
 function credentials(error: SdkError): KmsError {
   return denied("the provider does not accept this service's credentials", error, advice.giveCredentials());
+}
+
+/** They were good before: what makes new ones is away. Credentials that are taken away have other names. */
+function expired(error: SdkError): KmsError {
+  return unavailable("this service's credentials for the provider have expired", error, advice.giveCredentials());
 }
 
 function isOffTime({ message }: SdkError): boolean {

@@ -30,10 +30,9 @@ export function failover(places: readonly ResilientProvider[]): ResilientProvide
   const [first] = places as [ResilientProvider];
   let inUse = first;
 
-  async function inOrder<T>(call: (place: Provider) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async function inOrder<T>(call: (place: Provider) => Promise<T>): Promise<T> {
     let failure: unknown;
     for (const place of places) {
-      if (signal?.aborted) throw cancelled(signal);
       try {
         const answer = await call(place);
         inUse = place;
@@ -52,10 +51,10 @@ export function failover(places: readonly ResilientProvider[]): ResilientProvide
     get region() {
       return inUse.region;
     },
-    generateDataKey: (context, signal) => inOrder((place) => place.generateDataKey(context, signal), signal),
-    encrypt: (plaintext, context, signal) => inOrder((place) => place.encrypt(plaintext, context, signal), signal),
-    decrypt: (wrapped, context, signal) => inOrder((place) => place.decrypt(wrapped, context, signal), signal),
-    describe: (signal) => inOrder((place) => place.describe(signal), signal),
+    generateDataKey: (context, signal) => inOrder((place) => place.generateDataKey(context, signal)),
+    encrypt: (plaintext, context, signal) => inOrder((place) => place.encrypt(plaintext, context, signal)),
+    decrypt: (wrapped, context, signal) => inOrder((place) => place.decrypt(wrapped, context, signal)),
+    describe: (signal) => inOrder((place) => place.describe(signal)),
     /** Of the place that a call would be answered by; what is wrong with the others, which nobody notices before they are needed, is advice. */
     async inspect(signal) {
       const found = await Promise.allSettled(places.map((place) => place.inspect(signal)));

@@ -141,9 +141,7 @@ describe("check names", () => {
         );
       }),
     );
-    expect(problems).toEqual([
-      expect.objectContaining({ kind: "public_key", tenant_id: "active", purpose: "signing" }),
-    ]);
+    expect(problems).toEqual([expect.objectContaining({ kind: "unwrap", tenant_id: "active", purpose: "signing" })]);
   });
 
   it("a destroyed key whose wrapped form is still there", async () => {

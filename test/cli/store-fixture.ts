@@ -7,6 +7,7 @@ import pg from "pg";
 import type { RowValue } from "../../src/crypto/row-mac.ts";
 import { masterKeys } from "../../src/keys/master-keys.ts";
 import { createKeyring, type Keyring } from "../../src/keys/keyring.ts";
+import { publicPartOf } from "../../src/keys/public-part.ts";
 import { type KeyRecord, recordContext } from "../../src/keys/record.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
@@ -123,8 +124,9 @@ export async function liveIn(where: Place): Promise<Record<string, KeyRecord>> {
     await keyring.scheduleDestruction({ ...request("overdue"), days: 7 });
     await store.lease("rotation", "me", 1_000);
     const pending = { ...(await store.active("active", "data"))!, keyId: "00".repeat(16), createdAt: new Date() };
-    const wrapped = await provider.encrypt(randomBytes(32), recordContext(pending));
-    await store.insertPending({ ...pending, wrapped });
+    const secret = randomBytes(32);
+    const wrapped = await provider.encrypt(secret, recordContext(pending));
+    await store.insertPending({ ...pending, wrapped, publicKey: publicPartOf("data", secret) });
     const found = await Promise.all(
       [...ids].map(async ([tenantId, keyId]) => [tenantId, await store.get(tenantId, keyId)]),
     );

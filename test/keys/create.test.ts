@@ -156,7 +156,7 @@ describe.each(purposes)("a %s key", (purpose) => {
   });
 });
 
-it("refuses a signing key whose stored public key is another's", async () => {
+it.each(purposes)("refuses a %s key whose record is of another", async (purpose) => {
   const honest = memoryStore();
   const store: Store = {
     ...honest,
@@ -166,6 +166,6 @@ it("refuses a signing key whose stored public key is another's", async () => {
     },
   };
   const { keyring } = setUp({ store });
-  expect(await thrownBy(() => keyring.activeSigningKey("acme"))).toBeKmsError("DATA_LOSS", "public key");
-  expect(await honest.active("acme", "signing")).toBeUndefined();
+  expect(await thrownBy(() => active(keyring, purpose))).toBeKmsError("DATA_LOSS", "another key than its record is of");
+  expect(await honest.active("acme", purpose)).toBeUndefined();
 });

@@ -441,6 +441,24 @@ describe("a provider in trouble", () => {
     expect(await thrownBy(() => keyring.activeDataKey("acme"))).toBeKmsError("PROVIDER_DENIED");
   });
 
+  it("is not believed when it gives back another key: nothing is encrypted under that", async () => {
+    const local = localProvider(randomMasterKey());
+    let lies = false;
+    const provider: Provider = {
+      ...local,
+      decrypt: async (...given) => (lies ? randomBytes(32) : local.decrypt(...given)),
+    };
+    const { keyring, time } = setUp({ provider });
+    const { keyId } = await keyring.activeDataKey("acme");
+    time.ms += 2 * 3_600_000;
+    lies = true;
+    for (const load of [() => keyring.activeDataKey("acme"), () => keyring.dataKey("acme", keyId)]) {
+      expect(await thrownBy(load)).toBeKmsError("DATA_LOSS", keyId);
+    }
+    lies = false;
+    expect((await keyring.activeDataKey("acme")).keyId).toBe(keyId);
+  });
+
   it("calls a stored key that does not open a loss, not the caller's mistake", async () => {
     const { keyring, time, trouble } = troubled();
     const { keyId } = await keyring.activeDataKey("acme");

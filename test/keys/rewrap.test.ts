@@ -132,13 +132,13 @@ describe("re-wrapping", () => {
     await unwrapStoreKey(await store.storeKey(), onlyB);
   });
 
-  it("takes four calls a data key, and eight keys at once at most", async () => {
+  it("takes three calls a key, and eight keys at once at most", async () => {
     const { a, b, before, after } = await setUp();
     await Promise.all(Array.from({ length: 30 }, (_, n) => before.activeDataKey(`t${n}`)));
     await rewrap(after, { limit: 1 }); // the store key, too
     for (const { calls } of [a, b]) Object.assign(calls, { encrypt: 0, decrypt: 0, mostInFlight: 0, total: 0 });
     expect((await rewrap(after)).keys).toBe(29);
-    expect([a.calls.decrypt, a.calls.total]).toEqual([58, 58]);
+    expect([a.calls.decrypt, a.calls.total]).toEqual([29, 29]);
     expect([b.calls.encrypt, b.calls.decrypt, b.calls.total]).toEqual([29, 29, 58]);
     expect(Math.max(a.calls.mostInFlight, b.calls.mostInFlight)).toBeLessThanOrEqual(8);
   });
@@ -275,40 +275,23 @@ describe("a key that cannot be re-wrapped", () => {
     expect(under(b.provider, await allRecords(store))).toBe(0);
   });
 
-  it("is a signing key of which its provider gives back another: what it wrapped stays", async () => {
-    const a = newProvider();
-    const { b, before, open, store } = await setUp({ a });
-    await before.activeSigningKey("acme");
-    const present = (await store.active("acme", "signing"))!;
-    const lying = failing(a, {
-      decrypt: async (wrapped, context, signal) =>
-        context.purpose === "signing" ? randomBytes(32) : a.decrypt(wrapped, context, signal),
-    });
-    const { failed, keys } = await rewrap(open(b.provider, [lying]));
-    expect(keys).toBe(0);
-    expect(failed[0]!.error).toBeKmsError("DATA_LOSS", present.keyId);
-    expect(await store.active("acme", "signing")).toEqual(present);
-  });
-
-  it("is a data key of which its provider gives back one and then another: what it wrapped stays", async () => {
-    const a = newProvider();
-    const { b, before, open, store } = await setUp({ a });
-    await before.activeDataKey("acme");
-    const present = (await store.active("acme", "data"))!;
-    let answers = 0;
-    const lying = failing(a, {
-      async decrypt(wrapped, context, signal) {
-        const isFirst = context.purpose === "data" && answers++ === 0;
-        return isFirst ? randomBytes(32) : a.decrypt(wrapped, context, signal);
-      },
-    });
-    const service = open(b.provider, [lying]);
-    const { interrupted, keys } = await rewrap(service);
-    expect(keys).toBe(0);
-    expect(interrupted).toBeKmsError("PROVIDER_UNAVAILABLE", "two different keys");
-    expect(await store.active("acme", "data")).toEqual(present);
-    expect((await rewrap(service)).keys).toBe(1); // it answers rightly now
-  });
+  it.each(["signing", "data"] as const)(
+    "is a %s key of which its provider gives back another: what it wrapped stays",
+    async (purpose) => {
+      const a = newProvider();
+      const { b, before, open, store } = await setUp({ a });
+      await (purpose === "signing" ? before.activeSigningKey("acme") : before.activeDataKey("acme"));
+      const present = (await store.active("acme", purpose))!;
+      const lying = failing(a, {
+        decrypt: async (wrapped, context, signal) =>
+          context.purpose === purpose ? randomBytes(32) : a.decrypt(wrapped, context, signal),
+      });
+      const { failed, keys } = await rewrap(open(b.provider, [lying]));
+      expect(keys).toBe(0);
+      expect(failed[0]!.error).toBeKmsError("DATA_LOSS", present.keyId);
+      expect(await store.active("acme", purpose)).toEqual(present);
+    },
+  );
 
   it("is one that its provider key refuses", async () => {
     const denied = async () => Promise.reject(new KmsError("PROVIDER_DENIED", "access denied"));
@@ -372,7 +355,7 @@ describe("the store key", () => {
 
 describe("a provider that does not answer", () => {
   it.each([
-    ["the other, that opens twice", "a", "decrypt", 16, 8],
+    ["the other, that opens", "a", "decrypt", 12, 12],
     ["the current, that wraps", "b", "encrypt", 12, 12],
     ["the current, that opens again", "b", "decrypt", 12, 12],
   ] as const)("ends the page, with what was done, and the next call goes on: %s", async (...given) => {

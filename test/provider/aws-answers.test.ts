@@ -106,7 +106,12 @@ const rows: Row[] = [
   },
   { what: "an unknown access key", answer: { error: "UnrecognizedClientException" }, ...badCredentials },
   { what: "an unknown token", answer: { error: "InvalidClientTokenId", status: 403 }, ...badCredentials },
-  { what: "an expired token", answer: { error: "ExpiredTokenException" }, ...badCredentials },
+  {
+    what: "a token that was good and has expired",
+    answer: { error: "ExpiredTokenException" },
+    ...unavailable,
+    says: "credentials for the provider have expired",
+  },
   {
     what: "a wrong secret",
     answer: { error: "InvalidSignatureException", message: "The request signature we calculated does not match" },
