@@ -3,28 +3,14 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { plainSpan } from "./api/fixture.ts";
+import { startWithClient } from "./client-of-process.ts";
 import { type PostgresServer, startPostgres } from "./postgres-server.ts";
-import { grpcClient } from "./running-service.ts";
 import { startProcess } from "./service-process.ts";
 
 const tenantId = "acme";
 const value = Buffer.from("ann@example.com");
-
-async function start(env: Record<string, string>) {
-  const service = await startProcess(env);
-  const client = grpcClient(service.grpc);
-  onTestFinished(() => client.close());
-  return {
-    ...service,
-    client,
-    async end(signal: NodeJS.Signals) {
-      service.child.kill(signal);
-      await service.ended;
-    },
-  };
-}
 
 let server: PostgresServer;
 beforeAll(async () => {
@@ -41,7 +27,7 @@ describe.each(stores)("with a key file and %s", (_name, environment) => {
   it.each(["SIGTERM", "SIGKILL"] as const)("tokens open and signatures verify after %s", async (signal) => {
     const dir = mkdtempSync(join(tmpdir(), "fluo-kms-restart-"));
     const env = { FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "master.key"), ...(await environment(dir)) };
-    const before = await start(env);
+    const before = await startWithClient(env);
     const { fields } = await before.client.encryptPii({ tenantId, fields: [{ name: "email", value }] });
     const { attributes } = await before.client.signSpan({ tenantId, span: plainSpan });
     const dataKey = await before.client.generateDataKey({ tenantId });
@@ -49,7 +35,7 @@ describe.each(stores)("with a key file and %s", (_name, environment) => {
     const { keyId } = await before.client.encryptPii({ tenantId, fields: [{ name: "email", value }] });
     await before.end(signal);
 
-    const { client } = await start(env);
+    const { client } = await startWithClient(env);
     const [field] = (await client.decryptPii({ tenantId, fields })).fields;
     expect(field!.result).toEqual({ case: "value", value });
     expect(await client.verifySpan({ tenantId, span: { ...plainSpan, attributes } })).toMatchObject({ verified: true });
@@ -62,12 +48,12 @@ describe.each(stores)("with a key file and %s", (_name, environment) => {
 
 describe("with everything in memory", () => {
   it("the start warns, Status says so, and an old token is refused in words", async () => {
-    const before = await start({});
+    const before = await startWithClient({});
     await before.said(/lost on restart/);
     expect((await before.client.status({})).notices.join()).toContain("lost on restart");
     const { fields } = await before.client.encryptPii({ tenantId, fields: [{ name: "email", value }] });
     await before.end("SIGTERM");
-    const { client } = await start({});
+    const { client } = await startWithClient({});
     const [field] = (await client.decryptPii({ tenantId, fields })).fields;
     const error = { code: status.INVALID_ARGUMENT, message: expect.stringMatching(/^ciphertext rejected$/) };
     expect(field!.result).toMatchObject({ case: "error", value: error });
@@ -81,7 +67,7 @@ describe("a store that does not fit", () => {
       FLUO_KMS_SQLITE_FILE: join(dir, "kms.db"),
       FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "master.key"),
     };
-    const before = await start(env);
+    const before = await startWithClient(env);
     await before.client.encryptPii({ tenantId, fields: [{ name: "email", value }] });
     await before.end("SIGTERM");
     const other = startProcess({ ...env, FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "other.key") });

@@ -6,9 +6,10 @@ import { pathToFileURL } from "node:url";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { plainSpan } from "./api/fixture.ts";
 import { run } from "./cli/fixture.ts";
-import { postgresAvailable, startPostgres } from "./postgres-server.ts";
-import { type GrpcClient, grpcClient } from "./running-service.ts";
+import { startWithClient } from "./client-of-process.ts";
 import { startProcess } from "./service-process.ts";
+import { postgresAvailable, startPostgres } from "./postgres-server.ts";
+import type { GrpcClient } from "./running-service.ts";
 
 type Env = Record<string, string>;
 
@@ -29,20 +30,6 @@ function steps(store: (dir: string) => Env) {
 }
 
 const sqlite = (dir: string): Env => ({ FLUO_KMS_SQLITE_FILE: join(dir, "kms.db") });
-
-async function start(env: Env) {
-  const service = await startProcess(env);
-  const client = grpcClient(service.grpc);
-  onTestFinished(() => client.close());
-  return {
-    ...service,
-    client,
-    async end() {
-      service.child.kill("SIGTERM");
-      expect((await service.ended).code).toBe(0);
-    },
-  };
-}
 
 interface Made {
   tenantId: string;
@@ -117,7 +104,7 @@ if (postgresAvailable() || process.env.CI !== undefined) {
 afterAll(() => closePostgres());
 
 describe.each(stores)("with %s and %d replicas, a service", (_name, replicas, store) => {
-  const startAll = (env: Env) => Promise.all(Array.from({ length: replicas }, () => start(env)));
+  const startAll = (env: Env) => Promise.all(Array.from({ length: replicas }, () => startWithClient(env)));
 
   it("moves to another key file under load without a failed call, and then needs the old one no more", async () => {
     const { dir, onlyA, aThenB, bThenA, onlyB } = steps(await store());
@@ -158,7 +145,7 @@ describe.each(stores)("with %s and %d replicas, a service", (_name, replicas, st
     ]);
     expect([audit.code, JSON.parse(audit.out).ok]).toEqual([0, true]);
     await Promise.all(fourth.map(({ end }) => end()));
-    await expect(start(onlyA)).rejects.toThrow("the store is under local");
+    await expect(startWithClient(onlyA)).rejects.toThrow("the store is under local");
   }, 120_000);
 });
 
@@ -169,17 +156,17 @@ describe("a service that is killed in the middle of it", () => {
     "at %s goes on where it was",
     async (at) => {
       const { dir, onlyA, bThenA, onlyB } = steps(sqlite);
-      const before = await start(onlyA);
+      const before = await startWithClient(onlyA);
       const made = await Promise.all(tenants.slice(0, 20).map((tenantId) => make(before.client, tenantId)));
       const oldKeyId = (await before.client.admin.listKeys({})).keys[0]!.providerKeyId;
-      await before.end();
+      expect(await before.end()).toBe(0);
 
       const dying = await startProcess({ ...bThenA, NODE_OPTIONS: `--import=${killAt}`, FLUO_CRASH_AT: at });
       const { code, err } = await run(["rewrap", "--address", dying.http]);
       expect([code, err]).toEqual([1, expect.stringContaining("no answer from")]);
       expect((await dying.ended).err).toContain(`killed at ${at.split(":")[0]}`);
 
-      const after = await start(bThenA);
+      const after = await startWithClient(bThenA);
       for (const each of made) await open(after.client, each);
       const halfway = await checked(bThenA, dir);
       expect(halfway).toMatchObject({ code: 0, answer: { ok: true, opened: 40 } });
@@ -192,12 +179,12 @@ describe("a service that is killed in the middle of it", () => {
       expect(result).toMatchObject({ code: 0, answer: { remaining: 0, failed: [] } });
       expect(result.answer.store_key_rewrapped).toBe(at === "store-key.proven:1");
       expect(result.answer.rewrapped).toBe(left);
-      await after.end();
+      expect(await after.end()).toBe(0);
 
-      const last = await start(onlyB);
+      const last = await startWithClient(onlyB);
       for (const each of made) await open(last.client, each);
       expect((await checked(onlyB, dir)).code).toBe(0);
-      await last.end();
+      expect(await last.end()).toBe(0);
     },
     60_000,
   );

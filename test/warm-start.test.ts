@@ -4,10 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, expect, it, onTestFinished, vi } from "vitest";
 import { plainSpan } from "./api/fixture.ts";
+import { startWithClient } from "./client-of-process.ts";
 import { startAwsKms } from "./fakes/aws-kms.ts";
 import { awsEnvironment } from "./outage/service.ts";
-import { grpcClient } from "./running-service.ts";
-import { startProcess } from "./service-process.ts";
 
 let env: { FLUO_KMS_LOCAL_MASTER_KEY_FILE: string; FLUO_KMS_SQLITE_FILE: string };
 beforeAll(() => {
@@ -15,38 +14,24 @@ beforeAll(() => {
   env = { FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "master.key"), FLUO_KMS_SQLITE_FILE: join(dir, "kms.db") };
 });
 
-async function start(settings: Record<string, string>) {
-  const service = await startProcess(settings);
-  const kms = grpcClient(service.grpc);
-  onTestFinished(() => kms.close());
-  return {
-    ...service,
-    kms,
-    async end() {
-      service.child.kill("SIGTERM");
-      await service.ended;
-    },
-  };
-}
-
 it.each([
   ["named", "acme,nobody"],
   ["recent", "recent"],
 ])("loads the keys of tenants that are %s, and their first calls need no provider", async (_what, tenants) => {
-  const before = await start(env);
-  await before.kms.signSpan({ tenantId: "acme", span: plainSpan });
-  const { ciphertextBlob } = await before.kms.generateDataKey({ tenantId: "acme" });
+  const before = await startWithClient(env);
+  await before.client.signSpan({ tenantId: "acme", span: plainSpan });
+  const { ciphertextBlob } = await before.client.generateDataKey({ tenantId: "acme" });
   await before.end();
 
-  const { kms, log, said, end } = await start({ ...env, KMS_CACHE_WARM: tenants });
+  const { client, log, said, end } = await startWithClient({ ...env, KMS_CACHE_WARM: tenants });
   const line = JSON.parse(await said(/keys were loaded ahead of their use/));
   expect(line).toMatchObject({ keys: 2, failed: 0, left: 0, seconds: expect.any(Number) });
   expect(log.findIndex((each) => each.includes("ahead of their use"))).toBeLessThan(
     log.findIndex((each) => each.includes("gRPC on")),
   );
-  await kms.signSpan({ tenantId: "acme", span: plainSpan });
-  await kms.decryptDataKey({ tenantId: "acme", ciphertextBlob });
-  const { cost } = await kms.status({});
+  await client.signSpan({ tenantId: "acme", span: plainSpan });
+  await client.decryptDataKey({ tenantId: "acme", ciphertextBlob });
+  const { cost } = await client.status({});
   expect(Number(cost!.providerCalls.decrypt)).toBe(2 + 2); // the store key, with the proof that it is bound; and the two keys
   await end();
 });
@@ -62,12 +47,12 @@ it("starts without what cannot be loaded, and says so", async () => {
     AWS_KMS_MASTER_KEY_ID: fake.createKey().arn,
     FLUO_KMS_SQLITE_FILE: `${env.FLUO_KMS_SQLITE_FILE}-aws`,
   };
-  const before = await start(aws);
-  for (const tenantId of ["acme", "other"]) await before.kms.generateDataKey({ tenantId });
+  const before = await startWithClient(aws);
+  for (const tenantId of ["acme", "other"]) await before.client.generateDataKey({ tenantId });
   await before.end();
 
   fake.deny(({ operation, context }) => operation === "Decrypt" && context.tenant_id === "acme");
-  const { kms, said, end } = await start({ ...aws, KMS_CACHE_WARM: "recent" });
+  const { client, said, end } = await startWithClient({ ...aws, KMS_CACHE_WARM: "recent" });
   const line = JSON.parse(await said(/some keys could not be loaded ahead of their use/));
   expect(line).toMatchObject({
     keys: 1,
@@ -75,9 +60,9 @@ it("starts without what cannot be loaded, and says so", async () => {
     err: { message: expect.stringContaining("denies access to its key") },
   });
   fake.deny(() => false);
-  await kms.generateDataKey({ tenantId: "other" });
+  await client.generateDataKey({ tenantId: "other" });
   // A denial is told again for a second.
-  const served = () => kms.generateDataKey({ tenantId: "acme" }).catch(() => undefined);
+  const served = () => client.generateDataKey({ tenantId: "acme" }).catch(() => undefined);
   await vi.waitUntil(served, { timeout: 5_000, interval: 50 });
   await end();
 });

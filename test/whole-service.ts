@@ -3,32 +3,12 @@
  * rotate, restart, and still decrypt and verify. What it made is then opened under other configurations too.
  */
 import { randomBytes } from "node:crypto";
-import { expect, onTestFinished } from "vitest";
+import { expect } from "vitest";
 import { plainSpan } from "./api/fixture.ts";
-import { type GrpcClient, grpcClient } from "./running-service.ts";
-import { type ServiceProcess, startProcess } from "./service-process.ts";
+import { startWithClient } from "./client-of-process.ts";
+import type { GrpcClient } from "./running-service.ts";
 
 export type ServiceEnv = Record<string, string>;
-
-export interface StartedService extends ServiceProcess {
-  client: GrpcClient;
-  /** SIGTERM, and its end. */
-  end(): Promise<void>;
-}
-
-export async function startWhole(env: ServiceEnv): Promise<StartedService> {
-  const service = await startProcess(env);
-  const client = grpcClient(service.grpc);
-  onTestFinished(() => client.close());
-  return {
-    ...service,
-    client,
-    async end() {
-      service.child.kill("SIGTERM");
-      expect(await service.ended).toMatchObject({ code: 0 });
-    },
-  };
-}
 
 /** What a service handed out, and who must still be able to use it. */
 export interface Evidence {
@@ -98,7 +78,7 @@ export interface Peer {
 
 /** One life under `env`: Validate passes, evidence is made, and after a restart it opens and the service goes on with the same keys. */
 export async function liveThrough(env: ServiceEnv, { crashesOn = [] }: Peer = {}): Promise<Evidence> {
-  const before = await startWhole(env);
+  const before = await startWithClient(env);
   const { tests } = await before.client.validate({});
   const failed = tests.filter(({ message }) => message !== "");
   expect(failed.filter(({ name, message }) => !crashesOn.includes(name) || !message.includes("UNAVAILABLE"))).toEqual(
@@ -107,13 +87,13 @@ export async function liveThrough(env: ServiceEnv, { crashesOn = [] }: Peer = {}
   const tenantId = "acme";
   const evidence = await makeEvidence(before.client, tenantId);
   await checkEvidence(before.client, evidence);
-  await before.end();
+  expect(await before.end()).toBe(0);
 
-  const after = await startWhole(env);
+  const after = await startWithClient(env);
   await checkEvidence(after.client, evidence);
   const { keyId } = await after.client.encryptPii({ tenantId, fields: [{ name: "email", value: evidence.value }] });
   expect(keyId).toBe(evidence.keyIds.at(-2));
   expect(await after.client.admin.verifyAudit({})).toMatchObject({ ok: true });
-  await after.end();
+  expect(await after.end()).toBe(0);
   return evidence;
 }

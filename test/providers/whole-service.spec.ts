@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { run } from "../cli/fixture.ts";
-import { checkEvidence, type Evidence, liveThrough, type Peer, type ServiceEnv, startWhole } from "../whole-service.ts";
+import { startWithClient } from "../client-of-process.ts";
+import { checkEvidence, type Evidence, liveThrough, type Peer, type ServiceEnv } from "../whole-service.ts";
 import { type LocalKms, startLocalKms } from "./local-kms.ts";
 import { type OpenBao, startOpenBao } from "./openbao.ts";
 
@@ -61,24 +62,24 @@ describe("the whole service", () => {
 
   /** As docs/REWRAP.md has it, for one replica: the new key beside the old one, then before it, then the command, then alone. */
   async function move(store: ServiceEnv, evidence: Evidence, from: Name, to: Name): Promise<void> {
-    const both = await startWhole({ ...store, ...settings(from), ...settings(to, "other") });
+    const both = await startWithClient({ ...store, ...settings(from), ...settings(to, "other") });
     await checkEvidence(both.client, evidence);
-    await both.end();
+    expect(await both.end()).toBe(0);
 
     const env = { ...store, ...settings(to), ...settings(from, "other") };
-    const swapped = await startWhole(env);
+    const swapped = await startWithClient(env);
     await checkEvidence(swapped.client, evidence);
     const moved = await run(["rewrap", "--address", swapped.http, "--json"]);
     expect(moved).toMatchObject({ code: 0 });
     expect(JSON.parse(moved.out)).toMatchObject({ remaining: 0, failed: [] });
     await checkEvidence(swapped.client, evidence);
-    await swapped.end();
+    expect(await swapped.end()).toBe(0);
 
-    const alone = await startWhole({ ...store, ...settings(to) });
+    const alone = await startWithClient({ ...store, ...settings(to) });
     await checkEvidence(alone.client, evidence);
     const { keys } = await alone.client.admin.listKeys({ tenantId: evidence.tenantId });
     expect(new Set(keys.map(({ provider }) => provider))).toEqual(new Set([to]));
-    await alone.end();
+    expect(await alone.end()).toBe(0);
     expect(await run(["check"], { env: { ...store, ...settings(to) } })).toMatchObject({ code: 0 });
   }
 
