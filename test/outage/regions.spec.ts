@@ -49,7 +49,9 @@ describe("the first of two regions", () => {
     if (isTotal(mode)) {
       expect(report.breakers[0]).toMatch(/^aws\/us-east-1 (open|half-open)$/);
       expect(report.notices[0]).toContain("Calls to aws/us-east-1 are paused");
+      expect(report.regionInUse).toBe("eu-west-1");
     }
     expect(report.returnedAfterMs).toBeLessThan(5_000);
+    if (isTotal(mode)) expect(report.regionAfter).toBe("us-east-1");
   });
 });

@@ -11,6 +11,9 @@ export interface RegionReport {
   /** What breakers and health said while the region was gone, once its breaker was open. */
   breakers: readonly string[];
   notices: readonly string[];
+  /** The one that Status says is in use then, and once the first is back. */
+  regionInUse: string | undefined;
+  regionAfter: string | undefined;
   /** Requests at the second region meanwhile. */
   atSecond: number;
   /** From the region's return to a key that was made there again. */
@@ -46,12 +49,15 @@ export async function runWithoutRegion({ service, tokens, mode, seconds }: Regio
   const coldMade = await cold.stop();
   await first.heal();
   const returnedAfterMs = await untilUsed(service, mode);
+  const regionAfter = (await kms.status({})).providerKeys[0]?.region;
   return {
     mode,
     cached: await load.stop(),
     cold: coldMade,
     breakers: status.breakers.map(({ name, state }) => `${name} ${state}`),
     notices: status.notices,
+    regionInUse: status.providerKeys[0]?.region,
+    regionAfter,
     atSecond,
     returnedAfterMs,
   };
