@@ -10,11 +10,11 @@ import { type Progress, progressLine } from "./progress.ts";
 import { problemsCounted, printJson, printLine, printTable } from "./print.ts";
 import { type Problem, problemJson, problemText } from "./row-problem.ts";
 import {
-  countsText,
   keyOf,
   presentMasterKeys,
   providerKeyJson,
   providerKeyRows,
+  statesText,
   storeName,
   using,
   withConfig,
@@ -102,7 +102,7 @@ async function openSecrets({ tables, key, masterKeys, problems, progress }: Open
 function print({ store, storeId, rows, opened, problems }: Report): void {
   printTable([
     ["store", `${store} ${storeId}`],
-    ...Object.entries(rows.keys).map(([purpose, states]) => [`${purpose} keys`, countsText(states)]),
+    ...Object.entries(rows.keys).map(([purpose, states]) => [`${purpose} keys`, statesText(states)]),
     ["opened", `${opened} keys`],
     ...providerKeyRows(rows.providerKeys),
     ["audit events", `${rows.auditEvents} of ${rows.heads.length} writers`],

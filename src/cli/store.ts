@@ -14,7 +14,7 @@ import type { Contents, ProviderKey, StoreSettings, Tables } from "../store/regi
 import type { WrappedStoreKey } from "../store/store.ts";
 import { type ExitCode, exitCode, Failure, type OptionValues } from "./command.ts";
 import { configFrom } from "./configuration.ts";
-import { oneLine, printJson } from "./print.ts";
+import { countsText, oneLine, printJson } from "./print.ts";
 import { storeFailure } from "./store-failure.ts";
 
 /** Runs `work` under the configuration. A setting that cannot be used is exit 2, any other error of ours exit 1. */
@@ -119,15 +119,15 @@ export function providerKeyRows(all: readonly ProviderKey[]): string[][] {
 export function contentsRows({ keys, auditEvents, newestAuditAt, requests, providerKeys }: Contents): string[][] {
   const newest = newestAuditAt === undefined ? "" : `, the newest of ${newestAuditAt.toISOString()}`;
   return [
-    ...Object.entries(keys).map(([purpose, states]) => [`${purpose} keys`, countsText(states)]),
+    ...Object.entries(keys).map(([purpose, states]) => [`${purpose} keys`, statesText(states)]),
     ...providerKeyRows(providerKeys),
     ["audit events", `${auditEvents}${newest}`],
     ["requests", `${requests} remembered`],
   ];
 }
 
-export function countsText(states: Readonly<Partial<Record<string, number>>>): string {
+/** In the order of a key's life. */
+export function statesText(states: Readonly<Partial<Record<string, number>>>): string {
   const known = Object.keys(allowed).filter((state) => states[state] !== undefined);
-  const texts = known.map((state) => `${states[state]} ${state}`);
-  return texts.length > 0 ? texts.join(", ") : "none";
+  return countsText(Object.fromEntries(known.map((state) => [state, states[state]!])));
 }

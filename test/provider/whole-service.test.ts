@@ -1,32 +1,42 @@
-/** The whole service with its master key in AWS KMS, as the fake has it. The real peers' turn is in test/providers. */
+/** The whole service with its master key in AWS KMS and in Vault, as the fakes have them. The real peers' turn is in test/providers. */
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
-import { type AwsKmsFake, startAwsKms } from "../fakes/aws-kms.ts";
-import { liveThrough, type ServiceEnv } from "../whole-service.ts";
+import { expect, it, onTestFinished } from "vitest";
+import { startAwsKms } from "../fakes/aws-kms.ts";
+import { startFakeVault } from "../fakes/vault.ts";
+import { awsEnvironment } from "../outage/service.ts";
+import { liveThrough } from "../whole-service.ts";
 
-let kms: AwsKmsFake;
-beforeAll(async () => {
-  kms = await startAwsKms({ region: "eu-west-1" });
-});
-afterAll(() => kms.close());
-
-function awsEnv(masterKeyId: string): ServiceEnv {
-  return {
-    FLUO_KMS_PROVIDER: "aws",
-    FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-whole-")), "kms.db"),
-    AWS_KMS_MASTER_KEY_ID: masterKeyId,
-    AWS_KMS_REGION: kms.region,
-    AWS_KMS_ENDPOINT: kms.url,
-    AWS_ACCESS_KEY_ID: "AKIDEXAMPLE",
-    AWS_SECRET_ACCESS_KEY: "secret",
-  };
+function storeEnv() {
+  return { FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-whole-")), "kms.db") };
 }
 
 it("lives through a restart on AWS KMS, by the quickstart's names for its settings", async () => {
-  const key = kms.createKey();
-  kms.alias("alias/fluo-kms", key);
-  await liveThrough(awsEnv("alias/fluo-kms"));
+  const kms = await startAwsKms({ region: "eu-west-1" });
+  onTestFinished(() => kms.close());
+  kms.alias("alias/fluo-kms", kms.createKey());
+  await liveThrough({
+    ...awsEnvironment,
+    ...storeEnv(),
+    FLUO_KMS_PROVIDER: "aws",
+    AWS_KMS_MASTER_KEY_ID: "alias/fluo-kms",
+    AWS_KMS_REGION: kms.region,
+    AWS_KMS_ENDPOINT: kms.url,
+  });
+  expect(kms.calls.Decrypt).toBeGreaterThan(0);
   expect(kms.decryptsWithoutKeyId).toBe(0);
+});
+
+it("lives through a restart on Vault, by the names of Vault's own tools", async () => {
+  const vault = await startFakeVault();
+  onTestFinished(() => vault.close());
+  await liveThrough({
+    ...storeEnv(),
+    FLUO_KMS_PROVIDER: "vault",
+    VAULT_ADDR: vault.addr,
+    VAULT_TOKEN: vault.token(),
+    VAULT_TRANSIT_KEY: "fluo",
+  });
+  expect(vault.count("transit/decrypt/fluo")).toBeGreaterThan(0);
 });
