@@ -78,15 +78,26 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
     /^keys\//,
     /^(keys|span|pii|crypto)\//,
     /^(errors|steps)\.ts$/,
-    /^(provider\/provider|store\/store)\.ts$/,
+    /^(provider\/provider|store\/(log-)?store)\.ts$/,
     /^node:(crypto|timers\/promises)$/,
     /^(croner|lru-cache)$/,
   ],
+  [/^bulk\//, /^(bulk|span|crypto)\//, /^errors\.ts$/, /^keys\/usable\.ts$/, /^node:(os|worker_threads)$/],
+  [
+    /^log\//,
+    /^(log|keys|span|crypto)\//,
+    /^bulk\/pool\.ts$/,
+    /^(errors|steps)\.ts$/,
+    /^store\/(log-)?store\.ts$/,
+    /^lru-cache$/,
+    /^node:timers\/promises$/,
+  ],
   [
     /^service\//,
-    /^(service|keys|span|pii|crypto)\//,
+    /^(service|log|keys|span|pii|crypto)\//,
+    /^bulk\/pool\.ts$/,
     /^(errors|telemetry)\.ts$/,
-    /^(provider\/provider|store\/store)\.ts$/,
+    /^(provider\/provider|store\/(log-)?store)\.ts$/,
     /^\.\.\/gen\//,
     /^node:(crypto|timers\/promises)$/,
     /^@bufbuild\/protobuf(\/|$)/,
@@ -150,6 +161,7 @@ const contracts = [
   "provider/open.ts",
   "provider/words.ts",
   "store/store.ts",
+  "store/log-store.ts",
   "store/registry.ts",
 ];
 /** The statements and transactions that every store of ours shares, because all of them speak SQL. */
@@ -186,7 +198,7 @@ const rules: Record<string, (sources: readonly Source[]) => string[]> = {
       const folder = /^(provider|store)\//.exec(path)?.[0];
       if (folder === undefined || contracts.includes(path) || !of.startsWith(folder)) return false;
       if (sharedSql.test(of) || isSqlite(path, of) || of === forTheLog) return false;
-      return of !== contractOf(folder) && ownerOf(of) !== ownerOf(path);
+      return !contractsOf(folder).includes(of) && ownerOf(of) !== ownerOf(path);
     }),
 
   "an SDK belongs to one provider or store": (sources) => {
@@ -243,8 +255,8 @@ const rules: Record<string, (sources: readonly Source[]) => string[]> = {
       .map(({ path }) => `${path} reads the environment`),
 };
 
-function contractOf(folder: string): string {
-  return folder === "provider/" ? "provider/provider.ts" : "store/store.ts";
+function contractsOf(folder: string): string[] {
+  return folder === "provider/" ? ["provider/provider.ts"] : ["store/store.ts", "store/log-store.ts"];
 }
 
 /** `provider/local` for `provider/local.ts` and `provider/local-master-key.ts`. */

@@ -10,11 +10,14 @@ export function verifierKey(name: string, publicKey: Uint8Array): string {
   if (!/^[^\s+]+$/u.test(name))
     throw new KmsError("INTERNAL", "a note's key name is not empty and has no space and no +");
   if (publicKey.length !== keyBytes) throw new KmsError("INTERNAL", `an Ed25519 public key has ${keyBytes} bytes`);
-  const encoded = Buffer.concat([Buffer.of(ed25519), publicKey]);
-  return `${name}+${noteKeyId(name, encoded).toString("hex")}+${encoded.toString("base64")}`;
+  return `${name}+${noteKeyId(name, publicKey).toString("hex")}+${encoded(publicKey).toString("base64")}`;
 }
 
 /** The four bytes that tell a name's keys apart in a note. An identifier, not a commitment: collisions are easy to make. */
-function noteKeyId(name: string, encoded: Uint8Array): Buffer {
-  return createHash("sha256").update(`${name}\n`).update(encoded).digest().subarray(0, 4);
+export function noteKeyId(name: string, publicKey: Uint8Array): Buffer {
+  return createHash("sha256").update(`${name}\n`).update(encoded(publicKey)).digest().subarray(0, 4);
+}
+
+function encoded(publicKey: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.of(ed25519), publicKey]);
 }

@@ -9,6 +9,7 @@
  */
 import type { KeyObject } from "node:crypto";
 import type { KeyRecord, KeyState, Purpose } from "../keys/record.ts";
+import type { LogHandover } from "./log-store.ts";
 
 /** How long a request id is remembered at least. */
 export const requestRetentionMs = 24 * 60 * 60 * 1000;
@@ -194,6 +195,8 @@ export interface Activation {
   request?: { requestId: string; digest: string } | undefined;
   /** Of the lease under which this is done. */
   fence?: Fence | undefined;
+  /** Of a signing key: its handover in the tenant's log, stored with it. */
+  handover?: LogHandover | undefined;
 }
 
 /** What an activation found before it made its key, and what must still hold when it is stored. */

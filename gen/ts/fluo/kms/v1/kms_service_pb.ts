@@ -118,10 +118,11 @@ export const KmsService: GenService<{
   },
   /**
    * Signs batches of spans. Results come back in the order of the spans; a bad span gets an error in its place and does
-   * not end the stream. On gRPC only.
+   * not end the stream. A stream on which nothing moves for a minute ends with UNAVAILABLE. On gRPC only.
    *
+   * ABORTED: in log mode, other replicas were always first.
    * ALREADY_EXISTS: the request_id was used in the last 24 hours with another body.
-   * FAILED_PRECONDITION: the tenant's signing key is disabled or destroyed, or its log is read-only.
+   * FAILED_PRECONDITION: the tenant's signing key is disabled or destroyed.
    *
    * @generated from rpc fluo.kms.v1.KmsService.SignSpans
    */

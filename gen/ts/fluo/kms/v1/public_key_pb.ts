@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fluo/kms/v1/public_key.proto.
  */
 export const file_fluo_kms_v1_public_key: GenFile = /*@__PURE__*/
-  fileDesc("ChxmbHVvL2ttcy92MS9wdWJsaWNfa2V5LnByb3RvEgtmbHVvLmttcy52MSIpChRHZXRQdWJsaWNLZXlzUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkiUQoDSndrEgsKA2t0eRgBIAEoCRILCgNjcnYYAiABKAkSCQoBeBgDIAEoCRILCgNraWQYBCABKAkSCwoDYWxnGAUgASgJEgsKA3VzZRgGIAEoCSKhAgoJUHVibGljS2V5Eg4KBmtleV9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgNEh0KA2p3axgDIAEoCzIQLmZsdW8ua21zLnYxLkp3axILCgNyYXcYBCABKAwSJAoFc3RhdGUYBSABKA4yFS5mbHVvLmttcy52MS5LZXlTdGF0ZRIuCgp2YWxpZF9mcm9tGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt2YWxpZF91bnRpbBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdmtleRgIIAEoCRIyCg5jb21wcm9taXNlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPQoVR2V0UHVibGljS2V5c1Jlc3BvbnNlEiQKBGtleXMYASADKAsyFi5mbHVvLmttcy52MS5QdWJsaWNLZXlCWgoPZGV2LmZsdW8ua21zLnYxQg5QdWJsaWNLZXlQcm90b1ABWjVnaXRodWIuY29tL2ZsdW8tZGV2L2ZsdW8ta21zL2dlbi9nby9mbHVvL2ttcy92MTtrbXN2MWIGcHJvdG8z", [file_fluo_kms_v1_key, file_google_protobuf_timestamp]);
+  fileDesc("ChxmbHVvL2ttcy92MS9wdWJsaWNfa2V5LnByb3RvEgtmbHVvLmttcy52MSIpChRHZXRQdWJsaWNLZXlzUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkiUQoDSndrEgsKA2t0eRgBIAEoCRILCgNjcnYYAiABKAkSCQoBeBgDIAEoCRILCgNraWQYBCABKAkSCwoDYWxnGAUgASgJEgsKA3VzZRgGIAEoCSLfAgoJUHVibGljS2V5Eg4KBmtleV9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgNEh0KA2p3axgDIAEoCzIQLmZsdW8ua21zLnYxLkp3axILCgNyYXcYBCABKAwSJAoFc3RhdGUYBSABKA4yFS5mbHVvLmttcy52MS5LZXlTdGF0ZRIuCgp2YWxpZF9mcm9tGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt2YWxpZF91bnRpbBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdmtleRgIIAEoCRIyCg5jb21wcm9taXNlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFdmtleXMYCiADKAkSLQoPY29tcHJvbWlzZWRfbG9nGAsgASgLMhQuZmx1by5rbXMudjEuTG9nSGVhZCJCCgdMb2dIZWFkEgsKA2xvZxgBIAEoDRIOCgZvcmlnaW4YAiABKAkSDAoEc2l6ZRgDIAEoBBIMCgRyb290GAQgASgMIoQBCgtMb2dIYW5kb3ZlchILCgNsb2cYASABKA0SDgoGb3JpZ2luGAIgASgJEhMKC2Zyb21fa2V5X2lkGAMgASgJEhEKCXRvX2tleV9pZBgEIAEoCRISCgpsZWFmX2luZGV4GAUgASgEEg0KBWVudHJ5GAYgASgMEg0KBXByb29mGAcgASgJImoKFUdldFB1YmxpY0tleXNSZXNwb25zZRIkCgRrZXlzGAEgAygLMhYuZmx1by5rbXMudjEuUHVibGljS2V5EisKCWhhbmRvdmVycxgCIAMoCzIYLmZsdW8ua21zLnYxLkxvZ0hhbmRvdmVyQloKD2Rldi5mbHVvLmttcy52MUIOUHVibGljS2V5UHJvdG9QAVo1Z2l0aHViLmNvbS9mbHVvLWRldi9mbHVvLWttcy9nZW4vZ28vZmx1by9rbXMvdjE7a21zdjFiBnByb3RvMw", [file_fluo_kms_v1_key, file_google_protobuf_timestamp]);
 
 /**
  * Request of KmsService.GetPublicKeys.
@@ -149,7 +149,7 @@ export type PublicKey = Message<"fluo.kms.v1.PublicKey"> & {
   validUntil?: Timestamp | undefined;
 
   /**
-   * The key as a C2SP signed-note verifier key, named by the origin of the tenant's log.
+   * The key as a C2SP signed-note verifier key, named by the origin of the tenant's log: of the last one, if there are several.
    *
    * @generated from field: string vkey = 8;
    */
@@ -162,6 +162,21 @@ export type PublicKey = Message<"fluo.kms.v1.PublicKey"> & {
    * @generated from field: google.protobuf.Timestamp compromised_at = 9;
    */
   compromisedAt?: Timestamp | undefined;
+
+  /**
+   * The key as a verifier key for each of the tenant's logs, oldest first; one where there is no log yet.
+   *
+   * @generated from field: repeated string vkeys = 10;
+   */
+  vkeys: string[];
+
+  /**
+   * How far the tenant's log went when the key was marked as compromised: what lies below, a checkpoint of another key proves as well.
+   * Unset for other keys, and where there was no log.
+   *
+   * @generated from field: fluo.kms.v1.LogHead compromised_log = 11;
+   */
+  compromisedLog?: LogHead | undefined;
 };
 
 /**
@@ -170,6 +185,111 @@ export type PublicKey = Message<"fluo.kms.v1.PublicKey"> & {
  */
 export const PublicKeySchema: GenMessage<PublicKey> = /*@__PURE__*/
   messageDesc(file_fluo_kms_v1_public_key, 2);
+
+/**
+ * How far a log goes.
+ *
+ * @generated from message fluo.kms.v1.LogHead
+ */
+export type LogHead = Message<"fluo.kms.v1.LogHead"> & {
+  /**
+   * The tenant's logs count 1, 2, 3 …: a store that was restored from a backup goes on with a new one.
+   *
+   * @generated from field: uint32 log = 1;
+   */
+  log: number;
+
+  /**
+   * Names the log in its checkpoints: "<issuer>/<tenant_id>", or "<issuer>/<tenant_id>/<n>" from the second one on.
+   *
+   * @generated from field: string origin = 2;
+   */
+  origin: string;
+
+  /**
+   * Number of its entries.
+   *
+   * @generated from field: uint64 size = 3;
+   */
+  size: bigint;
+
+  /**
+   * Root of its RFC 6962 tree, 32 bytes.
+   *
+   * @generated from field: bytes root = 4;
+   */
+  root: Uint8Array;
+};
+
+/**
+ * Describes the message fluo.kms.v1.LogHead.
+ * Use `create(LogHeadSchema)` to create a new message.
+ */
+export const LogHeadSchema: GenMessage<LogHead> = /*@__PURE__*/
+  messageDesc(file_fluo_kms_v1_public_key, 3);
+
+/**
+ * That a signing key followed another in a log. Whoever trusts the old one's checkpoints may trust the new one's.
+ *
+ * @generated from message fluo.kms.v1.LogHandover
+ */
+export type LogHandover = Message<"fluo.kms.v1.LogHandover"> & {
+  /**
+   * The log, as in LogHead.log.
+   *
+   * @generated from field: uint32 log = 1;
+   */
+  log: number;
+
+  /**
+   * The log's origin.
+   *
+   * @generated from field: string origin = 2;
+   */
+  origin: string;
+
+  /**
+   * The key that signed until then.
+   *
+   * @generated from field: string from_key_id = 3;
+   */
+  fromKeyId: string;
+
+  /**
+   * The key that followed.
+   *
+   * @generated from field: string to_key_id = 4;
+   */
+  toKeyId: string;
+
+  /**
+   * Index of the entry that names the new key.
+   *
+   * @generated from field: uint64 leaf_index = 5;
+   */
+  leafIndex: bigint;
+
+  /**
+   * The entry: an in-toto statement as canonical JSON, of predicate type https://fluo.dev/kms/key-handover/v1.
+   *
+   * @generated from field: bytes entry = 6;
+   */
+  entry: Uint8Array;
+
+  /**
+   * The entry's proof, as C2SP tlog-proof text, in a checkpoint that both keys signed.
+   *
+   * @generated from field: string proof = 7;
+   */
+  proof: string;
+};
+
+/**
+ * Describes the message fluo.kms.v1.LogHandover.
+ * Use `create(LogHandoverSchema)` to create a new message.
+ */
+export const LogHandoverSchema: GenMessage<LogHandover> = /*@__PURE__*/
+  messageDesc(file_fluo_kms_v1_public_key, 4);
 
 /**
  * Response of KmsService.GetPublicKeys.
@@ -183,6 +303,13 @@ export type GetPublicKeysResponse = Message<"fluo.kms.v1.GetPublicKeysResponse">
    * @generated from field: repeated fluo.kms.v1.PublicKey keys = 1;
    */
   keys: PublicKey[];
+
+  /**
+   * Of all logs of the tenant, oldest first.
+   *
+   * @generated from field: repeated fluo.kms.v1.LogHandover handovers = 2;
+   */
+  handovers: LogHandover[];
 };
 
 /**
@@ -190,5 +317,5 @@ export type GetPublicKeysResponse = Message<"fluo.kms.v1.GetPublicKeysResponse">
  * Use `create(GetPublicKeysResponseSchema)` to create a new message.
  */
 export const GetPublicKeysResponseSchema: GenMessage<GetPublicKeysResponse> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_public_key, 3);
+  messageDesc(file_fluo_kms_v1_public_key, 5);
 

@@ -1,0 +1,143 @@
+/**
+ * The Merkle tree of a log (RFC 6962, SHA-256), as it grows. What is kept of a tree to grow it is its frontier: the hashes of the complete
+ * subtrees that it is made of, one for each bit of its size, widest first. Every sibling on the path of a new leaf is one of those, or new
+ * itself, so that neither growing nor proving a new leaf reads anything of the old ones.
+ *
+ * A node is named by its level (a leaf is at 0) and its index at that level. A digest is taken as Latin-1 and written into its place: a
+ * `Buffer` a digest costs three times as much as the digest.
+ */
+import { hash } from "node:crypto";
+import { KmsError } from "../errors.ts";
+
+export const hashBytes = 32;
+
+/** The root of a tree without leaves: the hash of nothing. */
+export const emptyRoot: Uint8Array = hash("sha256", "", "buffer");
+
+export interface Tree {
+  /** Number of leaves. */
+  size: number;
+  /** Hashes of 32 bytes, one for each bit that is set in `size`, highest first. */
+  frontier: Uint8Array;
+}
+
+export const emptyTree: Tree = { size: 0, frontier: new Uint8Array() };
+
+/** How a tree became another by more leaves: enough to prove each of these in the tree that it is now. */
+export interface Growth {
+  before: Tree;
+  after: Tree;
+  /** Of `after`. */
+  root: Uint8Array;
+  /** The nodes that became complete, by level from the leaves up, in their order: see `newNodes`. Shared memory: threads pass it on as it is. */
+  nodes: Uint8Array;
+}
+
+/** RFC 6962, 2.1: the hash of 0x00 and the entry. */
+export function leafHash(entry: Uint8Array): Uint8Array {
+  const input = Buffer.allocUnsafe(1 + entry.length);
+  input[0] = 0;
+  input.set(entry, 1);
+  return hash("sha256", input, "buffer");
+}
+
+const nodeInput = Buffer.alloc(1 + 2 * hashBytes, 1);
+
+/** RFC 6962, 2.1: the hash of 0x01, left and right, as Latin-1. Both are read before it returns. */
+function nodeDigest(left: Uint8Array, leftAt: number, right: Uint8Array, rightAt: number): string {
+  for (let i = 0; i < hashBytes; i += 1) {
+    nodeInput[1 + i] = left[leftAt + i]!;
+    nodeInput[1 + hashBytes + i] = right[rightAt + i]!;
+  }
+  return hash("sha256", nodeInput, "latin1");
+}
+
+export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
+  return Buffer.from(nodeDigest(left, 0, right, 0), "latin1");
+}
+
+/** The root of a tree: its complete subtrees, put together from the narrowest on. */
+export function rootOf({ frontier }: Tree): Uint8Array {
+  if (frontier.length === 0) return emptyRoot;
+  let root: Uint8Array = frontier.slice(-hashBytes);
+  for (let at = frontier.length - 2 * hashBytes; at >= 0; at -= hashBytes) {
+    root = nodeHash(frontier.subarray(at, at + hashBytes), root);
+  }
+  return root;
+}
+
+/** `leaves` are leaf hashes of 32 bytes, one behind the other, which become the leaves from `before.size` on. */
+export function growTree(before: Tree, leaves: Uint8Array): Growth {
+  if (before.frontier.length !== hashBytes * bitsIn(before.size) || leaves.length % hashBytes !== 0) {
+    throw new KmsError("INTERNAL", "a tree's frontier has a hash for each bit of its size, and leaves have 32 bytes");
+  }
+  const size = before.size + leaves.length / hashBytes;
+  const nodes = Buffer.from(new SharedArrayBuffer(hashBytes * countNewNodes(before.size, size)));
+  nodes.set(leaves);
+  let [below, at] = [0, leaves.length];
+  for (let level = 1; at < nodes.length; level += 1) {
+    const [start, end] = [nodesIn(before.size, level), nodesIn(size, level)];
+    const startBelow = nodesIn(before.size, level - 1);
+    const left = frontierAt(before, level - 1);
+    const levelAt = at;
+    for (let index = start; index < end; index += 1, at += hashBytes) {
+      const leftAt = below + (2 * index - startBelow) * hashBytes;
+      const digest =
+        leftAt < below
+          ? nodeDigest(before.frontier, left, nodes, below)
+          : nodeDigest(nodes, leftAt, nodes, leftAt + hashBytes);
+      nodes.write(digest, at, hashBytes, "latin1");
+    }
+    below = levelAt;
+  }
+  const after = { size, frontier: frontierAfter(before, size, nodes) };
+  return { before, after, root: rootOf(after), nodes };
+}
+
+/** The complete nodes of a level that the growth made: the hash of node `start` and of those that follow. Views, not copies. */
+export function newNodes({ before, after, nodes }: Growth, level: number): { start: number; hashes: Uint8Array } {
+  let at = 0;
+  for (let each = 0; each < level; each += 1) at += nodesIn(after.size, each) - nodesIn(before.size, each);
+  const start = nodesIn(before.size, level);
+  const count = nodesIn(after.size, level) - start;
+  return { start, hashes: nodes.subarray(at * hashBytes, (at + count) * hashBytes) };
+}
+
+/** How many nodes of a level are complete in a tree of `size` leaves. */
+export function nodesIn(size: number, level: number): number {
+  return Math.floor(size / 2 ** level);
+}
+
+/** Where in the frontier the complete subtree of a level is that ends it; only where that bit of the size is set. */
+export function frontierAt({ size }: Pick<Tree, "size">, level: number): number {
+  return hashBytes * bitsIn(nodesIn(size, level + 1));
+}
+
+function frontierAfter(before: Tree, size: number, nodes: Uint8Array): Uint8Array {
+  const hashes: Uint8Array[] = [];
+  let at = 0;
+  for (let level = 0; nodesIn(size, level) > 0; level += 1) {
+    const [start, end] = [nodesIn(before.size, level), nodesIn(size, level)];
+    if (end % 2 === 1) {
+      const last = at + (end - 1 - start) * hashBytes;
+      const old = frontierAt(before, level);
+      hashes.push(end > start ? nodes.slice(last, last + hashBytes) : before.frontier.slice(old, old + hashBytes));
+    }
+    at += (end - start) * hashBytes;
+  }
+  return Buffer.concat(hashes.reverse());
+}
+
+function countNewNodes(from: number, to: number): number {
+  let count = 0;
+  for (let level = 0; nodesIn(to, level) > nodesIn(from, level); level += 1) {
+    count += nodesIn(to, level) - nodesIn(from, level);
+  }
+  return count;
+}
+
+function bitsIn(size: number): number {
+  let bits = 0;
+  for (let rest = size; rest > 0; rest = Math.floor(rest / 2)) bits += rest % 2;
+  return bits;
+}
