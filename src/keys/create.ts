@@ -23,9 +23,11 @@ export interface Creation {
 }
 
 /** What a new key is for, who wants it, and what must still hold when it is activated. */
-export type Wish<P extends Purpose> = Omit<Activation, "purpose" | "keyId" | "at"> & {
+export type Wish<P extends Purpose> = Omit<Activation, "purpose" | "keyId" | "at" | "handover"> & {
   purpose: P;
   importKey: ImportKey<P>;
+  /** Has the tenant's log, if there is one, name the key before it is activated. */
+  announce?: ((successor: Usable[P]) => Promise<Activation["handover"]>) | undefined;
 };
 
 export interface CreatedKey<P extends Purpose> {
@@ -37,7 +39,7 @@ export interface CreatedKey<P extends Purpose> {
 /** Throws CONFLICT when `expect` no longer holds, and then nothing of the new key is left. */
 export async function createKey<P extends Purpose>(
   { store, masterKeys, clock, newKeyId }: Creation,
-  { importKey, ...wish }: Wish<P>,
+  { importKey, announce, ...wish }: Wish<P>,
   signal?: AbortSignal,
 ): Promise<CreatedKey<P>> {
   const { tenantId, purpose } = wish;
@@ -54,7 +56,8 @@ export async function createKey<P extends Purpose>(
       throw new KmsError("STORE_UNAVAILABLE", `key ${identity.keyId} was stored and is not there`);
     usable = await proveKey({ masterKeys, stored, secret: fresh.secret, importKey }, signal);
     step("key.proven");
-    const record = await store.activate({ ...wish, keyId: identity.keyId, at: clock() });
+    const handover = await announce?.(usable);
+    const record = await store.activate({ ...wish, keyId: identity.keyId, at: clock(), handover });
     step("key.activated");
     return { record, usable };
   } catch (error) {

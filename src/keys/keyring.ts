@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Provider } from "../provider/provider.ts";
+import type { LogHandover } from "../store/log-store.ts";
 import { type KeyChange, requestRetentionMs, type Store } from "../store/store.ts";
 import type { Waiter } from "./cancel.ts";
 import type { CacheOptions, CacheStats } from "./cache.ts";
@@ -54,6 +55,8 @@ export interface KeyringOptions extends Partial<KeyringSettings> {
   provider: Provider;
   /** Open the keys that they wrapped, and wrap none. */
   otherProviders?: readonly Provider[];
+  /** Has the log of a tenant name the signing key that is about to follow another, if there is a log. */
+  handOver?: (tenantId: string, fromKeyId: string, successor: UsableSigningKey) => Promise<LogHandover | undefined>;
   /** Told of each rotation that was tried. */
   observeRotation?: RotationOptions["observe"];
   /** Wall clock, for dates in records. */
@@ -110,6 +113,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     store,
     provider,
     otherProviders = [],
+    handOver,
     observeRotation,
     clock = () => new Date(),
     newKeyId = randomKeyId,
@@ -140,8 +144,14 @@ export function createKeyring(options: KeyringOptions): Keyring {
     changed: publicKeys.invalidate,
   });
   const parts = [data, signing, publicKeys];
-  const renew: RotationOptions["renew"] = ({ purpose, ...wish }, signal) =>
-    (purpose === "data" ? data : signing).renew(wish, signal);
+  const renew: RotationOptions["renew"] = ({ purpose, ...wish }, signal) => {
+    if (purpose === "data") return data.renew(wish, signal);
+    // A compromised key vouches for no other.
+    const from = typeof wish.expect === "object" && wish.outgoing === undefined ? wish.expect.active : undefined;
+    if (from === undefined || handOver === undefined) return signing.renew(wish, signal);
+    const announce = (successor: UsableSigningKey) => handOver(wish.tenantId, from, successor);
+    return signing.renew({ ...wish, announce }, signal);
+  };
   const invalidate = (tenantId: string, keyId: string) => {
     for (const part of parts) part.invalidate(tenantId, keyId);
   };

@@ -42,6 +42,8 @@ export interface LogAppend {
   hashes: readonly LogHashes[];
   /** Of the batches in the group that have a request id. CONFLICT where one is remembered already, whatever its digest. */
   requests: readonly LogRequest[];
+  /** Whose entries are among the new ones: stored without a proof, until `activate` gives them one. */
+  handovers: readonly Pick<LogHandover, "fromKeyId" | "toKeyId" | "index" | "entry">[];
 }
 
 export interface LogHashes {
@@ -73,7 +75,7 @@ export interface LogHandover extends LogName {
   index: number;
   /** That entry. */
   entry: Uint8Array;
-  /** C2SP tlog-proof text of the entry; its checkpoint is signed by both keys. */
+  /** C2SP tlog-proof text of the entry; its checkpoint is signed by both keys. Empty where the new key did not become ACTIVE. */
   proof: string;
 }
 
@@ -110,7 +112,7 @@ export interface LogStore {
   /** The entries that a bundle has so far, at most 256, in the form of `LogAppend.entries`; empty where it has none. Not authenticated. */
   logEntries(log: LogName, bundle: number): Promise<Uint8Array>;
 
-  /** Of all logs of a tenant, oldest first. Written by `activate`, see Activation.handover. */
+  /** Of all logs of a tenant, oldest first. See LogAppend.handovers and Activation.handover. */
   logHandovers(tenantId: string): Promise<LogHandover[]>;
 
   /**

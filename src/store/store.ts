@@ -195,7 +195,7 @@ export interface Activation {
   request?: { requestId: string; digest: string } | undefined;
   /** Of the lease under which this is done. */
   fence?: Fence | undefined;
-  /** Of a signing key: its handover in the tenant's log, stored with it. */
+  /** Of a signing key: its handover in the tenant's log, which gets its proof. */
   handover?: LogHandover | undefined;
 }
 

@@ -1,6 +1,15 @@
 /** The growing tree against RFC 6962's own recursive definition. */
 import { describe, expect, it } from "vitest";
-import { emptyRoot, emptyTree, growTree, leafHash, newNodes, nodeHash, rootOf } from "../../src/span/merkle.ts";
+import {
+  emptyRoot,
+  emptyTree,
+  growTree,
+  inclusionPath,
+  leafHash,
+  newNodes,
+  nodeHash,
+  rootOf,
+} from "../../src/span/merkle.ts";
 
 const leaves = Array.from({ length: 700 }, (_, index) => leafHash(Buffer.from(`entry ${index}`)));
 
@@ -10,6 +19,15 @@ function treeHash(hashes: readonly Uint8Array[]): Uint8Array {
   let split = 1;
   while (split * 2 < hashes.length) split *= 2;
   return nodeHash(treeHash(hashes.slice(0, split)), treeHash(hashes.slice(split)));
+}
+
+/** RFC 6962, 2.1.1: PATH. */
+function path(index: number, hashes: readonly Uint8Array[]): Uint8Array[] {
+  if (hashes.length === 1) return [];
+  let split = 1;
+  while (split * 2 < hashes.length) split *= 2;
+  const [left, right] = [hashes.slice(0, split), hashes.slice(split)];
+  return index < split ? [...path(index, left), treeHash(right)] : [...path(index - split, right), treeHash(left)];
 }
 
 describe("a tree", () => {
@@ -48,5 +66,23 @@ describe("a tree", () => {
       }
     }
     expect(newNodes(growth, 10).hashes).toHaveLength(0);
+  });
+
+  it.each([
+    [0, 1],
+    [0, 300],
+    [1, 6],
+    [6, 1],
+    [7, 9],
+    [255, 2],
+    [256, 1],
+    [300, 257],
+    [513, 100],
+  ])("of %i leaves proves each of %i more by the path of its definition", (size, more) => {
+    const { after } = growTree(emptyTree, Buffer.concat(leaves.slice(0, size)));
+    const growth = growTree(after, Buffer.concat(leaves.slice(size, size + more)));
+    for (let index = size; index < size + more; index += 1) {
+      expect(inclusionPath(growth, index)).toEqual(Buffer.concat(path(index, leaves.slice(0, size + more))));
+    }
   });
 });

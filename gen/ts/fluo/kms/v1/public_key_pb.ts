@@ -277,7 +277,8 @@ export type LogHandover = Message<"fluo.kms.v1.LogHandover"> & {
   entry: Uint8Array;
 
   /**
-   * The entry's proof, as C2SP tlog-proof text, in a checkpoint that both keys signed.
+   * The entry's proof, as C2SP tlog-proof text, in a checkpoint that both keys signed. Empty where the new key was announced and never came
+   * into use.
    *
    * @generated from field: string proof = 7;
    */
