@@ -1,9 +1,11 @@
 /**
  * C2SP signed-note: a text that ends in a line feed, an empty line, and a line `— <name> <base64 of key id ‖ signature>` for each signature,
- * which is over the text. Ed25519 alone.
+ * which is over the text. Ed25519 alone; signatures of other kinds and of other keys may stand beside ours and are passed over.
  */
+import { verifySignature } from "../crypto/ed25519.ts";
 import { KmsError } from "../errors.ts";
-import { noteKeyId } from "./vkey.ts";
+import { canonicalBase64 } from "./base64.ts";
+import { noteKeyId, noteKeyName, type VerifierKey } from "./vkey.ts";
 
 /** Who signs a note. */
 export interface NoteSigner {
@@ -11,6 +13,26 @@ export interface NoteSigner {
   name: string;
   key: { readonly publicKey: Uint8Array; sign(message: Uint8Array): Uint8Array };
 }
+
+export interface Note {
+  /** What is signed; ends in a line feed. */
+  text: string;
+  /** At least one. None of them was verified yet. */
+  signatures: readonly NoteSignature[];
+}
+
+export interface NoteSignature {
+  name: string;
+  /** 4 bytes. */
+  keyId: Uint8Array;
+  /** Not empty. */
+  signature: Uint8Array;
+}
+
+/** Sixteen of the longest signatures that there are fit in. */
+const maxNoteLength = 128 * 1024;
+const maxSignatures = 64;
+const keyIdBytes = 4;
 
 /** The signed note of `text`, with a signature of each signer, in their order. */
 export function signNote(text: string, ...signers: readonly NoteSigner[]): string {
@@ -21,4 +43,40 @@ export function signNote(text: string, ...signers: readonly NoteSigner[]): strin
     return `— ${name} ${signature.toString("base64")}\n`;
   });
   return `${text}\n${lines.join("")}`;
+}
+
+/** Undefined for what is not a note: the form alone is looked at. */
+export function parseNote(note: string): Note | undefined {
+  if (note.length > maxNoteLength || !note.isWellFormed() || /[^\P{Cc}\n\x7f-\x9f]/u.test(note)) return undefined;
+  // The last empty line divides: the text may have some, too.
+  const end = note.lastIndexOf("\n\n");
+  if (end < 0 || !note.endsWith("\n")) return undefined;
+  const lines = note.slice(end + 2, -1).split("\n");
+  if (lines.length > maxSignatures) return undefined;
+  const signatures = lines.map(parseSignature).filter((each) => each !== undefined);
+  return signatures.length === lines.length ? { text: note.slice(0, end + 1), signatures } : undefined;
+}
+
+/**
+ * Those of `keys` that signed the note, none if it is by others alone; undefined where a signature of one of them does not hold, which
+ * spoils the whole note.
+ */
+export function signersOf<Key extends VerifierKey>(note: Note, keys: readonly Key[]): Key[] | undefined {
+  const message = Buffer.from(note.text, "utf8");
+  const signers = new Set<Key>();
+  for (const { name, keyId, signature } of note.signatures) {
+    const named = keys.filter((key) => key.name === name && noteKeyId(name, key.publicKey).equals(keyId));
+    const signer = named.find(({ publicKey }) => verifySignature(publicKey, message, signature));
+    if (signer !== undefined) signers.add(signer);
+    else if (named.length > 0) return undefined;
+  }
+  return [...signers];
+}
+
+function parseSignature(line: string): NoteSignature | undefined {
+  const { name, base64 } = /^— (?<name>.+) (?<base64>\S+)$/u.exec(line)?.groups ?? {};
+  const bytes = canonicalBase64(base64 ?? "");
+  if (name === undefined || !noteKeyName.test(name) || bytes === undefined || bytes.length <= keyIdBytes)
+    return undefined;
+  return { name, keyId: bytes.subarray(0, keyIdBytes), signature: bytes.subarray(keyIdBytes) };
 }

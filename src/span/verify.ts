@@ -9,6 +9,7 @@
  */
 import { verifySignature } from "../crypto/ed25519.ts";
 import { signatureBytes } from "../crypto/ed25519-contract.ts";
+import { canonicalBase64 } from "./base64.ts";
 import type { ReadSpan } from "./canonical.ts";
 import type { VerifySpanRequest } from "./request.ts";
 import { algorithm, spanDigest } from "./sign.ts";
@@ -134,7 +135,7 @@ function claimOfAttributes(span: ReadSpan, tenant: string): Claim | Verdict {
   const { keyId, signedAt } = integrity;
   // As with logProof: no log, so no proof that holds.
   if (integrity.algorithm === logProofAlgorithm) return refusal("PROOF_INVALID");
-  const signature = canonicalBase64(integrity.value);
+  const signature = canonicalBase64(integrity.value ?? "");
   if (integrity.algorithm !== algorithm || signature?.length !== signatureBytes) return refusal("MALFORMED");
   if (keyId === undefined || !/^[0-9a-f]{32}$/.test(keyId)) return refusal("MALFORMED");
   if (signedAt === undefined || signedAtMs(signedAt) === undefined) return refusal("MALFORMED");
@@ -146,11 +147,4 @@ function claimOfAttributes(span: ReadSpan, tenant: string): Claim | Verdict {
 
 function refusal(reason: Reason, about: Pick<Verdict, "keyId" | "signedAt"> = {}): Verdict {
   return { verified: false, reason, ...about };
-}
-
-/** Of the several spellings that decode to the same bytes, the one that encodes back. */
-function canonicalBase64(text: string | undefined): Uint8Array | undefined {
-  if (text === undefined) return undefined;
-  const bytes = Buffer.from(text, "base64");
-  return bytes.toString("base64") === text ? bytes : undefined;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { verifierKey } from "../../src/span/vkey.ts";
+import { parseVerifierKey, verifierKey } from "../../src/span/vkey.ts";
 import { thrownBy } from "../matchers.ts";
 
 // The example of C2SP signed-note.
@@ -24,5 +24,30 @@ describe("a verifier key", () => {
       "INTERNAL",
       "32 bytes",
     );
+  });
+
+  it("gives name and key back", () => {
+    expect(parseVerifierKey(example)).toEqual({ name: "example.com/foo", publicKey });
+    // Its base64 has a + of its own.
+    const plus = verifierKey("a", new Uint8Array(32).fill(0xfb));
+    expect(plus.split("+").length).toBeGreaterThan(3);
+    expect(parseVerifierKey(plus)).toEqual({ name: "a", publicKey: new Uint8Array(32).fill(0xfb) });
+  });
+
+  it.each([
+    ["nothing", ""],
+    ["another name", example.replace("foo", "bar")],
+    ["another key id", example.replace("530d903a", "530d903b")],
+    ["an upper-case key id", example.replace("530d903a", "530D903A")],
+    ["another algorithm", example.replace("AekyeRrm", "AukyeRrm")],
+    ["another key", example.replace("2k", "2l")],
+    ["a key cut short", example.slice(0, -4)],
+    ["no name", example.replace("example.com/foo", "")],
+    ["a space in its name", example.replace("foo", "f o")],
+    ["a line feed at its end", `${example}\n`],
+    ["a BOM", `\ufeff${example}`],
+  ])("is refused with %s", (_, altered) => {
+    expect(altered).not.toBe(example);
+    expect(parseVerifierKey(altered)).toBeUndefined();
   });
 });
