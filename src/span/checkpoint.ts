@@ -1,4 +1,7 @@
 /** C2SP tlog-checkpoint: a log's origin, size and root, as the text of a note. */
+import { canonicalBase64 } from "./base64.ts";
+import { parseIndex } from "./decimal.ts";
+import { hashBytes } from "./merkle.ts";
 
 export interface Checkpoint {
   /** `<issuer>/<tenant_id>`, or `<issuer>/<tenant_id>/<n>` for the n-th log of a tenant. */
@@ -11,4 +14,15 @@ export interface Checkpoint {
 /** The text that is signed. */
 export function checkpointText({ origin, size, root }: Checkpoint): string {
   return `${origin}\n${size}\n${Buffer.from(root).toString("base64")}\n`;
+}
+
+/** Undefined for a text that is no checkpoint. Lines behind the root, which mean nothing here, are allowed unless they are empty. */
+export function parseCheckpoint(text: string): Checkpoint | undefined {
+  if (!text.endsWith("\n")) return undefined;
+  const lines = text.slice(0, -1).split("\n");
+  const [origin, sizeText = "", rootText = ""] = lines;
+  const size = parseIndex(sizeText);
+  const root = canonicalBase64(rootText);
+  if (origin === undefined || lines.includes("")) return undefined;
+  return size === undefined || root?.length !== hashBytes ? undefined : { origin, size, root };
 }
