@@ -1,34 +1,9 @@
 /** The growing tree against RFC 6962's own recursive definition. */
 import { describe, expect, it } from "vitest";
-import {
-  emptyRoot,
-  emptyTree,
-  growTree,
-  inclusionPath,
-  leafHash,
-  newNodes,
-  nodeHash,
-  rootOf,
-} from "../../src/span/merkle.ts";
+import { emptyRoot, emptyTree, growTree, inclusionPath, leafHash, newNodes, rootOf } from "../../src/span/merkle.ts";
+import { path, treeHash } from "./rfc6962.ts";
 
 const leaves = Array.from({ length: 700 }, (_, index) => leafHash(Buffer.from(`entry ${index}`)));
-
-/** RFC 6962, 2.1: MTH. */
-function treeHash(hashes: readonly Uint8Array[]): Uint8Array {
-  if (hashes.length === 1) return hashes[0]!;
-  let split = 1;
-  while (split * 2 < hashes.length) split *= 2;
-  return nodeHash(treeHash(hashes.slice(0, split)), treeHash(hashes.slice(split)));
-}
-
-/** RFC 6962, 2.1.1: PATH. */
-function path(index: number, hashes: readonly Uint8Array[]): Uint8Array[] {
-  if (hashes.length === 1) return [];
-  let split = 1;
-  while (split * 2 < hashes.length) split *= 2;
-  const [left, right] = [hashes.slice(0, split), hashes.slice(split)];
-  return index < split ? [...path(index, left), treeHash(right)] : [...path(index - split, right), treeHash(left)];
-}
 
 describe("a tree", () => {
   it("has the hash of nothing as its root while it is empty", () => {
