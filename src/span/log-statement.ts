@@ -2,7 +2,9 @@
  * The entries of a log: in-toto Statements v1 in RFC 8785 form. Of a span as in statement.ts, but without a key, because a checkpoint's key
  * signs for it; and of a handover, which names the signing key that follows another.
  */
-import { predicateType } from "./statement.ts";
+import { hash } from "node:crypto";
+import { predicateType, signedAtMs } from "./statement.ts";
+import { parseVerifierKey } from "./vkey.ts";
 
 export interface LogStatementParts {
   /** Lower-case hex. */
@@ -40,6 +42,12 @@ export function buildLogStatement({ traceId, spanId, digest, tenant, signedAt }:
   );
 }
 
+/** The parts of a span's entry, or undefined for bytes that `buildLogStatement` cannot have written. */
+export function parseLogStatement(entry: Uint8Array): LogStatementParts | undefined {
+  const parts = partsOf<LogStatementParts>(entry, logStatement);
+  return parts !== undefined && buildLogStatement(parts) === textOf(entry) ? parts : undefined;
+}
+
 /** The exact text of a handover's entry. */
 export function buildHandover(parts: HandoverParts): string {
   const { tenant, fromKeyId, toKeyId, toVkey, toKeyDigest, signedAt } = parts;
@@ -48,4 +56,38 @@ export function buildHandover(parts: HandoverParts): string {
     `"toKeyId":"${toKeyId}","toVkey":"${toVkey}"},"predicateType":"${handoverPredicateType}",` +
     `"subject":[{"digest":{"sha256":"${toKeyDigest}"},"name":"${toKeyId}"}]}`
   );
+}
+
+/** The parts of a handover's entry, or undefined for bytes that `buildHandover` cannot have written, or whose vkey and digest differ. */
+export function parseHandover(entry: Uint8Array): HandoverParts | undefined {
+  const parts = partsOf<HandoverParts>(entry, handover);
+  const key = parts && parseVerifierKey(parts.toVkey);
+  if (key === undefined || hash("sha256", key.publicKey) !== parts!.toKeyDigest) return undefined;
+  return buildHandover(parts!) === textOf(entry) ? parts : undefined;
+}
+
+const maxEntryBytes = 4096;
+
+// The parts that vary, each in its own form; what is between them is checked by writing the entry again.
+const [tenant, signedAt] = [
+  '"tenant":"(?<tenant>[a-z0-9][a-z0-9._-]{0,62})"',
+  '"signedAt":"(?<signedAt>[0-9TZ:.-]{24})"',
+];
+const [digest, keyId] = ["[0-9a-f]{64}", "[0-9a-f]{32}"];
+const logStatement = new RegExp(
+  `${signedAt},${tenant}.*"sha256":"(?<digest>${digest})"\\},"name":"(?<traceId>[0-9a-f]{32})/(?<spanId>[0-9a-f]{16})"`,
+);
+const handover = new RegExp(
+  `"fromKeyId":"(?<fromKeyId>${keyId})",${signedAt},${tenant},"toKeyId":"(?<toKeyId>${keyId})","toVkey":"(?<toVkey>[!#-\\[\\]-~]+)"` +
+    `.*"sha256":"(?<toKeyDigest>${digest})"`,
+);
+
+function partsOf<Parts extends { signedAt: string }>(entry: Uint8Array, form: RegExp): Parts | undefined {
+  if (entry.length > maxEntryBytes) return undefined;
+  const groups = form.exec(textOf(entry))?.groups as unknown as Parts | undefined;
+  return groups !== undefined && signedAtMs(groups.signedAt) !== undefined ? { ...groups } : undefined;
+}
+
+function textOf(entry: Uint8Array): string {
+  return Buffer.from(entry).toString("latin1");
 }
