@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Provider } from "../provider/provider.ts";
-import type { LogHandover } from "../store/log-store.ts";
+import { type LogHandover, logRequestRetentionMs } from "../store/log-store.ts";
 import { type KeyChange, requestRetentionMs, type Store } from "../store/store.ts";
 import type { Waiter } from "./cancel.ts";
 import type { CacheOptions, CacheStats } from "./cache.ts";
@@ -95,7 +95,7 @@ export interface Keyring extends Rotation, Lifecycle, Rewrap {
   invalidate(tenantId: string, keyId: string): void;
   /**
    * Call once a minute or so: deletes PENDING records that a crash left more than 10 minutes ago, and says how many; and forgets requests
-   * of more than 24 hours ago.
+   * and batches of more than 24 hours ago.
    */
   pruneAbandoned(): Promise<number>;
   /** Call once a minute or so: destroys cached keys past their time, though nobody asks for them. */
@@ -204,6 +204,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     async pruneAbandoned() {
       const now = clock().getTime();
       await store.deleteRequestsBefore(new Date(now - requestRetentionMs));
+      await store.deleteLogRequestsBefore(new Date(now - logRequestRetentionMs));
       return store.deletePendingBefore(new Date(now - abandonedAfterMs));
     },
     dropExpired() {

@@ -47,6 +47,10 @@ const orders: Readonly<Record<TableName, readonly string[]>> = {
   kms_leases: ["name"],
   kms_audit_writers: ["writer_id"],
   kms_audit: ["id"],
+  kms_logs: ["tenant_id", "number"],
+  kms_log_requests: ["tenant_id", "number", "request_id"],
+  kms_log_handovers: ["tenant_id", "number", "entry_index"],
+  kms_log_compromises: ["tenant_id", "key_id"],
 };
 
 const pageRows = 500;

@@ -5,6 +5,7 @@ import type { KeyRecord, Purpose } from "../keys/record.ts";
 import type { Database, Query, Row, Transaction } from "./sql.ts";
 import type { AuditChain } from "./sql-audit.ts";
 import { countKeys, countKeysOf } from "./sql-counts.ts";
+import { insertCompromise, insertHandover } from "./sql-handovers.ts";
 import { holdLease } from "./sql-leases.ts";
 import { authenticated, insertRow, keyName, keyRecord, keyRow, updateRow } from "./sql-rows.ts";
 import type { Activation, AuditEvent, ExpectedKeys, KeyPage, Store } from "./store.ts";
@@ -51,7 +52,7 @@ export function sqlKeys(db: Database, mac: RowMac, chain: AuditChain): Pick<Stor
   }
 
   async function activate(tx: Transaction, activation: Activation): Promise<KeyRecord> {
-    const { tenantId, purpose, keyId, at, expect, request, fence, outgoing } = activation;
+    const { tenantId, purpose, keyId, at, expect, request, fence, outgoing, handover } = activation;
     await tx.lock(`key/${tenantId}/${purpose}`);
     if (fence) await holdLease(tx, mac, fence);
     if (request) await refuseRepeated(tx.query, activation, request);
@@ -68,6 +69,8 @@ export function sqlKeys(db: Database, mac: RowMac, chain: AuditChain): Pick<Stor
     const record: KeyRecord = { ...pending, state: "ACTIVE", version: last + 1, activatedAt: at };
     if (retired) await updateRow(tx.query, mac, "kms_keys", keyRow(retired));
     await updateRow(tx.query, mac, "kms_keys", keyRow(record));
+    if (present && retired) await noteCompromise(tx.query, present, retired);
+    if (handover) await insertHandover(tx.query, mac, handover);
     if (request) {
       const row = { tenant_id: tenantId, request_id: request.requestId, key_id: keyId, digest: request.digest };
       await insertRow(tx.query, mac, "kms_requests", {
@@ -80,6 +83,12 @@ export function sqlKeys(db: Database, mac: RowMac, chain: AuditChain): Pick<Stor
     if (retired) await tx.announce(retired);
     await tx.announce(record);
     return record;
+  }
+
+  /** Whoever verifies must know how far the tenant's log went when its key was marked. */
+  async function noteCompromise(query: Query, before: KeyRecord, after: KeyRecord): Promise<void> {
+    const isMarked = before.compromisedAt === undefined && after.compromisedAt !== undefined;
+    if (isMarked && after.purpose === "signing") await insertCompromise(query, mac, after);
   }
 
   /** One request makes one key of a purpose: a replica that is late, and meets the key that it made, must not replace that one. */
@@ -127,6 +136,7 @@ export function sqlKeys(db: Database, mac: RowMac, chain: AuditChain): Pick<Stor
           throw conflict(`key ${keyId} was changed by another`);
         }
         await updateRow(tx.query, mac, "kms_keys", keyRow(record));
+        await noteCompromise(tx.query, stored, record);
         if (record.state === "DESTROYED") await tx.erases();
         const event = { at, actor, action, tenantId, purpose, keyId, outcome: "OK", requestId, count: 1 };
         await chain.append(tx, [event]);

@@ -78,9 +78,40 @@ export const migrations: readonly Migration[] = [
   () => [
     "create index kms_keys_wrapped on kms_keys (provider, provider_key_id, key_id, state) where state <> 'DESTROYED'",
   ],
+  // The logs of spans. What a log is made of comes in pieces as it is written, each within one tile of 256, and is never touched again.
+  ({ bytes, integer, text, tableEnd }) => [
+    `create table kms_logs (
+      tenant_id ${text} not null, number ${integer} not null, origin ${text} not null, size ${integer} not null,
+      root ${bytes} not null, frontier ${bytes} not null, state ${text} not null, created_at ${integer} not null,
+      changed_at ${integer} not null, mac ${bytes} not null, primary key (tenant_id, number)
+    )${tableEnd}`,
+    `create table kms_log_entries (
+      tenant_id ${text} not null, number ${integer} not null, start ${integer} not null, data ${bytes} not null,
+      primary key (tenant_id, number, start)
+    )${tableEnd}`,
+    `create table kms_log_hashes (
+      tenant_id ${text} not null, number ${integer} not null, level ${integer} not null, start ${integer} not null,
+      data ${bytes} not null, primary key (tenant_id, number, level, start)
+    )${tableEnd}`,
+    `create table kms_log_requests (
+      tenant_id ${text} not null, number ${integer} not null, request_id ${text} not null, digest ${text} not null,
+      first_index ${integer} not null, count ${integer} not null, signed_at ${integer} not null, mac ${bytes} not null,
+      primary key (tenant_id, number, request_id)
+    )${tableEnd}`,
+    "create index kms_log_requests_at on kms_log_requests (signed_at)",
+    `create table kms_log_handovers (
+      tenant_id ${text} not null, number ${integer} not null, entry_index ${integer} not null, from_key_id ${text} not null,
+      to_key_id ${text} not null, entry ${bytes} not null, proof ${text} not null, mac ${bytes} not null,
+      primary key (tenant_id, number, entry_index)
+    )${tableEnd}`,
+    `create table kms_log_compromises (
+      tenant_id ${text} not null, key_id ${text} not null, number ${integer} not null, origin ${text} not null,
+      size ${integer} not null, root ${bytes} not null, mac ${bytes} not null, primary key (tenant_id, key_id)
+    )${tableEnd}`,
+  ],
 ];
 
-/** Every table with its columns but the audit rows' `id`, which only orders them in one database. */
+/** Every table of authenticated rows with its columns, but the audit rows' `id`, which only orders them in one database. */
 export const tables = {
   kms_store: ["id", "store_id", "provider", "provider_key_id", "wrapped", "created_at", "writers", "mac"],
   kms_keys: [
@@ -118,9 +149,21 @@ export const tables = {
     "count",
     "mac",
   ],
+  kms_logs: ["tenant_id", "number", "origin", "size", "root", "frontier", "state", "created_at", "changed_at", "mac"],
+  kms_log_requests: ["tenant_id", "number", "request_id", "digest", "first_index", "count", "signed_at", "mac"],
+  kms_log_handovers: ["tenant_id", "number", "entry_index", "from_key_id", "to_key_id", "entry", "proof", "mac"],
+  kms_log_compromises: ["tenant_id", "key_id", "number", "origin", "size", "root", "mac"],
 } as const;
 
 export type TableName = keyof typeof tables;
+
+/** The tables of pieces, without HMACs: the root in a log's head authenticates them. */
+export const pieceTables = {
+  kms_log_entries: ["tenant_id", "number", "start", "data"],
+  kms_log_hashes: ["tenant_id", "number", "level", "start", "data"],
+} as const;
+
+export type PieceTableName = keyof typeof pieceTables;
 
 /** Brings the schema up to date. Any number of replicas may do it at once. */
 export async function migrate(

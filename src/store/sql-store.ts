@@ -7,6 +7,7 @@ import { auditChain, readAudit, recentTenants, verifyChains } from "./sql-audit.
 import { forgiving } from "./sql-damage.ts";
 import { sqlKeys } from "./sql-keys.ts";
 import { endLease, takeLease } from "./sql-leases.ts";
+import { sqlLogs } from "./sql-logs.ts";
 import { authenticated, bytes, insertRow, keyRecord, updateRow, valuesOf } from "./sql-rows.ts";
 import { rowVersion } from "./sql-schema.ts";
 import { countWrappedByOthers, wrappedByOthers } from "./sql-wrapped.ts";
@@ -53,6 +54,7 @@ export function sqlStore(name: string, db: Database, mac: RowMac): Store {
   return {
     name,
     ...sqlKeys(db, mac, chain),
+    ...sqlLogs(db, mac),
     storeKey: () => db.read(async (query) => wrappedStoreKey(await authenticStoreRow(query, mac))),
     replaceStoreKey: (present, next, by, key) =>
       db.write(async (tx) => {

@@ -55,6 +55,16 @@ const storeMethods = [
   "recentTenants",
   "verifyAudit",
   "auditHead",
+  "logHead",
+  "logHeads",
+  "createLog",
+  "appendLog",
+  "logRequest",
+  "deleteLogRequestsBefore",
+  "logHashes",
+  "logEntries",
+  "logHandovers",
+  "logCompromises",
 ] as const satisfies Methods<Store>[];
 
 /** STORE_UNAVAILABLE where the file cannot be used, or has a newer schema. */

@@ -9,7 +9,7 @@
  */
 import type { KeyObject } from "node:crypto";
 import type { KeyRecord, KeyState, Purpose } from "../keys/record.ts";
-import type { LogHandover } from "./log-store.ts";
+import type { LogHandover, LogStore } from "./log-store.ts";
 
 /** How long a request id is remembered at least. */
 export const requestRetentionMs = 24 * 60 * 60 * 1000;
@@ -38,7 +38,7 @@ export interface WrappedStoreKey extends WrappedBy {
   createdAt: Date;
 }
 
-export interface Store {
+export interface Store extends LogStore {
   readonly name: string;
 
   /** The store key as it is stored now. DATA_LOSS where its row is gone or is not as it was written. */

@@ -58,9 +58,8 @@ export async function postgresBackdoor(server: PostgresServer): Promise<Backdoor
   };
 }
 
-/** An ACTIVE key, as far as the store is concerned. */
-export async function addKey(store: Store, changes: Partial<KeyRecord> = {}): Promise<KeyRecord> {
-  const record: KeyRecord = {
+export function pendingKey(changes: Partial<KeyRecord> = {}): KeyRecord {
+  return {
     tenantId: "acme",
     purpose: "data",
     version: 0,
@@ -78,6 +77,11 @@ export async function addKey(store: Store, changes: Partial<KeyRecord> = {}): Pr
     previousState: undefined,
     ...changes,
   };
+}
+
+/** An ACTIVE key, as far as the store is concerned. */
+export async function addKey(store: Store, changes: Partial<KeyRecord> = {}): Promise<KeyRecord> {
+  const record = pendingKey(changes);
   await store.insertPending(record);
   const { tenantId, purpose, keyId } = record;
   const present = await store.active(tenantId, purpose);

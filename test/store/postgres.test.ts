@@ -9,6 +9,7 @@ import { rowVersion } from "../../src/store/sql-schema.ts";
 import { lockedSqlStore, sqlStore } from "../../src/store/sql-store.ts";
 import { thrownBy } from "../matchers.ts";
 import { startPostgres } from "../postgres-server.ts";
+import { logStoreContract } from "../log-store-contract.ts";
 import { storeContract } from "../store-contract.ts";
 import { addKey, postgresBackdoor, unlocked } from "./fixture.ts";
 
@@ -16,6 +17,7 @@ const server = await startPostgres();
 afterAll(() => server.close());
 
 storeContract("postgres", async () => (await postgresBackdoor(server)).open());
+logStoreContract("postgres", async () => (await postgresBackdoor(server)).open());
 
 describe("a PostgreSQL store", () => {
   const open = async (key = createSecretKey(randomBytes(32))) => {

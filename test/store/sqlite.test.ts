@@ -16,10 +16,12 @@ import { embeddedDatabase } from "../../src/store/sql-embedded.ts";
 import type { KeyRecord } from "../../src/keys/record.ts";
 import { openSqlite } from "../../src/store/sqlite.ts";
 import { thrownBy } from "../matchers.ts";
+import { logStoreContract } from "../log-store-contract.ts";
 import { storeContract } from "../store-contract.ts";
 import { addKey, sqliteBackdoor, unlocked } from "./fixture.ts";
 
 storeContract("sqlite", () => sqliteBackdoor().open());
+logStoreContract("sqlite", () => sqliteBackdoor().open());
 
 const destruction = { action: "destroy", actor: "ann", requestId: "", at: new Date() } as const;
 
