@@ -10,6 +10,10 @@ export interface SigningKey {
   readonly publicKey: Uint8Array;
   /** The 64-byte signature of `message`. Throws INTERNAL after `destroy`. */
   sign(message: Uint8Array): Uint8Array;
+  /** The same into memory that is at hand: a fresh array costs a fifth of the signature. */
+  signInto(signature: Uint8Array, message: Uint8Array): void;
+  /** Copies the 32-byte seed, for memory that is as guarded as this. Throws INTERNAL after `destroy`. */
+  copySeed(into: Uint8Array): void;
   /** Overwrites the secret where the implementation can, and forgets it. May be called again. */
   destroy(): void;
 }

@@ -29,6 +29,16 @@ export function nodeEd25519(): Ed25519 {
           if (key === undefined) throw destroyedKey();
           return new Uint8Array(sign(null, message, key));
         },
+        signInto(signature, message) {
+          if (key === undefined) throw destroyedKey();
+          signature.set(sign(null, message, key));
+        },
+        copySeed(into) {
+          if (key === undefined) throw destroyedKey();
+          const der = key.export({ format: "der", type: "pkcs8" });
+          into.set(der.subarray(pkcs8Prefix.length));
+          der.fill(0);
+        },
         destroy() {
           key = undefined;
         },

@@ -3,7 +3,7 @@
  * out of core dumps, locked where the system allows, zeroed when its key is destroyed. A slab for many keys, because each allocation
  * costs several memory maps and the process aborts when those run out.
  */
-import { destroyedKey, type Ed25519, publicKeyBytes, requireSeed, signatureBytes } from "./ed25519-contract.ts";
+import { destroyedKey, type Ed25519, publicKeyBytes, requireSeed, seedBytes, signatureBytes } from "./ed25519-contract.ts";
 
 const secretKeyBytes = 64;
 const slotsASlab = 2048;
@@ -39,6 +39,14 @@ export function sodiumEd25519(sodium: Sodium, slots: number = slotsASlab): Ed255
           const signature = new Uint8Array(signatureBytes);
           sodium.crypto_sign_detached(signature, message, slot);
           return signature;
+        },
+        signInto(signature, message) {
+          if (slot === undefined) throw destroyedKey();
+          sodium.crypto_sign_detached(signature, message, slot);
+        },
+        copySeed(into) {
+          if (slot === undefined) throw destroyedKey();
+          into.set(slot.subarray(0, seedBytes));
         },
         destroy() {
           if (slot === undefined) return;

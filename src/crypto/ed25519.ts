@@ -32,13 +32,18 @@ export function memoryProtection(): MemoryProtection {
 let chosen: Ed25519 | undefined;
 
 function implementation(): Ed25519 {
-  chosen ??= loadSodium() ?? nodeEd25519();
+  chosen ??= chooseEd25519();
   return chosen;
 }
 
-function loadSodium(): Ed25519 | undefined {
+/** For a thread that holds few keys: with a slab of its own, of `slots` keys. */
+export function chooseEd25519(slots?: number): Ed25519 {
+  return loadSodium(slots) ?? nodeEd25519();
+}
+
+function loadSodium(slots?: number): Ed25519 | undefined {
   try {
-    return sodiumEd25519(createRequire(import.meta.url)("sodium-native") as Sodium);
+    return sodiumEd25519(createRequire(import.meta.url)("sodium-native") as Sodium, slots);
   } catch {
     // No addon for this platform: node:crypto signs the same bytes, and memoryProtection says so.
     return undefined;

@@ -18,6 +18,8 @@ export interface UsableSigningKey {
   /** Likewise. */
   readonly wrappedBy: string;
   readonly key: SigningKey;
+  /** Has `listener` called once the key is destroyed: whoever copied its seed then overwrites the copy. */
+  onDestroy(listener: () => void): void;
   destroy(): void;
 }
 
@@ -33,5 +35,16 @@ export const importDataKey: ImportKey<"data"> = (record, secret) => {
 
 export const importSigningKey: ImportKey<"signing"> = (record, secret) => {
   const key = signingKey(secret);
-  return { keyId: record.keyId, wrappedBy: nameOf(record), key, destroy: () => key.destroy() };
+  const listeners = new Set<() => void>();
+  return {
+    keyId: record.keyId,
+    wrappedBy: nameOf(record),
+    key,
+    onDestroy: (listener) => listeners.add(listener),
+    destroy() {
+      key.destroy();
+      for (const listener of listeners) listener();
+      listeners.clear();
+    },
+  };
 };

@@ -87,6 +87,27 @@ describe.each(implementations)("Ed25519 by $name", ({ ed }) => {
     expect(key.sign(message)).toEqual(before);
   });
 
+  it("signs into memory that is at hand, and copies its seed", () => {
+    const seed = new Uint8Array(32).fill(9);
+    const key = ed.signingKey(seed);
+    const signature = new Uint8Array(64);
+    key.signInto(signature, message);
+    expect(signature).toEqual(key.sign(message));
+    const copy = new Uint8Array(new SharedArrayBuffer(32));
+    key.copySeed(copy);
+    expect(copy).toEqual(new Uint8Array(new SharedArrayBuffer(32)).fill(9));
+    expect(ed.signingKey(copy).sign(message)).toEqual(signature);
+  });
+
+  it("refuses to sign or to copy its seed after destroy", async () => {
+    const key = ed.signingKey(new Uint8Array(32).fill(9));
+    key.destroy();
+    const into = new Uint8Array(64);
+    expect(await thrownBy(() => key.signInto(into, message))).toBeKmsError("INTERNAL", "destroyed");
+    expect(await thrownBy(() => key.copySeed(into))).toBeKmsError("INTERNAL", "destroyed");
+    expect(into).toEqual(new Uint8Array(64));
+  });
+
   it("refuses to sign after destroy, also when its place has gone to another key", async () => {
     const key = ed.signingKey(new Uint8Array(32).fill(1));
     key.destroy();
