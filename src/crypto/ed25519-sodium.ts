@@ -3,7 +3,14 @@
  * out of core dumps, locked where the system allows, zeroed when its key is destroyed. A slab for many keys, because each allocation
  * costs several memory maps and the process aborts when those run out.
  */
-import { destroyedKey, type Ed25519, publicKeyBytes, requireSeed, seedBytes, signatureBytes } from "./ed25519-contract.ts";
+import {
+  destroyedKey,
+  type Ed25519,
+  publicKeyBytes,
+  requireSeed,
+  seedBytes,
+  signatureBytes,
+} from "./ed25519-contract.ts";
 
 const secretKeyBytes = 64;
 const slotsASlab = 2048;

@@ -9,16 +9,10 @@ import { type FieldNames, inField, inMessage, once, unexpectedTag } from "./refu
 import { readResource, readScope } from "./resource.ts";
 import { readSpan } from "./span.ts";
 import { readString } from "./text.ts";
-import { type Cursor, cursor, readEnd, readTag } from "./wire.ts";
+import { type Cursor, cursor, type Extent, readEnd, readExtent, readTag } from "./wire.ts";
 
 const resourceSpansFields: FieldNames = [undefined, "resource", "scope_spans", "schema_url"];
 const scopeSpansFields: FieldNames = [undefined, "scope", "spans", "schema_url"];
-
-/** Where a message lies in the bytes. */
-interface Extent {
-  start: number;
-  end: number;
-}
 
 interface ScopeSpans {
   scope: Extent | undefined;
@@ -98,11 +92,4 @@ function readScopeSpans(c: Cursor, end: number): ScopeSpans {
     throw inField(error, scopeSpansFields, tag, tag === 18 ? spans.length : undefined);
   }
   return { scope, spans };
-}
-
-function readExtent(c: Cursor, end: number): Extent {
-  const stop = readEnd(c, end);
-  const extent = { start: c.at, end: stop };
-  c.at = stop;
-  return extent;
 }

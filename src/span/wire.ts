@@ -78,6 +78,20 @@ export function skipFixed32(c: Cursor, end: number): void {
   skip(c, end, 4);
 }
 
+/** Where a message lies in the bytes. */
+export interface Extent {
+  start: number;
+  end: number;
+}
+
+/** Of a length-delimited field that is left unread. */
+export function readExtent(c: Cursor, end: number): Extent {
+  const stop = readEnd(c, end);
+  const extent = { start: c.at, end: stop };
+  c.at = stop;
+  return extent;
+}
+
 /** The bytes of a length-delimited field, as a view. */
 export function readBytes(c: Cursor, end: number): Buffer {
   const stop = readEnd(c, end);
