@@ -90,7 +90,7 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
     /^(errors|steps)\.ts$/,
     /^store\/(log-)?store\.ts$/,
     /^lru-cache$/,
-    /^node:timers\/promises$/,
+    /^node:(crypto|timers\/promises)$/,
   ],
   [
     /^service\//,

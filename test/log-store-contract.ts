@@ -2,8 +2,8 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { emptyRoot } from "../src/span/merkle.ts";
-import type { LogHead, LogRequest } from "../src/store/log-store.ts";
-import type { LockedStore, StateChange, Store } from "../src/store/store.ts";
+import type { LogHandover, LogHead, LogRequest } from "../src/store/log-store.ts";
+import type { Activation, LockedStore, StateChange, Store } from "../src/store/store.ts";
 import { thrownBy } from "./matchers.ts";
 import { addKey, pendingKey, unlocked } from "./store/fixture.ts";
 import { contentOf, entriesFrom, entry, grown, hashOf, newLog, tilesOf } from "./store/log-fixture.ts";
@@ -251,44 +251,51 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
     });
 
     describe("handovers", () => {
-      const handover = (toKeyId: string, changes = {}) => ({
-        ...acme,
-        fromKeyId: "aa".repeat(16),
-        toKeyId,
-        index: 4,
-        entry: new Uint8Array(randomBytes(400)),
-        proof: "c2sp.org/tlog-proof@v1\nindex 4\n\n",
-        ...changes,
-      });
+      const proof = "c2sp.org/tlog-proof@v1\nindex 1\n\n";
 
-      it("are stored with the activation, and given back oldest first", async () => {
-        const [first, second] = [pendingKey({ purpose: "signing" }), pendingKey({ purpose: "signing" })];
-        const handovers = [handover(first.keyId, { index: 9 }), handover(second.keyId, { index: 300 })];
-        for (const [index, record] of [first, second].entries()) {
-          await store.insertPending(record);
-          const { tenantId, purpose, keyId } = record;
-          const active = index === 0 ? ("no-version" as const) : { active: first.keyId };
-          await store.activate({ tenantId, purpose, keyId, expect: active, at: start, by, handover: handovers[index] });
-        }
-        expect(await store.logHandovers("acme")).toEqual(handovers);
+      /** Appends three entries of which the second announces the key. */
+      async function announce(head: LogHead, toKeyId: string): Promise<LogHandover> {
+        const announced = { fromKeyId: "aa".repeat(16), toKeyId, index: head.size + 1, entry: new Uint8Array([1, 2]) };
+        await store.appendLog({ ...grown(head, 3), handovers: [announced] });
+        return { ...acme, ...announced, proof: "" };
+      }
+
+      async function activate(handover: LogHandover, expect: Activation["expect"] = "no-version") {
+        const record = pendingKey({ purpose: "signing", keyId: handover.toKeyId });
+        await store.insertPending(record);
+        const { tenantId, purpose, keyId } = record;
+        await store.activate({ tenantId, purpose, keyId, expect, at: start, by, handover });
+      }
+
+      it("are announced with an entry, and get their proof with the activation", async () => {
+        const first = await announce(await create(), "b1".repeat(16));
+        expect(await store.logHandovers("acme")).toEqual([first]);
+        await activate({ ...first, proof });
+        const second = await announce((await store.logHead("acme"))!, "b2".repeat(16));
+        expect(await store.logHandovers("acme")).toEqual([{ ...first, proof }, second]);
+        await activate({ ...second, proof }, { active: first.toKeyId });
+        const third = await announce((await store.logHead("acme"))!, "b3".repeat(16));
+        expect(await store.logHandovers("acme")).toEqual([{ ...first, proof }, { ...second, proof }, third]);
         expect(await store.logHandovers("other")).toEqual([]);
       });
 
-      it("are not stored with an activation that fails", async () => {
+      it("get no proof by an activation that fails", async () => {
         const active = await addKey(store, { purpose: "signing" });
-        const record = pendingKey({ purpose: "signing" });
-        await store.insertPending(record);
-        const activation = {
-          ...record,
-          expect: "no-version" as const,
-          at: start,
-          by,
-          handover: handover(record.keyId),
-        };
-        expect(await thrownBy(() => store.activate(activation))).toBeKmsError("CONFLICT");
-        expect(await store.logHandovers("acme")).toEqual([]);
+        const announced = await announce(await create(), "b1".repeat(16));
+        expect(await thrownBy(() => activate({ ...announced, proof }))).toBeKmsError("CONFLICT");
+        expect(await store.logHandovers("acme")).toEqual([announced]);
         expect((await store.active("acme", "signing"))?.keyId).toBe(active.keyId);
       });
+
+      it.each([{ index: 2 }, { number: 2 }, { toKeyId: "b2".repeat(16) }])(
+        "keep a key that was not announced from being activated: %o",
+        async (other) => {
+          const announced = await announce(await create(), "b1".repeat(16));
+          const handover = { ...announced, proof, ...other };
+          expect(await thrownBy(() => activate(handover))).toBeKmsError("CONFLICT", "was not announced");
+          expect(await store.active("acme", "signing")).toBeUndefined();
+        },
+      );
     });
 
     describe("a key that is marked as compromised", () => {

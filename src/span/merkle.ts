@@ -103,31 +103,6 @@ export function newNodes({ before, after, nodes }: Growth, level: number): { sta
   return { start, hashes: nodes.subarray(at * hashBytes, (at + count) * hashBytes) };
 }
 
-/** The inclusion path of RFC 6962 of a leaf that the growth added: hashes of 32 bytes, one behind the other, from the leaf up. */
-export function inclusionPath(growth: Growth, index: number): Uint8Array {
-  const { before, after } = growth;
-  const path: Uint8Array[] = [];
-  let node = index;
-  for (let level = 0; 2 ** level < after.size; level += 1, node = Math.floor(node / 2)) {
-    const sibling = node % 2 === 0 ? node + 1 : node - 1;
-    const complete = nodesIn(after.size, level);
-    const { start, hashes } = newNodes(growth, level);
-    if (sibling < start) path.push(hashAt(before.frontier, frontierAt(before, level)));
-    else if (sibling < complete) path.push(hashAt(hashes, (sibling - start) * hashBytes));
-    else if (sibling * 2 ** level < after.size) path.push(rightEdge(after, level));
-  }
-  return Buffer.concat(path);
-}
-
-/** The hash of what lies behind the last complete node of a level. */
-function rightEdge({ size, frontier }: Tree, level: number): Uint8Array {
-  return rootOf({ size: size % 2 ** level, frontier: frontier.subarray(hashBytes * bitsIn(nodesIn(size, level))) });
-}
-
-function hashAt(hashes: Uint8Array, at: number): Uint8Array {
-  return hashes.subarray(at, at + hashBytes);
-}
-
 /** How many nodes of a level are complete in a tree of `size` leaves. */
 export function nodesIn(size: number, level: number): number {
   return Math.floor(size / 2 ** level);

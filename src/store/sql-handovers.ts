@@ -1,12 +1,37 @@
 /** What becomes of a log when its tenant's signing key is followed by another or is marked as compromised, in SQL. Kept for ever. */
 import type { RowMac } from "../crypto/row-mac.ts";
-import type { LogCompromise, LogHandover } from "./log-store.ts";
-import type { Query } from "./sql.ts";
+import { KmsError } from "../errors.ts";
+import type { LogAppend, LogCompromise, LogHandover } from "./log-store.ts";
+import type { Query, Row } from "./sql.ts";
 import { readHead } from "./sql-heads.ts";
-import { authenticated, bytes, insertRow } from "./sql-rows.ts";
+import { authenticated, bytes, insertRow, valuesOf } from "./sql-rows.ts";
 
-export async function insertHandover(query: Query, mac: RowMac, handover: LogHandover): Promise<void> {
-  await insertRow(query, mac, "kms_log_handovers", {
+/** Without a proof: the new key is announced, and not ACTIVE yet. */
+export async function insertHandovers(query: Query, mac: RowMac, { expect, handovers }: LogAppend): Promise<void> {
+  const { tenantId, number } = expect;
+  for (const handover of handovers) {
+    await insertRow(query, mac, "kms_log_handovers", rowOf({ tenantId, number, ...handover, proof: "" }));
+  }
+}
+
+/** CONFLICT where it was not announced. */
+export async function proveHandover(query: Query, mac: RowMac, handover: LogHandover): Promise<void> {
+  const { tenantId, number, index, toKeyId, proof } = handover;
+  const updated = await query(
+    `update kms_log_handovers set proof = ?5, mac = ?6
+     where tenant_id = ?1 and number = ?2 and entry_index = ?3 and to_key_id = ?4 returning number`,
+    tenantId,
+    number,
+    index,
+    toKeyId,
+    proof,
+    mac.of("kms_log_handovers", valuesOf("kms_log_handovers", rowOf(handover))),
+  );
+  if (updated.length !== 1) throw new KmsError("CONFLICT", `key ${toKeyId} was not announced in the log`);
+}
+
+function rowOf(handover: LogHandover): Row {
+  return {
     tenant_id: handover.tenantId,
     number: handover.number,
     entry_index: handover.index,
@@ -14,7 +39,7 @@ export async function insertHandover(query: Query, mac: RowMac, handover: LogHan
     to_key_id: handover.toKeyId,
     entry: handover.entry,
     proof: handover.proof,
-  });
+  };
 }
 
 export async function readHandovers(query: Query, mac: RowMac, tenantId: string): Promise<LogHandover[]> {

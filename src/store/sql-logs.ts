@@ -3,7 +3,7 @@ import type { RowMac } from "../crypto/row-mac.ts";
 import { KmsError } from "../errors.ts";
 import type { LogAppend, LogHead, LogName, LogRequest, LogStore } from "./log-store.ts";
 import type { Database, Query, Transaction } from "./sql.ts";
-import { readCompromises, readHandovers } from "./sql-handovers.ts";
+import { insertHandovers, readCompromises, readHandovers } from "./sql-handovers.ts";
 import { headRow, readHead, readHeads } from "./sql-heads.ts";
 import { insertPieces, readEntries, readHashes } from "./sql-pieces.ts";
 import { authenticated, insertRow, insertRows, valuesOf } from "./sql-rows.ts";
@@ -58,6 +58,7 @@ async function append(query: Query, mac: RowMac, group: LogAppend): Promise<void
   );
   if (updated.length !== 1) throw new KmsError("CONFLICT", "the log is not at that head any more");
   await insertPieces(query, group);
+  await insertHandovers(query, mac, group);
   const rows = requests.map((request) => {
     const values = valuesOf("kms_log_requests", requestRow(expect, request));
     return [...values, mac.of("kms_log_requests", values)];

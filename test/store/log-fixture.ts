@@ -51,7 +51,7 @@ export function grown(expect: LogHead, count: number, requests: readonly LogRequ
     frontier: new Uint8Array(after.frontier),
     changedAt: new Date(expect.changedAt.getTime() + 1),
   };
-  return { expect, next, entries: entriesFrom(size, size + count), hashes, requests };
+  return { expect, next, entries: entriesFrom(size, size + count), hashes, requests, handovers: [] };
 }
 
 /** All hashes of a log of `size` entries, by level and then by tile. */

@@ -1,0 +1,63 @@
+/**
+ * A signing key's handover to the next one, in the log of its tenant: an entry names the new key, and both keys sign the tree that holds it.
+ * Whoever knows the old key alone can follow. The old key stays ACTIVE until its successor is activated with this.
+ */
+import { hash } from "node:crypto";
+import { KmsError } from "../errors.ts";
+import type { Keyring, KeyringOptions } from "../keys/keyring.ts";
+import type { UsableSigningKey } from "../keys/usable.ts";
+import type { LogBatch } from "../bulk/pool.ts";
+import { checkpointText } from "../span/checkpoint.ts";
+import { buildHandover } from "../span/log-statement.ts";
+import { inclusionPath } from "../span/inclusion.ts";
+import { leafHash } from "../span/merkle.ts";
+import { signNote } from "../span/note.ts";
+import { formatSignedAt } from "../span/statement.ts";
+import { tlogProofText } from "../span/tlog-proof.ts";
+import { verifierKey } from "../span/vkey.ts";
+import { step } from "../steps.ts";
+import type { LogHead, LogStore } from "../store/log-store.ts";
+import type { Sequencer } from "./sequencer.ts";
+
+export interface HandoverOptions {
+  store: Pick<LogStore, "logHead">;
+  sequencer: Pick<Sequencer, "announce">;
+  keys: Pick<Keyring, "activeSigningKey">;
+  clock: () => Date;
+}
+
+/** Nothing for a tenant without a log, or whose log ended with a backup. CONFLICT where the old key is not ACTIVE any more. */
+export function createHandovers(options: HandoverOptions): NonNullable<KeyringOptions["handOver"]> {
+  const { store, sequencer, keys, clock } = options;
+  return async (tenantId, fromKeyId, successor) => {
+    const log = await store.logHead(tenantId);
+    if (log?.state !== "open") return undefined;
+    const signedAtMs = clock().getTime();
+    const entry = entryFor(log, fromKeyId, successor, signedAtMs);
+    const announces = { fromKeyId, toKeyId: successor.keyId };
+    const { head, growth, index } = await sequencer.announce(tenantId, batchOf(entry, signedAtMs), announces);
+    step("log.announced");
+    const { keyId, key } = await keys.activeSigningKey(tenantId);
+    if (keyId !== fromKeyId) throw new KmsError("CONFLICT", `key ${fromKeyId} is not active any more`);
+    const signers = [key, successor.key].map((each) => ({ name: head.origin, key: each }));
+    const checkpoint = signNote(checkpointText(head), ...signers);
+    const proof = tlogProofText({ index, path: inclusionPath(growth, index), checkpoint });
+    return { tenantId, number: head.number, ...announces, index, entry, proof };
+  };
+}
+
+function entryFor({ tenantId, origin }: LogHead, fromKeyId: string, successor: UsableSigningKey, signedAtMs: number) {
+  const { keyId: toKeyId, key } = successor;
+  const toKeyDigest = hash("sha256", key.publicKey, "hex");
+  const toVkey = verifierKey(origin, key.publicKey);
+  const signedAt = formatSignedAt(signedAtMs);
+  return Buffer.from(buildHandover({ tenant: tenantId, fromKeyId, toKeyId, toVkey, toKeyDigest, signedAt }));
+}
+
+/** An entry that no span is behind. */
+function batchOf(entry: Uint8Array, signedAtMs: number): LogBatch {
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(entry.length);
+  const entries = Buffer.concat([length, entry]);
+  return { spans: 0, leaves: leafHash(entry), entries, refused: [], signedAtMs, requestId: "", digest: "" };
+}

@@ -1,0 +1,104 @@
+/**
+ * The head of the log to which a tenant's batches go: as it is stored, believed only if its parts fit, and remembered, because this process
+ * knows best what it stored itself.
+ */
+import { LRUCache } from "lru-cache";
+import { KmsError } from "../errors.ts";
+import { emptyRoot, rootOf } from "../span/merkle.ts";
+import type { LogHead, LogStore } from "../store/log-store.ts";
+
+export interface Heads {
+  /** Of the tenant's open log, which is made where there is none: the first, or the one after a log that ended with its backup. */
+  open(tenantId: string): Promise<LogHead>;
+  /** The head is stored as this. */
+  stored(head: LogHead): void;
+  /** The head may be another: the next `open` reads it. */
+  doubt(tenantId: string): void;
+}
+
+export interface HeadsOptions {
+  store: Pick<LogStore, "logHead" | "createLog">;
+  /** `fluo.kms.issuer`: a log is named `<issuer>/<tenant_id>` when it is born. */
+  issuer: string;
+  clock: () => Date;
+}
+
+interface Known {
+  head: LogHead;
+  isCurrent: boolean;
+}
+
+const maxHeads = 10_000;
+
+export function createHeads({ store, issuer, clock }: HeadsOptions): Heads {
+  const known = new LRUCache<string, Known>({ max: maxHeads });
+
+  function stored(head: LogHead): void {
+    known.set(head.tenantId, { head, isCurrent: true });
+  }
+
+  async function read(tenantId: string): Promise<LogHead | undefined> {
+    const head = await store.logHead(tenantId);
+    if (head === undefined) return undefined;
+    believe(head, known.get(tenantId)?.head);
+    return head;
+  }
+
+  async function create(tenantId: string, number: number): Promise<void> {
+    const origin = originOf(issuer, tenantId, number);
+    const at = clock();
+    const head: LogHead = {
+      ...{ tenantId, number, origin, size: 0, root: emptyRoot, frontier: new Uint8Array() },
+      ...{ state: "open", createdAt: at, changedAt: at },
+    };
+    await store.createLog(head).catch((error) => {
+      if (!(error instanceof KmsError) || error.code !== "CONFLICT") throw error; // another replica was first
+    });
+  }
+
+  return {
+    async open(tenantId) {
+      const cached = known.get(tenantId);
+      if (cached?.isCurrent) return cached.head;
+      let head = await read(tenantId);
+      if (head?.state !== "open") {
+        await create(tenantId, (head?.number ?? 0) + 1);
+        head = await read(tenantId);
+      }
+      if (head?.state !== "open")
+        throw new KmsError("CONFLICT", `the log of tenant ${tenantId} was made and is not there`);
+      stored(head);
+      return head;
+    },
+
+    stored,
+
+    doubt(tenantId) {
+      const cached = known.get(tenantId);
+      if (cached !== undefined) cached.isCurrent = false;
+    },
+  };
+}
+
+/** What names a log: it stays as it was when the log was born. */
+export function originOf(issuer: string, tenantId: string, number: number): string {
+  return number === 1 ? `${issuer}/${tenantId}` : `${issuer}/${tenantId}/${number}`;
+}
+
+/** DATA_LOSS for a head whose frontier does not lead to its root, or that lies behind one that was stored before. */
+export function believe(head: LogHead, earlier?: LogHead): void {
+  const { tenantId, number, size } = head;
+  if (Buffer.compare(rootOf(head), head.root) !== 0) {
+    throw new KmsError(
+      "DATA_LOSS",
+      `log ${number} of tenant ${tenantId} has a root that its frontier does not lead to`,
+    );
+  }
+  if (earlier === undefined || number > earlier.number) return;
+  const isSame = size === earlier.size && Buffer.compare(head.root, earlier.root) === 0;
+  if (number === earlier.number && (size > earlier.size || isSame)) return;
+  throw new KmsError(
+    "DATA_LOSS",
+    `log ${number} of tenant ${tenantId} has ${size} entries, and log ${earlier.number} had ${earlier.size}: the store was set back`,
+  );
+}
