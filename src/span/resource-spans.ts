@@ -14,6 +14,12 @@ import { type Cursor, cursor, type Extent, readEnd, readExtent, readTag } from "
 const resourceSpansFields: FieldNames = [undefined, "resource", "scope_spans", "schema_url"];
 const scopeSpansFields: FieldNames = [undefined, "scope", "spans", "schema_url"];
 
+/** Where everything of a ResourceSpans message lies. */
+export interface Frame {
+  resource: Extent | undefined;
+  scopeSpans: ScopeSpans[];
+}
+
 interface ScopeSpans {
   scope: Extent | undefined;
   spans: Extent[];
@@ -22,7 +28,7 @@ interface ScopeSpans {
 /** Yields, for each span in order, the span or why it is refused. Throws for a malformed frame. */
 export function* readResourceSpans(bytes: Uint8Array): Generator<ReadSpan | KmsError, void, undefined> {
   const c = cursor(bytes);
-  const frame = readFrame(c, bytes.length);
+  const frame = readWholeFrame(c, bytes.length);
   const resource = frame.resource ? readAt(c, frame.resource, "resource", readResource) : "";
   for (const scopeSpans of frame.scopeSpans) {
     const scope = scopeSpans.scope ? readAt(c, scopeSpans.scope, "scope", readScope) : "";
@@ -40,7 +46,7 @@ function readSpanAt(c: Cursor, extent: Extent, resource: string, scope: string):
 }
 
 /** What `read` makes of the message at `extent`, or its error with `name` in front. */
-function readAt<T>(c: Cursor, extent: Extent, name: string, read: (c: Cursor, end: number) => T): T | KmsError {
+export function readAt<T>(c: Cursor, extent: Extent, name: string, read: (c: Cursor, end: number) => T): T | KmsError {
   c.at = extent.start;
   try {
     return read(c, extent.end);
@@ -51,7 +57,15 @@ function readAt<T>(c: Cursor, extent: Extent, name: string, read: (c: Cursor, en
   }
 }
 
-function readFrame(c: Cursor, end: number): { resource: Extent | undefined; scopeSpans: ScopeSpans[] } {
+function readWholeFrame(c: Cursor, end: number): Frame {
+  try {
+    return readFrame(c, end);
+  } catch (error) {
+    throw inMessage(error, "resource_spans");
+  }
+}
+
+export function readFrame(c: Cursor, end: number): Frame {
   const scopeSpans: ScopeSpans[] = [];
   let resource: Extent | undefined;
   let seen = 0;
@@ -66,10 +80,7 @@ function readFrame(c: Cursor, end: number): { resource: Extent | undefined; scop
       if (tag !== 18) seen = once(seen, tag >>> 3);
     }
   } catch (error) {
-    throw inMessage(
-      inField(error, resourceSpansFields, tag, tag === 18 ? scopeSpans.length : undefined),
-      "resource_spans",
-    );
+    throw inField(error, resourceSpansFields, tag, tag === 18 ? scopeSpans.length : undefined);
   }
   return { resource, scopeSpans };
 }
