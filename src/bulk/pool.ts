@@ -1,51 +1,25 @@
 /**
  * Batches of spans from bytes to bytes, in a pool of threads, one a core: the main thread moves bytes. See worker.ts for what a thread does.
  */
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { KmsError } from "../errors.ts";
 import type { UsableSigningKey } from "../keys/usable.ts";
+import type { LogBatch } from "../span/enter-batch.ts";
 import type { Growth } from "../span/merkle.ts";
+import type { LogPlace } from "../span/prove-batch.ts";
+import type { SignedBatch } from "../span/sign-batch.ts";
+import type { KeyMemory } from "./jobs.ts";
+import { ownMemory } from "./memory.ts";
+import { type Thread, threadOf } from "./thread.ts";
 
-/** A span that was refused, in the place that it has in its batch. */
-export interface RefusedSpan {
-  /** Counts the batch's spans from 0. */
-  at: number;
-  field: string;
-  message: string;
-}
+export type { RefusedSpan } from "../span/batch-spans.ts";
+export type { LogBatch } from "../span/enter-batch.ts";
+export type { LogPlace } from "../span/prove-batch.ts";
+export type { SignedBatch } from "../span/sign-batch.ts";
 
 /** The whole message of a SignSpansRequest, of which the ResourceSpans are read. Given away: its memory moves to a thread. */
 export type BatchBytes = Uint8Array;
-
-export interface SignedBatch {
-  /** SignSpansResponses on the wire, each under 1 MiB, the last one with batch_done. */
-  messages: Uint8Array[];
-  signed: number;
-  refused: number;
-}
-
-/** A batch as entries of a log, before it has a place there. */
-export interface LogBatch {
-  /** How many spans it has, those that were refused too. */
-  spans: number;
-  /** Leaf hashes, 32 bytes each, of the spans that were not refused. */
-  leaves: Uint8Array;
-  /** Their entries: each as a big-endian length of two bytes and its bytes. */
-  entries: Uint8Array;
-  refused: readonly RefusedSpan[];
-  signedAtMs: number;
-  requestId: string;
-  /** Hex SHA-256 of the batch's ResourceSpans on the wire; "" where it has no request id. */
-  digest: string;
-}
-
-/** Where a batch came to lie. */
-export interface LogPlace {
-  /** Of the batch's first entry. */
-  firstIndex: number;
-  /** What proves the entries: the growth that they were part of; or, of a batch that was stored before, the path of each, from the leaf up. */
-  siblings: Growth | readonly Uint8Array[];
-  /** The signed note of the tree in which they are proven. */
-  checkpoint: string;
-}
 
 export interface BatchPool {
   /**
@@ -69,6 +43,88 @@ export interface BatchPool {
    */
   prove(batch: LogBatch, place: LogPlace, fromSpan: number): Promise<{ message: Uint8Array; next: number | undefined }>;
 
-  /** Ends the threads, after what they are at. Their secrets are overwritten. */
+  /** Resolves when every thread has overwritten its copies of the keys that were destroyed so far. */
+  forgotten(): Promise<void>;
+
+  /** How each thread that runs holds its keys. */
+  keyMemory(): Promise<KeyMemory[]>;
+
+  /** Ends the threads, after what they are at. Their secrets are overwritten. DRAINING from now on. */
   close(): Promise<void>;
+}
+
+export interface BatchPoolOptions {
+  /** One a core unless it is given. */
+  threads?: number;
+  startWorker?: () => Worker;
+}
+
+/** Its threads start when they are needed first, and again when they died. */
+export function createBatchPool({
+  threads: size = availableParallelism(),
+  startWorker = () => new Worker(new URL("./worker.ts", import.meta.url)),
+}: BatchPoolOptions = {}): BatchPool {
+  const threads = new Set<Thread>();
+  const watched = new WeakSet<UsableSigningKey>();
+  const forgetting = new Set<Promise<unknown>>();
+  let closed = false;
+
+  function startThread(): Thread {
+    const thread = threadOf(startWorker(), () => threads.delete(thread));
+    threads.add(thread);
+    return thread;
+  }
+
+  /** An idle thread, or a new one while there may be more, or the one with the least to do. */
+  function leastBusy(): Thread {
+    if (closed) throw new KmsError("DRAINING", "the service is shutting down");
+    let least: Thread | undefined;
+    for (const thread of threads) if (least === undefined || thread.waiting < least.waiting) least = thread;
+    if (least === undefined || (least.waiting > 0 && threads.size < size)) return startThread();
+    return least;
+  }
+
+  function forgetOnDestroy(key: UsableSigningKey): void {
+    if (watched.has(key)) return;
+    watched.add(key);
+    key.onDestroy(() => {
+      const all = Promise.all(Array.from(threads, (thread) => thread.forget(key)));
+      forgetting.add(all);
+      all.finally(() => forgetting.delete(all));
+    });
+  }
+
+  return {
+    async sign(batch, { key, ...by }) {
+      const thread = leastBusy();
+      const handle = thread.hold(key);
+      forgetOnDestroy(key);
+      const given = ownMemory(batch);
+      return thread.run("sign", [given, { ...by, keyId: key.keyId, key: handle }], [given.buffer]);
+    },
+
+    async enter(batch, about) {
+      const given = ownMemory(batch);
+      return leastBusy().run("enter", [given, about], [given.buffer]);
+    },
+
+    async grow(before, leaves) {
+      return leastBusy().run("grow", [{ size: before.size, frontier: ownMemory(before.frontier) }, ownMemory(leaves)]);
+    },
+
+    async prove({ spans, refused, signedAtMs, requestId }, place, fromSpan) {
+      return leastBusy().run("prove", [{ spans, refused, signedAtMs, requestId }, place, fromSpan]);
+    },
+
+    async forgotten() {
+      await Promise.all(forgetting);
+    },
+
+    keyMemory: () => Promise.all(Array.from(threads, (thread) => thread.run("keyMemory", []))),
+
+    async close() {
+      closed = true;
+      await Promise.all(Array.from(threads, (thread) => thread.end()));
+    },
+  };
 }
