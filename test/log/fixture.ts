@@ -1,0 +1,87 @@
+/** A tenant's log as the service keeps it: the real sequencer, store, keys and threads. */
+import { hash } from "node:crypto";
+import { createBatchPool, type LogBatch } from "../../src/bulk/pool.ts";
+import { createHandovers } from "../../src/log/handover.ts";
+import { createHeads } from "../../src/log/heads.ts";
+import { createSequencer, type Placed } from "../../src/log/sequencer.ts";
+import { parseCheckpoint } from "../../src/span/checkpoint.ts";
+import { inclusionPath } from "../../src/span/inclusion.ts";
+import { hashBytes } from "../../src/span/merkle.ts";
+import { isIncluded } from "../../src/span/merkle-proof.ts";
+import { parseNote, signersOf } from "../../src/span/note.ts";
+import type { Store } from "../../src/store/store.ts";
+import { batchOf, spansFrom } from "../bulk/batches.ts";
+import { setUp } from "../keys/fixture.ts";
+
+export const tenant = "acme";
+export const issuer = "kms.example.com";
+const caller = { name: "ann", has: () => false };
+
+/** A replica, over a store of its own unless another's is given. */
+export function replica(parts: Partial<Pick<ReturnType<typeof setUp>, "store" | "provider">> = {}) {
+  const pool = createBatchPool({ threads: 1 });
+  const set = setUp({ ...parts, handOver: (...given) => handOver(...given) });
+  const { store, keyring, time } = set;
+  const appends: number[] = [];
+  const counted: Store = {
+    ...store,
+    async appendLog(append) {
+      await store.appendLog(append);
+      appends.push(append.next.size - append.expect.size);
+    },
+  };
+  const clock = () => new Date(time.start + time.ms);
+  const heads = createHeads({ store: counted, issuer, clock });
+  const sequencer = createSequencer({ store: counted, heads, keys: keyring, pool, clock, pause: async () => {} });
+  const handOver = createHandovers({ store, sequencer, keys: keyring, clock });
+
+  /** As SignSpans does it: spans number `from` to before `to`. */
+  async function append(from: number, to: number, requestId = "", spans = spansFrom(from, to)): Promise<Placed> {
+    const enter = (signedAtMs: number) => pool.enter(batchOf(spans), { tenant, requestId, signedAtMs });
+    return sequencer.append(tenant, await enter(clock().getTime()), enter, caller);
+  }
+
+  return { ...set, appends, append, heads, sequencer, close: () => pool.close() };
+}
+
+/** The checkpoint of a note, if one of these public keys signed it under its origin and none of them wrongly. */
+export function checkpointOf(text: string, ...publicKeys: Uint8Array[]) {
+  const note = parseNote(text)!;
+  const checkpoint = parseCheckpoint(note.text)!;
+  const keys = publicKeys.map((publicKey) => ({ name: checkpoint.origin, publicKey }));
+  return signersOf(note, keys)?.length === keys.length ? checkpoint : undefined;
+}
+
+/** Whether each entry of a batch is where it is said to be, in the tree of its checkpoint. */
+export function isProven({ batch, place }: Placed, publicKey: Uint8Array): boolean {
+  const checkpoint = checkpointOf(place.checkpoint, publicKey);
+  const { siblings, firstIndex } = place;
+  return leavesOf(batch).every((leaf, at) => {
+    const path = "nodes" in siblings ? inclusionPath(siblings, firstIndex + at) : siblings[at]!;
+    return checkpoint !== undefined && isIncluded({ leaf, index: firstIndex + at, path }, checkpoint);
+  });
+}
+
+export function leavesOf({ leaves }: LogBatch): Uint8Array[] {
+  return Array.from({ length: leaves.length / hashBytes }, (_, at) =>
+    leaves.slice(at * hashBytes, (at + 1) * hashBytes),
+  );
+}
+
+/** The leaf hashes of a log, from its entries. */
+export async function storedLeaves(store: Store, size: number): Promise<string[]> {
+  const bundles = await Promise.all(
+    Array.from({ length: Math.ceil(size / 256) }, (_, bundle) =>
+      store.logEntries({ tenantId: tenant, number: 1 }, bundle),
+    ),
+  );
+  return bundles.flatMap((bundle) => {
+    const leaves: string[] = [];
+    for (let at = 0; at < bundle.length; ) {
+      const end = at + 2 + bundle[at]! * 256 + bundle[at + 1]!;
+      leaves.push(hash("sha256", Buffer.concat([Buffer.of(0), bundle.subarray(at + 2, end)]), "hex"));
+      at = end;
+    }
+    return leaves;
+  });
+}

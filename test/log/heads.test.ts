@@ -1,0 +1,62 @@
+/** Which head of a log is believed, and to which log a tenant's batches go. */
+import { randomBytes } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import { believe, createHeads } from "../../src/log/heads.ts";
+import { emptyTree, growTree } from "../../src/span/merkle.ts";
+import type { LogHead, LogStore } from "../../src/store/log-store.ts";
+import { memoryStore } from "../../src/store/memory.ts";
+import { thrownBy } from "../matchers.ts";
+import { newLog } from "../store/log-fixture.ts";
+
+const leaves = randomBytes(32 * 10);
+
+function headOf(size: number, changes: Partial<LogHead> = {}): LogHead {
+  const { after, root } = growTree(emptyTree, leaves.subarray(0, 32 * size));
+  return { ...newLog(), ...after, root, ...changes };
+}
+
+describe("a head", () => {
+  it("is believed that goes on from an earlier one, or is the same", () => {
+    for (const earlier of [undefined, headOf(0), headOf(4), headOf(5)]) {
+      expect(() => believe(headOf(5), earlier)).not.toThrow();
+    }
+  });
+
+  it("is believed of a later log, which begins anew", () => {
+    expect(() => believe(headOf(0, { number: 2 }), headOf(5))).not.toThrow();
+  });
+
+  it("is DATA_LOSS whose frontier leads to another root", async () => {
+    const { root } = headOf(4);
+    expect(await thrownBy(() => believe(headOf(5, { root })))).toBeKmsError("DATA_LOSS", "root");
+  });
+
+  it("is DATA_LOSS behind one that was seen before: shorter, other at the same size, or of an earlier log", async () => {
+    const other = growTree(emptyTree, randomBytes(32 * 5));
+    const setBack = [headOf(3), headOf(5, { root: other.root, frontier: other.after.frontier }), headOf(9)];
+    const earlier = [headOf(5), headOf(5), headOf(0, { number: 2 })];
+    for (const [at, head] of setBack.entries()) {
+      expect(await thrownBy(() => believe(head, earlier[at]))).toBeKmsError("DATA_LOSS", "set back");
+    }
+  });
+});
+
+describe("the open log of a tenant", () => {
+  const openedBy = (store: LogStore) =>
+    createHeads({ store, issuer: "kms.example.com", clock: () => new Date(0) }).open("acme");
+
+  it("is made once, however many ask at once, and keeps its origin", async () => {
+    const store = memoryStore();
+    const opened = await Promise.all(Array.from({ length: 5 }, () => openedBy(store)));
+    for (const head of opened) expect(head).toMatchObject({ number: 1, size: 0, origin: "kms.example.com/acme" });
+    const renamed = createHeads({ store, issuer: "other.example.com", clock: () => new Date(0) });
+    expect((await renamed.open("acme")).origin).toBe("kms.example.com/acme");
+  });
+
+  it("is a new one after a log that ended with its backup, under a name of its own", async () => {
+    const store = memoryStore();
+    await store.createLog(newLog({ origin: "kms.example.com/acme", state: "restored" }));
+    expect(await openedBy(store)).toMatchObject({ number: 2, origin: "kms.example.com/acme/2", state: "open" });
+    expect((await store.logHeads("acme")).map(({ state }) => state)).toEqual(["restored", "open"]);
+  });
+});
