@@ -1,5 +1,5 @@
 /** A tenant's public keys from a file: the JWKS (RFC 7517) that the service serves, with each key's state and times. */
-import type { VerifyingKey } from "../span/verify.ts";
+import type { VerifyingKey } from "../span/verdict.ts";
 import { Failure } from "./command.ts";
 
 const states: readonly VerifyingKey["state"][] = [

@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { KmsError } from "../errors.ts";
 import type { ReadSpan } from "../span/canonical.ts";
 import { readResourceSpans } from "../span/resource-spans.ts";
-import { claimOf, isClaim, type Reason, type Verdict, type VerifyingKey, verdict } from "../span/verify.ts";
+import type { Reason, Verdict, VerifyingKey } from "../span/verdict.ts";
+import { claimOf, isClaim, isLogClaim, verdict } from "../span/verify.ts";
+import { logSigners, logVerdict } from "../span/verify-log.ts";
 import { type Command, exitCode, jsonOption, textOf, UsageError } from "./command.ts";
 import { readKeySet } from "./key-set.ts";
 import { printJson, printLine, printTable } from "./print.ts";
@@ -82,6 +84,7 @@ function judgeSpan(span: ReadSpan, keys: Keys, tenant: string | undefined): Span
   const { traceId, spanId, integrity } = span;
   const tenantId = tenant ?? integrity.tenant ?? "";
   const claim = claimOf({ tenantId, span, signed: undefined, logProof: undefined });
+  if (isLogClaim(claim)) return { traceId, spanId, ...logVerdict(claim, logSigners(claim, [])) };
   return { traceId, spanId, ...(isClaim(claim) ? verdict(claim, keys.get(claim.keyId)) : claim) };
 }
 

@@ -12,7 +12,9 @@ import type { Keyring } from "../keys/keyring.ts";
 import type { UsableSigningKey } from "../keys/usable.ts";
 import { readSignSpanRequest, readVerifySpanRequest } from "../span/request.ts";
 import { signSpan } from "../span/sign.ts";
-import { claimOf, isClaim, type Reason, type Verdict, verdict } from "../span/verify.ts";
+import type { Reason, Verdict } from "../span/verdict.ts";
+import { claimOf, isClaim, isLogClaim, verdict } from "../span/verify.ts";
+import { logVerdict } from "../span/verify-log.ts";
 import { type Answer, andThen } from "./answer.ts";
 import { unwitnessed, type Witness } from "./audited.ts";
 import type { CallContext } from "./context.ts";
@@ -65,6 +67,7 @@ export function signingHandlers({ keyring, keyTimer, spansSigned, clock, witness
       const read = readVerifySpanRequest(request);
       const tenant = call.caller.tenant(read.tenantId);
       const claim = claimOf(read);
+      if (isLogClaim(claim)) return toMessage(logVerdict(claim, []));
       if (!isClaim(claim)) return toMessage(claim);
       return andThen(keyring.publicKey(tenant, claim.keyId, call), (key) => toMessage(verdict(claim, key)));
     },

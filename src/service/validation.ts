@@ -205,7 +205,7 @@ async function trySpans(
   return probe.test("verify_span", [signed], async ([statement]) => {
     const verify: Verify = async (name) => {
       const claim = claimOf({ tenantId, span: probeSpan(name), signed: statement, logProof: undefined });
-      if (!isClaim(claim)) return claim.verified;
+      if (!isClaim(claim)) return false;
       return verdict(claim, await first.publicKey(tenantId, claim.keyId, call)).verified;
     };
     expectTrue(await verify("probe"));

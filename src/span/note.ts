@@ -15,6 +15,8 @@ export interface NoteSigner {
 }
 
 export interface Note {
+  /** As it was given. */
+  whole: string;
   /** What is signed; ends in a line feed. */
   text: string;
   /** At least one. None of them was verified yet. */
@@ -54,7 +56,7 @@ export function parseNote(note: string): Note | undefined {
   const lines = note.slice(end + 2, -1).split("\n");
   if (lines.length > maxSignatures) return undefined;
   const signatures = lines.map(parseSignature).filter((each) => each !== undefined);
-  return signatures.length === lines.length ? { text: note.slice(0, end + 1), signatures } : undefined;
+  return signatures.length === lines.length ? { whole: note, text: note.slice(0, end + 1), signatures } : undefined;
 }
 
 /**

@@ -20,46 +20,8 @@ import {
   signedAtMs,
   type StatementParts,
 } from "./statement.ts";
-
-export type Reason =
-  | "OK"
-  | "SIGNATURE_MISMATCH"
-  | "SPAN_MISMATCH"
-  | "UNKNOWN_KEY"
-  | "KEY_STATE"
-  | "KEY_COMPROMISED"
-  | "PROOF_INVALID"
-  | "MALFORMED";
-
-/** What each state of a key means for a signature of it that holds. A disabled key's still verifies; `keyState` flags it. */
-const reasonOfState = {
-  PENDING: "KEY_STATE",
-  ACTIVE: "OK",
-  RETIRED: "OK",
-  DISABLED: "OK",
-  COMPROMISED: "KEY_COMPROMISED",
-  DESTROY_SCHEDULED: "OK",
-  DESTROYED: "OK",
-} as const satisfies Record<string, Reason>;
-
-/** A key as it is published. */
-export interface VerifyingKey {
-  publicKey: Uint8Array;
-  state: keyof typeof reasonOfState;
-  /** Set where the key was marked as compromised, whatever state it is in now. */
-  compromisedAt?: Date | undefined;
-  /** Undefined: unbounded on that side. */
-  validFrom?: Date | undefined;
-  validUntil?: Date | undefined;
-}
-
-export interface Verdict {
-  verified: boolean;
-  reason: Reason;
-  keyId?: string;
-  keyState?: VerifyingKey["state"];
-  signedAt?: string;
-}
+import { type Reason, reasonOfKey, refusal, type Verdict, type VerifyingKey } from "./verdict.ts";
+import { type LogClaim, logClaimOfAttributes, logClaimOfStatement, logProofAlgorithm } from "./verify-log.ts";
 
 /** What is left to judge once the key with `keyId` was looked up, inside the caller's tenant. */
 export interface Claim {
@@ -71,24 +33,26 @@ export interface Claim {
   spanMatches: boolean;
 }
 
-export const logProofAlgorithm = "c2sp.org/tlog-proof@v1";
-
 /** Replicas' clocks may differ by this much, so a signature may be that much older than its key. */
 const clockToleranceMs = 60_000;
 
 /**
- * Which key to look up, or the verdict where none is needed. `tenantId` is the caller's own. Evidence beside the span counts before the
- * attributes on it.
+ * What there is to judge, or the verdict where that needs no key: a signature, for `verdict`, or a place in a log, for `logVerdict`.
+ * `tenantId` is the caller's own. Evidence beside the span counts before the attributes on it.
  */
-export function claimOf(request: VerifySpanRequest): Claim | Verdict {
-  // Nothing was logged yet that a proof could prove: there is no log.
-  if (request.logProof !== undefined) return refusal("PROOF_INVALID");
-  if (request.signed !== undefined) return claimOfStatement(request.span, request.signed, request.tenantId);
-  return claimOfAttributes(request.span, request.tenantId);
+export function claimOf({ tenantId, span, signed, logProof }: VerifySpanRequest): Claim | LogClaim | Verdict {
+  if (logProof !== undefined) return logClaimOfStatement(span, logProof, tenantId);
+  if (signed !== undefined) return claimOfStatement(span, signed, tenantId);
+  if (span.integrity.algorithm === logProofAlgorithm) return logClaimOfAttributes(span, tenantId);
+  return claimOfAttributes(span, tenantId);
 }
 
-export function isClaim(claim: Claim | Verdict): claim is Claim {
-  return "statement" in claim;
+export function isClaim(claim: Claim | LogClaim | Verdict): claim is Claim {
+  return "signature" in claim;
+}
+
+export function isLogClaim(claim: Claim | LogClaim | Verdict): claim is LogClaim {
+  return "leaf" in claim;
 }
 
 /** Judges a claim by its key, undefined where the caller's tenant has none of that id. */
@@ -100,12 +64,11 @@ export function verdict(claim: Claim, key: VerifyingKey | undefined): Verdict {
 }
 
 function reasonFor(claim: Claim, key: VerifyingKey): Reason {
-  if (key.state === "PENDING") return reasonOfState.PENDING;
+  if (reasonOfKey(key) === "KEY_STATE") return "KEY_STATE";
   const message = preAuthenticationEncoding(claim.statement);
   if (!verifySignature(key.publicKey, message, claim.signature)) return "SIGNATURE_MISMATCH";
   if (!claim.spanMatches) return "SPAN_MISMATCH";
-  if (key.compromisedAt !== undefined) return "KEY_COMPROMISED";
-  if (reasonOfState[key.state] !== "OK") return reasonOfState[key.state];
+  if (reasonOfKey(key) !== "OK") return reasonOfKey(key);
   return isWithin(key, signedAtMs(claim.signedAt)!) ? "OK" : "KEY_STATE";
 }
 
@@ -133,8 +96,6 @@ function claimOfStatement(
 function claimOfAttributes(span: ReadSpan, tenant: string): Claim | Verdict {
   const { integrity, traceId, spanId } = span;
   const { keyId, signedAt } = integrity;
-  // As with logProof: no log, so no proof that holds.
-  if (integrity.algorithm === logProofAlgorithm) return refusal("PROOF_INVALID");
   const signature = canonicalBase64(integrity.value ?? "");
   if (integrity.algorithm !== algorithm || signature?.length !== signatureBytes) return refusal("MALFORMED");
   if (keyId === undefined || !/^[0-9a-f]{32}$/.test(keyId)) return refusal("MALFORMED");
@@ -143,8 +104,4 @@ function claimOfAttributes(span: ReadSpan, tenant: string): Claim | Verdict {
   if (integrity.tenant !== tenant) return refusal("UNKNOWN_KEY", { keyId, signedAt });
   const parts: StatementParts = { traceId, spanId, digest: spanDigest(span), tenant, keyId, signedAt };
   return { keyId, signedAt, statement: Buffer.from(buildStatement(parts)), signature, spanMatches: true };
-}
-
-function refusal(reason: Reason, about: Pick<Verdict, "keyId" | "signedAt"> = {}): Verdict {
-  return { verified: false, reason, ...about };
 }

@@ -124,10 +124,10 @@ describe("evidence in another form", () => {
     expect(await kms.grpc.verifySpan({ tenantId, span: plainSpan, resource, evidence })).toMatchObject(malformed);
   });
 
-  it("is PROOF_INVALID: a log proof that does not hold", async () => {
+  it("is MALFORMED: a log proof that is none, and a statement that no log has", async () => {
     const { statement } = await sign();
     const evidence = { case: "logProof", value: { statement, proof: "c2sp.org/tlog-proof@v1\n" } } as const;
     const verdict = await kms.grpc.verifySpan({ tenantId, span: plainSpan, resource, evidence });
-    expect(verdict).toMatchObject({ verified: false, reason: VerifyReason.PROOF_INVALID });
+    expect(verdict).toMatchObject({ verified: false, reason: VerifyReason.MALFORMED });
   });
 });

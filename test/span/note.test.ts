@@ -24,6 +24,7 @@ const signers = (signed: string, keys = [key, next]) => signersOf(parseNote(sign
 describe("a note", () => {
   it("is the text, its last empty line, and the signatures", () => {
     expect(parseNote(both)).toEqual({
+      whole: both,
       text,
       signatures: [expect.objectContaining({ name }), expect.objectContaining({ name })],
     });

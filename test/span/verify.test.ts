@@ -3,7 +3,9 @@ import { signingKey } from "../../src/crypto/ed25519.ts";
 import { readVerifySpanRequest } from "../../src/span/request.ts";
 import { integrityAttributes, signSpan } from "../../src/span/sign.ts";
 import { buildStatement, parseStatement, preAuthenticationEncoding } from "../../src/span/statement.ts";
-import { claimOf, isClaim, type Verdict, type VerifyingKey, verdict } from "../../src/span/verify.ts";
+import type { Verdict, VerifyingKey } from "../../src/span/verdict.ts";
+import { claimOf, isClaim, isLogClaim, verdict } from "../../src/span/verify.ts";
+import { logVerdict } from "../../src/span/verify-log.ts";
 import {
   boolValue,
   type Bytes,
@@ -39,6 +41,7 @@ function withAttributes(spanBytes: Bytes, attributes: Attributes): Bytes {
 
 function judge(request: Bytes, found: VerifyingKey | undefined = key): Verdict {
   const claim = claimOf(readVerifySpanRequest(request));
+  if (isLogClaim(claim)) return logVerdict(claim, []);
   return isClaim(claim) ? verdict(claim, found) : claim;
 }
 
@@ -139,8 +142,8 @@ describe("by the attributes on the span", () => {
     });
   });
 
-  it("takes no proof of a log, since there is no log", () => {
-    expect(byAttributes(changed("algorithm", "c2sp.org/tlog-proof@v1")).reason).toBe("PROOF_INVALID");
+  it("is malformed with the algorithm of a log's proof", () => {
+    expect(byAttributes(changed("algorithm", "c2sp.org/tlog-proof@v1")).reason).toBe("MALFORMED");
   });
 });
 
@@ -205,9 +208,9 @@ describe("by statement and signature", () => {
     });
   });
 
-  it("takes no proof of a log, since there is no log", () => {
+  it("is malformed where it is given as a log's proof", () => {
     const proof = len(6, message(len(1, statement), len(2, "proof")));
-    expect(judge(signRequest(plain, proof))).toEqual({ verified: false, reason: "PROOF_INVALID" });
+    expect(judge(signRequest(plain, proof))).toEqual({ verified: false, reason: "MALFORMED" });
   });
 });
 

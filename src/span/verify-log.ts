@@ -1,0 +1,142 @@
+/**
+ * Verifies a span by its place in its tenant's log: the statement is rebuilt, or was given; its leaf hash and the path lead to the root of a
+ * checkpoint; a key of the tenant signed that, by the name of the log. Pure, in two halves around the look-up of the keys, as in verify.ts.
+ *
+ * The order of the checks, which is the order of the reasons where several hold: form (MALFORMED); the tenant, its log and its key
+ * (UNKNOWN_KEY); a key that never became active (KEY_STATE); the checkpoint's signature and the path (PROOF_INVALID); the span
+ * (SPAN_MISMATCH); whether every key that signed is marked as compromised (KEY_COMPROMISED). When a key was in use means nothing here: a
+ * later checkpoint proves an earlier entry.
+ */
+import { canonicalBase64 } from "./base64.ts";
+import type { ReadSpan } from "./canonical.ts";
+import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
+import { buildLogStatement, parseLogStatement } from "./log-statement.ts";
+import { leafHash } from "./merkle.ts";
+import { isIncluded } from "./merkle-proof.ts";
+import { type Note, parseNote, signersOf } from "./note.ts";
+import { spanDigest } from "./sign.ts";
+import { signedAtMs } from "./statement.ts";
+import { parseTlogProof, type TlogProof } from "./tlog-proof.ts";
+import { type Reason, reasonOfKey, refusal, type Verdict, type VerifyingKey } from "./verdict.ts";
+import type { VerifierKey } from "./vkey.ts";
+
+export const logProofAlgorithm = "c2sp.org/tlog-proof@v1";
+
+/** A log proof in its parts, nothing of which was verified yet. */
+export interface LogEvidence extends Omit<TlogProof, "checkpoint"> {
+  checkpoint: Checkpoint;
+  /** The checkpoint, as it was signed. */
+  note: Note;
+}
+
+/** What is left to judge once the tenant's keys were looked up. */
+export interface LogClaim extends LogEvidence {
+  signedAt: string;
+  /** The leaf hash of the span's statement. */
+  leaf: Uint8Array;
+  /** Whether the statement is about this span. */
+  spanMatches: boolean;
+}
+
+/** A key of the tenant by the name of one of its logs: a key that signs for several stands there for each. */
+export interface LogKey extends VerifierKey, VerifyingKey {
+  keyId: string;
+  /** How far that log went when this key was marked as compromised. */
+  compromisedLog?: Checkpoint | undefined;
+}
+
+/**
+ * Whether the claim's leaf was at its index of the log as it was recorded when this key, which signed the claim's checkpoint, was marked as
+ * compromised. Where it was, it is not the compromised key that proves it.
+ */
+export type WasRecorded = (claim: LogClaim, key: LogKey) => boolean;
+
+/** Only attributes are given: the statement is rebuilt from span and attributes, so that any change breaks the proof. */
+export function logClaimOfAttributes(span: ReadSpan, tenant: string): LogClaim | Verdict {
+  const { integrity, traceId, spanId } = span;
+  const { signedAt, keyId, value = "" } = integrity;
+  const evidence = parseLogEvidence(textOf(canonicalBase64(value)));
+  if (evidence === undefined || integrity.tenant === undefined || keyId !== undefined) return refusal("MALFORMED");
+  if (signedAt === undefined || signedAtMs(signedAt) === undefined) return refusal("MALFORMED");
+  if (integrity.tenant !== tenant) return refusal("UNKNOWN_KEY", { signedAt });
+  const statement = buildLogStatement({ traceId, spanId, digest: spanDigest(span), tenant, signedAt });
+  return { ...evidence, signedAt, leaf: leafHash(Buffer.from(statement)), spanMatches: true };
+}
+
+/** The statement is given: it must be the canonical text, and then be about this span. */
+export function logClaimOfStatement(
+  span: ReadSpan,
+  given: { statement: Uint8Array; proof: string },
+  tenant: string,
+): LogClaim | Verdict {
+  const parts = parseLogStatement(given.statement);
+  const evidence = parseLogEvidence(given.proof);
+  if (parts === undefined || evidence === undefined) return refusal("MALFORMED");
+  const { signedAt, traceId, spanId, digest } = parts;
+  if (parts.tenant !== tenant) return refusal("UNKNOWN_KEY", { signedAt });
+  const spanMatches = traceId === span.traceId && spanId === span.spanId && digest === spanDigest(span);
+  return { ...evidence, signedAt, leaf: leafHash(given.statement), spanMatches };
+}
+
+/** The keys that signed the claim's checkpoint; undefined where a signature does not hold. Spans of a batch share their checkpoint. */
+export function logSigners(
+  { note, checkpoint }: Pick<LogEvidence, "note" | "checkpoint">,
+  keys: readonly LogKey[],
+): LogKey[] | undefined {
+  return signersOf(
+    note,
+    keys.filter(({ name }) => name === checkpoint.origin),
+  );
+}
+
+/** Judges a claim by the keys that signed its checkpoint, as `logSigners` finds them among the tenant's. */
+export function logVerdict(
+  claim: LogClaim,
+  signers: readonly LogKey[] | undefined,
+  wasRecorded: WasRecorded = isRecordedHead,
+): Verdict {
+  const { signedAt } = claim;
+  if (signers === undefined) return refusal("PROOF_INVALID", { signedAt });
+  const verdicts = signers.map((key) => {
+    const reason = reasonFor(claim, key, wasRecorded);
+    return { verified: reason === "OK", reason, keyId: key.keyId, keyState: key.state, signedAt };
+  });
+  return verdicts.find(({ verified }) => verified) ?? verdicts[0] ?? refusal("UNKNOWN_KEY", { signedAt });
+}
+
+/** What the claim alone can tell: its checkpoint is the very head that was recorded. */
+export function isRecordedHead({ checkpoint }: LogClaim, { compromisedLog }: LogKey): boolean {
+  return (
+    compromisedLog !== undefined &&
+    compromisedLog.origin === checkpoint.origin &&
+    compromisedLog.size === checkpoint.size &&
+    Buffer.compare(compromisedLog.root, checkpoint.root) === 0
+  );
+}
+
+/** By one of the keys that signed. */
+function reasonFor(claim: LogClaim, key: LogKey, wasRecorded: WasRecorded): Reason {
+  const ofKey = reasonOfKey(key);
+  if (ofKey === "KEY_STATE") return ofKey;
+  if (!isIncluded(claim, claim.checkpoint)) return "PROOF_INVALID";
+  if (!claim.spanMatches) return "SPAN_MISMATCH";
+  return ofKey === "KEY_COMPROMISED" && wasRecorded(claim, key) ? "OK" : ofKey;
+}
+
+/** Undefined for a text that is not a log proof with a checkpoint in it. */
+export function parseLogEvidence(text: string | undefined): LogEvidence | undefined {
+  const proof = text === undefined ? undefined : parseTlogProof(text);
+  const note = proof && parseNote(proof.checkpoint);
+  const checkpoint = note && parseCheckpoint(note.text);
+  return checkpoint === undefined ? undefined : { index: proof!.index, path: proof!.path, note: note!, checkpoint };
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function textOf(bytes: Uint8Array | undefined): string | undefined {
+  try {
+    return bytes && utf8.decode(bytes);
+  } catch {
+    return undefined; // not UTF-8, so no proof
+  }
+}
