@@ -15,7 +15,7 @@ import { sealField } from "../../src/pii/field.ts";
 import { pageToken } from "../../src/service/page.ts";
 import { readSignSpanRequest } from "../../src/span/request.ts";
 import { signSpan } from "../../src/span/sign.ts";
-import { span } from "../requests.ts";
+import { spanOf } from "../spans.ts";
 import { call } from "./service.ts";
 import type { Size } from "./sizes.ts";
 
@@ -32,6 +32,7 @@ export interface GrowthCall {
   ready(size: Size): Promise<Turns> | Turns;
 }
 
+const span = spanOf(0);
 const field = { name: "email", value: new Uint8Array(Buffer.from("anna.schmidt@example.com")) };
 const pageSize = 10;
 /** As many as the caches hold. Each is called a few times between two writes of the audit trail. */

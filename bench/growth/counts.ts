@@ -7,7 +7,7 @@ import { openStore } from "../../src/store/registry.ts";
 import type { Database } from "../../src/store/sql.ts";
 import { tables } from "../../src/store/sql-schema.ts";
 import type { Store } from "../../src/store/store.ts";
-import { spread, textOf } from "../results.ts";
+import { spread, textOf } from "../figures.ts";
 import { fill, openDatabase, type TenantKeys } from "./fill.ts";
 import type { Place } from "./sizes.ts";
 

@@ -1,5 +1,5 @@
 /** What a call costs in a store with many tenants, or with many versions of a key, against a small one. */
-import { aligned } from "../results.ts";
+import { aligned } from "../figures.ts";
 import { type Counted, countsTable, measureCounts } from "./counts.ts";
 import { type Growth, growthTable, measureGrowth } from "./measure.ts";
 import { postgresPlace, sqlitePlace } from "./sizes.ts";

@@ -1,5 +1,7 @@
 /** Rounds over all calls and sizes, and the printed table: what each call costs, as a ratio to the smallest size of the same round. */
-import { spread, textOf } from "../results.ts";
+import { ratios, spread, textOf } from "../figures.ts";
+import { interleave } from "../rounds.ts";
+import type { Sample } from "../slice.ts";
 import { type GrowthCall, growthCalls } from "./calls.ts";
 import { openSizes, type Place, type Size, type SizeName } from "./sizes.ts";
 
@@ -20,23 +22,17 @@ export async function measureGrowth(place: Place): Promise<Growth[]> {
   const seconds = ((performance.now() - filledAt) / 1000).toFixed(0);
   console.log(`\n${place.name}, filled in ${seconds} s in one transaction each: ${contents.join("; ")}`);
 
-  const growth: Growth[] = growthCalls.map(({ title }) => {
-    return { store: place.name, title, samples: { few: [], tenants: [], versions: [] } };
-  });
-  for (let round = -1; round < rounds; round += 1) {
-    for (const [index, growthCall] of growthCalls.entries()) {
-      for (const size of rotated(sizes, round)) {
-        const sample = await slice(growthCall, size);
-        if (round >= 0) growth[index]!.samples[size.name].push(sample);
-      }
-    }
-  }
+  const takes = growthCalls.map((growthCall) => sizes.map((size) => () => slice(growthCall, size)));
+  const samples = await interleave(takes, { warmUps: 1, rounds });
   for (const size of sizes) await size.close();
-  return growth;
+  return growthCalls.map(({ title }, index) => {
+    const bySize = sizes.map(({ name }, at) => [name, samples[index]![at]!.map(({ value }) => value)]);
+    return { store: place.name, title, samples: Object.fromEntries(bySize) };
+  });
 }
 
 /** Microseconds of the median run: a neighbour that takes the core meets few of them. */
-async function slice({ runs, ready }: GrowthCall, size: Size): Promise<number> {
+async function slice({ runs, ready }: GrowthCall, size: Size): Promise<Sample> {
   const { prepare, run } = await ready(size);
   const times: number[] = [];
   for (let turn = 0; turn < runs; turn += 1) {
@@ -46,12 +42,7 @@ async function slice({ runs, ready }: GrowthCall, size: Size): Promise<number> {
     if (answer instanceof Promise) await answer;
     times.push((performance.now() - startedMs) * 1000);
   }
-  return spread(times).median;
-}
-
-function rotated<T>(items: readonly T[], by: number): T[] {
-  const start = (by + items.length) % items.length;
-  return [...items.slice(start), ...items.slice(0, start)];
+  return { value: spread(times).median };
 }
 
 export function growthTable(growth: readonly Growth[]): string[][] {
@@ -69,7 +60,7 @@ export function growthTable(growth: readonly Growth[]): string[][] {
 }
 
 function judged(samples: readonly number[], smallest: readonly number[]): string[] {
-  const ratio = spread(samples.map((sample, round) => sample / smallest[round]!));
+  const ratio = ratios(samples, smallest);
   return [textOf(ratio, " x"), ratio.median <= target ? "met" : "missed"];
 }
 

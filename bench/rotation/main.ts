@@ -7,8 +7,8 @@ import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { EncryptPiiRequestSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { openLocal } from "../../src/provider/local.ts";
 import { fill, type TenantKeys } from "../growth/fill.ts";
-import { loadClient } from "../load.ts";
-import { aligned } from "../results.ts";
+import { caller } from "../client/caller.ts";
+import { aligned } from "../figures.ts";
 import { type OpenLoop, openLoop, quantile } from "./open-loop.ts";
 import { type Quantiles, type RotationResult, rotationTable } from "./results.ts";
 import { startRotating } from "./service.ts";
@@ -52,7 +52,7 @@ export async function rotateAt(perSecond: number, execArgv: string[] = []): Prom
     execArgv,
   );
   const quiet = await startRotating({ ...env, FLUO_KMS_SQLITE_FILE: quietFile!, KMS_ROTATION_ENABLED: "false" });
-  const clients = [service, quiet].map(({ grpcPort }) => loadClient(grpcPort));
+  const clients = [service, quiet].map(({ grpcPort }) => caller(grpcPort));
   const [calling, control] = clients.map(({ call }) =>
     callCached((request) => call(`/${KmsService.typeName}/EncryptPii`, request)),
   ) as [OpenLoop, OpenLoop];

@@ -1,21 +1,29 @@
-/** The limits and lookups that are measured without any transport: loops in the child process. */
-import { createSecretKey, randomBytes } from "node:crypto";
-import { canonicalContext, canonicalPairs } from "../src/crypto/context.ts";
-import { signingKey } from "../src/crypto/ed25519.ts";
-import { createKeyring } from "../src/keys/keyring.ts";
-import { seal } from "../src/pii/cobblestone.ts";
-import { localProvider } from "../src/provider/local.ts";
-import { readSignSpanRequest } from "../src/span/request.ts";
-import { signSpan } from "../src/span/sign.ts";
-import { memoryStore } from "../src/store/memory.ts";
-import { piiFields, requests, tenantId } from "./requests.ts";
+/** The limits and lookups that are measured without any transport: loops in the service's process. */
+import { createSecretKey, hash, randomBytes } from "node:crypto";
+import { canonicalContext, canonicalPairs } from "../../src/crypto/context.ts";
+import { signingKey } from "../../src/crypto/ed25519.ts";
+import { createKeyring } from "../../src/keys/keyring.ts";
+import { seal } from "../../src/pii/cobblestone.ts";
+import { localProvider } from "../../src/provider/local.ts";
+import { emptyTree, growTree, hashBytes } from "../../src/span/merkle.ts";
+import { readSignSpanRequest } from "../../src/span/request.ts";
+import { signSpan } from "../../src/span/sign.ts";
+import { memoryStore } from "../../src/store/memory.ts";
+import { piiFields, tenantId } from "../requests.ts";
+import { signSpanRequests } from "../spans.ts";
 
 const envelopeHeaderBytes = 18;
+/** As EncryptPii's calls have them by turns. */
+const sealedFields = 20;
+const spanBytes = 434;
+const spansABatch = 100;
 
 /** Each runs once per item. */
 export interface BareLoops {
   /** Ed25519 over a message as long as SignSpan's. */
   signature(): void;
+  /** SHA-256 of as many bytes as a span has, twice, and its part of the Merkle tree that a batch adds to. */
+  hashes(): void;
   /** Cobblestone-256 of one field, under a context as long as EncryptPii's. */
   seal(): void;
   cachedKey(): void;
@@ -29,10 +37,13 @@ export async function bareLoops(): Promise<BareLoops> {
   const message = signedMessage();
   const inputKey = randomBytes(32);
   const pairs = canonicalPairs(new Map());
-  const fields = piiFields.map(({ name, value }) => ({
+  const fields = piiFields(sealedFields).map(({ name, value }) => ({
     context: Buffer.concat([Buffer.alloc(envelopeHeaderBytes), canonicalContext(tenantId, name, pairs)]),
     value,
   }));
+  const span = randomBytes(spanBytes);
+  const leaves = randomBytes(spansABatch * hashBytes);
+  const { after: tree } = growTree(emptyTree, randomBytes(1000 * hashBytes));
   const provider = localProvider(createSecretKey(randomBytes(32)));
   // Not asked for longer than a record is believed while others are measured, it would have to look again.
   const keyring = createKeyring({ store: memoryStore(), provider, stateTtlMs: hourMs });
@@ -42,6 +53,11 @@ export async function bareLoops(): Promise<BareLoops> {
 
   return {
     signature: () => void key.sign(message),
+    hashes() {
+      hash("sha256", span, "latin1");
+      hash("sha256", span, "latin1");
+      if (turn++ % spansABatch === 0) growTree(tree, leaves);
+    },
     seal() {
       const { context, value } = fields[turn++ % fields.length]!;
       seal(inputKey, context, value);
@@ -62,7 +78,7 @@ function signedMessage(): Uint8Array {
     signed = new Uint8Array(message);
     return new Uint8Array(64);
   };
-  const { span } = readSignSpanRequest(requests.SignSpan);
+  const { span } = readSignSpanRequest(signSpanRequests(tenantId, 1)[0]!);
   signSpan(span, { tenant: tenantId, keyId: "0".repeat(32), key: { sign } }, Date.now());
   return signed;
 }

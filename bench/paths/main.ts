@@ -1,0 +1,41 @@
+/** What each path costs. */
+import { aligned } from "../figures.ts";
+import { profileTable } from "../profile.ts";
+import { interleave, type Rounds } from "../rounds.ts";
+import { type PathResult, pathTable, resultOf } from "./results.ts";
+import { prepare, type Row } from "./rows.ts";
+
+export interface PathOptions {
+  /** Names of rows. */
+  only?: readonly string[] | undefined;
+  /** A directory for CPU profiles of the service's process. */
+  profile?: string | undefined;
+}
+
+const loadRounds: Rounds = { warmUps: 3, rounds: 9 };
+const startRounds: Rounds = { warmUps: 0, rounds: 5 };
+
+export async function paths({ only, profile }: PathOptions): Promise<PathResult[]> {
+  const bench = await prepare(profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`]);
+  try {
+    const names = [...bench.loads, ...bench.starts].map(({ name }) => name);
+    const unknown = only?.filter((name) => !names.includes(name)) ?? [];
+    if (unknown.length > 0) throw new Error(`${unknown.join(", ")}: a row is ${names.join(", ")}`);
+    const asked = (rows: Row[]) => rows.filter(({ name }) => only?.includes(name) ?? true);
+    const results = [
+      ...(await measure(asked(bench.loads), loadRounds)),
+      ...(await measure(asked(bench.starts), startRounds)),
+    ];
+    console.log(aligned(pathTable(results)));
+    return results;
+  } finally {
+    await bench.stop();
+    if (profile !== undefined) console.log(`\n${aligned(profileTable(profile))}`);
+  }
+}
+
+async function measure(rows: readonly Row[], rounds: Rounds): Promise<PathResult[]> {
+  const takes = rows.map(({ subject, limits }) => [subject, ...limits.flatMap((limit) => limit.takes)]);
+  const samples = await interleave(takes, rounds);
+  return rows.map((row, index) => resultOf(row, samples[index]!));
+}

@@ -1,0 +1,40 @@
+/**
+ * The measured process: the service, or a grpc-js server whose handler does nothing. It answers for its own CPU time and runs the bare
+ * loops, so that a limit is taken in the same kind of process as its subject.
+ */
+import { loadConfig } from "../../src/config.ts";
+import { startServer } from "../../src/server.ts";
+import { answerQuestions, cpuMicros } from "../child.ts";
+import { type BareLoops, bareLoops } from "./bare.ts";
+import { startEmpty } from "./empty.ts";
+
+export type Question =
+  | { serve: "service"; env: Readonly<Record<string, string>> }
+  | { serve: "empty"; answerBytes: Readonly<Record<string, number>> }
+  | { ask: "cpu" }
+  | { run: keyof BareLoops; times: number };
+
+let stop = async (): Promise<void> => {};
+const loops = await bareLoops();
+
+answerQuestions<Question>(answer, () => stop());
+
+/** A port; or CPU time in microseconds, of the process so far or of the loop. */
+async function answer(question: Question): Promise<number> {
+  if ("ask" in question) return cpuMicros();
+  if ("run" in question) return cpuOf(loops[question.run], question.times);
+  if (question.serve === "empty") {
+    const empty = await startEmpty(question.answerBytes);
+    stop = empty.stop;
+    return empty.port;
+  }
+  const server = await startServer(loadConfig({ env: question.env, cwd: import.meta.dirname }));
+  stop = server.stop;
+  return server.grpcPort;
+}
+
+function cpuOf(work: () => void, times: number): number {
+  const before = cpuMicros();
+  for (let i = 0; i < times; i += 1) work();
+  return cpuMicros() - before;
+}

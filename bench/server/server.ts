@@ -1,0 +1,64 @@
+/** The measured processes, seen from the one that asks them. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startChild } from "../child.ts";
+import type { BareLoops } from "./bare.ts";
+import type { Question } from "./serve.ts";
+
+export interface Server {
+  pid: number;
+  port: number;
+  /** Microseconds of CPU that the process has used. */
+  cpu(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+export interface Service extends Server {
+  /** Microseconds of CPU for all turns together. */
+  run(loop: keyof BareLoops, times: number): Promise<number>;
+}
+
+export interface ServiceOptions {
+  /** Beside those of a store in SQLite and a master key in a file, which are gone at the end. */
+  env?: Readonly<Record<string, string>>;
+  execArgv?: readonly string[];
+}
+
+export async function startService({ env, execArgv }: ServiceOptions = {}): Promise<Service> {
+  const dir = mkdtempSync(join(tmpdir(), "fluo-kms-bench-"));
+  const own = {
+    FLUO_KMS_STORE: "sqlite",
+    FLUO_KMS_SQLITE_FILE: join(dir, "kms.db"),
+    FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "master.key"),
+    FLUO_KMS_GRPC_PORT: "0",
+    FLUO_KMS_HTTP_PORT: "0",
+    FLUO_KMS_LOG_LEVEL: "error",
+  };
+  const service = await start({ serve: "service", env: { ...own, ...env } }, execArgv);
+  return {
+    ...service,
+    async stop() {
+      await service.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** See empty.ts. */
+export function startEmpty(answerBytes: Readonly<Record<string, number>>): Promise<Server> {
+  return start({ serve: "empty", answerBytes });
+}
+
+async function start(question: Question, execArgv: readonly string[] = []): Promise<Service> {
+  const child = startChild("server/serve.ts", execArgv);
+  const ask = (next: Question) => child.ask<number>(next);
+  const port = await ask(question);
+  return {
+    pid: child.pid,
+    port,
+    cpu: () => ask({ ask: "cpu" }),
+    run: (loop, times) => ask({ run: loop, times }),
+    stop: child.stop,
+  };
+}
