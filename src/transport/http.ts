@@ -3,14 +3,14 @@
  * Administration answers with the same handlers as the rpcs, in JSON of its own shape (admin-json.ts).
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import { create, type DescMethod } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import { StatusRequestSchema, ValidateRequestSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { GetPublicKeysRequestSchema } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { invalidField, KmsError } from "../errors.ts";
-import type { CallContext, Caller } from "../service/context.ts";
+import type { Caller } from "../service/context.ts";
 import type { HealthMonitor } from "../service/health.ts";
 import type { KmsHandlers } from "../service/kms-service.ts";
 import { jwksJson, rotateJson, rotateRequest, statusJson, tenantIdOf, validateJson } from "./admin-json.ts";
@@ -19,8 +19,9 @@ import type { Budget } from "./budget.ts";
 import { callContext, callerLeft } from "./call-context.ts";
 import { healthJson } from "./health-json.ts";
 import { hostGuard } from "./host-guard.ts";
+import { jsonReply, type Route, send, sendError, sendNoRoute } from "./route.ts";
 import { rpcPath, type Served } from "./served.ts";
-import { toConnectError, toHttpError, toKmsError } from "./status.ts";
+import { toConnectError, toKmsError } from "./status.ts";
 import type { CallRecorder } from "./telemetry.ts";
 
 export interface HttpParts {
@@ -37,19 +38,6 @@ export interface HttpParts {
   serveMetrics: RequestListener;
   /** Whether requests must name a loopback host: where nobody is authenticated, no page of another site may get in. */
   loopbackOnly: boolean;
-}
-
-interface Route {
-  method: "GET" | "POST";
-  path: RegExp;
-  /** As what it counts in metrics and logs; none for what must stay cheap. */
-  rpc?: DescMethod;
-  answer(request: IncomingMessage, context: CallContext, path: RegExpExecArray): Promise<Reply> | Reply;
-}
-
-interface Reply {
-  status?: number;
-  body: unknown;
 }
 
 const maxTimerMs = 2 ** 31 - 1;
@@ -72,7 +60,7 @@ export function httpListener(parts: HttpParts): RequestListener {
     if (url.pathname.startsWith("/fluo.kms.v1.")) {
       if (hasBase64(url)) return heldByConnect(request, response);
       const error = toConnectError(recorder.refuse(rpcOf(request), invalidField("message", "is not base64")));
-      return sendJson(response, 400, errorToJson(error, undefined));
+      return send(response, jsonReply(errorToJson(error, undefined), 400));
     }
     const matching = routes.filter(({ path }) => path.test(url.pathname));
     const route = matching.find(({ method }) => method === request.method);
@@ -86,7 +74,7 @@ export function httpListener(parts: HttpParts): RequestListener {
     const header = (name: string) => request.headers[name]?.toString();
     const answer = async () => (route.rpc ? recorder.run(route.rpc, header, run) : run());
     answer().then(
-      ({ status = 200, body }) => sendJson(response, status, body),
+      (reply) => send(response, reply),
       (error) => sendError(response, toKmsError(error)),
     );
   };
@@ -131,7 +119,10 @@ function routesOf({ handlers, health, providerName }: HttpParts): Route[] {
     {
       method: "GET",
       path: /^\/q\/health(\/ready|\/live)?$/,
-      answer: (_request, _context, path) => healthJson(health.current(), providerName, path[1] === "/live"),
+      answer(_request, _context, path) {
+        const { body, status } = healthJson(health.current(), providerName, path[1] === "/live");
+        return jsonReply(body, status);
+      },
     },
     {
       method: "POST",
@@ -139,7 +130,7 @@ function routesOf({ handlers, health, providerName }: HttpParts): Route[] {
       rpc: KmsService.method.validate,
       async answer(request, context) {
         const tenantId = tenantIdOf(await readJson(request));
-        return { body: validateJson(await handlers.validate(create(ValidateRequestSchema, { tenantId }), context)) };
+        return jsonReply(validateJson(await handlers.validate(create(ValidateRequestSchema, { tenantId }), context)));
       },
     },
     {
@@ -148,7 +139,7 @@ function routesOf({ handlers, health, providerName }: HttpParts): Route[] {
       rpc: KmsService.method.status,
       async answer(request, context) {
         const tenantId = targetOf(request)?.searchParams.get("tenant_id") ?? "";
-        return { body: statusJson(await handlers.status(create(StatusRequestSchema, { tenantId }), context)) };
+        return jsonReply(statusJson(await handlers.status(create(StatusRequestSchema, { tenantId }), context)));
       },
     },
     {
@@ -156,7 +147,7 @@ function routesOf({ handlers, health, providerName }: HttpParts): Route[] {
       path: /^\/api\/admin\/kms\/rotate$/,
       rpc: KmsService.method.rotate,
       async answer(request, context) {
-        return { body: rotateJson(await handlers.rotate(rotateRequest(await readJson(request)), context)) };
+        return jsonReply(rotateJson(await handlers.rotate(rotateRequest(await readJson(request)), context)));
       },
     },
     {
@@ -165,7 +156,7 @@ function routesOf({ handlers, health, providerName }: HttpParts): Route[] {
       rpc: KmsService.method.getPublicKeys,
       async answer(_request, context, path) {
         const request = create(GetPublicKeysRequestSchema, { tenantId: path[1] as string });
-        return { body: jwksJson(await handlers.getPublicKeys(request, context)) };
+        return jsonReply(jwksJson(await handlers.getPublicKeys(request, context)));
       },
     },
   ];
@@ -184,30 +175,4 @@ async function readJson(request: IncomingMessage): Promise<Record<string, unknow
   if (typeof json !== "object" || json === null || Array.isArray(json))
     throw invalidField("", "the body is not a JSON object");
   return json as Record<string, unknown>;
-}
-
-function sendNoRoute(response: ServerResponse, matching: readonly Route[]): void {
-  if (matching.length === 0) {
-    sendJson(response, 404, { code: "NOT_FOUND", message: "no such path", fields: [] });
-    return;
-  }
-  const allow = matching.map(({ method }) => method).join(", ");
-  response.setHeader("allow", allow);
-  sendJson(response, 405, { code: "METHOD_NOT_ALLOWED", message: `use ${allow}`, fields: [] });
-}
-
-function sendError(response: ServerResponse, error: KmsError): void {
-  const { status, body } = toHttpError(error);
-  sendJson(response, status, body);
-}
-
-function sendJson(response: ServerResponse, status: number, body: unknown): void {
-  if (response.headersSent || response.destroyed) return;
-  const text = `${JSON.stringify(body)}\n`;
-  response.writeHead(status, {
-    "content-type": "application/json",
-    "content-length": Buffer.byteLength(text),
-    "cache-control": "no-store",
-  });
-  response.end(text);
 }
