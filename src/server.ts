@@ -11,6 +11,7 @@ import { type MasterKeys, wrappedBy } from "./keys/master-keys.ts";
 import { scheduleRotation } from "./keys/schedule.ts";
 import { unlockStore } from "./keys/store-key.ts";
 import { warmCaches } from "./keys/warm.ts";
+import { logReader } from "./log/reader.ts";
 import type { Provider } from "./provider/provider.ts";
 import { startProviders } from "./providers.ts";
 import { createAuditTrail } from "./service/audit-trail.ts";
@@ -21,6 +22,7 @@ import { type StartedHealth, startHealthMonitor } from "./service/health.ts";
 import { keyAdminHandlers } from "./service/key-admin.ts";
 import { keyTimer } from "./service/key-timer.ts";
 import { kmsHandlers } from "./service/kms-service.ts";
+import { logHandlers } from "./service/log.ts";
 import { rewrapRemarks, witnessedRewrap } from "./service/rewrap.ts";
 import { memoryStore } from "./store/memory.ts";
 import { openStore } from "./store/registry.ts";
@@ -33,7 +35,7 @@ import { createGrpcServer } from "./transport/grpc.ts";
 import { createGrpcHealth } from "./transport/grpc-health.ts";
 import { httpListener } from "./transport/http.ts";
 import { createHttpServer } from "./transport/http-server.ts";
-import { keyAdminService, kmsService } from "./transport/served.ts";
+import { keyAdminService, kmsService, logService } from "./transport/served.ts";
 import { callRecorder } from "./transport/telemetry.ts";
 import { step } from "./steps.ts";
 import { version } from "./version.ts";
@@ -185,7 +187,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
     }),
     witness,
   );
-  const services = [kmsService(handlers), keyAdminService(adminHandlers)];
+  const readers = logHandlers({ logs: logReader({ store, keys: keyring }), witness });
+  const services = [kmsService(handlers), keyAdminService(adminHandlers), logService(readers)];
   const recorder = callRecorder({ instruments, tracer: telemetry.tracer, log, services });
   const budget = createBudget();
   const tls = config.tls && { cert: readFileSync(config.tls.certificate), key: readFileSync(config.tls.key) };
@@ -200,6 +203,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
 
   const listener = httpListener({
     handlers,
+    logs: readers,
     connect: connectHandler({ services, recorder, caller: anyone }),
     services,
     recorder,

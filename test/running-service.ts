@@ -14,6 +14,7 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 import * as grpc from "@grpc/grpc-js";
 import { KeyAdminService } from "../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
 import { KmsService } from "../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { LogService } from "../gen/ts/fluo/kms/v1/log_service_pb.ts";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/ts/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../gen/ts/google/rpc/status_pb.ts";
 import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
@@ -72,10 +73,14 @@ type Calls<Methods> = {
 
 type KmsCalls = Calls<typeof KmsService.method>;
 
-export type ConnectClient = Client<typeof KmsService> & { admin: Client<typeof KeyAdminService> };
+export type ConnectClient = Client<typeof KmsService> & {
+  admin: Client<typeof KeyAdminService>;
+  logs: Client<typeof LogService>;
+};
 
 export type GrpcClient = KmsCalls & {
   admin: Calls<typeof KeyAdminService.method>;
+  logs: Calls<typeof LogService.method>;
   /** Sends any bytes as the request of a method, and gives back the answer's bytes. */
   raw(
     method: keyof KmsCalls | DescMethod,
@@ -87,7 +92,11 @@ export type GrpcClient = KmsCalls & {
 };
 
 export function connectClient(transport: Transport): ConnectClient {
-  return { ...createClient(KmsService, transport), admin: createClient(KeyAdminService, transport) };
+  return {
+    ...createClient(KmsService, transport),
+    admin: createClient(KeyAdminService, transport),
+    logs: createClient(LogService, transport),
+  };
 }
 
 export function grpcClient(target: string, credentials = grpc.credentials.createInsecure()): GrpcClient {
@@ -115,7 +124,7 @@ export function grpcClient(target: string, credentials = grpc.credentials.create
   };
   const callsOf = ({ methods }: DescService) =>
     Object.fromEntries(methods.map((method) => [method.localName, call(method)]));
-  const calls = { ...callsOf(KmsService), admin: callsOf(KeyAdminService) };
+  const calls = { ...callsOf(KmsService), admin: callsOf(KeyAdminService), logs: callsOf(LogService) };
   return { ...calls, raw, close: () => client.close() } as unknown as GrpcClient;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The paths that operators and verifiers know, beside Connect: health, metrics, administration and public keys.
+ * The paths that operators and verifiers know, beside Connect: health, metrics, administration, public keys and logs.
  * Administration answers with the same handlers as the rpcs, in JSON of its own shape (admin-json.ts).
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
@@ -13,12 +13,14 @@ import { invalidField, KmsError } from "../errors.ts";
 import type { Caller } from "../service/context.ts";
 import type { HealthMonitor } from "../service/health.ts";
 import type { KmsHandlers } from "../service/kms-service.ts";
+import type { LogHandlers } from "../service/log.ts";
 import { jwksJson, rotateJson, rotateRequest, statusJson, tenantIdOf, validateJson } from "./admin-json.ts";
 import { countBody, outliveBody, readBody } from "./body.ts";
 import type { Budget } from "./budget.ts";
 import { callContext, callerLeft } from "./call-context.ts";
 import { healthJson } from "./health-json.ts";
 import { hostGuard } from "./host-guard.ts";
+import { logRoutes } from "./log-paths.ts";
 import { jsonReply, type Route, send, sendError, sendNoRoute } from "./route.ts";
 import { rpcPath, type Served } from "./served.ts";
 import { toConnectError, toKmsError } from "./status.ts";
@@ -27,6 +29,7 @@ import type { CallRecorder } from "./telemetry.ts";
 export interface HttpParts {
   /** Of KmsService: administration answers with them. */
   handlers: KmsHandlers;
+  logs: LogHandlers;
   connect: RequestListener;
   /** What `connect` serves. */
   services: readonly Served[];
@@ -75,7 +78,7 @@ export function httpListener(parts: HttpParts): RequestListener {
     const answer = async () => (route.rpc ? recorder.run(route.rpc, header, run) : run());
     answer().then(
       (reply) => send(response, reply),
-      (error) => sendError(response, toKmsError(error)),
+      (error) => sendError(response, route.rpc ? toKmsError(error) : recorder.refuse(undefined, error)),
     );
   };
 
@@ -114,8 +117,9 @@ function targetOf({ url = "" }: IncomingMessage): URL | undefined {
   return (url.startsWith("/") && URL.parse(`http://service${url}`)) || undefined;
 }
 
-function routesOf({ handlers, health, providerName }: HttpParts): Route[] {
+function routesOf({ handlers, logs, health, providerName }: HttpParts): Route[] {
   return [
+    ...logRoutes(logs),
     {
       method: "GET",
       path: /^\/q\/health(\/ready|\/live)?$/,

@@ -2,10 +2,12 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { KeyAdminService } from "../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { LogService } from "../../gen/ts/fluo/kms/v1/log_service_pb.ts";
 import type { Answer } from "../service/answer.ts";
 import type { CallContext } from "../service/context.ts";
 import type { KeyAdminHandlers } from "../service/key-admin.ts";
 import type { KmsHandlers } from "../service/kms-service.ts";
+import type { LogHandlers } from "../service/log.ts";
 
 export interface Served {
   service: DescService;
@@ -24,6 +26,10 @@ export function kmsService(handlers: KmsHandlers): Served {
 
 export function keyAdminService(handlers: KeyAdminHandlers): Served {
   return { service: KeyAdminService, handlers };
+}
+
+export function logService(handlers: LogHandlers): Served {
+  return { service: LogService, handlers };
 }
 
 /** `fluo.kms.v1.KmsService/Status` */

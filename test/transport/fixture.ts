@@ -7,6 +7,7 @@ import { pino } from "pino";
 import { otlpSettings } from "../../src/config/otlp.ts";
 import type { KeyAdminHandlers } from "../../src/service/key-admin.ts";
 import type { KmsHandlers } from "../../src/service/kms-service.ts";
+import type { LogHandlers } from "../../src/service/log.ts";
 import { startTelemetry } from "../../src/telemetry.ts";
 import { anyone } from "../../src/transport/authenticate.ts";
 import { type Budget, createBudget } from "../../src/transport/budget.ts";
@@ -14,7 +15,7 @@ import { connectHandler } from "../../src/transport/connect.ts";
 import { createGrpcServer } from "../../src/transport/grpc.ts";
 import { createGrpcHealth, type GrpcHealth } from "../../src/transport/grpc-health.ts";
 import { httpListener } from "../../src/transport/http.ts";
-import { keyAdminService, kmsService } from "../../src/transport/served.ts";
+import { keyAdminService, kmsService, logService } from "../../src/transport/served.ts";
 import { callRecorder } from "../../src/transport/telemetry.ts";
 import { type ConnectClient, connectClient, type GrpcClient, grpcClient } from "../running-service.ts";
 
@@ -32,9 +33,17 @@ export interface Transports {
 
 export async function startTransports(
   handlers: Partial<KmsHandlers>,
-  { budgetBytes, admin = {} }: { budgetBytes?: number; admin?: Partial<KeyAdminHandlers> } = {},
+  {
+    budgetBytes,
+    admin = {},
+    logs = {},
+  }: { budgetBytes?: number; admin?: Partial<KeyAdminHandlers>; logs?: Partial<LogHandlers> } = {},
 ): Promise<Transports> {
-  const services = [kmsService(handlers as KmsHandlers), keyAdminService(admin as KeyAdminHandlers)];
+  const services = [
+    kmsService(handlers as KmsHandlers),
+    keyAdminService(admin as KeyAdminHandlers),
+    logService(logs as LogHandlers),
+  ];
   const telemetry = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
   const recorder = callRecorder({
     instruments: telemetry.instruments,
@@ -52,6 +61,7 @@ export async function startTransports(
     httpListener({
       ...parts,
       handlers: handlers as KmsHandlers,
+      logs: logs as LogHandlers,
       connect: connectHandler(parts),
       health: { current: () => report, look: async () => report, drain() {}, stop() {} },
       providerName: "local",
