@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { format } from "node:util";
 import { ServerCredentials, setLogger } from "@grpc/grpc-js";
 import { type Logger, pino } from "pino";
+import { createBatchPool } from "./bulk/pool.ts";
 import type { Config } from "./config.ts";
 import { serviceName } from "./keys/cancel.ts";
 import { createKeyring, type Keyring } from "./keys/keyring.ts";
@@ -11,7 +12,10 @@ import { type MasterKeys, wrappedBy } from "./keys/master-keys.ts";
 import { scheduleRotation } from "./keys/schedule.ts";
 import { unlockStore } from "./keys/store-key.ts";
 import { warmCaches } from "./keys/warm.ts";
+import { createHandovers } from "./log/handover.ts";
+import { createHeads } from "./log/heads.ts";
 import { logReader } from "./log/reader.ts";
+import { createSequencer } from "./log/sequencer.ts";
 import type { Provider } from "./provider/provider.ts";
 import { startProviders } from "./providers.ts";
 import { createAuditTrail } from "./service/audit-trail.ts";
@@ -88,7 +92,17 @@ export async function startServer(config: Config): Promise<RunningServer> {
     maxAgeMs: config.rotation.maxAgeDays * dayMs,
     maxRotationsPerSecond: config.rotation.maxPerSecond,
     observeRotation: (outcome, seconds) => recordRotation(instruments, outcome, seconds),
+    handOver: (...given) => handOver(...given),
   });
+  const pool = createBatchPool();
+  const sequencer = createSequencer({
+    store,
+    heads: createHeads({ store, issuer: config.issuer, clock }),
+    keys: keyring,
+    pool,
+    clock,
+  });
+  const handOver = createHandovers({ store, sequencer, keys: keyring, clock });
   for (const watch of watches) {
     watch.subscribe({
       changed({ condition, detail, advice }, { name, keyId }) {
@@ -232,6 +246,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     await audit.close().catch((err) => log.error({ err }, "the last uses were not audited"));
     health.stop();
     keyring.close();
+    await pool.close();
     await providers.close();
     await store.close();
     await telemetry.shutdown().catch((err) => log.warn({ err }, "the last telemetry was not delivered"));

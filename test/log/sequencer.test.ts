@@ -30,7 +30,9 @@ async function expectWhole({ store }: Replica, placed: readonly Placed[]): Promi
   expect(stored).toHaveLength(head.size);
   const answered = new Map<number, string>();
   for (const { batch, place } of placed) {
-    leavesOf(batch).forEach((leaf, at) => answered.set(place.firstIndex + at, Buffer.from(leaf).toString("hex")));
+    for (const [at, leaf] of leavesOf(batch).entries()) {
+      answered.set(place.firstIndex + at, Buffer.from(leaf).toString("hex"));
+    }
   }
   expect(Array.from({ length: head.size }, (_, index) => answered.get(index))).toEqual(stored);
 }
