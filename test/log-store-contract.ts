@@ -196,6 +196,26 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
       expect(await store.logEntries(acme, 0)).toHaveLength(0);
     });
 
+    it("refuses a group whose hashes are not those of the nodes that it completes", async () => {
+      const head = await append(await create(), 250);
+      const group = grown(head, 300);
+      const [leaves, nodes] = group.hashes;
+      expect(group.hashes).toHaveLength(2);
+      const others = [
+        [leaves!],
+        [nodes!, leaves!],
+        [leaves!, nodes!, { tileLevel: 2, start: 0, hashes: randomBytes(32) }],
+        [leaves!, { ...nodes!, start: 1 }],
+        [leaves!, { ...nodes!, hashes: randomBytes(32) }],
+        [{ ...leaves!, hashes: leaves!.hashes.slice(1) }, nodes!],
+      ];
+      for (const hashes of others) {
+        expect(await thrownBy(() => store.appendLog({ ...group, hashes }))).toBeKmsError("INTERNAL");
+      }
+      expect(await store.logHead("acme")).toEqual(head);
+      expect(await store.logHashes(acme, 1, 0)).toHaveLength(0);
+    });
+
     it("keeps the logs of tenants apart", async () => {
       const ours = await append(await create(), 3);
       const theirs = await append(await create({ tenantId: "other" }), 2);

@@ -97,7 +97,10 @@ export interface LogStore {
    */
   createLog(head: LogHead): Promise<void>;
 
-  /** Appends a group, durably and whole; see LogAppend for its CONFLICTs. */
+  /**
+   * Appends a group, durably and whole; see LogAppend for its CONFLICTs. DATA_LOSS where something is in the place of its entries or
+   * hashes already: the head was set back. INTERNAL where those are not what the log grows by.
+   */
   appendLog(append: LogAppend): Promise<void>;
 
   /** What is remembered of a batch in a log, if anything. */
@@ -106,10 +109,10 @@ export interface LogStore {
   /** Forgets batches signed before `before`. Returns how many. */
   deleteLogRequestsBefore(before: Date): Promise<number>;
 
-  /** The hashes that a tile has so far, at most 256; empty where it has none. Not authenticated. */
+  /** The hashes that a tile has so far, at most 256; empty where it has none. Not authenticated; DATA_LOSS where some are missing. */
   logHashes(log: LogName, tileLevel: number, tile: number): Promise<Uint8Array>;
 
-  /** The entries that a bundle has so far, at most 256, in the form of `LogAppend.entries`; empty where it has none. Not authenticated. */
+  /** The entries that a bundle has so far, at most 256, in the form of `LogAppend.entries`; empty where it has none. Likewise. */
   logEntries(log: LogName, bundle: number): Promise<Uint8Array>;
 
   /** Of all logs of a tenant, oldest first. See LogAppend.handovers and Activation.handover. */

@@ -6,11 +6,12 @@ import type { RowValue } from "../crypto/row-mac.ts";
 import { KmsError } from "../errors.ts";
 import type { LogAppend, LogName } from "./log-store.ts";
 import type { Query, Row } from "./sql.ts";
+import { placeholders } from "./sql-rows.ts";
 import { type PieceTableName, pieceTables } from "./sql-schema.ts";
 
+/** What begins at `start`, cut where a bundle or tile ends. */
 interface Piece {
-  /** What names the piece within its log, after the tenant and the number. */
-  place: number[];
+  start: number;
   data: Uint8Array;
 }
 
@@ -18,6 +19,8 @@ interface Piece {
 const tileWidth = 256;
 const hashBytes = 32;
 const lengthBytes = 2;
+/** A log has fewer than 256^7 entries. */
+const tileLevels = [0, 1, 2, 3, 4, 5, 6];
 /** Saves round trips; but SQLite looks each parameter up by its number, one after the other. */
 const piecesAStatement = 32;
 
@@ -25,85 +28,124 @@ const piecesAStatement = 32;
  * Writes what a group adds. DATA_LOSS where there is something in its place, which the head that the group was made for does not know:
  * then the head is not the last one that was written.
  */
-export async function insertPieces(query: Query, { expect, next, entries, hashes }: LogAppend): Promise<void> {
-  await insert(query, "kms_log_entries", expect, entryPieces(entries, expect.size, next.size));
-  const pieces = hashes.flatMap(({ tileLevel, start, hashes: each }) =>
-    piecesOf(start, each.length / hashBytes, (index) => index * hashBytes, each).map(({ place, data }) => {
-      return { place: [tileLevel, ...place], data };
-    }),
+export async function insertPieces(query: Query, group: LogAppend): Promise<void> {
+  const { expect, next, entries, hashes } = group;
+  const offsets = offsetsIn(entries);
+  if (offsets?.length !== next.size - expect.size + 1 || !growsWith(group)) {
+    throw new KmsError("INTERNAL", "a group has the entries and the hashes by which its log grows");
+  }
+  const cut = (from: number, to: number) => entries.subarray(offsets[from], offsets[to]);
+  await insert(query, "kms_log_entries", expect, piecesOf(expect.size, next.size, cut).map(valuesOf));
+  const rows = hashes.flatMap(({ tileLevel, start, hashes: all }) =>
+    piecesOf(start, start + all.length / hashBytes, (from, to) => all.subarray(from * hashBytes, to * hashBytes)).map(
+      (piece) => [tileLevel, ...valuesOf(piece)],
+    ),
   );
-  await insert(query, "kms_log_hashes", expect, pieces);
+  await insert(query, "kms_log_hashes", expect, rows);
 }
 
+/** DATA_LOSS where the pieces do not follow one on the other. */
 export async function readHashes(query: Query, log: LogName, tileLevel: number, tile: number): Promise<Uint8Array> {
   const rows = await query(
-    "select start, data from kms_log_hashes where tenant_id = ?1 and number = ?2 and level = ?3 and start >= ?4 and start < ?5 order by start",
+    `select start, data from kms_log_hashes
+     where tenant_id = ?1 and number = ?2 and level = ?3 and start >= ?4 and start < ?5 order by start`,
     log.tenantId,
     log.number,
     tileLevel,
-    tile * tileWidth,
-    (tile + 1) * tileWidth,
+    ...startsIn(tile),
   );
-  return joined(rows);
+  return joined(rows, startsIn(tile), log, ({ length }) => length / hashBytes);
 }
 
+/** Likewise. */
 export async function readEntries(query: Query, log: LogName, bundle: number): Promise<Uint8Array> {
   const rows = await query(
-    "select start, data from kms_log_entries where tenant_id = ?1 and number = ?2 and start >= ?3 and start < ?4 order by start",
+    `select start, data from kms_log_entries
+     where tenant_id = ?1 and number = ?2 and start >= ?3 and start < ?4 order by start`,
     log.tenantId,
     log.number,
-    bundle * tileWidth,
-    (bundle + 1) * tileWidth,
+    ...startsIn(bundle),
   );
-  return joined(rows);
+  return joined(rows, startsIn(bundle), log, (data) => (offsetsIn(data)?.length ?? Number.NaN) - 1);
+}
+
+/** The first place of a tile or bundle, and of the one behind it. */
+function startsIn(tile: number): [number, number] {
+  return [tile * tileWidth, (tile + 1) * tileWidth];
 }
 
 /** In memory of their own: a view of a shared one would take all of it along to another thread. */
-function joined(rows: readonly Row[]): Uint8Array {
-  const pieces = rows.map(({ data }) => data as Uint8Array);
-  const all = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+function joined(
+  rows: readonly Row[],
+  [first, end]: [number, number],
+  { tenantId, number }: LogName,
+  countIn: (data: Uint8Array) => number,
+): Uint8Array {
+  const pieces = rows.map(({ start, data }) => ({ start: Number(start), data: data as Uint8Array }));
+  const all = new Uint8Array(pieces.reduce((sum, { data }) => sum + data.length, 0));
   let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.length;
+  let expected = first;
+  for (const { start, data } of pieces) {
+    if (start !== expected) break;
+    all.set(data, at);
+    at += data.length;
+    expected += countIn(data);
   }
-  return all;
+  if (at === all.length && expected <= end) return all;
+  throw new KmsError(
+    "DATA_LOSS",
+    `log ${number} of tenant ${tenantId} is not as it was written between ${first} and ${end}: run fluo-kms check`,
+  );
 }
 
-/** `data` holds what begins at `start`, of which the one at each index begins at an offset; cut where a tile ends. */
-function piecesOf(start: number, count: number, offset: (index: number) => number, data: Uint8Array): Piece[] {
-  const pieces: Piece[] = [];
-  for (let from = 0; from < count; ) {
-    const to = Math.min(count, from + tileWidth - ((start + from) % tileWidth));
-    pieces.push({ place: [start + from], data: data.subarray(offset(from), offset(to)) });
-    from = to;
-  }
-  return pieces;
-}
-
-function entryPieces(entries: Uint8Array, from: number, to: number): Piece[] {
+/** Where each entry begins, and where the last one ends; undefined where that is not where the bytes end. */
+function offsetsIn(entries: Uint8Array): number[] | undefined {
   const offsets = [0];
   let at = 0;
   while (at + lengthBytes <= entries.length) {
     at += lengthBytes + entries[at]! * 256 + entries[at + 1]!;
     offsets.push(at);
   }
-  if (at !== entries.length || offsets.length - 1 !== to - from) {
-    throw new KmsError("INTERNAL", "a group has as many entries as its log grows by");
-  }
-  return piecesOf(from, to - from, (index) => offsets[index]!, entries);
+  return at === entries.length ? offsets : undefined;
 }
 
+/** Whether the hashes are those of the nodes that become complete. */
+function growsWith({ expect, next, hashes }: LogAppend): boolean {
+  const countAt = (level: number, size: number) => Math.floor(size / tileWidth ** level);
+  const grown = tileLevels.filter((level) => countAt(level, next.size) > countAt(level, expect.size));
+  const isThere = (level: number, index: number) => {
+    const { tileLevel, start, hashes: all } = hashes[index]!;
+    const end = start + all.length / hashBytes;
+    return tileLevel === level && start === countAt(level, expect.size) && end === countAt(level, next.size);
+  };
+  return grown.length === hashes.length && grown.every(isThere);
+}
+
+/** `cut` gives the bytes of those from one until before another, counted from `start`. */
+function piecesOf(start: number, end: number, cut: (from: number, to: number) => Uint8Array): Piece[] {
+  const pieces: Piece[] = [];
+  for (let from = start; from < end; ) {
+    const to = Math.min(end, from + tileWidth - (from % tileWidth));
+    pieces.push({ start: from, data: cut(from - start, to - start) });
+    from = to;
+  }
+  return pieces;
+}
+
+function valuesOf({ start, data }: Piece): RowValue[] {
+  return [start, data];
+}
+
+/** `rows` without the tenant and the number. */
 async function insert(
   query: Query,
   table: PieceTableName,
   { tenantId, number }: LogName,
-  pieces: readonly Piece[],
+  rows: readonly RowValue[][],
 ): Promise<void> {
-  for (let first = 0; first < pieces.length; first += piecesAStatement) {
-    const some = pieces.slice(first, first + piecesAStatement);
-    const values = some.flatMap(({ place, data }): RowValue[] => [...place, data]);
-    const written = await query(insertText(table, some.length), tenantId, number, ...values);
+  for (let first = 0; first < rows.length; first += piecesAStatement) {
+    const some = rows.slice(first, first + piecesAStatement);
+    const written = await query(insertText(table, some.length), tenantId, number, ...some.flat());
     if (written.length === some.length) continue;
     throw new KmsError(
       "DATA_LOSS",
@@ -114,19 +156,15 @@ async function insert(
 
 const texts = new Map<string, string>();
 
-/** One text for every number of pieces, so that it is prepared once. */
-function insertText(table: PieceTableName, pieces: number): string {
-  const name = `${table} ${pieces}`;
-  let text = texts.get(name);
-  if (text === undefined) {
-    const own = pieceTables[table].length - 2;
-    const rows = Array.from({ length: pieces }, (_, row) => {
-      const values = Array.from({ length: own }, (_, column) => `?${3 + row * own + column}`);
-      return `(?1, ?2, ${values.join(", ")})`;
-    });
-    const columns = pieceTables[table].join(", ");
-    text = `insert into ${table} (${columns}) values ${rows.join(", ")} on conflict do nothing returning start`;
-    texts.set(name, text);
-  }
+/** One text for every number of rows, so that it is prepared once. */
+function insertText(table: PieceTableName, count: number): string {
+  const name = `${table} ${count}`;
+  const known = texts.get(name);
+  if (known !== undefined) return known;
+  const own = pieceTables[table].length - 2;
+  const rows = Array.from({ length: count }, (_, row) => `(?1, ?2, ${placeholders(own, 2 + row * own)})`);
+  const columns = pieceTables[table].join(", ");
+  const text = `insert into ${table} (${columns}) values ${rows.join(", ")} on conflict do nothing returning start`;
+  texts.set(name, text);
   return text;
 }
