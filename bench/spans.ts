@@ -1,7 +1,7 @@
 /** The spans that are signed, alone and in batches: all alike, but each with a span id of its own. */
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { type SignMode, SignSpanRequestSchema, SignSpansRequestSchema } from "../gen/ts/fluo/kms/v1/signing_pb.ts";
-import { Span_SpanKind, type SpanSchema, SpanStatus_StatusCode } from "../gen/ts/fluo/kms/v1/span_pb.ts";
+import { Span_SpanKind, SpanSchema, SpanStatus_StatusCode } from "../gen/ts/fluo/kms/v1/span_pb.ts";
 
 /** A decision about a payment, as an instrumented service exports it: 434 bytes of span. */
 export function spanOf(turn: number): MessageInitShape<typeof SpanSchema> {
@@ -42,6 +42,11 @@ function spanId(turn: number): Uint8Array {
   const id = Buffer.alloc(8);
   id.writeBigUInt64BE(0x00f0_67aa_0000_0000n + BigInt(turn));
   return id;
+}
+
+/** The spans alone, so many. */
+export function spanBytes(count: number): Uint8Array[] {
+  return Array.from({ length: count }, (_, turn) => toBinary(SpanSchema, create(SpanSchema, spanOf(turn))));
 }
 
 /** SignSpanRequests, so many. */
