@@ -15,6 +15,9 @@ export interface StreamShape {
   streams: number;
   atOnce: number;
   batchesEach: number;
+  spansABatch: number;
+  /** Batches of a stream that are sent before their answers. */
+  ahead: number;
   /** The streams' owners by turns. */
   tenants: readonly string[];
 }
@@ -31,16 +34,14 @@ export interface Subjects {
 }
 
 export const callsAtOnce = 64;
-export const spansABatch = 100;
-/** Enough that a stream alone has the service always at work. */
-const ahead = 8;
-/** So many spans are distinct, and hardly any of them is in a processor's cache. */
-const [distinctBatches, distinctSpans] = [128, 1024];
+/** Of SignSpans, where nothing else is said. `ahead` is enough that a stream alone has the service always at work. */
+export const usualBatches = { spansABatch: 100, ahead: 8 };
+/** Spans that are distinct; hardly any is in a processor's cache when it comes again. */
+const [distinctAlone, distinctInBatches] = [1024, 12_800];
 
 export function subjectsOf(server: Pick<Server, "port" | "cpu">, client: LoadClient): Subjects {
   const unmeasured = caller(server.port);
   const check = checks(unmeasured);
-  let spanBatches: readonly Uint8Array[] | undefined;
 
   const subject = (make: () => Load, items: number, looksRight: Check): Take =>
     cpuAnItem({ server, run: client.load(make), items, check: looksRight });
@@ -50,18 +51,20 @@ export function subjectsOf(server: Pick<Server, "port" | "cpu">, client: LoadCli
 
   return {
     signSpan: (calls) =>
-      subject(() => unary("SignSpan", signSpanRequests(tenantId, distinctSpans), calls), calls, check.signSpan),
+      subject(() => unary("SignSpan", signSpanRequests(tenantId, distinctAlone), calls), calls, check.signSpan),
     generateDataKey: (calls) =>
       subject(() => unary("GenerateDataKey", [generateDataKeyRequest()], calls), calls, check.generateDataKey),
     encryptPii: (fields, calls) =>
       subject(() => unary("EncryptPii", [encryptPiiRequest(fields)], calls), calls * fields, check.encryptPii),
-    signSpans({ mode, tenants, ...shape }) {
-      const make = (): Load => {
-        spanBatches ??= batches(distinctBatches, spansABatch);
-        const openings = tenants.map((tenant) => opening(tenant, SignMode[mode]));
-        const over = { over: "streams", port: server.port, path: rpc("SignSpans") } as const;
-        return { ...over, ...shape, ahead, bodies: spanBatches, openings };
-      };
+    signSpans({ mode, tenants, spansABatch, ...shape }) {
+      const make = (): Load => ({
+        ...shape,
+        over: "streams",
+        port: server.port,
+        path: rpc("SignSpans"),
+        bodies: batches(Math.ceil(distinctInBatches / spansABatch), spansABatch),
+        openings: tenants.map((tenant) => opening(tenant, SignMode[mode])),
+      });
       return subject(make, shape.streams * shape.batchesEach * spansABatch, check.signSpans);
     },
     close: unmeasured.close,

@@ -8,7 +8,7 @@ import { type Server, type Service, startEmpty, startService } from "../server/s
 import { startToServing } from "../server/start.ts";
 import { cpuAnItem, type Take } from "../slice.ts";
 import { signSpanRequests } from "../spans.ts";
-import { callsAtOnce, type StreamShape, subjectsOf } from "../subjects.ts";
+import { callsAtOnce, type StreamShape, subjectsOf, usualBatches } from "../subjects.ts";
 
 export interface Row {
   /** For `--only`. */
@@ -67,7 +67,7 @@ export async function prepare(execArgv: readonly string[]): Promise<Bench> {
     return { title: "a signature", takes: [loop("signature")], ...(atMost && { atMost }) };
   };
   const streams = (mode: StreamShape["mode"], atOnce: number, batchesEach: number) =>
-    subjects.signSpans({ mode, streams: atOnce, atOnce, batchesEach, tenants: [tenantId] });
+    subjects.signSpans({ mode, streams: atOnce, atOnce, batchesEach, ...usualBatches, tenants: [tenantId] });
   const hashes = { title: "2 SHA-256 + Merkle", takes: [loop("hashes")] };
   const seal = (atMost?: number): Limit => {
     return { title: "bare seal", takes: [loop("seal")], ...(atMost && { atMost }) };

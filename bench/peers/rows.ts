@@ -1,7 +1,7 @@
 /** What is compared: the same work, in the way that each side does it best, and what is aimed for. */
 import { tenantId } from "../requests.ts";
 import type { Take } from "../slice.ts";
-import type { Subjects } from "../subjects.ts";
+import { type Subjects, usualBatches } from "../subjects.ts";
 import type { Transit } from "./transit.ts";
 
 export const contenders = ["ours", "off", "on"] as const;
@@ -34,7 +34,7 @@ export function peerRows(ours: Subjects, peers: Record<Exclude<Contender, "ours"
   };
   const signSpans = (mode: "INDIVIDUAL" | "LOG", batches: number) => {
     const batchesEach = Math.ceil(batches / streams);
-    return ours.signSpans({ mode, streams, atOnce: streams, batchesEach, tenants: [tenantId] });
+    return ours.signSpans({ mode, streams, atOnce: streams, batchesEach, ...usualBatches, tenants: [tenantId] });
   };
   const encrypt = (name: string, fields: number, perSlice: number): PeerRow => ({
     name,

@@ -5,7 +5,7 @@ import type { LoadClient } from "../client/client.ts";
 import type { Exchange } from "../client/load.ts";
 import { piiFields, tenantId } from "../requests.ts";
 import { spanBytes } from "../spans.ts";
-import { callsAtOnce, spansABatch } from "../subjects.ts";
+import { callsAtOnce, usualBatches } from "../subjects.ts";
 import type { OpenBao } from "./openbao.ts";
 
 export interface Transit {
@@ -17,6 +17,7 @@ export interface Transit {
 }
 
 const [distinctSpans, distinctBatches] = [1024, 128];
+const { spansABatch } = usualBatches;
 
 export async function transitOf(bao: OpenBao, client: LoadClient): Promise<Transit> {
   await bao.call("sys/mounts/transit", { type: "transit" });

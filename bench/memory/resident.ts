@@ -1,0 +1,35 @@
+/** What a process holds in memory, by Linux. */
+import { existsSync, readFileSync } from "node:fs";
+
+export interface Resident {
+  /** MiB. When it was begun to be watched. */
+  before: number;
+  /** The most of all samples. */
+  sampled: number;
+  /** The most that there ever was, by the kernel. */
+  kernel: number;
+}
+
+const everyMs = 20;
+
+export const canWatch = existsSync("/proc/self/status");
+
+/** `stop` tells. */
+export function watchMemory(pid: number): { stop(): Resident } {
+  const before = field(pid, "VmRSS");
+  let sampled = before;
+  const timer = setInterval(() => {
+    sampled = Math.max(sampled, field(pid, "VmRSS"));
+  }, everyMs);
+  return {
+    stop() {
+      clearInterval(timer);
+      return { before, sampled, kernel: field(pid, "VmHWM") };
+    },
+  };
+}
+
+function field(pid: number, name: "VmRSS" | "VmHWM"): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)![1]) / 1024;
+}
