@@ -12,6 +12,7 @@ import type { PaceOptions } from "./pace.ts";
 import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
 import { masterKeys, nameOf } from "./master-keys.ts";
 import { type PublicKey, publicKeysOf } from "./public.ts";
+import { type Publish, publisher } from "./published.ts";
 import type { KeyState } from "./record.ts";
 import { purposeKeys } from "./purpose-keys.ts";
 import { createRewrap, type Rewrap } from "./rewrap.ts";
@@ -83,8 +84,10 @@ export interface Keyring extends Rotation, Lifecycle, Rewrap {
   /** The key to decrypt with. CIPHERTEXT_REJECTED for what is not this tenant's; KEY_UNUSABLE where its state forbids it. */
   dataKey(tenantId: string, keyId: string, waiter?: Waiter): UsableDataKey | Promise<UsableDataKey>;
   /** Every signing key but the PENDING ones, oldest first; empty for an unknown tenant. */
-  publicKeys(tenantId: string, waiter?: Waiter): readonly PublicKey[] | Promise<readonly PublicKey[]>;
+  publicKeys(tenantId: string, waiter?: Waiter): Promise<readonly PublicKey[]>;
   publicKey(tenantId: string, keyId: string, waiter?: Waiter): PublicKey | undefined | Promise<PublicKey | undefined>;
+  /** What is published of a tenant: those keys as they are now, and its logs. */
+  published: Publish;
   /** Loads a tenant's ACTIVE keys before anyone asks for them, and says how many there were; makes none. */
   warm(tenantId: string): Promise<number>;
   /** Forgets every secret that this provider key wrapped: it may not be used any more. */
@@ -188,8 +191,9 @@ export function createKeyring(options: KeyringOptions): Keyring {
     activeDataKey: data.active,
     activeSigningKey: signing.active,
     dataKey: data.opening,
-    publicKeys: publicKeys.list,
+    publicKeys: async (tenantId, waiter) => (await publicKeys.all(tenantId, waiter)).keys,
     publicKey: publicKeys.find,
+    published: publisher(store, publicKeys, settings.maxEntries),
     async warm(tenantId) {
       const found = await Promise.all([data.warm(tenantId), signing.warm(tenantId)]);
       return found.filter(Boolean).length;

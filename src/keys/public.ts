@@ -1,5 +1,6 @@
-/** The public half of a tenant's signing keys, for verifiers: no provider call, no secret. */
+/** The public half of a tenant's signing keys, for verifiers, and what their logs say of them: no provider call, no secret. */
 import { KmsError } from "../errors.ts";
+import type { LogCompromise, LogHandover } from "../store/log-store.ts";
 import type { Store } from "../store/store.ts";
 import { type CacheOptions, type CacheStats, createCache } from "./cache.ts";
 import { unlessCancelled, type Waiter } from "./cancel.ts";
@@ -17,12 +18,22 @@ export interface PublicKey {
   readonly compromisedAt: Date | undefined;
 }
 
-export interface PublicKeys {
+/** The keys of a tenant, and what is written into its logs when one of them follows another or is marked as compromised. */
+export interface PublicKeySet {
   /** By version, oldest first; empty for a tenant without signing keys. */
-  list(tenantId: string, waiter?: Waiter): readonly PublicKey[] | Promise<readonly PublicKey[]>;
+  readonly keys: readonly PublicKey[];
+  readonly handovers: readonly LogHandover[];
+  readonly compromises: readonly LogCompromise[];
+}
+
+export interface PublicKeys {
+  all(tenantId: string, waiter?: Waiter): PublicKeySet | Promise<PublicKeySet>;
   /** Undefined for what is not the id of a signing key of this tenant. */
   find(tenantId: string, keyId: string, waiter?: Waiter): PublicKey | undefined | Promise<PublicKey | undefined>;
+  /** A key changed. */
   invalidate(tenantId: string, keyId: string): void;
+  /** There is a key that `all` may not know. */
+  outdated(tenantId: string): void;
   dropExpired(): void;
   clear(): void;
   stats(): CacheStats;
@@ -32,10 +43,11 @@ export interface PublicKeys {
 const retirementGraceMs = 60_000;
 
 /** All keys of a tenant, under its id; or one, under both ids. */
-interface Found {
-  keys: readonly PublicKey[];
+interface Found extends PublicKeySet {
   destroy(): void;
 }
+
+const none: PublicKeySet = { keys: [], handovers: [], compromises: [] };
 
 export function publicKeysOf(store: Store, options: CacheOptions): PublicKeys {
   const cache = createCache<Found>(options);
@@ -44,7 +56,8 @@ export function publicKeysOf(store: Store, options: CacheOptions): PublicKeys {
   async function readAll(tenantId: string): Promise<Found> {
     const records = await store.list(tenantId, "signing");
     if (records.length === 0) throw new KmsError("NOT_FOUND", `tenant ${tenantId} has no signing key`);
-    return found(records);
+    const [handovers, compromises] = await Promise.all([store.logHandovers(tenantId), store.logCompromises(tenantId)]);
+    return { ...found(records), handovers, compromises };
   }
 
   async function readOne(tenantId: string, keyId: string): Promise<Found> {
@@ -58,20 +71,19 @@ export function publicKeysOf(store: Store, options: CacheOptions): PublicKeys {
     return found([record]);
   }
 
-  async function load(name: string, read: () => Promise<Found>): Promise<readonly PublicKey[]> {
+  async function load(name: string, read: () => Promise<Found>): Promise<PublicKeySet> {
     try {
-      return (await cache.load(name, read)).keys;
+      return await cache.load(name, read);
     } catch (error) {
-      if (error instanceof KmsError && error.code === "NOT_FOUND") return [];
+      if (error instanceof KmsError && error.code === "NOT_FOUND") return none;
       throw error;
     }
   }
 
   return {
-    list(tenantId, waiter) {
-      const cached = cache.get(tenantId)?.keys;
+    all(tenantId, waiter) {
       return (
-        cached ??
+        cache.get(tenantId) ??
         unlessCancelled(
           load(tenantId, () => readAll(tenantId)),
           waiter,
@@ -85,7 +97,7 @@ export function publicKeysOf(store: Store, options: CacheOptions): PublicKeys {
       return (
         cached ??
         unlessCancelled(
-          load(name, () => readOne(tenantId, keyId)).then(([key]) => key),
+          load(name, () => readOne(tenantId, keyId)).then(({ keys: [key] }) => key),
           waiter,
         )
       );
@@ -96,6 +108,7 @@ export function publicKeysOf(store: Store, options: CacheOptions): PublicKeys {
       cache.invalidate(nameOf(tenantId, keyId));
     },
 
+    outdated: cache.invalidate,
     dropExpired: cache.dropExpired,
     clear: cache.clear,
     stats: cache.stats,
@@ -108,7 +121,7 @@ function nameOf(tenantId: string, keyId: string): string {
 }
 
 function found(records: readonly KeyRecord[]): Found {
-  return { keys: records.map(publicPart), destroy() {} };
+  return { ...none, keys: records.map(publicPart), destroy() {} };
 }
 
 function publicPart({ keyId, version, publicKey, state, ...record }: KeyRecord): PublicKey {

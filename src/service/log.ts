@@ -6,15 +6,13 @@ import {
   GetInclusionProofResponseSchema,
 } from "../../gen/ts/fluo/kms/v1/log_pb.ts";
 import type { LogService } from "../../gen/ts/fluo/kms/v1/log_service_pb.ts";
-import { type LogHead, LogHeadSchema } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { invalidField, KmsError } from "../errors.ts";
 import type { LogReader, OpenLog } from "../log/reader.ts";
-import type { TreeHead } from "../span/merkle-proof.ts";
 import { parseTilePath } from "../span/tiles.ts";
 import { hashesOf, tlogProofText } from "../span/tlog-proof.ts";
-import type { LogName } from "../store/log-store.ts";
 import { auditedHandlers, unwitnessed, type Witness } from "./audited.ts";
 import type { CallContext } from "./context.ts";
+import { headMessage } from "./log-head.ts";
 
 type Methods = typeof LogService.method;
 
@@ -55,7 +53,7 @@ export function logHandlers({ logs, witness = unwitnessed }: LogParts): LogHandl
     async getCheckpoint(request, call) {
       const log = await open(request, call);
       return create(GetCheckpointResponseSchema, {
-        head: headMessage(log, log.head),
+        head: headMessage(log.head),
         checkpoint: await log.checkpoint(call),
       });
     },
@@ -68,7 +66,7 @@ export function logHandlers({ logs, witness = unwitnessed }: LogParts): LogHandl
       const { tree, entry, path } = await log.inclusion(index, size);
       const checkpoint = await checkpointOf(log, size, call);
       return create(GetInclusionProofResponseSchema, {
-        head: headMessage(log, tree),
+        head: headMessage({ ...log.head, ...tree }),
         leafIndex: request.leafIndex,
         entry,
         hashes: hashesOf(path),
@@ -83,8 +81,8 @@ export function logHandlers({ logs, witness = unwitnessed }: LogParts): LogHandl
       if (from < 1 || from > size) throw invalidField("from_size", "is 1 to to_size, or to the size of the log");
       const proof = await log.consistency(from, size);
       return create(GetConsistencyProofResponseSchema, {
-        from: headMessage(log, proof.from),
-        to: headMessage(log, proof.to),
+        from: headMessage({ ...log.head, ...proof.from }),
+        to: headMessage({ ...log.head, ...proof.to }),
         hashes: hashesOf(proof.path),
         checkpoint: await checkpointOf(log, size, call),
       });
@@ -115,8 +113,4 @@ function sizeOf({ head }: OpenLog, field: string, size: bigint): number {
 /** A checkpoint is only of the present tree; "" for others. */
 async function checkpointOf(log: OpenLog, size: number, call: CallContext): Promise<string> {
   return size === log.head.size ? log.checkpoint(call) : "";
-}
-
-function headMessage({ head }: { head: LogName & { origin: string } }, { size, root }: TreeHead): LogHead {
-  return create(LogHeadSchema, { log: head.number, origin: head.origin, size: BigInt(size), root });
 }

@@ -6,18 +6,22 @@ import {
   type GetPublicKeysResponse,
   GetPublicKeysResponseSchema,
   JwkSchema,
+  type LogHandover,
+  LogHandoverSchema,
   type PublicKey,
   PublicKeySchema,
 } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { PublicKey as PublicSigningKey } from "../keys/public.ts";
+import type { Published } from "../keys/published.ts";
 import { verifierKey } from "../span/vkey.ts";
 import type { CallContext } from "./context.ts";
 import { keyStates } from "./key-names.ts";
+import { headMessage } from "./log-head.ts";
 
 export interface PublicKeyParts {
   keyring: Keyring;
-  /** Names the logs: `<issuer>/<tenant_id>` is a log's origin. */
+  /** Names the log that a tenant will have: `<issuer>/<tenant_id>`. A log that there is keeps the name that it was born with. */
   issuer: string;
 }
 
@@ -25,13 +29,20 @@ export function publicKeyHandlers({ keyring, issuer }: PublicKeyParts) {
   return {
     async getPublicKeys(request: GetPublicKeysRequest, call: CallContext): Promise<GetPublicKeysResponse> {
       const tenantId = call.caller.tenant(request.tenantId);
-      const keys = await keyring.publicKeys(tenantId, call);
-      return create(GetPublicKeysResponseSchema, { keys: keys.map((key) => toMessage(key, `${issuer}/${tenantId}`)) });
+      const published = await keyring.published(tenantId, call);
+      const origins =
+        published.logs.length > 0 ? published.logs.map(({ origin }) => origin) : [`${issuer}/${tenantId}`];
+      return create(GetPublicKeysResponseSchema, {
+        keys: published.keys.map((key) => keyMessage(key, origins, published)),
+        handovers: handoverMessages(published),
+      });
     },
   };
 }
 
-function toMessage(key: PublicSigningKey, origin: string): PublicKey {
+function keyMessage(key: PublicSigningKey, origins: readonly string[], { compromises }: Published): PublicKey {
+  const vkeys = origins.map((origin) => verifierKey(origin, key.publicKey));
+  const recorded = compromises.find(({ keyId }) => keyId === key.keyId);
   return create(PublicKeySchema, {
     keyId: key.keyId,
     version: key.version,
@@ -48,6 +59,19 @@ function toMessage(key: PublicSigningKey, origin: string): PublicKey {
     ...(key.validFrom && { validFrom: timestampFromDate(key.validFrom) }),
     ...(key.validUntil && { validUntil: timestampFromDate(key.validUntil) }),
     ...(key.compromisedAt && { compromisedAt: timestampFromDate(key.compromisedAt) }),
-    vkey: verifierKey(origin, key.publicKey),
+    vkey: vkeys.at(-1)!,
+    vkeys,
+    ...(recorded && { compromisedLog: headMessage(recorded) }),
   });
+}
+
+/** Of a log that is not known here yet they are left out with it. */
+function handoverMessages({ handovers, logs }: Published): LogHandover[] {
+  return logs.flatMap(({ number, origin }) =>
+    handovers
+      .filter((handover) => handover.number === number)
+      .map(({ fromKeyId, toKeyId, index, entry, proof }) =>
+        create(LogHandoverSchema, { log: number, origin, fromKeyId, toKeyId, leafIndex: BigInt(index), entry, proof }),
+      ),
+  );
 }

@@ -10,7 +10,7 @@ import {
   type StatusResponse,
   type ValidateResponse,
 } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
-import type { GetPublicKeysResponse } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
+import type { GetPublicKeysResponse, LogHead } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { type RotateRequest, RotateRequestSchema, type RotateResponse } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
 import { type FieldViolation, KmsError } from "../errors.ts";
 import { shortName } from "./json-request.ts";
@@ -146,7 +146,7 @@ function keyJson(key: KeyVersion | undefined) {
 /** RFC 7517, with the members that a verifier of old signatures needs. */
 export function jwksJson(response: GetPublicKeysResponse) {
   return {
-    keys: response.keys.map(({ jwk, state, version, validFrom, validUntil, compromisedAt }) => ({
+    keys: response.keys.map(({ jwk, state, version, validFrom, validUntil, compromisedAt, vkeys, compromisedLog }) => ({
       kty: jwk?.kty,
       crv: jwk?.crv,
       x: jwk?.x,
@@ -158,8 +158,27 @@ export function jwksJson(response: GetPublicKeysResponse) {
       valid_from: dateText(validFrom),
       valid_until: dateText(validUntil),
       compromised_at: dateText(compromisedAt),
+      vkeys,
+      compromised_log: compromisedLog ? logHeadJson(compromisedLog) : null,
+    })),
+    handovers: response.handovers.map(({ log, origin, fromKeyId, toKeyId, leafIndex, entry, proof }) => ({
+      log,
+      origin,
+      from_key_id: fromKeyId,
+      to_key_id: toKeyId,
+      leaf_index: Number(leafIndex),
+      entry: base64(entry),
+      proof,
     })),
   };
+}
+
+function logHeadJson({ log, origin, size, root }: LogHead) {
+  return { log, origin, size: Number(size), root: base64(root) };
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("base64");
 }
 
 export function tenantIdOf(json: Record<string, unknown>): string {

@@ -241,7 +241,7 @@ describe("GET /api/kms/tenants/{tenant}/jwks.json", () => {
   });
 
   it("is empty for a tenant without keys, and refuses what is no tenant", async () => {
-    expect((await getJson(`${kms.url}/api/kms/tenants/nobody/jwks.json`)).body).toEqual({ keys: [] });
+    expect((await getJson(`${kms.url}/api/kms/tenants/nobody/jwks.json`)).body).toEqual({ keys: [], handovers: [] });
     for (const tenant of ["ACME", "__proto__", "a%2Fb", "%00", "a".repeat(64)]) {
       const { status, body } = await getJson(`${kms.url}/api/kms/tenants/${tenant}/jwks.json`);
       expect([status, body.fields[0].field]).toEqual([400, "tenant_id"]);

@@ -107,7 +107,7 @@ describe("news that anything may have changed", () => {
     expect(await here.keyring.dataKey("acme", data.keyId)).toBe(data);
     await here.keyring.publicKeys("acme");
     await here.keyring.publicKey("acme", signing.keyId);
-    expect(storeCalls).toEqual(["active", "active", "get", "list", "get"]);
+    expect(storeCalls).toEqual(["active", "active", "get", "list", "logHandovers", "logCompromises", "get"]);
     expect(here.calls.total).toBe(before);
   });
 
