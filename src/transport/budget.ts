@@ -1,9 +1,10 @@
 /**
  * Bytes of requests that were accepted and not answered yet, of both transports together. Past the limit a request is
- * refused before it is decoded, so that a flood costs memory up to a bound and no work.
+ * refused before it is decoded, so that a flood costs memory up to a bound and no work. A stream waits instead.
  */
 import { KmsError } from "../errors.ts";
 import type { Answer } from "../service/answer.ts";
+import { createStreamShare, type StreamShare } from "./stream-share.ts";
 
 export interface Budget {
   /**
@@ -13,6 +14,8 @@ export interface Budget {
   hold<T>(bytes: number, call: (grow: (more: number) => void) => Answer<T>): Answer<T>;
   /** Calls that are running now. */
   calls(): number;
+  /** Half of it: whatever streams hold, the other half is there for calls. */
+  streams: StreamShare;
 }
 
 export const maxHeldBytes = 64 * 1024 * 1024;
@@ -20,17 +23,21 @@ export const maxHeldBytes = 64 * 1024 * 1024;
 export function createBudget(limit = maxHeldBytes): Budget {
   let held = 0;
   let calls = 0;
+  const streams = createStreamShare({ limit: limit / 2, room: () => limit - held });
   return {
+    streams,
     hold(bytes, call) {
       let counted = 0;
       const grow = (more: number) => {
-        if (held + more > limit) throw new KmsError("OVERLOADED", "too many requests at once: try again later");
+        // Answers of streams may be larger than what they were admitted for. Calls do not pay for that.
+        if (held + Math.min(streams.held(), limit / 2) + more > limit) throw overloaded();
         held += more;
         counted += more;
       };
       const release = () => {
         held -= counted;
         calls -= 1;
+        streams.admit();
       };
       grow(bytes);
       calls += 1;
@@ -47,4 +54,8 @@ export function createBudget(limit = maxHeldBytes): Budget {
     },
     calls: () => calls,
   };
+}
+
+export function overloaded(): KmsError {
+  return new KmsError("OVERLOADED", "too many requests at once: try again later");
 }

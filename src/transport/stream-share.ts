@@ -1,0 +1,75 @@
+/**
+ * What all streams together hold of the budget: messages from their first byte on, until they are answered. Where a call would be refused,
+ * a stream waits for room, in the order of asking: so a large message is not kept waiting by small ones behind it.
+ */
+
+export interface StreamShare {
+  held(): number;
+  /** Counts what is there already or, below 0, no longer. */
+  count(bytes: number): void;
+  /** Whether more is there than streams and calls together may hold: messages are larger once they are unpacked. */
+  overflows(): boolean;
+  /** Counts bytes that are to come. False where they do not fit: `admit` is called when they do, and they are counted then. */
+  ask(wish: Wish): boolean;
+  withdraw(wish: Wish): void;
+  /** Lets in who fits by now. */
+  admit(): void;
+  /** How long the first of those has waited that wait now. */
+  waitedMs(): number;
+}
+
+export interface Wish {
+  bytes: number;
+  admit(): void;
+}
+
+interface ShareParts {
+  limit: number;
+  /** What calls leave of the whole budget. */
+  room(): number;
+}
+
+export function createStreamShare({ limit, room }: ShareParts): StreamShare {
+  /** With the time of asking. */
+  const waiting = new Map<Wish, number>();
+  let held = 0;
+
+  /** The only message there is always fits, however small the share. */
+  function fits(bytes: number): boolean {
+    return held === 0 || held + bytes <= Math.min(limit, room());
+  }
+
+  function admit(): void {
+    for (const wish of waiting.keys()) {
+      if (!fits(wish.bytes)) return;
+      waiting.delete(wish);
+      held += wish.bytes;
+      wish.admit();
+    }
+  }
+
+  return {
+    held: () => held,
+    count(bytes) {
+      held += bytes;
+      if (bytes < 0) admit();
+    },
+    overflows: () => held > 2 * limit,
+    ask(wish) {
+      if (waiting.size === 0 && fits(wish.bytes)) {
+        held += wish.bytes;
+        return true;
+      }
+      waiting.set(wish, performance.now());
+      return false;
+    },
+    withdraw(wish) {
+      if (waiting.delete(wish)) admit();
+    },
+    admit,
+    waitedMs() {
+      const [since] = waiting.values();
+      return since === undefined ? 0 : performance.now() - since;
+    },
+  };
+}
