@@ -34,6 +34,8 @@ export type KmsErrorCode =
   | "AUDIT_UNAVAILABLE"
   /** The service is shutting down. Try another replica. */
   | "DRAINING"
+  /** Nothing moved on a stream for too long. Open another. */
+  | "IDLE"
   | "DEADLINE_EXCEEDED"
   | "CANCELLED"
   /** A stored record fails its own authentication. */

@@ -5,6 +5,7 @@ import { ServerCredentials, setLogger } from "@grpc/grpc-js";
 import { type Logger, pino } from "pino";
 import { createBatchPool } from "./bulk/pool.ts";
 import type { Config } from "./config.ts";
+import { KmsError } from "./errors.ts";
 import { serviceName } from "./keys/cancel.ts";
 import { createKeyring, type Keyring } from "./keys/keyring.ts";
 import { startMaintenance } from "./keys/maintenance.ts";
@@ -28,6 +29,7 @@ import { keyTimer } from "./service/key-timer.ts";
 import { kmsHandlers } from "./service/kms-service.ts";
 import { logHandlers } from "./service/log.ts";
 import { rewrapRemarks, witnessedRewrap } from "./service/rewrap.ts";
+import type { StreamHandler } from "./service/stream.ts";
 import { memoryStore } from "./store/memory.ts";
 import { openStore } from "./store/registry.ts";
 import type { Store } from "./store/store.ts";
@@ -202,7 +204,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     witness,
   );
   const readers = logHandlers({ logs: logReader({ store, keys: keyring }), witness });
-  const services = [kmsService(handlers), keyAdminService(adminHandlers), logService(readers)];
+  const services = [kmsService(handlers, { signSpans: notYet }), keyAdminService(adminHandlers), logService(readers)];
   const recorder = callRecorder({ instruments, tracer: telemetry.tracer, log, services });
   const budget = createBudget();
   const tls = config.tls && { cert: readFileSync(config.tls.certificate), key: readFileSync(config.tls.key) };
@@ -255,6 +257,12 @@ export async function startServer(config: Config): Promise<RunningServer> {
 
   return { grpcPort, httpPort, stop };
 }
+
+const notYet: StreamHandler = () => ({
+  take: async () => {
+    throw new KmsError("UNIMPLEMENTED", "SignSpans is not available in this version: use SignSpan");
+  },
+});
 
 async function openAndUnlock(config: Config, keys: MasterKeys): Promise<Store> {
   const locked = await openStore(config.store);

@@ -1,25 +1,27 @@
 /**
  * A bound on the bytes of gRPC requests that have begun to arrive and are not whole yet: grpc-js collects each message before anyone is
- * asked, and 100 streams a connection, each just short of its limit, would fill the memory. A whole request counts in the budget.
+ * asked, and 100 streams a connection, each just short of its limit, would fill the memory. A whole request counts in the budget. Streams
+ * of messages are not bounded here: what they bring counts in the budget from its first byte on.
  */
-import { constants, type ServerHttp2Stream } from "node:http2";
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
 
 /** Of all connections together. */
 export const maxArrivingBytes = 64 * 1024 * 1024;
 
 interface StreamSource {
-  on(event: "stream", listener: (stream: ServerHttp2Stream) => void): unknown;
+  on(event: "stream", listener: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void): unknown;
 }
 
-/** Call after `server` is bound. A stream that does not fit is reset: clients see RESOURCE_EXHAUSTED, or UNAVAILABLE while they write. */
-export function boundArriving(server: Server, limit = maxArrivingBytes): void {
+/** Call after `server` is bound. `unbounded` are paths of methods. A stream that does not fit is reset: clients see RESOURCE_EXHAUSTED, or UNAVAILABLE while they write. */
+export function boundArriving(server: Server, unbounded: ReadonlySet<string>, limit = maxArrivingBytes): void {
   let held = 0;
   // grpc-js keeps its http2 servers to itself; the pinned version and a test guard this.
   const { http2Servers } = server as unknown as { http2Servers: ReadonlyMap<StreamSource, unknown> };
   for (const http2Server of http2Servers.keys()) http2Server.on("stream", watch);
 
-  function watch(stream: ServerHttp2Stream): void {
+  function watch(stream: ServerHttp2Stream, { ":path": path = "" }: IncomingHttpHeaders): void {
+    if (unbounded.has(path)) return;
     let counted = 0;
     const release = () => {
       held -= counted;

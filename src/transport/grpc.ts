@@ -11,12 +11,13 @@ import { andThen } from "../service/answer.ts";
 import type { Caller } from "../service/context.ts";
 import { boundArriving } from "./arriving.ts";
 import type { Budget } from "./budget.ts";
-import { callContext, callerLeft, deadlinePassed } from "./call-context.ts";
 import { endlessStreams } from "./endless-streams.ts";
+import { grpcContext } from "./grpc-context.ts";
 import type { GrpcHealth } from "./grpc-health.ts";
 import { reflectionService } from "./reflection.ts";
 import { type Handler, rpcPath, type Served } from "./served.ts";
 import { toGrpcStatus, toKmsError } from "./status.ts";
+import { createStreams, type Streams, type StreamTimes } from "./streams.ts";
 import type { CallRecorder } from "./telemetry.ts";
 
 export const maxMessageBytes = 4 * 1024 * 1024;
@@ -31,6 +32,8 @@ export interface GrpcParts {
   health: GrpcHealth;
   /** Of requests that are not whole yet; the default is for production, another for a test. */
   arrivingBytes?: number;
+  /** Likewise. */
+  streamTimes?: StreamTimes;
 }
 
 type Message = MessageShape<DescMessage>;
@@ -52,26 +55,28 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
     "grpc.max_concurrent_streams": maxConcurrentStreams,
   });
   limitHeaders(server);
-  for (const served of parts.services) addService(server, served, parts);
-  const streams = endlessStreams(server);
+  const streams = createStreams({ ...parts, messageBytes: maxMessageBytes, times: parts.streamTimes });
+  for (const served of parts.services) addService(server, served, { ...parts, streams });
+  const endless = endlessStreams(server);
   const services = parts.services.map(({ service }) => service);
   parts.health.addToServer(
-    streams,
+    endless,
     services.map(({ typeName }) => typeName),
   );
-  reflectionService(services).addToServer(streams as unknown as grpc.Server);
+  reflectionService(services).addToServer(endless as unknown as grpc.Server);
   return {
     listen: (address, credentials) =>
       new Promise((resolve, reject) => {
         server.bindAsync(address, credentials, (error, port) => {
           if (error) return reject(error);
-          boundArriving(server, parts.arrivingBytes);
+          boundArriving(server, pathsOfStreams(parts.services), parts.arrivingBytes);
           resolve(port);
         });
       }),
     async close(graceMs) {
       const closed = new Promise<"closed">((resolve) => server.tryShutdown(() => resolve("closed")));
-      streams.end();
+      endless.end();
+      streams.drain();
       const endMs = performance.now() + graceMs;
       while (hasCalls(server) && performance.now() < endMs) {
         if ((await Promise.race([closed, setTimeout(pollMs, "open")])) === "closed") return;
@@ -104,15 +109,24 @@ function limitHeaders(server: grpc.Server): void {
   commonServerOptions.settings.maxHeaderListSize = maxHeaderBytes;
 }
 
-function addService(server: grpc.Server, served: Served, parts: GrpcParts): void {
+function addService(server: grpc.Server, served: Served, parts: GrpcParts & { streams: Streams }): void {
   const definition: Record<string, grpc.MethodDefinition<Buffer, Uint8Array>> = {};
   const implementation: grpc.UntypedServiceImplementation = {};
   for (const method of served.service.methods) {
     definition[method.localName] = passThrough(method);
-    implementation[method.localName] =
-      method.methodKind === "unary" ? unary(method, bytesHandler(served, method), parts) : unimplemented;
+    const stream = served.streams?.[method.localName];
+    if (method.methodKind === "unary") {
+      implementation[method.localName] = unary(method, bytesHandler(served, method), parts);
+    } else if (stream !== undefined) implementation[method.localName] = parts.streams.serve(method, stream);
   }
   server.addService(definition, implementation);
+}
+
+function pathsOfStreams(services: readonly Served[]): ReadonlySet<string> {
+  const methods = services.flatMap(({ service, streams = {} }) =>
+    service.methods.filter(({ localName }) => localName in streams),
+  );
+  return new Set(methods.map((method) => `/${rpcPath(method)}`));
 }
 
 function passThrough(method: DescMethod): grpc.MethodDefinition<Buffer, Uint8Array> {
@@ -156,18 +170,10 @@ function decode<Desc extends DescMessage>(desc: Desc, bytes: Uint8Array): Messag
   }
 }
 
-/** A timer of Node's may fire this much before the clock on the wall says so. */
-const timerSlackMs = 5;
-
 function unary(method: DescMethod, handle: BytesHandler, { recorder, budget, caller }: GrpcParts) {
   return (call: grpc.ServerUnaryCall<Buffer, Uint8Array>, callback: grpc.sendUnaryData<Uint8Array>): void => {
     const header = (key: string) => call.metadata.get(key)[0]?.toString();
-    const context = callContext(caller, (abort) => {
-      const isLate = () => Number(call.getDeadline()) <= Date.now() + timerSlackMs;
-      const leave = () => abort(isLate() ? deadlinePassed() : callerLeft());
-      if (call.cancelled) leave();
-      else call.once("cancelled", leave);
-    });
+    const context = grpcContext(call, caller);
     const fail = (error: unknown) => callback(toGrpcStatus(toKmsError(error)));
     try {
       const answer = recorder.run(method, header, () =>
@@ -179,11 +185,4 @@ function unary(method: DescMethod, handle: BytesHandler, { recorder, budget, cal
       fail(error);
     }
   };
-}
-
-function unimplemented(call: grpc.ServerDuplexStream<Buffer, Uint8Array>): void {
-  call.emit(
-    "error",
-    toGrpcStatus(new KmsError("UNIMPLEMENTED", "SignSpans is not available in this version: use SignSpan")),
-  );
 }

@@ -8,6 +8,7 @@ import type { CallContext } from "../service/context.ts";
 import type { KeyAdminHandlers } from "../service/key-admin.ts";
 import type { KmsHandlers } from "../service/kms-service.ts";
 import type { LogHandlers } from "../service/log.ts";
+import type { StreamHandler } from "../service/stream.ts";
 
 export interface Served {
   service: DescService;
@@ -15,13 +16,17 @@ export interface Served {
   handlers: Readonly<Record<string, Handler>>;
   /** Handlers that take the request's wire bytes, and whether they answer in such too. */
   wire?: Readonly<Record<string, "request" | "request and answer">>;
+  /** Of the methods with messages both ways, likewise; in wire bytes. */
+  streams?: Readonly<Record<string, StreamHandler>>;
 }
 
 /** `In` and `Out` are messages or bytes, as the method has it: the generated types of the handlers know, a list of them cannot. */
 export type Handler<In = never, Out = unknown> = (request: In, context: CallContext) => Answer<Out>;
 
-export function kmsService(handlers: KmsHandlers): Served {
-  return { service: KmsService, handlers, wire: { signSpan: "request and answer", verifySpan: "request" } };
+export type KmsStreams = { signSpans: StreamHandler };
+
+export function kmsService(handlers: KmsHandlers, streams: KmsStreams): Served {
+  return { service: KmsService, handlers, wire: { signSpan: "request and answer", verifySpan: "request" }, streams };
 }
 
 export function keyAdminService(handlers: KeyAdminHandlers): Served {

@@ -17,6 +17,7 @@ const retryDelayMs: Partial<Record<KmsErrorCode, number>> = {
   STORE_UNAVAILABLE: 1000,
   AUDIT_UNAVAILABLE: 1000,
   DRAINING: 100,
+  IDLE: 100,
   OVERLOADED: 500,
 };
 

@@ -11,7 +11,7 @@ import { anyone } from "../../src/transport/authenticate.ts";
 import { createBudget } from "../../src/transport/budget.ts";
 import { createGrpcServer } from "../../src/transport/grpc.ts";
 import { createGrpcHealth } from "../../src/transport/grpc-health.ts";
-import { kmsService } from "../../src/transport/served.ts";
+import { type KmsStreams, kmsService } from "../../src/transport/served.ts";
 import { callRecorder } from "../../src/transport/telemetry.ts";
 import { failureOf, grpcClient } from "../running-service.ts";
 
@@ -19,7 +19,7 @@ const signSpan = `/${KmsService.typeName}/SignSpan`;
 
 async function start(arrivingBytes: number) {
   const { instruments, shutdown } = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
-  const services = [kmsService({ signSpan: () => new Uint8Array() } as unknown as KmsHandlers)];
+  const services = [kmsService({ signSpan: () => new Uint8Array() } as unknown as KmsHandlers, {} as KmsStreams)];
   const recorder = callRecorder({ instruments, tracer: undefined, log: pino({ level: "silent" }), services });
   const health = createGrpcHealth();
   const parts = { services, recorder, budget: createBudget(), caller: anyone, health, arrivingBytes };

@@ -15,7 +15,8 @@ import { connectHandler } from "../../src/transport/connect.ts";
 import { createGrpcServer } from "../../src/transport/grpc.ts";
 import { createGrpcHealth, type GrpcHealth } from "../../src/transport/grpc-health.ts";
 import { httpListener } from "../../src/transport/http.ts";
-import { keyAdminService, kmsService, logService } from "../../src/transport/served.ts";
+import { keyAdminService, type KmsStreams, kmsService, logService } from "../../src/transport/served.ts";
+import type { StreamTimes } from "../../src/transport/streams.ts";
 import { callRecorder } from "../../src/transport/telemetry.ts";
 import { type ConnectClient, connectClient, type GrpcClient, grpcClient } from "../running-service.ts";
 
@@ -28,19 +29,25 @@ export interface Transports {
   budget: Budget;
   health: GrpcHealth;
   metrics(): Promise<string>;
+  /** Of gRPC alone. */
+  close(graceMs: number): Promise<void>;
   stop(): Promise<void>;
+}
+
+export interface TransportOptions {
+  budgetBytes?: number;
+  admin?: Partial<KeyAdminHandlers>;
+  logs?: Partial<LogHandlers>;
+  streams?: Partial<KmsStreams>;
+  streamTimes?: StreamTimes;
 }
 
 export async function startTransports(
   handlers: Partial<KmsHandlers>,
-  {
-    budgetBytes,
-    admin = {},
-    logs = {},
-  }: { budgetBytes?: number; admin?: Partial<KeyAdminHandlers>; logs?: Partial<LogHandlers> } = {},
+  { budgetBytes, admin = {}, logs = {}, streams = {}, streamTimes }: TransportOptions = {},
 ): Promise<Transports> {
   const services = [
-    kmsService(handlers as KmsHandlers),
+    kmsService(handlers as KmsHandlers, streams as KmsStreams),
     keyAdminService(admin as KeyAdminHandlers),
     logService(logs as LogHandlers),
   ];
@@ -54,7 +61,7 @@ export async function startTransports(
   const budget = createBudget(budgetBytes);
   const parts = { services, recorder, budget, caller: anyone };
   const health = createGrpcHealth();
-  const grpcServer = createGrpcServer({ ...parts, health });
+  const grpcServer = createGrpcServer({ ...parts, health, ...(streamTimes && { streamTimes }) });
   const grpcPort = await grpcServer.listen("127.0.0.1:0", ServerCredentials.createInsecure());
   const report = { status: "operational", latencyMs: 0, notices: [], counts: undefined as never } as const;
   const httpServer = createServer(
@@ -80,6 +87,7 @@ export async function startTransports(
     url,
     budget,
     health,
+    close: (graceMs) => grpcServer.close(graceMs),
     metrics: async () => (await fetch(`${url}/q/metrics`)).text(),
     async stop() {
       client.close();

@@ -18,7 +18,7 @@ import { KmsError } from "../../src/errors.ts";
 import type { KeyAdminHandlers } from "../../src/service/key-admin.ts";
 import type { KmsHandlers } from "../../src/service/kms-service.ts";
 import { startTelemetry } from "../../src/telemetry.ts";
-import { keyAdminService, kmsService } from "../../src/transport/served.ts";
+import { keyAdminService, type KmsStreams, kmsService } from "../../src/transport/served.ts";
 import { callRecorder } from "../../src/transport/telemetry.ts";
 import { connectFailureOf, postJson } from "../api/fixture.ts";
 import { failureOf } from "../running-service.ts";
@@ -156,7 +156,7 @@ describe("what follows from the services", () => {
       instruments,
       tracer: provider.getTracer("test"),
       log: pino({ level: "silent" }),
-      services: [kmsService({} as KmsHandlers), keyAdminService({} as KeyAdminHandlers)],
+      services: [kmsService({} as KmsHandlers, {} as KmsStreams), keyAdminService({} as KeyAdminHandlers)],
     });
     await run(
       KeyAdminService.method.disableKey,

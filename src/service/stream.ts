@@ -1,0 +1,20 @@
+/** A stream of messages both ways, as its service sees it: the transport moves the messages, in their order, and bounds how many there are. */
+import type { CallContext } from "./context.ts";
+
+/** Called once a stream. */
+export type StreamHandler = (context: CallContext) => MessageStream;
+
+export interface MessageStream {
+  /**
+   * Begins the work on a message at once; several of a stream may be at work. Resolves with the answers when they can be given, which
+   * happens in the order of the messages. Rejects where the stream cannot go on: what comes after that message is not answered.
+   */
+  take(message: Uint8Array): Promise<Answers>;
+}
+
+export interface Answers {
+  /** What they hold in memory until they are given. */
+  bytes: number;
+  /** One response message each, made when it is asked for. */
+  messages: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+}

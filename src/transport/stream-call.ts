@@ -1,0 +1,156 @@
+/**
+ * One stream from its first message to its end. A few messages are at work at a time; their answers are written in the order of the
+ * messages, and the next one is made only when the caller has taken the last: so a caller that does not read stalls its own stream.
+ */
+import type { ServerHttp2Stream } from "node:http2";
+import type { ServerDuplexStream } from "@grpc/grpc-js";
+import { invalidField, KmsError } from "../errors.ts";
+import type { Answers, MessageStream } from "../service/stream.ts";
+import { overloaded } from "./budget.ts";
+import { type IntakeLimits, intakeOf } from "./stream-intake.ts";
+import type { StreamShare } from "./stream-share.ts";
+
+export type GrpcStream = ServerDuplexStream<Buffer, Uint8Array>;
+
+export interface StreamCall {
+  /** Resolves when the caller's last message is answered; rejects with why the stream ended before that. */
+  ended: Promise<void>;
+  end(reason: KmsError): void;
+  /** Takes no more messages, and ends with DRAINING when those that are there are answered. */
+  drain(): void;
+  /** Whether the caller has not taken an answer that was written. */
+  unread(): boolean;
+  /** What the stream has of the memory of all. */
+  held(): number;
+  /** For how long the caller has done nothing, and nothing much, while the stream waits for it alone. */
+  stalled(): { forMs: number; nothingMuchForMs: number };
+}
+
+interface StreamCallParts {
+  http2: ServerHttp2Stream;
+  messages: MessageStream;
+  limits: IntakeLimits;
+  share: StreamShare;
+}
+
+/** A message and what becomes of it. */
+interface Work {
+  /** What it holds: its own size, then that of its answers. */
+  bytes: number;
+  answers: Promise<Answers>;
+}
+
+export function streamCall(call: GrpcStream, { http2, messages, limits, share }: StreamCallParts): StreamCall {
+  const waiting: Buffer[] = [];
+  const atWork: Work[] = [];
+  const early = Promise.withResolvers<never>();
+  let reason: KmsError | undefined;
+  let over = false;
+  let draining = false;
+  let writing = false;
+  let wake = () => {};
+  let movedMs = performance.now();
+  let movedMuchMs = movedMs;
+
+  const moved = (much: boolean) => {
+    movedMs = performance.now();
+    if (much) movedMuchMs = movedMs;
+  };
+  const tooLarge = () => end(new KmsError("MESSAGE_TOO_LARGE", `a message is at most ${limits.messageBytes} bytes`));
+  const intake = intakeOf(http2, { limits, share, moved, tooLarge });
+
+  call.on("data", (message: Buffer) => {
+    if (reason !== undefined) return;
+    waiting.push(message);
+    if (!intake.arrived(message.length)) return end(overloaded());
+    begin();
+    wake();
+  });
+  call.once("end", () => {
+    if (intake.unfinished()) return end(invalidField("request", "the stream ends within a message; send all of it"));
+    over = true;
+    wake();
+  });
+  call.on("drain", () => wake());
+
+  function begin(): void {
+    while (atWork.length < limits.messages && waiting.length > 0) {
+      const message = waiting.shift()!;
+      const work = { bytes: message.length, answers: messages.take(message) };
+      atWork.push(work);
+      work.answers.then(
+        ({ bytes }) => hold(work, bytes),
+        () => hold(work, 0),
+      );
+    }
+  }
+
+  function hold(work: Work, bytes: number): void {
+    intake.changed(bytes - work.bytes);
+    work.bytes = bytes;
+  }
+
+  async function answerAll(): Promise<void> {
+    for (;;) {
+      const work = atWork[0];
+      if (work === undefined) {
+        if (over) return;
+        if (draining) throw new KmsError("DRAINING", "the service is shutting down: open a stream to another replica");
+        await news();
+        continue;
+      }
+      const answers = await work.answers;
+      for await (const message of answers.messages) await write(message);
+      atWork.shift();
+      intake.answered(work.bytes);
+      begin();
+    }
+  }
+
+  async function write(message: Uint8Array): Promise<void> {
+    if (reason !== undefined) throw reason;
+    call.write(message);
+    writing = true;
+    while (call.writableNeedDrain) await news();
+    writing = false;
+    moved(true);
+  }
+
+  async function news(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    if (reason !== undefined) throw reason;
+  }
+
+  function end(why: KmsError): void {
+    if (reason !== undefined) return;
+    reason = why;
+    intake.discard();
+    for (const message of waiting.splice(0)) intake.answered(message.length);
+    // What the pool is at holds its memory until it is done.
+    for (const work of atWork) {
+      const release = () => hold(work, 0);
+      work.answers.then(release, release);
+    }
+    early.reject(why);
+    wake();
+  }
+
+  return {
+    ended: Promise.race([answerAll(), early.promise]),
+    end,
+    drain() {
+      draining = true;
+      intake.shut();
+      wake();
+    },
+    unread: () => writing,
+    held: intake.held,
+    stalled() {
+      if (!writing && (atWork.length > 0 || intake.waits())) return { forMs: 0, nothingMuchForMs: 0 };
+      const now = performance.now();
+      return { forMs: now - movedMs, nothingMuchForMs: now - movedMuchMs };
+    },
+  };
+}

@@ -1,0 +1,153 @@
+/**
+ * What comes in on a stream, and how much of it at a time. Each message is counted from its first byte until it is answered, its answers
+ * with it. A message begins to be read only where there is room for all of it: in the stream itself, and in the share of all streams.
+ *
+ * grpc-js reads on as soon as a message is taken from it and has no hook before its buffers, so the HTTP/2 stream itself is followed and
+ * held back: its `resume` waits while there is no room.
+ */
+import type { ServerHttp2Stream } from "node:http2";
+import { followFrames } from "./stream-frames.ts";
+import type { StreamShare } from "./stream-share.ts";
+
+export interface IntakeLimits {
+  /** At work and waiting, of one stream: enough to keep every core busy. */
+  messages: number;
+  /** Likewise; but one message may be larger. */
+  bytes: number;
+  /** Of one message. */
+  messageBytes: number;
+}
+
+export interface Intake {
+  /** A message is there, whole and unpacked. False where there is no room for what it was unpacked to. */
+  arrived(bytes: number): boolean;
+  /** What is held for a message is more now or, below 0, less. */
+  changed(by: number): void;
+  /** A message is answered and no longer held. */
+  answered(bytes: number): void;
+  held(): number;
+  /** Whether a message has begun and is not whole. */
+  unfinished(): boolean;
+  /** Whether it is held back because of what other streams hold. */
+  waits(): boolean;
+  /** Lets no more in. */
+  shut(): void;
+  /** Lets all in that is still to come, and throws it away. */
+  discard(): void;
+}
+
+export interface IntakeParts {
+  limits: IntakeLimits;
+  share: StreamShare;
+  /** The caller sent something: `much` with a whole message, or each MiB of one. */
+  moved(much: boolean): void;
+  /** The caller announced a message that is too large. grpc-js refuses it by itself. */
+  tooLarge(): void;
+}
+
+const muchBytes = 1024 * 1024;
+
+export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooLarge }: IntakeParts): Intake {
+  const frames = followFrames();
+  /** Sizes of the messages that are counted and have not arrived, in order. */
+  const announced: number[] = [];
+  let messages = 0;
+  let held = 0;
+  let open = true;
+  let state: "reading" | "full" | "waiting" | "shut" | "discarding" = "reading";
+  let untilMuch = muchBytes;
+  /** The message that has begun and is not counted yet; 0 bytes where there is none. */
+  const next = {
+    bytes: 0,
+    admit() {
+      held += next.bytes;
+      next.bytes = 0;
+      moved(true);
+      read();
+    },
+  };
+
+  const resume = stream.resume;
+  stream.resume = () => (open ? resume.call(stream) : stream);
+  stream.on("data", follow);
+
+  function follow(chunk: Uint8Array): void {
+    if (state === "discarding") return;
+    const lengths = frames.read(chunk);
+    untilMuch -= chunk.length;
+    const much = lengths.length > 0 || untilMuch <= 0;
+    if (much) untilMuch = muchBytes;
+    moved(much);
+    if (lengths.some((length) => length > limits.messageBytes)) {
+      tooLarge();
+      return;
+    }
+    messages += lengths.length;
+    announced.push(...lengths);
+    if (lengths.length > 0 && frames.missing() > 0) next.bytes = lengths.pop()!;
+    count(sum(lengths));
+    if (next.bytes > 0 || lengths.length > 0) letIn();
+  }
+
+  function letIn(): void {
+    if (state === "shut" || state === "discarding") return;
+    if (isFull()) hold("full");
+    else if (share.ask(next)) next.admit();
+    else hold("waiting");
+  }
+
+  function isFull(): boolean {
+    const others = next.bytes > 0 ? messages - 1 : messages;
+    return others > 0 && (others >= limits.messages || held + next.bytes > limits.bytes);
+  }
+
+  function hold(why: "full" | "waiting" | "shut"): void {
+    state = why;
+    open = false;
+    stream.pause();
+  }
+
+  function read(): void {
+    state = "reading";
+    open = true;
+    resume.call(stream);
+  }
+
+  function count(by: number): void {
+    held += by;
+    share.count(by);
+    if (by < 0 && state === "full") letIn();
+  }
+
+  return {
+    arrived(bytes) {
+      const more = bytes - (announced.shift() ?? 0);
+      count(more);
+      return more <= 0 || !share.overflows();
+    },
+    changed: count,
+    answered(bytes) {
+      messages -= 1;
+      count(-bytes);
+      if (state === "full") letIn();
+    },
+    held: () => held,
+    unfinished: frames.unfinished,
+    waits: () => state === "waiting",
+    shut() {
+      share.withdraw(next);
+      hold("shut");
+    },
+    discard() {
+      if (state === "discarding") return;
+      share.withdraw(next);
+      count(next.bytes - sum(announced));
+      read();
+      state = "discarding";
+    },
+  };
+}
+
+function sum(lengths: readonly number[]): number {
+  return lengths.reduce((total, length) => total + length, 0);
+}

@@ -1,0 +1,172 @@
+/** What streams hold together is bounded: who has no room waits, who is in the way of others loses its stream, and calls never notice. */
+import { constants } from "node:http2";
+import { create } from "@bufbuild/protobuf";
+import * as grpc from "@grpc/grpc-js";
+import { describe, expect, it, vi } from "vitest";
+import { EncryptPiiResponseSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
+import type { StreamHandler } from "../../src/service/stream.ts";
+import { failureOf } from "../running-service.ts";
+import { frame, rawStream } from "./raw-stream.ts";
+import { answers, echo, gated, startStreams } from "./stream-fixture.ts";
+
+const budgetBytes = 1_000_000;
+const message = (bytes: number) => new Uint8Array(bytes);
+const handlers = { encryptPii: () => create(EncryptPiiResponseSchema) };
+const call = (bytes: number) => ({ tenantId: "acme", fields: [{ name: "n", value: Buffer.alloc(bytes) }] });
+
+/** A large answer to each message. */
+const talkative: StreamHandler = () => ({ take: async () => answers(message(400_000)) });
+
+describe("streams together", () => {
+  it("hold half of the budget, and one that does not fit waits until it does", async () => {
+    const gate = gated();
+    const { open, budget } = await startStreams(gate.handler, { budgetBytes });
+    const [first, second] = [open(), open()];
+    await first.send(message(400_000));
+    const { answer } = await gate.next();
+    void second.send(message(300_000));
+    await vi.waitUntil(() => budget.streams.waitedMs() > 0);
+    expect([gate.count(), budget.streams.held()]).toEqual([1, 400_000]);
+    answer(message(1));
+    await first.next();
+    expect((await gate.next()).message).toHaveLength(300_000);
+    expect(budget.streams.held()).toBe(300_000);
+  });
+
+  it("leave the other half to calls, however much their answers are", async () => {
+    const {
+      open,
+      grpc: client,
+      budget,
+    } = await startStreams(
+      () => ({
+        take: async () => ({ bytes: 5_000_000, messages: new Array(20).fill(message(400_000)) }),
+      }),
+      { budgetBytes, handlers },
+    );
+    const stream = open();
+    await stream.send(message(400_000));
+    await stream.next();
+    expect(budget.streams.held()).toBe(5_000_000);
+    await client.encryptPii(call(490_000));
+    expect((await failureOf(client.encryptPii(call(510_000)))).reason).toBe("OVERLOADED");
+    stream.cancel();
+    await vi.waitUntil(() => budget.streams.held() === 0);
+    await client.encryptPii(call(990_000));
+  });
+
+  it("go on when calls that left them no room are answered", async () => {
+    const gate = Promise.withResolvers<void>();
+    const entered = Promise.withResolvers<void>();
+    async function encryptPii() {
+      entered.resolve();
+      await gate.promise;
+      return create(EncryptPiiResponseSchema);
+    }
+    const streams = gated();
+    const {
+      open,
+      grpc: client,
+      budget,
+    } = await startStreams(streams.handler, { budgetBytes, handlers: { encryptPii } });
+    const held = client.encryptPii(call(900_000));
+    await entered.promise;
+    await open().send(message(90_000));
+    await streams.next();
+    const second = open();
+    void second.send(message(80_000));
+    await vi.waitUntil(() => budget.streams.waitedMs() > 0);
+    gate.resolve();
+    await held;
+    expect((await streams.next()).message).toHaveLength(80_000);
+  });
+
+  it("bring more than fits at once, and all of it is answered", async () => {
+    const { open, budget } = await startStreams(echo, { budgetBytes });
+    const streams = Array.from({ length: 20 }, () => open());
+    const received = streams.map(async (stream) => {
+      let bytes = 0;
+      for (let each = await stream.next(); each !== undefined; each = await stream.next()) bytes += each.length;
+      return bytes;
+    });
+    for (const stream of streams) {
+      void (async () => {
+        for (let each = 0; each < 5; each += 1) await stream.send(message(60_000 + each));
+        stream.halfClose();
+      })();
+    }
+    expect(await Promise.all(received)).toEqual(new Array(20).fill(300_010));
+    expect(budget.streams.held()).toBe(0);
+  });
+});
+
+describe("a stream in the way of others", () => {
+  const streamTimes = { idleMs: 60_000, holdUpMs: 300 };
+
+  it("ends, as by RESOURCE_EXHAUSTED, where it does not read, and the others go on", async () => {
+    const { grpcAddress, open } = await startStreams(talkative, { budgetBytes, streamTimes });
+    const unread = rawStream(grpcAddress);
+    unread.stream.write(frame(message(10)));
+    await new Promise((resolve) => unread.stream.once("response", resolve));
+    const other = open();
+    await other.send(message(450_000));
+    expect(await unread.reset).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    expect(await other.next()).toHaveLength(400_000);
+  });
+
+  it("ends with RESOURCE_EXHAUSTED where the rest of its message does not come", async () => {
+    const { grpcAddress, open } = await startStreams(echo, { budgetBytes, streamTimes });
+    const slow = rawStream(grpcAddress);
+    slow.stream.write(frame(message(10), 450_000));
+    const trickle = setInterval(() => slow.stream.write(message(1)), 50);
+    const other = open();
+    await other.send(message(450_000));
+    expect(await other.next()).toHaveLength(450_000);
+    expect(await slow.status()).toBe(grpc.status.RESOURCE_EXHAUSTED);
+    clearInterval(trickle);
+  });
+
+  it("may stay as long as nobody waits", async () => {
+    const { grpcAddress, open } = await startStreams(talkative, { budgetBytes, streamTimes });
+    const unread = rawStream(grpcAddress);
+    unread.stream.write(frame(message(10)));
+    const other = open();
+    for (const endMs = performance.now() + 4 * streamTimes.holdUpMs; performance.now() < endMs; ) {
+      await other.send(message(10));
+      await other.next();
+    }
+    unread.stream.resume();
+    let bytes = 0;
+    for await (const chunk of unread.stream) {
+      bytes += chunk.length;
+      if (bytes >= 400_000) break;
+    }
+    expect(bytes).toBeGreaterThan(400_000);
+  });
+
+  it("may stay while the service is at work on it", async () => {
+    const gate = gated();
+    const { open } = await startStreams(gate.handler, { budgetBytes, streamTimes });
+    const [working, other] = [open(), open()];
+    await working.send(message(450_000));
+    const { answer } = await gate.next();
+    void other.send(message(450_000));
+    const silent = open({ deadline: Date.now() + 4 * streamTimes.holdUpMs });
+    await silent.failure();
+    answer(message(1));
+    expect(await working.next()).toHaveLength(1);
+    (await gate.next()).answer(message(2));
+    expect(await other.next()).toHaveLength(2);
+  });
+});
+
+it("a message that unpacks to more than there is room for ends its stream alone", async () => {
+  const { open, budget } = await startStreams(echo, { budgetBytes });
+  const gzip = { "grpc.default_compression_algorithm": grpc.compressionAlgorithms.gzip };
+  const [bomb, other] = [open({}, gzip), open()];
+  await bomb.send(message(3_000_000));
+  expect(await bomb.failure()).toMatchObject({ code: grpc.status.RESOURCE_EXHAUSTED, reason: "OVERLOADED" });
+  await other.send(message(400_000));
+  expect(await other.next()).toHaveLength(400_000);
+  await vi.waitUntil(() => budget.streams.held() <= 400_000);
+});
