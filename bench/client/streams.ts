@@ -5,17 +5,17 @@ import { connect, deserialize, serialize } from "./wire.ts";
 
 export function streamLoad(load: StreamLoad) {
   const client = connect(load.port);
-  return { run: () => runStreams(load, client), close: () => client.close() };
-}
-
-async function runStreams(load: StreamLoad, client: grpc.Client): Promise<Exchange> {
-  let begun = 0;
-  let last: Exchange | undefined;
-  const follow = async () => {
-    while (begun < load.streams) last = await runStream(load, client, begun++);
-  };
-  await Promise.all(Array.from({ length: Math.min(load.atOnce, load.streams) }, follow));
-  return last!;
+  let turn = 0; // goes on in the next run: tenants may be more than streams
+  async function run(): Promise<Exchange> {
+    const end = turn + load.streams;
+    let last: Exchange | undefined;
+    const follow = async () => {
+      while (turn < end) last = await runStream(load, client, turn++);
+    };
+    await Promise.all(Array.from({ length: Math.min(load.atOnce, load.streams) }, follow));
+    return last!;
+  }
+  return { run, close: () => client.close() };
 }
 
 /** The last batch, as it would be alone, and its answers. */

@@ -1,0 +1,94 @@
+/** Services whose tenants have logs of one size each. Every log is made below its store's contract: it says that a log is born empty. */
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { masterKeys } from "../../src/keys/master-keys.ts";
+import { unlockStore } from "../../src/keys/store-key.ts";
+import { appendOf } from "../../src/log/group.ts";
+import { originOf } from "../../src/log/heads.ts";
+import { openLocal } from "../../src/provider/local.ts";
+import { emptyRoot, emptyTree, growTree, hashBytes, rootOf } from "../../src/span/merkle.ts";
+import type { LogHead, LogStore } from "../../src/store/log-store.ts";
+import { openStore } from "../../src/store/registry.ts";
+import { fill } from "../growth/fill.ts";
+import { type Service, startService } from "../server/server.ts";
+
+export interface LogSize {
+  leaves: number;
+  /** Whether the first tenant's log has all its entries and hashes in the store, not only its head. */
+  isWhole: boolean;
+}
+
+export const logSizes: readonly LogSize[] = [
+  { leaves: 10_000, isWhole: true },
+  { leaves: 1_000_000, isWhole: true },
+  { leaves: 10_000_000, isWhole: false },
+];
+
+export const tenants: readonly string[] = Array.from({ length: 1000 }, (_, index) => `tenant-${index}`);
+
+export async function startWithLogs(size: LogSize): Promise<Service> {
+  const dir = mkdtempSync(join(tmpdir(), "fluo-kms-bench-"));
+  const [file, masterKeyFile] = [join(dir, "kms.db"), join(dir, "master.key")];
+  const provider = await openLocal({ name: "local", masterKeyFile });
+  const settings = { name: "sqlite", file } as const;
+  const keys = tenants.map((tenantId) => {
+    return { tenantId, purposes: ["signing"] as const, versions: 1, activatedAt: new Date() };
+  });
+  await fill(settings, provider, keys);
+  const store = await unlockStore(await openStore(settings), masterKeys(provider));
+  for (const [index, tenantId] of tenants.entries()) {
+    if (index === 0 && size.isWhole) await writeWhole(store, tenantId, size.leaves);
+    else await store.createLog(headOf(tenantId, size.leaves));
+  }
+  await store.close();
+  const service = await startService({
+    env: { FLUO_KMS_SQLITE_FILE: file, FLUO_KMS_LOCAL_MASTER_KEY_FILE: masterKeyFile },
+  });
+  return {
+    ...service,
+    async stop() {
+      await service.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+const issuer = "localhost";
+
+/** As if it had that many leaves: growing and proving new ones reads nothing else. */
+function headOf(tenantId: string, size: number): LogHead {
+  const bits = size.toString(2).replaceAll("0", "").length;
+  const frontier = randomBytes(bits * hashBytes);
+  const [origin, at] = [originOf(issuer, tenantId, 1), new Date()];
+  const root = size === 0 ? emptyRoot : rootOf({ size, frontier });
+  return { tenantId, number: 1, origin, size, root, frontier, state: "open", createdAt: at, changedAt: at };
+}
+
+const [entriesAGroup, entryBytes] = [10_000, 330];
+
+/** In large groups, of entries that say nothing. */
+async function writeWhole(store: LogStore, tenantId: string, leaves: number): Promise<void> {
+  let head = headOf(tenantId, 0);
+  await store.createLog(head);
+  let tree = emptyTree;
+  for (let written = 0; written < leaves; written += entriesAGroup) {
+    const count = Math.min(entriesAGroup, leaves - written);
+    const batch = {
+      ...{ spans: count, leaves: randomBytes(count * hashBytes), entries: entriesOf(count) },
+      ...{ refused: [], signedAtMs: 0, requestId: "", digest: "" },
+    };
+    const growth = growTree(tree, batch.leaves);
+    const append = appendOf(head, [{ batch }], growth, new Date());
+    await store.appendLog(append);
+    head = { ...head, ...append.next };
+    tree = growth.after;
+  }
+}
+
+function entriesOf(count: number): Uint8Array {
+  const entries = randomBytes(count * (2 + entryBytes));
+  for (let at = 0; at < entries.length; at += 2 + entryBytes) entries.writeUInt16BE(entryBytes, at);
+  return entries;
+}
