@@ -160,8 +160,10 @@ export async function startServer(config: Config): Promise<RunningServer> {
     breakers,
   });
 
+  const logs = logReader({ store, keys: keyring });
   const handlers = kmsHandlers({
     keyring,
+    logs,
     witness,
     audit,
     keyTimer: keyTimer(instruments),
@@ -203,7 +205,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     }),
     witness,
   );
-  const readers = logHandlers({ logs: logReader({ store, keys: keyring }), witness });
+  const readers = logHandlers({ logs, witness });
   const services = [kmsService(handlers, { signSpans: notYet }), keyAdminService(adminHandlers), logService(readers)];
   const recorder = callRecorder({ instruments, tracer: telemetry.tracer, log, services });
   const budget = createBudget();

@@ -5,6 +5,7 @@ import { watchProvider } from "../../src/keys/provider-watch.ts";
 import { createKeyring, type Keyring } from "../../src/keys/keyring.ts";
 import { wrappedBy } from "../../src/keys/master-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
+import { logReader } from "../../src/log/reader.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { createAuditTrail } from "../../src/service/audit-trail.ts";
 import { verifyAudit } from "../../src/service/audit-verify.ts";
@@ -43,6 +44,7 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     witness,
     audit,
     keyring,
+    logs: logReader({ store, keys: keyring }),
     store,
     provider,
     watches,

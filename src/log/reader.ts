@@ -4,17 +4,19 @@ import type { Waiter } from "../keys/cancel.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import { firstEntries } from "../span/bundle.ts";
 import { checkpointText } from "../span/checkpoint.ts";
-import { hashBytes, rootOf } from "../span/merkle.ts";
+import { hashBytes } from "../span/merkle.ts";
+import type { TreeHead } from "../span/merkle-proof.ts";
 import { signNote } from "../span/note.ts";
 import { type TilePath, tileWidth } from "../span/tiles.ts";
-import type { LogCompromise, LogHead, LogStore } from "../store/log-store.ts";
+import type { LogHead, LogName, LogStore } from "../store/log-store.ts";
 import { type CheckedProofs, checkedProofs } from "./checked-proofs.ts";
+import { believe } from "./heads.ts";
 
 export interface LogReader {
   /** A log of a tenant, the last one unless `number` is given. NOT_FOUND where there is no such log. */
   open(tenantId: string, number?: number): Promise<OpenLog>;
-  /** The leaf hash at an index below the size that a log had when a key was marked as compromised. */
-  leafBefore(compromise: LogCompromise, index: number): Promise<Uint8Array>;
+  /** The leaf hash at an index of a log's tree, whose root is authentic: the present one, or one that is on record. */
+  leaf(log: LogName & TreeHead, index: number): Promise<Uint8Array>;
 }
 
 /** A log at the head that it had when it was opened, and the proofs of that. */
@@ -41,17 +43,15 @@ export function logReader(parts: LogReaderParts): LogReader {
       const head = await store.logHead(tenantId, number);
       if (head === undefined)
         throw new KmsError("NOT_FOUND", `tenant ${tenantId} has no log ${number ?? ""}`.trimEnd());
-      if (Buffer.compare(rootOf(head), head.root) !== 0) {
-        throw lost(head, "has a root that its frontier does not lead to");
-      }
+      believe(head);
       return openLog(parts, head);
     },
-    leafBefore: (compromise, index) => checkedProofs(store, compromise).leaf(index),
+    leaf: (log, index) => checkedProofs(store, log).leaf(index),
   };
 }
 
 function openLog({ store, keys }: LogReaderParts, head: LogHead): OpenLog {
-  const { tenantId, origin, size } = head;
+  const { tenantId, number, origin, size } = head;
   return {
     head,
 
@@ -71,16 +71,15 @@ function openLog({ store, keys }: LogReaderParts, head: LogHead): OpenLog {
         level === "entries"
           ? firstEntries(await store.logEntries(head, tile), width)
           : firstHashes(await store.logHashes(head, level, tile), width);
-      if (found === undefined) throw lost(head, `has less of tile ${tile} at level ${level} than its size tells`);
-      return found;
+      if (found !== undefined) return found;
+      throw new KmsError(
+        "DATA_LOSS",
+        `log ${number} of tenant ${tenantId} lacks a part of tile ${tile}, level ${level}`,
+      );
     },
   };
 }
 
 function firstHashes(tile: Uint8Array, count: number): Uint8Array | undefined {
   return tile.length < count * hashBytes ? undefined : tile.subarray(0, count * hashBytes);
-}
-
-function lost({ tenantId, number }: LogHead, what: string): KmsError {
-  return new KmsError("DATA_LOSS", `log ${number} of tenant ${tenantId} ${what}`);
 }

@@ -14,15 +14,15 @@ import { readSignSpanRequest, readVerifySpanRequest } from "../span/request.ts";
 import { signSpan } from "../span/sign.ts";
 import type { Reason, Verdict } from "../span/verdict.ts";
 import { claimOf, isClaim, isLogClaim, verdict } from "../span/verify.ts";
-import { logVerdict } from "../span/verify-log.ts";
 import { type Answer, andThen } from "./answer.ts";
 import { unwitnessed, type Witness } from "./audited.ts";
 import type { CallContext } from "./context.ts";
 import { keyStates } from "./key-names.ts";
 import type { KeyTimer } from "./key-timer.ts";
+import { type LogVerdictParts, logClaimJudge } from "./log-verdict.ts";
 import { encodeSignSpanResponse } from "./sign-span-response.ts";
 
-export interface SigningParts {
+export interface SigningParts extends Pick<LogVerdictParts, "logs"> {
   keyring: Keyring;
   keyTimer: KeyTimer;
   spansSigned: Counter;
@@ -44,7 +44,8 @@ const reasons: Readonly<Record<Reason, VerifyReason>> = {
   MALFORMED: VerifyReason.MALFORMED,
 };
 
-export function signingHandlers({ keyring, keyTimer, spansSigned, clock, witness = unwitnessed }: SigningParts) {
+export function signingHandlers({ keyring, logs, keyTimer, spansSigned, clock, witness = unwitnessed }: SigningParts) {
+  const judgeLogClaim = logClaimJudge({ keyring, logs });
   return {
     signSpan(request: Uint8Array, call: CallContext): Answer<Uint8Array> {
       const { tenantId, span } = readSignSpanRequest(request);
@@ -67,7 +68,7 @@ export function signingHandlers({ keyring, keyTimer, spansSigned, clock, witness
       const read = readVerifySpanRequest(request);
       const tenant = call.caller.tenant(read.tenantId);
       const claim = claimOf(read);
-      if (isLogClaim(claim)) return toMessage(logVerdict(claim, []));
+      if (isLogClaim(claim)) return judgeLogClaim(claim, tenant, call).then(toMessage);
       if (!isClaim(claim)) return toMessage(claim);
       return andThen(keyring.publicKey(tenant, claim.keyId, call), (key) => toMessage(verdict(claim, key)));
     },

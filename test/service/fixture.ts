@@ -1,5 +1,6 @@
 /** All handlers over real keys, store and audit trail, and what they told: the trail's rows, alarms of health, counters. */
 import { wrappedBy } from "../../src/keys/master-keys.ts";
+import { logReader } from "../../src/log/reader.ts";
 import { createWitness } from "../../src/service/audited.ts";
 import { auditedKeyAdmin } from "../../src/service/audited-key-admin.ts";
 import { createAuditTrail } from "../../src/service/audit-trail.ts";
@@ -43,6 +44,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     witness,
     audit: trail,
     keyring,
+    logs: logReader({ store, keys: keyring }),
     store,
     provider,
     clock,
