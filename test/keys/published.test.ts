@@ -1,0 +1,113 @@
+/** What is published of a tenant: its keys with their logs, and that neither cache nor outage hides what is new. */
+import { afterEach, describe, expect, it } from "vitest";
+import { KmsError } from "../../src/errors.ts";
+import { localProvider } from "../../src/provider/local.ts";
+import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import { memoryStore } from "../../src/store/memory.ts";
+import type { Store } from "../../src/store/store.ts";
+import { replica, tenant } from "../log/fixture.ts";
+import { filledLog, grownLog } from "../log/filled-log.ts";
+import { thrownBy } from "../matchers.ts";
+import { setUp } from "./fixture.ts";
+
+const by = { actor: "ann", requestId: "" };
+const open: ReturnType<typeof replica>[] = [];
+afterEach(async () => {
+  for (const each of open.splice(0)) await each.close();
+});
+
+function started(...given: Parameters<typeof replica>) {
+  const made = replica(...given);
+  open.push(made);
+  return made;
+}
+
+describe("what is published of a tenant", () => {
+  it("are its keys alone while it has no log", async () => {
+    const { keyring } = setUp();
+    const { keyId } = await keyring.activeSigningKey("acme");
+    const none = { logs: [], handovers: [], compromises: [] };
+    expect(await keyring.published("acme")).toMatchObject({ ...none, keys: [{ keyId }] });
+    expect(await keyring.published("nobody")).toMatchObject({ ...none, keys: [] });
+    expect(keyring.stats().public.size).toBe(1);
+  });
+
+  it("has a log at once, though its keys are cached and did not change", async () => {
+    const { keyring, store } = setUp();
+    await keyring.activeSigningKey("acme");
+    await keyring.published("acme");
+    await filledLog(store, 0, { tenantId: "acme", state: "restored" });
+    const first = { number: 1, origin: "kms.example.com/acme" };
+    expect((await keyring.published("acme")).logs).toEqual([first]);
+    const second = { number: 2, origin: "other.example.com/acme/2" };
+    await filledLog(store, 2, { tenantId: "acme", ...second });
+    expect((await keyring.published("acme")).logs).toEqual([first, second]);
+  });
+
+  it("has a handover at once with the key that it names, also where another replica rotated", async () => {
+    const [store, provider] = [memoryStore(), localProvider(randomMasterKey())];
+    const [here, there] = [started({ store, provider }), started({ store, provider })];
+    await here.append(0, 2);
+    const { keyId: fromKeyId } = await here.keyring.activeSigningKey(tenant);
+    for (const { keyring } of [here, there]) expect((await keyring.published(tenant)).handovers).toEqual([]);
+    await here.keyring.rotate({ tenantId: tenant, force: true });
+    const { keyId: toKeyId } = await here.keyring.activeSigningKey(tenant);
+    for (const { keyring } of [here, there]) {
+      const { keys, handovers } = await keyring.published(tenant);
+      expect(keys.map(({ keyId }) => keyId)).toEqual([fromKeyId, toKeyId]);
+      expect(handovers).toMatchObject([{ fromKeyId, toKeyId, index: 2, proof: expect.stringMatching(/^c2sp/) }]);
+    }
+  });
+
+  it("has at once how far the log went when a key was marked as compromised, as it was then", async () => {
+    const { keyring, store } = setUp();
+    const { keyId } = await keyring.activeSigningKey("acme");
+    const head = await filledLog(store, 5, { tenantId: "acme" });
+    await keyring.published("acme");
+    await keyring.markCompromised({ tenantId: "acme", keyId, by });
+    await grownLog(store, head, 9);
+    const { number, origin, size, root } = head;
+    expect((await keyring.published("acme")).compromises).toEqual([
+      { tenantId: "acme", keyId, number, origin, size, root },
+    ]);
+  });
+});
+
+describe("while the store gives no answer", () => {
+  function setUpWithOutages() {
+    const honest = memoryStore();
+    const outage = { code: undefined as undefined | "STORE_UNAVAILABLE" | "DATA_LOSS" };
+    const refusing = Object.entries(honest).map(([name, member]) => {
+      if (typeof member !== "function" || name === "watch") return [name, member];
+      const answer = (...given: unknown[]) => {
+        if (outage.code) return Promise.reject(new KmsError(outage.code, "down"));
+        return (member as (...given: unknown[]) => unknown)(...given);
+      };
+      return [name, answer];
+    });
+    return { ...setUp({ store: Object.fromEntries(refusing) as Store }), outage };
+  }
+
+  it("what was published last is published still, for a day, and of nobody else", async () => {
+    const { keyring, store, outage, time } = setUpWithOutages();
+    const { keyId } = await keyring.activeSigningKey("acme");
+    await keyring.activeSigningKey("other");
+    await filledLog(store, 1, { tenantId: "acme" });
+    await keyring.published("acme");
+    outage.code = "STORE_UNAVAILABLE";
+    time.ms = 24 * 60 * 60 * 1000;
+    const last = { keys: [{ keyId }], logs: [{ number: 1, origin: "kms.example.com/acme" }] };
+    expect(await keyring.published("acme")).toMatchObject(last);
+    expect(await thrownBy(() => keyring.published("other"))).toBeKmsError("STORE_UNAVAILABLE");
+    time.ms += 60_000;
+    expect(await thrownBy(() => keyring.published("acme"))).toBeKmsError("STORE_UNAVAILABLE");
+  });
+
+  it("damage is told, and nothing published in its place", async () => {
+    const { keyring, outage } = setUpWithOutages();
+    await keyring.activeSigningKey("acme");
+    await keyring.published("acme");
+    outage.code = "DATA_LOSS";
+    expect(await thrownBy(() => keyring.published("acme"))).toBeKmsError("DATA_LOSS");
+  });
+});
