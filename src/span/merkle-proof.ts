@@ -2,7 +2,7 @@
  * Verifies proofs of a log's Merkle tree, as RFC 9162, 2.1.3.2 and 2.1.4.2 do. A path has hashes of 32 bytes, one behind the other, and
  * must have just those that it needs. Sizes are safe integers, and may have more bits than JavaScript's operators on bits take.
  */
-import { emptyRoot, hashBytes, nodeHash } from "./merkle.ts";
+import { emptyRoot, hashBytes, nodeHash, type Tree } from "./merkle.ts";
 
 /** The head of a tree. */
 export interface TreeHead {
@@ -29,6 +29,26 @@ export function isIncluded({ leaf, index, path }: Inclusion, tree: TreeHead): bo
     root = climb.siblingIsLeft() ? nodeHash(hash, root) : nodeHash(root, hash);
   }
   return climb.isAtRoot() && isSame(root, tree.root);
+}
+
+/** The tree of the leaves before one, by that one's proof in a tree of `size`, which has to hold: its siblings on the left. */
+export function treeBefore({ index, path }: Pick<Inclusion, "index" | "path">, size: number): Tree {
+  const climb = climbFrom(index, size);
+  const hashes: Uint8Array[] = [];
+  for (let at = 0; at < path.length; at += hashBytes) {
+    if (climb.siblingIsLeft()) hashes.unshift(path.subarray(at, at + hashBytes));
+  }
+  return { size: index, frontier: Buffer.concat(hashes) };
+}
+
+/** The hash of the complete subtree of a level that the leaf is in, by its proof in a tree that has that subtree, which has to hold. */
+export function subtreeHash({ leaf, index, path }: Inclusion, level: number): Uint8Array {
+  let [hash, node] = [leaf, index];
+  for (let at = 0; at < level * hashBytes; at += hashBytes, node = Math.floor(node / 2)) {
+    const sibling = path.subarray(at, at + hashBytes);
+    hash = node % 2 === 1 ? nodeHash(sibling, hash) : nodeHash(hash, sibling);
+  }
+  return hash;
 }
 
 /** Whether the tree `to` is the tree `from` with further leaves, or none. Every tree goes on from the empty one, by an empty path. */

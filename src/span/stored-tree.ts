@@ -7,7 +7,7 @@
 import { KmsError } from "../errors.ts";
 import { hashBytes, nodeHash, type Tree } from "./merkle.ts";
 import { fullTile, tileHeight } from "./tiles.ts";
-import { consistencyPath, type HashOf, inclusionPaths, type Range, type Subtree, subtreesOf } from "./tree-ranges.ts";
+import { consistencyPath, type HashOf, inclusionPaths, rangeOf, type Subtree, subtreesOf } from "./tree-ranges.ts";
 
 /** The hashes that a tile has so far, at most 256 of 32 bytes; those of leaves behind the tree's too. */
 export type TileReader = (level: number, tile: number) => Promise<Uint8Array>;
@@ -98,10 +98,6 @@ function openTile(hashes: Uint8Array): Tile {
     return rows[height];
   };
   return (height, at) => row(height)[at]!;
-}
-
-function rangeOf({ level, index }: Subtree): Range {
-  return { start: index * 2 ** level, end: (index + 1) * 2 ** level };
 }
 
 function outside(text: string): KmsError {

@@ -55,6 +55,10 @@ export function subtreesOf({ start, end }: Range): Subtree[] {
   return subtrees;
 }
 
+export function rangeOf({ level, index }: Subtree): Range {
+  return { start: index * 2 ** level, end: (index + 1) * 2 ** level };
+}
+
 /** The left half has the largest power of two of leaves that leaves one over (2.1). */
 function halvesOf({ start, end }: Range): [left: Range, right: Range] {
   const middle = start + 2 ** levelOf(end - start - 1);

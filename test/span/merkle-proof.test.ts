@@ -1,7 +1,7 @@
 /** Every proof of every small tree verifies, and no altered one does. */
 import { describe, expect, it } from "vitest";
-import { emptyRoot, leafHash } from "../../src/span/merkle.ts";
-import { isConsistent, isIncluded } from "../../src/span/merkle-proof.ts";
+import { emptyRoot, emptyTree, growTree, leafHash } from "../../src/span/merkle.ts";
+import { isConsistent, isIncluded, treeBefore } from "../../src/span/merkle-proof.ts";
 import { path, proof, treeHash } from "./rfc6962.ts";
 
 const leaves = Array.from({ length: 33 }, (_, index) => leafHash(Buffer.from(`entry ${index}`)));
@@ -51,6 +51,13 @@ describe("an inclusion proof", () => {
       const tree = head(size);
       const indices = [...Array.from({ length: size + 2 }, (_, i) => i), -1, 0.5, Number.NaN, 2 ** 53];
       expect(indices.filter((i) => isIncluded({ leaf: leaves[index]!, index: i, path }, tree))).toEqual([index]);
+    }
+  });
+
+  it("has the tree of the leaves before in it", () => {
+    for (const { size, index, hashes } of every) {
+      const { after } = growTree(emptyTree, Buffer.concat(leaves.slice(0, index)));
+      expect(treeBefore({ index, path: Buffer.concat(hashes) }, size)).toEqual(after);
     }
   });
 
