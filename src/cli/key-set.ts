@@ -1,6 +1,18 @@
-/** A tenant's public keys from a file: the JWKS (RFC 7517) that the service serves, with each key's state and times. */
+/** A tenant's public keys from a file: the JWKS (RFC 7517) that the service serves, with each key's state and times, and what there is of logs. */
+import type { Checkpoint } from "../span/checkpoint.ts";
+import { type HandoverClaim, handoverClaim, trustedKeys } from "../span/log-trust.ts";
 import type { VerifyingKey } from "../span/verdict.ts";
+import type { LogKey } from "../span/verify-log.ts";
+import { parseVerifierKey, type VerifierKey } from "../span/vkey.ts";
 import { Failure } from "./command.ts";
+import { base64At, indexAt, listAt, membersAt, textAt } from "./json-file.ts";
+
+export interface KeySet {
+  byId: ReadonlyMap<string, VerifyingKey>;
+  /** Each key by the name of each log that it may sign for. */
+  logKeys: readonly LogKey[];
+  handovers: readonly HandoverClaim[];
+}
 
 const states: readonly VerifyingKey["state"][] = [
   "PENDING",
@@ -12,39 +24,79 @@ const states: readonly VerifyingKey["state"][] = [
   "DESTROYED",
 ];
 const publicKeyBytes = 32;
+const hashBytes = 32;
 
-/** By key id. Throws a Failure that names the member that is wrong. */
-export function readKeySet(text: string): ReadonlyMap<string, VerifyingKey> {
+/** Throws a Failure that names the member that is wrong. */
+export function readKeySet(text: string): KeySet {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
     throw new Failure("the keys file is not JSON; save what /api/kms/tenants/{tenant}/jwks.json answers");
   }
-  const entries = (json as { keys?: unknown } | null)?.keys;
-  if (!Array.isArray(entries)) throw new Failure('the keys file has no list "keys"; it must be a JWKS');
-  const keys = new Map<string, VerifyingKey>();
-  for (const [i, entry] of entries.entries()) {
-    const { keyId, key } = readKey(entry, `keys[${i}]`);
-    if (keys.has(keyId)) throw new Failure(`keys[${i}].kid is there twice; keep one`);
-    keys.set(keyId, key);
+  const { keys, handovers } = (json ?? {}) as { keys?: unknown; handovers?: unknown };
+  if (!Array.isArray(keys)) throw new Failure('the keys file has no list "keys"; it must be a JWKS');
+  const byId = new Map<string, VerifyingKey>();
+  const logKeys: LogKey[] = [];
+  for (const [i, entry] of keys.entries()) {
+    const { keyId, key, inLogs } = readKey(entry, `keys[${i}]`);
+    if (byId.has(keyId)) throw new Failure(`keys[${i}].kid is there twice; keep one`);
+    byId.set(keyId, key);
+    logKeys.push(...inLogs);
   }
-  return keys;
+  return {
+    byId,
+    logKeys,
+    handovers: listAt(handovers, "handovers").map((each, i) => readHandover(each, `handovers[${i}]`)),
+  };
 }
 
-function readKey(entry: unknown, at: string): { keyId: string; key: VerifyingKey } {
+/** Without what cannot be reached from these keys by handovers. */
+export function trustedKeySet(keys: KeySet, first: readonly VerifierKey[]): KeySet {
+  const logKeys = trustedKeys(first, keys.handovers, keys.logKeys);
+  const ids = new Set(logKeys.map(({ keyId }) => keyId));
+  return { ...keys, logKeys, byId: new Map([...keys.byId].filter(([keyId]) => ids.has(keyId))) };
+}
+
+function readKey(entry: unknown, at: string): { keyId: string; key: VerifyingKey; inLogs: LogKey[] } {
   const jwk = (typeof entry === "object" ? (entry ?? {}) : {}) as Record<string, unknown>;
   if (jwk.kty !== "OKP" || jwk.crv !== "Ed25519")
     throw new Failure(`${at} is not an Ed25519 key (kty OKP, crv Ed25519)`);
   const publicKey = typeof jwk.x === "string" ? new Uint8Array(Buffer.from(jwk.x, "base64url")) : undefined;
   if (publicKey?.length !== publicKeyBytes) throw new Failure(`${at}.x must be ${publicKeyBytes} bytes in base64url`);
   if (typeof jwk.kid !== "string" || jwk.kid === "") throw new Failure(`${at}.kid is missing`);
+  const keyId = jwk.kid;
   const state = states.find((known) => known === jwk.state);
   if (state === undefined) throw new Failure(`${at}.state must be one of ${states.join(", ")}`);
   const validFrom = readDate(jwk.valid_from, `${at}.valid_from`);
   const validUntil = readDate(jwk.valid_until, `${at}.valid_until`);
   const compromisedAt = readDate(jwk.compromised_at, `${at}.compromised_at`);
-  return { keyId: jwk.kid, key: { publicKey, state, validFrom, validUntil, compromisedAt } };
+  const key = { publicKey, state, validFrom, validUntil, compromisedAt };
+  const compromisedLog = readHead(jwk.compromised_log, `${at}.compromised_log`);
+  const names = listAt(jwk.vkeys, `${at}.vkeys`).map((vkey, i) => readName(vkey, publicKey, `${at}.vkeys[${i}]`));
+  return { keyId, key, inLogs: names.map((name) => ({ ...key, name, keyId, compromisedLog })) };
+}
+
+function readName(vkey: unknown, publicKey: Uint8Array, at: string): string {
+  const key = parseVerifierKey(textAt(vkey, at));
+  if (key === undefined || Buffer.compare(key.publicKey, publicKey) !== 0)
+    throw new Failure(`${at} must be a verifier key of the same key`);
+  return key.name;
+}
+
+function readHead(value: unknown, at: string): Checkpoint | undefined {
+  if (value === null || value === undefined) return undefined;
+  const { origin, size, root } = membersAt(value, at);
+  const hash = base64At(root, `${at}.root`);
+  if (hash.length !== hashBytes) throw new Failure(`${at}.root must be ${hashBytes} bytes`);
+  return { origin: textAt(origin, `${at}.origin`), size: indexAt(size, `${at}.size`), root: hash };
+}
+
+function readHandover(value: unknown, at: string): HandoverClaim {
+  const { entry, proof } = membersAt(value, at);
+  const claim = handoverClaim({ entry: base64At(entry, `${at}.entry`), proof: textAt(proof, `${at}.proof`) });
+  if (claim === undefined) throw new Failure(`${at} is not a handover's entry and its log proof`);
+  return claim;
 }
 
 function readDate(value: unknown, at: string): Date | undefined {

@@ -1,35 +1,22 @@
-/** `verify`: were these spans signed by this tenant, and are they unchanged? Needs the public keys and no service. */
+/** `verify`: were these spans signed by this tenant, and are they unchanged, and all there? Needs the public keys and no service. */
 import { readFileSync } from "node:fs";
-import { KmsError } from "../errors.ts";
-import type { ReadSpan } from "../span/canonical.ts";
-import { readResourceSpans } from "../span/resource-spans.ts";
-import type { Reason, Verdict, VerifyingKey } from "../span/verdict.ts";
-import { claimOf, isClaim, isLogClaim, verdict } from "../span/verify.ts";
-import { logSigners, logVerdict } from "../span/verify-log.ts";
-import { type Command, exitCode, jsonOption, textOf, UsageError } from "./command.ts";
-import { readKeySet } from "./key-set.ts";
-import { printJson, printLine, printTable } from "./print.ts";
-import { splitSpanFile } from "./span-file.ts";
-
-type Keys = ReadonlyMap<string, VerifyingKey>;
-
-/** One line of the answer; `message` says why a span could not even be read. */
-interface SpanVerdict extends Verdict {
-  traceId?: string;
-  spanId?: string;
-  message?: string;
-}
-
-const explanations: Readonly<Record<Reason, string>> = {
-  OK: "",
-  SIGNATURE_MISMATCH: "the span or its signature was altered",
-  SPAN_MISMATCH: "the statement is about another span",
-  UNKNOWN_KEY: "no such key of this tenant in the keys file",
-  KEY_STATE: "the key was not in use when the span says it was signed",
-  KEY_COMPROMISED: "the key is marked compromised",
-  PROOF_INVALID: "the log proof does not hold",
-  MALFORMED: "the span carries no signature, or not in its form",
-};
+import { parseIndex } from "../span/decimal.ts";
+import { parseVerifierKey } from "../span/vkey.ts";
+import {
+  type Command,
+  exitCode,
+  Failure,
+  jsonOption,
+  type OptionValues,
+  textOf,
+  textsOf,
+  UsageError,
+} from "./command.ts";
+import { judgeSpans } from "./judged-spans.ts";
+import { type KeySet, readKeySet, trustedKeySet } from "./key-set.ts";
+import { printJson } from "./print.ts";
+import { verifyEach } from "./verify-each.ts";
+import { type LogScope, verifyLogs } from "./verify-log.ts";
 
 export const verify: Command = {
   name: "verify",
@@ -42,21 +29,79 @@ export const verify: Command = {
       description: "the tenant's public keys, as /api/kms/tenants/{tenant}/jwks.json serves them",
     },
     { name: "tenant", value: "TENANT", description: "who must have signed; without it, whom each span names" },
+    {
+      name: "vkey",
+      value: "VKEY",
+      repeatable: true,
+      description: "trust this key alone, and those that it hands over to; may be given several times",
+    },
+    { name: "log", description: "check that the spans are all of the log's, in its order, from the first to the last" },
+    {
+      name: "checkpoint",
+      value: "FILE",
+      repeatable: true,
+      description: "with --log: a checkpoint that you kept; may be given several times",
+    },
+    { name: "from", value: "SIZE", description: "with --log: begin behind the first SIZE entries" },
+    { name: "to", value: "SIZE", description: "with --log: end with the first SIZE entries" },
+    { name: "any-order", description: "with --log: the file is in no order, as from a store that keeps none" },
     jsonOption,
   ],
   details: [
     "SPANS_FILE is an OTLP trace export: protobuf, JSON, or JSON lines. Fails when any span does not verify, and when there is none.",
+    "",
+    "With --log it also fails when a span of the log is missing, repeated or out of order, and when the log's history was rewritten; it names",
+    "the first span concerned. Checked are the entries from the first span in the file, or from the smallest --checkpoint if that is earlier,",
+    "to the end of the largest checkpoint, kept or in a span's proof. A checkpoint that you kept, and it alone, shows that whoever has the key",
+    "rewrote the log, or cut off its end. What only a compromised key signed verifies where another key's checkpoint, or the head that was",
+    "recorded when it was marked, comes out of the spans.",
+    "",
   ],
   async run(options, operand) {
     const keysFile = textOf(options, "keys");
     if (keysFile === undefined) throw new UsageError("verify needs --keys FILE");
-    const keys = readKeySet(read(keysFile).toString("utf8"));
-    const verdicts = verdictsOn(read(operand), keys, textOf(options, "tenant"));
-    if (options.json) printJson(toJson(verdicts));
-    else print(verdicts);
-    return verdicts.length > 0 && verdicts.every(({ verified }) => verified) ? exitCode.ok : exitCode.failed;
+    const scope = logScope(options);
+    const keys = trusted(readKeySet(read(keysFile).toString("utf8")), textsOf(options, "vkey"));
+    const spans = judgeSpans(read(operand), keys, textOf(options, "tenant"));
+    const kept = textsOf(options, "checkpoint").map((file) => ({ file, text: read(file).toString("utf8") }));
+    const result = scope === undefined ? verifyEach(spans) : verifyLogs(spans, { ...scope, keys, kept });
+    if (options.json) printJson(result.json());
+    else result.print();
+    return result.ok ? exitCode.ok : exitCode.failed;
   },
 };
+
+/** What of the logs to verify; undefined where each span is for itself. */
+function logScope(options: OptionValues): LogScope | undefined {
+  if (options.log !== true) {
+    const only = ["checkpoint", "from", "to", "any-order"].find((name) => options[name] !== undefined);
+    if (only !== undefined) throw new UsageError(`--${only} is for --log`);
+    return undefined;
+  }
+  const [from, to] = [sizeOf(options, "from"), sizeOf(options, "to")];
+  if (from !== undefined && to !== undefined && from >= to) throw new UsageError("--from must be below --to");
+  return { from, to, isOrdered: options["any-order"] !== true };
+}
+
+function sizeOf(options: OptionValues, name: string): number | undefined {
+  const text = textOf(options, name);
+  const size = text === undefined ? undefined : parseIndex(text);
+  if (text !== undefined && size === undefined) throw new UsageError(`--${name} is a number of entries`);
+  return size;
+}
+
+/** The keys that these lead to, where there are some. */
+function trusted(keys: KeySet, vkeys: readonly string[]): KeySet {
+  if (vkeys.length === 0) return keys;
+  const first = vkeys.map((text) => {
+    const key = parseVerifierKey(text);
+    if (key === undefined) throw new UsageError("--vkey is NAME+ID+KEY, as the keys file has them");
+    if (!keys.logKeys.some(({ publicKey }) => Buffer.compare(publicKey, key.publicKey) === 0))
+      throw new Failure(`the keys file has no key ${text}`);
+    return key;
+  });
+  return trustedKeySet(keys, first);
+}
 
 function read(file: string): Buffer {
   try {
@@ -64,61 +109,4 @@ function read(file: string): Buffer {
   } catch (error) {
     throw new UsageError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
-}
-
-function verdictsOn(file: Uint8Array, keys: Keys, tenant: string | undefined): SpanVerdict[] {
-  const judge = (span: ReadSpan | KmsError) =>
-    span instanceof KmsError ? unreadable(span) : judgeSpan(span, keys, tenant);
-  return splitSpanFile(file).flatMap((message) => {
-    if (message instanceof KmsError) return [unreadable(message)];
-    try {
-      return Array.from(readResourceSpans(message), judge);
-    } catch (error) {
-      if (error instanceof KmsError) return [unreadable(error)];
-      throw error;
-    }
-  });
-}
-
-function judgeSpan(span: ReadSpan, keys: Keys, tenant: string | undefined): SpanVerdict {
-  const { traceId, spanId, integrity } = span;
-  const tenantId = tenant ?? integrity.tenant ?? "";
-  const claim = claimOf({ tenantId, span, signed: undefined, logProof: undefined });
-  if (isLogClaim(claim)) return { traceId, spanId, ...logVerdict(claim, logSigners(claim, [])) };
-  return { traceId, spanId, ...(isClaim(claim) ? verdict(claim, keys.get(claim.keyId)) : claim) };
-}
-
-function unreadable(error: KmsError): SpanVerdict {
-  return { verified: false, reason: "MALFORMED", message: error.message };
-}
-
-function print(verdicts: readonly SpanVerdict[]): void {
-  printTable(
-    verdicts.map(({ traceId = "-", spanId = "-", reason, keyId = "", keyState = "", signedAt = "", message }) => {
-      const about = reason === "OK" ? [signedAt, keyId, keyState].join("  ") : (message ?? explanations[reason]);
-      return [`${traceId}/${spanId}`, reason, about];
-    }),
-  );
-  const verified = verdicts.filter((each) => each.verified).length;
-  printLine(
-    verdicts.length === 0
-      ? "there are no spans in the file"
-      : `${verified} of ${verdicts.length} verified${verified < verdicts.length ? `, ${verdicts.length - verified} failed` : ""}`,
-  );
-}
-
-function toJson(verdicts: readonly SpanVerdict[]) {
-  const verified = verdicts.filter((each) => each.verified).length;
-  return {
-    verified,
-    failed: verdicts.length - verified,
-    spans: verdicts.map(({ traceId, spanId, keyId, keyState, signedAt, ...rest }) => ({
-      trace_id: traceId,
-      span_id: spanId,
-      ...rest,
-      key_id: keyId,
-      key_state: keyState,
-      signed_at: signedAt,
-    })),
-  };
 }

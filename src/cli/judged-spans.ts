@@ -1,0 +1,73 @@
+/** Every span of an export with what there is to say of it alone. */
+import { KmsError } from "../errors.ts";
+import type { ReadSpan } from "../span/canonical.ts";
+import { readResourceSpans } from "../span/resource-spans.ts";
+import type { Reason, Verdict } from "../span/verdict.ts";
+import { claimOf, isClaim, isLogClaim, verdict } from "../span/verify.ts";
+import { type LogClaim, type LogKey, logSigners, logVerdict } from "../span/verify-log.ts";
+import type { KeySet } from "./key-set.ts";
+import { splitSpanFile } from "./span-file.ts";
+
+export interface JudgedSpan extends Verdict {
+  traceId?: string;
+  spanId?: string;
+  /** Why the span could not even be read. */
+  message?: string;
+  /** Its place in a log, where it claims one. */
+  place?: LogPlace;
+}
+
+export interface LogPlace {
+  claim: LogClaim;
+  /** The known keys that signed its checkpoint; undefined where a signature does not hold. */
+  signers: readonly LogKey[] | undefined;
+}
+
+export const explanations: Readonly<Record<Reason, string>> = {
+  OK: "",
+  SIGNATURE_MISMATCH: "the span or its signature was altered",
+  SPAN_MISMATCH: "the statement is about another span",
+  UNKNOWN_KEY: "no such key of this tenant in the keys file",
+  KEY_STATE: "the key was not in use when the span says it was signed",
+  KEY_COMPROMISED: "the key is marked compromised",
+  PROOF_INVALID: "the log proof does not hold: the span or its proof was altered",
+  MALFORMED: "the span carries no signature, or not in its form",
+};
+
+/** `tenant`: who must have signed; without it, whom each span names. */
+export function judgeSpans(file: Uint8Array, keys: KeySet, tenant: string | undefined): JudgedSpan[] {
+  const signersOf = rememberLast(keys.logKeys);
+  const judge = (span: ReadSpan | KmsError): JudgedSpan => {
+    if (span instanceof KmsError) return unreadable(span);
+    const { traceId, spanId, integrity } = span;
+    const tenantId = tenant ?? integrity.tenant ?? "";
+    const claim = claimOf({ tenantId, span, signed: undefined, logProof: undefined });
+    if (isClaim(claim)) return { traceId, spanId, ...verdict(claim, keys.byId.get(claim.keyId)) };
+    if (!isLogClaim(claim)) return { traceId, spanId, ...claim };
+    const signers = signersOf(claim);
+    return { traceId, spanId, ...logVerdict(claim, signers), place: { claim, signers } };
+  };
+  return splitSpanFile(file).flatMap((message) => {
+    if (message instanceof KmsError) return [unreadable(message)];
+    try {
+      return Array.from(readResourceSpans(message), judge);
+    } catch (error) {
+      if (error instanceof KmsError) return [unreadable(error)];
+      throw error;
+    }
+  });
+}
+
+/** The spans of a batch have one checkpoint: its signature is checked once. */
+function rememberLast(keys: readonly LogKey[]): (claim: LogClaim) => LogPlace["signers"] {
+  let last: { whole: string; signers: LogPlace["signers"] } | undefined;
+  return (claim) => {
+    const { whole } = claim.note;
+    if (last?.whole !== whole) last = { whole, signers: logSigners(claim, keys) };
+    return last.signers;
+  };
+}
+
+function unreadable(error: KmsError): JudgedSpan {
+  return { verified: false, reason: "MALFORMED", message: error.message };
+}
