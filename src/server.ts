@@ -5,7 +5,6 @@ import { ServerCredentials, setLogger } from "@grpc/grpc-js";
 import { type Logger, pino } from "pino";
 import { createBatchPool } from "./bulk/pool.ts";
 import type { Config } from "./config.ts";
-import { KmsError } from "./errors.ts";
 import { serviceName } from "./keys/cancel.ts";
 import { createKeyring, type Keyring } from "./keys/keyring.ts";
 import { startMaintenance } from "./keys/maintenance.ts";
@@ -29,7 +28,7 @@ import { keyTimer } from "./service/key-timer.ts";
 import { kmsHandlers } from "./service/kms-service.ts";
 import { logHandlers } from "./service/log.ts";
 import { rewrapRemarks, witnessedRewrap } from "./service/rewrap.ts";
-import type { StreamHandler } from "./service/stream.ts";
+import { signSpans } from "./service/sign-spans.ts";
 import { memoryStore } from "./store/memory.ts";
 import { openStore } from "./store/registry.ts";
 import type { Store } from "./store/store.ts";
@@ -161,16 +160,19 @@ export async function startServer(config: Config): Promise<RunningServer> {
   });
 
   const logs = logReader({ store, keys: keyring });
-  const handlers = kmsHandlers({
+  const signing = {
     keyring,
     logs,
     witness,
-    audit,
     keyTimer: keyTimer(instruments),
-    piiFields: instruments.piiFields,
     spansSigned: instruments.spansSigned,
-    issuer: config.issuer,
     clock,
+  };
+  const handlers = kmsHandlers({
+    ...signing,
+    audit,
+    piiFields: instruments.piiFields,
+    issuer: config.issuer,
     health,
     store,
     provider: providers.unguarded,
@@ -206,7 +208,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
     witness,
   );
   const readers = logHandlers({ logs, witness });
-  const services = [kmsService(handlers, { signSpans: notYet }), keyAdminService(adminHandlers), logService(readers)];
+  const streams = { signSpans: signSpans({ ...signing, pool, sequencer }) };
+  const services = [kmsService(handlers, streams), keyAdminService(adminHandlers), logService(readers)];
   const recorder = callRecorder({ instruments, tracer: telemetry.tracer, log, services });
   const budget = createBudget();
   const tls = config.tls && { cert: readFileSync(config.tls.certificate), key: readFileSync(config.tls.key) };
@@ -259,12 +262,6 @@ export async function startServer(config: Config): Promise<RunningServer> {
 
   return { grpcPort, httpPort, stop };
 }
-
-const notYet: StreamHandler = () => ({
-  take: async () => {
-    throw new KmsError("UNIMPLEMENTED", "SignSpans is not available in this version: use SignSpan");
-  },
-});
 
 async function openAndUnlock(config: Config, keys: MasterKeys): Promise<Store> {
   const locked = await openStore(config.store);

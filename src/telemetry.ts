@@ -120,7 +120,7 @@ function createInstruments(meter: Meter) {
   );
   rotationSuccess.add(0);
   rotationFailures.add(0);
-  spansSigned.add(0, { mode: "individual" });
+  for (const mode of ["individual", "log"]) spansSigned.add(0, { mode });
   auditRows.add(0);
   dataLoss.add(0);
   for (const operation of ["encrypt", "decrypt", "re_encrypt"]) piiFields.add(0, { operation });

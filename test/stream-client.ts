@@ -1,5 +1,5 @@
 /** A client of SignSpans over @grpc/grpc-js that reads only when it is asked to. But before it is asked first, grpc-js reads without end. */
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { KmsService } from "../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import {
@@ -8,8 +8,7 @@ import {
   SignSpansResponseSchema,
 } from "../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { type CallFailure, failureOf } from "./running-service.ts";
-
-export type Batch = MessageInitShape<typeof SignSpansRequestSchema>;
+import type { Batch } from "./span-batches.ts";
 
 export interface SpanClient {
   /** Resolves when there is room for the next one. */

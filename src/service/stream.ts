@@ -6,8 +6,9 @@ export type StreamHandler = (context: CallContext) => MessageStream;
 
 export interface MessageStream {
   /**
-   * Begins the work on a message at once; several of a stream may be at work. Resolves with the answers when they can be given, which
-   * happens in the order of the messages. Rejects where the stream cannot go on: what comes after that message is not answered.
+   * Begins the work on a message, which is given away, at once; several of a stream may be at work. Resolves with the answers as soon as
+   * there are some: they are given in the order of the messages. Rejects where the stream cannot go on: nothing behind that message is
+   * answered.
    */
   take(message: Uint8Array): Promise<Answers>;
 }

@@ -262,6 +262,7 @@ describe("/q/metrics", () => {
         "kms_rotation_success_total 0",
         "kms_rotation_failures_total 0",
         'kms_spans_signed_total{mode="individual"} 0',
+        'kms_spans_signed_total{mode="log"} 0',
         'kms_pii_fields_total{operation="encrypt"} 0',
         'circuit_breaker_state{name="local"} 0',
         "kms_oldest_active_key_age_seconds 0",

@@ -7,6 +7,8 @@ import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { Health, Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { type RunningService, startService } from "../running-service.ts";
+import { batchOf, numberedSpan, signedOf } from "../span-batches.ts";
+import { openStream } from "../stream-client.ts";
 import { getJson, plainSpan, postRpc } from "./fixture.ts";
 
 let kms: RunningService;
@@ -131,20 +133,11 @@ describe("Connect by GET", () => {
 });
 
 describe("SignSpans", () => {
-  it("answers UNIMPLEMENTED on gRPC, and says what to use", async () => {
-    const client = new grpc.Client(`127.0.0.1:${kms.grpcPort}`, grpc.credentials.createInsecure());
-    try {
-      const pass = (bytes: Uint8Array) => Buffer.from(bytes);
-      const stream = client.makeBidiStreamRequest(`/${KmsService.typeName}/SignSpans`, pass, pass);
-      const failed = new Promise<grpc.ServiceError>((resolve) => stream.on("error", resolve as never));
-      stream.resume();
-      stream.write(Buffer.of());
-      const { code, details } = await failed;
-      expect(code).toBe(grpc.status.UNIMPLEMENTED);
-      expect(details).toContain("SignSpan");
-    } finally {
-      client.close();
-    }
+  it("signs on gRPC", async () => {
+    const stream = openStream(`127.0.0.1:${kms.grpcPort}`);
+    await stream.send(batchOf([numberedSpan(0)], { tenantId: "acme" }));
+    expect(signedOf(await stream.nextResponse())).toHaveLength(1);
+    stream.close();
   });
 
   it("is refused over HTTP/1.1, which has no streams both ways", async () => {

@@ -113,9 +113,13 @@ describe("each rpc", () => {
       expect(JSON.parse(Buffer.from(signed.statement!, "base64").toString()).predicate.keyId).toBe(signed.keyId);
     },
     SignSpans() {
-      const { code, err } = callByGrpcurl(service, "SignSpans", { tenant_id: "acme" });
-      expect(code).not.toBe(0);
-      expect(err).toContain("Code: Unimplemented");
+      const resource_spans = [{ scope_spans: [{ spans: [span, { ...span, trace_id: "" }] }] }];
+      const { results, batchDone } = grpcurl(service, "SignSpans", { tenant_id: "acme", resource_spans });
+      expect(batchDone).toBe(true);
+      expect(results).toMatchObject([
+        { signed: { signature: expect.any(String), signedAt: expect.any(String) } },
+        { error: { code: 3, field: expect.stringMatching(/spans\[1\]\.trace_id$/) } },
+      ]);
     },
     VerifySpan() {
       const { attributes } = grpcurl(service, "SignSpan", { tenant_id: "acme", span }) as unknown as {
