@@ -146,7 +146,7 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
     /^(cli|span|crypto|config)\//,
     /^(errors|version|config|server)\.ts$/,
     /^(provider|store)\/registry\.ts$/,
-    /^(provider\/(provider|open)|store\/store)\.ts$/,
+    /^(provider\/(provider|open)|store\/(log-)?store)\.ts$/,
     /^keys\/(master-keys|record|store-key|unwrap)\.ts$/,
     /^node:/,
   ],

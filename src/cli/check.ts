@@ -5,12 +5,15 @@ import type { MasterKeys } from "../keys/master-keys.ts";
 import { type CheckedRows, openTables, type Tables } from "../store/registry.ts";
 import { type Command, exitCode, jsonOption } from "./command.ts";
 import { configOption } from "./configuration.ts";
+import { type CheckedLogs, checkLogs } from "./check-logs.ts";
 import { checkSecret } from "./check-secret.ts";
 import { type Progress, progressLine } from "./progress.ts";
 import { problemsCounted, printJson, printLine, printTable } from "./print.ts";
 import { type Problem, problemJson, problemText } from "./row-problem.ts";
 import {
   keyOf,
+  logJson,
+  logsText,
   presentMasterKeys,
   providerKeyJson,
   providerKeyRows,
@@ -24,6 +27,7 @@ interface Report {
   store: string;
   storeId: string;
   rows: CheckedRows;
+  logs: CheckedLogs;
   /** Keys that the provider opened. */
   opened: number;
   problems: readonly Problem[];
@@ -34,11 +38,11 @@ const callsInFlight = 8;
 
 export const check: Command = {
   name: "check",
-  summary: "Checks every record of the store: its HMAC, the audit trail, and whether the provider opens it.",
+  summary: "Checks every record of the store: its HMAC, the audit trail, the logs, and whether the provider opens it.",
   options: [configOption, { ...jsonOption, description: "print JSON, as is done where the output is no terminal" }],
   details: [
     "Opens the store that the settings name, and reads only: a service may be using it. Every key costs a call of the provider.",
-    "What is found is named with tenant and key.",
+    "Logs are recomputed from their entries. What is found is named with tenant and key, or log and entry.",
   ],
   run: (options) =>
     withConfig(options, (config) =>
@@ -52,9 +56,13 @@ export const check: Command = {
             problem: (problem) => problems.push(problem),
             progress: (count) => progress.show(`${count} rows looked at`),
           });
+          const logs = await checkLogs(tables, key, {
+            problem: (problem) => problems.push(problem),
+            progress: (count) => progress.show(`${count} entries of logs looked at`),
+          });
           const opened = await openSecrets({ tables, key, masterKeys, problems, progress });
           progress.end();
-          const report = { store: config.store.name, storeId: stored.storeId, rows, opened, problems };
+          const report = { store: config.store.name, storeId: stored.storeId, rows, logs, opened, problems };
           if (options.json === true || !process.stdout.isTTY) printJson(json(report));
           else print(report);
           return problems.length === 0 ? exitCode.ok : exitCode.failed;
@@ -99,19 +107,20 @@ async function openSecrets({ tables, key, masterKeys, problems, progress }: Open
   return opened;
 }
 
-function print({ store, storeId, rows, opened, problems }: Report): void {
+function print({ store, storeId, rows, logs, opened, problems }: Report): void {
   printTable([
     ["store", `${store} ${storeId}`],
     ...Object.entries(rows.keys).map(([purpose, states]) => [`${purpose} keys`, statesText(states)]),
     ["opened", `${opened} keys`],
     ...providerKeyRows(rows.providerKeys),
+    ["logs", logsText(logs.heads)],
     ["audit events", `${rows.auditEvents} of ${rows.heads.length} writers`],
   ]);
   for (const problem of problems) printLine(`problem: ${problemText(problem)}`);
   printLine(problemsCounted(problems.length));
 }
 
-function json({ store, storeId, rows, opened, problems }: Report) {
+function json({ store, storeId, rows, logs, opened, problems }: Report) {
   return {
     ok: problems.length === 0,
     store,
@@ -119,6 +128,7 @@ function json({ store, storeId, rows, opened, problems }: Report) {
     keys: rows.keys,
     opened,
     provider_keys: rows.providerKeys.map(providerKeyJson),
+    logs: logs.heads.map(logJson),
     audit: {
       events: rows.auditEvents,
       heads: rows.heads.map(({ writerId, sequence, mac }) => ({

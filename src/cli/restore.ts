@@ -1,59 +1,103 @@
-/** `restore`: a backup into an empty store, and what came back that somebody may have put away on purpose. */
+/** `restore`: a backup into an empty store. */
+import type { KeyObject } from "node:crypto";
 import { resolve } from "node:path";
 import { KmsError } from "../errors.ts";
-import {
-  type Contents,
-  type NotableKey,
-  openBackup,
-  openTablesToFill,
-  type RowProblem,
-  type Tables,
-} from "../store/registry.ts";
+import type { LogName } from "../store/log-store.ts";
+import { openBackup, openTablesToFill, type RowProblem, type Tables } from "../store/registry.ts";
 import type { AuditEvent } from "../store/store.ts";
-import { type Command, exitCode, Failure, jsonOption } from "./command.ts";
+import { checkLogs } from "./check-logs.ts";
+import { type Command, exitCode, Failure, jsonOption, textsOf } from "./command.ts";
 import { configOption } from "./configuration.ts";
-import { printJson, printLine, printTable } from "./print.ts";
+import { type KnownCheckpoint, type LogOutcome, outcomesOf, readCheckpoints } from "./known-checkpoints.ts";
+import { printJson } from "./print.ts";
+import { printRestored, type Restored, restoredJson } from "./restored.ts";
 import { problemJson, problemText } from "./row-problem.ts";
-import { contentsJson, contentsRows, keyOf, presentMasterKeys, storeName, using, withConfig } from "./store.ts";
+import { keyOf, presentMasterKeys, storeName, using, withConfig } from "./store.ts";
 
 const warnings = [
   "Keys that were destroyed after the backup was made are back, and those that were disabled or marked as compromised are as before: do it again.",
   "Keys that were made after it are gone, and what is encrypted under them cannot be decrypted.",
   "Leases are reset; remembered request ids are kept.",
 ];
+const endOfLogs =
+  "Logs that end stay as they are, and the next batch of their tenant begins another: what they had after the backup was made is gone.";
 /** More problems of a backup than anyone reads at once are counted. */
 const shownProblems = 20;
 
 export const restore: Command = {
   name: "restore",
   summary: "Fills an empty store from a backup.",
-  options: [configOption, jsonOption],
+  options: [
+    configOption,
+    {
+      name: "checkpoint",
+      value: "FILE",
+      repeatable: true,
+      description:
+        "the latest checkpoints that anyone has of logs, as signed notes: these logs go on if they reach them",
+    },
+    jsonOption,
+  ],
   operand: "FILE",
   details: [
     "Into the store that the settings name, which must be empty. The configured provider must open the backup, and every row of it must be as",
     "it was written; else nothing is changed.",
+    "Logs end with the backup: whoever has a later checkpoint of one must not see another entry in the place of one that it includes. The next",
+    "batch begins a new log. With --checkpoint, a log goes on that has all the entries of the latest checkpoint.",
   ],
   run: (options, operand) =>
     withConfig(options, (config) =>
       using(presentMasterKeys(config), (masterKeys) =>
         using(readable(operand), async (from) => {
+          const known = readCheckpoints(textsOf(options, "checkpoint"));
           const { key } = await keyOf(from, masterKeys, `the backup ${operand}`);
-          const now = new Date();
-          const problems: RowProblem[] = [];
-          const contents = await using(openTablesToFill(config.store), async (into) => {
+          const restored = await using(openTablesToFill(config.store), async (into) => {
             await refuseContent(into, storeName(config.store));
-            const problem = (found: RowProblem) => problems.push(found);
-            return into
-              .restore(from, { key, problem, event: restoreEvent(now) })
-              .catch((error) => refuse(error, operand, problems));
+            return fill(into, { from, file: operand, key, known });
           });
-          if (options.json === true) printJson(json(contents, problems, now));
-          else print(contents, problems, now);
+          if (options.json === true) printJson(restoredJson(restored));
+          else printRestored(restored);
           return exitCode.ok;
         }),
       ),
     ),
 };
+
+interface Filling {
+  from: Tables;
+  file: string;
+  key: KeyObject;
+  known: readonly KnownCheckpoint[];
+}
+
+async function fill(into: Tables, { from, file, key, known }: Filling): Promise<Restored> {
+  const at = new Date();
+  const problems: RowProblem[] = [];
+  const problem = (found: RowProblem) => problems.push(found);
+  const { heads } = await checkLogs(from, key, { problem, progress: () => {} });
+  if (problems.length > 0) refuse(new KmsError("DATA_LOSS", "logs of the backup are not as they were"), file, problems);
+  const logs = await outcomesOf(from, key, { heads, known });
+  const open = new Set(logs.filter(({ goesOn }) => goesOn).map(({ head }) => logId(head)));
+  const goesOn = (log: LogName) => open.has(logId(log));
+  const contents = await into
+    .restore(from, { key, problem, event: restoreEvent(at), goesOn })
+    .catch((error) => refuse(error, file, problems));
+  return { contents, logs, problems, warnings: warningsOf(logs, known), at };
+}
+
+function logId({ tenantId, number }: LogName): string {
+  return `${tenantId}/${number}`;
+}
+
+function warningsOf(logs: readonly LogOutcome[], known: readonly KnownCheckpoint[]): string[] {
+  const isEnding = logs.some(({ goesOn }) => !goesOn);
+  const strange = known.filter(({ origin }) => !logs.some(({ head }) => head.origin === origin));
+  return [
+    ...warnings,
+    ...(isEnding ? [endOfLogs] : []),
+    ...strange.map(({ origin }) => `There is a checkpoint of ${origin}, and no such log in the backup.`),
+  ];
+}
 
 async function readable(file: string): Promise<Tables> {
   try {
@@ -95,49 +139,5 @@ function restoreEvent(at: Date): AuditEvent {
     outcome: "OK",
     requestId: "",
     count: 1,
-  };
-}
-
-function print(contents: Contents, problems: readonly RowProblem[], now: Date): void {
-  printLine("restored");
-  printTable(contentsRows(contents), "  ");
-  if (contents.notable.length > 0) printLine("keys that are not in use");
-  const rows = contents.notable.map((key) => [
-    key.tenantId,
-    key.purpose,
-    `v${key.version}`,
-    key.keyId,
-    key.state,
-    destruction(key, now),
-  ]);
-  printTable(rows, "  ");
-  for (const problem of problems) printLine(`warning: in the backup: ${problemText(problem)}`);
-  for (const warning of warnings) printLine(`warning: ${warning}`);
-}
-
-function destruction(key: NotableKey, now: Date): string {
-  if (key.state === "DESTROYED" || key.destroyAt === undefined) return "";
-  if (isOverdue(key, now)) return `at ${key.destroyAt.toISOString()}, which has passed: the next service destroys it`;
-  return `at ${key.destroyAt.toISOString()}`;
-}
-
-function isOverdue({ state, destroyAt }: NotableKey, now: Date): boolean {
-  return state === "DESTROY_SCHEDULED" && destroyAt !== undefined && destroyAt <= now;
-}
-
-function json(contents: Contents, problems: readonly RowProblem[], now: Date) {
-  return {
-    ...contentsJson(contents),
-    not_in_use: contents.notable.map((key) => ({
-      tenant_id: key.tenantId,
-      purpose: key.purpose,
-      version: key.version,
-      key_id: key.keyId,
-      state: key.state,
-      destroy_at: key.destroyAt?.toISOString() ?? null,
-      overdue: isOverdue(key, now),
-    })),
-    problems: problems.map(problemJson),
-    warnings,
   };
 }

@@ -10,7 +10,7 @@ import { allowed } from "../keys/record.ts";
 import { type MasterKeys, masterKeys, nameOf } from "../keys/master-keys.ts";
 import { unwrapStoreKey } from "../keys/store-key.ts";
 import { openProviders } from "../provider/open.ts";
-import type { Contents, ProviderKey, StoreSettings, Tables } from "../store/registry.ts";
+import type { Contents, CopiedLog, ProviderKey, StoreSettings, Tables } from "../store/registry.ts";
 import type { WrappedStoreKey } from "../store/store.ts";
 import { type ExitCode, exitCode, Failure, type OptionValues } from "./command.ts";
 import { configFrom } from "./configuration.ts";
@@ -93,14 +93,19 @@ export function storeName(settings: StoreSettings): string {
   return settings.name === "sqlite" ? `the SQLite store ${settings.file}` : `the ${settings.name} store`;
 }
 
-export function contentsJson({ keys, auditEvents, newestAuditAt, requests, providerKeys }: Contents) {
+export function contentsJson({ keys, auditEvents, newestAuditAt, requests, logs, providerKeys }: Contents) {
   return {
     keys,
     audit_events: auditEvents,
     newest_audit_event: newestAuditAt?.toISOString() ?? null,
     requests,
+    logs: logs.map(logJson),
     provider_keys: providerKeys.map(providerKeyJson),
   };
+}
+
+export function logJson({ tenantId, number, origin, size, state }: CopiedLog) {
+  return { tenant_id: tenantId, number, origin, size, state };
 }
 
 export function providerKeyJson({ provider, providerKeyId, keys, storeKey }: ProviderKey) {
@@ -116,14 +121,19 @@ export function providerKeyRows(all: readonly ProviderKey[]): string[][] {
 }
 
 /** For printTable. */
-export function contentsRows({ keys, auditEvents, newestAuditAt, requests, providerKeys }: Contents): string[][] {
+export function contentsRows({ keys, auditEvents, newestAuditAt, requests, logs, providerKeys }: Contents): string[][] {
   const newest = newestAuditAt === undefined ? "" : `, the newest of ${newestAuditAt.toISOString()}`;
   return [
     ...Object.entries(keys).map(([purpose, states]) => [`${purpose} keys`, statesText(states)]),
     ...providerKeyRows(providerKeys),
     ["audit events", `${auditEvents}${newest}`],
     ["requests", `${requests} remembered`],
+    ["logs", logsText(logs)],
   ];
+}
+
+export function logsText(logs: readonly Pick<CopiedLog, "size">[]): string {
+  return `${logs.length} with ${logs.reduce((sum, { size }) => sum + size, 0)} entries`;
 }
 
 /** In the order of a key's life. */

@@ -23,7 +23,7 @@ export interface PostgresSettings {
 
 export const channelName = "fluo_kms";
 
-const postgresDialect: Dialect = {
+export const postgresDialect: Dialect = {
   bytes: "bytea",
   integer: "bigint",
   text: 'text collate "C"',

@@ -8,8 +8,9 @@ import type { LockedStore } from "./store.ts";
 
 export type StoreSettings = MemorySettings | SqliteSettings | PostgresSettings;
 export type { CheckedRows, RowProblem, RowProblemKind } from "./sql-check.ts";
-export type { Contents, NotableKey, ProviderKey } from "./sql-copy.ts";
+export type { Contents, CopiedLog, NotableKey, ProviderKey } from "./sql-copy.ts";
 export type { Tables } from "./sql-tables.ts";
+export type { StoredLog, StoredPiece } from "./sql-walk.ts";
 
 interface Openers<Settings> {
   store(settings: Settings): Promise<LockedStore>;

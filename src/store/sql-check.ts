@@ -11,6 +11,7 @@ import { forgiving } from "./sql-damage.ts";
 import { type Life, lives } from "./sql-lives.ts";
 import { valuesOf } from "./sql-rows.ts";
 import type { TableName } from "./sql-schema.ts";
+import { strayRows } from "./sql-strays.ts";
 import { checkVersions } from "./sql-versions.ts";
 import type { AuditCursor, AuditHead } from "./store.ts";
 
@@ -19,6 +20,12 @@ export type RowProblemKind =
   | "record_altered"
   | "request_altered"
   | "lease_altered"
+  /** The head of a log, or what is remembered of one. */
+  | "log_altered"
+  /** What a log is made of is not what its head says, or belongs to no log. */
+  | "log_content"
+  /** A log is shorter than it was. */
+  | "log_set_back"
   /** A row or more of the audit trail are altered, missing or out of order. */
   | "audit_trail"
   /** The audit trail knows a key that has no record. */
@@ -62,6 +69,8 @@ export const alterations: readonly RowProblemKind[] = [
   "record_altered",
   "request_altered",
   "lease_altered",
+  "log_altered",
+  "log_content",
   "audit_trail",
 ];
 
@@ -93,6 +102,13 @@ export async function checkRows(all: Query, mac: RowMac, { problem, progress }: 
     purpose: undefined,
     what: `the lease ${row.name} was altered`,
   }));
+  await checkTable("kms_logs", (row) => logProblem(row, `the head of log ${row.number} was altered`));
+  await checkTable("kms_log_requests", (row) => logProblem(row, `the remembered batch ${row.request_id} was altered`));
+  await checkTable("kms_log_handovers", (row) => logProblem(row, `the handover to key ${row.to_key_id} was altered`));
+  await checkTable("kms_log_compromises", (row) =>
+    logProblem(row, `how far log ${row.number} went under the compromised key ${row.key_id} was altered`),
+  );
+  for await (const found of strayRows(query)) problem(found);
   await checkChains();
   return checked;
 
@@ -167,6 +183,10 @@ function keyProblem(mac: RowMac, row: Row, life: Life | undefined): RowProblem |
   if (isMarked === life.compromised) return undefined;
   if (isMarked) return about("state", "the record is marked as compromised, and no audit row marked it");
   return about("state", "an audit row marked the key as compromised, and the record does not say so");
+}
+
+function logProblem(row: Row, what: string): RowProblem {
+  return { kind: "log_altered", tenantId: String(row.tenant_id), keyId: "", purpose: undefined, what };
 }
 
 function missing({ tenantId, keyId, purpose, states }: Life): RowProblem {

@@ -5,9 +5,10 @@
  */
 import type { RowValue } from "../crypto/row-mac.ts";
 import type { KeyState, Purpose } from "../keys/record.ts";
+import type { LogHead } from "./log-store.ts";
 import type { Query, Row } from "./sql.ts";
 import { date, insertRows } from "./sql-rows.ts";
-import { type TableName, tables } from "./sql-schema.ts";
+import { type AnyTableName, allTables, pieceTables } from "./sql-schema.ts";
 import type { WrappedBy } from "./store.ts";
 
 /** What was copied. */
@@ -17,11 +18,17 @@ export interface Contents {
   /** When the newest of them happened: the copy is of that moment or soon after. */
   newestAuditAt: Date | undefined;
   requests: number;
+  logs: CopiedLog[];
+  /** Of every table. */
+  rows: Partial<Record<AnyTableName, number>>;
   /** Without which nothing of it opens. */
   providerKeys: ProviderKey[];
   /** Keys that are neither ACTIVE nor RETIRED. */
   notable: NotableKey[];
 }
+
+/** A log with its entries. */
+export type CopiedLog = Pick<LogHead, "tenantId" | "number" | "origin" | "size" | "state">;
 
 /** What a provider key has wrapped. */
 export interface ProviderKey extends WrappedBy {
@@ -40,7 +47,7 @@ export interface NotableKey {
 }
 
 /** In which a page follows the page before it. */
-const orders: Readonly<Record<TableName, readonly string[]>> = {
+const orders: Readonly<Record<AnyTableName, readonly string[]>> = {
   kms_store: ["id"],
   kms_keys: ["key_id"],
   kms_requests: ["tenant_id", "request_id", "key_id"],
@@ -51,25 +58,39 @@ const orders: Readonly<Record<TableName, readonly string[]>> = {
   kms_log_requests: ["tenant_id", "number", "request_id"],
   kms_log_handovers: ["tenant_id", "number", "entry_index"],
   kms_log_compromises: ["tenant_id", "key_id"],
+  kms_log_entries: ["tenant_id", "number", "start"],
+  kms_log_hashes: ["tenant_id", "number", "level", "start"],
 };
 
+/** All of them but the heads. */
+const logTables = [
+  "kms_log_entries",
+  "kms_log_hashes",
+  "kms_log_requests",
+  "kms_log_handovers",
+  "kms_log_compromises",
+] as const;
+
 const pageRows = 500;
+/** A piece may have 256 entries. */
+const pagePieces = 16;
 
 /** All rows of a table in the order of its primary key; of `order` and `condition` where they are given. */
 export async function* pages(
   query: Query,
-  table: TableName,
+  table: AnyTableName,
   { order = orders[table], condition = "1 = 1" }: { order?: readonly string[]; condition?: string } = {},
 ): AsyncGenerator<Row[]> {
   const columns = order.join(", ");
+  const limit = table in pieceTables ? pagePieces : pageRows;
   const parameters = order.map((_, index) => `?${index + 1}`).join(", ");
   let after: RowValue[] = [];
   for (;;) {
     const from = after.length === 0 ? "" : `(${columns}) > (${parameters}) and `;
-    const text = `select * from ${table} where ${from}${condition} order by ${columns} limit ${pageRows}`;
+    const text = `select * from ${table} where ${from}${condition} order by ${columns} limit ${limit}`;
     const rows = await query(text, ...after);
     if (rows.length > 0) yield rows;
-    if (rows.length < pageRows) return;
+    if (rows.length < limit) return;
     after = order.map((column) => rows.at(-1)![column]!);
   }
 }
@@ -79,22 +100,28 @@ export async function* each(all: AsyncGenerator<Row[]>): AsyncGenerator<Row> {
   for await (const rows of all) yield* rows;
 }
 
-/** Copies everything through `insert`, a page at a time. */
+/** Copies everything through `insert`, a page at a time; the heads of logs as `become` gives them. */
 export async function copyRows(
   query: Query,
-  insert: (table: TableName, rows: readonly Row[]) => Promise<void>,
+  insert: (table: AnyTableName, rows: readonly Row[]) => Promise<void>,
+  become: (log: Row) => Row = (log) => log,
 ): Promise<Contents> {
   const contents: Contents = {
     keys: { data: {}, signing: {} },
     auditEvents: 0,
     newestAuditAt: undefined,
     requests: 0,
+    logs: [],
+    rows: {},
     providerKeys: [],
     notable: [],
   };
-  const copy = async (table: TableName, count: (row: Row) => void, condition?: string) => {
-    for await (const rows of pages(query, table, condition === undefined ? {} : { condition })) {
+  const copy = async (table: AnyTableName, count: (row: Row) => void = () => {}, condition = "1 = 1") => {
+    contents.rows[table] = 0;
+    for await (const page of pages(query, table, { condition })) {
+      const rows = table === "kms_logs" ? page.map(become) : page;
       await insert(table, rows);
+      contents.rows[table] += rows.length;
       rows.forEach(count);
     }
   };
@@ -105,7 +132,9 @@ export async function copyRows(
   await copy("kms_requests", () => {
     contents.requests += 1;
   });
-  await copy("kms_audit_writers", () => {});
+  await copy("kms_logs", (row) => contents.logs.push(copiedLog(row)));
+  for (const table of logTables) await copy(table);
+  await copy("kms_audit_writers");
   await copy("kms_audit", ({ at }) => {
     contents.auditEvents += 1;
     contents.newestAuditAt = new Date(Math.max(Number(at), contents.newestAuditAt?.getTime() ?? 0));
@@ -114,18 +143,18 @@ export async function copyRows(
 }
 
 /** Copied as they are, with their HMACs; audit rows get their ids anew, in their order. */
-export function insertCopies(query: Query, table: TableName, rows: readonly Row[]): Promise<void> {
+export function insertCopies(query: Query, table: AnyTableName, rows: readonly Row[]): Promise<void> {
   return insertRows(
     query,
     table,
-    rows.map((row) => tables[table].map((column) => row[column] ?? null)),
+    rows.map((row) => allTables[table].map((column) => row[column] ?? null)),
   );
 }
 
 /** What keeps a store from being empty, in words; undefined for an empty one. Its schema is not content. */
 export async function contentOf(query: Query): Promise<string | undefined> {
   const [keys] = await query("select count(*) as count, count(distinct tenant_id) as tenants from kms_keys");
-  const has = async (table: TableName) => (await query(`select 1 as present from ${table} limit 1`)).length > 0;
+  const has = async (table: AnyTableName) => (await query(`select 1 as present from ${table} limit 1`)).length > 0;
   const [store] = await query("select * from kms_store");
   const found = [
     store && `a store key of ${new Date(Number(store.created_at)).toISOString()}`,
@@ -133,6 +162,7 @@ export async function contentOf(query: Query): Promise<string | undefined> {
     (await has("kms_audit")) && "an audit trail",
     (await has("kms_audit_writers")) && "audit writers",
     (await has("kms_requests")) && "remembered requests",
+    ((await has("kms_logs")) || (await has("kms_log_entries"))) && "logs",
     (await has("kms_leases")) && "leases",
   ].filter((each) => typeof each === "string");
   return found.length === 0 ? undefined : found.join(", ");
@@ -146,6 +176,16 @@ export function providerKeyOf(all: ProviderKey[], row: Row): ProviderKey {
   const added = { provider, providerKeyId, keys: 0, storeKey: false };
   all.push(added);
   return added;
+}
+
+function copiedLog(row: Row): CopiedLog {
+  return {
+    tenantId: String(row.tenant_id),
+    number: Number(row.number),
+    origin: String(row.origin),
+    size: Number(row.size),
+    state: row.state as LogHead["state"],
+  };
 }
 
 function countKey({ keys, notable, providerKeys }: Contents, row: Row): void {

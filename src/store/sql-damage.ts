@@ -1,6 +1,6 @@
 /** Reading what somebody else wrote to the database. */
 import type { Query } from "./sql.ts";
-import { type TableName, tables } from "./sql-schema.ts";
+import { type AnyTableName, allTables } from "./sql-schema.ts";
 
 /**
  * SQLite's reader gives up at a number that is not exact as a double. We write none: of a row that holds one the others are read, and
@@ -11,9 +11,9 @@ export function forgiving(query: Query): Query {
     try {
       return await query(text, ...values);
     } catch (error) {
-      const table = /^select \* from (kms_\w+)/.exec(text)?.[1] as TableName | undefined;
+      const table = /^select \* from (kms_\w+)/.exec(text)?.[1] as AnyTableName | undefined;
       if ((error as { code?: string }).code !== "ERR_OUT_OF_RANGE" || table === undefined) throw error;
-      const columns = [...(table === "kms_audit" ? ["id"] : []), ...tables[table]].map(exactOrText);
+      const columns = [...(table === "kms_audit" ? ["id"] : []), ...allTables[table]].map(exactOrText);
       return query(text.replace("*", columns.join(", ")), ...values);
     }
   };

@@ -3,7 +3,7 @@ import type { RowMac, RowValue } from "../crypto/row-mac.ts";
 import { KmsError } from "../errors.ts";
 import type { KeyRecord, KeyState, Purpose } from "../keys/record.ts";
 import type { Query, Row } from "./sql.ts";
-import { type TableName, tables } from "./sql-schema.ts";
+import { type AnyTableName, allTables, type TableName, tables } from "./sql-schema.ts";
 import type { KeyName } from "./store.ts";
 
 /** The columns under the HMAC, in their order. */
@@ -26,9 +26,9 @@ export async function insertRow(query: Query, mac: RowMac, table: TableName, row
 /** Saves round trips; but SQLite looks each parameter up by its number, one after the other. */
 const rowsAStatement = 10;
 
-/** Rows that have their HMAC, each as its values in the order of the columns. */
-export async function insertRows(query: Query, table: TableName, rows: readonly RowValue[][]): Promise<void> {
-  const columns = tables[table];
+/** Rows that have their HMAC, if they need one, each as its values in the order of the columns. */
+export async function insertRows(query: Query, table: AnyTableName, rows: readonly RowValue[][]): Promise<void> {
+  const columns = allTables[table];
   for (let start = 0; start < rows.length; start += rowsAStatement) {
     const some = rows.slice(start, start + rowsAStatement);
     const groups = some.map((_, index) => `(${placeholders(columns.length, index * columns.length)})`);

@@ -165,6 +165,10 @@ export const pieceTables = {
 
 export type PieceTableName = keyof typeof pieceTables;
 
+export const allTables = { ...tables, ...pieceTables } as const;
+
+export type AnyTableName = keyof typeof allTables;
+
 /** Brings the schema up to date. Any number of replicas may do it at once. */
 export async function migrate(
   tx: Transaction,

@@ -3,18 +3,22 @@
  * reads of one moment.
  */
 import { type KeyObject, randomBytes } from "node:crypto";
-import { rowMac } from "../crypto/row-mac.ts";
+import { type RowMac, rowMac } from "../crypto/row-mac.ts";
 import { KmsError } from "../errors.ts";
 import type { KeyRecord } from "../keys/record.ts";
-import type { Database, Query } from "./sql.ts";
+import type { LogName } from "./log-store.ts";
+import type { Database, Query, Row } from "./sql.ts";
 import { auditChain } from "./sql-audit.ts";
 import { writeBackup } from "./sql-backup.ts";
 import { alterations, type CheckedRows, checkRows, type RowCheck, type RowProblem } from "./sql-check.ts";
 import { type Contents, contentOf, copyRows, insertCopies } from "./sql-copy.ts";
 import { forgiving } from "./sql-damage.ts";
-import { authenticated, keyRecord } from "./sql-rows.ts";
+import { headOf, headRow } from "./sql-heads.ts";
+import { readHashes } from "./sql-pieces.ts";
+import { authenticated, keyRecord, valuesOf } from "./sql-rows.ts";
 import { migrations, rowVersion } from "./sql-schema.ts";
 import { lockedSqlStore } from "./sql-store.ts";
+import { type StoredLog, storedLogs } from "./sql-walk.ts";
 import type { AuditEvent, WrappedStoreKey } from "./store.ts";
 
 export interface Tables {
@@ -26,13 +30,19 @@ export interface Tables {
   backUp(file: string): Promise<Contents>;
   /** Tells of every problem that rows show. DATA_LOSS where the store key's own row is not `key`'s. */
   check(key: KeyObject, check: RowCheck): Promise<CheckedRows>;
+  /** Every log whose head is authentic, of one moment, one after the other: each is read while `visit` runs. */
+  logs(key: KeyObject, visit: (log: StoredLog) => Promise<void>): Promise<void>;
+  /** The hashes that a tile has so far, see LogStore. */
+  logHashes(log: LogName, tileLevel: number, tile: number): Promise<Uint8Array>;
+  /** A tenant's signing keys that were ever ACTIVE. DATA_LOSS where one is not authentic. */
+  signingKeys(key: KeyObject, tenantId: string): Promise<KeyRecord[]>;
   /** A page of records by id, behind `after`; those that are not authentic are left out. */
   records(key: KeyObject, page: RecordPage): Promise<{ records: KeyRecord[]; next: string | undefined }>;
   /** In words; undefined for an empty store. */
   content(): Promise<string | undefined>;
   /**
    * Fills this store, which must be empty, with another's rows, in one transaction with the audit row `event`. DATA_LOSS where a row of
-   * the other is not as it was written, with `problem` told of each; CONFLICT where this store is not empty.
+   * the other is not as it was written, with `problem` told of each; CONFLICT where this store is not empty. Logs end, unless they go on.
    */
   restore(from: Tables, restoration: Restoration): Promise<Contents>;
   snapshot<T>(work: (query: Query) => Promise<T>): Promise<T>;
@@ -47,6 +57,8 @@ export interface RecordPage {
 export interface Restoration extends RowCheck {
   key: KeyObject;
   event: AuditEvent;
+  /** Whether all that the log ever was is in the backup: else nothing may be appended to it. */
+  goesOn(log: LogName): boolean;
 }
 
 /** How a database spells what the two spell differently. */
@@ -79,6 +91,12 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
     check: (key, check) => snapshot((query) => checkAll(query, key, check)),
     content: () => snapshot(contentOf),
 
+    async signingKeys(key, tenantId) {
+      const text = "select * from kms_keys where tenant_id = ?1 and purpose = 'signing' and version > 0";
+      const rows = await db.read((query) => query(text, tenantId));
+      return rows.map((row) => keyRecord(rowMac(key, rowVersion), row));
+    },
+
     async records(key, { after, limit }) {
       const mac = rowMac(key, rowVersion);
       const text = "select * from kms_keys where key_id > ?1 order by key_id limit ?2";
@@ -93,15 +111,27 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
       return { records, next: rows.length < limit ? undefined : String(rows.at(-1)!.key_id) };
     },
 
-    restore: (from, { key, event, ...check }) =>
+    logs: (key, visit) =>
+      snapshot(async (query) => {
+        for await (const log of storedLogs(forgiving(query), rowMac(key, rowVersion))) await visit(log);
+      }),
+
+    logHashes: (log, tileLevel, tile) => db.read((query) => readHashes(query, log, tileLevel, tile)),
+
+    restore: (from, { key, event, goesOn, ...check }) =>
       from.snapshot(async (query) => {
         await refuseAltered(query, key, check);
         return db.write(async (tx) => {
           await tx.lock("store");
           const content = await contentOf(tx.query);
           if (content !== undefined) throw new KmsError("CONFLICT", `the store is not empty: it has ${content}`);
-          const contents = await copyRows(query, (table, rows) => insertCopies(tx.query, table, rows));
-          const chain = auditChain(rowMac(key, rowVersion), randomBytes(writerIdBytes).toString("hex"));
+          const mac = rowMac(key, rowVersion);
+          const contents = await copyRows(
+            query,
+            (table, rows) => insertCopies(tx.query, table, rows),
+            (row) => restoredHead(mac, row, goesOn),
+          );
+          const chain = auditChain(mac, randomBytes(writerIdBytes).toString("hex"));
           await chain.append(tx, [event]);
           return contents;
         });
@@ -110,6 +140,14 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
     snapshot,
     close: () => db.close(),
   };
+}
+
+/** What a log had after the backup was made is not known, and may be known to others: an entry in its place would contradict it. */
+function restoredHead(mac: RowMac, row: Row, goesOn: (log: LogName) => boolean): Row {
+  const head = headOf(mac, row);
+  if (head.state !== "open" || goesOn(head)) return row;
+  const ended = headRow({ ...head, state: "restored" });
+  return { ...ended, mac: mac.of("kms_logs", valuesOf("kms_logs", ended)) };
 }
 
 async function checkAll(query: Query, key: KeyObject, check: RowCheck): Promise<CheckedRows> {

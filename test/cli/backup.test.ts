@@ -166,7 +166,8 @@ it.skipIf(migrations.length < 2)("restores a backup of an older schema, which st
   for (const statement of migrations[0]!(sqliteDialect)) old.exec(statement);
   old.exec("create table kms_schema (version integer not null) strict; insert into kms_schema values (1)");
   old.exec(`attach '${join(from.directory, "new.db")}' as new`);
-  for (const table of Object.keys(tables)) old.exec(`insert into ${table} select * from new.${table}`);
+  const first = Object.keys(tables).filter((table) => !table.startsWith("kms_log"));
+  for (const table of first) old.exec(`insert into ${table} select * from new.${table}`);
   old.close();
   const before = readFileSync(join(from.directory, "old.db"));
   const into = backupOf(from, "restored.db");

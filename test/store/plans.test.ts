@@ -8,10 +8,12 @@ import { auditChain, readAudit, recentTenants } from "../../src/store/sql-audit.
 import { insertCopies } from "../../src/store/sql-copy.ts";
 import { countKeys } from "../../src/store/sql-counts.ts";
 import { embeddedDatabase, sqliteDialect } from "../../src/store/sql-embedded.ts";
+import { sqlLogs } from "../../src/store/sql-logs.ts";
 import { sqlKeys } from "../../src/store/sql-keys.ts";
 import { migrate } from "../../src/store/sql-schema.ts";
 import { countWrappedByOthers, wrappedByOthers } from "../../src/store/sql-wrapped.ts";
 import type { Store } from "../../src/store/store.ts";
+import { grown, newLog } from "./log-fixture.ts";
 import { postgresAvailable, startPostgres } from "../postgres-server.ts";
 
 type Statement = Parameters<Query>;
@@ -67,8 +69,21 @@ const calls: [name: string, indexes: string[], call: (store: Store) => Promise<u
   ["old requests", ["kms_requests_at"], (store) => store.deleteRequestsBefore(new Date(50))],
   ["a tenant's audit rows", ["kms_audit_tenant"], (store) => store.auditEvents({ tenantId: "tenant-7", limit: 10 })],
   ["tenants that were lately active", ["(INTEGER PRIMARY KEY|kms_audit_pkey)"], (store) => store.recentTenants(10)],
+  ["a tenant's log", ["kms_logs_primary"], (store) => store.logHead("tenant-7")],
+  ["a log", ["kms_logs_primary"], (store) => store.logHead("tenant-7", 1)],
+  ["a tenant's logs", ["kms_logs_primary"], (store) => store.logHeads("tenant-7")],
+  ["the head of a log to append to", ["kms_logs_primary"], (store) => store.appendLog(group)],
+  ["a batch", ["kms_log_requests_primary"], (store) => store.logRequest(log, "request-7")],
+  ["old batches", ["kms_log_requests_at"], (store) => store.deleteLogRequestsBefore(new Date(50))],
+  ["a tile", ["kms_log_hashes_primary"], (store) => store.logHashes(log, 0, 0)],
+  ["a bundle", ["kms_log_entries_primary"], (store) => store.logEntries(log, 0)],
+  ["a tenant's handovers", ["kms_log_handovers_primary"], (store) => store.logHandovers("tenant-7")],
+  ["a tenant's compromised keys", ["kms_log_compromises_primary"], (store) => store.logCompromises("tenant-7")],
   ["a key's audit rows", ["kms_audit_key"], (store) => store.auditEvents({ keyId: "key-28", limit: 10 })],
 ];
+
+const log = { tenantId: "tenant-7", number: 1 };
+const group = { ...grown(newLog(log), 0), expect: { ...newLog(log), size: 1_000_000 } };
 
 const counts = ["kms_keys_due", "kms_keys_retired", "kms_keys_pending", "kms_keys_state"];
 
@@ -107,8 +122,37 @@ async function fill(db: Database, analyze: string): Promise<void> {
       return { ...names(n), request_id: `request-${n}`, digest: "", at: n, mac: bytes };
     });
     await insertCopies(query, "kms_requests", requestRows);
+    await fillLogs(query, numbers);
   });
   await db.read((query) => query(analyze));
+}
+
+/** A log of a tenant has two pieces of everything. */
+async function fillLogs(query: Query, numbers: readonly number[]): Promise<void> {
+  const bytes = new Uint8Array(32);
+  const rows = numbers.map((n) => {
+    const names = {
+      tenant_id: `tenant-${Math.floor(n / 2)}`,
+      number: 1,
+      request_id: `request-${n}`,
+      key_id: `key-${n}`,
+    };
+    const numbered = { size: n, level: 0, start: n % 2, entry_index: n % 2, first_index: 0, count: 1, state: "open" };
+    const times = { created_at: n, changed_at: n, signed_at: n };
+    const texts = { origin: "", digest: "", from_key_id: "", to_key_id: "", proof: "" };
+    return {
+      ...names,
+      ...numbered,
+      ...times,
+      ...texts,
+      ...{ root: bytes, frontier: bytes, data: bytes, entry: bytes, mac: bytes },
+    };
+  });
+  const heads = rows.map((row, n) => ({ ...row, number: 1 + (n % 2) }));
+  await insertCopies(query, "kms_logs", heads);
+  for (const table of ["entries", "hashes", "requests", "handovers", "compromises"] as const) {
+    await insertCopies(query, `kms_log_${table}`, rows);
+  }
 }
 
 /** The statements that a call makes, whatever comes of it: the rows are not authentic. */
@@ -130,6 +174,7 @@ async function statementsOf(
   };
   const store = {
     ...sqlKeys(noting, mac, auditChain(mac, "writer")),
+    ...sqlLogs(noting, mac),
     auditEvents: (page) => noting.read((query) => readAudit(query, page)),
     recentTenants: (limit) => noting.read((query) => recentTenants(query, limit)),
     wrappedByOthers: (by, page) => noting.read((query) => wrappedByOthers(query, by, page)),
@@ -138,10 +183,15 @@ async function statementsOf(
   return made;
 }
 
+/** `primary` alone is of whatever table the statement names first. */
+function indexOf(name: string, primary: (table: string) => string): string {
+  return name.replace(/^(?:(\w+)_)?primary$/, (_, table = "kms_\\w+") => primary(table));
+}
+
 interface Planner {
   explain(statement: Statement): Promise<string>;
-  /** What the planner calls the index of a primary key. */
-  primary: string;
+  /** What the planner calls the index of a table's primary key. */
+  primary(table: string): string;
   /** A table that is read whole. */
   whole: RegExp;
   /** The index of what wrapped which key, read without its table. */
@@ -162,7 +212,7 @@ function plansOf(open: () => Promise<Database>, analyze: string, planner: (db: D
     expect(statements).toHaveLength(indexes.length);
     for (const [turn, statement] of statements.entries()) {
       const plan = await explain(statement);
-      expect(plan).toMatch(new RegExp(indexes[turn]!.replace("primary", primary)));
+      expect(plan).toMatch(new RegExp(indexOf(indexes[turn]!, primary)));
       expect(plan).not.toMatch(whole);
     }
   });
@@ -196,7 +246,7 @@ describe("the plans of SQLite", () => {
         const rows = await db.read((query) => query(`explain query plan ${text}`, ...values));
         return rows.map(({ detail }) => detail).join("\n");
       },
-      primary: "sqlite_autoindex_",
+      primary: (table) => `sqlite_autoindex_${table}_`,
       whole: /SCAN kms_\w+$/m,
       only: /SEARCH kms_keys USING COVERING INDEX kms_keys_wrapped/,
     }),
@@ -218,7 +268,7 @@ describe.skipIf(!postgresAvailable() && !process.env.CI)("the plans of PostgreSQ
         const rows = await db.read((query) => query(`explain ${text}`, ...values));
         return rows.map((row) => row["QUERY PLAN"]).join("\n");
       },
-      primary: "kms_\\w+_pkey",
+      primary: (table) => `${table}_pkey`,
       whole: /Seq Scan/,
       only: /Index Only Scan using kms_keys_wrapped/,
     }),

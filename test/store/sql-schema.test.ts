@@ -1,7 +1,19 @@
-import { describe, expect, it } from "vitest";
+import { createSecretKey, randomBytes } from "node:crypto";
+import { afterAll, describe, expect, it } from "vitest";
+import { rowMac } from "../../src/crypto/row-mac.ts";
+import { postgresDatabase, postgresDialect } from "../../src/store/postgres.ts";
+import type { Database } from "../../src/store/sql.ts";
 import { embeddedDatabase, sqliteDialect } from "../../src/store/sql-embedded.ts";
-import { type Migration, migrate } from "../../src/store/sql-schema.ts";
+import { insertRow } from "../../src/store/sql-rows.ts";
+import { type Dialect, type Migration, migrate, migrations, rowVersion } from "../../src/store/sql-schema.ts";
+import { sqlStore } from "../../src/store/sql-store.ts";
 import { thrownBy } from "../matchers.ts";
+import { startPostgres } from "../postgres-server.ts";
+import { pendingKey } from "./fixture.ts";
+import { contentOf, grown, newLog, tilesOf } from "./log-fixture.ts";
+
+const server = await startPostgres();
+afterAll(() => server.close());
 
 const first: Migration = () => ["create table a (x integer)", "insert into a values (1)"];
 const second: Migration = ({ text }) => [`alter table a add column y ${text}`, "update a set y = 'new'"];
@@ -34,5 +46,33 @@ describe("migrating a schema", () => {
     await to(db, first, second);
     expect(await thrownBy(() => to(db, first))).toBeKmsError("STORE_UNAVAILABLE", "schema version 2");
     expect(await rows(db, "select * from kms_schema")).toEqual([{ version: 2 }]);
+  });
+});
+
+describe("a store of schema version 3, which has no logs", () => {
+  const before = migrations.slice(0, 3);
+
+  const kinds: [name: string, open: () => Promise<Database>, dialect: Dialect][] = [
+    ["SQLite", async () => embeddedDatabase({ file: ":memory:", soon: queueMicrotask }), sqliteDialect],
+    ["PostgreSQL", async () => postgresDatabase(await server.createDatabase(), 2), postgresDialect],
+  ];
+
+  it.each(kinds)("keeps its records and gets logs, in %s", async (name, open, dialect) => {
+    const db = await open();
+    await db.write((tx) => migrate(tx, dialect, before));
+    const mac = rowMac(createSecretKey(randomBytes(32)), rowVersion);
+    const store = sqlStore(name, db, mac);
+    const stored = { store_id: "", provider: "local", provider_key_id: "", wrapped: new Uint8Array(1), created_at: 0 };
+    await db.write(({ query }) => insertRow(query, mac, "kms_store", { ...stored, id: 1, writers: 0 }));
+    const record = pendingKey();
+    await store.insertPending(record);
+    expect(await thrownBy(() => store.createLog(newLog()))).toBeKmsError("STORE_UNAVAILABLE");
+
+    await db.write((tx) => migrate(tx, dialect));
+    expect(await store.get("acme", record.keyId)).toMatchObject({ keyId: record.keyId, state: "PENDING" });
+    await store.createLog(newLog());
+    await store.appendLog(grown(newLog(), 300));
+    expect((await contentOf(store, { tenantId: "acme", number: 1 }, 300)).tiles).toEqual(tilesOf(300));
+    await store.close();
   });
 });

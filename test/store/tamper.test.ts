@@ -3,10 +3,12 @@ import { randomBytes } from "node:crypto";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import type { RowValue } from "../../src/crypto/row-mac.ts";
 import type { KeyRecord } from "../../src/keys/record.ts";
+import type { LogHead, LogRequest } from "../../src/store/log-store.ts";
 import { tables } from "../../src/store/sql-schema.ts";
 import type { AuditProblem, Store } from "../../src/store/store.ts";
 import { thrownBy } from "../matchers.ts";
 import { startPostgres } from "../postgres-server.ts";
+import { grown, newLog } from "./log-fixture.ts";
 import { addKey, type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "./fixture.ts";
 
 const server = await startPostgres();
@@ -95,6 +97,113 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
     await store.activate({ ...data, keyId: fresh, expect: expectActive, at: new Date(), by, request });
     await change("digest", "bb", "kms_requests");
     expect(await thrownBy(() => store.request("acme", "r1"))).toBeKmsError("DATA_LOSS");
+  });
+
+  describe("of logs", () => {
+    const acme = { tenantId: "acme", number: 1 };
+    let head: LogHead;
+    beforeEach(async () => {
+      await store.createLog(newLog());
+      await store.createLog(newLog({ tenantId: "other" }));
+      head = await append(newLog(), 5, [{ ...batch, firstIndex: 0, count: 5 }]);
+    });
+    const batch = { requestId: "r1", digest: "aa", signedAt: new Date() };
+
+    async function append(expect: LogHead, count: number, requests: LogRequest[] = []): Promise<LogHead> {
+      const group = grown(expect, count, requests);
+      await store.appendLog(group);
+      return { ...expect, ...group.next };
+    }
+
+    async function row(table: string, tenantId: string): Promise<Record<string, RowValue>> {
+      return (await door.sql(`select * from ${table} where tenant_id = ?1`, tenantId))[0]!;
+    }
+
+    async function put(table: string, values: Record<string, RowValue>): Promise<void> {
+      await door.sql(`delete from ${table} where tenant_id = ?1`, values.tenant_id!);
+      const places = Object.keys(values).map((_, index) => `?${index + 1}`);
+      const columns = Object.keys(values).join(", ");
+      await door.sql(`insert into ${table} (${columns}) values (${places.join(", ")})`, ...Object.values(values));
+    }
+
+    it("gives no head of which a byte was flipped", async () => {
+      const stored = await row("kms_logs", "acme");
+      let flips = 0;
+      for (const column of tables.kms_logs.filter((name) => name !== "tenant_id" && name !== "number")) {
+        for (const value of neighbours(stored[column]!)) {
+          await door.sql(`update kms_logs set ${column} = ?1 where tenant_id = 'acme'`, value);
+          flips += 1;
+          for (const read of [
+            () => store.logHead("acme"),
+            () => store.logHeads("acme"),
+            () => store.createLog(newLog()),
+          ])
+            expect(await thrownBy(read), `${column} ${flips}`).toBeKmsError(
+              "DATA_LOSS",
+              "head of log 1 of tenant acme",
+            );
+        }
+        await door.sql(`update kms_logs set ${column} = ?1 where tenant_id = 'acme'`, stored[column]!);
+      }
+      expect(flips).toBeGreaterThan(100);
+      expect(await store.logHead("acme")).toEqual(head);
+    });
+
+    it("gives no head of another tenant, or of another log", async () => {
+      const others = await row("kms_logs", "other");
+      await put("kms_logs", { ...others, tenant_id: "acme" });
+      expect(await thrownBy(() => store.logHead("acme"))).toBeKmsError("DATA_LOSS");
+      await door.sql("delete from kms_logs where tenant_id = 'other'");
+      await put("kms_logs", { ...others, number: 2 });
+      expect(await thrownBy(() => store.logHead("other"))).toBeKmsError("DATA_LOSS");
+    });
+
+    it("does not append behind a head that was put back: what came after it is in the way", async () => {
+      const before = await row("kms_logs", "acme");
+      await append(head, 7);
+      await put("kms_logs", before);
+      expect(await store.logHead("acme")).toEqual(head); // a whole row of its own is authentic
+      for (const count of [1, 7, 300]) {
+        expect(await thrownBy(() => append(head, count))).toBeKmsError("DATA_LOSS", "set back");
+      }
+      expect(await store.logHead("acme")).toEqual(head);
+    });
+
+    it("does not begin a log anew whose head was removed", async () => {
+      await door.sql("delete from kms_logs where tenant_id = 'acme'");
+      await store.createLog(newLog());
+      expect(await thrownBy(() => append(newLog(), 3))).toBeKmsError("DATA_LOSS", "set back");
+    });
+
+    it("gives no batch, handover or compromise that was edited", async () => {
+      const announced = { fromKeyId: "aa", toKeyId: "bb", index: 5, entry: new Uint8Array([1]) };
+      await store.appendLog({ ...grown(head, 1), handovers: [announced] });
+      const mark = { actor: "ann", requestId: "", action: "mark_compromised", at: new Date() } as const;
+      await store.update(key, { ...key, state: "COMPROMISED", compromisedAt: new Date() }, mark);
+      const reads: [table: string, column: string, value: RowValue, read: () => Promise<unknown>][] = [
+        ["kms_log_requests", "digest", "bb", () => store.logRequest(acme, "r1")],
+        ["kms_log_requests", "first_index", 1, () => store.logRequest(acme, "r1")],
+        ["kms_log_handovers", "to_key_id", "cc", () => store.logHandovers("acme")],
+        ["kms_log_handovers", "proof", "forged", () => store.logHandovers("acme")],
+        ["kms_log_compromises", "size", 1_000_000, () => store.logCompromises("acme")],
+        ["kms_log_compromises", "key_id", "dd", () => store.logCompromises("acme")],
+      ];
+      for (const [table, column, value, read] of reads) {
+        const stored = await row(table, "acme");
+        await read();
+        await door.sql(`update ${table} set ${column} = ?1 where tenant_id = 'acme'`, value);
+        expect(await thrownBy(read), `${table} ${column}`).toBeKmsError("DATA_LOSS");
+        await put(table, stored);
+      }
+    });
+
+    it("gives no bundle or tile with a gap", async () => {
+      await append(await append(head, 3), 3);
+      await door.sql("delete from kms_log_entries where start = 5");
+      await door.sql("delete from kms_log_hashes where start = 5");
+      expect(await thrownBy(() => store.logEntries(acme, 0))).toBeKmsError("DATA_LOSS", "log 1 of tenant acme");
+      expect(await thrownBy(() => store.logHashes(acme, 0, 0))).toBeKmsError("DATA_LOSS", "log 1 of tenant acme");
+    });
   });
 
   it("is not opened without its store key, nor with another's", async () => {

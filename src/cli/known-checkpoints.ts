@@ -1,0 +1,92 @@
+/**
+ * The checkpoints that an operator knows of logs in a backup. What a log had after the backup was made is lost, and others may hold a
+ * checkpoint of it: a log goes on only where it reaches the latest one that is known.
+ */
+import { readFileSync } from "node:fs";
+import type { KeyObject } from "node:crypto";
+import { type Checkpoint, parseCheckpoint } from "../span/checkpoint.ts";
+import { rootOf } from "../span/merkle.ts";
+import { type Note, parseNote, signersOf } from "../span/note.ts";
+import { storedTree } from "../span/stored-tree.ts";
+import type { LogHead } from "../store/log-store.ts";
+import type { Tables } from "../store/registry.ts";
+import { Failure, UsageError } from "./command.ts";
+
+export interface KnownCheckpoint extends Checkpoint {
+  note: Note;
+}
+
+export interface LogOutcome {
+  head: LogHead;
+  goesOn: boolean;
+  why: string;
+}
+
+/** A note without an empty line in its text, so that several may stand one behind the other. */
+const noteForm = /(?:(?!— ).+\n)+\n(?:— .+\n)+\s*/guy;
+
+/** Throws UsageError where a file cannot be read, a Failure where it holds anything but checkpoints. */
+export function readCheckpoints(files: readonly string[]): KnownCheckpoint[] {
+  return files.flatMap((file) => {
+    const text = read(file);
+    const notes = text.match(noteForm) ?? [];
+    const known = notes.map(parseKnown).filter((each) => each !== undefined);
+    if (known.length > 0 && known.length === notes.length && notes.join("") === text) return known;
+    throw new Failure(
+      `${file} holds no checkpoint: it must be one signed note, or several, as GetCheckpoint gives them`,
+    );
+  });
+}
+
+/** What becomes of each log of a backup that is restored. */
+export function outcomesOf(
+  from: Tables,
+  key: KeyObject,
+  { heads, known }: { heads: readonly LogHead[]; known: readonly KnownCheckpoint[] },
+): Promise<LogOutcome[]> {
+  return Promise.all(
+    heads.map(async (head) => {
+      if (head.state !== "open") return { head, goesOn: false, why: "it had ended" };
+      const own = known.filter(({ origin }) => origin === head.origin);
+      if (own.length === 0) return { head, goesOn: false, why: "no checkpoint of it is known" };
+      for (const checkpoint of own) {
+        const reason = await shortfall(from, key, head, checkpoint);
+        if (reason !== undefined) return { head, goesOn: false, why: reason };
+      }
+      return { head, goesOn: true, why: `it reaches the checkpoint of ${Math.max(...own.map(({ size }) => size))}` };
+    }),
+  );
+}
+
+/** Why the log does not reach a checkpoint; undefined where it does. */
+async function shortfall(
+  from: Tables,
+  key: KeyObject,
+  head: LogHead,
+  { note, size, root }: KnownCheckpoint,
+): Promise<string | undefined> {
+  const keys = (await from.signingKeys(key, head.tenantId)).filter(({ compromisedAt }) => compromisedAt === undefined);
+  const signers = signersOf(
+    note,
+    keys.map(({ publicKey }) => ({ name: head.origin, publicKey })),
+  );
+  if (signers === undefined) return `a signature of the checkpoint of ${size} does not hold`;
+  if (signers.length === 0) return `no key of the tenant in the backup signed the checkpoint of ${size}`;
+  if (size > head.size) return `it does not reach the checkpoint of ${size}`;
+  const tree = await storedTree((level, tile) => from.logHashes(head, level, tile)).treeAt(size);
+  return Buffer.compare(rootOf(tree), root) === 0 ? undefined : `it has another root at ${size} than the checkpoint`;
+}
+
+function parseKnown(text: string): KnownCheckpoint | undefined {
+  const note = parseNote(`${text.trimEnd()}\n`);
+  const checkpoint = note && parseCheckpoint(note.text);
+  return checkpoint && { ...checkpoint, note: note! };
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new UsageError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+}
