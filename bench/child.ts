@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 export interface Child {
   pid: number;
-  /** What the process answers. Rejects where it ends instead. */
+  /** What the process answers. Rejects where it fails, or ends. */
   ask<Answer>(question: unknown): Promise<Answer>;
   /** Lets it end by itself. */
   stop(): Promise<void>;
@@ -21,12 +21,13 @@ export function startChild(file: string, execArgv: readonly string[] = []): Chil
     async ask<Answer>(question: unknown) {
       child.send(question as object);
       const over = new AbortController();
-      const [answer] = await Promise.race([
+      const [{ answer, failure }] = await Promise.race([
         once(child, "message", { signal: over.signal }),
         once(child, "exit", { signal: over.signal }).then(() => {
           throw new Error(`the process of ${file} ended`);
         }),
       ]).finally(() => over.abort());
+      if (failure !== undefined) throw new Error(`in the process of ${file}: ${failure}`);
       return answer as Answer;
     },
     async stop() {
@@ -41,7 +42,13 @@ export function answerQuestions<Question>(
   answer: (question: Question) => Promise<unknown>,
   stop: () => Promise<void> | void,
 ): void {
-  process.on("message", async (question: Question) => process.send!(await answer(question)));
+  process.on("message", async (question: Question) => {
+    try {
+      process.send!({ answer: await answer(question) });
+    } catch (error) {
+      process.send!({ failure: error instanceof Error ? error.message : String(error) });
+    }
+  });
   process.once("disconnect", async () => {
     await stop();
     process.exit();
