@@ -60,10 +60,32 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
       const head = await create();
       for (const number of [1, 2]) expect(await thrownBy(() => create({ number }))).toBeKmsError("CONFLICT", "open");
       for (const number of [0, 2]) {
-        expect(await thrownBy(() => create({ tenantId: "other", number }))).toBeKmsError("CONFLICT", "not the next");
+        expect(await thrownBy(() => create({ tenantId: "other", number }))).toBeKmsError("CONFLICT", "is 1, not");
       }
       expect(await store.logHeads("acme")).toEqual([head]);
       expect(await store.logHeads("other")).toEqual([]);
+    });
+
+    it("numbers no log in a restored store as one that the backup may not know", async () => {
+      const head = await create();
+      expect(await store.nextLogNumber("acme")).toBe(2);
+      expect(await store.nextLogNumber("other")).toBe(1);
+      const restore = {
+        action: "restore",
+        tenantId: "",
+        purpose: undefined,
+        keyId: "",
+        outcome: "OK",
+        count: 1,
+      } as const;
+      const times = [start, new Date(start.getTime() - dayMs)];
+      await store.appendAudit(times.map((at) => ({ ...by, ...restore, at })));
+      const next = start.getTime() / 1000;
+      for (const tenantId of ["acme", "other"]) expect(await store.nextLogNumber(tenantId)).toBe(next);
+      expect(await thrownBy(() => create({ tenantId: "other" }))).toBeKmsError("CONFLICT", `is ${next}, not 1`);
+      await create({ tenantId: "other", number: next });
+      expect(await store.nextLogNumber("other")).toBe(next + 1);
+      expect(await store.logHeads("acme")).toEqual([head]);
     });
 
     it("lets one of two first logs win", async () => {

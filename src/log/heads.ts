@@ -17,7 +17,7 @@ export interface Heads {
 }
 
 export interface HeadsOptions {
-  store: Pick<LogStore, "logHead" | "createLog">;
+  store: Pick<LogStore, "logHead" | "nextLogNumber" | "createLog">;
   /** `fluo.kms.issuer`: a log is named `<issuer>/<tenant_id>` when it is born. */
   issuer: string;
   clock: () => Date;
@@ -44,7 +44,8 @@ export function createHeads({ store, issuer, clock }: HeadsOptions): Heads {
     return head;
   }
 
-  async function create(tenantId: string, number: number): Promise<void> {
+  async function create(tenantId: string): Promise<void> {
+    const number = await store.nextLogNumber(tenantId);
     const origin = originOf(issuer, tenantId, number);
     const at = clock();
     const head: LogHead = {
@@ -62,7 +63,7 @@ export function createHeads({ store, issuer, clock }: HeadsOptions): Heads {
       if (cached?.isCurrent) return cached.head;
       let head = await read(tenantId);
       if (head?.state !== "open") {
-        await create(tenantId, (head?.number ?? 0) + 1);
+        await create(tenantId);
         head = await read(tenantId);
       }
       if (head?.state !== "open")

@@ -1,7 +1,7 @@
 /**
  * What a store must do for the logs of spans: the second half of the contract in store.ts. test/log-store-contract.ts is this comment as code.
  *
- * A tenant has logs 1, 2, 3 …, of which the last is its log and the others are closed. A log has a head, which is authenticated like
+ * A tenant has logs, of which the last is its log and the others are closed. A log has a head, which is authenticated like
  * every row, and entries and hashes, which are not: the head's root authenticates them, to whoever reads enough of them to compute it.
  * Entries and hashes are written once and never changed.
  */
@@ -11,7 +11,7 @@ export const logRequestRetentionMs = 24 * 60 * 60 * 1000;
 
 export interface LogName {
   tenantId: string;
-  /** Counts 1, 2, 3 … per tenant. */
+  /** 1 for a tenant's first log; then it grows, see `nextLogNumber`. */
   number: number;
 }
 
@@ -90,6 +90,12 @@ export interface LogStore {
 
   /** All logs of a tenant, oldest first. */
   logHeads(tenantId: string): Promise<LogHead[]>;
+
+  /**
+   * The number that the tenant's next log gets: the one after the last, or 1. A backup does not know what was made after it: in a store that
+   * was restored it is the second of the last restore since 1970, if that is more, so that no log gets the name of one that is lost.
+   */
+  nextLogNumber(tenantId: string): Promise<number>;
 
   /**
    * Create-if-absent: the tenant's first log, or the one after `restored` logs. Empty and open. CONFLICT where `head.number` is not the

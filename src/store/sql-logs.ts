@@ -6,13 +6,16 @@ import type { Database, Query, Transaction } from "./sql.ts";
 import { insertHandovers, readCompromises, readHandovers } from "./sql-handovers.ts";
 import { headRow, readHead, readHeads } from "./sql-heads.ts";
 import { insertPieces, readEntries, readHashes } from "./sql-pieces.ts";
-import { authenticated, insertRow, insertRows, valuesOf } from "./sql-rows.ts";
+import { authenticated, date, insertRow, insertRows, valuesOf } from "./sql-rows.ts";
+
+const secondMs = 1000;
 
 export function sqlLogs(db: Database, mac: RowMac): LogStore {
   return {
     logHead: (tenantId, number) =>
       db.read((query) => readHead(query, mac, number === undefined ? { tenantId } : { tenantId, number })),
     logHeads: (tenantId) => db.read((query) => readHeads(query, mac, tenantId)),
+    nextLogNumber: (tenantId) => db.read(async (query) => nextNumber(query, await readHead(query, mac, { tenantId }))),
     createLog: (head) => db.write((tx) => create(tx, mac, head)),
     appendLog: (group) => db.write(({ query }) => append(query, mac, group)),
     logRequest: (log, requestId) => db.read((query) => readRequest(query, mac, log, requestId)),
@@ -34,10 +37,15 @@ async function create(tx: Transaction, mac: RowMac, head: LogHead): Promise<void
   await tx.lock(`log/${tenantId}`);
   const last = await readHead(tx.query, mac, { tenantId });
   if (last?.state === "open") throw new KmsError("CONFLICT", `log ${last.number} of tenant ${tenantId} is open`);
-  if (number !== (last?.number ?? 0) + 1) {
-    throw new KmsError("CONFLICT", `tenant ${tenantId} has ${last?.number ?? 0} logs, and ${number} is not the next`);
-  }
+  const next = await nextNumber(tx.query, last);
+  if (number !== next) throw new KmsError("CONFLICT", `the next log of tenant ${tenantId} is ${next}, not ${number}`);
   await insertRow(tx.query, mac, "kms_logs", headRow(head));
+}
+
+async function nextNumber(query: Query, last: LogHead | undefined): Promise<number> {
+  const [row] = await query("select max(at) as at from kms_audit where action = 'restore'");
+  const restoredAt = date(row?.at)?.getTime() ?? 0;
+  return Math.max((last?.number ?? 0) + 1, Math.floor(restoredAt / secondMs));
 }
 
 async function append(query: Query, mac: RowMac, group: LogAppend): Promise<void> {

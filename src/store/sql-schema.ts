@@ -79,6 +79,7 @@ export const migrations: readonly Migration[] = [
     "create index kms_keys_wrapped on kms_keys (provider, provider_key_id, key_id, state) where state <> 'DESTROYED'",
   ],
   // The logs of spans. What a log is made of comes in pieces as it is written, each within one tile of 256, and is never touched again.
+  // Who makes a log looks when the store was last restored.
   ({ bytes, integer, text, tableEnd }) => [
     `create table kms_logs (
       tenant_id ${text} not null, number ${integer} not null, origin ${text} not null, size ${integer} not null,
@@ -99,6 +100,7 @@ export const migrations: readonly Migration[] = [
       primary key (tenant_id, number, request_id)
     )${tableEnd}`,
     "create index kms_log_requests_at on kms_log_requests (signed_at)",
+    "create index kms_audit_restores on kms_audit (at) where action = 'restore'",
     `create table kms_log_handovers (
       tenant_id ${text} not null, number ${integer} not null, entry_index ${integer} not null, from_key_id ${text} not null,
       to_key_id ${text} not null, entry ${bytes} not null, proof ${text} not null, mac ${bytes} not null,

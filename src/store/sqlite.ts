@@ -57,6 +57,7 @@ const storeMethods = [
   "auditHead",
   "logHead",
   "logHeads",
+  "nextLogNumber",
   "createLog",
   "appendLog",
   "logRequest",

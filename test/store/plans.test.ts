@@ -72,6 +72,11 @@ const calls: [name: string, indexes: string[], call: (store: Store) => Promise<u
   ["a tenant's log", ["kms_logs_primary"], (store) => store.logHead("tenant-7")],
   ["a log", ["kms_logs_primary"], (store) => store.logHead("tenant-7", 1)],
   ["a tenant's logs", ["kms_logs_primary"], (store) => store.logHeads("tenant-7")],
+  [
+    "the number of a tenant's next log",
+    ["kms_logs_primary", "kms_audit_restores"],
+    (store) => store.nextLogNumber("none"),
+  ],
   ["the head of a log to append to", ["kms_logs_primary"], (store) => store.appendLog(group)],
   ["a batch", ["kms_log_requests_primary"], (store) => store.logRequest(log, "request-7")],
   ["old batches", ["kms_log_requests_at"], (store) => store.deleteLogRequestsBefore(new Date(50))],
