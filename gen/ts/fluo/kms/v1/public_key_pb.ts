@@ -193,7 +193,8 @@ export const PublicKeySchema: GenMessage<PublicKey> = /*@__PURE__*/
  */
 export type LogHead = Message<"fluo.kms.v1.LogHead"> & {
   /**
-   * The tenant's logs count 1, 2, 3 …: a store that was restored from a backup goes on with a new one.
+   * Grows from 1 with each of the tenant's logs: a store that was restored from a backup goes on with a new one, which has the second of
+   * the restore since 1970 as its number, so that it has the name of none that the backup does not know.
    *
    * @generated from field: uint32 log = 1;
    */
