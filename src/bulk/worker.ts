@@ -10,12 +10,15 @@ import { enterBatch } from "../span/enter-batch.ts";
 import { growTree } from "../span/merkle.ts";
 import { proveBatch } from "../span/prove-batch.ts";
 import { signBatch } from "../span/sign-batch.ts";
+import { maxMessageBytes } from "../span/span-results.ts";
 import { ownMemory, ownsMemory } from "./memory.ts";
 import { type Answer, type Call, type Jobs, type KeyHandle, maxKeys, type PlainError } from "./jobs.ts";
 
 const port = parentPort!;
 const ed25519 = chooseEd25519(maxKeys);
 const keys = new Map<KeyHandle, SigningKey>();
+/** Where answers are written, one after the other: made anew for each, this would cost more than some batches. */
+const out = Buffer.allocUnsafeSlow(maxMessageBytes);
 
 const jobs: Jobs = {
   importKey(handle, shared) {
@@ -29,7 +32,7 @@ const jobs: Jobs = {
 
   forgetKey,
 
-  sign: (batch, by) => signBatch(batch, { ...by, key: held(by.key) }),
+  sign: (batch, by) => signBatch(batch, { ...by, key: held(by.key) }, out),
 
   enter: enterBatch,
 
@@ -38,7 +41,7 @@ const jobs: Jobs = {
     return { before, after: { ...after, frontier: ownMemory(after.frontier) }, root: ownMemory(root), nodes };
   },
 
-  prove: proveBatch,
+  prove: (batch, place, fromSpan) => proveBatch(batch, place, fromSpan, out),
 
   keyMemory: () => ({ keys: keys.size, locked: ed25519.memoryProtection().locked }),
 

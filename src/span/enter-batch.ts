@@ -1,10 +1,11 @@
 /** A batch in log mode, before it has a place: a log's entry and leaf hash for each span. */
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { readBatch } from "./batch.ts";
 import { type RefusedSpan, readBatchSpans } from "./batch-spans.ts";
 import { buildLogStatement } from "./log-statement.ts";
-import { leafHash } from "./merkle.ts";
+import { hashBytes } from "./merkle.ts";
 import { formatSignedAt } from "./statement.ts";
+import { statementTemplate } from "./statement-template.ts";
 import type { Extent } from "./wire.ts";
 
 /** A batch as entries of a log, before it has a place there. */
@@ -32,29 +33,44 @@ export interface Entering {
 export function enterBatch(bytes: Uint8Array, { tenant, requestId, signedAtMs }: Entering): LogBatch {
   const batch = readBatch(bytes);
   const signedAt = formatSignedAt(signedAtMs);
-  const leaves: Uint8Array[] = [];
-  const entries: Uint8Array[] = [];
+  // RFC 6962, 2.1: a leaf is the hash of 0x00 and the entry.
+  const leaf = statementTemplate((span) => `\0${buildLogStatement({ ...span, tenant, signedAt })}`);
+  const entryBytes = leaf.bytes.length - 1;
+  let leaves = Buffer.allocUnsafeSlow(hashBytes * firstRoom);
+  let entries = Buffer.allocUnsafeSlow((lengthBytes + entryBytes) * firstRoom);
   const refused: RefusedSpan[] = [];
+  let count = 0;
   for (const span of readBatchSpans(bytes, batch)) {
     if ("field" in span) {
       refused.push(span);
       continue;
     }
-    const entry = Buffer.from(buildLogStatement({ ...span, tenant, signedAt }));
-    const length = Buffer.alloc(2);
-    length.writeUInt16BE(entry.length);
-    entries.push(length, entry);
-    leaves.push(leafHash(entry));
+    leaf.write(span);
+    if (count * hashBytes === leaves.length) [leaves, entries] = [doubled(leaves), doubled(entries)];
+    leaves.write(hash("sha256", leaf.bytes, "latin1"), count * hashBytes, hashBytes, "latin1");
+    const at = entries.writeUInt16BE(entryBytes, count * (lengthBytes + entryBytes));
+    leaf.bytes.copy(entries, at, 1);
+    count += 1;
   }
   return {
-    spans: leaves.length + refused.length,
-    leaves: ownBytes(leaves),
-    entries: ownBytes(entries),
+    spans: count + refused.length,
+    leaves: new Uint8Array(leaves.subarray(0, count * hashBytes)),
+    entries: new Uint8Array(entries.subarray(0, count * (lengthBytes + entryBytes))),
     refused,
     signedAtMs,
     requestId,
     digest: requestId === "" ? "" : batchDigest(bytes, batch.resourceSpans),
   };
+}
+
+const lengthBytes = 2;
+/** Spans for which there is room at first. */
+const firstRoom = 128;
+
+function doubled(full: Buffer<ArrayBuffer>): Buffer<ArrayBuffer> {
+  const roomy = Buffer.allocUnsafeSlow(2 * full.length);
+  roomy.set(full);
+  return roomy;
 }
 
 /** Of each ResourceSpans its length and its bytes: whatever is beside them in the message is not the batch's. */
@@ -66,8 +82,4 @@ function batchDigest(bytes: Uint8Array, resourceSpans: readonly Extent[]): strin
     digest.update(length).update(bytes.subarray(start, end));
   }
   return digest.digest("hex");
-}
-
-function ownBytes(pieces: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(pieces));
 }

@@ -1,43 +1,131 @@
-/** That a log holds an entry: the path of RFC 6962, 2.1.1, and C2SP's tlog-proof around it. */
-import { frontierAt, type Growth, hashBytes, newNodes, nodesIn, rootOf } from "./merkle.ts";
+/**
+ * That a log holds an entry which it just took in: paths of RFC 6962, 2.1.1, and C2SP's tlog-proof around them, for a whole batch. What the
+ * proofs of neighbours share is written once: from the fourth level on they go the same way for sixteen leaves, from the eighth for 256.
+ */
+import { writeBase64 } from "./base64.ts";
+import { frontierAt, type Growth, hashBytes, heightOf, nodesIn } from "./merkle.ts";
 
 /** The hashes beside the way from a new leaf to the root, from the leaf up, 32 bytes each. */
 export function inclusionPath(growth: Growth, index: number): Uint8Array {
+  const { height, siblingAt } = siblingsIn(growth);
   const hashes: Uint8Array[] = [];
-  for (let level = 0; nodesIn(growth.after.size - 1, level) > 0; level += 1) {
-    hashes.push(siblingOf(growth, level, nodesIn(index, level)));
+  for (let level = 0, node = index; level < height; level += 1, node = Math.floor(node / 2)) {
+    const at = siblingAt(level, node);
+    if (at !== none) hashes.push(growth.nodes.subarray(at, at + hashBytes));
   }
   return Buffer.concat(hashes);
 }
 
-/** The hash beside a node over a new leaf; empty where the node is the last of its level and has none beside it. */
-function siblingOf(growth: Growth, level: number, node: number): Uint8Array {
-  const { before, after } = growth;
-  const sibling = node % 2 === 0 ? node + 1 : node - 1;
-  const { start, hashes } = newNodes(growth, level);
-  if (sibling < start) {
-    const at = frontierAt(before, level);
-    return before.frontier.subarray(at, at + hashBytes);
-  }
-  const at = (sibling - start) * hashBytes;
-  if (at < hashes.length) return hashes.subarray(at, at + hashBytes);
-  return sibling === nodesIn(after.size, level) ? incompleteNode(growth, level) : new Uint8Array();
+export interface ProofWriter {
+  /** Length of a leaf's proof in bytes. It is what `write` then writes. */
+  measure(index: number): number;
+  /** Returns the offset behind it. */
+  write(out: Buffer, at: number): number;
 }
 
-/** The hash over the leaves behind the last complete node of a level: of the subtrees below that level; empty where there are none. */
-function incompleteNode({ after }: Growth, level: number): Uint8Array {
-  const frontier = after.frontier.subarray(frontierAt(after, level - 1));
-  return frontier.length === 0 ? frontier : rootOf({ size: after.size % 2 ** level, frontier });
+const lineFeed = 0x0a;
+const tierLevels = 4;
+const lineBytes = 45;
+const head = Buffer.from("c2sp.org/tlog-proof@v1\nindex ");
+
+/** Proofs of the leaves that a growth added, in the tree that it led to, whose signed note is `checkpoint`. */
+export function proofWriter(growth: Growth, checkpoint: string): ProofWriter {
+  const { nodes } = growth;
+  const { height, siblingAt } = siblingsIn(growth);
+  const end = Buffer.from(`\n${checkpoint}`);
+  /** The last one that was needed of each tier. */
+  const ends: { node: number; text: Buffer }[] = [];
+  const lines = new Int32Array(tierLevels);
+  let count = 0;
+  let digits = "";
+  let rest: Buffer = end;
+
+  /** Where the siblings on the way up from a node are, as far as its tier goes. */
+  function findLines(level: number, node: number): void {
+    count = 0;
+    const top = Math.min(level + tierLevels, height);
+    for (let up = level, at = node; up < top; up += 1, at = Math.floor(at / 2)) {
+      const sibling = siblingAt(up, at);
+      if (sibling === none) continue;
+      lines[count] = sibling;
+      count += 1;
+    }
+  }
+
+  function writeLines(out: Buffer, start: number): number {
+    let at = start;
+    for (let line = 0; line < count; line += 1) {
+      at = writeBase64(out, at, nodes, lines[line]!, hashBytes);
+      out[at] = lineFeed;
+      at += 1;
+    }
+    return at;
+  }
+
+  /** The text from the sibling of a node on, which all leaves under it have in common. */
+  function endFrom(level: number, node: number): Buffer {
+    if (level >= height) return end;
+    const tier = level / tierLevels;
+    const known = ends[tier];
+    if (known?.node === node) return known.text;
+    const above = endFrom(level + tierLevels, Math.floor(node / 2 ** tierLevels));
+    findLines(level, node);
+    const text = Buffer.allocUnsafe(count * lineBytes + above.length);
+    text.set(above, writeLines(text, 0));
+    ends[tier] = { node, text };
+    return text;
+  }
+
+  return {
+    measure(index) {
+      rest = endFrom(tierLevels, Math.floor(index / 2 ** tierLevels));
+      findLines(0, index);
+      digits = String(index);
+      return head.length + digits.length + 1 + count * lineBytes + rest.length;
+    },
+    write(out, start) {
+      out.set(head, start);
+      let at = start + head.length;
+      at += out.write(digits, at, "latin1");
+      out[at] = lineFeed;
+      at = writeLines(out, at + 1);
+      out.set(rest, at);
+      return at + rest.length;
+    },
+  };
 }
 
-/**
- * C2SP tlog-proof, without extra data: the path from the leaf up and the signed note of the tree that it leads to the root of. A text of
- * UTF-8, as names in a note may be.
- */
-export function inclusionProof(index: number, path: Uint8Array, checkpoint: string): string {
-  let text = `c2sp.org/tlog-proof@v1\nindex ${index}\n`;
-  for (let at = 0; at < path.length; at += hashBytes) {
-    text += `${Buffer.from(path.subarray(at, at + hashBytes)).toString("base64")}\n`;
+const none = -1;
+
+interface Siblings {
+  /** Levels from the leaves to the root. */
+  height: number;
+  /** Where in the growth's nodes the hash beside a node over a new leaf is; `none` for the last of its level, which may have none. */
+  siblingAt(level: number, node: number): number;
+}
+
+function siblingsIn({ before, after, nodes }: Growth): Siblings {
+  const height = heightOf(after.size);
+  const levels = Array.from({ length: height + 1 }, (_, level) => level);
+  const starts = levels.map((level) => nodesIn(before.size, level));
+  const ends = levels.map((level) => nodesIn(after.size, level));
+  const olds = levels.map((level) => frontierAt(before, level));
+  const offsets: number[] = [];
+  let newNodes = 0;
+  for (const level of levels) {
+    offsets.push(newNodes);
+    newNodes += (ends[level]! - starts[level]!) * hashBytes;
   }
-  return `${text}\n${checkpoint}`;
+  const frontier = newNodes;
+  const edges = frontier + before.frontier.length;
+  return {
+    height,
+    siblingAt(level, node) {
+      const sibling = node % 2 === 0 ? node + 1 : node - 1;
+      if (sibling < starts[level]!) return frontier + olds[level]!;
+      if (sibling < ends[level]!) return offsets[level]! + (sibling - starts[level]!) * hashBytes;
+      const isCut = after.size > ends[level]! * 2 ** level;
+      return sibling === ends[level] && isCut ? edges + level * hashBytes : none;
+    },
+  };
 }

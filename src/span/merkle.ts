@@ -29,7 +29,11 @@ export interface Growth {
   after: Tree;
   /** Of `after`. */
   root: Uint8Array;
-  /** The nodes that became complete, by level from the leaves up, in their order: see `newNodes`. Shared memory: threads pass it on as it is. */
+  /**
+   * All hashes that a path of a new leaf may need, in shared memory, which threads pass on as it is: the nodes that became complete, by level
+   * from the leaves up (see `newNodes`); the frontier of `before`; and for each level, up to the root's, the hash of what lies behind its last
+   * complete node, where there is something.
+   */
   nodes: Uint8Array;
 }
 
@@ -43,7 +47,7 @@ export function leafHash(entry: Uint8Array): Uint8Array {
 
 const nodeInput = Buffer.alloc(1 + 2 * hashBytes, 1);
 
-/** RFC 6962, 2.1: the hash of 0x01, left and right, as Latin-1. Both are read before it returns. */
+/** RFC 6962, 2.1: the hash of 0x01, left and right, which lie at these places, as Latin-1. */
 function nodeDigest(left: Uint8Array, leftAt: number, right: Uint8Array, rightAt: number): string {
   for (let i = 0; i < hashBytes; i += 1) {
     nodeInput[1 + i] = left[leftAt + i]!;
@@ -72,26 +76,40 @@ export function growTree(before: Tree, leaves: Uint8Array): Growth {
     throw new KmsError("INTERNAL", "a tree's frontier has a hash for each bit of its size, and leaves have 32 bytes");
   }
   const size = before.size + leaves.length / hashBytes;
-  const nodes = Buffer.from(new SharedArrayBuffer(hashBytes * countNewNodes(before.size, size)));
+  const newBytes = hashBytes * countNewNodes(before.size, size);
+  const edgeBytes = hashBytes * (heightOf(size) + 1);
+  const nodes = Buffer.from(new SharedArrayBuffer(newBytes + before.frontier.length + edgeBytes));
   nodes.set(leaves);
+  nodes.set(before.frontier, newBytes);
   let [below, at] = [0, leaves.length];
-  for (let level = 1; at < nodes.length; level += 1) {
-    const [start, end] = [nodesIn(before.size, level), nodesIn(size, level)];
-    const startBelow = nodesIn(before.size, level - 1);
-    const left = frontierAt(before, level - 1);
+  for (let level = 1; at < newBytes; level += 1) {
     const levelAt = at;
-    for (let index = start; index < end; index += 1, at += hashBytes) {
-      const leftAt = below + (2 * index - startBelow) * hashBytes;
-      const digest =
-        leftAt < below
-          ? nodeDigest(before.frontier, left, nodes, below)
-          : nodeDigest(nodes, leftAt, nodes, leftAt + hashBytes);
+    const [start, end] = [nodesIn(before.size, level), nodesIn(size, level)];
+    const old = newBytes + frontierAt(before, level - 1);
+    let left = below + (2 * start - nodesIn(before.size, level - 1)) * hashBytes;
+    for (let index = start; index < end; index += 1, at += hashBytes, left += 2 * hashBytes) {
+      // The first node may have an old one on its left.
+      const digest = nodeDigest(nodes, left < below ? old : left, nodes, left + hashBytes);
       nodes.write(digest, at, hashBytes, "latin1");
     }
     below = levelAt;
   }
   const after = { size, frontier: frontierAfter(before, size, nodes) };
+  writeEdges(after, nodes.subarray(newBytes + before.frontier.length));
   return { before, after, root: rootOf(after), nodes };
+}
+
+/** Of each level the hash over the complete subtrees below it, which are the frontier's last ones. */
+function writeEdges({ size, frontier }: Tree, edges: Uint8Array): void {
+  let edge: Uint8Array | undefined;
+  let at = frontier.length;
+  for (let level = 0; level * hashBytes < edges.length; level += 1) {
+    if (edge) edges.set(edge, level * hashBytes);
+    if (nodesIn(size, level) % 2 === 0) continue;
+    at -= hashBytes;
+    const last = frontier.subarray(at, at + hashBytes);
+    edge = edge ? nodeHash(last, edge) : last;
+  }
 }
 
 /** The complete nodes of a level that the growth made: the hash of node `start` and of those that follow. Views, not copies. */
@@ -101,6 +119,13 @@ export function newNodes({ before, after, nodes }: Growth, level: number): { sta
   const start = nodesIn(before.size, level);
   const count = nodesIn(after.size, level) - start;
   return { start, hashes: nodes.subarray(at * hashBytes, (at + count) * hashBytes) };
+}
+
+/** Levels from the leaves to the root. */
+export function heightOf(size: number): number {
+  let height = 0;
+  while (2 ** height < size) height += 1;
+  return height;
 }
 
 /** How many nodes of a level are complete in a tree of `size` leaves. */

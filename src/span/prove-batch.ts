@@ -1,6 +1,6 @@
 /** A batch in log mode, once it has a place: the proof of each span's entry, message by message. */
 import type { LogBatch } from "./enter-batch.ts";
-import { inclusionPath, inclusionProof } from "./inclusion.ts";
+import { type ProofWriter, proofWriter } from "./inclusion.ts";
 import type { Growth } from "./merkle.ts";
 import {
   endBytes,
@@ -12,6 +12,7 @@ import {
   writeProofHead,
   writeRefusal,
 } from "./span-results.ts";
+import { tlogProofText } from "./tlog-proof.ts";
 
 /** Where a batch came to lie. */
 export interface LogPlace {
@@ -33,12 +34,12 @@ export interface ProvenSlice {
   next: number | undefined;
 }
 
-/** The results of the spans from `fromSpan` on, as many as one message holds. */
-export function proveBatch(batch: ProvenBatch, place: LogPlace, fromSpan: number): ProvenSlice {
+/** The results of the spans from `fromSpan` on, as many as one message holds. It is written in `out`, of `maxMessageBytes`, and copied. */
+export function proveBatch(batch: ProvenBatch, place: LogPlace, fromSpan: number, out: Buffer): ProvenSlice {
   const { refused, requestId } = batch;
   const { firstIndex, checkpoint } = place;
+  const proofs = proofsOf(place);
   const signedAt = signedAtField(batch.signedAtMs);
-  const out = Buffer.allocUnsafeSlow(maxMessageBytes);
   const limit = maxMessageBytes - endBytes({ requestId, checkpoint });
   let nextRefused = refused.findIndex(({ at }) => at >= fromSpan);
   if (nextRefused === -1) nextRefused = refused.length;
@@ -50,13 +51,10 @@ export function proveBatch(batch: ProvenBatch, place: LogPlace, fromSpan: number
       at = writeRefusal(out, at, refusal);
       nextRefused += 1;
     } else {
-      const entry = span - nextRefused;
-      const index = firstIndex + entry;
-      const proof = Buffer.from(inclusionProof(index, pathOf(place, entry), checkpoint));
-      if (at + proofResultBytes(signedAt, proof.length) > limit) return taken(span);
-      at = writeProofHead(out, at, signedAt, index, proof.length);
-      out.set(proof, at);
-      at += proof.length;
+      const index = firstIndex + span - nextRefused;
+      const proofBytes = proofs.measure(index);
+      if (at + proofResultBytes(signedAt, proofBytes) > limit) return taken(span);
+      at = proofs.write(out, writeProofHead(out, at, signedAt, index, proofBytes));
     }
   }
   return taken(undefined);
@@ -67,6 +65,17 @@ export function proveBatch(batch: ProvenBatch, place: LogPlace, fromSpan: number
   }
 }
 
-function pathOf({ siblings, firstIndex }: LogPlace, entry: number): Uint8Array {
-  return "nodes" in siblings ? inclusionPath(siblings, firstIndex + entry) : siblings[entry]!;
+function proofsOf({ siblings, firstIndex, checkpoint }: LogPlace): ProofWriter {
+  if ("nodes" in siblings) return proofWriter(siblings, checkpoint);
+  let proof = Buffer.alloc(0);
+  return {
+    measure(index) {
+      proof = Buffer.from(tlogProofText({ index, path: siblings[index - firstIndex]!, checkpoint }));
+      return proof.length;
+    },
+    write(out, at) {
+      out.set(proof, at);
+      return at + proof.length;
+    },
+  };
 }

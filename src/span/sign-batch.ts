@@ -2,7 +2,8 @@
 import { signatureBytes } from "../crypto/ed25519-contract.ts";
 import { readBatch } from "./batch.ts";
 import { type RefusedSpan, readBatchSpans } from "./batch-spans.ts";
-import { buildStatement, encodeStatement, formatSignedAt } from "./statement.ts";
+import { buildStatement, formatSignedAt, preAuthenticated } from "./statement.ts";
+import { statementTemplate } from "./statement-template.ts";
 import { endBytes, maxMessageBytes, refusalBytes, signatureResult, writeEnd, writeRefusal } from "./span-results.ts";
 
 export interface BatchSigner {
@@ -20,14 +21,14 @@ export interface SignedBatch {
   refused: number;
 }
 
-/** INVALID_ARGUMENT for a batch that is refused as a whole. */
-export function signBatch(bytes: Uint8Array, by: BatchSigner): SignedBatch {
+/** INVALID_ARGUMENT for a batch that is refused as a whole. Each message is written in `out`, of `maxMessageBytes`, and copied. */
+export function signBatch(bytes: Uint8Array, by: BatchSigner, out: Buffer): SignedBatch {
   const { tenant, keyId, key, requestId } = by;
   const signedAt = formatSignedAt(by.signedAtMs);
+  const message = statementTemplate((span) => preAuthenticated(buildStatement({ ...span, tenant, keyId, signedAt })));
   const result = signatureResult(keyId, by.signedAtMs);
   const signature = new Uint8Array(signatureBytes);
   const messages: Uint8Array[] = [];
-  const out = Buffer.allocUnsafeSlow(maxMessageBytes);
   const limit = maxMessageBytes - endBytes({ requestId, checkpoint: "" });
   let [at, signed, refused] = [0, 0, 0];
 
@@ -43,8 +44,8 @@ export function signBatch(bytes: Uint8Array, by: BatchSigner): SignedBatch {
       at = writeRefusal(out, at, span);
       refused += 1;
     } else {
-      const { message } = encodeStatement(buildStatement({ ...span, tenant, keyId, signedAt }));
-      key.signInto(signature, message);
+      message.write(span);
+      key.signInto(signature, message.bytes);
       makeRoom(result.bytes.length);
       out.set(result.bytes, at);
       out.set(signature, at + result.signatureAt);

@@ -62,9 +62,13 @@ export interface EncodedStatement {
 
 /** The same encoding straight from a statement's text, in one pooled allocation: a buffer of its own costs microseconds. */
 export function encodeStatement(text: string): EncodedStatement {
-  const header = `${paePrefix}${Buffer.byteLength(text)} `;
-  const message = Buffer.from(header + text);
-  return { message, statement: message.subarray(header.length) };
+  const message = Buffer.from(preAuthenticated(text));
+  return { message, statement: message.subarray(message.length - Buffer.byteLength(text)) };
+}
+
+/** The same as text. */
+export function preAuthenticated(statement: string): string {
+  return `${paePrefix}${Buffer.byteLength(statement)} ${statement}`;
 }
 
 /** RFC 3339 in UTC with three fraction digits and `Z`. */

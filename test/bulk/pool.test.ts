@@ -3,10 +3,11 @@ import { afterAll, describe, expect, it } from "vitest";
 import { createBatchPool } from "../../src/bulk/pool.ts";
 import { importSigningKey } from "../../src/keys/usable.ts";
 import type { KeyRecord } from "../../src/keys/record.ts";
-import { inclusionPath, inclusionProof } from "../../src/span/inclusion.ts";
+import { inclusionPath } from "../../src/span/inclusion.ts";
 import { emptyTree } from "../../src/span/merkle.ts";
 import { readSignSpanRequest } from "../../src/span/request.ts";
 import { signSpan } from "../../src/span/sign.ts";
+import { tlogProofText } from "../../src/span/tlog-proof.ts";
 import { len, message } from "../span/otlp-wire.ts";
 import { badSpan, batchOf, decoded, numberedSpan, resource, resultsOf, scope, spansFrom } from "./batches.ts";
 
@@ -71,9 +72,15 @@ describe("a batch in a log", () => {
     expect(next).toBeUndefined();
     expect(decoded([message])).toMatchObject([{ batchDone: true, checkpoint, requestId: "batch-1" }]);
     expect(resultsOf([message]).map(({ result }) => result)).toMatchObject([
-      { case: "signed", value: { leafIndex: 0n, proof: inclusionProof(0, inclusionPath(growth, 0), checkpoint) } },
+      {
+        case: "signed",
+        value: { leafIndex: 0n, proof: tlogProofText({ index: 0, path: inclusionPath(growth, 0), checkpoint }) },
+      },
       { case: "error" },
-      { case: "signed", value: { leafIndex: 1n, proof: inclusionProof(1, inclusionPath(growth, 1), checkpoint) } },
+      {
+        case: "signed",
+        value: { leafIndex: 1n, proof: tlogProofText({ index: 1, path: inclusionPath(growth, 1), checkpoint }) },
+      },
     ]);
   });
 });

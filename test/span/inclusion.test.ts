@@ -1,67 +1,59 @@
-/** Paths against RFC 6962's own recursive definition, which knows nothing of growing. */
+/** Paths and proofs of what a log just took in, against RFC 6962's own recursive definition, which knows nothing of growing. */
 import { describe, expect, it } from "vitest";
-import { inclusionPath, inclusionProof } from "../../src/span/inclusion.ts";
-import { emptyTree, growTree, leafHash, nodeHash } from "../../src/span/merkle.ts";
+import { inclusionPath, proofWriter } from "../../src/span/inclusion.ts";
+import { emptyTree, type Growth, growTree, leafHash } from "../../src/span/merkle.ts";
+import { tlogProofText } from "../../src/span/tlog-proof.ts";
+import { path } from "./rfc6962.ts";
 
 const leaves = Array.from({ length: 700 }, (_, index) => leafHash(Buffer.from(`entry ${index}`)));
+const checkpoint = "kms.example/acme\n10\nroot=\n\n— kms.example/acme sig=\n";
 
-/** RFC 6962, 2.1: the largest power of two below n. */
-function splitOf(n: number): number {
-  let split = 1;
-  while (split * 2 < n) split *= 2;
-  return split;
+function grown(from: number, to: number): Growth {
+  const { after } = growTree(emptyTree, Buffer.concat(leaves.slice(0, from)));
+  return growTree(after, Buffer.concat(leaves.slice(from, to)));
 }
 
-/** RFC 6962, 2.1: MTH. */
-function treeHash(hashes: readonly Uint8Array[]): Uint8Array {
-  if (hashes.length === 1) return hashes[0]!;
-  const split = splitOf(hashes.length);
-  return nodeHash(treeHash(hashes.slice(0, split)), treeHash(hashes.slice(split)));
-}
+const growths: [from: number, to: number][] = [
+  [0, 1],
+  [0, 2],
+  [1, 2],
+  [0, 7],
+  [5, 8],
+  [6, 7],
+  [3, 300],
+  [255, 257],
+  [256, 257],
+  [256, 512],
+  [301, 600],
+  [640, 700],
+];
 
-/** RFC 6962, 2.1.1: PATH. */
-function pathOf(m: number, hashes: readonly Uint8Array[]): Uint8Array[] {
-  if (hashes.length === 1) return [];
-  const split = splitOf(hashes.length);
-  const [left, right] = [hashes.slice(0, split), hashes.slice(split)];
-  return m < split ? [...pathOf(m, left), treeHash(right)] : [...pathOf(m - split, right), treeHash(left)];
-}
+describe.each(growths)("a log that grew from %i leaves to %i", (from, to) => {
+  const growth = grown(from, to);
+  const defined = (index: number) => Buffer.concat(path(index, leaves.slice(0, to)));
 
-describe("a path", () => {
-  it.each([
-    [0, 1],
-    [0, 2],
-    [1, 2],
-    [0, 7],
-    [5, 8],
-    [3, 300],
-    [255, 257],
-    [256, 512],
-    [301, 600],
-    [640, 700],
-  ])("of a leaf that made %i leaves %i is that of its definition", (from, to) => {
-    const { after } = growTree(emptyTree, Buffer.concat(leaves.slice(0, from)));
-    const growth = growTree(after, Buffer.concat(leaves.slice(from, to)));
-    for (let index = from; index < to; index += 1) {
-      expect(inclusionPath(growth, index)).toEqual(Buffer.concat(pathOf(index, leaves.slice(0, to))));
-    }
+  it("has the path of its definition for each new leaf", () => {
+    for (let index = from; index < to; index += 1) expect(inclusionPath(growth, index)).toEqual(defined(index));
   });
 
-  it("of the only leaf is empty", () => {
-    expect(inclusionPath(growTree(emptyTree, leaves[0]!), 0)).toHaveLength(0);
+  it("has C2SP's text around it, of the length that was said, whichever leaf is asked for next", () => {
+    const proofs = proofWriter(growth, checkpoint);
+    const inOrder = Array.from({ length: to - from }, (_, at) => from + at);
+    const out = Buffer.alloc(4096);
+    for (const index of [...inOrder, ...inOrder.toReversed(), ...inOrder.filter((each) => each % 17 === 0)]) {
+      const length = proofs.measure(index);
+      expect(proofs.write(out, 3)).toBe(3 + length);
+      expect(out.toString("utf8", 3, 3 + length)).toBe(tlogProofText({ index, path: defined(index), checkpoint }));
+    }
   });
 });
 
-describe("a proof", () => {
-  it("is C2SP's text: its name, the index, a hash a line, and the note behind an empty line", () => {
-    const path = Buffer.concat([Buffer.alloc(32, 1), Buffer.alloc(32, 2)]);
-    expect(inclusionProof(9, path, "kms.example/acme\n10\nroot=\n\n— kms.example/acme sig=\n")).toBe(
-      "c2sp.org/tlog-proof@v1\nindex 9\nAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\nAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\n" +
-        "\nkms.example/acme\n10\nroot=\n\n— kms.example/acme sig=\n",
-    );
-  });
-
-  it("of the only leaf has no hash", () => {
-    expect(inclusionProof(0, new Uint8Array(), "note\n")).toBe("c2sp.org/tlog-proof@v1\nindex 0\n\nnote\n");
-  });
+it("a log of more than 2^32 leaves still has paths", () => {
+  const size = 2 ** 33 + 5;
+  const before = { size, frontier: Buffer.concat(leaves.slice(0, 3)) };
+  const growth = growTree(before, Buffer.concat(leaves.slice(10, 13)));
+  // 2^33, 4, 1 and then 5 new: the first new one has an old leaf on its left, the old 4 above that, and 2^33 above all.
+  const above = inclusionPath(growth, size);
+  expect(above.subarray(0, 32)).toEqual(leaves[2]);
+  expect(above.subarray(-32)).toEqual(leaves[0]);
 });
