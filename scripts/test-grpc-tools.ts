@@ -5,6 +5,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
+import { installGo } from "./tools/go.ts";
 
 const root = join(import.meta.dirname, "..");
 const bin = join(root, "tools", "bin");
@@ -26,10 +27,10 @@ function main(): number {
     return failed;
   }
   for (const tool of tools) {
-    if (isInstalled(tool)) continue;
-    const { module, package: path, version } = tool;
-    const installed = run("go", ["install", `${module}${path}@${version}`], { GOBIN: bin });
-    if (installed !== 0) {
+    try {
+      installGo(tool, bin);
+    } catch (error) {
+      process.stderr.write(`FAILED: ${tool.name} is not installed: ${error}\n`);
       process.stdout.write("0 passed, 1 failed\n");
       return 1;
     }
@@ -37,12 +38,6 @@ function main(): number {
   return run("vitest", ["run", "--config", join("test", "grpc-tools", "vitest.config.ts"), ...process.argv.slice(2)]);
 }
 
-/** By what the binary says of itself, so that an older one is replaced. */
-function isInstalled({ name, module, version }: (typeof tools)[number]): boolean {
-  const { stdout } = spawnSync("go", ["version", "-m", join(bin, name)], { encoding: "utf8" });
-  return stdout.includes(`\tmod\t${module}\t${version}\t`);
-}
-
-function run(command: string, args: readonly string[], env: Record<string, string> = {}): number {
-  return spawnSync(command, args, { cwd: root, stdio: "inherit", env: { ...process.env, ...env } }).status ?? 1;
+function run(command: string, args: readonly string[]): number {
+  return spawnSync(command, args, { cwd: root, stdio: "inherit" }).status ?? 1;
 }
