@@ -1,5 +1,6 @@
 /** Batches of spans as callers make them, and the evidence that a caller makes of what comes back. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { SignedSpan, SignSpansRequestSchema, SignSpansResponse } from "../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { AnyValueSchema, KeyValueSchema, type Span, SpanSchema } from "../gen/ts/fluo/kms/v1/span_pb.ts";
 
@@ -33,13 +34,22 @@ export function signedOf(...responses: readonly (SignSpansResponse | undefined)[
 
 /** A span that was signed in mode INDIVIDUAL, with its signature put on it. */
 export function withSignature(span: Span, tenantId: string, { signature, keyId, signedAt }: SignedSpan): Span {
-  const { seconds, nanos } = signedAt!;
   return withIntegrity(span, {
     algorithm: "EdDSA",
     value: Buffer.from(signature).toString("base64"),
     key_id: keyId,
     tenant: tenantId,
-    signed_at: new Date(Number(seconds) * 1_000 + nanos / 1_000_000).toISOString(),
+    signed_at: timestampDate(signedAt!).toISOString(),
+  });
+}
+
+/** A span that was signed in mode LOG, with its proof put on it. */
+export function withProof(span: Span, tenantId: string, { proof, signedAt }: SignedSpan): Span {
+  return withIntegrity(span, {
+    algorithm: "c2sp.org/tlog-proof@v1",
+    value: Buffer.from(proof).toString("base64"),
+    tenant: tenantId,
+    signed_at: timestampDate(signedAt!).toISOString(),
   });
 }
 
