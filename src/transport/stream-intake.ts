@@ -10,9 +10,9 @@ import { followFrames } from "./stream-frames.ts";
 import type { StreamShare } from "./stream-share.ts";
 
 export interface IntakeLimits {
-  /** At work and waiting, of one stream: enough to keep every core busy. */
+  /** At work and waiting, of one stream. */
   messages: number;
-  /** Likewise; but one message may be larger. */
+  /** Likewise, and less where the share is; but one message may be larger. */
   bytes: number;
   /** Of one message. */
   messageBytes: number;
@@ -60,7 +60,7 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooL
   const next = {
     bytes: 0,
     admit() {
-      held += next.bytes;
+      hold(next.bytes);
       next.bytes = 0;
       moved(true);
       read();
@@ -91,17 +91,17 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooL
 
   function letIn(): void {
     if (state === "shut" || state === "discarding") return;
-    if (isFull()) hold("full");
+    if (isFull()) keepOut("full");
     else if (share.ask(next)) next.admit();
-    else hold("waiting");
+    else keepOut("waiting");
   }
 
   function isFull(): boolean {
     const others = next.bytes > 0 ? messages - 1 : messages;
-    return others > 0 && (others >= limits.messages || held + next.bytes > limits.bytes);
+    return others > 0 && (others >= limits.messages || held + next.bytes > Math.min(limits.bytes, share.forEach()));
   }
 
-  function hold(why: "full" | "waiting" | "shut"): void {
+  function keepOut(why: "full" | "waiting" | "shut"): void {
     state = why;
     open = false;
     stream.pause();
@@ -113,8 +113,15 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooL
     resume.call(stream);
   }
 
+  function hold(more: number): void {
+    const before = held;
+    held += more;
+    if (before === 0 && held > 0) share.holders(1);
+    if (before > 0 && held === 0) share.holders(-1);
+  }
+
   function count(by: number): void {
-    held += by;
+    hold(by);
     share.count(by);
     if (by < 0 && state === "full") letIn();
   }
@@ -136,7 +143,7 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooL
     waits: () => state === "waiting",
     shut() {
       share.withdraw(next);
-      hold("shut");
+      keepOut("shut");
     },
     discard() {
       if (state === "discarding") return;

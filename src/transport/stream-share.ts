@@ -3,8 +3,15 @@
  * a stream waits for room, in the order of asking: so a large message is not kept waiting by small ones behind it.
  */
 
+/** Of the share, what streams hold together before each has to make do with one message: enough to keep every core busy. */
+const enough = 0.25;
+
 export interface StreamShare {
   held(): number;
+  /** A stream holds something from now on, or, below 0, nothing any more. */
+  holders(change: 1 | -1): void;
+  /** How much a stream may hold of more than one message: the less, the more streams hold something. */
+  forEach(): number;
   /** Counts what is there already or, below 0, no longer. */
   count(bytes: number): void;
   /** Whether more is there than streams and calls together may hold: messages are larger once they are unpacked. */
@@ -33,6 +40,7 @@ export function createStreamShare({ limit, room }: ShareParts): StreamShare {
   /** With the time of asking. */
   const waiting = new Map<Wish, number>();
   let held = 0;
+  let holders = 0;
 
   /** The only message there is always fits, however small the share. */
   function fits(bytes: number): boolean {
@@ -50,6 +58,10 @@ export function createStreamShare({ limit, room }: ShareParts): StreamShare {
 
   return {
     held: () => held,
+    holders(change) {
+      holders += change;
+    },
+    forEach: () => (limit * enough) / Math.max(1, holders),
     count(bytes) {
       held += bytes;
       if (bytes < 0) admit();

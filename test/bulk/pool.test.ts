@@ -30,6 +30,24 @@ function signedAlone(n: number) {
   return signSpan(span, { tenant, keyId: by.key.keyId, key: by.key.key }, signedAtMs);
 }
 
+describe("a batch that is given to the pool", () => {
+  const batch = batchOf(spansFrom(0, 3));
+  const behind = (head: number, bytes: Uint8Array) =>
+    new Uint8Array([...new Uint8Array(head), ...bytes]).subarray(head);
+
+  it("moves to a thread, with the head of a gRPC message before it", async () => {
+    const given = behind(5, batch);
+    const { signed } = await pool.sign(given, by);
+    expect([signed, given.length]).toEqual([3, 0]);
+  });
+
+  it("is copied where other bytes are in one piece with it", async () => {
+    const given = behind(6, batch);
+    const { signed } = await pool.sign(given, by);
+    expect([signed, given.length]).toEqual([3, batch.length]);
+  });
+});
+
 describe("signing a batch", () => {
   it("gives each span the signature that it gets alone, in order", async () => {
     const { messages, signed, refused } = await pool.sign(batchOf(spansFrom(0, 50)), by);

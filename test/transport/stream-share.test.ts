@@ -56,6 +56,17 @@ describe("the share of streams", () => {
     expect([share.held(), admitted]).toEqual([0, ["next"]]);
   });
 
+  it("gives each stream beyond one message the less, the more streams hold something", () => {
+    const { share } = setUp(800);
+    expect(share.forEach()).toBe(200);
+    share.holders(1);
+    expect(share.forEach()).toBe(200);
+    share.holders(1);
+    expect(share.forEach()).toBe(100);
+    share.holders(-1);
+    expect(share.forEach()).toBe(200);
+  });
+
   it("overflows where what is there is more than both halves", () => {
     const { share } = setUp();
     share.count(20);
