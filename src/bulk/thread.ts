@@ -99,5 +99,7 @@ export function threadOf(worker: Worker, onEnd: () => void): Thread {
 }
 
 function thrown({ code, message, violations }: PlainError): KmsError {
+  // The words of a bug are for the log.
+  if (code === "INTERNAL") return new KmsError(code, "a batch could not be worked on", { cause: new Error(message) });
   return new KmsError(code, message, { violations });
 }

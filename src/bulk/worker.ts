@@ -85,7 +85,7 @@ function toPlain(error: unknown): PlainError {
   if (error instanceof KmsError) return { code: error.code, message: error.message, violations: error.violations };
   return {
     code: "INTERNAL",
-    message: `a batch could not be worked on: ${String((error as Error)?.stack ?? error)}`,
+    message: String((error as Error)?.stack ?? error),
     violations: [],
   };
 }

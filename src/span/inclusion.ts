@@ -104,7 +104,7 @@ interface Siblings {
   siblingAt(level: number, node: number): number;
 }
 
-function siblingsIn({ before, after, nodes }: Growth): Siblings {
+function siblingsIn({ before, after }: Growth): Siblings {
   const height = heightOf(after.size);
   const levels = Array.from({ length: height + 1 }, (_, level) => level);
   const starts = levels.map((level) => nodesIn(before.size, level));

@@ -8,6 +8,7 @@ import { emptyTree } from "../../src/span/merkle.ts";
 import { readSignSpanRequest } from "../../src/span/request.ts";
 import { signSpan } from "../../src/span/sign.ts";
 import { tlogProofText } from "../../src/span/tlog-proof.ts";
+import { thrownBy } from "../matchers.ts";
 import { len, message } from "../span/otlp-wire.ts";
 import { badSpan, batchOf, decoded, numberedSpan, resource, resultsOf, scope, spansFrom } from "./batches.ts";
 
@@ -101,4 +102,12 @@ describe("a batch in a log", () => {
       },
     ]);
   });
+});
+
+it("a bug in a thread is INTERNAL, and tells of itself in the cause alone", async () => {
+  const batch = await pool.enter(batchOf([numberedSpan(0)]), { tenant, requestId: "", signedAtMs });
+  const error = await thrownBy(() => pool.prove(batch, undefined as never, 0));
+  expect(error).toBeKmsError("INTERNAL");
+  expect((error as Error).message).toBe("a batch could not be worked on");
+  expect(String((error as Error).cause)).toMatch(/TypeError/);
 });
