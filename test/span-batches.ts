@@ -1,6 +1,5 @@
 /** Batches of spans as callers make them, and the evidence that a caller makes of what comes back. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { SignedSpan, SignSpansRequestSchema, SignSpansResponse } from "../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { AnyValueSchema, KeyValueSchema, type Span, SpanSchema } from "../gen/ts/fluo/kms/v1/span_pb.ts";
 
@@ -33,24 +32,28 @@ export function signedOf(...responses: readonly (SignSpansResponse | undefined)[
 }
 
 /** A span that was signed in mode INDIVIDUAL, with its signature put on it. */
-export function withSignature(span: Span, tenantId: string, { signature, keyId, signedAt }: SignedSpan): Span {
+export function withSignature(span: Span, tenantId: string, signed: SignedSpan): Span {
   return withIntegrity(span, {
     algorithm: "EdDSA",
-    value: Buffer.from(signature).toString("base64"),
-    key_id: keyId,
+    value: Buffer.from(signed.signature).toString("base64"),
+    key_id: signed.keyId,
     tenant: tenantId,
-    signed_at: timestampDate(signedAt!).toISOString(),
+    signed_at: signedAtOf(signed),
   });
 }
 
 /** A span that was signed in mode LOG, with its proof put on it. */
-export function withProof(span: Span, tenantId: string, { proof, signedAt }: SignedSpan): Span {
+export function withProof(span: Span, tenantId: string, signed: SignedSpan): Span {
   return withIntegrity(span, {
     algorithm: "c2sp.org/tlog-proof@v1",
-    value: Buffer.from(proof).toString("base64"),
+    value: Buffer.from(signed.proof).toString("base64"),
     tenant: tenantId,
-    signed_at: timestampDate(signedAt!).toISOString(),
+    signed_at: signedAtOf(signed),
   });
+}
+
+function signedAtOf({ signedAt }: SignedSpan): string {
+  return new Date(Number(signedAt!.seconds) * 1_000 + signedAt!.nanos / 1_000_000).toISOString();
 }
 
 function withIntegrity(span: Span, values: Record<string, string>): Span {
