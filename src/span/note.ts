@@ -61,18 +61,27 @@ export function parseNote(note: string): Note | undefined {
 
 /**
  * Those of `keys` that signed the note, none if it is by others alone; undefined where a signature of one of them does not hold, which
- * spoils the whole note.
+ * spoils the whole note. Of several signatures by one key the first counts.
  */
 export function signersOf<Key extends VerifierKey>(note: Note, keys: readonly Key[]): Key[] | undefined {
   const message = Buffer.from(note.text, "utf8");
-  const signers = new Set<Key>();
+  const unseen = Map.groupBy(keys, ({ name, publicKey }) => identifier(name, noteKeyId(name, publicKey)));
+  const signers: Key[] = [];
   for (const { name, keyId, signature } of note.signatures) {
-    const named = keys.filter((key) => key.name === name && noteKeyId(name, key.publicKey).equals(keyId));
+    const id = identifier(name, keyId);
+    const named = unseen.get(id);
+    if (named === undefined) continue;
+    unseen.delete(id);
     const signer = named.find(({ publicKey }) => verifySignature(publicKey, message, signature));
-    if (signer !== undefined) signers.add(signer);
-    else if (named.length > 0) return undefined;
+    if (signer === undefined) return undefined;
+    signers.push(signer);
   }
-  return [...signers];
+  return signers;
+}
+
+/** Of a key, or of several by chance: names have no space. */
+function identifier(name: string, keyId: Uint8Array): string {
+  return `${name} ${Buffer.from(keyId).toString("hex")}`;
 }
 
 function parseSignature(line: string): NoteSignature | undefined {
