@@ -79,7 +79,7 @@ export function historyOf(entries: readonly HistoryEntry[], heads: readonly Know
     const difference = goesOn && entry.isTrusted ? run!.tree.differenceFrom(before) : undefined;
     if (difference !== undefined) {
       const ofRun = entries.slice(i - (entry.index - run!.start), i);
-      found.rewritten.push({ range: rangeOfOthers(difference, ofRun), by: entry });
+      tell(found, rangeOfOthers(difference, ofRun), entry);
     }
     if (run === undefined || !goesOn || difference !== undefined) run = begin(before, difference !== undefined, found);
     run.tree.add(entry.leaf);
@@ -101,7 +101,8 @@ function begin(before: Tree, isOther: boolean, found: Finding): Run {
 }
 
 /** The run's tree as it is now, against the heads of its size. */
-function compare(run: Run, { known, rewritten, agreed, differed }: Finding): void {
+function compare(run: Run, found: Finding): void {
+  const { known, agreed, differed } = found;
   const heads = known.get(run.tree.size());
   if (heads === undefined) return;
   const root = run.tree.root();
@@ -114,10 +115,16 @@ function compare(run: Run, { known, rewritten, agreed, differed }: Finding): voi
     } else {
       differed.add(head);
       const range = rangeBefore(head, run);
-      if (range !== undefined && !run.isDifferent) rewritten.push({ range, by: head });
+      if (range !== undefined && !run.isDifferent) tell(found, range, head);
       run.isDifferent = true;
     }
   }
+}
+
+/** A difference shows in the head of its group, and again in the next proof: it is told of once. */
+function tell({ rewritten }: Finding, range: Range, by: KnownHead | HistoryEntry): void {
+  const last = rewritten.at(-1)?.range;
+  if (last === undefined || range.start >= last.end || last.start >= range.end) rewritten.push({ range, by });
 }
 
 /** In a subtree that is otherwise: those whose own proofs do not lead to its hash either, or all where none is known not to. */

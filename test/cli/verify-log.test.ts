@@ -1,84 +1,23 @@
 /** What an auditor finds out, with the spans, the tenant's public keys and checkpoints of earlier, and nothing else. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { judgeSpans } from "../../src/cli/judged-spans.ts";
-import { readKeySet, trustedKeySet } from "../../src/cli/key-set.ts";
-import { verifyLogs } from "../../src/cli/verify-log.ts";
-import { parseVerifierKey } from "../../src/span/vkey.ts";
 import { directory } from "../config/fixture.ts";
-import { type Bytes, hex, intValue, keyValue, len, message } from "../span/otlp-wire.ts";
-import { inResource, type TestLog, testLog } from "../span/test-log.ts";
+import { type Bytes, len, message } from "../span/otlp-wire.ts";
+import { type TestLog, testLog } from "../span/test-log.ts";
 import { run } from "./fixture.ts";
 import { compromisedAt, keysFile } from "./keys-file.ts";
+import * as auditor from "./log-auditor.ts";
+import { audit, exported, nameOf, pay, withEvidenceOf } from "./log-auditor.ts";
 
-const spanIdOf = (n: number) => (n + 1).toString(16).padStart(16, "0");
-const traceId = "5b8efff798038103d269b633813fc60c";
-const nameOf = (n: number) => `${traceId}/${spanIdOf(n)}`;
+type Given = Partial<auditor.Given>;
 
-/** The n-th span, paying this much. */
-function pay(n: number, amount = n): Bytes {
-  return message(
-    len(1, hex(traceId)),
-    len(2, hex(spanIdOf(n))),
-    len(5, "pay"),
-    len(9, keyValue("amount", intValue(amount))),
-  );
-}
+const verifyLog = (spans: readonly Bytes[], given: Given = {}, ...args: string[]) =>
+  auditor.verifyLog(spans, { keys: keysFile([log]), ...given }, ...args);
 
-const exported = (spans: readonly Bytes[]) => message(...spans.map((span) => len(1, inResource(span))));
-
-interface Given {
-  keys?: unknown;
-  /** Checkpoints, by the names of their files. */
-  kept?: Readonly<Record<string, string>>;
-  from?: number;
-  to?: number;
-  anyOrder?: true;
-  tenant?: string;
-  vkeys?: readonly string[];
-}
-
-/** The command line, as a process. */
-async function verifyLog(spans: readonly Bytes[], given: Given = {}, ...args: string[]) {
-  const { keys = keysFile([log]), kept = {}, from, to, tenant, vkeys = [] } = given;
-  const cwd = directory({ "keys.json": JSON.stringify(keys), spans: exported(spans), ...kept });
-  const values = Object.entries({ from, to, tenant }).flatMap(([name, value]) =>
-    value === undefined ? [] : [`--${name}`, String(value)],
-  );
-  const repeated = [
-    ...Object.keys(kept).flatMap((file) => ["--checkpoint", file]),
-    ...vkeys.flatMap((vkey) => ["--vkey", vkey]),
-  ];
-  return run(["verify", "--log", "--keys", "keys.json", ...values, ...repeated, ...args, "spans"], { cwd });
-}
-
-/** What is found, each as `what index span`, in order: the same in this process. */
+/** What is found, each as `what index span`, in order. */
 function findings(spans: readonly Bytes[], given: Given = {}): string[] {
-  const { keys = keysFile([log]), kept = {}, from, to, anyOrder, tenant, vkeys } = given;
-  const all = readKeySet(JSON.stringify(keys));
-  const keySet =
-    vkeys === undefined
-      ? all
-      : trustedKeySet(
-          all,
-          vkeys.map((vkey) => parseVerifierKey(vkey)!),
-        );
-  const result = verifyLogs(judgeSpans(exported(spans), keySet, tenant), {
-    keys: keySet,
-    kept: Object.entries(kept).map(([file, text]) => ({ file, text })),
-    from,
-    to,
-    isOrdered: anyOrder !== true,
-  });
-  const { logs } = result.json() as {
-    logs: { findings: { what: string; leaf_index: number; span: string; count: number }[] }[];
-  };
-  const found = logs.flatMap((each) =>
-    each.findings.map(({ what, leaf_index, span, count }) =>
-      [what, leaf_index ?? "-", ...(count > 1 ? [`x${count}`] : []), ...(span === null ? [] : [span])].join(" "),
-    ),
+  return audit(spans, { keys: keysFile([log]), ...given }).map(({ what, leaf_index, span, count }) =>
+    [what, leaf_index ?? "-", ...(count > 1 ? [`x${count}`] : []), ...(span === null ? [] : [span])].join(" "),
   );
-  expect(result.ok).toBe(found.length === 0);
-  return found;
 }
 
 /** Twelve spans in three groups of 5, 4 and 3, and the checkpoints after each. */
@@ -198,14 +137,13 @@ describe("an attack is found, and the span is named:", () => {
   });
 
   it("two swapped with their evidence left where it was", async () => {
-    const evidence = (n: number) => Buffer.from(spans[n]!).subarray(pay(n).length);
-    const swapped = spans.with(3, message(pay(7), evidence(3))).with(7, message(pay(3), evidence(7)));
+    const exchanged = (n: number, other: number) => withEvidenceOf(spans[n]!, pay(n), pay(other));
+    const swapped = spans.with(3, exchanged(3, 7)).with(7, exchanged(7, 3));
     expect(findings(swapped)).toEqual([`changed 3 ${nameOf(7)}`, `changed 7 ${nameOf(3)}`]);
   });
 
   it("one changed", async () => {
-    const evidence = Buffer.from(spans[6]!).subarray(pay(6).length);
-    const changed = spans.with(6, message(pay(6, 1_000_000), evidence));
+    const changed = spans.with(6, withEvidenceOf(spans[6]!, pay(6), pay(6, 1_000_000)));
     expect(findings(changed, { kept })).toEqual([`changed 6 ${nameOf(6)}`]);
     const { out } = await verifyLog(changed);
     expect(out).toContain("1 problem, the first at 5b8e");
