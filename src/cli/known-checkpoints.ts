@@ -2,19 +2,13 @@
  * The checkpoints that an operator knows of logs in a backup. What a log had after the backup was made is lost, and others may hold a
  * checkpoint of it: a log goes on only where it reaches the latest one that is known.
  */
-import { readFileSync } from "node:fs";
 import type { KeyObject } from "node:crypto";
-import { type Checkpoint, parseCheckpoint } from "../span/checkpoint.ts";
 import { rootOf } from "../span/merkle.ts";
-import { type Note, parseNote, signersOf } from "../span/note.ts";
+import { signersOf } from "../span/note.ts";
 import { storedTree } from "../span/stored-tree.ts";
 import type { LogHead } from "../store/log-store.ts";
 import type { Tables } from "../store/registry.ts";
-import { Failure, UsageError } from "./command.ts";
-
-export interface KnownCheckpoint extends Checkpoint {
-  note: Note;
-}
+import type { KeptCheckpoint } from "./checkpoint-file.ts";
 
 export interface LogOutcome {
   head: LogHead;
@@ -22,27 +16,11 @@ export interface LogOutcome {
   why: string;
 }
 
-/** A note without an empty line in its text, so that several may stand one behind the other. */
-const noteForm = /(?:(?!— ).+\n)+\n(?:— .+\n)+\s*/guy;
-
-/** Throws UsageError where a file cannot be read, a Failure where it holds anything but checkpoints. */
-export function readCheckpoints(files: readonly string[]): KnownCheckpoint[] {
-  return files.flatMap((file) => {
-    const text = read(file);
-    const notes = text.match(noteForm) ?? [];
-    const known = notes.map(parseKnown).filter((each) => each !== undefined);
-    if (known.length > 0 && known.length === notes.length && notes.join("") === text) return known;
-    throw new Failure(
-      `${file} holds no checkpoint: it must be one signed note, or several, as GetCheckpoint gives them`,
-    );
-  });
-}
-
 /** What becomes of each log of a backup that is restored. */
 export function outcomesOf(
   from: Tables,
   key: KeyObject,
-  { heads, known }: { heads: readonly LogHead[]; known: readonly KnownCheckpoint[] },
+  { heads, known }: { heads: readonly LogHead[]; known: readonly KeptCheckpoint[] },
 ): Promise<LogOutcome[]> {
   return Promise.all(
     heads.map(async (head) => {
@@ -63,7 +41,7 @@ async function shortfall(
   from: Tables,
   key: KeyObject,
   head: LogHead,
-  { note, size, root }: KnownCheckpoint,
+  { note, size, root }: KeptCheckpoint,
 ): Promise<string | undefined> {
   const keys = (await from.signingKeys(key, head.tenantId)).filter(({ compromisedAt }) => compromisedAt === undefined);
   const signers = signersOf(
@@ -75,18 +53,4 @@ async function shortfall(
   if (size > head.size) return `it does not reach the checkpoint of ${size}`;
   const tree = await storedTree((level, tile) => from.logHashes(head, level, tile)).treeAt(size);
   return Buffer.compare(rootOf(tree), root) === 0 ? undefined : `it has another root at ${size} than the checkpoint`;
-}
-
-function parseKnown(text: string): KnownCheckpoint | undefined {
-  const note = parseNote(`${text.trimEnd()}\n`);
-  const checkpoint = note && parseCheckpoint(note.text);
-  return checkpoint && { ...checkpoint, note: note! };
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new UsageError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`);
-  }
 }

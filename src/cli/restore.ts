@@ -6,9 +6,10 @@ import type { LogName } from "../store/log-store.ts";
 import { openBackup, openTablesToFill, type RowProblem, type Tables } from "../store/registry.ts";
 import type { AuditEvent } from "../store/store.ts";
 import { checkLogs } from "./check-logs.ts";
+import { type KeptCheckpoint, readCheckpoints } from "./checkpoint-file.ts";
 import { type Command, exitCode, Failure, jsonOption, textsOf } from "./command.ts";
 import { configOption } from "./configuration.ts";
-import { type KnownCheckpoint, type LogOutcome, outcomesOf, readCheckpoints } from "./known-checkpoints.ts";
+import { type LogOutcome, outcomesOf } from "./known-checkpoints.ts";
 import { printJson } from "./print.ts";
 import { printRestored, type Restored, restoredJson } from "./restored.ts";
 import { problemJson, problemText } from "./row-problem.ts";
@@ -67,7 +68,7 @@ interface Filling {
   from: Tables;
   file: string;
   key: KeyObject;
-  known: readonly KnownCheckpoint[];
+  known: readonly KeptCheckpoint[];
 }
 
 async function fill(into: Tables, { from, file, key, known }: Filling): Promise<Restored> {
@@ -89,7 +90,7 @@ function logId({ tenantId, number }: LogName): string {
   return `${tenantId}/${number}`;
 }
 
-function warningsOf(logs: readonly LogOutcome[], known: readonly KnownCheckpoint[]): string[] {
+function warningsOf(logs: readonly LogOutcome[], known: readonly KeptCheckpoint[]): string[] {
   const isEnding = logs.some(({ goesOn }) => !goesOn);
   const strange = known.filter(({ origin }) => !logs.some(({ head }) => head.origin === origin));
   return [

@@ -1,11 +1,10 @@
 /** What `verify --log` says: of each log that the spans are of, whether they are all that they should be. */
-import { parseCheckpoint } from "../span/checkpoint.ts";
 import { auditLog, counted } from "../span/log-audit.ts";
 import type { KnownHead } from "../span/log-history.ts";
-import { parseNote } from "../span/note.ts";
 import type { Range } from "../span/tree-ranges.ts";
 import { reasonOfKey } from "../span/verdict.ts";
 import { type LogKey, logSigners } from "../span/verify-log.ts";
+import type { KeptCheckpoint } from "./checkpoint-file.ts";
 import { Failure } from "./command.ts";
 import type { JudgedSpan } from "./judged-spans.ts";
 import type { KeySet } from "./key-set.ts";
@@ -20,15 +19,8 @@ export interface LogScope {
   isOrdered: boolean;
 }
 
-export interface Kept {
-  file: string;
-  text: string;
-}
-
-interface KeptCheckpoint extends KnownHead {
-  file: string;
-  origin: string;
-}
+/** A kept checkpoint that a key of the tenant signed. */
+type SignedCheckpoint = KeptCheckpoint & KnownHead;
 
 interface LogResult {
   origin: string;
@@ -42,10 +34,10 @@ interface LogResult {
 
 export function verifyLogs(
   spans: readonly JudgedSpan[],
-  about: LogScope & { keys: KeySet; kept: readonly Kept[] },
+  about: LogScope & { keys: KeySet; kept: readonly KeptCheckpoint[] },
 ): Result {
   const { keys, from, to } = about;
-  const checkpoints = about.kept.map((each) => readCheckpoint(each, keys.logKeys));
+  const checkpoints = about.kept.map((each) => signedBy(keys.logKeys, each));
   const origins = [...new Set(keys.logKeys.map(({ name }) => name))];
   if (origins.length === 0) throw new Failure("the keys file names no log; save again what the service serves");
   const { logs, apart } = spansByLog(spans, origins);
@@ -67,20 +59,17 @@ export function verifyLogs(
   };
 }
 
-function readCheckpoint({ file, text }: Kept, keys: readonly LogKey[]): KeptCheckpoint {
-  const note = parseNote(text);
-  const checkpoint = note && parseCheckpoint(note.text);
-  if (checkpoint === undefined) throw new Failure(`${file} is not a signed checkpoint`);
-  const signers = logSigners({ note: note!, checkpoint }, keys) ?? [];
-  if (signers.length === 0) throw new Failure(`${file} is not signed by a key of the keys file`);
-  const isTrusted = signers.some((key) => reasonOfKey(key) === "OK");
-  return { ...checkpoint, file, isKept: true, isTrusted };
+function signedBy(keys: readonly LogKey[], checkpoint: KeptCheckpoint): SignedCheckpoint {
+  const signers = logSigners({ note: checkpoint.note, checkpoint }, keys) ?? [];
+  if (signers.length === 0)
+    throw new Failure(`${checkpoint.file}: no key of the keys file signed the checkpoint of ${checkpoint.size}`);
+  return { ...checkpoint, isKept: true, isTrusted: signers.some((key) => reasonOfKey(key) === "OK") };
 }
 
 function resultOf(
   origin: string,
   log: LogSpans,
-  { keys, checkpoints, ...scope }: LogScope & { keys: KeySet; checkpoints: readonly KeptCheckpoint[] },
+  { keys, checkpoints, ...scope }: LogScope & { keys: KeySet; checkpoints: readonly SignedCheckpoint[] },
 ): LogResult {
   const kept = checkpoints.filter((checkpoint) => checkpoint.origin === origin);
   const recorded = keys.logKeys
@@ -116,7 +105,8 @@ function resultOf(
 
 function print({ origin, range, spans, handovers, findings, checkpoints }: LogResult): void {
   const counts = [counted(spans, "span", "spans"), handovers > 0 && counted(handovers, "handover", "handovers")];
-  printLine(`log ${origin}, entries ${range.start} to ${range.end - 1}: ${counts.filter(Boolean).join(", ")}`);
+  const entries = range.start === range.end ? "no entries" : `entries ${range.start} to ${range.end - 1}`;
+  printLine(`log ${origin}, ${entries}: ${counts.filter(Boolean).join(", ")}`);
   printTable(
     findings.map(({ what, index, name = "-", message }) => [what, `entry ${index ?? "-"}`, name, message]),
     "  ",

@@ -1,7 +1,7 @@
 /** `verify`: were these spans signed by this tenant, and are they unchanged, and all there? Needs the public keys and no service. */
-import { readFileSync } from "node:fs";
 import { parseIndex } from "../span/decimal.ts";
 import { parseVerifierKey } from "../span/vkey.ts";
+import { readCheckpoints } from "./checkpoint-file.ts";
 import {
   type Command,
   exitCode,
@@ -12,6 +12,7 @@ import {
   textsOf,
   UsageError,
 } from "./command.ts";
+import { readFile } from "./file.ts";
 import { judgeSpans } from "./judged-spans.ts";
 import { type KeySet, readKeySet, trustedKeySet } from "./key-set.ts";
 import { printJson } from "./print.ts";
@@ -40,7 +41,7 @@ export const verify: Command = {
       name: "checkpoint",
       value: "FILE",
       repeatable: true,
-      description: "with --log: a checkpoint that you kept; may be given several times",
+      description: "with --log: checkpoints that you kept, one or several in a file; may be given several times",
     },
     { name: "from", value: "SIZE", description: "with --log: begin behind the first SIZE entries" },
     { name: "to", value: "SIZE", description: "with --log: end with the first SIZE entries" },
@@ -61,9 +62,9 @@ export const verify: Command = {
     const keysFile = textOf(options, "keys");
     if (keysFile === undefined) throw new UsageError("verify needs --keys FILE");
     const scope = logScope(options);
-    const keys = trusted(readKeySet(read(keysFile).toString("utf8")), textsOf(options, "vkey"));
-    const spans = judgeSpans(read(operand), keys, textOf(options, "tenant"));
-    const kept = textsOf(options, "checkpoint").map((file) => ({ file, text: read(file).toString("utf8") }));
+    const keys = trusted(readKeySet(readFile(keysFile).toString("utf8")), textsOf(options, "vkey"));
+    const spans = judgeSpans(readFile(operand), keys, textOf(options, "tenant"));
+    const kept = readCheckpoints(textsOf(options, "checkpoint"));
     const result = scope === undefined ? verifyEach(spans) : verifyLogs(spans, { ...scope, keys, kept });
     if (options.json) printJson(result.json());
     else result.print();
@@ -101,12 +102,4 @@ function trusted(keys: KeySet, vkeys: readonly string[]): KeySet {
     return key;
   });
   return trustedKeySet(keys, first);
-}
-
-function read(file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    throw new UsageError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`);
-  }
 }

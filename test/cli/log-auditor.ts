@@ -1,4 +1,5 @@
 /** An auditor with a file of spans: `verify --log` as a process of its own, and the same in this process, for many files. */
+import { checkpointsIn } from "../../src/cli/checkpoint-file.ts";
 import { judgeSpans } from "../../src/cli/judged-spans.ts";
 import { readKeySet, trustedKeySet } from "../../src/cli/key-set.ts";
 import { verifyLogs } from "../../src/cli/verify-log.ts";
@@ -67,7 +68,7 @@ export function audit(spans: readonly Bytes[], given: Given): Found[] {
   const keys = first === undefined ? all : trustedKeySet(all, first);
   const result = verifyLogs(judgeSpans(exported(spans), keys, tenant), {
     keys,
-    kept: Object.entries(kept).map(([file, text]) => ({ file, text })),
+    kept: Object.entries(kept).flatMap(([file, text]) => checkpointsIn(text, file)),
     from,
     to,
     isOrdered: anyOrder !== true,
