@@ -3,10 +3,11 @@
  * has no answer yet; what is refused must be right to be refused, which check.ts finds out.
  */
 import { status } from "@grpc/grpc-js";
-import type { GrpcClient } from "../running-service.ts";
+import { type Batches, batchesOf } from "./batches.ts";
 import { type Changes, changesOf } from "./changes.ts";
 import type { Ledger, Purpose, State, Use } from "./ledger.ts";
 import type { Random } from "./random.ts";
+import type { CrashClient } from "./service.ts";
 import { type Uses, usesOf } from "./uses.ts";
 
 export interface DriverOptions {
@@ -18,7 +19,7 @@ export interface DriverOptions {
 }
 
 export interface Load {
-  client: GrpcClient;
+  client: CrashClient;
   isOver(): boolean;
   /** Whether a failure comes from the kill. May wait to see. */
   isExcused(code: number): Promise<boolean>;
@@ -28,11 +29,12 @@ export interface Driver {
   /** Calls until it is over. */
   run(load: Load, workers?: number): Promise<void>;
   /** Makes some calls, and schedules the destruction of some keys, so that there is something to destroy. */
-  scheduleSome(client: GrpcClient): Promise<void>;
+  scheduleSome(client: CrashClient): Promise<void>;
   /** Whether keys were used, and changed, by calls that began after `at`. */
   hasRecoveredSince(at: number): boolean;
   /** As often as it is asked, under the same request id. */
   retry: Changes["retry"];
+  resend: Batches["resend"];
 }
 
 /** What the callers believe of a tenant. */
@@ -53,6 +55,7 @@ const mix = {
   sign: 16,
   generate: 12,
   reEncrypt: 8,
+  append: 16,
   newTenant: 8,
   rotate: 10,
   change: 22,
@@ -81,6 +84,7 @@ export function createDriver({ random, ledger, epoch, problem }: DriverOptions):
   };
   const uses: Uses = usesOf({ random, ledger, attempt, problem });
   const changes: Changes = changesOf({ random, ledger, attempt, problem, epoch });
+  const batches: Batches = batchesOf({ random, ledger, attempt, problem, epoch });
 
   /** First calls, at once where there are several; a tenant is one from its first acknowledged key on. */
   async function addTenant(load: Load): Promise<void> {
@@ -100,11 +104,13 @@ export function createDriver({ random, ledger, epoch, problem }: DriverOptions):
     else if (next === "change") await changes.changeKey(load, tenant);
     else if (next === "rotate") await changes.rotate(load, tenant);
     else if (next === "rewrap") await changes.rewrap(load);
+    else if (next === "append") await batches.append(load, tenant);
     else await uses[next](load, tenant);
   }
 
   return {
     retry: changes.retry,
+    resend: batches.resend,
 
     hasRecoveredSince(at) {
       const isChanged = ledger.operations.some(({ begunAt, outcome }) => begunAt > at && outcome === "acknowledged");

@@ -2,7 +2,6 @@
  * One store from its first key to a last look at everything: what was acknowledged in it, and the checks after each kill. They look at
  * what was touched since the kill before, and a few older things of the same keys; the last one at all there is.
  */
-import type { GrpcClient } from "../running-service.ts";
 import {
   awaitDestruction,
   type Checker,
@@ -13,16 +12,19 @@ import {
   checkUse,
   retryRotate,
 } from "./check.ts";
+import { checkLogs, type KnownLog, resendBatch } from "./check-logs.ts";
 import { checkUses } from "./check-uses.ts";
 import { createDriver, type Driver } from "./driver.ts";
 import { emptyLedger, type Operation, type Use } from "./ledger.ts";
 import { createModel } from "./model.ts";
 import type { Random } from "./random.ts";
+import type { CrashClient } from "./service.ts";
 import { trailReader } from "./trail.ts";
 
 export interface Totals {
-  acknowledged: Record<Use["kind"] | "change", number>;
+  acknowledged: Record<Use["kind"] | "entry" | "change", number>;
   unknownChanges: number;
+  unknownBatches: number;
   /** Openings and verifications, of some things more than once. */
   opened: number;
   /** Things that were found to be as they must be. */
@@ -32,7 +34,7 @@ export interface Totals {
 export interface Epoch {
   driver: Driver;
   /** `days`: how much later it is for the service than it is. */
-  check(client: GrpcClient, scope: { days: number; everything: boolean }): Promise<void>;
+  check(client: CrashClient, scope: { days: number; everything: boolean }): Promise<void>;
   checker: Checker;
 }
 
@@ -46,8 +48,8 @@ export interface EpochOptions {
 const olderUses = 3;
 
 export function emptyTotals(): Totals {
-  const acknowledged = { token: 0, "data key": 0, signature: 0, change: 0 };
-  return { acknowledged, unknownChanges: 0, opened: 0, checks: 0 };
+  const acknowledged = { token: 0, "data key": 0, signature: 0, entry: 0, change: 0 };
+  return { acknowledged, unknownChanges: 0, unknownBatches: 0, opened: 0, checks: 0 };
 }
 
 export function startEpoch({ number, random, totals, problem }: EpochOptions): Epoch {
@@ -55,6 +57,7 @@ export function startEpoch({ number, random, totals, problem }: EpochOptions): E
   const operations = new Map<string, Operation>();
   const firstUses = new Map<string, number>();
   const usesByKey = new Map<string, Use[]>();
+  const logs = new Map<string, KnownLog>();
   const model = createModel({
     operation: (requestId) => operations.get(requestId),
     firstUse: (keyId) => firstUses.get(keyId),
@@ -73,14 +76,14 @@ export function startEpoch({ number, random, totals, problem }: EpochOptions): E
 
   /** What was written down since the last time. */
   function take() {
-    const { operations: asked, uses, refusals } = ledger;
+    const { operations: asked, uses, refusals, batches } = ledger;
     Object.assign(ledger, emptyLedger());
     for (const operation of asked) operations.set(operation.requestId, operation);
     for (const use of uses) {
       totals.acknowledged[use.kind] += 1;
       if (!firstUses.has(use.keyId)) firstUses.set(use.keyId, use.endedAt!);
     }
-    return { asked, uses, refusals };
+    return { asked, uses, refusals, batches };
   }
 
   /** Of keys that were touched, a few things that were made with them before. */
@@ -104,15 +107,17 @@ export function startEpoch({ number, random, totals, problem }: EpochOptions): E
     checker,
     async check(client, { days, everything }) {
       await awaitDestruction(client, days, checker);
-      const { asked, uses, refusals } = take();
+      const { asked, uses, refusals, batches } = take();
       let rows = await trail.read(client);
       model.play(rows);
       const unanswered = asked.filter(({ outcome }) => outcome === "unknown");
-      const retry = driver.retry;
+      const { retry, resend } = driver;
+      const unsigned = batches.filter(({ answer }) => answer === undefined);
       for (const operation of unanswered) {
         if (operation.change === "rotate") await retryRotate(client, operation, { ...checker, retry });
       }
-      if (unanswered.length > 0) {
+      for (const batch of unsigned) await resendBatch(client, batch, { ...checker, resend });
+      if (unanswered.length + unsigned.length > 0) {
         const more = await trail.read(client);
         model.play(more);
         rows = [...rows, ...more];
@@ -129,10 +134,13 @@ export function startEpoch({ number, random, totals, problem }: EpochOptions): E
         ? [...usesByKey.values()].flat()
         : someOlder(new Set([...asked, ...uses, ...rows].map(({ keyId }) => keyId)));
       await checkUses(client, [...uses, ...older], checker);
+      await checkLogs(client, { known: logs, batches, everything }, checker);
       keep(uses);
       totals.opened += uses.length + older.length;
       totals.acknowledged.change += asked.filter(({ outcome }) => outcome === "acknowledged").length;
       totals.unknownChanges += unanswered.length;
+      totals.unknownBatches += unsigned.length;
+      for (const { answer } of batches) totals.acknowledged.entry += answer?.signed.length ?? 0;
     },
   };
 }

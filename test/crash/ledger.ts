@@ -1,6 +1,7 @@
 /** What the service was asked and what it acknowledged, as its callers remember it. Times are monotonic milliseconds of the harness. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { SpanSchema } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
+import type { SignedSpan } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import type { Span, SpanSchema } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 
 export type Purpose = "data" | "signing";
 
@@ -60,12 +61,21 @@ export interface Refusal extends Asked {
   keyId: string | undefined;
 }
 
+/** A batch of spans for the tenant's log. */
+export interface LoggedBatch extends Asked {
+  requestId: string;
+  spans: readonly Span[];
+  /** Once all of it is there. */
+  answer: { signed: readonly SignedSpan[]; checkpoint: string } | undefined;
+}
+
 export interface Ledger {
   operations: Operation[];
   uses: Use[];
   refusals: Refusal[];
+  batches: LoggedBatch[];
 }
 
 export function emptyLedger(): Ledger {
-  return { operations: [], uses: [], refusals: [] };
+  return { operations: [], uses: [], refusals: [], batches: [] };
 }

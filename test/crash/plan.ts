@@ -41,6 +41,8 @@ const most: Readonly<Partial<Record<StepName, number>>> = {
   "key.proven": 25,
   "key.activated": 25,
   "state.changed": 20,
+  "log.appended": 15,
+  "log.signed": 15,
   "rewrap.proven": 10,
   "rewrap.stored": 10,
   "destruction.stored": 3,

@@ -2,19 +2,20 @@
 import type { CrashSummary } from "./summary.ts";
 
 export function progressLine({ kills, acknowledged, checks, problems }: CrashSummary): string {
-  const { token, signature, "data key": dataKey, change } = acknowledged;
-  const made = `${token} tokens, ${signature} signatures, ${dataKey} data keys, ${change} changes`;
+  const { token, signature, "data key": dataKey, entry, change } = acknowledged;
+  const made = `${token} tokens, ${signature} signatures, ${entry} log entries, ${dataKey} data keys, ${change} changes`;
   return `${kills} kills: ${made}; ${checks} checks, ${problems.length} problems`;
 }
 
 export function summaryLines(summary: CrashSummary): string[] {
-  const { killsAt, missed, unknownChanges, opened, slowestStartMs, slowestRecoveryMs, problems } = summary;
+  const { killsAt, missed, unknownChanges, unknownBatches, opened, slowestStartMs, slowestRecoveryMs, problems } =
+    summary;
   const kinds = Object.entries(killsAt).sort(([a], [b]) => a.localeCompare(b));
   return [
     ...kinds.map(([name, count]) => `  ${name}: ${count}`),
     ...(missed.length > 0 ? [`never reached: ${missed.join(", ")}`] : []),
     progressLine(summary),
-    `${opened} times opened or verified; ${unknownChanges} changes had no answer`,
+    `${opened} times opened or verified; ${unknownChanges} changes and ${unknownBatches} batches had no answer`,
     slowestRecoveryMs > 0
       ? `slowest recovery ${Math.round(slowestRecoveryMs)} ms after the database was back`
       : `slowest start ${Math.round(slowestStartMs)} ms`,

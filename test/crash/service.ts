@@ -17,9 +17,17 @@ export interface ServiceStart {
   killAt?: { step: StepName; nth: number; armedBy?: string } | undefined;
 }
 
+/** Of a service that is there until it is killed. */
+export interface CrashClient extends GrpcClient {
+  /** `127.0.0.1:port` of gRPC. */
+  target: string;
+  /** `http://127.0.0.1:port` */
+  http: string;
+}
+
 export interface CrashService {
   /** Undefined where it ended before it served. */
-  ready: Promise<GrpcClient | undefined>;
+  ready: Promise<CrashClient | undefined>;
   kill(): void;
   /** SIGTERM. */
   stop(): void;
@@ -59,18 +67,19 @@ export function startCrashService({ env, cwd, days, killAt }: ServiceStart): Cra
   child.stdin.on("error", () => {}); // it is dead, which is told below
   const err = text(child.stderr);
   const errors: string[] = [];
-  let client: GrpcClient | undefined;
+  let client: CrashClient | undefined;
   const ended = once(child, "close").then(async ([code, signal]): Promise<ServiceEnd> => {
     client?.close();
     return { code, signal, step: /^killed at (.+)$/m.exec(await err)?.[1], err: await err };
   });
-  const serving = new Promise<GrpcClient>((resolve) => {
-    let target = "";
+  const serving = new Promise<CrashClient>((resolve) => {
+    let [target, http] = ["", ""];
     createInterface({ input: child.stdout }).on("line", (line) => {
       target ||= /gRPC on (127\.0\.0\.1:\d+)/.exec(line)?.[1] ?? "";
+      http ||= /administration on (http:\/\/127\.0\.0\.1:\d+)/.exec(line)?.[1] ?? "";
       if (Number(/"level":(\d+)/.exec(line)?.[1]) >= errorLevel) errors.push(line);
       if (client !== undefined || !line.includes('"msg":"serving"')) return;
-      client = grpcClient(target);
+      client = { ...grpcClient(target), target, http };
       resolve(client);
     });
   });
