@@ -4,7 +4,7 @@ import { parseIndex } from "./decimal.ts";
 import { hashBytes } from "./merkle.ts";
 
 export interface Checkpoint {
-  /** `<issuer>/<tenant_id>`, or `<issuer>/<tenant_id>/<n>` for the n-th log of a tenant. */
+  /** `<issuer>/<tenant_id>`, or `<issuer>/<tenant_id>/<n>` where the log is not number 1. */
   origin: string;
   size: number;
   /** 32 bytes. */

@@ -1,6 +1,6 @@
 /**
  * The logs over HTTP as C2SP tlog-tiles: a client takes `/api/kms/tenants/{tenant}/log` for the prefix of a tenant's last log, and
- * `/api/kms/tenants/{tenant}/log/{n}` for that of its n-th.
+ * `/api/kms/tenants/{tenant}/log/{n}` for that of its log n.
  */
 import { promisify } from "node:util";
 import { constants, gzip } from "node:zlib";
@@ -10,7 +10,7 @@ import { LogService } from "../../gen/ts/fluo/kms/v1/log_service_pb.ts";
 import type { LogHandlers } from "../service/log.ts";
 import type { Reply, Route } from "./route.ts";
 
-const prefix = "^/api/kms/tenants/(?<tenantId>[^/]+)/log(?:/(?<log>[1-9][0-9]{0,8}))?/";
+const prefix = "^/api/kms/tenants/(?<tenantId>[^/]+)/log(?:/(?<log>[1-9][0-9]{0,9}))?/";
 
 /**
  * Tiles and bundles never change. They are for the caller's own cache: one that is shared would give them to callers who may not act for the
