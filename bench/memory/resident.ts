@@ -14,18 +14,21 @@ const everyMs = 20;
 
 export const canWatch = existsSync("/proc/self/status");
 
-/** `stop` tells. */
-export function watchMemory(pid: number): { stop(): Resident } {
+export interface Watch {
+  /** So far. */
+  resident(): Resident;
+  stop(): void;
+}
+
+export function watchMemory(pid: number): Watch {
   const before = field(pid, "VmRSS");
   let sampled = before;
   const timer = setInterval(() => {
     sampled = Math.max(sampled, field(pid, "VmRSS"));
   }, everyMs);
   return {
-    stop() {
-      clearInterval(timer);
-      return { before, sampled, kernel: field(pid, "VmHWM") };
-    },
+    resident: () => ({ before, sampled, kernel: field(pid, "VmHWM") }),
+    stop: () => clearInterval(timer),
   };
 }
 
