@@ -16,7 +16,7 @@ import { numberedSpan, resource, scope } from "../bulk/batches.ts";
 import { leavesOf, replica, tenant } from "../log/fixture.ts";
 import { thrownBy } from "../matchers.ts";
 import { type Bytes, len, message } from "../span/otlp-wire.ts";
-import { withProof } from "../span/test-log.ts";
+import { withLogProof } from "../span/test-log.ts";
 import { call } from "./fixture.ts";
 
 const by = { actor: "ann", requestId: "" };
@@ -63,7 +63,7 @@ function setUp(alter: (store: LogStore) => Partial<LogStore> = () => ({})) {
   };
 
   function withProof(n: number, proof: string): Bytes {
-    return withProof(numberedSpan(n), { proof, tenant, signedAt });
+    return withLogProof(numberedSpan(n), { proof, tenant, signedAt });
   }
 }
 

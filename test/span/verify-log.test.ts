@@ -6,7 +6,7 @@ import type { Verdict, VerifyingKey } from "../../src/span/verdict.ts";
 import { claimOf, isClaim, isLogClaim } from "../../src/span/verify.ts";
 import { type LogKey, logSigners, logVerdict, type WasRecorded } from "../../src/span/verify-log.ts";
 import { type Bytes, intValue, keyValue, len, message, signRequest, span } from "./otlp-wire.ts";
-import { logStatementOf, type TestKey, testKey, testLog, withProof } from "./test-log.ts";
+import { logStatementOf, type TestKey, testKey, testLog, withLogProof } from "./test-log.ts";
 
 const pay = (amount: number) => span(len(5, "pay"), len(9, keyValue("amount", intValue(amount))));
 const log = testLog();
@@ -35,7 +35,7 @@ const byProof = (bytes: Bytes, statement: string, proof: string, keys?: readonly
 const [proofOfSecond] = await log.proofs(1, 1);
 const statementOfSecond = Buffer.from(log.entries[1]!).toString();
 const withProof = (proof: string, about: { tenant?: string; signedAt?: string } = {}) =>
-  withProof(pay(2), { proof, tenant: "acme", signedAt, ...about });
+  withLogProof(pay(2), { proof, tenant: "acme", signedAt, ...about });
 const ok = { verified: true, reason: "OK", keyId: first.keyId, keyState: "ACTIVE", signedAt };
 
 describe("a span in a log", () => {
@@ -69,7 +69,7 @@ describe("a span in a log", () => {
     ["an attribute more", message(pay(2), len(9, keyValue("x", intValue(1))))],
     ["an attribute less", span(len(5, "pay"))],
   ])("does not verify after any change: %s", (_, altered) => {
-    const claimed = withProof(altered, { proof: proofOfSecond!, tenant: "acme", signedAt });
+    const claimed = withLogProof(altered, { proof: proofOfSecond!, tenant: "acme", signedAt });
     expect(byAttributes(claimed)).toEqual({ ...ok, verified: false, reason: "PROOF_INVALID" });
     expect(byProof(altered, statementOfSecond, proofOfSecond!)).toMatchObject({
       reason: "SPAN_MISMATCH",
@@ -194,7 +194,7 @@ describe("the key's state", () => {
   });
 
   it("comes after proof and span", () => {
-    const altered = withProof(pay(20), { proof: proofOfSecond!, tenant: "acme", signedAt });
+    const altered = withLogProof(pay(20), { proof: proofOfSecond!, tenant: "acme", signedAt });
     expect(inState("COMPROMISED", altered).reason).toBe("PROOF_INVALID");
     const compromised = [logKey(first, { state: "COMPROMISED" })];
     expect(byProof(pay(20), statementOfSecond, proofOfSecond!, compromised).reason).toBe("SPAN_MISMATCH");
