@@ -105,7 +105,7 @@ export function testLog({
       const signedAt = formatSignedAt(startMs + first);
       for (const span of spans) add(logStatementOf(span, tenant, signedAt));
       const texts = await proofs(first, spans.length);
-      return spans.map((span, i) => withProof(span, { proof: texts[i]!, tenant, signedAt }));
+      return spans.map((span, i) => withLogProof(span, { proof: texts[i]!, tenant, signedAt }));
     },
 
     /** Hands over to the tenant's next key, as a rotation does. */
@@ -143,7 +143,7 @@ export function logStatementOf(span: Bytes, tenant: string, signedAt: string): s
 }
 
 /** The span with what SignSpans answers as its attributes. */
-export function withProof(
+export function withLogProof(
   span: Bytes,
   { proof, tenant, signedAt }: { proof: string; tenant: string; signedAt: string },
 ): Bytes {
