@@ -131,7 +131,7 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
       const { next, hashes, ...group } = grown(head, 2);
       const longest = randomBytes(65_535);
       const entries = Buffer.concat([Buffer.of(0, 0), Buffer.of(255, 255), longest]);
-      await store.appendLog({ ...group, next, hashes, entries });
+      await store.appendLog({ ...group, next, hashes, entries: [entries] });
       expect(await store.logEntries(acme, 0)).toEqual(new Uint8Array(entries));
     });
 
@@ -139,7 +139,8 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
       const head = await create();
       const group = grown(head, 3);
       await store.appendLog(group);
-      for (const bytes of [group.entries, group.next.root, group.next.frontier, group.hashes[0]!.hashes]) bytes.fill(0);
+      for (const bytes of [...group.entries, group.next.root, group.next.frontier, group.hashes[0]!.hashes])
+        bytes.fill(0);
       const given = [await store.logEntries(acme, 0), await store.logHashes(acme, 0, 0)];
       const givenHead = (await store.logHead("acme"))!;
       for (const bytes of [...given, givenHead.root, givenHead.frontier]) bytes.fill(0);
@@ -156,8 +157,11 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
         shared.set(each.hashes);
         return { ...each, hashes: shared };
       });
-      const entries = new Uint8Array(new SharedArrayBuffer(group.entries.length));
-      entries.set(group.entries);
+      const entries = group.entries.map((each) => {
+        const shared = new Uint8Array(new SharedArrayBuffer(each.length));
+        shared.set(each);
+        return shared;
+      });
       await store.appendLog({ ...group, entries, hashes });
       expect(await contentOf(store, acme, 3)).toEqual({ entries: [entry(0), entry(1), entry(2)], tiles: tilesOf(3) });
     });
@@ -175,7 +179,7 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
       for (const other of others) {
         const { requests } = grown(head, 1, [request("r1", head)]);
         const group = { ...grown(head, 1), expect: other, requests };
-        if (other.size !== head.size) group.entries = entriesFrom(other.size, head.size + 1);
+        if (other.size !== head.size) group.entries = [entriesFrom(other.size, head.size + 1)];
         expect(await thrownBy(() => store.appendLog(group))).toBeKmsError("CONFLICT");
       }
       expect(await store.logHead("acme")).toEqual(head);
@@ -211,7 +215,8 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
     it("refuses a group whose entries are not as many as it says", async () => {
       const head = await create();
       const group = grown(head, 3);
-      for (const entries of [group.entries.slice(0, -1), entriesFrom(0, 2), entriesFrom(0, 4), new Uint8Array()]) {
+      const cut = entriesFrom(0, 3).slice(0, -1);
+      for (const entries of [[cut], group.entries.slice(1), [entriesFrom(0, 2)], [entriesFrom(0, 4)], []]) {
         expect(await thrownBy(() => store.appendLog({ ...group, entries }))).toBeKmsError("INTERNAL");
       }
       expect(await store.logHead("acme")).toEqual(head);

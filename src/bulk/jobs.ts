@@ -24,7 +24,7 @@ export interface Jobs {
   forgetKey(key: KeyHandle): void;
   sign(batch: Uint8Array, by: Omit<BatchSigner, "key"> & { key: KeyHandle }): SignedBatch;
   enter(batch: Uint8Array, about: Entering): LogBatch;
-  grow(before: Tree, leaves: Uint8Array): Growth;
+  grow(before: Tree, leaves: readonly Uint8Array[]): Growth;
   prove(batch: ProvenBatch, place: LogPlace, fromSpan: number): ProvenSlice;
   keyMemory(): KeyMemory;
   /** Forgets every key and ends the thread. */

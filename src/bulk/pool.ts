@@ -34,8 +34,8 @@ export interface BatchPool {
   /** LOG, first half: the entries of a batch. INVALID_ARGUMENT likewise. */
   enter(batch: BatchBytes, about: { tenant: string; requestId: string; signedAtMs: number }): Promise<LogBatch>;
 
-  /** A tree with more leaves, as `growTree` does it. */
-  grow(before: Growth["before"], leaves: Uint8Array): Promise<Growth>;
+  /** A tree with the leaves of these batches, as `growTree` makes it. */
+  grow(before: Growth["before"], leaves: readonly Uint8Array[]): Promise<Growth>;
 
   /**
    * LOG, second half: one SignSpansResponse under 1 MiB with the results of the spans from `fromSpan` on, and the span at which the next
@@ -111,8 +111,8 @@ export function createBatchPool({
       return leastBusy().run("enter", [given, about], [given.buffer]);
     },
 
-    async grow(before, leaves) {
-      return leastBusy().run("grow", [{ size: before.size, frontier: ownMemory(before.frontier) }, ownMemory(leaves)]);
+    async grow({ size, frontier }, leaves) {
+      return leastBusy().run("grow", [{ size, frontier: ownMemory(frontier) }, leaves]);
     },
 
     async prove({ spans, refused, signedAtMs, requestId }, place, fromSpan) {

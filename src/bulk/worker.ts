@@ -37,7 +37,7 @@ const jobs: Jobs = {
   enter: enterBatch,
 
   grow(before, leaves) {
-    const { after, root, nodes } = growTree(before, leaves);
+    const { after, root, nodes } = growTree(before, Buffer.concat(leaves));
     return { before, after: { ...after, frontier: ownMemory(after.frontier) }, root: ownMemory(root), nodes };
   },
 

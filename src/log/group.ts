@@ -13,8 +13,8 @@ export interface Member {
 /** Levels of the tree from one hash that is stored to the next. */
 const tileLevels = 8;
 
-export function leavesOf(group: readonly Member[]): Uint8Array {
-  return Buffer.concat(group.map(({ batch }) => batch.leaves));
+export function leavesOf(group: readonly Member[]): Uint8Array[] {
+  return group.map(({ batch }) => batch.leaves);
 }
 
 /** The first index of each member, in their order. */
@@ -32,7 +32,7 @@ export function appendOf(expect: LogHead, group: readonly Member[], growth: Grow
   return {
     expect,
     next: { ...growth.after, root: growth.root, changedAt },
-    entries: Buffer.concat(group.map(({ batch }) => batch.entries)),
+    entries: group.map(({ batch }) => batch.entries),
     hashes: storedHashes(growth),
     requests: group.flatMap(({ batch }, at) => (batch.requestId === "" ? [] : [requestOf(batch, places[at]!)])),
     handovers: group.flatMap(({ batch, announces }, at) =>

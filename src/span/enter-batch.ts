@@ -54,13 +54,20 @@ export function enterBatch(bytes: Uint8Array, { tenant, requestId, signedAtMs }:
   }
   return {
     spans: count + refused.length,
-    leaves: new Uint8Array(leaves.subarray(0, count * hashBytes)),
-    entries: new Uint8Array(entries.subarray(0, count * (lengthBytes + entryBytes))),
+    leaves: sharedBytes(leaves.subarray(0, count * hashBytes)),
+    entries: sharedBytes(entries.subarray(0, count * (lengthBytes + entryBytes))),
     refused,
     signedAtMs,
     requestId,
     digest: requestId === "" ? "" : batchDigest(bytes, batch.resourceSpans),
   };
+}
+
+/** Memory that goes from thread to thread as it is: copied or given away, it would be garbage in each of them. */
+function sharedBytes(bytes: Uint8Array): Uint8Array {
+  const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  shared.set(bytes);
+  return shared;
 }
 
 const lengthBytes = 2;

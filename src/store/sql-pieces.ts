@@ -29,7 +29,8 @@ const piecesAStatement = 32;
  * then the head is not the last one that was written.
  */
 export async function insertPieces(query: Query, group: LogAppend): Promise<void> {
-  const { expect, next, entries, hashes } = group;
+  const { expect, next, hashes } = group;
+  const entries = Buffer.concat(group.entries);
   const offsets = offsetsIn(entries);
   if (offsets?.length !== next.size - expect.size + 1 || !growsWith(group)) {
     throw new KmsError("INTERNAL", "a group has the entries and the hashes by which its log grows");

@@ -84,7 +84,7 @@ describe("a batch in a log", () => {
   it("is entered, grown and proven", async () => {
     const batch = await pool.enter(batchOf([numberedSpan(0), badSpan, numberedSpan(2)]), about);
     expect(batch).toMatchObject({ spans: 3, refused: [{ at: 1 }], requestId: "batch-1", signedAtMs });
-    const growth = await pool.grow(emptyTree, batch.leaves);
+    const growth = await pool.grow(emptyTree, [batch.leaves]);
     expect(growth.after.size).toBe(2);
     const checkpoint = "origin\n2\nroot\n\n— origin signature\n";
     const { message, next } = await pool.prove(batch, { firstIndex: 0, siblings: growth, checkpoint }, 0);

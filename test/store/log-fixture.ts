@@ -51,7 +51,9 @@ export function grown(expect: LogHead, count: number, requests: readonly LogRequ
     frontier: new Uint8Array(after.frontier),
     changedAt: new Date(expect.changedAt.getTime() + 1),
   };
-  return { expect, next, entries: entriesFrom(size, size + count), hashes, requests, handovers: [] };
+  // As of two batches, the first of one entry.
+  const entries = count === 0 ? [] : [entriesFrom(size, size + 1), entriesFrom(size + 1, size + count)];
+  return { expect, next, entries, hashes, requests, handovers: [] };
 }
 
 /** All hashes of a log of `size` entries, by level and then by tile. */
