@@ -11,7 +11,7 @@ import { type CallFailure, failureOf } from "./running-service.ts";
 import type { Batch } from "./span-batches.ts";
 
 export interface SpanClient {
-  /** Resolves when there is room for the next one. */
+  /** Resolves when it has left. */
   send(batch: Batch | Uint8Array): Promise<void>;
   /** Undefined after the last one. Rejects with why the stream failed. */
   next(): Promise<Uint8Array | undefined>;
@@ -73,9 +73,7 @@ export function openStream(
   return {
     send: (batch) =>
       new Promise((resolve) => {
-        const bytes = batch instanceof Uint8Array ? batch : encodeBatch(batch);
-        if (stream.write(bytes)) resolve();
-        else stream.once("drain", resolve);
+        stream.write(batch instanceof Uint8Array ? batch : encodeBatch(batch), () => resolve());
       }),
     next,
     nextResponse,

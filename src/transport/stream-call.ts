@@ -109,6 +109,8 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
 
   async function write(message: Uint8Array): Promise<void> {
     if (reason !== undefined) throw reason;
+    // Until now it was the caller that waited.
+    moved(true);
     call.write(message);
     writing = true;
     while (call.writableNeedDrain) await news();

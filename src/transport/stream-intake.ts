@@ -39,13 +39,13 @@ export interface Intake {
 export interface IntakeParts {
   limits: IntakeLimits;
   share: StreamShare;
-  /** The caller sent something: `much` with a whole message, or each MiB of one. */
+  /** The caller sent something: `much` with a whole message, or a good part of one. */
   moved(much: boolean): void;
   /** The caller announced a message that is too large. grpc-js refuses it by itself. */
   tooLarge(): void;
 }
 
-const muchBytes = 1024 * 1024;
+const muchBytes = 256 * 1024;
 
 export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooLarge }: IntakeParts): Intake {
   const frames = followFrames();

@@ -3,6 +3,7 @@ import { onTestFinished } from "vitest";
 import type { CallContext } from "../../src/service/context.ts";
 import type { KmsHandlers } from "../../src/service/kms-service.ts";
 import type { Answers, StreamHandler } from "../../src/service/stream.ts";
+import { openRaw, type RawStream } from "../raw-stream.ts";
 import { openStream, type SpanClient } from "../stream-client.ts";
 import { startTransports, type TransportOptions, type Transports } from "./fixture.ts";
 
@@ -30,6 +31,13 @@ export async function startStreams(
       return client;
     },
   };
+}
+
+/** Likewise. */
+export function rawStream(...given: Parameters<typeof openRaw>): RawStream {
+  const raw = openRaw(...given);
+  onTestFinished(() => raw.session.destroy());
+  return raw;
 }
 
 export function answers(...messages: Uint8Array[]): Answers {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { followFrames } from "../../src/transport/stream-frames.ts";
-import { frame } from "./raw-stream.ts";
+import { frame } from "../raw-stream.ts";
 
 describe("the messages in a stream of bytes", () => {
   const bytes = Buffer.concat([frame(Buffer.alloc(3)), frame(Buffer.alloc(0)), frame(Buffer.alloc(300))]);

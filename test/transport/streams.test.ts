@@ -5,9 +5,9 @@ import * as grpc from "@grpc/grpc-js";
 import { describe, expect, it, vi } from "vitest";
 import { invalidField } from "../../src/errors.ts";
 import type { StreamHandler } from "../../src/service/stream.ts";
+import { frame } from "../raw-stream.ts";
 import type { SpanClient } from "../stream-client.ts";
-import { frame, rawStream } from "./raw-stream.ts";
-import { answers, echo, gated, startStreams } from "./stream-fixture.ts";
+import { answers, echo, gated, startStreams, rawStream } from "./stream-fixture.ts";
 
 const bytes = (text: string) => Buffer.from(text);
 const soon = () => new Date(Date.now() + 100);

@@ -1,9 +1,9 @@
 /** SignSpans over bare HTTP/2: a client that may break every rule of gRPC, and does nothing by itself. */
-import { type ClientHttp2Stream, connect } from "node:http2";
-import { onTestFinished } from "vitest";
-import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
+import { KmsService } from "../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 
 export interface RawStream {
+  session: ClientHttp2Session;
   stream: ClientHttp2Stream;
   /** Of gRPC. Nothing is read before it is asked for. */
   status(): Promise<number>;
@@ -21,9 +21,8 @@ export function frame(message: Uint8Array, announced = message.length, compresse
   return Buffer.concat([head, message]);
 }
 
-export function rawStream(target: string, headers: Record<string, string> = {}): RawStream {
+export function openRaw(target: string, headers: Record<string, string> = {}): RawStream {
   const session = connect(`http://${target}`).on("error", () => {});
-  onTestFinished(() => session.destroy());
   const stream = session.request({
     ":method": "POST",
     ":path": `/${KmsService.typeName}/SignSpans`,
@@ -41,6 +40,7 @@ export function rawStream(target: string, headers: Record<string, string> = {}):
   });
   const reset = new Promise<number>((resolve) => stream.once("close", () => resolve(stream.rstCode ?? 0)));
   return {
+    session,
     stream,
     reset,
     status() {
