@@ -35,15 +35,31 @@ export function createHandovers(options: HandoverOptions): NonNullable<KeyringOp
     const signedAtMs = clock().getTime();
     const entry = entryFor(log, fromKeyId, successor, signedAtMs);
     const announces = { fromKeyId, toKeyId: successor.keyId };
-    const { head, growth, index } = await sequencer.announce(tenantId, batchOf(entry, signedAtMs), announces);
+    const { head, growth, index } = await whileActive(fromKeyId, () =>
+      sequencer.announce(tenantId, batchOf(entry, signedAtMs), announces),
+    );
     step("log.announced");
-    const { keyId, key } = await keys.activeSigningKey(tenantId);
-    if (keyId !== fromKeyId) throw new KmsError("CONFLICT", `key ${fromKeyId} is not active any more`);
+    const { keyId, key } = await whileActive(fromKeyId, () => keys.activeSigningKey(tenantId));
+    if (keyId !== fromKeyId) throw notActive(fromKeyId);
     const signers = [key, successor.key].map((each) => ({ name: head.origin, key: each }));
     const checkpoint = signNote(checkpointText(head), ...signers);
     const proof = tlogProofText({ index, path: inclusionPath(growth, index), checkpoint });
     return { tenantId, number: head.number, ...announces, index, entry, proof };
   };
+}
+
+/** Where no key is ACTIVE, the one that hands the log over is not: it was disabled since the rotation began. */
+async function whileActive<T>(fromKeyId: string, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof KmsError && error.code === "KEY_UNUSABLE") throw notActive(fromKeyId);
+    throw error;
+  }
+}
+
+function notActive(keyId: string): KmsError {
+  return new KmsError("CONFLICT", `key ${keyId} is not active any more`);
 }
 
 function entryFor({ tenantId, origin }: LogHead, fromKeyId: string, successor: UsableSigningKey, signedAtMs: number) {

@@ -105,4 +105,26 @@ describe("a key that is not ACTIVE any more", () => {
     expect(await log.store.logHandovers(tenant)).toEqual([]);
     expect((await signingKey(log)).keyId).not.toBe(keyId);
   });
+
+  it("loses the rotation in which it is disabled", async () => {
+    const { store, provider, ...first } = started();
+    await first.append(0, 5);
+    let isDisabled = false;
+    const log = started({
+      provider,
+      store: {
+        ...store,
+        async logHead(tenantId) {
+          if (!isDisabled) await log.keyring.disable({ tenantId: tenant, keyId, by });
+          isDisabled = true;
+          return store.logHead(tenantId);
+        },
+      },
+    });
+    const { keyId } = await signingKey(log);
+    const { rotated, failed } = await rotate(log);
+    expect(rotated).toEqual([]);
+    expect(failed).toMatchObject([{ error: { code: "CONFLICT", message: `key ${keyId} is not active any more` } }]);
+    expect(await store.logHandovers(tenant)).toEqual([]);
+  });
 });
