@@ -23,7 +23,7 @@ describe("what was acknowledged outlives", () => {
   it("the service's death at each step and at random times, on SQLite", () => expectNothingLost("sqlite", 40));
 
   it.skipIf(isSkipped)("the service's death at each step and at random times, on PostgreSQL", () =>
-    expectNothingLost("postgres", 22),
+    expectNothingLost("postgres", 26),
   );
 
   it.skipIf(isSkipped)("the database's death, and the service recovers by itself", () =>
