@@ -1,7 +1,5 @@
 /** Services whose tenants have logs of one size each. Every log is made below its store's contract: it says that a log is born empty. */
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { masterKeys } from "../../src/keys/master-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
@@ -13,6 +11,7 @@ import type { LogHead, LogStore } from "../../src/store/log-store.ts";
 import { openStore } from "../../src/store/registry.ts";
 import { fill } from "../growth/fill.ts";
 import { type Service, startService } from "../server/server.ts";
+import { temporaryDirectory } from "../temporary.ts";
 
 export interface LogSize {
   leaves: number;
@@ -29,7 +28,7 @@ export const logSizes: readonly LogSize[] = [
 export const tenants: readonly string[] = Array.from({ length: 1000 }, (_, index) => `tenant-${index}`);
 
 export async function startWithLogs(size: LogSize): Promise<Service> {
-  const dir = mkdtempSync(join(tmpdir(), "fluo-kms-bench-"));
+  const dir = temporaryDirectory();
   const [file, masterKeyFile] = [join(dir, "kms.db"), join(dir, "master.key")];
   const provider = await openLocal({ name: "local", masterKeyFile });
   const settings = { name: "sqlite", file } as const;
@@ -43,16 +42,7 @@ export async function startWithLogs(size: LogSize): Promise<Service> {
     else await store.createLog(headOf(tenantId, size.leaves));
   }
   await store.close();
-  const service = await startService({
-    env: { FLUO_KMS_SQLITE_FILE: file, FLUO_KMS_LOCAL_MASTER_KEY_FILE: masterKeyFile },
-  });
-  return {
-    ...service,
-    async stop() {
-      await service.stop();
-      rmSync(dir, { recursive: true, force: true });
-    },
-  };
+  return startService({ env: { FLUO_KMS_SQLITE_FILE: file, FLUO_KMS_LOCAL_MASTER_KEY_FILE: masterKeyFile } });
 }
 
 const issuer = "localhost";

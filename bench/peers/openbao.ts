@@ -1,12 +1,12 @@
 /** OpenBao as a server of its own: storage in memory, and an audit device or none. A file audit device cannot be had by the API. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Server } from "../server/server.ts";
+import { temporaryDirectory } from "../temporary.ts";
 
 export interface OpenBao extends Server {
   headers: Readonly<Record<string, string>>;
@@ -14,11 +14,11 @@ export interface OpenBao extends Server {
   call<T>(path: string, body: object): Promise<T>;
 }
 
-export const binary = join(import.meta.dirname, "..", "..", "tools", "openbao", "bin", "bao");
+const binary = join(import.meta.dirname, "..", "..", "tools", "openbao", "bin", "bao");
 const startMs = 10_000;
 
 export async function startOpenBao(audit: "off" | "on"): Promise<OpenBao> {
-  const dir = mkdtempSync(join(tmpdir(), "fluo-kms-peer-"));
+  const dir = temporaryDirectory();
   const port = await freePort();
   writeFileSync(join(dir, "bao.hcl"), configOf(port, audit === "on" ? join(dir, "audit.log") : undefined));
   const child = spawn(binary, ["server", `-config=${join(dir, "bao.hcl")}`], { stdio: "ignore" });
@@ -47,7 +47,6 @@ export async function startOpenBao(audit: "off" | "on"): Promise<OpenBao> {
     async stop() {
       child.kill("SIGKILL");
       await ended;
-      rmSync(dir, { recursive: true, force: true });
     },
   };
 }

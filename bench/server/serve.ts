@@ -5,7 +5,7 @@
 import { loadConfig } from "../../src/config.ts";
 import { startServer } from "../../src/server.ts";
 import { answerQuestions, cpuMicros } from "../child.ts";
-import { type BareLoops, bareLoops } from "./bare.ts";
+import type { BareLoops } from "./bare.ts";
 import { startEmpty } from "./empty.ts";
 
 export type Question =
@@ -15,14 +15,18 @@ export type Question =
   | { run: keyof BareLoops; times: number };
 
 let stop = async (): Promise<void> => {};
-const loops = await bareLoops();
+/** Only where they are asked for: elsewhere the process is the service's alone, in memory as well. */
+let loops: Promise<BareLoops> | undefined;
 
 answerQuestions<Question>(answer, () => stop());
 
 /** A port; or CPU time in microseconds, of the process so far or of the loop. */
 async function answer(question: Question): Promise<number> {
   if ("ask" in question) return cpuMicros();
-  if ("run" in question) return cpuOf(loops[question.run], question.times);
+  if ("run" in question) {
+    loops ??= import("./bare.ts").then(({ bareLoops }) => bareLoops());
+    return cpuOf((await loops)[question.run], question.times);
+  }
   if (question.serve === "empty") {
     const empty = await startEmpty(question.answerBytes);
     stop = empty.stop;

@@ -1,8 +1,7 @@
 /** The measured processes, seen from the one that asks them. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startChild } from "../child.ts";
+import { temporaryDirectory } from "../temporary.ts";
 import type { BareLoops } from "./bare.ts";
 import type { Question } from "./serve.ts";
 
@@ -25,8 +24,8 @@ export interface ServiceOptions {
   execArgv?: readonly string[];
 }
 
-export async function startService({ env, execArgv }: ServiceOptions = {}): Promise<Service> {
-  const dir = mkdtempSync(join(tmpdir(), "fluo-kms-bench-"));
+export function startService({ env, execArgv }: ServiceOptions = {}): Promise<Service> {
+  const dir = temporaryDirectory();
   const own = {
     FLUO_KMS_STORE: "sqlite",
     FLUO_KMS_SQLITE_FILE: join(dir, "kms.db"),
@@ -35,14 +34,7 @@ export async function startService({ env, execArgv }: ServiceOptions = {}): Prom
     FLUO_KMS_HTTP_PORT: "0",
     FLUO_KMS_LOG_LEVEL: "error",
   };
-  const service = await start({ serve: "service", env: { ...own, ...env } }, execArgv);
-  return {
-    ...service,
-    async stop() {
-      await service.stop();
-      rmSync(dir, { recursive: true, force: true });
-    },
-  };
+  return start({ serve: "service", env: { ...own, ...env } }, execArgv);
 }
 
 /** See empty.ts. */
