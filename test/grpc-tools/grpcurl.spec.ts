@@ -11,6 +11,7 @@ afterAll(async () => {
 
 const kms = "fluo.kms.v1.KmsService";
 const keyAdmin = "fluo.kms.v1.KeyAdminService";
+const logs = "fluo.kms.v1.LogService";
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 const span = {
   trace_id: Buffer.from("5b8efff798038103d269b633813fc60c", "hex").toString("base64"),
@@ -35,17 +36,18 @@ function listed(...symbol: string[]): string[] {
 
 describe("reflection", () => {
   it("lists the key services and health", () => {
-    expect(listed()).toEqual(expect.arrayContaining([kms, keyAdmin, "grpc.health.v1.Health"]));
+    expect(listed()).toEqual(expect.arrayContaining([kms, keyAdmin, logs, "grpc.health.v1.Health"]));
   });
 
   it("describes the services, their rpcs with them", () => {
     expect(describeOf(kms)).toContain("rpc SignSpans ( stream .fluo.kms.v1.SignSpansRequest ) returns");
     expect(describeOf(keyAdmin)).toContain("rpc ListAuditEvents");
+    expect(describeOf(logs)).toContain("rpc GetConsistencyProof");
     expect(describeOf("grpc.health.v1.Health")).toContain("rpc Watch");
   });
 
   it("describes every message that an rpc reaches", () => {
-    const toDo = [kms, keyAdmin, "grpc.health.v1.Health"];
+    const toDo = [kms, keyAdmin, logs, "grpc.health.v1.Health"];
     const done = new Set<string>();
     for (let symbol = toDo.pop(); symbol !== undefined; symbol = toDo.pop()) {
       if (done.has(symbol)) continue;
@@ -246,6 +248,60 @@ describe("each rpc of key administration", () => {
     expect(change("DisableKey", reference).state).toBe("KEY_STATE_DISABLED");
     return { reference, ...callByGrpcurl(service, "GenerateDataKey", { tenant_id: tenant }) };
   }
+});
+
+describe("each rpc of the logs", () => {
+  const root = expect.stringMatching(/^[\w+/]{43}=$/);
+  const head = (size: number) => ({ log: 1, origin: "localhost/logged", size: `${size}`, root });
+
+  beforeAll(() => {
+    const resource_spans = [{ scope_spans: [{ spans: [span, span, span] }] }];
+    const { checkpoint } = grpcurl(service, "SignSpans", {
+      tenant_id: "logged",
+      mode: "SIGN_MODE_LOG",
+      resource_spans,
+    });
+    expect(checkpoint).toMatch(/^localhost\/logged\n3\n/);
+  });
+
+  const calls: Record<string, () => void> = {
+    GetCheckpoint() {
+      const checkpoint = expect.stringMatching(/^localhost\/logged\n3\n/);
+      expect(grpcurl(service, "LogService/GetCheckpoint", { tenant_id: "logged" })).toEqual({
+        head: head(3),
+        checkpoint,
+      });
+    },
+    GetInclusionProof() {
+      const { entry, ...found } = grpcurl(service, "LogService/GetInclusionProof", {
+        tenant_id: "logged",
+        leaf_index: 1,
+      });
+      const proof = expect.stringMatching(/^c2sp\.org\/tlog-proof@v1\nindex 1\n/);
+      expect(found).toEqual({ head: head(3), leafIndex: "1", hashes: [root, root], proof });
+      expect(JSON.parse(Buffer.from(entry!, "base64").toString()).predicate.tenant).toBe("logged");
+    },
+    GetConsistencyProof() {
+      const request = { tenant_id: "logged", from_size: 2, to_size: 3 };
+      expect(grpcurl(service, "LogService/GetConsistencyProof", request)).toMatchObject({
+        from: head(2),
+        to: head(3),
+        hashes: [root],
+      });
+      const { err } = callByGrpcurl(service, "LogService/GetConsistencyProof", { ...request, to_size: 4 });
+      expect(err).toContain("Code: InvalidArgument");
+    },
+  };
+
+  it.each(Object.keys(calls))("%s answers", (rpc) => calls[rpc]!());
+
+  it("is in the list above", () => {
+    expect(listed(logs).sort()).toEqual(
+      Object.keys(calls)
+        .sort()
+        .map((rpc) => `${logs}.${rpc}`),
+    );
+  });
 });
 
 describe("a bad request", () => {
