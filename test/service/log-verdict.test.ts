@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { VerifyReason, type VerifySpanResponse } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import type { Published } from "../../src/keys/published.ts";
 import { logReader } from "../../src/log/reader.ts";
 import type { Placed } from "../../src/log/sequencer.ts";
 import { signingHandlers } from "../../src/service/signing.ts";
@@ -25,13 +26,17 @@ afterEach(async () => {
   for (const each of open.splice(0)) await each.close();
 });
 
-function setUp(alter: (store: LogStore) => Partial<LogStore> = () => ({})) {
+/** `alter` replaces what is read of the log, `publish` what is known of the tenant. */
+function setUp(
+  alter: (store: LogStore) => Partial<LogStore> = () => ({}),
+  publish: (published: Published) => Published = (published) => published,
+) {
   const log = replica();
   open.push(log);
   const { keyring, time } = log;
   const store = { ...log.store, ...alter(log.store) };
   const { verifySpan } = signingHandlers({
-    keyring,
+    keyring: { ...keyring, published: async (...given) => publish(await keyring.published(...given)) },
     logs: logReader({ store, keys: keyring }),
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },
     spansSigned: { add() {} },
@@ -140,6 +145,21 @@ describe("after its key was marked as compromised, a span", () => {
     for (const span of [behind, instead]) expect(await verify(span)).toMatchObject(compromised);
     await append(100, 110);
     expect(await verify(behind)).toMatchObject(compromised);
+  });
+
+  it("verifies in a log that was closed before, by what is stored of that, and in none that came later", async () => {
+    let number = 2;
+    const { signed, verify, markCompromised, append } = setUp(undefined, (published) => {
+      const other = { number, origin: `kms.example.com/${tenant}/${number}` };
+      const compromises = published.compromises.map((each) => ({ ...each, ...other }));
+      return { ...published, logs: [...published.logs, other], compromises };
+    });
+    const span = await signed(1);
+    await append(10, 15);
+    await markCompromised();
+    expect(await verify(span)).toMatchObject({ ...ok, keyState: KeyState.COMPROMISED });
+    number = 0;
+    expect(await verify(span)).toMatchObject(compromised);
   });
 
   it("is DATA_LOSS where what is stored of the log does not lead to what was recorded", async () => {
