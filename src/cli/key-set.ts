@@ -1,6 +1,9 @@
 /** A tenant's public keys from a file: the JWKS (RFC 7517) that the service serves, with each key's state and times, and what there is of logs. */
 import type { Checkpoint } from "../span/checkpoint.ts";
+import type { UnprovenEntry } from "../span/log-history.ts";
+import { parseHandover } from "../span/log-statement.ts";
 import { type HandoverClaim, handoverClaim, trustedKeys } from "../span/log-trust.ts";
+import { leafHash } from "../span/merkle.ts";
 import type { VerifyingKey } from "../span/verdict.ts";
 import type { LogKey } from "../span/verify-log.ts";
 import { parseVerifierKey, type VerifierKey } from "../span/vkey.ts";
@@ -12,6 +15,13 @@ export interface KeySet {
   /** Each key by the name of each log that it may sign for. */
   logKeys: readonly LogKey[];
   handovers: readonly HandoverClaim[];
+  /** Entries of handovers that came to nothing. */
+  announced: readonly AnnouncedKey[];
+}
+
+export interface AnnouncedKey extends UnprovenEntry {
+  /** Of the log. */
+  origin: string;
 }
 
 const states: readonly VerifyingKey["state"][] = [
@@ -44,10 +54,12 @@ export function readKeySet(text: string): KeySet {
     byId.set(keyId, key);
     logKeys.push(...inLogs);
   }
+  const listed = listAt(handovers, "handovers").map((each, i) => readHandover(each, `handovers[${i}]`));
   return {
     byId,
     logKeys,
-    handovers: listAt(handovers, "handovers").map((each, i) => readHandover(each, `handovers[${i}]`)),
+    handovers: listed.filter((each) => "note" in each),
+    announced: listed.filter((each): each is AnnouncedKey => !("note" in each)),
   };
 }
 
@@ -92,9 +104,15 @@ function readHead(value: unknown, at: string): Checkpoint | undefined {
   return { origin: textAt(origin, `${at}.origin`), size: indexAt(size, `${at}.size`), root: hash };
 }
 
-function readHandover(value: unknown, at: string): HandoverClaim {
-  const { entry, proof } = membersAt(value, at);
-  const claim = handoverClaim({ entry: base64At(entry, `${at}.entry`), proof: textAt(proof, `${at}.proof`) });
+function readHandover(value: unknown, at: string): HandoverClaim | AnnouncedKey {
+  const members = membersAt(value, at);
+  const entry = base64At(members.entry, `${at}.entry`);
+  const proof = textAt(members.proof, `${at}.proof`);
+  if (proof === "" && parseHandover(entry) !== undefined) {
+    const [origin, index] = [textAt(members.origin, `${at}.origin`), indexAt(members.leaf_index, `${at}.leaf_index`)];
+    return { origin, index, leaf: leafHash(entry) };
+  }
+  const claim = handoverClaim({ entry, proof });
   if (claim === undefined) throw new Failure(`${at} is not a handover's entry and its log proof`);
   return claim;
 }

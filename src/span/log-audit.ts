@@ -2,7 +2,7 @@
  * Is what somebody hands over all of a log, from one entry to another, unchanged and in order? Pure; the one question that the proof of a
  * span cannot answer about the others.
  */
-import { type History, type HistoryEntry, historyOf, type KnownHead } from "./log-history.ts";
+import { type History, type HistoryEntry, historyOf, type KnownHead, type UnprovenEntry } from "./log-history.ts";
 import type { Range } from "./tree-ranges.ts";
 
 /** An entry that is a span, or a handover, which has no name. */
@@ -35,6 +35,8 @@ export interface LogToAudit {
   /** Those whose own proofs hold, in the order in which they were handed over. */
   spans: readonly AuditedEntry[];
   handovers: readonly AuditedEntry[];
+  /** Said to be entries that are no spans. They fill a gap where what comes after them proves it. */
+  announced?: readonly UnprovenEntry[] | undefined;
   /** Indices of spans that are there but whose proofs do not hold: they are changed, not missing. */
   changed: ReadonlySet<number>;
   heads: readonly KnownHead[];
@@ -53,13 +55,14 @@ export function auditLog(log: LogToAudit): LogAudit {
   const history = historyOf(
     entries,
     log.heads.filter(({ size }) => size >= range.start && size <= range.end),
+    log.announced?.filter(isWithin),
   );
   const kept = new Set(entries);
   const findings = [
     ...twice,
     ...missing(
       entries,
-      [...log.changed].filter((index) => isWithin({ index })),
+      [...[...log.changed].filter((index) => isWithin({ index })), ...history.fitting.map(({ index }) => index)],
       range,
     ),
     ...(log.isOrdered ? reordered(spans.filter((span) => kept.has(span))) : []),

@@ -17,6 +17,9 @@ export interface HistoryEntry extends Inclusion {
   isTrusted: boolean;
 }
 
+/** One without a proof of its own: only what comes after it in a run tells that it is there. */
+export type UnprovenEntry = Pick<Inclusion, "index" | "leaf">;
+
 /** A head that is known beside the entries' own. */
 export interface KnownHead extends TreeHead {
   /** Kept by whoever asks, so that not even a key's holder could have changed it since. */
@@ -32,6 +35,8 @@ export interface History {
   differed: ReadonlySet<KnownHead>;
   /** Entries that a trusted head proves, whatever signed their own. */
   proven: readonly Range[];
+  /** Of the unproven entries those that fit in. */
+  fitting: readonly UnprovenEntry[];
 }
 
 /** Entries one behind the other. */
@@ -64,7 +69,11 @@ interface Finding {
 }
 
 /** `entries` are in their order, none twice. */
-export function historyOf(entries: readonly HistoryEntry[], heads: readonly KnownHead[]): History {
+export function historyOf(
+  entries: readonly HistoryEntry[],
+  heads: readonly KnownHead[],
+  unproven: readonly UnprovenEntry[] = [],
+): History {
   const found: Finding = {
     known: bySize([...heads, ...ownHeads(entries)]),
     rewritten: [],
@@ -72,24 +81,38 @@ export function historyOf(entries: readonly HistoryEntry[], heads: readonly Know
     differed: new Set(),
     runs: [],
   };
+  const waiting = new Map(unproven.map((entry) => [entry.index, entry]));
+  const taken: UnprovenEntry[] = [];
   let run: Run | undefined;
+  /** What stands behind the run, up to the next entry that is proven. */
+  const takeUnproven = (before: number) => {
+    for (let next = run && waiting.get(run.tree.size()); next && next.index < before; ) {
+      taken.push(next);
+      run!.tree.add(next.leaf);
+      compare(run!, found);
+      next = waiting.get(run!.tree.size());
+    }
+  };
   for (const [i, entry] of entries.entries()) {
+    takeUnproven(entry.index);
     const before = treeBefore(entry, entry.head.size);
     const goesOn = run?.tree.size() === entry.index;
     const difference = goesOn && entry.isTrusted ? run!.tree.differenceFrom(before) : undefined;
     if (difference !== undefined) {
-      const ofRun = entries.slice(i - (entry.index - run!.start), i);
+      const ofRun = entries.slice(0, i).filter(({ index }) => index >= run!.start);
       tell(found, rangeOfOthers(difference, ofRun), entry);
     }
     if (run === undefined || !goesOn || difference !== undefined) run = begin(before, difference !== undefined, found);
     run.tree.add(entry.leaf);
     compare(run, found);
   }
+  takeUnproven(Number.POSITIVE_INFINITY);
+  const last = Math.max(run?.agreedAt ?? 0, entries.at(-1)?.index ?? 0);
   const proven = found.runs
     .map(({ start, provenTo }) => ({ start, end: provenTo }))
     .filter(({ start, end }) => start < end);
   const { rewritten, agreed, differed } = found;
-  return { rewritten, agreed, differed, proven };
+  return { rewritten, agreed, differed, proven, fitting: taken.filter(({ index }) => index < last) };
 }
 
 function begin(before: Tree, isOther: boolean, found: Finding): Run {

@@ -90,6 +90,23 @@ describe("a log that is whole", () => {
     expect(findings([...spans, ...more], { keys: { ...keys, handovers: [] } })).toEqual(["missing 12"]);
   });
 
+  it("verifies across handovers to keys that never came into use, which fill their places", async () => {
+    const retried = testLog({ like: log });
+    retried.announce();
+    retried.announce();
+    await retried.rotate();
+    const more = await retried.sign(pay(15), pay(16));
+    retried.announce();
+    const keys = keysFile([retried]);
+    const end = retried.checkpoint();
+    const { code, out } = await verifyLog([...spans, ...more], { keys, kept: { ...kept, end } });
+    expect(code).toBe(0);
+    const counts = "14 spans, 1 handover, 3 handovers to no key that came into use";
+    expect(out).toContain(`entries 0 to 17: ${counts}\n`);
+    const handovers = keys.handovers.toSpliced(1, 1);
+    expect(findings([...spans, ...more], { keys: { ...keys, handovers } })).toEqual(["missing 13"]);
+  });
+
   it("is told as JSON where asked", async () => {
     const { code, out } = await verifyLog(spans, { kept }, "--json");
     expect(code).toBe(0);
@@ -102,6 +119,7 @@ describe("a log that is whole", () => {
           to: 12,
           spans: 12,
           handovers: 0,
+          announced: 0,
           checkpoints: [
             { file: "five", size: 5, agrees: true },
             { file: "nine", size: 9, agrees: true },
@@ -170,6 +188,28 @@ describe("an attack is found, and the span is named:", () => {
   it("the head cut off", async () => {
     expect(findings(spans.slice(3), { from: 0 })).toEqual(["missing 0 x3"]);
     expect(findings(spans.slice(7), { kept })).toEqual(["missing 5 x2"]);
+  });
+
+  it("a span removed, and its place said to be a handover's that came to nothing", async () => {
+    const other = testLog({ like: log });
+    const { entry } = other.announce();
+    const keys = keysFile([log]);
+    const claimed = (index: number) => {
+      const handover = {
+        ...keysFile([other]).handovers[0]!,
+        leaf_index: index,
+        entry: Buffer.from(entry).toString("base64"),
+      };
+      return { keys: { ...keys, handovers: [handover] } };
+    };
+    for (const removed of [1, 4, 5, 8, 10, 11]) {
+      expect(findings(spans.toSpliced(removed, 1), claimed(removed))).not.toEqual([]);
+      expect(findings(spans.toSpliced(removed, 1), { ...claimed(removed), kept })).not.toEqual([]);
+    }
+    // Nothing comes out behind it, or nothing leads there: then it fills no gap.
+    expect(findings(spans.slice(0, 11), { ...claimed(11), to: 12 })).not.toEqual([]);
+    expect(findings(spans.slice(0, 12), { ...claimed(12), to: 13 })).toEqual(["missing 12"]);
+    expect(findings(spans.slice(1), { ...claimed(0), kept, from: 0 })).toEqual(["missing 0"]);
   });
 
   it("another tenant's spliced in, in a span's place or between", async () => {
@@ -377,6 +417,13 @@ describe("what cannot be checked is refused:", () => {
 });
 
 describe("without --log", () => {
+  it("each span verifies though the log announced keys that never came into use", async () => {
+    const announced = testLog({ like: log });
+    announced.announce();
+    const cwd = directory({ "keys.json": JSON.stringify(keysFile([announced])), spans: exported(spans) });
+    expect(await run(["verify", "--keys", "keys.json", "spans"], { cwd })).toMatchObject({ code: 0 });
+  });
+
   it("each span of a log verifies for itself", async () => {
     const cwd = directory({ "keys.json": JSON.stringify(keysFile([log])), spans: exported([spans[7]!, pay(3)]) });
     const { code, out } = await run(["verify", "--keys", "keys.json", "spans"], { cwd });

@@ -2,10 +2,13 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import type { PublicKey } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
+import { readKeySet } from "../../src/cli/key-set.ts";
+import { KmsError } from "../../src/errors.ts";
 import { publicKeyHandlers } from "../../src/service/public-keys.ts";
 import { parseHandover } from "../../src/span/log-statement.ts";
 import { parseTlogProof } from "../../src/span/tlog-proof.ts";
 import { verifierKey } from "../../src/span/vkey.ts";
+import { memoryStore } from "../../src/store/memory.ts";
 import { jwksJson } from "../../src/transport/admin-json.ts";
 import { filledLog } from "../log/filled-log.ts";
 import { checkpointOf, replica, tenant } from "../log/fixture.ts";
@@ -18,8 +21,8 @@ afterEach(async () => {
 });
 
 /** The service has another issuer than the one under which its logs were born. */
-function setUp() {
-  const log = replica();
+function setUp(store = memoryStore()) {
+  const log = replica({ store });
   open.push(log);
   const { getPublicKeys } = publicKeyHandlers({ keyring: log.keyring, issuer: "moved.example.com" });
   const get = () => getPublicKeys({ tenantId: tenant } as never, call());
@@ -70,6 +73,26 @@ describe("a handover", () => {
     const json = { log: 1, origin, from_key_id: from!.keyId, to_key_id: to!.keyId, leaf_index: 5, proof };
     expect(jwksJson(answer).handovers).toEqual([{ ...json, entry: Buffer.from(entry).toString("base64") }]);
     expect(jwksJson(answer).keys.map(({ vkeys }) => vkeys)).toEqual([[from!.vkey], [to!.vkey]]);
+  });
+
+  it("to a key that did not come into use has no proof, and an auditor can read that", async () => {
+    const store = memoryStore();
+    let refuses = false;
+    const { keyring, append, get } = setUp({
+      ...store,
+      async activate(activation) {
+        if (refuses) throw new KmsError("CONFLICT", "another replica was first");
+        return store.activate(activation);
+      },
+    });
+    await append(0, 5);
+    refuses = true;
+    await keyring.rotate({ tenantId: tenant, force: true });
+    const answer = await get();
+    const [{ keyId: fromKeyId }] = answer.keys as [PublicKey];
+    expect(answer).toMatchObject({ keys: [{}], handovers: [{ fromKeyId, leafIndex: 5n, proof: "" }] });
+    const { announced, handovers } = readKeySet(JSON.stringify(jwksJson(answer)));
+    expect([announced, handovers]).toMatchObject([[{ origin: "kms.example.com/acme", index: 5 }], []]);
   });
 
   it("is not made by the mark on a compromised key: with that it is said how far the log went", async () => {

@@ -78,6 +78,15 @@ export function testLog({
     const signers = (keys.length > 0 ? keys : [testKey(keyNumber, tenant)]).map(({ key }) => ({ name: origin, key }));
     return signNote(checkpointText(head(size)), ...signers);
   };
+  const handoverText = (from: TestKey, to: TestKey) =>
+    buildHandover({
+      tenant,
+      fromKeyId: from.keyId,
+      toKeyId: to.keyId,
+      toVkey: verifierKey(origin, to.key.publicKey),
+      toKeyDigest: hash("sha256", to.key.publicKey),
+      signedAt: formatSignedAt(startMs + entries.length),
+    });
   /** The proofs of entries in the tree as it is. */
   const proofs = async (first: number, count: number, ...keys: TestKey[]) => {
     if (count === 0) return [];
@@ -111,19 +120,20 @@ export function testLog({
     /** Hands over to the tenant's next key, as a rotation does. */
     async rotate(): Promise<Handover> {
       const [from, to] = [testKey(keyNumber, tenant), testKey(keyNumber + 1, tenant)];
-      const text = buildHandover({
-        tenant,
-        fromKeyId: from.keyId,
-        toKeyId: to.keyId,
-        toVkey: verifierKey(origin, to.key.publicKey),
-        toKeyDigest: hash("sha256", to.key.publicKey),
-        signedAt: formatSignedAt(startMs + entries.length),
-      });
-      const index = add(text);
+      const index = add(handoverText(from, to));
       const [proof] = await proofs(index, 1, from, to);
       const handover = { fromKeyId: from.keyId, toKeyId: to.keyId, index, entry: entries[index]!, proof: proof! };
       handovers.push(handover);
       keyNumber += 1;
+      return handover;
+    },
+
+    /** Announces the next key, which then does not come into use. */
+    announce(): Handover {
+      const [from, to] = [testKey(keyNumber, tenant), testKey(keyNumber + 1, tenant)];
+      const index = add(handoverText(from, to));
+      const handover = { fromKeyId: from.keyId, toKeyId: to.keyId, index, entry: entries[index]!, proof: "" };
+      handovers.push(handover);
       return handover;
     },
 
