@@ -11,7 +11,7 @@ import { growTree } from "../span/merkle.ts";
 import { proveBatch } from "../span/prove-batch.ts";
 import { signBatch } from "../span/sign-batch.ts";
 import { maxMessageBytes } from "../span/span-results.ts";
-import { ownMemory, ownsMemory } from "./memory.ts";
+import { ownMemory, ownsMemory } from "../span/memory.ts";
 import { type Answer, type Call, type Jobs, type KeyHandle, maxKeys, type PlainError } from "./jobs.ts";
 
 const port = parentPort!;

@@ -2,10 +2,26 @@
  * OTLP's KeyValue and AnyValue in canonical form: each value typed, as `{"intValue":"5"}`; an array as a list and a map as an object of
  * typed values; `null` where there is no value or no member. Nothing here is left out for being at its default.
  */
-import { doubleJson, type Entry, joined, sortedMembers } from "./json.ts";
-import { type FieldNames, inField, refused, refusedAt, unexpectedTag } from "./refusal.ts";
-import { readJsonString, readString } from "./text.ts";
-import { type Cursor, readBool, readBytes, readDouble, readEnd, readInt64, readTag } from "./wire.ts";
+import { writeBase64 } from "./base64.ts";
+import {
+  close,
+  closeList,
+  closeObject,
+  colon,
+  comma,
+  type Json,
+  moveBefore,
+  piece,
+  put,
+  putByte,
+  quote,
+} from "./json.ts";
+import { putDouble, putInt64 } from "./json-number.ts";
+import { addMember, closeMembers } from "./members.ts";
+import type { Reader } from "./reader.ts";
+import { type FieldNames, inField, refused, unexpectedTag } from "./refusal.ts";
+import { putString } from "./text.ts";
+import { readBool, readDouble, readEnd, readExtent, readInt64, readTag } from "./wire.ts";
 
 /** An attribute's own value is at level 1, what it holds at level 2. */
 const maxLevels = 32;
@@ -23,20 +39,38 @@ const anyValueFields: FieldNames = [
 ];
 const valuesFields: FieldNames = [undefined, "values"];
 
-/** One attribute, or one entry of a map when `level` is above 1; `index` is its place in the list. */
-export function readKeyValue(c: Cursor, end: number, index: number, level = 1): Entry {
-  let key = "";
-  let name: string | undefined;
-  let value: string | undefined;
+const noKey = piece('"":');
+const nothing = piece("null");
+const stringValue = piece('{"stringValue":');
+const yes = piece('{"boolValue":true}');
+const no = piece('{"boolValue":false}');
+const intValue = piece('{"intValue":"');
+const doubleValue = piece('{"doubleValue":');
+const arrayValue = piece('{"arrayValue":[');
+const kvlistValue = piece('{"kvlistValue":{');
+const bytesValue = piece('{"bytesValue":"');
+
+/** Writes one attribute as a member, or one entry of a map when `level` is above 1. */
+export function readKeyValue(c: Reader, end: number, json: Json, level = 1): void {
+  const start = json.at;
+  let keyStart = 0;
+  let keyEnd = 0;
+  let hasKey = false;
+  let hasValue = false;
   let tag = 0;
   try {
     for (; c.at < end; tag = 0) {
       tag = readTag(c, end);
-      if (tag === 10 && name === undefined) {
-        key = readString(c, end);
-        name = c.plain ? `"${key}"` : JSON.stringify(key);
-      } else if (tag === 18 && value === undefined) {
-        value = readAnyValue(c, readEnd(c, end), level);
+      if (tag === 10 && !hasKey) {
+        const from = json.at;
+        keyStart = putString(c, end, json);
+        keyEnd = c.at;
+        putByte(json, colon);
+        hasKey = true;
+        if (hasValue) moveBefore(json, start, from);
+      } else if (tag === 18 && !hasValue) {
+        readAnyValue(c, readEnd(c, end), json, level);
+        hasValue = true;
       } else {
         throw tag === 10 || tag === 18 ? refused("is there twice; send it once") : unexpectedTag(tag, keyValueFields);
       }
@@ -44,82 +78,104 @@ export function readKeyValue(c: Cursor, end: number, index: number, level = 1): 
   } catch (error) {
     throw inField(error, keyValueFields, tag);
   }
-  return { key, name: name ?? '""', value: value ?? "null", index };
+  if (!hasKey) {
+    const from = json.at;
+    put(json, noKey);
+    moveBefore(json, start, from);
+  }
+  if (!hasValue) put(json, nothing);
+  putByte(json, comma);
+  addMember(c.members, keyStart, keyEnd, start);
 }
 
-/** The members of the object that a list of attributes or a map is, sorted. Reports a key that is there twice. */
-export function membersOf(entries: Entry[], list: string): string {
-  const members = sortedMembers(entries);
-  if (typeof members === "string") return members;
-  throw refusedAt(`${list}[${members.index}].key`, "another entry of this list has the same key; keep one");
-}
-
-function readAnyValue(c: Cursor, end: number, level: number): string {
+function readAnyValue(c: Reader, end: number, json: Json, level: number): void {
   if (level > maxLevels) throw refused(`is nested deeper than ${maxLevels} levels; flatten it`);
-  let json: string | undefined;
+  const start = json.at;
   let tag = 0;
   try {
     for (; c.at < end; tag = 0) {
       tag = readTag(c, end);
-      const member = readMember(c, end, tag, level);
-      if (json !== undefined) throw refused("the value has a second member; it is one of them");
-      json = member;
+      const isSecond = json.at > start;
+      readMember(c, end, json, tag, level);
+      if (isSecond) throw refused("the value has a second member; it is one of them");
     }
   } catch (error) {
     throw inField(error, anyValueFields, tag);
   }
-  return json ?? "null";
+  if (json.at === start) put(json, nothing);
 }
 
-function readMember(c: Cursor, end: number, tag: number, level: number): string {
+function readMember(c: Reader, end: number, json: Json, tag: number, level: number): void {
   switch (tag) {
     case 10:
-      return `{"stringValue":${readJsonString(c, end)}}`;
+      put(json, stringValue);
+      putString(c, end, json);
+      break;
     case 16:
-      return readBool(c, end) ? '{"boolValue":true}' : '{"boolValue":false}';
-    case 24:
-      return `{"intValue":"${readInt64(c, end)}"}`;
+      put(json, readBool(c, end) ? yes : no);
+      return;
+    case 24: {
+      put(json, intValue);
+      const low = readInt64(c, end);
+      putInt64(json, c.high | 0, low);
+      putByte(json, quote);
+      break;
+    }
     case 33:
-      return `{"doubleValue":${doubleJson(readDouble(c, end))}}`;
+      put(json, doubleValue);
+      putDouble(json, readDouble(c, end));
+      break;
     case 42:
-      return `{"arrayValue":[${readArray(c, readEnd(c, end), level)}]}`;
+      put(json, arrayValue);
+      readArray(c, readEnd(c, end), json, level);
+      break;
     case 50:
-      return `{"kvlistValue":{${readMap(c, readEnd(c, end), level)}}}`;
-    case 58:
-      return `{"bytesValue":"${readBytes(c, end).toString("base64")}"}`;
+      put(json, kvlistValue);
+      readMap(c, readEnd(c, end), json, level);
+      break;
+    case 58: {
+      put(json, bytesValue);
+      const { start, end: stop } = readExtent(c, end);
+      json.at = writeBase64(json.bytes, json.at, c.bytes, start, stop);
+      putByte(json, quote);
+      break;
+    }
     default:
       throw unexpectedTag(tag, anyValueFields);
   }
+  putByte(json, closeObject);
 }
 
-function readArray(c: Cursor, end: number, level: number): string {
-  let elements = "";
+function readArray(c: Reader, end: number, json: Json, level: number): void {
   let count = 0;
   let tag = 0;
   try {
     for (; c.at < end; tag = 0) {
       tag = readTag(c, end);
       if (tag !== 10) throw unexpectedTag(tag, valuesFields);
-      elements = joined(elements, readAnyValue(c, readEnd(c, end), level + 1));
+      readAnyValue(c, readEnd(c, end), json, level + 1);
+      putByte(json, comma);
       count += 1;
     }
   } catch (error) {
     throw inField(error, valuesFields, tag, count);
   }
-  return elements;
+  close(json, closeList);
 }
 
-function readMap(c: Cursor, end: number, level: number): string {
-  const entries: Entry[] = [];
+function readMap(c: Reader, end: number, json: Json, level: number): void {
+  const base = c.members.count;
+  let count = 0;
   let tag = 0;
   try {
     for (; c.at < end; tag = 0) {
       tag = readTag(c, end);
       if (tag !== 10) throw unexpectedTag(tag, valuesFields);
-      entries.push(readKeyValue(c, readEnd(c, end), entries.length, level + 1));
+      readKeyValue(c, readEnd(c, end), json, level + 1);
+      count += 1;
     }
   } catch (error) {
-    throw inField(error, valuesFields, tag, entries.length);
+    throw inField(error, valuesFields, tag, count);
   }
-  return membersOf(entries, "values");
+  closeMembers(c.members, base, c.bytes, json, "values");
 }

@@ -1,21 +1,41 @@
-/** A list of attributes, as it gathers while its message is read: at most 128, each key once, written as one sorted object. */
-import { membersOf, readKeyValue } from "./any-value.ts";
-import type { Entry } from "./json.ts";
+/** A list of attributes, as it is written while its message is read: at most 128, each key once, as one sorted object. */
+import { readKeyValue } from "./any-value.ts";
+import { type Integrity, takeIntegrity } from "./integrity.ts";
+import { comma, type Json, piece, put, putByte } from "./json.ts";
+import { closeMembers } from "./members.ts";
+import type { Reader } from "./reader.ts";
 import { refused } from "./refusal.ts";
-import { type Cursor, readEnd } from "./wire.ts";
+import { readEnd } from "./wire.ts";
 
 const maxAttributes = 128;
 
-export function readAttribute(c: Cursor, end: number, entries: Entry[]): void {
-  addAttribute(entries, readKeyValue(c, readEnd(c, end), entries.length));
+const attributesName = piece('"attributes":{');
+
+/** `count` is how many the list has so far: its member begins with the first one. */
+export function readAttribute(c: Reader, end: number, json: Json, count: number): void {
+  if (count === 0) put(json, attributesName);
+  readKeyValue(c, readEnd(c, end), json);
+  if (count === maxAttributes) throw refused(`a list has at most ${maxAttributes} attributes; leave some out`);
 }
 
-export function addAttribute(entries: Entry[], entry: Entry): void {
-  if (entries.length === maxAttributes) throw refused(`a list has at most ${maxAttributes} attributes; leave some out`);
-  entries.push(entry);
+/** An attribute of a span. Returns whether it belongs to the list: those of its signature are taken out. */
+export function readSpanAttribute(c: Reader, end: number, json: Json, count: number, integrity: Integrity): boolean {
+  const start = json.at;
+  if (count === 0) put(json, attributesName);
+  const memberStart = json.at;
+  readKeyValue(c, readEnd(c, end), json);
+  if (takeIntegrity(json, memberStart, integrity)) {
+    c.members.count -= 1;
+    json.at = start;
+    return false;
+  }
+  if (count === maxAttributes) throw refused(`a list has at most ${maxAttributes} attributes; leave some out`);
+  return true;
 }
 
-/** The member `"attributes":{…}`, or "" for an empty list. */
-export function attributesMember(entries: Entry[]): string {
-  return entries.length === 0 ? "" : `"attributes":{${membersOf(entries, "attributes")}}`;
+/** Ends the member of a list of `count` attributes, whose own members are those from `base` on. */
+export function closeAttributes(c: Reader, json: Json, base: number, count: number): void {
+  if (count === 0) return;
+  closeMembers(c.members, base, c.bytes, json, "attributes");
+  putByte(json, comma);
 }

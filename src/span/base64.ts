@@ -6,21 +6,26 @@ export function canonicalBase64(text: string): Uint8Array | undefined {
   return bytes.toString("base64") === text ? bytes : undefined;
 }
 
-const alphabet = Buffer.from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
+const alphabet = Uint8Array.from(Buffer.from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"));
 const padding = 0x3d;
 
-/** Base64 of a few bytes, straight into its place: a string in between costs several times as much. Returns the offset behind it. */
-export function writeBase64(out: Uint8Array, start: number, bytes: Uint8Array, from: number, length: number): number {
-  let at = start;
-  for (let left = length, i = from; left > 0; left -= 3, i += 3) {
-    const second = left > 1 ? bytes[i + 1]! : 0;
-    const third = left > 2 ? bytes[i + 2]! : 0;
-    const group = (bytes[i]! << 16) | (second << 8) | third;
-    out[at] = alphabet[group >> 18]!;
-    out[at + 1] = alphabet[(group >> 12) & 63]!;
-    out[at + 2] = left > 1 ? alphabet[(group >> 6) & 63]! : padding;
-    out[at + 3] = left > 2 ? alphabet[group & 63]! : padding;
-    at += 4;
+/** Straight into memory: a string of it would cost several times as much. Returns the offset behind it. */
+export function writeBase64(out: Uint8Array, at: number, source: Uint8Array, start: number, end: number): number {
+  let to = at;
+  let from = start;
+  for (; from + 2 < end; from += 3) {
+    const group = (source[from]! << 16) | (source[from + 1]! << 8) | source[from + 2]!;
+    out[to] = alphabet[group >>> 18]!;
+    out[to + 1] = alphabet[(group >>> 12) & 63]!;
+    out[to + 2] = alphabet[(group >>> 6) & 63]!;
+    out[to + 3] = alphabet[group & 63]!;
+    to += 4;
   }
-  return at;
+  if (from === end) return to;
+  const [first, second] = [source[from]!, from + 1 < end ? source[from + 1]! : 0];
+  out[to] = alphabet[first >>> 2]!;
+  out[to + 1] = alphabet[((first & 3) << 4) | (second >>> 4)]!;
+  out[to + 2] = from + 1 < end ? alphabet[(second & 15) << 2]! : padding;
+  out[to + 3] = padding;
+  return to + 4;
 }

@@ -1,27 +1,30 @@
 /**
- * The spans of a batch, in order, as statements speak of them. A span that is refused is an error in its place; a malformed frame and too
- * many spans refuse the whole batch, before any span is read.
+ * The spans of a batch, one after the other, as statements speak of them. A span that is refused is an error in its place; a malformed frame
+ * and too many spans refuse the whole batch, before any span is read.
  */
 import { hash } from "node:crypto";
 import { invalidField, KmsError } from "../errors.ts";
 import type { Batch } from "./batch.ts";
-import { canonicalSpan, type ReadSpan } from "./canonical.ts";
+import {
+  checkRoom,
+  closeObject,
+  comma,
+  type Json,
+  makeRoom,
+  openObject,
+  type Piece,
+  piece,
+  put,
+  putByte,
+} from "./json.ts";
+import { type Reader, reader } from "./reader.ts";
 import { inField } from "./refusal.ts";
 import { readResource, readScope } from "./resource.ts";
-import { type Frame, readAt, readFrame } from "./resource-spans.ts";
-import { readSpan } from "./span.ts";
+import { type Frame, readFrame } from "./resource-spans.ts";
+import { readSpan, type SpanPart } from "./span.ts";
 import { type Cursor, cursor, type Extent } from "./wire.ts";
 
 export const maxSpans = 10_000;
-
-/** What a statement says about a span. */
-export interface SpanOfBatch {
-  /** Lower-case hex. */
-  traceId: string;
-  spanId: string;
-  /** SHA-256 of the canonical form, lower-case hex. */
-  digest: string;
-}
 
 /** A span that was refused, in the place that it has in its batch. */
 export interface RefusedSpan {
@@ -31,32 +34,112 @@ export interface RefusedSpan {
   message: string;
 }
 
+/** Is told of each span, in order. */
+export interface SpanVisitor {
+  /** Where the ids of a span lie on the wire, and the SHA-256 of its canonical form, in hex. */
+  span(traceIdAt: number, spanIdAt: number, digest: string): void;
+  refused(span: RefusedSpan): void;
+}
+
+const resourceName = piece('"resource":');
+const scopeName = piece('"scope":');
+const spanName = piece('"span":');
+
+/** Where the spans of a batch lie. */
+export interface FoundSpans {
+  bytes: Uint8Array;
+  frames: readonly Frame[];
+  count: number;
+}
+
 /** INVALID_ARGUMENT for a batch that is refused as a whole. */
-export function* readBatchSpans(
-  bytes: Uint8Array,
-  { resourceSpans }: Pick<Batch, "resourceSpans">,
-): Generator<SpanOfBatch | RefusedSpan, void, undefined> {
+export function findSpans(bytes: Uint8Array, { resourceSpans }: Batch): FoundSpans {
   const c = cursor(bytes);
   const frames = resourceSpans.map((extent, index) => frameAt(c, extent, index));
-  if (countSpans(frames) > maxSpans)
+  const count = countSpans(frames);
+  if (count > maxSpans)
     throw invalidField("resource_spans", `a batch has at most ${maxSpans} spans; send the rest in another`);
+  return { bytes, frames, count };
+}
+
+export function readSpans({ bytes, frames }: FoundSpans, visitor: SpanVisitor): void {
+  const c = reader(bytes);
   let at = 0;
-  for (const [r, frame] of frames.entries()) {
-    const resource = frame.resource ? readAt(c, frame.resource, "resource", readResource) : "";
-    for (const [s, scopeSpans] of frame.scopeSpans.entries()) {
-      const scope = scopeSpans.scope ? readAt(c, scopeSpans.scope, "scope", readScope) : "";
-      for (const [index, extent] of scopeSpans.spans.entries()) {
-        if (resource instanceof KmsError) yield refusedSpan(at, resource, `resource_spans[${r}]`);
-        else if (scope instanceof KmsError) yield refusedSpan(at, scope, `resource_spans[${r}].scope_spans[${s}]`);
-        else {
-          const span = readAt(c, extent, `spans[${index}]`, readSpan);
-          if (span instanceof KmsError) yield refusedSpan(at, span, `resource_spans[${r}].scope_spans[${s}]`);
-          else yield digested(canonicalSpan(span, resource, scope));
-        }
-        at += 1;
+  for (const [index, frame] of frames.entries()) at = readFrameSpans(c, frame, at, `resource_spans[${index}]`, visitor);
+}
+
+/**
+ * The canonical forms of all spans of a frame begin with the same resource, and those of a ScopeSpans with the same scope: these are written
+ * once, and each span behind them, over the one before. Returns the number behind the last span's.
+ */
+function readFrameSpans(c: Reader, frame: Frame, first: number, path: string, visitor: SpanVisitor): number {
+  let at = first;
+  beginObject(c.json);
+  const badResource = readPart(c, frame.resource, resourceName, readResource);
+  const afterResource = c.json.at;
+  for (const [place, { scope, spans }] of frame.scopeSpans.entries()) {
+    c.json.at = afterResource;
+    const badScope = readPart(c, scope, scopeName, readScope);
+    const afterScope = c.json.at;
+    for (const [index, extent] of spans.entries()) {
+      c.json.at = afterScope;
+      if (badResource !== undefined) visitor.refused(refusedSpan(at, badResource, `${path}.resource`));
+      else if (badScope !== undefined)
+        visitor.refused(refusedSpan(at, badScope, `${path}.scope_spans[${place}].scope`));
+      else {
+        const bad = visitSpan(c, extent, visitor);
+        if (bad !== undefined) visitor.refused(refusedSpan(at, bad, `${path}.scope_spans[${place}].spans[${index}]`));
       }
+      at += 1;
     }
   }
+  return at;
+}
+
+function beginObject(json: Json): void {
+  json.at = 0;
+  makeRoom(json, 0);
+  putByte(json, openObject);
+}
+
+/** Writes the resource or the scope as a member, or nothing where nothing of it is covered. Returns why it is refused. */
+function readPart(
+  c: Reader,
+  extent: Extent | undefined,
+  name: Piece,
+  read: (c: Reader, end: number, json: Json) => void,
+): KmsError | undefined {
+  if (extent === undefined) return undefined;
+  const { json } = c;
+  const before = json.at;
+  put(json, name);
+  const start = json.at;
+  c.at = extent.start;
+  try {
+    read(c, extent.end, json);
+  } catch (error) {
+    return refusalOf(error);
+  }
+  if (json.at === start) json.at = before;
+  else putByte(json, comma);
+  return undefined;
+}
+
+/** Returns why the span is refused. */
+function visitSpan(c: Reader, { start, end }: Extent, visitor: SpanVisitor): KmsError | undefined {
+  const { json } = c;
+  put(json, spanName);
+  c.at = start;
+  let span: SpanPart;
+  try {
+    span = readSpan(c, end, json);
+  } catch (error) {
+    return refusalOf(error);
+  }
+  putByte(json, closeObject);
+  checkRoom(json);
+  visitor.span(span.traceIdAt, span.spanIdAt, hash("sha256", json.bytes.subarray(0, json.at)));
+  return undefined;
 }
 
 function frameAt(c: Cursor, { start, end }: Extent, index: number): Frame {
@@ -74,11 +157,12 @@ function countSpans(frames: readonly Frame[]): number {
   return count;
 }
 
-function digested({ traceId, spanId, canonical }: ReadSpan): SpanOfBatch {
-  return { traceId, spanId, digest: hash("sha256", canonical) };
+function refusalOf(error: unknown): KmsError {
+  if (error instanceof KmsError && error.code === "INVALID_ARGUMENT") return error;
+  throw error;
 }
 
-function refusedSpan(at: number, error: KmsError, inside: string): RefusedSpan {
+function refusedSpan(at: number, error: KmsError, path: string): RefusedSpan {
   const { field, description } = error.violations[0]!;
-  return { at, field: `${inside}.${field}`, message: description };
+  return { at, field: field === "" ? path : `${path}.${field}`, message: description };
 }

@@ -3,7 +3,7 @@
  * as it was sent: whether the caller may name it is for the service to say.
  */
 import { type FieldNames, inField, inMessage, once, refused, unexpectedTag } from "./refusal.ts";
-import { readOwnString } from "./text.ts";
+import { readString } from "./text.ts";
 import { cursor, type Extent, readEnum, readExtent, readTag } from "./wire.ts";
 
 export type SignMode = "INDIVIDUAL" | "LOG";
@@ -36,9 +36,9 @@ export function readBatch(bytes: Uint8Array): Batch {
     for (; c.at < end; tag = 0) {
       tag = readTag(c, end);
       if (tag === 10) resourceSpans.push(readExtent(c, end));
-      else if (tag === 18) tenantId = readOwnString(c, end);
+      else if (tag === 18) tenantId = readString(c, end);
       else if (tag === 24) mode = modes[readEnum(c, end, modes.length - 1)];
-      else if (tag === 34) requestId = checkRequestId(readOwnString(c, end));
+      else if (tag === 34) requestId = checkRequestId(readString(c, end));
       else throw unexpectedTag(tag, requestFields);
       if (tag !== 10) seen = once(seen, tag >>> 3);
     }

@@ -1,11 +1,11 @@
 /** A batch in log mode, before it has a place: a log's entry and leaf hash for each span. */
 import { createHash, hash } from "node:crypto";
 import { readBatch } from "./batch.ts";
-import { type RefusedSpan, readBatchSpans } from "./batch-spans.ts";
+import { findSpans, type RefusedSpan, readSpans } from "./batch-spans.ts";
 import { buildLogStatement } from "./log-statement.ts";
-import { hashBytes } from "./merkle.ts";
+import { hashBytes, leafPrefix } from "./merkle.ts";
 import { formatSignedAt } from "./statement.ts";
-import { statementTemplate } from "./statement-template.ts";
+import { blankSpan, type StatementForm, statementForm } from "./statement-form.ts";
 import type { Extent } from "./wire.ts";
 
 /** A batch as entries of a log, before it has a place there. */
@@ -29,33 +29,34 @@ export interface Entering {
   signedAtMs: number;
 }
 
+const lengthBytes = 2;
+
 /** INVALID_ARGUMENT for a batch that is refused as a whole. */
 export function enterBatch(bytes: Uint8Array, { tenant, requestId, signedAtMs }: Entering): LogBatch {
   const batch = readBatch(bytes);
-  const signedAt = formatSignedAt(signedAtMs);
-  // RFC 6962, 2.1: a leaf is the hash of 0x00 and the entry.
-  const leaf = statementTemplate((span) => `\0${buildLogStatement({ ...span, tenant, signedAt })}`);
-  const entryBytes = leaf.bytes.length - 1;
-  let leaves = Buffer.allocUnsafeSlow(hashBytes * firstRoom);
-  let entries = Buffer.allocUnsafeSlow((lengthBytes + entryBytes) * firstRoom);
+  const found = findSpans(bytes, batch);
+  const leaf = leafForm(tenant, signedAtMs);
+  const entry = leaf.bytes.subarray(leafPrefix.length);
+  const entryBytes = lengthBytes + entry.length;
+  const leaves = sharedBytes(found.count * hashBytes);
+  const entries = sharedBytes(found.count * entryBytes);
   const refused: RefusedSpan[] = [];
   let count = 0;
-  for (const span of readBatchSpans(bytes, batch)) {
-    if ("field" in span) {
-      refused.push(span);
-      continue;
-    }
-    leaf.write(span);
-    if (count * hashBytes === leaves.length) [leaves, entries] = [doubled(leaves), doubled(entries)];
-    leaves.write(hash("sha256", leaf.bytes, "latin1"), count * hashBytes, hashBytes, "latin1");
-    const at = entries.writeUInt16BE(entryBytes, count * (lengthBytes + entryBytes));
-    leaf.bytes.copy(entries, at, 1);
-    count += 1;
-  }
+  readSpans(found, {
+    span(traceIdAt, spanIdAt, digest) {
+      leaf.fill(bytes, traceIdAt, spanIdAt, digest);
+      leaves.write(hash("sha256", leaf.bytes, "latin1"), count * hashBytes, "latin1");
+      const at = count * entryBytes;
+      entries.writeUInt16BE(entry.length, at);
+      entries.set(entry, at + lengthBytes);
+      count += 1;
+    },
+    refused: (span) => refused.push(span),
+  });
   return {
-    spans: count + refused.length,
-    leaves: sharedBytes(leaves.subarray(0, count * hashBytes)),
-    entries: sharedBytes(entries.subarray(0, count * (lengthBytes + entryBytes))),
+    spans: found.count,
+    leaves: leaves.subarray(0, count * hashBytes),
+    entries: entries.subarray(0, count * entryBytes),
     refused,
     signedAtMs,
     requestId,
@@ -64,20 +65,14 @@ export function enterBatch(bytes: Uint8Array, { tenant, requestId, signedAtMs }:
 }
 
 /** Memory that goes from thread to thread as it is: copied or given away, it would be garbage in each of them. */
-function sharedBytes(bytes: Uint8Array): Uint8Array {
-  const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
-  shared.set(bytes);
-  return shared;
+function sharedBytes(length: number): Buffer<SharedArrayBuffer> {
+  return Buffer.from(new SharedArrayBuffer(length));
 }
 
-const lengthBytes = 2;
-/** Spans for which there is room at first. */
-const firstRoom = 128;
-
-function doubled(full: Buffer<ArrayBuffer>): Buffer<ArrayBuffer> {
-  const roomy = Buffer.allocUnsafeSlow(2 * full.length);
-  roomy.set(full);
-  return roomy;
+/** What is hashed for a leaf: RFC 6962's prefix and the entry. */
+function leafForm(tenant: string, signedAtMs: number): StatementForm {
+  const signedAt = formatSignedAt(signedAtMs);
+  return statementForm(leafPrefix + buildLogStatement({ ...blankSpan, tenant, signedAt }));
 }
 
 /** Of each ResourceSpans its length and its bytes: whatever is beside them in the message is not the batch's. */

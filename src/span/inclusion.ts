@@ -55,7 +55,7 @@ export function proofWriter(growth: Growth, checkpoint: string): ProofWriter {
   function writeLines(out: Buffer, start: number): number {
     let at = start;
     for (let line = 0; line < count; line += 1) {
-      at = writeBase64(out, at, nodes, lines[line]!, hashBytes);
+      at = writeBase64(out, at, nodes, lines[line]!, lines[line]! + hashBytes);
       out[at] = lineFeed;
       at += 1;
     }

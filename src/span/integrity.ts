@@ -2,7 +2,8 @@
  * The five attributes on a span that carry its signature. They are strings, are not part of the canonical form, and do not count against
  * the limit of a list: a span with the most attributes there can be must still verify once they are on it.
  */
-import type { Entry } from "./json.ts";
+import type { Json } from "./json.ts";
+import { textFrom } from "./json.ts";
 import { refusedAt } from "./refusal.ts";
 
 export const integrityPrefix = "audit.integrity.";
@@ -29,17 +30,23 @@ const fieldOf: ReadonlyMap<string, keyof Integrity> = new Map(
   Object.entries(integrityKeys).map(([field, key]) => [key, field as keyof Integrity]),
 );
 
-const stringValue = '{"stringValue":';
+const memberStart = new Uint8Array(Buffer.from(`"${integrityPrefix}`));
 
-/** Whether the attribute is one of the five; it is then kept in `integrity`. Others with the prefix are refused. */
-export function takeIntegrity(entry: Entry, integrity: Integrity): boolean {
-  if (!entry.key.startsWith(integrityPrefix)) return false;
-  const field = fieldOf.get(entry.key);
+/**
+ * Whether the attribute that is written from `start` on, with a comma, is one of the five; it is then kept in `integrity`. Others with the
+ * prefix are refused.
+ */
+export function takeIntegrity(json: Json, start: number, integrity: Integrity): boolean {
+  for (let i = 0; i < memberStart.length; i += 1) if (json.bytes[start + i] !== memberStart[i]) return false;
+  const [[key, value]] = Object.entries(JSON.parse(`{${textFrom(json, start).slice(0, -1)}}`)) as [
+    [string, { stringValue?: string } | null],
+  ];
+  const field = fieldOf.get(key);
   if (field === undefined) {
     throw refusedAt("key", `only the signature's own attributes may begin with ${integrityPrefix}; name it otherwise`);
   }
   if (integrity[field] !== undefined) throw refusedAt("key", "another attribute has the same key; keep one");
-  if (!entry.value.startsWith(stringValue)) throw refusedAt("value", "an attribute of the signature is a string");
-  integrity[field] = JSON.parse(entry.value).stringValue;
+  if (value?.stringValue === undefined) throw refusedAt("value", "an attribute of the signature is a string");
+  integrity[field] = value.stringValue;
   return true;
 }

@@ -1,54 +1,118 @@
-/** The pieces of RFC 8785 (JCS) that the canonical form is put together from. */
+/**
+ * RFC 8785 (JCS) text as it is written, straight into memory: strings would cost several times as much. Every member and every element has
+ * a comma behind it, and what closes the list takes the place of the last one.
+ */
+import { KmsError } from "../errors.ts";
+import { writeHex } from "./digits.ts";
 
-/** Appends a member or an element, with its comma. */
-export function joined(list: string, item: string): string {
-  return list === "" ? item : `${list},${item}`;
+export interface Json {
+  /** UTF-8. */
+  bytes: Buffer;
+  /** The same memory, to write several bytes at once. */
+  view: DataView;
+  /** Where the text goes on. */
+  at: number;
+}
+
+export const colon = 0x3a;
+export const comma = 0x2c;
+export const quote = 0x22;
+export const openObject = 0x7b;
+export const closeObject = 0x7d;
+export const closeList = 0x5d;
+
+export function newJson(): Json {
+  const bytes = Buffer.alloc(0);
+  return { bytes, view: viewOf(bytes), at: 0 };
 }
 
 /**
- * A double: ECMAScript's shortest form is RFC 8785's, which writes -0 as 0. What JSON has no number for is a string, as in protobuf's
- * JSON mapping.
+ * What n bytes on the wire say takes at most 8 n bytes of text: the worst is an event of four bytes, whose one member has a long name. What
+ * is sorted takes that twice. And some names come once a message.
  */
-export function doubleJson(value: number): string {
-  return Number.isFinite(value) ? String(value) : `"${value}"`;
+const textBytesAWireByte = 16;
+const textBytesAMessage = 1024;
+const usualBytes = 64 * 1024;
+
+/** Room for the text of a message of that many bytes on the wire. Nothing that writes looks whether there is any. */
+export function makeRoom(json: Json, wireBytes: number): void {
+  const needed = json.at + textBytesAWireByte * wireBytes + textBytesAMessage;
+  if (needed <= json.bytes.length) return;
+  const bytes = Buffer.allocUnsafeSlow(Math.max(needed, 2 * json.bytes.length, usualBytes));
+  bytes.set(json.bytes.subarray(0, json.at));
+  json.bytes = bytes;
+  json.view = viewOf(bytes);
 }
 
-/** One member of an object that is yet to be sorted. */
-export interface Entry {
-  key: string;
-  /** The key as JSON writes it. */
-  name: string;
-  /** The value's JSON. */
-  value: string;
-  /** Its place on the wire. */
-  index: number;
+/** The text from `start` on. */
+export function textFrom(json: Json, start: number): string {
+  checkRoom(json);
+  return json.bytes.toString("utf8", start, json.at);
 }
 
-/** The members sorted by UTF-16 code units, without braces, or the entry whose key is another's. Sorts `entries` in place. */
-export function sortedMembers(entries: Entry[]): string | Entry {
-  sortByKey(entries);
-  let members = "";
-  for (let i = 0; i < entries.length; i += 1) {
-    const entry = entries[i]!;
-    if (i > 0 && entry.key === entries[i - 1]!.key) return entry;
-    members += i === 0 ? `${entry.name}:${entry.value}` : `,${entry.name}:${entry.value}`;
-  }
-  return members;
+/** A typed array drops what is written behind its end. */
+export function checkRoom({ bytes, at }: Json): void {
+  if (at > bytes.length) throw new KmsError("INTERNAL", "a span's canonical form is longer than it can be");
 }
 
-/** Lists are short and often sorted already: insertion beats the general sort up to some 20. */
-function sortByKey(entries: Entry[]): void {
-  if (entries.length > 20) {
-    entries.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.index - b.index));
-    return;
-  }
-  for (let i = 1; i < entries.length; i += 1) {
-    const entry = entries[i]!;
-    let j = i - 1;
-    while (j >= 0 && entry.key < entries[j]!.key) {
-      entries[j + 1] = entries[j]!;
-      j -= 1;
-    }
-    entries[j + 1] = entry;
-  }
+/** A piece of text that never changes, in words of four bytes, which are written whole: what is too much is written over. */
+export interface Piece {
+  words: Int32Array;
+  length: number;
+}
+
+export function piece(text: string): Piece {
+  const bytes = Buffer.alloc(Math.ceil(text.length / 4) * 4);
+  bytes.write(text, "latin1");
+  const words = Int32Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readInt32LE(4 * i));
+  return { words, length: text.length };
+}
+
+export function put(json: Json, { words, length }: Piece): void {
+  const { view, at } = json;
+  for (let i = 0; i < words.length; i += 1) view.setInt32(at + 4 * i, words[i]!, true);
+  json.at = at + length;
+}
+
+export function putBytes(json: Json, text: Uint8Array): void {
+  json.bytes.set(text, json.at);
+  json.at += text.length;
+}
+
+export function putByte(json: Json, byte: number): void {
+  json.bytes[json.at] = byte;
+  json.at += 1;
+}
+
+export function putAscii(json: Json, text: string): void {
+  const { bytes, at } = json;
+  for (let i = 0; i < text.length; i += 1) bytes[at + i] = text.charCodeAt(i);
+  json.at = at + text.length;
+}
+
+/** Moves the text that begins at `from` in front of the one that begins at `start`. */
+export function moveBefore(json: Json, start: number, from: number): void {
+  const passed = Buffer.from(json.bytes.subarray(start, from));
+  json.bytes.copyWithin(start, from, json.at);
+  json.bytes.set(passed, json.at - passed.length);
+}
+
+/** Takes back the comma behind the last member or element, if there is one. */
+export function close(json: Json, bracket: number): void {
+  if (json.bytes[json.at - 1] === comma) json.bytes[json.at - 1] = bracket;
+  else putByte(json, bracket);
+}
+
+/** The same of an object that began at `start`, of which nothing is left where it has no member. */
+export function closeUnlessEmpty(json: Json, start: number): void {
+  if (json.at === start + 1) json.at = start;
+  else close(json, closeObject);
+}
+
+export function putHex(json: Json, source: Uint8Array, start: number, end: number): void {
+  json.at = writeHex(json.view, json.at, source, start, end);
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
 }

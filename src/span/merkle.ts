@@ -37,6 +37,9 @@ export interface Growth {
   nodes: Uint8Array;
 }
 
+/** RFC 6962, 2.1: what a leaf's entry is hashed behind, as text. */
+export const leafPrefix = "\0";
+
 /** RFC 6962, 2.1: the hash of 0x00 and the entry. */
 export function leafHash(entry: Uint8Array): Uint8Array {
   const input = Buffer.allocUnsafe(1 + entry.length);

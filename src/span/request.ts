@@ -3,12 +3,11 @@
  * name it is for the service to say.
  */
 import { invalidField } from "../errors.ts";
-import { canonicalSpan, type ReadSpan } from "./canonical.ts";
+import { canonicalSpan, type LoneSpan, loneSpan, type ReadSpan, resourceText, scopeText } from "./canonical.ts";
+import { reader } from "./reader.ts";
 import { type FieldNames, inField, inMessage, once, refused, unexpectedTag } from "./refusal.ts";
-import { readResource, readScope } from "./resource.ts";
-import { readSpan, type SpanPart } from "./span.ts";
-import { readOwnString } from "./text.ts";
-import { type Cursor, cursor, readBytes, readEnd, readTag } from "./wire.ts";
+import { readString } from "./text.ts";
+import { type Cursor, readBytes, readEnd, readTag } from "./wire.ts";
 
 export interface SignSpanRequest {
   tenantId: string;
@@ -48,10 +47,10 @@ export function readVerifySpanRequest(bytes: Uint8Array): VerifySpanRequest {
 }
 
 function readRequest(bytes: Uint8Array, fields: FieldNames): VerifySpanRequest {
-  const c = cursor(bytes);
+  const c = reader(bytes);
   const end = bytes.length;
   let tenantId = "";
-  let span: SpanPart | undefined;
+  let span: LoneSpan | undefined;
   let resource = "";
   let scope = "";
   let signed: VerifySpanRequest["signed"];
@@ -62,10 +61,10 @@ function readRequest(bytes: Uint8Array, fields: FieldNames): VerifySpanRequest {
     for (; c.at < end; tag = 0) {
       tag = readTag(c, end);
       if (tag >>> 3 >= fields.length) throw unexpectedTag(tag, fields);
-      else if (tag === 10) tenantId = readOwnString(c, end);
-      else if (tag === 18) span = readSpan(c, readEnd(c, end));
-      else if (tag === 26) resource = readResource(c, readEnd(c, end));
-      else if (tag === 34) scope = readScope(c, readEnd(c, end));
+      else if (tag === 10) tenantId = readString(c, end);
+      else if (tag === 18) span = loneSpan(c, readEnd(c, end));
+      else if (tag === 26) resource = resourceText(c, readEnd(c, end));
+      else if (tag === 34) scope = scopeText(c, readEnd(c, end));
       else if (tag === signedStatementTag) signed = readSignedStatement(c, readEnd(c, end));
       else if (tag === logProofTag) logProof = readLogProof(c, readEnd(c, end));
       else throw unexpectedTag(tag, fields);
@@ -108,7 +107,7 @@ function readLogProof(c: Cursor, end: number): VerifySpanRequest["logProof"] {
     for (; c.at < end; tag = 0) {
       tag = readTag(c, end);
       if (tag === 10) statement = new Uint8Array(readBytes(c, end));
-      else if (tag === 18) proof = readOwnString(c, end);
+      else if (tag === 18) proof = readString(c, end);
       else throw unexpectedTag(tag, logProofFields);
       seen = once(seen, tag >>> 3);
     }

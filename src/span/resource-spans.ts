@@ -4,12 +4,11 @@
  * nobody can tell how many spans there were; a fault in a resource, a scope or a span is an error in the place of each span it touches.
  */
 import { KmsError } from "../errors.ts";
-import { canonicalSpan, type ReadSpan } from "./canonical.ts";
+import { canonicalSpan, loneSpan, type ReadSpan, resourceText, scopeText } from "./canonical.ts";
+import { type Reader, reader } from "./reader.ts";
 import { type FieldNames, inField, inMessage, once, unexpectedTag } from "./refusal.ts";
-import { readResource, readScope } from "./resource.ts";
-import { readSpan } from "./span.ts";
-import { readString } from "./text.ts";
-import { type Cursor, cursor, type Extent, readEnd, readExtent, readTag } from "./wire.ts";
+import { checkString } from "./text.ts";
+import { type Cursor, type Extent, readEnd, readExtent, readTag } from "./wire.ts";
 
 const resourceSpansFields: FieldNames = [undefined, "resource", "scope_spans", "schema_url"];
 const scopeSpansFields: FieldNames = [undefined, "scope", "spans", "schema_url"];
@@ -27,11 +26,11 @@ interface ScopeSpans {
 
 /** Yields, for each span in order, the span or why it is refused. Throws for a malformed frame. */
 export function* readResourceSpans(bytes: Uint8Array): Generator<ReadSpan | KmsError, void, undefined> {
-  const c = cursor(bytes);
+  const c = reader(bytes);
   const frame = readWholeFrame(c, bytes.length);
-  const resource = frame.resource ? readAt(c, frame.resource, "resource", readResource) : "";
+  const resource = frame.resource ? readAt(c, frame.resource, "resource", resourceText) : "";
   for (const scopeSpans of frame.scopeSpans) {
-    const scope = scopeSpans.scope ? readAt(c, scopeSpans.scope, "scope", readScope) : "";
+    const scope = scopeSpans.scope ? readAt(c, scopeSpans.scope, "scope", scopeText) : "";
     for (const extent of scopeSpans.spans) {
       if (resource instanceof KmsError) yield resource;
       else if (scope instanceof KmsError) yield scope;
@@ -40,13 +39,13 @@ export function* readResourceSpans(bytes: Uint8Array): Generator<ReadSpan | KmsE
   }
 }
 
-function readSpanAt(c: Cursor, extent: Extent, resource: string, scope: string): ReadSpan | KmsError {
-  const span = readAt(c, extent, "span", readSpan);
+function readSpanAt(c: Reader, extent: Extent, resource: string, scope: string): ReadSpan | KmsError {
+  const span = readAt(c, extent, "span", loneSpan);
   return span instanceof KmsError ? span : canonicalSpan(span, resource, scope);
 }
 
 /** What `read` makes of the message at `extent`, or its error with `name` in front. */
-export function readAt<T>(c: Cursor, extent: Extent, name: string, read: (c: Cursor, end: number) => T): T | KmsError {
+export function readAt<T>(c: Reader, extent: Extent, name: string, read: (c: Reader, end: number) => T): T | KmsError {
   c.at = extent.start;
   try {
     return read(c, extent.end);
@@ -75,7 +74,7 @@ export function readFrame(c: Cursor, end: number): Frame {
       tag = readTag(c, end);
       if (tag === 10) resource = readExtent(c, end);
       else if (tag === 18) scopeSpans.push(readScopeSpans(c, readEnd(c, end)));
-      else if (tag === 26) readString(c, end);
+      else if (tag === 26) checkString(c, end);
       else throw unexpectedTag(tag, resourceSpansFields);
       if (tag !== 18) seen = once(seen, tag >>> 3);
     }
@@ -95,7 +94,7 @@ function readScopeSpans(c: Cursor, end: number): ScopeSpans {
       tag = readTag(c, end);
       if (tag === 10) scope = readExtent(c, end);
       else if (tag === 18) spans.push(readExtent(c, end));
-      else if (tag === 26) readString(c, end);
+      else if (tag === 26) checkString(c, end);
       else throw unexpectedTag(tag, scopeSpansFields);
       if (tag !== 18) seen = once(seen, tag >>> 3);
     }

@@ -1,29 +1,39 @@
 /**
  * OTLP's Resource and InstrumentationScope in canonical form. The dropped counts and the entity refs are read, so that nothing malformed
- * or unknown hides in them, and are not covered: common trace stores do not keep them. "" means that nothing is left to cover.
+ * or unknown hides in them, and are not covered: common trace stores do not keep them. Nothing is written where nothing is left to cover.
  */
-import { attributesMember, readAttribute } from "./attributes.ts";
-import { type Entry, joined } from "./json.ts";
+import { closeAttributes, readAttribute } from "./attributes.ts";
+import { putStringField, stringAt } from "./fields.ts";
+import { closeUnlessEmpty, type Json, makeRoom, openObject, piece, putByte } from "./json.ts";
+import type { Reader } from "./reader.ts";
 import { type FieldNames, inField, once, unexpectedTag } from "./refusal.ts";
-import { readJsonString, readString } from "./text.ts";
+import { checkString } from "./text.ts";
 import { type Cursor, readEnd, readTag, readUint32 } from "./wire.ts";
 
 const resourceFields: FieldNames = [undefined, "attributes", "dropped_attributes_count", "entity_refs"];
 const entityRefFields: FieldNames = [undefined, "schema_url", "type", "id_keys", "description_keys"];
 const scopeFields: FieldNames = [undefined, "name", "version", "attributes", "dropped_attributes_count"];
 
-/** The resource as an object, or "". */
-export function readResource(c: Cursor, end: number): string {
-  const attributes: Entry[] = [];
+const nameMember = piece('"name":');
+const versionMember = piece('"version":');
+
+/** Writes the resource as an object; nothing where nothing of it is covered. */
+export function readResource(c: Reader, end: number, json: Json): void {
+  makeRoom(json, end - c.at);
+  const start = json.at;
+  const base = c.members.count;
+  let attributes = 0;
   let entityRefs = 0;
   let seen = 0;
   let tag = 0;
+  putByte(json, openObject);
   try {
     for (; c.at < end; tag = 0) {
       tag = readTag(c, end);
       switch (tag) {
         case 10:
-          readAttribute(c, end, attributes);
+          readAttribute(c, end, json, attributes);
+          attributes += 1;
           break;
         case 16:
           seen = once(seen, 2);
@@ -38,10 +48,10 @@ export function readResource(c: Cursor, end: number): string {
       }
     }
   } catch (error) {
-    throw inField(error, resourceFields, tag, tag === 10 ? attributes.length : tag === 26 ? entityRefs : undefined);
+    throw inField(error, resourceFields, tag, tag === 10 ? attributes : tag === 26 ? entityRefs : undefined);
   }
-  const member = attributesMember(attributes);
-  return member === "" ? "" : `{${member}}`;
+  closeAttributes(c, json, base, attributes);
+  closeUnlessEmpty(json, start);
 }
 
 function checkEntityRef(c: Cursor, end: number): void {
@@ -52,46 +62,52 @@ function checkEntityRef(c: Cursor, end: number): void {
       tag = readTag(c, end);
       if (tag === 10 || tag === 18) seen = once(seen, tag >>> 3);
       else if (tag !== 26 && tag !== 34) throw unexpectedTag(tag, entityRefFields);
-      readString(c, end);
+      checkString(c, end);
     }
   } catch (error) {
     throw inField(error, entityRefFields, tag);
   }
 }
 
-/** The scope as an object, or "". */
-export function readScope(c: Cursor, end: number): string {
-  const attributes: Entry[] = [];
-  let name = '""';
-  let version = '""';
+/** Writes the scope likewise. */
+export function readScope(c: Reader, end: number, json: Json): void {
+  makeRoom(json, end - c.at);
+  const start = json.at;
+  const base = c.members.count;
+  let attributes = 0;
+  let nameAt = 0;
+  let versionAt = 0;
   let seen = 0;
   let tag = 0;
+  putByte(json, openObject);
   try {
     for (; c.at < end; tag = 0) {
       tag = readTag(c, end);
       switch (tag) {
         case 10:
-          name = readJsonString(c, end);
+          nameAt = stringAt(c, end);
           break;
         case 18:
-          version = readJsonString(c, end);
+          versionAt = stringAt(c, end);
           break;
         case 26:
-          readAttribute(c, end, attributes);
-          break;
+          readAttribute(c, end, json, attributes);
+          attributes += 1;
+          continue;
         case 32:
           readUint32(c, end);
           break;
         default:
           throw unexpectedTag(tag, scopeFields);
       }
-      if (tag !== 26) seen = once(seen, tag >>> 3);
+      seen = once(seen, tag >>> 3);
     }
   } catch (error) {
-    throw inField(error, scopeFields, tag, tag === 26 ? attributes.length : undefined);
+    throw inField(error, scopeFields, tag, tag === 26 ? attributes : undefined);
   }
-  let members = attributesMember(attributes);
-  if (name !== '""') members = joined(members, `"name":${name}`);
-  if (version !== '""') members = joined(members, `"version":${version}`);
-  return members === "" ? "" : `{${members}}`;
+  closeAttributes(c, json, base, attributes);
+  putStringField(c, json, nameMember, nameAt);
+  putStringField(c, json, versionMember, versionAt);
+  closeUnlessEmpty(json, start);
+  c.at = end;
 }

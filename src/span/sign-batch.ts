@@ -1,10 +1,10 @@
 /** A batch in individual mode, from bytes to bytes: a signature for each span, as signSpan makes it. */
 import { signatureBytes } from "../crypto/ed25519-contract.ts";
 import { readBatch } from "./batch.ts";
-import { type RefusedSpan, readBatchSpans } from "./batch-spans.ts";
-import { buildStatement, formatSignedAt, preAuthenticated } from "./statement.ts";
-import { statementTemplate } from "./statement-template.ts";
+import { findSpans, readSpans } from "./batch-spans.ts";
 import { endBytes, maxMessageBytes, refusalBytes, signatureResult, writeEnd, writeRefusal } from "./span-results.ts";
+import { buildStatement, formatSignedAt, preAuthenticationHeader } from "./statement.ts";
+import { blankSpan, type StatementForm, statementForm } from "./statement-form.ts";
 
 export interface BatchSigner {
   tenant: string;
@@ -23,14 +23,15 @@ export interface SignedBatch {
 
 /** INVALID_ARGUMENT for a batch that is refused as a whole. Each message is written in `out`, of `maxMessageBytes`, and copied. */
 export function signBatch(bytes: Uint8Array, by: BatchSigner, out: Buffer): SignedBatch {
-  const { tenant, keyId, key, requestId } = by;
-  const signedAt = formatSignedAt(by.signedAtMs);
-  const message = statementTemplate((span) => preAuthenticated(buildStatement({ ...span, tenant, keyId, signedAt })));
-  const result = signatureResult(keyId, by.signedAtMs);
+  const { key, requestId } = by;
+  const found = findSpans(bytes, readBatch(bytes));
+  const message = messageForm(by);
+  const result = signatureResult(by.keyId, by.signedAtMs);
   const signature = new Uint8Array(signatureBytes);
   const messages: Uint8Array[] = [];
   const limit = maxMessageBytes - endBytes({ requestId, checkpoint: "" });
-  let [at, signed, refused] = [0, 0, 0];
+  let at = 0;
+  let refused = 0;
 
   function makeRoom(size: number): void {
     if (at + size <= limit) return;
@@ -38,25 +39,27 @@ export function signBatch(bytes: Uint8Array, by: BatchSigner, out: Buffer): Sign
     at = 0;
   }
 
-  for (const span of readBatchSpans(bytes, readBatch(bytes))) {
-    if (isRefused(span)) {
-      makeRoom(refusalBytes(span));
-      at = writeRefusal(out, at, span);
-      refused += 1;
-    } else {
-      message.write(span);
+  readSpans(found, {
+    span(traceIdAt, spanIdAt, digest) {
+      message.fill(bytes, traceIdAt, spanIdAt, digest);
       key.signInto(signature, message.bytes);
       makeRoom(result.bytes.length);
       out.set(result.bytes, at);
       out.set(signature, at + result.signatureAt);
       at += result.bytes.length;
-      signed += 1;
-    }
-  }
+    },
+    refused(span) {
+      makeRoom(refusalBytes(span));
+      at = writeRefusal(out, at, span);
+      refused += 1;
+    },
+  });
   messages.push(new Uint8Array(out.subarray(0, writeEnd(out, at, { requestId, checkpoint: "" }))));
-  return { messages, signed, refused };
+  return { messages, signed: found.count - refused, refused };
 }
 
-function isRefused(span: object): span is RefusedSpan {
-  return "field" in span;
+/** What is signed: the pre-authentication encoding of a statement. */
+function messageForm({ tenant, keyId, signedAtMs }: BatchSigner): StatementForm {
+  const text = buildStatement({ ...blankSpan, tenant, keyId, signedAt: formatSignedAt(signedAtMs) });
+  return statementForm(preAuthenticationHeader(text) + text);
 }

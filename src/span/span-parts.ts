@@ -1,12 +1,13 @@
 /**
- * What a span holds, in canonical form: events, links and the status. Each is the members of an object, without braces; "" means that
- * every field is at its default. An event or a link is then still written, as {}; a status is not.
+ * What a span holds, in canonical form: events, links and the status. An event or a link with every field at its default is still written,
+ * as {}; a status is not.
  */
-import { attributesMember, readAttribute } from "./attributes.ts";
-import { type Entry, joined } from "./json.ts";
+import { closeAttributes, readAttribute } from "./attributes.ts";
+import { fixed64At, idAt, putFixed64Field, putIdField, putStringField, putUint32Field, stringAt } from "./fields.ts";
+import { close, closeObject, comma, type Json, makeRoom, openObject, piece, put, putByte } from "./json.ts";
+import type { Reader } from "./reader.ts";
 import { type FieldNames, inField, once, unexpectedTag } from "./refusal.ts";
-import { readId, readJsonString } from "./text.ts";
-import { type Cursor, readEnum, readFixed64, readTag, readUint32, skipFixed32 } from "./wire.ts";
+import { type Cursor, readEnum, readTag, readUint32, skipFixed32 } from "./wire.ts";
 
 export const traceIdBytes = 16;
 export const spanIdBytes = 8;
@@ -25,72 +26,131 @@ const linkFields: FieldNames = [
 ];
 const statusFields: FieldNames = [undefined, undefined, "message", "code"];
 
-export function readEvent(c: Cursor, end: number): string {
-  const attributes: Entry[] = [];
-  let time = "0";
-  let name = '""';
+const name = {
+  droppedAttributes: piece('"droppedAttributesCount":'),
+  name: piece('"name":'),
+  time: piece('"timeUnixNano":"'),
+  spanId: piece('"spanId":"'),
+  traceId: piece('"traceId":"'),
+  traceState: piece('"traceState":'),
+  status: piece('"status":{'),
+  code: piece('"code":'),
+  message: piece('"message":'),
+};
+
+/** Writes an event as an element of a list. */
+export function readEvent(c: Reader, end: number, json: Json): void {
+  makeRoom(json, end - c.at);
+  const base = c.members.count;
+  let attributes = 0;
+  let timeAt = 0;
+  let nameAt = 0;
   let dropped = 0;
   let seen = 0;
   let tag = 0;
+  putByte(json, openObject);
   try {
     for (; c.at < end; tag = 0) {
       tag = readTag(c, end);
-      if (tag === 9) time = readFixed64(c, end);
-      else if (tag === 18) name = readJsonString(c, end);
-      else if (tag === 26) readAttribute(c, end, attributes);
-      else if (tag === 32) dropped = readUint32(c, end);
-      else throw unexpectedTag(tag, eventFields);
-      if (tag !== 26) seen = once(seen, tag >>> 3);
+      switch (tag) {
+        case 9:
+          timeAt = fixed64At(c, end);
+          break;
+        case 18:
+          nameAt = stringAt(c, end);
+          break;
+        case 26:
+          readAttribute(c, end, json, attributes);
+          attributes += 1;
+          continue;
+        case 32:
+          dropped = readUint32(c, end);
+          break;
+        default:
+          throw unexpectedTag(tag, eventFields);
+      }
+      seen = once(seen, tag >>> 3);
     }
   } catch (error) {
-    throw inField(error, eventFields, tag, tag === 26 ? attributes.length : undefined);
+    throw inField(error, eventFields, tag, tag === 26 ? attributes : undefined);
   }
-  let members = attributesMember(attributes);
-  if (dropped !== 0) members = joined(members, `"droppedAttributesCount":${dropped}`);
-  if (name !== '""') members = joined(members, `"name":${name}`);
-  return time === "0" ? members : joined(members, `"timeUnixNano":"${time}"`);
+  closeAttributes(c, json, base, attributes);
+  putUint32Field(json, name.droppedAttributes, dropped);
+  putStringField(c, json, name.name, nameAt);
+  putFixed64Field(c, json, name.time, timeAt);
+  close(json, closeObject);
+  putByte(json, comma);
+  c.at = end;
 }
 
-/** The flags are read and not covered. */
-export function readLink(c: Cursor, end: number): string {
-  const attributes: Entry[] = [];
-  let traceId = "";
-  let spanId = "";
-  let traceState = '""';
+/** Writes a link as an element of a list. The flags are read and not covered. */
+export function readLink(c: Reader, end: number, json: Json): void {
+  makeRoom(json, end - c.at);
+  const base = c.members.count;
+  let attributes = 0;
+  let traceIdAt = 0;
+  let spanIdAt = 0;
+  let traceStateAt = 0;
   let dropped = 0;
   let seen = 0;
   let tag = 0;
+  putByte(json, openObject);
   try {
     for (; c.at < end; tag = 0) {
       tag = readTag(c, end);
-      if (tag === 10) traceId = readId(c, end, traceIdBytes);
-      else if (tag === 18) spanId = readId(c, end, spanIdBytes);
-      else if (tag === 26) traceState = readJsonString(c, end);
-      else if (tag === 34) readAttribute(c, end, attributes);
-      else if (tag === 40) dropped = readUint32(c, end);
-      else if (tag === 53) skipFixed32(c, end);
-      else throw unexpectedTag(tag, linkFields);
-      if (tag !== 34) seen = once(seen, tag >>> 3);
+      switch (tag) {
+        case 10:
+          traceIdAt = idAt(c, end, traceIdBytes);
+          break;
+        case 18:
+          spanIdAt = idAt(c, end, spanIdBytes);
+          break;
+        case 26:
+          traceStateAt = stringAt(c, end);
+          break;
+        case 34:
+          readAttribute(c, end, json, attributes);
+          attributes += 1;
+          continue;
+        case 40:
+          dropped = readUint32(c, end);
+          break;
+        case 53:
+          skipFixed32(c, end);
+          break;
+        default:
+          throw unexpectedTag(tag, linkFields);
+      }
+      seen = once(seen, tag >>> 3);
     }
   } catch (error) {
-    throw inField(error, linkFields, tag, tag === 34 ? attributes.length : undefined);
+    throw inField(error, linkFields, tag, tag === 34 ? attributes : undefined);
   }
-  let members = attributesMember(attributes);
-  if (dropped !== 0) members = joined(members, `"droppedAttributesCount":${dropped}`);
-  if (spanId !== "") members = joined(members, `"spanId":"${spanId}"`);
-  if (traceId !== "") members = joined(members, `"traceId":"${traceId}"`);
-  return traceState === '""' ? members : joined(members, `"traceState":${traceState}`);
+  closeAttributes(c, json, base, attributes);
+  putUint32Field(json, name.droppedAttributes, dropped);
+  putIdField(c, json, name.spanId, spanIdAt, spanIdBytes);
+  putIdField(c, json, name.traceId, traceIdAt, traceIdBytes);
+  putStringField(c, json, name.traceState, traceStateAt);
+  close(json, closeObject);
+  putByte(json, comma);
+  c.at = end;
 }
 
-export function readStatus(c: Cursor, end: number): string {
-  let message = '""';
+/** What a status says, until it is written. */
+export interface Status {
+  code: number;
+  messageAt: number;
+}
+
+export function readStatus(c: Cursor, end: number): Status {
+  let messageAt = 0;
   let code = 0;
   let seen = 0;
   let tag = 0;
   try {
     for (; c.at < end; tag = 0) {
       tag = readTag(c, end);
-      if (tag === 18) message = readJsonString(c, end);
+      if (tag === 18) messageAt = stringAt(c, end);
       else if (tag === 24) code = readEnum(c, end, lastStatusCode);
       else throw unexpectedTag(tag, statusFields);
       seen = once(seen, tag >>> 3);
@@ -98,6 +158,14 @@ export function readStatus(c: Cursor, end: number): string {
   } catch (error) {
     throw inField(error, statusFields, tag);
   }
-  const members = code === 0 ? "" : `"code":${code}`;
-  return message === '""' ? members : joined(members, `"message":${message}`);
+  return { code, messageAt };
+}
+
+export function putStatus(c: Cursor, json: Json, { code, messageAt }: Status): void {
+  if (code === 0 && messageAt === 0) return;
+  put(json, name.status);
+  putUint32Field(json, name.code, code);
+  putStringField(c, json, name.message, messageAt);
+  close(json, closeObject);
+  putByte(json, comma);
 }

@@ -2,14 +2,27 @@
  * OTLP's Span, read in one pass into its part of the canonical form (RFC 8785). Fields at their default are left out, and so are `flags`
  * and the five attributes that carry a signature, which are handed back beside it.
  */
-import { addAttribute, attributesMember } from "./attributes.ts";
-import { readKeyValue } from "./any-value.ts";
-import { type Integrity, takeIntegrity } from "./integrity.ts";
-import { type Entry, joined } from "./json.ts";
+import { closeAttributes, readSpanAttribute } from "./attributes.ts";
+import { fixed64At, idAt, putFixed64Field, putIdField, putStringField, putUint32Field, stringAt } from "./fields.ts";
+import type { Integrity } from "./integrity.ts";
+import {
+  close,
+  closeList,
+  closeObject,
+  comma,
+  type Json,
+  makeRoom,
+  openObject,
+  type Piece,
+  piece,
+  put,
+  putByte,
+  putBytes,
+} from "./json.ts";
+import type { Reader } from "./reader.ts";
 import { type FieldNames, inField, once, refusedAt, unexpectedTag } from "./refusal.ts";
-import { readEvent, readLink, readStatus, spanIdBytes, traceIdBytes } from "./span-parts.ts";
-import { readId, readJsonString } from "./text.ts";
-import { type Cursor, readEnd, readEnum, readFixed64, readTag, readUint32, skipFixed32 } from "./wire.ts";
+import { putStatus, readEvent, readLink, readStatus, type Status, spanIdBytes, traceIdBytes } from "./span-parts.ts";
+import { readEnd, readEnum, readTag, readUint32, skipFixed32 } from "./wire.ts";
 
 const lastKind = 5;
 
@@ -33,78 +46,97 @@ const spanFields: FieldNames = [
   "flags",
 ];
 
+const name = {
+  droppedAttributes: piece('"droppedAttributesCount":'),
+  droppedEvents: piece('"droppedEventsCount":'),
+  droppedLinks: piece('"droppedLinksCount":'),
+  end: piece('"endTimeUnixNano":"'),
+  events: piece('"events":['),
+  kind: piece('"kind":'),
+  links: piece('"links":['),
+  name: piece('"name":'),
+  parentSpanId: piece('"parentSpanId":"'),
+  spanId: piece('"spanId":"'),
+  start: piece('"startTimeUnixNano":"'),
+  traceId: piece('"traceId":"'),
+  traceState: piece('"traceState":'),
+};
+
+/** What of a span is needed beside its text. */
 export interface SpanPart {
-  /** Lower-case hex. */
-  traceId: string;
-  spanId: string;
-  /** The canonical form of the span alone. */
-  json: string;
+  /** Where the 16 bytes lie on the wire. */
+  traceIdAt: number;
+  /** The 8 bytes. */
+  spanIdAt: number;
   integrity: Integrity;
 }
 
-export function readSpan(c: Cursor, end: number): SpanPart {
-  const attributes: Entry[] = [];
+/** Writes the span as an object. */
+export function readSpan(c: Reader, end: number, json: Json): SpanPart {
+  makeRoom(json, end - c.at);
+  const { events, links } = c;
+  const base = c.members.count;
   const integrity: Integrity = {};
-  let attributeCount = 0;
+  let attributes = 0;
+  let integrityCount = 0;
   let eventCount = 0;
   let linkCount = 0;
-  let traceId = "";
-  let spanId = "";
-  let traceState = '""';
-  let parentSpanId = "";
-  let name = '""';
+  let traceIdAt = 0;
+  let spanIdAt = 0;
+  let traceStateAt = 0;
+  let parentSpanIdAt = 0;
+  let nameAt = 0;
   let kind = 0;
-  let start = "0";
-  let stop = "0";
-  let events = "";
-  let links = "";
-  let status = "";
+  let startAt = 0;
+  let endAt = 0;
+  let status: Status | undefined;
   let droppedAttributes = 0;
   let droppedEvents = 0;
   let droppedLinks = 0;
   let seen = 0;
   let tag = 0;
+  events.at = 0;
+  links.at = 0;
+  putByte(json, openObject);
   try {
     for (; c.at < end; tag = 0) {
       tag = readTag(c, end);
       switch (tag) {
-        case 74: {
-          const entry = readKeyValue(c, readEnd(c, end), attributeCount);
-          if (!takeIntegrity(entry, integrity)) addAttribute(attributes, entry);
-          attributeCount += 1;
+        case 74:
+          if (readSpanAttribute(c, end, json, attributes, integrity)) attributes += 1;
+          else integrityCount += 1;
           continue;
-        }
         case 90:
-          events = joined(events, `{${readEvent(c, readEnd(c, end))}}`);
+          readEvent(c, readEnd(c, end), events);
           eventCount += 1;
           continue;
         case 106:
-          links = joined(links, `{${readLink(c, readEnd(c, end))}}`);
+          readLink(c, readEnd(c, end), links);
           linkCount += 1;
           continue;
         case 10:
-          traceId = readId(c, end, traceIdBytes);
+          traceIdAt = idAt(c, end, traceIdBytes);
           break;
         case 18:
-          spanId = readId(c, end, spanIdBytes);
+          spanIdAt = idAt(c, end, spanIdBytes);
           break;
         case 26:
-          traceState = readJsonString(c, end);
+          traceStateAt = stringAt(c, end);
           break;
         case 34:
-          parentSpanId = readId(c, end, spanIdBytes);
+          parentSpanIdAt = idAt(c, end, spanIdBytes);
           break;
         case 42:
-          name = readJsonString(c, end);
+          nameAt = stringAt(c, end);
           break;
         case 48:
           kind = readEnum(c, end, lastKind);
           break;
         case 57:
-          start = readFixed64(c, end);
+          startAt = fixed64At(c, end);
           break;
         case 65:
-          stop = readFixed64(c, end);
+          endAt = fixed64At(c, end);
           break;
         case 80:
           droppedAttributes = readUint32(c, end);
@@ -127,28 +159,40 @@ export function readSpan(c: Cursor, end: number): SpanPart {
       seen = once(seen, tag >>> 3);
     }
   } catch (error) {
-    const index = tag === 74 ? attributeCount : tag === 90 ? eventCount : tag === 106 ? linkCount : undefined;
+    const index =
+      tag === 74 ? attributes + integrityCount : tag === 90 ? eventCount : tag === 106 ? linkCount : undefined;
     throw inField(error, spanFields, tag, index);
   }
-  if (traceId === "")
+  if (traceIdAt === 0)
     throw refusedAt("trace_id", `is missing or all zero; give the ${traceIdBytes} bytes of the trace's id`);
-  if (spanId === "")
+  if (spanIdAt === 0)
     throw refusedAt("span_id", `is missing or all zero; give the ${spanIdBytes} bytes of the span's id`);
 
-  let json = attributesMember(attributes);
-  if (droppedAttributes !== 0) json = joined(json, `"droppedAttributesCount":${droppedAttributes}`);
-  if (droppedEvents !== 0) json = joined(json, `"droppedEventsCount":${droppedEvents}`);
-  if (droppedLinks !== 0) json = joined(json, `"droppedLinksCount":${droppedLinks}`);
-  if (stop !== "0") json = joined(json, `"endTimeUnixNano":"${stop}"`);
-  if (events !== "") json = joined(json, `"events":[${events}]`);
-  if (kind !== 0) json = joined(json, `"kind":${kind}`);
-  if (links !== "") json = joined(json, `"links":[${links}]`);
-  if (name !== '""') json = joined(json, `"name":${name}`);
-  if (parentSpanId !== "") json = joined(json, `"parentSpanId":"${parentSpanId}"`);
-  json = joined(json, `"spanId":"${spanId}"`);
-  if (start !== "0") json += `,"startTimeUnixNano":"${start}"`;
-  if (status !== "") json += `,"status":{${status}}`;
-  json += `,"traceId":"${traceId}"`;
-  if (traceState !== '""') json += `,"traceState":${traceState}`;
-  return { traceId, spanId, json: `{${json}}`, integrity };
+  closeAttributes(c, json, base, attributes);
+  putUint32Field(json, name.droppedAttributes, droppedAttributes);
+  putUint32Field(json, name.droppedEvents, droppedEvents);
+  putUint32Field(json, name.droppedLinks, droppedLinks);
+  putFixed64Field(c, json, name.end, endAt);
+  putList(json, name.events, events);
+  putUint32Field(json, name.kind, kind);
+  putList(json, name.links, links);
+  putStringField(c, json, name.name, nameAt);
+  putIdField(c, json, name.parentSpanId, parentSpanIdAt, spanIdBytes);
+  putIdField(c, json, name.spanId, spanIdAt, spanIdBytes);
+  putFixed64Field(c, json, name.start, startAt);
+  if (status !== undefined) putStatus(c, json, status);
+  putIdField(c, json, name.traceId, traceIdAt, traceIdBytes);
+  putStringField(c, json, name.traceState, traceStateAt);
+  close(json, closeObject);
+  c.at = end;
+  return { traceIdAt, spanIdAt, integrity };
+}
+
+/** Writes the list whose elements were written apart. */
+function putList(json: Json, listName: Piece, elements: Json): void {
+  if (elements.at === 0) return;
+  put(json, listName);
+  putBytes(json, elements.bytes.subarray(0, elements.at));
+  close(json, closeList);
+  putByte(json, comma);
 }

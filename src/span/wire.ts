@@ -6,23 +6,31 @@ import { refused } from "./refusal.ts";
 
 export interface Cursor {
   readonly bytes: Buffer;
-  /** The same bytes as Latin-1: a piece of ASCII is sliced from it without a copy. */
-  readonly latin1: string;
+  /** The same memory, to read several bytes at once. */
+  readonly view: DataView;
   at: number;
   /** The high 32 bits of the last varint. */
   high: number;
-  /** Whether the last string needs no JSON escape. */
-  plain: boolean;
 }
 
 export function cursor(bytes: Uint8Array): Cursor {
-  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return { bytes: view, latin1: view.toString("latin1"), at: 0, high: 0, plain: true };
+  const { buffer, byteOffset, byteLength } = bytes;
+  return {
+    bytes: Buffer.from(buffer, byteOffset, byteLength),
+    view: new DataView(buffer, byteOffset, byteLength),
+    at: 0,
+    high: 0,
+  };
 }
 
 /** field number << 3 | wire type. */
 export function readTag(c: Cursor, end: number): number {
   const start = c.at;
+  const byte = c.bytes[start]!;
+  if (byte >= 8 && byte < 0x80 && start < end) {
+    c.at = start + 1;
+    return byte;
+  }
   const tag = readVarint(c, end);
   if (c.high !== 0 || c.at - start > 5) throw refused("a field's tag is longer than 32 bits; encode the message again");
   if (tag < 8) throw refused("field number 0 does not exist; encode the message again");
@@ -32,6 +40,11 @@ export function readTag(c: Cursor, end: number): number {
 /** Reads the length of a field and returns where the field ends; the cursor then stands at its first byte. */
 export function readEnd(c: Cursor, end: number): number {
   const start = c.at;
+  const byte = c.bytes[start]!;
+  if (byte < 0x80 && byte < end - start) {
+    c.at = start + 1;
+    return start + 1 + byte;
+  }
   const length = readVarint(c, end);
   if (c.high !== 0 || c.at - start > 5) throw refused("a length is longer than 32 bits; encode the message again");
   if (length > end - c.at) throw truncated();
@@ -57,21 +70,23 @@ export function readBool(c: Cursor, end: number): boolean {
   return value === 1;
 }
 
-/** int64 in decimal. */
-export function readInt64(c: Cursor, end: number): string {
-  const low = readVarint(c, end);
-  if (c.high === 0) return String(low);
-  return String(BigInt.asIntN(64, (BigInt(c.high) << 32n) | BigInt(low)));
+/** The low 32 bits; the high 32 are left in the cursor. */
+export function readInt64(c: Cursor, end: number): number {
+  return readVarint(c, end);
 }
 
-/** fixed64 in decimal; "0" when it is zero. */
-export function readFixed64(c: Cursor, end: number): string {
-  const at = skip(c, end, 8);
-  return uint64(c.bytes.readUInt32LE(at + 4), c.bytes.readUInt32LE(at));
+/** Returns where it lies. */
+export function skipFixed64(c: Cursor, end: number): number {
+  return skip(c, end, 8);
+}
+
+/** 32 bits as they lie, little-endian. Signed, because V8 keeps a number of 32 bits with a sign in place and others on the heap. */
+export function int32At({ view }: Cursor, at: number): number {
+  return view.getInt32(at, true);
 }
 
 export function readDouble(c: Cursor, end: number): number {
-  return c.bytes.readDoubleLE(skip(c, end, 8));
+  return c.view.getFloat64(skip(c, end, 8), true);
 }
 
 export function skipFixed32(c: Cursor, end: number): void {
@@ -132,16 +147,6 @@ function readLongVarint(c: Cursor, end: number): number {
     return low >>> 0;
   }
   throw refused("a varint is longer than 64 bits");
-}
-
-/** In base 10^9, on numbers that a double holds exactly: a BigInt would cost several times as much. */
-function uint64(high: number, low: number): string {
-  const top = Math.floor(high / 1e9);
-  const middle = (high % 1e9) * 0x10000 + (low >>> 16);
-  const bottom = (middle % 1e9) * 0x10000 + (low & 0xffff);
-  const billions = top * 0x100000000 + Math.floor(middle / 1e9) * 0x10000 + Math.floor(bottom / 1e9);
-  const rest = bottom % 1e9;
-  return billions === 0 ? String(rest) : billions + String(1e9 + rest).slice(1);
 }
 
 function truncated() {
