@@ -1,0 +1,56 @@
+/** What the process holds at most, by Linux, while sixty-four streams load it: batches of a hundred spans, and messages as large as they may be. */
+import { describe, expect, it } from "vitest";
+import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import { openStream } from "../stream-client.ts";
+import { type BatchShape, encodedBatch } from "./batches.ts";
+import { canMeasure, startStreamingService } from "./service.ts";
+
+const seconds = 10;
+const streams = 64;
+/** Of which four MiB hold one more. */
+const mostSpans = 9_700;
+
+describe.skipIf(!canMeasure)("resident memory", () => {
+  it.each([
+    { mode: "INDIVIDUAL", count: 100, atMostMb: 350 },
+    { mode: "LOG", count: 100, atMostMb: 500 },
+    { mode: "INDIVIDUAL", count: mostSpans, atMostMb: 600 },
+    { mode: "LOG", count: mostSpans, atMostMb: 800 },
+  ] as const)(
+    "stays below $atMostMb MiB with batches of $count spans in mode $mode",
+    async ({ atMostMb, ...shape }) => {
+      const service = await startStreamingService();
+      const idleMb = service.peakMb();
+      const over = AbortSignal.timeout(seconds * 1_000);
+      const floods = Array.from({ length: streams }, (_, n) => {
+        const batch = { ...shape, tenantId: `tenant-${n % 16}`, mode: SignMode[shape.mode], requestId: "" };
+        return flood(service.grpc, batch, over);
+      });
+      const bytes = await Promise.all(floods);
+      const peakMb = service.peakMb();
+      console.log({ ...shape, idleMb, peakMb, answersMb: bytes.reduce((sum, each) => sum + each, 0) / 2 ** 20 });
+      expect(Math.max(...bytes)).toBeGreaterThan(0);
+      expect(peakMb).toBeLessThan(atMostMb);
+    },
+  );
+});
+
+/** Sends, and reads what comes without a look at it, until it is over: how many bytes. Rejects where the stream fails before. */
+async function flood(target: string, shape: BatchShape, over: AbortSignal): Promise<number> {
+  const stream = openStream(target);
+  over.addEventListener("abort", () => stream.cancel());
+  const batch = encodedBatch(shape);
+  const send = async () => {
+    while (!over.aborted) await stream.send(batch);
+  };
+  void send();
+  let bytes = 0;
+  try {
+    for (let each = await stream.next(); each !== undefined; each = await stream.next()) bytes += each.length;
+  } catch (error) {
+    if (!over.aborted) throw error;
+  } finally {
+    stream.close();
+  }
+  return bytes;
+}

@@ -1,0 +1,68 @@
+/** Sixty-four streams in both modes, while keys rotate and others make trouble: nothing is lost, mixed up or left behind. */
+import { constants } from "node:http2";
+import { expect, it } from "vitest";
+import { load, type LoadResult } from "./load.ts";
+import { canMeasure, type Held, type StreamingService, startStreamingService } from "./service.ts";
+import { hog, troubles } from "./trouble.ts";
+
+const seconds = Number(process.env.STREAM_SECONDS ?? 15);
+const warmUpSeconds = 5;
+const streams = 64;
+/** Of memory, and of files and sockets. */
+const noMoreThan = 1.1;
+
+it("streams keep their order and verify, whatever others do, and leave nothing behind", async () => {
+  const service = await startStreamingService();
+  await load(service, { streams, seconds: warmUpSeconds, name: "warm" });
+  const before = await settled(service);
+  const result = await load(service, { streams, seconds, name: "run" });
+  const after = await settled(service);
+  console.log(report(result), { before, after, ...(canMeasure && { peakMb: service.peakMb() }) });
+
+  expect(result.failures).toEqual([]);
+  expect(result.streams).toHaveLength(streams);
+  expect(Math.min(...result.streams.map(({ batches }) => batches))).toBeGreaterThan(0);
+  expect(result.streams.reduce((sum, { verified }) => sum + verified, 0)).toBeGreaterThan(streams);
+  expect(result.rotations).toBeGreaterThan(seconds / 5);
+  for (const trouble of Object.keys(troubles)) expect(result.troubles[trouble], trouble).toBeGreaterThan(0);
+  expect(after.liveMb).toBeLessThan(before.liveMb * noMoreThan);
+  expect(after.handles).toBeLessThanOrEqual(before.handles * noMoreThan);
+});
+
+it("streams that nobody reads do not keep the others waiting for long", async () => {
+  const service = await startStreamingService();
+  await load(service, { streams: 4, seconds: 1, name: "warm" });
+  const hogs = Array.from({ length: 12 }, () => hog(service.grpc));
+  const result = await load(service, { streams: 16, seconds: 12, name: "run" });
+  const codes = hogs.map(({ code }) => code());
+  for (const { close } of hogs) close();
+  console.log(report(result), { hogs: codes });
+
+  expect(codes).toContain(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  expect(result.failures).toEqual([]);
+  // They have five seconds, and those that come into their place have them too. The machine may be slow besides.
+  expect(Math.max(...result.streams.map(({ longestMs }) => longestMs))).toBeLessThan(30_000);
+});
+
+/** Once those are gone that left. */
+async function settled(service: StreamingService): Promise<Held> {
+  const idle = await service.kms.status({}).then(() => service.held());
+  let held = idle;
+  for (let look = 0; look < 10; look += 1) {
+    const next = await service.held();
+    if (next.handles === held.handles) return next;
+    held = next;
+  }
+  return held;
+}
+
+function report(result: LoadResult): string {
+  const spans = result.streams.reduce((sum, each) => sum + each.spans, 0);
+  const batches = result.streams.reduce((sum, each) => sum + each.batches, 0);
+  const longestMs = Math.max(...result.streams.map((each) => each.longestMs));
+  return [
+    `${spans} spans in ${batches} batches on ${result.streams.length} streams, ${result.rotations} rotations`,
+    `longest between two answers of a stream ${longestMs.toFixed(0)} ms; of ${result.calls} calls ${result.longestMs.toFixed(0)} ms`,
+    `trouble: ${JSON.stringify(result.troubles)}`,
+  ].join("\n");
+}

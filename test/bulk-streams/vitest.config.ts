@@ -1,0 +1,15 @@
+/** The suite of `npm run test:bulk`: many streams at once, good ones and bad ones. One file at a time, as each needs the machine. */
+import { join } from "node:path";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    root: join(import.meta.dirname, "..", ".."),
+    include: ["test/bulk-streams/**/*.spec.ts"],
+    reporters: ["default", "./test/summary-reporter.ts"],
+    setupFiles: ["./test/matchers.ts"],
+    fileParallelism: false,
+    testTimeout: 900_000,
+    hookTimeout: 60_000,
+  },
+});
