@@ -58,6 +58,8 @@ export function startEpoch({ number, random, totals, problem }: EpochOptions): E
   const firstUses = new Map<string, number>();
   const usesByKey = new Map<string, Use[]>();
   const logs = new Map<string, KnownLog>();
+  /** Of the service that was called last. */
+  let daysBefore = 0;
   const model = createModel({
     operation: (requestId) => operations.get(requestId),
     firstUse: (keyId) => firstUses.get(keyId),
@@ -112,7 +114,9 @@ export function startEpoch({ number, random, totals, problem }: EpochOptions): E
       model.play(rows);
       const unanswered = asked.filter(({ outcome }) => outcome === "unknown");
       const { retry, resend } = driver;
-      const unsigned = batches.filter(({ answer }) => answer === undefined);
+      // A request id is forgotten after a day.
+      const unsigned = days > daysBefore ? [] : batches.filter(({ answer }) => answer === undefined);
+      daysBefore = days;
       for (const operation of unanswered) {
         if (operation.change === "rotate") await retryRotate(client, operation, { ...checker, retry });
       }
