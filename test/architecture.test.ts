@@ -61,6 +61,7 @@ function resolved(path: string, of: string): string {
 /** Who may import what. A file follows the first line that fits its path; what it imports must fit one of the patterns. */
 const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
   [/^errors\.ts$/],
+  [/^external-memory\.ts$/, /^node:v8$/],
   [/^version\.ts$/, /^\.\.\/package\.json$/],
   // Asked for, not imported: where sodium-native cannot be loaded, node:crypto does its work.
   [/^crypto\/ed25519\.ts$/, /^crypto\//, /^errors\.ts$/, /^sodium-native$/, /^node:(crypto|module)$/],
