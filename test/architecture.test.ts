@@ -62,10 +62,11 @@ function resolved(path: string, of: string): string {
 const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
   [/^errors\.ts$/],
   [/^external-memory\.ts$/, /^node:v8$/],
+  [/^memory\.ts$/],
   [/^version\.ts$/, /^\.\.\/package\.json$/],
   // Asked for, not imported: where sodium-native cannot be loaded, node:crypto does its work.
   [/^crypto\/ed25519\.ts$/, /^crypto\//, /^errors\.ts$/, /^sodium-native$/, /^node:(crypto|module)$/],
-  [/^(span|pii|crypto)\//, /^(span|pii|crypto)\//, /^errors\.ts$/, /^node:crypto$/],
+  [/^(span|pii|crypto)\//, /^(span|pii|crypto)\//, /^(errors|memory)\.ts$/, /^node:crypto$/],
   [/^provider\/registry\.ts$/, /^errors\.ts$/, /^provider\//],
   [/^provider\/open\.ts$/, /^errors\.ts$/, /^provider\/(failover|registry|resilience)\.ts$/, /^cockatiel$/],
   [/^provider\/failover\.ts$/, /^errors\.ts$/, /^provider\/(provider|registry|resilience)\.ts$/],
@@ -83,12 +84,12 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
     /^node:(crypto|timers\/promises)$/,
     /^(croner|lru-cache)$/,
   ],
-  [/^bulk\//, /^(bulk|span|crypto)\//, /^errors\.ts$/, /^keys\/usable\.ts$/, /^node:(os|worker_threads)$/],
+  [/^bulk\//, /^(bulk|span|crypto)\//, /^(errors|memory)\.ts$/, /^keys\/usable\.ts$/, /^node:(os|worker_threads)$/],
   [
     /^log\//,
     /^(log|keys|span|crypto)\//,
     /^bulk\/pool\.ts$/,
-    /^(errors|steps)\.ts$/,
+    /^(errors|memory|steps)\.ts$/,
     /^store\/(log-)?store\.ts$/,
     /^lru-cache$/,
     /^node:(crypto|timers\/promises)$/,
@@ -107,7 +108,7 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
   [
     /^transport\//,
     /^(transport|service)\//,
-    /^(errors|telemetry)\.ts$/,
+    /^(errors|memory|telemetry)\.ts$/,
     /^\.\.\/gen\//,
     /^node:/,
     /^@bufbuild\/protobuf(\/|$)/,

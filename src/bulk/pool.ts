@@ -10,7 +10,7 @@ import type { Growth } from "../span/merkle.ts";
 import type { LogPlace } from "../span/prove-batch.ts";
 import type { SignedBatch } from "../span/sign-batch.ts";
 import type { KeyMemory } from "./jobs.ts";
-import { ownMemory } from "../span/memory.ts";
+import { ownMemory } from "../memory.ts";
 import { type Thread, threadOf } from "./thread.ts";
 
 export type { RefusedSpan } from "../span/batch-spans.ts";

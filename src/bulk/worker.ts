@@ -11,7 +11,7 @@ import { growTree } from "../span/merkle.ts";
 import { proveBatch } from "../span/prove-batch.ts";
 import { signBatch } from "../span/sign-batch.ts";
 import { maxMessageBytes } from "../span/span-results.ts";
-import { ownMemory, ownsMemory } from "../span/memory.ts";
+import { ownMemory, ownsMemory, release } from "../memory.ts";
 import { type Answer, type Call, type Jobs, type KeyHandle, maxKeys, type PlainError } from "./jobs.ts";
 
 const port = parentPort!;
@@ -32,9 +32,9 @@ const jobs: Jobs = {
 
   forgetKey,
 
-  sign: (batch, by) => signBatch(batch, { ...by, key: held(by.key) }, out),
+  sign: (batch, by) => released(batch, signBatch(batch, { ...by, key: held(by.key) }, out)),
 
-  enter: enterBatch,
+  enter: (batch, about) => released(batch, enterBatch(batch, about)),
 
   grow(before, leaves) {
     const { after, root, nodes } = growTree(before, Buffer.concat(leaves));
@@ -53,6 +53,12 @@ const jobs: Jobs = {
 function forgetKey(handle: KeyHandle): void {
   keys.get(handle)?.destroy();
   keys.delete(handle);
+}
+
+/** The result of a batch, whose bytes are of no more use. */
+function released<Result>(batch: Uint8Array, result: Result): Result {
+  release(batch);
+  return result;
 }
 
 function held(handle: KeyHandle): SigningKey {

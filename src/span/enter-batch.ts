@@ -3,6 +3,7 @@ import { createHash, hash } from "node:crypto";
 import { readBatch } from "./batch.ts";
 import { findSpans, type RefusedSpan, readSpans } from "./batch-spans.ts";
 import { buildLogStatement } from "./log-statement.ts";
+import { ownMemory } from "../memory.ts";
 import { hashBytes, leafPrefix } from "./merkle.ts";
 import { formatSignedAt } from "./statement.ts";
 import { blankSpan, type StatementForm, statementForm } from "./statement-form.ts";
@@ -14,7 +15,7 @@ export interface LogBatch {
   spans: number;
   /** Leaf hashes, 32 bytes each, of the spans that were not refused. */
   leaves: Uint8Array;
-  /** Their entries: each as a big-endian length of two bytes and its bytes. */
+  /** Their entries: each as a big-endian length of two bytes and its bytes. Given back once they are stored. */
   entries: Uint8Array;
   refused: readonly RefusedSpan[];
   signedAtMs: number;
@@ -38,8 +39,8 @@ export function enterBatch(bytes: Uint8Array, { tenant, requestId, signedAtMs }:
   const leaf = leafForm(tenant, signedAtMs);
   const entry = leaf.bytes.subarray(leafPrefix.length);
   const entryBytes = lengthBytes + entry.length;
-  const leaves = sharedBytes(found.count * hashBytes);
-  const entries = sharedBytes(found.count * entryBytes);
+  const leaves = Buffer.allocUnsafeSlow(found.count * hashBytes);
+  const entries = Buffer.allocUnsafeSlow(found.count * entryBytes);
   const refused: RefusedSpan[] = [];
   let count = 0;
   readSpans(found, {
@@ -55,18 +56,13 @@ export function enterBatch(bytes: Uint8Array, { tenant, requestId, signedAtMs }:
   });
   return {
     spans: found.count,
-    leaves: leaves.subarray(0, count * hashBytes),
-    entries: entries.subarray(0, count * entryBytes),
+    leaves: ownMemory(leaves.subarray(0, count * hashBytes)),
+    entries: ownMemory(entries.subarray(0, count * entryBytes)),
     refused,
     signedAtMs,
     requestId,
     digest: requestId === "" ? "" : batchDigest(bytes, batch.resourceSpans),
   };
-}
-
-/** Memory that goes from thread to thread as it is: copied or given away, it would be garbage in each of them. */
-function sharedBytes(length: number): Buffer<SharedArrayBuffer> {
-  return Buffer.from(new SharedArrayBuffer(length));
 }
 
 /** What is hashed for a leaf: RFC 6962's prefix and the entry. */

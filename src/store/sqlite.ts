@@ -99,8 +99,14 @@ export async function openSqlite({ file }: SqliteSettings): Promise<LockedStore>
   } as unknown as LockedStore;
 }
 
+/** What passes through is garbage soon, and lies outside the heap: a small young generation gives it back sooner. */
+const resourceLimits = { maxYoungGenerationSizeMb: 8 };
+
 function startThread(file: string) {
-  const worker = new Worker(new URL("./sqlite-worker.ts", import.meta.url), { workerData: { file } });
+  const worker = new Worker(new URL("./sqlite-worker.ts", import.meta.url), {
+    workerData: { file },
+    resourceLimits,
+  });
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
   const listeners = new Set<(change: KeyChange) => void>();
   let lastId = 0;

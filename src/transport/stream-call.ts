@@ -5,6 +5,7 @@
 import type { ServerHttp2Stream } from "node:http2";
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { invalidField, KmsError } from "../errors.ts";
+import { release } from "../memory.ts";
 import type { Answers, MessageStream } from "../service/stream.ts";
 import { overloaded } from "./budget.ts";
 import { type IntakeLimits, intakeOf } from "./stream-intake.ts";
@@ -111,7 +112,7 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
     if (reason !== undefined) throw reason;
     // Until now it was the caller that waited.
     moved(true);
-    call.write(message);
+    call.write(message, () => release(message));
     writing = true;
     while (call.writableNeedDrain) await news();
     writing = false;

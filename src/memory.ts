@@ -1,4 +1,4 @@
-/** Memory on its way to another thread: of a view that does not own it all, a message would copy all. */
+/** Memory that belongs to nobody else: it can be given to another thread (of a view, a message would copy all behind it), or given back. */
 
 /** As much may be given away with the bytes as the head of a gRPC message has, which is in one piece with it. */
 const headBytes = 5;
@@ -11,4 +11,9 @@ export function ownsMemory(bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> 
 /** The same bytes, or a copy that has memory of its own. */
 export function ownMemory(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return ownsMemory(bytes) ? bytes : new Uint8Array(bytes);
+}
+
+/** Gives memory back that nobody uses any more. As garbage it would be held until the heap is collected next, and bring that on. */
+export function release(bytes: Uint8Array): void {
+  if (ownsMemory(bytes)) bytes.buffer.transfer(0);
 }
