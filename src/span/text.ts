@@ -10,13 +10,13 @@ const escaped = 1;
 const notAscii = 2;
 
 /** What each byte asks for: nothing, an escape in JSON, or a check that it is UTF-8. */
-const kinds = Uint8Array.from({ length: 256 }, (_, byte) => {
+const kindOf = Uint8Array.from({ length: 256 }, (_, byte) => {
   if (byte > 0x7f) return notAscii;
   return byte < 0x20 || byte === 0x22 || byte === 0x5c ? escaped : 0;
 });
 
 /** RFC 8785 escapes as ECMAScript does. */
-const escapes = Array.from(kinds, (kind, byte) =>
+const escapes = Array.from(kindOf, (kind, byte) =>
   kind === escaped ? piece(JSON.stringify(String.fromCharCode(byte)).slice(1, -1)) : undefined,
 );
 
@@ -32,62 +32,62 @@ export function checkString(c: Cursor, end: number): number {
   const stop = readEnd(c, end);
   const { bytes, at: start } = c;
   let kind = 0;
-  for (let i = start; i < stop; i += 1) kind |= kinds[bytes[i]!]!;
+  for (let i = start; i < stop; i += 1) kind |= kindOf[bytes[i]!]!;
   if (kind >= notAscii) decodeUtf8(bytes.subarray(start, stop));
   c.at = stop;
   return stop - start;
 }
 
-/** Writes a string as RFC 8785 does. Returns where it starts on the wire. */
+/**
+ * Writes a string as RFC 8785 does. Returns where it starts on the wire. Four bytes at once where none of them asks for anything: of each, the
+ * highest bit tells what the other bits hold.
+ */
 export function putString(c: Cursor, end: number, json: Json): number {
   const stop = readEnd(c, end);
-  const start = c.at;
+  const { bytes: wire, view: wireView, at: start } = c;
+  const { view: textView } = json;
   putByte(json, quote);
-  if (!putPlain(c, start, stop, json)) putUnusual(c.bytes, start, stop, json);
+  let kind = 0;
+  let i = start;
+  let to = json.at;
+  for (; i + 4 <= stop; i += 4) {
+    const word = wireView.getInt32(i, true);
+    const quotes = word ^ 0x22222222;
+    const backslashes = word ^ 0x5c5c5c5c;
+    const low = (word - 0x20202020) & ~word;
+    const special = ((quotes - 0x01010101) & ~quotes) | ((backslashes - 0x01010101) & ~backslashes);
+    if (((word | low | special) & 0x80808080) === 0) {
+      textView.setInt32(to, word, true);
+      to += 4;
+    } else {
+      json.at = to;
+      kind |= putSingly(wire, i, i + 4, json);
+      to = json.at;
+    }
+  }
+  json.at = to;
+  kind |= putSingly(wire, i, stop, json);
   putByte(json, quote);
+  if (kind >= notAscii) decodeUtf8(wire.subarray(start, stop));
   c.at = stop;
   return start;
 }
 
-/**
- * Writes a piece of the wire if it is ASCII without anything to escape, as most strings are, and returns whether it was. Four bytes at once:
- * of each, the highest bit tells what the other bits hold.
- */
-function putPlain(c: Cursor, start: number, stop: number, json: Json): boolean {
-  const { bytes: wire, view: wireView } = c;
-  const { bytes: text, view: textView, at } = json;
-  let unusual = 0;
-  let to = at;
-  let i = start;
-  for (; i + 4 <= stop; i += 4, to += 4) {
-    const word = wireView.getInt32(i, true);
-    const quotes = word ^ 0x22222222;
-    const backslashes = word ^ 0x5c5c5c5c;
-    unusual |= word | ((word - 0x20202020) & ~word);
-    unusual |= ((quotes - 0x01010101) & ~quotes) | ((backslashes - 0x01010101) & ~backslashes);
-    textView.setInt32(to, word, true);
-  }
-  unusual &= 0x80808080;
-  for (; i < stop; i += 1, to += 1) {
-    const byte = wire[i]!;
-    unusual |= kinds[byte]!;
-    text[to] = byte;
-  }
-  if (unusual === 0) json.at = to;
-  return unusual === 0;
-}
-
-/** Writes any other piece of the wire. */
-function putUnusual(wire: Buffer, start: number, stop: number, json: Json): void {
-  let seen = 0;
+/** Writes bytes of a string one by one. Returns what kinds there were. */
+function putSingly(wire: Uint8Array, start: number, stop: number, json: Json): number {
+  const { bytes: text } = json;
+  let kinds = 0;
   for (let i = start; i < stop; i += 1) {
     const byte = wire[i]!;
-    const kind = kinds[byte]!;
-    seen |= kind;
+    const kind = kindOf[byte]!;
+    kinds |= kind;
     if (kind === escaped) put(json, escapes[byte]!);
-    else putByte(json, byte);
+    else {
+      text[json.at] = byte;
+      json.at += 1;
+    }
   }
-  if (seen >= notAscii) decodeUtf8(wire.subarray(start, stop));
+  return kinds;
 }
 
 function decodeUtf8(bytes: Uint8Array): string {

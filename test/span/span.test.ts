@@ -311,6 +311,15 @@ describe("strings", () => {
     expect(canonical(span(attribute(bytesValue(hex("ff")))))).toContain('{"bytesValue":"/w=="}');
   });
 
+  it("writes long ones as JSON does, whatever stands where in them", () => {
+    for (const odd of ['"', "\\", "\n", "\u0001", "\u001f", " ", "\u007f", "é", "😂", "\u2028", "a"]) {
+      for (let before = 0; before < 9; before += 1) {
+        const text = `${"x".repeat(before)}${odd}${"y".repeat(9 - before)}${odd}`;
+        expect(canonical(span(len(5, text)))).toContain(`"name":${JSON.stringify(text)},`);
+      }
+    }
+  });
+
   it("names no value in a refusal", async () => {
     const error = (await thrownBy(() => canonical(span(len(5, "secret"), len(5, "secret"))))) as Error;
     expect(JSON.stringify([error.message, error])).not.toContain("secret");
@@ -399,6 +408,21 @@ describe("attributes", () => {
     expect(canonical(span(e, f))).not.toBe(canonical(span(f, e)));
     const [l, m] = [len(13, len(3, "l")), len(13, len(3, "m"))];
     expect(canonical(span(l, m))).not.toBe(canonical(span(m, l)));
+  });
+});
+
+describe("a form that is many times as long as its message", () => {
+  const many = (count: number, part: Bytes) => message(...Array.from({ length: count }, () => part));
+
+  it.each<[string, Bytes, string]>([
+    ["events with nothing but a dropped count", many(20_000, len(11, varint(4, 1))), '{"droppedAttributesCount":1}'],
+    ["links with nothing but a dropped count", many(20_000, len(13, varint(5, 1))), '{"droppedAttributesCount":1}'],
+    ["events with an attribute without anything", many(20_000, len(11, len(3, ""))), '{"attributes":{"":null}}'],
+    ["false in an array", attribute(len(5, many(20_000, len(1, varint(2, 0))))), '{"boolValue":false}'],
+    ["empty maps in an array", attribute(len(5, many(20_000, len(1, len(6, ""))))), '{"kvlistValue":{}}'],
+    ["control characters", len(5, "\u0001".repeat(20_000)), "\\u0001"],
+  ])("is written whole: %s", (_, wire, piece) => {
+    expect(canonical(span(wire)).split(piece)).toHaveLength(20_001);
   });
 });
 
