@@ -11,7 +11,7 @@ import { growTree } from "../span/merkle.ts";
 import { proveBatch } from "../span/prove-batch.ts";
 import { signBatch } from "../span/sign-batch.ts";
 import { maxMessageBytes } from "../span/span-results.ts";
-import { ownMemory, ownsMemory, release } from "../memory.ts";
+import { ownsMemory, release } from "../memory.ts";
 import { type Answer, type Call, type Jobs, type KeyHandle, maxKeys, type PlainError } from "./jobs.ts";
 
 const port = parentPort!;
@@ -38,7 +38,9 @@ const jobs: Jobs = {
 
   grow(before, leaves) {
     const { after, root, nodes } = growTree(before, Buffer.concat(leaves));
-    return { before, after: { ...after, frontier: ownMemory(after.frontier) }, root: ownMemory(root), nodes };
+    // What goes away with the answer must be nobody's: the empty tree's root is everybody's.
+    const own = { frontier: new Uint8Array(after.frontier), root: new Uint8Array(root) };
+    return { before, after: { size: after.size, frontier: own.frontier }, root: own.root, nodes };
   },
 
   prove: (batch, place, fromSpan) => proveBatch(batch, place, fromSpan, out),

@@ -4,7 +4,7 @@ import { createBatchPool } from "../../src/bulk/pool.ts";
 import { importSigningKey } from "../../src/keys/usable.ts";
 import type { KeyRecord } from "../../src/keys/record.ts";
 import { inclusionPath } from "../../src/span/inclusion.ts";
-import { emptyTree } from "../../src/span/merkle.ts";
+import { emptyRoot, emptyTree } from "../../src/span/merkle.ts";
 import { readSignSpanRequest } from "../../src/span/request.ts";
 import { signSpan } from "../../src/span/sign.ts";
 import { tlogProofText } from "../../src/span/tlog-proof.ts";
@@ -80,6 +80,16 @@ describe("signing a batch", () => {
 
 describe("a batch in a log", () => {
   const about = { tenant, requestId: "batch-1", signedAtMs };
+
+  it("of no spans grows the empty tree by nothing, as often as one likes", async () => {
+    const single = createBatchPool({ threads: 1 });
+    for (let time = 0; time < 3; time += 1) {
+      const { root, after } = await single.grow(emptyTree, []);
+      expect(after.size).toBe(0);
+      expect(root).toEqual(new Uint8Array(emptyRoot));
+    }
+    await single.close();
+  });
 
   it("is entered, grown and proven", async () => {
     const batch = await pool.enter(batchOf([numberedSpan(0), badSpan, numberedSpan(2)]), about);
