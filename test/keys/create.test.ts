@@ -10,6 +10,7 @@ import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../matchers.ts";
+import { grown, newLog } from "../store/log-fixture.ts";
 import { setUp } from "./fixture.ts";
 
 const active = (keyring: Keyring, purpose: Purpose) =>
@@ -111,6 +112,20 @@ describe("pending records", () => {
     time.ms += 1;
     await keyring.pruneAbandoned();
     expect(await store.request("acme", "r1")).toBeUndefined();
+  });
+
+  it("are looked for with the batches that are to be forgotten after 24 hours", async () => {
+    const { keyring, store, time } = setUp();
+    const log = { tenantId: "acme", number: 1 };
+    await store.createLog(newLog(log));
+    const batch = { requestId: "r1", digest: "aa", firstIndex: 0, count: 1, signedAt: new Date(time.start) };
+    await store.appendLog(grown(newLog(log), 1, [batch]));
+    time.ms = 24 * 3_600_000;
+    await keyring.pruneAbandoned();
+    expect(await store.logRequest(log, "r1")).toEqual(batch);
+    time.ms += 1;
+    await keyring.pruneAbandoned();
+    expect(await store.logRequest(log, "r1")).toBeUndefined();
   });
 
   it("are deleted at once where only the creation failed", async () => {
