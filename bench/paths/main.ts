@@ -12,7 +12,7 @@ export interface PathOptions {
   profile?: string | undefined;
 }
 
-const loadRounds: Rounds = { warmUps: 3, rounds: 9 };
+const loadRounds: Rounds = { warmUps: 2, rounds: 7 };
 const startRounds: Rounds = { warmUps: 0, rounds: 5 };
 
 export async function paths({ only, profile }: PathOptions): Promise<PathResult[]> {
