@@ -13,7 +13,7 @@ import {
   retryRotate,
 } from "./check.ts";
 import { checkLogs, type KnownLog, resendBatch } from "./check-logs.ts";
-import { checkUses } from "./check-uses.ts";
+import { checkUses, inParallel } from "./check-uses.ts";
 import { createDriver, type Driver } from "./driver.ts";
 import { emptyLedger, type Operation, type Use } from "./ledger.ts";
 import { createModel } from "./model.ts";
@@ -120,7 +120,7 @@ export function startEpoch({ number, random, totals, problem }: EpochOptions): E
       for (const operation of unanswered) {
         if (operation.change === "rotate") await retryRotate(client, operation, { ...checker, retry });
       }
-      for (const batch of unsigned) await resendBatch(client, batch, { ...checker, resend });
+      await inParallel(unsigned, (batch) => resendBatch(client, batch, { ...checker, resend }));
       if (unanswered.length + unsigned.length > 0) {
         const more = await trail.read(client);
         model.play(more);
