@@ -107,6 +107,20 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
       expect(stored.tiles).toEqual(tilesOf(head.size));
     });
 
+    it("appends a group of batches of any size, where bundles begin and end in them", async () => {
+      const head = await append(await create(), 200);
+      const sizes = [1, 54, 1, 0, 300, 2, 255, 1, 600];
+      let from = head.size;
+      const entries = sizes.map((count) => {
+        from += count;
+        return entriesFrom(from - count, from);
+      });
+      await store.appendLog({ ...grown(head, from - head.size), entries });
+      const stored = await contentOf(store, acme, from);
+      expect(stored.entries).toEqual(Array.from({ length: from }, (_, index) => entry(index)));
+      expect(stored.tiles).toEqual(tilesOf(from));
+    });
+
     it("gives a bundle and a tile as far as they go", async () => {
       const head = await append(await create(), 300);
       expect(await store.logEntries(acme, 1)).toEqual(new Uint8Array(entriesFrom(256, 300)));

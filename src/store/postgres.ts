@@ -36,6 +36,7 @@ const statementMs = 15_000;
 /** Between two statements of a transaction, which waits for nothing but us. */
 const idleMs = 5_000;
 const closeMs = 2_000;
+const rowsAStatement = 32;
 const int8 = 20;
 
 /** Whole numbers come as numbers; ours are all exact ones. */
@@ -156,6 +157,7 @@ function transactionOf(client: pg.PoolClient, instance: string, committed: (() =
   const query = queryOf(client);
   return {
     query,
+    rowsAStatement,
     async lock(name, mode) {
       const lock = mode === "shared" ? "pg_advisory_xact_lock_shared" : "pg_advisory_xact_lock";
       await query(`select ${lock}(hashtextextended(?1, 0))`, `fluo-kms/${name}`);

@@ -146,6 +146,7 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
   let committed: (() => void)[] = [];
   const transaction: Transaction = {
     query,
+    rowsAStatement: 1,
     async lock() {}, // a transaction that writes is alone
     async announce() {},
     afterCommit: (work) => committed.push(work),

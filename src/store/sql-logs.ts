@@ -17,7 +17,7 @@ export function sqlLogs(db: Database, mac: RowMac): LogStore {
     logHeads: (tenantId) => db.read((query) => readHeads(query, mac, tenantId)),
     nextLogNumber: (tenantId) => db.read(async (query) => nextNumber(query, await readHead(query, mac, { tenantId }))),
     createLog: (head) => db.write((tx) => create(tx, mac, head)),
-    appendLog: (group) => db.write(({ query }) => append(query, mac, group)),
+    appendLog: (group) => db.write((tx) => append(tx, mac, group)),
     logRequest: (log, requestId) => db.read((query) => readRequest(query, mac, log, requestId)),
 
     async deleteLogRequestsBefore(before) {
@@ -48,7 +48,8 @@ async function nextNumber(query: Query, last: LogHead | undefined): Promise<numb
   return Math.max((last?.number ?? 0) + 1, Math.floor(restoredAt / secondMs));
 }
 
-async function append(query: Query, mac: RowMac, group: LogAppend): Promise<void> {
+async function append(tx: Transaction, mac: RowMac, group: LogAppend): Promise<void> {
+  const { query } = tx;
   const { expect, next, requests } = group;
   const row = headRow({ ...expect, ...next, state: "open" });
   const updated = await query(
@@ -65,7 +66,7 @@ async function append(query: Query, mac: RowMac, group: LogAppend): Promise<void
     expect.root,
   );
   if (updated.length !== 1) throw new KmsError("CONFLICT", "the log is not at that head any more");
-  await insertPieces(query, group);
+  await insertPieces(tx, group);
   await insertHandovers(query, mac, group);
   const rows = requests.map((request) => {
     const values = valuesOf("kms_log_requests", requestRow(expect, request));

@@ -5,7 +5,7 @@
 import type { RowValue } from "../crypto/row-mac.ts";
 import { KmsError } from "../errors.ts";
 import type { LogAppend, LogName } from "./log-store.ts";
-import type { Query, Row } from "./sql.ts";
+import type { Query, Row, Transaction } from "./sql.ts";
 import { placeholders } from "./sql-rows.ts";
 import { type PieceTableName, pieceTables } from "./sql-schema.ts";
 
@@ -21,28 +21,22 @@ const hashBytes = 32;
 const lengthBytes = 2;
 /** A log has fewer than 256^7 entries. */
 const tileLevels = [0, 1, 2, 3, 4, 5, 6];
-/** Saves round trips; but SQLite looks each parameter up by its number, one after the other. */
-const piecesAStatement = 32;
 
 /**
  * Writes what a group adds. DATA_LOSS where there is something in its place, which the head that the group was made for does not know:
  * then the head is not the last one that was written.
  */
-export async function insertPieces(query: Query, group: LogAppend): Promise<void> {
-  const { expect, next, hashes } = group;
-  const entries = Buffer.concat(group.entries);
-  const offsets = offsetsIn(entries);
-  if (offsets?.length !== next.size - expect.size + 1 || !growsWith(group)) {
+export async function insertPieces(tx: Transaction, group: LogAppend): Promise<void> {
+  const { expect, next, entries, hashes } = group;
+  const pieces = entryPieces(entries, expect.size, next.size);
+  if (pieces === undefined || !growsWith(group)) {
     throw new KmsError("INTERNAL", "a group has the entries and the hashes by which its log grows");
   }
-  const cut = (from: number, to: number) => entries.subarray(offsets[from], offsets[to]);
-  await insert(query, "kms_log_entries", expect, piecesOf(expect.size, next.size, cut).map(valuesOf));
+  await insert(tx, "kms_log_entries", expect, pieces.map(valuesOf));
   const rows = hashes.flatMap(({ tileLevel, start, hashes: all }) =>
-    piecesOf(start, start + all.length / hashBytes, (from, to) => all.subarray(from * hashBytes, to * hashBytes)).map(
-      (piece) => [tileLevel, ...valuesOf(piece)],
-    ),
+    hashPieces(all, start).map((piece) => [tileLevel, ...valuesOf(piece)]),
   );
-  await insert(query, "kms_log_hashes", expect, rows);
+  await insert(tx, "kms_log_hashes", expect, rows);
 }
 
 /** DATA_LOSS where the pieces do not follow one on the other. */
@@ -122,12 +116,35 @@ function growsWith({ expect, next, hashes }: LogAppend): boolean {
   return grown.length === hashes.length && grown.every(isThere);
 }
 
-/** `cut` gives the bytes of those from one until before another, counted from `start`. */
-function piecesOf(start: number, end: number, cut: (from: number, to: number) => Uint8Array): Piece[] {
+/** Of the entries from `start` until before `end`; undefined where they are not as many. Only a piece of several batches is copied. */
+function entryPieces(entries: readonly Uint8Array[], start: number, end: number): Piece[] | undefined {
+  const pieces: Piece[] = [];
+  let parts: Uint8Array[] = [];
+  let [first, index] = [start, start];
+  const close = () => {
+    if (index > first) pieces.push({ start: first, data: parts.length === 1 ? parts[0]! : Buffer.concat(parts) });
+    [first, parts] = [index, []];
+  };
+  for (const batch of entries) {
+    const offsets = offsetsIn(batch);
+    if (offsets === undefined) return undefined;
+    for (let at = 0; at < offsets.length - 1; ) {
+      const to = Math.min(offsets.length - 1, at + tileWidth - (index % tileWidth));
+      parts.push(batch.subarray(offsets[at], offsets[to]));
+      [index, at] = [index + to - at, to];
+      if (index % tileWidth === 0) close();
+    }
+  }
+  close();
+  return index === end ? pieces : undefined;
+}
+
+function hashPieces(hashes: Uint8Array, start: number): Piece[] {
+  const end = start + hashes.length / hashBytes;
   const pieces: Piece[] = [];
   for (let from = start; from < end; ) {
     const to = Math.min(end, from + tileWidth - (from % tileWidth));
-    pieces.push({ start: from, data: cut(from - start, to - start) });
+    pieces.push({ start: from, data: hashes.subarray((from - start) * hashBytes, (to - start) * hashBytes) });
     from = to;
   }
   return pieces;
@@ -139,13 +156,13 @@ function valuesOf({ start, data }: Piece): RowValue[] {
 
 /** `rows` without the tenant and the number. */
 async function insert(
-  query: Query,
+  { query, rowsAStatement }: Transaction,
   table: PieceTableName,
   { tenantId, number }: LogName,
   rows: readonly RowValue[][],
 ): Promise<void> {
-  for (let first = 0; first < rows.length; first += piecesAStatement) {
-    const some = rows.slice(first, first + piecesAStatement);
+  for (let first = 0; first < rows.length; first += rowsAStatement) {
+    const some = rows.slice(first, first + rowsAStatement);
     const written = await query(insertText(table, some.length), tenantId, number, ...some.flat());
     if (written.length === some.length) continue;
     throw new KmsError(

@@ -12,6 +12,8 @@ export type Query = (text: string, ...values: RowValue[]) => Promise<Row[]>;
 
 export interface Transaction {
   query: Query;
+  /** How many large rows one statement writes best: a statement costs a round trip, or nothing. */
+  readonly rowsAStatement: number;
   /** Waits until no other transaction, on any replica, holds `name`, and holds it until the end; a shared lock excludes only others. */
   lock(name: string, mode?: "shared"): Promise<void>;
   /** Tells the other replicas, if this is committed. */
