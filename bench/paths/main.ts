@@ -2,8 +2,10 @@
 import { aligned } from "../figures.ts";
 import { profileTable } from "../profile.ts";
 import { interleave, type Rounds } from "../rounds.ts";
+import { loads } from "./loads.ts";
 import { type PathResult, pathTable, resultOf } from "./results.ts";
-import { prepare, type Row } from "./rows.ts";
+import type { Row } from "./row.ts";
+import { starts } from "./starts.ts";
 
 export interface PathOptions {
   /** Names of rows. */
@@ -16,20 +18,21 @@ const loadRounds: Rounds = { warmUps: 2, rounds: 7 };
 const startRounds: Rounds = { warmUps: 0, rounds: 5 };
 
 export async function paths({ only, profile }: PathOptions): Promise<PathResult[]> {
-  const bench = await prepare(profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`]);
+  const loaded = await loads(profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`]);
+  const started = await starts();
   try {
-    const names = [...bench.loads, ...bench.starts].map(({ name }) => name);
+    const names = [...loaded.rows, ...started.rows].map(({ name }) => name);
     const unknown = only?.filter((name) => !names.includes(name)) ?? [];
     if (unknown.length > 0) throw new Error(`${unknown.join(", ")}: a row is ${names.join(", ")}`);
     const asked = (rows: Row[]) => rows.filter(({ name }) => only?.includes(name) ?? true);
     const results = [
-      ...(await measure(asked(bench.loads), loadRounds)),
-      ...(await measure(asked(bench.starts), startRounds)),
+      ...(await measure(asked(loaded.rows), loadRounds)),
+      ...(await measure(asked(started.rows), startRounds)),
     ];
     console.log(aligned(pathTable(results)));
     return results;
   } finally {
-    await bench.stop();
+    await Promise.all([loaded.stop(), started.stop()]);
     if (profile !== undefined) console.log(`\n${aligned(profileTable(profile))}`);
   }
 }

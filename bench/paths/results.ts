@@ -1,7 +1,7 @@
 /** Samples of the paths to figures, and the printed table: a line for each limit of a row. */
 import { digits, ratios, type Spread, spread, textOf } from "../figures.ts";
 import { type Sample, type ThroughputSpread, throughputOf } from "../slice.ts";
-import type { Limit, Row } from "./rows.ts";
+import type { Limit, Row } from "./row.ts";
 
 export interface PathResult extends Pick<Row, "name" | "title" | "unit" | "atMost"> {
   subject: Spread;

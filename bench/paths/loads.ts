@@ -1,40 +1,13 @@
-/** What is measured against what: design targets, one row each. */
-import { startAwsKms } from "../../test/fakes/aws-kms.ts";
+/** The calls and streams, and what each is measured against. */
 import { caller } from "../client/caller.ts";
 import { type LoadClient, startClient } from "../client/client.ts";
 import { encryptPiiRequest, generateDataKeyRequest, rpc, tenantId } from "../requests.ts";
 import type { BareLoops } from "../server/bare.ts";
 import { type Server, type Service, startEmpty, startService } from "../server/server.ts";
-import { startToServing } from "../server/start.ts";
 import { cpuAnItem, type Take } from "../slice.ts";
 import { signSpanRequests } from "../spans.ts";
 import { callsAtOnce, type StreamShape, subjectsOf, usualBatches } from "../subjects.ts";
-
-export interface Row {
-  /** For `--only`. */
-  name: string;
-  title: string;
-  unit: "µs" | "ms" | "MiB";
-  subject: Take;
-  limits: Limit[];
-  /** In the unit. */
-  atMost?: number;
-}
-
-export interface Limit {
-  title: string;
-  /** Their sum is the limit. */
-  takes: Take[];
-  /** The subject, over the limit. */
-  atMost?: number;
-}
-
-export interface Bench {
-  /** By how many rounds of each there are. */
-  loads: Row[];
-  starts: Row[];
-  stop(): Promise<void>;
-}
+import type { Limit, Rows } from "./row.ts";
 
 /** Long enough that each slice meets the collector's full cycles. */
 const calls = 8000;
@@ -44,20 +17,11 @@ const loopsPerSlice = 20_000;
 const lookupsPerSlice = 300_000;
 
 /** `execArgv` goes to the service's process, for its profile. */
-export async function prepare(execArgv: readonly string[]): Promise<Bench> {
+export async function loads(execArgv: readonly string[]): Promise<Rows> {
   const client = startClient();
   const service = await startService({ execArgv });
   const empty = await startEmpty(await answerBytes(service));
   const subjects = subjectsOf(service, client);
-  const aws = await startAwsKms({ region: "us-east-1" });
-  const onAws = {
-    FLUO_KMS_PROVIDER: "aws",
-    AWS_KMS_REGION: aws.region,
-    AWS_KMS_ENDPOINT: aws.url,
-    AWS_KMS_MASTER_KEY_ID: aws.createKey().arn,
-    AWS_ACCESS_KEY_ID: "AKIDEXAMPLE",
-    AWS_SECRET_ACCESS_KEY: "secret",
-  };
 
   const loop = (name: keyof BareLoops, times = loopsPerSlice): Take => {
     return async () => ({ value: (await service.run(name, times)) / times });
@@ -72,11 +36,8 @@ export async function prepare(execArgv: readonly string[]): Promise<Bench> {
   const seal = (atMost?: number): Limit => {
     return { title: "bare seal", takes: [loop("seal")], ...(atMost && { atMost }) };
   };
-  const started = (figure: "ms" | "memory", settings = {}): Take => {
-    return async () => ({ value: (await startToServing(settings))[figure] });
-  };
 
-  const loads: Row[] = [
+  const rows: Rows["rows"] = [
     {
       name: "sign-span",
       title: "SignSpan, a call",
@@ -149,30 +110,12 @@ export async function prepare(execArgv: readonly string[]): Promise<Bench> {
       atMost: 1,
     },
   ];
-  const starts: Row[] = [
-    {
-      name: "start",
-      title: "start to serving",
-      unit: "ms",
-      subject: started("ms"),
-      limits: [{ title: "with the provider aws", takes: [started("ms", onAws)] }],
-      atMost: 1000,
-    },
-    {
-      name: "start-memory",
-      title: "memory when serving",
-      unit: "MiB",
-      subject: started("memory"),
-      limits: [{ title: "with the provider aws", takes: [started("memory", onAws)], atMost: 1 }],
-    },
-  ];
   return {
-    loads,
-    starts,
+    rows,
     async stop() {
       subjects.close();
       await client.stop();
-      await Promise.all([service.stop(), empty.stop(), aws.close()]);
+      await Promise.all([service.stop(), empty.stop()]);
     },
   };
 }
