@@ -75,7 +75,15 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
   [/^provider\//, /^errors\.ts$/, /^crypto\//, /^provider\//, /^node:/, /^(?!node:)[@a-z]/],
   [/^steps\.ts$/, /^node:diagnostics_channel$/],
   [/^store\/registry\.ts$/, /^errors\.ts$/, /^store\//],
-  [/^store\//, /^(errors|steps)\.ts$/, /^crypto\//, /^keys\/record\.ts$/, /^store\//, /^node:/, /^(?!node:)[@a-z]/],
+  [
+    /^store\//,
+    /^(errors|memory|steps)\.ts$/,
+    /^crypto\//,
+    /^keys\/record\.ts$/,
+    /^store\//,
+    /^node:/,
+    /^(?!node:)[@a-z]/,
+  ],
   [
     /^keys\//,
     /^(keys|span|pii|crypto)\//,

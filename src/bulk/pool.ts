@@ -60,7 +60,7 @@ export interface BatchPoolOptions {
 }
 
 /** Next to nothing outlives the batch that it was made for: with more room there is only more garbage, in every thread. */
-const resourceLimits = { maxYoungGenerationSizeMb: 8 };
+const resourceLimits = { maxYoungGenerationSizeMb: 4 };
 
 /** Its threads start when they are needed first, and again when they died. */
 export function createBatchPool({

@@ -100,7 +100,7 @@ export async function openSqlite({ file }: SqliteSettings): Promise<LockedStore>
 }
 
 /** What passes through is garbage soon, and lies outside the heap: a small young generation gives it back sooner. */
-const resourceLimits = { maxYoungGenerationSizeMb: 8 };
+const resourceLimits = { maxYoungGenerationSizeMb: 4 };
 
 function startThread(file: string) {
   const worker = new Worker(new URL("./sqlite-worker.ts", import.meta.url), {
