@@ -5,7 +5,6 @@ import { ServerCredentials, setLogger } from "@grpc/grpc-js";
 import { type Logger, pino } from "pino";
 import { createBatchPool } from "./bulk/pool.ts";
 import type { Config } from "./config.ts";
-import { countExternalMemoryAsHeap } from "./external-memory.ts";
 import { serviceName } from "./keys/cancel.ts";
 import { createKeyring, type Keyring } from "./keys/keyring.ts";
 import { startMaintenance } from "./keys/maintenance.ts";
@@ -56,7 +55,6 @@ export interface RunningServer {
 const dayMs = 86_400_000;
 
 export async function startServer(config: Config): Promise<RunningServer> {
-  countExternalMemoryAsHeap();
   const startedAt = new Date();
   const clock = () => new Date();
   const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });

@@ -61,7 +61,6 @@ function resolved(path: string, of: string): string {
 /** Who may import what. A file follows the first line that fits its path; what it imports must fit one of the patterns. */
 const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
   [/^errors\.ts$/],
-  [/^external-memory\.ts$/, /^node:v8$/],
   [/^memory\.ts$/],
   [/^version\.ts$/, /^\.\.\/package\.json$/],
   // Asked for, not imported: where sodium-native cannot be loaded, node:crypto does its work.

@@ -4,6 +4,7 @@ import { startChild } from "../child.ts";
 import { temporaryDirectory } from "../temporary.ts";
 import type { BareLoops } from "./bare.ts";
 import type { Question } from "./serve.ts";
+import { startFlags } from "./start-flags.ts";
 
 export interface Server {
   pid: number;
@@ -24,7 +25,7 @@ export interface ServiceOptions {
   execArgv?: readonly string[];
 }
 
-export function startService({ env, execArgv }: ServiceOptions = {}): Promise<Service> {
+export function startService({ env, execArgv = [] }: ServiceOptions = {}): Promise<Service> {
   const dir = temporaryDirectory();
   const own = {
     FLUO_KMS_STORE: "sqlite",
@@ -34,7 +35,7 @@ export function startService({ env, execArgv }: ServiceOptions = {}): Promise<Se
     FLUO_KMS_HTTP_PORT: "0",
     FLUO_KMS_LOG_LEVEL: "error",
   };
-  return start({ serve: "service", env: { ...own, ...env } }, execArgv);
+  return start({ serve: "service", env: { ...own, ...env } }, [...startFlags, ...execArgv]);
 }
 
 /** See empty.ts. */
