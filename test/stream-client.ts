@@ -49,8 +49,6 @@ export function openStream(
   const ended = new Promise<void>((resolve, reject) => {
     stream.once("end", () => resolve());
     stream.once("error", reject);
-    // The error of a stream comes with its status, whether or not it was read to its end.
-    stream.once("status", ({ code }) => code === grpc.status.OK && resolve());
   });
   ended.catch(() => {});
 

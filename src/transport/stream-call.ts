@@ -48,7 +48,6 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
   let reason: KmsError | undefined;
   let over = false;
   let draining = false;
-  let writing = false;
   let wake = () => {};
   let movedMs = performance.now();
   let movedMuchMs = movedMs;
@@ -113,9 +112,7 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
     // Until now it was the caller that waited.
     moved(true);
     call.write(message, () => release(message));
-    writing = true;
     while (call.writableNeedDrain) await news();
-    writing = false;
     moved(true);
   }
 
@@ -140,6 +137,8 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
     wake();
   }
 
+  const unread = () => call.writableLength > 0;
+
   return {
     ended: Promise.race([answerAll(), early.promise]),
     end,
@@ -148,10 +147,10 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
       intake.shut();
       wake();
     },
-    unread: () => writing,
+    unread,
     held: intake.held,
     stalled() {
-      if (!writing && (atWork.length > 0 || intake.waits())) return { forMs: 0, nothingMuchForMs: 0 };
+      if (!unread() && (atWork.length > 0 || intake.waits())) return { forMs: 0, nothingMuchForMs: 0 };
       const now = performance.now();
       return { forMs: now - movedMs, nothingMuchForMs: now - movedMuchMs };
     },

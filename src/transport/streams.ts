@@ -26,8 +26,10 @@ const defaultTimes: StreamTimes = { idleMs: 60_000, holdUpMs: 5_000 };
 const atWork = { messages: 8, bytes: 512 * 1024 };
 const looksPerTime = 5;
 const longestLookMs = 1_000;
-/** A caller that was told why its stream ended has this long to end its side. */
+/** A caller that was told why its stream ended has this long to end its side, */
 const lingerMs = 5_000;
+/** and this long to read what it was told. */
+const unreadMs = 100;
 const maxTimerMs = 2 ** 31 - 1;
 
 export interface StreamsParts {
@@ -113,11 +115,13 @@ function endWithCaller(call: GrpcStream, stream: StreamCall): void {
   });
 }
 
+const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_REFUSED_STREAM } = constants;
+
 /** Which reset a client takes for the status that could not be sent. */
 const resets: Partial<Record<KmsErrorCode, number>> = {
-  OVERLOADED: constants.NGHTTP2_ENHANCE_YOUR_CALM,
-  MESSAGE_TOO_LARGE: constants.NGHTTP2_ENHANCE_YOUR_CALM,
-  IDLE: constants.NGHTTP2_REFUSED_STREAM,
+  OVERLOADED: NGHTTP2_ENHANCE_YOUR_CALM,
+  MESSAGE_TOO_LARGE: NGHTTP2_ENHANCE_YOUR_CALM,
+  IDLE: NGHTTP2_REFUSED_STREAM,
 };
 
 interface Ending {
@@ -126,14 +130,11 @@ interface Ending {
   http2: ServerHttp2Stream;
 }
 
+/** A status comes behind what was written before: where the caller does not read that, a reset has to say it. */
 function tell(error: KmsError, { call, stream, http2 }: Ending): void {
-  // A status comes behind what was written before, which the caller does not read.
-  if (stream.unread()) {
-    http2.close(resets[error.code] ?? constants.NGHTTP2_CANCEL);
-    return;
-  }
   call.emit("error", toGrpcStatus(error));
-  const linger = setTimeout(() => http2.close(constants.NGHTTP2_NO_ERROR), lingerMs).unref();
+  const reset = () => http2.close(stream.unread() ? (resets[error.code] ?? NGHTTP2_CANCEL) : NGHTTP2_NO_ERROR);
+  const linger = setTimeout(reset, stream.unread() ? unreadMs : lingerMs).unref();
   http2.once("close", () => clearTimeout(linger));
 }
 

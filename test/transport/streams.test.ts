@@ -203,6 +203,15 @@ describe("a stream ends", () => {
     expect(await metrics()).toContain('kms_errors_total{operation="SignSpans",code="RESOURCE_EXHAUSTED"} 2');
   });
 
+  it("with a status for a message of 5 MiB, though an answer is on its way", async () => {
+    const { grpcAddress } = await startStreams(() => ({ take: async () => answers(new Uint8Array(900_000)) }));
+    for (let round = 0; round < 5; round += 1) {
+      const { stream, status } = rawStream(grpcAddress);
+      stream.write(Buffer.concat([frame(bytes("a")), frame(bytes("x"), 5 * 1024 * 1024)]));
+      expect(await status()).toBe(grpc.status.RESOURCE_EXHAUSTED);
+    }
+  });
+
   it("with INVALID_ARGUMENT where it breaks off within a message", async () => {
     const { grpcAddress, budget } = await startStreams(echo);
     for (const part of [frame(bytes("abc"), 10), Buffer.of(0, 0)]) {
