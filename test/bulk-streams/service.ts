@@ -12,8 +12,6 @@ import { type ServiceProcess, startProcess } from "../service-process.ts";
 export interface StreamingService extends ServiceProcess {
   kms: GrpcClient;
   held(): Promise<Held>;
-  /** MiB that were resident at most. */
-  peakMb(): number;
 }
 
 export interface Held {
@@ -28,10 +26,7 @@ export const canMeasure = existsSync("/proc/self/status");
 /** Ends with the test. */
 export async function startStreamingService(): Promise<StreamingService> {
   const service = await startProcess({
-    FLUO_KMS_LOCAL_MASTER_KEY_FILE: newMasterKeyFile(),
-    FLUO_KMS_STORE: "sqlite",
-    FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-streams-")), "kms.db"),
-    FLUO_KMS_LOG_LEVEL: "info",
+    ...environment(),
     NODE_OPTIONS: `${startFlags()} --import=${pathToFileURL(join(import.meta.dirname, "live-threads.ts"))}`,
   });
   const kms = grpcClient(service.grpc);
@@ -41,7 +36,25 @@ export async function startStreamingService(): Promise<StreamingService> {
     ...service,
     kms,
     held: async () => ({ liveMb: await liveMb(service), handles: readdirSync(`/proc/${pid}/fd`).length }),
-    peakMb: () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024,
+  };
+}
+
+/** As it is without anyone who looks into it. */
+export function startMeasuredService(): Promise<ServiceProcess> {
+  return startProcess({ ...environment(), NODE_OPTIONS: startFlags() });
+}
+
+/** MiB that were resident at most. */
+export function peakMb({ child }: ServiceProcess): number {
+  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))![1]) / 1024;
+}
+
+function environment(): Record<string, string> {
+  return {
+    FLUO_KMS_LOCAL_MASTER_KEY_FILE: newMasterKeyFile(),
+    FLUO_KMS_STORE: "sqlite",
+    FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-streams-")), "kms.db"),
+    FLUO_KMS_LOG_LEVEL: "info",
   };
 }
 

@@ -47,13 +47,14 @@ export const troubles: Readonly<Record<string, (target: string) => Promise<void>
       check(answers.length === 100 && answers.every(({ batchDone }) => batchDone), `${answers.length} of 100 answers`);
     }),
 
-  "send 5 MiB": (target) =>
-    withStream(target, async (stream) => {
-      await stream.send(batch(10));
-      void stream.send(new Uint8Array(5 * 1024 * 1024));
-      const { code } = await stream.failure();
-      check(code === status.RESOURCE_EXHAUSTED, `5 MiB end with ${code}`);
-    }),
+  "send 5 MiB": async (target) => {
+    const { session, stream, status: statusOf } = openRaw(target);
+    stream.write(frame(batch(10)));
+    stream.write(frame(new Uint8Array(5 * 1024 * 1024)));
+    const got = await statusOf();
+    check(got === status.RESOURCE_EXHAUSTED, `5 MiB end with ${got}`);
+    session.destroy();
+  },
 
   "say the last early": (target) =>
     withStream(target, async (stream) => {
