@@ -130,8 +130,8 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
     for (const message of waiting.splice(0)) intake.answered(message.length);
     // What the pool is at holds its memory until it is done.
     for (const work of atWork) {
-      const release = () => hold(work, 0);
-      work.answers.then(release, release);
+      const letGo = () => hold(work, 0);
+      work.answers.then(letGo, letGo);
     }
     early.reject(why);
     wake();
