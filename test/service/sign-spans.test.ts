@@ -1,12 +1,12 @@
 /** What a stream of batches may name, what the audit trail says of it, and the order in which batches come to a log. */
 import { afterAll, describe, expect, it } from "vitest";
 import { createBatchPool, type LogBatch } from "../../src/bulk/pool.ts";
-import { invalidField, KmsError } from "../../src/errors.ts";
-import type { Sequencer } from "../../src/log/sequencer.ts";
+import { KmsError } from "../../src/errors.ts";
+import { createHeads } from "../../src/log/heads.ts";
+import { createSequencer } from "../../src/log/sequencer.ts";
 import type { CallContext } from "../../src/service/context.ts";
 import { type SignSpansParts, signSpans } from "../../src/service/sign-spans.ts";
 import type { Answers } from "../../src/service/stream.ts";
-import { emptyTree, growTree } from "../../src/span/merkle.ts";
 import { badSpan, batchOf, decoded, spansFrom } from "../bulk/batches.ts";
 import { thrownBy } from "../matchers.ts";
 import { len, message, varint } from "../span/otlp-wire.ts";
@@ -22,27 +22,22 @@ const spans = batchOf(spansFrom(0, 3));
 
 async function setUp(change: Partial<SignSpansParts> = {}, context: CallContext = call()) {
   const service = setUpService();
-  const counts: [number, object | undefined][] = [];
-  const spansSigned = { add: (count: number, attributes?: object) => void counts.push([count, attributes]) };
-  const log = memoryLog();
-  const parts = { ...service.parts, pool, sequencer: log.sequencer, spansSigned, ...change };
-  return { ...service, counts, log, stream: signSpans(parts)(context) };
-}
-
-/** Takes batches into one tree, whoever they are of, and says in which order. */
-function memoryLog() {
-  let tree = emptyTree;
+  const { store, keyring } = service;
+  const time = { ms: service.parts.clock().getTime() };
+  const clock = () => new Date(time.ms);
   const appended: LogBatch[] = [];
-  const sequencer: Pick<Sequencer, "append"> = {
-    async append(_tenantId, batch) {
+  const heads = createHeads({ store, issuer: "test", clock });
+  const log = createSequencer({ store, heads, keys: keyring, pool, clock });
+  const sequencer: SignSpansParts["sequencer"] = {
+    append(tenant, batch, ...given) {
       appended.push(batch);
-      const siblings = growTree(tree, batch.leaves);
-      const firstIndex = tree.size;
-      tree = siblings.after;
-      return { batch, place: { firstIndex, siblings, checkpoint: "checkpoint\n" }, keyId: "0".repeat(32) };
+      return log.append(tenant, batch, ...given);
     },
   };
-  return { sequencer, appended };
+  const counts: [number, object | undefined][] = [];
+  const spansSigned = { add: (count: number, attributes?: object) => void counts.push([count, attributes]) };
+  const parts = { ...service.parts, clock, pool, sequencer, spansSigned, ...change };
+  return { ...service, counts, time, appended, stream: signSpans(parts)(context) };
 }
 
 async function responses(answers: Answers) {
@@ -159,12 +154,14 @@ describe("in mode LOG", () => {
   const first = () => message(tenantId("acme"), mode(2), batchOf(spansFrom(0, 2)));
 
   it("each span comes back with its place and its proof, and the last message with the checkpoint", async () => {
-    const { stream, counts, rows } = await setUp();
+    const { stream, counts, rows, keyring } = await setUp();
     const answers = [await stream.take(first()), await stream.take(batchOf([badSpan, ...spansFrom(2, 3)]))];
     const results = (await Promise.all(answers.map(responses))).flat();
-    expect(results.map(({ checkpoint, batchDone }) => [checkpoint, batchDone])).toEqual(
-      new Array(2).fill(["checkpoint\n", true]),
-    );
+    const checkpoint = (size: number) => expect.stringMatching(new RegExp(`^test/acme\n${size}\n`));
+    expect(results).toMatchObject([
+      { checkpoint: checkpoint(2), batchDone: true },
+      { checkpoint: checkpoint(3), batchDone: true },
+    ]);
     expect(results.flatMap((each) => each.results.map(({ result }) => result.value))).toMatchObject([
       { leafIndex: 0n, proof: expect.stringMatching(/^c2sp.org\/tlog-proof@v1\nindex 0\n/) },
       { leafIndex: 1n },
@@ -175,7 +172,8 @@ describe("in mode LOG", () => {
       [2, { mode: "log" }],
       [1, { mode: "log" }],
     ]);
-    expect(await rows()).toMatchObject([{ action: "sign_span", keyId: "0".repeat(32), count: 3 }]);
+    const { keyId } = await keyring.activeSigningKey("acme");
+    expect(await rows()).toMatchObject([{ action: "sign_span", keyId, count: 3 }]);
   });
 
   it("batches are appended in their order, though the first is the last to be entered", async () => {
@@ -189,48 +187,40 @@ describe("in mode LOG", () => {
         return pool.enter(...given);
       },
     };
-    const { stream, log } = await setUp({ pool: slow });
+    const { stream, appended } = await setUp({ pool: slow });
     const answers = [first(), batchOf(spansFrom(2, 5)), batchOf(spansFrom(5, 9))].map((each) => stream.take(each));
     await Promise.all(answers);
-    expect(log.appended.map(({ spans }) => spans)).toEqual([2, 3, 4]);
+    expect(appended.map(({ spans }) => spans)).toEqual([2, 3, 4]);
   });
 
   it("nothing is appended behind a batch that cannot be read", async () => {
-    const { stream, log, rows } = await setUp();
+    const { stream, appended, rows } = await setUp();
     const broken = len(1, len(2, Buffer.of(0x12, 9)));
     const answers = [first(), broken, batchOf(spansFrom(2, 5))].map((each) => stream.take(each));
     const settled = await Promise.allSettled(answers);
     expect(settled.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected"]);
-    expect(log.appended.map(({ spans }) => spans)).toEqual([2]);
+    expect(appended.map(({ spans }) => spans)).toEqual([2]);
     expect(await rows()).toMatchObject([
       { outcome: "OK", count: 2 },
       { outcome: "INVALID_ARGUMENT", count: 1 },
     ]);
   });
 
-  it("a batch with a request id is entered again as it was first, should it be known", async () => {
-    const before = Date.parse("2020-01-01T00:00:00.000Z");
-    const log = memoryLog();
-    const seen: LogBatch[] = [];
-    const sequencer: Pick<Sequencer, "append"> = {
-      async append(tenant, batch, again, by) {
-        const known = await again(before);
-        seen.push(batch, known, await again(batch.signedAtMs));
-        return log.sequencer.append(tenant, known, again, by);
-      },
-    };
-    const { stream } = await setUp({ sequencer });
-    const [response] = await responses(await stream.take(message(first(), requestId("r"))));
-    const [asGiven, known, same] = seen;
-    expect(same).toEqual(asGiven);
-    expect(known).toMatchObject({ spans: 2, signedAtMs: before, digest: asGiven!.digest });
-    const signedAt = response!.results.map(({ result }) => result.case === "signed" && result.value.signedAt?.seconds);
-    expect(signedAt).toEqual(new Array(2).fill(BigInt(before / 1000)));
+  it("a batch with a request id is entered again as it was first, when it comes again", async () => {
+    const { stream, time } = await setUp();
+    const batch = () => message(first(), requestId("r"));
+    const [once] = await responses(await stream.take(batch()));
+    time.ms += 5_000;
+    const [again] = await responses(await stream.take(batch()));
+    const resultsOf = (response: typeof once) => response!.results.map(({ result }) => result.value);
+    expect(resultsOf(again)).toEqual(resultsOf(once));
   });
 
   it("fails as the log does", async () => {
-    const readOnly = invalidField("mode", "the log is read-only");
-    const { stream } = await setUp({ sequencer: { append: () => Promise.reject(readOnly) } });
-    expect(await thrownBy(() => stream.take(first()))).toBe(readOnly);
+    const { stream, keyring } = await setUp();
+    await responses(await stream.take(first()));
+    const { keyId } = await keyring.activeSigningKey("acme");
+    await keyring.disable({ tenantId: "acme", keyId, by: { actor: "ann", requestId: "" } });
+    expect(await thrownBy(() => stream.take(batchOf(spansFrom(0, 2))))).toBeKmsError("KEY_UNUSABLE");
   });
 });
