@@ -1,26 +1,17 @@
 /** What is published of a tenant: its keys with their logs, and that neither cache nor outage hides what is new. */
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { localProvider } from "../../src/provider/local.ts";
 import { randomMasterKey } from "../../src/provider/local-master-key.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
-import { replica, tenant } from "../log/fixture.ts";
+import { replicas, tenant } from "../log/fixture.ts";
 import { filledLog, grownLog } from "../log/filled-log.ts";
 import { thrownBy } from "../matchers.ts";
 import { setUp } from "./fixture.ts";
 
 const by = { actor: "ann", requestId: "" };
-const open: ReturnType<typeof replica>[] = [];
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
-function started(...given: Parameters<typeof replica>) {
-  const made = replica(...given);
-  open.push(made);
-  return made;
-}
+const started = replicas();
 
 describe("what is published of a tenant", () => {
   it("are its keys alone while it has no log", async () => {

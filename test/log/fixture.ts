@@ -1,5 +1,6 @@
 /** A tenant's log as the service keeps it: the real sequencer, store, keys and threads. */
 import { hash } from "node:crypto";
+import { afterEach } from "vitest";
 import { createBatchPool, type LogBatch } from "../../src/bulk/pool.ts";
 import { createHandovers } from "../../src/log/handover.ts";
 import { createHeads } from "../../src/log/heads.ts";
@@ -42,6 +43,19 @@ export function replica(parts: Partial<Pick<ReturnType<typeof setUp>, "store" | 
   }
 
   return { ...set, appends, append, heads, sequencer, close: () => pool.close() };
+}
+
+/** Makes replicas that end with their test. */
+export function replicas(): typeof replica {
+  const open: ReturnType<typeof replica>[] = [];
+  afterEach(async () => {
+    for (const each of open.splice(0)) await each.close();
+  });
+  return (...given) => {
+    const made = replica(...given);
+    open.push(made);
+    return made;
+  };
 }
 
 /** The checkpoint of a note, if one of these public keys signed it under its origin and none of them wrongly. */

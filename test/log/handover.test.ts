@@ -1,23 +1,14 @@
 /** Handovers from one signing key to the next, in the log of their tenant. */
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { leafHash } from "../../src/span/merkle.ts";
 import { isIncluded } from "../../src/span/merkle-proof.ts";
 import { parseHandover } from "../../src/span/log-statement.ts";
 import { parseTlogProof } from "../../src/span/tlog-proof.ts";
 import { verifierKey } from "../../src/span/vkey.ts";
-import { checkpointOf, replica, tenant } from "./fixture.ts";
+import { checkpointOf, type replica, replicas, tenant } from "./fixture.ts";
 
 const by = { actor: "ann", requestId: "" };
-const open: ReturnType<typeof replica>[] = [];
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
-function started(...given: Parameters<typeof replica>) {
-  const made = replica(...given);
-  open.push(made);
-  return made;
-}
+const started = replicas();
 
 const signingKey = ({ keyring }: ReturnType<typeof replica>) => keyring.activeSigningKey(tenant);
 const rotate = ({ keyring }: ReturnType<typeof replica>) =>

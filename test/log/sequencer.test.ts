@@ -1,21 +1,12 @@
 /** Places in a log: groups, replicas that race, batches that come again. */
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Placed } from "../../src/log/sequencer.ts";
 import { thrownBy } from "../matchers.ts";
 import { spansFrom } from "../bulk/batches.ts";
 import { disabling } from "../keys/fixture.ts";
-import { checkpointOf, isProven, issuer, leavesOf, replica, storedLeaves, tenant } from "./fixture.ts";
+import { checkpointOf, isProven, issuer, leavesOf, type replica, replicas, storedLeaves, tenant } from "./fixture.ts";
 
-const open: ReturnType<typeof replica>[] = [];
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.close();
-});
-
-function started(...given: Parameters<typeof replica>) {
-  const made = replica(...given);
-  open.push(made);
-  return made;
-}
+const started = replicas();
 
 type Replica = ReturnType<typeof replica>;
 
