@@ -11,6 +11,7 @@ import type { Keyring } from "../keys/keyring.ts";
 import type { Sequencer } from "../log/sequencer.ts";
 import { type Batch, readBatch, type SignMode } from "../span/batch.ts";
 import { hashBytes } from "../span/merkle.ts";
+import { maxMessageBytes } from "../span/span-results.ts";
 import { andThen } from "./answer.ts";
 import type { Witness } from "./audited.ts";
 import type { CallContext } from "./context.ts";
@@ -117,8 +118,18 @@ function log({ pool, sequencer, clock, ...parts }: SignSpansParts, call: CallCon
     const { placing } = await appending;
     const { batch, place, keyId } = await placing;
     count(parts, call, { tenant, keyId, signed: batch.leaves.length / hashBytes, mode: "log" });
-    return { bytes: batch.leaves.length + batch.entries.length, messages: proofs(pool, batch, place) };
+    return { bytes: bytesOf(batch), messages: proofs(pool, batch, place) };
   };
+}
+
+/** A proof as a result, roughly. */
+const proofBytes = 1024;
+/** New nodes of a tree, of which its new leaves are half. */
+const nodesALeaf = 2;
+
+/** What is kept of a batch to prove it by, and the message that is on its way. */
+function bytesOf({ leaves, spans }: LogBatch): number {
+  return leaves.length * (1 + nodesALeaf) + Math.min(spans * proofBytes, maxMessageBytes);
 }
 
 async function* proofs(pool: Pick<BatchPool, "prove">, batch: LogBatch, place: LogPlace): AsyncGenerator<Uint8Array> {

@@ -16,6 +16,6 @@ export interface MessageStream {
 export interface Answers {
   /** What they hold in memory until they are given. */
   bytes: number;
-  /** One response message each, made when it is asked for. */
+  /** One response message each, made when it is asked for, and given away. */
   messages: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 }

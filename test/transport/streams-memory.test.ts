@@ -51,7 +51,7 @@ describe("streams together", () => {
       budget,
     } = await startStreams(
       () => ({
-        take: async () => ({ bytes: 5_000_000, messages: new Array(20).fill(message(400_000)) }),
+        take: async () => ({ bytes: 5_000_000, messages: Array.from({ length: 20 }, () => message(400_000)) }),
       }),
       { budgetBytes, handlers },
     );
