@@ -10,6 +10,8 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { resultOf, start } from "./cli/fixture.ts";
 import { failureOf, grpcClient } from "./running-service.ts";
 import { startProcess } from "./service-process.ts";
+import { batchOf, signedOf, spansFrom } from "./span-batches.ts";
+import { openStream } from "./stream-client.ts";
 
 /** So long that a test which waits for it fails. */
 const longGrace = { FLUO_KMS_SHUTDOWN_GRACE: "10m" };
@@ -119,6 +121,20 @@ describe("SIGTERM", () => {
     const trailers = once(stream, "trailers");
     stream.resume().end(new Uint8Array(4));
     expect((await trailers)[0]).toMatchObject({ "grpc-status": "0" });
+    expect(await service.ended).toEqual({ code: 0, err: "" });
+  });
+
+  it("ends streams of spans with UNAVAILABLE, once what they brought is answered", async () => {
+    const service = await startProcess(longGrace);
+    const [busy, idle] = [openStream(service.grpc), openStream(service.grpc)];
+    for (const stream of [busy, idle]) onTestFinished(stream.close);
+    for (const stream of [busy, idle]) await stream.send(batchOf(spansFrom(0, 10), { tenantId: "acme" }));
+    await idle.next();
+    service.child.kill("SIGTERM");
+    expect(signedOf(await busy.nextResponse())).toHaveLength(10);
+    for (const stream of [idle, busy]) {
+      expect(await stream.failure()).toMatchObject({ code: grpc.status.UNAVAILABLE, reason: "DRAINING", retry: true });
+    }
     expect(await service.ended).toEqual({ code: 0, err: "" });
   });
 
