@@ -1,6 +1,7 @@
 /**
  * SignSpans: a stream of batches, each read, signed and answered in a pool of threads. Of the batches of a stream several are in the pool at
- * once; to a log they are appended in their order, and none behind one that failed.
+ * once; to a log they are appended in their order, and none behind one that could not be read. Behind one that the log refused others may be
+ * stored that are not answered: sent again, their request ids give their places.
  */
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { Counter } from "@opentelemetry/api";
