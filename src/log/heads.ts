@@ -5,6 +5,8 @@
 import { LRUCache } from "lru-cache";
 import { KmsError } from "../errors.ts";
 import { emptyRoot, rootOf } from "../span/merkle.ts";
+import { isConsistent } from "../span/merkle-proof.ts";
+import { storedTree } from "../span/stored-tree.ts";
 import type { LogHead, LogStore } from "../store/log-store.ts";
 
 export interface Heads {
@@ -17,7 +19,7 @@ export interface Heads {
 }
 
 export interface HeadsOptions {
-  store: Pick<LogStore, "logHead" | "nextLogNumber" | "createLog">;
+  store: Pick<LogStore, "logHead" | "nextLogNumber" | "createLog" | "logHashes">;
   /** `fluo.kms.issuer`: a log is named `<issuer>/<tenant_id>` when it is born. */
   issuer: string;
   clock: () => Date;
@@ -40,8 +42,18 @@ export function createHeads({ store, issuer, clock }: HeadsOptions): Heads {
   async function read(tenantId: string): Promise<LogHead | undefined> {
     const head = await store.logHead(tenantId);
     if (head === undefined) return undefined;
-    believe(head, known.get(tenantId)?.head);
+    const earlier = known.get(tenantId)?.head;
+    believe(head, earlier);
+    if (earlier?.number === head.number) await refuseFork(head, earlier);
     return head;
+  }
+
+  /** A store that was set back, and grew past the earlier head since, holds another tree than was signed. */
+  async function refuseFork(head: LogHead, earlier: LogHead): Promise<void> {
+    if (earlier.size === 0 || earlier.size === head.size) return;
+    const stored = storedTree((level, tile) => store.logHashes(head, level, tile));
+    if (isConsistent(earlier, head, await stored.consistencyPath(earlier.size, head.size))) return;
+    throw setBack(head, earlier);
   }
 
   async function create(tenantId: string): Promise<void> {
@@ -98,8 +110,12 @@ export function believe(head: LogHead, earlier?: LogHead): void {
   if (earlier === undefined || number > earlier.number) return;
   const isSame = size === earlier.size && Buffer.compare(head.root, earlier.root) === 0;
   if (number === earlier.number && (size > earlier.size || isSame)) return;
-  throw new KmsError(
+  throw setBack(head, earlier);
+}
+
+function setBack({ tenantId, number, size }: LogHead, earlier: LogHead): KmsError {
+  return new KmsError(
     "DATA_LOSS",
-    `log ${number} of tenant ${tenantId} has ${size} entries, and log ${earlier.number} had ${earlier.size}: the store was set back`,
+    `log ${number} of tenant ${tenantId} has ${size} entries and does not go on from log ${earlier.number} with ${earlier.size}: the store was set back`,
   );
 }

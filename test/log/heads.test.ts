@@ -2,11 +2,12 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { believe, createHeads } from "../../src/log/heads.ts";
-import { emptyTree, growTree } from "../../src/span/merkle.ts";
+import { emptyTree, growTree, newNodes } from "../../src/span/merkle.ts";
 import type { LogHead, LogStore } from "../../src/store/log-store.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { thrownBy } from "../matchers.ts";
-import { newLog } from "../store/log-fixture.ts";
+import { grown, newLog } from "../store/log-fixture.ts";
+import { filledLog, grownLog } from "./filled-log.ts";
 
 const leaves = randomBytes(32 * 10);
 
@@ -58,5 +59,47 @@ describe("the open log of a tenant", () => {
     await store.createLog(newLog({ origin: "kms.example.com/acme", state: "restored" }));
     expect(await openedBy(store)).toMatchObject({ number: 2, origin: "kms.example.com/acme/2", state: "open" });
     expect((await store.logHeads("acme")).map(({ state }) => state)).toEqual(["restored", "open"]);
+  });
+});
+
+describe("the head that a process knows", () => {
+  async function setUp() {
+    const stores = { now: memoryStore() };
+    const store: LogStore = {
+      ...stores.now,
+      logHead: (...given) => stores.now.logHead(...given),
+      logHashes: (...given) => stores.now.logHashes(...given),
+    };
+    const heads = createHeads({ store, issuer: "kms.example.com", clock: () => new Date(0) });
+    const known = await filledLog(stores.now, 300);
+    await heads.open("acme");
+    heads.doubt("acme");
+    return { stores, heads, known };
+  }
+
+  it("is followed by one that other replicas grew from it, however often", async () => {
+    const { stores, heads, known } = await setUp();
+    let head = known;
+    for (const size of [301, 512, 1000]) {
+      head = await grownLog(stores.now, head, size);
+      expect((await heads.open("acme")).size).toBe(size);
+      heads.doubt("acme");
+    }
+  });
+
+  it("is not followed by a larger one of a store that was set back and went another way", async () => {
+    const { stores, heads } = await setUp();
+    stores.now = memoryStore();
+    const old = await filledLog(stores.now, 200);
+    const growth = growTree(old, randomBytes(32 * 200));
+    const hashes = [0, 1].map((tileLevel) => {
+      const { start, hashes: nodes } = newNodes(growth, 8 * tileLevel);
+      return { tileLevel, start, hashes: new Uint8Array(nodes) };
+    });
+    const next = { ...old, ...growth.after, root: new Uint8Array(growth.root) };
+    await stores.now.appendLog({ ...grown(old, 200), next, hashes });
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      expect(await thrownBy(() => heads.open("acme"))).toBeKmsError("DATA_LOSS", "set back");
+    }
   });
 });
