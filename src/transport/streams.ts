@@ -108,7 +108,7 @@ function http2StreamOf(call: GrpcStream): ServerHttp2Stream {
 /** grpc-js too ends a stream whose deadline passes, but only says so once the caller has read what was written before. */
 function endWithCaller(call: GrpcStream, stream: StreamCall): void {
   const leftMs = Number(call.getDeadline()) - Date.now() - timerSlackMs;
-  const timer = leftMs < maxTimerMs ? setTimeout(() => stream.end(deadlinePassed()), leftMs) : undefined;
+  const timer = leftMs < maxTimerMs ? setTimeout(() => stream.end(deadlinePassed()), Math.max(0, leftMs)) : undefined;
   call.once("cancelled", () => {
     clearTimeout(timer);
     stream.end(isLate(call) ? deadlinePassed() : callerLeft());
