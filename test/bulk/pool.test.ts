@@ -10,7 +10,7 @@ import { signSpan } from "../../src/span/sign.ts";
 import { tlogProofText } from "../../src/span/tlog-proof.ts";
 import { thrownBy } from "../matchers.ts";
 import { len, message } from "../span/otlp-wire.ts";
-import { badSpan, batchOf, decoded, numberedSpan, resource, resultsOf, scope, spansFrom } from "./batches.ts";
+import { badSpan, batchOf, decoded, numberedSpan, resource, resultsOf, scope, spansFrom } from "../span/batches.ts";
 
 const tenant = "acme";
 const signedAtMs = Date.parse("2026-01-02T03:04:05.678Z");

@@ -11,7 +11,7 @@ import { hashBytes } from "../../src/span/merkle.ts";
 import { isIncluded } from "../../src/span/merkle-proof.ts";
 import { parseNote, signersOf } from "../../src/span/note.ts";
 import type { Store } from "../../src/store/store.ts";
-import { batchOf, spansFrom } from "../bulk/batches.ts";
+import { batchOf, spansFrom } from "../span/batches.ts";
 import { setUp } from "../keys/fixture.ts";
 
 export const tenant = "acme";

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { Placed } from "../../src/log/sequencer.ts";
 import { thrownBy } from "../matchers.ts";
-import { spansFrom } from "../bulk/batches.ts";
+import { spansFrom } from "../span/batches.ts";
 import { disabling } from "../keys/fixture.ts";
 import { checkpointOf, isProven, issuer, leavesOf, type replica, replicas, storedLeaves, tenant } from "./fixture.ts";
 

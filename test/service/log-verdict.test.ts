@@ -13,7 +13,7 @@ import { signNote } from "../../src/span/note.ts";
 import { formatSignedAt } from "../../src/span/statement.ts";
 import { tlogProofText } from "../../src/span/tlog-proof.ts";
 import type { LogStore } from "../../src/store/log-store.ts";
-import { numberedSpan, resource, scope } from "../bulk/batches.ts";
+import { numberedSpan, resource, scope } from "../span/batches.ts";
 import { leavesOf, replica, tenant } from "../log/fixture.ts";
 import { thrownBy } from "../matchers.ts";
 import { type Bytes, len, message } from "../span/otlp-wire.ts";

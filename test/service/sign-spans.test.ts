@@ -7,7 +7,7 @@ import { createSequencer } from "../../src/log/sequencer.ts";
 import type { CallContext } from "../../src/service/context.ts";
 import { type SignSpansParts, signSpans } from "../../src/service/sign-spans.ts";
 import type { Answers } from "../../src/service/stream.ts";
-import { badSpan, batchOf, decoded, spansFrom } from "../bulk/batches.ts";
+import { badSpan, batchOf, decoded, spansFrom } from "../span/batches.ts";
 import { thrownBy } from "../matchers.ts";
 import { len, message, varint } from "../span/otlp-wire.ts";
 import { call, setUp as setUpService } from "./fixture.ts";

@@ -5,7 +5,7 @@ import {
   type SignSpansResponse,
   SignSpansResponseSchema,
 } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import { type Bytes, hex, intValue, keyValue, len, message, stringValue } from "../span/otlp-wire.ts";
+import { type Bytes, hex, intValue, keyValue, len, message, stringValue } from "./otlp-wire.ts";
 
 export const resource = len(1, keyValue("service.name", stringValue("loans")));
 export const scope = message(len(1, "loans.decisions"), len(2, "1.0"));
