@@ -62,11 +62,12 @@ export function threadOf(worker: Worker, onEnd: () => void): Thread {
     const seed = new SharedArrayBuffer(seedBytes);
     key.key.copySeed(new Uint8Array(seed));
     lastHandle += 1;
-    run("importKey", [lastHandle, seed]).catch(() => {
+    const handle = lastHandle;
+    run("importKey", [handle, seed]).catch(() => {
       new Uint8Array(seed).fill(0);
-      handles.delete(key);
+      if (handles.get(key) === handle) handles.delete(key); // it may have come again meanwhile
     });
-    return lastHandle;
+    return handle;
   }
 
   async function forget(key: UsableSigningKey): Promise<void> {
