@@ -175,6 +175,14 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
       expect(await thrownBy(() => append(newLog(), 3))).toBeKmsError("DATA_LOSS", "set back");
     });
 
+    it("lets a key be marked as compromised whatever was done to the head, and then records none", async () => {
+      await door.sql("update kms_logs set size = 2 where tenant_id = 'acme'");
+      const mark = { actor: "ann", requestId: "", action: "mark_compromised", at: new Date() } as const;
+      await store.update(key, { ...key, state: "COMPROMISED", compromisedAt: new Date() }, mark);
+      expect((await store.get("acme", key.keyId))?.state).toBe("COMPROMISED");
+      expect(await store.logCompromises("acme")).toEqual([]);
+    });
+
     it("gives no batch, handover or compromise that was edited", async () => {
       const announced = { fromKeyId: "aa", toKeyId: "bb", index: 5, entry: new Uint8Array([1]) };
       await store.appendLog({ ...grown(head, 1), handovers: [announced] });
