@@ -14,6 +14,7 @@ import { type GrpcStream, type StreamCall, streamCall } from "./stream-call.ts";
 import type { IntakeLimits } from "./stream-intake.ts";
 import { toGrpcStatus, toKmsError } from "./status.ts";
 import type { CallRecorder } from "./telemetry.ts";
+import { releaseWritten } from "./written-frames.ts";
 
 export interface StreamTimes {
   /** After which a stream on which nothing moves is ended. */
@@ -80,6 +81,7 @@ export function createStreams(parts: StreamsParts): Streams {
   return {
     serve: (method, handler) => (call) => {
       const http2 = http2StreamOf(call);
+      releaseWritten(http2);
       const header = (key: string) => call.metadata.get(key)[0]?.toString();
       const messages = handler(grpcContext(call, caller));
       const stream = streamCall(call, { http2, messages, limits, share });
