@@ -5,20 +5,15 @@
  */
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
+import { http2ServersOf } from "./http2-servers.ts";
 
 /** Of all connections together. */
 export const maxArrivingBytes = 64 * 1024 * 1024;
 
-interface StreamSource {
-  on(event: "stream", listener: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void): unknown;
-}
-
 /** Call after `server` is bound. `unbounded` are paths of methods. A stream that does not fit is reset: clients see RESOURCE_EXHAUSTED, or UNAVAILABLE while they write. */
 export function boundArriving(server: Server, unbounded: ReadonlySet<string>, limit = maxArrivingBytes): void {
   let held = 0;
-  // grpc-js keeps its http2 servers to itself; the pinned version and a test guard this.
-  const { http2Servers } = server as unknown as { http2Servers: ReadonlyMap<StreamSource, unknown> };
-  for (const http2Server of http2Servers.keys()) http2Server.on("stream", watch);
+  for (const http2Server of http2ServersOf(server)) http2Server.on("stream", watch);
 
   function watch(stream: ServerHttp2Stream, { ":path": path = "" }: IncomingHttpHeaders): void {
     if (unbounded.has(path)) return;

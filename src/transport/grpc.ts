@@ -14,6 +14,7 @@ import type { Budget } from "./budget.ts";
 import { endlessStreams } from "./endless-streams.ts";
 import { grpcContext } from "./grpc-context.ts";
 import type { GrpcHealth } from "./grpc-health.ts";
+import { http2ServersOf } from "./http2-servers.ts";
 import { reflectionService } from "./reflection.ts";
 import { type Handler, rpcPath, type Served } from "./served.ts";
 import { toGrpcStatus, toKmsError } from "./status.ts";
@@ -69,6 +70,7 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
       new Promise((resolve, reject) => {
         server.bindAsync(address, credentials, (error, port) => {
           if (error) return reject(error);
+          widenConnections(server);
           boundArriving(server, pathsOfStreams(parts.services), parts.arrivingBytes);
           resolve(port);
         });
@@ -99,6 +101,16 @@ const flushMs = 250;
 function hasCalls(server: grpc.Server): boolean {
   const { sessions } = server as unknown as { sessions: ReadonlyMap<{ destroyed: boolean }, unknown> };
   return [...sessions.keys()].some(({ destroyed }) => !destroyed);
+}
+
+/** Of all streams of a connection: with the 64 KiB of HTTP/2 they would wait for each other's round trips. Each has 64 KiB of its own. */
+const connectionWindowBytes = 1024 * 1024;
+
+/** What is under way on a connection, not what is held: node:http2 asks for more as soon as a stream has its part. */
+function widenConnections(server: grpc.Server): void {
+  for (const http2Server of http2ServersOf(server)) {
+    http2Server.on("session", (session) => session.setLocalWindowSize(connectionWindowBytes));
+  }
 }
 
 /** grpc-js has no option for the size of headers. It hands these settings to node:http2, which refuses larger ones. */

@@ -81,3 +81,12 @@ it("unfinished requests share one bound, and give back what they held when they 
     .toBe("served");
   await service.stop();
 });
+
+it("a connection has room for many streams at once, and each stream the usual room", async () => {
+  const service = await start(100_000);
+  const session = connect(`http://${service.address}`).on("error", () => {});
+  await expect.poll(() => session.state.remoteWindowSize).toBe(1024 * 1024);
+  expect(session.remoteSettings.initialWindowSize).toBe(65_535);
+  session.destroy();
+  await service.stop();
+});
