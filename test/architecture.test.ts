@@ -78,7 +78,7 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
     /^store\//,
     /^(errors|memory|steps)\.ts$/,
     /^crypto\//,
-    /^keys\/record\.ts$/,
+    /^(keys\/record|span\/entry-run)\.ts$/,
     /^store\//,
     /^node:/,
     /^(?!node:)[@a-z]/,

@@ -1,12 +1,13 @@
 /** What every store must do for logs: src/store/log-store.ts as code. A store's own test says only how to make an empty one. */
 import { createSecretKey, randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { singleEntry } from "../src/span/entry-run.ts";
 import { emptyRoot } from "../src/span/merkle.ts";
 import type { LogHandover, LogHead, LogRequest } from "../src/store/log-store.ts";
 import type { Activation, LockedStore, StateChange, Store } from "../src/store/store.ts";
 import { thrownBy } from "./matchers.ts";
 import { addKey, pendingKey, unlocked } from "./store/fixture.ts";
-import { contentOf, entriesFrom, entry, grown, hashOf, newLog, tilesOf } from "./store/log-fixture.ts";
+import { contentOf, entriesFrom, entry, grown, hashOf, newLog, runsFrom, tilesOf } from "./store/log-fixture.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
 const start = new Date("2026-01-01T00:00:00.000Z");
@@ -107,18 +108,26 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
       expect(stored.tiles).toEqual(tilesOf(head.size));
     });
 
-    it("appends a group of batches of any size, where bundles begin and end in them", async () => {
+    it("appends runs of any length, where bundles begin and end in them", async () => {
       const head = await append(await create(), 200);
-      const sizes = [1, 54, 1, 0, 300, 2, 255, 1, 600];
-      let from = head.size;
-      const entries = sizes.map((count) => {
-        from += count;
-        return entriesFrom(from - count, from);
+      const counts = [1, 54, 1, 0, 300, 2, 255, 1, 600];
+      const size = counts.reduce((sum, count) => sum + count, head.size);
+      const entries = counts.map((count) => {
+        const text = `of ${count}: ---- and ------.`;
+        const places = [2, 3].map((bytes) => ({ at: text.indexOf("--".repeat(bytes)), bytes }));
+        const shown = new Uint8Array(randomBytes(count * 5));
+        return { form: new Uint8Array(Buffer.from(text)), places, count, shown };
       });
-      await store.appendLog({ ...grown(head, from - head.size), entries });
-      const stored = await contentOf(store, acme, from);
-      expect(stored.entries).toEqual(Array.from({ length: from }, (_, index) => entry(index)));
-      expect(stored.tiles).toEqual(tilesOf(from));
+      await store.appendLog({ ...grown(head, size - head.size), entries });
+      const expected = entries.flatMap(({ count, shown }) =>
+        Array.from({ length: count }, (_, at) => {
+          const digits = Buffer.from(shown.subarray(at * 5, at * 5 + 5)).toString("hex");
+          return `of ${count}: ${digits.slice(0, 4)} and ${digits.slice(4)}.`;
+        }),
+      );
+      const stored = await contentOf(store, acme, size);
+      expect(stored.entries.slice(head.size)).toEqual(expected);
+      expect(stored.tiles).toEqual(tilesOf(size));
     });
 
     it("gives a bundle and a tile as far as they go", async () => {
@@ -143,18 +152,19 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
     it("appends an entry of each length that two bytes can say", async () => {
       const head = await create();
       const { next, hashes, ...group } = grown(head, 2);
-      const longest = randomBytes(65_535);
-      const entries = Buffer.concat([Buffer.of(0, 0), Buffer.of(255, 255), longest]);
-      await store.appendLog({ ...group, next, hashes, entries: [entries] });
-      expect(await store.logEntries(acme, 0)).toEqual(new Uint8Array(entries));
+      const longest = new Uint8Array(randomBytes(65_535));
+      const entries = [new Uint8Array(), longest].map(singleEntry);
+      await store.appendLog({ ...group, next, hashes, entries });
+      const bundle = Buffer.concat([Buffer.of(0, 0), Buffer.of(255, 255), longest]);
+      expect(await store.logEntries(acme, 0)).toEqual(new Uint8Array(bundle));
     });
 
     it("is not changed through bytes that it was given or gave away", async () => {
       const head = await create();
       const group = grown(head, 3);
       await store.appendLog(group);
-      for (const bytes of [...group.entries, group.next.root, group.next.frontier, group.hashes[0]!.hashes])
-        bytes.fill(0);
+      const entries = group.entries.map(({ form }) => form);
+      for (const bytes of [...entries, group.next.root, group.next.frontier, group.hashes[0]!.hashes]) bytes.fill(0);
       const given = [await store.logEntries(acme, 0), await store.logHashes(acme, 0, 0)];
       const givenHead = (await store.logHead("acme"))!;
       for (const bytes of [...given, givenHead.root, givenHead.frontier]) bytes.fill(0);
@@ -171,12 +181,7 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
         shared.set(each.hashes);
         return { ...each, hashes: shared };
       });
-      const entries = group.entries.map((each) => {
-        const shared = new Uint8Array(new SharedArrayBuffer(each.length));
-        shared.set(each);
-        return shared;
-      });
-      await store.appendLog({ ...group, entries, hashes });
+      await store.appendLog({ ...group, hashes });
       expect(await contentOf(store, acme, 3)).toEqual({ entries: [entry(0), entry(1), entry(2)], tiles: tilesOf(3) });
     });
 
@@ -193,7 +198,7 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
       for (const other of others) {
         const { requests } = grown(head, 1, [request("r1", head)]);
         const group = { ...grown(head, 1), expect: other, requests };
-        if (other.size !== head.size) group.entries = [entriesFrom(other.size, head.size + 1)];
+        if (other.size !== head.size) group.entries = runsFrom(other.size, head.size + 1);
         expect(await thrownBy(() => store.appendLog(group))).toBeKmsError("CONFLICT");
       }
       expect(await store.logHead("acme")).toEqual(head);
@@ -229,12 +234,26 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
     it("refuses a group whose entries are not as many as it says", async () => {
       const head = await create();
       const group = grown(head, 3);
-      const cut = entriesFrom(0, 3).slice(0, -1);
-      for (const entries of [[cut], group.entries.slice(1), [entriesFrom(0, 2)], [entriesFrom(0, 4)], []]) {
+      for (const entries of [group.entries.slice(1), runsFrom(0, 2), runsFrom(0, 4), []]) {
         expect(await thrownBy(() => store.appendLog({ ...group, entries }))).toBeKmsError("INTERNAL");
       }
       expect(await store.logHead("acme")).toEqual(head);
       expect(await store.logEntries(acme, 0)).toHaveLength(0);
+    });
+
+    it("refuses entries that are not a run", async () => {
+      const head = await create();
+      const group = grown(head, 3);
+      const run = { form: new Uint8Array(9), places: [{ at: 0, bytes: 4 }], count: 3, shown: new Uint8Array(12) };
+      const others = [
+        { ...run, shown: new Uint8Array(11) },
+        { ...run, places: [{ at: 2, bytes: 4 }] },
+        { ...run, form: new Uint8Array(65_536) },
+      ];
+      for (const entries of others) {
+        expect(await thrownBy(() => store.appendLog({ ...group, entries: [entries] }))).toBeKmsError("INTERNAL");
+      }
+      await store.appendLog({ ...group, entries: [run] });
     });
 
     it("refuses a group whose hashes are not those of the nodes that it completes", async () => {

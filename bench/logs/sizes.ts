@@ -6,6 +6,7 @@ import { unlockStore } from "../../src/keys/store-key.ts";
 import { appendOf } from "../../src/log/group.ts";
 import { originOf } from "../../src/log/heads.ts";
 import { openLocal } from "../../src/provider/local.ts";
+import type { EntryRun } from "../../src/span/entry-run.ts";
 import { emptyRoot, emptyTree, growTree, hashBytes, rootOf } from "../../src/span/merkle.ts";
 import type { LogHead, LogStore } from "../../src/store/log-store.ts";
 import { openStore } from "../../src/store/registry.ts";
@@ -56,7 +57,9 @@ function headOf(tenantId: string, size: number): LogHead {
   return { tenantId, number: 1, origin, size, root, frontier, state: "open", createdAt: at, changedAt: at };
 }
 
-const [entriesAGroup, entryBytes] = [10_000, 330];
+const entriesAGroup = 10_000;
+/** Of an entry, and of it what it does not share with those beside it. */
+const [entryBytes, shownBytes] = [330, 56];
 
 /** In large groups, of entries that say nothing. */
 async function writeWhole(store: LogStore, tenantId: string, leaves: number): Promise<void> {
@@ -77,8 +80,7 @@ async function writeWhole(store: LogStore, tenantId: string, leaves: number): Pr
   }
 }
 
-function entriesOf(count: number): Uint8Array {
-  const entries = randomBytes(count * (2 + entryBytes));
-  for (let at = 0; at < entries.length; at += 2 + entryBytes) entries.writeUInt16BE(entryBytes, at);
-  return entries;
+function entriesOf(count: number): EntryRun {
+  const places = [{ at: 0, bytes: shownBytes }];
+  return { form: randomBytes(entryBytes), places, count, shown: randomBytes(count * shownBytes) };
 }

@@ -47,8 +47,8 @@ async function growFrom(
   progress: (entries: number) => void,
 ): Promise<Tree | undefined> {
   let tree = emptyTree;
-  for await (const { start, data } of entries()) {
-    const leaves = leavesOf(data);
+  for await (const { start, bundle } of entries()) {
+    const leaves = bundle && leavesOf(bundle);
     if (start !== tree.size) {
       tell(tree.size, start > tree.size ? `entry ${tree.size} is missing` : `entry ${start} is not in its place`);
       return undefined;

@@ -59,8 +59,6 @@ function storedHashes(growth: Growth): LogHashes[] {
   }
 }
 
-const lengthBytes = 2;
-
 function onlyEntry({ entries }: LogBatch): Uint8Array {
-  return entries.subarray(lengthBytes);
+  return entries.form;
 }

@@ -9,7 +9,6 @@ import { KmsError } from "../errors.ts";
 import type { KeyUser } from "../keys/cancel.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import { checkpointText } from "../span/checkpoint.ts";
-import { release } from "../memory.ts";
 import type { Growth } from "../span/merkle.ts";
 import { signNote } from "../span/note.ts";
 import { step } from "../steps.ts";
@@ -147,7 +146,6 @@ export function createSequencer({ store, heads, keys, pool, clock, ...options }:
     const stored = { ...head, ...append.next };
     heads.stored(stored);
     step("log.appended");
-    for (const { batch } of group) release(batch.entries);
     return { head: stored, growth };
   }
 

@@ -18,10 +18,13 @@ import {
   putByte,
 } from "./json.ts";
 import { type Reader, reader } from "./reader.ts";
+import { hashBytes } from "./merkle.ts";
 import { inField } from "./refusal.ts";
 import { readResource, readScope } from "./resource.ts";
 import { type Frame, readFrame } from "./resource-spans.ts";
 import { readSpan, type SpanPart } from "./span.ts";
+import { spanIdBytes, traceIdBytes } from "./span-parts.ts";
+import { aboutSpanBytes } from "./statement-form.ts";
 import { type Cursor, cursor, type Extent } from "./wire.ts";
 
 export const maxSpans = 10_000;
@@ -36,8 +39,8 @@ export interface RefusedSpan {
 
 /** Is told of each span, in order. */
 export interface SpanVisitor {
-  /** Where the ids of a span lie on the wire, and the SHA-256 of its canonical form, in hex. */
-  span(traceIdAt: number, spanIdAt: number, digest: string): void;
+  /** What a statement says about the span, as `aboutSpanBytes`: the next span's is written over it. */
+  span(about: Uint8Array): void;
   refused(span: RefusedSpan): void;
 }
 
@@ -138,8 +141,17 @@ function visitSpan(c: Reader, { start, end }: Extent, visitor: SpanVisitor): Kms
   }
   putByte(json, closeObject);
   checkRoom(json);
-  visitor.span(span.traceIdAt, span.spanIdAt, hash("sha256", json.bytes.subarray(0, json.at)));
+  about.write(hash("sha256", json.bytes.subarray(0, json.at), "latin1"), "latin1");
+  copyBytes(c.bytes, span.traceIdAt, traceIdBytes, hashBytes);
+  copyBytes(c.bytes, span.spanIdAt, spanIdBytes, hashBytes + traceIdBytes);
+  visitor.span(about);
   return undefined;
+}
+
+const about = Buffer.alloc(aboutSpanBytes);
+
+function copyBytes(wire: Uint8Array, from: number, count: number, to: number): void {
+  for (let i = 0; i < count; i += 1) about[to + i] = wire[from + i]!;
 }
 
 function frameAt(c: Cursor, { start, end }: Extent, index: number): Frame {

@@ -2,11 +2,12 @@
 import { createHash, hash } from "node:crypto";
 import { readBatch } from "./batch.ts";
 import { findSpans, type RefusedSpan, readSpans } from "./batch-spans.ts";
+import type { EntryRun } from "./entry-run.ts";
 import { buildLogStatement } from "./log-statement.ts";
 import { ownMemory } from "../memory.ts";
 import { hashBytes, leafPrefix } from "./merkle.ts";
 import { formatSignedAt } from "./statement.ts";
-import { blankSpan, type StatementForm, statementForm } from "./statement-form.ts";
+import { aboutSpanBytes, blankSpan, type StatementForm, statementForm } from "./statement-form.ts";
 import type { Extent } from "./wire.ts";
 
 /** A batch as entries of a log, before it has a place there. */
@@ -15,8 +16,8 @@ export interface LogBatch {
   spans: number;
   /** Leaf hashes, 32 bytes each, of the spans that were not refused. */
   leaves: Uint8Array;
-  /** Their entries: each as a big-endian length of two bytes and its bytes. Given back once they are stored. */
-  entries: Uint8Array;
+  /** Their entries. */
+  entries: EntryRun;
   refused: readonly RefusedSpan[];
   signedAtMs: number;
   requestId: string;
@@ -30,26 +31,20 @@ export interface Entering {
   signedAtMs: number;
 }
 
-const lengthBytes = 2;
-
 /** INVALID_ARGUMENT for a batch that is refused as a whole. */
 export function enterBatch(bytes: Uint8Array, { tenant, requestId, signedAtMs }: Entering): LogBatch {
   const batch = readBatch(bytes);
   const found = findSpans(bytes, batch);
   const leaf = leafForm(tenant, signedAtMs);
-  const entry = leaf.bytes.subarray(leafPrefix.length);
-  const entryBytes = lengthBytes + entry.length;
   const leaves = Buffer.allocUnsafeSlow(found.count * hashBytes);
-  const entries = Buffer.allocUnsafeSlow(found.count * entryBytes);
+  const shown = Buffer.allocUnsafeSlow(found.count * aboutSpanBytes);
   const refused: RefusedSpan[] = [];
   let count = 0;
   readSpans(found, {
-    span(traceIdAt, spanIdAt, digest) {
-      leaf.fill(bytes, traceIdAt, spanIdAt, digest);
+    span(about) {
+      leaf.fill(about);
       leaves.write(hash("sha256", leaf.bytes, "latin1"), count * hashBytes, "latin1");
-      const at = count * entryBytes;
-      entries.writeUInt16BE(entry.length, at);
-      entries.set(entry, at + lengthBytes);
+      shown.set(about, count * aboutSpanBytes);
       count += 1;
     },
     refused: (span) => refused.push(span),
@@ -57,7 +52,7 @@ export function enterBatch(bytes: Uint8Array, { tenant, requestId, signedAtMs }:
   return {
     spans: found.count,
     leaves: ownMemory(leaves.subarray(0, count * hashBytes)),
-    entries: ownMemory(entries.subarray(0, count * entryBytes)),
+    entries: entriesOf(leaf, count, ownMemory(shown.subarray(0, count * aboutSpanBytes))),
     refused,
     signedAtMs,
     requestId,
@@ -69,6 +64,17 @@ export function enterBatch(bytes: Uint8Array, { tenant, requestId, signedAtMs }:
 function leafForm(tenant: string, signedAtMs: number): StatementForm {
   const signedAt = formatSignedAt(signedAtMs);
   return statementForm(leafPrefix + buildLogStatement({ ...blankSpan, tenant, signedAt }));
+}
+
+/** A leaf's bytes behind the prefix. */
+function entriesOf({ bytes, places }: StatementForm, count: number, shown: Uint8Array): EntryRun {
+  const before = leafPrefix.length;
+  return {
+    form: ownMemory(bytes.subarray(before)),
+    places: places.map((place) => ({ ...place, at: place.at - before })),
+    count,
+    shown,
+  };
 }
 
 /** Of each ResourceSpans its length and its bytes: whatever is beside them in the message is not the batch's. */

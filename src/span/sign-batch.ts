@@ -40,8 +40,8 @@ export function signBatch(bytes: Uint8Array, by: BatchSigner, out: Buffer): Sign
   }
 
   readSpans(found, {
-    span(traceIdAt, spanIdAt, digest) {
-      message.fill(bytes, traceIdAt, spanIdAt, digest);
+    span(about) {
+      message.fill(about);
       key.signInto(signature, message.bytes);
       makeRoom(result.bytes.length);
       out.set(result.bytes, at);

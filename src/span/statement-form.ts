@@ -2,7 +2,8 @@
  * The statements of a batch in memory: of the same tenant, key and time, they differ in ids and digest alone, whose lengths are fixed. So
  * their text is written once, and filled in for each span.
  */
-import { writeHex } from "./digits.ts";
+import { type HexPlace, showIn } from "./entry-run.ts";
+import { hashBytes } from "./merkle.ts";
 import { spanIdBytes, traceIdBytes } from "./span-parts.ts";
 
 /** What a statement says about its span. */
@@ -17,9 +18,14 @@ export interface AboutSpan {
 export interface StatementForm {
   /** The text, with what was put before it. */
   readonly bytes: Buffer;
-  /** Makes it the statement of the span whose ids lie there on the wire. */
-  fill(wire: Uint8Array, traceIdAt: number, spanIdAt: number, digest: string): void;
+  /** Where it says something about its span. */
+  readonly places: readonly HexPlace[];
+  /** Makes it the statement of the span that `about` tells of, see `aboutSpanBytes`. */
+  fill(about: Uint8Array): void;
 }
+
+/** The same as bytes: digest, trace id and span id, in the order in which a statement has them. */
+export const aboutSpanBytes = hashBytes + traceIdBytes + spanIdBytes;
 
 /** Capitals, of which no statement has so many in a row. */
 export const blankSpan: AboutSpan = { traceId: "T".repeat(32), spanId: "S".repeat(16), digest: "D".repeat(64) };
@@ -28,15 +34,10 @@ export const blankSpan: AboutSpan = { traceId: "T".repeat(32), spanId: "S".repea
 export function statementForm(text: string): StatementForm {
   const bytes = Buffer.from(text);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const traceIdPlace = bytes.indexOf(blankSpan.traceId);
-  const spanIdPlace = bytes.indexOf(blankSpan.spanId);
-  const digestPlace = bytes.indexOf(blankSpan.digest);
-  return {
-    bytes,
-    fill(wire, traceIdAt, spanIdAt, digest) {
-      writeHex(view, traceIdPlace, wire, traceIdAt, traceIdAt + traceIdBytes);
-      writeHex(view, spanIdPlace, wire, spanIdAt, spanIdAt + spanIdBytes);
-      bytes.write(digest, digestPlace, "latin1");
-    },
-  };
+  const places = [
+    { at: bytes.indexOf(blankSpan.digest), bytes: hashBytes },
+    { at: bytes.indexOf(blankSpan.traceId), bytes: traceIdBytes },
+    { at: bytes.indexOf(blankSpan.spanId), bytes: spanIdBytes },
+  ];
+  return { bytes, places, fill: (about) => showIn(view, 0, places, about, 0) };
 }

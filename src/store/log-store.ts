@@ -5,6 +5,7 @@
  * every row, and entries and hashes, which are not: the head's root authenticates them, to whoever reads enough of them to compute it.
  * Entries and hashes are written once and never changed.
  */
+import type { EntryRun } from "../span/entry-run.ts";
 
 /** How long the request id of a batch is remembered at least. */
 export const logRequestRetentionMs = 24 * 60 * 60 * 1000;
@@ -36,8 +37,8 @@ export interface LogAppend {
   expect: LogHead;
   /** As it becomes. */
   next: Pick<LogHead, "size" | "root" | "frontier" | "changedAt">;
-  /** The new entries, from index `expect.size` on, in pieces: each as a big-endian length of two bytes and its bytes. */
-  entries: readonly Uint8Array[];
+  /** The new entries, from index `expect.size` on. */
+  entries: readonly EntryRun[];
   /** The nodes that became complete at the levels 0, 8, 16 …, by ascending level, each level's hashes in one piece. */
   hashes: readonly LogHashes[];
   /** Of the batches in the group that have a request id. CONFLICT where one is remembered already, whatever its digest. */
@@ -118,7 +119,7 @@ export interface LogStore {
   /** The hashes that a tile has so far, at most 256; empty where it has none. Not authenticated; DATA_LOSS where some are missing. */
   logHashes(log: LogName, tileLevel: number, tile: number): Promise<Uint8Array>;
 
-  /** The entries that a bundle has so far, at most 256, one behind the other; empty where it has none. Likewise. */
+  /** The entries that a bundle has so far, at most 256, as C2SP tlog-tiles has it; empty where it has none. Likewise. */
   logEntries(log: LogName, bundle: number): Promise<Uint8Array>;
 
   /** Of all logs of a tenant, oldest first. See LogAppend.handovers and Activation.handover. */

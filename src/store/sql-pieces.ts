@@ -4,6 +4,7 @@
  */
 import type { RowValue } from "../crypto/row-mac.ts";
 import { KmsError } from "../errors.ts";
+import { bundleOf, type EntryRun, isRun, packRuns, partOfRun, unpackRuns } from "../span/entry-run.ts";
 import type { LogAppend, LogName } from "./log-store.ts";
 import type { Query, Row, Transaction } from "./sql.ts";
 import { placeholders } from "./sql-rows.ts";
@@ -18,7 +19,6 @@ interface Piece {
 /** Entries of a bundle, and hashes of a tile. */
 const tileWidth = 256;
 const hashBytes = 32;
-const lengthBytes = 2;
 /** A log has fewer than 256^7 entries. */
 const tileLevels = [0, 1, 2, 3, 4, 5, 6];
 
@@ -28,11 +28,10 @@ const tileLevels = [0, 1, 2, 3, 4, 5, 6];
  */
 export async function insertPieces(tx: Transaction, group: LogAppend): Promise<void> {
   const { expect, next, entries, hashes } = group;
-  const pieces = entryPieces(entries, expect.size, next.size);
-  if (pieces === undefined || !growsWith(group)) {
+  if (!entries.every(isRun) || entriesIn(entries) !== next.size - expect.size || !growsWith(group)) {
     throw new KmsError("INTERNAL", "a group has the entries and the hashes by which its log grows");
   }
-  await insert(tx, "kms_log_entries", expect, pieces.map(valuesOf));
+  await insert(tx, "kms_log_entries", expect, entryPieces(entries, expect.size).map(valuesOf));
   const rows = hashes.flatMap(({ tileLevel, start, hashes: all }) =>
     hashPieces(all, start).map((piece) => [tileLevel, ...valuesOf(piece)]),
   );
@@ -49,7 +48,7 @@ export async function readHashes(query: Query, log: LogName, tileLevel: number, 
     tileLevel,
     ...startsIn(tile),
   );
-  return joined(rows, startsIn(tile), log, ({ length }) => length / hashBytes);
+  return joined(rows, startsIn(tile), log, (data) => ({ data, count: data.length / hashBytes }));
 }
 
 /** Likewise. */
@@ -61,7 +60,7 @@ export async function readEntries(query: Query, log: LogName, bundle: number): P
     log.number,
     ...startsIn(bundle),
   );
-  return joined(rows, startsIn(bundle), log, (data) => (offsetsIn(data)?.length ?? Number.NaN) - 1);
+  return joined(rows, startsIn(bundle), log, openEntries);
 }
 
 /** The first place of a tile or bundle, and of the one behind it. */
@@ -69,39 +68,52 @@ function startsIn(tile: number): [number, number] {
   return [tile * tileWidth, (tile + 1) * tileWidth];
 }
 
+/** A piece as it is given out. */
+interface Opened {
+  data: Uint8Array;
+  /** Of entries or hashes. */
+  count: number;
+}
+
+/** The bundle of a piece of entries; undefined where it is not in its form. */
+export function openEntries(piece: Uint8Array): Opened | undefined {
+  const runs = unpackRuns(piece);
+  return runs && { data: bundleOf(runs), count: entriesIn(runs) };
+}
+
 /** In memory of their own: a view of a shared one would take all of it along to another thread. */
 function joined(
   rows: readonly Row[],
   [first, end]: [number, number],
   { tenantId, number }: LogName,
-  countIn: (data: Uint8Array) => number,
+  open: (data: Uint8Array) => Opened | undefined,
 ): Uint8Array {
-  const pieces = rows.map(({ start, data }) => ({ start: Number(start), data: data as Uint8Array }));
-  const all = new Uint8Array(pieces.reduce((sum, { data }) => sum + data.length, 0));
-  let at = 0;
+  const all: Uint8Array[] = [];
   let expected = first;
-  for (const { start, data } of pieces) {
-    if (start !== expected) break;
-    all.set(data, at);
-    at += data.length;
-    expected += countIn(data);
+  for (const { start, data } of rows) {
+    const piece = Number(start) === expected ? open(data as Uint8Array) : undefined;
+    all.push(piece?.data ?? new Uint8Array());
+    expected += piece?.count ?? Number.NaN;
   }
-  if (at === all.length && expected <= end) return all;
+  if (rows.length === 0 || expected <= end) return concatenated(all);
   throw new KmsError(
     "DATA_LOSS",
     `log ${number} of tenant ${tenantId} is not as it was written between ${first} and ${end}: run fluo-kms check`,
   );
 }
 
-/** Where each entry begins, and where the last one ends; undefined where that is not where the bytes end. */
-function offsetsIn(entries: Uint8Array): number[] | undefined {
-  const offsets = [0];
+function concatenated(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
-  while (at + lengthBytes <= entries.length) {
-    at += lengthBytes + entries[at]! * 256 + entries[at + 1]!;
-    offsets.push(at);
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
   }
-  return at === entries.length ? offsets : undefined;
+  return all;
+}
+
+function entriesIn(runs: readonly EntryRun[]): number {
+  return runs.reduce((sum, { count }) => sum + count, 0);
 }
 
 /** Whether the hashes are those of the nodes that become complete. */
@@ -116,27 +128,24 @@ function growsWith({ expect, next, hashes }: LogAppend): boolean {
   return grown.length === hashes.length && grown.every(isThere);
 }
 
-/** Of the entries from `start` until before `end`; undefined where they are not as many. Only a piece of several batches is copied. */
-function entryPieces(entries: readonly Uint8Array[], start: number, end: number): Piece[] | undefined {
+function entryPieces(runs: readonly EntryRun[], start: number): Piece[] {
   const pieces: Piece[] = [];
-  let parts: Uint8Array[] = [];
+  let parts: EntryRun[] = [];
   let [first, index] = [start, start];
   const close = () => {
-    if (index > first) pieces.push({ start: first, data: parts.length === 1 ? parts[0]! : Buffer.concat(parts) });
+    if (index > first) pieces.push({ start: first, data: packRuns(parts) });
     [first, parts] = [index, []];
   };
-  for (const batch of entries) {
-    const offsets = offsetsIn(batch);
-    if (offsets === undefined) return undefined;
-    for (let at = 0; at < offsets.length - 1; ) {
-      const to = Math.min(offsets.length - 1, at + tileWidth - (index % tileWidth));
-      parts.push(batch.subarray(offsets[at], offsets[to]));
-      [index, at] = [index + to - at, to];
+  for (const run of runs) {
+    for (let from = 0; from < run.count; ) {
+      const to = Math.min(run.count, from + tileWidth - (index % tileWidth));
+      parts.push(partOfRun(run, from, to));
+      [index, from] = [index + to - from, to];
       if (index % tileWidth === 0) close();
     }
   }
   close();
-  return index === end ? pieces : undefined;
+  return pieces;
 }
 
 function hashPieces(hashes: Uint8Array, start: number): Piece[] {

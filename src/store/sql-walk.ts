@@ -7,20 +7,28 @@ import type { LogHead, LogName } from "./log-store.ts";
 import type { Query } from "./sql.ts";
 import { each, pages } from "./sql-copy.ts";
 import { headOf } from "./sql-heads.ts";
+import { openEntries } from "./sql-pieces.ts";
 
 export interface StoredLog {
   head: LogHead;
   /** Each begins where the one before it ends, unless the database was tampered with. */
-  entries(): AsyncGenerator<StoredPiece>;
+  entries(): AsyncGenerator<StoredEntries>;
   /** Likewise, of a level of tiles. */
   hashes(tileLevel: number): AsyncGenerator<StoredPiece>;
 }
 
-/** As a group wrote it, see LogAppend. */
+/** Hashes as a group wrote them, see LogAppend. */
 export interface StoredPiece {
-  /** Index of the first entry, or of the first hash at its level; NaN where that is no number of ours. */
+  /** Index of the first one at its level; NaN where that is no number of ours. */
   start: number;
   data: Uint8Array;
+}
+
+/** Likewise entries. */
+export interface StoredEntries {
+  start: number;
+  /** As C2SP tlog-tiles has a bundle; undefined where they are not as they were written. */
+  bundle: Uint8Array | undefined;
 }
 
 const pagePieces = 16;
@@ -32,7 +40,7 @@ export async function* storedLogs(query: Query, mac: RowMac): AsyncGenerator<Sto
     if (head === undefined) continue;
     yield {
       head,
-      entries: () => piecesFrom(query, "kms_log_entries", "tenant_id = ?1 and number = ?2", valuesOf(head)),
+      entries: () => entriesFrom(query, head),
       hashes: (tileLevel) => {
         const condition = "tenant_id = ?1 and number = ?2 and level = ?3";
         return piecesFrom(query, "kms_log_hashes", condition, [...valuesOf(head), tileLevel]);
@@ -43,6 +51,11 @@ export async function* storedLogs(query: Query, mac: RowMac): AsyncGenerator<Sto
 
 function valuesOf({ tenantId, number }: LogName): (string | number)[] {
   return [tenantId, number];
+}
+
+async function* entriesFrom(query: Query, log: LogName): AsyncGenerator<StoredEntries> {
+  const pieces = piecesFrom(query, "kms_log_entries", "tenant_id = ?1 and number = ?2", valuesOf(log));
+  for await (const { start, data } of pieces) yield { start, bundle: openEntries(data)?.data };
 }
 
 async function* piecesFrom(

@@ -4,8 +4,6 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { KmsError } from "../errors.ts";
-import { release } from "../memory.ts";
-import type { LogAppend } from "./log-store.ts";
 import { embeddedDatabase, sqliteDialect } from "./sql-embedded.ts";
 import { migrate } from "./sql-schema.ts";
 import { lockedSqlStore } from "./sql-store.ts";
@@ -41,7 +39,6 @@ port.on("message", async ({ id, method, args }: Call) => {
     (value) => ({ id, value }),
     (error) => ({ id, error: toPlain(error) }),
   );
-  if (method === "appendLog") for (const entries of (args[0] as LogAppend).entries) release(entries);
   port.postMessage(answer);
   if (method === "close") {
     clearInterval(looking);

@@ -15,12 +15,11 @@ interface SeenSpan {
 }
 
 function seenIn(bytes: Bytes): (SeenSpan | RefusedSpan)[] {
-  const wire = Buffer.from(bytes);
   const seen: (SeenSpan | RefusedSpan)[] = [];
   readSpans(findSpans(bytes, readBatch(bytes)), {
-    span(traceIdAt, spanIdAt, digest) {
-      const traceId = wire.toString("hex", traceIdAt, traceIdAt + 16);
-      seen.push({ traceId, spanId: wire.toString("hex", spanIdAt, spanIdAt + 8), digest });
+    span(about) {
+      const digits = Buffer.from(about).toString("hex");
+      seen.push({ digest: digits.slice(0, 64), traceId: digits.slice(64, 96), spanId: digits.slice(96) });
     },
     refused: (span) => seen.push(span),
   });
