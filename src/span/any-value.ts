@@ -136,7 +136,7 @@ function readMember(c: Reader, end: number, json: Json, tag: number, level: numb
     case 58: {
       put(json, bytesValue);
       const { start, end: stop } = readExtent(c, end);
-      json.at = writeBase64(json.bytes, json.at, c.bytes, start, stop);
+      json.at = writeBase64(json.view, json.at, c.bytes, start, stop);
       putByte(json, quote);
       break;
     }

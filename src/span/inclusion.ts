@@ -3,6 +3,7 @@
  * proofs of neighbours share is written once: from the fourth level on they go the same way for sixteen leaves, from the eighth for 256.
  */
 import { writeBase64 } from "./base64.ts";
+import { decimalDigits, writeDecimal } from "./digits.ts";
 import { frontierAt, type Growth, hashBytes, heightOf, nodesIn } from "./merkle.ts";
 
 /** The hashes beside the way from a new leaf to the root, from the leaf up, 32 bytes each. */
@@ -20,24 +21,26 @@ export interface ProofWriter {
   /** Length of a leaf's proof in bytes. It is what `write` then writes. */
   measure(index: number): number;
   /** Returns the offset behind it. */
-  write(out: Buffer, at: number): number;
+  write(at: number): number;
 }
 
 const lineFeed = 0x0a;
 const tierLevels = 4;
+const tierLeaves = 2 ** tierLevels;
 const lineBytes = 45;
 const head = Buffer.from("c2sp.org/tlog-proof@v1\nindex ");
 
-/** Proofs of the leaves that a growth added, in the tree that it led to, whose signed note is `checkpoint`. */
-export function proofWriter(growth: Growth, checkpoint: string): ProofWriter {
+/** Proofs of the leaves that a growth added, in the tree that it led to, whose signed note is `checkpoint`. They are written in `out`. */
+export function proofWriter(growth: Growth, checkpoint: string, out: Buffer): ProofWriter {
   const { nodes } = growth;
+  const view = viewOf(out);
   const { height, siblingAt } = siblingsIn(growth);
   const end = Buffer.from(`\n${checkpoint}`);
   /** The last one that was needed of each tier. */
   const ends: { node: number; text: Buffer }[] = [];
   const lines = new Int32Array(tierLevels);
   let count = 0;
-  let digits = "";
+  let leaf = 0;
   let rest: Buffer = end;
 
   /** Where the siblings on the way up from a node are, as far as its tier goes. */
@@ -52,11 +55,11 @@ export function proofWriter(growth: Growth, checkpoint: string): ProofWriter {
     }
   }
 
-  function writeLines(out: Buffer, start: number): number {
+  function writeLines(text: DataView, start: number): number {
     let at = start;
     for (let line = 0; line < count; line += 1) {
-      at = writeBase64(out, at, nodes, lines[line]!, lines[line]! + hashBytes);
-      out[at] = lineFeed;
+      at = writeBase64(text, at, nodes, lines[line]!, lines[line]! + hashBytes);
+      text.setUint8(at, lineFeed);
       at += 1;
     }
     return at;
@@ -68,31 +71,34 @@ export function proofWriter(growth: Growth, checkpoint: string): ProofWriter {
     const tier = level / tierLevels;
     const known = ends[tier];
     if (known?.node === node) return known.text;
-    const above = endFrom(level + tierLevels, Math.floor(node / 2 ** tierLevels));
+    const above = endFrom(level + tierLevels, Math.floor(node / tierLeaves));
     findLines(level, node);
     const text = Buffer.allocUnsafe(count * lineBytes + above.length);
-    text.set(above, writeLines(text, 0));
+    text.set(above, writeLines(viewOf(text), 0));
     ends[tier] = { node, text };
     return text;
   }
 
   return {
     measure(index) {
-      rest = endFrom(tierLevels, Math.floor(index / 2 ** tierLevels));
+      rest = endFrom(tierLevels, Math.floor(index / tierLeaves));
       findLines(0, index);
-      digits = String(index);
-      return head.length + digits.length + 1 + count * lineBytes + rest.length;
+      leaf = index;
+      return head.length + decimalDigits(index) + 1 + count * lineBytes + rest.length;
     },
-    write(out, start) {
+    write(start) {
       out.set(head, start);
-      let at = start + head.length;
-      at += out.write(digits, at, "latin1");
-      out[at] = lineFeed;
-      at = writeLines(out, at + 1);
+      let at = writeDecimal(view, start + head.length, leaf);
+      view.setUint8(at, lineFeed);
+      at = writeLines(view, at + 1);
       out.set(rest, at);
       return at + rest.length;
     },
   };
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
 }
 
 const none = -1;
@@ -110,6 +116,8 @@ function siblingsIn({ before, after }: Growth): Siblings {
   const starts = levels.map((level) => nodesIn(before.size, level));
   const ends = levels.map((level) => nodesIn(after.size, level));
   const olds = levels.map((level) => frontierAt(before, level));
+  /** Whether a level has something behind its last complete node. */
+  const cut = levels.map((level) => after.size > ends[level]! * 2 ** level);
   const offsets: number[] = [];
   let newNodes = 0;
   for (const level of levels) {
@@ -124,8 +132,7 @@ function siblingsIn({ before, after }: Growth): Siblings {
       const sibling = node % 2 === 0 ? node + 1 : node - 1;
       if (sibling < starts[level]!) return frontier + olds[level]!;
       if (sibling < ends[level]!) return offsets[level]! + (sibling - starts[level]!) * hashBytes;
-      const isCut = after.size > ends[level]! * 2 ** level;
-      return sibling === ends[level] && isCut ? edges + level * hashBytes : none;
+      return sibling === ends[level] && cut[level] ? edges + level * hashBytes : none;
     },
   };
 }

@@ -38,7 +38,7 @@ export interface ProvenSlice {
 export function proveBatch(batch: ProvenBatch, place: LogPlace, fromSpan: number, out: Buffer): ProvenSlice {
   const { refused, requestId } = batch;
   const { firstIndex, checkpoint } = place;
-  const proofs = proofsOf(place);
+  const proofs = proofsOf(place, out);
   const signedAt = signedAtField(batch.signedAtMs);
   const limit = maxMessageBytes - endBytes({ requestId, checkpoint });
   let nextRefused = refused.findIndex(({ at }) => at >= fromSpan);
@@ -54,7 +54,7 @@ export function proveBatch(batch: ProvenBatch, place: LogPlace, fromSpan: number
       const index = firstIndex + span - nextRefused;
       const proofBytes = proofs.measure(index);
       if (at + proofResultBytes(signedAt, proofBytes) > limit) return taken(span);
-      at = proofs.write(out, writeProofHead(out, at, signedAt, index, proofBytes));
+      at = proofs.write(writeProofHead(out, at, signedAt, index, proofBytes));
     }
   }
   return taken(undefined);
@@ -65,15 +65,15 @@ export function proveBatch(batch: ProvenBatch, place: LogPlace, fromSpan: number
   }
 }
 
-function proofsOf({ siblings, firstIndex, checkpoint }: LogPlace): ProofWriter {
-  if ("nodes" in siblings) return proofWriter(siblings, checkpoint);
+function proofsOf({ siblings, firstIndex, checkpoint }: LogPlace, out: Buffer): ProofWriter {
+  if ("nodes" in siblings) return proofWriter(siblings, checkpoint, out);
   let proof = Buffer.alloc(0);
   return {
     measure(index) {
       proof = Buffer.from(tlogProofText({ index, path: siblings[index - firstIndex]!, checkpoint }));
       return proof.length;
     },
-    write(out, at) {
+    write(at) {
       out.set(proof, at);
       return at + proof.length;
     },
