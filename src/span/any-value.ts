@@ -20,7 +20,7 @@ import { putDouble, putInt64 } from "./json-number.ts";
 import { addMember, closeMembers } from "./members.ts";
 import type { Reader } from "./reader.ts";
 import { type FieldNames, inField, refused, unexpectedTag } from "./refusal.ts";
-import { putString } from "./text.ts";
+import { putPlain, putString } from "./text.ts";
 import { readBool, readDouble, readEnd, readExtent, readInt64, readTag } from "./wire.ts";
 
 /** An attribute's own value is at level 1, what it holds at level 2. */
@@ -49,9 +49,11 @@ const doubleValue = piece('{"doubleValue":');
 const arrayValue = piece('{"arrayValue":[');
 const kvlistValue = piece('{"kvlistValue":{');
 const bytesValue = piece('{"bytesValue":"');
+const endOfValue = piece("},");
 
 /** Writes one attribute as a member, or one entry of a map when `level` is above 1. */
 export function readKeyValue(c: Reader, end: number, json: Json, level = 1): void {
+  if (level <= maxLevels && readPlainText(c, end, json)) return;
   const start = json.at;
   let keyStart = 0;
   let keyEnd = 0;
@@ -86,6 +88,32 @@ export function readKeyValue(c: Reader, end: number, json: Json, level = 1): voi
   if (!hasValue) put(json, nothing);
   putByte(json, comma);
   addMember(c.members, keyStart, keyEnd, start);
+}
+
+/**
+ * The same of what most attributes are: a key and a string of plain text, in this order, all lengths in a byte. For any other it is false, and
+ * nothing is read: why one is refused, it does not know.
+ */
+function readPlainText(c: Reader, end: number, json: Json): boolean {
+  const { bytes, at } = c;
+  const keyStart = at + 2;
+  const keyEnd = keyStart + bytes[at + 1]!;
+  const textStart = keyEnd + 4;
+  if (end - at > 0x7f || textStart > end || bytes[at] !== 10 || bytes[keyEnd] !== 18) return false;
+  if (bytes[keyEnd + 1] !== end - keyEnd - 2 || bytes[keyEnd + 2] !== 10 || bytes[keyEnd + 3] !== end - textStart)
+    return false;
+  const start = json.at;
+  if (!putPlain(c, keyStart, keyEnd, json)) return false;
+  putByte(json, colon);
+  put(json, stringValue);
+  if (!putPlain(c, textStart, end, json)) {
+    json.at = start;
+    return false;
+  }
+  put(json, endOfValue);
+  addMember(c.members, keyStart, keyEnd, start);
+  c.at = end;
+  return true;
 }
 
 function readAnyValue(c: Reader, end: number, json: Json, level: number): void {

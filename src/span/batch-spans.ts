@@ -2,9 +2,9 @@
  * The spans of a batch, one after the other, as statements speak of them. A span that is refused is an error in its place; a malformed frame
  * and too many spans refuse the whole batch, before any span is read.
  */
-import { hash } from "node:crypto";
 import { invalidField, KmsError } from "../errors.ts";
 import type { Batch } from "./batch.ts";
+import { digestBytes, writeDigest } from "./digest.ts";
 import {
   checkRoom,
   closeObject,
@@ -18,7 +18,6 @@ import {
   putByte,
 } from "./json.ts";
 import { type Reader, reader } from "./reader.ts";
-import { hashBytes } from "./merkle.ts";
 import { inField } from "./refusal.ts";
 import { readResource, readScope } from "./resource.ts";
 import { type Frame, readFrame } from "./resource-spans.ts";
@@ -141,17 +140,19 @@ function visitSpan(c: Reader, { start, end }: Extent, visitor: SpanVisitor): Kms
   }
   putByte(json, closeObject);
   checkRoom(json);
-  about.write(hash("sha256", json.bytes.subarray(0, json.at), "latin1"), "latin1");
-  copyBytes(c.bytes, span.traceIdAt, traceIdBytes, hashBytes);
-  copyBytes(c.bytes, span.spanIdAt, spanIdBytes, hashBytes + traceIdBytes);
+  writeDigest(about, 0, json.bytes.subarray(0, json.at));
+  copyWords(c, span.traceIdAt, traceIdBytes, digestBytes);
+  copyWords(c, span.spanIdAt, spanIdBytes, digestBytes + traceIdBytes);
   visitor.span(about);
   return undefined;
 }
 
 const about = Buffer.alloc(aboutSpanBytes);
 
-function copyBytes(wire: Uint8Array, from: number, count: number, to: number): void {
-  for (let i = 0; i < count; i += 1) about[to + i] = wire[from + i]!;
+const aboutView = new DataView(about.buffer, about.byteOffset, about.length);
+
+function copyWords({ view }: Cursor, from: number, bytes: number, to: number): void {
+  for (let i = 0; i < bytes; i += 4) aboutView.setInt32(to + i, view.getInt32(from + i));
 }
 
 function frameAt(c: Cursor, { start, end }: Extent, index: number): Frame {

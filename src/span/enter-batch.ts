@@ -1,7 +1,8 @@
 /** A batch in log mode, before it has a place: a log's entry and leaf hash for each span. */
-import { createHash, hash } from "node:crypto";
+import { createHash } from "node:crypto";
 import { readBatch } from "./batch.ts";
 import { findSpans, type RefusedSpan, readSpans } from "./batch-spans.ts";
+import { writeDigest } from "./digest.ts";
 import type { EntryRun } from "./entry-run.ts";
 import { buildLogStatement } from "./log-statement.ts";
 import { ownMemory } from "../memory.ts";
@@ -43,7 +44,7 @@ export function enterBatch(bytes: Uint8Array, { tenant, requestId, signedAtMs }:
   readSpans(found, {
     span(about) {
       leaf.fill(about);
-      leaves.write(hash("sha256", leaf.bytes, "latin1"), count * hashBytes, "latin1");
+      writeDigest(leaves, count * hashBytes, leaf.bytes);
       shown.set(about, count * aboutSpanBytes);
       count += 1;
     },

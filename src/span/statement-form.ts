@@ -2,8 +2,8 @@
  * The statements of a batch in memory: of the same tenant, key and time, they differ in ids and digest alone, whose lengths are fixed. So
  * their text is written once, and filled in for each span.
  */
+import { digestBytes } from "./digest.ts";
 import { type HexPlace, showIn } from "./entry-run.ts";
-import { hashBytes } from "./merkle.ts";
 import { spanIdBytes, traceIdBytes } from "./span-parts.ts";
 
 /** What a statement says about its span. */
@@ -25,7 +25,7 @@ export interface StatementForm {
 }
 
 /** The same as bytes: digest, trace id and span id, in the order in which a statement has them. */
-export const aboutSpanBytes = hashBytes + traceIdBytes + spanIdBytes;
+export const aboutSpanBytes = digestBytes + traceIdBytes + spanIdBytes;
 
 /** Capitals, of which no statement has so many in a row. */
 export const blankSpan: AboutSpan = { traceId: "T".repeat(32), spanId: "S".repeat(16), digest: "D".repeat(64) };
@@ -35,7 +35,7 @@ export function statementForm(text: string): StatementForm {
   const bytes = Buffer.from(text);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const places = [
-    { at: bytes.indexOf(blankSpan.digest), bytes: hashBytes },
+    { at: bytes.indexOf(blankSpan.digest), bytes: digestBytes },
     { at: bytes.indexOf(blankSpan.traceId), bytes: traceIdBytes },
     { at: bytes.indexOf(blankSpan.spanId), bytes: spanIdBytes },
   ];

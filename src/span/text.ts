@@ -38,39 +38,48 @@ export function checkString(c: Cursor, end: number): number {
   return stop - start;
 }
 
-/**
- * Writes a string as RFC 8785 does. Returns where it starts on the wire. Four bytes at once where none of them asks for anything: of each, the
- * highest bit tells what the other bits hold.
- */
+/** Writes a string as RFC 8785 does. Returns where it starts on the wire. */
 export function putString(c: Cursor, end: number, json: Json): number {
   const stop = readEnd(c, end);
-  const { bytes: wire, view: wireView, at: start } = c;
-  const { view: textView } = json;
-  putByte(json, quote);
-  let kind = 0;
-  let i = start;
+  const { bytes: wire, at: start } = c;
+  if (!putPlain(c, start, stop, json)) {
+    putByte(json, quote);
+    if (putSingly(wire, start, stop, json) >= notAscii) decodeUtf8(wire.subarray(start, stop));
+    putByte(json, quote);
+  }
+  c.at = stop;
+  return start;
+}
+
+/**
+ * The same of the bytes from `start` to before `stop`, if they are ASCII and nothing of it is to be escaped: else it is false, and nothing is
+ * written. Four bytes at once: of each, the highest bit tells what the other bits hold.
+ */
+export function putPlain({ bytes: wire, view: wireView }: Cursor, start: number, stop: number, json: Json): boolean {
+  const { view: text } = json;
   let to = json.at;
-  for (; i + 4 <= stop; i += 4) {
+  text.setUint8(to, quote);
+  to += 1;
+  let i = start;
+  let special = 0;
+  for (; i + 4 <= stop; i += 4, to += 4) {
     const word = wireView.getInt32(i, true);
     const quotes = word ^ 0x22222222;
     const backslashes = word ^ 0x5c5c5c5c;
-    const low = (word - 0x20202020) & ~word;
-    const special = ((quotes - 0x01010101) & ~quotes) | ((backslashes - 0x01010101) & ~backslashes);
-    if (((word | low | special) & 0x80808080) === 0) {
-      textView.setInt32(to, word, true);
-      to += 4;
-    } else {
-      json.at = to;
-      kind |= putSingly(wire, i, i + 4, json);
-      to = json.at;
-    }
+    special |= word | ((word - 0x20202020) & ~word);
+    special |= ((quotes - 0x01010101) & ~quotes) | ((backslashes - 0x01010101) & ~backslashes);
+    text.setInt32(to, word, true);
   }
-  json.at = to;
-  kind |= putSingly(wire, i, stop, json);
-  putByte(json, quote);
-  if (kind >= notAscii) decodeUtf8(wire.subarray(start, stop));
-  c.at = stop;
-  return start;
+  let kinds = 0;
+  for (; i < stop; i += 1, to += 1) {
+    const byte = wire[i]!;
+    kinds |= kindOf[byte]!;
+    text.setUint8(to, byte);
+  }
+  if ((special & 0x80808080) !== 0 || kinds !== 0) return false;
+  text.setUint8(to, quote);
+  json.at = to + 1;
+  return true;
 }
 
 /** Writes bytes of a string one by one. Returns what kinds there were. */
