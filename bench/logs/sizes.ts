@@ -6,7 +6,7 @@ import { unlockStore } from "../../src/keys/store-key.ts";
 import { appendOf } from "../../src/log/group.ts";
 import { originOf } from "../../src/log/heads.ts";
 import { openLocal } from "../../src/provider/local.ts";
-import type { EntryRun } from "../../src/span/entry-run.ts";
+import { packRuns } from "../../src/span/entry-run.ts";
 import { emptyRoot, emptyTree, growTree, hashBytes, rootOf } from "../../src/span/merkle.ts";
 import type { LogHead, LogStore } from "../../src/store/log-store.ts";
 import { openStore } from "../../src/store/registry.ts";
@@ -80,7 +80,7 @@ async function writeWhole(store: LogStore, tenantId: string, leaves: number): Pr
   }
 }
 
-function entriesOf(count: number): EntryRun {
+function entriesOf(count: number): Uint8Array {
   const places = [{ at: 0, bytes: shownBytes }];
-  return { form: randomBytes(entryBytes), places, count, shown: randomBytes(count * shownBytes) };
+  return packRuns([{ form: randomBytes(entryBytes), places, count, shown: randomBytes(count * shownBytes) }]);
 }

@@ -1,5 +1,6 @@
 /** What a group of batches adds to a log, put together: entries, hashes and what is remembered, each from the place that it gets. */
 import type { LogBatch } from "../bulk/pool.ts";
+import { unpackRuns } from "../span/entry-run.ts";
 import { type Growth, hashBytes, newNodes } from "../span/merkle.ts";
 import type { LogAppend, LogHandover, LogHashes, LogHead, LogRequest } from "../store/log-store.ts";
 
@@ -60,5 +61,5 @@ function storedHashes(growth: Growth): LogHashes[] {
 }
 
 function onlyEntry({ entries }: LogBatch): Uint8Array {
-  return entries.form;
+  return unpackRuns(entries)![0]!.form;
 }

@@ -8,7 +8,7 @@ import type { Keyring, KeyringOptions } from "../keys/keyring.ts";
 import type { UsableSigningKey } from "../keys/usable.ts";
 import type { LogBatch } from "../bulk/pool.ts";
 import { checkpointText } from "../span/checkpoint.ts";
-import { singleEntry } from "../span/entry-run.ts";
+import { packRuns, singleEntry } from "../span/entry-run.ts";
 import { buildHandover } from "../span/log-statement.ts";
 import { inclusionPath } from "../span/inclusion.ts";
 import { leafHash } from "../span/merkle.ts";
@@ -73,6 +73,6 @@ function entryFor({ tenantId, origin }: LogHead, fromKeyId: string, successor: U
 
 /** An entry that no span is behind. */
 function batchOf(entry: Uint8Array, signedAtMs: number): LogBatch {
-  const [leaves, entries] = [leafHash(entry), singleEntry(entry)];
+  const [leaves, entries] = [leafHash(entry), packRuns([singleEntry(entry)])];
   return { spans: 0, leaves, entries, refused: [], signedAtMs, requestId: "", digest: "" };
 }

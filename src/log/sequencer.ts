@@ -9,7 +9,7 @@ import { KmsError } from "../errors.ts";
 import type { KeyUser } from "../keys/cancel.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import { checkpointText } from "../span/checkpoint.ts";
-import type { Growth } from "../span/merkle.ts";
+import type { Growth, NewNodes } from "../span/merkle.ts";
 import { signNote } from "../span/note.ts";
 import { step } from "../steps.ts";
 import type { LogHead, LogRequest, LogStore } from "../store/log-store.ts";
@@ -191,7 +191,7 @@ export function createSequencer({ store, heads, keys, pool, clock, ...options }:
         enqueue(tenantId, {
           ...{ batch, by, failed },
           placed: ({ growth }, firstIndex, { keyId, checkpoint }) =>
-            resolve({ batch, keyId, place: { firstIndex, siblings: growth, checkpoint } }),
+            resolve({ batch, keyId, place: { firstIndex, siblings: newNodesOf(growth), checkpoint } }),
           remembered: (head, record) => resolve(placeAgain(head, record, batch, again)),
         });
       }),
@@ -205,6 +205,10 @@ export function createSequencer({ store, heads, keys, pool, clock, ...options }:
         });
       }),
   };
+}
+
+function newNodesOf({ before, after, nodes }: Growth): NewNodes {
+  return { before: { size: before.size }, after: { size: after.size }, nodes };
 }
 
 const neverAborted = new AbortController().signal;

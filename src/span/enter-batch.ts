@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readBatch } from "./batch.ts";
 import { findSpans, type RefusedSpan, readSpans } from "./batch-spans.ts";
 import { writeDigest } from "./digest.ts";
-import type { EntryRun } from "./entry-run.ts";
+import { type EntryRun, packRuns } from "./entry-run.ts";
 import { buildLogStatement } from "./log-statement.ts";
 import { ownMemory } from "../memory.ts";
 import { hashBytes, leafPrefix } from "./merkle.ts";
@@ -17,8 +17,8 @@ export interface LogBatch {
   spans: number;
   /** Leaf hashes, 32 bytes each, of the spans that were not refused. */
   leaves: Uint8Array;
-  /** Their entries. */
-  entries: EntryRun;
+  /** Their entries, a packed run. */
+  entries: Uint8Array;
   refused: readonly RefusedSpan[];
   signedAtMs: number;
   requestId: string;
@@ -38,7 +38,7 @@ export function enterBatch(bytes: Uint8Array, { tenant, requestId, signedAtMs }:
   const found = findSpans(bytes, batch);
   const leaf = leafForm(tenant, signedAtMs);
   const leaves = Buffer.allocUnsafeSlow(found.count * hashBytes);
-  const shown = Buffer.allocUnsafeSlow(found.count * aboutSpanBytes);
+  const shown = Buffer.allocUnsafe(found.count * aboutSpanBytes);
   const refused: RefusedSpan[] = [];
   let count = 0;
   readSpans(found, {
@@ -53,7 +53,7 @@ export function enterBatch(bytes: Uint8Array, { tenant, requestId, signedAtMs }:
   return {
     spans: found.count,
     leaves: ownMemory(leaves.subarray(0, count * hashBytes)),
-    entries: entriesOf(leaf, count, ownMemory(shown.subarray(0, count * aboutSpanBytes))),
+    entries: packRuns([entriesOf(leaf, count, shown.subarray(0, count * aboutSpanBytes))]),
     refused,
     signedAtMs,
     requestId,
@@ -70,12 +70,8 @@ function leafForm(tenant: string, signedAtMs: number): StatementForm {
 /** A leaf's bytes behind the prefix. */
 function entriesOf({ bytes, places }: StatementForm, count: number, shown: Uint8Array): EntryRun {
   const before = leafPrefix.length;
-  return {
-    form: ownMemory(bytes.subarray(before)),
-    places: places.map((place) => ({ ...place, at: place.at - before })),
-    count,
-    shown,
-  };
+  const inEntry = places.map((place) => ({ ...place, at: place.at - before }));
+  return { form: bytes.subarray(before), places: inEntry, count, shown };
 }
 
 /** Of each ResourceSpans its length and its bytes: whatever is beside them in the message is not the batch's. */

@@ -4,10 +4,10 @@
  */
 import { writeBase64 } from "./base64.ts";
 import { decimalDigits, writeDecimal } from "./digits.ts";
-import { frontierAt, type Growth, hashBytes, heightOf, nodesIn } from "./merkle.ts";
+import { frontierAt, hashBytes, heightOf, type NewNodes, nodesIn } from "./merkle.ts";
 
 /** The hashes beside the way from a new leaf to the root, from the leaf up, 32 bytes each. */
-export function inclusionPath(growth: Growth, index: number): Uint8Array {
+export function inclusionPath(growth: NewNodes, index: number): Uint8Array {
   const { height, siblingAt } = siblingsIn(growth);
   const hashes: Uint8Array[] = [];
   for (let level = 0, node = index; level < height; level += 1, node = Math.floor(node / 2)) {
@@ -31,7 +31,7 @@ const lineBytes = 45;
 const head = Buffer.from("c2sp.org/tlog-proof@v1\nindex ");
 
 /** Proofs of the leaves that a growth added, in the tree that it led to, whose signed note is `checkpoint`. They are written in `out`. */
-export function proofWriter(growth: Growth, checkpoint: string, out: Buffer): ProofWriter {
+export function proofWriter(growth: NewNodes, checkpoint: string, out: Buffer): ProofWriter {
   const { nodes } = growth;
   const view = viewOf(out);
   const { height, siblingAt } = siblingsIn(growth);
@@ -110,7 +110,7 @@ interface Siblings {
   siblingAt(level: number, node: number): number;
 }
 
-function siblingsIn({ before, after }: Growth): Siblings {
+function siblingsIn({ before, after, nodes }: NewNodes): Siblings {
   const height = heightOf(after.size);
   const levels = Array.from({ length: height + 1 }, (_, level) => level);
   const starts = levels.map((level) => nodesIn(before.size, level));
@@ -125,7 +125,7 @@ function siblingsIn({ before, after }: Growth): Siblings {
     newNodes += (ends[level]! - starts[level]!) * hashBytes;
   }
   const frontier = newNodes;
-  const edges = frontier + before.frontier.length;
+  const edges = nodes.length - (height + 1) * hashBytes;
   return {
     height,
     siblingAt(level, node) {

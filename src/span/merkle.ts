@@ -37,6 +37,12 @@ export interface Growth {
   nodes: Uint8Array;
 }
 
+/** What of a growth it takes to prove the leaves that it added: threads pass it on with each batch. */
+export interface NewNodes extends Pick<Growth, "nodes"> {
+  before: Pick<Tree, "size">;
+  after: Pick<Tree, "size">;
+}
+
 /** RFC 6962, 2.1: what a leaf's entry is hashed behind, as text. */
 export const leafPrefix = "\0";
 

@@ -1,7 +1,7 @@
 /** A batch in log mode, once it has a place: the proof of each span's entry, message by message. */
 import type { LogBatch } from "./enter-batch.ts";
 import { type ProofWriter, proofWriter } from "./inclusion.ts";
-import type { Growth } from "./merkle.ts";
+import type { NewNodes } from "./merkle.ts";
 import {
   endBytes,
   maxMessageBytes,
@@ -19,7 +19,7 @@ export interface LogPlace {
   /** Of the batch's first entry. */
   firstIndex: number;
   /** What proves the entries: the growth that they were part of; or, of a batch that was stored before, the path of each, from the leaf up. */
-  siblings: Growth | readonly Uint8Array[];
+  siblings: NewNodes | readonly Uint8Array[];
   /** The signed note of the tree in which they are proven. */
   checkpoint: string;
 }

@@ -5,7 +5,6 @@
  * every row, and entries and hashes, which are not: the head's root authenticates them, to whoever reads enough of them to compute it.
  * Entries and hashes are written once and never changed.
  */
-import type { EntryRun } from "../span/entry-run.ts";
 
 /** How long the request id of a batch is remembered at least. */
 export const logRequestRetentionMs = 24 * 60 * 60 * 1000;
@@ -37,8 +36,8 @@ export interface LogAppend {
   expect: LogHead;
   /** As it becomes. */
   next: Pick<LogHead, "size" | "root" | "frontier" | "changedAt">;
-  /** The new entries, from index `expect.size` on. */
-  entries: readonly EntryRun[];
+  /** The new entries, from index `expect.size` on: packed runs, see span/entry-run.ts. */
+  entries: readonly Uint8Array[];
   /** The nodes that became complete at the levels 0, 8, 16 …, by ascending level, each level's hashes in one piece. */
   hashes: readonly LogHashes[];
   /** Of the batches in the group that have a request id. CONFLICT where one is remembered already, whatever its digest. */

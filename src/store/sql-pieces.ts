@@ -4,7 +4,7 @@
  */
 import type { RowValue } from "../crypto/row-mac.ts";
 import { KmsError } from "../errors.ts";
-import { bundleOf, type EntryRun, isRun, packRuns, partOfRun, unpackRuns } from "../span/entry-run.ts";
+import { bundleOf, type EntryRun, packRuns, partOfRun, unpackRuns } from "../span/entry-run.ts";
 import type { LogAppend, LogName } from "./log-store.ts";
 import type { Query, Row, Transaction } from "./sql.ts";
 import { placeholders } from "./sql-rows.ts";
@@ -28,10 +28,11 @@ const tileLevels = [0, 1, 2, 3, 4, 5, 6];
  */
 export async function insertPieces(tx: Transaction, group: LogAppend): Promise<void> {
   const { expect, next, entries, hashes } = group;
-  if (!entries.every(isRun) || entriesIn(entries) !== next.size - expect.size || !growsWith(group)) {
+  const runs = unpackAll(entries);
+  if (runs === undefined || entriesIn(runs) !== next.size - expect.size || !growsWith(group)) {
     throw new KmsError("INTERNAL", "a group has the entries and the hashes by which its log grows");
   }
-  await insert(tx, "kms_log_entries", expect, entryPieces(entries, expect.size).map(valuesOf));
+  await insert(tx, "kms_log_entries", expect, entryPieces(runs, expect.size).map(valuesOf));
   const rows = hashes.flatMap(({ tileLevel, start, hashes: all }) =>
     hashPieces(all, start).map((piece) => [tileLevel, ...valuesOf(piece)]),
   );
@@ -110,6 +111,11 @@ function concatenated(parts: readonly Uint8Array[]): Uint8Array {
     at += part.length;
   }
   return all;
+}
+
+function unpackAll(packed: readonly Uint8Array[]): EntryRun[] | undefined {
+  const runs = packed.map(unpackRuns);
+  return runs.every((each) => each !== undefined) ? runs.flat() : undefined;
 }
 
 function entriesIn(runs: readonly EntryRun[]): number {

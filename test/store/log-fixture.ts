@@ -1,6 +1,6 @@
 /** Logs whose entries are known by their index, so that every log of a size is the same. */
 import { createHash } from "node:crypto";
-import { type EntryRun, singleEntry } from "../../src/span/entry-run.ts";
+import { packRuns, singleEntry } from "../../src/span/entry-run.ts";
 import { emptyTree, growTree, leafHash, newNodes, rootOf } from "../../src/span/merkle.ts";
 import type { LogAppend, LogHead, LogName, LogRequest, LogStore } from "../../src/store/log-store.ts";
 
@@ -37,8 +37,9 @@ export function entriesFrom(from: number, to: number): Uint8Array {
 }
 
 /** The same as a group has them, each a run of its own: they are not of one form. */
-export function runsFrom(from: number, to: number): EntryRun[] {
-  return Array.from({ length: to - from }, (_, index) => singleEntry(new Uint8Array(Buffer.from(entry(from + index)))));
+export function runsFrom(from: number, to: number): Uint8Array {
+  const entries = Array.from({ length: to - from }, (_, index) => Buffer.from(entry(from + index)));
+  return packRuns(entries.map(singleEntry));
 }
 
 /** What appends `count` entries to a log. */
@@ -57,7 +58,9 @@ export function grown(expect: LogHead, count: number, requests: readonly LogRequ
     frontier: new Uint8Array(after.frontier),
     changedAt: new Date(expect.changedAt.getTime() + 1),
   };
-  return { expect, next, entries: runsFrom(size, size + count), hashes, requests, handovers: [] };
+  // As of two batches, the first of one entry.
+  const entries = count === 0 ? [] : [runsFrom(size, size + 1), runsFrom(size + 1, size + count)];
+  return { expect, next, entries, hashes, requests, handovers: [] };
 }
 
 /** All hashes of a log of `size` entries, by level and then by tile. */
