@@ -2,6 +2,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { compileCache } from "../src/compile-cache.js";
 
 export interface Child {
   pid: number;
@@ -11,10 +12,11 @@ export interface Child {
   stop(): Promise<void>;
 }
 
-/** `file` is a module of this folder that calls `answerQuestions`. */
+/** `file` is a module of this folder that calls `answerQuestions`. What Node makes of it is kept where `src/main.js` keeps it. */
 export function startChild(file: string, execArgv: readonly string[] = []): Child {
   const path = fileURLToPath(new URL(file, import.meta.url));
-  const child = fork(path, { execArgv: [...execArgv], serialization: "advanced" });
+  const env = { ...process.env, NODE_COMPILE_CACHE: compileCache };
+  const child = fork(path, { execArgv: [...execArgv], env, serialization: "advanced" });
   const ended = once(child, "exit");
   return {
     pid: child.pid!,

@@ -1,8 +1,9 @@
 /**
  * Makes node_modules/.bin/node the runtime that package.json pins, where npm has not: npm 10, the one that comes with Node 20, links it and
- * then removes the link with the packages of other platforms, whose command has the same name. Runs after `npm ci`, under whatever Node
- * there is, so it is plain JavaScript.
+ * then removes the link with the packages of other platforms, whose command has the same name. Then it has that runtime compile what it will
+ * run. Runs after `npm ci`, under whatever Node there is, so it is plain JavaScript.
  */
+import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,3 +16,8 @@ const runtime = Object.keys(optionalDependencies).find((name) =>
 );
 
 if (runtime !== undefined && !existsSync(link)) symlinkSync(join("..", runtime, "bin", "node"), link);
+
+const compile = join(root, "scripts", "fill-compile-cache.ts");
+// Without the cache all is as well, but larger and slower.
+if (runtime !== undefined)
+  spawnSync(join(root, "node_modules", runtime, "bin", "node"), [compile], { stdio: "inherit" });

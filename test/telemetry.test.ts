@@ -192,7 +192,7 @@ describe("with an OTLP endpoint", () => {
     // ExportMetricsServiceRequest.resource_metrics.resource.attributes.key.
     const keys = at(to(exports, "/v1/metrics")[0]!.body, [1, 1, 1, 1]).map((key) => Buffer.from(key).toString());
     expect(keys.toSorted()).toEqual(Object.keys(resource).toSorted());
-    expect(Buffer.concat(exports.map(({ body }) => body)).includes("main.ts")).toBe(false);
+    expect(Buffer.concat(exports.map(({ body }) => body)).includes("main.js")).toBe(false);
   });
 
   it("exports what is left when it stops", async () => {

@@ -23,7 +23,7 @@ export interface RotatingService {
 }
 
 export async function startRotating(env: Record<string, string>, execArgv: string[] = []): Promise<RotatingService> {
-  const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+  const main = fileURLToPath(new URL("../../src/main.js", import.meta.url));
   const ports = { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" };
   const child = spawn(process.execPath, [...execArgv, main], {
     env: { PATH: process.env.PATH, ...ports, ...env },

@@ -12,7 +12,7 @@ export interface Started {
   memory: number;
 }
 
-const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+const main = fileURLToPath(new URL("../../src/main.js", import.meta.url));
 
 export async function startToServing(settings: Readonly<Record<string, string>> = {}): Promise<Started> {
   const startedMs = performance.now();

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
 
-const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
+const main = join(import.meta.dirname, "..", "..", "src", "main.js");
 
 export interface Result {
   code: number | null;

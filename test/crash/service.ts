@@ -45,7 +45,7 @@ export interface ServiceEnd {
   err: string;
 }
 
-const main = join(import.meta.dirname, "..", "..", "src", "main.ts");
+const main = join(import.meta.dirname, "..", "..", "src", "main.js");
 const preloads = ["kill-at.ts", "clock.ts"].map((name) => pathToFileURL(join(import.meta.dirname, name)).href);
 /** pino's number of `error`. */
 const errorLevel = 50;

@@ -17,7 +17,7 @@ export interface SmallDisk {
   /** Its directory, as processes see it that are started with `enter`. */
   dir: string;
   /**
-   * What a command must begin with to see the disk, e.g. `spawn(…[...disk.enter, process.execPath, "main.ts"])`. Empty for root, where
+   * What a command must begin with to see the disk, e.g. `spawn(…[...disk.enter, process.execPath, "main.js"])`. Empty for root, where
    * the test process sees it too. Otherwise it changes the working directory to `/`; the process is the same one, with the same id.
    */
   enter: readonly string[];

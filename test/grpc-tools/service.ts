@@ -24,7 +24,7 @@ export interface Result {
 
 export async function startService(): Promise<Service> {
   const env = { PATH: process.env.PATH, FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" };
-  const child = spawn(process.execPath, [join(root, "src", "main.ts")], {
+  const child = spawn(process.execPath, [join(root, "src", "main.js")], {
     cwd: tmpdir(),
     env,
     stdio: ["ignore", "pipe", "inherit"],

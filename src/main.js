@@ -1,5 +1,8 @@
 #!/usr/bin/env node
 /** The command line's entry. What it does is in cli/. */
-import { runCommandLine } from "./cli/run.ts";
+import { keepCompiled } from "./compile-cache.js";
+
+keepCompiled();
+const { runCommandLine } = await import("./cli/run.ts");
 
 process.exitCode = await runCommandLine(process.argv.slice(2));

@@ -1,0 +1,36 @@
+/** What `npm ci` compiles once, no process compiles again: neither the first one nor its threads. */
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { expect, it } from "vitest";
+
+const root = join(import.meta.dirname, "..");
+const stripper = "NativeModule internal/deps/amaro/dist/index";
+
+const url = (...path: string[]) => JSON.stringify(pathToFileURL(join(root, "src", ...path)).href);
+
+/** Whether a process strips types that begins with this, and whether a thread of it does. */
+function strips(begin: string): boolean[] {
+  const thread = `
+    import { parentPort } from "node:worker_threads";
+    await import(${url("bulk", "worker.ts")});
+    parentPort.postMessage(process.moduleLoadList.includes("${stripper}"));
+    process.exit();
+  `;
+  const script = `
+    import { Worker } from "node:worker_threads";
+    ${begin}
+    await import(${url("cli", "run.ts")});
+    const worker = new Worker(new URL("data:text/javascript,${encodeURIComponent(thread)}"));
+    worker.on("message", (strips) => {
+      console.log(JSON.stringify([process.moduleLoadList.includes("${stripper}"), strips]));
+    });
+  `;
+  return JSON.parse(execFileSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" }));
+}
+
+it("a process and its threads strip no types once the cache is filled", () => {
+  execFileSync(process.execPath, [join(root, "scripts", "fill-compile-cache.ts")]);
+  expect(strips(`(await import(${url("compile-cache.js")})).keepCompiled();`)).toEqual([false, false]);
+  expect(strips("")).toEqual([true, true]);
+});
