@@ -4,7 +4,7 @@
  */
 import { writeBase64 } from "./base64.ts";
 import { decimalDigits, writeDecimal } from "./digits.ts";
-import { frontierAt, hashBytes, heightOf, type NewNodes, nodesIn } from "./merkle.ts";
+import { frontierAt, hashBytes, heightOf, type NewNodes } from "./merkle.ts";
 
 /** The hashes beside the way from a new leaf to the root, from the leaf up, 32 bytes each. */
 export function inclusionPath(growth: NewNodes, index: number): Uint8Array {
@@ -112,17 +112,18 @@ interface Siblings {
 
 function siblingsIn({ before, after, nodes }: NewNodes): Siblings {
   const height = heightOf(after.size);
-  const levels = Array.from({ length: height + 1 }, (_, level) => level);
-  const starts = levels.map((level) => nodesIn(before.size, level));
-  const ends = levels.map((level) => nodesIn(after.size, level));
-  const olds = levels.map((level) => frontierAt(before, level));
+  const [starts, ends, olds, offsets]: [number[], number[], number[], number[]] = [[], [], [], []];
   /** Whether a level has something behind its last complete node. */
-  const cut = levels.map((level) => after.size > ends[level]! * 2 ** level);
-  const offsets: number[] = [];
+  const cut: boolean[] = [];
   let newNodes = 0;
-  for (const level of levels) {
+  for (let level = 0, [from, to] = [before.size, after.size]; level <= height; level += 1) {
+    starts.push(from);
+    ends.push(to);
+    olds.push(frontierAt(before, level));
     offsets.push(newNodes);
-    newNodes += (ends[level]! - starts[level]!) * hashBytes;
+    cut.push(after.size > to * 2 ** level);
+    newNodes += (to - from) * hashBytes;
+    [from, to] = [Math.floor(from / 2), Math.floor(to / 2)];
   }
   const frontier = newNodes;
   const edges = nodes.length - (height + 1) * hashBytes;
