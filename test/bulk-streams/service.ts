@@ -61,7 +61,7 @@ function environment(): Record<string, string> {
 /** Of Node, as `npm start` gives them. */
 function startFlags(): string {
   const { scripts } = JSON.parse(readFileSync(join(import.meta.dirname, "..", "..", "package.json"), "utf8"));
-  return /^node (--.*) src\/main\.ts$/.exec(scripts.start)![1]!;
+  return /^node (--.*) src\/main\.js$/.exec(scripts.start)![1]!;
 }
 
 async function liveMb({ child, log }: ServiceProcess): Promise<number> {
