@@ -12,10 +12,10 @@ const mostSpans = 9_700;
 
 describe.skipIf(!canMeasure)("resident memory", () => {
   it.each([
-    { mode: "INDIVIDUAL", count: 100, atMostMb: 350 },
-    { mode: "LOG", count: 100, atMostMb: 400 },
-    { mode: "INDIVIDUAL", count: mostSpans, atMostMb: 400 },
-    { mode: "LOG", count: mostSpans, atMostMb: 600 },
+    { mode: "INDIVIDUAL", count: 100, atMostMb: 300 },
+    { mode: "LOG", count: 100, atMostMb: 330 },
+    { mode: "INDIVIDUAL", count: mostSpans, atMostMb: 350 },
+    { mode: "LOG", count: mostSpans, atMostMb: 500 },
   ] as const)(
     "stays below $atMostMb MiB with batches of $count spans in mode $mode",
     async ({ atMostMb, ...shape }) => {

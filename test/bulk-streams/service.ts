@@ -25,10 +25,8 @@ export const canMeasure = existsSync("/proc/self/status");
 
 /** Ends with the test. */
 export async function startStreamingService(): Promise<StreamingService> {
-  const service = await startProcess({
-    ...environment(),
-    NODE_OPTIONS: `${startFlags()} --import=${pathToFileURL(join(import.meta.dirname, "live-threads.ts"))}`,
-  });
+  const preload = `--import=${pathToFileURL(join(import.meta.dirname, "live-threads.ts"))}`;
+  const service = await startProcess({ ...environment(), NODE_OPTIONS: preload }, { flags: startFlags() });
   const kms = grpcClient(service.grpc);
   onTestFinished(() => kms.close());
   const { pid } = service.child;
@@ -41,7 +39,7 @@ export async function startStreamingService(): Promise<StreamingService> {
 
 /** As it is without anyone who looks into it. */
 export function startMeasuredService(): Promise<ServiceProcess> {
-  return startProcess({ ...environment(), NODE_OPTIONS: startFlags() });
+  return startProcess(environment(), { flags: startFlags() });
 }
 
 /** MiB that were resident at most. */
@@ -59,9 +57,9 @@ function environment(): Record<string, string> {
 }
 
 /** Of Node, as `npm start` gives them. */
-function startFlags(): string {
+function startFlags(): string[] {
   const { scripts } = JSON.parse(readFileSync(join(import.meta.dirname, "..", "..", "package.json"), "utf8"));
-  return /^node (--.*) src\/main\.js$/.exec(scripts.start)![1]!;
+  return /^node (--.*) src\/main\.js$/.exec(scripts.start)![1]!.split(" ");
 }
 
 async function liveMb({ child, log }: ServiceProcess): Promise<number> {

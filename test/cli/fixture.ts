@@ -21,15 +21,17 @@ export interface StartOptions {
   cwd?: string;
   /** What the command begins with, such as `enter` of a small disk. */
   enter?: readonly string[];
+  /** Of Node. */
+  flags?: readonly string[];
   /** Of its test, where that one runs beside others. */
   finished?: (end: () => void) => void;
 }
 
 export function start(
   args: readonly string[],
-  { env = {}, cwd = tmpdir(), enter = [], finished = onTestFinished }: StartOptions = {},
+  { env = {}, cwd = tmpdir(), enter = [], flags = [], finished = onTestFinished }: StartOptions = {},
 ): ChildProcess {
-  const [command, ...rest] = [...enter, process.execPath, main, ...args];
+  const [command, ...rest] = [...enter, process.execPath, ...flags, main, ...args];
   const child = spawn(command!, rest, { cwd, env: { PATH: process.env.PATH, ...env }, stdio: "pipe" });
   finished(() => {
     child.kill("SIGKILL");
