@@ -63,7 +63,7 @@ export async function loads(execArgv: readonly string[]): Promise<Rows> {
       name: "log",
       title: "SignSpans LOG, 64 streams, a span",
       unit: "µs",
-      subject: streams("LOG", 64, 12),
+      subject: streams("LOG", 64, 24),
       limits: [signature(9 / 19), hashes],
     },
     {
