@@ -76,10 +76,11 @@ interface Opened {
   count: number;
 }
 
-/** The bundle of a piece of entries; undefined where it is not in its form. */
+/** The bundle of a piece of entries; undefined where it is not in its form, or has more than it can: few bytes may say that they are many. */
 export function openEntries(piece: Uint8Array): Opened | undefined {
   const runs = unpackRuns(piece);
-  return runs && { data: bundleOf(runs), count: entriesIn(runs) };
+  if (runs === undefined || entriesIn(runs) > tileWidth) return undefined;
+  return { data: bundleOf(runs), count: entriesIn(runs) };
 }
 
 /** In memory of their own: a view of a shared one would take all of it along to another thread. */

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import type { RowValue } from "../../src/crypto/row-mac.ts";
 import type { KeyRecord } from "../../src/keys/record.ts";
+import { packRuns } from "../../src/span/entry-run.ts";
 import type { LogHead, LogRequest } from "../../src/store/log-store.ts";
 import { tables } from "../../src/store/sql-schema.ts";
 import type { AuditProblem, Store } from "../../src/store/store.ts";
@@ -211,6 +212,13 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
       await door.sql("delete from kms_log_hashes where start = 5");
       expect(await thrownBy(() => store.logEntries(acme, 0))).toBeKmsError("DATA_LOSS", "log 1 of tenant acme");
       expect(await thrownBy(() => store.logHashes(acme, 0, 0))).toBeKmsError("DATA_LOSS", "log 1 of tenant acme");
+    });
+
+    it("gives no bundle of a few bytes that say they are four gigabytes", async () => {
+      await append(head, 3);
+      const run = { form: new Uint8Array(65_535), places: [], count: 65_535, shown: new Uint8Array() };
+      await door.sql("update kms_log_entries set data = ?1", packRuns([run]));
+      expect(await thrownBy(() => store.logEntries(acme, 0))).toBeKmsError("DATA_LOSS", "log 1 of tenant acme");
     });
   });
 
