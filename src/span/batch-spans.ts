@@ -24,6 +24,7 @@ import { type Frame, readFrame } from "./resource-spans.ts";
 import { readSpan, type SpanPart } from "./span.ts";
 import { spanIdBytes, traceIdBytes } from "./span-parts.ts";
 import { aboutSpanBytes } from "./statement-form.ts";
+import { copyWords, viewOf } from "./view.ts";
 import { type Cursor, cursor, type Extent } from "./wire.ts";
 
 export const maxSpans = 10_000;
@@ -141,19 +142,15 @@ function visitSpan(c: Reader, { start, end }: Extent, visitor: SpanVisitor): Kms
   putByte(json, closeObject);
   checkRoom(json);
   writeDigest(about, 0, json.bytes.subarray(0, json.at));
-  copyWords(c, span.traceIdAt, traceIdBytes, digestBytes);
-  copyWords(c, span.spanIdAt, spanIdBytes, digestBytes + traceIdBytes);
+  copyWords(aboutView, digestBytes, c.view, span.traceIdAt, span.traceIdAt + traceIdBytes);
+  copyWords(aboutView, digestBytes + traceIdBytes, c.view, span.spanIdAt, span.spanIdAt + spanIdBytes);
   visitor.span(about);
   return undefined;
 }
 
 const about = Buffer.alloc(aboutSpanBytes);
 
-const aboutView = new DataView(about.buffer, about.byteOffset, about.length);
-
-function copyWords({ view }: Cursor, from: number, bytes: number, to: number): void {
-  for (let i = 0; i < bytes; i += 4) aboutView.setInt32(to + i, view.getInt32(from + i));
-}
+const aboutView = viewOf(about);
 
 function frameAt(c: Cursor, { start, end }: Extent, index: number): Frame {
   c.at = start;

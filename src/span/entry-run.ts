@@ -6,6 +6,7 @@
  * the bytes. Numbers are of two bytes, big-endian, but for the number of places and the bytes that each shows, which are of one.
  */
 import { writeHex } from "./digits.ts";
+import { viewOf } from "./view.ts";
 
 export interface EntryRun {
   /** An entry, whatever it has in the places: at most 65,535 bytes. */
@@ -112,7 +113,7 @@ function runIn(bytes: Buffer, start: number): EntryRun | undefined {
 /** The entries of runs as a bundle of C2SP tlog-tiles, in memory of its own. */
 export function bundleOf(runs: readonly EntryRun[]): Uint8Array {
   const bundle = new Uint8Array(sum(runs.map(({ form, count }) => count * (lengthBytes + form.length))));
-  const view = new DataView(bundle.buffer);
+  const view = viewOf(bundle);
   let at = 0;
   for (const { form, places, count, shown } of runs) {
     let from = 0;

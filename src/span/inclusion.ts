@@ -5,6 +5,7 @@
 import { writeBase64 } from "./base64.ts";
 import { decimalDigits, writeDecimal } from "./digits.ts";
 import { frontierAt, hashBytes, heightOf, type NewNodes } from "./merkle.ts";
+import { viewOf } from "./view.ts";
 
 /** The hashes beside the way from a new leaf to the root, from the leaf up, 32 bytes each. */
 export function inclusionPath(growth: NewNodes, index: number): Uint8Array {
@@ -95,10 +96,6 @@ export function proofWriter(growth: NewNodes, checkpoint: string, out: Buffer): 
       return at + rest.length;
     },
   };
-}
-
-function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
-  return new DataView(buffer, byteOffset, byteLength);
 }
 
 const none = -1;

@@ -4,6 +4,7 @@
  */
 import { KmsError } from "../errors.ts";
 import { writeHex } from "./digits.ts";
+import { viewOf } from "./view.ts";
 
 export interface Json {
   /** UTF-8. */
@@ -111,8 +112,4 @@ export function closeUnlessEmpty(json: Json, start: number): void {
 
 export function putHex(json: Json, source: Uint8Array, start: number, end: number): void {
   json.at = writeHex(json.view, json.at, source, start, end);
-}
-
-function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
-  return new DataView(buffer, byteOffset, byteLength);
 }

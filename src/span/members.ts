@@ -4,6 +4,7 @@
  */
 import { close, closeObject, type Json } from "./json.ts";
 import { refusedAt } from "./refusal.ts";
+import { copyWords } from "./view.ts";
 
 /** The members of the objects that are open, which nest. */
 export interface Members {
@@ -93,7 +94,7 @@ function rearrange({ open, count }: Members, base: number, order: readonly numbe
     const place = (base + member) * numbersAMember + writtenAt;
     const from = open[place]!;
     const to = base + member + 1 < count ? open[place + numbersAMember]! : end;
-    for (let i = from; i < to; i += 4) view.setInt32(at + i - from, view.getInt32(i, true), true);
+    copyWords(view, at, view, from, to);
     at += to - from;
   }
   bytes.copyWithin(open[base * numbersAMember + writtenAt]!, end, at);

@@ -8,6 +8,7 @@
 import { hash } from "node:crypto";
 import { KmsError } from "../errors.ts";
 import { digestBytes, writeDigest } from "./digest.ts";
+import { copyWords, viewOf } from "./view.ts";
 
 export const hashBytes = digestBytes;
 
@@ -55,6 +56,7 @@ export function leafHash(entry: Uint8Array): Uint8Array {
 }
 
 const nodeInput = Buffer.alloc(1 + 2 * hashBytes, 1);
+const nodeInputView = viewOf(nodeInput);
 
 /** RFC 6962, 2.1: the hash of 0x01, left and right. */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
@@ -84,7 +86,7 @@ export function growTree(before: Tree, leaves: Uint8Array): Growth {
   const newBytes = hashBytes * countNewNodes(before.size, size);
   const edgeBytes = hashBytes * (heightOf(size) + 1);
   const nodes = Buffer.from(new SharedArrayBuffer(newBytes + before.frontier.length + edgeBytes));
-  const view = new DataView(nodes.buffer);
+  const view = viewOf(nodes);
   nodes.set(leaves);
   nodes.set(before.frontier, newBytes);
   let [below, at] = [0, leaves.length];
@@ -95,8 +97,9 @@ export function growTree(before: Tree, leaves: Uint8Array): Growth {
     let left = below + (2 * start - nodesIn(before.size, level - 1)) * hashBytes;
     for (let index = start; index < end; index += 1, at += hashBytes, left += 2 * hashBytes) {
       // The first node may have an old one on its left.
-      copyWords(view, left < below ? old : left, 1);
-      copyWords(view, left + hashBytes, 1 + hashBytes);
+      const first = left < below ? old : left;
+      copyWords(nodeInputView, 1, view, first, first + hashBytes);
+      copyWords(nodeInputView, 1 + hashBytes, view, left + hashBytes, left + 2 * hashBytes);
       writeDigest(nodes, at, nodeInput);
     }
     below = levelAt;
@@ -104,13 +107,6 @@ export function growTree(before: Tree, leaves: Uint8Array): Growth {
   const after = { size, frontier: frontierAfter(before, size, nodes) };
   writeEdges(after, nodes.subarray(newBytes + before.frontier.length));
   return { before, after, root: rootOf(after), nodes };
-}
-
-const nodeInputView = new DataView(nodeInput.buffer, nodeInput.byteOffset, nodeInput.length);
-
-/** A hash into what a node's is taken of. Another way to copy so little would cost as much as half a digest. */
-function copyWords(nodes: DataView, from: number, to: number): void {
-  for (let i = 0; i < hashBytes; i += 4) nodeInputView.setInt32(to + i, nodes.getInt32(from + i));
 }
 
 /** Of each level the hash over the complete subtrees below it, which are the frontier's last ones. */

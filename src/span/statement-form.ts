@@ -5,6 +5,7 @@
 import { digestBytes } from "./digest.ts";
 import { type HexPlace, showIn } from "./entry-run.ts";
 import { spanIdBytes, traceIdBytes } from "./span-parts.ts";
+import { viewOf } from "./view.ts";
 
 /** What a statement says about its span. */
 export interface AboutSpan {
@@ -33,7 +34,7 @@ export const blankSpan: AboutSpan = { traceId: "T".repeat(32), spanId: "S".repea
 /** `text` has a statement about the blank span. */
 export function statementForm(text: string): StatementForm {
   const bytes = Buffer.from(text);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const view = viewOf(bytes);
   const places = [
     { at: bytes.indexOf(blankSpan.digest), bytes: digestBytes },
     { at: bytes.indexOf(blankSpan.traceId), bytes: traceIdBytes },

@@ -97,21 +97,11 @@ function joined(
     all.push(piece?.data ?? new Uint8Array());
     expected += piece?.count ?? Number.NaN;
   }
-  if (rows.length === 0 || expected <= end) return concatenated(all);
+  if (expected <= end) return new Uint8Array(Buffer.concat(all));
   throw new KmsError(
     "DATA_LOSS",
     `log ${number} of tenant ${tenantId} is not as it was written between ${first} and ${end}: run fluo-kms check`,
   );
-}
-
-function concatenated(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 function unpackAll(packed: readonly Uint8Array[]): EntryRun[] | undefined {
