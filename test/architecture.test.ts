@@ -76,7 +76,7 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
   [/^store\/registry\.ts$/, /^errors\.ts$/, /^store\//],
   [
     /^store\//,
-    /^(errors|memory|steps)\.ts$/,
+    /^(errors|forgetting-map|memory|steps)\.ts$/,
     /^crypto\//,
     /^(keys\/record|span\/entry-run)\.ts$/,
     /^store\//,
@@ -91,7 +91,13 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
     /^node:(crypto|timers\/promises)$/,
     /^(croner|lru-cache)$/,
   ],
-  [/^bulk\//, /^(bulk|span|crypto)\//, /^(errors|memory)\.ts$/, /^keys\/usable\.ts$/, /^node:(os|worker_threads)$/],
+  [
+    /^bulk\//,
+    /^(bulk|span|crypto)\//,
+    /^(errors|forgetting-map|memory)\.ts$/,
+    /^keys\/usable\.ts$/,
+    /^node:(os|worker_threads)$/,
+  ],
   [
     /^log\//,
     /^(log|keys|span|crypto)\//,
@@ -115,7 +121,7 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
   [
     /^transport\//,
     /^(transport|service)\//,
-    /^(errors|memory|telemetry)\.ts$/,
+    /^(errors|forgetting-map|memory|telemetry)\.ts$/,
     /^\.\.\/gen\//,
     /^node:/,
     /^@bufbuild\/protobuf(\/|$)/,

@@ -1,6 +1,7 @@
 /** One thread of the pool, seen from the main one: each job is a message and its answer. It holds copies of the keys that it used last. */
 import type { Worker } from "node:worker_threads";
 import { KmsError } from "../errors.ts";
+import { ForgettingMap } from "../forgetting-map.ts";
 import type { UsableSigningKey } from "../keys/usable.ts";
 import { seedBytes } from "../crypto/ed25519-contract.ts";
 import { type Answer, type Call, type Jobs, type KeyHandle, maxKeys, type PlainError } from "./jobs.ts";
@@ -23,7 +24,7 @@ export interface Thread {
 
 /** `onEnd` is called when the thread is gone, whatever ended it. */
 export function threadOf(worker: Worker, onEnd: () => void): Thread {
-  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
+  const waiting = new ForgettingMap<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
   /** Least recently used first. */
   const handles = new Map<UsableSigningKey, KeyHandle>();
   let lastId = 0;

@@ -2,20 +2,33 @@
 import { KmsError } from "../errors.ts";
 import type { CallContext, Caller } from "../service/context.ts";
 
-/** `watch` is called at most once and tells `abort` why the call ended early, at once where it has already. */
-export function callContext(caller: Caller, watch: (abort: (reason: KmsError) => void) => void): CallContext {
-  let controller: AbortController | undefined;
-  return {
-    caller,
-    get signal() {
-      if (!controller) {
-        const made = new AbortController();
-        watch((reason) => made.abort(reason));
-        controller = made;
-      }
-      return controller.signal;
-    },
-  };
+/** Tells `abort` why the call ended early, at once where it has already. */
+type Watch = (abort: (reason: KmsError) => void) => void;
+
+/** `watch` is called at most once. */
+export function callContext(caller: Caller, watch: Watch): CallContext {
+  return new LazyContext(caller, watch);
+}
+
+/** A class, because the getter of an object literal is a shape of its own to V8: it keeps each call until the next full collection. */
+class LazyContext implements CallContext {
+  readonly caller: Caller;
+  readonly #watch: Watch;
+  #controller: AbortController | undefined;
+
+  constructor(caller: Caller, watch: Watch) {
+    this.caller = caller;
+    this.#watch = watch;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      const made = new AbortController();
+      this.#watch((reason) => made.abort(reason));
+      this.#controller = made;
+    }
+    return this.#controller.signal;
+  }
 }
 
 export function deadlinePassed(): KmsError {

@@ -17,6 +17,7 @@ import type { GrpcHealth } from "./grpc-health.ts";
 import { http2ServersOf } from "./http2-servers.ts";
 import { reflectionService } from "./reflection.ts";
 import { type Handler, rpcPath, type Served } from "./served.ts";
+import { forgetEndedStreams } from "./session-streams.ts";
 import { toGrpcStatus, toKmsError } from "./status.ts";
 import { createStreams, type Streams, type StreamTimes } from "./streams.ts";
 import type { CallRecorder } from "./telemetry.ts";
@@ -70,7 +71,7 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
       new Promise((resolve, reject) => {
         server.bindAsync(address, credentials, (error, port) => {
           if (error) return reject(error);
-          widenConnections(server);
+          prepareSessions(server);
           boundArriving(server, pathsOfStreams(parts.services), parts.arrivingBytes);
           resolve(port);
         });
@@ -106,10 +107,13 @@ function hasCalls(server: grpc.Server): boolean {
 /** Of all streams of a connection: with the 64 KiB of HTTP/2 they would wait for each other's round trips. Each has 64 KiB of its own. */
 const connectionWindowBytes = 1024 * 1024;
 
-/** What is under way on a connection, not what is held: node:http2 asks for more as soon as a stream has its part. */
-function widenConnections(server: grpc.Server): void {
+function prepareSessions(server: grpc.Server): void {
   for (const http2Server of http2ServersOf(server)) {
-    http2Server.on("session", (session) => session.setLocalWindowSize(connectionWindowBytes));
+    http2Server.on("session", (session) => {
+      // What is under way on a connection, not what is held: node:http2 asks for more as soon as a stream has its part.
+      session.setLocalWindowSize(connectionWindowBytes);
+      forgetEndedStreams(session);
+    });
   }
 }
 
