@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const link = join(root, "node_modules", ".bin", "node");
-const { optionalDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const { optionalDependencies, scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const runtime = Object.keys(optionalDependencies).find((name) =>
   existsSync(join(root, "node_modules", name, "bin", "node")),
 );
@@ -18,6 +18,7 @@ const runtime = Object.keys(optionalDependencies).find((name) =>
 if (runtime !== undefined && !existsSync(link)) symlinkSync(join("..", runtime, "bin", "node"), link);
 
 const compile = join(root, "scripts", "fill-compile-cache.ts");
-// Without the cache all is as well, but larger and slower.
+// V8 believes only what was compiled under its own flags. Without the cache all is as well, but larger and slower.
+const flags = scripts.start.split(" ").filter((word) => word.startsWith("--"));
 if (runtime !== undefined)
-  spawnSync(join(root, "node_modules", runtime, "bin", "node"), [compile], { stdio: "inherit" });
+  spawnSync(join(root, "node_modules", runtime, "bin", "node"), [...flags, compile], { stdio: "inherit" });

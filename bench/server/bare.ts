@@ -38,7 +38,7 @@ export async function bareLoops(): Promise<BareLoops> {
   const inputKey = randomBytes(32);
   const pairs = canonicalPairs(new Map());
   const fields = piiFields(sealedFields).map(({ name, value }) => ({
-    context: Buffer.concat([Buffer.alloc(envelopeHeaderBytes), canonicalContext(tenantId, name, pairs)]),
+    context: [Buffer.alloc(envelopeHeaderBytes), canonicalContext(tenantId, name, pairs)],
     value,
   }));
   const span = randomBytes(spanBytes);

@@ -17,11 +17,14 @@ export const maxContextPairs = 16;
 export const maxContextBytes = 4096;
 
 const lengthBytes = 4;
+/** What `canonicalPairs` gives most callers: nobody may write to it. */
+const noPairs = Buffer.alloc(lengthBytes);
 const contextLabel = Buffer.from("fluo-kms/context/v1");
 const providerContextLabel = Buffer.from("fluo-kms/provider-context/v1");
 
-/** The caller's pairs, encoded once a call and given to `canonicalContext` for each field. Throws INVALID_ARGUMENT. */
+/** The caller's pairs, encoded once a call and given to `canonicalContext` for each field: to be read alone. Throws INVALID_ARGUMENT. */
 export function canonicalPairs(pairs: EncryptionContext): Uint8Array {
+  if (pairs.size === 0) return noPairs;
   checkCheaply(pairs);
   const encoded = [...pairs].map(([key, value]) => [Buffer.from(key), Buffer.from(value)] as const);
   const contentBytes = encoded.reduce((sum, [key, value]) => sum + key.length + value.length, 0);
@@ -39,11 +42,14 @@ export function canonicalPairs(pairs: EncryptionContext): Uint8Array {
  * `pairs` comes from `canonicalPairs`. Throws INVALID_ARGUMENT for text that UTF-8 cannot write.
  */
 export function canonicalContext(tenantId: string, fieldName: string, pairs: Uint8Array): Uint8Array {
-  const tenant = utf8("tenant_id", tenantId);
-  const field = utf8("name", fieldName);
-  const out = Buffer.allocUnsafe(contextLabel.length + 2 * lengthBytes + tenant.length + field.length + pairs.length);
+  const [tenantBytes, fieldBytes] = [utf8Length("tenant_id", tenantId), utf8Length("name", fieldName)];
+  const out = Buffer.allocUnsafe(contextLabel.length + 2 * lengthBytes + tenantBytes + fieldBytes + pairs.length);
   out.set(contextLabel);
-  out.set(pairs, writePrefixed(out, writePrefixed(out, contextLabel.length, tenant), field));
+  let at = out.writeUInt32BE(tenantBytes, contextLabel.length);
+  at += out.write(tenantId, at);
+  at = out.writeUInt32BE(fieldBytes, at);
+  at += out.write(fieldName, at);
+  out.set(pairs, at);
   return out;
 }
 
@@ -65,9 +71,9 @@ function checkCheaply(pairs: EncryptionContext): void {
   }
 }
 
-function utf8(field: string, text: string): Buffer {
+function utf8Length(field: string, text: string): number {
   if (!text.isWellFormed()) throw notUtf8(field);
-  return Buffer.from(text);
+  return Buffer.byteLength(text);
 }
 
 /** Returns the offset behind what was written. */

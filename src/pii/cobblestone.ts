@@ -35,19 +35,22 @@ interface MessageSecrets {
   derived: Uint8Array;
 }
 
-/** `inputKey` is 32 uniformly random bytes; `context` is authenticated and must be given again to open. */
-export function seal(inputKey: Uint8Array, context: Uint8Array, plaintext: Uint8Array): Uint8Array {
-  return sealWithSalt(inputKey, context, freshSalt(), plaintext);
+/** Authenticated, and must be given again to open: one byte after the other, however they are divided into parts. */
+export type Context = readonly Uint8Array[];
+
+/** `inputKey` is 32 uniformly random bytes. Writes to `sealed`, which has the `sealedLength` of the plaintext, and returns it. */
+export function seal(inputKey: Uint8Array, context: Context, plaintext: Uint8Array, sealed?: Uint8Array): Uint8Array {
+  return sealWithSalt(inputKey, context, freshSalt(), plaintext, sealed);
 }
 
 /** For test vectors alone: a salt that repeats under an input key gives the plaintexts away. */
 export function sealWithSalt(
   inputKey: Uint8Array,
-  context: Uint8Array,
+  context: Context,
   salt: Uint8Array,
   plaintext: Uint8Array,
+  sealed: Uint8Array = Buffer.allocUnsafe(sealedLength(plaintext.length)),
 ): Uint8Array {
-  const sealed = Buffer.allocUnsafe(sealedLength(plaintext.length));
   const secrets = deriveSecrets(inputKey, salt, context);
   try {
     sealed.set(salt);
@@ -64,7 +67,7 @@ export function sealWithSalt(
 }
 
 /** Throws CIPHERTEXT_REJECTED for every failure. The caller owns, and overwrites, the result. */
-export function open(inputKey: Uint8Array, context: Uint8Array, sealed: Uint8Array): Uint8Array {
+export function open(inputKey: Uint8Array, context: Context, sealed: Uint8Array): Uint8Array {
   checkSealedLength(sealed.length);
   const secrets = deriveSecrets(inputKey, sealed.subarray(0, saltBytes), context);
   try {
@@ -119,15 +122,10 @@ function join(chunks: readonly Uint8Array[]): Uint8Array {
   return plaintext;
 }
 
-function deriveSecrets(inputKey: Uint8Array, salt: Uint8Array, context: Uint8Array): MessageSecrets {
+function deriveSecrets(inputKey: Uint8Array, salt: Uint8Array, context: Context): MessageSecrets {
   if (inputKey.length !== gcmKeyBytes) throw new KmsError("INTERNAL", "a Cobblestone-256 input key is 32 bytes");
   if (salt.length !== saltBytes) throw new KmsError("INTERNAL", `a Cobblestone salt is ${saltBytes} bytes`);
-  const info = Buffer.allocUnsafe(infoLabel.length + saltBytes + context.length);
-  info.set(infoLabel);
-  info.set(salt, infoLabel.length);
-  info.set(context, infoLabel.length + saltBytes);
-
-  const derived = hkdfExpand(inputKey, info, commitmentEnd);
+  const derived = hkdfExpand(inputKey, Buffer.concat([infoLabel, salt, ...context]), commitmentEnd);
   return {
     key: derived.subarray(0, gcmKeyBytes),
     baseNonce: derived.subarray(gcmKeyBytes, nonceEnd),
@@ -138,6 +136,7 @@ function deriveSecrets(inputKey: Uint8Array, salt: Uint8Array, context: Uint8Arr
 
 /** The nonce is the base nonce XOR the chunk's number, big-endian; a buffer never has 2^32 chunks. The AAD is empty. */
 function chunkParameters({ key, baseNonce }: MessageSecrets, index: number): GcmParameters {
+  if (index === 0) return { key, nonce: baseNonce };
   const nonce = Buffer.from(baseNonce);
   const at = gcmNonceBytes - 4;
   nonce.writeUInt32BE((nonce.readUInt32BE(at) ^ index) >>> 0, at);

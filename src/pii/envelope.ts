@@ -40,9 +40,11 @@ export function sealEnvelope(
   plaintext: Uint8Array,
 ): Uint8Array {
   if (plaintext.length > maxValueBytes) throw invalidField("value", `at most ${maxValueBytes} bytes`);
-  const header = writeHeader(kind, keyId);
-  const ciphertext = seal(material.inputKey(kind), Buffer.concat([header, canonicalContext]), plaintext);
-  return Buffer.concat([header, ciphertext]);
+  const envelope = Buffer.allocUnsafe(headerBytes + sealedLength(plaintext.length));
+  const header = envelope.subarray(0, headerBytes);
+  writeHeader(header, kind, keyId);
+  seal(material.inputKey(kind), [header, canonicalContext], plaintext, envelope.subarray(headerBytes));
+  return envelope;
 }
 
 /** Structure and length only, to find the key: nothing of it is authentic yet. Throws CIPHERTEXT_REJECTED. */
@@ -65,14 +67,12 @@ export function openEnvelope(
   bytes: Uint8Array,
 ): Uint8Array {
   const { header, ciphertext } = parseEnvelope(kind, bytes);
-  return open(material.inputKey(kind), Buffer.concat([header, canonicalContext]), ciphertext);
+  return open(material.inputKey(kind), [header, canonicalContext], ciphertext);
 }
 
-function writeHeader(kind: DataKeyUse, keyId: string): Uint8Array {
+function writeHeader(header: Buffer, kind: DataKeyUse, keyId: string): void {
   if (!/^[0-9a-f]{32}$/.test(keyId)) throw new KmsError("INTERNAL", "a key id is 32 lower-case hex digits");
-  const header = Buffer.allocUnsafe(headerBytes);
   header[0] = version;
   header[1] = kinds[kind];
   header.write(keyId, keyIdStart, "hex");
-  return header;
 }

@@ -20,11 +20,14 @@ export function keyTimer(instruments: { retrieveSigningKey: Histogram; retrieveE
 /** A key that is at hand comes without a promise. */
 function timed<T>(histogram: Histogram, get: () => Answer<T>): Answer<T> {
   const startedMs = performance.now();
-  const seconds = () => (performance.now() - startedMs) / 1000;
   const key = get();
   if (!(key instanceof Promise)) {
-    histogram.record(seconds(), cached);
+    histogram.record(secondsSince(startedMs), cached);
     return key;
   }
-  return key.finally(() => histogram.record(seconds(), notCached));
+  return key.finally(() => histogram.record(secondsSince(startedMs), notCached));
+}
+
+function secondsSince(startedMs: number): number {
+  return (performance.now() - startedMs) / 1000;
 }

@@ -27,7 +27,7 @@ export function boundArriving(server: Server, unbounded: ReadonlySet<string>, li
       held += chunk.length;
       counted += chunk.length;
     });
-    stream.once("end", release);
-    stream.once("close", release);
+    stream.on("end", release);
+    stream.on("close", release);
   }
 }
