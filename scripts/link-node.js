@@ -19,6 +19,6 @@ if (runtime !== undefined && !existsSync(link)) symlinkSync(join("..", runtime, 
 
 const compile = join(root, "scripts", "fill-compile-cache.ts");
 // V8 believes only what was compiled under its own flags. Without the cache all is as well, but larger and slower.
-const flags = scripts.start.split(" ").filter((word) => word.startsWith("--"));
+const flags = scripts.start.match(/--\S+/g) ?? [];
 if (runtime !== undefined)
   spawnSync(join(root, "node_modules", runtime, "bin", "node"), [...flags, compile], { stdio: "inherit" });

@@ -1,40 +1,48 @@
 /**
- * A map of what is under way, to large values that come and go. When a Map is tidied up it leaves its table behind, with all that was in it
- * and a link to the next one; once one of these is old to V8, young collections keep all that follow, and every value that was in them,
- * until a collection of the whole heap. Here such a table has nothing left but empty places.
+ * A map of what is under way, a few hundred at a time, to large values that come and go. When a Map is tidied up it leaves its table behind,
+ * with all that was in it and a link to the next one; once one of these is old to V8, young collections keep all that follow, and every value
+ * that was in them, until a collection of the whole heap. Two arrays leave nothing behind.
  */
-export class ForgettingMap<K, V> {
-  readonly #places = new Map<K, { value: V | undefined }>();
+export class ForgettingMap<V> {
+  readonly #keys: number[] = [];
+  readonly #values: V[] = [];
 
   get size(): number {
-    return this.#places.size;
+    return this.#keys.length;
   }
 
-  get(key: K): V | undefined {
-    return this.#places.get(key)?.value;
+  get(key: number): V | undefined {
+    return this.#values[this.#keys.indexOf(key)];
   }
 
-  set(key: K, value: V): this {
-    this.#places.set(key, { value });
-    return this;
+  set(key: number, value: V): void {
+    const at = this.#keys.indexOf(key);
+    this.#keys[at < 0 ? this.size : at] = key;
+    this.#values[at < 0 ? this.#values.length : at] = value;
   }
 
-  delete(key: K): boolean {
-    const place = this.#places.get(key);
-    if (place !== undefined) place.value = undefined;
-    return this.#places.delete(key);
+  delete(key: number): boolean {
+    const at = this.#keys.indexOf(key);
+    if (at < 0) return false;
+    const [lastKey, lastValue] = [this.#keys.pop()!, this.#values.pop()!];
+    if (at < this.size) {
+      this.#keys[at] = lastKey;
+      this.#values[at] = lastValue;
+    }
+    return true;
   }
 
-  *values(): IterableIterator<V> {
-    for (const { value } of this.#places.values()) yield value as V;
+  /** Of what there is now, in no order: `use` may add and delete. */
+  forEach(use: (value: V) => void): void {
+    for (const value of this.values()) use(value);
   }
 
-  forEach(use: (value: V, key: K) => void): void {
-    for (const [key, { value }] of this.#places) use(value as V, key);
+  values(): V[] {
+    return [...this.#values];
   }
 
   clear(): void {
-    for (const place of this.#places.values()) place.value = undefined;
-    this.#places.clear();
+    this.#keys.length = 0;
+    this.#values.length = 0;
   }
 }

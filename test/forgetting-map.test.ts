@@ -9,20 +9,32 @@ const collectYoung: (options: { type: "minor" }) => void = runInNewContext("gc")
 
 describe("ForgettingMap", () => {
   it("holds what it was given until that is deleted", () => {
-    const map = new ForgettingMap<number, string>().set(1, "a").set(2, "b").set(1, "c");
-    const entries: [number, string][] = [];
-    map.forEach((value, key) => {
-      entries.push([key, value]);
-    });
-    expect(entries).toEqual([
-      [1, "c"],
-      [2, "b"],
+    const map = new ForgettingMap<string>();
+    for (const [key, value] of ["zero", "one", "two", "three"].entries()) map.set(key, value);
+    map.set(1, "another");
+    expect([map.size, map.get(0), map.get(1), map.get(3), map.get(4)]).toEqual([
+      4,
+      "zero",
+      "another",
+      "three",
+      undefined,
     ]);
-    expect([...map.values()]).toEqual(["c", "b"]);
-    expect([map.size, map.get(1), map.get(3)]).toEqual([2, "c", undefined]);
-    expect([map.delete(1), map.delete(1), map.get(1), map.size]).toEqual([true, false, undefined, 1]);
+    expect([map.delete(1), map.delete(1), map.get(1), map.size]).toEqual([true, false, undefined, 3]);
+    expect([map.delete(3), map.get(0), map.get(2)]).toEqual([true, "zero", "two"]);
+    expect(map.values().sort()).toEqual(["two", "zero"]);
     map.clear();
-    expect([map.size, map.get(2)]).toEqual([0, undefined]);
+    expect([map.size, map.get(2), map.values()]).toEqual([0, undefined, []]);
+  });
+
+  it("is changed while it is gone through", () => {
+    const map = new ForgettingMap<number>();
+    for (const key of [1, 2, 3]) map.set(key, key);
+    const seen: number[] = [];
+    map.forEach((value) => {
+      seen.push(value);
+      map.delete(value);
+    });
+    expect([seen, map.size]).toEqual([[1, 2, 3], 0]);
   });
 
   it("lets young collections have what came and went, which a Map does not", async () => {
@@ -30,14 +42,14 @@ describe("ForgettingMap", () => {
   });
 });
 
-/** How many values of a map in use, with a hundred at a time, outlive young collections. */
+/** How many values of a map in use, with twenty at a time, outlive young collections. */
 async function survivors(map: { set(key: number, value: object): unknown; delete(key: number): boolean }) {
   const values: WeakRef<object>[] = [];
   for (let key = 0; key < 5_000; key += 1) {
     const value = { key };
     values.push(new WeakRef(value));
     map.set(key, value);
-    map.delete(key - 100);
+    map.delete(key - 20);
     if (key % 50 !== 49) continue;
     await setImmediate(); // whatever a WeakRef was made of lives until then
     collectYoung({ type: "minor" });

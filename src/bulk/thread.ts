@@ -24,7 +24,7 @@ export interface Thread {
 
 /** `onEnd` is called when the thread is gone, whatever ended it. */
 export function threadOf(worker: Worker, onEnd: () => void): Thread {
-  const waiting = new ForgettingMap<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
+  const waiting = new ForgettingMap<{ resolve(value: unknown): void; reject(error: unknown): void }>();
   /** Least recently used first. */
   const handles = new Map<UsableSigningKey, KeyHandle>();
   let lastId = 0;

@@ -108,7 +108,7 @@ function startThread(file: string) {
     workerData: { file },
     resourceLimits,
   });
-  const waiting = new ForgettingMap<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
+  const waiting = new ForgettingMap<{ resolve(value: unknown): void; reject(error: unknown): void }>();
   const listeners = new Set<(change: KeyChange) => void>();
   let lastId = 0;
   let ended: KmsError | undefined;

@@ -3,7 +3,7 @@ import type { Http2Session, ServerHttp2Stream } from "node:http2";
 import { ForgettingMap } from "../forgetting-map.ts";
 
 interface State {
-  streams: Pick<ForgettingMap<number, ServerHttp2Stream>, "size" | "get" | "set" | "delete" | "forEach">;
+  streams: Pick<ForgettingMap<ServerHttp2Stream>, "size" | "get" | "set" | "delete" | "forEach">;
 }
 
 /** For a session that has no stream yet. One that is not made as in the pinned Node stays as it is: a test guards this. */

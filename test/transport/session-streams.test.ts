@@ -48,7 +48,7 @@ describe("forgetEndedStreams", () => {
   it("has a session of this Node hold its streams while they are open, and no longer", async () => {
     const { server, client } = await pair();
     forgetEndedStreams(server);
-    const held = streamsOf(server) as ForgettingMap<number, ServerHttp2Stream>;
+    const held = streamsOf(server) as ForgettingMap<ServerHttp2Stream>;
     expect(held).toBeInstanceOf(ForgettingMap);
     const { caller, stream } = await request(server, client);
     expect(held.get(stream.id!)).toBe(stream);
