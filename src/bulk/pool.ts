@@ -7,7 +7,7 @@ import { KmsError } from "../errors.ts";
 import type { UsableSigningKey } from "../keys/usable.ts";
 import type { LogBatch } from "../span/enter-batch.ts";
 import type { Growth } from "../span/merkle.ts";
-import type { LogPlace } from "../span/prove-batch.ts";
+import type { LogPlace, ProvenBatch } from "../span/prove-batch.ts";
 import type { SignedBatch } from "../span/sign-batch.ts";
 import type { KeyMemory } from "./jobs.ts";
 import { ownMemory } from "../memory.ts";
@@ -15,7 +15,7 @@ import { type Thread, threadOf } from "./thread.ts";
 
 export type { RefusedSpan } from "../span/batch-spans.ts";
 export type { LogBatch } from "../span/enter-batch.ts";
-export type { LogPlace } from "../span/prove-batch.ts";
+export type { LogPlace, ProvenBatch } from "../span/prove-batch.ts";
 export type { SignedBatch } from "../span/sign-batch.ts";
 
 /** The whole message of a SignSpansRequest, of which the ResourceSpans are read. Given away: its memory moves to a thread. */
@@ -41,7 +41,11 @@ export interface BatchPool {
    * LOG, second half: one SignSpansResponse under 1 MiB with the results of the spans from `fromSpan` on, and the span at which the next
    * one begins; undefined after the last one, which has batch_done and the checkpoint.
    */
-  prove(batch: LogBatch, place: LogPlace, fromSpan: number): Promise<{ message: Uint8Array; next: number | undefined }>;
+  prove(
+    batch: ProvenBatch,
+    place: LogPlace,
+    fromSpan: number,
+  ): Promise<{ message: Uint8Array; next: number | undefined }>;
 
   /** Resolves when every thread has overwritten its copies of the keys that were destroyed so far. */
   forgotten(): Promise<void>;

@@ -4,8 +4,9 @@
  * from the head that then is.
  */
 import { setTimeout } from "node:timers/promises";
-import type { BatchPool, LogBatch, LogPlace } from "../bulk/pool.ts";
+import type { BatchPool, LogBatch, LogPlace, ProvenBatch } from "../bulk/pool.ts";
 import { KmsError } from "../errors.ts";
+import { release } from "../memory.ts";
 import type { KeyUser } from "../keys/cancel.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import { checkpointText } from "../span/checkpoint.ts";
@@ -22,7 +23,7 @@ export interface Sequencer {
    * Appends a batch to the tenant's log, which its first batch creates, and resolves once it is durable and its checkpoint is signed. Batches
    * of a tenant get their places in the order of these calls. One whose request id is remembered gets the places that it has, entered
    * `again` as it was signed first. REQUEST_ID_REUSED where that was another body, KEY_UNUSABLE where no signing key is ACTIVE, CONFLICT
-   * where other replicas were always first.
+   * where other replicas were always first. The batch is given away: its leaves and entries are gone once they are stored.
    */
   append(tenantId: string, batch: LogBatch, again: Again, by: KeyUser): Promise<Placed>;
 
@@ -33,8 +34,8 @@ export interface Sequencer {
 export type Again = (signedAtMs: number) => Promise<LogBatch>;
 
 export interface Placed {
-  /** As it was given, or as it was entered again. */
-  batch: LogBatch;
+  /** As it was given, or as it was entered again; without what is stored now. */
+  batch: ProvenBatch;
   place: LogPlace;
   /** The key that signed the checkpoint. */
   keyId: string;
@@ -152,7 +153,11 @@ export function createSequencer({ store, heads, keys, pool, clock, ...options }:
   async function answer(stored: Stored, firstIndex: number, group: readonly Waiting[]): Promise<void> {
     const signed = await sign(stored.head);
     const places = placesOf(group, firstIndex);
-    for (const [at, { placed }] of group.entries()) placed(stored, places[at]!, signed);
+    for (const [at, { placed, batch }] of group.entries()) {
+      placed(stored, places[at]!, signed);
+      release(batch.leaves);
+      release(batch.entries);
+    }
   }
 
   /** Of a head that is stored. The same head and key give the same checkpoint, on any replica. */

@@ -6,7 +6,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { Counter } from "@opentelemetry/api";
 import { SignSpansResponseSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import type { BatchPool, LogBatch, LogPlace } from "../bulk/pool.ts";
+import type { BatchPool, LogPlace, ProvenBatch } from "../bulk/pool.ts";
 import { invalidField } from "../errors.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Sequencer } from "../log/sequencer.ts";
@@ -113,12 +113,13 @@ function log({ pool, sequencer, clock, ...parts }: SignSpansParts, call: CallCon
     const again = (signedAtMs: number) => pool.enter(Uint8Array.from(kept), about(signedAtMs));
     const entering = pool.enter(message, about(clock().getTime()));
     const appending = Promise.all([entering, before]).then(([batch]) => ({
+      signed: batch.leaves.length / hashBytes,
       placing: sequencer.append(tenant, batch, again, call.caller),
     }));
     before = appending;
-    const { placing } = await appending;
+    const { signed, placing } = await appending;
     const { batch, place, keyId } = await placing;
-    count(parts, call, { tenant, keyId, signed: batch.leaves.length / hashBytes, mode: "log" });
+    count(parts, call, { tenant, keyId, signed, mode: "log" });
     return { bytes: bytesOf(batch), messages: proofs(pool, batch, place) };
   };
 }
@@ -129,11 +130,15 @@ const proofBytes = 1024;
 const nodesALeaf = 2;
 
 /** What is kept of a batch to prove it by, and the message that is on its way. */
-function bytesOf({ leaves, spans }: LogBatch): number {
-  return leaves.length * (1 + nodesALeaf) + Math.min(spans * proofBytes, maxMessageBytes);
+function bytesOf({ spans }: ProvenBatch): number {
+  return spans * nodesALeaf * hashBytes + Math.min(spans * proofBytes, maxMessageBytes);
 }
 
-async function* proofs(pool: Pick<BatchPool, "prove">, batch: LogBatch, place: LogPlace): AsyncGenerator<Uint8Array> {
+async function* proofs(
+  pool: Pick<BatchPool, "prove">,
+  batch: ProvenBatch,
+  place: LogPlace,
+): AsyncGenerator<Uint8Array> {
   let from: number | undefined = 0;
   while (from !== undefined) {
     const { message, next }: Awaited<ReturnType<BatchPool["prove"]>> = await pool.prove(batch, place, from);

@@ -18,6 +18,11 @@ export const tenant = "acme";
 export const issuer = "kms.example.com";
 const caller = { name: "ann", has: () => false };
 
+/** A batch that has its place, with the leaf hashes of its entries. */
+export interface Appended extends Placed {
+  leaves: Uint8Array;
+}
+
 /** A replica, over a store of its own unless another's is given. */
 export function replica(parts: Partial<Pick<ReturnType<typeof setUp>, "store" | "provider">> = {}) {
   const pool = createBatchPool({ threads: 1 });
@@ -37,12 +42,22 @@ export function replica(parts: Partial<Pick<ReturnType<typeof setUp>, "store" | 
   const handOver = createHandovers({ store, sequencer, keys: keyring, clock });
 
   /** As SignSpans does it: spans number `from` to before `to`. */
-  async function append(from: number, to: number, requestId = "", spans = spansFrom(from, to)): Promise<Placed> {
-    const enter = (signedAtMs: number) => pool.enter(batchOf(spans), { tenant, requestId, signedAtMs });
-    return sequencer.append(tenant, await enter(clock().getTime()), enter, caller);
+  async function append(from: number, to: number, requestId = "", spans = spansFrom(from, to)): Promise<Appended> {
+    let leaves = new Uint8Array();
+    async function enterAndKeep(signedAtMs: number): Promise<LogBatch> {
+      const batch = await pool.enter(batchOf(spans), { tenant, requestId, signedAtMs });
+      leaves = Uint8Array.from(batch.leaves); // the sequencer gives them back
+      return batch;
+    }
+    const placed = await sequencer.append(tenant, await enterAndKeep(clock().getTime()), enterAndKeep, caller);
+    return { ...placed, leaves };
   }
 
-  return { ...set, appends, append, heads, sequencer, close: () => pool.close() };
+  function enter(from: number, to: number): Promise<LogBatch> {
+    return pool.enter(batchOf(spansFrom(from, to)), { tenant, requestId: "", signedAtMs: clock().getTime() });
+  }
+
+  return { ...set, appends, append, enter, heads, sequencer, close: () => pool.close() };
 }
 
 /** Makes replicas that end with their test. */
@@ -67,7 +82,7 @@ export function checkpointOf(text: string, ...publicKeys: Uint8Array[]) {
 }
 
 /** Whether each entry of a batch is where it is said to be, in the tree of its checkpoint. */
-export function isProven({ batch, place }: Placed, publicKey: Uint8Array): boolean {
+export function isProven({ place, ...batch }: Appended, publicKey: Uint8Array): boolean {
   const checkpoint = checkpointOf(place.checkpoint, publicKey);
   const { siblings, firstIndex } = place;
   return leavesOf(batch).every((leaf, at) => {
@@ -76,7 +91,7 @@ export function isProven({ batch, place }: Placed, publicKey: Uint8Array): boole
   });
 }
 
-export function leavesOf({ leaves }: LogBatch): Uint8Array[] {
+export function leavesOf({ leaves }: Pick<Appended, "leaves">): Uint8Array[] {
   return Array.from({ length: leaves.length / hashBytes }, (_, at) =>
     leaves.slice(at * hashBytes, (at + 1) * hashBytes),
   );

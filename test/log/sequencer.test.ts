@@ -1,10 +1,19 @@
 /** Places in a log: groups, replicas that race, batches that come again. */
 import { describe, expect, it } from "vitest";
-import type { Placed } from "../../src/log/sequencer.ts";
 import { thrownBy } from "../matchers.ts";
 import { spansFrom } from "../span/batches.ts";
 import { disabling } from "../keys/fixture.ts";
-import { checkpointOf, isProven, issuer, leavesOf, type replica, replicas, storedLeaves, tenant } from "./fixture.ts";
+import {
+  type Appended,
+  checkpointOf,
+  isProven,
+  issuer,
+  leavesOf,
+  type replica,
+  replicas,
+  storedLeaves,
+  tenant,
+} from "./fixture.ts";
 
 const started = replicas();
 
@@ -15,12 +24,12 @@ async function publicKeyOf({ keyring }: Replica): Promise<Uint8Array> {
 }
 
 /** The leaves that were answered are the log's, each in its place and none twice. */
-async function expectWhole({ store }: Replica, placed: readonly Placed[]): Promise<void> {
+async function expectWhole({ store }: Replica, placed: readonly Appended[]): Promise<void> {
   const head = (await store.logHead(tenant))!;
   const stored = await storedLeaves(store, head.size);
   expect(stored).toHaveLength(head.size);
   const answered = new Map<number, string>();
-  for (const { batch, place } of placed) {
+  for (const { place, ...batch } of placed) {
     for (const [at, leaf] of leavesOf(batch).entries()) {
       answered.set(place.firstIndex + at, Buffer.from(leaf).toString("hex"));
     }
@@ -86,6 +95,18 @@ describe("a tenant's log", () => {
   });
 });
 
+describe("a batch that is stored", () => {
+  it("has given back the memory of its leaves and entries", async () => {
+    const { sequencer, enter } = started();
+    const batch = await enter(0, 10);
+    const memory = [batch.leaves.buffer, batch.entries.buffer];
+    expect(memory.map(({ byteLength }) => byteLength > 0)).toEqual([true, true]);
+    const placed = await sequencer.append(tenant, batch, async () => batch, { name: "ann", has: () => false });
+    expect(memory.map(({ byteLength }) => byteLength)).toEqual([0, 0]);
+    expect(placed.batch.spans).toBe(10);
+  });
+});
+
 describe("a batch with a request id", () => {
   it("that comes again has the places, the statements and the time that it had, in a later checkpoint", async () => {
     const log = started();
@@ -95,7 +116,7 @@ describe("a batch with a request id", () => {
     await log.append(310, 700);
     const again = await log.append(300, 310, "r1");
     expect(again.place.firstIndex).toBe(first.place.firstIndex);
-    expect(again.batch.leaves).toEqual(first.batch.leaves);
+    expect(again.leaves).toEqual(first.leaves);
     const key = await publicKeyOf(log);
     expect(checkpointOf(again.place.checkpoint, key)?.size).toBe(700);
     expect(isProven(again, key)).toBe(true);

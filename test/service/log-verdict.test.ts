@@ -4,7 +4,6 @@ import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { VerifyReason, type VerifySpanResponse } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { Published } from "../../src/keys/published.ts";
 import { logReader } from "../../src/log/reader.ts";
-import type { Placed } from "../../src/log/sequencer.ts";
 import { signingHandlers } from "../../src/service/signing.ts";
 import { checkpointText } from "../../src/span/checkpoint.ts";
 import { inclusionPath } from "../../src/span/inclusion.ts";
@@ -14,7 +13,7 @@ import { formatSignedAt } from "../../src/span/statement.ts";
 import { tlogProofText } from "../../src/span/tlog-proof.ts";
 import type { LogStore } from "../../src/store/log-store.ts";
 import { numberedSpan, resource, scope } from "../span/batches.ts";
-import { leavesOf, replica, tenant } from "../log/fixture.ts";
+import { type Appended, leavesOf, replica, tenant } from "../log/fixture.ts";
 import { thrownBy } from "../matchers.ts";
 import { type Bytes, len, message } from "../span/otlp-wire.ts";
 import { withLogProof } from "../span/test-log.ts";
@@ -136,8 +135,8 @@ describe("after its key was marked as compromised, a span", () => {
       const checkpoint = signNote(text, { name: `kms.example.com/${tenant}`, key });
       return withProof(n, tlogProofText({ index, path: inclusionPath(growth, index), checkpoint }));
     };
-    const forged = leavesOf((await replicaOfAnother(7)).batch);
-    const real = [first, third].flatMap(({ batch }) => leavesOf(batch));
+    const forged = leavesOf(await replicaOfAnother(7));
+    const real = [first, third].flatMap(leavesOf);
     const behind = await forge(7, [...real, ...forged, ...forged], 3);
     const instead = await forge(7, [real[0]!, forged[0]!, real[1]!], 1);
     for (const span of [behind, instead]) expect(await verify(span)).toMatchObject(ok); // nobody knows of the theft yet
@@ -179,7 +178,7 @@ describe("after its key was marked as compromised, a span", () => {
 });
 
 /** A batch of one span in a log of the same name, under another's keys. */
-function replicaOfAnother(n = 1): Promise<Placed> {
+function replicaOfAnother(n = 1): Promise<Appended> {
   const other = replica();
   open.push(other);
   return other.append(n, n + 1);
