@@ -51,6 +51,8 @@ export function sealWithSalt(
   plaintext: Uint8Array,
   sealed: Uint8Array = Buffer.allocUnsafe(sealedLength(plaintext.length)),
 ): Uint8Array {
+  if (sealed.length !== sealedLength(plaintext.length))
+    throw new KmsError("INTERNAL", "no room, or too much, to seal in");
   const secrets = deriveSecrets(inputKey, salt, context);
   try {
     sealed.set(salt);

@@ -50,6 +50,18 @@ describe("Cobblestone-256", () => {
     expect(Buffer.from(open(key, context, sealed)).equals(plaintext)).toBe(true);
   });
 
+  it("seals into memory of its length, and of no other", async () => {
+    const [value, room] = [Buffer.from("value"), Buffer.alloc(sealedLength(5) + 1)];
+    const sealed = seal(key, context, value, room.subarray(1));
+    expect(room.subarray(1).equals(sealed)).toBe(true);
+    expect(Buffer.from(open(key, [Buffer.from("con"), Buffer.from("text")], room.subarray(1))).equals(value)).toBe(
+      true,
+    );
+    for (const wrong of [room, room.subarray(2)]) {
+      expect(await thrownBy(() => seal(key, context, value, wrong))).toBeKmsError("INTERNAL");
+    }
+  });
+
   it("never uses a salt twice", () => {
     const salts = new Set<string>();
     for (let i = 0; i < 1000; i += 1) {
