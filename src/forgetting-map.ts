@@ -15,10 +15,10 @@ export class ForgettingMap<V> {
     return this.#values[this.#keys.indexOf(key)];
   }
 
+  /** `key` is one that is not there. */
   set(key: number, value: V): void {
-    const at = this.#keys.indexOf(key);
-    this.#keys[at < 0 ? this.size : at] = key;
-    this.#values[at < 0 ? this.#values.length : at] = value;
+    this.#keys.push(key);
+    this.#values.push(value);
   }
 
   delete(key: number): boolean {

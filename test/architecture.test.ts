@@ -76,7 +76,7 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
   [/^store\/registry\.ts$/, /^errors\.ts$/, /^store\//],
   [
     /^store\//,
-    /^(errors|forgetting-map|memory|steps)\.ts$/,
+    /^(errors|memory|steps)\.ts$/,
     /^crypto\//,
     /^(keys\/record|span\/entry-run)\.ts$/,
     /^store\//,

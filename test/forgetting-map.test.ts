@@ -11,14 +11,7 @@ describe("ForgettingMap", () => {
   it("holds what it was given until that is deleted", () => {
     const map = new ForgettingMap<string>();
     for (const [key, value] of ["zero", "one", "two", "three"].entries()) map.set(key, value);
-    map.set(1, "another");
-    expect([map.size, map.get(0), map.get(1), map.get(3), map.get(4)]).toEqual([
-      4,
-      "zero",
-      "another",
-      "three",
-      undefined,
-    ]);
+    expect([map.size, map.get(0), map.get(1), map.get(3), map.get(4)]).toEqual([4, "zero", "one", "three", undefined]);
     expect([map.delete(1), map.delete(1), map.get(1), map.size]).toEqual([true, false, undefined, 3]);
     expect([map.delete(3), map.get(0), map.get(2)]).toEqual([true, "zero", "two"]);
     expect(map.values().sort()).toEqual(["two", "zero"]);

@@ -2,7 +2,6 @@
 import type { KeyObject } from "node:crypto";
 import { Worker } from "node:worker_threads";
 import { KmsError, type KmsErrorCode } from "../errors.ts";
-import { ForgettingMap } from "../forgetting-map.ts";
 import type { KeyChange, LockedStore, Store } from "./store.ts";
 
 export interface SqliteSettings {
@@ -108,7 +107,7 @@ function startThread(file: string) {
     workerData: { file },
     resourceLimits,
   });
-  const waiting = new ForgettingMap<{ resolve(value: unknown): void; reject(error: unknown): void }>();
+  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
   const listeners = new Set<(change: KeyChange) => void>();
   let lastId = 0;
   let ended: KmsError | undefined;
