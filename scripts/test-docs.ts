@@ -8,6 +8,8 @@
  * The last line is `N passed, N failed`.
  */
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { walk } from "./docs/guide.ts";
@@ -19,13 +21,24 @@ const root = join(import.meta.dirname, "..");
 const bin = join(root, "tools", "bin");
 
 /** The longest first. */
-const guides = ["KMS_TROUBLESHOOTING", "VAULT_SETUP", "MULTI_REGION", "QUICKSTART", "AWS_KMS_SETUP"];
+const guides = [
+  "KMS_TROUBLESHOOTING",
+  "VAULT_SETUP",
+  "MULTI_REGION",
+  "QUICKSTART",
+  "AWS_KMS_SETUP",
+  "REWRAP",
+  "BACKUP",
+];
 
 const peers = [
   { name: "local-kms", tool: ["go", "version"], install: installLocalKms },
   { name: "OpenBao", tool: ["python3", "-m", "venv", "--help"], install: installOpenBao },
   { name: "the AWS command line", tool: ["python3", "-m", "venv", "--help"], install: installAws },
 ] as const;
+
+/** That the guides use. */
+const ports = [4599, 4600, 4601, 8080, 8181, 8200, 8201, 9000];
 
 /** A network with a loopback of its own and nothing else. */
 const alone = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"] as const;
@@ -34,6 +47,7 @@ const oneGuide = "--one";
 process.exitCode = process.argv[2] === oneGuide ? await runOne(process.argv[3]!) : await runAll(process.argv.slice(2));
 
 async function runOne(page: string): Promise<number> {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
   const { passed, failed, skipped } = await walk(root, page);
   console.log(`${page}: ${passed} right, ${failed} wrong, ${skipped} not run`);
   return failed === 0 ? 0 : 1;
@@ -55,9 +69,18 @@ async function runAll(asked: readonly string[]): Promise<number> {
     }
   }
   const canBeAlone = spawnSync(alone[0], [...alone.slice(1), "true"]).status === 0;
-  if (!canBeAlone)
-    console.log("No network of its own can be made for a guide: the ports that the guides use must be free.");
-  const waiting = guides.filter((name) => asked.length === 0 || asked.some((word) => name.includes(word))).values();
+  const taken = canBeAlone ? [] : await takenPorts();
+  if (taken.length > 0) {
+    const what = `the guides need the ports ${taken.join(", ")}, which are in use, and no network of their own can be made here`;
+    console.error(`FAILED: ${what}`);
+    return summary({ passed: 0, failed: 1 });
+  }
+  const chosen = guides.filter((name) => asked.length === 0 || asked.some((word) => name.includes(word)));
+  if (chosen.length === 0) {
+    console.error(`FAILED: no guide of that name; there are ${guides.join(", ")}`);
+    return summary({ passed: 0, failed: 1 });
+  }
+  const waiting = chosen.values();
   const total = { passed: 0, failed: 0 };
   const work = async () => {
     for (const name of waiting) {
@@ -68,6 +91,18 @@ async function runAll(asked: readonly string[]): Promise<number> {
   };
   await Promise.all(Array.from({ length: canBeAlone ? Math.min(2, availableParallelism()) : 1 }, work));
   return summary(total);
+}
+
+async function takenPorts(): Promise<number[]> {
+  const taken: number[] = [];
+  for (const port of ports) {
+    const server = createServer().listen(port, "127.0.0.1");
+    await once(server, "listening").then(
+      () => once(server.close(), "close"),
+      () => taken.push(port),
+    );
+  }
+  return taken;
 }
 
 /** Its output in one piece, as another guide may be running. */

@@ -7,7 +7,7 @@ const varying: readonly [RegExp, string][] = [
   [/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( [+-]\d{4})?( UTC|Z)?/g, "<time>"],
   [/\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, "<uuid>"],
   [/\b\d+\.\d{5,}(e-?\d+)?\b/g, "<number>"],
-  [/\b[0-9a-f]{16,}\b/g, "<hex>"],
+  [/\b([0-9a-f]{8}|[0-9a-f]{16,})\b/g, "<hex>"],
   [/[A-Za-z0-9+/_-]{40,}={0,2}/g, "<base64>"],
   [/\b\d+(\.\d+)?(e-?\d+)? ?m?s\b/g, "<duration>"],
   [/(?<=_ms":)\d+(\.\d+)?(e-?\d+)?/g, "<duration>"],

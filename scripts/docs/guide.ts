@@ -27,6 +27,11 @@ export async function walk(root: string, page: string): Promise<Counts> {
   await using place = await makePlace(root);
   const terminal = openTerminal(place);
   const running = new Map<string, Program>();
+  // Nothing is left behind, however this process ends.
+  process.once("exit", () => {
+    terminal.close();
+    for (const program of running.values()) program.kill();
+  });
 
   /** What is wrong; undefined where nothing is. */
   async function take(step: Exclude<Step, { kind: "skip" }>): Promise<string | undefined> {

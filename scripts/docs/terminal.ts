@@ -58,6 +58,8 @@ export interface Program {
   output(): string;
   /** As Ctrl-C does. */
   end(): Promise<void>;
+  /** At once. */
+  kill(): void;
 }
 
 /** Resolves once it has said the words, or has ended, or had its time. */
@@ -82,6 +84,7 @@ export async function startProgram(
       await closed;
       clearTimeout(timer);
     },
+    kill: () => end(child, "SIGKILL"),
   };
   return { program, started: printed.includes(until) };
 }
