@@ -2,25 +2,21 @@
  * `npm run test:docs`: runs the guides' commands as they stand, and compares what they print with what the guides show: docs/blocks.ts and
  * docs/expected.ts say how. `-- QUICKSTART` runs that one alone.
  *
- * Guides use the ports that are documented. On Linux each runs in a network of its own, where all ports are free, two guides at a time;
- * where such cannot be made they run one after another, and those ports must be free. AWS is local-kms, Vault is OpenBao, and `aws` is AWS's own
- * command line, installed first at fixed versions; where that needs a tool that is not there, nothing is run: said loudly, and with CI=true a failure.
- * The last line is `N passed, N failed`.
+ * AWS is local-kms, Vault is OpenBao, and `aws` is AWS's own command line, installed first at fixed versions; where that needs a tool that
+ * is not there, nothing is run: said loudly, and with CI=true a failure. The last line is `N passed, N failed`.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
-import { createServer } from "node:net";
-import { availableParallelism } from "node:os";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { walk } from "./docs/guide.ts";
+import { type Network, networkForGuides } from "./docs/network.ts";
 import { installAws } from "./tools/aws.ts";
 import { installLocalKms } from "./tools/local-kms.ts";
 import { installOpenBao } from "./tools/openbao.ts";
 
 const root = join(import.meta.dirname, "..");
-const bin = join(root, "tools", "bin");
 
-/** The longest first. */
+/** Those of docs/ that are walked, the longest first. */
 const guides = [
   "KMS_TROUBLESHOOTING",
   "VAULT_SETUP",
@@ -37,92 +33,76 @@ const peers = [
   { name: "the AWS command line", tool: ["python3", "-m", "venv", "--help"], install: installAws },
 ] as const;
 
-/** That the guides use. */
-const ports = [4599, 4600, 4601, 8080, 8181, 8200, 8201, 9000];
-
-/** A network with a loopback of its own and nothing else. */
-const alone = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"] as const;
+/** Before the page, as the one argument of the process that walks it. */
 const oneGuide = "--one";
 
-process.exitCode = process.argv[2] === oneGuide ? await runOne(process.argv[3]!) : await runAll(process.argv.slice(2));
+process.exitCode =
+  process.argv[2] === oneGuide ? await walkOne(process.argv[3]!) : await walkAll(process.argv.slice(2));
 
-async function runOne(page: string): Promise<number> {
+async function walkOne(page: string): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
   const { passed, failed, skipped } = await walk(root, page);
   console.log(`${page}: ${passed} right, ${failed} wrong, ${skipped} not run`);
   return failed === 0 ? 0 : 1;
 }
 
-async function runAll(asked: readonly string[]): Promise<number> {
-  const missing = peers.filter(({ tool: [command, ...args] }) => spawnSync(command, args).status !== 0);
-  for (const { name, tool } of missing) {
-    const what = process.env.CI === "true" ? "FAILED" : "SKIPPED";
-    console.error(`${what}: the guides are not run, as there is no ${tool[0]} to install ${name}; put it on the PATH`);
-  }
-  if (missing.length > 0) return summary({ passed: 0, failed: process.env.CI === "true" ? 1 : 0 });
-  for (const { name, install } of peers) {
-    try {
-      await install(bin);
-    } catch (error) {
-      console.error(`FAILED: ${name} is not installed: ${error}`);
-      return summary({ passed: 0, failed: 1 });
-    }
-  }
-  const canBeAlone = spawnSync(alone[0], [...alone.slice(1), "true"]).status === 0;
-  const taken = canBeAlone ? [] : await takenPorts();
-  if (taken.length > 0) {
-    const what = `the guides need the ports ${taken.join(", ")}, which are in use, and no network of their own can be made here`;
-    console.error(`FAILED: ${what}`);
-    return summary({ passed: 0, failed: 1 });
-  }
+async function walkAll(asked: readonly string[]): Promise<number> {
   const chosen = guides.filter((name) => asked.length === 0 || asked.some((word) => name.includes(word)));
-  if (chosen.length === 0) {
-    console.error(`FAILED: no guide of that name; there are ${guides.join(", ")}`);
-    return summary({ passed: 0, failed: 1 });
+  const missing = peers.filter(({ tool: [command, ...args] }) => spawnSync(command, args).status !== 0);
+  if (missing.length > 0 && process.env.CI !== "true") {
+    for (const { name, tool } of missing) console.error(`SKIPPED: no guide is run: ${needs(name, tool)}`);
+    return summary(0, 0);
   }
-  const waiting = chosen.values();
-  const total = { passed: 0, failed: 0 };
+  try {
+    if (chosen.length === 0) throw new Error(`no guide is called so; there are ${guides.join(", ")}`);
+    for (const { name, tool } of missing) throw new Error(needs(name, tool));
+    for (const { install } of peers) await install(join(root, "tools", "bin"));
+    const network = await networkForGuides();
+    if (asked.length === 0) tellOthers();
+    return await walkIn(network, chosen);
+  } catch (error) {
+    console.error(`FAILED: no guide is run: ${(error as Error).message}`);
+    return summary(0, 1);
+  }
+}
+
+function needs(name: string, tool: readonly string[]): string {
+  return `${name} needs ${tool[0]} to be installed; put it on the PATH`;
+}
+
+async function walkIn(network: Network, names: readonly string[]): Promise<number> {
+  const waiting = names.values();
+  let [passed, failed] = [0, 0];
   const work = async () => {
     for (const name of waiting) {
-      const { passed, failed } = await inItsNetwork(`docs/${name}.md`, canBeAlone);
-      total.passed += passed;
-      total.failed += failed;
+      const counts = await walkApart(network, `docs/${name}.md`);
+      passed += counts.passed;
+      failed += counts.failed;
     }
   };
-  await Promise.all(Array.from({ length: canBeAlone ? Math.min(2, availableParallelism()) : 1 }, work));
-  return summary(total);
+  await Promise.all(Array.from({ length: network.guides }, work));
+  return summary(passed, failed);
 }
 
-async function takenPorts(): Promise<number[]> {
-  const taken: number[] = [];
-  for (const port of ports) {
-    const server = createServer().listen(port, "127.0.0.1");
-    await once(server, "listening").then(
-      () => once(server.close(), "close"),
-      () => taken.push(port),
-    );
-  }
-  return taken;
-}
-
-/** Its output in one piece, as another guide may be running. */
-async function inItsNetwork(page: string, isAlone: boolean): Promise<{ passed: number; failed: number }> {
-  const [command, ...args] = [
-    ...(isAlone ? alone : []),
-    process.execPath,
-    import.meta.filename,
-    oneGuide,
-    page,
-  ] as const;
-  const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+/** In a process of its own, whose output is shown in one piece, as another guide may be under way. */
+async function walkApart({ wrapper }: Network, page: string): Promise<{ passed: number; failed: number }> {
+  const [command, ...args] = [...wrapper, process.execPath, import.meta.filename, oneGuide, page];
+  const child = spawn(command!, args, { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
   let printed = "";
   for await (const text of child.stdout.setEncoding("utf8")) printed += text;
   process.stdout.write(printed);
   const [, passed, failed] = /: (\d+) right, (\d+) wrong, \d+ not run\n$/.exec(printed) ?? [];
-  return passed === undefined ? { passed: 0, failed: 1 } : { passed: Number(passed), failed: Number(failed) };
+  return { passed: Number(passed ?? 0), failed: Number(failed ?? 1) };
 }
 
-function summary({ passed, failed }: { passed: number; failed: number }): number {
+function tellOthers(): void {
+  const others = readdirSync(join(root, "docs")).filter((page) => page.endsWith(".md"));
+  for (const page of others.filter((page) => !guides.includes(page.slice(0, -".md".length)))) {
+    console.log(`not run: docs/${page}: it is none of the guides that scripts/test-docs.ts lists`);
+  }
+}
+
+function summary(passed: number, failed: number): number {
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 ? 0 : 1;
 }
