@@ -78,9 +78,9 @@ export async function keyOf(
     return { stored, key: await unwrapStoreKey(stored, masterKeys) };
   } catch (error) {
     if (!(error instanceof KmsError)) throw error;
-    const advice =
+    const standard =
       error.code === "PROVIDER_UNAVAILABLE" ? "try again" : "configure the provider and key that it was made with";
-    throw new Failure(`${what} cannot be opened: ${error.message}; ${advice}`, {
+    throw new Failure(`${what} cannot be opened: ${error.message}; ${error.advice ?? standard}`, {
       code: error.code,
       message: error.message,
       fields: [],
