@@ -27,11 +27,14 @@ const guides = [
   "BACKUP",
 ];
 
-const peers = [
-  { name: "local-kms", tool: ["go", "version"], install: installLocalKms },
-  { name: "OpenBao", tool: ["python3", "-m", "venv", "--help"], install: installOpenBao },
-  { name: "the AWS command line", tool: ["python3", "-m", "venv", "--help"], install: installAws },
+/** On the PATH: to install what the guides use, and that they use themselves. */
+const tools = [
+  ["go", "version"],
+  ["python3", "-m", "venv", "--help"],
+  ["curl", "--version"],
+  ["openssl", "version"],
 ] as const;
+const installs = [installLocalKms, installOpenBao, installAws];
 
 /** Before the page, as the one argument of the process that walks it. */
 const oneGuide = "--one";
@@ -48,15 +51,16 @@ async function walkOne(page: string): Promise<number> {
 
 async function walkAll(asked: readonly string[]): Promise<number> {
   const chosen = guides.filter((name) => asked.length === 0 || asked.some((word) => name.includes(word)));
-  const missing = peers.filter(({ tool: [command, ...args] }) => spawnSync(command, args).status !== 0);
+  const missing = tools.filter(([command, ...args]) => spawnSync(command, args).status !== 0).map(([name]) => name);
+  const why = `they need ${missing.join(", ")}, not found on the PATH`;
   if (missing.length > 0 && process.env.CI !== "true") {
-    for (const { name, tool } of missing) console.error(`SKIPPED: no guide is run: ${needs(name, tool)}`);
+    console.error(`SKIPPED: no guide is run: ${why}`);
     return summary(0, 0);
   }
   try {
-    if (chosen.length === 0) throw new Error(`no guide is called so; there are ${guides.join(", ")}`);
-    for (const { name, tool } of missing) throw new Error(needs(name, tool));
-    for (const { install } of peers) await install(join(root, "tools", "bin"));
+    if (chosen.length === 0) throw new Error(`none is called so; there are ${guides.join(", ")}`);
+    if (missing.length > 0) throw new Error(why);
+    for (const install of installs) await install(join(root, "tools", "bin"));
     const network = await networkForGuides();
     if (asked.length === 0) tellOthers();
     return await walkIn(network, chosen);
@@ -64,10 +68,6 @@ async function walkAll(asked: readonly string[]): Promise<number> {
     console.error(`FAILED: no guide is run: ${(error as Error).message}`);
     return summary(0, 1);
   }
-}
-
-function needs(name: string, tool: readonly string[]): string {
-  return `${name} needs ${tool[0]} to be installed; put it on the PATH`;
 }
 
 async function walkIn(network: Network, names: readonly string[]): Promise<number> {
