@@ -17,6 +17,7 @@ import {
   type Values,
 } from "./config/settings.ts";
 import { type Environment, isGiven, isInFile, readValues } from "./config/sources.ts";
+import { isTenantKeyName, strangeNames, type TenantKeySettings, tenantKeys } from "./config/tenant-keys.ts";
 import type { ProviderSettings } from "./provider/registry.ts";
 import type { StoreSettings } from "./store/registry.ts";
 
@@ -31,6 +32,8 @@ export interface Config {
   readonly provider: ProviderSettings;
   /** A second provider key, which opens what it wrapped and wraps nothing. */
   readonly otherProvider: ProviderSettings | undefined;
+  /** Provider keys of tenants that have one of their own. Read anew while the service runs. */
+  readonly tenantKeys: TenantKeySettings;
   /** The URL of a database holds its password. */
   readonly store: StoreSettings;
   readonly auth: Values["fluo.kms.auth"];
@@ -79,7 +82,10 @@ export function loadConfig({ env = process.env, file, cwd = process.cwd() }: Con
   const sources = { env, properties, problems };
   const values = readValues(sources);
   const telemetry = otlpSettings(env);
-  const settled = settle(values, telemetry.otlp, absolute, problems);
+  const tenantsFile = values["fluo.kms.tenants.file"];
+  const ofTenants = tenantsFile === undefined ? undefined : openTenantsFile(absolute(tenantsFile), problems);
+  const files = [properties, ofTenants].filter((each) => each !== undefined);
+  const settled = settle({ values, otlp: telemetry.otlp, absolute, problems, env, files });
   problems.push(...refusedTogether(settled));
   problems.push(...tlsProblems(values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"], absolute));
   const given = (name: string) => isGiven(sources, name, settled.profile);
@@ -106,16 +112,30 @@ function openProperties(path: string, optional: boolean, problems: Problem[]): P
     problems.push(read);
     return undefined;
   }
-  problems.push(...unknownProperties(read));
+  problems.push(...unknownProperties(read, isTenantKeyName));
   return read;
 }
 
-function settle(
-  values: Values,
-  otlp: OtlpSettings,
-  absolute: (path: string) => string,
-  problems: Problem[],
-): Omit<Config, "warnings"> {
+function openTenantsFile(path: string, problems: Problem[]): Properties | undefined {
+  const read = readProperties(path, false);
+  if (read === undefined || "description" in read) {
+    problems.push(...(read === undefined ? [] : [read]));
+    return undefined;
+  }
+  problems.push(...strangeNames(read));
+  return read;
+}
+
+interface Found {
+  values: Values;
+  otlp: OtlpSettings;
+  absolute: (path: string) => string;
+  problems: Problem[];
+  env: Environment;
+  files: readonly Properties[];
+}
+
+function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<Config, "warnings"> {
   const [certificate, key] = [values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"]];
   const found = { absolute, problems };
   const provider = providerOf(values["fluo.kms.provider"], {
@@ -132,6 +152,7 @@ function settle(
     httpPort: values["fluo.kms.http.port"],
     provider,
     otherProvider: other && providerOf(other, { ...found, named: otherName, value: value as ProviderValues }),
+    tenantKeys: tenantKeys({ ...found, env, files, profile: values["fluo.kms.profile"], own: provider }),
     store: storeSettings(values, hasMasterKeyInMemory(provider) ? "memory" : "sqlite", absolute),
     auth: values["fluo.kms.auth"],
     issuer: values["fluo.kms.issuer"],

@@ -16,6 +16,7 @@ describe("without any setting", () => {
       httpPort: 8080,
       provider: { name: "local" },
       otherProvider: undefined,
+      tenantKeys: { providerKeys: new Map(), tenants: new Map() },
       store: { name: "memory" },
       auth: "none",
       issuer: "localhost",

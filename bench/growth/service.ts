@@ -33,7 +33,7 @@ export const call: CallContext = { caller: anyone, signal: new AbortController()
 const counter = { add() {} };
 
 export async function openService(settings: StoreSettings, provider: Provider): Promise<GrownService> {
-  const store = await unlockStore(await openStore(settings), masterKeys(provider));
+  const store = await unlockStore(await openStore(settings), masterKeys({ current: provider }));
   const clock = () => new Date();
   const keyring = createKeyring({ store, provider, clock });
   const audit = createAuditTrail({ store, clock });
@@ -46,8 +46,9 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     keyring,
     logs: logReader({ store, keys: keyring }),
     store,
-    provider,
+    providerOf: () => ({ unguarded: provider, watch: watches[0]! }),
     watches,
+    tenantKeys: { all: () => [], keyOf: () => undefined },
     clock,
     health,
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },

@@ -14,22 +14,30 @@ export const serve: Command = {
   ],
   details: [
     "Settings come from the environment, then from the file, then from defaults; application.properties.example lists them.",
+    "SIGHUP reads the provider keys of tenants anew (fluo.kms.tenants. and fluo.kms.provider-keys.), and nothing else.",
     "SIGTERM and SIGINT let running calls end within fluo.kms.shutdown.grace; a second signal ends at once.",
   ],
   async run(options) {
     const config = configFrom(options);
     if (config === undefined) return exitCode.usage;
     // Exits by itself: a server that failed half-way, or a socket that lingers, would keep the process alive.
-    process.exit(await serveUntilSignal(config));
+    process.exit(await serveUntilSignal(config, () => configFrom(options)));
   },
 };
 
-async function serveUntilSignal(config: Config): Promise<ExitCode> {
+async function serveUntilSignal(config: Config, readAnew: () => Config | undefined): Promise<ExitCode> {
   // Before the start, so that a signal during it is not lost and does not cut it off half-way.
   const signalled = firstSignal();
+  const reload = Promise.withResolvers<(config: Config) => Promise<void>>();
+  process.on("SIGHUP", async () => {
+    const next = readAnew();
+    if (next === undefined) console.error("fluo-kms: the configuration has problems, so the former one holds");
+    else await (await reload.promise)(next);
+  });
   try {
     const { startServer } = await import("../server.ts");
     const server = await startServer(config);
+    reload.resolve(server.replaceTenantKeys);
     await signalled;
     await server.stop();
     return exitCode.ok;

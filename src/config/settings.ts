@@ -75,6 +75,8 @@ export const settings = {
   "fluo.kms.auth": { parse: choice(["none"]), standard: "none" },
   "fluo.kms.issuer": { parse: issuerName, standard: "localhost" },
   "fluo.kms.host": { parse: host, standard: "127.0.0.1" },
+  // The file of tenants' provider keys, see tenant-keys.ts, which knows the other names under fluo.kms.tenants.
+  "fluo.kms.tenants.file": { parse: filePath },
   "fluo.kms.grpc.port": { parse: port, standard: "9000" },
   "fluo.kms.http.port": { parse: port, standard: "8080" },
   "fluo.kms.tls.certificate": { parse: filePath },
@@ -105,7 +107,12 @@ type OtherName<Name extends string> = `fluo.kms.other.${Name extends `fluo.kms.$
 
 /** `fluo.kms.other.aws.kms.region` for `aws.kms.region`, `fluo.kms.other.local.master-key-file` for the local one. */
 export function otherName<Name extends string>(name: Name): OtherName<Name> {
-  return `fluo.kms.other.${name.replace(/^fluo\.kms\./, "")}` as OtherName<Name>;
+  return inFamily("fluo.kms.other", name) as OtherName<Name>;
+}
+
+/** The name of a provider's setting among those of one provider key. */
+export function inFamily(family: string, name: string): string {
+  return `${family}.${name.replace(/^fluo\.kms\./, "")}`;
 }
 
 export const allSettings = {

@@ -9,7 +9,7 @@ import {
   WrappedKeysSchema,
 } from "../../gen/ts/fluo/kms/v1/rewrap_pb.ts";
 import type { FailedRewrap, Rewrap, RewrapResult } from "../keys/rewrap.ts";
-import type { Store, WrappedBy, WrappedPlace } from "../store/store.ts";
+import type { Store, WrappedBy, WrappedPlace, Wrapping } from "../store/store.ts";
 import type { Witness } from "./audited.ts";
 import type { CallContext } from "./context.ts";
 import { checkRequestId } from "./ids.ts";
@@ -73,9 +73,10 @@ export function witnessedRewrap({ rewrap }: Rewrap, witness: Witness, moved: () 
 /** What is still to be re-wrapped, for an operator. */
 export async function rewrapRemarks(
   store: Pick<Store, "storeKey" | "countWrappedByOthers">,
-  current: WrappedBy,
+  should: Wrapping,
 ): Promise<string[]> {
-  const others = await store.countWrappedByOthers(current);
+  const { current } = should;
+  const others = await store.countWrappedByOthers(should);
   const { provider, providerKeyId } = await store.storeKey();
   const isStoreLeft = provider !== current.provider || providerKeyId !== current.providerKeyId;
   const left = others.map((other) => {

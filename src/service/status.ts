@@ -21,6 +21,7 @@ import { KmsError } from "../errors.ts";
 import type { CacheStats } from "../keys/cache.ts";
 import type { ProviderCondition, ProviderWatch } from "../keys/provider-watch.ts";
 import { purposes } from "../keys/record.ts";
+import type { Provider } from "../provider/provider.ts";
 import type { KeyCounts, Store } from "../store/store.ts";
 import type { AuditState, AuditTrail } from "./audit-trail.ts";
 import type { CallContext } from "./context.ts";
@@ -31,8 +32,9 @@ export interface StatusParts {
   health: HealthMonitor;
   store: Store;
   providerName: string;
-  /** The current provider's first. */
+  /** Of all but the tenants' keys, the current provider's first. */
   watches: readonly Pick<ProviderWatch, "provider" | "current">[];
+  tenantKeys: { all(): readonly TenantKeyStatus[]; keyOf(tenantId: string): TenantKeyStatus | undefined };
   version: string;
   startedAt: Date;
   clock: () => Date;
@@ -54,6 +56,15 @@ export interface StatusParts {
   providerCalls(): ReadonlyMap<string, number>;
 }
 
+export interface TenantKeyStatus {
+  name: string;
+  /** The provider's name. */
+  provider: string;
+  tenants: number;
+  open: { watch: Pick<ProviderWatch, "provider" | "current"> } | undefined;
+  condition(): Pick<ProviderCondition, "condition" | "detail" | "since" | "latencyMs">;
+}
+
 export const healthNames: Readonly<Record<Condition, Health>> = {
   operational: Health.OPERATIONAL,
   degraded: Health.DEGRADED,
@@ -66,6 +77,7 @@ const conditionNames: Readonly<Record<ProviderCondition["condition"], ProviderCo
   denied: ProviderConditionName.DENIED,
 };
 
+const tenantKeysShown = 100;
 const dayMs = 86_400_000;
 /** A rate is taken over at least this long: the first seconds say nothing about a day. */
 const leastRateMs = 3_600_000;
@@ -106,7 +118,10 @@ export function statusHandlers(parts: StatusParts) {
         store: store.name,
         audit: auditStatus(audit),
         notices: [...report.notices],
-        providerKeys: parts.watches.map(providerKey),
+        providerKeys: parts.watches.map(({ provider, current }) =>
+          create(ProviderKeyStatusSchema, { ...placeOf(provider), ...conditionOf(current()) }),
+        ),
+        ...tenantKeyStatus(tenantId),
         cacheTtl: durationFromMs(parts.ttlMs),
         maxStale: durationFromMs(parts.maxStaleMs),
       });
@@ -122,6 +137,18 @@ export function statusHandlers(parts: StatusParts) {
     const before = new Date(clock().getTime() - parts.rotation.maxAgeDays * dayMs);
     lastDue = await inTime(store.due(before, 1)).catch((error) => asLastSeen(error, lastDue));
     return lastDue.total;
+  }
+
+  function tenantKeyStatus(tenantId: string | undefined) {
+    const own = tenantId === undefined ? undefined : parts.tenantKeys.keyOf(tenantId);
+    const all = tenantId === undefined ? parts.tenantKeys.all() : own === undefined ? [] : [own];
+    const isWell = (key: TenantKeyStatus) => key.condition().condition === "answering";
+    const unusable = all.filter((key) => !isWell(key));
+    return {
+      tenantKeys: [...unusable, ...all.filter(isWell)].slice(0, tenantKeysShown).map(tenantKey),
+      tenantKeysTotal: all.length,
+      tenantKeysUnusable: unusable.length,
+    };
   }
 
   function rotationStatus(counts: KeyCounts, due: number) {
@@ -165,19 +192,18 @@ function auditStatus({ head, problem = "" }: AuditState) {
   });
 }
 
+function tenantKey({ name, provider, tenants, open, condition }: TenantKeyStatus) {
+  const place = open === undefined ? { provider } : placeOf(open.watch.provider);
+  return create(ProviderKeyStatusSchema, { ...place, ...conditionOf(condition()), name, tenants });
+}
+
+function placeOf({ name, keyId, region = "" }: Provider) {
+  return { provider: name, keyId, region };
+}
+
 /** Without the advice, which names the key's policy: Validate gives it to operators. */
-function providerKey({ provider, current }: StatusParts["watches"][number]) {
-  const { condition, detail, since, latencyMs } = current();
-  const { name, keyId, region = "" } = provider;
-  return create(ProviderKeyStatusSchema, {
-    provider: name,
-    keyId,
-    region,
-    condition: conditionNames[condition],
-    detail,
-    since: timestampFromDate(since),
-    latencyMs,
-  });
+function conditionOf({ condition, detail, since, latencyMs }: ReturnType<TenantKeyStatus["condition"]>) {
+  return { condition: conditionNames[condition], detail, since: timestampFromDate(since), latencyMs };
 }
 
 function keyCounts({ byPurpose }: KeyCounts) {

@@ -19,7 +19,7 @@ async function halfMoved(where: Place) {
   const newFile = join(where.directory, "new.key");
   const [other] = await openProvider({ name: "local", masterKeyFile: where.masterKeyFile });
   const [current] = await openProvider({ name: "local", masterKeyFile: newFile });
-  const store = await unlockStore(await openStore(where.settings), masterKeys(current, other));
+  const store = await unlockStore(await openStore(where.settings), masterKeys({ current: current, others: [other] }));
   const keyring = createKeyring({ store, provider: current, otherProviders: [other] });
   const by = { actor: "ann", requestId: "" };
   expect(await keyring.rewrap({ by, limit: movedKeys, dryRun: false })).toMatchObject({ keys: movedKeys, failed: [] });

@@ -40,13 +40,14 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     counts: { byPurpose: { data: {}, signing: {} }, oldestActiveAt: undefined, lastRotationAt: undefined },
     notices: [],
   };
+  const watch = answeringWatch(provider, clock());
   const parts: KmsParts & Required<Pick<KmsParts, "witness" | "audit">> = {
     witness,
     audit: trail,
     keyring,
     logs: logReader({ store, keys: keyring }),
     store,
-    provider,
+    providerOf: () => ({ unguarded: provider, watch }),
     clock,
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },
     piiFields: counter("piiFields"),
@@ -57,7 +58,8 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     version: "0",
     startedAt: clock(),
     rotation: { enabled: true, maxAgeDays: 90, next: () => undefined, failed: () => 0 },
-    watches: [answeringWatch(provider, clock())],
+    watches: [watch],
+    tenantKeys: { all: () => [], keyOf: () => undefined },
     caches: () => [],
     ttlMs: 3_600_000,
     maxStaleMs: 14_400_000,

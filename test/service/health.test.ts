@@ -79,10 +79,10 @@ it("says at once that calls are paused, and that they are not any more", async (
   let state = "closed";
   const { monitor, changes } = await watch({}, {}, { breakers: () => [{ name: "local", state }] });
   state = "open";
-  monitor.breakerChanged();
+  monitor.changed();
   expect(monitor.current().notices[0]).toBe("Calls to local are paused: it does not answer.");
   state = "closed";
-  monitor.breakerChanged();
+  monitor.changed();
   expect(changes).toEqual(["operational", "degraded", "operational"]);
 });
 

@@ -61,7 +61,7 @@ describe("the remark in Status", () => {
         countWrappedByOthers: async () => (keys === 0 ? [] : [{ ...other, keys }]),
         storeKey: async () => ({ ...storeKey, storeId: "", wrapped: new Uint8Array(), createdAt: new Date(0) }),
       },
-      current,
+      { current, tenants: new Map() },
     );
 
   it("says how many keys are under which other provider key, and what to do", async () => {
