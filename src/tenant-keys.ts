@@ -136,11 +136,11 @@ export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTen
     find,
     notOpen: () => [...slots.values()].filter(({ open }) => open === undefined).map(({ name }) => name),
     tenants() {
-      const open = [...tenants].flatMap(([tenantId, name]) => {
+      const owned = [...tenants].map(([tenantId, name]) => {
         const provider = slots.get(name)?.open?.watch.provider;
-        return provider === undefined ? [] : [[tenantId, wrappedBy(provider)] as const];
+        return [tenantId, provider && wrappedBy(provider)] as const;
       });
-      return new Map(open);
+      return new Map(owned);
     },
     all: () => [...slots.values()].map(keyIn),
     keyOf(tenantId) {

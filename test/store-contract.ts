@@ -454,7 +454,7 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
         return { provider: providerKeyId.split(":")[0]!, providerKeyId };
       }) as [WrappedBy, WrappedBy, WrappedBy];
       const id = (n: number) => String(n).repeat(32);
-      const all = (current: WrappedBy, tenants: Record<string, WrappedBy> = {}) => ({
+      const all = (current: WrappedBy, tenants: Record<string, WrappedBy | undefined> = {}) => ({
         current,
         tenants: new Map(Object.entries(tenants)),
       });
@@ -528,6 +528,15 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
         await insert({ tenantId: "t2", keyId: id(2), ...b });
         expect(await store.countWrappedByOthers(all(a, { t2: b }))).toEqual([]);
         expect(await store.countWrappedByOthers(all(a, { t2: c }))).toEqual([{ ...b, keys: 1 }]);
+      });
+
+      it("finds no place wrong of a tenant whose own is not known", async () => {
+        await make(1, a);
+        await make(2, b);
+        await make(3, c);
+        const should = all(a, { t1: undefined, t2: undefined, t3: b });
+        expect(shown(await store.wrappedByOthers(should, { limit: 9 }))).toEqual(["other:c 3"]);
+        expect(await store.countWrappedByOthers(should)).toEqual([{ ...c, keys: 1 }]);
       });
 
       it("finds those of more tenants than one statement names", async () => {

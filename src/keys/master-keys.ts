@@ -19,7 +19,7 @@ export interface MasterKeys {
    * where it may be one that is not open yet.
    */
   of(wrapped: WrappedBy & { tenantId?: string }, what: string): Provider;
-  /** Which key should have wrapped what, as far as that is known: not of tenants whose own is not open. */
+  /** Which key should have wrapped what. */
   wrapping(): Wrapping;
   close(): Promise<void>;
 }
@@ -32,8 +32,8 @@ export interface TenantKeys {
   find(wrapped: WrappedBy): Provider | undefined;
   /** Names of those that are not open, as operators know them. */
   notOpen(): readonly string[];
-  /** Of the tenants whose own is open. */
-  tenants(): ReadonlyMap<string, WrappedBy>;
+  /** Each tenant's own; undefined for one that is not open. */
+  tenants(): Wrapping["tenants"];
 }
 
 const noTenantKeys: TenantKeys = {

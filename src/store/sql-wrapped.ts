@@ -35,7 +35,7 @@ export async function wrappedByOthers(
     const left = limit - found.length;
     const names = isSame(by, should.current)
       ? await strays(query, should, from)
-      : await misplaced(query, owners.get(nameOf(by)), { by, from, left });
+      : await misplaced(query, owners(by), { by, from, left });
     found.push(...names.slice(0, left));
     if (found.length >= limit) break;
   }
@@ -67,9 +67,9 @@ async function misplaced(
 
 /** Under the current provider key, where only those of tenants are wrong that have another. */
 async function strays(query: Query, { current, tenants }: Wrapping, from: string): Promise<WrappedName[]> {
-  const others = [...tenants].filter(([, own]) => !isSame(own, current)).map(([tenantId]) => tenantId);
+  const others = [...tenants].filter(([, own]) => own !== undefined && !isSame(own, current));
   const found: WrappedName[] = [];
-  for (const chunk of chunks(others)) {
+  for (const chunk of chunks(others.map(([tenantId]) => tenantId))) {
     const rows = await query(
       `select tenant_id, purpose, version, key_id, provider, provider_key_id from kms_keys where ${ofTenants} and state <> 'DESTROYED'`,
       ...chunk,
@@ -91,7 +91,7 @@ export async function countWrappedByOthers(
   const counts: WrappedCount[] = [];
   for (const by of await db.read((query) => providerKeys(query, should))) {
     const { right = 0, wrong = 0 } = owned.get(nameOf(by)) ?? {};
-    const rightly = right + (await pendingOf(db, by, owners.get(nameOf(by))));
+    const rightly = right + (await pendingOf(db, by, owners(by)));
     const keys = isSame(by, should.current) ? wrong : (await countUnder(db, by, stepSize)) - rightly;
     if (keys > 0) counts.push({ ...by, keys });
   }
@@ -112,7 +112,8 @@ async function countOfTenants(db: Pick<Database, "read">, { tenants }: Wrapping)
     for (const row of rows) {
       const by = wrappedBy(row);
       const count = counts.get(nameOf(by)) ?? { right: 0, wrong: 0 };
-      count[isSame(by, tenants.get(String(row.tenant_id))!) ? "right" : "wrong"] += Number(row.count);
+      const own = tenants.get(String(row.tenant_id)) ?? by;
+      count[isSame(by, own) ? "right" : "wrong"] += Number(row.count);
       counts.set(nameOf(by), count);
     }
     await nextTurn();
@@ -154,15 +155,17 @@ async function pendingOf(db: Pick<Database, "read">, by: WrappedBy, owners: Read
   return rows.filter((row) => isSame(wrappedBy(row), by) && owners.has(String(row.tenant_id))).length;
 }
 
-/** The tenants whose own a provider key is, by its name. */
-function ownersOf({ tenants }: Wrapping): ReadonlyMap<string, ReadonlySet<string>> {
+/** By provider key, the tenants whose own it is, or may be; undefined where there are none. */
+function ownersOf({ tenants }: Wrapping): (by: WrappedBy) => ReadonlySet<string> | undefined {
   const owners = new Map<string, Set<string>>();
+  const unknown = new Set([...tenants].filter(([, own]) => own === undefined).map(([tenantId]) => tenantId));
   for (const [tenantId, own] of tenants) {
+    if (own === undefined) continue;
     const others = owners.get(nameOf(own));
-    if (others === undefined) owners.set(nameOf(own), new Set([tenantId]));
+    if (others === undefined) owners.set(nameOf(own), new Set([...unknown, tenantId]));
     else others.add(tenantId);
   }
-  return owners;
+  return (by) => owners.get(nameOf(by)) ?? (unknown.size === 0 ? undefined : unknown);
 }
 
 /** Those that may have wrapped what they should not, in the order of the index, each found behind the one before. */

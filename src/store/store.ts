@@ -171,8 +171,8 @@ export type WrappedCount = WrappedBy & { keys: number };
 export interface Wrapping {
   /** The keys of all tenants that have none of their own. */
   current: WrappedBy;
-  /** Those of a tenant that has. */
-  tenants: ReadonlyMap<string, WrappedBy>;
+  /** Those of a tenant that has; undefined where nobody knows now, so that no place is wrong. */
+  tenants: ReadonlyMap<string, WrappedBy | undefined>;
 }
 
 export interface KeyPage {

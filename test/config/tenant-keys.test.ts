@@ -1,5 +1,4 @@
 /** Which provider key a tenant has, as operators write it: here or there, by name or in full. */
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config.ts";
 import { directory, load, problemsOf } from "./fixture.ts";
