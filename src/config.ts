@@ -34,6 +34,8 @@ export interface Config {
   readonly otherProvider: ProviderSettings | undefined;
   /** Provider keys of tenants that have one of their own. Read anew while the service runs. */
   readonly tenantKeys: TenantKeySettings;
+  /** Whether there are any, or a file for them. */
+  readonly hasTenantKeys: boolean;
   /** The URL of a database holds its password. */
   readonly store: StoreSettings;
   readonly auth: Values["fluo.kms.auth"];
@@ -145,6 +147,7 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<C
   });
   const other = values["fluo.kms.other.provider"];
   const value = (name: ProviderSettingName) => values[otherName(name)];
+  const ofTenants = tenantKeys({ ...found, env, files, profile: values["fluo.kms.profile"], own: provider });
   return {
     profile: values["fluo.kms.profile"],
     host: values["fluo.kms.host"],
@@ -152,7 +155,8 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<C
     httpPort: values["fluo.kms.http.port"],
     provider,
     otherProvider: other && providerOf(other, { ...found, named: otherName, value: value as ProviderValues }),
-    tenantKeys: tenantKeys({ ...found, env, files, profile: values["fluo.kms.profile"], own: provider }),
+    tenantKeys: ofTenants,
+    hasTenantKeys: values["fluo.kms.tenants.file"] !== undefined || ofTenants.providerKeys.size > 0,
     store: storeSettings(values, hasMasterKeyInMemory(provider) ? "memory" : "sqlite", absolute),
     auth: values["fluo.kms.auth"],
     issuer: values["fluo.kms.issuer"],

@@ -126,7 +126,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     tenantKeys: tenantKeys.all,
     store,
     auditProblem: audit.problem,
-    remarks: () => rewrapRemarks(store, keys.wrapping()),
+    remarks: () => rewrapRemarks(store, keys),
     notices: config.warnings,
     onChange(status, notices) {
       grpcHealth.announce(status === "down" ? "NOT_SERVING" : "SERVING");

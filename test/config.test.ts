@@ -17,6 +17,7 @@ describe("without any setting", () => {
       provider: { name: "local" },
       otherProvider: undefined,
       tenantKeys: { providerKeys: new Map(), tenants: new Map() },
+      hasTenantKeys: false,
       store: { name: "memory" },
       auth: "none",
       issuer: "localhost",

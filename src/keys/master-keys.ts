@@ -19,6 +19,8 @@ export interface MasterKeys {
    * where it may be one that is not open yet.
    */
   of(wrapped: WrappedBy & { tenantId?: string }, what: string): Provider;
+  /** Whether the configuration names the key that wrapped this, as far as is known: one that is not open may be any. */
+  isNamed(wrapped: WrappedBy): boolean;
   /** Which key should have wrapped what. */
   wrapping(): Wrapping;
   close(): Promise<void>;
@@ -53,12 +55,14 @@ export interface MasterKeyParts {
 /** Closing it closes those that were given; the tenants' are closed by whoever opened them. */
 export function masterKeys({ current, others = [], tenantKeys = noTenantKeys }: MasterKeyParts): MasterKeys {
   const shared = [current, ...others];
+  const find = (wrapped: WrappedBy) =>
+    shared.find((provider) => hasWrapped(provider, wrapped)) ?? tenantKeys.find(wrapped);
   return {
     current,
     shared,
     ofTenant: (tenantId) => tenantKeys.ofTenant(tenantId) ?? current,
     of(wrapped, what) {
-      const found = shared.find((provider) => hasWrapped(provider, wrapped)) ?? tenantKeys.find(wrapped);
+      const found = find(wrapped);
       if (found !== undefined) return found;
       if (wrapped.tenantId !== undefined) tenantKeys.ofTenant(wrapped.tenantId);
       const [waiting] = tenantKeys.notOpen();
@@ -69,6 +73,7 @@ export function masterKeys({ current, others = [], tenantKeys = noTenantKeys }: 
       const present = shared.map(({ name, keyId }) => `${name} ${keyId}`).join(", or ");
       throw new KmsError("PROVIDER_DENIED", `${what} is under ${nameOf(wrapped)}, and the provider is ${present}`);
     },
+    isNamed: (wrapped) => find(wrapped) !== undefined || tenantKeys.notOpen().length > 0,
     wrapping: () => ({ current: wrappedBy(current), tenants: tenantKeys.tenants() }),
     async close() {
       await Promise.all(shared.map((provider) => provider.close()));

@@ -227,7 +227,7 @@ function tenantKeyNotices(keys: readonly TenantKeySeen[]): string[] {
     return `The provider key ${name} of ${whose} ${how === "denied" ? "is refused" : "does not answer"}: ${detail}.`;
   });
   const more = wrong.length - named.length;
-  return more === 0 ? named : [...named, `So are, or do not, ${more} more provider keys of tenants.`];
+  return more === 0 ? named : [...named, `Of ${more} more provider keys of tenants the same is to be said.`];
 }
 
 function lossNotices(losses: ReadonlySet<string>): string[] {
