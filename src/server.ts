@@ -163,6 +163,10 @@ export async function startServer(config: Config): Promise<RunningServer> {
     oldestActiveAt: () => health.current().counts.oldestActiveAt,
     lastRotationAt: () => health.current().counts.lastRotationAt,
     breakers: providers.allBreakers,
+    providerKeyConditions: () => [
+      ...watches.map((watch) => watch.current().condition),
+      ...tenantKeys.all().map((key) => key.condition().condition),
+    ],
   });
 
   const logs = logReader({ store, keys: keyring });

@@ -28,6 +28,8 @@ export interface Observed {
   oldestActiveAt(): Date | undefined;
   lastRotationAt(): Date | undefined;
   breakers(): { name: string; state: "closed" | "open" | "half-open" }[];
+  /** Of every provider key in use, those of tenants with them. */
+  providerKeyConditions(): ("answering" | "unavailable" | "denied")[];
 }
 
 export interface Telemetry {
@@ -44,6 +46,7 @@ export type Instruments = ReturnType<typeof createInstruments>;
 
 const boundaries = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 const lastExportMs = 3_000;
+const conditions = ["answering", "unavailable", "denied"] as const;
 const breakerValue = { closed: 0, open: 1, "half-open": 2 } as const;
 
 export async function startTelemetry({ version, otlp }: TelemetrySettings): Promise<Telemetry> {
@@ -168,6 +171,12 @@ function observeState(meter: Meter, observed: Observed): void {
       result.observe((observed.lastRotationAt()?.getTime() ?? 0) / 1000);
     },
   );
+  gauge("kms_provider_keys", "Provider keys by what is known of them").addCallback((result) => {
+    const seen = observed.providerKeyConditions();
+    for (const condition of conditions) {
+      result.observe(seen.filter((each) => each === condition).length, { condition });
+    }
+  });
   gauge("circuit_breaker_state", "0 closed, 1 open, 2 half-open").addCallback((result) => {
     for (const { name, state } of observed.breakers()) result.observe(breakerValue[state], { name });
   });

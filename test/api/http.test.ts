@@ -265,6 +265,7 @@ describe("/q/metrics", () => {
         'kms_spans_signed_total{mode="log"} 0',
         'kms_pii_fields_total{operation="encrypt"} 0',
         'circuit_breaker_state{name="local"} 0',
+        'kms_provider_keys{condition="answering"} 1',
         "kms_oldest_active_key_age_seconds 0",
         "kms_last_rotation_timestamp_seconds 0",
       ]) {

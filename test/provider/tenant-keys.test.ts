@@ -197,6 +197,9 @@ it.each([
     expect(seen.tenantKeys[0]).toMatchObject({ tenants: its.length });
     expect(seen.notices.join("\n")).toMatch(/The provider key \S+ of 20 tenants is refused/);
     expect((await fetch(`${service.http}/q/health/ready`)).status).toBe(200);
+    const metrics = await (await fetch(`${service.http}/q/metrics`)).text();
+    expect(metrics).toContain(`kms_provider_keys{condition="answering"} ${keyCount + 1}\n`);
+    expect(metrics).toContain('kms_provider_keys{condition="denied"} 1\n');
 
     turn(false);
     await expect
