@@ -140,6 +140,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
         cron: config.rotation.checkCron,
         rotation: witnessedRotation(keyring, serviceName, witness),
         store,
+        hasOwnKey: (tenantId) => tenantKeys.keyOf(tenantId) !== undefined,
         report: ({ rotated, failed, remaining }) =>
           log.info({ rotated: rotated.length, failed: failed.length, remaining }, "due keys rotated"),
         fail: (err) => log.error({ err }, "rotation of due keys ended early"),

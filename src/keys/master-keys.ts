@@ -15,10 +15,15 @@ export interface MasterKeys {
   /** Wraps what is new of this tenant. PROVIDER_DENIED or PROVIDER_UNAVAILABLE while the tenant's own key is not open. */
   ofTenant(tenantId: string): Provider;
   /**
-   * The key that wrapped `wrapped`, which `what` names. PROVIDER_DENIED where the configuration does not name it; PROVIDER_UNAVAILABLE
+   * The key that wrapped a tenant's key, which `what` names. PROVIDER_DENIED where the configuration does not name it; PROVIDER_UNAVAILABLE
    * where it may be one that is not open yet.
    */
-  of(wrapped: WrappedBy & { tenantId?: string }, what: string): Provider;
+  of(wrapped: WrappedBy & { tenantId: string }, what: string): Provider;
+  /**
+   * The key that wrapped the store key: never one of a tenant, who could make another store key under it. PROVIDER_DENIED where the
+   * configuration does not name it.
+   */
+  ofStore(wrapped: WrappedBy): Provider;
   /** Whether the configuration names the key that wrapped this, as far as is known: one that is not open may be any. */
   isNamed(wrapped: WrappedBy): boolean;
   /** Which key should have wrapped what. */
@@ -55,6 +60,10 @@ export interface MasterKeyParts {
 /** Closing it closes those that were given; the tenants' are closed by whoever opened them. */
 export function masterKeys({ current, others = [], tenantKeys = noTenantKeys }: MasterKeyParts): MasterKeys {
   const shared = [current, ...others];
+  const notNamed = (wrapped: WrappedBy, what: string) => {
+    const present = shared.map(({ name, keyId }) => `${name} ${keyId}`).join(", or ");
+    return new KmsError("PROVIDER_DENIED", `${what} is under ${nameOf(wrapped)}, and the provider is ${present}`);
+  };
   const find = (wrapped: WrappedBy) =>
     shared.find((provider) => hasWrapped(provider, wrapped)) ?? tenantKeys.find(wrapped);
   return {
@@ -64,14 +73,16 @@ export function masterKeys({ current, others = [], tenantKeys = noTenantKeys }: 
     of(wrapped, what) {
       const found = find(wrapped);
       if (found !== undefined) return found;
-      if (wrapped.tenantId !== undefined) tenantKeys.ofTenant(wrapped.tenantId);
+      tenantKeys.ofTenant(wrapped.tenantId); // says why, where the tenant's own is not open
       const [waiting] = tenantKeys.notOpen();
-      if (waiting !== undefined) {
-        const why = `which may be provider key ${waiting}, and that is not open`;
-        throw new KmsError("PROVIDER_UNAVAILABLE", `${what} is under ${nameOf(wrapped)}, ${why}`);
-      }
-      const present = shared.map(({ name, keyId }) => `${name} ${keyId}`).join(", or ");
-      throw new KmsError("PROVIDER_DENIED", `${what} is under ${nameOf(wrapped)}, and the provider is ${present}`);
+      if (waiting === undefined) throw notNamed(wrapped, what);
+      const why = `which may be provider key ${waiting}, and that is not open`;
+      throw new KmsError("PROVIDER_UNAVAILABLE", `${what} is under ${nameOf(wrapped)}, ${why}`);
+    },
+    ofStore(wrapped) {
+      const found = shared.find((provider) => hasWrapped(provider, wrapped));
+      if (found === undefined) throw notNamed(wrapped, "the store");
+      return found;
     },
     isNamed: (wrapped) => find(wrapped) !== undefined || tenantKeys.notOpen().length > 0,
     wrapping: () => ({ current: wrappedBy(current), tenants: tenantKeys.tenants() }),

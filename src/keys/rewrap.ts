@@ -128,7 +128,7 @@ export function createRewrap({ store, masterKeys, clock, changed }: RewrapOption
       if (!dryRun)
         return (await rewrapStoreKey(store, masterKeys, { ...by, at: clock() })) ? "rewrapped" : "not needed";
       const present = await store.storeKey();
-      return masterKeys.of(present, "the store") === current ? "not needed" : "rewrapped";
+      return masterKeys.ofStore(present) === current ? "not needed" : "rewrapped";
     } catch (error) {
       return failureOf(error);
     }
