@@ -192,6 +192,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
     maxStaleMs: config.cache.maxStaleMs,
     breakers,
     providerCalls: providers.calls,
+    prices: config.cost,
+    checkMs: config.providerCheckMs,
     countProviderCalls: providers.countCalls,
     probeKeyrings: () => probeKeyrings(provider),
     unexpected: (err) => log.error({ err }, "a test of Validate met a bug"),

@@ -24,6 +24,7 @@ describe("without any setting", () => {
       logLevel: "info",
       cache: { ttlMs: 3_600_000, publicTtlMs: 86_400_000, maxEntries: 1000, maxStaleMs: 14_400_000, warm: [] },
       providerCheckMs: 30_000,
+      cost: { per10000Calls: 0.03, perKeyMonth: 1, charged: "all", currency: "USD" },
       rotation: { enabled: true, checkCron: "0 0 2 * * ?", maxAgeDays: 90, maxPerSecond: 100 },
       telemetry: {
         otlp: {
@@ -152,7 +153,7 @@ describe("accepted", () => {
 it("has an example with every name, which changes nothing as it is", () => {
   const example = readFileSync(join(import.meta.dirname, "..", "application.properties.example"), "utf8");
   expect(load({}, example)).toEqual(load({}));
-  const uncommented = example.match(/^#[a-z.-]+=.*$/gm)!.map((line) => line.slice(1));
+  const uncommented = example.match(/^#[a-z0-9.-]+=.*$/gm)!.map((line) => line.slice(1));
   const defaults = Object.entries(settings).map(
     ([name, setting]) => `${name}=${"standard" in setting ? setting.standard : ""}`,
   );

@@ -24,6 +24,7 @@ import { purposes } from "../keys/record.ts";
 import type { KeyCounts, Store } from "../store/store.ts";
 import type { AuditState, AuditTrail } from "./audit-trail.ts";
 import type { CallContext } from "./context.ts";
+import { costOf, type Prices } from "./cost.ts";
 import type { Condition, HealthMonitor } from "./health.ts";
 import { inTime } from "./in-time.ts";
 
@@ -52,6 +53,9 @@ export interface StatusParts {
   breakers(): { name: string; state: string }[];
   /** Calls to the provider since start, by operation. */
   providerCalls(): ReadonlyMap<string, number>;
+  prices: Prices;
+  /** `kms.provider.check-interval`. */
+  checkMs: number;
 }
 
 export const healthNames: Readonly<Record<Condition, Health>> = {
@@ -67,8 +71,6 @@ const conditionNames: Readonly<Record<ProviderCondition["condition"], ProviderCo
 };
 
 const dayMs = 86_400_000;
-/** A rate is taken over at least this long: the first seconds say nothing about a day. */
-const leastRateMs = 3_600_000;
 
 export function statusHandlers(parts: StatusParts) {
   const { health, store, startedAt, clock } = parts;
@@ -139,13 +141,33 @@ export function statusHandlers(parts: StatusParts) {
   }
 
   function costStatus(uptimeMs: number) {
+    const { prices, watches, ttlMs, checkMs } = parts;
     const calls = parts.providerCalls();
-    const total = [...calls.values()].reduce((sum, count) => sum + count, 0);
+    const secrets = parts.caches().filter(({ keyType }) => keyType !== "public"); // those come from the store
+    const sum = (count: (cache: CacheStats) => number) => secrets.reduce((total, cache) => total + count(cache), 0);
+    const loads = {
+      first: sum((cache) => cache.loads.first),
+      refreshed: sum((cache) => cache.loads.refreshed),
+      expired: sum((cache) => cache.loads.expired),
+      doubted: sum((cache) => cache.loads.doubted),
+    };
+    const cachedKeys = sum(({ size }) => size);
+    const use = { prices, calls, uptimeMs, loads, cachedKeys, providerKeys: watches.length, ttlMs, checkMs };
+    const { projections, ...cost } = costOf(use);
     return create(CostStatusSchema, {
-      providerCalls: Object.fromEntries([...calls].map(([operation, count]) => [operation, BigInt(count)])),
-      providerCallsPerDay: (total * dayMs) / Math.max(uptimeMs, leastRateMs),
+      ...cost,
+      providerCalls: bigints(Object.fromEntries(calls)),
+      providerKeys: watches.length,
+      prices: { ...prices, perTenThousandCalls: prices.per10000Calls },
+      keyLoads: bigints(loads),
+      projections: projections.map(({ ttlMs, ...projection }) => ({ ...projection, ttl: durationFromMs(ttlMs) })),
     });
   }
+}
+
+function bigints<Name extends string>(counts: Record<Name, number>): Record<Name, bigint> {
+  const counted = Object.entries<number>(counts).map(([name, count]) => [name, BigInt(count)]);
+  return Object.fromEntries(counted) as Record<Name, bigint>;
 }
 
 function asLastSeen<T>(error: unknown, seen: T): T {

@@ -93,7 +93,14 @@ describe("hits and loads", () => {
     for (const key of ["a", "b", "c", "d"]) await cache.load(key, async () => value(key));
     cache.get("d");
     cache.get("a");
-    expect(cache.stats()).toEqual({ hits: 1, misses: 4, evictions: 1, size: 3, stale: 0 });
+    expect(cache.stats()).toEqual({
+      hits: 1,
+      misses: 4,
+      evictions: 1,
+      size: 3,
+      stale: 0,
+      loads: { first: 4, refreshed: 0, expired: 0, doubted: 0 },
+    });
   });
 });
 

@@ -4,11 +4,18 @@ import { durationMs, timestampDate } from "@bufbuild/protobuf/wkt";
 import { expect, it } from "vitest";
 import { ProviderCondition as ConditionName, StatusRequestSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
+import type { CacheStats } from "../../src/keys/cache.ts";
 import type { ProviderCondition } from "../../src/keys/provider-watch.ts";
 import { statusHandlers } from "../../src/service/status.ts";
 import { addKey } from "../store/fixture.ts";
 import { thrownBy } from "../matchers.ts";
 import { call, setUp } from "./fixture.ts";
+
+/** As Status is told of one. */
+function cacheOf(keyType: string, stats: Partial<CacheStats>) {
+  const loads = { first: 0, refreshed: 0, expired: 0, doubted: 0 };
+  return { keyType, maxSize: 9, hits: 1, misses: 1, evictions: 0, size: 0, stale: 0, loads, ...stats };
+}
 
 const asking = (tenantId = "") => create(StatusRequestSchema, { tenantId });
 
@@ -103,7 +110,7 @@ it("tells of each provider key where it is served and whether it may be used, an
 
 it("tells for how long keys are cached, and how many are served past their time", async () => {
   const { parts } = setUp();
-  const caches = () => [{ keyType: "data", hits: 1, misses: 1, evictions: 0, size: 5, maxSize: 9, stale: 3 }];
+  const caches = () => [cacheOf("data", { size: 5, stale: 3 })];
   const status = await statusHandlers({ ...parts, caches, ttlMs: 1_500, maxStaleMs: 0 }).status(asking(), call());
   expect(status.cache).toMatchObject([{ keyType: "data", size: 5, stale: 3 }]);
   expect([durationMs(status.cacheTtl!), durationMs(status.maxStale!)]).toEqual([1_500, 0]);
