@@ -129,7 +129,22 @@ describe("GET /api/admin/kms/status", () => {
       max_stale_seconds: 14_400,
       rotation: { enabled: true, max_age_days: 90, next: expect.stringMatching(/T02:00:00/), due: 0, failed: 0 },
       breakers: [{ name: "local", state: "closed" }],
-      cost: { provider_calls_per_day: expect.any(Number) },
+      cost: {
+        provider_calls_per_day: expect.any(Number),
+        charged_calls_per_day: expect.any(Number),
+        cost_per_month: expect.any(Number),
+        provider_keys: 1,
+        prices: { per_10000_calls: 0.03, per_key_month: 1, currency: "USD", charged: "all" },
+        key_loads: { first: expect.any(Number), refreshed: 0, expired: 0, doubted: 0 },
+        projections: [{ ttl_seconds: 1_800 }, { ttl_seconds: 3_600 }, { ttl_seconds: 7_200 }],
+        example: {
+          requests_per_second: 1_000,
+          cache_hit_rate: 0.8,
+          calls_per_day: 17_280_000,
+          cost_per_month: 1_556.2,
+        },
+        uncertainty: expect.stringMatching(/less than an hour/),
+      },
       memory: { implementation: expect.stringMatching(/^(sodium|node)$/), locked: expect.any(Boolean) },
       notices: expect.any(Array),
     });
