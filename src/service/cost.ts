@@ -58,6 +58,7 @@ const leastRateMs = 3_600_000;
 /** By now keys in steady use were loaded again twice: from here on what was measured tells what another TTL would do. */
 const leastTtls = 2;
 const ttlFactors = [0.5, 1, 2];
+const better = "What another TTL would cost is better told by the most.";
 const looks: readonly string[] = ["describe", "inspect"];
 /** FLUO's quickstart. */
 const example = { requestsPerSecond: 1_000, missesPerSecond: 200 };
@@ -105,9 +106,9 @@ export function costOf(use: Use): Cost {
 }
 
 function uncertaintyOf({ uptimeMs, ttlMs }: Use): string {
-  if (uptimeMs < leastRateMs) return "Up for less than an hour: the calls so far are taken for an hour's.";
+  if (uptimeMs < leastRateMs) return `Up for less than an hour: the calls so far are taken for an hour's. ${better}`;
   if (uptimeMs >= leastTtls * ttlMs) return "";
-  return "Up for less than twice kms.cache.ttl: first loads weigh too much, and loads of keys in use too little.";
+  return `Up for less than twice kms.cache.ttl: first loads weigh too much, and loads of keys in use too little. ${better}`;
 }
 
 function sumOf(calls: readonly (readonly [string, number])[]): number {

@@ -274,6 +274,8 @@ describe("/q/metrics", () => {
         'kms_cache_miss_total{key_type="signing"} 0',
         'kms_cache_evictions_total{key_type="public"} 0',
         'kms_cache_size{key_type="data"} 0',
+        'kms_cache_loads_total{key_type="signing",reason="refreshed"} 0',
+        'kms_provider_requests_total{operation="generate_data_key"} 0',
         "kms_rotation_success_total 0",
         "kms_rotation_failures_total 0",
         'kms_spans_signed_total{mode="individual"} 0',

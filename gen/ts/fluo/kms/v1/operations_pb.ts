@@ -720,7 +720,7 @@ export type CostStatus = Message<"fluo.kms.v1.CostStatus"> & {
   example?: CostExample | undefined;
 
   /**
-   * Why the figures are rough, one sentence; empty once the service has been up for an hour and for twice its kms.cache.ttl.
+   * Why the figures are rough; empty once the service has been up for an hour and for twice its kms.cache.ttl.
    *
    * @generated from field: string uncertainty = 10;
    */
