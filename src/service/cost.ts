@@ -53,7 +53,7 @@ export interface Cost {
 
 const dayMs = 86_400_000;
 const daysAMonth = 30;
-/** A rate is taken over at least this long: the first seconds say nothing about a day. */
+/** What is done once, such as making a key, is taken over at least this long: the first seconds say nothing about a day. */
 const leastRateMs = 3_600_000;
 /** By now keys in steady use were loaded again twice: from here on what was measured tells what another TTL would do. */
 const leastTtls = 2;
@@ -65,10 +65,15 @@ const example = { requestsPerSecond: 1_000, missesPerSecond: 200 };
 
 export function costOf(use: Use): Cost {
   const { prices, calls, ttlMs, providerKeys } = use;
-  const perDay = (count: number) => (count * dayMs) / Math.max(use.uptimeMs, leastRateMs);
-  const chargedCalls = [...calls].filter(([operation]) => prices.charged === "all" || !looks.includes(operation));
-  const charged = perDay(sumOf(chargedCalls));
-  const [refreshed, expired] = [perDay(use.loads.refreshed), perDay(use.loads.expired)];
+  const perDay = (count: number, leastMs = leastRateMs) => (count * dayMs) / Math.max(use.uptimeMs, leastMs);
+  // Goes on at the pace that it has once the TTL is over; before, there is none.
+  const [refreshed, expired] = [use.loads.refreshed, use.loads.expired].map((count) =>
+    perDay(count, Math.min(ttlMs, leastRateMs)),
+  ) as [number, number];
+  const again = use.loads.refreshed + use.loads.expired;
+  const perDayOf = (counted: Iterable<readonly [string, number]>) =>
+    perDay(sumOf([...counted]) - again) + refreshed + expired;
+  const charged = perDayOf([...calls].filter(([operation]) => prices.charged === "all" || !looks.includes(operation)));
   const perMonth = (callsPerDay: number, keys = providerKeys) =>
     (callsPerDay * daysAMonth * prices.per10000Calls) / 10_000 + keys * prices.perKeyMonth;
   // Looks go on by the clock: what was seen of them in the first minutes is too few.
@@ -91,7 +96,7 @@ export function costOf(use: Use): Cost {
   const { requestsPerSecond, missesPerSecond } = example;
   const exampleCalls = missesPerSecond * (dayMs / 1_000);
   return {
-    providerCallsPerDay: perDay(sumOf([...calls])),
+    providerCallsPerDay: perDayOf(calls),
     chargedCallsPerDay: charged,
     costPerMonth: perMonth(charged),
     projections: ttlFactors.map(projectionAt),
@@ -106,7 +111,9 @@ export function costOf(use: Use): Cost {
 }
 
 function uncertaintyOf({ uptimeMs, ttlMs }: Use): string {
-  if (uptimeMs < leastRateMs) return `Up for less than an hour: the calls so far are taken for an hour's. ${better}`;
+  if (uptimeMs < leastRateMs) {
+    return `Up for less than an hour: all calls but those that load a key again are taken for an hour's. ${better}`;
+  }
   if (uptimeMs >= leastTtls * ttlMs) return "";
   return `Up for less than twice kms.cache.ttl: first loads weigh too much, and loads of keys in use too little. ${better}`;
 }

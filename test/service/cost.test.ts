@@ -80,10 +80,27 @@ describe("another TTL", () => {
 });
 
 describe("a rate", () => {
+  it("of loads that come again is that since start, where the TTL is shorter than an hour", () => {
+    const calls = new Map([["decrypt", 14]]); // two made, loaded again six times each in five minutes
+    const young = cost({
+      calls,
+      loads: { refreshed: 11, expired: 1 },
+      cachedKeys: 2,
+      ttlMs: 60_000,
+      uptimeMs: 300_000,
+    });
+    expect(young.providerCallsPerDay).toBeCloseTo(2 * 24 + 12 * 288, 9);
+    expect(young.projections.map(({ callsPerDay }) => callsPerDay)).toEqual([
+      expect.closeTo(2 * 24 + 23 * 288, 9),
+      expect.closeTo(2 * 24 + 12 * 288, 9),
+      expect.closeTo(2 * 24 + 6.5 * 288, 9),
+    ]);
+  });
+
   it("of the first hour is that of an hour, and called rough until twice the TTL is over", () => {
-    const made = new Map([["encrypt", 1]]);
-    for (const uptimeMs of [0, 1, hourMs]) expect(cost({ calls: made, uptimeMs }).providerCallsPerDay).toBe(24);
-    expect(cost({ calls: made, uptimeMs: 2 * hourMs }).providerCallsPerDay).toBe(12);
+    const made = { ...nothing, calls: new Map([["encrypt", 1]]) };
+    for (const uptimeMs of [0, 1, hourMs]) expect(cost({ ...made, uptimeMs }).providerCallsPerDay).toBe(24);
+    expect(cost({ ...made, uptimeMs: 2 * hourMs }).providerCallsPerDay).toBe(12);
     expect(cost({ uptimeMs: hourMs - 1 }).uncertainty).toMatch(/less than an hour/);
     expect(cost({ uptimeMs: 2 * hourMs - 1 }).uncertainty).toMatch(/less than twice kms\.cache\.ttl/);
     expect(cost({ uptimeMs: 2 * hourMs }).uncertainty).toBe("");

@@ -144,7 +144,7 @@ it("tells what calls cost, what the keys in its caches would at half and at twic
   expect(aDay.projections[0]!.mostCallsPerDay).toBeCloseTo(1_000 - 404 + looks + (7 * 48) / 0.875, 9);
   expect(aDay.example!.costPerMonth).toBeCloseTo(1_556.2, 9);
   const young = await cost(60_000);
-  expect(young.providerCallsPerDay).toBe(24_000);
+  expect(young.providerCallsPerDay).toBe(24_000); // the TTL is an hour
   expect(young.uncertainty).toMatch(/less than an hour/);
 });
 

@@ -664,7 +664,8 @@ export type CostStatus = Message<"fluo.kms.v1.CostStatus"> & {
   providerCalls: { [key: string]: bigint };
 
   /**
-   * The same calls as a daily rate, all operations together. Within the first hour the calls so far are taken for an hour's.
+   * The same calls as a daily rate, all operations together. Within the first hour all calls but those of
+   * KeyLoads.refreshed and KeyLoads.expired are taken for an hour's.
    *
    * @generated from field: double provider_calls_per_day = 2;
    */
