@@ -587,7 +587,7 @@ export type CostProjection = Message<"fluo.kms.v1.CostProjection"> & {
   costPerMonth: number;
 
   /**
-   * Charged calls a day if every key that is cached now stayed in use all the time: the most that these keys can cost.
+   * Charged calls a day if every key that is cached now stayed in use all the time: what they cost on average at the most, while nothing fails.
    *
    * @generated from field: double most_calls_per_day = 4;
    */
