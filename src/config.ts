@@ -55,6 +55,14 @@ export interface Config {
   };
   /** Between looks at the state of the provider's key. */
   readonly providerCheckMs: number;
+  /** The provider's prices, for Status. */
+  readonly cost: {
+    readonly per10000Calls: number;
+    readonly perKeyMonth: number;
+    /** Whether looks at the state of a key are charged as well. */
+    readonly charged: "all" | "cryptographic";
+    readonly currency: string;
+  };
   readonly rotation: {
     readonly enabled: boolean;
     /** A Quartz expression, UTC. */
@@ -171,6 +179,12 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<C
       warm: values["kms.cache.warm"] ?? [],
     },
     providerCheckMs: values["kms.provider.check-interval"],
+    cost: {
+      per10000Calls: values["kms.cost.per-10000-calls"],
+      perKeyMonth: values["kms.cost.per-key-month"],
+      charged: values["kms.cost.charged"],
+      currency: values["kms.cost.currency"],
+    },
     rotation: {
       enabled: values["kms.rotation.enabled"],
       checkCron: values["kms.rotation.check-cron"],

@@ -54,6 +54,7 @@ export async function startProviders({ config, instruments, log, clock }: Provid
     const { operation, outcome, seconds, attempts } = call;
     if (attempts === 0) return; // refused before it reached the provider
     instruments.providerCall.record(seconds, { operation, outcome });
+    instruments.providerRequests.add(attempts, { operation });
     for (const calls of [all, counting.getStore()]) calls?.set(operation, (calls.get(operation) ?? 0) + attempts);
     logFailure(log, call);
   }

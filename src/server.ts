@@ -204,6 +204,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
     maxStaleMs: config.cache.maxStaleMs,
     breakers: providers.allBreakers,
     providerCalls: providers.calls,
+    prices: config.cost,
+    checkMs: config.providerCheckMs,
     countProviderCalls: providers.countCalls,
     probeKeyrings,
     unexpected: (err) => log.error({ err }, "a test of Validate met a bug"),

@@ -22,7 +22,14 @@ export interface TelemetrySettings {
 
 /** What is read when metrics are exported. */
 export interface Observed {
-  caches(): { keyType: string; hits: number; misses: number; evictions: number; size: number }[];
+  caches(): {
+    keyType: string;
+    hits: number;
+    misses: number;
+    evictions: number;
+    size: number;
+    loads: Readonly<Record<string, number>>;
+  }[];
   /** As of the last look at the store. */
   keys(): { purpose: string; state: string; count: number }[];
   oldestActiveAt(): Date | undefined;
@@ -126,6 +133,13 @@ function createInstruments(meter: Meter) {
   for (const mode of ["individual", "log"]) spansSigned.add(0, { mode });
   auditRows.add(0);
   dataLoss.add(0);
+  const providerRequests = counter(
+    "kms_provider_requests_total",
+    "Requests to the provider by operation, each attempt of a call by itself: what it charges for",
+  );
+  for (const operation of ["generate_data_key", "encrypt", "decrypt", "describe", "inspect"]) {
+    providerRequests.add(0, { operation });
+  }
   for (const operation of ["encrypt", "decrypt", "re_encrypt"]) piiFields.add(0, { operation });
   return {
     errors: counter("kms_errors_total", "Calls that failed, by operation and status"),
@@ -135,6 +149,7 @@ function createInstruments(meter: Meter) {
       "Time to get an encryption key, cached or not",
     ),
     providerCall: seconds("kms_provider_call_seconds", "Calls to the provider by operation and outcome"),
+    providerRequests,
     rotationDuration: seconds("kms_rotation_duration_seconds", "Time to rotate one key"),
     rotationSuccess,
     rotationFailures,
@@ -154,6 +169,13 @@ function observeState(meter: Meter, observed: Observed): void {
   cacheCounter("kms_cache_hit_total", "Key lookups answered from the cache", "hits");
   cacheCounter("kms_cache_miss_total", "Key lookups not answered from the cache", "misses");
   cacheCounter("kms_cache_evictions_total", "Keys dropped from the cache before their time", "evictions");
+  meter
+    .createObservableCounter("kms_cache_loads_total", { description: "Keys that were loaded, by why" })
+    .addCallback((result) => {
+      for (const { keyType, loads } of observed.caches()) {
+        for (const [reason, count] of Object.entries(loads)) result.observe(count, { key_type: keyType, reason });
+      }
+    });
   const gauge = (name: string, description: string, unit?: string) =>
     meter.createObservableGauge(name, unit === undefined ? { description } : { description, unit });
   gauge("kms_cache_size", "Keys in the cache").addCallback((result) => {

@@ -128,7 +128,9 @@ describe("with an OTLP endpoint", () => {
     const names = [
       "kms_cache_hit_total",
       "kms_cache_size",
+      "kms_cache_loads_total",
       "kms_provider_call_seconds",
+      "kms_provider_requests_total",
       "kms_rotation_success_total",
       "kms_spans_signed_total",
       "circuit_breaker_state",

@@ -64,6 +64,8 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     maxStaleMs: 14_400_000,
     breakers: () => [],
     providerCalls: () => new Map(),
+    prices: { per10000Calls: 0, perKeyMonth: 0, charged: "all", currency: "USD" },
+    checkMs: 30_000,
     countProviderCalls: async (work) => ({ answer: await work(), calls: new Map() }),
     probeKeyrings: () => ({ first: keyring, second: keyring, close() {} }),
     recommendations: [],

@@ -1,5 +1,6 @@
 /** `status`: how the running service is doing. */
 import { type Command, exitCode, jsonOption, textOf } from "./command.ts";
+import { type CostStatus, costRows } from "./cost.ts";
 import { countsText, printLine, printTable } from "./print.ts";
 import { addressOption, callService, serviceDetails } from "./service.ts";
 
@@ -45,7 +46,7 @@ interface Status {
     failed: number;
   };
   breakers?: { name: string; state: string }[];
-  cost?: { provider_calls: Record<string, number>; provider_calls_per_day: number };
+  cost?: CostStatus;
   memory?: { implementation: string; locked: boolean };
   notices?: string[];
 }
@@ -56,7 +57,7 @@ const shownTenantKeys = 20;
 
 export const status: Command = {
   name: "status",
-  summary: "Shows the state of a running service: health, keys, caches, rotation and provider calls.",
+  summary: "Shows the state of a running service: health, keys, caches, rotation, provider calls and their cost.",
   options: [
     addressOption,
     { name: "tenant", value: "TENANT", description: "count the keys of this tenant alone" },
@@ -103,7 +104,7 @@ function printStatus(status: Status): void {
     rows.push(["cached for", `${cache_ttl_seconds} s, ${max_stale_seconds} s more without an answer of the provider`]);
   }
   if (rotation) rows.push(["rotation", rotationText(rotation)]);
-  if (cost) rows.push(["provider calls", `${countsText(cost.provider_calls)}; ${cost.provider_calls_per_day} a day`]);
+  if (cost) rows.push(...costRows(cost));
   for (const { name, state } of breakers) rows.push(["breaker", `${name} ${state}`]);
   if (memory) rows.push(["memory", `${memory.implementation}, ${memory.locked ? "locked" : "not locked"}`]);
   printTable(rows);

@@ -8,6 +8,8 @@ import {
   awsKey,
   awsRegion,
   choice,
+  currencyCode,
+  decimal,
   duration,
   filePath,
   host,
@@ -32,6 +34,8 @@ export interface Setting {
 }
 
 const port = wholeNumber(0, 65_535);
+/** Beyond any price list: a number that big is a mistake. */
+const price = decimal(1_000_000);
 const providerName = choice(["local", "aws", "vault"], ["gcp", "azure"]);
 
 /** What a provider needs to know. */
@@ -92,6 +96,11 @@ export const settings = {
   "kms.cache.max-stale": { parse: duration("0s", "7d"), standard: "4h" },
   "kms.cache.warm": { parse: warmTenants },
   "kms.provider.check-interval": { parse: duration("1s", "50s"), standard: "30s" },
+  // What Status reckons with. The defaults are AWS's prices of a symmetric key: aws.amazon.com/kms/pricing
+  "kms.cost.per-10000-calls": { parse: price, standard: "0.03" },
+  "kms.cost.per-key-month": { parse: price, standard: "1" },
+  "kms.cost.charged": { parse: choice(["all", "cryptographic"]), standard: "all" },
+  "kms.cost.currency": { parse: currencyCode, standard: "USD" },
   "kms.rotation.enabled": { parse: trueOrFalse, standard: "true" },
   "kms.rotation.check-cron": { parse: quartzCron, standard: "0 0 2 * * ?" },
   "kms.rotation.max-age-days": { parse: wholeNumber(1, 3_650), standard: "90" },

@@ -22,6 +22,23 @@ export function wholeNumber(min: number, max: number): Parser<number> {
   };
 }
 
+/** A decimal number from 0 to `max`, as people write prices: a point, no sign, no exponent, no currency. */
+export function decimal(max: number): Parser<number> {
+  return (text) => {
+    const value = /^\d{1,12}(\.\d{1,9})?$/.test(text) ? Number(text) : Number.NaN;
+    if (value <= max) return value;
+    throw new Refusal(
+      `must be a number from 0 to ${max} such as 0.03, with a point and at most nine digits after it, not ${shown(text)}`,
+    );
+  };
+}
+
+/** An ISO 4217 code. */
+export const currencyCode: Parser<string> = (text) => {
+  if (/^[A-Z]{3}$/.test(text)) return text;
+  throw new Refusal("must be the three capitals of a currency, such as USD");
+};
+
 /** Milliseconds, from text such as 500ms, 20s, 60m, 4h or 7d. Bounds are written the same way. */
 export function duration(min: string, max: string): Parser<number> {
   const [minMs, maxMs] = [milliseconds(min)!, milliseconds(max)!];

@@ -25,6 +25,7 @@ import type { Provider } from "../provider/provider.ts";
 import type { KeyCounts, Store } from "../store/store.ts";
 import type { AuditState, AuditTrail } from "./audit-trail.ts";
 import type { CallContext } from "./context.ts";
+import { costOf, type Prices } from "./cost.ts";
 import type { Condition, HealthMonitor } from "./health.ts";
 import { inTime } from "./in-time.ts";
 
@@ -54,6 +55,9 @@ export interface StatusParts {
   breakers(): { name: string; state: string }[];
   /** Calls to the provider since start, by operation. */
   providerCalls(): ReadonlyMap<string, number>;
+  prices: Prices;
+  /** `kms.provider.check-interval`. */
+  checkMs: number;
 }
 
 export interface TenantKeyStatus {
@@ -79,8 +83,6 @@ const conditionNames: Readonly<Record<ProviderCondition["condition"], ProviderCo
 
 const tenantKeysShown = 100;
 const dayMs = 86_400_000;
-/** A rate is taken over at least this long: the first seconds say nothing about a day. */
-const leastRateMs = 3_600_000;
 
 export function statusHandlers(parts: StatusParts) {
   const { health, store, startedAt, clock } = parts;
@@ -166,13 +168,34 @@ export function statusHandlers(parts: StatusParts) {
   }
 
   function costStatus(uptimeMs: number) {
+    const { prices, watches, tenantKeys, ttlMs, checkMs } = parts;
+    const providerKeys = watches.length + tenantKeys.all().length;
     const calls = parts.providerCalls();
-    const total = [...calls.values()].reduce((sum, count) => sum + count, 0);
+    const secrets = parts.caches().filter(({ keyType }) => keyType !== "public"); // those come from the store
+    const sum = (count: (cache: CacheStats) => number) => secrets.reduce((total, cache) => total + count(cache), 0);
+    const loads = {
+      first: sum((cache) => cache.loads.first),
+      refreshed: sum((cache) => cache.loads.refreshed),
+      expired: sum((cache) => cache.loads.expired),
+      doubted: sum((cache) => cache.loads.doubted),
+    };
+    const cachedKeys = sum(({ size }) => size);
+    const use = { prices, calls, uptimeMs, loads, cachedKeys, providerKeys, ttlMs, checkMs };
+    const { projections, ...cost } = costOf(use);
     return create(CostStatusSchema, {
-      providerCalls: Object.fromEntries([...calls].map(([operation, count]) => [operation, BigInt(count)])),
-      providerCallsPerDay: (total * dayMs) / Math.max(uptimeMs, leastRateMs),
+      ...cost,
+      providerCalls: bigints(Object.fromEntries(calls)),
+      providerKeys,
+      prices: { ...prices, perTenThousandCalls: prices.per10000Calls },
+      keyLoads: bigints(loads),
+      projections: projections.map(({ ttlMs, ...projection }) => ({ ...projection, ttl: durationFromMs(ttlMs) })),
     });
   }
+}
+
+function bigints<Name extends string>(counts: Record<Name, number>): Record<Name, bigint> {
+  const counted = Object.entries<number>(counts).map(([name, count]) => [name, BigInt(count)]);
+  return Object.fromEntries(counted) as Record<Name, bigint>;
 }
 
 function asLastSeen<T>(error: unknown, seen: T): T {

@@ -14,6 +14,7 @@ import {
 import type { GetPublicKeysResponse, LogHead } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { type RotateRequest, RotateRequestSchema, type RotateResponse } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
 import { type FieldViolation, KmsError } from "../errors.ts";
+import { costJson } from "./cost-json.ts";
 import { shortName } from "./json-request.ts";
 
 const healthNames: Partial<Record<Health, string>> = {
@@ -103,10 +104,7 @@ export function statusJson(response: StatusResponse) {
       failed: Number(rotation.failed),
     },
     breakers: response.breakers.map(({ name, state }) => ({ name, state })),
-    cost: cost && {
-      provider_calls: numbers(cost.providerCalls),
-      provider_calls_per_day: Math.round(cost.providerCallsPerDay),
-    },
+    cost: cost && costJson(cost),
     audit: audit && {
       writer_id: audit.writerId,
       sequence: Number(audit.sequence),

@@ -193,6 +193,7 @@ it.each([
 
     const seen = await kms.status({});
     expect(seen).toMatchObject({ tenantKeysTotal: keyCount + 1, tenantKeysUnusable: 1 });
+    expect(seen.cost?.providerKeys).toBe(keyCount + 2);
     expect(seen.tenantKeys).toHaveLength(keyCount + 1);
     expect(seen.tenantKeys[0]).toMatchObject({ tenants: its.length });
     expect(seen.notices.join("\n")).toMatch(/The provider key \S+ of 20 tenants is refused/);

@@ -65,6 +65,8 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     maxStaleMs: 14_400_000,
     breakers: () => [],
     providerCalls: () => new Map(),
+    prices: { per10000Calls: 0.03, perKeyMonth: 1, charged: "all", currency: "USD" },
+    checkMs: 30_000,
     countProviderCalls: async (work) => ({ answer: await work(), calls: new Map() }),
     probeKeyrings: () => ({ first: keyring, second: keyring, close() {} }),
     recommendations: [],
