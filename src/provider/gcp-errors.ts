@@ -52,7 +52,7 @@ const rows: readonly Row[] = [
   [status("RESOURCE_EXHAUSTED"), later, "throttles this project's calls", advice.raiseQuota],
   [reason("RATE_LIMIT_EXCEEDED"), later, "throttles this project's calls", advice.raiseQuota],
   [
-    reason("SERVICE_DISABLED", /API has not been used in project/),
+    reason("SERVICE_DISABLED", /API has not been used in (this )?project/),
     no,
     "has its API turned off in the project",
     (about, { consumer }) => advice.turnOnApi(about, consumer),
