@@ -41,7 +41,7 @@ async function tokenFrom({ file, project }: CredentialSource, signal: AbortSigna
     ? auth.getClient()
     : auth._getApplicationCredentialsFromFilePath(file, clientOptions)); // as the library reads any file, of whatever type
   for (const transporter of othersOf(client)) transporter.defaults = { ...transporter.defaults, ...limits };
-  const headers = Object.fromEntries(await client.getRequestHeaders());
+  const headers = Object.fromEntries(await client.getRequestHeaders().catch(withoutWords));
   const { authorization = "" } = headers;
   if (!/^Bearer (?!undefined$|null$)[\x21-\x7e]{1,16384}$/.test(authorization)) throw new NoToken();
   return { headers, expiresAtMs: expiryOf(client) };
@@ -49,6 +49,11 @@ async function tokenFrom({ file, project }: CredentialSource, signal: AbortSigna
 
 /** A source of tokens answered, and without one. */
 export class NoToken extends Error {}
+
+/** The library stumbles over an answer that is not what it should be, as a proxy's page, and quotes it. */
+function withoutWords(error: unknown): never {
+  throw error instanceof TypeError || error instanceof RangeError ? new NoToken() : error;
+}
 
 /** The clients inside a client, which do not get its options: who asks the token service, and whose token is exchanged for another. */
 function othersOf(client: AuthClient): gaxios.Gaxios[] {

@@ -10,7 +10,7 @@ import { codeOf, unreachable } from "./gcp-unreachable.ts";
 
 /** What errors of the library have that matters here. */
 interface LibraryError extends Error {
-  response?: { status?: number };
+  response?: { status?: number; data?: unknown };
 }
 
 const passing: readonly number[] = [408, 425, 429];
@@ -42,7 +42,7 @@ function ofAnswer(error: LibraryError, status: number): KmsError {
   const cause = new Error(`HTTP ${status}: ${wordsOf(error)}`);
   if (status >= 500 || passing.includes(status)) return unavailable("gets no access token now", cause);
   // A service account's request for a token is dated: https://developers.google.com/identity/protocols/oauth2/service-account#error-codes
-  if (/reasonable timeframe|\b(iat|exp)\b/i.test(error.message)) {
+  if (/reasonable timeframe/i.test(wordsOf(error))) {
     return unavailable("finds this machine's clock wrong", cause, renewCredentials());
   }
   return denied("does not accept this service's credentials", cause, renewCredentials());
@@ -52,8 +52,11 @@ function isMissing({ message }: LibraryError): boolean {
   return /could not load the default credentials/i.test(message);
 }
 
-function wordsOf(error: LibraryError): string {
-  return error.name === "SyntaxError" ? "the credentials file is not JSON" : wordsIn(String(error.message));
+function wordsOf({ name, message, response }: LibraryError): string {
+  if (name === "SyntaxError") return "the credentials file is not JSON";
+  const { error, error_description: description } = Object(response?.data) as Record<string, unknown>;
+  const isOAuth = typeof error === "string" && typeof description === "string";
+  return wordsIn(isOAuth ? `${error}: ${description}` : String(message));
 }
 
 function denied(message: string, cause: Error, advice: string): KmsError {
