@@ -193,9 +193,6 @@ googleHosts("credentials are refused", () => {
 
   it("where this machine's clock is wrong, until it is set", async () => {
     const kms = await startGoogle();
-    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - 86_400_000 });
-    const path = file(accountKey(privateKey));
-    const opening = thrownBy(() => open(kms, kms.createKey(), { credentialsFile: path }));
     kms.fault(/^\/token$/, {
       status: 400,
       body: {
@@ -203,8 +200,8 @@ googleHosts("credentials are refused", () => {
         error_description: "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.",
       },
     });
-    const error = (await opening) as KmsError;
-    vi.useRealTimers();
+    const path = file(accountKey(privateKey));
+    const error = (await thrownBy(() => open(kms, kms.createKey(), { credentialsFile: path }))) as KmsError;
     expect(error).toBeKmsError("PROVIDER_UNAVAILABLE", "clock");
     expect(error.advice).toContain("timedatectl set-ntp true");
   });
