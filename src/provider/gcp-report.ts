@@ -64,12 +64,12 @@ export function unfit(key: GcpKey, { purpose }: Described): KmsError | undefined
 }
 
 export function stateOf({ primary }: Described, clockSkewMs: number | undefined): ProviderKeyState {
-  if (primary === undefined) return { state: "disabled", detail: "no primary version", clockSkewMs };
+  if (primary === undefined) return { state: "disabled", detail: "without a primary version", clockSkewMs };
   const { number, state, protectionLevel, destroyTime } = primary;
   const when = state === "DESTROY_SCHEDULED" && destroyTime !== undefined ? `, to be destroyed on ${destroyTime}` : "";
   return {
     state: state === "ENABLED" ? "enabled" : "disabled",
-    detail: `version ${number} is ${state}${when}, ${protectionLevel}`,
+    detail: `${state} (version ${number}, ${protectionLevel})${when}`,
     clockSkewMs,
   };
 }

@@ -434,17 +434,17 @@ describe("Google answers with", () => {
 
 describe("a key's primary version", () => {
   const states: [state: string, code: KmsErrorCode | undefined, detail: string, advice: string | undefined][] = [
-    ["ENABLED", undefined, "version 1 is ENABLED, SOFTWARE", undefined],
-    ["DISABLED", "PROVIDER_DENIED", "version 1 is DISABLED, SOFTWARE", "versions enable 1"],
+    ["ENABLED", undefined, "ENABLED (version 1, SOFTWARE)", undefined],
+    ["DISABLED", "PROVIDER_DENIED", "DISABLED (version 1, SOFTWARE)", "versions enable 1"],
     [
       "DESTROY_SCHEDULED",
       "PROVIDER_DENIED",
-      "version 1 is DESTROY_SCHEDULED, to be destroyed on 2026-12-24T00:00:00.000Z, SOFTWARE",
+      "DESTROY_SCHEDULED (version 1, SOFTWARE), to be destroyed on 2026-12-24T00:00:00.000Z",
       "versions restore 1",
     ],
-    ["DESTROYED", "PROVIDER_DENIED", "version 1 is DESTROYED, SOFTWARE", "versions create --key=fluo --primary"],
-    ["PENDING_GENERATION", "PROVIDER_UNAVAILABLE", "version 1 is PENDING_GENERATION, SOFTWARE", "versions list"],
-    ["BRAND_NEW", "PROVIDER_DENIED", "version 1 is BRAND_NEW, SOFTWARE", "versions list"],
+    ["DESTROYED", "PROVIDER_DENIED", "DESTROYED (version 1, SOFTWARE)", "versions create --key=fluo --primary"],
+    ["PENDING_GENERATION", "PROVIDER_UNAVAILABLE", "PENDING_GENERATION (version 1, SOFTWARE)", "versions list"],
+    ["BRAND_NEW", "PROVIDER_DENIED", "BRAND_NEW (version 1, SOFTWARE)", "versions list"],
   ];
 
   it.each(states)("%s", async (state, code, detail, told) => {
@@ -463,7 +463,7 @@ describe("a key's primary version", () => {
     const { key, provider } = await openedOnFake();
     key.primary = undefined;
     const report = await provider.inspect();
-    expect(report).toMatchObject({ state: "disabled", detail: "no primary version" });
+    expect(report).toMatchObject({ state: "disabled", detail: "without a primary version" });
     expect(report.advice).toEqual([expect.stringContaining("gcloud kms keys set-primary-version fluo")]);
     expect(await thrownBy(() => provider.generateDataKey(context))).toBeKmsError("PROVIDER_DENIED", "no primary");
   });

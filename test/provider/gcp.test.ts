@@ -125,7 +125,7 @@ describe("a wrapped key", () => {
     const { kms, key, provider } = await openedOnFake();
     const { wrapped, plaintext } = await provider.generateDataKey(context);
     kms.rotate(key);
-    expect((await provider.describe()).detail).toBe("version 2 is ENABLED, SOFTWARE");
+    expect((await provider.describe()).detail).toBe("ENABLED (version 2, SOFTWARE)");
     const next = await provider.encrypt(plaintext, context);
     for (const each of [wrapped, next]) {
       expect(Buffer.compare(await provider.decrypt(each, context), plaintext)).toBe(0);
