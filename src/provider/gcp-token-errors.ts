@@ -8,8 +8,9 @@ import { giveCredentials, renewCredentials } from "./gcp-advice.ts";
 import { NoToken } from "./gcp-credentials.ts";
 import { codeOf, unreachable } from "./gcp-unreachable.ts";
 
-/** What errors of the library have that matters here. */
+/** What errors of the library have that matters here. Those of a request have the request too. */
 interface LibraryError extends Error {
+  config?: unknown;
   response?: { status?: number; data?: unknown };
 }
 
@@ -25,9 +26,9 @@ export function tokenFailure(thrown: unknown, hadToken: boolean): KmsError {
   }
   if (status > 0) return ofAnswer(error, status);
   const code = codeOf(error);
-  if (code !== "" && !fileCodes.test(code)) {
+  if (error.config !== undefined || (code !== "" && !fileCodes.test(code))) {
     return unreachable(
-      Object.assign(new Error(`no access token: ${code}`), { code }),
+      Object.assign(new Error(`no access token: ${code || "no answer"}`), { code }),
       "where provider gcp gets its tokens",
     );
   }

@@ -39,7 +39,9 @@ export interface GcpKmsFake extends TokenState {
   /** In the order of arrival, those with a fault too. */
   readonly calls: GcpCall[];
   readonly denied: Set<string>;
+  /** Made since the start, for calls to keys. */
   connections(): number;
+  /** Of those, how many there are. */
   openConnections(): number;
   createKey(over?: Partial<FakeKey> & { id?: string; protectionLevel?: string }): FakeKey;
   rotate(key: FakeKey): void;
@@ -50,8 +52,8 @@ export interface GcpKmsFake extends TokenState {
   count(path: RegExp): number;
   /** Resolves when it has been called so often. */
   called(path: RegExp, times?: number): Promise<void>;
-  /** Resolves when it has no connection any more, but for so many. */
-  left(but?: number): Promise<void>;
+  /** Resolves when it has no connection any more for calls to keys, and owes nobody an answer. */
+  left(): Promise<void>;
   settings(key: FakeKey, over?: Partial<GcpSettings>): GcpSettings;
   close(): Promise<void>;
 }
@@ -64,7 +66,9 @@ export async function startGcpKms(tls?: { key: Buffer; cert: Buffer }): Promise<
   const keys = new Map<string, FakeKey>();
   const denied = new Set<string>();
   const tokens = newTokenState();
+  const ofCalls = new Set<Socket>();
   let connections = 0;
+  let owed = 0;
 
   function faultOf({ path }: GcpCall): Fault | undefined {
     const [name, found] = [...faults].find(([, each]) => each.path.test(path)) ?? [];
@@ -89,6 +93,15 @@ export async function startGcpKms(tls?: { key: Buffer; cert: Buffer }): Promise<
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const call = await read(request);
     calls.push(call);
+    owed += 1;
+    response.once("close", () => {
+      owed -= 1;
+      for (const look of [...waiting]) look();
+    });
+    if (call.path.startsWith("/v1/projects/") && !ofCalls.has(request.socket)) {
+      ofCalls.add(request.socket);
+      connections += 1;
+    }
     const fault = faultOf(call);
     if (fault === "reset") request.socket.resetAndDestroy();
     else if (fault === "stall") response.writeHead(200, { "content-length": 100 }).write('{"plaintext":');
@@ -99,11 +112,11 @@ export async function startGcpKms(tls?: { key: Buffer; cert: Buffer }): Promise<
 
   async function listening<S extends Server>(server: S, event: string): Promise<number> {
     server.on(event, (socket: Socket) => {
-      connections += 1;
       sockets.add(socket);
       socket.on("error", () => {});
       socket.once("close", () => {
         sockets.delete(socket);
+        ofCalls.delete(socket);
         for (const look of [...waiting]) look();
       });
     });
@@ -124,6 +137,7 @@ export async function startGcpKms(tls?: { key: Buffer; cert: Buffer }): Promise<
   const host = `127.0.0.1:${await listening(server, "connection")}`;
   const secure = tls === undefined ? undefined : createSecureServer(tls, serve);
   const securePort = secure === undefined ? 0 : await listening(secure, "secureConnection");
+  for (const each of [server, secure]) if (each !== undefined) each.keepAliveTimeout = 600_000; // who connects, ends it
   server.on("connect", (_request, socket: Socket) => {
     const through = connect(securePort, "127.0.0.1", () => {
       socket.write("HTTP/1.1 200 Connection Established\r\n\r\n");
@@ -139,7 +153,7 @@ export async function startGcpKms(tls?: { key: Buffer; cert: Buffer }): Promise<
     calls,
     denied,
     connections: () => connections,
-    openConnections: () => sockets.size,
+    openConnections: () => ofCalls.size,
     createKey({ id = "fluo", protectionLevel = "SOFTWARE", ...over } = {}) {
       const name = `projects/audit-1/locations/europe-west1/keyRings/kms/cryptoKeys/${id}`;
       const versions = new Map([[1, newVersion(protectionLevel)]]);
@@ -160,7 +174,7 @@ export async function startGcpKms(tls?: { key: Buffer; cert: Buffer }): Promise<
     },
     count,
     called: (path, times = 1) => until(() => count(path) >= times),
-    left: (but = 0) => until(() => sockets.size <= but),
+    left: () => until(() => ofCalls.size === 0 && owed === 0),
     settings: (key, over) => ({
       name: "gcp",
       key: key.name,

@@ -261,6 +261,19 @@ const rows: Row[] = [
   { what: "an empty object to an encrypt", operation: "encrypt", answer: { status: 200, body: {} }, ...untrusted },
   { what: "a list to an encrypt", operation: "encrypt", answer: { status: 200, body: [] }, ...untrusted },
   { what: "a connection reset", answer: "reset", ...unavailable, says: "did not answer (ECONNRESET)" },
+  {
+    what: "a plaintext elsewhere",
+    answer: { status: 200, body: `{"x":{"plaintext":"AAAA"},"plaintextCrc32c":"${crc32c(Buffer.alloc(3))}"}` },
+    ...untrusted,
+  },
+  {
+    what: "two plaintexts",
+    answer: {
+      status: 200,
+      body: `{"plaintext":"AAAA","plaintext":"BBBB","plaintextCrc32c":"${crc32c(Buffer.alloc(3))}"}`,
+    },
+    ...untrusted,
+  },
   { what: "no plaintext", answer: { change: { plaintext: undefined } }, ...untrusted },
   { what: "an empty plaintext", answer: { change: { plaintext: "", plaintextCrc32c: "0" } }, ...untrusted },
   { what: "a plaintext that is no base64", answer: { change: { plaintext: "????" } }, ...untrusted },
@@ -283,6 +296,12 @@ const rows: Row[] = [
     what: "an encryption under another key",
     operation: "encrypt",
     answer: { change: { name: `${keyName}-2/cryptoKeyVersions/1` } },
+    ...untrusted,
+  },
+  {
+    what: "an encryption in another project",
+    operation: "encrypt",
+    answer: { change: { name: `${keyName.replace("audit-1", "audit-2")}/cryptoKeyVersions/1` } },
     ...untrusted,
   },
   { what: "an encryption under no version", operation: "encrypt", answer: { change: { name: keyName } }, ...untrusted },

@@ -243,6 +243,16 @@ googleHosts("a source of tokens that cannot answer now is asked once, by the lib
     },
   );
 
+  it("a redirect is not followed: what proves who asks would go there", async () => {
+    const kms = await startGoogle();
+    const elsewhere = await startGoogle();
+    kms.fault(/^\/v1\/token$/, { status: 307, headers: { location: `${elsewhere.url}/v1/token` }, body: "" });
+    const path = file(federated(kms));
+    const error = await thrownBy(() => open(kms, kms.createKey(), { credentialsFile: path }));
+    expect(error).toBeKmsError("PROVIDER_UNAVAILABLE");
+    expect(elsewhere.calls).toEqual([]);
+  });
+
   it("a reset is one request too", async () => {
     const kms = await startGoogle();
     kms.fault(/^\/v1\/token$/, "reset");
@@ -279,7 +289,24 @@ describe("a credentials file that cannot be one is refused by the setting's name
   });
 });
 
+it("a file of GOOGLE_APPLICATION_CREDENTIALS that is no JSON is not quoted", async () => {
+  const kms = await startFake();
+  vi.stubEnv("GOOGLE_APPLICATION_CREDENTIALS", file("hunter2"));
+  const error = (await thrownBy(() => open(kms, kms.createKey()))) as KmsError;
+  expect(error).toBeKmsError("PROVIDER_DENIED", "cannot use its credentials");
+  expect(inspect(error, { depth: 9 })).not.toContain("hunter2");
+});
+
 describe("no credentials at all", () => {
+  it("are looked for anew each time: a metadata server that was not there may be by now", async () => {
+    const kms = await startFake();
+    kms.fault(/^\/computeMetadata\/v1\/instance$/, { status: 404, body: "" });
+    const key = kms.createKey();
+    expect(await thrownBy(() => open(kms, key))).toBeKmsError("PROVIDER_DENIED", "has no credentials");
+    kms.fault(/^\/computeMetadata\/v1\/instance$/, undefined);
+    expect((await (await open(kms, key)).describe()).state).toBe("enabled");
+  });
+
   it("are missed at once, with how to give them", async () => {
     const kms = await startFake();
     vi.stubEnv("METADATA_SERVER_DETECTION", "none");
