@@ -18,6 +18,8 @@ interface GcpFailure {
   /** As in PERMISSION_DENIED. */
   status: string;
   message: string;
+  /** The message without the names of resources, which may be any words. */
+  words: string;
   /** Of google.rpc.ErrorInfo: https://cloud.google.com/apis/design/errors#error_info */
   reason: string | undefined;
   /** projects/123456789, where ErrorInfo names the project that pays. */
@@ -36,16 +38,15 @@ const [no, later] = ["PROVIDER_DENIED", "PROVIDER_UNAVAILABLE"] as const;
 
 const status = (name: string) => (failure: GcpFailure) => failure.status === name;
 const reason = (name: string, words?: RegExp) => (failure: GcpFailure) =>
-  failure.reason === name || (words?.test(failure.message) ?? false);
+  failure.reason === name || (words?.test(failure.words) ?? false);
 /** A version's state: https://cloud.google.com/kms/docs/key-states */
 const state = (name: string) => {
-  const words = new RegExp(`current state is: ${name}\\b`);
-  return ({ status, violations, message }: GcpFailure) =>
-    status === "FAILED_PRECONDITION" && (violations.includes(`KEY_${name}`) || words.test(message));
+  const said = new RegExp(`current state is: ${name}\\b`);
+  return ({ status, violations, words }: GcpFailure) =>
+    status === "FAILED_PRECONDITION" && (violations.includes(`KEY_${name}`) || said.test(words));
 };
 /** https://cloud.google.com/kms/docs/reference/ekm_errors */
-const external = (words: RegExp) => (failure: GcpFailure) =>
-  /\bEKM\b|external key/i.test(failure.message) && words.test(failure.message);
+const isExternal = ({ words }: GcpFailure) => /\bEKM\b|external key/i.test(words);
 
 /** Of HTTP 4xx, in order: the first that fits. Whatever fits none may pass. */
 const rows: readonly Row[] = [
@@ -78,12 +79,11 @@ const rows: readonly Row[] = [
   [reason("USER_PROJECT_DENIED"), no, "may not count calls to the quota project", advice.allowQuotaProject],
   [status("UNAUTHENTICATED"), no, "does not accept this service's credentials", advice.renewCredentials],
   [
-    external(/denied|permission|forbidden|unauthori[sz]ed|\b40[13]\b/i),
+    (failure) => isExternal(failure) && /denied|permission|forbidden|unauthori[sz]ed|\b40[13]\b/i.test(failure.words),
     no,
     "is denied its key by the external key manager",
     advice.lookAtExternal,
   ],
-  [external(/./), later, "gets no answer from the external key manager", advice.lookAtExternal],
   [status("PERMISSION_DENIED"), no, "denies access to its key, or there is none", advice.allow],
   [status("NOT_FOUND"), no, "has no such key", advice.find],
   [state("DISABLED"), no, "has this version of its key disabled", advice.enable],
@@ -91,15 +91,21 @@ const rows: readonly Row[] = [
   [state("DESTROYED"), no, "has destroyed this version of its key", advice.replaceDestroyed],
   [state("PENDING_(GENERATION|IMPORT)"), later, "is still making this version of its key", advice.lookAtVersions],
   [
-    ({ message, status }) => status === "FAILED_PRECONDITION" && /no primary/i.test(message),
+    ({ status, words }) => status === "FAILED_PRECONDITION" && /no primary/i.test(words),
     no,
     "has no primary version of its key",
     advice.makePrimary,
   ],
+  [
+    (failure) => failure.status === "FAILED_PRECONDITION" && isExternal(failure),
+    later,
+    "gets no answer from the external key manager",
+    advice.lookAtExternal,
+  ],
   [status("FAILED_PRECONDITION"), no, "holds its key in a state that forbids its use", advice.lookAtVersions],
   // A part of the request was changed on its way: https://cloud.google.com/kms/docs/data-integrity-guidelines
   [
-    ({ status, message }) => status === "INVALID_ARGUMENT" && /checksum/i.test(message),
+    ({ status, words }) => status === "INVALID_ARGUMENT" && /checksum/i.test(words),
     later,
     "did not get the request whole",
   ],
@@ -137,8 +143,8 @@ export function saysDeadToken(answer: GcpAnswer, key: GcpKey): boolean {
  * Only the ciphertext can be wrong in a Decrypt: the key was described before, the context is ours. What stands before Cloud KMS and
  * refuses a request gives a reason; Cloud KMS itself gives none.
  */
-function isRejection({ operation }: GcpCall, { status, reason, message }: GcpFailure): boolean {
-  return operation === "decrypt" && status === "INVALID_ARGUMENT" && reason === undefined && !/checksum/i.test(message);
+function isRejection({ operation }: GcpCall, { status, reason, words }: GcpFailure): boolean {
+  return operation === "decrypt" && status === "INVALID_ARGUMENT" && reason === undefined && !/checksum/i.test(words);
 }
 
 /** Undefined for what Google did not write, as a proxy's page. */
@@ -160,6 +166,7 @@ function failureIn(key: GcpKey, { body }: GcpAnswer): GcpFailure | undefined {
   return {
     status: error.status,
     message: error.message,
+    words: error.message.replace(/projects\/\S+/g, "…"),
     reason: typeof info?.reason === "string" ? info.reason : undefined,
     consumer: typeof consumer === "string" ? /^projects\/([\w:.-]+)$/.exec(consumer)?.[1] : undefined,
     violations: violations.map((violation) => String(violation?.type)),

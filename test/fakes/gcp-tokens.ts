@@ -2,7 +2,7 @@
  * Where Google's access tokens come from: the token endpoint, the metadata server, the token service of workload identity federation and
  * the one that lets a principal act as a service account. Each rule names its document.
  */
-import { createPublicKey, type KeyObject, randomBytes, verify } from "node:crypto";
+import { type KeyObject, randomBytes, verify } from "node:crypto";
 import { failed, type Reply } from "./gcp-kms-rules.ts";
 
 export interface TokenState {
@@ -128,8 +128,4 @@ function granted(state: TokenState): Record<string, unknown> {
 /** https://www.rfc-editor.org/rfc/rfc6749#section-5.2 */
 function refused(error: string, description: string): Reply {
   return { status: 400, body: { error, error_description: description } };
-}
-
-export function publicPart(pem: string): KeyObject {
-  return createPublicKey(pem);
 }

@@ -451,6 +451,25 @@ describe("Google answers with", () => {
   });
 });
 
+it("is not misled by a key whose name is another answer's word", async () => {
+  const kms = await startFake();
+  const name = "projects/audit-1/locations/europe-west1/keyRings/EKM/cryptoKeys/checksum";
+  const key = kms.createKey({ name });
+  const provider = await open(kms, key);
+  const { wrapped } = await provider.generateDataKey(context);
+  kms.once(/:decrypt$/, failed(400, "INVALID_ARGUMENT", `Decryption failed for ${name}`));
+  expect(await thrownBy(() => provider.decrypt(wrapped, context))).toBeKmsError("CIPHERTEXT_REJECTED");
+  kms.once(/:decrypt$/, failed(400, "FAILED_PRECONDITION", `${name}/cryptoKeyVersions/1 rests.`));
+  expect(await thrownBy(() => provider.decrypt(wrapped, context))).toBeKmsError(
+    "PROVIDER_DENIED",
+    "state that forbids",
+  );
+  key.versions.get(1)!.state = "DISABLED";
+  expect(await thrownBy(() => provider.decrypt(wrapped, context))).toBeKmsError("PROVIDER_DENIED", "disabled");
+  kms.denied.add("cloudkms.cryptoKeyVersions.useToDecrypt");
+  expect(await thrownBy(() => provider.decrypt(wrapped, context))).toBeKmsError("PROVIDER_DENIED", "denies access");
+});
+
 describe("a key's primary version", () => {
   const states: [state: string, code: KmsErrorCode | undefined, detail: string, advice: string | undefined][] = [
     ["ENABLED", undefined, "ENABLED (version 1, SOFTWARE)", undefined],
