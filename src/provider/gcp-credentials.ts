@@ -6,6 +6,7 @@
  * token comes from a client of its own, all of whose requests end with one signal, and which is then forgotten; that reads files anew too.
  */
 import { type AuthClient, GoogleAuth, gaxios, gcpMetadata } from "google-auth-library";
+import { invalidField } from "../errors.ts";
 import { abandonable } from "./gcp-abandon.ts";
 
 export interface CredentialSource {
@@ -13,6 +14,8 @@ export interface CredentialSource {
   file: string | undefined;
   /** Of the key. The library would run gcloud, and ask the metadata server, to find one. */
   project: string;
+  /** The only universe whose credentials may be sent; any where there is none. https://cloud.google.com/docs/get-started/universe-domain */
+  universe: string | undefined;
 }
 
 export interface GcpToken {
@@ -31,7 +34,7 @@ export async function newToken(source: CredentialSource, signal: AbortSignal): P
   return abandonable(tokenFrom(source, signal), signal);
 }
 
-async function tokenFrom({ file, project }: CredentialSource, signal: AbortSignal): Promise<GcpToken> {
+async function tokenFrom({ file, project, universe }: CredentialSource, signal: AbortSignal): Promise<GcpToken> {
   const limits = { retryConfig: { retry: 0 }, redirect: "error", signal } as const;
   gaxios.instance.defaults = limits; // the metadata server is asked through this one, whoever's the client
   gcpMetadata.resetIsAvailableCache(); // one that was not there may be by now
@@ -40,6 +43,9 @@ async function tokenFrom({ file, project }: CredentialSource, signal: AbortSigna
   const client = await (file === undefined
     ? auth.getClient()
     : auth._getApplicationCredentialsFromFilePath(file, clientOptions)); // as the library reads any file, of whatever type
+  if (universe !== undefined && client.universeDomain !== universe) {
+    throw invalidField("gcp.kms.endpoint", `is missing, and the credentials are of ${client.universeDomain}`);
+  }
   for (const transporter of othersOf(client)) transporter.defaults = { ...transporter.defaults, ...limits };
   const headers = Object.fromEntries(await client.getRequestHeaders().catch(withoutWords));
   const { authorization = "" } = headers;

@@ -30,7 +30,8 @@ export interface GcpSettings {
 
 const dataKeyBytes = 32;
 const openTimeoutMs = 10_000;
-const googleEndpoint = "https://cloudkms.googleapis.com";
+const googleUniverse = "googleapis.com";
+const googleEndpoint = `https://cloudkms.${googleUniverse}`;
 
 /**
  * Throws INVALID_ARGUMENT for settings or a key that cannot be used, PROVIDER_DENIED where there are no credentials, or the key is missing
@@ -40,7 +41,8 @@ export async function openGcp({ key: name, endpoint, credentialsFile: file }: Gc
   const key = parseKey(name);
   if (file !== undefined) await checkFile(file);
   const connection = connectGcp(endpoint ?? googleEndpoint);
-  const tokens = gcpTokens((signal) => newToken({ file, project: key.project }, signal));
+  const universe = endpoint === undefined ? googleUniverse : undefined;
+  const tokens = gcpTokens((signal) => newToken({ file, project: key.project, universe }, signal));
   const close = async () => {
     tokens.close();
     connection.close();

@@ -34,6 +34,8 @@ export interface GcpCall {
 
 export interface GcpKmsFake extends TokenState {
   readonly url: string;
+  /** The same over TLS, where there is a certificate. */
+  readonly secureUrl: string;
   /** As GCE_METADATA_HOST has it. */
   readonly host: string;
   /** In the order of arrival, those with a fault too. */
@@ -149,6 +151,7 @@ export async function startGcpKms(tls?: { key: Buffer; cert: Buffer }): Promise<
   const count = (path: RegExp) => calls.filter((call) => path.test(call.path)).length;
   return Object.assign(tokens, {
     url: `http://${host}`,
+    secureUrl: `https://127.0.0.1:${securePort}`,
     host,
     calls,
     denied,

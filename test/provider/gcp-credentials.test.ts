@@ -2,7 +2,7 @@
  * Where the gcp provider finds its credentials, of every kind, and what it says where it finds none. Google's own hosts are the fake, by
  * the proxy that the library finds in HTTPS_PROXY and by an authority that the tests add to those that Node trusts.
  */
-import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { generateKeyPairSync, type KeyObject, verify } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -164,6 +164,42 @@ googleHosts("credentials may be", () => {
     writeFileSync(path, JSON.stringify(accountKey(next.privateKey)));
     vi.spyOn(performance, "now").mockReturnValue(performance.now() + 1_001); // a refusal holds for a second
     expect((await provider.describe()).state).toBe("enabled");
+  });
+});
+
+googleHosts("another universe", () => {
+  const elsewhere = { ...accountKey(privateKey), universe_domain: "example.goog" };
+
+  it("needs an endpoint: its credentials are not sent to Google's", async () => {
+    const kms = await startGoogle();
+    const settings = { credentialsFile: file(elsewhere), endpoint: undefined };
+    const error = await thrownBy(() => open(kms, kms.createKey(), settings));
+    expect(error).toBeKmsError("INVALID_ARGUMENT", "gcp.kms.endpoint");
+    expect(error).toBeKmsError("INVALID_ARGUMENT", "example.goog");
+    expect(kms.calls).toEqual([]);
+  });
+
+  it("takes what the service account signed itself", async () => {
+    const kms = await startGoogle();
+    expect(await thrownBy(() => open(kms, kms.createKey(), { credentialsFile: file(elsewhere) }))).toBeKmsError(
+      "PROVIDER_DENIED",
+    ); // the fake is no other universe
+    const [head = "", claims = "", signature = ""] = kms.calls[0]!.token!.split(".");
+    expect(verify("sha256", Buffer.from(`${head}.${claims}`), publicKey, Buffer.from(signature, "base64url"))).toBe(
+      true,
+    );
+    expect(kms.count(/^\/token$/)).toBe(0);
+  });
+});
+
+googleHosts("over TLS, with an authority that Node trusts,", () => {
+  it("the key is used", async () => {
+    const kms = await startGoogle();
+    const endpoint = kms.secureUrl;
+    const provider = await open(kms, kms.createKey(), { endpoint, credentialsFile: file(accountKey(privateKey)) });
+    const { plaintext, wrapped } = await provider.generateDataKey(context);
+    expect(Buffer.compare(await provider.decrypt(wrapped, context), plaintext)).toBe(0);
+    expect(kms.connections()).toBe(1);
   });
 });
 

@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { gcpMetadata } from "google-auth-library";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { KmsError } from "../../src/errors.ts";
 import { openGcp } from "../../src/provider/gcp.ts";
@@ -62,9 +63,11 @@ describe("at start, refused is", () => {
   });
 
   it.each([
-    ["by the key", /^\/v1\//],
-    ["by the source of tokens", /default\/token/],
-  ])("no answer in time %s", async (_who, path) => {
+    ["by the key", /^\/v1\//, false],
+    ["by the source of tokens", /default\/token/, false],
+    ["by the source of tokens on Google's own machines, where the library has no deadline", /default\/token/, true],
+  ])("no answer in time %s", async (_who, path, isGoogles) => {
+    gcpMetadata.setGCPResidency(isGoogles);
     const kms = await startFake();
     const key = kms.createKey();
     await (await open(kms, key)).close(); // the library has looked for a metadata server
@@ -77,6 +80,7 @@ describe("at start, refused is", () => {
     expect(await opening).toBeKmsError("PROVIDER_UNAVAILABLE", "in time");
     vi.useRealTimers();
     await kms.left();
+    gcpMetadata.setGCPResidency(null);
   });
 
   it("nobody who listens", async () => {
