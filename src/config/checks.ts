@@ -130,6 +130,7 @@ type ProvidersOfConfig = Pick<Config, "provider" | "otherProvider" | "tenantKeys
 
 function serversOfOne(provider: ProviderSettings): Server[] {
   if (provider.name === "vault") return [["vault.addr", provider.addr]];
+  if (provider.name === "gcp") return provider.endpoint === undefined ? [] : [["gcp.kms.endpoint", provider.endpoint]];
   if (provider.name !== "aws") return [];
   return provider.places.flatMap(({ endpoint }, index) =>
     endpoint === undefined ? [] : [[index === 0 ? "aws.kms.endpoint" : "aws.kms.failover", endpoint]],

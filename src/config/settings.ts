@@ -12,6 +12,7 @@ import {
   decimal,
   duration,
   filePath,
+  gcpKey,
   host,
   httpUrl,
   issuerName,
@@ -36,7 +37,7 @@ export interface Setting {
 const port = wholeNumber(0, 65_535);
 /** Beyond any price list: a number that big is a mistake. */
 const price = decimal(1_000_000);
-const providerName = choice(["local", "aws", "vault"], ["gcp", "azure"]);
+const providerName = choice(["local", "aws", "gcp", "vault"], ["azure"]);
 
 /** What a provider needs to know. */
 const ofProviders = {
@@ -46,6 +47,9 @@ const ofProviders = {
   "aws.kms.endpoint": { parse: httpUrl },
   "aws.kms.failover": { parse: awsFailover },
   "aws.kms.profile": { parse: plainName },
+  "gcp.kms.key": { parse: gcpKey },
+  "gcp.kms.endpoint": { parse: httpUrl },
+  "gcp.kms.credentials-file": { parse: filePath },
   // As Vault's own tools have them in the environment: VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT, VAULT_TOKEN.
   "vault.addr": { parse: httpUrl },
   "vault.namespace": { parse: vaultPath },
@@ -131,7 +135,12 @@ export const allSettings = {
 } as const satisfies Record<string, Setting>;
 
 /** Names that a provider's settings begin with, for settings that are there and mean nothing to the one that is chosen. */
-export const providerPrefixes = { local: "fluo.kms.local.", aws: "aws.kms.", vault: "vault." } as const;
+export const providerPrefixes = {
+  local: "fluo.kms.local.",
+  aws: "aws.kms.",
+  gcp: "gcp.kms.",
+  vault: "vault.",
+} as const;
 
 /** What is under these is ours: there, an unknown name is a mistake. */
 export const prefixes: readonly string[] = ["fluo.kms.", "kms.", "aws.kms.", "vault.", "gcp.kms.", "azure."];

@@ -11,6 +11,7 @@ import { namesIn, type Properties } from "./properties.ts";
 import { providerOf, type ProviderValues } from "./provider.ts";
 import { allSettings, inFamily, otherName, type ProviderSettingName, type Setting } from "./settings.ts";
 import { readSetting, type Sources } from "./sources.ts";
+import { gcpKey, type Parser } from "./value.ts";
 
 export interface TenantKeySettings {
   /** By the name that operators know it by. A key of the service's own provider is its own name. */
@@ -142,6 +143,10 @@ const otherKeys: {
       return { name: "aws", places: [{ region, masterKeyId: text, endpoint }], profile };
     },
   },
+  gcp: {
+    form: "projects/P/locations/L/keyRings/R/cryptoKeys/K",
+    of: (own, text) => (accepts(gcpKey, text) ? { ...own, key: text } : undefined),
+  },
   vault: {
     form: "MOUNT/keys/NAME",
     of(own, text) {
@@ -155,6 +160,14 @@ const otherKeys: {
 
 function otherKeyOf<N extends Name>(own: SettingsOf<N>, text: string): ProviderSettings | undefined {
   return otherKeys[own.name as N].of(own, text);
+}
+
+function accepts(parse: Parser<string>, text: string): boolean {
+  try {
+    return parse(text) === text;
+  } catch {
+    return false;
+  }
 }
 
 function unknownKey({ name }: ProviderSettings, text: string, declared: ReadonlyMap<string, unknown>): string {

@@ -115,6 +115,17 @@ export const httpUrl: Parser<string> = (text) => {
   throw new Refusal("must be a URL such as https://host:port, without a path");
 };
 
+const gcpKeyPattern = /^projects\/[a-z0-9.:-]+\/locations\/[a-z0-9-]+\/keyRings\/[\w-]+\/cryptoKeys\/[\w-]+$/;
+
+/** The resource name of a key: which of its versions is used, Cloud KMS decides. */
+export const gcpKey: Parser<string> = (text) => {
+  if (gcpKeyPattern.test(text)) return text;
+  if (gcpKeyPattern.test(text.replace(/\/cryptoKeyVersions\/\d+$/, ""))) {
+    throw new Refusal("must name the key without a version: leave out /cryptoKeyVersions/ and what follows");
+  }
+  throw new Refusal("must be a key's resource name, as projects/P/locations/L/keyRings/R/cryptoKeys/K");
+};
+
 const awsKeyPattern = /^[A-Za-z0-9:/_-]{1,2048}$/;
 const awsRegionPattern = /^[a-z]{2,}(-[a-z0-9]+)+$/;
 

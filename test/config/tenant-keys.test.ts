@@ -94,6 +94,22 @@ describe("a key of the service's own provider", () => {
     });
   });
 
+  it("is a key of Google Cloud KMS in any project, with the service's own credentials", () => {
+    const key = (project: string) => `projects/${project}/locations/europe-west3/keyRings/r/cryptoKeys/k`;
+    const { providerKeys } = tenantKeys([
+      "fluo.kms.provider=gcp",
+      `gcp.kms.key=${key("ours")}`,
+      "gcp.kms.credentials-file=google.json",
+      `fluo.kms.tenants.acme.provider-key=${key("theirs")}`,
+    ]);
+    expect(providerKeys.get(key("theirs"))).toEqual({
+      name: "gcp",
+      key: key("theirs"),
+      endpoint: undefined,
+      credentialsFile: expect.stringMatching(/google\.json$/),
+    });
+  });
+
   it("is one for all tenants that have it", () => {
     const lines = ["a", "b", "c"].map((tenant) => `fluo.kms.tenants.${tenant}.provider-key=${arn}`);
     const { providerKeys, tenants } = tenantKeys([...aws, ...lines]);
