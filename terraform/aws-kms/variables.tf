@@ -120,7 +120,7 @@ variable "bypass_policy_lockout_safety_check" {
 }
 
 variable "restrict_encryption_context" {
-  description = "Whether the key may be used under the encryption contexts of fluo-kms alone, and under no other or none"
+  description = "Whether the role and key_users may use the key under the encryption contexts of fluo-kms alone, and under no other or none"
   type        = bool
   default     = true
 }

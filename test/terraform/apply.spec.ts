@@ -145,9 +145,8 @@ describe("the example with two Regions", () => {
     const service = await startService("kms.db", { endpoint: closed });
     await checkEvidence(service.client, evidence);
     await makeEvidence(service.client, "born-in-the-replica");
-    expect(await service.client.status({})).toMatchObject({
-      provider: expect.objectContaining({ region: regions[1] }),
-    });
+    const { providerKeys } = await service.client.status({});
+    expect(providerKeys).toEqual([expect.objectContaining({ region: regions[1] })]);
     expect(await service.end()).toBe(0);
   });
 
