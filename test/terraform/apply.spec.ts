@@ -10,7 +10,6 @@ import {
   DescribeKeyCommand,
   DisableKeyCommand,
   EncryptCommand,
-  GenerateDataKeyCommand,
   GenerateDataKeyWithoutPlaintextCommand,
   GetKeyPolicyCommand,
   GetKeyRotationStatusCommand,
@@ -23,6 +22,7 @@ import { Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { startWithClient } from "../client-of-process.ts";
 import { checkEvidence, type Evidence, makeEvidence } from "../whole-service.ts";
 import { account, type Ministack, rootKey, startMinistack } from "./ministack.ts";
+import { denied, expectTheServiceAlone, plaintext, record, store } from "./policy.ts";
 import { type Terraform, terraformCopy } from "./terraform.ts";
 
 const of = "examples/multi-region";
@@ -150,59 +150,14 @@ describe("the example with two Regions", () => {
     expect(await service.end()).toBe(0);
   });
 
-  const record = { tenant_id: "acme", purpose: "data", key_id: "0123456789abcdef0123456789abcdef" };
-  const store = { purpose: "store", store_id: "0123456789abcdef0123456789abcdef" };
-  const { purpose, ...withoutPurpose } = record;
-  const { tenant_id, ...withoutTenant } = record;
-  const { key_id, ...withoutKey } = record;
-  const foreign: Record<string, Record<string, string> | undefined> = {
-    "no context": undefined,
-    "an empty context": {},
-    "another purpose": { ...record, purpose: "backup" },
-    "a purpose in other letters": { ...record, purpose: "Data" },
-    "no purpose": withoutPurpose,
-    "a name in other letters": { ...withoutPurpose, Purpose: purpose },
-    "no tenant": withoutTenant,
-    "an empty tenant": { ...withoutTenant, tenant_id: "" },
-    "no key id": withoutKey,
-    "one name more": { ...record, more: "1" },
-    "the store's names for a tenant's purpose": { ...store, purpose: "data" },
-    "a tenant's names for the store's purpose": { ...record, purpose: "store" },
-    "no store id": { purpose: "store" },
-  };
-  const Plaintext = Buffer.alloc(32, 1);
-  const denied = { name: "AccessDeniedException" };
-
-  async function allowsTheServiceAlone(): Promise<void> {
-    for (const [at, KeyId] of [outputs.key_arn, outputs.replica_key_arn].entries()) {
-      const kms = client("fluo-kms", regions[at]!);
-      for (const EncryptionContext of [record, { ...record, purpose: "signing" }, store]) {
-        const { CiphertextBlob } = await kms.send(new EncryptCommand({ KeyId, Plaintext, EncryptionContext }));
-        const opened = await kms.send(new DecryptCommand({ KeyId, CiphertextBlob, EncryptionContext }));
-        expect(Buffer.from(opened.Plaintext!)).toEqual(Plaintext);
-      }
-      await kms.send(new GenerateDataKeyCommand({ KeyId, KeySpec: "AES_256", EncryptionContext: record }));
-      await kms.send(new DescribeKeyCommand({ KeyId }));
-      await kms.send(new GetKeyRotationStatusCommand({ KeyId }));
-      // Wrapped by the root, who may do all: it is the context that the service is denied.
-      for (const [name, EncryptionContext] of Object.entries(foreign)) {
-        const wrap = new EncryptCommand({ KeyId, Plaintext, EncryptionContext });
-        const { CiphertextBlob } = await client("operator", regions[at]!).send(wrap);
-        const refused = [
-          wrap,
-          new DecryptCommand({ KeyId, CiphertextBlob, EncryptionContext }),
-          new GenerateDataKeyCommand({ KeyId, KeySpec: "AES_256", EncryptionContext }),
-        ];
-        for (const command of refused) {
-          await expect(kms.send(command as typeof wrap), `${name} in ${regions[at]}`).rejects.toMatchObject(denied);
-        }
-      }
-      const generate = new GenerateDataKeyCommand({ KeyId, KeySpec: "AES_256", EncryptionContext: store });
-      await expect(kms.send(generate), "a data key for the store").rejects.toMatchObject(denied);
+  async function allowTheServiceAlone(): Promise<void> {
+    for (const [at, keyId] of [outputs.key_arn, outputs.replica_key_arn].entries()) {
+      const clients = { service: client("fluo-kms", regions[at]!), operator: client("operator", regions[at]!) };
+      await expectTheServiceAlone(clients, keyId);
     }
   }
 
-  it("lets the service's role wrap and unwrap under the service's contexts, and under no other", allowsTheServiceAlone);
+  it("lets the service's role wrap and unwrap under the service's contexts, and under no other", allowTheServiceAlone);
 
   it("refuses another tenant's and another store's context by the ciphertext, not by the policy", async () => {
     const KeyId = outputs.key_arn;
@@ -211,7 +166,7 @@ describe("the example with two Regions", () => {
       [record, { ...record, tenant_id: "acme.other" }],
       [store, { ...store, store_id: `not ${store.store_id}` }],
     ]) {
-      const wrap = new EncryptCommand({ KeyId, Plaintext, EncryptionContext: right! });
+      const wrap = new EncryptCommand({ KeyId, Plaintext: plaintext, EncryptionContext: right! });
       const { CiphertextBlob } = await kms.send(wrap);
       const open = new DecryptCommand({ KeyId, CiphertextBlob, EncryptionContext: wrong! });
       await expect(kms.send(open)).rejects.toMatchObject({ name: "InvalidCiphertextException" });
@@ -237,7 +192,7 @@ describe("the example with two Regions", () => {
     const more = ["-var", "enable_default_policy=false", "-var", `key_owners=["${root}"]`];
     await apply(...more);
     expect(await planned(...more)).toBe(0);
-    await allowsTheServiceAlone();
+    await allowTheServiceAlone();
   });
 
   it("has its keys deleted in 30 days when it is destroyed", async () => {
@@ -248,7 +203,7 @@ describe("the example with two Regions", () => {
       expect(KeyMetadata!.KeyState).toBe("PendingDeletion");
       expect(Math.abs(KeyMetadata!.DeletionDate!.getTime() - inMonth)).toBeLessThan(600_000);
     }
-    const wrap = new EncryptCommand({ KeyId: outputs.key_arn, Plaintext, EncryptionContext: record });
+    const wrap = new EncryptCommand({ KeyId: outputs.key_arn, Plaintext: plaintext, EncryptionContext: record });
     await expect(client("fluo-kms", regions[0]!).send(wrap)).rejects.toThrow();
   });
 });

@@ -25,7 +25,7 @@ export const module = join(import.meta.dirname, "..", "..", "terraform", "aws-km
 export const examples = ["examples/simple", "examples/multi-region", "examples/irsa"];
 
 /** For one command; a provider that gets no answer tries again for much longer. */
-const limitMs = 120_000;
+const limitMs = 300_000;
 
 export async function terraformCopy(env: Record<string, string> = {}): Promise<Terraform> {
   const mirror = process.env.TF_PLUGIN_MIRROR;

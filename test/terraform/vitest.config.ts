@@ -9,7 +9,7 @@ export default defineConfig({
     reporters: ["default", "./test/summary-reporter.ts"],
     setupFiles: ["./test/matchers.ts"],
     maxWorkers: 2, // the one mostly waits: Terraform's provider, until AWS says the same several times over
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
+    testTimeout: 400_000,
+    hookTimeout: 400_000,
   },
 });
