@@ -17,6 +17,7 @@ import {
   type Values,
 } from "./config/settings.ts";
 import { type Environment, isGiven, isInFile, readValues } from "./config/sources.ts";
+import { isTenantKeyName, strangeNames, type TenantKeySettings, tenantKeys } from "./config/tenant-keys.ts";
 import type { ProviderSettings } from "./provider/registry.ts";
 import type { StoreSettings } from "./store/registry.ts";
 
@@ -31,6 +32,10 @@ export interface Config {
   readonly provider: ProviderSettings;
   /** A second provider key, which opens what it wrapped and wraps nothing. */
   readonly otherProvider: ProviderSettings | undefined;
+  /** Provider keys of tenants that have one of their own. Read anew while the service runs. */
+  readonly tenantKeys: TenantKeySettings;
+  /** Whether there are any, or a file for them. */
+  readonly hasTenantKeys: boolean;
   /** The URL of a database holds its password. */
   readonly store: StoreSettings;
   readonly auth: Values["fluo.kms.auth"];
@@ -50,6 +55,14 @@ export interface Config {
   };
   /** Between looks at the state of the provider's key. */
   readonly providerCheckMs: number;
+  /** The provider's prices, for Status. */
+  readonly cost: {
+    readonly per10000Calls: number;
+    readonly perKeyMonth: number;
+    /** Whether looks at the state of a key are charged as well. */
+    readonly charged: "all" | "cryptographic";
+    readonly currency: string;
+  };
   readonly rotation: {
     readonly enabled: boolean;
     /** A Quartz expression, UTC. */
@@ -79,7 +92,10 @@ export function loadConfig({ env = process.env, file, cwd = process.cwd() }: Con
   const sources = { env, properties, problems };
   const values = readValues(sources);
   const telemetry = otlpSettings(env);
-  const settled = settle(values, telemetry.otlp, absolute, problems);
+  const tenantsFile = values["fluo.kms.tenants.file"];
+  const ofTenants = tenantsFile === undefined ? undefined : openTenantsFile(absolute(tenantsFile), problems);
+  const files = [properties, ofTenants].filter((each) => each !== undefined);
+  const settled = settle({ values, otlp: telemetry.otlp, absolute, problems, env, files });
   problems.push(...refusedTogether(settled));
   problems.push(...tlsProblems(values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"], absolute));
   const given = (name: string) => isGiven(sources, name, settled.profile);
@@ -106,16 +122,30 @@ function openProperties(path: string, optional: boolean, problems: Problem[]): P
     problems.push(read);
     return undefined;
   }
-  problems.push(...unknownProperties(read));
+  problems.push(...unknownProperties(read, isTenantKeyName));
   return read;
 }
 
-function settle(
-  values: Values,
-  otlp: OtlpSettings,
-  absolute: (path: string) => string,
-  problems: Problem[],
-): Omit<Config, "warnings"> {
+function openTenantsFile(path: string, problems: Problem[]): Properties | undefined {
+  const read = readProperties(path, false);
+  if (read === undefined || "description" in read) {
+    problems.push(...(read === undefined ? [] : [read]));
+    return undefined;
+  }
+  problems.push(...strangeNames(read));
+  return read;
+}
+
+interface Found {
+  values: Values;
+  otlp: OtlpSettings;
+  absolute: (path: string) => string;
+  problems: Problem[];
+  env: Environment;
+  files: readonly Properties[];
+}
+
+function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<Config, "warnings"> {
   const [certificate, key] = [values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"]];
   const found = { absolute, problems };
   const provider = providerOf(values["fluo.kms.provider"], {
@@ -125,6 +155,7 @@ function settle(
   });
   const other = values["fluo.kms.other.provider"];
   const value = (name: ProviderSettingName) => values[otherName(name)];
+  const ofTenants = tenantKeys({ ...found, env, files, profile: values["fluo.kms.profile"], own: provider });
   return {
     profile: values["fluo.kms.profile"],
     host: values["fluo.kms.host"],
@@ -132,6 +163,8 @@ function settle(
     httpPort: values["fluo.kms.http.port"],
     provider,
     otherProvider: other && providerOf(other, { ...found, named: otherName, value: value as ProviderValues }),
+    tenantKeys: ofTenants,
+    hasTenantKeys: values["fluo.kms.tenants.file"] !== undefined || ofTenants.providerKeys.size > 0,
     store: storeSettings(values, hasMasterKeyInMemory(provider) ? "memory" : "sqlite", absolute),
     auth: values["fluo.kms.auth"],
     issuer: values["fluo.kms.issuer"],
@@ -146,6 +179,12 @@ function settle(
       warm: values["kms.cache.warm"] ?? [],
     },
     providerCheckMs: values["kms.provider.check-interval"],
+    cost: {
+      per10000Calls: values["kms.cost.per-10000-calls"],
+      perKeyMonth: values["kms.cost.per-key-month"],
+      charged: values["kms.cost.charged"],
+      currency: values["kms.cost.currency"],
+    },
     rotation: {
       enabled: values["kms.rotation.enabled"],
       checkCron: values["kms.rotation.check-cron"],

@@ -5,21 +5,30 @@ import type { Config } from "./config.ts";
 import { KmsError } from "./errors.ts";
 import { type MasterKeys, masterKeys } from "./keys/master-keys.ts";
 import { type ProviderWatch, watchProvider } from "./keys/provider-watch.ts";
-import { openProviders } from "./provider/open.ts";
+import { openProviderKey, openProviders } from "./provider/open.ts";
 import type { Provider } from "./provider/provider.ts";
 import { type Breaker, type ProviderCall, worstBreakers } from "./provider/resilience.ts";
 import type { Instruments } from "./telemetry.ts";
+import { type OpenKey, type StartedTenantKeys, startTenantKeys } from "./tenant-keys.ts";
 
 export interface StartedProviders {
   /** Refused while their provider refuses them: see keys/provider-watch.ts. */
   readonly keys: MasterKeys;
-  /** The current one without that refusal, for Validate: it wants the provider's own words. */
-  readonly unguarded: Provider;
-  /** The current one's first. */
+  /** Of those, what tenants have of their own. */
+  readonly tenantKeys: StartedTenantKeys;
+  /** The key that wraps what is new of a tenant without that refusal, and its watch, for Validate: it wants the provider's own words. */
+  usedBy(tenantId: string): OpenKey;
+  /** Of all but the tenants' keys, the current one's first. */
   readonly watches: readonly ProviderWatch[];
+  /** Tells of every watch, now and as keys of tenants are opened, before they are used. */
+  eachWatch(tell: (watch: ProviderWatch) => void): void;
+  /** Tells of keys that the configuration names no more. */
+  eachEnded(tell: (provider: Pick<Provider, "name" | "keyId">) => void): void;
+  /** Of all but the tenants' keys. */
   breakers(): Breaker[];
-  /** The latest takes the place of one before. */
-  onBreaker(changed: () => void): void;
+  allBreakers(): Breaker[];
+  /** Told of a breaker, or of a tenant's key that was opened or could not be; the latest takes the place of one before. */
+  onChange(changed: () => void): void;
   /** Calls that reached a provider since start, by operation. */
   calls(): ReadonlyMap<string, number>;
   /** Runs `work`, and counts its own calls. */
@@ -37,27 +46,63 @@ export interface ProviderParts {
 export async function startProviders({ config, instruments, log, clock }: ProviderParts): Promise<StartedProviders> {
   const all = new Map<string, number>();
   const counting = new AsyncLocalStorage<Map<string, number>>();
-  let breakerChanged = () => {}; // until there is somebody to tell
+  let changed = () => {}; // until there is somebody to tell
+  let tellOfWatch: ((watch: ProviderWatch) => void) | undefined;
+  let tellOfEnd = (_provider: Pick<Provider, "name" | "keyId">) => {};
 
   function observe(call: ProviderCall): void {
     const { operation, outcome, seconds, attempts } = call;
     if (attempts === 0) return; // refused before it reached the provider
     instruments.providerCall.record(seconds, { operation, outcome });
+    instruments.providerRequests.add(attempts, { operation });
     for (const calls of [all, counting.getStore()]) calls?.set(operation, (calls.get(operation) ?? 0) + attempts);
     logFailure(log, call);
   }
 
-  const opened = await openProviders(config, { observe, observeBreaker: () => breakerChanged() });
-  const watching = opened.map((provider) => watchProvider({ provider, intervalMs: config.providerCheckMs, clock }));
-  const watches = await Promise.all(watching);
+  const options = { observe, observeBreaker: () => changed() };
+  const watch = (provider: Provider) => watchProvider({ provider, intervalMs: config.providerCheckMs, clock });
+  const opened = await openProviders(config, options);
+  const watches = await Promise.all(opened.map(watch));
   const [current, ...others] = watches.map(({ provider }) => provider);
+  const tenantKeys = await startTenantKeys({
+    settings: config.tenantKeys,
+    open: (settings) => openProviderKey(settings, options),
+    watch,
+    clock,
+    opened(name, key) {
+      const { condition, detail, advice } = key.watch.current();
+      const level = condition === "answering" ? "debug" : "error";
+      log[level]({ providerKey: name, detail, advice }, `provider key ${name} is open, and ${condition}`);
+      tellOfWatch?.(key.watch);
+      changed();
+    },
+    failed(name, err) {
+      const advice = err instanceof KmsError ? err.advice : undefined;
+      log.error({ providerKey: name, advice, err }, `provider key ${name} cannot be opened, and is tried again`);
+      changed();
+    },
+    ended: (provider) => tellOfEnd(provider),
+  });
   return {
-    keys: masterKeys(current!, ...others),
-    unguarded: opened[0],
+    keys: masterKeys({ current: current!, others, tenantKeys }),
+    tenantKeys,
+    usedBy(tenantId) {
+      tenantKeys.ofTenant(tenantId); // throws why it is not open
+      return tenantKeys.keyOf(tenantId)?.open ?? { unguarded: opened[0], watch: watches[0]! };
+    },
     watches,
+    eachWatch(tell) {
+      tellOfWatch = tell;
+      for (const each of watches) tell(each);
+      for (const { open } of tenantKeys.all()) if (open !== undefined) tell(open.watch);
+    },
+    eachEnded(tell) {
+      tellOfEnd = tell;
+    },
     breakers: () => worstBreakers(opened.flatMap((each) => each.breakers())),
-    onBreaker(changed) {
-      breakerChanged = changed;
+    allBreakers: () => worstBreakers([...opened.flatMap((each) => each.breakers()), ...tenantKeys.breakers()]),
+    onChange(tell) {
+      changed = tell;
     },
     calls: () => all,
     async countCalls(work) {
@@ -65,8 +110,8 @@ export async function startProviders({ config, instruments, log, clock }: Provid
       return { answer: await counting.run(calls, work), calls };
     },
     async close() {
-      for (const watch of watches) watch.stop();
-      await Promise.all(opened.map((each) => each.close()));
+      for (const each of watches) each.stop();
+      await Promise.all([...opened.map((each) => each.close()), tenantKeys.close()]);
     },
   };
 }

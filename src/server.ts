@@ -48,6 +48,8 @@ import { version } from "./version.ts";
 export interface RunningServer {
   grpcPort: number;
   httpPort: number;
+  /** Puts the provider keys of tenants of another configuration into effect; nothing else of it. */
+  replaceTenantKeys(config: Pick<Config, "tenantKeys">): Promise<void>;
   /** Drains within `fluo.kms.shutdown.grace`, then closes everything. */
   stop(): Promise<void>;
 }
@@ -64,7 +66,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const telemetry = await startTelemetry({ version, otlp: config.telemetry.otlp });
   const { instruments } = telemetry;
   const providers = await startProviders({ config, instruments, log, clock });
-  const { keys, watches, breakers } = providers;
+  const { keys, watches, breakers, tenantKeys } = providers;
   const provider = keys.current;
   const store = await openAndUnlock(config, keys).catch(async (error) => {
     await providers.close();
@@ -84,7 +86,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const keyring = createKeyring({
     store,
     provider,
-    otherProviders: keys.all.slice(1),
+    otherProviders: keys.shared.slice(1),
+    tenantKeys,
     clock,
     ttlMs: config.cache.ttlMs,
     publicTtlMs: config.cache.publicTtlMs,
@@ -104,36 +107,40 @@ export async function startServer(config: Config): Promise<RunningServer> {
     clock,
   });
   const handOver = createHandovers({ store, sequencer, keys: keyring, clock });
-  for (const watch of watches) {
+  providers.eachWatch((watch) => {
     watch.subscribe({
       changed({ condition, detail, advice }, { name, keyId }) {
         if (condition === "denied") keyring.forgetWrappedBy({ name, keyId });
         const line = { provider: name, keyId, detail, ...(advice && { advice }) };
         log[condition === "answering" ? "info" : "error"](line, `provider ${name} is ${condition}`);
+        if (!watches.includes(watch)) health.changed();
       },
       denied: keyring.doubtWrappedBy,
     });
-  }
+  });
+  providers.eachEnded(keyring.forgetWrappedBy);
   const grpcHealth = createGrpcHealth();
   const health: StartedHealth = await startHealthMonitor({
     watches,
     breakers,
+    tenantKeys: tenantKeys.all,
     store,
     auditProblem: audit.problem,
-    remarks: () => rewrapRemarks(store, wrappedBy(provider)),
+    remarks: () => rewrapRemarks(store, keys),
     notices: config.warnings,
     onChange(status, notices) {
       grpcHealth.announce(status === "down" ? "NOT_SERVING" : "SERVING");
       log.info(status === "operational" ? { status } : { status, notices }, `health is ${status}`);
     },
   });
-  providers.onBreaker(health.breakerChanged);
+  providers.onChange(health.changed);
   const witness = createWitness({ audit, health, dataLoss: instruments.dataLoss });
   const schedule = config.rotation.enabled
     ? scheduleRotation({
         cron: config.rotation.checkCron,
         rotation: witnessedRotation(keyring, serviceName, witness),
         store,
+        hasOwnKey: (tenantId) => tenantKeys.keyOf(tenantId) !== undefined,
         report: ({ rotated, failed, remaining }) =>
           log.info({ rotated: rotated.length, failed: failed.length, remaining }, "due keys rotated"),
         fail: (err) => log.error({ err }, "rotation of due keys ended early"),
@@ -156,7 +163,11 @@ export async function startServer(config: Config): Promise<RunningServer> {
     keys: () => keyCounts(health.current().counts.byPurpose),
     oldestActiveAt: () => health.current().counts.oldestActiveAt,
     lastRotationAt: () => health.current().counts.lastRotationAt,
-    breakers,
+    breakers: providers.allBreakers,
+    providerKeyConditions: () => [
+      ...watches.map((watch) => watch.current().condition),
+      ...tenantKeys.all().map((key) => key.condition().condition),
+    ],
   });
 
   const logs = logReader({ store, keys: keyring });
@@ -175,8 +186,9 @@ export async function startServer(config: Config): Promise<RunningServer> {
     issuer: config.issuer,
     health,
     store,
-    provider: providers.unguarded,
     watches,
+    tenantKeys,
+    providerOf: providers.usedBy,
     providerName: provider.name,
     version,
     startedAt,
@@ -190,10 +202,12 @@ export async function startServer(config: Config): Promise<RunningServer> {
     caches,
     ttlMs: config.cache.ttlMs,
     maxStaleMs: config.cache.maxStaleMs,
-    breakers,
+    breakers: providers.allBreakers,
     providerCalls: providers.calls,
+    prices: config.cost,
+    checkMs: config.providerCheckMs,
     countProviderCalls: providers.countCalls,
-    probeKeyrings: () => probeKeyrings(provider),
+    probeKeyrings,
     unexpected: (err) => log.error({ err }, "a test of Validate met a bug"),
     recommendations: config.warnings,
   });
@@ -260,7 +274,14 @@ export async function startServer(config: Config): Promise<RunningServer> {
     log.info("stopped");
   }
 
-  return { grpcPort, httpPort, stop };
+  async function replaceTenantKeys(next: Pick<Config, "tenantKeys">): Promise<void> {
+    await tenantKeys.replace(next.tenantKeys);
+    health.suspect();
+    const { providerKeys, tenants } = next.tenantKeys;
+    log.info({ providerKeys: providerKeys.size, tenants: tenants.size }, "provider keys of tenants were read anew");
+  }
+
+  return { grpcPort, httpPort, replaceTenantKeys, stop };
 }
 
 async function openAndUnlock(config: Config, keys: MasterKeys): Promise<Store> {

@@ -22,12 +22,21 @@ export interface TelemetrySettings {
 
 /** What is read when metrics are exported. */
 export interface Observed {
-  caches(): { keyType: string; hits: number; misses: number; evictions: number; size: number }[];
+  caches(): {
+    keyType: string;
+    hits: number;
+    misses: number;
+    evictions: number;
+    size: number;
+    loads: Readonly<Record<string, number>>;
+  }[];
   /** As of the last look at the store. */
   keys(): { purpose: string; state: string; count: number }[];
   oldestActiveAt(): Date | undefined;
   lastRotationAt(): Date | undefined;
   breakers(): { name: string; state: "closed" | "open" | "half-open" }[];
+  /** Of every provider key in use, those of tenants with them. */
+  providerKeyConditions(): ("answering" | "unavailable" | "denied")[];
 }
 
 export interface Telemetry {
@@ -44,6 +53,7 @@ export type Instruments = ReturnType<typeof createInstruments>;
 
 const boundaries = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 const lastExportMs = 3_000;
+const conditions = ["answering", "unavailable", "denied"] as const;
 const breakerValue = { closed: 0, open: 1, "half-open": 2 } as const;
 
 export async function startTelemetry({ version, otlp }: TelemetrySettings): Promise<Telemetry> {
@@ -123,6 +133,13 @@ function createInstruments(meter: Meter) {
   for (const mode of ["individual", "log"]) spansSigned.add(0, { mode });
   auditRows.add(0);
   dataLoss.add(0);
+  const providerRequests = counter(
+    "kms_provider_requests_total",
+    "Requests to the provider by operation, each attempt of a call by itself: what it charges for",
+  );
+  for (const operation of ["generate_data_key", "encrypt", "decrypt", "describe", "inspect"]) {
+    providerRequests.add(0, { operation });
+  }
   for (const operation of ["encrypt", "decrypt", "re_encrypt"]) piiFields.add(0, { operation });
   return {
     errors: counter("kms_errors_total", "Calls that failed, by operation and status"),
@@ -132,6 +149,7 @@ function createInstruments(meter: Meter) {
       "Time to get an encryption key, cached or not",
     ),
     providerCall: seconds("kms_provider_call_seconds", "Calls to the provider by operation and outcome"),
+    providerRequests,
     rotationDuration: seconds("kms_rotation_duration_seconds", "Time to rotate one key"),
     rotationSuccess,
     rotationFailures,
@@ -151,6 +169,13 @@ function observeState(meter: Meter, observed: Observed): void {
   cacheCounter("kms_cache_hit_total", "Key lookups answered from the cache", "hits");
   cacheCounter("kms_cache_miss_total", "Key lookups not answered from the cache", "misses");
   cacheCounter("kms_cache_evictions_total", "Keys dropped from the cache before their time", "evictions");
+  meter
+    .createObservableCounter("kms_cache_loads_total", { description: "Keys that were loaded, by why" })
+    .addCallback((result) => {
+      for (const { keyType, loads } of observed.caches()) {
+        for (const [reason, count] of Object.entries(loads)) result.observe(count, { key_type: keyType, reason });
+      }
+    });
   const gauge = (name: string, description: string, unit?: string) =>
     meter.createObservableGauge(name, unit === undefined ? { description } : { description, unit });
   gauge("kms_cache_size", "Keys in the cache").addCallback((result) => {
@@ -168,6 +193,12 @@ function observeState(meter: Meter, observed: Observed): void {
       result.observe((observed.lastRotationAt()?.getTime() ?? 0) / 1000);
     },
   );
+  gauge("kms_provider_keys", "Provider keys by what is known of them").addCallback((result) => {
+    const seen = observed.providerKeyConditions();
+    for (const condition of conditions) {
+      result.observe(seen.filter((each) => each === condition).length, { condition });
+    }
+  });
   gauge("circuit_breaker_state", "0 closed, 1 open, 2 half-open").addCallback((result) => {
     for (const { name, state } of observed.breakers()) result.observe(breakerValue[state], { name });
   });

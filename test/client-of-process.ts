@@ -1,7 +1,7 @@
 /** The service as a process with a gRPC client of it, for the test that calls this. */
 import { onTestFinished } from "vitest";
 import { type GrpcClient, grpcClient } from "./running-service.ts";
-import { type ServiceProcess, startProcess } from "./service-process.ts";
+import { type ServiceProcess, type ServiceProcessOptions, startProcess } from "./service-process.ts";
 
 export interface ClientOfProcess extends ServiceProcess {
   client: GrpcClient;
@@ -9,8 +9,11 @@ export interface ClientOfProcess extends ServiceProcess {
   end(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-export async function startWithClient(env: Record<string, string>): Promise<ClientOfProcess> {
-  const service = await startProcess(env);
+export async function startWithClient(
+  env: Record<string, string>,
+  options?: ServiceProcessOptions,
+): Promise<ClientOfProcess> {
+  const service = await startProcess(env, options);
   const client = grpcClient(service.grpc);
   onTestFinished(() => client.close());
   return {

@@ -16,6 +16,8 @@ describe("without any setting", () => {
       httpPort: 8080,
       provider: { name: "local" },
       otherProvider: undefined,
+      tenantKeys: { providerKeys: new Map(), tenants: new Map() },
+      hasTenantKeys: false,
       store: { name: "memory" },
       auth: "none",
       issuer: "localhost",
@@ -24,6 +26,7 @@ describe("without any setting", () => {
       logLevel: "info",
       cache: { ttlMs: 3_600_000, publicTtlMs: 86_400_000, maxEntries: 1000, maxStaleMs: 14_400_000, warm: [] },
       providerCheckMs: 30_000,
+      cost: { per10000Calls: 0.03, perKeyMonth: 1, charged: "all", currency: "USD" },
       rotation: { enabled: true, checkCron: "0 0 2 * * ?", maxAgeDays: 90, maxPerSecond: 100 },
       telemetry: {
         otlp: {
@@ -98,6 +101,22 @@ describe("refused", () => {
       { FLUO_KMS_PROFILE: "prod", FLUO_KMS_ISSUER: "localhost" },
       "fluo.kms.issuer",
     ],
+    [
+      "a price with a comma",
+      { KMS_COST_PER_10000_CALLS: "0,03" },
+      "kms.cost.per-10000-calls (environment KMS_COST_PER_10000_CALLS): must be a number",
+    ],
+    [
+      "a price below nothing",
+      { KMS_COST_PER_KEY_MONTH: "-1" },
+      "kms.cost.per-key-month (environment KMS_COST_PER_KEY_MONTH): must be a number",
+    ],
+    [
+      "a currency by its sign",
+      { KMS_COST_CURRENCY: "$" },
+      "kms.cost.currency (environment KMS_COST_CURRENCY): must be the three capitals",
+    ],
+    ["a charge for what nobody charges", { KMS_COST_CHARGED: "some" }, "available: all, cryptographic"],
     ["a misspelt production", { FLUO_KMS_PROFILE: "production" }, "fluo.kms.profile"],
     ["one port for both", { FLUO_KMS_GRPC_PORT: "8080" }, "fluo.kms.http.port"],
     ["a certificate without its key", { FLUO_KMS_TLS_CERTIFICATE: "cert.pem" }, "fluo.kms.tls.key"],
@@ -106,14 +125,14 @@ describe("refused", () => {
     expect(problemsOf(() => load(env))).toContain(`${name}`);
   });
 
-  it.each([
-    ["FLUO_KMS_PROVIDER", "gcp", "local, aws, vault"],
-    ["FLUO_KMS_PROVIDER", "azure", "local, aws, vault"],
-  ])("is %s=%s, which a later version serves", (name, word, available) => {
-    expect(problemsOf(() => load({ [name]: word }))).toContain(
-      `${word} is not available in this version; available: ${available}`,
-    );
-  });
+  it.each([["FLUO_KMS_PROVIDER", "azure", "local, aws, gcp, vault"]])(
+    "is %s=%s, which a later version serves",
+    (name, word, available) => {
+      expect(problemsOf(() => load({ [name]: word }))).toContain(
+        `${word} is not available in this version; available: ${available}`,
+      );
+    },
+  );
 
   it("is TLS with files that cannot be read, or are not what they should be", () => {
     const cwd = directory({ "cert.pem": "not PEM", "key.pem": "not PEM" });
@@ -124,6 +143,17 @@ describe("refused", () => {
 });
 
 describe("accepted", () => {
+  it("are another provider's prices, in the environment or the file", () => {
+    const gcp = { per10000Calls: 0.03, perKeyMonth: 0.06, charged: "cryptographic", currency: "EUR" };
+    const file = "kms.cost.per-key-month=0.06\nkms.cost.charged=cryptographic\nkms.cost.currency=EUR\n";
+    expect(load({}, file).cost).toEqual(gcp);
+    expect(load({ KMS_COST_PER_10000_CALLS: "0", KMS_COST_PER_KEY_MONTH: "0" }, file).cost).toMatchObject({
+      per10000Calls: 0,
+      perKeyMonth: 0,
+      currency: "EUR",
+    });
+  });
+
   it.each(["127.0.0.1", "127.1.2.3", "::1", "localhost"])("is %s without authentication", (host) => {
     expect(load({ FLUO_KMS_HOST: host }).host).toBe(host);
   });
@@ -152,7 +182,7 @@ describe("accepted", () => {
 it("has an example with every name, which changes nothing as it is", () => {
   const example = readFileSync(join(import.meta.dirname, "..", "application.properties.example"), "utf8");
   expect(load({}, example)).toEqual(load({}));
-  const uncommented = example.match(/^#[a-z.-]+=.*$/gm)!.map((line) => line.slice(1));
+  const uncommented = example.match(/^#[a-z0-9.-]+=.*$/gm)!.map((line) => line.slice(1));
   const defaults = Object.entries(settings).map(
     ([name, setting]) => `${name}=${"standard" in setting ? setting.standard : ""}`,
   );

@@ -5,6 +5,8 @@ import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { type StartOptions, start } from "./cli/fixture.ts";
 
+export type ServiceProcessOptions = Omit<StartOptions, "env">;
+
 export interface ServiceProcess {
   child: ChildProcess;
   /** `127.0.0.1:port` of gRPC. */
@@ -21,7 +23,7 @@ export interface ServiceProcess {
 /** `env` is all there is in the environment but PATH and the ports. The process ends with the test at the latest. */
 export async function startProcess(
   env: Record<string, string> = {},
-  options: Omit<StartOptions, "env"> = {},
+  options: ServiceProcessOptions = {},
 ): Promise<ServiceProcess> {
   const child = start([], { ...options, env: { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0", ...env } });
   const log: string[] = [];

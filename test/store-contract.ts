@@ -454,22 +454,26 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
         return { provider: providerKeyId.split(":")[0]!, providerKeyId };
       }) as [WrappedBy, WrappedBy, WrappedBy];
       const id = (n: number) => String(n).repeat(32);
+      const all = (current: WrappedBy, tenants: Record<string, WrappedBy | undefined> = {}) => ({
+        current,
+        tenants: new Map(Object.entries(tenants)),
+      });
       const shown = (names: WrappedName[]) => names.map(({ providerKeyId, keyId }) => `${providerKeyId} ${keyId[0]}`);
       const make = (n: number, by: WrappedBy) => makeActive({ tenantId: `t${n}`, keyId: id(n), ...by });
 
       it("names and counts the keys that others than the current one wrapped", async () => {
         const keys = [await make(5, a), await make(1, c), await make(3, a), await make(2, b)];
         await insert({ tenantId: "t9", keyId: id(9), ...c });
-        const page = (current: WrappedBy) => store.wrappedByOthers(current, { limit: 9 });
+        const page = (current: WrappedBy) => store.wrappedByOthers(all(current), { limit: 9 });
         expect(shown(await page(b))).toEqual(["local:a 3", "local:a 5", "other:c 1"]);
         expect(shown(await page(a))).toEqual(["local:b 2", "other:c 1"]);
         expect(shown(await page(c))).toEqual(["local:a 3", "local:a 5", "local:b 2"]);
         expect((await page(c))[1]).toEqual({ ...nameOf(keys[0]!), version: 1, ...a });
-        expect(await store.countWrappedByOthers(b)).toEqual([
+        expect(await store.countWrappedByOthers(all(b))).toEqual([
           { ...a, keys: 2 },
           { ...c, keys: 2 },
         ]);
-        expect(await store.countWrappedByOthers({ provider: "x", providerKeyId: "y" })).toHaveLength(3);
+        expect(await store.countWrappedByOthers(all({ provider: "x", providerKeyId: "y" }))).toHaveLength(3);
       });
 
       it("names them page by page, though they become less", async () => {
@@ -477,7 +481,7 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
         const current = { provider: "vault", providerKeyId: "" };
         const pages: string[][] = [];
         for (let after: WrappedPlace | undefined; ; ) {
-          const found = await store.wrappedByOthers(current, { limit: 2, after });
+          const found = await store.wrappedByOthers(all(current), { limit: 2, after });
           pages.push(shown(found));
           if (found.length === 0) break;
           after = found.at(-1);
@@ -486,17 +490,72 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
           await store.update(record, { ...record, ...current }, { ...change, action: "rewrap" });
         }
         expect(pages).toEqual([["local:a 0", "local:a 1"], ["local:b 2", "other:c 3"], ["other:c 4"], []]);
-        expect(shown(await store.wrappedByOthers(current, { limit: 9 }))).toEqual(["local:a 1", "other:c 3"]);
-        expect(await store.wrappedByOthers(current, { limit: 9, after: { ...c, keyId: id(9) } })).toEqual([]);
+        expect(shown(await store.wrappedByOthers(all(current), { limit: 9 }))).toEqual(["local:a 1", "other:c 3"]);
+        expect(await store.wrappedByOthers(all(current), { limit: 9, after: { ...c, keyId: id(9) } })).toEqual([]);
+      });
+
+      it("knows which tenants have a provider key of their own", async () => {
+        await make(1, a); // as should be
+        await make(2, b); // a tenant's own
+        await make(3, a); // should be under b
+        await make(4, b); // should be under a
+        await make(5, c); // likewise
+        await make(6, c); // its own
+        await make(7, b); // should be under c
+        const should = all(a, { t2: b, t3: b, t6: c, t7: c, t8: c });
+        expect(shown(await store.wrappedByOthers(should, { limit: 9 }))).toEqual([
+          "local:a 3",
+          "local:b 4",
+          "local:b 7",
+          "other:c 5",
+        ]);
+        expect(await store.countWrappedByOthers(should)).toEqual([
+          { ...a, keys: 1 },
+          { ...b, keys: 2 },
+          { ...c, keys: 1 },
+        ]);
+        const pages: string[][] = [];
+        for (let after: WrappedPlace | undefined; pages.at(-1)?.length !== 0; ) {
+          const found = await store.wrappedByOthers(should, { limit: 1, after });
+          pages.push(shown(found));
+          after = found.at(-1) ?? after;
+        }
+        expect(pages.flat()).toEqual(["local:a 3", "local:b 4", "local:b 7", "other:c 5"]);
+      });
+
+      it("does not count a key that is being made under its tenant's own provider key", async () => {
+        await make(1, a);
+        await insert({ tenantId: "t2", keyId: id(2), ...b });
+        expect(await store.countWrappedByOthers(all(a, { t2: b }))).toEqual([]);
+        expect(await store.countWrappedByOthers(all(a, { t2: c }))).toEqual([{ ...b, keys: 1 }]);
+      });
+
+      it("finds no place wrong of a tenant whose own is not known", async () => {
+        await make(1, a);
+        await make(2, b);
+        await make(3, c);
+        const should = all(a, { t1: undefined, t2: undefined, t3: b });
+        expect(shown(await store.wrappedByOthers(should, { limit: 9 }))).toEqual(["other:c 3"]);
+        expect(await store.countWrappedByOthers(should)).toEqual([{ ...c, keys: 1 }]);
+      });
+
+      it("finds those of more tenants than one statement names", async () => {
+        const own = Object.fromEntries(Array.from({ length: 250 }, (_, n) => [`own-${n}`, b]));
+        await makeActive({ tenantId: "own-0", keyId: id(1), ...a });
+        await makeActive({ tenantId: "own-199", keyId: id(2), ...a });
+        await makeActive({ tenantId: "own-249", keyId: id(3), ...b });
+        const should = all(a, own);
+        expect(shown(await store.wrappedByOthers(should, { limit: 9 }))).toEqual(["local:a 1", "local:a 2"]);
+        expect(await store.countWrappedByOthers(should)).toEqual([{ ...a, keys: 2 }]);
       });
 
       it("neither names nor counts what is destroyed", async () => {
         await moveTo(await make(1, a), "DESTROYED");
         await moveTo(await make(2, a), "DESTROY_SCHEDULED");
         await moveTo(await make(3, a), "COMPROMISED");
-        expect(shown(await store.wrappedByOthers(b, { limit: 9 }))).toEqual(["local:a 2", "local:a 3"]);
-        expect(await store.countWrappedByOthers(b)).toEqual([{ ...a, keys: 2 }]);
-        expect(await store.countWrappedByOthers(a)).toEqual([]);
+        expect(shown(await store.wrappedByOthers(all(b), { limit: 9 }))).toEqual(["local:a 2", "local:a 3"]);
+        expect(await store.countWrappedByOthers(all(b))).toEqual([{ ...a, keys: 2 }]);
+        expect(await store.countWrappedByOthers(all(a))).toEqual([]);
       });
     });
 

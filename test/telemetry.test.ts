@@ -128,7 +128,9 @@ describe("with an OTLP endpoint", () => {
     const names = [
       "kms_cache_hit_total",
       "kms_cache_size",
+      "kms_cache_loads_total",
       "kms_provider_call_seconds",
+      "kms_provider_requests_total",
       "kms_rotation_success_total",
       "kms_spans_signed_total",
       "circuit_breaker_state",
@@ -139,7 +141,7 @@ describe("with an OTLP endpoint", () => {
     for (const name of names) expect(prometheus).toMatch(new RegExp(`^# TYPE ${name} `, "m"));
   });
 
-  it("tells each breaker by the number of its state", async () => {
+  it("tells each breaker by the number of its state, and how many provider keys are in which", async () => {
     const telemetry = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
     telemetry.observe({
       caches: () => [],
@@ -151,6 +153,7 @@ describe("with an OTLP endpoint", () => {
         { name: "aws/eu-central-1", state: "half-open" },
         { name: "local", state: "closed" },
       ],
+      providerKeyConditions: () => ["answering", "denied", "answering"],
     });
     const server = createServer(telemetry.servePrometheus).listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -161,6 +164,11 @@ describe("with an OTLP endpoint", () => {
       'circuit_breaker_state{name="aws/eu-west-1"} 1',
       'circuit_breaker_state{name="aws/eu-central-1"} 2',
       'circuit_breaker_state{name="local"} 0',
+    ]);
+    expect(text.match(/^kms_provider_keys\{.*$/gm)).toEqual([
+      'kms_provider_keys{condition="answering"} 2',
+      'kms_provider_keys{condition="unavailable"} 0',
+      'kms_provider_keys{condition="denied"} 1',
     ]);
   });
 

@@ -164,7 +164,7 @@ async function firstVersions<T extends Made>(
   const made: T[] = [];
   for (let turn = 0; turn < Math.min(size.tenants.length, 100); turn += 1) {
     const [first] = await size.store.list(tenantAt(size, turn), purpose);
-    made.push(make(first!, await unwrap(masterKeys(size.provider), first!)));
+    made.push(make(first!, await unwrap(masterKeys({ current: size.provider }), first!)));
   }
   return made;
 }

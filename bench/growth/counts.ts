@@ -30,7 +30,7 @@ export async function measureCounts(place: Place): Promise<Counted[]> {
   const provider = await openLocal({ name: "local" });
   await fill(settings, provider, tenants());
   const db = openDatabase(settings);
-  const store = await unlockStore(await openStore(settings), masterKeys(provider));
+  const store = await unlockStore(await openStore(settings), masterKeys({ current: provider }));
   const counted: Counted[] = [];
   for (const [index, upTo] of copies.entries()) {
     for (let copy = index === 0 ? 1 : copies[index - 1]!; copy < upTo; copy += 1) await copyKeys(db, copy);

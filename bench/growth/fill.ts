@@ -74,8 +74,8 @@ export function openDatabase(settings: StoreSettings): Database {
 /** Its tables and its store key. */
 async function makeStore(settings: StoreSettings, provider: Provider): Promise<RowMac> {
   const locked = await openStore(settings);
-  const store = await unlockStore(locked, masterKeys(provider));
-  const key = await unwrapStoreKey((await locked.storeKey())!, masterKeys(provider));
+  const store = await unlockStore(locked, masterKeys({ current: provider }));
+  const key = await unwrapStoreKey((await locked.storeKey())!, masterKeys({ current: provider }));
   await store.close();
   return rowMac(key, rowVersion);
 }

@@ -33,7 +33,7 @@ export const call: CallContext = { caller: anyone, signal: new AbortController()
 const counter = { add() {} };
 
 export async function openService(settings: StoreSettings, provider: Provider): Promise<GrownService> {
-  const store = await unlockStore(await openStore(settings), masterKeys(provider));
+  const store = await unlockStore(await openStore(settings), masterKeys({ current: provider }));
   const clock = () => new Date();
   const keyring = createKeyring({ store, provider, clock });
   const audit = createAuditTrail({ store, clock });
@@ -46,8 +46,9 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     keyring,
     logs: logReader({ store, keys: keyring }),
     store,
-    provider,
+    providerOf: () => ({ unguarded: provider, watch: watches[0]! }),
     watches,
+    tenantKeys: { all: () => [], keyOf: () => undefined },
     clock,
     health,
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },
@@ -63,6 +64,8 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     maxStaleMs: 14_400_000,
     breakers: () => [],
     providerCalls: () => new Map(),
+    prices: { per10000Calls: 0, perKeyMonth: 0, charged: "all", currency: "USD" },
+    checkMs: 30_000,
     countProviderCalls: async (work) => ({ answer: await work(), calls: new Map() }),
     probeKeyrings: () => ({ first: keyring, second: keyring, close() {} }),
     recommendations: [],

@@ -37,7 +37,7 @@ export async function startWithLogs(size: LogSize): Promise<Service> {
     return { tenantId, purposes: ["signing"] as const, versions: 1, activatedAt: new Date() };
   });
   await fill(settings, provider, keys);
-  const store = await unlockStore(await openStore(settings), masterKeys(provider));
+  const store = await unlockStore(await openStore(settings), masterKeys({ current: provider }));
   for (const [index, tenantId] of tenants.entries()) {
     if (index === 0 && size.isWhole) await writeWhole(store, tenantId, size.leaves);
     else await store.createLog(headOf(tenantId, size.leaves));

@@ -14,7 +14,7 @@ import {
   keyOf,
   logJson,
   logsText,
-  presentMasterKeys,
+  everyMasterKey,
   providerKeyJson,
   providerKeyRows,
   statesText,
@@ -46,7 +46,7 @@ export const check: Command = {
   ],
   run: (options) =>
     withConfig(options, (config) =>
-      using(presentMasterKeys(config), (masterKeys) =>
+      using(everyMasterKey(config), (masterKeys) =>
         using(openTables(config.store), async (tables) => {
           const store = storeName(config.store);
           const { stored, key } = await keyOf(tables, masterKeys, store);

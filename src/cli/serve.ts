@@ -14,22 +14,32 @@ export const serve: Command = {
   ],
   details: [
     "Settings come from the environment, then from the file, then from defaults; application.properties.example lists them.",
-    "SIGTERM and SIGINT let running calls end within fluo.kms.shutdown.grace; a second signal ends at once.",
+    "Where tenants have provider keys of their own, or fluo.kms.tenants.file is set, SIGHUP reads those anew, and nothing else.",
+    "SIGTERM and SIGINT, and SIGHUP otherwise, let running calls end within fluo.kms.shutdown.grace; a second signal ends at once.",
   ],
   async run(options) {
     const config = configFrom(options);
     if (config === undefined) return exitCode.usage;
     // Exits by itself: a server that failed half-way, or a socket that lingers, would keep the process alive.
-    process.exit(await serveUntilSignal(config));
+    process.exit(await serveUntilSignal(config, () => configFrom(options)));
   },
 };
 
-async function serveUntilSignal(config: Config): Promise<ExitCode> {
+async function serveUntilSignal(config: Config, readAnew: () => Config | undefined): Promise<ExitCode> {
   // Before the start, so that a signal during it is not lost and does not cut it off half-way.
-  const signalled = firstSignal();
+  const reload = Promise.withResolvers<(config: Config) => Promise<void>>();
+  const signalled = firstSignal(config.hasTenantKeys ? ["SIGTERM", "SIGINT"] : ["SIGTERM", "SIGINT", "SIGHUP"]);
+  if (config.hasTenantKeys) {
+    process.on("SIGHUP", async () => {
+      const next = readAnew();
+      if (next === undefined) console.error("fluo-kms: the configuration has problems, so the former one holds");
+      else await (await reload.promise)(next);
+    });
+  }
   try {
     const { startServer } = await import("../server.ts");
     const server = await startServer(config);
+    reload.resolve(server.replaceTenantKeys);
     await signalled;
     await server.stop();
     return exitCode.ok;
@@ -39,15 +49,14 @@ async function serveUntilSignal(config: Config): Promise<ExitCode> {
   }
 }
 
-function firstSignal(): Promise<void> {
+function firstSignal(signals: readonly NodeJS.Signals[]): Promise<void> {
   return new Promise((resolve) => {
-    let signals = 0;
+    let count = 0;
     const onSignal = () => {
-      signals += 1;
-      if (signals === 1) resolve();
+      count += 1;
+      if (count === 1) resolve();
       else process.exit(exitCode.failed);
     };
-    process.on("SIGTERM", onSignal);
-    process.on("SIGINT", onSignal);
+    for (const signal of signals) process.on(signal, onSignal);
   });
 }

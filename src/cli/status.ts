@@ -1,5 +1,6 @@
 /** `status`: how the running service is doing. */
 import { type Command, exitCode, jsonOption, textOf } from "./command.ts";
+import { type CostStatus, costRows } from "./cost.ts";
 import { countsText, printLine, printTable } from "./print.ts";
 import { addressOption, callService, serviceDetails } from "./service.ts";
 
@@ -12,6 +13,15 @@ interface CacheStatus {
   stale?: number;
 }
 
+interface ProviderKey {
+  provider: string;
+  key_id: string | null;
+  region: string | null;
+  condition: string;
+  detail: string;
+  since: string | null;
+}
+
 interface Status {
   provider?: string;
   status?: string;
@@ -19,14 +29,10 @@ interface Status {
   version?: string;
   uptime_seconds?: number;
   store?: string;
-  provider_keys?: {
-    provider: string;
-    key_id: string;
-    region: string | null;
-    condition: string;
-    detail: string;
-    since: string | null;
-  }[];
+  provider_keys?: ProviderKey[];
+  tenant_keys?: (ProviderKey & { name: string; tenants: number })[];
+  tenant_keys_total?: number;
+  tenant_keys_unusable?: number;
   cache?: Record<string, CacheStatus>;
   cache_ttl_seconds?: number;
   max_stale_seconds?: number;
@@ -40,16 +46,18 @@ interface Status {
     failed: number;
   };
   breakers?: { name: string; state: string }[];
-  cost?: { provider_calls: Record<string, number>; provider_calls_per_day: number };
+  cost?: CostStatus;
   memory?: { implementation: string; locked: boolean };
   notices?: string[];
 }
 
 const timeoutMs = 30_000;
+/** More than anyone reads at once are counted; --json has all that the service shows. */
+const shownTenantKeys = 20;
 
 export const status: Command = {
   name: "status",
-  summary: "Shows the state of a running service: health, keys, caches, rotation and provider calls.",
+  summary: "Shows the state of a running service: health, keys, caches, rotation, provider calls and their cost.",
   options: [
     addressOption,
     { name: "tenant", value: "TENANT", description: "count the keys of this tenant alone" },
@@ -72,10 +80,20 @@ export const status: Command = {
 
 function printStatus(status: Status): void {
   const { keys = {}, cache = {}, provider_keys = [], rotation, breakers = [], cost, memory, notices = [] } = status;
+  const { tenant_keys = [], tenant_keys_total = 0, tenant_keys_unusable = 0 } = status;
   const rows: string[][] = [
     ["status", String(status.status)],
     ["provider", `${status.provider}, ${status.latency_ms} ms`],
     ...provider_keys.map((key, at) => [at === 0 ? "provider key" : "other key", providerKeyText(key)]),
+    ...(tenant_keys_total === 0
+      ? []
+      : [["tenants' keys", `${tenant_keys_total}, of which ${tenant_keys_unusable} cannot be used now`]]),
+    ...tenant_keys
+      .slice(0, shownTenantKeys)
+      .map((key) => [
+        "",
+        `${key.name} of ${key.tenants} tenant${key.tenants === 1 ? "" : "s"}: ${providerKeyText(key)}`,
+      ]),
     ["store", String(status.store)],
     ["version", `${status.version}, up ${status.uptime_seconds} s`],
     ...Object.entries(keys).map(([purpose, states]) => [`${purpose} keys`, countsText(states)]),
@@ -86,15 +104,17 @@ function printStatus(status: Status): void {
     rows.push(["cached for", `${cache_ttl_seconds} s, ${max_stale_seconds} s more without an answer of the provider`]);
   }
   if (rotation) rows.push(["rotation", rotationText(rotation)]);
-  if (cost) rows.push(["provider calls", `${countsText(cost.provider_calls)}; ${cost.provider_calls_per_day} a day`]);
+  if (cost) rows.push(...costRows(cost));
   for (const { name, state } of breakers) rows.push(["breaker", `${name} ${state}`]);
   if (memory) rows.push(["memory", `${memory.implementation}, ${memory.locked ? "locked" : "not locked"}`]);
   printTable(rows);
   for (const notice of notices) printLine(`notice: ${notice}`);
 }
 
-function providerKeyText({ key_id, region, condition, detail, since }: NonNullable<Status["provider_keys"]>[number]) {
-  return [key_id, ...(region === null ? [] : [`in ${region}`]), `${condition} since ${since}`, detail].join(", ");
+function providerKeyText({ provider, key_id, region, condition, detail, since }: ProviderKey) {
+  return [key_id ?? provider, ...(region === null ? [] : [`in ${region}`]), `${condition} since ${since}`, detail].join(
+    ", ",
+  );
 }
 
 function cacheText({ hits, misses, evictions, size, max_size, stale = 0 }: CacheStatus): string {

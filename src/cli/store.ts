@@ -9,9 +9,12 @@ import { KmsError } from "../errors.ts";
 import { allowed } from "../keys/record.ts";
 import { type MasterKeys, masterKeys, nameOf } from "../keys/master-keys.ts";
 import { unwrapStoreKey } from "../keys/store-key.ts";
-import { openProviders } from "../provider/open.ts";
+import { watchProvider } from "../keys/provider-watch.ts";
+import { openProviderKey, openProviders } from "../provider/open.ts";
+import type { ProviderSettings } from "../provider/registry.ts";
 import type { Contents, CopiedLog, ProviderKey, StoreSettings, Tables } from "../store/registry.ts";
 import type { WrappedStoreKey } from "../store/store.ts";
+import { startTenantKeys } from "../tenant-keys.ts";
 import { type ExitCode, exitCode, Failure, type OptionValues } from "./command.ts";
 import { configFrom } from "./configuration.ts";
 import { countsText, oneLine, printJson } from "./print.ts";
@@ -56,14 +59,45 @@ export async function using<T extends { close(): Promise<void> }, R>(
 
 /** A key file that is not there is not made: what is stored was wrapped by another. */
 export async function presentMasterKeys(config: Config): Promise<MasterKeys> {
-  for (const settings of [config.provider, config.otherProvider]) {
-    if (settings?.name === "local" && settings.masterKeyFile !== undefined && !existsSync(settings.masterKeyFile)) {
+  refuseAbsentFiles([config.provider, ...(config.otherProvider === undefined ? [] : [config.otherProvider])]);
+  const [current, ...others] = await openProviders(config);
+  return masterKeys({ current, others });
+}
+
+/** Those of tenants too. One of them that cannot be opened is missing, as a service would miss it. */
+export async function everyMasterKey(config: Config): Promise<MasterKeys> {
+  refuseAbsentFiles([...config.tenantKeys.providerKeys.values()]);
+  const { current, shared, close } = await presentMasterKeys(config);
+  const tenantKeys = await startTenantKeys({
+    settings: config.tenantKeys,
+    open: openProviderKey,
+    watch: (provider) => watchProvider({ provider }),
+    clock: () => new Date(),
+    opened() {},
+    failed(name, error) {
+      const why = error instanceof KmsError ? error.message : "internal error";
+      console.error(oneLine(`provider key ${name} cannot be opened: ${why}`));
+    },
+    ended() {},
+    patienceMs: tenantKeyPatienceMs,
+  });
+  return {
+    ...masterKeys({ current, others: shared.slice(1), tenantKeys }),
+    close: async () => void (await Promise.all([close(), tenantKeys.close()])),
+  };
+}
+
+/** As long as a call lasts at most: nobody waits for a start here. */
+const tenantKeyPatienceMs = 10_000;
+
+function refuseAbsentFiles(settings: readonly ProviderSettings[]): void {
+  for (const each of settings) {
+    if (each.name === "local" && each.masterKeyFile !== undefined && !existsSync(each.masterKeyFile)) {
       throw new Failure(
-        `there is no master key at ${settings.masterKeyFile}; put back the one that the store was made with`,
+        `there is no master key at ${each.masterKeyFile}; put back the one that the store was made with`,
       );
     }
   }
-  return masterKeys(...(await openProviders(config)));
 }
 
 /** `what` names the store in a Failure: one that was never written to, or that another provider key wrapped. */

@@ -5,7 +5,8 @@ import { createSecureContext } from "node:tls";
 import type { Config } from "../config.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
 import type { Problem } from "./problem.ts";
-import { otherName } from "./settings.ts";
+import { inFamily, otherName } from "./settings.ts";
+import { keysPrefix } from "./tenant-keys.ts";
 
 const loopback = new BlockList();
 loopback.addSubnet("127.0.0.0", 8, "ipv4");
@@ -13,7 +14,7 @@ loopback.addAddress("::1", "ipv6");
 
 /** Combinations that are refused. */
 export function refusedTogether(config: Omit<Config, "warnings">): Problem[] {
-  const { profile, host, grpcPort, httpPort, provider, otherProvider, store, auth, issuer } = config;
+  const { profile, host, grpcPort, httpPort, provider, otherProvider, tenantKeys, store, auth, issuer } = config;
   const problems: Problem[] = [];
   const refuse = (name: string, description: string) => problems.push({ name, description });
   if (auth === "none" && !isLoopback(host)) {
@@ -35,6 +36,17 @@ export function refusedTogether(config: Omit<Config, "warnings">): Problem[] {
       otherName("fluo.kms.local.master-key-file"),
       "is missing; a master key in memory has wrapped nothing that is here",
     );
+  }
+  for (const [name, settings] of tenantKeys.providerKeys) {
+    const named = (setting: string) => inFamily(`${keysPrefix}${name}`, setting);
+    if (hasMasterKeyInMemory(settings)) {
+      refuse(named("fluo.kms.local.master-key-file"), "is missing; a master key in memory would be lost on restart");
+    } else if (profile === "prod" && settings.name === "local") {
+      refuse(
+        named("provider"),
+        "local is for development; in profile prod use a provider whose master key is elsewhere",
+      );
+    }
   }
   if (profile === "prod" && provider.name === "local") {
     refuse(
@@ -101,13 +113,24 @@ export function warningsOf(config: Omit<Config, "warnings">): string[] {
 type Server = [name: string, url: string];
 
 /** The servers that keys travel to and from, with the setting that names each. */
-function serversOf({ provider, otherProvider }: Pick<Config, "provider" | "otherProvider">): Server[] {
+function serversOf({ provider, otherProvider, tenantKeys }: ProvidersOfConfig): Server[] {
+  const own = serversOfOne(provider);
   const others = otherProvider === undefined ? [] : serversOfOne(otherProvider);
-  return [...serversOfOne(provider), ...others.map(([name, url]): Server => [otherName(name), url])];
+  const ofTenants = [...tenantKeys.providerKeys].flatMap(([key, settings]) =>
+    serversOfOne(settings).map(([name, url]): Server => [inFamily(`${keysPrefix}${key}`, name), url]),
+  );
+  return [
+    ...own,
+    ...others.map(([name, url]): Server => [otherName(name), url]),
+    ...ofTenants.filter(([, url]) => !own.some(([, known]) => known === url)),
+  ];
 }
+
+type ProvidersOfConfig = Pick<Config, "provider" | "otherProvider" | "tenantKeys">;
 
 function serversOfOne(provider: ProviderSettings): Server[] {
   if (provider.name === "vault") return [["vault.addr", provider.addr]];
+  if (provider.name === "gcp") return provider.endpoint === undefined ? [] : [["gcp.kms.endpoint", provider.endpoint]];
   if (provider.name !== "aws") return [];
   return provider.places.flatMap(({ endpoint }, index) =>
     endpoint === undefined ? [] : [[index === 0 ? "aws.kms.endpoint" : "aws.kms.failover", endpoint]],

@@ -47,8 +47,17 @@ export function propertyOf(
   return undefined;
 }
 
-/** Names that mean nothing: under our prefixes, in any profile. */
-export function unknownProperties({ file, entries }: Properties): Problem[] {
+/** Every name that counts in `profile`, with its value. */
+export function* namesIn(properties: Properties, profile: string): Iterable<{ name: string; text: string }> {
+  const names = [...properties.entries.keys()].flatMap((as) => {
+    const [, itsProfile, name] = profiled.exec(as) ?? [undefined, profile, as];
+    return itsProfile === profile ? [name!] : [];
+  });
+  for (const name of new Set(names)) yield { name, text: propertyOf(properties, name, profile)!.text };
+}
+
+/** Names that mean nothing: under our prefixes, in any profile. `isKnown` knows of those that are made of names an operator gives. */
+export function unknownProperties({ file, entries }: Properties, isKnown: (name: string) => boolean): Problem[] {
   const problems: Problem[] = [];
   for (const as of entries.keys()) {
     const [, profile, name = ""] = profiled.exec(as) ?? [undefined, undefined, as];
@@ -56,7 +65,7 @@ export function unknownProperties({ file, entries }: Properties): Problem[] {
     if (prefix === undefined) continue;
     if (profile !== undefined && name === "fluo.kms.profile") {
       problems.push({ name: `${as} (${file})`, description: "cannot depend on a profile; write it without one" });
-    } else if (!knownNames.includes(name)) {
+    } else if (!knownNames.includes(name) && !isKnown(name)) {
       problems.push({ name: `${as} (${file})`, description: `is unknown${hint(name, prefix)}` });
     }
   }

@@ -19,7 +19,12 @@ export interface ProviderSource {
 export function providerOf(name: Name, source: ProviderSource): ProviderSettings {
   const { value, absolute } = source;
   const path = (
-    setting: "fluo.kms.local.master-key-file" | "vault.cacert" | "vault.token-file" | "vault.approle.secret-id-file",
+    setting:
+      | "fluo.kms.local.master-key-file"
+      | "gcp.kms.credentials-file"
+      | "vault.cacert"
+      | "vault.token-file"
+      | "vault.approle.secret-id-file",
   ) => {
     const file = value(setting);
     return file === undefined ? undefined : absolute(file);
@@ -40,6 +45,12 @@ export function providerOf(name: Name, source: ProviderSource): ProviderSettings
         ...(value("aws.kms.failover") ?? []),
       ],
       profile: value("aws.kms.profile"),
+    }),
+    gcp: () => ({
+      name: "gcp",
+      key: needed(source, "gcp.kms.key", "the key's resource name"),
+      endpoint: value("gcp.kms.endpoint"),
+      credentialsFile: path("gcp.kms.credentials-file"),
     }),
     vault: () => ({
       name: "vault",

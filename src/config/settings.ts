@@ -8,8 +8,11 @@ import {
   awsKey,
   awsRegion,
   choice,
+  currencyCode,
+  decimal,
   duration,
   filePath,
+  gcpKey,
   host,
   httpUrl,
   issuerName,
@@ -32,7 +35,9 @@ export interface Setting {
 }
 
 const port = wholeNumber(0, 65_535);
-const providerName = choice(["local", "aws", "vault"], ["gcp", "azure"]);
+/** Beyond any price list: a number that big is a mistake. */
+const price = decimal(1_000_000);
+const providerName = choice(["local", "aws", "gcp", "vault"], ["azure"]);
 
 /** What a provider needs to know. */
 const ofProviders = {
@@ -42,6 +47,9 @@ const ofProviders = {
   "aws.kms.endpoint": { parse: httpUrl },
   "aws.kms.failover": { parse: awsFailover },
   "aws.kms.profile": { parse: plainName },
+  "gcp.kms.key": { parse: gcpKey },
+  "gcp.kms.endpoint": { parse: httpUrl },
+  "gcp.kms.credentials-file": { parse: filePath },
   // As Vault's own tools have them in the environment: VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT, VAULT_TOKEN.
   "vault.addr": { parse: httpUrl },
   "vault.namespace": { parse: vaultPath },
@@ -75,6 +83,8 @@ export const settings = {
   "fluo.kms.auth": { parse: choice(["none"]), standard: "none" },
   "fluo.kms.issuer": { parse: issuerName, standard: "localhost" },
   "fluo.kms.host": { parse: host, standard: "127.0.0.1" },
+  // The file of tenants' provider keys, see tenant-keys.ts, which knows the other names under fluo.kms.tenants.
+  "fluo.kms.tenants.file": { parse: filePath },
   "fluo.kms.grpc.port": { parse: port, standard: "9000" },
   "fluo.kms.http.port": { parse: port, standard: "8080" },
   "fluo.kms.tls.certificate": { parse: filePath },
@@ -90,6 +100,11 @@ export const settings = {
   "kms.cache.max-stale": { parse: duration("0s", "7d"), standard: "4h" },
   "kms.cache.warm": { parse: warmTenants },
   "kms.provider.check-interval": { parse: duration("1s", "50s"), standard: "30s" },
+  // What Status reckons with. The defaults are AWS's prices of a symmetric key: aws.amazon.com/kms/pricing
+  "kms.cost.per-10000-calls": { parse: price, standard: "0.03" },
+  "kms.cost.per-key-month": { parse: price, standard: "1" },
+  "kms.cost.charged": { parse: choice(["all", "cryptographic"]), standard: "all" },
+  "kms.cost.currency": { parse: currencyCode, standard: "USD" },
   "kms.rotation.enabled": { parse: trueOrFalse, standard: "true" },
   "kms.rotation.check-cron": { parse: quartzCron, standard: "0 0 2 * * ?" },
   "kms.rotation.max-age-days": { parse: wholeNumber(1, 3_650), standard: "90" },
@@ -105,7 +120,12 @@ type OtherName<Name extends string> = `fluo.kms.other.${Name extends `fluo.kms.$
 
 /** `fluo.kms.other.aws.kms.region` for `aws.kms.region`, `fluo.kms.other.local.master-key-file` for the local one. */
 export function otherName<Name extends string>(name: Name): OtherName<Name> {
-  return `fluo.kms.other.${name.replace(/^fluo\.kms\./, "")}` as OtherName<Name>;
+  return inFamily("fluo.kms.other", name) as OtherName<Name>;
+}
+
+/** The name of a provider's setting among those of one provider key. */
+export function inFamily(family: string, name: string): string {
+  return `${family}.${name.replace(/^fluo\.kms\./, "")}`;
 }
 
 export const allSettings = {
@@ -115,7 +135,12 @@ export const allSettings = {
 } as const satisfies Record<string, Setting>;
 
 /** Names that a provider's settings begin with, for settings that are there and mean nothing to the one that is chosen. */
-export const providerPrefixes = { local: "fluo.kms.local.", aws: "aws.kms.", vault: "vault." } as const;
+export const providerPrefixes = {
+  local: "fluo.kms.local.",
+  aws: "aws.kms.",
+  gcp: "gcp.kms.",
+  vault: "vault.",
+} as const;
 
 /** What is under these is ours: there, an unknown name is a mistake. */
 export const prefixes: readonly string[] = ["fluo.kms.", "kms.", "aws.kms.", "vault.", "gcp.kms.", "azure."];

@@ -26,9 +26,11 @@ interface Given {
 /** Every setting's value. What cannot be read is a problem, and counts as its default for the checks that follow. */
 export function readValues(sources: Sources): Values {
   const values: Record<string, unknown> = {};
-  values["fluo.kms.profile"] = readValue(sources, "fluo.kms.profile", "");
+  const read = (name: SettingName, profile: string) =>
+    readSetting(sources, { name, setting: allSettings[name] }, profile);
+  values["fluo.kms.profile"] = read("fluo.kms.profile", "");
   const profile = values["fluo.kms.profile"] as string;
-  for (const name of settingNames) values[name] ??= readValue(sources, name, profile);
+  for (const name of settingNames) values[name] ??= read(name, profile);
   return values as Values;
 }
 
@@ -45,8 +47,13 @@ export function environmentName(name: string): string {
   return name.replace(/[^a-zA-Z0-9]/g, "_").toUpperCase();
 }
 
-function readValue(sources: Sources, name: SettingName, profile: string): unknown {
-  const { parse, standard }: Setting = allSettings[name];
+/** One value, likewise. */
+export function readSetting(
+  sources: Sources,
+  { name, setting }: { name: string; setting: Setting },
+  profile: string,
+): unknown {
+  const { parse, standard } = setting;
   const value = given(sources, name, profile);
   try {
     if (value?.refusal !== undefined) throw new Refusal(value.refusal);

@@ -22,6 +22,23 @@ export function wholeNumber(min: number, max: number): Parser<number> {
   };
 }
 
+/** A decimal number from 0 to `max`, as people write prices: a point, no sign, no exponent, no currency. */
+export function decimal(max: number): Parser<number> {
+  return (text) => {
+    const value = /^\d{1,12}(\.\d{1,9})?$/.test(text) ? Number(text) : Number.NaN;
+    if (value <= max) return value;
+    throw new Refusal(
+      `must be a number from 0 to ${max} such as 0.03, with a point and at most nine digits after it, not ${shown(text)}`,
+    );
+  };
+}
+
+/** An ISO 4217 code. */
+export const currencyCode: Parser<string> = (text) => {
+  if (/^[A-Z]{3}$/.test(text)) return text;
+  throw new Refusal("must be the three capitals of a currency, such as USD");
+};
+
 /** Milliseconds, from text such as 500ms, 20s, 60m, 4h or 7d. Bounds are written the same way. */
 export function duration(min: string, max: string): Parser<number> {
   const [minMs, maxMs] = [milliseconds(min)!, milliseconds(max)!];
@@ -96,6 +113,17 @@ export const httpUrl: Parser<string> = (text) => {
     url !== undefined && /^https?:$/.test(url.protocol) && `${url.username}${url.search}${url.hash}` === "";
   if (isPlain && url.pathname === "/") return url.origin;
   throw new Refusal("must be a URL such as https://host:port, without a path");
+};
+
+const gcpKeyPattern = /^projects\/[a-z0-9.:-]+\/locations\/[a-z0-9-]+\/keyRings\/[\w-]+\/cryptoKeys\/[\w-]+$/;
+
+/** The resource name of a key: which of its versions is used, Cloud KMS decides. */
+export const gcpKey: Parser<string> = (text) => {
+  if (gcpKeyPattern.test(text)) return text;
+  if (gcpKeyPattern.test(text.replace(/\/cryptoKeyVersions\/\d+$/, ""))) {
+    throw new Refusal("must name the key without a version: leave out /cryptoKeyVersions/ and what follows");
+  }
+  throw new Refusal("must be a key's resource name, as projects/P/locations/L/keyRings/R/cryptoKeys/K");
 };
 
 const awsKeyPattern = /^[A-Za-z0-9:/_-]{1,2048}$/;

@@ -39,7 +39,15 @@ export interface CacheStats {
   size: number;
   /** Of those, served past their time now, because their reload got no answer. */
   stale: number;
+  /** Values that a loader gave and that were kept, by why it was asked. */
+  loads: Readonly<Record<LoadReason, number>>;
 }
+
+/**
+ * Of a value that was not there (never, or no more); that came late in a value's life, while it was still served; that came for one
+ * who asked after its time; that was doubted early in its life. How often the second happens is a matter of the time to live.
+ */
+export type LoadReason = "first" | "refreshed" | "expired" | "doubted";
 
 export interface Cache<V extends Destroyable> {
   /** The value if it is there and fresh. */
@@ -68,6 +76,8 @@ interface Entry<V> {
   loader: () => Promise<V>;
   /** Never after `expiresAt`: the one comparison of a hit. */
   refreshAt: number;
+  /** The first `refreshAt`, by the clock alone. */
+  dueAt: number;
   expiresAt: number;
   staleUntil: number;
 }
@@ -82,10 +92,13 @@ interface Flight<V> {
   /** Began before a change of its key. */
   overtaken: boolean;
   beganAt: number;
+  reason: LoadReason;
 }
 
 const refreshFrom = 0.8;
 const refreshSpread = 0.15;
+/** A value that is asked for all the time is loaded once in this share of its time to live, on average. */
+export const meanLife = refreshFrom + refreshSpread / 2;
 /** The pause after a reload without an answer. */
 const retryMs = 5_000;
 /** For how long a value is then served without asking: longer than the pause and a reload that runs into its time limit. */
@@ -99,6 +112,7 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
   let hits = 0;
   let misses = 0;
   let evictions = 0;
+  const loads: Record<LoadReason, number> = { first: 0, refreshed: 0, expired: 0, doubted: 0 };
   let staleServedUntil = Number.NEGATIVE_INFINITY;
   const flights = new Map<string, Flight<V>>();
   const denials = new LRUCache<string, Denial>({ max: maxEntries });
@@ -126,7 +140,14 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
     const at = now();
     const expiresAt = at + ttlMs;
     const refreshAt = at + ttlMs * (refreshFrom + refreshSpread * random());
-    entries.set(key, { value, loader, refreshAt, expiresAt, staleUntil: expiresAt + maxStaleMs });
+    entries.set(key, {
+      value,
+      loader,
+      refreshAt,
+      dueAt: refreshAt,
+      expiresAt,
+      staleUntil: expiresAt + maxStaleMs,
+    });
   }
 
   function overtake(key: string): void {
@@ -139,12 +160,19 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
   function fly(key: string, loader: () => Promise<V>): Flight<V> {
     const running = flights.get(key);
     if (running !== undefined) return running;
-    const flight = { overtaken: false, beganAt: now() } as Flight<V>;
+    const beganAt = now();
+    const flight = { overtaken: false, beganAt, reason: reasonAt(beganAt, entries.peek(key)) } as Flight<V>;
     flights.set(key, flight);
     flight.promise = land(key, flight, loader).finally(() => {
       if (flights.get(key) === flight) flights.delete(key);
     });
     return flight;
+  }
+
+  function reasonAt(at: number, entry: Entry<V> | undefined): LoadReason {
+    if (entry === undefined) return "first";
+    if (at < entry.dueAt) return "doubted";
+    return at < entry.staleUntil - maxStaleMs ? "refreshed" : "expired";
   }
 
   async function land(key: string, flight: Flight<V>, loader: () => Promise<V>): Promise<V> {
@@ -157,6 +185,7 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
       return outlive(key, flight, error);
     }
     if (!flight.overtaken) {
+      loads[flight.reason] += 1;
       keep(key, value, loader);
       return value;
     }
@@ -271,7 +300,7 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
       entries.clear();
     },
 
-    stats: () => ({ hits, misses, evictions, size: entries.size, stale: countStale() }),
+    stats: () => ({ hits, misses, evictions, size: entries.size, stale: countStale(), loads: { ...loads } }),
   };
 }
 

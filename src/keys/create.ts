@@ -15,7 +15,7 @@ import type { ImportKey, Usable } from "./usable.ts";
 
 export interface Creation {
   store: Store;
-  /** The current one wraps the new key. */
+  /** The tenant's own, or the current one, wraps the new key. */
   masterKeys: MasterKeys;
   /** Wall clock, for the record's dates. */
   clock: () => Date;
@@ -44,7 +44,7 @@ export async function createKey<P extends Purpose>(
 ): Promise<CreatedKey<P>> {
   const { tenantId, purpose } = wish;
   const identity = { tenantId, purpose, keyId: newKeyId() };
-  const provider = masterKeys.current;
+  const provider = masterKeys.ofTenant(tenantId);
   const fresh = await freshSecret(provider, identity, signal);
   step("key.made");
   let usable: Usable[P] | undefined;

@@ -10,7 +10,7 @@ import type { Waiter } from "./cancel.ts";
 import type { CacheOptions, CacheStats } from "./cache.ts";
 import type { PaceOptions } from "./pace.ts";
 import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
-import { masterKeys, nameOf } from "./master-keys.ts";
+import { masterKeys, nameOf, type TenantKeys } from "./master-keys.ts";
 import { type PublicKey, publicKeysOf } from "./public.ts";
 import { type Publish, publisher } from "./published.ts";
 import type { KeyState } from "./record.ts";
@@ -56,6 +56,8 @@ export interface KeyringOptions extends Partial<KeyringSettings> {
   provider: Provider;
   /** Open the keys that they wrapped, and wrap none. */
   otherProviders?: readonly Provider[];
+  /** Wrap new keys of tenants that have one of their own. */
+  tenantKeys?: TenantKeys;
   /** Has the log of a tenant name the signing key that is about to follow another, if there is a log. */
   handOver?: (tenantId: string, fromKeyId: string, successor: UsableSigningKey) => Promise<LogHandover | undefined>;
   /** Told of each rotation that was tried. */
@@ -115,7 +117,8 @@ export function createKeyring(options: KeyringOptions): Keyring {
   const {
     store,
     provider,
-    otherProviders = [],
+    otherProviders,
+    tenantKeys,
     handOver,
     observeRotation,
     clock = () => new Date(),
@@ -132,7 +135,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
   });
   const shared = {
     store,
-    masterKeys: masterKeys(provider, ...otherProviders),
+    masterKeys: masterKeys({ current: provider, others: otherProviders, tenantKeys }),
     clock,
     newKeyId,
     secretCache: caching(settings.ttlMs, settings.maxStaleMs),

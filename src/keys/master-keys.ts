@@ -1,34 +1,93 @@
 /**
- * The provider keys that the configuration names: the one that wraps what is new, and those that only open what they wrapped before.
- * A record names the key that wrapped it; a key that the configuration does not name is never used.
+ * The provider keys that the configuration names: the one that wraps what is new, those that wrap it for tenants that have one of their
+ * own, and those that only open what they wrapped before. A record names the key that wrapped it; a key that the configuration does not
+ * name is never used.
  */
 import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
-import type { WrappedBy } from "../store/store.ts";
+import type { WrappedBy, Wrapping } from "../store/store.ts";
 
 export interface MasterKeys {
-  /** Wraps what is new. */
+  /** Wraps the store key, and what is new of all tenants that have no key of their own. */
   readonly current: Provider;
-  /** The current one first. */
-  readonly all: readonly Provider[];
-  /** The key that wrapped `wrapped`, which `what` names. PROVIDER_DENIED where the configuration does not name it. */
-  of(wrapped: WrappedBy, what: string): Provider;
+  /** The current one and those that only open: all but those of tenants. */
+  readonly shared: readonly Provider[];
+  /** Wraps what is new of this tenant. PROVIDER_DENIED or PROVIDER_UNAVAILABLE while the tenant's own key is not open. */
+  ofTenant(tenantId: string): Provider;
+  /**
+   * The key that wrapped a tenant's key, which `what` names. PROVIDER_DENIED where the configuration does not name it; PROVIDER_UNAVAILABLE
+   * where it may be one that is not open yet.
+   */
+  of(wrapped: WrappedBy & { tenantId: string }, what: string): Provider;
+  /**
+   * The key that wrapped the store key: never one of a tenant, who could make another store key under it. PROVIDER_DENIED where the
+   * configuration does not name it.
+   */
+  ofStore(wrapped: WrappedBy): Provider;
+  /** Whether the configuration names the key that wrapped this, as far as is known: one that is not open may be any. */
+  isNamed(wrapped: WrappedBy): boolean;
+  /** Which key should have wrapped what. */
+  wrapping(): Wrapping;
   close(): Promise<void>;
 }
 
-export function masterKeys(current: Provider, ...others: readonly Provider[]): MasterKeys {
-  const all = [current, ...others];
+/** The provider keys of tenants that have one of their own. They come and go with the configuration, and one that cannot be opened harms no other. */
+export interface TenantKeys {
+  /** Undefined for a tenant that has none of its own. Throws why the tenant's cannot be used. */
+  ofTenant(tenantId: string): Provider | undefined;
+  /** Of those that are open, whichever tenant they are for. */
+  find(wrapped: WrappedBy): Provider | undefined;
+  /** Names of those that are not open, as operators know them. */
+  notOpen(): readonly string[];
+  /** Each tenant's own; undefined for one that is not open. */
+  tenants(): Wrapping["tenants"];
+}
+
+const noTenantKeys: TenantKeys = {
+  ofTenant: () => undefined,
+  find: () => undefined,
+  notOpen: () => [],
+  tenants: () => new Map(),
+};
+
+export interface MasterKeyParts {
+  current: Provider;
+  /** Open what they wrapped, and wrap nothing. */
+  others?: readonly Provider[] | undefined;
+  tenantKeys?: TenantKeys | undefined;
+}
+
+/** Closing it closes those that were given; the tenants' are closed by whoever opened them. */
+export function masterKeys({ current, others = [], tenantKeys = noTenantKeys }: MasterKeyParts): MasterKeys {
+  const shared = [current, ...others];
+  const notNamed = (wrapped: WrappedBy, what: string) => {
+    const present = shared.map(({ name, keyId }) => `${name} ${keyId}`).join(", or ");
+    return new KmsError("PROVIDER_DENIED", `${what} is under ${nameOf(wrapped)}, and the provider is ${present}`);
+  };
+  const find = (wrapped: WrappedBy) =>
+    shared.find((provider) => hasWrapped(provider, wrapped)) ?? tenantKeys.find(wrapped);
   return {
     current,
-    all,
+    shared,
+    ofTenant: (tenantId) => tenantKeys.ofTenant(tenantId) ?? current,
     of(wrapped, what) {
-      const found = all.find((provider) => hasWrapped(provider, wrapped));
+      const found = find(wrapped);
       if (found !== undefined) return found;
-      const present = all.map(({ name, keyId }) => `${name} ${keyId}`).join(", or ");
-      throw new KmsError("PROVIDER_DENIED", `${what} is under ${nameOf(wrapped)}, and the provider is ${present}`);
+      tenantKeys.ofTenant(wrapped.tenantId); // says why, where the tenant's own is not open
+      const [waiting] = tenantKeys.notOpen();
+      if (waiting === undefined) throw notNamed(wrapped, what);
+      const why = `which may be provider key ${waiting}, and that is not open`;
+      throw new KmsError("PROVIDER_UNAVAILABLE", `${what} is under ${nameOf(wrapped)}, ${why}`);
     },
+    ofStore(wrapped) {
+      const found = shared.find((provider) => hasWrapped(provider, wrapped));
+      if (found === undefined) throw notNamed(wrapped, "the store");
+      return found;
+    },
+    isNamed: (wrapped) => find(wrapped) !== undefined || tenantKeys.notOpen().length > 0,
+    wrapping: () => ({ current: wrappedBy(current), tenants: tenantKeys.tenants() }),
     async close() {
-      await Promise.all(all.map((provider) => provider.close()));
+      await Promise.all(shared.map((provider) => provider.close()));
     },
   };
 }
@@ -38,7 +97,7 @@ export function hasWrapped({ name, keyId }: Provider, { provider, providerKeyId 
 }
 
 /** As a record that it wraps names it. */
-export function wrappedBy({ name, keyId }: Provider): WrappedBy {
+export function wrappedBy({ name, keyId }: Pick<Provider, "name" | "keyId">): WrappedBy {
   return { provider: name, providerKeyId: keyId };
 }
 

@@ -1,10 +1,10 @@
 /**
- * The store key and the tenants' keys from under another provider key to under the current one, while they are in use: the secret stays,
- * its wrapped form is another. A key is opened by the provider key that wrapped it, wrapped by the current one, opened again and compared,
- * and only then replaced, where it is still what was read. Three provider calls a key.
+ * The store key and the tenants' keys from under another provider key to under the current one, or the tenant's own, while they are in
+ * use: the secret stays, its wrapped form is another. A key is opened by the provider key that wrapped it, wrapped by the one that should
+ * have, opened again and compared, and only then replaced, where it is still what was read. Three provider calls a key.
  *
  * What is left to do is what the records say: whoever goes on after a crash, or does the same on another replica, needs to know nothing
- * more. A key that fails does not stop the others; a provider that does not answer ends the page.
+ * more. A key that fails does not stop the others; a provider that does not answer ends the page, unless it is one of tenants alone.
  */
 import { timingSafeEqual } from "node:crypto";
 import { KmsError, type KmsErrorCode } from "../errors.ts";
@@ -31,13 +31,14 @@ export interface RewrapRequest {
 }
 
 export interface RewrapResult {
+  /** The current provider key: that of all but tenants that have one of their own. */
   target: WrappedBy;
   storeKey: boolean;
   keys: number;
   failed: FailedRewrap[];
   /** Why the page ended early. */
   interrupted: KmsError | undefined;
-  /** What is under others now, the store key left out. */
+  /** What is under others than it should be now, the store key left out. */
   others: WrappedCount[];
   /** The same, counted, and the store key with it. */
   remaining: number;
@@ -53,7 +54,7 @@ export interface FailedRewrap {
 
 export interface RewrapOptions {
   store: Store;
-  /** The current one is the target. */
+  /** The current one is the target, or the tenant's own. */
   masterKeys: MasterKeys;
   clock: () => Date;
   /** The record of a key is another, or may be; its state is not, as far as is known here. */
@@ -68,16 +69,21 @@ const attempts = 3;
 type Outcome = "rewrapped" | "not needed" | "not begun" | KmsError;
 
 export function createRewrap({ store, masterKeys, clock, changed }: RewrapOptions): Rewrap {
-  const target = wrappedBy(masterKeys.current);
+  const { current, shared } = masterKeys;
 
   async function rewrapKey({ tenantId, keyId }: WrappedName, by: Attribution, signal?: AbortSignal): Promise<Outcome> {
     for (let attempt = 1; ; attempt += 1) {
       const present = await store.get(tenantId, keyId);
-      if (present === undefined || isSettled(present, masterKeys.current)) return "not needed";
-      const wrapped = await wrapAnew(masterKeys, present, signal);
+      const target = masterKeys.ofTenant(tenantId);
+      if (present === undefined || isSettled(present, target)) return "not needed";
+      const wrapped = await wrapAnew({ masterKeys, target, record: present }, signal);
       step("rewrap.proven");
       try {
-        await store.update(present, { ...present, ...target, wrapped }, { ...by, action: "rewrap", at: clock() });
+        await store.update(
+          present,
+          { ...present, ...wrappedBy(target), wrapped },
+          { ...by, action: "rewrap", at: clock() },
+        );
         step("rewrap.stored");
         return "rewrapped";
       } catch (error) {
@@ -96,9 +102,10 @@ export function createRewrap({ store, masterKeys, clock, changed }: RewrapOption
       try {
         if (!dryRun) return await rewrapKey(name, by, signal);
         masterKeys.of(name, `key ${name.keyId}`);
+        masterKeys.ofTenant(name.tenantId);
         return "rewrapped";
       } catch (error) {
-        if (!isInterruption(error)) return failureOf(error);
+        if (!isInterruption(error) || concernsTenantKey(name)) return failureOf(error);
         interrupted ??= error;
         return "not begun";
       }
@@ -106,12 +113,22 @@ export function createRewrap({ store, masterKeys, clock, changed }: RewrapOption
     return { outcomes, interrupted };
   }
 
+  /** What is wrong with it is no reason to leave the keys of other tenants where they are. */
+  function concernsTenantKey(name: WrappedName): boolean {
+    if (!shared.some((provider) => hasWrapped(provider, name))) return true;
+    try {
+      return !shared.includes(masterKeys.ofTenant(name.tenantId));
+    } catch {
+      return true;
+    }
+  }
+
   async function rewrapStore({ by, dryRun }: RewrapRequest): Promise<Outcome> {
     try {
       if (!dryRun)
         return (await rewrapStoreKey(store, masterKeys, { ...by, at: clock() })) ? "rewrapped" : "not needed";
       const present = await store.storeKey();
-      return masterKeys.of(present, "the store") === masterKeys.current ? "not needed" : "rewrapped";
+      return masterKeys.ofStore(present) === current ? "not needed" : "rewrapped";
     } catch (error) {
       return failureOf(error);
     }
@@ -122,13 +139,13 @@ export function createRewrap({ store, masterKeys, clock, changed }: RewrapOption
       const { limit, after, dryRun } = request;
       const ofStore = await rewrapStore(request);
       const cutOff = isInterruption(ofStore) ? ofStore : undefined;
-      const names = await store.wrappedByOthers(target, { limit: limit + 1, after });
+      const names = await store.wrappedByOthers(masterKeys.wrapping(), { limit: limit + 1, after });
       const page = cutOff === undefined ? names.slice(0, limit) : [];
       const { outcomes, interrupted = cutOff } = await rewrapPage(page, request, signal);
-      const others = await store.countWrappedByOthers(target);
+      const others = await store.countWrappedByOthers(masterKeys.wrapping());
       const isStoreLeft = ofStore instanceof KmsError || (dryRun && ofStore === "rewrapped");
       return {
-        target,
+        target: wrappedBy(current),
         storeKey: ofStore === "rewrapped",
         keys: outcomes.filter((outcome) => outcome === "rewrapped").length,
         failed: [
@@ -145,14 +162,20 @@ export function createRewrap({ store, masterKeys, clock, changed }: RewrapOption
 }
 
 /** PENDING keys are proven, and perhaps dropped, by those who make them. */
-function isSettled(record: KeyRecord, current: Provider): boolean {
-  return record.state === "PENDING" || record.state === "DESTROYED" || hasWrapped(current, record);
+function isSettled(record: KeyRecord, target: Provider): boolean {
+  return record.state === "PENDING" || record.state === "DESTROYED" || hasWrapped(target, record);
 }
 
-async function wrapAnew(masterKeys: MasterKeys, record: KeyRecord, signal?: AbortSignal): Promise<Uint8Array> {
+interface Move {
+  masterKeys: MasterKeys;
+  target: Provider;
+  record: KeyRecord;
+}
+
+async function wrapAnew({ masterKeys, target, record }: Move, signal?: AbortSignal): Promise<Uint8Array> {
   const secret = await unwrap(masterKeys, record, signal);
   try {
-    return await wrapProven({ provider: masterKeys.current, secret, record }, signal);
+    return await wrapProven({ provider: target, secret, record }, signal);
   } finally {
     secret.fill(0);
   }

@@ -7,13 +7,15 @@
 import { KmsError, type KmsErrorCode } from "../errors.ts";
 import { step } from "../steps.ts";
 import type { Fence, Store } from "../store/store.ts";
-import type { Rotation, RotationResult } from "./rotation.ts";
+import type { FailedRotation, Rotation, RotationResult } from "./rotation.ts";
 
 export interface RunOptions {
   rotation: Pick<Rotation, "rotateDue">;
   store: Pick<Store, "lease" | "finishLease">;
   /** The first time after `date` for which a run is planned. */
   plannedAfter(date: Date): Date | undefined;
+  /** Whether a tenant has a provider key of its own: what is wrong with that keeps no run from the keys of others, nor from its end. */
+  hasOwnKey?: ((tenantId: string) => boolean) | undefined;
   /** Unique to this replica. */
   holder: string;
   clock: () => Date;
@@ -38,10 +40,11 @@ const leaseName = "rotation";
 const batchSize = 100;
 /** By how much the clocks of two replicas may differ. */
 const clockSkewMs = 5 * 60_000;
+const ofProvider: readonly KmsErrorCode[] = ["PROVIDER_DENIED", "PROVIDER_UNAVAILABLE"];
 const unanswered: readonly KmsErrorCode[] = ["PROVIDER_UNAVAILABLE", "STORE_UNAVAILABLE"];
 
 export function rotationRuns(options: RunOptions): RotationRuns {
-  const { rotation, store, plannedAfter, holder, clock, leaseTtlMs, report } = options;
+  const { rotation, store, plannedAfter, hasOwnKey = () => false, holder, clock, leaseTtlMs, report } = options;
   /** Undefined before the store was asked, too. */
   let finishedAt: Date | undefined;
   let failed = 0;
@@ -90,13 +93,16 @@ export function rotationRuns(options: RunOptions): RotationRuns {
       step("rotation.batch");
       failed += result.failed.length;
       report(result);
-      for (const { keyId, error } of result.failed) {
-        if (keyId !== undefined) except.add(keyId);
-        if (isOneOf(unanswered, error)) isAnswered = false;
-      }
+      for (const { keyId } of result.failed) if (keyId !== undefined) except.add(keyId);
+      const failures = result.failed.filter((each) => !isOwnAffair(each));
+      if (failures.some(({ error }) => isOneOf(unanswered, error))) isAnswered = false;
       if (result.remaining <= except.size) return isAnswered;
-      if (getsNowhere(result)) return false;
+      if (getsNowhere(result, failures)) return false;
     }
+  }
+
+  function isOwnAffair({ tenantId, error }: FailedRotation): boolean {
+    return isOneOf(ofProvider, error) && hasOwnKey(tenantId);
   }
 
   async function run(fence: Fence, signal: AbortSignal): Promise<boolean> {
@@ -134,10 +140,10 @@ export function rotationRuns(options: RunOptions): RotationRuns {
   };
 }
 
-/** Nothing came of it, and not because of damaged records alone: what follows would fare no better. */
-function getsNowhere({ rotated, skipped, failed }: RotationResult): boolean {
+/** Nothing came of it, and not because of damaged records or tenants' own provider keys alone: what follows would fare no better. */
+function getsNowhere({ rotated, skipped, failed }: RotationResult, failures: readonly FailedRotation[]): boolean {
   if (rotated.length + skipped.length > 0) return false;
-  return failed.length === 0 || failed.some(({ error }) => error.code !== "DATA_LOSS");
+  return failed.length === 0 || failures.some(({ error }) => error.code !== "DATA_LOSS");
 }
 
 function isOneOf(codes: readonly KmsErrorCode[], error: unknown): boolean {

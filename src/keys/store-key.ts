@@ -36,7 +36,7 @@ async function makeStoreKey(locked: LockedStore, provider: Provider, createdAt: 
 }
 
 /**
- * By a provider key that is configured, never by one that only the store names. PROVIDER_DENIED for a provider that does not bind what it
+ * By a provider key that is configured for all, never by one that only the store names, or that is a tenant's. PROVIDER_DENIED for a provider that does not bind what it
  * wraps to its context: under it a key would open in another tenant's place.
  */
 export async function unwrapStoreKey(stored: WrappedStoreKey, masterKeys: MasterKeys): Promise<KeyObject> {
@@ -90,7 +90,7 @@ async function prove(next: WrappedStoreKey, secret: Uint8Array, masterKeys: Mast
 
 /** The caller owns, and overwrites, the result. */
 async function openBound(stored: WrappedStoreKey, masterKeys: MasterKeys): Promise<Uint8Array> {
-  const provider = masterKeys.of(stored, "the store");
+  const provider = masterKeys.ofStore(stored);
   const secret = await open(stored, provider);
   try {
     if (secret.length !== secretBytes) throw new KmsError("DATA_LOSS", "the store key does not have its length");

@@ -18,10 +18,10 @@ export async function openProviders(
 ): Promise<[ResilientProvider, ...ResilientProvider[]]> {
   const opened: ResilientProvider[] = [];
   try {
-    const current = dependable(await open(provider), options);
+    const current = await openProviderKey(provider, options);
     opened.push(current);
     if (otherProvider === undefined) return [current];
-    const other = dependable(await open(otherProvider), options);
+    const other = await openProviderKey(otherProvider, options);
     opened.push(other);
     if (current.name !== other.name || current.keyId !== other.keyId) return [current, other];
     throw invalidField("fluo.kms.other.provider", `its key has the same name as the first provider's: ${other.keyId}`);
@@ -29,6 +29,14 @@ export async function openProviders(
     await Promise.all(opened.map((each) => each.close()));
     throw error;
   }
+}
+
+/** One key behind its resilience layer. Throws as its provider's `open…` does. */
+export async function openProviderKey(
+  settings: ProviderSettings,
+  options: ResilienceOptions = {},
+): Promise<ResilientProvider> {
+  return dependable(await open(settings), options);
 }
 
 /** One request that is throttled or lost must not end a start. */

@@ -4,7 +4,7 @@
  */
 import { KmsError } from "../errors.ts";
 import { wordsIn } from "./words.ts";
-import { decodeBase64 } from "./vault-base64.ts";
+import { decodeBase64 } from "../crypto/base64.ts";
 import type { VaultAnswer } from "./vault-http.ts";
 
 export type VaultData = Readonly<Record<string, unknown>>;

@@ -7,7 +7,7 @@
 import { type ProviderContext, providerContextBytes } from "../crypto/context.ts";
 import { maxWrappedPlaintextBytes } from "./provider.ts";
 import { dataOf, takePlaintext, unreadable, type VaultData } from "./vault-answer.ts";
-import { encodeBase64 } from "./vault-base64.ts";
+import { encodeBase64 } from "../crypto/base64.ts";
 import { isMissing, keyFailure } from "./vault-errors.ts";
 import { type VaultKey, vaultKey } from "./vault-key.ts";
 import { pathsOf, type VaultKeyName } from "./vault-names.ts";

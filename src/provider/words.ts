@@ -4,8 +4,8 @@
  */
 
 const maxWords = 1_000;
-/** Tokens of Vault, JSON web tokens, and 32 bytes in base64: keys. */
-const secrets = /\b(hv[bsr]|[bsr])\.[\w-]{20,}|\beyJ[\w-]+\.[\w-]+\.[\w-]*|[A-Za-z0-9+/]{43}=/g;
+/** Tokens of Vault and of Google, JSON web tokens, and 32 bytes in base64: keys. */
+const secrets = /\b(hv[bsr]|[bsr])\.[\w-]{20,}|\bya29\.[\w.-]{20,}|\beyJ[\w-]+\.[\w-]+\.[\w-]*|[A-Za-z0-9+/]{43}=/g;
 
 export function wordsIn(text: string): string {
   const [line = ""] = text.split("\n", 1);

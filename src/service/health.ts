@@ -37,15 +37,17 @@ export interface HealthAlarm {
 }
 
 export interface StartedHealth extends HealthMonitor, HealthAlarm {
-  /** A breaker opened or closed. */
-  breakerChanged(): void;
+  /** A breaker opened or closed, or a provider key of tenants is otherwise than it was. */
+  changed(): void;
 }
 
 export interface HealthParts {
   /** The current provider's first. */
   watches: readonly Watched[];
-  /** Of all providers' breakers. */
+  /** Of all but the tenants' keys. */
   breakers?: () => readonly { name: string; state: string }[];
+  /** Provider keys that are for some tenants alone. */
+  tenantKeys?: () => readonly TenantKeySeen[];
   store: Pick<Store, "name" | "counts">;
   /** Why uses of keys cannot be audited, if they cannot. */
   auditProblem?: () => string | undefined;
@@ -61,6 +63,13 @@ export interface HealthParts {
 }
 
 export type Watched = Pick<ProviderWatch, "provider" | "current" | "look" | "subscribe">;
+
+export interface TenantKeySeen {
+  name: string;
+  /** How many tenants it is for. */
+  tenants: number;
+  condition(): Pick<ProviderCondition, "condition" | "detail">;
+}
 
 /** What the last look at the store saw. */
 interface Sight {
@@ -81,10 +90,12 @@ const noCounts: KeyCounts = {
 const lossRememberedMs = 3_600_000;
 const lossesNamed = 10;
 const lossesKept = 1_000;
+const tenantKeysNamed = 5;
 
 export async function startHealthMonitor(parts: HealthParts): Promise<StartedHealth> {
-  const { watches, breakers = () => [], store, notices, clock = () => new Date(), onChange = () => {} } = parts;
-  const { auditProblem = () => undefined, remarks = async () => [], intervalMs = 30_000, retryMs = 1_000 } = parts;
+  const { watches, breakers = () => [], tenantKeys = () => [], store, notices, clock = () => new Date() } = parts;
+  const { auditProblem = () => undefined, remarks = async () => [], onChange = () => {} } = parts;
+  const { intervalMs = 30_000, retryMs = 1_000 } = parts;
   const stopped = new AbortController();
   const losses = new Set<string>();
   let lastLossMs = 0;
@@ -133,6 +144,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<StartedHea
     if (unaudited !== undefined) {
       found.push({ status: "down", notice: `No key is used, because its use could not be audited: ${unaudited}.` });
     }
+    for (const notice of tenantKeyNotices(tenantKeys())) found.push({ status: "degraded", notice });
     for (const notice of lossNotices(losses)) found.push({ status: "degraded", notice });
     if (draining) found.splice(0, found.length, { status: "down", notice: "The service is shutting down." });
     const worst = found.some(({ status }) => status === "down") ? "down" : "degraded";
@@ -154,7 +166,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<StartedHea
     lookIn(suspected || isWrong() ? retryMs : intervalMs * jitter);
   }
 
-  /** Losses are known until an hour has passed, and no look finds them gone. */
+  /** Losses are known until an hour has passed, and no look finds them gone; nor is the store looked at for keys that are tenants' own affair. */
   function isWrong(): boolean {
     return sight.problem !== undefined || unaudited !== undefined || problems().length > 0;
   }
@@ -178,7 +190,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<StartedHea
       suspected = true;
       if (timer !== undefined) lookIn(Math.max(0, lookedAtMs + retryMs - performance.now()));
     },
-    breakerChanged: () => void publish(),
+    changed: () => void publish(),
     lost(what) {
       const isKnown = losses.has(what);
       noteLoss(what);
@@ -202,6 +214,20 @@ function problemOf(name: string, { condition, detail }: ProviderCondition, isCur
     return [{ status: "degraded", notice: `${which} does not answer for its key: new keys cannot be loaded.` }];
   }
   return [{ status: isCurrent ? "down" : "degraded", notice: `${which} refuses its key: ${detail}.` }];
+}
+
+/** By name as many as one reads, those for the most tenants first. */
+function tenantKeyNotices(keys: readonly TenantKeySeen[]): string[] {
+  const wrong = keys
+    .filter(({ tenants, condition }) => tenants > 0 && condition().condition !== "answering")
+    .sort((a, b) => b.tenants - a.tenants);
+  const named = wrong.slice(0, tenantKeysNamed).map(({ name, tenants, condition }) => {
+    const { condition: how, detail } = condition();
+    const whose = tenants === 1 ? "a tenant" : `${tenants.toLocaleString("en")} tenants`;
+    return `The provider key ${name} of ${whose} ${how === "denied" ? "is refused" : "does not answer"}: ${detail}.`;
+  });
+  const more = wrong.length - named.length;
+  return more === 0 ? named : [...named, `Of ${more} more provider keys of tenants the same is to be said.`];
 }
 
 function lossNotices(losses: ReadonlySet<string>): string[] {

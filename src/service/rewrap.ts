@@ -8,6 +8,7 @@ import {
   RewrapKeysResponseSchema,
   WrappedKeysSchema,
 } from "../../gen/ts/fluo/kms/v1/rewrap_pb.ts";
+import type { MasterKeys } from "../keys/master-keys.ts";
 import type { FailedRewrap, Rewrap, RewrapResult } from "../keys/rewrap.ts";
 import type { Store, WrappedBy, WrappedPlace } from "../store/store.ts";
 import type { Witness } from "./audited.ts";
@@ -73,14 +74,19 @@ export function witnessedRewrap({ rewrap }: Rewrap, witness: Witness, moved: () 
 /** What is still to be re-wrapped, for an operator. */
 export async function rewrapRemarks(
   store: Pick<Store, "storeKey" | "countWrappedByOthers">,
-  current: WrappedBy,
+  keys: Pick<MasterKeys, "wrapping" | "isNamed">,
 ): Promise<string[]> {
-  const others = await store.countWrappedByOthers(current);
+  const should = keys.wrapping();
+  const { current } = should;
+  const others = await store.countWrappedByOthers(should);
   const { provider, providerKeyId } = await store.storeKey();
   const isStoreLeft = provider !== current.provider || providerKeyId !== current.providerKeyId;
   const left = others.map((other) => {
     const count = other.keys === 1 ? "1 key is" : `${other.keys.toLocaleString("en")} keys are`;
-    return `${count} still under ${other.provider} ${other.providerKeyId}: run fluo-kms rewrap.`;
+    const where = `${count} still under ${other.provider} ${other.providerKeyId}`;
+    return keys.isNamed(other)
+      ? `${where}: run fluo-kms rewrap.`
+      : `${where}, which the configuration does not name: name it, and run fluo-kms rewrap.`;
   });
   if (isStoreLeft) left.push(`The store key is still under ${provider} ${providerKeyId}: run fluo-kms rewrap.`);
   return left;

@@ -21,9 +21,11 @@ import { KmsError } from "../errors.ts";
 import type { CacheStats } from "../keys/cache.ts";
 import type { ProviderCondition, ProviderWatch } from "../keys/provider-watch.ts";
 import { purposes } from "../keys/record.ts";
+import type { Provider } from "../provider/provider.ts";
 import type { KeyCounts, Store } from "../store/store.ts";
 import type { AuditState, AuditTrail } from "./audit-trail.ts";
 import type { CallContext } from "./context.ts";
+import { costOf, type Prices } from "./cost.ts";
 import type { Condition, HealthMonitor } from "./health.ts";
 import { inTime } from "./in-time.ts";
 
@@ -31,8 +33,9 @@ export interface StatusParts {
   health: HealthMonitor;
   store: Store;
   providerName: string;
-  /** The current provider's first. */
+  /** Of all but the tenants' keys, the current provider's first. */
   watches: readonly Pick<ProviderWatch, "provider" | "current">[];
+  tenantKeys: { all(): readonly TenantKeyStatus[]; keyOf(tenantId: string): TenantKeyStatus | undefined };
   version: string;
   startedAt: Date;
   clock: () => Date;
@@ -52,6 +55,18 @@ export interface StatusParts {
   breakers(): { name: string; state: string }[];
   /** Calls to the provider since start, by operation. */
   providerCalls(): ReadonlyMap<string, number>;
+  prices: Prices;
+  /** `kms.provider.check-interval`. */
+  checkMs: number;
+}
+
+export interface TenantKeyStatus {
+  name: string;
+  /** The provider's name. */
+  provider: string;
+  tenants: number;
+  open: { watch: Pick<ProviderWatch, "provider" | "current"> } | undefined;
+  condition(): Pick<ProviderCondition, "condition" | "detail" | "since" | "latencyMs">;
 }
 
 export const healthNames: Readonly<Record<Condition, Health>> = {
@@ -66,9 +81,8 @@ const conditionNames: Readonly<Record<ProviderCondition["condition"], ProviderCo
   denied: ProviderConditionName.DENIED,
 };
 
+const tenantKeysShown = 100;
 const dayMs = 86_400_000;
-/** A rate is taken over at least this long: the first seconds say nothing about a day. */
-const leastRateMs = 3_600_000;
 
 export function statusHandlers(parts: StatusParts) {
   const { health, store, startedAt, clock } = parts;
@@ -106,7 +120,10 @@ export function statusHandlers(parts: StatusParts) {
         store: store.name,
         audit: auditStatus(audit),
         notices: [...report.notices],
-        providerKeys: parts.watches.map(providerKey),
+        providerKeys: parts.watches.map(({ provider, current }) =>
+          create(ProviderKeyStatusSchema, { ...placeOf(provider), ...conditionOf(current()) }),
+        ),
+        ...tenantKeyStatus(tenantId),
         cacheTtl: durationFromMs(parts.ttlMs),
         maxStale: durationFromMs(parts.maxStaleMs),
       });
@@ -124,6 +141,18 @@ export function statusHandlers(parts: StatusParts) {
     return lastDue.total;
   }
 
+  function tenantKeyStatus(tenantId: string | undefined) {
+    const own = tenantId === undefined ? undefined : parts.tenantKeys.keyOf(tenantId);
+    const all = tenantId === undefined ? parts.tenantKeys.all() : own === undefined ? [] : [own];
+    const isWell = (key: TenantKeyStatus) => key.condition().condition === "answering";
+    const unusable = all.filter((key) => !isWell(key));
+    return {
+      tenantKeys: [...unusable, ...all.filter(isWell)].slice(0, tenantKeysShown).map(tenantKey),
+      tenantKeysTotal: all.length,
+      tenantKeysUnusable: unusable.length,
+    };
+  }
+
   function rotationStatus(counts: KeyCounts, due: number) {
     const { enabled, maxAgeDays, next, failed } = parts.rotation;
     const nextAt = next();
@@ -139,13 +168,34 @@ export function statusHandlers(parts: StatusParts) {
   }
 
   function costStatus(uptimeMs: number) {
+    const { prices, watches, tenantKeys, ttlMs, checkMs } = parts;
+    const providerKeys = watches.length + tenantKeys.all().length;
     const calls = parts.providerCalls();
-    const total = [...calls.values()].reduce((sum, count) => sum + count, 0);
+    const secrets = parts.caches().filter(({ keyType }) => keyType !== "public"); // those come from the store
+    const sum = (count: (cache: CacheStats) => number) => secrets.reduce((total, cache) => total + count(cache), 0);
+    const loads = {
+      first: sum((cache) => cache.loads.first),
+      refreshed: sum((cache) => cache.loads.refreshed),
+      expired: sum((cache) => cache.loads.expired),
+      doubted: sum((cache) => cache.loads.doubted),
+    };
+    const cachedKeys = sum(({ size }) => size);
+    const use = { prices, calls, uptimeMs, loads, cachedKeys, providerKeys, ttlMs, checkMs };
+    const { projections, ...cost } = costOf(use);
     return create(CostStatusSchema, {
-      providerCalls: Object.fromEntries([...calls].map(([operation, count]) => [operation, BigInt(count)])),
-      providerCallsPerDay: (total * dayMs) / Math.max(uptimeMs, leastRateMs),
+      ...cost,
+      providerCalls: bigints(Object.fromEntries(calls)),
+      providerKeys,
+      prices: { ...prices, perTenThousandCalls: prices.per10000Calls },
+      keyLoads: bigints(loads),
+      projections: projections.map(({ ttlMs, ...projection }) => ({ ...projection, ttl: durationFromMs(ttlMs) })),
     });
   }
+}
+
+function bigints<Name extends string>(counts: Record<Name, number>): Record<Name, bigint> {
+  const counted = Object.entries<number>(counts).map(([name, count]) => [name, BigInt(count)]);
+  return Object.fromEntries(counted) as Record<Name, bigint>;
 }
 
 function asLastSeen<T>(error: unknown, seen: T): T {
@@ -165,19 +215,18 @@ function auditStatus({ head, problem = "" }: AuditState) {
   });
 }
 
+function tenantKey({ name, provider, tenants, open, condition }: TenantKeyStatus) {
+  const place = open === undefined ? { provider } : placeOf(open.watch.provider);
+  return create(ProviderKeyStatusSchema, { ...place, ...conditionOf(condition()), name, tenants });
+}
+
+function placeOf({ name, keyId, region = "" }: Provider) {
+  return { provider: name, keyId, region };
+}
+
 /** Without the advice, which names the key's policy: Validate gives it to operators. */
-function providerKey({ provider, current }: StatusParts["watches"][number]) {
-  const { condition, detail, since, latencyMs } = current();
-  const { name, keyId, region = "" } = provider;
-  return create(ProviderKeyStatusSchema, {
-    provider: name,
-    keyId,
-    region,
-    condition: conditionNames[condition],
-    detail,
-    since: timestampFromDate(since),
-    latencyMs,
-  });
+function conditionOf({ condition, detail, since, latencyMs }: ReturnType<TenantKeyStatus["condition"]>) {
+  return { condition: conditionNames[condition], detail, since: timestampFromDate(since), latencyMs };
 }
 
 function keyCounts({ byPurpose }: KeyCounts) {

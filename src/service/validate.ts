@@ -13,7 +13,7 @@ import type { Provider, ProviderKeyReport, ProviderKeyState } from "../provider/
 import type { CallContext } from "./context.ts";
 import { createProbe, type Probe } from "./probe.ts";
 import { type RecommendationParts, recommendationsOn } from "./recommendations.ts";
-import { lookAtKeys, tryPaths, type ValidationParts } from "./validation.ts";
+import { lookAtKeys, othersThan, tryPaths, type ValidationParts } from "./validation.ts";
 
 export interface ValidateParts extends ValidationParts, RecommendationParts {
   /** What `work` cost: calls that reached a provider, by operation. */
@@ -43,8 +43,9 @@ export function validateHandlers(parts: ValidateParts) {
       call.caller.require("operator");
       const tenantId = request.tenantId === "" ? probeTenant : call.caller.tenant(request.tenantId);
       const probe = createProbe({ signal: call.signal, unexpected: parts.unexpected });
+      const used = parts.providerOf(tenantId);
       const run = async () => {
-        const validated = { tenantId, call, probe };
+        const validated = { tenantId, used, call, probe };
         const seen = await lookAtKeys(parts, validated);
         await tryPaths(parts, validated);
         return seen;
@@ -54,9 +55,8 @@ export function validateHandlers(parts: ValidateParts) {
         cacheMissMs: passedIn(probe, "key_retrieval_cache_miss"),
         cacheHitMs: passedIn(probe, "key_retrieval_cache_hit"),
       };
-      const [, ...others] = parts.watches;
       return create(ValidateResponseSchema, {
-        provider: parts.provider.name,
+        provider: used.unguarded.name,
         overall: probe.tests.every(({ outcome }) => outcome === Outcome.PASS) ? Outcome.PASS : Outcome.FAIL,
         tests: [...probe.tests],
         latencyMs: {
@@ -65,8 +65,8 @@ export function validateHandlers(parts: ValidateParts) {
           cache_hit: times.cacheHitMs,
         },
         recommendations: recommendationsOn(parts, { advice: probe.advice, key: looks.key, ...times }),
-        key: keySeen(parts.provider, looks.key),
-        otherKeys: others.map(({ provider }, at) => keySeen(provider, looks.others[at])),
+        key: keySeen(used.unguarded, looks.key),
+        otherKeys: othersThan(used, parts.watches).map(({ provider }, at) => keySeen(provider, looks.others[at])),
         providerCalls: Object.fromEntries([...calls].map(([operation, count]) => [operation, BigInt(count)])),
       });
     },

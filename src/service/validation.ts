@@ -24,18 +24,28 @@ import type { KeyTimer } from "./key-timer.ts";
 import { expectSame, expectTrue, mustReject, type Probe, type Tried } from "./probe.ts";
 
 export interface ValidationParts {
-  /** Not held back while its key is refused: what it says then is what an operator must read. */
-  provider: Provider;
-  /** The current provider's first. */
-  watches: readonly Pick<ProviderWatch, "provider" | "current" | "look">[];
+  /** What would wrap a new key of this tenant. */
+  providerOf(tenantId: string): ValidatedProvider;
+  /** Of all but the tenants' keys, the current provider's first. */
+  watches: readonly ProviderLook[];
   keyTimer: KeyTimer;
-  /** Keyrings over one store of their own, on the provider as the service uses it: the second finds the first one's keys, uncached. */
-  probeKeyrings(): { first: Keyring; second: Keyring; close(): void };
+  /** Keyrings over one store of their own: the second finds the first one's keys, uncached. */
+  probeKeyrings(provider: Provider): { first: Keyring; second: Keyring; close(): void };
   clock: () => Date;
+}
+
+type ProviderLook = Pick<ProviderWatch, "provider" | "current" | "look">;
+
+export interface ValidatedProvider {
+  /** Not held back while its key is refused: what it says then is what an operator must read. */
+  unguarded: Provider;
+  /** As the service uses it. */
+  watch: ProviderLook;
 }
 
 export interface Validated {
   tenantId: string;
+  used: ValidatedProvider;
   call: CallContext;
   probe: Probe;
 }
@@ -49,18 +59,22 @@ export interface Looks {
 /** Beyond this AWS refuses signed requests. */
 export const worstSkewMs = 300_000;
 
-export async function lookAtKeys({ provider, watches }: ValidationParts, { probe }: Validated): Promise<Looks> {
-  const [current, ...others] = watches;
+export async function lookAtKeys({ watches }: ValidationParts, { used, probe }: Validated): Promise<Looks> {
   const key = await stateSeen(probe, "describe_key", async (signal) => {
-    const looked = current?.look(); // so that the service knows at once too what the operator is told here
-    return provider.inspect(signal).finally(() => looked);
+    const looked = used.watch.look(); // so that the service knows at once too what the operator is told here
+    return used.unguarded.inspect(signal).finally(() => looked);
   });
   if (key?.clockSkewMs !== undefined) await clockSkew(probe, key.clockSkewMs);
   const states: Looks["others"] = [];
-  for (const other of others) {
+  for (const other of othersThan(used, watches)) {
     states.push(await stateSeen(probe, "describe_other_key", (signal) => other.provider.describe(signal)));
   }
   return { key, others: states };
+}
+
+/** Those that a tenant's own key has nothing to do with are left out. */
+export function othersThan(used: ValidatedProvider, watches: readonly ProviderLook[]): readonly ProviderLook[] {
+  return used.watch === watches[0] ? watches.slice(1) : [];
 }
 
 /** What was seen, although the test fails where the key is disabled. */
@@ -92,13 +106,13 @@ export function skewText(skewMs: number): string {
 }
 
 export async function tryPaths(parts: ValidationParts, validated: Validated): Promise<void> {
-  const { first, second, close } = parts.probeKeyrings();
+  const { first, second, close } = parts.probeKeyrings(validated.used.watch.provider);
   try {
-    const operations = await tryOperations(parts, validated);
+    const operations = await tryOperations(validated);
     const keys = await tryKeys(parts, validated, { first, second, operations });
     const encrypted = await tryPii(validated, keys.data);
     const spans = await trySpans(parts, validated, { first, signing: keys.signing });
-    await refuseAtProvider(parts, validated, operations);
+    await refuseAtProvider(validated, operations);
     await refuseHere(validated, { encrypted, spans });
   } finally {
     close();
@@ -119,7 +133,8 @@ interface Operations {
 }
 
 /** None needs a permission of another, but for something to decrypt. */
-async function tryOperations({ provider }: ValidationParts, { tenantId, probe }: Validated): Promise<Operations> {
+async function tryOperations({ tenantId, used, probe }: Validated): Promise<Operations> {
+  const provider = used.unguarded;
   const context = { tenant_id: tenantId, purpose: "data", key_id: randomBytes(16).toString("hex") };
   const generated = await probe.ask("generate_data_key", [], async (_, signal) => ({
     ...(await provider.generateDataKey(context, signal)),
@@ -220,15 +235,11 @@ function probeSpan(name: string) {
 }
 
 /** Only where the provider opens what is right: what is refused for another reason proves nothing. */
-async function refuseAtProvider(
-  { provider }: ValidationParts,
-  { tenantId, probe }: Validated,
-  { decrypted }: Operations,
-): Promise<void> {
+async function refuseAtProvider({ tenantId, used, probe }: Validated, { decrypted }: Operations): Promise<void> {
   const refusal = (name: string, change: (given: Wrapped) => Partial<Wrapped>) =>
     probe.ask(name, [decrypted], ([given], signal) => {
       const { wrapped, context } = { ...given, ...change(given) };
-      return mustReject(() => provider.decrypt(wrapped, context, signal))();
+      return mustReject(() => used.unguarded.decrypt(wrapped, context, signal))();
     });
   await refusal("refuse_wrong_context", ({ context }) => ({ context: { ...context, tenant_id: `${tenantId}.other` } }));
   await refusal("refuse_flipped_bit", ({ wrapped }) => ({ wrapped: withOneBitFlipped(wrapped) }));

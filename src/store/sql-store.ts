@@ -70,8 +70,8 @@ export function sqlStore(name: string, db: Database, mac: RowMac): Store {
         const { provider, providerKeyId, wrapped } = next;
         await updateRow(tx.query, mac, "kms_store", { ...row, provider, provider_key_id: providerKeyId, wrapped });
       }),
-    wrappedByOthers: (current, page) => db.read((query) => wrappedByOthers(query, current, page)),
-    countWrappedByOthers: (current) => countWrappedByOthers(db, current),
+    wrappedByOthers: (should, page) => db.read((query) => wrappedByOthers(query, should, page)),
+    countWrappedByOthers: (should) => countWrappedByOthers(db, should),
     lease: (lease, holder, ttlMs) => db.write((tx) => takeLease(tx, mac, { name: lease, holder, ttlMs })),
     finishLease: (fence, at) => db.write((tx) => endLease(tx, mac, fence, at)),
     appendAudit: (events) => db.write((tx) => chain.append(tx, events)),

@@ -110,13 +110,13 @@ export interface Store extends LogStore {
   destroyable(at: Date, limit: number): Promise<KeyName[]>;
 
   /**
-   * A page of the keys that other provider keys than `current` wrapped, by those and by id; PENDING and DESTROYED ones left out. Names, so
-   * that a record that is damaged does not hide the others.
+   * A page of the keys that another provider key wrapped than should have, by that one and by id; PENDING and DESTROYED ones left out.
+   * Names, so that a record that is damaged does not hide the others.
    */
-  wrappedByOthers(current: WrappedBy, page: WrappedPage): Promise<WrappedName[]>;
+  wrappedByOthers(should: Wrapping, page: WrappedPage): Promise<WrappedName[]>;
 
-  /** How many keys each of the others wrapped, PENDING ones too and DESTROYED ones not, without reading them. */
-  countWrappedByOthers(current: WrappedBy): Promise<WrappedCount[]>;
+  /** How many keys each provider key wrapped that should not have, PENDING ones too and DESTROYED ones not, without reading them. */
+  countWrappedByOthers(should: Wrapping): Promise<WrappedCount[]>;
 
   /** Number of records by purpose and state, of all tenants or one, without reading them; and the oldest ACTIVE record's activation. */
   counts(tenantId?: string): Promise<KeyCounts>;
@@ -166,6 +166,14 @@ export interface WrappedPage {
 export type WrappedPlace = WrappedBy & Pick<KeyRecord, "keyId">;
 
 export type WrappedCount = WrappedBy & { keys: number };
+
+/** Which provider key should have wrapped what. */
+export interface Wrapping {
+  /** The keys of all tenants that have none of their own. */
+  current: WrappedBy;
+  /** Those of a tenant that has; undefined where nobody knows now, so that no place is wrong. */
+  tenants: ReadonlyMap<string, WrappedBy | undefined>;
+}
 
 export interface KeyPage {
   tenantId?: string | undefined;

@@ -7,12 +7,14 @@ import {
   Outcome,
   ProviderCondition,
   type ProviderKey,
+  type ProviderKeyStatus,
   type StatusResponse,
   type ValidateResponse,
 } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import type { GetPublicKeysResponse, LogHead } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { type RotateRequest, RotateRequestSchema, type RotateResponse } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
 import { type FieldViolation, KmsError } from "../errors.ts";
+import { costJson } from "./cost-json.ts";
 import { shortName } from "./json-request.ts";
 
 const healthNames: Partial<Record<Health, string>> = {
@@ -76,15 +78,14 @@ export function statusJson(response: StatusResponse) {
     version: response.version,
     uptime_seconds: seconds(response.uptime),
     store: response.store,
-    provider_keys: response.providerKeys.map(({ provider, keyId, region, condition, detail, since, latencyMs }) => ({
-      provider,
-      key_id: keyId,
-      region: region || null,
-      condition: conditionNames[condition],
-      detail,
-      since: dateText(since),
-      latency_ms: roundMs(latencyMs),
+    provider_keys: response.providerKeys.map(providerKeyStatusJson),
+    tenant_keys: response.tenantKeys.map((key) => ({
+      name: key.name,
+      tenants: key.tenants,
+      ...providerKeyStatusJson(key),
     })),
+    tenant_keys_total: response.tenantKeysTotal,
+    tenant_keys_unusable: response.tenantKeysUnusable,
     cache: Object.fromEntries(
       response.cache.map(({ keyType, hits, misses, evictions, size, maxSize, stale }) => [
         keyType,
@@ -103,10 +104,7 @@ export function statusJson(response: StatusResponse) {
       failed: Number(rotation.failed),
     },
     breakers: response.breakers.map(({ name, state }) => ({ name, state })),
-    cost: cost && {
-      provider_calls: numbers(cost.providerCalls),
-      provider_calls_per_day: Math.round(cost.providerCallsPerDay),
-    },
+    cost: cost && costJson(cost),
     audit: audit && {
       writer_id: audit.writerId,
       sequence: Number(audit.sequence),
@@ -116,6 +114,20 @@ export function statusJson(response: StatusResponse) {
     },
     memory: memory && { implementation: memory.implementation, locked: memory.locked },
     notices: response.notices,
+  };
+}
+
+/** The id of a key that was not opened yet is null. */
+function providerKeyStatusJson(key: ProviderKeyStatus) {
+  const { provider, keyId, region, condition, detail, since, latencyMs } = key;
+  return {
+    provider,
+    key_id: keyId || null,
+    region: region || null,
+    condition: conditionNames[condition],
+    detail,
+    since: dateText(since),
+    latency_ms: roundMs(latencyMs),
   };
 }
 

@@ -282,7 +282,7 @@ describe("check finds", () => {
     const found: string[] = [];
     const problem = ({ kind, tenantId, what }: RowProblem) => found.push(`${kind} ${tenantId} ${what}`);
     try {
-      const key = await unwrapStoreKey((await tables.storeKey())!, masterKeys(provider));
+      const key = await unwrapStoreKey((await tables.storeKey())!, masterKeys({ current: provider }));
       await tables.check(key, { problem });
       await checkLogs(tables, key, { problem, progress: () => {} });
     } finally {

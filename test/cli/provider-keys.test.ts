@@ -1,10 +1,10 @@
 /** A store that is half under one provider key and half under another: what check, backup and restore say of it, and take. */
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { createKeyring } from "../../src/keys/keyring.ts";
-import { masterKeys } from "../../src/keys/master-keys.ts";
+import { masterKeys, type TenantKeys, wrappedBy } from "../../src/keys/master-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { openProvider } from "../../src/provider/registry.ts";
 import { openStore } from "../../src/store/registry.ts";
@@ -24,7 +24,7 @@ async function halfMoved(where: Place) {
   const newFile = join(where.directory, "new.key");
   const [other] = await openProvider({ name: "local", masterKeyFile: where.masterKeyFile });
   const [current] = await openProvider({ name: "local", masterKeyFile: newFile });
-  const store = await unlockStore(await openStore(where.settings), masterKeys(current, other));
+  const store = await unlockStore(await openStore(where.settings), masterKeys({ current: current, others: [other] }));
   const keyring = createKeyring({ store, provider: current, otherProviders: [other] });
   const by = { actor: "ann", requestId: "" };
   expect(await keyring.rewrap({ by, limit: movedKeys, dryRun: false })).toMatchObject({ keys: movedKeys, failed: [] });
@@ -96,4 +96,53 @@ it("is not opened where the provider denies it, and what lets it is said", async
   const { code, err } = await run(["check"], { env, cwd });
   expect(code).toBe(1);
   expect(err).toMatch(/cannot be opened: the provider denies access to its key; Add to the IAM policy .*"kms:Decrypt"/);
+});
+
+it("is checked with the provider keys that tenants have of their own, each for itself", async () => {
+  const where = sqlitePlace();
+  const ownFile = join(where.directory, "own.key");
+  const [own] = await openProvider({ name: "local", masterKeyFile: ownFile });
+  const [shared] = await openProvider({ name: "local", masterKeyFile: where.masterKeyFile });
+  const store = await unlockStore(await openStore(where.settings), masterKeys({ current: shared }));
+  const tenantKeys: TenantKeys = {
+    ofTenant: (tenantId) => (tenantId === "acme" ? own : undefined),
+    find: () => own,
+    notOpen: () => [],
+    tenants: () => new Map([["acme", wrappedBy(own)]]),
+  };
+  const keyring = createKeyring({ store, provider: shared, tenantKeys });
+  for (const tenantId of ["acme", "other"]) await keyring.activeDataKey(tenantId);
+  keyring.close();
+  await store.close();
+
+  const properties = [
+    "fluo.kms.provider-keys.bank.provider=local",
+    "fluo.kms.provider-keys.bank.local.master-key-file=own.key",
+    "fluo.kms.provider-keys.gone.provider=vault",
+    "fluo.kms.provider-keys.gone.vault.addr=http://127.0.0.1:1",
+    "fluo.kms.provider-keys.gone.vault.transit.key=k",
+    "fluo.kms.provider-keys.gone.vault.token=t",
+    "fluo.kms.tenants.acme.provider-key=bank",
+  ];
+  const check = async (lines: string[]) => {
+    writeFileSync(join(where.directory, "application.properties"), lines.join("\n"));
+    const { code, out, err } = await where.run("check", "--json");
+    return { code, err, ...JSON.parse(out) };
+  };
+  expect(await check(properties)).toMatchObject({
+    code: 0,
+    opened: 2,
+    problems: [],
+    err: expect.stringContaining("provider key gone cannot be opened"),
+  });
+  expect(await check(properties.slice(2, -1))).toMatchObject({
+    code: 1,
+    opened: 1,
+    problems: [{ kind: "unwrap", tenant_id: "acme", what: expect.stringContaining("may be provider key gone") }],
+  });
+  expect(await check([])).toMatchObject({
+    code: 1,
+    opened: 1,
+    problems: [{ kind: "unwrap", tenant_id: "acme", what: expect.stringContaining(`under local ${own.keyId}`) }],
+  });
 });

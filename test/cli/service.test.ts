@@ -124,6 +124,51 @@ describe("status", () => {
     expect(received).toEqual([{ method: "GET", url: "/api/admin/kms/status?tenant_id=a%26b", body: "" }]);
   });
 
+  it("prints what calls cost, and would at another TTL", async () => {
+    const projection = (ttl_seconds: number, calls_per_day: number) => ({
+      ttl_seconds,
+      calls_per_day,
+      cost_per_month: 1.5,
+      most_calls_per_day: 2 * calls_per_day,
+      most_cost_per_month: 2,
+    });
+    const cost = {
+      ...status.cost,
+      charged_calls_per_day: 12_345,
+      cost_per_month: 1.1111,
+      provider_keys: 1,
+      prices: { per_10000_calls: 0.03, per_key_month: 1, currency: "USD", charged: "all" },
+      key_loads: { first: 1, refreshed: 2 },
+      projections: [projection(1_800, 20_000), projection(3_600, 12_345)],
+      example: { requests_per_second: 1_000, cache_hit_rate: 0.8, calls_per_day: 17_280_000, cost_per_month: 1_556.2 },
+      uncertainty: "Up for a minute.",
+    };
+    const { address } = await answering(200, { ...status, cost });
+    const { out } = await run(["status", "--address", address]);
+    const lines = out.split("\n").map((line) => line.replace(/ {2,}/, ": "));
+    expect(lines.slice(lines.indexOf("provider calls: 3 decrypt; 30 a day")).slice(0, 7)).toEqual([
+      "provider calls: 3 decrypt; 30 a day",
+      "keys loaded: 1 first, 2 refreshed",
+      "cost: 1.11 USD a month: 12,345 calls a day at 0.03 per 10,000, 1 provider key at 1",
+      "at TTL 1800 s: 20,000 calls a day, 1.50 USD a month; at most 40,000 calls a day, 2.00 USD a month",
+      "at TTL 3600 s: 12,345 calls a day, 1.50 USD a month; at most 24,690 calls a day, 2.00 USD a month",
+      "example: 17,280,000 calls a day, 1,556.20 USD a month: a cache that answers 80 % of 1,000 requests a second",
+      "cost is rough: Up for a minute.",
+    ]);
+    const free = { ...cost, uncertainty: "", provider_keys: 2, prices: { ...cost.prices, charged: "cryptographic" } };
+    const { address: other } = await answering(200, { ...status, cost: free });
+    const { out: shown } = await run(["status", "--address", other]);
+    expect(shown).toMatch(/^cost +.* 12,345 cryptographic calls a day at 0\.03 per 10,000, 2 provider keys at 1$/m);
+    expect(shown).not.toMatch(/rough/);
+  });
+
+  it("prints the calls of an older service, which tells no cost", async () => {
+    const { address } = await answering(200, status);
+    const { out } = await run(["status", "--address", address]);
+    expect(out).toMatch(/^provider calls +3 decrypt; 30 a day$/m);
+    expect(out).not.toMatch(/cost|TTL/);
+  });
+
   it.each([
     ["degraded", 0],
     ["down", 1],

@@ -89,7 +89,7 @@ export async function inStore<T>(
   clock = () => new Date(),
 ): Promise<T> {
   const [provider] = await openProvider({ name: "local", masterKeyFile });
-  const store = await unlockStore(await openStore(settings), masterKeys(provider));
+  const store = await unlockStore(await openStore(settings), masterKeys({ current: provider }));
   const keyring = createKeyring({ store, provider, clock });
   try {
     return await work({ store, provider, keyring });

@@ -1,4 +1,4 @@
-/** The settings of AWS KMS and of Vault, and those of a second provider key. */
+/** The settings of AWS KMS, Google Cloud KMS and Vault, and those of a second provider key. */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config.ts";
@@ -6,6 +6,8 @@ import { directory, type Env, load, problemsOf } from "./fixture.ts";
 
 const production = { FLUO_KMS_PROFILE: "prod", FLUO_KMS_ISSUER: "kms.example.com" };
 const aws = { FLUO_KMS_PROVIDER: "aws", AWS_KMS_MASTER_KEY_ID: "alias/fluo-kms" };
+const gcpKey = "projects/audit-1/locations/europe-west1/keyRings/kms/cryptoKeys/fluo";
+const gcp = { FLUO_KMS_PROVIDER: "gcp", GCP_KMS_KEY: gcpKey };
 const vault = { FLUO_KMS_PROVIDER: "vault", VAULT_ADDR: "https://vault.example.com:8200", VAULT_TRANSIT_KEY: "fluo" };
 
 describe("provider aws", () => {
@@ -62,6 +64,47 @@ describe("provider aws", () => {
     ["a replica without a region", { ...aws, AWS_KMS_FAILOVER: "mrk-1" }, "aws.kms.failover"],
     ["a replica without a key", { ...aws, AWS_KMS_FAILOVER: "us-west-2=" }, "aws.kms.failover"],
     ["an empty replica", { ...aws, AWS_KMS_FAILOVER: "us-west-2=mrk-1," }, "aws.kms.failover"],
+  ])("is refused with %s", (_what, env, problem) => {
+    const problems = problemsOf(() => load(env));
+    expect(problems).toContain(problem);
+    expect(problems).not.toContain("hunter2");
+  });
+});
+
+describe("provider gcp", () => {
+  const settings = { name: "gcp", key: gcpKey, endpoint: undefined, credentialsFile: undefined };
+
+  it("has a key, and leaves the credentials to Google's own rules", () => {
+    const { provider, store } = load(gcp);
+    expect(provider).toEqual(settings);
+    expect(store.name).toBe("sqlite");
+  });
+
+  it("has an endpoint and a file of credentials", () => {
+    const cwd = directory();
+    const env = { ...gcp, GCP_KMS_ENDPOINT: "https://kms.p.googleapis.com/", GCP_KMS_CREDENTIALS_FILE: "gcp.json" };
+    const endpoint = "https://kms.p.googleapis.com";
+    expect(loadConfig({ env, cwd }).provider).toEqual({
+      ...settings,
+      endpoint,
+      credentialsFile: join(cwd, "gcp.json"),
+    });
+  });
+
+  it("takes a project by its number, and one of a domain", () => {
+    for (const project of ["123456789012", "example.com:audit-1"]) {
+      const GCP_KMS_KEY = gcpKey.replace("audit-1", project);
+      expect(load({ ...gcp, GCP_KMS_KEY }).provider).toMatchObject({ key: GCP_KMS_KEY });
+    }
+  });
+
+  it.each<[string, Env, string]>([
+    ["no key", { FLUO_KMS_PROVIDER: "gcp" }, "gcp.kms.key: is missing; set it to the key's resource name"],
+    ["a name alone", { ...gcp, GCP_KMS_KEY: "fluo" }, "must be a key's resource name"],
+    ["a path that climbs", { ...gcp, GCP_KMS_KEY: gcpKey.replace("kms", "..") }, "must be a key's resource name"],
+    ["a version", { ...gcp, GCP_KMS_KEY: `${gcpKey}/cryptoKeyVersions/3` }, "must name the key without a version"],
+    ["an endpoint with a path", { ...gcp, GCP_KMS_ENDPOINT: "https://a/v1" }, "gcp.kms.endpoint"],
+    ["a key where its file is due", { ...gcp, GCP_KMS_CREDENTIALS_FILE: "-----BEGIN hunter2" }, "not its content"],
   ])("is refused with %s", (_what, env, problem) => {
     const problems = problemsOf(() => load(env));
     expect(problems).toContain(problem);
@@ -145,6 +188,7 @@ describe("a server that is not https", () => {
   it.each<[string, Env]>([
     ["aws.kms.endpoint", { ...aws, AWS_KMS_ENDPOINT: "http://kms.internal:4566" }],
     ["aws.kms.failover", { ...aws, AWS_KMS_FAILOVER: "eu-west-1=mrk-1@http://kms.internal:4566" }],
+    ["gcp.kms.endpoint", { ...gcp, GCP_KMS_ENDPOINT: "http://kms.internal" }],
     ["vault.addr", { ...vault, VAULT_ADDR: "http://vault.internal:8200", VAULT_TOKEN: "t" }],
   ])("is warned of in %s, and refused in production", (name, env) => {
     expect(load(env).warnings.join("\n")).toMatch(new RegExp(`^${name} http://.* is not https`, "m"));
@@ -190,6 +234,11 @@ describe("the other provider", () => {
       places: [{ masterKeyId: "alias/old" }],
       profile: "old-account",
     });
+  });
+
+  it("may be a key of Google Cloud KMS", () => {
+    const other = { FLUO_KMS_OTHER_PROVIDER: "gcp", FLUO_KMS_OTHER_GCP_KMS_KEY: `${gcpKey}-old` };
+    expect(load({ ...gcp, ...other }).otherProvider).toMatchObject({ name: "gcp", key: `${gcpKey}-old` });
   });
 
   it("is told what it lacks by its own names", () => {

@@ -2,7 +2,7 @@ import { Cron } from "croner";
 import { describe, expect, it } from "vitest";
 import { quartzCron } from "../../src/config/cron.ts";
 import { nearestName } from "../../src/config/nearest.ts";
-import { duration, issuerName, trueOrFalse, wholeNumber } from "../../src/config/value.ts";
+import { currencyCode, decimal, duration, issuerName, trueOrFalse, wholeNumber } from "../../src/config/value.ts";
 
 describe("durations", () => {
   const parse = duration("500ms", "7d");
@@ -22,6 +22,48 @@ describe("durations", () => {
 
 it.each(["", "1.0", "0x10", "1e3", "-1", "65536", "+1", "９"])("whole numbers refuse %j", (text) => {
   expect(() => wholeNumber(0, 65_535)(text)).toThrow("whole number");
+});
+
+describe("prices", () => {
+  const parse = decimal(1_000_000);
+
+  it.each([
+    ["0", 0],
+    ["0.03", 0.03],
+    ["1", 1],
+    ["12.000000001", 12.000000001],
+    ["1000000", 1_000_000],
+  ])("read %s", (text, value) => expect(parse(text)).toBe(value));
+
+  it.each([
+    "-1",
+    "+1",
+    "0,03",
+    "1,000",
+    ".5",
+    "1.",
+    "1e3",
+    "$1",
+    "1 USD",
+    "NaN",
+    "Infinity",
+    "0x1",
+    "1000000.1",
+    "1.0.0",
+  ])("refuse %s", (text) => {
+    expect(() => parse(text)).toThrow(
+      `a number from 0 to 1000000 such as 0.03, with a point and at most nine digits after it, not "${text}"`,
+    );
+  });
+
+  it("refuse a digit more than there is room for", () => {
+    expect(() => parse("0.0000000001")).toThrow("nine digits");
+  });
+
+  it("are in a currency of three capitals", () => {
+    expect(currencyCode("EUR")).toBe("EUR");
+    for (const text of ["eur", "EURO", "$", "US", "E UR"]) expect(() => currencyCode(text)).toThrow("such as USD");
+  });
 });
 
 it("true and false are read in any case, and nothing else is", () => {

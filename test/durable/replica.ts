@@ -53,7 +53,11 @@ async function openReplica({ store: settings, masterKeyFile, stateTtlMs }: Repli
   const [provider] = await openProvider({ name: "local", masterKeyFile });
   const activations: TriedActivation[] = [];
   const gate = createGate();
-  const store = watched(await unlockStore(await openStore(settings), masterKeys(provider)), gate.pass, activations);
+  const store = watched(
+    await unlockStore(await openStore(settings), masterKeys({ current: provider })),
+    gate.pass,
+    activations,
+  );
   const keyring = createKeyring({ store, provider, ...(stateTtlMs !== undefined && { stateTtlMs }) });
   let stop: Stop | undefined;
   steps.subscribe((name) => {

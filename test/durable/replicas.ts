@@ -116,7 +116,7 @@ export interface Observer {
 
 export async function openObserver(settings: StoreSettings, masterKeyFile: string): Promise<Observer> {
   const [provider] = await openProvider({ name: "local", masterKeyFile });
-  const store = await unlockStore(await openStore(settings), masterKeys(provider));
+  const store = await unlockStore(await openStore(settings), masterKeys({ current: provider }));
   return {
     store,
     async createKeys(tenantIds, purpose, ageMs = 0) {

@@ -93,7 +93,14 @@ describe("hits and loads", () => {
     for (const key of ["a", "b", "c", "d"]) await cache.load(key, async () => value(key));
     cache.get("d");
     cache.get("a");
-    expect(cache.stats()).toEqual({ hits: 1, misses: 4, evictions: 1, size: 3, stale: 0 });
+    expect(cache.stats()).toEqual({
+      hits: 1,
+      misses: 4,
+      evictions: 1,
+      size: 3,
+      stale: 0,
+      loads: { first: 4, refreshed: 0, expired: 0, doubted: 0 },
+    });
   });
 });
 
@@ -184,6 +191,84 @@ describe("time", () => {
     await turn();
     expect(a.destroyed).toBe(true);
     expect(cache.stats()).toMatchObject({ size: 0, evictions: 1 });
+  });
+});
+
+describe("loads are counted by why they were needed", () => {
+  const loaded = async (name: string) => value(name);
+
+  it("for the first time, late in a value's life, and after its time", async () => {
+    const { cache, clock } = setUp();
+    await cache.load("a", () => loaded("a"));
+    expect(cache.stats().loads).toEqual({ first: 1, refreshed: 0, expired: 0, doubted: 0 });
+    clock.ms = 799;
+    cache.get("a");
+    await turn();
+    expect(cache.stats().loads.refreshed).toBe(0);
+    clock.ms = 800;
+    cache.get("a");
+    await turn();
+    expect(cache.stats().loads.refreshed).toBe(1);
+    clock.ms = 1_800;
+    expect(cache.get("a")).toBeUndefined();
+    await cache.load("a", () => loaded("a"));
+    expect(cache.stats().loads).toEqual({ first: 1, refreshed: 1, expired: 1, doubted: 0 });
+  });
+
+  it("for the first time again, once it was dropped, pushed out or forgotten", async () => {
+    const { cache, clock } = setUp({ maxEntries: 1 });
+    await cache.load("a", () => loaded("a"));
+    await cache.load("b", () => loaded("b"));
+    await cache.load("a", () => loaded("a"));
+    cache.invalidate("a");
+    await cache.load("a", () => loaded("a"));
+    clock.ms = 11_000;
+    cache.dropExpired();
+    await cache.load("a", () => loaded("a"));
+    expect(cache.stats().loads).toEqual({ first: 5, refreshed: 0, expired: 0, doubted: 0 });
+  });
+
+  it("early, because of a doubt; late, whatever was doubted", async () => {
+    const { cache, clock } = setUp();
+    await cache.load("a", () => loaded("a"));
+    cache.doubtIf("a", () => true);
+    cache.get("a");
+    await turn();
+    expect(cache.stats().loads).toEqual({ first: 1, refreshed: 0, expired: 0, doubted: 1 });
+    clock.ms = 850;
+    cache.doubtWhere(() => true);
+    cache.get("a");
+    await turn();
+    expect(cache.stats().loads).toEqual({ first: 1, refreshed: 1, expired: 0, doubted: 1 });
+  });
+
+  it("only once they gave a value that is kept", async () => {
+    const { cache, clock } = setUp();
+    await thrownBy(() => cache.load("a", unavailable));
+    const { loader, resolve } = gate();
+    const waits = cache.load("b", loader);
+    cache.invalidate("b");
+    resolve(value("b"));
+    await waits;
+    cache.put("c", value("c"), unavailable);
+    clock.ms = 900;
+    cache.get("c");
+    await turn();
+    expect(cache.stats().loads).toEqual({ first: 0, refreshed: 0, expired: 0, doubted: 0 });
+  });
+
+  it("after their time, when a source answers again that had given none", async () => {
+    const { cache, clock } = setUp();
+    let isUp = false;
+    cache.put("a", value("a"), () => (isUp ? loaded("a2") : unavailable()));
+    clock.ms = 1_500;
+    await cache.load("a", unavailable);
+    isUp = true;
+    clock.ms = 7_000;
+    cache.get("a");
+    await turn();
+    expect(cache.get("a")?.name).toBe("a2");
+    expect(cache.stats().loads).toEqual({ first: 0, refreshed: 0, expired: 1, doubted: 0 });
   });
 });
 

@@ -219,7 +219,14 @@ describe("a cached key", () => {
     await keyring.dataKey("acme", key.keyId);
     expect(keyring.dataKey("acme", key.keyId)).toBe(key);
     expect(calls.total).toBe(before);
-    expect(keyring.stats().data).toEqual({ hits: 2, misses: 2, evictions: 0, size: 1, stale: 0 });
+    expect(keyring.stats().data).toEqual({
+      hits: 2,
+      misses: 2,
+      evictions: 0,
+      size: 1,
+      stale: 0,
+      loads: { first: 0, refreshed: 0, expired: 0, doubted: 0 },
+    });
   });
 
   it("takes under a microsecond", async () => {

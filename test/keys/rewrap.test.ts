@@ -22,7 +22,7 @@ const start = Date.parse("2026-01-01T00:00:00.000Z");
 /** A store under `a`, and a service for which `b` is the current provider key and `a` the other. */
 async function setUp({ a: oldKey = newProvider(), b: newKey = newProvider() } = {}) {
   const [a, b] = [counting(oldKey), counting(newKey)];
-  const store = await unlockStore(openMemory(), masterKeys(a.provider));
+  const store = await unlockStore(openMemory(), masterKeys({ current: a.provider }));
   const time = { ms: 0 };
   const open = (provider: Provider, otherProviders: Provider[], options: Partial<KeyringOptions> = {}) =>
     createKeyring({
@@ -119,13 +119,13 @@ describe("re-wrapping", () => {
       ...{ others: [], remaining: 0, next: undefined },
     });
     const now = await allRecords(store);
-    const onlyB = masterKeys(b.provider);
+    const onlyB = masterKeys({ current: b.provider });
     for (const [index, record] of now.entries()) {
       const present = records[index]!;
       if (present.state === "DESTROYED") expect(record).toEqual(present);
       else {
         expect(record).toEqual({ ...present, ...wrappedBy(b.provider), wrapped: record.wrapped });
-        expect(await unwrap(onlyB, record)).toEqual(await unwrap(masterKeys(a.provider), present));
+        expect(await unwrap(onlyB, record)).toEqual(await unwrap(masterKeys({ current: a.provider }), present));
       }
     }
     expect(now.find(({ keyId }) => keyId === ids.get("DESTROYED"))?.providerKeyId).toBe(a.provider.keyId);
@@ -339,14 +339,16 @@ describe("the store key", () => {
     const garbling = failing(b, { encrypt: (_, context, signal) => b.encrypt(randomBytes(32), context, signal) });
     const { store, a } = await setUp();
     const present = await store.storeKey();
-    const call = () => rewrapStoreKey(store, masterKeys(garbling, a.provider), { ...by, at: new Date(start) });
+    const call = () =>
+      rewrapStoreKey(store, masterKeys({ current: garbling, others: [a.provider] }), { ...by, at: new Date(start) });
     expect(await thrownBy(call)).toBeKmsError("PROVIDER_UNAVAILABLE", "the store key");
     expect(await store.storeKey()).toEqual(present);
   });
 
   it("is replaced once by two replicas at once", async () => {
     const { store, a, b } = await setUp();
-    const call = () => rewrapStoreKey(store, masterKeys(b.provider, a.provider), { ...by, at: new Date(start) });
+    const call = () =>
+      rewrapStoreKey(store, masterKeys({ current: b.provider, others: [a.provider] }), { ...by, at: new Date(start) });
     expect((await Promise.all([call(), call()])).sort()).toEqual([false, true]);
     const rows = await store.auditEvents({ limit: 9 });
     expect(rows.filter(({ action }) => action === "rewrap")).toHaveLength(1);
@@ -485,7 +487,7 @@ describe("at the same time", () => {
     );
     expect(record).toMatchObject({ state, ...wrappedBy(b.provider) });
     expect(result).toMatchObject({ keys: 1, failed: [] });
-    await unwrap(masterKeys(b.provider), record);
+    await unwrap(masterKeys({ current: b.provider }), record);
   });
 
   it("a key that is rotated is RETIRED, and moves; its successor, made by a replica of yesterday, with the next call", async () => {

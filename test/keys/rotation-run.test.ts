@@ -258,6 +258,44 @@ describe("a run that is not complete", () => {
     expect(here.runs.last()).toBeUndefined();
   });
 
+  it.each(["PROVIDER_UNAVAILABLE", "PROVIDER_DENIED"] as const)(
+    "goes on behind a batch of tenants whose own provider keys fail (%s), and is done",
+    async (code) => {
+      const batches: number[] = [];
+      const rotation: Pick<Rotation, "rotateDue"> = {
+        async rotateDue({ limit = 0, except = new Set() } = {}) {
+          batches.push(except.size);
+          const error = new KmsError(code, "as told");
+          const failed = Array.from({ length: Math.min(limit, 150 - except.size) }, (_, i) => {
+            return { tenantId: "bank", purpose: "data" as const, keyId: `${except.size + i}`, error };
+          });
+          return { ...none, failed, remaining: 150 };
+        },
+      };
+      const here = replica({ rotation, hasOwnKey: (tenantId) => tenantId === "bank" });
+      here.time.ms = dayMs;
+      await here.runs.runIfMissed(untilEver);
+      expect(batches).toEqual([0, 100]);
+      expect(here.runs.last()).toBeDefined();
+      expect(here.runs.failed()).toBe(150);
+    },
+  );
+
+  it("is not done where the store failed for such a tenant", async () => {
+    const error = new KmsError("STORE_UNAVAILABLE", "down");
+    const rotation = {
+      rotateDue: async () => ({
+        ...none,
+        failed: [{ tenantId: "bank", purpose: "data" as const, keyId: "1", error }],
+        remaining: 1,
+      }),
+    };
+    const here = replica({ rotation, hasOwnKey: () => true });
+    here.time.ms = dayMs;
+    await here.runs.runIfMissed(untilEver);
+    expect(here.runs.last()).toBeUndefined();
+  });
+
   it("throws what the store said, and gives the lease back", async () => {
     const honest = memoryStore();
     let down = true;

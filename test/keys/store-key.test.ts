@@ -13,9 +13,10 @@ const locked = () => openStore({ name: "memory" });
 it("opens under the provider key that wrapped it, in whichever place the configuration names it", async () => {
   const [a, b] = [localProvider(randomMasterKey()), localProvider(randomMasterKey())];
   const store = await locked();
-  await unlockStore(store, masterKeys(a));
-  for (const keys of [masterKeys(a), masterKeys(b, a)]) expect((await unlockStore(store, keys)).name).toBe("memory");
-  expect(await thrownBy(() => unlockStore(store, masterKeys(b)))).toBeKmsError("PROVIDER_DENIED", b.keyId);
+  await unlockStore(store, masterKeys({ current: a }));
+  for (const keys of [masterKeys({ current: a }), masterKeys({ current: b, others: [a] })])
+    expect((await unlockStore(store, keys)).name).toBe("memory");
+  expect(await thrownBy(() => unlockStore(store, masterKeys({ current: b })))).toBeKmsError("PROVIDER_DENIED", b.keyId);
 });
 
 it("does not open by a provider that ignores the context, which would open one tenant's key in another's place", async () => {
@@ -25,14 +26,14 @@ it("does not open by a provider that ignores the context, which would open one t
     encrypt: (plaintext) => local.encrypt(plaintext, {}),
     decrypt: (wrapped) => local.decrypt(wrapped, {}),
   };
-  const error = await thrownBy(async () => unlockStore(await locked(), masterKeys(ignorant)));
+  const error = await thrownBy(async () => unlockStore(await locked(), masterKeys({ current: ignorant })));
   expect(error).toBeKmsError("PROVIDER_DENIED", "another encryption context");
 });
 
 it("is lost where the provider opens it to something else", async () => {
   const local = localProvider(randomMasterKey());
   const store = await locked();
-  await unlockStore(store, masterKeys(local));
+  await unlockStore(store, masterKeys({ current: local }));
   const short: Provider = { ...local, decrypt: async (...given) => (await local.decrypt(...given)).subarray(1) };
-  expect(await thrownBy(() => unlockStore(store, masterKeys(short)))).toBeKmsError("DATA_LOSS", "length");
+  expect(await thrownBy(() => unlockStore(store, masterKeys({ current: short })))).toBeKmsError("DATA_LOSS", "length");
 });

@@ -22,9 +22,17 @@ it("no SDK is loaded by a service with the local provider, whatever it is asked"
   expect((await service.ended).code).toBe(0);
 });
 
-it("one is loaded by a service with the provider aws, so that the test above would notice", async () => {
-  const aws = { FLUO_KMS_PROVIDER: "aws", AWS_KMS_REGION: "us-east-1", AWS_KMS_MASTER_KEY_ID: "alias/kms" };
-  const { code, err } = await run([], { env: { ...env, ...awsEnvironment, ...aws } });
-  expect(code).not.toBe(0);
-  expect(err).toContain("the SDK @aws-sdk/client-kms is loaded by");
-});
+const aws = { FLUO_KMS_PROVIDER: "aws", AWS_KMS_REGION: "us-east-1", AWS_KMS_MASTER_KEY_ID: "alias/kms" };
+const gcp = { FLUO_KMS_PROVIDER: "gcp", GCP_KMS_KEY: "projects/p/locations/l/keyRings/r/cryptoKeys/k" };
+
+it.each([
+  ["aws", "@aws-sdk/client-kms", { ...awsEnvironment, ...aws }],
+  ["gcp", "google-auth-library", gcp],
+])(
+  "one is loaded by a service with the provider %s, so that the test above would notice: %s",
+  async (_name, sdk, settings) => {
+    const { code, err } = await run([], { env: { ...env, ...settings } });
+    expect(code).not.toBe(0);
+    expect(err).toContain(`the SDK ${sdk} is loaded by`);
+  },
+);

@@ -1,7 +1,7 @@
 /** Preloaded into a process in which no provider's SDK may be loaded: `node --import`. */
 import { registerHooks } from "node:module";
 
-const sdk = /^(@aws-sdk|@smithy|@google-cloud|@azure)\//;
+const sdk = /^(@aws-sdk|@smithy|@google-cloud|@azure)\/|^google-auth-library$/;
 
 registerHooks({
   resolve(specifier, context, next) {

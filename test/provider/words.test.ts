@@ -5,6 +5,7 @@ import { wordsIn } from "../../src/provider/words.ts";
 it.each([
   ["a token of Vault", `hvs.${"CAESIJ".repeat(6)}`],
   ["an older one", "s.1f2e3d4c5b6a7f8e9d0c1b2a"],
+  ["an access token of Google", "ya29.c.b0Aaekm1K-hunter2_hunter2hunter2"],
   ["a JSON web token", "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrOHMifQ.c2lnbmF0dXJl"],
   ["a key in base64", randomBytes(32).toString("base64")],
 ])("hides %s", (_what, secret) => {

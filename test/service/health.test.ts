@@ -1,5 +1,5 @@
 /** What the health monitor makes of its provider and store. */
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { watchProvider } from "../../src/keys/provider-watch.ts";
 import { localProvider } from "../../src/provider/local.ts";
@@ -79,11 +79,55 @@ it("says at once that calls are paused, and that they are not any more", async (
   let state = "closed";
   const { monitor, changes } = await watch({}, {}, { breakers: () => [{ name: "local", state }] });
   state = "open";
-  monitor.breakerChanged();
+  monitor.changed();
   expect(monitor.current().notices[0]).toBe("Calls to local are paused: it does not answer.");
   state = "closed";
-  monitor.breakerChanged();
+  monitor.changed();
   expect(changes).toEqual(["operational", "degraded", "operational"]);
+});
+
+describe("provider keys of tenants", () => {
+  const key = (name: string, tenants: number, condition: "answering" | "unavailable" | "denied") => ({
+    name,
+    tenants,
+    condition: () => ({ condition, detail: "as told" }) as const,
+  });
+
+  it("that are refused or away leave the service to the others, and are named", async () => {
+    const keys = [key("well", 9, "answering"), key("off", 1, "denied"), key("away", 1_200, "unavailable")];
+    const { monitor } = await watch({}, {}, { tenantKeys: () => keys });
+    expect(monitor.current().status).toBe("degraded");
+    expect(monitor.current().notices.slice(0, 2)).toEqual([
+      "The provider key away of 1,200 tenants does not answer: as told.",
+      "The provider key off of a tenant is refused: as told.",
+    ]);
+  });
+
+  it("that no tenant has are nobody's trouble", async () => {
+    const { monitor } = await watch({}, {}, { tenantKeys: () => [key("old", 0, "denied")] });
+    expect(monitor.current().status).toBe("operational");
+  });
+
+  it("are named as many as one reads", async () => {
+    const keys = Array.from({ length: 12 }, (_, n) => key(`key-${n}`, n + 1, "denied"));
+    const { monitor } = await watch({}, {}, { tenantKeys: () => keys });
+    const { notices } = monitor.current();
+    expect(notices.filter((notice) => notice.startsWith("The provider key "))).toHaveLength(5);
+    expect(notices[5]).toBe("Of 7 more provider keys of tenants the same is to be said.");
+  });
+
+  it("do not have the store looked at each second", async () => {
+    let looks = 0;
+    const counts = async () => {
+      looks += 1;
+      return { byPurpose: { data: {}, signing: {} }, oldestActiveAt: undefined, lastRotationAt: undefined };
+    };
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    await watch({}, { counts }, { tenantKeys: () => [key("off", 1, "denied")], intervalMs: 30_000, retryMs: 1_000 });
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(looks).toBe(1);
+  });
 });
 
 it("is down from the moment it drains, whatever it sees", async () => {

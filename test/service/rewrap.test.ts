@@ -55,18 +55,24 @@ describe("a re-wrapping", () => {
 });
 
 describe("the remark in Status", () => {
-  const remarks = (keys: number, storeKey: typeof other) =>
+  const remarks = (keys: number, storeKey: typeof other, isNamed = true) =>
     rewrapRemarks(
       {
         countWrappedByOthers: async () => (keys === 0 ? [] : [{ ...other, keys }]),
         storeKey: async () => ({ ...storeKey, storeId: "", wrapped: new Uint8Array(), createdAt: new Date(0) }),
       },
-      current,
+      { wrapping: () => ({ current, tenants: new Map() }), isNamed: () => isNamed },
     );
 
   it("says how many keys are under which other provider key, and what to do", async () => {
     expect(await remarks(1204, current)).toEqual(["1,204 keys are still under local local:00: run fluo-kms rewrap."]);
     expect(await remarks(1, current)).toEqual(["1 key is still under local local:00: run fluo-kms rewrap."]);
+  });
+
+  it("says where nobody could", async () => {
+    expect(await remarks(2, current, false)).toEqual([
+      "2 keys are still under local local:00, which the configuration does not name: name it, and run fluo-kms rewrap.",
+    ]);
   });
 
   it("names the store key too, and says nothing where nothing is left", async () => {

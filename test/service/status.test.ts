@@ -4,11 +4,18 @@ import { durationMs, timestampDate } from "@bufbuild/protobuf/wkt";
 import { expect, it } from "vitest";
 import { ProviderCondition as ConditionName, StatusRequestSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
+import type { CacheStats } from "../../src/keys/cache.ts";
 import type { ProviderCondition } from "../../src/keys/provider-watch.ts";
 import { statusHandlers } from "../../src/service/status.ts";
 import { addKey } from "../store/fixture.ts";
 import { thrownBy } from "../matchers.ts";
 import { call, setUp } from "./fixture.ts";
+
+/** As Status is told of one. */
+function cacheOf(keyType: string, stats: Partial<CacheStats>) {
+  const loads = { first: 0, refreshed: 0, expired: 0, doubted: 0 };
+  return { keyType, maxSize: 9, hits: 1, misses: 1, evictions: 0, size: 0, stale: 0, loads, ...stats };
+}
 
 const asking = (tenantId = "") => create(StatusRequestSchema, { tenantId });
 
@@ -101,9 +108,49 @@ it("tells of each provider key where it is served and whether it may be used, an
   );
 });
 
+it("tells what calls cost, what the keys in its caches would at half and at twice the TTL, and how rough that is", async () => {
+  const { parts } = setUp();
+  const loads = (refreshed: number) => ({ first: 1, refreshed, expired: 2, doubted: 3 });
+  const cost = async (uptimeMs: number) => {
+    const status = statusHandlers({
+      ...parts,
+      clock: () => new Date(parts.startedAt.getTime() + uptimeMs),
+      watches: [...parts.watches, ...parts.watches],
+      providerCalls: () => new Map([["decrypt", 1_000]]),
+      caches: () => [
+        cacheOf("data", { size: 3, loads: loads(100) }),
+        cacheOf("signing", { size: 4, loads: loads(300) }),
+        cacheOf("public", { size: 500, loads: loads(9_000) }),
+      ],
+    });
+    return (await status.status(asking(), call())).cost!;
+  };
+  const aDay = await cost(86_400_000);
+  expect(aDay).toMatchObject({
+    providerCalls: { decrypt: 1_000n },
+    providerKeys: 2,
+    prices: { perTenThousandCalls: 0.03, perKeyMonth: 1, currency: "USD", charged: "all" },
+    keyLoads: { first: 2n, refreshed: 400n, expired: 4n, doubted: 6n },
+    chargedCallsPerDay: 1_000,
+    uncertainty: "",
+  });
+  expect(aDay.costPerMonth).toBeCloseTo(2.09, 9);
+  expect(aDay.projections.map(({ ttl, callsPerDay }) => [durationMs(ttl!), callsPerDay])).toEqual([
+    [1_800_000, 1_400],
+    [3_600_000, 1_000],
+    [7_200_000, 800],
+  ]);
+  const looks = (2 * 86_400) / 30;
+  expect(aDay.projections[0]!.mostCallsPerDay).toBeCloseTo(1_000 - 404 + looks + (7 * 48) / 0.875, 9);
+  expect(aDay.example!.costPerMonth).toBeCloseTo(1_556.2, 9);
+  const young = await cost(60_000);
+  expect(young.providerCallsPerDay).toBe(24_000); // the TTL is an hour
+  expect(young.uncertainty).toMatch(/less than an hour/);
+});
+
 it("tells for how long keys are cached, and how many are served past their time", async () => {
   const { parts } = setUp();
-  const caches = () => [{ keyType: "data", hits: 1, misses: 1, evictions: 0, size: 5, maxSize: 9, stale: 3 }];
+  const caches = () => [cacheOf("data", { size: 5, stale: 3 })];
   const status = await statusHandlers({ ...parts, caches, ttlMs: 1_500, maxStaleMs: 0 }).status(asking(), call());
   expect(status.cache).toMatchObject([{ keyType: "data", size: 5, stale: 3 }]);
   expect([durationMs(status.cacheTtl!), durationMs(status.maxStale!)]).toEqual([1_500, 0]);

@@ -71,7 +71,7 @@ async function watching(makeProvider: (options: ResilienceOptions) => Provider, 
   const bugs: unknown[] = [];
   const clock = () => new Date("2026-01-01T00:00:00.000Z");
   const { validate } = validateHandlers({
-    provider,
+    providerOf: () => ({ unguarded: provider, watch: watches[0]! }),
     watches,
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },
     probeKeyrings() {

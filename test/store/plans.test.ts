@@ -20,6 +20,8 @@ type Statement = Parameters<Query>;
 
 const oldest = { provider: "local", providerKeyId: "" };
 const current = { provider: "vault", providerKeyId: "" };
+const should = { current, tenants: new Map<string, typeof current>() };
+const shouldOfTenants = { current: oldest, tenants: new Map([["tenant-7", current]]) };
 
 /** What each call looks at, by the name of an index; `primary` is that of the table. */
 const calls: [name: string, indexes: string[], call: (store: Store) => Promise<unknown>][] = [
@@ -57,12 +59,17 @@ const calls: [name: string, indexes: string[], call: (store: Store) => Promise<u
   [
     "keys under another provider key",
     ["kms_keys_wrapped", "kms_keys_wrapped", "kms_keys_wrapped", "kms_keys_wrapped"],
-    (store) => store.wrappedByOthers(current, { limit: 10 }),
+    (store) => store.wrappedByOthers(should, { limit: 10 }),
   ],
   [
     "a later page of them",
     ["kms_keys_wrapped", "kms_keys_wrapped", "kms_keys_wrapped", "kms_keys_wrapped"],
-    (store) => store.wrappedByOthers(current, { limit: 10, after: { ...oldest, keyId: "key-28" } }),
+    (store) => store.wrappedByOthers(should, { limit: 10, after: { ...oldest, keyId: "key-28" } }),
+  ],
+  [
+    "keys of tenants that have a provider key of their own",
+    ["kms_keys_wrapped", "kms_keys_wrapped", "kms_keys_wrapped", "kms_keys_version", "kms_keys_wrapped"],
+    (store) => store.wrappedByOthers(shouldOfTenants, { limit: 10 }),
   ],
   ["abandoned keys", ["kms_keys_pending"], (store) => store.deletePendingBefore(new Date(50))],
   ["a request", ["primary"], (store) => store.request("tenant-7", "request-7")],
@@ -232,7 +239,7 @@ function plansOf(open: () => Promise<Database>, analyze: string, planner: (db: D
 
   it("counts keys under another provider key in one index, without their rows", async () => {
     const { explain, only } = planner(db);
-    const statements = await statementsOf(db, (_store, noting) => countWrappedByOthers(noting, current, 3_000));
+    const statements = await statementsOf(db, (_store, noting) => countWrappedByOthers(noting, should, 3_000));
     expect(statements).toHaveLength(6);
     for (const statement of statements) expect(await explain(statement)).toMatch(only);
   });

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fluo/kms/v1/operations.proto.
  */
 export const file_fluo_kms_v1_operations: GenFile = /*@__PURE__*/
-  fileDesc("ChxmbHVvL2ttcy92MS9vcGVyYXRpb25zLnByb3RvEgtmbHVvLmttcy52MSIkCg9WYWxpZGF0ZVJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJImoKDlZhbGlkYXRpb25UZXN0EgwKBG5hbWUYASABKAkSJQoHb3V0Y29tZRgCIAEoDjIULmZsdW8ua21zLnYxLk91dGNvbWUSEgoKbGF0ZW5jeV9tcxgDIAEoARIPCgdtZXNzYWdlGAQgASgJIo4BCgtQcm92aWRlcktleRIQCghwcm92aWRlchgBIAEoCRIOCgZrZXlfaWQYAiABKAkSDgoGcmVnaW9uGAMgASgJEg0KBXN0YXRlGAQgASgJEhAKCHJvdGF0aW9uGAUgASgJEhoKDWNsb2NrX3NrZXdfbXMYBiABKBJIAIgBAUIQCg5fY2xvY2tfc2tld19tcyLZAwoQVmFsaWRhdGVSZXNwb25zZRIQCghwcm92aWRlchgBIAEoCRIlCgdvdmVyYWxsGAIgASgOMhQuZmx1by5rbXMudjEuT3V0Y29tZRIqCgV0ZXN0cxgDIAMoCzIbLmZsdW8ua21zLnYxLlZhbGlkYXRpb25UZXN0EkAKCmxhdGVuY3lfbXMYBCADKAsyLC5mbHVvLmttcy52MS5WYWxpZGF0ZVJlc3BvbnNlLkxhdGVuY3lNc0VudHJ5EhcKD3JlY29tbWVuZGF0aW9ucxgFIAMoCRIlCgNrZXkYBiABKAsyGC5mbHVvLmttcy52MS5Qcm92aWRlcktleRIsCgpvdGhlcl9rZXlzGAcgAygLMhguZmx1by5rbXMudjEuUHJvdmlkZXJLZXkSSAoOcHJvdmlkZXJfY2FsbHMYCCADKAsyMC5mbHVvLmttcy52MS5WYWxpZGF0ZVJlc3BvbnNlLlByb3ZpZGVyQ2FsbHNFbnRyeRowCg5MYXRlbmN5TXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGjQKElByb3ZpZGVyQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIiIKDVN0YXR1c1JlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJIn8KC0NhY2hlU3RhdHVzEhAKCGtleV90eXBlGAEgASgJEgwKBGhpdHMYAiABKAQSDgoGbWlzc2VzGAMgASgEEhEKCWV2aWN0aW9ucxgEIAEoBBIMCgRzaXplGAUgASgNEhAKCG1heF9zaXplGAYgASgNEg0KBXN0YWxlGAcgASgNIjkKCEtleUNvdW50Eg8KB3B1cnBvc2UYASABKAkSDQoFc3RhdGUYAiABKAkSDQoFY291bnQYAyABKAQivgEKDlJvdGF0aW9uU3RhdHVzEg8KB2VuYWJsZWQYASABKAgSKgoHbWF4X2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgRsYXN0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgRuZXh0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgNkdWUYBSABKAQSDgoGZmFpbGVkGAYgASgEIiwKDUJyZWFrZXJTdGF0dXMSDAoEbmFtZRgBIAEoCRINCgVzdGF0ZRgCIAEoCSLHAQoRUHJvdmlkZXJLZXlTdGF0dXMSEAoIcHJvdmlkZXIYASABKAkSDgoGa2V5X2lkGAIgASgJEg4KBnJlZ2lvbhgDIAEoCRIxCgljb25kaXRpb24YBCABKA4yHi5mbHVvLmttcy52MS5Qcm92aWRlckNvbmRpdGlvbhIOCgZkZXRhaWwYBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmxhdGVuY3lfbXMYByABKAEipgEKCkNvc3RTdGF0dXMSQgoOcHJvdmlkZXJfY2FsbHMYASADKAsyKi5mbHVvLmttcy52MS5Db3N0U3RhdHVzLlByb3ZpZGVyQ2FsbHNFbnRyeRIeChZwcm92aWRlcl9jYWxsc19wZXJfZGF5GAIgASgBGjQKElByb3ZpZGVyQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIjYKDE1lbW9yeVN0YXR1cxIWCg5pbXBsZW1lbnRhdGlvbhgBIAEoCRIOCgZsb2NrZWQYAiABKAgigAEKC0F1ZGl0U3RhdHVzEhEKCXdyaXRlcl9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBILCgNtYWMYAyABKAkSLgoKZHVyYWJsZV9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgFIAEoCSLwBAoOU3RhdHVzUmVzcG9uc2USEAoIcHJvdmlkZXIYASABKAkSIwoGc3RhdHVzGAIgASgOMhMuZmx1by5rbXMudjEuSGVhbHRoEhIKCmxhdGVuY3lfbXMYAyABKAESDwoHdmVyc2lvbhgEIAEoCRIpCgZ1cHRpbWUYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoFY2FjaGUYBiADKAsyGC5mbHVvLmttcy52MS5DYWNoZVN0YXR1cxIjCgRrZXlzGAcgAygLMhUuZmx1by5rbXMudjEuS2V5Q291bnQSLQoIcm90YXRpb24YCCABKAsyGy5mbHVvLmttcy52MS5Sb3RhdGlvblN0YXR1cxIsCghicmVha2VycxgJIAMoCzIaLmZsdW8ua21zLnYxLkJyZWFrZXJTdGF0dXMSJQoEY29zdBgKIAEoCzIXLmZsdW8ua21zLnYxLkNvc3RTdGF0dXMSKQoGbWVtb3J5GAsgASgLMhkuZmx1by5rbXMudjEuTWVtb3J5U3RhdHVzEg0KBXN0b3JlGAwgASgJEg8KB25vdGljZXMYDSADKAkSJwoFYXVkaXQYDiABKAsyGC5mbHVvLmttcy52MS5BdWRpdFN0YXR1cxI1Cg1wcm92aWRlcl9rZXlzGA8gAygLMh4uZmx1by5rbXMudjEuUHJvdmlkZXJLZXlTdGF0dXMSLAoJY2FjaGVfdHRsGBAgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCW1heF9zdGFsZRgRIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbipGCgdPdXRjb21lEhcKE09VVENPTUVfVU5TUEVDSUZJRUQQABIQCgxPVVRDT01FX1BBU1MQARIQCgxPVVRDT01FX0ZBSUwQAipeCgZIZWFsdGgSFgoSSEVBTFRIX1VOU1BFQ0lGSUVEEAASFgoSSEVBTFRIX09QRVJBVElPTkFMEAESEwoPSEVBTFRIX0RFR1JBREVEEAISDwoLSEVBTFRIX0RPV04QAyqcAQoRUHJvdmlkZXJDb25kaXRpb24SIgoeUFJPVklERVJfQ09ORElUSU9OX1VOU1BFQ0lGSUVEEAASIAocUFJPVklERVJfQ09ORElUSU9OX0FOU1dFUklORxABEiIKHlBST1ZJREVSX0NPTkRJVElPTl9VTkFWQUlMQUJMRRACEh0KGVBST1ZJREVSX0NPTkRJVElPTl9ERU5JRUQQA0JbCg9kZXYuZmx1by5rbXMudjFCD09wZXJhdGlvbnNQcm90b1ABWjVnaXRodWIuY29tL2ZsdW8tZGV2L2ZsdW8ta21zL2dlbi9nby9mbHVvL2ttcy92MTtrbXN2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChxmbHVvL2ttcy92MS9vcGVyYXRpb25zLnByb3RvEgtmbHVvLmttcy52MSIkCg9WYWxpZGF0ZVJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJImoKDlZhbGlkYXRpb25UZXN0EgwKBG5hbWUYASABKAkSJQoHb3V0Y29tZRgCIAEoDjIULmZsdW8ua21zLnYxLk91dGNvbWUSEgoKbGF0ZW5jeV9tcxgDIAEoARIPCgdtZXNzYWdlGAQgASgJIo4BCgtQcm92aWRlcktleRIQCghwcm92aWRlchgBIAEoCRIOCgZrZXlfaWQYAiABKAkSDgoGcmVnaW9uGAMgASgJEg0KBXN0YXRlGAQgASgJEhAKCHJvdGF0aW9uGAUgASgJEhoKDWNsb2NrX3NrZXdfbXMYBiABKBJIAIgBAUIQCg5fY2xvY2tfc2tld19tcyLZAwoQVmFsaWRhdGVSZXNwb25zZRIQCghwcm92aWRlchgBIAEoCRIlCgdvdmVyYWxsGAIgASgOMhQuZmx1by5rbXMudjEuT3V0Y29tZRIqCgV0ZXN0cxgDIAMoCzIbLmZsdW8ua21zLnYxLlZhbGlkYXRpb25UZXN0EkAKCmxhdGVuY3lfbXMYBCADKAsyLC5mbHVvLmttcy52MS5WYWxpZGF0ZVJlc3BvbnNlLkxhdGVuY3lNc0VudHJ5EhcKD3JlY29tbWVuZGF0aW9ucxgFIAMoCRIlCgNrZXkYBiABKAsyGC5mbHVvLmttcy52MS5Qcm92aWRlcktleRIsCgpvdGhlcl9rZXlzGAcgAygLMhguZmx1by5rbXMudjEuUHJvdmlkZXJLZXkSSAoOcHJvdmlkZXJfY2FsbHMYCCADKAsyMC5mbHVvLmttcy52MS5WYWxpZGF0ZVJlc3BvbnNlLlByb3ZpZGVyQ2FsbHNFbnRyeRowCg5MYXRlbmN5TXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGjQKElByb3ZpZGVyQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIiIKDVN0YXR1c1JlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJIn8KC0NhY2hlU3RhdHVzEhAKCGtleV90eXBlGAEgASgJEgwKBGhpdHMYAiABKAQSDgoGbWlzc2VzGAMgASgEEhEKCWV2aWN0aW9ucxgEIAEoBBIMCgRzaXplGAUgASgNEhAKCG1heF9zaXplGAYgASgNEg0KBXN0YWxlGAcgASgNIjkKCEtleUNvdW50Eg8KB3B1cnBvc2UYASABKAkSDQoFc3RhdGUYAiABKAkSDQoFY291bnQYAyABKAQivgEKDlJvdGF0aW9uU3RhdHVzEg8KB2VuYWJsZWQYASABKAgSKgoHbWF4X2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgRsYXN0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgRuZXh0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgNkdWUYBSABKAQSDgoGZmFpbGVkGAYgASgEIiwKDUJyZWFrZXJTdGF0dXMSDAoEbmFtZRgBIAEoCRINCgVzdGF0ZRgCIAEoCSLmAQoRUHJvdmlkZXJLZXlTdGF0dXMSEAoIcHJvdmlkZXIYASABKAkSDgoGa2V5X2lkGAIgASgJEg4KBnJlZ2lvbhgDIAEoCRIxCgljb25kaXRpb24YBCABKA4yHi5mbHVvLmttcy52MS5Qcm92aWRlckNvbmRpdGlvbhIOCgZkZXRhaWwYBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmxhdGVuY3lfbXMYByABKAESDAoEbmFtZRgIIAEoCRIPCgd0ZW5hbnRzGAkgASgNImYKCkNvc3RQcmljZXMSHgoWcGVyX3Rlbl90aG91c2FuZF9jYWxscxgBIAEoARIVCg1wZXJfa2V5X21vbnRoGAIgASgBEhAKCGN1cnJlbmN5GAMgASgJEg8KB2NoYXJnZWQYBCABKAkiTgoIS2V5TG9hZHMSDQoFZmlyc3QYASABKAQSEQoJcmVmcmVzaGVkGAIgASgEEg8KB2V4cGlyZWQYAyABKAQSDwoHZG91YnRlZBgEIAEoBCKgAQoOQ29zdFByb2plY3Rpb24SJgoDdHRsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKDWNhbGxzX3Blcl9kYXkYAiABKAESFgoOY29zdF9wZXJfbW9udGgYAyABKAESGgoSbW9zdF9jYWxsc19wZXJfZGF5GAQgASgBEhsKE21vc3RfY29zdF9wZXJfbW9udGgYBSABKAEicQoLQ29zdEV4YW1wbGUSGwoTcmVxdWVzdHNfcGVyX3NlY29uZBgBIAEoDRIWCg5jYWNoZV9oaXRfcmF0ZRgCIAEoARIVCg1jYWxsc19wZXJfZGF5GAMgASgBEhYKDmNvc3RfcGVyX21vbnRoGAQgASgBIrkDCgpDb3N0U3RhdHVzEkIKDnByb3ZpZGVyX2NhbGxzGAEgAygLMiouZmx1by5rbXMudjEuQ29zdFN0YXR1cy5Qcm92aWRlckNhbGxzRW50cnkSHgoWcHJvdmlkZXJfY2FsbHNfcGVyX2RheRgCIAEoARInCgZwcmljZXMYAyABKAsyFy5mbHVvLmttcy52MS5Db3N0UHJpY2VzEhUKDXByb3ZpZGVyX2tleXMYBCABKA0SHQoVY2hhcmdlZF9jYWxsc19wZXJfZGF5GAUgASgBEhYKDmNvc3RfcGVyX21vbnRoGAYgASgBEigKCWtleV9sb2FkcxgHIAEoCzIVLmZsdW8ua21zLnYxLktleUxvYWRzEjAKC3Byb2plY3Rpb25zGAggAygLMhsuZmx1by5rbXMudjEuQ29zdFByb2plY3Rpb24SKQoHZXhhbXBsZRgJIAEoCzIYLmZsdW8ua21zLnYxLkNvc3RFeGFtcGxlEhMKC3VuY2VydGFpbnR5GAogASgJGjQKElByb3ZpZGVyQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIjYKDE1lbW9yeVN0YXR1cxIWCg5pbXBsZW1lbnRhdGlvbhgBIAEoCRIOCgZsb2NrZWQYAiABKAgigAEKC0F1ZGl0U3RhdHVzEhEKCXdyaXRlcl9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBILCgNtYWMYAyABKAkSLgoKZHVyYWJsZV9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgFIAEoCSLeBQoOU3RhdHVzUmVzcG9uc2USEAoIcHJvdmlkZXIYASABKAkSIwoGc3RhdHVzGAIgASgOMhMuZmx1by5rbXMudjEuSGVhbHRoEhIKCmxhdGVuY3lfbXMYAyABKAESDwoHdmVyc2lvbhgEIAEoCRIpCgZ1cHRpbWUYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoFY2FjaGUYBiADKAsyGC5mbHVvLmttcy52MS5DYWNoZVN0YXR1cxIjCgRrZXlzGAcgAygLMhUuZmx1by5rbXMudjEuS2V5Q291bnQSLQoIcm90YXRpb24YCCABKAsyGy5mbHVvLmttcy52MS5Sb3RhdGlvblN0YXR1cxIsCghicmVha2VycxgJIAMoCzIaLmZsdW8ua21zLnYxLkJyZWFrZXJTdGF0dXMSJQoEY29zdBgKIAEoCzIXLmZsdW8ua21zLnYxLkNvc3RTdGF0dXMSKQoGbWVtb3J5GAsgASgLMhkuZmx1by5rbXMudjEuTWVtb3J5U3RhdHVzEg0KBXN0b3JlGAwgASgJEg8KB25vdGljZXMYDSADKAkSJwoFYXVkaXQYDiABKAsyGC5mbHVvLmttcy52MS5BdWRpdFN0YXR1cxI1Cg1wcm92aWRlcl9rZXlzGA8gAygLMh4uZmx1by5rbXMudjEuUHJvdmlkZXJLZXlTdGF0dXMSLAoJY2FjaGVfdHRsGBAgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCW1heF9zdGFsZRgRIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIzCgt0ZW5hbnRfa2V5cxgSIAMoCzIeLmZsdW8ua21zLnYxLlByb3ZpZGVyS2V5U3RhdHVzEhkKEXRlbmFudF9rZXlzX3RvdGFsGBMgASgNEhwKFHRlbmFudF9rZXlzX3VudXNhYmxlGBQgASgNKkYKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhAKDE9VVENPTUVfUEFTUxABEhAKDE9VVENPTUVfRkFJTBACKl4KBkhlYWx0aBIWChJIRUFMVEhfVU5TUEVDSUZJRUQQABIWChJIRUFMVEhfT1BFUkFUSU9OQUwQARITCg9IRUFMVEhfREVHUkFERUQQAhIPCgtIRUFMVEhfRE9XThADKpwBChFQcm92aWRlckNvbmRpdGlvbhIiCh5QUk9WSURFUl9DT05ESVRJT05fVU5TUEVDSUZJRUQQABIgChxQUk9WSURFUl9DT05ESVRJT05fQU5TV0VSSU5HEAESIgoeUFJPVklERVJfQ09ORElUSU9OX1VOQVZBSUxBQkxFEAISHQoZUFJPVklERVJfQ09ORElUSU9OX0RFTklFRBADQlsKD2Rldi5mbHVvLmttcy52MUIPT3BlcmF0aW9uc1Byb3RvUAFaNWdpdGh1Yi5jb20vZmx1by1kZXYvZmx1by1rbXMvZ2VuL2dvL2ZsdW8va21zL3YxO2ttc3YxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Request of KmsService.Validate.
@@ -21,7 +21,8 @@ export const file_fluo_kms_v1_operations: GenFile = /*@__PURE__*/
  */
 export type ValidateRequest = Message<"fluo.kms.v1.ValidateRequest"> & {
   /**
-   * Matches ^[a-z0-9][a-z0-9._-]{0,62}$. Names the tenant in the probe's context; empty: a probe tenant. No record is stored.
+   * Matches ^[a-z0-9][a-z0-9._-]{0,62}$. Names the tenant in the probe's context, whose own provider key is tried where it has one; empty: a
+   * probe tenant. No record is stored.
    *
    * @generated from field: string tenant_id = 1;
    */
@@ -194,7 +195,8 @@ export type ValidateResponse = Message<"fluo.kms.v1.ValidateResponse"> & {
 
   /**
    * Calls of this Validate that reached a provider, by operation, retries included. Where all is well 11 are cryptographic: 2
-   * "generate_data_key", 2 "encrypt", 7 "decrypt". A "describe" for each key and an "inspect", which is a few requests, are not charged.
+   * "generate_data_key", 2 "encrypt", 7 "decrypt". A "describe" for each key and an "inspect", which is a few requests, are no cryptographic
+   * operations; whether they are charged is a matter of the provider.
    *
    * @generated from field: map<string, uint64> provider_calls = 8;
    */
@@ -465,6 +467,20 @@ export type ProviderKeyStatus = Message<"fluo.kms.v1.ProviderKeyStatus"> & {
    * @generated from field: double latency_ms = 7;
    */
   latencyMs: number;
+
+  /**
+   * Name of a provider key of tenants in the configuration; empty for one of the service's own.
+   *
+   * @generated from field: string name = 8;
+   */
+  name: string;
+
+  /**
+   * How many tenants have it as their own.
+   *
+   * @generated from field: uint32 tenants = 9;
+   */
+  tenants: number;
 };
 
 /**
@@ -475,24 +491,256 @@ export const ProviderKeyStatusSchema: GenMessage<ProviderKeyStatus> = /*@__PURE_
   messageDesc(file_fluo_kms_v1_operations, 9);
 
 /**
- * What the provider is used for, since start.
+ * What the provider charges, as configured under kms.cost: whatever the provider is.
+ *
+ * @generated from message fluo.kms.v1.CostPrices
+ */
+export type CostPrices = Message<"fluo.kms.v1.CostPrices"> & {
+  /**
+   * Of 10,000 calls.
+   *
+   * @generated from field: double per_ten_thousand_calls = 1;
+   */
+  perTenThousandCalls: number;
+
+  /**
+   * Of a provider key, for a month.
+   *
+   * @generated from field: double per_key_month = 2;
+   */
+  perKeyMonth: number;
+
+  /**
+   * The currency of both, as in "USD".
+   *
+   * @generated from field: string currency = 3;
+   */
+  currency: string;
+
+  /**
+   * What is charged of the calls: "all", or "cryptographic" for all but "describe" and "inspect".
+   *
+   * @generated from field: string charged = 4;
+   */
+  charged: string;
+};
+
+/**
+ * Describes the message fluo.kms.v1.CostPrices.
+ * Use `create(CostPricesSchema)` to create a new message.
+ */
+export const CostPricesSchema: GenMessage<CostPrices> = /*@__PURE__*/
+  messageDesc(file_fluo_kms_v1_operations, 10);
+
+/**
+ * Keys that were unwrapped by the provider for the caches "data" and "signing" since start, by why.
+ *
+ * @generated from message fluo.kms.v1.KeyLoads
+ */
+export type KeyLoads = Message<"fluo.kms.v1.KeyLoads"> & {
+  /**
+   * Keys that were not cached: used for the first time since start, or again after they had left the cache. The TTL hardly matters to them.
+   *
+   * @generated from field: uint64 first = 1;
+   */
+  first: bigint;
+
+  /**
+   * Keys in use late in their time, loaded anew in the background. Of a key in steady use there are as many as its time is short.
+   *
+   * @generated from field: uint64 refreshed = 2;
+   */
+  refreshed: bigint;
+
+  /**
+   * Keys that were asked for after their time. With a shorter TTL there may be more, up to as many as the TTL is shorter.
+   *
+   * @generated from field: uint64 expired = 3;
+   */
+  expired: bigint;
+
+  /**
+   * Keys that had to be looked at again early, because their provider key denied a call or another one wraps them now.
+   *
+   * @generated from field: uint64 doubted = 4;
+   */
+  doubted: bigint;
+};
+
+/**
+ * Describes the message fluo.kms.v1.KeyLoads.
+ * Use `create(KeyLoadsSchema)` to create a new message.
+ */
+export const KeyLoadsSchema: GenMessage<KeyLoads> = /*@__PURE__*/
+  messageDesc(file_fluo_kms_v1_operations, 11);
+
+/**
+ * What this replica's calls cost with a certain kms.cache.ttl. A day has 24 hours and a month 30 days.
+ *
+ * @generated from message fluo.kms.v1.CostProjection
+ */
+export type CostProjection = Message<"fluo.kms.v1.CostProjection"> & {
+  /**
+   * The kms.cache.ttl that it is reckoned for.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 1;
+   */
+  ttl?: Duration | undefined;
+
+  /**
+   * Charged calls a day as since start, but with KeyLoads.refreshed as many times more as the TTL is shorter than it is.
+   *
+   * @generated from field: double calls_per_day = 2;
+   */
+  callsPerDay: number;
+
+  /**
+   * The price of those calls and of the provider keys, for a month.
+   *
+   * @generated from field: double cost_per_month = 3;
+   */
+  costPerMonth: number;
+
+  /**
+   * Charged calls a day if every key that is cached now stayed in use all the time: what they cost on average at the most, while nothing fails.
+   *
+   * @generated from field: double most_calls_per_day = 4;
+   */
+  mostCallsPerDay: number;
+
+  /**
+   * The price of those and of the provider keys, for a month.
+   *
+   * @generated from field: double most_cost_per_month = 5;
+   */
+  mostCostPerMonth: number;
+};
+
+/**
+ * Describes the message fluo.kms.v1.CostProjection.
+ * Use `create(CostProjectionSchema)` to create a new message.
+ */
+export const CostProjectionSchema: GenMessage<CostProjection> = /*@__PURE__*/
+  messageDesc(file_fluo_kms_v1_operations, 12);
+
+/**
+ * A service that calls the provider for every request that its cache does not answer: the example of FLUO's quickstart, at the same prices.
+ *
+ * @generated from message fluo.kms.v1.CostExample
+ */
+export type CostExample = Message<"fluo.kms.v1.CostExample"> & {
+  /**
+   * Its load.
+   *
+   * @generated from field: uint32 requests_per_second = 1;
+   */
+  requestsPerSecond: number;
+
+  /**
+   * The share of requests that its cache answers, from 0 to 1.
+   *
+   * @generated from field: double cache_hit_rate = 2;
+   */
+  cacheHitRate: number;
+
+  /**
+   * Its calls a day.
+   *
+   * @generated from field: double calls_per_day = 3;
+   */
+  callsPerDay: number;
+
+  /**
+   * The price of those calls and of one provider key, for a month.
+   *
+   * @generated from field: double cost_per_month = 4;
+   */
+  costPerMonth: number;
+};
+
+/**
+ * Describes the message fluo.kms.v1.CostExample.
+ * Use `create(CostExampleSchema)` to create a new message.
+ */
+export const CostExampleSchema: GenMessage<CostExample> = /*@__PURE__*/
+  messageDesc(file_fluo_kms_v1_operations, 13);
+
+/**
+ * What the provider is used for, since start, and what that costs. Calls are this replica's; a key costs once, however many replicas use it.
  *
  * @generated from message fluo.kms.v1.CostStatus
  */
 export type CostStatus = Message<"fluo.kms.v1.CostStatus"> & {
   /**
-   * Calls to the provider by operation.
+   * Requests to the provider by operation, each attempt of a call by itself.
    *
    * @generated from field: map<string, uint64> provider_calls = 1;
    */
   providerCalls: { [key: string]: bigint };
 
   /**
-   * The same calls as a daily rate, all operations together.
+   * The same calls as a daily rate, all operations together. Within the first hour all calls but those of
+   * KeyLoads.refreshed and KeyLoads.expired are taken for an hour's.
    *
    * @generated from field: double provider_calls_per_day = 2;
    */
   providerCallsPerDay: number;
+
+  /**
+   * The prices that the figures below are reckoned with.
+   *
+   * @generated from field: fluo.kms.v1.CostPrices prices = 3;
+   */
+  prices?: CostPrices | undefined;
+
+  /**
+   * Provider keys that are priced: those that the configuration names.
+   *
+   * @generated from field: uint32 provider_keys = 4;
+   */
+  providerKeys: number;
+
+  /**
+   * Those of the calls that are charged, as a daily rate.
+   *
+   * @generated from field: double charged_calls_per_day = 5;
+   */
+  chargedCallsPerDay: number;
+
+  /**
+   * The price of the charged calls at that rate and of the provider keys, for a month of 30 days.
+   *
+   * @generated from field: double cost_per_month = 6;
+   */
+  costPerMonth: number;
+
+  /**
+   * Why keys were unwrapped.
+   *
+   * @generated from field: fluo.kms.v1.KeyLoads key_loads = 7;
+   */
+  keyLoads?: KeyLoads | undefined;
+
+  /**
+   * For half of the present kms.cache.ttl, for the present one and for twice of it, in this order.
+   *
+   * @generated from field: repeated fluo.kms.v1.CostProjection projections = 8;
+   */
+  projections: CostProjection[];
+
+  /**
+   * To compare with.
+   *
+   * @generated from field: fluo.kms.v1.CostExample example = 9;
+   */
+  example?: CostExample | undefined;
+
+  /**
+   * Why the figures are rough; empty once the service has been up for an hour and for twice its kms.cache.ttl.
+   *
+   * @generated from field: string uncertainty = 10;
+   */
+  uncertainty: string;
 };
 
 /**
@@ -500,7 +748,7 @@ export type CostStatus = Message<"fluo.kms.v1.CostStatus"> & {
  * Use `create(CostStatusSchema)` to create a new message.
  */
 export const CostStatusSchema: GenMessage<CostStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 10);
+  messageDesc(file_fluo_kms_v1_operations, 14);
 
 /**
  * How secrets are held in memory.
@@ -528,7 +776,7 @@ export type MemoryStatus = Message<"fluo.kms.v1.MemoryStatus"> & {
  * Use `create(MemoryStatusSchema)` to create a new message.
  */
 export const MemoryStatusSchema: GenMessage<MemoryStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 11);
+  messageDesc(file_fluo_kms_v1_operations, 15);
 
 /**
  * This process's chain of the audit trail.
@@ -577,7 +825,7 @@ export type AuditStatus = Message<"fluo.kms.v1.AuditStatus"> & {
  * Use `create(AuditStatusSchema)` to create a new message.
  */
 export const AuditStatusSchema: GenMessage<AuditStatus> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 12);
+  messageDesc(file_fluo_kms_v1_operations, 16);
 
 /**
  * Response of KmsService.Status.
@@ -684,7 +932,7 @@ export type StatusResponse = Message<"fluo.kms.v1.StatusResponse"> & {
   audit?: AuditStatus | undefined;
 
   /**
-   * The provider keys that the configuration names. The first wraps what is new, the others only open what they wrapped.
+   * The service's own provider keys. The first wraps what is new, the others only open what they wrapped.
    *
    * @generated from field: repeated fluo.kms.v1.ProviderKeyStatus provider_keys = 15;
    */
@@ -703,6 +951,27 @@ export type StatusResponse = Message<"fluo.kms.v1.StatusResponse"> & {
    * @generated from field: google.protobuf.Duration max_stale = 17;
    */
   maxStale?: Duration | undefined;
+
+  /**
+   * Provider keys of tenants that have one of their own, at most 100, those that cannot be used first; with a tenant_id, that tenant's.
+   *
+   * @generated from field: repeated fluo.kms.v1.ProviderKeyStatus tenant_keys = 18;
+   */
+  tenantKeys: ProviderKeyStatus[];
+
+  /**
+   * How many there are in all.
+   *
+   * @generated from field: uint32 tenant_keys_total = 19;
+   */
+  tenantKeysTotal: number;
+
+  /**
+   * How many of them cannot be used now.
+   *
+   * @generated from field: uint32 tenant_keys_unusable = 20;
+   */
+  tenantKeysUnusable: number;
 };
 
 /**
@@ -710,7 +979,7 @@ export type StatusResponse = Message<"fluo.kms.v1.StatusResponse"> & {
  * Use `create(StatusResponseSchema)` to create a new message.
  */
 export const StatusResponseSchema: GenMessage<StatusResponse> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 13);
+  messageDesc(file_fluo_kms_v1_operations, 17);
 
 /**
  * Result of a check.

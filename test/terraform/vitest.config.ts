@@ -1,0 +1,15 @@
+/** The suite of `npm run test:terraform`; apart from `npm test`, as it needs Terraform, its AWS provider and Python. */
+import { join } from "node:path";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    root: join(import.meta.dirname, "..", ".."),
+    include: ["test/terraform/*.spec.ts"],
+    reporters: ["default", "./test/summary-reporter.ts"],
+    setupFiles: ["./test/matchers.ts"],
+    maxWorkers: 2, // the one mostly waits: Terraform's provider, until AWS says the same several times over
+    testTimeout: 400_000,
+    hookTimeout: 400_000,
+  },
+});
