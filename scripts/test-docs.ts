@@ -25,6 +25,9 @@ const guides = [
   "AWS_KMS_SETUP",
   "REWRAP",
   "BACKUP",
+  "TENANT_KEYS",
+  "GCP_KMS_SETUP",
+  "COST",
 ];
 
 /** On the PATH: to install what the guides use, and that they use themselves. */
