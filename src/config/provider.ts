@@ -19,7 +19,12 @@ export interface ProviderSource {
 export function providerOf(name: Name, source: ProviderSource): ProviderSettings {
   const { value, absolute } = source;
   const path = (
-    setting: "fluo.kms.local.master-key-file" | "vault.cacert" | "vault.token-file" | "vault.approle.secret-id-file",
+    setting:
+      | "azure.cacert"
+      | "fluo.kms.local.master-key-file"
+      | "vault.cacert"
+      | "vault.token-file"
+      | "vault.approle.secret-id-file",
   ) => {
     const file = value(setting);
     return file === undefined ? undefined : absolute(file);
@@ -40,6 +45,13 @@ export function providerOf(name: Name, source: ProviderSource): ProviderSettings
         ...(value("aws.kms.failover") ?? []),
       ],
       profile: value("aws.kms.profile"),
+    }),
+    azure: () => ({
+      name: "azure",
+      key: needed(source, "azure.key-vault.key", "the key's identifier, https://VAULT.vault.azure.net/keys/KEY"),
+      caFile: path("azure.cacert"),
+      instanceDiscovery: value("azure.instance-discovery"),
+      verifyChallengeResource: value("azure.verify-challenge-resource"),
     }),
     vault: () => ({
       name: "vault",

@@ -7,6 +7,7 @@ import {
   awsFailover,
   awsKey,
   awsRegion,
+  azureKey,
   choice,
   duration,
   filePath,
@@ -19,6 +20,7 @@ import {
   profileName,
   secret,
   secretFile,
+  sha256,
   trueOrFalse,
   vaultPath,
   warmTenants,
@@ -32,7 +34,7 @@ export interface Setting {
 }
 
 const port = wholeNumber(0, 65_535);
-const providerName = choice(["local", "aws", "vault"], ["gcp", "azure"]);
+const providerName = choice(["local", "aws", "azure", "vault"], ["gcp"]);
 
 /** What a provider needs to know. */
 const ofProviders = {
@@ -42,6 +44,12 @@ const ofProviders = {
   "aws.kms.endpoint": { parse: httpUrl },
   "aws.kms.failover": { parse: awsFailover },
   "aws.kms.profile": { parse: plainName },
+  // Credentials and authority are the SDK's own variables: AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_AUTHORITY_HOST and so on.
+  "azure.key-vault.key": { parse: azureKey },
+  "azure.cacert": { parse: filePath },
+  "azure.instance-discovery": { parse: trueOrFalse, standard: "true" },
+  "azure.verify-challenge-resource": { parse: trueOrFalse, standard: "true" },
+  "azure.store-key-fingerprint": { parse: sha256 },
   // As Vault's own tools have them in the environment: VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT, VAULT_TOKEN.
   "vault.addr": { parse: httpUrl },
   "vault.namespace": { parse: vaultPath },
@@ -115,7 +123,12 @@ export const allSettings = {
 } as const satisfies Record<string, Setting>;
 
 /** Names that a provider's settings begin with, for settings that are there and mean nothing to the one that is chosen. */
-export const providerPrefixes = { local: "fluo.kms.local.", aws: "aws.kms.", vault: "vault." } as const;
+export const providerPrefixes = {
+  local: "fluo.kms.local.",
+  aws: "aws.kms.",
+  azure: "azure.",
+  vault: "vault.",
+} as const;
 
 /** What is under these is ours: there, an unknown name is a mistake. */
 export const prefixes: readonly string[] = ["fluo.kms.", "kms.", "aws.kms.", "vault.", "gcp.kms.", "azure."];

@@ -131,6 +131,28 @@ export const awsFailover: Parser<AwsReplica[]> = (text) => {
   return replicas;
 };
 
+/** `https://HOST/keys/NAME`, in lower case, as case does not count there. */
+export const azureKey: Parser<string> = (text) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const [, name, version] = /^\/keys\/([0-9a-z-]{1,127})(\/[^/]+)?\/?$/i.exec(url?.pathname ?? "") ?? [];
+  const isPlain = url?.protocol === "https:" && `${url.username}${url.password}${url.search}${url.hash}` === "";
+  if (!isPlain || name === undefined) {
+    throw new Refusal("must be the identifier of a key, such as https://fluo.vault.azure.net/keys/fluo-kms");
+  }
+  if (version !== undefined) {
+    throw new Refusal(
+      "names a version of the key; leave it out: new keys are wrapped under the vault's current version",
+    );
+  }
+  return `${url.origin}/keys/${name}`.toLowerCase();
+};
+
+/** In hex, lower case. */
+export const sha256: Parser<string> = (text) => {
+  if (/^[0-9a-f]{64}$/.test(text)) return text;
+  throw new Refusal("must be a SHA-256 of 64 lower-case hexadecimal digits, as the service logs it at start");
+};
+
 export const plainName: Parser<string> = (text) => {
   if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(text)) return text;
   throw new Refusal("must be a name of letters, digits, dots, dashes and underscores");

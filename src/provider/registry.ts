@@ -4,11 +4,12 @@
  */
 import { invalidField } from "../errors.ts";
 import type { AwsSettings } from "./aws.ts";
+import type { AzureSettings } from "./azure.ts";
 import type { LocalSettings } from "./local.ts";
 import type { Provider } from "./provider.ts";
 import type { VaultSettings } from "./vault.ts";
 
-export type ProviderSettings = AwsSettings | LocalSettings | VaultSettings;
+export type ProviderSettings = AwsSettings | AzureSettings | LocalSettings | VaultSettings;
 
 /** One provider for each place that serves the same key, in order of preference: a cloud's regions. Most have one. */
 export type Places = readonly [Provider, ...Provider[]];
@@ -20,6 +21,7 @@ type Openers = {
 const openers: Openers = {
   local: async (settings) => [await (await import("./local.ts")).openLocal(settings)],
   aws: async (settings) => (await import("./aws.ts")).openAws(settings),
+  azure: async (settings) => [await (await import("./azure.ts")).openAzure(settings)],
   vault: async (settings) => [await (await import("./vault.ts")).openVault(settings)],
 };
 

@@ -1,0 +1,184 @@
+/**
+ * The SDK's clients of one vault, kept to what this service wants of them: no retries and no redirects of their own, no timeouts but the
+ * caller's signal, which ends a call wherever it is, also in a body that stalls or in the search for a token.
+ *
+ * CryptographyClient would by itself get the key before its first use and then judge by that copy: refuse to unwrap with a version that
+ * has expired, which the vault allows (learn.microsoft.com/azure/key-vault/keys/about-keys-details#date-time-controlled-operations), and
+ * wrap by RSA-OAEP here, with a disabled key too. So it gets a key without attributes and without material, and every call goes to the
+ * vault. All share the pipeline of one KeyClient: each pipeline of its own would begin with a challenge, and the SDK drops the body of a
+ * request that meets another one's challenge.
+ */
+import {
+  CryptographyClient,
+  type CryptographyClientOptions,
+  KeyClient,
+  type KeyRotationPolicy,
+  type KeyVaultKey,
+  type UnwrapResult,
+  type WrapResult,
+} from "@azure/keyvault-keys";
+import { KmsError } from "../errors.ts";
+import type { DataAction } from "./azure-advice.ts";
+import type { AzureConnection } from "./azure-connection.ts";
+import type { AzureTokens } from "./azure-credential.ts";
+import { type AzureAnswer, azureError, credentialsRefused, saysMissing } from "./azure-errors.ts";
+import type { AzureKeyName } from "./azure-key.ts";
+import type { WrapAlgorithm } from "./azure-wrapped.ts";
+import { cancelled } from "./provider.ts";
+
+export interface AzureClientSettings {
+  key: AzureKeyName;
+  connection: AzureConnection;
+  tokens: AzureTokens;
+  /** `azure.verify-challenge-resource` */
+  verifyChallengeResource: boolean;
+}
+
+export interface KeyOperation {
+  algorithm: WrapAlgorithm;
+  version: string;
+  bytes: Uint8Array;
+}
+
+/** As answered, unchecked: `kid` is what the answer says, where the SDK gives back what it was asked for. */
+export interface KeyOperationAnswer {
+  kid: unknown;
+  result: Uint8Array | undefined;
+}
+
+/** Each call throws a KmsError and nothing else. What it resolves with is Azure's word, unchecked. */
+export interface AzureClient {
+  /** The current version. `body` is the answer as it came. */
+  getKey(signal?: AbortSignal): Promise<{ key: KeyVaultKey; body: unknown }>;
+  hasVersion(version: string, signal?: AbortSignal): Promise<boolean>;
+  rotationPolicy(signal?: AbortSignal): Promise<KeyRotationPolicy>;
+  wrapKey(operation: KeyOperation, signal?: AbortSignal): Promise<KeyOperationAnswer>;
+  /** Undefined where there is no such version, or no such key. */
+  unwrapKey(operation: KeyOperation, signal?: AbortSignal): Promise<KeyOperationAnswer | undefined>;
+  /** This machine's clock minus Azure's, by its last answer, good or not; undefined before the first. */
+  clockSkewMs(): number | undefined;
+}
+
+/** What the SDK takes of ours in each call. */
+interface CallOptions {
+  abortSignal?: AbortSignal;
+  onResponse(raw: { status: number; headers: { get(name: string): string | undefined }; parsedBody?: unknown }): void;
+}
+
+type Send<Value> = (options: CallOptions) => Promise<Value>;
+
+interface Exchanged<Value> {
+  value?: Value;
+  failure?: unknown;
+  /** The last answer there was, as it came. */
+  answer: AzureAnswer | undefined;
+}
+
+export function azureClient({ key, connection, tokens, verifyChallengeResource }: AzureClientSettings): AzureClient {
+  const { vaultUrl, name, keyId } = key;
+  let clockSkewMs: number | undefined;
+  const options = {
+    ...connection.options(({ dateMs }) => {
+      if (dateMs !== undefined) clockSkewMs = Date.now() - dateMs;
+    }),
+    disableChallengeResourceVerification: !verifyChallengeResource,
+  };
+  const keys = new KeyClient(vaultUrl, tokens, { ...options });
+  /** As KeyClient's own getCryptographyClient hands it on. */
+  const { client: generatedClient } = keys as unknown as { client: unknown };
+
+  function cryptography(version: string): CryptographyClient {
+    const id = `${vaultUrl}/keys/${name}/${version}`;
+    const bare: KeyVaultKey = { id, name, properties: { vaultUrl, name, version } };
+    return new CryptographyClient(bare, tokens, { ...options, generatedClient } as CryptographyClientOptions);
+  }
+
+  async function exchange<Value>(send: Send<Value>, signal: AbortSignal | undefined): Promise<Exchanged<Value>> {
+    let answer: AzureAnswer | undefined;
+    const onResponse: CallOptions["onResponse"] = ({ status, headers, parsedBody: body }) => {
+      answer = { status, retryAfter: headers.get("retry-after"), body };
+    };
+    try {
+      const value = await abandonable((abort) => send({ ...abort, onResponse }), signal);
+      tokens.accepted();
+      return { value, answer };
+    } catch (failure) {
+      if (signal?.aborted) throw cancelled(signal);
+      return { failure: failure ?? new Error("nothing"), answer };
+    }
+  }
+
+  async function call<Value>(action: DataAction, send: Send<Value>, signal: AbortSignal | undefined) {
+    const { value, failure, answer } = await exchange(send, signal);
+    if (failure !== undefined) throw meaning(action, failure, answer);
+    return { value: value!, body: answer?.body };
+  }
+
+  /** Undefined where the version, or the whole key, is missing. */
+  async function callVersion<Value>(action: DataAction, send: Send<Value>, signal: AbortSignal | undefined) {
+    const { value, failure, answer } = await exchange(send, signal);
+    if (failure === undefined) return { value: value!, body: answer?.body };
+    if (answer !== undefined && saysMissing(answer)) return undefined;
+    throw meaning(action, failure, answer);
+  }
+
+  function meaning(action: DataAction, failure: unknown, answer: AzureAnswer | undefined): KmsError {
+    if (answer?.status === 401 && !(failure instanceof KmsError)) return credentialsRefused(answer, tokens.refused());
+    return azureError(failure, { keyId, action }, answer);
+  }
+
+  return {
+    async getKey(signal) {
+      const { value, body } = await call("read", (given) => keys.getKey(name, given), signal);
+      return { key: value, body };
+    },
+    async hasVersion(version, signal) {
+      return (await callVersion("read", (given) => keys.getKey(name, { ...given, version }), signal)) !== undefined;
+    },
+    async rotationPolicy(signal) {
+      return (await call("rotationpolicy/read", (given) => keys.getKeyRotationPolicy(name, given), signal)).value;
+    },
+    async wrapKey({ algorithm, version, bytes }, signal) {
+      const send: Send<WrapResult> = (given) => cryptography(version).wrapKey(algorithm, bytes, given);
+      const { value, body } = await call("wrap", send, signal);
+      return { kid: kidIn(body), result: value.result };
+    },
+    async unwrapKey({ algorithm, version, bytes }, signal) {
+      const send: Send<UnwrapResult> = (given) => cryptography(version).unwrapKey(algorithm, bytes, given);
+      const answered = await callVersion("unwrap", send, signal);
+      return answered && { kid: kidIn(answered.body), result: answered.value.result };
+    },
+    clockSkewMs: () => clockSkewMs,
+  };
+}
+
+/** Of a wrap or an unwrap. */
+function kidIn(body: unknown): unknown {
+  return (Object(body) as { kid?: unknown }).kid;
+}
+
+/** Rejects as soon as the signal aborts, though the SDK may be where it does not look at it; a secret that comes later is overwritten. */
+async function abandonable<Value>(
+  send: (abort: { abortSignal?: AbortSignal }) => Promise<Value>,
+  signal: AbortSignal | undefined,
+): Promise<Value> {
+  if (signal === undefined) return send({});
+  if (signal.aborted) throw cancelled(signal);
+  const { promise, resolve, reject } = Promise.withResolvers<Value>();
+  const abort = () => reject(cancelled(signal));
+  signal.addEventListener("abort", abort, { once: true });
+  send({ abortSignal: signal }).then((value) => {
+    if (signal.aborted) overwrite(value);
+    resolve(value);
+  }, reject);
+  try {
+    return await promise;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+function overwrite(value: unknown): void {
+  const { result } = Object(value) as { result?: unknown };
+  if (result instanceof Uint8Array) result.fill(0);
+}
