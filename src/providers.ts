@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { KmsError } from "./errors.ts";
-import { type MasterKeys, masterKeys } from "./keys/master-keys.ts";
+import { type MasterKeys, masterKeys, pinned } from "./keys/master-keys.ts";
 import { type ProviderWatch, watchProvider } from "./keys/provider-watch.ts";
 import { openProviders } from "./provider/open.ts";
 import type { Provider } from "./provider/provider.ts";
@@ -52,7 +52,7 @@ export async function startProviders({ config, instruments, log, clock }: Provid
   const watches = await Promise.all(watching);
   const [current, ...others] = watches.map(({ provider }) => provider);
   return {
-    keys: masterKeys(current!, ...others),
+    keys: pinned(masterKeys(current!, ...others), config.storeKeyPin),
     unguarded: opened[0],
     watches,
     breakers: () => worstBreakers(opened.flatMap((each) => each.breakers())),

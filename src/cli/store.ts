@@ -7,7 +7,7 @@ import type { KeyObject } from "node:crypto";
 import type { Config } from "../config.ts";
 import { KmsError } from "../errors.ts";
 import { allowed } from "../keys/record.ts";
-import { type MasterKeys, masterKeys, nameOf } from "../keys/master-keys.ts";
+import { type MasterKeys, masterKeys, nameOf, pinned } from "../keys/master-keys.ts";
 import { unwrapStoreKey } from "../keys/store-key.ts";
 import { openProviders } from "../provider/open.ts";
 import type { Contents, CopiedLog, ProviderKey, StoreSettings, Tables } from "../store/registry.ts";
@@ -63,7 +63,7 @@ export async function presentMasterKeys(config: Config): Promise<MasterKeys> {
       );
     }
   }
-  return masterKeys(...(await openProviders(config)));
+  return pinned(masterKeys(...(await openProviders(config))), config.storeKeyPin);
 }
 
 /** `what` names the store in a Failure: one that was never written to, or that another provider key wrapped. */
@@ -78,8 +78,9 @@ export async function keyOf(
     return { stored, key: await unwrapStoreKey(stored, masterKeys) };
   } catch (error) {
     if (!(error instanceof KmsError)) throw error;
-    const advice =
+    const otherwise =
       error.code === "PROVIDER_UNAVAILABLE" ? "try again" : "configure the provider and key that it was made with";
+    const advice = error.code === "DATA_LOSS" ? (error.advice ?? otherwise) : otherwise;
     throw new Failure(`${what} cannot be opened: ${error.message}; ${advice}`, {
       code: error.code,
       message: error.message,

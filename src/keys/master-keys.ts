@@ -13,6 +13,8 @@ export interface MasterKeys {
   readonly all: readonly Provider[];
   /** The key that wrapped `wrapped`, which `what` names. PROVIDER_DENIED where the configuration does not name it. */
   of(wrapped: WrappedBy, what: string): Provider;
+  /** SHA-256 that the store key must have, see store-key-pin.ts. */
+  readonly storeKeyPin?: string | undefined;
   close(): Promise<void>;
 }
 
@@ -31,6 +33,11 @@ export function masterKeys(current: Provider, ...others: readonly Provider[]): M
       await Promise.all(all.map((provider) => provider.close()));
     },
   };
+}
+
+/** The same, for a store whose key has this SHA-256 and no other. */
+export function pinned(keys: MasterKeys, storeKeyPin: string | undefined): MasterKeys {
+  return { ...keys, storeKeyPin };
 }
 
 export function hasWrapped({ name, keyId }: Provider, { provider, providerKeyId }: WrappedBy): boolean {
