@@ -5,14 +5,13 @@
  * CryptographyClient would by itself get the key before its first use and then judge by that copy: refuse to unwrap with a version that
  * has expired, which the vault allows (learn.microsoft.com/azure/key-vault/keys/about-keys-details#date-time-controlled-operations), and
  * wrap by RSA-OAEP here, with a disabled key too. So it gets a key without attributes and without material, and every call goes to the
- * vault. All share the pipeline of one KeyClient: each pipeline of its own would begin with a challenge, and the SDK drops the body of a
- * request that meets another one's challenge.
+ * vault. All share the pipeline of one KeyClient: each pipeline of its own would begin with a challenge, in which the
+ * SDK loses the body of a request while another one is through with it; the call at the start has that to itself.
  */
 import {
   CryptographyClient,
   type CryptographyClientOptions,
   KeyClient,
-  type KeyRotationPolicy,
   type KeyVaultKey,
   type UnwrapResult,
   type WrapResult,
@@ -51,7 +50,8 @@ export interface AzureClient {
   /** The current version. `body` is the answer as it came. */
   getKey(signal?: AbortSignal): Promise<{ key: KeyVaultKey; body: unknown }>;
   hasVersion(version: string, signal?: AbortSignal): Promise<boolean>;
-  rotationPolicy(signal?: AbortSignal): Promise<KeyRotationPolicy>;
+  /** As in learn.microsoft.com/rest/api/keyvault/keys/get-key-rotation-policy */
+  rotationPolicy(signal?: AbortSignal): Promise<unknown>;
   wrapKey(operation: KeyOperation, signal?: AbortSignal): Promise<KeyOperationAnswer>;
   /** Undefined where there is no such version, or no such key. */
   unwrapKey(operation: KeyOperation, signal?: AbortSignal): Promise<KeyOperationAnswer | undefined>;
@@ -63,6 +63,14 @@ export interface AzureClient {
 interface CallOptions {
   abortSignal?: AbortSignal;
   onResponse(raw: { status: number; headers: { get(name: string): string | undefined }; parsedBody?: unknown }): void;
+}
+
+/**
+ * What KeyClient stands on, and its getCryptographyClient hands on. KeyClient's own getKeyRotationPolicy leaves out the options of a call,
+ * and with them the signal.
+ */
+interface GeneratedClient {
+  getKeyRotationPolicy(name: string, options: CallOptions): Promise<unknown>;
 }
 
 type Send<Value> = (options: CallOptions) => Promise<Value>;
@@ -84,8 +92,7 @@ export function azureClient({ key, connection, tokens, verifyChallengeResource }
     disableChallengeResourceVerification: !verifyChallengeResource,
   };
   const keys = new KeyClient(vaultUrl, tokens, { ...options });
-  /** As KeyClient's own getCryptographyClient hands it on. */
-  const { client: generatedClient } = keys as unknown as { client: unknown };
+  const { client: generatedClient } = keys as unknown as { client: GeneratedClient };
 
   function cryptography(version: string): CryptographyClient {
     const id = `${vaultUrl}/keys/${name}/${version}`;
@@ -136,7 +143,8 @@ export function azureClient({ key, connection, tokens, verifyChallengeResource }
       return (await callVersion("read", (given) => keys.getKey(name, { ...given, version }), signal)) !== undefined;
     },
     async rotationPolicy(signal) {
-      return (await call("rotationpolicy/read", (given) => keys.getKeyRotationPolicy(name, given), signal)).value;
+      const send: Send<unknown> = (given) => generatedClient.getKeyRotationPolicy(name, given);
+      return (await call("rotationpolicy/read", send, signal)).body;
     },
     async wrapKey({ algorithm, version, bytes }, signal) {
       const send: Send<WrapResult> = (given) => cryptography(version).wrapKey(algorithm, bytes, given);

@@ -70,6 +70,7 @@ export function azureTokens({ keyId, connection, instanceDiscovery }: TokenSetti
         },
         () => {
           restsUntilMs = Date.now() + pauseAfterFailureMs;
+          credential = undefined; // for a minute, MSAL would give the same failure without asking again
         },
       )
       .finally(() => {

@@ -1,7 +1,7 @@
 /** What Azure tells of a key, in the words of the provider contract, and what an operator should change about it. */
-import type { KeyRotationPolicy } from "@azure/keyvault-keys";
 import { KmsError } from "../errors.ts";
 import * as advice from "./azure-advice.ts";
+import { distrusted } from "./azure-errors.ts";
 import { type AzureKey, type AzureKeyName, isRsa, misfit, refusal } from "./azure-key.ts";
 import type { ProviderKeyReport, ProviderKeyState } from "./provider.ts";
 
@@ -32,7 +32,7 @@ export function wrapRefusal(name: AzureKeyName, key: AzureKey, nowMs: number): K
 /** A vault refuses to rotate by itself, or has no say in it, in several words: a policy that may not be read is not a failure. */
 export async function rotationOf(
   name: AzureKeyName,
-  read: () => Promise<KeyRotationPolicy>,
+  read: () => Promise<unknown>,
 ): Promise<Pick<ProviderKeyReport, "rotation" | "advice">> {
   try {
     const rotation = rotationIn(await read());
@@ -80,12 +80,17 @@ function isExpired({ expiresOn }: AzureKey, nowMs: number): boolean {
 }
 
 /** learn.microsoft.com/azure/key-vault/keys/how-to-configure-key-rotation#key-rotation-policy */
-function rotationIn({ lifetimeActions = [] }: KeyRotationPolicy): string {
-  const action = lifetimeActions.find((each) => each.action === "Rotate");
-  if (action === undefined) return "off";
-  const { timeAfterCreate, timeBeforeExpiry } = action;
-  if (timeAfterCreate !== undefined) return `every ${period(timeAfterCreate)}`;
-  return `${period(timeBeforeExpiry ?? "")} before a version expires`;
+function rotationIn(policy: unknown): string {
+  const { lifetimeActions } = Object(policy) as { lifetimeActions?: unknown };
+  if (!Array.isArray(lifetimeActions)) throw distrusted("it tells no rotation policy");
+  const actions = lifetimeActions.map((each) => Object(each) as { trigger?: unknown; action?: unknown });
+  const rotate = actions.find(
+    ({ action }) => String((Object(action) as { type?: unknown }).type).toLowerCase() === "rotate",
+  );
+  if (rotate === undefined) return "off";
+  const { timeAfterCreate, timeBeforeExpiry } = Object(rotate.trigger) as Record<string, unknown>;
+  if (typeof timeAfterCreate === "string") return `every ${period(timeAfterCreate)}`;
+  return `${period(String(timeBeforeExpiry))} before a version expires`;
 }
 
 /** Of an ISO 8601 duration, as in P90D or P1Y6M. */
