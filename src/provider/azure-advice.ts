@@ -6,8 +6,16 @@ import type { AzureKeyName } from "./azure-key.ts";
 
 type Key = Pick<AzureKeyName, "keyId">;
 
-/** `keys/read`, as in the data actions of Azure's roles. */
-export type DataAction = "read" | "wrap" | "unwrap" | "rotationpolicy/read";
+/** What a role must allow. */
+export type DataAction = "read" | "wrap" | "unwrap" | "readRotation";
+
+/** learn.microsoft.com/azure/role-based-access-control/permissions/security#microsoftkeyvault */
+const vaultActions: Readonly<Record<DataAction, string>> = {
+  read: "vaults/keys/read",
+  wrap: "vaults/keys/wrap/action",
+  unwrap: "vaults/keys/unwrap/action",
+  readRotation: "vaults/keyrotationpolicies/read",
+};
 
 export function enable(key: Key): string {
   return `Enable the key: az keyvault key set-attributes --id ${key.keyId} --enabled true`;
@@ -18,7 +26,7 @@ export function permitOperations(key: Key): string {
 }
 
 export function wait(key: Key): string {
-  return `The key is not valid yet; see from when, or set another time: az keyvault key show --id ${key.keyId} --query attributes.notBefore, az keyvault key set-attributes --id ${key.keyId} --not-before 2026-01-01T00:00:00Z`;
+  return `The key is not valid yet; see from when, or set another time: az keyvault key show --id ${key.keyId} --query attributes.notBefore, az keyvault key set-attributes --id ${key.keyId} --not-before "$(date -u +%Y-%m-%dT%H:%M:%SZ)"`;
 }
 
 export function renew(key: Key): string {
@@ -47,22 +55,28 @@ export function replaced(key: Key): string {
   return `The versions that wrapped before are gone: the key was purged and another made under its name. Restore it from its backup into a vault of the same subscription: az keyvault key restore ${parts(key).target} --file BACKUP. ${look(key)}`;
 }
 
-/** A role on this key alone. Managed HSM has roles of its own, for its own command. */
+/**
+ * A role on this key alone. Managed HSM has roles of its own, and a command for them
+ * (learn.microsoft.com/azure/key-vault/managed-hsm/built-in-roles), which names none that reads rotation policies alone.
+ */
 export function allow(key: Key, action: DataAction): string {
   const { target, name, isHsm, vault } = parts(key);
-  if (isHsm) {
-    const role =
-      action === "rotationpolicy/read" ? "Managed HSM Crypto Auditor" : "Managed HSM Crypto Service Encryption User";
-    return `Give this service's identity the data action Microsoft.KeyVault/managedHsm/keys/${action}: az keyvault role assignment create ${target} --role "${role}" --assignee-object-id OBJECT-ID --assignee-principal-type ServicePrincipal --scope /keys/${name}`;
+  const assignee = "--assignee-object-id OBJECT-ID --assignee-principal-type ServicePrincipal";
+  if (isHsm && action === "readRotation") {
+    return `This service may not read the key's rotation policy; whoever may sees it by: az keyvault key rotation-policy show --id ${key.keyId}`;
   }
-  const role = action === "rotationpolicy/read" ? "Key Vault Reader" : "Key Vault Crypto Service Encryption User";
-  return `Give this service's identity the data action Microsoft.KeyVault/vaults/keys/${action}: az role assignment create --role "${role}" --assignee-object-id OBJECT-ID --assignee-principal-type ServicePrincipal --scope "$(az keyvault show --name ${vault} --query id -o tsv)/keys/${name}"; a vault with access policies instead: az keyvault set-policy --name ${vault} --object-id OBJECT-ID --key-permissions get wrapKey unwrapKey`;
+  if (isHsm) {
+    return `Give this service's identity the data action Microsoft.KeyVault/managedHsm/keys/${action}/action: az keyvault role assignment create ${target} --role "Managed HSM Crypto Service Encryption User" ${assignee} --scope /keys/${name}`;
+  }
+  const role = action === "readRotation" ? "Key Vault Reader" : "Key Vault Crypto Service Encryption User";
+  const permissions = `get wrapKey unwrapKey${action === "readRotation" ? " getrotationpolicy" : ""}`;
+  return `Give this service's identity the data action Microsoft.KeyVault/${vaultActions[action]}: az role assignment create --role "${role}" ${assignee} --scope "$(az keyvault show --name ${vault} --query id -o tsv)/keys/${name}"; for a vault with access policies: az keyvault set-policy --name ${vault} --object-id OBJECT-ID --key-permissions ${permissions}`;
 }
 
 export function openNetwork(key: Key): string {
   const { vault, isHsm } = parts(key);
-  const rules = isHsm ? `az keyvault show --hsm-name ${vault}` : `az keyvault network-rule list --name ${vault}`;
-  return `The firewall does not let this service in: use the private endpoint, or add its address. See the rules: ${rules} ${isHsm ? "--query properties.networkAcls" : `and az keyvault network-rule add --name ${vault} --ip-address ADDRESS`}`;
+  const option = `${isHsm ? "--hsm-name" : "--name"} ${vault}`;
+  return `The firewall does not let this service in: use the private endpoint, or let its address in: az keyvault network-rule list ${option}, az keyvault network-rule add ${option} --ip-address ADDRESS`;
 }
 
 export function giveCredentials(): string {
@@ -84,12 +98,12 @@ export function trustCertificate(code: string): string {
 
 export function findVault(key: Key): string {
   const { vault, isHsm, host } = parts(key);
-  const list = isHsm ? "--resource-type managedHSM" : "--resource-type vault";
+  const list = isHsm ? "--resource-type hsm" : "--resource-type vault";
   return `The name ${host} is not known here: see to DNS and the private endpoint's zone. If the vault was deleted, bring it back: az keyvault list-deleted ${list}, az keyvault recover ${isHsm ? "--hsm-name" : "--name"} ${vault}`;
 }
 
 export function spread(): string {
-  return "The vault throttles its callers (learn.microsoft.com/azure/key-vault/general/service-limits): lengthen kms.cache.ttl, or give this service a vault of its own. See who calls: az monitor metrics list --resource VAULT-ID --metric ServiceApiHit";
+  return "The vault throttles its callers (learn.microsoft.com/azure/key-vault/general/service-limits): lengthen kms.cache.ttl, or give this service a vault of its own. See who calls: az monitor metrics list --resource VAULT-ID --metrics ServiceApiHit";
 }
 
 /** Every 90 days, and each version with two years to live. */
@@ -105,9 +119,11 @@ export function protectFromPurge(key: Key): string {
     : `The vault has no purge protection, so that a deleted key can be purged at once: az keyvault update --name ${vault} --enable-purge-protection true`;
 }
 
+/** An HSM's key needs a vault of the premium tier. */
 export function makeStronger(key: Key, what: string): string {
-  const { target } = parts(key);
-  return `The key is ${what}: make one in an HSM, az keyvault key create ${target} --name NEW-NAME --kty RSA-HSM --size 3072 --ops wrapKey unwrapKey, or an AES key in a Managed HSM, and re-wrap (docs/REWRAP.md)`;
+  const { target, isHsm } = parts(key);
+  const kind = isHsm ? "oct-HSM --size 256" : "RSA-HSM --size 3072";
+  return `The key is ${what}: make a stronger one, az keyvault key create ${target} --name NEW-NAME --kty ${kind} --ops wrapKey unwrapKey, and re-wrap (docs/REWRAP.md)`;
 }
 
 export function makeUnexportable(key: Key): string {

@@ -144,7 +144,7 @@ export function azureClient({ key, connection, tokens, verifyChallengeResource }
     },
     async rotationPolicy(signal) {
       const send: Send<unknown> = (given) => generatedClient.getKeyRotationPolicy(name, given);
-      return (await call("rotationpolicy/read", send, signal)).body;
+      return (await call("readRotation", send, signal)).body;
     },
     async wrapKey({ algorithm, version, bytes }, signal) {
       const send: Send<WrapResult> = (given) => cryptography(version).wrapKey(algorithm, bytes, given);

@@ -39,7 +39,7 @@ export async function rotationOf(
     return { rotation, advice: rotation === "off" ? [advice.rotate(name)] : [] };
   } catch (error) {
     if (!(error instanceof KmsError) || error.code !== "PROVIDER_DENIED") throw error;
-    return { rotation: undefined, advice: [advice.allow(name, "rotationpolicy/read")] };
+    return { rotation: undefined, advice: [advice.allow(name, "readRotation")] };
   }
 }
 

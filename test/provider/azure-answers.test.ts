@@ -49,7 +49,7 @@ const unavailable = {
 const cannot = { ...unavailable, says: "cannot answer now" };
 const untrusted = { ...unavailable, says: "not to be trusted" };
 const role = (action: string) =>
-  `Microsoft.KeyVault/vaults/keys/${action}: az role assignment create --role "Key Vault Crypto Service Encryption User"`;
+  `Microsoft.KeyVault/vaults/keys/${action}/action: az role assignment create --role "Key Vault Crypto Service Encryption User"`;
 
 const rows: Row[] = [
   { what: "rubbish", answer: { code: "BadParameter", status: 400 }, ...rejected },

@@ -311,7 +311,7 @@ describe.skipIf(!canServe)("what an operator is told of the key", () => {
     expect(denied.rotation).toBeUndefined();
     expect(denied.advice).toEqual([
       expect.stringContaining(
-        'Microsoft.KeyVault/vaults/keys/rotationpolicy/read: az role assignment create --role "Key Vault Reader"',
+        'Microsoft.KeyVault/vaults/keyrotationpolicies/read: az role assignment create --role "Key Vault Reader"',
       ),
     ]);
     vault.once({ code: "InternalServerError", status: 500 }, "rotationpolicy");
@@ -369,7 +369,7 @@ describe.skipIf(!canServe)("what an operator is told of the key", () => {
     const { provider } = await openedOnFake(options);
     const { advice } = await provider.inspect();
     expect(advice).toEqual([
-      expect.stringContaining(`The key is ${what}: make one in an HSM, az keyvault key create --vault-name localhost`),
+      expect.stringContaining(`The key is ${what}: make a stronger one, az keyvault key create --vault-name localhost`),
     ]);
   });
 

@@ -165,11 +165,11 @@ describe.skipIf(!canServe)("a store under an RSA key in Azure", () => {
     const swapped = join(directory, "swapped.db");
     copyFileSync(file, swapped);
     const [from, into] = [new DatabaseSync(forged), new DatabaseSync(swapped)];
-    const [row] = from.prepare("SELECT * FROM store_key").all() as Record<string, string>[];
+    const [row] = from.prepare("SELECT * FROM kms_store").all() as Record<string, string>[];
     const names = Object.keys(row!);
-    into.exec("DELETE FROM store_key");
+    into.exec("DELETE FROM kms_store");
     into
-      .prepare(`INSERT INTO store_key (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})`)
+      .prepare(`INSERT INTO kms_store (${names.join(", ")}) VALUES (${names.map(() => "?").join(", ")})`)
       .run(...Object.values(row!));
     from.close();
     into.close();
