@@ -1,4 +1,7 @@
-/** The whole service with its master key in local-kms and in OpenBao, and moved from the one to the other while it serves. */
+/**
+ * The whole service with its master key in local-kms, in OpenBao and in a fake of Key Vault, as no other is to be had, and moved from the
+ * one to the other while it serves.
+ */
 import { randomBytes } from "node:crypto";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,6 +9,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { run } from "../cli/fixture.ts";
 import { startWithClient } from "../client-of-process.ts";
+import { type AzureKeyVaultFake, startAzureKeyVault } from "../fakes/azure-key-vault.ts";
+import { azureEnvironment } from "../provider/azure-fixture.ts";
 import { checkEvidence, type Evidence, liveThrough, type Peer, type ServiceEnv } from "../whole-service.ts";
 import { type LocalKms, startLocalKms } from "./local-kms.ts";
 import { type OpenBao, startOpenBao } from "./openbao.ts";
@@ -15,11 +20,18 @@ const credentials = { AWS_ACCESS_KEY_ID: "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY: "
 
 let kms: LocalKms;
 let bao: OpenBao;
+let keyVault: AzureKeyVaultFake;
 /** Settings of each provider, by their names without a prefix. */
-let providers: Record<"aws" | "vault" | "local", ServiceEnv>;
+let providers: Record<"aws" | "azure" | "vault" | "local", ServiceEnv>;
 
 beforeAll(async () => {
-  [kms, bao] = await Promise.all([startLocalKms("eu-west-1", [{ ...key, alias: "alias/fluo-kms" }]), startOpenBao()]);
+  [kms, bao, keyVault] = await Promise.all([
+    startLocalKms("eu-west-1", [{ ...key, alias: "alias/fluo-kms" }]),
+    startOpenBao(),
+    startAzureKeyVault(),
+  ]);
+  keyVault.createKey("fluo-kms", { type: "RSA-HSM", bits: 3072 });
+  keyVault.createKey("fluo-kms-aes", { type: "oct-HSM" });
   await bao.call("POST", "sys/mounts/transit", { type: "transit" });
   await bao.call("POST", "transit/keys/fluo-kms", {});
   const policy = [
@@ -32,11 +44,17 @@ beforeAll(async () => {
   const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-file-")), "master.key");
   providers = {
     aws: { AWS_KMS_MASTER_KEY_ID: "alias/fluo-kms", AWS_KMS_REGION: "eu-west-1", AWS_KMS_ENDPOINT: kms.url },
+    azure: {
+      AZURE_KEY_VAULT_KEY: `${keyVault.url}/keys/fluo-kms`,
+      AZURE_CACERT: keyVault.caFile,
+      AZURE_INSTANCE_DISCOVERY: "false",
+      AZURE_VERIFY_CHALLENGE_RESOURCE: "false",
+    },
     vault: { VAULT_ADDR: bao.addr, VAULT_TOKEN, VAULT_TRANSIT_KEY: "fluo-kms" },
     local: { LOCAL_MASTER_KEY_FILE: file },
   };
 });
-afterAll(() => Promise.all([kms?.close(), bao?.close()]));
+afterAll(() => Promise.all([kms?.close(), bao?.close(), keyVault?.close()]));
 
 type Name = keyof typeof providers;
 
@@ -44,7 +62,8 @@ type Name = keyof typeof providers;
 const peers: Partial<Record<Name, Peer>> = { aws: { crashesOn: ["refuse_other_key"] } };
 
 function storeEnv(): ServiceEnv {
-  return { ...credentials, FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-whole-")), "kms.db") };
+  const FLUO_KMS_SQLITE_FILE = join(mkdtempSync(join(tmpdir(), "fluo-kms-whole-")), "kms.db");
+  return { ...credentials, ...azureEnvironment(keyVault), FLUO_KMS_SQLITE_FILE };
 }
 
 /** A provider's settings as the first, or as the other one. */
@@ -56,8 +75,16 @@ function settings(name: Name, place: "first" | "other" = "first"): ServiceEnv {
 }
 
 describe("the whole service", () => {
-  it.each<Name>(["aws", "vault"])("lives through a restart on %s", async (name) => {
+  it.each<Name>(["aws", "azure", "vault"])("lives through a restart on %s", async (name) => {
     await liveThrough({ ...storeEnv(), ...settings(name) }, peers[name]);
+  });
+
+  it("lives through a restart on an AES key in azure", async () => {
+    await liveThrough({
+      ...storeEnv(),
+      ...settings("azure"),
+      AZURE_KEY_VAULT_KEY: `${keyVault.url}/keys/fluo-kms-aes`,
+    });
   });
 
   /** As docs/REWRAP.md has it, for one replica: the new key beside the old one, then before it, then the command, then alone. */
@@ -83,10 +110,10 @@ describe("the whole service", () => {
     expect(await run(["check"], { env: { ...store, ...settings(to) } })).toMatchObject({ code: 0 });
   }
 
-  it("moves from a key file to AWS KMS, from there to Vault, back, and to the file again, and everything opens", async () => {
+  it("moves from a key file to AWS KMS, from there to Vault, to Azure, back, and to the file again, and everything opens", async () => {
     const store = storeEnv();
     const evidence = await liveThrough({ ...store, ...settings("local") });
-    const way: Name[] = ["local", "aws", "vault", "aws", "local"];
+    const way: Name[] = ["local", "aws", "vault", "azure", "aws", "local"];
     for (const [index, to] of way.slice(1).entries()) await move(store, evidence, way[index]!, to);
   });
 
