@@ -170,6 +170,18 @@ describe.skipIf(!canServe)("a token", () => {
     await provider.generateDataKey(context);
   });
 
+  it("is asked for anew with the claims that the vault misses in it", async () => {
+    const { vault, provider } = await openedOnFake();
+    const { plaintext, wrapped } = await provider.generateDataKey(context);
+    const claims = Buffer.from('{"access_token":{"nbf":{"essential":true,"value":"1"}}}').toString("base64");
+    const challenge = `Bearer realm="", error="insufficient_claims", claims="${claims}"`;
+    vault.once({ body: "{}", status: 401, headers: { "WWW-Authenticate": challenge } }, "unwrapkey");
+    expect(await provider.decrypt(wrapped, context)).toEqual(plaintext);
+    expect(vault.calls.token).toBe(2);
+    await provider.describe();
+    expect(vault.calls.token).toBe(2);
+  });
+
   it("is waited for by all at once, and one that gives up takes none of the others along", async () => {
     const { vault, provider } = await openedOnFake();
     vi.useFakeTimers({ toFake: ["Date"] });

@@ -1,5 +1,5 @@
 /** The azure provider by its contract and by what it sends, on the real SDKs and a fake of Key Vault. What Azure refuses: azure-answers.test.ts. */
-import { createHash, randomBytes } from "node:crypto";
+import { createDecipheriv, createHash, randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { parseWrapped } from "../../src/provider/azure-wrapped.ts";
@@ -98,6 +98,21 @@ describe.skipIf(!canServe)("on a fake of Key Vault", () => {
       expect(wrapped.toString("latin1", 3, 35)).toBe(key.current.id);
       expect(wrapped.readUInt16BE(35)).toBe(40);
       expect(wrapped).toHaveLength(37 + 40 + 12 + 5 + 16);
+    });
+
+    it("opens by hand, with what the vault holds and the form's description alone", async () => {
+      const { key, provider } = await openedOnFake({ type: "oct-HSM" });
+      const plaintext = randomBytes(48);
+      const wrapped = Buffer.from(await provider.encrypt(plaintext, { purpose: "data", a: "b" }));
+      const unwrap = createDecipheriv("id-aes256-wrap", key.current.material, Buffer.alloc(8, 0xa6));
+      const secret = Buffer.concat([unwrap.update(wrapped.subarray(37, 77)), unwrap.final()]);
+      const text = (each: string) => Buffer.concat([Buffer.of(0, 0, 0, each.length), Buffer.from(each)]);
+      const pairs = ["a", "b", "purpose", "data"].map(text); // sorted by their names
+      const context = Buffer.concat([Buffer.from("fluo-kms/provider-context/v1"), Buffer.of(0, 0, 0, 2), ...pairs]);
+      const open = createDecipheriv("aes-256-gcm", secret, wrapped.subarray(77, 89));
+      open.setAAD(Buffer.concat([wrapped.subarray(0, 77), context]));
+      open.setAuthTag(wrapped.subarray(-16));
+      expect(Buffer.concat([open.update(wrapped.subarray(89, -16)), open.final()])).toEqual(plaintext);
     });
 
     it("goes over few connections, which close with the provider", async () => {

@@ -22,9 +22,11 @@ it("no SDK is loaded by a service with the local provider, whatever it is asked"
   expect((await service.ended).code).toBe(0);
 });
 
-it("one is loaded by a service with the provider aws, so that the test above would notice", async () => {
-  const aws = { FLUO_KMS_PROVIDER: "aws", AWS_KMS_REGION: "us-east-1", AWS_KMS_MASTER_KEY_ID: "alias/kms" };
-  const { code, err } = await run([], { env: { ...env, ...awsEnvironment, ...aws } });
+it.each([
+  ["aws", { AWS_KMS_REGION: "us-east-1", AWS_KMS_MASTER_KEY_ID: "alias/kms" }, "@aws-sdk/client-kms"],
+  ["azure", { AZURE_KEY_VAULT_KEY: "https://fluo.vault.azure.net/keys/kms" }, "@azure/"],
+])("one is loaded by a service with the provider %s, so that the test above would notice", async (name, own, sdk) => {
+  const { code, err } = await run([], { env: { ...env, ...awsEnvironment, FLUO_KMS_PROVIDER: name, ...own } });
   expect(code).not.toBe(0);
-  expect(err).toContain("the SDK @aws-sdk/client-kms is loaded by");
+  expect(err).toContain(`the SDK ${sdk}`);
 });
