@@ -3,10 +3,12 @@
  * is, with the CAs of `azure.cacert`. A proxy of the environment (HTTPS_PROXY) goes before them. Retries and redirects of the SDK's own
  * are off: the resilience layer has its own retries, and a token does not go where an answer says.
  */
+import { AsyncLocalStorage } from "node:async_hooks";
 import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { Agent } from "node:https";
 import { getCACertificates } from "node:tls";
+import { createDefaultHttpClient } from "@azure/core-rest-pipeline";
 import type { DefaultAzureCredentialOptions } from "@azure/identity";
 import { invalidField } from "../errors.ts";
 
@@ -21,12 +23,20 @@ export interface Exchange {
   failure?: unknown;
 }
 
-type ClientOptions = Pick<DefaultAzureCredentialOptions, "retryOptions" | "redirectOptions" | "additionalPolicies">;
+type ClientOptions = Pick<DefaultAzureCredentialOptions, "retryOptions" | "redirectOptions" | "httpClient">;
 
 export interface AzureConnection {
-  /** For a client of the SDK, each of whose exchanges is told to `seen`. */
-  options(seen: (exchange: Exchange) => void): ClientOptions;
+  /** For a client of the SDK, each of whose exchanges is told to `seen`, but for those that are watched. */
+  options(seen?: (exchange: Exchange) => void): ClientOptions;
   close(): void;
+}
+
+/** All of a process, as MSAL has one source of managed identities for all of it, with the first client that it was ever given. */
+const watching = new AsyncLocalStorage<(exchange: Exchange) => void>();
+
+/** Runs `work`, and tells `seen` of each exchange in it, whichever client's. */
+export function watched<T>(seen: (exchange: Exchange) => void, work: () => Promise<T>): Promise<T> {
+  return watching.run(seen, work);
 }
 
 /** More than the resilience layer has in flight, so that none waits for a socket. */
@@ -38,32 +48,30 @@ export async function azureConnection(caFile: string | undefined): Promise<Azure
   const ca = caFile === undefined ? undefined : [...getCACertificates("default"), await readCa(caFile)];
   const agent = new Agent({ keepAlive: true, maxSockets, timeout: idleMs, ca });
 
+  const http = createDefaultHttpClient();
+
   return {
-    options: (seen) => ({
+    options: (seen = () => {}) => ({
       retryOptions: { maxRetries: 0 },
       redirectOptions: { maxRetries: 0 },
-      additionalPolicies: [
-        {
-          position: "perRetry",
-          policy: {
-            name: "fluoConnection",
-            async sendRequest(request, next) {
-              const { url } = request;
-              if (isSecure(url)) request.agent ??= agent;
-              try {
-                const response = await next(request);
-                const { status, headers, bodyAsText } = response;
-                const error = status < 400 ? undefined : errorIn(bodyAsText);
-                seen({ url, status, dateMs: dateIn(headers.get("date")), error });
-                return response;
-              } catch (failure) {
-                seen({ url, failure });
-                throw failure;
-              }
-            },
-          },
+      // Not a policy, as ManagedIdentityCredential puts its own in the place of those that it is given.
+      httpClient: {
+        async sendRequest(request) {
+          const { url } = request;
+          const tell = watching.getStore() ?? seen;
+          if (isSecure(url)) request.agent ??= agent;
+          try {
+            const response = await http.sendRequest(request);
+            const { status, headers, bodyAsText } = response;
+            const error = status < 400 ? undefined : errorIn(bodyAsText);
+            tell({ url, status, dateMs: dateIn(headers.get("date")), error });
+            return response;
+          } catch (failure) {
+            tell({ url, failure });
+            throw failure;
+          }
         },
-      ],
+      },
     }),
     close: () => agent.destroy(),
   };

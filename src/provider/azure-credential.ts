@@ -9,7 +9,7 @@ import type { AccessToken, GetTokenOptions, TokenCredential } from "@azure/ident
 import { DefaultAzureCredential } from "@azure/identity";
 import { KmsError } from "../errors.ts";
 import * as advice from "./azure-advice.ts";
-import { type AzureConnection, type Exchange, isSecure } from "./azure-connection.ts";
+import { type AzureConnection, type Exchange, isSecure, watched } from "./azure-connection.ts";
 import { unreachable } from "./azure-errors.ts";
 import type { AzureKeyName } from "./azure-key.ts";
 import { wordsIn } from "./words.ts";
@@ -86,10 +86,12 @@ export function azureTokens({ keyId, connection, instanceDiscovery }: TokenSetti
     const options = { abortSignal: late.signal, ...(claims && { claims }), ...(tenantId && { tenantId }) };
     try {
       credential ??= new DefaultAzureCredential({
-        ...connection.options(witness),
+        ...connection.options(),
         disableInstanceDiscovery: !instanceDiscovery,
       });
-      const token = await Promise.race([credential.getToken(scopes, options), rejectedBy(late.signal)]);
+      const source = credential;
+      const given = watched(witness, () => source.getToken(scopes, options));
+      const token = await Promise.race([given, rejectedBy(late.signal)]);
       if (typeof token?.token !== "string") throw new Error("a token without a text");
       return token;
     } catch (error) {

@@ -44,6 +44,8 @@ export interface AzureKeyVaultFake {
   purge(name: string): void;
   /** Refuses, as a role does, what this is true for. The last one counts. */
   deny(denies: VaultState["denies"]): void;
+  /** A token that it takes, as another authority than its own would give one. */
+  giveToken(): string;
   /** Tokens that were given out are taken no more. */
   revokeTokens(): void;
   /** The resource that challenges name; the vault's own unless given. */
@@ -190,6 +192,11 @@ export async function startAzureKeyVault(wanted = 0): Promise<AzureKeyVaultFake>
     purge: (name) => void state.keys.delete(name.toLowerCase()),
     deny(denies) {
       state.denies = denies;
+    },
+    giveToken() {
+      const token = crypto.randomUUID();
+      tokens.add(token);
+      return token;
     },
     revokeTokens: () => tokens.clear(),
     get inFlight() {

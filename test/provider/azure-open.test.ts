@@ -1,10 +1,11 @@
 /** What stops the azure provider at start, in the words of its settings, and where it finds its credentials; and what it tells of its key. */
 import { once } from "node:events";
 import { mkdtempSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { KmsError } from "../../src/errors.ts";
 import { openAzure } from "../../src/provider/azure.ts";
 import { clientId, federatedToken, tenant } from "../fakes/azure-authority.ts";
@@ -192,6 +193,40 @@ describe.skipIf(!canServe)("the credentials", () => {
     for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
     const provider = await openOn(vault, "fluo");
     expect((await provider.describe()).state).toBe("enabled");
+  });
+
+  it("may be a managed identity, by the machine's own service, which is http: what that says counts as an authority's", async () => {
+    const vault = await startFake();
+    vault.createKey("fluo");
+    const asked: string[] = [];
+    const answers: [status: number, body: object][] = [
+      [500, {}],
+      [400, { error: "invalid_request", error_description: "Identity not found" }],
+    ];
+    const service = createHttpServer((request, response) => {
+      asked.push(`${request.headers["x-identity-header"]} ${request.url}`);
+      const expires_on = String(Math.floor(Date.now() / 1000) + 3_600);
+      const good = {
+        access_token: vault.giveToken(),
+        expires_on,
+        resource: "https://vault.azure.net",
+        token_type: "Bearer",
+      };
+      const [status, body] = answers.shift() ?? [200, good];
+      response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(body));
+    }).listen(0, "127.0.0.1");
+    await once(service, "listening");
+    onTestFinished(() => void service.close());
+    withoutCredentials();
+    const { port } = service.address() as AddressInfo;
+    vi.stubEnv("IDENTITY_ENDPOINT", `http://127.0.0.1:${port}/token`);
+    vi.stubEnv("IDENTITY_HEADER", "header");
+    vi.stubEnv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential");
+    expect(await refused(vault)).toBeKmsError("PROVIDER_UNAVAILABLE", "authority cannot answer now");
+    expect(await refused(vault)).toBeKmsError("PROVIDER_DENIED", "authority does not accept");
+    expect((await (await openOn(vault, "fluo")).describe()).state).toBe("enabled");
+    expect(asked).toHaveLength(3);
+    expect(asked[2]).toMatch(/^header \/token\?.*resource=https%3A%2F%2Fvault\.azure\.net/);
   });
 
   it.each([

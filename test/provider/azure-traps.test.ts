@@ -15,8 +15,8 @@ async function sdkOn(vault: AzureKeyVaultFake) {
   const connection = await azureConnection(vault.caFile);
   onTestFinished(() => connection.close());
   const tokens = azureTokens({ keyId: `${vault.url}/keys/fluo`, connection, instanceDiscovery: false });
-  const { additionalPolicies } = connection.options(() => {});
-  const options = { additionalPolicies, disableChallengeResourceVerification: true };
+  const { httpClient } = connection.options();
+  const options = { httpClient, disableChallengeResourceVerification: true };
   return { keys: new KeyClient(vault.url, tokens, options as object), tokens, options: options as object };
 }
 
