@@ -80,6 +80,8 @@ interface Exchanged<Value> {
   failure?: unknown;
   /** The last answer there was, as it came. */
   answer: AzureAnswer | undefined;
+  /** Of the tokens. */
+  generation: number;
 }
 
 export function azureClient({ key, connection, tokens, verifyChallengeResource }: AzureClientSettings): AzureClient {
@@ -101,6 +103,7 @@ export function azureClient({ key, connection, tokens, verifyChallengeResource }
   }
 
   async function exchange<Value>(send: Send<Value>, signal: AbortSignal | undefined): Promise<Exchanged<Value>> {
+    const generation = tokens.generation();
     let answer: AzureAnswer | undefined;
     const onResponse: CallOptions["onResponse"] = ({ status, headers, parsedBody: body }) => {
       answer = { status, retryAfter: headers.get("retry-after"), body };
@@ -108,29 +111,33 @@ export function azureClient({ key, connection, tokens, verifyChallengeResource }
     try {
       const value = await abandonable((abort) => send({ ...abort, onResponse }), signal);
       tokens.accepted();
-      return { value, answer };
+      return { value, answer, generation };
     } catch (failure) {
       if (signal?.aborted) throw cancelled(signal);
-      return { failure: failure ?? new Error("nothing"), answer };
+      return { failure: failure ?? new Error("nothing"), answer, generation };
     }
   }
 
   async function call<Value>(action: DataAction, send: Send<Value>, signal: AbortSignal | undefined) {
-    const { value, failure, answer } = await exchange(send, signal);
-    if (failure !== undefined) throw meaning(action, failure, answer);
+    const exchanged = await exchange(send, signal);
+    const { value, failure, answer } = exchanged;
+    if (failure !== undefined) throw meaning(action, exchanged);
     return { value: value!, body: answer?.body };
   }
 
   /** Undefined where the version, or the whole key, is missing. */
   async function callVersion<Value>(action: DataAction, send: Send<Value>, signal: AbortSignal | undefined) {
-    const { value, failure, answer } = await exchange(send, signal);
+    const exchanged = await exchange(send, signal);
+    const { value, failure, answer } = exchanged;
     if (failure === undefined) return { value: value!, body: answer?.body };
     if (answer !== undefined && saysMissing(answer)) return undefined;
-    throw meaning(action, failure, answer);
+    throw meaning(action, exchanged);
   }
 
-  function meaning(action: DataAction, failure: unknown, answer: AzureAnswer | undefined): KmsError {
-    if (answer?.status === 401 && !(failure instanceof KmsError)) return credentialsRefused(answer, tokens.refused());
+  function meaning(action: DataAction, { failure, answer, generation }: Exchanged<unknown>): KmsError {
+    if (answer?.status === 401 && !(failure instanceof KmsError)) {
+      return credentialsRefused(answer, tokens.refused(generation));
+    }
     return azureError(failure, { keyId, action }, answer);
   }
 

@@ -11,18 +11,19 @@ import { KmsError } from "../errors.ts";
 import * as advice from "./azure-advice.ts";
 import { type AzureConnection, type Exchange, isSecure, watched } from "./azure-connection.ts";
 import { unreachable } from "./azure-errors.ts";
-import type { AzureKeyName } from "./azure-key.ts";
 import { wordsIn } from "./words.ts";
 
 export interface AzureTokens extends TokenCredential {
   getToken(scopes: string | string[], options?: GetTokenOptions): Promise<AccessToken>;
+  /** Counts what `refused` forgot: which tokens a call may have that begins now. */
+  generation(): number;
   /** A token was taken: others will be. */
   accepted(): void;
-  /** The token is not taken. It is forgotten, and so is the credential, which may keep it. Whether it was taken before. */
-  refused(): boolean;
+  /** A token of that generation is not taken. It is forgotten, and so is the credential, which may keep it. Whether it was taken before. */
+  refused(generation: number): boolean;
 }
 
-export interface TokenSettings extends Pick<AzureKeyName, "keyId"> {
+export interface TokenSettings {
   connection: AzureConnection;
   /** `azure.instance-discovery` */
   instanceDiscovery: boolean;
@@ -47,13 +48,14 @@ const passing: ReadonlySet<string> = new Set([
   "slow_down",
 ]);
 
-export function azureTokens({ keyId, connection, instanceDiscovery }: TokenSettings): AzureTokens {
+export function azureTokens({ connection, instanceDiscovery }: TokenSettings): AzureTokens {
   let credential: DefaultAzureCredential | undefined;
   let held: Held | undefined;
   let fetching: { of: string; token: Promise<AccessToken> } | undefined;
   let seen: Exchange | undefined;
   let hadToken = false;
   let isProven = false;
+  let generation = 0;
   let restsUntilMs = 0;
 
   /** The one request for a token, whoever waits for it. */
@@ -113,7 +115,9 @@ export function azureTokens({ keyId, connection, instanceDiscovery }: TokenSetti
       name: wordsIn(String(name)),
     });
     const { status, error, failure } = seen ?? {};
-    if (failure !== undefined) return unreachable(failure, { keyId });
+    if (failure !== undefined) {
+      return unreachable(failure, { who: "the provider's authority", unknownName: advice.nameAuthority() });
+    }
     if (status === undefined) {
       const what = "there are no credentials for the provider";
       return hadToken ? unavailable(what, cause) : denied(what, cause, advice.giveCredentials());
@@ -144,9 +148,12 @@ export function azureTokens({ keyId, connection, instanceDiscovery }: TokenSetti
     accepted() {
       isProven = true;
     },
-    refused() {
+    generation: () => generation,
+    refused(ofGeneration) {
+      if (ofGeneration !== generation) return true; // of a call beside the one that found it out: the next has another
       const wasGood = isProven;
       [held, credential, isProven] = [undefined, undefined, false];
+      generation += 1;
       return wasGood;
     },
   };

@@ -64,7 +64,14 @@ function byStatus({ status, message }: Words): Meaning | undefined {
 /** Of any answer but 401. */
 export function azureError(thrown: unknown, call: AzureCall, answer: AzureAnswer | undefined): KmsError {
   if (thrown instanceof KmsError) return thrown;
-  if (answer === undefined) return unreachable(thrown, call);
+  if (answer === undefined && isOnChallenge(thrown)) {
+    const options = {
+      cause: causeOf("Error", "the challenge is of another domain"),
+      advice: advice.trustChallenge(call),
+    };
+    return new KmsError("PROVIDER_UNAVAILABLE", "the provider's challenge is not to be trusted", options);
+  }
+  if (answer === undefined) return unreachable(thrown, { who: "the provider", unknownName: advice.findVault(call) });
   const words = wordsOf(answer);
   const { status, retryAfter } = answer;
   if (status === 429) {
@@ -96,26 +103,29 @@ export function distrusted(what: string): KmsError {
   return new KmsError("PROVIDER_UNAVAILABLE", `the provider's answer is not to be trusted: ${what}`);
 }
 
-/** What is wrong with the way to a server of Azure's, of its vaults and its authority alike. */
-export function unreachable(thrown: unknown, call: Pick<AzureKeyName, "keyId">): KmsError {
+/** A server, as an operator knows it, and what there is to do where its name is not known. */
+interface Server {
+  who: "the provider" | "the provider's authority";
+  unknownName: string;
+}
+
+/** What is wrong with the way to a server of Azure's. */
+export function unreachable(thrown: unknown, { who, unknownName }: Server): KmsError {
   const { name, message, code } = Object(thrown) as { name?: unknown; message?: unknown; code?: unknown };
-  if (/challenge/i.test(String(message))) {
-    const cause = causeOf(name, "the challenge is of another domain");
-    return new KmsError("PROVIDER_UNAVAILABLE", "the provider's challenge is not to be trusted", {
-      cause,
-      advice: advice.trustChallenge(call),
-    });
-  }
   const word = typeof code === "string" && /^[A-Z0-9_]{1,64}$/.test(code) ? code : "";
   // PARSE_ERROR is of an answer that broke off, or is no JSON: the SDK puts all of it into the message.
-  const cause =
-    word === "PARSE_ERROR" ? causeOf(name, "an answer cannot be read") : causeOf(name, `${word} ${message}`);
+  const cause = causeOf(name, word === "PARSE_ERROR" ? "an answer cannot be read" : `${word} ${message}`);
   if (certificateCodes.test(word)) {
     const options = { cause, advice: advice.trustCertificate(word) };
-    return new KmsError("PROVIDER_UNAVAILABLE", `the provider cannot be reached by TLS (${word})`, options);
+    return new KmsError("PROVIDER_UNAVAILABLE", `${who} cannot be reached by TLS (${word})`, options);
   }
-  const options = { cause, advice: /^(ENOTFOUND|EAI_AGAIN)$/.test(word) ? advice.findVault(call) : undefined };
-  return new KmsError("PROVIDER_UNAVAILABLE", "the provider cannot be reached", options);
+  const options = { cause, advice: /^(ENOTFOUND|EAI_AGAIN)$/.test(word) ? unknownName : undefined };
+  return new KmsError("PROVIDER_UNAVAILABLE", `${who} cannot be reached`, options);
+}
+
+/** The SDK's own refusal of what a 401 says: without a code, and before there is an answer. */
+function isOnChallenge(thrown: unknown): boolean {
+  return thrown instanceof Error && !("code" in thrown) && /^The challenge /.test(thrown.message);
 }
 
 const certificateCodes =

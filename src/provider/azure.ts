@@ -37,7 +37,7 @@ export async function openAzure(settings: AzureSettings): Promise<Provider> {
   }
   const key = keyName(keyId);
   const connection = await azureConnection(settings.caFile);
-  const tokens = azureTokens({ keyId, connection, instanceDiscovery: settings.instanceDiscovery });
+  const tokens = azureTokens({ connection, instanceDiscovery: settings.instanceDiscovery });
   const client = azureClient({ key, connection, tokens, verifyChallengeResource: settings.verifyChallengeResource });
   try {
     const { key: answered, body } = await withinMs(openTimeoutMs, (signal) => client.getKey(signal));

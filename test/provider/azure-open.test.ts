@@ -109,6 +109,15 @@ describe.skipIf(!canServe)("at start, refused is", () => {
     expect(error.advice).toContain("az keyvault list-deleted --resource-type vault, az keyvault recover --name fluo");
   });
 
+  it("an authority whose name is not known, with how to name it", async () => {
+    const vault = await startFake();
+    vault.createKey("fluo");
+    vi.stubEnv("AZURE_AUTHORITY_HOST", "https://authority.invalid");
+    const error = await refused(vault);
+    expect(error).toBeKmsError("PROVIDER_UNAVAILABLE", "the provider's authority cannot be reached");
+    expect(error.advice).toContain("AZURE_AUTHORITY_HOST");
+  });
+
   it("a vault that nobody listens at", async () => {
     const vault = await startFake();
     await vault.fault({ mode: "refused" });

@@ -14,7 +14,7 @@ import { canServe, context, openedOnFake, openOn } from "./azure-fixture.ts";
 async function sdkOn(vault: AzureKeyVaultFake) {
   const connection = await azureConnection(vault.caFile);
   onTestFinished(() => connection.close());
-  const tokens = azureTokens({ keyId: `${vault.url}/keys/fluo`, connection, instanceDiscovery: false });
+  const tokens = azureTokens({ connection, instanceDiscovery: false });
   const { httpClient } = connection.options();
   const options = { httpClient, disableChallengeResourceVerification: true };
   return { keys: new KeyClient(vault.url, tokens, options as object), tokens, options: options as object };
@@ -157,6 +157,17 @@ describe.skipIf(!canServe)("a token", () => {
     expect(error).toBeKmsError("PROVIDER_UNAVAILABLE", "does not accept this service's credentials");
     expect(error.advice).toContain("AZURE_TENANT_ID");
     await provider.generateDataKey(context);
+    expect(vault.calls.token).toBe(2);
+  });
+
+  it("that the vault takes no longer is no refusal to any of the calls that had it", async () => {
+    const { vault, provider } = await openedOnFake();
+    vault.revokeTokens();
+    const all = await Promise.allSettled(Array.from({ length: 8 }, () => provider.generateDataKey(context)));
+    const failures = all.flatMap((each) => (each.status === "rejected" ? [each.reason] : [])); // a late one has the next token
+    expect(failures.length).toBeGreaterThan(0);
+    for (const error of failures) expect(error).toBeKmsError("PROVIDER_UNAVAILABLE");
+    await Promise.all(Array.from({ length: 8 }, () => provider.generateDataKey(context)));
     expect(vault.calls.token).toBe(2);
   });
 
