@@ -4,7 +4,10 @@
  */
 import type { AzureKeyName } from "./azure-key.ts";
 
-type Key = Pick<AzureKeyName, "keyId">;
+interface Key extends Pick<AzureKeyName, "keyId"> {
+  /** Where it is about one, and not about the current one. */
+  version?: string | undefined;
+}
 
 /** What a role must allow. */
 export type DataAction = "read" | "wrap" | "unwrap" | "readRotation";
@@ -18,15 +21,15 @@ const vaultActions: Readonly<Record<DataAction, string>> = {
 };
 
 export function enable(key: Key): string {
-  return `Enable the key: az keyvault key set-attributes --id ${key.keyId} --enabled true`;
+  return `Enable the key: az keyvault key set-attributes --id ${idOf(key)} --enabled true`;
 }
 
 export function permitOperations(key: Key): string {
-  return `Let the key wrap and unwrap: az keyvault key set-attributes --id ${key.keyId} --ops wrapKey unwrapKey`;
+  return `Let the key wrap and unwrap: az keyvault key set-attributes --id ${idOf(key)} --ops wrapKey unwrapKey`;
 }
 
 export function wait(key: Key): string {
-  return `The key is not valid yet; see from when, or set another time: az keyvault key show --id ${key.keyId} --query attributes.notBefore, az keyvault key set-attributes --id ${key.keyId} --not-before "$(date -u +%Y-%m-%dT%H:%M:%SZ)"`;
+  return `The key is not valid yet; see from when, or set another time: az keyvault key show --id ${idOf(key)} --query attributes.notBefore, az keyvault key set-attributes --id ${idOf(key)} --not-before "$(date -u +%Y-%m-%dT%H:%M:%SZ)"`;
 }
 
 export function renew(key: Key): string {
@@ -38,7 +41,7 @@ export function renewInTime(key: Key, expiresOn: Date): string {
 }
 
 export function look(key: Key): string {
-  return `See what the key is, and in what state: az keyvault key show --id ${key.keyId}`;
+  return `See what the key is, and in what state: az keyvault key show --id ${idOf(key)}`;
 }
 
 export function find(key: Key): string {
@@ -128,6 +131,10 @@ export function makeStronger(key: Key, what: string): string {
 
 export function makeUnexportable(key: Key): string {
   return `The key can be exported, for good: make another without, and re-wrap (docs/REWRAP.md). See its release policy: az keyvault key show --id ${key.keyId} --query releasePolicy`;
+}
+
+function idOf({ keyId, version }: Key): string {
+  return version === undefined ? keyId : `${keyId}/${version}`;
 }
 
 interface Parts {

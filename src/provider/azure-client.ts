@@ -17,10 +17,9 @@ import {
   type WrapResult,
 } from "@azure/keyvault-keys";
 import { KmsError } from "../errors.ts";
-import type { DataAction } from "./azure-advice.ts";
 import type { AzureConnection } from "./azure-connection.ts";
 import type { AzureTokens } from "./azure-credential.ts";
-import { type AzureAnswer, azureError, credentialsRefused, saysMissing } from "./azure-errors.ts";
+import { type AzureAnswer, type AzureCall, azureError, credentialsRefused, saysMissing } from "./azure-errors.ts";
 import type { AzureKeyName } from "./azure-key.ts";
 import type { WrapAlgorithm } from "./azure-wrapped.ts";
 import { cancelled } from "./provider.ts";
@@ -73,6 +72,8 @@ interface GeneratedClient {
   getKeyRotationPolicy(name: string, options: CallOptions): Promise<unknown>;
 }
 
+type About = Omit<AzureCall, "keyId">;
+
 type Send<Value> = (options: CallOptions) => Promise<Value>;
 
 interface Exchanged<Value> {
@@ -118,49 +119,52 @@ export function azureClient({ key, connection, tokens, verifyChallengeResource }
     }
   }
 
-  async function call<Value>(action: DataAction, send: Send<Value>, signal: AbortSignal | undefined) {
+  async function call<Value>(about: About, send: Send<Value>, signal: AbortSignal | undefined) {
     const exchanged = await exchange(send, signal);
     const { value, failure, answer } = exchanged;
-    if (failure !== undefined) throw meaning(action, exchanged);
+    if (failure !== undefined) throw meaning(about, exchanged);
     return { value: value!, body: answer?.body };
   }
 
   /** Undefined where the version, or the whole key, is missing. */
-  async function callVersion<Value>(action: DataAction, send: Send<Value>, signal: AbortSignal | undefined) {
+  async function callVersion<Value>(about: About, send: Send<Value>, signal: AbortSignal | undefined) {
     const exchanged = await exchange(send, signal);
     const { value, failure, answer } = exchanged;
     if (failure === undefined) return { value: value!, body: answer?.body };
     if (answer !== undefined && saysMissing(answer)) return undefined;
-    throw meaning(action, exchanged);
+    throw meaning(about, exchanged);
   }
 
-  function meaning(action: DataAction, { failure, answer, generation }: Exchanged<unknown>): KmsError {
+  function meaning(about: About, { failure, answer, generation }: Exchanged<unknown>): KmsError {
     if (answer?.status === 401 && !(failure instanceof KmsError)) {
       return credentialsRefused(answer, tokens.refused(generation));
     }
-    return azureError(failure, { keyId, action }, answer);
+    return azureError(failure, { keyId, ...about }, answer);
   }
 
   return {
     async getKey(signal) {
-      const { value, body } = await call("read", (given) => keys.getKey(name, given), signal);
+      const { value, body } = await call({ action: "read" }, (given) => keys.getKey(name, given), signal);
       return { key: value, body };
     },
     async hasVersion(version, signal) {
-      return (await callVersion("read", (given) => keys.getKey(name, { ...given, version }), signal)) !== undefined;
+      return (
+        (await callVersion({ action: "read" }, (given) => keys.getKey(name, { ...given, version }), signal)) !==
+        undefined
+      );
     },
     async rotationPolicy(signal) {
       const send: Send<unknown> = (given) => generatedClient.getKeyRotationPolicy(name, given);
-      return (await call("readRotation", send, signal)).body;
+      return (await call({ action: "readRotation" }, send, signal)).body;
     },
     async wrapKey({ algorithm, version, bytes }, signal) {
       const send: Send<WrapResult> = (given) => cryptography(version).wrapKey(algorithm, bytes, given);
-      const { value, body } = await call("wrap", send, signal);
+      const { value, body } = await call({ action: "wrap", version }, send, signal);
       return { kid: kidIn(body), result: value.result };
     },
     async unwrapKey({ algorithm, version, bytes }, signal) {
       const send: Send<UnwrapResult> = (given) => cryptography(version).unwrapKey(algorithm, bytes, given);
-      const answered = await callVersion("unwrap", send, signal);
+      const answered = await callVersion({ action: "unwrap", version }, send, signal);
       return answered && { kid: kidIn(answered.body), result: answered.value.result };
     },
     clockSkewMs: () => clockSkewMs,

@@ -12,6 +12,8 @@ import { wordsIn } from "./words.ts";
 /** A call at the vault, as much as its errors need to know. */
 export interface AzureCall extends Pick<AzureKeyName, "keyId"> {
   action: DataAction;
+  /** The one that wraps or opens. */
+  version?: string | undefined;
 }
 
 /** What was answered, whatever the SDK made of it. */

@@ -106,11 +106,12 @@ export function azureProvider({ client, name, key, close }: OpenedKey): Provider
     }
   }
 
-  /** A version that never was is a wrapped key that was altered, or is another key's; a key that is gone says so when it is looked at. */
+  /** A version that never was is of a wrapped key that was altered, or is another key's; a key that is gone says so when it is looked at. */
   async function whyMissing(version: string, signal?: AbortSignal): Promise<KmsError> {
     await look(signal);
     if (isReplaced) return refusal("was replaced by another of its name", advice.replaced(name));
-    return versions.has(version) ? distrusted("it knows no version that it had") : ciphertextRejected();
+    const isKnown = versions.has(version) || (await client.hasVersion(version, signal));
+    return isKnown ? distrusted("it knows no version that it has") : ciphertextRejected();
   }
 
   const provider: Provider = {

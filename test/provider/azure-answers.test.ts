@@ -21,7 +21,7 @@ interface Row {
   isRetried: boolean;
   /** Part of what the caller is told. */
   says: string;
-  /** Part of what an operator is told, KEY for the key's identifier; undefined for nothing. */
+  /** Part of what an operator is told, KEY for the key's identifier and VERSION for its version; undefined for nothing. */
   advice: string | undefined;
 }
 
@@ -60,21 +60,21 @@ const rows: Row[] = [
     answer: { code: "BadParameter", status: 400 },
     ...denied,
     says: "does not take the request",
-    advice: "az keyvault key show --id KEY",
+    advice: "az keyvault key show --id KEY/VERSION",
   },
   {
     what: "a disabled key",
     answer: forbidden("KeyDisabled"),
     ...denied,
     says: "key is disabled",
-    advice: "az keyvault key set-attributes --id KEY --enabled true",
+    advice: "az keyvault key set-attributes --id KEY/VERSION --enabled true",
   },
   {
     what: "a disabled key in the SDK's spelling",
     answer: { code: "Forbidden", inner: "KeyDisabled", status: 403, spelt: "innerError" },
     ...denied,
     says: "key is disabled",
-    advice: "az keyvault key set-attributes --id KEY --enabled true",
+    advice: "az keyvault key set-attributes --id KEY/VERSION --enabled true",
   },
   {
     what: "a key that is not valid yet",
@@ -82,7 +82,7 @@ const rows: Row[] = [
     answer: forbidden("KeyNotYetValid"),
     ...denied,
     says: "not valid yet",
-    advice: "az keyvault key set-attributes --id KEY --not-before",
+    advice: "az keyvault key set-attributes --id KEY/VERSION --not-before",
   },
   {
     what: "a key that has expired",
@@ -97,7 +97,7 @@ const rows: Row[] = [
     answer: forbidden("KeyOperationForbidden"),
     ...denied,
     says: "does not permit this operation",
-    advice: "az keyvault key set-attributes --id KEY --ops wrapKey unwrapKey",
+    advice: "az keyvault key set-attributes --id KEY/VERSION --ops wrapKey unwrapKey",
   },
   { what: "no role", answer: forbidden("ForbiddenByRbac"), ...denied, says: "denies access", advice: role("unwrap") },
   {
@@ -249,9 +249,10 @@ describe.skipIf(!canServe)("Key Vault answers with", () => {
   let provider: Provider;
   let resilient: Provider;
   let wrapped: Uint8Array;
+  let version: string;
   beforeAll(async () => {
     vault = await startFake();
-    vault.createKey("fluo");
+    version = vault.createKey("fluo").current.id;
     provider = await openOn(vault, "fluo");
     const options = { firstPauseMs: 1, maxPauseMs: 1, breakAfter: 1_000, retryBudget: 1_000 };
     resilient = dependable([await openOn(vault, "fluo")], options);
@@ -273,7 +274,7 @@ describe.skipIf(!canServe)("Key Vault answers with", () => {
       expect(error).toBeKmsError(code, says);
       expect(rpcCode[code]).toBe(status);
       if (advice === undefined) expect(error.advice).toBeUndefined();
-      else expect(error.advice).toContain(advice.replace("KEY", `${vault.url}/keys/fluo`));
+      else expect(error.advice).toContain(advice.replace("KEY", provider.keyId).replace("VERSION", version));
 
       vault.once(answer, operation);
       const before = vault.calls[operation]!;
