@@ -50,8 +50,8 @@ export function find(key: Key): string {
 }
 
 export function recover(key: Key): string {
-  const { target, name } = parts(key);
-  return `The key was deleted; bring it back before it is purged: az keyvault key recover ${target} --name ${name}`;
+  const { target, name, isHsm, vault } = parts(key);
+  return `The key, or its vault, was deleted; bring it back before it is purged: az keyvault key recover ${target} --name ${name}, az keyvault recover ${isHsm ? "--hsm-name" : "--name"} ${vault}`;
 }
 
 export function replaced(key: Key): string {

@@ -58,6 +58,7 @@ const meanings: ReadonlyMap<string, Meaning> = new Map([
 /** Of answers with JSON that no code tells more of. */
 function byStatus({ status, message }: Words): Meaning | undefined {
   if (status === 400) return malformed;
+  if (/\b(soft[- ]?deleted|being deleted|deleted but recoverable)\b/i.test(message)) return deleted;
   if (status === 403)
     return /client address|public network access|private link/i.test(message) ? network : accessDenied;
   return status === 404 ? missing : undefined;

@@ -171,6 +171,28 @@ const rows: Row[] = [
     advice: "az keyvault key recover --vault-name localhost --name fluo",
   },
   {
+    what: "a deleted key by its words",
+    answer: { code: "Conflict", message: "Key fluo is currently in a deleted but recoverable state.", status: 409 },
+    ...denied,
+    says: "was deleted",
+    advice: "az keyvault key recover --vault-name localhost --name fluo",
+  },
+  {
+    what: "a deleted vault by its words",
+    answer: { code: "Forbidden", message: "The vault is soft-deleted.", status: 403 },
+    ...denied,
+    says: "was deleted",
+    advice: "az keyvault key recover --vault-name localhost --name fluo",
+  },
+  {
+    what: "a vault that is not there",
+    operation: "wrapkey",
+    answer: { code: "VaultNotFound", status: 404 },
+    ...denied,
+    says: "does not exist",
+    advice: "Check azure.key-vault.key (KEY)",
+  },
+  {
     what: "a key in recovery",
     answer: { code: "Conflict", inner: "ObjectIsBeingRecovered", status: 409 },
     ...unavailable,
