@@ -27,6 +27,7 @@ const guides = [
   "BACKUP",
   "TENANT_KEYS",
   "GCP_KMS_SETUP",
+  "AZURE_KEY_VAULT_SETUP",
   "COST",
 ];
 

@@ -36,6 +36,8 @@ export interface Config {
   readonly tenantKeys: TenantKeySettings;
   /** Whether there are any, or a file for them. */
   readonly hasTenantKeys: boolean;
+  /** SHA-256 that the store key must have, whatever the provider: 64 lower-case hexadecimal digits. */
+  readonly storeKeyPin: string | undefined;
   /** The URL of a database holds its password. */
   readonly store: StoreSettings;
   readonly auth: Values["fluo.kms.auth"];
@@ -165,6 +167,7 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<C
     otherProvider: other && providerOf(other, { ...found, named: otherName, value: value as ProviderValues }),
     tenantKeys: ofTenants,
     hasTenantKeys: values["fluo.kms.tenants.file"] !== undefined || ofTenants.providerKeys.size > 0,
+    storeKeyPin: storeKeyPin(values, problems),
     store: storeSettings(values, hasMasterKeyInMemory(provider) ? "memory" : "sqlite", absolute),
     auth: values["fluo.kms.auth"],
     issuer: values["fluo.kms.issuer"],
@@ -195,13 +198,27 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<C
   };
 }
 
-/** Names of settings of providers that are not chosen. */
+const pinName = "azure.store-key-fingerprint";
+
+/** There is one store, and so one pin, whichever of two provider keys it is written for. */
+function storeKeyPin(values: Values, problems: Problem[]): string | undefined {
+  const [pin, other] = [values[pinName], values[otherName(pinName)]];
+  if (pin !== undefined && other !== undefined && pin !== other) {
+    problems.push({
+      name: otherName(pinName),
+      description: `is another than ${pinName}; there is one store key: set one`,
+    });
+  }
+  return pin ?? other;
+}
+
+/** Names of settings of providers that are not chosen, but for the pin, which counts under any. */
 function otherProviders({ provider, otherProvider }: Omit<Config, "warnings">): SettingName[] {
   const idle = Object.entries(providerPrefixes).flatMap(([name, prefix]) => [
     ...(name === provider.name ? [] : [prefix]),
     ...(name === otherProvider?.name ? [] : [otherName(prefix)]),
   ]);
-  return settingNames.filter((name) => idle.some((prefix) => name.startsWith(prefix)));
+  return settingNames.filter((name) => !name.endsWith(pinName) && idle.some((prefix) => name.startsWith(prefix)));
 }
 
 type StoreName = StoreSettings["name"];

@@ -84,7 +84,7 @@ export async function startProviders({ config, instruments, log, clock }: Provid
     ended: (provider) => tellOfEnd(provider),
   });
   return {
-    keys: masterKeys({ current: current!, others, tenantKeys }),
+    keys: masterKeys({ current: current!, others, tenantKeys, storeKeyPin: config.storeKeyPin }),
     tenantKeys,
     usedBy(tenantId) {
       tenantKeys.ofTenant(tenantId); // throws why it is not open

@@ -68,10 +68,12 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const providers = await startProviders({ config, instruments, log, clock });
   const { keys, watches, breakers, tenantKeys } = providers;
   const provider = keys.current;
-  const store = await openAndUnlock(config, keys).catch(async (error) => {
+  const onStoreKey: string[] = [];
+  const store = await openAndUnlock(config, keys, (advice) => onStoreKey.push(advice)).catch(async (error) => {
     await providers.close();
     throw error;
   });
+  for (const advice of onStoreKey) log.warn(advice);
   const audit = createAuditTrail({
     store,
     clock,
@@ -209,7 +211,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     countProviderCalls: providers.countCalls,
     probeKeyrings,
     unexpected: (err) => log.error({ err }, "a test of Validate met a bug"),
-    recommendations: config.warnings,
+    recommendations: [...config.warnings, ...onStoreKey],
   });
   const adminHandlers = auditedKeyAdmin(
     keyAdminHandlers({
@@ -284,10 +286,10 @@ export async function startServer(config: Config): Promise<RunningServer> {
   return { grpcPort, httpPort, replaceTenantKeys, stop };
 }
 
-async function openAndUnlock(config: Config, keys: MasterKeys): Promise<Store> {
+async function openAndUnlock(config: Config, keys: MasterKeys, advise: (advice: string) => void): Promise<Store> {
   const locked = await openStore(config.store);
   try {
-    return await unlockStore(locked, keys);
+    return await unlockStore(locked, keys, advise);
   } catch (error) {
     await locked.close();
     throw error;

@@ -125,15 +125,6 @@ describe("refused", () => {
     expect(problemsOf(() => load(env))).toContain(`${name}`);
   });
 
-  it.each([["FLUO_KMS_PROVIDER", "azure", "local, aws, gcp, vault"]])(
-    "is %s=%s, which a later version serves",
-    (name, word, available) => {
-      expect(problemsOf(() => load({ [name]: word }))).toContain(
-        `${word} is not available in this version; available: ${available}`,
-      );
-    },
-  );
-
   it("is TLS with files that cannot be read, or are not what they should be", () => {
     const cwd = directory({ "cert.pem": "not PEM", "key.pem": "not PEM" });
     const tls = (certificate: string) => ({ FLUO_KMS_TLS_CERTIFICATE: certificate, FLUO_KMS_TLS_KEY: "key.pem" });

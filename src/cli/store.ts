@@ -61,7 +61,7 @@ export async function using<T extends { close(): Promise<void> }, R>(
 export async function presentMasterKeys(config: Config): Promise<MasterKeys> {
   refuseAbsentFiles([config.provider, ...(config.otherProvider === undefined ? [] : [config.otherProvider])]);
   const [current, ...others] = await openProviders(config);
-  return masterKeys({ current, others });
+  return masterKeys({ current, others, storeKeyPin: config.storeKeyPin });
 }
 
 /** Those of tenants too. One of them that cannot be opened is missing, as a service would miss it. */
@@ -82,7 +82,7 @@ export async function everyMasterKey(config: Config): Promise<MasterKeys> {
     patienceMs: tenantKeyPatienceMs,
   });
   return {
-    ...masterKeys({ current, others: shared.slice(1), tenantKeys }),
+    ...masterKeys({ current, others: shared.slice(1), tenantKeys, storeKeyPin: config.storeKeyPin }),
     close: async () => void (await Promise.all([close(), tenantKeys.close()])),
   };
 }
@@ -112,9 +112,9 @@ export async function keyOf(
     return { stored, key: await unwrapStoreKey(stored, masterKeys) };
   } catch (error) {
     if (!(error instanceof KmsError)) throw error;
-    const standard =
+    const otherwise =
       error.code === "PROVIDER_UNAVAILABLE" ? "try again" : "configure the provider and key that it was made with";
-    throw new Failure(`${what} cannot be opened: ${error.message}; ${error.advice ?? standard}`, {
+    throw new Failure(`${what} cannot be opened: ${error.message}; ${error.advice ?? otherwise}`, {
       code: error.code,
       message: error.message,
       fields: [],

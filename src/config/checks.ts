@@ -91,10 +91,19 @@ export function tlsProblems(
 
 /** What whoever runs this must know, a sentence each. */
 export function warningsOf(config: Omit<Config, "warnings">): string[] {
-  const { provider, store, auth } = config;
+  const { provider, otherProvider, tenantKeys, store, auth } = config;
   const warnings = serversOf(config)
     .filter(([, url]) => isInTheClear(url))
     .map(([name, url]) => `${name} ${url} is not https: keys cross the network in the clear.`);
+  const challenge = "azure.verify-challenge-resource";
+  for (const [name, each] of [
+    [challenge, provider] as const,
+    [otherName(challenge), otherProvider] as const,
+    ...[...tenantKeys.providerKeys].map(([key, each]) => [inFamily(`${keysPrefix}${key}`, challenge), each] as const),
+  ]) {
+    if (each?.name !== "azure" || each.verifyChallengeResource) continue;
+    warnings.push(`${name} is false: whoever speaks TLS in the name of ${new URL(each.key).host} is given a token.`);
+  }
   if (hasMasterKeyInMemory(provider)) {
     warnings.push(
       "The local master key is in memory: all keys, and what is encrypted under them, are lost on restart.",

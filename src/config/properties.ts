@@ -61,19 +61,16 @@ export function unknownProperties({ file, entries }: Properties, isKnown: (name:
   const problems: Problem[] = [];
   for (const as of entries.keys()) {
     const [, profile, name = ""] = profiled.exec(as) ?? [undefined, undefined, as];
-    const prefix = prefixes.find((start) => name.startsWith(start));
-    if (prefix === undefined) continue;
+    if (!prefixes.some((start) => name.startsWith(start))) continue;
     if (profile !== undefined && name === "fluo.kms.profile") {
       problems.push({ name: `${as} (${file})`, description: "cannot depend on a profile; write it without one" });
     } else if (!knownNames.includes(name) && !isKnown(name)) {
-      problems.push({ name: `${as} (${file})`, description: `is unknown${hint(name, prefix)}` });
+      problems.push({ name: `${as} (${file})`, description: `is unknown${hint(name)}` });
     }
   }
   return problems;
 }
 
-function hint(name: string, prefix: string): string {
-  const served = knownNames.some((known) => known.startsWith(prefix));
-  if (!served) return `; this version has no settings under ${prefix}`;
+function hint(name: string): string {
   return suggestion(name, knownNames) || "; application.properties.example lists every name";
 }

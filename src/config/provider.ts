@@ -20,6 +20,7 @@ export function providerOf(name: Name, source: ProviderSource): ProviderSettings
   const { value, absolute } = source;
   const path = (
     setting:
+      | "azure.cacert"
       | "fluo.kms.local.master-key-file"
       | "gcp.kms.credentials-file"
       | "vault.cacert"
@@ -45,6 +46,13 @@ export function providerOf(name: Name, source: ProviderSource): ProviderSettings
         ...(value("aws.kms.failover") ?? []),
       ],
       profile: value("aws.kms.profile"),
+    }),
+    azure: () => ({
+      name: "azure",
+      key: needed(source, "azure.key-vault.key", "the key's identifier, https://VAULT.vault.azure.net/keys/KEY"),
+      caFile: path("azure.cacert"),
+      instanceDiscovery: value("azure.instance-discovery"),
+      verifyChallengeResource: value("azure.verify-challenge-resource"),
     }),
     gcp: () => ({
       name: "gcp",

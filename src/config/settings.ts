@@ -1,12 +1,10 @@
-/**
- * Every setting by name: how its value is read, and its default as it would be written. A word that a later version serves moves from
- * `later` to `available`, here.
- */
+/** Every setting by name: how its value is read, and its default as it would be written. */
 import { quartzCron } from "./cron.ts";
 import {
   awsFailover,
   awsKey,
   awsRegion,
+  azureKey,
   choice,
   currencyCode,
   decimal,
@@ -22,6 +20,7 @@ import {
   profileName,
   secret,
   secretFile,
+  sha256,
   trueOrFalse,
   vaultPath,
   warmTenants,
@@ -37,7 +36,7 @@ export interface Setting {
 const port = wholeNumber(0, 65_535);
 /** Beyond any price list: a number that big is a mistake. */
 const price = decimal(1_000_000);
-const providerName = choice(["local", "aws", "gcp", "vault"], ["azure"]);
+const providerName = choice(["local", "aws", "azure", "gcp", "vault"]);
 
 /** What a provider needs to know. */
 const ofProviders = {
@@ -47,6 +46,12 @@ const ofProviders = {
   "aws.kms.endpoint": { parse: httpUrl },
   "aws.kms.failover": { parse: awsFailover },
   "aws.kms.profile": { parse: plainName },
+  // Credentials and authority are the SDK's own variables: AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_AUTHORITY_HOST and so on.
+  "azure.key-vault.key": { parse: azureKey },
+  "azure.cacert": { parse: filePath },
+  "azure.instance-discovery": { parse: trueOrFalse, standard: "true" },
+  "azure.verify-challenge-resource": { parse: trueOrFalse, standard: "true" },
+  "azure.store-key-fingerprint": { parse: sha256 },
   "gcp.kms.key": { parse: gcpKey },
   "gcp.kms.endpoint": { parse: httpUrl },
   "gcp.kms.credentials-file": { parse: filePath },
@@ -138,6 +143,7 @@ export const allSettings = {
 export const providerPrefixes = {
   local: "fluo.kms.local.",
   aws: "aws.kms.",
+  azure: "azure.",
   gcp: "gcp.kms.",
   vault: "vault.",
 } as const;

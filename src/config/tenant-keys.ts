@@ -11,7 +11,7 @@ import { namesIn, type Properties } from "./properties.ts";
 import { providerOf, type ProviderValues } from "./provider.ts";
 import { allSettings, inFamily, otherName, type ProviderSettingName, type Setting } from "./settings.ts";
 import { readSetting, type Sources } from "./sources.ts";
-import { gcpKey, type Parser } from "./value.ts";
+import { azureKey, gcpKey, type Parser } from "./value.ts";
 
 export interface TenantKeySettings {
   /** By the name that operators know it by. A key of the service's own provider is its own name. */
@@ -37,6 +37,7 @@ const keyName = /^fluo\.kms\.provider-keys\.(?<key>[a-z0-9][a-z0-9-]{0,62})\.(?<
 /** Whether a name is one of these settings. */
 export function isTenantKeyName(name: string): boolean {
   const setting = keyName.exec(name)?.groups?.setting;
+  if (setting === "azure.store-key-fingerprint") return false; // of the store's own key, which is under none of these
   return tenantName.test(name) || (setting !== undefined && Object.hasOwn(allSettings, `fluo.kms.other.${setting}`));
 }
 
@@ -142,6 +143,10 @@ const otherKeys: {
       const { endpoint } = sameRegion ?? (first.region === undefined ? first : { endpoint: undefined });
       return { name: "aws", places: [{ region, masterKeyId: text, endpoint }], profile };
     },
+  },
+  azure: {
+    form: "https://VAULT/keys/NAME",
+    of: (own, text) => (accepts(azureKey, text) ? { ...own, key: text } : undefined),
   },
   gcp: {
     form: "projects/P/locations/L/keyRings/R/cryptoKeys/K",

@@ -51,13 +51,12 @@ export function duration(min: string, max: string): Parser<number> {
   };
 }
 
-/** One of `available`. The words of `later` are known and not served by this version. */
-export function choice<const T extends string>(available: readonly T[], later: readonly string[] = []): Parser<T> {
+/** One of `available`. */
+export function choice<const T extends string>(available: readonly T[]): Parser<T> {
   return (text) => {
     const chosen = available.find((word) => word === text);
     if (chosen !== undefined) return chosen;
     const list = available.join(", ");
-    if (later.includes(text)) throw new Refusal(`${text} is not available in this version; available: ${list}`);
     throw new Refusal(`is not a known word; available: ${list}${suggestion(text, available)}`);
   };
 }
@@ -157,6 +156,28 @@ export const awsFailover: Parser<AwsReplica[]> = (text) => {
     return { region, masterKeyId, endpoint: endpoint === undefined ? undefined : httpUrl(endpoint) };
   });
   return replicas;
+};
+
+/** `https://HOST/keys/NAME`, in lower case, as case does not count there. */
+export const azureKey: Parser<string> = (text) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const [, name, version] = /^\/keys\/([0-9a-z-]{1,127})(\/[^/]+)?\/?$/i.exec(url?.pathname ?? "") ?? [];
+  const isPlain = url?.protocol === "https:" && `${url.username}${url.password}${url.search}${url.hash}` === "";
+  if (!isPlain || name === undefined) {
+    throw new Refusal("must be the identifier of a key, such as https://fluo.vault.azure.net/keys/fluo-kms");
+  }
+  if (version !== undefined) {
+    throw new Refusal(
+      "names a version of the key; leave it out: new keys are wrapped under the vault's current version",
+    );
+  }
+  return `${url.origin}/keys/${name}`.toLowerCase();
+};
+
+/** In hex, lower case. */
+export const sha256: Parser<string> = (text) => {
+  if (/^[0-9a-f]{64}$/.test(text)) return text;
+  throw new Refusal("must be a SHA-256 of 64 lower-case hexadecimal digits, as the service logs it at start");
 };
 
 export const plainName: Parser<string> = (text) => {

@@ -28,6 +28,8 @@ export interface MasterKeys {
   isNamed(wrapped: WrappedBy): boolean;
   /** Which key should have wrapped what. */
   wrapping(): Wrapping;
+  /** SHA-256 that the store key must have, see store-key-pin.ts. */
+  readonly storeKeyPin: string | undefined;
   close(): Promise<void>;
 }
 
@@ -55,10 +57,16 @@ export interface MasterKeyParts {
   /** Open what they wrapped, and wrap nothing. */
   others?: readonly Provider[] | undefined;
   tenantKeys?: TenantKeys | undefined;
+  storeKeyPin?: string | undefined;
 }
 
 /** Closing it closes those that were given; the tenants' are closed by whoever opened them. */
-export function masterKeys({ current, others = [], tenantKeys = noTenantKeys }: MasterKeyParts): MasterKeys {
+export function masterKeys({
+  current,
+  others = [],
+  tenantKeys = noTenantKeys,
+  storeKeyPin,
+}: MasterKeyParts): MasterKeys {
   const shared = [current, ...others];
   const notNamed = (wrapped: WrappedBy, what: string) => {
     const present = shared.map(({ name, keyId }) => `${name} ${keyId}`).join(", or ");
@@ -69,6 +77,7 @@ export function masterKeys({ current, others = [], tenantKeys = noTenantKeys }: 
   return {
     current,
     shared,
+    storeKeyPin,
     ofTenant: (tenantId) => tenantKeys.ofTenant(tenantId) ?? current,
     of(wrapped, what) {
       const found = find(wrapped);

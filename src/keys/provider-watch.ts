@@ -138,6 +138,7 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
       get region() {
         return provider.region;
       },
+      wrapsForAnyone: provider.wrapsForAnyone,
       generateDataKey: (context, signal) => allowed(() => provider.generateDataKey(context, signal)),
       encrypt: (plaintext, context, signal) => allowed(() => provider.encrypt(plaintext, context, signal)),
       decrypt: (wrapped, context, signal) => allowed(() => provider.decrypt(wrapped, context, signal)),

@@ -8,23 +8,37 @@ import type { Provider } from "../provider/provider.ts";
 import { step } from "../steps.ts";
 import type { LockedStore, Store, StoreKeyChange, WrappedStoreKey } from "../store/store.ts";
 import { hasWrapped, type MasterKeys, wrappedBy } from "./master-keys.ts";
+import { fingerprintOf, pinAdvice, refuseNew, refuseOther } from "./store-key-pin.ts";
 import { secretBytes } from "./unwrap.ts";
 
 const storeIdBytes = 16;
 
-/** Throws DATA_LOSS or PROVIDER_DENIED where the store was made with another master key, was robbed of its key, or was altered. */
-export async function unlockStore(locked: LockedStore, masterKeys: MasterKeys, now = new Date()): Promise<Store> {
-  const present = (await locked.storeKey()) ?? (await makeStoreKey(locked, masterKeys.current, now));
-  return locked.unlock(await unwrapStoreKey(present, masterKeys));
+/**
+ * Throws DATA_LOSS or PROVIDER_DENIED where the store was made with another master key, was robbed of its key, was altered, or is not
+ * the one that is pinned. `advise` is told what to set where it should be pinned and is not.
+ */
+export async function unlockStore(
+  locked: LockedStore,
+  masterKeys: MasterKeys,
+  advise: (advice: string) => void = () => {},
+): Promise<Store> {
+  const present = (await locked.storeKey()) ?? (await makeStoreKey(locked, masterKeys));
+  const key = await unwrapStoreKey(present, masterKeys);
+  const advice = pinAdvice(fingerprintOf(key), masterKeys.shared, masterKeys.storeKeyPin);
+  const store = await locked.unlock(key);
+  if (advice !== undefined) advise(advice);
+  return store;
 }
 
-async function makeStoreKey(locked: LockedStore, provider: Provider, createdAt: Date): Promise<WrappedStoreKey> {
+async function makeStoreKey(locked: LockedStore, masterKeys: MasterKeys): Promise<WrappedStoreKey> {
+  const { current: provider, storeKeyPin } = masterKeys;
+  refuseNew(storeKeyPin);
   const secret = randomBytes(secretBytes);
   try {
     const storeId = randomBytes(storeIdBytes).toString("hex");
     const wrapped = await provider.encrypt(secret, contextOf(storeId));
     step("store-key.wrapped");
-    const fresh = { storeId, provider: provider.name, providerKeyId: provider.keyId, wrapped, createdAt };
+    const fresh = { storeId, provider: provider.name, providerKeyId: provider.keyId, wrapped, createdAt: new Date() };
     await locked.insertStoreKey(fresh, createSecretKey(secret));
     step("store-key.stored");
   } finally {
@@ -94,6 +108,7 @@ async function openBound(stored: WrappedStoreKey, masterKeys: MasterKeys): Promi
   const secret = await open(stored, provider);
   try {
     if (secret.length !== secretBytes) throw new KmsError("DATA_LOSS", "the store key does not have its length");
+    refuseOther(secret, masterKeys.storeKeyPin);
     await refuseUnbound(stored, provider);
     return secret;
   } catch (error) {

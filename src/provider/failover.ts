@@ -51,6 +51,7 @@ export function failover(places: readonly ResilientProvider[]): ResilientProvide
     get region() {
       return inUse.region;
     },
+    wrapsForAnyone: first.wrapsForAnyone,
     generateDataKey: (context, signal) => inOrder((place) => place.generateDataKey(context, signal)),
     encrypt: (plaintext, context, signal) => inOrder((place) => place.encrypt(plaintext, context, signal)),
     decrypt: (wrapped, context, signal) => inOrder((place) => place.decrypt(wrapped, context, signal)),

@@ -36,6 +36,11 @@ export interface Provider {
   readonly keyId: string;
   /** Where the key is served, for a provider with several such places: a cloud's region. */
   readonly region?: string | undefined;
+  /**
+   * True where whoever knows a public key can wrap: that a key opens then proves neither that this service wrapped it nor that it is
+   * secret. So the store key is pinned by its SHA-256, see keys/store-key.ts.
+   */
+  readonly wrapsForAnyone?: boolean | undefined;
 
   /** 32 fresh random bytes and the same wrapped under `context`. The caller owns, and overwrites, `plaintext`. */
   generateDataKey(context: ProviderContext, signal?: AbortSignal): Promise<DataKey>;

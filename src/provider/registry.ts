@@ -4,12 +4,13 @@
  */
 import { invalidField } from "../errors.ts";
 import type { AwsSettings } from "./aws.ts";
+import type { AzureSettings } from "./azure.ts";
 import type { GcpSettings } from "./gcp.ts";
 import type { LocalSettings } from "./local.ts";
 import type { Provider } from "./provider.ts";
 import type { VaultSettings } from "./vault.ts";
 
-export type ProviderSettings = AwsSettings | GcpSettings | LocalSettings | VaultSettings;
+export type ProviderSettings = AwsSettings | AzureSettings | GcpSettings | LocalSettings | VaultSettings;
 
 /** One provider for each place that serves the same key, in order of preference: a cloud's regions. Most have one. */
 export type Places = readonly [Provider, ...Provider[]];
@@ -21,6 +22,7 @@ type Openers = {
 const openers: Openers = {
   local: async (settings) => [await (await import("./local.ts")).openLocal(settings)],
   aws: async (settings) => (await import("./aws.ts")).openAws(settings),
+  azure: async (settings) => [await (await import("./azure.ts")).openAzure(settings)],
   gcp: async (settings) => [await (await import("./gcp.ts")).openGcp(settings)],
   vault: async (settings) => [await (await import("./vault.ts")).openVault(settings)],
 };

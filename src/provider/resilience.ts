@@ -94,7 +94,7 @@ const probeSpread = 0.2;
 
 export function resilient(provider: Provider, options: ResilienceOptions = {}): ResilientProvider {
   const settings = { ...defaultResilience, ...options };
-  const { name, keyId, region } = provider;
+  const { name, keyId, region, wrapsForAnyone } = provider;
   const breakerName = region === undefined ? name : `${name}/${region}`;
   let budget = settings.retryBudget;
   const breaker = circuitBreaker(handleWhen(isUnavailable), {
@@ -230,6 +230,7 @@ export function resilient(provider: Provider, options: ResilienceOptions = {}): 
     name,
     keyId,
     region,
+    wrapsForAnyone,
     generateDataKey: (context, signal) =>
       guarded(
         "generate_data_key",

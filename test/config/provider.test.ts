@@ -1,4 +1,4 @@
-/** The settings of AWS KMS, Google Cloud KMS and Vault, and those of a second provider key. */
+/** The settings of AWS KMS, of Azure, Google Cloud KMS and Vault, and those of a second provider key. */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config.ts";
@@ -6,6 +6,7 @@ import { directory, type Env, load, problemsOf } from "./fixture.ts";
 
 const production = { FLUO_KMS_PROFILE: "prod", FLUO_KMS_ISSUER: "kms.example.com" };
 const aws = { FLUO_KMS_PROVIDER: "aws", AWS_KMS_MASTER_KEY_ID: "alias/fluo-kms" };
+const azure = { FLUO_KMS_PROVIDER: "azure", AZURE_KEY_VAULT_KEY: "https://fluo.vault.azure.net/keys/fluo-kms" };
 const gcpKey = "projects/audit-1/locations/europe-west1/keyRings/kms/cryptoKeys/fluo";
 const gcp = { FLUO_KMS_PROVIDER: "gcp", GCP_KMS_KEY: gcpKey };
 const vault = { FLUO_KMS_PROVIDER: "vault", VAULT_ADDR: "https://vault.example.com:8200", VAULT_TRANSIT_KEY: "fluo" };
@@ -109,6 +110,112 @@ describe("provider gcp", () => {
     const problems = problemsOf(() => load(env));
     expect(problems).toContain(problem);
     expect(problems).not.toContain("hunter2");
+  });
+});
+
+describe("provider azure", () => {
+  const settings = {
+    name: "azure",
+    key: "https://fluo.vault.azure.net/keys/fluo-kms",
+    caFile: undefined,
+    instanceDiscovery: true,
+    verifyChallengeResource: true,
+  };
+
+  it("has a key, and leaves credentials and authority to the SDK's own variables", () => {
+    const sdk = {
+      AZURE_TENANT_ID: "t",
+      AZURE_CLIENT_ID: "c",
+      AZURE_CLIENT_SECRET: "hunter2",
+      AZURE_AUTHORITY_HOST: "h",
+    };
+    const config = load({ ...production, ...azure, ...sdk });
+    expect(config.provider).toEqual(settings);
+    expect(config.store.name).toBe("sqlite");
+    expect(config.storeKeyPin).toBeUndefined();
+    expect(JSON.stringify(config)).not.toContain("hunter2");
+    expect(config.warnings).toEqual([expect.stringMatching(/^Authentication is none/)]);
+  });
+
+  it("has a key of Managed HSM, in any case, an authority file, and switches for clouds and networks of one's own", () => {
+    const properties = [
+      "fluo.kms.provider=azure",
+      "azure.key-vault.key=https://Fluo.managedhsm.azure.net/keys/KMS/",
+      "azure.cacert=ca.pem",
+      "azure.instance-discovery=false",
+      "azure.verify-challenge-resource=FALSE",
+    ];
+    const { provider, warnings } = load({}, properties.join("\n"));
+    expect(provider).toEqual({
+      name: "azure",
+      key: "https://fluo.managedhsm.azure.net/keys/kms",
+      caFile: expect.stringMatching(/^\/.*ca\.pem$/),
+      instanceDiscovery: false,
+      verifyChallengeResource: false,
+    });
+    expect(warnings).toContain(
+      "azure.verify-challenge-resource is false: whoever speaks TLS in the name of fluo.managedhsm.azure.net is given a token.",
+    );
+  });
+
+  it.each<[string, Env, string]>([
+    ["no key", { FLUO_KMS_PROVIDER: "azure" }, "azure.key-vault.key: is missing"],
+    [
+      "a version",
+      { ...azure, AZURE_KEY_VAULT_KEY: `${settings.key}/${"0".repeat(32)}` },
+      "names a version of the key; leave it out",
+    ],
+    [
+      "plain http",
+      { ...azure, AZURE_KEY_VAULT_KEY: "http://fluo.vault.azure.net/keys/kms" },
+      "must be the identifier of a key",
+    ],
+    [
+      "a secret's identifier",
+      { ...azure, AZURE_KEY_VAULT_KEY: "https://fluo.vault.azure.net/secrets/kms" },
+      "azure.key-vault.key",
+    ],
+    ["a name alone", { ...azure, AZURE_KEY_VAULT_KEY: "fluo-kms" }, "azure.key-vault.key"],
+    ["a password", { ...azure, AZURE_KEY_VAULT_KEY: "https://a:hunter2@b/keys/kms" }, "azure.key-vault.key"],
+    ["a query", { ...azure, AZURE_KEY_VAULT_KEY: `${settings.key}?x=1` }, "azure.key-vault.key"],
+    [
+      "a fingerprint in capitals",
+      { ...azure, AZURE_STORE_KEY_FINGERPRINT: "A".repeat(64) },
+      "azure.store-key-fingerprint",
+    ],
+    [
+      "a fingerprint that is cut",
+      { ...azure, AZURE_STORE_KEY_FINGERPRINT: "a".repeat(63) },
+      "azure.store-key-fingerprint",
+    ],
+    ["neither true nor false", { ...azure, AZURE_INSTANCE_DISCOVERY: "no" }, "azure.instance-discovery"],
+  ])("is refused with %s", (_what, env, problem) => {
+    const problems = problemsOf(() => load(env));
+    expect(problems).toContain(problem);
+    expect(problems).not.toContain("hunter2");
+  });
+});
+
+describe("the store key's fingerprint", () => {
+  const pin = "0123456789abcdef".repeat(4);
+
+  it("counts under any provider, and under either of two, and is never idle", () => {
+    const other = { FLUO_KMS_OTHER_PROVIDER: "azure", FLUO_KMS_OTHER_AZURE_KEY_VAULT_KEY: azure.AZURE_KEY_VAULT_KEY };
+    for (const env of [azure, aws, { ...aws, ...other }]) {
+      const { storeKeyPin, warnings } = load(env, `azure.store-key-fingerprint=${pin}`);
+      expect(storeKeyPin).toBe(pin);
+      expect(warnings.join()).not.toContain("has no effect");
+    }
+    expect(load({ ...aws, ...other }, `fluo.kms.other.azure.store-key-fingerprint=${pin}`).storeKeyPin).toBe(pin);
+    expect(load(aws, `azure.cacert=ca.pem`).warnings.join()).toContain("azure.cacert has no effect with provider aws");
+  });
+
+  it("is one: another for the second provider key is refused", () => {
+    const env = { ...azure, AZURE_STORE_KEY_FINGERPRINT: pin };
+    const same = { ...env, FLUO_KMS_OTHER_AZURE_STORE_KEY_FINGERPRINT: pin };
+    expect(load(same).storeKeyPin).toBe(pin);
+    const two = { ...env, FLUO_KMS_OTHER_AZURE_STORE_KEY_FINGERPRINT: pin.replaceAll("0", "1") };
+    expect(problemsOf(() => load(two))).toContain("fluo.kms.other.azure.store-key-fingerprint: is another than");
   });
 });
 

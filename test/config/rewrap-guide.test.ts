@@ -19,7 +19,7 @@ it("has the settings of each step", () => {
   ]);
 });
 
-const moves = ["local to aws", "aws to aws", "aws to vault", "vault to local"];
+const moves = ["local to aws", "aws to aws", "aws to vault", "aws to azure", "vault to local"];
 
 it.each(moves)("has those of %s in a way that can be turned round for step 1, and halved for step 4", (move) => {
   expect(blocks).toHaveLength(moves.length);

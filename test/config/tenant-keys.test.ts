@@ -110,6 +110,21 @@ describe("a key of the service's own provider", () => {
     });
   });
 
+  it("is a key in any vault of Azure, with the service's own credentials", () => {
+    const { providerKeys } = tenantKeys([
+      "fluo.kms.provider=azure",
+      "azure.key-vault.key=https://ours.vault.azure.net/keys/kms",
+      "fluo.kms.tenants.acme.provider-key=https://theirs.vault.azure.net/keys/kms",
+    ]);
+    expect([...providerKeys.values()]).toEqual([
+      expect.objectContaining({
+        name: "azure",
+        key: "https://theirs.vault.azure.net/keys/kms",
+        instanceDiscovery: true,
+      }),
+    ]);
+  });
+
   it("is one for all tenants that have it", () => {
     const lines = ["a", "b", "c"].map((tenant) => `fluo.kms.tenants.${tenant}.provider-key=${arn}`);
     const { providerKeys, tenants } = tenantKeys([...aws, ...lines]);
@@ -181,6 +196,15 @@ describe("refuses", () => {
       "a setting that no provider has",
       [...aws, ...bank, "fluo.kms.provider-keys.bank.vault.adr=x"],
       /^fluo\.kms\.provider-keys\.bank\.vault\.adr: is unknown/,
+    ],
+    [
+      "a fingerprint of the store's key, which is under none of these",
+      [
+        ...aws,
+        "fluo.kms.provider-keys.a.provider=azure",
+        `fluo.kms.provider-keys.a.azure.store-key-fingerprint=${"0".repeat(64)}`,
+      ],
+      /^fluo\.kms\.provider-keys\.a\.azure\.store-key-fingerprint: is unknown/,
     ],
     [
       "a provider key without a provider",

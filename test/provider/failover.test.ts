@@ -1,6 +1,7 @@
 /** One provider over the places that serve its key: which is called, which is not, and which is said to be in use. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
+import { watchProvider } from "../../src/keys/provider-watch.ts";
 import { dependable } from "../../src/provider/failover.ts";
 import { localProvider } from "../../src/provider/local.ts";
 import { randomMasterKey } from "../../src/provider/local-master-key.ts";
@@ -183,6 +184,19 @@ it("tells of each call in which place it was", async () => {
     "us-east-1 PROVIDER_UNAVAILABLE",
     "eu-west-1 OK",
   ]);
+});
+
+it("wraps for anyone where its places do, behind every layer", async () => {
+  for (const wrapsForAnyone of [true, false]) {
+    const places = [place("us-east-1"), place("eu-west-1")].map(({ provider }) => ({ ...provider, wrapsForAnyone }));
+    const [first, second] = places as [Provider, Provider];
+    for (const layered of [dependable([first, second]), dependable([first])]) {
+      expect(layered.wrapsForAnyone).toBe(wrapsForAnyone);
+      const watch = await watchProvider({ provider: layered });
+      expect(watch.provider.wrapsForAnyone).toBe(wrapsForAnyone);
+      watch.stop();
+    }
+  }
 });
 
 it("has the name and key of all, and closes all", async () => {

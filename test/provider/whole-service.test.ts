@@ -3,11 +3,14 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
+import { startWithClient } from "../client-of-process.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
+import { startAzureKeyVault } from "../fakes/azure-key-vault.ts";
 import { startGcpKms } from "../fakes/gcp-kms.ts";
 import { startFakeVault } from "../fakes/vault.ts";
 import { awsEnvironment } from "../outage/service.ts";
 import { liveThrough } from "../whole-service.ts";
+import { azureEnvironment, canServe } from "./azure-fixture.ts";
 import { noCredentials } from "./gcp-fixture.ts";
 
 function storeEnv() {
@@ -58,3 +61,33 @@ it("lives through a restart on Vault, by the names of Vault's own tools", async 
   });
   expect(vault.count("transit/decrypt/fluo")).toBeGreaterThan(0);
 });
+
+it.skipIf(!canServe).each(["RSA-HSM", "oct-HSM"] as const)(
+  "lives through a restart on Azure, with a key of type %s",
+  async (type) => {
+    const vault = await startAzureKeyVault();
+    onTestFinished(() => vault.close());
+    const key = vault.createKey("fluo-kms", { type });
+    const env = {
+      ...azureEnvironment(vault),
+      ...storeEnv(),
+      FLUO_KMS_PROVIDER: "azure",
+      AZURE_KEY_VAULT_KEY: `${vault.url}/keys/fluo-kms`,
+      AZURE_CACERT: vault.caFile,
+      AZURE_INSTANCE_DISCOVERY: "false",
+      AZURE_VERIFY_CHALLENGE_RESOURCE: "false",
+    };
+    await liveThrough(env);
+    expect(vault.calls.unwrapkey).toBeGreaterThan(0);
+    key.rotate();
+    const { client, end } = await startWithClient(env);
+    const { key: seen, recommendations } = await client.validate({});
+    expect(seen).toMatchObject({
+      provider: "azure",
+      state: expect.stringContaining(key.current.id),
+      rotation: "every 90 days",
+    });
+    expect(recommendations.some((each) => each.includes("azure.store-key-fingerprint="))).toBe(type === "RSA-HSM");
+    expect(await end()).toBe(0);
+  },
+);

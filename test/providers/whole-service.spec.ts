@@ -1,4 +1,7 @@
-/** The whole service with its master key in local-kms, OpenBao and a fake Cloud KMS, and moved from one to another while it serves. */
+/**
+ * The whole service with its master key in local-kms, in OpenBao and in fakes of Key Vault and Cloud KMS, as no others are to be had, and
+ * moved from the one to the other while it serves.
+ */
 import { randomBytes } from "node:crypto";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,7 +9,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { run } from "../cli/fixture.ts";
 import { startWithClient } from "../client-of-process.ts";
+import { type AzureKeyVaultFake, startAzureKeyVault } from "../fakes/azure-key-vault.ts";
 import { type GcpKmsFake, startGcpKms } from "../fakes/gcp-kms.ts";
+import { azureEnvironment } from "../provider/azure-fixture.ts";
 import { noCredentials } from "../provider/gcp-fixture.ts";
 import { checkEvidence, type Evidence, liveThrough, type Peer, type ServiceEnv } from "../whole-service.ts";
 import { type LocalKms, startLocalKms } from "./local-kms.ts";
@@ -18,12 +23,19 @@ const credentials = { AWS_ACCESS_KEY_ID: "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY: "
 let kms: LocalKms;
 let bao: OpenBao;
 let google: GcpKmsFake;
+let keyVault: AzureKeyVaultFake;
 /** Settings of each provider, by their names without a prefix. */
-let providers: Record<"aws" | "gcp" | "vault" | "local", ServiceEnv>;
+let providers: Record<"aws" | "azure" | "gcp" | "vault" | "local", ServiceEnv>;
 
 beforeAll(async () => {
-  [kms, bao] = await Promise.all([startLocalKms("eu-west-1", [{ ...key, alias: "alias/fluo-kms" }]), startOpenBao()]);
-  google = await startGcpKms();
+  [kms, bao, google, keyVault] = await Promise.all([
+    startLocalKms("eu-west-1", [{ ...key, alias: "alias/fluo-kms" }]),
+    startOpenBao(),
+    startGcpKms(),
+    startAzureKeyVault(),
+  ]);
+  keyVault.createKey("fluo-kms", { type: "RSA-HSM", bits: 3072 });
+  keyVault.createKey("fluo-kms-aes", { type: "oct-HSM" });
   await bao.call("POST", "sys/mounts/transit", { type: "transit" });
   await bao.call("POST", "transit/keys/fluo-kms", {});
   const policy = [
@@ -36,12 +48,18 @@ beforeAll(async () => {
   const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-file-")), "master.key");
   providers = {
     aws: { AWS_KMS_MASTER_KEY_ID: "alias/fluo-kms", AWS_KMS_REGION: "eu-west-1", AWS_KMS_ENDPOINT: kms.url },
+    azure: {
+      AZURE_KEY_VAULT_KEY: `${keyVault.url}/keys/fluo-kms`,
+      AZURE_CACERT: keyVault.caFile,
+      AZURE_INSTANCE_DISCOVERY: "false",
+      AZURE_VERIFY_CHALLENGE_RESOURCE: "false",
+    },
     gcp: { GCP_KMS_KEY: google.createKey().name, GCP_KMS_ENDPOINT: google.url },
     vault: { VAULT_ADDR: bao.addr, VAULT_TOKEN, VAULT_TRANSIT_KEY: "fluo-kms" },
     local: { LOCAL_MASTER_KEY_FILE: file },
   };
 });
-afterAll(() => Promise.all([kms?.close(), bao?.close(), google?.close()]));
+afterAll(() => Promise.all([kms?.close(), bao?.close(), google?.close(), keyVault?.close()]));
 
 type Name = keyof typeof providers;
 
@@ -49,10 +67,11 @@ type Name = keyof typeof providers;
 const peers: Partial<Record<Name, Peer>> = { aws: { crashesOn: ["refuse_other_key"] } };
 
 function storeEnv(): ServiceEnv {
-  const metadata = { ...noCredentials, GCE_METADATA_HOST: google.host };
   return {
     ...credentials,
-    ...metadata,
+    ...azureEnvironment(keyVault),
+    ...noCredentials,
+    GCE_METADATA_HOST: google.host,
     FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-whole-")), "kms.db"),
   };
 }
@@ -66,8 +85,16 @@ function settings(name: Name, place: "first" | "other" = "first"): ServiceEnv {
 }
 
 describe("the whole service", () => {
-  it.each<Name>(["aws", "gcp", "vault"])("lives through a restart on %s", async (name) => {
+  it.each<Name>(["aws", "azure", "gcp", "vault"])("lives through a restart on %s", async (name) => {
     await liveThrough({ ...storeEnv(), ...settings(name) }, peers[name]);
+  });
+
+  it("lives through a restart on an AES key in azure", async () => {
+    await liveThrough({
+      ...storeEnv(),
+      ...settings("azure"),
+      AZURE_KEY_VAULT_KEY: `${keyVault.url}/keys/fluo-kms-aes`,
+    });
   });
 
   /** As docs/REWRAP.md has it, for one replica: the new key beside the old one, then before it, then the command, then alone. */
@@ -93,10 +120,10 @@ describe("the whole service", () => {
     expect(await run(["check"], { env: { ...store, ...settings(to) } })).toMatchObject({ code: 0 });
   }
 
-  it("moves from a key file to AWS KMS, from there to Vault, to Google Cloud KMS, back, and to the file again, and everything opens", async () => {
+  it("moves from a key file to AWS KMS, from there to Vault, to Google Cloud KMS, to Azure, back, and to the file again, and everything opens", async () => {
     const store = storeEnv();
     const evidence = await liveThrough({ ...store, ...settings("local") });
-    const way: Name[] = ["local", "aws", "vault", "gcp", "aws", "local"];
+    const way: Name[] = ["local", "aws", "vault", "gcp", "azure", "aws", "local"];
     for (const [index, to] of way.slice(1).entries()) await move(store, evidence, way[index]!, to);
   });
 

@@ -1,0 +1,111 @@
+/**
+ * The connections that the SDK's clients share, of the vault and of the authority that gives tokens: kept alive, closed when the provider
+ * is, with the CAs of `azure.cacert`. A proxy of the environment (HTTPS_PROXY) goes before them. Retries and redirects of the SDK's own
+ * are off: the resilience layer has its own retries, and a token does not go where an answer says.
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { X509Certificate } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { Agent } from "node:https";
+import { getCACertificates } from "node:tls";
+import { createDefaultHttpClient } from "@azure/core-rest-pipeline";
+import type { DefaultAzureCredentialOptions } from "@azure/identity";
+import { invalidField } from "../errors.ts";
+
+/** One exchange: an answer, or why there is none. */
+export interface Exchange {
+  url: string;
+  status?: number;
+  /** In milliseconds since 1970, by the Date header. */
+  dateMs?: number | undefined;
+  /** OAuth's `error`, as in invalid_client. */
+  error?: string | undefined;
+  failure?: unknown;
+}
+
+type ClientOptions = Pick<DefaultAzureCredentialOptions, "retryOptions" | "redirectOptions" | "httpClient">;
+
+export interface AzureConnection {
+  /** For a client of the SDK, each of whose exchanges is told to `seen`, but for those that are watched. */
+  options(seen?: (exchange: Exchange) => void): ClientOptions;
+  close(): void;
+}
+
+/** All of a process, as MSAL has one source of managed identities for all of it, with the first client that it was ever given. */
+const watching = new AsyncLocalStorage<(exchange: Exchange) => void>();
+
+/** Runs `work`, and tells `seen` of each exchange in it, whichever client's. */
+export function watched<T>(seen: (exchange: Exchange) => void, work: () => Promise<T>): Promise<T> {
+  return watching.run(seen, work);
+}
+
+/** More than the resilience layer has in flight, so that none waits for a socket. */
+const maxSockets = 32;
+/** Below the four minutes after which Azure's load balancers forget an idle connection. */
+const idleMs = 60_000;
+
+export async function azureConnection(caFile: string | undefined): Promise<AzureConnection> {
+  const ca = caFile === undefined ? undefined : [...getCACertificates("default"), await readCa(caFile)];
+  const agent = new Agent({ keepAlive: true, maxSockets, timeout: idleMs, ca });
+
+  const http = createDefaultHttpClient();
+
+  return {
+    options: (seen = () => {}) => ({
+      retryOptions: { maxRetries: 0 },
+      redirectOptions: { maxRetries: 0 },
+      // Not a policy, as ManagedIdentityCredential puts its own in the place of those that it is given.
+      httpClient: {
+        async sendRequest(request) {
+          const { url } = request;
+          const tell = watching.getStore() ?? seen;
+          if (isSecure(url)) request.agent ??= agent;
+          try {
+            const response = await http.sendRequest(request);
+            const { status, headers, bodyAsText } = response;
+            const error = status < 400 ? undefined : errorIn(bodyAsText);
+            tell({ url, status, dateMs: dateIn(headers.get("date")), error });
+            return response;
+          } catch (failure) {
+            tell({ url, failure });
+            throw failure;
+          }
+        },
+      },
+    }),
+    close: () => agent.destroy(),
+  };
+}
+
+export function isSecure(url: string): boolean {
+  return url.startsWith("https:");
+}
+
+function dateIn(header: string | undefined): number | undefined {
+  const date = Date.parse(header ?? "");
+  return Number.isNaN(date) ? undefined : date;
+}
+
+function errorIn(body: string | null | undefined): string | undefined {
+  try {
+    const { error } = Object(JSON.parse(body ?? "")) as { error?: unknown };
+    return typeof error === "string" ? error : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function readCa(path: string): Promise<string> {
+  let pem: string;
+  try {
+    pem = await readFile(path, "utf8");
+  } catch (error) {
+    throw invalidField("azure.cacert", `${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+  try {
+    new X509Certificate(pem);
+  } catch {
+    throw invalidField("azure.cacert", `${path} holds no certificate in PEM`);
+  }
+  return pem;
+}
