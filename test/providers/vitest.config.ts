@@ -8,7 +8,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     root: join(import.meta.dirname, "..", ".."),
-    include: ["test/{providers,outage}/*.spec.ts"],
+    // The contracts of gcp and azure, of whom there are only fakes, are in npm test too.
+    include: ["test/{providers,outage}/*.spec.ts", "test/provider/{gcp,azure}.test.ts"],
     reporters: ["default", "./test/summary-reporter.ts"],
     setupFiles: ["./test/matchers.ts"],
     fileParallelism: false,
