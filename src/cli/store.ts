@@ -114,8 +114,7 @@ export async function keyOf(
     if (!(error instanceof KmsError)) throw error;
     const otherwise =
       error.code === "PROVIDER_UNAVAILABLE" ? "try again" : "configure the provider and key that it was made with";
-    const advice = error.code === "DATA_LOSS" ? (error.advice ?? otherwise) : otherwise;
-    throw new Failure(`${what} cannot be opened: ${error.message}; ${advice}`, {
+    throw new Failure(`${what} cannot be opened: ${error.message}; ${error.advice ?? otherwise}`, {
       code: error.code,
       message: error.message,
       fields: [],

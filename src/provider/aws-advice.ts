@@ -50,6 +50,12 @@ export function giveCredentials(): string {
   return "The credentials are those of the AWS SDK's default chain: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the profile in aws.kms.profile or AWS_PROFILE, a web identity (EKS), a container's or an instance's role. See which are in use: aws sts get-caller-identity";
 }
 
+/** `code` is the system's, as ECONNREFUSED. */
+export function reach(regions: readonly string[], code: string | undefined): string {
+  const what = `AWS KMS of ${regions.join(", ")} gives no answer${code === undefined ? "" : ` (${code})`}`;
+  return `${what}: see to the way there from this machine (name, network, VPC endpoint), and to aws.kms.endpoint where it is set.`;
+}
+
 export function setClock(): string {
   return "AWS refuses requests that are more than five minutes off: set this machine's clock, by NTP: timedatectl set-ntp true";
 }

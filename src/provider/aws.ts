@@ -3,6 +3,7 @@
  * answers, so that an alias is resolved once: pointed elsewhere later, it changes nothing until the next start.
  */
 import { invalidField, KmsError } from "../errors.ts";
+import { reach } from "./aws-advice.ts";
 import { type AwsClient, awsClient } from "./aws-client.ts";
 import { distrusted } from "./aws-errors.ts";
 import { type AwsKey, describedKey, idIn, regionIn } from "./aws-key.ts";
@@ -65,7 +66,7 @@ async function placed(client: AwsClient, masterKeyId: string, at: number): Promi
 }
 
 async function firstDescribed(places: readonly Place[]): Promise<{ key: AwsKey; answeredAt: number }> {
-  let failure: unknown;
+  let failure: KmsError | undefined;
   for (const [answeredAt, { client, masterKeyId }] of places.entries()) {
     try {
       const described = await client.describeKey(masterKeyId, lateAfter(openTimeoutMs));
@@ -76,7 +77,16 @@ async function firstDescribed(places: readonly Place[]): Promise<{ key: AwsKey; 
       failure = error;
     }
   }
-  throw failure;
+  throw advised(failure!, places);
+}
+
+/** At the start there is no log of calls yet, and no Validate, to say why. */
+function advised({ code, message, cause, advice }: KmsError, places: readonly Place[]): KmsError {
+  const regions = places.map(({ region }) => region);
+  return new KmsError(code, message, {
+    cause,
+    advice: advice ?? reach(regions, (cause as NodeJS.ErrnoException | undefined)?.code),
+  });
 }
 
 function lateAfter(ms: number): AbortSignal {

@@ -1,12 +1,16 @@
 /** A store that is half under one provider key and half under another: what check, backup and restore say of it, and take. */
-import { writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { createKeyring } from "../../src/keys/keyring.ts";
 import { masterKeys, type TenantKeys, wrappedBy } from "../../src/keys/master-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { openProvider } from "../../src/provider/registry.ts";
 import { openStore } from "../../src/store/registry.ts";
+import { startAwsKms } from "../fakes/aws-kms.ts";
+import { awsEnvironment } from "../outage/service.ts";
+import { startProcess } from "../service-process.ts";
 import { type Result, run } from "./fixture.ts";
 import { liveIn, type Place, sqlitePlace } from "./store-fixture.ts";
 
@@ -72,6 +76,26 @@ it("is not whole with one of them", async () => {
   const old = await where.run("check");
   expect(old.code).toBe(1);
   expect(old.err).toContain("the store is under local");
+});
+
+it("is not opened where the provider denies it, and what lets it is said", async () => {
+  const kms = await startAwsKms({ region: "eu-west-1" });
+  onTestFinished(() => kms.close());
+  const env = {
+    ...awsEnvironment,
+    FLUO_KMS_PROVIDER: "aws",
+    AWS_KMS_REGION: kms.region,
+    AWS_KMS_ENDPOINT: kms.url,
+    AWS_KMS_MASTER_KEY_ID: kms.createKey().id,
+  };
+  const cwd = mkdtempSync(join(tmpdir(), "fluo-kms-denied-"));
+  const service = await startProcess(env, { cwd });
+  service.child.kill("SIGTERM");
+  await service.ended;
+  kms.deny(({ operation }) => operation === "Decrypt");
+  const { code, err } = await run(["check"], { env, cwd });
+  expect(code).toBe(1);
+  expect(err).toMatch(/cannot be opened: the provider denies access to its key; Add to the IAM policy .*"kms:Decrypt"/);
 });
 
 it("is checked with the provider keys that tenants have of their own, each for itself", async () => {

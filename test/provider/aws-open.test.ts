@@ -84,10 +84,21 @@ describe("at start, refused is", () => {
     const { ireland, frankfurt, key } = await twoRegions();
     await ireland.fault({ mode: "refused" });
     await frankfurt.fault({ mode: "503" });
-    expect(await thrownBy(() => openOn([ireland, frankfurt], key.id))).toBeKmsError("PROVIDER_UNAVAILABLE");
+    const error = await thrownBy(() => openOn([ireland, frankfurt], key.id));
+    expect(error).toBeKmsError("PROVIDER_UNAVAILABLE");
+    expect(adviceOf(error)).toContain("AWS KMS of eu-west-1, eu-central-1 gives no answer");
     await frankfurt.heal();
     const [, second] = await openOn([ireland, frankfurt], key.id);
     expect((await second!.describe()).state).toBe("enabled");
+  });
+
+  it("nobody who listens, and says so", async () => {
+    const kms = await startFake();
+    const key = kms.createKey();
+    await kms.fault({ mode: "refused" });
+    const error = await thrownBy(() => openOn([kms], key.id));
+    expect(error).toBeKmsError("PROVIDER_UNAVAILABLE", "cannot be reached");
+    expect(adviceOf(error)).toContain("AWS KMS of eu-west-1 gives no answer (ECONNREFUSED)");
   });
 
   it("nobody who answers in time", async () => {

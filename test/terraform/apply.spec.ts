@@ -2,6 +2,7 @@
  * The example with two Regions, applied to ministack with IAM in force, and the service under the role that it made: what the service
  * sends is allowed, and nothing beside it. ministack's cipher does not see a changed bit: Validate's test for that is the one to fail.
  */
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -120,6 +121,14 @@ describe("the example with two Regions", () => {
     expect(rotation).toMatchObject({ KeyRotationEnabled: true, RotationPeriodInDays: 90 });
     const elsewhere = await client("operator", regions[1]!).send(new DescribeKeyCommand({ KeyId: "alias/fluo-kms" }));
     expect(elsewhere.KeyMetadata).toMatchObject({ Arn: replica });
+  });
+
+  it("gives the role the policy that docs/AWS_KMS_SETUP.md shows, for both keys", async () => {
+    const { out } = await terraform.run(["show", "-json"], { of });
+    const [, policy = ""] = /"type":"aws_iam_role_policy".*?"policy":("(?:[^"\\]|\\.)*")/.exec(out) ?? [];
+    const shown = readFileSync(join(import.meta.dirname, "..", "..", "docs", "aws-kms-policy.json"), "utf8");
+    const keys = JSON.stringify([outputs.key_arn, outputs.replica_key_arn]);
+    expect(JSON.parse(JSON.parse(policy))).toEqual(JSON.parse(shown.replaceAll('"KEY-ARN"', keys)));
   });
 
   let evidence: Evidence;

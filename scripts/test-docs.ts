@@ -1,0 +1,112 @@
+/**
+ * `npm run test:docs`: runs the guides' commands as they stand, and compares what they print with what the guides show: docs/blocks.ts and
+ * docs/expected.ts say how. `-- QUICKSTART` runs that one alone.
+ *
+ * AWS is local-kms, Vault is OpenBao, and `aws` is AWS's own command line, installed first at fixed versions; where that needs a tool that
+ * is not there, nothing is run: said loudly, and with CI=true a failure. The last line is `N passed, N failed`.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { walk } from "./docs/guide.ts";
+import { type Network, networkForGuides } from "./docs/network.ts";
+import { installAws } from "./tools/aws.ts";
+import { installLocalKms } from "./tools/local-kms.ts";
+import { installOpenBao } from "./tools/openbao.ts";
+
+const root = join(import.meta.dirname, "..");
+
+/** Those of docs/ that are walked, the longest first. */
+const guides = [
+  "KMS_TROUBLESHOOTING",
+  "VAULT_SETUP",
+  "MULTI_REGION",
+  "QUICKSTART",
+  "AWS_KMS_SETUP",
+  "REWRAP",
+  "BACKUP",
+  "TENANT_KEYS",
+  "GCP_KMS_SETUP",
+  "AZURE_KEY_VAULT_SETUP",
+  "COST",
+];
+
+/** On the PATH: to install what the guides use, and that they use themselves. */
+const tools = [
+  ["go", "version"],
+  ["python3", "-m", "venv", "--help"],
+  ["curl", "--version"],
+  ["openssl", "version"],
+] as const;
+const installs = [installLocalKms, installOpenBao, installAws];
+
+/** Before the page, as the one argument of the process that walks it. */
+const oneGuide = "--one";
+
+process.exitCode =
+  process.argv[2] === oneGuide ? await walkOne(process.argv[3]!) : await walkAll(process.argv.slice(2));
+
+async function walkOne(page: string): Promise<number> {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+  const { passed, failed, skipped } = await walk(root, page);
+  console.log(`${page}: ${passed} right, ${failed} wrong, ${skipped} not run`);
+  return failed === 0 ? 0 : 1;
+}
+
+async function walkAll(asked: readonly string[]): Promise<number> {
+  const chosen = guides.filter((name) => asked.length === 0 || asked.some((word) => name.includes(word)));
+  const missing = tools.filter(([command, ...args]) => spawnSync(command, args).status !== 0).map(([name]) => name);
+  const why = `they need ${missing.join(", ")}, not found on the PATH`;
+  if (missing.length > 0 && process.env.CI !== "true") {
+    console.error(`SKIPPED: no guide is run: ${why}`);
+    return summary(0, 0);
+  }
+  try {
+    if (chosen.length === 0) throw new Error(`none is called so; there are ${guides.join(", ")}`);
+    if (missing.length > 0) throw new Error(why);
+    for (const install of installs) await install(join(root, "tools", "bin"));
+    const network = await networkForGuides();
+    if (asked.length === 0) tellOthers();
+    return await walkIn(network, chosen);
+  } catch (error) {
+    console.error(`FAILED: no guide is run: ${(error as Error).message}`);
+    return summary(0, 1);
+  }
+}
+
+async function walkIn(network: Network, names: readonly string[]): Promise<number> {
+  const waiting = names.values();
+  let [passed, failed] = [0, 0];
+  const work = async () => {
+    for (const name of waiting) {
+      const counts = await walkApart(network, `docs/${name}.md`);
+      passed += counts.passed;
+      failed += counts.failed;
+    }
+  };
+  await Promise.all(Array.from({ length: network.guides }, work));
+  return summary(passed, failed);
+}
+
+/** In a process of its own, whose output is shown in one piece, as another guide may be under way. */
+async function walkApart({ wrapper }: Network, page: string): Promise<{ passed: number; failed: number }> {
+  const [command, ...args] = [...wrapper, process.execPath, import.meta.filename, oneGuide, page];
+  const child = spawn(command!, args, { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+  let printed = "";
+  for await (const text of child.stdout.setEncoding("utf8")) printed += text;
+  process.stdout.write(printed);
+  const [, passed, failed] = /: (\d+) right, (\d+) wrong, \d+ not run\n$/.exec(printed) ?? [];
+  return { passed: Number(passed ?? 0), failed: Number(failed ?? 1) };
+}
+
+function tellOthers(): void {
+  const others = readdirSync(join(root, "docs")).filter((page) => page.endsWith(".md"));
+  for (const page of others.filter((page) => !guides.includes(page.slice(0, -".md".length)))) {
+    console.log(`not run: docs/${page}: it is none of the guides that scripts/test-docs.ts lists`);
+  }
+}
+
+function summary(passed: number, failed: number): number {
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+}
