@@ -4,11 +4,10 @@
  *
  * `fault` changes the weather until `heal`; `once` changes one answer. Counts go on through both.
  */
-import { once as event } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
 import { type AwsKmsAnswer, type AwsKmsFaults, answerOf, healthy } from "./aws-kms-faults.ts";
 import { type FakeKey, type FakeKeyOptions, fakeKey } from "./aws-kms-keys.ts";
+import { startFakeServer } from "./fake-server.ts";
 import { AwsError, type AwsRequest, contextOf, operations, type Region } from "./aws-kms-operations.ts";
 
 export type { AwsKmsAnswer, AwsKmsFaults } from "./aws-kms-faults.ts";
@@ -51,63 +50,21 @@ export interface AwsKmsOptions {
   port?: number;
 }
 
-export async function startAwsKms({ region, port: wanted = 0 }: AwsKmsOptions): Promise<AwsKmsFake> {
+export async function startAwsKms({ region, port = 0 }: AwsKmsOptions): Promise<AwsKmsFake> {
   const state: Region = { region, keys: new Map(), aliases: new Map(), denies: () => false, ignoresContext: false };
   const calls: Record<string, number> = {};
   const log: LoggedRequest[] = [];
   const oneOffs: { answer: AwsKmsAnswer; operation: string | undefined }[] = [];
-  const sockets = new Set<Socket>();
-  const watchers = new Set<() => void>();
   let faults = healthy;
-  let inFlight = 0;
-  let mostInFlight = 0;
   let decryptsWithoutKeyId = 0;
   let throttleDebt = 0;
 
-  const changed = () => {
-    for (const look of watchers) look();
-  };
-
-  const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
-    inFlight += 1;
-    mostInFlight = Math.max(mostInFlight, inFlight);
-    response.on("close", () => {
-      inFlight -= 1;
-      changed();
-    });
-    void serve(request, response)
-      .catch(() => response.destroy())
-      .then(changed);
-  });
-  server.on("connection", (socket: Socket) => {
-    sockets.add(socket);
-    socket.on("error", () => {});
-    socket.on("close", () => {
-      sockets.delete(socket);
-      changed();
-    });
-    changed();
-  });
-  await listen(wanted);
-  const { port } = server.address() as AddressInfo;
-
-  async function listen(at: number): Promise<void> {
-    server.listen(at, "127.0.0.1");
-    await event(server, "listening");
-  }
-
-  async function shut(): Promise<void> {
-    if (!server.listening) return;
-    server.close();
-    server.closeAllConnections();
-    await event(server, "close");
-  }
+  const http = await startFakeServer({ server: createServer({ keepAliveTimeout: 0 }), serve, port });
 
   async function fault(changes: AwsKmsFaults): Promise<void> {
     faults = { ...faults, ...changes };
     state.ignoresContext = faults.ignoresContext;
-    if (faults.mode === "refused") await shut();
-    else if (!server.listening) await listen(port);
+    await (faults.mode === "refused" ? http.shut() : http.open());
   }
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -123,7 +80,7 @@ export async function startAwsKms({ region, port: wanted = 0 }: AwsKmsOptions): 
       outcome: "nothing",
     };
     log.push(entry);
-    changed();
+    http.changed();
     const { mode, latencyMs } = faults;
     if (latencyMs > 0) await new Promise((resolve) => setTimeout(resolve, latencyMs));
     const special = mode === "none" ? takeOneOff(operation) : answerOf(mode);
@@ -188,8 +145,8 @@ export async function startAwsKms({ region, port: wanted = 0 }: AwsKmsOptions): 
 
   return {
     region,
-    port,
-    url: `http://127.0.0.1:${port}`,
+    port: http.port,
+    url: `http://127.0.0.1:${http.port}`,
     calls,
     log,
     createKey(options = {}) {
@@ -205,24 +162,15 @@ export async function startAwsKms({ region, port: wanted = 0 }: AwsKmsOptions): 
       return decryptsWithoutKeyId;
     },
     get inFlight() {
-      return inFlight;
+      return http.inFlight;
     },
     get mostInFlight() {
-      return mostInFlight;
+      return http.mostInFlight;
     },
     get connections() {
-      return sockets.size;
+      return http.connections;
     },
-    until: (done) =>
-      new Promise((resolve) => {
-        const look = () => {
-          if (!done()) return;
-          watchers.delete(look);
-          resolve();
-        };
-        watchers.add(look);
-        look();
-      }),
+    until: http.until,
     fault,
     async heal() {
       throttleDebt = 0;
@@ -230,7 +178,7 @@ export async function startAwsKms({ region, port: wanted = 0 }: AwsKmsOptions): 
       await fault(healthy);
     },
     once: (given, operation) => void oneOffs.push({ answer: given, operation }),
-    close: shut,
+    close: http.shut,
   };
 }
 

@@ -4,10 +4,8 @@
  *
  * `fault` changes the weather until `heal`; `once` changes one answer. Counts go on through both.
  */
-import { once as event } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
-import type { AddressInfo, Socket } from "node:net";
 import { openIdConfiguration, tenant, tokenAnswer } from "./azure-authority.ts";
 import { type AzureFault, type AzureFaults, faultOf, healthy } from "./azure-key-vault-faults.ts";
 import { type FakeKeyOptions, type FakeVaultKey, fakeVaultKey } from "./azure-key-vault-keys.ts";
@@ -19,6 +17,7 @@ import {
   type VaultState,
 } from "./azure-key-vault-operations.ts";
 import { localhostCertificate } from "./certificate.ts";
+import { startFakeServer } from "./fake-server.ts";
 
 export type { AzureFault, AzureFaults } from "./azure-key-vault-faults.ts";
 export { type FakeVaultKey, noRotation, rotatedEvery } from "./azure-key-vault-keys.ts";
@@ -65,61 +64,19 @@ export interface AzureKeyVaultFake {
   close(): Promise<void>;
 }
 
-export async function startAzureKeyVault(wanted = 0): Promise<AzureKeyVaultFake> {
+export async function startAzureKeyVault(port = 0): Promise<AzureKeyVaultFake> {
   const { cert, key, file } = localhostCertificate();
   const state: VaultState = { url: "", keys: new Map(), denies: () => false, faults: healthy };
   const calls: Partial<Record<AzureOperation, number>> = {};
   const log: LoggedAzureRequest[] = [];
   const oneOffs: { answer: AzureFault; operation: AzureOperation }[] = [];
-  const sockets = new Set<Socket>();
-  const watchers = new Set<() => void>();
   const tokens = new Set<string>();
-  let inFlight = 0;
-
-  const changed = () => {
-    for (const look of watchers) look();
-  };
-
-  const server = createServer({ cert, key, keepAliveTimeout: 0 }, (request, response) => {
-    inFlight += 1;
-    response.on("close", () => {
-      inFlight -= 1;
-      changed();
-    });
-    void serve(request, response)
-      .catch(() => response.destroy())
-      .then(changed);
-  });
-  server.on("connection", (socket: Socket) => {
-    sockets.add(socket);
-    socket.on("error", () => {});
-    socket.on("close", () => {
-      sockets.delete(socket);
-      changed();
-    });
-    changed();
-  });
-  await listen(wanted);
-  const { port } = server.address() as AddressInfo;
-  state.url = `https://localhost:${port}`;
-
-  async function listen(at: number): Promise<void> {
-    server.listen(at, "127.0.0.1");
-    await event(server, "listening");
-  }
-
-  async function shut(): Promise<void> {
-    if (!server.listening) return;
-    server.close();
-    server.closeAllConnections();
-    for (const socket of sockets) socket.destroy();
-    await event(server, "close");
-  }
+  const http = await startFakeServer({ server: createServer({ cert, key, keepAliveTimeout: 0 }), serve, port });
+  state.url = `https://localhost:${http.port}`;
 
   async function fault(changes: AzureFaults): Promise<void> {
     state.faults = { ...state.faults, ...changes };
-    if (state.faults.mode === "refused") await shut();
-    else if (!server.listening) await listen(port);
+    await (state.faults.mode === "refused" ? http.shut() : http.open());
   }
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -128,7 +85,7 @@ export async function startAzureKeyVault(wanted = 0): Promise<AzureKeyVaultFake>
     const { operation, right, body } = understood(request, pathname, text);
     calls[operation] = (calls[operation] ?? 0) + 1;
     log.push({ operation, path: pathname, body, hasToken: request.headers.authorization !== undefined });
-    changed();
+    http.changed();
     const { mode, latencyMs, dateOffsetMs } = state.faults;
     if (latencyMs > 0) await new Promise((resolve) => setTimeout(resolve, latencyMs));
     const special = mode === "none" ? takeOneOff(operation) : faultOf(mode);
@@ -179,7 +136,7 @@ export async function startAzureKeyVault(wanted = 0): Promise<AzureKeyVaultFake>
 
   const fake: AzureKeyVaultFake = {
     url: state.url,
-    port,
+    port: http.port,
     caFile: file,
     calls,
     log,
@@ -200,28 +157,19 @@ export async function startAzureKeyVault(wanted = 0): Promise<AzureKeyVaultFake>
     },
     revokeTokens: () => tokens.clear(),
     get inFlight() {
-      return inFlight;
+      return http.inFlight;
     },
     get connections() {
-      return sockets.size;
+      return http.connections;
     },
-    until: (done) =>
-      new Promise((resolve) => {
-        const look = () => {
-          if (!done()) return;
-          watchers.delete(look);
-          resolve();
-        };
-        watchers.add(look);
-        look();
-      }),
+    until: http.until,
     fault,
     async heal() {
       oneOffs.length = 0;
       await fault(healthy);
     },
     once: (answer, operation) => void oneOffs.push({ answer, operation }),
-    close: shut,
+    close: http.shut,
   };
   return fake;
 }
