@@ -1,4 +1,5 @@
 /** A directory with all that the project's has, in which a guide may leave files, and a reader's environment: nothing of this machine's settings. */
+import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -11,16 +12,15 @@ export interface Place extends AsyncDisposable {
 
 /** The command lines of tools/, by name. */
 const tools = { aws: ["aws", "bin", "aws"], bao: ["openbao", "bin", "bao"] } as const;
-/** Of a checkout that was worked in. */
-const notOurs = [".git", "application.properties", "data"];
+/** What git ignores, and guides need all the same. */
+const needed: ReadonlySet<string> = new Set(["node_modules", "tools"]);
 
 export async function makePlace(root: string): Promise<Place> {
   const home = await mkdtemp(join(tmpdir(), "fluo-kms-docs-"));
   const [cwd, bin, temporary] = [join(home, "fluo-kms"), join(home, "bin"), join(home, "tmp")];
   for (const folder of [cwd, bin, temporary]) await mkdir(folder);
-  const entries = readdirSync(root).filter(
-    (name) => !notOurs.includes(name) && !/\.(db|db-wal|db-shm|key)$/.test(name),
-  );
+  const leftOver = ignored(root);
+  const entries = readdirSync(root).filter((name) => name !== ".git" && !leftOver.has(name));
   for (const name of entries) await symlink(join(root, name), join(cwd, name));
   for (const [name, path] of Object.entries(tools)) await symlink(join(root, "tools", ...path), join(bin, name));
   // npm puts the project's own programs first, which a reader's shell does not have.
@@ -36,4 +36,12 @@ export async function makePlace(root: string): Promise<Place> {
     },
     [Symbol.asyncDispose]: () => rm(home, { recursive: true, force: true }),
   };
+}
+
+/** What somebody who walked through a guide in the checkout has left there: a guide would trip over it, or write into it. */
+function ignored(root: string): ReadonlySet<string> {
+  const args = ["ls-files", "--others", "--ignored", "--exclude-standard", "--directory"];
+  const { stdout } = spawnSync("git", args, { cwd: root, encoding: "utf8" });
+  const names = (stdout ?? "").split("\n").map((name) => name.replace(/\/$/, ""));
+  return new Set(names.filter((name) => !needed.has(name)));
 }

@@ -8,6 +8,11 @@ export interface Problem {
   description: string;
 }
 
+/** Whether something is wrong already with what a setting was given, so that it is not missing. */
+export function isWrong(problems: readonly Problem[], setting: string): boolean {
+  return problems.some(({ name }) => name.replace(/^%[^.]*\./, "").startsWith(`${setting} (`));
+}
+
 /** INVALID_ARGUMENT with all the problems: `violations` holds 16 at most, `problems` every one. */
 export class ConfigError extends KmsError {
   readonly problems: readonly Problem[];

@@ -1,6 +1,6 @@
 /** The settings of a provider from its values; a provider is a line here, as it is in provider/registry.ts. What it cannot do without is a problem. */
 import type { ProviderSettings } from "../provider/registry.ts";
-import type { Problem } from "./problem.ts";
+import { isWrong, type Problem } from "./problem.ts";
 import type { ProviderSettingName, Values } from "./settings.ts";
 
 type Name = ProviderSettings["name"];
@@ -111,7 +111,9 @@ type Text = {
 
 function needed({ value, named, problems }: ProviderSource, name: Text, what: string): string {
   const text = value(name) as string | undefined;
-  if (text === undefined) problems.push({ name: named(name), description: `is missing; set it to ${what}` });
+  if (text === undefined && !isWrong(problems, named(name))) {
+    problems.push({ name: named(name), description: `is missing; set it to ${what}` });
+  }
   return text ?? "";
 }
 
@@ -121,7 +123,6 @@ function atMostOne({ value, named, problems }: ProviderSource, [one, other]: Pai
 }
 
 function needOne({ value, named, problems }: ProviderSource, [one, other]: Pair): void {
-  if (value(one) === undefined && value(other) === undefined) {
-    problems.push({ name: named(one), description: `is missing, and so is ${named(other)}; set one of the two` });
-  }
+  if ([one, other].some((name) => value(name) !== undefined || isWrong(problems, named(name)))) return;
+  problems.push({ name: named(one), description: `is missing, and so is ${named(other)}; set one of the two` });
 }

@@ -62,8 +62,9 @@ export function setClock(): string {
 
 function importing(key: Key): string {
   const parameters = "--wrapping-algorithm RSAES_OAEP_SHA_256 --wrapping-key-spec RSA_4096";
-  const files = "--encrypted-key-material fileb://material.bin --import-token fileb://token.bin";
-  return `${aws("get-parameters-for-import", key)} ${parameters}, then ${aws("import-key-material", key)} ${files} --expiration-model KEY_MATERIAL_DOES_NOT_EXPIRE`;
+  const files = "--encrypted-key-material fileb://wrapped.bin --import-token fileb://token.bin";
+  const wrapping = "wrap the material under the PublicKey of the answer";
+  return `${aws("get-parameters-for-import", key)} ${parameters}, ${wrapping}, then ${aws("import-key-material", key)} ${files} --expiration-model KEY_MATERIAL_DOES_NOT_EXPIRE`;
 }
 
 function aws(command: string, { key, region }: Key): string {

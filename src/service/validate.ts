@@ -23,6 +23,7 @@ export interface ValidateParts extends ValidationParts, RecommendationParts {
 }
 
 const probeTenant = "fluo-kms-probe";
+const operations: readonly string[] = ["describe", "inspect", "generate_data_key", "encrypt", "decrypt"];
 
 export function validateHandlers(parts: ValidateParts) {
   let isRunning = false;
@@ -67,10 +68,15 @@ export function validateHandlers(parts: ValidateParts) {
         recommendations: recommendationsOn(parts, { advice: probe.advice, key: looks.key, ...times }),
         key: keySeen(used.unguarded, looks.key),
         otherKeys: othersThan(used, parts.watches).map(({ provider }, at) => keySeen(provider, looks.others[at])),
-        providerCalls: Object.fromEntries([...calls].map(([operation, count]) => [operation, BigInt(count)])),
+        providerCalls: Object.fromEntries(inOrder(calls).map(([operation, count]) => [operation, BigInt(count)])),
       });
     },
   };
+}
+
+/** The looks are made at once: they are told in one order, whichever ends first. */
+function inOrder(calls: ReadonlyMap<string, number>): [operation: string, count: number][] {
+  return [...calls].sort(([one], [other]) => operations.indexOf(one) - operations.indexOf(other));
 }
 
 /** Milliseconds of a test that passed, and 0 for one that did not: how long a failure takes says nothing about requests. */

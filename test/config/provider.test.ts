@@ -113,6 +113,15 @@ describe("provider gcp", () => {
   });
 });
 
+it.each<[string, Env, string]>([
+  ["in the environment", { ...gcp, GCP_KMS_KEY: "fluo" }, ""],
+  ["in the file", { FLUO_KMS_PROVIDER: "gcp" }, "gcp.kms.key=fluo"],
+  ["for a profile", { ...production, FLUO_KMS_PROVIDER: "gcp" }, "%prod.gcp.kms.key=fluo"],
+  ["that may be one of two", { ...vault, FLUO_KMS_PROVIDER: "vault" }, `vault.token-file=\${TOKEN_FILE}`],
+])("a setting that is wrong is not said to be missing too: %s", (_where, env, properties) => {
+  expect(problemsOf(() => load(env, properties))).not.toContain("is missing");
+});
+
 describe("provider azure", () => {
   const settings = {
     name: "azure",

@@ -441,7 +441,11 @@ describe("rotation", () => {
     const [provider] = await openOn([kms], key.id);
     const { advice } = await provider.inspect();
     expect(advice).toEqual([expect.stringContaining("expires on 2026-12-31T00:00:00.000Z")]);
-    expect(advice[0]).toContain(`aws kms import-key-material --key-id ${key.arn} --region eu-west-1`);
+    // AWS takes the material only as it was wrapped for this import, and nobody should be told to send it as it is.
+    expect(advice[0]).toMatch(/get-parameters-for-import .*, wrap the material .*, then aws kms import-key-material/);
+    expect(advice[0]).toContain(
+      `aws kms import-key-material --key-id ${key.arn} --region eu-west-1 --encrypted-key-material fileb://wrapped.bin`,
+    );
   });
 
   it("that fails for a while is a failure, not a rotation that is off", async () => {

@@ -148,6 +148,24 @@ describe("where all is well", () => {
     const { providerCalls } = await validated();
     expect(providerCalls).toEqual({ describe: 1n, inspect: 1n, generate_data_key: 2n, encrypt: 2n, decrypt: 7n });
   });
+
+  it("tells the calls in one order, whichever of the looks ends first", async () => {
+    let inspected = () => {};
+    const afterwards = new Promise<void>((resolve) => (inspected = resolve));
+    let looks = 0;
+    const { providerCalls } = await validated((local) => ({
+      async describe(signal) {
+        looks += 1;
+        if (looks > 1) await afterwards; // the first is the watch's own
+        return local.describe(signal);
+      },
+      async inspect(signal) {
+        setImmediate(inspected);
+        return local.inspect(signal);
+      },
+    }));
+    expect(Object.keys(providerCalls).slice(0, 2)).toEqual(["describe", "inspect"]);
+  });
 });
 
 describe("a role that lacks one permission", () => {
