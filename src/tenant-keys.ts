@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { TenantKeySettings } from "./config/tenant-keys.ts";
 import { KmsError } from "./errors.ts";
+import { type Holder, type KeyNames, keyNames } from "./key-names.ts";
 import { nameOf, type TenantKeys, wrappedBy } from "./keys/master-keys.ts";
 import type { ProviderCondition, ProviderWatch } from "./keys/provider-watch.ts";
 import type { Provider } from "./provider/provider.ts";
@@ -44,6 +45,8 @@ export interface OpenKey {
 
 export interface TenantKeyParts {
   settings: TenantKeySettings;
+  /** The service's own keys, open. */
+  own: readonly Holder[];
   open(settings: ProviderSettings): Promise<ResilientProvider>;
   watch(provider: Provider): Promise<ProviderWatch>;
   clock: () => Date;
@@ -65,6 +68,7 @@ export interface TenantKeyParts {
 /** Opens all of them at once, and waits for each a little: a provider that is away keeps nobody from the start. */
 export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTenantKeys> {
   const { patienceMs = 3_000, graceMs = 15_000 } = parts;
+  const names = keyNames(parts.own);
   const slots = new Map<string, Slot>();
   const leaving = new Set<Slot>();
   let tenants: ReadonlyMap<string, string> = new Map();
@@ -74,7 +78,7 @@ export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTen
   async function replaceOnce(next: TenantKeySettings): Promise<void> {
     const kept = (name: string, settings: ProviderSettings) => isDeepStrictEqual(slots.get(name)?.settings, settings);
     const fresh = [...next.providerKeys].filter(([name, settings]) => !kept(name, settings));
-    const added = fresh.map(([name, settings]) => slot(name, settings, parts));
+    const added = fresh.map(([name, settings]) => slot(name, settings, { ...parts, names }));
     await atMost(patienceMs, Promise.all(added.map(({ firstTry }) => firstTry)));
     const replaced = [...slots.values()].filter(
       ({ name }) => !next.providerKeys.has(name) || fresh.some(([other]) => other === name),
@@ -167,9 +171,10 @@ interface Slot {
   close(): Promise<void>;
 }
 
-function slot(name: string, settings: ProviderSettings, parts: TenantKeyParts): Slot {
+function slot(name: string, settings: ProviderSettings, parts: TenantKeyParts & { names: KeyNames }): Slot {
   const { retryMs = 1_000, longestRetryMs = 30_000 } = parts;
   let open: OpenKey | undefined;
+  let giveNameBack = () => {};
   let failure: KmsError | undefined;
   let since = parts.clock();
   let isClosed = false;
@@ -181,17 +186,39 @@ function slot(name: string, settings: ProviderSettings, parts: TenantKeyParts): 
       if (isClosed) return await unguarded.close();
       const watch = await parts.watch(unguarded);
       if (isClosed) return await closeOpen({ watch, unguarded });
-      open = { watch, unguarded };
+      const key = { watch, unguarded };
+      takeName(key);
+      open = key;
       parts.opened(name, open);
     } catch (error) {
-      if (isClosed) return;
-      if (failure?.message !== messageOf(error)) {
-        since = parts.clock();
-        parts.failed(name, error);
-      }
-      failure = asFailure(error);
-      timer = setTimeout(() => void tryToOpen(Math.min(2 * nextMs, longestRetryMs)), nextMs).unref();
+      if (!isClosed) fail(error, nextMs);
     }
+  }
+
+  function fail(error: unknown, nextMs: number): void {
+    if (failure?.message !== messageOf(error)) {
+      since = parts.clock();
+      parts.failed(name, error);
+    }
+    failure = asFailure(error);
+    timer = setTimeout(() => void tryToOpen(Math.min(2 * nextMs, longestRetryMs)), nextMs).unref();
+  }
+
+  /** Nothing of a key whose name is another's is used: neither it nor what its watch sees. */
+  function takeName(key: OpenKey): void {
+    try {
+      giveNameBack = parts.names.take({ owner: `provider key ${name}`, key: key.unguarded, settings, giveWay });
+    } catch (error) {
+      abandon(key);
+      throw error;
+    }
+  }
+
+  function giveWay(why: KmsError): void {
+    const was = open;
+    open = undefined;
+    if (was !== undefined) abandon(was);
+    fail(why, longestRetryMs);
   }
 
   return {
@@ -210,6 +237,7 @@ function slot(name: string, settings: ProviderSettings, parts: TenantKeyParts): 
     async close() {
       isClosed = true;
       clearTimeout(timer); // a try that is under way closes what it opened
+      giveNameBack();
       if (open !== undefined) await closeOpen(open);
     },
   };
@@ -218,6 +246,11 @@ function slot(name: string, settings: ProviderSettings, parts: TenantKeyParts): 
 async function closeOpen({ watch, unguarded }: OpenKey): Promise<void> {
   watch.stop();
   await unguarded.close();
+}
+
+/** Nobody waits for it, or would know what to do where that fails. */
+function abandon(key: OpenKey): void {
+  closeOpen(key).catch(() => {});
 }
 
 /** A setting that is wrong is nobody's request. */

@@ -34,6 +34,7 @@ function house() {
   const closed: string[] = [];
   const tries: string[] = [];
   const parts: Omit<TenantKeyParts, "settings"> = {
+    own: [],
     async open(given) {
       const file = given.name === "local" ? given.masterKeyFile! : "";
       tries.push(file);
