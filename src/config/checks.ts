@@ -75,13 +75,18 @@ function sameNames({ provider, otherProvider, tenantKeys }: ProvidersOfConfig): 
   for (const [name, settings] of tenantKeys.providerKeys) {
     const other = found.get(writtenName(settings));
     if (other === undefined) found.set(writtenName(settings), { settings, as: `provider key ${name}` });
-    else if (realmOf(other.settings) !== realmOf(settings)) {
+    else if (realmOf(other.settings) !== realmOf(settings) && !isKeyless(settings)) {
       const [, ...key] = writtenName(settings).split(" ");
       const description = `its key has the same name as one at another place, ${other.as}: ${key.join(" ")}; records name a key by that alone, so give it another, as by another mount of transit`;
       problems.push({ name: `${keysPrefix}${name}`, description });
     }
   }
   return problems;
+}
+
+/** A problem of its own. */
+function isKeyless(settings: ProviderSettings): boolean {
+  return "key" in settings && settings.key === "";
 }
 
 function writtenName(settings: ProviderSettings): string {
