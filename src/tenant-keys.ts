@@ -74,12 +74,16 @@ export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTen
   let tenants: ReadonlyMap<string, string> = new Map();
   let counts: ReadonlyMap<string, number> = new Map();
   let replacing = Promise.resolve();
+  const closing = Promise.withResolvers<void>();
+  let isClosed = false;
 
   async function replaceOnce(next: TenantKeySettings): Promise<void> {
+    if (isClosed) return;
     const kept = (name: string, settings: ProviderSettings) => isDeepStrictEqual(slots.get(name)?.settings, settings);
     const fresh = [...next.providerKeys].filter(([name, settings]) => !kept(name, settings));
     const added = fresh.map(([name, settings]) => slot(name, settings, { ...parts, names }));
-    await atMost(patienceMs, Promise.all(added.map(({ firstTry }) => firstTry)));
+    await atMost(patienceMs, Promise.race([closing.promise, Promise.all(added.map(({ firstTry }) => firstTry))]));
+    if (isClosed) return void (await Promise.all(added.map((each) => each.close())));
     const replaced = [...slots.values()].filter(
       ({ name }) => !next.providerKeys.has(name) || fresh.some(([other]) => other === name),
     );
@@ -154,6 +158,9 @@ export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTen
     breakers: () => [...slots.values()].flatMap(({ open }) => open?.unguarded.breakers() ?? []),
     replace,
     async close() {
+      isClosed = true;
+      closing.resolve();
+      await replacing;
       const all = [...slots.values(), ...leaving];
       leaving.clear();
       await Promise.all(all.map((each) => each.close()));

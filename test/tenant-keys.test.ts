@@ -232,4 +232,23 @@ describe("a new configuration", () => {
     expect(own(started, "t1")).toBe(keys.get("b")!.keyId);
     await started.close();
   });
+
+  it("that comes at the end, or is under way then, leaves nothing open", async () => {
+    const { start, answers, closed, tries } = house();
+    const started = await start(tenantKeySettings({ a: "a" }, { t1: "a" }));
+    const late = Promise.withResolvers<never>();
+    answers.set("b", () => late.promise);
+    const replaced = started.replace(tenantKeySettings({ b: "b", c: "c" }, { t1: "b" }));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(tries).toEqual(["a", "b", "c"]);
+    await started.close();
+    await replaced;
+    expect([...closed].sort()).toEqual(["a", "c"]);
+    await started.replace(tenantKeySettings({ d: "d" }, { t1: "d" }));
+    late.resolve(undefined as never);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([...closed].sort()).toEqual(["a", "b", "c"]);
+    expect(tries).toEqual(["a", "b", "c"]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
 });
