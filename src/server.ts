@@ -49,7 +49,7 @@ export interface RunningServer {
   grpcPort: number;
   httpPort: number;
   /** Puts the provider keys of tenants of another configuration into effect; nothing else of it. */
-  replaceTenantKeys(config: Pick<Config, "tenantKeys">): Promise<void>;
+  replaceTenantKeys(config: Pick<Config, "tenantKeys" | "warnings">): Promise<void>;
   /** Drains within `fluo.kms.shutdown.grace`, then closes everything. */
   stop(): Promise<void>;
 }
@@ -276,7 +276,10 @@ export async function startServer(config: Config): Promise<RunningServer> {
     log.info("stopped");
   }
 
-  async function replaceTenantKeys(next: Pick<Config, "tenantKeys">): Promise<void> {
+  let warned = config.warnings;
+  async function replaceTenantKeys(next: Pick<Config, "tenantKeys" | "warnings">): Promise<void> {
+    for (const warning of next.warnings) if (!warned.includes(warning)) log.warn(warning);
+    warned = next.warnings;
     await tenantKeys.replace(next.tenantKeys);
     health.suspect();
     const { providerKeys, tenants } = next.tenantKeys;
