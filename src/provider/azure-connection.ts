@@ -48,8 +48,8 @@ export function watched<T>(seen: (exchange: Exchange) => void, work: () => Promi
 const maxSockets = 32;
 /** Below the four minutes after which Azure's load balancers forget an idle connection. */
 const idleMs = 60_000;
-/** The SDK's own client gathers whatever comes, and one that is longer than a string can be ends the process. */
-const maxAnswerBytes = 1 << 20;
+/** The SDK's own client gathers whatever comes, and one that is longer than a string can be ends the process. What is parsed holds up everyone. */
+const maxAnswerBytes = 1 << 17;
 
 export async function azureConnection(caFile: string | undefined): Promise<AzureConnection> {
   const ca = caFile === undefined ? undefined : [...getCACertificates("default"), await readCa(caFile)];
