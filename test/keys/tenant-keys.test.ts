@@ -53,6 +53,19 @@ describe("a tenant with a provider key of its own", () => {
     keyring.close();
   });
 
+  it("gets none where it opens nothing that it wrapped, and that is no damage of the store", async () => {
+    const { keyring, store, owns, bank, named } = await house();
+    const decrypt = async () => {
+      throw new KmsError("CIPHERTEXT_REJECTED", "ciphertext rejected");
+    };
+    named[0] = { ...bank.provider, decrypt };
+    owns.set("acme", named[0]);
+    for (const make of [() => keyring.activeDataKey("acme"), () => keyring.activeSigningKey("acme")])
+      expect(await thrownBy(make)).toBeKmsError("PROVIDER_UNAVAILABLE", "did not give back key");
+    expect(await underOf(store, "acme")).toEqual([]);
+    keyring.close();
+  });
+
   it("gets another under it at the next rotation, and its old keys go on under the one that wrapped them", async () => {
     const { keyring, store, owns, bank, provider } = await house();
     const old = await keyring.activeDataKey("acme");
