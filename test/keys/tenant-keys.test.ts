@@ -53,16 +53,25 @@ describe("a tenant with a provider key of its own", () => {
     keyring.close();
   });
 
-  it("gets none where it opens nothing that it wrapped, and that is no damage of the store", async () => {
-    const { keyring, store, owns, bank, named } = await house();
-    const decrypt = async () => {
+  it("has none, and nothing is damaged, where it does not open what it wrapped, or opens something else", async () => {
+    const { keyring, store, owns, bank, named, ...parts } = await house();
+    owns.set("acme", bank.provider);
+    const { keyId } = await keyring.activeDataKey("acme");
+    const refuses = async () => {
       throw new KmsError("CIPHERTEXT_REJECTED", "ciphertext rejected");
     };
-    named[0] = { ...bank.provider, decrypt };
-    owns.set("acme", named[0]);
-    for (const make of [() => keyring.activeDataKey("acme"), () => keyring.activeSigningKey("acme")])
-      expect(await thrownBy(make)).toBeKmsError("PROVIDER_UNAVAILABLE", "did not give back key");
-    expect(await underOf(store, "acme")).toEqual([]);
+    for (const decrypt of [refuses, async () => new Uint8Array(32)]) {
+      named[0] = { ...bank.provider, decrypt };
+      owns.set("acme", named[0]);
+      const again = setUp({ store, provider: parts.provider, tenantKeys: parts.tenantKeys }).keyring;
+      const error = await thrownBy(() => again.activeDataKey("acme"));
+      expect(error).toBeKmsError("PROVIDER_DENIED", `does not open key ${keyId} as it wrapped it`);
+      expect((await thrownBy(() => again.activeSigningKey("acme"))) as KmsError).toMatchObject({
+        code: expect.stringMatching(/^PROVIDER_/),
+      });
+      again.close();
+    }
+    expect(await underOf(store, "acme")).toEqual([bank.provider.keyId]);
     keyring.close();
   });
 
