@@ -81,12 +81,11 @@ export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTen
     if (isClosed) return;
     const kept = (name: string, settings: ProviderSettings) => isDeepStrictEqual(slots.get(name)?.settings, settings);
     const fresh = [...next.providerKeys].filter(([name, settings]) => !kept(name, settings));
+    const renewed = new Set(fresh.map(([name]) => name));
     const added = fresh.map(([name, settings]) => slot(name, settings, { ...parts, names }));
     await atMost(patienceMs, Promise.race([closing.promise, Promise.all(added.map(({ firstTry }) => firstTry))]));
     if (isClosed) return void (await Promise.all(added.map((each) => each.close())));
-    const replaced = [...slots.values()].filter(
-      ({ name }) => !next.providerKeys.has(name) || fresh.some(([other]) => other === name),
-    );
+    const replaced = [...slots.values()].filter(({ name }) => !next.providerKeys.has(name) || renewed.has(name));
     for (const old of replaced) slots.delete(old.name);
     for (const each of added) slots.set(each.name, each);
     tenants = next.tenants;
