@@ -85,8 +85,10 @@ export function masterKeys({
       tenantKeys.ofTenant(wrapped.tenantId); // says why, where the tenant's own is not open
       const [waiting] = tenantKeys.notOpen();
       if (waiting === undefined) throw notNamed(wrapped, what);
-      const why = `which may be provider key ${waiting}, and that is not open`;
-      throw new KmsError("PROVIDER_UNAVAILABLE", `${what} is under ${nameOf(wrapped)}, ${why}`);
+      // Its name may be another customer's: it is for operators.
+      const why = "which may be a provider key that is not open";
+      const advice = `Provider key ${waiting} is not open; see why: fluo-kms status`;
+      throw new KmsError("PROVIDER_UNAVAILABLE", `${what} is under ${nameOf(wrapped)}, ${why}`, { advice });
     },
     ofStore(wrapped) {
       const found = shared.find((provider) => hasWrapped(provider, wrapped));
