@@ -11,7 +11,7 @@ import { namesIn, type Properties } from "./properties.ts";
 import { providerOf, type ProviderValues } from "./provider.ts";
 import { allSettings, inFamily, otherName, type ProviderSettingName, type Setting } from "./settings.ts";
 import { isGiven, readSetting, type Sources } from "./sources.ts";
-import { azureKey, gcpKey, type Parser } from "./value.ts";
+import { azureKey, gcpKey, type Parser, vaultPath } from "./value.ts";
 
 export interface TenantKeySettings {
   /** By the name that operators know it by. A key of the service's own provider is its own name. */
@@ -177,7 +177,8 @@ const otherKeys: {
       const { mount, key } =
         /^(?<mount>[A-Za-z0-9][A-Za-z0-9._/-]*)\/keys\/(?<key>[A-Za-z0-9][A-Za-z0-9._-]{0,127})$/.exec(text)?.groups ??
         {};
-      return mount === undefined || key === undefined ? undefined : { ...own, mount, key };
+      if (mount === undefined || key === undefined || !accepts(vaultPath, mount)) return undefined;
+      return { ...own, mount, key };
     },
   },
 };

@@ -215,6 +215,7 @@ describe("refuses", () => {
       [...aws, "fluo.kms.tenants.acme.provider-key=1234"],
       /declare one with fluo\.kms\.provider-keys\.NAME\.provider=….*: an ARN of a key$/,
     ],
+    ["a path that is another's", [...vault, "fluo.kms.tenants.acme.provider-key=a/../b/keys/k"], /MOUNT\/keys\/NAME$/],
     ["another provider's notation", [...vault, `fluo.kms.tenants.acme.provider-key=${arn}`], /MOUNT\/keys\/NAME$/],
     [
       "a key in full where the provider has but one",
