@@ -140,6 +140,7 @@ export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTen
       if (own.open === undefined) throw notOpen(tenantId, own);
       return own.open.watch.provider;
     },
+    openOf: (tenantId) => slotOf(tenantId)?.open?.watch.provider,
     find,
     notOpen: () => [...slots.values()].filter(({ open }) => open === undefined).map(({ name }) => name),
     tenants() {

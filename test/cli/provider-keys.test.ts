@@ -82,6 +82,7 @@ it("is checked with the provider keys that tenants have of their own, each for i
   const store = await unlockStore(await openStore(where.settings), masterKeys({ current: shared }));
   const tenantKeys: TenantKeys = {
     ofTenant: (tenantId) => (tenantId === "acme" ? own : undefined),
+    openOf: (tenantId) => (tenantId === "acme" ? own : undefined),
     find: () => own,
     notOpen: () => [],
     tenants: () => new Map([["acme", wrappedBy(own)]]),

@@ -27,6 +27,10 @@ async function house() {
       if (own instanceof KmsError) throw own;
       return own;
     },
+    openOf(tenantId) {
+      const own = owns.get(tenantId);
+      return own instanceof KmsError ? undefined : own;
+    },
     find: (wrapped) => named.find((provider) => hasWrapped(provider, wrapped)),
     notOpen: () => [...owns.values()].flatMap((own) => (own instanceof KmsError ? ["bank"] : [])),
     tenants: () =>
@@ -97,6 +101,25 @@ describe("a tenant with a provider key of its own", () => {
     );
     await keyring.activeDataKey("beta");
     await keyring.activeDataKey("other");
+    keyring.close();
+  });
+
+  it("uses its own credentials, where another is configured with the same key", async () => {
+    const { keyring, time, owns, named, bank } = await house();
+    owns.set("acme", bank.provider);
+    const { keyId } = await keyring.activeDataKey("acme");
+    keyring.invalidate("acme", keyId);
+    const decrypt = async () => {
+      throw new KmsError("PROVIDER_DENIED", "the other may not");
+    };
+    named[0] = { ...bank.provider, decrypt };
+    time.ms += 60_000;
+    expect((await keyring.activeDataKey("acme")).keyId).toBe(keyId);
+    keyring.invalidate("acme", keyId);
+    owns.set("acme", named[0]);
+    named[0] = bank.provider;
+    time.ms += 60_000;
+    expect(await thrownBy(async () => keyring.activeDataKey("acme"))).toBeKmsError("PROVIDER_DENIED", "may not");
     keyring.close();
   });
 
