@@ -107,9 +107,16 @@ export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTen
   async function end(old: Slot): Promise<void> {
     if (!leaving.delete(old)) return;
     await old.close();
+    tellOfEnd(old);
+  }
+
+  /** Not while it may be the one that its name stands for now, under other settings, and that is not open yet. */
+  function tellOfEnd(old: Slot): void {
     const { open } = old;
-    const isNamedStill = open !== undefined && find(wrappedBy(open.watch.provider)) !== undefined;
-    if (open !== undefined && !isNamedStill) parts.ended(open.watch.provider);
+    if (isClosed || open === undefined || find(wrappedBy(open.watch.provider)) !== undefined) return;
+    const successor = slots.get(old.name);
+    if (successor !== undefined && successor.open === undefined) setTimeout(() => tellOfEnd(old), graceMs).unref();
+    else parts.ended(open.watch.provider);
   }
 
   function find(wrapped: Parameters<TenantKeys["find"]>[0]): Provider | undefined {

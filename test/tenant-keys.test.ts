@@ -220,6 +220,30 @@ describe("a new configuration", () => {
     expect(closed).toEqual(["a", "a2"]);
   });
 
+  it("does not end a key that may be the one that it names otherwise, before that shows", async () => {
+    const { start, keys, answers, told } = house();
+    for (const [file, ends] of [
+      ["same", false],
+      ["another", true],
+    ] as const) {
+      const started = await start(tenantKeySettings({ a: "a" }, { t1: "a" }));
+      answers.set(file, async () => {
+        throw unavailable();
+      });
+      if (!ends) keys.set("same", keys.get("a")!);
+      const replaced = started.replace(tenantKeySettings({ a: file }, { t1: "a" }));
+      await vi.advanceTimersByTimeAsync(3_000);
+      await replaced;
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(told.filter((line) => line.endsWith(" ended"))).toEqual([]);
+      answers.delete(file);
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(own(started, "t1")).toBe(keys.get(file)!.keyId);
+      expect(told.filter((line) => line.endsWith(" ended"))).toHaveLength(ends ? 1 : 0);
+      await started.close();
+    }
+  });
+
   it("comes after the one before, where two come at once", async () => {
     const { start, keys, answers } = house();
     const started = await start(tenantKeySettings({}, {}));
