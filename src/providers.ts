@@ -9,6 +9,7 @@ import { openProviderKey, openProviders } from "./provider/open.ts";
 import type { Provider } from "./provider/provider.ts";
 import { type Breaker, type ProviderCall, worstBreakers } from "./provider/resilience.ts";
 import type { Instruments } from "./telemetry.ts";
+import { ownKeys } from "./key-names.ts";
 import { type OpenKey, type StartedTenantKeys, startTenantKeys } from "./tenant-keys.ts";
 
 export interface StartedProviders {
@@ -66,6 +67,7 @@ export async function startProviders({ config, instruments, log, clock }: Provid
   const [current, ...others] = watches.map(({ provider }) => provider);
   const tenantKeys = await startTenantKeys({
     settings: config.tenantKeys,
+    own: ownKeys(config, opened),
     open: (settings) => openProviderKey(settings, options),
     watch,
     clock,

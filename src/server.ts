@@ -49,7 +49,7 @@ export interface RunningServer {
   grpcPort: number;
   httpPort: number;
   /** Puts the provider keys of tenants of another configuration into effect; nothing else of it. */
-  replaceTenantKeys(config: Pick<Config, "tenantKeys">): Promise<void>;
+  replaceTenantKeys(config: Pick<Config, "tenantKeys" | "warnings">): Promise<void>;
   /** Drains within `fluo.kms.shutdown.grace`, then closes everything. */
   stop(): Promise<void>;
 }
@@ -120,7 +120,10 @@ export async function startServer(config: Config): Promise<RunningServer> {
       denied: keyring.doubtWrappedBy,
     });
   });
-  providers.eachEnded(keyring.forgetWrappedBy);
+  providers.eachEnded((ended) => {
+    keyring.forgetWrappedBy(ended);
+    health.suspect();
+  });
   const grpcHealth = createGrpcHealth();
   const health: StartedHealth = await startHealthMonitor({
     watches,
@@ -276,10 +279,22 @@ export async function startServer(config: Config): Promise<RunningServer> {
     log.info("stopped");
   }
 
-  async function replaceTenantKeys(next: Pick<Config, "tenantKeys">): Promise<void> {
+  let warned = config.warnings;
+  let owners = [...config.tenantKeys.tenants.keys()];
+
+  async function replaceTenantKeys(next: Pick<Config, "tenantKeys" | "warnings">): Promise<void> {
+    for (const warning of next.warnings) if (!warned.includes(warning)) log.warn(warning);
+    warned = next.warnings;
+    const { providerKeys, tenants } = next.tenantKeys;
+    const left = [...owners].filter((tenantId) => !tenants.has(tenantId)).length;
+    if (left > 0)
+      log.warn(
+        { tenants: left },
+        "tenants have no provider key of their own any more: new keys of theirs are under the service's",
+      );
+    owners = [...tenants.keys()];
     await tenantKeys.replace(next.tenantKeys);
     health.suspect();
-    const { providerKeys, tenants } = next.tenantKeys;
     log.info({ providerKeys: providerKeys.size, tenants: tenants.size }, "provider keys of tenants were read anew");
   }
 

@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { TenantKeySettings } from "./config/tenant-keys.ts";
 import { KmsError } from "./errors.ts";
+import { type Holder, type KeyNames, keyNames } from "./key-names.ts";
 import { nameOf, type TenantKeys, wrappedBy } from "./keys/master-keys.ts";
 import type { ProviderCondition, ProviderWatch } from "./keys/provider-watch.ts";
 import type { Provider } from "./provider/provider.ts";
@@ -44,6 +45,8 @@ export interface OpenKey {
 
 export interface TenantKeyParts {
   settings: TenantKeySettings;
+  /** The service's own keys, open. */
+  own: readonly Holder[];
   open(settings: ProviderSettings): Promise<ResilientProvider>;
   watch(provider: Provider): Promise<ProviderWatch>;
   clock: () => Date;
@@ -65,20 +68,24 @@ export interface TenantKeyParts {
 /** Opens all of them at once, and waits for each a little: a provider that is away keeps nobody from the start. */
 export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTenantKeys> {
   const { patienceMs = 3_000, graceMs = 15_000 } = parts;
+  const names = keyNames(parts.own);
   const slots = new Map<string, Slot>();
   const leaving = new Set<Slot>();
   let tenants: ReadonlyMap<string, string> = new Map();
   let counts: ReadonlyMap<string, number> = new Map();
   let replacing = Promise.resolve();
+  const closing = Promise.withResolvers<void>();
+  let isClosed = false;
 
   async function replaceOnce(next: TenantKeySettings): Promise<void> {
+    if (isClosed) return;
     const kept = (name: string, settings: ProviderSettings) => isDeepStrictEqual(slots.get(name)?.settings, settings);
     const fresh = [...next.providerKeys].filter(([name, settings]) => !kept(name, settings));
-    const added = fresh.map(([name, settings]) => slot(name, settings, parts));
-    await atMost(patienceMs, Promise.all(added.map(({ firstTry }) => firstTry)));
-    const replaced = [...slots.values()].filter(
-      ({ name }) => !next.providerKeys.has(name) || fresh.some(([other]) => other === name),
-    );
+    const renewed = new Set(fresh.map(([name]) => name));
+    const added = fresh.map(([name, settings]) => slot(name, settings, { ...parts, names }));
+    await atMost(patienceMs, Promise.race([closing.promise, Promise.all(added.map(({ firstTry }) => firstTry))]));
+    if (isClosed) return void (await Promise.all(added.map((each) => each.close())));
+    const replaced = [...slots.values()].filter(({ name }) => !next.providerKeys.has(name) || renewed.has(name));
     for (const old of replaced) slots.delete(old.name);
     for (const each of added) slots.set(each.name, each);
     tenants = next.tenants;
@@ -100,9 +107,16 @@ export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTen
   async function end(old: Slot): Promise<void> {
     if (!leaving.delete(old)) return;
     await old.close();
+    tellOfEnd(old);
+  }
+
+  /** Not while it may be the one that its name stands for now, under other settings, and that is not open yet. */
+  function tellOfEnd(old: Slot): void {
     const { open } = old;
-    const isNamedStill = open !== undefined && find(wrappedBy(open.watch.provider)) !== undefined;
-    if (open !== undefined && !isNamedStill) parts.ended(open.watch.provider);
+    if (isClosed || open === undefined || find(wrappedBy(open.watch.provider)) !== undefined) return;
+    const successor = slots.get(old.name);
+    if (successor !== undefined && successor.open === undefined) setTimeout(() => tellOfEnd(old), graceMs).unref();
+    else parts.ended(open.watch.provider);
   }
 
   function find(wrapped: Parameters<TenantKeys["find"]>[0]): Provider | undefined {
@@ -133,6 +147,7 @@ export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTen
       if (own.open === undefined) throw notOpen(tenantId, own);
       return own.open.watch.provider;
     },
+    openOf: (tenantId) => slotOf(tenantId)?.open?.watch.provider,
     find,
     notOpen: () => [...slots.values()].filter(({ open }) => open === undefined).map(({ name }) => name),
     tenants() {
@@ -150,6 +165,9 @@ export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTen
     breakers: () => [...slots.values()].flatMap(({ open }) => open?.unguarded.breakers() ?? []),
     replace,
     async close() {
+      isClosed = true;
+      closing.resolve();
+      await replacing;
       const all = [...slots.values(), ...leaving];
       leaving.clear();
       await Promise.all(all.map((each) => each.close()));
@@ -167,9 +185,10 @@ interface Slot {
   close(): Promise<void>;
 }
 
-function slot(name: string, settings: ProviderSettings, parts: TenantKeyParts): Slot {
+function slot(name: string, settings: ProviderSettings, parts: TenantKeyParts & { names: KeyNames }): Slot {
   const { retryMs = 1_000, longestRetryMs = 30_000 } = parts;
   let open: OpenKey | undefined;
+  let giveNameBack = () => {};
   let failure: KmsError | undefined;
   let since = parts.clock();
   let isClosed = false;
@@ -181,17 +200,39 @@ function slot(name: string, settings: ProviderSettings, parts: TenantKeyParts): 
       if (isClosed) return await unguarded.close();
       const watch = await parts.watch(unguarded);
       if (isClosed) return await closeOpen({ watch, unguarded });
-      open = { watch, unguarded };
+      const key = { watch, unguarded };
+      takeName(key);
+      open = key;
       parts.opened(name, open);
     } catch (error) {
-      if (isClosed) return;
-      if (failure?.message !== messageOf(error)) {
-        since = parts.clock();
-        parts.failed(name, error);
-      }
-      failure = asFailure(error);
-      timer = setTimeout(() => void tryToOpen(Math.min(2 * nextMs, longestRetryMs)), nextMs).unref();
+      if (!isClosed) fail(error, nextMs);
     }
+  }
+
+  function fail(error: unknown, nextMs: number): void {
+    if (failure?.message !== messageOf(error)) {
+      since = parts.clock();
+      parts.failed(name, error);
+    }
+    failure = asFailure(error);
+    timer = setTimeout(() => void tryToOpen(Math.min(2 * nextMs, longestRetryMs)), nextMs).unref();
+  }
+
+  /** Nothing of a key whose name is another's is used: neither it nor what its watch sees. */
+  function takeName(key: OpenKey): void {
+    try {
+      giveNameBack = parts.names.take({ owner: `provider key ${name}`, key: key.unguarded, settings, giveWay });
+    } catch (error) {
+      abandon(key);
+      throw error;
+    }
+  }
+
+  function giveWay(why: KmsError): void {
+    const was = open;
+    open = undefined;
+    if (was !== undefined) abandon(was);
+    fail(why, longestRetryMs);
   }
 
   return {
@@ -210,6 +251,7 @@ function slot(name: string, settings: ProviderSettings, parts: TenantKeyParts): 
     async close() {
       isClosed = true;
       clearTimeout(timer); // a try that is under way closes what it opened
+      giveNameBack();
       if (open !== undefined) await closeOpen(open);
     },
   };
@@ -220,10 +262,19 @@ async function closeOpen({ watch, unguarded }: OpenKey): Promise<void> {
   await unguarded.close();
 }
 
-/** A setting that is wrong is nobody's request. */
+/** Nobody waits for it, or would know what to do where that fails. */
+function abandon(key: OpenKey): void {
+  closeOpen(key).catch(() => {});
+}
+
+/** A setting that is wrong is nobody's request: which, and what it says, is for operators. */
 function asFailure(error: unknown): KmsError {
   if (!(error instanceof KmsError)) return new KmsError("PROVIDER_UNAVAILABLE", "internal error, see the log");
   if (error.code === "PROVIDER_UNAVAILABLE") return error;
+  if (error.code === "INVALID_ARGUMENT") {
+    const advice = [error.message, error.advice].filter((each) => each !== undefined).join(". ");
+    return new KmsError("PROVIDER_DENIED", "its settings cannot be used, see the log", { cause: error, advice });
+  }
   return new KmsError("PROVIDER_DENIED", error.message, { cause: error, advice: error.advice });
 }
 

@@ -137,16 +137,17 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
     /^node:/,
     /^(croner|dot-properties)$/,
   ],
+  [/^key-names\.ts$/, /^errors\.ts$/, /^keys\/master-keys\.ts$/, /^provider\/(open|provider|registry)\.ts$/],
   [
     /^tenant-keys\.ts$/,
-    /^(config\/tenant-keys|errors)\.ts$/,
+    /^(config\/tenant-keys|errors|key-names)\.ts$/,
     /^keys\/(master-keys|provider-watch)\.ts$/,
     /^provider\/(provider|registry|resilience)\.ts$/,
     /^node:util$/,
   ],
   [
     /^providers\.ts$/,
-    /^(config|errors|telemetry|tenant-keys)\.ts$/,
+    /^(config|errors|key-names|telemetry|tenant-keys)\.ts$/,
     /^keys\/(master-keys|provider-watch)\.ts$/,
     /^provider\/(open|provider|resilience)\.ts$/,
     /^node:async_hooks$/,
@@ -166,7 +167,7 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
   [
     /^cli\//,
     /^(cli|span|crypto|config)\//,
-    /^(errors|version|config|server|tenant-keys)\.ts$/,
+    /^(errors|version|config|server|key-names|tenant-keys)\.ts$/,
     /^(provider|store)\/registry\.ts$/,
     /^(provider\/(provider|open)|store\/(log-)?store)\.ts$/,
     /^keys\/(master-keys|provider-watch|record|store-key|unwrap)\.ts$/,

@@ -34,6 +34,7 @@ function house() {
   const closed: string[] = [];
   const tries: string[] = [];
   const parts: Omit<TenantKeyParts, "settings"> = {
+    own: [],
     async open(given) {
       const file = given.name === "local" ? given.masterKeyFile! : "";
       tries.push(file);
@@ -114,20 +115,30 @@ describe("a key that cannot be opened", () => {
     await started.close();
   });
 
-  it.each([denied, () => new KmsError("INVALID_ARGUMENT", "no such key")])(
-    "is denied where that is no passing trouble",
-    async (why) => {
-      const { start, answers } = house();
-      answers.set("a", async () => {
-        throw why();
-      });
-      const started = await start(tenantKeySettings({ a: "a" }, { t1: "a" }));
-      const error = await thrownBy(() => started.ofTenant("t1"));
-      expect(error).toBeKmsError("PROVIDER_DENIED", "is not open: no such key");
-      expect((error as KmsError).advice).toBe(why().advice);
-      await started.close();
-    },
-  );
+  it("is denied where that is no passing trouble", async () => {
+    const { start, answers } = house();
+    answers.set("a", async () => {
+      throw denied();
+    });
+    const started = await start(tenantKeySettings({ a: "a" }, { t1: "a" }));
+    const error = await thrownBy(() => started.ofTenant("t1"));
+    expect(error).toBeKmsError("PROVIDER_DENIED", "is not open: no such key");
+    expect((error as KmsError).advice).toBe("make one");
+    await started.close();
+  });
+
+  it("is denied where its settings are wrong, and which they are is told operators alone", async () => {
+    const { start, answers } = house();
+    answers.set("a", async () => {
+      throw new KmsError("INVALID_ARGUMENT", "/run/keys/a cannot be read", { advice: "make it readable" });
+    });
+    const started = await start(tenantKeySettings({ a: "a" }, { t1: "a" }));
+    const error = (await thrownBy(() => started.ofTenant("t1"))) as KmsError;
+    expect(error).toBeKmsError("PROVIDER_DENIED", "its settings cannot be used");
+    expect(error.message).not.toContain("/run");
+    expect(error.advice).toBe("/run/keys/a cannot be read. make it readable");
+    await started.close();
+  });
 
   it("keeps a start no longer than its patience, and is used once it answers", async () => {
     const { start, answers, keys } = house();
@@ -219,6 +230,30 @@ describe("a new configuration", () => {
     expect(closed).toEqual(["a", "a2"]);
   });
 
+  it("does not end a key that may be the one that it names otherwise, before that shows", async () => {
+    const { start, keys, answers, told } = house();
+    for (const [file, ends] of [
+      ["same", false],
+      ["another", true],
+    ] as const) {
+      const started = await start(tenantKeySettings({ a: "a" }, { t1: "a" }));
+      answers.set(file, async () => {
+        throw unavailable();
+      });
+      if (!ends) keys.set("same", keys.get("a")!);
+      const replaced = started.replace(tenantKeySettings({ a: file }, { t1: "a" }));
+      await vi.advanceTimersByTimeAsync(3_000);
+      await replaced;
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(told.filter((line) => line.endsWith(" ended"))).toEqual([]);
+      answers.delete(file);
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(own(started, "t1")).toBe(keys.get(file)!.keyId);
+      expect(told.filter((line) => line.endsWith(" ended"))).toHaveLength(ends ? 1 : 0);
+      await started.close();
+    }
+  });
+
   it("comes after the one before, where two come at once", async () => {
     const { start, keys, answers } = house();
     const started = await start(tenantKeySettings({}, {}));
@@ -230,5 +265,24 @@ describe("a new configuration", () => {
     await Promise.all([first, second]);
     expect(own(started, "t1")).toBe(keys.get("b")!.keyId);
     await started.close();
+  });
+
+  it("that comes at the end, or is under way then, leaves nothing open", async () => {
+    const { start, answers, closed, tries } = house();
+    const started = await start(tenantKeySettings({ a: "a" }, { t1: "a" }));
+    const late = Promise.withResolvers<never>();
+    answers.set("b", () => late.promise);
+    const replaced = started.replace(tenantKeySettings({ b: "b", c: "c" }, { t1: "b" }));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(tries).toEqual(["a", "b", "c"]);
+    await started.close();
+    await replaced;
+    expect([...closed].sort()).toEqual(["a", "c"]);
+    await started.replace(tenantKeySettings({ d: "d" }, { t1: "d" }));
+    late.resolve(undefined as never);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([...closed].sort()).toEqual(["a", "b", "c"]);
+    expect(tries).toEqual(["a", "b", "c"]);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });

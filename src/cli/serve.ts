@@ -30,11 +30,14 @@ async function serveUntilSignal(config: Config, readAnew: () => Config | undefin
   const reload = Promise.withResolvers<(config: Config) => Promise<void>>();
   const signalled = firstSignal(config.hasTenantKeys ? ["SIGTERM", "SIGINT"] : ["SIGTERM", "SIGINT", "SIGHUP"]);
   if (config.hasTenantKeys) {
-    process.on("SIGHUP", async () => {
-      const next = readAnew();
-      if (next === undefined) console.error("fluo-kms: the configuration has problems, so the former one holds");
-      else await (await reload.promise)(next);
+    process.on("SIGHUP", () => {
+      putIntoEffect().catch(() => console.error("fluo-kms: the configuration cannot be read, so the former one holds"));
     });
+  }
+  async function putIntoEffect(): Promise<void> {
+    const next = readAnew();
+    if (next === undefined) console.error("fluo-kms: the configuration has problems, so the former one holds");
+    else await (await reload.promise)(next);
   }
   try {
     const { startServer } = await import("../server.ts");

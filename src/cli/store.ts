@@ -7,6 +7,7 @@ import type { KeyObject } from "node:crypto";
 import type { Config } from "../config.ts";
 import { KmsError } from "../errors.ts";
 import { allowed } from "../keys/record.ts";
+import { ownKeys } from "../key-names.ts";
 import { type MasterKeys, masterKeys, nameOf } from "../keys/master-keys.ts";
 import { unwrapStoreKey } from "../keys/store-key.ts";
 import { watchProvider } from "../keys/provider-watch.ts";
@@ -70,6 +71,7 @@ export async function everyMasterKey(config: Config): Promise<MasterKeys> {
   const { current, shared, close } = await presentMasterKeys(config);
   const tenantKeys = await startTenantKeys({
     settings: config.tenantKeys,
+    own: ownKeys(config, shared),
     open: openProviderKey,
     watch: (provider) => watchProvider({ provider }),
     clock: () => new Date(),

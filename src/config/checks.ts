@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
 import { createSecureContext } from "node:tls";
 import type { Config } from "../config.ts";
-import type { ProviderSettings } from "../provider/registry.ts";
+import { type ProviderSettings, realmOf } from "../provider/registry.ts";
 import type { Problem } from "./problem.ts";
 import { inFamily, otherName } from "./settings.ts";
 import { keysPrefix } from "./tenant-keys.ts";
@@ -48,6 +48,7 @@ export function refusedTogether(config: Omit<Config, "warnings">): Problem[] {
       );
     }
   }
+  problems.push(...sameNames(config));
   if (profile === "prod" && provider.name === "local") {
     refuse(
       "fluo.kms.provider",
@@ -62,6 +63,43 @@ export function refusedTogether(config: Omit<Config, "warnings">): Problem[] {
     refuse("fluo.kms.store", `${found}; set fluo.kms.local.master-key-file`);
   }
   return problems;
+}
+
+/** Keys of tenants that records could not tell from others, as far as the settings show it: see key-names.ts. */
+function sameNames({ provider, otherProvider, tenantKeys }: ProvidersOfConfig): Problem[] {
+  const problems: Problem[] = [];
+  const found = new Map<string, { settings: ProviderSettings; as: string }>();
+  for (const settings of [provider, ...(otherProvider === undefined ? [] : [otherProvider])]) {
+    found.set(writtenName(settings), { settings, as: "the service's own" });
+  }
+  for (const [name, settings] of tenantKeys.providerKeys) {
+    const other = found.get(writtenName(settings));
+    if (other === undefined) found.set(writtenName(settings), { settings, as: `provider key ${name}` });
+    else if (realmOf(other.settings) !== realmOf(settings) && !isKeyless(settings)) {
+      const [, ...key] = writtenName(settings).split(" ");
+      const description = `its key has the same name as one at another place, ${other.as}: ${key.join(" ")}; records name a key by that alone, so give it another, as by another mount of transit`;
+      problems.push({ name: `${keysPrefix}${name}`, description });
+    }
+  }
+  return problems;
+}
+
+/** A problem of its own. */
+function isKeyless(settings: ProviderSettings): boolean {
+  return "key" in settings && settings.key === "";
+}
+
+function writtenName(settings: ProviderSettings): string {
+  switch (settings.name) {
+    case "aws":
+      return `aws ${settings.places.map(({ masterKeyId, region = "" }) => `${region} ${masterKeyId}`).join(" ")}`;
+    case "vault":
+      return `vault ${settings.namespace ?? ""} ${settings.mount}/keys/${settings.key}`;
+    case "local":
+      return `local ${settings.masterKeyFile}`;
+    default:
+      return `${settings.name} ${settings.key}`;
+  }
 }
 
 /** Both files or none; both readable, PEM, and of one key pair, so that a bad one is found now and not at the first handshake. */

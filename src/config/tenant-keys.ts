@@ -4,14 +4,14 @@
  * names it in full. Both stand in application.properties or in the file that `fluo.kms.tenants.file` names; a secret may be in the
  * environment.
  */
-import type { ProviderSettings } from "../provider/registry.ts";
+import { type ProviderSettings, realmOf } from "../provider/registry.ts";
 import { nearestName } from "./nearest.ts";
 import type { Problem } from "./problem.ts";
 import { namesIn, type Properties } from "./properties.ts";
 import { providerOf, type ProviderValues } from "./provider.ts";
 import { allSettings, inFamily, otherName, type ProviderSettingName, type Setting } from "./settings.ts";
-import { readSetting, type Sources } from "./sources.ts";
-import { azureKey, gcpKey, type Parser } from "./value.ts";
+import { isGiven, readSetting, type Sources } from "./sources.ts";
+import { azureKey, gcpKey, type Parser, vaultPath } from "./value.ts";
 
 export interface TenantKeySettings {
   /** By the name that operators know it by. A key of the service's own provider is its own name. */
@@ -120,8 +120,27 @@ function* declaredKeys(sources: TenantKeySources, file: Properties): Iterable<[n
       absolute,
       problems,
     });
+    const own = ownCredentials(settings, (name) => isGiven({ env, properties: file, problems }, named(name), profile));
+    if (own !== undefined) problems.push({ name: named(own[0]), description: own[1] });
     yield [key, settings];
   }
+}
+
+/** Credentials of the service's own that would go to whoever runs a declared key's server, where nothing else is said. */
+function ownCredentials(
+  settings: ProviderSettings,
+  isGivenHere: (name: ProviderSettingName) => boolean,
+): [name: ProviderSettingName, description: string] | undefined {
+  if (settings.name === "gcp" && realmOf(settings) !== undefined && settings.credentialsFile === undefined) {
+    const what = "this service's own token would go to gcp.kms.endpoint, which is not Google's";
+    return ["gcp.kms.credentials-file", `is missing; ${what}`];
+  }
+  if (settings.name === "vault" && settings.login.method === "kubernetes") {
+    if (isGivenHere("vault.kubernetes.token-file")) return undefined;
+    const what = "the pod's own token would go to vault.addr; name one that is projected for that server's audience";
+    return ["vault.kubernetes.token-file", `is missing; ${what}`];
+  }
+  return undefined;
 }
 
 type Name = ProviderSettings["name"];
@@ -158,7 +177,8 @@ const otherKeys: {
       const { mount, key } =
         /^(?<mount>[A-Za-z0-9][A-Za-z0-9._/-]*)\/keys\/(?<key>[A-Za-z0-9][A-Za-z0-9._-]{0,127})$/.exec(text)?.groups ??
         {};
-      return mount === undefined || key === undefined ? undefined : { ...own, mount, key };
+      if (mount === undefined || key === undefined || !accepts(vaultPath, mount)) return undefined;
+      return { ...own, mount, key };
     },
   },
 };

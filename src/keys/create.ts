@@ -54,7 +54,7 @@ export async function createKey<P extends Purpose>(
     const stored = await store.get(tenantId, identity.keyId);
     if (stored === undefined)
       throw new KmsError("STORE_UNAVAILABLE", `key ${identity.keyId} was stored and is not there`);
-    usable = await proveKey({ masterKeys, stored, secret: fresh.secret, importKey }, signal);
+    usable = await proveKey({ masterKeys, stored, fresh, importKey }, signal);
     step("key.proven");
     const handover = await announce?.(usable);
     const record = await store.activate({ ...wish, keyId: identity.keyId, at: clock(), handover });
@@ -119,19 +119,28 @@ function pendingRecord(identity: Identity, provider: Provider, fresh: FreshSecre
 interface Proof<P extends Purpose> {
   masterKeys: MasterKeys;
   stored: KeyRecord;
-  secret: Uint8Array;
+  fresh: FreshSecret;
   importKey: ImportKey<P>;
 }
 
-async function proveKey<P extends Purpose>({ masterKeys, stored, secret, importKey }: Proof<P>, signal?: AbortSignal) {
-  const opened = await unwrapUnchecked(masterKeys, stored, signal);
+async function proveKey<P extends Purpose>({ masterKeys, stored, fresh, importKey }: Proof<P>, signal?: AbortSignal) {
+  const notGivenBack = (cause?: unknown) =>
+    new KmsError("PROVIDER_UNAVAILABLE", `the provider did not give back key ${stored.keyId} as it wrapped it`, {
+      cause,
+    });
+  const opened = await unwrapUnchecked(masterKeys, stored, signal).catch((error) => {
+    if (!(error instanceof KmsError) || error.code !== "DATA_LOSS" || !isAsMade(stored, fresh)) throw error;
+    throw notGivenBack(error); // nobody has used it, and the store is as it should be: no damage of it
+  });
   try {
-    if (!timingSafeEqual(opened, secret)) {
-      throw new KmsError("PROVIDER_UNAVAILABLE", `the provider did not give back key ${stored.keyId} as it wrapped it`);
-    }
+    if (!timingSafeEqual(opened, fresh.secret)) throw notGivenBack();
     refuseOtherSecret(stored, opened);
     return importKey(stored, opened);
   } finally {
     opened.fill(0);
   }
+}
+
+function isAsMade({ wrapped, publicKey }: KeyRecord, fresh: FreshSecret): boolean {
+  return Buffer.compare(wrapped, fresh.wrapped) === 0 && Buffer.compare(publicKey, fresh.publicKey) === 0;
 }

@@ -37,6 +37,8 @@ export interface MasterKeys {
 export interface TenantKeys {
   /** Undefined for a tenant that has none of its own. Throws why the tenant's cannot be used. */
   ofTenant(tenantId: string): Provider | undefined;
+  /** Undefined too where the tenant's is not open. */
+  openOf(tenantId: string): Provider | undefined;
   /** Of those that are open, whichever tenant they are for. */
   find(wrapped: WrappedBy): Provider | undefined;
   /** Names of those that are not open, as operators know them. */
@@ -47,6 +49,7 @@ export interface TenantKeys {
 
 const noTenantKeys: TenantKeys = {
   ofTenant: () => undefined,
+  openOf: () => undefined,
   find: () => undefined,
   notOpen: () => [],
   tenants: () => new Map(),
@@ -74,19 +77,26 @@ export function masterKeys({
   };
   const find = (wrapped: WrappedBy) =>
     shared.find((provider) => hasWrapped(provider, wrapped)) ?? tenantKeys.find(wrapped);
+  /** Where two name one key, each with its own credentials, what is refused the one concerns its tenants alone. */
+  const ownOf = (wrapped: WrappedBy & { tenantId: string }) => {
+    const own = tenantKeys.openOf(wrapped.tenantId);
+    return own !== undefined && hasWrapped(own, wrapped) ? own : undefined;
+  };
   return {
     current,
     shared,
     storeKeyPin,
     ofTenant: (tenantId) => tenantKeys.ofTenant(tenantId) ?? current,
     of(wrapped, what) {
-      const found = find(wrapped);
+      const found = ownOf(wrapped) ?? find(wrapped);
       if (found !== undefined) return found;
       tenantKeys.ofTenant(wrapped.tenantId); // says why, where the tenant's own is not open
       const [waiting] = tenantKeys.notOpen();
       if (waiting === undefined) throw notNamed(wrapped, what);
-      const why = `which may be provider key ${waiting}, and that is not open`;
-      throw new KmsError("PROVIDER_UNAVAILABLE", `${what} is under ${nameOf(wrapped)}, ${why}`);
+      // Its name may be another customer's: it is for operators.
+      const why = "which may be a provider key that is not open";
+      const advice = `Provider key ${waiting} is not open; see why: fluo-kms status`;
+      throw new KmsError("PROVIDER_UNAVAILABLE", `${what} is under ${nameOf(wrapped)}, ${why}`, { advice });
     },
     ofStore(wrapped) {
       const found = shared.find((provider) => hasWrapped(provider, wrapped));

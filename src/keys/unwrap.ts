@@ -1,7 +1,7 @@
 /** From a stored record to its 32 secret bytes, by the provider that wrapped them. */
 import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
-import type { MasterKeys } from "./master-keys.ts";
+import { hasWrapped, type MasterKeys } from "./master-keys.ts";
 import { refuseOtherSecret } from "./public-part.ts";
 import { type KeyRecord, recordContext } from "./record.ts";
 
@@ -10,7 +10,7 @@ export const secretBytes = 32;
 /**
  * The caller owns, and overwrites, the result. PROVIDER_DENIED when a provider key wrapped the record that the configuration does not
  * name: restarted with another in-memory master key, key file or provider. DATA_LOSS when the right one cannot open it, or opens it to
- * another key than the record's.
+ * another key than the record's; PROVIDER_DENIED where that one is a tenant's own.
  */
 export async function unwrap(masterKeys: MasterKeys, record: KeyRecord, signal?: AbortSignal): Promise<Uint8Array> {
   const secret = await unwrapUnchecked(masterKeys, record, signal);
@@ -19,7 +19,7 @@ export async function unwrap(masterKeys: MasterKeys, record: KeyRecord, signal?:
     return secret;
   } catch (error) {
     secret.fill(0);
-    throw error;
+    throw asTenantsAffair(masterKeys, record, error);
   }
 }
 
@@ -31,7 +31,9 @@ export async function unwrapUnchecked(
 ): Promise<Uint8Array> {
   const { keyId } = record;
   const provider = masterKeys.of(record, `key ${keyId}`);
-  const secret = await open(provider, record, signal);
+  const secret = await open(provider, record, signal).catch((error) => {
+    throw asTenantsAffair(masterKeys, record, error);
+  });
   if (secret.length !== secretBytes) {
     secret.fill(0);
     throw new KmsError("PROVIDER_UNAVAILABLE", `the provider opened key ${keyId} to ${secret.length} bytes`);
@@ -49,4 +51,16 @@ async function open(provider: Provider, record: KeyRecord, signal?: AbortSignal)
     }
     throw error;
   }
+}
+
+/**
+ * What a tenant's own provider key opens otherwise than it wrapped it, or not at all, is no damage: the row is as it was written, and was
+ * proven then. Whoever runs that key's server could else have the whole service say that its store is damaged.
+ */
+function asTenantsAffair({ shared }: MasterKeys, record: KeyRecord, error: unknown): unknown {
+  if (!(error instanceof KmsError) || error.code !== "DATA_LOSS") return error;
+  if (shared.some((provider) => hasWrapped(provider, record))) return error;
+  const advice = `See that the key ${record.providerKeyId} is the one that it was, and restore it from a backup where it was replaced`;
+  const message = `the tenant's provider key does not open key ${record.keyId} as it wrapped it`;
+  return new KmsError("PROVIDER_DENIED", message, { cause: error, advice });
 }

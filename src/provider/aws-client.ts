@@ -3,6 +3,7 @@
  * the resilience layer has its own), no timeouts but the caller's signal, which ends a call wherever it is, also in a body that stalls or
  * in the search for credentials. It corrects its signing date by the Date of AWS's answers, so a wrong clock shows in `clockSkewMs` alone.
  */
+import { pipeline, Readable, Transform } from "node:stream";
 import {
   DecryptCommand,
   type DecryptCommandInput,
@@ -45,6 +46,8 @@ export interface AwsClient {
 
 /** More than the resilience layer has in flight, so that none waits for a socket. */
 const maxSockets = 32;
+/** A wrapped key, in base64, is 8 KiB of it. */
+const maxAnswerBytes = 1 << 16;
 
 export function awsClient({ region, endpoint, profile }: AwsClientSettings): AwsClient {
   const client = new KMSClient({
@@ -62,7 +65,9 @@ export function awsClient({ region, endpoint, profile }: AwsClientSettings): Aws
   client.middlewareStack.add(
     (next) => async (args) => {
       const result = await next(args);
-      const { headers = {} } = result.response as { headers?: Record<string, string> };
+      const response = result.response as { headers?: Record<string, string>; body?: unknown };
+      if (response.body instanceof Readable) response.body = bounded(response.body);
+      const { headers = {} } = response;
       const date = Date.parse(headers.date ?? "");
       if (!Number.isNaN(date)) clockSkewMs = Date.now() - date;
       hasAnswered = true;
@@ -117,6 +122,19 @@ export function awsClient({ region, endpoint, profile }: AwsClientSettings): Aws
     clockSkewMs: () => clockSkewMs,
     close: () => client.destroy(),
   };
+}
+
+/** Breaks off an answer that is too long, where the SDK would gather whatever comes. */
+function bounded(body: Readable): Readable {
+  let bytes = 0;
+  const counted = new Transform({
+    transform(chunk: Uint8Array, _encoding, done) {
+      bytes += chunk.length;
+      if (bytes > maxAnswerBytes) done(new Error(`the answer is longer than ${maxAnswerBytes} bytes`));
+      else done(null, chunk);
+    },
+  });
+  return pipeline(body, counted, () => {}); // whoever reads it is told of errors
 }
 
 /** Rejects as soon as the signal aborts, though the SDK may be where it does not look at it; a secret that comes later is overwritten. */

@@ -8,7 +8,12 @@ import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { Agent } from "node:https";
 import { getCACertificates } from "node:tls";
-import { createDefaultHttpClient } from "@azure/core-rest-pipeline";
+import {
+  createDefaultHttpClient,
+  type HttpClient,
+  type PipelineRequest,
+  type PipelineResponse,
+} from "@azure/core-rest-pipeline";
 import type { DefaultAzureCredentialOptions } from "@azure/identity";
 import { invalidField } from "../errors.ts";
 
@@ -43,6 +48,8 @@ export function watched<T>(seen: (exchange: Exchange) => void, work: () => Promi
 const maxSockets = 32;
 /** Below the four minutes after which Azure's load balancers forget an idle connection. */
 const idleMs = 60_000;
+/** The SDK's own client gathers whatever comes, and one that is longer than a string can be ends the process. What is parsed holds up everyone. */
+const maxAnswerBytes = 1 << 17;
 
 export async function azureConnection(caFile: string | undefined): Promise<AzureConnection> {
   const ca = caFile === undefined ? undefined : [...getCACertificates("default"), await readCa(caFile)];
@@ -61,7 +68,7 @@ export async function azureConnection(caFile: string | undefined): Promise<Azure
           const tell = watching.getStore() ?? seen;
           if (isSecure(url)) request.agent ??= agent;
           try {
-            const response = await http.sendRequest(request);
+            const response = await sendBounded(http, request);
             const { status, headers, bodyAsText } = response;
             const error = status < 400 ? undefined : errorIn(bodyAsText);
             tell({ url, status, dateMs: dateIn(headers.get("date")), error });
@@ -75,6 +82,31 @@ export async function azureConnection(caFile: string | undefined): Promise<Azure
     }),
     close: () => agent.destroy(),
   };
+}
+
+/**
+ * Gathers the answer here, as far as one may go. A packed one may hold a thousand times what comes, so none is asked for.
+ */
+async function sendBounded(http: HttpClient, request: PipelineRequest): Promise<PipelineResponse> {
+  request.headers.delete("Accept-Encoding");
+  request.streamResponseStatusCodes = new Set([Number.POSITIVE_INFINITY]); // any
+  try {
+    const { readableStreamBody, ...response } = await http.sendRequest(request);
+    return { ...response, bodyAsText: await textOf(readableStreamBody) };
+  } finally {
+    delete request.streamResponseStatusCodes; // whoever reads the answer is to find the text
+  }
+}
+
+async function textOf(body: NodeJS.ReadableStream | undefined): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of (body ?? []) as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > maxAnswerBytes) throw new Error(`the answer is longer than ${maxAnswerBytes} bytes`); // and the rest does not come
+  }
+  return Buffer.concat(chunks).toString();
 }
 
 export function isSecure(url: string): boolean {

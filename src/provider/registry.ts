@@ -37,3 +37,30 @@ export async function openProvider(settings: ProviderSettings): Promise<Places> 
   const open = openers[settings.name] as (settings: ProviderSettings) => Promise<Places>;
   return open(settings);
 }
+
+/**
+ * Where the name of the key counts: undefined where it is one key's in all the world, because the cloud itself says what its name is.
+ * Anyone's server may say any name.
+ */
+export function realmOf(settings: ProviderSettings): string | undefined {
+  switch (settings.name) {
+    case "aws": {
+      const servers = settings.places.flatMap(({ endpoint }) => serverOf(endpoint, /\.amazonaws\.com(\.cn)?$/) ?? []);
+      return servers.length === 0 ? undefined : servers.join(" ");
+    }
+    case "azure":
+      return settings.verifyChallengeResource ? undefined : serverOf(settings.key);
+    case "gcp":
+      return serverOf(settings.endpoint, /\.googleapis\.com$/);
+    case "local":
+      return undefined;
+    case "vault":
+      return serverOf(settings.addr);
+  }
+}
+
+function serverOf(url: string | undefined, ofCloud?: RegExp): string | undefined {
+  if (url === undefined) return undefined;
+  const { protocol, hostname, origin } = URL.parse(url) ?? { protocol: "", hostname: "", origin: url };
+  return protocol === "https:" && ofCloud?.test(hostname) ? undefined : origin;
+}

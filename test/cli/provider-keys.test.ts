@@ -106,6 +106,7 @@ it("is checked with the provider keys that tenants have of their own, each for i
   const store = await unlockStore(await openStore(where.settings), masterKeys({ current: shared }));
   const tenantKeys: TenantKeys = {
     ofTenant: (tenantId) => (tenantId === "acme" ? own : undefined),
+    openOf: (tenantId) => (tenantId === "acme" ? own : undefined),
     find: () => own,
     notOpen: () => [],
     tenants: () => new Map([["acme", wrappedBy(own)]]),
@@ -138,7 +139,8 @@ it("is checked with the provider keys that tenants have of their own, each for i
   expect(await check(properties.slice(2, -1))).toMatchObject({
     code: 1,
     opened: 1,
-    problems: [{ kind: "unwrap", tenant_id: "acme", what: expect.stringContaining("may be provider key gone") }],
+    problems: [{ kind: "unwrap", tenant_id: "acme", what: expect.stringContaining("a provider key that is not open") }],
+    err: expect.stringContaining("provider key gone cannot be opened"),
   });
   expect(await check([])).toMatchObject({
     code: 1,

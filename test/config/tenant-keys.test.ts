@@ -48,6 +48,40 @@ describe("a declared provider key", () => {
     ]);
   });
 
+  it("does not give the service's own credentials to whoever runs its server", () => {
+    const gcp = [
+      "fluo.kms.provider-keys.bank.provider=gcp",
+      "fluo.kms.provider-keys.bank.gcp.kms.key=projects/bank/locations/global/keyRings/r/cryptoKeys/k",
+    ];
+    expect(problems([...gcp, "fluo.kms.provider-keys.bank.gcp.kms.endpoint=https://kms.bank.example"])).toEqual([
+      expect.stringMatching(
+        /^fluo\.kms\.provider-keys\.bank\.gcp\.kms\.credentials-file: is missing; this service's own/,
+      ),
+    ]);
+    const kubernetes = [
+      ...bank.slice(0, 3),
+      "fluo.kms.provider-keys.bank.vault.auth=kubernetes",
+      "fluo.kms.provider-keys.bank.vault.kubernetes.role=kms",
+    ];
+    expect(problems(kubernetes)).toEqual([
+      expect.stringMatching(
+        /^fluo\.kms\.provider-keys\.bank\.vault\.kubernetes\.token-file: is missing; the pod's own/,
+      ),
+    ]);
+    for (const lines of [
+      gcp,
+      [...gcp, "fluo.kms.provider-keys.bank.gcp.kms.endpoint=https://cloudkms-bank.p.googleapis.com"],
+      [
+        ...gcp,
+        "fluo.kms.provider-keys.bank.gcp.kms.endpoint=https://kms.bank.example",
+        "fluo.kms.provider-keys.bank.gcp.kms.credentials-file=bank.json",
+      ],
+      [...kubernetes, "fluo.kms.provider-keys.bank.vault.kubernetes.token-file=bank.jwt"],
+    ]) {
+      expect(tenantKeys([...aws, ...lines]).providerKeys.size).toBe(1);
+    }
+  });
+
   it("may be for no tenant: it opens what it wrapped", () => {
     expect(tenantKeys([...aws, ...bank]).tenants.size).toBe(0);
     expect(tenantKeys([...aws, ...bank]).providerKeys.size).toBe(1);
@@ -181,6 +215,7 @@ describe("refuses", () => {
       [...aws, "fluo.kms.tenants.acme.provider-key=1234"],
       /declare one with fluo\.kms\.provider-keys\.NAME\.provider=….*: an ARN of a key$/,
     ],
+    ["a path that is another's", [...vault, "fluo.kms.tenants.acme.provider-key=a/../b/keys/k"], /MOUNT\/keys\/NAME$/],
     ["another provider's notation", [...vault, `fluo.kms.tenants.acme.provider-key=${arn}`], /MOUNT\/keys\/NAME$/],
     [
       "a key in full where the provider has but one",

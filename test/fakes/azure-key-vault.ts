@@ -31,6 +31,8 @@ export interface LoggedAzureRequest {
   /** What it was about, of the vault's. */
   body: { alg?: string; value?: string };
   hasToken: boolean;
+  /** The Accept-Encoding header. */
+  packing: string | undefined;
 }
 
 export interface AzureKeyVaultFake {
@@ -84,7 +86,8 @@ export async function startAzureKeyVault(port = 0): Promise<AzureKeyVaultFake> {
     const { pathname } = new URL(request.url!, fake.url);
     const { operation, right, body } = understood(request, pathname, text);
     calls[operation] = (calls[operation] ?? 0) + 1;
-    log.push({ operation, path: pathname, body, hasToken: request.headers.authorization !== undefined });
+    const { authorization, "accept-encoding": packing } = request.headers;
+    log.push({ operation, path: pathname, body, hasToken: authorization !== undefined, packing: packing?.toString() });
     http.changed();
     const { mode, latencyMs, dateOffsetMs } = state.faults;
     if (latencyMs > 0) await new Promise((resolve) => setTimeout(resolve, latencyMs));

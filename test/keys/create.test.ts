@@ -156,6 +156,16 @@ describe.each(purposes)("a %s key", (purpose) => {
     expect(await store.list("acme", purpose)).toEqual([]);
   });
 
+  it("is never activated when the provider does not open it, which is no damage of the store", async () => {
+    const decrypt = () => Promise.reject(new KmsError("CIPHERTEXT_REJECTED", "ciphertext rejected"));
+    const { keyring, store } = setUp({ provider: { ...localProvider(randomMasterKey()), decrypt } });
+    expect(await thrownBy(() => active(keyring, purpose))).toBeKmsError(
+      "PROVIDER_UNAVAILABLE",
+      "did not give back key",
+    );
+    expect(await store.list("acme", purpose)).toEqual([]);
+  });
+
   it("is never activated when the store gives back another record than it was given", async () => {
     const honest = memoryStore();
     const store: Store = {

@@ -49,6 +49,7 @@ it("closes all", async () => {
 it("opens the store key by no key of a tenant, who could put another store key under it", async () => {
   const tenantKeys = {
     ofTenant: () => other,
+    openOf: () => other,
     find: () => other,
     notOpen: () => [],
     tenants: () => new Map([["acme", wrappedBy(other)]]),

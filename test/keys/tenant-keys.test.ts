@@ -27,6 +27,10 @@ async function house() {
       if (own instanceof KmsError) throw own;
       return own;
     },
+    openOf(tenantId) {
+      const own = owns.get(tenantId);
+      return own instanceof KmsError ? undefined : own;
+    },
     find: (wrapped) => named.find((provider) => hasWrapped(provider, wrapped)),
     notOpen: () => [...owns.values()].flatMap((own) => (own instanceof KmsError ? ["bank"] : [])),
     tenants: () =>
@@ -50,6 +54,28 @@ describe("a tenant with a provider key of its own", () => {
     await keyring.activeDataKey("other");
     expect(await underOf(store, "acme")).toEqual([bank.provider.keyId, bank.provider.keyId]);
     expect(await underOf(store, "other")).toEqual([provider.keyId]);
+    keyring.close();
+  });
+
+  it("has none, and nothing is damaged, where it does not open what it wrapped, or opens something else", async () => {
+    const { keyring, store, owns, bank, named, ...parts } = await house();
+    owns.set("acme", bank.provider);
+    const { keyId } = await keyring.activeDataKey("acme");
+    const refuses = async () => {
+      throw new KmsError("CIPHERTEXT_REJECTED", "ciphertext rejected");
+    };
+    for (const decrypt of [refuses, async () => new Uint8Array(32)]) {
+      named[0] = { ...bank.provider, decrypt };
+      owns.set("acme", named[0]);
+      const again = setUp({ store, provider: parts.provider, tenantKeys: parts.tenantKeys }).keyring;
+      const error = await thrownBy(() => again.activeDataKey("acme"));
+      expect(error).toBeKmsError("PROVIDER_DENIED", `does not open key ${keyId} as it wrapped it`);
+      expect((await thrownBy(() => again.activeSigningKey("acme"))) as KmsError).toMatchObject({
+        code: expect.stringMatching(/^PROVIDER_/),
+      });
+      again.close();
+    }
+    expect(await underOf(store, "acme")).toEqual([bank.provider.keyId]);
     keyring.close();
   });
 
@@ -78,6 +104,25 @@ describe("a tenant with a provider key of its own", () => {
     keyring.close();
   });
 
+  it("uses its own credentials, where another is configured with the same key", async () => {
+    const { keyring, time, owns, named, bank } = await house();
+    owns.set("acme", bank.provider);
+    const { keyId } = await keyring.activeDataKey("acme");
+    keyring.invalidate("acme", keyId);
+    const decrypt = async () => {
+      throw new KmsError("PROVIDER_DENIED", "the other may not");
+    };
+    named[0] = { ...bank.provider, decrypt };
+    time.ms += 60_000;
+    expect((await keyring.activeDataKey("acme")).keyId).toBe(keyId);
+    keyring.invalidate("acme", keyId);
+    owns.set("acme", named[0]);
+    named[0] = bank.provider;
+    time.ms += 60_000;
+    expect(await thrownBy(async () => keyring.activeDataKey("acme"))).toBeKmsError("PROVIDER_DENIED", "may not");
+    keyring.close();
+  });
+
   it("does not have a key under another instead, even where the service's own would do", async () => {
     const { keyring, store, owns } = await house();
     owns.set("acme", new KmsError("PROVIDER_DENIED", "bank is refused"));
@@ -102,10 +147,10 @@ describe("a tenant with a provider key of its own", () => {
     owns.delete("acme");
     time.ms += 60_000; // failures are remembered for a while
     owns.set("beta", new KmsError("PROVIDER_UNAVAILABLE", "bank is not open"));
-    expect(await thrownBy(async () => keyring.activeDataKey("acme"))).toBeKmsError(
-      "PROVIDER_UNAVAILABLE",
-      "which may be provider key bank",
-    );
+    const error = (await thrownBy(async () => keyring.activeDataKey("acme"))) as KmsError;
+    expect(error).toBeKmsError("PROVIDER_UNAVAILABLE", "which may be a provider key that is not open");
+    expect(error.message).not.toContain("bank"); // another tenant's, perhaps
+    expect(error.advice).toContain("bank");
     owns.clear();
     time.ms += 60_000;
     expect(await thrownBy(async () => keyring.activeDataKey("acme"))).toBeKmsError(

@@ -277,6 +277,12 @@ describe("AWS answers with", () => {
     expect(String(error.cause)).toContain("SyntaxError in the answer of HTTP 200, request ");
   });
 
+  it("an answer without end, of which no more is gathered than there should be", async () => {
+    kms.once({ change: (answer) => ({ ...answer, Padding: "x".repeat(100_000) }) }, "Decrypt");
+    expect(await thrownBy(() => provider.decrypt(wrapped, context))).toBeKmsError("PROVIDER_UNAVAILABLE");
+    expect(await provider.decrypt(wrapped, context)).toHaveLength(32);
+  });
+
   it("a state that is no word, or a date that is none: no answer, and no refusal of the key", async () => {
     for (const wrong of [
       { KeyState: undefined },

@@ -208,4 +208,19 @@ describe.skipIf(!canServe)("a token", () => {
     expect(await others).toHaveLength(5);
     expect(vault.calls.token).toBe(2);
   });
+
+  it("gathers an answer of any length, and one longer than a string can be ends the process: here it is cut off, and none comes packed", async () => {
+    const { vault, provider } = await openedOnFake();
+    const long = { change: (answer: object) => ({ ...answer, tags: { long: "x".repeat(2 << 20) } }) };
+    const { keys } = await sdkOn(vault);
+    vault.once(long, "get");
+    expect(String(await thrownBy(() => keys.getKey("fluo")))).toContain("longer than 131072 bytes");
+    vault.once(long, "get");
+    const error = await thrownBy(() => provider.describe());
+    expect(error).toBeKmsError("PROVIDER_UNAVAILABLE", "cannot be reached");
+    expect(String((error as KmsError).cause)).toContain("longer than 131072 bytes");
+    await vault.until(() => vault.inFlight === 0);
+    expect(vault.log.filter(({ packing }) => packing !== undefined)).toEqual([]);
+    expect(await provider.describe()).toMatchObject({ state: "enabled" });
+  });
 });

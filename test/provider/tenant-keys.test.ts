@@ -3,7 +3,7 @@
  * is under its own, what one provider key is refused harms no other, and the file of tenants is read anew while all go on.
  */
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
@@ -233,6 +233,7 @@ it("reads the file anew under load without a failed call, has new keys where it 
     service.child.kill("SIGHUP");
     await readAnew(times);
   }
+  expect(service.log.some((line) => line.includes("no provider key of their own any more"))).toBe(false);
   writeFileSync(join(directory, "tenants.properties"), "fluo.kms.tenants.acme.provider-key=nowhere");
   service.child.kill("SIGHUP");
   const [said] = await once(service.child.stderr!, "data");
@@ -243,6 +244,12 @@ it("reads the file anew under load without a failed call, has new keys where it 
   const made = await load.stop();
   expect(made.length).toBeGreaterThan(200);
   expect(made.filter(({ outcome }) => outcome !== "OK")).toEqual([]);
+
+  const all = readFileSync(join(directory, "tenants.properties"), "utf8");
+  writeFileSync(join(directory, "tenants.properties"), all.replace(/^.*tenant-0000.*\n/m, ""));
+  service.child.kill("SIGHUP");
+  const warning = JSON.parse(await service.said(/no provider key of their own any more/));
+  expect(warning).toMatchObject({ tenants: 1, level: 40 });
 
   const before = vault.count("transit/encrypt/key-50");
   await kms.rotate({ tenantId: first, force: true });
