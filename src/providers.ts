@@ -78,9 +78,13 @@ export async function startProviders({ config, instruments, log, clock }: Provid
       tellOfWatch?.(key.watch);
       changed();
     },
-    failed(name, err) {
-      const advice = err instanceof KmsError ? err.advice : undefined;
-      log.error({ providerKey: name, advice, err }, `provider key ${name} cannot be opened, and is tried again`);
+    failed(name, error) {
+      const what = `provider key ${name} cannot be opened, and is tried again`;
+      if (!(error instanceof KmsError)) log.error({ providerKey: name, err: error }, what);
+      else {
+        const { message, advice } = error;
+        log.error({ providerKey: name, said: saidIn(error), advice }, `${what}: ${message}`);
+      }
       changed();
     },
     ended: (provider) => tellOfEnd(provider),
@@ -124,8 +128,14 @@ export async function startProviders({ config, instruments, log, clock }: Provid
  */
 function logFailure(log: Logger, { operation, outcome, region, seconds, attempts, error }: ProviderCall): void {
   if (!(error instanceof KmsError) || error.code === "CANCELLED") return;
-  const { cause, advice, message } = error;
-  const said = cause instanceof Error ? `${cause.name}: ${cause.message}` : undefined;
+  const { advice, message } = error;
   const level = error.code === "CIPHERTEXT_REJECTED" ? "debug" : "warn";
-  log[level]({ operation, outcome, region, seconds, attempts, said, advice }, `provider call failed: ${message}`);
+  log[level](
+    { operation, outcome, region, seconds, attempts, said: saidIn(error), advice },
+    `provider call failed: ${message}`,
+  );
+}
+
+function saidIn({ cause }: KmsError): string | undefined {
+  return cause instanceof Error ? `${cause.name}: ${cause.message}` : undefined;
 }

@@ -54,7 +54,7 @@ function printValidation(validation: Validation): void {
   const { tests = {}, latency_ms = {}, recommendations = [] } = validation;
   printTable([
     ["overall", String(overall)],
-    ["provider", String(provider)],
+    ["provider", provider || "not known: its key is not open"],
     ...(key ? [["key", keyText(key)]] : []),
     ...other_keys.map((other) => ["other key", keyText(other)]),
     ...(provider_calls ? [["provider calls", countsText(provider_calls)]] : []),

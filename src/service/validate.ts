@@ -13,7 +13,7 @@ import type { Provider, ProviderKeyReport, ProviderKeyState } from "../provider/
 import type { CallContext } from "./context.ts";
 import { createProbe, type Probe } from "./probe.ts";
 import { type RecommendationParts, recommendationsOn } from "./recommendations.ts";
-import { lookAtKeys, othersThan, tryPaths, type ValidationParts } from "./validation.ts";
+import { lookAtKeys, othersThan, tryPaths, type ValidatedProvider, type ValidationParts } from "./validation.ts";
 
 export interface ValidateParts extends ValidationParts, RecommendationParts {
   /** What `work` cost: calls that reached a provider, by operation. */
@@ -39,12 +39,25 @@ export function validateHandlers(parts: ValidateParts) {
     }
   }
 
+  /** Undefined where the tenant's own provider key is not open, which is the first test then, and fails. */
+  async function providerOf(tenantId: string, probe: Probe): Promise<ValidatedProvider | undefined> {
+    try {
+      return parts.providerOf(tenantId);
+    } catch (error) {
+      await probe.test("describe_key", [], () => {
+        throw error;
+      });
+      return undefined;
+    }
+  }
+
   return {
     async validate(request: ValidateRequest, call: CallContext): Promise<ValidateResponse> {
       call.caller.require("operator");
       const tenantId = request.tenantId === "" ? probeTenant : call.caller.tenant(request.tenantId);
       const probe = createProbe({ signal: call.signal, unexpected: parts.unexpected });
-      const used = parts.providerOf(tenantId);
+      const used = await providerOf(tenantId, probe);
+      if (used === undefined) return notOpen(probe);
       const run = async () => {
         const validated = { tenantId, used, call, probe };
         const seen = await lookAtKeys(parts, validated);
@@ -72,6 +85,11 @@ export function validateHandlers(parts: ValidateParts) {
       });
     },
   };
+}
+
+/** Nothing else can be tried. Which provider it is nobody has asked yet. */
+function notOpen({ tests, advice }: Probe): ValidateResponse {
+  return create(ValidateResponseSchema, { overall: Outcome.FAIL, tests: [...tests], recommendations: [...advice] });
 }
 
 /** The looks are made at once: they are told in one order, whichever ends first. */

@@ -305,6 +305,25 @@ describe("the provider's key", () => {
   });
 });
 
+it("a tenant's own provider key that is not open is the one test there is, with what to do about it", async () => {
+  const error = new KmsError("PROVIDER_DENIED", "the provider key of tenant acme, bank, is not open", {
+    advice: "open it",
+  });
+  const providerOf = () => {
+    throw error;
+  };
+  const { run } = await withLocal(() => ({}), { parts: { providerOf } });
+  const answer = await run(call(), "acme");
+  expect(answer).toMatchObject({ provider: "", overall: Outcome.FAIL, recommendations: ["open it"] });
+  expect(answer.tests).toEqual([
+    expect.objectContaining({
+      name: "describe_key",
+      outcome: Outcome.FAIL,
+      message: "PROVIDER_DENIED: the provider key of tenant acme, bank, is not open",
+    }),
+  ]);
+});
+
 describe("the clock", () => {
   const withSkew = (clockSkewMs: number | undefined) => validated(reporting({ clockSkewMs }));
 

@@ -145,7 +145,7 @@ export const ProviderKeySchema: GenMessage<ProviderKey> = /*@__PURE__*/
  */
 export type ValidateResponse = Message<"fluo.kms.v1.ValidateResponse"> & {
   /**
-   * Name of the provider.
+   * Name of the provider; empty where the tenant's own provider key is not open, and nothing could be tried.
    *
    * @generated from field: string provider = 1;
    */
