@@ -90,12 +90,19 @@ export interface ConfigSources {
 export function loadConfig({ env = process.env, file, cwd = process.cwd() }: ConfigSources = {}): Config {
   const problems: Problem[] = [];
   const absolute = (path: string) => resolve(cwd, path);
-  const properties = openProperties(absolute(file ?? "application.properties"), file === undefined, problems);
+  const properties = openProperties(
+    absolute(file ?? "application.properties"),
+    { optional: file === undefined, wrongIn: (read) => unknownProperties(read, isTenantKeyName) },
+    problems,
+  );
   const sources = { env, properties, problems };
   const values = readValues(sources);
   const telemetry = otlpSettings(env);
   const tenantsFile = values["fluo.kms.tenants.file"];
-  const ofTenants = tenantsFile === undefined ? undefined : openTenantsFile(absolute(tenantsFile), problems);
+  const ofTenants =
+    tenantsFile === undefined
+      ? undefined
+      : openProperties(absolute(tenantsFile), { optional: false, wrongIn: strangeNames }, problems);
   const files = [properties, ofTenants].filter((each) => each !== undefined);
   const settled = settle({ values, otlp: telemetry.otlp, absolute, problems, env, files });
   problems.push(...refusedTogether(settled));
@@ -117,24 +124,19 @@ export function loadConfig({ env = process.env, file, cwd = process.cwd() }: Con
   return deepFreeze({ ...settled, warnings: [...warningsOf(settled), ...telemetry.warnings, ...idle] });
 }
 
-function openProperties(path: string, optional: boolean, problems: Problem[]): Properties | undefined {
+/** `wrongIn` finds the names that do not belong there. */
+function openProperties(
+  path: string,
+  { optional, wrongIn }: { optional: boolean; wrongIn: (read: Properties) => Problem[] },
+  problems: Problem[],
+): Properties | undefined {
   const read = readProperties(path, optional);
   if (read === undefined) return undefined;
   if ("description" in read) {
     problems.push(read);
     return undefined;
   }
-  problems.push(...unknownProperties(read, isTenantKeyName));
-  return read;
-}
-
-function openTenantsFile(path: string, problems: Problem[]): Properties | undefined {
-  const read = readProperties(path, false);
-  if (read === undefined || "description" in read) {
-    problems.push(...(read === undefined ? [] : [read]));
-    return undefined;
-  }
-  problems.push(...strangeNames(read));
+  problems.push(...wrongIn(read));
   return read;
 }
 

@@ -32,28 +32,33 @@ export function ownKeys({ provider, otherProvider }: NamedProviders, opened: rea
 }
 
 export function keyNames(own: readonly Holder[]): KeyNames {
-  const holders = new Set<Holder>(own);
+  const holders = new Map<string, Set<Holder>>();
+  const ofName = ({ key }: Holder) => {
+    const name = nameOf(wrappedBy(key));
+    const known = holders.get(name) ?? new Set();
+    holders.set(name, known);
+    return known;
+  };
+  for (const each of own) ofName(each).add(each);
   return {
     take(holder) {
-      const rivals = [...holders].filter((other) => isRival(other, holder));
+      const present = ofName(holder);
+      const rivals = [...present].filter((other) => isRival(other, holder));
       const stronger = rivals.find((other) => other.giveWay === undefined || !hasBetterRight(holder, other));
       if (stronger !== undefined) throw sameName(holder, stronger);
       for (const weaker of rivals) {
-        holders.delete(weaker);
+        present.delete(weaker);
         weaker.giveWay!(sameName(weaker, holder));
       }
-      holders.add(holder);
-      return () => void holders.delete(holder);
+      present.add(holder);
+      return () => void present.delete(holder);
     },
   };
 }
 
+/** Of two that have one name. */
 function isRival(one: Holder, other: Holder): boolean {
-  return (
-    one.owner !== other.owner &&
-    nameOf(wrappedBy(one.key)) === nameOf(wrappedBy(other.key)) &&
-    realmOf(one.settings) !== realmOf(other.settings)
-  );
+  return one.owner !== other.owner && realmOf(one.settings) !== realmOf(other.settings);
 }
 
 /** The cloud itself answered for the one, and for the other whoever runs its server. */

@@ -28,7 +28,7 @@ export interface StartedProviders {
   /** Of all but the tenants' keys. */
   breakers(): Breaker[];
   allBreakers(): Breaker[];
-  /** Told of a breaker, or of a tenant's key that was opened or could not be; the latest takes the place of one before. */
+  /** Told of a breaker, and of a tenant's key whose condition is another; the latest takes the place of one before. */
   onChange(changed: () => void): void;
   /** Calls that reached a provider since start, by operation. */
   calls(): ReadonlyMap<string, number>;
@@ -76,6 +76,7 @@ export async function startProviders({ config, instruments, log, clock }: Provid
       const level = condition === "answering" ? "debug" : "error";
       log[level]({ providerKey: name, detail, advice }, `provider key ${name} is open, and ${condition}`);
       tellOfWatch?.(key.watch);
+      key.watch.subscribe({ changed: () => changed() });
       changed();
     },
     failed(name, error) {

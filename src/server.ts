@@ -115,7 +115,6 @@ export async function startServer(config: Config): Promise<RunningServer> {
         if (condition === "denied") keyring.forgetWrappedBy({ name, keyId });
         const line = { provider: name, keyId, detail, ...(advice && { advice }) };
         log[condition === "answering" ? "info" : "error"](line, `provider ${name} is ${condition}`);
-        if (!watches.includes(watch)) health.changed();
       },
       denied: keyring.doubtWrappedBy,
     });
@@ -286,7 +285,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     for (const warning of next.warnings) if (!warned.includes(warning)) log.warn(warning);
     warned = next.warnings;
     const { providerKeys, tenants } = next.tenantKeys;
-    const left = [...owners].filter((tenantId) => !tenants.has(tenantId)).length;
+    const left = owners.filter((tenantId) => !tenants.has(tenantId)).length;
     if (left > 0)
       log.warn(
         { tenants: left },
