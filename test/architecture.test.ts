@@ -64,7 +64,7 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
   [/^memory\.ts$/],
   [/^version\.ts$/, /^\.\.\/package\.json$/],
   // Asked for, not imported: where sodium-native cannot be loaded, node:crypto does its work.
-  [/^crypto\/ed25519\.ts$/, /^crypto\//, /^errors\.ts$/, /^sodium-native$/, /^node:(crypto|module)$/],
+  [/^crypto\/sodium\.ts$/, /^sodium-native$/, /^node:module$/],
   [/^(span|pii|crypto)\//, /^(span|pii|crypto)\//, /^(errors|memory)\.ts$/, /^node:crypto$/],
   [/^provider\/registry\.ts$/, /^errors\.ts$/, /^provider\//],
   [/^provider\/open\.ts$/, /^errors\.ts$/, /^provider\/(failover|registry|resilience)\.ts$/, /^cockatiel$/],

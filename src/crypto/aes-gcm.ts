@@ -28,7 +28,7 @@ const options = { authTagLength: gcmTagBytes };
 export function sealGcm(key: GcmKey, plaintext: Uint8Array, aad: Uint8Array): Uint8Array {
   const sealed = Buffer.allocUnsafe(gcmNonceBytes + plaintext.length + gcmTagBytes);
   const nonce = randomFillSync(sealed.subarray(0, gcmNonceBytes));
-  encryptGcm({ key, nonce, aad }, plaintext, sealed.subarray(gcmNonceBytes));
+  encryptGcm({ key, nonce, aad }, plaintext, sealed, gcmNonceBytes);
   return sealed;
 }
 
@@ -38,15 +38,15 @@ export function openGcm(key: GcmKey, sealed: Uint8Array, aad: Uint8Array): Uint8
   return decryptGcm({ key, nonce: sealed.subarray(0, gcmNonceBytes), aad }, sealed.subarray(gcmNonceBytes));
 }
 
-/** Writes `ciphertext ‖ tag` to `out`, which is exactly 16 bytes longer than the plaintext. */
-export function encryptGcm(parameters: GcmParameters, plaintext: Uint8Array, out: Uint8Array): void {
+/** Writes `ciphertext ‖ tag`, 16 bytes more than the plaintext, to `out`, from `at` on. */
+export function encryptGcm(parameters: GcmParameters, plaintext: Uint8Array, out: Uint8Array, at: number): void {
   checkSizes(parameters);
-  if (out.length !== plaintext.length + gcmTagBytes) throw new KmsError("INTERNAL", "no room for the AES-GCM tag");
+  if (out.length - at < plaintext.length + gcmTagBytes) throw new KmsError("INTERNAL", "no room for the AES-GCM tag");
   const cipher = createCipheriv(algorithm, parameters.key, parameters.nonce, options);
   if (parameters.aad !== undefined) cipher.setAAD(parameters.aad);
-  out.set(cipher.update(plaintext));
+  out.set(cipher.update(plaintext), at);
   cipher.final();
-  out.set(cipher.getAuthTag(), plaintext.length);
+  out.set(cipher.getAuthTag(), at + plaintext.length);
 }
 
 /** Opens `ciphertext ‖ tag`; throws CIPHERTEXT_REJECTED, and then nothing of the plaintext is left in memory. */

@@ -20,6 +20,9 @@ const lengthBytes = 4;
 /** What `canonicalPairs` gives most callers: nobody may write to it. */
 const noPairs = Buffer.alloc(lengthBytes);
 const contextLabel = Buffer.from("fluo-kms/context/v1");
+// Many contexts in a row are of one tenant.
+let lastTenantId: string | undefined;
+let lastStart: Uint8Array = contextLabel;
 const providerContextLabel = Buffer.from("fluo-kms/provider-context/v1");
 
 /** The caller's pairs, encoded once a call and given to `canonicalContext` for each field: to be read alone. Throws INVALID_ARGUMENT. */
@@ -42,15 +45,25 @@ export function canonicalPairs(pairs: EncryptionContext): Uint8Array {
  * `pairs` comes from `canonicalPairs`. Throws INVALID_ARGUMENT for text that UTF-8 cannot write.
  */
 export function canonicalContext(tenantId: string, fieldName: string, pairs: Uint8Array): Uint8Array {
-  const [tenantBytes, fieldBytes] = [utf8Length("tenant_id", tenantId), utf8Length("name", fieldName)];
-  const out = Buffer.allocUnsafe(contextLabel.length + 2 * lengthBytes + tenantBytes + fieldBytes + pairs.length);
-  out.set(contextLabel);
-  let at = out.writeUInt32BE(tenantBytes, contextLabel.length);
-  at += out.write(tenantId, at);
-  at = out.writeUInt32BE(fieldBytes, at);
+  const start = startOf(tenantId);
+  const fieldBytes = utf8Length("name", fieldName);
+  const out = Buffer.allocUnsafe(start.length + lengthBytes + fieldBytes + pairs.length);
+  out.set(start);
+  let at = out.writeUInt32BE(fieldBytes, start.length);
   at += out.write(fieldName, at);
   out.set(pairs, at);
   return out;
+}
+
+/** Label and tenant, to be read alone. */
+function startOf(tenantId: string): Uint8Array {
+  if (tenantId !== lastTenantId) {
+    const start = Buffer.alloc(contextLabel.length + lengthBytes + utf8Length("tenant_id", tenantId));
+    start.set(contextLabel);
+    writePrefixed(start, contextLabel.length, Buffer.from(tenantId));
+    [lastTenantId, lastStart] = [tenantId, start];
+  }
+  return lastStart;
 }
 
 /** A record's provider context, for a provider that binds it locally. */

@@ -40,9 +40,7 @@ export function deriveDataKeys(key: Uint8Array): DataKeyMaterial {
 
 /** Lives long, so in memory of its own: neither node's buffer pool nor the heap, where the collector leaves copies. */
 function deriveInputKey(key: Uint8Array, use: DataKeyUse): Uint8Array {
-  const derived = hkdfExpand(key, Buffer.from(`fluo-kms/v1/${use}`), dataKeyBytes);
   const inputKey = Buffer.allocUnsafeSlow(dataKeyBytes);
-  inputKey.set(derived);
-  derived.fill(0);
+  hkdfExpand(key, [Buffer.from(`fluo-kms/v1/${use}`)], inputKey);
   return inputKey;
 }

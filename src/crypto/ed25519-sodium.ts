@@ -11,19 +11,10 @@ import {
   seedBytes,
   signatureBytes,
 } from "./ed25519-contract.ts";
+import type { Sodium } from "./sodium.ts";
 
 const secretKeyBytes = 64;
 const slotsASlab = 2048;
-
-/** What is used of sodium-native. */
-export interface Sodium {
-  sodium_malloc(size: number): Uint8Array;
-  sodium_mlock(bytes: Uint8Array): void;
-  sodium_memzero(bytes: Uint8Array): void;
-  crypto_sign_seed_keypair(publicKey: Uint8Array, secretKey: Uint8Array, seed: Uint8Array): void;
-  crypto_sign_detached(signature: Uint8Array, message: Uint8Array, secretKey: Uint8Array): void;
-  crypto_sign_verify_detached(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean;
-}
 
 export function sodiumEd25519(sodium: Sodium, slots: number = slotsASlab): Ed25519 {
   const secrets = secretSlots(sodium, slots);

@@ -3,10 +3,10 @@
  * signatures of any honest signer. (Only the holder of a secret key can craft a signature with a small-order component, on which the
  * two may differ: RFC 8032 allows both ways of checking.)
  */
-import { createRequire } from "node:module";
 import type { Ed25519, MemoryProtection, SigningKey } from "./ed25519-contract.ts";
 import { nodeEd25519 } from "./ed25519-node.ts";
-import { type Sodium, sodiumEd25519 } from "./ed25519-sodium.ts";
+import { sodiumEd25519 } from "./ed25519-sodium.ts";
+import { loadSodium } from "./sodium.ts";
 
 /** A key that signs. The 32-byte seed is copied: the caller overwrites its own. */
 export function signingKey(seed: Uint8Array): SigningKey {
@@ -36,16 +36,8 @@ function implementation(): Ed25519 {
   return chosen;
 }
 
-/** For a thread that holds few keys: with a slab of its own, of `slots` keys. */
+/** For a thread that holds few keys: with a slab of its own, of `slots` keys. Without libsodium, `memoryProtection` says so. */
 export function chooseEd25519(slots?: number): Ed25519 {
-  return loadSodium(slots) ?? nodeEd25519();
-}
-
-function loadSodium(slots?: number): Ed25519 | undefined {
-  try {
-    return sodiumEd25519(createRequire(import.meta.url)("sodium-native") as Sodium, slots);
-  } catch {
-    // No addon for this platform: node:crypto signs the same bytes, and memoryProtection says so.
-    return undefined;
-  }
+  const sodium = loadSodium();
+  return sodium ? sodiumEd25519(sodium, slots) : nodeEd25519();
 }

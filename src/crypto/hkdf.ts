@@ -2,32 +2,35 @@
  * HKDF-Expand with HMAC-SHA-512 (RFC 5869 §2.3). There is no Extract step: every key here is uniformly random already.
  * node's `hkdfSync` does both steps and cannot do this one alone.
  */
-import { createHmac } from "node:crypto";
 import { KmsError } from "../errors.ts";
-
-const hashBytes = 64;
+import { chooseHmacSha512, type HmacSha512, hmacBytes } from "./hmac-sha512.ts";
 
 /** RFC 5869: the block counter is one byte. */
-export const maxExpandBytes = 255 * hashBytes;
+export const maxExpandBytes = 255 * hmacBytes;
 
-/** `length` bytes, 1 to 16320, which the caller owns and overwrites. */
-export function hkdfExpand(key: Uint8Array, info: Uint8Array, length: number): Uint8Array {
-  if (!Number.isInteger(length) || length < 1 || length > maxExpandBytes) {
+// One a thread, made on first use.
+let hmac: HmacSha512 | undefined;
+const block = new Uint8Array(hmacBytes);
+const counter = new Uint8Array(1);
+
+/**
+ * Fills `output`, 1 to 16320 bytes, which the caller owns and overwrites. `key` has at most 128 bytes; `info` is one byte after the other,
+ * however they are divided into parts.
+ */
+export function hkdfExpand(key: Uint8Array, info: readonly Uint8Array[], output: Uint8Array): void {
+  if (output.length < 1 || output.length > maxExpandBytes) {
     throw new KmsError("INTERNAL", `HKDF-Expand gives 1 to ${maxExpandBytes} bytes`);
   }
-  const output = Buffer.allocUnsafe(length);
-  // previous block (absent in the first round) ‖ info ‖ counter, kept in one buffer: one HMAC update a round.
-  const input = Buffer.allocUnsafe(hashBytes + info.length + 1);
-  input.set(info, hashBytes);
-  for (let counter = 1, at = 0; at < length; counter += 1, at += hashBytes) {
-    input[input.length - 1] = counter;
-    const block = createHmac("sha512", key)
-      .update(counter === 1 ? input.subarray(hashBytes) : input)
-      .digest();
-    block.copy(output, at);
-    block.copy(input);
-    block.fill(0);
+  hmac ??= chooseHmacSha512();
+  counter[0] = 1;
+  for (let at = 0; at < output.length; at += hmacBytes, counter[0] += 1) {
+    hmac.begin(key);
+    if (at > 0) hmac.add(block);
+    for (const part of info) hmac.add(part);
+    hmac.add(counter);
+    hmac.end(block);
+    const end = Math.min(at + hmacBytes, output.length);
+    for (let i = at; i < end; i += 1) output[i] = block[i - at]!;
   }
-  input.fill(0, 0, hashBytes);
-  return output;
+  block.fill(0);
 }

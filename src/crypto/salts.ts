@@ -6,16 +6,16 @@ import { randomFillSync } from "node:crypto";
 
 const saltsABlock = 128;
 
-/** Each call gives the next salt, to be copied at once: it is a view of its block. */
-export function saltSource(saltBytes: number): () => Uint8Array {
-  let block = Buffer.alloc(0);
-  let at = 0;
-  return () => {
-    if (at === block.length) {
-      block = randomFillSync(Buffer.allocUnsafeSlow(saltsABlock * saltBytes));
-      at = 0;
+/** Each call writes the next salt, of `saltBytes`, to the start of `salt`. */
+export function saltSource(saltBytes: number): (salt: Uint8Array) => void {
+  const block = Buffer.allocUnsafeSlow(saltsABlock * saltBytes);
+  let next = block.length;
+  return (salt) => {
+    if (next === block.length) {
+      randomFillSync(block);
+      next = 0;
     }
-    at += saltBytes;
-    return block.subarray(at - saltBytes, at);
+    for (let i = 0; i < saltBytes; i += 1) salt[i] = block[next + i]!;
+    next += saltBytes;
   };
 }

@@ -12,7 +12,10 @@ import type { KeyRecord, Purpose } from "./record.ts";
 const checkBytes = 32;
 
 export function publicPartOf(purpose: Purpose, secret: Uint8Array): Uint8Array {
-  return purpose === "signing" ? publicKeyOf(secret) : hkdfExpand(secret, Buffer.from("fluo-kms/v1/check"), checkBytes);
+  if (purpose === "signing") return publicKeyOf(secret);
+  const check = new Uint8Array(checkBytes);
+  hkdfExpand(secret, [Buffer.from("fluo-kms/v1/check")], check);
+  return check;
 }
 
 /** Throws DATA_LOSS where it is not. Data keys that were made before there was a check have none, and pass. */

@@ -25,22 +25,35 @@ const nonceEnd = gcmKeyBytes + gcmNonceBytes;
 const commitmentEnd = nonceEnd + commitmentBytes;
 const infoLabel = Buffer.from("c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0");
 
-const freshSalt = saltSource(saltBytes);
+const drawSalt = saltSource(saltBytes);
 
-/** What one message is sealed with: three views of `derived`, which is overwritten after use. */
-interface MessageSecrets {
-  key: Uint8Array;
-  baseNonce: Uint8Array;
-  commitment: Uint8Array;
-  derived: Uint8Array;
-}
+// What one message is sealed or opened with. Neither waits for anything, and both overwrite the secrets.
+const freshSalt = new Uint8Array(saltBytes);
+const derived = new Uint8Array(commitmentEnd);
+const messageKey = derived.subarray(0, gcmKeyBytes);
+const baseNonce = derived.subarray(gcmKeyBytes, nonceEnd);
+const commitment = derived.subarray(nonceEnd, commitmentEnd);
 
 /** Authenticated, and must be given again to open: one byte after the other, however they are divided into parts. */
 export type Context = readonly Uint8Array[];
 
-/** `inputKey` is 32 uniformly random bytes. Writes to `sealed`, which has the `sealedLength` of the plaintext, and returns it. */
-export function seal(inputKey: Uint8Array, context: Context, plaintext: Uint8Array, sealed?: Uint8Array): Uint8Array {
-  return sealWithSalt(inputKey, context, freshSalt(), plaintext, sealed);
+/** `inputKey` is 32 uniformly random bytes. */
+export function seal(inputKey: Uint8Array, context: Context, plaintext: Uint8Array): Uint8Array {
+  const sealed = Buffer.allocUnsafe(sealedLength(plaintext.length));
+  sealInto(sealed, 0, inputKey, context, plaintext);
+  return sealed;
+}
+
+/** The same into memory that is at hand, from `at` on. */
+export function sealInto(
+  sealed: Uint8Array,
+  at: number,
+  inputKey: Uint8Array,
+  context: Context,
+  plaintext: Uint8Array,
+): void {
+  drawSalt(freshSalt);
+  sealUnder(freshSalt, sealed, at, inputKey, context, plaintext);
 }
 
 /** For test vectors alone: a salt that repeats under an input key gives the plaintexts away. */
@@ -49,34 +62,44 @@ export function sealWithSalt(
   context: Context,
   salt: Uint8Array,
   plaintext: Uint8Array,
-  sealed: Uint8Array = Buffer.allocUnsafe(sealedLength(plaintext.length)),
 ): Uint8Array {
-  if (sealed.length !== sealedLength(plaintext.length))
-    throw new KmsError("INTERNAL", "no room, or too much, to seal in");
-  const secrets = deriveSecrets(inputKey, salt, context);
+  const sealed = Buffer.allocUnsafe(sealedLength(plaintext.length));
+  sealUnder(salt, sealed, 0, inputKey, context, plaintext);
+  return sealed;
+}
+
+function sealUnder(
+  salt: Uint8Array,
+  sealed: Uint8Array,
+  at: number,
+  inputKey: Uint8Array,
+  context: Context,
+  plaintext: Uint8Array,
+): void {
+  const chunks = chunkCount(plaintext.length);
+  if (sealed.length - at < sealedLength(plaintext.length)) throw new KmsError("INTERNAL", "no room to seal in");
+  deriveSecrets(inputKey, salt, context);
   try {
-    sealed.set(salt);
-    sealed.set(secrets.commitment, saltBytes);
-    for (let index = 0; index < chunkCount(plaintext.length); index += 1) {
-      const chunk = plaintext.subarray(index * chunkBytes, (index + 1) * chunkBytes);
-      const start = prefixBytes + index * sealedChunkBytes;
-      encryptGcm(chunkParameters(secrets, index), chunk, sealed.subarray(start, start + chunk.length + gcmTagBytes));
+    sealed.set(salt, at);
+    sealed.set(commitment, at + saltBytes);
+    for (let index = 0; index < chunks; index += 1) {
+      const chunk = chunks === 1 ? plaintext : plaintext.subarray(index * chunkBytes, (index + 1) * chunkBytes);
+      encryptGcm(chunkParameters(index), chunk, sealed, at + prefixBytes + index * sealedChunkBytes);
     }
   } finally {
-    secrets.derived.fill(0);
+    derived.fill(0);
   }
-  return sealed;
 }
 
 /** Throws CIPHERTEXT_REJECTED for every failure. The caller owns, and overwrites, the result. */
 export function open(inputKey: Uint8Array, context: Context, sealed: Uint8Array): Uint8Array {
   checkSealedLength(sealed.length);
-  const secrets = deriveSecrets(inputKey, sealed.subarray(0, saltBytes), context);
+  deriveSecrets(inputKey, sealed.subarray(0, saltBytes), context);
   try {
-    if (!timingSafeEqual(secrets.commitment, sealed.subarray(saltBytes, prefixBytes))) throw ciphertextRejected();
-    return openChunks(secrets, sealed.subarray(prefixBytes));
+    if (!timingSafeEqual(commitment, sealed.subarray(saltBytes, prefixBytes))) throw ciphertextRejected();
+    return openChunks(sealed.subarray(prefixBytes));
   } finally {
-    secrets.derived.fill(0);
+    derived.fill(0);
   }
 }
 
@@ -97,13 +120,13 @@ function chunkCount(plaintextBytes: number): number {
 }
 
 /** Nothing is released before the last chunk is authentic. */
-function openChunks(secrets: MessageSecrets, sealedChunks: Uint8Array): Uint8Array {
+function openChunks(sealedChunks: Uint8Array): Uint8Array {
   const chunks: Uint8Array[] = [];
   try {
     for (let index = 0; index * sealedChunkBytes < sealedChunks.length; index += 1) {
       const start = index * sealedChunkBytes;
       const sealedChunk = sealedChunks.subarray(start, start + sealedChunkBytes);
-      chunks.push(decryptGcm(chunkParameters(secrets, index), sealedChunk));
+      chunks.push(decryptGcm(chunkParameters(index), sealedChunk));
     }
   } catch (error) {
     for (const chunk of chunks) chunk.fill(0);
@@ -124,23 +147,17 @@ function join(chunks: readonly Uint8Array[]): Uint8Array {
   return plaintext;
 }
 
-function deriveSecrets(inputKey: Uint8Array, salt: Uint8Array, context: Context): MessageSecrets {
+function deriveSecrets(inputKey: Uint8Array, salt: Uint8Array, context: Context): void {
   if (inputKey.length !== gcmKeyBytes) throw new KmsError("INTERNAL", "a Cobblestone-256 input key is 32 bytes");
   if (salt.length !== saltBytes) throw new KmsError("INTERNAL", `a Cobblestone salt is ${saltBytes} bytes`);
-  const derived = hkdfExpand(inputKey, Buffer.concat([infoLabel, salt, ...context]), commitmentEnd);
-  return {
-    key: derived.subarray(0, gcmKeyBytes),
-    baseNonce: derived.subarray(gcmKeyBytes, nonceEnd),
-    commitment: derived.subarray(nonceEnd, commitmentEnd),
-    derived,
-  };
+  hkdfExpand(inputKey, [infoLabel, salt, ...context], derived);
 }
 
 /** The nonce is the base nonce XOR the chunk's number, big-endian; a buffer never has 2^32 chunks. The AAD is empty. */
-function chunkParameters({ key, baseNonce }: MessageSecrets, index: number): GcmParameters {
-  if (index === 0) return { key, nonce: baseNonce };
+function chunkParameters(index: number): GcmParameters {
+  if (index === 0) return { key: messageKey, nonce: baseNonce };
   const nonce = Buffer.from(baseNonce);
   const at = gcmNonceBytes - 4;
   nonce.writeUInt32BE((nonce.readUInt32BE(at) ^ index) >>> 0, at);
-  return { key, nonce };
+  return { key: messageKey, nonce };
 }

@@ -5,7 +5,7 @@
  */
 import type { DataKeyMaterial, DataKeyUse } from "../crypto/data-key.ts";
 import { ciphertextRejected, invalidField, KmsError } from "../errors.ts";
-import { checkSealedLength, open, seal, sealedLength } from "./cobblestone.ts";
+import { checkSealedLength, open, sealedLength, sealInto } from "./cobblestone.ts";
 
 /** The longest plaintext of an envelope. */
 export const maxValueBytes = 65_536;
@@ -14,6 +14,11 @@ const version = 0x01;
 const kinds: Readonly<Record<DataKeyUse, number>> = { pii: 0x01, "data-key": 0x02 };
 const keyIdStart = 2;
 const headerBytes = 18;
+
+// Many envelopes in a row are of one key.
+const lastHeader = Buffer.alloc(headerBytes);
+let lastKind: DataKeyUse | undefined;
+let lastKeyId = "";
 
 export const maxEnvelopeBytes = headerBytes + sealedLength(maxValueBytes);
 
@@ -35,16 +40,32 @@ export interface Envelope {
 /** `canonicalContext` is that of crypto/context.ts. Throws INVALID_ARGUMENT for more than 64 KiB. */
 export function sealEnvelope(
   kind: DataKeyUse,
-  { keyId, material }: SealingKey,
+  key: SealingKey,
   canonicalContext: Uint8Array,
   plaintext: Uint8Array,
 ): Uint8Array {
-  if (plaintext.length > maxValueBytes) throw invalidField("value", `at most ${maxValueBytes} bytes`);
-  const envelope = Buffer.allocUnsafe(headerBytes + sealedLength(plaintext.length));
-  const header = envelope.subarray(0, headerBytes);
-  writeHeader(header, kind, keyId);
-  seal(material.inputKey(kind), [header, canonicalContext], plaintext, envelope.subarray(headerBytes));
+  const envelope = Buffer.allocUnsafe(envelopeLength(plaintext.length));
+  sealEnvelopeInto(envelope, kind, key, canonicalContext, plaintext);
   return envelope;
+}
+
+/** The same to the start of `envelope`, which has room for `maxEnvelopeBytes`, or for as many as it gets. Returns their number. */
+export function sealEnvelopeInto(
+  envelope: Uint8Array,
+  kind: DataKeyUse,
+  { keyId, material }: SealingKey,
+  canonicalContext: Uint8Array,
+  plaintext: Uint8Array,
+): number {
+  if (plaintext.length > maxValueBytes) throw invalidField("value", `at most ${maxValueBytes} bytes`);
+  const header = headerOf(kind, keyId);
+  envelope.set(header);
+  sealInto(envelope, headerBytes, material.inputKey(kind), [header, canonicalContext], plaintext);
+  return envelopeLength(plaintext.length);
+}
+
+function envelopeLength(plaintextBytes: number): number {
+  return headerBytes + sealedLength(plaintextBytes);
 }
 
 /** Structure and length only, to find the key: nothing of it is authentic yet. Throws CIPHERTEXT_REJECTED. */
@@ -70,9 +91,14 @@ export function openEnvelope(
   return open(material.inputKey(kind), [header, canonicalContext], ciphertext);
 }
 
-function writeHeader(header: Buffer, kind: DataKeyUse, keyId: string): void {
-  if (!/^[0-9a-f]{32}$/.test(keyId)) throw new KmsError("INTERNAL", "a key id is 32 lower-case hex digits");
-  header[0] = version;
-  header[1] = kinds[kind];
-  header.write(keyId, keyIdStart, "hex");
+/** To be read alone, and at once. */
+function headerOf(kind: DataKeyUse, keyId: string): Uint8Array {
+  if (kind !== lastKind || keyId !== lastKeyId) {
+    if (!/^[0-9a-f]{32}$/.test(keyId)) throw new KmsError("INTERNAL", "a key id is 32 lower-case hex digits");
+    lastHeader[0] = version;
+    lastHeader[1] = kinds[kind];
+    lastHeader.write(keyId, keyIdStart, "hex");
+    [lastKind, lastKeyId] = [kind, keyId];
+  }
+  return lastHeader;
 }

@@ -1,7 +1,7 @@
 /** One PII field, from value to token and back, bound to its tenant, its name and the caller's context. */
 import { canonicalContext } from "../crypto/context.ts";
 import type { DataKeyMaterial } from "../crypto/data-key.ts";
-import { openEnvelope, parseEnvelope, type SealingKey, sealEnvelope } from "./envelope.ts";
+import { maxEnvelopeBytes, openEnvelope, parseEnvelope, type SealingKey, sealEnvelopeInto } from "./envelope.ts";
 import { decodeToken, encodeToken } from "./token.ts";
 
 /** Where a value belongs: a token opens nowhere else. */
@@ -18,9 +18,12 @@ export interface SealedField {
   envelope: Uint8Array;
 }
 
+/** Of one field at a time, until its token is written. */
+const envelope = Buffer.allocUnsafeSlow(maxEnvelopeBytes);
+
 /** The token. Throws INVALID_ARGUMENT for a value of more than 64 KiB. */
 export function sealField(key: SealingKey, place: FieldPlace, value: Uint8Array): string {
-  return encodeToken(sealEnvelope("pii", key, placeContext(place), value));
+  return encodeToken(envelope, sealEnvelopeInto(envelope, "pii", key, placeContext(place), value));
 }
 
 /** Throws CIPHERTEXT_REJECTED for what cannot be a token. */

@@ -10,12 +10,13 @@ const prefix = "fk1.";
 /** Characters of a token of the longest value, 64 KiB. */
 export const maxTokenLength = prefix.length + Math.ceil((maxEnvelopeBytes * 4) / 3);
 
-export function encodeToken(envelope: Uint8Array): string {
-  return prefix + Buffer.from(envelope.buffer, envelope.byteOffset, envelope.length).toString("base64url");
+/** Of all bytes, or of the first `length`. */
+export function encodeToken(envelope: Buffer, length = envelope.length): string {
+  return prefix + envelope.toString("base64url", 0, length);
 }
 
 /** The envelope, not yet parsed. Throws CIPHERTEXT_REJECTED. */
-export function decodeToken(token: string): Uint8Array {
+export function decodeToken(token: string): Buffer {
   if (token.length > maxTokenLength || !token.startsWith(prefix)) throw ciphertextRejected();
   const envelope = Buffer.from(token.slice(prefix.length), "base64url");
   if (encodeToken(envelope) !== token) throw ciphertextRejected();

@@ -29,9 +29,9 @@ describe("AES-256-GCM", () => {
         const out = Buffer.alloc(msg!.length + gcmTagBytes);
         if (ivSize !== 96 || keySize !== 256) {
           expect(codeOf(() => decryptGcm(parameters, sealed))).toBe("INTERNAL");
-          expect(codeOf(() => encryptGcm(parameters, msg!, out))).toBe("INTERNAL");
+          expect(codeOf(() => encryptGcm(parameters, msg!, out, 0))).toBe("INTERNAL");
         } else if (vector.result === "valid") {
-          encryptGcm(parameters, msg!, out);
+          encryptGcm(parameters, msg!, out, 0);
           expect(out.equals(sealed), `tcId ${vector.tcId}`).toBe(true);
           expect(Buffer.from(decryptGcm(parameters, sealed)).equals(msg!), `tcId ${vector.tcId}`).toBe(true);
           expect(Buffer.from(openGcm(key!, Buffer.concat([nonce!, sealed]), aad!)).equals(msg!)).toBe(true);
@@ -91,10 +91,13 @@ describe("AES-256-GCM", () => {
     );
   });
 
-  it("refuses an output that does not fit exactly", async () => {
+  it("writes where it is told to and nowhere else, and refuses an output without room", async () => {
     const parameters = { key, nonce: Buffer.alloc(12) };
-    for (const length of [plaintext.length + 15, plaintext.length + 17]) {
-      expect(await thrownBy(() => encryptGcm(parameters, plaintext, Buffer.alloc(length)))).toBeKmsError("INTERNAL");
-    }
+    const [alone, within] = [Buffer.alloc(plaintext.length + 16), Buffer.alloc(plaintext.length + 20, 0xee)];
+    encryptGcm(parameters, plaintext, alone, 0);
+    encryptGcm(parameters, plaintext, within, 3);
+    expect(within).toEqual(Buffer.concat([Buffer.alloc(3, 0xee), alone, Buffer.alloc(1, 0xee)]));
+    expect(await thrownBy(() => encryptGcm(parameters, plaintext, within, 5))).toBeKmsError("INTERNAL", "no room");
+    expect(await thrownBy(() => encryptGcm(parameters, plaintext, Buffer.alloc(15), 0))).toBeKmsError("INTERNAL");
   });
 });

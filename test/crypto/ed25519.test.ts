@@ -1,13 +1,13 @@
 import { existsSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { describe, expect, it } from "vitest";
 import * as ed25519 from "../../src/crypto/ed25519.ts";
 import { nodeEd25519 } from "../../src/crypto/ed25519-node.ts";
-import { type Sodium, sodiumEd25519 } from "../../src/crypto/ed25519-sodium.ts";
+import { sodiumEd25519 } from "../../src/crypto/ed25519-sodium.ts";
+import { loadSodium, type Sodium } from "../../src/crypto/sodium.ts";
 import { thrownBy } from "../matchers.ts";
 
 const bytes = (hex: string) => new Uint8Array(Buffer.from(hex, "hex"));
-const sodium = createRequire(import.meta.url)("sodium-native") as Sodium;
+const sodium = loadSodium() as Sodium;
 const message = new TextEncoder().encode("what is signed");
 
 const implementations = [

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { inflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { open, saltBytes, seal, sealedLength, sealWithSalt } from "../../src/pii/cobblestone.ts";
+import { open, saltBytes, seal, sealedLength, sealInto, sealWithSalt } from "../../src/pii/cobblestone.ts";
 import { KmsError } from "../../src/errors.ts";
 import { bytes, itOnWycheproof } from "../crypto/wycheproof.ts";
 import { thrownBy } from "../matchers.ts";
@@ -50,15 +50,24 @@ describe("Cobblestone-256", () => {
     expect(Buffer.from(open(key, context, sealed)).equals(plaintext)).toBe(true);
   });
 
-  it("seals into memory of its length, and of no other", async () => {
-    const [value, room] = [Buffer.from("value"), Buffer.alloc(sealedLength(5) + 1)];
-    const sealed = seal(key, context, value, room.subarray(1));
-    expect(room.subarray(1).equals(sealed)).toBe(true);
-    expect(Buffer.from(open(key, [Buffer.from("con"), Buffer.from("text")], room.subarray(1))).equals(value)).toBe(
-      true,
-    );
-    for (const wrong of [room, room.subarray(2)]) {
-      expect(await thrownBy(() => seal(key, context, value, wrong))).toBeKmsError("INTERNAL");
+  it("seals into memory that has room, and nowhere else", async () => {
+    const value = Buffer.from("value");
+    const room = Buffer.alloc(sealedLength(5) + 3, 0xee);
+    sealInto(room, 2, key, context, value);
+    expect([room[0], room[1], room.at(-1)]).toEqual([0xee, 0xee, 0xee]);
+    const sealed = room.subarray(2, -1);
+    expect(Buffer.from(open(key, [Buffer.from("con"), Buffer.from("text")], sealed)).equals(value)).toBe(true);
+    expect(await thrownBy(() => sealInto(room, 4, key, context, value))).toBeKmsError("INTERNAL", "no room");
+  });
+
+  it("leaves one message's secrets out of the next", () => {
+    const messages = [0, 16_384, 5, 40_000].map((length) => randomBytes(length));
+    const sealed = messages.map((message) => seal(key, context, message));
+    const [truncated, other] = [Buffer.from(sealed[3]!).subarray(0, -1), randomBytes(32)];
+    expect(isRejected(() => open(key, context, truncated))).toBe(true);
+    expect(isRejected(() => open(other, context, sealed[0]!))).toBe(true);
+    for (const [index, message] of messages.entries()) {
+      expect(Buffer.from(open(key, context, sealed[index]!)).equals(message)).toBe(true);
     }
   });
 

@@ -13,11 +13,11 @@ describe("token", () => {
   });
 
   it("encodes a view of a larger buffer, and nothing around it", () => {
-    expect(encodeToken(new Uint8Array([0, 1, 2, 3, 4]).subarray(1, 4))).toBe("fk1.AQID");
+    expect(encodeToken(Buffer.from([0, 1, 2, 3, 4]).subarray(1, 4))).toBe("fk1.AQID");
   });
 
   it("uses the whole of the URL-safe alphabet", () => {
-    expect(encodeToken(new Uint8Array([0xfb, 0xff, 0xbf]))).toBe("fk1.-_-_");
+    expect(encodeToken(Buffer.from([0xfb, 0xff, 0xbf]))).toBe("fk1.-_-_");
   });
 
   it("refuses every other spelling of the last character", async () => {
