@@ -8,7 +8,6 @@ import {
   type DecryptPiiResponse,
   DecryptPiiResponseSchema,
   type EncryptedField,
-  EncryptedFieldSchema,
   type EncryptPiiRequest,
   type EncryptPiiResponse,
   EncryptPiiResponseSchema,
@@ -56,9 +55,10 @@ export function piiHandlers({ keyring, keyTimer, piiFields, witness = unwitnesse
       checkValues(request.fields);
       const pairs = canonicalPairs(contextPairs(request.encryptionContext));
       const seal = (key: UsableDataKey) => {
-        const fields = request.fields.map(({ name, value }) =>
-          create(EncryptedFieldSchema, { name, token: sealField(key, { tenantId, name, contextPairs: pairs }, value) }),
-        );
+        const fields = request.fields.map(({ name, value }): EncryptedField => {
+          const token = sealField(key, { tenantId, name, contextPairs: pairs }, value);
+          return { $typeName: "fluo.kms.v1.EncryptedField", name, token };
+        });
         piiFields.add(fields.length, { operation: "encrypt" });
         witness.used(call.caller.name, "encrypt_pii", tenantId, key.keyId, "data", fields.length);
         return create(EncryptPiiResponseSchema, { fields, keyId: key.keyId });

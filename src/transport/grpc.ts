@@ -16,7 +16,7 @@ import { grpcContext } from "./grpc-context.ts";
 import type { GrpcHealth } from "./grpc-health.ts";
 import { http2ServersOf } from "./http2-servers.ts";
 import { reflectionService } from "./reflection.ts";
-import { type Handler, rpcPath, type Served } from "./served.ts";
+import { type Codec, type Handler, rpcPath, type Served } from "./served.ts";
 import { forgetEndedStreams } from "./session-streams.ts";
 import { toGrpcStatus, toKmsError } from "./status.ts";
 import { createStreams, type Streams, type StreamTimes } from "./streams.ts";
@@ -159,31 +159,33 @@ function passThrough(method: DescMethod): grpc.MethodDefinition<Buffer, Uint8Arr
 }
 
 /** A handler of bytes, whatever the method's own one speaks. */
-function bytesHandler({ handlers, wire = {} }: Served, method: DescMethod): BytesHandler {
+function bytesHandler({ handlers, wire = {}, codecs = {} }: Served, method: DescMethod): BytesHandler {
   const handler: unknown = handlers[method.localName];
   const spoken = wire[method.localName];
   if (spoken === "request and answer") return handler as BytesHandler;
-  const encode = (message: Message) => toBinary(method.output, message);
+  const { decode, encode } = codecs[method.localName] ?? genericCodec(method);
   if (spoken === "request") {
     const handle = handler as Handler<Uint8Array, Message>;
     return (bytes, context) => andThen(handle(bytes, context), encode);
   }
   const handle = handler as Handler<Message, Message>;
-  return (bytes, context) => andThen(handle(decode(method.input, bytes), context), encode);
+  const read = (bytes: Uint8Array) => {
+    try {
+      return decode(bytes);
+    } catch (cause) {
+      throw malformed(method.input, cause);
+    }
+  };
+  return (bytes, context) => andThen(handle(read(bytes), context), encode);
 }
 
-function decode<Desc extends DescMessage>(desc: Desc, bytes: Uint8Array): MessageShape<Desc> {
-  try {
-    return fromBinary(desc, bytes);
-  } catch (cause) {
-    throw new KmsError(
-      "INVALID_ARGUMENT",
-      `the request is not a valid ${desc.typeName}: check its wire form and UTF-8`,
-      {
-        cause,
-      },
-    );
-  }
+function genericCodec({ input, output }: DescMethod): Codec {
+  return { decode: (bytes) => fromBinary(input, bytes), encode: (message) => toBinary(output, message) };
+}
+
+function malformed({ typeName }: DescMessage, cause: unknown): KmsError {
+  const message = `the request is not a valid ${typeName}: check its wire form and UTF-8`;
+  return new KmsError("INVALID_ARGUMENT", message, { cause });
 }
 
 function unary(method: DescMethod, handle: BytesHandler, { recorder, budget, caller }: GrpcParts) {

@@ -1,10 +1,11 @@
 /** The services of the API as both transports serve them: what each is, its handlers, and what those speak. */
-import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import type { DescMethod, DescService, Message } from "@bufbuild/protobuf";
 import { KeyAdminService } from "../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { LogService } from "../../gen/ts/fluo/kms/v1/log_service_pb.ts";
 import type { Answer } from "../service/answer.ts";
 import type { CallContext } from "../service/context.ts";
+import { decodeEncryptPiiRequest, encodeEncryptPiiResponse } from "../service/encrypt-pii-wire.ts";
 import type { KeyAdminHandlers } from "../service/key-admin.ts";
 import type { KmsHandlers } from "../service/kms-service.ts";
 import type { LogHandlers } from "../service/log.ts";
@@ -16,6 +17,8 @@ export interface Served {
   handlers: Readonly<Record<string, Handler>>;
   /** Handlers that take the request's wire bytes, and whether they answer in such too. */
   wire?: Readonly<Record<string, "request" | "request and answer">>;
+  /** Of handlers of messages that gRPC reads and writes with these, and not with the generic codec. */
+  codecs?: Readonly<Record<string, Codec>>;
   /** Of the methods with messages both ways, likewise; in wire bytes. */
   streams?: Readonly<Record<string, StreamHandler>>;
 }
@@ -23,10 +26,23 @@ export interface Served {
 /** `In` and `Out` are messages or bytes, as the method has it: the generated types of the handlers know, a list of them cannot. */
 export type Handler<In = never, Out = unknown> = (request: In, context: CallContext) => Answer<Out>;
 
+/** Of a method's request and answer. `decode` throws for what is no such request. */
+export interface Codec<In extends Message = Message, Out extends Message = Message> {
+  decode(bytes: Uint8Array): In;
+  encode(message: Out): Uint8Array;
+}
+
 export type KmsStreams = { signSpans: StreamHandler };
 
 export function kmsService(handlers: KmsHandlers, streams: KmsStreams): Served {
-  return { service: KmsService, handlers, wire: { signSpan: "request and answer", verifySpan: "request" }, streams };
+  const encryptPii = { decode: decodeEncryptPiiRequest, encode: encodeEncryptPiiResponse };
+  return {
+    service: KmsService,
+    handlers,
+    wire: { signSpan: "request and answer", verifySpan: "request" },
+    codecs: { encryptPii },
+    streams,
+  };
 }
 
 export function keyAdminService(handlers: KeyAdminHandlers): Served {
