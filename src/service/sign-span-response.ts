@@ -6,7 +6,7 @@ import { integrityAttributes, type SignedSpan, type Signer } from "../span/sign.
 import {
   maxVarintBytes,
   shortHead,
-  writeHead,
+  writeBytes,
   writeShortHead,
   writeShortText,
   writeTimestamp,
@@ -24,12 +24,8 @@ export function encodeSignSpanResponse(signed: SignedSpan, by: Signer, signedAtM
   for (const [key, value] of attributes) size += 4 * shortHead + key.length + value.length;
   const out = Buffer.allocUnsafe(size);
 
-  let at = writeHead(out, 0, tag.statement, statement.length);
-  out.set(statement, at);
-  at += statement.length;
-  at = writeShortHead(out, at, tag.signature, signature.length);
-  out.set(signature, at);
-  at += signature.length;
+  let at = writeBytes(out, 0, tag.statement, statement);
+  at = writeBytes(out, at, tag.signature, signature);
   at = writeShortText(out, at, tag.keyId, by.keyId);
   at = writeTimestamp(out, at, tag.signedAt, signedAtMs);
   for (const [key, value] of attributes) {

@@ -31,6 +31,13 @@ export function writeText(out: Buffer, at: number, fieldTag: number, text: strin
   return start + out.write(text, start, "latin1");
 }
 
+/** Bytes of any number. */
+export function writeBytes(out: Buffer, at: number, fieldTag: number, bytes: Uint8Array): number {
+  const start = writeHead(out, at, fieldTag, bytes.length);
+  out.set(bytes, start);
+  return start + bytes.length;
+}
+
 export function writeTimestamp(out: Buffer, at: number, fieldTag: number, ms: number): number {
   const start = at + shortHead;
   out[start] = timestampTag.seconds;

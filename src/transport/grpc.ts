@@ -163,7 +163,7 @@ function bytesHandler({ handlers, wire = {}, codecs = {} }: Served, method: Desc
   const handler: unknown = handlers[method.localName];
   const spoken = wire[method.localName];
   if (spoken === "request and answer") return handler as BytesHandler;
-  const { decode, encode } = codecs[method.localName] ?? genericCodec(method);
+  const { decode, encode } = { ...genericCodec(method), ...codecs[method.localName] };
   if (spoken === "request") {
     const handle = handler as Handler<Uint8Array, Message>;
     return (bytes, context) => andThen(handle(bytes, context), encode);

@@ -4,8 +4,8 @@ import { KeyAdminService } from "../../gen/ts/fluo/kms/v1/key_admin_service_pb.t
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { LogService } from "../../gen/ts/fluo/kms/v1/log_service_pb.ts";
 import type { Answer } from "../service/answer.ts";
+import { decodeEncryptPiiRequest, encodeEncryptPiiResponse, encodeGenerateDataKeyResponse } from "../service/codecs.ts";
 import type { CallContext } from "../service/context.ts";
-import { decodeEncryptPiiRequest, encodeEncryptPiiResponse } from "../service/encrypt-pii-wire.ts";
 import type { KeyAdminHandlers } from "../service/key-admin.ts";
 import type { KmsHandlers } from "../service/kms-service.ts";
 import type { LogHandlers } from "../service/log.ts";
@@ -17,8 +17,8 @@ export interface Served {
   handlers: Readonly<Record<string, Handler>>;
   /** Handlers that take the request's wire bytes, and whether they answer in such too. */
   wire?: Readonly<Record<string, "request" | "request and answer">>;
-  /** Of handlers of messages that gRPC reads and writes with these, and not with the generic codec. */
-  codecs?: Readonly<Record<string, Codec>>;
+  /** Of handlers of messages: what gRPC reads or writes by these and not by the generic codec. */
+  codecs?: Readonly<Record<string, Partial<Codec>>>;
   /** Of the methods with messages both ways, likewise; in wire bytes. */
   streams?: Readonly<Record<string, StreamHandler>>;
 }
@@ -36,11 +36,12 @@ export type KmsStreams = { signSpans: StreamHandler };
 
 export function kmsService(handlers: KmsHandlers, streams: KmsStreams): Served {
   const encryptPii = { decode: decodeEncryptPiiRequest, encode: encodeEncryptPiiResponse };
+  const generateDataKey = { encode: encodeGenerateDataKeyResponse };
   return {
     service: KmsService,
     handlers,
     wire: { signSpan: "request and answer", verifySpan: "request" },
-    codecs: { encryptPii },
+    codecs: { encryptPii, generateDataKey },
     streams,
   };
 }

@@ -1,8 +1,9 @@
-/** The codec by hand must read and write what the generic one does, and refuse what that refuses. */
+/** The codecs by hand must read and write what the generic one does, and refuse what that refuses. */
 import { randomBytes, randomInt } from "node:crypto";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { describe, expect, it } from "vitest";
+import { GenerateDataKeyResponseSchema } from "../../gen/ts/fluo/kms/v1/data_key_pb.ts";
 import {
   EncryptedFieldSchema,
   type EncryptPiiRequest,
@@ -10,7 +11,11 @@ import {
   EncryptPiiResponseSchema,
   PlainFieldSchema,
 } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
-import { decodeEncryptPiiRequest, encodeEncryptPiiResponse } from "../../src/service/encrypt-pii-wire.ts";
+import {
+  decodeEncryptPiiRequest,
+  encodeEncryptPiiResponse,
+  encodeGenerateDataKeyResponse,
+} from "../../src/service/codecs.ts";
 
 const names = ["email", "", "Straße", "氏名", "🙂".repeat(40), "a".repeat(127), "a".repeat(128), "a".repeat(256)];
 const keyId = "00112233445566778899aabbccddeeff";
@@ -126,6 +131,19 @@ describe("an EncryptPii answer", () => {
     const answer = create(EncryptPiiResponseSchema, { fields, keyId });
     expect(Buffer.from(encodeEncryptPiiResponse(answer))).toEqual(
       Buffer.from(toBinary(EncryptPiiResponseSchema, answer)),
+    );
+  });
+});
+
+describe("a GenerateDataKey answer", () => {
+  it.each([0, 16, 32])("is written as by the generic encoder, with a key of %i bytes", (length) => {
+    const answer = create(GenerateDataKeyResponseSchema, {
+      plaintext: randomBytes(length),
+      ciphertextBlob: randomBytes(90 + length),
+      keyId,
+    });
+    expect(Buffer.from(encodeGenerateDataKeyResponse(answer))).toEqual(
+      Buffer.from(toBinary(GenerateDataKeyResponseSchema, answer)),
     );
   });
 });
