@@ -9,6 +9,7 @@ export interface Sodium {
   crypto_sign_seed_keypair(publicKey: Uint8Array, secretKey: Uint8Array, seed: Uint8Array): void;
   crypto_sign_detached(signature: Uint8Array, message: Uint8Array, secretKey: Uint8Array): void;
   crypto_sign_verify_detached(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean;
+  randombytes_buf(bytes: Uint8Array): void;
   crypto_hash_sha512(digest: Uint8Array, message: Uint8Array): void;
 }
 

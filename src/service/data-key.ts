@@ -1,5 +1,4 @@
 /** GenerateDataKey and DecryptDataKey: data keys for client-side envelope encryption. */
-import { randomBytes } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 import {
   type DecryptDataKeyRequest,
@@ -11,6 +10,7 @@ import {
   KeySpec,
 } from "../../gen/ts/fluo/kms/v1/data_key_pb.ts";
 import { canonicalContext, canonicalPairs } from "../crypto/context.ts";
+import { randomSecret } from "../crypto/random.ts";
 import { invalidField } from "../errors.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { UsableDataKey } from "../keys/usable.ts";
@@ -41,7 +41,7 @@ export function dataKeyHandlers({ keyring, keyTimer, witness = unwitnessed }: Da
       if (bytes === undefined) throw invalidField("key_spec", "is not a known KeySpec");
       const context = canonicalContext(tenantId, "", canonicalPairs(contextPairs(request.encryptionContext)));
       const seal = (key: UsableDataKey) => {
-        const plaintext = randomBytes(bytes);
+        const plaintext = randomSecret(bytes);
         const ciphertextBlob = sealEnvelope("data-key", key, context, plaintext);
         witness.used(call.caller.name, "generate_data_key", tenantId, key.keyId, "data", 1);
         if (!request.withoutPlaintext) {
