@@ -11,7 +11,7 @@ import type { Limit, Rows } from "./row.ts";
 
 /** Long enough that each slice meets the collector's full cycles. */
 const calls = 8000;
-const callsOf20 = 1000;
+const callsOf20 = 4000;
 const callsOf1000 = 60;
 const loopsPerSlice = 20_000;
 const lookupsPerSlice = 300_000;

@@ -6,7 +6,6 @@ import { create, fromBinary } from "@bufbuild/protobuf";
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import type { GenerateDataKeyResponse } from "../../gen/ts/fluo/kms/v1/data_key_pb.ts";
 import {
-  type EncryptedField,
   type EncryptPiiRequest,
   EncryptPiiRequestSchema,
   type EncryptPiiResponse,
@@ -51,22 +50,21 @@ function readField(reader: BinaryReader): PlainField | undefined {
 }
 
 export function encodeEncryptPiiResponse({ fields, keyId }: EncryptPiiResponse): Uint8Array {
-  let size = fieldBytes(keyId.length);
-  for (const field of fields) size += fieldBytes(encryptedBytes(field));
-  const out = Buffer.allocUnsafe(size);
+  const nameBytes = fields.map(({ name }) => Buffer.byteLength(name));
+  const encryptedBytes = fields.map(({ token }, index) => fieldBytes(nameBytes[index]!) + fieldBytes(token.length));
+  const out = Buffer.allocUnsafe(
+    encryptedBytes.reduce((sum, bytes) => sum + fieldBytes(bytes), fieldBytes(keyId.length)),
+  );
   let at = 0;
-  for (const field of fields) {
-    at = writeHead(out, at, responseTag.fields, encryptedBytes(field));
-    at = writeHead(out, at, encryptedTag.name, Buffer.byteLength(field.name));
-    at += out.write(field.name, at);
-    at = writeText(out, at, encryptedTag.token, field.token);
+  for (let i = 0; i < fields.length; i += 1) {
+    const { name, token } = fields[i]!;
+    at = writeHead(out, at, responseTag.fields, encryptedBytes[i]!);
+    at = writeHead(out, at, encryptedTag.name, nameBytes[i]!);
+    at += out.write(name, at);
+    at = writeText(out, at, encryptedTag.token, token);
   }
   writeShortText(out, at, responseTag.keyId, keyId);
   return out;
-}
-
-function encryptedBytes({ name, token }: EncryptedField): number {
-  return fieldBytes(Buffer.byteLength(name)) + fieldBytes(token.length);
 }
 
 /** Of a field of so many bytes, with its head. */
