@@ -40,8 +40,8 @@ export function nodeHmacSha512(): HmacSha512 {
 }
 
 /**
- * libsodium has no HMAC that gives all bytes of SHA-512, so these are RFC 2104's two hashes. They cost less than half of node's, of
- * which most is making what is thrown away after a message: here it is memory that stays.
+ * libsodium has no HMAC that gives all bytes of SHA-512, so these are RFC 2104's two hashes. They cost 60 % of node's, which makes objects
+ * for each message that are thrown away after it: here it is memory that stays.
  */
 export function sodiumHmacSha512(sodium: Pick<Sodium, "crypto_hash_sha512">): HmacSha512 {
   /** The padded key, then the message. */
