@@ -21,8 +21,8 @@ const lengthBytes = 4;
 const noPairs = Buffer.alloc(lengthBytes);
 const contextLabel = Buffer.from("fluo-kms/context/v1");
 // Many contexts in a row are of one tenant.
-let lastTenantId: string | undefined;
-let lastStart: Uint8Array = contextLabel;
+let lastTenantId = "";
+let lastStart: Uint8Array = Buffer.concat([contextLabel, Buffer.alloc(lengthBytes)]);
 const providerContextLabel = Buffer.from("fluo-kms/provider-context/v1");
 
 /** The caller's pairs, encoded once a call and given to `canonicalContext` for each field: to be read alone. Throws INVALID_ARGUMENT. */

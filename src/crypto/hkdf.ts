@@ -10,7 +10,8 @@ export const maxExpandBytes = 255 * hmacBytes;
 
 // One a thread, made on first use.
 let hmac: HmacSha512 | undefined;
-const block = new Uint8Array(hmacBytes);
+/** Of one call at a time, which overwrites it. Not on the heap, where V8 puts arrays as short as this and leaves copies. */
+const block = new Uint8Array(new ArrayBuffer(hmacBytes));
 const counter = new Uint8Array(1);
 
 /**
@@ -23,14 +24,17 @@ export function hkdfExpand(key: Uint8Array, info: readonly Uint8Array[], output:
   }
   hmac ??= chooseHmacSha512();
   counter[0] = 1;
-  for (let at = 0; at < output.length; at += hmacBytes, counter[0] += 1) {
-    hmac.begin(key);
-    if (at > 0) hmac.add(block);
-    for (const part of info) hmac.add(part);
-    hmac.add(counter);
-    hmac.end(block);
-    const end = Math.min(at + hmacBytes, output.length);
-    for (let i = at; i < end; i += 1) output[i] = block[i - at]!;
+  try {
+    for (let at = 0; at < output.length; at += hmacBytes, counter[0] += 1) {
+      hmac.begin(key);
+      if (at > 0) hmac.add(block);
+      for (const part of info) hmac.add(part);
+      hmac.add(counter);
+      hmac.end(block);
+      const end = Math.min(at + hmacBytes, output.length);
+      for (let i = at; i < end; i += 1) output[i] = block[i - at]!;
+    }
+  } finally {
+    block.fill(0);
   }
-  block.fill(0);
 }

@@ -70,10 +70,13 @@ export function sodiumHmacSha512(sodium: Pick<Sodium, "crypto_hash_sha512">): Hm
       end = next;
     },
     end(mac) {
-      sodium.crypto_hash_sha512(innerHash, inner.subarray(0, end));
-      sodium.crypto_hash_sha512(mac, outer);
-      inner.fill(0, 0, end);
-      outer.fill(0);
+      try {
+        sodium.crypto_hash_sha512(innerHash, inner.subarray(0, end));
+        sodium.crypto_hash_sha512(mac, outer);
+      } finally {
+        inner.fill(0, 0, end);
+        outer.fill(0);
+      }
     },
   };
 }

@@ -13,40 +13,58 @@ import {
 } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { varintBytes, writeBytes, writeHead, writeShortText, writeText } from "../span/wire-writer.ts";
 
-const requestTag = { tenantId: 0x0a, fields: 0x12 } as const;
+const requestTag = { tenantId: 0x0a, fields: 0x12, encryptionContext: 0x1a } as const;
 const fieldTag = { name: 0x0a, value: 0x12 } as const;
+const pairTag = { key: 0x0a, value: 0x12 } as const;
 const responseTag = { fields: 0x0a, keyId: 0x12 } as const;
 const encryptedTag = { name: 0x0a, token: 0x12 } as const;
 const dataKeyTag = { plaintext: 0x0a, ciphertextBlob: 0x12, keyId: 0x1a } as const;
 const noBytes = new Uint8Array();
 
-/** Throws what `fromBinary` does, which reads each request that has more than tenant and fields. */
+/** What `fromBinary` makes of it. It reads whatever is not as usual itself, and throws. */
 export function decodeEncryptPiiRequest(bytes: Uint8Array): EncryptPiiRequest {
+  return readUsualRequest(bytes) ?? fromBinary(EncryptPiiRequestSchema, bytes);
+}
+
+/** Undefined where there is a tag that the encoders in use would not write: an unknown field, say. */
+function readUsualRequest(bytes: Uint8Array): EncryptPiiRequest | undefined {
   const request = create(EncryptPiiRequestSchema);
   const reader = new BinaryReader(bytes);
   while (reader.pos < reader.len) {
-    const tag = reader.uint32();
+    const tag = bytes[reader.pos++];
     if (tag === requestTag.tenantId) request.tenantId = reader.string(true);
     else if (tag === requestTag.fields) {
-      const field = readField(reader);
-      if (field === undefined) return fromBinary(EncryptPiiRequestSchema, bytes);
+      const field = readField(bytes, reader);
+      if (field === undefined) return undefined;
       request.fields.push(field);
-    } else return fromBinary(EncryptPiiRequestSchema, bytes);
+    } else if (tag !== requestTag.encryptionContext || !readPair(bytes, reader, request.encryptionContext)) {
+      return undefined;
+    }
   }
   return request;
 }
 
-/** Undefined for one that has more than name and value. */
-function readField(reader: BinaryReader): PlainField | undefined {
+function readField(bytes: Uint8Array, reader: BinaryReader): PlainField | undefined {
   const field: PlainField = { $typeName: "fluo.kms.v1.PlainField", name: "", value: noBytes };
   const end = reader.uint32() + reader.pos;
   while (reader.pos < end) {
-    const tag = reader.uint32();
+    const tag = bytes[reader.pos++];
     if (tag === fieldTag.name) field.name = reader.string(true);
     else if (tag === fieldTag.value) field.value = reader.bytes();
     else return undefined;
   }
   return reader.pos === end ? field : undefined;
+}
+
+/** Whether it could be read: a key, its value, and nothing else. */
+function readPair(bytes: Uint8Array, reader: BinaryReader, pairs: Record<string, string>): boolean {
+  const end = reader.uint32() + reader.pos;
+  if (bytes[reader.pos++] !== pairTag.key) return false;
+  const key = reader.string(true);
+  // An assignment would set the prototype.
+  if (key === "__proto__" || bytes[reader.pos++] !== pairTag.value) return false;
+  pairs[key] = reader.string(true);
+  return reader.pos === end;
 }
 
 export function encodeEncryptPiiResponse({ fields, keyId }: EncryptPiiResponse): Uint8Array {

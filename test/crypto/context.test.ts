@@ -98,6 +98,24 @@ describe("canonical context", () => {
     expect(await thrownBy(() => canonicalPairs(new Map(pairs)))).toBeKmsError("INVALID_ARGUMENT", "encryption_context");
   });
 
+  it("is the tenant's own, whichever had one or was refused before", async () => {
+    const none = canonicalPairs(new Map());
+    const [acme, globex] = ["acme", "globex"].map((tenant) => hex(canonicalContext(tenant, "email", none)));
+    expect(acme).not.toBe(globex);
+    for (const [tenant, own] of [
+      ["acme", acme],
+      ["globex", globex],
+      ["globex", globex],
+      ["acme", acme],
+    ] as const) {
+      expect(hex(canonicalContext(tenant, "email", none))).toBe(own);
+      for (let i = 0; i < 2; i += 1) {
+        expect(await thrownBy(() => canonicalContext("\ud800", "email", none))).toBeKmsError("INVALID_ARGUMENT");
+      }
+      expect(hex(canonicalContext(tenant, "email", none))).toBe(own);
+    }
+  });
+
   it("refuses a tenant or field name that UTF-8 cannot write", async () => {
     const none = canonicalPairs(new Map());
     expect(await thrownBy(() => canonicalContext("\ud800", "email", none))).toBeKmsError(

@@ -53,6 +53,20 @@ describe("envelope", () => {
     expect(start("data-key").toString("hex")).toBe(`0102${keyId}`);
   });
 
+  it("names the key that seals, whichever sealed or was refused before", async () => {
+    const other = { keyId: "ff".repeat(16), material };
+    const wrong = { keyId: "no key id", material };
+    const start = ({ keyId }: typeof key) =>
+      parseEnvelope("pii", sealEnvelope("pii", { keyId, material }, context, value)).keyId;
+    for (const each of [key, other, other, key]) {
+      expect(start(each)).toBe(each.keyId);
+      for (let i = 0; i < 2; i += 1) {
+        expect(await thrownBy(() => sealEnvelope("pii", wrong, context, value))).toBeKmsError("INTERNAL", "key id");
+      }
+      expect(start(each)).toBe(each.keyId);
+    }
+  });
+
   it("refuses a value that is too long to be opened again", async () => {
     expect(sealEnvelope("pii", key, context, Buffer.alloc(maxValueBytes)).length).toBe(maxEnvelopeBytes);
     const call = () => sealEnvelope("pii", key, context, Buffer.alloc(maxValueBytes + 1));

@@ -27,7 +27,7 @@ function outcome(decode: (bytes: Uint8Array) => EncryptPiiRequest, bytes: Uint8A
     return {
       tenantId,
       fields: fields.map(({ name, value }) => [name, Buffer.from(value).toString("hex")]),
-      encryptionContext: { ...encryptionContext },
+      encryptionContext: Object.entries(encryptionContext),
     };
   } catch {
     return "refused";
@@ -65,6 +65,38 @@ describe("an EncryptPii request", () => {
       expectTheSame(bytes);
     }
   });
+
+  it.each([
+    ["its value first", "120161 0a0162"],
+    ["no value", "0a0161"],
+    ["no key", "120161"],
+    ["nothing", ""],
+    ["a second value", "0a0161 120162 120163"],
+    ["an unknown field", "0a0161 120162 980607"],
+    ["a value that is not UTF-8", "0a0161 1201ff"],
+    ["a value past its end", "0a0161 120262"],
+    ["an empty key", "0a00 120162"],
+    ["the key __proto__", "0a095f5f70726f746f5f5f 120162"],
+  ])("is read as the generic decoder does with a pair that has %s", (_what, hex) => {
+    const pair = Buffer.from(hex.replaceAll(" ", ""), "hex");
+    const pairs = Buffer.concat([Buffer.from([0x1a, pair.length]), pair]);
+    const usual = request(field("email", Buffer.from("ada@example.org")));
+    for (const parts of [
+      [usual, pairs],
+      [pairs, usual],
+      [pairs, pairs],
+    ])
+      expectTheSame(Buffer.concat(parts));
+  });
+
+  it.each(["8a80808010", "8a808080808080808000", "8a00"])(
+    "is read as the generic decoder does with the tag %s",
+    (tag) => {
+      expectTheSame(Buffer.from(`${tag}0461636d65`, "hex"));
+      const name = Buffer.from(`${tag}0161`, "hex");
+      expectTheSame(Buffer.concat([Buffer.from([0x12, name.length]), name]));
+    },
+  );
 
   it.each([
     ["an unknown field", (w: BinaryWriter) => w.tag(99, WireType.LengthDelimited).string("new")],
