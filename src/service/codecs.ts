@@ -59,10 +59,10 @@ function readField(bytes: Uint8Array, reader: BinaryReader): PlainField | undefi
 /** Whether it could be read: a key, its value, and nothing else. */
 function readPair(bytes: Uint8Array, reader: BinaryReader, pairs: Record<string, string>): boolean {
   const end = reader.uint32() + reader.pos;
-  if (bytes[reader.pos++] !== pairTag.key) return false;
+  if (reader.pos >= end || bytes[reader.pos++] !== pairTag.key) return false;
   const key = reader.string(true);
-  // An assignment would set the prototype.
-  if (key === "__proto__" || bytes[reader.pos++] !== pairTag.value) return false;
+  if (reader.pos >= end || bytes[reader.pos++] !== pairTag.value) return false;
+  if (key === "__proto__") return false; // an assignment would set the prototype
   pairs[key] = reader.string(true);
   return reader.pos === end;
 }

@@ -42,6 +42,23 @@ function expectTheSame(bytes: Uint8Array): void {
   expect(outcome(decodeEncryptPiiRequest, bytes), Buffer.from(bytes).toString("hex")).toEqual(outcome(generic, bytes));
 }
 
+const texts = ["", "a", "email", "Straße", "__proto__", "constructor"];
+
+function randomText(): Buffer {
+  return randomInt(8) === 0 ? randomBytes(randomInt(4)) : Buffer.from(texts[randomInt(texts.length)]!);
+}
+
+/** Up to four, mostly with these tags, and mostly as long as they say; all shorter than 128 bytes. */
+function randomFields(tags: readonly number[], content: () => Buffer): Buffer {
+  const fields = Array.from({ length: randomInt(5) }, () => {
+    const bytes = content().subarray(0, 100);
+    const tag = randomInt(25) === 0 ? randomInt(128) : tags[randomInt(tags.length)]!;
+    const length = Math.max(0, randomInt(25) === 0 ? bytes.length + randomInt(5) - 2 : bytes.length);
+    return Buffer.concat([Buffer.from([tag, length]), bytes]);
+  });
+  return Buffer.concat(fields);
+}
+
 const field = (name: string, value: Uint8Array) => create(PlainFieldSchema, { name, value });
 const request = (...fields: ReturnType<typeof field>[]) =>
   toBinary(EncryptPiiRequestSchema, create(EncryptPiiRequestSchema, { tenantId: "acme", fields }));
@@ -130,6 +147,21 @@ describe("an EncryptPii request", () => {
       expectTheSame(Buffer.concat([Buffer.from([0x12, inner.length]), inner]));
       expectTheSame(Buffer.concat([Buffer.from([0x12, inner.length]), inner, Buffer.from("0a0461636d65", "hex")]));
     }
+  });
+
+  it("is read as the generic decoder does with a pair without a value before a field that is not UTF-8", () => {
+    expectTheSame(Buffer.from("1a030a01611203920000", "hex"));
+  });
+
+  it("is read, or refused, as by the generic decoder with any fields of any fields", () => {
+    const outcomes = Array.from({ length: 30_000 }, () => {
+      const bytes = randomFields([0x0a, 0x12, 0x1a], () => randomFields([0x0a, 0x12], randomText));
+      expectTheSame(bytes);
+      return outcome(generic, bytes);
+    });
+    const refused = outcomes.filter((each) => each === "refused").length;
+    expect(refused).toBeGreaterThan(3000);
+    expect(refused).toBeLessThan(27_000);
   });
 
   it("is read, or refused, as by the generic decoder wherever a byte of it is changed, lost or added", () => {
