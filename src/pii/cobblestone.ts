@@ -44,37 +44,17 @@ export function seal(inputKey: Uint8Array, context: Context, plaintext: Uint8Arr
   return sealed;
 }
 
-/** The same into memory that is at hand, from `at` on. */
+/**
+ * The same into memory that is at hand, from `at` on. A salt is given for test vectors alone: one that repeats under an input key gives the
+ * plaintexts away.
+ */
 export function sealInto(
   sealed: Uint8Array,
   at: number,
   inputKey: Uint8Array,
   context: Context,
   plaintext: Uint8Array,
-): void {
-  drawSalt(freshSalt);
-  sealUnder(freshSalt, sealed, at, inputKey, context, plaintext);
-}
-
-/** For test vectors alone: a salt that repeats under an input key gives the plaintexts away. */
-export function sealWithSalt(
-  inputKey: Uint8Array,
-  context: Context,
-  salt: Uint8Array,
-  plaintext: Uint8Array,
-): Uint8Array {
-  const sealed = Buffer.allocUnsafe(sealedLength(plaintext.length));
-  sealUnder(salt, sealed, 0, inputKey, context, plaintext);
-  return sealed;
-}
-
-function sealUnder(
-  salt: Uint8Array,
-  sealed: Uint8Array,
-  at: number,
-  inputKey: Uint8Array,
-  context: Context,
-  plaintext: Uint8Array,
+  salt = drawnSalt(),
 ): void {
   const chunks = chunkCount(plaintext.length);
   if (sealed.length - at < sealedLength(plaintext.length)) throw new KmsError("INTERNAL", "no room to seal in");
@@ -89,6 +69,12 @@ function sealUnder(
   } finally {
     derived.fill(0);
   }
+}
+
+/** Until the next one is drawn. */
+function drawnSalt(): Uint8Array {
+  drawSalt(freshSalt);
+  return freshSalt;
 }
 
 /** Throws CIPHERTEXT_REJECTED for every failure. The caller owns, and overwrites, the result. */
