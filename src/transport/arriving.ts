@@ -6,6 +6,7 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
 import { http2ServersOf } from "./http2-servers.ts";
+import { pieceBytes } from "./stream-intake.ts";
 
 /** Of all connections together. */
 export const maxArrivingBytes = 64 * 1024 * 1024;
@@ -23,9 +24,10 @@ export function boundArriving(server: Server, unbounded: ReadonlySet<string>, li
       counted = 0;
     };
     stream.on("data", (chunk: Buffer) => {
-      if (held + chunk.length > limit) return stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-      held += chunk.length;
-      counted += chunk.length;
+      const bytes = chunk.length + pieceBytes;
+      if (held + bytes > limit) return stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      held += bytes;
+      counted += bytes;
     });
     stream.on("end", release);
     stream.on("close", release);

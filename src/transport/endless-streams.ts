@@ -14,7 +14,7 @@ export interface EndlessStreams {
   end(): void;
 }
 
-export function endlessStreams(server: grpc.Server): EndlessStreams {
+export function endlessStreams(server: Pick<grpc.Server, "addService">): EndlessStreams {
   const open = new Set<Stream>();
   let ended = false;
 

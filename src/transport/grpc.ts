@@ -7,14 +7,15 @@ import { setTimeout } from "node:timers/promises";
 import { type DescMessage, type DescMethod, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { KmsError } from "../errors.ts";
-import { andThen } from "../service/answer.ts";
+import { type Answer, andThen } from "../service/answer.ts";
 import type { Caller } from "../service/context.ts";
 import { boundArriving } from "./arriving.ts";
 import type { Budget } from "./budget.ts";
 import { endlessStreams } from "./endless-streams.ts";
 import { grpcContext } from "./grpc-context.ts";
 import type { GrpcHealth } from "./grpc-health.ts";
-import { http2ServersOf } from "./http2-servers.ts";
+import { http2ServersOf, http2StreamOf } from "./http2-servers.ts";
+import { hidePacking, isPacked, mayBePacked, unpack, unpackedService } from "./packed.ts";
 import { reflectionService } from "./reflection.ts";
 import { type Codec, type Handler, rpcPath, type Served } from "./served.ts";
 import { forgetEndedStreams } from "./session-streams.ts";
@@ -59,7 +60,9 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
   limitHeaders(server);
   const streams = createStreams({ ...parts, messageBytes: maxMessageBytes, times: parts.streamTimes });
   for (const served of parts.services) addService(server, served, { ...parts, streams });
-  const endless = endlessStreams(server);
+  const endless = endlessStreams({
+    addService: (service, implementation) => server.addService(unpackedService(service), implementation),
+  });
   const services = parts.services.map(({ service }) => service);
   parts.health.addToServer(
     endless,
@@ -72,6 +75,7 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
         server.bindAsync(address, credentials, (error, port) => {
           if (error) return reject(error);
           prepareSessions(server);
+          hidePacking(server);
           boundArriving(server, pathsOfStreams(parts.services), parts.arrivingBytes);
           resolve(port);
         });
@@ -195,7 +199,9 @@ function unary(method: DescMethod, handle: BytesHandler, { recorder, budget, cal
     const fail = (error: unknown) => callback(toGrpcStatus(toKmsError(error)));
     try {
       const answer = recorder.run(method, header, () =>
-        budget.hold(call.request.length, () => handle(call.request, context)),
+        budget.hold(call.request.length, (grow) =>
+          andThen(wholeRequest(call, grow), (request) => handle(request, context)),
+        ),
       );
       if (answer instanceof Promise) answer.then((bytes) => callback(null, bytes), fail);
       else callback(null, answer);
@@ -203,4 +209,16 @@ function unary(method: DescMethod, handle: BytesHandler, { recorder, budget, cal
       fail(error);
     }
   };
+}
+
+function wholeRequest(
+  call: grpc.ServerUnaryCall<Buffer, Uint8Array>,
+  grow: (more: number) => void,
+): Answer<Uint8Array> {
+  const { request } = call;
+  if (!mayBePacked(http2StreamOf(call)) || !isPacked(request)) return request;
+  return unpack(request, maxMessageBytes, () => !call.cancelled).then((whole) => {
+    grow(whole.length);
+    return whole;
+  });
 }

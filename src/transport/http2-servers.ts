@@ -1,8 +1,14 @@
-/** The HTTP/2 servers beneath grpc-js, for what it has no option for. */
-import type { Http2Server } from "node:http2";
-import type { Server } from "@grpc/grpc-js";
+/** HTTP/2 beneath grpc-js, for what it has no option for. It keeps these to itself; the pinned version and tests guard them. */
+import type { Http2Server, ServerHttp2Stream } from "node:http2";
+import type { Server, ServerDuplexStream, ServerUnaryCall } from "@grpc/grpc-js";
 
-/** Of a server that is bound. grpc-js keeps them to itself; the pinned version and a test guard this. */
+/** Of a server that is bound. */
 export function http2ServersOf(server: Server): Iterable<Http2Server> {
   return (server as unknown as { http2Servers: ReadonlyMap<Http2Server, unknown> }).http2Servers.keys();
+}
+
+export function http2StreamOf<In, Out>(
+  call: ServerUnaryCall<In, Out> | ServerDuplexStream<In, Out>,
+): ServerHttp2Stream {
+  return (call as unknown as { call: { stream: ServerHttp2Stream } }).call.stream;
 }

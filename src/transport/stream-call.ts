@@ -8,6 +8,7 @@ import { invalidField, KmsError } from "../errors.ts";
 import { release } from "../memory.ts";
 import type { Answers, MessageStream } from "../service/stream.ts";
 import { overloaded } from "./budget.ts";
+import { isPacked, mayBePacked, tooLarge, unpack } from "./packed.ts";
 import { type IntakeLimits, intakeOf } from "./stream-intake.ts";
 import type { StreamShare } from "./stream-share.ts";
 
@@ -45,6 +46,8 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
   const waiting: Buffer[] = [];
   const atWork: Work[] = [];
   const early = Promise.withResolvers<never>();
+  const packed = mayBePacked(http2);
+  let unpacking = false;
   let reason: KmsError | undefined;
   let over = false;
   let draining = false;
@@ -56,13 +59,18 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
     movedMs = performance.now();
     if (much) movedMuchMs = movedMs;
   };
-  const tooLarge = () => end(new KmsError("MESSAGE_TOO_LARGE", `a message is at most ${limits.messageBytes} bytes`));
-  const intake = intakeOf(http2, { limits, share, moved, tooLarge });
+  const intake = intakeOf(http2, {
+    limits,
+    share,
+    moved,
+    tooLarge: () => end(tooLarge(limits.messageBytes)),
+    overflows: () => end(overloaded()),
+  });
 
   call.on("data", (message: Buffer) => {
     if (reason !== undefined) return;
     waiting.push(message);
-    if (!intake.arrived(message.length)) return end(overloaded());
+    intake.arrived();
     begin();
     wake();
   });
@@ -74,15 +82,35 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
   call.on("drain", () => wake());
 
   function begin(): void {
-    while (atWork.length < limits.messages && waiting.length > 0) {
+    while (mayBegin()) {
       const message = waiting.shift()!;
-      const work = { bytes: message.length, answers: messages.take(message) };
+      const packedNow = packed && isPacked(message);
+      const answers = packedNow ? takePacked(message, (bytes) => hold(work, bytes)) : messages.take(message);
+      const work: Work = { bytes: message.length, answers };
       atWork.push(work);
       work.answers.then(
         ({ bytes }) => hold(work, bytes),
         () => hold(work, 0),
       );
     }
+  }
+
+  /** Where messages may be packed, the next one waits until it is known how large this one is; and for ever, where it cannot be unpacked. */
+  function mayBegin(): boolean {
+    if (waiting.length === 0 || atWork.length === limits.messages) return false;
+    return !packed || atWork.length === 0 || (!unpacking && intake.hasRoom());
+  }
+
+  async function takePacked(message: Buffer, holds: (bytes: number) => void): Promise<Answers> {
+    unpacking = true;
+    const whole = await unpack(message, limits.messageBytes, () => reason === undefined);
+    unpacking = false;
+    holds(whole.length);
+    if (reason !== undefined) throw reason;
+    if (share.overflows()) throw overloaded();
+    const answers = messages.take(whole);
+    begin();
+    return answers;
   }
 
   function hold(work: Work, bytes: number): void {

@@ -19,13 +19,15 @@ export interface IntakeLimits {
 }
 
 export interface Intake {
-  /** A message is there, whole and unpacked. False where there is no room for what it was unpacked to. */
-  arrived(bytes: number): boolean;
+  /** The next message is there, whole. */
+  arrived(): void;
   /** What is held for a message is more now or, below 0, less. */
   changed(by: number): void;
   /** A message is answered and no longer held. */
   answered(bytes: number): void;
   held(): number;
+  /** Whether the stream may hold more than it does. */
+  hasRoom(): boolean;
   /** Whether a message has begun and is not whole. */
   unfinished(): boolean;
   /** Whether it is held back because of what other streams hold. */
@@ -43,16 +45,28 @@ export interface IntakeParts {
   moved(much: boolean): void;
   /** The caller announced a message that is too large. grpc-js refuses it by itself. */
   tooLarge(): void;
+  /** The caller sends a message in so many pieces that there is no room for them. */
+  overflows(): void;
 }
 
 const muchBytes = 256 * 1024;
+/** What grpc-js keeps, about, for each piece of a message that is not whole, beside its bytes. A caller may send pieces of one byte. */
+export const pieceBytes = 256;
+/** So many are nobody's fault, and not counted: one for each KiB of the largest message. */
+const usualPieces = 4096;
 
-export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooLarge }: IntakeParts): Intake {
+export function intakeOf(
+  stream: ServerHttp2Stream,
+  { limits, share, moved, tooLarge, overflows }: IntakeParts,
+): Intake {
   const frames = followFrames();
   /** Sizes of the messages that are counted and have not arrived, in order. */
   const announced: number[] = [];
   let messages = 0;
   let held = 0;
+  /** Of the message that is not whole, and what is counted for them. */
+  let pieces = 0;
+  let inPieces = 0;
   let open = true;
   let state: "reading" | "full" | "waiting" | "shut" | "discarding" = "reading";
   let untilMuch = muchBytes;
@@ -85,8 +99,12 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooL
     messages += lengths.length;
     announced.push(...lengths);
     if (lengths.length > 0 && frames.missing() > 0) next.bytes = lengths.pop()!;
-    count(sum(lengths));
-    if (next.bytes > 0 || lengths.length > 0) letIn();
+    pieces = frames.missing() > 0 ? pieces + 1 : 0;
+    const before = inPieces;
+    inPieces = Math.max(0, pieces - usualPieces) * pieceBytes;
+    count(sum(lengths) + inPieces - before);
+    if (inPieces > 0 && share.overflows()) overflows();
+    else if (next.bytes > 0 || lengths.length > 0) letIn();
   }
 
   function letIn(): void {
@@ -98,7 +116,11 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooL
 
   function isFull(): boolean {
     const others = next.bytes > 0 ? messages - 1 : messages;
-    return others > 0 && (others >= limits.messages || held + next.bytes > Math.min(limits.bytes, share.forEach()));
+    return others > 0 && (others >= limits.messages || held + next.bytes > most());
+  }
+
+  function most(): number {
+    return Math.min(limits.bytes, share.forEach());
   }
 
   function keepOut(why: "full" | "waiting" | "shut"): void {
@@ -127,11 +149,7 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooL
   }
 
   return {
-    arrived(bytes) {
-      const more = bytes - (announced.shift() ?? 0);
-      count(more);
-      return more <= 0 || !share.overflows();
-    },
+    arrived: () => void announced.shift(),
     changed: count,
     answered(bytes) {
       messages -= 1;
@@ -139,6 +157,7 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooL
       if (state === "full") letIn();
     },
     held: () => held,
+    hasRoom: () => held < most(),
     unfinished: frames.unfinished,
     waits: () => state === "waiting",
     shut() {
@@ -148,7 +167,7 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooL
     discard() {
       if (state === "discarding") return;
       share.withdraw(next);
-      count(next.bytes - sum(announced));
+      count(next.bytes - sum(announced) - inPieces);
       read();
       state = "discarding";
     },

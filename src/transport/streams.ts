@@ -10,6 +10,7 @@ import type { StreamHandler } from "../service/stream.ts";
 import type { Budget } from "./budget.ts";
 import { callerLeft, deadlinePassed } from "./call-context.ts";
 import { grpcContext, isLate, timerSlackMs } from "./grpc-context.ts";
+import { http2StreamOf } from "./http2-servers.ts";
 import { type GrpcStream, type StreamCall, streamCall } from "./stream-call.ts";
 import type { IntakeLimits } from "./stream-intake.ts";
 import { toGrpcStatus, toKmsError } from "./status.ts";
@@ -100,11 +101,6 @@ export function createStreams(parts: StreamsParts): Streams {
       for (const stream of open) stream.drain();
     },
   };
-}
-
-/** grpc-js keeps it to itself; the pinned version and a test guard this. */
-function http2StreamOf(call: GrpcStream): ServerHttp2Stream {
-  return (call as unknown as { call: { stream: ServerHttp2Stream } }).call.stream;
 }
 
 /** grpc-js too ends a stream whose deadline passes, but only says so once the caller has read what was written before. */

@@ -13,7 +13,9 @@ import { createGrpcServer } from "../../src/transport/grpc.ts";
 import { createGrpcHealth } from "../../src/transport/grpc-health.ts";
 import { type KmsStreams, kmsService } from "../../src/transport/served.ts";
 import { callRecorder } from "../../src/transport/telemetry.ts";
+import { frame } from "../raw-stream.ts";
 import { failureOf, grpcClient } from "../running-service.ts";
+import { rawStream } from "./stream-fixture.ts";
 
 const signSpan = `/${KmsService.typeName}/SignSpan`;
 
@@ -79,6 +81,21 @@ it("unfinished requests share one bound, and give back what they held when they 
       ),
     )
     .toBe("served");
+  await service.stop();
+});
+
+it("pieces of a message count beside their bytes", async () => {
+  const service = await start(100_000);
+  const { stream, reset } = rawStream(service.address, { ":path": signSpan });
+  stream.write(frame(Buffer.alloc(0), 50_000));
+  let pieces = 0;
+  while (!stream.closed && pieces < 1_000) {
+    await new Promise<void>((resolve) => stream.write(Buffer.of(0), () => resolve()));
+    pieces += 1;
+  }
+  expect(await reset).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  expect(pieces).toBeGreaterThan(300);
+  await expect(service.call(50_000)).resolves.toBeInstanceOf(Uint8Array);
   await service.stop();
 });
 

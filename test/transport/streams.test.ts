@@ -223,7 +223,7 @@ describe("a stream ends", () => {
   });
 
   it.each([
-    ["a message that is packed and is not", "gzip", bytes("not gzip"), grpc.status.INTERNAL],
+    ["a message that is packed and is not", "gzip", bytes("not gzip"), grpc.status.INVALID_ARGUMENT],
     ["a way of packing that is not known", "brotli", bytes("any"), grpc.status.UNIMPLEMENTED],
     ["a message that unpacks to 5 MiB", "gzip", gzipSync(Buffer.alloc(5_300_000)), grpc.status.RESOURCE_EXHAUSTED],
   ])("with an error of its own for %s", async (_what, encoding, message, expected) => {
