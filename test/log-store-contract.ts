@@ -355,6 +355,28 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
         expect(await store.logHandovers("other")).toEqual([]);
       });
 
+      it("are all there is between two keys of a log: none is left out, whatever happens at once", async () => {
+        const old = await addKey(store, { purpose: "signing" });
+        const next = pendingKey({ purpose: "signing" });
+        await store.insertPending(next);
+        const { tenantId, purpose, keyId } = next;
+        const unannounced = { ...{ tenantId, purpose, keyId, at: start, by }, handover: "no-log" } as const;
+        const activate = () => store.activate({ ...unannounced, expect: { active: old.keyId } });
+        const [begun, activated] = await Promise.allSettled([store.createLog(newLog(), old.keyId), activate()]);
+        const refused = begun.status === "rejected" ? begun : activated;
+        expect([begun.status, activated.status].sort()).toEqual(["fulfilled", "rejected"]);
+        expect(refused).toMatchObject({ reason: { code: "CONFLICT" } });
+
+        if (begun.status === "fulfilled") {
+          expect(await thrownBy(activate)).toBeKmsError("CONFLICT", "has begun meanwhile");
+          expect((await store.active("acme", "signing"))?.keyId).toBe(old.keyId);
+        } else {
+          expect(await thrownBy(() => store.createLog(newLog(), old.keyId))).toBeKmsError("CONFLICT", "not active");
+          expect(await store.logHead("acme")).toBeUndefined();
+          await store.createLog(newLog(), keyId);
+        }
+      });
+
       it("get no proof by an activation that fails", async () => {
         const active = await addKey(store, { purpose: "signing" });
         const announced = await announce(await create(), "b1".repeat(16));

@@ -27,7 +27,7 @@ export type Wish<P extends Purpose> = Omit<Activation, "purpose" | "keyId" | "at
   purpose: P;
   importKey: ImportKey<P>;
   /** Has the tenant's log, if there is one, name the key before it is activated. */
-  announce?: ((successor: Usable[P]) => Promise<Activation["handover"]>) | undefined;
+  announce?: ((successor: Usable[P]) => Promise<NonNullable<Activation["handover"]>>) | undefined;
 };
 
 export interface CreatedKey<P extends Purpose> {
@@ -56,8 +56,9 @@ export async function createKey<P extends Purpose>(
       throw new KmsError("STORE_UNAVAILABLE", `key ${identity.keyId} was stored and is not there`);
     usable = await proveKey({ masterKeys, stored, fresh, importKey }, signal);
     step("key.proven");
-    const handover = await announce?.(usable);
-    const record = await store.activate({ ...wish, keyId: identity.keyId, at: clock(), handover });
+    const { keyId } = identity;
+    const activate = (handover: Activation["handover"]) => store.activate({ ...wish, keyId, at: clock(), handover });
+    const record = await announcedFirst(activate, announce && (() => announce(usable!)));
     step("key.activated");
     return { record, usable };
   } catch (error) {
@@ -67,6 +68,22 @@ export async function createKey<P extends Purpose>(
     throw error;
   } finally {
     fresh.secret.fill(0);
+  }
+}
+
+async function announcedFirst(
+  activate: (handover: Activation["handover"]) => Promise<KeyRecord>,
+  announce: (() => Promise<Activation["handover"]>) | undefined,
+): Promise<KeyRecord> {
+  const handover = await announce?.();
+  try {
+    return await activate(handover);
+  } catch (error) {
+    if (handover !== "no-log" || !(error instanceof KmsError && error.code === "CONFLICT")) throw error;
+    // The tenant's log may have begun meanwhile.
+    const now = await announce!();
+    if (now === "no-log") throw error;
+    return activate(now);
   }
 }
 

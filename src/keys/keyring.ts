@@ -155,7 +155,8 @@ export function createKeyring(options: KeyringOptions): Keyring {
     // A compromised key vouches for no other.
     const from = typeof wish.expect === "object" && wish.outgoing === undefined ? wish.expect.active : undefined;
     if (from === undefined || handOver === undefined) return signing.renew(wish, signal);
-    const announce = (successor: UsableSigningKey) => handOver(wish.tenantId, from, successor);
+    const announce = async (successor: UsableSigningKey) =>
+      (await handOver(wish.tenantId, from, successor)) ?? "no-log";
     return signing.renew({ ...wish, announce }, signal);
   };
   const invalidate = (tenantId: string, keyId: string) => {

@@ -10,8 +10,11 @@ import { storedTree } from "../span/stored-tree.ts";
 import type { LogHead, LogStore } from "../store/log-store.ts";
 
 export interface Heads {
-  /** Of the tenant's open log, which is made where there is none: the first, or the one after a log that ended with its backup. */
-  open(tenantId: string): Promise<LogHead>;
+  /**
+   * Of the tenant's open log, which is made where there is none: the first, or the one after a log that ended with its backup. Undefined
+   * where it would begin with a key that is not ACTIVE any more.
+   */
+  open(tenantId: string, signingKeyId: string): Promise<LogHead | undefined>;
   /** The head is stored as this. */
   stored(head: LogHead): void;
   /** The head may be another: the next `open` reads it. */
@@ -56,7 +59,7 @@ export function createHeads({ store, issuer, clock }: HeadsOptions): Heads {
     throw setBack(head, earlier);
   }
 
-  async function create(tenantId: string): Promise<void> {
+  async function create(tenantId: string, signingKeyId: string): Promise<void> {
     const number = await store.nextLogNumber(tenantId);
     const origin = originOf(issuer, tenantId, number);
     const at = clock();
@@ -64,22 +67,21 @@ export function createHeads({ store, issuer, clock }: HeadsOptions): Heads {
       ...{ tenantId, number, origin, size: 0, root: emptyRoot, frontier: new Uint8Array() },
       ...{ state: "open", createdAt: at, changedAt: at },
     };
-    await store.createLog(head).catch((error) => {
-      if (!(error instanceof KmsError) || error.code !== "CONFLICT") throw error; // another replica was first
+    await store.createLog(head, signingKeyId).catch((error) => {
+      if (!(error instanceof KmsError) || error.code !== "CONFLICT") throw error; // another replica was first, here or with another key
     });
   }
 
   return {
-    async open(tenantId) {
+    async open(tenantId, signingKeyId) {
       const cached = known.get(tenantId);
       if (cached?.isCurrent) return cached.head;
       let head = await read(tenantId);
       if (head?.state !== "open") {
-        await create(tenantId);
+        await create(tenantId, signingKeyId);
         head = await read(tenantId);
       }
-      if (head?.state !== "open")
-        throw new KmsError("CONFLICT", `the log of tenant ${tenantId} was made and is not there`);
+      if (head?.state !== "open") return undefined;
       stored(head);
       return head;
     },

@@ -51,7 +51,7 @@ export interface Announced {
 export interface SequencerOptions {
   store: Pick<LogStore, "appendLog" | "logRequest" | "logHashes">;
   heads: Heads;
-  keys: Pick<Keyring, "activeSigningKey">;
+  keys: Pick<Keyring, "activeSigningKey" | "invalidate">;
   pool: Pick<BatchPool, "grow">;
   clock: () => Date;
   /** Before the next attempt. */
@@ -119,18 +119,27 @@ export function createSequencer({ store, heads, keys, pool, clock, ...options }:
   async function place(tenantId: string, group: readonly Waiting[]): Promise<void> {
     // No entry for which nobody could sign. A tenant's first batch makes its key.
     const caller = group.find(({ by }) => by !== undefined)?.by;
-    await keys.activeSigningKey(tenantId, caller && { caller, signal: neverAborted });
     let fresh = group;
     for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
-      const head = await heads.open(tenantId);
-      if (attempt > 1) fresh = await withoutRemembered(head, fresh);
-      if (fresh.length === 0) return;
-      const stored = await tryAppend(head, fresh);
-      if (stored !== undefined) return answer(stored, head.size, fresh);
-      heads.doubt(tenantId);
+      const { keyId } = await keys.activeSigningKey(tenantId, caller && { caller, signal: neverAborted });
+      const head = await openLog(tenantId, keyId);
+      if (head !== undefined) {
+        if (attempt > 1) fresh = await withoutRemembered(head, fresh);
+        if (fresh.length === 0) return;
+        const stored = await tryAppend(head, fresh);
+        if (stored !== undefined) return answer(stored, head.size, fresh);
+        heads.doubt(tenantId);
+      }
       await pause(random() * Math.min(attempt * 5, longestPauseMs));
     }
     throw new KmsError("CONFLICT", `other replicas were always first to append to the log of ${tenantId}: try again`);
+  }
+
+  /** Undefined where it would begin with a key that another replica has rotated. */
+  async function openLog(tenantId: string, signingKeyId: string): Promise<LogHead | undefined> {
+    const head = await heads.open(tenantId, signingKeyId);
+    if (head === undefined) keys.invalidate(tenantId, signingKeyId);
+    return head;
   }
 
   /** Undefined where another was first, or a request is remembered. */

@@ -2,7 +2,7 @@
 import type { RowMac } from "../crypto/row-mac.ts";
 import { KmsError } from "../errors.ts";
 import type { LogAppend, LogCompromise, LogHandover } from "./log-store.ts";
-import type { Query, Row } from "./sql.ts";
+import type { Query, Row, Transaction } from "./sql.ts";
 import { readHead } from "./sql-heads.ts";
 import { authenticated, bytes, insertRow, valuesOf } from "./sql-rows.ts";
 
@@ -28,6 +28,18 @@ export async function proveHandover(query: Query, mac: RowMac, handover: LogHand
     mac.of("kms_log_handovers", valuesOf("kms_log_handovers", rowOf(handover))),
   );
   if (updated.length !== 1) throw new KmsError("CONFLICT", `key ${toKeyId} was not announced in the log`);
+}
+
+/** CONFLICT where the tenant's log began after it was looked for: whoever knows the old key alone could not follow it. */
+export async function refuseOpenLog(tx: Transaction, mac: RowMac, tenantId: string): Promise<void> {
+  await lockLogs(tx, tenantId);
+  const head = await readHead(tx.query, mac, { tenantId });
+  if (head?.state === "open") throw new KmsError("CONFLICT", `the log of tenant ${tenantId} has begun meanwhile`);
+}
+
+/** Until the end of the transaction no log of the tenant begins. Taken after the lock of its keys, where both are. */
+export function lockLogs(tx: Transaction, tenantId: string): Promise<void> {
+  return tx.lock(`log/${tenantId}`);
 }
 
 function rowOf(handover: LogHandover): Row {

@@ -5,7 +5,7 @@ import type { KeyRecord, Purpose } from "../keys/record.ts";
 import type { Database, Query, Row, Transaction } from "./sql.ts";
 import type { AuditChain } from "./sql-audit.ts";
 import { countKeys, countKeysOf } from "./sql-counts.ts";
-import { insertCompromise, proveHandover } from "./sql-handovers.ts";
+import { insertCompromise, proveHandover, refuseOpenLog } from "./sql-handovers.ts";
 import { holdLease } from "./sql-leases.ts";
 import { authenticated, insertRow, keyName, keyRecord, keyRow, updateRow } from "./sql-rows.ts";
 import type { Activation, AuditEvent, ExpectedKeys, KeyPage, Store } from "./store.ts";
@@ -70,7 +70,8 @@ export function sqlKeys(db: Database, mac: RowMac, chain: AuditChain): Pick<Stor
     if (retired) await updateRow(tx.query, mac, "kms_keys", keyRow(retired));
     await updateRow(tx.query, mac, "kms_keys", keyRow(record));
     if (present && retired) await noteCompromise(tx.query, present, retired);
-    if (handover) await proveHandover(tx.query, mac, handover);
+    if (handover === "no-log") await refuseOpenLog(tx, mac, tenantId);
+    else if (handover) await proveHandover(tx.query, mac, handover);
     if (request) {
       const row = { tenant_id: tenantId, request_id: request.requestId, key_id: keyId, digest: request.digest };
       await insertRow(tx.query, mac, "kms_requests", {

@@ -203,8 +203,8 @@ export interface Activation {
   request?: { requestId: string; digest: string } | undefined;
   /** Of the lease under which this is done. */
   fence?: Fence | undefined;
-  /** Of a signing key: its handover in the tenant's log, which gets its proof. */
-  handover?: LogHandover | undefined;
+  /** Of a signing key: its handover in the tenant's log, which gets its proof; or that there is no open log to hand over. */
+  handover?: LogHandover | "no-log" | undefined;
 }
 
 /** What an activation found before it made its key, and what must still hold when it is stored. */

@@ -57,6 +57,35 @@ describe("a rotation", () => {
     expect(await log.store.logHandovers(tenant)).toEqual([]);
   });
 
+  it("hands a log over that began while the new key was made", async () => {
+    const other = started();
+    const { store } = other;
+    const logHead = async (...given: Parameters<typeof store.logHead>) => {
+      const found = await store.logHead(...given);
+      if (found === undefined) await other.append(0, 3);
+      return found;
+    };
+    const log = started({ store: { ...store, logHead }, provider: other.provider });
+    const from = await signingKey(log);
+    const { rotated } = await rotate(log);
+    expect(rotated).toHaveLength(1);
+    const { keyId } = await signingKey(log);
+    expect(keyId).not.toBe(from.keyId);
+    expect(await store.logHandovers(tenant)).toMatchObject([{ fromKeyId: from.keyId, toKeyId: keyId, index: 3 }]);
+  });
+
+  it("is known to a replica that begins the log, though no news of it came", async () => {
+    const { store, provider, ...one } = started();
+    const other = started({ store: { ...store, watch: () => () => {} }, provider });
+    const { keyId: old } = await signingKey(other);
+    await rotate({ store, provider, ...one });
+    expect((await signingKey(other)).keyId).toBe(old);
+    const { keyId, place } = await other.append(0, 3);
+    expect(keyId).not.toBe(old);
+    expect(place.firstIndex).toBe(0);
+    expect((await signingKey(other)).keyId).toBe(keyId);
+  });
+
   it("that another replica wins leaves its announcement without a proof, and the log whole", async () => {
     const one = started();
     await one.append(0, 5);

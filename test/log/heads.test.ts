@@ -6,6 +6,8 @@ import { emptyTree, growTree, newNodes } from "../../src/span/merkle.ts";
 import type { LogHead, LogStore } from "../../src/store/log-store.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { thrownBy } from "../matchers.ts";
+import type { Store } from "../../src/store/store.ts";
+import { addKey } from "../store/fixture.ts";
 import { grown, newLog } from "../store/log-fixture.ts";
 import { filledLog, grownLog } from "./filled-log.ts";
 
@@ -43,15 +45,28 @@ describe("a head", () => {
 });
 
 describe("the open log of a tenant", () => {
-  const openedBy = (store: LogStore) =>
-    createHeads({ store, issuer: "kms.example.com", clock: () => new Date(0) }).open("acme");
+  async function openedBy(store: Store, issuer = "kms.example.com") {
+    const { keyId } = (await store.active("acme", "signing")) ?? (await addKey(store, { purpose: "signing" }));
+    return createHeads({ store, issuer, clock: () => new Date(0) }).open("acme", keyId);
+  }
 
   it("is made once, however many ask at once, and keeps its origin", async () => {
     const store = memoryStore();
+    await addKey(store, { purpose: "signing" });
     const opened = await Promise.all(Array.from({ length: 5 }, () => openedBy(store)));
     for (const head of opened) expect(head).toMatchObject({ number: 1, size: 0, origin: "kms.example.com/acme" });
-    const renamed = createHeads({ store, issuer: "other.example.com", clock: () => new Date(0) });
-    expect((await renamed.open("acme")).origin).toBe("kms.example.com/acme");
+    expect(await openedBy(store, "other.example.com")).toMatchObject({ origin: "kms.example.com/acme" });
+  });
+
+  it("does not begin with a key that is not ACTIVE any more, and goes on whatever the key", async () => {
+    const store = memoryStore();
+    const { keyId } = await addKey(store, { purpose: "signing" });
+    await addKey(store, { purpose: "signing" });
+    const heads = createHeads({ store, issuer: "kms.example.com", clock: () => new Date(0) });
+    expect(await heads.open("acme", keyId)).toBeUndefined();
+    expect(await store.logHeads("acme")).toEqual([]);
+    await openedBy(store);
+    expect(await heads.open("acme", keyId)).toMatchObject({ number: 1 });
   });
 
   it("is a new one after a log that ended with its backup, under a name of its own", async () => {
@@ -72,7 +87,7 @@ describe("the head that a process knows", () => {
     };
     const heads = createHeads({ store, issuer: "kms.example.com", clock: () => new Date(0) });
     const known = await filledLog(stores.now, 300);
-    await heads.open("acme");
+    await heads.open("acme", "any");
     heads.doubt("acme");
     return { stores, heads, known };
   }
@@ -82,7 +97,7 @@ describe("the head that a process knows", () => {
     let head = known;
     for (const size of [301, 512, 1000]) {
       head = await grownLog(stores.now, head, size);
-      expect((await heads.open("acme")).size).toBe(size);
+      expect(await heads.open("acme", "any")).toMatchObject({ size });
       heads.doubt("acme");
     }
   });
@@ -99,7 +114,7 @@ describe("the head that a process knows", () => {
     const next = { ...old, ...growth.after, root: new Uint8Array(growth.root) };
     await stores.now.appendLog({ ...grown(old, 200), next, hashes });
     for (let attempt = 0; attempt < 2; attempt += 1) {
-      expect(await thrownBy(() => heads.open("acme"))).toBeKmsError("DATA_LOSS", "set back");
+      expect(await thrownBy(() => heads.open("acme", "any"))).toBeKmsError("DATA_LOSS", "set back");
     }
   });
 });
