@@ -28,11 +28,14 @@ import { copyWords, viewOf } from "./view.ts";
 import { type Cursor, cursor, type Extent } from "./wire.ts";
 
 export const maxSpans = 10_000;
+/** What refusals of a batch may say at least, in characters; more, where the batch itself is larger. */
+const leastDetail = 16 * 1024;
 
 /** A span that was refused, in the place that it has in its batch. */
 export interface RefusedSpan {
   /** Counts the batch's spans from 0. */
   at: number;
+  /** Empty, like the message, where the refusals before it said as much as they may. */
   field: string;
   message: string;
 }
@@ -67,8 +70,19 @@ export function findSpans(bytes: Uint8Array, { resourceSpans }: Batch): FoundSpa
 
 export function readSpans({ bytes, frames }: FoundSpans, visitor: SpanVisitor): void {
   const c = reader(bytes);
+  const { span, refused } = visitor;
+  const brief = { span, refused: refusalsWithin(Math.max(leastDetail, bytes.length), refused) };
   let at = 0;
-  for (const [index, frame] of frames.entries()) at = readFrameSpans(c, frame, at, `resource_spans[${index}]`, visitor);
+  for (const [index, frame] of frames.entries()) at = readFrameSpans(c, frame, at, `resource_spans[${index}]`, brief);
+}
+
+/** A bad span may have two bytes, and what is said of it a hundred: answers would be many times their batch. */
+function refusalsWithin(detail: number, refused: SpanVisitor["refused"]): SpanVisitor["refused"] {
+  let left = detail;
+  return (span) => {
+    left -= span.field.length + span.message.length;
+    refused(left >= 0 ? span : { ...span, field: "", message: "" });
+  };
 }
 
 /**

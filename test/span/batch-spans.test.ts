@@ -110,6 +110,32 @@ describe("a refused span", () => {
   });
 });
 
+describe("refusals", () => {
+  const refusalsIn = (bytes: Bytes) => seenIn(bytes).filter((span) => "field" in span);
+  const detailIn = (refusals: readonly RefusedSpan[]) =>
+    refusals.reduce((sum, { field, message: text }) => sum + field.length + text.length, 0);
+
+  it("say why in every place, where spans are of some size", () => {
+    const large = message(numberedSpan(0), len(5, "name".repeat(50)), len(9, keyValue("n", intValue(1))));
+    const refusals = refusalsIn(batchOf(new Array(1_000).fill(large)));
+    expect(refusals).toHaveLength(1_000);
+    for (const { field, message: text } of refusals) expect([field, text]).not.toContain("");
+  });
+
+  it("say no more than the batch itself and 16 KiB, however many there are, and each keeps its place", () => {
+    for (const count of [500, 10_000]) {
+      const batch = batchOf(new Array(count).fill(Buffer.of()));
+      const refusals = refusalsIn(batch);
+      expect(refusals.map(({ at }) => at)).toEqual(Array.from({ length: count }, (_, at) => at));
+      expect(refusals[0]!.message).not.toBe("");
+      expect(refusals.at(-1)).toEqual({ at: count - 1, field: "", message: "" });
+      const most = Math.max(batch.length, 16 * 1024);
+      expect(detailIn(refusals)).toBeLessThanOrEqual(most);
+      expect(detailIn(refusals)).toBeGreaterThan(most - 200);
+    }
+  });
+});
+
 describe("a batch is refused as a whole, before any span is seen,", () => {
   it.each<[string, Bytes, string]>([
     ["for an unknown field of its ResourceSpans", len(4, ""), "resource_spans[1]"],

@@ -223,7 +223,7 @@ export type SpanResult = Message<"fluo.kms.v1.SpanResult"> & {
     case: "signed";
   } | {
     /**
-     * Why this span was not signed.
+     * Why this span was not signed. Without field and message where the errors before it say more than the batch and 16 KiB.
      *
      * @generated from field: fluo.kms.v1.ItemError error = 2;
      */
