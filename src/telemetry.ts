@@ -51,6 +51,11 @@ export interface Telemetry {
 
 export type Instruments = ReturnType<typeof createInstruments>;
 
+/** A counter with one attribute of few values: counting is an addition, and the sums are read when metrics are exported. */
+export interface Tally<Value extends string> {
+  add(count: number, value: Value): void;
+}
+
 const boundaries = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 const lastExportMs = 3_000;
 const conditions = ["answering", "unavailable", "denied"] as const;
@@ -115,14 +120,9 @@ async function otlpReader({
 function createInstruments(meter: Meter) {
   const seconds = (name: string, description: string): Histogram =>
     meter.createHistogram(name, { description, unit: "s", advice: { explicitBucketBoundaries: boundaries } });
-  const counter = (name: string, description: string) => {
-    const created = meter.createCounter(name, { description });
-    return created;
-  };
+  const counter = (name: string, description: string) => meter.createCounter(name, { description });
   const rotationSuccess = counter("kms_rotation_success_total", "Keys rotated");
   const rotationFailures = counter("kms_rotation_failures_total", "Rotations that failed");
-  const spansSigned = counter("kms_spans_signed_total", "Spans signed, by mode");
-  const piiFields = counter("kms_pii_fields_total", "PII fields by operation");
   const auditRows = counter("kms_audit_rows_total", "Rows written to the audit trail for uses and refusals");
   const dataLoss = counter(
     "kms_data_loss_total",
@@ -130,7 +130,6 @@ function createInstruments(meter: Meter) {
   );
   rotationSuccess.add(0);
   rotationFailures.add(0);
-  for (const mode of ["individual", "log"]) spansSigned.add(0, { mode });
   auditRows.add(0);
   dataLoss.add(0);
   const providerRequests = counter(
@@ -140,7 +139,6 @@ function createInstruments(meter: Meter) {
   for (const operation of ["generate_data_key", "encrypt", "decrypt", "describe", "inspect"]) {
     providerRequests.add(0, { operation });
   }
-  for (const operation of ["encrypt", "decrypt", "re_encrypt"]) piiFields.add(0, { operation });
   return {
     errors: counter("kms_errors_total", "Calls that failed, by operation and status"),
     retrieveSigningKey: seconds("kms_retrieve_signing_key_seconds", "Time to get a signing key, cached or not"),
@@ -153,11 +151,41 @@ function createInstruments(meter: Meter) {
     rotationDuration: seconds("kms_rotation_duration_seconds", "Time to rotate one key"),
     rotationSuccess,
     rotationFailures,
-    spansSigned,
-    piiFields,
+    spansSigned: tally(meter, "kms_spans_signed_total", {
+      description: "Spans signed, by mode",
+      attribute: "mode",
+      values: ["individual", "log"],
+    }),
+    piiFields: tally(meter, "kms_pii_fields_total", {
+      description: "PII fields by operation",
+      attribute: "operation",
+      values: ["encrypt", "decrypt", "re_encrypt"],
+    }),
     auditRows,
     dataLoss,
     callDuration: seconds("rpc_server_call_duration_seconds", "Calls answered, by method and status"),
+  };
+}
+
+interface TallyOptions<Value> {
+  description: string;
+  attribute: string;
+  values: readonly Value[];
+}
+
+function tally<Value extends string>(
+  meter: Meter,
+  name: string,
+  { description, attribute, values }: TallyOptions<Value>,
+): Tally<Value> {
+  const sums = Object.fromEntries(values.map((value) => [value, 0])) as Record<Value, number>;
+  meter.createObservableCounter(name, { description }).addCallback((result) => {
+    for (const value of values) result.observe(sums[value], { [attribute]: value });
+  });
+  return {
+    add(count, value) {
+      sums[value] += count;
+    },
   };
 }
 

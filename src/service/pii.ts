@@ -1,6 +1,5 @@
 /** EncryptPii, DecryptPii and ReEncryptPii. */
 import { create } from "@bufbuild/protobuf";
-import type { Counter } from "@opentelemetry/api";
 import type { ItemError } from "../../gen/ts/fluo/kms/v1/item_error_pb.ts";
 import {
   DecryptedFieldSchema,
@@ -21,6 +20,7 @@ import { KmsError } from "../errors.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { UsableDataKey } from "../keys/usable.ts";
 import { openField, readToken, type SealedField, sealField } from "../pii/field.ts";
+import type { Tally } from "../telemetry.ts";
 import { type Answer, andThen } from "./answer.ts";
 import { unwitnessed, type Witness } from "./audited.ts";
 import type { CallContext } from "./context.ts";
@@ -32,7 +32,7 @@ import { itemError } from "./rpc-code.ts";
 export interface PiiParts {
   keyring: Keyring;
   keyTimer: KeyTimer;
-  piiFields: Counter;
+  piiFields: Tally<"encrypt" | "decrypt" | "re_encrypt">;
   witness?: Pick<Witness, "used" | "failed">;
 }
 
@@ -59,7 +59,7 @@ export function piiHandlers({ keyring, keyTimer, piiFields, witness = unwitnesse
           const token = sealField(key, { tenantId, name, contextPairs: pairs }, value);
           return { $typeName: "fluo.kms.v1.EncryptedField", name, token };
         });
-        piiFields.add(fields.length, { operation: "encrypt" });
+        piiFields.add(fields.length, "encrypt");
         witness.used(call.caller.name, "encrypt_pii", tenantId, key.keyId, "data", fields.length);
         return create(EncryptPiiResponseSchema, { fields, keyId: key.keyId });
       };
@@ -80,7 +80,7 @@ export function piiHandlers({ keyring, keyTimer, piiFields, witness = unwitnesse
           result: result instanceof Uint8Array ? { case: "value", value: result } : { case: "error", value: result },
         }),
       );
-      piiFields.add(fields.length, { operation: "decrypt" });
+      piiFields.add(fields.length, "decrypt");
       tell("decrypt_pii", tenantId, opened, call);
       return create(DecryptPiiResponseSchema, { fields });
     },
@@ -100,7 +100,7 @@ export function piiHandlers({ keyring, keyTimer, piiFields, witness = unwitnesse
           const token = sealField(key, { tenantId, name, contextPairs: pairs }, result);
           return create(ReEncryptedFieldSchema, { name, result: { case: "token", value: token } });
         });
-        piiFields.add(fields.length, { operation: "re_encrypt" });
+        piiFields.add(fields.length, "re_encrypt");
         // Every field that was opened was sealed by this key, those that it had opened itself too.
         const sealed = [...opened.uses.values()].reduce((sum, count) => sum + count, 0);
         if (sealed > 0) opened.uses.set(key.keyId, sealed);

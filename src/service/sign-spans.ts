@@ -4,7 +4,6 @@
  * stored that are not answered: sent again, their request ids give their places.
  */
 import { create, toBinary } from "@bufbuild/protobuf";
-import type { Counter } from "@opentelemetry/api";
 import { SignSpansResponseSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { BatchPool, LogPlace, ProvenBatch } from "../bulk/pool.ts";
 import { invalidField } from "../errors.ts";
@@ -13,6 +12,7 @@ import type { Sequencer } from "../log/sequencer.ts";
 import { type Batch, readBatch, type SignMode } from "../span/batch.ts";
 import { hashBytes } from "../span/merkle.ts";
 import { maxMessageBytes } from "../span/span-results.ts";
+import type { Tally } from "../telemetry.ts";
 import { andThen } from "./answer.ts";
 import type { Witness } from "./audited.ts";
 import type { CallContext } from "./context.ts";
@@ -24,7 +24,7 @@ export interface SignSpansParts {
   keyTimer: Pick<KeyTimer, "signing">;
   pool: Pick<BatchPool, "sign" | "enter" | "prove">;
   sequencer: Pick<Sequencer, "append">;
-  spansSigned: Counter;
+  spansSigned: Tally<"individual" | "log">;
   witness: Witness;
   clock: () => Date;
 }
@@ -160,6 +160,6 @@ function count(
   { tenant, keyId, signed, mode }: Signed,
 ): void {
   if (signed === 0) return;
-  spansSigned.add(signed, { mode });
+  spansSigned.add(signed, mode);
   witness.used(caller.name, action, tenant, keyId, "signing", signed);
 }

@@ -2,7 +2,6 @@
 import { create } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { Counter } from "@opentelemetry/api";
 import {
   VerifyReason,
   type VerifySpanResponse,
@@ -14,6 +13,7 @@ import { readSignSpanRequest, readVerifySpanRequest } from "../span/request.ts";
 import { signSpan } from "../span/sign.ts";
 import type { Reason, Verdict } from "../span/verdict.ts";
 import { claimOf, isClaim, isLogClaim, verdict } from "../span/verify.ts";
+import type { Tally } from "../telemetry.ts";
 import { type Answer, andThen } from "./answer.ts";
 import { unwitnessed, type Witness } from "./audited.ts";
 import type { CallContext } from "./context.ts";
@@ -25,14 +25,12 @@ import { encodeSignSpanResponse } from "./sign-span-response.ts";
 export interface SigningParts extends Pick<LogVerdictParts, "logs"> {
   keyring: Keyring;
   keyTimer: KeyTimer;
-  spansSigned: Counter;
+  spansSigned: Tally<"individual">;
   clock: () => Date;
   witness?: Pick<Witness, "used">;
 }
 
 const signSpanFields = 4;
-const individual = { mode: "individual" };
-
 const reasons: Readonly<Record<Reason, VerifyReason>> = {
   OK: VerifyReason.OK,
   SIGNATURE_MISMATCH: VerifyReason.SIGNATURE_MISMATCH,
@@ -54,7 +52,7 @@ export function signingHandlers({ keyring, logs, keyTimer, spansSigned, clock, w
         const signedAtMs = clock().getTime();
         const by = { tenant, keyId, key };
         const signed = signSpan(span, by, signedAtMs);
-        spansSigned.add(1, individual);
+        spansSigned.add(1, "individual");
         witness.used(call.caller.name, "sign_span", tenant, keyId, "signing", 1);
         return encodeSignSpanResponse(signed, by, signedAtMs);
       };
