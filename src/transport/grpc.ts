@@ -2,6 +2,7 @@
  * gRPC by @grpc/grpc-js: the services of the API, health and reflection. Bytes pass through grpc-js as they are and are decoded inside
  * the call, so that what does not parse is INVALID_ARGUMENT (grpc-js itself would say INTERNAL).
  */
+import type { ServerHttp2Session } from "node:http2";
 import { setDefaultHighWaterMark } from "node:stream";
 import { setTimeout } from "node:timers/promises";
 import { type DescMessage, type DescMethod, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
@@ -56,7 +57,10 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,
     "grpc.max_concurrent_streams": maxConcurrentStreams,
+    // It would keep count of every call for nobody: its service is not served.
+    "grpc.enable_channelz": 0,
   });
+  const sessions = new Set<ServerHttp2Session>();
   limitHeaders(server);
   const streams = createStreams({ ...parts, messageBytes: maxMessageBytes, times: parts.streamTimes });
   for (const served of parts.services) addService(server, served, { ...parts, streams });
@@ -74,7 +78,7 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
       new Promise((resolve, reject) => {
         server.bindAsync(address, credentials, (error, port) => {
           if (error) return reject(error);
-          prepareSessions(server);
+          prepareSessions(server, sessions);
           hidePacking(server);
           boundArriving(server, pathsOfStreams(parts.services), parts.arrivingBytes);
           resolve(port);
@@ -85,11 +89,12 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
       endless.end();
       streams.drain();
       const endMs = performance.now() + graceMs;
-      while (hasCalls(server) && performance.now() < endMs) {
+      while (hasCalls(sessions) && performance.now() < endMs) {
         if ((await Promise.race([closed, setTimeout(pollMs, "open")])) === "closed") return;
       }
-      if (hasCalls(server) || (await Promise.race([closed, setTimeout(flushMs, "open")])) === "open") {
+      if (hasCalls(sessions) || (await Promise.race([closed, setTimeout(flushMs, "open")])) === "open") {
         server.forceShutdown();
+        for (const session of sessions) session.destroy();
       }
     },
   };
@@ -103,17 +108,19 @@ const flushMs = 250;
  * Whether calls are open, from the first byte of the request to the last of the answer. grpc-js does not tell; a session that is shutting
  * down is destroyed once it has no call left.
  */
-function hasCalls(server: grpc.Server): boolean {
-  const { sessions } = server as unknown as { sessions: ReadonlyMap<{ destroyed: boolean }, unknown> };
-  return [...sessions.keys()].some(({ destroyed }) => !destroyed);
+function hasCalls(sessions: ReadonlySet<ServerHttp2Session>): boolean {
+  return [...sessions].some(({ destroyed }) => !destroyed);
 }
 
 /** Of all streams of a connection: with the 64 KiB of HTTP/2 they would wait for each other's round trips. Each has 64 KiB of its own. */
 const connectionWindowBytes = 1024 * 1024;
 
-function prepareSessions(server: grpc.Server): void {
+/** `sessions` has those that are open. */
+function prepareSessions(server: grpc.Server, sessions: Set<ServerHttp2Session>): void {
   for (const http2Server of http2ServersOf(server)) {
     http2Server.on("session", (session) => {
+      sessions.add(session);
+      session.once("close", () => sessions.delete(session));
       // What is under way on a connection, not what is held: node:http2 asks for more as soon as a stream has its part.
       session.setLocalWindowSize(connectionWindowBytes);
       forgetEndedStreams(session);
