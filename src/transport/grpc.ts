@@ -23,6 +23,7 @@ import { forgetEndedStreams } from "./session-streams.ts";
 import { toGrpcStatus, toKmsError } from "./status.ts";
 import { createStreams, type Streams, type StreamTimes } from "./streams.ts";
 import type { CallRecorder } from "./telemetry.ts";
+import { createUnread, type HoldUnread, type UnreadLimits } from "./unread.ts";
 
 export const maxMessageBytes = 4 * 1024 * 1024;
 export const maxHeaderBytes = 16 * 1024;
@@ -36,6 +37,8 @@ export interface GrpcParts {
   health: GrpcHealth;
   /** Of requests that are not whole yet; the default is for production, another for a test. */
   arrivingBytes?: number;
+  /** Likewise, of answers that are not read. */
+  unread?: UnreadLimits;
   /** Likewise. */
   streamTimes?: StreamTimes;
 }
@@ -63,7 +66,8 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
   const sessions = new Set<ServerHttp2Session>();
   limitHeaders(server);
   const streams = createStreams({ ...parts, messageBytes: maxMessageBytes, times: parts.streamTimes });
-  for (const served of parts.services) addService(server, served, { ...parts, streams });
+  const holdUnread = createUnread(parts.unread);
+  for (const served of parts.services) addService(server, served, { ...parts, streams, holdUnread });
   const endless = endlessStreams({
     addService: (service, implementation) => server.addService(unpackedService(service), implementation),
   });
@@ -136,7 +140,12 @@ function limitHeaders(server: grpc.Server): void {
   commonServerOptions.settings.maxHeaderListSize = maxHeaderBytes;
 }
 
-function addService(server: grpc.Server, served: Served, parts: GrpcParts & { streams: Streams }): void {
+interface ServingParts extends GrpcParts {
+  streams: Streams;
+  holdUnread: HoldUnread;
+}
+
+function addService(server: grpc.Server, served: Served, parts: ServingParts): void {
   const definition: Record<string, grpc.MethodDefinition<Buffer, Uint8Array>> = {};
   const implementation: grpc.UntypedServiceImplementation = {};
   for (const method of served.service.methods) {
@@ -199,16 +208,19 @@ function malformed({ typeName }: DescMessage, cause: unknown): KmsError {
   return new KmsError("INVALID_ARGUMENT", message, { cause });
 }
 
-function unary(method: DescMethod, handle: BytesHandler, { recorder, budget, caller }: GrpcParts) {
+function unary(method: DescMethod, handle: BytesHandler, { recorder, budget, caller, holdUnread }: ServingParts) {
   return (call: grpc.ServerUnaryCall<Buffer, Uint8Array>, callback: grpc.sendUnaryData<Uint8Array>): void => {
     const header = (key: string) => call.metadata.get(key)[0]?.toString();
     const context = grpcContext(call, caller);
     const fail = (error: unknown) => callback(toGrpcStatus(toKmsError(error)));
+    const answerTo = (request: Uint8Array) =>
+      andThen(handle(request, context), (bytes) => {
+        holdUnread(http2StreamOf(call), bytes.length);
+        return bytes;
+      });
     try {
       const answer = recorder.run(method, header, () =>
-        budget.hold(call.request.length, (grow) =>
-          andThen(wholeRequest(call, grow), (request) => handle(request, context)),
-        ),
+        budget.hold(call.request.length, (grow) => andThen(wholeRequest(call, grow), answerTo)),
       );
       if (answer instanceof Promise) answer.then((bytes) => callback(null, bytes), fail);
       else callback(null, answer);

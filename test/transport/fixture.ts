@@ -18,6 +18,7 @@ import { httpListener } from "../../src/transport/http.ts";
 import { keyAdminService, type KmsStreams, kmsService, logService } from "../../src/transport/served.ts";
 import type { StreamTimes } from "../../src/transport/streams.ts";
 import { callRecorder } from "../../src/transport/telemetry.ts";
+import type { UnreadLimits } from "../../src/transport/unread.ts";
 import { type ConnectClient, connectClient, type GrpcClient, grpcClient } from "../running-service.ts";
 
 export interface Transports {
@@ -40,11 +41,12 @@ export interface TransportOptions {
   logs?: Partial<LogHandlers>;
   streams?: Partial<KmsStreams>;
   streamTimes?: StreamTimes;
+  unread?: UnreadLimits;
 }
 
 export async function startTransports(
   handlers: Partial<KmsHandlers>,
-  { budgetBytes, admin = {}, logs = {}, streams = {}, streamTimes }: TransportOptions = {},
+  { budgetBytes, admin = {}, logs = {}, streams = {}, streamTimes, unread }: TransportOptions = {},
 ): Promise<Transports> {
   const services = [
     kmsService(handlers as KmsHandlers, streams as KmsStreams),
@@ -61,7 +63,12 @@ export async function startTransports(
   const budget = createBudget(budgetBytes);
   const parts = { services, recorder, budget, caller: anyone };
   const health = createGrpcHealth();
-  const grpcServer = createGrpcServer({ ...parts, health, ...(streamTimes && { streamTimes }) });
+  const grpcServer = createGrpcServer({
+    ...parts,
+    health,
+    ...(streamTimes && { streamTimes }),
+    ...(unread && { unread }),
+  });
   const grpcPort = await grpcServer.listen("127.0.0.1:0", ServerCredentials.createInsecure());
   const report = { status: "operational", latencyMs: 0, notices: [], counts: undefined as never } as const;
   const httpServer = createServer(
