@@ -22,30 +22,32 @@ export type HoldUnread = (stream: ServerHttp2Stream, bytes: number) => void;
 
 export function createUnread(limits: UnreadLimits = {}): HoldUnread {
   const { bytes: limit = maxUnreadBytes, patienceMs: patience = patienceMs } = limits;
-  /** With the time of writing: the oldest first. */
-  const writtenMs = new Map<ServerHttp2Stream, number>();
+  /** The oldest first. */
+  const written = new Map<ServerHttp2Stream, { bytes: number; atMs: number }>();
   let held = 0;
 
-  /** The callers see RESOURCE_EXHAUSTED. */
-  function dropUnread(): void {
+  /** As many as it takes, soon. Their callers see RESOURCE_EXHAUSTED. */
+  function makeRoom(needed: number): void {
     const endMs = performance.now() - patience;
-    for (const [stream, atMs] of writtenMs) {
-      if (atMs > endMs) return;
+    let missing = needed;
+    for (const [stream, { bytes, atMs }] of written) {
+      if (missing <= 0 || atMs > endMs) return;
       stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      missing -= bytes;
     }
   }
 
   return (stream, bytes) => {
     if (bytes <= smallBytes || stream.closed) return;
     if (held + bytes > limit) {
-      dropUnread();
+      makeRoom(held + bytes - limit);
       throw overloaded();
     }
     held += bytes;
-    writtenMs.set(stream, performance.now());
+    written.set(stream, { bytes, atMs: performance.now() });
     stream.once("close", () => {
       held -= bytes;
-      writtenMs.delete(stream);
+      written.delete(stream);
     });
   };
 }
