@@ -7,29 +7,22 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "nod
 import type { Server } from "@grpc/grpc-js";
 import { http2ServersOf } from "./http2-servers.ts";
 import { pieceBytes } from "./stream-intake.ts";
+import { createStreamRoom, type RoomLimits } from "./stream-room.ts";
 
-/** Of all connections together. */
-export const maxArrivingBytes = 64 * 1024 * 1024;
+const usualLimits: RoomLimits = { bytes: 64 * 1024 * 1024, patienceMs: 30_000 };
 
 /** Call after `server` is bound. `unbounded` are paths of methods. A stream that does not fit is reset: clients see RESOURCE_EXHAUSTED, or UNAVAILABLE while they write. */
-export function boundArriving(server: Server, unbounded: ReadonlySet<string>, limit = maxArrivingBytes): void {
-  let held = 0;
+export function boundArriving(server: Server, unbounded: ReadonlySet<string>, limits = usualLimits): void {
+  const room = createStreamRoom(limits);
   for (const http2Server of http2ServersOf(server)) http2Server.on("stream", watch);
 
   function watch(stream: ServerHttp2Stream, { ":path": path = "" }: IncomingHttpHeaders): void {
     if (unbounded.has(path)) return;
-    let counted = 0;
-    const release = () => {
-      held -= counted;
-      counted = 0;
-    };
+    const leave = () => room.leave(stream);
     stream.on("data", (chunk: Buffer) => {
-      const bytes = chunk.length + pieceBytes;
-      if (held + bytes > limit) return stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-      held += bytes;
-      counted += bytes;
+      if (!room.take(stream, chunk.length + pieceBytes)) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     });
-    stream.on("end", release);
-    stream.on("close", release);
+    stream.on("end", leave);
+    stream.on("close", leave);
   }
 }

@@ -21,9 +21,10 @@ import { reflectionService } from "./reflection.ts";
 import { type Codec, type Handler, rpcPath, type Served } from "./served.ts";
 import { forgetEndedStreams } from "./session-streams.ts";
 import { toGrpcStatus, toKmsError } from "./status.ts";
+import type { RoomLimits } from "./stream-room.ts";
 import { createStreams, type Streams, type StreamTimes } from "./streams.ts";
 import type { CallRecorder } from "./telemetry.ts";
-import { createUnread, type HoldUnread, type UnreadLimits } from "./unread.ts";
+import { createUnread, type HoldUnread } from "./unread.ts";
 
 export const maxMessageBytes = 4 * 1024 * 1024;
 export const maxHeaderBytes = 16 * 1024;
@@ -36,9 +37,9 @@ export interface GrpcParts {
   caller: Caller;
   health: GrpcHealth;
   /** Of requests that are not whole yet; the default is for production, another for a test. */
-  arrivingBytes?: number;
+  arriving?: RoomLimits;
   /** Likewise, of answers that are not read. */
-  unread?: UnreadLimits;
+  unread?: RoomLimits;
   /** Likewise. */
   streamTimes?: StreamTimes;
 }
@@ -84,7 +85,7 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
           if (error) return reject(error);
           prepareSessions(server, sessions);
           hidePacking(server);
-          boundArriving(server, pathsOfStreams(parts.services), parts.arrivingBytes);
+          boundArriving(server, pathsOfStreams(parts.services), parts.arriving);
           resolve(port);
         });
       }),

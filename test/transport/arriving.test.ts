@@ -19,12 +19,12 @@ import { rawStream } from "./stream-fixture.ts";
 
 const signSpan = `/${KmsService.typeName}/SignSpan`;
 
-async function start(arrivingBytes: number) {
+async function start(bytes: number, patienceMs = 60_000) {
   const { instruments, shutdown } = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
   const services = [kmsService({ signSpan: () => new Uint8Array() } as unknown as KmsHandlers, {} as KmsStreams)];
   const recorder = callRecorder({ instruments, tracer: undefined, log: pino({ level: "silent" }), services });
   const health = createGrpcHealth();
-  const parts = { services, recorder, budget: createBudget(), caller: anyone, health, arrivingBytes };
+  const parts = { services, recorder, budget: createBudget(), caller: anyone, health, arriving: { bytes, patienceMs } };
   const server = createGrpcServer(parts);
   const address = `127.0.0.1:${await server.listen("127.0.0.1:0", grpc.ServerCredentials.createInsecure())}`;
   const client = grpcClient(address);
@@ -81,6 +81,22 @@ it("unfinished requests share one bound, and give back what they held when they 
       ),
     )
     .toBe("served");
+  await service.stop();
+});
+
+it("those that have begun long ago make room for others", async () => {
+  const service = await start(100_000, 300);
+  const begun = () => {
+    const raw = rawStream(service.address, { ":path": signSpan });
+    raw.stream.write(frame(Buffer.alloc(40_000), 50_000));
+    return raw;
+  };
+  const [oldest, other] = [begun(), begun()];
+  await expect.poll(() => service.call(50_000).then(String, () => "refused")).toBe("refused");
+  await expect.poll(() => service.call(50_000).then(() => "served", String), { timeout: 5_000 }).toBe("served");
+  expect(await oldest.reset).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  other.stream.end(Buffer.alloc(10_000));
+  expect(await other.status()).toBe(grpc.status.OK);
   await service.stop();
 });
 

@@ -16,9 +16,9 @@ import { createGrpcServer } from "../../src/transport/grpc.ts";
 import { createGrpcHealth, type GrpcHealth } from "../../src/transport/grpc-health.ts";
 import { httpListener } from "../../src/transport/http.ts";
 import { keyAdminService, type KmsStreams, kmsService, logService } from "../../src/transport/served.ts";
+import type { RoomLimits } from "../../src/transport/stream-room.ts";
 import type { StreamTimes } from "../../src/transport/streams.ts";
 import { callRecorder } from "../../src/transport/telemetry.ts";
-import type { UnreadLimits } from "../../src/transport/unread.ts";
 import { type ConnectClient, connectClient, type GrpcClient, grpcClient } from "../running-service.ts";
 
 export interface Transports {
@@ -41,7 +41,7 @@ export interface TransportOptions {
   logs?: Partial<LogHandlers>;
   streams?: Partial<KmsStreams>;
   streamTimes?: StreamTimes;
-  unread?: UnreadLimits;
+  unread?: RoomLimits;
 }
 
 export async function startTransports(
