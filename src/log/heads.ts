@@ -7,12 +7,13 @@ import { KmsError } from "../errors.ts";
 import { emptyRoot, rootOf } from "../span/merkle.ts";
 import { isConsistent } from "../span/merkle-proof.ts";
 import { storedTree } from "../span/stored-tree.ts";
-import type { LogHead, LogStore } from "../store/log-store.ts";
+import type { LogHead } from "../store/log-store.ts";
+import type { Store } from "../store/store.ts";
 
 export interface Heads {
   /**
    * Of the tenant's open log, which is made where there is none: the first, or the one after a log that ended with its backup. Undefined
-   * where it would begin with a key that is not ACTIVE any more.
+   * where `signingKeyId` is not ACTIVE any more. One that was ACTIVE while the log was open is handed over in it, whoever rotates it.
    */
   open(tenantId: string, signingKeyId: string): Promise<LogHead | undefined>;
   /** The head is stored as this. */
@@ -22,7 +23,7 @@ export interface Heads {
 }
 
 export interface HeadsOptions {
-  store: Pick<LogStore, "logHead" | "nextLogNumber" | "createLog" | "logHashes">;
+  store: Pick<Store, "logHead" | "nextLogNumber" | "createLog" | "logHashes" | "active">;
   /** `fluo.kms.issuer`: a log is named `<issuer>/<tenant_id>` when it is born. */
   issuer: string;
   clock: () => Date;
@@ -31,6 +32,8 @@ export interface HeadsOptions {
 interface Known {
   head: LogHead;
   isCurrent: boolean;
+  /** A key that was ACTIVE while the log was open. */
+  signingKeyId: string;
 }
 
 const maxHeads = 10_000;
@@ -39,7 +42,9 @@ export function createHeads({ store, issuer, clock }: HeadsOptions): Heads {
   const known = new LRUCache<string, Known>({ max: maxHeads });
 
   function stored(head: LogHead): void {
-    known.set(head.tenantId, { head, isCurrent: true });
+    const before = known.get(head.tenantId);
+    const signingKeyId = before?.head.number === head.number ? before.signingKeyId : "";
+    known.set(head.tenantId, { head, isCurrent: true, signingKeyId });
   }
 
   async function read(tenantId: string): Promise<LogHead | undefined> {
@@ -59,7 +64,7 @@ export function createHeads({ store, issuer, clock }: HeadsOptions): Heads {
     throw setBack(head, earlier);
   }
 
-  async function create(tenantId: string, signingKeyId: string): Promise<void> {
+  async function create(tenantId: string): Promise<void> {
     const number = await store.nextLogNumber(tenantId);
     const origin = originOf(issuer, tenantId, number);
     const at = clock();
@@ -67,22 +72,26 @@ export function createHeads({ store, issuer, clock }: HeadsOptions): Heads {
       ...{ tenantId, number, origin, size: 0, root: emptyRoot, frontier: new Uint8Array() },
       ...{ state: "open", createdAt: at, changedAt: at },
     };
-    await store.createLog(head, signingKeyId).catch((error) => {
-      if (!(error instanceof KmsError) || error.code !== "CONFLICT") throw error; // another replica was first, here or with another key
+    await store.createLog(head).catch((error) => {
+      if (!(error instanceof KmsError) || error.code !== "CONFLICT") throw error; // another replica was first
     });
   }
 
   return {
     async open(tenantId, signingKeyId) {
       const cached = known.get(tenantId);
-      if (cached?.isCurrent) return cached.head;
-      let head = await read(tenantId);
+      if (cached?.isCurrent && cached.signingKeyId === signingKeyId) return cached.head;
+      let head = cached?.isCurrent ? cached.head : await read(tenantId);
       if (head?.state !== "open") {
-        await create(tenantId, signingKeyId);
+        await create(tenantId);
         head = await read(tenantId);
       }
-      if (head?.state !== "open") return undefined;
-      stored(head);
+      if (head?.state !== "open")
+        throw new KmsError("CONFLICT", `the log of tenant ${tenantId} was made and is not there`);
+      const isHandedOver = cached?.head.number === head.number && cached.signingKeyId === signingKeyId;
+      // This process may believe for a while in a key that another has rotated, before the log was there to say so.
+      if (!isHandedOver && (await store.active(tenantId, "signing"))?.keyId !== signingKeyId) return undefined;
+      known.set(tenantId, { head, isCurrent: true, signingKeyId });
       return head;
     },
 

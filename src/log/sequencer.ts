@@ -135,7 +135,7 @@ export function createSequencer({ store, heads, keys, pool, clock, ...options }:
     throw new KmsError("CONFLICT", `other replicas were always first to append to the log of ${tenantId}: try again`);
   }
 
-  /** Undefined where it would begin with a key that another replica has rotated. */
+  /** Undefined where another replica has rotated the key. */
   async function openLog(tenantId: string, signingKeyId: string): Promise<LogHead | undefined> {
     const head = await heads.open(tenantId, signingKeyId);
     if (head === undefined) keys.invalidate(tenantId, signingKeyId);

@@ -99,9 +99,9 @@ export interface LogStore {
 
   /**
    * Create-if-absent: the tenant's first log, or the one after `restored` logs. Empty and open. CONFLICT where `head.number` is not the
-   * next one, the last one is open, or the key that is to sign the log's first checkpoint, if given, is not ACTIVE.
+   * next one, or the last one is open.
    */
-  createLog(head: LogHead, signingKeyId?: string): Promise<void>;
+  createLog(head: LogHead): Promise<void>;
 
   /**
    * Appends a group, durably and whole; see LogAppend for its CONFLICTs. DATA_LOSS where something is in the place of its entries or

@@ -6,7 +6,7 @@ import type { Database, Query, Transaction } from "./sql.ts";
 import { insertHandovers, lockLogs, readCompromises, readHandovers } from "./sql-handovers.ts";
 import { headRow, readHead, readHeads } from "./sql-heads.ts";
 import { insertPieces, readEntries, readHashes } from "./sql-pieces.ts";
-import { authenticated, date, insertRow, insertRows, keyRecord, valuesOf } from "./sql-rows.ts";
+import { authenticated, date, insertRow, insertRows, valuesOf } from "./sql-rows.ts";
 
 const secondMs = 1000;
 
@@ -16,7 +16,7 @@ export function sqlLogs(db: Database, mac: RowMac): LogStore {
       db.read((query) => readHead(query, mac, number === undefined ? { tenantId } : { tenantId, number })),
     logHeads: (tenantId) => db.read((query) => readHeads(query, mac, tenantId)),
     nextLogNumber: (tenantId) => db.read(async (query) => nextNumber(query, await readHead(query, mac, { tenantId }))),
-    createLog: (head, signingKeyId) => db.write((tx) => create(tx, mac, head, signingKeyId)),
+    createLog: (head) => db.write((tx) => create(tx, mac, head)),
     appendLog: (group) => db.write((tx) => append(tx, mac, group)),
     logRequest: (log, requestId) => db.read((query) => readRequest(query, mac, log, requestId)),
 
@@ -32,22 +32,14 @@ export function sqlLogs(db: Database, mac: RowMac): LogStore {
   };
 }
 
-async function create(tx: Transaction, mac: RowMac, head: LogHead, signingKeyId?: string): Promise<void> {
+async function create(tx: Transaction, mac: RowMac, head: LogHead): Promise<void> {
   const { tenantId, number } = head;
   await lockLogs(tx, tenantId);
-  if (signingKeyId !== undefined) await refuseRetiredKey(tx.query, mac, tenantId, signingKeyId);
   const last = await readHead(tx.query, mac, { tenantId });
   if (last?.state === "open") throw new KmsError("CONFLICT", `log ${last.number} of tenant ${tenantId} is open`);
   const next = await nextNumber(tx.query, last);
   if (number !== next) throw new KmsError("CONFLICT", `the next log of tenant ${tenantId} is ${next}, not ${number}`);
   await insertRow(tx.query, mac, "kms_logs", headRow(head));
-}
-
-/** A replica believes for a while in a key that another has rotated: a log that began with it would never say who came after. */
-async function refuseRetiredKey(query: Query, mac: RowMac, tenantId: string, keyId: string): Promise<void> {
-  const [row] = await query("select * from kms_keys where key_id = ?1 and tenant_id = ?2", keyId, tenantId);
-  if (row === undefined || keyRecord(mac, row).state !== "ACTIVE")
-    throw new KmsError("CONFLICT", `key ${keyId} is not active any more`);
 }
 
 async function nextNumber(query: Query, last: LogHead | undefined): Promise<number> {

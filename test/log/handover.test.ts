@@ -74,15 +74,22 @@ describe("a rotation", () => {
     expect(await store.logHandovers(tenant)).toMatchObject([{ fromKeyId: from.keyId, toKeyId: keyId, index: 3 }]);
   });
 
-  it("is known to a replica that begins the log, though no news of it came", async () => {
-    const { store, provider, ...one } = started();
+  it.each([
+    ["that is to begin", 0],
+    ["in which there is nothing", undefined],
+    ["that another began", 3],
+  ])("before a log %s is known to a replica that had no news of it", async (_log, entries) => {
+    const one = started();
+    const { store, provider } = one;
     const other = started({ store: { ...store, watch: () => () => {} }, provider });
     const { keyId: old } = await signingKey(other);
-    await rotate({ store, provider, ...one });
+    await rotate(one);
     expect((await signingKey(other)).keyId).toBe(old);
-    const { keyId, place } = await other.append(0, 3);
-    expect(keyId).not.toBe(old);
-    expect(place.firstIndex).toBe(0);
+    if (entries === undefined) await one.heads.open(tenant, (await signingKey(one)).keyId);
+    else if (entries > 0) await one.append(0, entries);
+    const { keyId, place } = await other.append(3, 6);
+    expect(keyId).toBe((await signingKey(one)).keyId);
+    expect(place.firstIndex).toBe(entries ?? 0);
     expect((await signingKey(other)).keyId).toBe(keyId);
   });
 
