@@ -19,7 +19,9 @@ const headBytes = 5;
 const atOnce = 2;
 /** And so many wait for their turn: some seconds, where each becomes as large as it may. */
 const maxWaiting = 1_000;
-/** Of health checks and reflection. */
+/** What is smaller lies in memory that is many times as large. */
+const smallBytes = 16 * 1024;
+/** Of health checks and reflection, before and after. */
 const maxForeignBytes = 64 * 1024;
 
 const packedStreams = new WeakSet<ServerHttp2Stream>();
@@ -58,7 +60,8 @@ export async function unpack(message: Uint8Array, maxBytes: number, wanted: () =
   else unpacking += 1;
   try {
     if (!wanted()) throw callerLeft();
-    return await unzip(message, { maxOutputLength: maxBytes });
+    const whole = await unzip(message, { maxOutputLength: maxBytes });
+    return whole.length < smallBytes ? Buffer.from(whole) : whole;
   } catch (error) {
     if (error instanceof KmsError) throw error;
     throw (error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE" ? tooLarge(maxBytes) : notPacked(error);
@@ -81,9 +84,13 @@ function notPacked(cause: unknown): KmsError {
 /** The same service, of messages that are small and unpacked at once. */
 export function unpackedService(service: ServiceDefinition): ServiceDefinition {
   const methods = Object.entries(service).map(([name, method]) => {
-    const read = (message: Buffer) =>
-      method.requestDeserialize(isPacked(message) ? unzipSync(message, { maxOutputLength: maxForeignBytes }) : message);
+    const read = (message: Buffer) => method.requestDeserialize(isPacked(message) ? unpackNow(message) : message);
     return [name, { ...method, requestDeserialize: read }];
   });
   return Object.fromEntries(methods);
+}
+
+function unpackNow(message: Buffer): Buffer {
+  if (message.length > maxForeignBytes) throw tooLarge(maxForeignBytes);
+  return unzipSync(message, { maxOutputLength: maxForeignBytes });
 }

@@ -64,7 +64,7 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
     share,
     moved,
     tooLarge: () => end(tooLarge(limits.messageBytes)),
-    overflows: () => end(overloaded()),
+    tooMany: () => end(overloaded()),
   });
 
   call.on("data", (message: Buffer) => {
@@ -95,7 +95,7 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
     }
   }
 
-  /** Where messages may be packed, the next one waits until it is known how large this one is; and for ever, where it cannot be unpacked. */
+  /** Where messages may be packed, the next one waits until it is known how large this one is; and for ever, where this one is refused. */
   function mayBegin(): boolean {
     if (waiting.length === 0 || atWork.length === limits.messages) return false;
     return !packed || atWork.length === 0 || (!unpacking && intake.hasRoom());
@@ -104,11 +104,11 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
   async function takePacked(message: Buffer, holds: (bytes: number) => void): Promise<Answers> {
     unpacking = true;
     const whole = await unpack(message, limits.messageBytes, () => reason === undefined);
-    unpacking = false;
     holds(whole.length);
     if (reason !== undefined) throw reason;
     if (share.overflows()) throw overloaded();
     const answers = messages.take(whole);
+    unpacking = false;
     begin();
     return answers;
   }

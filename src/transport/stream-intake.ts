@@ -6,6 +6,7 @@
  * held back: its `resume` waits while there is no room.
  */
 import type { ServerHttp2Stream } from "node:http2";
+import { smallFrames } from "./small-frames.ts";
 import { followFrames } from "./stream-frames.ts";
 import type { StreamShare } from "./stream-share.ts";
 
@@ -45,28 +46,22 @@ export interface IntakeParts {
   moved(much: boolean): void;
   /** The caller announced a message that is too large. grpc-js refuses it by itself. */
   tooLarge(): void;
-  /** The caller sends a message in so many pieces that there is no room for them. */
-  overflows(): void;
+  /** The caller sent more messages at once than anyone needs, or one in more pieces: an empty one costs memory, too. */
+  tooMany(): void;
 }
 
 const muchBytes = 256 * 1024;
-/** What grpc-js keeps, about, for each piece of a message that is not whole, beside its bytes. A caller may send pieces of one byte. */
-export const pieceBytes = 256;
-/** So many are nobody's fault, and not counted: one for each KiB of the largest message. */
-const usualPieces = 4096;
+/** That are not answered. A chunk of 16 KiB may have thousands. */
+const mostMessages = 512;
 
-export function intakeOf(
-  stream: ServerHttp2Stream,
-  { limits, share, moved, tooLarge, overflows }: IntakeParts,
-): Intake {
+export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooLarge, tooMany }: IntakeParts): Intake {
   const frames = followFrames();
+  /** Of the message that has begun. */
+  const pieces = smallFrames();
   /** Sizes of the messages that are counted and have not arrived, in order. */
   const announced: number[] = [];
   let messages = 0;
   let held = 0;
-  /** Of the message that is not whole, and what is counted for them. */
-  let pieces = 0;
-  let inPieces = 0;
   let open = true;
   let state: "reading" | "full" | "waiting" | "shut" | "discarding" = "reading";
   let untilMuch = muchBytes;
@@ -88,6 +83,8 @@ export function intakeOf(
   function follow(chunk: Uint8Array): void {
     if (state === "discarding") return;
     const lengths = frames.read(chunk);
+    if (lengths.length > 0) pieces.forget();
+    const isInPieces = frames.missing() > 0 && pieces.areTooMany(chunk.length);
     untilMuch -= chunk.length;
     const much = lengths.length > 0 || untilMuch <= 0;
     if (much) untilMuch = muchBytes;
@@ -99,11 +96,8 @@ export function intakeOf(
     messages += lengths.length;
     announced.push(...lengths);
     if (lengths.length > 0 && frames.missing() > 0) next.bytes = lengths.pop()!;
-    pieces = frames.missing() > 0 ? pieces + 1 : 0;
-    const before = inPieces;
-    inPieces = Math.max(0, pieces - usualPieces) * pieceBytes;
-    count(sum(lengths) + inPieces - before);
-    if (inPieces > 0 && share.overflows()) overflows();
+    count(sum(lengths));
+    if (isInPieces || messages > mostMessages) tooMany();
     else if (next.bytes > 0 || lengths.length > 0) letIn();
   }
 
@@ -167,7 +161,7 @@ export function intakeOf(
     discard() {
       if (state === "discarding") return;
       share.withdraw(next);
-      count(next.bytes - sum(announced) - inPieces);
+      count(next.bytes - sum(announced));
       read();
       state = "discarding";
     },

@@ -2,7 +2,7 @@
 import { connect, constants } from "node:http2";
 import * as grpc from "@grpc/grpc-js";
 import { pino } from "pino";
-import { expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { otlpSettings } from "../../src/config/otlp.ts";
 import type { KmsHandlers } from "../../src/service/kms-service.ts";
@@ -13,9 +13,9 @@ import { createGrpcServer } from "../../src/transport/grpc.ts";
 import { createGrpcHealth } from "../../src/transport/grpc-health.ts";
 import { type KmsStreams, kmsService } from "../../src/transport/served.ts";
 import { callRecorder } from "../../src/transport/telemetry.ts";
-import { frame } from "../raw-stream.ts";
+import { frame, type RawStream } from "../raw-stream.ts";
 import { failureOf, grpcClient } from "../running-service.ts";
-import { rawStream } from "./stream-fixture.ts";
+import { answers, echo, gated, rawStream, startStreams } from "./stream-fixture.ts";
 
 const signSpan = `/${KmsService.typeName}/SignSpan`;
 
@@ -122,4 +122,69 @@ it("a connection has room for many streams at once, and each stream the usual ro
   expect(session.remoteSettings.initialWindowSize).toBe(65_535);
   session.destroy();
   await service.stop();
+});
+
+describe("frames of a byte", () => {
+  async function trickle({ stream }: Pick<RawStream, "stream">, count: number): Promise<void> {
+    for (let each = 0; each < count && !stream.closed; each += 1) {
+      await new Promise<void>((resolve) => stream.write(Buffer.of(0), () => resolve()));
+    }
+  }
+
+  it("end a stream whose message never becomes whole", async () => {
+    const { grpcAddress, budget } = await startStreams(echo);
+    const raw = rawStream(grpcAddress);
+    const told = raw.status();
+    raw.stream.write(frame(Buffer.alloc(0), 400_000));
+    await trickle(raw, 1_100);
+    expect(await told).toBe(grpc.status.RESOURCE_EXHAUSTED);
+    await vi.waitUntil(() => budget.streams.held() === 0);
+  });
+
+  it("may be as many as a thousand, and more where others are larger", async () => {
+    const { grpcAddress } = await startStreams(() => ({ take: async () => answers() }));
+    const raw = rawStream(grpcAddress);
+    const told = raw.status();
+    raw.stream.write(frame(Buffer.alloc(200_000), 400_000));
+    await trickle(raw, 1_500);
+    raw.stream.end(Buffer.alloc(400_000 - 200_000 - 1_500));
+    expect(await told).toBe(grpc.status.OK);
+  });
+
+  it("end a stream that is held back, and do not fill the memory meanwhile", async () => {
+    const gate = gated();
+    const { grpcAddress } = await startStreams(gate.handler);
+    const raw = rawStream(grpcAddress);
+    raw.stream.write(Buffer.concat(new Array(8).fill(frame(Buffer.alloc(10)))));
+    await Promise.all(Array.from({ length: 8 }, () => gate.next()));
+    raw.stream.resume();
+    await trickle(raw, 3_000);
+    expect(await raw.reset).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  });
+
+  it("may be as many as they like where each message is read, however its frames are cut", async () => {
+    const { grpcAddress, budget } = await startStreams(() => ({ take: async () => answers() }));
+    const { stream, status } = rawStream(grpcAddress);
+    const told = status();
+    const whole = Buffer.concat(new Array(1_500).fill(frame(Buffer.of(1, 2))));
+    for (let at = 0; at < whole.length; at += 4) {
+      await new Promise<void>((resolve) => stream.write(whole.subarray(at, at + 4), () => resolve()));
+    }
+    expect(budget.streams.held()).toBeLessThan(100);
+    stream.end();
+    expect(await told).toBe(grpc.status.OK);
+  });
+});
+
+it("thousands of empty messages at once end their stream, and hundreds do not", async () => {
+  const { grpcAddress, budget } = await startStreams(() => ({ take: async () => answers() }));
+  for (const [count, code] of [
+    [500, grpc.status.OK],
+    [3_000, grpc.status.RESOURCE_EXHAUSTED],
+  ] as const) {
+    const { stream, status } = rawStream(grpcAddress);
+    stream.end(Buffer.concat(new Array(count).fill(frame(Buffer.alloc(0)))));
+    expect(await status()).toBe(code);
+  }
+  await vi.waitUntil(() => budget.streams.held() === 0);
 });
