@@ -5,7 +5,7 @@
  * grpc-js reads on as soon as a message is taken from it and has no hook before its buffers, so the HTTP/2 stream itself is followed and
  * held back: its `resume` waits while there is no room.
  */
-import type { ServerHttp2Stream } from "node:http2";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import { smallFrames } from "./small-frames.ts";
 import { followFrames } from "./stream-frames.ts";
 import type { StreamShare } from "./stream-share.ts";
@@ -46,7 +46,7 @@ export interface IntakeParts {
   moved(much: boolean): void;
   /** The caller announced a message that is too large. grpc-js refuses it by itself. */
   tooLarge(): void;
-  /** The caller sent more messages at once than anyone needs, or one in more pieces: an empty one costs memory, too. */
+  /** The caller sent more messages at once than anyone needs, or one in more pieces: an empty one costs memory, too. The stream is reset. */
   tooMany(): void;
 }
 
@@ -78,7 +78,8 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooL
 
   const resume = stream.resume;
   stream.resume = () => (open ? resume.call(stream) : stream);
-  stream.on("data", follow);
+  // Before grpc-js, which makes much of a chunk of many messages, unless the stream is closed.
+  stream.prependListener("data", follow);
 
   function follow(chunk: Uint8Array): void {
     if (state === "discarding") return;
@@ -97,8 +98,10 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooL
     announced.push(...lengths);
     if (lengths.length > 0 && frames.missing() > 0) next.bytes = lengths.pop()!;
     count(sum(lengths));
-    if (isInPieces || messages > mostMessages) tooMany();
-    else if (next.bytes > 0 || lengths.length > 0) letIn();
+    if (isInPieces || messages > mostMessages) {
+      stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      tooMany();
+    } else if (next.bytes > 0 || lengths.length > 0) letIn();
   }
 
   function letIn(): void {
