@@ -1,10 +1,15 @@
 /**
  * Streams that have no end of their own, health watches and reflection: a shutdown that waits for calls would wait for them for ever.
- * They are noted as they come, and ended by the server when it stops.
+ * They are noted as they come, and ended by the server when it stops. One that asks on and does not read is reset.
  */
+import { constants } from "node:http2";
 import type * as grpc from "@grpc/grpc-js";
+import { http2StreamOf } from "./http2-servers.ts";
 
 type Stream = grpc.ServerWritableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>;
+/** Answers. */
+const mostUnread = 16;
+
 type StreamHandler = (call: Stream) => void;
 
 export interface EndlessStreams {
@@ -24,6 +29,11 @@ export function endlessStreams(server: Pick<grpc.Server, "addService">): Endless
       const forget = () => open.delete(call);
       call.once("finish", forget);
       call.once("cancelled", forget);
+      if ("read" in call) {
+        call.on("data", () => {
+          if (call.writableLength > mostUnread) http2StreamOf(call).close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+        });
+      }
       handle(call);
       if (ended) call.end();
     };

@@ -1,8 +1,13 @@
 /** What gRPC reflection says of the real service. */
+import { constants } from "node:http2";
+import { setTimeout } from "node:timers/promises";
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { frame } from "../raw-stream.ts";
 import { type RunningService, startService } from "../running-service.ts";
 import { askReflection, filesIn } from "./reflection-client.ts";
+import { rawStream } from "./stream-fixture.ts";
 
 let service: RunningService;
 
@@ -55,4 +60,21 @@ describe.each(["v1", "v1alpha"] as const)("reflection %s", (version) => {
     const { errorResponse } = await ask(version, { fileContainingSymbol: "fluo.kms.v1.Nothing" });
     expect(errorResponse?.errorCode).toBe(grpc.status.NOT_FOUND);
   });
+});
+
+it("a stream that asks on and does not read is reset, and one that reads may ask as often as it likes", async () => {
+  const path = { ":path": "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo" };
+  const name = Buffer.from(KmsService.typeName);
+  const question = frame(Buffer.concat([Buffer.of(0x22, name.length), name])); // file_containing_symbol
+  for (const reads of [true, false]) {
+    const { stream, reset } = rawStream(`127.0.0.1:${service.grpcPort}`, path);
+    if (reads) stream.resume();
+    for (let each = 0; each < 100 && !stream.closed; each += 1) {
+      await new Promise<void>((resolve) => stream.write(question, () => resolve()));
+      if (reads) await setTimeout(2);
+    }
+    stream.end();
+    stream.resume();
+    expect(await reset).toBe(reads ? constants.NGHTTP2_NO_ERROR : constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  }
 });
