@@ -84,9 +84,10 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
   function begin(): void {
     while (mayBegin()) {
       const message = waiting.shift()!;
+      const bytes = message.length; // taken, it is given away and has none
       const packedNow = packed && isPacked(message);
-      const answers = packedNow ? takePacked(message, (bytes) => hold(work, bytes)) : messages.take(message);
-      const work: Work = { bytes: message.length, answers };
+      const answers = packedNow ? takePacked(message, (more) => hold(work, more)) : messages.take(message);
+      const work: Work = { bytes, answers };
       atWork.push(work);
       work.answers.then(
         ({ bytes }) => hold(work, bytes),

@@ -1,4 +1,5 @@
 /** What streams hold together is bounded: who has no room waits, who is in the way of others loses its stream, and calls never notice. */
+import { randomBytes } from "node:crypto";
 import { constants } from "node:http2";
 import type { Readable } from "node:stream";
 import { create } from "@bufbuild/protobuf";
@@ -91,6 +92,33 @@ describe("streams together", () => {
     await held;
     expect((await streams.next()).message).toHaveLength(80_000);
   });
+
+  it.each([{}, { "grpc.default_compression_algorithm": grpc.compressionAlgorithms.gzip }])(
+    "hold a message that is given away until it is answered, and no longer: %o",
+    async (channel) => {
+      const gate = gated();
+      const giveAway: StreamHandler = (context) => {
+        const { take } = gate.handler(context);
+        return {
+          take(message) {
+            const { byteLength } = message;
+            structuredClone(message, { transfer: [message.buffer as ArrayBuffer] });
+            return take(new Uint8Array(byteLength));
+          },
+        };
+      };
+      const { open, budget } = await startStreams(giveAway, { budgetBytes });
+      const stream = open({}, channel);
+      for (let each = 0; each < 10; each += 1) {
+        await stream.send(randomBytes(300_000));
+        const { answer } = await gate.next();
+        expect(budget.streams.held()).toBe(300_000);
+        answer(message(1));
+        await stream.next();
+      }
+      await vi.waitUntil(() => budget.streams.held() === 0);
+    },
+  );
 
   it("bring more than fits at once, and all of it is answered", async () => {
     const { open, budget } = await startStreams(echo, { budgetBytes });
