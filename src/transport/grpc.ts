@@ -16,7 +16,7 @@ import { endlessStreams } from "./endless-streams.ts";
 import { grpcContext } from "./grpc-context.ts";
 import type { GrpcHealth } from "./grpc-health.ts";
 import { http2ServersOf, http2StreamOf } from "./http2-servers.ts";
-import { hidePacking, isPacked, mayBePacked, unpack, unpackedService } from "./packed.ts";
+import { hideCompression, isCompressed, mayBeCompressed, decompress, decompressedService } from "./compressed.ts";
 import { reflectionService } from "./reflection.ts";
 import { type Codec, type Handler, rpcPath, type Served } from "./served.ts";
 import { forgetEndedStreams } from "./session-streams.ts";
@@ -70,7 +70,7 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
   const holdUnread = createUnread(parts.unread);
   for (const served of parts.services) addService(server, served, { ...parts, streams, holdUnread });
   const endless = endlessStreams({
-    addService: (service, implementation) => server.addService(unpackedService(service), implementation),
+    addService: (service, implementation) => server.addService(decompressedService(service), implementation),
   });
   const services = parts.services.map(({ service }) => service);
   parts.health.addToServer(
@@ -84,7 +84,7 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
         server.bindAsync(address, credentials, (error, port) => {
           if (error) return reject(error);
           prepareSessions(server, sessions);
-          hidePacking(server);
+          hideCompression(server);
           boundArriving(server, pathsOfStreams(parts.services), parts.arriving);
           resolve(port);
         });
@@ -236,8 +236,8 @@ function wholeRequest(
   grow: (more: number) => void,
 ): Answer<Uint8Array> {
   const { request } = call;
-  if (!mayBePacked(http2StreamOf(call)) || !isPacked(request)) return request;
-  return unpack(request, maxMessageBytes, () => !call.cancelled).then((whole) => {
+  if (!mayBeCompressed(http2StreamOf(call)) || !isCompressed(request)) return request;
+  return decompress(request, maxMessageBytes, () => !call.cancelled).then((whole) => {
     grow(whole.length);
     return whole;
   });

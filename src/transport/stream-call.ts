@@ -8,7 +8,7 @@ import { invalidField, KmsError } from "../errors.ts";
 import { release } from "../memory.ts";
 import type { Answers, MessageStream } from "../service/stream.ts";
 import { overloaded } from "./budget.ts";
-import { isPacked, mayBePacked, tooLarge, unpack } from "./packed.ts";
+import { isCompressed, mayBeCompressed, tooLarge, decompress } from "./compressed.ts";
 import { type IntakeLimits, intakeOf } from "./stream-intake.ts";
 import type { StreamShare } from "./stream-share.ts";
 
@@ -46,8 +46,8 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
   const waiting: Buffer[] = [];
   const atWork: Work[] = [];
   const early = Promise.withResolvers<never>();
-  const packed = mayBePacked(http2);
-  let unpacking = false;
+  const compressed = mayBeCompressed(http2);
+  let decompressing = false;
   let reason: KmsError | undefined;
   let over = false;
   let draining = false;
@@ -85,8 +85,8 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
     while (mayBegin()) {
       const message = waiting.shift()!;
       const bytes = message.length; // taken, it is given away and has none
-      const packedNow = packed && isPacked(message);
-      const answers = packedNow ? takePacked(message, (more) => hold(work, more)) : messages.take(message);
+      const compressedNow = compressed && isCompressed(message);
+      const answers = compressedNow ? takeCompressed(message, (more) => hold(work, more)) : messages.take(message);
       const work: Work = { bytes, answers };
       atWork.push(work);
       work.answers.then(
@@ -96,20 +96,20 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
     }
   }
 
-  /** Where messages may be packed, the next one waits until it is known how large this one is; and for ever, where this one is refused. */
+  /** Where messages may be compressed, the next one waits until it is known how large this one is; and for ever, where this one is refused. */
   function mayBegin(): boolean {
     if (waiting.length === 0 || atWork.length === limits.messages) return false;
-    return !packed || atWork.length === 0 || (!unpacking && intake.hasRoom());
+    return !compressed || atWork.length === 0 || (!decompressing && intake.hasRoom());
   }
 
-  async function takePacked(message: Buffer, holds: (bytes: number) => void): Promise<Answers> {
-    unpacking = true;
-    const whole = await unpack(message, limits.messageBytes, () => reason === undefined);
+  async function takeCompressed(message: Buffer, holds: (bytes: number) => void): Promise<Answers> {
+    decompressing = true;
+    const whole = await decompress(message, limits.messageBytes, () => reason === undefined);
     holds(whole.length);
     if (reason !== undefined) throw reason;
     if (share.overflows()) throw overloaded();
     const answers = messages.take(whole);
-    unpacking = false;
+    decompressing = false;
     begin();
     return answers;
   }

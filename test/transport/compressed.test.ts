@@ -9,7 +9,7 @@ import * as grpc from "@grpc/grpc-js";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { EncryptPiiRequestSchema, EncryptPiiResponseSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
-import { unpack } from "../../src/transport/packed.ts";
+import { decompress } from "../../src/transport/compressed.ts";
 import { frame } from "../raw-stream.ts";
 import { failureOf } from "../running-service.ts";
 import { startTransports, type Transports } from "./fixture.ts";
@@ -23,7 +23,7 @@ const { gzip, deflate } = grpc.compressionAlgorithms;
 const bombBytes = 4 * mebibyte - 100;
 const bomb = frame(gzipSync(Buffer.alloc(bombBytes)), undefined, 1);
 const encryptPii = `/${KmsService.typeName}/EncryptPii`;
-const packedBy = (encoding: string, path = `/${KmsService.typeName}/SignSpans`) => ({
+const compressedBy = (encoding: string, path = `/${KmsService.typeName}/SignSpans`) => ({
   ":path": path,
   "grpc-encoding": encoding,
 });
@@ -35,7 +35,7 @@ async function start(...given: Parameters<typeof startTransports>): Promise<Tran
 }
 
 /** A unary call by a client that compresses. */
-function packedCall(target: string, algorithm: grpc.compressionAlgorithms, request: Uint8Array, path = encryptPii) {
+function compressedCall(target: string, algorithm: grpc.compressionAlgorithms, request: Uint8Array, path = encryptPii) {
   const client = new grpc.Client(target, grpc.credentials.createInsecure(), {
     "grpc.default_compression_algorithm": algorithm,
     "grpc.max_send_message_length": -1,
@@ -66,20 +66,20 @@ const lengths = { encryptPii: ({ fields }: { fields: { value: Uint8Array }[] }) 
 const answerOf = (length: number) => create(EncryptPiiResponseSchema, { keyId: String(length) });
 const textOf = (answer: Uint8Array) => Buffer.from(answer.subarray(2)).toString();
 
-describe("unpacking", () => {
+describe("decompressing", () => {
   const small = gzipSync(Buffer.alloc(10));
 
   it("is for as many as may wait, and the next is OVERLOADED", async () => {
-    const all = await Promise.allSettled(Array.from({ length: 1_010 }, () => unpack(small, 100, () => true)));
+    const all = await Promise.allSettled(Array.from({ length: 1_010 }, () => decompress(small, 100, () => true)));
     expect(all.filter(({ status }) => status === "fulfilled")).toHaveLength(1_002);
     for (const each of all.slice(1_002)) expect(each).toMatchObject({ reason: { code: "OVERLOADED" } });
-    await expect(unpack(small, 100, () => true)).resolves.toHaveLength(10);
+    await expect(decompress(small, 100, () => true)).resolves.toHaveLength(10);
   });
 
   it("is left out where the caller has left meanwhile, and the next has its turn", async () => {
-    const [first, second, third] = [true, true, false].map((wanted) => unpack(small, 100, () => wanted));
+    const [first, second, third] = [true, true, false].map((wanted) => decompress(small, 100, () => wanted));
     await expect(third).rejects.toMatchObject({ code: "CANCELLED" });
-    await Promise.all([first, second, unpack(small, 100, () => true)]);
+    await Promise.all([first, second, decompress(small, 100, () => true)]);
   });
 });
 
@@ -87,21 +87,21 @@ describe("a call", () => {
   it.each([
     ["gzip", gzip],
     ["deflate", deflate],
-  ])("may come packed by %s", async (_name, algorithm) => {
+  ])("may come compressed by %s", async (_name, algorithm) => {
     const { grpcAddress } = await start(lengths);
-    expect(textOf(await packedCall(grpcAddress, algorithm, oneField(50_000)))).toBe("50000");
+    expect(textOf(await compressedCall(grpcAddress, algorithm, oneField(50_000)))).toBe("50000");
   });
 
-  it("is INVALID_ARGUMENT where it cannot be unpacked, and says by what it can", async () => {
+  it("is INVALID_ARGUMENT where it cannot be decompressed, and says by what it can", async () => {
     const { grpcAddress } = await start(lengths);
-    const { stream, status } = rawStream(grpcAddress, packedBy("gzip", encryptPii));
+    const { stream, status } = rawStream(grpcAddress, compressedBy("gzip", encryptPii));
     stream.end(frame(Buffer.from("not gzip"), undefined, 1));
     expect(await status()).toBe(grpc.status.INVALID_ARGUMENT);
   });
 
-  it("may say that it may be packed, and not be", async () => {
+  it("may say that it may be compressed, and not be", async () => {
     const { grpcAddress, metrics } = await start(lengths);
-    const { stream, status } = rawStream(grpcAddress, packedBy("gzip", encryptPii));
+    const { stream, status } = rawStream(grpcAddress, compressedBy("gzip", encryptPii));
     stream.end(frame(oneField(10)));
     expect(await status()).toBe(grpc.status.OK);
     expect(await metrics()).toMatch(/rpc_method="EncryptPii",rpc_response_status_code="OK"/);
@@ -109,26 +109,26 @@ describe("a call", () => {
 
   it("is RESOURCE_EXHAUSTED where it becomes more than a message may be", async () => {
     const { grpcAddress } = await start(lengths);
-    const failure = await failureOf(packedCall(grpcAddress, gzip, oneField(4 * mebibyte)));
+    const failure = await failureOf(compressedCall(grpcAddress, gzip, oneField(4 * mebibyte)));
     expect(failure).toMatchObject({ code: grpc.status.RESOURCE_EXHAUSTED, reason: "MESSAGE_TOO_LARGE" });
   });
 
   it("counts in the budget as large as it becomes", async () => {
     const { grpcAddress, budget } = await start(lengths, { budgetBytes: 100_000 });
-    const failure = await failureOf(packedCall(grpcAddress, gzip, oneField(101_000)));
+    const failure = await failureOf(compressedCall(grpcAddress, gzip, oneField(101_000)));
     expect(failure).toMatchObject({ code: grpc.status.RESOURCE_EXHAUSTED, reason: "OVERLOADED", retry: true });
-    expect(textOf(await packedCall(grpcAddress, gzip, oneField(90_000)))).toBe("90000");
+    expect(textOf(await compressedCall(grpcAddress, gzip, oneField(90_000)))).toBe("90000");
     expect(budget.calls()).toBe(0);
   });
 
-  it("is not unpacked before the caller has sent all of it", async () => {
+  it("is not decompressed before the caller has sent all of it", async () => {
     const { grpcAddress, grpc: other } = await start(lengths);
     await other.encryptPii({ tenantId: "acme", fields: [{ name: "n" }] });
     const before = externalBytes();
-    const { session } = rawStream(grpcAddress, packedBy("gzip", encryptPii));
+    const { session } = rawStream(grpcAddress, compressedBy("gzip", encryptPii));
     const headers = { ":method": "POST", "content-type": "application/grpc", te: "trailers" };
     for (let each = 0; each < 90; each += 1) {
-      const stream = session.request({ ...headers, ...packedBy("gzip", encryptPii) }).on("error", () => {});
+      const stream = session.request({ ...headers, ...compressedBy("gzip", encryptPii) }).on("error", () => {});
       await new Promise<void>((resolve) => stream.write(bomb, () => resolve()));
     }
     await new Promise((resolve) => session.ping((_error, ms) => resolve(ms)));
@@ -140,13 +140,13 @@ describe("a call", () => {
 describe("health and reflection", () => {
   const check = "/grpc.health.v1.Health/Check";
 
-  it("may be asked packed", async () => {
+  it("may be asked compressed", async () => {
     const { grpcAddress, health } = await start(lengths);
     health.announce("SERVING");
     const name = Buffer.from(KmsService.typeName);
     const request = Buffer.concat([Buffer.of(0x0a, name.length), name]);
     for (const algorithm of [gzip, deflate]) {
-      expect(await packedCall(grpcAddress, algorithm, request, check)).toEqual(Buffer.of(8, 1));
+      expect(await compressedCall(grpcAddress, algorithm, request, check)).toEqual(Buffer.of(8, 1));
     }
   });
 
@@ -156,36 +156,36 @@ describe("health and reflection", () => {
   ])("read no message that %s", async (_what, message) => {
     const { grpcAddress, health } = await start(lengths);
     health.announce("SERVING");
-    const { stream, status } = rawStream(grpcAddress, packedBy("gzip", check));
+    const { stream, status } = rawStream(grpcAddress, compressedBy("gzip", check));
     const unknown = Buffer.concat([Buffer.of(0x7a, 0x80, 0xf1, 0x04), message]); // field 15, of 80,000 bytes
     stream.end(frame(gzipSync(unknown), undefined, 1));
     expect(await status()).toBe(grpc.status.INTERNAL);
-    const small = rawStream(grpcAddress, packedBy("gzip", check));
+    const small = rawStream(grpcAddress, compressedBy("gzip", check));
     small.stream.end(frame(gzipSync(Buffer.of(0x7a, 0)), undefined, 1));
     expect(await small.status()).toBe(grpc.status.OK);
   });
 });
 
 describe("a stream", () => {
-  it("has its messages taken in their order, packed or not", async () => {
+  it("has its messages taken in their order, compressed or not", async () => {
     const { grpcAddress } = await startStreams(() => ({
       take: async (message) => answers(Buffer.from(`${message.length};`)),
     }));
-    const { stream } = rawStream(grpcAddress, packedBy("deflate"));
-    const packed = (length: number) => frame(deflateSync(Buffer.alloc(length)), undefined, 1);
+    const { stream } = rawStream(grpcAddress, compressedBy("deflate"));
+    const compressed = (length: number) => frame(deflateSync(Buffer.alloc(length)), undefined, 1);
     const sent = [3_000_000, 1, 200_000, 2, 3, 100_000, 4, 5, 6, 7, 8, 9];
     stream.end(
-      Buffer.concat(sent.map((length) => (length % 1000 === 0 ? packed(length) : frame(Buffer.alloc(length))))),
+      Buffer.concat(sent.map((length) => (length % 1000 === 0 ? compressed(length) : frame(Buffer.alloc(length))))),
     );
     const read: Buffer[] = [];
     for await (const chunk of stream) read.push(chunk);
     expect(Buffer.concat(read).toString().match(/\d+;/g)).toEqual(sent.map((length) => `${length};`));
   });
 
-  it("has no message taken behind one that cannot be unpacked", async () => {
+  it("has no message taken behind one that cannot be decompressed", async () => {
     const gate = gated();
     const { grpcAddress, budget } = await startStreams(gate.handler);
-    const { stream, status } = rawStream(grpcAddress, packedBy("gzip"));
+    const { stream, status } = rawStream(grpcAddress, compressedBy("gzip"));
     stream.write(Buffer.concat([frame(Buffer.alloc(1)), frame(Buffer.alloc(9), undefined, 1), frame(Buffer.alloc(2))]));
     const { answer } = await gate.next();
     for (let turn = 0; turn < 20; turn += 1) await setImmediate();
@@ -196,10 +196,10 @@ describe("a stream", () => {
     await vi.waitUntil(() => budget.streams.held() === 0);
   });
 
-  it("has one message at a time unpacked where they become large", async () => {
+  it("has one message at a time decompressed where they become large", async () => {
     const gate = gated();
     const { grpcAddress, budget } = await startStreams(gate.handler);
-    const { stream, status } = rawStream(grpcAddress, packedBy("gzip"));
+    const { stream, status } = rawStream(grpcAddress, compressedBy("gzip"));
     stream.end(Buffer.concat([bomb, bomb, bomb]));
     for (let each = 1; each <= 3; each += 1) {
       const { message, answer } = await gate.next();
@@ -213,7 +213,7 @@ describe("a stream", () => {
   it("has several at work where they are small", async () => {
     const gate = gated();
     const { grpcAddress } = await startStreams(gate.handler);
-    const { stream, status } = rawStream(grpcAddress, packedBy("gzip"));
+    const { stream, status } = rawStream(grpcAddress, compressedBy("gzip"));
     const small = frame(gzipSync(Buffer.alloc(1000)), undefined, 1);
     stream.end(Buffer.concat(new Array(16).fill(small)));
     for (const inAll of [8, 16]) {
@@ -227,7 +227,7 @@ describe("a stream", () => {
   it("has as many at work as it has room for", async () => {
     const gate = gated();
     const { grpcAddress, budget } = await startStreams(gate.handler);
-    const { stream, status } = rawStream(grpcAddress, packedBy("gzip"));
+    const { stream, status } = rawStream(grpcAddress, compressedBy("gzip"));
     stream.end(Buffer.concat(new Array(6).fill(frame(gzipSync(Buffer.alloc(300_000)), undefined, 1))));
     for (const inAll of [2, 4, 6]) {
       const taken = [await gate.next(), await gate.next()];
@@ -242,7 +242,7 @@ describe("a stream", () => {
   it("has no message taken behind one that finds no room", async () => {
     const gate = gated();
     const { grpcAddress } = await startStreams(gate.handler, { budgetBytes: 2 * mebibyte });
-    const { stream, status } = rawStream(grpcAddress, packedBy("gzip"));
+    const { stream, status } = rawStream(grpcAddress, compressedBy("gzip"));
     const small = frame(Buffer.alloc(10));
     stream.end(Buffer.concat([small, bomb, small, small]));
     const { answer } = await gate.next();
@@ -252,7 +252,7 @@ describe("a stream", () => {
     expect(gate.count()).toBe(1);
   });
 
-  it("whose messages say that they are packed, and not how, has them as they are", async () => {
+  it("whose messages say that they are compressed, and not how, has them as they are", async () => {
     const { grpcAddress } = await startStreams(() => ({ take: async (message) => answers(message) }));
     const { stream } = rawStream(grpcAddress);
     stream.end(frame(Buffer.from("as it is"), undefined, 1));
@@ -265,7 +265,7 @@ describe("a stream", () => {
     const gate = gated();
     const { grpcAddress, budget } = await startStreams(gate.handler);
     const before = externalBytes();
-    const streams = Array.from({ length: 40 }, () => rawStream(grpcAddress, packedBy("gzip")));
+    const streams = Array.from({ length: 40 }, () => rawStream(grpcAddress, compressedBy("gzip")));
     for (const { stream } of streams) stream.end(Buffer.concat([bomb, bomb, bomb]));
     const ended = streams.map(({ status }) => status());
     for (let each = 0; each < 15; each += 1) await gate.next();

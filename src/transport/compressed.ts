@@ -1,6 +1,6 @@
 /**
- * Messages of gRPC that come compressed. grpc-js would unpack each as soon as it is there, so that 4 KB are 4 MiB before anyone has counted
- * them, on as many streams as there are. It is not told of their compression, and they are unpacked here: within the call, a few at a time.
+ * Messages of gRPC that come compressed. grpc-js would decompress each as soon as it is there, so that 4 KB are 4 MiB before anyone has counted
+ * them, on as many streams as there are. It is not told of their compression, and they are decompressed here: within the call, a few at a time.
  */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { promisify } from "node:util";
@@ -24,50 +24,50 @@ const smallBytes = 16 * 1024;
 /** Of health checks and reflection, before and after. */
 const maxForeignBytes = 64 * 1024;
 
-const packedStreams = new WeakSet<ServerHttp2Stream>();
+const compressedStreams = new WeakSet<ServerHttp2Stream>();
 
-/** Call after `server` is bound. What comes by another way of packing is left to grpc-js, which refuses it. */
-export function hidePacking(server: Server): void {
+/** Call after `server` is bound. What comes by another encoding is left to grpc-js, which refuses it. */
+export function hideCompression(server: Server): void {
   for (const http2Server of http2ServersOf(server)) http2Server.prependListener("stream", hide);
 }
 
 function hide(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   if (!encodings.has(headers["grpc-encoding"])) return;
-  packedStreams.add(stream);
+  compressedStreams.add(stream);
   delete headers["grpc-encoding"];
 }
 
-/** Whether messages of the stream may be packed. */
-export function mayBePacked(stream: ServerHttp2Stream): boolean {
-  return packedStreams.has(stream);
+/** Whether messages of the stream may be compressed. */
+export function mayBeCompressed(stream: ServerHttp2Stream): boolean {
+  return compressedStreams.has(stream);
 }
 
 /** Of a message as grpc-js hands it over: behind its head, in the same memory. */
-export function isPacked(message: Uint8Array): boolean {
+export function isCompressed(message: Uint8Array): boolean {
   return new Uint8Array(message.buffer, message.byteOffset - headBytes, 1)[0] === 1;
 }
 
 const waiting: (() => void)[] = [];
-let unpacking = 0;
+let decompressing = 0;
 
 /**
- * MESSAGE_TOO_LARGE for what becomes more than `maxBytes`, INVALID_ARGUMENT for what cannot be unpacked, OVERLOADED where too many wait, and
+ * MESSAGE_TOO_LARGE for what becomes more than `maxBytes`, INVALID_ARGUMENT for what cannot be decompressed, OVERLOADED where too many wait, and
  * CANCELLED where nobody wants it any more when its turn comes.
  */
-export async function unpack(message: Uint8Array, maxBytes: number, wanted: () => boolean): Promise<Buffer> {
+export async function decompress(message: Uint8Array, maxBytes: number, wanted: () => boolean): Promise<Buffer> {
   if (waiting.length === maxWaiting) throw overloaded();
-  if (unpacking === atOnce) await new Promise<void>((resolve) => waiting.push(resolve));
-  else unpacking += 1;
+  if (decompressing === atOnce) await new Promise<void>((resolve) => waiting.push(resolve));
+  else decompressing += 1;
   try {
     if (!wanted()) throw callerLeft();
     const whole = await unzip(message, { maxOutputLength: maxBytes });
     return whole.length < smallBytes ? Buffer.from(whole) : whole;
   } catch (error) {
     if (error instanceof KmsError) throw error;
-    throw (error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE" ? tooLarge(maxBytes) : notPacked(error);
+    throw (error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE" ? tooLarge(maxBytes) : notCompressed(error);
   } finally {
     const next = waiting.shift();
-    if (next === undefined) unpacking -= 1;
+    if (next === undefined) decompressing -= 1;
     else next();
   }
 }
@@ -76,21 +76,25 @@ export function tooLarge(maxBytes: number): KmsError {
   return new KmsError("MESSAGE_TOO_LARGE", `a message is at most ${maxBytes} bytes`);
 }
 
-function notPacked(cause: unknown): KmsError {
-  const { violations, code, message } = invalidField("request", "cannot be unpacked: compress it by gzip or deflate");
+function notCompressed(cause: unknown): KmsError {
+  const { violations, code, message } = invalidField(
+    "request",
+    "cannot be decompressed: compress it by gzip or deflate",
+  );
   return new KmsError(code, message, { violations, cause });
 }
 
-/** The same service, of messages that are small and unpacked at once. */
-export function unpackedService(service: ServiceDefinition): ServiceDefinition {
+/** The same service, of messages that are small and decompressed at once. */
+export function decompressedService(service: ServiceDefinition): ServiceDefinition {
   const methods = Object.entries(service).map(([name, method]) => {
-    const read = (message: Buffer) => method.requestDeserialize(isPacked(message) ? unpackNow(message) : message);
+    const read = (message: Buffer) =>
+      method.requestDeserialize(isCompressed(message) ? decompressNow(message) : message);
     return [name, { ...method, requestDeserialize: read }];
   });
   return Object.fromEntries(methods);
 }
 
-function unpackNow(message: Buffer): Buffer {
+function decompressNow(message: Buffer): Buffer {
   if (message.length > maxForeignBytes) throw tooLarge(maxForeignBytes);
   return unzipSync(message, { maxOutputLength: maxForeignBytes });
 }
