@@ -14,7 +14,7 @@ export interface StreamShare {
   forEach(): number;
   /** Counts what is there already or, below 0, no longer. */
   count(bytes: number): void;
-  /** Whether more is there than streams and calls together may hold: messages are larger once they are unpacked. */
+  /** Whether more is there than streams and calls together may hold: messages are larger once they are decompressed. */
   overflows(): boolean;
   /** Counts bytes that are to come. False where they do not fit: `admit` is called when they do, and they are counted then. */
   ask(wish: Wish): boolean;
