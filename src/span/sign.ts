@@ -1,6 +1,6 @@
 /** Signs a span: digest of the canonical form, statement, Ed25519 over its DSSE encoding; and the attributes that carry the result. */
-import { hash } from "node:crypto";
 import type { ReadSpan } from "./canonical.ts";
+import { hexDigest } from "./digest.ts";
 import { integrityKeys } from "./integrity.ts";
 import { buildStatement, formatSignedAt, encodeStatement } from "./statement.ts";
 
@@ -24,7 +24,7 @@ export interface SignedSpan {
 
 /** The digest that a statement makes about a span, in hex. */
 export function spanDigest(span: ReadSpan): string {
-  return hash("sha256", span.canonical);
+  return hexDigest(span.canonical);
 }
 
 export function signSpan(span: ReadSpan, by: Signer, signedAtMs: number): SignedSpan {

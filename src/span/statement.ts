@@ -72,11 +72,16 @@ export function preAuthenticationHeader(text: string): string {
   return `${paePrefix}${Buffer.byteLength(text)} `;
 }
 
+/** What was formatted last: under load many spans are signed in a millisecond. */
+let formatted = { ms: Number.NaN, text: "" };
+
 /** RFC 3339 in UTC with three fraction digits and `Z`. */
 export function formatSignedAt(ms: number): string {
+  if (formatted.ms === ms) return formatted.text;
   const text = new Date(ms).toISOString();
   if (text.length !== signedAtLength)
     throw new KmsError("INTERNAL", "the signing time lies outside the years 0000 to 9999");
+  formatted = { ms, text };
   return text;
 }
 
