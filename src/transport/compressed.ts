@@ -24,22 +24,35 @@ const smallBytes = 16 * 1024;
 /** Of health checks and reflection, before and after. */
 const maxForeignBytes = 64 * 1024;
 
-const compressedStreams = new WeakSet<ServerHttp2Stream>();
+/** Streams whose messages may be compressed, and whether by an encoding that is known. */
+const compressedStreams = new WeakMap<ServerHttp2Stream, boolean>();
 
-/** Call after `server` is bound. What comes by another encoding is left to grpc-js, which refuses it. */
+/** Call after `server` is bound. A call whose message comes by another encoding is left to grpc-js, which refuses it. */
 export function hideCompression(server: Server): void {
   for (const http2Server of http2ServersOf(server)) http2Server.prependListener("stream", hide);
 }
 
 function hide(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-  if (!encodings.has(headers["grpc-encoding"])) return;
-  compressedStreams.add(stream);
-  delete headers["grpc-encoding"];
+  const encoding = headers["grpc-encoding"];
+  if (encoding === undefined || encoding === "identity") return;
+  const known = encodings.has(encoding);
+  compressedStreams.set(stream, known);
+  if (known) delete headers["grpc-encoding"];
 }
 
 /** Whether messages of the stream may be compressed. */
 export function mayBeCompressed(stream: ServerHttp2Stream): boolean {
   return compressedStreams.has(stream);
+}
+
+/** UNIMPLEMENTED where the stream's messages are compressed by an encoding that is not known. */
+export function checkEncoding(stream: ServerHttp2Stream): void {
+  if (compressedStreams.get(stream) === false) {
+    throw new KmsError(
+      "UNIMPLEMENTED",
+      "the grpc-encoding is not known: compress messages by gzip or deflate, or not at all",
+    );
+  }
 }
 
 /** Of a message as grpc-js hands it over: behind its head, in the same memory. */

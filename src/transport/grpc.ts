@@ -85,7 +85,7 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
           if (error) return reject(error);
           prepareSessions(server, sessions);
           hideCompression(server);
-          boundArriving(server, pathsOfStreams(parts.services), parts.arriving);
+          boundArriving(server, parts.arriving);
           resolve(port);
         });
       }),
@@ -157,13 +157,6 @@ function addService(server: grpc.Server, served: Served, parts: ServingParts): v
     } else if (stream !== undefined) implementation[method.localName] = parts.streams.serve(method, stream);
   }
   server.addService(definition, implementation);
-}
-
-function pathsOfStreams(services: readonly Served[]): ReadonlySet<string> {
-  const methods = services.flatMap(({ service, streams = {} }) =>
-    service.methods.filter(({ localName }) => localName in streams),
-  );
-  return new Set(methods.map((method) => `/${rpcPath(method)}`));
 }
 
 function passThrough(method: DescMethod): grpc.MethodDefinition<Buffer, Uint8Array> {

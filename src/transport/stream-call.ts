@@ -8,7 +8,7 @@ import { invalidField, KmsError } from "../errors.ts";
 import { release } from "../memory.ts";
 import type { Answers, MessageStream } from "../service/stream.ts";
 import { overloaded } from "./budget.ts";
-import { isCompressed, mayBeCompressed, tooLarge, decompress } from "./compressed.ts";
+import { checkEncoding, decompress, isCompressed, mayBeCompressed, tooLarge } from "./compressed.ts";
 import { type IntakeLimits, intakeOf } from "./stream-intake.ts";
 import type { StreamShare } from "./stream-share.ts";
 
@@ -63,22 +63,19 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
     limits,
     share,
     moved,
+    arrived(message) {
+      waiting.push(message);
+      begin();
+      wake();
+    },
+    ended(whole) {
+      if (!whole) return end(invalidField("request", "the stream ends within a message; send all of it"));
+      over = true;
+      wake();
+    },
     tooLarge: () => end(tooLarge(limits.messageBytes)),
-    tooMany: () => end(overloaded()),
   });
-
-  call.on("data", (message: Buffer) => {
-    if (reason !== undefined) return;
-    waiting.push(message);
-    intake.arrived();
-    begin();
-    wake();
-  });
-  call.once("end", () => {
-    if (intake.unfinished()) return end(invalidField("request", "the stream ends within a message; send all of it"));
-    over = true;
-    wake();
-  });
+  call.resume(); // to its end: what it brings is taken before it comes here
   call.on("drain", () => wake());
 
   function begin(): void {
@@ -104,6 +101,7 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
 
   async function takeCompressed(message: Buffer, holds: (bytes: number) => void): Promise<Answers> {
     decompressing = true;
+    checkEncoding(http2);
     const whole = await decompress(message, limits.messageBytes, () => reason === undefined);
     holds(whole.length);
     if (reason !== undefined) throw reason;
@@ -173,7 +171,7 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
     end,
     drain() {
       draining = true;
-      intake.shut();
+      intake.discard();
       wake();
     },
     unread,

@@ -2,12 +2,11 @@
  * What comes in on a stream, and how much of it at a time. Each message is counted from its first byte until it is answered, its answers
  * with it. A message begins to be read only where there is room for all of it: in the stream itself, and in the share of all streams.
  *
- * grpc-js reads on as soon as a message is taken from it and has no hook before its buffers, so the HTTP/2 stream itself is followed and
- * held back: its `resume` waits while there is no room.
+ * grpc-js would read on as soon as a message is taken from it. So the bytes are taken before they come to it, and it only hears of their end.
  */
-import { constants, type ServerHttp2Stream } from "node:http2";
-import { smallFrames } from "./small-frames.ts";
-import { followFrames } from "./stream-frames.ts";
+import type { ServerHttp2Stream } from "node:http2";
+import { release } from "../memory.ts";
+import { readFrames } from "./stream-frames.ts";
 import type { StreamShare } from "./stream-share.ts";
 
 export interface IntakeLimits {
@@ -20,8 +19,6 @@ export interface IntakeLimits {
 }
 
 export interface Intake {
-  /** The next message is there, whole. */
-  arrived(): void;
   /** What is held for a message is more now or, below 0, less. */
   changed(by: number): void;
   /** A message is answered and no longer held. */
@@ -29,107 +26,156 @@ export interface Intake {
   held(): number;
   /** Whether the stream may hold more than it does. */
   hasRoom(): boolean;
-  /** Whether a message has begun and is not whole. */
-  unfinished(): boolean;
   /** Whether it is held back because of what other streams hold. */
   waits(): boolean;
-  /** Lets no more in. */
-  shut(): void;
-  /** Lets all in that is still to come, and throws it away. */
+  /** Lets all in that is still to come, and throws it away, with what is there of a message. `ended` is told where there is nothing of that. */
   discard(): void;
 }
 
 export interface IntakeParts {
   limits: IntakeLimits;
   share: StreamShare;
-  /** The caller sent something: `much` with a whole message, or a good part of one. */
+  /** The next message, behind its head in memory of its own. */
+  arrived(message: Buffer): void;
+  /** No more comes; `whole` unless a message has begun and is not all there. */
+  ended(whole: boolean): void;
+  /** The caller sent something: `much` with a message's beginning, or a good part of one. */
   moved(much: boolean): void;
-  /** The caller announced a message that is too large. grpc-js refuses it by itself. */
+  /** The caller announced a message that is too large. */
   tooLarge(): void;
-  /** The caller sent more messages at once than anyone needs, or one in more pieces: an empty one costs memory, too. The stream is reset. */
-  tooMany(): void;
 }
 
 const muchBytes = 256 * 1024;
-/** That are not answered. A chunk of 16 KiB may have thousands. */
-const mostMessages = 512;
+/** What a caller may send of its own accord on a stream that is not read: HTTP/2's window. */
+const windowBytes = 64 * 1024;
 
-export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooLarge, tooMany }: IntakeParts): Intake {
-  const frames = followFrames();
-  /** Of the message that has begun. */
-  const pieces = smallFrames();
-  /** Sizes of the messages that are counted and have not arrived, in order. */
-  const announced: number[] = [];
+const taken = new WeakSet<ServerHttp2Stream>();
+
+/** Whether what comes on the stream is bounded here. */
+export function hasIntake(stream: ServerHttp2Stream): boolean {
+  return taken.has(stream);
+}
+
+/** Call before anything has come. */
+export function intakeOf(stream: ServerHttp2Stream, { limits, share, ...parts }: IntakeParts): Intake {
+  const { arrived, ended, moved, tooLarge } = parts;
+  const frames = readFrames();
+  const early = earlyBytes();
   let messages = 0;
   let held = 0;
-  let open = true;
-  let state: "reading" | "full" | "waiting" | "shut" | "discarding" = "reading";
+  /** What is counted for the message that has begun. */
+  let begun = 0;
+  let state: "reading" | "full" | "waiting" | "discarding" = "reading";
+  let [hasEnded, endIsPassed] = [false, false];
+  let isLost = false;
   let untilMuch = muchBytes;
-  /** The message that has begun and is not counted yet; 0 bytes where there is none. */
+  /** The message whose head is there. */
   const next = {
     bytes: 0,
     admit() {
-      hold(next.bytes);
-      next.bytes = 0;
-      moved(true);
-      read();
+      begin();
+      readOn();
     },
   };
 
-  const resume = stream.resume;
-  stream.resume = () => (open ? resume.call(stream) : stream);
-  // Before grpc-js, which makes much of a chunk of many messages, unless the stream is closed.
-  stream.prependListener("data", follow);
+  const push = stream.push;
+  stream.push = (chunk: Buffer | null) => {
+    if (chunk === null) end();
+    else receive(chunk);
+    return !isHeldBack();
+  };
+  taken.add(stream);
 
-  function follow(chunk: Uint8Array): void {
-    if (state === "discarding") return;
-    const lengths = frames.read(chunk);
-    if (lengths.length > 0) pieces.forget();
-    const isInPieces = frames.missing() > 0 && pieces.areTooMany(chunk.length);
-    untilMuch -= chunk.length;
-    const much = lengths.length > 0 || untilMuch <= 0;
-    if (much) untilMuch = muchBytes;
-    moved(much);
-    if (lengths.some((length) => length > limits.messageBytes)) {
-      tooLarge();
+  function receive(chunk: Buffer): void {
+    if (isDiscarding()) {
+      isLost = true;
       return;
     }
-    messages += lengths.length;
-    announced.push(...lengths);
-    if (lengths.length > 0 && frames.missing() > 0) next.bytes = lengths.pop()!;
-    count(sum(lengths));
-    if (isInPieces || messages > mostMessages) {
-      stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-      tooMany();
-    } else if (next.bytes > 0 || lengths.length > 0) letIn();
+    const read = isHeldBack() ? 0 : readFrom(chunk);
+    if (isHeldBack()) early.keep(chunk.subarray(read));
   }
 
-  function letIn(): void {
-    if (state === "shut" || state === "discarding") return;
-    if (isFull()) keepOut("full");
-    else if (share.ask(next)) next.admit();
-    else keepOut("waiting");
+  const isHeldBack = () => state === "full" || state === "waiting";
+  const isDiscarding = () => state === "discarding";
+
+  /** As far as there is room. Returns where it stopped. */
+  function readFrom(chunk: Uint8Array): number {
+    let at = 0;
+    while (at < chunk.length && state === "reading") {
+      at = frames.read(chunk, at);
+      const length = frames.announced();
+      if (length !== undefined) announced(length);
+      takeWhole();
+    }
+    untilMuch -= at;
+    moved(untilMuch <= 0);
+    if (untilMuch <= 0) untilMuch = muchBytes;
+    return at;
+  }
+
+  function announced(length: number): void {
+    next.bytes = length;
+    if (length > limits.messageBytes) tooLarge();
+    else if (admits()) begin();
+  }
+
+  /** Whether there is room for the next message now. If not, it is let in as soon as there is. */
+  function admits(): boolean {
+    if (isFull()) state = "full";
+    else if (share.ask(next)) return true;
+    else state = "waiting";
+    return false;
   }
 
   function isFull(): boolean {
-    const others = next.bytes > 0 ? messages - 1 : messages;
-    return others > 0 && (others >= limits.messages || held + next.bytes > most());
+    return messages > 0 && (messages >= limits.messages || held + next.bytes > most());
   }
 
   function most(): number {
     return Math.min(limits.bytes, share.forEach());
   }
 
-  function keepOut(why: "full" | "waiting" | "shut"): void {
-    state = why;
-    open = false;
-    stream.pause();
+  /** It is counted in the share. */
+  function begin(): void {
+    state = "reading";
+    begun = next.bytes;
+    hold(begun);
+    messages += 1;
+    frames.begin();
+    untilMuch = muchBytes;
+    moved(true);
   }
 
-  function read(): void {
-    state = "reading";
-    open = true;
-    resume.call(stream);
+  function takeWhole(): void {
+    const message = frames.whole();
+    if (message === undefined) return;
+    begun = 0;
+    arrived(message);
+  }
+
+  /** What came while there was no room, and then what comes. */
+  function readOn(): void {
+    takeWhole();
+    const read = readFrom(early.bytes());
+    if (isDiscarding()) return;
+    early.drop(read);
+    if (isHeldBack()) return;
+    if (hasEnded) passEnd();
+    else stream._read(0);
+  }
+
+  /** Behind what came before, if that can be read yet. */
+  function end(): void {
+    hasEnded = true;
+    if (!isHeldBack()) passEnd();
+  }
+
+  function passEnd(): void {
+    if (endIsPassed) return;
+    endIsPassed = true;
+    push.call(stream, null);
+    stream.read(0);
+    if (!isLost) ended(!frames.unfinished());
   }
 
   function hold(more: number): void {
@@ -142,35 +188,59 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, moved, tooL
   function count(by: number): void {
     hold(by);
     share.count(by);
-    if (by < 0 && state === "full") letIn();
+    if (by < 0) tryAgain();
+  }
+
+  function tryAgain(): void {
+    if (state === "full" && admits()) next.admit();
   }
 
   return {
-    arrived: () => void announced.shift(),
     changed: count,
     answered(bytes) {
       messages -= 1;
       count(-bytes);
-      if (state === "full") letIn();
+      tryAgain();
     },
     held: () => held,
     hasRoom: () => held < most(),
-    unfinished: frames.unfinished,
     waits: () => state === "waiting",
-    shut() {
-      share.withdraw(next);
-      keepOut("shut");
-    },
     discard() {
-      if (state === "discarding") return;
+      if (isDiscarding()) return;
       share.withdraw(next);
-      count(next.bytes - sum(announced));
-      read();
       state = "discarding";
+      isLost = frames.unfinished();
+      early.drop(early.bytes().length);
+      frames.drop();
+      count(-begun);
+      if (hasEnded) passEnd();
+      else stream._read(0);
     },
   };
 }
 
-function sum(lengths: readonly number[]): number {
-  return lengths.reduce((total, length) => total + length, 0);
+/** Bytes that came before they could be read, in memory that is given back. */
+function earlyBytes() {
+  let memory: Buffer = Buffer.alloc(0);
+  let [start, end] = [0, 0];
+  return {
+    bytes: () => memory.subarray(start, end),
+    keep(chunk: Uint8Array): void {
+      if (end + chunk.length > memory.length) {
+        const larger = Buffer.allocUnsafeSlow(Math.max(windowBytes, 2 * (end - start + chunk.length)));
+        memory.copy(larger, 0, start, end);
+        release(memory);
+        [memory, start, end] = [larger, 0, end - start];
+      }
+      memory.set(chunk, end);
+      end += chunk.length;
+    },
+    /** The first ones. */
+    drop(bytes: number): void {
+      start += bytes;
+      if (start < end || memory.length === 0) return;
+      release(memory);
+      [memory, start, end] = [Buffer.alloc(0), 0, 0];
+    },
+  };
 }
