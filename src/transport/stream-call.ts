@@ -129,7 +129,9 @@ export function streamCall(call: GrpcStream, { http2, messages, limits, share }:
       const answers = await work.answers;
       for await (const message of answers.messages) await write(message);
       atWork.shift();
-      intake.answered(work.bytes);
+      const { bytes } = work;
+      work.bytes = 0; // a stream that ends now gives back what is left
+      intake.answered(bytes);
       begin();
     }
   }

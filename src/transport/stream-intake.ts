@@ -46,8 +46,8 @@ export interface IntakeParts {
 }
 
 const muchBytes = 256 * 1024;
-/** What a caller may send of its own accord on a stream that is not read: HTTP/2's window. */
-const windowBytes = 64 * 1024;
+/** Of early bytes, at first. There are at most as many as HTTP/2's window has, 64 KiB. */
+const leastBytes = 4 * 1024;
 
 const taken = new WeakSet<ServerHttp2Stream>();
 
@@ -164,10 +164,11 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, ...parts }:
     else stream._read(0);
   }
 
-  /** Behind what came before, if that can be read yet. */
+  /** Behind what came before, if that can be read yet; at once where the stream was reset: node waits for the end to be read, and nobody for more. */
   function end(): void {
     hasEnded = true;
-    if (!isHeldBack()) passEnd();
+    isLost ||= stream.closed;
+    if (!isHeldBack() || stream.closed) passEnd();
   }
 
   function passEnd(): void {
@@ -188,7 +189,7 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, ...parts }:
   function count(by: number): void {
     hold(by);
     share.count(by);
-    if (by < 0) tryAgain();
+    tryAgain();
   }
 
   function tryAgain(): void {
@@ -200,7 +201,6 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, ...parts }:
     answered(bytes) {
       messages -= 1;
       count(-bytes);
-      tryAgain();
     },
     held: () => held,
     hasRoom: () => held < most(),
@@ -227,7 +227,7 @@ function earlyBytes() {
     bytes: () => memory.subarray(start, end),
     keep(chunk: Uint8Array): void {
       if (end + chunk.length > memory.length) {
-        const larger = Buffer.allocUnsafeSlow(Math.max(windowBytes, 2 * (end - start + chunk.length)));
+        const larger = Buffer.allocUnsafeSlow(Math.max(leastBytes, 2 * (end - start + chunk.length)));
         memory.copy(larger, 0, start, end);
         release(memory);
         [memory, start, end] = [larger, 0, end - start];

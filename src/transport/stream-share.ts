@@ -41,18 +41,26 @@ export function createStreamShare({ limit, room }: ShareParts): StreamShare {
   const waiting = new Map<Wish, number>();
   let held = 0;
   let holders = 0;
+  let admitting = false;
 
   /** The only message there is always fits, however small the share. */
   function fits(bytes: number): boolean {
     return held === 0 || held + bytes <= Math.min(limit, room());
   }
 
+  /** Who is let in may at once give something back: the loop goes on with that, or each would be let in within the one before. */
   function admit(): void {
-    for (const wish of waiting.keys()) {
-      if (!fits(wish.bytes)) return;
-      waiting.delete(wish);
-      held += wish.bytes;
-      wish.admit();
+    if (admitting) return;
+    admitting = true;
+    try {
+      for (const wish of waiting.keys()) {
+        if (!fits(wish.bytes)) return;
+        waiting.delete(wish);
+        held += wish.bytes;
+        wish.admit();
+      }
+    } finally {
+      admitting = false;
     }
   }
 

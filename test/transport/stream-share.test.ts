@@ -28,6 +28,21 @@ describe("the share of streams", () => {
     expect([share.held(), admitted]).toEqual([10, ["large", "small"]]);
   });
 
+  it("lets in any number one after the other, where each gives its room back at once", () => {
+    const { share } = setUp();
+    share.count(10);
+    let admitted = 0;
+    for (let each = 0; each < 20_000; each += 1) {
+      const admit = () => {
+        admitted += 1;
+        share.count(-10);
+      };
+      expect(share.ask({ bytes: 10, admit })).toBe(false);
+    }
+    share.count(-10);
+    expect([admitted, share.held()]).toEqual([20_000, 0]);
+  });
+
   it("goes on to the next when one withdraws", () => {
     const { share, wish, admitted } = setUp();
     share.ask(wish("a", 8));

@@ -2,11 +2,12 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:http2";
 import type { Readable } from "node:stream";
+import { setTimeout } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { describe, expect, it, vi } from "vitest";
 import { EncryptPiiResponseSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
-import type { StreamHandler } from "../../src/service/stream.ts";
+import type { Answers, StreamHandler } from "../../src/service/stream.ts";
 import { frame } from "../raw-stream.ts";
 import { failureOf } from "../running-service.ts";
 import { answers, echo, gated, startStreams, rawStream } from "./stream-fixture.ts";
@@ -119,6 +120,45 @@ describe("streams together", () => {
       await vi.waitUntil(() => budget.streams.held() === 0);
     },
   );
+
+  it("give back what they held at once where one is reset while it is held back", async () => {
+    const { grpcAddress, budget } = await startStreams(talkative, { budgetBytes: 2_000_000 });
+    const { stream } = rawStream(grpcAddress);
+    stream.write(frame(message(10)));
+    await vi.waitUntil(() => budget.streams.held() === 400_000);
+    stream.write(frame(message(200_000)));
+    await setTimeout(50);
+    stream.close(constants.NGHTTP2_NO_ERROR);
+    await vi.waitUntil(() => budget.streams.held() === 0);
+  });
+
+  it("give back what they held once, whenever another's answer lets in what ends them", async () => {
+    const taken: ((given: Answers) => void)[] = [];
+    const take = () => new Promise<Answers>((resolve) => taken.push(resolve));
+    const { grpcAddress, budget } = await startStreams(() => ({ take }), { budgetBytes: 20_000 });
+    const answer = async (which: number, given: Answers, ticks: number) => {
+      for (let each = 0; each < ticks; each += 1) await undefined;
+      taken[which]!(given);
+    };
+    for (let ahead = -8; ahead <= 12; ahead += 1) {
+      taken.length = 0;
+      const [first, second] = [rawStream(grpcAddress), rawStream(grpcAddress)];
+      first.stream.write(frame(message(8_900)));
+      await vi.waitUntil(() => taken.length === 1);
+      second.stream.write(frame(message(1_000)));
+      await vi.waitUntil(() => taken.length === 2);
+      second.stream.write(Buffer.concat([frame(message(240)), frame(message(1), 5 * 1024 * 1024)]));
+      await vi.waitUntil(() => budget.streams.waitedMs() > 0);
+      void answer(0, answers(), -ahead);
+      void answer(1, { bytes: 1_000, messages: [] }, ahead);
+      await vi.waitUntil(() => taken.length === 3);
+      taken[2]!(answers());
+      expect(await second.status()).toBe(grpc.status.RESOURCE_EXHAUSTED);
+      for (const { session } of [first, second]) session.destroy();
+      await setTimeout(20);
+      expect(budget.streams.held()).toBe(0);
+    }
+  });
 
   it("bring more than fits at once, and all of it is answered", async () => {
     const { open, budget } = await startStreams(echo, { budgetBytes });
