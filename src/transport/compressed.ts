@@ -55,7 +55,7 @@ export function checkEncoding(stream: ServerHttp2Stream): void {
   }
 }
 
-/** Of a message as grpc-js hands it over: behind its head, in the same memory. */
+/** Of a message that lies behind its head in the same memory, as grpc-js and the intake of a stream hand it over. */
 export function isCompressed(message: Uint8Array): boolean {
   return new Uint8Array(message.buffer, message.byteOffset - headBytes, 1)[0] === 1;
 }

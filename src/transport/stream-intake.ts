@@ -5,7 +5,7 @@
  * grpc-js would read on as soon as a message is taken from it. So the bytes are taken before they come to it, and it only hears of their end.
  */
 import type { ServerHttp2Stream } from "node:http2";
-import { release } from "../memory.ts";
+import { earlyBytes } from "./early-bytes.ts";
 import { readFrames } from "./stream-frames.ts";
 import type { StreamShare } from "./stream-share.ts";
 
@@ -46,8 +46,6 @@ export interface IntakeParts {
 }
 
 const muchBytes = 256 * 1024;
-/** Of early bytes, at first. There are at most as many as HTTP/2's window has, 64 KiB. */
-const leastBytes = 4 * 1024;
 
 const taken = new WeakSet<ServerHttp2Stream>();
 
@@ -189,10 +187,6 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, ...parts }:
   function count(by: number): void {
     hold(by);
     share.count(by);
-    tryAgain();
-  }
-
-  function tryAgain(): void {
     if (state === "full" && admits()) next.admit();
   }
 
@@ -215,32 +209,6 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, ...parts }:
       count(-begun);
       if (hasEnded) passEnd();
       else stream._read(0);
-    },
-  };
-}
-
-/** Bytes that came before they could be read, in memory that is given back. */
-function earlyBytes() {
-  let memory: Buffer = Buffer.alloc(0);
-  let [start, end] = [0, 0];
-  return {
-    bytes: () => memory.subarray(start, end),
-    keep(chunk: Uint8Array): void {
-      if (end + chunk.length > memory.length) {
-        const larger = Buffer.allocUnsafeSlow(Math.max(leastBytes, 2 * (end - start + chunk.length)));
-        memory.copy(larger, 0, start, end);
-        release(memory);
-        [memory, start, end] = [larger, 0, end - start];
-      }
-      memory.set(chunk, end);
-      end += chunk.length;
-    },
-    /** The first ones. */
-    drop(bytes: number): void {
-      start += bytes;
-      if (start < end || memory.length === 0) return;
-      release(memory);
-      [memory, start, end] = [Buffer.alloc(0), 0, 0];
     },
   };
 }
