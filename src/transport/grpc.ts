@@ -13,6 +13,7 @@ import type { Caller } from "../service/context.ts";
 import { boundArriving } from "./arriving.ts";
 import type { Budget } from "./budget.ts";
 import { endlessStreams } from "./endless-streams.ts";
+import { createGather, type Gather } from "./gathered.ts";
 import { grpcContext } from "./grpc-context.ts";
 import type { GrpcHealth } from "./grpc-health.ts";
 import { http2ServersOf, http2StreamOf } from "./http2-servers.ts";
@@ -68,7 +69,8 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
   limitHeaders(server);
   const streams = createStreams({ ...parts, messageBytes: maxMessageBytes, times: parts.streamTimes });
   const holdUnread = createUnread(parts.unread);
-  for (const served of parts.services) addService(server, served, { ...parts, streams, holdUnread });
+  const serving = { ...parts, streams, holdUnread, gather: createGather() };
+  for (const served of parts.services) addService(server, served, serving);
   const endless = endlessStreams({
     addService: (service, implementation) => server.addService(decompressedService(service), implementation),
   });
@@ -144,6 +146,7 @@ function limitHeaders(server: grpc.Server): void {
 interface ServingParts extends GrpcParts {
   streams: Streams;
   holdUnread: HoldUnread;
+  gather: Gather;
 }
 
 function addService(server: grpc.Server, served: Served, parts: ServingParts): void {
@@ -202,7 +205,11 @@ function malformed({ typeName }: DescMessage, cause: unknown): KmsError {
   return new KmsError("INVALID_ARGUMENT", message, { cause });
 }
 
-function unary(method: DescMethod, handle: BytesHandler, { recorder, budget, caller, holdUnread }: ServingParts) {
+function unary(
+  method: DescMethod,
+  handle: BytesHandler,
+  { recorder, budget, caller, holdUnread, gather }: ServingParts,
+) {
   return (call: grpc.ServerUnaryCall<Buffer, Uint8Array>, callback: grpc.sendUnaryData<Uint8Array>): void => {
     const header = (key: string) => call.metadata.get(key)[0]?.toString();
     const context = grpcContext(call, caller);
@@ -212,15 +219,17 @@ function unary(method: DescMethod, handle: BytesHandler, { recorder, budget, cal
         holdUnread(http2StreamOf(call), bytes.length);
         return bytes;
       });
-    try {
-      const answer = recorder.run(method, header, () =>
-        budget.hold(call.request.length, (grow) => andThen(wholeRequest(call, grow), answerTo)),
-      );
-      if (answer instanceof Promise) answer.then((bytes) => callback(null, bytes), fail);
-      else callback(null, answer);
-    } catch (error) {
-      fail(error);
-    }
+    gather(call.request.length, () => {
+      try {
+        const answer = recorder.run(method, header, () =>
+          budget.hold(call.request.length, (grow) => andThen(wholeRequest(call, grow), answerTo)),
+        );
+        if (answer instanceof Promise) answer.then((bytes) => callback(null, bytes), fail);
+        else callback(null, answer);
+      } catch (error) {
+        fail(error);
+      }
+    });
   };
 }
 

@@ -1,0 +1,30 @@
+/**
+ * Calls that came with one read of a connection run together, after all of them were parsed. node:http2 tells of each frame by itself: run
+ * as they come, the calls and the parser would drive each other's code and data out of the processor's caches, which costs a tenth of a
+ * SignSpan.
+ */
+
+/** Of requests that wait, which nobody counts: past it they do not wait. */
+const maxWaitingBytes = 1024 * 1024;
+
+/** Has `run` called soon, which does not throw. `bytes` is what waits with it. */
+export type Gather = (bytes: number, run: () => void) => void;
+
+export function createGather(): Gather {
+  let waiting: (() => void)[] = [];
+  let waitingBytes = 0;
+
+  function runAll(): void {
+    const runs = waiting;
+    waiting = [];
+    waitingBytes = 0;
+    for (const run of runs) run();
+  }
+
+  return (bytes, run) => {
+    if (waiting.length === 0) setImmediate(runAll);
+    waiting.push(run);
+    waitingBytes += bytes;
+    if (waitingBytes > maxWaitingBytes) runAll();
+  };
+}
