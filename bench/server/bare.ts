@@ -3,6 +3,7 @@ import { createSecretKey, hash, randomBytes } from "node:crypto";
 import { canonicalContext, canonicalPairs } from "../../src/crypto/context.ts";
 import { signingKey } from "../../src/crypto/ed25519.ts";
 import { createKeyring } from "../../src/keys/keyring.ts";
+import { createHkdfKey } from "../../src/crypto/hkdf.ts";
 import { seal } from "../../src/pii/cobblestone.ts";
 import { localProvider } from "../../src/provider/local.ts";
 import { emptyTree, growTree, hashBytes } from "../../src/span/merkle.ts";
@@ -24,7 +25,7 @@ export interface BareLoops {
   signature(): void;
   /** SHA-256 of as many bytes as a span has, twice, and its part of the Merkle tree that a batch adds to. */
   hashes(): void;
-  /** Cobblestone-256 of one field, under a context as long as EncryptPii's. */
+  /** Cobblestone-256 of one field, from the 32 bytes of a key on, under a context as long as EncryptPii's. */
   seal(): void;
   cachedKey(): void;
   mapLookup(): void;
@@ -36,6 +37,7 @@ export async function bareLoops(): Promise<BareLoops> {
   const key = signingKey(randomBytes(32));
   const message = signedMessage();
   const inputKey = randomBytes(32);
+  const hkdfKey = createHkdfKey();
   const pairs = canonicalPairs(new Map());
   const fields = piiFields(sealedFields).map(({ name, value }) => ({
     context: [Buffer.alloc(envelopeHeaderBytes), canonicalContext(tenantId, name, pairs)],
@@ -60,7 +62,8 @@ export async function bareLoops(): Promise<BareLoops> {
     },
     seal() {
       const { context, value } = fields[turn++ % fields.length]!;
-      seal(inputKey, context, value);
+      hkdfKey.use(inputKey);
+      seal(hkdfKey, context, value);
     },
     cachedKey() {
       if (keyring.activeSigningKey(tenantId) !== active) throw new Error("the key was not cached");

@@ -1,18 +1,18 @@
 /**
  * A tenant's data key in the form that is used: two independent Cobblestone input keys, one for PII and one for data
  * keys, each `HKDF-Expand-SHA-512(key, "fluo-kms/v1/" ‖ use, 32)`: what one sealed cannot be opened as the other's.
- * They are bytes and not KeyObjects: as cheap for HMAC, and overwritten at once rather than when memory is collected.
+ * They are no KeyObjects: cheaper for HMAC, and overwritten at once rather than when memory is collected.
  */
 import { KmsError } from "../errors.ts";
-import { hkdfExpand } from "./hkdf.ts";
+import { createHkdfKey, type HkdfKey, hkdfExpand } from "./hkdf.ts";
 
 export const dataKeyBytes = 32;
 
 export type DataKeyUse = "pii" | "data-key";
 
 export interface DataKeyMaterial {
-  /** 32 bytes, to use at once and not to keep: `destroy` overwrites them. Throws INTERNAL after `destroy`. */
-  inputKey(use: DataKeyUse): Uint8Array;
+  /** Of 32 bytes, to use at once and not to keep: `destroy` overwrites them. Throws INTERNAL after `destroy`. */
+  inputKey(use: DataKeyUse): HkdfKey;
   /** Overwrites both keys. May be called again. */
   destroy(): void;
 }
@@ -20,7 +20,7 @@ export interface DataKeyMaterial {
 /** Copies what it needs: the caller overwrites `key`. */
 export function deriveDataKeys(key: Uint8Array): DataKeyMaterial {
   if (key.length !== dataKeyBytes) throw new KmsError("INTERNAL", `a data key is ${dataKeyBytes} bytes`);
-  const inputKeys: Readonly<Record<DataKeyUse, Uint8Array>> = {
+  const inputKeys: Readonly<Record<DataKeyUse, HkdfKey>> = {
     pii: deriveInputKey(key, "pii"),
     "data-key": deriveInputKey(key, "data-key"),
   };
@@ -32,15 +32,21 @@ export function deriveDataKeys(key: Uint8Array): DataKeyMaterial {
     },
     destroy() {
       destroyed = true;
-      inputKeys.pii.fill(0);
-      inputKeys["data-key"].fill(0);
+      inputKeys.pii.forget();
+      inputKeys["data-key"].forget();
     },
   };
 }
 
-/** Lives long, so in memory of its own: neither node's buffer pool nor the heap, where the collector leaves copies. */
-function deriveInputKey(key: Uint8Array, use: DataKeyUse): Uint8Array {
-  const inputKey = Buffer.allocUnsafeSlow(dataKeyBytes);
-  hkdfExpand(key, [Buffer.from(`fluo-kms/v1/${use}`)], inputKey);
-  return inputKey;
+/** In memory of their own: neither node's buffer pool nor the heap, where the collector leaves copies. */
+function deriveInputKey(key: Uint8Array, use: DataKeyUse): HkdfKey {
+  const bytes = Buffer.allocUnsafeSlow(dataKeyBytes);
+  try {
+    hkdfExpand(key, [Buffer.from(`fluo-kms/v1/${use}`)], bytes);
+    const inputKey = createHkdfKey();
+    inputKey.use(bytes);
+    return inputKey;
+  } finally {
+    bytes.fill(0);
+  }
 }

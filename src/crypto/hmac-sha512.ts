@@ -8,85 +8,120 @@ const hashBlockBytes = 128;
 const innerPad = 0x36;
 const outerPad = 0x5c;
 
-/** One message at a time, from `begin` to `end`. */
+/** One key at a time, for any number of messages. */
 export interface HmacSha512 {
-  /** The key has at most 128 bytes. */
-  begin(key: Uint8Array): void;
-  /** The next bytes of the message: to be anything again at once. */
-  add(bytes: Uint8Array): void;
-  /** Writes the MAC, 64 bytes. Of key and message nothing is left. */
-  end(mac: Uint8Array): void;
+  /** The key of the messages that follow, at most 128 bytes. The caller may overwrite it: what is needed of it is kept until `forget`. */
+  use(key: Uint8Array): void;
+  /** Writes the MAC, 64 bytes, to where the message may have been. Of the message nothing is left. Throws INTERNAL without a key. */
+  mac(mac: Uint8Array, message: Uint8Array): void;
+  /** Overwrites what is kept of the key. */
+  forget(): void;
 }
 
-export function chooseHmacSha512(): HmacSha512 {
-  const sodium = loadSodium();
-  return sodium ? sodiumHmacSha512(sodium) : nodeHmacSha512();
+// One a thread, made on first use.
+let create: (() => HmacSha512) | undefined;
+
+/** It has no key yet. */
+export function createHmacSha512(): HmacSha512 {
+  if (create === undefined) {
+    const sodium = loadSodium();
+    create = sodium ? sodiumHmacSha512(sodium) : nodeHmacSha512;
+  }
+  return create();
 }
 
 export function nodeHmacSha512(): HmacSha512 {
-  let hmac = createHmac("sha512", "");
+  const kept = Buffer.allocUnsafeSlow(hashBlockBytes);
+  let keyBytes: number | undefined;
   return {
-    begin(key) {
+    use(key) {
       checkKey(key);
-      hmac = createHmac("sha512", key);
+      kept.fill(0);
+      kept.set(key);
+      keyBytes = key.length;
     },
-    add: (bytes) => void hmac.update(bytes),
-    end(mac) {
-      const digest = hmac.digest();
+    mac(mac, message) {
+      if (keyBytes === undefined) throw noKey();
+      const digest = createHmac("sha512", kept.subarray(0, keyBytes)).update(message).digest();
       mac.set(digest);
       digest.fill(0);
     },
+    forget() {
+      keyBytes = undefined;
+      kept.fill(0);
+    },
   };
 }
+
+type Sha512 = Pick<
+  Sodium,
+  "crypto_hash_sha512_STATEBYTES" | "crypto_hash_sha512_init" | "crypto_hash_sha512_update" | "crypto_hash_sha512_final"
+>;
 
 /**
- * libsodium has no HMAC that gives all bytes of SHA-512, so these are RFC 2104's two hashes. They cost 60 % of node's, which makes objects
- * for each message that are thrown away after it: here it is memory that stays.
+ * libsodium has no HMAC that gives all bytes of SHA-512, so these are RFC 2104's two hashes, each from the state that the padded key leads to:
+ * it is the same for all messages of a key. A message costs half of node's, which makes objects for each that are thrown away after it.
  */
-export function sodiumHmacSha512(sodium: Pick<Sodium, "crypto_hash_sha512">): HmacSha512 {
-  /** The padded key, then the message. */
-  let inner = new Uint8Array(1024);
-  let end = 0;
-  /** The padded key, then the hash of `inner`. */
-  const outer = new Uint8Array(hashBlockBytes + hmacBytes);
-  const innerHash = outer.subarray(hashBlockBytes);
+export function sodiumHmacSha512(sodium: Sha512): () => HmacSha512 {
+  const stateBytes = sodium.crypto_hash_sha512_STATEBYTES;
+  // Of one message at a time, whatever the key.
+  const state = Buffer.allocUnsafeSlow(stateBytes);
+  const innerHash = Buffer.allocUnsafeSlow(hmacBytes);
+  const block = Buffer.allocUnsafeSlow(hashBlockBytes);
 
-  return {
-    begin(key) {
-      checkKey(key);
-      putKey(inner, key, innerPad);
-      putKey(outer, key, outerPad);
-      end = hashBlockBytes;
-    },
-    add(bytes) {
-      const next = end + bytes.length;
-      if (next > inner.length) {
-        const longer = new Uint8Array(2 * next);
-        longer.set(inner);
-        inner.fill(0);
-        inner = longer;
-      }
-      inner.set(bytes, end);
-      end = next;
-    },
-    end(mac) {
-      try {
-        sodium.crypto_hash_sha512(innerHash, inner.subarray(0, end));
-        sodium.crypto_hash_sha512(mac, outer);
-      } finally {
-        inner.fill(0, 0, end);
-        outer.fill(0);
-      }
-    },
+  function startWith(start: Uint8Array, key: Uint8Array, pad: number): void {
+    for (let i = 0; i < key.length; i += 1) block[i] = key[i]! ^ pad;
+    block.fill(pad, key.length);
+    sodium.crypto_hash_sha512_init(start);
+    sodium.crypto_hash_sha512_update(start, block);
+  }
+
+  function hash(digest: Uint8Array, start: Uint8Array, message: Uint8Array): void {
+    state.set(start);
+    sodium.crypto_hash_sha512_update(state, message);
+    sodium.crypto_hash_sha512_final(state, digest);
+  }
+
+  return () => {
+    const starts = Buffer.alloc(2 * stateBytes);
+    const inner = starts.subarray(0, stateBytes);
+    const outer = starts.subarray(stateBytes);
+    let hasKey = false;
+    return {
+      use(key) {
+        checkKey(key);
+        hasKey = false;
+        try {
+          startWith(inner, key, innerPad);
+          startWith(outer, key, outerPad);
+          hasKey = true;
+        } finally {
+          block.fill(0);
+        }
+      },
+      mac(mac, message) {
+        if (!hasKey) throw noKey();
+        try {
+          hash(innerHash, inner, message);
+          hash(mac, outer, innerHash);
+        } finally {
+          state.fill(0);
+          innerHash.fill(0);
+        }
+      },
+      forget() {
+        hasKey = false;
+        starts.fill(0);
+      },
+    };
   };
-}
-
-function putKey(block: Uint8Array, key: Uint8Array, pad: number): void {
-  for (let i = 0; i < key.length; i += 1) block[i] = key[i]! ^ pad;
-  block.fill(pad, key.length, hashBlockBytes);
 }
 
 function checkKey(key: Uint8Array): void {
   if (key.length > hashBlockBytes)
     throw new KmsError("INTERNAL", `an HMAC key has at most ${hashBlockBytes} bytes here`);
+}
+
+function noKey(): KmsError {
+  return new KmsError("INTERNAL", "an HMAC was asked for without a key");
 }

@@ -10,7 +10,10 @@ export interface Sodium {
   crypto_sign_detached(signature: Uint8Array, message: Uint8Array, secretKey: Uint8Array): void;
   crypto_sign_verify_detached(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean;
   randombytes_buf(bytes: Uint8Array): void;
-  crypto_hash_sha512(digest: Uint8Array, message: Uint8Array): void;
+  readonly crypto_hash_sha512_STATEBYTES: number;
+  crypto_hash_sha512_init(state: Uint8Array): void;
+  crypto_hash_sha512_update(state: Uint8Array, message: Uint8Array): void;
+  crypto_hash_sha512_final(state: Uint8Array, digest: Uint8Array): void;
 }
 
 /** Undefined where there is no addon for this platform. */

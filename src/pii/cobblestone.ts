@@ -12,7 +12,7 @@ import {
   gcmNonceBytes,
   gcmTagBytes,
 } from "../crypto/aes-gcm.ts";
-import { hkdfExpand } from "../crypto/hkdf.ts";
+import type { HkdfKey } from "../crypto/hkdf.ts";
 import { saltSource } from "../crypto/salts.ts";
 import { ciphertextRejected, KmsError } from "../errors.ts";
 
@@ -37,8 +37,8 @@ const commitment = derived.subarray(nonceEnd, commitmentEnd);
 /** Authenticated, and must be given again to open: one byte after the other, however they are divided into parts. */
 export type Context = readonly Uint8Array[];
 
-/** `inputKey` is 32 uniformly random bytes. */
-export function seal(inputKey: Uint8Array, context: Context, plaintext: Uint8Array): Uint8Array {
+/** `inputKey` is of 32 uniformly random bytes. */
+export function seal(inputKey: HkdfKey, context: Context, plaintext: Uint8Array): Uint8Array {
   const sealed = Buffer.allocUnsafe(sealedLength(plaintext.length));
   sealInto(sealed, 0, inputKey, context, plaintext);
   return sealed;
@@ -51,7 +51,7 @@ export function seal(inputKey: Uint8Array, context: Context, plaintext: Uint8Arr
 export function sealInto(
   sealed: Uint8Array,
   at: number,
-  inputKey: Uint8Array,
+  inputKey: HkdfKey,
   context: Context,
   plaintext: Uint8Array,
   salt = drawnSalt(),
@@ -78,7 +78,7 @@ function drawnSalt(): Uint8Array {
 }
 
 /** Throws CIPHERTEXT_REJECTED for every failure. The caller owns, and overwrites, the result. */
-export function open(inputKey: Uint8Array, context: Context, sealed: Uint8Array): Uint8Array {
+export function open(inputKey: HkdfKey, context: Context, sealed: Uint8Array): Uint8Array {
   checkSealedLength(sealed.length);
   deriveSecrets(inputKey, sealed.subarray(0, saltBytes), context);
   try {
@@ -133,10 +133,10 @@ function join(chunks: readonly Uint8Array[]): Uint8Array {
   return plaintext;
 }
 
-function deriveSecrets(inputKey: Uint8Array, salt: Uint8Array, context: Context): void {
-  if (inputKey.length !== gcmKeyBytes) throw new KmsError("INTERNAL", "a Cobblestone-256 input key is 32 bytes");
+function deriveSecrets(inputKey: HkdfKey, salt: Uint8Array, context: Context): void {
+  if (inputKey.keyBytes !== gcmKeyBytes) throw new KmsError("INTERNAL", "a Cobblestone-256 input key is 32 bytes");
   if (salt.length !== saltBytes) throw new KmsError("INTERNAL", `a Cobblestone salt is ${saltBytes} bytes`);
-  hkdfExpand(inputKey, [infoLabel, salt, ...context], derived);
+  inputKey.expand([infoLabel, salt, ...context], derived);
 }
 
 /** The nonce is the base nonce XOR the chunk's number, big-endian; a buffer never has 2^32 chunks. The AAD is empty. */

@@ -1,6 +1,6 @@
-import { createHmac } from "node:crypto";
+import { createHmac, randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { hkdfExpand, maxExpandBytes } from "../../src/crypto/hkdf.ts";
+import { createHkdfKey, hkdfExpand, maxExpandBytes } from "../../src/crypto/hkdf.ts";
 import { thrownBy } from "../matchers.ts";
 import { bytes, itOnWycheproof } from "./wycheproof.ts";
 
@@ -49,6 +49,21 @@ describe("HKDF-Expand-SHA-512", () => {
       ),
     ).toEqual(whole);
     expect(expand(key, [Buffer.from("informatioN")], 100)).not.toEqual(whole);
+  });
+
+  it("gives for a key that is kept what it gives for one that is not, of long info and short", async () => {
+    const [kept, bytes] = [createHkdfKey(), randomBytes(32)];
+    kept.use(bytes);
+    expect(kept.keyBytes).toBe(32);
+    for (const length of [0, 2000, 5, 4000, 40]) {
+      const info = [randomBytes(length), Buffer.from("label")];
+      const output = Buffer.alloc(76);
+      kept.expand(info, output);
+      expect(output).toEqual(expand(bytes, info, 76));
+    }
+    kept.forget();
+    expect(kept.keyBytes).toBe(0);
+    expect(await thrownBy(() => kept.expand([], Buffer.alloc(1)))).toBeKmsError("INTERNAL", "without a key");
   });
 
   it.each([0, maxExpandBytes + 1])("refuses a length of %d as a bug", async (length) => {

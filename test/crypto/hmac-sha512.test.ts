@@ -7,15 +7,14 @@ import { bytes, itOnWycheproof } from "./wycheproof.ts";
 
 const sodium = loadSodium() as Sodium;
 const implementations = [
-  { name: "sodium", make: () => sodiumHmacSha512(sodium) },
+  { name: "sodium", make: sodiumHmacSha512(sodium) },
   { name: "node", make: nodeHmacSha512 },
 ];
 
-function macOf(hmac: HmacSha512, key: Uint8Array, ...parts: Uint8Array[]): Buffer {
+function macOf(hmac: HmacSha512, key: Uint8Array, message: Uint8Array): Buffer {
   const mac = Buffer.alloc(hmacBytes);
-  hmac.begin(key);
-  for (const part of parts) hmac.add(part);
-  hmac.end(mac);
+  hmac.use(key);
+  hmac.mac(mac, message);
   return mac;
 }
 
@@ -53,63 +52,116 @@ describe.each(implementations)("HMAC-SHA-512 by $name", ({ name, make }) => {
     return ran;
   });
 
-  it("agrees with node's of random keys and messages, long after short and short after long, in any parts", () => {
+  it("agrees with node's, of random keys and of messages long and short, several a key", () => {
     const hmac = make();
-    for (let i = 0; i < 500; i += 1) {
-      const [key, message] = [randomBytes(randomInt(129)), randomBytes(randomInt(i % 10 === 0 ? 70_000 : 700))];
-      const cut = randomInt(message.length + 1);
-      const mac = macOf(hmac, key, message.subarray(0, cut), message.subarray(cut));
-      expect(mac.equals(createHmac("sha512", key).update(message).digest()), `message ${i}`).toBe(true);
+    for (let i = 0; i < 200; i += 1) {
+      const key = randomBytes(randomInt(129));
+      hmac.use(key);
+      for (const longest of [700, 70_000, 700]) {
+        const message = randomBytes(randomInt(longest));
+        const mac = Buffer.alloc(hmacBytes);
+        hmac.mac(mac, message);
+        expect(mac, `key ${i}`).toEqual(createHmac("sha512", key).update(message).digest());
+      }
     }
   });
 
-  it("may add where it wrote the last MAC, as HKDF does", () => {
-    const [hmac, key, block] = [make(), randomBytes(32), Buffer.alloc(hmacBytes)];
-    hmac.begin(key);
-    hmac.end(block);
-    const first = Buffer.from(block);
-    hmac.begin(key);
-    hmac.add(block);
-    hmac.end(block);
-    expect(block).toEqual(macOf(make(), key, first));
+  it("keeps keys apart, each until another is used or it is forgotten", async () => {
+    const [one, other, mac] = [make(), make(), Buffer.alloc(hmacBytes)];
+    const message = Buffer.from("message");
+    const expected = [1, 2].map((byte) => macOf(make(), Buffer.alloc(32, byte), message));
+    const key = Buffer.alloc(32, 1);
+    one.use(key);
+    key.fill(0);
+    other.use(Buffer.alloc(32, 2));
+    one.mac(mac, message);
+    expect(mac).toEqual(expected[0]);
+    other.mac(mac, message);
+    expect(mac).toEqual(expected[1]);
+    one.forget();
+    expect(await thrownBy(() => one.mac(mac, message))).toBeKmsError("INTERNAL", "without a key");
+    other.mac(mac, message);
+    expect(mac).toEqual(expected[1]);
+    one.use(Buffer.alloc(32, 2));
+    one.mac(mac, message);
+    expect(mac).toEqual(expected[1]);
+  });
+
+  it("makes no MAC before it has a key", async () => {
+    expect(await thrownBy(() => make().mac(Buffer.alloc(hmacBytes), Buffer.alloc(1)))).toBeKmsError("INTERNAL");
+  });
+
+  it("writes the MAC where the message was, as HKDF does", () => {
+    const [hmac, key] = [make(), randomBytes(32)];
+    const message = randomBytes(hmacBytes + 10);
+    const expected = createHmac("sha512", key).update(message).digest();
+    hmac.use(key);
+    hmac.mac(message.subarray(0, hmacBytes), message);
+    expect(message.subarray(0, hmacBytes)).toEqual(expected);
   });
 
   it("refuses a key of more than a block, which would be hashed first", async () => {
-    expect(await thrownBy(() => make().begin(Buffer.alloc(129)))).toBeKmsError("INTERNAL", "at most 128 bytes");
+    expect(await thrownBy(() => make().use(Buffer.alloc(129)))).toBeKmsError("INTERNAL", "at most 128 bytes");
   });
 });
 
 describe("HMAC-SHA-512 by sodium", () => {
-  it("leaves nothing of key and message in the memory that it keeps", () => {
-    const seen: Uint8Array[] = [];
-    const spied = {
-      crypto_hash_sha512(digest: Uint8Array, message: Uint8Array) {
-        seen.push(digest, message);
-        sodium.crypto_hash_sha512(digest, message);
-      },
+  const key = Buffer.alloc(32, 1);
+  const message = Buffer.alloc(400, 2);
+  const mac = Buffer.alloc(hmacBytes);
+
+  /** Of the MAC, the message and all that sodium was given: what is not the caller's own. */
+  function spiedOn() {
+    const seen = new Set<ArrayBufferLike>();
+    const see = (...all: Uint8Array[]) => {
+      for (const each of all) seen.add(each.buffer);
     };
-    const hmac = sodiumHmacSha512(spied);
-    const key = Buffer.alloc(32, 1);
-    // The second message outgrows the memory in which its key lies already.
-    const macs = [
-      macOf(hmac, key, Buffer.alloc(400, 2)),
-      macOf(hmac, key, Buffer.alloc(400, 2), Buffer.alloc(1500, 3)),
-    ];
-    const kept = seen.filter((each) => macs.every((mac) => each.buffer !== mac.buffer));
-    expect(new Set(kept.map(({ buffer }) => buffer)).size).toBe(3);
-    for (const each of kept) expect(new Uint8Array(each.buffer).every((byte) => byte === 0)).toBe(true);
+    let fails = false;
+    const hmac = sodiumHmacSha512({
+      crypto_hash_sha512_STATEBYTES: sodium.crypto_hash_sha512_STATEBYTES,
+      crypto_hash_sha512_init(state) {
+        see(state);
+        sodium.crypto_hash_sha512_init(state);
+      },
+      crypto_hash_sha512_update(state, bytes) {
+        see(state, bytes);
+        sodium.crypto_hash_sha512_update(state, bytes);
+        if (fails) throw new Error("no hash");
+      },
+      crypto_hash_sha512_final(state, digest) {
+        see(state, digest);
+        sodium.crypto_hash_sha512_final(state, digest);
+      },
+    })();
+    const kept = () => [...seen].filter((buffer) => buffer !== mac.buffer && buffer !== message.buffer);
+    const fail = () => {
+      fails = true;
+    };
+    return { hmac, kept, fail };
+  }
+
+  const isEmpty = (buffer: ArrayBufferLike) => new Uint8Array(buffer).every((byte) => byte === 0);
+
+  it("keeps of a key the states alone, in memory of its own, and nothing of a message", () => {
+    const { hmac, kept } = spiedOn();
+    hmac.use(key);
+    hmac.mac(mac, message);
+    const full = kept().filter((buffer) => !isEmpty(buffer));
+    expect(full.map(({ byteLength }) => byteLength)).toEqual([2 * sodium.crypto_hash_sha512_STATEBYTES]);
+    hmac.forget();
+    expect(kept().length).toBe(4);
+    expect(kept().every(isEmpty)).toBe(true);
   });
 
   it("leaves nothing either where a hash fails", () => {
-    let seen = new Uint8Array();
-    const hmac = sodiumHmacSha512({
-      crypto_hash_sha512(_digest: Uint8Array, message: Uint8Array) {
-        seen = new Uint8Array(message.buffer as ArrayBuffer);
-        throw new Error("no hash");
-      },
-    });
-    expect(() => macOf(hmac, Buffer.alloc(32, 1), Buffer.alloc(400, 2))).toThrow("no hash");
-    expect(seen.length).toBeGreaterThan(400);
-    expect(seen.every((byte) => byte === 0)).toBe(true);
+    const { hmac, kept, fail } = spiedOn();
+    hmac.use(key);
+    fail();
+    expect(() => hmac.mac(mac, message)).toThrow("no hash");
+    expect(() => hmac.use(key)).toThrow("no hash");
+    expect(() => hmac.mac(mac, message)).toThrow("without a key");
+    hmac.forget();
+    expect(kept().length).toBeGreaterThan(1);
+    expect(kept().every(isEmpty)).toBe(true);
   });
 });

@@ -19,9 +19,14 @@ const hourMs = 3_600_000;
 const aad = Buffer.from("test");
 const message = Buffer.from("a statement");
 
-const seal = (key: UsableDataKey, text: string) => sealGcm(key.material.inputKey("pii"), Buffer.from(text), aad);
-const open = (key: UsableDataKey, sealed: Uint8Array) =>
-  Buffer.from(openGcm(key.material.inputKey("pii"), sealed, aad)).toString();
+function bytesOf({ material }: UsableDataKey): Uint8Array {
+  const bytes = new Uint8Array(32);
+  material.inputKey("pii").expand([], bytes);
+  return bytes;
+}
+
+const seal = (key: UsableDataKey, text: string) => sealGcm(bytesOf(key), Buffer.from(text), aad);
+const open = (key: UsableDataKey, sealed: Uint8Array) => Buffer.from(openGcm(bytesOf(key), sealed, aad)).toString();
 
 async function moveTo(store: Store, state: KeyState): Promise<string> {
   const active = (await store.active("acme", "data"))!;

@@ -1,15 +1,22 @@
 import { createHash, randomBytes } from "node:crypto";
 import { inflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
+import { createHkdfKey, type HkdfKey } from "../../src/crypto/hkdf.ts";
 import { type Context, open, saltBytes, seal, sealedLength, sealInto } from "../../src/pii/cobblestone.ts";
 import { KmsError } from "../../src/errors.ts";
 import { bytes, itOnWycheproof } from "../crypto/wycheproof.ts";
 import { thrownBy } from "../matchers.ts";
 
-const key = randomBytes(32);
+const key = inputKey(randomBytes(32));
 const context = [Buffer.from("context")];
 
-function sealWithSalt(key: Uint8Array, context: Context, salt: Uint8Array, plaintext: Uint8Array): Buffer {
+function inputKey(bytes: Uint8Array): HkdfKey {
+  const key = createHkdfKey();
+  key.use(bytes);
+  return key;
+}
+
+function sealWithSalt(key: HkdfKey, context: Context, salt: Uint8Array, plaintext: Uint8Array): Buffer {
   const sealed = Buffer.alloc(sealedLength(plaintext.length));
   sealInto(sealed, 0, key, context, plaintext, salt);
   return sealed;
@@ -29,14 +36,14 @@ describe("Cobblestone-256", () => {
     const ran: number[] = [];
     for (const vector of groups.flatMap((group) => group.tests)) {
       const sealed = inflateSync(bytes(vector.ct));
-      const [key, context] = [bytes(vector.key), [bytes(vector.ctx)]];
+      const [key, context] = [inputKey(bytes(vector.key)), [bytes(vector.ctx)]];
       if (vector.result === "valid") {
         const plaintext = open(key, context, sealed);
         expect(plaintext.length).toBe(vector.msgLength);
         expect(createHash("sha512").update(plaintext).digest("hex")).toBe(vector.msgSha512);
         const again = sealWithSalt(key, context, sealed.subarray(0, saltBytes), plaintext);
         expect(Buffer.from(again).equals(sealed), `tcId ${vector.tcId}`).toBe(true);
-      } else if (key.length !== 32) {
+      } else if (key.keyBytes !== 32) {
         expect(() => open(key, context, sealed)).toThrow("input key is 32 bytes");
       } else {
         expect(
@@ -69,7 +76,7 @@ describe("Cobblestone-256", () => {
   it("opens each message, whatever was sealed, opened or refused in between", () => {
     const messages = [0, 16_384, 5, 40_000].map((length) => randomBytes(length));
     const sealed = messages.map((message) => seal(key, context, message));
-    const [truncated, other] = [Buffer.from(sealed[3]!).subarray(0, -1), randomBytes(32)];
+    const [truncated, other] = [Buffer.from(sealed[3]!).subarray(0, -1), inputKey(randomBytes(32))];
     expect(isRejected(() => open(key, context, truncated))).toBe(true);
     expect(isRejected(() => open(other, context, sealed[0]!))).toBe(true);
     for (const [index, message] of messages.entries()) {
@@ -87,7 +94,7 @@ describe("Cobblestone-256", () => {
 
   it("refuses another key and another context", () => {
     const sealed = seal(key, context, Buffer.from("value"));
-    expect(isRejected(() => open(randomBytes(32), context, sealed))).toBe(true);
+    expect(isRejected(() => open(inputKey(randomBytes(32)), context, sealed))).toBe(true);
     expect(isRejected(() => open(key, [Buffer.from("contexT")], sealed))).toBe(true);
     expect(isRejected(() => open(key, [Buffer.alloc(0)], sealed))).toBe(true);
   });
@@ -126,7 +133,9 @@ describe("Cobblestone-256", () => {
   });
 
   it("refuses a key or a salt of another length as a bug", async () => {
-    expect(await thrownBy(() => seal(randomBytes(16), context, Buffer.alloc(1)))).toBeKmsError("INTERNAL");
+    for (const bad of [inputKey(randomBytes(16)), createHkdfKey()]) {
+      expect(await thrownBy(() => seal(bad, context, Buffer.alloc(1)))).toBeKmsError("INTERNAL", "is 32 bytes");
+    }
     for (const length of [0, 23, 25]) {
       const call = () => sealWithSalt(key, context, randomBytes(length), Buffer.alloc(1));
       expect(await thrownBy(call)).toBeKmsError("INTERNAL");
