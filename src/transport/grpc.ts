@@ -14,7 +14,7 @@ import { boundArriving } from "./arriving.ts";
 import type { Budget } from "./budget.ts";
 import { endlessStreams } from "./endless-streams.ts";
 import { createGather, type Gather } from "./gathered.ts";
-import { grpcContext } from "./grpc-context.ts";
+import { grpcContext, whyCancelled } from "./grpc-context.ts";
 import type { GrpcHealth } from "./grpc-health.ts";
 import { http2ServersOf, http2StreamOf } from "./http2-servers.ts";
 import { hideCompression, isCompressed, mayBeCompressed, decompress, decompressedService } from "./compressed.ts";
@@ -220,6 +220,7 @@ function unary(
         return bytes;
       });
     gather(call.request.length, () => {
+      if (call.cancelled) return fail(recorder.refuse(method, whyCancelled(call)));
       try {
         const answer = recorder.run(method, header, () =>
           budget.hold(call.request.length, (grow) => andThen(wholeRequest(call, grow), answerTo)),

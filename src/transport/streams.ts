@@ -8,8 +8,8 @@ import { KmsError, type KmsErrorCode } from "../errors.ts";
 import type { Caller } from "../service/context.ts";
 import type { StreamHandler } from "../service/stream.ts";
 import type { Budget } from "./budget.ts";
-import { callerLeft, deadlinePassed } from "./call-context.ts";
-import { grpcContext, isLate, timerSlackMs } from "./grpc-context.ts";
+import { deadlinePassed } from "./call-context.ts";
+import { grpcContext, timerSlackMs, whyCancelled } from "./grpc-context.ts";
 import { http2StreamOf } from "./http2-servers.ts";
 import { type GrpcStream, type StreamCall, streamCall } from "./stream-call.ts";
 import type { IntakeLimits } from "./stream-intake.ts";
@@ -109,7 +109,7 @@ function endWithCaller(call: GrpcStream, stream: StreamCall): void {
   const timer = leftMs < maxTimerMs ? setTimeout(() => stream.end(deadlinePassed()), Math.max(0, leftMs)) : undefined;
   call.once("cancelled", () => {
     clearTimeout(timer);
-    stream.end(isLate(call) ? deadlinePassed() : callerLeft());
+    stream.end(whyCancelled(call));
   });
 }
 
