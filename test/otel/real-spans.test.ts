@@ -274,8 +274,9 @@ describe("an attribute under audit.integrity that is not the service's", () => {
   it.each(["audit.integrity.x", "audit.integrity.", "audit.integrity.Value"])("%s is refused, named", async (key) => {
     const request = signedRequest();
     const at = request.span!.attributes.push(attribute(key, "")) - 1;
-    for (const call of [service.grpc.verifySpan(request), service.grpc.signSpan({ tenantId, span: request.span! })]) {
-      expect(await failureOf(call)).toMatchObject({
+    const calls = [service.grpc.verifySpan(request), service.grpc.signSpan({ tenantId, span: request.span! })];
+    for (const failure of await Promise.all(calls.map(failureOf))) {
+      expect(failure).toMatchObject({
         code: status.INVALID_ARGUMENT,
         fields: [`span.attributes[${at}].key`],
       });

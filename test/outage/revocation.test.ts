@@ -120,13 +120,12 @@ describe.concurrent("a key that is", () => {
       expect(ms).toBeLessThan(intervalMs + graceMs);
       expect(failure).toMatchObject({ code: status.FAILED_PRECONDITION, message: expect.stringContaining(says) });
 
-      for (const call of [
+      const calls = [
         kms.signSpan({ tenantId, span: plainSpan }),
         kms.generateDataKey({ tenantId }),
         encrypt(kms, "new-tenant"),
-      ]) {
-        expect((await failureOf(call)).code).toBe(status.FAILED_PRECONDITION);
-      }
+      ];
+      for (const { code } of await Promise.all(calls.map(failureOf))) expect(code).toBe(status.FAILED_PRECONDITION);
       const [field] = (await kms.decryptPii({ tenantId, fields: [{ name: "email", token }] })).fields;
       expect(field!.result).toMatchObject({ case: "error", value: { code: status.FAILED_PRECONDITION } });
 
