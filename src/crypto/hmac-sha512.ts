@@ -60,7 +60,7 @@ type Sha512 = Pick<
 
 /**
  * libsodium has no HMAC that gives all bytes of SHA-512, so these are RFC 2104's two hashes, each from the state that the padded key leads to:
- * it is the same for all messages of a key. A message costs half of node's, which makes objects for each that are thrown away after it.
+ * it is the same for all messages of a key. A message costs less than half of node's, which makes objects for each that are thrown away after it.
  */
 export function sodiumHmacSha512(sodium: Sha512): () => HmacSha512 {
   const stateBytes = sodium.crypto_hash_sha512_STATEBYTES;
