@@ -4,8 +4,8 @@
  * SignSpan.
  */
 
-/** Of requests that wait, which nobody counts: past it they do not wait. */
-const maxWaitingBytes = 1024 * 1024;
+/** Past so many bytes, what one read brings, requests do not wait: nobody counts them yet, and what is large has work enough of its own. */
+const maxWaitingBytes = 64 * 1024;
 
 /** Has `run` called soon, which does not throw. `bytes` is what waits with it. */
 export type Gather = (bytes: number, run: () => void) => void;
