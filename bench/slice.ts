@@ -45,6 +45,20 @@ export function cpuAnItem({ server, run, items, check }: Slice): Take {
   };
 }
 
+/** Of samples of one take. */
+export function meanOf(samples: readonly Sample[]): Sample {
+  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const throughputs = samples.flatMap(({ throughput }) => throughput ?? []);
+  const value = mean(samples.map((sample) => sample.value));
+  if (throughputs.length === 0) return { value };
+  const throughput = {
+    itemsPerSecond: mean(throughputs.map(({ itemsPerSecond }) => itemsPerSecond)),
+    serverCores: mean(throughputs.map(({ serverCores }) => serverCores)),
+    clientCores: mean(throughputs.map(({ clientCores }) => clientCores)),
+  };
+  return { value, throughput };
+}
+
 export type ThroughputSpread = Record<keyof Throughput, Spread>;
 
 /** Undefined where nothing was loaded. */

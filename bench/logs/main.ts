@@ -37,7 +37,7 @@ export async function logs(): Promise<LogGrowth[]> {
     const takes = rows.map(({ shape }) =>
       subjects.map(({ signSpans }) => signSpans({ mode: "LOG", ...usualBatches, ...shape })),
     );
-    const samples = await interleave(takes, { warmUps: 2, rounds: 5 });
+    const samples = await interleave(takes, { warmUps: 1, rounds: 5, thereAndBack: true });
     const results = rows.map(({ title }, index) => growthOf(title, samples[index]!));
     console.log(`\n${aligned(logTable(results))}`);
     return results;

@@ -14,8 +14,8 @@ export interface PathOptions {
   profile?: string | undefined;
 }
 
-const loadRounds: Rounds = { warmUps: 2, rounds: 7 };
-const startRounds: Rounds = { warmUps: 0, rounds: 5 };
+const loadRounds: Rounds = { warmUps: 1, rounds: 5, thereAndBack: true };
+const startRounds: Rounds = { warmUps: 0, rounds: 5, thereAndBack: false };
 
 export async function paths({ only, profile }: PathOptions): Promise<PathResult[]> {
   const loaded = await loads(profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`]);

@@ -30,7 +30,7 @@ try {
   const all = peerRows(ours, { off: await transitOf(off, client), on: await transitOf(on, client) });
   const rows = all.filter(({ name }) => options.only?.includes(name) ?? true);
   const takes = rows.map((row) => contenders.map((contender) => row.takes[contender]));
-  const samples = await interleave(takes, { warmUps: 2, rounds: 7 });
+  const samples = await interleave(takes, { warmUps: 1, rounds: 5, thereAndBack: true });
   const results = rows.map((row, index) => resultOf(row, samples[index]!));
   console.log(`${aligned(cpuTable(results))}\n\n${aligned(itemsTable(results))}`);
   if (options.json !== undefined) writeJson(options.json, { peers: results });
