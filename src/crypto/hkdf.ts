@@ -11,7 +11,7 @@ export const maxExpandBytes = 255 * hmacBytes;
 /** A key to expand, with what HMAC makes of it once and not for each `info`. */
 export interface HkdfKey {
   /** 0 without a key. */
-  readonly keyBytes: number;
+  keyBytes(): number;
   /** This key from now on, 1 to 128 bytes. The caller may overwrite it: what is needed of it is kept until `forget`. */
   use(key: Uint8Array): void;
   /**
@@ -35,9 +35,7 @@ export function createHkdfKey(): HkdfKey {
   const hmac = createHmacSha512();
   let keyBytes = 0;
   return {
-    get keyBytes() {
-      return keyBytes;
-    },
+    keyBytes: () => keyBytes,
     use(key) {
       hmac.use(key);
       keyBytes = key.length;

@@ -134,7 +134,7 @@ function join(chunks: readonly Uint8Array[]): Uint8Array {
 }
 
 function deriveSecrets(inputKey: HkdfKey, salt: Uint8Array, context: Context): void {
-  if (inputKey.keyBytes !== gcmKeyBytes) throw new KmsError("INTERNAL", "a Cobblestone-256 input key is 32 bytes");
+  if (inputKey.keyBytes() !== gcmKeyBytes) throw new KmsError("INTERNAL", "a Cobblestone-256 input key is 32 bytes");
   if (salt.length !== saltBytes) throw new KmsError("INTERNAL", `a Cobblestone salt is ${saltBytes} bytes`);
   inputKey.expand([infoLabel, salt, ...context], derived);
 }

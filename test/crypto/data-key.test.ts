@@ -40,7 +40,7 @@ describe("data key material", () => {
     const held = [material.inputKey("pii"), material.inputKey("data-key")];
     material.destroy();
     for (const inputKey of held) {
-      expect(inputKey.keyBytes).toBe(0);
+      expect(inputKey.keyBytes()).toBe(0);
       expect(await thrownBy(() => inputKey.expand(info, Buffer.alloc(32)))).toBeKmsError("INTERNAL", "without a key");
     }
     expect(await thrownBy(() => material.inputKey("pii"))).toBeKmsError("INTERNAL", "destroyed");
