@@ -143,7 +143,9 @@ export const KmsService: GenService<{
     output: typeof VerifySpanResponseSchema;
   },
   /**
-   * Returns a tenant's public signing keys, for offline verification. Empty for a tenant without keys.
+   * Returns a tenant's public signing keys, for offline verification: all of them, or in pages. Empty for a tenant without keys.
+   *
+   * RESOURCE_EXHAUSTED: without page_size, and the keys are more than one answer holds; ask for pages.
    *
    * @generated from rpc fluo.kms.v1.KmsService.GetPublicKeys
    */

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fluo/kms/v1/public_key.proto.
  */
 export const file_fluo_kms_v1_public_key: GenFile = /*@__PURE__*/
-  fileDesc("ChxmbHVvL2ttcy92MS9wdWJsaWNfa2V5LnByb3RvEgtmbHVvLmttcy52MSIpChRHZXRQdWJsaWNLZXlzUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkiUQoDSndrEgsKA2t0eRgBIAEoCRILCgNjcnYYAiABKAkSCQoBeBgDIAEoCRILCgNraWQYBCABKAkSCwoDYWxnGAUgASgJEgsKA3VzZRgGIAEoCSLfAgoJUHVibGljS2V5Eg4KBmtleV9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgNEh0KA2p3axgDIAEoCzIQLmZsdW8ua21zLnYxLkp3axILCgNyYXcYBCABKAwSJAoFc3RhdGUYBSABKA4yFS5mbHVvLmttcy52MS5LZXlTdGF0ZRIuCgp2YWxpZF9mcm9tGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt2YWxpZF91bnRpbBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdmtleRgIIAEoCRIyCg5jb21wcm9taXNlZF9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFdmtleXMYCiADKAkSLQoPY29tcHJvbWlzZWRfbG9nGAsgASgLMhQuZmx1by5rbXMudjEuTG9nSGVhZCJCCgdMb2dIZWFkEgsKA2xvZxgBIAEoDRIOCgZvcmlnaW4YAiABKAkSDAoEc2l6ZRgDIAEoBBIMCgRyb290GAQgASgMIoQBCgtMb2dIYW5kb3ZlchILCgNsb2cYASABKA0SDgoGb3JpZ2luGAIgASgJEhMKC2Zyb21fa2V5X2lkGAMgASgJEhEKCXRvX2tleV9pZBgEIAEoCRISCgpsZWFmX2luZGV4GAUgASgEEg0KBWVudHJ5GAYgASgMEg0KBXByb29mGAcgASgJImoKFUdldFB1YmxpY0tleXNSZXNwb25zZRIkCgRrZXlzGAEgAygLMhYuZmx1by5rbXMudjEuUHVibGljS2V5EisKCWhhbmRvdmVycxgCIAMoCzIYLmZsdW8ua21zLnYxLkxvZ0hhbmRvdmVyQloKD2Rldi5mbHVvLmttcy52MUIOUHVibGljS2V5UHJvdG9QAVo1Z2l0aHViLmNvbS9mbHVvLWRldi9mbHVvLWttcy9nZW4vZ28vZmx1by9rbXMvdjE7a21zdjFiBnByb3RvMw", [file_fluo_kms_v1_key, file_google_protobuf_timestamp]);
+  fileDesc("ChxmbHVvL2ttcy92MS9wdWJsaWNfa2V5LnByb3RvEgtmbHVvLmttcy52MSJhChRHZXRQdWJsaWNLZXlzUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkSDwoHa2V5X2lkcxgEIAMoCSJRCgNKd2sSCwoDa3R5GAEgASgJEgsKA2NydhgCIAEoCRIJCgF4GAMgASgJEgsKA2tpZBgEIAEoCRILCgNhbGcYBSABKAkSCwoDdXNlGAYgASgJIt8CCglQdWJsaWNLZXkSDgoGa2V5X2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKA0SHQoDandrGAMgASgLMhAuZmx1by5rbXMudjEuSndrEgsKA3JhdxgEIAEoDBIkCgVzdGF0ZRgFIAEoDjIVLmZsdW8ua21zLnYxLktleVN0YXRlEi4KCnZhbGlkX2Zyb20YBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3ZhbGlkX3VudGlsGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgR2a2V5GAggASgJEjIKDmNvbXByb21pc2VkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgV2a2V5cxgKIAMoCRItCg9jb21wcm9taXNlZF9sb2cYCyABKAsyFC5mbHVvLmttcy52MS5Mb2dIZWFkIkIKB0xvZ0hlYWQSCwoDbG9nGAEgASgNEg4KBm9yaWdpbhgCIAEoCRIMCgRzaXplGAMgASgEEgwKBHJvb3QYBCABKAwihAEKC0xvZ0hhbmRvdmVyEgsKA2xvZxgBIAEoDRIOCgZvcmlnaW4YAiABKAkSEwoLZnJvbV9rZXlfaWQYAyABKAkSEQoJdG9fa2V5X2lkGAQgASgJEhIKCmxlYWZfaW5kZXgYBSABKAQSDQoFZW50cnkYBiABKAwSDQoFcHJvb2YYByABKAkisAEKFUdldFB1YmxpY0tleXNSZXNwb25zZRIkCgRrZXlzGAEgAygLMhYuZmx1by5rbXMudjEuUHVibGljS2V5EisKCWhhbmRvdmVycxgCIAMoCzIYLmZsdW8ua21zLnYxLkxvZ0hhbmRvdmVyEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCRISCgp0b3RhbF9rZXlzGAQgASgNEhcKD3RvdGFsX2hhbmRvdmVycxgFIAEoDUJaCg9kZXYuZmx1by5rbXMudjFCDlB1YmxpY0tleVByb3RvUAFaNWdpdGh1Yi5jb20vZmx1by1kZXYvZmx1by1rbXMvZ2VuL2dvL2ZsdW8va21zL3YxO2ttc3YxYgZwcm90bzM", [file_fluo_kms_v1_key, file_google_protobuf_timestamp]);
 
 /**
  * Request of KmsService.GetPublicKeys.
@@ -28,6 +28,27 @@ export type GetPublicKeysRequest = Message<"fluo.kms.v1.GetPublicKeysRequest"> &
    * @generated from field: string tenant_id = 1;
    */
   tenantId: string;
+
+  /**
+   * Asks for pages of at most so many keys or handovers, at most 1,000. 0 asks for all at once: RESOURCE_EXHAUSTED if that is more than 2 MiB.
+   *
+   * @generated from field: uint32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the page before; empty for the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+
+  /**
+   * Asks for these keys alone, at most 100; ids of no key of the tenant are passed over. Not together with page_size or page_token.
+   *
+   * @generated from field: repeated string key_ids = 4;
+   */
+  keyIds: string[];
 };
 
 /**
@@ -300,18 +321,39 @@ export const LogHandoverSchema: GenMessage<LogHandover> = /*@__PURE__*/
  */
 export type GetPublicKeysResponse = Message<"fluo.kms.v1.GetPublicKeysResponse"> & {
   /**
-   * By version, oldest first.
+   * By version: oldest first without page_size, newest first in pages and for key_ids.
    *
    * @generated from field: repeated fluo.kms.v1.PublicKey keys = 1;
    */
   keys: PublicKey[];
 
   /**
-   * Of all logs of the tenant, oldest first.
+   * Of all logs of the tenant, oldest first. In pages of their own, behind those of the keys; empty for key_ids.
    *
    * @generated from field: repeated fluo.kms.v1.LogHandover handovers = 2;
    */
   handovers: LogHandover[];
+
+  /**
+   * Asks for the next page; empty on the last one, and without page_size.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+
+  /**
+   * How many keys the tenant has, with page_size: an answer with fewer is a page and no key set.
+   *
+   * @generated from field: uint32 total_keys = 4;
+   */
+  totalKeys: number;
+
+  /**
+   * How many handovers the tenant has, with page_size.
+   *
+   * @generated from field: uint32 total_handovers = 5;
+   */
+  totalHandovers: number;
 };
 
 /**
