@@ -30,7 +30,7 @@ import { type KeyValue, KeyValueSchema } from "../gen/ts/fluo/kms/v1/span_pb.ts"
 import { integrityKeys } from "../src/span/integrity.ts";
 import { algorithm } from "../src/span/sign.ts";
 import { formatSignedAt } from "../src/span/statement.ts";
-import { logProofAlgorithm } from "../src/span/verify-log.ts";
+import { logProofAlgorithm } from "../src/span/tlog-proof.ts";
 import type { Caller } from "./client/caller.ts";
 import type { Exchange } from "./client/load.ts";
 import { rpc } from "./requests.ts";

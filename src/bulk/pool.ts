@@ -8,7 +8,7 @@ import type { UsableSigningKey } from "../keys/usable.ts";
 import type { LogBatch } from "../span/enter-batch.ts";
 import type { Growth } from "../span/merkle.ts";
 import type { LogPlace, ProvenBatch } from "../span/prove-batch.ts";
-import type { SignedBatch } from "../span/sign-batch.ts";
+import type { BatchSigner, SignedBatch } from "../span/sign-batch.ts";
 import type { KeyMemory } from "./jobs.ts";
 import { ownMemory } from "../memory.ts";
 import { type Thread, threadOf } from "./thread.ts";
@@ -26,10 +26,7 @@ export interface BatchPool {
    * INDIVIDUAL: a signature for each span. INVALID_ARGUMENT for a batch that cannot be read or has more than 10,000 spans. The key is
    * used as it is now; it may be destroyed meanwhile.
    */
-  sign(
-    batch: BatchBytes,
-    by: { tenant: string; key: UsableSigningKey; requestId: string; signedAtMs: number },
-  ): Promise<SignedBatch>;
+  sign(batch: BatchBytes, by: Omit<BatchSigner, "keyId" | "key"> & { key: UsableSigningKey }): Promise<SignedBatch>;
 
   /** LOG, first half: the entries of a batch. INVALID_ARGUMENT likewise. */
   enter(batch: BatchBytes, about: { tenant: string; requestId: string; signedAtMs: number }): Promise<LogBatch>;
@@ -119,8 +116,8 @@ export function createBatchPool({
       return leastBusy().run("grow", [{ size, frontier: ownMemory(frontier) }, leaves]);
     },
 
-    async prove({ spans, refused, signedAtMs, requestId }, place, fromSpan) {
-      return leastBusy().run("prove", [{ spans, refused, signedAtMs, requestId }, place, fromSpan]);
+    async prove({ spans, refused, signedAtMs, requestId, attributesFor }, place, fromSpan) {
+      return leastBusy().run("prove", [{ spans, refused, signedAtMs, requestId, attributesFor }, place, fromSpan]);
     },
 
     async forgotten() {

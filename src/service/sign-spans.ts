@@ -33,6 +33,7 @@ export interface SignSpansParts {
 interface Terms {
   tenant: string;
   mode: SignMode;
+  withAttributes: boolean;
 }
 
 type Sign = (message: Uint8Array, batch: Batch, terms: Terms) => Promise<Answers>;
@@ -73,10 +74,12 @@ export function signSpans(parts: SignSpansParts): StreamHandler {
   };
 }
 
-function termsOf({ tenantId, mode }: Batch, before: Terms | undefined, { caller }: CallContext): Terms {
-  if (before === undefined) return { tenant: caller.tenant(tenantId), mode: mode ?? "INDIVIDUAL" };
+function termsOf(batch: Batch, before: Terms | undefined, { caller }: CallContext): Terms {
+  const { tenantId, mode, withAttributes } = batch;
+  if (before === undefined) return { tenant: caller.tenant(tenantId), mode: mode ?? "INDIVIDUAL", withAttributes };
   if (tenantId !== "" && tenantId !== before.tenant) throw another("tenant_id");
   if (mode !== undefined && mode !== before.mode) throw another("mode");
+  if (withAttributes && !before.withAttributes) throw another("with_attributes");
   return before;
 }
 
@@ -91,11 +94,11 @@ function nothing({ requestId }: Batch): Answers {
 }
 
 function individual({ keyring, keyTimer, pool, clock, ...parts }: SignSpansParts, call: CallContext): Sign {
-  return async (message, { requestId }, { tenant }) => {
+  return async (message, { requestId }, { tenant, withAttributes }) => {
     const { keyId, messages, signed } = await andThen(
       keyTimer.signing(() => keyring.activeSigningKey(tenant, call)),
       async (key) => {
-        const by = { tenant, key, requestId, signedAtMs: clock().getTime() };
+        const by = { tenant, key, requestId, signedAtMs: clock().getTime(), withAttributes };
         return { keyId: key.keyId, ...(await pool.sign(message, by)) };
       },
     );
@@ -106,7 +109,7 @@ function individual({ keyring, keyTimer, pool, clock, ...parts }: SignSpansParts
 
 function log({ pool, sequencer, clock, ...parts }: SignSpansParts, call: CallContext): Sign {
   let before: Promise<unknown> = Promise.resolve();
-  return async (message, { requestId }, { tenant }) => {
+  return async (message, { requestId }, { tenant, withAttributes }) => {
     const about = (signedAtMs: number) => ({ tenant, requestId, signedAtMs });
     // The pool keeps what it is given. Only a batch with a request id is ever entered again.
     const kept = requestId === "" ? message : Uint8Array.from(message);
@@ -120,12 +123,13 @@ function log({ pool, sequencer, clock, ...parts }: SignSpansParts, call: CallCon
     const { signed, placing } = await appending;
     const { batch, place, keyId } = await placing;
     count(parts, call, { tenant, keyId, signed, mode: "log" });
-    return { bytes: bytesOf(batch), messages: proofs(pool, batch, place) };
+    const proven = withAttributes ? { ...batch, attributesFor: { tenant } } : batch;
+    return { bytes: bytesOf(batch), messages: proofs(pool, proven, place) };
   };
 }
 
-/** A proof as a result, roughly. */
-const proofBytes = 1024;
+/** A proof as a result, roughly; in base64, it has a third more. */
+const proofBytes = 1536;
 /** New nodes of a tree, of which its new leaves are half. */
 const nodesALeaf = 2;
 

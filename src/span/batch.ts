@@ -4,7 +4,7 @@
  */
 import { type FieldNames, inField, inMessage, once, refused, unexpectedTag } from "./refusal.ts";
 import { readString } from "./text.ts";
-import { cursor, type Extent, readEnum, readExtent, readTag } from "./wire.ts";
+import { cursor, type Extent, readBool, readEnum, readExtent, readTag } from "./wire.ts";
 
 export type SignMode = "INDIVIDUAL" | "LOG";
 
@@ -15,10 +15,12 @@ export interface Batch {
   mode: SignMode | undefined;
   /** "" where the batch has none. */
   requestId: string;
+  /** False where the message does not say it. */
+  withAttributes: boolean;
   resourceSpans: Extent[];
 }
 
-const requestFields: FieldNames = [undefined, "resource_spans", "tenant_id", "mode", "request_id"];
+const requestFields: FieldNames = [undefined, "resource_spans", "tenant_id", "mode", "request_id", "with_attributes"];
 const modes: readonly (SignMode | undefined)[] = [undefined, "INDIVIDUAL", "LOG"];
 const printableAscii = /^[\x21-\x7e]{0,128}$/;
 
@@ -30,6 +32,7 @@ export function readBatch(bytes: Uint8Array): Batch {
   let tenantId = "";
   let mode: SignMode | undefined;
   let requestId = "";
+  let withAttributes = false;
   let seen = 0;
   let tag = 0;
   try {
@@ -39,13 +42,14 @@ export function readBatch(bytes: Uint8Array): Batch {
       else if (tag === 18) tenantId = readString(c, end);
       else if (tag === 24) mode = modes[readEnum(c, end, modes.length - 1)];
       else if (tag === 34) requestId = checkRequestId(readString(c, end));
+      else if (tag === 40) withAttributes = readBool(c, end);
       else throw unexpectedTag(tag, requestFields);
       if (tag !== 10) seen = once(seen, tag >>> 3);
     }
   } catch (error) {
     throw inMessage(inField(error, requestFields, tag, tag === 10 ? resourceSpans.length : undefined), "request");
   }
-  return { tenantId, mode, requestId, resourceSpans };
+  return { tenantId, mode, requestId, withAttributes, resourceSpans };
 }
 
 function checkRequestId(requestId: string): string {

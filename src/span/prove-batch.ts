@@ -1,4 +1,5 @@
 /** A batch in log mode, once it has a place: the proof of each span's entry, message by message. */
+import { type ProofResults, proofAttributesResults } from "./attribute-results.ts";
 import type { LogBatch } from "./enter-batch.ts";
 import { type ProofWriter, proofWriter } from "./inclusion.ts";
 import type { NewNodes } from "./merkle.ts";
@@ -12,7 +13,7 @@ import {
   writeProofHead,
   writeRefusal,
 } from "./span-results.ts";
-import { tlogProofText } from "./tlog-proof.ts";
+import { maxProofBytes, tlogProofText } from "./tlog-proof.ts";
 
 /** Where a batch came to lie. */
 export interface LogPlace {
@@ -25,7 +26,10 @@ export interface LogPlace {
 }
 
 /** What of a batch is needed to give its results. */
-export type ProvenBatch = Pick<LogBatch, "spans" | "refused" | "signedAtMs" | "requestId">;
+export interface ProvenBatch extends Pick<LogBatch, "spans" | "refused" | "signedAtMs" | "requestId"> {
+  /** Given if results have the attributes to put on this tenant's spans, in place of proofs. */
+  attributesFor?: { tenant: string } | undefined;
+}
 
 export interface ProvenSlice {
   /** A SignSpansResponse on the wire, under 1 MiB. */
@@ -38,8 +42,7 @@ export interface ProvenSlice {
 export function proveBatch(batch: ProvenBatch, place: LogPlace, fromSpan: number, out: Buffer): ProvenSlice {
   const { refused, requestId } = batch;
   const { firstIndex, checkpoint } = place;
-  const proofs = proofsOf(place, out);
-  const signedAt = signedAtField(batch.signedAtMs);
+  const results = resultsOf(batch, place, out);
   const limit = maxMessageBytes - endBytes({ requestId, checkpoint });
   let nextRefused = refused.findIndex(({ at }) => at >= fromSpan);
   if (nextRefused === -1) nextRefused = refused.length;
@@ -52,9 +55,8 @@ export function proveBatch(batch: ProvenBatch, place: LogPlace, fromSpan: number
       nextRefused += 1;
     } else {
       const index = firstIndex + span - nextRefused;
-      const proofBytes = proofs.measure(index);
-      if (at + proofResultBytes(signedAt, proofBytes) > limit) return taken(span);
-      at = proofs.write(writeProofHead(out, at, signedAt, index, proofBytes));
+      if (at + results.measure(index) > limit) return taken(span);
+      at = results.write(at);
     }
   }
   return taken(undefined);
@@ -63,6 +65,27 @@ export function proveBatch(batch: ProvenBatch, place: LogPlace, fromSpan: number
     const end = writeEnd(out, at, next === undefined ? { requestId, checkpoint } : { requestId });
     return { message: new Uint8Array(out.subarray(0, end)), next };
   }
+}
+
+function resultsOf({ signedAtMs, attributesFor }: ProvenBatch, place: LogPlace, out: Buffer): ProofResults {
+  if (attributesFor === undefined) return proofResults(proofsOf(place, out), signedAtMs, out);
+  const proof = Buffer.allocUnsafe(maxProofBytes(place.checkpoint));
+  return proofAttributesResults({ ...attributesFor, signedAtMs }, { proofs: proofsOf(place, proof), proof, out });
+}
+
+/** The plain form. `proofs` writes in `out`, too. */
+function proofResults(proofs: ProofWriter, signedAtMs: number, out: Buffer): ProofResults {
+  const signedAt = signedAtField(signedAtMs);
+  let leaf = 0;
+  let proofBytes = 0;
+  return {
+    measure(index) {
+      leaf = index;
+      proofBytes = proofs.measure(index);
+      return proofResultBytes(signedAt, proofBytes);
+    },
+    write: (at) => proofs.write(writeProofHead(out, at, signedAt, leaf, proofBytes)),
+  };
 }
 
 function proofsOf({ siblings, firstIndex, checkpoint }: LogPlace, out: Buffer): ProofWriter {

@@ -2,6 +2,7 @@
 import { signatureBytes } from "../crypto/ed25519-contract.ts";
 import { readBatch } from "./batch.ts";
 import { findSpans, readSpans } from "./batch-spans.ts";
+import { signatureAttributesResult } from "./attribute-results.ts";
 import { endBytes, maxMessageBytes, refusalBytes, signatureResult, writeEnd, writeRefusal } from "./span-results.ts";
 import { buildStatement, formatSignedAt, preAuthenticationHeader } from "./statement.ts";
 import { blankSpan, type StatementForm, statementForm } from "./statement-form.ts";
@@ -12,6 +13,8 @@ export interface BatchSigner {
   key: { signInto(signature: Uint8Array, message: Uint8Array): void };
   requestId: string;
   signedAtMs: number;
+  /** Whether results have the attributes to put on each span, in place of signature and key. */
+  withAttributes?: boolean;
 }
 
 export interface SignedBatch {
@@ -26,8 +29,10 @@ export function signBatch(bytes: Uint8Array, by: BatchSigner, out: Buffer): Sign
   const { key, requestId } = by;
   const found = findSpans(bytes, readBatch(bytes));
   const message = messageForm(by);
-  const result = signatureResult(by.keyId, by.signedAtMs);
-  const signature = new Uint8Array(signatureBytes);
+  const result = by.withAttributes
+    ? signatureAttributesResult(by, by.signedAtMs)
+    : signatureResult(by.keyId, by.signedAtMs);
+  const signature = Buffer.alloc(signatureBytes);
   const messages: Uint8Array[] = [];
   const limit = maxMessageBytes - endBytes({ requestId, checkpoint: "" });
   let at = 0;
@@ -43,10 +48,8 @@ export function signBatch(bytes: Uint8Array, by: BatchSigner, out: Buffer): Sign
     span(about) {
       message.fill(about);
       key.signInto(signature, message.bytes);
-      makeRoom(result.bytes.length);
-      out.set(result.bytes, at);
-      out.set(signature, at + result.signatureAt);
-      at += result.bytes.length;
+      makeRoom(result.length);
+      at = result.write(out, at, signature);
     },
     refused(span) {
       makeRoom(refusalBytes(span));

@@ -20,16 +20,23 @@ import {
 export const maxMessageBytes = 1024 * 1024 - 1;
 
 const responseTag = { results: 0x0a, checkpoint: 0x12, batchDone: 0x18, requestId: 0x22 } as const;
-const resultTag = { signed: 0x0a, error: 0x12 } as const;
-const signedTag = { signature: 0x0a, keyId: 0x12, signedAt: 0x1a, leafIndex: 0x20, proof: 0x2a } as const;
+export const resultTag = { signed: 0x0a, error: 0x12 } as const;
+export const signedTag = {
+  signature: 0x0a,
+  keyId: 0x12,
+  signedAt: 0x1a,
+  leafIndex: 0x20,
+  proof: 0x2a,
+  attributes: 0x32,
+} as const;
 const errorTag = { code: 0x08, field: 0x12, message: 0x1a } as const;
 
 /** google.rpc.Code */
 const invalidArgument = 3;
 
-const maxTimestampBytes = shortHead + 2 * (1 + maxVarintBytes);
+export const maxTimestampBytes = shortHead + 2 * (1 + maxVarintBytes);
 /** Tag and length of anything that fits into a message. */
-const maxHead = 1 + 3;
+export const maxHead = 1 + 3;
 
 /** What ends a message of a batch. */
 export interface ResponseEnd {
@@ -53,8 +60,15 @@ export function writeEnd(out: Buffer, at: number, { requestId, checkpoint }: Res
   return requestId === "" ? end : writeText(out, end, responseTag.requestId, requestId);
 }
 
-/** A result of individual mode but for its signature, which has its place at `signatureAt`: the same for all spans of a batch. */
-export function signatureResult(keyId: string, signedAtMs: number): { bytes: Buffer; signatureAt: number } {
+/** Results of individual mode: all but the signature is the same for all spans of a batch. */
+export interface SignatureResult {
+  /** Bytes of a result. */
+  length: number;
+  /** Returns the offset behind it. */
+  write(out: Buffer, at: number, signature: Buffer): number;
+}
+
+export function signatureResult(keyId: string, signedAtMs: number): SignatureResult {
   const signed = Buffer.alloc(shortHead + signatureBytes + shortHead + keyId.length + maxTimestampBytes);
   let end = writeShortHead(signed, 0, signedTag.signature, signatureBytes) + signatureBytes;
   end = writeShortText(signed, end, signedTag.keyId, keyId);
@@ -62,7 +76,17 @@ export function signatureResult(keyId: string, signedAtMs: number): { bytes: Buf
   const bytes = Buffer.alloc(2 * maxHead + end);
   const start = writeResultHead(bytes, 0, resultTag.signed, end);
   bytes.set(signed.subarray(0, end), start);
-  return { bytes: bytes.subarray(0, start + end), signatureAt: start + shortHead };
+  const length = start + end;
+  const whole = bytes.subarray(0, length);
+  const signatureAt = start + shortHead;
+  return {
+    length,
+    write(out, at, signature) {
+      out.set(whole, at);
+      out.set(signature, at + signatureAt);
+      return at + length;
+    },
+  };
 }
 
 /** The time of signing, as a field of each result of log mode. */
@@ -84,11 +108,20 @@ export function writeProofHead(
   leafIndex: number,
   proofBytes: number,
 ): number {
-  const signedBytes = signedAt.length + 1 + varintBytes(leafIndex) + 1 + varintBytes(proofBytes) + proofBytes;
+  const signedBytes = signedAt.length + indexBytes(leafIndex) + 1 + varintBytes(proofBytes) + proofBytes;
   const start = writeResultHead(out, at, resultTag.signed, signedBytes);
   out.set(signedAt, start);
-  const end = writeVarintField(out, start + signedAt.length, signedTag.leafIndex, leafIndex);
+  const end = writeLeafIndex(out, start + signedAt.length, leafIndex);
   return writeHead(out, end, signedTag.proof, proofBytes);
+}
+
+/** Bytes that `writeLeafIndex` writes. */
+export function indexBytes(leafIndex: number): number {
+  return 1 + varintBytes(leafIndex);
+}
+
+export function writeLeafIndex(out: Buffer, at: number, leafIndex: number): number {
+  return writeVarintField(out, at, signedTag.leafIndex, leafIndex);
 }
 
 /** An upper bound of what `writeRefusal` writes. */
@@ -108,7 +141,7 @@ export function writeRefusal(out: Buffer, at: number, { field, message }: Refuse
 }
 
 /** The heads of a SpanResult in its response, and of its one field. */
-function writeResultHead(out: Buffer, at: number, fieldTag: number, fieldBytes: number): number {
+export function writeResultHead(out: Buffer, at: number, fieldTag: number, fieldBytes: number): number {
   const start = writeHead(out, at, responseTag.results, 1 + varintBytes(fieldBytes) + fieldBytes);
   return writeHead(out, start, fieldTag, fieldBytes);
 }

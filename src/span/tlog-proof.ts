@@ -14,13 +14,21 @@ export interface TlogProof {
   checkpoint: string;
 }
 
-const firstLine = "c2sp.org/tlog-proof@v1";
+/** Names the format, as a proof's first line and as `audit.integrity.algorithm`. */
+export const logProofAlgorithm = "c2sp.org/tlog-proof@v1";
 
 /** No tree has more levels: sizes are safe integers. */
 const maxPathHashes = 53;
+const hashLineBytes = "\n".length + 4 * Math.ceil(hashBytes / 3);
+
+/** Upper bound of the bytes of a proof in this checkpoint. */
+export function maxProofBytes(checkpoint: string): number {
+  const head = `${logProofAlgorithm}\nindex ${Number.MAX_SAFE_INTEGER}\n\n`;
+  return head.length + maxPathHashes * hashLineBytes + Buffer.byteLength(checkpoint);
+}
 
 export function tlogProofText({ index, path, checkpoint }: TlogProof): string {
-  let text = `${firstLine}\nindex ${index}\n`;
+  let text = `${logProofAlgorithm}\nindex ${index}\n`;
   for (const hash of hashesOf(path)) text += `${Buffer.from(hash).toString("base64")}\n`;
   return `${text}\n${checkpoint}`;
 }
@@ -29,7 +37,7 @@ export function tlogProofText({ index, path, checkpoint }: TlogProof): string {
 export function parseTlogProof(text: string): TlogProof | undefined {
   const end = text.indexOf("\n\n");
   const [format, ...lines] = text.slice(0, Math.max(end, 0)).split("\n");
-  if (format !== firstLine) return undefined;
+  if (format !== logProofAlgorithm) return undefined;
   if (lines[0]?.startsWith("extra ") && canonicalBase64(lines.shift()!.slice("extra ".length)) === undefined)
     return undefined;
   const index = parseIndex(/^index (.+)$/.exec(lines.shift() ?? "")?.[1] ?? "");

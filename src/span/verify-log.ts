@@ -20,8 +20,6 @@ import { parseTlogProof, type TlogProof } from "./tlog-proof.ts";
 import { type Reason, reasonOfKey, refusal, type Verdict, type VerifyingKey } from "./verdict.ts";
 import type { VerifierKey } from "./vkey.ts";
 
-export const logProofAlgorithm = "c2sp.org/tlog-proof@v1";
-
 /** A log proof in its parts, nothing of which was verified yet. */
 export interface LogEvidence extends Omit<TlogProof, "checkpoint"> {
   checkpoint: Checkpoint;

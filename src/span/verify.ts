@@ -21,7 +21,8 @@ import {
   type StatementParts,
 } from "./statement.ts";
 import { type Reason, reasonOfKey, refusal, type Verdict, type VerifyingKey } from "./verdict.ts";
-import { type LogClaim, logClaimOfAttributes, logClaimOfStatement, logProofAlgorithm } from "./verify-log.ts";
+import { logProofAlgorithm } from "./tlog-proof.ts";
+import { type LogClaim, logClaimOfAttributes, logClaimOfStatement } from "./verify-log.ts";
 
 /** What is left to judge once the key with `keyId` was looked up, inside the caller's tenant. */
 export interface Claim {

@@ -61,6 +61,24 @@ describe("a stream in mode LOG", () => {
     }
   });
 
+  it("gives the attributes to put on each span where they are asked for, also of a batch that is sent again", async () => {
+    const tenantId = "log-attributes";
+    const terms = { tenantId, requestId: "again" };
+    const [first] = await answersTo(inLog(spansFrom(0, 10), { ...terms, withAttributes: true }));
+    const [plain] = await answersTo(inLog(spansFrom(0, 10), terms));
+    const [second] = await answersTo(inLog(spansFrom(0, 10), { ...terms, withAttributes: true }));
+    const attributes = signedOf(second).map((each) => each.attributes);
+    expect(attributes).toEqual(signedOf(plain).map((each, n) => withProof(numberedSpan(n), tenantId, each).attributes));
+    expect(indicesOf(first!)).toEqual(indicesOf(second!));
+    for (const [n, { attributes }] of signedOf(first, second).entries()) {
+      const span = { ...numberedSpan(n % 10), attributes };
+      expect(await kms.grpc.verifySpan({ tenantId, span })).toMatchObject({ verified: true });
+      expect(await kms.grpc.verifySpan({ tenantId, span: { ...span, name: "changed" } })).toMatchObject({
+        verified: false,
+      });
+    }
+  });
+
   it("ends each batch with the checkpoint that covers it, which the log publishes", async () => {
     const tenantId = "published";
     const [first, second] = await answersTo(inLog(spansFrom(0, 3), { tenantId }), batchOf(spansFrom(3, 5)));

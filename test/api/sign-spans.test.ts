@@ -64,6 +64,31 @@ describe("a stream in mode INDIVIDUAL", () => {
     expect(await verify(tenantId, withSignature(numberedSpan(0), tenantId, signed!))).toMatchObject({ verified: true });
   });
 
+  it("gives the attributes to put on each span where they are asked for, and these verify", async () => {
+    const tenantId = "with-attributes";
+    const stream = open();
+    await stream.send(batchOf(spansFrom(0, 20), { tenantId, withAttributes: true }));
+    await stream.send(batchOf(spansFrom(20, 40)));
+    stream.halfClose();
+    const signed = signedOf(...(await stream.rest()));
+    expect(signed.map(({ signature, keyId }) => signature.length + keyId.length)).toEqual(Array(40).fill(0));
+    for (const n of [0, 19, 20, 39]) {
+      const span = { ...numberedSpan(n), attributes: signed[n]!.attributes };
+      expect(await verify(tenantId, span)).toMatchObject({ verified: true, reason: VerifyReason.OK });
+      expect(await verify(tenantId, { ...span, name: "changed" })).toMatchObject({ verified: false });
+    }
+  });
+
+  it("refuses to give attributes from a later message on", async () => {
+    const stream = open();
+    await stream.send(batchOf(spansFrom(0, 1), { tenantId: "later-attributes" }));
+    await stream.send(batchOf(spansFrom(1, 2), { withAttributes: true }));
+    expect(await stream.failure()).toMatchObject({
+      code: grpc.status.INVALID_ARGUMENT,
+      fields: ["with_attributes"],
+    });
+  });
+
   it("answers 10,000 spans in messages of less than 1 MiB, of which only the last ends the batch", async () => {
     const stream = open();
     await stream.send(batchOf(spansFrom(0, 10_000), { tenantId: "large", requestId: "large" }));

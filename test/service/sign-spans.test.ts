@@ -61,7 +61,7 @@ describe("the first batch of a stream", () => {
     ["no tenant", spans, "tenant_id"],
     ["a malformed tenant", message(tenantId("Acme"), spans), "tenant_id"],
     ["a mode that does not exist", message(tenantId("acme"), mode(3), spans), "mode"],
-    ["an unknown field", message(tenantId("acme"), len(5, "x")), "request"],
+    ["an unknown field", message(tenantId("acme"), len(6, "x")), "request"],
     ["a request id with a space", message(tenantId("acme"), requestId("a b")), "request_id"],
     ["a request id of 129 characters", message(tenantId("acme"), requestId("a".repeat(129))), "request_id"],
     [

@@ -21,10 +21,17 @@ describe("a batch", () => {
     expect(readBatch(bytes)).toMatchObject({ tenantId: "acme", mode: "LOG", requestId: "batch-1" });
     expect(found(bytes)).toEqual([resourceSpans("a"), resourceSpans("b")]);
     expect(readBatch(varint(3, 1)).mode).toBe("INDIVIDUAL");
+    expect([varint(5, 1), varint(5, 0)].map((each) => readBatch(each).withAttributes)).toEqual([true, false]);
   });
 
   it("may leave all of it out, as later messages of a stream do", () => {
-    expect(readBatch(hex(""))).toEqual({ tenantId: "", mode: undefined, requestId: "", resourceSpans: [] });
+    expect(readBatch(hex(""))).toEqual({
+      tenantId: "",
+      mode: undefined,
+      requestId: "",
+      withAttributes: false,
+      resourceSpans: [],
+    });
     expect(readBatch(varint(3, 0)).mode).toBeUndefined();
   });
 
@@ -54,7 +61,10 @@ describe("a batch", () => {
     ["a tenant_id that is not UTF-8", len(2, hex("ff")), "tenant_id"],
     ["a request_id with a space", len(4, "a b"), "request_id"],
     ["a request_id of 129 bytes", len(4, "a".repeat(129)), "request_id"],
-    ["an unknown field", len(5, ""), "request"],
+    ["a second with_attributes", message(varint(5, 1), varint(5, 1)), "with_attributes"],
+    ["a with_attributes that is neither true nor false", varint(5, 2), "with_attributes"],
+    ["with_attributes of a wrong wire type", len(5, ""), "with_attributes"],
+    ["an unknown field", len(6, ""), "request"],
     ["a field 0", hex("00"), "request"],
     ["a cut tag", hex("80"), "request"],
     ["resource_spans of a wrong wire type", fixed32(1, 1), "resource_spans"],
