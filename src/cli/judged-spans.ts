@@ -2,7 +2,7 @@
 import { KmsError } from "../errors.ts";
 import type { ReadSpan } from "../span/canonical.ts";
 import { readResourceSpans } from "../span/resource-spans.ts";
-import type { Reason, Verdict } from "../span/verdict.ts";
+import { explanations, type Verdict } from "../span/verdict.ts";
 import { claimOf, isClaim, isLogClaim, verdict } from "../span/verify.ts";
 import { type LogClaim, type LogKey, logSigners, logVerdict } from "../span/verify-log.ts";
 import type { KeySet } from "./key-set.ts";
@@ -11,8 +11,6 @@ import { splitSpanFile } from "./span-file.ts";
 export interface JudgedSpan extends Verdict {
   traceId?: string;
   spanId?: string;
-  /** Why the span could not even be read. */
-  message?: string;
   /** Its place in a log, where it claims one. */
   place?: LogPlace;
 }
@@ -23,16 +21,11 @@ export interface LogPlace {
   signers: readonly LogKey[] | undefined;
 }
 
-export const explanations: Readonly<Record<Reason, string>> = {
-  OK: "",
-  SIGNATURE_MISMATCH: "the span or its signature was altered",
-  SPAN_MISMATCH: "the statement is about another span",
-  UNKNOWN_KEY: "no such key of this tenant in the keys file",
-  KEY_STATE: "the key was not in use when the span says it was signed",
-  KEY_COMPROMISED: "the key is marked compromised",
-  PROOF_INVALID: "the log proof does not hold: the span or its proof was altered",
-  MALFORMED: "the span carries no signature, or not in its form",
-};
+/** What to say of a span that does not verify, in words that follow the reason. */
+export function explanationOf({ reason, message }: Verdict): string {
+  if (message === undefined && reason === "UNKNOWN_KEY") return "no such key of this tenant in the keys file";
+  return message ?? explanations[reason];
+}
 
 /** `tenant`: who must have signed; without it, whom each span names. */
 export function judgeSpans(file: Uint8Array, keys: KeySet, tenant: string | undefined): JudgedSpan[] {

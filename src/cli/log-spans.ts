@@ -4,7 +4,7 @@ import type { HandoverClaim } from "../span/log-trust.ts";
 import { isIncluded } from "../span/merkle-proof.ts";
 import { type Reason, reasonOfKey } from "../span/verdict.ts";
 import { type LogEvidence, type LogKey, logSigners } from "../span/verify-log.ts";
-import { explanations, type JudgedSpan } from "./judged-spans.ts";
+import { explanationOf, type JudgedSpan } from "./judged-spans.ts";
 
 export interface Finding extends Omit<LogFinding, "what" | "index"> {
   what: LogFinding["what"] | "changed" | "foreign" | "unproven" | "unreadable";
@@ -90,8 +90,7 @@ function isHeld(span: JudgedSpan): span is JudgedSpan & Required<Pick<JudgedSpan
 }
 
 function spanFinding(span: JudgedSpan, index: number | undefined, at: number): Finding {
-  const { reason, message = explanations[reason] } = span;
-  return { what: kinds[reason], index, at, count: 1, name: nameOf(span), message };
+  return { what: kinds[span.reason], index, at, count: 1, name: nameOf(span), message: explanationOf(span) };
 }
 
 function nameOf({ traceId = "-", spanId = "-" }: JudgedSpan): string {

@@ -1,5 +1,5 @@
 /** What `verify` says of spans, each for itself. */
-import { explanations, type JudgedSpan } from "./judged-spans.ts";
+import { explanationOf, type JudgedSpan } from "./judged-spans.ts";
 import { printLine, printTable } from "./print.ts";
 
 export interface Result {
@@ -24,10 +24,10 @@ export function verifyEach(spans: readonly JudgedSpan[]): Result {
   };
 }
 
-function row({ traceId = "-", spanId = "-", reason, keyId, keyState, signedAt, message, place }: JudgedSpan) {
+function row(span: JudgedSpan) {
+  const { traceId = "-", spanId = "-", reason, keyId, keyState, signedAt, place } = span;
   const index = place === undefined ? "" : `entry ${place.claim.index}`;
-  const about =
-    reason === "OK" ? [signedAt, keyId, keyState, index].join("  ").trimEnd() : (message ?? explanations[reason]);
+  const about = reason === "OK" ? [signedAt, keyId, keyState, index].join("  ").trimEnd() : explanationOf(span);
   return [`${traceId}/${spanId}`, reason, about];
 }
 

@@ -11,7 +11,7 @@ import type { Keyring } from "../keys/keyring.ts";
 import type { UsableSigningKey } from "../keys/usable.ts";
 import { readSignSpanRequest, readVerifySpanRequest } from "../span/request.ts";
 import { signSpan } from "../span/sign.ts";
-import type { Reason, Verdict } from "../span/verdict.ts";
+import { explanations, type Reason, type Verdict } from "../span/verdict.ts";
 import { claimOf, isClaim, isLogClaim, verdict } from "../span/verify.ts";
 import type { Tally } from "../telemetry.ts";
 import { type Answer, andThen } from "./answer.ts";
@@ -87,10 +87,11 @@ export function tenantOfSignSpan(request: Uint8Array): string {
   return "";
 }
 
-function toMessage({ verified, reason, keyId, keyState, signedAt }: Verdict): VerifySpanResponse {
+function toMessage({ verified, reason, keyId, keyState, signedAt, message }: Verdict): VerifySpanResponse {
   return create(VerifySpanResponseSchema, {
     verified,
     reason: reasons[reason],
+    message: message ?? explanations[reason],
     ...(keyId !== undefined && { keyId }),
     ...(keyState !== undefined && { keyState: keyStates[keyState] }),
     ...(signedAt !== undefined && { signedAt: timestampFromDate(new Date(signedAt)) }),

@@ -15,10 +15,12 @@ export interface ReadSpan {
   canonical: string;
   /** The signature's attributes, as they were on the span. */
   integrity: Integrity;
+  /** What is not in the canonical form, because it was not given, or empty. */
+  lacks: "" | "resource" | "scope" | "resource or scope";
 }
 
 /** A span alone: its canonical form is without resource and scope. */
-export type LoneSpan = ReadSpan;
+export type LoneSpan = Omit<ReadSpan, "lacks">;
 
 /** A resource in canonical form, or "". */
 export function resourceText(c: Reader, end: number): string {
@@ -49,5 +51,6 @@ export function loneSpan(c: Reader, end: number): LoneSpan {
 export function canonicalSpan(span: LoneSpan, resource: string, scope: string): ReadSpan {
   const before = resource === "" ? "{" : `{"resource":${resource},`;
   const middle = scope === "" ? '"span":' : `"scope":${scope},"span":`;
-  return { ...span, canonical: `${before}${middle}${span.canonical}}` };
+  const lacks = resource !== "" ? (scope !== "" ? "" : "scope") : scope !== "" ? "resource" : "resource or scope";
+  return { ...span, canonical: `${before}${middle}${span.canonical}}`, lacks };
 }

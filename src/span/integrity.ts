@@ -30,6 +30,23 @@ const fieldOf: ReadonlyMap<string, keyof Integrity> = new Map(
   Object.entries(integrityKeys).map(([field, key]) => [key, field as keyof Integrity]),
 );
 
+const forms: Readonly<Record<keyof Integrity, string>> = {
+  algorithm: "must be EdDSA or c2sp.org/tlog-proof@v1",
+  value: "must be the base64 of a signature, which has 64 bytes, or of a log proof",
+  keyId: "must be 32 lower-case hex digits, and must not be there beside a log proof",
+  tenant: "must be the tenant in whose name the span was signed",
+  signedAt: "must be a time of RFC 3339 in UTC, without parts of a millisecond, such as 2026-01-02T03:04:05.678Z",
+};
+
+/** Says which of the five is missing or malformed, and how it must be. Never shows what it is. */
+export function wrongAttribute(integrity: Integrity, field: keyof Integrity): string {
+  if (Object.keys(integrity).length === 0)
+    return "the span carries no evidence: put the attributes on it that signing gave";
+  return `${integrityKeys[field]} ${integrity[field] === undefined ? "is missing: it " : ""}${forms[field]}`;
+}
+
+export const namesAnotherTenant = `${integrityKeys.tenant} names another tenant`;
+
 const memberStart = new Uint8Array(Buffer.from(`"${integrityPrefix}`));
 
 /**

@@ -79,17 +79,32 @@ let formatted = { ms: Number.NaN, text: "" };
 export function formatSignedAt(ms: number): string {
   if (formatted.ms === ms) return formatted.text;
   const text = new Date(ms).toISOString();
-  if (text.length !== signedAtLength)
-    throw new KmsError("INTERNAL", "the signing time lies outside the years 0000 to 9999");
+  if (text.length !== signedAtLength || ms < firstMs)
+    throw new KmsError("INTERNAL", "the signing time lies outside the years 0001 to 9999");
   formatted = { ms, text };
   return text;
 }
 
 const signedAtLength = "0000-00-00T00:00:00.000Z".length;
+/** The first time that a protobuf Timestamp can hold. */
+const firstMs = Date.parse("0001-01-01T00:00:00.000Z");
 
 /** The milliseconds of a time in exactly the form of `formatSignedAt`; undefined for anything else, 23:59:60 too. */
 export function signedAtMs(text: string): number | undefined {
   if (text.length !== signedAtLength) return undefined;
   const ms = Date.parse(text);
-  return Number.isNaN(ms) || new Date(ms).toISOString() !== text ? undefined : ms;
+  return Number.isNaN(ms) || ms < firstMs || new Date(ms).toISOString() !== text ? undefined : ms;
 }
+
+/**
+ * The form of `formatSignedAt` for any spelling of the same instant that protobuf JSON, Go, Python or Java writes: 0, 3, 6 or 9 fraction
+ * digits or as many as are needed, and `Z`, `z` or `+00:00`. Undefined for anything else, and for parts of a millisecond.
+ */
+export function canonicalSignedAt(text: string): string | undefined {
+  const [, seconds, fraction = ""] = spelling.exec(text) ?? [];
+  if (seconds === undefined) return undefined;
+  const canonical = `${seconds}.${fraction.slice(0, 3).padEnd(3, "0")}Z`;
+  return signedAtMs(canonical) === undefined ? undefined : canonical;
+}
+
+const spelling = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,3}0{0,6}))?(?:[Zz]|\+00:00)$/;

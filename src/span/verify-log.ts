@@ -10,14 +10,15 @@
 import { canonicalBase64 } from "./base64.ts";
 import type { ReadSpan } from "./canonical.ts";
 import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
+import { type Integrity, namesAnotherTenant, wrongAttribute } from "./integrity.ts";
 import { buildLogStatement, parseLogStatement } from "./log-statement.ts";
 import { leafHash } from "./merkle.ts";
 import { isIncluded } from "./merkle-proof.ts";
 import { type Note, parseNote, signersOf } from "./note.ts";
 import { spanDigest } from "./sign.ts";
-import { signedAtMs } from "./statement.ts";
+import { canonicalSignedAt } from "./statement.ts";
 import { parseTlogProof, type TlogProof } from "./tlog-proof.ts";
-import { type Reason, reasonOfKey, refusal, type Verdict, type VerifyingKey } from "./verdict.ts";
+import { mismatch, type Reason, reasonOfKey, refusal, type Verdict, type VerifyingKey } from "./verdict.ts";
 import type { VerifierKey } from "./vkey.ts";
 
 /** A log proof in its parts, nothing of which was verified yet. */
@@ -34,6 +35,8 @@ export interface LogClaim extends LogEvidence {
   leaf: Uint8Array;
   /** Whether the statement is about this span. */
   spanMatches: boolean;
+  /** What may be why the span does not match. */
+  lacks: ReadSpan["lacks"];
 }
 
 /** A key of the tenant by the name of one of its logs: a key that signs for several stands there for each. */
@@ -51,14 +54,17 @@ export type WasRecorded = (claim: LogClaim, key: LogKey) => boolean;
 
 /** Only attributes are given: the statement is rebuilt from span and attributes, so that any change breaks the proof. */
 export function logClaimOfAttributes(span: ReadSpan, tenant: string): LogClaim | Verdict {
-  const { integrity, traceId, spanId } = span;
-  const { signedAt, keyId, value = "" } = integrity;
-  const evidence = parseLogEvidence(textOf(canonicalBase64(value)));
-  if (evidence === undefined || integrity.tenant === undefined || keyId !== undefined) return refusal("MALFORMED");
-  if (signedAt === undefined || signedAtMs(signedAt) === undefined) return refusal("MALFORMED");
-  if (integrity.tenant !== tenant) return refusal("UNKNOWN_KEY", { signedAt });
+  const { integrity, traceId, spanId, lacks } = span;
+  const malformed = (field: keyof Integrity) => refusal("MALFORMED", { message: wrongAttribute(integrity, field) });
+  const evidence = parseLogEvidence(textOf(canonicalBase64(integrity.value ?? "")));
+  if (evidence === undefined) return malformed("value");
+  if (integrity.keyId !== undefined) return malformed("keyId");
+  const signedAt = canonicalSignedAt(integrity.signedAt ?? "");
+  if (signedAt === undefined) return malformed("signedAt");
+  if (integrity.tenant === undefined) return malformed("tenant");
+  if (integrity.tenant !== tenant) return refusal("UNKNOWN_KEY", { signedAt, message: namesAnotherTenant });
   const statement = buildLogStatement({ traceId, spanId, digest: spanDigest(span), tenant, signedAt });
-  return { ...evidence, signedAt, leaf: leafHash(Buffer.from(statement)), spanMatches: true };
+  return { ...evidence, signedAt, leaf: leafHash(Buffer.from(statement)), spanMatches: true, lacks };
 }
 
 /** The statement is given: it must be the canonical text, and then be about this span. */
@@ -69,11 +75,16 @@ export function logClaimOfStatement(
 ): LogClaim | Verdict {
   const parts = parseLogStatement(given.statement);
   const evidence = parseLogEvidence(given.proof);
-  if (parts === undefined || evidence === undefined) return refusal("MALFORMED");
+  if (parts === undefined)
+    return refusal("MALFORMED", { message: "log_proof.statement must be the exact text of the log's entry" });
+  if (evidence === undefined)
+    return refusal("MALFORMED", { message: "log_proof.proof must be the text of a tlog-proof" });
   const { signedAt, traceId, spanId, digest } = parts;
-  if (parts.tenant !== tenant) return refusal("UNKNOWN_KEY", { signedAt });
+  if (parts.tenant !== tenant)
+    return refusal("UNKNOWN_KEY", { signedAt, message: "the statement names another tenant" });
   const spanMatches = traceId === span.traceId && spanId === span.spanId && digest === spanDigest(span);
-  return { ...evidence, signedAt, leaf: leafHash(given.statement), spanMatches };
+  const lacks = spanMatches ? "" : span.lacks;
+  return { ...evidence, signedAt, leaf: leafHash(given.statement), spanMatches, lacks };
 }
 
 /** The keys that signed the claim's checkpoint; undefined where a signature does not hold. Spans of a batch share their checkpoint. */
@@ -93,11 +104,14 @@ export function logVerdict(
   signers: readonly LogKey[] | undefined,
   wasRecorded: WasRecorded = isRecordedHead,
 ): Verdict {
-  const { signedAt } = claim;
-  if (signers === undefined) return refusal("PROOF_INVALID", { signedAt });
+  const { signedAt, lacks } = claim;
+  if (signers === undefined)
+    return refusal("PROOF_INVALID", { signedAt, message: "a signature of the proof's checkpoint does not hold" });
   const verdicts = signers.map((key) => {
     const reason = reasonFor(claim, key, wasRecorded);
-    return { verified: reason === "OK", reason, keyId: key.keyId, keyState: key.state, signedAt };
+    const found = { verified: reason === "OK", reason, keyId: key.keyId, keyState: key.state, signedAt };
+    const differs = reason === "PROOF_INVALID" || reason === "SPAN_MISMATCH";
+    return differs ? { ...found, message: mismatch(reason, lacks) } : found;
   });
   return verdicts.find(({ verified }) => verified) ?? verdicts[0] ?? refusal("UNKNOWN_KEY", { signedAt });
 }

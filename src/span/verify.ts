@@ -11,17 +11,19 @@ import { verifySignature } from "../crypto/ed25519.ts";
 import { signatureBytes } from "../crypto/ed25519-contract.ts";
 import { canonicalBase64 } from "./base64.ts";
 import type { ReadSpan } from "./canonical.ts";
+import { type Integrity, namesAnotherTenant, wrongAttribute } from "./integrity.ts";
 import type { VerifySpanRequest } from "./request.ts";
 import { algorithm, spanDigest } from "./sign.ts";
 import {
   buildStatement,
+  canonicalSignedAt,
   parseStatement,
   preAuthenticationEncoding,
   signedAtMs,
   type StatementParts,
 } from "./statement.ts";
-import { type Reason, reasonOfKey, refusal, type Verdict, type VerifyingKey } from "./verdict.ts";
 import { logProofAlgorithm } from "./tlog-proof.ts";
+import { mismatch, type Reason, reasonOfKey, refusal, type Verdict, type VerifyingKey } from "./verdict.ts";
 import { type LogClaim, logClaimOfAttributes, logClaimOfStatement } from "./verify-log.ts";
 
 /** What is left to judge once the key with `keyId` was looked up, inside the caller's tenant. */
@@ -32,6 +34,8 @@ export interface Claim {
   signature: Uint8Array;
   /** Whether the statement is about this span. */
   spanMatches: boolean;
+  /** What may be why the span does not match. */
+  lacks: ReadSpan["lacks"];
 }
 
 /** Replicas' clocks may differ by this much, so a signature may be that much older than its key. */
@@ -61,7 +65,9 @@ export function verdict(claim: Claim, key: VerifyingKey | undefined): Verdict {
   const { keyId, signedAt } = claim;
   if (key === undefined) return refusal("UNKNOWN_KEY", { keyId, signedAt });
   const reason = reasonFor(claim, key);
-  return { verified: reason === "OK", reason, keyId, keyState: key.state, signedAt };
+  const found = { verified: reason === "OK", reason, keyId, keyState: key.state, signedAt };
+  if (reason !== "SIGNATURE_MISMATCH" && reason !== "SPAN_MISMATCH") return found;
+  return { ...found, message: mismatch(reason, claim.lacks) };
 }
 
 function reasonFor(claim: Claim, key: VerifyingKey): Reason {
@@ -85,24 +91,33 @@ function claimOfStatement(
   tenant: string,
 ): Claim | Verdict {
   const parts = parseStatement(signed.statement);
-  if (parts === undefined || signed.signature.length !== signatureBytes) return refusal("MALFORMED");
+  if (parts === undefined)
+    return refusal("MALFORMED", {
+      message: "signed_statement.statement must be the exact text that SignSpan returned",
+    });
+  if (signed.signature.length !== signatureBytes)
+    return refusal("MALFORMED", { message: `signed_statement.signature must have ${signatureBytes} bytes` });
   const { keyId, signedAt } = parts;
-  if (parts.tenant !== tenant) return refusal("UNKNOWN_KEY", { keyId, signedAt });
+  if (parts.tenant !== tenant)
+    return refusal("UNKNOWN_KEY", { keyId, signedAt, message: "the statement names another tenant" });
   const spanMatches =
     parts.digest === spanDigest(span) && parts.traceId === span.traceId && parts.spanId === span.spanId;
-  return { keyId, signedAt, ...signed, spanMatches };
+  return { keyId, signedAt, ...signed, spanMatches, lacks: spanMatches ? "" : span.lacks };
 }
 
 /** Only attributes are given: the statement is rebuilt from span and attributes, so that any change breaks the signature. */
 function claimOfAttributes(span: ReadSpan, tenant: string): Claim | Verdict {
-  const { integrity, traceId, spanId } = span;
-  const { keyId, signedAt } = integrity;
+  const { integrity, traceId, spanId, lacks } = span;
+  const { keyId } = integrity;
+  const malformed = (field: keyof Integrity) => refusal("MALFORMED", { message: wrongAttribute(integrity, field) });
+  if (integrity.algorithm !== algorithm) return malformed("algorithm");
   const signature = canonicalBase64(integrity.value ?? "");
-  if (integrity.algorithm !== algorithm || signature?.length !== signatureBytes) return refusal("MALFORMED");
-  if (keyId === undefined || !/^[0-9a-f]{32}$/.test(keyId)) return refusal("MALFORMED");
-  if (signedAt === undefined || signedAtMs(signedAt) === undefined) return refusal("MALFORMED");
-  if (integrity.tenant === undefined) return refusal("MALFORMED");
-  if (integrity.tenant !== tenant) return refusal("UNKNOWN_KEY", { keyId, signedAt });
+  if (signature?.length !== signatureBytes) return malformed("value");
+  if (keyId === undefined || !/^[0-9a-f]{32}$/.test(keyId)) return malformed("keyId");
+  const signedAt = canonicalSignedAt(integrity.signedAt ?? "");
+  if (signedAt === undefined) return malformed("signedAt");
+  if (integrity.tenant === undefined) return malformed("tenant");
+  if (integrity.tenant !== tenant) return refusal("UNKNOWN_KEY", { keyId, signedAt, message: namesAnotherTenant });
   const parts: StatementParts = { traceId, spanId, digest: spanDigest(span), tenant, keyId, signedAt };
-  return { keyId, signedAt, statement: Buffer.from(buildStatement(parts)), signature, spanMatches: true };
+  return { keyId, signedAt, statement: Buffer.from(buildStatement(parts)), signature, spanMatches: true, lacks };
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import {
   buildStatement,
+  canonicalSignedAt,
   encodeStatement,
   formatSignedAt,
   parseStatement,
@@ -109,20 +110,21 @@ describe("the pre-authentication encoding", () => {
 
 describe("signedAt", () => {
   it("is written with three fraction digits and Z, and read back", () => {
-    for (const ms of [0, 999, 1767323045678, -62_167_219_200_000, 253_402_300_799_999]) {
+    for (const ms of [0, 999, 1767323045678, -62_135_596_800_000, 253_402_300_799_999]) {
       expect(formatSignedAt(ms)).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
       expect(signedAtMs(formatSignedAt(ms))).toBe(ms);
     }
     expect(formatSignedAt(1767323045678)).toBe("2026-01-02T03:04:05.678Z");
   });
 
-  it("is refused outside four-digit years", async () => {
+  it("is refused outside the years of a protobuf Timestamp", async () => {
     expect(await thrownBy(() => formatSignedAt(253_402_300_800_000))).toBeKmsError("INTERNAL", "signing time");
-    expect(await thrownBy(() => formatSignedAt(-62_167_219_200_001))).toBeKmsError("INTERNAL", "signing time");
+    expect(await thrownBy(() => formatSignedAt(-62_135_596_800_001))).toBeKmsError("INTERNAL", "signing time");
   });
 
   it.each([
     "",
+    "0000-12-31T23:59:59.999Z",
     "2026-01-02T03:04:05Z",
     "2026-01-02T03:04:05.67Z",
     "2026-01-02T03:04:05.6789Z",
@@ -136,5 +138,49 @@ describe("signedAt", () => {
     "Fri, 02 Jan 2026 03:04:0",
   ])("is refused as '%s'", (value) => {
     expect(signedAtMs(value)).toBeUndefined();
+  });
+
+  it.each([
+    ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.000Z"],
+    ["2026-01-02T03:04:05.6Z", "2026-01-02T03:04:05.600Z"],
+    ["2026-01-02T03:04:05.67Z", "2026-01-02T03:04:05.670Z"],
+    ["2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.678Z"],
+    ["2026-01-02T03:04:05.678000000z", "2026-01-02T03:04:05.678Z"],
+    ["2026-01-02T03:04:05.0+00:00", "2026-01-02T03:04:05.000Z"],
+    ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000Z"],
+    ["9999-12-31T23:59:59.999000Z", "9999-12-31T23:59:59.999Z"],
+  ])("is the same instant as %s in any of its spellings", (spelling, canonical) => {
+    expect(canonicalSignedAt(spelling)).toBe(canonical);
+    expect(canonicalSignedAt(canonical)).toBe(canonical);
+  });
+
+  it.each([
+    "",
+    "2026-01-02T03:04:05",
+    "2026-01-02T03:04:05.Z",
+    "2026-01-02T03:04:05.6780000000Z",
+    "2026-01-02T03:04:05.6781Z",
+    "2026-01-02T03:04:05.678000001Z",
+    "2026-01-02T03:04:05,678Z",
+    "2026-01-02t03:04:05.678Z",
+    "2026-01-02 03:04:05.678Z",
+    "2026-01-02T03:04:05.678-00:00",
+    "2026-01-02T03:04:05.678+0000",
+    "2026-01-02T03:04:05.678+00",
+    "2026-01-02T03:04:05.678+01:00",
+    "2026-01-02T03:04Z",
+    "2026-01-02T24:00:00Z",
+    "2026-02-29T00:00:00Z",
+    "2026-13-01T00:00:00Z",
+    "2026-12-31T23:59:60Z",
+    "0000-12-31T23:59:59Z",
+    "+02026-01-02T03:04:05Z",
+    "12026-01-02T03:04:05Z",
+    "2026-01-02T03:04:05Z ",
+    "2026-01-02T03:04:05Z\n",
+    "２０２６-01-02T03:04:05Z",
+    "2026-01-02T03:04:05.٦78Z",
+  ])("is no spelling of an instant: '%s'", (value) => {
+    expect(canonicalSignedAt(value)).toBeUndefined();
   });
 });

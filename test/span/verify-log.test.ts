@@ -70,7 +70,9 @@ describe("a span in a log", () => {
     ["an attribute less", span(len(5, "pay"))],
   ])("does not verify after any change: %s", (_, altered) => {
     const claimed = withLogProof(altered, { proof: proofOfSecond!, tenant: "acme", signedAt });
-    expect(byAttributes(claimed)).toEqual({ ...ok, verified: false, reason: "PROOF_INVALID" });
+    const lacks = "if it was signed with a resource or scope, give that too, as it was then";
+    const text = `the log proof does not hold: the span or its proof was altered; ${lacks}`;
+    expect(byAttributes(claimed)).toEqual({ ...ok, verified: false, reason: "PROOF_INVALID", message: text });
     expect(byProof(altered, statementOfSecond, proofOfSecond!)).toMatchObject({
       reason: "SPAN_MISMATCH",
       keyId: first.keyId,
@@ -93,7 +95,12 @@ describe("a span in a log", () => {
     const otherSize = proofOfSecond!.replace(`\n${size}\n`, "\n4\n");
     const otherRoot = proofOfSecond!.replace(`\n${root}\n`, `\n${Buffer.alloc(32).toString("base64")}\n`);
     for (const proof of [otherSize, otherRoot]) {
-      expect(byAttributes(withProof(proof))).toEqual({ verified: false, reason: "PROOF_INVALID", signedAt });
+      expect(byAttributes(withProof(proof))).toEqual({
+        verified: false,
+        reason: "PROOF_INVALID",
+        signedAt,
+        message: "a signature of the proof's checkpoint does not hold",
+      });
     }
   });
 });
@@ -112,7 +119,8 @@ describe("a key or a log that is not known", () => {
     const globex = testLog({ tenant: "globex" });
     const [foreign] = await globex.sign(pay(2));
     const keys = [logKey(first), { ...logKey(testKey(1, "globex")), name: globex.origin }];
-    expect(byAttributes(foreign!, keys)).toEqual(unknown);
+    const message = "audit.integrity.tenant names another tenant";
+    expect(byAttributes(foreign!, keys)).toEqual({ ...unknown, message });
     const renamed = testLog({ origin: globex.origin });
     const [spliced] = await renamed.sign(pay(2));
     expect(byAttributes(spliced!)).toEqual(unknown);
@@ -126,29 +134,45 @@ describe("a key or a log that is not known", () => {
   });
 
   it("is another tenant in attributes or statement, before anything is looked up", () => {
-    expect(byAttributes(withProof(proofOfSecond!, { tenant: "globex" }), [])).toEqual(unknown);
-    expect(byProof(pay(2), statementOfSecond.replace("acme", "globex"), proofOfSecond!)).toEqual(unknown);
+    expect(byAttributes(withProof(proofOfSecond!, { tenant: "globex" }), [])).toEqual({
+      ...unknown,
+      message: "audit.integrity.tenant names another tenant",
+    });
+    expect(byProof(pay(2), statementOfSecond.replace("acme", "globex"), proofOfSecond!)).toEqual({
+      ...unknown,
+      message: "the statement names another tenant",
+    });
   });
 });
 
 describe("evidence in another form", () => {
   const at = (index: number, insert: string) => proofOfSecond!.slice(0, index) + insert + proofOfSecond!.slice(index);
 
-  it.each<[string, Bytes]>([
+  it.each<[string, Bytes, string?]>([
     ["no proof", withProof("")],
     ["a proof of another version", withProof(proofOfSecond!.replace("@v1", "@v2"))],
     ["a proof without its checkpoint", withProof(proofOfSecond!.slice(0, proofOfSecond!.indexOf("\n\n") + 2))],
     ["a checkpoint without signatures", withProof(proofOfSecond!.slice(0, proofOfSecond!.lastIndexOf("\n\n") + 2))],
     ["a note that is no checkpoint", withProof(proofOfSecond!.replace("\n3\n", "\nthree\n"))],
     ["a space more", withProof(at(proofOfSecond!.indexOf("\n"), " "))],
-    ["a time in seconds", withProof(proofOfSecond!, { signedAt: "2026-03-01T12:00:00Z" })],
+    ["a time in microseconds", withProof(proofOfSecond!, { signedAt: "2026-03-01T12:00:00.000001Z" }), "signed_at"],
     [
       "a key id, which is for signatures",
       message(second, len(9, keyValue("audit.integrity.key_id", len(1, first.keyId)))),
+      "key_id",
     ],
-  ])("is malformed: %s", (_, bytes) => {
-    expect(byAttributes(bytes)).toEqual({ verified: false, reason: "MALFORMED" });
+  ])("is malformed: %s", (_, bytes, attribute = "value") => {
+    const { message, ...judged } = byAttributes(bytes);
+    expect(judged).toEqual({ verified: false, reason: "MALFORMED" });
+    expect(message).toContain(`audit.integrity.${attribute} must be`);
   });
+
+  it.each(["2026-03-01T12:00:00Z", "2026-03-01T12:00:00z", "2026-03-01T12:00:00+00:00", "2026-03-01T12:00:00.000000Z"])(
+    "verifies with the time written as %s, and answers with the canonical form",
+    (spelling) => {
+      expect(byAttributes(withProof(proofOfSecond!, { signedAt: spelling }))).toEqual(ok);
+    },
+  );
 
   it("is malformed in base64 or UTF-8 that is not canonical", () => {
     const value = Buffer.from(proofOfSecond!).toString("base64");
@@ -163,7 +187,7 @@ describe("evidence in another form", () => {
           signed_at: signedAt,
         }).map(([name, text]) => len(9, keyValue(`audit.integrity.${name}`, len(1, text)))),
       );
-      expect(byAttributes(claimed)).toEqual({ verified: false, reason: "MALFORMED" });
+      expect(byAttributes(claimed)).toMatchObject({ verified: false, reason: "MALFORMED" });
     }
   });
 

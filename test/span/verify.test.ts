@@ -51,6 +51,9 @@ const byAttributes = (attributes: Attributes, spanBytes = plain, found: Verifyin
 const byStatement = (statement: Bytes, signature: Bytes, spanBytes = plain, found: VerifyingKey | undefined = key) =>
   judge(signRequest(spanBytes, len(5, message(len(1, statement), len(2, signature)))), found);
 
+const someResource = len(3, len(1, keyValue("service.name", stringValue("loans"))));
+const someScope = len(4, len(1, "loans.decisions"));
+
 const changed = (name: string, value: string | undefined) => ({ ...good, [`audit.integrity.${name}`]: value });
 
 function flipped(bytes: Bytes): Bytes {
@@ -96,40 +99,104 @@ describe("by the attributes on the span", () => {
   });
 
   const value = good["audit.integrity.value"]!;
-  it.each<[string, Attributes]>([
-    ["no attributes", {}],
-    ["no algorithm", changed("algorithm", undefined)],
-    ["no value", changed("value", undefined)],
-    ["no key id", changed("key_id", undefined)],
-    ["no tenant", changed("tenant", undefined)],
-    ["no time", changed("signed_at", undefined)],
-    ["another algorithm", changed("algorithm", "HS256")],
-    ["an algorithm in another case", changed("algorithm", "eddsa")],
-    ["an empty value", changed("value", "")],
-    ["a value without padding", changed("value", value.replace("==", ""))],
-    ["a value with a line feed", changed("value", `${value}\n`)],
-    ["a value in base64url", changed("value", value.replaceAll("+", "-").replaceAll("/", "_").replace("==", ""))],
+  it.each<[string, Attributes, string]>([
+    ["no attributes", {}, "the span carries no evidence"],
+    ["no algorithm", changed("algorithm", undefined), "audit.integrity.algorithm is missing: it must be"],
+    ["no value", changed("value", undefined), "audit.integrity.value is missing: it must be"],
+    ["no key id", changed("key_id", undefined), "audit.integrity.key_id is missing: it must be"],
+    ["no tenant", changed("tenant", undefined), "audit.integrity.tenant is missing: it must be"],
+    ["no time", changed("signed_at", undefined), "audit.integrity.signed_at is missing: it must be"],
+    ["another algorithm", changed("algorithm", "HS256"), "audit.integrity.algorithm must be"],
+    ["an algorithm in another case", changed("algorithm", "eddsa"), "audit.integrity.algorithm must be"],
+    ["an empty value", changed("value", ""), "audit.integrity.value must be"],
+    ["a value without padding", changed("value", value.replace("==", "")), "audit.integrity.value must be"],
+    ["a value with a line feed", changed("value", `${value}\n`), "audit.integrity.value must be"],
+    [
+      "a value in base64url",
+      changed("value", value.replaceAll("+", "-").replaceAll("/", "_").replace("==", "")),
+      "audit.integrity.value must be",
+    ],
     [
       "a value with stray low bits",
       changed(
         "value",
         value.replace(/.==$/, (last) => `${nextBase64(last[0]!)}==`),
       ),
+      "audit.integrity.value must be",
     ],
-    ["a value of 63 bytes", changed("value", Buffer.from(signed.signature.subarray(1)).toString("base64"))],
-    ["a value of 65 bytes", changed("value", Buffer.from([...signed.signature, 0]).toString("base64"))],
-    ["an upper-case key id", changed("key_id", keyId.toUpperCase())],
-    ["a short key id", changed("key_id", keyId.slice(1))],
-    ["a key id with a line feed", changed("key_id", `${keyId}\n`)],
-    ["a time with an offset", changed("signed_at", "2026-01-02T03:04:05.678+00:00")],
-    ["a time in seconds", changed("signed_at", "2026-01-02T03:04:05Z")],
-  ])("is malformed with %s", (_, attributes) => {
-    expect(byAttributes(attributes)).toEqual({ verified: false, reason: "MALFORMED" });
+    [
+      "a value of 63 bytes",
+      changed("value", Buffer.from(signed.signature.subarray(1)).toString("base64")),
+      "audit.integrity.value must be",
+    ],
+    [
+      "a value of 65 bytes",
+      changed("value", Buffer.from([...signed.signature, 0]).toString("base64")),
+      "audit.integrity.value must be",
+    ],
+    ["an upper-case key id", changed("key_id", keyId.toUpperCase()), "audit.integrity.key_id must be"],
+    ["a short key id", changed("key_id", keyId.slice(1)), "audit.integrity.key_id must be"],
+    ["a key id with a line feed", changed("key_id", `${keyId}\n`), "audit.integrity.key_id must be"],
+    [
+      "a time with another offset",
+      changed("signed_at", "2026-01-02T04:04:05.678+01:00"),
+      "audit.integrity.signed_at must be",
+    ],
+    [
+      "a time in microseconds",
+      changed("signed_at", "2026-01-02T03:04:05.678001Z"),
+      "audit.integrity.signed_at must be",
+    ],
+    ["a time of the year 0", changed("signed_at", "0000-01-02T03:04:05.678Z"), "audit.integrity.signed_at must be"],
+  ])("is malformed with %s, and says which attribute is wrong", (_, attributes, says) => {
+    const { message = "", ...judged } = byAttributes(attributes);
+    expect(judged).toEqual({ verified: false, reason: "MALFORMED" });
+    expect(message.slice(0, says.length)).toBe(says);
+  });
+
+  it.each([
+    "2026-01-02T03:04:05.678Z",
+    "2026-01-02T03:04:05.678z",
+    "2026-01-02T03:04:05.678+00:00",
+    "2026-01-02T03:04:05.678000Z",
+    "2026-01-02T03:04:05.678000000Z",
+    "2026-01-02T03:04:05.678000+00:00",
+  ])("verifies whatever wrote the time as %s, and answers with the canonical form", (spelling) => {
+    const judged = byAttributes(changed("signed_at", spelling));
+    expect(judged).toEqual({ verified: true, reason: "OK", keyId, keyState: "ACTIVE", signedAt });
+  });
+
+  it("verifies a whole second that was written without a fraction", () => {
+    const wholeSecond = signSpan(
+      readVerifySpanRequest(signRequest(plain)).span,
+      by,
+      Date.parse("2026-01-02T03:04:05Z"),
+    );
+    const attributes = Object.fromEntries(integrityAttributes(wholeSecond, by));
+    expect(attributes["audit.integrity.signed_at"]).toBe("2026-01-02T03:04:05.000Z");
+    const shorter = { ...attributes, "audit.integrity.signed_at": "2026-01-02T03:04:05Z" };
+    expect(byAttributes(shorter)).toMatchObject({ reason: "OK", signedAt: "2026-01-02T03:04:05.000Z" });
+  });
+
+  it.each<[string, Bytes[], string]>([
+    ["without resource and scope", [], "a resource or scope"],
+    ["without a scope", [someResource], "a scope"],
+    ["without a resource", [someScope], "a resource"],
+  ])("says of an altered span %s that it may have been signed with them", (_, beside, lacks) => {
+    const text = `the span or its signature was altered; if it was signed with ${lacks}, give that too, as it was then`;
+    const judged = judge(message(signRequest(withAttributes(altered, good)), ...beside));
+    expect(judged).toMatchObject({ reason: "SIGNATURE_MISMATCH", message: text });
+  });
+
+  it("says only that it was altered where resource and scope are given", () => {
+    const request = message(signRequest(withAttributes(altered, good)), someResource, someScope);
+    expect(judge(request).message).toBe("the span or its signature was altered");
   });
 
   it("knows no key of another tenant, and looks none up", () => {
     const claim = claimOf(readVerifySpanRequest(signRequest(withAttributes(plain, changed("tenant", "other")))));
-    expect(claim).toEqual({ verified: false, reason: "UNKNOWN_KEY", keyId, signedAt });
+    const message = "audit.integrity.tenant names another tenant";
+    expect(claim).toEqual({ verified: false, reason: "UNKNOWN_KEY", keyId, signedAt, message });
   });
 
   it("says so when the tenant has no such key", () => {
@@ -178,8 +245,9 @@ describe("by statement and signature", () => {
   });
 
   it("is malformed with a signature of another length", () => {
-    expect(byStatement(statement, signature.subarray(1)).reason).toBe("MALFORMED");
-    expect(byStatement(statement, hex("")).reason).toBe("MALFORMED");
+    const malformed = { reason: "MALFORMED", message: "signed_statement.signature must have 64 bytes" };
+    expect(byStatement(statement, signature.subarray(1))).toMatchObject(malformed);
+    expect(byStatement(statement, hex(""))).toMatchObject(malformed);
   });
 
   it("finds a signature that is not of this statement, before it looks at the span", () => {
@@ -194,6 +262,8 @@ describe("by statement and signature", () => {
       verified: false,
       reason: "SPAN_MISMATCH",
       keyId,
+      message:
+        "the statement is about another span; if it was signed with a resource or scope, give that too, as it was then",
     });
     expect(byStatement(...signedWith({ traceId: "1".repeat(32) })).reason).toBe("SPAN_MISMATCH");
     expect(byStatement(...signedWith({ spanId: traceId.slice(0, 16) })).reason).toBe("SPAN_MISMATCH");
@@ -205,12 +275,14 @@ describe("by statement and signature", () => {
       reason: "UNKNOWN_KEY",
       keyId,
       signedAt,
+      message: "the statement names another tenant",
     });
   });
 
   it("is malformed where it is given as a log's proof", () => {
     const proof = len(6, message(len(1, statement), len(2, "proof")));
-    expect(judge(signRequest(plain, proof))).toEqual({ verified: false, reason: "MALFORMED" });
+    const text = "log_proof.statement must be the exact text of the log's entry";
+    expect(judge(signRequest(plain, proof))).toEqual({ verified: false, reason: "MALFORMED", message: text });
   });
 });
 
