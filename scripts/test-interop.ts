@@ -26,7 +26,7 @@ const verifiers: Readonly<Record<string, Verifier>> = {
   "Go's and transparency.dev's packages": {
     tool: { command: "go", args: ["version"] },
     install: () => buildGo(join(interop, "go"), join(bin, "interop")),
-    specs: ["checkpoint", "proof", "statement"],
+    specs: ["checkpoint", "proof", "statement", "go-instants"],
   },
   "Tessera's fsck": {
     tool: { command: "go", args: ["version"] },
@@ -44,9 +44,9 @@ const verifiers: Readonly<Record<string, Verifier>> = {
       installEnvironment(join(root, "tools", "interop"), join(import.meta.dirname, "tools", "interop.txt"), [
         "python",
         "-c",
-        "import rfc8785, securesystemslib.dsse",
+        "import rfc8785, securesystemslib.dsse, google.protobuf",
       ]),
-    specs: ["python"],
+    specs: ["python", "python-instants"],
   },
 };
 

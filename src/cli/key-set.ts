@@ -33,6 +33,8 @@ const states: readonly VerifyingKey["state"][] = [
   "DESTROY_SCHEDULED",
   "DESTROYED",
 ];
+/** RFC 8037's name, and RFC 9864's. */
+const algorithms: readonly unknown[] = ["EdDSA", "Ed25519"];
 const publicKeyBytes = 32;
 const hashBytes = 32;
 
@@ -44,8 +46,10 @@ export function readKeySet(text: string): KeySet {
   } catch {
     throw new Failure("the keys file is not JSON; save what /api/kms/tenants/{tenant}/jwks.json answers");
   }
-  const { keys, handovers } = (json ?? {}) as { keys?: unknown; handovers?: unknown };
+  const { keys, handovers, ...rest } = (json ?? {}) as Record<string, unknown>;
   if (!Array.isArray(keys)) throw new Failure('the keys file has no list "keys"; it must be a JWKS');
+  if (isPage(rest, keys.length))
+    throw new Failure("the keys file is one page of the tenant's keys; save all of them, as jwks.json serves them");
   const byId = new Map<string, VerifyingKey>();
   const logKeys: LogKey[] = [];
   for (const [i, entry] of keys.entries()) {
@@ -63,6 +67,12 @@ export function readKeySet(text: string): KeySet {
   };
 }
 
+/** Whether the file says that there are more keys. Spans of the others would look as if they were forged. */
+function isPage(rest: Record<string, unknown>, keys: number): boolean {
+  const [token, total] = [rest.next_page_token ?? rest.nextPageToken, rest.total_keys ?? rest.totalKeys];
+  return (token !== undefined && token !== null && token !== "") || (total !== undefined && total !== keys);
+}
+
 /** Without what cannot be reached from these keys by handovers. */
 export function trustedKeySet(keys: KeySet, first: readonly VerifierKey[]): KeySet {
   const logKeys = trustedKeys(first, keys.handovers, keys.logKeys);
@@ -72,10 +82,7 @@ export function trustedKeySet(keys: KeySet, first: readonly VerifierKey[]): KeyS
 
 function readKey(entry: unknown, at: string): { keyId: string; key: VerifyingKey; inLogs: LogKey[] } {
   const jwk = (typeof entry === "object" ? (entry ?? {}) : {}) as Record<string, unknown>;
-  if (jwk.kty !== "OKP" || jwk.crv !== "Ed25519")
-    throw new Failure(`${at} is not an Ed25519 key (kty OKP, crv Ed25519)`);
-  const publicKey = typeof jwk.x === "string" ? new Uint8Array(Buffer.from(jwk.x, "base64url")) : undefined;
-  if (publicKey?.length !== publicKeyBytes) throw new Failure(`${at}.x must be ${publicKeyBytes} bytes in base64url`);
+  const publicKey = readPublicKey(jwk, at);
   if (typeof jwk.kid !== "string" || jwk.kid === "") throw new Failure(`${at}.kid is missing`);
   const keyId = jwk.kid;
   const state = states.find((known) => known === jwk.state);
@@ -87,6 +94,27 @@ function readKey(entry: unknown, at: string): { keyId: string; key: VerifyingKey
   const compromisedLog = readHead(jwk.compromised_log, `${at}.compromised_log`);
   const names = listAt(jwk.vkeys, `${at}.vkeys`).map((vkey, i) => readName(vkey, publicKey, `${at}.vkeys[${i}]`));
   return { keyId, key, inLogs: names.map((name) => ({ ...key, name, keyId, compromisedLog })) };
+}
+
+/** An Ed25519 public key that is for signatures, as RFC 8037 and RFC 7517 have it. */
+function readPublicKey(jwk: Record<string, unknown>, at: string): Uint8Array {
+  if (jwk.d !== undefined) {
+    throw new Failure(
+      `${at} HAS A PRIVATE KEY (d): whoever has read this file can sign with it. Replace the key, destroy the file, and verify by public keys`,
+    );
+  }
+  if (jwk.kty !== "OKP" || jwk.crv !== "Ed25519")
+    throw new Failure(`${at} is not an Ed25519 key (kty OKP, crv Ed25519)`);
+  if (jwk.alg !== undefined && !algorithms.includes(jwk.alg))
+    throw new Failure(`${at}.alg must be one of ${algorithms.join(", ")}, or left out`);
+  if (jwk.use !== undefined && jwk.use !== "sig") throw new Failure(`${at}.use must be sig, or left out`);
+  const operations = jwk.key_ops;
+  if (operations !== undefined && !(Array.isArray(operations) && operations.join() === "verify"))
+    throw new Failure(`${at}.key_ops must be ["verify"], or left out`);
+  const publicKey = new Uint8Array(Buffer.from(typeof jwk.x === "string" ? jwk.x : "", "base64url"));
+  if (publicKey.length !== publicKeyBytes || Buffer.from(publicKey).toString("base64url") !== jwk.x)
+    throw new Failure(`${at}.x must be ${publicKeyBytes} bytes in base64url, without padding`);
+  return publicKey;
 }
 
 function readName(vkey: unknown, publicKey: Uint8Array, at: string): string {

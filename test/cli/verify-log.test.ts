@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { directory } from "../config/fixture.ts";
 import { type Bytes, len, message } from "../span/otlp-wire.ts";
-import { type TestLog, testLog } from "../span/test-log.ts";
+import { type TestLog, testLog, withLogProof } from "../span/test-log.ts";
 import { run } from "./fixture.ts";
 import { compromisedAt, keysFile } from "./keys-file.ts";
 import * as auditor from "./log-auditor.ts";
@@ -176,6 +176,13 @@ describe("an attack is found, and the span is named:", () => {
 
   it("one there twice", async () => {
     expect(findings(spans.toSpliced(6, 0, spans[2]!))).toEqual([`repeated 2 ${nameOf(2)}`]);
+  });
+
+  it("one there twice, with its time spelled in two ways", async () => {
+    const [proof] = await log.proofs(2, 1);
+    const respelled = withLogProof(pay(2), { proof: proof!, tenant: "acme", signedAt: "2026-03-01T12:00:00Z" });
+    expect(findings(spans.with(2, respelled))).toEqual([]);
+    expect(findings(spans.toSpliced(6, 0, respelled))).toEqual([`repeated 2 ${nameOf(2)}`]);
   });
 
   it("the tail cut off, within a group and between groups", async () => {

@@ -71,6 +71,9 @@ function signedJson(amount: number, attributes = attributesOf(amount)) {
   return { resourceSpans: [{ scopeSpans: [{ spans: [{ ...plain, attributes: [...plain.attributes, ...added] }] }] }] };
 }
 
+/** The same key in base64url with other bits behind its last byte. */
+const strayBits = (x: string) => x.slice(0, -1) + String.fromCharCode(x.charCodeAt(x.length - 1) + 1);
+
 async function verify(spans: string | Uint8Array, { keys = [jwk] as unknown, args = [] as string[] } = {}) {
   const cwd = directory({ "jwks.json": JSON.stringify({ keys }), spans });
   return run(["verify", "--keys", "jwks.json", ...args, "spans"], { cwd });
@@ -172,6 +175,33 @@ describe("spans that do not verify", () => {
   });
 });
 
+describe("a public key", () => {
+  it.each([{ key_ops: ["verify"] }, { alg: "Ed25519" }, { alg: undefined, use: undefined }])(
+    "verifies with %j, too",
+    async (more) => {
+      const { code } = await verify(exported(wireSpan(5, attributesOf(5))), { keys: [{ ...jwk, ...more }] });
+      expect(code).toBe(0);
+    },
+  );
+});
+
+describe("a time of signing", () => {
+  const spelled = (signedAt: string) =>
+    attributesOf(5).map(([key, value]) => [key, key.endsWith("signed_at") ? signedAt : value] as [string, string]);
+
+  it("is printed in its canonical form, whatever wrote it on the span", async () => {
+    const { code, out } = await verify(exported(wireSpan(5, spelled("2026-03-01T12:00:00Z"))));
+    expect(code).toBe(0);
+    expect(out).toMatch(ok);
+  });
+
+  it("is named where it is wrong", async () => {
+    const { code, out } = await verify(exported(wireSpan(5, spelled("2026-03-01T12:00Z"))));
+    expect(code).toBe(1);
+    expect(out).toContain("MALFORMED  audit.integrity.signed_at must be a time of RFC 3339 in UTC");
+  });
+});
+
 describe("files that are something else", () => {
   it.each([
     ["spans that are not an export", '{"spans":[]}', undefined, "OTLP trace exports"],
@@ -181,6 +211,20 @@ describe("files that are something else", () => {
     ["keys without a list", "", "none", 'no list "keys"'],
     ["a key of another kind", "", [{ ...jwk, crv: "P-256" }], "keys[0] is not an Ed25519 key"],
     ["a key that is too short", "", [{ ...jwk, x: "AAAA" }], "keys[0].x must be 32 bytes"],
+    [
+      "a key with padding",
+      "",
+      [{ ...jwk, x: `${jwk.x}=` }],
+      "keys[0].x must be 32 bytes in base64url, without padding",
+    ],
+    ["a key with stray low bits", "", [{ ...jwk, x: strayBits(jwk.x) }], "keys[0].x must be 32 bytes"],
+    ["a key in base64", "", [{ ...jwk, x: `${"+".repeat(42)}8` }], "keys[0].x must be 32 bytes"],
+    ["a key of another type", "", [{ ...jwk, kty: "EC" }], "keys[0] is not an Ed25519 key"],
+    ["a key for another algorithm", "", [{ ...jwk, alg: "ES256" }], "keys[0].alg must be one of EdDSA, Ed25519"],
+    ["a key for encryption", "", [{ ...jwk, use: "enc" }], "keys[0].use must be sig"],
+    ["a key to sign with", "", [{ ...jwk, key_ops: ["sign", "verify"] }], 'keys[0].key_ops must be ["verify"]'],
+    ["operations that are no list", "", [{ ...jwk, key_ops: "verify" }], 'keys[0].key_ops must be ["verify"]'],
+    ["a private key", "", [{ ...jwk, d: "AAAA" }], "keys[0] HAS A PRIVATE KEY (d): whoever has read this file"],
     ["a key without a state", "", [{ ...jwk, state: undefined }], "keys[0].state must be one of"],
     ["a key twice", "", [jwk, jwk], "keys[1].kid is there twice"],
     ["a date that is none", "", [{ ...jwk, valid_until: "soon" }], "keys[0].valid_until must be a date"],
@@ -190,6 +234,19 @@ describe("files that are something else", () => {
     expect({ code, out }).toEqual({ code: 1, out: "" });
     expect(err).toMatch(/^fluo-kms: .*\n$/);
     expect(err).toContain(text);
+  });
+
+  it.each([
+    ["a token for the next", { next_page_token: "abc" }],
+    ["a token for the next, in camelCase", { nextPageToken: "abc" }],
+    ["a total that is more", { total_keys: 2 }],
+  ])("are refused: a page of keys, with %s", async (_, more) => {
+    const cwd = directory({
+      "jwks.json": JSON.stringify({ keys: [jwk], ...more }),
+      spans: exported(wireSpan(5, attributesOf(5))),
+    });
+    const { code, err } = await run(["verify", "--keys", "jwks.json", "spans"], { cwd });
+    expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining("is one page of the tenant's keys") });
   });
 
   it("are named when they cannot be read", async () => {

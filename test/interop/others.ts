@@ -10,7 +10,10 @@ const bin = join(root, "tools", "bin");
 export type Outcome = { verified: true; learned: Record<string, unknown> } | { verified: false; why: string };
 
 /** A check of test/interop/go. */
-export function byGo(check: "checkpoint" | "proof" | "consistency" | "envelope" | "statement", given: object): Outcome {
+export function byGo(
+  check: "checkpoint" | "proof" | "consistency" | "envelope" | "statement" | "instants",
+  given: object,
+): Outcome {
   return outcomeOf(join(bin, "interop"), [check], given);
 }
 
@@ -19,7 +22,7 @@ export function byTorchwood(given: { vkeys: string[]; proof: string; entry: stri
 }
 
 /** A check of test/interop/python. */
-export function byPython(check: "envelope" | "canonical", given: object): Outcome {
+export function byPython(check: "envelope" | "canonical" | "instants", given: object): Outcome {
   const script = join(import.meta.dirname, "python", "verify.py");
   return outcomeOf(join(root, "tools", "interop", "bin", "python"), [script, check], given);
 }
@@ -36,10 +39,13 @@ export async function fsck(url: string, publicKeyFile: string): Promise<{ verifi
   return { verified: said.includes("Successfully fsck'd"), said };
 }
 
+const maxOutputBytes = 64 * 1024 * 1024;
+
 function outcomeOf(command: string, args: readonly string[], given: object): Outcome {
   const { error, status, stdout, stderr } = spawnSync(command, args, {
     input: JSON.stringify(given),
     encoding: "utf8",
+    maxBuffer: maxOutputBytes,
   });
   if (error !== undefined) throw error;
   if (status !== 0) return { verified: false, why: stderr.trim() };

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	attestation "github.com/in-toto/attestation/go/v1"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
@@ -21,6 +22,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // Bytes are base64 in JSON.
@@ -35,6 +37,8 @@ type input struct {
 	KeyID     string
 	Envelope  dsse.Envelope
 	Statement json.RawMessage
+	// Milliseconds since 1970.
+	Instants []int64
 }
 
 type head struct {
@@ -55,6 +59,26 @@ var checks = map[string]func(input) (any, error){
 	"consistency": checkConsistency,
 	"envelope":    checkEnvelope,
 	"statement":   checkStatement,
+	"instants":    spellInstants,
+}
+
+// Each instant as protojson and package time spell it.
+func spellInstants(in input) (any, error) {
+	spellings := [][]string{}
+	for _, ms := range in.Instants {
+		at := time.UnixMilli(ms).UTC()
+		text, err := protojson.Marshal(timestamppb.New(at))
+		if err != nil {
+			return nil, err
+		}
+		var spelled string
+		if err := json.Unmarshal(text, &spelled); err != nil {
+			return nil, err
+		}
+		fixed := at.Format("2006-01-02T15:04:05.000000000-07:00")
+		spellings = append(spellings, []string{spelled, at.Format(time.RFC3339Nano), at.Format("2006-01-02T15:04:05.000Z07:00"), fixed})
+	}
+	return map[string]any{"spellings": spellings}, nil
 }
 
 func main() {

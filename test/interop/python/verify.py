@@ -3,8 +3,11 @@ what it is about is JSON on standard input. Prints what it learned as JSON; ends
 
 import json
 import sys
+from datetime import datetime, timedelta, timezone
 
 import rfc8785
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.timestamp_pb2 import Timestamp
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
@@ -21,7 +24,19 @@ def canonical(given):
     return {"others": [i for i, text in enumerate(given["texts"]) if forms[i] != text.encode()]}
 
 
-checks = {"envelope": envelope, "canonical": canonical}
+def instants(given):
+    """Each instant, in milliseconds since 1970, as protobuf's JSON and Python's datetime spell it."""
+    return {"spellings": [spellings(ms) for ms in given["instants"]]}
+
+
+def spellings(ms):
+    at = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=ms)
+    timestamp = Timestamp(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000)
+    micros = f"{at:%m-%dT%H:%M:%S.%fZ}"
+    return [MessageToDict(timestamp), at.isoformat(), at.isoformat(timespec="milliseconds"), f"{at.year:04}-{micros}"]
+
+
+checks = {"envelope": envelope, "canonical": canonical, "instants": instants}
 
 try:
     print(json.dumps(checks[sys.argv[1]](json.load(sys.stdin))))
