@@ -7,7 +7,7 @@ import { type Audited, auditedHandlers, type Named, type Witness, witnessedRotat
 import type { CallContext } from "./context.ts";
 import { type DataKeyParts, dataKeyHandlers } from "./data-key.ts";
 import { type PiiParts, piiHandlers } from "./pii.ts";
-import { type PublicKeyParts, publicKeyHandlers } from "./public-keys.ts";
+import { type PublicKeyParts, type PublicKeySet, type PublicKeySetRequest, publicKeyHandlers } from "./public-keys.ts";
 import { type RotateParts, rotateHandlers } from "./rotate.ts";
 import { type SigningParts, signingHandlers, tenantOfSignSpan } from "./signing.ts";
 import { type StatusParts, statusHandlers } from "./status.ts";
@@ -28,6 +28,7 @@ export type KmsHandlers = {
 } & {
   signSpan(request: Uint8Array, context: CallContext): Answer<Uint8Array>;
   verifySpan(request: Uint8Array, context: CallContext): Answer<MessageShape<Unary["verifySpan"]["output"]>>;
+  publicKeySet(request: PublicKeySetRequest, context: CallContext): Promise<PublicKeySet>;
 };
 
 export type KmsParts = DataKeyParts &
@@ -54,6 +55,7 @@ const auditedCalls: AuditedCalls = {
   rotate: { action: "rotate", kind: "change", named },
   verifySpan: notAudited,
   getPublicKeys: notAudited,
+  publicKeySet: notAudited,
   validate: notAudited,
   status: notAudited,
 };

@@ -11,9 +11,10 @@ import {
   type StatusResponse,
   type ValidateResponse,
 } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
-import type { GetPublicKeysResponse, LogHead } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
+import type { LogHandover, LogHead, PublicKey } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { type RotateRequest, RotateRequestSchema, type RotateResponse } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
 import { type FieldViolation, KmsError } from "../errors.ts";
+import type { PublicKeySet } from "../service/public-keys.ts";
 import { costJson } from "./cost-json.ts";
 import { shortName } from "./json-request.ts";
 
@@ -155,33 +156,51 @@ function keyJson(key: KeyVersion | undefined) {
   };
 }
 
-/** RFC 7517, with the members that a verifier of old signatures needs. */
-export function jwksJson(response: GetPublicKeysResponse) {
+/** RFC 7517, with the members that a verifier of old signatures needs: the text in pieces, whatever the number of keys. */
+export function* jwksText({ keys, handovers }: PublicKeySet): Generator<string> {
+  yield '{"keys":[';
+  yield* listed(keys, jwkJson);
+  yield '],"handovers":[';
+  yield* listed(handovers, handoverJson);
+  yield "]}\n";
+}
+
+function* listed<T>(items: Iterable<T>, json: (item: T) => unknown): Generator<string> {
+  let separator = "";
+  for (const item of items) {
+    yield separator + JSON.stringify(json(item));
+    separator = ",";
+  }
+}
+
+function jwkJson(key: PublicKey) {
+  const { jwk, state, version, validFrom, validUntil, compromisedAt, vkeys, compromisedLog } = key;
   return {
-    keys: response.keys.map(({ jwk, state, version, validFrom, validUntil, compromisedAt, vkeys, compromisedLog }) => ({
-      kty: jwk?.kty,
-      crv: jwk?.crv,
-      x: jwk?.x,
-      kid: jwk?.kid,
-      alg: jwk?.alg,
-      use: jwk?.use,
-      state: stateNames.get(state),
-      version,
-      valid_from: dateText(validFrom),
-      valid_until: dateText(validUntil),
-      compromised_at: dateText(compromisedAt),
-      vkeys,
-      compromised_log: compromisedLog ? logHeadJson(compromisedLog) : null,
-    })),
-    handovers: response.handovers.map(({ log, origin, fromKeyId, toKeyId, leafIndex, entry, proof }) => ({
-      log,
-      origin,
-      from_key_id: fromKeyId,
-      to_key_id: toKeyId,
-      leaf_index: Number(leafIndex),
-      entry: base64(entry),
-      proof,
-    })),
+    kty: jwk?.kty,
+    crv: jwk?.crv,
+    x: jwk?.x,
+    kid: jwk?.kid,
+    alg: jwk?.alg,
+    use: jwk?.use,
+    state: stateNames.get(state),
+    version,
+    valid_from: dateText(validFrom),
+    valid_until: dateText(validUntil),
+    compromised_at: dateText(compromisedAt),
+    vkeys,
+    compromised_log: compromisedLog ? logHeadJson(compromisedLog) : null,
+  };
+}
+
+function handoverJson({ log, origin, fromKeyId, toKeyId, leafIndex, entry, proof }: LogHandover) {
+  return {
+    log,
+    origin,
+    from_key_id: fromKeyId,
+    to_key_id: toKeyId,
+    leaf_index: Number(leafIndex),
+    entry: base64(entry),
+    proof,
   };
 }
 

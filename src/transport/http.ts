@@ -8,20 +8,19 @@ import { base64Decode } from "@bufbuild/protobuf/wire";
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import { StatusRequestSchema, ValidateRequestSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
-import { GetPublicKeysRequestSchema } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { invalidField, KmsError } from "../errors.ts";
 import type { Caller } from "../service/context.ts";
 import type { HealthMonitor } from "../service/health.ts";
 import type { KmsHandlers } from "../service/kms-service.ts";
 import type { LogHandlers } from "../service/log.ts";
-import { jwksJson, rotateJson, rotateRequest, statusJson, tenantIdOf, validateJson } from "./admin-json.ts";
+import { jwksText, rotateJson, rotateRequest, statusJson, tenantIdOf, validateJson } from "./admin-json.ts";
 import { countBody, outliveBody, readBody } from "./body.ts";
 import type { Budget } from "./budget.ts";
 import { callContext, callerLeft } from "./call-context.ts";
 import { healthJson } from "./health-json.ts";
 import { hostGuard } from "./host-guard.ts";
 import { logRoutes } from "./log-paths.ts";
-import { jsonReply, type Route, send, sendError, sendNoRoute } from "./route.ts";
+import { jsonHeaders, jsonReply, type Route, send, sendError, sendNoRoute } from "./route.ts";
 import { rpcPath, type Served } from "./served.ts";
 import { toConnectError, toKmsError } from "./status.ts";
 import type { CallRecorder } from "./telemetry.ts";
@@ -159,8 +158,8 @@ function routesOf({ handlers, logs, health, providerName }: HttpParts): Route[] 
       path: /^\/api\/kms\/tenants\/([^/]+)\/jwks\.json$/,
       rpc: KmsService.method.getPublicKeys,
       async answer(_request, context, path) {
-        const request = create(GetPublicKeysRequestSchema, { tenantId: path[1] as string });
-        return jsonReply(jwksJson(await handlers.getPublicKeys(request, context)));
+        const keySet = await handlers.publicKeySet({ tenantId: path[1] as string }, context);
+        return { headers: jsonHeaders, body: jwksText(keySet) };
       },
     },
   ];

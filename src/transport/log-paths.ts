@@ -37,7 +37,7 @@ export function logRoutes({ getCheckpoint, getTile }: Pick<LogHandlers, "getChec
       path: new RegExp(`${prefix}(?<tile>tile/.*)$`),
       async answer({ headers }, context, path) {
         const tile = path.groups!.tile!;
-        const reply: Reply = {
+        const reply = {
           headers: { "content-type": "application/octet-stream", "cache-control": forEver },
           body: await getTile({ ...logIn(path), path: tile }, context),
         };
@@ -52,7 +52,7 @@ function logIn({ groups }: RegExpExecArray): { tenantId: string; log: number } {
 }
 
 /** Entries are much alike: a bundle gets less than a fourth of its size. Hashes would get none. */
-async function compressed({ headers, body }: Reply, accepted = ""): Promise<Reply> {
+async function compressed({ headers, body }: Reply & { body: Uint8Array }, accepted = ""): Promise<Reply> {
   const varying = { ...headers, vary: "accept-encoding" };
   if (!/\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i.test(accepted)) return { headers: varying, body };
   return {

@@ -1,5 +1,6 @@
 /** A path that is served beside Connect: what it answers, and how answers and refusals are sent. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { pipeline, Readable } from "node:stream";
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { KmsError } from "../errors.ts";
 import type { CallContext } from "../service/context.ts";
@@ -16,18 +17,40 @@ export interface Route {
 export interface Reply {
   status?: number;
   headers: { "content-type": string; "cache-control": string } & Record<string, string>;
-  body: string | Uint8Array;
+  /** Text in pieces is made as the caller takes it. */
+  body: string | Uint8Array | Iterable<string>;
 }
 
+export const jsonHeaders = { "content-type": "application/json", "cache-control": "no-store" };
+
 export function jsonReply(value: unknown, status = 200): Reply {
-  const headers = { "content-type": "application/json", "cache-control": "no-store" };
-  return { status, headers, body: `${JSON.stringify(value)}\n` };
+  return { status, headers: jsonHeaders, body: `${JSON.stringify(value)}\n` };
 }
 
 export function send(response: ServerResponse, { status = 200, headers, body }: Reply): void {
   if (response.headersSent || response.destroyed) return;
-  response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) });
-  response.end(body);
+  if (typeof body === "string" || body instanceof Uint8Array) {
+    response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) });
+    response.end(body);
+  } else {
+    response.writeHead(status, headers);
+    // A caller that leaves ends it, and is told nothing more.
+    pipeline(Readable.from(chunksOf(body)), response, () => {});
+  }
+}
+
+const chunkLength = 16 * 1024;
+
+/** Fewer pieces of more text: each is a frame of its own on the wire. */
+function* chunksOf(pieces: Iterable<string>): Generator<string> {
+  let chunk = "";
+  for (const piece of pieces) {
+    chunk += piece;
+    if (chunk.length < chunkLength) continue;
+    yield chunk;
+    chunk = "";
+  }
+  if (chunk !== "") yield chunk;
 }
 
 export function sendError(response: ServerResponse, error: KmsError): void {
