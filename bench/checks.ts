@@ -101,7 +101,9 @@ export function checks({ call }: Caller) {
   }
 }
 
-function attributesOf({ signature, keyId, signedAt, leafIndex, proof }: SignedSpan, tenantId: string): KeyValue[] {
+function attributesOf(signed: SignedSpan, tenantId: string): KeyValue[] {
+  const { attributes, signature, keyId, signedAt, leafIndex, proof } = signed;
+  if (attributes.length > 0) return attributes;
   const isLogged = leafIndex !== undefined;
   const evidence = isLogged ? Buffer.from(proof, "utf8") : Buffer.from(signature);
   const text = {

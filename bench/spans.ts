@@ -66,6 +66,6 @@ export function batches(count: number, spansEach: number): Uint8Array[] {
 }
 
 /** What the first batch of a stream says beside its spans. On the wire it may stand behind them. */
-export function opening(tenantId: string, mode: SignMode): Uint8Array {
-  return toBinary(SignSpansRequestSchema, create(SignSpansRequestSchema, { tenantId, mode }));
+export function opening(tenantId: string, mode: SignMode, withAttributes: boolean): Uint8Array {
+  return toBinary(SignSpansRequestSchema, create(SignSpansRequestSchema, { tenantId, mode, withAttributes }));
 }

@@ -11,6 +11,8 @@ import { batches, opening, signSpanRequests } from "./spans.ts";
 
 export interface StreamShape {
   mode: "INDIVIDUAL" | "LOG";
+  /** Whether results have the attributes to put on each span. */
+  withAttributes?: boolean;
   /** One after the other where there are more than `atOnce`. */
   streams: number;
   atOnce: number;
@@ -56,14 +58,14 @@ export function subjectsOf(server: Pick<Server, "port" | "cpu">, client: LoadCli
       subject(() => unary("GenerateDataKey", [generateDataKeyRequest()], calls), calls, check.generateDataKey),
     encryptPii: (fields, calls) =>
       subject(() => unary("EncryptPii", [encryptPiiRequest(fields)], calls), calls * fields, check.encryptPii),
-    signSpans({ mode, tenants, spansABatch, ...shape }) {
+    signSpans({ mode, withAttributes = false, tenants, spansABatch, ...shape }) {
       const make = (): Load => ({
         ...shape,
         over: "streams",
         port: server.port,
         path: rpc("SignSpans"),
         bodies: batches(Math.ceil(distinctInBatches / spansABatch), spansABatch),
-        openings: tenants.map((tenant) => opening(tenant, SignMode[mode])),
+        openings: tenants.map((tenant) => opening(tenant, SignMode[mode], withAttributes)),
       });
       return subject(make, shape.streams * shape.batchesEach * spansABatch, check.signSpans);
     },

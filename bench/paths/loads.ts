@@ -30,8 +30,10 @@ export async function loads(execArgv: readonly string[]): Promise<Rows> {
   const signature = (atMost?: number): Limit => {
     return { title: "a signature", takes: [loop("signature")], ...(atMost && { atMost }) };
   };
-  const streams = (mode: StreamShape["mode"], atOnce: number, batchesEach: number) =>
-    subjects.signSpans({ mode, streams: atOnce, atOnce, batchesEach, ...usualBatches, tenants: [tenantId] });
+  const streams = (mode: StreamShape["mode"], atOnce: number, batchesEach: number, withAttributes = false) => {
+    const shape = { mode, streams: atOnce, atOnce, batchesEach, withAttributes, ...usualBatches, tenants: [tenantId] };
+    return subjects.signSpans(shape);
+  };
   const hashes = { title: "2 SHA-256 + Merkle", takes: [loop("hashes")] };
   const seal = (atMost?: number): Limit => {
     return { title: "bare seal", takes: [loop("seal")], ...(atMost && { atMost }) };
@@ -53,6 +55,13 @@ export async function loads(execArgv: readonly string[]): Promise<Rows> {
       limits: [signature(1.6)],
     },
     {
+      name: "individual-attributes",
+      title: "the same with attributes",
+      unit: "µs",
+      subject: streams("INDIVIDUAL", 64, 6, true),
+      limits: [{ title: "without", takes: [streams("INDIVIDUAL", 64, 6)] }],
+    },
+    {
       name: "individual-1",
       title: "SignSpans INDIVIDUAL, 1 stream, a span",
       unit: "µs",
@@ -65,6 +74,13 @@ export async function loads(execArgv: readonly string[]): Promise<Rows> {
       unit: "µs",
       subject: streams("LOG", 64, 24),
       limits: [signature(9 / 19), hashes],
+    },
+    {
+      name: "log-attributes",
+      title: "the same with attributes",
+      unit: "µs",
+      subject: streams("LOG", 64, 24, true),
+      limits: [{ title: "without", takes: [streams("LOG", 64, 24)] }],
     },
     {
       name: "log-1",
