@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { Agent, request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { type RunningService, startService } from "../running-service.ts";
 import { expectNoStack, getJson, plainSpan, postJson } from "./fixture.ts";
 
@@ -253,6 +254,17 @@ describe("GET /api/kms/tenants/{tenant}/jwks.json", () => {
         compromised_at: null,
       },
     ]);
+  });
+
+  it("has all of them, where they are more than a page", async () => {
+    const tenantId = "many-versions";
+    await kms.grpc.signSpan({ tenantId, span: plainSpan });
+    const rotations = 120;
+    for (let i = 0; i < rotations; i += 1)
+      await kms.grpc.rotate({ tenantId, purpose: KeyPurpose.SIGNING, force: true });
+    const { status, body } = await getJson(`${kms.url}/api/kms/tenants/${tenantId}/jwks.json`);
+    const versions = Array.from({ length: rotations + 1 }, (_, i) => i + 1);
+    expect([status, body.keys.map(({ version }: { version: number }) => version)]).toEqual([200, versions]);
   });
 
   it("is empty for a tenant without keys, and refuses what is no tenant", async () => {

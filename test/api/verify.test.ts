@@ -37,11 +37,55 @@ describe("a signed span", () => {
     expect(await kms.grpc.verifySpan({ tenantId, span: plainSpan, resource, evidence })).toMatchObject(ok);
   });
 
+  it("says nothing more where it verifies, and the canonical time whatever wrote it on the span", async () => {
+    const { attributes, signedAt } = await sign();
+    const [canonical] = attributes.flatMap(({ key, value }) =>
+      key === "audit.integrity.signed_at" ? [String(value?.value.value)] : [],
+    );
+    const span = {
+      ...plainSpan,
+      attributes: replaced(attributes, "signed_at", canonical!.replace("Z", "000000+00:00")),
+    };
+    expect(await kms.grpc.verifySpan({ tenantId, span, resource })).toMatchObject({
+      verified: true,
+      signedAt,
+      message: "",
+    });
+  });
+
   it("verifies after three rotations, by the retired key", async () => {
     const { attributes, keyId } = await sign("rotated");
     for (let round = 0; round < 3; round += 1) await kms.grpc.rotate({ tenantId: "rotated", force: true });
     const verdict = await kms.grpc.verifySpan({ tenantId: "rotated", span: { ...plainSpan, attributes }, resource });
     expect(verdict).toMatchObject({ verified: true, keyId, keyState: KeyState.RETIRED });
+  });
+});
+
+describe("what is wrong", () => {
+  it("is said, the attribute by its name", async () => {
+    const { attributes } = await sign();
+    const span = { ...plainSpan, attributes: replaced(attributes, "signed_at", "2026-01-01") };
+    const answer = await kms.grpc.verifySpan({ tenantId, span, resource });
+    expect(answer).toMatchObject({ verified: false, reason: VerifyReason.MALFORMED });
+    expect(answer.message).toMatch(/^audit\.integrity\.signed_at must be a time of RFC 3339 in UTC/);
+  });
+
+  it("may be that a resource or scope was not given", async () => {
+    const { attributes } = await sign();
+    const span = { ...plainSpan, attributes };
+    const { message } = await kms.grpc.verifySpan({ tenantId, span });
+    expect(message).toBe(
+      "the span or its signature was altered; if it was signed with a resource or scope, give that too, as it was then",
+    );
+  });
+
+  it("is a key that the tenant has not", async () => {
+    const { attributes } = await sign();
+    const span = { ...plainSpan, attributes: replaced(attributes, "key_id", "0".repeat(32)) };
+    expect(await kms.grpc.verifySpan({ tenantId, span, resource })).toMatchObject({
+      reason: VerifyReason.UNKNOWN_KEY,
+      message: "the tenant has no such key",
+    });
   });
 });
 
