@@ -1,7 +1,11 @@
-/** OTLP JSON to protobuf bytes. It is protobuf's JSON but for trace and span ids, which OTLP writes in hex and protobuf in base64. */
+/**
+ * OTLP JSON to protobuf bytes. It is protobuf's JSON except for trace and span ids: OTLP writes them in hex, protobuf's own printers in base64.
+ * The two have different lengths, so both are read, also in one file. As protobuf's parsers do, it takes either alphabet, padded or not.
+ */
 import { fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import { SignSpansRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { KmsError } from "../errors.ts";
+import { canonicalBase64 } from "../span/base64.ts";
 import { cursor, readBytes, readTag } from "../span/wire.ts";
 import { Failure } from "./command.ts";
 
@@ -67,10 +71,20 @@ function ids(message: unknown): unknown {
 }
 
 function base64(id: string, name: string, bytes: number): string {
-  if (id !== "" && !new RegExp(`^[0-9a-f]{${2 * bytes}}$`, "i").test(id)) {
-    throw new KmsError("INVALID_ARGUMENT", `${name}: must be ${2 * bytes} hex digits`);
-  }
-  return Buffer.from(id, "hex").toString("base64");
+  if (id === "") return "";
+  const decoded = id.length === 2 * bytes ? hexBytes(id) : base64Bytes(id);
+  if (decoded?.length !== bytes)
+    throw new KmsError("INVALID_ARGUMENT", `${name}: must be ${bytes} bytes, in hex or base64`);
+  return Buffer.from(decoded).toString("base64");
+}
+
+function hexBytes(id: string): Uint8Array | undefined {
+  return /^[0-9a-f]*$/i.test(id) ? Buffer.from(id, "hex") : undefined;
+}
+
+function base64Bytes(id: string): Uint8Array | undefined {
+  const standard = id.replaceAll("-", "+").replaceAll("_", "/");
+  return canonicalBase64(standard.endsWith("=") ? standard : standard.padEnd(Math.ceil(id.length / 4) * 4, "="));
 }
 
 /** protobuf-es quotes what it could not decode; a span's content is not for messages. */

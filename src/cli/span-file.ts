@@ -5,6 +5,7 @@
 import { KmsError } from "../errors.ts";
 import { cursor, readBytes, readTag } from "../span/wire.ts";
 import { Failure } from "./command.ts";
+import { locate } from "./json-text.ts";
 import { resourceSpansBytes } from "./otlp-json.ts";
 
 const resourceSpansTag = 10;
@@ -12,7 +13,7 @@ const resourceSpansTag = 10;
 /** In order; an error in the place of one that cannot be read. Throws a Failure for a file that is neither. */
 export function splitSpanFile(bytes: Uint8Array): (Uint8Array | KmsError)[] {
   const messages = bytes[0] === resourceSpansTag || bytes.length === 0 ? splitProtobuf(bytes) : undefined;
-  return messages ?? documentsIn(bytes).flatMap(resourceSpansBytes);
+  return messages ?? documentsIn(bytes).flatMap(messagesIn);
 }
 
 function splitProtobuf(bytes: Uint8Array): Uint8Array[] | undefined {
@@ -30,7 +31,23 @@ function splitProtobuf(bytes: Uint8Array): Uint8Array[] | undefined {
   }
 }
 
-function documentsIn(bytes: Uint8Array): unknown[] {
+/** A member that is there twice makes the whole document one that cannot be read. */
+function messagesIn({ text, json }: JsonDocument): (Uint8Array | KmsError)[] {
+  try {
+    locate(text);
+  } catch (error) {
+    if (error instanceof KmsError) return [error];
+    throw error;
+  }
+  return resourceSpansBytes(json);
+}
+
+interface JsonDocument {
+  text: string;
+  json: unknown;
+}
+
+function documentsIn(bytes: Uint8Array): JsonDocument[] {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -38,15 +55,15 @@ function documentsIn(bytes: Uint8Array): unknown[] {
     throw new Failure("the spans file is neither an OTLP trace export in protobuf nor JSON in UTF-8");
   }
   const whole = parse(text);
-  if (whole !== undefined) return [whole];
+  if (whole !== undefined) return [{ text, json: whole }];
   const lines = text.split("\n").map((line, i) => ({ line, number: i + 1 }));
   return lines
     .filter(({ line }) => line.trim() !== "")
     .map(({ line, number }) => {
-      const document = parse(line);
-      if (document === undefined)
+      const json = parse(line);
+      if (json === undefined)
         throw new Failure(`the spans file is not JSON in line ${number}; it must be an OTLP trace export`);
-      return document;
+      return { text: line, json };
     });
 }
 

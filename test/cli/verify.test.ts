@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { publicKeyOf, signingKey } from "../../src/crypto/ed25519.ts";
@@ -123,6 +123,43 @@ describe("spans that were signed", () => {
   });
 });
 
+/** What protobuf's own JSON printer, in Python, makes of a signed export: test/vectors/span/make.py. */
+describe("an export as MessageToJson prints it", () => {
+  const { publicKey, keyId } = vector("accepted.json");
+  const printed: { protobuf: string; json: Record<string, string> } = vector("exported.json");
+  const keys = [{ ...jwk, x: Buffer.from(publicKey, "hex").toString("base64url"), kid: keyId }];
+
+  it.each([...Object.entries(printed.json), ["protobuf", Buffer.from(printed.protobuf, "hex")] as const])(
+    "verifies: %s",
+    async (_, file) => {
+      const { code, out } = await verify(file, { keys });
+      expect({ code, out }).toEqual({ code: 0, out: expect.stringMatching(/^4 of 4 verified$/m) });
+    },
+  );
+
+  it("verifies with hex, url-safe and unpadded ids beside those in base64", async () => {
+    const text = printed.json.MessageToJson!;
+    const [trace, span] = ["W47/95gDgQPSabYzgT/GDA==", "7uGbfsPBsXQ="];
+    const mixed = text
+      .replace(`"${trace}"`, '"5b8efff798038103d269b633813fc60c"')
+      .replace(`"${trace}"`, '"W47_95gDgQPSabYzgT_GDA"')
+      .replace(`"${span}"`, '"EEE19B7EC3C1B174"')
+      .replace(`"${span}"`, '"7uGbfsPBsXQ"');
+    expect(mixed.length).toBeLessThan(text.length + 12);
+    expect((await verify(mixed, { keys })).out).toMatch(/^4 of 4 verified$/m);
+  });
+
+  it("does not verify with another id in base64", async () => {
+    const { code, out } = await verify(printed.json.MessageToJson!.replace("7uGbfsPBsXQ=", "7uGbfsPBsXU="), { keys });
+    expect(code).toBe(1);
+    expect(out).toMatch(/SIGNATURE_MISMATCH/);
+  });
+});
+
+function vector(name: string) {
+  return JSON.parse(readFileSync(new URL(`../vectors/span/${name}`, import.meta.url), "utf8"));
+}
+
 describe("spans that do not verify", () => {
   const good = exported(wireSpan(5, attributesOf(5)));
 
@@ -141,9 +178,27 @@ describe("spans that do not verify", () => {
     ["from before their key", good, { keys: [{ ...jwk, valid_from: "2026-03-02T00:00:00.000Z" }] }, "KEY_STATE"],
     ["without a signature", exported(wireSpan(5)), {}, "MALFORMED"],
     ["with an unknown field", exported(message(wireSpan(5, attributesOf(5)), len(99, ""))), {}, "MALFORMED"],
+    ...[
+      ["with a span's id for a trace's", spanId],
+      ["with an id of 31 hex digits", traceId.slice(1)],
+      ["with an id that is neither hex nor base64", traceId.replace(/.$/, "g")],
+      ["with bits in base64 that no byte has", "W47/95gDgQPSabYzgT/GDB=="],
+      ["with half of base64's padding", "W47/95gDgQPSabYzgT/GDA="],
+    ].map(([name, id]): [string, string, object, string] => [
+      name!,
+      JSON.stringify(signedJson(5)).replace(traceId, id!),
+      {},
+      "MALFORMED",
+    ]),
     [
-      "with ids that are not hex",
-      JSON.stringify(signedJson(5)).replace(traceId, "W47/95gDgQPSabYzgT/GDA=="),
+      "with a member that is there twice",
+      JSON.stringify(signedJson(5)).replace('"name":"pay"', '"name":"paid","name":"pay"'),
+      {},
+      "MALFORMED",
+    ],
+    [
+      "with a member under both of its names",
+      JSON.stringify(signedJson(5)).replace('"spanId"', '"span_id":"","spanId"'),
       {},
       "MALFORMED",
     ],

@@ -1,4 +1,4 @@
-"""Makes accepted.json and refused.json, from nothing of this project: OTLP's own generated messages encode the spans, rfc8785 writes the
+"""Makes accepted.json, refused.json and exported.json, from nothing of this project: OTLP's own generated messages encode the spans, rfc8785 writes the
 canonical form and the statement, cryptography signs. Run from this folder:
 
     python3 -m venv venv && venv/bin/pip install opentelemetry-proto==1.45.2 rfc8785==0.1.4 cryptography==50.0.2
@@ -12,11 +12,12 @@ import math
 import struct
 
 import rfc8785
+from google.protobuf.json_format import MessageToJson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, EntityRef, InstrumentationScope, KeyValue, KeyValueList
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status, TracesData
 
 TRACE = bytes.fromhex("5b8efff798038103d269b633813fc60c")
 SPAN = bytes.fromhex("eee19b7ec3c1b174")
@@ -361,6 +362,36 @@ def accepted(name, s, resource, scope):
     }
 
 
+def signed(s, resource, scope):
+    """The span with the attributes of its signature, as SignSpan would put them on it."""
+    digest = hashlib.sha256(canonical(s, resource, scope)).hexdigest()
+    entries = {
+        "audit.integrity.algorithm": "EdDSA",
+        "audit.integrity.value": base64.b64encode(KEY.sign(pae(statement(s, digest)))).decode(),
+        "audit.integrity.key_id": KEY_ID,
+        "audit.integrity.tenant": TENANT,
+        "audit.integrity.signed_at": SIGNED_AT,
+    }
+    out = Span()
+    out.CopyFrom(s)
+    out.attributes.extend(attributes(entries))
+    return out
+
+
+def signed_export():
+    """Signed spans with and without resource, scope, parent, events and links, in two ResourceSpans."""
+    doubles, values = (ACCEPTED[name][0] for name in ("doubles as ECMAScript writes them", "arrays and maps within one another"))
+    bare = span(span_id=SPAN[::-1])
+    with_scope = [signed(s, RESOURCE, SCOPE) for s in (FULL, doubles)]
+    without = [signed(s, Resource(), InstrumentationScope()) for s in (values, bare)]
+    return TracesData(
+        resource_spans=[
+            ResourceSpans(resource=RESOURCE, scope_spans=[ScopeSpans(scope=SCOPE, spans=with_scope)], schema_url="https://x"),
+            ResourceSpans(scope_spans=[ScopeSpans(spans=[s]) for s in without]),
+        ]
+    )
+
+
 def write(path, content):
     with open(path, "w", encoding="utf-8") as out:
         json.dump(content, out, indent=1, ensure_ascii=True)
@@ -387,3 +418,16 @@ write(
     },
 )
 write("refused.json", [{"name": n, "span": b.hex(), "field": f} for n, (b, f) in REFUSED.items()])
+EXPORT = signed_export()
+write(
+    "exported.json",
+    {
+        "protobuf": EXPORT.SerializeToString().hex(),
+        "json": {
+            "MessageToJson": MessageToJson(EXPORT),
+            "preserving_proto_field_name": MessageToJson(EXPORT, preserving_proto_field_name=True),
+            "use_integers_for_enums": MessageToJson(EXPORT, use_integers_for_enums=True),
+            "indent=None": MessageToJson(EXPORT, indent=None),
+        },
+    },
+)
