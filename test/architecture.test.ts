@@ -163,6 +163,15 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
     /^@bufbuild\/protobuf$/,
     /^\.\.\/gen\/ts\/fluo\/kms\/v1\/signing_pb\.ts$/,
   ],
+  // A client of the service's own, for the one command that calls it over gRPC.
+  [
+    /^cli\/grpc-client\.ts$/,
+    /^cli\//,
+    /^node:(net|tls)$/,
+    /^@grpc\/grpc-js$/,
+    /^@bufbuild\/protobuf(\/wkt)?$/,
+    /^\.\.\/gen\/ts\/(fluo\/kms\/v1\/(signing|span)|google\/rpc\/(error_details|status))_pb\.ts$/,
+  ],
   // Commands that open the store themselves, and its key by the provider.
   [
     /^cli\//,
@@ -258,13 +267,20 @@ const rules: Record<string, (sources: readonly Source[]) => string[]> = {
   "a store knows of the keys only the types of their records": (sources) =>
     eachImport(sources, ({ path }, { of, types }) => path.startsWith("store/") && of.startsWith("keys/") && !types),
 
-  "only transport and the composition root import gRPC or Connect": (sources) =>
-    eachImport(sources, ({ path }, { of }) => grpcOrConnect.test(of) && !/^(transport\/|server\.ts$)/.test(path)),
-
-  "generated code is for transport and service, and OTLP JSON for the command line": (sources) =>
+  "only transport and the composition root import gRPC or Connect, and one client in the command line": (sources) =>
     eachImport(
       sources,
-      ({ path }, { of }) => of.startsWith("../gen/") && !/^(transport\/|service\/|cli\/otlp-json\.ts$)/.test(path),
+      ({ path }, { of }) => grpcOrConnect.test(of) && !/^(transport\/|(server|cli\/grpc-client)\.ts$)/.test(path),
+    ),
+
+  "that client is loaded only when it is called": (sources) =>
+    eachImport(sources, (_, { of, types, dynamic }) => of === "cli/grpc-client.ts" && !types && !dynamic),
+
+  "generated code is for transport and service, and for OTLP JSON and the client in the command line": (sources) =>
+    eachImport(
+      sources,
+      ({ path }, { of }) =>
+        of.startsWith("../gen/") && !/^(transport\/|service\/|cli\/(otlp-json|grpc-client)\.ts$)/.test(path),
     ),
 
   "only the configuration reads the environment": (sources) =>
@@ -330,7 +346,7 @@ describe("the imports of src/", () => {
 });
 
 describe("a rule is broken by", () => {
-  const [oneWay, circle, pure, ownFolder, oneSdk, registry, stores, records, grpc, gen, environment] =
+  const [oneWay, circle, pure, ownFolder, oneSdk, registry, stores, records, grpc, client, gen, environment] =
     Object.values(rules);
 
   const cases: [broken: typeof oneWay, path: string, text: string][] = [
@@ -358,6 +374,7 @@ describe("a rule is broken by", () => {
     [records, "store/a.ts", 'import { a, type B } from "../keys/record.ts";'],
     [grpc, "service/a.ts", 'import { a } from "@grpc/grpc-js";'],
     [grpc, "cli/a.ts", 'import { a } from "@connectrpc/connect";'],
+    [client, "cli/a.ts", 'import { a } from "./grpc-client.ts";'],
     [gen, "keys/a.ts", 'import { a } from "../../gen/ts/a_pb.ts";'],
     [environment, "cli/a.ts", "const a = process.env.PATH;"],
     [environment, "cli/a.ts", 'const a = process["env"];'],

@@ -27,12 +27,11 @@ export function parseArguments(args: readonly string[], commands: readonly Comma
 }
 
 /** What must be there beside options, once help and version were not asked for. */
-export function operandOf({ command, operands }: Invocation): string {
-  const expected = command.operand === undefined ? 0 : 1;
-  if (operands.length > expected)
-    throw new UsageError(`${command.name} does not take the argument ${operands[expected]}`);
-  if (operands.length < expected) throw new UsageError(`${command.name} needs ${command.operand}`);
-  return operands[0] ?? "";
+export function operandsOf({ command: { name, operand }, operands }: Invocation): string[] {
+  const most = operand === undefined ? 0 : operand.endsWith("…") ? Number.POSITIVE_INFINITY : 1;
+  if (operands.length > most) throw new UsageError(`${name} does not take the argument ${operands[most]}`);
+  if (operand !== undefined && operands.length === 0) throw new UsageError(`${name} needs ${operand}`);
+  return [...operands];
 }
 
 /** The first arguments that are a command's name, and not an option's value. */

@@ -22,12 +22,12 @@ export interface Command {
   /** One sentence for help. */
   summary: string;
   options: readonly Option[];
-  /** The one argument beside options, as help calls it; it must then be given. */
+  /** The one argument beside options, as help calls it; it must then be given. One that ends with "…" may be given several times. */
   operand?: string;
   /** More for the command's own help. */
   details: readonly string[];
   /** Throws UsageError, or Failure. */
-  run(options: OptionValues, operand: string): Promise<ExitCode>;
+  run(options: OptionValues, ...operands: string[]): Promise<ExitCode>;
 }
 
 /** The command line is wrong: exit 2. */

@@ -1,6 +1,6 @@
 /** From arguments to an exit code: help, version, the command, and how what goes wrong is told. */
 import { version } from "../version.ts";
-import { operandOf, parseArguments } from "./arguments.ts";
+import { operandsOf, parseArguments } from "./arguments.ts";
 import { auditVerify } from "./audit-verify.ts";
 import { backup } from "./backup.ts";
 import { check } from "./check.ts";
@@ -11,6 +11,7 @@ import { restore } from "./restore.ts";
 import { rewrap } from "./rewrap.ts";
 import { rotate } from "./rotate.ts";
 import { serve } from "./serve.ts";
+import { sign } from "./sign.ts";
 import { status } from "./status.ts";
 import { validate } from "./validate.ts";
 import { verify } from "./verify.ts";
@@ -21,6 +22,7 @@ const commands: readonly Command[] = [
   status,
   rotate,
   rewrap,
+  sign,
   verify,
   backup,
   restore,
@@ -34,7 +36,7 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
     const { command, named, options } = invocation;
     if (options.help) console.log(named ? commandHelp(command) : globalHelp(commands));
     else if (options.version) printVersion(options.json === true);
-    else return await command.run(options, operandOf(invocation));
+    else return await command.run(options, ...operandsOf(invocation));
     return exitCode.ok;
   } catch (error) {
     return report(error, args.includes("--json"));

@@ -10,10 +10,26 @@ import { resourceSpansBytes } from "./otlp-json.ts";
 
 const resourceSpansTag = 10;
 
+export type SpanFile =
+  | { form: "protobuf"; messages: Uint8Array[] }
+  /** One document, or one a line. */
+  | { form: "JSON" | "JSON lines"; documents: JsonDocument[] };
+
+export interface JsonDocument {
+  text: string;
+  messages: (Uint8Array | KmsError)[];
+}
+
 /** In order; an error in the place of one that cannot be read. Throws a Failure for a file that is neither. */
 export function splitSpanFile(bytes: Uint8Array): (Uint8Array | KmsError)[] {
+  const file = readSpanFile(bytes);
+  return file.form === "protobuf" ? file.messages : file.documents.flatMap(({ messages }) => messages);
+}
+
+/** Likewise, as what it is. */
+export function readSpanFile(bytes: Uint8Array): SpanFile {
   const messages = bytes[0] === resourceSpansTag || bytes.length === 0 ? splitProtobuf(bytes) : undefined;
-  return messages ?? documentsIn(bytes).flatMap(messagesIn);
+  return messages === undefined ? readJson(bytes) : { form: "protobuf", messages };
 }
 
 function splitProtobuf(bytes: Uint8Array): Uint8Array[] | undefined {
@@ -31,23 +47,7 @@ function splitProtobuf(bytes: Uint8Array): Uint8Array[] | undefined {
   }
 }
 
-/** A member that is there twice makes the whole document one that cannot be read. */
-function messagesIn({ text, json }: JsonDocument): (Uint8Array | KmsError)[] {
-  try {
-    locate(text);
-  } catch (error) {
-    if (error instanceof KmsError) return [error];
-    throw error;
-  }
-  return resourceSpansBytes(json);
-}
-
-interface JsonDocument {
-  text: string;
-  json: unknown;
-}
-
-function documentsIn(bytes: Uint8Array): JsonDocument[] {
+function readJson(bytes: Uint8Array): SpanFile {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -55,16 +55,28 @@ function documentsIn(bytes: Uint8Array): JsonDocument[] {
     throw new Failure("the spans file is neither an OTLP trace export in protobuf nor JSON in UTF-8");
   }
   const whole = parse(text);
-  if (whole !== undefined) return [{ text, json: whole }];
+  if (whole !== undefined) return { form: "JSON", documents: [readDocument(text, whole)] };
   const lines = text.split("\n").map((line, i) => ({ line, number: i + 1 }));
-  return lines
+  const documents = lines
     .filter(({ line }) => line.trim() !== "")
     .map(({ line, number }) => {
-      const json = parse(line);
-      if (json === undefined)
+      const document = parse(line);
+      if (document === undefined)
         throw new Failure(`the spans file is not JSON in line ${number}; it must be an OTLP trace export`);
-      return { text: line, json };
+      return readDocument(line, document);
     });
+  return { form: "JSON lines", documents };
+}
+
+/** A member that is there twice makes the whole document one that cannot be read. */
+function readDocument(text: string, document: unknown): JsonDocument {
+  try {
+    locate(text);
+  } catch (error) {
+    if (error instanceof KmsError) return { text, messages: [error] };
+    throw error;
+  }
+  return { text, messages: resourceSpansBytes(document) };
 }
 
 /** Whole numbers that a double cannot hold stay text, as OTLP writes them anyway: the last digits of a timestamp are signed, too. */

@@ -8,6 +8,7 @@ const commands = [
   "status",
   "rotate",
   "rewrap",
+  "sign",
   "verify",
   "backup",
   "restore",
@@ -28,6 +29,7 @@ describe("help", () => {
     ["validate", ["--address URL", "--tenant TENANT"]],
     ["status", ["--address URL", "--tenant TENANT"]],
     ["rotate", ["--address URL", "--tenant TENANT", "--purpose PURPOSE", "--force", "--dry-run", "--limit COUNT"]],
+    ["sign", ["--tenant TENANT", "--mode MODE", "--out FILE", "--grpc-address HOST:PORT", "--resume RUN", " FILE…"]],
     ["verify", ["--keys FILE", "--tenant TENANT", "SPANS_FILE"]],
     ["backup", ["--config FILE", " FILE"]],
     ["restore", ["--config FILE", " FILE"]],
@@ -53,7 +55,7 @@ describe("wrong usage exits with 2 and says what was meant", () => {
     [
       "a command like none",
       ["frobnicate"],
-      "unknown command frobnicate; use serve, validate, status, rotate, rewrap, verify, ",
+      "unknown command frobnicate; use serve, validate, status, rotate, rewrap, sign, verify, ",
     ],
     [
       "an unknown option",
