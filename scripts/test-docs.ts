@@ -2,7 +2,7 @@
  * `npm run test:docs`: runs the guides' commands as they stand, and compares what they print with what the guides show: docs/blocks.ts and
  * docs/expected.ts say how. `-- QUICKSTART` runs that one alone.
  *
- * AWS is local-kms, Vault is OpenBao, and `aws` is AWS's own command line, installed first at fixed versions; where that needs a tool that
+ * AWS is local-kms, Vault is OpenBao, and `aws` and `grpcurl` are the command lines of that name, installed first at fixed versions; where that needs a tool that
  * is not there, nothing is run: said loudly, and with CI=true a failure. The last line is `N passed, N failed`.
  */
 import { spawn, spawnSync } from "node:child_process";
@@ -11,6 +11,8 @@ import { join } from "node:path";
 import { walk } from "./docs/guide.ts";
 import { type Network, networkForGuides } from "./docs/network.ts";
 import { installAws } from "./tools/aws.ts";
+import { installGo } from "./tools/go.ts";
+import { grpcurl } from "./tools/grpcurl.ts";
 import { installLocalKms } from "./tools/local-kms.ts";
 import { installOpenBao } from "./tools/openbao.ts";
 
@@ -26,6 +28,8 @@ const guides = [
   "REWRAP",
   "BACKUP",
   "TENANT_KEYS",
+  "SPAN_LOG",
+  "SIGNED_SPANS",
   "GCP_KMS_SETUP",
   "AZURE_KEY_VAULT_SETUP",
   "COST",
@@ -37,8 +41,9 @@ const tools = [
   ["python3", "-m", "venv", "--help"],
   ["curl", "--version"],
   ["openssl", "version"],
+  ["jq", "--version"],
 ] as const;
-const installs = [installLocalKms, installOpenBao, installAws];
+const installs = [installLocalKms, installOpenBao, installAws, (bin: string) => installGo(grpcurl, bin)];
 
 /** Before the page, as the one argument of the process that walks it. */
 const oneGuide = "--one";

@@ -6,11 +6,12 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { installGo } from "./tools/go.ts";
+import { grpcurl } from "./tools/grpcurl.ts";
 
 const root = join(import.meta.dirname, "..");
 const bin = join(root, "tools", "bin");
 const tools = [
-  { name: "grpcurl", module: "github.com/fullstorydev/grpcurl", package: "/cmd/grpcurl", version: "v1.9.4" },
+  grpcurl,
   { name: "grpc-health-probe", module: "github.com/grpc-ecosystem/grpc-health-probe", package: "", version: "v0.4.61" },
 ];
 
