@@ -14,7 +14,7 @@ export interface ExportFile {
 }
 
 export interface ExportedSpan extends Pick<AboutSpan, "name"> {
-  /** With its span. */
+  /** Always has a span. */
   part: Part;
   file: string;
   /** Counts the file's spans from 1. */

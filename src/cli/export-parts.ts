@@ -35,7 +35,7 @@ export interface AboutSpan {
 }
 
 const resourceSpansTag = 0x0a;
-/** Of scope_spans in ResourceSpans, and of spans in ScopeSpans. */
+/** The tag of scope_spans in ResourceSpans, and of spans in ScopeSpans. */
 const innerTag = 0x12;
 const [traceIdTag, spanIdTag, attributeTag, keyTag] = [0x0a, 0x12, 0x4a, 0x0a];
 
@@ -116,7 +116,7 @@ function readOrName<T>(message: string, read: () => T): T {
   }
 }
 
-/** Of each field its tag and, for wire type 2, where its content lies. */
+/** Visits the fields of wire type 2 with their tag and where their content lies; reads over the others. */
 function eachField(message: Uint8Array, visit: (tag: number, extent: Extent) => void): void {
   const c = cursor(message);
   const end = message.length;

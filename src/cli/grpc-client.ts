@@ -122,7 +122,7 @@ function endOf({ code, details, metadata }: grpc.StatusObject): StreamEnd {
   return { code: nameOf(code), message: details, fields: code === grpc.status.OK ? [] : fieldsIn(metadata) };
 }
 
-/** Of the BadRequest detail, where the status has one that can be read. */
+/** Fields of the BadRequest detail, if the status has one that can be read. */
 function fieldsIn(metadata: grpc.Metadata): StreamEnd["fields"] {
   const [encoded] = metadata.get("grpc-status-details-bin");
   if (!(encoded instanceof Buffer)) return [];

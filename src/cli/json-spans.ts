@@ -4,7 +4,7 @@ import { type JsonNode, locate } from "./json-text.ts";
 /** A key and its text. */
 export type Attribute = readonly [key: string, value: string];
 
-/** From the document down to an attribute of a span. */
+/** Levels from the document down to an attribute of a span. */
 const keptLevels = 8;
 
 /** `attributes` has an entry for each span of the text, in order; a span without any stays as it is. */

@@ -1,15 +1,15 @@
 /** A result in a file of its own: complete under its name, or not there at all. */
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { Failure, UsageError } from "./command.ts";
 
-/** What exists is never replaced: it may be what is to be signed, or evidence of before. Throws UsageError. */
+/** Throws UsageError for a file that exists, since it may be what is to be signed or earlier evidence, and for one without a directory. */
 export function refuseExisting(file: string): void {
   if (existsSync(file)) throw new UsageError(`${file} exists already; name another file`);
   if (!existsSync(dirname(file))) throw new UsageError(`the directory of ${file} does not exist`);
 }
 
-/** Written and synced under another name in the same directory first. Throws a Failure that says why it cannot be. */
+/** Writes and syncs under another name in the same directory first. Throws a Failure that says why the file cannot be made. */
 export function writeNewFile(file: string, pieces: Iterable<Uint8Array | string>): void {
   const temporary = `${file}.${process.pid}.tmp`;
   try {
@@ -20,15 +20,15 @@ export function writeNewFile(file: string, pieces: Iterable<Uint8Array | string>
     } finally {
       closeSync(opened);
     }
-    // Unlike a rename, a link fails if somebody made the file meanwhile.
-    linkSync(temporary, file);
+    if (existsSync(file)) throw new Failure(`${file} was made meanwhile; name another file`);
+    renameSync(temporary, file);
     syncDirectory(dirname(file));
   } catch (error) {
+    rmSync(temporary, { force: true });
+    if (error instanceof Failure) throw error;
     throw new Failure(
       `${file} cannot be written (${(error as NodeJS.ErrnoException).code ?? (error as Error).message})`,
     );
-  } finally {
-    removeIfThere(temporary);
   }
 }
 
@@ -36,7 +36,7 @@ function writeWhole(opened: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(opened, bytes, at);
 }
 
-/** So that the name lasts, too. Not every platform opens a directory. */
+/** Makes the name durable, too. Not every platform opens a directory. */
 function syncDirectory(directory: string): void {
   let opened: number;
   try {
@@ -48,13 +48,5 @@ function syncDirectory(directory: string): void {
     fsyncSync(opened);
   } finally {
     closeSync(opened);
-  }
-}
-
-function removeIfThere(file: string): void {
-  try {
-    unlinkSync(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
 }

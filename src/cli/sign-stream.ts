@@ -19,7 +19,7 @@ export type SpanAnswer =
   | { code: string; field: string; message: string };
 
 export interface BatchAnswer {
-  /** In the order of the batch's spans, behind those of earlier answers. */
+  /** Follow those of earlier answers, in the order of the batch's spans. */
   answers: SpanAnswer[];
   /** Whether it is the batch's last. */
   isLast: boolean;
@@ -48,11 +48,11 @@ export interface SpanStream {
 }
 
 export interface Address {
-  /** As it was given. */
+  /** The address as it was given. */
   text: string;
   /** HOST:PORT */
   target: string;
-  /** Without port and brackets. */
+  /** HOST, without brackets. */
   host: string;
   isTls: boolean;
 }
@@ -70,12 +70,14 @@ const form = /^(?:(https?):\/\/)?((?:\[[0-9a-f:.]+\]|[a-z0-9._-]+):\d{1,5})\/?$/
 /** Throws UsageError for what no address is. */
 export function grpcAddressOf(options: OptionValues, fromEnvironment = grpcAddressFrom()): Address {
   const given = textOf(options, "grpc-address");
-  const text = given ?? fromEnvironment ?? defaultAddress;
+  return addressAt(given ?? fromEnvironment ?? defaultAddress, given === undefined ? "FLUO_KMS_GRPC_ADDR" : undefined);
+}
+
+/** `origin` is where the text comes from. Throws UsageError that names it. */
+export function addressAt(text: string, origin = "--grpc-address"): Address {
   const [, scheme, target] = form.exec(text) ?? [];
-  if (target === undefined) {
-    const origin = given === undefined ? "FLUO_KMS_GRPC_ADDR" : "--grpc-address";
+  if (target === undefined)
     throw new UsageError(`${origin} must be an address such as ${defaultAddress}, or https://HOST:PORT for TLS`);
-  }
   const host = target.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
   return { text, target, host, isTls: scheme?.toLowerCase() === "https" };
 }

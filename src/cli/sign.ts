@@ -1,35 +1,22 @@
 /** `sign`: an OTLP trace export comes back with the evidence on its spans, by SignSpans of a running service. */
 import { randomUUID } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import { type Command, exitCode, Failure, jsonOption, type OptionValues, textOf, UsageError } from "./command.ts";
-import { type ExportFile, readExport } from "./export-file.ts";
+import { readExport } from "./export-file.ts";
 import { readFile } from "./file.ts";
-import type { Attribute } from "./json-spans.ts";
 import { refuseExisting, writeNewFile } from "./new-file.ts";
 import { oneLine, printJson, printLine } from "./print.ts";
-import { progressLine } from "./progress.ts";
-import { type Batch, signBatches } from "./sign-batches.ts";
 import {
-  type Address,
-  grpcAddressOf,
-  grpcAddressOption,
-  type Mode,
-  type SpanAnswer,
-  whyUnreachable,
-} from "./sign-stream.ts";
-import { batchesOf } from "./span-batches.ts";
-
-/** What to sign, and where. */
-export interface SignRequest {
-  tenant: string;
-  mode: Mode;
-  address: Address;
-  /** Begins the request_id of each batch. */
-  run: string;
-}
+  type Refusal,
+  resumable,
+  type Signed,
+  type SignRequest,
+  signedPieces,
+  signExport,
+  summaryOf,
+} from "./sign-export.ts";
+import { grpcAddressOf, grpcAddressOption } from "./sign-stream.ts";
 
 const shownRefusals = 20;
-const progressLinesEveryMs = 5_000;
 
 export const sign: Command = {
   name: "sign",
@@ -64,9 +51,13 @@ export const sign: Command = {
     if (out !== undefined) refuseExisting(out);
     const files = names.map((name) => readExport(name, readFile(name)));
     const signed = await signExport(files, request);
-    const pieces = signedPieces(files, signed);
-    if (out === undefined) for (const piece of pieces) process.stdout.write(piece);
-    else writeNewFile(out, pieces);
+    try {
+      const pieces = signedPieces(files, signed);
+      if (out === undefined) await writeOut(pieces);
+      else writeNewFile(out, pieces);
+    } catch (error) {
+      throw resumable(error, request, signed.attributes.length);
+    }
     report(signed, { request, out, isJson: options.json === true });
     return signed.refusals.length === 0 ? exitCode.ok : exitCode.failed;
   },
@@ -83,94 +74,16 @@ function requestOf(options: OptionValues): SignRequest {
   return { tenant, mode, address: grpcAddressOf(options), run: resumed ?? randomUUID() };
 }
 
-export interface Refusal {
-  file: string;
-  number: number;
-  name: string;
-  code: string;
-  field: string;
-  message: string;
-}
-
-export interface Signed {
-  /** Of each span of all files in order; undefined for one that was refused. */
-  attributes: (readonly Attribute[] | undefined)[];
-  indices: number[];
-  refusals: Refusal[];
-}
-
-/** Throws a Failure where not every span was signed or refused. */
-export async function signExport(files: readonly ExportFile[], request: SignRequest): Promise<Signed> {
-  const { address, mode, run, tenant: tenantId } = request;
-  if (new Set(files.map(({ form }) => form === "protobuf")).size > 1)
-    throw new Failure("protobuf and JSON do not fit into one export; sign them one after the other");
-  const spans = files.flatMap((file) => file.spans);
-  if (spans.length === 0) throw new Failure(`there are no spans in ${files.map(({ name }) => name).join(", ")}`);
-  const batches = batchesOf(spans).map(({ resourceSpans, spans: count }, i): Batch => {
-    return { request: { tenantId, mode, requestId: `${run}.${i}`, resourceSpans }, spans: count };
-  });
-  const { openSpanStream } = await import("./grpc-client.ts");
-  const progress = progressLine(progressLinesEveryMs);
-  const signed: Signed = { attributes: [], indices: [], refusals: [] };
-  try {
-    await signBatches(batches, {
-      open: (events) => openSpanStream(address, events),
-      wait: (ms) => delay(ms),
-      whyUnreachable: (reason) => whyUnreachable(address, reason),
-      signed(answers) {
-        for (const answer of answers) add(signed, answer, spans[signed.attributes.length]!);
-        progress.show(`${signed.attributes.length} of ${spans.length} spans`);
-      },
-      broken(why) {
-        progress.end();
-        console.error(`fluo-kms: ${oneLine(why)}`);
-      },
-    });
-  } catch (error) {
-    throw mode === "log" && error instanceof Failure ? resumable(error, { signed, all: spans.length, run }) : error;
-  } finally {
-    progress.end();
+/** Throws a Failure if the reader leaves before the end. */
+async function writeOut(pieces: Iterable<Uint8Array | string>): Promise<void> {
+  const { stdout } = process;
+  stdout.on("error", () => {}); // told to the callback, too
+  for (const piece of pieces) {
+    const error = await new Promise<NodeJS.ErrnoException | null | undefined>((resolve) =>
+      stdout.write(piece, resolve),
+    );
+    if (error) throw new Failure(`standard output cannot be written (${error.code})`);
   }
-  return signed;
-}
-
-function add(signed: Signed, answer: SpanAnswer, { file, number, name }: ExportFile["spans"][number]): void {
-  if ("attributes" in answer) {
-    signed.attributes.push(answer.attributes);
-    if (answer.leafIndex !== undefined) signed.indices.push(answer.leafIndex);
-  } else {
-    signed.attributes.push(undefined);
-    signed.refusals.push({ file, number, name, ...answer, field: withoutBatch(answer.field) });
-  }
-}
-
-/** A path in the batch says nothing to whoever gave a file: what is left is below the span, or its resource or scope. */
-function withoutBatch(field: string): string {
-  return field.replace(/^resource_spans\[\d+\]\.?(scope_spans\[\d+\]\.?)?(spans\[\d+\]\.?)?/, "");
-}
-
-/** Entries of the log stay, so the same batches must not be entered as others. */
-function resumable(error: Failure, { signed, all, run }: { signed: Signed; all: number; run: string }): Failure {
-  const done = signed.attributes.length;
-  if (done === 0) return error;
-  const hint = `${done} of ${all} spans are in the log; within 24 hours the same command with --resume ${run} goes on with them`;
-  return new Failure(`${error.message}\n${hint}`, { ...(error.json as object), resume: run });
-}
-
-function* signedPieces(files: readonly ExportFile[], { attributes }: Signed): Generator<Uint8Array | string> {
-  let at = 0;
-  for (const file of files) {
-    const written = file.write(attributes.slice(at, at + file.spans.length));
-    at += file.spans.length;
-    if (written instanceof Uint8Array) yield written;
-    else if (files.length === 1 && file.form === "JSON") yield* written;
-    else for (const text of written) yield `${onOneLine(text)}\n`;
-  }
-}
-
-/** In JSON a line may only end where white space may be. */
-function onOneLine(json: string): string {
-  return json.trim().replace(/\s*[\r\n]\s*/g, "");
 }
 
 interface Reported {
@@ -186,21 +99,12 @@ function report({ attributes, indices, refusals }: Signed, { request, out, isJso
   if (refusals.length > shownRefusals) console.error(`fluo-kms: and ${refusals.length - shownRefusals} more`);
   if (isJson) {
     const { tenant, mode } = request;
-    printJson({
-      tenant,
-      mode,
-      spans,
-      signed: count,
-      first_leaf_index: first,
-      last_leaf_index: last,
-      refused: refusals,
-      out,
-    });
+    const entries = { first_leaf_index: first, last_leaf_index: last };
+    printJson({ tenant, mode, spans, signed: count, ...entries, refused: refusals, out });
     return;
   }
-  const entries = first === null ? "" : `, entries ${first} to ${last} of its log`;
   const say = out === undefined ? console.error : printLine;
-  say(`${count} of ${spans} signed for ${request.tenant}${entries}`);
+  say(summaryOf({ attributes, indices, refusals }, request.tenant));
 }
 
 function lineOf({ file, number, name, code, field, message }: Refusal): string {

@@ -5,7 +5,7 @@ import { addedBytes, encodeParts, type Part } from "./export-parts.ts";
 
 /** The service takes 10,000 and 4 MiB. Smaller batches show progress, and less is sent again where a stream breaks. */
 const [maxSpans, maxBytes] = [1_000, 1024 * 1024];
-/** Below 4 MiB there is room for tenant, mode and request_id. */
+/** Leaves room for tenant, mode and request_id. */
 const maxMessageBytes = 4 * 1024 * 1024 - 1024;
 
 /** Each as the ResourceSpans fields of a message, with how many spans it has. */

@@ -12,7 +12,7 @@ const resourceSpansTag = 10;
 
 export type SpanFile =
   | { form: "protobuf"; messages: Uint8Array[] }
-  /** One document, or one a line. */
+  /** Holds one document, or one a line. */
   | { form: "JSON" | "JSON lines"; documents: JsonDocument[] };
 
 export interface JsonDocument {
@@ -26,7 +26,7 @@ export function splitSpanFile(bytes: Uint8Array): (Uint8Array | KmsError)[] {
   return file.form === "protobuf" ? file.messages : file.documents.flatMap(({ messages }) => messages);
 }
 
-/** Likewise, as what it is. */
+/** The file in its form. Throws a Failure for a file that is neither. */
 export function readSpanFile(bytes: Uint8Array): SpanFile {
   const messages = bytes[0] === resourceSpansTag || bytes.length === 0 ? splitProtobuf(bytes) : undefined;
   return messages === undefined ? readJson(bytes) : { form: "protobuf", messages };

@@ -9,7 +9,7 @@ import { exportForms, exportSpans } from "../otel/exported-spans.ts";
 import { type RunningService, startService } from "../running-service.ts";
 import { badSpan } from "../span/batches.ts";
 import { len, message } from "../span/otlp-wire.ts";
-import { run } from "./fixture.ts";
+import { resultOf, run, start } from "./fixture.ts";
 
 const count = 300;
 
@@ -25,7 +25,7 @@ afterAll(() => kms.stop());
 
 const address = () => `127.0.0.1:${kms.grpcPort}`;
 
-/** In a directory with these files and the tenant's keys. */
+/** Commands in a directory with these files. */
 async function inDirectory(files: Record<string, string | Uint8Array>) {
   const cwd = directory(files);
   const env = { FLUO_KMS_GRPC_ADDR: address() };
@@ -41,7 +41,7 @@ async function inDirectory(files: Record<string, string | Uint8Array>) {
   };
 }
 
-/** Without what `sign` puts on spans: protobuf's JSON, in its own order. */
+/** The export as it was before `sign`. */
 function withoutEvidence(text: string): unknown {
   return JSON.parse(text, (name, value) =>
     name === "attributes" ? value.filter(({ key }: { key: string }) => !key.startsWith("audit.integrity.")) : value,
@@ -228,12 +228,24 @@ describe("a run that failed on its way", () => {
     expect(failed.code).toBe(1);
     expect(failed.err).toMatch(/^fluo-kms: ALREADY_EXISTS: /);
     expect(failed.err).toContain(
-      "1000 of 2000 spans are in the log; within 24 hours the same command with --resume run-1",
+      "1000 spans are in the log, and more may be; within 24 hours the same command with --resume run-1",
     );
     const again = await sign(...log, "again", "a", "b");
     expect(again.out).toBe("2000 of 2000 signed for resumed, entries 0 to 1999 of its log\n");
     const verified = await verify("resumed", "--log", "again");
     expect(verified.out).toContain("entries 0 to 1999: 2000 spans\n  no problems\n");
+  });
+});
+
+describe("an export that cannot be written", () => {
+  it.skipIf(!existsSync("/dev/full"))("is told of, with how to have it of the same entries", async () => {
+    const cwd = directory({ spans: exported(ids) });
+    const command = `exec "$0" "$1" sign --tenant full --mode log --grpc-address ${address()} spans > /dev/full`;
+    const child = start([], { cwd, enter: ["sh", "-c", command] });
+    const { code, err } = await resultOf(child);
+    expect(code).toBe(1);
+    expect(err).toMatch(/^fluo-kms: standard output cannot be written \(ENOSPC\)\nfluo-kms: 1 span is in the log/);
+    expect(err).toMatch(/with --resume [0-9a-f-]{36} goes on with them\n$/);
   });
 });
 
