@@ -5,6 +5,7 @@ import { auditVerify } from "./audit-verify.ts";
 import { backup } from "./backup.ts";
 import { check } from "./check.ts";
 import { type Command, type ExitCode, exitCode, Failure, UsageError } from "./command.ts";
+import { demo } from "./demo.ts";
 import { commandHelp, globalHelp } from "./help.ts";
 import { oneLine, printJson } from "./print.ts";
 import { restore } from "./restore.ts";
@@ -18,6 +19,7 @@ import { verify } from "./verify.ts";
 
 const commands: readonly Command[] = [
   serve,
+  demo,
   validate,
   status,
   rotate,

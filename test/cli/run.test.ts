@@ -4,6 +4,7 @@ import { run } from "./fixture.ts";
 
 const commands = [
   "serve",
+  "demo",
   "validate",
   "status",
   "rotate",
@@ -55,7 +56,7 @@ describe("wrong usage exits with 2 and says what was meant", () => {
     [
       "a command like none",
       ["frobnicate"],
-      "unknown command frobnicate; use serve, validate, status, rotate, rewrap, sign, verify, ",
+      "unknown command frobnicate; use serve, demo, validate, status, rotate, rewrap, sign, verify, ",
     ],
     [
       "an unknown option",
