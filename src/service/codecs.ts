@@ -11,6 +11,7 @@ import {
   type EncryptPiiResponse,
   type PlainField,
 } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
+import { keyCheck } from "./map-keys.ts";
 import { varintBytes, writeBytes, writeHead, writeShortText, writeText } from "../span/wire-writer.ts";
 
 const requestTag = { tenantId: 0x0a, fields: 0x12, encryptionContext: 0x1a } as const;
@@ -20,10 +21,17 @@ const responseTag = { fields: 0x0a, keyId: 0x12 } as const;
 const encryptedTag = { name: 0x0a, token: 0x12 } as const;
 const dataKeyTag = { plaintext: 0x0a, ciphertextBlob: 0x12, keyId: 0x1a } as const;
 const noBytes = new Uint8Array();
+const checkKeys = keyCheck(EncryptPiiRequestSchema)!;
 
-/** What `fromBinary` makes of it. It reads whatever is not as usual itself, and throws. */
+/** What `fromBinary` makes of it, which reads whatever is not as usual, and throws; but no key of the context may be there twice. */
 export function decodeEncryptPiiRequest(bytes: Uint8Array): EncryptPiiRequest {
-  return readUsualRequest(bytes) ?? fromBinary(EncryptPiiRequestSchema, bytes);
+  return readUsualRequest(bytes) ?? readRequest(bytes);
+}
+
+function readRequest(bytes: Uint8Array): EncryptPiiRequest {
+  const request = fromBinary(EncryptPiiRequestSchema, bytes);
+  checkKeys(bytes, request);
+  return request;
 }
 
 /** Undefined where there is a tag that the encoders in use would not write: an unknown field, say. */
@@ -56,13 +64,14 @@ function readField(bytes: Uint8Array, reader: BinaryReader): PlainField | undefi
   return reader.pos === end ? field : undefined;
 }
 
-/** Whether it could be read: a key, its value, and nothing else. */
+/** Whether it could be read: a key that is new, its value, and nothing else. */
 function readPair(bytes: Uint8Array, reader: BinaryReader, pairs: Record<string, string>): boolean {
   const end = reader.uint32() + reader.pos;
   if (reader.pos >= end || bytes[reader.pos++] !== pairTag.key) return false;
   const key = reader.string(true);
   if (reader.pos >= end || bytes[reader.pos++] !== pairTag.value) return false;
   if (key === "__proto__") return false; // an assignment would set the prototype
+  if (pairs[key] !== undefined && Object.hasOwn(pairs, key)) return false;
   pairs[key] = reader.string(true);
   return reader.pos === end;
 }

@@ -16,6 +16,7 @@ import {
   encodeEncryptPiiResponse,
   encodeGenerateDataKeyResponse,
 } from "../../src/service/codecs.ts";
+import { keyCheck } from "../../src/service/map-keys.ts";
 
 const names = ["email", "", "Straße", "氏名", "🙂".repeat(40), "a".repeat(127), "a".repeat(128), "a".repeat(256)];
 const keyId = "00112233445566778899aabbccddeeff";
@@ -35,7 +36,9 @@ function outcome(decode: (bytes: Uint8Array) => EncryptPiiRequest, bytes: Uint8A
 }
 
 function generic(bytes: Uint8Array): EncryptPiiRequest {
-  return fromBinary(EncryptPiiRequestSchema, bytes);
+  const message = fromBinary(EncryptPiiRequestSchema, bytes);
+  keyCheck(EncryptPiiRequestSchema)!(bytes, message);
+  return message;
 }
 
 function expectTheSame(bytes: Uint8Array): void {
