@@ -55,6 +55,8 @@ export interface KmsErrorOptions {
   violations?: readonly FieldViolation[];
   /** Kept for the log; never sent to a caller. */
   cause?: unknown;
+  /** What the log says in place of the message, where that has names that the caller made up. */
+  inLog?: string;
   /** What an operator can do about it, with the very command or policy statement. For Validate and the log; never sent to a caller. */
   advice?: string | undefined;
 }
@@ -66,12 +68,15 @@ export class KmsError extends Error {
   readonly code: KmsErrorCode;
   readonly violations: readonly FieldViolation[];
   readonly advice: string | undefined;
+  /** The message for the log. */
+  readonly inLog: string;
 
   constructor(code: KmsErrorCode, message: string, options: KmsErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "KmsError";
     this.code = code;
     this.advice = options.advice;
+    this.inLog = options.inLog ?? message;
     this.violations = (options.violations ?? []).slice(0, maxViolations);
   }
 }

@@ -239,23 +239,22 @@ export async function startServer(config: Config): Promise<RunningServer> {
     ? ServerCredentials.createSsl(null, [{ cert_chain: tls.cert, private_key: tls.key }])
     : ServerCredentials.createInsecure();
   const grpcPort = await grpcServer.listen(authority(config.host, config.grpcPort), credentials);
+  const grpcAddress = authority(config.host, grpcPort);
 
   const listener = httpListener({
     handlers,
     logs: readers,
-    connect: connectHandler({ services, recorder, caller: anyone }),
-    services,
+    connect: connectHandler({ services, recorder, budget, caller: anyone, grpcAddress }),
     recorder,
-    budget,
     caller: anyone,
     health,
     providerName: provider.name,
     serveMetrics: telemetry.servePrometheus,
     loopbackOnly: config.auth === "none",
   });
-  const httpServer = createHttpServer({ listener, tls, calls: budget.calls });
+  const httpServer = createHttpServer({ listener, tls, calls: budget.calls, recorder });
   const httpPort = await httpServer.listen(config.host, config.httpPort);
-  log.info(`gRPC on ${authority(config.host, grpcPort)}`);
+  log.info(`gRPC on ${grpcAddress}`);
   log.info(
     `Connect, health, metrics and administration on ${tls ? "https" : "http"}://${authority(config.host, httpPort)}`,
   );

@@ -252,20 +252,19 @@ function pick<const T extends Record<string, "string" | "number" | "boolean">>(
   const violations: FieldViolation[] = [];
   for (const [field, value] of Object.entries(json)) {
     const type = Object.hasOwn(types, field) ? types[field] : undefined;
-    if (type === undefined)
-      violations.push({
-        field: shortName(field),
-        description: `is unknown; known are ${Object.keys(types).join(", ")}`,
-      });
+    const known = Object.keys(types).join(", ");
+    if (type === undefined) violations.push({ field: shortName(field), description: `is unknown; known are ${known}` });
     else if (typeof value !== type) violations.push({ field, description: `must be a ${type}` });
   }
-  refuse(violations);
+  refuse(violations, "the JSON has members that are unknown or of the wrong type");
   return json as Typed<T>;
 }
 
-function refuse(violations: readonly FieldViolation[]): void {
+function refuse(violations: readonly FieldViolation[], inLog?: string): void {
   const [first] = violations;
-  if (first) throw new KmsError("INVALID_ARGUMENT", `${first.field}: ${first.description}`, { violations });
+  if (!first) return;
+  const message = `${first.field}: ${first.description}`;
+  throw new KmsError("INVALID_ARGUMENT", message, { violations, ...(inLog !== undefined && { inLog }) });
 }
 
 function dateText(timestamp: Timestamp | undefined): string | null {

@@ -11,8 +11,8 @@ import { overloaded } from "./budget.ts";
 import { callerLeft } from "./call-context.ts";
 import { http2ServersOf } from "./http2-servers.ts";
 
-/** By gzip or deflate: `unzip` tells which by the first bytes. */
-const unzip = promisify(unzipThen);
+/** `unzip` tells which by the first bytes. */
+const gzipOrDeflate = promisify(unzipThen);
 const encodings: ReadonlySet<unknown> = new Set(["gzip", "deflate"]);
 const headBytes = 5;
 /** Of the whole process: each holds one message, and a thread that others wait for. */
@@ -67,7 +67,12 @@ let decompressing = 0;
  * MESSAGE_TOO_LARGE for what becomes more than `maxBytes`, INVALID_ARGUMENT for what cannot be decompressed, OVERLOADED where too many wait, and
  * CANCELLED where nobody wants it any more when its turn comes.
  */
-export async function decompress(message: Uint8Array, maxBytes: number, wanted: () => boolean): Promise<Buffer> {
+export async function decompress(
+  message: Uint8Array,
+  maxBytes: number,
+  wanted: () => boolean,
+  unzip: (bytes: Uint8Array, options: { maxOutputLength: number }) => Promise<Buffer> = gzipOrDeflate,
+): Promise<Buffer> {
   if (waiting.length === maxWaiting) throw overloaded();
   if (decompressing === atOnce) await new Promise<void>((resolve) => waiting.push(resolve));
   else decompressing += 1;
@@ -92,7 +97,7 @@ export function tooLarge(maxBytes: number): KmsError {
 function notCompressed(cause: unknown): KmsError {
   const { violations, code, message } = invalidField(
     "request",
-    "cannot be decompressed: compress it by gzip or deflate",
+    "cannot be decompressed: compress it as its header says",
   );
   return new KmsError(code, message, { violations, cause });
 }

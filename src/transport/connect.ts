@@ -1,108 +1,129 @@
 /**
- * Connect, gRPC-Web and JSON over HTTP/1.1 by connect-node, with the handlers of the gRPC server. connect-node decodes
- * by itself, so the methods that read wire bytes get their message encoded again: unknown fields survive that.
+ * Connect, gRPC-Web and JSON over HTTP/1.1, with the handlers of the gRPC server and parts of connect-node's protocols. A request is read
+ * and decoded inside the call, as with gRPC: what does not parse is INVALID_ARGUMENT, counted and logged.
  */
-import type { RequestListener } from "node:http";
-import {
-  type DescMessage,
-  type DescMethod,
-  type DescMethodUnary,
-  fromBinary,
-  type MessageShape,
-  toBinary,
-} from "@bufbuild/protobuf";
-import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
+import type { DescMethod } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { KmsError } from "../errors.ts";
-import { andThen } from "../service/answer.ts";
 import type { Caller } from "../service/context.ts";
-import { callContext, callerLeft, deadlinePassed } from "./call-context.ts";
+import { readBody } from "./body.ts";
+import type { Budget } from "./budget.ts";
+import { tooLarge } from "./compressed.ts";
+import { connectGet, connectPost, plainRequest } from "./connect-request.ts";
 import { maxMessageBytes } from "./grpc.ts";
-import { checkedJson, strictJson } from "./json-request.ts";
-import type { Handler, Served } from "./served.ts";
-import { toConnectError, toKmsError } from "./status.ts";
+import { grpcWebPost } from "./grpc-web-request.ts";
+import { type Exchange, httpContext } from "./http-context.ts";
+import { binaryHandler, type BytesHandler, jsonHandler } from "./method-handlers.ts";
+import { type Reply, send } from "./route.ts";
+import type { RpcRequest } from "./rpc-request.ts";
+import { rpcPath, type Served } from "./served.ts";
+import { toKmsError } from "./status.ts";
 import type { CallRecorder } from "./telemetry.ts";
 
 export interface ConnectParts {
   services: readonly Served[];
   recorder: CallRecorder;
+  budget: Budget;
   caller: Caller;
+  /** Where gRPC is served, which alone has streams both ways. */
+  grpcAddress: string;
 }
 
-type Message = MessageShape<DescMessage>;
+/** Answers a request for a rpc; undefined at a path that is none. */
+export type ConnectHandler = (target: URL, exchange: Exchange) => Promise<void> | undefined;
 
-export function connectHandler({ services, recorder, caller }: ConnectParts): RequestListener {
-  const unary = (served: Served, method: DescMethodUnary) => {
-    const handle = messageHandler(served, method);
-    return async (request: Message, context: HandlerContext) => {
-      const header = (name: string) => context.requestHeader.get(name) ?? undefined;
-      const ours = callContext(caller, (abort) => {
-        const leave = () => abort(departure(context.signal.reason));
-        if (context.signal.aborted) leave();
-        else context.signal.addEventListener("abort", leave, { once: true });
-      });
-      try {
-        return await recorder.run(method, header, () => handle(request, ours));
-      } catch (error) {
-        throw toConnectError(toKmsError(error));
-      }
-    };
-  };
-  const readJson = (method: DescMethod, bytes: Uint8Array) => {
-    try {
-      return checkedJson(method.input, bytes);
-    } catch (error) {
-      throw toConnectError(recorder.refuse(method, error));
+interface Asked {
+  target: URL;
+  exchange: Exchange;
+}
+
+interface Rpc {
+  method: DescMethod;
+  /** None where it has streams. */
+  handlers: { binary: BytesHandler; json: BytesHandler } | undefined;
+}
+
+export function connectHandler(parts: ConnectParts): ConnectHandler {
+  const rpcs = new Map<string, Rpc>();
+  for (const served of parts.services) {
+    for (const method of served.service.methods) {
+      const isUnary = method.methodKind === "unary";
+      const handlers = isUnary
+        ? { binary: binaryHandler(served, method), json: jsonHandler(served, method) }
+        : undefined;
+      rpcs.set(`/${rpcPath(method)}`, { method, handlers });
     }
-  };
-  const listener = connectNodeAdapter({
-    grpc: false,
-    readMaxBytes: maxMessageBytes,
-    writeMaxBytes: maxMessageBytes,
-    routes(router: ConnectRouter) {
-      for (const served of services) {
-        for (const method of served.service.methods) {
-          if (method.methodKind !== "unary") continue;
-          const textDecoder = { decode: (bytes: Uint8Array) => readJson(method, bytes) };
-          const jsonOptions = { ...strictJson, textDecoder };
-          router.rpc(method as DescMethodUnary, unary(served, method as DescMethodUnary), { jsonOptions });
-        }
-      }
-    },
-  });
-  return listener as RequestListener;
-}
-
-/** A handler of messages, whatever the method's own one speaks. */
-function messageHandler({ handlers, wire = {} }: Served, method: DescMethodUnary): Handler<Message, Message> {
-  const handler: unknown = handlers[method.localName];
-  const spoken = wire[method.localName];
-  if (spoken === undefined) return handler as Handler<Message, Message>;
-  if (spoken === "request") {
-    const handle = handler as Handler<Uint8Array, Message>;
-    return (request, context) => handle(encode(method.input, request), context);
   }
-  const handle = handler as Handler<Uint8Array, Uint8Array>;
-  return (request, context) =>
-    andThen(handle(encode(method.input, request), context), (bytes) => fromBinary(method.output, bytes));
+  return (target, exchange) => {
+    const rpc = rpcs.get(target.pathname);
+    return rpc && answer(rpc, { target, exchange }, parts);
+  };
 }
 
-/** JSON can say what no wire form can: a lone surrogate, say. */
-function encode<Desc extends DescMessage>(desc: Desc, message: MessageShape<Desc>): Uint8Array {
+async function answer(rpc: Rpc, asked: Asked, parts: ConnectParts): Promise<void> {
+  const { recorder, budget } = parts;
+  const { request, response } = asked.exchange;
+  const closed = new Promise<void>((resolve) => response.once("close", resolve));
+  const header = (name: string) => request.headers[name]?.toString();
+  const form = formOf(rpc, asked);
+  if (form === undefined) return send(response, otherForm(rpc.method, asked.exchange, recorder));
+  const refuse = (error: unknown) => send(response, form.refusal(toKmsError(error)));
   try {
-    return toBinary(desc, message);
-  } catch (cause) {
+    await budget.hold(0, async (grow) => {
+      const run = () => call(rpc, form, { ...parts, exchange: asked.exchange, grow });
+      await Promise.resolve(recorder.run(rpc.method, header, run)).then((reply) => send(response, reply), refuse);
+      await closed; // the body counts until the answer is sent
+    });
+  } catch (error) {
+    refuse(recorder.refuse(rpc.method, error));
+  }
+}
+
+interface Serving extends ConnectParts {
+  exchange: Exchange;
+  grow(more: number): void;
+}
+
+async function call({ method, handlers }: Rpc, form: RpcRequest, serving: Serving): Promise<Reply> {
+  const { exchange, caller, grow, grpcAddress } = serving;
+  if (handlers === undefined) {
     throw new KmsError(
-      "INVALID_ARGUMENT",
-      `the request is not a valid ${desc.typeName}: check its strings and numbers`,
-      {
-        cause,
-      },
+      "UNIMPLEMENTED",
+      `${method.name} is served by gRPC only, at ${grpcAddress}: HTTP/1.1 has no streams both ways`,
     );
   }
+  const context = httpContext(exchange, caller, form.timeoutMs());
+  if (form.compressed) grow(maxMessageBytes);
+  const message = await form.message(await readBody(exchange.request, maxMessageBytes, grow));
+  const bytes = await (form.binary ? handlers.binary : handlers.json)(message, context);
+  if (bytes.length > maxMessageBytes) throw tooLarge(maxMessageBytes);
+  return form.answer(bytes);
 }
 
-/** connect-node's own reason for the end of a call, in our words. */
-function departure(reason: unknown): KmsError {
-  return ConnectError.from(reason).code === Code.DeadlineExceeded ? deadlinePassed() : callerLeft();
+/** Undefined where the rpc is not served that way. One with streams is served no way here, and says so in the caller's own protocol. */
+function formOf({ method, handlers }: Rpc, { target, exchange }: Asked): RpcRequest | undefined {
+  const verb = exchange.request.method;
+  const post = () => grpcWebPost(exchange) ?? connectPost(exchange);
+  const form = verb === "POST" ? post() : verb === "GET" ? connectGet(exchange, target.searchParams) : undefined;
+  if (handlers === undefined) return form ?? plainRequest(exchange);
+  return form?.unary === false || !verbsOf(method).includes(verb ?? "") ? undefined : form;
+}
+
+function verbsOf({ idempotency }: DescMethod): string[] {
+  return idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS ? ["POST", "GET"] : ["POST"];
+}
+
+const mediaTypes = ["proto", "json", "grpc-web", "grpc-web+proto", "grpc-web+json"].map(
+  (type) => `application/${type}`,
+);
+
+function otherForm(method: DescMethod, exchange: Exchange, recorder: CallRecorder): Reply {
+  const verbs = verbsOf(method);
+  const isKnown = verbs.includes(exchange.request.method ?? "");
+  const message = isKnown ? `use the media type ${mediaTypes.join(", ")}` : `use ${verbs.join(", ")}`;
+  const reply = plainRequest(exchange).refusal(recorder.refuse(method, new KmsError("INVALID_ARGUMENT", message)));
+  const { headers } = reply;
+  return isKnown
+    ? { ...reply, status: 415, headers: { ...headers, "accept-post": mediaTypes.join(", ") } }
+    : { ...reply, status: 405, headers: { ...headers, allow: verbs.join(", ") } };
 }

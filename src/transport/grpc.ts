@@ -5,9 +5,8 @@
 import type { ServerHttp2Session } from "node:http2";
 import { setDefaultHighWaterMark } from "node:stream";
 import { setTimeout } from "node:timers/promises";
-import { type DescMessage, type DescMethod, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import type { DescMethod } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import { KmsError } from "../errors.ts";
 import { type Answer, andThen } from "../service/answer.ts";
 import type { Caller } from "../service/context.ts";
 import { boundArriving } from "./arriving.ts";
@@ -18,8 +17,9 @@ import { grpcContext, whyCancelled } from "./grpc-context.ts";
 import type { GrpcHealth } from "./grpc-health.ts";
 import { http2ServersOf, http2StreamOf } from "./http2-servers.ts";
 import { hideCompression, isCompressed, mayBeCompressed, decompress, decompressedService } from "./compressed.ts";
+import { type BytesHandler, binaryHandler } from "./method-handlers.ts";
 import { reflectionService } from "./reflection.ts";
-import { type Codec, type Handler, rpcPath, type Served } from "./served.ts";
+import { rpcPath, type Served } from "./served.ts";
 import { forgetEndedStreams } from "./session-streams.ts";
 import { toGrpcStatus, toKmsError } from "./status.ts";
 import type { RoomLimits } from "./stream-room.ts";
@@ -44,9 +44,6 @@ export interface GrpcParts {
   /** Likewise. */
   streamTimes?: StreamTimes;
 }
-
-type Message = MessageShape<DescMessage>;
-type BytesHandler = Handler<Uint8Array, Uint8Array>;
 
 export interface GrpcServer {
   /** Binds `host:port` and resolves with the port, which the system chooses for 0. */
@@ -156,7 +153,7 @@ function addService(server: grpc.Server, served: Served, parts: ServingParts): v
     definition[method.localName] = passThrough(method);
     const stream = served.streams?.[method.localName];
     if (method.methodKind === "unary") {
-      implementation[method.localName] = unary(method, bytesHandler(served, method), parts);
+      implementation[method.localName] = unary(method, binaryHandler(served, method), parts);
     } else if (stream !== undefined) implementation[method.localName] = parts.streams.serve(method, stream);
   }
   server.addService(definition, implementation);
@@ -173,36 +170,6 @@ function passThrough(method: DescMethod): grpc.MethodDefinition<Buffer, Uint8Arr
     responseSerialize: (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
     responseDeserialize: (bytes) => bytes,
   };
-}
-
-/** A handler of bytes, whatever the method's own one speaks. */
-function bytesHandler({ handlers, wire = {}, codecs = {} }: Served, method: DescMethod): BytesHandler {
-  const handler: unknown = handlers[method.localName];
-  const spoken = wire[method.localName];
-  if (spoken === "request and answer") return handler as BytesHandler;
-  const { decode, encode } = { ...genericCodec(method), ...codecs[method.localName] };
-  if (spoken === "request") {
-    const handle = handler as Handler<Uint8Array, Message>;
-    return (bytes, context) => andThen(handle(bytes, context), encode);
-  }
-  const handle = handler as Handler<Message, Message>;
-  const read = (bytes: Uint8Array) => {
-    try {
-      return decode(bytes);
-    } catch (cause) {
-      throw malformed(method.input, cause);
-    }
-  };
-  return (bytes, context) => andThen(handle(read(bytes), context), encode);
-}
-
-function genericCodec({ input, output }: DescMethod): Codec {
-  return { decode: (bytes) => fromBinary(input, bytes), encode: (message) => toBinary(output, message) };
-}
-
-function malformed({ typeName }: DescMessage, cause: unknown): KmsError {
-  const message = `the request is not a valid ${typeName}: check its wire form and UTF-8`;
-  return new KmsError("INVALID_ARGUMENT", message, { cause });
 }
 
 function unary(

@@ -8,7 +8,10 @@ import { KmsError } from "../errors.ts";
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i;
 
 export function hostGuard(loopbackOnly: boolean): (request: IncomingMessage) => KmsError | undefined {
-  return ({ headers: { host = "", origin } }) => {
+  return ({ rawHeaders, headers: { host = "", origin } }) => {
+    // node:http takes the first of several, where a proxy before it may have looked at the last.
+    const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host");
+    if (hosts.length !== 1) return new KmsError("INVALID_ARGUMENT", "there must be one Host header");
     if (loopbackOnly && !loopback.test(host)) {
       return new KmsError(
         "PERMISSION_DENIED",

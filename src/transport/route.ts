@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline, Readable } from "node:stream";
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { KmsError } from "../errors.ts";
+import { KmsError } from "../errors.ts";
 import type { CallContext } from "../service/context.ts";
 import { toHttpError } from "./status.ts";
 
@@ -24,7 +24,11 @@ export interface Reply {
 export const jsonHeaders = { "content-type": "application/json", "cache-control": "no-store" };
 
 export function jsonReply(value: unknown, status = 200): Reply {
-  return { status, headers: jsonHeaders, body: `${JSON.stringify(value)}\n` };
+  return { status, headers: { ...jsonHeaders }, body: `${JSON.stringify(value)}\n` };
+}
+
+export function bytesReply(contentType: string, body: Uint8Array, more: Record<string, string> = {}): Reply {
+  return { headers: { "content-type": contentType, "cache-control": "no-store", ...more }, body };
 }
 
 export function send(response: ServerResponse, { status = 200, headers, body }: Reply): void {
@@ -53,18 +57,19 @@ function* chunksOf(pieces: Iterable<string>): Generator<string> {
   if (chunk !== "") yield chunk;
 }
 
-export function sendError(response: ServerResponse, error: KmsError): void {
+export function errorReply(error: KmsError): Reply {
   const { status, body } = toHttpError(error);
-  send(response, jsonReply(body, status));
+  return jsonReply(body, status);
 }
 
 /** `matching` are the routes of the path, none of which has the request's method. */
-export function sendNoRoute(response: ServerResponse, matching: readonly Route[]): void {
+export function noRoute(matching: readonly Route[]): { error: KmsError; reply: Reply } {
   if (matching.length === 0) {
-    send(response, jsonReply({ code: "NOT_FOUND", message: "no such path", fields: [] }, 404));
-    return;
+    const error = new KmsError("NOT_FOUND", "no such path");
+    return { error, reply: errorReply(error) };
   }
   const allow = matching.map(({ method }) => method).join(", ");
-  response.setHeader("allow", allow);
-  send(response, jsonReply({ code: "METHOD_NOT_ALLOWED", message: `use ${allow}`, fields: [] }, 405));
+  const error = new KmsError("INVALID_ARGUMENT", `use ${allow}`);
+  const reply = jsonReply({ code: "METHOD_NOT_ALLOWED", message: error.message, fields: [] }, 405);
+  return { error, reply: { ...reply, headers: { ...reply.headers, allow } } };
 }

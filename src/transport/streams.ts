@@ -15,6 +15,7 @@ import { type GrpcStream, type StreamCall, streamCall } from "./stream-call.ts";
 import type { IntakeLimits } from "./stream-intake.ts";
 import { toGrpcStatus, toKmsError } from "./status.ts";
 import type { CallRecorder } from "./telemetry.ts";
+import { maxTimerMs } from "./timeouts.ts";
 import { releaseWritten } from "./written-frames.ts";
 
 export interface StreamTimes {
@@ -32,7 +33,6 @@ const longestLookMs = 1_000;
 const lingerMs = 5_000;
 /** and this long to read what it was told. */
 const unreadMs = 100;
-const maxTimerMs = 2 ** 31 - 1;
 
 export interface StreamsParts {
   recorder: CallRecorder;

@@ -58,7 +58,7 @@ export function callRecorder({ instruments, tracer, log, services }: CallParts):
     instruments.errors.add(1, { operation: name, code });
     const line = { method: name, code, reason: error.code, seconds };
     if (error.code === "INTERNAL") log.error({ ...line, err: error.cause ?? error }, "call failed: a bug");
-    else log.info({ ...line, cause: causeText(error) }, `call failed: ${error.message}`);
+    else log.info({ ...line, cause: causeText(error) }, `call failed: ${error.inLog}`);
     return error;
   }
 

@@ -1,11 +1,12 @@
 /** Each rpc over each of the four ways in. */
-import { createClient, type Client } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, type Client } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { Health, Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import { frame } from "../raw-stream.ts";
 import { type RunningService, startService } from "../running-service.ts";
 import { batchOf, numberedSpan, signedOf } from "../span-batches.ts";
 import { openStream } from "../stream-client.ts";
@@ -140,13 +141,55 @@ describe("SignSpans", () => {
     stream.close();
   });
 
-  it("is refused over HTTP/1.1, which has no streams both ways", async () => {
-    const response = await fetch(`${kms.url}/${KmsService.typeName}/SignSpans`, {
+  const unimplemented = () => ({
+    code: "unimplemented",
+    message: expect.stringMatching(
+      new RegExp(`^SignSpans is served by gRPC only, at 127\\.0\\.0\\.1:${kms.grpcPort}: `),
+    ),
+  });
+  const post = (contentType: string, body: Uint8Array) =>
+    fetch(`${kms.url}/${KmsService.typeName}/SignSpans`, {
       method: "POST",
-      headers: { "content-type": "application/connect+json" },
-      body: "",
+      headers: { "content-type": contentType },
+      body: Buffer.from(body),
     });
-    expect(response.status).toBe(404);
+
+  it.each(["application/json", "application/proto", "text/plain"])(
+    "is refused in %s, with where it is served",
+    async (contentType) => {
+      const response = await post(contentType, Buffer.from("{}"));
+      expect([response.status, await response.json()]).toMatchObject([501, unimplemented()]);
+    },
+  );
+
+  it.each(["application/connect+json", "application/connect+proto"])(
+    "is refused in %s, with the end of a stream",
+    async (contentType) => {
+      const response = await post(contentType, frame(Buffer.from("{}")));
+      expect([response.status, response.headers.get("content-type")]).toEqual([200, contentType]);
+      const body = Buffer.from(await response.arrayBuffer());
+      expect([body[0], body.readUInt32BE(1)]).toEqual([2, body.length - 5]);
+      expect(JSON.parse(body.subarray(5).toString())).toMatchObject({ error: unimplemented() });
+    },
+  );
+
+  it("is refused over gRPC-Web, with its status", async () => {
+    const response = await post("application/grpc-web+proto", frame(Buffer.of()));
+    const body = Buffer.from(await response.arrayBuffer());
+    expect([response.status, body[0]]).toEqual([200, 0x80]);
+    expect(decodeURIComponent(body.toString())).toMatch(/grpc-message: SignSpans is served by gRPC only/);
+    expect(body.toString()).toContain("grpc-status: 12\r\n");
+  });
+
+  it("is refused by a client of Connect's, and counted", async () => {
+    const client = createClient(KmsService, createConnectTransport({ baseUrl: kms.url, httpVersion: "1.1" }));
+    const one = async function* () {
+      yield {};
+    };
+    const failure = await client.signSpans(one())[Symbol.asyncIterator]().next().catch(ConnectError.from);
+    expect(failure).toMatchObject({ code: Code.Unimplemented });
+    const metrics = await (await fetch(`${kms.url}/q/metrics`)).text();
+    expect(metrics).toMatch(/kms_errors_total\{operation="SignSpans",code="UNIMPLEMENTED"\} [1-9]/);
   });
 });
 

@@ -1,6 +1,4 @@
 /** Both transports with handlers of the test's making, on free loopback ports, as server.ts puts them together. */
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { ServerCredentials } from "@grpc/grpc-js";
 import { pino } from "pino";
@@ -15,6 +13,7 @@ import { connectHandler } from "../../src/transport/connect.ts";
 import { createGrpcServer } from "../../src/transport/grpc.ts";
 import { createGrpcHealth, type GrpcHealth } from "../../src/transport/grpc-health.ts";
 import { httpListener } from "../../src/transport/http.ts";
+import { createHttpServer } from "../../src/transport/http-server.ts";
 import { keyAdminService, type KmsStreams, kmsService, logService } from "../../src/transport/served.ts";
 import type { RoomLimits } from "../../src/transport/stream-room.ts";
 import type { StreamTimes } from "../../src/transport/streams.ts";
@@ -30,6 +29,8 @@ export interface Transports {
   budget: Budget;
   health: GrpcHealth;
   metrics(): Promise<string>;
+  /** Lines of the log. */
+  logged: readonly string[];
   /** Of gRPC alone. */
   close(graceMs: number): Promise<void>;
   stop(): Promise<void>;
@@ -54,10 +55,11 @@ export async function startTransports(
     logService(logs as LogHandlers),
   ];
   const telemetry = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
+  const logged: string[] = [];
   const recorder = callRecorder({
     instruments: telemetry.instruments,
     tracer: telemetry.tracer,
-    log: pino({ level: "silent" }),
+    log: pino({ level: "info" }, { write: (line: string) => logged.push(line) }),
     services,
   });
   const budget = createBudget(budgetBytes);
@@ -71,20 +73,22 @@ export async function startTransports(
   });
   const grpcPort = await grpcServer.listen("127.0.0.1:0", ServerCredentials.createInsecure());
   const report = { status: "operational", latencyMs: 0, notices: [], counts: undefined as never } as const;
-  const httpServer = createServer(
-    httpListener({
+  const httpServer = createHttpServer({
+    listener: httpListener({
       ...parts,
       handlers: handlers as KmsHandlers,
       logs: logs as LogHandlers,
-      connect: connectHandler(parts),
+      connect: connectHandler({ ...parts, grpcAddress: `127.0.0.1:${grpcPort}` }),
       health: { current: () => report, look: async () => report, drain() {}, stop() {} },
       providerName: "local",
       serveMetrics: telemetry.servePrometheus,
       loopbackOnly: true,
     }),
-  );
-  await new Promise<void>((resolve) => httpServer.listen(0, "127.0.0.1", resolve));
-  const url = `http://127.0.0.1:${(httpServer.address() as AddressInfo).port}`;
+    tls: undefined,
+    calls: budget.calls,
+    recorder,
+  });
+  const url = `http://127.0.0.1:${await httpServer.listen("127.0.0.1", 0)}`;
   const client = grpcClient(`127.0.0.1:${grpcPort}`);
   return {
     grpc: client,
@@ -94,13 +98,12 @@ export async function startTransports(
     url,
     budget,
     health,
+    logged,
     close: (graceMs) => grpcServer.close(graceMs),
     metrics: async () => (await fetch(`${url}/q/metrics`)).text(),
     async stop() {
       client.close();
-      const closed = new Promise((resolve) => httpServer.close(resolve));
-      httpServer.closeAllConnections();
-      await Promise.all([closed, grpcServer.close(0)]);
+      await Promise.all([httpServer.close(0), grpcServer.close(0)]);
       await telemetry.shutdown();
     },
   };
