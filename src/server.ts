@@ -317,12 +317,12 @@ async function warm({ cache }: Config, parts: { keyring: Keyring; store: Store; 
   else log.warn({ ...warmed, err: error }, "some keys could not be loaded ahead of their use");
 }
 
-/** grpc-js would write to stderr by itself, beside the one line that says why a start failed. */
+/** grpc-js would write to stderr by itself, beside the one line that says why a start failed. A caller's metadata stays out of the log. */
 function logWordsOfGrpc(log: Logger): void {
   const say =
     (level: "info" | "warn") =>
     (message: unknown, ...rest: unknown[]) =>
-      log[level](`grpc-js: ${format(message, ...rest)}`);
+      log[level](`grpc-js: ${format(message, ...rest).replace(/(?<=Failed to add metadata entry) .*/s, "")}`);
   setLogger({ error: say("warn"), info: say("info"), debug: say("info") });
 }
 

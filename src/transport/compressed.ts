@@ -5,7 +5,7 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { promisify } from "node:util";
 import { unzip as unzipThen, unzipSync } from "node:zlib";
-import type { Server, ServiceDefinition } from "@grpc/grpc-js";
+import type { Server } from "@grpc/grpc-js";
 import { invalidField, KmsError } from "../errors.ts";
 import { overloaded } from "./budget.ts";
 import { callerLeft } from "./call-context.ts";
@@ -81,8 +81,7 @@ export async function decompress(
     const whole = await unzip(message, { maxOutputLength: maxBytes });
     return whole.length < smallBytes ? Buffer.from(whole) : whole;
   } catch (error) {
-    if (error instanceof KmsError) throw error;
-    throw (error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE" ? tooLarge(maxBytes) : notCompressed(error);
+    throw error instanceof KmsError ? error : asRefusal(error, maxBytes);
   } finally {
     const next = waiting.shift();
     if (next === undefined) decompressing -= 1;
@@ -102,17 +101,17 @@ function notCompressed(cause: unknown): KmsError {
   return new KmsError(code, message, { violations, cause });
 }
 
-/** The same service, of messages that are small and decompressed at once. */
-export function decompressedService(service: ServiceDefinition): ServiceDefinition {
-  const methods = Object.entries(service).map(([name, method]) => {
-    const read = (message: Buffer) =>
-      method.requestDeserialize(isCompressed(message) ? decompressNow(message) : message);
-    return [name, { ...method, requestDeserialize: read }];
-  });
-  return Object.fromEntries(methods);
+/** Of health checks and reflection: small, and at once. Throws as `decompress` does. */
+export function decompressNow(message: Buffer): Buffer {
+  if (message.length > maxForeignBytes) throw tooLarge(maxForeignBytes);
+  try {
+    return unzipSync(message, { maxOutputLength: maxForeignBytes });
+  } catch (error) {
+    throw asRefusal(error, maxForeignBytes);
+  }
 }
 
-function decompressNow(message: Buffer): Buffer {
-  if (message.length > maxForeignBytes) throw tooLarge(maxForeignBytes);
-  return unzipSync(message, { maxOutputLength: maxForeignBytes });
+function asRefusal(error: unknown, maxBytes: number): KmsError {
+  const isLarge = (error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE";
+  return isLarge ? tooLarge(maxBytes) : notCompressed(error);
 }

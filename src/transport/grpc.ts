@@ -12,11 +12,13 @@ import type { Caller } from "../service/context.ts";
 import { boundArriving } from "./arriving.ts";
 import type { Budget } from "./budget.ts";
 import { endlessStreams } from "./endless-streams.ts";
+import { readInCall } from "./foreign-services.ts";
 import { createGather, type Gather } from "./gathered.ts";
 import { grpcContext, whyCancelled } from "./grpc-context.ts";
+import { gate, willBeRecorded } from "./grpc-gate.ts";
 import type { GrpcHealth } from "./grpc-health.ts";
 import { http2ServersOf, http2StreamOf } from "./http2-servers.ts";
-import { hideCompression, isCompressed, mayBeCompressed, decompress, decompressedService } from "./compressed.ts";
+import { hideCompression, isCompressed, mayBeCompressed, decompress, tooLarge } from "./compressed.ts";
 import { type BytesHandler, binaryHandler } from "./method-handlers.ts";
 import { reflectionService } from "./reflection.ts";
 import { rpcPath, type Served } from "./served.ts";
@@ -68,8 +70,14 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
   const holdUnread = createUnread(parts.unread);
   const serving = { ...parts, streams, holdUnread, gather: createGather() };
   for (const served of parts.services) addService(server, served, serving);
+  const methods = new Map<string, DescMethod | undefined>(
+    parts.services.flatMap(({ service }) => service.methods.map((method) => [`/${rpcPath(method)}`, method])),
+  );
   const endless = endlessStreams({
-    addService: (service, implementation) => server.addService(decompressedService(service), implementation),
+    addService(service, implementation) {
+      for (const { path } of Object.values(service)) methods.set(path, undefined);
+      server.addService(...readInCall(service, implementation));
+    },
   });
   const services = parts.services.map(({ service }) => service);
   parts.health.addToServer(
@@ -85,6 +93,7 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
           prepareSessions(server, sessions);
           hideCompression(server);
           boundArriving(server, parts.arriving);
+          gate(server, { recorder: parts.recorder, methods });
           resolve(port);
         });
       }),
@@ -183,9 +192,12 @@ function unary(
     const fail = (error: unknown) => callback(toGrpcStatus(toKmsError(error)));
     const answerTo = (request: Uint8Array) =>
       andThen(handle(request, context), (bytes) => {
+        if (call.cancelled) throw whyCancelled(call); // what grpc-js has told the caller
+        if (bytes.length > maxMessageBytes) throw tooLarge(maxMessageBytes);
         holdUnread(http2StreamOf(call), bytes.length);
         return bytes;
       });
+    willBeRecorded(http2StreamOf(call));
     gather(call.request.length, () => {
       if (call.cancelled) return fail(recorder.refuse(method, whyCancelled(call)));
       try {
