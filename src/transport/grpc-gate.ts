@@ -19,11 +19,19 @@ export interface GateParts {
 
 const unsupportedMediaType = 415;
 
-/** What is on a stream once its call is recorded, or will be. A set of streams would cost the collector more than a call may. */
-const recorded = Symbol("recorded");
+/** Whether the end of a stream is told to the recorder by its call. A set of streams would cost the collector more than a call may. */
+const byCall = Symbol("recorded by its call");
 
-export function willBeRecorded(stream: ServerHttp2Stream): void {
-  (stream as { [recorded]?: boolean })[recorded] = true;
+type Marked = ServerHttp2Stream & { [byCall]?: boolean };
+
+/** The call on the stream is recorded, or will be when it ends, however it does. */
+export function recordedByCall(stream: ServerHttp2Stream): void {
+  (stream as Marked)[byCall] = true;
+}
+
+/** The call is recorded as one that succeeded. Its deadline may still pass while its answer is written. */
+export function succeeded(stream: ServerHttp2Stream): void {
+  (stream as Marked)[byCall] = false;
 }
 
 /** Call when `server` is bound, and all else that looks at its streams does. */
@@ -38,14 +46,10 @@ export function gate(server: Server, { recorder, methods }: GateParts): void {
       return false;
     }
     stream.once("close", () => {
-      if (!isRecorded(stream)) recordEnd(stream, (error) => recorder.refuse(method, error));
+      if ((stream as Marked)[byCall] !== true) recordEnd(stream, (error) => recorder.refuse(method, error));
     });
     return true;
   });
-}
-
-function isRecorded(stream: ServerHttp2Stream): boolean {
-  return (stream as { [recorded]?: boolean })[recorded] === true;
 }
 
 function check(headers: IncomingHttpHeaders, isGrpc: boolean, methods: GateParts["methods"]): void {

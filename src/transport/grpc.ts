@@ -15,7 +15,7 @@ import { endlessStreams } from "./endless-streams.ts";
 import { readInCall } from "./foreign-services.ts";
 import { createGather, type Gather } from "./gathered.ts";
 import { grpcContext, whyCancelled } from "./grpc-context.ts";
-import { gate, willBeRecorded } from "./grpc-gate.ts";
+import { gate, recordedByCall, succeeded } from "./grpc-gate.ts";
 import type { GrpcHealth } from "./grpc-health.ts";
 import { http2ServersOf, http2StreamOf } from "./http2-servers.ts";
 import { hideCompression, isCompressed, mayBeCompressed, decompress, tooLarge } from "./compressed.ts";
@@ -190,27 +190,36 @@ function unary(
     const header = (key: string) => call.metadata.get(key)[0]?.toString();
     const context = grpcContext(call, caller);
     const fail = (error: unknown) => callback(toGrpcStatus(toKmsError(error)));
+    const give = (bytes: Uint8Array) => {
+      succeeded(http2StreamOf(call));
+      callback(null, bytes);
+    };
     const answerTo = (request: Uint8Array) =>
       andThen(handle(request, context), (bytes) => {
-        if (call.cancelled) throw whyCancelled(call); // what grpc-js has told the caller
+        if (isOver(call)) throw whyCancelled(call);
         if (bytes.length > maxMessageBytes) throw tooLarge(maxMessageBytes);
         holdUnread(http2StreamOf(call), bytes.length);
         return bytes;
       });
-    willBeRecorded(http2StreamOf(call));
+    recordedByCall(http2StreamOf(call));
     gather(call.request.length, () => {
-      if (call.cancelled) return fail(recorder.refuse(method, whyCancelled(call)));
+      if (isOver(call)) return fail(recorder.refuse(method, whyCancelled(call)));
       try {
         const answer = recorder.run(method, header, () =>
           budget.hold(call.request.length, (grow) => andThen(wholeRequest(call, grow), answerTo)),
         );
-        if (answer instanceof Promise) answer.then((bytes) => callback(null, bytes), fail);
-        else callback(null, answer);
+        if (answer instanceof Promise) answer.then(give, fail);
+        else give(answer);
       } catch (error) {
         fail(error);
       }
     });
   };
+}
+
+/** Whether grpc-js has told the caller that its deadline passed, or the caller is gone. It says nothing of a call that was not whole then. */
+function isOver(call: grpc.ServerUnaryCall<Buffer, Uint8Array>): boolean {
+  return call.cancelled || http2StreamOf(call).headersSent;
 }
 
 function wholeRequest(

@@ -10,7 +10,7 @@ import type { StreamHandler } from "../service/stream.ts";
 import type { Budget } from "./budget.ts";
 import { deadlinePassed } from "./call-context.ts";
 import { grpcContext, timerSlackMs, whyCancelled } from "./grpc-context.ts";
-import { willBeRecorded } from "./grpc-gate.ts";
+import { recordedByCall, succeeded } from "./grpc-gate.ts";
 import { http2StreamOf } from "./http2-servers.ts";
 import { type GrpcStream, type StreamCall, streamCall } from "./stream-call.ts";
 import type { IntakeLimits } from "./stream-intake.ts";
@@ -83,7 +83,7 @@ export function createStreams(parts: StreamsParts): Streams {
   return {
     serve: (method, handler) => (call) => {
       const http2 = http2StreamOf(call);
-      willBeRecorded(http2);
+      recordedByCall(http2);
       releaseWritten(http2);
       const header = (key: string) => call.metadata.get(key)[0]?.toString();
       const messages = handler(grpcContext(call, caller));
@@ -93,7 +93,10 @@ export function createStreams(parts: StreamsParts): Streams {
       const answered = recorder.run(method, header, () => stream.ended) as Promise<void>;
       answered
         .then(
-          () => call.end(),
+          () => {
+            succeeded(http2);
+            call.end();
+          },
           (thrown) => tell(toKmsError(thrown), { call, stream, http2 }),
         )
         .finally(() => remove(stream));

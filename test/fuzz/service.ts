@@ -1,0 +1,111 @@
+/** The service as a process of its own, with a store in memory: what its log says of calls that failed, and how it ended. */
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
+import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { start } from "../cli/fixture.ts";
+import type { Samples } from "./random-message.ts";
+
+export interface FuzzedService {
+  /** `127.0.0.1:port` of gRPC. */
+  grpc: string;
+  httpPort: number;
+  /** Calls that failed by the log, by their codes. */
+  failed: ReadonlyMap<string, number>;
+  /** Resolves when `holds` is true, looking after each line of the log; false after `ms`. */
+  until(holds: () => boolean, ms: number): Promise<boolean>;
+  /** By the counter in the metrics. */
+  counted(): Promise<Map<string, number>>;
+  /** Lines that tell of bugs, and that the process has ended before it was asked. */
+  problems: readonly string[];
+  stop(): Promise<void>;
+}
+
+export async function startFuzzed(): Promise<FuzzedService> {
+  const env = { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" };
+  const ends: (() => void)[] = [];
+  const child = start([], { env, finished: (end) => ends.push(end) });
+  process.once("exit", ends[0]!);
+  const failed = new Map<string, number>();
+  const problems: string[] = [];
+  const looking = new Set<() => void>();
+  const addresses = Promise.withResolvers<{ grpc: string; httpPort: number }>();
+  let grpc = "";
+  let stopping = false;
+  createInterface({ input: child.stdout! }).on("line", (line) => {
+    const { msg, code, level } = JSON.parse(line) as { msg: string; code?: string; level: number };
+    if (msg.startsWith("call failed")) failed.set(code!, (failed.get(code!) ?? 0) + 1);
+    if (level >= 50 || /a bug/.test(msg)) problems.push(line);
+    grpc ||= /^gRPC on (.*)$/.exec(msg)?.[1] ?? "";
+    const http = /Connect, health.*:(\d+)$/.exec(msg)?.[1];
+    if (http !== undefined) addresses.resolve({ grpc, httpPort: Number(http) });
+    for (const look of looking) look();
+  });
+  const ended = Promise.all([once(child, "close"), text(child.stderr!)]).then(([[code, signal], err]) => {
+    if (!stopping || code !== 0 || err !== "") problems.push(`the service ended with ${code ?? signal}: ${err}`);
+    addresses.reject(new Error(problems.join("\n")));
+    for (const look of looking) look();
+  });
+  const where = await addresses.promise;
+  return {
+    ...where,
+    failed,
+    problems,
+    until: (holds, ms) => untilHolds(holds, ms, looking),
+    counted: () => countersOf(where.httpPort),
+    async stop() {
+      stopping = true;
+      child.kill("SIGTERM");
+      await ended;
+      process.off("exit", ends[0]!);
+    },
+  };
+}
+
+function untilHolds(holds: () => boolean, ms: number, looking: Set<() => void>): Promise<boolean> {
+  return new Promise((resolve) => {
+    const finish = (held: boolean) => {
+      looking.delete(look);
+      clearTimeout(timer);
+      resolve(held);
+    };
+    const look = () => holds() && finish(true);
+    const timer = setTimeout(() => finish(false), ms);
+    looking.add(look);
+    look();
+  });
+}
+
+async function countersOf(httpPort: number): Promise<Map<string, number>> {
+  const metrics = await (await fetch(`http://127.0.0.1:${httpPort}/q/metrics`)).text();
+  const counts = new Map<string, number>();
+  for (const [, code, count] of metrics.matchAll(/^kms_errors_total\{.*code="(\w+)".*\} (\d+)/gm)) {
+    if (Number(count) > 0) counts.set(code!, (counts.get(code!) ?? 0) + Number(count));
+  }
+  return counts;
+}
+
+/** Values that get a request far, some made by the service itself. */
+export async function makeSamples(httpPort: number): Promise<Samples> {
+  const rpc = async (method: string, body: object) => {
+    const url = `http://127.0.0.1:${httpPort}/${KmsService.typeName}/${method}`;
+    const headers = { "content-type": "application/json" };
+    // biome-ignore lint/suspicious/noExplicitAny: the answers are those of the service's own rpcs
+    return (await (await fetch(url, { method: "POST", headers, body: JSON.stringify(body) })).json()) as any;
+  };
+  const tenantId = "acme";
+  const key = await rpc("GenerateDataKey", { tenantId });
+  const sealed = await rpc("EncryptPii", { tenantId, fields: [{ name: "email", value: "YWRh" }] });
+  const span = { traceId: Buffer.alloc(16, 1).toString("base64"), spanId: Buffer.alloc(8, 1).toString("base64") };
+  const signed = await rpc("SignSpan", { tenantId, span });
+  return {
+    tenant_id: ["acme", "acme", "acme", "globex", "nobody", ""],
+    key_id: [signed.keyId, key.keyId, "00112233445566778899aabbccddeeff"],
+    token: [sealed.fields[0].token, "fk1.", "fk1.AQ"],
+    ciphertext_blob: [Buffer.from(key.ciphertextBlob, "base64")],
+    request_id: ["", "r-1", "r-2"],
+    page_size: [0, 1, 10],
+    page_token: ["", ""],
+    key: ["audit.integrity.signed_at", "audit.integrity.signature", "http.method", "a"],
+  };
+}
