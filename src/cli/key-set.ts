@@ -1,4 +1,5 @@
 /** A tenant's public keys from a file: the JWKS (RFC 7517) that the service serves, with each key's state and times, and what there is of logs. */
+import { KmsError } from "../errors.ts";
 import type { Checkpoint } from "../span/checkpoint.ts";
 import type { UnprovenEntry } from "../span/log-history.ts";
 import { parseHandover } from "../span/log-statement.ts";
@@ -8,6 +9,7 @@ import type { VerifyingKey } from "../span/verdict.ts";
 import type { LogKey } from "../span/verify-log.ts";
 import { parseVerifierKey, type VerifierKey } from "../span/vkey.ts";
 import { Failure } from "./command.ts";
+import { locate } from "./json-text.ts";
 import { base64At, indexAt, listAt, membersAt, textAt } from "./json-file.ts";
 
 export interface KeySet {
@@ -40,13 +42,7 @@ const hashBytes = 32;
 
 /** Throws a Failure that names the member that is wrong. */
 export function readKeySet(text: string): KeySet {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    throw new Failure("the keys file is not JSON; save what /api/kms/tenants/{tenant}/jwks.json answers");
-  }
-  const { keys, handovers, ...rest } = (json ?? {}) as Record<string, unknown>;
+  const { keys, handovers, ...rest } = (parseKeys(text) ?? {}) as Record<string, unknown>;
   if (!Array.isArray(keys)) throw new Failure('the keys file has no list "keys"; it must be a JWKS');
   if (isPage(rest, keys.length))
     throw new Failure("the keys file is one page of the tenant's keys; save all of them, as jwks.json serves them");
@@ -65,6 +61,17 @@ export function readKeySet(text: string): KeySet {
     handovers: listed.filter((each) => "note" in each),
     announced: listed.filter((each): each is AnnouncedKey => !("note" in each)),
   };
+}
+
+function parseKeys(text: string): unknown {
+  try {
+    const json: unknown = JSON.parse(text);
+    locate(text);
+    return json;
+  } catch (error) {
+    if (error instanceof KmsError) throw new Failure(`the keys file has a member twice: ${error.message}`);
+    throw new Failure("the keys file is not JSON; save what /api/kms/tenants/{tenant}/jwks.json answers");
+  }
 }
 
 /** Whether the file says that there are more keys. Spans of the others would look as if they were forged. */

@@ -304,6 +304,16 @@ describe("files that are something else", () => {
     expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining("is one page of the tenant's keys") });
   });
 
+  it("are refused: a key of which a member is there twice", async () => {
+    const jwks = JSON.stringify({ keys: [jwk] }).replace('"state":"ACTIVE"', '"state":"COMPROMISED","state":"ACTIVE"');
+    const cwd = directory({ "jwks.json": jwks, spans: exported(wireSpan(5, attributesOf(5))) });
+    const { code, err } = await run(["verify", "--keys", "jwks.json", "spans"], { cwd });
+    expect({ code, err }).toEqual({
+      code: 1,
+      err: expect.stringContaining("has a member twice: state: is there twice"),
+    });
+  });
+
   it("are named when they cannot be read", async () => {
     const cwd = directory();
     writeFileSync(join(cwd, "jwks.json"), '{"keys":[]}');
