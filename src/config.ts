@@ -4,6 +4,7 @@
  */
 import { resolve } from "node:path";
 import { hasMasterKeyInMemory, refusedTogether, tlsProblems, warningsOf } from "./config/checks.ts";
+import { debuggerProblems, type Launch, launchOf } from "./config/launch.ts";
 import { type OtlpSettings, otlpSettings } from "./config/otlp.ts";
 import { ConfigError, type Problem } from "./config/problem.ts";
 import { type Properties, readProperties, unknownProperties } from "./config/properties.ts";
@@ -84,10 +85,16 @@ export interface ConfigSources {
   file?: string | undefined;
   /** Relative paths start here. */
   cwd?: string;
+  launch?: Launch;
 }
 
 /** Throws a ConfigError that lists every problem. */
-export function loadConfig({ env = process.env, file, cwd = process.cwd() }: ConfigSources = {}): Config {
+export function loadConfig({
+  env = process.env,
+  file,
+  cwd = process.cwd(),
+  launch = launchOf(env),
+}: ConfigSources = {}): Config {
   const problems: Problem[] = [];
   const absolute = (path: string) => resolve(cwd, path);
   const properties = openProperties(
@@ -105,6 +112,7 @@ export function loadConfig({ env = process.env, file, cwd = process.cwd() }: Con
       : openProperties(absolute(tenantsFile), { optional: false, wrongIn: strangeNames }, problems);
   const files = [properties, ofTenants].filter((each) => each !== undefined);
   const settled = settle({ values, otlp: telemetry.otlp, absolute, problems, env, files });
+  if (settled.profile === "prod") problems.push(...debuggerProblems(launch));
   problems.push(...refusedTogether(settled));
   problems.push(...tlsProblems(values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"], absolute));
   const given = (name: string) => isGiven(sources, name, settled.profile);

@@ -1,8 +1,16 @@
 #!/usr/bin/env node
 /** The command line's entry. What it does is in cli/. */
 import { keepCompiled } from "./compile-cache.js";
+import { missingFlags, relaunch } from "./relaunch.js";
 
-keepCompiled();
-const { runCommandLine } = await import("./cli/run.ts");
+// Node ends at the first two and opens a debugger at the third; from here on they do nothing, unless the command takes them.
+for (const signal of ["SIGHUP", "SIGUSR2", "SIGUSR1"]) process.on(signal, () => {});
 
-process.exitCode = await runCommandLine(process.argv.slice(2));
+process.exitCode = await run(missingFlags());
+
+async function run(/** @type {readonly string[]} */ missing) {
+  if (missing.length > 0) return relaunch(missing);
+  keepCompiled();
+  const { runCommandLine } = await import("./cli/run.ts");
+  return runCommandLine(process.argv.slice(2));
+}

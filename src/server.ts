@@ -16,6 +16,7 @@ import { createHandovers } from "./log/handover.ts";
 import { createHeads } from "./log/heads.ts";
 import { logReader } from "./log/reader.ts";
 import { createSequencer } from "./log/sequencer.ts";
+import { openLogOutput } from "./log-output.ts";
 import type { Provider } from "./provider/provider.ts";
 import { startProviders } from "./providers.ts";
 import { createAuditTrail } from "./service/audit-trail.ts";
@@ -59,7 +60,8 @@ const dayMs = 86_400_000;
 export async function startServer(config: Config): Promise<RunningServer> {
   const startedAt = new Date();
   const clock = () => new Date();
-  const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const output = openLogOutput();
+  const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }, output.stream);
   for (const warning of config.warnings) log.warn(warning);
   logWordsOfGrpc(log);
 
@@ -275,6 +277,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     await store.close();
     await telemetry.shutdown().catch((err) => log.warn({ err }, "the last telemetry was not delivered"));
     log.info("stopped");
+    await output.written();
   }
 
   let warned = config.warnings;

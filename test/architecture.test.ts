@@ -72,6 +72,7 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
   [/^provider\/(provider|resilience)\.ts$/, /^errors\.ts$/, /^crypto\//, /^provider\/provider\.ts$/, /^cockatiel$/],
   [/^provider\/words\.ts$/],
   [/^provider\//, /^errors\.ts$/, /^crypto\//, /^provider\//, /^node:/, /^(?!node:)[@a-z]/],
+  [/^log-output\.ts$/, /^node:events$/, /^pino$/],
   [/^steps\.ts$/, /^node:diagnostics_channel$/],
   [/^store\/registry\.ts$/, /^errors\.ts$/, /^store\//],
   [
@@ -154,7 +155,7 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
     /^pino$/,
   ],
   // The composition root knows every part but the command line.
-  [/^server\.ts$/, /^(?!cli\/|main\.js|compile-cache\.js)[a-z]/, /^@grpc\/grpc-js$/],
+  [/^server\.ts$/, /^(?!cli\/|[a-z-]+\.js$)[a-z]/, /^@grpc\/grpc-js$/],
   // OTLP JSON is protobuf's JSON of a message that only the generated code describes.
   [
     /^cli\/otlp-json\.ts$/,
@@ -182,7 +183,9 @@ const mayImport: [files: RegExp, ...allowed: RegExp[]][] = [
     /^keys\/(master-keys|provider-watch|record|store-key|unwrap)\.ts$/,
     /^node:/,
   ],
-  [/^main\.js$/, /^cli\/run\.ts$/, /^compile-cache\.js$/],
+  [/^main\.js$/, /^cli\/run\.ts$/, /^(compile-cache|relaunch)\.js$/],
+  [/^flags\.js$/],
+  [/^relaunch\.js$/, /^flags\.js$/, /^node:child_process$/],
   [/^compile-cache\.js$/, /^node:(module|url)$/],
 ];
 

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, it } from "vitest";
+import { flags } from "../src/flags.js";
 
 const root = join(import.meta.dirname, "..");
 const stripper = "NativeModule internal/deps/amaro/dist/index";
@@ -26,11 +27,12 @@ function strips(begin: string): boolean[] {
       console.log(JSON.stringify([process.moduleLoadList.includes("${stripper}"), strips]));
     });
   `;
-  return JSON.parse(execFileSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" }));
+  const args = [...flags, "--input-type=module", "-e", script];
+  return JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" }));
 }
 
 it("a process and its threads strip no types once the cache is filled", () => {
-  execFileSync(process.execPath, [join(root, "scripts", "fill-compile-cache.ts")]);
+  execFileSync(process.execPath, [join(root, "scripts", "link-node.js")]);
   expect(strips(`(await import(${url("compile-cache.js")})).keepCompiled();`)).toEqual([false, false]);
   expect(strips("")).toEqual([true, true]);
 });

@@ -74,3 +74,18 @@ it("goes on with the former configuration where the file is gone, and ends in go
   service.child.kill("SIGHUP");
   expect((await service.ended).code).toBe(0);
 }, 60_000);
+
+it("takes provider keys of tenants that came after the start, too", async () => {
+  const cwd = mkdtempSync(join(tmpdir(), "fluo-kms-reload-"));
+  onTestFinished(() => rmSync(cwd, { recursive: true }));
+  const service = await startProcess({ FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(cwd, "own.key") }, { cwd });
+  const kms = grpcClient(service.grpc);
+  onTestFinished(() => kms.close());
+  writeFileSync(join(cwd, "application.properties"), [...declared("a"), mapped("t1", "a")].join("\n"));
+  service.child.kill("SIGHUP");
+  await service.said(/were read anew/);
+  await kms.generateDataKey({ tenantId: "t1" });
+  expect((await kms.status({ tenantId: "t1" })).tenantKeys).toHaveLength(1);
+  service.child.kill("SIGTERM");
+  expect(await service.ended).toEqual({ code: 0, err: "" });
+}, 60_000);

@@ -25,7 +25,11 @@ export async function startProcess(
   env: Record<string, string> = {},
   options: ServiceProcessOptions = {},
 ): Promise<ServiceProcess> {
-  const child = start([], { ...options, env: { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0", ...env } });
+  return whenServing(start([], { ...options, env: { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0", ...env } }));
+}
+
+/** The service that `child` is, or its parent. */
+export async function whenServing(child: ChildProcess): Promise<ServiceProcess> {
   const log: string[] = [];
   const looking = new Set<() => void>();
   const look = () => {

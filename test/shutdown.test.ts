@@ -185,6 +185,36 @@ describe("SIGTERM", () => {
     expect(await service.ended).toEqual({ code: 1, err: "" });
   });
 
+  describe("under npm, which hands on to the service what that has got already,", () => {
+    async function toldTwice() {
+      const service = await startProcess({ ...longGrace, npm_lifecycle_event: "start" });
+      const call = await halfCall(service.grpc);
+      service.child.kill("SIGTERM");
+      await service.said(/"draining"/);
+      service.child.kill("SIGTERM");
+      // What one SIGHUP says may be said before a signal that was sent earlier is seen to; what the next one says is not.
+      for (let n = 0; n < 2; n += 1) {
+        service.child.kill("SIGHUP");
+        await once(service.child.stderr!, "data");
+      }
+      return { service, ...call };
+    }
+
+    it("twice is once", async () => {
+      const { service, stream } = await toldTwice();
+      const trailers = once(stream, "trailers");
+      stream.resume().end(new Uint8Array(4));
+      expect((await trailers)[0]).toMatchObject({ "grpc-status": "0" });
+      expect((await service.ended).code).toBe(0);
+    });
+
+    it("a third time ends the process at once with 1", async () => {
+      const { service } = await toldTwice();
+      service.child.kill("SIGTERM");
+      expect((await service.ended).code).toBe(1);
+    });
+  });
+
   it("ends with 0 though nobody takes the telemetry that is left", async () => {
     // Bound and closed again: nothing listens there.
     const server = createServer().listen(0, "127.0.0.1");

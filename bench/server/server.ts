@@ -1,10 +1,10 @@
 /** The measured processes, seen from the one that asks them. */
 import { join } from "node:path";
+import { flags } from "../../src/flags.js";
 import { startChild } from "../child.ts";
 import { temporaryDirectory } from "../temporary.ts";
 import type { BareLoops } from "./bare.ts";
 import type { Question } from "./serve.ts";
-import { startFlags } from "./start-flags.ts";
 
 export interface Server {
   pid: number;
@@ -35,7 +35,7 @@ export function startService({ env, execArgv = [] }: ServiceOptions = {}): Promi
     FLUO_KMS_HTTP_PORT: "0",
     FLUO_KMS_LOG_LEVEL: "error",
   };
-  return start({ serve: "service", env: { ...own, ...env } }, [...startFlags, ...execArgv]);
+  return start({ serve: "service", env: { ...own, ...env } }, [...flags, ...execArgv]);
 }
 
 /** See empty.ts. */

@@ -3,7 +3,6 @@ import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { startFlags } from "./start-flags.ts";
 
 export interface Started {
   /** To its log line about the last port. */
@@ -18,7 +17,7 @@ export async function startToServing(settings: Readonly<Record<string, string>> 
   const startedMs = performance.now();
   const ports = { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" };
   const env = { ...process.env, ...ports, FLUO_KMS_LOG_LEVEL: "info", FLUO_KMS_STORE: "memory", ...settings };
-  const child = spawn(process.execPath, [...startFlags, main], { env, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [main], { env, stdio: ["ignore", "pipe", "inherit"] });
   const ended = once(child, "exit");
   for await (const line of createInterface(child.stdout)) {
     if (!line.includes("Connect, health, metrics and administration on")) continue;

@@ -1,4 +1,5 @@
 /** `serve`: the service, until SIGTERM or SIGINT. The first signal drains, a second one ends the process at once. */
+import { isUnderNpm } from "../config/launch.ts";
 import type { Config } from "../config.ts";
 import { type Command, type ExitCode, exitCode, jsonOption } from "./command.ts";
 import { configFrom, configOption } from "./configuration.ts";
@@ -14,8 +15,8 @@ export const serve: Command = {
   ],
   details: [
     "Settings come from the environment, then from the file, then from defaults; application.properties.example lists them.",
-    "Where tenants have provider keys of their own, or fluo.kms.tenants.file is set, SIGHUP reads those anew, and nothing else.",
-    "SIGTERM and SIGINT, and SIGHUP otherwise, let running calls end within fluo.kms.shutdown.grace; a second signal ends at once.",
+    "SIGTERM and SIGINT let running calls end within fluo.kms.shutdown.grace; a second signal ends at once (under npm, which doubles some,",
+    "the third). SIGHUP reads the provider keys of tenants anew, and nothing else.",
   ],
   async run(options) {
     const config = configFrom(options);
@@ -28,16 +29,19 @@ export const serve: Command = {
 async function serveUntilSignal(config: Config, readAnew: () => Config | undefined): Promise<ExitCode> {
   // Before the start, so that a signal during it is not lost and does not cut it off half-way.
   const reload = Promise.withResolvers<(config: Config) => Promise<void>>();
-  const signalled = firstSignal(config.hasTenantKeys ? ["SIGTERM", "SIGINT"] : ["SIGTERM", "SIGINT", "SIGHUP"]);
-  if (config.hasTenantKeys) {
-    process.on("SIGHUP", () => {
-      putIntoEffect().catch(() => console.error("fluo-kms: the configuration cannot be read, so the former one holds"));
-    });
-  }
+  const signalled = signalToEnd(isUnderNpm() ? 3 : 2);
+  process.on("SIGHUP", () => {
+    putIntoEffect().catch(() => console.error("fluo-kms: the configuration cannot be read, so the former one holds"));
+  });
+  let current = config;
   async function putIntoEffect(): Promise<void> {
     const next = readAnew();
     if (next === undefined) console.error("fluo-kms: the configuration has problems, so the former one holds");
-    else await (await reload.promise)(next);
+    else if (!current.hasTenantKeys && !next.hasTenantKeys) console.error(nothingToRead);
+    else {
+      current = next;
+      await (await reload.promise)(next);
+    }
   }
   try {
     const { startServer } = await import("../server.ts");
@@ -52,14 +56,18 @@ async function serveUntilSignal(config: Config, readAnew: () => Config | undefin
   }
 }
 
-function firstSignal(signals: readonly NodeJS.Signals[]): Promise<void> {
+const nothingToRead =
+  "fluo-kms: SIGHUP reads provider keys of tenants anew, and the configuration has none, so nothing changes";
+
+/** Resolves at the first signal; at the one of this number the process ends. */
+function signalToEnd(last: number): Promise<void> {
   return new Promise((resolve) => {
     let count = 0;
     const onSignal = () => {
       count += 1;
-      if (count === 1) resolve();
-      else process.exit(exitCode.failed);
+      if (count >= last) process.exit(exitCode.failed);
+      resolve();
     };
-    for (const signal of signals) process.on(signal, onSignal);
+    for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, onSignal);
   });
 }

@@ -26,7 +26,7 @@ export const canMeasure = existsSync("/proc/self/status");
 /** Ends with the test. */
 export async function startStreamingService(): Promise<StreamingService> {
   const preload = `--import=${pathToFileURL(join(import.meta.dirname, "live-threads.ts"))}`;
-  const service = await startProcess({ ...environment(), NODE_OPTIONS: preload }, { flags: startFlags() });
+  const service = await startProcess({ ...environment(), NODE_OPTIONS: preload });
   const kms = grpcClient(service.grpc);
   onTestFinished(() => kms.close());
   const { pid } = service.child;
@@ -39,7 +39,7 @@ export async function startStreamingService(): Promise<StreamingService> {
 
 /** As it is without anyone who looks into it. */
 export function startMeasuredService(): Promise<ServiceProcess> {
-  return startProcess(environment(), { flags: startFlags() });
+  return startProcess(environment());
 }
 
 /** MiB that were resident at most. */
@@ -54,12 +54,6 @@ function environment(): Record<string, string> {
     FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-streams-")), "kms.db"),
     FLUO_KMS_LOG_LEVEL: "info",
   };
-}
-
-/** Of Node, as `npm start` gives them. */
-function startFlags(): string[] {
-  const { scripts } = JSON.parse(readFileSync(join(import.meta.dirname, "..", "..", "package.json"), "utf8"));
-  return /^node (--.*) src\/main\.js$/.exec(scripts.start)![1]!.split(" ");
 }
 
 async function liveMb({ child, log }: ServiceProcess): Promise<number> {

@@ -23,16 +23,22 @@ export interface StartOptions {
   enter?: readonly string[];
   /** Of Node. */
   flags?: readonly string[];
+  /** A descriptor, in the place of a pipe. */
+  stdout?: number;
   /** Of its test, where that one runs beside others. */
   finished?: (end: () => void) => void;
 }
 
 export function start(
   args: readonly string[],
-  { env = {}, cwd = tmpdir(), enter = [], flags = [], finished = onTestFinished }: StartOptions = {},
+  { env = {}, cwd = tmpdir(), enter = [], flags = [], stdout, finished = onTestFinished }: StartOptions = {},
 ): ChildProcess {
   const [command, ...rest] = [...enter, process.execPath, ...flags, main, ...args];
-  const child = spawn(command!, rest, { cwd, env: { PATH: process.env.PATH, ...env }, stdio: "pipe" });
+  const child = spawn(command!, rest, {
+    cwd,
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ["pipe", stdout ?? "pipe", "pipe"],
+  });
   finished(() => {
     child.kill("SIGKILL");
   });
