@@ -185,3 +185,11 @@ it("has an example with every name, which changes nothing as it is", () => {
     expected,
   );
 });
+
+it("takes a cron expression as it is printed with its comment, from the file and from the environment", () => {
+  const printed = "0 0 2 * * ?  # Daily at 2 AM";
+  for (const config of [load({}, `kms.rotation.check-cron=${printed}\n`), load({ KMS_ROTATION_CHECK_CRON: printed })]) {
+    expect(config.rotation.checkCron).toBe("0 0 2 * * ?");
+  }
+  expect(problemsOf(() => load({ KMS_ROTATION_CHECK_CRON: "0 2 * * *  # Daily at 2 AM" }))).toContain("not of 5");
+});

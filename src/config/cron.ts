@@ -1,6 +1,7 @@
 /**
  * A Quartz cron expression: seconds first, six fields or seven with the year, Sunday is 1, `?` for "no matter". The scheduler's parser
- * takes all of that but Quartz's `5/15` ("from 5, every 15"), which is rewritten to its range, `5-59/15`.
+ * takes all of that but Quartz's `5/15` ("from 5, every 15"), which is rewritten to its range, `5-59/15`. White space and `#` end it, as
+ * expressions are pasted with a comment behind them; `6#3`, the third Friday, has none.
  */
 import { Cron } from "croner";
 import { type Parser, Refusal } from "./value.ts";
@@ -9,7 +10,7 @@ import { type Parser, Refusal } from "./value.ts";
 const greatest = [59, 59, 23, 31, 12, 7];
 
 export const quartzCron: Parser<string> = (text) => {
-  const fields = text.split(/\s+/);
+  const fields = text.replace(/\s+#.*/s, "").split(/\s+/);
   if (fields.length !== 6 && fields.length !== 7) {
     throw new Refusal(
       `must be a Quartz expression of six or seven fields, seconds first, such as 0 0 2 * * ?, not of ${fields.length}`,

@@ -90,7 +90,17 @@ describe("cron expressions", () => {
     expect(next("0 0 2 1/15 * ?")).toEqual(["2026-01-01T02:00", "2026-01-16T02:00", "2026-01-31T02:00"]);
   });
 
+  it("end at white space and #, where a comment begins; Quartz's third Friday goes on", () => {
+    expect(quartzCron("0 0 2 * * ?  # Daily at 2 AM")).toBe("0 0 2 * * ?");
+    expect(quartzCron("0 0 2 * * ? 2099\t#yearly # twice")).toBe("0 0 2 * * ? 2099");
+    expect(next("0 0 2 ? * 6#3")).toEqual(["2026-01-16T02:00", "2026-02-20T02:00", "2026-03-20T02:00"]);
+    expect(next("0 0 2 ? * 6#3 # third Friday")).toEqual(next("0 0 2 ? * 6#3"));
+  });
+
   it.each([
+    ["0 0 2 * # * ?", "six or seven fields"],
+    ["# Daily at 2 AM", "six or seven fields"],
+    ["0 0 2 ? * 6# third Friday", "six or seven fields"],
     ["0 2 * * *", "six or seven fields"],
     ["@daily", "six or seven fields"],
     ["2030-01-01T00:00:00", "six or seven fields"],
