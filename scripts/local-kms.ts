@@ -24,7 +24,7 @@ async function main(): Promise<number> {
     console.error("local-kms is built with Go, which is not on the PATH: see https://go.dev/dl");
     return 1;
   }
-  await installLocalKms(bin);
+  await installLocalKms(bin, console.log);
   const { region, port, seed } = options;
   const data = resolve("data", `local-kms-${region}`);
   await mkdir(data, { recursive: true });

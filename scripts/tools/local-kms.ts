@@ -3,10 +3,12 @@
  * built: its own binary listens on every address of the machine, and counts the length of a ciphertext in eight bits, so that it crashes
  * at one in forty that is none of its own.
  */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 
 const source = "github.com/nsmithuk/local-kms";
 const version = "v0.0.0-20260228092603-2a5e92d09ab6";
@@ -17,14 +19,21 @@ const changes = [
 /** What is built: changed where the lines above are. */
 const built = `${version} ${changes.map(({ to }) => to).join(" ")}`;
 
-/** Does nothing where this version is there already. Throws when it cannot be downloaded or built. */
-export async function installLocalKms(bin: string): Promise<void> {
+/**
+ * Does nothing where this version is there already; else `say` is told what goes on, as it may take minutes. Throws when it cannot be
+ * downloaded or built.
+ */
+export async function installLocalKms(bin: string, say: (line: string) => void = () => {}): Promise<void> {
   const [binary, mark] = [join(bin, "local-kms"), join(bin, "local-kms.version")];
   if ((await readFile(mark, "utf8").catch(() => "")) === built) return;
   const copy = await mkdtemp(join(tmpdir(), "local-kms-"));
+  const startedMs = performance.now();
+  const progress = (line: string) =>
+    say(`${((performance.now() - startedMs) / 1_000).toFixed(0).padStart(5)} s  ${line}`);
+  say(`local-kms ${version} is not here yet: Go downloads and builds it, once, in a minute or a few`);
   try {
     // Files of the module cache are read-only, and so would be their copies.
-    await cp(downloaded(copy), copy, { recursive: true });
+    await cp(await downloaded(copy, progress), copy, { recursive: true });
     spawnSync("chmod", ["-R", "u+w", copy]);
     for (const { file, from, to } of changes) {
       const path = join(copy, "src", file);
@@ -33,21 +42,38 @@ export async function installLocalKms(bin: string): Promise<void> {
       await writeFile(path, text.replace(from, to));
     }
     await mkdir(bin, { recursive: true });
-    go(["build", "-trimpath", "-o", binary, "."], copy);
+    await go(["build", "-v", "-trimpath", "-o", binary, "."], { cwd: copy, progress });
     await writeFile(mark, built);
+    progress("built");
   } finally {
     await rm(copy, { recursive: true, force: true });
   }
 }
 
-/** The folder of the module in Go's cache. */
-function downloaded(cwd: string): string {
-  const { Dir } = JSON.parse(go(["mod", "download", "-json", `${source}@${version}`], cwd)) as { Dir: string };
-  return Dir;
+interface Running {
+  cwd: string;
+  /** Told of each line of Go's own: what it downloads, and each package that it compiles. */
+  progress(line: string): void;
 }
 
-function go(args: readonly string[], cwd: string): string {
-  const { status, stdout, stderr } = spawnSync("go", args, { cwd, encoding: "utf8" });
+/** The folder of the module in Go's cache. */
+async function downloaded(cwd: string, progress: Running["progress"]): Promise<string> {
+  const { Dir } = JSON.parse(await go(["mod", "download", "-json", `${source}@${version}`], { cwd, progress }));
+  return Dir as string;
+}
+
+async function go(args: readonly string[], { cwd, progress }: Running): Promise<string> {
+  const child = spawn("go", args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  const ended = once(child, "close");
+  let [stdout, stderr] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (text) => {
+    stdout += text;
+  });
+  createInterface({ input: child.stderr }).on("line", (line) => {
+    stderr += `${line}\n`;
+    progress(line);
+  });
+  const [status] = await ended;
   if (status !== 0) throw new Error(`go ${args.join(" ")} failed: ${stderr}`);
   return stdout;
 }
