@@ -134,7 +134,8 @@ export function contentsJson({ keys, auditEvents, newestAuditAt, requests, logs,
     keys,
     audit_events: auditEvents,
     newest_audit_event: newestAuditAt?.toISOString() ?? null,
-    requests,
+    requests: requests.rotations,
+    batches: requests.batches,
     logs: logs.map(logJson),
     provider_keys: providerKeys.map(providerKeyJson),
   };
@@ -163,7 +164,7 @@ export function contentsRows({ keys, auditEvents, newestAuditAt, requests, logs,
     ...Object.entries(keys).map(([purpose, states]) => [`${purpose} keys`, statesText(states)]),
     ...providerKeyRows(providerKeys),
     ["audit events", `${auditEvents}${newest}`],
-    ["requests", `${requests} remembered`],
+    ["request ids", `${requests.rotations} of rotations, ${requests.batches} of batches`],
     ["logs", logsText(logs)],
   ];
 }

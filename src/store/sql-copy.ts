@@ -17,7 +17,8 @@ export interface Contents {
   auditEvents: number;
   /** When the newest of them happened: the copy is of that moment or soon after. */
   newestAuditAt: Date | undefined;
-  requests: number;
+  /** Request ids that are remembered. */
+  requests: { rotations: number; batches: number };
   logs: CopiedLog[];
   /** Of every table. */
   rows: Partial<Record<AnyTableName, number>>;
@@ -110,7 +111,7 @@ export async function copyRows(
     keys: { data: {}, signing: {} },
     auditEvents: 0,
     newestAuditAt: undefined,
-    requests: 0,
+    requests: { rotations: 0, batches: 0 },
     logs: [],
     rows: {},
     providerKeys: [],
@@ -129,9 +130,7 @@ export async function copyRows(
     providerKeyOf(contents.providerKeys, row).storeKey = true;
   });
   await copy("kms_keys", (row) => countKey(contents, row), "state <> 'PENDING'");
-  await copy("kms_requests", () => {
-    contents.requests += 1;
-  });
+  await copy("kms_requests");
   await copy("kms_logs", (row) => contents.logs.push(copiedLog(row)));
   for (const table of logTables) await copy(table);
   await copy("kms_audit_writers");
@@ -139,7 +138,8 @@ export async function copyRows(
     contents.auditEvents += 1;
     contents.newestAuditAt = new Date(Math.max(Number(at), contents.newestAuditAt?.getTime() ?? 0));
   });
-  return contents;
+  const { kms_requests: rotations = 0, kms_log_requests: batches = 0 } = contents.rows;
+  return { ...contents, requests: { rotations, batches } };
 }
 
 /** Copied as they are, with their HMACs; audit rows get their ids anew, in their order. */

@@ -63,10 +63,13 @@ describe.each(kinds)("logs of a %s store", (_, make) => {
     const from = await make();
     await logsIn(from);
     const { out } = await from.run("backup", "b.db");
+    expect(out).toMatch(/^ {2}request ids +0 of rotations, 2 of batches$/m);
     expect(out).toMatch(/^ {2}logs +2 with 2012 entries$/m);
+    expect((await from.json("backup", "b2.db")).answer).toMatchObject({ requests: 0, batches: 2 });
     const into = next(from, "new.db");
     const restored = await into.run("restore", "b.db");
     expect(restored).toMatchObject({ code: 0, err: "" });
+    expect(restored.out).toMatch(/^ {2}request ids +0 of rotations, 2 of batches$/m);
     expect(restored.out).toMatch(
       /^ {2}acme +kms\.example\.com\/acme +1006 entries +ends: no checkpoint of it is known$/m,
     );
