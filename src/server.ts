@@ -4,6 +4,7 @@ import { format } from "node:util";
 import { ServerCredentials, setLogger } from "@grpc/grpc-js";
 import { type Logger, pino } from "pino";
 import { createBatchPool } from "./bulk/pool.ts";
+import { isOfDevelopment } from "./config/checks.ts";
 import type { Config } from "./config.ts";
 import { serviceName } from "./keys/cancel.ts";
 import { createKeyring, type Keyring } from "./keys/keyring.ts";
@@ -28,6 +29,7 @@ import { keyAdminHandlers } from "./service/key-admin.ts";
 import { keyTimer } from "./service/key-timer.ts";
 import { kmsHandlers } from "./service/kms-service.ts";
 import { logHandlers } from "./service/log.ts";
+import { localAdvice } from "./service/recommendations.ts";
 import { rewrapRemarks, witnessedRewrap } from "./service/rewrap.ts";
 import { signSpans } from "./service/sign-spans.ts";
 import { memoryStore } from "./store/memory.ts";
@@ -215,7 +217,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
     countProviderCalls: providers.countCalls,
     probeKeyrings,
     unexpected: (err) => log.error({ err }, "a test of Validate met a bug"),
-    recommendations: [...config.warnings, ...onStoreKey],
+    recommendations: [...config.warnings.filter(isOfDevelopment), ...(provider.name === "local" ? [localAdvice] : [])],
+    faults: [...config.warnings.filter((warning) => !isOfDevelopment(warning)), ...onStoreKey],
   });
   const adminHandlers = auditedKeyAdmin(
     keyAdminHandlers({

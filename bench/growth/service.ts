@@ -69,6 +69,7 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     countProviderCalls: async (work) => ({ answer: await work(), calls: new Map() }),
     probeKeyrings: () => ({ first: keyring, second: keyring, close() {} }),
     recommendations: [],
+    faults: [],
   });
   return {
     kms,

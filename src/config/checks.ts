@@ -127,6 +127,19 @@ export function tlsProblems(
   }
 }
 
+/** What a service on a developer's machine is meant to be. */
+const development = {
+  keyInMemory: "The local master key is in memory: all keys, and what is encrypted under them, are lost on restart.",
+  storeInMemory:
+    "The store is in memory: key records are lost on restart, and what is encrypted under them cannot be decrypted.",
+  noAuthentication: "Authentication is none: whoever can connect has every role and may name any tenant.",
+} as const;
+
+/** Whether a warning says what the configuration is for, and not that anything is wrong with it. */
+export function isOfDevelopment(warning: string): boolean {
+  return Object.values<string>(development).includes(warning);
+}
+
 /** What whoever runs this must know, a sentence each. */
 export function warningsOf(config: Omit<Config, "warnings">): string[] {
   const { provider, otherProvider, tenantKeys, store, auth } = config;
@@ -143,16 +156,12 @@ export function warningsOf(config: Omit<Config, "warnings">): string[] {
     warnings.push(`${name} is false: whoever speaks TLS in the name of ${new URL(each.key).host} is given a token.`);
   }
   if (hasMasterKeyInMemory(provider)) {
-    warnings.push(
-      "The local master key is in memory: all keys, and what is encrypted under them, are lost on restart.",
-    );
+    warnings.push(development.keyInMemory);
   } else if (store.name === "memory") {
-    warnings.push(
-      "The store is in memory: key records are lost on restart, and what is encrypted under them cannot be decrypted.",
-    );
+    warnings.push(development.storeInMemory);
   }
   if (auth === "none") {
-    warnings.push("Authentication is none: whoever can connect has every role and may name any tenant.");
+    warnings.push(development.noAuthentication);
   }
   return warnings;
 }

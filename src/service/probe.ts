@@ -35,6 +35,8 @@ export interface ProbeOptions {
   unexpected?: ((error: unknown) => void) | undefined;
   /** For one test that asks the provider. */
   answerWithinMs?: number | undefined;
+  /** Monotonic milliseconds. */
+  now?: (() => number) | undefined;
 }
 
 const noAnswer: readonly KmsErrorCode[] = ["PROVIDER_UNAVAILABLE", "DEADLINE_EXCEEDED"];
@@ -42,7 +44,12 @@ const noAnswer: readonly KmsErrorCode[] = ["PROVIDER_UNAVAILABLE", "DEADLINE_EXC
 const silenceAdvice =
   "The provider gives no answer: see to it, and to the way there from this machine (name, network, proxy). Cached keys are served on for kms.cache.ttl and kms.cache.max-stale.";
 
-export function createProbe({ signal, unexpected = () => {}, answerWithinMs = 5_000 }: ProbeOptions): Probe {
+export function createProbe({
+  signal,
+  unexpected = () => {},
+  answerWithinMs = 5_000,
+  now = () => performance.now(),
+}: ProbeOptions): Probe {
   const tests: ValidationTest[] = [];
   const advice: string[] = [];
   let silent: Tried<never> | undefined;
@@ -55,9 +62,9 @@ export function createProbe({ signal, unexpected = () => {}, answerWithinMs = 5_
     run: Attempt<On, T>,
     failed: (error: unknown) => void,
   ): Promise<Tried<T>> {
-    const startedMs = performance.now();
+    const startedMs = now();
     const note = (outcome: Outcome, message: string) =>
-      tests.push(create(ValidationTestSchema, { name, outcome, message, latencyMs: performance.now() - startedMs }));
+      tests.push(create(ValidationTestSchema, { name, outcome, message, latencyMs: now() - startedMs }));
     const missing = on.find((each) => !each.ok);
     if (missing !== undefined) {
       note(Outcome.FAIL, `not tried: ${missing.cause} failed`);

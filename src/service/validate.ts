@@ -20,6 +20,8 @@ export interface ValidateParts extends ValidationParts, RecommendationParts {
   countProviderCalls<T>(work: () => Promise<T>): Promise<{ answer: T; calls: ReadonlyMap<string, number> }>;
   /** Told of an error that is a bug. */
   unexpected?(error: unknown): void;
+  /** Monotonic milliseconds, for how long tests take. */
+  now?: () => number;
 }
 
 const probeTenant = "fluo-kms-probe";
@@ -55,7 +57,7 @@ export function validateHandlers(parts: ValidateParts) {
     async validate(request: ValidateRequest, call: CallContext): Promise<ValidateResponse> {
       call.caller.require("operator");
       const tenantId = request.tenantId === "" ? probeTenant : call.caller.tenant(request.tenantId);
-      const probe = createProbe({ signal: call.signal, unexpected: parts.unexpected });
+      const probe = createProbe({ signal: call.signal, unexpected: parts.unexpected, now: parts.now });
       const used = await providerOf(tenantId, probe);
       if (used === undefined) return notOpen(probe);
       const run = async () => {
@@ -69,16 +71,17 @@ export function validateHandlers(parts: ValidateParts) {
         cacheMissMs: passedIn(probe, "key_retrieval_cache_miss"),
         cacheHitMs: passedIn(probe, "key_retrieval_cache_hit"),
       };
+      const isPassed = probe.tests.every(({ outcome }) => outcome === Outcome.PASS);
       return create(ValidateResponseSchema, {
         provider: used.unguarded.name,
-        overall: probe.tests.every(({ outcome }) => outcome === Outcome.PASS) ? Outcome.PASS : Outcome.FAIL,
+        overall: isPassed ? Outcome.PASS : Outcome.FAIL,
         tests: [...probe.tests],
         latencyMs: {
           generate_data_key: passedIn(probe, "generate_data_key"),
           cache_miss: times.cacheMissMs,
           cache_hit: times.cacheHitMs,
         },
-        recommendations: recommendationsOn(parts, { advice: probe.advice, key: looks.key, ...times }),
+        recommendations: recommendationsOn(parts, { isPassed, advice: probe.advice, key: looks.key, ...times }),
         key: keySeen(used.unguarded, looks.key),
         otherKeys: othersThan(used, parts.watches).map(({ provider }, at) => keySeen(provider, looks.others[at])),
         providerCalls: Object.fromEntries(inOrder(calls).map(([operation, count]) => [operation, BigInt(count)])),

@@ -20,7 +20,6 @@ import { readSignSpanRequest } from "../span/request.ts";
 import { signSpan } from "../span/sign.ts";
 import { claimOf, isClaim, verdict } from "../span/verify.ts";
 import type { CallContext } from "./context.ts";
-import type { KeyTimer } from "./key-timer.ts";
 import { expectSame, expectTrue, mustReject, type Probe, type Tried } from "./probe.ts";
 
 export interface ValidationParts {
@@ -28,7 +27,6 @@ export interface ValidationParts {
   providerOf(tenantId: string): ValidatedProvider;
   /** Of all but the tenants' keys, the current provider's first. */
   watches: readonly ProviderLook[];
-  keyTimer: KeyTimer;
   /** Keyrings over one store of their own: the second finds the first one's keys, uncached. */
   probeKeyrings(provider: Provider): { first: Keyring; second: Keyring; close(): void };
   clock: () => Date;
@@ -109,7 +107,7 @@ export async function tryPaths(parts: ValidationParts, validated: Validated): Pr
   const { first, second, close } = parts.probeKeyrings(validated.used.watch.provider);
   try {
     const operations = await tryOperations(validated);
-    const keys = await tryKeys(parts, validated, { first, second, operations });
+    const keys = await tryKeys(validated, { first, second, operations });
     const encrypted = await tryPii(validated, keys.data);
     const spans = await trySpans(parts, validated, { first, signing: keys.signing });
     await refuseAtProvider(validated, operations);
@@ -160,8 +158,8 @@ interface Keys {
   signing: Tried<UsableSigningKey>;
 }
 
+/** Past the metrics of keys, as their cache is: those are about callers. */
 async function tryKeys(
-  { keyTimer }: ValidationParts,
   { tenantId, call, probe }: Validated,
   { first, second, operations }: { first: Keyring; second: Keyring; operations: Operations },
 ): Promise<Keys> {
@@ -174,13 +172,9 @@ async function tryKeys(
     first.activeSigningKey(tenantId, { caller, signal }),
   );
   const missed = await probe.ask("key_retrieval_cache_miss", [data], (_, signal) =>
-    keyTimer.encryption(() => second.activeDataKey(tenantId, { caller, signal })),
+    second.activeDataKey(tenantId, { caller, signal }),
   );
-  await probe.test("key_retrieval_cache_hit", [missed], () =>
-    keyTimer.encryption(() => second.activeDataKey(tenantId, call)),
-  );
-  // Timed once it is cached: how long a throw-away key takes to make says nothing about requests.
-  if (signing.ok) await keyTimer.signing(() => first.activeSigningKey(tenantId, call));
+  await probe.test("key_retrieval_cache_hit", [missed], () => second.activeDataKey(tenantId, call));
   return { data, signing };
 }
 

@@ -62,6 +62,12 @@ describe("/q/health", () => {
 });
 
 describe("POST /api/admin/kms/validate", () => {
+  it("says on local what is always true of this configuration, and at last what to switch to for production", async () => {
+    const { body } = await postJson(admin("validate"), "");
+    expect(body.recommendations.at(-1)).toMatch(/^For production switch to fluo\.kms\.provider=aws/);
+    expect(body.recommendations).toContainEqual(expect.stringContaining("Authentication is none"));
+  });
+
   it("answers in the shape that operators read with jq", async () => {
     for (const body of ["", "{}", { tenant_id: "acme" }]) {
       const answer = await postJson(admin("validate"), body);
@@ -307,14 +313,24 @@ describe("/q/metrics", () => {
     }
   });
 
-  it("times keys after a Validate", async () => {
+  it("are of callers' keys: a Validate counts calls of the provider, and neither look-ups nor how long they take", async () => {
     const fresh = await startService();
     try {
       await postJson(`${fresh.url}/api/admin/kms/validate`, "");
+      const validated = await metrics(fresh);
+      expect(validated).not.toMatch(/kms_retrieve_\w+_seconds_count/);
+      expect(validated).not.toMatch(/kms_cache_(hit|miss)_total\{.*\} [1-9]/);
+      expect(validated).toMatch(/kms_provider_call_seconds_count\{operation="\w+",outcome="\w+"\} \d/);
+
+      for (const _ of ["uncached", "cached"]) {
+        await fresh.grpc.signSpan({ tenantId: "acme", span: plainSpan });
+        await fresh.grpc.generateDataKey({ tenantId: "acme" });
+      }
       const text = await metrics(fresh);
-      expect(text).toMatch(/kms_retrieve_signing_key_seconds_count\{cached="(true|false)"\} \d/);
+      expect(text).toMatch(/kms_retrieve_signing_key_seconds_count\{cached="true"\} 1/);
       expect(text).toMatch(/kms_retrieve_encryption_key_seconds_bucket\{cached="false",le="0.0005"\}/);
       expect(text).toMatch(/kms_retrieve_encryption_key_seconds_bucket\{cached="true",le="2.5"\} 1/);
+      expect(text).toMatch(/kms_cache_hit_total\{key_type="data"\} 1/);
       expect(text).toMatch(/kms_provider_call_seconds_count\{operation="\w+",outcome="\w+"\} \d/);
     } finally {
       await fresh.stop();

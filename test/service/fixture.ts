@@ -70,6 +70,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     countProviderCalls: async (work) => ({ answer: await work(), calls: new Map() }),
     probeKeyrings: () => ({ first: keyring, second: keyring, close() {} }),
     recommendations: [],
+    faults: [],
   };
   const admin = keyAdminHandlers({
     store,

@@ -11,6 +11,7 @@ import { randomMasterKey } from "../../src/provider/local-master-key.ts";
 import type { Provider, ProviderKeyReport } from "../../src/provider/provider.ts";
 import { type ResilienceOptions, resilient } from "../../src/provider/resilience.ts";
 import type { CallContext } from "../../src/service/context.ts";
+import { allIsWell } from "../../src/service/recommendations.ts";
 import { type ValidateParts, validateHandlers } from "../../src/service/validate.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
@@ -73,7 +74,6 @@ async function watching(makeProvider: (options: ResilienceOptions) => Provider, 
   const { validate } = validateHandlers({
     providerOf: () => ({ unguarded: provider, watch: watches[0]! }),
     watches,
-    keyTimer: { signing: (get) => get(), encryption: (get) => get() },
     probeKeyrings() {
       const store = memoryStore();
       const keyring = () => createKeyring({ store, clock, provider: watches[0]!.provider });
@@ -88,6 +88,8 @@ async function watching(makeProvider: (options: ResilienceOptions) => Provider, 
     breakers: () => [],
     maxStaleMs: 1,
     recommendations: [],
+    faults: [],
+    now: () => 0, // whatever the machine's speed
     ...options.parts,
   });
   const run = (context: CallContext = call(), tenantId = "") =>
@@ -134,7 +136,12 @@ describe("where all is well", () => {
     const answer = await run(call(), "acme");
     expect(answer.tests.map(({ name }) => name)).toEqual(allNames);
     expect(failedIn(answer)).toEqual([]);
-    expect(answer).toMatchObject({ provider: "local", overall: Outcome.PASS, recommendations: [], otherKeys: [] });
+    expect(answer).toMatchObject({
+      provider: "local",
+      overall: Outcome.PASS,
+      recommendations: [allIsWell],
+      otherKeys: [],
+    });
     expect(answer.key).toMatchObject({
       provider: "local",
       keyId: provider.keyId,
@@ -341,7 +348,7 @@ describe("the clock", () => {
     const answer = await withSkew(skew);
     expect(messageOf(answer, "clock_skew")).toBe("");
     expect(answer.key?.clockSkewMs).toBe(told);
-    expect(answer.recommendations).toEqual([]);
+    expect(answer.recommendations).toEqual([allIsWell]);
   });
 
   it.each([

@@ -173,7 +173,9 @@ export type ValidateResponse = Message<"fluo.kms.v1.ValidateResponse"> & {
   latencyMs: { [key: string]: number };
 
   /**
-   * What an operator should change, with the command or policy statement that does it where there is one; empty if nothing.
+   * What an operator should change, with the command or policy statement that does it where there is one; then what is always worth knowing
+   * about the configuration. Where overall is PASS and nothing is to be changed, the first is "✅ KMS configuration is valid and ready for
+   * production". With provider "local" the last is the advice to switch to another.
    *
    * @generated from field: repeated string recommendations = 5;
    */
