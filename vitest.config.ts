@@ -8,7 +8,9 @@ export default defineConfig({
     setupFiles: ["./test/matchers.ts"],
     // Vitest would leave a core free, and of two that is half of the time.
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // All three mean "hung", never "slow": no test may fail because the machine does other work.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 120_000 } },
   },
 });

@@ -65,7 +65,7 @@ describe("a token", () => {
     expect(changed.length).toBeGreaterThan(75_000);
     expect(await open(changed)).toEqual(allRefused);
     expect((await open(tokens)).opened).toBe(100);
-  }, 120_000);
+  });
 
   it("is refused with any one character changed, or in another spelling", async () => {
     const [token] = await seal([Buffer.from("x")]);

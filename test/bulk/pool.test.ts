@@ -264,7 +264,7 @@ describe("the threads", () => {
 
   it("keep no process alive that has no batch", () => {
     const script = join(import.meta.dirname, "one-batch.ts");
-    const { status, stdout } = spawnSync(process.execPath, [script], { timeout: 20_000 });
+    const { status, stdout } = spawnSync(process.execPath, [script], { timeout: 120_000 });
     expect([status, String(stdout)]).toEqual([0, "0\n"]);
   });
 

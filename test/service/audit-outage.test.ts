@@ -66,9 +66,6 @@ it("has uses in the file without being told to write them, for whoever reads it 
   const store = await unlocked(await door.open());
   const trail = createAuditTrail({ store, clock: () => new Date() });
   for (let n = 0; n < 1_000; n++) trail.used("ann", "sign_span", "acme", "0".repeat(32), "signing", 1);
-  const written = async () => {
-    expect(await door.sql("select count from kms_audit")).toEqual([{ count: 1_000 }]);
-  };
-  await vi.waitFor(written, { timeout: 5_000, interval: 10 });
+  await expect.poll(() => door.sql("select count from kms_audit")).toEqual([{ count: 1_000 }]);
   await store.close();
 });
