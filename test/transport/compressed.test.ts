@@ -6,7 +6,7 @@ import { runInNewContext } from "node:vm";
 import { deflateSync, gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { EncryptPiiRequestSchema, EncryptPiiResponseSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { decompress } from "../../src/transport/compressed.ts";
@@ -193,7 +193,7 @@ describe("a stream", () => {
     answer(Buffer.of(1));
     expect(await status()).toBe(grpc.status.INVALID_ARGUMENT);
     expect(gate.count()).toBe(1);
-    await vi.waitUntil(() => budget.streams.held() === 0);
+    await expect.poll(() => budget.streams.held()).toBe(0);
   });
 
   it("has one message at a time decompressed where they become large", async () => {
@@ -269,7 +269,7 @@ describe("a stream", () => {
     for (const { stream } of streams) stream.end(Buffer.concat([bomb, bomb, bomb]));
     const ended = streams.map(({ status }) => status());
     for (let each = 0; each < 15; each += 1) await gate.next();
-    await vi.waitUntil(() => budget.streams.held() < 65 * mebibyte);
+    await expect.poll(() => budget.streams.held()).toBeLessThan(65 * mebibyte);
     expect(await Promise.any(ended)).toBe(grpc.status.RESOURCE_EXHAUSTED);
     expect(externalBytes() - before).toBeLessThan(100 * mebibyte);
     expect(gate.count()).toBeLessThanOrEqual(16);

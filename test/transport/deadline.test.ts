@@ -3,7 +3,7 @@ import { get } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import * as grpc from "@grpc/grpc-js";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { localProvider } from "../../src/provider/local.ts";
 import { randomMasterKey } from "../../src/provider/local-master-key.ts";
@@ -14,10 +14,19 @@ import { failureOf } from "../running-service.ts";
 import { patient, startTransports, type Transports } from "./fixture.ts";
 
 let service: Transports | undefined;
-afterEach(() => service?.stop());
+/** Time stands still until a test has it pass. */
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+});
+afterEach(async () => {
+  vi.useRealTimers();
+  await service?.stop();
+});
 
 const tenantId = "acme";
-const soon = () => new Date(Date.now() + 50);
+const patienceMs = 50;
+const soon = () => new Date(Date.now() + patienceMs);
+const timePasses = () => void vi.advanceTimersByTime(2 * patienceMs);
 
 /** A service whose handlers wait for ever, unless their call ends. */
 async function start() {
@@ -29,24 +38,25 @@ async function start() {
 
 describe("over gRPC", () => {
   it.each(["generateDataKey", "signSpan"] as const)("a deadline ends %s with DEADLINE_EXCEEDED", async (method) => {
-    const { grpc: client, aborted, budget } = await start();
-    const failure = await failureOf(client[method]({ tenantId }, { deadline: soon() }));
-    expect(failure.code).toBe(grpc.status.DEADLINE_EXCEEDED);
+    const { grpc: client, started, aborted, budget } = await start();
+    const failure = failureOf(client[method]({ tenantId }, { deadline: soon() }));
+    await started;
+    timePasses();
+    expect((await failure).code).toBe(grpc.status.DEADLINE_EXCEEDED);
     // The client resets the call when its own clock says so, which may come first.
     expect(await aborted).toMatchObject({ code: expect.stringMatching(/^(DEADLINE_EXCEEDED|CANCELLED)$/) });
-    await new Promise(setImmediate);
-    expect(budget.calls()).toBe(0);
+    await expect.poll(budget.calls).toBe(0);
   });
 
   it("a deadline that the service keeps alone ends the handler with DEADLINE_EXCEEDED", async () => {
-    const { grpcAddress, aborted } = await start();
+    const { grpcAddress, started, aborted } = await start();
     const session = connectHttp2(`http://${grpcAddress}`).on("error", () => {});
     const call = session.request({
       ":method": "POST",
       ":path": `/${KmsService.typeName}/GenerateDataKey`,
       "content-type": "application/grpc",
       te: "trailers",
-      "grpc-timeout": "50m",
+      "grpc-timeout": `${patienceMs}m`,
     });
     const answered = new Promise<Record<string, unknown>>((resolve) => {
       call.once("response", (headers) => headers["grpc-status"] && resolve(headers));
@@ -54,6 +64,8 @@ describe("over gRPC", () => {
     });
     call.resume();
     call.end(Buffer.alloc(5));
+    await started;
+    timePasses();
     expect(await aborted).toBeKmsError("DEADLINE_EXCEEDED");
     expect(String((await answered)["grpc-status"])).toBe(String(grpc.status.DEADLINE_EXCEEDED));
     session.destroy();
@@ -81,29 +93,33 @@ describe("over gRPC", () => {
     call.cancel();
     expect((await ended.promise)?.code).toBe(grpc.status.CANCELLED);
     expect(await aborted).toBeKmsError("CANCELLED");
-    await new Promise(setImmediate);
-    expect(budget.calls()).toBe(0);
+    await expect.poll(budget.calls).toBe(0);
     client.close();
   });
 });
 
 describe("over Connect and HTTP", () => {
   it("a timeout ends the call with deadline_exceeded, and the handler", async () => {
-    const { connect, aborted } = await start();
-    const error = await connect.generateDataKey({ tenantId }, { timeoutMs: 50 }).catch((thrown) => thrown);
-    expect(ConnectError.from(error).code).toBe(Code.DeadlineExceeded);
+    const { connect, started, aborted } = await start();
+    const error = connect.generateDataKey({ tenantId }, { timeoutMs: patienceMs }).catch((thrown) => thrown);
+    await started;
+    timePasses();
+    expect(ConnectError.from(await error).code).toBe(Code.DeadlineExceeded);
     // The client hangs up when its own clock says so, which may come first.
     expect(await aborted).toMatchObject({ code: expect.stringMatching(/^(DEADLINE_EXCEEDED|CANCELLED)$/) });
   });
 
   it("a timeout that the service keeps alone is answered with deadline_exceeded", async () => {
-    const { url, aborted } = await start();
-    const response = await fetch(`${url}/${KmsService.typeName}/GenerateDataKey`, {
+    const { url, started, aborted } = await start();
+    const answer = fetch(`${url}/${KmsService.typeName}/GenerateDataKey`, {
       method: "POST",
-      headers: { "content-type": "application/json", "connect-timeout-ms": "50" },
+      headers: { "content-type": "application/json", "connect-timeout-ms": String(patienceMs) },
       body: "{}",
     });
+    await started;
+    timePasses();
     expect(await aborted).toBeKmsError("DEADLINE_EXCEEDED");
+    const response = await answer;
     expect([response.status, await response.json()]).toMatchObject([504, { code: "deadline_exceeded" }]);
   });
 
@@ -147,18 +163,23 @@ describe("while the provider is slow to make a tenant's first key", () => {
 
   it("callers whose deadline passes go away, and the key is made once for who comes next", async () => {
     const { grpc: client, connect, calls, answer, budget } = await startSlow();
-    const early = await Promise.all([
+    const early = Promise.all([
       failureOf(client.generateDataKey({ tenantId }, { deadline: soon() })),
       failureOf(client.generateDataKey({ tenantId }, { deadline: soon() })),
     ]);
-    for (const { code } of early) expect(code).toBe(grpc.status.DEADLINE_EXCEEDED);
-    const late = await connect.generateDataKey({ tenantId }, { timeoutMs: 50 }).catch((thrown) => thrown);
-    expect(ConnectError.from(late).code).toBe(Code.DeadlineExceeded);
+    await expect.poll(budget.calls).toBe(2);
+    timePasses();
+    for (const { code } of await early) expect(code).toBe(grpc.status.DEADLINE_EXCEEDED);
+    await expect.poll(budget.calls).toBe(0);
+    const late = connect.generateDataKey({ tenantId }, { timeoutMs: patienceMs }).catch((thrown) => thrown);
+    await expect.poll(budget.calls).toBe(1);
+    timePasses();
+    expect(ConnectError.from(await late).code).toBe(Code.DeadlineExceeded);
     const waiting = client.generateDataKey({ tenantId });
     answer();
     expect((await waiting).plaintext).toHaveLength(32);
     expect((await client.generateDataKey({ tenantId })).plaintext).toHaveLength(32);
     expect(calls).toMatchObject({ generateDataKey: 1, decrypt: 1 });
-    expect(budget.calls()).toBe(0);
+    await expect.poll(budget.calls).toBe(0);
   });
 });

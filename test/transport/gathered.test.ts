@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import { setImmediate } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { StatusResponseSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { createGather } from "../../src/transport/gathered.ts";
@@ -60,11 +60,8 @@ describe("calls that came together", () => {
     socket.write(Buffer.concat([...hello, ...callOf(1), resetOf(1), ...callOf(3), ...callOf(5), resetOf(5)]));
     const counted = (code: string, times: number) =>
       `rpc_server_call_duration_seconds_count{rpc_method="Status",rpc_response_status_code="${code}"} ${times}`;
-    await vi.waitFor(async () => {
-      const metrics = await service.metrics();
-      expect(metrics).toContain(counted("CANCELLED", 2));
-      expect(metrics).toContain(counted("OK", 1));
-    });
+    await expect.poll(service.metrics).toContain(counted("CANCELLED", 2));
+    await expect.poll(service.metrics).toContain(counted("OK", 1));
     expect(ran).toBe(1);
     socket.destroy();
     await service.stop();

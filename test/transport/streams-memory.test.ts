@@ -5,9 +5,10 @@ import type { Readable } from "node:stream";
 import { setTimeout } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import { describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { EncryptPiiResponseSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import type { Answers, StreamHandler } from "../../src/service/stream.ts";
+import type { Budget } from "../../src/transport/budget.ts";
 import { frame } from "../raw-stream.ts";
 import { failureOf } from "../running-service.ts";
 import { answers, echo, gated, startStreams, rawStream } from "./stream-fixture.ts";
@@ -38,7 +39,7 @@ describe("streams together", () => {
     await first.send(message(400_000));
     const { answer } = await gate.next();
     void second.send(message(300_000));
-    await vi.waitUntil(() => budget.streams.waitedMs() > 0);
+    await expect.poll(() => budget.streams.waitedMs()).toBeGreaterThan(0);
     expect([gate.count(), budget.streams.held()]).toEqual([1, 400_000]);
     answer(message(1));
     await first.next();
@@ -64,7 +65,7 @@ describe("streams together", () => {
     await client.encryptPii(call(490_000));
     expect((await failureOf(client.encryptPii(call(510_000)))).reason).toBe("OVERLOADED");
     stream.cancel();
-    await vi.waitUntil(() => budget.streams.held() === 0);
+    await expect.poll(() => budget.streams.held()).toBe(0);
     await client.encryptPii(call(990_000));
   });
 
@@ -88,7 +89,7 @@ describe("streams together", () => {
     await streams.next();
     const second = open();
     void second.send(message(80_000));
-    await vi.waitUntil(() => budget.streams.waitedMs() > 0);
+    await expect.poll(() => budget.streams.waitedMs()).toBeGreaterThan(0);
     gate.resolve();
     await held;
     expect((await streams.next()).message).toHaveLength(80_000);
@@ -117,7 +118,7 @@ describe("streams together", () => {
         answer(message(1));
         await stream.next();
       }
-      await vi.waitUntil(() => budget.streams.held() === 0);
+      await expect.poll(() => budget.streams.held()).toBe(0);
     },
   );
 
@@ -125,11 +126,11 @@ describe("streams together", () => {
     const { grpcAddress, budget } = await startStreams(talkative, { budgetBytes: 2_000_000 });
     const { stream } = rawStream(grpcAddress);
     stream.write(frame(message(10)));
-    await vi.waitUntil(() => budget.streams.held() === 400_000);
+    await expect.poll(() => budget.streams.held()).toBe(400_000);
     stream.write(frame(message(200_000)));
     await setTimeout(50);
     stream.close(constants.NGHTTP2_NO_ERROR);
-    await vi.waitUntil(() => budget.streams.held() === 0);
+    await expect.poll(() => budget.streams.held()).toBe(0);
   });
 
   it("give back what they held once, whenever another's answer lets in what ends them", async () => {
@@ -144,20 +145,20 @@ describe("streams together", () => {
       taken.length = 0;
       const [first, second] = [rawStream(grpcAddress), rawStream(grpcAddress)];
       first.stream.write(frame(message(8_900)));
-      await vi.waitUntil(() => taken.length === 1);
+      await expect.poll(() => taken.length).toBe(1);
       second.stream.write(frame(message(1_000)));
-      await vi.waitUntil(() => taken.length === 2);
+      await expect.poll(() => taken.length).toBe(2);
       second.stream.write(Buffer.concat([frame(message(240)), frame(message(1), 5 * 1024 * 1024)]));
-      await vi.waitUntil(() => budget.streams.waitedMs() > 0);
+      await expect.poll(() => budget.streams.waitedMs()).toBeGreaterThan(0);
       void answer(0, answers(), -ahead);
       void answer(1, { bytes: 1_000, messages: [] }, ahead);
-      await vi.waitUntil(() => taken.length === 3);
+      await expect.poll(() => taken.length).toBe(3);
       taken[2]!(answers());
       expect(await second.status()).toBe(grpc.status.RESOURCE_EXHAUSTED);
       for (const { session } of [first, second]) session.destroy();
-      await setTimeout(20);
-      expect(budget.streams.held()).toBe(0);
+      await expect.poll(() => budget.streams.held()).toBe(0);
     }
+    expect(budget.streams.held()).toBe(0);
   });
 
   it("bring more than fits at once, and all of it is answered", async () => {
@@ -175,34 +176,64 @@ describe("streams together", () => {
       })();
     }
     expect(await Promise.all(received)).toEqual(new Array(20).fill(300_010));
-    expect(budget.streams.held()).toBe(0);
+    await expect.poll(() => budget.streams.held()).toBe(0);
   });
 });
 
 describe("a stream in the way of others", () => {
   const streamTimes = { idleMs: 60_000, holdUpMs: 300 };
+  const looksMs = streamTimes.holdUpMs / 5;
+
+  /** Time stands still until a test has it pass. */
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"] });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  const pass = (times: number) => void vi.advanceTimersByTime(times * streamTimes.holdUpMs);
+
+  /** Resolves when a stream has begun to wait for room. */
+  const someoneWaits = (budget: Budget) =>
+    expect
+      .poll(() => {
+        vi.advanceTimersByTime(1);
+        return budget.streams.waitedMs();
+      })
+      .toBeGreaterThan(0);
 
   it("ends, as by RESOURCE_EXHAUSTED, where it does not read, and the others go on", async () => {
-    const { grpcAddress, open } = await startStreams(talkative, { budgetBytes, streamTimes });
+    const { grpcAddress, open, budget } = await startStreams(talkative, { budgetBytes, streamTimes });
     const unread = rawStream(grpcAddress);
     unread.stream.write(frame(message(10)));
     await new Promise((resolve) => unread.stream.once("response", resolve));
     const other = open();
-    await other.send(message(450_000));
+    void other.send(message(450_000));
+    await someoneWaits(budget);
+    pass(2);
+    await new Promise(setImmediate); // it is told, and is not left to read that for long
+    pass(1);
     expect(await unread.reset).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     expect(await other.next()).toHaveLength(400_000);
   });
 
   it("ends with RESOURCE_EXHAUSTED where the rest of its message does not come", async () => {
-    const { grpcAddress, open } = await startStreams(echo, { budgetBytes, streamTimes });
+    const { grpcAddress, open, budget } = await startStreams(echo, { budgetBytes, streamTimes });
     const slow = rawStream(grpcAddress);
     slow.stream.write(frame(message(10), 450_000));
-    const trickle = setInterval(() => slow.stream.write(message(1)), 50);
+    await expect.poll(() => budget.streams.held()).toBe(450_000);
     const other = open();
-    await other.send(message(450_000));
+    void other.send(message(450_000));
+    await someoneWaits(budget);
+    const told = slow.status();
+    for (let look = 0; look < 10; look += 1) {
+      await new Promise<void>((resolve) => slow.stream.write(message(1), () => resolve()));
+      await new Promise<void>((resolve) => slow.session.ping(() => resolve())); // it has arrived
+      vi.advanceTimersByTime(looksMs);
+    }
     expect(await other.next()).toHaveLength(450_000);
-    expect(await slow.status()).toBe(grpc.status.RESOURCE_EXHAUSTED);
-    clearInterval(trickle);
+    expect(await told).toBe(grpc.status.RESOURCE_EXHAUSTED);
   });
 
   it("may stay as long as nobody waits", async () => {
@@ -210,25 +241,27 @@ describe("a stream in the way of others", () => {
     const unread = rawStream(grpcAddress);
     unread.stream.write(frame(message(10)));
     const other = open();
-    for (const endMs = performance.now() + 4 * streamTimes.holdUpMs; performance.now() < endMs; ) {
+    for (let look = 0; look < 20; look += 1) {
       await other.send(message(10));
       await other.next();
+      vi.advanceTimersByTime(looksMs);
     }
     await readAtLeast(400_000, unread.stream);
   });
 
   it("may stay while the service is at work on it, and has its time to read once that is done", async () => {
     const gate = gated();
-    const { grpcAddress, open } = await startStreams(gate.handler, { budgetBytes, streamTimes });
+    const { grpcAddress, open, budget } = await startStreams(gate.handler, { budgetBytes, streamTimes });
     const working = rawStream(grpcAddress);
     working.stream.write(frame(message(450_000)));
     const { answer } = await gate.next();
     const other = open();
     void other.send(message(450_000));
-    const passed = (times: number) => open({ deadline: Date.now() + times * streamTimes.holdUpMs }).failure();
-    await passed(3);
+    await someoneWaits(budget);
+    pass(3);
     answer(message(450_000));
-    await passed(0.5);
+    await new Promise((resolve) => working.stream.once("response", resolve));
+    pass(0.5);
     await readAtLeast(450_000, working.stream);
     expect((await gate.next()).message).toHaveLength(450_000);
   });
@@ -242,5 +275,5 @@ it("a message that unpacks to more than there is room for ends its stream alone"
   expect(await bomb.failure()).toMatchObject({ code: grpc.status.RESOURCE_EXHAUSTED, reason: "OVERLOADED" });
   await other.send(message(400_000));
   expect(await other.next()).toHaveLength(400_000);
-  await vi.waitUntil(() => budget.streams.held() <= 400_000);
+  await expect.poll(() => budget.streams.held()).toBeLessThanOrEqual(400_000);
 });

@@ -2,7 +2,7 @@
 import { constants } from "node:http2";
 import { gzipSync } from "node:zlib";
 import * as grpc from "@grpc/grpc-js";
-import { describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { invalidField } from "../../src/errors.ts";
 import type { StreamHandler } from "../../src/service/stream.ts";
 import { frame } from "../raw-stream.ts";
@@ -10,7 +10,16 @@ import type { SpanClient } from "../stream-client.ts";
 import { answers, echo, gated, startStreams, rawStream } from "./stream-fixture.ts";
 
 const bytes = (text: string) => Buffer.from(text);
-const soon = () => new Date(Date.now() + 100);
+
+/** Time stands still until a test has it pass. */
+beforeEach(() => {
+  vi.useFakeTimers({
+    toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date", "performance"],
+  });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 async function texts(stream: SpanClient): Promise<string[]> {
   const all: string[] = [];
@@ -138,7 +147,7 @@ describe("a stream ends", () => {
     a.answer(bytes("a"));
     expect(Buffer.from((await stream.next())!)).toEqual(bytes("a"));
     expect(await stream.failure()).toMatchObject({ code: grpc.status.INVALID_ARGUMENT, fields: ["mode"] });
-    await vi.waitUntil(() => budget.streams.held() === 0);
+    await expect.poll(() => budget.streams.held()).toBe(0);
     expect(await metrics()).toContain('kms_errors_total{operation="SignSpans",code="INVALID_ARGUMENT"} 1');
   });
 
@@ -164,16 +173,19 @@ describe("a stream ends", () => {
     // A thread has it still.
     expect(budget.streams.held()).toBe(1);
     answer(new Uint8Array(1000));
-    await vi.waitUntil(() => budget.streams.held() === 0);
+    await expect.poll(() => budget.streams.held()).toBe(0);
   });
 
   it("with DEADLINE_EXCEEDED when the caller's time is up", async () => {
     const gate = gated();
     const { open, metrics } = await startStreams(gate.handler);
-    const stream = open({ deadline: soon() });
+    const stream = open({ deadline: new Date(Date.now() + 100) });
     await stream.send(bytes("a"));
-    expect((await stream.failure()).code).toBe(grpc.status.DEADLINE_EXCEEDED);
-    await vi.waitUntil(async () => /SignSpans",code="(DEADLINE_EXCEEDED|CANCELLED)"} 1/.test(await metrics()));
+    await gate.next();
+    const failure = stream.failure();
+    vi.advanceTimersByTime(200);
+    expect((await failure).code).toBe(grpc.status.DEADLINE_EXCEEDED);
+    await expect.poll(metrics).toMatch(/SignSpans",code="(DEADLINE_EXCEEDED|CANCELLED)"} 1/);
   });
 
   it("with DEADLINE_EXCEEDED where the service alone keeps the time, and by a reset where nobody reads", async () => {
@@ -184,10 +196,14 @@ describe("a stream ends", () => {
     for (const { stream } of [reading, unread]) {
       stream.write(frame(bytes("a")));
       (await gate.next()).answer(new Uint8Array(1_000_000));
+      await new Promise((resolve) => stream.once("response", resolve));
     }
-    expect(await reading.status()).toBe(grpc.status.DEADLINE_EXCEEDED);
+    const told = reading.status();
+    vi.advanceTimersByTime(200);
+    expect(await told).toBe(grpc.status.DEADLINE_EXCEEDED);
+    vi.advanceTimersByTime(200);
     expect(await unread.reset).toBe(constants.NGHTTP2_CANCEL);
-    await vi.waitUntil(() => budget.streams.held() === 0);
+    await expect.poll(() => budget.streams.held()).toBe(0);
   });
 
   it("with RESOURCE_EXHAUSTED for a message of 5 MiB, and others of the connection go on", async () => {
@@ -219,7 +235,7 @@ describe("a stream ends", () => {
       stream.end(part);
       expect(await status()).toBe(grpc.status.INVALID_ARGUMENT);
     }
-    await vi.waitUntil(() => budget.streams.held() === 0);
+    await expect.poll(() => budget.streams.held()).toBe(0);
   });
 
   it.each([
@@ -231,7 +247,7 @@ describe("a stream ends", () => {
     const { stream, status } = rawStream(grpcAddress, { "grpc-encoding": encoding });
     stream.write(frame(message, message.length, 1));
     expect(await status()).toBe(expected);
-    await vi.waitUntil(() => budget.streams.held() === 0);
+    await expect.poll(() => budget.streams.held()).toBe(0);
   });
 });
 
@@ -239,12 +255,20 @@ describe("a stream on which nothing moves", () => {
   const streamTimes = { idleMs: 200, holdUpMs: 60_000 };
 
   it("ends with UNAVAILABLE and RetryInfo", async () => {
-    const { open } = await startStreams(echo, { streamTimes });
+    let begun = 0;
+    const counted: StreamHandler = (context) => {
+      begun += 1;
+      return echo(context);
+    };
+    const { open } = await startStreams(counted, { streamTimes });
     const [silent, once] = [open(), open()];
     await once.send(bytes("a"));
     await once.next();
-    for (const stream of [silent, once]) {
-      expect(await stream.failure()).toMatchObject({ code: grpc.status.UNAVAILABLE, reason: "IDLE", retry: true });
+    await expect.poll(() => begun).toBe(2);
+    const failures = [silent, once].map((stream) => stream.failure());
+    vi.advanceTimersByTime(2 * streamTimes.idleMs);
+    for (const failure of failures) {
+      expect(await failure).toMatchObject({ code: grpc.status.UNAVAILABLE, reason: "IDLE", retry: true });
     }
   });
 
@@ -254,11 +278,16 @@ describe("a stream on which nothing moves", () => {
     });
     const unread = rawStream(grpcAddress);
     unread.stream.write(frame(bytes("a")));
+    await new Promise((resolve) => unread.stream.once("response", resolve));
     const slow = rawStream(grpcAddress);
     slow.stream.write(frame(bytes("a"), 1000));
-    expect(await slow.status()).toBe(grpc.status.UNAVAILABLE);
+    await expect.poll(() => budget.streams.held()).toBe(901_000);
+    const told = slow.status();
+    vi.advanceTimersByTime(2 * streamTimes.idleMs);
+    expect(await told).toBe(grpc.status.UNAVAILABLE);
+    vi.advanceTimersByTime(200);
     expect(await unread.reset).toBe(constants.NGHTTP2_REFUSED_STREAM);
-    await vi.waitUntil(() => budget.streams.held() === 0);
+    await expect.poll(() => budget.streams.held()).toBe(0);
   });
 
   it("goes on while the service is at work on it", async () => {
@@ -267,7 +296,10 @@ describe("a stream on which nothing moves", () => {
     const [working, silent] = [open(), open()];
     await working.send(bytes("a"));
     const { answer } = await gate.next();
-    await silent.failure();
+    await expect.poll(() => gate.contexts).toHaveLength(2);
+    const failure = silent.failure();
+    vi.advanceTimersByTime(2 * streamTimes.idleMs);
+    await failure;
     answer(bytes("a"));
     expect(Buffer.from((await working.next())!)).toEqual(bytes("a"));
   });
@@ -311,6 +343,7 @@ describe("a service that stops", () => {
     const { stream } = rawStream(grpcAddress);
     stream.write(frame(bytes("a")));
     await new Promise((resolve) => stream.once("response", resolve));
+    vi.useRealTimers();
     const startedMs = performance.now();
     await close(300);
     expect(performance.now() - startedMs).toBeGreaterThan(280);

@@ -1,9 +1,8 @@
 /** Answers that nobody reads: what they hold is bounded, and whoever leaves them unread loses them. */
 import { constants } from "node:http2";
-import { setTimeout } from "node:timers/promises";
 import { create, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { EncryptPiiRequestSchema, EncryptPiiResponseSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { frame } from "../raw-stream.ts";
@@ -12,6 +11,10 @@ import { startTransports } from "./fixture.ts";
 import { rawStream } from "./stream-fixture.ts";
 
 const answerBytes = 300_000;
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 /** Answers as long as the request's tenant says. */
 async function start(unread: { bytes: number; patienceMs: number }) {
@@ -25,16 +28,18 @@ async function start(unread: { bytes: number; patienceMs: number }) {
   const transports = await startTransports(handlers, { unread });
   onTestFinished(() => transports.stop());
   const call = (length: number) => transports.grpc.encryptPii({ tenantId: String(length) });
+  /** Calls until it is answered. */
+  const served = () => expect.poll(() => call(answerBytes).then(() => "served", String)).toBe("served");
   async function callUnread(length: number) {
     const raw = rawStream(transports.grpcAddress, { ":path": `/${KmsService.typeName}/EncryptPii` });
     const before = answered;
     raw.stream.end(
       frame(toBinary(EncryptPiiRequestSchema, create(EncryptPiiRequestSchema, { tenantId: String(length) }))),
     );
-    await vi.waitUntil(() => answered > before);
+    await expect.poll(() => answered).toBeGreaterThan(before);
     return raw;
   }
-  return { ...transports, call, callUnread };
+  return { ...transports, call, served, callUnread };
 }
 
 it("find room as long as they are read, however many they are", async () => {
@@ -44,7 +49,7 @@ it("find room as long as they are read, however many they are", async () => {
 });
 
 it("are OVERLOADED where there is no room, unless they are small, and find it again when a caller leaves", async () => {
-  const { call, callUnread, metrics } = await start({ bytes: 1_000_000, patienceMs: 60_000 });
+  const { call, served, callUnread, metrics } = await start({ bytes: 1_000_000, patienceMs: 60_000 });
   const unread = [await callUnread(answerBytes), await callUnread(answerBytes), await callUnread(answerBytes)];
   expect(await failureOf(call(answerBytes))).toMatchObject({
     code: grpc.status.RESOURCE_EXHAUSTED,
@@ -55,16 +60,16 @@ it("are OVERLOADED where there is no room, unless they are small, and find it ag
   await call(16_000);
   await call(90_000);
   unread[1]!.session.destroy();
-  await vi.waitFor(() => call(answerBytes));
+  await served();
   unread[0]!.stream.resume();
   expect(await unread[0]!.status()).toBe(grpc.status.OK);
 });
 
 it("are dropped where others need their room and they were left unread for a while, the oldest first", async () => {
-  const { call, callUnread } = await start({ bytes: 700_000, patienceMs: 300 });
+  const { served, callUnread } = await start({ bytes: 700_000, patienceMs: 300 });
   const [oldest, other] = [await callUnread(answerBytes), await callUnread(answerBytes)];
-  await setTimeout(400);
-  for (let each = 0; each < 5; each += 1) await vi.waitFor(() => call(answerBytes));
+  vi.spyOn(performance, "now").mockReturnValue(performance.now() + 400);
+  for (let each = 0; each < 5; each += 1) await served();
   oldest.stream.resume();
   expect(await oldest.reset).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   expect(await other.status()).toBe(grpc.status.OK);
