@@ -1,5 +1,5 @@
 /** The keyring: a tenant's keys made once, found again, kept apart, and refused by state. */
-import { randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { openGcm, sealGcm } from "../../src/crypto/aes-gcm.ts";
 import { verifySignature } from "../../src/crypto/ed25519.ts";
@@ -32,6 +32,14 @@ async function moveTo(store: Store, state: KeyState): Promise<string> {
   const active = (await store.active("acme", "data"))!;
   await store.update(active, { ...active, state, previousState: "ACTIVE" }, disabling);
   return active.keyId;
+}
+
+/** What 25,000 of them take of this thread's processor, in microseconds, whatever else the machine does. */
+function processorTime(work: () => unknown): number {
+  const before = process.threadCpuUsage();
+  for (let i = 0; i < 25_000; i += 1) work();
+  const { user, system } = process.threadCpuUsage(before);
+  return user + system;
 }
 
 describe("a tenant's first call", () => {
@@ -74,7 +82,8 @@ describe("a tenant's first call", () => {
       },
     };
     const { provider, calls } = counting(slow);
-    const { keyring, store } = setUp({ provider: resilient(provider) });
+    const hour = { attemptTimeoutMs: hourMs, totalTimeoutMs: hourMs }; // no call is late, however slow the machine is
+    const { keyring, store } = setUp({ provider: resilient(provider, hour) });
     const tenants = Array.from({ length: 1_000 }, (_, i) => `tenant-${i}`);
     await Promise.all(tenants.map((tenant) => keyring.activeDataKey(tenant)));
     expect(calls.mostInFlight).toBe(20);
@@ -234,15 +243,16 @@ describe("a cached key", () => {
     });
   });
 
-  it("takes under a microsecond", async () => {
+  it("takes less of the processor than a hash of 32 bytes", async () => {
     const { keyring } = setUp({ now: () => performance.now() });
     await keyring.activeDataKey("acme");
-    const rounds = Array.from({ length: 7 }, () => {
-      const startedAt = performance.now();
-      for (let i = 0; i < 100_000; i += 1) keyring.activeDataKey("acme");
-      return (performance.now() - startedAt) / 100_000;
-    });
-    expect(Math.min(...rounds)).toBeLessThan(0.001); // milliseconds
+    const hashed = new Uint8Array(32);
+    const rounds = Array.from({ length: 7 }, () => [
+      processorTime(() => keyring.activeDataKey("acme")),
+      processorTime(() => hash("sha256", hashed)),
+    ]);
+    const [hit, hashing] = [0, 1].map((which) => Math.min(...rounds.map((round) => round[which]!)));
+    expect(hit).toBeLessThan(hashing!);
   });
 
   it("costs one provider call a TTL, in the background", async () => {

@@ -1,6 +1,6 @@
 /** The aws provider by its contract and by what it sends, on the real SDK and fakes of AWS KMS. What AWS refuses: aws-answers.test.ts. */
 import { randomBytes } from "node:crypto";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { dependable } from "../../src/provider/failover.ts";
 import { openProvider } from "../../src/provider/registry.ts";
@@ -10,6 +10,13 @@ import { providerContract } from "../provider-contract.ts";
 import { context, openedOnFake, openOn, startFake, twoRegions, useCredentials } from "./aws-fixture.ts";
 
 useCredentials();
+
+const attemptTimeoutMs = 100;
+/** So that an attempt is late when a test says so, and no other. */
+const stopTheClock = () => vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 providerContract("aws", async () => {
   const kms = await startFake();
@@ -59,7 +66,11 @@ describe("what is sent to AWS", () => {
     for (let n = 0; n < 5; n += 1) await provider.generateDataKey(context);
     expect(kms.connections).toBe(1);
     await kms.fault({ latencyMs: 50 });
-    await Promise.all(Array.from({ length: 20 }, () => provider.generateDataKey(context)));
+    stopTheClock();
+    const calls = Array.from({ length: 20 }, () => provider.generateDataKey(context));
+    await kms.until(() => kms.calls.GenerateDataKey === 25);
+    vi.advanceTimersByTime(50);
+    await Promise.all(calls);
     expect(kms.mostInFlight).toBe(20);
   });
 
@@ -72,6 +83,7 @@ describe("what is sent to AWS", () => {
 
   it("carries the clock's skew back, by answers of either kind", async () => {
     const { kms, key, provider } = await openedOnFake();
+    vi.useFakeTimers({ toFake: ["Date"] });
     await kms.fault({ dateOffsetMs: -600_000 });
     expect((await provider.describe()).clockSkewMs).toBeGreaterThan(598_000);
     await kms.fault({ dateOffsetMs: 600_000 });
@@ -112,10 +124,13 @@ describe("a call that AWS leaves hanging", () => {
   it("is late behind the resilience layer, and the next call is not", async () => {
     const { kms, key } = await openedOnFake();
     const places = await openOn([kms], key.id);
-    const provider = dependable(places, { attemptTimeoutMs: 100, maxRetries: 0 });
+    stopTheClock();
+    const provider = dependable(places, { attemptTimeoutMs, maxRetries: 0 });
     kms.once("silence", "GenerateDataKey");
-    const error = await thrownBy(() => provider.generateDataKey(context));
-    expect(error).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");
+    const error = thrownBy(() => provider.generateDataKey(context));
+    await kms.until(() => kms.inFlight === 1);
+    vi.advanceTimersByTime(attemptTimeoutMs);
+    expect(await error).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");
     expect((await provider.generateDataKey(context)).plaintext).toHaveLength(32);
     await provider.close();
   });
@@ -148,11 +163,18 @@ describe("a key in two regions", () => {
     "is used in the second while the first is %s",
     async (mode) => {
       const { ireland, frankfurt, key } = await twoRegions();
-      const provider = dependable(await openOn([ireland, frankfurt], key.id), { attemptTimeoutMs: 100 });
+      const places = await openOn([ireland, frankfurt], key.id);
+      stopTheClock();
+      const provider = dependable(places, { attemptTimeoutMs });
       const { plaintext, wrapped } = await provider.generateDataKey(context);
       expect(provider.region).toBe("eu-west-1");
       await ireland.fault({ mode });
-      expect(Buffer.compare(await provider.decrypt(wrapped, context), plaintext)).toBe(0);
+      const decrypted = provider.decrypt(wrapped, context);
+      if (mode === "hanging") {
+        await ireland.until(() => ireland.inFlight === 1);
+        vi.advanceTimersByTime(attemptTimeoutMs);
+      }
+      expect(Buffer.compare(await decrypted, plaintext)).toBe(0);
       expect(provider.region).toBe("eu-central-1");
       await ireland.heal();
       await provider.generateDataKey(context);
@@ -163,7 +185,9 @@ describe("a key in two regions", () => {
 
   it("is not used in the second when the first says no", async () => {
     const { ireland, frankfurt, key } = await twoRegions();
-    const provider = dependable(await openOn([ireland, frankfurt], key.id));
+    const places = await openOn([ireland, frankfurt], key.id);
+    stopTheClock();
+    const provider = dependable(places);
     const { wrapped } = await provider.generateDataKey(context);
     expect(await thrownBy(() => provider.decrypt(wrapped, {}))).toBeKmsError("CIPHERTEXT_REJECTED");
     key.state = "Disabled";

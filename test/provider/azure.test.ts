@@ -1,6 +1,6 @@
 /** The azure provider by its contract and by what it sends, on the real SDKs and a fake of Key Vault. What Azure refuses: azure-answers.test.ts. */
 import { createDecipheriv, createHash, randomBytes } from "node:crypto";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { parseWrapped } from "../../src/provider/azure-wrapped.ts";
 import { dependable } from "../../src/provider/failover.ts";
@@ -8,6 +8,10 @@ import type { AzureFault, AzureOperation } from "../fakes/azure-key-vault.ts";
 import { thrownBy } from "../matchers.ts";
 import { providerContract } from "../provider-contract.ts";
 import { canServe, context, openedOnFake, openOn, startFake } from "./azure-fixture.ts";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 describe.skipIf(!canServe)("on a fake of Key Vault", () => {
   for (const type of ["RSA-HSM", "oct-HSM"] as const) {
@@ -136,6 +140,7 @@ describe.skipIf(!canServe)("on a fake of Key Vault", () => {
 
     it("carries the clock's skew back, by answers of either kind", async () => {
       const { vault, key, provider } = await openedOnFake();
+      vi.useFakeTimers({ toFake: ["Date"] });
       await vault.fault({ dateOffsetMs: -600_000 });
       expect((await provider.describe()).clockSkewMs).toBeGreaterThan(598_000);
       await vault.fault({ dateOffsetMs: 600_000 });
@@ -271,10 +276,14 @@ describe.skipIf(!canServe)("on a fake of Key Vault", () => {
 
     it("is late behind the resilience layer, and the next call is not", async () => {
       const { vault } = await openedOnFake();
-      const provider = dependable([await openOn(vault, "fluo")], { attemptTimeoutMs: 100, maxRetries: 0 });
+      const opened = await openOn(vault, "fluo");
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+      const provider = dependable([opened], { attemptTimeoutMs: 100, maxRetries: 0 });
       vault.once("silence", "wrapkey");
-      const error = await thrownBy(() => provider.generateDataKey(context));
-      expect(error).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");
+      const error = thrownBy(() => provider.generateDataKey(context));
+      await vault.until(() => vault.calls.wrapkey === 1 && vault.inFlight === 1);
+      vi.advanceTimersByTime(100);
+      expect(await error).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");
       expect((await provider.generateDataKey(context)).plaintext).toHaveLength(32);
       await provider.close();
     });

@@ -11,11 +11,14 @@ import { openOn, useCredentials } from "./aws-fixture.ts";
 
 useCredentials();
 
+/** No call is late, however slow the machine is. */
+const patience = { attemptTimeoutMs: 3_600_000, totalTimeoutMs: 3_600_000 };
+
 /** A store whose tenants have a data key each, and a keyring that has not met them. */
 async function cold(tenants: number) {
   const fake = await startAwsKms({ region: "eu-west-1" });
   const key = fake.createKey();
-  const provider = dependable(await openOn([fake], key.arn));
+  const provider = dependable(await openOn([fake], key.arn), patience);
   onTestFinished(async () => {
     await provider.close();
     await fake.close();

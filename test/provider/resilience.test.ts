@@ -1,7 +1,6 @@
 /** The resilience layer over a real local provider, made slow, silent or wrong where a test needs it. */
 import { randomBytes } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
-import { describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { localProvider } from "../../src/provider/local.ts";
 import { randomMasterKey } from "../../src/provider/local-master-key.ts";
@@ -53,6 +52,10 @@ function gated() {
   });
   return { provider, waiting };
 }
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -174,16 +177,19 @@ describe("the breaker", () => {
   }
 
   it("is not opened by more callers than a slow provider can serve in their time", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const local = localProvider(randomMasterKey());
     const slow = changed({
       async encrypt(...given) {
-        await delay(20);
+        await new Promise((resolve) => setTimeout(resolve, 20));
         return local.encrypt(...given);
       },
     });
     const guarded = resilient(slow, { breakAfter: 3, totalTimeoutMs: 200, attemptTimeoutMs: 100 });
     const calls = Array.from({ length: 1_000 }, () => guarded.encrypt(randomBytes(32), context));
-    const failed = (await Promise.allSettled(calls)).filter(({ status }) => status === "rejected");
+    const settled = Promise.allSettled(calls);
+    await vi.advanceTimersByTimeAsync(200);
+    const failed = (await settled).filter(({ status }) => status === "rejected");
     expect(failed.length).toBeGreaterThan(0);
     for (const { reason } of failed as PromiseRejectedResult[]) {
       expect(reason).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");
@@ -195,10 +201,10 @@ describe("the breaker", () => {
     const { provider, guarded, encrypt, state } = outage();
     for (let i = 0; i < 3; i += 1) await thrownBy(encrypt);
     expect(state()).toBe("open");
-    await vi.waitUntil(() => provider.described > 3);
+    await expect.poll(() => provider.described).toBeGreaterThan(3);
     expect(provider.encrypted).toBe(3);
     provider.health = "up";
-    await vi.waitUntil(() => state() === "closed");
+    await expect.poll(() => state()).toBe("closed");
     await encrypt();
     await guarded.close();
   });
@@ -211,7 +217,7 @@ describe("the breaker", () => {
     for (let i = 0; i < 3; i += 1) await thrownBy(encrypt);
     expect(told).toEqual(["local open"]);
     provider.health = "up";
-    await vi.waitUntil(() => told.includes("local closed"));
+    await expect.poll(() => told).toContain("local closed");
     expect(told).toContain("local half-open");
     await guarded.close();
   });
@@ -220,11 +226,11 @@ describe("the breaker", () => {
     const { provider, guarded, encrypt, state } = outage();
     for (let i = 0; i < 3; i += 1) await thrownBy(encrypt);
     provider.health = "describes";
-    await vi.waitUntil(() => state() === "closed");
+    await expect.poll(() => state()).toBe("closed");
     await thrownBy(encrypt);
     expect(state()).toBe("open");
     provider.health = "up";
-    await vi.waitUntil(() => state() === "closed");
+    await expect.poll(() => state()).toBe("closed");
     await encrypt();
     provider.health = "down";
     await thrownBy(encrypt);
@@ -237,7 +243,7 @@ describe("the breaker", () => {
     const describe = () => Promise.reject(new KmsError("PROVIDER_DENIED", "disabled"));
     const guarded = resilient({ ...provider, describe }, { ...options, probeMs: 1 });
     for (let i = 0; i < 3; i += 1) await thrownBy(() => guarded.decrypt(randomBytes(60), context));
-    await vi.waitUntil(() => guarded.breakers()[0]!.state === "closed");
+    await expect.poll(() => guarded.breakers()[0]!.state).toBe("closed");
     expect(calls()).toBe(3);
     await guarded.close();
   });

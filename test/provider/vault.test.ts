@@ -4,11 +4,12 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { dependable } from "../../src/provider/failover.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { openProvider } from "../../src/provider/registry.ts";
+import { defaultResilience } from "../../src/provider/resilience.ts";
 import { openVault } from "../../src/provider/vault.ts";
 import { takePlaintext } from "../../src/provider/vault-answer.ts";
 import { connectVault } from "../../src/provider/vault-http.ts";
@@ -49,6 +50,7 @@ beforeEach(async () => {
   opened = [];
 });
 afterEach(async () => {
+  vi.useRealTimers();
   for (const provider of opened) await provider.close();
   await vault.close();
 });
@@ -154,11 +156,27 @@ describe("an answer of Vault", () => {
     { what: "half an answer", fault: "stall", ...unavailable },
   ];
 
+  /** That of each attempt once it has arrived, and of the pauses between them. */
+  async function haveTimePass(attempts: number): Promise<void> {
+    for (let attempt = 1; attempt <= attempts; attempt += 1) {
+      while (vault.count(decryptPath) < attempt) {
+        vi.advanceTimersByTime(1);
+        await new Promise(setImmediate);
+      }
+      vi.advanceTimersByTime(defaultResilience.attemptTimeoutMs);
+    }
+  }
+
   it.each(cases)("that is $what is $code", async ({ fault, code, status, attempts, advice }) => {
-    const provider = dependable([await open()], { maxRetries: 2, firstPauseMs: 1, attemptTimeoutMs: 150 });
+    const place = await open();
+    const isSilent = fault === "hang" || fault === "stall";
+    if (isSilent) vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const provider = dependable([place], { maxRetries: 2, firstPauseMs: 1 });
     const { wrapped } = await provider.generateDataKey(context);
     vault.fault(decryptPath, fault);
-    const error = await thrownBy(() => provider.decrypt(wrapped, context));
+    const ended = thrownBy(() => provider.decrypt(wrapped, context));
+    if (isSilent) await haveTimePass(attempts);
+    const error = await ended;
     expect(error).toBeKmsError(code);
     expect(rpcCode[(error as KmsError).code]).toBe(status);
     expect(vault.count(decryptPath)).toBe(attempts);
@@ -442,6 +460,7 @@ describe("the key", () => {
 
   it("says how far this machine's clock is off", async () => {
     const provider = await open();
+    vi.useFakeTimers({ toFake: ["Date"] });
     vault.advance(120_000);
     const { clockSkewMs = 0 } = await provider.describe();
     expect(Math.abs(clockSkewMs + 120_000)).toBeLessThan(3_000);

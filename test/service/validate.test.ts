@@ -1,6 +1,6 @@
 /** Validate over a real local provider that refuses, hangs or lies where a test needs it, and over a fake of AWS KMS. */
 import { create } from "@bufbuild/protobuf";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { Outcome, ValidateRequestSchema, type ValidateResponse } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { KmsError } from "../../src/errors.ts";
 import { createKeyring } from "../../src/keys/keyring.ts";
@@ -129,6 +129,14 @@ function reporting(report: Partial<ProviderKeyReport>): Changes {
     },
   });
 }
+
+/** No time passes: what is slow here is a recommendation, and the machine is not meant. */
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["performance", "Date"] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 describe("where all is well", () => {
   it("passes every test, in order, and tells of the key", async () => {
