@@ -1,6 +1,6 @@
 /** What of the audit trail shows when somebody edits the database: rows altered, removed or cut off, and whole writers gone. */
 import { createSecretKey, randomBytes } from "node:crypto";
-import { beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createAuditTrail } from "../../src/service/audit-trail.ts";
 import { verifyAudit } from "../../src/service/audit-verify.ts";
 import type { AuditVerdict, Store } from "../../src/store/store.ts";
@@ -33,8 +33,13 @@ async function verified() {
   }
 }
 
+/** No time passes, so that a trail's close waits for its rows however long they take. */
 beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   door = sqliteBackdoor();
+});
+afterEach(() => {
+  vi.useRealTimers();
 });
 
 it("finds nothing wrong with what processes wrote, and tells where each of them ended", async () => {

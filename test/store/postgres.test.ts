@@ -25,15 +25,15 @@ describe("a PostgreSQL store", () => {
     return { ...door, key, store: await unlocked(await door.open(), key) };
   };
 
-  it("tells other replicas what changed, within a second, and itself nothing", async () => {
+  it("tells other replicas what changed as it changes, and itself nothing", async () => {
     const { open: again, key, store } = await open();
     const other = await (await again()).unlock(key);
     const [here, there]: unknown[][] = [[], []];
     store.watch((change) => here!.push(change));
     other.watch((change) => there!.push(change));
-    await expect.poll(() => [here, there], { timeout: 5_000 }).toEqual([["any"], ["any"]]); // both listen
+    await expect.poll(() => [here, there]).toEqual([["any"], ["any"]]); // both listen
     const { keyId } = await addKey(store);
-    await expect.poll(() => there, { timeout: 1_000 }).toEqual(["any", { tenantId: "acme", keyId, state: "ACTIVE" }]);
+    await expect.poll(() => there).toEqual(["any", { tenantId: "acme", keyId, state: "ACTIVE" }]);
     expect(here).toEqual(["any"]);
     await Promise.all([store.close(), other.close()]);
   });
@@ -152,14 +152,14 @@ describe("a PostgreSQL server that goes away", () => {
     const heard: unknown[] = [];
     store.watch((change) => heard.push(change));
     const record = await addKey(store);
-    await expect.poll(() => heard, { timeout: 10_000 }).toEqual(["any"]); // it listens
+    await expect.poll(() => heard).toEqual(["any"]); // it listens
     await own.kill();
     heard.length = 0;
     expect(await thrownBy(() => store.active("acme", "data"))).toBeKmsError("STORE_UNAVAILABLE");
     expect(await thrownBy(() => store.insertPending({ ...record, keyId: "00" }))).toBeKmsError("STORE_UNAVAILABLE");
     await own.restart();
     expect(await store.active("acme", "data")).toEqual(record);
-    await expect.poll(() => heard, { timeout: 10_000 }).toEqual(["any"]);
+    await expect.poll(() => heard).toEqual(["any"]);
     await store.close();
     await own.close();
   });
