@@ -45,7 +45,13 @@ async function levelOf(prefix: string, level: number | "entries", size: number):
   const width = Math.floor(size / 256 ** (level === "entries" ? 0 : level));
   const paths = Array.from({ length: Math.floor(width / 256) }, (_, n) => tileIndex(n));
   if (width % 256 > 0) paths.push(`${tileIndex(paths.length)}.p/${width % 256}`);
-  return Buffer.concat(await Promise.all(paths.map((path) => resource(`${prefix}/tile/${level}/${path}`))));
+  const tiles: Buffer[] = [];
+  // A few at once, as a client would that keeps its connections.
+  for (let at = 0; at < paths.length; at += 16) {
+    const some = paths.slice(at, at + 16).map((path) => resource(`${prefix}/tile/${level}/${path}`));
+    tiles.push(...(await Promise.all(some)));
+  }
+  return Buffer.concat(tiles);
 }
 
 const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest();
