@@ -79,10 +79,14 @@ describe("a tenant_id", () => {
     expect((await kms.grpc.encryptPii({ tenantId, fields })).fields).toHaveLength(1);
   });
 
-  it("that was refused was given no key", async () => {
+  it("that is refused is given no key", async () => {
     const { keys } = await kms.grpc.status({});
-    expect(keys.filter(({ purpose }) => purpose === "data").map(({ count }) => count)).toEqual([5n]);
-    expect(keys.filter(({ purpose }) => purpose === "signing")).toEqual([]);
+    for (const [, tenantId] of malformed) {
+      await expectInvalid(kms.grpc.generateDataKey({ tenantId }), "tenant_id");
+      await expectInvalid(kms.grpc.encryptPii({ tenantId, fields }), "tenant_id");
+      await expectInvalid(kms.grpc.signSpan({ tenantId, span: plainSpan }), "tenant_id");
+    }
+    expect((await kms.grpc.status({})).keys).toEqual(keys);
   });
 });
 
