@@ -7,6 +7,7 @@ import { setDefaultHighWaterMark } from "node:stream";
 import { setTimeout } from "node:timers/promises";
 import type { DescMethod } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
+import { KmsError } from "../errors.ts";
 import { type Answer, andThen } from "../service/answer.ts";
 import type { Caller } from "../service/context.ts";
 import { boundArriving } from "./arriving.ts";
@@ -205,9 +206,10 @@ function unary(
     gather(call.request.length, () => {
       if (isOver(call)) return fail(recorder.refuse(method, whyCancelled(call)));
       try {
-        const answer = recorder.run(method, header, () =>
-          budget.hold(call.request.length, (grow) => andThen(wholeRequest(call, grow), answerTo)),
-        );
+        const answer = recorder.run(method, header, () => {
+          const work = budget.hold(call.request.length, (grow) => andThen(wholeRequest(call, grow), answerTo));
+          return work instanceof Promise ? work.catch((error) => failLate(call, error)) : work;
+        });
         if (answer instanceof Promise) answer.then(give, fail);
         else give(answer);
       } catch (error) {
@@ -220,6 +222,11 @@ function unary(
 /** Whether grpc-js has told the caller that its deadline passed, or the caller is gone. It says nothing of a call that was not whole then. */
 function isOver(call: grpc.ServerUnaryCall<Buffer, Uint8Array>): boolean {
   return call.cancelled || http2StreamOf(call).headersSent;
+}
+
+/** What was told to the caller is what is recorded, whatever became of the call later. A bug stays one. */
+function failLate(call: grpc.ServerUnaryCall<Buffer, Uint8Array>, error: unknown): never {
+  throw error instanceof KmsError && isOver(call) ? whyCancelled(call) : error;
 }
 
 function wholeRequest(
