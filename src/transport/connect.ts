@@ -1,6 +1,7 @@
 /**
- * Connect, gRPC-Web and JSON over HTTP/1.1, with the handlers of the gRPC server and parts of connect-node's protocols. A request is read
- * and decoded inside the call, as with gRPC: what does not parse is INVALID_ARGUMENT, counted and logged.
+ * Connect, gRPC-Web and JSON over HTTP/1.1, with the handlers of the gRPC server. Codes, errors, media types and frames are by
+ * @connectrpc/connect. Requests are read and decoded inside the call, as with gRPC: what does not parse is INVALID_ARGUMENT,
+ * counted and logged. connect-node decodes before a call begins, and answers `internal` for such a request.
  */
 import type { DescMethod } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
