@@ -54,7 +54,7 @@ it("SIGTERM to npm alone ends the service in order, and npm with it", async () =
   expect(await ended).toEqual([0, null]);
   expect(endOf(log)).toEqual(["draining", "health is down", "stopped"]);
   expect(isThere(npm)).toBe(false);
-}, 60_000);
+});
 
 it.each(["SIGTERM", "SIGINT"] as const)(
   "%s to all processes, which npm hands on to one that has it already, does too",
@@ -64,5 +64,4 @@ it.each(["SIGTERM", "SIGINT"] as const)(
     expect(await ended).toEqual([0, null]);
     expect(endOf(log)).toEqual(["draining", "health is down", "stopped"]);
   },
-  60_000,
 );
