@@ -6,7 +6,7 @@ import { runInNewContext } from "node:vm";
 import { deflateSync, gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { EncryptPiiRequestSchema, EncryptPiiResponseSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { decompress } from "../../src/transport/compressed.ts";
@@ -70,6 +70,8 @@ describe("decompressing", () => {
   const small = gzipSync(Buffer.alloc(10));
 
   it("is for as many as may wait, and the next is OVERLOADED", async () => {
+    vi.resetModules(); // those of other tests may wait still
+    const { decompress } = await import("../../src/transport/compressed.ts");
     const all = await Promise.allSettled(Array.from({ length: 1_010 }, () => decompress(small, 100, () => true)));
     expect(all.filter(({ status }) => status === "fulfilled")).toHaveLength(1_002);
     for (const each of all.slice(1_002)) expect(each).toMatchObject({ reason: { code: "OVERLOADED" } });
