@@ -13,6 +13,7 @@ import {
   resultTag,
   type SignatureResult,
   signedAtField,
+  signedResult,
   signedTag,
   writeLeafIndex,
   writeResultHead,
@@ -24,7 +25,7 @@ import { varintBytes, writeHead, writeText, writeTimestamp } from "./wire-writer
 const keyValueTag = { key: 0x0a, value: 0x12 } as const;
 const stringValueTag = 0x0a;
 
-/** Individual mode. */
+/** Results of individual mode with attributes: all but the signature is the same for all spans of a batch. */
 export function signatureAttributesResult(by: Pick<Signer, "tenant" | "keyId">, signedAtMs: number): SignatureResult {
   const blank = { signature: new Uint8Array(signatureBytes), signedAt: formatSignedAt(signedAtMs) };
   const attributes = integrityAttributes(blank, by);
@@ -32,10 +33,7 @@ export function signatureAttributesResult(by: Pick<Signer, "tenant" | "keyId">, 
   const signed = Buffer.alloc(size);
   let end = writeTimestamp(signed, 0, signedTag.signedAt, signedAtMs);
   for (const attribute of attributes) end = writeAttribute(signed, end, signedTag.attributes, attribute);
-  const whole = Buffer.alloc(2 * maxHead + end);
-  const start = writeResultHead(whole, 0, resultTag.signed, end);
-  whole.set(signed.subarray(0, end), start);
-  const bytes = whole.subarray(0, start + end);
+  const bytes = signedResult(signed.subarray(0, end));
   const valueAt = bytes.indexOf(Buffer.from(blank.signature).toString("base64"));
   return {
     length: bytes.length,
@@ -55,7 +53,7 @@ export interface ProofResults {
   write(at: number): number;
 }
 
-/** Log mode. `proofs` writes to the beginning of `proof`, and the results go to `out`. */
+/** Results of log mode with attributes. `proofs` writes to the beginning of `proof`, and the results go to `out`. */
 export function proofAttributesResults(
   { tenant, signedAtMs }: { tenant: string; signedAtMs: number },
   { proofs, proof, out }: { proofs: ProofWriter; proof: Buffer; out: Buffer },

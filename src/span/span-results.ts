@@ -73,20 +73,24 @@ export function signatureResult(keyId: string, signedAtMs: number): SignatureRes
   let end = writeShortHead(signed, 0, signedTag.signature, signatureBytes) + signatureBytes;
   end = writeShortText(signed, end, signedTag.keyId, keyId);
   end = writeTimestamp(signed, end, signedTag.signedAt, signedAtMs);
-  const bytes = Buffer.alloc(2 * maxHead + end);
-  const start = writeResultHead(bytes, 0, resultTag.signed, end);
-  bytes.set(signed.subarray(0, end), start);
-  const length = start + end;
-  const whole = bytes.subarray(0, length);
-  const signatureAt = start + shortHead;
+  const bytes = signedResult(signed.subarray(0, end));
+  const signatureAt = bytes.length - end + shortHead;
   return {
-    length,
+    length: bytes.length,
     write(out, at, signature) {
-      out.set(whole, at);
+      out.set(bytes, at);
       out.set(signature, at + signatureAt);
-      return at + length;
+      return at + bytes.length;
     },
   };
+}
+
+/** The result of a span that was signed, which ends with these fields of its SignedSpan. */
+export function signedResult(fields: Uint8Array): Buffer {
+  const bytes = Buffer.alloc(2 * maxHead + fields.length);
+  const start = writeResultHead(bytes, 0, resultTag.signed, fields.length);
+  bytes.set(fields, start);
+  return bytes.subarray(0, start + fields.length);
 }
 
 /** The time of signing, as a field of each result of log mode. */
