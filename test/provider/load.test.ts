@@ -1,6 +1,6 @@
 /** Many callers at once who find their key in no cache: what reaches AWS KMS (the fake) of it. */
 import { randomBytes } from "node:crypto";
-import { expect, it, onTestFinished } from "vitest";
+import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import { createKeyring } from "../../src/keys/keyring.ts";
 import { dependable } from "../../src/provider/failover.ts";
 import type { Provider } from "../../src/provider/provider.ts";
@@ -10,7 +10,11 @@ import { openBlob, sealBlob } from "../fakes/aws-kms-keys.ts";
 import { openOn, useCredentials } from "./aws-fixture.ts";
 
 useCredentials();
+afterEach(() => {
+  vi.useRealTimers();
+});
 
+const latencyMs = 10;
 /** No call is late, however slow the machine is. */
 const patience = { attemptTimeoutMs: 3_600_000, totalTimeoutMs: 3_600_000 };
 
@@ -30,7 +34,7 @@ async function cold(tenants: number) {
   before.close();
   const keyring = createKeyring({ store, provider, maxEntries: tenants });
   onTestFinished(() => keyring.close());
-  await fake.fault({ latencyMs: 10 });
+  await fake.fault({ latencyMs });
   return { fake, keyring, tenantIds, keyIds, logged: fake.log.length };
 }
 
@@ -67,10 +71,15 @@ it("is one call for 10,000 callers of one key, to encrypt and to decrypt", async
 it("is one call a key for 10,000 callers of 2,000 keys, 20 at once at most", async () => {
   const { fake, keyring, tenantIds, keyIds, logged } = await cold(2_000);
   const startedMs = performance.now();
+  // No answer comes before 20 calls wait for one.
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   const calls = Array.from({ length: 10_000 }, (_, turn) => {
     const at = turn % 2_000;
     return turn % 2 === 0 ? keyring.activeDataKey(tenantIds[at]!) : keyring.dataKey(tenantIds[at]!, keyIds[at]!);
   });
+  await fake.until(() => fake.mostInFlight >= 20);
+  vi.advanceTimersByTime(latencyMs);
+  vi.useRealTimers();
   const keys = await Promise.all(calls);
   report("10,000 callers, 2,000 keys", startedMs, fake.calls.Decrypt!, fake.mostInFlight);
   expect(new Set(keys.map(({ keyId }) => keyId))).toEqual(new Set(keyIds));
