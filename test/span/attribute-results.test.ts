@@ -3,12 +3,12 @@ import { describe, expect, it } from "vitest";
 import type { SignedSpan } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { signingKey } from "../../src/crypto/ed25519.ts";
 import { emptyTree, growTree } from "../../src/span/merkle.ts";
-import { type LogPlace, type ProvenBatch, proveBatch } from "../../src/span/prove-batch.ts";
+import type { LogPlace, ProvenBatch } from "../../src/span/prove-batch.ts";
 import { signBatch } from "../../src/span/sign-batch.ts";
 import { maxMessageBytes } from "../../src/span/span-results.ts";
 import { maxProofBytes } from "../../src/span/tlog-proof.ts";
 import { numberedSpan, withProof, withSignature } from "../span-batches.ts";
-import { badSpan, batchOf, decoded, resultsOf, spansFrom } from "./batches.ts";
+import { badSpan, batchOf, decoded, provenMessages as proven, resultsOf, spansFrom } from "./batches.ts";
 
 const key = signingKey(new Uint8Array(32).fill(1));
 const tenant = "acme";
@@ -36,16 +36,6 @@ function signed(spans: number, signedAtMs: number, withAttributes: boolean): Uin
   const batch = batchOf([...spansFrom(0, spans), badSpan]);
   const by = { tenant, keyId: "00112233445566778899aabbccddeeff", key, requestId, signedAtMs, withAttributes };
   return signBatch(batch, by, out).messages;
-}
-
-function proven(batch: ProvenBatch, place: LogPlace): Uint8Array[] {
-  const messages: Uint8Array[] = [];
-  for (let from: number | undefined = 0; from !== undefined; ) {
-    const { message, next }: ReturnType<typeof proveBatch> = proveBatch(batch, place, from, out);
-    messages.push(message);
-    from = next;
-  }
-  return messages;
 }
 
 /** A log of so many leaves that grew by so many. */

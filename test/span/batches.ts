@@ -5,7 +5,11 @@ import {
   type SignSpansResponse,
   SignSpansResponseSchema,
 } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import { type LogPlace, type ProvenBatch, proveBatch } from "../../src/span/prove-batch.ts";
+import { maxMessageBytes } from "../../src/span/span-results.ts";
 import { type Bytes, hex, intValue, keyValue, len, message, stringValue } from "./otlp-wire.ts";
+
+const out = Buffer.alloc(maxMessageBytes);
 
 export const resource = len(1, keyValue("service.name", stringValue("loans")));
 export const scope = message(len(1, "loans.decisions"), len(2, "1.0"));
@@ -39,4 +43,15 @@ export function decoded(messages: readonly Uint8Array[]): SignSpansResponse[] {
 
 export function resultsOf(messages: readonly Uint8Array[]): SpanResult[] {
   return decoded(messages).flatMap(({ results }) => results);
+}
+
+/** All answers to a batch that has its place in a log. */
+export function provenMessages(batch: ProvenBatch, place: LogPlace): Uint8Array[] {
+  const messages: Uint8Array[] = [];
+  for (let from: number | undefined = 0; from !== undefined; ) {
+    const { message, next }: ReturnType<typeof proveBatch> = proveBatch(batch, place, from, out);
+    messages.push(message);
+    from = next;
+  }
+  return messages;
 }

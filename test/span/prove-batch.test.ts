@@ -2,15 +2,12 @@
 import { describe, expect, it } from "vitest";
 import { inclusionPath } from "../../src/span/inclusion.ts";
 import { emptyTree, type Growth, growTree, type Tree } from "../../src/span/merkle.ts";
-import { type LogPlace, type ProvenBatch, proveBatch } from "../../src/span/prove-batch.ts";
-import { maxMessageBytes } from "../../src/span/span-results.ts";
+import type { ProvenBatch } from "../../src/span/prove-batch.ts";
 import { tlogProofText } from "../../src/span/tlog-proof.ts";
-import { decoded, resultsOf } from "./batches.ts";
+import { decoded, provenMessages as messagesOf, resultsOf } from "./batches.ts";
 
 const checkpoint = `kms.example/acme\n9\nroot=\n\n— kms.example/acme ${"A".repeat(92)}\n`;
 const signedAtMs = Date.parse("2026-01-02T03:04:05.678Z");
-
-const out = Buffer.alloc(maxMessageBytes);
 
 /** Leaves that all differ. */
 function leaves(count: number): Uint8Array {
@@ -24,16 +21,6 @@ const treeOf = (size: number): Tree => growTree(emptyTree, leaves(size)).after;
 function batchOf(spans: number, refusedAt: readonly number[] = []): ProvenBatch {
   const refused = refusedAt.map((at) => ({ at, field: `spans[${at}]`, message: "is bad" }));
   return { spans, refused, signedAtMs, requestId: "batch-1" };
-}
-
-function messagesOf(batch: ProvenBatch, place: LogPlace): Uint8Array[] {
-  const messages: Uint8Array[] = [];
-  for (let from: number | undefined = 0; from !== undefined; ) {
-    const { message, next }: ReturnType<typeof proveBatch> = proveBatch(batch, place, from, out);
-    messages.push(message);
-    from = next;
-  }
-  return messages;
 }
 
 function provenIn(messages: readonly Uint8Array[]) {
