@@ -24,8 +24,8 @@ const peers: Readonly<Record<string, Peer>> = {
 /** With the peers that each needs. */
 const specs: Readonly<Record<string, readonly string[]>> = {
   "test/providers/aws-local-kms.spec.ts": ["local-kms"],
-  "test/provider/azure.test.ts": [],
-  "test/provider/gcp.test.ts": [],
+  "test/provider/azure/contract.test.ts": [],
+  "test/provider/gcp/contract.test.ts": [],
   "test/providers/vault-openbao.spec.ts": ["OpenBao"],
   "test/providers/whole-service.spec.ts": ["local-kms", "OpenBao"],
   "test/outage/outage.spec.ts": [],

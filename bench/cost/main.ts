@@ -3,8 +3,8 @@
  * docs/COST.md. The keyring, its caches and the local provider's cryptography are real. No timing, so that one round is enough.
  */
 import { meanLife } from "../../src/keys/cache.ts";
-import { localProvider } from "../../src/provider/local.ts";
-import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import { localProvider } from "../../src/provider/local/open.ts";
+import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { counting } from "../../test/keys/fixture.ts";
 import { useSteadily } from "../../test/keys/steady-use.ts";
 import { aligned } from "../figures.ts";

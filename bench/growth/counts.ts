@@ -2,7 +2,7 @@
 
 import { masterKeys } from "../../src/keys/master-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
-import { openLocal } from "../../src/provider/local.ts";
+import { openLocal } from "../../src/provider/local/open.ts";
 import { openStore } from "../../src/store/registry.ts";
 import type { Database } from "../../src/store/sql.ts";
 import { tables } from "../../src/store/sql-schema.ts";

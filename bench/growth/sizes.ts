@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openLocal } from "../../src/provider/local.ts";
+import { openLocal } from "../../src/provider/local/open.ts";
 import type { StoreSettings } from "../../src/store/registry.ts";
 import { postgresAvailable, startPostgres } from "../../test/postgres-server.ts";
 import { type Filled, fill, type TenantKeys } from "./fill.ts";

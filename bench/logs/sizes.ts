@@ -5,7 +5,7 @@ import { masterKeys } from "../../src/keys/master-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { appendOf } from "../../src/log/group.ts";
 import { originOf } from "../../src/log/heads.ts";
-import { openLocal } from "../../src/provider/local.ts";
+import { openLocal } from "../../src/provider/local/open.ts";
 import { packRuns } from "../../src/span/entry-run.ts";
 import { emptyRoot, emptyTree, growTree, hashBytes, rootOf } from "../../src/span/merkle.ts";
 import type { LogHead, LogStore } from "../../src/store/log-store.ts";

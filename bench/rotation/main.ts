@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { EncryptPiiRequestSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
-import { openLocal } from "../../src/provider/local.ts";
+import { openLocal } from "../../src/provider/local/open.ts";
 import { fill, type TenantKeys } from "../growth/fill.ts";
 import { caller } from "../client/caller.ts";
 import { aligned } from "../figures.ts";

@@ -5,7 +5,7 @@ import { signingKey } from "../../src/crypto/ed25519.ts";
 import { createKeyring } from "../../src/keys/keyring.ts";
 import { createHkdfKey } from "../../src/crypto/hkdf.ts";
 import { seal } from "../../src/pii/cobblestone.ts";
-import { localProvider } from "../../src/provider/local.ts";
+import { localProvider } from "../../src/provider/local/open.ts";
 import { emptyTree, growTree, hashBytes } from "../../src/span/merkle.ts";
 import { readSignSpanRequest } from "../../src/span/request.ts";
 import { signSpan } from "../../src/span/sign.ts";

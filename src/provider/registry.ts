@@ -3,12 +3,12 @@
  * A new provider is a file with its settings type and an `open…`, a member of the union and a line in the table.
  */
 import { invalidField } from "../errors.ts";
-import type { AwsSettings } from "./aws.ts";
-import type { AzureSettings } from "./azure.ts";
-import type { GcpSettings } from "./gcp.ts";
-import type { LocalSettings } from "./local.ts";
+import type { AwsSettings } from "./aws/open.ts";
+import type { AzureSettings } from "./azure/open.ts";
+import type { GcpSettings } from "./gcp/open.ts";
+import type { LocalSettings } from "./local/open.ts";
 import type { Provider } from "./provider.ts";
-import type { VaultSettings } from "./vault.ts";
+import type { VaultSettings } from "./vault/open.ts";
 
 export type ProviderSettings = AwsSettings | AzureSettings | GcpSettings | LocalSettings | VaultSettings;
 
@@ -20,11 +20,11 @@ type Openers = {
 };
 
 const openers: Openers = {
-  local: async (settings) => [await (await import("./local.ts")).openLocal(settings)],
-  aws: async (settings) => (await import("./aws.ts")).openAws(settings),
-  azure: async (settings) => [await (await import("./azure.ts")).openAzure(settings)],
-  gcp: async (settings) => [await (await import("./gcp.ts")).openGcp(settings)],
-  vault: async (settings) => [await (await import("./vault.ts")).openVault(settings)],
+  local: async (settings) => [await (await import("./local/open.ts")).openLocal(settings)],
+  aws: async (settings) => (await import("./aws/open.ts")).openAws(settings),
+  azure: async (settings) => [await (await import("./azure/open.ts")).openAzure(settings)],
+  gcp: async (settings) => [await (await import("./gcp/open.ts")).openGcp(settings)],
+  vault: async (settings) => [await (await import("./vault/open.ts")).openVault(settings)],
 };
 
 export const providerNames: readonly string[] = Object.keys(openers);

@@ -7,7 +7,7 @@ import { Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { plainSpan } from "../api/fixture.ts";
 import type { AwsKmsFake, FakeKey } from "../fakes/aws-kms.ts";
 import { thrownBy } from "../matchers.ts";
-import { openOn, startFake, useCredentials } from "../provider/aws-fixture.ts";
+import { openOn, startFake, useCredentials } from "../support/aws-fixture.ts";
 import { startService } from "../running-service.ts";
 import { allows, type Policy } from "./iam-policy.ts";
 

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { request } from "node:https";
 import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { canServe } from "../provider/azure-fixture.ts";
+import { canServe } from "../support/azure-fixture.ts";
 import { clientId, clientSecret, tenant } from "./azure-authority.ts";
 import { type AzureKeyVaultFake, startAzureKeyVault } from "./azure-key-vault.ts";
 

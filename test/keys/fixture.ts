@@ -1,7 +1,7 @@
 /** A keyring over the real memory store and local provider, on clocks that the test moves, with its provider calls counted. */
 import { createKeyring, type KeyringOptions } from "../../src/keys/keyring.ts";
-import { localProvider } from "../../src/provider/local.ts";
-import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import { localProvider } from "../../src/provider/local/open.ts";
+import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import type { StateChange, Store } from "../../src/store/store.ts";

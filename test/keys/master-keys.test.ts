@@ -1,8 +1,8 @@
 /** Which of the configured provider keys a record is opened by, and that no other ever is. */
 import { expect, it } from "vitest";
 import { hasWrapped, masterKeys, nameOf, wrappedBy } from "../../src/keys/master-keys.ts";
-import { localProvider } from "../../src/provider/local.ts";
-import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import { localProvider } from "../../src/provider/local/open.ts";
+import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { thrownBy } from "../matchers.ts";
 

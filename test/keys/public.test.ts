@@ -1,8 +1,8 @@
 /** Public keys: every version with its state and times, from the store alone. */
 import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
-import { localProvider } from "../../src/provider/local.ts";
-import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import { localProvider } from "../../src/provider/local/open.ts";
+import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../matchers.ts";

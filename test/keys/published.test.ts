@@ -1,8 +1,8 @@
 /** What is published of a tenant: its keys with their logs, and that neither cache nor outage hides what is new. */
 import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
-import { localProvider } from "../../src/provider/local.ts";
-import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import { localProvider } from "../../src/provider/local/open.ts";
+import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { replicas, tenant } from "../log/fixture.ts";

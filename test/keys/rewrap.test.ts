@@ -8,8 +8,8 @@ import { type KeyRecord, type KeyState, recordContext } from "../../src/keys/rec
 import type { RewrapRequest, RewrapResult } from "../../src/keys/rewrap.ts";
 import { rewrapStoreKey, unlockStore, unwrapStoreKey } from "../../src/keys/store-key.ts";
 import { unwrap } from "../../src/keys/unwrap.ts";
-import { localProvider } from "../../src/provider/local.ts";
-import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import { localProvider } from "../../src/provider/local/open.ts";
+import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { cancelled, type Provider } from "../../src/provider/provider.ts";
 import { openMemory } from "../../src/store/memory.ts";
 import type { Store } from "../../src/store/store.ts";

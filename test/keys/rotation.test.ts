@@ -2,8 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import type { Keyring } from "../../src/keys/keyring.ts";
-import { localProvider } from "../../src/provider/local.ts";
-import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import { localProvider } from "../../src/provider/local/open.ts";
+import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { thrownBy } from "../matchers.ts";

@@ -2,8 +2,8 @@
 import { expect, it } from "vitest";
 import { masterKeys } from "../../src/keys/master-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
-import { localProvider } from "../../src/provider/local.ts";
-import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import { localProvider } from "../../src/provider/local/open.ts";
+import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { openStore } from "../../src/store/registry.ts";
 import { thrownBy } from "../matchers.ts";

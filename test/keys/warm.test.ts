@@ -2,8 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { warmCaches } from "../../src/keys/warm.ts";
-import { localProvider } from "../../src/provider/local.ts";
-import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import { localProvider } from "../../src/provider/local/open.ts";
+import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { counting, countingStore, setUp, turn } from "./fixture.ts";

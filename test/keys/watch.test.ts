@@ -1,8 +1,8 @@
 /** News from other replicas: what is forgotten, what is kept, and when nobody listens any more. */
 import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
-import { localProvider } from "../../src/provider/local.ts";
-import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import { localProvider } from "../../src/provider/local/open.ts";
+import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import type { KeyChange, Store } from "../../src/store/store.ts";
 import { thrownBy } from "../matchers.ts";

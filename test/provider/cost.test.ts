@@ -5,7 +5,7 @@ import { dependable } from "../../src/provider/failover.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
 import { useSteadily } from "../keys/steady-use.ts";
 import { startService } from "../running-service.ts";
-import { openOn, useCredentials } from "./aws-fixture.ts";
+import { openOn, useCredentials } from "../support/aws-fixture.ts";
 
 useCredentials();
 

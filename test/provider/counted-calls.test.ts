@@ -3,7 +3,7 @@ import { status } from "@grpc/grpc-js";
 import { expect, it, onTestFinished } from "vitest";
 import { startAwsKms } from "../fakes/aws-kms.ts";
 import { failureOf, startService } from "../running-service.ts";
-import { useCredentials } from "./aws-fixture.ts";
+import { useCredentials } from "../support/aws-fixture.ts";
 
 useCredentials();
 

@@ -7,7 +7,7 @@ import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/memory.ts";
 import { type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import { openBlob, sealBlob } from "../fakes/aws-kms-keys.ts";
-import { openOn, useCredentials } from "./aws-fixture.ts";
+import { openOn, useCredentials } from "../support/aws-fixture.ts";
 
 useCredentials();
 afterEach(() => {

@@ -3,7 +3,7 @@ import { onTestFinished, expect, it } from "vitest";
 import { type NamedProviders, openProviders } from "../../src/provider/open.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
 import { thrownBy } from "../matchers.ts";
-import { useCredentials } from "./aws-fixture.ts";
+import { useCredentials } from "../support/aws-fixture.ts";
 
 useCredentials();
 

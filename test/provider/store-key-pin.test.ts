@@ -11,16 +11,16 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { createKeyring } from "../../src/keys/keyring.ts";
 import { masterKeys } from "../../src/keys/master-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
-import { secretBytes, sealWrapped } from "../../src/provider/azure-wrapped.ts";
-import { localProvider } from "../../src/provider/local.ts";
-import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import { secretBytes, sealWrapped } from "../../src/provider/azure/wrapped.ts";
+import { localProvider } from "../../src/provider/local/open.ts";
+import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { openStore } from "../../src/store/registry.ts";
 import { run } from "../cli/fixture.ts";
 import { startWithClient } from "../client-of-process.ts";
 import { type AzureKeyVaultFake, type FakeVaultKey, startAzureKeyVault } from "../fakes/azure-key-vault.ts";
 import { thrownBy } from "../matchers.ts";
-import { azureEnvironment, canServe } from "./azure-fixture.ts";
+import { azureEnvironment, canServe } from "../support/azure-fixture.ts";
 
 /** Wraps as azure does, with nothing but the public key; and opens what it wrapped, as whoever wraps may remember. */
 function attacker(keyId: string, { current }: FakeVaultKey): Provider {

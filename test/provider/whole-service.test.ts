@@ -10,8 +10,8 @@ import { startGcpKms } from "../fakes/gcp-kms.ts";
 import { startFakeVault } from "../fakes/vault.ts";
 import { awsEnvironment } from "../outage/service.ts";
 import { liveThrough } from "../whole-service.ts";
-import { azureEnvironment, canServe } from "./azure-fixture.ts";
-import { noCredentials } from "./gcp-fixture.ts";
+import { azureEnvironment, canServe } from "../support/azure-fixture.ts";
+import { noCredentials } from "../support/gcp-fixture.ts";
 
 function storeEnv() {
   return { FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-whole-")), "kms.db") };

@@ -13,7 +13,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { KmsError } from "../../src/errors.ts";
 import { dependable } from "../../src/provider/failover.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { openVault, type VaultLogin, type VaultSettings } from "../../src/provider/vault.ts";
+import { openVault, type VaultLogin, type VaultSettings } from "../../src/provider/vault/open.ts";
 import { thrownBy } from "../matchers.ts";
 import { providerContract } from "../provider-contract.ts";
 import { type OpenBao, startOpenBao } from "./openbao.ts";

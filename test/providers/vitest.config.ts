@@ -9,7 +9,7 @@ export default defineConfig({
   test: {
     root: join(import.meta.dirname, "..", ".."),
     // The contracts of gcp and azure, of whom there are only fakes, are in npm test too.
-    include: ["test/{providers,outage}/*.spec.ts", "test/provider/{gcp,azure}.test.ts"],
+    include: ["test/{providers,outage}/*.spec.ts", "test/provider/{gcp,azure}/contract.test.ts"],
     reporters: ["default", "./test/summary-reporter.ts"],
     setupFiles: ["./test/matchers.ts"],
     fileParallelism: false,

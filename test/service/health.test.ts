@@ -2,8 +2,8 @@
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { watchProvider } from "../../src/keys/provider-watch.ts";
-import { localProvider } from "../../src/provider/local.ts";
-import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import { localProvider } from "../../src/provider/local/open.ts";
+import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { type HealthMonitor, type HealthParts, startHealthMonitor } from "../../src/service/health.ts";
 import { memoryStore } from "../../src/store/memory.ts";

@@ -6,8 +6,8 @@ import { KmsError } from "../../src/errors.ts";
 import { createKeyring } from "../../src/keys/keyring.ts";
 import { watchProvider } from "../../src/keys/provider-watch.ts";
 import { dependable } from "../../src/provider/failover.ts";
-import { localProvider } from "../../src/provider/local.ts";
-import { randomMasterKey } from "../../src/provider/local-master-key.ts";
+import { localProvider } from "../../src/provider/local/open.ts";
+import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider, ProviderKeyReport } from "../../src/provider/provider.ts";
 import { type ResilienceOptions, resilient } from "../../src/provider/resilience.ts";
 import type { CallContext } from "../../src/service/context.ts";
@@ -16,7 +16,7 @@ import { type ValidateParts, validateHandlers } from "../../src/service/validate
 import { memoryStore } from "../../src/store/memory.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
 import { thrownBy } from "../matchers.ts";
-import { openOn, useCredentials } from "../provider/aws-fixture.ts";
+import { openOn, useCredentials } from "../support/aws-fixture.ts";
 import { call } from "./fixture.ts";
 
 type Changes = (local: Provider) => Partial<Provider>;

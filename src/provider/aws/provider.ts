@@ -1,0 +1,104 @@
+/**
+ * One key at AWS KMS in one region, as a Provider. Answers are distrusted: they must come from this key and have the right lengths.
+ * The SDK turns secrets into base64 strings for its JSON and back, which nobody can overwrite; the bytes that it hands over lie in a
+ * shared buffer, so they are copied out and overwritten there.
+ */
+import type { KeyMetadata } from "@aws-sdk/client-kms";
+import { canonicalPairs, type ProviderContext } from "../../crypto/context.ts";
+import { ciphertextRejected, invalidField } from "../../errors.ts";
+import type { AwsClient } from "./client.ts";
+import { distrusted } from "./errors.ts";
+import { type AwsKey, isKey } from "./key.ts";
+import { isWhole, reportOf, stateOf } from "./report.ts";
+import { maxWrappedPlaintextBytes, type Provider } from "../provider.ts";
+
+const dataKeyBytes = 32;
+/** What Decrypt takes: docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html */
+const maxBlobBytes = 6144;
+
+export function awsProvider(client: AwsClient, key: AwsKey, region: string): Provider {
+  const arn = key.arnIn(region);
+
+  async function metadata(signal: AbortSignal | undefined): Promise<KeyMetadata> {
+    const described = await client.describeKey(arn, signal);
+    if (described === undefined || !isKey(key, described.Arn)) throw distrusted("it describes another key");
+    if (!isWhole(described)) throw distrusted("it tells no state of the key");
+    return described;
+  }
+
+  return {
+    name: "aws",
+    keyId: key.keyId,
+    region,
+
+    async generateDataKey(context, signal) {
+      const input = { KeyId: arn, KeySpec: "AES_256", EncryptionContext: checked(context) } as const;
+      const { Plaintext, CiphertextBlob, KeyId } = await client.generateDataKey(input, signal);
+      const plaintext = takenOut(Plaintext);
+      try {
+        if (!isKey(key, KeyId)) throw distrusted("it comes from another key");
+        if (plaintext?.length !== dataKeyBytes) throw distrusted(`a data key of ${plaintext?.length ?? "no"} bytes`);
+        return { plaintext, wrapped: blobIn(CiphertextBlob) };
+      } catch (error) {
+        plaintext?.fill(0);
+        throw error;
+      }
+    },
+
+    async encrypt(plaintext, context, signal) {
+      if (plaintext.length < 1 || plaintext.length > maxWrappedPlaintextBytes) {
+        throw invalidField("plaintext", `must be 1 to ${maxWrappedPlaintextBytes} bytes, not ${plaintext.length}`);
+      }
+      const input = { KeyId: arn, Plaintext: plaintext, EncryptionContext: checked(context) };
+      const { CiphertextBlob, KeyId } = await client.encrypt(input, signal);
+      if (!isKey(key, KeyId)) throw distrusted("it comes from another key");
+      return blobIn(CiphertextBlob);
+    },
+
+    async decrypt(wrapped, context, signal) {
+      if (wrapped.length < 1 || wrapped.length > maxBlobBytes) throw ciphertextRejected();
+      const input = { KeyId: arn, CiphertextBlob: wrapped, EncryptionContext: checked(context) };
+      const { Plaintext, KeyId } = await client.decrypt(input, signal);
+      const plaintext = takenOut(Plaintext);
+      const isOfKey = isKey(key, KeyId);
+      if (isOfKey && plaintext && plaintext.length >= 1 && plaintext.length <= maxWrappedPlaintextBytes)
+        return plaintext;
+      plaintext?.fill(0);
+      throw distrusted(isOfKey ? `a plaintext of ${plaintext?.length ?? "no"} bytes` : "it comes from another key");
+    },
+
+    async describe(signal) {
+      return stateOf(await metadata(signal), client.clockSkewMs());
+    },
+
+    async inspect(signal) {
+      const described = await metadata(signal);
+      return reportOf(described, client.clockSkewMs(), { key: arn, region }, (of) => client.rotationStatus(of, signal));
+    },
+
+    async close() {
+      client.close();
+    },
+  };
+}
+
+/** As every provider takes it: within limits, and no text that UTF-8 cannot write, as such contexts would look alike at AWS. */
+function checked(context: ProviderContext): Record<string, string> {
+  canonicalPairs(new Map(Object.entries(context)));
+  return context;
+}
+
+/** Bytes of their own; undefined for what are none. */
+function takenOut(answered: Uint8Array | undefined): Uint8Array | undefined {
+  if (!(answered instanceof Uint8Array)) return undefined;
+  const own = Uint8Array.from(answered);
+  answered.fill(0);
+  return own;
+}
+
+function blobIn(answered: Uint8Array | undefined): Uint8Array {
+  if (!(answered instanceof Uint8Array) || answered.length < 1 || answered.length > maxBlobBytes) {
+    throw distrusted("its wrapped key is missing or too long");
+  }
+  return Uint8Array.from(answered);
+}

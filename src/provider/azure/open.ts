@@ -1,0 +1,73 @@
+/**
+ * Azure Key Vault and Managed HSM: one key, RSA or (Managed HSM) AES, of whatever version is current. Wrapped form: wrapped.ts.
+ * The vault is asked for the key at start, so that one that cannot be used is known before anything depends on it.
+ */
+import { invalidField, KmsError } from "../../errors.ts";
+import { azureClient } from "./client.ts";
+import { azureConnection } from "./connection.ts";
+import { azureTokens } from "./credential.ts";
+import { distrusted } from "./errors.ts";
+import { answeredVersion, describedKey, keyName, parseKeyId, unfit } from "./key.ts";
+import { azureProvider } from "./provider.ts";
+import type { Provider } from "../provider.ts";
+
+export interface AzureSettings {
+  name: "azure";
+  /** Without a version, as in https://fluo.vault.azure.net/keys/fluo-kms: `azure.key-vault.key`. */
+  key: string;
+  /** PEM, `azure.cacert`: absolute path. */
+  caFile: string | undefined;
+  /** `azure.instance-discovery`: false in a cloud that is not connected to the public one. */
+  instanceDiscovery: boolean;
+  /** `azure.verify-challenge-resource`: false where the vault has a name that is private to a network. */
+  verifyChallengeResource: boolean;
+}
+
+/** The search for a token included. */
+const openTimeoutMs = 10_000;
+
+/**
+ * Throws INVALID_ARGUMENT for settings or a key that cannot be used, PROVIDER_DENIED for a key that is missing or out of reach of the
+ * credentials, and PROVIDER_UNAVAILABLE where Azure does not answer.
+ */
+export async function openAzure(settings: AzureSettings): Promise<Provider> {
+  const { keyId, version } = parseKeyId(settings.key) ?? {};
+  if (keyId === undefined || version !== undefined) {
+    throw invalidField("azure.key-vault.key", "must be a key's identifier without a version");
+  }
+  const key = keyName(keyId);
+  const connection = await azureConnection(settings.caFile);
+  const tokens = azureTokens({ connection, instanceDiscovery: settings.instanceDiscovery });
+  const client = azureClient({ key, connection, tokens, verifyChallengeResource: settings.verifyChallengeResource });
+  try {
+    const { key: answered, body } = await withinMs(openTimeoutMs, (signal) => client.getKey(signal));
+    const name = { ...key, keyId: identityOf(keyId, answered.id, settings) };
+    const current = describedKey(answered, answeredVersion(name, answered.id), body);
+    const wrong = unfit(name, current);
+    if (wrong !== undefined) throw wrong;
+    return azureProvider({ client, name, key: current, close: async () => connection.close() });
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
+/** A vault that is reached by a private name knows its own, and answers with that; both name one key, of the name that was asked for. */
+function identityOf(keyId: string, answered: unknown, { verifyChallengeResource }: AzureSettings): string {
+  if (verifyChallengeResource) return keyId;
+  const own = parseKeyId(String(answered))?.keyId;
+  if (own === undefined || keyName(own).name !== keyName(keyId).name) throw distrusted("it comes from another key");
+  return own;
+}
+
+/** Runs `call` with a signal that aborts after `ms`: PROVIDER_UNAVAILABLE, as no caller's time was up. */
+async function withinMs<T>(ms: number, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const late = () => controller.abort(new KmsError("PROVIDER_UNAVAILABLE", "provider azure did not answer in time"));
+  const timer = setTimeout(late, ms).unref();
+  try {
+    return await call(controller.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * One master key in this process. Wrapped form: iv (12) ‖ ciphertext ‖ tag (16), AES-256-GCM under the master key with the
+ * canonical provider context as AAD. Random ivs bound a master key to 2^32 wraps.
+ * Without a key file the master key is lost on restart, and with it every key that it wrapped.
+ */
+import { hkdfSync, type KeyObject, randomBytes } from "node:crypto";
+import { openGcm, sealGcm } from "../../crypto/aes-gcm.ts";
+import { providerContextBytes } from "../../crypto/context.ts";
+import { invalidField } from "../../errors.ts";
+import { masterKeyFromFile, randomMasterKey } from "./master-key.ts";
+import { cancelled, maxWrappedPlaintextBytes, type Provider } from "../provider.ts";
+
+export interface LocalSettings {
+  name: "local";
+  /** `fluo.kms.local.master-key-file`; without it the master key is random and lives in memory only. */
+  masterKeyFile?: string;
+}
+
+const dataKeyBytes = 32;
+const fingerprintBytes = 8;
+
+export async function openLocal({ masterKeyFile }: LocalSettings): Promise<Provider> {
+  return localProvider(masterKeyFile === undefined ? randomMasterKey() : await masterKeyFromFile(masterKeyFile));
+}
+
+/** `masterKey` is a secret KeyObject of 32 bytes. */
+export function localProvider(masterKey: KeyObject): Provider {
+  return {
+    name: "local",
+    keyId: `local:${fingerprint(masterKey)}`,
+
+    async generateDataKey(context, signal) {
+      refuseAborted(signal);
+      const plaintext = randomBytes(dataKeyBytes);
+      return { plaintext, wrapped: sealGcm(masterKey, plaintext, providerContextBytes(context)) };
+    },
+
+    async encrypt(plaintext, context, signal) {
+      refuseAborted(signal);
+      if (plaintext.length < 1 || plaintext.length > maxWrappedPlaintextBytes) {
+        throw invalidField("plaintext", `must be 1 to ${maxWrappedPlaintextBytes} bytes, not ${plaintext.length}`);
+      }
+      return sealGcm(masterKey, plaintext, providerContextBytes(context));
+    },
+
+    async decrypt(wrapped, context, signal) {
+      refuseAborted(signal);
+      return openGcm(masterKey, wrapped, providerContextBytes(context));
+    },
+
+    async describe(signal) {
+      refuseAborted(signal);
+      return { state: "enabled", detail: "in this process" };
+    },
+
+    async inspect(signal) {
+      return { ...(await this.describe(signal)), rotation: undefined, advice: [] };
+    },
+
+    async close() {},
+  };
+}
+
+/** Tells master keys apart and says nothing else about them: HKDF-SHA-256 under a label of its own, 64 bits. */
+function fingerprint(masterKey: KeyObject): string {
+  const bytes = hkdfSync("sha256", masterKey, "", "fluo-kms/v1/local-key-id", fingerprintBytes);
+  return Buffer.from(bytes).toString("hex");
+}
+
+function refuseAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw cancelled(signal);
+}

@@ -1,0 +1,240 @@
+/** The aws provider by its contract and by what it sends, on the real SDK and fakes of AWS KMS. What AWS refuses: answers.test.ts. */
+import { randomBytes } from "node:crypto";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { KmsError } from "../../../src/errors.ts";
+import { dependable } from "../../../src/provider/failover.ts";
+import { openProvider } from "../../../src/provider/registry.ts";
+import type { AwsKmsAnswer } from "../../fakes/aws-kms.ts";
+import { thrownBy } from "../../matchers.ts";
+import { providerContract } from "../../provider-contract.ts";
+import { context, openedOnFake, openOn, startFake, twoRegions, useCredentials } from "../../support/aws-fixture.ts";
+
+useCredentials();
+
+const attemptTimeoutMs = 100;
+/** So that an attempt is late when a test says so, and no other. */
+const stopTheClock = () => vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+providerContract("aws", async () => {
+  const kms = await startFake();
+  const [[provider], [other]] = [await openOn([kms], kms.createKey().id), await openOn([kms], kms.createKey().id)];
+  return { provider, other };
+});
+
+providerContract("aws behind the resilience layer", async () => {
+  const kms = await startFake();
+  const open = async () => dependable(await openOn([kms], kms.createKey().id));
+  return { provider: await open(), other: await open() };
+});
+
+providerContract("aws in two regions", async () => {
+  const { ireland, frankfurt, key } = await twoRegions();
+  const another = ireland.createKey({ multiRegion: true });
+  frankfurt.createKey({ replicaOf: another });
+  const open = async (id: string) => dependable(await openOn([ireland, frankfurt], id));
+  return { provider: await open(key.id), other: await open(another.id) };
+});
+
+describe("what is sent to AWS", () => {
+  it("names the key by its ARN and gives the context, in every call", async () => {
+    const { kms, key, provider } = await openedOnFake();
+    const { wrapped } = await provider.generateDataKey(context);
+    await provider.decrypt(await provider.encrypt(randomBytes(32), context), context);
+    await provider.decrypt(wrapped, context);
+    const calls = kms.log.filter(({ operation }) => operation !== "DescribeKey");
+    expect(calls.map(({ operation }) => operation)).toEqual(["GenerateDataKey", "Encrypt", "Decrypt", "Decrypt"]);
+    for (const call of calls) expect(call).toMatchObject({ keyId: key.arn, context, outcome: "200" });
+    expect(kms.decryptsWithoutKeyId).toBe(0);
+  });
+
+  it("is nothing for lengths that AWS would refuse, and for context that it would not tell apart", async () => {
+    const { kms, provider } = await openedOnFake();
+    for (const length of [0, 6145]) {
+      expect(await thrownBy(() => provider.decrypt(randomBytes(length), context))).toBeKmsError("CIPHERTEXT_REJECTED");
+    }
+    const lone = { tenant_id: "\ud800" };
+    expect(await thrownBy(() => provider.generateDataKey(lone))).toBeKmsError("INVALID_ARGUMENT");
+    expect(await thrownBy(() => provider.encrypt(randomBytes(4097), context))).toBeKmsError("INVALID_ARGUMENT");
+    expect(kms.calls).toEqual({ DescribeKey: 1 });
+  });
+
+  it("goes over one connection that is kept, and over as many as there are calls at once", async () => {
+    const { kms, provider } = await openedOnFake();
+    for (let n = 0; n < 5; n += 1) await provider.generateDataKey(context);
+    expect(kms.connections).toBe(1);
+    await kms.fault({ latencyMs: 50 });
+    stopTheClock();
+    const calls = Array.from({ length: 20 }, () => provider.generateDataKey(context));
+    await kms.until(() => kms.calls.GenerateDataKey === 25);
+    vi.advanceTimersByTime(50);
+    await Promise.all(calls);
+    expect(kms.mostInFlight).toBe(20);
+  });
+
+  it("leaves secrets in no memory but their own", async () => {
+    const { provider } = await openedOnFake();
+    const { plaintext, wrapped } = await provider.generateDataKey(context);
+    const opened = await provider.decrypt(wrapped, context);
+    for (const bytes of [plaintext, opened, wrapped]) expect(bytes.buffer.byteLength).toBe(bytes.length);
+  });
+
+  it("carries the clock's skew back, by answers of either kind", async () => {
+    const { kms, key, provider } = await openedOnFake();
+    vi.useFakeTimers({ toFake: ["Date"] });
+    await kms.fault({ dateOffsetMs: -600_000 });
+    expect((await provider.describe()).clockSkewMs).toBeGreaterThan(598_000);
+    await kms.fault({ dateOffsetMs: 600_000 });
+    key.state = "Disabled";
+    await thrownBy(() => provider.generateDataKey(context));
+    await kms.fault({ dateOffsetMs: 300_000 });
+    const { clockSkewMs } = await provider.describe();
+    expect(clockSkewMs).toBeGreaterThan(-301_500);
+    expect(clockSkewMs).toBeLessThan(-298_000);
+  });
+});
+
+describe("a call that AWS leaves hanging", () => {
+  const hangs: AwsKmsAnswer[] = ["silence", "stalled"];
+
+  it.each(hangs)("ends with its signal, and so does its connection: %s", async (answer) => {
+    const { kms, provider } = await openedOnFake();
+    const { wrapped } = await provider.generateDataKey(context);
+    for (const [operation, call] of [
+      ["GenerateDataKey", (signal: AbortSignal) => provider.generateDataKey(context, signal)],
+      ["Encrypt", (signal: AbortSignal) => provider.encrypt(randomBytes(32), context, signal)],
+      ["Decrypt", (signal: AbortSignal) => provider.decrypt(wrapped, context, signal)],
+      ["DescribeKey", (signal: AbortSignal) => provider.describe(signal)],
+      ["GetKeyRotationStatus", (signal: AbortSignal) => provider.inspect(signal)],
+    ] as const) {
+      const gone = new AbortController();
+      kms.once(answer, operation);
+      const before = kms.calls[operation] ?? 0;
+      const ended = thrownBy(() => call(gone.signal));
+      await kms.until(() => kms.calls[operation] === before + 1 && kms.inFlight === 1);
+      gone.abort(new KmsError("DEADLINE_EXCEEDED", "the deadline has passed"));
+      expect(await ended).toBeKmsError("DEADLINE_EXCEEDED");
+      await kms.until(() => kms.connections === 0 && kms.inFlight === 0);
+    }
+    expect((await provider.generateDataKey(context)).plaintext).toHaveLength(32);
+  });
+
+  it("is late behind the resilience layer, and the next call is not", async () => {
+    const { kms, key } = await openedOnFake();
+    const places = await openOn([kms], key.id);
+    stopTheClock();
+    const provider = dependable(places, { attemptTimeoutMs, maxRetries: 0 });
+    kms.once("silence", "GenerateDataKey");
+    const error = thrownBy(() => provider.generateDataKey(context));
+    await kms.until(() => kms.inFlight === 1);
+    vi.advanceTimersByTime(attemptTimeoutMs);
+    expect(await error).toBeKmsError("PROVIDER_UNAVAILABLE", "did not answer in time");
+    expect((await provider.generateDataKey(context)).plaintext).toHaveLength(32);
+    await provider.close();
+  });
+});
+
+describe("a key in two regions", () => {
+  it("is one key: each place opens what the other wrapped, and nothing under another context", async () => {
+    const { ireland, frankfurt, key } = await twoRegions();
+    const [first, second] = await openOn([ireland, frankfurt], key.arn, key.id);
+    expect(first.keyId).toBe(`arn:aws:kms:*:111122223333:key/${key.id}`);
+    expect(second?.keyId).toBe(first.keyId);
+    expect([first.region, second?.region]).toEqual(["eu-west-1", "eu-central-1"]);
+    for (const [from, to] of [
+      [first, second!],
+      [second!, first],
+    ] as const) {
+      const { plaintext, wrapped } = await from.generateDataKey(context);
+      expect(Buffer.compare(await to.decrypt(wrapped, context), plaintext)).toBe(0);
+      expect(await thrownBy(() => to.decrypt(wrapped, {}))).toBeKmsError("CIPHERTEXT_REJECTED");
+    }
+  });
+
+  it("has the same key id where one region alone is configured", async () => {
+    const { frankfurt, key } = await twoRegions();
+    const [alone] = await openOn([frankfurt], key.id);
+    expect(alone.keyId).toBe(`arn:aws:kms:*:111122223333:key/${key.id}`);
+  });
+
+  it.each(["refused", "resetting", "hanging", "503"] as const)(
+    "is used in the second while the first is %s",
+    async (mode) => {
+      const { ireland, frankfurt, key } = await twoRegions();
+      const places = await openOn([ireland, frankfurt], key.id);
+      stopTheClock();
+      const provider = dependable(places, { attemptTimeoutMs });
+      const { plaintext, wrapped } = await provider.generateDataKey(context);
+      expect(provider.region).toBe("eu-west-1");
+      await ireland.fault({ mode });
+      const decrypted = provider.decrypt(wrapped, context);
+      if (mode === "hanging") {
+        await ireland.until(() => ireland.inFlight === 1);
+        vi.advanceTimersByTime(attemptTimeoutMs);
+      }
+      expect(Buffer.compare(await decrypted, plaintext)).toBe(0);
+      expect(provider.region).toBe("eu-central-1");
+      await ireland.heal();
+      await provider.generateDataKey(context);
+      expect(provider.region).toBe("eu-west-1");
+      await provider.close();
+    },
+  );
+
+  it("is not used in the second when the first says no", async () => {
+    const { ireland, frankfurt, key } = await twoRegions();
+    const places = await openOn([ireland, frankfurt], key.id);
+    stopTheClock();
+    const provider = dependable(places);
+    const { wrapped } = await provider.generateDataKey(context);
+    expect(await thrownBy(() => provider.decrypt(wrapped, {}))).toBeKmsError("CIPHERTEXT_REJECTED");
+    key.state = "Disabled";
+    expect(await thrownBy(() => provider.decrypt(wrapped, context))).toBeKmsError("PROVIDER_DENIED");
+    key.state = "Enabled";
+    ireland.deny(({ operation }) => operation === "Decrypt");
+    expect(await thrownBy(() => provider.decrypt(wrapped, context))).toBeKmsError("PROVIDER_DENIED");
+    expect(frankfurt.calls).toEqual({});
+    await provider.close();
+  });
+});
+
+describe("an alias", () => {
+  it("is resolved at start; pointed elsewhere, it changes nothing until the next start", async () => {
+    const kms = await startFake();
+    const [key, newer] = [kms.createKey(), kms.createKey()];
+    kms.alias("alias/fluo", key);
+    const [provider] = await openOn([kms], "alias/fluo");
+    expect(provider.keyId).toBe(key.arn);
+    const { plaintext, wrapped } = await provider.generateDataKey(context);
+    kms.alias("alias/fluo", newer);
+    expect(Buffer.compare(await provider.decrypt(wrapped, context), plaintext)).toBe(0);
+    expect((await provider.describe()).state).toBe("enabled");
+    expect(kms.log.slice(1).every(({ keyId }) => keyId === key.arn)).toBe(true);
+
+    const [next] = await openOn([kms], "alias/fluo");
+    expect(next.keyId).toBe(newer.arn);
+    expect(await thrownBy(() => next.decrypt(wrapped, context))).toBeKmsError("CIPHERTEXT_REJECTED");
+  });
+
+  it("may be an ARN, and stands for a multi-Region key in a region that was down at start", async () => {
+    const { ireland, frankfurt, key, replica } = await twoRegions();
+    ireland.alias("alias/fluo", key);
+    frankfurt.alias("alias/other-name", replica);
+    await ireland.fault({ mode: "refused" });
+    const aliases = ["arn:aws:kms:eu-west-1:111122223333:alias/fluo", "alias/other-name"];
+    const [first, second] = await openOn([ireland, frankfurt], ...aliases);
+    const { plaintext, wrapped } = await second!.generateDataKey(context);
+    await ireland.heal();
+    expect(Buffer.compare(await first.decrypt(wrapped, context), plaintext)).toBe(0);
+    expect(ireland.log.map(({ keyId }) => keyId)).toEqual([key.arn]);
+  });
+});
+
+it("is opened by its name in the registry", async () => {
+  const kms = await startFake();
+  const place = { region: kms.region, endpoint: kms.url, masterKeyId: kms.createKey().arn };
+  const [provider] = await openProvider({ name: "aws", places: [place], profile: undefined });
+  expect(provider.name).toBe("aws");
+});
