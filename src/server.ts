@@ -32,7 +32,7 @@ import { logHandlers } from "./service/log.ts";
 import { localAdvice } from "./service/recommendations.ts";
 import { rewrapRemarks, witnessedRewrap } from "./service/rewrap.ts";
 import { signSpans } from "./service/sign-spans.ts";
-import { memoryStore } from "./store/memory.ts";
+import { memoryStore } from "./store/sqlite/memory.ts";
 import { openStore } from "./store/registry.ts";
 import type { Store } from "./store/store.ts";
 import { type Instruments, startTelemetry } from "./telemetry.ts";

@@ -110,6 +110,7 @@ const mayImport: Record<string, readonly string[]> = {
     "service",
     "steps.ts",
     "store",
+    "store/sqlite",
     "telemetry.ts",
     "transport",
     "version.ts",
@@ -117,7 +118,11 @@ const mayImport: Record<string, readonly string[]> = {
   service: ["bulk", "crypto", "keys", "log", "pii", "provider", "span", "store", "telemetry.ts"],
   span: ["crypto", "memory.ts"],
   "steps.ts": [],
-  store: ["crypto", "keys", "span", "steps.ts"],
+  store: ["store/offline", "store/postgres", "store/sqlite"],
+  "store/offline": ["store", "store/postgres", "store/sql", "store/sqlite"],
+  "store/postgres": ["steps.ts", "store", "store/sql"],
+  "store/sql": ["span", "store"],
+  "store/sqlite": ["steps.ts", "store", "store/sql"],
   "telemetry.ts": [],
   "tenant-keys.ts": ["config", "key-names.ts", "keys", "provider"],
   transport: ["forgetting-map.ts", "memory.ts", "service", "telemetry.ts"],
@@ -140,7 +145,7 @@ const packages: Record<string, readonly string[]> = {
   "grpc-health-check": ["transport"],
   "lru-cache": ["keys", "log"],
   operator: ["service"],
-  pg: ["store"],
+  pg: ["store/postgres"],
   pino: ["log-output.ts", "providers.ts", "server.ts", "transport"],
   "sodium-native": ["crypto"],
 };
@@ -189,7 +194,10 @@ const rules: Record<string, (sources: readonly Source[]) => string[]> = {
       eachImport(
         sources,
         ({ path }, { of, types, dynamic }) =>
-          loaded.test(of) && folderOf(path) !== folderOf(of) && !(path === registry && (types || dynamic)),
+          loaded.test(of) &&
+          folderOf(path) !== folderOf(of) &&
+          posix.basename(path, ".ts") !== posix.basename(folderOf(of)) && // store/offline/sqlite.ts
+          !(path === registry && (types || dynamic)),
       ),
     ),
 

@@ -5,18 +5,18 @@
 import { randomBytes } from "node:crypto";
 import { masterKeys } from "../../src/keys/master-keys.ts";
 import { publicKeyOf } from "../../src/crypto/ed25519.ts";
-import { type RowMac, rowMac } from "../../src/crypto/row-mac.ts";
-import { type KeyRecord, type Purpose, recordContext } from "../../src/keys/record.ts";
+import { type RowMac, rowMac } from "../../src/store/sql/row-mac.ts";
+import { type KeyRecord, type Purpose, recordContext } from "../../src/store/key-record.ts";
 import { unlockStore, unwrapStoreKey } from "../../src/keys/store-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { postgresDatabase } from "../../src/store/postgres.ts";
+import { postgresDatabase } from "../../src/store/postgres/open.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
-import type { Database } from "../../src/store/sql.ts";
-import { auditChain } from "../../src/store/sql-audit.ts";
-import { insertCopies } from "../../src/store/sql-copy.ts";
-import { embeddedDatabase } from "../../src/store/sql-embedded.ts";
-import { keyRow, valuesOf } from "../../src/store/sql-rows.ts";
-import { rowVersion } from "../../src/store/sql-schema.ts";
+import type { Database } from "../../src/store/sql/database.ts";
+import { auditChain } from "../../src/store/sql/audit.ts";
+import { insertCopies } from "../../src/store/offline/copy.ts";
+import { embeddedDatabase } from "../../src/store/sqlite/embedded.ts";
+import { keyRow, valuesOf } from "../../src/store/sql/rows.ts";
+import { rowVersion } from "../../src/store/sql/schema.ts";
 import type { AuditAction, AuditEvent } from "../../src/store/store.ts";
 
 export interface TenantKeys {

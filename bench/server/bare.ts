@@ -9,7 +9,7 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { emptyTree, growTree, hashBytes } from "../../src/span/merkle.ts";
 import { readSignSpanRequest } from "../../src/span/request.ts";
 import { signSpan } from "../../src/span/sign.ts";
-import { memoryStore } from "../../src/store/memory.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { piiFields, tenantId } from "../requests.ts";
 import { signSpanRequests } from "../spans.ts";
 

@@ -1,6 +1,6 @@
 /** Does the provider open a record, and is what it holds the key that the record says? */
 import { KmsError, type KmsErrorCode } from "../errors.ts";
-import type { KeyRecord } from "../keys/record.ts";
+import type { KeyRecord } from "../store/key-record.ts";
 import { unwrap } from "../keys/unwrap.ts";
 import { hasWrapped, type MasterKeys } from "../keys/master-keys.ts";
 import type { Problem } from "./row-problem.ts";

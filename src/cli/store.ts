@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import type { KeyObject } from "node:crypto";
 import type { Config } from "../config.ts";
 import { KmsError } from "../errors.ts";
-import { allowed } from "../keys/record.ts";
+import { allowed } from "../store/key-record.ts";
 import { ownKeys } from "../key-names.ts";
 import { type MasterKeys, masterKeys, nameOf } from "../keys/master-keys.ts";
 import { unwrapStoreKey } from "../keys/store-key.ts";

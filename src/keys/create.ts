@@ -9,7 +9,7 @@ import { step } from "../steps.ts";
 import type { Activation, Store } from "../store/store.ts";
 import type { MasterKeys } from "./master-keys.ts";
 import { publicPartOf, refuseOtherSecret } from "./public-part.ts";
-import { type KeyRecord, type Purpose, recordContext } from "./record.ts";
+import { type KeyRecord, type Purpose, recordContext } from "../store/key-record.ts";
 import { secretBytes, unwrapUnchecked } from "./unwrap.ts";
 import type { ImportKey, Usable } from "./usable.ts";
 

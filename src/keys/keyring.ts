@@ -13,7 +13,7 @@ import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
 import { masterKeys, nameOf, type TenantKeys } from "./master-keys.ts";
 import { type PublicKey, publicKeysOf } from "./public.ts";
 import { type Publish, publisher } from "./published.ts";
-import type { KeyState } from "./record.ts";
+import type { KeyState } from "../store/key-record.ts";
 import { purposeKeys } from "./purpose-keys.ts";
 import { createRewrap, type Rewrap } from "./rewrap.ts";
 import { createRotation, type RotationOptions } from "./rotate.ts";

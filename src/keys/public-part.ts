@@ -7,7 +7,7 @@ import { timingSafeEqual } from "node:crypto";
 import { publicKeyOf } from "../crypto/ed25519.ts";
 import { hkdfExpand } from "../crypto/hkdf.ts";
 import { KmsError } from "../errors.ts";
-import type { KeyRecord, Purpose } from "./record.ts";
+import type { KeyRecord, Purpose } from "../store/key-record.ts";
 
 const checkBytes = 32;
 

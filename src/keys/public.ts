@@ -4,7 +4,7 @@ import type { LogCompromise, LogHandover } from "../store/log-store.ts";
 import type { Store } from "../store/store.ts";
 import { type CacheOptions, type CacheStats, createCache } from "./cache.ts";
 import { unlessCancelled, type Waiter } from "./cancel.ts";
-import type { KeyRecord, KeyState } from "./record.ts";
+import type { KeyRecord, KeyState } from "../store/key-record.ts";
 
 export interface PublicKey {
   readonly keyId: string;

@@ -7,7 +7,7 @@ import { ciphertextRejected, KmsError, type KmsErrorCode } from "../errors.ts";
 import { type Cache, type CacheOptions, createCache } from "./cache.ts";
 import { type KeyUser, serviceName, unlessCancelled, type Waiter } from "./cancel.ts";
 import { type Creation, createKey, type Wish } from "./create.ts";
-import { allowed, type KeyRecord, type KeyState, type Purpose } from "./record.ts";
+import { allowed, type KeyRecord, type KeyState, type Purpose } from "../store/key-record.ts";
 import { nameOf } from "./master-keys.ts";
 import { unwrap } from "./unwrap.ts";
 import type { ImportKey, Usable } from "./usable.ts";

@@ -13,7 +13,7 @@ import { step } from "../steps.ts";
 import type { Attribution, Store, WrappedBy, WrappedCount, WrappedName, WrappedPlace } from "../store/store.ts";
 import { hasWrapped, type MasterKeys, wrappedBy } from "./master-keys.ts";
 import { eachOf } from "./pace.ts";
-import { type KeyRecord, type KeyState, recordContext } from "./record.ts";
+import { type KeyRecord, type KeyState, recordContext } from "../store/key-record.ts";
 import { rewrapStoreKey } from "./store-key.ts";
 import { unwrap } from "./unwrap.ts";
 

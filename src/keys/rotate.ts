@@ -12,7 +12,7 @@ import { cancelled } from "../provider/provider.ts";
 import type { Activation, Attribution, Fence, KeyName, RequestRecord, Store } from "../store/store.ts";
 import { serviceName } from "./cancel.ts";
 import { createPace, eachOf, type PaceOptions } from "./pace.ts";
-import { type KeyRecord, type Purpose, purposes as everyPurpose } from "./record.ts";
+import { type KeyRecord, type Purpose, purposes as everyPurpose } from "../store/key-record.ts";
 import {
   type Outcome,
   type RotateDueRequest,

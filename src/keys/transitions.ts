@@ -9,7 +9,7 @@
  * `previousState` is where a key that is DISABLED, or will be after its destruction is cancelled, returns when it is enabled.
  */
 import { KmsError } from "../errors.ts";
-import type { KeyRecord, KeyState } from "./record.ts";
+import type { KeyRecord, KeyState } from "../store/key-record.ts";
 
 export function disabled(record: KeyRecord): KeyRecord {
   const { state } = record;

@@ -3,7 +3,7 @@ import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import { hasWrapped, type MasterKeys } from "./master-keys.ts";
 import { refuseOtherSecret } from "./public-part.ts";
-import { type KeyRecord, recordContext } from "./record.ts";
+import { type KeyRecord, recordContext } from "../store/key-record.ts";
 
 export const secretBytes = 32;
 

@@ -3,7 +3,7 @@ import { type DataKeyMaterial, deriveDataKeys } from "../crypto/data-key.ts";
 import { signingKey } from "../crypto/ed25519.ts";
 import type { SigningKey } from "../crypto/ed25519-contract.ts";
 import { nameOf } from "./master-keys.ts";
-import type { KeyRecord, Purpose } from "./record.ts";
+import type { KeyRecord, Purpose } from "../store/key-record.ts";
 
 export interface UsableDataKey {
   readonly keyId: string;

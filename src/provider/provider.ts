@@ -1,6 +1,6 @@
 /**
  * What a provider must do: keep one master key and wrap small secrets under it.
- * test/provider-contract.ts is this comment as code, and every provider passes it.
+ * test/support/provider-contract.ts is this comment as code, and every provider passes it.
  * An aborted `signal` ends a call with `cancelled(signal)`.
  */
 import type { ProviderContext } from "../crypto/context.ts";

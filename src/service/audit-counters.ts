@@ -2,7 +2,7 @@
  * What happened since the last rows of the audit trail were written: uses and refusals, counted where they are alike. A use of a key
  * costs a few look-ups and no object, because every call that uses a key pays for it.
  */
-import type { Purpose } from "../keys/record.ts";
+import type { Purpose } from "../store/key-record.ts";
 import type { AuditAction, AuditEvent } from "../store/store.ts";
 
 /** Refusals, and looks, that are told apart until they are written: tenants and keys in them are whatever a caller wrote. */

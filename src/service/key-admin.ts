@@ -14,7 +14,7 @@ import {
 import type { KeyAdminService } from "../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
 import { KeyVersionSchema } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { invalidField } from "../errors.ts";
-import { type KeyRecord, purposes } from "../keys/record.ts";
+import { type KeyRecord, purposes } from "../store/key-record.ts";
 import type { Attribution, Store } from "../store/store.ts";
 import type { Answer } from "./answer.ts";
 import { type AuditParts, auditHandlers } from "./audit.ts";

@@ -1,7 +1,7 @@
 /** States and purposes of keys, between our words and the API's enums. */
 import { KeyPurpose, KeyState as KeyStateEnum } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { invalidField } from "../errors.ts";
-import { type KeyState, type Purpose, purposes } from "../keys/record.ts";
+import { type KeyState, type Purpose, purposes } from "../store/key-record.ts";
 
 export const keyStates: Readonly<Record<KeyState, KeyStateEnum>> = {
   PENDING: KeyStateEnum.PENDING,

@@ -11,7 +11,7 @@ import {
 } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
 import { invalidField } from "../errors.ts";
 import type { Keyring } from "../keys/keyring.ts";
-import type { Purpose } from "../keys/record.ts";
+import type { Purpose } from "../store/key-record.ts";
 import type { RotationResult } from "../keys/rotation.ts";
 import type { CallContext } from "./context.ts";
 import { checkRequestId } from "./ids.ts";

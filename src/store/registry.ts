@@ -1,16 +1,16 @@
 /** The stores by name. Each is imported when it is chosen. */
 import { invalidField } from "../errors.ts";
-import type { MemorySettings } from "./memory.ts";
-import type { PostgresSettings } from "./postgres.ts";
-import type { Tables } from "./sql-tables.ts";
-import type { SqliteSettings } from "./sqlite.ts";
+import type { MemorySettings } from "./sqlite/memory.ts";
+import type { PostgresSettings } from "./postgres/open.ts";
+import type { Tables } from "./offline/tables.ts";
+import type { SqliteSettings } from "./sqlite/open.ts";
 import type { LockedStore } from "./store.ts";
 
 export type StoreSettings = MemorySettings | SqliteSettings | PostgresSettings;
-export type { CheckedRows, RowProblem, RowProblemKind } from "./sql-check.ts";
-export type { Contents, CopiedLog, NotableKey, ProviderKey } from "./sql-copy.ts";
-export type { Tables } from "./sql-tables.ts";
-export type { StoredLog, StoredPiece } from "./sql-walk.ts";
+export type { CheckedRows, RowProblem, RowProblemKind } from "./offline/check-rows.ts";
+export type { Contents, CopiedLog, NotableKey, ProviderKey } from "./offline/copy.ts";
+export type { Tables } from "./offline/tables.ts";
+export type { StoredLog, StoredPiece } from "./offline/stored-logs.ts";
 
 interface Openers<Settings> {
   store(settings: Settings): Promise<LockedStore>;
@@ -22,19 +22,19 @@ interface Openers<Settings> {
 
 const openers: { [Name in StoreSettings["name"]]: Openers<Extract<StoreSettings, { name: Name }>> } = {
   memory: {
-    store: async () => (await import("./memory.ts")).openMemory(),
+    store: async () => (await import("./sqlite/memory.ts")).openMemory(),
     tables: keptNowhere,
     emptyTables: keptNowhere,
   },
   sqlite: {
-    store: async (settings) => (await import("./sqlite.ts")).openSqlite(settings),
-    tables: async (settings) => (await import("./sqlite-tables.ts")).openSqliteTables(settings),
-    emptyTables: async (settings) => (await import("./sqlite-tables.ts")).makeSqliteTables(settings),
+    store: async (settings) => (await import("./sqlite/open.ts")).openSqlite(settings),
+    tables: async (settings) => (await import("./offline/sqlite.ts")).openSqliteTables(settings),
+    emptyTables: async (settings) => (await import("./offline/sqlite.ts")).makeSqliteTables(settings),
   },
   postgres: {
-    store: async (settings) => (await import("./postgres.ts")).openPostgres(settings),
-    tables: async (settings) => (await import("./postgres-tables.ts")).openPostgresTables(settings),
-    emptyTables: async (settings) => (await import("./postgres-tables.ts")).makePostgresTables(settings),
+    store: async (settings) => (await import("./postgres/open.ts")).openPostgres(settings),
+    tables: async (settings) => (await import("./offline/postgres.ts")).openPostgresTables(settings),
+    emptyTables: async (settings) => (await import("./offline/postgres.ts")).makePostgresTables(settings),
   },
 };
 
@@ -53,7 +53,7 @@ export async function openTables(settings: StoreSettings): Promise<Tables> {
 
 /** The same of a backup, which may be one of an older version. */
 export async function openBackup(file: string): Promise<Tables> {
-  return (await import("./sqlite-tables.ts")).openSqliteBackup({ name: "sqlite", file });
+  return (await import("./offline/sqlite.ts")).openSqliteBackup({ name: "sqlite", file });
 }
 
 /** The same to fill them, making them if need be. */

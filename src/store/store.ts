@@ -1,6 +1,6 @@
 /**
  * What a store must do: keep key records so that none is lost and none is ACTIVE twice, and an audit trail that shows what was taken
- * from it. test/store-contract.ts is this comment as code, and every store passes it.
+ * from it. test/support/store-contract.ts is this comment as code, and every store passes it.
  *
  * A store is opened locked. The store key, which the provider unwraps, unlocks it: from then on every row that is read is
  * authenticated. A method that cannot reach the store, or cannot make a change durable, throws STORE_UNAVAILABLE; a row that fails its
@@ -8,7 +8,7 @@
  * Records and bytes are copied in and out: what a caller does to its own copy changes nothing that is stored.
  */
 import type { KeyObject } from "node:crypto";
-import type { KeyRecord, KeyState, Purpose } from "../keys/record.ts";
+import type { KeyRecord, KeyState, Purpose } from "./key-record.ts";
 import type { LogHandover, LogStore } from "./log-store.ts";
 
 /** How long a request id is remembered at least. */

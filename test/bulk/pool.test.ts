@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "vitest";
 import { type BatchPool, type BatchPoolOptions, createBatchPool } from "../../src/bulk/pool.ts";
-import type { KeyRecord } from "../../src/keys/record.ts";
+import type { KeyRecord } from "../../src/store/key-record.ts";
 import { importSigningKey, type UsableSigningKey } from "../../src/keys/usable.ts";
 import { enterBatch } from "../../src/span/enter-batch.ts";
 import { inclusionPath } from "../../src/span/inclusion.ts";

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
-import { type KeyRecord, recordContext } from "../../src/keys/record.ts";
+import { type KeyRecord, recordContext } from "../../src/store/key-record.ts";
 import type { StateAction } from "../../src/store/store.ts";
 import { directory } from "../config/fixture.ts";
 import { startPostgres } from "../postgres-server.ts";

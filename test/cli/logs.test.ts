@@ -13,7 +13,7 @@ import type { LogHead } from "../../src/store/log-store.ts";
 import { openTables, type RowProblem } from "../../src/store/registry.ts";
 import { directory } from "../config/fixture.ts";
 import { type PostgresServer, startPostgres } from "../postgres-server.ts";
-import { contentOf, grown, hashOf, newLog } from "../store/log-fixture.ts";
+import { contentOf, grown, hashOf, newLog } from "../support/log-store-fixture.ts";
 import { inStore, type Place, place, sql, sqlitePlace, type Unlocked } from "./store-fixture.ts";
 
 let server: PostgresServer;

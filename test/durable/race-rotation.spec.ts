@@ -1,6 +1,6 @@
 /** Ten replicas on one PostgreSQL want the same thing at the same moment: one of them gets it, and the others learn what it made. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { purposes } from "../../src/keys/record.ts";
+import { purposes } from "../../src/store/key-record.ts";
 import type { Store } from "../../src/store/store.ts";
 import { type PostgresServer, postgresAvailable, startPostgres } from "../postgres-server.ts";
 import { newMasterKeyFile, type Observer, openObserver, type Replica, startReplica } from "./replicas.ts";

@@ -5,7 +5,7 @@
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { masterKeys } from "../../src/keys/master-keys.ts";
 import { createKeyring } from "../../src/keys/keyring.ts";
-import type { Purpose } from "../../src/keys/record.ts";
+import type { Purpose } from "../../src/store/key-record.ts";
 import type { RotateRequest, RotationResult } from "../../src/keys/rotation.ts";
 import { rotationRuns } from "../../src/keys/rotation-run.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";

@@ -9,7 +9,7 @@ import { expect } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { masterKeys } from "../../src/keys/master-keys.ts";
 import { createKeyring } from "../../src/keys/keyring.ts";
-import type { KeyRecord, Purpose } from "../../src/keys/record.ts";
+import type { KeyRecord, Purpose } from "../../src/store/key-record.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { openProvider } from "../../src/provider/registry.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";

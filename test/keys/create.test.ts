@@ -3,14 +3,14 @@ import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import type { Keyring } from "../../src/keys/keyring.ts";
-import { type Purpose, purposes } from "../../src/keys/record.ts";
+import { type Purpose, purposes } from "../../src/store/key-record.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { memoryStore } from "../../src/store/memory.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../matchers.ts";
-import { grown, newLog } from "../store/log-fixture.ts";
+import { grown, newLog } from "../support/log-store-fixture.ts";
 import { setUp } from "./fixture.ts";
 
 const active = (keyring: Keyring, purpose: Purpose) =>

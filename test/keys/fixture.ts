@@ -3,7 +3,7 @@ import { createKeyring, type KeyringOptions } from "../../src/keys/keyring.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { memoryStore } from "../../src/store/memory.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { StateChange, Store } from "../../src/store/store.ts";
 
 export const dayMs = 24 * 60 * 60 * 1000;

@@ -4,14 +4,14 @@ import { describe, expect, it } from "vitest";
 import { openGcm, sealGcm } from "../../src/crypto/aes-gcm.ts";
 import { verifySignature } from "../../src/crypto/ed25519.ts";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
-import type { KeyState } from "../../src/keys/record.ts";
+import type { KeyState } from "../../src/store/key-record.ts";
 import type { UsableDataKey } from "../../src/keys/usable.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { resilient } from "../../src/provider/resilience.ts";
 import type { Store } from "../../src/store/store.ts";
-import { memoryStore } from "../../src/store/memory.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { thrownBy } from "../matchers.ts";
 import { counting, countingStore, dayMs, disabling, setUp, turn } from "./fixture.ts";
 

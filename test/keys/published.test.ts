@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
-import { memoryStore } from "../../src/store/memory.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { replicas, tenant } from "../log/fixture.ts";
 import { filledLog, grownLog } from "../log/filled-log.ts";

@@ -6,7 +6,7 @@ import { type RunOptions, rotationRuns } from "../../src/keys/rotation-run.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { memoryStore } from "../../src/store/memory.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../matchers.ts";
 import { countingStore, dayMs, setUp, turn } from "./fixture.ts";

@@ -5,7 +5,7 @@ import type { Keyring } from "../../src/keys/keyring.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { memoryStore } from "../../src/store/memory.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { thrownBy } from "../matchers.ts";
 import type { Store } from "../../src/store/store.ts";
 import { countingStore, dayMs, disabling, setUp, turn } from "./fixture.ts";

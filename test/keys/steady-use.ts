@@ -1,7 +1,7 @@
 /** Tenants who use their keys evenly, on a clock that is moved through the time in steps: what reaches the provider of it. */
 import { createKeyring, type KeyringStats } from "../../src/keys/keyring.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { memoryStore } from "../../src/store/memory.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
 
 export interface SteadyUse {
   provider: Provider;

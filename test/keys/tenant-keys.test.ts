@@ -6,7 +6,7 @@ import { unlockStore } from "../../src/keys/store-key.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { openMemory } from "../../src/store/memory.ts";
+import { openMemory } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../matchers.ts";
 import { counting, setUp } from "./fixture.ts";

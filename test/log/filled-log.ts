@@ -1,7 +1,7 @@
 /** Logs that are filled through the store alone, with entries that are known by their index. */
 import { leafHash } from "../../src/span/merkle.ts";
 import type { LogHead, LogStore } from "../../src/store/log-store.ts";
-import { entry, grown, newLog } from "../store/log-fixture.ts";
+import { entry, grown, newLog } from "../support/log-store-fixture.ts";
 
 const entriesAGroup = 10_000;
 

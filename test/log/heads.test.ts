@@ -4,11 +4,11 @@ import { describe, expect, it } from "vitest";
 import { believe, createHeads } from "../../src/log/heads.ts";
 import { emptyTree, growTree, newNodes } from "../../src/span/merkle.ts";
 import type { LogHead } from "../../src/store/log-store.ts";
-import { memoryStore } from "../../src/store/memory.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { thrownBy } from "../matchers.ts";
 import type { Store } from "../../src/store/store.ts";
-import { addKey } from "../store/fixture.ts";
-import { grown, newLog } from "../store/log-fixture.ts";
+import { addKey } from "../support/store-fixture.ts";
+import { grown, newLog } from "../support/log-store-fixture.ts";
 import { filledLog, grownLog } from "./filled-log.ts";
 
 const leaves = randomBytes(32 * 10);

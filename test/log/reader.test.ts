@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { Keyring } from "../../src/keys/keyring.ts";
 import { logReader } from "../../src/log/reader.ts";
 import type { LogStore } from "../../src/store/log-store.ts";
-import { memoryStore } from "../../src/store/memory.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { setUp as setUpKeys } from "../keys/fixture.ts";
 import { thrownBy } from "../matchers.ts";
 import { path, proof, treeHash } from "../span/rfc6962.ts";

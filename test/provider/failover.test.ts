@@ -8,7 +8,7 @@ import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { cancelled, type Provider } from "../../src/provider/provider.ts";
 import type { ProviderCall, ResilienceOptions } from "../../src/provider/resilience.ts";
 import { thrownBy } from "../matchers.ts";
-import { providerContract } from "../provider-contract.ts";
+import { providerContract } from "../support/provider-contract.ts";
 
 const context = { tenant_id: "acme" };
 const masterKey = randomMasterKey();

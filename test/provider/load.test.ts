@@ -4,7 +4,7 @@ import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import { createKeyring } from "../../src/keys/keyring.ts";
 import { dependable } from "../../src/provider/failover.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { memoryStore } from "../../src/store/memory.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import { openBlob, sealBlob } from "../fakes/aws-kms-keys.ts";
 import { openOn, useCredentials } from "../support/aws-fixture.ts";

@@ -13,7 +13,7 @@ import {
   worstBreakers,
 } from "../../src/provider/resilience.ts";
 import { thrownBy } from "../matchers.ts";
-import { providerContract } from "../provider-contract.ts";
+import { providerContract } from "../support/provider-contract.ts";
 
 const context = { tenant_id: "acme" };
 /** No pauses to wait for, and a breaker that stays out of the way. */

@@ -6,7 +6,7 @@ import { dependable } from "../../src/provider/failover.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { thrownBy } from "../matchers.ts";
 import { openOn, useCredentials } from "../support/aws-fixture.ts";
-import { providerContract } from "../provider-contract.ts";
+import { providerContract } from "../support/provider-contract.ts";
 import { type LocalKms, type SeededKey, startLocalKms } from "./local-kms.ts";
 
 useCredentials();

@@ -15,7 +15,7 @@ import { dependable } from "../../src/provider/failover.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { openVault, type VaultLogin, type VaultSettings } from "../../src/provider/vault/open.ts";
 import { thrownBy } from "../matchers.ts";
-import { providerContract } from "../provider-contract.ts";
+import { providerContract } from "../support/provider-contract.ts";
 import { type OpenBao, startOpenBao } from "./openbao.ts";
 
 const context = { tenant_id: "acme", purpose: "data", key_id: "00112233445566778899aabbccddeeff" };

@@ -7,7 +7,7 @@ import { KmsError } from "../../src/errors.ts";
 import { createAuditTrail, durableWithinMs } from "../../src/service/audit-trail.ts";
 import { type HealthAlarm, type HealthMonitor, startHealthMonitor } from "../../src/service/health.ts";
 import { thrownBy } from "../matchers.ts";
-import { sqliteBackdoor, unlocked } from "../store/fixture.ts";
+import { sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
 import { call, setUp } from "./fixture.ts";
 
 afterEach(() => {

@@ -7,7 +7,7 @@ import {
   createAuditTrail,
   durableWithinMs,
 } from "../../src/service/audit-trail.ts";
-import { memoryStore } from "../../src/store/memory.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { AuditEvent, Store } from "../../src/store/store.ts";
 import { thrownBy } from "../matchers.ts";
 

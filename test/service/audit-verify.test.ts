@@ -5,7 +5,7 @@ import { createAuditTrail } from "../../src/service/audit-trail.ts";
 import { verifyAudit } from "../../src/service/audit-verify.ts";
 import type { AuditVerdict, Store } from "../../src/store/store.ts";
 import { thrownBy } from "../matchers.ts";
-import { sqliteBackdoor, unlocked } from "../store/fixture.ts";
+import { sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
 
 const key = createSecretKey(randomBytes(32));
 const clock = () => new Date("2026-01-01T00:00:00.000Z");

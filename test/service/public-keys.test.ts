@@ -13,7 +13,7 @@ import { type PublicKeySet, publicKeyHandlers } from "../../src/service/public-k
 import { parseHandover } from "../../src/span/log-statement.ts";
 import { parseTlogProof } from "../../src/span/tlog-proof.ts";
 import { verifierKey } from "../../src/span/vkey.ts";
-import { memoryStore } from "../../src/store/memory.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { jwksText } from "../../src/transport/admin-json.ts";
 import { filledLog } from "../log/filled-log.ts";
 import { checkpointOf, replica, tenant } from "../log/fixture.ts";

@@ -7,7 +7,7 @@ import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import type { CacheStats } from "../../src/keys/cache.ts";
 import type { ProviderCondition } from "../../src/keys/provider-watch.ts";
 import { statusHandlers } from "../../src/service/status.ts";
-import { addKey } from "../store/fixture.ts";
+import { addKey } from "../support/store-fixture.ts";
 import { thrownBy } from "../matchers.ts";
 import { call, setUp } from "./fixture.ts";
 

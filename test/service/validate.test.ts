@@ -13,7 +13,7 @@ import { type ResilienceOptions, resilient } from "../../src/provider/resilience
 import type { CallContext } from "../../src/service/context.ts";
 import { allIsWell } from "../../src/service/recommendations.ts";
 import { type ValidateParts, validateHandlers } from "../../src/service/validate.ts";
-import { memoryStore } from "../../src/store/memory.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
 import { thrownBy } from "../matchers.ts";
 import { openOn, useCredentials } from "../support/aws-fixture.ts";

@@ -1,16 +1,16 @@
 /** What somebody can do who writes to the database and has not the store key: nothing that is believed. */
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
-import type { RowValue } from "../../src/crypto/row-mac.ts";
-import type { KeyRecord } from "../../src/keys/record.ts";
+import type { RowValue } from "../../src/store/sql/row-mac.ts";
+import type { KeyRecord } from "../../src/store/key-record.ts";
 import { packRuns } from "../../src/span/entry-run.ts";
 import type { LogHead, LogRequest } from "../../src/store/log-store.ts";
-import { tables } from "../../src/store/sql-schema.ts";
+import { tables } from "../../src/store/sql/schema.ts";
 import type { AuditProblem, Store } from "../../src/store/store.ts";
 import { thrownBy } from "../matchers.ts";
 import { startPostgres } from "../postgres-server.ts";
-import { grown, newLog } from "./log-fixture.ts";
-import { addKey, type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "./fixture.ts";
+import { grown, newLog } from "../support/log-store-fixture.ts";
+import { addKey, type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
 
 const server = await startPostgres();
 afterAll(() => server.close());

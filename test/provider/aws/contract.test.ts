@@ -6,7 +6,7 @@ import { dependable } from "../../../src/provider/failover.ts";
 import { openProvider } from "../../../src/provider/registry.ts";
 import type { AwsKmsAnswer } from "../../fakes/aws-kms.ts";
 import { thrownBy } from "../../matchers.ts";
-import { providerContract } from "../../provider-contract.ts";
+import { providerContract } from "../../support/provider-contract.ts";
 import { context, openedOnFake, openOn, startFake, twoRegions, useCredentials } from "../../support/aws-fixture.ts";
 
 useCredentials();

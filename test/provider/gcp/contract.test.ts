@@ -9,7 +9,7 @@ import { openProvider } from "../../../src/provider/registry.ts";
 import { type Fault, type GcpKmsFake, issue } from "../../fakes/gcp-kms.ts";
 import { failed } from "../../fakes/gcp-kms-rules.ts";
 import { thrownBy } from "../../matchers.ts";
-import { providerContract } from "../../provider-contract.ts";
+import { providerContract } from "../../support/provider-contract.ts";
 import { context, open, openedOnFake, startFake, useMetadataServer } from "../../support/gcp-fixture.ts";
 
 useMetadataServer();

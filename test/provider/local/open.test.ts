@@ -8,7 +8,7 @@ import { localProvider } from "../../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../../src/provider/local/master-key.ts";
 import { openProvider, type ProviderSettings } from "../../../src/provider/registry.ts";
 import { thrownBy } from "../../matchers.ts";
-import { providerContract } from "../../provider-contract.ts";
+import { providerContract } from "../../support/provider-contract.ts";
 
 providerContract("local", async () => ({
   provider: localProvider(randomMasterKey()),

@@ -1,0 +1,96 @@
+/**
+ * A backup: a SQLite file with the tables of a store, whatever its database. It is written, synced, read back and only then gets its
+ * name, so that a crash leaves no half of one under it. It is no WAL database: one file is all of it, and can be read anywhere.
+ */
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { type FileHandle, link, open, unlink } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { KmsError } from "../../errors.ts";
+import type { Query } from "../sql/database.ts";
+import { type Contents, copyRows, insertCopies } from "./copy.ts";
+import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
+import { migrate } from "../sql/schema.ts";
+
+const ownerOnly = 0o600;
+
+/** `file` must not exist. CONFLICT where it does, STORE_UNAVAILABLE where it cannot be written. */
+export async function writeBackup(query: Query, file: string): Promise<Contents> {
+  if (existsSync(file)) throw present(file);
+  const draft = join(dirname(file), `.${basename(file)}.${randomBytes(8).toString("hex")}.new`);
+  try {
+    const draftFile = await open(draft, "wx", ownerOnly);
+    await draftFile.close();
+    const contents = await fill(draft, query);
+    await verify(draft, contents);
+    await synced(open(draft, "r+"));
+    await link(draft, file);
+    await syncDirectory(dirname(file));
+    return contents;
+  } catch (error) {
+    throw translated(error, file);
+  } finally {
+    for (const suffix of ["", "-wal", "-shm", "-journal"]) await unlink(draft + suffix).catch(() => {});
+  }
+}
+
+async function fill(draft: string, query: Query): Promise<Contents> {
+  const db = embeddedDatabase({ file: draft, soon: setImmediate });
+  try {
+    // Nobody relies on the draft before all of it is synced: until then no commit waits for the disk.
+    for (const setting of ["journal_mode = memory", "synchronous = off", "cache_size = -65536"])
+      await db.read((own) => own(`pragma ${setting}`));
+    await db.write((tx) => migrate(tx, sqliteDialect));
+    const contents = await copyRows(query, (table, rows) => db.write((tx) => insertCopies(tx.query, table, rows)));
+    await db.read((own) => own("pragma journal_mode = delete"));
+    return contents;
+  } finally {
+    await db.close();
+  }
+}
+
+/** Opens what was written anew, and counts. */
+async function verify(draft: string, { rows }: Contents): Promise<void> {
+  const db = embeddedDatabase({ file: draft, readOnly: true, soon: setImmediate });
+  try {
+    const isAsWritten = await db.read(async (query) => {
+      const [row] = await query("pragma integrity_check(1)");
+      if (row?.integrity_check !== "ok") return false;
+      for (const [table, written] of Object.entries(rows)) {
+        const [counted] = await query(`select count(*) as count from ${table}`);
+        if (counted?.count !== written) return false;
+      }
+      return true;
+    });
+    if (isAsWritten) return;
+    throw new KmsError("DATA_LOSS", "the backup does not read as it was written: see to the disk, and try again");
+  } finally {
+    await db.close();
+  }
+}
+
+async function synced(opening: Promise<FileHandle>): Promise<void> {
+  const file = await opening;
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  if (process.platform !== "win32") await synced(open(path, "r")); // directories cannot be opened there
+}
+
+function present(file: string): KmsError {
+  return new KmsError("CONFLICT", `${file} exists and is not overwritten; name a new file`);
+}
+
+function translated(error: unknown, file: string): unknown {
+  const { syscall, code } = error as NodeJS.ErrnoException;
+  if (syscall === undefined) return error;
+  if (code === "EEXIST") return present(file);
+  return new KmsError("STORE_UNAVAILABLE", `${file} cannot be written (${code}); name a file in a writable directory`, {
+    cause: error,
+  });
+}

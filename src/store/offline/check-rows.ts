@@ -1,0 +1,214 @@
+/**
+ * Everything that rows alone can show of a store, without its provider: HMACs, the audit chains, records against the audit trail, and
+ * the order of versions. Reads only, in pages, and goes on behind each problem.
+ */
+import type { RowMac } from "../sql/row-mac.ts";
+import type { KeyState, Purpose } from "../key-record.ts";
+import type { Query, Row } from "../sql/database.ts";
+import { verifyChains } from "../sql/audit.ts";
+import { each, type ProviderKey, pages, providerKeyOf } from "./copy.ts";
+import { forgiving } from "../sql/tolerant-query.ts";
+import { type Life, lives } from "./replay.ts";
+import { valuesOf } from "../sql/rows.ts";
+import type { TableName } from "../sql/schema.ts";
+import { strayRows } from "./strays.ts";
+import { checkVersions } from "./versions.ts";
+import type { AuditCursor, AuditHead } from "../store.ts";
+
+export type RowProblemKind =
+  /** A row whose HMAC is not right. */
+  | "record_altered"
+  | "request_altered"
+  | "lease_altered"
+  /** The head of a log, or what is remembered of one. */
+  | "log_altered"
+  /** What a log is made of is not what its head says, or belongs to no log. */
+  | "log_content"
+  /** A log is shorter than it was. */
+  | "log_set_back"
+  /** A row or more of the audit trail are altered, missing or out of order. */
+  | "audit_trail"
+  /** The audit trail knows a key that has no record. */
+  | "record_missing"
+  /** A record that the audit trail does not know. */
+  | "record_unknown"
+  /** A record in another state than the audit trail leads to. */
+  | "state"
+  /** Versions that are missing, or there twice. */
+  | "versions"
+  | "several_active";
+
+export interface RowProblem {
+  kind: RowProblemKind;
+  /** Empty where no tenant, or no key, is meant. */
+  tenantId: string;
+  keyId: string;
+  purpose: Purpose | undefined;
+  /** A sentence for the operator. */
+  what: string;
+  /** Clocks that differ lead to the same: no reason not to believe a backup. */
+  mayBeClocks?: true;
+}
+
+export interface RowCheck {
+  problem(problem: RowProblem): void;
+  /** Told now and then how many rows were looked at. */
+  progress?(rows: number): void;
+}
+
+export interface CheckedRows {
+  keys: Record<Purpose, Partial<Record<KeyState, number>>>;
+  /** What wrapped them, as far as records say so. */
+  providerKeys: ProviderKey[];
+  auditEvents: number;
+  heads: AuditHead[];
+}
+
+/** What must be right for a backup to be believed: these rows were not written by the service. */
+export const alterations: readonly RowProblemKind[] = [
+  "record_altered",
+  "request_altered",
+  "lease_altered",
+  "log_altered",
+  "log_content",
+  "audit_trail",
+];
+
+const chainRows = 500;
+
+/** `query` reads of one moment. */
+export async function checkRows(all: Query, mac: RowMac, { problem, progress }: RowCheck): Promise<CheckedRows> {
+  const query = forgiving(all);
+  const checked: CheckedRows = { keys: { data: {}, signing: {} }, providerKeys: [], auditEvents: 0, heads: [] };
+  let rows = 0;
+  const count = (more: number) => {
+    rows += more;
+    progress?.(rows);
+  };
+  for await (const row of each(pages(query, "kms_store"))) providerKeyOf(checked.providerKeys, row).storeKey = true;
+  await checkKeys();
+  await checkVersions(query, problem);
+  await checkTable("kms_requests", (row) => ({
+    kind: "request_altered",
+    tenantId: String(row.tenant_id),
+    keyId: String(row.key_id),
+    purpose: undefined,
+    what: `the remembered request ${row.request_id} was altered`,
+  }));
+  await checkTable("kms_leases", (row) => ({
+    kind: "lease_altered",
+    tenantId: "",
+    keyId: "",
+    purpose: undefined,
+    what: `the lease ${row.name} was altered`,
+  }));
+  await checkTable("kms_logs", (row) => logProblem(row, `the head of log ${row.number} was altered`));
+  await checkTable("kms_log_requests", (row) => logProblem(row, `the remembered batch ${row.request_id} was altered`));
+  await checkTable("kms_log_handovers", (row) => logProblem(row, `the handover to key ${row.to_key_id} was altered`));
+  await checkTable("kms_log_compromises", (row) =>
+    logProblem(row, `how far log ${row.number} went under the compromised key ${row.key_id} was altered`),
+  );
+  for await (const found of strayRows(query)) problem(found);
+  await checkChains();
+  return checked;
+
+  /** Records and lives, both by key id, side by side. */
+  async function checkKeys(): Promise<void> {
+    const records = each(pages(query, "kms_keys"));
+    const known = lives(query);
+    let record = await next(records);
+    let life = await next(known);
+    while (record !== undefined || life !== undefined) {
+      const order = record === undefined ? 1 : life === undefined ? -1 : compare(String(record.key_id), life.keyId);
+      if (record !== undefined && order <= 0) {
+        count(1);
+        const found = keyProblem(mac, record, order === 0 ? life : undefined);
+        if (found !== undefined) problem(found);
+        tally(record);
+        record = await next(records);
+      } else if (order > 0) problem(missing(life!));
+      if (order === 0 && life?.ordered === false) problem(disordered(life));
+      if (order >= 0 && life?.doubt !== undefined) problem(doubted(life, life.doubt));
+      if (order >= 0) life = await next(known);
+    }
+  }
+
+  function tally(row: Row): void {
+    const { purpose, state } = row;
+    if (state !== "DESTROYED") providerKeyOf(checked.providerKeys, row).keys += 1;
+    const states = checked.keys[purpose as Purpose];
+    if (states) states[state as KeyState] = (states[state as KeyState] ?? 0) + 1;
+  }
+
+  async function checkTable(table: TableName, describe: (row: Row) => RowProblem): Promise<void> {
+    for await (const row of each(pages(query, table))) {
+      count(1);
+      if (!mac.matches(row.mac, table, valuesOf(table, row))) problem(describe(row));
+    }
+  }
+
+  async function checkChains(): Promise<void> {
+    let cursor: AuditCursor | undefined;
+    do {
+      const verdict = await verifyChains(query, mac, cursor, chainRows);
+      count(verdict.events);
+      checked.auditEvents += verdict.events;
+      checked.heads.push(...verdict.heads);
+      for (const { writerId, what } of verdict.problems) {
+        const where = writerId === "" ? "" : `audit writer ${writerId}: `;
+        problem({ kind: "audit_trail", tenantId: "", keyId: "", purpose: undefined, what: where + what });
+      }
+      cursor = verdict.next;
+    } while (cursor !== undefined);
+  }
+}
+
+function keyProblem(mac: RowMac, row: Row, life: Life | undefined): RowProblem | undefined {
+  const about = (kind: RowProblemKind, what: string) => {
+    const [tenantId, keyId, purpose] = [String(row.tenant_id), String(row.key_id), row.purpose as Purpose];
+    return { kind, tenantId, keyId, purpose, what };
+  };
+  if (!mac.matches(row.mac, "kms_keys", valuesOf("kms_keys", row))) {
+    return about("record_altered", "the record was altered: restore it from a backup");
+  }
+  const state = row.state as KeyState;
+  if (state === "PENDING" && life === undefined) return undefined;
+  if (life === undefined || !life.born) {
+    return about("record_unknown", `the record is ${state}, and no audit row tells of its creation`);
+  }
+  if (!life.states.includes(state)) {
+    return about("state", `the record is ${state}, and its audit rows lead to ${life.states.join(" or ")}`);
+  }
+  const isMarked = row.compromised_at !== null;
+  if (isMarked === life.compromised) return undefined;
+  if (isMarked) return about("state", "the record is marked as compromised, and no audit row marked it");
+  return about("state", "an audit row marked the key as compromised, and the record does not say so");
+}
+
+function logProblem(row: Row, what: string): RowProblem {
+  return { kind: "log_altered", tenantId: String(row.tenant_id), keyId: "", purpose: undefined, what };
+}
+
+function missing({ tenantId, keyId, purpose, states }: Life): RowProblem {
+  const what = `the record is gone; its audit rows lead to ${states.join(" or ")}: restore it from a backup`;
+  return { kind: "record_missing", tenantId, keyId, purpose, what };
+}
+
+function disordered({ tenantId, keyId, purpose }: Life): RowProblem {
+  return { kind: "audit_trail", tenantId, keyId, purpose, what: "the key's audit rows are out of order" };
+}
+
+function doubted({ tenantId, keyId, purpose }: Life, doubt: string): RowProblem {
+  const what = `${doubt}: the clocks of replicas differ, or the rows were put in another order`;
+  return { kind: "audit_trail", tenantId, keyId, purpose, what, mayBeClocks: true };
+}
+
+async function next<T>(all: AsyncGenerator<T>): Promise<T | undefined> {
+  const { value, done } = await all.next();
+  return done ? undefined : value;
+}
+
+/** As the databases order text: by bytes. */
+function compare(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}

@@ -1,0 +1,205 @@
+/**
+ * The rows of a store, whole: read in pages, and written to another. Rows move between databases unchanged, because their HMACs are over
+ * columns and values that both have. Two kinds stay behind: PENDING keys, which nobody uses yet, and leases, which hold nothing but who
+ * does some work now.
+ */
+import type { RowValue } from "../sql/row-mac.ts";
+import type { KeyState, Purpose } from "../key-record.ts";
+import type { LogHead } from "../log-store.ts";
+import type { Query, Row } from "../sql/database.ts";
+import { date, insertRows } from "../sql/rows.ts";
+import { type AnyTableName, allTables, pieceTables } from "../sql/schema.ts";
+import type { WrappedBy } from "../store.ts";
+
+/** What was copied. */
+export interface Contents {
+  keys: Record<Purpose, Partial<Record<KeyState, number>>>;
+  auditEvents: number;
+  /** When the newest of them happened: the copy is of that moment or soon after. */
+  newestAuditAt: Date | undefined;
+  /** Request ids that are remembered. */
+  requests: { rotations: number; batches: number };
+  logs: CopiedLog[];
+  /** Of every table. */
+  rows: Partial<Record<AnyTableName, number>>;
+  /** Without which nothing of it opens. */
+  providerKeys: ProviderKey[];
+  /** Keys that are neither ACTIVE nor RETIRED. */
+  notable: NotableKey[];
+}
+
+/** A log with its entries. */
+export type CopiedLog = Pick<LogHead, "tenantId" | "number" | "origin" | "size" | "state">;
+
+/** What a provider key has wrapped. */
+export interface ProviderKey extends WrappedBy {
+  /** Keys that are not DESTROYED. */
+  keys: number;
+  storeKey: boolean;
+}
+
+export interface NotableKey {
+  tenantId: string;
+  purpose: Purpose;
+  version: number;
+  keyId: string;
+  state: KeyState;
+  destroyAt: Date | undefined;
+}
+
+/** In which a page follows the page before it. */
+const orders: Readonly<Record<AnyTableName, readonly string[]>> = {
+  kms_store: ["id"],
+  kms_keys: ["key_id"],
+  kms_requests: ["tenant_id", "request_id", "key_id"],
+  kms_leases: ["name"],
+  kms_audit_writers: ["writer_id"],
+  kms_audit: ["id"],
+  kms_logs: ["tenant_id", "number"],
+  kms_log_requests: ["tenant_id", "number", "request_id"],
+  kms_log_handovers: ["tenant_id", "number", "entry_index"],
+  kms_log_compromises: ["tenant_id", "key_id"],
+  kms_log_entries: ["tenant_id", "number", "start"],
+  kms_log_hashes: ["tenant_id", "number", "level", "start"],
+};
+
+/** All of them but the heads. */
+const logTables = [
+  "kms_log_entries",
+  "kms_log_hashes",
+  "kms_log_requests",
+  "kms_log_handovers",
+  "kms_log_compromises",
+] as const;
+
+const pageRows = 500;
+/** A piece may have 256 entries. */
+const pagePieces = 16;
+
+/** All rows of a table in the order of its primary key; of `order` and `condition` where they are given. */
+export async function* pages(
+  query: Query,
+  table: AnyTableName,
+  { order = orders[table], condition = "1 = 1" }: { order?: readonly string[]; condition?: string } = {},
+): AsyncGenerator<Row[]> {
+  const columns = order.join(", ");
+  const limit = table in pieceTables ? pagePieces : pageRows;
+  const parameters = order.map((_, index) => `?${index + 1}`).join(", ");
+  let after: RowValue[] = [];
+  for (;;) {
+    const from = after.length === 0 ? "" : `(${columns}) > (${parameters}) and `;
+    const text = `select * from ${table} where ${from}${condition} order by ${columns} limit ${limit}`;
+    const rows = await query(text, ...after);
+    if (rows.length > 0) yield rows;
+    if (rows.length < limit) return;
+    after = order.map((column) => rows.at(-1)![column]!);
+  }
+}
+
+/** Their rows, one by one. */
+export async function* each(all: AsyncGenerator<Row[]>): AsyncGenerator<Row> {
+  for await (const rows of all) yield* rows;
+}
+
+/** Copies everything through `insert`, a page at a time; the heads of logs as `become` gives them. */
+export async function copyRows(
+  query: Query,
+  insert: (table: AnyTableName, rows: readonly Row[]) => Promise<void>,
+  become: (log: Row) => Row = (log) => log,
+): Promise<Contents> {
+  const contents: Contents = {
+    keys: { data: {}, signing: {} },
+    auditEvents: 0,
+    newestAuditAt: undefined,
+    requests: { rotations: 0, batches: 0 },
+    logs: [],
+    rows: {},
+    providerKeys: [],
+    notable: [],
+  };
+  const copy = async (table: AnyTableName, count: (row: Row) => void = () => {}, condition = "1 = 1") => {
+    contents.rows[table] = 0;
+    for await (const page of pages(query, table, { condition })) {
+      const rows = table === "kms_logs" ? page.map(become) : page;
+      await insert(table, rows);
+      contents.rows[table] += rows.length;
+      rows.forEach(count);
+    }
+  };
+  await copy("kms_store", (row) => {
+    providerKeyOf(contents.providerKeys, row).storeKey = true;
+  });
+  await copy("kms_keys", (row) => countKey(contents, row), "state <> 'PENDING'");
+  await copy("kms_requests");
+  await copy("kms_logs", (row) => contents.logs.push(copiedLog(row)));
+  for (const table of logTables) await copy(table);
+  await copy("kms_audit_writers");
+  await copy("kms_audit", ({ at }) => {
+    contents.auditEvents += 1;
+    contents.newestAuditAt = new Date(Math.max(Number(at), contents.newestAuditAt?.getTime() ?? 0));
+  });
+  const { kms_requests: rotations = 0, kms_log_requests: batches = 0 } = contents.rows;
+  return { ...contents, requests: { rotations, batches } };
+}
+
+/** Copied as they are, with their HMACs; audit rows get their ids anew, in their order. */
+export function insertCopies(query: Query, table: AnyTableName, rows: readonly Row[]): Promise<void> {
+  return insertRows(
+    query,
+    table,
+    rows.map((row) => allTables[table].map((column) => row[column] ?? null)),
+  );
+}
+
+/** What keeps a store from being empty, in words; undefined for an empty one. Its schema is not content. */
+export async function contentOf(query: Query): Promise<string | undefined> {
+  const [keys] = await query("select count(*) as count, count(distinct tenant_id) as tenants from kms_keys");
+  const has = async (table: AnyTableName) => (await query(`select 1 as present from ${table} limit 1`)).length > 0;
+  const [store] = await query("select * from kms_store");
+  const found = [
+    store && `a store key of ${new Date(Number(store.created_at)).toISOString()}`,
+    Number(keys?.count) > 0 && `${keys?.count} keys of ${keys?.tenants} tenants`,
+    (await has("kms_audit")) && "an audit trail",
+    (await has("kms_audit_writers")) && "audit writers",
+    (await has("kms_requests")) && "remembered requests",
+    ((await has("kms_logs")) || (await has("kms_log_entries"))) && "logs",
+    (await has("kms_leases")) && "leases",
+  ].filter((each) => typeof each === "string");
+  return found.length === 0 ? undefined : found.join(", ");
+}
+
+/** Of a record or the store key; added where it is not there yet. */
+export function providerKeyOf(all: ProviderKey[], row: Row): ProviderKey {
+  const [provider, providerKeyId] = [String(row.provider), String(row.provider_key_id)];
+  const found = all.find((each) => each.provider === provider && each.providerKeyId === providerKeyId);
+  if (found !== undefined) return found;
+  const added = { provider, providerKeyId, keys: 0, storeKey: false };
+  all.push(added);
+  return added;
+}
+
+function copiedLog(row: Row): CopiedLog {
+  return {
+    tenantId: String(row.tenant_id),
+    number: Number(row.number),
+    origin: String(row.origin),
+    size: Number(row.size),
+    state: row.state as LogHead["state"],
+  };
+}
+
+function countKey({ keys, notable, providerKeys }: Contents, row: Row): void {
+  const [purpose, state] = [row.purpose as Purpose, row.state as KeyState];
+  const states = keys[purpose] ?? {};
+  states[state] = (states[state] ?? 0) + 1;
+  if (state !== "DESTROYED") providerKeyOf(providerKeys, row).keys += 1;
+  if (state === "ACTIVE" || state === "RETIRED") return;
+  notable.push({
+    tenantId: String(row.tenant_id),
+    purpose,
+    version: Number(row.version),
+    keyId: String(row.key_id),
+    state,
+    destroyAt: date(row.destroy_at),
+  });
+}

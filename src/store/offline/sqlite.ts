@@ -1,0 +1,120 @@
+/** The tables of a SQLite file. A service that uses the file goes on meanwhile: readers and the one writer do not wait for each other. */
+import { accessSync, chmodSync, constants, copyFileSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { KmsError } from "../../errors.ts";
+import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
+import { migrate, migrations } from "../sql/schema.ts";
+import { schemaVersion, sqlTables, type TableDialect, type Tables } from "./tables.ts";
+import type { SqliteSettings } from "../sqlite/open.ts";
+import { prepareFile, realPath } from "../sqlite/file.ts";
+
+const dialect: TableDialect = {
+  beginSnapshot: "begin",
+  hasSchema: "select count(*) as present from sqlite_schema where name = 'kms_schema'",
+};
+
+/** To read: nothing is written, nor made. STORE_UNAVAILABLE where there is no such store. */
+export async function openSqliteTables({ file }: SqliteSettings): Promise<Tables> {
+  return openToRead(file, storeName);
+}
+
+async function openToRead(file: string, nameOf: (path: string) => string): Promise<Tables> {
+  refuseNone(file);
+  const db = embeddedDatabase({ file: nameOf(realPath(file)), readOnly: true, soon: setImmediate });
+  return closingUnless(db, sqlTables("sqlite", db, dialect));
+}
+
+/** To fill: the file and its tables are made if need be. */
+export async function makeSqliteTables(settings: SqliteSettings): Promise<Tables> {
+  const file = realPath(settings.file);
+  prepareFile(file);
+  const db = embeddedDatabase({ file, soon: setImmediate });
+  const made = db.write((tx) => migrate(tx, sqliteDialect)).then(() => sqlTables("sqlite", db, dialect));
+  return closingUnless(db, made);
+}
+
+/** As `openSqliteTables`; one of an older schema is brought up to date in a copy, which goes when it is closed. */
+export async function openSqliteBackup(settings: SqliteSettings): Promise<Tables> {
+  refuseNone(settings.file);
+  const file = realPath(settings.file);
+  if (!(await isOlder(file))) return openToRead(file, backupName);
+  const directory = mkdtempSync(join(tmpdir(), "fluo-kms-")); // for its owner alone
+  const remove = () => rmSync(directory, { recursive: true, force: true });
+  try {
+    const copy = join(directory, "backup.db");
+    for (const suffix of ["", "-wal"].filter((each) => existsSync(file + each))) {
+      copyFileSync(file + suffix, copy + suffix);
+      chmodSync(copy + suffix, 0o600);
+    }
+    const tables = await makeSqliteTables({ name: "sqlite", file: copy });
+    return { ...tables, close: () => tables.close().finally(remove) };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+async function isOlder(file: string): Promise<boolean> {
+  const db = embeddedDatabase({ file: backupName(file), readOnly: true, soon: setImmediate });
+  try {
+    const version = await db.read((query) => schemaVersion(query, dialect.hasSchema));
+    return version > 0 && version < migrations.length;
+  } finally {
+    await db.close();
+  }
+}
+
+async function closingUnless(db: { close(): Promise<void> }, opening: Promise<Tables>): Promise<Tables> {
+  try {
+    return await opening;
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+}
+
+function refuseNone(file: string): void {
+  if (!existsSync(file)) throw new KmsError("STORE_UNAVAILABLE", `there is no SQLite store at ${file}`);
+  if (!statSync(file).isFile()) throw new KmsError("STORE_UNAVAILABLE", `the SQLite store ${file} is not a file`);
+}
+
+/**
+ * Readers of a WAL database share memory in a file beside it. Where that cannot be made, and no log holds more, a backup is read as a file
+ * that cannot change.
+ */
+function backupName(file: string): string {
+  return hasLog(file) || refusal(dirname(file)) === undefined ? file : immutable(file);
+}
+
+/**
+ * A service may write the store at any moment, so that it is read as one that cannot change only where nobody can write. What the service
+ * has left beside the file is enough for readers who cannot make it.
+ */
+function storeName(file: string): string {
+  if (refusal(dirname(file)) === undefined || ["-wal", "-shm"].every((end) => existsSync(file + end))) return file;
+  if (refusal(file) === "EROFS" && !hasLog(file)) return immutable(file);
+  throw new KmsError(
+    "STORE_UNAVAILABLE",
+    `the SQLite store ${file} cannot be read safely without writing to its directory: run this as the service's user`,
+  );
+}
+
+function hasLog(file: string): boolean {
+  return (statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
+}
+
+function immutable(file: string): string {
+  return `${pathToFileURL(file).href}?immutable=1`;
+}
+
+/** Why the path cannot be written to; undefined where it can. */
+function refusal(path: string): string | undefined {
+  try {
+    accessSync(path, constants.W_OK);
+    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code;
+  }
+}

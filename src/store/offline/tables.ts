@@ -1,0 +1,187 @@
+/**
+ * The tables of a store, below its contract: for commands that take a store whole, while the service may be using it. What reads them
+ * reads of one moment.
+ */
+import { type KeyObject, randomBytes } from "node:crypto";
+import { type RowMac, rowMac } from "../sql/row-mac.ts";
+import { KmsError } from "../../errors.ts";
+import type { KeyRecord } from "../key-record.ts";
+import type { LogName } from "../log-store.ts";
+import type { Database, Query, Row } from "../sql/database.ts";
+import { auditChain } from "../sql/audit.ts";
+import { writeBackup } from "./backup-file.ts";
+import { alterations, type CheckedRows, checkRows, type RowCheck, type RowProblem } from "./check-rows.ts";
+import { type Contents, contentOf, copyRows, insertCopies } from "./copy.ts";
+import { forgiving } from "../sql/tolerant-query.ts";
+import { headOf, headRow } from "../sql/heads.ts";
+import { readHashes } from "../sql/pieces.ts";
+import { authenticated, keyRecord, valuesOf } from "../sql/rows.ts";
+import { migrations, rowVersion } from "../sql/schema.ts";
+import { lockedSqlStore } from "../sql/store.ts";
+import { type StoredLog, storedLogs } from "./stored-logs.ts";
+import type { AuditEvent, WrappedStoreKey } from "../store.ts";
+
+export interface Tables {
+  /** The name in `fluo.kms.store`. */
+  readonly name: string;
+  /** Undefined in a store that nothing was written to. DATA_LOSS where there are records and no store key. */
+  storeKey(): Promise<WrappedStoreKey | undefined>;
+  /** Writes a backup to a new file, needing no key. CONFLICT where the file exists. */
+  backUp(file: string): Promise<Contents>;
+  /** Tells of every problem that rows show. DATA_LOSS where the store key's own row is not `key`'s. */
+  check(key: KeyObject, check: RowCheck): Promise<CheckedRows>;
+  /** Every log whose head is authentic, of one moment, one after the other: each is read while `visit` runs. */
+  logs(key: KeyObject, visit: (log: StoredLog) => Promise<void>): Promise<void>;
+  /** The hashes that a tile has so far, see LogStore. */
+  logHashes(log: LogName, tileLevel: number, tile: number): Promise<Uint8Array>;
+  /** A tenant's signing keys that were ever ACTIVE. DATA_LOSS where one is not authentic. */
+  signingKeys(key: KeyObject, tenantId: string): Promise<KeyRecord[]>;
+  /** A page of records by id, behind `after`; those that are not authentic are left out. */
+  records(key: KeyObject, page: RecordPage): Promise<{ records: KeyRecord[]; next: string | undefined }>;
+  /** In words; undefined for an empty store. */
+  content(): Promise<string | undefined>;
+  /**
+   * Fills this store, which must be empty, with another's rows, in one transaction with the audit row `event`. DATA_LOSS where a row of
+   * the other is not as it was written, with `problem` told of each; CONFLICT where this store is not empty. Logs end, unless they go on.
+   */
+  restore(from: Tables, restoration: Restoration): Promise<Contents>;
+  snapshot<T>(work: (query: Query) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+export interface RecordPage {
+  after: string;
+  limit: number;
+}
+
+export interface Restoration extends RowCheck {
+  key: KeyObject;
+  event: AuditEvent;
+  /** Whether all that the log ever was is in the backup: else nothing may be appended to it. */
+  goesOn(log: LogName): boolean;
+}
+
+/** How a database spells what the two spell differently. */
+export interface TableDialect {
+  /** Begins a transaction that sees one moment. */
+  beginSnapshot: string;
+  /** Gives `present`, not 0 where there is a schema. */
+  hasSchema: string;
+}
+
+const writerIdBytes = 16;
+
+/** STORE_UNAVAILABLE where the database has no schema of ours, or another version's. */
+export async function sqlTables(name: string, db: Database, dialect: TableDialect): Promise<Tables> {
+  const snapshot = <T>(work: (query: Query) => Promise<T>): Promise<T> =>
+    db.read(async (query) => {
+      await query(dialect.beginSnapshot);
+      try {
+        return await work(query);
+      } finally {
+        await query("rollback").catch(() => {}); // the connection is lost, and `work` said so
+      }
+    });
+  await snapshot((query) => refuseOtherSchema(name, query, dialect));
+
+  return {
+    name,
+    storeKey: () => lockedSqlStore(name, db).storeKey(),
+    backUp: (file) => snapshot((query) => writeBackup(query, file)),
+    check: (key, check) => snapshot((query) => checkAll(query, key, check)),
+    content: () => snapshot(contentOf),
+
+    async signingKeys(key, tenantId) {
+      const text = "select * from kms_keys where tenant_id = ?1 and purpose = 'signing' and version > 0";
+      const rows = await db.read((query) => query(text, tenantId));
+      return rows.map((row) => keyRecord(rowMac(key, rowVersion), row));
+    },
+
+    async records(key, { after, limit }) {
+      const mac = rowMac(key, rowVersion);
+      const text = "select * from kms_keys where key_id > ?1 order by key_id limit ?2";
+      const rows = await db.read((query) => forgiving(query)(text, after, limit));
+      const records = rows.flatMap((row) => {
+        try {
+          return [keyRecord(mac, row)];
+        } catch {
+          return []; // `check` names it
+        }
+      });
+      return { records, next: rows.length < limit ? undefined : String(rows.at(-1)!.key_id) };
+    },
+
+    logs: (key, visit) =>
+      snapshot(async (query) => {
+        for await (const log of storedLogs(forgiving(query), rowMac(key, rowVersion))) await visit(log);
+      }),
+
+    logHashes: (log, tileLevel, tile) => db.read((query) => readHashes(query, log, tileLevel, tile)),
+
+    restore: (from, { key, event, goesOn, ...check }) =>
+      from.snapshot(async (query) => {
+        await refuseAltered(query, key, check);
+        return db.write(async (tx) => {
+          await tx.lock("store");
+          const content = await contentOf(tx.query);
+          if (content !== undefined) throw new KmsError("CONFLICT", `the store is not empty: it has ${content}`);
+          const mac = rowMac(key, rowVersion);
+          const contents = await copyRows(
+            query,
+            (table, rows) => insertCopies(tx.query, table, rows),
+            (row) => restoredHead(mac, row, goesOn),
+          );
+          const chain = auditChain(mac, randomBytes(writerIdBytes).toString("hex"));
+          await chain.append(tx, [event]);
+          return contents;
+        });
+      }),
+
+    snapshot,
+    close: () => db.close(),
+  };
+}
+
+/** What a log had after the backup was made is not known, and may be known to others: an entry in its place would contradict it. */
+function restoredHead(mac: RowMac, row: Row, goesOn: (log: LogName) => boolean): Row {
+  const head = headOf(mac, row);
+  if (head.state !== "open" || goesOn(head)) return row;
+  const ended = headRow({ ...head, state: "restored" });
+  return { ...ended, mac: mac.of("kms_logs", valuesOf("kms_logs", ended)) };
+}
+
+async function checkAll(query: Query, key: KeyObject, check: RowCheck): Promise<CheckedRows> {
+  const mac = rowMac(key, rowVersion);
+  const [row] = await query("select * from kms_store");
+  if (row === undefined) throw new KmsError("DATA_LOSS", "the store has no store key: restore it from a backup");
+  authenticated(mac, "kms_store", row, "the store key");
+  return checkRows(query, mac, check);
+}
+
+/** What the audit trail misses is copied as it is, and said: it cannot be put right here. */
+async function refuseAltered(query: Query, key: KeyObject, check: RowCheck): Promise<void> {
+  let altered = 0;
+  const problem = (found: RowProblem) => {
+    if (alterations.includes(found.kind) && found.mayBeClocks !== true) altered += 1;
+    check.problem(found);
+  };
+  await checkAll(query, key, { ...check, problem });
+  if (altered > 0) throw new KmsError("DATA_LOSS", `${altered} rows of the backup are not as they were written`);
+}
+
+/** 0 where there is no schema of ours. `hasSchema` is the dialect's. */
+export async function schemaVersion(query: Query, hasSchema: string): Promise<number> {
+  const [schema] = await query(hasSchema);
+  const [row] = Number(schema?.present) > 0 ? await query("select version from kms_schema") : [];
+  return Number(row?.version ?? 0);
+}
+
+async function refuseOtherSchema(name: string, query: Query, { hasSchema }: TableDialect): Promise<void> {
+  const version = await schemaVersion(query, hasSchema);
+  if (version === migrations.length) return;
+  const refuse = (what: string) => new KmsError("STORE_UNAVAILABLE", `the ${name} database ${what}`);
+  if (version === 0) throw refuse("holds no store of fluo-kms; name one that a service has used");
+  const versions = `has schema version ${version}, and this fluo-kms knows ${migrations.length}`;
+  if (version > migrations.length) throw refuse(`${versions}; use the newer one that made it`);
+  throw refuse(`${versions}; start the service on it once, which brings it up to date`);
+}

@@ -1,0 +1,211 @@
+/**
+ * The store of several replicas: PostgreSQL by pg. Unique constraints, advisory locks and compare-and-set do the coordination at READ
+ * COMMITTED; LISTEN and NOTIFY carry the news of changes. A connection that is lost is made again by the next call.
+ */
+import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import pg from "pg";
+import { KmsError } from "../../errors.ts";
+import { step } from "../../steps.ts";
+import type { Database, Query, Row, Transaction } from "../sql/database.ts";
+import { postgresNews } from "./listen.ts";
+import { type Dialect, migrate } from "../sql/schema.ts";
+import { lockedSqlStore } from "../sql/store.ts";
+import type { LockedStore } from "../store.ts";
+
+export interface PostgresSettings {
+  name: "postgres";
+  /** With the password: never shown. */
+  url: string;
+  /** One more listens for news. */
+  maxConnections: number;
+}
+
+export const channelName = "fluo_kms";
+
+export const postgresDialect: Dialect = {
+  bytes: "bytea",
+  integer: "bigint",
+  text: 'text collate "C"',
+  serial: "bigint generated always as identity primary key",
+  tableEnd: "",
+};
+
+const connectMs = 5_000;
+const statementMs = 15_000;
+/** Between two statements of a transaction, which waits for nothing but us. */
+const idleMs = 5_000;
+const closeMs = 2_000;
+const rowsAStatement = 32;
+const int8 = 20;
+
+/** Whole numbers come as numbers; ours are all exact ones. */
+const types = {
+  getTypeParser: (oid: number, format?: never) => (oid === int8 ? Number : pg.types.getTypeParser(oid, format)),
+} as pg.CustomTypesConfig;
+
+export async function openPostgres({ url, maxConnections }: PostgresSettings): Promise<LockedStore> {
+  const db = postgresDatabase(url, maxConnections);
+  try {
+    await db.write((tx) => migrate(tx, postgresDialect));
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+  return lockedSqlStore("postgres", db);
+}
+
+export function postgresDatabase(url: string, maxConnections: number): Database {
+  const instance = randomBytes(8).toString("hex");
+  const config: pg.PoolConfig = {
+    connectionString: url,
+    application_name: "fluo-kms",
+    types,
+    connectionTimeoutMillis: connectMs,
+    statement_timeout: statementMs,
+    query_timeout: statementMs + 1_000,
+    // A process that was stopped in the middle of a transaction must not hold its locks for ever.
+    idle_in_transaction_session_timeout: idleMs,
+    keepAlive: true,
+  };
+  const pool = new pg.Pool({ ...config, max: maxConnections, onConnect: durably } as pg.PoolConfig);
+  pool.on("error", () => {}); // an idle connection was lost: the next call makes another
+  // One that is lost within a transaction, between two statements: the next statement fails. Without a listener the process would end.
+  pool.on("connect", (client) => client.on("error", () => {}));
+  const news = postgresNews({ config, channel: channelName, instance });
+
+  async function read<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    const client = await connect(pool);
+    let broken = false;
+    try {
+      return await work(queryOf(client));
+    } catch (error) {
+      broken = !(error instanceof KmsError);
+      throw translated(error);
+    } finally {
+      client.release(broken);
+    }
+  }
+
+  async function write<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    const client = await connect(pool);
+    try {
+      await client.query("begin isolation level read committed read write");
+      const committed: (() => void)[] = [];
+      const result = await work(transactionOf(client, instance, committed));
+      step("postgres.written");
+      const { command } = await client.query("commit");
+      if (command !== "COMMIT") throw new KmsError("STORE_UNAVAILABLE", "PostgreSQL rolled the transaction back");
+      step("postgres.committed");
+      for (const each of committed) each();
+      client.release();
+      return result;
+    } catch (error) {
+      client.release(!(isAnswer(error) && (await rolledBack(client))));
+      throw translated(error);
+    }
+  }
+
+  return {
+    read,
+    write,
+    // Dead rows go when PostgreSQL's own vacuum gets to them.
+    scrub: async () => {
+      await read((query) => query("vacuum kms_keys"));
+    },
+    watch: news.watch,
+    async close() {
+      // A server that has fallen silent acknowledges no goodbye.
+      const closed = Promise.allSettled([news.close(), pool.end()]);
+      await Promise.race([closed, delay(closeMs, undefined, { ref: false })]);
+    },
+  };
+}
+
+/** Of the server, or our own: then the connection is in order. Where there was none it would be waited for once more. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof pg.DatabaseError || error instanceof KmsError;
+}
+
+async function rolledBack(client: pg.PoolClient): Promise<boolean> {
+  return client.query("rollback").then(
+    () => true,
+    () => false,
+  );
+}
+
+async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
+  try {
+    return await pool.connect();
+  } catch (error) {
+    throw translated(error);
+  }
+}
+
+/** A server that does not wait for its disk acknowledges what a crash undoes. */
+async function durably(client: pg.ClientBase): Promise<void> {
+  await client.query(
+    "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'",
+  );
+}
+
+function queryOf(client: pg.PoolClient): Query {
+  return async (text, ...values) => (await client.query<Row>(numbered(text), values)).rows;
+}
+
+function transactionOf(client: pg.PoolClient, instance: string, committed: (() => void)[]): Transaction {
+  const query = queryOf(client);
+  return {
+    query,
+    rowsAStatement,
+    async lock(name, mode) {
+      const lock = mode === "shared" ? "pg_advisory_xact_lock_shared" : "pg_advisory_xact_lock";
+      await query(`select ${lock}(hashtextextended(?1, 0))`, `fluo-kms/${name}`);
+    },
+    async announce({ tenantId, keyId, state }) {
+      await query("select pg_notify(?1, ?2)", channelName, JSON.stringify({ instance, tenantId, keyId, state }));
+    },
+    afterCommit: (work) => committed.push(work),
+    async erases() {}, // nothing of ours can reach what PostgreSQL keeps
+    async now() {
+      const [row] = await query("select (extract(epoch from clock_timestamp()) * 1000)::bigint as now");
+      return Number(row?.now);
+    },
+  };
+}
+
+const numberedTexts = new Map<string, string>();
+
+/** PostgreSQL's spelling of parameters. */
+function numbered(text: string): string {
+  let known = numberedTexts.get(text);
+  if (known === undefined) {
+    known = text.replaceAll(/\?(\d+)/g, "$$$1");
+    numberedTexts.set(text, known);
+  }
+  return known;
+}
+
+/** unique_violation, serialization_failure, deadlock_detected: another was first. */
+const lost = ["23505", "40001", "40P01"];
+
+/** In our words: the server's may name what nobody else should read. */
+const meanings: Readonly<Record<string, string>> = {
+  "25006": "the server is read-only",
+  "42501": "a right was refused",
+  "53100": "the server's disk is full",
+  "53200": "the server is out of memory",
+  "53300": "the server has no connection left",
+  "57014": "the server took too long",
+  "57P01": "the server is shut down",
+  "57P03": "the server starts up or shuts down",
+};
+
+function translated(cause: unknown): unknown {
+  if (cause instanceof KmsError || cause instanceof TypeError || cause instanceof RangeError) return cause;
+  const { code } = cause as { code?: string };
+  if (code !== undefined && lost.includes(code)) return new KmsError("CONFLICT", "another was first", { cause });
+  const meaning = code === undefined ? "no answer" : meanings[code];
+  const reason = [code, meaning].filter((part) => part !== undefined).join(", ");
+  return new KmsError("STORE_UNAVAILABLE", `the PostgreSQL store failed (${reason})`, { cause });
+}

@@ -1,0 +1,41 @@
+/**
+ * What the stores that speak SQL have in common: one text of every statement, in the SQL that SQLite and PostgreSQL share, with
+ * parameters as ?1, ?2 …; and what a database must bring for it.
+ */
+import type { RowValue } from "./row-mac.ts";
+import type { KeyChange } from "../store.ts";
+
+export type Row = Readonly<Record<string, RowValue>>;
+
+/** Runs a statement and gives its rows. Whole numbers are numbers, bytes are `Uint8Array`s. */
+export type Query = (text: string, ...values: RowValue[]) => Promise<Row[]>;
+
+export interface Transaction {
+  query: Query;
+  /** How many large rows one statement writes best: a statement costs a round trip, or nothing. */
+  readonly rowsAStatement: number;
+  /** Waits until no other transaction, on any replica, holds `name`, and holds it until the end; a shared lock excludes only others. */
+  lock(name: string, mode?: "shared"): Promise<void>;
+  /** Tells the other replicas, if this is committed. */
+  announce(change: Exclude<KeyChange, "any">): Promise<void>;
+  /** Runs `work` if this is committed, once it is. */
+  afterCommit(work: () => void): void;
+  /** If this is committed, bytes are to be erased that it deletes: by `scrub`, or after a crash before that by the next opening. */
+  erases(): Promise<void>;
+  /** The store's clock, in milliseconds since 1970: the same for all replicas. */
+  now(): Promise<number>;
+}
+
+export interface Database {
+  /** Runs reads that need not be of one moment. */
+  read<T>(work: (query: Query) => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` in a transaction, which is durable when this resolves and has left nothing when it rejects. An error that is not a
+   * KmsError is translated: CONFLICT for a unique constraint, STORE_UNAVAILABLE for anything else.
+   */
+  write<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+  /** Overwrites `erased`, which a transaction that `erases` deleted, wherever the database kept a copy, as far as it lets us. */
+  scrub(erased: Uint8Array): Promise<void>;
+  watch(listener: (change: KeyChange) => void): () => void;
+  close(): Promise<void>;
+}

@@ -1,0 +1,108 @@
+/** What becomes of a log when its tenant's signing key is followed by another or is marked as compromised, in SQL. Kept for ever. */
+import type { RowMac } from "./row-mac.ts";
+import { KmsError } from "../../errors.ts";
+import type { LogAppend, LogCompromise, LogHandover } from "../log-store.ts";
+import type { Query, Row, Transaction } from "./database.ts";
+import { readHead } from "./heads.ts";
+import { authenticated, bytes, insertRow, valuesOf } from "./rows.ts";
+
+/** Without a proof: the new key is announced, and not ACTIVE yet. */
+export async function insertHandovers(query: Query, mac: RowMac, { expect, handovers }: LogAppend): Promise<void> {
+  const { tenantId, number } = expect;
+  for (const handover of handovers) {
+    await insertRow(query, mac, "kms_log_handovers", rowOf({ tenantId, number, ...handover, proof: "" }));
+  }
+}
+
+/** CONFLICT where it was not announced. */
+export async function proveHandover(query: Query, mac: RowMac, handover: LogHandover): Promise<void> {
+  const { tenantId, number, index, toKeyId, proof } = handover;
+  const updated = await query(
+    `update kms_log_handovers set proof = ?5, mac = ?6
+     where tenant_id = ?1 and number = ?2 and entry_index = ?3 and to_key_id = ?4 returning number`,
+    tenantId,
+    number,
+    index,
+    toKeyId,
+    proof,
+    mac.of("kms_log_handovers", valuesOf("kms_log_handovers", rowOf(handover))),
+  );
+  if (updated.length !== 1) throw new KmsError("CONFLICT", `key ${toKeyId} was not announced in the log`);
+}
+
+/** CONFLICT where the tenant's log began after it was looked for: whoever knows the old key alone could not follow it. */
+export async function refuseOpenLog(tx: Transaction, mac: RowMac, tenantId: string): Promise<void> {
+  await lockLogs(tx, tenantId);
+  const head = await readHead(tx.query, mac, { tenantId });
+  if (head?.state === "open") throw new KmsError("CONFLICT", `the log of tenant ${tenantId} has begun meanwhile`);
+}
+
+/** Until the end of the transaction no log of the tenant begins. Taken after the lock of its keys, where both are. */
+export function lockLogs(tx: Transaction, tenantId: string): Promise<void> {
+  return tx.lock(`log/${tenantId}`);
+}
+
+function rowOf(handover: LogHandover): Row {
+  return {
+    tenant_id: handover.tenantId,
+    number: handover.number,
+    entry_index: handover.index,
+    from_key_id: handover.fromKeyId,
+    to_key_id: handover.toKeyId,
+    entry: handover.entry,
+    proof: handover.proof,
+  };
+}
+
+export async function readHandovers(query: Query, mac: RowMac, tenantId: string): Promise<LogHandover[]> {
+  const rows = await query(
+    "select * from kms_log_handovers where tenant_id = ?1 order by number, entry_index",
+    tenantId,
+  );
+  return rows.map((row) => {
+    authenticated(mac, "kms_log_handovers", row, `the handover to key ${row.to_key_id}`);
+    return {
+      tenantId: String(row.tenant_id),
+      number: Number(row.number),
+      fromKeyId: String(row.from_key_id),
+      toKeyId: String(row.to_key_id),
+      index: Number(row.entry_index),
+      entry: bytes(row.entry),
+      proof: String(row.proof),
+    };
+  });
+}
+
+/**
+ * How far the last log of the tenant went; nothing where it has none. Nor where its head was altered: whoever did that must not keep a key
+ * from being marked, and without a record the key's checkpoints prove nothing at all.
+ */
+export async function insertCompromise(
+  query: Query,
+  mac: RowMac,
+  { tenantId, keyId }: Pick<LogCompromise, "tenantId" | "keyId">,
+): Promise<void> {
+  const head = await readHead(query, mac, { tenantId }).catch((error) => {
+    if (error instanceof KmsError && error.code === "DATA_LOSS") return undefined;
+    throw error;
+  });
+  if (head === undefined) return;
+  const { number, origin, size, root } = head;
+  const row = { tenant_id: tenantId, key_id: keyId, number, origin, size, root };
+  await insertRow(query, mac, "kms_log_compromises", row);
+}
+
+export async function readCompromises(query: Query, mac: RowMac, tenantId: string): Promise<LogCompromise[]> {
+  const rows = await query("select * from kms_log_compromises where tenant_id = ?1 order by key_id", tenantId);
+  return rows.map((row) => {
+    authenticated(mac, "kms_log_compromises", row, `how far the log went under the compromised key ${row.key_id}`);
+    return {
+      tenantId: String(row.tenant_id),
+      keyId: String(row.key_id),
+      number: Number(row.number),
+      origin: String(row.origin),
+      size: Number(row.size),
+      root: bytes(row.root),
+    };
+  });
+}

@@ -1,0 +1,111 @@
+/** The logs of spans in SQL. A group is one transaction, and begins with the compare-and-set of the head: who loses it has written nothing. */
+import type { RowMac } from "./row-mac.ts";
+import { KmsError } from "../../errors.ts";
+import type { LogAppend, LogHead, LogName, LogRequest, LogStore } from "../log-store.ts";
+import type { Database, Query, Transaction } from "./database.ts";
+import { insertHandovers, lockLogs, readCompromises, readHandovers } from "./handovers.ts";
+import { headRow, readHead, readHeads } from "./heads.ts";
+import { insertPieces, readEntries, readHashes } from "./pieces.ts";
+import { authenticated, date, insertRow, insertRows, valuesOf } from "./rows.ts";
+
+const secondMs = 1000;
+
+export function sqlLogs(db: Database, mac: RowMac): LogStore {
+  return {
+    logHead: (tenantId, number) =>
+      db.read((query) => readHead(query, mac, number === undefined ? { tenantId } : { tenantId, number })),
+    logHeads: (tenantId) => db.read((query) => readHeads(query, mac, tenantId)),
+    nextLogNumber: (tenantId) => db.read(async (query) => nextNumber(query, await readHead(query, mac, { tenantId }))),
+    createLog: (head) => db.write((tx) => create(tx, mac, head)),
+    appendLog: (group) => db.write((tx) => append(tx, mac, group)),
+    logRequest: (log, requestId) => db.read((query) => readRequest(query, mac, log, requestId)),
+
+    async deleteLogRequestsBefore(before) {
+      const statement = "delete from kms_log_requests where signed_at < ?1 returning request_id";
+      return (await db.write(({ query }) => query(statement, before.getTime()))).length;
+    },
+
+    logHashes: (log, tileLevel, tile) => db.read((query) => readHashes(query, log, tileLevel, tile)),
+    logEntries: (log, bundle) => db.read((query) => readEntries(query, log, bundle)),
+    logHandovers: (tenantId) => db.read((query) => readHandovers(query, mac, tenantId)),
+    logCompromises: (tenantId) => db.read((query) => readCompromises(query, mac, tenantId)),
+  };
+}
+
+async function create(tx: Transaction, mac: RowMac, head: LogHead): Promise<void> {
+  const { tenantId, number } = head;
+  await lockLogs(tx, tenantId);
+  const last = await readHead(tx.query, mac, { tenantId });
+  if (last?.state === "open") throw new KmsError("CONFLICT", `log ${last.number} of tenant ${tenantId} is open`);
+  const next = await nextNumber(tx.query, last);
+  if (number !== next) throw new KmsError("CONFLICT", `the next log of tenant ${tenantId} is ${next}, not ${number}`);
+  await insertRow(tx.query, mac, "kms_logs", headRow(head));
+}
+
+async function nextNumber(query: Query, last: LogHead | undefined): Promise<number> {
+  const [row] = await query("select max(at) as at from kms_audit where action = 'restore'");
+  const restoredAt = date(row?.at)?.getTime() ?? 0;
+  return Math.max((last?.number ?? 0) + 1, Math.floor(restoredAt / secondMs));
+}
+
+async function append(tx: Transaction, mac: RowMac, group: LogAppend): Promise<void> {
+  const { query } = tx;
+  const { expect, next, requests } = group;
+  const row = headRow({ ...expect, ...next, state: "open" });
+  const updated = await query(
+    `update kms_logs set size = ?3, root = ?4, frontier = ?5, changed_at = ?6, mac = ?7
+     where tenant_id = ?1 and number = ?2 and size = ?8 and root = ?9 and state = 'open' returning number`,
+    expect.tenantId,
+    expect.number,
+    next.size,
+    next.root,
+    next.frontier,
+    next.changedAt.getTime(),
+    mac.of("kms_logs", valuesOf("kms_logs", row)),
+    expect.size,
+    expect.root,
+  );
+  if (updated.length !== 1) throw new KmsError("CONFLICT", "the log is not at that head any more");
+  await insertPieces(tx, group);
+  await insertHandovers(query, mac, group);
+  const rows = requests.map((request) => {
+    const values = valuesOf("kms_log_requests", requestRow(expect, request));
+    return [...values, mac.of("kms_log_requests", values)];
+  });
+  await insertRows(query, "kms_log_requests", rows);
+}
+
+function requestRow({ tenantId, number }: LogName, request: LogRequest) {
+  return {
+    tenant_id: tenantId,
+    number,
+    request_id: request.requestId,
+    digest: request.digest,
+    first_index: request.firstIndex,
+    count: request.count,
+    signed_at: request.signedAt.getTime(),
+  };
+}
+
+async function readRequest(
+  query: Query,
+  mac: RowMac,
+  { tenantId, number }: LogName,
+  requestId: string,
+): Promise<LogRequest | undefined> {
+  const [row] = await query(
+    "select * from kms_log_requests where tenant_id = ?1 and number = ?2 and request_id = ?3",
+    tenantId,
+    number,
+    requestId,
+  );
+  if (row === undefined) return undefined;
+  authenticated(mac, "kms_log_requests", row, "a remembered batch");
+  return {
+    requestId: String(row.request_id),
+    digest: String(row.digest),
+    firstIndex: Number(row.first_index),
+    count: Number(row.count),
+    signedAt: new Date(Number(row.signed_at)),
+  };
+}

@@ -1,0 +1,198 @@
+/**
+ * The tables, as steps from one schema version to the next. A store of an older version is brought up to date in one transaction; one of
+ * a newer version is refused. A step that changes the columns of a table also writes its rows' HMACs anew, under the next `rowVersion`.
+ */
+import { KmsError } from "../../errors.ts";
+import type { Transaction } from "./database.ts";
+
+/** Part of every HMAC. */
+export const rowVersion = 1;
+
+/** How a database spells what the two spell differently. */
+export interface Dialect {
+  bytes: string;
+  integer: string;
+  text: string;
+  /** A growing number that the database gives. */
+  serial: string;
+  /** After the columns of a table. */
+  tableEnd: string;
+}
+
+/** A migration is the statements that lead to the next version. */
+export type Migration = (dialect: Dialect) => string[];
+
+/** Dates are milliseconds since 1970. `mac` is over all other columns, see store/sql/row-mac.ts. */
+export const migrations: readonly Migration[] = [
+  ({ bytes, integer, text, serial, tableEnd }) => [
+    `create table kms_store (
+      id ${integer} primary key check (id = 1), store_id ${text} not null, provider ${text} not null,
+      provider_key_id ${text} not null, wrapped ${bytes} not null, created_at ${integer} not null, writers ${integer} not null,
+      mac ${bytes} not null
+    )${tableEnd}`,
+    `create table kms_keys (
+      key_id ${text} primary key, tenant_id ${text} not null, purpose ${text} not null, version ${integer} not null,
+      state ${text} not null, provider ${text} not null, provider_key_id ${text} not null, wrapped ${bytes} not null,
+      public_key ${bytes} not null, created_at ${integer} not null, activated_at ${integer}, retired_at ${integer},
+      compromised_at ${integer}, destroy_at ${integer}, previous_state ${text}, mac ${bytes} not null
+    )${tableEnd}`,
+    "create unique index kms_keys_active on kms_keys (tenant_id, purpose) where state = 'ACTIVE'",
+    "create unique index kms_keys_version on kms_keys (tenant_id, purpose, version) where version > 0",
+    "create index kms_keys_due on kms_keys (activated_at) where state = 'ACTIVE'",
+    "create index kms_keys_retired on kms_keys (retired_at)",
+    "create index kms_keys_destroy on kms_keys (destroy_at) where state = 'DESTROY_SCHEDULED'",
+    "create index kms_keys_pending on kms_keys (created_at) where state = 'PENDING'",
+    "create index kms_keys_count on kms_keys (purpose, state)",
+    `create table kms_requests (
+      tenant_id ${text} not null, request_id ${text} not null, key_id ${text} not null, digest ${text} not null,
+      retired_key_id ${text}, at ${integer} not null, mac ${bytes} not null,
+      primary key (tenant_id, request_id, key_id)
+    )${tableEnd}`,
+    "create index kms_requests_at on kms_requests (at)",
+    `create table kms_leases (
+      name ${text} primary key, holder ${text} not null, generation ${integer} not null, expires_at ${integer} not null,
+      finished_at ${integer}, mac ${bytes} not null
+    )${tableEnd}`,
+    `create table kms_audit_writers (
+      writer_id ${text} primary key, sequence ${integer} not null, head ${bytes} not null, mac ${bytes} not null
+    )${tableEnd}`,
+    `create table kms_audit (
+      id ${serial}, writer_id ${text} not null, sequence ${integer} not null, at ${integer} not null, actor ${text} not null,
+      action ${text} not null, tenant_id ${text} not null, purpose ${text}, key_id ${text} not null, outcome ${text} not null,
+      request_id ${text} not null, count ${integer} not null, mac ${bytes} not null,
+      unique (writer_id, sequence)
+    )${tableEnd}`,
+    "create index kms_audit_tenant on kms_audit (tenant_id, id)",
+    "create index kms_audit_key on kms_audit (key_id, id) where key_id <> ''",
+    `create index kms_audit_births on kms_audit (tenant_id, purpose, key_id)
+      where action in ('create', 'rotate') and outcome = 'OK'`,
+  ],
+  // Keys are listed and counted by state, in the order of a listing. PENDING ones are neither, and have their own index.
+  () => [
+    "drop index kms_keys_count",
+    "create index kms_keys_state on kms_keys (state, tenant_id, purpose, version) where version > 0",
+    "drop index kms_keys_due",
+    "create index kms_keys_due on kms_keys (activated_at, purpose) where state = 'ACTIVE'",
+  ],
+  // Keys that are to be moved under another provider key are found, and counted, by the one that wrapped them.
+  () => [
+    "create index kms_keys_wrapped on kms_keys (provider, provider_key_id, key_id, state) where state <> 'DESTROYED'",
+  ],
+  // The logs of spans. What a log is made of comes in pieces as it is written, each within one tile of 256, and is never touched again.
+  // Who makes a log looks when the store was last restored.
+  ({ bytes, integer, text, tableEnd }) => [
+    `create table kms_logs (
+      tenant_id ${text} not null, number ${integer} not null, origin ${text} not null, size ${integer} not null,
+      root ${bytes} not null, frontier ${bytes} not null, state ${text} not null, created_at ${integer} not null,
+      changed_at ${integer} not null, mac ${bytes} not null, primary key (tenant_id, number)
+    )${tableEnd}`,
+    `create table kms_log_entries (
+      tenant_id ${text} not null, number ${integer} not null, start ${integer} not null, data ${bytes} not null,
+      primary key (tenant_id, number, start)
+    )${tableEnd}`,
+    `create table kms_log_hashes (
+      tenant_id ${text} not null, number ${integer} not null, level ${integer} not null, start ${integer} not null,
+      data ${bytes} not null, primary key (tenant_id, number, level, start)
+    )${tableEnd}`,
+    `create table kms_log_requests (
+      tenant_id ${text} not null, number ${integer} not null, request_id ${text} not null, digest ${text} not null,
+      first_index ${integer} not null, count ${integer} not null, signed_at ${integer} not null, mac ${bytes} not null,
+      primary key (tenant_id, number, request_id)
+    )${tableEnd}`,
+    "create index kms_log_requests_at on kms_log_requests (signed_at)",
+    "create index kms_audit_restores on kms_audit (at) where action = 'restore'",
+    `create table kms_log_handovers (
+      tenant_id ${text} not null, number ${integer} not null, entry_index ${integer} not null, from_key_id ${text} not null,
+      to_key_id ${text} not null, entry ${bytes} not null, proof ${text} not null, mac ${bytes} not null,
+      primary key (tenant_id, number, entry_index)
+    )${tableEnd}`,
+    `create table kms_log_compromises (
+      tenant_id ${text} not null, key_id ${text} not null, number ${integer} not null, origin ${text} not null,
+      size ${integer} not null, root ${bytes} not null, mac ${bytes} not null, primary key (tenant_id, key_id)
+    )${tableEnd}`,
+  ],
+  // Entries are kept as runs, see span/entry-run.ts. Older services cannot read them.
+  () => [],
+];
+
+/** Every table of authenticated rows with its columns, but the audit rows' `id`, which only orders them in one database. */
+export const tables = {
+  kms_store: ["id", "store_id", "provider", "provider_key_id", "wrapped", "created_at", "writers", "mac"],
+  kms_keys: [
+    "key_id",
+    "tenant_id",
+    "purpose",
+    "version",
+    "state",
+    "provider",
+    "provider_key_id",
+    "wrapped",
+    "public_key",
+    "created_at",
+    "activated_at",
+    "retired_at",
+    "compromised_at",
+    "destroy_at",
+    "previous_state",
+    "mac",
+  ],
+  kms_requests: ["tenant_id", "request_id", "key_id", "digest", "retired_key_id", "at", "mac"],
+  kms_leases: ["name", "holder", "generation", "expires_at", "finished_at", "mac"],
+  kms_audit_writers: ["writer_id", "sequence", "head", "mac"],
+  kms_audit: [
+    "writer_id",
+    "sequence",
+    "at",
+    "actor",
+    "action",
+    "tenant_id",
+    "purpose",
+    "key_id",
+    "outcome",
+    "request_id",
+    "count",
+    "mac",
+  ],
+  kms_logs: ["tenant_id", "number", "origin", "size", "root", "frontier", "state", "created_at", "changed_at", "mac"],
+  kms_log_requests: ["tenant_id", "number", "request_id", "digest", "first_index", "count", "signed_at", "mac"],
+  kms_log_handovers: ["tenant_id", "number", "entry_index", "from_key_id", "to_key_id", "entry", "proof", "mac"],
+  kms_log_compromises: ["tenant_id", "key_id", "number", "origin", "size", "root", "mac"],
+} as const;
+
+export type TableName = keyof typeof tables;
+
+/** The tables of pieces, without HMACs: the root in a log's head authenticates them. */
+export const pieceTables = {
+  kms_log_entries: ["tenant_id", "number", "start", "data"],
+  kms_log_hashes: ["tenant_id", "number", "level", "start", "data"],
+} as const;
+
+export type PieceTableName = keyof typeof pieceTables;
+
+export const allTables = { ...tables, ...pieceTables } as const;
+
+export type AnyTableName = keyof typeof allTables;
+
+/** Brings the schema up to date. Any number of replicas may do it at once. */
+export async function migrate(
+  tx: Transaction,
+  dialect: Dialect,
+  all: readonly Migration[] = migrations,
+): Promise<void> {
+  await tx.lock("schema");
+  await tx.query(`create table if not exists kms_schema (version ${dialect.integer} not null)${dialect.tableEnd}`);
+  const [row] = await tx.query("select version from kms_schema");
+  const version = Number(row?.version ?? 0);
+  if (version > all.length) {
+    throw new KmsError(
+      "STORE_UNAVAILABLE",
+      `the store has schema version ${version} and this service knows ${all.length}: use the newer service that made it`,
+    );
+  }
+  if (version === all.length) return;
+  for (const migration of all.slice(version)) {
+    for (const statement of migration(dialect)) await tx.query(statement);
+  }
+  await tx.query("delete from kms_schema");
+  await tx.query("insert into kms_schema (version) values (?1)", all.length);
+}

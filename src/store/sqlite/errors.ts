@@ -1,0 +1,59 @@
+/** Errors of SQLite in our codes, and in words for whoever has to do something about them. */
+import { KmsError } from "../../errors.ts";
+
+interface SqliteError extends Error {
+  code: "ERR_SQLITE_ERROR";
+  errcode: number;
+  errstr: string;
+}
+
+const codes = { error: 1, busy: 5, ioError: 10, corrupt: 11, constraint: 19, notDatabase: 26 } as const;
+
+export function isSqlite(error: unknown): error is SqliteError {
+  return (error as Partial<SqliteError>)?.code === "ERR_SQLITE_ERROR";
+}
+
+export function isConstraint({ errcode }: SqliteError): boolean {
+  return (errcode & 0xff) === codes.constraint;
+}
+
+/** Another process has what is needed. */
+export function isBusy(error: unknown): boolean {
+  return isSqlite(error) && (error.errcode & 0xff) === codes.busy;
+}
+
+/** Extended codes keep the primary one in their low byte. What did not come from SQLite stays as it is. */
+export function translated(cause: unknown, more = ""): unknown {
+  if ((cause as { code?: string })?.code === "ERR_OUT_OF_RANGE") {
+    return new KmsError("DATA_LOSS", "the store holds a number that was never written to it", { cause });
+  }
+  if (!isSqlite(cause)) return cause;
+  if (isConstraint(cause)) return new KmsError("CONFLICT", "another was first", { cause });
+  const primary = cause.errcode & 0xff;
+  if (primary === codes.corrupt || primary === codes.notDatabase) {
+    return new KmsError("DATA_LOSS", `the SQLite file is damaged (${cause.errstr}): restore it from a backup`, {
+      cause,
+    });
+  }
+  return new KmsError("STORE_UNAVAILABLE", `the SQLite store failed: ${reasonOf(cause)}${more}`, { cause });
+}
+
+/** What the system refused, of I/O errors: SQLite has one text for all. */
+const refused: Readonly<Record<number, string>> = {
+  266: "read",
+  522: "read",
+  778: "write",
+  1034: "sync",
+  1290: "sync of the directory",
+  1546: "change of length",
+  4618: "opening",
+  4874: "change of length",
+};
+
+export function reasonOf({ errcode, errstr }: SqliteError): string {
+  if ((errcode & 0xff) === codes.busy) return "another process holds the file";
+  if ((errcode & 0xff) === codes.ioError) return `${errstr} (${refused[errcode] ?? `SQLite code ${errcode}`})`;
+  // Our statements are always the same, so it is the tables that are wrong.
+  if (errcode === codes.error) return `its tables are damaged, or another's (${errstr})`;
+  return errstr;
+}

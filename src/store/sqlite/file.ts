@@ -1,0 +1,92 @@
+/** The database file: only its owner reads it, its name is on disk before anything in it is, and it is still there when it is used. */
+import { closeSync, fstatSync, fsyncSync, openSync, realpathSync, type Stats, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { KmsError } from "../../errors.ts";
+
+const ownerOnly = 0o600;
+const othersMask = 0o077;
+
+/** SQLite keeps its log beside the file itself, not beside a link to it. Of a file that is not there yet, the name it will have. */
+export function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    try {
+      return join(realpathSync(dirname(path)), basename(path));
+    } catch {
+      return path; // whoever opens it says what is wrong
+    }
+  }
+}
+
+/** Creates the file if need be. STORE_UNAVAILABLE where it cannot be used, or can be read by others. */
+export function prepareFile(path: string): void {
+  try {
+    create(path);
+    const found = statSync(path);
+    if (!found.isFile())
+      throw new KmsError(
+        "STORE_UNAVAILABLE",
+        `the SQLite file ${path} is ${found.isDirectory() ? "a directory" : "a device or pipe"}, not a file`,
+      );
+    // Windows has no such modes: every file reads as 0o666 there.
+    if (process.platform !== "win32" && (found.mode & othersMask) !== 0) {
+      throw new KmsError("STORE_UNAVAILABLE", `${path} can be read by others; run: chmod 600 ${path}`);
+    }
+  } catch (cause) {
+    if (cause instanceof KmsError) throw cause;
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new KmsError("STORE_UNAVAILABLE", `the SQLite file ${path} cannot be used (${code})`, { cause });
+  }
+}
+
+/** The name of a file that is there already may be that of a start that failed before it was on disk. */
+function create(path: string): void {
+  try {
+    synced(openSync(path, "wx", ownerOnly));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+  if (process.platform !== "win32") synced(openSync(dirname(path), "r")); // directories cannot be opened there
+}
+
+export interface FileWatch {
+  /** STORE_UNAVAILABLE once another file, or none, has the name of the database. */
+  refuseAnother(): void;
+  /** Which files SQLite keeps beside the database. */
+  beside(): string;
+  /** Only after the last connection: SQLite's locks on the file end with it. */
+  close(): void;
+}
+
+/**
+ * A file that was removed or replaced takes what is written to it, and is gone with the process. The watch holds the file open, so that
+ * its number is given to no other.
+ */
+export function watchFile(path: string): FileWatch {
+  const held = openSync(path, "r");
+  const own = nameOf(fstatSync(held));
+  return {
+    refuseAnother() {
+      if (nameOf(statSync(path, { throwIfNoEntry: false })) === own) return;
+      throw new KmsError(
+        "STORE_UNAVAILABLE",
+        "the SQLite file was removed or replaced while it was in use: put it back, or restart the service with the right one",
+      );
+    },
+    beside: () => ["-wal", "-shm"].map((end) => nameOf(statSync(path + end, { throwIfNoEntry: false }))).join(),
+    close: () => closeSync(held),
+  };
+}
+
+function nameOf(stats: Stats | undefined): string {
+  return stats === undefined ? "none" : `${stats.dev}:${stats.ino}`;
+}
+
+function synced(file: number): void {
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,31 @@
+/** The store of a service that keeps nothing: a database in this process, gone when it ends, and otherwise as every other. */
+import { createSecretKey, randomBytes } from "node:crypto";
+import { rowMac } from "../sql/row-mac.ts";
+import { embeddedDatabase, sqliteDialect } from "./embedded.ts";
+import { migrations, rowVersion } from "../sql/schema.ts";
+import { lockedSqlStore, sqlStore } from "../sql/store.ts";
+import type { LockedStore, Store } from "../store.ts";
+
+export interface MemorySettings {
+  name: "memory";
+}
+
+export function openMemory(): LockedStore {
+  return lockedSqlStore("memory", memoryDatabase());
+}
+
+/** For probes and tests: unlocked with a key of its own. */
+export function memoryStore(): Store {
+  const db = memoryDatabase();
+  const key = createSecretKey(randomBytes(32));
+  const stored = { storeId: "", provider: "", providerKeyId: "", wrapped: new Uint8Array(), createdAt: new Date(0) };
+  lockedSqlStore("memory", db)
+    .insertStoreKey(stored, key)
+    .catch(() => {}); // nothing is written before it
+  return sqlStore("memory", db, rowMac(key, rowVersion));
+}
+
+function memoryDatabase() {
+  const schema = migrations.flatMap((migration) => migration(sqliteDialect));
+  return embeddedDatabase({ file: ":memory:", schema, soon: queueMicrotask });
+}

@@ -1,0 +1,49 @@
+import { createSecretKey, randomBytes } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import { type RowValue, rowMac } from "../../../src/store/sql/row-mac.ts";
+
+const key = createSecretKey(randomBytes(32));
+const mac = rowMac(key, 1);
+
+describe("a row's HMAC", () => {
+  it("is 32 bytes, and the same for the same row", () => {
+    const row = ["a", 1, null, new Uint8Array([1])];
+    expect(mac.of("t", row)).toHaveLength(32);
+    expect(mac.matches(mac.of("t", row), "t", row)).toBe(true);
+  });
+
+  const pairs: [RowValue[], RowValue[]][] = [
+    [
+      ["ab", "c"],
+      ["a", "bc"],
+    ],
+    [["a", null], ["a"]],
+    [[null], [""]],
+    [[""], [new Uint8Array()]],
+    [["1"], [1]],
+    [["a"], [Buffer.from("a")]],
+    [[0], [null]],
+    [
+      [1, 2],
+      [2, 1],
+    ],
+    [[1], [257]],
+    [[2 ** 52], [2 ** 52 + 1]],
+  ];
+  it.each(pairs)("tells %j from %j", (one, other) => {
+    expect(mac.matches(mac.of("t", one), "t", other)).toBe(false);
+  });
+
+  it("tells tables, versions and keys apart", () => {
+    const of = mac.of("t", ["a"]);
+    expect(mac.matches(of, "u", ["a"])).toBe(false);
+    expect(rowMac(key, 2).matches(of, "t", ["a"])).toBe(false);
+    expect(rowMac(createSecretKey(randomBytes(32)), 1).matches(of, "t", ["a"])).toBe(false);
+  });
+
+  it("refuses what is no HMAC", () => {
+    for (const value of [null, undefined, "", 0, new Uint8Array(31), new Uint8Array(33)]) {
+      expect(mac.matches(value, "t", ["a"])).toBe(false);
+    }
+  });
+});

@@ -1,0 +1,701 @@
+/** What every store must do: src/store/store.ts as code. A store's own test says only how to make an empty one. */
+import { createSecretKey, randomBytes } from "node:crypto";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { KeyRecord, KeyState, Purpose } from "../../src/store/key-record.ts";
+import type {
+  Activation,
+  AuditCursor,
+  AuditEvent,
+  AuditPage,
+  KeyName,
+  LockedStore,
+  StateChange,
+  Store,
+  WrappedBy,
+  WrappedName,
+  WrappedPlace,
+} from "../../src/store/store.ts";
+import { thrownBy } from "../matchers.ts";
+import { unlocked } from "./store-fixture.ts";
+
+const dayMs = 24 * 60 * 60 * 1000;
+const start = new Date("2026-01-01T00:00:00.000Z");
+const by = { actor: "ann", requestId: "" };
+const change: StateChange = { ...by, action: "disable", at: start };
+
+/** `make` gives a new and empty store. */
+export function storeContract(name: string, make: () => LockedStore | Promise<LockedStore>): void {
+  describe(`store ${name}`, () => {
+    const storeKey = createSecretKey(randomBytes(32));
+    let locked: LockedStore;
+    let store: Store;
+    beforeEach(async () => {
+      locked = await make();
+      store = await unlocked(locked, storeKey);
+    });
+    afterEach(() => store.close());
+
+    async function insert(changes: Partial<KeyRecord> = {}): Promise<KeyRecord> {
+      const record = pending(changes);
+      await store.insertPending(record);
+      return record;
+    }
+
+    async function activate(record: KeyRecord, changes: Partial<Activation> = {}): Promise<KeyRecord> {
+      const { tenantId, purpose, keyId } = record;
+      return store.activate({ tenantId, purpose, keyId, expect: "no-version", at: start, by, ...changes });
+    }
+
+    async function makeActive(changes: Partial<KeyRecord> = {}, activation: Partial<Activation> = {}) {
+      return activate(await insert(changes), activation);
+    }
+
+    async function moveTo(record: KeyRecord, state: KeyState): Promise<KeyRecord> {
+      const changed = { ...record, state, previousState: record.state };
+      await store.update(record, changed, change);
+      return changed;
+    }
+
+    it("gives back a record as it was inserted, every column", async () => {
+      const record = await insert({ purpose: "signing", publicKey: randomBytes(32) });
+      expect(await store.get("acme", record.keyId)).toEqual(plain(record));
+    });
+
+    it("is not changed through a record that it was given or gave away", async () => {
+      const record = await insert();
+      const before = plain(record);
+      record.wrapped.fill(0);
+      record.createdAt.setTime(0);
+      const given = (await store.get("acme", record.keyId))!;
+      given.wrapped.fill(0);
+      given.createdAt.setTime(0);
+      expect(await store.get("acme", record.keyId)).toEqual(before);
+    });
+
+    it("refuses a key id that exists, in another tenant too", async () => {
+      const { keyId } = await insert();
+      expect(await thrownBy(() => insert({ keyId }))).toBeKmsError("CONFLICT");
+      expect(await thrownBy(() => insert({ keyId, tenantId: "other" }))).toBeKmsError("CONFLICT");
+      expect((await store.get("acme", keyId))?.tenantId).toBe("acme");
+    });
+
+    it("knows nothing before the first key", async () => {
+      expect(await store.active("acme", "data")).toBeUndefined();
+      expect(await store.get("acme", "00".repeat(16))).toBeUndefined();
+      expect(await store.list("acme", "data")).toEqual([]);
+      expect(await store.request("acme", "r1")).toBeUndefined();
+      expect(await store.due(start, 10)).toEqual({ keys: [], total: 0 });
+      expect(await store.counts()).toEqual({
+        byPurpose: { data: {}, signing: {} },
+        oldestActiveAt: undefined,
+        lastRotationAt: undefined,
+      });
+    });
+
+    it("keeps a pending key out of active and list", async () => {
+      const record = await insert();
+      expect(await store.active("acme", "data")).toBeUndefined();
+      expect(await store.list("acme", "data")).toEqual([]);
+      expect((await store.get("acme", record.keyId))?.state).toBe("PENDING");
+    });
+
+    it("activates the first key as version 1", async () => {
+      const record = await insert();
+      const active = await activate(record);
+      expect(active).toEqual({ ...plain(record), state: "ACTIVE", version: 1, activatedAt: start });
+      expect(await store.active("acme", "data")).toEqual(active);
+      expect(await store.list("acme", "data")).toEqual([active]);
+    });
+
+    it("retires the old key and counts on", async () => {
+      const first = await makeActive();
+      const at = new Date(start.getTime() + dayMs);
+      const second = await makeActive({}, { expect: { active: first.keyId }, at });
+      expect(second).toMatchObject({ state: "ACTIVE", version: 2, activatedAt: at });
+      expect(await store.list("acme", "data")).toEqual([{ ...first, state: "RETIRED", retiredAt: at }, second]);
+    });
+
+    it("lets one of two activations with the same expectation win", async () => {
+      const first = await makeActive();
+      const rivals = [await insert(), await insert()];
+      const outcomes = await Promise.allSettled(
+        rivals.map((rival) => activate(rival, { expect: { active: first.keyId } })),
+      );
+      expect(outcomes.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+      const lost = outcomes.find((outcome) => outcome.status === "rejected");
+      expect(lost?.reason).toBeKmsError("CONFLICT");
+      const states = (await store.list("acme", "data")).map(({ state }) => state);
+      expect(states).toEqual(["RETIRED", "ACTIVE"]);
+    });
+
+    it("lets one of two first keys win, and the loser stays pending", async () => {
+      const rivals = [await insert(), await insert()];
+      const outcomes = await Promise.allSettled(rivals.map((rival) => activate(rival)));
+      expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+      const stored = await Promise.all(rivals.map(({ keyId }) => store.get("acme", keyId)));
+      expect(stored.map((record) => record?.state).sort()).toEqual(["ACTIVE", "PENDING"]);
+    });
+
+    it("refuses a first key where a version exists, in whatever state", async () => {
+      const disabled = await moveTo(await makeActive(), "DISABLED");
+      const record = await insert();
+      expect(await thrownBy(() => activate(record))).toBeKmsError("CONFLICT");
+      expect(await store.list("acme", "data")).toEqual([disabled]);
+    });
+
+    it("activates where versions exist and none is active, if that is what was expected", async () => {
+      await moveTo(await makeActive(), "DISABLED");
+      const second = await makeActive({}, { expect: "no-active" });
+      expect(second).toMatchObject({ state: "ACTIVE", version: 2 });
+      const third = await insert();
+      expect(await thrownBy(() => activate(third, { expect: "no-active" }))).toBeKmsError("CONFLICT");
+      expect((await store.active("acme", "data"))?.keyId).toBe(second.keyId);
+    });
+
+    it("activates only what is pending, of that tenant and purpose", async () => {
+      const active = await makeActive();
+      const expectActive = { expect: { active: active.keyId } };
+      expect(await thrownBy(() => activate(active, expectActive))).toBeKmsError("CONFLICT");
+      expect(await thrownBy(() => activate(pending(), expectActive))).toBeKmsError("CONFLICT");
+      const elsewhere = await insert({ tenantId: "other" });
+      expect(await thrownBy(() => activate({ ...elsewhere, tenantId: "acme" }, expectActive))).toBeKmsError("CONFLICT");
+      const signing = await insert({ purpose: "signing" });
+      expect(await thrownBy(() => activate({ ...signing, purpose: "data" }, expectActive))).toBeKmsError("CONFLICT");
+      expect(await store.list("acme", "data")).toEqual([active]);
+    });
+
+    it("keeps tenants apart", async () => {
+      const ours = await makeActive();
+      const theirs = await makeActive({ tenantId: "other" });
+      expect(await store.get("other", ours.keyId)).toBeUndefined();
+      expect((await store.active("other", "data"))?.keyId).toBe(theirs.keyId);
+      expect(await store.list("acme", "data")).toEqual([ours]);
+      await store.deletePending("other", ours.keyId);
+      expect(await thrownBy(() => store.update({ ...ours, tenantId: "other" }, ours, change))).toBeKmsError("CONFLICT");
+      expect(await store.get("acme", ours.keyId)).toEqual(ours);
+    });
+
+    it("keeps purposes apart", async () => {
+      const data = await makeActive();
+      const signing = await makeActive({ purpose: "signing", publicKey: randomBytes(32) });
+      expect(signing.version).toBe(1);
+      expect(await store.active("acme", "data")).toEqual(data);
+      expect(await store.list("acme", "signing")).toEqual([signing]);
+    });
+
+    it("replaces a record in the state that was expected, and keeps its identity", async () => {
+      const active = await makeActive();
+      const changed: KeyRecord = {
+        ...active,
+        state: "COMPROMISED",
+        previousState: "ACTIVE",
+        compromisedAt: start,
+        version: 9,
+        publicKey: randomBytes(32),
+        createdAt: new Date(0),
+      };
+      await store.update(active, changed, change);
+      const { version, publicKey, createdAt } = active;
+      expect(await store.get("acme", active.keyId)).toEqual({ ...changed, version, publicKey, createdAt });
+      expect(await store.active("acme", "data")).toBeUndefined();
+    });
+
+    it("refuses to replace a record in another state, a pending one, or to make a second active one", async () => {
+      const first = await makeActive();
+      const disabled = await moveTo(first, "DISABLED");
+      expect(await thrownBy(() => store.update(first, first, change))).toBeKmsError("CONFLICT");
+      const second = await makeActive({}, { expect: "no-active" });
+      expect(await thrownBy(() => store.update(disabled, { ...disabled, state: "ACTIVE" }, change))).toBeKmsError(
+        "CONFLICT",
+      );
+      expect((await store.active("acme", "data"))?.keyId).toBe(second.keyId);
+      const third = await insert();
+      expect(await thrownBy(() => store.update(third, { ...third, state: "ACTIVE" }, change))).toBeKmsError("CONFLICT");
+    });
+
+    it("deletes pending records alone, and old ones alone", async () => {
+      const active = await makeActive();
+      const old = await insert({ createdAt: new Date(start.getTime() - 1) });
+      const young = await insert();
+      const dropped = await insert();
+      await store.deletePending("acme", dropped.keyId);
+      await store.deletePending("acme", active.keyId);
+      expect(await store.get("acme", dropped.keyId)).toBeUndefined();
+      expect(await store.deletePendingBefore(start)).toBe(1);
+      expect(await store.get("acme", old.keyId)).toBeUndefined();
+      expect(await store.get("acme", young.keyId)).toBeDefined();
+      expect(await store.get("acme", active.keyId)).toBeDefined();
+    });
+
+    it("remembers what a request activated, inside its tenant", async () => {
+      const request = { requestId: "r1", digest: "aa" };
+      const data = await makeActive({}, { request });
+      const signing = await makeActive({ purpose: "signing" }, { request });
+      const expected = [
+        { keyId: data.keyId, retiredKeyId: undefined },
+        { keyId: signing.keyId, retiredKeyId: undefined },
+      ];
+      expect(await store.request("acme", "r1")).toEqual({ ...request, activated: expect.arrayContaining(expected) });
+      expect(await store.request("other", "r1")).toBeUndefined();
+    });
+
+    it("refuses a request id with another digest, and changes nothing", async () => {
+      const first = await makeActive({}, { request: { requestId: "r1", digest: "aa" } });
+      const second = await insert();
+      const reuse = { expect: { active: first.keyId }, request: { requestId: "r1", digest: "bb" } };
+      expect(await thrownBy(() => activate(second, reuse))).toBeKmsError("REQUEST_ID_REUSED", "r1");
+      expect(await store.list("acme", "data")).toEqual([first]);
+      expect((await store.request("acme", "r1"))?.digest).toBe("aa");
+    });
+
+    it("refuses a request that has made a key of the purpose before, and changes nothing", async () => {
+      const request = { requestId: "r1", digest: "aa" };
+      const first = await makeActive({}, { request });
+      const second = await insert();
+      const again = { expect: { active: first.keyId }, request };
+      expect(await thrownBy(() => activate(second, again))).toBeKmsError("CONFLICT", "r1");
+      expect(await store.list("acme", "data")).toEqual([first]);
+    });
+
+    it("remembers nothing of a request that lost", async () => {
+      await makeActive();
+      const second = await insert();
+      await thrownBy(() => activate(second, { request: { requestId: "r1", digest: "aa" } }));
+      expect(await store.request("acme", "r1")).toBeUndefined();
+    });
+
+    it("remembers a request for a day", async () => {
+      await makeActive({}, { request: { requestId: "r1", digest: "aa" } });
+      await makeActive({ tenantId: "b" }, { at: new Date(start.getTime() + dayMs - 1) });
+      expect(await store.request("acme", "r1")).toBeDefined();
+    });
+
+    it("lists what is due, oldest first, up to the limit, with the total", async () => {
+      const at = (ms: number) => ({ at: new Date(start.getTime() + ms) });
+      const third = await makeActive({ tenantId: "c" }, at(3));
+      const first = await makeActive({ tenantId: "a" }, at(1));
+      const second = await makeActive({ tenantId: "b", purpose: "signing" }, at(2));
+      await makeActive({ tenantId: "d" }, at(4));
+      await moveTo(await makeActive({ tenantId: "e" }), "DISABLED");
+      const before = new Date(start.getTime() + 4);
+      expect(await store.due(before, 2)).toEqual({ keys: [nameOf(first), nameOf(second)], total: 3 });
+      expect(await store.due(before, 9, "data")).toEqual({ keys: [nameOf(first), nameOf(third)], total: 2 });
+      expect(await store.due(before, 0)).toEqual({ keys: [], total: 3 });
+    });
+
+    it("names what is to be destroyed, earliest first", async () => {
+      const schedule = async (tenantId: string, ms: number) => {
+        const record = await makeActive({ tenantId });
+        const destroyAt = new Date(start.getTime() + ms);
+        await store.update(record, { ...record, state: "DESTROY_SCHEDULED", destroyAt }, change);
+        return nameOf(record);
+      };
+      const second = await schedule("b", 2);
+      const first = await schedule("a", 1);
+      await schedule("c", 3);
+      const at = new Date(start.getTime() + 2);
+      expect(await store.destroyable(at, 9)).toEqual([first, second]);
+      expect(await store.destroyable(at, 1)).toEqual([first]);
+    });
+
+    it("gives the last version without the keys", async () => {
+      expect(await store.lastVersion("acme", "data")).toBe(0);
+      const first = await makeActive();
+      await insert();
+      await makeActive({}, { expect: { active: first.keyId } });
+      expect(await store.lastVersion("acme", "data")).toBe(2);
+      expect(await store.lastVersion("acme", "signing")).toBe(0);
+    });
+
+    it("lists keys page by page, of all tenants, one, a purpose or a state", async () => {
+      const first = await makeActive();
+      await makeActive({}, { expect: { active: first.keyId } });
+      await makeActive({ purpose: "signing" });
+      await makeActive({ tenantId: "b" });
+      await insert({ tenantId: "b" });
+      const shown = (records: KeyRecord[]) => records.map((key) => `${key.tenantId}/${key.purpose}/${key.version}`);
+      const all = ["acme/data/1", "acme/data/2", "acme/signing/1", "b/data/1"];
+      expect(shown(await store.listKeys({ limit: 9 }))).toEqual(all);
+      const page = await store.listKeys({ limit: 2 });
+      expect(shown(page)).toEqual(all.slice(0, 2));
+      expect(shown(await store.listKeys({ limit: 9, after: page[1] }))).toEqual(all.slice(2));
+      expect(shown(await store.listKeys({ limit: 9, tenantId: "acme", purpose: "data" }))).toEqual(all.slice(0, 2));
+      expect(shown(await store.listKeys({ limit: 9, state: "RETIRED" }))).toEqual(all.slice(0, 1));
+      expect(await store.listKeys({ limit: 9, tenantId: "nobody" })).toEqual([]);
+    });
+
+    it("replaces a record only where nothing of it changed since it was read", async () => {
+      const active = await makeActive();
+      await store.update(active, { ...active, compromisedAt: start }, change);
+      expect(await thrownBy(() => store.update(active, { ...active, state: "DISABLED" }, change))).toBeKmsError(
+        "CONFLICT",
+        active.keyId,
+      );
+      expect(await store.get("acme", active.keyId)).toEqual({ ...active, compromisedAt: start });
+    });
+
+    it("puts a key in the place of one that was compromised, in one step", async () => {
+      const first = await makeActive();
+      const second = await makeActive({}, { expect: { active: first.keyId }, outgoing: "COMPROMISED" });
+      expect(second.state).toBe("ACTIVE");
+      const compromised = { state: "COMPROMISED", previousState: "ACTIVE", compromisedAt: start, retiredAt: start };
+      expect(await store.get("acme", first.keyId)).toEqual({ ...first, ...compromised });
+    });
+
+    it("forgets requests when it is told to", async () => {
+      await makeActive({}, { request: { requestId: "r1", digest: "aa" } });
+      expect(await store.deleteRequestsBefore(start)).toBe(0);
+      expect(await store.deleteRequestsBefore(new Date(start.getTime() + 1))).toBe(1);
+      expect(await store.request("acme", "r1")).toBeUndefined();
+    });
+
+    it("gives a lease to one, who may renew it", async () => {
+      const first = await store.lease("rotation", "a", 60_000);
+      expect(first).toEqual({ generation: 1, finishedAt: undefined });
+      expect(await store.lease("rotation", "b", 60_000)).toEqual({ generation: undefined, finishedAt: undefined });
+      expect(await store.lease("rotation", "a", 60_000)).toEqual(first);
+      expect((await store.lease("another", "b", 60_000)).generation).toBe(1);
+    });
+
+    it("gives a lease that ran out to the next, with a new generation, and to its holder likewise", async () => {
+      await store.lease("rotation", "a", -1);
+      expect((await store.lease("rotation", "b", -1)).generation).toBe(2);
+      expect((await store.lease("rotation", "b", 60_000)).generation).toBe(3);
+    });
+
+    it("gives a lease that ends too late, its clock having been put back, to the next, and its holder may renew it till then", async () => {
+      const dayMs = 24 * 60 * 60_000;
+      const first = await store.lease("rotation", "a", dayMs);
+      expect((await store.lease("rotation", "b", 2 * dayMs)).generation).toBeUndefined();
+      expect(await store.lease("rotation", "a", dayMs)).toEqual(first);
+      const fence = { name: "rotation", generation: first.generation! };
+      const { keyId } = await makeActive({}, { fence });
+      expect((await store.lease("rotation", "b", 60_000)).generation).toBe(2);
+      const second = await insert();
+      const late = activate(second, { expect: { active: keyId }, fence });
+      expect(await thrownBy(() => late)).toBeKmsError("CONFLICT", "lease");
+      // Asked for no time, as by one that gives back what it lost, it stays its holder's.
+      expect((await store.lease("rotation", "a", 0)).generation).toBeUndefined();
+    });
+
+    it("remembers when the work of a lease was done, and frees it", async () => {
+      const { generation } = await store.lease("rotation", "a", 60_000);
+      await store.finishLease({ name: "rotation", generation: generation! }, start);
+      expect(await store.lease("rotation", "b", 60_000)).toEqual({ generation: 2, finishedAt: start });
+      const late = store.finishLease({ name: "rotation", generation: generation! }, start);
+      expect(await thrownBy(() => late)).toBeKmsError("CONFLICT", "rotation");
+    });
+
+    it("activates under a lease only while it is held", async () => {
+      const fence = { name: "rotation", generation: (await store.lease("rotation", "a", 60_000)).generation! };
+      const first = await makeActive({}, { fence });
+      await store.finishLease(fence, start);
+      const second = await insert();
+      const expectFirst = { expect: { active: first.keyId } };
+      expect(await thrownBy(() => activate(second, { ...expectFirst, fence }))).toBeKmsError("CONFLICT", "lease");
+      await store.lease("rotation", "b", 60_000);
+      expect(await thrownBy(() => activate(second, { ...expectFirst, fence }))).toBeKmsError("CONFLICT", "lease");
+      expect(await store.list("acme", "data")).toEqual([first]);
+      const next = { ...fence, generation: fence.generation + 1 };
+      expect((await activate(second, { ...expectFirst, fence: next })).state).toBe("ACTIVE");
+    });
+
+    describe("of the store key", () => {
+      const next = { provider: "vault", providerKeyId: "vault:1", wrapped: new Uint8Array(randomBytes(61)) };
+      const replaced = { actor: "ann", requestId: "r7", at: start };
+
+      it("replaces the wrapped form, with an audit row of no tenant and no key", async () => {
+        await makeActive();
+        const present = await store.storeKey();
+        await store.replaceStoreKey(present, next, replaced, storeKey);
+        expect(await store.storeKey()).toEqual({ ...present, ...next });
+        expect((await store.auditEvents({ limit: 9 })).at(-1)).toMatchObject({
+          ...replaced,
+          ...{ action: "rewrap", tenantId: "", purpose: undefined, keyId: "", outcome: "OK", count: 1 },
+        });
+        expect((await store.verifyAudit(undefined, 9)).problems).toEqual([]);
+        expect(await locked.storeKey()).toEqual({ ...present, ...next });
+        const reopened = await locked.unlock(storeKey);
+        expect(await reopened.list("acme", "data")).toHaveLength(1);
+      });
+
+      it("replaces it before anything else was written, too", async () => {
+        await store.replaceStoreKey(await store.storeKey(), next, replaced, storeKey);
+        expect((await store.verifyAudit(undefined, 9)).problems).toEqual([]);
+        expect((await store.auditHead())?.sequence).toBe(1);
+      });
+
+      it("lets one of two replacements win, and leaves nothing of the other", async () => {
+        const present = await store.storeKey();
+        const rivals = [next, { ...next, wrapped: new Uint8Array(randomBytes(61)) }];
+        const outcomes = await Promise.allSettled(
+          rivals.map((rival) => store.replaceStoreKey(present, rival, replaced, storeKey)),
+        );
+        const lost = outcomes.filter((outcome) => outcome.status === "rejected");
+        expect(lost).toHaveLength(1);
+        expect(lost[0]!.reason).toBeKmsError("CONFLICT", "store key");
+        const won = outcomes.findIndex(({ status }) => status === "fulfilled");
+        expect(await store.storeKey()).toMatchObject(rivals[won]!);
+        expect(await store.auditEvents({ limit: 9 })).toHaveLength(1);
+      });
+
+      it("refuses what is wrapped of another key", async () => {
+        const present = await store.storeKey();
+        const other = createSecretKey(randomBytes(32));
+        const call = () => store.replaceStoreKey(present, next, replaced, other);
+        expect(await thrownBy(call)).toBeKmsError("DATA_LOSS", "not the store key");
+        expect(await store.storeKey()).toEqual(present);
+        expect(await store.auditEvents({ limit: 9 })).toEqual([]);
+      });
+    });
+
+    describe("of several provider keys", () => {
+      const [a, b, c] = ["local:a", "local:b", "other:c"].map((providerKeyId) => {
+        return { provider: providerKeyId.split(":")[0]!, providerKeyId };
+      }) as [WrappedBy, WrappedBy, WrappedBy];
+      const id = (n: number) => String(n).repeat(32);
+      const all = (current: WrappedBy, tenants: Record<string, WrappedBy | undefined> = {}) => ({
+        current,
+        tenants: new Map(Object.entries(tenants)),
+      });
+      const shown = (names: WrappedName[]) => names.map(({ providerKeyId, keyId }) => `${providerKeyId} ${keyId[0]}`);
+      const make = (n: number, by: WrappedBy) => makeActive({ tenantId: `t${n}`, keyId: id(n), ...by });
+
+      it("names and counts the keys that others than the current one wrapped", async () => {
+        const keys = [await make(5, a), await make(1, c), await make(3, a), await make(2, b)];
+        await insert({ tenantId: "t9", keyId: id(9), ...c });
+        const page = (current: WrappedBy) => store.wrappedByOthers(all(current), { limit: 9 });
+        expect(shown(await page(b))).toEqual(["local:a 3", "local:a 5", "other:c 1"]);
+        expect(shown(await page(a))).toEqual(["local:b 2", "other:c 1"]);
+        expect(shown(await page(c))).toEqual(["local:a 3", "local:a 5", "local:b 2"]);
+        expect((await page(c))[1]).toEqual({ ...nameOf(keys[0]!), version: 1, ...a });
+        expect(await store.countWrappedByOthers(all(b))).toEqual([
+          { ...a, keys: 2 },
+          { ...c, keys: 2 },
+        ]);
+        expect(await store.countWrappedByOthers(all({ provider: "x", providerKeyId: "y" }))).toHaveLength(3);
+      });
+
+      it("names them page by page, though they become less", async () => {
+        for (const [n, by] of [a, a, b, c, c].entries()) await make(n, by);
+        const current = { provider: "vault", providerKeyId: "" };
+        const pages: string[][] = [];
+        for (let after: WrappedPlace | undefined; ; ) {
+          const found = await store.wrappedByOthers(all(current), { limit: 2, after });
+          pages.push(shown(found));
+          if (found.length === 0) break;
+          after = found.at(-1);
+          const [first] = found;
+          const record = (await store.get(first!.tenantId, first!.keyId))!;
+          await store.update(record, { ...record, ...current }, { ...change, action: "rewrap" });
+        }
+        expect(pages).toEqual([["local:a 0", "local:a 1"], ["local:b 2", "other:c 3"], ["other:c 4"], []]);
+        expect(shown(await store.wrappedByOthers(all(current), { limit: 9 }))).toEqual(["local:a 1", "other:c 3"]);
+        expect(await store.wrappedByOthers(all(current), { limit: 9, after: { ...c, keyId: id(9) } })).toEqual([]);
+      });
+
+      it("knows which tenants have a provider key of their own", async () => {
+        await make(1, a); // as should be
+        await make(2, b); // a tenant's own
+        await make(3, a); // should be under b
+        await make(4, b); // should be under a
+        await make(5, c); // likewise
+        await make(6, c); // its own
+        await make(7, b); // should be under c
+        const should = all(a, { t2: b, t3: b, t6: c, t7: c, t8: c });
+        expect(shown(await store.wrappedByOthers(should, { limit: 9 }))).toEqual([
+          "local:a 3",
+          "local:b 4",
+          "local:b 7",
+          "other:c 5",
+        ]);
+        expect(await store.countWrappedByOthers(should)).toEqual([
+          { ...a, keys: 1 },
+          { ...b, keys: 2 },
+          { ...c, keys: 1 },
+        ]);
+        const pages: string[][] = [];
+        for (let after: WrappedPlace | undefined; pages.at(-1)?.length !== 0; ) {
+          const found = await store.wrappedByOthers(should, { limit: 1, after });
+          pages.push(shown(found));
+          after = found.at(-1) ?? after;
+        }
+        expect(pages.flat()).toEqual(["local:a 3", "local:b 4", "local:b 7", "other:c 5"]);
+      });
+
+      it("does not count a key that is being made under its tenant's own provider key", async () => {
+        await make(1, a);
+        await insert({ tenantId: "t2", keyId: id(2), ...b });
+        expect(await store.countWrappedByOthers(all(a, { t2: b }))).toEqual([]);
+        expect(await store.countWrappedByOthers(all(a, { t2: c }))).toEqual([{ ...b, keys: 1 }]);
+      });
+
+      it("finds no place wrong of a tenant whose own is not known", async () => {
+        await make(1, a);
+        await make(2, b);
+        await make(3, c);
+        const should = all(a, { t1: undefined, t2: undefined, t3: b });
+        expect(shown(await store.wrappedByOthers(should, { limit: 9 }))).toEqual(["other:c 3"]);
+        expect(await store.countWrappedByOthers(should)).toEqual([{ ...c, keys: 1 }]);
+      });
+
+      it("finds those of more tenants than one statement names", async () => {
+        const own = Object.fromEntries(Array.from({ length: 250 }, (_, n) => [`own-${n}`, b]));
+        await makeActive({ tenantId: "own-0", keyId: id(1), ...a });
+        await makeActive({ tenantId: "own-199", keyId: id(2), ...a });
+        await makeActive({ tenantId: "own-249", keyId: id(3), ...b });
+        const should = all(a, own);
+        expect(shown(await store.wrappedByOthers(should, { limit: 9 }))).toEqual(["local:a 1", "local:a 2"]);
+        expect(await store.countWrappedByOthers(should)).toEqual([{ ...a, keys: 2 }]);
+      });
+
+      it("neither names nor counts what is destroyed", async () => {
+        await moveTo(await make(1, a), "DESTROYED");
+        await moveTo(await make(2, a), "DESTROY_SCHEDULED");
+        await moveTo(await make(3, a), "COMPROMISED");
+        expect(shown(await store.wrappedByOthers(all(b), { limit: 9 }))).toEqual(["local:a 2", "local:a 3"]);
+        expect(await store.countWrappedByOthers(all(b))).toEqual([{ ...a, keys: 2 }]);
+        expect(await store.countWrappedByOthers(all(a))).toEqual([]);
+      });
+    });
+
+    it("writes who changed what into the audit trail, with the change", async () => {
+      const first = await makeActive({}, { by: { actor: "ann", requestId: "r0" } });
+      const second = await makeActive({}, { expect: { active: first.keyId }, by: { actor: "bob", requestId: "r1" } });
+      await store.update(second, { ...second, state: "DISABLED" }, { ...change, actor: "eve", requestId: "r2" });
+      const common = { tenantId: "acme", purpose: "data", outcome: "OK", count: 1, at: start };
+      const rows = await store.auditEvents({ limit: 9 });
+      expect(rows).toMatchObject([
+        { ...common, actor: "ann", requestId: "r0", action: "create", keyId: first.keyId, sequence: 1 },
+        { ...common, actor: "bob", requestId: "r1", action: "retire", keyId: first.keyId, sequence: 2 },
+        { ...common, actor: "bob", requestId: "r1", action: "rotate", keyId: second.keyId, sequence: 3 },
+        { ...common, actor: "eve", requestId: "r2", action: "disable", keyId: second.keyId, sequence: 4 },
+      ]);
+      expect(new Set(rows.map(({ writerId }) => writerId)).size).toBe(1);
+    });
+
+    it("writes nothing into the audit trail of a change that was refused", async () => {
+      const first = await makeActive();
+      await thrownBy(async () => activate(await insert()));
+      await thrownBy(() => store.update({ ...first, version: 7 }, first, change));
+      expect(await store.auditEvents({ limit: 9 })).toHaveLength(1);
+      expect((await store.auditHead())?.sequence).toBe(1);
+    });
+
+    it("gives audit rows page by page, of all, a tenant or a key", async () => {
+      expect(await store.auditHead()).toBeUndefined();
+      await store.appendAudit([]);
+      await store.appendAudit([event({ count: 1 }), event({ tenantId: "b", count: 2 })]);
+      await store.appendAudit([event({ keyId: "", count: 3 }), event({ purpose: undefined, count: 4 })]);
+      const counted = async (page: Partial<AuditPage>) =>
+        (await store.auditEvents({ limit: 9, ...page })).map(({ count }) => count);
+      expect(await counted({})).toEqual([1, 2, 3, 4]);
+      const [, second] = await store.auditEvents({ limit: 2 });
+      expect(await counted({ after: second!.id })).toEqual([3, 4]);
+      expect(await counted({ tenantId: "b" })).toEqual([2]);
+      expect(await counted({ keyId: "ff" })).toEqual([1, 2, 4]);
+      expect(await counted({ tenantId: "acme", keyId: "ff", limit: 1 })).toEqual([1]);
+      expect((await store.auditEvents({ limit: 9 }))[3]).toMatchObject(event({ purpose: undefined, count: 4 }));
+    });
+
+    it("names the tenants that were lately active, newest first", async () => {
+      expect(await store.recentTenants(9)).toEqual([]);
+      const of = (...tenantIds: string[]) => store.appendAudit(tenantIds.map((tenantId) => event({ tenantId })));
+      await of("a", "b", "c", "a");
+      await store.appendAudit([event({ tenantId: "" }), event({ tenantId: "refused", outcome: "NOT_FOUND" })]);
+      expect(await store.recentTenants(9)).toEqual(["a", "c", "b"]);
+      expect(await store.recentTenants(2)).toEqual(["a", "c"]);
+    });
+
+    it("looks for them among the newest 10,000 rows", async () => {
+      await store.appendAudit([event({ tenantId: "old" }), event({ tenantId: "oldest that counts" })]);
+      await store.appendAudit(Array.from({ length: 9_999 }, () => event({ tenantId: "busy" })));
+      expect(await store.recentTenants(9)).toEqual(["busy", "oldest that counts"]);
+    });
+
+    it("finds its own audit trail whole, in steps of any length", async () => {
+      await store.appendAudit(Array.from({ length: 7 }, (_, count) => event({ count })));
+      await store.appendAudit(Array.from({ length: 300 }, (_, count) => event({ count })));
+      for (const limit of [1, 50, 307, 308]) {
+        let events = 0;
+        let next: AuditCursor | undefined;
+        do {
+          const verdict = await store.verifyAudit(next, limit);
+          expect(verdict.problems).toEqual([]);
+          events += verdict.events;
+          next = verdict.next;
+          if (next === undefined) expect(verdict.heads).toEqual([await store.auditHead()]);
+        } while (next !== undefined);
+        expect(events).toBe(307);
+      }
+    });
+
+    it("counts the records of a tenant", async () => {
+      const first = await makeActive();
+      const rotatedAt = new Date(start.getTime() + 2);
+      await makeActive({}, { expect: { active: first.keyId }, at: rotatedAt });
+      await makeActive({ purpose: "signing" });
+      await makeActive({ tenantId: "b" }, { at: new Date(0) });
+      await insert();
+      expect(await store.counts("acme")).toEqual({
+        byPurpose: { data: { ACTIVE: 1, RETIRED: 1 }, signing: { ACTIVE: 1 } },
+        oldestActiveAt: start,
+        lastRotationAt: rotatedAt,
+      });
+      const nothing = { byPurpose: { data: {}, signing: {} }, oldestActiveAt: undefined, lastRotationAt: undefined };
+      expect(await store.counts("nobody")).toEqual(nothing);
+    });
+
+    it("counts records by purpose and state", async () => {
+      const first = await makeActive();
+      const rotatedAt = new Date(start.getTime() + 2);
+      await makeActive({}, { expect: { active: first.keyId }, at: rotatedAt });
+      const oldestActiveAt = new Date(start.getTime() + 1);
+      await makeActive({ tenantId: "b", purpose: "signing" }, { at: oldestActiveAt });
+      await insert();
+      expect(await store.counts()).toEqual({
+        byPurpose: { data: { ACTIVE: 1, RETIRED: 1, PENDING: 1 }, signing: { ACTIVE: 1 } },
+        oldestActiveAt,
+        lastRotationAt: rotatedAt,
+      });
+    });
+  });
+}
+
+function event(changes: Partial<AuditEvent> = {}): AuditEvent {
+  const what = { action: "encrypt_pii", tenantId: "acme", purpose: "data", keyId: "ff", outcome: "OK" } as const;
+  return { at: start, ...by, ...what, count: 1, ...changes };
+}
+
+function nameOf({ tenantId, purpose, keyId }: KeyRecord): KeyName {
+  return { tenantId, purpose, keyId };
+}
+
+function pending(changes: Partial<KeyRecord> = {}): KeyRecord {
+  const purpose: Purpose = changes.purpose ?? "data";
+  return {
+    tenantId: "acme",
+    purpose,
+    version: 0,
+    keyId: randomBytes(16).toString("hex"),
+    state: "PENDING",
+    provider: "local",
+    providerKeyId: "local:0011223344556677",
+    wrapped: randomBytes(60),
+    publicKey: new Uint8Array(),
+    createdAt: new Date(start),
+    activatedAt: undefined,
+    retiredAt: undefined,
+    compromisedAt: undefined,
+    destroyAt: undefined,
+    previousState: undefined,
+    ...changes,
+  };
+}
+
+/** Copied, and bytes as `Uint8Array`s, which a store may well give back where it was given Buffers. */
+function plain(record: KeyRecord): KeyRecord {
+  const { wrapped, publicKey, createdAt } = record;
+  const copies = { wrapped: new Uint8Array(wrapped), publicKey: new Uint8Array(publicKey) };
+  return { ...record, ...copies, createdAt: new Date(createdAt) };
+}

@@ -1,0 +1,90 @@
+/** Stores unlocked without a provider, and the database behind their back. */
+import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import pg from "pg";
+import type { RowValue } from "../../src/store/sql/row-mac.ts";
+import type { KeyRecord } from "../../src/store/key-record.ts";
+import { openPostgres } from "../../src/store/postgres/open.ts";
+import { openSqlite } from "../../src/store/sqlite/open.ts";
+import type { LockedStore, Store } from "../../src/store/store.ts";
+import type { PostgresServer } from "../postgres-server.ts";
+
+export async function unlocked(locked: LockedStore, key: KeyObject = createSecretKey(randomBytes(32))): Promise<Store> {
+  const wrapped = randomBytes(60);
+  const storeId = randomBytes(16).toString("hex");
+  const stored = { storeId, provider: "local", providerKeyId: "local:00", wrapped, createdAt: new Date() };
+  await locked.insertStoreKey(stored, key);
+  return locked.unlock(key);
+}
+
+export interface Backdoor {
+  open(): Promise<LockedStore>;
+  /** Runs a statement of whoever has the database and not the store key. Parameters are ?1, ?2 … */
+  sql(text: string, ...values: RowValue[]): Promise<Record<string, RowValue>[]>;
+}
+
+export function sqliteBackdoor(): Backdoor & { file: string } {
+  const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-store-")), "kms.db");
+  return {
+    file,
+    open: () => openSqlite({ name: "sqlite", file }),
+    async sql(text, ...values) {
+      const db = new DatabaseSync(file, { timeout: 5_000 });
+      try {
+        return db.prepare(text).all(...values) as Record<string, RowValue>[];
+      } finally {
+        db.close();
+      }
+    },
+  };
+}
+
+const int8 = 20;
+const types = {
+  getTypeParser: (oid: number, format?: never) => (oid === int8 ? Number : pg.types.getTypeParser(oid, format)),
+} as pg.CustomTypesConfig;
+
+export async function postgresBackdoor(server: PostgresServer): Promise<Backdoor & { url: string }> {
+  const url = await server.createDatabase();
+  const pool = new pg.Pool({ connectionString: url, max: 1, allowExitOnIdle: true, types });
+  pool.on("error", () => {}); // the server ends with the tests
+  return {
+    url,
+    open: () => openPostgres({ name: "postgres", url, maxConnections: 4 }),
+    sql: async (text, ...values) => (await pool.query(text.replaceAll(/\?(\d+)/g, "$$$1"), values)).rows,
+  };
+}
+
+export function pendingKey(changes: Partial<KeyRecord> = {}): KeyRecord {
+  return {
+    tenantId: "acme",
+    purpose: "data",
+    version: 0,
+    keyId: randomBytes(16).toString("hex"),
+    state: "PENDING",
+    provider: "local",
+    providerKeyId: "local:00",
+    wrapped: randomBytes(60),
+    publicKey: new Uint8Array(),
+    createdAt: new Date(),
+    activatedAt: undefined,
+    retiredAt: undefined,
+    compromisedAt: undefined,
+    destroyAt: undefined,
+    previousState: undefined,
+    ...changes,
+  };
+}
+
+/** An ACTIVE key, as far as the store is concerned. */
+export async function addKey(store: Store, changes: Partial<KeyRecord> = {}): Promise<KeyRecord> {
+  const record = pendingKey(changes);
+  await store.insertPending(record);
+  const { tenantId, purpose, keyId } = record;
+  const present = await store.active(tenantId, purpose);
+  const expect = present ? { active: present.keyId } : "no-active";
+  return store.activate({ tenantId, purpose, keyId, expect, at: new Date(), by: { actor: "ann", requestId: "" } });
+}
