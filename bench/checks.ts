@@ -27,10 +27,10 @@ import {
   VerifySpanResponseSchema,
 } from "../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { type KeyValue, KeyValueSchema } from "../gen/ts/fluo/kms/v1/span_pb.ts";
-import { integrityKeys } from "../src/span/integrity.ts";
-import { algorithm } from "../src/span/sign.ts";
-import { formatSignedAt } from "../src/span/statement.ts";
-import { logProofAlgorithm } from "../src/span/tlog-proof.ts";
+import { integrityKeys } from "../src/otlp/integrity-attributes.ts";
+import { algorithm } from "../src/attestation/sign-statement.ts";
+import { formatSignedAt } from "../src/attestation/statement.ts";
+import { logProofAlgorithm } from "../src/tlog/inclusion-proof.ts";
 import type { Caller } from "./client/caller.ts";
 import type { Exchange } from "./client/load.ts";
 import { rpc } from "./requests.ts";

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { format } from "node:util";
 import { ServerCredentials, setLogger } from "@grpc/grpc-js";
 import { type Logger, pino } from "pino";
-import { createBatchPool } from "./bulk/pool.ts";
+import { createBatchPool } from "./batch/pool/pool.ts";
 import { isOfDevelopment } from "./config/checks.ts";
 import type { Config } from "./config.ts";
 import { serviceName } from "./keys/cancel.ts";

@@ -10,7 +10,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { resultOf, start } from "./cli/fixture.ts";
 import { failureOf, grpcClient } from "./running-service.ts";
 import { startProcess } from "./service-process.ts";
-import { batchOf, signedOf, spansFrom } from "./span-batches.ts";
+import { batchOf, signedOf, spansFrom } from "./support/span-batches.ts";
 import { openStream } from "./stream-client.ts";
 
 /** So long that a test which waits for it fails. */

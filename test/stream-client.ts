@@ -8,7 +8,7 @@ import {
   SignSpansResponseSchema,
 } from "../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { type CallFailure, failureOf } from "./running-service.ts";
-import type { Batch } from "./span-batches.ts";
+import type { Batch } from "./support/span-batches.ts";
 
 export interface SpanClient {
   /** Resolves when it has left. */

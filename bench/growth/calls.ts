@@ -8,13 +8,13 @@ import { DecryptPiiRequestSchema, EncryptPiiRequestSchema } from "../../gen/ts/f
 import { RotateRequestSchema } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
 import { SignSpanRequestSchema, VerifySpanRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { masterKeys } from "../../src/keys/master-keys.ts";
-import { canonicalPairs } from "../../src/crypto/context.ts";
+import { canonicalPairs } from "../../src/crypto/encryption-context.ts";
 import { unwrap } from "../../src/keys/unwrap.ts";
 import { importDataKey, importSigningKey } from "../../src/keys/usable.ts";
-import { sealField } from "../../src/pii/field.ts";
+import { sealField } from "../../src/envelope/pii-field.ts";
 import { pageToken } from "../../src/service/page.ts";
-import { readSignSpanRequest } from "../../src/span/request.ts";
-import { signSpan } from "../../src/span/sign.ts";
+import { readSignSpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { signSpan } from "../../src/attestation/sign-statement.ts";
 import { spanOf } from "../spans.ts";
 import { call } from "./service.ts";
 import type { Size } from "./sizes.ts";

@@ -1,14 +1,14 @@
 /** The limits and lookups that are measured without any transport: loops in the service's process. */
 import { createSecretKey, hash, randomBytes } from "node:crypto";
-import { canonicalContext, canonicalPairs } from "../../src/crypto/context.ts";
+import { canonicalContext, canonicalPairs } from "../../src/crypto/encryption-context.ts";
 import { signingKey } from "../../src/crypto/ed25519.ts";
 import { createKeyring } from "../../src/keys/keyring.ts";
 import { createHkdfKey } from "../../src/crypto/hkdf.ts";
-import { seal } from "../../src/pii/cobblestone.ts";
+import { seal } from "../../src/envelope/cobblestone.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
-import { emptyTree, growTree, hashBytes } from "../../src/span/merkle.ts";
-import { readSignSpanRequest } from "../../src/span/request.ts";
-import { signSpan } from "../../src/span/sign.ts";
+import { emptyTree, growTree, hashBytes } from "../../src/tlog/merkle.ts";
+import { readSignSpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { signSpan } from "../../src/attestation/sign-statement.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { piiFields, tenantId } from "../requests.ts";
 import { signSpanRequests } from "../spans.ts";

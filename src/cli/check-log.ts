@@ -2,8 +2,8 @@
  * Recomputes a log from its entries: every leaf hash, every hash that is stored, and the root of its head. What follows from something that
  * was found already is not told again.
  */
-import { emptyTree, growTree, hashBytes, leafHash, newNodes, rootOf, type Tree } from "../span/merkle.ts";
-import { fullTile, tileHeight } from "../span/tiles.ts";
+import { emptyTree, growTree, hashBytes, leafHash, newNodes, rootOf, type Tree } from "../tlog/merkle.ts";
+import { fullTile, tileHeight } from "../tlog/tiles.ts";
 import type { StoredLog } from "../store/registry.ts";
 import { type StoredLevel, storedLevel } from "./stored-level.ts";
 

@@ -1,6 +1,6 @@
 /** Checkpoints that somebody kept in files, one in each or several, one behind the other. */
-import { type Checkpoint, parseCheckpoint } from "../span/checkpoint.ts";
-import { type Note, parseNote } from "../span/note.ts";
+import { type Checkpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
+import { type Note, parseNote } from "../tlog/signed-note.ts";
 import { Failure } from "./command.ts";
 import { readFile } from "./file.ts";
 

@@ -11,11 +11,11 @@ import {
   readTag,
   skipFixed32,
   skipFixed64,
-} from "../span/wire.ts";
-import { integrityPrefix } from "../span/integrity.ts";
-import { inMessage, refused } from "../span/refusal.ts";
-import { readFrame } from "../span/resource-spans.ts";
-import { varintBytes, writeHead } from "../span/wire-writer.ts";
+} from "../encoding/wire-reader.ts";
+import { integrityPrefix } from "../otlp/integrity-attributes.ts";
+import { inMessage, refused } from "../encoding/wire-error.ts";
+import { readFrame } from "../otlp/resource-spans.ts";
+import { varintBytes, writeHead } from "../encoding/wire-writer.ts";
 
 /** A span in its place. Resource and scope are the same object for all parts of one ResourceSpans, or ScopeSpans. */
 export interface Part {

@@ -1,5 +1,5 @@
 /** Members of a JSON file in their types. Each throws a Failure that names the member where it is something else. */
-import { canonicalBase64 } from "../span/base64.ts";
+import { canonicalBase64 } from "../encoding/base64.ts";
 import { Failure } from "./command.ts";
 
 export function membersAt(value: unknown, at: string): Record<string, unknown> {

@@ -1,10 +1,10 @@
 /** Every span of an export with what there is to say of it alone. */
 import { KmsError } from "../errors.ts";
-import type { ReadSpan } from "../span/canonical.ts";
-import { readResourceSpans } from "../span/resource-spans.ts";
-import { explanations, type Verdict } from "../span/verdict.ts";
-import { claimOf, isClaim, isLogClaim, verdict } from "../span/verify.ts";
-import { type LogClaim, type LogKey, logSigners, logVerdict } from "../span/verify-log.ts";
+import type { ReadSpan } from "../otlp/canonical.ts";
+import { readResourceSpans } from "../otlp/resource-spans.ts";
+import { explanations, type Verdict } from "../attestation/verdict.ts";
+import { claimOf, isClaim, isLogClaim, verdict } from "../attestation/verify-span.ts";
+import { type LogClaim, type LogKey, logSigners, logVerdict } from "../attestation/verify-log-proof.ts";
 import type { KeySet } from "./key-set.ts";
 import { splitSpanFile } from "./span-file.ts";
 

@@ -1,13 +1,13 @@
 /** A tenant's public keys from a file: the JWKS (RFC 7517) that the service serves, with each key's state and times, and what there is of logs. */
 import { KmsError } from "../errors.ts";
-import type { Checkpoint } from "../span/checkpoint.ts";
-import type { UnprovenEntry } from "../span/log-history.ts";
-import { parseHandover } from "../span/log-statement.ts";
-import { type HandoverClaim, handoverClaim, trustedKeys } from "../span/log-trust.ts";
-import { leafHash } from "../span/merkle.ts";
-import type { VerifyingKey } from "../span/verdict.ts";
-import type { LogKey } from "../span/verify-log.ts";
-import { parseVerifierKey, type VerifierKey } from "../span/vkey.ts";
+import type { Checkpoint } from "../tlog/checkpoint.ts";
+import type { UnprovenEntry } from "../attestation/log-history.ts";
+import { parseHandover } from "../attestation/log-entry.ts";
+import { type HandoverClaim, handoverClaim, trustedKeys } from "../attestation/log-trust.ts";
+import { leafHash } from "../tlog/merkle.ts";
+import type { VerifyingKey } from "../attestation/verdict.ts";
+import type { LogKey } from "../attestation/verify-log-proof.ts";
+import { parseVerifierKey, type VerifierKey } from "../tlog/verifier-key.ts";
 import { Failure } from "./command.ts";
 import { locate } from "./json-text.ts";
 import { base64At, indexAt, listAt, membersAt, textAt } from "./json-file.ts";

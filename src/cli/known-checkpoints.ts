@@ -3,9 +3,9 @@
  * checkpoint of it: a log goes on only where it reaches the latest one that is known.
  */
 import type { KeyObject } from "node:crypto";
-import { rootOf } from "../span/merkle.ts";
-import { signersOf } from "../span/note.ts";
-import { storedTree } from "../span/stored-tree.ts";
+import { rootOf } from "../tlog/merkle.ts";
+import { signersOf } from "../tlog/signed-note.ts";
+import { storedTree } from "../tlog/stored-tree.ts";
 import type { LogHead } from "../store/log-store.ts";
 import type { Tables } from "../store/registry.ts";
 import type { KeptCheckpoint } from "./checkpoint-file.ts";

@@ -1,9 +1,9 @@
 /** The spans of an export by the log that each is of, as entries to audit or as what is wrong with them already. */
-import type { AuditedEntry, LogFinding } from "../span/log-audit.ts";
-import type { HandoverClaim } from "../span/log-trust.ts";
-import { isIncluded } from "../span/merkle-proof.ts";
-import { type Reason, reasonOfKey } from "../span/verdict.ts";
-import { type LogEvidence, type LogKey, logSigners } from "../span/verify-log.ts";
+import type { AuditedEntry, LogFinding } from "../attestation/log-audit.ts";
+import type { HandoverClaim } from "../attestation/log-trust.ts";
+import { isIncluded } from "../tlog/verify-proof.ts";
+import { type Reason, reasonOfKey } from "../attestation/verdict.ts";
+import { type LogEvidence, type LogKey, logSigners } from "../attestation/verify-log-proof.ts";
 import { explanationOf, type JudgedSpan } from "./judged-spans.ts";
 
 export interface Finding extends Omit<LogFinding, "what" | "index"> {

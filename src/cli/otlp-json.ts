@@ -5,8 +5,8 @@
 import { fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import { SignSpansRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { KmsError } from "../errors.ts";
-import { canonicalBase64 } from "../span/base64.ts";
-import { cursor, readBytes, readTag } from "../span/wire.ts";
+import { canonicalBase64 } from "../encoding/base64.ts";
+import { cursor, readBytes, readTag } from "../encoding/wire-reader.ts";
 import { Failure } from "./command.ts";
 
 type Members = Record<string, unknown>;

@@ -3,7 +3,7 @@
  * did not answer goes over a new one, each batch with the request_id that it had: in log mode it then gets the places that it may already
  * have.
  */
-import { counted } from "../span/log-audit.ts";
+import { counted } from "../attestation/log-audit.ts";
 import { Failure } from "./command.ts";
 import { oneLine } from "./print.ts";
 import type { BatchRequest, SpanAnswer, SpanStream, StreamEnd, StreamEvents } from "./sign-stream.ts";

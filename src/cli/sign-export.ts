@@ -1,6 +1,6 @@
 /** Exports to signed exports: their spans go to SignSpans in batches, and what comes back goes on them. */
 import { setTimeout as delay } from "node:timers/promises";
-import { counted } from "../span/log-audit.ts";
+import { counted } from "../attestation/log-audit.ts";
 import { Failure } from "./command.ts";
 import type { ExportFile } from "./export-file.ts";
 import type { Attribute } from "./json-spans.ts";

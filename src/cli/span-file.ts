@@ -3,7 +3,7 @@
  * or one a line. A protobuf file begins with 0x0a, which in JSON is a line feed: only what parses to its end as protobuf counts as such.
  */
 import { KmsError } from "../errors.ts";
-import { cursor, readBytes, readTag } from "../span/wire.ts";
+import { cursor, readBytes, readTag } from "../encoding/wire-reader.ts";
 import { Failure } from "./command.ts";
 import { locate } from "./json-text.ts";
 import { resourceSpansBytes } from "./otlp-json.ts";

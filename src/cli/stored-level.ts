@@ -1,6 +1,6 @@
 /** The stored hashes of a level of tiles, beside those that the entries lead to: both come in order, in pieces of any length. */
-import { hashBytes } from "../span/merkle.ts";
-import { fullTile } from "../span/tiles.ts";
+import { hashBytes } from "../tlog/merkle.ts";
+import { fullTile } from "../tlog/tiles.ts";
 import type { StoredPiece } from "../store/registry.ts";
 import type { LogFinding } from "./check-log.ts";
 

@@ -1,9 +1,9 @@
 /** What `verify --log` says: of each log that the spans are of, whether they are all that they should be. */
-import { auditLog, counted } from "../span/log-audit.ts";
-import type { KnownHead } from "../span/log-history.ts";
-import type { Range } from "../span/tree-ranges.ts";
-import { reasonOfKey } from "../span/verdict.ts";
-import { type LogKey, logSigners } from "../span/verify-log.ts";
+import { auditLog, counted } from "../attestation/log-audit.ts";
+import type { KnownHead } from "../attestation/log-history.ts";
+import type { Range } from "../tlog/proof-ranges.ts";
+import { reasonOfKey } from "../attestation/verdict.ts";
+import { type LogKey, logSigners } from "../attestation/verify-log-proof.ts";
 import type { KeptCheckpoint } from "./checkpoint-file.ts";
 import { Failure } from "./command.ts";
 import type { JudgedSpan } from "./judged-spans.ts";

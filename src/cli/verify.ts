@@ -1,6 +1,6 @@
 /** `verify`: were these spans signed by this tenant, and are they unchanged, and all there? Needs the public keys and no service. */
-import { parseIndex } from "../span/decimal.ts";
-import { parseVerifierKey } from "../span/vkey.ts";
+import { parseIndex } from "../encoding/decimal.ts";
+import { parseVerifierKey } from "../tlog/verifier-key.ts";
 import { readCheckpoints } from "./checkpoint-file.ts";
 import {
   type Command,

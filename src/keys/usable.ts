@@ -1,5 +1,5 @@
 /** Keys in the form that is used. Made from the 32 secret bytes of a record, which the maker then overwrites. */
-import { type DataKeyMaterial, deriveDataKeys } from "../crypto/data-key.ts";
+import { type DataKeyMaterial, deriveDataKeys } from "../envelope/key-material.ts";
 import { signingKey } from "../crypto/ed25519.ts";
 import type { SigningKey } from "../crypto/ed25519-contract.ts";
 import { nameOf } from "./master-keys.ts";

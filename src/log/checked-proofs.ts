@@ -3,11 +3,11 @@
  * before it is given out, as its reader will check it. What does not lead to the root is DATA_LOSS.
  */
 import { KmsError } from "../errors.ts";
-import { entryAt } from "../span/bundle.ts";
-import { hashBytes, leafHash, rootOf } from "../span/merkle.ts";
-import { isConsistent, isIncluded, type TreeHead } from "../span/merkle-proof.ts";
-import { storedTree } from "../span/stored-tree.ts";
-import { fullTile } from "../span/tiles.ts";
+import { entryAt } from "../tlog/entry-bundle.ts";
+import { hashBytes, leafHash, rootOf } from "../tlog/merkle.ts";
+import { isConsistent, isIncluded, type TreeHead } from "../tlog/verify-proof.ts";
+import { storedTree } from "../tlog/stored-tree.ts";
+import { fullTile } from "../tlog/tiles.ts";
 import type { LogName, LogStore } from "../store/log-store.ts";
 
 /** Indices and sizes are those of the tree that the proofs are of, or of what it was when it was smaller. */

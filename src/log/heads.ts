@@ -4,9 +4,9 @@
  */
 import { LRUCache } from "lru-cache";
 import { KmsError } from "../errors.ts";
-import { emptyRoot, rootOf } from "../span/merkle.ts";
-import { isConsistent } from "../span/merkle-proof.ts";
-import { storedTree } from "../span/stored-tree.ts";
+import { emptyRoot, rootOf } from "../tlog/merkle.ts";
+import { isConsistent } from "../tlog/verify-proof.ts";
+import { storedTree } from "../tlog/stored-tree.ts";
 import type { LogHead } from "../store/log-store.ts";
 import type { Store } from "../store/store.ts";
 

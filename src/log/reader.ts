@@ -2,12 +2,12 @@
 import { KmsError } from "../errors.ts";
 import type { Waiter } from "../keys/cancel.ts";
 import type { Keyring } from "../keys/keyring.ts";
-import { firstEntries } from "../span/bundle.ts";
-import { checkpointText } from "../span/checkpoint.ts";
-import { hashBytes } from "../span/merkle.ts";
-import type { TreeHead } from "../span/merkle-proof.ts";
-import { signNote } from "../span/note.ts";
-import { type TilePath, tileWidth } from "../span/tiles.ts";
+import { firstEntries } from "../tlog/entry-bundle.ts";
+import { checkpointText } from "../tlog/checkpoint.ts";
+import { hashBytes } from "../tlog/merkle.ts";
+import type { TreeHead } from "../tlog/verify-proof.ts";
+import { signNote } from "../tlog/signed-note.ts";
+import { type TilePath, tileWidth } from "../tlog/tiles.ts";
 import type { LogHead, LogName, LogStore } from "../store/log-store.ts";
 import { type CheckedProofs, checkedProofs } from "./checked-proofs.ts";
 import { believe } from "./heads.ts";

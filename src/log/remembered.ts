@@ -1,9 +1,9 @@
 /** Where a batch lies that was stored before: the paths of its entries in the present tree, from what is stored of it. */
-import type { LogBatch } from "../bulk/pool.ts";
+import type { LogBatch } from "../batch/pool/pool.ts";
 import { KmsError } from "../errors.ts";
-import { hashBytes } from "../span/merkle.ts";
-import { isIncluded } from "../span/merkle-proof.ts";
-import { storedTree } from "../span/stored-tree.ts";
+import { hashBytes } from "../tlog/merkle.ts";
+import { isIncluded } from "../tlog/verify-proof.ts";
+import { storedTree } from "../tlog/stored-tree.ts";
 import type { LogHead, LogRequest, LogStore } from "../store/log-store.ts";
 import { entriesIn } from "./group.ts";
 

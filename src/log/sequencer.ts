@@ -4,14 +4,14 @@
  * from the head that then is.
  */
 import { setTimeout } from "node:timers/promises";
-import type { BatchPool, LogBatch, LogPlace, ProvenBatch } from "../bulk/pool.ts";
+import type { BatchPool, LogBatch, LogPlace, ProvenBatch } from "../batch/pool/pool.ts";
 import { KmsError } from "../errors.ts";
 import { release } from "../memory.ts";
 import type { KeyUser } from "../keys/cancel.ts";
 import type { Keyring } from "../keys/keyring.ts";
-import { checkpointText } from "../span/checkpoint.ts";
-import type { Growth, NewNodes } from "../span/merkle.ts";
-import { signNote } from "../span/note.ts";
+import { checkpointText } from "../tlog/checkpoint.ts";
+import type { Growth, NewNodes } from "../tlog/merkle.ts";
+import { signNote } from "../tlog/signed-note.ts";
 import { step } from "../steps.ts";
 import type { LogHead, LogRequest, LogStore } from "../store/log-store.ts";
 import { appendOf, entriesIn, leavesOf, type Member, placesOf } from "./group.ts";

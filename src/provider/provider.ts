@@ -3,7 +3,7 @@
  * test/support/provider-contract.ts is this comment as code, and every provider passes it.
  * An aborted `signal` ends a call with `cancelled(signal)`.
  */
-import type { ProviderContext } from "../crypto/context.ts";
+import type { ProviderContext } from "../crypto/encryption-context.ts";
 import { KmsError } from "../errors.ts";
 
 /** The longest plaintext that `encrypt` takes, in bytes (AWS KMS's limit). */

@@ -12,7 +12,7 @@ import {
   type PlainField,
 } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { keyCheck } from "./map-keys.ts";
-import { varintBytes, writeBytes, writeHead, writeShortText, writeText } from "../span/wire-writer.ts";
+import { varintBytes, writeBytes, writeHead, writeShortText, writeText } from "../encoding/wire-writer.ts";
 
 const requestTag = { tenantId: 0x0a, fields: 0x12, encryptionContext: 0x1a } as const;
 const fieldTag = { name: 0x0a, value: 0x12 } as const;

@@ -9,12 +9,12 @@ import {
   GenerateDataKeyResponseSchema,
   KeySpec,
 } from "../../gen/ts/fluo/kms/v1/data_key_pb.ts";
-import { canonicalContext, canonicalPairs } from "../crypto/context.ts";
+import { canonicalContext, canonicalPairs } from "../crypto/encryption-context.ts";
 import { randomSecret } from "../crypto/random.ts";
 import { invalidField } from "../errors.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { UsableDataKey } from "../keys/usable.ts";
-import { openEnvelope, parseEnvelope, sealEnvelope } from "../pii/envelope.ts";
+import { openEnvelope, parseEnvelope, sealEnvelope } from "../envelope/envelope.ts";
 import { type Answer, andThen } from "./answer.ts";
 import { unwitnessed, type Witness } from "./audited.ts";
 import type { CallContext } from "./context.ts";

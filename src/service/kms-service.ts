@@ -1,7 +1,7 @@
 /** The handlers of fluo.kms.v1.KmsService, one a call, shared by both transports. */
 import type { DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import type { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
-import { parseEnvelope } from "../pii/envelope.ts";
+import { parseEnvelope } from "../envelope/envelope.ts";
 import type { Answer } from "./answer.ts";
 import { type Audited, auditedHandlers, type Named, type Witness, witnessedRotation } from "./audited.ts";
 import type { CallContext } from "./context.ts";

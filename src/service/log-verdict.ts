@@ -6,9 +6,9 @@
 import type { Keyring } from "../keys/keyring.ts";
 import type { Published } from "../keys/published.ts";
 import type { LogReader } from "../log/reader.ts";
-import type { TreeHead } from "../span/merkle-proof.ts";
-import type { Verdict } from "../span/verdict.ts";
-import { type LogClaim, type LogKey, logSigners, logVerdict } from "../span/verify-log.ts";
+import type { TreeHead } from "../tlog/verify-proof.ts";
+import type { Verdict } from "../attestation/verdict.ts";
+import { type LogClaim, type LogKey, logSigners, logVerdict } from "../attestation/verify-log-proof.ts";
 import type { LogName } from "../store/log-store.ts";
 import type { CallContext } from "./context.ts";
 

@@ -8,8 +8,8 @@ import {
 import type { LogService } from "../../gen/ts/fluo/kms/v1/log_service_pb.ts";
 import { invalidField, KmsError } from "../errors.ts";
 import type { LogReader, OpenLog } from "../log/reader.ts";
-import { parseTilePath } from "../span/tiles.ts";
-import { hashesOf, tlogProofText } from "../span/tlog-proof.ts";
+import { parseTilePath } from "../tlog/tiles.ts";
+import { hashesOf, tlogProofText } from "../tlog/inclusion-proof.ts";
 import { auditedHandlers, unwitnessed, type Witness } from "./audited.ts";
 import type { CallContext } from "./context.ts";
 import { headMessage } from "./log-head.ts";

@@ -1,6 +1,6 @@
 /** Limits of PII requests, checked before any work is spent on them. All that is wrong is reported together. */
 import { type FieldViolation, KmsError, maxViolations } from "../errors.ts";
-import { maxValueBytes } from "../pii/envelope.ts";
+import { maxValueBytes } from "../envelope/envelope.ts";
 
 const maxFields = 1000;
 const maxNameBytes = 256;

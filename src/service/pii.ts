@@ -15,11 +15,11 @@ import {
   type ReEncryptPiiResponse,
   ReEncryptPiiResponseSchema,
 } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
-import { canonicalPairs } from "../crypto/context.ts";
+import { canonicalPairs } from "../crypto/encryption-context.ts";
 import { KmsError } from "../errors.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { UsableDataKey } from "../keys/usable.ts";
-import { openField, readToken, type SealedField, sealField } from "../pii/field.ts";
+import { openField, readToken, type SealedField, sealField } from "../envelope/pii-field.ts";
 import type { Tally } from "../telemetry.ts";
 import { type Answer, andThen } from "./answer.ts";
 import { unwitnessed, type Witness } from "./audited.ts";

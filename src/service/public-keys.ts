@@ -15,7 +15,7 @@ import { invalidField, KmsError } from "../errors.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { PublicKey as PublicSigningKey } from "../keys/public.ts";
 import type { Published } from "../keys/published.ts";
-import { verifierKey } from "../span/vkey.ts";
+import { verifierKey } from "../tlog/verifier-key.ts";
 import type { LogCompromise, LogHandover as StoredHandover } from "../store/log-store.ts";
 import type { CallContext } from "./context.ts";
 import { keyStates } from "./key-names.ts";

@@ -2,9 +2,9 @@
  * SignSpanResponse in wire bytes, written by hand: the generic encoder costs as much as the rest of the call but the
  * signature. Field numbers are those of signing.proto; every length but the statement's is below 128, so one byte.
  */
-import { attributeBytes, writeAttribute } from "../span/attribute-results.ts";
-import { integrityAttributes, type SignedSpan, type Signer } from "../span/sign.ts";
-import { maxVarintBytes, shortHead, writeBytes, writeShortText, writeTimestamp } from "../span/wire-writer.ts";
+import { attributeBytes, writeAttribute } from "../batch/attribute-results.ts";
+import { integrityAttributes, type SignedSpan, type Signer } from "../attestation/sign-statement.ts";
+import { maxVarintBytes, shortHead, writeBytes, writeShortText, writeTimestamp } from "../encoding/wire-writer.ts";
 
 const tag = { statement: 0x0a, signature: 0x12, keyId: 0x1a, signedAt: 0x22, attributes: 0x2a } as const;
 

@@ -5,13 +5,13 @@
  */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { SignSpansResponseSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import type { BatchPool, LogPlace, ProvenBatch } from "../bulk/pool.ts";
+import type { BatchPool, LogPlace, ProvenBatch } from "../batch/pool/pool.ts";
 import { invalidField } from "../errors.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Sequencer } from "../log/sequencer.ts";
-import { type Batch, readBatch, type SignMode } from "../span/batch.ts";
-import { hashBytes } from "../span/merkle.ts";
-import { maxMessageBytes } from "../span/span-results.ts";
+import { type Batch, readBatch, type SignMode } from "../batch/request.ts";
+import { hashBytes } from "../tlog/merkle.ts";
+import { maxMessageBytes } from "../batch/results.ts";
 import type { Tally } from "../telemetry.ts";
 import { andThen } from "./answer.ts";
 import type { Witness } from "./audited.ts";

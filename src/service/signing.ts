@@ -9,10 +9,10 @@ import {
 } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { UsableSigningKey } from "../keys/usable.ts";
-import { readSignSpanRequest, readVerifySpanRequest } from "../span/request.ts";
-import { signSpan } from "../span/sign.ts";
-import { explanations, type Reason, type Verdict } from "../span/verdict.ts";
-import { claimOf, isClaim, isLogClaim, verdict } from "../span/verify.ts";
+import { readSignSpanRequest, readVerifySpanRequest } from "./codec/sign-span-request.ts";
+import { signSpan } from "../attestation/sign-statement.ts";
+import { explanations, type Reason, type Verdict } from "../attestation/verdict.ts";
+import { claimOf, isClaim, isLogClaim, verdict } from "../attestation/verify-span.ts";
 import type { Tally } from "../telemetry.ts";
 import { type Answer, andThen } from "./answer.ts";
 import { unwitnessed, type Witness } from "./audited.ts";

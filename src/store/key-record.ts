@@ -38,7 +38,7 @@ export interface KeyRecord {
   previousState: KeyState | undefined;
 }
 
-/** What a state allows with the secret key. What its signatures are worth is in span/verify.ts. */
+/** What a state allows with the secret key. What its signatures are worth is in attestation/verify-span.ts. */
 export const allowed: Readonly<Record<KeyState, { protect: boolean; open: boolean | "break-glass" }>> = {
   PENDING: { protect: false, open: false },
   ACTIVE: { protect: true, open: true },

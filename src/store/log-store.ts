@@ -22,7 +22,7 @@ export interface LogHead extends LogName {
   size: number;
   /** Of the tree, 32 bytes. */
   root: Uint8Array;
-  /** See span/merkle.ts. */
+  /** See tlog/merkle.ts. */
   frontier: Uint8Array;
   /** `restored`: what the tree had after the backup was made is not known here, so that nothing is appended to it, ever. */
   state: "open" | "restored";
@@ -36,7 +36,7 @@ export interface LogAppend {
   expect: LogHead;
   /** As it becomes. */
   next: Pick<LogHead, "size" | "root" | "frontier" | "changedAt">;
-  /** The new entries, from index `expect.size` on: packed runs, see span/entry-run.ts. */
+  /** The new entries, from index `expect.size` on: packed runs, see tlog/entry-run.ts. */
   entries: readonly Uint8Array[];
   /** The nodes that became complete at the levels 0, 8, 16 …, by ascending level, each level's hashes in one piece. */
   hashes: readonly LogHashes[];

@@ -17,7 +17,7 @@ import {
   stringValue,
   traceId,
   varint,
-} from "../span/otlp-wire.ts";
+} from "../support/otlp-wire.ts";
 import { expectNoKeys, expectNoStack } from "./fixture.ts";
 
 let kms: RunningService;

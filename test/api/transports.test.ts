@@ -8,7 +8,7 @@ import { Health, Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { frame } from "../raw-stream.ts";
 import { type RunningService, startService } from "../running-service.ts";
-import { batchOf, numberedSpan, signedOf } from "../span-batches.ts";
+import { batchOf, numberedSpan, signedOf } from "../support/span-batches.ts";
 import { openStream } from "../stream-client.ts";
 import { getJson, plainSpan, postRpc } from "./fixture.ts";
 

@@ -1,4 +1,4 @@
-/** What VerifySpan answers, through the API; the rules themselves are tested in test/span/verify.test.ts. */
+/** What VerifySpan answers, through the API; the rules themselves are tested in test/attestation/verify-span.test.ts. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";

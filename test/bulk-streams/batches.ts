@@ -2,8 +2,8 @@
 import { create } from "@bufbuild/protobuf";
 import type { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { AnyValueSchema, KeyValueSchema, type Span } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
-import { len, message, varint } from "../span/otlp-wire.ts";
-import { batchOf, spansFrom } from "../span-batches.ts";
+import { len, message, varint } from "../support/otlp-wire.ts";
+import { batchOf, spansFrom } from "../support/span-batches.ts";
 import { encodeBatch } from "../stream-client.ts";
 
 /** Of a span, in bytes: as large as spans commonly are. */

@@ -3,7 +3,7 @@ import { randomInt } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import { numberedSpan } from "../span-batches.ts";
+import { numberedSpan } from "../support/span-batches.ts";
 import type { StreamingService } from "./service.ts";
 import { steady, type SteadyResult } from "./steady.ts";
 import { troubles } from "./trouble.ts";

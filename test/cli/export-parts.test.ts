@@ -5,7 +5,7 @@ import { encodeParts, type Part, partsOf } from "../../src/cli/export-parts.ts";
 import { withAttributes } from "../../src/cli/json-spans.ts";
 import { locate } from "../../src/cli/json-text.ts";
 import { batchesOf } from "../../src/cli/span-batches.ts";
-import { type Bytes, hex, len, message, span } from "../span/otlp-wire.ts";
+import { type Bytes, hex, len, message, span } from "../support/otlp-wire.ts";
 
 const resource = len(1, len(1, len(1, "service.name")));
 const scope = (name: string) => len(1, len(1, name));

@@ -1,6 +1,6 @@
 /** The keys file of a tenant with logs, as the service serves it. */
-import { type Handover, type TestLog, testKey } from "../span/test-log.ts";
-import { verifierKey } from "../../src/span/vkey.ts";
+import { type Handover, type TestLog, testKey } from "../support/test-log.ts";
+import { verifierKey } from "../../src/tlog/verifier-key.ts";
 
 type Members = Record<string, unknown>;
 

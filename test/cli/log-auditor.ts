@@ -3,10 +3,10 @@ import { checkpointsIn } from "../../src/cli/checkpoint-file.ts";
 import { judgeSpans } from "../../src/cli/judged-spans.ts";
 import { readKeySet, trustedKeySet } from "../../src/cli/key-set.ts";
 import { verifyLogs } from "../../src/cli/verify-log.ts";
-import { parseVerifierKey } from "../../src/span/vkey.ts";
+import { parseVerifierKey } from "../../src/tlog/verifier-key.ts";
 import { directory } from "../config/fixture.ts";
-import { type Bytes, hex, intValue, keyValue, len, message, traceId } from "../span/otlp-wire.ts";
-import { inResource } from "../span/test-log.ts";
+import { type Bytes, hex, intValue, keyValue, len, message, traceId } from "../support/otlp-wire.ts";
+import { inResource } from "../support/test-log.ts";
 import { run } from "./fixture.ts";
 
 export interface Given {

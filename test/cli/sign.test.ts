@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vites
 import { directory } from "../config/fixture.ts";
 import { exportForms, exportSpans } from "../otel/exported-spans.ts";
 import { type RunningService, startService } from "../running-service.ts";
-import { badSpan } from "../span/batches.ts";
-import { len, message } from "../span/otlp-wire.ts";
+import { badSpan } from "../support/made-batches.ts";
+import { len, message } from "../support/otlp-wire.ts";
 import { resultOf, run, start } from "./fixture.ts";
 
 const count = 300;

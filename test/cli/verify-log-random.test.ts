@@ -1,8 +1,8 @@
 /** Random logs, from a fixed seed: of random groups with rotations between, each attacked at a random span, which is found and no other. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { type Bytes, len } from "../span/otlp-wire.ts";
-import { generator } from "../span/random-span.ts";
-import { testLog } from "../span/test-log.ts";
+import { type Bytes, len } from "../support/otlp-wire.ts";
+import { generator } from "../support/random-span.ts";
+import { testLog } from "../support/test-log.ts";
 import { keysFile } from "./keys-file.ts";
 import { audit, nameOf, pay, withEvidenceOf } from "./log-auditor.ts";
 

@@ -4,7 +4,7 @@ import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { Span } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { directory } from "../config/fixture.ts";
 import { type RunningService, startService } from "../running-service.ts";
-import { batchOf, signedOf, spansFrom, withProof } from "../span-batches.ts";
+import { batchOf, signedOf, spansFrom, withProof } from "../support/span-batches.ts";
 import { encodeBatch, openStream } from "../stream-client.ts";
 import { run } from "./fixture.ts";
 

@@ -1,8 +1,8 @@
 /** What an auditor finds out, with the spans, the tenant's public keys and checkpoints of earlier, and nothing else. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { directory } from "../config/fixture.ts";
-import { type Bytes, len, message } from "../span/otlp-wire.ts";
-import { type TestLog, testLog, withLogProof } from "../span/test-log.ts";
+import { type Bytes, len, message } from "../support/otlp-wire.ts";
+import { type TestLog, testLog, withLogProof } from "../support/test-log.ts";
 import { run } from "./fixture.ts";
 import { compromisedAt, keysFile } from "./keys-file.ts";
 import * as auditor from "./log-auditor.ts";

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { publicKeyOf, signingKey } from "../../src/crypto/ed25519.ts";
 import { KmsError } from "../../src/errors.ts";
-import { readResourceSpans } from "../../src/span/resource-spans.ts";
-import { integrityAttributes, signSpan } from "../../src/span/sign.ts";
+import { readResourceSpans } from "../../src/otlp/resource-spans.ts";
+import { integrityAttributes, signSpan } from "../../src/attestation/sign-statement.ts";
 import { directory } from "../config/fixture.ts";
-import { hex, intValue, keyValue, len, message, span, spanId, stringValue, traceId } from "../span/otlp-wire.ts";
+import { hex, intValue, keyValue, len, message, span, spanId, stringValue, traceId } from "../support/otlp-wire.ts";
 import { run } from "./fixture.ts";
 
 const seed = randomBytes(32);

@@ -4,13 +4,13 @@
  */
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import { type Checkpoint, parseCheckpoint } from "../../src/span/checkpoint.ts";
-import { parseHandover, parseLogStatement } from "../../src/span/log-statement.ts";
-import { emptyTree, growTree, rootOf } from "../../src/span/merkle.ts";
-import { isIncluded } from "../../src/span/merkle-proof.ts";
-import { parseNote, signersOf } from "../../src/span/note.ts";
-import { parseLogEvidence } from "../../src/span/verify-log.ts";
-import { withProof } from "../span-batches.ts";
+import { type Checkpoint, parseCheckpoint } from "../../src/tlog/checkpoint.ts";
+import { parseHandover, parseLogStatement } from "../../src/attestation/log-entry.ts";
+import { emptyTree, growTree, rootOf } from "../../src/tlog/merkle.ts";
+import { isIncluded } from "../../src/tlog/verify-proof.ts";
+import { parseNote, signersOf } from "../../src/tlog/signed-note.ts";
+import { parseLogEvidence } from "../../src/attestation/verify-log-proof.ts";
+import { withProof } from "../support/span-batches.ts";
 import type { Checker } from "./check.ts";
 import type { Batches } from "./batches.ts";
 import { inParallel } from "./check-uses.ts";

@@ -1,8 +1,8 @@
 /** A tenant's log as the service gives it out, read like a monitor reads it: its checkpoint, and all of its tiles and bundles over HTTP. */
 import { status } from "@grpc/grpc-js";
-import { entryAt } from "../../src/span/bundle.ts";
-import { hashBytes, leafHash } from "../../src/span/merkle.ts";
-import { formatTilePath, fullTile } from "../../src/span/tiles.ts";
+import { entryAt } from "../../src/tlog/entry-bundle.ts";
+import { hashBytes, leafHash } from "../../src/tlog/merkle.ts";
+import { formatTilePath, fullTile } from "../../src/tlog/tiles.ts";
 import type { CrashClient } from "./service.ts";
 
 export interface LogCopy {

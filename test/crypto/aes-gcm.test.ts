@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { decryptGcm, encryptGcm, gcmTagBytes, openGcm, sealGcm } from "../../src/crypto/aes-gcm.ts";
 import { KmsError } from "../../src/errors.ts";
 import { thrownBy } from "../matchers.ts";
-import { bytes, itOnWycheproof } from "./wycheproof.ts";
+import { bytes, itOnWycheproof } from "../support/wycheproof.ts";
 
 const key = randomBytes(32);
 const aad = Buffer.from("context");

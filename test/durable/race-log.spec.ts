@@ -2,17 +2,17 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import { parseCheckpoint } from "../../src/span/checkpoint.ts";
-import { parseLogStatement } from "../../src/span/log-statement.ts";
-import { emptyTree, growTree, rootOf } from "../../src/span/merkle.ts";
-import { isIncluded } from "../../src/span/merkle-proof.ts";
-import { parseNote, signersOf } from "../../src/span/note.ts";
-import { parseTlogProof } from "../../src/span/tlog-proof.ts";
+import { parseCheckpoint } from "../../src/tlog/checkpoint.ts";
+import { parseLogStatement } from "../../src/attestation/log-entry.ts";
+import { emptyTree, growTree, rootOf } from "../../src/tlog/merkle.ts";
+import { isIncluded } from "../../src/tlog/verify-proof.ts";
+import { parseNote, signersOf } from "../../src/tlog/signed-note.ts";
+import { parseTlogProof } from "../../src/tlog/inclusion-proof.ts";
 import { readLog } from "../crash/log-copy.ts";
 import { type PostgresServer, postgresAvailable, startPostgres } from "../postgres-server.ts";
 import { grpcClient } from "../running-service.ts";
 import { startProcess } from "../service-process.ts";
-import { batchOf, numberedSpan, signedOf, spansFrom } from "../span-batches.ts";
+import { batchOf, numberedSpan, signedOf, spansFrom } from "../support/span-batches.ts";
 import { openStream } from "../stream-client.ts";
 import { newStore } from "./services.ts";
 

@@ -1,6 +1,6 @@
 /** What Cloud KMS does with a request: real AES-GCM, key versions and their states, checksums, permissions. Each rule names its document. */
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
-import { crc32c } from "../../src/crypto/crc32c.ts";
+import { crc32c } from "../../src/encoding/crc32c.ts";
 
 export interface FakeVersion {
   /** https://cloud.google.com/kms/docs/key-states */

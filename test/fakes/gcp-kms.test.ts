@@ -1,7 +1,7 @@
 /** The fake is as strict as Google says that Google is, so that what passes on it has been checked. */
 import { generateKeyPairSync, sign } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { crc32c } from "../../src/crypto/crc32c.ts";
+import { crc32c } from "../../src/encoding/crc32c.ts";
 import { type GcpKmsFake, issue, startGcpKms } from "./gcp-kms.ts";
 import type { FakeKey } from "./gcp-kms-rules.ts";
 

@@ -1,11 +1,11 @@
 /** The times of signing as clients in other languages write them: every millisecond of some seconds, and some of every age. */
 import { signingKey } from "../../src/crypto/ed25519.ts";
-import { readVerifySpanRequest } from "../../src/span/request.ts";
-import { integrityAttributes, signSpan } from "../../src/span/sign.ts";
-import { canonicalSignedAt, formatSignedAt } from "../../src/span/statement.ts";
-import { claimOf, isClaim, verdict } from "../../src/span/verify.ts";
-import { keyValue, len, message, signRequest, span, stringValue } from "../span/otlp-wire.ts";
-import { generator } from "../span/random-span.ts";
+import { readVerifySpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { integrityAttributes, signSpan } from "../../src/attestation/sign-statement.ts";
+import { canonicalSignedAt, formatSignedAt } from "../../src/attestation/statement.ts";
+import { claimOf, isClaim, verdict } from "../../src/attestation/verify-span.ts";
+import { keyValue, len, message, signRequest, span, stringValue } from "../support/otlp-wire.ts";
+import { generator } from "../support/random-span.ts";
 import type { Outcome } from "./others.ts";
 
 const wholeSeconds = ["0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "2024-02-29T23:59:59Z", "9999-12-31T23:59:59Z"];

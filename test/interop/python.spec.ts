@@ -1,8 +1,8 @@
 /** Signatures by Python's securesystemslib; canonical forms by Python's rfc8785. */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { readSignSpanRequest } from "../../src/span/request.ts";
-import { signRequest } from "../span/otlp-wire.ts";
-import { generator, randomSpan } from "../span/random-span.ts";
+import { readSignSpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { signRequest } from "../support/otlp-wire.ts";
+import { generator, randomSpan } from "../support/random-span.ts";
 import { byPython } from "./others.ts";
 import { type SignedLog, signedLog } from "./signed-log.ts";
 import { alteredEnvelopes, signedEnvelope } from "./signed-span.ts";

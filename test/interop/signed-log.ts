@@ -4,7 +4,7 @@ import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { GetPublicKeysResponse } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { type GrpcClient, grpcClient } from "../running-service.ts";
 import { startProcess } from "../service-process.ts";
-import { batchOf, signedOf, spansFrom } from "../span-batches.ts";
+import { batchOf, signedOf, spansFrom } from "../support/span-batches.ts";
 import { openStream } from "../stream-client.ts";
 
 export interface SignedLog {

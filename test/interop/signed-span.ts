@@ -1,6 +1,6 @@
 /** A span that SignSpan signed, as a DSSE envelope. */
 import type { SignedLog } from "./signed-log.ts";
-import { numberedSpan } from "../span-batches.ts";
+import { numberedSpan } from "../support/span-batches.ts";
 
 export async function signedEnvelope({ client, tenantId }: SignedLog) {
   const { statement, signature, keyId } = await client.signSpan({ tenantId, span: numberedSpan(1) });

@@ -1,5 +1,5 @@
 /** Logs that are filled through the store alone, with entries that are known by their index. */
-import { leafHash } from "../../src/span/merkle.ts";
+import { leafHash } from "../../src/tlog/merkle.ts";
 import type { LogHead, LogStore } from "../../src/store/log-store.ts";
 import { entry, grown, newLog } from "../support/log-store-fixture.ts";
 

@@ -1,17 +1,17 @@
 /** A tenant's log as the service keeps it: the real sequencer, store, keys and threads. */
 import { hash } from "node:crypto";
 import { afterEach } from "vitest";
-import { createBatchPool, type LogBatch } from "../../src/bulk/pool.ts";
+import { createBatchPool, type LogBatch } from "../../src/batch/pool/pool.ts";
 import { createHandovers } from "../../src/log/handover.ts";
 import { createHeads } from "../../src/log/heads.ts";
 import { createSequencer, type Placed } from "../../src/log/sequencer.ts";
-import { parseCheckpoint } from "../../src/span/checkpoint.ts";
-import { inclusionPath } from "../../src/span/inclusion.ts";
-import { hashBytes } from "../../src/span/merkle.ts";
-import { isIncluded } from "../../src/span/merkle-proof.ts";
-import { parseNote, signersOf } from "../../src/span/note.ts";
+import { parseCheckpoint } from "../../src/tlog/checkpoint.ts";
+import { inclusionPath } from "../../src/tlog/proof-writer.ts";
+import { hashBytes } from "../../src/tlog/merkle.ts";
+import { isIncluded } from "../../src/tlog/verify-proof.ts";
+import { parseNote, signersOf } from "../../src/tlog/signed-note.ts";
 import type { Store } from "../../src/store/store.ts";
-import { batchOf, spansFrom } from "../span/batches.ts";
+import { batchOf, spansFrom } from "../support/made-batches.ts";
 import { setUp } from "../keys/fixture.ts";
 
 export const tenant = "acme";

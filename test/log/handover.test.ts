@@ -1,10 +1,10 @@
 /** Handovers from one signing key to the next, in the log of their tenant. */
 import { describe, expect, it } from "vitest";
-import { leafHash } from "../../src/span/merkle.ts";
-import { isIncluded } from "../../src/span/merkle-proof.ts";
-import { parseHandover } from "../../src/span/log-statement.ts";
-import { parseTlogProof } from "../../src/span/tlog-proof.ts";
-import { verifierKey } from "../../src/span/vkey.ts";
+import { leafHash } from "../../src/tlog/merkle.ts";
+import { isIncluded } from "../../src/tlog/verify-proof.ts";
+import { parseHandover } from "../../src/attestation/log-entry.ts";
+import { parseTlogProof } from "../../src/tlog/inclusion-proof.ts";
+import { verifierKey } from "../../src/tlog/verifier-key.ts";
 import { checkpointOf, type replica, replicas, tenant } from "./fixture.ts";
 
 const by = { actor: "ann", requestId: "" };

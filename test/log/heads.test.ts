@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { believe, createHeads } from "../../src/log/heads.ts";
-import { emptyTree, growTree, newNodes } from "../../src/span/merkle.ts";
+import { emptyTree, growTree, newNodes } from "../../src/tlog/merkle.ts";
 import type { LogHead } from "../../src/store/log-store.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { thrownBy } from "../matchers.ts";

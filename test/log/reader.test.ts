@@ -7,7 +7,7 @@ import type { LogStore } from "../../src/store/log-store.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { setUp as setUpKeys } from "../keys/fixture.ts";
 import { thrownBy } from "../matchers.ts";
-import { path, proof, treeHash } from "../span/rfc6962.ts";
+import { path, proof, treeHash } from "../support/rfc6962.ts";
 import { entryOf, filledLog, grownLog, leavesUpTo } from "./filled-log.ts";
 
 const tenantId = "acme";

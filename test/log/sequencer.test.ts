@@ -1,7 +1,7 @@
 /** Places in a log: groups, replicas that race, batches that come again. */
 import { describe, expect, it } from "vitest";
 import { thrownBy } from "../matchers.ts";
-import { spansFrom } from "../span/batches.ts";
+import { spansFrom } from "../support/made-batches.ts";
 import { disabling } from "../keys/fixture.ts";
 import {
   type Appended,

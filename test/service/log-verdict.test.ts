@@ -5,18 +5,18 @@ import { VerifyReason, type VerifySpanResponse } from "../../gen/ts/fluo/kms/v1/
 import type { Published } from "../../src/keys/published.ts";
 import { logReader } from "../../src/log/reader.ts";
 import { signingHandlers } from "../../src/service/signing.ts";
-import { checkpointText } from "../../src/span/checkpoint.ts";
-import { inclusionPath } from "../../src/span/inclusion.ts";
-import { emptyTree, type Growth, growTree } from "../../src/span/merkle.ts";
-import { signNote } from "../../src/span/note.ts";
-import { formatSignedAt } from "../../src/span/statement.ts";
-import { tlogProofText } from "../../src/span/tlog-proof.ts";
+import { checkpointText } from "../../src/tlog/checkpoint.ts";
+import { inclusionPath } from "../../src/tlog/proof-writer.ts";
+import { emptyTree, type Growth, growTree } from "../../src/tlog/merkle.ts";
+import { signNote } from "../../src/tlog/signed-note.ts";
+import { formatSignedAt } from "../../src/attestation/statement.ts";
+import { tlogProofText } from "../../src/tlog/inclusion-proof.ts";
 import type { LogStore } from "../../src/store/log-store.ts";
-import { numberedSpan, resource, scope } from "../span/batches.ts";
+import { numberedSpan, resource, scope } from "../support/made-batches.ts";
 import { type Appended, leavesOf, replica, tenant } from "../log/fixture.ts";
 import { thrownBy } from "../matchers.ts";
-import { type Bytes, len, message } from "../span/otlp-wire.ts";
-import { withLogProof } from "../span/test-log.ts";
+import { type Bytes, len, message } from "../support/otlp-wire.ts";
+import { withLogProof } from "../support/test-log.ts";
 import { call } from "./fixture.ts";
 
 const by = { actor: "ann", requestId: "" };

@@ -9,7 +9,7 @@ import { GetPublicKeysRequestSchema } from "../../gen/ts/fluo/kms/v1/public_key_
 import { EncryptPiiRequestSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { decodeEncryptPiiRequest } from "../../src/service/codecs.ts";
 import { keyCheck } from "../../src/service/map-keys.ts";
-import { len, message } from "../span/otlp-wire.ts";
+import { len, message } from "../support/otlp-wire.ts";
 
 const pair = (key: string, value: string) => len(3, message(len(1, key), len(2, value)));
 const refusal = expect.objectContaining({

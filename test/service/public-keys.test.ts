@@ -10,9 +10,9 @@ import {
 import { readKeySet } from "../../src/cli/key-set.ts";
 import { KmsError } from "../../src/errors.ts";
 import { type PublicKeySet, publicKeyHandlers } from "../../src/service/public-keys.ts";
-import { parseHandover } from "../../src/span/log-statement.ts";
-import { parseTlogProof } from "../../src/span/tlog-proof.ts";
-import { verifierKey } from "../../src/span/vkey.ts";
+import { parseHandover } from "../../src/attestation/log-entry.ts";
+import { parseTlogProof } from "../../src/tlog/inclusion-proof.ts";
+import { verifierKey } from "../../src/tlog/verifier-key.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { jwksText } from "../../src/transport/admin-json.ts";
 import { filledLog } from "../log/filled-log.ts";

@@ -1,15 +1,15 @@
 /** What a stream of batches may name, what the audit trail says of it, and the order in which batches come to a log. */
 import { afterAll, describe, expect, it } from "vitest";
-import { createBatchPool, type LogBatch } from "../../src/bulk/pool.ts";
+import { createBatchPool, type LogBatch } from "../../src/batch/pool/pool.ts";
 import { KmsError } from "../../src/errors.ts";
 import { createHeads } from "../../src/log/heads.ts";
 import { createSequencer } from "../../src/log/sequencer.ts";
 import type { CallContext } from "../../src/service/context.ts";
 import { type SignSpansParts, signSpans } from "../../src/service/sign-spans.ts";
 import type { Answers } from "../../src/service/stream.ts";
-import { badSpan, batchOf, decoded, spansFrom } from "../span/batches.ts";
+import { badSpan, batchOf, decoded, spansFrom } from "../support/made-batches.ts";
 import { thrownBy } from "../matchers.ts";
-import { len, message, varint } from "../span/otlp-wire.ts";
+import { len, message, varint } from "../support/otlp-wire.ts";
 import { call, setUp as setUpService } from "./fixture.ts";
 
 const pool = createBatchPool({ threads: 2 });

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import type { RowValue } from "../../src/store/sql/row-mac.ts";
 import type { KeyRecord } from "../../src/store/key-record.ts";
-import { packRuns } from "../../src/span/entry-run.ts";
+import { packRuns } from "../../src/tlog/entry-run.ts";
 import type { LogHead, LogRequest } from "../../src/store/log-store.ts";
 import { tables } from "../../src/store/sql/schema.ts";
 import type { AuditProblem, Store } from "../../src/store/store.ts";

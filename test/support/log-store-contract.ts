@@ -1,8 +1,8 @@
 /** What every store must do for logs: src/store/log-store.ts as code. A store's own test says only how to make an empty one. */
 import { createSecretKey, randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { packRuns, singleEntry } from "../../src/span/entry-run.ts";
-import { emptyRoot } from "../../src/span/merkle.ts";
+import { packRuns, singleEntry } from "../../src/tlog/entry-run.ts";
+import { emptyRoot } from "../../src/tlog/merkle.ts";
 import type { LogHandover, LogHead, LogRequest } from "../../src/store/log-store.ts";
 import type { Activation, LockedStore, StateChange, Store } from "../../src/store/store.ts";
 import { thrownBy } from "../matchers.ts";

@@ -1,7 +1,7 @@
 /** Logs whose entries are known by their index, so that every log of a size is the same. */
 import { createHash } from "node:crypto";
-import { packRuns, singleEntry } from "../../src/span/entry-run.ts";
-import { emptyTree, growTree, leafHash, newNodes, rootOf } from "../../src/span/merkle.ts";
+import { packRuns, singleEntry } from "../../src/tlog/entry-run.ts";
+import { emptyTree, growTree, leafHash, newNodes, rootOf } from "../../src/tlog/merkle.ts";
 import type { LogAppend, LogHead, LogName, LogRequest, LogStore } from "../../src/store/log-store.ts";
 
 const tileWidth = 256;

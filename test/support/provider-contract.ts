@@ -1,7 +1,7 @@
 /** What every provider must do: src/provider/provider.ts as code. A provider's own test says only how to make two. */
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { ProviderContext } from "../../src/crypto/context.ts";
+import type { ProviderContext } from "../../src/crypto/encryption-context.ts";
 import { KmsError } from "../../src/errors.ts";
 import { maxWrappedPlaintextBytes, type Provider } from "../../src/provider/provider.ts";
 import { thrownBy } from "../matchers.ts";

@@ -7,7 +7,7 @@ import { StatusResponseSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts"
 import { EncryptPiiResponseSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { SignSpanResponseSchema, VerifySpanResponseSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { frame } from "../raw-stream.ts";
-import { len, message, varint } from "../span/otlp-wire.ts";
+import { len, message, varint } from "../support/otlp-wire.ts";
 import { startTransports, type Transports } from "./fixture.ts";
 
 let service: Transports;

@@ -4,7 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { StatusResponseSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { frame, openRaw } from "../raw-stream.ts";
-import { len, message } from "../span/otlp-wire.ts";
+import { len, message } from "../support/otlp-wire.ts";
 import { startTransports, type Transports } from "./fixture.ts";
 
 let service: Transports;

@@ -4,7 +4,7 @@
  * shared buffer, so they are copied out and overwritten there.
  */
 import type { KeyMetadata } from "@aws-sdk/client-kms";
-import { canonicalPairs, type ProviderContext } from "../../crypto/context.ts";
+import { canonicalPairs, type ProviderContext } from "../../crypto/encryption-context.ts";
 import { ciphertextRejected, invalidField } from "../../errors.ts";
 import type { AwsClient } from "./client.ts";
 import { distrusted } from "./errors.ts";

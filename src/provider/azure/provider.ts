@@ -3,7 +3,7 @@
  * with the version that they name. Answers are distrusted: they must come from this key and version and have the right lengths.
  */
 import { randomBytes } from "node:crypto";
-import { providerContextBytes } from "../../crypto/context.ts";
+import { providerContextBytes } from "../../crypto/encryption-context.ts";
 import { ciphertextRejected, invalidField, KmsError } from "../../errors.ts";
 import * as advice from "./advice.ts";
 import type { AzureClient } from "./client.ts";

@@ -8,7 +8,7 @@
  * Every length is that of its algorithm, so each wrapped key has one spelling. Algorithms: 1 RSA-OAEP-256, 2 A128KW, 3 A192KW, 4 A256KW.
  */
 import { gcmNonceBytes, gcmTagBytes, openGcm, sealGcm } from "../../crypto/aes-gcm.ts";
-import { type ProviderContext, providerContextBytes } from "../../crypto/context.ts";
+import { type ProviderContext, providerContextBytes } from "../../crypto/encryption-context.ts";
 import { ciphertextRejected } from "../../errors.ts";
 import { maxWrappedPlaintextBytes } from "../provider.ts";
 

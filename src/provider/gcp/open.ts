@@ -5,7 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import type { ProviderContext } from "../../crypto/context.ts";
+import type { ProviderContext } from "../../crypto/encryption-context.ts";
 import { ciphertextRejected, invalidField } from "../../errors.ts";
 import { withinMs } from "../deadline.ts";
 import { distrusted } from "./response.ts";

@@ -3,7 +3,7 @@
  * and names the key version. What Cloud KMS says of a ciphertext that was changed is documented for none of its bytes, and it may read
  * several spellings of one; so the checksum that came with it is kept, what does not fit it is refused here, and it goes back with it.
  */
-import { crc32c } from "../../crypto/crc32c.ts";
+import { crc32c } from "../../encoding/crc32c.ts";
 
 const form = 1;
 const headBytes = 5;

@@ -5,7 +5,7 @@
  */
 import { hkdfSync, type KeyObject, randomBytes } from "node:crypto";
 import { openGcm, sealGcm } from "../../crypto/aes-gcm.ts";
-import { providerContextBytes } from "../../crypto/context.ts";
+import { providerContextBytes } from "../../crypto/encryption-context.ts";
 import { invalidField } from "../../errors.ts";
 import { masterKeyFromFile, randomMasterKey } from "./master-key.ts";
 import { cancelled, maxWrappedPlaintextBytes, type Provider } from "../provider.ts";

@@ -4,10 +4,10 @@
  *
  * Plaintexts pass through JSON as base64. They are encoded and decoded as bytes, and those are overwritten; Node's copies are not ours.
  */
-import { type ProviderContext, providerContextBytes } from "../../crypto/context.ts";
+import { type ProviderContext, providerContextBytes } from "../../crypto/encryption-context.ts";
 import { maxWrappedPlaintextBytes } from "../provider.ts";
 import { dataOf, takePlaintext, unreadable, type VaultData } from "./response.ts";
-import { encodeBase64 } from "../../crypto/base64.ts";
+import { encodeBase64 } from "../../encoding/secret-base64.ts";
 import { isMissing, keyFailure } from "./errors.ts";
 import { type VaultKey, vaultKey } from "./key.ts";
 import { pathsOf, type VaultKeyName } from "./names.ts";

@@ -7,7 +7,7 @@
  * The key's name is its identity: a key in another Vault that one moves to needs another name.
  */
 import { randomBytes } from "node:crypto";
-import type { ProviderContext } from "../../crypto/context.ts";
+import type { ProviderContext } from "../../crypto/encryption-context.ts";
 import { ciphertextRejected, invalidField, KmsError } from "../../errors.ts";
 import { cancelled, maxWrappedPlaintextBytes, type Provider, type ProviderKeyState } from "../provider.ts";
 import { missingKey } from "./errors.ts";

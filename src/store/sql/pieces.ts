@@ -4,7 +4,7 @@
  */
 import type { RowValue } from "./row-mac.ts";
 import { KmsError } from "../../errors.ts";
-import { bundleOf, type EntryRun, packRuns, partOfRun, unpackRuns } from "../../span/entry-run.ts";
+import { bundleOf, type EntryRun, packRuns, partOfRun, unpackRuns } from "../../tlog/entry-run.ts";
 import type { LogAppend, LogName } from "../log-store.ts";
 import type { Query, Row, Transaction } from "./database.ts";
 import { placeholders } from "./rows.ts";

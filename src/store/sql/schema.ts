@@ -111,7 +111,7 @@ export const migrations: readonly Migration[] = [
       size ${integer} not null, root ${bytes} not null, mac ${bytes} not null, primary key (tenant_id, key_id)
     )${tableEnd}`,
   ],
-  // Entries are kept as runs, see span/entry-run.ts. Older services cannot read them.
+  // Entries are kept as runs, see tlog/entry-run.ts. Older services cannot read them.
   () => [],
 ];
 

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { inspect } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
-import { crc32c } from "../../../src/crypto/crc32c.ts";
+import { crc32c } from "../../../src/encoding/crc32c.ts";
 import type { KmsError, KmsErrorCode } from "../../../src/errors.ts";
 import { dependable } from "../../../src/provider/failover.ts";
 import type { Provider } from "../../../src/provider/provider.ts";

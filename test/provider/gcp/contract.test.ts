@@ -1,8 +1,8 @@
 /** The gcp provider by its contract and by what it sends, on a fake of Cloud KMS. What Google refuses: answers.test.ts. */
 import { randomBytes } from "node:crypto";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { providerContextBytes } from "../../../src/crypto/context.ts";
-import { crc32c } from "../../../src/crypto/crc32c.ts";
+import { providerContextBytes } from "../../../src/crypto/encryption-context.ts";
+import { crc32c } from "../../../src/encoding/crc32c.ts";
 import { KmsError } from "../../../src/errors.ts";
 import { dependable } from "../../../src/provider/failover.ts";
 import { openProvider } from "../../../src/provider/registry.ts";

@@ -1,0 +1,69 @@
+/**
+ * The five attributes on a span that carry its signature. They are strings, are not part of the canonical form, and do not count against
+ * the limit of a list: a span with the most attributes there can be must still verify once they are on it.
+ */
+import type { Json } from "./jcs.ts";
+import { textFrom } from "./jcs.ts";
+import { refusedAt } from "../encoding/wire-error.ts";
+
+export const integrityPrefix = "audit.integrity.";
+
+export interface Integrity {
+  algorithm?: string;
+  /** Base64 of the signature, or of the proof's text. */
+  value?: string;
+  keyId?: string;
+  tenant?: string;
+  signedAt?: string;
+}
+
+/** In the order in which SignSpan gives them. */
+export const integrityKeys: Readonly<Record<keyof Integrity, string>> = {
+  algorithm: "audit.integrity.algorithm",
+  value: "audit.integrity.value",
+  keyId: "audit.integrity.key_id",
+  tenant: "audit.integrity.tenant",
+  signedAt: "audit.integrity.signed_at",
+};
+
+const fieldOf: ReadonlyMap<string, keyof Integrity> = new Map(
+  Object.entries(integrityKeys).map(([field, key]) => [key, field as keyof Integrity]),
+);
+
+const forms: Readonly<Record<keyof Integrity, string>> = {
+  algorithm: "must be EdDSA or c2sp.org/tlog-proof@v1",
+  value: "must be the base64 of a signature, which has 64 bytes, or of a log proof",
+  keyId: "must be 32 lower-case hex digits, and must not be there beside a log proof",
+  tenant: "must be the tenant in whose name the span was signed",
+  signedAt: "must be a time of RFC 3339 in UTC, without parts of a millisecond, such as 2026-01-02T03:04:05.678Z",
+};
+
+/** Says which of the five is missing or malformed, and how it must be. Never shows what it is. */
+export function wrongAttribute(integrity: Integrity, field: keyof Integrity): string {
+  if (Object.keys(integrity).length === 0)
+    return "the span carries no evidence: put the attributes on it that signing gave";
+  return `${integrityKeys[field]} ${integrity[field] === undefined ? "is missing: it " : ""}${forms[field]}`;
+}
+
+export const namesAnotherTenant = `${integrityKeys.tenant} names another tenant`;
+
+const memberStart = new Uint8Array(Buffer.from(`"${integrityPrefix}`));
+
+/**
+ * Whether the attribute that is written from `start` on, with a comma, is one of the five; it is then kept in `integrity`. Others with the
+ * prefix are refused.
+ */
+export function takeIntegrity(json: Json, start: number, integrity: Integrity): boolean {
+  for (let i = 0; i < memberStart.length; i += 1) if (json.bytes[start + i] !== memberStart[i]) return false;
+  const [[key, value]] = Object.entries(JSON.parse(`{${textFrom(json, start).slice(0, -1)}}`)) as [
+    [string, { stringValue?: string } | null],
+  ];
+  const field = fieldOf.get(key);
+  if (field === undefined) {
+    throw refusedAt("key", `only the signature's own attributes may begin with ${integrityPrefix}; name it otherwise`);
+  }
+  if (integrity[field] !== undefined) throw refusedAt("key", "another attribute has the same key; keep one");
+  if (value?.stringValue === undefined) throw refusedAt("value", "an attribute of the signature is a string");
+  integrity[field] = value.stringValue;
+  return true;
+}

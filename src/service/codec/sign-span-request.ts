@@ -1,0 +1,125 @@
+/**
+ * SignSpanRequest and VerifySpanRequest, read from their wire bytes. The tenant is handed back as it was sent: whether the caller may
+ * name it is for the service to say.
+ */
+import { invalidField } from "../../errors.ts";
+import {
+  canonicalSpan,
+  type LoneSpan,
+  loneSpan,
+  type ReadSpan,
+  resourceText,
+  scopeText,
+} from "../../otlp/canonical.ts";
+import { reader } from "../../otlp/reader.ts";
+import { type FieldNames, inField, inMessage, once, refused, unexpectedTag } from "../../encoding/wire-error.ts";
+import { readString } from "../../otlp/text.ts";
+import { type Cursor, readBytes, readEnd, readTag } from "../../encoding/wire-reader.ts";
+
+export interface SignSpanRequest {
+  tenantId: string;
+  span: ReadSpan;
+}
+
+export interface VerifySpanRequest {
+  tenantId: string;
+  span: ReadSpan;
+  signed: { statement: Uint8Array; signature: Uint8Array } | undefined;
+  logProof: { statement: Uint8Array; proof: string } | undefined;
+}
+
+const requestFields: FieldNames = [
+  undefined,
+  "tenant_id",
+  "span",
+  "resource",
+  "scope",
+  "signed_statement",
+  "log_proof",
+];
+const signFields = requestFields.slice(0, 5);
+const signedStatementFields: FieldNames = [undefined, "statement", "signature"];
+const logProofFields: FieldNames = [undefined, "statement", "proof"];
+
+const signedStatementTag = 42;
+const logProofTag = 50;
+
+export function readSignSpanRequest(bytes: Uint8Array): SignSpanRequest {
+  const { tenantId, span } = readRequest(bytes, signFields);
+  return { tenantId, span };
+}
+
+export function readVerifySpanRequest(bytes: Uint8Array): VerifySpanRequest {
+  return readRequest(bytes, requestFields);
+}
+
+function readRequest(bytes: Uint8Array, fields: FieldNames): VerifySpanRequest {
+  const c = reader(bytes);
+  const end = bytes.length;
+  let tenantId = "";
+  let span: LoneSpan | undefined;
+  let resource = "";
+  let scope = "";
+  let signed: VerifySpanRequest["signed"];
+  let logProof: VerifySpanRequest["logProof"];
+  let seen = 0;
+  let tag = 0;
+  try {
+    for (; c.at < end; tag = 0) {
+      tag = readTag(c, end);
+      if (tag >>> 3 >= fields.length) throw unexpectedTag(tag, fields);
+      else if (tag === 10) tenantId = readString(c, end);
+      else if (tag === 18) span = loneSpan(c, readEnd(c, end));
+      else if (tag === 26) resource = resourceText(c, readEnd(c, end));
+      else if (tag === 34) scope = scopeText(c, readEnd(c, end));
+      else if (tag === signedStatementTag) signed = readSignedStatement(c, readEnd(c, end));
+      else if (tag === logProofTag) logProof = readLogProof(c, readEnd(c, end));
+      else throw unexpectedTag(tag, fields);
+      seen = once(seen, tag >>> 3);
+      if (signed !== undefined && logProof !== undefined)
+        throw refused("the evidence has a second member; it is one of them");
+    }
+  } catch (error) {
+    throw inMessage(inField(error, fields, tag), "request");
+  }
+  if (span === undefined) throw invalidField("span", "is missing; give the span");
+  return { tenantId, span: canonicalSpan(span, resource, scope), signed, logProof };
+}
+
+function readSignedStatement(c: Cursor, end: number): VerifySpanRequest["signed"] {
+  let statement = new Uint8Array();
+  let signature = new Uint8Array();
+  let seen = 0;
+  let tag = 0;
+  try {
+    for (; c.at < end; tag = 0) {
+      tag = readTag(c, end);
+      if (tag === 10) statement = new Uint8Array(readBytes(c, end));
+      else if (tag === 18) signature = new Uint8Array(readBytes(c, end));
+      else throw unexpectedTag(tag, signedStatementFields);
+      seen = once(seen, tag >>> 3);
+    }
+  } catch (error) {
+    throw inField(error, signedStatementFields, tag);
+  }
+  return { statement, signature };
+}
+
+function readLogProof(c: Cursor, end: number): VerifySpanRequest["logProof"] {
+  let statement = new Uint8Array();
+  let proof = "";
+  let seen = 0;
+  let tag = 0;
+  try {
+    for (; c.at < end; tag = 0) {
+      tag = readTag(c, end);
+      if (tag === 10) statement = new Uint8Array(readBytes(c, end));
+      else if (tag === 18) proof = readString(c, end);
+      else throw unexpectedTag(tag, logProofFields);
+      seen = once(seen, tag >>> 3);
+    }
+  } catch (error) {
+    throw inField(error, logProofFields, tag);
+  }
+  return { statement, proof };
+}
