@@ -1,6 +1,6 @@
 /**
  * The one error of this service and its closed set of codes. A code says what went wrong in our words;
- * `transport/status.ts` maps each to a gRPC status. Messages name ids and fields, never values.
+ * `transport/error-status.ts` maps each to a gRPC status. Messages name ids and fields, never values.
  */
 
 export type KmsErrorCode =

@@ -11,7 +11,7 @@ import { resultOf, start } from "./cli/fixture.ts";
 import { failureOf, grpcClient } from "./running-service.ts";
 import { startProcess } from "./service-process.ts";
 import { batchOf, signedOf, spansFrom } from "./support/span-batches.ts";
-import { openStream } from "./stream-client.ts";
+import { openStream } from "./support/stream-client.ts";
 
 /** So long that a test which waits for it fails. */
 const longGrace = { FLUO_KMS_SHUTDOWN_GRACE: "10m" };

@@ -1,4 +1,4 @@
-/** Which canonical status each of our codes is: for whole calls (transport/status.ts) and for single items. */
+/** Which canonical status each of our codes is: for whole calls (transport/error-status.ts) and for single items. */
 import { create } from "@bufbuild/protobuf";
 import { type ItemError, ItemErrorSchema } from "../../gen/ts/fluo/kms/v1/item_error_pb.ts";
 import { KmsError, type KmsErrorCode } from "../errors.ts";

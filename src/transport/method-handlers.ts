@@ -10,8 +10,8 @@ import {
 import { KmsError } from "../errors.ts";
 import { andThen } from "../service/answer.ts";
 import { keyCheck } from "../service/map-keys.ts";
-import { checkedJson } from "./json-request.ts";
-import type { Codec, Handler, Served } from "./served.ts";
+import { checkedJson } from "./http/strict-json.ts";
+import type { Codec, Handler, Served } from "./services.ts";
 
 type Message = MessageShape<DescMessage>;
 export type BytesHandler = Handler<Uint8Array, Uint8Array>;

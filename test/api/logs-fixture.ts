@@ -5,7 +5,7 @@ import { publicKeyHandlers } from "../../src/service/public-keys.ts";
 import { setUp as setUpKeys } from "../keys/fixture.ts";
 import type { KmsHandlers } from "../../src/service/kms-service.ts";
 import type { LogStore } from "../../src/store/log-store.ts";
-import { startTransports } from "../transport/fixture.ts";
+import { startTransports } from "../support/transports-fixture.ts";
 
 /** `alter` replaces what is read of the store. */
 export async function startLogs(alter: (store: LogStore) => Partial<LogStore> = () => ({})) {

@@ -7,7 +7,7 @@ import { badSpan } from "../support/made-batches.ts";
 import { type RunningService, startService } from "../running-service.ts";
 import { len, message } from "../support/otlp-wire.ts";
 import { type Batch, batchOf, numberedSpan, signedOf, spansFrom, withProof } from "../support/span-batches.ts";
-import { encodeBatch, openStream, type SpanClient } from "../stream-client.ts";
+import { encodeBatch, openStream, type SpanClient } from "../support/stream-client.ts";
 import { expectNoKeys } from "./fixture.ts";
 
 let kms: RunningService;

@@ -8,7 +8,7 @@ import { type RunningService, startService } from "../running-service.ts";
 import { badSpan } from "../support/made-batches.ts";
 import { len, message } from "../support/otlp-wire.ts";
 import { batchOf, numberedSpan, signedOf, spansFrom, withSignature } from "../support/span-batches.ts";
-import { encodeBatch, openStream, type SpanClient } from "../stream-client.ts";
+import { encodeBatch, openStream, type SpanClient } from "../support/stream-client.ts";
 import { expectNoKeys } from "./fixture.ts";
 
 let kms: RunningService;

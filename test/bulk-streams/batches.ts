@@ -4,7 +4,7 @@ import type { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { AnyValueSchema, KeyValueSchema, type Span } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { len, message, varint } from "../support/otlp-wire.ts";
 import { batchOf, spansFrom } from "../support/span-batches.ts";
-import { encodeBatch } from "../stream-client.ts";
+import { encodeBatch } from "../support/stream-client.ts";
 
 /** Of a span, in bytes: as large as spans commonly are. */
 const paddingBytes = 320;

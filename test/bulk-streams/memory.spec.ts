@@ -1,7 +1,7 @@
 /** What the process holds at most, by Linux, while sixty-four streams load it: batches of a hundred spans, and messages as large as they may be. */
 import { describe, expect, it } from "vitest";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import { openStream } from "../stream-client.ts";
+import { openStream } from "../support/stream-client.ts";
 import { type BatchShape, encodedBatch } from "./batches.ts";
 import { canMeasure, peakMb, startMeasuredService } from "./service.ts";
 

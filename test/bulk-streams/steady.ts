@@ -3,7 +3,7 @@ import { randomInt } from "node:crypto";
 import { SignMode, type SignSpansResponse } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { GrpcClient } from "../running-service.ts";
 import { signedOf, withProof, withSignature } from "../support/span-batches.ts";
-import { openStream, type SpanClient } from "../stream-client.ts";
+import { openStream, type SpanClient } from "../support/stream-client.ts";
 import { type BatchShape, encodedBatch, spans } from "./batches.ts";
 
 export interface SteadyOptions {

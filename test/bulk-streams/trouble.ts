@@ -2,8 +2,8 @@
 import { once } from "node:events";
 import * as grpc from "@grpc/grpc-js";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import { frame, openRaw } from "../raw-stream.ts";
-import { openStream } from "../stream-client.ts";
+import { frame, openRaw } from "../support/raw-stream.ts";
+import { openStream } from "../support/stream-client.ts";
 import { encodedBatch } from "./batches.ts";
 import { check } from "./steady.ts";
 

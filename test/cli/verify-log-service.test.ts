@@ -5,7 +5,7 @@ import type { Span } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { directory } from "../config/fixture.ts";
 import { type RunningService, startService } from "../running-service.ts";
 import { batchOf, signedOf, spansFrom, withProof } from "../support/span-batches.ts";
-import { encodeBatch, openStream } from "../stream-client.ts";
+import { encodeBatch, openStream } from "../support/stream-client.ts";
 import { run } from "./fixture.ts";
 
 let kms: RunningService;

@@ -4,7 +4,7 @@ import { status } from "@grpc/grpc-js";
 import { type SignedSpan, SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { type Span, SpanSchema } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { batchOf, signedOf } from "../support/span-batches.ts";
-import { openStream } from "../stream-client.ts";
+import { openStream } from "../support/stream-client.ts";
 import type { Attempt, Load, Tenant } from "./driver.ts";
 import type { Ledger, LoggedBatch } from "./ledger.ts";
 import type { Random } from "./random.ts";

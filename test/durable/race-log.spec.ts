@@ -13,7 +13,7 @@ import { type PostgresServer, postgresAvailable, startPostgres } from "../postgr
 import { grpcClient } from "../running-service.ts";
 import { startProcess } from "../service-process.ts";
 import { batchOf, numberedSpan, signedOf, spansFrom } from "../support/span-batches.ts";
-import { openStream } from "../stream-client.ts";
+import { openStream } from "../support/stream-client.ts";
 import { newStore } from "./services.ts";
 
 const tenantId = "acme";

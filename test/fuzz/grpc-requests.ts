@@ -1,7 +1,7 @@
 /** Requests over HTTP/2: frames, headers, compression and timeouts of gRPC, right and wrong. */
 import { deflateSync, gzipSync } from "node:zlib";
 import type { Random } from "../crash/random.ts";
-import { frame } from "../raw-stream.ts";
+import { frame } from "../support/raw-stream.ts";
 import type { FuzzRequest } from "./requests.ts";
 
 export const timeouts = [

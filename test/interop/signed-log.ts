@@ -5,7 +5,7 @@ import type { GetPublicKeysResponse } from "../../gen/ts/fluo/kms/v1/public_key_
 import { type GrpcClient, grpcClient } from "../running-service.ts";
 import { startProcess } from "../service-process.ts";
 import { batchOf, signedOf, spansFrom } from "../support/span-batches.ts";
-import { openStream } from "../stream-client.ts";
+import { openStream } from "../support/stream-client.ts";
 
 export interface SignedLog {
   tenantId: string;

@@ -14,7 +14,7 @@ import { parseHandover } from "../../src/attestation/log-entry.ts";
 import { parseTlogProof } from "../../src/tlog/inclusion-proof.ts";
 import { verifierKey } from "../../src/tlog/verifier-key.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
-import { jwksText } from "../../src/transport/admin-json.ts";
+import { jwksText } from "../../src/transport/http/admin-json.ts";
 import { filledLog } from "../log/filled-log.ts";
 import { checkpointOf, replica, tenant } from "../log/fixture.ts";
 import { thrownBy } from "../matchers.ts";

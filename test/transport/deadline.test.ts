@@ -11,7 +11,7 @@ import type { Provider } from "../../src/provider/provider.ts";
 import { dataKeyHandlers } from "../../src/service/data-key.ts";
 import { setUp } from "../keys/fixture.ts";
 import { failureOf } from "../running-service.ts";
-import { patient, startTransports, type Transports } from "./fixture.ts";
+import { patient, startTransports, type Transports } from "../support/transports-fixture.ts";
 
 let service: Transports | undefined;
 /** Time stands still until a test has it pass. */

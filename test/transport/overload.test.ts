@@ -7,7 +7,7 @@ import { EncryptPiiResponseSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { GetPublicKeysResponseSchema } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { RetryInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
 import { failureOf } from "../running-service.ts";
-import { startTransports, type Transports } from "./fixture.ts";
+import { startTransports, type Transports } from "../support/transports-fixture.ts";
 
 let service: Transports | undefined;
 afterEach(() => service?.stop());

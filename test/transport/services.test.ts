@@ -18,12 +18,12 @@ import { KmsError } from "../../src/errors.ts";
 import type { KeyAdminHandlers } from "../../src/service/key-admin.ts";
 import type { KmsHandlers } from "../../src/service/kms-service.ts";
 import { startTelemetry } from "../../src/telemetry.ts";
-import { keyAdminService, type KmsStreams, kmsService } from "../../src/transport/served.ts";
-import { callRecorder } from "../../src/transport/telemetry.ts";
+import { keyAdminService, type KmsStreams, kmsService } from "../../src/transport/services.ts";
+import { callRecorder } from "../../src/transport/call-recorder.ts";
 import { connectFailureOf, postJson } from "../api/fixture.ts";
 import { failureOf } from "../running-service.ts";
-import { startTransports, type Transports } from "./fixture.ts";
-import { askReflection, filesIn } from "./reflection-client.ts";
+import { startTransports, type Transports } from "../support/transports-fixture.ts";
+import { askReflection, filesIn } from "../support/reflection-client.ts";
 
 const keyId = "00112233445566778899aabbccddeeff";
 

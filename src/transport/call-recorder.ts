@@ -1,0 +1,120 @@
+/**
+ * One span, one histogram entry and one log line a call, whichever transport it came by. Every error leaves here as a
+ * KmsError; what was not one is logged with its stack.
+ */
+import type { DescMethod } from "@bufbuild/protobuf";
+import { type Context, propagation, ROOT_CONTEXT, SpanKind, SpanStatusCode, type Tracer } from "@opentelemetry/api";
+import type { Logger } from "pino";
+import { KmsError } from "../errors.ts";
+import { RpcCode, rpcCode } from "../service/rpc-code.ts";
+import type { Instruments } from "../telemetry.ts";
+import { rpcPath, type Served } from "./services.ts";
+import { toKmsError } from "./error-status.ts";
+
+export interface CallRecorder {
+  /** Runs one call. `header` reads a header of the request, for the trace context. */
+  run<T>(method: DescMethod, header: (name: string) => string | undefined, call: () => T | Promise<T>): T | Promise<T>;
+  /**
+   * Counts and logs a call that failed before it could run: its request does not parse, say. Returns what to answer.
+   * Without a method it is counted as unknown: a caller could make up any number of names.
+   */
+  refuse(method: DescMethod | undefined, thrown: unknown): KmsError;
+}
+
+interface CallParts {
+  instruments: Instruments;
+  tracer: Tracer | undefined;
+  log: Logger;
+  services: readonly Served[];
+}
+
+const codeName = Object.fromEntries(Object.entries(RpcCode).map(([name, code]) => [code, name]));
+
+export function callRecorder({ instruments, tracer, log, services }: CallParts): CallRecorder {
+  const okAttributes = new Map<DescMethod, Record<string, string>>();
+  const debug = log.isLevelEnabled("debug");
+  // So that a fresh start shows the counter, and the first bug of a rpc is an increase.
+  for (const { name } of services.flatMap(({ service }) => service.methods)) {
+    instruments.errors.add(0, { operation: name, code: "INTERNAL" });
+  }
+
+  function succeeded(method: DescMethod, startedMs: number): void {
+    let attributes = okAttributes.get(method);
+    if (!attributes) {
+      attributes = { rpc_method: method.name, rpc_response_status_code: "OK" };
+      okAttributes.set(method, attributes);
+    }
+    const seconds = (performance.now() - startedMs) / 1000;
+    instruments.callDuration.record(seconds, attributes);
+    if (debug) log.debug({ method: method.name, seconds }, "call answered");
+  }
+
+  function failed(method: DescMethod | undefined, startedMs: number, thrown: unknown): KmsError {
+    const name = method?.name ?? "unknown";
+    const error = toKmsError(thrown);
+    const code = codeName[rpcCode[error.code]] as string;
+    const seconds = (performance.now() - startedMs) / 1000;
+    instruments.callDuration.record(seconds, { rpc_method: name, rpc_response_status_code: code });
+    instruments.errors.add(1, { operation: name, code });
+    const line = { method: name, code, reason: error.code, seconds };
+    if (error.code === "INTERNAL") log.error({ ...line, err: error.cause ?? error }, "call failed: a bug");
+    else log.info({ ...line, cause: causeText(error) }, `call failed: ${error.inLog}`);
+    return error;
+  }
+
+  function run<T>(method: DescMethod, call: () => T | Promise<T>): T | Promise<T> {
+    const startedMs = performance.now();
+    try {
+      const answer = call();
+      if (!(answer instanceof Promise)) {
+        succeeded(method, startedMs);
+        return answer;
+      }
+      return answer.then(
+        (value) => {
+          succeeded(method, startedMs);
+          return value;
+        },
+        (thrown) => {
+          throw failed(method, startedMs, thrown);
+        },
+      );
+    } catch (thrown) {
+      throw failed(method, startedMs, thrown);
+    }
+  }
+
+  const refuse = (method: DescMethod | undefined, thrown: unknown) => failed(method, performance.now(), thrown);
+  if (!tracer) return { run: (method, _header, call) => run(method, call), refuse };
+  return {
+    refuse,
+    run(method, header, call) {
+      const parent = propagation.extract(ROOT_CONTEXT, header, { get: (get, name) => get(name), keys: () => [] });
+      return traced(tracer, parent, method, () => run(method, call));
+    },
+  };
+}
+
+async function traced<T>(tracer: Tracer, parent: Context, method: DescMethod, call: () => T | Promise<T>): Promise<T> {
+  const name = rpcPath(method);
+  const options = { kind: SpanKind.SERVER, attributes: { "rpc.system.name": "grpc", "rpc.method": name } };
+  return tracer.startActiveSpan(name, options, parent, async (span) => {
+    try {
+      return await call();
+    } catch (error) {
+      const code = error instanceof KmsError ? (codeName[rpcCode[error.code]] as string) : "INTERNAL";
+      span.setAttribute("rpc.response.status_code", code);
+      if (code === "INTERNAL" || code === "UNAVAILABLE" || code === "DATA_LOSS")
+        span.setStatus({ code: SpanStatusCode.ERROR });
+      throw error;
+    } finally {
+      span.end();
+    }
+  });
+}
+
+/** The cause of an error of ours, for the log. Not of a malformed request: a parser's words may quote what it could not read. */
+function causeText(error: KmsError): string | undefined {
+  if (error.code === "INVALID_ARGUMENT") return undefined;
+  return error.cause instanceof Error ? `${error.cause.name}: ${error.cause.message}` : undefined;
+}

@@ -1,0 +1,89 @@
+/**
+ * Before and behind grpc-js: a call that it would refuse with INTERNAL or in silence is refused here, by its headers; and whatever call ends
+ * with an error that nobody recorded is counted and logged when its stream closes.
+ */
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { DescMethod } from "@bufbuild/protobuf";
+import { type Server, status } from "@grpc/grpc-js";
+import { invalidField, KmsError, type KmsErrorCode } from "../../errors.ts";
+import { beforeStreams } from "./http2/grpc-js-internals.ts";
+import { toGrpcStatus } from "../error-status.ts";
+import type { CallRecorder } from "../call-recorder.ts";
+import { grpcTimeoutMs, maxTimerMs } from "../timeouts.ts";
+
+export interface GateParts {
+  recorder: CallRecorder;
+  /** By the paths that are served. Those of health and reflection are none of ours. */
+  methods: ReadonlyMap<string, DescMethod | undefined>;
+}
+
+const unsupportedMediaType = 415;
+
+/** Whether the end of a stream is told to the recorder by its call. A set of streams would cost the collector more than a call may. */
+const byCall = Symbol("recorded by its call");
+
+type Marked = ServerHttp2Stream & { [byCall]?: boolean };
+
+/** The call on the stream is recorded, or will be when it ends, however it does. */
+export function recordedByCall(stream: ServerHttp2Stream): void {
+  (stream as Marked)[byCall] = true;
+}
+
+/** The call is recorded as one that succeeded. Its deadline may still pass while its answer is written. */
+export function succeeded(stream: ServerHttp2Stream): void {
+  (stream as Marked)[byCall] = false;
+}
+
+/** Call when `server` is bound, and all else that looks at its streams does. */
+export function gate(server: Server, { recorder, methods }: GateParts): void {
+  beforeStreams(server, (stream, headers) => {
+    const method = methods.get(headers[":path"] as string);
+    const isGrpc = headers["content-type"]?.startsWith("application/grpc") === true;
+    try {
+      check(headers, isGrpc, methods);
+    } catch (error) {
+      refuse(stream, recorder.refuse(method, error), isGrpc ? constants.HTTP_STATUS_OK : unsupportedMediaType);
+      return false;
+    }
+    stream.once("close", () => {
+      if ((stream as Marked)[byCall] !== true) recordEnd(stream, (error) => recorder.refuse(method, error));
+    });
+    return true;
+  });
+}
+
+function check(headers: IncomingHttpHeaders, isGrpc: boolean, methods: GateParts["methods"]): void {
+  if (!isGrpc) throw invalidField("content-type", "must begin with application/grpc");
+  if (!methods.has(headers[":path"] as string)) throw new KmsError("UNIMPLEMENTED", "there is no such rpc");
+  const timeout = headers["grpc-timeout"];
+  // As a number of 32 bits the longest are negative to grpc-js.
+  if (timeout !== undefined && grpcTimeoutMs(timeout.toString())! > maxTimerMs) delete headers["grpc-timeout"];
+}
+
+function refuse(stream: ServerHttp2Stream, error: KmsError, httpStatus: number): void {
+  stream.on("error", () => {}); // a caller that leaves meanwhile
+  const { code, details = "", metadata } = toGrpcStatus(error);
+  const answer = { "grpc-status": code, "grpc-message": encodeURI(details), ...metadata?.toHttp2Headers() };
+  stream.respond({ ":status": httpStatus, "content-type": "application/grpc", ...answer }, { endStream: true });
+  stream.resume();
+}
+
+/** Our codes by gRPC's, of what grpc-js, health and reflection answer by themselves. Any other is a bug. */
+const codes: Readonly<Record<number, KmsErrorCode>> = {
+  [status.CANCELLED]: "CANCELLED",
+  [status.INVALID_ARGUMENT]: "INVALID_ARGUMENT",
+  [status.DEADLINE_EXCEEDED]: "DEADLINE_EXCEEDED",
+  [status.NOT_FOUND]: "NOT_FOUND",
+  [status.RESOURCE_EXHAUSTED]: "MESSAGE_TOO_LARGE",
+  [status.UNIMPLEMENTED]: "UNIMPLEMENTED",
+};
+
+function recordEnd({ sentHeaders, sentTrailers, rstCode }: ServerHttp2Stream, record: (error: KmsError) => void): void {
+  const said = sentTrailers?.["grpc-status"] ?? sentHeaders?.["grpc-status"];
+  if (said === undefined) {
+    if (rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM) record(new KmsError("OVERLOADED", "the call was reset"));
+    return;
+  }
+  if (Number(said) === status.OK) return;
+  record(new KmsError(codes[Number(said)] ?? "INTERNAL", `gRPC refused the call, with its status ${said}`));
+}

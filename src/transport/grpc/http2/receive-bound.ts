@@ -1,0 +1,42 @@
+/**
+ * What arrives on the streams of gRPC before anyone is asked. grpc-js collects each message of a call, and 100 streams a connection, each just
+ * short of its limit, would fill the memory: requests that are not whole yet share a bound. A whole request counts in the budget; what comes
+ * on a stream of messages counts there from its first byte on, and is bounded by its intake.
+ *
+ * node:http2 makes an object of each DATA frame, a slice of all that was read with it, and frames of one byte would keep hundreds: what is
+ * small is copied.
+ */
+import { constants, type ServerHttp2Stream } from "node:http2";
+import type { Server } from "@grpc/grpc-js";
+import { http2ServersOf } from "./grpc-js-internals.ts";
+import { hasIntake } from "../stream/intake.ts";
+import { createStreamRoom, type RoomLimits } from "./stream-room.ts";
+
+const usualLimits: RoomLimits = { bytes: 64 * 1024 * 1024, patienceMs: 30_000 };
+/** What a DATA frame costs, about, beside its bytes. */
+const frameCost = 256;
+/** Fits into what node allocates at once, so that copying is cheap. */
+const copiedBytes = 4_096;
+
+/** Call after `server` is bound. A stream that does not fit is reset: clients see RESOURCE_EXHAUSTED, or UNAVAILABLE while they write. */
+export function boundArriving(server: Server, limits = usualLimits): void {
+  const room = createStreamRoom(limits);
+  for (const http2Server of http2ServersOf(server)) http2Server.on("stream", watch);
+
+  function watch(stream: ServerHttp2Stream): void {
+    if (hasIntake(stream)) return;
+    // Not on "data": a stream that is held back goes on to get what its window has room for.
+    const push = stream.push;
+    stream.push = (chunk: Buffer | null) => {
+      if (chunk === null) return push.call(stream, null);
+      if (!room.take(stream, chunk.length + frameCost)) {
+        stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+        return false;
+      }
+      return push.call(stream, chunk.length < copiedBytes ? Buffer.from(chunk) : chunk);
+    };
+    const leave = () => room.leave(stream);
+    stream.on("end", leave);
+    stream.on("close", leave);
+  }
+}

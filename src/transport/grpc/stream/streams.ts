@@ -1,0 +1,153 @@
+/**
+ * The streams of a server, which serve messages both ways: how each begins and how it ends, whoever ends it. A caller that leaves its stream
+ * alone loses it after a while; at once, where others wait for the memory that it holds.
+ */
+import { constants, type ServerHttp2Stream } from "node:http2";
+import type { DescMethod } from "@bufbuild/protobuf";
+import { KmsError, type KmsErrorCode } from "../../../errors.ts";
+import type { Caller } from "../../../service/context.ts";
+import type { StreamHandler } from "../../../service/stream.ts";
+import type { Budget } from "../../budget.ts";
+import { deadlinePassed } from "../../call-context.ts";
+import { grpcContext, timerSlackMs, whyCancelled } from "../http2/grpc-context.ts";
+import { recordedByCall, succeeded } from "../gate.ts";
+import { http2StreamOf } from "../http2/grpc-js-internals.ts";
+import { type GrpcStream, type StreamCall, streamCall } from "./call.ts";
+import type { IntakeLimits } from "./intake.ts";
+import { toGrpcStatus, toKmsError } from "../../error-status.ts";
+import type { CallRecorder } from "../../call-recorder.ts";
+import { maxTimerMs } from "../../timeouts.ts";
+import { releaseWritten } from "../http2/written-frames.ts";
+
+export interface StreamTimes {
+  /** After which a stream on which nothing moves is ended. */
+  idleMs: number;
+  /** Likewise one that holds memory for which another has waited as long. */
+  holdUpMs: number;
+}
+
+const defaultTimes: StreamTimes = { idleMs: 60_000, holdUpMs: 5_000 };
+const atWork = { messages: 8, bytes: 512 * 1024 };
+const looksPerTime = 5;
+const longestLookMs = 1_000;
+/** A caller that was told why its stream ended has this long to end its side, */
+const lingerMs = 5_000;
+/** and this long to read what it was told. */
+const unreadMs = 100;
+
+export interface StreamsParts {
+  recorder: CallRecorder;
+  budget: Budget;
+  caller: Caller;
+  messageBytes: number;
+  times?: StreamTimes | undefined;
+}
+
+export interface Streams {
+  serve(method: DescMethod, handler: StreamHandler): (call: GrpcStream) => void;
+  /** Has each stream end when what it brought so far is answered. */
+  drain(): void;
+}
+
+export function createStreams(parts: StreamsParts): Streams {
+  const { recorder, budget, caller, messageBytes, times = defaultTimes } = parts;
+  const limits: IntakeLimits = { ...atWork, messageBytes };
+  const share = budget.streams;
+  const open = new Set<StreamCall>();
+  const everyMs = Math.min(longestLookMs, times.idleMs / looksPerTime, times.holdUpMs / looksPerTime);
+  let looking: NodeJS.Timeout | undefined;
+  let draining = false;
+
+  function look(): void {
+    for (const stream of open) {
+      const { forMs, nothingMuchForMs } = stream.stalled();
+      const holdsUp = stream.held() > 0 && share.waitedMs() >= times.holdUpMs;
+      if (forMs >= times.idleMs) stream.end(idle());
+      else if (holdsUp && nothingMuchForMs >= times.holdUpMs) stream.end(inTheWay());
+    }
+  }
+
+  function add(stream: StreamCall): void {
+    looking ??= setInterval(look, everyMs).unref();
+    open.add(stream);
+    if (draining) stream.drain();
+  }
+
+  function remove(stream: StreamCall): void {
+    open.delete(stream);
+    if (open.size > 0) return;
+    clearInterval(looking);
+    looking = undefined;
+  }
+
+  return {
+    serve: (method, handler) => (call) => {
+      const http2 = http2StreamOf(call);
+      recordedByCall(http2);
+      releaseWritten(http2);
+      const header = (key: string) => call.metadata.get(key)[0]?.toString();
+      const messages = handler(grpcContext(call, caller));
+      const stream = streamCall(call, { http2, messages, limits, share });
+      add(stream);
+      endWithCaller(call, stream);
+      const answered = recorder.run(method, header, () => stream.ended) as Promise<void>;
+      answered
+        .then(
+          () => {
+            succeeded(http2);
+            call.end();
+          },
+          (thrown) => tell(toKmsError(thrown), { call, stream, http2 }),
+        )
+        .finally(() => remove(stream));
+    },
+    drain() {
+      draining = true;
+      for (const stream of open) stream.drain();
+    },
+  };
+}
+
+/** grpc-js too ends a stream whose deadline passes, but only says so once the caller has read what was written before. */
+function endWithCaller(call: GrpcStream, stream: StreamCall): void {
+  const leftMs = Number(call.getDeadline()) - Date.now() - timerSlackMs;
+  const timer = leftMs < maxTimerMs ? setTimeout(() => stream.end(deadlinePassed()), Math.max(0, leftMs)) : undefined;
+  call.once("cancelled", () => {
+    clearTimeout(timer);
+    stream.end(whyCancelled(call));
+  });
+}
+
+const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_REFUSED_STREAM } = constants;
+
+/** Which reset a client takes for the status that could not be sent. */
+const resets: Partial<Record<KmsErrorCode, number>> = {
+  OVERLOADED: NGHTTP2_ENHANCE_YOUR_CALM,
+  MESSAGE_TOO_LARGE: NGHTTP2_ENHANCE_YOUR_CALM,
+  IDLE: NGHTTP2_REFUSED_STREAM,
+};
+
+interface Ending {
+  call: GrpcStream;
+  stream: StreamCall;
+  http2: ServerHttp2Stream;
+}
+
+/** A status comes behind what was written before: where the caller does not read that, a reset has to say it. */
+function tell(error: KmsError, { call, stream, http2 }: Ending): void {
+  call.emit("error", toGrpcStatus(error));
+  const reset = () => http2.close(stream.unread() ? (resets[error.code] ?? NGHTTP2_CANCEL) : NGHTTP2_NO_ERROR);
+  const linger = setTimeout(reset, stream.unread() ? unreadMs : lingerMs).unref();
+  http2.once("close", () => clearTimeout(linger));
+}
+
+function idle(): KmsError {
+  return new KmsError("IDLE", "nothing moved on the stream for a while: open another when there is something to sign");
+}
+
+function inTheWay(): KmsError {
+  return new KmsError(
+    "OVERLOADED",
+    "others wait for the memory of this stream, on which nothing moves: read its answers",
+  );
+}

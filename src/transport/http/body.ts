@@ -1,0 +1,45 @@
+/** Bodies of HTTP requests that may be refused half-read, and count towards the budget as they arrive. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { KmsError } from "../../errors.ts";
+import { maxMessageBytes } from "../grpc/server.ts";
+
+export const maxAdminBodyBytes = 64 * 1024;
+
+/** What is left of a body that was refused half-read must be read off, or the next request of the connection would never be seen. */
+export function outliveBody(request: IncomingMessage, response: ServerResponse): void {
+  response.once("finish", () => request.resume());
+}
+
+/**
+ * The whole body. MESSAGE_TOO_LARGE past `maxBytes`; CANCELLED where the caller leaves before its end. `count` gets the size of each
+ * piece, and throws to refuse the body; and at the end of a compressed one the largest size that it may become. Never a declared
+ * length, or a few callers that declare much and send nothing could keep all others out.
+ */
+export async function readBody(
+  request: IncomingMessage,
+  maxBytes: number,
+  count = (_bytes: number) => {},
+): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    // Leaving the body half-read must not destroy the socket, with the answer still on its way.
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      length += chunk.length;
+      if (length > maxBytes) throw new KmsError("MESSAGE_TOO_LARGE", `a body is at most ${maxBytes} bytes`);
+      count(chunk.length);
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    if (cause instanceof KmsError) throw cause;
+    throw new KmsError("CANCELLED", "the caller closed the connection", { cause });
+  }
+  if (isCompressed(request)) count(maxMessageBytes);
+  return Buffer.concat(chunks);
+}
+
+function isCompressed({ headers }: IncomingMessage): boolean {
+  return [headers["content-encoding"], headers["grpc-encoding"]].some(
+    (encoding = "identity") => encoding !== "identity",
+  );
+}

@@ -1,0 +1,75 @@
+/** A path that is served beside Connect: what it answers, and how answers and refusals are sent. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { pipeline, Readable } from "node:stream";
+import type { DescMethod } from "@bufbuild/protobuf";
+import { KmsError } from "../../errors.ts";
+import type { CallContext } from "../../service/context.ts";
+import { toHttpError } from "../error-status.ts";
+
+export interface Route {
+  method: "GET" | "POST";
+  path: RegExp;
+  /** As what it counts in metrics and logs; none for what must stay cheap. */
+  rpc?: DescMethod;
+  answer(request: IncomingMessage, context: CallContext, path: RegExpExecArray): Promise<Reply> | Reply;
+}
+
+export interface Reply {
+  status?: number;
+  headers: { "content-type": string; "cache-control": string } & Record<string, string>;
+  /** Text in pieces is made as the caller takes it. */
+  body: string | Uint8Array | Iterable<string>;
+}
+
+export const jsonHeaders = { "content-type": "application/json", "cache-control": "no-store" };
+
+export function jsonReply(value: unknown, status = 200): Reply {
+  return { status, headers: { ...jsonHeaders }, body: `${JSON.stringify(value)}\n` };
+}
+
+export function bytesReply(contentType: string, body: Uint8Array, more: Record<string, string> = {}): Reply {
+  return { headers: { "content-type": contentType, "cache-control": "no-store", ...more }, body };
+}
+
+export function send(response: ServerResponse, { status = 200, headers, body }: Reply): void {
+  if (response.headersSent || response.destroyed) return;
+  if (typeof body === "string" || body instanceof Uint8Array) {
+    response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) });
+    response.end(body);
+  } else {
+    response.writeHead(status, headers);
+    // A caller that leaves ends it, and is told nothing more.
+    pipeline(Readable.from(chunksOf(body)), response, () => {});
+  }
+}
+
+const chunkLength = 16 * 1024;
+
+/** Fewer pieces of more text: each is a frame of its own on the wire. */
+function* chunksOf(pieces: Iterable<string>): Generator<string> {
+  let chunk = "";
+  for (const piece of pieces) {
+    chunk += piece;
+    if (chunk.length < chunkLength) continue;
+    yield chunk;
+    chunk = "";
+  }
+  if (chunk !== "") yield chunk;
+}
+
+export function errorReply(error: KmsError): Reply {
+  const { status, body } = toHttpError(error);
+  return jsonReply(body, status);
+}
+
+/** `matching` are the routes of the path, none of which has the request's method. */
+export function noRoute(matching: readonly Route[]): { error: KmsError; reply: Reply } {
+  if (matching.length === 0) {
+    const error = new KmsError("NOT_FOUND", "no such path");
+    return { error, reply: errorReply(error) };
+  }
+  const allow = matching.map(({ method }) => method).join(", ");
+  const error = new KmsError("INVALID_ARGUMENT", `use ${allow}`);
+  const reply = jsonReply({ code: "METHOD_NOT_ALLOWED", message: error.message, fields: [] }, 405);
+  return { error, reply: { ...reply, headers: { ...reply.headers, allow } } };
+}

@@ -1,0 +1,80 @@
+/**
+ * JSON requests, strictly. protobuf-es quotes in its errors the value that is wrong, or the text around it; ours name the field alone.
+ */
+import { type DescMessage, fromJsonString, type JsonObject, type MessageShape, toJson } from "@bufbuild/protobuf";
+import { StructSchema } from "@bufbuild/protobuf/wkt";
+import { invalidField, KmsError } from "../../errors.ts";
+
+const maxNameLength = 64;
+
+/** The message of a JSON text. Throws INVALID_ARGUMENT. */
+export function checkedJson<Desc extends DescMessage>(desc: Desc, bytes: Uint8Array): MessageShape<Desc> {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    // A misspelt field must not be taken for one that was left out.
+    const message = fromJsonString(desc, text, { ignoreUnknownFields: false });
+    refuseRounded(text);
+    return message;
+  } catch (cause) {
+    throw cause instanceof KmsError ? cause : refusal(desc, cause);
+  }
+}
+
+/** Any object, read as strictly; an empty one for an empty body. Throws INVALID_ARGUMENT. */
+export function checkedObject(bytes: Uint8Array): JsonObject {
+  return bytes.length === 0 ? {} : (toJson(StructSchema, checkedJson(StructSchema, bytes)) as JsonObject);
+}
+
+/** Digits and a sign of the longest integer that a double holds exactly. */
+const maxExactLength = 17;
+
+/**
+ * JSON.parse rounds an integer that no double holds, such as a time in nanoseconds: a span would be signed, or called verified, with
+ * another number than the one that was sent.
+ */
+function refuseRounded(text: string): void {
+  JSON.parse(text, ((key: string, value: unknown, { source = "" }: { source?: string }) => {
+    const isDouble = key === "doubleValue" || key === "double_value";
+    if (typeof value !== "number" || isDouble) return value;
+    if (Number.isSafeInteger(value) && source.length <= maxExactLength) return value;
+    throw madeUpName(key, "is an integer that JSON numbers cannot hold exactly: send it as a string");
+  }) as (key: string, value: unknown) => unknown);
+}
+
+const misread = "is not what protobuf's JSON has there: check type, range, base64 and UTF-8";
+/** What protobuf-es says where it names a member, and what we say of it. A name that the caller made up stays out of the log. */
+const namings: { says: RegExp; description: string; madeUp: boolean }[] = [
+  { says: /: key "(.*)" is unknown$/s, description: "is unknown", madeUp: true },
+  { says: /: duplicate object key "(.*)"$/s, description: "is there twice", madeUp: true },
+  { says: /^cannot decode (?:field|oneof) (?:\w+\.)+(\w+) from JSON/, description: misread, madeUp: false },
+];
+
+/** protobuf-es names the field in its message only, as in `cannot decode field fluo.kms.v1.PlainField.value from JSON: …`. */
+function refusal({ typeName }: DescMessage, cause: unknown): KmsError {
+  const text = cause instanceof Error ? cause.message : "";
+  for (const { says, description, madeUp } of namings) {
+    const name = says.exec(text)?.[1];
+    if (name === undefined) continue;
+    return madeUp ? madeUpName(name, description) : invalidField(name, description);
+  }
+  const isObject = typeName === StructSchema.typeName;
+  const what = isObject ? "an object in JSON: check its syntax" : `a ${typeName} in JSON: check its syntax, its enums`;
+  const message = `the body is not ${what} and that it is UTF-8`;
+  const violations = isObject ? [{ field: "", description: message }] : [];
+  return new KmsError("INVALID_ARGUMENT", message, { violations, cause });
+}
+
+/** INVALID_ARGUMENT for a member whose name the caller made up: it goes back to the caller, and not into the log. */
+export function madeUpName(name: string, description: string): KmsError {
+  const field = shortName(name);
+  const inLog = `a member of the JSON ${description}`;
+  return new KmsError("INVALID_ARGUMENT", `${field}: ${description}`, {
+    violations: [{ field, description }],
+    inLog,
+  });
+}
+
+/** A member's name as a caller made it up, short enough and well-formed for an error. */
+export function shortName(name: string): string {
+  return (name.length > maxNameLength ? `${name.slice(0, maxNameLength)}…` : name).toWellFormed();
+}
