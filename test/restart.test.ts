@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { plainSpan } from "./api/fixture.ts";
+import { plainSpan } from "./support/api-fixture.ts";
 import { startWithClient } from "./client-of-process.ts";
 import { type PostgresServer, startPostgres } from "./postgres-server.ts";
 import { startProcess } from "./service-process.ts";

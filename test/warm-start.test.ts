@@ -3,7 +3,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, expect, it, onTestFinished } from "vitest";
-import { plainSpan } from "./api/fixture.ts";
+import { plainSpan } from "./support/api-fixture.ts";
 import { startWithClient } from "./client-of-process.ts";
 import { startAwsKms } from "./fakes/aws-kms.ts";
 import { awsEnvironment } from "./outage/service.ts";

@@ -5,11 +5,11 @@
 import { KmsError, type KmsErrorCode } from "../errors.ts";
 import type { Rotation, RotationResult } from "../keys/rotation.ts";
 import type { AuditAction } from "../store/store.ts";
-import { type Answer, andThen } from "./answer.ts";
-import type { AuditTrail } from "./audit-trail.ts";
-import type { CallContext } from "./context.ts";
-import type { HealthAlarm } from "./health.ts";
-import { checkKeyId, tenantIdPattern } from "./ids.ts";
+import { type Answer, andThen } from "../call/maybe-promise.ts";
+import type { AuditTrail } from "../audit/trail.ts";
+import type { CallContext } from "../call/context.ts";
+import type { HealthAlarm } from "../health/monitor.ts";
+import { checkKeyId, tenantIdPattern } from "../call/ids.ts";
 
 /** Sees what becomes of keys: for the audit trail, and for those who keep the service well. */
 export interface Witness {

@@ -1,6 +1,6 @@
 /** Measures how long it takes to get a key, into the histograms kms_retrieve_{signing,encryption}_key_seconds. */
 import type { Histogram } from "@opentelemetry/api";
-import type { Answer } from "./answer.ts";
+import type { Answer } from "../call/maybe-promise.ts";
 
 export interface KeyTimer {
   signing<T>(get: () => Answer<T>): Answer<T>;

@@ -1,7 +1,7 @@
 /** Credentials to caller. With authentication `none` the caller has every role and may name any tenant. */
 import { invalidField } from "../errors.ts";
-import type { Caller } from "../service/context.ts";
-import { tenantIdPattern } from "../service/ids.ts";
+import type { Caller } from "../call/context.ts";
+import { tenantIdPattern } from "../call/ids.ts";
 
 /** The caller of a service that has authentication `none`: loopback only, see config.ts. */
 export const anyone: Caller = {

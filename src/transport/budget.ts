@@ -3,7 +3,7 @@
  * refused before it is decoded, so that a flood costs memory up to a bound and no work. A stream waits instead.
  */
 import { KmsError } from "../errors.ts";
-import type { Answer } from "../service/answer.ts";
+import type { Answer } from "../call/maybe-promise.ts";
 import { createStreamShare, type StreamShare } from "./grpc/stream/share.ts";
 
 export interface Budget {

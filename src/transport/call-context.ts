@@ -1,6 +1,6 @@
 /** What a handler is told of its call. The signal is made when it is first asked for: most calls never wait for anything. */
 import { KmsError } from "../errors.ts";
-import type { CallContext, Caller } from "../service/context.ts";
+import type { CallContext, Caller } from "../call/context.ts";
 
 /** Tells `abort` why the call ended early, at once where it has already. */
 type Watch = (abort: (reason: KmsError) => void) => void;

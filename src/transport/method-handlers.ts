@@ -8,8 +8,8 @@ import {
   toJsonString,
 } from "@bufbuild/protobuf";
 import { KmsError } from "../errors.ts";
-import { andThen } from "../service/answer.ts";
-import { keyCheck } from "../service/map-keys.ts";
+import { andThen } from "../call/maybe-promise.ts";
+import { keyCheck } from "../service/codec/map-keys.ts";
 import { checkedJson } from "./http/strict-json.ts";
 import type { Codec, Handler, Served } from "./services.ts";
 

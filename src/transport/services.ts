@@ -3,13 +3,17 @@ import type { DescMethod, DescService, Message } from "@bufbuild/protobuf";
 import { KeyAdminService } from "../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { LogService } from "../../gen/ts/fluo/kms/v1/log_service_pb.ts";
-import type { Answer } from "../service/answer.ts";
-import { decodeEncryptPiiRequest, encodeEncryptPiiResponse, encodeGenerateDataKeyResponse } from "../service/codecs.ts";
-import type { CallContext } from "../service/context.ts";
-import type { KeyAdminHandlers } from "../service/key-admin.ts";
-import type { KmsHandlers } from "../service/kms-service.ts";
-import type { LogHandlers } from "../service/log.ts";
-import type { StreamHandler } from "../service/stream.ts";
+import type { Answer } from "../call/maybe-promise.ts";
+import {
+  decodeEncryptPiiRequest,
+  encodeEncryptPiiResponse,
+  encodeGenerateDataKeyResponse,
+} from "../service/codec/data-plane.ts";
+import type { CallContext } from "../call/context.ts";
+import type { KeyAdminHandlers } from "../service/key-admin/handlers.ts";
+import type { KmsHandlers } from "../service/kms/handlers.ts";
+import type { LogHandlers } from "../service/log/handlers.ts";
+import type { StreamHandler } from "../call/stream.ts";
 
 export interface Served {
   service: DescService;

@@ -18,7 +18,7 @@ import {
   traceId,
   varint,
 } from "../support/otlp-wire.ts";
-import { expectNoKeys, expectNoStack } from "./fixture.ts";
+import { expectNoKeys, expectNoStack } from "../support/api-fixture.ts";
 
 let kms: RunningService;
 beforeAll(async () => {

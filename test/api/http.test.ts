@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { type RunningService, startService } from "../running-service.ts";
-import { expectNoStack, getJson, plainSpan, postJson } from "./fixture.ts";
+import { expectNoStack, getJson, plainSpan, postJson } from "../support/api-fixture.ts";
 
 let kms: RunningService;
 beforeAll(async () => {

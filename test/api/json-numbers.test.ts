@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { type RunningService, startService } from "../running-service.ts";
-import { expectNoKeys } from "./fixture.ts";
+import { expectNoKeys } from "../support/api-fixture.ts";
 
 let kms: RunningService;
 beforeAll(async () => {

@@ -8,7 +8,7 @@ import {
   EncryptPiiResponseSchema,
 } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { type RunningService, startService } from "../running-service.ts";
-import { expectNoKeys, expectNoStack, postRpc } from "./fixture.ts";
+import { expectNoKeys, expectNoStack, postRpc } from "../support/api-fixture.ts";
 
 let kms: RunningService;
 beforeAll(async () => {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { failureOf, type RunningService, startService } from "../running-service.ts";
-import { getJson, plainSpan } from "./fixture.ts";
+import { getJson, plainSpan } from "../support/api-fixture.ts";
 
 let kms: RunningService;
 beforeAll(async () => {

@@ -7,8 +7,8 @@ import { parseTlogProof } from "../../src/tlog/inclusion-proof.ts";
 import { entryOf, filledLog } from "../log/filled-log.ts";
 import { checkpointOf } from "../log/fixture.ts";
 import { failureOf } from "../running-service.ts";
-import { connectFailureOf } from "./fixture.ts";
-import { startLogs } from "./logs-fixture.ts";
+import { connectFailureOf } from "../support/api-fixture.ts";
+import { startLogs } from "../support/logs-fixture.ts";
 
 const tenantId = "acme";
 const origin = "kms.example.com/acme";

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checkpointOf } from "../log/fixture.ts";
 import { entryOf, filledLog } from "../log/filled-log.ts";
 import { treeHash } from "../support/rfc6962.ts";
-import { startLogs } from "./logs-fixture.ts";
+import { startLogs } from "../support/logs-fixture.ts";
 
 const sizes = { one: 1, short: 255, full: 256, next: 257, some: 700, many: 66_000 };
 

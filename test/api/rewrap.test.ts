@@ -6,7 +6,7 @@ import { Code } from "@connectrpc/connect";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { failureOf, type RunningService, startService } from "../running-service.ts";
-import { connectFailureOf, plainSpan } from "./fixture.ts";
+import { connectFailureOf, plainSpan } from "../support/api-fixture.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "fluo-kms-rewrap-"));
 const [oldFile, newFile] = ["old.key", "new.key"].map((name) => join(dir, name)) as [string, string];

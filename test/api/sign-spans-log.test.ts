@@ -8,7 +8,7 @@ import { type RunningService, startService } from "../running-service.ts";
 import { len, message } from "../support/otlp-wire.ts";
 import { type Batch, batchOf, numberedSpan, signedOf, spansFrom, withProof } from "../support/span-batches.ts";
 import { encodeBatch, openStream, type SpanClient } from "../support/stream-client.ts";
-import { expectNoKeys } from "./fixture.ts";
+import { expectNoKeys } from "../support/api-fixture.ts";
 
 let kms: RunningService;
 const clients: SpanClient[] = [];

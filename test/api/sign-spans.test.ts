@@ -9,7 +9,7 @@ import { badSpan } from "../support/made-batches.ts";
 import { len, message } from "../support/otlp-wire.ts";
 import { batchOf, numberedSpan, signedOf, spansFrom, withSignature } from "../support/span-batches.ts";
 import { encodeBatch, openStream, type SpanClient } from "../support/stream-client.ts";
-import { expectNoKeys } from "./fixture.ts";
+import { expectNoKeys } from "../support/api-fixture.ts";
 
 let kms: RunningService;
 const clients: SpanClient[] = [];

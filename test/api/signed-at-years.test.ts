@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { VerifyReason, type VerifySpanResponse } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { type RunningService, startService } from "../running-service.ts";
-import { plainSpan } from "./fixture.ts";
+import { plainSpan } from "../support/api-fixture.ts";
 
 let kms: RunningService;
 beforeAll(async () => {

@@ -10,7 +10,7 @@ import { frame } from "../support/raw-stream.ts";
 import { type RunningService, startService } from "../running-service.ts";
 import { batchOf, numberedSpan, signedOf } from "../support/span-batches.ts";
 import { openStream } from "../support/stream-client.ts";
-import { getJson, plainSpan, postRpc } from "./fixture.ts";
+import { getJson, plainSpan, postRpc } from "../support/api-fixture.ts";
 
 let kms: RunningService;
 beforeAll(async () => {

@@ -4,7 +4,7 @@ import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { KeyValue } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { type RunningService, startService } from "../running-service.ts";
-import { plainSpan } from "./fixture.ts";
+import { plainSpan } from "../support/api-fixture.ts";
 
 let kms: RunningService;
 beforeAll(async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
-import { plainSpan } from "../api/fixture.ts";
+import { plainSpan } from "../support/api-fixture.ts";
 import type { AwsKmsFake, FakeKey } from "../fakes/aws-kms.ts";
 import { thrownBy } from "../matchers.ts";
 import { openOn, startFake, useCredentials } from "../support/aws-fixture.ts";

@@ -5,7 +5,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
 import { Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import type { SpanSchema } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
-import { plainSpan } from "../api/fixture.ts";
+import { plainSpan } from "../support/api-fixture.ts";
 import type { GrpcClient } from "../running-service.ts";
 
 export interface LoadOptions {

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
-import { plainSpan } from "../api/fixture.ts";
+import { plainSpan } from "../support/api-fixture.ts";
 import { type PostgresServer, postgresAvailable, startPostgres } from "../postgres-server.ts";
 import { newStore, startServices, storeNames } from "./services.ts";
 

@@ -3,7 +3,7 @@
  * every caller's wait is seen. Each call is timed from when it was due.
  */
 import { type ServiceError, status } from "@grpc/grpc-js";
-import { plainSpan } from "../api/fixture.ts";
+import { plainSpan } from "../support/api-fixture.ts";
 import type { GrpcClient } from "../running-service.ts";
 
 export interface Made {

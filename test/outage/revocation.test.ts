@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
 import { describe, expect, it, type TestContext } from "vitest";
 import { Health } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
-import { getJson, plainSpan } from "../api/fixture.ts";
+import { getJson, plainSpan } from "../support/api-fixture.ts";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import { useCredentials } from "../support/aws-fixture.ts";
 import { type CallFailure, failureOf, type GrpcClient, startService } from "../running-service.ts";

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { whenAudited } from "../audited-call.ts";
+import { whenAudited } from "../support/audited-call.ts";
 import { run } from "../cli/fixture.ts";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import { type FakeVault, startFakeVault } from "../fakes/vault.ts";

@@ -14,11 +14,11 @@ import { GetPublicKeysRequestSchema } from "../../gen/ts/fluo/kms/v1/public_key_
 import { RotateRequestSchema } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
 import { SignSpanRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
-import { tenantOfSignSpan } from "../../src/service/signing.ts";
+import { tenantOfSignSpan } from "../../src/service/kms/sign-span.ts";
 import type { AuditEvent } from "../../src/store/store.ts";
-import { plainSpan } from "../api/fixture.ts";
+import { plainSpan } from "../support/api-fixture.ts";
 import { thrownBy } from "../matchers.ts";
-import { call, setUp } from "./fixture.ts";
+import { call, setUp } from "../support/service-fixture.ts";
 
 const tenantId = "acme";
 const value = Buffer.from("ann@example.com");

@@ -1,8 +1,8 @@
 /** A service whose SignSpans does as the test says, and streams to it. */
 import { onTestFinished } from "vitest";
-import type { CallContext } from "../../src/service/context.ts";
-import type { KmsHandlers } from "../../src/service/kms-service.ts";
-import type { Answers, StreamHandler } from "../../src/service/stream.ts";
+import type { CallContext } from "../../src/call/context.ts";
+import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
+import type { Answers, StreamHandler } from "../../src/call/stream.ts";
 import { openRaw, type RawStream } from "./raw-stream.ts";
 import { openStream, type SpanClient } from "./stream-client.ts";
 import { startTransports, type TransportOptions, type Transports } from "./transports-fixture.ts";

@@ -3,9 +3,9 @@ import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/conn
 import { ServerCredentials } from "@grpc/grpc-js";
 import { pino } from "pino";
 import { otlpSettings } from "../../src/config/otlp.ts";
-import type { KeyAdminHandlers } from "../../src/service/key-admin.ts";
-import type { KmsHandlers } from "../../src/service/kms-service.ts";
-import type { LogHandlers } from "../../src/service/log.ts";
+import type { KeyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
+import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
+import type { LogHandlers } from "../../src/service/log/handlers.ts";
 import { startTelemetry } from "../../src/telemetry.ts";
 import { anyone } from "../../src/transport/authenticate.ts";
 import { type Budget, createBudget } from "../../src/transport/budget.ts";

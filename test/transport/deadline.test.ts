@@ -8,7 +8,7 @@ import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { dataKeyHandlers } from "../../src/service/data-key.ts";
+import { dataKeyHandlers } from "../../src/service/kms/data-key.ts";
 import { setUp } from "../keys/fixture.ts";
 import { failureOf } from "../running-service.ts";
 import { patient, startTransports, type Transports } from "../support/transports-fixture.ts";

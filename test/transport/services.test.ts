@@ -15,12 +15,12 @@ import {
 } from "../../gen/ts/grpc/health/v1/health_pb.ts";
 import { otlpSettings } from "../../src/config/otlp.ts";
 import { KmsError } from "../../src/errors.ts";
-import type { KeyAdminHandlers } from "../../src/service/key-admin.ts";
-import type { KmsHandlers } from "../../src/service/kms-service.ts";
+import type { KeyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
+import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
 import { startTelemetry } from "../../src/telemetry.ts";
 import { keyAdminService, type KmsStreams, kmsService } from "../../src/transport/services.ts";
 import { callRecorder } from "../../src/transport/call-recorder.ts";
-import { connectFailureOf, postJson } from "../api/fixture.ts";
+import { connectFailureOf, postJson } from "../support/api-fixture.ts";
 import { failureOf } from "../running-service.ts";
 import { startTransports, type Transports } from "../support/transports-fixture.ts";
 import { askReflection, filesIn } from "../support/reflection-client.ts";

@@ -18,7 +18,7 @@ import {
   type RotateResponse,
 } from "../../../gen/ts/fluo/kms/v1/rotation_pb.ts";
 import { type FieldViolation, KmsError } from "../../errors.ts";
-import type { PublicKeySet } from "../../service/public-keys.ts";
+import type { PublicKeySet } from "../../service/kms/public-key-set.ts";
 import { costJson } from "./cost-json.ts";
 import { shortName } from "./strict-json.ts";
 

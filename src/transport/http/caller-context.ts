@@ -1,6 +1,6 @@
 /** The context of a call that came by HTTP/1.1. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { CallContext, Caller } from "../../service/context.ts";
+import type { CallContext, Caller } from "../../call/context.ts";
 import { callContext, callerLeft, deadlinePassed } from "../call-context.ts";
 import { maxTimerMs } from "../timeouts.ts";
 

@@ -6,7 +6,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { KmsError } from "../../errors.ts";
-import type { Caller } from "../../service/context.ts";
+import type { Caller } from "../../call/context.ts";
 import { readBody } from "./body.ts";
 import type { Budget } from "../budget.ts";
 import { tooLarge } from "../grpc/http2/compression.ts";

@@ -1,5 +1,5 @@
 /** Health in the shape of MicroProfile Health, which FLUO's operators read with jq. */
-import type { HealthReport } from "../../service/health.ts";
+import type { HealthReport } from "../../health/monitor.ts";
 
 export function healthJson(report: HealthReport, provider: string, live: boolean) {
   if (live) return { body: { status: "UP", checks: [{ name: "kms", status: "UP" }] } };

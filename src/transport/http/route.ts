@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline, Readable } from "node:stream";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { KmsError } from "../../errors.ts";
-import type { CallContext } from "../../service/context.ts";
+import type { CallContext } from "../../call/context.ts";
 import { toHttpError } from "../error-status.ts";
 
 export interface Route {

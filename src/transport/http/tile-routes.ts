@@ -7,7 +7,7 @@ import { constants, gzip } from "node:zlib";
 import { create } from "@bufbuild/protobuf";
 import { GetCheckpointRequestSchema } from "../../../gen/ts/fluo/kms/v1/log_pb.ts";
 import { LogService } from "../../../gen/ts/fluo/kms/v1/log_service_pb.ts";
-import type { LogHandlers } from "../../service/log.ts";
+import type { LogHandlers } from "../../service/log/handlers.ts";
 import type { Reply, Route } from "./route.ts";
 
 const prefix = "^/api/kms/tenants/(?<tenantId>[^/]+)/log(?:/(?<log>[1-9][0-9]{0,9}))?/";

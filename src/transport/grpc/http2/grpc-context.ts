@@ -2,7 +2,7 @@
 import type { EventEmitter } from "node:events";
 import type { ServerUnaryCall } from "@grpc/grpc-js";
 import type { KmsError } from "../../../errors.ts";
-import type { CallContext, Caller } from "../../../service/context.ts";
+import type { CallContext, Caller } from "../../../call/context.ts";
 import { callContext, callerLeft, deadlinePassed } from "../../call-context.ts";
 
 type GrpcCall = Pick<ServerUnaryCall<unknown, unknown>, "cancelled" | "getDeadline"> & EventEmitter;

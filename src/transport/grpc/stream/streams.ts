@@ -5,8 +5,8 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { KmsError, type KmsErrorCode } from "../../../errors.ts";
-import type { Caller } from "../../../service/context.ts";
-import type { StreamHandler } from "../../../service/stream.ts";
+import type { Caller } from "../../../call/context.ts";
+import type { StreamHandler } from "../../../call/stream.ts";
 import type { Budget } from "../../budget.ts";
 import { deadlinePassed } from "../../call-context.ts";
 import { grpcContext, timerSlackMs, whyCancelled } from "../http2/grpc-context.ts";

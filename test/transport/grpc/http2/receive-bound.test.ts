@@ -7,7 +7,7 @@ import { pino } from "pino";
 import { describe, expect, it } from "vitest";
 import { KmsService } from "../../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { otlpSettings } from "../../../../src/config/otlp.ts";
-import type { KmsHandlers } from "../../../../src/service/kms-service.ts";
+import type { KmsHandlers } from "../../../../src/service/kms/handlers.ts";
 import { startTelemetry } from "../../../../src/telemetry.ts";
 import { anyone } from "../../../../src/transport/authenticate.ts";
 import { createBudget } from "../../../../src/transport/budget.ts";

@@ -7,7 +7,7 @@ import { create } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { EncryptPiiResponseSchema } from "../../../../gen/ts/fluo/kms/v1/pii_pb.ts";
-import type { Answers, StreamHandler } from "../../../../src/service/stream.ts";
+import type { Answers, StreamHandler } from "../../../../src/call/stream.ts";
 import type { Budget } from "../../../../src/transport/budget.ts";
 import { frame } from "../../../support/raw-stream.ts";
 import { failureOf } from "../../../running-service.ts";

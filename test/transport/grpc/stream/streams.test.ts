@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib";
 import * as grpc from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { invalidField } from "../../../../src/errors.ts";
-import type { StreamHandler } from "../../../../src/service/stream.ts";
+import type { StreamHandler } from "../../../../src/call/stream.ts";
 import { frame } from "../../../support/raw-stream.ts";
 import type { SpanClient } from "../../../support/stream-client.ts";
 import { answers, echo, gated, startStreams, rawStream } from "../../../support/stream-fixture.ts";

@@ -1,0 +1,145 @@
+/**
+ * The audit trail of uses and refusals. They are counted (counters.ts) and written in batches, so that a use is durable within
+ * one second of its answer: half a second to gather, half a second to write. What changes a key is not written here, but by the store,
+ * in the transaction that changes it.
+ *
+ * While rows cannot be written no key is used. What was counted before is kept and tried again, with a new time, every interval, so
+ * that nothing is lost unless the process is. A batch whose commit got no answer may be stored already and is written again: counted
+ * twice is better than lost.
+ */
+import { KmsError } from "../errors.ts";
+import type { AuditEvent, AuditHead, Store } from "../store/store.ts";
+import { type AuditCounters, auditCounters } from "./counters.ts";
+import { inTime } from "../health/in-time.ts";
+
+export interface AuditTrail {
+  /** AUDIT_UNAVAILABLE while rows cannot be written. For whoever is about to use a key. */
+  check(): void;
+  used: AuditCounters["used"];
+  /** `tenantId` is empty where the request named none that is well-formed. */
+  refused(...refusal: [...Parameters<AuditCounters["refused"]>]): void;
+  /** Why rows cannot be written; undefined while they can. */
+  problem(): string | undefined;
+  /** This process's chain, for Status: asked of the store, or as last seen where it does not answer. */
+  status(): Promise<AuditState>;
+  /** Writes what is left, within two seconds. AUDIT_UNAVAILABLE where that failed; what is left is lost then. */
+  close(): Promise<void>;
+}
+
+export interface AuditState {
+  /** Undefined before the first row. */
+  head: (AuditHead & { durableAt: Date }) | undefined;
+  problem: string | undefined;
+}
+
+export interface AuditTrailOptions {
+  store: Pick<Store, "appendAudit" | "auditHead">;
+  clock: () => Date;
+  /** How long uses are gathered. */
+  intervalMs?: number;
+  /** Beyond the second, before a store that neither writes nor fails counts as failed. */
+  graceMs?: number;
+  /** Told when rows cannot be written, with the cause, and, with undefined, when they can again. */
+  onProblem?: (problem: string | undefined, cause?: unknown) => void;
+  /** Between named steps a crash must lose nothing that was durable. */
+  step?: (name: "audit.flushing" | "audit.flushed") => void;
+  rowsWritten?: { add(rows: number): void };
+}
+
+/** What is promised: from a use to its durable row. */
+export const durableWithinMs = 1_000;
+const closeWithinMs = 2_000;
+/** In one transaction: a commit is waited for by the changes of keys behind it. */
+const maxRows = 1_000;
+
+export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
+  const { store, clock, intervalMs = 500, graceMs = 2_000, onProblem = () => {}, step = () => {} } = options;
+  const counters = auditCounters(gather);
+  let problem: string | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let flushing: Promise<void> | undefined;
+  let head: AuditState["head"];
+
+  function gather(): void {
+    timer ??= setTimeout(flush, intervalMs).unref();
+  }
+
+  /** One at a time. Never rejects. */
+  function flush(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
+    const flushed = (flushing ?? Promise.resolve()).then(write).finally(() => {
+      if (flushing === flushed) flushing = undefined;
+    });
+    flushing = flushed;
+    return flushed;
+  }
+
+  async function write(): Promise<void> {
+    let rows = counters.take(clock());
+    if (rows.length === 0) return;
+    const lateAfterMs = durableWithinMs - intervalMs + graceMs;
+    const late = setTimeout(setProblem, lateAfterMs, "the store takes too long to write audit rows").unref();
+    step("audit.flushing");
+    try {
+      while (rows.length > 0) {
+        const batch = rows.slice(0, maxRows);
+        await store.appendAudit(batch);
+        rows = rows.slice(batch.length);
+        options.rowsWritten?.add(batch.length);
+      }
+      step("audit.flushed");
+      setProblem(undefined);
+      await readHead();
+    } catch (error) {
+      giveBack(rows);
+      const why = error instanceof KmsError ? error.message : "internal error, see the log";
+      setProblem(`audit rows cannot be written: ${why}`, error);
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  function giveBack(rows: readonly AuditEvent[]): void {
+    for (const { actor, action, tenantId, keyId, purpose, outcome, count } of rows) {
+      if (outcome === "OK") counters.used(actor, action, tenantId, keyId, purpose, count);
+      else counters.refused(actor, action, tenantId, keyId, outcome, count);
+    }
+  }
+
+  function setProblem(next: string | undefined, cause?: unknown): void {
+    if (next === problem) return;
+    problem = next;
+    onProblem(next, cause);
+  }
+
+  /** The store itself writes rows to the same chain: a head that is new to us is durable by now. */
+  async function readHead(): Promise<void> {
+    const newest = await inTime(store.auditHead()).catch(() => undefined);
+    if (newest !== undefined && newest.sequence !== head?.sequence) head = { ...newest, durableAt: clock() };
+  }
+
+  return {
+    check() {
+      if (problem !== undefined) throw unavailable();
+    },
+    used: counters.used,
+    refused: counters.refused,
+    problem: () => problem,
+    async status() {
+      await readHead();
+      return { head, problem };
+    },
+    async close() {
+      const { promise: late, reject } = Promise.withResolvers<never>();
+      const timeout = setTimeout(() => reject(unavailable()), closeWithinMs).unref();
+      await Promise.race([flush(), late]).finally(() => clearTimeout(timeout));
+      clearTimeout(timer);
+      if (problem !== undefined) throw unavailable();
+    },
+  };
+}
+
+function unavailable(): KmsError {
+  return new KmsError("AUDIT_UNAVAILABLE", "the use of keys cannot be audited now, so no key is used: try again later");
+}

@@ -1,0 +1,24 @@
+/** Whether the audit trail is as it was written: every row of every writer, page by page, so that calls are answered in between. */
+import { setImmediate } from "node:timers/promises";
+import { cancelled } from "../provider/provider.ts";
+import type { AuditCursor, Store } from "../store/store.ts";
+import type { AuditReport } from "../service/key-admin/audit-events.ts";
+
+const pageRows = 5_000;
+const maxProblems = 1_000;
+
+export async function verifyAudit(store: Pick<Store, "verifyAudit">, signal?: AbortSignal): Promise<AuditReport> {
+  const report: AuditReport = { events: 0, heads: [], problems: [], problemCount: 0 };
+  let from: AuditCursor | undefined;
+  do {
+    if (signal?.aborted) throw cancelled(signal);
+    const page = await store.verifyAudit(from, pageRows);
+    report.events += page.events;
+    for (const head of page.heads) report.heads.push(head);
+    for (const problem of page.problems.slice(0, maxProblems - report.problems.length)) report.problems.push(problem);
+    report.problemCount += page.problems.length;
+    from = page.next;
+    await setImmediate();
+  } while (from !== undefined);
+  return report;
+}

@@ -1,0 +1,155 @@
+/** The handlers of fluo.kms.v1.KeyAdminService: keys through their states, their provider keys (rewrap-handler.ts), and the audit trail (audit-events.ts). Role `admin`. */
+import { create, type DescMethodUnary, type MessageShape } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import {
+  CancelKeyDestructionResponseSchema,
+  DisableKeyResponseSchema,
+  EnableKeyResponseSchema,
+  type Key,
+  KeySchema,
+  ListKeysResponseSchema,
+  MarkKeyCompromisedResponseSchema,
+  ScheduleKeyDestructionResponseSchema,
+} from "../../../gen/ts/fluo/kms/v1/key_admin_pb.ts";
+import type { KeyAdminService } from "../../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
+import { KeyVersionSchema } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
+import { invalidField } from "../../errors.ts";
+import { type KeyRecord, purposes } from "../../store/key-record.ts";
+import type { Attribution, Store } from "../../store/store.ts";
+import type { Answer } from "../../call/maybe-promise.ts";
+import { type AuditParts, auditHandlers } from "./audit-events.ts";
+import type { CallContext } from "../../call/context.ts";
+import { checkKeyId, checkRequestId, tenantIdPattern } from "../../call/ids.ts";
+import { keyPurposes, keyStates, purposesOf, stateOf } from "../key-enums.ts";
+import { pageOf, pageSize, pageStart, pageToken } from "../page.ts";
+import { type RewrapParts, rewrapHandlers } from "./rewrap-handler.ts";
+
+type Methods = typeof KeyAdminService.method;
+
+export type KeyAdminHandlers = {
+  [Name in keyof Methods]: Methods[Name] extends DescMethodUnary<infer Input, infer Output>
+    ? (request: MessageShape<Input>, context: CallContext) => Answer<MessageShape<Output>>
+    : never;
+};
+
+export type KeyAdminParts = AuditParts &
+  RewrapParts & {
+    lifecycle: KeyLifecycle;
+    store: Pick<Store, "listKeys">;
+  };
+
+/** What changes a key's state. Each throws NOT_FOUND, KEY_UNUSABLE or CONFLICT, and answers a key that is in the wished state as it is. */
+export interface KeyLifecycle {
+  disable(change: KeyChange): Promise<KeyRecord>;
+  enable(change: KeyChange): Promise<KeyRecord>;
+  markCompromised(
+    change: KeyChange,
+    signal?: AbortSignal,
+  ): Promise<{ record: KeyRecord; replacement: KeyRecord | undefined }>;
+  scheduleDestruction(change: KeyChange & { days: number }): Promise<KeyRecord>;
+  cancelDestruction(change: KeyChange): Promise<KeyRecord>;
+}
+
+export interface KeyChange {
+  tenantId: string;
+  keyId: string;
+  by: Attribution;
+}
+
+type KeyPlace = Pick<KeyRecord, "tenantId" | "purpose" | "version">;
+
+const leastDays = 7;
+const maxDays = 30;
+
+export function keyAdminHandlers(parts: KeyAdminParts): KeyAdminHandlers {
+  const { lifecycle, store } = parts;
+  return {
+    ...auditHandlers(parts),
+    ...rewrapHandlers(parts),
+
+    async listKeys(request, { caller }) {
+      caller.require("admin");
+      const tenantId = request.tenantId === "" ? undefined : caller.tenant(request.tenantId);
+      const named = purposesOf(request.purpose);
+      const purpose = named.length === 1 ? named[0] : undefined;
+      const state = stateOf(request.state);
+      if (state === "PENDING") throw invalidField("state", "PENDING keys are never listed");
+      const size = pageSize(request.pageSize);
+      const listing = ["keys", request.tenantId, request.purpose, request.state];
+      const after = pageStart(request.pageToken, listing, keyPlace);
+      const found = await store.listKeys({ tenantId, purpose, state, limit: size + 1, after });
+      const { page, nextPageToken } = pageOf(found, size, (last) =>
+        pageToken(listing, [last.tenantId, last.purpose, last.version]),
+      );
+      return create(ListKeysResponseSchema, { keys: page.map(toMessage), nextPageToken });
+    },
+
+    async disableKey(request, call) {
+      const record = await lifecycle.disable(changeOf(request, call));
+      return create(DisableKeyResponseSchema, { key: toMessage(record) });
+    },
+
+    async enableKey(request, call) {
+      const record = await lifecycle.enable(changeOf(request, call));
+      return create(EnableKeyResponseSchema, { key: toMessage(record) });
+    },
+
+    async markKeyCompromised(request, call) {
+      const { record, replacement } = await lifecycle.markCompromised(changeOf(request, call), call.signal);
+      return create(MarkKeyCompromisedResponseSchema, {
+        key: toMessage(record),
+        ...(replacement && { replacement: toMessage(replacement) }),
+      });
+    },
+
+    async scheduleKeyDestruction(request, call) {
+      const change = changeOf(request, call);
+      const days = request.days || maxDays;
+      if (days < leastDays || days > maxDays) {
+        throw invalidField("days", `is ${leastDays} to ${maxDays}; 0 means ${maxDays}`);
+      }
+      const record = await lifecycle.scheduleDestruction({ ...change, days });
+      return create(ScheduleKeyDestructionResponseSchema, { key: toMessage(record) });
+    },
+
+    async cancelKeyDestruction(request, call) {
+      const record = await lifecycle.cancelDestruction(changeOf(request, call));
+      return create(CancelKeyDestructionResponseSchema, { key: toMessage(record) });
+    },
+  };
+}
+
+/** What a request asks to be done to which key, by a caller who may ask. */
+function changeOf(request: { tenantId: string; keyId: string; requestId: string }, { caller }: CallContext): KeyChange {
+  caller.require("admin");
+  return {
+    tenantId: caller.tenant(request.tenantId),
+    keyId: checkKeyId(request.keyId),
+    by: { actor: caller.name, requestId: checkRequestId(request.requestId) },
+  };
+}
+
+function keyPlace([tenantId, purposeName, version, ...more]: readonly unknown[]): KeyPlace | undefined {
+  const purpose = purposes.find((name) => name === purposeName);
+  if (purpose === undefined || more.length > 0) return undefined;
+  if (typeof tenantId !== "string" || !tenantIdPattern.test(tenantId)) return undefined;
+  if (typeof version !== "number" || !Number.isSafeInteger(version) || version < 1) return undefined;
+  return { tenantId, purpose, version };
+}
+
+/** Never the wrapped bytes. */
+function toMessage(record: KeyRecord): Key {
+  const { tenantId, keyId, version, state, provider, providerKeyId, previousState } = record;
+  return create(KeySchema, {
+    version: create(KeyVersionSchema, { tenantId, purpose: keyPurposes[record.purpose], keyId, version }),
+    state: keyStates[state],
+    provider,
+    providerKeyId,
+    createdAt: timestampFromDate(record.createdAt),
+    ...(record.activatedAt && { activatedAt: timestampFromDate(record.activatedAt) }),
+    ...(record.retiredAt && { retiredAt: timestampFromDate(record.retiredAt) }),
+    ...(record.compromisedAt && { compromisedAt: timestampFromDate(record.compromisedAt) }),
+    ...(record.destroyAt && { destroyAt: timestampFromDate(record.destroyAt) }),
+    ...(previousState && { previousState: keyStates[previousState] }),
+  });
+}

@@ -1,0 +1,74 @@
+/** GenerateDataKey and DecryptDataKey: data keys for client-side envelope encryption. */
+import { create } from "@bufbuild/protobuf";
+import {
+  type DecryptDataKeyRequest,
+  type DecryptDataKeyResponse,
+  DecryptDataKeyResponseSchema,
+  type GenerateDataKeyRequest,
+  type GenerateDataKeyResponse,
+  GenerateDataKeyResponseSchema,
+  KeySpec,
+} from "../../../gen/ts/fluo/kms/v1/data_key_pb.ts";
+import { canonicalContext, canonicalPairs } from "../../crypto/encryption-context.ts";
+import { randomSecret } from "../../crypto/random.ts";
+import { invalidField } from "../../errors.ts";
+import type { Keyring } from "../../keys/keyring.ts";
+import type { UsableDataKey } from "../../keys/usable.ts";
+import { openEnvelope, parseEnvelope, sealEnvelope } from "../../envelope/envelope.ts";
+import { type Answer, andThen } from "../../call/maybe-promise.ts";
+import { unwitnessed, type Witness } from "../audited.ts";
+import type { CallContext } from "../../call/context.ts";
+import { contextPairs } from "../encryption-context.ts";
+import type { KeyTimer } from "../key-timer.ts";
+
+export interface DataKeyParts {
+  keyring: Keyring;
+  keyTimer: KeyTimer;
+  witness?: Pick<Witness, "used">;
+}
+
+const specBytes: Readonly<Record<KeySpec, number>> = {
+  [KeySpec.UNSPECIFIED]: 32,
+  [KeySpec.AES_256]: 32,
+  [KeySpec.AES_128]: 16,
+};
+
+export function dataKeyHandlers({ keyring, keyTimer, witness = unwitnessed }: DataKeyParts) {
+  return {
+    generateDataKey(request: GenerateDataKeyRequest, call: CallContext): Answer<GenerateDataKeyResponse> {
+      const tenantId = call.caller.tenant(request.tenantId);
+      const bytes = specBytes[request.keySpec];
+      if (bytes === undefined) throw invalidField("key_spec", "is not a known KeySpec");
+      const context = canonicalContext(tenantId, "", canonicalPairs(contextPairs(request.encryptionContext)));
+      const seal = (key: UsableDataKey) => {
+        const plaintext = randomSecret(bytes);
+        const ciphertextBlob = sealEnvelope("data-key", key, context, plaintext);
+        witness.used(call.caller.name, "generate_data_key", tenantId, key.keyId, "data", 1);
+        if (!request.withoutPlaintext) {
+          return create(GenerateDataKeyResponseSchema, { plaintext, ciphertextBlob, keyId: key.keyId });
+        }
+        plaintext.fill(0);
+        return create(GenerateDataKeyResponseSchema, { ciphertextBlob, keyId: key.keyId });
+      };
+      return andThen(
+        keyTimer.encryption(() => keyring.activeDataKey(tenantId, call)),
+        seal,
+      );
+    },
+
+    decryptDataKey(request: DecryptDataKeyRequest, call: CallContext): Answer<DecryptDataKeyResponse> {
+      const tenantId = call.caller.tenant(request.tenantId);
+      const context = canonicalContext(tenantId, "", canonicalPairs(contextPairs(request.encryptionContext)));
+      const { keyId } = parseEnvelope("data-key", request.ciphertextBlob);
+      const open = (key: UsableDataKey) => {
+        const plaintext = openEnvelope("data-key", key.material, context, request.ciphertextBlob);
+        witness.used(call.caller.name, "decrypt_data_key", tenantId, key.keyId, "data", 1);
+        return create(DecryptDataKeyResponseSchema, { plaintext, keyId });
+      };
+      return andThen(
+        keyTimer.encryption(() => keyring.dataKey(tenantId, keyId, call)),
+        open,
+      );
+    },
+  };
+}

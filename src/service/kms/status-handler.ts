@@ -1,0 +1,238 @@
+/** Status: what an operator wants to see at a glance, from memory and the store. No provider call. */
+import { create } from "@bufbuild/protobuf";
+import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import {
+  AuditStatusSchema,
+  BreakerStatusSchema,
+  CacheStatusSchema,
+  CostStatusSchema,
+  Health,
+  KeyCountSchema,
+  MemoryStatusSchema,
+  ProviderCondition as ProviderConditionName,
+  ProviderKeyStatusSchema,
+  RotationStatusSchema,
+  type StatusRequest,
+  type StatusResponse,
+  StatusResponseSchema,
+} from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { memoryProtection } from "../../crypto/ed25519.ts";
+import { KmsError } from "../../errors.ts";
+import type { CacheStats } from "../../keys/cache.ts";
+import type { ProviderCondition, ProviderWatch } from "../../keys/provider-watch.ts";
+import { purposes } from "../../store/key-record.ts";
+import type { Provider } from "../../provider/provider.ts";
+import type { KeyCounts, Store } from "../../store/store.ts";
+import type { AuditState, AuditTrail } from "../../audit/trail.ts";
+import type { CallContext } from "../../call/context.ts";
+import { costOf, type Prices } from "./cost.ts";
+import type { Condition, HealthMonitor } from "../../health/monitor.ts";
+import { inTime } from "../../health/in-time.ts";
+
+export interface StatusParts {
+  health: HealthMonitor;
+  store: Store;
+  providerName: string;
+  /** Of all but the tenants' keys, the current provider's first. */
+  watches: readonly Pick<ProviderWatch, "provider" | "current">[];
+  tenantKeys: { all(): readonly TenantKeyStatus[]; keyOf(tenantId: string): TenantKeyStatus | undefined };
+  version: string;
+  startedAt: Date;
+  clock: () => Date;
+  rotation: {
+    enabled: boolean;
+    maxAgeDays: number;
+    next(): Date | undefined;
+    failed(): number;
+    /** When a run of the schedule last did all that was due; without it, when a key was last rotated. */
+    last?(): Date | undefined;
+  };
+  audit: Pick<AuditTrail, "status">;
+  caches(): ({ keyType: string; maxSize: number } & CacheStats)[];
+  /** `kms.cache.ttl` and `kms.cache.max-stale`. */
+  ttlMs: number;
+  maxStaleMs: number;
+  breakers(): { name: string; state: string }[];
+  /** Calls to the provider since start, by operation. */
+  providerCalls(): ReadonlyMap<string, number>;
+  prices: Prices;
+  /** `kms.provider.check-interval`. */
+  checkMs: number;
+}
+
+export interface TenantKeyStatus {
+  name: string;
+  /** The provider's name. */
+  provider: string;
+  tenants: number;
+  open: { watch: Pick<ProviderWatch, "provider" | "current"> } | undefined;
+  condition(): Pick<ProviderCondition, "condition" | "detail" | "since" | "latencyMs">;
+}
+
+export const healthNames: Readonly<Record<Condition, Health>> = {
+  operational: Health.OPERATIONAL,
+  degraded: Health.DEGRADED,
+  down: Health.DOWN,
+};
+
+const conditionNames: Readonly<Record<ProviderCondition["condition"], ProviderConditionName>> = {
+  answering: ProviderConditionName.ANSWERING,
+  unavailable: ProviderConditionName.UNAVAILABLE,
+  denied: ProviderConditionName.DENIED,
+};
+
+const tenantKeysShown = 100;
+const dayMs = 86_400_000;
+
+export function statusHandlers(parts: StatusParts) {
+  const { health, store, startedAt, clock } = parts;
+  let lastDue = { total: 0 };
+  return {
+    async status(request: StatusRequest, call: CallContext): Promise<StatusResponse> {
+      const tenantId = request.tenantId === "" ? undefined : call.caller.tenant(request.tenantId);
+      if (tenantId === undefined) call.caller.require("operator");
+      const [counts, due, audit] = await Promise.all([
+        tenantId === undefined ? allCounts() : store.counts(tenantId),
+        dueCount(),
+        parts.audit.status(),
+      ]);
+      const report = health.current();
+      const uptimeMs = clock().getTime() - startedAt.getTime();
+      return create(StatusResponseSchema, {
+        provider: parts.providerName,
+        status: healthNames[report.status],
+        latencyMs: report.latencyMs,
+        version: parts.version,
+        uptime: { seconds: BigInt(Math.floor(uptimeMs / 1000)), nanos: (uptimeMs % 1000) * 1_000_000 },
+        cache: parts.caches().map((cache) =>
+          create(CacheStatusSchema, {
+            ...cache,
+            hits: BigInt(cache.hits),
+            misses: BigInt(cache.misses),
+            evictions: BigInt(cache.evictions),
+          }),
+        ),
+        keys: keyCounts(counts),
+        rotation: rotationStatus(counts, due),
+        breakers: parts.breakers().map((breaker) => create(BreakerStatusSchema, breaker)),
+        cost: costStatus(uptimeMs),
+        memory: create(MemoryStatusSchema, memoryProtection()),
+        store: store.name,
+        audit: auditStatus(audit),
+        notices: [...report.notices],
+        providerKeys: parts.watches.map(({ provider, current }) =>
+          create(ProviderKeyStatusSchema, { ...placeOf(provider), ...conditionOf(current()) }),
+        ),
+        ...tenantKeyStatus(tenantId),
+        cacheTtl: durationFromMs(parts.ttlMs),
+        maxStale: durationFromMs(parts.maxStaleMs),
+      });
+    },
+  };
+
+  /** Without the store, as last seen: what is wrong is asked for most when it is gone. */
+  async function allCounts(): Promise<KeyCounts> {
+    return inTime(store.counts()).catch((error) => asLastSeen(error, health.current().counts));
+  }
+
+  async function dueCount(): Promise<number> {
+    const before = new Date(clock().getTime() - parts.rotation.maxAgeDays * dayMs);
+    lastDue = await inTime(store.due(before, 1)).catch((error) => asLastSeen(error, lastDue));
+    return lastDue.total;
+  }
+
+  function tenantKeyStatus(tenantId: string | undefined) {
+    const own = tenantId === undefined ? undefined : parts.tenantKeys.keyOf(tenantId);
+    const all = tenantId === undefined ? parts.tenantKeys.all() : own === undefined ? [] : [own];
+    const isWell = (key: TenantKeyStatus) => key.condition().condition === "answering";
+    const unusable = all.filter((key) => !isWell(key));
+    return {
+      tenantKeys: [...unusable, ...all.filter(isWell)].slice(0, tenantKeysShown).map(tenantKey),
+      tenantKeysTotal: all.length,
+      tenantKeysUnusable: unusable.length,
+    };
+  }
+
+  function rotationStatus(counts: KeyCounts, due: number) {
+    const { enabled, maxAgeDays, next, failed } = parts.rotation;
+    const nextAt = next();
+    const lastAt = parts.rotation.last?.() ?? counts.lastRotationAt;
+    return create(RotationStatusSchema, {
+      enabled,
+      maxAge: { seconds: BigInt(maxAgeDays * (dayMs / 1000)), nanos: 0 },
+      ...(lastAt && { last: timestampFromDate(lastAt) }),
+      ...(nextAt && { next: timestampFromDate(nextAt) }),
+      due: BigInt(due),
+      failed: BigInt(failed()),
+    });
+  }
+
+  function costStatus(uptimeMs: number) {
+    const { prices, watches, tenantKeys, ttlMs, checkMs } = parts;
+    const providerKeys = watches.length + tenantKeys.all().length;
+    const calls = parts.providerCalls();
+    const secrets = parts.caches().filter(({ keyType }) => keyType !== "public"); // those come from the store
+    const sum = (count: (cache: CacheStats) => number) => secrets.reduce((total, cache) => total + count(cache), 0);
+    const loads = {
+      first: sum((cache) => cache.loads.first),
+      refreshed: sum((cache) => cache.loads.refreshed),
+      expired: sum((cache) => cache.loads.expired),
+      doubted: sum((cache) => cache.loads.doubted),
+    };
+    const cachedKeys = sum(({ size }) => size);
+    const use = { prices, calls, uptimeMs, loads, cachedKeys, providerKeys, ttlMs, checkMs };
+    const { projections, ...cost } = costOf(use);
+    return create(CostStatusSchema, {
+      ...cost,
+      providerCalls: bigints(Object.fromEntries(calls)),
+      providerKeys,
+      prices: { ...prices, perTenThousandCalls: prices.per10000Calls },
+      keyLoads: bigints(loads),
+      projections: projections.map(({ ttlMs, ...projection }) => ({ ...projection, ttl: durationFromMs(ttlMs) })),
+    });
+  }
+}
+
+function bigints<Name extends string>(counts: Record<Name, number>): Record<Name, bigint> {
+  const counted = Object.entries<number>(counts).map(([name, count]) => [name, BigInt(count)]);
+  return Object.fromEntries(counted) as Record<Name, bigint>;
+}
+
+function asLastSeen<T>(error: unknown, seen: T): T {
+  if (error instanceof KmsError && error.code === "STORE_UNAVAILABLE") return seen;
+  throw error;
+}
+
+function auditStatus({ head, problem = "" }: AuditState) {
+  if (head === undefined) return create(AuditStatusSchema, { problem });
+  const { writerId, sequence, mac, durableAt } = head;
+  return create(AuditStatusSchema, {
+    writerId,
+    sequence: BigInt(sequence),
+    mac: Buffer.from(mac).toString("hex"),
+    durableAt: timestampFromDate(durableAt),
+    problem,
+  });
+}
+
+function tenantKey({ name, provider, tenants, open, condition }: TenantKeyStatus) {
+  const place = open === undefined ? { provider } : placeOf(open.watch.provider);
+  return create(ProviderKeyStatusSchema, { ...place, ...conditionOf(condition()), name, tenants });
+}
+
+function placeOf({ name, keyId, region = "" }: Provider) {
+  return { provider: name, keyId, region };
+}
+
+/** Without the advice, which names the key's policy: Validate gives it to operators. */
+function conditionOf({ condition, detail, since, latencyMs }: ReturnType<TenantKeyStatus["condition"]>) {
+  return { condition: conditionNames[condition], detail, since: timestampFromDate(since), latencyMs };
+}
+
+function keyCounts({ byPurpose }: KeyCounts) {
+  return purposes.flatMap((purpose) =>
+    Object.entries(byPurpose[purpose]).map(([state, count]) =>
+      create(KeyCountSchema, { purpose, state, count: BigInt(count) }),
+    ),
+  );
+}

@@ -1,0 +1,124 @@
+/** Validate: the operator's first tool. tests.ts has its tests; here are the answer and what it recommends. */
+import { create } from "@bufbuild/protobuf";
+import {
+  Outcome,
+  type ProviderKey,
+  ProviderKeySchema,
+  type ValidateRequest,
+  type ValidateResponse,
+  ValidateResponseSchema,
+} from "../../../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { KmsError } from "../../../errors.ts";
+import type { Provider, ProviderKeyReport, ProviderKeyState } from "../../../provider/provider.ts";
+import type { CallContext } from "../../../call/context.ts";
+import { createProbe, type Probe } from "./probe.ts";
+import { type RecommendationParts, recommendationsOn } from "./recommendations.ts";
+import { lookAtKeys, othersThan, tryPaths, type ValidatedProvider, type ValidationParts } from "./tests.ts";
+
+export interface ValidateParts extends ValidationParts, RecommendationParts {
+  /** What `work` cost: calls that reached a provider, by operation. */
+  countProviderCalls<T>(work: () => Promise<T>): Promise<{ answer: T; calls: ReadonlyMap<string, number> }>;
+  /** Told of an error that is a bug. */
+  unexpected?(error: unknown): void;
+  /** Monotonic milliseconds, for how long tests take. */
+  now?: () => number;
+}
+
+const probeTenant = "fluo-kms-probe";
+const operations: readonly string[] = ["describe", "inspect", "generate_data_key", "encrypt", "decrypt"];
+
+export function validateHandlers(parts: ValidateParts) {
+  let isRunning = false;
+
+  /** At most one at a time: its provider calls are paid for, and take turns with those of callers. */
+  async function validateAlone<T>(validate: () => Promise<T>): Promise<T> {
+    if (isRunning) throw new KmsError("OVERLOADED", "another Validate is under way: try again when it has ended");
+    isRunning = true;
+    try {
+      return await validate();
+    } finally {
+      isRunning = false;
+    }
+  }
+
+  /** Undefined where the tenant's own provider key is not open, which is the first test then, and fails. */
+  async function providerOf(tenantId: string, probe: Probe): Promise<ValidatedProvider | undefined> {
+    try {
+      return parts.providerOf(tenantId);
+    } catch (error) {
+      await probe.test("describe_key", [], () => {
+        throw error;
+      });
+      return undefined;
+    }
+  }
+
+  return {
+    async validate(request: ValidateRequest, call: CallContext): Promise<ValidateResponse> {
+      call.caller.require("operator");
+      const tenantId = request.tenantId === "" ? probeTenant : call.caller.tenant(request.tenantId);
+      const probe = createProbe({ signal: call.signal, unexpected: parts.unexpected, now: parts.now });
+      const used = await providerOf(tenantId, probe);
+      if (used === undefined) return notOpen(probe);
+      const run = async () => {
+        const validated = { tenantId, used, call, probe };
+        const seen = await lookAtKeys(parts, validated);
+        await tryPaths(parts, validated);
+        return seen;
+      };
+      const { answer: looks, calls } = await validateAlone(() => parts.countProviderCalls(run));
+      const times = {
+        cacheMissMs: passedIn(probe, "key_retrieval_cache_miss"),
+        cacheHitMs: passedIn(probe, "key_retrieval_cache_hit"),
+      };
+      const isPassed = probe.tests.every(({ outcome }) => outcome === Outcome.PASS);
+      return create(ValidateResponseSchema, {
+        provider: used.unguarded.name,
+        overall: isPassed ? Outcome.PASS : Outcome.FAIL,
+        tests: [...probe.tests],
+        latencyMs: {
+          generate_data_key: passedIn(probe, "generate_data_key"),
+          cache_miss: times.cacheMissMs,
+          cache_hit: times.cacheHitMs,
+        },
+        recommendations: recommendationsOn(parts, { isPassed, advice: probe.advice, key: looks.key, ...times }),
+        key: keySeen(used.unguarded, looks.key),
+        otherKeys: othersThan(used, parts.watches).map(({ provider }, at) => keySeen(provider, looks.others[at])),
+        providerCalls: Object.fromEntries(inOrder(calls).map(([operation, count]) => [operation, BigInt(count)])),
+      });
+    },
+  };
+}
+
+/** Nothing else can be tried. Which provider it is nobody has asked yet. */
+function notOpen({ tests, advice }: Probe): ValidateResponse {
+  return create(ValidateResponseSchema, { overall: Outcome.FAIL, tests: [...tests], recommendations: [...advice] });
+}
+
+/** The looks are made at once: they are told in one order, whichever ends first. */
+function inOrder(calls: ReadonlyMap<string, number>): [operation: string, count: number][] {
+  return [...calls].sort(([one], [other]) => operations.indexOf(one) - operations.indexOf(other));
+}
+
+/** Milliseconds of a test that passed, and 0 for one that did not: how long a failure takes says nothing about requests. */
+function passedIn({ tests }: Probe, wanted: string): number {
+  return tests.find(({ name, outcome }) => name === wanted && outcome === Outcome.PASS)?.latencyMs ?? 0;
+}
+
+/** The provider's clock is known to the second. */
+const leastSkewMs = 2_000;
+
+function keySeen(provider: Provider, seen: ProviderKeyState | ProviderKeyReport | undefined): ProviderKey {
+  const { name, keyId, region = "" } = provider;
+  const { detail = "", clockSkewMs } = seen ?? {};
+  const rotation = seen !== undefined && "rotation" in seen ? (seen.rotation ?? "") : "";
+  const skew = clockSkewMs === undefined ? undefined : Math.abs(clockSkewMs) < leastSkewMs ? 0 : clockSkewMs;
+  return create(ProviderKeySchema, {
+    provider: name,
+    keyId,
+    region,
+    state: detail,
+    rotation,
+    ...(skew !== undefined && { clockSkewMs: BigInt(Math.round(skew)) }),
+  });
+}

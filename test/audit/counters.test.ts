@@ -1,0 +1,101 @@
+/** What is counted together, what is told apart, and how little a stranger can make us remember. */
+import { expect, it } from "vitest";
+import { auditCounters, maxRefusals } from "../../src/audit/counters.ts";
+
+const at = new Date("2026-01-01T00:00:00.000Z");
+const key = (n: number) => n.toString(16).padStart(32, "0");
+
+function setUp() {
+  let begun = 0;
+  const counters = auditCounters(() => {
+    begun += 1;
+  });
+  return { ...counters, begun: () => begun };
+}
+
+it("counts uses together that are alike in caller, action and key", () => {
+  const { used, take } = setUp();
+  used("ann", "encrypt_pii", "acme", key(1), "data", 20);
+  used("ann", "encrypt_pii", "acme", key(1), "data", 1);
+  used("ann", "decrypt_pii", "acme", key(1), "data", 2);
+  used("bob", "encrypt_pii", "acme", key(1), "data", 4);
+  used("ann", "encrypt_pii", "acme", key(2), "data", 8);
+  used("ann", "encrypt_pii", "acme", key(1), "data", 100);
+  expect(take(at).map(({ actor, action, keyId, count }) => [actor, action, keyId, count])).toEqual([
+    ["ann", "encrypt_pii", key(1), 121],
+    ["ann", "encrypt_pii", key(2), 8],
+    ["ann", "decrypt_pii", key(1), 2],
+    ["bob", "encrypt_pii", key(1), 4],
+  ]);
+});
+
+it("tells tenants apart where no key is meant", () => {
+  const { used, take } = setUp();
+  used("ann", "list_keys", "acme", "", undefined, 1);
+  used("ann", "list_keys", "", "", undefined, 1);
+  used("ann", "list_keys", "acme", "", undefined, 1);
+  expect(take(at).map(({ tenantId, count }) => [tenantId, count])).toEqual([
+    ["acme", 2],
+    ["", 1],
+  ]);
+});
+
+it("makes whole rows", () => {
+  const { used, refused, take } = setUp();
+  used("ann", "sign_span", "acme", key(1), "signing", 3);
+  refused("bob", "sign_span", "acme", "", "PERMISSION_DENIED");
+  expect(take(at)).toEqual([
+    {
+      at,
+      actor: "ann",
+      action: "sign_span",
+      tenantId: "acme",
+      purpose: "signing",
+      keyId: key(1),
+      outcome: "OK",
+      requestId: "",
+      count: 3,
+    },
+    {
+      at,
+      actor: "bob",
+      action: "sign_span",
+      tenantId: "acme",
+      purpose: undefined,
+      keyId: "",
+      outcome: "PERMISSION_DENIED",
+      requestId: "",
+      count: 1,
+    },
+  ]);
+});
+
+it("starts again at nothing when what it has was taken, and says when something comes after nothing", () => {
+  const { used, refused, take, begun } = setUp();
+  expect(take(at)).toEqual([]);
+  used("ann", "sign_span", "acme", key(1), "signing", 1);
+  refused("ann", "sign_span", "acme", key(1), "KEY_UNUSABLE");
+  used("bob", "sign_span", "acme", key(1), "signing", 1);
+  expect(begun()).toBe(1);
+  expect(take(at)).toHaveLength(3);
+  expect(take(at)).toEqual([]);
+  used("bob", "sign_span", "acme", key(1), "signing", 1);
+  used("bob", "sign_span", "acme", key(1), "signing", 1);
+  expect(begun()).toBe(2);
+  expect(take(at).map(({ count }) => count)).toEqual([2]);
+});
+
+it("tells a thousand refusals apart and counts the rest without tenant and key, by caller, action and outcome", () => {
+  const { refused, take } = setUp();
+  const flood = 50_000;
+  for (let n = 0; n < flood; n++) refused("eve", "encrypt_pii", `tenant-${n}`, "", "PERMISSION_DENIED");
+  refused("eve", "encrypt_pii", "tenant-0", "", "PERMISSION_DENIED");
+  refused("ann", "decrypt_pii", "acme", key(1), "KEY_UNUSABLE");
+  const rows = take(at);
+  expect(rows).toHaveLength(maxRefusals + 2);
+  expect(rows[0]).toMatchObject({ actor: "eve", tenantId: "tenant-0", count: 2 });
+  expect(rows.slice(maxRefusals)).toMatchObject([
+    { actor: "eve", action: "encrypt_pii", tenantId: "", keyId: "", count: flood - maxRefusals },
+    { actor: "ann", action: "decrypt_pii", tenantId: "", keyId: "", outcome: "KEY_UNUSABLE", count: 1 },
+  ]);
+});

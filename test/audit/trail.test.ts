@@ -1,0 +1,230 @@
+/** Uses become durable rows within a second, or no key is used. Timers are the test's, and so is the store's failing. */
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { KmsError } from "../../src/errors.ts";
+import { type AuditTrail, type AuditTrailOptions, createAuditTrail, durableWithinMs } from "../../src/audit/trail.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
+import type { AuditEvent, Store } from "../../src/store/store.ts";
+import { thrownBy } from "../matchers.ts";
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const keyId = "0".repeat(32);
+const start = Date.parse("2026-01-01T00:00:00.000Z");
+
+/** `answers` decides about each write in turn; without one more it is stored. */
+function setUp(options: Partial<AuditTrailOptions> = {}) {
+  const store = memoryStore();
+  const answers: ((write: () => Promise<void>) => Promise<void>)[] = [];
+  const writes: number[] = [];
+  const problems: (string | undefined)[] = [];
+  let nowMs = start;
+  const appendAudit: Store["appendAudit"] = (events) => {
+    writes.push(events.length);
+    const write = () => store.appendAudit(events);
+    return (answers.shift() ?? ((write) => write()))(write);
+  };
+  const trail = createAuditTrail({
+    store: { appendAudit, auditHead: () => store.auditHead() },
+    clock: () => new Date(nowMs),
+    onProblem: (problem) => problems.push(problem),
+    ...options,
+  });
+  const advance = async (ms: number) => {
+    nowMs += ms;
+    await vi.advanceTimersByTimeAsync(ms);
+    await storeIsIdle(store);
+  };
+  return { trail, store, answers, writes, problems, advance, rows: () => store.auditEvents({ limit: 10_000 }) };
+}
+
+/** What was asked of it before is done. */
+async function storeIsIdle(store: Store): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await store.counts();
+}
+
+const fails = async () => {
+  throw new KmsError("STORE_UNAVAILABLE", "the disk is full");
+};
+const use = (trail: AuditTrail, count = 1) => trail.used("ann", "encrypt_pii", "acme", keyId, "data", count);
+const sum = (rows: readonly AuditEvent[]) => rows.reduce((total, { count }) => total + count, 0);
+
+it("makes a use durable within the second, as one row with its count and the time of writing", async () => {
+  const { trail, rows, advance } = setUp();
+  for (let n = 0; n < 1_000; n++) use(trail, 2);
+  expect(await rows()).toEqual([]);
+  await advance(durableWithinMs);
+  expect(await rows()).toMatchObject([
+    { actor: "ann", action: "encrypt_pii", tenantId: "acme", keyId, purpose: "data", outcome: "OK", count: 2_000 },
+  ]);
+});
+
+it("writes nothing when nothing happened", async () => {
+  const { trail, writes, advance } = setUp();
+  await advance(10 * durableWithinMs);
+  use(trail);
+  await advance(10 * durableWithinMs);
+  await trail.close();
+  expect(writes).toEqual([1]);
+});
+
+it("counts what happens while it writes into the next rows", async () => {
+  const { trail, rows, answers, advance } = setUp();
+  const { promise: written, resolve } = Promise.withResolvers<void>();
+  answers.push((write) => written.then(write));
+  use(trail);
+  await advance(500);
+  use(trail, 5);
+  await advance(600);
+  expect(await rows()).toEqual([]);
+  resolve();
+  await advance(500);
+  expect((await rows()).map(({ count }) => count)).toEqual([1, 5]);
+  trail.check();
+});
+
+it("lets no key be used while rows cannot be written, keeps what was counted, and recovers by itself", async () => {
+  const { trail, rows, answers, problems, advance } = setUp();
+  answers.push(fails, fails);
+  trail.refused("eve", "sign_span", "acme", "", "PERMISSION_DENIED");
+  use(trail, 3);
+  trail.check();
+  await advance(500);
+  expect(await thrownBy(trail.check)).toBeKmsError("AUDIT_UNAVAILABLE");
+  expect(trail.problem()).toContain("the disk is full");
+  use(trail, 4); // was under way when it failed
+  trail.refused("eve", "sign_span", "acme", "", "PERMISSION_DENIED");
+  await advance(500);
+  expect(await thrownBy(trail.check)).toBeKmsError("AUDIT_UNAVAILABLE");
+  await advance(500);
+  trail.check();
+  expect(problems).toEqual(["audit rows cannot be written: the disk is full", undefined]);
+  expect((await rows()).map(({ outcome, count }) => [outcome, count])).toEqual([
+    ["OK", 7],
+    ["PERMISSION_DENIED", 2],
+  ]);
+});
+
+it("shows no more of a bug in a store than that there is one", async () => {
+  const { trail, answers, advance } = setUp();
+  answers.push(async () => {
+    throw new TypeError("of secret things");
+  });
+  use(trail);
+  await advance(500);
+  expect(trail.problem()).toContain("see the log");
+  expect(trail.problem()).not.toContain("secret");
+});
+
+it("lets no key be used while the store hangs, and again once it answers", async () => {
+  const { trail, rows, answers, advance } = setUp({ graceMs: 1_000 });
+  const { promise: hung, resolve } = Promise.withResolvers<void>();
+  answers.push((write) => hung.then(write));
+  use(trail);
+  await advance(1_900);
+  trail.check();
+  use(trail); // is written behind it, not at the same time
+  await advance(100);
+  expect(await thrownBy(trail.check)).toBeKmsError("AUDIT_UNAVAILABLE");
+  await advance(60_000);
+  expect(await rows()).toEqual([]);
+  resolve();
+  await advance(500);
+  trail.check();
+  expect(sum(await rows())).toBe(2);
+});
+
+it("writes many rows in several transactions, and after a failure only those that are not written yet", async () => {
+  const { trail, rows, answers, writes, advance } = setUp();
+  for (let n = 0; n < 2_500; n++) {
+    trail.used("ann", "sign_span", `tenant-${n}`, n.toString(16).padStart(32, "0"), "signing", 1);
+  }
+  answers.push((write) => write(), fails);
+  await advance(500);
+  await advance(500);
+  expect(writes).toEqual([1_000, 1_000, 1_000, 500]);
+  expect(await rows()).toHaveLength(2_500);
+  expect(sum(await rows())).toBe(2_500);
+});
+
+it("may count twice what was stored by a write that got no answer, and loses nothing", async () => {
+  const { trail, rows, answers, advance } = setUp();
+  answers.push(async (write) => {
+    await write();
+    return fails();
+  });
+  use(trail);
+  await advance(1_000);
+  expect((await rows()).map(({ count }) => count)).toEqual([1, 1]);
+});
+
+it("passes the steps round a write, and none round a failure", async () => {
+  const passed: string[] = [];
+  const { trail, answers, advance } = setUp({ step: (name) => passed.push(name) });
+  answers.push(fails);
+  use(trail);
+  await advance(500);
+  expect(passed).toEqual(["audit.flushing"]);
+  await advance(500);
+  expect(passed).toEqual(["audit.flushing", "audit.flushing", "audit.flushed"]);
+});
+
+it("tells its place in the chain, rows of the store's own included, and when that was durable", async () => {
+  const { trail, store, advance } = setUp();
+  expect(await trail.status()).toEqual({ head: undefined, problem: undefined });
+  use(trail);
+  await advance(500);
+  const { head } = await trail.status();
+  expect(head).toEqual({ ...(await store.auditHead()), durableAt: new Date(start + 500) });
+  await store.appendAudit([{ ...(await store.auditEvents({ limit: 1 }))[0]!, action: "rotate" }]);
+  await advance(100);
+  expect((await trail.status()).head).toMatchObject({ sequence: 2, durableAt: new Date(start + 600) });
+});
+
+it("tells its last place and its problem while the store does not answer", async () => {
+  const store = memoryStore();
+  let isGone = false;
+  const unlessGone = <T>(call: () => Promise<T>) => (isGone ? fails() : call()) as Promise<T>;
+  const trail = createAuditTrail({
+    store: {
+      appendAudit: (events) => unlessGone(() => store.appendAudit(events)),
+      auditHead: () => unlessGone(store.auditHead),
+    },
+    clock: () => new Date(start),
+  });
+  use(trail);
+  await vi.advanceTimersByTimeAsync(500);
+  await storeIsIdle(store);
+  const before = await trail.status();
+  isGone = true;
+  use(trail);
+  await vi.advanceTimersByTimeAsync(500);
+  expect(await trail.status()).toEqual({ head: before.head, problem: expect.stringContaining("the disk is full") });
+});
+
+it("writes what is left when it closes", async () => {
+  const { trail, rows } = setUp();
+  use(trail);
+  await trail.close();
+  expect(sum(await rows())).toBe(1);
+});
+
+it("says so when it closes and the rest cannot be written", async () => {
+  const { trail, answers } = setUp();
+  answers.push(fails);
+  use(trail);
+  expect(await thrownBy(trail.close)).toBeKmsError("AUDIT_UNAVAILABLE");
+});
+
+it("waits no longer than two seconds for a store that hangs when it closes", async () => {
+  const { trail, answers, advance } = setUp();
+  answers.push(() => new Promise(() => {}));
+  use(trail);
+  const closing = thrownBy(trail.close);
+  await advance(2_000);
+  expect(await closing).toBeKmsError("AUDIT_UNAVAILABLE");
+});

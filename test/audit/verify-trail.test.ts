@@ -1,0 +1,135 @@
+/** What of the audit trail shows when somebody edits the database: rows altered, removed or cut off, and whole writers gone. */
+import { createSecretKey, randomBytes } from "node:crypto";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { createAuditTrail } from "../../src/audit/trail.ts";
+import { verifyAudit } from "../../src/audit/verify-trail.ts";
+import type { AuditVerdict, Store } from "../../src/store/store.ts";
+import { thrownBy } from "../matchers.ts";
+import { sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
+
+const key = createSecretKey(randomBytes(32));
+const clock = () => new Date("2026-01-01T00:00:00.000Z");
+let door: ReturnType<typeof sqliteBackdoor>;
+
+/** A process that used a key of `rows` tenants, and what it said of itself at its end. */
+async function process(rows: number) {
+  const store = await unlocked(await door.open(), key);
+  const trail = createAuditTrail({ store, clock });
+  for (let n = 0; n < rows; n++) trail.used("ann", "sign_span", `tenant-${n}`, hex(n), "signing", n + 1);
+  await trail.close();
+  const { head } = await trail.status();
+  await store.close();
+  return head!;
+}
+
+const hex = (n: number) => n.toString(16).padStart(32, "0");
+
+async function verified() {
+  const store = await unlocked(await door.open(), key);
+  try {
+    return await verifyAudit(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/** No time passes, so that a trail's close waits for its rows however long they take. */
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  door = sqliteBackdoor();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+it("finds nothing wrong with what processes wrote, and tells where each of them ended", async () => {
+  const heads = [await process(10), await process(6_000)];
+  const report = await verified();
+  expect(report).toMatchObject({ events: 6_010, problems: [], problemCount: 0 });
+  const ends = heads.map(({ writerId, sequence, mac }) => ({ writerId, sequence, mac: Buffer.from(mac) }));
+  expect(report.heads.map((head) => ({ ...head, mac: Buffer.from(head.mac) }))).toEqual(
+    ends.sort((a, b) => (a.writerId < b.writerId ? -1 : 1)),
+  );
+});
+
+it.each(["actor", "action", "tenant_id", "key_id", "outcome"])("names a row whose %s was edited", async (column) => {
+  const { writerId } = await process(10);
+  await door.sql(`update kms_audit set ${column} = 'x' || ${column} where sequence = 4`);
+  expect(await verified()).toMatchObject({ problems: [{ writerId, sequence: 4 }], problemCount: 1 });
+});
+
+it("names a row whose count was edited", async () => {
+  const { writerId } = await process(10);
+  await door.sql("update kms_audit set count = 0 where sequence = 10");
+  expect((await verified()).problems).toMatchObject([{ writerId, sequence: 10 }]);
+});
+
+it("names rows that were removed", async () => {
+  const { writerId } = await process(10);
+  await door.sql("delete from kms_audit where sequence in (4, 5)");
+  expect((await verified()).problems).toEqual([{ writerId, sequence: 4, what: "rows 4 to 5 are missing" }]);
+});
+
+it("names a tail that was cut", async () => {
+  const { writerId } = await process(10);
+  await door.sql("delete from kms_audit where sequence > 7");
+  expect((await verified()).problems).toEqual([
+    { writerId, sequence: 8, what: "rows 8 to 10 are missing: the tail was cut" },
+  ]);
+});
+
+it("misses a writer that was removed with all its rows", async () => {
+  const { writerId } = await process(3);
+  await process(3);
+  await door.sql("delete from kms_audit where writer_id = ?1", writerId);
+  await door.sql("delete from kms_audit_writers where writer_id = ?1", writerId);
+  expect(await verified()).toMatchObject({
+    events: 3,
+    problems: [{ writerId: "", sequence: 0, what: "2 writers were counted and 1 heads are here" }],
+  });
+});
+
+it("names the writer whose head was removed", async () => {
+  const { writerId } = await process(3);
+  await door.sql("delete from kms_audit_writers");
+  const { problems } = await verified();
+  expect(problems).toContainEqual(expect.objectContaining({ writerId, sequence: 0 }));
+});
+
+it("goes from page to page, keeps a thousand problems and counts them all", async () => {
+  const problem = (sequence: number) => ({ writerId: "w", sequence, what: "altered" });
+  const asked: unknown[] = [];
+  const pages: Pick<Store, "verifyAudit"> = {
+    async verifyAudit(from, limit): Promise<AuditVerdict> {
+      asked.push([from?.sequence, limit]);
+      const page = asked.length;
+      const problems = Array.from({ length: 700 }, (_, index) => problem(page * 1_000 + index));
+      const next = page < 3 ? { writerId: "w", sequence: page * 5_000, mac: undefined } : undefined;
+      return { events: 5_000, heads: [], problems, next };
+    },
+  };
+  const report = await verifyAudit(pages);
+  expect(asked).toEqual([
+    [undefined, 5_000],
+    [5_000, 5_000],
+    [10_000, 5_000],
+  ]);
+  expect(report).toMatchObject({ events: 15_000, problemCount: 2_100 });
+  expect(report.problems).toHaveLength(1_000);
+});
+
+it("stops between pages when nobody waits any more", async () => {
+  const { abort, signal } = abortable();
+  const pages: Pick<Store, "verifyAudit"> = {
+    async verifyAudit() {
+      abort();
+      return { events: 1, heads: [], problems: [], next: { writerId: "w", sequence: 1, mac: undefined } };
+    },
+  };
+  expect(await thrownBy(() => verifyAudit(pages, signal))).toBeKmsError("CANCELLED");
+});
+
+function abortable() {
+  const controller = new AbortController();
+  return { abort: () => controller.abort(), signal: controller.signal };
+}

@@ -1,0 +1,507 @@
+/** KeyAdminService's handlers over a store and a lifecycle of the test's making. */
+import { create, toBinary } from "@bufbuild/protobuf";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { describe, expect, it, vi } from "vitest";
+import { ListAuditEventsRequestSchema, VerifyAuditRequestSchema } from "../../../gen/ts/fluo/kms/v1/audit_pb.ts";
+import {
+  CancelKeyDestructionRequestSchema,
+  DisableKeyRequestSchema,
+  EnableKeyRequestSchema,
+  type Key,
+  type ListKeysRequest,
+  ListKeysRequestSchema,
+  ListKeysResponseSchema,
+  MarkKeyCompromisedRequestSchema,
+  ScheduleKeyDestructionRequestSchema,
+} from "../../../gen/ts/fluo/kms/v1/key_admin_pb.ts";
+import { KeyPurpose, KeyState } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
+import { RewrapKeysRequestSchema } from "../../../gen/ts/fluo/kms/v1/rewrap_pb.ts";
+import { KmsError } from "../../../src/errors.ts";
+import type { KeyRecord, Purpose } from "../../../src/store/key-record.ts";
+import type { Rewrap } from "../../../src/keys/rewrap.ts";
+import type { Caller } from "../../../src/call/context.ts";
+import { type KeyAdminParts, keyAdminHandlers } from "../../../src/service/key-admin/handlers.ts";
+import type { AuditRow } from "../../../src/store/store.ts";
+import { anyone } from "../../../src/transport/authenticate.ts";
+import { thrownBy } from "../../matchers.ts";
+
+const keyId = "00112233445566778899aabbccddeeff";
+const at = new Date("2026-03-01T12:00:00.123Z");
+const current = { provider: "vault", providerKeyId: "transit/kms" };
+const other = { provider: "local", providerKeyId: "local:0011223344556677" };
+
+function record(fields: Partial<KeyRecord> = {}): KeyRecord {
+  return {
+    tenantId: "acme",
+    purpose: "data",
+    version: 1,
+    keyId,
+    state: "ACTIVE",
+    provider: "local",
+    providerKeyId: "master",
+    wrapped: Buffer.from("the wrapped key"),
+    publicKey: new Uint8Array(),
+    createdAt: at,
+    activatedAt: at,
+    retiredAt: undefined,
+    compromisedAt: undefined,
+    destroyAt: undefined,
+    previousState: undefined,
+    ...fields,
+  };
+}
+
+function auditRow(id: number, fields: Partial<AuditRow> = {}): AuditRow {
+  const writerId = "ffeeddccbbaa99887766554433221100";
+  const who = { actor: "ann", action: "disable", tenantId: "acme", purpose: "data", keyId, requestId: "r-1" } as const;
+  return { id, writerId, sequence: id, at, ...who, outcome: "OK", count: 1, ...fields };
+}
+
+/** 125 versions of both purposes of a tenant, in the order of a store. */
+const records = (["data", "signing"] as const).flatMap((purpose) =>
+  Array.from({ length: 125 }, (_, index) => record({ purpose, version: index + 1 })),
+);
+const rows = Array.from({ length: 250 }, (_, index) => auditRow(index + 1));
+
+type Place = { purpose: Purpose; version: number };
+const isAfter = (each: Place, place: Place) =>
+  each.purpose === place.purpose ? each.version > place.version : each.purpose > place.purpose;
+
+function setUp(caller: Partial<Caller> = {}) {
+  const lifecycle = {
+    disable: vi.fn(async () => record({ state: "DISABLED", previousState: "ACTIVE" })),
+    enable: vi.fn(async () => record()),
+    markCompromised: vi.fn<KeyAdminParts["lifecycle"]["markCompromised"]>(async () => ({
+      record: record({ state: "COMPROMISED", compromisedAt: at }),
+      replacement: undefined,
+    })),
+    scheduleDestruction: vi.fn(async () => record({ state: "DESTROY_SCHEDULED", destroyAt: at })),
+    cancelDestruction: vi.fn(async () => record({ state: "DISABLED" })),
+  };
+  const store = {
+    listKeys: vi.fn<KeyAdminParts["store"]["listKeys"]>(async ({ purpose, limit, after }) =>
+      records
+        .filter((each) => (purpose ?? each.purpose) === each.purpose && (!after || isAfter(each, after)))
+        .slice(0, limit),
+    ),
+    auditEvents: vi.fn<KeyAdminParts["store"]["auditEvents"]>(async ({ limit, after = 0 }) =>
+      rows.filter(({ id }) => id > after).slice(0, limit),
+    ),
+  };
+  const verifyAudit = vi.fn<KeyAdminParts["verifyAudit"]>(async () => ({
+    events: 0,
+    heads: [],
+    problems: [],
+    problemCount: 0,
+  }));
+  const rewrap = vi.fn<Rewrap["rewrap"]>(async () => ({
+    ...{ target: current, storeKey: true, keys: 2, interrupted: new KmsError("PROVIDER_UNAVAILABLE", "no answer") },
+    failed: [
+      { key: { ...other, ...record() }, error: new KmsError("DATA_LOSS", "damaged") },
+      { key: undefined, error: new KmsError("PROVIDER_DENIED", "unknown") },
+    ],
+    others: [{ ...other, keys: 7 }],
+    remaining: 8,
+    next: { ...other, keyId },
+  }));
+  const handlers = keyAdminHandlers({ lifecycle, rewrap: { rewrap }, current, store, verifyAudit });
+  const call = { caller: { ...anyone, name: "ann", ...caller }, signal: new AbortController().signal };
+  const listKeys = (request: Partial<ListKeysRequest> = {}) =>
+    handlers.listKeys(create(ListKeysRequestSchema, request as never), call);
+  const listAudit = (request: { tenantId?: string; keyId?: string; pageSize?: number; pageToken?: string } = {}) =>
+    handlers.listAuditEvents(create(ListAuditEventsRequestSchema, request), call);
+  return { lifecycle, rewrap, store, verifyAudit, handlers, call, listKeys, listAudit };
+}
+
+/** Each call that changes a key, and what it asks of the lifecycle. */
+const changes = {
+  disableKey: [DisableKeyRequestSchema, "disable"],
+  enableKey: [EnableKeyRequestSchema, "enable"],
+  markKeyCompromised: [MarkKeyCompromisedRequestSchema, "markCompromised"],
+  scheduleKeyDestruction: [ScheduleKeyDestructionRequestSchema, "scheduleDestruction"],
+  cancelKeyDestruction: [CancelKeyDestructionRequestSchema, "cancelDestruction"],
+} as const;
+type Change = keyof typeof changes;
+const eachChange = Object.keys(changes) as Change[];
+
+async function change({ handlers, call }: ReturnType<typeof setUp>, name: Change, request: object) {
+  const handle = handlers[name] as (request: unknown, context: typeof call) => Promise<{ key?: Key }>;
+  return handle(create(changes[name][0], { tenantId: "acme", keyId, ...request } as never), call);
+}
+
+const tokenOf = (...parts: unknown[]) => Buffer.from(JSON.stringify(parts)).toString("base64url");
+
+describe("ListKeys", () => {
+  it("comes in pages of 100 unless told otherwise, without a gap and without repeating itself", async () => {
+    const { listKeys } = setUp();
+    const sizes: number[] = [];
+    const seen: unknown[] = [];
+    let pageToken = "";
+    do {
+      const { keys, nextPageToken } = await listKeys({ pageToken });
+      sizes.push(keys.length);
+      seen.push(...keys.map(({ version }) => [version!.purpose, version!.version]));
+      pageToken = nextPageToken;
+    } while (pageToken !== "");
+    expect(sizes).toEqual([100, 100, 50]);
+    const all = records.map(({ purpose, version }) => [KeyPurpose[purpose === "data" ? "DATA" : "SIGNING"], version]);
+    expect(seen).toEqual(all);
+  });
+
+  it("gives no token with the last page, full or not", async () => {
+    const { listKeys } = setUp();
+    const { nextPageToken } = await listKeys({ pageSize: 125 });
+    expect(await listKeys({ pageSize: 125, pageToken: nextPageToken })).toMatchObject({ nextPageToken: "" });
+    expect((await listKeys({ pageSize: 1000 })).keys).toHaveLength(250);
+  });
+
+  it("asks the store for what the caller asks for", async () => {
+    const { listKeys, store } = setUp();
+    const filters = { tenantId: "acme", purpose: KeyPurpose.SIGNING, state: KeyState.DISABLED, pageSize: 1 };
+    const { nextPageToken } = await listKeys(filters);
+    await listKeys({ ...filters, pageToken: nextPageToken });
+    const asked = { tenantId: "acme", purpose: "signing", state: "DISABLED", limit: 2 };
+    expect(store.listKeys).toHaveBeenNthCalledWith(1, { ...asked, after: undefined });
+    const after = { tenantId: "acme", purpose: "signing", version: 1 };
+    expect(store.listKeys).toHaveBeenNthCalledWith(2, { ...asked, after });
+  });
+
+  it("asks for the keys of all tenants, purposes and states where none is named", async () => {
+    const { listKeys, store } = setUp();
+    await listKeys();
+    const [asked] = store.listKeys.mock.lastCall!;
+    expect(asked).toEqual({ tenantId: undefined, purpose: undefined, state: undefined, limit: 101, after: undefined });
+  });
+
+  it("shows a key with the times that it has, and never its wrapped bytes", async () => {
+    const { listKeys, store } = setUp();
+    const full = {
+      retiredAt: new Date(at.getTime() + 1),
+      compromisedAt: new Date(at.getTime() + 2),
+      destroyAt: new Date(at.getTime() + 3),
+      previousState: "COMPROMISED",
+      state: "DESTROY_SCHEDULED",
+    } as const;
+    const fresh = record({ activatedAt: undefined });
+    store.listKeys.mockResolvedValue([record({ ...full, version: 7 }), fresh]);
+    const answer = await listKeys();
+    const [old, young] = answer.keys;
+    expect(old).toMatchObject({
+      version: { tenantId: "acme", purpose: KeyPurpose.DATA, keyId, version: 7 },
+      state: KeyState.DESTROY_SCHEDULED,
+      previousState: KeyState.COMPROMISED,
+      provider: "local",
+      providerKeyId: "master",
+    });
+    const { createdAt, activatedAt, retiredAt, compromisedAt, destroyAt } = old!;
+    expect([createdAt, activatedAt, retiredAt, compromisedAt, destroyAt].map((each) => timestampDate(each!))).toEqual([
+      at,
+      at,
+      full.retiredAt,
+      full.compromisedAt,
+      full.destroyAt,
+    ]);
+    expect(young).toMatchObject({ state: KeyState.ACTIVE, previousState: KeyState.UNSPECIFIED });
+    for (const unset of ["activatedAt", "retiredAt", "compromisedAt", "destroyAt"] as const)
+      expect(young![unset]).toBeUndefined();
+    expect(Buffer.from(toBinary(ListKeysResponseSchema, answer)).includes(fresh.wrapped)).toBe(false);
+  });
+
+  it.each([
+    ["page_size", { pageSize: 1001 }],
+    ["state", { state: KeyState.PENDING }],
+    ["state", { state: 99 as KeyState }],
+    ["purpose", { purpose: 99 as KeyPurpose }],
+    ["tenant_id", { tenantId: "Acme Ltd" }],
+  ])("refuses a wrong %s: %o", async (field, request) => {
+    const { listKeys, store } = setUp();
+    expect(await thrownBy(() => listKeys(request))).toBeKmsError("INVALID_ARGUMENT", field);
+    expect(store.listKeys).not.toHaveBeenCalled();
+  });
+
+  describe("refuses a page_token", () => {
+    const listing = ["keys", "", 0, 0];
+    const good = tokenOf(...listing, "acme", "data", 1);
+
+    it("but its own", async () => {
+      const { keys } = await setUp().listKeys({ pageToken: good, pageSize: 1 });
+      expect(keys[0]!.version!.version).toBe(2);
+    });
+
+    it.each([
+      ["that is no base64url", "@@@"],
+      ["that is no JSON", Buffer.from("not JSON").toString("base64url")],
+      ["that is no list", Buffer.from('{"length":7}').toString("base64url")],
+      ["that is empty inside", tokenOf()],
+      ["with padding", `${Buffer.from(JSON.stringify([...listing, "acme", "data", 1])).toString("base64")}=`],
+      ["with a blank", Buffer.from(JSON.stringify([...listing, "acme", "data", 1], null, 1)).toString("base64url")],
+      ["with a line feed", `${good}\n`],
+      ["cut short", good.slice(0, -2)],
+      ["of no place", tokenOf(...listing)],
+      ["of a place and more", tokenOf(...listing, "acme", "data", 1, 1)],
+      ["of another listing", tokenOf("audit", "", "", 1)],
+      ["of a tenant that cannot be", tokenOf(...listing, "acme\u0000", "data", 1)],
+      ["of a tenant that is no text", tokenOf(...listing, 1, "data", 1)],
+      ["of a purpose that is none", tokenOf(...listing, "acme", "toString", 1)],
+      ["of version 0", tokenOf(...listing, "acme", "data", 0)],
+      ["of half a version", tokenOf(...listing, "acme", "data", 1.5)],
+      ["of a version in text", tokenOf(...listing, "acme", "data", "1")],
+      ["that is longer than any", tokenOf(...listing, "a".repeat(10_000), "data", 1)],
+    ])("%s", async (_what, pageToken) => {
+      const { listKeys, store } = setUp();
+      expect(await thrownBy(() => listKeys({ pageToken }))).toBeKmsError("INVALID_ARGUMENT", "page_token");
+      expect(store.listKeys).not.toHaveBeenCalled();
+    });
+
+    it.each([
+      ["tenant_id", { tenantId: "umbrella" }],
+      ["purpose", { purpose: KeyPurpose.SIGNING }],
+      ["state", { state: KeyState.RETIRED }],
+    ])("of another %s", async (_field, filter) => {
+      const { listKeys } = setUp();
+      const { nextPageToken } = await listKeys({ pageSize: 1 });
+      const error = await thrownBy(() => listKeys({ ...filter, pageToken: nextPageToken }));
+      expect(error).toBeKmsError("INVALID_ARGUMENT", "page_token");
+    });
+  });
+});
+
+describe.each(eachChange)("%s", (name) => {
+  it("says which key, who, and under which request id, and answers with the key", async () => {
+    const admin = setUp();
+    const { key } = await change(admin, name, { requestId: "r-1" });
+    const asked = { tenantId: "acme", keyId, by: { actor: "ann", requestId: "r-1" } };
+    expect(admin.lifecycle[changes[name][1]].mock.calls[0]!.at(0)).toMatchObject(asked);
+    expect(key).toMatchObject({ version: { tenantId: "acme", keyId } });
+  });
+
+  it.each([
+    ["tenant_id", { tenantId: "" }],
+    ["key_id", { keyId: "" }],
+    ["key_id", { keyId: keyId.slice(1) }],
+    ["key_id", { keyId: `${keyId}\n` }],
+    ["key_id", { keyId: keyId.toUpperCase() }],
+    ["request_id", { requestId: "x".repeat(129) }],
+    ["request_id", { requestId: "ü" }],
+    ["request_id", { requestId: "a\nb" }],
+  ])("refuses a wrong %s: %j", async (field, request) => {
+    const admin = setUp();
+    expect(await thrownBy(() => change(admin, name, request))).toBeKmsError("INVALID_ARGUMENT", field);
+    expect(admin.lifecycle[changes[name][1]]).not.toHaveBeenCalled();
+  });
+
+  it.each(["NOT_FOUND", "KEY_UNUSABLE", "CONFLICT", "STORE_UNAVAILABLE"] as const)("hands on %s", async (code) => {
+    const admin = setUp();
+    admin.lifecycle[changes[name][1]].mockRejectedValue(new KmsError(code, "as told"));
+    expect(await thrownBy(() => change(admin, name, {}))).toBeKmsError(code, "as told");
+  });
+});
+
+describe("MarkKeyCompromised", () => {
+  it("answers with the replacement where there is one", async () => {
+    const admin = setUp();
+    const alone = await change(admin, "markKeyCompromised", {});
+    expect(alone.key!.state).toBe(KeyState.COMPROMISED);
+    expect(alone).not.toHaveProperty("replacement");
+    const replacement = record({ version: 2 });
+    admin.lifecycle.markCompromised.mockResolvedValue({ record: record({ state: "COMPROMISED" }), replacement });
+    expect(await change(admin, "markKeyCompromised", {})).toMatchObject({
+      key: { state: KeyState.COMPROMISED, version: { version: 1 } },
+      replacement: { state: KeyState.ACTIVE, version: { version: 2 } },
+    });
+    expect(admin.lifecycle.markCompromised.mock.lastCall![1]).toBe(admin.call.signal);
+  });
+});
+
+describe("ScheduleKeyDestruction", () => {
+  it.each([
+    [0, 30],
+    [7, 7],
+    [30, 30],
+  ])("with days %i destroys after %i", async (days, expected) => {
+    const admin = setUp();
+    await change(admin, "scheduleKeyDestruction", { days });
+    expect(admin.lifecycle.scheduleDestruction.mock.lastCall).toMatchObject([{ days: expected }]);
+  });
+
+  it.each([1, 6, 31, 2 ** 32 - 1])("refuses %i days", async (days) => {
+    const admin = setUp();
+    const error = await thrownBy(() => change(admin, "scheduleKeyDestruction", { days }));
+    expect(error).toBeKmsError("INVALID_ARGUMENT", "days");
+    expect(admin.lifecycle.scheduleDestruction).not.toHaveBeenCalled();
+  });
+});
+
+describe("ListAuditEvents", () => {
+  it("comes in pages, oldest first, without a gap", async () => {
+    const { listAudit } = setUp();
+    const seen: bigint[] = [];
+    let pageToken = "";
+    do {
+      const { events, nextPageToken } = await listAudit({ pageSize: 99, pageToken });
+      seen.push(...events.map(({ sequence }) => sequence));
+      pageToken = nextPageToken;
+    } while (pageToken !== "");
+    expect(seen).toEqual(rows.map(({ sequence }) => BigInt(sequence)));
+  });
+
+  it("asks the store for one tenant and key, or for all", async () => {
+    const { listAudit, store } = setUp();
+    await listAudit({ tenantId: "acme", keyId });
+    expect(store.auditEvents).toHaveBeenLastCalledWith({ tenantId: "acme", keyId, limit: 101, after: undefined });
+    await listAudit();
+    const all = { tenantId: undefined, keyId: undefined, limit: 101, after: undefined };
+    expect(store.auditEvents).toHaveBeenLastCalledWith(all);
+  });
+
+  it("shows a row as it is", async () => {
+    const { listAudit, store } = setUp();
+    const nameless = { tenantId: "", purpose: undefined, keyId: "", outcome: "PERMISSION_DENIED", requestId: "" };
+    store.auditEvents.mockResolvedValue([auditRow(1, { count: 12 }), auditRow(2, nameless)]);
+    const { events } = await listAudit();
+    const { writerId } = auditRow(1);
+    expect(events).toMatchObject([
+      { writerId, sequence: 1n, actor: "ann", action: "disable", tenantId: "acme", keyId, purpose: KeyPurpose.DATA },
+      { writerId, sequence: 2n, tenantId: "", keyId: "", purpose: KeyPurpose.UNSPECIFIED, count: 1n },
+    ]);
+    expect(events[0]).toMatchObject({ outcome: "OK", requestId: "r-1", count: 12n });
+    expect(events[1]).toMatchObject({ outcome: "PERMISSION_DENIED", requestId: "" });
+    expect(timestampDate(events[0]!.at!)).toEqual(at);
+  });
+
+  it.each([
+    ["page_size", { pageSize: 1001 }],
+    ["tenant_id", { tenantId: "Acme Ltd" }],
+    ["key_id", { keyId: "1234" }],
+    ["page_token", { pageToken: tokenOf("audit", "", "") }],
+    ["page_token", { pageToken: tokenOf("audit", "", "", -1) }],
+    ["page_token", { pageToken: tokenOf("audit", "", "", 1e300) }],
+    ["page_token", { pageToken: tokenOf("audit", "", "", "1") }],
+    ["page_token", { pageToken: tokenOf("audit", "", "", 1, 2) }],
+    ["page_token", { pageToken: tokenOf("audit", "umbrella", "", 1) }],
+    ["page_token", { pageToken: tokenOf("keys", "", 0, 0, "acme", "data", 1) }],
+  ])("refuses a wrong %s: %j", async (field, request) => {
+    const { listAudit, store } = setUp();
+    expect(await thrownBy(() => listAudit(request))).toBeKmsError("INVALID_ARGUMENT", field);
+    expect(store.auditEvents).not.toHaveBeenCalled();
+  });
+});
+
+describe("VerifyAudit", () => {
+  const request = create(VerifyAuditRequestSchema);
+  const writerId = auditRow(1).writerId;
+
+  it("is ok where nothing is wrong, and names the heads in hex", async () => {
+    const { handlers, call, verifyAudit } = setUp();
+    const heads = [{ writerId, sequence: 3, mac: Buffer.from("00ABCDEF", "hex") }];
+    verifyAudit.mockResolvedValue({ events: 3, heads, problems: [], problemCount: 0 });
+    expect(await handlers.verifyAudit(request, call)).toMatchObject({
+      ok: true,
+      events: 3n,
+      heads: [{ writerId, sequence: 3n, mac: "00abcdef" }],
+      problems: [],
+      problemCount: 0n,
+    });
+    expect(verifyAudit).toHaveBeenCalledWith(call.signal);
+  });
+
+  it("is not ok where something is, and lists 1,000 problems at most", async () => {
+    const { handlers, call, verifyAudit } = setUp();
+    const problems = Array.from({ length: 1500 }, (_, sequence) => ({ writerId, sequence, what: "altered" }));
+    verifyAudit.mockResolvedValue({ events: 2000, heads: [], problems, problemCount: 1700 });
+    const answer = await handlers.verifyAudit(request, call);
+    expect(answer).toMatchObject({ ok: false, problemCount: 1700n });
+    expect(answer.problems).toHaveLength(1000);
+    expect(answer.problems[1]).toMatchObject({ writerId, sequence: 1n, what: "altered" });
+  });
+});
+
+describe("a caller", () => {
+  const denied = new KmsError("PERMISSION_DENIED", "as told");
+
+  it("without the role gets nothing", async () => {
+    const require = vi.fn(() => {
+      throw denied;
+    });
+    const admin = setUp({ require });
+    const verify = () => admin.handlers.verifyAudit(create(VerifyAuditRequestSchema), admin.call);
+    const calls = [admin.listKeys, admin.listAudit, verify, ...eachChange.map((name) => () => change(admin, name, {}))];
+    for (const call of calls) expect(await thrownBy(() => call())).toBe(denied);
+    expect(require.mock.calls).toEqual(calls.map(() => ["admin"]));
+    const parts = [...Object.values(admin.lifecycle), ...Object.values(admin.store), admin.verifyAudit];
+    for (const part of parts) expect(part).not.toHaveBeenCalled();
+  });
+
+  it("of another tenant gets nothing", async () => {
+    const tenant = () => {
+      throw denied;
+    };
+    const admin = setUp({ tenant });
+    const lists = [() => admin.listKeys({ tenantId: "acme" }), () => admin.listAudit({ tenantId: "acme" })];
+    for (const call of [...lists, ...eachChange.map((name) => () => change(admin, name, {}))]) {
+      expect(await thrownBy(() => call())).toBe(denied);
+    }
+    for (const part of [...Object.values(admin.lifecycle), ...Object.values(admin.store)])
+      expect(part).not.toHaveBeenCalled();
+  });
+});
+
+describe("RewrapKeys", () => {
+  it("passes on who asks for how much, and answers what was done, and what was not", async () => {
+    const { handlers, rewrap, call } = setUp();
+    const answer = await handlers.rewrapKeys(create(RewrapKeysRequestSchema, { pageSize: 7, requestId: "r-7" }), call);
+    const by = { actor: "ann", requestId: "r-7" };
+    expect(rewrap).toHaveBeenCalledExactlyOnceWith({ by, limit: 7, after: undefined, dryRun: false }, call.signal);
+    expect(answer).toMatchObject({
+      ...current,
+      ...{ storeKeyRewrapped: true, rewrapped: 2, remaining: 8n, dryRun: false },
+      interrupted: { code: 14, message: "no answer" },
+      failed: [
+        { key: { tenantId: "acme", purpose: KeyPurpose.DATA, keyId, version: 1 }, error: { code: 15 } },
+        { error: { code: 9, message: "unknown" } },
+      ],
+      others: [{ ...other, keys: 7n }],
+    });
+    expect(answer.failed[1]!.key).toBeUndefined();
+  });
+
+  it("goes on with the token of the page before, for the same provider key alone", async () => {
+    const { handlers, rewrap, call } = setUp();
+    const ask = (pageToken: string) =>
+      handlers.rewrapKeys(create(RewrapKeysRequestSchema, { pageToken, dryRun: true }), call);
+    const { nextPageToken } = await ask("");
+    await ask(nextPageToken);
+    expect(rewrap.mock.lastCall?.[0]).toMatchObject({ limit: 100, after: { ...other, keyId }, dryRun: true });
+    const token = (...parts: unknown[]) => Buffer.from(JSON.stringify(parts)).toString("base64url");
+    for (const pageToken of [
+      "x",
+      token("rewrap", "aws", "key", "local", "a", keyId),
+      token("rewrap", current.provider, current.providerKeyId, "local", "a"),
+      token("rewrap", current.provider, current.providerKeyId, "local", "a", 7),
+      token("rewrap", current.provider, current.providerKeyId, "local", "a", keyId, "more"),
+    ]) {
+      expect(await thrownBy(() => ask(pageToken))).toBeKmsError("INVALID_ARGUMENT", "page_token");
+    }
+    expect(rewrap).toHaveBeenCalledTimes(2);
+  });
+
+  it.each([
+    ["page_size", { pageSize: 1001 }],
+    ["request_id", { requestId: "a b" }],
+  ])("refuses a bad %s, and moves nothing", async (field, request) => {
+    const { handlers, rewrap, call } = setUp();
+    const ask = () => handlers.rewrapKeys(create(RewrapKeysRequestSchema, request), call);
+    expect(await thrownBy(ask)).toBeKmsError("INVALID_ARGUMENT", field);
+    expect(rewrap).not.toHaveBeenCalled();
+  });
+
+  it("is for administrators alone", async () => {
+    const require = () => {
+      throw new KmsError("PERMISSION_DENIED", "needs the role admin");
+    };
+    const { handlers, rewrap, call } = setUp({ require });
+    const ask = () => handlers.rewrapKeys(create(RewrapKeysRequestSchema, {}), call);
+    expect(await thrownBy(ask)).toBeKmsError("PERMISSION_DENIED");
+    expect(rewrap).not.toHaveBeenCalled();
+  });
+});

@@ -1,0 +1,118 @@
+/** All handlers over real keys, store and audit trail, and what they told: the trail's rows, alarms of health, counters. */
+import { wrappedBy } from "../../src/keys/master-keys.ts";
+import { logReader } from "../../src/log/reader.ts";
+import { createWitness } from "../../src/service/audited.ts";
+import { auditedKeyAdmin } from "../../src/service/key-admin/audited-handlers.ts";
+import { createAuditTrail } from "../../src/audit/trail.ts";
+import { verifyAudit } from "../../src/audit/verify-trail.ts";
+import type { CallContext, Caller } from "../../src/call/context.ts";
+import type { HealthAlarm, HealthReport } from "../../src/health/monitor.ts";
+import { keyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
+import type { ProviderCondition } from "../../src/keys/provider-watch.ts";
+import type { Provider } from "../../src/provider/provider.ts";
+import { type KmsParts, kmsHandlers } from "../../src/service/kms/handlers.ts";
+import type { AuditEvent, Store } from "../../src/store/store.ts";
+import { anyone } from "../../src/transport/authenticate.ts";
+import { setUp as setUpKeys } from "../keys/fixture.ts";
+
+/** `wrap` replaces methods of the store; `alarm` hears what is otherwise gathered in `alarms`. */
+export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm?: HealthAlarm) {
+  const keys = setUpKeys();
+  const store: Store = { ...keys.store, ...wrap(keys.store) };
+  const { keyring, provider } = setUpKeys({ store, provider: keys.provider });
+  const clock = () => new Date("2026-01-01T00:00:00.000Z");
+  const trail = createAuditTrail({ store, clock });
+  const alarms: string[] = [];
+  const counts = { dataLoss: 0, piiFields: 0, spansSigned: 0 };
+  const counter = (name: keyof typeof counts) => ({
+    add(count: number) {
+      counts[name] += count;
+    },
+  });
+  const witness = createWitness({
+    audit: trail,
+    health: alarm ?? { suspect: () => alarms.push("suspect"), lost: (what) => alarms.push(`lost: ${what}`) },
+    dataLoss: counter("dataLoss"),
+  });
+  const report: HealthReport = {
+    status: "operational",
+    latencyMs: 1,
+    counts: { byPurpose: { data: {}, signing: {} }, oldestActiveAt: undefined, lastRotationAt: undefined },
+    notices: [],
+  };
+  const watch = answeringWatch(provider, clock());
+  const parts: KmsParts & Required<Pick<KmsParts, "witness" | "audit">> = {
+    witness,
+    audit: trail,
+    keyring,
+    logs: logReader({ store, keys: keyring }),
+    store,
+    providerOf: () => ({ unguarded: provider, watch }),
+    clock,
+    keyTimer: { signing: (get) => get(), encryption: (get) => get() },
+    piiFields: counter("piiFields"),
+    spansSigned: counter("spansSigned"),
+    issuer: "test",
+    health: { current: () => report, look: async () => report, drain() {}, stop() {} },
+    providerName: "local",
+    version: "0",
+    startedAt: clock(),
+    rotation: { enabled: true, maxAgeDays: 90, next: () => undefined, failed: () => 0 },
+    watches: [watch],
+    tenantKeys: { all: () => [], keyOf: () => undefined },
+    caches: () => [],
+    ttlMs: 3_600_000,
+    maxStaleMs: 14_400_000,
+    breakers: () => [],
+    providerCalls: () => new Map(),
+    prices: { per10000Calls: 0.03, perKeyMonth: 1, charged: "all", currency: "USD" },
+    checkMs: 30_000,
+    countProviderCalls: async (work) => ({ answer: await work(), calls: new Map() }),
+    probeKeyrings: () => ({ first: keyring, second: keyring, close() {} }),
+    recommendations: [],
+    faults: [],
+  };
+  const admin = keyAdminHandlers({
+    store,
+    lifecycle: keyring,
+    rewrap: keyring,
+    current: wrappedBy(provider),
+    verifyAudit: (signal) => verifyAudit(store, signal),
+  });
+  return {
+    kms: kmsHandlers(parts),
+    admin: auditedKeyAdmin(admin, witness),
+    parts,
+    keyring,
+    store,
+    provider,
+    trail,
+    alarms,
+    counts,
+    report,
+    /** Of what the handlers told the trail: not the rows that the store wrote with its changes. */
+    async rows(): Promise<AuditEvent[]> {
+      await trail.close();
+      const rows = await store.auditEvents({ limit: 10_000 });
+      return rows.filter(({ action, outcome }) => outcome !== "OK" || !["create", "rotate", "retire"].includes(action));
+    },
+  };
+}
+
+/** That sees the key as it should be. */
+function answeringWatch(provider: Provider, since: Date): KmsParts["watches"][number] {
+  const condition: ProviderCondition = {
+    condition: "answering",
+    detail: "in this process",
+    advice: undefined,
+    since,
+    latencyMs: 1,
+    clockSkewMs: undefined,
+  };
+  return { provider, current: () => condition, look: async () => condition };
+}
+
+/** A call by `ann`, who may do everything unless `caller` says otherwise. */
+export function call(caller: Partial<Caller> = {}, signal = new AbortController().signal): CallContext {
+  return { caller: { ...anyone, name: "ann", ...caller }, signal };
+}
