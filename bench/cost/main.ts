@@ -5,8 +5,8 @@
 import { meanLife } from "../../src/keys/cache.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
-import { counting } from "../../test/keys/fixture.ts";
-import { useSteadily } from "../../test/keys/steady-use.ts";
+import { counting } from "../../test/support/keys-fixture.ts";
+import { useSteadily } from "../../test/support/steady-use.ts";
 import { aligned } from "../figures.ts";
 
 interface CostRow {

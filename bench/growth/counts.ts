@@ -1,6 +1,6 @@
 /** Counting all keys takes longer the more there are; how long do the others wait meanwhile? */
 
-import { masterKeys } from "../../src/keys/master-keys.ts";
+import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { openLocal } from "../../src/provider/local/open.ts";
 import { openStore } from "../../src/store/registry.ts";

@@ -3,7 +3,7 @@
  * that the store itself writes with, all in one transaction.
  */
 import { randomBytes } from "node:crypto";
-import { masterKeys } from "../../src/keys/master-keys.ts";
+import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
 import { publicKeyOf } from "../../src/crypto/ed25519.ts";
 import { type RowMac, rowMac } from "../../src/store/sql/row-mac.ts";
 import { type KeyRecord, type Purpose, recordContext } from "../../src/store/key-record.ts";

@@ -1,11 +1,11 @@
 /** The real handlers over a filled store, without a transport: what grows is behind them. */
 
-import { masterKeys } from "../../src/keys/master-keys.ts";
-import { watchProvider } from "../../src/keys/provider-watch.ts";
+import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
+import { watchProvider } from "../../src/provider-keys/watch.ts";
 import { createKeyring, type Keyring } from "../../src/keys/keyring.ts";
-import { wrappedBy } from "../../src/keys/master-keys.ts";
+import { wrappedBy } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
-import { logReader } from "../../src/log/reader.ts";
+import { logReader } from "../../src/tenant-log/log-reader.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { createAuditTrail } from "../../src/audit/trail.ts";
 import { verifyAudit } from "../../src/audit/verify-trail.ts";

@@ -1,10 +1,10 @@
 /** Services whose tenants have logs of one size each. Every log is made below its store's contract: it says that a log is born empty. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { masterKeys } from "../../src/keys/master-keys.ts";
+import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
-import { appendOf } from "../../src/log/group.ts";
-import { originOf } from "../../src/log/heads.ts";
+import { appendOf } from "../../src/tenant-log/group.ts";
+import { originOf } from "../../src/tenant-log/believed-head.ts";
 import { openLocal } from "../../src/provider/local/open.ts";
 import { packRuns } from "../../src/tlog/entry-run.ts";
 import { emptyRoot, emptyTree, growTree, hashBytes, rootOf } from "../../src/tlog/merkle.ts";

@@ -2,7 +2,7 @@
 import { KmsError, type KmsErrorCode } from "../errors.ts";
 import type { KeyRecord } from "../store/key-record.ts";
 import { unwrap } from "../keys/unwrap.ts";
-import { hasWrapped, type MasterKeys } from "../keys/master-keys.ts";
+import { hasWrapped, type MasterKeys } from "../provider-keys/provider-keys.ts";
 import type { Problem } from "./row-problem.ts";
 
 /**

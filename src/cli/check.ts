@@ -1,7 +1,7 @@
 /** `check`: is every record there, as it was written, and does the provider open it? Reads only, and beside a running service. */
 import type { KeyObject } from "node:crypto";
 import { KmsError } from "../errors.ts";
-import type { MasterKeys } from "../keys/master-keys.ts";
+import type { MasterKeys } from "../provider-keys/provider-keys.ts";
 import { type CheckedRows, openTables, type Tables } from "../store/registry.ts";
 import { type Command, exitCode, jsonOption } from "./command.ts";
 import { configOption } from "./configuration.ts";

@@ -88,7 +88,7 @@ export const settings = {
   "fluo.kms.auth": { parse: choice(["none"]), standard: "none" },
   "fluo.kms.issuer": { parse: issuerName, standard: "localhost" },
   "fluo.kms.host": { parse: host, standard: "127.0.0.1" },
-  // The file of tenants' provider keys, see tenant-keys.ts, which knows the other names under fluo.kms.tenants.
+  // The file of tenants' provider keys, see provider-keys/tenant-provider-keys.ts, which knows the other names under fluo.kms.tenants.
   "fluo.kms.tenants.file": { parse: filePath },
   "fluo.kms.grpc.port": { parse: port, standard: "9000" },
   "fluo.kms.http.port": { parse: port, standard: "8080" },

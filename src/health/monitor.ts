@@ -1,10 +1,10 @@
 /**
- * How well the service can do its work: what is known of the providers' keys (keys/provider-watch.ts), and a look at the store every 30 s,
+ * How well the service can do its work: what is known of the providers' keys (provider-keys/watch.ts), and a look at the store every 30 s,
  * every second while something is wrong. It is remembered: a probe of readiness reads the memory, so that it costs neither a provider
  * call nor a query.
  */
 import { KmsError } from "../errors.ts";
-import type { ProviderCondition, ProviderWatch } from "../keys/provider-watch.ts";
+import type { ProviderCondition, ProviderWatch } from "../provider-keys/watch.ts";
 import type { KeyCounts, Store } from "../store/store.ts";
 import { inTime } from "./in-time.ts";
 

@@ -7,11 +7,11 @@ import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import { step } from "../steps.ts";
 import type { Activation, Store } from "../store/store.ts";
-import type { MasterKeys } from "./master-keys.ts";
-import { publicPartOf, refuseOtherSecret } from "./public-part.ts";
+import type { MasterKeys } from "../provider-keys/provider-keys.ts";
+import { publicPartOf, refuseOtherSecret } from "./key-check.ts";
 import { type KeyRecord, type Purpose, recordContext } from "../store/key-record.ts";
 import { secretBytes, unwrapUnchecked } from "./unwrap.ts";
-import type { ImportKey, Usable } from "./usable.ts";
+import type { ImportKey, Usable } from "./usable-key.ts";
 
 export interface Creation {
   store: Store;

@@ -6,19 +6,19 @@ import { randomBytes } from "node:crypto";
 import type { Provider } from "../provider/provider.ts";
 import { type LogHandover, logRequestRetentionMs } from "../store/log-store.ts";
 import { type KeyChange, requestRetentionMs, type Store } from "../store/store.ts";
-import type { Waiter } from "./cancel.ts";
+import type { Waiter } from "./waiter.ts";
 import type { CacheOptions, CacheStats } from "./cache.ts";
 import type { PaceOptions } from "./pace.ts";
 import { createLifecycle, type Lifecycle } from "./lifecycle.ts";
-import { masterKeys, nameOf, type TenantKeys } from "./master-keys.ts";
-import { type PublicKey, publicKeysOf } from "./public.ts";
+import { masterKeys, nameOf, type TenantKeys } from "../provider-keys/provider-keys.ts";
+import { type PublicKey, publicKeysOf } from "./public-keys.ts";
 import { type Publish, publisher } from "./published.ts";
 import type { KeyState } from "../store/key-record.ts";
 import { purposeKeys } from "./purpose-keys.ts";
-import { createRewrap, type Rewrap } from "./rewrap.ts";
-import { createRotation, type RotationOptions } from "./rotate.ts";
-import type { Rotation } from "./rotation.ts";
-import { importDataKey, importSigningKey, type UsableDataKey, type UsableSigningKey } from "./usable.ts";
+import { createRewrap, type Rewrap } from "./rewrapping.ts";
+import { createRotation, type RotationOptions } from "./rotation/rotate-keys.ts";
+import type { Rotation } from "./rotation/rotation.ts";
+import { importDataKey, importSigningKey, type UsableDataKey, type UsableSigningKey } from "./usable-key.ts";
 
 export interface KeyringSettings {
   /** How long an unwrapped key is used before the provider is asked again: `kms.cache.ttl`. */

@@ -5,7 +5,7 @@
 import { invalidField, KmsError, type KmsErrorCode } from "../errors.ts";
 import { step } from "../steps.ts";
 import type { Activation, Attribution, KeyName, StateAction, StateChange, Store } from "../store/store.ts";
-import { serviceName } from "./cancel.ts";
+import { serviceName } from "./waiter.ts";
 import type { KeyRecord } from "../store/key-record.ts";
 import {
   compromised,

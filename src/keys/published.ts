@@ -7,8 +7,8 @@ import { LRUCache } from "lru-cache";
 import { KmsError } from "../errors.ts";
 import type { LogHead } from "../store/log-store.ts";
 import type { Store } from "../store/store.ts";
-import { unlessCancelled, type Waiter } from "./cancel.ts";
-import type { PublicKeySet, PublicKeys } from "./public.ts";
+import { unlessCancelled, type Waiter } from "./waiter.ts";
+import type { PublicKeySet, PublicKeys } from "./public-keys.ts";
 
 export interface Published extends PublicKeySet {
   /** Oldest first. */

@@ -5,12 +5,12 @@
 import { LRUCache } from "lru-cache";
 import { ciphertextRejected, KmsError, type KmsErrorCode } from "../errors.ts";
 import { type Cache, type CacheOptions, createCache } from "./cache.ts";
-import { type KeyUser, serviceName, unlessCancelled, type Waiter } from "./cancel.ts";
+import { type KeyUser, serviceName, unlessCancelled, type Waiter } from "./waiter.ts";
 import { type Creation, createKey, type Wish } from "./create.ts";
 import { allowed, type KeyRecord, type KeyState, type Purpose } from "../store/key-record.ts";
-import { nameOf } from "./master-keys.ts";
+import { nameOf } from "../provider-keys/provider-keys.ts";
 import { unwrap } from "./unwrap.ts";
-import type { ImportKey, Usable } from "./usable.ts";
+import type { ImportKey, Usable } from "./usable-key.ts";
 
 export interface PurposeKeys<P extends Purpose> {
   /** The tenant's ACTIVE key, made if the tenant never had one. A cached one is returned at once, without a promise. */

@@ -7,7 +7,7 @@ import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import { step } from "../steps.ts";
 import type { LockedStore, Store, StoreKeyChange, WrappedStoreKey } from "../store/store.ts";
-import { hasWrapped, type MasterKeys, wrappedBy } from "./master-keys.ts";
+import { hasWrapped, type MasterKeys, wrappedBy } from "../provider-keys/provider-keys.ts";
 import { fingerprintOf, pinAdvice, refuseNew, refuseOther } from "./store-key-pin.ts";
 import { secretBytes } from "./unwrap.ts";
 

@@ -1,8 +1,8 @@
 /** From a stored record to its 32 secret bytes, by the provider that wrapped them. */
 import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
-import { hasWrapped, type MasterKeys } from "./master-keys.ts";
-import { refuseOtherSecret } from "./public-part.ts";
+import { hasWrapped, type MasterKeys } from "../provider-keys/provider-keys.ts";
+import { refuseOtherSecret } from "./key-check.ts";
 import { type KeyRecord, recordContext } from "../store/key-record.ts";
 
 export const secretBytes = 32;

@@ -3,7 +3,7 @@
  * is audited, once, by its code. A handler itself says which keys it used, because only it knows.
  */
 import { KmsError, type KmsErrorCode } from "../errors.ts";
-import type { Rotation, RotationResult } from "../keys/rotation.ts";
+import type { Rotation, RotationResult } from "../keys/rotation/rotation.ts";
 import type { AuditAction } from "../store/store.ts";
 import { type Answer, andThen } from "../call/maybe-promise.ts";
 import type { AuditTrail } from "../audit/trail.ts";

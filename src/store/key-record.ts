@@ -26,7 +26,7 @@ export interface KeyRecord {
   providerKeyId: string;
   /** The 32-byte key or signing seed, encrypted by the provider under `recordContext`. */
   wrapped: Uint8Array;
-  /** For `signing` the Ed25519 public key, 32 bytes; for `data` what tells the key from another, see public-part.ts. */
+  /** For `signing` the Ed25519 public key, 32 bytes; for `data` what tells the key from another, see keys/key-check.ts. */
   publicKey: Uint8Array;
   createdAt: Date;
   activatedAt: Date | undefined;

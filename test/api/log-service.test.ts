@@ -1,11 +1,11 @@
-/** LogService on both transports; what a proof must be is tested in test/log/reader.test.ts. */
+/** LogService on both transports; what a proof must be is tested in test/tenant-log/log-reader.test.ts. */
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { leafHash } from "../../src/tlog/merkle.ts";
 import { isConsistent, isIncluded } from "../../src/tlog/verify-proof.ts";
 import { parseTlogProof } from "../../src/tlog/inclusion-proof.ts";
-import { entryOf, filledLog } from "../log/filled-log.ts";
-import { checkpointOf } from "../log/fixture.ts";
+import { entryOf, filledLog } from "../support/filled-log.ts";
+import { checkpointOf } from "../support/tenant-log-fixture.ts";
 import { failureOf } from "../running-service.ts";
 import { connectFailureOf } from "../support/api-fixture.ts";
 import { startLogs } from "../support/logs-fixture.ts";

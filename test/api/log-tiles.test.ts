@@ -3,8 +3,8 @@ import { createHash } from "node:crypto";
 import { request as httpRequest } from "node:http";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { checkpointOf } from "../log/fixture.ts";
-import { entryOf, filledLog } from "../log/filled-log.ts";
+import { checkpointOf } from "../support/tenant-log-fixture.ts";
+import { entryOf, filledLog } from "../support/filled-log.ts";
 import { treeHash } from "../support/rfc6962.ts";
 import { startLogs } from "../support/logs-fixture.ts";
 

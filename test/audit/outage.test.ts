@@ -2,7 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { afterEach, expect, it, vi } from "vitest";
 import { GenerateDataKeyRequestSchema } from "../../gen/ts/fluo/kms/v1/data_key_pb.ts";
-import { watchProvider } from "../../src/keys/provider-watch.ts";
+import { watchProvider } from "../../src/provider-keys/watch.ts";
 import { KmsError } from "../../src/errors.ts";
 import { createAuditTrail, durableWithinMs } from "../../src/audit/trail.ts";
 import { type HealthAlarm, type HealthMonitor, startHealthMonitor } from "../../src/health/monitor.ts";

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { sqliteDialect } from "../../src/store/sqlite/embedded.ts";
 import { migrations, tables } from "../../src/store/sql/schema.ts";
 import { directory } from "../config/fixture.ts";
-import { turn } from "../keys/fixture.ts";
+import { turn } from "../support/keys-fixture.ts";
 import { startPostgres } from "../postgres-server.ts";
 import { startProcess } from "../service-process.ts";
 import { resultOf, start } from "./fixture.ts";

@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checkLogs } from "../../src/cli/check-logs.ts";
-import { masterKeys } from "../../src/keys/master-keys.ts";
+import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
 import { unwrapStoreKey } from "../../src/keys/store-key.ts";
 import { openProvider } from "../../src/provider/registry.ts";
 import { checkpointText } from "../../src/tlog/checkpoint.ts";

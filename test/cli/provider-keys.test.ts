@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { createKeyring } from "../../src/keys/keyring.ts";
-import { masterKeys, type TenantKeys, wrappedBy } from "../../src/keys/master-keys.ts";
+import { masterKeys, type TenantKeys, wrappedBy } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { openProvider } from "../../src/provider/registry.ts";
 import { openStore } from "../../src/store/registry.ts";

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import pg from "pg";
 import type { RowValue } from "../../src/store/sql/row-mac.ts";
-import { masterKeys } from "../../src/keys/master-keys.ts";
+import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
 import { createKeyring, type Keyring } from "../../src/keys/keyring.ts";
-import { publicPartOf } from "../../src/keys/public-part.ts";
+import { publicPartOf } from "../../src/keys/key-check.ts";
 import { type KeyRecord, recordContext } from "../../src/store/key-record.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
@@ -15,7 +15,7 @@ import { openProvider } from "../../src/provider/registry.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
 import type { Store } from "../../src/store/store.ts";
 import { directory } from "../config/fixture.ts";
-import { dayMs } from "../keys/fixture.ts";
+import { dayMs } from "../support/keys-fixture.ts";
 import { type Result, run } from "./fixture.ts";
 
 /** Of any of the commands. */

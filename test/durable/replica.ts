@@ -3,11 +3,11 @@
  * replicas.ts, takes commands over IPC and answers each; it can be held before a call of its store, or stop itself at a step.
  */
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
-import { masterKeys } from "../../src/keys/master-keys.ts";
+import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
 import { createKeyring } from "../../src/keys/keyring.ts";
 import type { Purpose } from "../../src/store/key-record.ts";
-import type { RotateRequest, RotationResult } from "../../src/keys/rotation.ts";
-import { rotationRuns } from "../../src/keys/rotation-run.ts";
+import type { RotateRequest, RotationResult } from "../../src/keys/rotation/rotation.ts";
+import { rotationRuns } from "../../src/keys/rotation/due-run.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { openProvider } from "../../src/provider/registry.ts";
 import { type StepName, steps } from "../../src/steps.ts";

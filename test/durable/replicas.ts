@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
 import { KmsError } from "../../src/errors.ts";
-import { masterKeys } from "../../src/keys/master-keys.ts";
+import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
 import { createKeyring } from "../../src/keys/keyring.ts";
 import type { KeyRecord, Purpose } from "../../src/store/key-record.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";

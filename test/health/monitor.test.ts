@@ -1,7 +1,7 @@
 /** What the health monitor makes of its provider and store. */
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
-import { watchProvider } from "../../src/keys/provider-watch.ts";
+import { watchProvider } from "../../src/provider-keys/watch.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";

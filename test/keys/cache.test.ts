@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { type Cache, type CacheOptions, createCache } from "../../src/keys/cache.ts";
-import { unlessCancelled } from "../../src/keys/cancel.ts";
+import { unlessCancelled } from "../../src/keys/waiter.ts";
 import { thrownBy } from "../matchers.ts";
 
 interface Value {

@@ -11,7 +11,7 @@ import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../matchers.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
-import { setUp } from "./fixture.ts";
+import { setUp } from "../support/keys-fixture.ts";
 
 const active = (keyring: Keyring, purpose: Purpose) =>
   purpose === "data" ? keyring.activeDataKey("acme") : keyring.activeSigningKey("acme");

@@ -5,7 +5,7 @@ import { openGcm, sealGcm } from "../../src/crypto/aes-gcm.ts";
 import { verifySignature } from "../../src/crypto/ed25519.ts";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import type { KeyState } from "../../src/store/key-record.ts";
-import type { UsableDataKey } from "../../src/keys/usable.ts";
+import type { UsableDataKey } from "../../src/keys/usable-key.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
@@ -13,7 +13,7 @@ import { resilient } from "../../src/provider/resilience.ts";
 import type { Store } from "../../src/store/store.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { thrownBy } from "../matchers.ts";
-import { counting, countingStore, dayMs, disabling, setUp, turn } from "./fixture.ts";
+import { counting, countingStore, dayMs, disabling, setUp, turn } from "../support/keys-fixture.ts";
 
 const hourMs = 3_600_000;
 const aad = Buffer.from("test");

@@ -12,7 +12,7 @@ import { type StepName, steps } from "../../src/steps.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../matchers.ts";
-import { dayMs, setUp, turn } from "./fixture.ts";
+import { dayMs, setUp, turn } from "../support/keys-fixture.ts";
 
 const by = { actor: "ann", requestId: "r1" };
 const mallory = { name: "mallory", has: () => false };

@@ -5,10 +5,10 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
-import { replicas, tenant } from "../log/fixture.ts";
-import { filledLog, grownLog } from "../log/filled-log.ts";
+import { replicas, tenant } from "../support/tenant-log-fixture.ts";
+import { filledLog, grownLog } from "../support/filled-log.ts";
 import { thrownBy } from "../matchers.ts";
-import { setUp } from "./fixture.ts";
+import { setUp } from "../support/keys-fixture.ts";
 
 const by = { actor: "ann", requestId: "" };
 const started = replicas();

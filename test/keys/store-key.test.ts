@@ -1,6 +1,6 @@
 /** The key of a store: made once, opened by a provider key that is configured, and by none that does not bind it to its context. */
 import { expect, it } from "vitest";
-import { masterKeys } from "../../src/keys/master-keys.ts";
+import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";

@@ -6,7 +6,7 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
-import { counting, countingStore, setUp, turn } from "./fixture.ts";
+import { counting, countingStore, setUp, turn } from "../support/keys-fixture.ts";
 
 /** A cold keyring over a store with `count` tenants that have both keys. */
 async function filled(count: number) {

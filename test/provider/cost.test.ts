@@ -3,7 +3,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { meanLife } from "../../src/keys/cache.ts";
 import { dependable } from "../../src/provider/failover.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
-import { useSteadily } from "../keys/steady-use.ts";
+import { useSteadily } from "../support/steady-use.ts";
 import { startService } from "../running-service.ts";
 import { openOn, useCredentials } from "../support/aws-fixture.ts";
 

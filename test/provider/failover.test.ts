@@ -1,7 +1,7 @@
 /** One provider over the places that serve its key: which is called, which is not, and which is said to be in use. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
-import { watchProvider } from "../../src/keys/provider-watch.ts";
+import { watchProvider } from "../../src/provider-keys/watch.ts";
 import { dependable } from "../../src/provider/failover.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";

@@ -1,8 +1,8 @@
 /** The API's reading half over logs that a test fills through the store: real handlers, keys and store on real transports. */
-import { logReader } from "../../src/log/reader.ts";
+import { logReader } from "../../src/tenant-log/log-reader.ts";
 import { logHandlers } from "../../src/service/log/handlers.ts";
 import { publicKeyHandlers } from "../../src/service/kms/public-key-set.ts";
-import { setUp as setUpKeys } from "../keys/fixture.ts";
+import { setUp as setUpKeys } from "./keys-fixture.ts";
 import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
 import type { LogStore } from "../../src/store/log-store.ts";
 import { startTransports } from "./transports-fixture.ts";

@@ -1,6 +1,6 @@
 /** All handlers over real keys, store and audit trail, and what they told: the trail's rows, alarms of health, counters. */
-import { wrappedBy } from "../../src/keys/master-keys.ts";
-import { logReader } from "../../src/log/reader.ts";
+import { wrappedBy } from "../../src/provider-keys/provider-keys.ts";
+import { logReader } from "../../src/tenant-log/log-reader.ts";
 import { createWitness } from "../../src/service/audited.ts";
 import { auditedKeyAdmin } from "../../src/service/key-admin/audited-handlers.ts";
 import { createAuditTrail } from "../../src/audit/trail.ts";
@@ -8,12 +8,12 @@ import { verifyAudit } from "../../src/audit/verify-trail.ts";
 import type { CallContext, Caller } from "../../src/call/context.ts";
 import type { HealthAlarm, HealthReport } from "../../src/health/monitor.ts";
 import { keyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
-import type { ProviderCondition } from "../../src/keys/provider-watch.ts";
+import type { ProviderCondition } from "../../src/provider-keys/watch.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { type KmsParts, kmsHandlers } from "../../src/service/kms/handlers.ts";
 import type { AuditEvent, Store } from "../../src/store/store.ts";
 import { anyone } from "../../src/transport/authenticate.ts";
-import { setUp as setUpKeys } from "../keys/fixture.ts";
+import { setUp as setUpKeys } from "./keys-fixture.ts";
 
 /** `wrap` replaces methods of the store; `alarm` hears what is otherwise gathered in `alarms`. */
 export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm?: HealthAlarm) {

@@ -9,7 +9,7 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { dataKeyHandlers } from "../../src/service/kms/data-key.ts";
-import { setUp } from "../keys/fixture.ts";
+import { setUp } from "../support/keys-fixture.ts";
 import { failureOf } from "../running-service.ts";
 import { patient, startTransports, type Transports } from "../support/transports-fixture.ts";
 

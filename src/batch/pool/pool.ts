@@ -4,7 +4,7 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { KmsError } from "../../errors.ts";
-import type { UsableSigningKey } from "../../keys/usable.ts";
+import type { UsableSigningKey } from "../../keys/usable-key.ts";
 import type { LogBatch } from "../enter.ts";
 import type { Growth } from "../../tlog/merkle.ts";
 import type { LogPlace, ProvenBatch } from "../prove.ts";

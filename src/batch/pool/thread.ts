@@ -2,7 +2,7 @@
 import type { Worker } from "node:worker_threads";
 import { KmsError } from "../../errors.ts";
 import { ForgettingMap } from "../../forgetting-map.ts";
-import type { UsableSigningKey } from "../../keys/usable.ts";
+import type { UsableSigningKey } from "../../keys/usable-key.ts";
 import { seedBytes } from "../../crypto/ed25519-contract.ts";
 import { type Answer, type Call, type Jobs, type KeyHandle, maxKeys, type PlainError } from "./jobs.ts";
 

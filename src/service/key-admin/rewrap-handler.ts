@@ -8,8 +8,8 @@ import {
   RewrapKeysResponseSchema,
   WrappedKeysSchema,
 } from "../../../gen/ts/fluo/kms/v1/rewrap_pb.ts";
-import type { MasterKeys } from "../../keys/master-keys.ts";
-import type { FailedRewrap, Rewrap, RewrapResult } from "../../keys/rewrap.ts";
+import type { MasterKeys } from "../../provider-keys/provider-keys.ts";
+import type { FailedRewrap, Rewrap, RewrapResult } from "../../keys/rewrapping.ts";
 import type { Store, WrappedBy, WrappedPlace } from "../../store/store.ts";
 import type { Witness } from "../audited.ts";
 import type { CallContext } from "../../call/context.ts";

@@ -13,7 +13,7 @@ import { canonicalContext, canonicalPairs } from "../../crypto/encryption-contex
 import { randomSecret } from "../../crypto/random.ts";
 import { invalidField } from "../../errors.ts";
 import type { Keyring } from "../../keys/keyring.ts";
-import type { UsableDataKey } from "../../keys/usable.ts";
+import type { UsableDataKey } from "../../keys/usable-key.ts";
 import { openEnvelope, parseEnvelope, sealEnvelope } from "../../envelope/envelope.ts";
 import { type Answer, andThen } from "../../call/maybe-promise.ts";
 import { unwitnessed, type Witness } from "../audited.ts";

@@ -18,7 +18,7 @@ import {
 import { canonicalPairs } from "../../crypto/encryption-context.ts";
 import { KmsError } from "../../errors.ts";
 import type { Keyring } from "../../keys/keyring.ts";
-import type { UsableDataKey } from "../../keys/usable.ts";
+import type { UsableDataKey } from "../../keys/usable-key.ts";
 import { openField, readToken, type SealedField, sealField } from "../../envelope/pii-field.ts";
 import type { Tally } from "../../telemetry.ts";
 import { type Answer, andThen } from "../../call/maybe-promise.ts";

@@ -13,7 +13,7 @@ import {
 } from "../../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { invalidField, KmsError } from "../../errors.ts";
 import type { Keyring } from "../../keys/keyring.ts";
-import type { PublicKey as PublicSigningKey } from "../../keys/public.ts";
+import type { PublicKey as PublicSigningKey } from "../../keys/public-keys.ts";
 import type { Published } from "../../keys/published.ts";
 import { verifierKey } from "../../tlog/verifier-key.ts";
 import type { LogCompromise, LogHandover as StoredHandover } from "../../store/log-store.ts";

@@ -12,7 +12,7 @@ import {
 import { invalidField } from "../../errors.ts";
 import type { Keyring } from "../../keys/keyring.ts";
 import type { Purpose } from "../../store/key-record.ts";
-import type { RotationResult } from "../../keys/rotation.ts";
+import type { RotationResult } from "../../keys/rotation/rotation.ts";
 import type { CallContext } from "../../call/context.ts";
 import { checkRequestId } from "../../call/ids.ts";
 import { keyPurposes, purposesOf } from "../key-enums.ts";

@@ -8,7 +8,7 @@ import {
   VerifySpanResponseSchema,
 } from "../../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { Keyring } from "../../keys/keyring.ts";
-import type { UsableSigningKey } from "../../keys/usable.ts";
+import type { UsableSigningKey } from "../../keys/usable-key.ts";
 import { readSignSpanRequest, readVerifySpanRequest } from "../codec/sign-span-request.ts";
 import { signSpan } from "../../attestation/sign-statement.ts";
 import { explanations, type Reason, type Verdict } from "../../attestation/verdict.ts";

@@ -8,7 +8,7 @@ import { SignSpansResponseSchema } from "../../../gen/ts/fluo/kms/v1/signing_pb.
 import type { BatchPool, LogPlace, ProvenBatch } from "../../batch/pool/pool.ts";
 import { invalidField } from "../../errors.ts";
 import type { Keyring } from "../../keys/keyring.ts";
-import type { Sequencer } from "../../log/sequencer.ts";
+import type { Sequencer } from "../../tenant-log/sequencer.ts";
 import { type Batch, readBatch, type SignMode } from "../../batch/request.ts";
 import { hashBytes } from "../../tlog/merkle.ts";
 import { maxMessageBytes } from "../../batch/results.ts";

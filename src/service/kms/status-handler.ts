@@ -19,7 +19,7 @@ import {
 import { memoryProtection } from "../../crypto/ed25519.ts";
 import { KmsError } from "../../errors.ts";
 import type { CacheStats } from "../../keys/cache.ts";
-import type { ProviderCondition, ProviderWatch } from "../../keys/provider-watch.ts";
+import type { ProviderCondition, ProviderWatch } from "../../provider-keys/watch.ts";
 import { purposes } from "../../store/key-record.ts";
 import type { Provider } from "../../provider/provider.ts";
 import type { KeyCounts, Store } from "../../store/store.ts";

@@ -5,7 +5,7 @@ import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "vitest";
 import { type BatchPool, type BatchPoolOptions, createBatchPool } from "../../../src/batch/pool/pool.ts";
 import type { KeyRecord } from "../../../src/store/key-record.ts";
-import { importSigningKey, type UsableSigningKey } from "../../../src/keys/usable.ts";
+import { importSigningKey, type UsableSigningKey } from "../../../src/keys/usable-key.ts";
 import { enterBatch } from "../../../src/batch/enter.ts";
 import { inclusionPath } from "../../../src/tlog/proof-writer.ts";
 import { emptyRoot, emptyTree, growTree } from "../../../src/tlog/merkle.ts";
@@ -13,7 +13,7 @@ import { signBatch } from "../../../src/batch/sign-individually.ts";
 import { maxMessageBytes } from "../../../src/batch/results.ts";
 import { tlogProofText } from "../../../src/tlog/inclusion-proof.ts";
 import { thrownBy } from "../../matchers.ts";
-import { setUp, turn } from "../../keys/fixture.ts";
+import { setUp, turn } from "../../support/keys-fixture.ts";
 import { badSpan, batchOf, decoded, numberedSpan, resultsOf, spansFrom } from "../../support/made-batches.ts";
 import { len } from "../../support/otlp-wire.ts";
 

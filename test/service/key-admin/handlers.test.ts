@@ -18,7 +18,7 @@ import { KeyPurpose, KeyState } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { RewrapKeysRequestSchema } from "../../../gen/ts/fluo/kms/v1/rewrap_pb.ts";
 import { KmsError } from "../../../src/errors.ts";
 import type { KeyRecord, Purpose } from "../../../src/store/key-record.ts";
-import type { Rewrap } from "../../../src/keys/rewrap.ts";
+import type { Rewrap } from "../../../src/keys/rewrapping.ts";
 import type { Caller } from "../../../src/call/context.ts";
 import { type KeyAdminParts, keyAdminHandlers } from "../../../src/service/key-admin/handlers.ts";
 import type { AuditRow } from "../../../src/store/store.ts";

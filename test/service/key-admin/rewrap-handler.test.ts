@@ -1,7 +1,7 @@
 /** What a re-wrapping tells others: damage to the witness, progress to health, and what is left to whoever reads Status. */
 import { describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../../src/errors.ts";
-import type { RewrapResult } from "../../../src/keys/rewrap.ts";
+import type { RewrapResult } from "../../../src/keys/rewrapping.ts";
 import { type Failure, unwitnessed } from "../../../src/service/audited.ts";
 import { rewrapRemarks, witnessedRewrap } from "../../../src/service/key-admin/rewrap-handler.ts";
 

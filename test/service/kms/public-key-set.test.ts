@@ -15,8 +15,8 @@ import { parseTlogProof } from "../../../src/tlog/inclusion-proof.ts";
 import { verifierKey } from "../../../src/tlog/verifier-key.ts";
 import { memoryStore } from "../../../src/store/sqlite/memory.ts";
 import { jwksText } from "../../../src/transport/http/admin-json.ts";
-import { filledLog } from "../../log/filled-log.ts";
-import { checkpointOf, replica, tenant } from "../../log/fixture.ts";
+import { filledLog } from "../../support/filled-log.ts";
+import { checkpointOf, replica, tenant } from "../../support/tenant-log-fixture.ts";
 import { thrownBy } from "../../matchers.ts";
 import { call } from "../../support/service-fixture.ts";
 

@@ -2,8 +2,8 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { createBatchPool, type LogBatch } from "../../../src/batch/pool/pool.ts";
 import { KmsError } from "../../../src/errors.ts";
-import { createHeads } from "../../../src/log/heads.ts";
-import { createSequencer } from "../../../src/log/sequencer.ts";
+import { createHeads } from "../../../src/tenant-log/believed-head.ts";
+import { createSequencer } from "../../../src/tenant-log/sequencer.ts";
 import type { CallContext } from "../../../src/call/context.ts";
 import { type SignSpansParts, signSpans } from "../../../src/service/kms/sign-spans.ts";
 import type { Answers } from "../../../src/call/stream.ts";

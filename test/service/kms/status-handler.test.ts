@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { ProviderCondition as ConditionName, StatusRequestSchema } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { KmsError, type KmsErrorCode } from "../../../src/errors.ts";
 import type { CacheStats } from "../../../src/keys/cache.ts";
-import type { ProviderCondition } from "../../../src/keys/provider-watch.ts";
+import type { ProviderCondition } from "../../../src/provider-keys/watch.ts";
 import { statusHandlers } from "../../../src/service/kms/status-handler.ts";
 import { addKey } from "../../support/store-fixture.ts";
 import { thrownBy } from "../../matchers.ts";

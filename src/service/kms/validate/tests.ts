@@ -12,8 +12,8 @@ import { canonicalPairs, type ProviderContext } from "../../../crypto/encryption
 import { dataKeyBytes, deriveDataKeys } from "../../../envelope/key-material.ts";
 import { KmsError } from "../../../errors.ts";
 import type { Keyring } from "../../../keys/keyring.ts";
-import type { ProviderWatch } from "../../../keys/provider-watch.ts";
-import type { UsableDataKey, UsableSigningKey } from "../../../keys/usable.ts";
+import type { ProviderWatch } from "../../../provider-keys/watch.ts";
+import type { UsableDataKey, UsableSigningKey } from "../../../keys/usable-key.ts";
 import { type FieldPlace, openField, readToken, sealField } from "../../../envelope/pii-field.ts";
 import type { Provider, ProviderKeyReport, ProviderKeyState } from "../../../provider/provider.ts";
 import { readSignSpanRequest } from "../../codec/sign-span-request.ts";

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import { Outcome, ValidateRequestSchema, type ValidateResponse } from "../../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { KmsError } from "../../../../src/errors.ts";
 import { createKeyring } from "../../../../src/keys/keyring.ts";
-import { watchProvider } from "../../../../src/keys/provider-watch.ts";
+import { watchProvider } from "../../../../src/provider-keys/watch.ts";
 import { dependable } from "../../../../src/provider/failover.ts";
 import { localProvider } from "../../../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../../../src/provider/local/master-key.ts";

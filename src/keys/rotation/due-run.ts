@@ -1,0 +1,151 @@
+/**
+ * One run of the rotation: all keys that are due, by one replica at a time. Whoever holds the lease `rotation` works, in batches of 100;
+ * each activation is fenced by it, so that a replica that was stopped and resumed cannot write behind its successor's back. A run that was
+ * complete is noted in the store; one that was missed, or failed for want of an answer, is caught up with by whichever replica looks next.
+ * Before one was noted nobody knows what was missed, so the first look runs: with nothing due it is complete at once.
+ */
+import { KmsError, type KmsErrorCode } from "../../errors.ts";
+import { step } from "../../steps.ts";
+import type { Fence, Store } from "../../store/store.ts";
+import type { FailedRotation, Rotation, RotationResult } from "./rotation.ts";
+
+export interface RunOptions {
+  rotation: Pick<Rotation, "rotateDue">;
+  store: Pick<Store, "lease" | "finishLease">;
+  /** The first time after `date` for which a run is planned. */
+  plannedAfter(date: Date): Date | undefined;
+  /** Whether a tenant has a provider key of its own: what is wrong with that keeps no run from the keys of others, nor from its end. */
+  hasOwnKey?: ((tenantId: string) => boolean) | undefined;
+  /** Unique to this replica. */
+  holder: string;
+  clock: () => Date;
+  leaseTtlMs: number;
+  /** Told once a batch. */
+  report(result: RotationResult): void;
+}
+
+export interface RotationRuns {
+  /**
+   * Does what a planned run should have done, unless a replica has done it or is at it. Throws what ended a run early. When the signal
+   * aborts it rotates no more keys, waits for those that are under way, and gives the lease back.
+   */
+  runIfMissed(signal: AbortSignal): Promise<void>;
+  /** When a complete run, of any replica, began, as far as it is known here. */
+  last(): Date | undefined;
+  /** Rotations that failed, since start. */
+  failed(): number;
+}
+
+const leaseName = "rotation";
+const batchSize = 100;
+/** By how much the clocks of two replicas may differ. */
+const clockSkewMs = 5 * 60_000;
+const ofProvider: readonly KmsErrorCode[] = ["PROVIDER_DENIED", "PROVIDER_UNAVAILABLE"];
+const unanswered: readonly KmsErrorCode[] = ["PROVIDER_UNAVAILABLE", "STORE_UNAVAILABLE"];
+
+export function rotationRuns(options: RunOptions): RotationRuns {
+  const { rotation, store, plannedAfter, hasOwnKey = () => false, holder, clock, leaseTtlMs, report } = options;
+  /** Undefined before the store was asked, too. */
+  let finishedAt: Date | undefined;
+  let failed = 0;
+
+  function isMissed(): boolean {
+    const now = clock();
+    // One that is yet to come was noted by a clock that was wrong: until it is noted anew no planned run would count as missed.
+    if (finishedAt === undefined || finishedAt.getTime() > now.getTime() + clockSkewMs) return true;
+    const planned = plannedAfter(finishedAt);
+    return planned !== undefined && planned <= now;
+  }
+
+  /** Throws CONFLICT where another has the lease, or had it. */
+  async function renew({ name, generation }: Fence): Promise<void> {
+    const lease = await store.lease(name, holder, leaseTtlMs);
+    if (lease.generation === generation) return;
+    throw new KmsError("CONFLICT", `the lease ${name} of generation ${generation} is over`);
+  }
+
+  /** For batches that take long. `lost` aborts when the lease is over. */
+  function keepRenewing(fence: Fence) {
+    const lost = new AbortController();
+    let renewal = Promise.resolve();
+    const timer = setInterval(() => {
+      renewal = renew(fence).catch((error) => {
+        // Without an answer the lease may end; the fence then keeps us from writing.
+        if (isOneOf(["CONFLICT"], error)) lost.abort(error);
+      });
+    }, leaseTtlMs / 3).unref();
+    return {
+      lost: lost.signal,
+      async stop() {
+        clearInterval(timer);
+        await renewal;
+      },
+    };
+  }
+
+  /** Whether all that was due was tried and answered. */
+  async function rotateAll(fence: Fence, signal: AbortSignal): Promise<boolean> {
+    const except = new Set<string>();
+    let isAnswered = true;
+    for (;;) {
+      await renew(fence);
+      const result = await rotation.rotateDue({ limit: batchSize, fence, except }, signal);
+      step("rotation.batch");
+      failed += result.failed.length;
+      report(result);
+      for (const { keyId } of result.failed) if (keyId !== undefined) except.add(keyId);
+      const failures = result.failed.filter((each) => !isOwnAffair(each));
+      if (failures.some(({ error }) => isOneOf(unanswered, error))) isAnswered = false;
+      if (result.remaining <= except.size) return isAnswered;
+      if (getsNowhere(result, failures)) return false;
+    }
+  }
+
+  function isOwnAffair({ tenantId, error }: FailedRotation): boolean {
+    return isOneOf(ofProvider, error) && hasOwnKey(tenantId);
+  }
+
+  async function run(fence: Fence, signal: AbortSignal): Promise<boolean> {
+    const beganAt = clock();
+    const renewing = keepRenewing(fence);
+    let isComplete: boolean;
+    try {
+      isComplete = await rotateAll(fence, AbortSignal.any([signal, renewing.lost]));
+    } finally {
+      await renewing.stop();
+    }
+    if (!isComplete) return false;
+    await store.finishLease(fence, beganAt);
+    finishedAt = beganAt;
+    return true;
+  }
+
+  return {
+    async runIfMissed(signal) {
+      if (!isMissed()) return;
+      const lease = await store.lease(leaseName, holder, leaseTtlMs);
+      finishedAt = lease.finishedAt;
+      if (lease.generation === undefined) return;
+      step("lease.taken");
+      let isFinished = false;
+      try {
+        if (isMissed()) isFinished = await run({ name: leaseName, generation: lease.generation }, signal);
+      } finally {
+        // Ends at once what nobody works under. Where that fails it ends by itself.
+        if (!isFinished) await store.lease(leaseName, holder, 0).catch(() => {});
+      }
+    },
+    last: () => finishedAt,
+    failed: () => failed,
+  };
+}
+
+/** Nothing came of it, and not because of damaged records or tenants' own provider keys alone: what follows would fare no better. */
+function getsNowhere({ rotated, skipped, failed }: RotationResult, failures: readonly FailedRotation[]): boolean {
+  if (rotated.length + skipped.length > 0) return false;
+  return failed.length === 0 || failures.some(({ error }) => error.code !== "DATA_LOSS");
+}
+
+function isOneOf(codes: readonly KmsErrorCode[], error: unknown): boolean {
+  return error instanceof KmsError && codes.includes(error.code);
+}

@@ -1,0 +1,242 @@
+/**
+ * Gives the batches of a tenant their places in its log: those that wait are one group, which is stored whole before any of them is answered.
+ * Only a head that is stored is signed. Other replicas append to the same log: whoever stores first wins, and the others grow their group
+ * from the head that then is.
+ */
+import { setTimeout } from "node:timers/promises";
+import type { BatchPool, LogBatch, LogPlace, ProvenBatch } from "../batch/pool/pool.ts";
+import { KmsError } from "../errors.ts";
+import { release } from "../memory.ts";
+import type { KeyUser } from "../keys/waiter.ts";
+import type { Keyring } from "../keys/keyring.ts";
+import { checkpointText } from "../tlog/checkpoint.ts";
+import type { Growth, NewNodes } from "../tlog/merkle.ts";
+import { signNote } from "../tlog/signed-note.ts";
+import { step } from "../steps.ts";
+import type { LogHead, LogRequest, LogStore } from "../store/log-store.ts";
+import { appendOf, entriesIn, leavesOf, type Member, placesOf } from "./group.ts";
+import type { Heads } from "./believed-head.ts";
+import { placeRemembered } from "./replayed-batch.ts";
+
+export interface Sequencer {
+  /**
+   * Appends a batch to the tenant's log, which its first batch creates, and resolves once it is durable and its checkpoint is signed. Batches
+   * of a tenant get their places in the order of these calls. One whose request id is remembered gets the places that it has, entered
+   * `again` as it was signed first. REQUEST_ID_REUSED where that was another body, KEY_UNUSABLE where no signing key is ACTIVE, CONFLICT
+   * where other replicas were always first. The batch is given away: its leaves and entries are gone once they are stored.
+   */
+  append(tenantId: string, batch: LogBatch, again: Again, by: KeyUser): Promise<Placed>;
+
+  /** Appends the one entry of a handover likewise, and says what it led to. */
+  announce(tenantId: string, batch: LogBatch, announces: NonNullable<Member["announces"]>): Promise<Announced>;
+}
+
+export type Again = (signedAtMs: number) => Promise<LogBatch>;
+
+export interface Placed {
+  /** As it was given, or as it was entered again; without what is stored now. */
+  batch: ProvenBatch;
+  place: LogPlace;
+  /** The key that signed the checkpoint. */
+  keyId: string;
+}
+
+export interface Announced {
+  /** As it is stored with the entry in it. */
+  head: LogHead;
+  growth: Growth;
+  index: number;
+}
+
+export interface SequencerOptions {
+  store: Pick<LogStore, "appendLog" | "logRequest" | "logHashes">;
+  heads: Heads;
+  keys: Pick<Keyring, "activeSigningKey" | "invalidate">;
+  pool: Pick<BatchPool, "grow">;
+  clock: () => Date;
+  /** Before the next attempt. */
+  pause?: (ms: number) => Promise<void>;
+  /** In [0, 1). */
+  random?: () => number;
+}
+
+interface Stored {
+  head: LogHead;
+  growth: Growth;
+}
+
+interface Signed {
+  keyId: string;
+  checkpoint: string;
+}
+
+/** A batch that waits for its place. */
+interface Waiting extends Member {
+  by?: KeyUser;
+  placed(stored: Stored, firstIndex: number, signed: Signed): void;
+  remembered(head: LogHead, record: LogRequest): void;
+  failed(error: unknown): void;
+}
+
+/**
+ * Of one transaction, but for a batch that has more. With larger groups all streams come to wait for one commit, and then all at once for the
+ * threads; with smaller ones commits cost more than they carry. Measured with 64 streams.
+ */
+const maxGroupEntries = 5_000;
+const maxAttempts = 50;
+const longestPauseMs = 50;
+
+export function createSequencer({ store, heads, keys, pool, clock, ...options }: SequencerOptions): Sequencer {
+  const { pause = (ms) => setTimeout(ms), random = Math.random } = options;
+  /** By tenant, while any wait or are being stored. */
+  const lines = new Map<string, Waiting[]>();
+
+  function enqueue(tenantId: string, waiting: Waiting): void {
+    const line = lines.get(tenantId);
+    if (line !== undefined) {
+      line.push(waiting);
+      return;
+    }
+    const begun = [waiting];
+    lines.set(tenantId, begun);
+    void serve(tenantId, begun);
+  }
+
+  async function serve(tenantId: string, line: Waiting[]): Promise<void> {
+    await undefined; // what comes in this turn is in the first group
+    while (line.length > 0) {
+      const group = takeGroup(line);
+      try {
+        await place(tenantId, group);
+      } catch (error) {
+        heads.doubt(tenantId); // it may be stored nevertheless
+        for (const { failed } of group) failed(error);
+      }
+    }
+    lines.delete(tenantId);
+  }
+
+  async function place(tenantId: string, group: readonly Waiting[]): Promise<void> {
+    // No entry for which nobody could sign. A tenant's first batch makes its key.
+    const caller = group.find(({ by }) => by !== undefined)?.by;
+    let fresh = group;
+    for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
+      const { keyId } = await keys.activeSigningKey(tenantId, caller && { caller, signal: neverAborted });
+      const head = await openLog(tenantId, keyId);
+      if (head !== undefined) {
+        if (attempt > 1) fresh = await withoutRemembered(head, fresh);
+        if (fresh.length === 0) return;
+        const stored = await tryAppend(head, fresh);
+        if (stored !== undefined) return answer(stored, head.size, fresh);
+        heads.doubt(tenantId);
+      }
+      await pause(random() * Math.min(attempt * 5, longestPauseMs));
+    }
+    throw new KmsError("CONFLICT", `other replicas were always first to append to the log of ${tenantId}: try again`);
+  }
+
+  /** Undefined where another replica has rotated the key. */
+  async function openLog(tenantId: string, signingKeyId: string): Promise<LogHead | undefined> {
+    const head = await heads.open(tenantId, signingKeyId);
+    if (head === undefined) keys.invalidate(tenantId, signingKeyId);
+    return head;
+  }
+
+  /** Undefined where another was first, or a request is remembered. */
+  async function tryAppend(head: LogHead, group: readonly Waiting[]): Promise<Stored | undefined> {
+    const growth = await pool.grow(head, leavesOf(group));
+    const append = appendOf(head, group, growth, clock());
+    if (growth.after.size === head.size && append.requests.length === 0) return { head, growth };
+    try {
+      await store.appendLog(append);
+    } catch (error) {
+      if (error instanceof KmsError && error.code === "CONFLICT") return undefined;
+      throw error;
+    }
+    const stored = { ...head, ...append.next };
+    heads.stored(stored);
+    step("log.appended");
+    return { head: stored, growth };
+  }
+
+  async function answer(stored: Stored, firstIndex: number, group: readonly Waiting[]): Promise<void> {
+    const signed = await sign(stored.head);
+    const places = placesOf(group, firstIndex);
+    for (const [at, { placed, batch }] of group.entries()) {
+      placed(stored, places[at]!, signed);
+      release(batch.leaves);
+      release(batch.entries);
+    }
+  }
+
+  /** Of a head that is stored. The same head and key give the same checkpoint, on any replica. */
+  async function sign(head: LogHead): Promise<Signed> {
+    const { keyId, key } = await keys.activeSigningKey(head.tenantId);
+    const checkpoint = signNote(checkpointText(head), { name: head.origin, key });
+    step("log.signed");
+    return { keyId, checkpoint };
+  }
+
+  /** Those that nobody has stored yet; the others are told where they are. */
+  async function withoutRemembered(head: LogHead, group: readonly Waiting[]): Promise<Waiting[]> {
+    const find = ({ batch: { requestId } }: Waiting) =>
+      requestId === "" ? undefined : store.logRequest(head, requestId);
+    const records = await Promise.all(group.map(find));
+    return group.filter((waiting, at) => {
+      const record = records[at];
+      if (record !== undefined) waiting.remembered(head, record);
+      return record === undefined;
+    });
+  }
+
+  async function placeAgain(head: LogHead, record: LogRequest, batch: LogBatch, again: Again): Promise<Placed> {
+    if (record.digest !== batch.digest) {
+      throw new KmsError("REQUEST_ID_REUSED", "the request_id was used for another batch: give each batch its own");
+    }
+    const first = await again(record.signedAt.getTime());
+    const siblings = await placeRemembered(store, head, record, first);
+    const { keyId, checkpoint } = await sign(head);
+    return { batch: first, keyId, place: { firstIndex: record.firstIndex, siblings, checkpoint } };
+  }
+
+  return {
+    append: (tenantId, batch, again, by) =>
+      new Promise<Placed>((resolve, failed) => {
+        enqueue(tenantId, {
+          ...{ batch, by, failed },
+          placed: ({ growth }, firstIndex, { keyId, checkpoint }) =>
+            resolve({ batch, keyId, place: { firstIndex, siblings: newNodesOf(growth), checkpoint } }),
+          remembered: (head, record) => resolve(placeAgain(head, record, batch, again)),
+        });
+      }),
+
+    announce: (tenantId, batch, announces) =>
+      new Promise<Announced>((resolve, failed) => {
+        enqueue(tenantId, {
+          ...{ batch, announces, failed },
+          placed: ({ head, growth }, index) => resolve({ head, growth, index }),
+          remembered() {}, // it has no request id
+        });
+      }),
+  };
+}
+
+function newNodesOf({ before, after, nodes }: Growth): NewNodes {
+  return { before: { size: before.size }, after: { size: after.size }, nodes };
+}
+
+const neverAborted = new AbortController().signal;
+
+/** The first ones of a line: at least one, and no request id twice, because what is remembered is stored with its group. */
+function takeGroup(line: Waiting[]): Waiting[] {
+  const requestIds = new Set<string>();
+  let entries = 0;
+  let count = 0;
+  for (const { batch } of line) {
+    entries += entriesIn(batch);
+    if (count > 0 && (entries > maxGroupEntries || requestIds.has(batch.requestId))) break;
+    if (batch.requestId !== "") requestIds.add(batch.requestId);
+    count += 1;
+  }
+  return line.splice(0, count);
+}

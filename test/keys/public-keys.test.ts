@@ -1,0 +1,148 @@
+/** Public keys: every version with its state and times, from the store alone. */
+import { describe, expect, it } from "vitest";
+import { KmsError } from "../../src/errors.ts";
+import { localProvider } from "../../src/provider/local/open.ts";
+import { randomMasterKey } from "../../src/provider/local/master-key.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
+import type { Store } from "../../src/store/store.ts";
+import { thrownBy } from "../matchers.ts";
+import { dayMs, disabling, setUp } from "../support/keys-fixture.ts";
+
+describe("public keys", () => {
+  it("are looked up one by one: a key costs one look-up, however many versions there are", async () => {
+    const honest = memoryStore();
+    let lists = 0;
+    let gets = 0;
+    const store: Store = {
+      ...honest,
+      list: (...given) => {
+        lists += 1;
+        return honest.list(...given);
+      },
+      get: (...given) => {
+        gets += 1;
+        return honest.get(...given);
+      },
+    };
+    const { keyring } = setUp({ store });
+    const { keyId } = await keyring.activeSigningKey("acme");
+    for (let i = 0; i < 10; i += 1) await keyring.rotate({ tenantId: "acme", force: true });
+    [lists, gets] = [0, 0];
+    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ version: 1, state: "RETIRED" });
+    expect(keyring.publicKey("acme", keyId)).toMatchObject({ version: 1 });
+    expect([lists, gets]).toEqual([0, 1]);
+  });
+
+  it("change at once with a rotation and a mark made here", async () => {
+    const { keyring } = setUp();
+    const { keyId } = await keyring.activeSigningKey("acme");
+    await keyring.publicKey("acme", keyId);
+    await keyring.rotate({ tenantId: "acme", force: true });
+    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ state: "RETIRED", validUntil: expect.any(Date) });
+    await keyring.markCompromised({ tenantId: "acme", keyId, by: { actor: "ann", requestId: "" } });
+    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ state: "COMPROMISED" });
+    expect((await keyring.publicKeys("acme")).map(({ state }) => state)).toEqual(["COMPROMISED", "ACTIVE"]);
+  });
+
+  it("are all versions, oldest first, valid from activation to a minute after retirement", async () => {
+    const { keyring, time, calls } = setUp();
+    const first = await keyring.activeSigningKey("acme");
+    const firstPublicKey = Uint8Array.from(first.key.publicKey);
+    time.ms = dayMs;
+    await keyring.rotate({ tenantId: "acme", force: true });
+    const second = await keyring.activeSigningKey("acme");
+    const before = calls.total;
+    const compromisedAt = undefined;
+    expect(await keyring.publicKeys("acme")).toEqual([
+      {
+        keyId: first.keyId,
+        version: 1,
+        publicKey: firstPublicKey,
+        state: "RETIRED",
+        validFrom: new Date("2026-01-01T00:00:00.000Z"),
+        validUntil: new Date("2026-01-02T00:01:00.000Z"),
+        compromisedAt,
+      },
+      {
+        keyId: second.keyId,
+        version: 2,
+        publicKey: Uint8Array.from(second.key.publicKey),
+        state: "ACTIVE",
+        validFrom: new Date("2026-01-02T00:00:00.000Z"),
+        validUntil: undefined,
+        compromisedAt,
+      },
+    ]);
+    expect(calls.total).toBe(before);
+  });
+
+  it("are none for a tenant without signing keys, and makes it none", async () => {
+    const { keyring, calls } = setUp();
+    await keyring.activeDataKey("acme");
+    const before = calls.total;
+    expect(await keyring.publicKeys("acme")).toEqual([]);
+    expect(await keyring.publicKeys("nobody")).toEqual([]);
+    expect(await keyring.publicKey("nobody", "ff".repeat(16))).toBeUndefined();
+    expect(calls.total).toBe(before);
+    expect(keyring.stats().public.size).toBe(0);
+  });
+
+  it("are found by id inside their tenant only, at once when cached", async () => {
+    const { keyring } = setUp();
+    const { keyId } = await keyring.activeSigningKey("acme");
+    const data = await keyring.activeDataKey("acme");
+    await keyring.activeSigningKey("other");
+    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ keyId, state: "ACTIVE" });
+    expect(keyring.publicKey("acme", keyId)).toMatchObject({ keyId });
+    expect(await keyring.publicKey("other", keyId)).toBeUndefined();
+    expect(await keyring.publicKey("acme", data.keyId)).toBeUndefined();
+    expect(await keyring.publicKey("acme", "ff".repeat(16))).toBeUndefined();
+  });
+
+  it("include a new key at once, another replica's too", async () => {
+    const store = memoryStore();
+    const provider = localProvider(randomMasterKey());
+    const [here, there] = [setUp({ store, provider }).keyring, setUp({ store, provider }).keyring];
+    await here.activeSigningKey("acme");
+    await there.publicKeys("acme");
+    const [rotated] = (await here.rotate({ tenantId: "acme", force: true })).rotated;
+    expect(await here.publicKeys("acme")).toHaveLength(2);
+    expect(await there.publicKey("acme", rotated!.keyId!)).toMatchObject({ version: 2 });
+    expect(await there.publicKeys("acme")).toHaveLength(2);
+  });
+
+  it("show within 30 seconds what another replica did to a key", async () => {
+    const { keyring, store, time } = setUp();
+    const { keyId } = await keyring.activeSigningKey("acme");
+    await keyring.publicKeys("acme");
+    await keyring.publicKey("acme", keyId);
+    const record = (await store.active("acme", "signing"))!;
+    const compromisedAt = new Date(time.start + 5);
+    await store.update(record, { ...record, state: "COMPROMISED", compromisedAt }, disabling);
+    time.ms = 30_000;
+    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ state: "COMPROMISED", compromisedAt });
+  });
+
+  it("are served for a day while the store gives no answer, but an unknown id is then nobody's to judge", async () => {
+    const honest = memoryStore();
+    let down = false;
+    const refuse = () => Promise.reject(new KmsError("STORE_UNAVAILABLE", "down"));
+    const store: Store = {
+      ...honest,
+      list: (...given) => (down ? refuse() : honest.list(...given)),
+      get: (...given) => (down ? refuse() : honest.get(...given)),
+    };
+    const { keyring, time } = setUp({ store });
+    const { keyId } = await keyring.activeSigningKey("acme");
+    await keyring.publicKeys("acme");
+    await keyring.publicKey("acme", keyId);
+    down = true;
+    time.ms = dayMs;
+    expect(await keyring.publicKeys("acme")).toMatchObject([{ keyId }]);
+    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ keyId });
+    expect(await thrownBy(() => keyring.publicKey("acme", "ff".repeat(16)))).toBeKmsError("STORE_UNAVAILABLE");
+    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ keyId });
+    time.ms = dayMs + 30_000;
+    expect(await thrownBy(() => keyring.publicKey("acme", keyId))).toBeKmsError("STORE_UNAVAILABLE");
+  });
+});

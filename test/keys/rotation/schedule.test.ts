@@ -1,0 +1,179 @@
+/** When a replica looks whether due keys are to be rotated: on timers that the test moves. */
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { KmsError } from "../../../src/errors.ts";
+import type { RotationResult } from "../../../src/keys/rotation/rotation.ts";
+import { type RotationSchedule, type ScheduleOptions, scheduleRotation } from "../../../src/keys/rotation/schedule.ts";
+import type { Fence, LeaseAnswer } from "../../../src/store/store.ts";
+
+const minuteMs = 60_000;
+const none: RotationResult = { rotated: [], skipped: [], failed: [], remaining: 0 };
+
+let schedule: RotationSchedule;
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"] });
+  vi.setSystemTime("2026-01-01T01:00:00.000Z");
+});
+afterEach(async () => {
+  await schedule.stop();
+  vi.useRealTimers();
+});
+
+const yesterday = "2025-12-31T02:00:15.000Z";
+
+/** A schedule over a lease of its own, with the times at which it rotated. The last run was done, unless it is told otherwise. */
+function start(options: Partial<ScheduleOptions> & { finishedAt?: string | undefined } = {}) {
+  const noted = "finishedAt" in options ? options.finishedAt : yesterday;
+  let finishedAt = noted === undefined ? undefined : new Date(noted);
+  const rotatedAt: string[] = [];
+  const problems: unknown[] = [];
+  const leases: number[] = [];
+  schedule = scheduleRotation({
+    cron: "0 0 2 * * ?",
+    random: () => 0.5,
+    store: {
+      async lease(_name: string, _holder: string, ttlMs: number): Promise<LeaseAnswer> {
+        leases.push(ttlMs);
+        return { generation: 1, finishedAt };
+      },
+      async finishLease(_fence: Fence, at: Date) {
+        finishedAt = at;
+      },
+    },
+    rotation: {
+      async rotateDue() {
+        rotatedAt.push(new Date().toISOString());
+        return none;
+      },
+    },
+    report() {},
+    fail: (error) => problems.push(error),
+    ...options,
+  });
+  return { rotatedAt, problems, leases };
+}
+
+describe("a schedule", () => {
+  it("rotates at its time in UTC, and a little later", async () => {
+    const { rotatedAt } = start();
+    expect(schedule.next()).toEqual(new Date("2026-01-01T02:00:00.000Z"));
+    await vi.advanceTimersByTimeAsync(60 * minuteMs + 15_000);
+    expect(rotatedAt).toEqual(["2026-01-01T02:00:15.000Z"]);
+    expect(schedule.last()).toEqual(new Date("2026-01-01T02:00:15.000Z"));
+    expect(schedule.next()).toEqual(new Date("2026-01-02T02:00:00.000Z"));
+    await vi.advanceTimersByTimeAsync(24 * 60 * minuteMs);
+    expect(rotatedAt.slice(1)).toEqual(["2026-01-02T02:00:15.000Z"]);
+  });
+
+  it("counts weekdays as Quartz does: 1 is Sunday", async () => {
+    start({ cron: "0 0 2 ? * 1" });
+    expect(schedule.next()).toEqual(new Date("2026-01-04T02:00:00.000Z"));
+  });
+
+  it("spreads replicas over half a minute", async () => {
+    const { rotatedAt } = start({ random: () => 0.9999 });
+    await vi.advanceTimersByTimeAsync(60 * minuteMs + 29_000);
+    expect(rotatedAt).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(rotatedAt).toHaveLength(1);
+  });
+
+  it("catches up every five minutes with a run that failed", async () => {
+    let failures = 2;
+    const { problems } = start({
+      rotation: {
+        async rotateDue() {
+          if (failures === 0) return none;
+          failures -= 1;
+          throw new KmsError("STORE_UNAVAILABLE", "down");
+        },
+      },
+    });
+    await vi.advanceTimersByTimeAsync(61 * minuteMs);
+    expect(schedule.last()).toEqual(new Date(yesterday));
+    await vi.advanceTimersByTimeAsync(11 * minuteMs);
+    expect(problems).toHaveLength(2);
+    for (const problem of problems) expect(problem).toBeKmsError("STORE_UNAVAILABLE");
+    expect(schedule.last()!.getTime()).toBeGreaterThan(Date.parse("2026-01-01T02:00:00.000Z"));
+  });
+
+  it("catches up soon after its start with what was missed while no replica was there", async () => {
+    const { rotatedAt } = start({ finishedAt: "2025-12-24T02:00:00.000Z" });
+    await vi.advanceTimersByTimeAsync(10 * minuteMs);
+    expect(rotatedAt).toEqual(["2026-01-01T01:00:15.000Z"]);
+  });
+
+  it("runs soon after its start where there never was a run, and then when one is planned", async () => {
+    const { rotatedAt } = start({ finishedAt: undefined });
+    await vi.advanceTimersByTimeAsync(70 * minuteMs);
+    expect(rotatedAt).toEqual(["2026-01-01T01:00:15.000Z", "2026-01-01T02:00:15.000Z"]);
+  });
+
+  it("has nothing to catch up with where the last run was done", async () => {
+    const done = start();
+    await vi.advanceTimersByTimeAsync(55 * minuteMs);
+    expect(done.rotatedAt).toEqual([]);
+    expect(schedule.last()).toEqual(new Date(yesterday));
+  });
+
+  it("does one run at a time, whatever ticks meanwhile", async () => {
+    const { promise, resolve } = Promise.withResolvers<RotationResult>();
+    let runs = 0;
+    start({
+      cron: "0 * * * * ?",
+      rotation: {
+        rotateDue() {
+          runs += 1;
+          return promise;
+        },
+      },
+    });
+    await vi.advanceTimersByTimeAsync(20 * minuteMs);
+    expect(runs).toBe(1);
+    resolve(none);
+    await vi.advanceTimersByTimeAsync(2 * minuteMs);
+    expect(runs).toBeGreaterThan(1);
+  });
+
+  it("counts the rotations that failed", async () => {
+    const failed = [
+      { tenantId: "acme", purpose: "data", keyId: "1", error: new KmsError("DATA_LOSS", "damaged") },
+    ] as const;
+    const reported: RotationResult[] = [];
+    start({
+      rotation: { rotateDue: async () => ({ ...none, failed: [...failed], remaining: 1 }) },
+      report: (result) => reported.push(result),
+    });
+    await vi.advanceTimersByTimeAsync(61 * minuteMs);
+    expect(reported).toHaveLength(1);
+    expect(schedule.failed()).toBe(1);
+  });
+});
+
+describe("a schedule that is stopped", () => {
+  it("looks no more", async () => {
+    const { rotatedAt, leases } = start();
+    await schedule.stop();
+    await vi.advanceTimersByTimeAsync(48 * 60 * minuteMs);
+    expect([rotatedAt, leases]).toEqual([[], []]);
+  });
+
+  it("waits for what runs, gives the lease back and calls that no failure", async () => {
+    let ended = false;
+    const { problems, leases } = start({
+      rotation: {
+        rotateDue: (_request, signal) =>
+          new Promise((_resolve, reject) => {
+            signal!.addEventListener("abort", () => {
+              ended = true;
+              reject(new KmsError("CANCELLED", "the call was cancelled"));
+            });
+          }),
+      },
+    });
+    await vi.advanceTimersByTimeAsync(61 * minuteMs);
+    await schedule.stop();
+    expect(ended).toBe(true);
+    expect(leases.at(-1)).toBe(0);
+    expect(problems).toEqual([]);
+  });
+});
