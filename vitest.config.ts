@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     reporters: ["default", "./test/summary-reporter.ts"],
-    setupFiles: ["./test/matchers.ts"],
+    setupFiles: ["./test/support/matchers.ts"],
     // Vitest would leave a core free, and of two that is half of the time.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     // All three mean "hung", never "slow": no test may fail because the machine does other work.

@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { plainSpan } from "./support/api-fixture.ts";
 import { whenAudited } from "./support/audited-call.ts";
-import { run } from "./cli/fixture.ts";
+import { run } from "./support/cli-fixture.ts";
 import { startWithClient } from "./client-of-process.ts";
 import { startProcess } from "./service-process.ts";
 import { postgresAvailable, startPostgres } from "./postgres-server.ts";

@@ -19,7 +19,7 @@ import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/ts/go
 import { StatusSchema } from "../gen/ts/google/rpc/status_pb.ts";
 import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
 import { createRegistry } from "@bufbuild/protobuf";
-import { loadConfig } from "../src/config.ts";
+import { loadConfig } from "../src/config/load.ts";
 import { type RunningServer, startServer } from "../src/server.ts";
 
 export interface RunningService extends RunningServer {

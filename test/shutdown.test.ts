@@ -7,7 +7,7 @@ import { text } from "node:stream/consumers";
 import * as grpc from "@grpc/grpc-js";
 import { service as healthService } from "grpc-health-check";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { resultOf, start } from "./cli/fixture.ts";
+import { resultOf, start } from "./support/cli-fixture.ts";
 import { failureOf, grpcClient } from "./running-service.ts";
 import { startProcess } from "./service-process.ts";
 import { batchOf, signedOf, spansFrom } from "./support/span-batches.ts";

@@ -2,7 +2,7 @@
  * The measured process: the service, or a grpc-js server whose handler does nothing. It answers for its own CPU time and runs the bare
  * loops, so that a limit is taken in the same kind of process as its subject.
  */
-import { loadConfig } from "../../src/config.ts";
+import { loadConfig } from "../../src/config/load.ts";
 import { startServer } from "../../src/server.ts";
 import { answerQuestions, cpuMicros } from "../child.ts";
 import type { BareLoops } from "./bare.ts";

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { loadConfig } from "../../src/config.ts";
+import { loadConfig } from "../../src/config/load.ts";
 import { type Step, stepsOf } from "./blocks.ts";
 import { isShown } from "./expected.ts";
 import { makePlace } from "./place.ts";

@@ -16,7 +16,7 @@ import {
 import type { KeyValue } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { BadRequestSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../gen/ts/google/rpc/status_pb.ts";
-import type { Attribute } from "./json-spans.ts";
+import type { Attribute } from "./sign/json-spans.ts";
 import type {
   Address,
   BatchAnswer,
@@ -25,7 +25,7 @@ import type {
   SpanStream,
   StreamEnd,
   StreamEvents,
-} from "./sign-stream.ts";
+} from "./sign/sign-stream.ts";
 
 const path = "/fluo.kms.v1.KmsService/SignSpans";
 const codeNames = new Map<number, string>(Object.entries(grpc.status).map(([name, code]) => [Number(code), name]));

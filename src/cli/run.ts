@@ -1,21 +1,21 @@
 /** From arguments to an exit code: help, version, the command, and how what goes wrong is told. */
 import { version } from "../version.ts";
 import { operandsOf, parseArguments } from "./arguments.ts";
-import { auditVerify } from "./audit-verify.ts";
-import { backup } from "./backup.ts";
-import { check } from "./check.ts";
+import { auditVerify } from "./commands/audit-verify.ts";
+import { backup } from "./commands/backup.ts";
+import { check } from "./commands/check.ts";
 import { type Command, type ExitCode, exitCode, Failure, UsageError } from "./command.ts";
-import { demo } from "./demo.ts";
+import { demo } from "./commands/demo.ts";
 import { commandHelp, globalHelp } from "./help.ts";
 import { oneLine, printJson } from "./print.ts";
-import { restore } from "./restore.ts";
-import { rewrap } from "./rewrap.ts";
-import { rotate } from "./rotate.ts";
-import { serve } from "./serve.ts";
-import { sign } from "./sign.ts";
-import { status } from "./status.ts";
-import { validate } from "./validate.ts";
-import { verify } from "./verify.ts";
+import { restore } from "./commands/restore.ts";
+import { rewrap } from "./commands/rewrap.ts";
+import { rotate } from "./commands/rotate.ts";
+import { serve } from "./commands/serve.ts";
+import { sign } from "./commands/sign.ts";
+import { status } from "./commands/status.ts";
+import { validate } from "./commands/validate.ts";
+import { verify } from "./commands/verify.ts";
 
 const commands: readonly Command[] = [
   serve,

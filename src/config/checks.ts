@@ -2,11 +2,11 @@
 import { readFileSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
 import { createSecureContext } from "node:tls";
-import type { Config } from "../config.ts";
+import type { Config } from "./load.ts";
 import { type ProviderSettings, realmOf } from "../provider/registry.ts";
 import type { Problem } from "./problem.ts";
-import { inFamily, otherName } from "./settings.ts";
-import { keysPrefix } from "./tenant-keys.ts";
+import { inFamily, otherName } from "./known-settings.ts";
+import { keysPrefix } from "./tenants.ts";
 
 const loopback = new BlockList();
 loopback.addSubnet("127.0.0.0", 8, "ipv4");

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { parseLines } from "dot-properties";
 import { suggestion } from "./nearest.ts";
 import type { Problem } from "./problem.ts";
-import { prefixes, settingNames } from "./settings.ts";
+import { prefixes, settingNames } from "./known-settings.ts";
 
 const knownNames: readonly string[] = settingNames;
 

@@ -4,7 +4,7 @@
  */
 import type { Problem } from "./problem.ts";
 import { type Properties, propertyOf } from "./properties.ts";
-import { allSettings, type Setting, type SettingName, settingNames, type Values } from "./settings.ts";
+import { allSettings, type Setting, type SettingName, settingNames, type Values } from "./known-settings.ts";
 import { Refusal } from "./value.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;

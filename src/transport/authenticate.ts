@@ -3,7 +3,7 @@ import { invalidField } from "../errors.ts";
 import type { Caller } from "../call/context.ts";
 import { tenantIdPattern } from "../call/ids.ts";
 
-/** The caller of a service that has authentication `none`: loopback only, see config.ts. */
+/** The caller of a service that has authentication `none`: loopback only, see config/load.ts. */
 export const anyone: Caller = {
   name: "anonymous",
   tenant(tenantId) {

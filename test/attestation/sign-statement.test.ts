@@ -3,7 +3,7 @@ import { signingKey, verifySignature } from "../../src/crypto/ed25519.ts";
 import { readSignSpanRequest } from "../../src/service/codec/sign-span-request.ts";
 import { integrityAttributes, signSpan, spanDigest } from "../../src/attestation/sign-statement.ts";
 import { parseStatement, preAuthenticationEncoding } from "../../src/attestation/statement.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { hex, len, message, signRequest, span, spanId, traceId } from "../support/otlp-wire.ts";
 
 const key = signingKey(new Uint8Array(32).fill(1));

@@ -8,7 +8,7 @@ import {
   preAuthenticationEncoding,
   signedAtMs,
 } from "../../src/attestation/statement.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { spanId, traceId } from "../support/otlp-wire.ts";
 
 const parts = {

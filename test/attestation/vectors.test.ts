@@ -10,7 +10,7 @@ import { integrityAttributes, signSpan } from "../../src/attestation/sign-statem
 import { preAuthenticationEncoding } from "../../src/attestation/statement.ts";
 import { type Claim, claimOf, isClaim, verdict } from "../../src/attestation/verify-span.ts";
 import { verifierKey } from "../../src/tlog/verifier-key.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { hex, keyValue, len, message, signRequest, stringValue } from "../support/otlp-wire.ts";
 
 interface Accepted {

@@ -6,7 +6,7 @@ import { watchProvider } from "../../src/provider-keys/watch.ts";
 import { KmsError } from "../../src/errors.ts";
 import { createAuditTrail, durableWithinMs } from "../../src/audit/trail.ts";
 import { type HealthAlarm, type HealthMonitor, startHealthMonitor } from "../../src/health/monitor.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
 import { call, setUp } from "../support/service-fixture.ts";
 

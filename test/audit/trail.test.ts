@@ -4,7 +4,7 @@ import { KmsError } from "../../src/errors.ts";
 import { type AuditTrail, type AuditTrailOptions, createAuditTrail, durableWithinMs } from "../../src/audit/trail.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { AuditEvent, Store } from "../../src/store/store.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });

@@ -5,7 +5,7 @@ import { buildLogStatement } from "../../src/attestation/log-entry.ts";
 import { leafHash } from "../../src/tlog/merkle.ts";
 import { readSignSpanRequest } from "../../src/service/codec/sign-span-request.ts";
 import { spanDigest } from "../../src/attestation/sign-statement.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { badSpan, batchOf, numberedSpan, resource, scope, spansFrom } from "../support/made-batches.ts";
 import { hex, len, message, varint } from "../support/otlp-wire.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { readBatch } from "../../src/batch/request.ts";
 import { exportSpan } from "../otel/exported-span.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { type Bytes, fixed32, hex, len, message, span, varint } from "../support/otlp-wire.ts";
 
 const resourceSpans = (name: string) => len(2, len(2, span(len(5, name))));

@@ -4,7 +4,7 @@ import { type BatchSigner, signBatch } from "../../src/batch/sign-individually.t
 import { readSignSpanRequest } from "../../src/service/codec/sign-span-request.ts";
 import { signSpan } from "../../src/attestation/sign-statement.ts";
 import { maxMessageBytes } from "../../src/batch/results.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import {
   badSpan,
   batchOf,

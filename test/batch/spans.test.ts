@@ -4,7 +4,7 @@ import { readBatch } from "../../src/batch/request.ts";
 import { findSpans, type RefusedSpan, readSpans } from "../../src/batch/spans.ts";
 import { readResourceSpans } from "../../src/otlp/resource-spans.ts";
 import { exportSpan } from "../otel/exported-span.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { badSpan, batchOf, numberedSpan, resource, scope, spansFrom } from "../support/made-batches.ts";
 import { type Bytes, hex, intValue, keyValue, len, message, varint } from "../support/otlp-wire.ts";
 

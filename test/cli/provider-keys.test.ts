@@ -11,8 +11,8 @@ import { openStore } from "../../src/store/registry.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
 import { awsEnvironment } from "../outage/service.ts";
 import { startProcess } from "../service-process.ts";
-import { type Result, run } from "./fixture.ts";
-import { liveIn, type Place, sqlitePlace } from "./store-fixture.ts";
+import { type Result, run } from "../support/cli-fixture.ts";
+import { liveIn, type Place, sqlitePlace } from "../support/cli-store-fixture.ts";
 
 const movedKeys = 6;
 /** Not DESTROYED, PENDING with them: see liveIn. */

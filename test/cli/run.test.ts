@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import packageJson from "../../package.json" with { type: "json" };
-import { run } from "./fixture.ts";
+import { run } from "../support/cli-fixture.ts";
 
 const commands = [
   "serve",

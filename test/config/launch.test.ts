@@ -1,10 +1,10 @@
 /** A debugger beside keys: which ways to one profile prod refuses, and how it says so. */
 import { describe, expect, it } from "vitest";
-import { loadConfig } from "../../src/config.ts";
+import { loadConfig } from "../../src/config/load.ts";
 import { debuggerProblems, type Launch } from "../../src/config/launch.ts";
-import { run } from "../cli/fixture.ts";
+import { run } from "../support/cli-fixture.ts";
 import { startProcess } from "../service-process.ts";
-import { directory, problemsOf } from "./fixture.ts";
+import { directory, problemsOf } from "../support/config-fixture.ts";
 
 const none: Launch = { env: {}, execArgv: [], debuggerUrl: undefined };
 const named = (launch: Partial<Launch>) => debuggerProblems({ ...none, ...launch }).map(({ name }) => name);

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { otherName, type SettingName, settingNames } from "../../src/config/settings.ts";
-import { load } from "./fixture.ts";
+import { otherName, type SettingName, settingNames } from "../../src/config/known-settings.ts";
+import { load } from "../support/config-fixture.ts";
 
 const guide = readFileSync(join(import.meta.dirname, "..", "..", "docs", "REWRAP.md"), "utf8");
 const blocks = [...guide.matchAll(/```properties\n([\s\S]*?)```/g)].map(([, text]) => text!);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { loadConfig } from "../../src/config.ts";
-import { directory, load, problemsOf } from "./fixture.ts";
+import { loadConfig } from "../../src/config/load.ts";
+import { directory, load, problemsOf } from "../support/config-fixture.ts";
 
 describe("the file", () => {
   it("is application.properties where the service runs, if there is one", () => {

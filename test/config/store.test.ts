@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { loadConfig } from "../../src/config.ts";
-import { directory, type Env, load, problemsOf } from "./fixture.ts";
+import { loadConfig } from "../../src/config/load.ts";
+import { directory, type Env, load, problemsOf } from "../support/config-fixture.ts";
 
 const keyFile: Env = { FLUO_KMS_LOCAL_MASTER_KEY_FILE: "master.key" };
 const url = "postgres://kms:hunter2@db.example.com:5432/kms?sslmode=verify-full";

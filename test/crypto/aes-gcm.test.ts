@@ -2,7 +2,7 @@ import { createSecretKey, randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { decryptGcm, encryptGcm, gcmTagBytes, openGcm, sealGcm } from "../../src/crypto/aes-gcm.ts";
 import { KmsError } from "../../src/errors.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { bytes, itOnWycheproof } from "../support/wycheproof.ts";
 
 const key = randomBytes(32);

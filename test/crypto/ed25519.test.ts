@@ -4,7 +4,7 @@ import * as ed25519 from "../../src/crypto/ed25519.ts";
 import { nodeEd25519 } from "../../src/crypto/ed25519-node.ts";
 import { sodiumEd25519 } from "../../src/crypto/ed25519-sodium.ts";
 import { loadSodium, type Sodium } from "../../src/crypto/sodium.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 
 const bytes = (hex: string) => new Uint8Array(Buffer.from(hex, "hex"));
 const sodium = loadSodium() as Sodium;

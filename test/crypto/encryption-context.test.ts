@@ -7,7 +7,7 @@ import {
   maxContextPairs,
   providerContextBytes,
 } from "../../src/crypto/encryption-context.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 
 interface ContextVector {
   name: string;

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { createHkdfKey, hkdfExpand, maxExpandBytes } from "../../src/crypto/hkdf.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { bytes, itOnWycheproof } from "../support/wycheproof.ts";
 
 /** The step that the service does not need: HKDF-Extract, RFC 5869 §2.2. */

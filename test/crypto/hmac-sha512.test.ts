@@ -2,7 +2,7 @@ import { createHmac, randomBytes, randomInt } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { type HmacSha512, hmacBytes, nodeHmacSha512, sodiumHmacSha512 } from "../../src/crypto/hmac-sha512.ts";
 import { loadSodium, type Sodium } from "../../src/crypto/sodium.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { bytes, itOnWycheproof } from "../support/wycheproof.ts";
 
 const sodium = loadSodium() as Sodium;

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { plainSpan } from "../support/api-fixture.ts";
 import type { AwsKmsFake, FakeKey } from "../fakes/aws-kms.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { openOn, startFake, useCredentials } from "../support/aws-fixture.ts";
 import { startService } from "../running-service.ts";
 import { allows, type Policy } from "./iam-policy.ts";

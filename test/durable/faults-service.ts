@@ -9,7 +9,7 @@ import {
   HealthCheckResponse_ServingStatus as Serving,
   HealthCheckResponseSchema,
 } from "../../gen/ts/grpc/health/v1/health_pb.ts";
-import type { StartOptions } from "../cli/fixture.ts";
+import type { StartOptions } from "../support/cli-fixture.ts";
 import { type CallFailure, failureOf, type GrpcClient, grpcClient } from "../running-service.ts";
 import { type ServiceProcess, startProcess } from "../service-process.ts";
 

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { type FailingCalls, failingCalls, whyCallsCannotFail } from "../faults/failing-calls.ts";
 import { smallDisk, whyNoSmallDisk } from "../faults/small-disk.ts";
-import { start, resultOf } from "../cli/fixture.ts";
+import { start, resultOf } from "../support/cli-fixture.ts";
 import { createLedger, mayRetry } from "./faults-ledger.ts";
 import { newStoreDir } from "./faults-store.ts";
 import { type FaultyService, startFaulty, unavailable } from "./faults-service.ts";

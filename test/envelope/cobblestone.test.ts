@@ -5,7 +5,7 @@ import { createHkdfKey, type HkdfKey } from "../../src/crypto/hkdf.ts";
 import { type Context, open, saltBytes, seal, sealedLength, sealInto } from "../../src/envelope/cobblestone.ts";
 import { KmsError } from "../../src/errors.ts";
 import { bytes, itOnWycheproof } from "../support/wycheproof.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 
 const key = inputKey(randomBytes(32));
 const context = [Buffer.from("context")];

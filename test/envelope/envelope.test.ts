@@ -11,7 +11,7 @@ import {
   parseEnvelope,
   sealEnvelope,
 } from "../../src/envelope/envelope.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 
 const keyId = "00112233445566778899aabbccddeeff";
 const material = deriveDataKeys(randomBytes(32));

@@ -3,7 +3,7 @@ import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { type DataKeyMaterial, type DataKeyUse, deriveDataKeys } from "../../src/envelope/key-material.ts";
 import { hkdfExpand } from "../../src/crypto/hkdf.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 
 const vector = JSON.parse(readFileSync(new URL("../vectors/pii/keys.json", import.meta.url), "utf8"));
 const key = () => Buffer.from(vector.key, "hex");

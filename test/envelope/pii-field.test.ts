@@ -6,7 +6,7 @@ import { deriveDataKeys } from "../../src/envelope/key-material.ts";
 import { maxValueBytes } from "../../src/envelope/envelope.ts";
 import { openField, readToken, sealField } from "../../src/envelope/pii-field.ts";
 import { maxTokenLength } from "../../src/envelope/token.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 
 interface TokenVector {
   name: string;

@@ -7,7 +7,7 @@ import {
   KMSClient,
 } from "@aws-sdk/client-kms";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { type AwsKmsFake, startAwsKms } from "./aws-kms.ts";
 import { rotateMaterial } from "./aws-kms-keys.ts";
 

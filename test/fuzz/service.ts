@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
-import { start } from "../cli/fixture.ts";
+import { start } from "../support/cli-fixture.ts";
 import type { Samples } from "./random-message.ts";
 
 export interface FuzzedService {

@@ -12,7 +12,7 @@ import type { Provider } from "../../src/provider/provider.ts";
 import { resilient } from "../../src/provider/resilience.ts";
 import type { Store } from "../../src/store/store.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { counting, countingStore, dayMs, disabling, setUp, turn } from "../support/keys-fixture.ts";
 
 const hourMs = 3_600_000;

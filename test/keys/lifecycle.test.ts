@@ -11,7 +11,7 @@ import { cancelled, type Provider } from "../../src/provider/provider.ts";
 import { type StepName, steps } from "../../src/steps.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { dayMs, setUp, turn } from "../support/keys-fixture.ts";
 
 const by = { actor: "ann", requestId: "r1" };

@@ -7,7 +7,7 @@ import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { replicas, tenant } from "../support/tenant-log-fixture.ts";
 import { filledLog, grownLog } from "../support/filled-log.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { setUp } from "../support/keys-fixture.ts";
 
 const by = { actor: "ann", requestId: "" };

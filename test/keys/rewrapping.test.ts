@@ -13,7 +13,7 @@ import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { cancelled, type Provider } from "../../src/provider/provider.ts";
 import { openMemory } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { counting, dayMs, disabling } from "../support/keys-fixture.ts";
 
 const by = { actor: "ann", requestId: "r1" };

@@ -16,10 +16,10 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { openStore } from "../../src/store/registry.ts";
-import { run } from "../cli/fixture.ts";
+import { run } from "../support/cli-fixture.ts";
 import { startWithClient } from "../client-of-process.ts";
 import { type AzureKeyVaultFake, type FakeVaultKey, startAzureKeyVault } from "../fakes/azure-key-vault.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { azureEnvironment, canServe } from "../support/azure-fixture.ts";
 
 /** Wraps as azure does, with nothing but the public key; and opens what it wrapped, as whoever wraps may remember. */

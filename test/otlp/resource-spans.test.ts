@@ -3,7 +3,7 @@ import { KmsError } from "../../src/errors.ts";
 import type { ReadSpan } from "../../src/otlp/canonical.ts";
 import { readSignSpanRequest } from "../../src/service/codec/sign-span-request.ts";
 import { readResourceSpans } from "../../src/otlp/resource-spans.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { type Bytes, hex, intValue, keyValue, len, message, signRequest, span, varint } from "../support/otlp-wire.ts";
 
 const named = (name: string) => span(len(5, name));

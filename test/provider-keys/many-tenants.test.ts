@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { whenAudited } from "../support/audited-call.ts";
-import { run } from "../cli/fixture.ts";
+import { run } from "../support/cli-fixture.ts";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import { type FakeVault, startFakeVault } from "../fakes/vault.ts";
 import { newKey } from "../fakes/vault-rules.ts";

@@ -8,8 +8,8 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { resilient } from "../../src/provider/resilience.ts";
 import { startTenantKeys } from "../../src/provider-keys/tenant-provider-keys.ts";
-import { load, problemsOf } from "../config/fixture.ts";
-import { thrownBy } from "../matchers.ts";
+import { load, problemsOf } from "../support/config-fixture.ts";
+import { thrownBy } from "../support/matchers.ts";
 
 const vaultAt = (addr: string) => ({ name: "vault", addr }) as ProviderSettings;
 const azureAt = (vault: string, verifyChallengeResource = true): ProviderSettings => ({

@@ -4,7 +4,7 @@ import { hasWrapped, masterKeys, nameOf, wrappedBy } from "../../src/provider-ke
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 
 const [current, other, unknown] = [1, 2, 3].map(() => localProvider(randomMasterKey())) as [
   Provider,

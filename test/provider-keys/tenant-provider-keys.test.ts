@@ -9,7 +9,7 @@ import type { Provider } from "../../src/provider/provider.ts";
 import type { ProviderSettings } from "../../src/provider/registry.ts";
 import { resilient } from "../../src/provider/resilience.ts";
 import { startTenantKeys, type TenantKeyParts } from "../../src/provider-keys/tenant-provider-keys.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();

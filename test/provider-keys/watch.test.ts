@@ -1,13 +1,13 @@
 /** When the watch looks, what it refuses, and whom it tells; on clocks that the test moves. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { settings } from "../../src/config/settings.ts";
+import { settings } from "../../src/config/known-settings.ts";
 import { KmsError } from "../../src/errors.ts";
 import { type ProviderWatch, type WatchOptions, watchProvider } from "../../src/provider-keys/watch.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider, ProviderKeyState } from "../../src/provider/provider.ts";
 import { defaultResilience } from "../../src/provider/resilience.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 
 const context = { tenant_id: "acme" };
 const enabled: ProviderKeyState = { state: "enabled", detail: "Enabled" };

@@ -7,7 +7,7 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { cancelled, type Provider } from "../../src/provider/provider.ts";
 import type { ProviderCall, ResilienceOptions } from "../../src/provider/resilience.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { providerContract } from "../support/provider-contract.ts";
 
 const context = { tenant_id: "acme" };

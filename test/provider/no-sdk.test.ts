@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, it, onTestFinished } from "vitest";
 import { Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
-import { run } from "../cli/fixture.ts";
+import { run } from "../support/cli-fixture.ts";
 import { awsEnvironment } from "../outage/service.ts";
 import { grpcClient } from "../running-service.ts";
 import { startProcess } from "../service-process.ts";

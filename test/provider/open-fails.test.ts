@@ -1,11 +1,11 @@
 /** Where a start fails, no token of Vault is left behind: the service is started again and again. */
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { loadConfig } from "../../src/config.ts";
+import { loadConfig } from "../../src/config/load.ts";
 import { openProviders } from "../../src/provider/open.ts";
 import type { VaultLogin } from "../../src/provider/vault/open.ts";
 import { startServer } from "../../src/server.ts";
 import { type FakeVault, startFakeVault } from "../fakes/vault.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 
 const ids = { roleId: "role", secretId: "secret" };
 const login: VaultLogin = { method: "approle", mount: "approle", ...ids, secretIdFile: undefined };

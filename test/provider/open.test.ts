@@ -2,7 +2,7 @@
 import { onTestFinished, expect, it } from "vitest";
 import { type NamedProviders, openProviders } from "../../src/provider/open.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { useCredentials } from "../support/aws-fixture.ts";
 
 useCredentials();

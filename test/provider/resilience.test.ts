@@ -12,7 +12,7 @@ import {
   resilient,
   worstBreakers,
 } from "../../src/provider/resilience.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { providerContract } from "../support/provider-contract.ts";
 
 const context = { tenant_id: "acme" };

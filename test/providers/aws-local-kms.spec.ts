@@ -4,7 +4,7 @@ import { DisableKeyCommand, EnableKeyCommand, KMSClient, ScheduleKeyDeletionComm
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { dependable } from "../../src/provider/failover.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { openOn, useCredentials } from "../support/aws-fixture.ts";
 import { providerContract } from "../support/provider-contract.ts";
 import { type LocalKms, type SeededKey, startLocalKms } from "./local-kms.ts";

@@ -14,7 +14,7 @@ import type { KmsError } from "../../src/errors.ts";
 import { dependable } from "../../src/provider/failover.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { openVault, type VaultLogin, type VaultSettings } from "../../src/provider/vault/open.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { providerContract } from "../support/provider-contract.ts";
 import { type OpenBao, startOpenBao } from "./openbao.ts";
 

@@ -7,7 +7,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { run } from "../cli/fixture.ts";
+import { run } from "../support/cli-fixture.ts";
 import { startWithClient } from "../client-of-process.ts";
 import { type AzureKeyVaultFake, startAzureKeyVault } from "../fakes/azure-key-vault.ts";
 import { type GcpKmsFake, startGcpKms } from "../fakes/gcp-kms.ts";

@@ -17,7 +17,7 @@ import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { tenantOfSignSpan } from "../../src/service/kms/sign-span.ts";
 import type { AuditEvent } from "../../src/store/store.ts";
 import { plainSpan } from "../support/api-fixture.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { call, setUp } from "../support/service-fixture.ts";
 
 const tenantId = "acme";

@@ -7,7 +7,7 @@ import { packRuns } from "../../src/tlog/entry-run.ts";
 import type { LogHead, LogRequest } from "../../src/store/log-store.ts";
 import { tables } from "../../src/store/sql/schema.ts";
 import type { AuditProblem, Store } from "../../src/store/store.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { startPostgres } from "../postgres-server.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
 import { addKey, type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "../support/store-fixture.ts";

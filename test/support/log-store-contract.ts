@@ -5,7 +5,7 @@ import { packRuns, singleEntry } from "../../src/tlog/entry-run.ts";
 import { emptyRoot } from "../../src/tlog/merkle.ts";
 import type { LogHandover, LogHead, LogRequest } from "../../src/store/log-store.ts";
 import type { Activation, LockedStore, StateChange, Store } from "../../src/store/store.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "./matchers.ts";
 import { addKey, pendingKey, unlocked } from "./store-fixture.ts";
 import { contentOf, entriesFrom, entry, grown, hashOf, newLog, runsFrom, tilesOf } from "./log-store-fixture.ts";
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ProviderContext } from "../../src/crypto/encryption-context.ts";
 import { KmsError } from "../../src/errors.ts";
 import { maxWrappedPlaintextBytes, type Provider } from "../../src/provider/provider.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "./matchers.ts";
 
 const context = { tenant_id: "acme", purpose: "data", key_id: "00112233445566778899aabbccddeeff" };
 

@@ -15,7 +15,7 @@ import type {
   WrappedName,
   WrappedPlace,
 } from "../../src/store/store.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "./matchers.ts";
 import { unlocked } from "./store-fixture.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;

@@ -5,7 +5,7 @@ import { believe, createHeads } from "../../src/tenant-log/believed-head.ts";
 import { emptyTree, growTree, newNodes } from "../../src/tlog/merkle.ts";
 import type { LogHead } from "../../src/store/log-store.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import type { Store } from "../../src/store/store.ts";
 import { addKey } from "../support/store-fixture.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";

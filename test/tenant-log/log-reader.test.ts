@@ -6,7 +6,7 @@ import { logReader } from "../../src/tenant-log/log-reader.ts";
 import type { LogStore } from "../../src/store/log-store.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { setUp as setUpKeys } from "../support/keys-fixture.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { path, proof, treeHash } from "../support/rfc6962.ts";
 import { entryOf, filledLog, grownLog, leavesUpTo } from "../support/filled-log.ts";
 

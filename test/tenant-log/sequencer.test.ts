@@ -1,6 +1,6 @@
 /** Places in a log: groups, replicas that race, batches that come again. */
 import { describe, expect, it } from "vitest";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { spansFrom } from "../support/made-batches.ts";
 import { disabling } from "../support/keys-fixture.ts";
 import {

@@ -4,7 +4,7 @@ import { emptyTree, growTree, leafHash, rootOf } from "../../src/tlog/merkle.ts"
 import { isConsistent, isIncluded } from "../../src/tlog/verify-proof.ts";
 import { storedTree } from "../../src/tlog/stored-tree.ts";
 import { hashesOf } from "../../src/tlog/inclusion-proof.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 import { path, proof, treeHash } from "../support/rfc6962.ts";
 import { tilesOf } from "../support/stored-log.ts";
 

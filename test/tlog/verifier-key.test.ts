@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseVerifierKey, verifierKey } from "../../src/tlog/verifier-key.ts";
-import { thrownBy } from "../matchers.ts";
+import { thrownBy } from "../support/matchers.ts";
 
 // The example of C2SP signed-note.
 const example = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k";

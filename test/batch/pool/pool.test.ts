@@ -12,7 +12,7 @@ import { emptyRoot, emptyTree, growTree } from "../../../src/tlog/merkle.ts";
 import { signBatch } from "../../../src/batch/sign-individually.ts";
 import { maxMessageBytes } from "../../../src/batch/results.ts";
 import { tlogProofText } from "../../../src/tlog/inclusion-proof.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { setUp, turn } from "../../support/keys-fixture.ts";
 import { badSpan, batchOf, decoded, numberedSpan, resultsOf, spansFrom } from "../../support/made-batches.ts";
 import { len } from "../../support/otlp-wire.ts";

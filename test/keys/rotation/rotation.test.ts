@@ -6,7 +6,7 @@ import { localProvider } from "../../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../../src/provider/local/master-key.ts";
 import type { Provider } from "../../../src/provider/provider.ts";
 import { memoryStore } from "../../../src/store/sqlite/memory.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { countingStore, dayMs, disabling, setUp, turn } from "../../support/keys-fixture.ts";
 

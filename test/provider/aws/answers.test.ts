@@ -7,7 +7,7 @@ import { dependable } from "../../../src/provider/failover.ts";
 import type { Provider } from "../../../src/provider/provider.ts";
 import { RpcCode, rpcCode } from "../../../src/service/rpc-code.ts";
 import type { AwsKmsAnswer, AwsKmsFake, FakeKey } from "../../fakes/aws-kms.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { context, openedOnFake, openOn, startFake, twoRegions, useCredentials } from "../../support/aws-fixture.ts";
 
 useCredentials();

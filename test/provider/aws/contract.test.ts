@@ -5,7 +5,7 @@ import { KmsError } from "../../../src/errors.ts";
 import { dependable } from "../../../src/provider/failover.ts";
 import { openProvider } from "../../../src/provider/registry.ts";
 import type { AwsKmsAnswer } from "../../fakes/aws-kms.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { providerContract } from "../../support/provider-contract.ts";
 import { context, openedOnFake, openOn, startFake, twoRegions, useCredentials } from "../../support/aws-fixture.ts";
 

@@ -8,7 +8,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { openAws } from "../../../src/provider/aws/open.ts";
 import { awsError } from "../../../src/provider/aws/errors.ts";
 import type { AwsKmsFake } from "../../fakes/aws-kms.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { openOn, startFake, twoRegions, useCredentials, withoutCredentials } from "../../support/aws-fixture.ts";
 
 useCredentials();

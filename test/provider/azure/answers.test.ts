@@ -7,7 +7,7 @@ import { dependable } from "../../../src/provider/failover.ts";
 import type { Provider } from "../../../src/provider/provider.ts";
 import { RpcCode, rpcCode } from "../../../src/service/rpc-code.ts";
 import type { AzureFault, AzureKeyVaultFake } from "../../fakes/azure-key-vault.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { canServe, context, openOn, startFake } from "../../support/azure-fixture.ts";
 
 type Operation = "wrapkey" | "unwrapkey" | "get";

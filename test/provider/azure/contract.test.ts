@@ -5,7 +5,7 @@ import { KmsError } from "../../../src/errors.ts";
 import { parseWrapped } from "../../../src/provider/azure/wrapped.ts";
 import { dependable } from "../../../src/provider/failover.ts";
 import type { AzureFault, AzureOperation } from "../../fakes/azure-key-vault.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { providerContract } from "../../support/provider-contract.ts";
 import { canServe, context, openedOnFake, openOn, startFake } from "../../support/azure-fixture.ts";
 

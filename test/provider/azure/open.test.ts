@@ -16,8 +16,8 @@ import {
   noRotation,
   rotatedEvery,
 } from "../../fakes/azure-key-vault.ts";
-import { run } from "../../cli/fixture.ts";
-import { thrownBy } from "../../matchers.ts";
+import { run } from "../../support/cli-fixture.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import {
   canServe,
   context,

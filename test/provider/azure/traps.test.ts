@@ -7,7 +7,7 @@ import { azureConnection } from "../../../src/provider/azure/connection.ts";
 import { azureTokens } from "../../../src/provider/azure/credential.ts";
 import { dependable } from "../../../src/provider/failover.ts";
 import type { AzureKeyVaultFake } from "../../fakes/azure-key-vault.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { canServe, context, openedOnFake, openOn } from "../../support/azure-fixture.ts";
 
 /** The SDK's clients as they come, but for tokens and certificates. */

@@ -9,7 +9,7 @@ import type { Provider } from "../../../src/provider/provider.ts";
 import { RpcCode, rpcCode } from "../../../src/service/rpc-code.ts";
 import type { Fault, GcpKmsFake } from "../../fakes/gcp-kms.ts";
 import { type FakeKey, failed } from "../../fakes/gcp-kms-rules.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { context, open, openedOnFake, startFake, useMetadataServer } from "../../support/gcp-fixture.ts";
 
 useMetadataServer();

@@ -8,7 +8,7 @@ import { dependable } from "../../../src/provider/failover.ts";
 import { openProvider } from "../../../src/provider/registry.ts";
 import { type Fault, type GcpKmsFake, issue } from "../../fakes/gcp-kms.ts";
 import { failed } from "../../fakes/gcp-kms-rules.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { providerContract } from "../../support/provider-contract.ts";
 import { context, open, openedOnFake, startFake, useMetadataServer } from "../../support/gcp-fixture.ts";
 

@@ -10,10 +10,10 @@ import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { inspect } from "node:util";
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
 import type { KmsError } from "../../../src/errors.ts";
-import { run } from "../../cli/fixture.ts";
+import { run } from "../../support/cli-fixture.ts";
 import { makeCertificate } from "../../fakes/certificates.ts";
 import type { GcpKmsFake } from "../../fakes/gcp-kms.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { context, noCredentials, open, startFake, useMetadataServer } from "../../support/gcp-fixture.ts";
 
 useMetadataServer();

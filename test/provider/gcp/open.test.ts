@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type { KmsError } from "../../../src/errors.ts";
 import { openGcp } from "../../../src/provider/gcp/open.ts";
 import { makeCertificate } from "../../fakes/certificates.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { open, startFake, useMetadataServer } from "../../support/gcp-fixture.ts";
 
 useMetadataServer();

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { KmsError } from "../../../src/errors.ts";
 import type { GcpToken } from "../../../src/provider/gcp/credentials.ts";
 import { gcpTokens } from "../../../src/provider/gcp/tokens.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { localProvider } from "../../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../../src/provider/local/master-key.ts";
 import { openProvider, type ProviderSettings } from "../../../src/provider/registry.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { providerContract } from "../../support/provider-contract.ts";
 
 providerContract("local", async () => ({

@@ -16,7 +16,7 @@ import { connectVault } from "../../../src/provider/vault/http.ts";
 import { RpcCode, rpcCode } from "../../../src/service/rpc-code.ts";
 import { type FakeVault, type Fault, startFakeVault, transitPolicy } from "../../fakes/vault.ts";
 import { newKey, policyDenial } from "../../fakes/vault-rules.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { providerContract } from "../../support/provider-contract.ts";
 
 const context = { tenant_id: "acme", purpose: "data", key_id: "00112233445566778899aabbccddeeff" };

@@ -10,7 +10,7 @@ import type { Provider } from "../../../src/provider/provider.ts";
 import { openVault, type VaultLogin } from "../../../src/provider/vault/open.ts";
 import { type FakeVault, startFakeVault } from "../../fakes/vault.ts";
 import { bareDenial, failed, invalidToken, policyDenial } from "../../fakes/vault-rules.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 
 const context = { tenant_id: "acme", purpose: "data", key_id: "00112233445566778899aabbccddeeff" };
 const [appRolePath, kubernetesPath] = ["auth/approle/login", "auth/kubernetes/login"];

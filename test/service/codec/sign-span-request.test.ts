@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { readSignSpanRequest, readVerifySpanRequest } from "../../../src/service/codec/sign-span-request.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import {
   type Bytes,
   fixed32,

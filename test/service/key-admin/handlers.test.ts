@@ -23,7 +23,7 @@ import type { Caller } from "../../../src/call/context.ts";
 import { type KeyAdminParts, keyAdminHandlers } from "../../../src/service/key-admin/handlers.ts";
 import type { AuditRow } from "../../../src/store/store.ts";
 import { anyone } from "../../../src/transport/authenticate.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 
 const keyId = "00112233445566778899aabbccddeeff";
 const at = new Date("2026-03-01T12:00:00.123Z");

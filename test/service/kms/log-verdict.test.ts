@@ -14,7 +14,7 @@ import { tlogProofText } from "../../../src/tlog/inclusion-proof.ts";
 import type { LogStore } from "../../../src/store/log-store.ts";
 import { numberedSpan, resource, scope } from "../../support/made-batches.ts";
 import { type Appended, leavesOf, replica, tenant } from "../../support/tenant-log-fixture.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { type Bytes, len, message } from "../../support/otlp-wire.ts";
 import { withLogProof } from "../../support/test-log.ts";
 import { call } from "../../support/service-fixture.ts";

@@ -7,7 +7,7 @@ import {
   type GetPublicKeysResponse,
   type PublicKey,
 } from "../../../gen/ts/fluo/kms/v1/public_key_pb.ts";
-import { readKeySet } from "../../../src/cli/key-set.ts";
+import { readKeySet } from "../../../src/cli/verify/key-set.ts";
 import { KmsError } from "../../../src/errors.ts";
 import { type PublicKeySet, publicKeyHandlers } from "../../../src/service/kms/public-key-set.ts";
 import { parseHandover } from "../../../src/attestation/log-entry.ts";
@@ -17,7 +17,7 @@ import { memoryStore } from "../../../src/store/sqlite/memory.ts";
 import { jwksText } from "../../../src/transport/http/admin-json.ts";
 import { filledLog } from "../../support/filled-log.ts";
 import { checkpointOf, replica, tenant } from "../../support/tenant-log-fixture.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { call } from "../../support/service-fixture.ts";
 
 const by = { actor: "ann", requestId: "" };

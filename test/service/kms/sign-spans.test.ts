@@ -8,7 +8,7 @@ import type { CallContext } from "../../../src/call/context.ts";
 import { type SignSpansParts, signSpans } from "../../../src/service/kms/sign-spans.ts";
 import type { Answers } from "../../../src/call/stream.ts";
 import { badSpan, batchOf, decoded, spansFrom } from "../../support/made-batches.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { len, message, varint } from "../../support/otlp-wire.ts";
 import { call, setUp as setUpService } from "../../support/service-fixture.ts";
 

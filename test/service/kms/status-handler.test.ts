@@ -8,7 +8,7 @@ import type { CacheStats } from "../../../src/keys/cache.ts";
 import type { ProviderCondition } from "../../../src/provider-keys/watch.ts";
 import { statusHandlers } from "../../../src/service/kms/status-handler.ts";
 import { addKey } from "../../support/store-fixture.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { call, setUp } from "../../support/service-fixture.ts";
 
 /** As Status is told of one. */

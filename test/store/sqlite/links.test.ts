@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openBackup, openTables } from "../../../src/store/registry.ts";
 import { openSqlite } from "../../../src/store/sqlite/open.ts";
-import { directory } from "../../config/fixture.ts";
-import { thrownBy } from "../../matchers.ts";
+import { directory } from "../../support/config-fixture.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { addKey, sqliteBackdoor, unlocked } from "../../support/store-fixture.ts";
 
 const nobody = 65_534;

@@ -15,7 +15,7 @@ import { describe, expect, it } from "vitest";
 import { embeddedDatabase } from "../../../src/store/sqlite/embedded.ts";
 import type { KeyRecord } from "../../../src/store/key-record.ts";
 import { openSqlite } from "../../../src/store/sqlite/open.ts";
-import { thrownBy } from "../../matchers.ts";
+import { thrownBy } from "../../support/matchers.ts";
 import { logStoreContract } from "../../support/log-store-contract.ts";
 import { storeContract } from "../../support/store-contract.ts";
 import { addKey, sqliteBackdoor, unlocked } from "../../support/store-fixture.ts";

@@ -15,7 +15,7 @@ import { allIsWell } from "../../../../src/service/kms/validate/recommendations.
 import { type ValidateParts, validateHandlers } from "../../../../src/service/kms/validate/handler.ts";
 import { memoryStore } from "../../../../src/store/sqlite/memory.ts";
 import { startAwsKms } from "../../../fakes/aws-kms.ts";
-import { thrownBy } from "../../../matchers.ts";
+import { thrownBy } from "../../../support/matchers.ts";
 import { openOn, useCredentials } from "../../../support/aws-fixture.ts";
 import { call } from "../../../support/service-fixture.ts";
 

@@ -1,0 +1,84 @@
+/** `audit verify`: is the audit trail whole, and does it still hold what it held when its heads were noted elsewhere? */
+import { type Command, exitCode, jsonOption, type OptionValues, textsOf, UsageError } from "../command.ts";
+import { printJson, printLine, problemsCounted } from "../print.ts";
+import { addressOption, callService, serviceDetails } from "../service-client.ts";
+
+interface Head {
+  writerId: string;
+  sequence: bigint;
+  /** Lower-case hex. */
+  mac: string;
+}
+
+interface Answer {
+  ok?: boolean;
+  /** 64-bit numbers are strings in protobuf's JSON, and zeros are left out. */
+  events?: string;
+  heads?: { writerId: string; sequence: string; mac: string }[];
+  problems?: { writerId?: string; sequence?: string; what: string }[];
+  problemCount?: string;
+}
+
+const timeoutMs = 280_000;
+
+export const auditVerify: Command = {
+  name: "audit verify",
+  summary: "Verifies the audit trail of a running service, against heads noted earlier too.",
+  options: [
+    addressOption,
+    {
+      name: "head",
+      value: "WRITER:SEQUENCE:MAC",
+      repeatable: true,
+      description: "a head as this command printed it earlier; may be given several times",
+    },
+    jsonOption,
+  ],
+  details: [
+    "Prints the head of every writer. Keep them where who writes the database cannot: a rollback of the whole database shows against them only.",
+    ...serviceDetails,
+  ],
+  async run(options) {
+    const expected = headsFrom(options);
+    const path = "/fluo.kms.v1.KeyAdminService/VerifyAudit";
+    const { text, json } = await callService(options, { method: "POST", path, body: {}, timeoutMs });
+    const answer = json as Answer;
+    const headProblems = compare(expected, answer.heads ?? []);
+    if (options.json !== true) print(answer, headProblems);
+    else if (expected.length === 0) console.log(text);
+    else printJson({ ...json, headProblems });
+    return answer.ok === true && headProblems.length === 0 ? exitCode.ok : exitCode.failed;
+  },
+};
+
+function headsFrom(options: OptionValues): Head[] {
+  return textsOf(options, "head").map((text) => {
+    const [, writerId, sequence, mac] = /^([0-9a-f]{32}):(\d{1,16}):([0-9a-f]{64})$/.exec(text) ?? [];
+    if (mac === undefined) throw new UsageError("--head is WRITER:SEQUENCE:MAC, as audit verify prints it");
+    return { writerId: writerId!, sequence: BigInt(sequence!), mac };
+  });
+}
+
+function compare(expected: readonly Head[], heads: NonNullable<Answer["heads"]>): string[] {
+  const present = new Map(heads.map((head) => [head.writerId, head]));
+  return expected.flatMap(({ writerId, sequence, mac }) => {
+    const head = present.get(writerId);
+    const rolledBack = "the database was rolled back, or is another";
+    if (head === undefined) return [`writer ${writerId} is gone: ${rolledBack}`];
+    const found = BigInt(head.sequence ?? 0);
+    if (found < sequence) return [`writer ${writerId} had ${sequence} rows and has ${found}: ${rolledBack}`];
+    if (found > sequence || head.mac === mac) return [];
+    return [`writer ${writerId} has another row ${sequence} than it had: ${rolledBack}`];
+  });
+}
+
+function print(
+  { ok, events = "0", heads = [], problems = [], problemCount = "0" }: Answer,
+  headProblems: string[],
+): void {
+  for (const { writerId = "", what } of problems) printLine(`problem: ${writerId && `writer ${writerId}: `}${what}`);
+  for (const problem of headProblems) printLine(`problem: ${problem}`);
+  for (const { writerId, sequence, mac } of heads) printLine(`head ${writerId}:${sequence}:${mac}`);
+  const count = BigInt(problemCount) + BigInt(headProblems.length);
+  printLine(`${events} events, ${ok === true || count > 0n ? problemsCounted(count) : "not verified"}`);
+}

@@ -1,0 +1,142 @@
+/** `check`: is every record there, as it was written, and does the provider open it? Reads only, and beside a running service. */
+import type { KeyObject } from "node:crypto";
+import { KmsError } from "../../errors.ts";
+import type { MasterKeys } from "../../provider-keys/provider-keys.ts";
+import { type CheckedRows, openTables, type Tables } from "../../store/registry.ts";
+import { type Command, exitCode, jsonOption } from "../command.ts";
+import { configOption } from "../configuration.ts";
+import { type CheckedLogs, checkLogs } from "../check/check-logs.ts";
+import { checkSecret } from "../check/check-secret.ts";
+import { type Progress, progressLine } from "../progress.ts";
+import { problemsCounted, printJson, printLine, printTable } from "../print.ts";
+import { type Problem, problemJson, problemText } from "../check/row-problem.ts";
+import {
+  keyOf,
+  logJson,
+  logsText,
+  everyMasterKey,
+  providerKeyJson,
+  providerKeyRows,
+  statesText,
+  storeName,
+  using,
+  withConfig,
+} from "../open-store.ts";
+
+interface Report {
+  store: string;
+  storeId: string;
+  rows: CheckedRows;
+  logs: CheckedLogs;
+  /** Keys that the provider opened. */
+  opened: number;
+  problems: readonly Problem[];
+}
+
+const pageKeys = 200;
+const callsInFlight = 8;
+
+export const check: Command = {
+  name: "check",
+  summary: "Checks every record of the store: its HMAC, the audit trail, the logs, and whether the provider opens it.",
+  options: [configOption, { ...jsonOption, description: "print JSON, as is done where the output is no terminal" }],
+  details: [
+    "Opens the store that the settings name, and reads only: a service may be using it. Every key costs a call of the provider.",
+    "Logs are recomputed from their entries. What is found is named with tenant and key, or log and entry.",
+  ],
+  run: (options) =>
+    withConfig(options, (config) =>
+      using(everyMasterKey(config), (masterKeys) =>
+        using(openTables(config.store), async (tables) => {
+          const store = storeName(config.store);
+          const { stored, key } = await keyOf(tables, masterKeys, store);
+          const progress = progressLine();
+          const problems: Problem[] = [];
+          const rows = await tables.check(key, {
+            problem: (problem) => problems.push(problem),
+            progress: (count) => progress.show(`${count} rows looked at`),
+          });
+          const logs = await checkLogs(tables, key, {
+            problem: (problem) => problems.push(problem),
+            progress: (count) => progress.show(`${count} entries of logs looked at`),
+          });
+          const opened = await openSecrets({ tables, key, masterKeys, problems, progress });
+          progress.end();
+          const report = { store: config.store.name, storeId: stored.storeId, rows, logs, opened, problems };
+          if (options.json === true || !process.stdout.isTTY) printJson(json(report));
+          else print(report);
+          return problems.length === 0 ? exitCode.ok : exitCode.failed;
+        }),
+      ),
+    ),
+};
+
+interface Opening {
+  tables: Tables;
+  key: KeyObject;
+  masterKeys: MasterKeys;
+  problems: Problem[];
+  progress: Progress;
+}
+
+/** How many were opened. A provider that does not answer ends it, with a problem of its own. */
+async function openSecrets({ tables, key, masterKeys, problems, progress }: Opening): Promise<number> {
+  let opened = 0;
+  let after: string | undefined = "";
+  while (after !== undefined) {
+    const page = await tables.records(key, { after, limit: pageKeys });
+    const waiting = page.records.values();
+    const work = async () => {
+      for (const record of waiting) {
+        const problem = await checkSecret(masterKeys, record);
+        if (problem !== undefined) problems.push(problem);
+        else if (record.state !== "DESTROYED") opened += 1;
+        progress.show(`${opened} keys opened`);
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: callsInFlight }, work));
+    } catch (error) {
+      if (!(error instanceof KmsError)) throw error;
+      const what = `the provider did not go on (${error.message}): ${opened} keys were opened; try again`;
+      problems.push({ kind: "provider", tenantId: "", keyId: "", purpose: undefined, what });
+      return opened;
+    }
+    after = page.next;
+  }
+  return opened;
+}
+
+function print({ store, storeId, rows, logs, opened, problems }: Report): void {
+  printTable([
+    ["store", `${store} ${storeId}`],
+    ...Object.entries(rows.keys).map(([purpose, states]) => [`${purpose} keys`, statesText(states)]),
+    ["opened", `${opened} keys`],
+    ...providerKeyRows(rows.providerKeys),
+    ["logs", logsText(logs.heads)],
+    ["audit events", `${rows.auditEvents} of ${rows.heads.length} writers`],
+  ]);
+  for (const problem of problems) printLine(`problem: ${problemText(problem)}`);
+  printLine(problemsCounted(problems.length));
+}
+
+function json({ store, storeId, rows, logs, opened, problems }: Report) {
+  return {
+    ok: problems.length === 0,
+    store,
+    store_id: storeId,
+    keys: rows.keys,
+    opened,
+    provider_keys: rows.providerKeys.map(providerKeyJson),
+    logs: logs.heads.map(logJson),
+    audit: {
+      events: rows.auditEvents,
+      heads: rows.heads.map(({ writerId, sequence, mac }) => ({
+        writer_id: writerId,
+        sequence,
+        mac: Buffer.from(mac).toString("hex"),
+      })),
+    },
+    problems: problems.map(problemJson),
+  };
+}

@@ -1,0 +1,144 @@
+/** `restore`: a backup into an empty store. */
+import type { KeyObject } from "node:crypto";
+import { resolve } from "node:path";
+import { KmsError } from "../../errors.ts";
+import type { LogName } from "../../store/log-store.ts";
+import { openBackup, openTablesToFill, type RowProblem, type Tables } from "../../store/registry.ts";
+import type { AuditEvent } from "../../store/store.ts";
+import { checkLogs } from "../check/check-logs.ts";
+import { type KeptCheckpoint, readCheckpoints } from "../verify/checkpoint-file.ts";
+import { type Command, exitCode, Failure, jsonOption, textsOf } from "../command.ts";
+import { configOption } from "../configuration.ts";
+import { type LogOutcome, outcomesOf } from "../verify/known-checkpoints.ts";
+import { printJson } from "../print.ts";
+import { printRestored, type Restored, restoredJson } from "../check/restored.ts";
+import { problemJson, problemText } from "../check/row-problem.ts";
+import { keyOf, presentMasterKeys, storeName, using, withConfig } from "../open-store.ts";
+
+const warnings = [
+  "Keys that were destroyed after the backup was made are back, and those that were disabled or marked as compromised are as before: do it again.",
+  "Keys that were made after it are gone, and what is encrypted under them cannot be decrypted.",
+  "Leases are reset; remembered request ids are kept.",
+];
+const endOfLogs =
+  "Logs that end stay as they are, and the next batch of their tenant begins another: what they had after the backup was made is gone.";
+/** More problems of a backup than anyone reads at once are counted. */
+const shownProblems = 20;
+
+export const restore: Command = {
+  name: "restore",
+  summary: "Fills an empty store from a backup.",
+  options: [
+    configOption,
+    {
+      name: "checkpoint",
+      value: "FILE",
+      repeatable: true,
+      description:
+        "the latest checkpoints that anyone has of logs, as signed notes: these logs go on if they reach them",
+    },
+    jsonOption,
+  ],
+  operand: "FILE",
+  details: [
+    "Into the store that the settings name, which must be empty. The configured provider must open the backup, and every row of it must be as",
+    "it was written; else nothing is changed.",
+    "Logs end with the backup: whoever has a later checkpoint of one must not see another entry in the place of one that it includes. The next",
+    "batch begins a new log. With --checkpoint, a log goes on that has all the entries of the latest checkpoint.",
+  ],
+  run: (options, operand) =>
+    withConfig(options, (config) =>
+      using(presentMasterKeys(config), (masterKeys) =>
+        using(readable(operand), async (from) => {
+          const known = readCheckpoints(textsOf(options, "checkpoint"));
+          const { key } = await keyOf(from, masterKeys, `the backup ${operand}`);
+          const restored = await using(openTablesToFill(config.store), async (into) => {
+            await refuseContent(into, storeName(config.store));
+            return fill(into, { from, file: operand, key, known });
+          });
+          if (options.json === true) printJson(restoredJson(restored));
+          else printRestored(restored);
+          return exitCode.ok;
+        }),
+      ),
+    ),
+};
+
+interface Filling {
+  from: Tables;
+  file: string;
+  key: KeyObject;
+  known: readonly KeptCheckpoint[];
+}
+
+async function fill(into: Tables, { from, file, key, known }: Filling): Promise<Restored> {
+  const at = new Date();
+  const problems: RowProblem[] = [];
+  const problem = (found: RowProblem) => problems.push(found);
+  const { heads } = await checkLogs(from, key, { problem, progress: () => {} });
+  if (problems.length > 0) refuse(new KmsError("DATA_LOSS", "logs of the backup are not as they were"), file, problems);
+  const logs = await outcomesOf(from, key, { heads, known });
+  const open = new Set(logs.filter(({ goesOn }) => goesOn).map(({ head }) => logId(head)));
+  const goesOn = (log: LogName) => open.has(logId(log));
+  const contents = await into
+    .restore(from, { key, problem, event: restoreEvent(at), goesOn })
+    .catch((error) => refuse(error, file, problems));
+  return { contents, logs, problems, warnings: warningsOf(logs, known), at };
+}
+
+function logId({ tenantId, number }: LogName): string {
+  return `${tenantId}/${number}`;
+}
+
+function warningsOf(logs: readonly LogOutcome[], known: readonly KeptCheckpoint[]): string[] {
+  const isEnding = logs.some(({ goesOn }) => !goesOn);
+  const strange = known.filter(({ origin }) => !logs.some(({ head }) => head.origin === origin));
+  return [
+    ...warnings,
+    ...(isEnding ? [endOfLogs] : []),
+    ...strange.map(({ origin }) => `There is a checkpoint of ${origin}, and no such log in the backup.`),
+  ];
+}
+
+async function readable(file: string): Promise<Tables> {
+  try {
+    return await openBackup(resolve(file));
+  } catch (error) {
+    if (!(error instanceof KmsError)) throw error;
+    const { code } = error;
+    const message = `${file} is no backup that can be read: ${error.message}`;
+    throw new Failure(message, { code, message, fields: [] });
+  }
+}
+
+async function refuseContent(into: Tables, what: string): Promise<void> {
+  const content = await into.content();
+  if (content !== undefined) throw notEmpty(what, content);
+}
+
+function notEmpty(what: string, content: string): KmsError {
+  return new KmsError("CONFLICT", `${what} is not empty, it has ${content}; name an empty one, or move this one away`);
+}
+
+function refuse(error: unknown, file: string, problems: readonly RowProblem[]): never {
+  if (!(error instanceof KmsError) || error.code !== "DATA_LOSS") throw error;
+  const { code } = error;
+  const message = `${error.message}; nothing was restored: use another backup than ${file}`;
+  const lines = problems.slice(0, shownProblems).map(problemText);
+  if (problems.length > shownProblems) lines.push(`and ${problems.length - shownProblems} more`);
+  throw new Failure([message, ...lines].join("\n"), { code, message, fields: [], problems: problems.map(problemJson) });
+}
+
+function restoreEvent(at: Date): AuditEvent {
+  return {
+    at,
+    actor: "command line",
+    action: "restore",
+    tenantId: "",
+    purpose: undefined,
+    keyId: "",
+    outcome: "OK",
+    requestId: "",
+    count: 1,
+  };
+}

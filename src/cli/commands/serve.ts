@@ -1,0 +1,73 @@
+/** `serve`: the service, until SIGTERM or SIGINT. The first signal drains, a second one ends the process at once. */
+import { isUnderNpm } from "../../config/launch.ts";
+import type { Config } from "../../config/load.ts";
+import { type Command, type ExitCode, exitCode, jsonOption } from "../command.ts";
+import { configFrom, configOption } from "../configuration.ts";
+import { oneLine } from "../print.ts";
+import { startFailure } from "../start-failure.ts";
+
+export const serve: Command = {
+  name: "serve",
+  summary: "Runs the service.",
+  options: [
+    configOption,
+    { ...jsonOption, description: "print configuration problems as JSON; the log is JSON in any case" },
+  ],
+  details: [
+    "Settings come from the environment, then from the file, then from defaults; application.properties.example lists them.",
+    "SIGTERM and SIGINT let running calls end within fluo.kms.shutdown.grace; a second signal ends at once (under npm, which doubles some,",
+    "the third). SIGHUP reads the provider keys of tenants anew, and nothing else.",
+  ],
+  async run(options) {
+    const config = configFrom(options);
+    if (config === undefined) return exitCode.usage;
+    // Exits by itself: a server that failed half-way, or a socket that lingers, would keep the process alive.
+    process.exit(await serveUntilSignal(config, () => configFrom(options)));
+  },
+};
+
+async function serveUntilSignal(config: Config, readAnew: () => Config | undefined): Promise<ExitCode> {
+  // Before the start, so that a signal during it is not lost and does not cut it off half-way.
+  const reload = Promise.withResolvers<(config: Config) => Promise<void>>();
+  const signalled = signalToEnd(isUnderNpm() ? 3 : 2);
+  process.on("SIGHUP", () => {
+    putIntoEffect().catch(() => console.error("fluo-kms: the configuration cannot be read, so the former one holds"));
+  });
+  let current = config;
+  async function putIntoEffect(): Promise<void> {
+    const next = readAnew();
+    if (next === undefined) console.error("fluo-kms: the configuration has problems, so the former one holds");
+    else if (!current.hasTenantKeys && !next.hasTenantKeys) console.error(nothingToRead);
+    else {
+      current = next;
+      await (await reload.promise)(next);
+    }
+  }
+  try {
+    const { startServer } = await import("../../server.ts");
+    const server = await startServer(config);
+    reload.resolve(server.replaceTenantKeys);
+    await signalled;
+    await server.stop();
+    return exitCode.ok;
+  } catch (error) {
+    console.error(`fluo-kms: ${oneLine(startFailure(error, config))}`);
+    return exitCode.failed;
+  }
+}
+
+const nothingToRead =
+  "fluo-kms: SIGHUP reads provider keys of tenants anew, and the configuration has none, so nothing changes";
+
+/** Resolves at the first signal; at the one of this number the process ends. */
+function signalToEnd(last: number): Promise<void> {
+  return new Promise((resolve) => {
+    let count = 0;
+    const onSignal = () => {
+      count += 1;
+      if (count >= last) process.exit(exitCode.failed);
+      resolve();
+    };
+    for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, onSignal);
+  });
+}

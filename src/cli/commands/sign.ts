@@ -1,0 +1,113 @@
+/** `sign`: an OTLP trace export comes back with the evidence on its spans, by SignSpans of a running service. */
+import { randomUUID } from "node:crypto";
+import { type Command, exitCode, Failure, jsonOption, type OptionValues, textOf, UsageError } from "../command.ts";
+import { readExport } from "../sign/export-file.ts";
+import { readFile } from "../file.ts";
+import { refuseExisting, writeNewFile } from "../new-file.ts";
+import { oneLine, printJson, printLine } from "../print.ts";
+import {
+  type Refusal,
+  resumable,
+  type Signed,
+  type SignRequest,
+  signedPieces,
+  signExport,
+  summaryOf,
+} from "../sign/sign-export.ts";
+import { grpcAddressOf, grpcAddressOption } from "../sign/sign-stream.ts";
+
+const shownRefusals = 20;
+
+export const sign: Command = {
+  name: "sign",
+  summary: "Signs the spans of an OTLP trace export, by a running service.",
+  operand: "FILE…",
+  options: [
+    { name: "tenant", value: "TENANT", description: "whose key signs" },
+    {
+      name: "mode",
+      value: "MODE",
+      description: "individual: a signature for each span, the default; log: a place in the tenant's log",
+    },
+    { name: "out", value: "FILE", description: "a new file for the signed export, instead of standard output" },
+    grpcAddressOption,
+    { name: "resume", value: "RUN", description: "go on with a run in mode log that failed, with the same files" },
+    { ...jsonOption, description: "print a summary as JSON; needs --out" },
+  ],
+  details: [
+    "Each FILE is an OTLP trace export: protobuf, JSON, or JSON lines. It comes back in the same form, with audit.integrity attributes on its",
+    "spans and nothing else changed; several of one form become one. Nothing is sent if a file cannot be read whole or has signed spans.",
+    "",
+    "A span that the service refuses is named, and stays in the export as it was, without attributes: verify says that it is not signed. The",
+    "exit code then is 1. Where a stream breaks, what was not answered is sent again; a log gets no span twice by that.",
+    "",
+    "For a certificate of your own authority set NODE_EXTRA_CA_CERTS to its PEM file.",
+    "",
+  ],
+  async run(options, ...names) {
+    const request = requestOf(options);
+    const out = textOf(options, "out");
+    if (options.json === true && out === undefined) throw new UsageError("sign --json needs --out FILE");
+    if (out !== undefined) refuseExisting(out);
+    const files = names.map((name) => readExport(name, readFile(name)));
+    const signed = await signExport(files, request);
+    try {
+      const pieces = signedPieces(files, signed);
+      if (out === undefined) await writeOut(pieces);
+      else writeNewFile(out, pieces);
+    } catch (error) {
+      throw resumable(error, request, signed.attributes.length);
+    }
+    report(signed, { request, out, isJson: options.json === true });
+    return signed.refusals.length === 0 ? exitCode.ok : exitCode.failed;
+  },
+};
+
+function requestOf(options: OptionValues): SignRequest {
+  const tenant = textOf(options, "tenant");
+  if (tenant === undefined) throw new UsageError("sign needs --tenant TENANT");
+  const mode = textOf(options, "mode") ?? "individual";
+  if (mode !== "individual" && mode !== "log") throw new UsageError("--mode is individual or log");
+  const resumed = textOf(options, "resume");
+  if (resumed !== undefined && (mode !== "log" || !/^[\x21-\x7e]{1,100}$/.test(resumed)))
+    throw new UsageError("--resume is for --mode log, with the RUN that the failure named");
+  return { tenant, mode, address: grpcAddressOf(options), run: resumed ?? randomUUID() };
+}
+
+/** Throws a Failure if the reader leaves before the end. */
+async function writeOut(pieces: Iterable<Uint8Array | string>): Promise<void> {
+  const { stdout } = process;
+  stdout.on("error", () => {}); // told to the callback, too
+  for (const piece of pieces) {
+    const error = await new Promise<NodeJS.ErrnoException | null | undefined>((resolve) =>
+      stdout.write(piece, resolve),
+    );
+    if (error) throw new Failure(`standard output cannot be written (${error.code})`);
+  }
+}
+
+interface Reported {
+  request: SignRequest;
+  out: string | undefined;
+  isJson: boolean;
+}
+
+function report({ attributes, indices, refusals }: Signed, { request, out, isJson }: Reported): void {
+  const [spans, count] = [attributes.length, attributes.length - refusals.length];
+  const [first, last] = [indices[0] ?? null, indices.at(-1) ?? null];
+  for (const refusal of refusals.slice(0, shownRefusals)) console.error(`fluo-kms: ${oneLine(lineOf(refusal))}`);
+  if (refusals.length > shownRefusals) console.error(`fluo-kms: and ${refusals.length - shownRefusals} more`);
+  if (isJson) {
+    const { tenant, mode } = request;
+    const entries = { first_leaf_index: first, last_leaf_index: last };
+    printJson({ tenant, mode, spans, signed: count, ...entries, refused: refusals, out });
+    return;
+  }
+  const say = out === undefined ? console.error : printLine;
+  say(summaryOf({ attributes, indices, refusals }, request.tenant));
+}
+
+function lineOf({ file, number, name, code, field, message }: Refusal): string {
+  const why = [field, message].filter((each) => each !== "").join(": ") || "see the refusals before it";
+  return `${file}: span ${number}, ${name}, is refused (${code}): ${why}`;
+}

@@ -1,0 +1,128 @@
+/** `status`: how the running service is doing. */
+import { type Command, exitCode, jsonOption, textOf } from "../command.ts";
+import { type CostStatus, costRows } from "./status-cost.ts";
+import { countsText, printLine, printTable } from "../print.ts";
+import { addressOption, callService, serviceDetails } from "../service-client.ts";
+
+interface CacheStatus {
+  hits: number;
+  misses: number;
+  evictions: number;
+  size: number;
+  max_size: number;
+  stale?: number;
+}
+
+interface ProviderKey {
+  provider: string;
+  key_id: string | null;
+  region: string | null;
+  condition: string;
+  detail: string;
+  since: string | null;
+}
+
+interface Status {
+  provider?: string;
+  status?: string;
+  latency_ms?: number;
+  version?: string;
+  uptime_seconds?: number;
+  store?: string;
+  provider_keys?: ProviderKey[];
+  tenant_keys?: (ProviderKey & { name: string; tenants: number })[];
+  tenant_keys_total?: number;
+  tenant_keys_unusable?: number;
+  cache?: Record<string, CacheStatus>;
+  cache_ttl_seconds?: number;
+  max_stale_seconds?: number;
+  keys?: Record<string, Record<string, number>>;
+  rotation?: {
+    enabled: boolean;
+    max_age_days: number;
+    last: string | null;
+    next: string | null;
+    due: number;
+    failed: number;
+  };
+  breakers?: { name: string; state: string }[];
+  cost?: CostStatus;
+  memory?: { implementation: string; locked: boolean };
+  notices?: string[];
+}
+
+const timeoutMs = 30_000;
+/** More than anyone reads at once are counted; --json has all that the service shows. */
+const shownTenantKeys = 20;
+
+export const status: Command = {
+  name: "status",
+  summary: "Shows the state of a running service: health, keys, caches, rotation, provider calls and their cost.",
+  options: [
+    addressOption,
+    { name: "tenant", value: "TENANT", description: "count the keys of this tenant alone" },
+    jsonOption,
+  ],
+  details: serviceDetails,
+  async run(options) {
+    const tenant = textOf(options, "tenant");
+    const query = tenant === undefined ? "" : `?${new URLSearchParams({ tenant_id: tenant })}`;
+    const { text, json } = await callService(options, {
+      method: "GET",
+      path: `/api/admin/kms/status${query}`,
+      timeoutMs,
+    });
+    if (options.json) console.log(text);
+    else printStatus(json);
+    return json.status === "operational" || json.status === "degraded" ? exitCode.ok : exitCode.failed;
+  },
+};
+
+function printStatus(status: Status): void {
+  const { keys = {}, cache = {}, provider_keys = [], rotation, breakers = [], cost, memory, notices = [] } = status;
+  const { tenant_keys = [], tenant_keys_total = 0, tenant_keys_unusable = 0 } = status;
+  const rows: string[][] = [
+    ["status", String(status.status)],
+    ["provider", `${status.provider}, ${status.latency_ms} ms`],
+    ...provider_keys.map((key, at) => [at === 0 ? "provider key" : "other key", providerKeyText(key)]),
+    ...(tenant_keys_total === 0
+      ? []
+      : [["tenants' keys", `${tenant_keys_total}, of which ${tenant_keys_unusable} cannot be used now`]]),
+    ...tenant_keys
+      .slice(0, shownTenantKeys)
+      .map((key) => [
+        "",
+        `${key.name} of ${key.tenants} tenant${key.tenants === 1 ? "" : "s"}: ${providerKeyText(key)}`,
+      ]),
+    ["store", String(status.store)],
+    ["version", `${status.version}, up ${status.uptime_seconds} s`],
+    ...Object.entries(keys).map(([purpose, states]) => [`${purpose} keys`, countsText(states)]),
+    ...Object.entries(cache).map(([type, caught]) => [`${type} cache`, cacheText(caught)]),
+  ];
+  if (status.cache_ttl_seconds !== undefined) {
+    const { cache_ttl_seconds, max_stale_seconds } = status;
+    rows.push(["cached for", `${cache_ttl_seconds} s, ${max_stale_seconds} s more without an answer of the provider`]);
+  }
+  if (rotation) rows.push(["rotation", rotationText(rotation)]);
+  if (cost) rows.push(...costRows(cost));
+  for (const { name, state } of breakers) rows.push(["breaker", `${name} ${state}`]);
+  if (memory) rows.push(["memory", `${memory.implementation}, ${memory.locked ? "locked" : "not locked"}`]);
+  printTable(rows);
+  for (const notice of notices) printLine(`notice: ${notice}`);
+}
+
+function providerKeyText({ provider, key_id, region, condition, detail, since }: ProviderKey) {
+  return [key_id ?? provider, ...(region === null ? [] : [`in ${region}`]), `${condition} since ${since}`, detail].join(
+    ", ",
+  );
+}
+
+function cacheText({ hits, misses, evictions, size, max_size, stale = 0 }: CacheStatus): string {
+  const counted = `${size} of ${max_size}, ${hits} hits, ${misses} misses, ${evictions} evictions`;
+  return stale === 0 ? counted : `${counted}, ${stale} served past their time`;
+}
+
+function rotationText({ enabled, max_age_days, last, next, due, failed }: NonNullable<Status["rotation"]>): string {
+  const when = `last ${last ?? "never"}, next ${next ?? "never"}`;
+  return `${enabled ? "on" : "off"}, after ${max_age_days} days, ${when}, ${due} due, ${failed} failed`;
+}

@@ -1,0 +1,105 @@
+/** `verify`: were these spans signed by this tenant, and are they unchanged, and all there? Needs the public keys and no service. */
+import { parseIndex } from "../../encoding/decimal.ts";
+import { parseVerifierKey } from "../../tlog/verifier-key.ts";
+import { readCheckpoints } from "../verify/checkpoint-file.ts";
+import {
+  type Command,
+  exitCode,
+  Failure,
+  jsonOption,
+  type OptionValues,
+  textOf,
+  textsOf,
+  UsageError,
+} from "../command.ts";
+import { readFile } from "../file.ts";
+import { judgeSpans } from "../verify/judged-spans.ts";
+import { type KeySet, readKeySet, trustedKeySet } from "../verify/key-set.ts";
+import { printJson } from "../print.ts";
+import { verifyEach } from "../verify/verify-each.ts";
+import { type LogScope, verifyLogs } from "../verify/verify-log.ts";
+
+export const verify: Command = {
+  name: "verify",
+  summary: "Verifies signed spans offline.",
+  operand: "SPANS_FILE",
+  options: [
+    {
+      name: "keys",
+      value: "FILE",
+      description: "the tenant's public keys, as /api/kms/tenants/{tenant}/jwks.json serves them",
+    },
+    { name: "tenant", value: "TENANT", description: "who must have signed; without it, whom each span names" },
+    {
+      name: "vkey",
+      value: "VKEY",
+      repeatable: true,
+      description: "trust this key alone, and those that it hands over to; may be given several times",
+    },
+    { name: "log", description: "check that the spans are all of the log's, in its order, from the first to the last" },
+    {
+      name: "checkpoint",
+      value: "FILE",
+      repeatable: true,
+      description: "with --log: checkpoints that you kept, one or several in a file; may be given several times",
+    },
+    { name: "from", value: "SIZE", description: "with --log: begin behind the first SIZE entries" },
+    { name: "to", value: "SIZE", description: "with --log: end with the first SIZE entries" },
+    { name: "any-order", description: "with --log: the file is in no order, as from a store that keeps none" },
+    jsonOption,
+  ],
+  details: [
+    "SPANS_FILE is an OTLP trace export: protobuf, JSON, or JSON lines. Fails when any span does not verify, and when there is none.",
+    "",
+    "With --log it also fails when a span of the log is missing, repeated or out of order, and when the log's history was rewritten; it names",
+    "the first span concerned. Checked are the entries from the first span in the file, or from the smallest --checkpoint if that is earlier,",
+    "to the end of the largest checkpoint, kept or in a span's proof. A checkpoint that you kept, and it alone, shows that whoever has the key",
+    "rewrote the log, or cut off its end. What only a compromised key signed verifies where another key's checkpoint, or the head that was",
+    "recorded when it was marked, comes out of the spans.",
+    "",
+  ],
+  async run(options, operand) {
+    const keysFile = textOf(options, "keys");
+    if (keysFile === undefined) throw new UsageError("verify needs --keys FILE");
+    const scope = logScope(options);
+    const keys = trusted(readKeySet(readFile(keysFile).toString("utf8")), textsOf(options, "vkey"));
+    const spans = judgeSpans(readFile(operand), keys, textOf(options, "tenant"));
+    const kept = readCheckpoints(textsOf(options, "checkpoint"));
+    const result = scope === undefined ? verifyEach(spans) : verifyLogs(spans, { ...scope, keys, kept });
+    if (options.json) printJson(result.json());
+    else result.print();
+    return result.ok ? exitCode.ok : exitCode.failed;
+  },
+};
+
+/** What of the logs to verify; undefined where each span is for itself. */
+function logScope(options: OptionValues): LogScope | undefined {
+  if (options.log !== true) {
+    const only = ["checkpoint", "from", "to", "any-order"].find((name) => options[name] !== undefined);
+    if (only !== undefined) throw new UsageError(`--${only} is for --log`);
+    return undefined;
+  }
+  const [from, to] = [sizeOf(options, "from"), sizeOf(options, "to")];
+  if (from !== undefined && to !== undefined && from >= to) throw new UsageError("--from must be below --to");
+  return { from, to, isOrdered: options["any-order"] !== true };
+}
+
+function sizeOf(options: OptionValues, name: string): number | undefined {
+  const text = textOf(options, name);
+  const size = text === undefined ? undefined : parseIndex(text);
+  if (text !== undefined && size === undefined) throw new UsageError(`--${name} is a number of entries`);
+  return size;
+}
+
+/** The keys that these lead to, where there are some. */
+function trusted(keys: KeySet, vkeys: readonly string[]): KeySet {
+  if (vkeys.length === 0) return keys;
+  const first = vkeys.map((text) => {
+    const key = parseVerifierKey(text);
+    if (key === undefined) throw new UsageError("--vkey is NAME+ID+KEY, as the keys file has them");
+    if (!keys.logKeys.some(({ publicKey }) => Buffer.compare(publicKey, key.publicKey) === 0))
+      throw new Failure(`the keys file has no key ${text}`);
+    return key;
+  });
+  return trustedKeySet(keys, first);
+}

@@ -1,0 +1,66 @@
+/** Every span of an export with what there is to say of it alone. */
+import { KmsError } from "../../errors.ts";
+import type { ReadSpan } from "../../otlp/canonical.ts";
+import { readResourceSpans } from "../../otlp/resource-spans.ts";
+import { explanations, type Verdict } from "../../attestation/verdict.ts";
+import { claimOf, isClaim, isLogClaim, verdict } from "../../attestation/verify-span.ts";
+import { type LogClaim, type LogKey, logSigners, logVerdict } from "../../attestation/verify-log-proof.ts";
+import type { KeySet } from "./key-set.ts";
+import { splitSpanFile } from "./span-file.ts";
+
+export interface JudgedSpan extends Verdict {
+  traceId?: string;
+  spanId?: string;
+  /** Its place in a log, where it claims one. */
+  place?: LogPlace;
+}
+
+export interface LogPlace {
+  claim: LogClaim;
+  /** The known keys that signed its checkpoint; undefined where a signature does not hold. */
+  signers: readonly LogKey[] | undefined;
+}
+
+/** What to say of a span that does not verify, in words that follow the reason. */
+export function explanationOf({ reason, message }: Verdict): string {
+  if (message === undefined && reason === "UNKNOWN_KEY") return "no such key of this tenant in the keys file";
+  return message ?? explanations[reason];
+}
+
+/** `tenant`: who must have signed; without it, whom each span names. */
+export function judgeSpans(file: Uint8Array, keys: KeySet, tenant: string | undefined): JudgedSpan[] {
+  const signersOf = rememberLast(keys.logKeys);
+  const judge = (span: ReadSpan | KmsError): JudgedSpan => {
+    if (span instanceof KmsError) return unreadable(span);
+    const { traceId, spanId, integrity } = span;
+    const tenantId = tenant ?? integrity.tenant ?? "";
+    const claim = claimOf({ tenantId, span, signed: undefined, logProof: undefined });
+    if (isClaim(claim)) return { traceId, spanId, ...verdict(claim, keys.byId.get(claim.keyId)) };
+    if (!isLogClaim(claim)) return { traceId, spanId, ...claim };
+    const signers = signersOf(claim);
+    return { traceId, spanId, ...logVerdict(claim, signers), place: { claim, signers } };
+  };
+  return splitSpanFile(file).flatMap((message) => {
+    if (message instanceof KmsError) return [unreadable(message)];
+    try {
+      return Array.from(readResourceSpans(message), judge);
+    } catch (error) {
+      if (error instanceof KmsError) return [unreadable(error)];
+      throw error;
+    }
+  });
+}
+
+/** The spans of a batch have one checkpoint: its signature is checked once. */
+function rememberLast(keys: readonly LogKey[]): (claim: LogClaim) => LogPlace["signers"] {
+  let last: { whole: string; signers: LogPlace["signers"] } | undefined;
+  return (claim) => {
+    const { whole } = claim.note;
+    if (last?.whole !== whole) last = { whole, signers: logSigners(claim, keys) };
+    return last.signers;
+  };
+}
+
+function unreadable(error: KmsError): JudgedSpan {
+  return { verified: false, reason: "MALFORMED", message: error.message };
+}

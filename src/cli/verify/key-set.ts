@@ -1,0 +1,160 @@
+/** A tenant's public keys from a file: the JWKS (RFC 7517) that the service serves, with each key's state and times, and what there is of logs. */
+import { KmsError } from "../../errors.ts";
+import type { Checkpoint } from "../../tlog/checkpoint.ts";
+import type { UnprovenEntry } from "../../attestation/log-history.ts";
+import { parseHandover } from "../../attestation/log-entry.ts";
+import { type HandoverClaim, handoverClaim, trustedKeys } from "../../attestation/log-trust.ts";
+import { leafHash } from "../../tlog/merkle.ts";
+import type { VerifyingKey } from "../../attestation/verdict.ts";
+import type { LogKey } from "../../attestation/verify-log-proof.ts";
+import { parseVerifierKey, type VerifierKey } from "../../tlog/verifier-key.ts";
+import { Failure } from "../command.ts";
+import { locate } from "../json-text.ts";
+import { base64At, indexAt, listAt, membersAt, textAt } from "../json-file.ts";
+
+export interface KeySet {
+  byId: ReadonlyMap<string, VerifyingKey>;
+  /** Each key by the name of each log that it may sign for. */
+  logKeys: readonly LogKey[];
+  handovers: readonly HandoverClaim[];
+  /** Entries of handovers that came to nothing. */
+  announced: readonly AnnouncedKey[];
+}
+
+export interface AnnouncedKey extends UnprovenEntry {
+  /** Of the log. */
+  origin: string;
+}
+
+const states: readonly VerifyingKey["state"][] = [
+  "PENDING",
+  "ACTIVE",
+  "RETIRED",
+  "DISABLED",
+  "COMPROMISED",
+  "DESTROY_SCHEDULED",
+  "DESTROYED",
+];
+/** RFC 8037's name, and RFC 9864's. */
+const algorithms: readonly unknown[] = ["EdDSA", "Ed25519"];
+const publicKeyBytes = 32;
+const hashBytes = 32;
+
+/** Throws a Failure that names the member that is wrong. */
+export function readKeySet(text: string): KeySet {
+  const { keys, handovers, ...rest } = (parseKeys(text) ?? {}) as Record<string, unknown>;
+  if (!Array.isArray(keys)) throw new Failure('the keys file has no list "keys"; it must be a JWKS');
+  if (isPage(rest, keys.length))
+    throw new Failure("the keys file is one page of the tenant's keys; save all of them, as jwks.json serves them");
+  const byId = new Map<string, VerifyingKey>();
+  const logKeys: LogKey[] = [];
+  for (const [i, entry] of keys.entries()) {
+    const { keyId, key, inLogs } = readKey(entry, `keys[${i}]`);
+    if (byId.has(keyId)) throw new Failure(`keys[${i}].kid is there twice; keep one`);
+    byId.set(keyId, key);
+    logKeys.push(...inLogs);
+  }
+  const listed = listAt(handovers, "handovers").map((each, i) => readHandover(each, `handovers[${i}]`));
+  return {
+    byId,
+    logKeys,
+    handovers: listed.filter((each) => "note" in each),
+    announced: listed.filter((each): each is AnnouncedKey => !("note" in each)),
+  };
+}
+
+function parseKeys(text: string): unknown {
+  try {
+    const json: unknown = JSON.parse(text);
+    locate(text);
+    return json;
+  } catch (error) {
+    if (error instanceof KmsError) throw new Failure(`the keys file has a member twice: ${error.message}`);
+    throw new Failure("the keys file is not JSON; save what /api/kms/tenants/{tenant}/jwks.json answers");
+  }
+}
+
+/** Whether the file says that there are more keys. Spans of the others would look as if they were forged. */
+function isPage(rest: Record<string, unknown>, keys: number): boolean {
+  const [token, total] = [rest.next_page_token ?? rest.nextPageToken, rest.total_keys ?? rest.totalKeys];
+  return (token !== undefined && token !== null && token !== "") || (total !== undefined && total !== keys);
+}
+
+/** Without what cannot be reached from these keys by handovers. */
+export function trustedKeySet(keys: KeySet, first: readonly VerifierKey[]): KeySet {
+  const logKeys = trustedKeys(first, keys.handovers, keys.logKeys);
+  const ids = new Set(logKeys.map(({ keyId }) => keyId));
+  return { ...keys, logKeys, byId: new Map([...keys.byId].filter(([keyId]) => ids.has(keyId))) };
+}
+
+function readKey(entry: unknown, at: string): { keyId: string; key: VerifyingKey; inLogs: LogKey[] } {
+  const jwk = (typeof entry === "object" ? (entry ?? {}) : {}) as Record<string, unknown>;
+  const publicKey = readPublicKey(jwk, at);
+  if (typeof jwk.kid !== "string" || jwk.kid === "") throw new Failure(`${at}.kid is missing`);
+  const keyId = jwk.kid;
+  const state = states.find((known) => known === jwk.state);
+  if (state === undefined) throw new Failure(`${at}.state must be one of ${states.join(", ")}`);
+  const validFrom = readDate(jwk.valid_from, `${at}.valid_from`);
+  const validUntil = readDate(jwk.valid_until, `${at}.valid_until`);
+  const compromisedAt = readDate(jwk.compromised_at, `${at}.compromised_at`);
+  const key = { publicKey, state, validFrom, validUntil, compromisedAt };
+  const compromisedLog = readHead(jwk.compromised_log, `${at}.compromised_log`);
+  const names = listAt(jwk.vkeys, `${at}.vkeys`).map((vkey, i) => readName(vkey, publicKey, `${at}.vkeys[${i}]`));
+  return { keyId, key, inLogs: names.map((name) => ({ ...key, name, keyId, compromisedLog })) };
+}
+
+/** An Ed25519 public key that is for signatures, as RFC 8037 and RFC 7517 have it. */
+function readPublicKey(jwk: Record<string, unknown>, at: string): Uint8Array {
+  if (jwk.d !== undefined) {
+    throw new Failure(
+      `${at} HAS A PRIVATE KEY (d): whoever has read this file can sign with it. Replace the key, destroy the file, and verify by public keys`,
+    );
+  }
+  if (jwk.kty !== "OKP" || jwk.crv !== "Ed25519")
+    throw new Failure(`${at} is not an Ed25519 key (kty OKP, crv Ed25519)`);
+  if (jwk.alg !== undefined && !algorithms.includes(jwk.alg))
+    throw new Failure(`${at}.alg must be one of ${algorithms.join(", ")}, or left out`);
+  if (jwk.use !== undefined && jwk.use !== "sig") throw new Failure(`${at}.use must be sig, or left out`);
+  const operations = jwk.key_ops;
+  if (operations !== undefined && !(Array.isArray(operations) && operations.join() === "verify"))
+    throw new Failure(`${at}.key_ops must be ["verify"], or left out`);
+  const publicKey = new Uint8Array(Buffer.from(typeof jwk.x === "string" ? jwk.x : "", "base64url"));
+  if (publicKey.length !== publicKeyBytes || Buffer.from(publicKey).toString("base64url") !== jwk.x)
+    throw new Failure(`${at}.x must be ${publicKeyBytes} bytes in base64url, without padding`);
+  return publicKey;
+}
+
+function readName(vkey: unknown, publicKey: Uint8Array, at: string): string {
+  const key = parseVerifierKey(textAt(vkey, at));
+  if (key === undefined || Buffer.compare(key.publicKey, publicKey) !== 0)
+    throw new Failure(`${at} must be a verifier key of the same key`);
+  return key.name;
+}
+
+function readHead(value: unknown, at: string): Checkpoint | undefined {
+  if (value === null || value === undefined) return undefined;
+  const { origin, size, root } = membersAt(value, at);
+  const hash = base64At(root, `${at}.root`);
+  if (hash.length !== hashBytes) throw new Failure(`${at}.root must be ${hashBytes} bytes`);
+  return { origin: textAt(origin, `${at}.origin`), size: indexAt(size, `${at}.size`), root: hash };
+}
+
+function readHandover(value: unknown, at: string): HandoverClaim | AnnouncedKey {
+  const members = membersAt(value, at);
+  const entry = base64At(members.entry, `${at}.entry`);
+  const proof = textAt(members.proof, `${at}.proof`);
+  if (proof === "" && parseHandover(entry) !== undefined) {
+    const [origin, index] = [textAt(members.origin, `${at}.origin`), indexAt(members.leaf_index, `${at}.leaf_index`)];
+    return { origin, index, leaf: leafHash(entry) };
+  }
+  const claim = handoverClaim({ entry, proof });
+  if (claim === undefined) throw new Failure(`${at} is not a handover's entry and its log proof`);
+  return claim;
+}
+
+function readDate(value: unknown, at: string): Date | undefined {
+  if (value === null || value === undefined) return undefined;
+  const date = new Date(typeof value === "string" ? value : Number.NaN);
+  if (Number.isNaN(date.getTime())) throw new Failure(`${at} must be a date, or null`);
+  return date;
+}

@@ -1,0 +1,164 @@
+/** Every setting by name: how its value is read, and its default as it would be written. */
+import { quartzCron } from "./cron.ts";
+import {
+  awsFailover,
+  awsKey,
+  awsRegion,
+  azureKey,
+  choice,
+  currencyCode,
+  decimal,
+  duration,
+  filePath,
+  gcpKey,
+  host,
+  httpUrl,
+  issuerName,
+  type Parser,
+  plainName,
+  postgresUrl,
+  profileName,
+  secret,
+  secretFile,
+  sha256,
+  trueOrFalse,
+  vaultPath,
+  warmTenants,
+  wholeNumber,
+} from "./value.ts";
+
+export interface Setting {
+  parse: Parser<unknown>;
+  /** The default, as text; a setting without one may be absent. */
+  standard?: string;
+}
+
+const port = wholeNumber(0, 65_535);
+/** Beyond any price list: a number that big is a mistake. */
+const price = decimal(1_000_000);
+const providerName = choice(["local", "aws", "azure", "gcp", "vault"]);
+
+/** What a provider needs to know. */
+const ofProviders = {
+  "fluo.kms.local.master-key-file": { parse: filePath },
+  "aws.kms.master-key-id": { parse: awsKey },
+  "aws.kms.region": { parse: awsRegion },
+  "aws.kms.endpoint": { parse: httpUrl },
+  "aws.kms.failover": { parse: awsFailover },
+  "aws.kms.profile": { parse: plainName },
+  // Credentials and authority are the SDK's own variables: AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_AUTHORITY_HOST and so on.
+  "azure.key-vault.key": { parse: azureKey },
+  "azure.cacert": { parse: filePath },
+  "azure.instance-discovery": { parse: trueOrFalse, standard: "true" },
+  "azure.verify-challenge-resource": { parse: trueOrFalse, standard: "true" },
+  "azure.store-key-fingerprint": { parse: sha256 },
+  "gcp.kms.key": { parse: gcpKey },
+  "gcp.kms.endpoint": { parse: httpUrl },
+  "gcp.kms.credentials-file": { parse: filePath },
+  // As Vault's own tools have them in the environment: VAULT_ADDR, VAULT_NAMESPACE, VAULT_CACERT, VAULT_TOKEN.
+  "vault.addr": { parse: httpUrl },
+  "vault.namespace": { parse: vaultPath },
+  "vault.cacert": { parse: filePath },
+  "vault.transit.mount": { parse: vaultPath, standard: "transit" },
+  "vault.transit.key": { parse: plainName },
+  "vault.auth": { parse: choice(["token", "approle", "kubernetes"]), standard: "token" },
+  "vault.token": { parse: secret },
+  "vault.token-file": { parse: secretFile },
+  "vault.approle.mount": { parse: vaultPath, standard: "approle" },
+  "vault.approle.role-id": { parse: secret },
+  "vault.approle.secret-id": { parse: secret },
+  "vault.approle.secret-id-file": { parse: secretFile },
+  "vault.kubernetes.mount": { parse: vaultPath, standard: "kubernetes" },
+  "vault.kubernetes.role": { parse: plainName },
+  "vault.kubernetes.token-file": {
+    parse: secretFile,
+    standard: "/var/run/secrets/kubernetes.io/serviceaccount/token",
+  },
+} as const satisfies Record<string, Setting>;
+
+export const settings = {
+  "fluo.kms.profile": { parse: profileName, standard: "dev" },
+  "fluo.kms.provider": { parse: providerName, standard: "local" },
+  ...ofProviders,
+  // Without a value it depends on the provider, see load.ts.
+  "fluo.kms.store": { parse: choice(["memory", "sqlite", "postgres"]) },
+  "fluo.kms.sqlite.file": { parse: filePath, standard: "fluo-kms.db" },
+  "fluo.kms.postgres.url": { parse: postgresUrl },
+  "fluo.kms.postgres.max-connections": { parse: wholeNumber(1, 100), standard: "8" },
+  "fluo.kms.auth": { parse: choice(["none"]), standard: "none" },
+  "fluo.kms.issuer": { parse: issuerName, standard: "localhost" },
+  "fluo.kms.host": { parse: host, standard: "127.0.0.1" },
+  // The file of tenants' provider keys, see provider-keys/tenant-provider-keys.ts, which knows the other names under fluo.kms.tenants.
+  "fluo.kms.tenants.file": { parse: filePath },
+  "fluo.kms.grpc.port": { parse: port, standard: "9000" },
+  "fluo.kms.http.port": { parse: port, standard: "8080" },
+  "fluo.kms.tls.certificate": { parse: filePath },
+  "fluo.kms.tls.key": { parse: filePath },
+  "fluo.kms.shutdown.grace": { parse: duration("0s", "1h"), standard: "20s" },
+  "fluo.kms.log.level": {
+    parse: choice(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
+    standard: "info",
+  },
+  "kms.cache.ttl": { parse: duration("1s", "7d"), standard: "60m" },
+  "kms.cache.public-ttl": { parse: duration("1s", "7d"), standard: "24h" },
+  "kms.cache.max-entries": { parse: wholeNumber(1, 1_000_000), standard: "1000" },
+  "kms.cache.max-stale": { parse: duration("0s", "7d"), standard: "4h" },
+  "kms.cache.warm": { parse: warmTenants },
+  "kms.provider.check-interval": { parse: duration("1s", "50s"), standard: "30s" },
+  // What Status reckons with. The defaults are AWS's prices of a symmetric key: aws.amazon.com/kms/pricing
+  "kms.cost.per-10000-calls": { parse: price, standard: "0.03" },
+  "kms.cost.per-key-month": { parse: price, standard: "1" },
+  "kms.cost.charged": { parse: choice(["all", "cryptographic"]), standard: "all" },
+  "kms.cost.currency": { parse: currencyCode, standard: "USD" },
+  "kms.rotation.enabled": { parse: trueOrFalse, standard: "true" },
+  "kms.rotation.check-cron": { parse: quartzCron, standard: "0 0 2 * * ?" },
+  "kms.rotation.max-age-days": { parse: wholeNumber(1, 3_650), standard: "90" },
+  "kms.rotation.max-per-second": { parse: wholeNumber(1, 10_000), standard: "100" },
+} as const satisfies Record<string, Setting>;
+
+/** The same for a second provider key, which opens what it wrapped and wraps nothing: `fluo.kms.other.` before a provider's name for it. */
+const ofOther = Object.fromEntries(
+  Object.entries(ofProviders).map(([name, setting]) => [otherName(name), setting]),
+) as { [Name in keyof typeof ofProviders as OtherName<Name>]: (typeof ofProviders)[Name] };
+
+type OtherName<Name extends string> = `fluo.kms.other.${Name extends `fluo.kms.${infer Own}` ? Own : Name}`;
+
+/** `fluo.kms.other.aws.kms.region` for `aws.kms.region`, `fluo.kms.other.local.master-key-file` for the local one. */
+export function otherName<Name extends string>(name: Name): OtherName<Name> {
+  return inFamily("fluo.kms.other", name) as OtherName<Name>;
+}
+
+/** The name of a provider's setting among those of one provider key. */
+export function inFamily(family: string, name: string): string {
+  return `${family}.${name.replace(/^fluo\.kms\./, "")}`;
+}
+
+export const allSettings = {
+  ...settings,
+  "fluo.kms.other.provider": { parse: providerName },
+  ...ofOther,
+} as const satisfies Record<string, Setting>;
+
+/** Names that a provider's settings begin with, for settings that are there and mean nothing to the one that is chosen. */
+export const providerPrefixes = {
+  local: "fluo.kms.local.",
+  aws: "aws.kms.",
+  azure: "azure.",
+  gcp: "gcp.kms.",
+  vault: "vault.",
+} as const;
+
+/** What is under these is ours: there, an unknown name is a mistake. */
+export const prefixes: readonly string[] = ["fluo.kms.", "kms.", "aws.kms.", "vault.", "gcp.kms.", "azure."];
+
+export type SettingName = keyof typeof allSettings;
+export type ProviderSettingName = keyof typeof ofProviders;
+export const settingNames = Object.keys(allSettings) as SettingName[];
+
+type ValueOf<S> = S extends { parse: Parser<infer T>; standard: string }
+  ? T
+  : S extends { parse: Parser<infer T> }
+    ? T | undefined
+    : never;
+
+export type Values = { [Name in SettingName]: ValueOf<(typeof allSettings)[Name]> };

@@ -1,0 +1,272 @@
+/**
+ * The configuration: environment, then application.properties, then defaults, read once at start into one frozen value. Every problem is
+ * found before anything is said, and all are reported together. `process.env` is read here alone.
+ */
+import { resolve } from "node:path";
+import { hasMasterKeyInMemory, refusedTogether, tlsProblems, warningsOf } from "./checks.ts";
+import { debuggerProblems, type Launch, launchOf } from "./launch.ts";
+import { type OtlpSettings, otlpSettings } from "./otlp.ts";
+import { ConfigError, type Problem } from "./problem.ts";
+import { type Properties, readProperties, unknownProperties } from "./properties.ts";
+import { type ProviderValues, providerOf } from "./provider-settings.ts";
+import {
+  otherName,
+  type ProviderSettingName,
+  providerPrefixes,
+  type SettingName,
+  settingNames,
+  type Values,
+} from "./known-settings.ts";
+import { type Environment, isGiven, isInFile, readValues } from "./sources.ts";
+import { isTenantKeyName, strangeNames, type TenantKeySettings, tenantKeys } from "./tenants.ts";
+import type { ProviderSettings } from "../provider/registry.ts";
+import type { StoreSettings } from "../store/registry.ts";
+
+/** Times are milliseconds, paths absolute. */
+export interface Config {
+  /** `prod` is production. */
+  readonly profile: string;
+  readonly host: string;
+  /** 0 for any that is free. */
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  readonly provider: ProviderSettings;
+  /** A second provider key, which opens what it wrapped and wraps nothing. */
+  readonly otherProvider: ProviderSettings | undefined;
+  /** Provider keys of tenants that have one of their own. Read anew while the service runs. */
+  readonly tenantKeys: TenantKeySettings;
+  /** Whether there are any, or a file for them. */
+  readonly hasTenantKeys: boolean;
+  /** SHA-256 that the store key must have, whatever the provider: 64 lower-case hexadecimal digits. */
+  readonly storeKeyPin: string | undefined;
+  /** The URL of a database holds its password. */
+  readonly store: StoreSettings;
+  readonly auth: Values["fluo.kms.auth"];
+  /** Origin of logs and issuer of public keys. */
+  readonly issuer: string;
+  /** PEM files. */
+  readonly tls: { readonly certificate: string; readonly key: string } | undefined;
+  readonly shutdownGraceMs: number;
+  readonly logLevel: string;
+  readonly cache: {
+    readonly ttlMs: number;
+    readonly publicTtlMs: number;
+    readonly maxEntries: number;
+    readonly maxStaleMs: number;
+    /** Tenants whose keys are loaded before the service is ready. */
+    readonly warm: "recent" | readonly string[];
+  };
+  /** Between looks at the state of the provider's key. */
+  readonly providerCheckMs: number;
+  /** The provider's prices, for Status. */
+  readonly cost: {
+    readonly per10000Calls: number;
+    readonly perKeyMonth: number;
+    /** Whether looks at the state of a key are charged as well. */
+    readonly charged: "all" | "cryptographic";
+    readonly currency: string;
+  };
+  readonly rotation: {
+    readonly enabled: boolean;
+    /** A Quartz expression, UTC. */
+    readonly checkCron: string;
+    readonly maxAgeDays: number;
+    /** Keys that the schedule rotates in a second. */
+    readonly maxPerSecond: number;
+  };
+  readonly telemetry: { readonly otlp: OtlpSettings };
+  /** What whoever runs this must know, a sentence each. */
+  readonly warnings: readonly string[];
+}
+
+export interface ConfigSources {
+  env?: Environment;
+  /** Must exist. Without it, `application.properties` in `cwd` is read where there is one. */
+  file?: string | undefined;
+  /** Relative paths start here. */
+  cwd?: string;
+  launch?: Launch;
+}
+
+/** Throws a ConfigError that lists every problem. */
+export function loadConfig({
+  env = process.env,
+  file,
+  cwd = process.cwd(),
+  launch = launchOf(env),
+}: ConfigSources = {}): Config {
+  const problems: Problem[] = [];
+  const absolute = (path: string) => resolve(cwd, path);
+  const properties = openProperties(
+    absolute(file ?? "application.properties"),
+    { optional: file === undefined, wrongIn: (read) => unknownProperties(read, isTenantKeyName) },
+    problems,
+  );
+  const sources = { env, properties, problems };
+  const values = readValues(sources);
+  const telemetry = otlpSettings(env);
+  const tenantsFile = values["fluo.kms.tenants.file"];
+  const ofTenants =
+    tenantsFile === undefined
+      ? undefined
+      : openProperties(absolute(tenantsFile), { optional: false, wrongIn: strangeNames }, problems);
+  const files = [properties, ofTenants].filter((each) => each !== undefined);
+  const settled = settle({ values, otlp: telemetry.otlp, absolute, problems, env, files });
+  if (settled.profile === "prod") problems.push(...debuggerProblems(launch));
+  problems.push(...refusedTogether(settled));
+  problems.push(...tlsProblems(values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"], absolute));
+  const given = (name: string) => isGiven(sources, name, settled.profile);
+  if (settled.store.name === "postgres" && !given("fluo.kms.postgres.url")) problems.push(missingUrl);
+  if (problems.length > 0) throw new ConfigError(problems);
+  const idle = [
+    ...otherProviders(settled)
+      .filter((name) => isInFile(sources, name, settled.profile))
+      .map((name) => `${name} has no effect with provider ${settled.provider.name}.`),
+    ...otherStores(settled.store)
+      .filter(given)
+      .map((name) => `${name} has no effect with store ${settled.store.name}.`),
+    ...([settled.provider, settled.otherProvider].some((each) => each?.name === "aws")
+      ? sdkEndpoints.filter((name) => env[name]).map((name) => `${name} has no effect: set aws.kms.endpoint.`)
+      : []),
+  ];
+  return deepFreeze({ ...settled, warnings: [...warningsOf(settled), ...telemetry.warnings, ...idle] });
+}
+
+/** `wrongIn` finds the names that do not belong there. */
+function openProperties(
+  path: string,
+  { optional, wrongIn }: { optional: boolean; wrongIn: (read: Properties) => Problem[] },
+  problems: Problem[],
+): Properties | undefined {
+  const read = readProperties(path, optional);
+  if (read === undefined) return undefined;
+  if ("description" in read) {
+    problems.push(read);
+    return undefined;
+  }
+  problems.push(...wrongIn(read));
+  return read;
+}
+
+interface Found {
+  values: Values;
+  otlp: OtlpSettings;
+  absolute: (path: string) => string;
+  problems: Problem[];
+  env: Environment;
+  files: readonly Properties[];
+}
+
+function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<Config, "warnings"> {
+  const [certificate, key] = [values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"]];
+  const found = { absolute, problems };
+  const provider = providerOf(values["fluo.kms.provider"], {
+    ...found,
+    named: (name) => name,
+    value: (name) => values[name],
+  });
+  const other = values["fluo.kms.other.provider"];
+  const value = (name: ProviderSettingName) => values[otherName(name)];
+  const ofTenants = tenantKeys({ ...found, env, files, profile: values["fluo.kms.profile"], own: provider });
+  return {
+    profile: values["fluo.kms.profile"],
+    host: values["fluo.kms.host"],
+    grpcPort: values["fluo.kms.grpc.port"],
+    httpPort: values["fluo.kms.http.port"],
+    provider,
+    otherProvider: other && providerOf(other, { ...found, named: otherName, value: value as ProviderValues }),
+    tenantKeys: ofTenants,
+    hasTenantKeys: values["fluo.kms.tenants.file"] !== undefined || ofTenants.providerKeys.size > 0,
+    storeKeyPin: storeKeyPin(values, problems),
+    store: storeSettings(values, hasMasterKeyInMemory(provider) ? "memory" : "sqlite", absolute),
+    auth: values["fluo.kms.auth"],
+    issuer: values["fluo.kms.issuer"],
+    tls: certificate && key ? { certificate: absolute(certificate), key: absolute(key) } : undefined,
+    shutdownGraceMs: values["fluo.kms.shutdown.grace"],
+    logLevel: values["fluo.kms.log.level"],
+    cache: {
+      ttlMs: values["kms.cache.ttl"],
+      publicTtlMs: values["kms.cache.public-ttl"],
+      maxEntries: values["kms.cache.max-entries"],
+      maxStaleMs: values["kms.cache.max-stale"],
+      warm: values["kms.cache.warm"] ?? [],
+    },
+    providerCheckMs: values["kms.provider.check-interval"],
+    cost: {
+      per10000Calls: values["kms.cost.per-10000-calls"],
+      perKeyMonth: values["kms.cost.per-key-month"],
+      charged: values["kms.cost.charged"],
+      currency: values["kms.cost.currency"],
+    },
+    rotation: {
+      enabled: values["kms.rotation.enabled"],
+      checkCron: values["kms.rotation.check-cron"],
+      maxAgeDays: values["kms.rotation.max-age-days"],
+      maxPerSecond: values["kms.rotation.max-per-second"],
+    },
+    telemetry: { otlp },
+  };
+}
+
+const pinName = "azure.store-key-fingerprint";
+
+/** There is one store, and so one pin, whichever of two provider keys it is written for. */
+function storeKeyPin(values: Values, problems: Problem[]): string | undefined {
+  const [pin, other] = [values[pinName], values[otherName(pinName)]];
+  if (pin !== undefined && other !== undefined && pin !== other) {
+    problems.push({
+      name: otherName(pinName),
+      description: `is another than ${pinName}; there is one store key: set one`,
+    });
+  }
+  return pin ?? other;
+}
+
+/** Names of settings of providers that are not chosen, but for the pin, which counts under any. */
+function otherProviders({ provider, otherProvider }: Omit<Config, "warnings">): SettingName[] {
+  const idle = Object.entries(providerPrefixes).flatMap(([name, prefix]) => [
+    ...(name === provider.name ? [] : [prefix]),
+    ...(name === otherProvider?.name ? [] : [otherName(prefix)]),
+  ]);
+  return settingNames.filter((name) => !name.endsWith(pinName) && idle.some((prefix) => name.startsWith(prefix)));
+}
+
+type StoreName = StoreSettings["name"];
+
+/** A store is a line here, and one for the names of its settings, as it is in store/registry.ts. */
+function storeSettings(values: Values, standard: StoreName, absolute: (path: string) => string): StoreSettings {
+  const settingsOf: { [Name in StoreName]: () => Extract<StoreSettings, { name: Name }> } = {
+    memory: () => ({ name: "memory" }),
+    sqlite: () => ({ name: "sqlite", file: absolute(values["fluo.kms.sqlite.file"]) }),
+    postgres: () => ({
+      name: "postgres",
+      url: values["fluo.kms.postgres.url"] ?? "",
+      maxConnections: values["fluo.kms.postgres.max-connections"],
+    }),
+  };
+  return settingsOf[values["fluo.kms.store"] ?? standard]();
+}
+
+const storeNames: Readonly<Record<StoreName, readonly SettingName[]>> = {
+  memory: [],
+  sqlite: ["fluo.kms.sqlite.file"],
+  postgres: ["fluo.kms.postgres.url", "fluo.kms.postgres.max-connections"],
+};
+
+function otherStores({ name }: StoreSettings): SettingName[] {
+  return Object.entries(storeNames).flatMap(([store, names]) => (store === name ? [] : names));
+}
+
+/** Variables of the AWS SDK that are not listened to, as one of them would hold for every Region, and might not be https. */
+const sdkEndpoints = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_KMS"] as const;
+
+const missingUrl: Problem = {
+  name: "fluo.kms.postgres.url",
+  description:
+    "is missing, and fluo.kms.store is postgres; set it to postgres://user:password@host:5432/database, best in the environment",
+};
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const member of Object.values(value)) if (typeof member === "object" && member !== null) deepFreeze(member);
+  return Object.freeze(value);
+}

@@ -1,0 +1,195 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import type { ConfigError } from "../../src/config/problem.ts";
+import { settings } from "../../src/config/known-settings.ts";
+import { loadConfig } from "../../src/config/load.ts";
+import { directory, load, problemsOf } from "../support/config-fixture.ts";
+import { thrownBy } from "../support/matchers.ts";
+
+describe("without any setting", () => {
+  it("is a development service on loopback that says what it is", () => {
+    expect(load({})).toEqual({
+      profile: "dev",
+      host: "127.0.0.1",
+      grpcPort: 9000,
+      httpPort: 8080,
+      provider: { name: "local" },
+      otherProvider: undefined,
+      tenantKeys: { providerKeys: new Map(), tenants: new Map() },
+      hasTenantKeys: false,
+      store: { name: "memory" },
+      auth: "none",
+      issuer: "localhost",
+      tls: undefined,
+      shutdownGraceMs: 20_000,
+      logLevel: "info",
+      cache: { ttlMs: 3_600_000, publicTtlMs: 86_400_000, maxEntries: 1000, maxStaleMs: 14_400_000, warm: [] },
+      providerCheckMs: 30_000,
+      cost: { per10000Calls: 0.03, perKeyMonth: 1, charged: "all", currency: "USD" },
+      rotation: { enabled: true, checkCron: "0 0 2 * * ?", maxAgeDays: 90, maxPerSecond: 100 },
+      telemetry: {
+        otlp: {
+          traces: false,
+          metrics: false,
+          protocol: "http/protobuf",
+          metricIntervalMs: 60_000,
+          metricTimeoutMs: 30_000,
+        },
+      },
+      warnings: [
+        expect.stringMatching(/master key is in memory.*lost on restart/),
+        expect.stringMatching(/^Authentication is none/),
+      ],
+    });
+  });
+
+  it("is frozen to the bottom", () => {
+    const config = load({});
+    for (const part of [config, config.cache, config.telemetry.otlp, config.provider, config.warnings]) {
+      expect(Object.isFrozen(part)).toBe(true);
+    }
+  });
+});
+
+describe("problems", () => {
+  it("are all reported at once, more than an answer's 16 too", async () => {
+    const bad = Object.entries(settings).filter(([name]) => !/key|cert|file|token|secret|role-id/.test(name));
+    const env = Object.fromEntries(bad.map(([name]) => [name.replaceAll(/[.-]/g, "_").toUpperCase(), "~"]));
+    const error = (await thrownBy(() => load(env))) as ConfigError;
+    expect(error).toBeKmsError("INVALID_ARGUMENT");
+    expect(error.problems.map(({ name }) => name.split(" ")[0]).sort()).toEqual(bad.map(([name]) => name).sort());
+    expect(error.problems.length).toBeGreaterThan(16);
+  });
+
+  it("come from the file, the environment and combinations together, each with its origin", () => {
+    const problems = problemsOf(() =>
+      load({ KMS_CACHE_TTL: "60" }, "kms.rotation.max-age-days=0\nfluo.kms.hots=x\nfluo.kms.host=0.0.0.0\n"),
+    );
+    expect(problems).toMatch(/^kms\.cache\.ttl \(environment KMS_CACHE_TTL\): must be a duration from 1s to 7d/m);
+    expect(problems).toMatch(/^kms\.rotation\.max-age-days \(.*application\.properties\): .* from 1 to 3650, not "0"/m);
+    expect(problems).toMatch(/^fluo\.kms\.hots .*did you mean fluo\.kms\.host\?/m);
+    expect(problems).toMatch(/^fluo\.kms\.host: 0\.0\.0\.0 is not a loopback address/m);
+  });
+
+  it("do not show values that may be secret", () => {
+    const secret = "hunter2";
+    const properties = `fluo.kms.pasword=${secret}\nfluo.kms.issuer=${secret} ${secret}\nfluo.kms.auth=${secret}\n`;
+    expect(
+      problemsOf(() => load({ FLUO_KMS_PROVIDER: secret, FLUO_KMS_HOST: `//${secret}` }, properties)),
+    ).not.toContain(secret);
+  });
+
+  it("are one line each, whatever a value holds", () => {
+    const problems = problemsOf(() => load({ FLUO_KMS_GRPC_PORT: "1\n2" }));
+    expect(problems.split("\n")).toHaveLength(1);
+  });
+});
+
+describe("refused", () => {
+  it.each([
+    ["another address than loopback without authentication", { FLUO_KMS_HOST: "10.0.0.1" }, "fluo.kms.host"],
+    ["a name that may be any address", { FLUO_KMS_HOST: "kms.example.com" }, "fluo.kms.host"],
+    [
+      "provider local in production",
+      { FLUO_KMS_PROFILE: "prod", FLUO_KMS_ISSUER: "kms.example.com" },
+      "fluo.kms.provider",
+    ],
+    ["the default issuer in production", { FLUO_KMS_PROFILE: "prod" }, "fluo.kms.issuer"],
+    [
+      "localhost as issuer in production",
+      { FLUO_KMS_PROFILE: "prod", FLUO_KMS_ISSUER: "localhost" },
+      "fluo.kms.issuer",
+    ],
+    [
+      "a price with a comma",
+      { KMS_COST_PER_10000_CALLS: "0,03" },
+      "kms.cost.per-10000-calls (environment KMS_COST_PER_10000_CALLS): must be a number",
+    ],
+    [
+      "a price below nothing",
+      { KMS_COST_PER_KEY_MONTH: "-1" },
+      "kms.cost.per-key-month (environment KMS_COST_PER_KEY_MONTH): must be a number",
+    ],
+    [
+      "a currency by its sign",
+      { KMS_COST_CURRENCY: "$" },
+      "kms.cost.currency (environment KMS_COST_CURRENCY): must be the three capitals",
+    ],
+    ["a charge for what nobody charges", { KMS_COST_CHARGED: "some" }, "available: all, cryptographic"],
+    ["a misspelt production", { FLUO_KMS_PROFILE: "production" }, "fluo.kms.profile"],
+    ["one port for both", { FLUO_KMS_GRPC_PORT: "8080" }, "fluo.kms.http.port"],
+    ["a certificate without its key", { FLUO_KMS_TLS_CERTIFICATE: "cert.pem" }, "fluo.kms.tls.key"],
+    ["a key without its certificate", { FLUO_KMS_TLS_KEY: "key.pem" }, "fluo.kms.tls.certificate"],
+  ])("is %s", (_, env, name) => {
+    expect(problemsOf(() => load(env))).toContain(`${name}`);
+  });
+
+  it("is TLS with files that cannot be read, or are not what they should be", () => {
+    const cwd = directory({ "cert.pem": "not PEM", "key.pem": "not PEM" });
+    const tls = (certificate: string) => ({ FLUO_KMS_TLS_CERTIFICATE: certificate, FLUO_KMS_TLS_KEY: "key.pem" });
+    expect(problemsOf(() => loadConfig({ env: tls("none.pem"), cwd }))).toMatch(/none\.pem cannot be read \(ENOENT\)/);
+    expect(problemsOf(() => loadConfig({ env: tls("cert.pem"), cwd }))).toMatch(/must be PEM/);
+  });
+});
+
+describe("accepted", () => {
+  it("are another provider's prices, in the environment or the file", () => {
+    const gcp = { per10000Calls: 0.03, perKeyMonth: 0.06, charged: "cryptographic", currency: "EUR" };
+    const file = "kms.cost.per-key-month=0.06\nkms.cost.charged=cryptographic\nkms.cost.currency=EUR\n";
+    expect(load({}, file).cost).toEqual(gcp);
+    expect(load({ KMS_COST_PER_10000_CALLS: "0", KMS_COST_PER_KEY_MONTH: "0" }, file).cost).toMatchObject({
+      per10000Calls: 0,
+      perKeyMonth: 0,
+      currency: "EUR",
+    });
+  });
+
+  it.each(["127.0.0.1", "127.1.2.3", "::1", "localhost"])("is %s without authentication", (host) => {
+    expect(load({ FLUO_KMS_HOST: host }).host).toBe(host);
+  });
+
+  it("is port 0 for both", () => {
+    expect(load({ FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" })).toMatchObject({ grpcPort: 0, httpPort: 0 });
+  });
+
+  it("is a key file, from where the service runs", () => {
+    const cwd = directory();
+    const { provider } = loadConfig({ env: { FLUO_KMS_LOCAL_MASTER_KEY_FILE: "master.key" }, cwd });
+    expect(provider).toEqual({ name: "local", masterKeyFile: join(cwd, "master.key") });
+  });
+
+  it("is a setting of a provider that is not chosen: with a warning where it is in the file", () => {
+    const { warnings } = load(
+      { VAULT_TOKEN: "s.1" },
+      "aws.kms.region=eu-central-1\nfluo.kms.other.vault.addr=http://a\n",
+    );
+    expect(warnings).toContain("aws.kms.region has no effect with provider local.");
+    expect(warnings).toContain("fluo.kms.other.vault.addr has no effect with provider local.");
+    expect(warnings.join()).not.toContain("vault.token");
+  });
+});
+
+it("has an example with every name, which changes nothing as it is", () => {
+  const example = readFileSync(join(import.meta.dirname, "..", "..", "application.properties.example"), "utf8");
+  expect(load({}, example)).toEqual(load({}));
+  const uncommented = example.match(/^#[a-z0-9.-]+=.*$/gm)!.map((line) => line.slice(1));
+  const defaults = Object.entries(settings).map(
+    ([name, setting]) => `${name}=${"standard" in setting ? setting.standard : ""}`,
+  );
+  expect(uncommented.sort()).toEqual(defaults.sort());
+  const { warnings, ...config } = load({}, uncommented.join("\n"));
+  const { warnings: expected, ...standard } = load({});
+  expect(config).toEqual(standard);
+  expect(warnings.filter((warning) => !/ has no effect with (store memory|provider local)\.$/.test(warning))).toEqual(
+    expected,
+  );
+});
+
+it("takes a cron expression as it is printed with its comment, from the file and from the environment", () => {
+  const printed = "0 0 2 * * ?  # Daily at 2 AM";
+  for (const config of [load({}, `kms.rotation.check-cron=${printed}\n`), load({ KMS_ROTATION_CHECK_CRON: printed })]) {
+    expect(config.rotation.checkCron).toBe("0 0 2 * * ?");
+  }
+  expect(problemsOf(() => load({ KMS_ROTATION_CHECK_CRON: "0 2 * * *  # Daily at 2 AM" }))).toContain("not of 5");
+});
