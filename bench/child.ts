@@ -2,7 +2,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { compileCache } from "../src/compile-cache.js";
+import { compileCache } from "../src/runtime/compile-cache.js";
 
 export interface Child {
   pid: number;

@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { flags } from "../src/flags.js";
+import { flags } from "../src/runtime/flags.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const link = join(root, "node_modules", ".bin", "node");

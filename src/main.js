@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The command line's entry. What it does is in cli/. */
-import { keepCompiled } from "./compile-cache.js";
-import { missingFlags, relaunch } from "./relaunch.js";
+import { keepCompiled } from "./runtime/compile-cache.js";
+import { missingFlags, relaunch } from "./runtime/relaunch.js";
 
 // Node ends at the first two and opens a debugger at the third; from here on they do nothing, unless the command takes them.
 for (const signal of ["SIGHUP", "SIGUSR2", "SIGUSR1"]) process.on(signal, () => {});

@@ -17,7 +17,7 @@ import { createHandovers } from "./tenant-log/handover.ts";
 import { createHeads } from "./tenant-log/believed-head.ts";
 import { logReader } from "./tenant-log/log-reader.ts";
 import { createSequencer } from "./tenant-log/sequencer.ts";
-import { openLogOutput } from "./log-output.ts";
+import { openLogOutput } from "./runtime/log-output.ts";
 import type { Provider } from "./provider/provider.ts";
 import { startProviders } from "./provider-keys/start.ts";
 import { createAuditTrail } from "./audit/trail.ts";
@@ -45,7 +45,7 @@ import { httpListener } from "./transport/http/listener.ts";
 import { createHttpServer } from "./transport/http/server.ts";
 import { keyAdminService, kmsService, logService } from "./transport/services.ts";
 import { callRecorder } from "./transport/call-recorder.ts";
-import { step } from "./steps.ts";
+import { step } from "./failpoints.ts";
 import { version } from "./version.ts";
 
 export interface RunningServer {

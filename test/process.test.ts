@@ -7,10 +7,10 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { flags } from "../src/flags.js";
+import { flags } from "../src/runtime/flags.js";
 import { resultOf, run, start } from "./support/cli-fixture.ts";
 import { directory } from "./support/config-fixture.ts";
-import { startProcess, whenServing } from "./service-process.ts";
+import { startProcess, whenServing } from "./support/service-process.ts";
 
 /** Preloaded into each process that Node becomes: who it is, and how it was started. */
 const telling = preload(

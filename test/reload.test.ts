@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { grpcClient } from "./running-service.ts";
-import { startProcess } from "./service-process.ts";
+import { grpcClient } from "./support/running-service.ts";
+import { startProcess } from "./support/service-process.ts";
 
 const declared = (name: string) => [
   `fluo.kms.provider-keys.${name}.provider=local`,

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { plainSpan } from "./support/api-fixture.ts";
-import { startWithClient } from "./client-of-process.ts";
-import { type PostgresServer, startPostgres } from "./postgres-server.ts";
-import { startProcess } from "./service-process.ts";
+import { startWithClient } from "./support/client-of-process.ts";
+import { type PostgresServer, startPostgres } from "./support/postgres-server.ts";
+import { startProcess } from "./support/service-process.ts";
 
 const tenantId = "acme";
 const value = Buffer.from("ann@example.com");

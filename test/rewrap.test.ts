@@ -7,10 +7,10 @@ import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { plainSpan } from "./support/api-fixture.ts";
 import { whenAudited } from "./support/audited-call.ts";
 import { run } from "./support/cli-fixture.ts";
-import { startWithClient } from "./client-of-process.ts";
-import { startProcess } from "./service-process.ts";
-import { postgresAvailable, startPostgres } from "./postgres-server.ts";
-import type { GrpcClient } from "./running-service.ts";
+import { startWithClient } from "./support/client-of-process.ts";
+import { startProcess } from "./support/service-process.ts";
+import { postgresAvailable, startPostgres } from "./support/postgres-server.ts";
+import type { GrpcClient } from "./support/running-service.ts";
 
 type Env = Record<string, string>;
 

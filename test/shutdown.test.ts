@@ -8,8 +8,8 @@ import * as grpc from "@grpc/grpc-js";
 import { service as healthService } from "grpc-health-check";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { resultOf, start } from "./support/cli-fixture.ts";
-import { failureOf, grpcClient } from "./running-service.ts";
-import { startProcess } from "./service-process.ts";
+import { failureOf, grpcClient } from "./support/running-service.ts";
+import { startProcess } from "./support/service-process.ts";
 import { batchOf, signedOf, spansFrom } from "./support/span-batches.ts";
 import { openStream } from "./support/stream-client.ts";
 

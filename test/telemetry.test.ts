@@ -11,8 +11,8 @@ import type { Resource, Span } from "../gen/ts/fluo/kms/v1/span_pb.ts";
 import { otlpSettings } from "../src/config/otlp.ts";
 import { startTelemetry } from "../src/telemetry.ts";
 import { type Collector, type Export, startCollector } from "./otel/collector.ts";
-import { grpcClient } from "./running-service.ts";
-import { type ServiceProcess, startProcess } from "./service-process.ts";
+import { grpcClient } from "./support/running-service.ts";
+import { type ServiceProcess, startProcess } from "./support/service-process.ts";
 
 const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
 const parentSpanId = "00f067aa0ba902b7";

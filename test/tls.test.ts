@@ -11,7 +11,13 @@ import { text } from "node:stream/consumers";
 import { connect as tlsConnect } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { failureOf, type GrpcClient, grpcClient, type RunningService, startService } from "./running-service.ts";
+import {
+  failureOf,
+  type GrpcClient,
+  grpcClient,
+  type RunningService,
+  startService,
+} from "./support/running-service.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "fluo-kms-"));
 const certificate = join(directory, "certificate.pem");

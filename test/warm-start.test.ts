@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, expect, it, onTestFinished } from "vitest";
 import { plainSpan } from "./support/api-fixture.ts";
-import { startWithClient } from "./client-of-process.ts";
+import { startWithClient } from "./support/client-of-process.ts";
 import { startAwsKms } from "./fakes/aws-kms.ts";
 import { awsEnvironment } from "./outage/service.ts";
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openLocal } from "../../src/provider/local/open.ts";
 import type { StoreSettings } from "../../src/store/registry.ts";
-import { postgresAvailable, startPostgres } from "../../test/postgres-server.ts";
+import { postgresAvailable, startPostgres } from "../../test/support/postgres-server.ts";
 import { type Filled, fill, type TenantKeys } from "./fill.ts";
 import { type GrownService, openService } from "./service.ts";
 

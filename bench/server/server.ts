@@ -1,6 +1,6 @@
 /** The measured processes, seen from the one that asks them. */
 import { join } from "node:path";
-import { flags } from "../../src/flags.js";
+import { flags } from "../../src/runtime/flags.js";
 import { startChild } from "../child.ts";
 import { temporaryDirectory } from "../temporary.ts";
 import type { BareLoops } from "./bare.ts";

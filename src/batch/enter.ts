@@ -5,7 +5,7 @@ import { findSpans, type RefusedSpan, readSpans } from "./spans.ts";
 import { writeDigest } from "../crypto/sha256.ts";
 import { type EntryRun, packRuns } from "../tlog/entry-run.ts";
 import { buildLogStatement } from "../attestation/log-entry.ts";
-import { ownMemory } from "../memory.ts";
+import { ownMemory } from "../runtime/detach.ts";
 import { hashBytes, leafPrefix } from "../tlog/merkle.ts";
 import { formatSignedAt } from "../attestation/statement.ts";
 import { aboutSpanBytes, blankSpan, type StatementForm, statementForm } from "./statement-template.ts";

@@ -5,7 +5,7 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
-import { step } from "../steps.ts";
+import { step } from "../failpoints.ts";
 import type { Activation, Store } from "../store/store.ts";
 import type { MasterKeys } from "../provider-keys/provider-keys.ts";
 import { publicPartOf, refuseOtherSecret } from "./key-check.ts";

@@ -3,7 +3,7 @@
  * its audit row; whoever loses one gets CONFLICT and may ask again, because a key that is in the wished state is answered as it is.
  */
 import { invalidField, KmsError, type KmsErrorCode } from "../errors.ts";
-import { step } from "../steps.ts";
+import { step } from "../failpoints.ts";
 import type { Activation, Attribution, KeyName, StateAction, StateChange, Store } from "../store/store.ts";
 import { serviceName } from "./waiter.ts";
 import type { KeyRecord } from "../store/key-record.ts";

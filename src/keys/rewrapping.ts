@@ -9,7 +9,7 @@
 import { timingSafeEqual } from "node:crypto";
 import { KmsError, type KmsErrorCode } from "../errors.ts";
 import { cancelled, type Provider } from "../provider/provider.ts";
-import { step } from "../steps.ts";
+import { step } from "../failpoints.ts";
 import type { Attribution, Store, WrappedBy, WrappedCount, WrappedName, WrappedPlace } from "../store/store.ts";
 import { hasWrapped, type MasterKeys, wrappedBy } from "../provider-keys/provider-keys.ts";
 import { eachOf } from "./pace.ts";

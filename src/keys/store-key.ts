@@ -5,7 +5,7 @@
 import { createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
 import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
-import { step } from "../steps.ts";
+import { step } from "../failpoints.ts";
 import type { LockedStore, Store, StoreKeyChange, WrappedStoreKey } from "../store/store.ts";
 import { hasWrapped, type MasterKeys, wrappedBy } from "../provider-keys/provider-keys.ts";
 import { fingerprintOf, pinAdvice, refuseNew, refuseOther } from "./store-key-pin.ts";

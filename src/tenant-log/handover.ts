@@ -16,7 +16,7 @@ import { signNote } from "../tlog/signed-note.ts";
 import { formatSignedAt } from "../attestation/statement.ts";
 import { tlogProofText } from "../tlog/inclusion-proof.ts";
 import { verifierKey } from "../tlog/verifier-key.ts";
-import { step } from "../steps.ts";
+import { step } from "../failpoints.ts";
 import type { LogHead, LogStore } from "../store/log-store.ts";
 import type { Sequencer } from "./sequencer.ts";
 

@@ -6,13 +6,13 @@
 import { setTimeout } from "node:timers/promises";
 import type { BatchPool, LogBatch, LogPlace, ProvenBatch } from "../batch/pool/pool.ts";
 import { KmsError } from "../errors.ts";
-import { release } from "../memory.ts";
+import { release } from "../runtime/detach.ts";
 import type { KeyUser } from "../keys/waiter.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import { checkpointText } from "../tlog/checkpoint.ts";
 import type { Growth, NewNodes } from "../tlog/merkle.ts";
 import { signNote } from "../tlog/signed-note.ts";
-import { step } from "../steps.ts";
+import { step } from "../failpoints.ts";
 import type { LogHead, LogRequest, LogStore } from "../store/log-store.ts";
 import { appendOf, entriesIn, leavesOf, type Member, placesOf } from "./group.ts";
 import type { Heads } from "./believed-head.ts";

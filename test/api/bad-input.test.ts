@@ -6,7 +6,7 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
-import { type CallFailure, failureOf, type RunningService, startService } from "../running-service.ts";
+import { type CallFailure, failureOf, type RunningService, startService } from "../support/running-service.ts";
 import { hex, len, message, varint } from "../support/otlp-wire.ts";
 import { connectFailureOf, expectNoKeys, expectNoStack, plainSpan } from "../support/api-fixture.ts";
 

@@ -1,7 +1,7 @@
 /** What the span reader refuses (design §7), as a gRPC caller sees it: the status, the field, and no key made. */
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { failureOf, type RunningService, startService } from "../running-service.ts";
+import { failureOf, type RunningService, startService } from "../support/running-service.ts";
 import {
   arrayValue,
   type Bytes,

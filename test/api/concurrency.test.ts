@@ -2,7 +2,7 @@
 import { Agent } from "node:http";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { connectClient, type RunningService, startService } from "../running-service.ts";
+import { connectClient, type RunningService, startService } from "../support/running-service.ts";
 import { plainSpan } from "../support/api-fixture.ts";
 
 let kms: RunningService;

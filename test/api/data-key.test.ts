@@ -1,7 +1,7 @@
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeySpec } from "../../gen/ts/fluo/kms/v1/data_key_pb.ts";
-import { failureOf, type RunningService, startService } from "../running-service.ts";
+import { failureOf, type RunningService, startService } from "../support/running-service.ts";
 import { setUp } from "../support/keys-fixture.ts";
 import { dataKeyHandlers } from "../../src/service/kms/data-key.ts";
 import { anyone } from "../../src/transport/authenticate.ts";

@@ -1,7 +1,7 @@
 /** JSON numbers that JSON.parse would round: what is signed must be what was sent. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
-import { type RunningService, startService } from "../running-service.ts";
+import { type RunningService, startService } from "../support/running-service.ts";
 import { expectNoKeys } from "../support/api-fixture.ts";
 
 let kms: RunningService;

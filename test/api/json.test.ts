@@ -7,7 +7,7 @@ import {
   EncryptPiiRequestSchema,
   EncryptPiiResponseSchema,
 } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
-import { type RunningService, startService } from "../running-service.ts";
+import { type RunningService, startService } from "../support/running-service.ts";
 import { expectNoKeys, expectNoStack, postRpc } from "../support/api-fixture.ts";
 
 let kms: RunningService;

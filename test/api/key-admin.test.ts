@@ -3,7 +3,7 @@ import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import { failureOf, type RunningService, startService } from "../running-service.ts";
+import { failureOf, type RunningService, startService } from "../support/running-service.ts";
 import { getJson, plainSpan } from "../support/api-fixture.ts";
 
 let kms: RunningService;

@@ -6,7 +6,7 @@ import { isConsistent, isIncluded } from "../../src/tlog/verify-proof.ts";
 import { parseTlogProof } from "../../src/tlog/inclusion-proof.ts";
 import { entryOf, filledLog } from "../support/filled-log.ts";
 import { checkpointOf } from "../support/tenant-log-fixture.ts";
-import { failureOf } from "../running-service.ts";
+import { failureOf } from "../support/running-service.ts";
 import { connectFailureOf } from "../support/api-fixture.ts";
 import { startLogs } from "../support/logs-fixture.ts";
 

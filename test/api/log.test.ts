@@ -1,7 +1,7 @@
 /** What the service's log says of requests, at its most talkative: never what was in them. */
 import { expect, it } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
-import { startProcess } from "../service-process.ts";
+import { startProcess } from "../support/service-process.ts";
 
 const secret = "4111111111111111";
 

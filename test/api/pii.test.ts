@@ -1,6 +1,6 @@
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { failureOf, type RunningService, startService } from "../running-service.ts";
+import { failureOf, type RunningService, startService } from "../support/running-service.ts";
 
 let kms: RunningService;
 beforeAll(async () => {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Code } from "@connectrpc/connect";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { failureOf, type RunningService, startService } from "../running-service.ts";
+import { failureOf, type RunningService, startService } from "../support/running-service.ts";
 import { connectFailureOf, plainSpan } from "../support/api-fixture.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "fluo-kms-rewrap-"));

@@ -1,7 +1,7 @@
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
-import { failureOf, type RunningService, startService } from "../running-service.ts";
+import { failureOf, type RunningService, startService } from "../support/running-service.ts";
 import { plainSpan } from "../support/api-fixture.ts";
 
 let kms: RunningService;

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { SignMode, type SignSpansResponse, VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { Span } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { badSpan } from "../support/made-batches.ts";
-import { type RunningService, startService } from "../running-service.ts";
+import { type RunningService, startService } from "../support/running-service.ts";
 import { len, message } from "../support/otlp-wire.ts";
 import { type Batch, batchOf, numberedSpan, signedOf, spansFrom, withProof } from "../support/span-batches.ts";
 import { encodeBatch, openStream, type SpanClient } from "../support/stream-client.ts";

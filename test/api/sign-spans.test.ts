@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { SignMode, VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { InstrumentationScope, Resource, Span } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { exportSpan } from "../otel/exported-span.ts";
-import { type RunningService, startService } from "../running-service.ts";
+import { type RunningService, startService } from "../support/running-service.ts";
 import { badSpan } from "../support/made-batches.ts";
 import { len, message } from "../support/otlp-wire.ts";
 import { batchOf, numberedSpan, signedOf, spansFrom, withSignature } from "../support/span-batches.ts";

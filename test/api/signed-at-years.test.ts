@@ -4,7 +4,7 @@ import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/conn
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { VerifyReason, type VerifySpanResponse } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import { type RunningService, startService } from "../running-service.ts";
+import { type RunningService, startService } from "../support/running-service.ts";
 import { plainSpan } from "../support/api-fixture.ts";
 
 let kms: RunningService;

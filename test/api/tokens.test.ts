@@ -1,7 +1,7 @@
 /** Tokens that are not what EncryptPii gave: each is refused with the one status and the one text. */
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type RunningService, startService } from "../running-service.ts";
+import { type RunningService, startService } from "../support/running-service.ts";
 
 let kms: RunningService;
 beforeAll(async () => {

@@ -7,7 +7,7 @@ import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { Health, Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { frame } from "../support/raw-stream.ts";
-import { type RunningService, startService } from "../running-service.ts";
+import { type RunningService, startService } from "../support/running-service.ts";
 import { batchOf, numberedSpan, signedOf } from "../support/span-batches.ts";
 import { openStream } from "../support/stream-client.ts";
 import { getJson, plainSpan, postRpc } from "../support/api-fixture.ts";

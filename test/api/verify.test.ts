@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { KeyValue } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
-import { type RunningService, startService } from "../running-service.ts";
+import { type RunningService, startService } from "../support/running-service.ts";
 import { plainSpan } from "../support/api-fixture.ts";
 
 let kms: RunningService;

@@ -6,8 +6,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { onTestFinished } from "vitest";
 import { newMasterKeyFile } from "../durable/replicas.ts";
-import { type GrpcClient, grpcClient } from "../running-service.ts";
-import { type ServiceProcess, startProcess } from "../service-process.ts";
+import { type GrpcClient, grpcClient } from "../support/running-service.ts";
+import { type ServiceProcess, startProcess } from "../support/service-process.ts";
 
 export interface StreamingService extends ServiceProcess {
   kms: GrpcClient;

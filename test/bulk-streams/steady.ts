@@ -1,7 +1,7 @@
 /** A well-behaved caller: batches one behind the other for as long as it is told to, every answer checked, some verified. */
 import { randomInt } from "node:crypto";
 import { SignMode, type SignSpansResponse } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import type { GrpcClient } from "../running-service.ts";
+import type { GrpcClient } from "../support/running-service.ts";
 import { signedOf, withProof, withSignature } from "../support/span-batches.ts";
 import { openStream, type SpanClient } from "../support/stream-client.ts";
 import { type BatchShape, encodedBatch, spans } from "./batches.ts";

@@ -10,7 +10,7 @@ import { openProvider } from "../../src/provider/registry.ts";
 import { openStore } from "../../src/store/registry.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
 import { awsEnvironment } from "../outage/service.ts";
-import { startProcess } from "../service-process.ts";
+import { startProcess } from "../support/service-process.ts";
 import { type Result, run } from "../support/cli-fixture.ts";
 import { liveIn, type Place, sqlitePlace } from "../support/cli-store-fixture.ts";
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
 import { debuggerProblems, type Launch } from "../../src/config/launch.ts";
 import { run } from "../support/cli-fixture.ts";
-import { startProcess } from "../service-process.ts";
+import { startProcess } from "../support/service-process.ts";
 import { directory, problemsOf } from "../support/config-fixture.ts";
 
 const none: Launch = { env: {}, execArgv: [], debuggerUrl: undefined };

@@ -3,7 +3,7 @@ import { status } from "@grpc/grpc-js";
 import type { Key } from "../../gen/ts/fluo/kms/v1/key_admin_pb.ts";
 import { KeyPurpose, KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import type { RotateResponse } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
-import type { GrpcClient } from "../running-service.ts";
+import type { GrpcClient } from "../support/running-service.ts";
 import type { Attempt, Load, Tenant } from "./driver.ts";
 import type { Change, Ledger, Operation, State } from "./ledger.ts";
 import { answeredKey, purposeNumbers } from "./names.ts";

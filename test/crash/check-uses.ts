@@ -1,7 +1,7 @@
 /** Opens and verifies what was acknowledged: it must be the very same, or refused for what became of its key. */
 import { status } from "@grpc/grpc-js";
 import { VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import type { GrpcClient } from "../running-service.ts";
+import type { GrpcClient } from "../support/running-service.ts";
 import type { Checker } from "./check.ts";
 import type { Use } from "./ledger.ts";
 import { nameIn } from "./names.ts";

@@ -2,7 +2,7 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Key } from "../../gen/ts/fluo/kms/v1/key_admin_pb.ts";
 import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
-import type { GrpcClient } from "../running-service.ts";
+import type { GrpcClient } from "../support/running-service.ts";
 import { inParallel } from "./check-uses.ts";
 import type { Driver } from "./driver.ts";
 import type { Operation, Purpose, Refusal, Use } from "./ledger.ts";

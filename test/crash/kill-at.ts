@@ -5,7 +5,7 @@
  */
 import { existsSync, writeSync } from "node:fs";
 import { isMainThread } from "node:worker_threads";
-import { steps } from "../../src/steps.ts";
+import { steps } from "../../src/failpoints.ts";
 
 const { FLUO_CRASH_AT: at, FLUO_CRASH_ARMED_BY: armedBy } = process.env;
 

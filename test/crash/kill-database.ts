@@ -1,6 +1,6 @@
 /** Kills the database while the service stays up: it is UNAVAILABLE for that time, and recovers by itself. */
 import { status } from "@grpc/grpc-js";
-import type { PostgresServer } from "../postgres-server.ts";
+import type { PostgresServer } from "../support/postgres-server.ts";
 import type { Kill } from "./plan.ts";
 import { served, stopped } from "./serving.ts";
 import { countKill, isGivenUp, type Killing } from "./summary.ts";

@@ -1,5 +1,5 @@
 /** Kills the service: at a named step, under load, as it starts, as it destroys keys, or as it rotates them by the clock. */
-import type { GrpcClient } from "../running-service.ts";
+import type { GrpcClient } from "../support/running-service.ts";
 import { isMove, type Kill, nameOf } from "./plan.ts";
 import type { CrashService } from "./service.ts";
 import { served, stopped } from "./serving.ts";

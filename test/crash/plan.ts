@@ -1,5 +1,5 @@
 /** Which kills come in which order: every named step first, then random ones. */
-import { type StepName, stepNames } from "../../src/steps.ts";
+import { type StepName, stepNames } from "../../src/failpoints.ts";
 import type { Random } from "./random.ts";
 
 export type Target = "sqlite" | "postgres" | "database";

@@ -1,5 +1,5 @@
 /** Kills the service, or its database, again and again, and checks each time that nothing was lost. */
-import { startPostgres } from "../postgres-server.ts";
+import { startPostgres } from "../support/postgres-server.ts";
 import { emptyTotals, startEpoch } from "./epoch.ts";
 import { killDatabase } from "./kill-database.ts";
 import { killService } from "./kill-service.ts";

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { pathToFileURL } from "node:url";
-import type { StepName } from "../../src/steps.ts";
-import { type GrpcClient, grpcClient } from "../running-service.ts";
+import type { StepName } from "../../src/failpoints.ts";
+import { type GrpcClient, grpcClient } from "../support/running-service.ts";
 
 export interface ServiceStart {
   env: Readonly<Record<string, string>>;

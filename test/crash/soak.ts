@@ -4,7 +4,7 @@
  */
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
-import { type StepName, stepNames } from "../../src/steps.ts";
+import { type StepName, stepNames } from "../../src/failpoints.ts";
 import type { Target } from "./plan.ts";
 import { progressLine, summaryLines } from "./print.ts";
 import { crashRun } from "./run.ts";

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { PostgresServer } from "../postgres-server.ts";
+import type { PostgresServer } from "../support/postgres-server.ts";
 import { type Erasure, erasureOf } from "./erased.ts";
 import type { Kill, Phase } from "./plan.ts";
 import { type CrashService, startCrashService } from "./service.ts";

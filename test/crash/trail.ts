@@ -1,7 +1,7 @@
 /** Reads on in the audit trail: the rows that changed keys, each once, in the order in which they were stored. */
 import type { AuditEvent } from "../../gen/ts/fluo/kms/v1/audit_pb.ts";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
-import type { GrpcClient } from "../running-service.ts";
+import type { GrpcClient } from "../support/running-service.ts";
 import type { TrailRow } from "./model.ts";
 import { purposeOf } from "./names.ts";
 

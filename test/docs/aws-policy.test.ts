@@ -8,7 +8,7 @@ import { plainSpan } from "../support/api-fixture.ts";
 import type { AwsKmsFake, FakeKey } from "../fakes/aws-kms.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { openOn, startFake, useCredentials } from "../support/aws-fixture.ts";
-import { startService } from "../running-service.ts";
+import { startService } from "../support/running-service.ts";
 import { allows, type Policy } from "./iam-policy.ts";
 
 useCredentials();

@@ -7,7 +7,7 @@ import { status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { plainSpan } from "../support/api-fixture.ts";
-import { type GrpcClient, startService } from "../running-service.ts";
+import { type GrpcClient, startService } from "../support/running-service.ts";
 import { createLedger } from "./faults-ledger.ts";
 import { startFaulty, unavailable } from "./faults-service.ts";
 import { newStoreDir, type StoreDir } from "./faults-store.ts";

@@ -3,7 +3,7 @@ import { status } from "@grpc/grpc-js";
 import { expect } from "vitest";
 import { KeyPurpose, KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { plainSpan } from "../support/api-fixture.ts";
-import type { GrpcClient } from "../running-service.ts";
+import type { GrpcClient } from "../support/running-service.ts";
 
 export interface Ledger {
   /** Encrypts and signs, the first call making the keys. */

@@ -8,8 +8,8 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { tcpProxy } from "../faults/tcp-proxy.ts";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../postgres-server.ts";
-import { failureOf } from "../running-service.ts";
+import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
+import { failureOf } from "../support/running-service.ts";
 import { createLedger } from "./faults-ledger.ts";
 import { startFaulty, unavailable } from "./faults-service.ts";
 

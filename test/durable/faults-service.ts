@@ -10,8 +10,8 @@ import {
   HealthCheckResponseSchema,
 } from "../../gen/ts/grpc/health/v1/health_pb.ts";
 import type { StartOptions } from "../support/cli-fixture.ts";
-import { type CallFailure, failureOf, type GrpcClient, grpcClient } from "../running-service.ts";
-import { type ServiceProcess, startProcess } from "../service-process.ts";
+import { type CallFailure, failureOf, type GrpcClient, grpcClient } from "../support/running-service.ts";
+import { type ServiceProcess, startProcess } from "../support/service-process.ts";
 
 export interface FaultyService {
   process: ServiceProcess;

@@ -1,8 +1,8 @@
 /** The service under mixed load while its keys rotate: no call fails, none waits for a rotation, and nothing is lost. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose, KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../postgres-server.ts";
-import type { GrpcClient } from "../running-service.ts";
+import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
+import type { GrpcClient } from "../support/running-service.ts";
 import { type LoadResult, runLoad, summary } from "./load.ts";
 import { newStore, startServices } from "./services.ts";
 

@@ -6,7 +6,7 @@ import { status } from "@grpc/grpc-js";
 import { Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import type { SpanSchema } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { plainSpan } from "../support/api-fixture.ts";
-import type { GrpcClient } from "../running-service.ts";
+import type { GrpcClient } from "../support/running-service.ts";
 
 export interface LoadOptions {
   services: readonly GrpcClient[];

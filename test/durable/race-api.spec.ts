@@ -4,7 +4,7 @@ import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { plainSpan } from "../support/api-fixture.ts";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../postgres-server.ts";
+import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
 import { newStore, startServices, storeNames } from "./services.ts";
 
 describe.skipIf(!process.env.CI && !postgresAvailable())("services on one store", () => {

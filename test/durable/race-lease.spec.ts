@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../postgres-server.ts";
+import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
 import { newMasterKeyFile, openObserver, startReplica } from "./replicas.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;

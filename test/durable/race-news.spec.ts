@@ -2,7 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../postgres-server.ts";
+import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
 import { newMasterKeyFile, startReplica } from "./replicas.ts";
 
 /** For the service it is 30 s. */

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { purposes } from "../../src/store/key-record.ts";
 import type { Store } from "../../src/store/store.ts";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../postgres-server.ts";
+import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
 import { newMasterKeyFile, type Observer, openObserver, type Replica, startReplica } from "./replicas.ts";
 
 const trials = Number(process.env.RACE_TRIALS ?? 50);

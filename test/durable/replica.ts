@@ -10,7 +10,7 @@ import type { RotateRequest, RotationResult } from "../../src/keys/rotation/rota
 import { rotationRuns } from "../../src/keys/rotation/due-run.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { openProvider } from "../../src/provider/registry.ts";
-import { type StepName, steps } from "../../src/steps.ts";
+import { type StepName, steps } from "../../src/failpoints.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
 import type { Attribution, Store } from "../../src/store/store.ts";
 

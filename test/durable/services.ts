@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { PostgresServer } from "../postgres-server.ts";
-import { type GrpcClient, grpcClient } from "../running-service.ts";
-import { startProcess } from "../service-process.ts";
+import type { PostgresServer } from "../support/postgres-server.ts";
+import { type GrpcClient, grpcClient } from "../support/running-service.ts";
+import { startProcess } from "../support/service-process.ts";
 import { newMasterKeyFile } from "./replicas.ts";
 
 export const storeNames = ["sqlite", "postgres"] as const;

@@ -2,8 +2,8 @@
 import type { SignedSpan } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { GetPublicKeysResponse } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
-import { type GrpcClient, grpcClient } from "../running-service.ts";
-import { startProcess } from "../service-process.ts";
+import { type GrpcClient, grpcClient } from "../support/running-service.ts";
+import { startProcess } from "../support/service-process.ts";
 import { batchOf, signedOf, spansFrom } from "../support/span-batches.ts";
 import { openStream } from "../support/stream-client.ts";
 

@@ -8,7 +8,7 @@ import { destroyed } from "../../src/keys/transitions.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { cancelled, type Provider } from "../../src/provider/provider.ts";
-import { type StepName, steps } from "../../src/steps.ts";
+import { type StepName, steps } from "../../src/failpoints.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";

@@ -17,7 +17,7 @@ import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { openStore } from "../../src/store/registry.ts";
 import { run } from "../support/cli-fixture.ts";
-import { startWithClient } from "../client-of-process.ts";
+import { startWithClient } from "../support/client-of-process.ts";
 import { type AzureKeyVaultFake, type FakeVaultKey, startAzureKeyVault } from "../fakes/azure-key-vault.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { azureEnvironment, canServe } from "../support/azure-fixture.ts";

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { SignSpanResponse } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { AnyValue, KeyValue, Span, Span_Event, Span_Link } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
-import { type RunningService, startService } from "../running-service.ts";
+import { type RunningService, startService } from "../support/running-service.ts";
 import { type ExportedSpan, exportSpan } from "./exported-span.ts";
 
 const tenantId = "acme";

@@ -21,7 +21,7 @@ import {
   SpanSchema,
 } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { run } from "../support/cli-fixture.ts";
-import { failureOf, type RunningService, startService } from "../running-service.ts";
+import { failureOf, type RunningService, startService } from "../support/running-service.ts";
 import { type Alteration, alterations } from "./alterations.ts";
 import { type ExportedSpan, exportSpan } from "./exported-span.ts";
 

@@ -4,7 +4,7 @@
  */
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { plainSpan } from "../support/api-fixture.ts";
-import type { GrpcClient } from "../running-service.ts";
+import type { GrpcClient } from "../support/running-service.ts";
 
 export interface Made {
   name: string;

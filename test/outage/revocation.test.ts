@@ -6,7 +6,7 @@ import { Health } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { getJson, plainSpan } from "../support/api-fixture.ts";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import { useCredentials } from "../support/aws-fixture.ts";
-import { type CallFailure, failureOf, type GrpcClient, startService } from "../running-service.ts";
+import { type CallFailure, failureOf, type GrpcClient, startService } from "../support/running-service.ts";
 
 useCredentials();
 

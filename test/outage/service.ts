@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
-import { type GrpcClient, grpcClient } from "../running-service.ts";
-import { type ServiceProcess, startProcess } from "../service-process.ts";
+import { type GrpcClient, grpcClient } from "../support/running-service.ts";
+import { type ServiceProcess, startProcess } from "../support/service-process.ts";
 
 export interface OutageService extends ServiceProcess {
   kms: GrpcClient;

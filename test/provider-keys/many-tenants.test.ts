@@ -14,8 +14,8 @@ import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts"
 import { type FakeVault, startFakeVault } from "../fakes/vault.ts";
 import { newKey } from "../fakes/vault-rules.ts";
 import { awsEnvironment } from "../outage/service.ts";
-import { type GrpcClient, grpcClient } from "../running-service.ts";
-import { type ServiceProcess, startProcess } from "../service-process.ts";
+import { type GrpcClient, grpcClient } from "../support/running-service.ts";
+import { type ServiceProcess, startProcess } from "../support/service-process.ts";
 
 const tenantCount = 1_000;
 const keyCount = 50;

@@ -4,7 +4,7 @@ import { meanLife } from "../../src/keys/cache.ts";
 import { dependable } from "../../src/provider/failover.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
 import { useSteadily } from "../support/steady-use.ts";
-import { startService } from "../running-service.ts";
+import { startService } from "../support/running-service.ts";
 import { openOn, useCredentials } from "../support/aws-fixture.ts";
 
 useCredentials();

@@ -2,7 +2,7 @@
 import { status } from "@grpc/grpc-js";
 import { expect, it, onTestFinished } from "vitest";
 import { startAwsKms } from "../fakes/aws-kms.ts";
-import { failureOf, startService } from "../running-service.ts";
+import { failureOf, startService } from "../support/running-service.ts";
 import { useCredentials } from "../support/aws-fixture.ts";
 
 useCredentials();

@@ -5,8 +5,8 @@ import { expect, it, onTestFinished } from "vitest";
 import { Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { run } from "../support/cli-fixture.ts";
 import { awsEnvironment } from "../outage/service.ts";
-import { grpcClient } from "../running-service.ts";
-import { startProcess } from "../service-process.ts";
+import { grpcClient } from "../support/running-service.ts";
+import { startProcess } from "../support/service-process.ts";
 
 const env = { NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, "refuse-sdks.ts"))}` };
 

@@ -3,13 +3,13 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { startWithClient } from "../client-of-process.ts";
+import { startWithClient } from "../support/client-of-process.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
 import { startAzureKeyVault } from "../fakes/azure-key-vault.ts";
 import { startGcpKms } from "../fakes/gcp-kms.ts";
 import { startFakeVault } from "../fakes/vault.ts";
 import { awsEnvironment } from "../outage/service.ts";
-import { liveThrough } from "../whole-service.ts";
+import { liveThrough } from "../support/whole-service.ts";
 import { azureEnvironment, canServe } from "../support/azure-fixture.ts";
 import { noCredentials } from "../support/gcp-fixture.ts";
 

@@ -8,12 +8,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { run } from "../support/cli-fixture.ts";
-import { startWithClient } from "../client-of-process.ts";
+import { startWithClient } from "../support/client-of-process.ts";
 import { type AzureKeyVaultFake, startAzureKeyVault } from "../fakes/azure-key-vault.ts";
 import { type GcpKmsFake, startGcpKms } from "../fakes/gcp-kms.ts";
 import { azureEnvironment } from "../support/azure-fixture.ts";
 import { noCredentials } from "../support/gcp-fixture.ts";
-import { checkEvidence, type Evidence, liveThrough, type Peer, type ServiceEnv } from "../whole-service.ts";
+import { checkEvidence, type Evidence, liveThrough, type Peer, type ServiceEnv } from "../support/whole-service.ts";
 import { type LocalKms, startLocalKms } from "./local-kms.ts";
 import { type OpenBao, startOpenBao } from "./openbao.ts";
 

@@ -8,7 +8,7 @@ import type { LogHead, LogRequest } from "../../src/store/log-store.ts";
 import { tables } from "../../src/store/sql/schema.ts";
 import type { AuditProblem, Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
-import { startPostgres } from "../postgres-server.ts";
+import { startPostgres } from "../support/postgres-server.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
 import { addKey, type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
 

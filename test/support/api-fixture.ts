@@ -4,7 +4,7 @@ import { type Code, ConnectError } from "@connectrpc/connect";
 import { expect } from "vitest";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
-import type { RunningService } from "../running-service.ts";
+import type { RunningService } from "./running-service.ts";
 
 export interface JsonAnswer {
   status: number;

@@ -10,7 +10,7 @@ import type { KeyRecord } from "../../src/store/key-record.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";
 import type { LockedStore, Store } from "../../src/store/store.ts";
-import type { PostgresServer } from "../postgres-server.ts";
+import type { PostgresServer } from "./postgres-server.ts";
 
 export async function unlocked(locked: LockedStore, key: KeyObject = createSecretKey(randomBytes(32))): Promise<Store> {
   const wrapped = randomBytes(60);

@@ -7,7 +7,7 @@ import {
   type SignSpansResponse,
   SignSpansResponseSchema,
 } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import { type CallFailure, failureOf } from "../running-service.ts";
+import { type CallFailure, failureOf } from "./running-service.ts";
 import type { Batch } from "./span-batches.ts";
 
 export interface SpanClient {

@@ -18,7 +18,7 @@ import { keyAdminService, type KmsStreams, kmsService, logService } from "../../
 import type { RoomLimits } from "../../src/transport/grpc/http2/stream-room.ts";
 import type { StreamTimes } from "../../src/transport/grpc/stream/streams.ts";
 import { callRecorder } from "../../src/transport/call-recorder.ts";
-import { type ConnectClient, connectClient, type GrpcClient, grpcClient } from "../running-service.ts";
+import { type ConnectClient, connectClient, type GrpcClient, grpcClient } from "./running-service.ts";
 
 export interface Transports {
   grpc: GrpcClient;

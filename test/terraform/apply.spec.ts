@@ -20,8 +20,8 @@ import {
 } from "@aws-sdk/client-kms";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
-import { startWithClient } from "../client-of-process.ts";
-import { checkEvidence, type Evidence, makeEvidence } from "../whole-service.ts";
+import { startWithClient } from "../support/client-of-process.ts";
+import { checkEvidence, type Evidence, makeEvidence } from "../support/whole-service.ts";
 import { account, type Ministack, rootKey, startMinistack } from "./ministack.ts";
 import { denied, expectTheServiceAlone, plaintext, record, store } from "./policy.ts";
 import { type Terraform, terraformCopy } from "./terraform.ts";

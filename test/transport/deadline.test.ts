@@ -10,7 +10,7 @@ import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { dataKeyHandlers } from "../../src/service/kms/data-key.ts";
 import { setUp } from "../support/keys-fixture.ts";
-import { failureOf } from "../running-service.ts";
+import { failureOf } from "../support/running-service.ts";
 import { patient, startTransports, type Transports } from "../support/transports-fixture.ts";
 
 let service: Transports | undefined;

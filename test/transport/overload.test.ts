@@ -6,7 +6,7 @@ import { afterEach, expect, it } from "vitest";
 import { EncryptPiiResponseSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { GetPublicKeysResponseSchema } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { RetryInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
-import { failureOf } from "../running-service.ts";
+import { failureOf } from "../support/running-service.ts";
 import { startTransports, type Transports } from "../support/transports-fixture.ts";
 
 let service: Transports | undefined;

@@ -21,7 +21,7 @@ import { startTelemetry } from "../../src/telemetry.ts";
 import { keyAdminService, type KmsStreams, kmsService } from "../../src/transport/services.ts";
 import { callRecorder } from "../../src/transport/call-recorder.ts";
 import { connectFailureOf, postJson } from "../support/api-fixture.ts";
-import { failureOf } from "../running-service.ts";
+import { failureOf } from "../support/running-service.ts";
 import { startTransports, type Transports } from "../support/transports-fixture.ts";
 import { askReflection, filesIn } from "../support/reflection-client.ts";
 

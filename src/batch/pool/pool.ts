@@ -10,7 +10,7 @@ import type { Growth } from "../../tlog/merkle.ts";
 import type { LogPlace, ProvenBatch } from "../prove.ts";
 import type { BatchSigner, SignedBatch } from "../sign-individually.ts";
 import type { KeyMemory } from "./jobs.ts";
-import { ownMemory } from "../../memory.ts";
+import { ownMemory } from "../../runtime/detach.ts";
 import { type Thread, threadOf } from "./thread.ts";
 
 export type { RefusedSpan } from "../spans.ts";

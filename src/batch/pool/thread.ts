@@ -1,7 +1,7 @@
 /** One thread of the pool, seen from the main one: each job is a message and its answer. It holds copies of the keys that it used last. */
 import type { Worker } from "node:worker_threads";
 import { KmsError } from "../../errors.ts";
-import { ForgettingMap } from "../../forgetting-map.ts";
+import { ForgettingMap } from "../../runtime/compact-map.ts";
 import type { UsableSigningKey } from "../../keys/usable-key.ts";
 import { seedBytes } from "../../crypto/ed25519-contract.ts";
 import { type Answer, type Call, type Jobs, type KeyHandle, maxKeys, type PlainError } from "./jobs.ts";

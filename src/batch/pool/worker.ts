@@ -11,7 +11,7 @@ import { growTree } from "../../tlog/merkle.ts";
 import { proveBatch } from "../prove.ts";
 import { signBatch } from "../sign-individually.ts";
 import { maxMessageBytes } from "../results.ts";
-import { ownsMemory, release } from "../../memory.ts";
+import { ownsMemory, release } from "../../runtime/detach.ts";
 import { type Answer, type Call, type Jobs, type KeyHandle, maxKeys, type PlainError } from "./jobs.ts";
 
 const port = parentPort!;

@@ -5,7 +5,7 @@
  * Before one was noted nobody knows what was missed, so the first look runs: with nothing due it is complete at once.
  */
 import { KmsError, type KmsErrorCode } from "../../errors.ts";
-import { step } from "../../steps.ts";
+import { step } from "../../failpoints.ts";
 import type { Fence, Store } from "../../store/store.ts";
 import type { FailedRotation, Rotation, RotationResult } from "./rotation.ts";
 

@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { KmsError } from "../../errors.ts";
-import { step } from "../../steps.ts";
+import { step } from "../../failpoints.ts";
 import type { Database, Query, Row, Transaction } from "../sql/database.ts";
 import { postgresNews } from "./listen.ts";
 import { type Dialect, migrate } from "../sql/schema.ts";

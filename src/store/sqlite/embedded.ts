@@ -5,7 +5,7 @@
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { KmsError } from "../../errors.ts";
-import { step } from "../../steps.ts";
+import { step } from "../../failpoints.ts";
 import type { Database, Query, Row, Transaction } from "../sql/database.ts";
 import type { Dialect } from "../sql/schema.ts";
 import { isBusy, isConstraint, isSqlite, reasonOf, translated } from "./errors.ts";

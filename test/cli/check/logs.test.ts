@@ -12,7 +12,7 @@ import { signNote } from "../../../src/tlog/signed-note.ts";
 import type { LogHead } from "../../../src/store/log-store.ts";
 import { openTables, type RowProblem } from "../../../src/store/registry.ts";
 import { directory } from "../../support/config-fixture.ts";
-import { type PostgresServer, startPostgres } from "../../postgres-server.ts";
+import { type PostgresServer, startPostgres } from "../../support/postgres-server.ts";
 import { contentOf, grown, hashOf, newLog } from "../../support/log-store-fixture.ts";
 import { inStore, type Place, place, sql, sqlitePlace, type Unlocked } from "../../support/cli-store-fixture.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { startProcess } from "../../service-process.ts";
+import { startProcess } from "../../support/service-process.ts";
 import { answering, run } from "../../support/cli-fixture.ts";
 import { liveIn, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
 

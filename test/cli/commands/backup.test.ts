@@ -6,8 +6,8 @@ import { sqliteDialect } from "../../../src/store/sqlite/embedded.ts";
 import { migrations, tables } from "../../../src/store/sql/schema.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { turn } from "../../support/keys-fixture.ts";
-import { startPostgres } from "../../postgres-server.ts";
-import { startProcess } from "../../service-process.ts";
+import { startPostgres } from "../../support/postgres-server.ts";
+import { startProcess } from "../../support/service-process.ts";
 import { resultOf, start } from "../../support/cli-fixture.ts";
 import { inStore, liveIn, type Place, place, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
 

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { type KeyRecord, recordContext } from "../../../src/store/key-record.ts";
 import type { StateAction } from "../../../src/store/store.ts";
 import { directory } from "../../support/config-fixture.ts";
-import { startPostgres } from "../../postgres-server.ts";
+import { startPostgres } from "../../support/postgres-server.ts";
 import { run } from "../../support/cli-fixture.ts";
 import { inStore, liveIn, type Place, place, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
 

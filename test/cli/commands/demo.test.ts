@@ -9,7 +9,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, 
 import { tellStory } from "../../../src/cli/demo/story.ts";
 import { addressAt } from "../../../src/cli/sign/sign-stream.ts";
 import { directory } from "../../support/config-fixture.ts";
-import { type RunningService, startService } from "../../running-service.ts";
+import { type RunningService, startService } from "../../support/running-service.ts";
 import { run } from "../../support/cli-fixture.ts";
 
 describe("demo", () => {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { directory } from "../../support/config-fixture.ts";
 import { exportForms, exportSpans } from "../../otel/exported-spans.ts";
-import { type RunningService, startService } from "../../running-service.ts";
+import { type RunningService, startService } from "../../support/running-service.ts";
 import { badSpan } from "../../support/made-batches.ts";
 import { len, message } from "../../support/otlp-wire.ts";
 import { resultOf, run, start } from "../../support/cli-fixture.ts";

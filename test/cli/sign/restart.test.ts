@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { startWithClient } from "../../client-of-process.ts";
+import { startWithClient } from "../../support/client-of-process.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { resultOf, run, start } from "../../support/cli-fixture.ts";
 

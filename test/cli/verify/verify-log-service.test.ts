@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SignMode } from "../../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { Span } from "../../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { directory } from "../../support/config-fixture.ts";
-import { type RunningService, startService } from "../../running-service.ts";
+import { type RunningService, startService } from "../../support/running-service.ts";
 import { batchOf, signedOf, spansFrom, withProof } from "../../support/span-batches.ts";
 import { encodeBatch, openStream } from "../../support/stream-client.ts";
 import { run } from "../../support/cli-fixture.ts";

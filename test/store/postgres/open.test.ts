@@ -8,7 +8,7 @@ import type { Database } from "../../../src/store/sql/database.ts";
 import { rowVersion } from "../../../src/store/sql/schema.ts";
 import { lockedSqlStore, sqlStore } from "../../../src/store/sql/store.ts";
 import { thrownBy } from "../../support/matchers.ts";
-import { startPostgres } from "../../postgres-server.ts";
+import { startPostgres } from "../../support/postgres-server.ts";
 import { logStoreContract } from "../../support/log-store-contract.ts";
 import { storeContract } from "../../support/store-contract.ts";
 import { addKey, postgresBackdoor, unlocked } from "../../support/store-fixture.ts";

@@ -14,7 +14,7 @@ import { migrate } from "../../../src/store/sql/schema.ts";
 import { countWrappedByOthers, wrappedByOthers } from "../../../src/store/sql/wrapped-under.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { grown, newLog } from "../../support/log-store-fixture.ts";
-import { postgresAvailable, startPostgres } from "../../postgres-server.ts";
+import { postgresAvailable, startPostgres } from "../../support/postgres-server.ts";
 
 type Statement = Parameters<Query>;
 

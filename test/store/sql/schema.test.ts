@@ -8,7 +8,7 @@ import { insertRow } from "../../../src/store/sql/rows.ts";
 import { type Dialect, type Migration, migrate, migrations, rowVersion } from "../../../src/store/sql/schema.ts";
 import { sqlStore } from "../../../src/store/sql/store.ts";
 import { thrownBy } from "../../support/matchers.ts";
-import { startPostgres } from "../../postgres-server.ts";
+import { startPostgres } from "../../support/postgres-server.ts";
 import { pendingKey } from "../../support/store-fixture.ts";
 import { contentOf, grown, newLog, tilesOf } from "../../support/log-store-fixture.ts";
 

@@ -5,7 +5,7 @@ import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KmsService } from "../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { frame } from "../../support/raw-stream.ts";
-import { type RunningService, startService } from "../../running-service.ts";
+import { type RunningService, startService } from "../../support/running-service.ts";
 import { askReflection, filesIn } from "../../support/reflection-client.ts";
 import { rawStream } from "../../support/stream-fixture.ts";
 

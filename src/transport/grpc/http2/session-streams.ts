@@ -1,6 +1,6 @@
 /** The streams of an HTTP/2 session, which node:http2 keeps in a Map and so, with all that belongs to their calls, for long after their end. */
 import type { Http2Session, ServerHttp2Stream } from "node:http2";
-import { ForgettingMap } from "../../../forgetting-map.ts";
+import { ForgettingMap } from "../../../runtime/compact-map.ts";
 
 interface State {
   streams: Pick<ForgettingMap<ServerHttp2Stream>, "size" | "get" | "set" | "delete" | "forEach">;

@@ -3,7 +3,7 @@
  * lies outside the heap, and has the collector go through all of the heap several times a second.
  */
 import type { ServerHttp2Stream } from "node:http2";
-import { release } from "../../../memory.ts";
+import { release } from "../../../runtime/detach.ts";
 
 type Write = (frame: Uint8Array, sent: (error?: Error | null) => void) => boolean;
 

@@ -5,7 +5,7 @@
 import type { ServerHttp2Stream } from "node:http2";
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { invalidField, KmsError } from "../../../errors.ts";
-import { release } from "../../../memory.ts";
+import { release } from "../../../runtime/detach.ts";
 import type { Answers, MessageStream } from "../../../call/stream.ts";
 import { overloaded } from "../../budget.ts";
 import { checkEncoding, decompress, isCompressed, mayBeCompressed, tooLarge } from "../http2/compression.ts";

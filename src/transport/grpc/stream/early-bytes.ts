@@ -2,7 +2,7 @@
  * Bytes of a stream that came before there was room to read them, in memory that is given back: at most as many as HTTP/2's window has, 64 KiB,
  * in however many frames.
  */
-import { release } from "../../../memory.ts";
+import { release } from "../../../runtime/detach.ts";
 
 export interface EarlyBytes {
   /** A view: of no use after the next call. */

@@ -2,7 +2,7 @@
  * The messages in the bytes of a gRPC stream: each is a byte that says whether it is compressed, its length in four bytes, big-endian, and
  * the message. Each is put together in memory of its own, which can be given away: a piece of what was read would keep all of that.
  */
-import { release } from "../../../memory.ts";
+import { release } from "../../../runtime/detach.ts";
 
 export interface Frames {
   /** Reads `chunk` from `at` on, to the end of a head or of a message at most, and returns where it stopped. */

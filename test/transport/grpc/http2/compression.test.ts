@@ -11,7 +11,7 @@ import { KmsService } from "../../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { EncryptPiiRequestSchema, EncryptPiiResponseSchema } from "../../../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { decompress } from "../../../../src/transport/grpc/http2/compression.ts";
 import { frame } from "../../../support/raw-stream.ts";
-import { failureOf } from "../../../running-service.ts";
+import { failureOf } from "../../../support/running-service.ts";
 import { startTransports, type Transports } from "../../../support/transports-fixture.ts";
 import { answers, gated, rawStream, startStreams } from "../../../support/stream-fixture.ts";
 

@@ -16,7 +16,7 @@ import { createGrpcHealth } from "../../../../src/transport/grpc/health.ts";
 import { type KmsStreams, kmsService } from "../../../../src/transport/services.ts";
 import { callRecorder } from "../../../../src/transport/call-recorder.ts";
 import { frame, type RawStream } from "../../../support/raw-stream.ts";
-import { failureOf, grpcClient } from "../../../running-service.ts";
+import { failureOf, grpcClient } from "../../../support/running-service.ts";
 import { answers, echo, gated, rawStream, startStreams } from "../../../support/stream-fixture.ts";
 
 const signSpan = `/${KmsService.typeName}/SignSpan`;

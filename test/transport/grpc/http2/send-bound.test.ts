@@ -6,7 +6,7 @@ import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import { KmsService } from "../../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { EncryptPiiRequestSchema, EncryptPiiResponseSchema } from "../../../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { frame } from "../../../support/raw-stream.ts";
-import { failureOf } from "../../../running-service.ts";
+import { failureOf } from "../../../support/running-service.ts";
 import { startTransports } from "../../../support/transports-fixture.ts";
 import { rawStream } from "../../../support/stream-fixture.ts";
 

@@ -8,7 +8,7 @@ import {
 } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { ForgettingMap } from "../../../../src/forgetting-map.ts";
+import { ForgettingMap } from "../../../../src/runtime/compact-map.ts";
 import { forgetEndedStreams } from "../../../../src/transport/grpc/http2/session-streams.ts";
 
 const open: (() => void)[] = [];

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { ownsMemory } from "../../../../src/memory.ts";
+import { ownsMemory } from "../../../../src/runtime/detach.ts";
 import { readFrames } from "../../../../src/transport/grpc/stream/frames.ts";
 import { frame } from "../../../support/raw-stream.ts";
 

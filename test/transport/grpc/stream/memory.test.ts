@@ -10,7 +10,7 @@ import { EncryptPiiResponseSchema } from "../../../../gen/ts/fluo/kms/v1/pii_pb.
 import type { Answers, StreamHandler } from "../../../../src/call/stream.ts";
 import type { Budget } from "../../../../src/transport/budget.ts";
 import { frame } from "../../../support/raw-stream.ts";
-import { failureOf } from "../../../running-service.ts";
+import { failureOf } from "../../../support/running-service.ts";
 import { answers, echo, gated, startStreams, rawStream } from "../../../support/stream-fixture.ts";
 
 const budgetBytes = 1_000_000;

@@ -3,9 +3,9 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, it } from "vitest";
-import { flags } from "../src/flags.js";
+import { flags } from "../../src/runtime/flags.js";
 
-const root = join(import.meta.dirname, "..");
+const root = join(import.meta.dirname, "..", "..");
 const stripper = "NativeModule internal/deps/amaro/dist/index";
 
 const url = (...path: string[]) => JSON.stringify(pathToFileURL(join(root, "src", ...path)).href);
@@ -14,7 +14,7 @@ const url = (...path: string[]) => JSON.stringify(pathToFileURL(join(root, "src"
 function strips(begin: string): boolean[] {
   const thread = `
     import { parentPort } from "node:worker_threads";
-    await import(${url("bulk", "worker.ts")});
+    await import(${url("batch", "pool", "worker.ts")});
     parentPort.postMessage(process.moduleLoadList.includes("${stripper}"));
     process.exit();
   `;
@@ -33,6 +33,6 @@ function strips(begin: string): boolean[] {
 
 it("a process and its threads strip no types once the cache is filled", () => {
   execFileSync(process.execPath, [join(root, "scripts", "link-node.js")]);
-  expect(strips(`(await import(${url("compile-cache.js")})).keepCompiled();`)).toEqual([false, false]);
+  expect(strips(`(await import(${url("runtime", "compile-cache.js")})).keepCompiled();`)).toEqual([false, false]);
   expect(strips("")).toEqual([true, true]);
 });

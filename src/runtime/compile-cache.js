@@ -8,7 +8,7 @@
 import module from "node:module";
 import { fileURLToPath } from "node:url";
 
-export const compileCache = fileURLToPath(new URL("../node_modules/.cache/fluo-kms", import.meta.url));
+export const compileCache = fileURLToPath(new URL("../../node_modules/.cache/fluo-kms", import.meta.url));
 
 /** Of modules that are imported from now on. */
 export function keepCompiled() {

@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
-import { type StartOptions, start } from "./support/cli-fixture.ts";
+import { type StartOptions, start } from "./cli-fixture.ts";
 
 export type ServiceProcessOptions = Omit<StartOptions, "env">;
 

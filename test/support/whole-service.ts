@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { expect } from "vitest";
-import { plainSpan } from "./support/api-fixture.ts";
+import { plainSpan } from "./api-fixture.ts";
 import { startWithClient } from "./client-of-process.ts";
 import type { GrpcClient } from "./running-service.ts";
 

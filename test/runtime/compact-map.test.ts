@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
-import { ForgettingMap } from "../src/forgetting-map.ts";
+import { ForgettingMap } from "../../src/runtime/compact-map.ts";
 
 setFlagsFromString("--expose-gc");
 const collectYoung: (options: { type: "minor" }) => void = runInNewContext("gc");

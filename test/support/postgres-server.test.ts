@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { thrownBy } from "./support/matchers.ts";
+import { thrownBy } from "./matchers.ts";
 import { type PostgresServer, postgresAvailable, startPostgres } from "./postgres-server.ts";
 
 const missing = !postgresAvailable();

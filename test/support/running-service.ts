@@ -12,15 +12,15 @@ import {
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import * as grpc from "@grpc/grpc-js";
-import { KeyAdminService } from "../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
-import { KmsService } from "../gen/ts/fluo/kms/v1/kms_service_pb.ts";
-import { LogService } from "../gen/ts/fluo/kms/v1/log_service_pb.ts";
-import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/ts/google/rpc/error_details_pb.ts";
-import { StatusSchema } from "../gen/ts/google/rpc/status_pb.ts";
+import { KeyAdminService } from "../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
+import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { LogService } from "../../gen/ts/fluo/kms/v1/log_service_pb.ts";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
+import { StatusSchema } from "../../gen/ts/google/rpc/status_pb.ts";
 import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
 import { createRegistry } from "@bufbuild/protobuf";
-import { loadConfig } from "../src/config/load.ts";
-import { type RunningServer, startServer } from "../src/server.ts";
+import { loadConfig } from "../../src/config/load.ts";
+import { type RunningServer, startServer } from "../../src/server.ts";
 
 export interface RunningService extends RunningServer {
   grpc: GrpcClient;
