@@ -8,8 +8,11 @@ import { isOfDevelopment } from "./config/checks.ts";
 import type { Config } from "./config/load.ts";
 import { serviceName } from "./keys/waiter.ts";
 import { createKeyring, type Keyring } from "./keys/keyring.ts";
+import { createLifecycle } from "./keys/lifecycle.ts";
 import { startMaintenance } from "./keys/maintenance.ts";
-import { type MasterKeys, wrappedBy } from "./provider-keys/provider-keys.ts";
+import { createRewrap } from "./keys/rewrapping.ts";
+import { createRotation } from "./keys/rotation/rotate-keys.ts";
+import { type MasterKeys, masterKeys, wrappedBy } from "./provider-keys/provider-keys.ts";
 import { scheduleRotation } from "./keys/rotation/schedule.ts";
 import { unlockStore } from "./keys/store-key.ts";
 import { warmCaches } from "./keys/warm.ts";
@@ -91,18 +94,12 @@ export async function startServer(config: Config): Promise<RunningServer> {
   });
   const keyring = createKeyring({
     store,
-    provider,
-    otherProviders: keys.shared.slice(1),
-    tenantKeys,
+    masterKeys: keys,
     clock,
     ttlMs: config.cache.ttlMs,
     publicTtlMs: config.cache.publicTtlMs,
     maxStaleMs: config.cache.maxStaleMs,
     maxEntries: config.cache.maxEntries,
-    maxAgeMs: config.rotation.maxAgeDays * dayMs,
-    maxRotationsPerSecond: config.rotation.maxPerSecond,
-    observeRotation: (outcome, seconds) => recordRotation(instruments, outcome, seconds),
-    handOver: (...given) => handOver(...given),
   });
   const pool = createBatchPool();
   const sequencer = createSequencer({
@@ -112,7 +109,16 @@ export async function startServer(config: Config): Promise<RunningServer> {
     pool,
     clock,
   });
-  const handOver = createHandovers({ store, sequencer, keys: keyring, clock });
+  const rotation = createRotation({
+    store,
+    keyring,
+    handover: createHandovers({ store, sequencer, keys: keyring, clock }),
+    clock,
+    maxAgeMs: config.rotation.maxAgeDays * dayMs,
+    maxPerSecond: config.rotation.maxPerSecond,
+    observe: (outcome, seconds) => recordRotation(instruments, outcome, seconds),
+  });
+  const lifecycle = createLifecycle({ store, keyring, clock });
   providers.eachWatch((watch) => {
     watch.subscribe({
       changed({ condition, detail, advice }, { name, keyId }) {
@@ -146,7 +152,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const schedule = config.rotation.enabled
     ? scheduleRotation({
         cron: config.rotation.checkCron,
-        rotation: witnessedRotation(keyring, serviceName, witness),
+        rotation: witnessedRotation(rotation, serviceName, witness),
         store,
         hasOwnKey: (tenantId) => tenantKeys.keyOf(tenantId) !== undefined,
         report: ({ rotated, failed, remaining }) =>
@@ -154,8 +160,11 @@ export async function startServer(config: Config): Promise<RunningServer> {
         fail: (err) => log.error({ err }, "rotation of due keys ended early"),
       })
     : undefined;
-  const stopMaintenance = startMaintenance({
+  const maintenance = startMaintenance({
+    store,
     keyring,
+    lifecycle,
+    clock,
     destroyed: (count) => log.info({ count }, "keys were destroyed whose time had come"),
     fail: (err) => log.warn({ err }, "maintenance of keys is tried again in a minute"),
   });
@@ -200,7 +209,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
     providerName: provider.name,
     version,
     startedAt,
-    rotation: {
+    rotation,
+    schedule: {
       enabled: config.rotation.enabled,
       maxAgeDays: config.rotation.maxAgeDays,
       next: () => schedule?.next(),
@@ -222,8 +232,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
   });
   const adminHandlers = auditedKeyAdmin(
     keyAdminHandlers({
-      lifecycle: keyring,
-      rewrap: witnessedRewrap(keyring, witness, health.suspect),
+      lifecycle,
+      rewrap: witnessedRewrap(createRewrap({ store, masterKeys: keys, keyring, clock }), witness, health.suspect),
       current: wrappedBy(provider),
       store,
       verifyAudit: (signal) => verifyAudit(store, signal),
@@ -269,7 +279,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   async function stop(): Promise<void> {
     log.info("draining");
     health.drain();
-    const background = [schedule?.stop(), stopMaintenance()];
+    const background = [schedule?.stop(), maintenance.stop()];
     await Promise.all([grpcServer, httpServer].map((server) => server.close(config.shutdownGraceMs)));
     await Promise.all(background);
     await audit.close().catch((err) => log.error({ err }, "the last uses were not audited"));
@@ -346,7 +356,8 @@ function keyCounts(byPurpose: Record<string, Partial<Record<string, number>>>) {
 /** Two keyrings over one throw-away store: the second meets the first one's keys with an empty cache. */
 function probeKeyrings(provider: Provider): { first: Keyring; second: Keyring; close(): void } {
   const store = memoryStore();
-  const [first, second] = [createKeyring({ store, provider }), createKeyring({ store, provider })];
+  const keys = masterKeys({ current: provider });
+  const [first, second] = [createKeyring({ store, masterKeys: keys }), createKeyring({ store, masterKeys: keys })];
   return {
     first,
     second,

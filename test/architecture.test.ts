@@ -93,7 +93,7 @@ const mayImport: Record<string, readonly string[]> = {
   "errors.ts": [],
   "failpoints.ts": [],
   health: ["provider-keys", "store"],
-  keys: ["crypto", "envelope", "failpoints.ts", "keys/rotation", "provider", "provider-keys", "store"],
+  keys: ["crypto", "envelope", "failpoints.ts", "provider", "provider-keys", "store"],
   "keys/rotation": ["failpoints.ts", "keys", "provider", "store"],
   "main.js": ["cli", "runtime"],
   otlp: ["encoding"],
@@ -171,7 +171,7 @@ const mayImport: Record<string, readonly string[]> = {
   "store/sql": ["store", "tlog"],
   "store/sqlite": ["failpoints.ts", "store", "store/sql"],
   "telemetry.ts": [],
-  "tenant-log": ["attestation", "batch/pool", "failpoints.ts", "keys", "runtime", "store", "tlog"],
+  "tenant-log": ["attestation", "batch/pool", "failpoints.ts", "keys", "keys/rotation", "runtime", "store", "tlog"],
   tlog: ["crypto", "encoding"],
   transport: [
     "call",

@@ -2,7 +2,7 @@
 
 import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
 import { watchProvider } from "../../src/provider-keys/watch.ts";
-import { createKeyring, type Keyring } from "../../src/keys/keyring.ts";
+import { wholeKeyring, type WholeKeyring } from "../../test/support/whole-keyring.ts";
 import { wrappedBy } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { logReader } from "../../src/tenant-log/log-reader.ts";
@@ -22,7 +22,7 @@ import { anyone } from "../../src/transport/authenticate.ts";
 export interface GrownService {
   kms: KmsHandlers;
   admin: KeyAdminHandlers;
-  keyring: Keyring;
+  keyring: WholeKeyring;
   store: Store;
   provider: Provider;
   close(): Promise<void>;
@@ -35,7 +35,7 @@ const counter = { add() {} };
 export async function openService(settings: StoreSettings, provider: Provider): Promise<GrownService> {
   const store = await unlockStore(await openStore(settings), masterKeys({ current: provider }));
   const clock = () => new Date();
-  const keyring = createKeyring({ store, provider, clock });
+  const keyring = wholeKeyring({ store, provider, clock });
   const audit = createAuditTrail({ store, clock });
   const watches = [await watchProvider({ provider })];
   const health = await startHealthMonitor({ watches, store, notices: [] });
@@ -58,7 +58,8 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     providerName: provider.name,
     version: "0",
     startedAt: clock(),
-    rotation: { enabled: true, maxAgeDays: 90, next: () => undefined, failed: () => 0 },
+    rotation: keyring,
+    schedule: { enabled: true, maxAgeDays: 90, next: () => undefined, failed: () => 0 },
     caches: () => [],
     ttlMs: 3_600_000,
     maxStaleMs: 14_400_000,

@@ -2,7 +2,7 @@
 import { createSecretKey, hash, randomBytes } from "node:crypto";
 import { canonicalContext, canonicalPairs } from "../../src/crypto/encryption-context.ts";
 import { signingKey } from "../../src/crypto/ed25519.ts";
-import { createKeyring } from "../../src/keys/keyring.ts";
+import { wholeKeyring } from "../../test/support/whole-keyring.ts";
 import { createHkdfKey } from "../../src/crypto/hkdf.ts";
 import { seal } from "../../src/envelope/cobblestone.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
@@ -48,7 +48,7 @@ export async function bareLoops(): Promise<BareLoops> {
   const { after: tree } = growTree(emptyTree, randomBytes(1000 * hashBytes));
   const provider = localProvider(createSecretKey(randomBytes(32)));
   // Not asked for longer than a record is believed while others are measured, it would have to look again.
-  const keyring = createKeyring({ store: memoryStore(), provider, stateTtlMs: hourMs });
+  const keyring = wholeKeyring({ store: memoryStore(), provider, stateTtlMs: hourMs });
   const active = await keyring.activeSigningKey(tenantId);
   const map = new Map([[tenantId, active]]);
   let turn = 0;

@@ -4,7 +4,8 @@
  */
 import { invalidField, KmsError, type KmsErrorCode } from "../errors.ts";
 import { step } from "../failpoints.ts";
-import type { Activation, Attribution, KeyName, StateAction, StateChange, Store } from "../store/store.ts";
+import type { Attribution, KeyName, StateAction, StateChange, Store } from "../store/store.ts";
+import type { Keyring } from "./keyring.ts";
 import { serviceName } from "./waiter.ts";
 import type { KeyRecord } from "../store/key-record.ts";
 import {
@@ -50,10 +51,9 @@ export interface CompromisedKey {
 
 export interface LifecycleOptions {
   store: Store;
-  clock: () => Date;
-  renew(wish: Omit<Activation, "keyId" | "at">, signal?: AbortSignal): Promise<KeyRecord>;
-  /** The record of a key is another, or may be. */
-  changed(tenantId: string, keyId: string): void;
+  /** Makes what takes the place of a compromised key, which vouches for no other: no log names it. */
+  keyring: Pick<Keyring, "renew" | "invalidate">;
+  clock?: () => Date;
 }
 
 export const destructionDays = { least: 7, most: 30 } as const;
@@ -62,7 +62,7 @@ export const defaultDestroyLimit = 100;
 export const replacementMs = 2_000;
 const dayMs = 24 * 60 * 60 * 1000;
 
-export function createLifecycle({ store, clock, renew, changed }: LifecycleOptions): Lifecycle {
+export function createLifecycle({ store, keyring, clock = () => new Date() }: LifecycleOptions): Lifecycle {
   async function find({ tenantId, keyId }: Pick<ChangeRequest, "tenantId" | "keyId">): Promise<KeyRecord> {
     const record = await store.get(tenantId, keyId);
     if (record !== undefined && record.state !== "PENDING") return record;
@@ -77,7 +77,7 @@ export function createLifecycle({ store, clock, renew, changed }: LifecycleOptio
       step("state.changed");
       return next;
     } finally {
-      changed(present.tenantId, present.keyId); // whatever came of it: the record is not what was believed, or may be
+      keyring.invalidate(present.tenantId, present.keyId); // whatever came of it: the record is not what was believed, or may be
     }
   }
 
@@ -96,10 +96,12 @@ export function createLifecycle({ store, clock, renew, changed }: LifecycleOptio
     const { tenantId, purpose, keyId } = present;
     const wish = { tenantId, purpose, expect: { active: keyId }, outgoing: "COMPROMISED", by } as const;
     const tooLate = AbortSignal.timeout(replacementMs);
-    const replacement = await renew(wish, signal ? AbortSignal.any([signal, tooLate]) : tooLate).catch((error) => {
-      changed(tenantId, keyId); // it may have been stored nevertheless
-      throw error;
-    });
+    const replacement = await keyring
+      .renew(wish, signal ? AbortSignal.any([signal, tooLate]) : tooLate)
+      .catch((error) => {
+        keyring.invalidate(tenantId, keyId); // it may have been stored nevertheless
+        throw error;
+      });
     step("state.changed");
     return { record: await find({ tenantId, keyId }), replacement };
   }

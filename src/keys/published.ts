@@ -26,7 +26,7 @@ export type Publish = (tenantId: string, waiter?: Waiter) => Promise<Published>;
 
 export function publisher(
   store: Pick<Store, "lastVersion" | "logHeads">,
-  publicKeys: PublicKeys,
+  publicKeys: Pick<PublicKeys, "all" | "outdated">,
   maxEntries: number,
 ): Publish {
   /** By tenant, for when the store gives no answer. */

@@ -12,8 +12,9 @@ import { cancelled, type Provider } from "../provider/provider.ts";
 import { step } from "../failpoints.ts";
 import type { Attribution, Store, WrappedBy, WrappedCount, WrappedName, WrappedPlace } from "../store/store.ts";
 import { hasWrapped, type MasterKeys, wrappedBy } from "../provider-keys/provider-keys.ts";
+import type { Keyring } from "./keyring.ts";
 import { eachOf } from "./pace.ts";
-import { type KeyRecord, type KeyState, recordContext } from "../store/key-record.ts";
+import { type KeyRecord, recordContext } from "../store/key-record.ts";
 import { rewrapStoreKey } from "./store-key.ts";
 import { unwrap } from "./unwrap.ts";
 
@@ -56,9 +57,8 @@ export interface RewrapOptions {
   store: Store;
   /** The current one is the target, or the tenant's own. */
   masterKeys: MasterKeys;
-  clock: () => Date;
-  /** The record of a key is another, or may be; its state is not, as far as is known here. */
-  changed(tenantId: string, keyId: string, state: KeyState): void;
+  keyring: Pick<Keyring, "noticed">;
+  clock?: () => Date;
 }
 
 /** Leaves room for callers among the calls that a provider takes at once. */
@@ -68,7 +68,7 @@ const attempts = 3;
 
 type Outcome = "rewrapped" | "not needed" | "not begun" | KmsError;
 
-export function createRewrap({ store, masterKeys, clock, changed }: RewrapOptions): Rewrap {
+export function createRewrap({ store, masterKeys, keyring, clock = () => new Date() }: RewrapOptions): Rewrap {
   const { current, shared } = masterKeys;
 
   async function rewrapKey({ tenantId, keyId }: WrappedName, by: Attribution, signal?: AbortSignal): Promise<Outcome> {
@@ -89,7 +89,7 @@ export function createRewrap({ store, masterKeys, clock, changed }: RewrapOption
       } catch (error) {
         if (!hasCode(error, "CONFLICT") || attempt === attempts) throw error;
       } finally {
-        changed(tenantId, keyId, present.state);
+        keyring.noticed(tenantId, keyId, present.state); // the record is another, or may be
       }
     }
   }

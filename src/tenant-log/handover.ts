@@ -4,7 +4,8 @@
  */
 import { hash } from "node:crypto";
 import { KmsError } from "../errors.ts";
-import type { Keyring, KeyringOptions } from "../keys/keyring.ts";
+import type { Keyring } from "../keys/keyring.ts";
+import type { Handover } from "../keys/rotation/rotate-keys.ts";
 import type { UsableSigningKey } from "../keys/usable-key.ts";
 import type { LogBatch } from "../batch/pool/pool.ts";
 import { checkpointText } from "../tlog/checkpoint.ts";
@@ -28,7 +29,7 @@ export interface HandoverOptions {
 }
 
 /** Nothing for a tenant without a log, or whose log ended with a backup. CONFLICT where the old key is not ACTIVE any more. */
-export function createHandovers(options: HandoverOptions): NonNullable<KeyringOptions["handOver"]> {
+export function createHandovers(options: HandoverOptions): Handover {
   const { store, sequencer, keys, clock } = options;
   return async (tenantId, fromKeyId, successor) => {
     const log = await store.logHead(tenantId);

@@ -57,8 +57,8 @@ function openLog({ store, keys }: LogReaderParts, head: LogHead): OpenLog {
 
     async checkpoint(waiter) {
       // Who has a log has a key, unless its record was taken away: to sign by a new one would only hide that.
-      const known = await keys.publicKeys(tenantId, waiter);
-      if (known.length === 0) throw new KmsError("KEY_UNUSABLE", `tenant ${tenantId} has no signing key`);
+      const known = await keys.publicKeys.all(tenantId, waiter);
+      if (known.keys.length === 0) throw new KmsError("KEY_UNUSABLE", `tenant ${tenantId} has no signing key`);
       const { key } = await keys.activeSigningKey(tenantId, waiter);
       return signNote(checkpointText(head), { name: origin, key });
     },

@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-const publicKey = async () => (await service.keyring.publicKeys(tenantId)).at(-1)!.publicKey;
+const publicKey = async () => (await service.keyring.publicKeys.all(tenantId)).keys.at(-1)!.publicKey;
 const treeOf = (head: { size: bigint | number; root: Uint8Array } | undefined) => ({
   size: Number(head?.size),
   root: Buffer.from(head?.root ?? []),

@@ -74,7 +74,7 @@ describe("a client that knows the prefix alone", () => {
     async (tenantId, size) => {
       const prefix = prefixOf(tenantId);
       const note = (await resource(`${prefix}/checkpoint`)).toString();
-      const { publicKey } = (await service.keyring.publicKeys(tenantId))[0]!;
+      const { publicKey } = (await service.keyring.publicKeys.all(tenantId)).keys[0]!;
       const checkpoint = checkpointOf(note, publicKey)!;
       expect(checkpoint).toMatchObject({ origin: `kms.example.com/${tenantId}`, size });
       const leaves = hashesIn(await levelOf(prefix, 0, size));

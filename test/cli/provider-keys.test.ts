@@ -3,7 +3,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { createKeyring } from "../../src/keys/keyring.ts";
+import { wholeKeyring } from "../support/whole-keyring.ts";
 import { masterKeys, type TenantKeys, wrappedBy } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { openProvider } from "../../src/provider/registry.ts";
@@ -25,7 +25,7 @@ async function halfMoved(where: Place) {
   const [other] = await openProvider({ name: "local", masterKeyFile: where.masterKeyFile });
   const [current] = await openProvider({ name: "local", masterKeyFile: newFile });
   const store = await unlockStore(await openStore(where.settings), masterKeys({ current: current, others: [other] }));
-  const keyring = createKeyring({ store, provider: current, otherProviders: [other] });
+  const keyring = wholeKeyring({ store, provider: current, otherProviders: [other] });
   const by = { actor: "ann", requestId: "" };
   expect(await keyring.rewrap({ by, limit: movedKeys, dryRun: false })).toMatchObject({ keys: movedKeys, failed: [] });
   keyring.close();
@@ -111,7 +111,7 @@ it("is checked with the provider keys that tenants have of their own, each for i
     notOpen: () => [],
     tenants: () => new Map([["acme", wrappedBy(own)]]),
   };
-  const keyring = createKeyring({ store, provider: shared, tenantKeys });
+  const keyring = wholeKeyring({ store, provider: shared, tenantKeys });
   for (const tenantId of ["acme", "other"]) await keyring.activeDataKey(tenantId);
   keyring.close();
   await store.close();

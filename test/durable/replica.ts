@@ -4,7 +4,7 @@
  */
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
-import { createKeyring } from "../../src/keys/keyring.ts";
+import { wholeKeyring } from "../support/whole-keyring.ts";
 import type { Purpose } from "../../src/store/key-record.ts";
 import type { RotateRequest, RotationResult } from "../../src/keys/rotation/rotation.ts";
 import { rotationRuns } from "../../src/keys/rotation/due-run.ts";
@@ -58,7 +58,7 @@ async function openReplica({ store: settings, masterKeyFile, stateTtlMs }: Repli
     gate.pass,
     activations,
   );
-  const keyring = createKeyring({ store, provider, ...(stateTtlMs !== undefined && { stateTtlMs }) });
+  const keyring = wholeKeyring({ store, provider, ...(stateTtlMs !== undefined && { stateTtlMs }) });
   let stop: Stop | undefined;
   steps.subscribe((name) => {
     if (stop === undefined) return;

@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
-import { createKeyring } from "../../src/keys/keyring.ts";
+import { wholeKeyring } from "../support/whole-keyring.ts";
 import type { KeyRecord, Purpose } from "../../src/store/key-record.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { openProvider } from "../../src/provider/registry.ts";
@@ -120,7 +120,7 @@ export async function openObserver(settings: StoreSettings, masterKeyFile: strin
   return {
     store,
     async createKeys(tenantIds, purpose, ageMs = 0) {
-      const keyring = createKeyring({ store, provider, clock: () => new Date(Date.now() - ageMs) });
+      const keyring = wholeKeyring({ store, provider, clock: () => new Date(Date.now() - ageMs) });
       const active = purpose === "data" ? keyring.activeDataKey : keyring.activeSigningKey;
       await Promise.all(tenantIds.map(async (tenantId) => active(tenantId)));
       keyring.close();

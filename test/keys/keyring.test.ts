@@ -604,7 +604,7 @@ describe("another master key after a restart", () => {
 describe("a rotation", () => {
   it("is told to the observer, and a dry run is not", async () => {
     const seen: unknown[] = [];
-    const { keyring } = setUp({ observeRotation: (outcome, seconds) => seen.push({ outcome, seconds }) });
+    const { keyring } = setUp({ observe: (outcome, seconds) => seen.push({ outcome, seconds }) });
     await keyring.activeDataKey("acme");
     await keyring.rotate({ tenantId: "acme", force: true, dryRun: true });
     await keyring.rotate({ tenantId: "acme", force: true });

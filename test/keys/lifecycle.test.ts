@@ -1,7 +1,7 @@
 /** Keys through their states: what each change allows and refuses, races, and what a failure leaves. */
 import { describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
-import type { Keyring } from "../../src/keys/keyring.ts";
+import type { WholeKeyring } from "../support/whole-keyring.ts";
 import { type ChangeRequest, replacementMs } from "../../src/keys/lifecycle.ts";
 import type { KeyRecord, KeyState } from "../../src/store/key-record.ts";
 import { destroyed } from "../../src/keys/transitions.ts";
@@ -19,7 +19,7 @@ const mallory = { name: "mallory", has: () => false };
 
 type Action = "disable" | "enable" | "markCompromised" | "scheduleDestruction" | "cancelDestruction";
 
-async function perform(keyring: Keyring, action: Action, keyId: string, tenantId = "acme"): Promise<KeyRecord> {
+async function perform(keyring: WholeKeyring, action: Action, keyId: string, tenantId = "acme"): Promise<KeyRecord> {
   const request: ChangeRequest = { tenantId, keyId, by };
   if (action === "scheduleDestruction") return keyring.scheduleDestruction({ ...request, days: 7 });
   if (action === "markCompromised") return (await keyring.markCompromised(request)).record;
@@ -404,7 +404,7 @@ describe("a compromised key", () => {
     answers = true;
     const { replacement } = await mark();
     expect((await keyring.activeSigningKey("acme")).keyId).toBe(replacement!.keyId);
-    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ state: "COMPROMISED" });
+    expect(await keyring.publicKeys.find("acme", keyId)).toMatchObject({ state: "COMPROMISED" });
   });
 });
 
@@ -473,7 +473,7 @@ describe("a destruction", () => {
       publicKey,
       previousState: "ACTIVE",
     });
-    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ state: "DESTROYED" });
+    expect(await keyring.publicKeys.find("acme", keyId)).toMatchObject({ state: "DESTROYED" });
     expect((await trail(store, keyId)).at(-1)).toBe("destroy fluo-kms");
     expect(await keyring.destroyDue()).toBe(0);
   });

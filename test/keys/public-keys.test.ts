@@ -28,20 +28,23 @@ describe("public keys", () => {
     const { keyId } = await keyring.activeSigningKey("acme");
     for (let i = 0; i < 10; i += 1) await keyring.rotate({ tenantId: "acme", force: true });
     [lists, gets] = [0, 0];
-    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ version: 1, state: "RETIRED" });
-    expect(keyring.publicKey("acme", keyId)).toMatchObject({ version: 1 });
+    expect(await keyring.publicKeys.find("acme", keyId)).toMatchObject({ version: 1, state: "RETIRED" });
+    expect(keyring.publicKeys.find("acme", keyId)).toMatchObject({ version: 1 });
     expect([lists, gets]).toEqual([0, 1]);
   });
 
   it("change at once with a rotation and a mark made here", async () => {
     const { keyring } = setUp();
     const { keyId } = await keyring.activeSigningKey("acme");
-    await keyring.publicKey("acme", keyId);
+    await keyring.publicKeys.find("acme", keyId);
     await keyring.rotate({ tenantId: "acme", force: true });
-    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ state: "RETIRED", validUntil: expect.any(Date) });
+    expect(await keyring.publicKeys.find("acme", keyId)).toMatchObject({
+      state: "RETIRED",
+      validUntil: expect.any(Date),
+    });
     await keyring.markCompromised({ tenantId: "acme", keyId, by: { actor: "ann", requestId: "" } });
-    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ state: "COMPROMISED" });
-    expect((await keyring.publicKeys("acme")).map(({ state }) => state)).toEqual(["COMPROMISED", "ACTIVE"]);
+    expect(await keyring.publicKeys.find("acme", keyId)).toMatchObject({ state: "COMPROMISED" });
+    expect((await keyring.publicKeys.all("acme")).keys.map(({ state }) => state)).toEqual(["COMPROMISED", "ACTIVE"]);
   });
 
   it("are all versions, oldest first, valid from activation to a minute after retirement", async () => {
@@ -53,7 +56,7 @@ describe("public keys", () => {
     const second = await keyring.activeSigningKey("acme");
     const before = calls.total;
     const compromisedAt = undefined;
-    expect(await keyring.publicKeys("acme")).toEqual([
+    expect((await keyring.publicKeys.all("acme")).keys).toEqual([
       {
         keyId: first.keyId,
         version: 1,
@@ -80,9 +83,9 @@ describe("public keys", () => {
     const { keyring, calls } = setUp();
     await keyring.activeDataKey("acme");
     const before = calls.total;
-    expect(await keyring.publicKeys("acme")).toEqual([]);
-    expect(await keyring.publicKeys("nobody")).toEqual([]);
-    expect(await keyring.publicKey("nobody", "ff".repeat(16))).toBeUndefined();
+    expect((await keyring.publicKeys.all("acme")).keys).toEqual([]);
+    expect((await keyring.publicKeys.all("nobody")).keys).toEqual([]);
+    expect(await keyring.publicKeys.find("nobody", "ff".repeat(16))).toBeUndefined();
     expect(calls.total).toBe(before);
     expect(keyring.stats().public.size).toBe(0);
   });
@@ -92,11 +95,11 @@ describe("public keys", () => {
     const { keyId } = await keyring.activeSigningKey("acme");
     const data = await keyring.activeDataKey("acme");
     await keyring.activeSigningKey("other");
-    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ keyId, state: "ACTIVE" });
-    expect(keyring.publicKey("acme", keyId)).toMatchObject({ keyId });
-    expect(await keyring.publicKey("other", keyId)).toBeUndefined();
-    expect(await keyring.publicKey("acme", data.keyId)).toBeUndefined();
-    expect(await keyring.publicKey("acme", "ff".repeat(16))).toBeUndefined();
+    expect(await keyring.publicKeys.find("acme", keyId)).toMatchObject({ keyId, state: "ACTIVE" });
+    expect(keyring.publicKeys.find("acme", keyId)).toMatchObject({ keyId });
+    expect(await keyring.publicKeys.find("other", keyId)).toBeUndefined();
+    expect(await keyring.publicKeys.find("acme", data.keyId)).toBeUndefined();
+    expect(await keyring.publicKeys.find("acme", "ff".repeat(16))).toBeUndefined();
   });
 
   it("include a new key at once, another replica's too", async () => {
@@ -104,23 +107,23 @@ describe("public keys", () => {
     const provider = localProvider(randomMasterKey());
     const [here, there] = [setUp({ store, provider }).keyring, setUp({ store, provider }).keyring];
     await here.activeSigningKey("acme");
-    await there.publicKeys("acme");
+    await there.publicKeys.all("acme");
     const [rotated] = (await here.rotate({ tenantId: "acme", force: true })).rotated;
-    expect(await here.publicKeys("acme")).toHaveLength(2);
-    expect(await there.publicKey("acme", rotated!.keyId!)).toMatchObject({ version: 2 });
-    expect(await there.publicKeys("acme")).toHaveLength(2);
+    expect((await here.publicKeys.all("acme")).keys).toHaveLength(2);
+    expect(await there.publicKeys.find("acme", rotated!.keyId!)).toMatchObject({ version: 2 });
+    expect((await there.publicKeys.all("acme")).keys).toHaveLength(2);
   });
 
   it("show within 30 seconds what another replica did to a key", async () => {
     const { keyring, store, time } = setUp();
     const { keyId } = await keyring.activeSigningKey("acme");
-    await keyring.publicKeys("acme");
-    await keyring.publicKey("acme", keyId);
+    await keyring.publicKeys.all("acme");
+    await keyring.publicKeys.find("acme", keyId);
     const record = (await store.active("acme", "signing"))!;
     const compromisedAt = new Date(time.start + 5);
     await store.update(record, { ...record, state: "COMPROMISED", compromisedAt }, disabling);
     time.ms = 30_000;
-    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ state: "COMPROMISED", compromisedAt });
+    expect(await keyring.publicKeys.find("acme", keyId)).toMatchObject({ state: "COMPROMISED", compromisedAt });
   });
 
   it("are served for a day while the store gives no answer, but an unknown id is then nobody's to judge", async () => {
@@ -134,15 +137,15 @@ describe("public keys", () => {
     };
     const { keyring, time } = setUp({ store });
     const { keyId } = await keyring.activeSigningKey("acme");
-    await keyring.publicKeys("acme");
-    await keyring.publicKey("acme", keyId);
+    await keyring.publicKeys.all("acme");
+    await keyring.publicKeys.find("acme", keyId);
     down = true;
     time.ms = dayMs;
-    expect(await keyring.publicKeys("acme")).toMatchObject([{ keyId }]);
-    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ keyId });
-    expect(await thrownBy(() => keyring.publicKey("acme", "ff".repeat(16)))).toBeKmsError("STORE_UNAVAILABLE");
-    expect(await keyring.publicKey("acme", keyId)).toMatchObject({ keyId });
+    expect((await keyring.publicKeys.all("acme")).keys).toMatchObject([{ keyId }]);
+    expect(await keyring.publicKeys.find("acme", keyId)).toMatchObject({ keyId });
+    expect(await thrownBy(() => keyring.publicKeys.find("acme", "ff".repeat(16)))).toBeKmsError("STORE_UNAVAILABLE");
+    expect(await keyring.publicKeys.find("acme", keyId)).toMatchObject({ keyId });
     time.ms = dayMs + 30_000;
-    expect(await thrownBy(() => keyring.publicKey("acme", keyId))).toBeKmsError("STORE_UNAVAILABLE");
+    expect(await thrownBy(() => keyring.publicKeys.find("acme", keyId))).toBeKmsError("STORE_UNAVAILABLE");
   });
 });

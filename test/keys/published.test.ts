@@ -18,21 +18,21 @@ describe("what is published of a tenant", () => {
     const { keyring } = setUp();
     const { keyId } = await keyring.activeSigningKey("acme");
     const none = { logs: [], handovers: [], compromises: [] };
-    expect(await keyring.published("acme")).toMatchObject({ ...none, keys: [{ keyId }] });
-    expect(await keyring.published("nobody")).toMatchObject({ ...none, keys: [] });
+    expect(await keyring.publicKeys.published("acme")).toMatchObject({ ...none, keys: [{ keyId }] });
+    expect(await keyring.publicKeys.published("nobody")).toMatchObject({ ...none, keys: [] });
     expect(keyring.stats().public.size).toBe(1);
   });
 
   it("has a log at once, though its keys are cached and did not change", async () => {
     const { keyring, store } = setUp();
     await keyring.activeSigningKey("acme");
-    await keyring.published("acme");
+    await keyring.publicKeys.published("acme");
     await filledLog(store, 0, { tenantId: "acme", state: "restored" });
     const first = { number: 1, origin: "kms.example.com/acme" };
-    expect((await keyring.published("acme")).logs).toEqual([first]);
+    expect((await keyring.publicKeys.published("acme")).logs).toEqual([first]);
     const second = { number: 2, origin: "other.example.com/acme/2" };
     await filledLog(store, 2, { tenantId: "acme", ...second });
-    expect((await keyring.published("acme")).logs).toEqual([first, second]);
+    expect((await keyring.publicKeys.published("acme")).logs).toEqual([first, second]);
   });
 
   it("has a handover at once with the key that it names, also where another replica rotated", async () => {
@@ -40,11 +40,11 @@ describe("what is published of a tenant", () => {
     const [here, there] = [started({ store, provider }), started({ store, provider })];
     await here.append(0, 2);
     const { keyId: fromKeyId } = await here.keyring.activeSigningKey(tenant);
-    for (const { keyring } of [here, there]) expect((await keyring.published(tenant)).handovers).toEqual([]);
+    for (const { keyring } of [here, there]) expect((await keyring.publicKeys.published(tenant)).handovers).toEqual([]);
     await here.keyring.rotate({ tenantId: tenant, force: true });
     const { keyId: toKeyId } = await here.keyring.activeSigningKey(tenant);
     for (const { keyring } of [here, there]) {
-      const { keys, handovers } = await keyring.published(tenant);
+      const { keys, handovers } = await keyring.publicKeys.published(tenant);
       expect(keys.map(({ keyId }) => keyId)).toEqual([fromKeyId, toKeyId]);
       expect(handovers).toMatchObject([{ fromKeyId, toKeyId, index: 2, proof: expect.stringMatching(/^c2sp/) }]);
     }
@@ -54,11 +54,11 @@ describe("what is published of a tenant", () => {
     const { keyring, store } = setUp();
     const { keyId } = await keyring.activeSigningKey("acme");
     const head = await filledLog(store, 5, { tenantId: "acme" });
-    await keyring.published("acme");
+    await keyring.publicKeys.published("acme");
     await keyring.markCompromised({ tenantId: "acme", keyId, by });
     await grownLog(store, head, 9);
     const { number, origin, size, root } = head;
-    expect((await keyring.published("acme")).compromises).toEqual([
+    expect((await keyring.publicKeys.published("acme")).compromises).toEqual([
       { tenantId: "acme", keyId, number, origin, size, root },
     ]);
   });
@@ -84,21 +84,21 @@ describe("while the store gives no answer", () => {
     const { keyId } = await keyring.activeSigningKey("acme");
     await keyring.activeSigningKey("other");
     await filledLog(store, 1, { tenantId: "acme" });
-    await keyring.published("acme");
+    await keyring.publicKeys.published("acme");
     outage.code = "STORE_UNAVAILABLE";
     time.ms = 24 * 60 * 60 * 1000;
     const last = { keys: [{ keyId }], logs: [{ number: 1, origin: "kms.example.com/acme" }] };
-    expect(await keyring.published("acme")).toMatchObject(last);
-    expect(await thrownBy(() => keyring.published("other"))).toBeKmsError("STORE_UNAVAILABLE");
+    expect(await keyring.publicKeys.published("acme")).toMatchObject(last);
+    expect(await thrownBy(() => keyring.publicKeys.published("other"))).toBeKmsError("STORE_UNAVAILABLE");
     time.ms += 60_000;
-    expect(await thrownBy(() => keyring.published("acme"))).toBeKmsError("STORE_UNAVAILABLE");
+    expect(await thrownBy(() => keyring.publicKeys.published("acme"))).toBeKmsError("STORE_UNAVAILABLE");
   });
 
   it("damage is told, and nothing published in its place", async () => {
     const { keyring, outage } = setUpWithOutages();
     await keyring.activeSigningKey("acme");
-    await keyring.published("acme");
+    await keyring.publicKeys.published("acme");
     outage.code = "DATA_LOSS";
-    expect(await thrownBy(() => keyring.published("acme"))).toBeKmsError("DATA_LOSS");
+    expect(await thrownBy(() => keyring.publicKeys.published("acme"))).toBeKmsError("DATA_LOSS");
   });
 });

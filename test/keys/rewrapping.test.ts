@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
-import { createKeyring, type Keyring, type KeyringOptions } from "../../src/keys/keyring.ts";
+import { wholeKeyring, type WholeKeyring, type WholeKeyringOptions } from "../support/whole-keyring.ts";
 import { masterKeys, wrappedBy } from "../../src/provider-keys/provider-keys.ts";
 import { type KeyRecord, type KeyState, recordContext } from "../../src/store/key-record.ts";
 import type { RewrapRequest, RewrapResult } from "../../src/keys/rewrapping.ts";
@@ -24,8 +24,8 @@ async function setUp({ a: oldKey = newProvider(), b: newKey = newProvider() } = 
   const [a, b] = [counting(oldKey), counting(newKey)];
   const store = await unlockStore(openMemory(), masterKeys({ current: a.provider }));
   const time = { ms: 0 };
-  const open = (provider: Provider, otherProviders: Provider[], options: Partial<KeyringOptions> = {}) =>
-    createKeyring({
+  const open = (provider: Provider, otherProviders: Provider[], options: Partial<WholeKeyringOptions> = {}) =>
+    wholeKeyring({
       ...{
         store,
         provider,
@@ -45,12 +45,16 @@ function newProvider(): Provider {
   return localProvider(randomMasterKey());
 }
 
-function rewrap(keyring: Keyring, request: Partial<RewrapRequest> = {}, signal?: AbortSignal): Promise<RewrapResult> {
+function rewrap(
+  keyring: WholeKeyring,
+  request: Partial<RewrapRequest> = {},
+  signal?: AbortSignal,
+): Promise<RewrapResult> {
   return keyring.rewrap({ by, limit: 100, dryRun: false, ...request }, signal);
 }
 
 /** Every page. */
-async function rewrapAll(keyring: Keyring, limit = 100): Promise<RewrapResult[]> {
+async function rewrapAll(keyring: WholeKeyring, limit = 100): Promise<RewrapResult[]> {
   const pages: RewrapResult[] = [];
   for (let after: RewrapResult["next"]; ; ) {
     const page = await rewrap(keyring, { limit, after });
@@ -231,7 +235,7 @@ describe("re-wrapping", () => {
 
 /** A key that a provider key wrapped which nobody configured. */
 async function strangersKey(store: Store, tenantId: string, provider = newProvider()): Promise<KeyRecord> {
-  const keyring = createKeyring({ store, provider });
+  const keyring = wholeKeyring({ store, provider });
   await keyring.activeDataKey(tenantId);
   keyring.close();
   return (await store.active(tenantId, "data"))!;
@@ -461,7 +465,9 @@ describe("a call that ends before its page", () => {
 
 describe("at the same time", () => {
   /** The keyring runs `meanwhile` once, between the reading of a record and its replacement. */
-  async function interleaved(meanwhile: (parts: { before: Keyring; keyId: string; store: Store }) => Promise<unknown>) {
+  async function interleaved(
+    meanwhile: (parts: { before: WholeKeyring; keyId: string; store: Store }) => Promise<unknown>,
+  ) {
     const { a, b, before, open, store, time } = await setUp();
     const { keyId } = await before.activeDataKey("acme");
     let pending: (() => Promise<unknown>) | undefined = () => meanwhile({ before, keyId, store });

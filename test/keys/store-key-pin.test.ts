@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { createKeyring } from "../../src/keys/keyring.ts";
+import { wholeKeyring } from "../support/whole-keyring.ts";
 import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { secretBytes, sealWrapped } from "../../src/provider/azure/wrapped.ts";
@@ -59,7 +59,7 @@ function attacker(keyId: string, { current }: FakeVaultKey): Provider {
 async function forge(file: string, vault: AzureKeyVaultFake, key: FakeVaultKey): Promise<void> {
   const provider = attacker(`${vault.url}/keys/fluo-kms`, key);
   const store = await unlockStore(await openStore({ name: "sqlite", file }), masterKeys({ current: provider }));
-  const keyring = createKeyring({ store, provider });
+  const keyring = wholeKeyring({ store, provider });
   await keyring.activeDataKey("acme");
   await keyring.activeSigningKey("acme");
   keyring.close();

@@ -30,8 +30,8 @@ async function replicas() {
   const data = await here.keyring.activeDataKey("acme");
   const signing = await here.keyring.activeSigningKey("acme");
   await here.keyring.dataKey("acme", data.keyId);
-  await here.keyring.publicKeys("acme");
-  await here.keyring.publicKey("acme", signing.keyId);
+  await here.keyring.publicKeys.all("acme");
+  await here.keyring.publicKeys.find("acme", signing.keyId);
   const tell = (change: KeyChange) => {
     for (const listener of listeners) listener(change);
   };
@@ -47,8 +47,8 @@ describe("news of a change", () => {
     await turn();
     expect(() => signing.key.sign(new Uint8Array(1))).toThrow(KmsError);
     expect(await thrownBy(() => here.keyring.activeSigningKey("acme"))).toBeKmsError("KEY_UNUSABLE");
-    expect(await here.keyring.publicKey("acme", signing.keyId)).toMatchObject({ state: "DISABLED" });
-    expect(await here.keyring.publicKeys("acme")).toMatchObject([{ state: "DISABLED" }]);
+    expect(await here.keyring.publicKeys.find("acme", signing.keyId)).toMatchObject({ state: "DISABLED" });
+    expect((await here.keyring.publicKeys.all("acme")).keys).toMatchObject([{ state: "DISABLED" }]);
   });
 
   it("ends the use of a data key that was compromised, for encryption and decryption", async () => {
@@ -73,7 +73,7 @@ describe("news of a change", () => {
     expect(here.calls.total).toBe(before);
     await turn();
     expect(() => signing.key.sign(new Uint8Array(1))).toThrow(KmsError);
-    expect(await here.keyring.publicKey("acme", signing.keyId)).toMatchObject({ state: "RETIRED" });
+    expect(await here.keyring.publicKeys.find("acme", signing.keyId)).toMatchObject({ state: "RETIRED" });
   });
 
   it("is about its own tenant alone", async () => {
@@ -105,8 +105,8 @@ describe("news that anything may have changed", () => {
     expect(await here.keyring.activeDataKey("acme")).toBe(data);
     expect(await here.keyring.activeSigningKey("acme")).toBe(signing);
     expect(await here.keyring.dataKey("acme", data.keyId)).toBe(data);
-    await here.keyring.publicKeys("acme");
-    await here.keyring.publicKey("acme", signing.keyId);
+    await here.keyring.publicKeys.all("acme");
+    await here.keyring.publicKeys.find("acme", signing.keyId);
     expect(storeCalls).toEqual(["active", "active", "get", "list", "logHandovers", "logCompromises", "get"]);
     expect(here.calls.total).toBe(before);
   });

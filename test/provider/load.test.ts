@@ -1,7 +1,7 @@
 /** Many callers at once who find their key in no cache: what reaches AWS KMS (the fake) of it. */
 import { randomBytes } from "node:crypto";
 import { afterEach, expect, it, onTestFinished, vi } from "vitest";
-import { createKeyring } from "../../src/keys/keyring.ts";
+import { wholeKeyring } from "../support/whole-keyring.ts";
 import { dependable } from "../../src/provider/failover.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
@@ -29,10 +29,10 @@ async function cold(tenants: number) {
   });
   const store = memoryStore();
   const tenantIds = Array.from({ length: tenants }, (_, index) => `tenant-${index}`);
-  const before = createKeyring({ store, provider: atOnce(provider, key), maxEntries: tenants });
+  const before = wholeKeyring({ store, provider: atOnce(provider, key), maxEntries: tenants });
   const keyIds = await Promise.all(tenantIds.map(async (tenantId) => (await before.activeDataKey(tenantId)).keyId));
   before.close();
-  const keyring = createKeyring({ store, provider, maxEntries: tenants });
+  const keyring = wholeKeyring({ store, provider, maxEntries: tenants });
   onTestFinished(() => keyring.close());
   await fake.fault({ latencyMs });
   return { fake, keyring, tenantIds, keyIds, logged: fake.log.length };

@@ -6,7 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import pg from "pg";
 import type { RowValue } from "../../src/store/sql/row-mac.ts";
 import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
-import { createKeyring, type Keyring } from "../../src/keys/keyring.ts";
+import { wholeKeyring, type WholeKeyring } from "./whole-keyring.ts";
 import { publicPartOf } from "../../src/keys/key-check.ts";
 import { type KeyRecord, recordContext } from "../../src/store/key-record.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
@@ -79,7 +79,7 @@ export function place(path: string, settings: StoreSettings): Place {
 export interface Unlocked {
   store: Store;
   provider: Provider;
-  keyring: Keyring;
+  keyring: WholeKeyring;
 }
 
 /** Works on the store itself, as a service would, at a time of its own. */
@@ -90,7 +90,7 @@ export async function inStore<T>(
 ): Promise<T> {
   const [provider] = await openProvider({ name: "local", masterKeyFile });
   const store = await unlockStore(await openStore(settings), masterKeys({ current: provider }));
-  const keyring = createKeyring({ store, provider, clock });
+  const keyring = wholeKeyring({ store, provider, clock });
   try {
     return await work({ store, provider, keyring });
   } finally {

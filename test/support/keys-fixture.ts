@@ -1,5 +1,5 @@
 /** A keyring over the real memory store and local provider, on clocks that the test moves, with its provider calls counted. */
-import { createKeyring, type KeyringOptions } from "../../src/keys/keyring.ts";
+import { wholeKeyring, type WholeKeyringOptions } from "./whole-keyring.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
@@ -11,15 +11,15 @@ export const dayMs = 24 * 60 * 60 * 1000;
 /** For changes of state made in the store itself, as by another replica. */
 export const disabling: StateChange = { action: "disable", actor: "ann", requestId: "", at: new Date(0) };
 
-export function setUp(options: Partial<KeyringOptions> = {}) {
+export function setUp(options: Partial<WholeKeyringOptions> = {}) {
   const time = { ms: 0, start: Date.parse("2026-01-01T00:00:00.000Z") };
   const counted = counting(options.provider ?? localProvider(randomMasterKey()));
   const store = options.store ?? memoryStore();
-  const keyring = createKeyring({
+  const keyring = wholeKeyring({
     clock: () => new Date(time.start + time.ms),
     now: () => time.ms,
     random: () => 0,
-    maxRotationsPerSecond: Number.POSITIVE_INFINITY,
+    maxPerSecond: Number.POSITIVE_INFINITY,
     ...options,
     store,
     provider: counted.provider,

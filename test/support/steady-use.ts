@@ -1,5 +1,6 @@
 /** Tenants who use their keys evenly, on a clock that is moved through the time in steps: what reaches the provider of it. */
-import { createKeyring, type KeyringStats } from "../../src/keys/keyring.ts";
+import type { KeyringStats } from "../../src/keys/keyring.ts";
+import { wholeKeyring } from "./whole-keyring.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 
@@ -25,7 +26,7 @@ export interface Used {
 export async function useSteadily(use: SteadyUse, begun: () => void = () => {}): Promise<Used> {
   const { provider, ttlMs, tenants, requestsPerStep, stepMs, forMs, random } = use;
   let ms = 0;
-  const keyring = createKeyring({
+  const keyring = wholeKeyring({
     store: memoryStore(),
     provider,
     ttlMs,

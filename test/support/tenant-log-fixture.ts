@@ -26,7 +26,7 @@ export interface Appended extends Placed {
 /** A replica, over a store of its own unless another's is given. */
 export function replica(parts: Partial<Pick<ReturnType<typeof setUp>, "store" | "provider">> = {}) {
   const pool = createBatchPool({ threads: 1 });
-  const set = setUp({ ...parts, handOver: (...given) => handOver(...given) });
+  const set = setUp({ ...parts, handover: (...given) => handover(...given) });
   const { store, keyring, time } = set;
   const appends: number[] = [];
   const counted: Store = {
@@ -39,7 +39,7 @@ export function replica(parts: Partial<Pick<ReturnType<typeof setUp>, "store" | 
   const clock = () => new Date(time.start + time.ms);
   const heads = createHeads({ store: counted, issuer, clock });
   const sequencer = createSequencer({ store: counted, heads, keys: keyring, pool, clock, pause: async () => {} });
-  const handOver = createHandovers({ store, sequencer, keys: keyring, clock });
+  const handover = createHandovers({ store, sequencer, keys: keyring, clock });
 
   /** As SignSpans does it: spans number `from` to before `to`. */
   async function append(from: number, to: number, requestId = "", spans = spansFrom(from, to)): Promise<Appended> {

@@ -140,7 +140,7 @@ describe("a checkpoint", () => {
     expect(note.startsWith(`${text}\n— kms.example.com/acme `)).toBe(true);
     const line = /^— \S+ (\S+)\n$/.exec(note.slice(text.length + 1));
     const signature = Buffer.from(line![1]!, "base64").subarray(4);
-    const { publicKey } = (await keyring.publicKeys(tenantId)).at(-1)!;
+    const { publicKey } = (await keyring.publicKeys.all(tenantId)).keys.at(-1)!;
     const x = Buffer.from(publicKey).toString("base64url");
     const key = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" });
     expect(verify(null, Buffer.from(text), key, signature)).toBe(true);
@@ -170,7 +170,7 @@ describe("a checkpoint", () => {
     await keyring.disable({ tenantId, keyId, by: { actor: "ann", requestId: "" } });
     const log = await logs.open(tenantId);
     expect(await thrownBy(() => log.checkpoint())).toBeKmsError("KEY_UNUSABLE");
-    expect(await keyring.publicKeys(tenantId)).toMatchObject([{ state: "DISABLED" }]);
+    expect((await keyring.publicKeys.all(tenantId)).keys).toMatchObject([{ state: "DISABLED" }]);
     expect(await log.inclusion(0, 1)).toMatchObject({ entry: entryOf(0) }); // no key is needed for that
   });
 

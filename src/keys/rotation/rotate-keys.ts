@@ -12,6 +12,9 @@ import { cancelled } from "../../provider/provider.ts";
 import type { Activation, Attribution, Fence, KeyName, RequestRecord, Store } from "../../store/store.ts";
 import { serviceName } from "../waiter.ts";
 import { createPace, eachOf, type PaceOptions } from "../pace.ts";
+import type { LogHandover } from "../../store/log-store.ts";
+import type { Keyring, Renewal } from "../keyring.ts";
+import type { UsableSigningKey } from "../usable-key.ts";
 import { type KeyRecord, type Purpose, purposes as everyPurpose } from "../../store/key-record.ts";
 import {
   type Outcome,
@@ -24,16 +27,32 @@ import {
 
 export interface RotationOptions {
   store: Store;
-  clock: () => Date;
-  /** From this age on a key is due. */
-  maxAgeMs: number;
-  /** Of keys that are due. */
-  pace: PaceOptions;
-  renew(wish: Omit<Activation, "keyId" | "at">, signal?: AbortSignal): Promise<KeyRecord>;
+  keyring: Pick<Keyring, "renew">;
+  /** Has the log of a tenant name the signing key that is about to follow another. */
+  handover?: Handover;
+  clock?: () => Date;
+  /** From this age on a key is due: `kms.rotation.max-age-days`. */
+  maxAgeMs?: number;
+  /** Keys that are due and rotated in a second, at most: `kms.rotation.max-per-second`. */
+  maxPerSecond?: number;
+  /** Monotonic milliseconds, for the pace. */
+  now?: () => number;
+  /** Waits for the pace. */
+  pause?: PaceOptions["pause"];
+  /** Told of each rotation that was tried. */
   observe?: ((outcome: "success" | "failure", seconds: number) => void) | undefined;
 }
 
+/** The proof that the tenant's log names `successor`; undefined for a tenant without a log. CONFLICT where the old key is not ACTIVE any more. */
+export type Handover = (
+  tenantId: string,
+  fromKeyId: string,
+  successor: UsableSigningKey,
+) => Promise<LogHandover | undefined>;
+
 export const defaultRotationLimit = 100;
+const defaultMaxAgeMs = 90 * 24 * 3_600_000;
+const defaultMaxPerSecond = 100;
 const dueAtOnce = 4;
 
 type Request = NonNullable<Activation["request"]>;
@@ -50,8 +69,10 @@ interface Candidate {
   fence?: Fence | undefined;
 }
 
-export function createRotation({ store, clock, maxAgeMs, pace, renew, observe }: RotationOptions): Rotation {
-  const turn = createPace(pace);
+export function createRotation(options: RotationOptions): Rotation {
+  const { store, keyring, handover, clock = () => new Date(), maxAgeMs = defaultMaxAgeMs, observe } = options;
+  const { maxPerSecond: perSecond = defaultMaxPerSecond, now = () => performance.now(), pause } = options;
+  const turn = createPace({ perSecond, now, ...(pause && { pause }) });
 
   /** Undefined where the tenant never had a key for the purpose. */
   async function rotateOne(candidate: Candidate, signal?: AbortSignal): Promise<Outcome | undefined> {
@@ -93,13 +114,20 @@ export function createRotation({ store, clock, maxAgeMs, pace, renew, observe }:
     const elapsed = () => (performance.now() - startedAt) / 1000;
     try {
       const expect = active ? { active: active.keyId } : "no-active";
-      const { keyId, version } = await renew({ tenantId, purpose, expect, by, request, fence }, signal);
+      const announce = active && purpose === "signing" ? announced(tenantId, active.keyId) : undefined;
+      const renewal: Renewal = { tenantId, purpose, expect, by, request, fence, ...(announce && { announce }) };
+      const { keyId, version } = await keyring.renew(renewal, signal);
       observe?.("success", elapsed());
       return { rotated: { tenantId, purpose, retiredKeyId: active?.keyId, keyId, version } };
     } catch (error) {
       observe?.("failure", elapsed());
       return settleFailure(candidate, active, error);
     }
+  }
+
+  function announced(tenantId: string, fromKeyId: string): Renewal["announce"] {
+    if (handover === undefined) return undefined;
+    return async (successor) => (await handover(tenantId, fromKeyId, successor)) ?? "no-log";
   }
 
   /** The same request may have won on another replica, or before its answer was lost. */

@@ -66,7 +66,7 @@ const auditedCalls: AuditedCalls = {
 };
 
 export function kmsHandlers(parts: KmsParts): KmsHandlers {
-  const { witness, keyring } = parts;
+  const { witness } = parts;
   const handlers: KmsHandlers = {
     ...dataKeyHandlers(parts),
     ...piiHandlers(parts),
@@ -75,8 +75,8 @@ export function kmsHandlers(parts: KmsParts): KmsHandlers {
     ...statusHandlers(parts),
     ...validateHandlers(parts),
     rotate(request, call) {
-      const rotation = witnessedRotation(keyring, call.caller.name, witness);
-      return rotateHandlers({ keyring: { ...keyring, ...rotation } }).rotate(request, call);
+      const rotation = witnessedRotation(parts.rotation, call.caller.name, witness);
+      return rotateHandlers({ rotation }).rotate(request, call);
     },
   };
   return auditedHandlers(handlers, auditedCalls, witness);

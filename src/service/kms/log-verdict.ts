@@ -13,7 +13,7 @@ import type { LogName } from "../../store/log-store.ts";
 import type { CallContext } from "../../call/context.ts";
 
 export interface LogVerdictParts {
-  keyring: Pick<Keyring, "published">;
+  keyring: Pick<Keyring, "publicKeys">;
   logs: LogReader;
 }
 
@@ -21,7 +21,7 @@ export type JudgeLogClaim = (claim: LogClaim, tenantId: string, call: CallContex
 
 export function logClaimJudge({ keyring, logs }: LogVerdictParts): JudgeLogClaim {
   return async (claim, tenantId, call) => {
-    const published = await keyring.published(tenantId, call);
+    const published = await keyring.publicKeys.published(tenantId, call);
     const signers = logSigners(claim, logKeysOf(published));
     const judged = logVerdict(claim, signers);
     if (signers === undefined || judged.reason !== "KEY_COMPROMISED") return judged;

@@ -48,7 +48,7 @@ const surelyFits = 500;
 export function publicKeyHandlers({ keyring, issuer }: PublicKeyParts) {
   async function published(request: { tenantId: string }, call: CallContext) {
     const tenantId = call.caller.tenant(request.tenantId);
-    const all = await keyring.published(tenantId, call);
+    const all = await keyring.publicKeys.published(tenantId, call);
     return { ...all, ...messagesOf(all, `${issuer}/${tenantId}`) };
   }
 

@@ -10,22 +10,21 @@ import {
   SkippedKeySchema,
 } from "../../../gen/ts/fluo/kms/v1/rotation_pb.ts";
 import { invalidField } from "../../errors.ts";
-import type { Keyring } from "../../keys/keyring.ts";
 import type { Purpose } from "../../store/key-record.ts";
-import type { RotationResult } from "../../keys/rotation/rotation.ts";
+import type { Rotation, RotationResult } from "../../keys/rotation/rotation.ts";
 import type { CallContext } from "../../call/context.ts";
 import { checkRequestId } from "../../call/ids.ts";
 import { keyPurposes, purposesOf } from "../key-enums.ts";
 import { itemError } from "../rpc-code.ts";
 
 export interface RotateParts {
-  keyring: Keyring;
+  rotation: Rotation;
 }
 
 const defaultLimit = 100;
 const maxLimit = 1000;
 
-export function rotateHandlers({ keyring }: RotateParts) {
+export function rotateHandlers({ rotation }: RotateParts) {
   return {
     async rotate(request: RotateRequest, call: CallContext): Promise<RotateResponse> {
       call.caller.require("operator");
@@ -35,11 +34,11 @@ export function rotateHandlers({ keyring }: RotateParts) {
       checkRequest(request);
       const result =
         request.tenantId === ""
-          ? await keyring.rotateDue(
+          ? await rotation.rotateDue(
               { ...onePurpose(purposes), force, dryRun, by, limit: request.limit || defaultLimit },
               call.signal,
             )
-          : await keyring.rotate(
+          : await rotation.rotate(
               {
                 tenantId: call.caller.tenant(request.tenantId),
                 purposes,

@@ -68,7 +68,7 @@ export function signingHandlers({ keyring, logs, keyTimer, spansSigned, clock, w
       const claim = claimOf(read);
       if (isLogClaim(claim)) return judgeLogClaim(claim, tenant, call).then(toMessage);
       if (!isClaim(claim)) return toMessage(claim);
-      return andThen(keyring.publicKey(tenant, claim.keyId, call), (key) => toMessage(verdict(claim, key)));
+      return andThen(keyring.publicKeys.find(tenant, claim.keyId, call), (key) => toMessage(verdict(claim, key)));
     },
   };
 }

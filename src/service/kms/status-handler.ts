@@ -39,7 +39,7 @@ export interface StatusParts {
   version: string;
   startedAt: Date;
   clock: () => Date;
-  rotation: {
+  schedule: {
     enabled: boolean;
     maxAgeDays: number;
     next(): Date | undefined;
@@ -136,7 +136,7 @@ export function statusHandlers(parts: StatusParts) {
   }
 
   async function dueCount(): Promise<number> {
-    const before = new Date(clock().getTime() - parts.rotation.maxAgeDays * dayMs);
+    const before = new Date(clock().getTime() - parts.schedule.maxAgeDays * dayMs);
     lastDue = await inTime(store.due(before, 1)).catch((error) => asLastSeen(error, lastDue));
     return lastDue.total;
   }
@@ -154,9 +154,9 @@ export function statusHandlers(parts: StatusParts) {
   }
 
   function rotationStatus(counts: KeyCounts, due: number) {
-    const { enabled, maxAgeDays, next, failed } = parts.rotation;
+    const { enabled, maxAgeDays, next, failed } = parts.schedule;
     const nextAt = next();
-    const lastAt = parts.rotation.last?.() ?? counts.lastRotationAt;
+    const lastAt = parts.schedule.last?.() ?? counts.lastRotationAt;
     return create(RotationStatusSchema, {
       enabled,
       maxAge: { seconds: BigInt(maxAgeDays * (dayMs / 1000)), nanos: 0 },

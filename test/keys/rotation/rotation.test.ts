@@ -444,7 +444,7 @@ describe("rotating what is due", () => {
     };
     const { keyring } = setUp({
       provider,
-      maxRotationsPerSecond: 50,
+      maxPerSecond: 50,
       now: () => at.ms,
       async pause(ms) {
         const until = at.ms + ms;

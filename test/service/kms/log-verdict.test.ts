@@ -35,7 +35,13 @@ function setUp(
   const { keyring, time } = log;
   const store = { ...log.store, ...alter(log.store) };
   const { verifySpan } = signingHandlers({
-    keyring: { ...keyring, published: async (...given) => publish(await keyring.published(...given)) },
+    keyring: {
+      ...keyring,
+      publicKeys: {
+        ...keyring.publicKeys,
+        published: async (...given) => publish(await keyring.publicKeys.published(...given)),
+      },
+    },
     logs: logReader({ store, keys: keyring }),
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },
     spansSigned: { add() {} },
@@ -104,7 +110,7 @@ describe("a span in the log", () => {
     const path = inclusionPath(place.siblings as Growth, 0);
     const foreign = withProof(1, tlogProofText({ index: 0, path, checkpoint: place.checkpoint }));
     expect(await verify(foreign)).toMatchObject({ reason: VerifyReason.UNKNOWN_KEY });
-    expect(await keyring.publicKeys(tenant)).toHaveLength(1);
+    expect((await keyring.publicKeys.all(tenant)).keys).toHaveLength(1);
   });
 });
 

@@ -118,7 +118,7 @@ describe("a batch", () => {
       const answers = await stream.take(message(tenantId("acme"), modeOf, requestId("empty")));
       expect(await responses(answers)).toMatchObject([{ results: [], batchDone: true, requestId: "empty" }]);
     }
-    expect(await keyring.publicKeys("acme")).toEqual([]);
+    expect((await keyring.publicKeys.all("acme")).keys).toEqual([]);
     expect(await rows()).toEqual([]);
   });
 

@@ -51,8 +51,8 @@ it("tells how many keys are due, and when rotation was last complete, or else a 
   const rotatedAt = (await store.counts()).lastRotationAt!;
   expect(timestampDate(before.rotation!.last!)).toEqual(rotatedAt);
   const completeAt = new Date("2025-12-31T02:00:00.000Z");
-  const rotation = { ...parts.rotation, maxAgeDays: -3_650, last: () => completeAt };
-  const after = await statusHandlers({ ...parts, rotation }).status(asking(), call());
+  const schedule = { ...parts.schedule, maxAgeDays: -3_650, last: () => completeAt };
+  const after = await statusHandlers({ ...parts, schedule }).status(asking(), call());
   expect(after.rotation).toMatchObject({ due: 1n });
   expect(timestampDate(after.rotation!.last!)).toEqual(completeAt);
 });

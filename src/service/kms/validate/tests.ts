@@ -215,7 +215,7 @@ async function trySpans(
     const verify: Verify = async (name) => {
       const claim = claimOf({ tenantId, span: probeSpan(name), signed: statement, logProof: undefined });
       if (!isClaim(claim)) return false;
-      return verdict(claim, await first.publicKey(tenantId, claim.keyId, call)).verified;
+      return verdict(claim, await first.publicKeys.find(tenantId, claim.keyId, call)).verified;
     };
     expectTrue(await verify("probe"));
     return verify;

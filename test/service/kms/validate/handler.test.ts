@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { Outcome, ValidateRequestSchema, type ValidateResponse } from "../../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { KmsError } from "../../../../src/errors.ts";
-import { createKeyring } from "../../../../src/keys/keyring.ts";
+import { wholeKeyring } from "../../../support/whole-keyring.ts";
 import { watchProvider } from "../../../../src/provider-keys/watch.ts";
 import { dependable } from "../../../../src/provider/failover.ts";
 import { localProvider } from "../../../../src/provider/local/open.ts";
@@ -76,7 +76,7 @@ async function watching(makeProvider: (options: ResilienceOptions) => Provider, 
     watches,
     probeKeyrings() {
       const store = memoryStore();
-      const keyring = () => createKeyring({ store, clock, provider: watches[0]!.provider });
+      const keyring = () => wholeKeyring({ store, clock, provider: watches[0]!.provider });
       return { first: keyring(), second: keyring(), close() {} };
     },
     clock,
