@@ -27,7 +27,8 @@ import { createAuditTrail } from "./audit/trail.ts";
 import { verifyAudit } from "./audit/verify-trail.ts";
 import { createWitness, witnessedRotation } from "./service/audited.ts";
 import { auditedKeyAdmin } from "./service/key-admin/audited-handlers.ts";
-import { type StartedHealth, startHealthMonitor } from "./health/monitor.ts";
+import { createAlarm } from "./health/alarm.ts";
+import { startHealthMonitor } from "./health/monitor.ts";
 import { keyAdminHandlers } from "./service/key-admin/handlers.ts";
 import { keyTimer } from "./service/key-timer.ts";
 import { kmsHandlers } from "./service/kms/handlers.ts";
@@ -70,6 +71,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   for (const warning of config.warnings) log.warn(warning);
   logWordsOfGrpc(log);
 
+  const alarm = createAlarm();
   const telemetry = await startTelemetry({ version, otlp: config.telemetry.otlp });
   const { instruments } = telemetry;
   const providers = await startProviders({ config, instruments, log, clock });
@@ -89,7 +91,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     onProblem(problem, err) {
       if (problem === undefined) log.info("audit rows are written again");
       else log.error({ err }, problem);
-      health.suspect();
+      alarm.suspect();
     },
   });
   const keyring = createKeyring({
@@ -131,10 +133,11 @@ export async function startServer(config: Config): Promise<RunningServer> {
   });
   providers.eachEnded((ended) => {
     keyring.forgetWrappedBy(ended);
-    health.suspect();
+    alarm.suspect();
   });
   const grpcHealth = createGrpcHealth();
-  const health: StartedHealth = await startHealthMonitor({
+  const health = await startHealthMonitor({
+    alarm,
     watches,
     breakers,
     tenantKeys: tenantKeys.all,
@@ -147,8 +150,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
       log.info(status === "operational" ? { status } : { status, notices }, `health is ${status}`);
     },
   });
-  providers.onChange(health.changed);
-  const witness = createWitness({ audit, health, dataLoss: instruments.dataLoss });
+  providers.onChange(alarm.changed);
+  const witness = createWitness({ audit, alarm, dataLoss: instruments.dataLoss });
   const schedule = config.rotation.enabled
     ? scheduleRotation({
         cron: config.rotation.checkCron,
@@ -233,7 +236,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const adminHandlers = auditedKeyAdmin(
     keyAdminHandlers({
       lifecycle,
-      rewrap: witnessedRewrap(createRewrap({ store, masterKeys: keys, keyring, clock }), witness, health.suspect),
+      rewrap: witnessedRewrap(createRewrap({ store, masterKeys: keys, keyring, clock }), witness, alarm.suspect),
       current: wrappedBy(provider),
       store,
       verifyAudit: (signal) => verifyAudit(store, signal),
@@ -308,7 +311,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
       );
     owners = [...tenants.keys()];
     await tenantKeys.replace(next.tenantKeys);
-    health.suspect();
+    alarm.suspect();
     log.info({ providerKeys: providerKeys.size, tenants: tenants.size }, "provider keys of tenants were read anew");
   }
 

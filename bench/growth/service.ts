@@ -11,6 +11,7 @@ import { createAuditTrail } from "../../src/audit/trail.ts";
 import { verifyAudit } from "../../src/audit/verify-trail.ts";
 import { createWitness } from "../../src/service/audited.ts";
 import type { CallContext } from "../../src/call/context.ts";
+import { createAlarm } from "../../src/health/alarm.ts";
 import { startHealthMonitor } from "../../src/health/monitor.ts";
 import { type KeyAdminHandlers, keyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
 import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
@@ -38,8 +39,9 @@ export async function openService(settings: StoreSettings, provider: Provider): 
   const keyring = wholeKeyring({ store, provider, clock });
   const audit = createAuditTrail({ store, clock });
   const watches = [await watchProvider({ provider })];
-  const health = await startHealthMonitor({ watches, store, notices: [] });
-  const witness = createWitness({ audit, health, dataLoss: counter });
+  const alarm = createAlarm();
+  const health = await startHealthMonitor({ alarm, watches, store, notices: [] });
+  const witness = createWitness({ audit, alarm, dataLoss: counter });
   const kms = kmsHandlers({
     witness,
     audit,

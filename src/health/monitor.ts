@@ -6,6 +6,7 @@
 import { KmsError } from "../errors.ts";
 import type { ProviderCondition, ProviderWatch } from "../provider-keys/watch.ts";
 import type { KeyCounts, Store } from "../store/store.ts";
+import type { StartedAlarm } from "./alarm.ts";
 import { inTime } from "./in-time.ts";
 
 export type Condition = "operational" | "degraded" | "down";
@@ -28,20 +29,9 @@ export interface HealthMonitor {
   stop(): void;
 }
 
-/** What those who use the parts tell the monitor, so that it need not wait for its next look. */
-export interface HealthAlarm {
-  /** A call failed as if the store were gone, or changed what is counted: looks soon, at most once a second however often it is called. */
-  suspect(): void;
-  /** A stored record is damaged; `what` names it. The service is degraded until an hour passes without another. */
-  lost(what: string): void;
-}
-
-export interface StartedHealth extends HealthMonitor, HealthAlarm {
-  /** A breaker opened or closed, or a provider key of tenants is otherwise than it was. */
-  changed(): void;
-}
-
 export interface HealthParts {
+  /** Heard at once, so that no part of the service waits for the next look. */
+  alarm?: Pick<StartedAlarm, "listen">;
   /** The current provider's first. */
   watches: readonly Watched[];
   /** Of all but the tenants' keys. */
@@ -92,7 +82,7 @@ const lossesNamed = 10;
 const lossesKept = 1_000;
 const tenantKeysNamed = 5;
 
-export async function startHealthMonitor(parts: HealthParts): Promise<StartedHealth> {
+export async function startHealthMonitor(parts: HealthParts): Promise<HealthMonitor> {
   const { watches, breakers = () => [], tenantKeys = () => [], store, notices, clock = () => new Date() } = parts;
   const { auditProblem = () => undefined, remarks = async () => [], onChange = () => {} } = parts;
   const { intervalMs = 30_000, retryMs = 1_000 } = parts;
@@ -176,7 +166,21 @@ export async function startHealthMonitor(parts: HealthParts): Promise<StartedHea
     if (!stopped.signal.aborted) timer = setTimeout(lookAgain, ms).unref();
   }
 
+  function suspect(): void {
+    if (auditProblem() !== unaudited) publish(); // a store that hangs may be why: no look is waited for
+    if (suspected) return;
+    suspected = true;
+    if (timer !== undefined) lookIn(Math.max(0, lookedAtMs + retryMs - performance.now()));
+  }
+
+  function lost(what: string): void {
+    const isKnown = losses.has(what);
+    noteLoss(what);
+    if (!isKnown) publish();
+  }
+
   for (const each of watches) each.subscribe({ changed: () => publish() });
+  const unlisten = parts.alarm?.listen({ suspect, lost, changed: () => void publish() });
   await lookAgain();
   return {
     current: () => report,
@@ -184,23 +188,12 @@ export async function startHealthMonitor(parts: HealthParts): Promise<StartedHea
       await Promise.all(watches.map((each) => each.look()));
       return lookAtStore();
     },
-    suspect() {
-      if (auditProblem() !== unaudited) publish(); // a store that hangs may be why: no look is waited for
-      if (suspected) return;
-      suspected = true;
-      if (timer !== undefined) lookIn(Math.max(0, lookedAtMs + retryMs - performance.now()));
-    },
-    changed: () => void publish(),
-    lost(what) {
-      const isKnown = losses.has(what);
-      noteLoss(what);
-      if (!isKnown) publish();
-    },
     drain() {
       draining = true;
       publish();
     },
     stop() {
+      unlisten?.();
       stopped.abort();
       clearTimeout(timer);
     },

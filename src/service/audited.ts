@@ -8,7 +8,7 @@ import type { AuditAction } from "../store/store.ts";
 import { type Answer, andThen } from "../call/maybe-promise.ts";
 import type { AuditTrail } from "../audit/trail.ts";
 import type { CallContext } from "../call/context.ts";
-import type { HealthAlarm } from "../health/monitor.ts";
+import type { Alarm } from "../health/alarm.ts";
 import { checkKeyId, tenantIdPattern } from "../call/ids.ts";
 
 /** Sees what becomes of keys: for the audit trail, and for those who keep the service well. */
@@ -36,7 +36,7 @@ export interface Named {
 
 export interface WitnessParts {
   audit: Pick<AuditTrail, "check" | "used" | "refused">;
-  health: HealthAlarm;
+  alarm: Pick<Alarm, "suspect" | "lost">;
   dataLoss: { add(count: number): void };
 }
 
@@ -49,17 +49,17 @@ const noRefusals: ReadonlySet<KmsErrorCode> = new Set([
   "AUDIT_UNAVAILABLE",
 ]);
 
-export function createWitness({ audit, health, dataLoss }: WitnessParts): Witness {
+export function createWitness({ audit, alarm, dataLoss }: WitnessParts): Witness {
   return {
     check: audit.check,
     used: audit.used,
     failed({ actor, action, tenantId = "", keyId = "" }, error) {
       if (!(error instanceof KmsError)) return;
       const { code } = error;
-      if (code === "STORE_UNAVAILABLE" || code === "AUDIT_UNAVAILABLE") health.suspect();
+      if (code === "STORE_UNAVAILABLE" || code === "AUDIT_UNAVAILABLE") alarm.suspect();
       if (code === "DATA_LOSS") {
         dataLoss.add(1);
-        health.lost(error.message);
+        alarm.lost(error.message);
       }
       if (action === undefined || noRefusals.has(code)) return;
       // The key of a ciphertext that is rejected may be made up: a row for each would be the forger's to fill the trail with.

@@ -5,7 +5,8 @@ import { GenerateDataKeyRequestSchema } from "../../gen/ts/fluo/kms/v1/data_key_
 import { watchProvider } from "../../src/provider-keys/watch.ts";
 import { KmsError } from "../../src/errors.ts";
 import { createAuditTrail, durableWithinMs } from "../../src/audit/trail.ts";
-import { type HealthAlarm, type HealthMonitor, startHealthMonitor } from "../../src/health/monitor.ts";
+import { createAlarm } from "../../src/health/alarm.ts";
+import { startHealthMonitor } from "../../src/health/monitor.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
 import { call, setUp } from "../support/service-fixture.ts";
@@ -17,8 +18,7 @@ afterEach(() => {
 it("uses no key while the store fails, is down, and recovers without losing a use", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
   let isFull = false;
-  let monitor: (HealthMonitor & HealthAlarm) | undefined;
-  const alarm = { suspect: () => monitor?.suspect(), lost: (what: string) => monitor?.lost(what) };
+  const alarm = createAlarm();
   const { kms, trail, store, provider } = setUp(
     (store) => ({
       async appendAudit(events) {
@@ -28,7 +28,8 @@ it("uses no key while the store fails, is down, and recovers without losing a us
     }),
     alarm,
   );
-  monitor = await startHealthMonitor({
+  const monitor = await startHealthMonitor({
+    alarm,
     watches: [await watchProvider({ provider })],
     store,
     auditProblem: trail.problem,

@@ -5,6 +5,7 @@ import { watchProvider } from "../../src/provider-keys/watch.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
+import { createAlarm } from "../../src/health/alarm.ts";
 import { type HealthMonitor, type HealthParts, startHealthMonitor } from "../../src/health/monitor.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -17,7 +18,9 @@ afterEach(() => {
 
 async function watch(provider: Partial<Provider> = {}, store: Partial<Store> = {}, parts: Partial<HealthParts> = {}) {
   const changes: string[] = [];
+  const alarm = createAlarm();
   const monitor = await startHealthMonitor({
+    alarm,
     watches: [await watchProvider({ provider: { ...localProvider(randomMasterKey()), ...provider } })],
     store: { ...memoryStore(), ...store },
     notices: ["Standing remark."],
@@ -25,7 +28,7 @@ async function watch(provider: Partial<Provider> = {}, store: Partial<Store> = {
     ...parts,
   });
   started = monitor;
-  return { monitor, changes };
+  return { monitor: { ...monitor, ...alarm }, changes };
 }
 
 const fails = (code: KmsErrorCode) => async () => Promise.reject(new KmsError(code, "as told"));

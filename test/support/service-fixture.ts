@@ -6,7 +6,8 @@ import { auditedKeyAdmin } from "../../src/service/key-admin/audited-handlers.ts
 import { createAuditTrail } from "../../src/audit/trail.ts";
 import { verifyAudit } from "../../src/audit/verify-trail.ts";
 import type { CallContext, Caller } from "../../src/call/context.ts";
-import type { HealthAlarm, HealthReport } from "../../src/health/monitor.ts";
+import type { Alarm } from "../../src/health/alarm.ts";
+import type { HealthReport } from "../../src/health/monitor.ts";
 import { keyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
 import type { ProviderCondition } from "../../src/provider-keys/watch.ts";
 import type { Provider } from "../../src/provider/provider.ts";
@@ -16,7 +17,7 @@ import { anyone } from "../../src/transport/authenticate.ts";
 import { setUp as setUpKeys } from "./keys-fixture.ts";
 
 /** `wrap` replaces methods of the store; `alarm` hears what is otherwise gathered in `alarms`. */
-export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm?: HealthAlarm) {
+export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm?: Pick<Alarm, "suspect" | "lost">) {
   const keys = setUpKeys();
   const store: Store = { ...keys.store, ...wrap(keys.store) };
   const { keyring, provider } = setUpKeys({ store, provider: keys.provider });
@@ -31,7 +32,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
   });
   const witness = createWitness({
     audit: trail,
-    health: alarm ?? { suspect: () => alarms.push("suspect"), lost: (what) => alarms.push(`lost: ${what}`) },
+    alarm: alarm ?? { suspect: () => alarms.push("suspect"), lost: (what) => alarms.push(`lost: ${what}`) },
     dataLoss: counter("dataLoss"),
   });
   const report: HealthReport = {
