@@ -5,7 +5,7 @@ import { ServerCredentials, setLogger } from "@grpc/grpc-js";
 import { type Logger, pino } from "pino";
 import { createBatchPool } from "./batch/pool/pool.ts";
 import { isOfDevelopment } from "./config/checks.ts";
-import type { Config } from "./config/load.ts";
+import type { Config } from "./config/config.ts";
 import { serviceName } from "./keys/waiter.ts";
 import { createKeyring, type Keyring } from "./keys/keyring.ts";
 import { createLifecycle } from "./keys/lifecycle.ts";

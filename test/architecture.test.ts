@@ -86,7 +86,7 @@ const mayImport: Record<string, readonly string[]> = {
   "cli/demo": ["cli", "cli/sign", "cli/verify"],
   "cli/sign": ["attestation", "cli", "cli/verify", "config", "encoding", "otlp"],
   "cli/verify": ["attestation", "cli", "encoding", "otlp", "store", "tlog"],
-  config: ["provider", "store"],
+  config: ["provider", "provider-keys", "store"],
   crypto: [],
   encoding: [],
   envelope: ["crypto"],

@@ -1,6 +1,7 @@
 /** The configuration of a command that does not ask a running service. */
 import { ConfigError, problemLine } from "../config/problem.ts";
-import { type Config, loadConfig } from "../config/load.ts";
+import type { Config } from "../config/config.ts";
+import { loadConfig } from "../config/load.ts";
 import { type Option, type OptionValues, textOf } from "./command.ts";
 import { oneLine, printJson } from "./print.ts";
 

@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import type { KeyObject } from "node:crypto";
-import type { Config } from "../config/load.ts";
+import type { Config } from "../config/config.ts";
 import { KmsError } from "../errors.ts";
 import { allowed } from "../store/key-record.ts";
 import { ownKeys } from "../provider-keys/name-claims.ts";

@@ -1,5 +1,5 @@
 /** Why the service did not start, in one line that says what to do. gRPC hands on the system's error as text alone. */
-import type { Config } from "../config/load.ts";
+import type { Config } from "../config/config.ts";
 import { KmsError } from "../errors.ts";
 import { storeFailure } from "./store-failure.ts";
 

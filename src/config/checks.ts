@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
 import { createSecureContext } from "node:tls";
-import type { Config } from "./load.ts";
+import type { Config } from "./config.ts";
 import { type ProviderSettings, realmOf } from "../provider/registry.ts";
 import type { Problem } from "./problem.ts";
 import { inFamily, otherName } from "./known-settings.ts";

@@ -4,6 +4,7 @@
  */
 import { resolve } from "node:path";
 import { hasMasterKeyInMemory, refusedTogether, tlsProblems, warningsOf } from "./checks.ts";
+import type { Config } from "./config.ts";
 import { debuggerProblems, type Launch, launchOf } from "./launch.ts";
 import { type OtlpSettings, otlpSettings } from "./otlp.ts";
 import { ConfigError, type Problem } from "./problem.ts";
@@ -18,66 +19,8 @@ import {
   type Values,
 } from "./known-settings.ts";
 import { type Environment, isGiven, isInFile, readValues } from "./sources.ts";
-import { isTenantKeyName, strangeNames, type TenantKeySettings, tenantKeys } from "./tenants.ts";
-import type { ProviderSettings } from "../provider/registry.ts";
+import { isTenantKeyName, strangeNames, tenantKeys } from "./tenants.ts";
 import type { StoreSettings } from "../store/registry.ts";
-
-/** Times are milliseconds, paths absolute. */
-export interface Config {
-  /** `prod` is production. */
-  readonly profile: string;
-  readonly host: string;
-  /** 0 for any that is free. */
-  readonly grpcPort: number;
-  readonly httpPort: number;
-  readonly provider: ProviderSettings;
-  /** A second provider key, which opens what it wrapped and wraps nothing. */
-  readonly otherProvider: ProviderSettings | undefined;
-  /** Provider keys of tenants that have one of their own. Read anew while the service runs. */
-  readonly tenantKeys: TenantKeySettings;
-  /** Whether there are any, or a file for them. */
-  readonly hasTenantKeys: boolean;
-  /** SHA-256 that the store key must have, whatever the provider: 64 lower-case hexadecimal digits. */
-  readonly storeKeyPin: string | undefined;
-  /** The URL of a database holds its password. */
-  readonly store: StoreSettings;
-  readonly auth: Values["fluo.kms.auth"];
-  /** Origin of logs and issuer of public keys. */
-  readonly issuer: string;
-  /** PEM files. */
-  readonly tls: { readonly certificate: string; readonly key: string } | undefined;
-  readonly shutdownGraceMs: number;
-  readonly logLevel: string;
-  readonly cache: {
-    readonly ttlMs: number;
-    readonly publicTtlMs: number;
-    readonly maxEntries: number;
-    readonly maxStaleMs: number;
-    /** Tenants whose keys are loaded before the service is ready. */
-    readonly warm: "recent" | readonly string[];
-  };
-  /** Between looks at the state of the provider's key. */
-  readonly providerCheckMs: number;
-  /** The provider's prices, for Status. */
-  readonly cost: {
-    readonly per10000Calls: number;
-    readonly perKeyMonth: number;
-    /** Whether looks at the state of a key are charged as well. */
-    readonly charged: "all" | "cryptographic";
-    readonly currency: string;
-  };
-  readonly rotation: {
-    readonly enabled: boolean;
-    /** A Quartz expression, UTC. */
-    readonly checkCron: string;
-    readonly maxAgeDays: number;
-    /** Keys that the schedule rotates in a second. */
-    readonly maxPerSecond: number;
-  };
-  readonly telemetry: { readonly otlp: OtlpSettings };
-  /** What whoever runs this must know, a sentence each. */
-  readonly warnings: readonly string[];
-}
 
 export interface ConfigSources {
   env?: Environment;

@@ -4,6 +4,7 @@
  * names it in full. Both stand in application.properties or in the file that `fluo.kms.tenants.file` names; a secret may be in the
  * environment.
  */
+import type { TenantKeySettings } from "../provider-keys/tenant-settings.ts";
 import { type ProviderSettings, realmOf } from "../provider/registry.ts";
 import { nearestName } from "./nearest.ts";
 import type { Problem } from "./problem.ts";
@@ -12,13 +13,6 @@ import { providerOf, type ProviderValues } from "./provider-settings.ts";
 import { allSettings, inFamily, otherName, type ProviderSettingName, type Setting } from "./known-settings.ts";
 import { isGiven, readSetting, type Sources } from "./sources.ts";
 import { azureKey, gcpKey, type Parser, vaultPath } from "./value.ts";
-
-export interface TenantKeySettings {
-  /** By the name that operators know it by. A key of the service's own provider is its own name. */
-  readonly providerKeys: ReadonlyMap<string, ProviderSettings>;
-  /** Tenant to the name of its provider key. */
-  readonly tenants: ReadonlyMap<string, string>;
-}
 
 export interface TenantKeySources extends Omit<Sources, "properties"> {
   /** application.properties and the file of tenants, as far as they are there. */

@@ -1,7 +1,7 @@
 /** The provider keys of the configuration as the service uses them: opened, watched, and each call counted and, where it failed, logged. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Logger } from "pino";
-import type { Config } from "../config/load.ts";
+import type { Config } from "../config/config.ts";
 import { KmsError } from "../errors.ts";
 import { type MasterKeys, masterKeys } from "./provider-keys.ts";
 import { type ProviderWatch, watchProvider } from "./watch.ts";

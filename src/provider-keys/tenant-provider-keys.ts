@@ -4,7 +4,7 @@
  * were tried; keys that it names no more end once the calls on them have.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { TenantKeySettings } from "../config/tenants.ts";
+import type { TenantKeySettings } from "./tenant-settings.ts";
 import { KmsError } from "../errors.ts";
 import { type Holder, type KeyNames, keyNames } from "./name-claims.ts";
 import { nameOf, type TenantKeys, wrappedBy } from "./provider-keys.ts";

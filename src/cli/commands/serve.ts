@@ -1,6 +1,6 @@
 /** `serve`: the service, until SIGTERM or SIGINT. The first signal drains, a second one ends the process at once. */
 import { isUnderNpm } from "../../config/launch.ts";
-import type { Config } from "../../config/load.ts";
+import type { Config } from "../../config/config.ts";
 import { type Command, type ExitCode, exitCode, jsonOption } from "../command.ts";
 import { configFrom, configOption } from "../configuration.ts";
 import { oneLine } from "../print.ts";
