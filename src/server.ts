@@ -27,7 +27,7 @@ import { createAuditTrail } from "./audit/trail.ts";
 import { verifyAudit } from "./audit/verify-trail.ts";
 import { createWitness, witnessedRotation } from "./service/audited.ts";
 import { auditedKeyAdmin } from "./service/key-admin/audited-handlers.ts";
-import { createAlarm } from "./health/alarm.ts";
+import { createAlarm } from "./alarm.ts";
 import { startHealthMonitor } from "./health/monitor.ts";
 import { keyAdminHandlers } from "./service/key-admin/handlers.ts";
 import { keyTimer } from "./service/key-timer.ts";
@@ -74,7 +74,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const alarm = createAlarm();
   const telemetry = await startTelemetry({ version, otlp: config.telemetry.otlp });
   const { instruments } = telemetry;
-  const providers = await startProviders({ config, instruments, log, clock });
+  const providers = await startProviders(config, { instruments, log, clock, alarm });
   const { keys, watches, breakers, tenantKeys } = providers;
   const provider = keys.current;
   const onStoreKey: string[] = [];
@@ -121,20 +121,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     observe: (outcome, seconds) => recordRotation(instruments, outcome, seconds),
   });
   const lifecycle = createLifecycle({ store, keyring, clock });
-  providers.eachWatch((watch) => {
-    watch.subscribe({
-      changed({ condition, detail, advice }, { name, keyId }) {
-        if (condition === "denied") keyring.forgetWrappedBy({ name, keyId });
-        const line = { provider: name, keyId, detail, ...(advice && { advice }) };
-        log[condition === "answering" ? "info" : "error"](line, `provider ${name} is ${condition}`);
-      },
-      denied: keyring.doubtWrappedBy,
-    });
-  });
-  providers.eachEnded((ended) => {
-    keyring.forgetWrappedBy(ended);
-    alarm.suspect();
-  });
+  providers.subscribe(keyring);
   const grpcHealth = createGrpcHealth();
   const health = await startHealthMonitor({
     alarm,
@@ -150,7 +137,6 @@ export async function startServer(config: Config): Promise<RunningServer> {
       log.info(status === "operational" ? { status } : { status, notices }, `health is ${status}`);
     },
   });
-  providers.onChange(alarm.changed);
   const witness = createWitness({ audit, alarm, dataLoss: instruments.dataLoss });
   const schedule = config.rotation.enabled
     ? scheduleRotation({
@@ -296,26 +282,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     await output.written();
   }
 
-  let warned = config.warnings;
-  let owners = [...config.tenantKeys.tenants.keys()];
-
-  async function replaceTenantKeys(next: Pick<Config, "tenantKeys" | "warnings">): Promise<void> {
-    for (const warning of next.warnings) if (!warned.includes(warning)) log.warn(warning);
-    warned = next.warnings;
-    const { providerKeys, tenants } = next.tenantKeys;
-    const left = owners.filter((tenantId) => !tenants.has(tenantId)).length;
-    if (left > 0)
-      log.warn(
-        { tenants: left },
-        "tenants have no provider key of their own any more: new keys of theirs are under the service's",
-      );
-    owners = [...tenants.keys()];
-    await tenantKeys.replace(next.tenantKeys);
-    alarm.suspect();
-    log.info({ providerKeys: providerKeys.size, tenants: tenants.size }, "provider keys of tenants were read anew");
-  }
-
-  return { grpcPort, httpPort, replaceTenantKeys, stop };
+  return { grpcPort, httpPort, replaceTenantKeys: providers.replaceTenantKeys, stop };
 }
 
 async function openAndUnlock(config: Config, keys: MasterKeys, advise: (advice: string) => void): Promise<Store> {

@@ -11,7 +11,7 @@ import { createAuditTrail } from "../../src/audit/trail.ts";
 import { verifyAudit } from "../../src/audit/verify-trail.ts";
 import { createWitness } from "../../src/service/audited.ts";
 import type { CallContext } from "../../src/call/context.ts";
-import { createAlarm } from "../../src/health/alarm.ts";
+import { createAlarm } from "../../src/alarm.ts";
 import { startHealthMonitor } from "../../src/health/monitor.ts";
 import { type KeyAdminHandlers, keyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
 import type { KmsHandlers } from "../../src/service/kms/handlers.ts";

@@ -6,7 +6,7 @@
 import { KmsError } from "../errors.ts";
 import type { ProviderCondition, ProviderWatch } from "../provider-keys/watch.ts";
 import type { KeyCounts, Store } from "../store/store.ts";
-import type { StartedAlarm } from "./alarm.ts";
+import type { StartedAlarm } from "../alarm.ts";
 import { inTime } from "./in-time.ts";
 
 export type Condition = "operational" | "degraded" | "down";

@@ -1,16 +1,37 @@
 /** The provider keys of the configuration as the service uses them: opened, watched, and each call counted and, where it failed, logged. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Logger } from "pino";
-import type { Config } from "../config/config.ts";
 import { KmsError } from "../errors.ts";
 import { type MasterKeys, masterKeys } from "./provider-keys.ts";
 import { type ProviderWatch, watchProvider } from "./watch.ts";
-import { openProviderKey, openProviders } from "../provider/open.ts";
+import type { Alarm } from "../alarm.ts";
+import { type NamedProviders, openProviderKey, openProviders } from "../provider/open.ts";
 import type { Provider } from "../provider/provider.ts";
 import { type Breaker, type ProviderCall, worstBreakers } from "../provider/resilience.ts";
 import type { Instruments } from "../telemetry.ts";
 import { ownKeys } from "./name-claims.ts";
+import type { TenantKeySettings } from "./tenant-settings.ts";
 import { type OpenKey, type StartedTenantKeys, startTenantKeys } from "./tenant-provider-keys.ts";
+
+/** What uses secrets that provider keys wrapped. */
+export interface SecretUser {
+  /** The key may not be used any more. */
+  forgetWrappedBy(provider: ProviderKeyName): void;
+  /** A use of the key was just denied: it may be used, if the provider says so again. */
+  doubtWrappedBy(provider: ProviderKeyName): void;
+}
+
+type ProviderKeyName = Pick<Provider, "name" | "keyId">;
+
+export interface ProviderKeySettings extends NamedProviders {
+  readonly tenantKeys: TenantKeySettings;
+  /** SHA-256 that the store key must have. */
+  readonly storeKeyPin: string | undefined;
+  /** Between looks at the state of a provider's key. */
+  readonly providerCheckMs: number;
+  /** Remarks on these settings. */
+  readonly warnings: readonly string[];
+}
 
 export interface StartedProviders {
   /** Refused while their provider refuses them: see provider-keys/watch.ts. */
@@ -21,35 +42,34 @@ export interface StartedProviders {
   usedBy(tenantId: string): OpenKey;
   /** Of all but the tenants' keys, the current one's first. */
   readonly watches: readonly ProviderWatch[];
-  /** Tells of every watch, now and as keys of tenants are opened, before they are used. */
-  eachWatch(tell: (watch: ProviderWatch) => void): void;
-  /** Tells of keys that the configuration names no more. */
-  eachEnded(tell: (provider: Pick<Provider, "name" | "keyId">) => void): void;
+  /** Tells `user` from now on which keys are refused, or were just denied, and which the configuration names no more. */
+  subscribe(user: SecretUser): void;
   /** Of all but the tenants' keys. */
   breakers(): Breaker[];
   allBreakers(): Breaker[];
-  /** Told of a breaker, and of a tenant's key whose condition is another; the latest takes the place of one before. */
-  onChange(changed: () => void): void;
   /** Calls that reached a provider since start, by operation. */
   calls(): ReadonlyMap<string, number>;
   /** Runs `work`, and counts its own calls. */
   countCalls<T>(work: () => Promise<T>): Promise<{ answer: T; calls: ReadonlyMap<string, number> }>;
+  /** Puts the provider keys of tenants of another configuration into effect; nothing else of it. */
+  replaceTenantKeys(next: Pick<ProviderKeySettings, "tenantKeys" | "warnings">): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface ProviderParts {
-  config: Config;
-  instruments: Instruments;
+  instruments: Pick<Instruments, "providerCall" | "providerRequests">;
   log: Logger;
   clock: () => Date;
+  /** Raised when a breaker or a provider key is in another condition. */
+  alarm: Pick<Alarm, "changed" | "suspect">;
 }
 
-export async function startProviders({ config, instruments, log, clock }: ProviderParts): Promise<StartedProviders> {
+export async function startProviders(settings: ProviderKeySettings, parts: ProviderParts): Promise<StartedProviders> {
+  const { instruments, log, clock, alarm } = parts;
   const all = new Map<string, number>();
   const counting = new AsyncLocalStorage<Map<string, number>>();
-  let changed = () => {}; // until there is somebody to tell
-  let tellOfWatch: ((watch: ProviderWatch) => void) | undefined;
-  let tellOfEnd = (_provider: Pick<Provider, "name" | "keyId">) => {};
+  const users = new Set<SecretUser>();
+  await using started = new AsyncDisposableStack();
 
   function observe(call: ProviderCall): void {
     const { operation, outcome, seconds, attempts } = call;
@@ -60,24 +80,42 @@ export async function startProviders({ config, instruments, log, clock }: Provid
     logFailure(log, call);
   }
 
-  const options = { observe, observeBreaker: () => changed() };
-  const watch = (provider: Provider) => watchProvider({ provider, intervalMs: config.providerCheckMs, clock });
-  const opened = await openProviders(config, options);
+  function follow(watch: ProviderWatch): void {
+    watch.subscribe({
+      changed({ condition, detail, advice }, { name, keyId }) {
+        if (condition === "denied") for (const user of users) user.forgetWrappedBy({ name, keyId });
+        const line = { provider: name, keyId, detail, ...(advice && { advice }) };
+        log[condition === "answering" ? "info" : "error"](line, `provider ${name} is ${condition}`);
+      },
+      denied: (provider) => {
+        for (const user of users) user.doubtWrappedBy(provider);
+      },
+    });
+  }
+
+  const options = { observe, observeBreaker: alarm.changed };
+  const watch = (provider: Provider) => watchProvider({ provider, intervalMs: settings.providerCheckMs, clock });
+  const opened = await openProviders(settings, options);
+  for (const each of opened) started.defer(() => each.close());
   const watches = await Promise.all(opened.map(watch));
+  for (const each of watches) {
+    started.defer(each.stop);
+    follow(each);
+  }
   const [current, ...others] = watches.map(({ provider }) => provider);
   const tenantKeys = await startTenantKeys({
-    settings: config.tenantKeys,
-    own: ownKeys(config, opened),
-    open: (settings) => openProviderKey(settings, options),
+    settings: settings.tenantKeys,
+    own: ownKeys(settings, opened),
+    open: (one) => openProviderKey(one, options),
     watch,
     clock,
     opened(name, key) {
       const { condition, detail, advice } = key.watch.current();
       const level = condition === "answering" ? "debug" : "error";
       log[level]({ providerKey: name, detail, advice }, `provider key ${name} is open, and ${condition}`);
-      tellOfWatch?.(key.watch);
-      key.watch.subscribe({ changed: () => changed() });
-      changed();
+      follow(key.watch);
+      key.watch.subscribe({ changed: alarm.changed });
+      alarm.changed();
     },
     failed(name, error) {
       const what = `provider key ${name} cannot be opened, and is tried again`;
@@ -86,40 +124,57 @@ export async function startProviders({ config, instruments, log, clock }: Provid
         const { message, advice } = error;
         log.error({ providerKey: name, said: saidIn(error), advice }, `${what}: ${message}`);
       }
-      changed();
+      alarm.changed();
     },
-    ended: (provider) => tellOfEnd(provider),
+    ended(provider) {
+      for (const user of users) user.forgetWrappedBy(provider);
+      alarm.suspect();
+    },
   });
+  started.defer(tenantKeys.close);
+  const running = started.move();
   return {
-    keys: masterKeys({ current: current!, others, tenantKeys, storeKeyPin: config.storeKeyPin }),
+    keys: masterKeys({ current: current!, others, tenantKeys, storeKeyPin: settings.storeKeyPin }),
     tenantKeys,
     usedBy(tenantId) {
       tenantKeys.ofTenant(tenantId); // throws why it is not open
       return tenantKeys.keyOf(tenantId)?.open ?? { unguarded: opened[0], watch: watches[0]! };
     },
     watches,
-    eachWatch(tell) {
-      tellOfWatch = tell;
-      for (const each of watches) tell(each);
-      for (const { open } of tenantKeys.all()) if (open !== undefined) tell(open.watch);
-    },
-    eachEnded(tell) {
-      tellOfEnd = tell;
-    },
+    subscribe: (user) => void users.add(user),
     breakers: () => worstBreakers(opened.flatMap((each) => each.breakers())),
     allBreakers: () => worstBreakers([...opened.flatMap((each) => each.breakers()), ...tenantKeys.breakers()]),
-    onChange(tell) {
-      changed = tell;
-    },
     calls: () => all,
     async countCalls(work) {
       const calls = new Map<string, number>();
       return { answer: await counting.run(calls, work), calls };
     },
-    async close() {
-      for (const each of watches) each.stop();
-      await Promise.all([...opened.map((each) => each.close()), tenantKeys.close()]);
-    },
+    replaceTenantKeys: replacing(settings, { tenantKeys, log, alarm }),
+    close: () => running.disposeAsync(),
+  };
+}
+
+interface Replaced extends Pick<ProviderParts, "log" | "alarm"> {
+  tenantKeys: Pick<StartedTenantKeys, "replace">;
+}
+
+function replacing(first: ProviderKeySettings, { tenantKeys, log, alarm }: Replaced) {
+  let warned = first.warnings;
+  let owners = [...first.tenantKeys.tenants.keys()];
+  return async (next: Pick<ProviderKeySettings, "tenantKeys" | "warnings">): Promise<void> => {
+    for (const warning of next.warnings) if (!warned.includes(warning)) log.warn(warning);
+    warned = next.warnings;
+    const { providerKeys, tenants } = next.tenantKeys;
+    const left = owners.filter((tenantId) => !tenants.has(tenantId)).length;
+    if (left > 0)
+      log.warn(
+        { tenants: left },
+        "tenants have no provider key of their own any more: new keys of theirs are under the service's",
+      );
+    owners = [...tenants.keys()];
+    await tenantKeys.replace(next.tenantKeys);
+    alarm.suspect();
+    log.info({ providerKeys: providerKeys.size, tenants: tenants.size }, "provider keys of tenants were read anew");
   };
 }
 

@@ -8,7 +8,7 @@ import type { AuditAction } from "../store/store.ts";
 import { type Answer, andThen } from "../call/maybe-promise.ts";
 import type { AuditTrail } from "../audit/trail.ts";
 import type { CallContext } from "../call/context.ts";
-import type { Alarm } from "../health/alarm.ts";
+import type { Alarm } from "../alarm.ts";
 import { checkKeyId, tenantIdPattern } from "../call/ids.ts";
 
 /** Sees what becomes of keys: for the audit trail, and for those who keep the service well. */

@@ -5,7 +5,7 @@ import { GenerateDataKeyRequestSchema } from "../../gen/ts/fluo/kms/v1/data_key_
 import { watchProvider } from "../../src/provider-keys/watch.ts";
 import { KmsError } from "../../src/errors.ts";
 import { createAuditTrail, durableWithinMs } from "../../src/audit/trail.ts";
-import { createAlarm } from "../../src/health/alarm.ts";
+import { createAlarm } from "../../src/alarm.ts";
 import { startHealthMonitor } from "../../src/health/monitor.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { sqliteBackdoor, unlocked } from "../support/store-fixture.ts";

@@ -5,7 +5,7 @@ import { watchProvider } from "../../src/provider-keys/watch.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { createAlarm } from "../../src/health/alarm.ts";
+import { createAlarm } from "../../src/alarm.ts";
 import { type HealthMonitor, type HealthParts, startHealthMonitor } from "../../src/health/monitor.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";

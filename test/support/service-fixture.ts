@@ -6,7 +6,7 @@ import { auditedKeyAdmin } from "../../src/service/key-admin/audited-handlers.ts
 import { createAuditTrail } from "../../src/audit/trail.ts";
 import { verifyAudit } from "../../src/audit/verify-trail.ts";
 import type { CallContext, Caller } from "../../src/call/context.ts";
-import type { Alarm } from "../../src/health/alarm.ts";
+import type { Alarm } from "../../src/alarm.ts";
 import type { HealthReport } from "../../src/health/monitor.ts";
 import { keyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
 import type { ProviderCondition } from "../../src/provider-keys/watch.ts";
