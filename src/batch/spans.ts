@@ -24,7 +24,7 @@ import { type Frame, readFrame } from "../otlp/resource-spans.ts";
 import { readSpan, type SpanPart } from "../otlp/span.ts";
 import { spanIdBytes, traceIdBytes } from "../otlp/span-parts.ts";
 import { aboutSpanBytes } from "./statement-template.ts";
-import { copyWords, viewOf } from "../encoding/view.ts";
+import { copyWords, viewOf } from "../encoding/digits.ts";
 import { type Cursor, cursor, type Extent } from "../encoding/wire-reader.ts";
 
 export const maxSpans = 10_000;

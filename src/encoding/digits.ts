@@ -1,4 +1,4 @@
-/** Digits, written into memory two at a time. */
+/** Digits: written into memory two at a time, and read from text; and the views through which memory is written. */
 
 /** All pairs of digits to a base, each as the one word of 16 bits that writes both. */
 function pairsOfDigits(base: number): Uint16Array {
@@ -43,4 +43,23 @@ export function writeDigits(out: DataView, at: number, value: number, count: num
   }
   if (to > at) out.setUint8(at, digitZero + rest);
   return at + count;
+}
+
+/**
+ * A size or an index of a log as its formats write it: ASCII decimal without leading zeros. Undefined for any other text, and above
+ * 2^53 - 1, which no log of ours reaches.
+ */
+export function parseIndex(text: string): number | undefined {
+  if (!/^(0|[1-9][0-9]{0,15})$/.test(text)) return undefined;
+  const value = Number(text);
+  return Number.isSafeInteger(value) ? value : undefined;
+}
+
+export function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
+}
+
+/** Copies words of four bytes, since so little is not worth a call of `set` or `copyWithin`: those that begin before `end`: what is too much at the end is written over, or the bytes are a multiple of four. */
+export function copyWords(out: DataView, at: number, source: DataView, start: number, end: number): void {
+  for (let i = start; i < end; i += 4) out.setInt32(at + i - start, source.getInt32(i, true), true);
 }

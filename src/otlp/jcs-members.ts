@@ -4,7 +4,7 @@
  */
 import { close, closeObject, type Json } from "./jcs.ts";
 import { refusedAt } from "../encoding/wire-error.ts";
-import { copyWords } from "../encoding/view.ts";
+import { copyWords } from "../encoding/digits.ts";
 
 /** The members of the objects that are open, which nest. */
 export interface Members {

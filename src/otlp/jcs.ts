@@ -3,8 +3,7 @@
  * a comma behind it, and what closes the list takes the place of the last one.
  */
 import { KmsError } from "../errors.ts";
-import { writeHex } from "../encoding/digits.ts";
-import { viewOf } from "../encoding/view.ts";
+import { viewOf, writeHex } from "../encoding/digits.ts";
 
 export interface Json {
   /** UTF-8. */

@@ -1,6 +1,6 @@
 /** C2SP tlog-checkpoint: a log's origin, size and root, as the text of a note. */
 import { canonicalBase64 } from "../encoding/base64.ts";
-import { parseIndex } from "../encoding/decimal.ts";
+import { parseIndex } from "../encoding/digits.ts";
 import { hashBytes } from "./merkle.ts";
 
 export interface Checkpoint {

@@ -5,8 +5,7 @@
  * Packed, as a store keeps it, a run is two zero bytes, its count, the length of its form, the number of its places, the places, the form and
  * the bytes. Numbers are of two bytes, big-endian, but for the number of places and the bytes that each shows, which are of one.
  */
-import { writeHex } from "../encoding/digits.ts";
-import { viewOf } from "../encoding/view.ts";
+import { viewOf, writeHex } from "../encoding/digits.ts";
 
 export interface EntryRun {
   /** An entry, whatever it has in the places: at most 65,535 bytes. */

@@ -3,7 +3,7 @@
  * nothing authenticates; then the entry's index, its inclusion path, an empty line, and the checkpoint's note.
  */
 import { canonicalBase64 } from "../encoding/base64.ts";
-import { parseIndex } from "../encoding/decimal.ts";
+import { parseIndex } from "../encoding/digits.ts";
 import { hashBytes } from "./merkle.ts";
 
 export interface TlogProof {

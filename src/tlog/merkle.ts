@@ -8,7 +8,7 @@
 import { hash } from "node:crypto";
 import { KmsError } from "../errors.ts";
 import { digestBytes, writeDigest } from "../crypto/sha256.ts";
-import { copyWords, viewOf } from "../encoding/view.ts";
+import { copyWords, viewOf } from "../encoding/digits.ts";
 
 export const hashBytes = digestBytes;
 

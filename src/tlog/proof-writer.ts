@@ -3,9 +3,8 @@
  * proofs of neighbours share is written once: from the fourth level on they go the same way for sixteen leaves, from the eighth for 256.
  */
 import { writeBase64 } from "../encoding/base64.ts";
-import { decimalDigits, writeDecimal } from "../encoding/digits.ts";
+import { decimalDigits, viewOf, writeDecimal } from "../encoding/digits.ts";
 import { frontierAt, hashBytes, heightOf, type NewNodes } from "./merkle.ts";
-import { viewOf } from "../encoding/view.ts";
 
 /** The hashes beside the way from a new leaf to the root, from the leaf up, 32 bytes each. */
 export function inclusionPath(growth: NewNodes, index: number): Uint8Array {

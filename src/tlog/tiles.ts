@@ -2,7 +2,7 @@
  * C2SP tlog-tiles: a log's hashes and entries as resources that never change once they are full. A tile has 256 hashes of a level of the
  * tree, of which every eighth is stored; a bundle has 256 entries. The path of one that is not full yet says how wide it is.
  */
-import { parseIndex } from "../encoding/decimal.ts";
+import { parseIndex } from "../encoding/digits.ts";
 import { nodesIn } from "./merkle.ts";
 
 export const fullTile = 256;

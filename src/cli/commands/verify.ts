@@ -1,5 +1,5 @@
 /** `verify`: were these spans signed by this tenant, and are they unchanged, and all there? Needs the public keys and no service. */
-import { parseIndex } from "../../encoding/decimal.ts";
+import { parseIndex } from "../../encoding/digits.ts";
 import { parseVerifierKey } from "../../tlog/verifier-key.ts";
 import { readCheckpoints } from "../verify/checkpoint-file.ts";
 import {

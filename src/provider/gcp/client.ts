@@ -4,7 +4,7 @@
  *
  * Plaintexts pass through JSON as base64. They are encoded and decoded as bytes, and those are overwritten; Node's copies are not ours.
  */
-import { encodeBase64 } from "../../encoding/secret-base64.ts";
+import { encodeBase64 } from "../../encoding/base64.ts";
 import { type ProviderContext, providerContextBytes } from "../../crypto/encryption-context.ts";
 import { crc32c } from "../../encoding/crc32c.ts";
 import { bytesIn, checkSum, dataOf, distrusted, takePlaintext } from "./response.ts";

@@ -2,7 +2,7 @@
  * What is in an answer of Cloud KMS, distrusted: what lacks the form or a checksum that Cloud KMS documents did not come from it, or not
  * whole, and is PROVIDER_UNAVAILABLE. https://cloud.google.com/kms/docs/data-integrity-guidelines
  */
-import { decodeBase64 } from "../../encoding/secret-base64.ts";
+import { decodeBase64 } from "../../encoding/base64.ts";
 import { crc32c } from "../../encoding/crc32c.ts";
 import { KmsError } from "../../errors.ts";
 import type { GcpAnswer } from "./http.ts";

@@ -7,7 +7,7 @@
 import { type ProviderContext, providerContextBytes } from "../../crypto/encryption-context.ts";
 import { maxWrappedPlaintextBytes } from "../provider.ts";
 import { dataOf, takePlaintext, unreadable, type VaultData } from "./response.ts";
-import { encodeBase64 } from "../../encoding/secret-base64.ts";
+import { encodeBase64 } from "../../encoding/base64.ts";
 import { isMissing, keyFailure } from "./errors.ts";
 import { type VaultKey, vaultKey } from "./key.ts";
 import { pathsOf, type VaultKeyName } from "./names.ts";

@@ -4,7 +4,7 @@
  */
 import { KmsError } from "../../errors.ts";
 import { wordsIn } from "../redact.ts";
-import { decodeBase64 } from "../../encoding/secret-base64.ts";
+import { decodeBase64 } from "../../encoding/base64.ts";
 import type { VaultAnswer } from "./http.ts";
 
 export type VaultData = Readonly<Record<string, unknown>>;

@@ -2,7 +2,7 @@
  * A wrapped key is Vault's own text in ASCII, `vault:v<version>:<base64 of nonce ‖ ciphertext ‖ tag>`, as `vault write transit/decrypt/…`
  * takes it. Vault reads several spellings of one ciphertext (v0 is v1, 01 is 1, base64 with other spare bits); here each has one.
  */
-import { decodeBase64 } from "../../encoding/secret-base64.ts";
+import { decodeBase64 } from "../../encoding/base64.ts";
 
 export const maxWrappedBytes = 8192;
 

@@ -1,7 +1,7 @@
 /** Base64 in bytes is Node's, spelling for spelling: what Node would not write is not read. */
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { decodeBase64, encodeBase64 } from "../../src/encoding/secret-base64.ts";
+import { decodeBase64, encodeBase64 } from "../../src/encoding/base64.ts";
 
 describe("base64", () => {
   it("is written and read as Node does, at every length", () => {
