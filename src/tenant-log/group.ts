@@ -1,5 +1,5 @@
 /** What a group of batches adds to a log, put together: entries, hashes and what is remembered, each from the place that it gets. */
-import type { LogBatch } from "../batch/pool/pool.ts";
+import type { LogBatch } from "../batch/enter.ts";
 import { unpackRuns } from "../tlog/entry-run.ts";
 import { type Growth, hashBytes, newNodes } from "../tlog/merkle.ts";
 import type { LogAppend, LogHandover, LogHashes, LogHead, LogRequest } from "../store/log-store.ts";

@@ -7,7 +7,7 @@ import { KmsError } from "../errors.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Handover } from "../keys/rotation/rotate-keys.ts";
 import type { UsableSigningKey } from "../keys/usable-key.ts";
-import type { LogBatch } from "../batch/pool/pool.ts";
+import type { LogBatch } from "../batch/enter.ts";
 import { checkpointText } from "../tlog/checkpoint.ts";
 import { packRuns, singleEntry } from "../tlog/entry-run.ts";
 import { buildHandover } from "../attestation/log-entry.ts";

@@ -1,5 +1,5 @@
 /** Where a batch lies that was stored before: the paths of its entries in the present tree, from what is stored of it. */
-import type { LogBatch } from "../batch/pool/pool.ts";
+import type { LogBatch } from "../batch/enter.ts";
 import { KmsError } from "../errors.ts";
 import { hashBytes } from "../tlog/merkle.ts";
 import { isIncluded } from "../tlog/verify-proof.ts";

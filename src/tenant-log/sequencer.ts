@@ -4,7 +4,9 @@
  * from the head that then is.
  */
 import { setTimeout } from "node:timers/promises";
-import type { BatchPool, LogBatch, LogPlace, ProvenBatch } from "../batch/pool/pool.ts";
+import type { LogBatch } from "../batch/enter.ts";
+import type { BatchPool } from "../batch/pool/pool.ts";
+import type { LogPlace, ProvenBatch } from "../batch/prove.ts";
 import { KmsError } from "../errors.ts";
 import { release } from "../runtime/detach.ts";
 import type { KeyUser } from "../keys/waiter.ts";

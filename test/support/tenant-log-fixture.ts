@@ -1,7 +1,8 @@
 /** A tenant's log as the service keeps it: the real sequencer, store, keys and threads. */
 import { hash } from "node:crypto";
 import { afterEach } from "vitest";
-import { createBatchPool, type LogBatch } from "../../src/batch/pool/pool.ts";
+import type { LogBatch } from "../../src/batch/enter.ts";
+import { createBatchPool } from "../../src/batch/pool/pool.ts";
 import { createHandovers } from "../../src/tenant-log/handover.ts";
 import { createHeads } from "../../src/tenant-log/believed-head.ts";
 import { createSequencer, type Placed } from "../../src/tenant-log/sequencer.ts";

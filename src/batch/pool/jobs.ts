@@ -1,9 +1,18 @@
 /** What a thread of the pool does, by name, as both sides of its border know it: plain data in and out. */
+import type { SigningKey } from "../../crypto/ed25519-contract.ts";
 import type { KmsErrorCode, FieldViolation } from "../../errors.ts";
 import type { Entering, LogBatch } from "../enter.ts";
 import type { Growth, Tree } from "../../tlog/merkle.ts";
 import type { LogPlace, ProvenBatch, ProvenSlice } from "../prove.ts";
 import type { BatchSigner, SignedBatch } from "../sign-individually.ts";
+
+/** A signing key as the pool takes it. */
+export interface PoolKey {
+  readonly keyId: string;
+  readonly key: SigningKey;
+  /** Calls `listener` once the key is destroyed: the pool then overwrites its copies of the seed. */
+  onDestroy(listener: () => void): void;
+}
 
 /** A thread holds at most this many keys: the main thread sees to it. */
 export const maxKeys = 64;

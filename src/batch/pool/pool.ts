@@ -4,19 +4,13 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { KmsError } from "../../errors.ts";
-import type { UsableSigningKey } from "../../keys/usable-key.ts";
 import type { LogBatch } from "../enter.ts";
 import type { Growth } from "../../tlog/merkle.ts";
 import type { LogPlace, ProvenBatch } from "../prove.ts";
 import type { BatchSigner, SignedBatch } from "../sign-individually.ts";
-import type { KeyMemory } from "./jobs.ts";
+import type { KeyMemory, PoolKey } from "./jobs.ts";
 import { ownMemory } from "../../runtime/detach.ts";
 import { type Thread, threadOf } from "./thread.ts";
-
-export type { RefusedSpan } from "../spans.ts";
-export type { LogBatch } from "../enter.ts";
-export type { LogPlace, ProvenBatch } from "../prove.ts";
-export type { SignedBatch } from "../sign-individually.ts";
 
 /** The whole message of a SignSpansRequest, of which the ResourceSpans are read. Given away: its memory moves to a thread. */
 export type BatchBytes = Uint8Array;
@@ -26,7 +20,7 @@ export interface BatchPool {
    * INDIVIDUAL: a signature for each span. INVALID_ARGUMENT for a batch that cannot be read or has more than 10,000 spans. The key is
    * used as it is now; it may be destroyed meanwhile.
    */
-  sign(batch: BatchBytes, by: Omit<BatchSigner, "keyId" | "key"> & { key: UsableSigningKey }): Promise<SignedBatch>;
+  sign(batch: BatchBytes, by: Omit<BatchSigner, "keyId" | "key"> & { key: PoolKey }): Promise<SignedBatch>;
 
   /** LOG, first half: the entries of a batch. INVALID_ARGUMENT likewise. */
   enter(batch: BatchBytes, about: { tenant: string; requestId: string; signedAtMs: number }): Promise<LogBatch>;
@@ -69,7 +63,7 @@ export function createBatchPool({
   startWorker = () => new Worker(new URL("./worker.ts", import.meta.url), { resourceLimits }),
 }: BatchPoolOptions = {}): BatchPool {
   const threads = new Set<Thread>();
-  const watched = new WeakSet<UsableSigningKey>();
+  const watched = new WeakSet<PoolKey>();
   const forgetting = new Set<Promise<unknown>>();
   let closed = false;
 
@@ -88,7 +82,7 @@ export function createBatchPool({
     return least;
   }
 
-  function forgetOnDestroy(key: UsableSigningKey): void {
+  function forgetOnDestroy(key: PoolKey): void {
     if (watched.has(key)) return;
     watched.add(key);
     key.onDestroy(() => {

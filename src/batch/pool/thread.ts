@@ -2,9 +2,8 @@
 import type { Worker } from "node:worker_threads";
 import { KmsError } from "../../errors.ts";
 import { ForgettingMap } from "../../runtime/compact-map.ts";
-import type { UsableSigningKey } from "../../keys/usable-key.ts";
 import { seedBytes } from "../../crypto/ed25519-contract.ts";
-import { type Answer, type Call, type Jobs, type KeyHandle, maxKeys, type PlainError } from "./jobs.ts";
+import { type Answer, type Call, type Jobs, type KeyHandle, maxKeys, type PlainError, type PoolKey } from "./jobs.ts";
 
 export interface Thread {
   /** Jobs that it was given and did not answer yet. */
@@ -15,9 +14,9 @@ export interface Thread {
     given?: ArrayBuffer[],
   ): Promise<ReturnType<Jobs[Name]>>;
   /** The handle of a key that the thread holds from now on. Throws INTERNAL for a key that is destroyed. */
-  hold(key: UsableSigningKey): KeyHandle;
+  hold(key: PoolKey): KeyHandle;
   /** Resolves when the thread has overwritten its copy, if it has one. Jobs that came before are done with it first. */
-  forget(key: UsableSigningKey): Promise<void>;
+  forget(key: PoolKey): Promise<void>;
   /** Resolves when the thread is gone, after all that it was given. */
   end(): Promise<void>;
 }
@@ -26,7 +25,7 @@ export interface Thread {
 export function threadOf(worker: Worker, onEnd: () => void): Thread {
   const waiting = new ForgettingMap<{ resolve(value: unknown): void; reject(error: unknown): void }>();
   /** Least recently used first. */
-  const handles = new Map<UsableSigningKey, KeyHandle>();
+  const handles = new Map<PoolKey, KeyHandle>();
   let lastId = 0;
   let lastHandle = 0;
   let ended: KmsError | undefined;
@@ -59,7 +58,7 @@ export function threadOf(worker: Worker, onEnd: () => void): Thread {
     });
 
   /** The key goes by memory that only the two threads see, and that the other one overwrites. */
-  function importKey(key: UsableSigningKey): KeyHandle {
+  function importKey(key: PoolKey): KeyHandle {
     const seed = new SharedArrayBuffer(seedBytes);
     key.key.copySeed(new Uint8Array(seed));
     lastHandle += 1;
@@ -71,7 +70,7 @@ export function threadOf(worker: Worker, onEnd: () => void): Thread {
     return handle;
   }
 
-  async function forget(key: UsableSigningKey): Promise<void> {
+  async function forget(key: PoolKey): Promise<void> {
     const handle = handles.get(key);
     if (handle === undefined) return;
     handles.delete(key);

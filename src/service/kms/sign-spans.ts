@@ -5,7 +5,8 @@
  */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { SignSpansResponseSchema } from "../../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import type { BatchPool, LogPlace, ProvenBatch } from "../../batch/pool/pool.ts";
+import type { BatchPool } from "../../batch/pool/pool.ts";
+import type { LogPlace, ProvenBatch } from "../../batch/prove.ts";
 import { invalidField } from "../../errors.ts";
 import type { Keyring } from "../../keys/keyring.ts";
 import type { Sequencer } from "../../tenant-log/sequencer.ts";

@@ -1,6 +1,7 @@
 /** What a stream of batches may name, what the audit trail says of it, and the order in which batches come to a log. */
 import { afterAll, describe, expect, it } from "vitest";
-import { createBatchPool, type LogBatch } from "../../../src/batch/pool/pool.ts";
+import type { LogBatch } from "../../../src/batch/enter.ts";
+import { createBatchPool } from "../../../src/batch/pool/pool.ts";
 import { KmsError } from "../../../src/errors.ts";
 import { createHeads } from "../../../src/tenant-log/believed-head.ts";
 import { createSequencer } from "../../../src/tenant-log/sequencer.ts";
