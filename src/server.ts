@@ -6,7 +6,6 @@ import { type Logger, pino } from "pino";
 import { createBatchPool } from "./batch/pool/pool.ts";
 import { isOfDevelopment } from "./config/checks.ts";
 import type { Config } from "./config/config.ts";
-import { serviceName } from "./keys/waiter.ts";
 import { createKeyring, type Keyring } from "./keys/keyring.ts";
 import { createLifecycle } from "./keys/lifecycle.ts";
 import { startMaintenance } from "./keys/maintenance.ts";
@@ -50,7 +49,7 @@ import { createHttpServer } from "./transport/http/server.ts";
 import { keyAdminService, kmsService, logService } from "./transport/services.ts";
 import { callRecorder } from "./transport/call-recorder.ts";
 import { step } from "./failpoints.ts";
-import { version } from "./version.ts";
+import { serviceName, version } from "./version.ts";
 
 export interface RunningServer {
   grpcPort: number;

@@ -1,4 +1,7 @@
-/** The service's version, from package.json. */
+/** The service's name and its version, from package.json. */
 import packageJson from "../package.json" with { type: "json" };
+
+/** Whom the audit trail names when nobody called: the service did it by itself. */
+export const serviceName = "fluo-kms";
 
 export const version: string = packageJson.version;

@@ -22,7 +22,7 @@ import { inField } from "../encoding/wire-error.ts";
 import { readResource, readScope } from "../otlp/resource.ts";
 import { type Frame, readFrame } from "../otlp/resource-spans.ts";
 import { readSpan, type SpanPart } from "../otlp/span.ts";
-import { spanIdBytes, traceIdBytes } from "../otlp/span-parts.ts";
+import { spanIdBytes, traceIdBytes } from "../otlp/span-ids.ts";
 import { aboutSpanBytes } from "./statement-template.ts";
 import { copyWords, viewOf } from "../encoding/digits.ts";
 import { type Cursor, cursor, type Extent } from "../encoding/wire-reader.ts";

@@ -4,7 +4,7 @@
  */
 import { digestBytes } from "../crypto/sha256.ts";
 import { type HexPlace, showIn } from "../tlog/entry-run.ts";
-import { spanIdBytes, traceIdBytes } from "../otlp/span-parts.ts";
+import { spanIdBytes, traceIdBytes } from "../otlp/span-ids.ts";
 import { viewOf } from "../encoding/digits.ts";
 
 /** What a statement says about its span. */

@@ -6,7 +6,7 @@ import { invalidField, KmsError, type KmsErrorCode } from "../errors.ts";
 import { step } from "../failpoints.ts";
 import type { Attribution, KeyName, StateAction, StateChange, Store } from "../store/store.ts";
 import type { Keyring } from "./keyring.ts";
-import { serviceName } from "./waiter.ts";
+import { serviceName } from "../version.ts";
 import type { KeyRecord } from "../store/key-record.ts";
 import {
   compromised,

@@ -5,7 +5,8 @@
 import { LRUCache } from "lru-cache";
 import { ciphertextRejected, KmsError, type KmsErrorCode } from "../errors.ts";
 import { type Cache, type CacheOptions, createCache } from "./cache.ts";
-import { type KeyUser, serviceName, unlessCancelled, type Waiter } from "./waiter.ts";
+import { serviceName } from "../version.ts";
+import { type KeyUser, unlessCancelled, type Waiter } from "./waiter.ts";
 import { type Creation, createKey, type Wish } from "./create.ts";
 import { allowed, type KeyRecord, type KeyState, type Purpose } from "../store/key-record.ts";
 import { nameOf } from "../provider-keys/provider-keys.ts";

@@ -14,9 +14,6 @@ export interface KeyUser {
   has(role: "break-glass"): boolean;
 }
 
-/** For the audit trail, where nobody called: the service did it by itself. */
-export const serviceName = "fluo-kms";
-
 /** `promise`, or `cancelled(signal)` as soon as the waiter's signal aborts. */
 export function unlessCancelled<T>(promise: Promise<T>, waiter: Waiter | undefined): Promise<T> {
   if (waiter === undefined) return promise;

@@ -4,7 +4,7 @@ import { textFrom } from "./jcs.ts";
 import type { Reader } from "./reader.ts";
 import { readResource, readScope } from "./resource.ts";
 import { readSpan } from "./span.ts";
-import { spanIdBytes, traceIdBytes } from "./span-parts.ts";
+import { spanIdBytes, traceIdBytes } from "./span-ids.ts";
 
 export interface ReadSpan {
   /** 32 lower-case hex digits. */

@@ -6,11 +6,9 @@ import { closeAttributes, readAttribute } from "./attributes.ts";
 import { fixed64At, idAt, putFixed64Field, putIdField, putStringField, putUint32Field, stringAt } from "./fields.ts";
 import { close, closeObject, comma, type Json, makeRoom, openObject, piece, put, putByte } from "./jcs.ts";
 import type { Reader } from "./reader.ts";
+import { spanIdBytes, traceIdBytes } from "./span-ids.ts";
 import { type FieldNames, inField, once, unexpectedTag } from "../encoding/wire-error.ts";
 import { type Cursor, readEnum, readTag, readUint32, skipFixed32 } from "../encoding/wire-reader.ts";
-
-export const traceIdBytes = 16;
-export const spanIdBytes = 8;
 
 const lastStatusCode = 2;
 

@@ -21,7 +21,8 @@ import {
 } from "./jcs.ts";
 import type { Reader } from "./reader.ts";
 import { type FieldNames, inField, once, refusedAt, unexpectedTag } from "../encoding/wire-error.ts";
-import { putStatus, readEvent, readLink, readStatus, type Status, spanIdBytes, traceIdBytes } from "./span-parts.ts";
+import { putStatus, readEvent, readLink, readStatus, type Status } from "./span-parts.ts";
+import { spanIdBytes, traceIdBytes } from "./span-ids.ts";
 import { readEnd, readEnum, readTag, readUint32, skipFixed32 } from "../encoding/wire-reader.ts";
 
 const lastKind = 5;

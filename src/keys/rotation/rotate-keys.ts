@@ -10,7 +10,7 @@ import { createHash } from "node:crypto";
 import { KmsError, type KmsErrorCode } from "../../errors.ts";
 import { cancelled } from "../../provider/provider.ts";
 import type { Activation, Attribution, Fence, KeyName, RequestRecord, Store } from "../../store/store.ts";
-import { serviceName } from "../waiter.ts";
+import { serviceName } from "../../version.ts";
 import { createPace, eachOf, type PaceOptions } from "../pace.ts";
 import type { LogHandover } from "../../store/log-store.ts";
 import type { Keyring, Renewal } from "../keyring.ts";
