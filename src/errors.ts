@@ -20,6 +20,8 @@ export type KmsErrorCode =
   | "PROVIDER_DENIED"
   /** A compare-and-set was lost to another writer. Try again. */
   | "CONFLICT"
+  /** The lease under which something was to be done has ended or has another holder. Nothing was changed. */
+  | "LEASE_LOST"
   /** The request_id was used before with another body. */
   | "REQUEST_ID_REUSED"
   /** A message is larger than the transport takes. */

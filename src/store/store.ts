@@ -76,8 +76,8 @@ export interface Store extends LogStore {
   /**
    * In one transaction: checks `fence` and `expect`, retires the ACTIVE key if there is one, gives the PENDING record the next version
    * and makes it ACTIVE, remembers `request`, and writes the audit rows. Returns the ACTIVE record. Changes nothing when it throws:
-   * CONFLICT when `expect` or `fence` does not hold, the record is not PENDING or `request` has made a key of the purpose before,
-   * REQUEST_ID_REUSED when the request id has another digest.
+   * LEASE_LOST when `fence` does not hold, CONFLICT when `expect` does not, the record is not PENDING or `request` has made a key of the
+   * purpose before, REQUEST_ID_REUSED when the request id has another digest.
    */
   activate(activation: Activation): Promise<KeyRecord>;
 
@@ -127,7 +127,7 @@ export interface Store extends LogStore {
    */
   lease(name: string, holder: string, ttlMs: number): Promise<LeaseAnswer>;
 
-  /** Notes that the work of a lease was done completely, and ends it. CONFLICT when the generation is not current any more. */
+  /** Notes that the work of a lease was done completely, and ends it. LEASE_LOST when the generation is not current any more. */
   finishLease(fence: Fence, at: Date): Promise<void>;
 
   /** Appends rows to this writer's chain, durably. */

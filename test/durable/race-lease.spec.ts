@@ -69,7 +69,7 @@ describe.skipIf(!possible).concurrent("a replica that is stopped while it rotate
     };
   }
 
-  const leaseIsOver = /^CONFLICT: the lease rotation of generation 1 is over$/;
+  const leaseIsOver = /^LEASE_LOST: the lease rotation of generation 1 is over$/;
   /** Four keys are rotated at once: while one is stopped where a test wants it, another may be in its transaction. */
   const cutOff = /^STORE_UNAVAILABLE: /;
 
@@ -98,7 +98,7 @@ describe.skipIf(!possible).concurrent("a replica that is stopped while it rotate
     slow.signal("SIGCONT");
     const { outcome } = await running;
 
-    expect(outcome).toMatch(/^(OK$|CONFLICT: the lease |CANCELLED: )/);
+    expect(outcome).toMatch(/^(OK$|LEASE_LOST: the lease |CANCELLED: )/);
     const refused = (await slow.ask("activations")).filter((tried) => tried.outcome !== "OK");
     const byLease = refused.filter((tried) => leaseIsOver.test(tried.outcome));
     for (const tried of refused) if (!byLease.includes(tried)) expect(tried.outcome).toMatch(cutOff);

@@ -373,7 +373,7 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
       expect((await store.lease("rotation", "b", 60_000)).generation).toBe(2);
       const second = await insert();
       const late = activate(second, { expect: { active: keyId }, fence });
-      expect(await thrownBy(() => late)).toBeKmsError("CONFLICT", "lease");
+      expect(await thrownBy(() => late)).toBeKmsError("LEASE_LOST", "lease");
       // Asked for no time, as by one that gives back what it lost, it stays its holder's.
       expect((await store.lease("rotation", "a", 0)).generation).toBeUndefined();
     });
@@ -383,7 +383,7 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
       await store.finishLease({ name: "rotation", generation: generation! }, start);
       expect(await store.lease("rotation", "b", 60_000)).toEqual({ generation: 2, finishedAt: start });
       const late = store.finishLease({ name: "rotation", generation: generation! }, start);
-      expect(await thrownBy(() => late)).toBeKmsError("CONFLICT", "rotation");
+      expect(await thrownBy(() => late)).toBeKmsError("LEASE_LOST", "rotation");
     });
 
     it("activates under a lease only while it is held", async () => {
@@ -392,9 +392,9 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
       await store.finishLease(fence, start);
       const second = await insert();
       const expectFirst = { expect: { active: first.keyId } };
-      expect(await thrownBy(() => activate(second, { ...expectFirst, fence }))).toBeKmsError("CONFLICT", "lease");
+      expect(await thrownBy(() => activate(second, { ...expectFirst, fence }))).toBeKmsError("LEASE_LOST", "lease");
       await store.lease("rotation", "b", 60_000);
-      expect(await thrownBy(() => activate(second, { ...expectFirst, fence }))).toBeKmsError("CONFLICT", "lease");
+      expect(await thrownBy(() => activate(second, { ...expectFirst, fence }))).toBeKmsError("LEASE_LOST", "lease");
       expect(await store.list("acme", "data")).toEqual([first]);
       const next = { ...fence, generation: fence.generation + 1 };
       expect((await activate(second, { ...expectFirst, fence: next })).state).toBe("ACTIVE");

@@ -57,11 +57,11 @@ export function rotationRuns(options: RunOptions): RotationRuns {
     return planned !== undefined && planned <= now;
   }
 
-  /** Throws CONFLICT where another has the lease, or had it. */
+  /** Throws LEASE_LOST if another replica has the lease, or had it. */
   async function renew({ name, generation }: Fence): Promise<void> {
     const lease = await store.lease(name, holder, leaseTtlMs);
     if (lease.generation === generation) return;
-    throw new KmsError("CONFLICT", `the lease ${name} of generation ${generation} is over`);
+    throw new KmsError("LEASE_LOST", `the lease ${name} of generation ${generation} is over`);
   }
 
   /** For batches that take long. `lost` aborts when the lease is over. */
@@ -71,7 +71,7 @@ export function rotationRuns(options: RunOptions): RotationRuns {
     const timer = setInterval(() => {
       renewal = renew(fence).catch((error) => {
         // Without an answer the lease may end; the fence then keeps us from writing.
-        if (isOneOf(["CONFLICT"], error)) lost.abort(error);
+        if (isOneOf(["LEASE_LOST"], error)) lost.abort(error);
       });
     }, leaseTtlMs / 3).unref();
     return {

@@ -134,8 +134,7 @@ export function createRotation(options: RotationOptions): Rotation {
   async function settleFailure(candidate: Candidate, active: KeyRecord | undefined, error: unknown): Promise<Outcome> {
     const failure =
       error instanceof KmsError ? error : new KmsError("INTERNAL", "the rotation failed", { cause: error });
-    if (isOneOf(["CANCELLED", "REQUEST_ID_REUSED"], failure) || (candidate.fence && isLeaseOver(failure)))
-      throw failure;
+    if (isOneOf(["CANCELLED", "REQUEST_ID_REUSED", "LEASE_LOST"], failure)) throw failure;
     const answered = await answerTo(candidate).catch(() => undefined); // what failed first is what to tell
     if (answered !== undefined) return { rotated: answered };
     const { tenantId, purpose } = candidate;
@@ -192,11 +191,6 @@ function refuseOtherBody(known: RequestRecord, { requestId, digest }: Request): 
 
 function digestOf(body: object): string {
   return createHash("sha256").update(JSON.stringify(body)).digest("hex");
-}
-
-/** The code is that of a race for the key too; only the store's words tell them apart. */
-function isLeaseOver(error: KmsError): boolean {
-  return error.code === "CONFLICT" && /^the lease .* is over$/.test(error.message);
 }
 
 function isOneOf(codes: readonly KmsErrorCode[], error: unknown): error is KmsError {

@@ -27,7 +27,7 @@ export interface RotateDueRequest {
   dryRun?: boolean;
   /** Ids of keys that are passed over, so that those that failed do not stand in the way of the others. They count as remaining. */
   except?: ReadonlySet<string>;
-  /** Of the lease under which this is done: once it is over nothing more is rotated, and this throws CONFLICT. */
+  /** Of the lease under which this is done: once it is over nothing more is rotated, and this throws LEASE_LOST. */
   fence?: Fence;
   /** The service itself, unless given. */
   by?: Attribution;

@@ -39,14 +39,14 @@ export async function takeLease(
 }
 
 /**
- * CONFLICT where the lease is somebody else's by now, or ran out. One that ends too late for its time is still its holder's until another
+ * LEASE_LOST if the lease is somebody else's by now, or ran out. One that ends too late for its time is still its holder's until another
  * took it: that gave it another generation, under the lock.
  */
 export async function holdLease(tx: Transaction, mac: RowMac, { name, generation }: Fence): Promise<Row> {
   await tx.lock(`lease/${name}`, "shared");
   const row = await leaseRow(tx.query, mac, name);
   if (row && Number(row.generation) === generation && Number(row.expires_at) > (await tx.now())) return row;
-  throw new KmsError("CONFLICT", `the lease ${name} of generation ${generation} is over`);
+  throw new KmsError("LEASE_LOST", `the lease ${name} of generation ${generation} is over`);
 }
 
 export async function endLease(tx: Transaction, mac: RowMac, fence: Fence, at: Date): Promise<void> {

@@ -338,7 +338,7 @@ describe("the lease of a run", () => {
     const { keyring } = here;
     await makeKeys(here, 3);
     here.time.ms = 91 * dayMs;
-    expect(await thrownBy(() => here.runs.runIfMissed(untilEver))).toBeKmsError("CONFLICT", "is over");
+    expect(await thrownBy(() => here.runs.runIfMissed(untilEver))).toBeKmsError("LEASE_LOST", "is over");
     expect((await store.counts()).byPurpose.data).toEqual({ ACTIVE: 3 });
     expect(here.runs.last()).toBeUndefined();
     expect(await isFree(store)).toBe(false);
@@ -369,8 +369,8 @@ describe("the lease of a run", () => {
       },
     });
     here.time.ms = dayMs;
-    expect(await thrownBy(() => here.runs.runIfMissed(untilEver))).toBeKmsError("CONFLICT", "is over");
-    expect(reason).toBeKmsError("CONFLICT");
+    expect(await thrownBy(() => here.runs.runIfMissed(untilEver))).toBeKmsError("LEASE_LOST", "is over");
+    expect(reason).toBeKmsError("LEASE_LOST");
   });
 
   it("is not taken again by a renewal that is under way when the run ends", async () => {

@@ -489,7 +489,7 @@ describe("rotating what is due", () => {
     await store.lease("rotation", "there", 60_000);
     const before = calls.generateDataKey;
     expect(await thrownBy(() => keyring.rotateDue({ force: true, fence }))).toBeKmsError(
-      "CONFLICT",
+      "LEASE_LOST",
       "the lease rotation",
     );
     expect(calls.generateDataKey - before).toBeLessThanOrEqual(8);
