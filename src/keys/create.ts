@@ -9,7 +9,8 @@ import { step } from "../failpoints.ts";
 import type { Activation, Store } from "../store/store.ts";
 import type { MasterKeys } from "../provider-keys/provider-keys.ts";
 import { publicPartOf, refuseOtherSecret } from "./key-check.ts";
-import { type KeyRecord, type Purpose, recordContext } from "../store/key-record.ts";
+import type { KeyRecord, Purpose } from "../store/key-record.ts";
+import { recordContext } from "./states.ts";
 import { secretBytes, unwrapUnchecked } from "./unwrap.ts";
 import type { ImportKey, Usable } from "./usable-key.ts";
 

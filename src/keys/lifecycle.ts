@@ -1,5 +1,5 @@
 /**
- * What an administrator, and time, do to a key: see transitions.ts for the states. A change is a compare-and-set of the whole record with
+ * What an administrator, and time, do to a key: see states.ts for the states. A change is a compare-and-set of the whole record with
  * its audit row; whoever loses one gets CONFLICT and may ask again, because a key that is in the wished state is answered as it is.
  */
 import { invalidField, KmsError, type KmsErrorCode } from "../errors.ts";
@@ -8,14 +8,7 @@ import type { Attribution, KeyName, StateAction, StateChange, Store } from "../s
 import type { Keyring } from "./keyring.ts";
 import { serviceName } from "../version.ts";
 import type { KeyRecord } from "../store/key-record.ts";
-import {
-  compromised,
-  destroyed,
-  destructionCancelled,
-  destructionScheduled,
-  disabled,
-  enabled,
-} from "./transitions.ts";
+import { compromised, destroyed, destructionCancelled, destructionScheduled, disabled, enabled } from "./states.ts";
 
 export interface ChangeRequest {
   tenantId: string;

@@ -14,7 +14,8 @@ import type { Attribution, Store, WrappedBy, WrappedCount, WrappedName, WrappedP
 import { hasWrapped, type MasterKeys, wrappedBy } from "../provider-keys/provider-keys.ts";
 import type { Keyring } from "./keyring.ts";
 import { eachOf } from "./pace.ts";
-import { type KeyRecord, recordContext } from "../store/key-record.ts";
+import type { KeyRecord } from "../store/key-record.ts";
+import { recordContext } from "./states.ts";
 import { rewrapStoreKey } from "./store-key.ts";
 import { unwrap } from "./unwrap.ts";
 

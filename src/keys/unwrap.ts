@@ -3,7 +3,8 @@ import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import { hasWrapped, type MasterKeys } from "../provider-keys/provider-keys.ts";
 import { refuseOtherSecret } from "./key-check.ts";
-import { type KeyRecord, recordContext } from "../store/key-record.ts";
+import type { KeyRecord } from "../store/key-record.ts";
+import { recordContext } from "./states.ts";
 
 export const secretBytes = 32;
 

@@ -1,4 +1,4 @@
-/** A key record: one version of a tenant's key for a purpose, and what each state allows. */
+/** A key record: one version of a tenant's key for a purpose. */
 
 export type Purpose = "data" | "signing";
 
@@ -24,7 +24,7 @@ export interface KeyRecord {
   /** The provider and its key that made `wrapped`. */
   provider: string;
   providerKeyId: string;
-  /** The 32-byte key or signing seed, encrypted by the provider under `recordContext`. */
+  /** The 32-byte key or signing seed, encrypted by the provider under `recordContext` (keys/states.ts). */
   wrapped: Uint8Array;
   /** For `signing` the Ed25519 public key, 32 bytes; for `data` what tells the key from another, see keys/key-check.ts. */
   publicKey: Uint8Array;
@@ -36,22 +36,4 @@ export interface KeyRecord {
   destroyAt: Date | undefined;
   /** The state before it was disabled, compromised or scheduled for destruction: of a key that was disabled, where EnableKey returns. */
   previousState: KeyState | undefined;
-}
-
-/** What a state allows with the secret key. What its signatures are worth is in attestation/verify-span.ts. */
-export const allowed: Readonly<Record<KeyState, { protect: boolean; open: boolean | "break-glass" }>> = {
-  PENDING: { protect: false, open: false },
-  ACTIVE: { protect: true, open: true },
-  RETIRED: { protect: false, open: true },
-  DISABLED: { protect: false, open: false },
-  COMPROMISED: { protect: false, open: "break-glass" }, // for a caller of that role
-  DESTROY_SCHEDULED: { protect: false, open: false },
-  DESTROYED: { protect: false, open: false },
-};
-
-/** The provider's encryption context of a record: rebuilt from the record, never taken from a caller. */
-export function recordContext(
-  record: Pick<KeyRecord, "tenantId" | "purpose" | "keyId">,
-): Readonly<Record<string, string>> {
-  return { tenant_id: record.tenantId, purpose: record.purpose, key_id: record.keyId };
 }

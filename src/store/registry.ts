@@ -7,10 +7,6 @@ import type { SqliteSettings } from "./sqlite/open.ts";
 import type { LockedStore } from "./store.ts";
 
 export type StoreSettings = MemorySettings | SqliteSettings | PostgresSettings;
-export type { CheckedRows, RowProblem, RowProblemKind } from "./offline/check-rows.ts";
-export type { Contents, CopiedLog, NotableKey, ProviderKey } from "./offline/copy.ts";
-export type { Tables } from "./offline/tables.ts";
-export type { StoredLog, StoredPiece } from "./offline/stored-logs.ts";
 
 interface Openers<Settings> {
   store(settings: Settings): Promise<LockedStore>;

@@ -4,7 +4,7 @@ import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import type { WholeKeyring } from "../support/whole-keyring.ts";
 import { type ChangeRequest, replacementMs } from "../../src/keys/lifecycle.ts";
 import type { KeyRecord, KeyState } from "../../src/store/key-record.ts";
-import { destroyed } from "../../src/keys/transitions.ts";
+import { destroyed } from "../../src/keys/states.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { cancelled, type Provider } from "../../src/provider/provider.ts";

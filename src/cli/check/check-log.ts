@@ -4,7 +4,7 @@
  */
 import { emptyTree, growTree, hashBytes, leafHash, newNodes, rootOf, type Tree } from "../../tlog/merkle.ts";
 import { fullTile, tileHeight } from "../../tlog/tiles.ts";
-import type { StoredLog } from "../../store/registry.ts";
+import type { StoredLog } from "../../store/offline/stored-logs.ts";
 import { type StoredLevel, storedLevel } from "./stored-level.ts";
 
 /** What is wrong from an entry on, and with how many. */

@@ -1,6 +1,7 @@
 /** Every log of a store, recomputed from its entries. */
 import type { KeyObject } from "node:crypto";
-import type { RowProblem, Tables } from "../../store/registry.ts";
+import type { RowProblem } from "../../store/offline/row-problem.ts";
+import type { Tables } from "../../store/offline/tables.ts";
 import type { LogHead } from "../../store/log-store.ts";
 import { checkLog } from "./check-log.ts";
 

@@ -1,5 +1,5 @@
 /** A problem of a stored row, as it is told. */
-import type { RowProblem } from "../../store/registry.ts";
+import type { RowProblem } from "../../store/offline/row-problem.ts";
 
 export type Problem = Omit<RowProblem, "kind"> & { kind: string };
 

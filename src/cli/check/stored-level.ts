@@ -1,7 +1,7 @@
 /** The stored hashes of a level of tiles, beside those that the entries lead to: both come in order, in pieces of any length. */
 import { hashBytes } from "../../tlog/merkle.ts";
 import { fullTile } from "../../tlog/tiles.ts";
-import type { StoredPiece } from "../../store/registry.ts";
+import type { StoredPiece } from "../../store/offline/stored-logs.ts";
 import type { LogFinding } from "./check-log.ts";
 
 export interface StoredLevel {

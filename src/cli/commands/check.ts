@@ -2,7 +2,9 @@
 import type { KeyObject } from "node:crypto";
 import { KmsError } from "../../errors.ts";
 import type { MasterKeys } from "../../provider-keys/provider-keys.ts";
-import { type CheckedRows, openTables, type Tables } from "../../store/registry.ts";
+import type { CheckedRows } from "../../store/offline/check-rows.ts";
+import { openTables } from "../../store/registry.ts";
+import type { Tables } from "../../store/offline/tables.ts";
 import { type Command, exitCode, jsonOption } from "../command.ts";
 import { configOption } from "../configuration.ts";
 import { type CheckedLogs, checkLogs } from "../check/check-logs.ts";

@@ -7,7 +7,7 @@ import { rootOf } from "../../tlog/merkle.ts";
 import { signersOf } from "../../tlog/signed-note.ts";
 import { storedTree } from "../../tlog/stored-tree.ts";
 import type { LogHead } from "../../store/log-store.ts";
-import type { Tables } from "../../store/registry.ts";
+import type { Tables } from "../../store/offline/tables.ts";
 import type { KeptCheckpoint } from "./checkpoint-file.ts";
 
 export interface LogOutcome {

@@ -12,49 +12,9 @@ import { type Life, lives } from "./replay.ts";
 import { valuesOf } from "../sql/rows.ts";
 import type { TableName } from "../sql/schema.ts";
 import { strayRows } from "./strays.ts";
+import type { RowCheck, RowProblem, RowProblemKind } from "./row-problem.ts";
 import { checkVersions } from "./versions.ts";
 import type { AuditCursor, AuditHead } from "../store.ts";
-
-export type RowProblemKind =
-  /** A row whose HMAC is not right. */
-  | "record_altered"
-  | "request_altered"
-  | "lease_altered"
-  /** The head of a log, or what is remembered of one. */
-  | "log_altered"
-  /** What a log is made of is not what its head says, or belongs to no log. */
-  | "log_content"
-  /** A log is shorter than it was. */
-  | "log_set_back"
-  /** A row or more of the audit trail are altered, missing or out of order. */
-  | "audit_trail"
-  /** The audit trail knows a key that has no record. */
-  | "record_missing"
-  /** A record that the audit trail does not know. */
-  | "record_unknown"
-  /** A record in another state than the audit trail leads to. */
-  | "state"
-  /** Versions that are missing, or there twice. */
-  | "versions"
-  | "several_active";
-
-export interface RowProblem {
-  kind: RowProblemKind;
-  /** Empty where no tenant, or no key, is meant. */
-  tenantId: string;
-  keyId: string;
-  purpose: Purpose | undefined;
-  /** A sentence for the operator. */
-  what: string;
-  /** Clocks that differ lead to the same: no reason not to believe a backup. */
-  mayBeClocks?: true;
-}
-
-export interface RowCheck {
-  problem(problem: RowProblem): void;
-  /** Told now and then how many rows were looked at. */
-  progress?(rows: number): void;
-}
 
 export interface CheckedRows {
   keys: Record<Purpose, Partial<Record<KeyState, number>>>;

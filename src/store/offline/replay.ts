@@ -31,7 +31,10 @@ interface Before {
   compromised: boolean;
 }
 
-/** As keys/transitions.ts has it, in words of the trail. Enabling leads back to ACTIVE only where no other key has become that; the row does not say. */
+/**
+ * The ways between states, as keys/states.ts has them, in words of the trail. Enabling leads back to ACTIVE only if no other key has
+ * become that, which the row does not say.
+ */
 const after: Partial<Record<AuditAction, (before: Before) => readonly KeyState[]>> = {
   create: () => ["ACTIVE"],
   rotate: () => ["ACTIVE"],

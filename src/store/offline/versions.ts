@@ -1,7 +1,7 @@
 /** The order of the versions of each tenant and purpose: 1, 2, 3 … without a gap, and one ACTIVE at most. */
 import type { Purpose } from "../key-record.ts";
 import type { Query } from "../sql/database.ts";
-import type { RowCheck, RowProblemKind } from "./check-rows.ts";
+import type { RowCheck, RowProblemKind } from "./row-problem.ts";
 import { each, pages } from "./copy.ts";
 
 export async function checkVersions(query: Query, problem: RowCheck["problem"]): Promise<void> {

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
-import { type KeyRecord, recordContext } from "../../../src/store/key-record.ts";
+import type { KeyRecord } from "../../../src/store/key-record.ts";
+import { recordContext } from "../../../src/keys/states.ts";
 import type { StateAction } from "../../../src/store/store.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { startPostgres } from "../../support/postgres-server.ts";

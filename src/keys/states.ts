@@ -1,6 +1,6 @@
 /**
- * The states of a key and the ways between them, as pure functions: the record as it becomes, the same record where it is in the wished
- * state already, or KEY_UNUSABLE. Never back from COMPROMISED or DESTROYED.
+ * The states of a key: what each allows, and the ways between them, as pure functions. A way gives the record as it becomes, the same
+ * record if it is in the wished state already, or KEY_UNUSABLE. None leads back from COMPROMISED or DESTROYED.
  *
  *   ACTIVE, RETIRED                      -> DISABLED           -> where it was, or RETIRED if another is ACTIVE
  *   ACTIVE, RETIRED, DISABLED            -> COMPROMISED
@@ -10,6 +10,24 @@
  */
 import { KmsError } from "../errors.ts";
 import type { KeyRecord, KeyState } from "../store/key-record.ts";
+
+/** What a state allows with the secret key. What its signatures are worth is in attestation/verify-span.ts. */
+export const allowed: Readonly<Record<KeyState, { protect: boolean; open: boolean | "break-glass" }>> = {
+  PENDING: { protect: false, open: false },
+  ACTIVE: { protect: true, open: true },
+  RETIRED: { protect: false, open: true },
+  DISABLED: { protect: false, open: false },
+  COMPROMISED: { protect: false, open: "break-glass" }, // for a caller of that role
+  DESTROY_SCHEDULED: { protect: false, open: false },
+  DESTROYED: { protect: false, open: false },
+};
+
+/** The provider's encryption context of a record: rebuilt from the record, never taken from a caller. */
+export function recordContext(
+  record: Pick<KeyRecord, "tenantId" | "purpose" | "keyId">,
+): Readonly<Record<string, string>> {
+  return { tenant_id: record.tenantId, purpose: record.purpose, key_id: record.keyId };
+}
 
 export function disabled(record: KeyRecord): KeyRecord {
   const { state } = record;
