@@ -18,7 +18,7 @@ import { insertCopies } from "../../src/store/offline/copy.ts";
 import { embeddedDatabase } from "../../src/store/sqlite/embedded.ts";
 import { keyRow, valuesOf } from "../../src/store/sql/rows.ts";
 import { rowVersion } from "../../src/store/sql/schema.ts";
-import type { AuditAction, AuditEvent } from "../../src/store/store.ts";
+import type { AuditAction, AuditEvent } from "../../src/store/audit-store.ts";
 
 export interface TenantKeys {
   tenantId: string;

@@ -3,7 +3,7 @@
  * costs a few look-ups and no object, because every call that uses a key pays for it.
  */
 import type { Purpose } from "../store/key-record.ts";
-import type { AuditAction, AuditEvent } from "../store/store.ts";
+import type { AuditAction, AuditEvent } from "../store/audit-store.ts";
 
 /** Refusals, and looks, that are told apart until they are written: tenants and keys in them are whatever a caller wrote. */
 export const maxRefusals = 1_000;

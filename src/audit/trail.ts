@@ -8,7 +8,8 @@
  * twice is better than lost.
  */
 import { KmsError } from "../errors.ts";
-import type { AuditEvent, AuditHead, Store } from "../store/store.ts";
+import type { AuditEvent, AuditHead } from "../store/audit-store.ts";
+import type { Store } from "../store/store.ts";
 import { type AuditCounters, auditCounters } from "./counters.ts";
 import { inTime } from "../health/in-time.ts";
 

@@ -1,7 +1,8 @@
 /** Whether the audit trail is as it was written: every row of every writer, page by page, so that calls are answered in between. */
 import { setImmediate } from "node:timers/promises";
 import { cancelled } from "../provider/provider.ts";
-import type { AuditCursor, Store } from "../store/store.ts";
+import type { AuditCursor } from "../store/audit-store.ts";
+import type { Store } from "../store/store.ts";
 import type { AuditReport } from "../service/key-admin/audit-events.ts";
 
 const pageRows = 5_000;

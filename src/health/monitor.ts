@@ -5,7 +5,8 @@
  */
 import { KmsError } from "../errors.ts";
 import type { ProviderCondition, ProviderWatch } from "../provider-keys/watch.ts";
-import type { KeyCounts, Store } from "../store/store.ts";
+import type { KeyCounts } from "../store/key-store.ts";
+import type { Store } from "../store/store.ts";
 import type { StartedAlarm } from "../alarm.ts";
 import { inTime } from "./in-time.ts";
 

@@ -4,7 +4,9 @@
  */
 import { invalidField, KmsError, type KmsErrorCode } from "../errors.ts";
 import { step } from "../failpoints.ts";
-import type { Attribution, KeyName, StateAction, StateChange, Store } from "../store/store.ts";
+import type { Attribution, StateAction } from "../store/audit-store.ts";
+import type { KeyName, StateChange } from "../store/key-store.ts";
+import type { Store } from "../store/store.ts";
 import type { Keyring } from "./keyring.ts";
 import { serviceName } from "../version.ts";
 import type { KeyRecord } from "../store/key-record.ts";

@@ -5,7 +5,7 @@
  */
 import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
-import type { WrappedBy, Wrapping } from "../store/store.ts";
+import type { WrappedBy, Wrapping } from "../store/key-store.ts";
 
 export interface MasterKeys {
   /** Wraps the store key, and what is new of all tenants that have no key of their own. */

@@ -4,7 +4,7 @@
  */
 import { KmsError, type KmsErrorCode } from "../errors.ts";
 import type { Rotation, RotationResult } from "../keys/rotation/rotation.ts";
-import type { AuditAction } from "../store/store.ts";
+import type { AuditAction } from "../store/audit-store.ts";
 import { type Answer, andThen } from "../call/maybe-promise.ts";
 import type { AuditTrail } from "../audit/trail.ts";
 import type { CallContext } from "../call/context.ts";

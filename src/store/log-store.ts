@@ -1,5 +1,5 @@
 /**
- * What a store must do for the logs of spans: the second half of the contract in cli/open-store.ts. test/support/log-store-contract.ts is this comment as code.
+ * The part of the store's contract that keeps the logs of spans. test/support/log-store-contract.ts is this comment as code.
  *
  * A tenant has logs, of which the last is its log and the others are closed. A log has a head, which is authenticated like
  * every row, and entries and hashes, which are not: the head's root authenticates them, to whoever reads enough of them to compute it.

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { type AuditTrail, type AuditTrailOptions, createAuditTrail, durableWithinMs } from "../../src/audit/trail.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
-import type { AuditEvent, Store } from "../../src/store/store.ts";
+import type { AuditEvent } from "../../src/store/audit-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
 
 beforeEach(() => {

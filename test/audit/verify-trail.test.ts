@@ -3,7 +3,8 @@ import { createSecretKey, randomBytes } from "node:crypto";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createAuditTrail } from "../../src/audit/trail.ts";
 import { verifyAudit } from "../../src/audit/verify-trail.ts";
-import type { AuditVerdict, Store } from "../../src/store/store.ts";
+import type { AuditVerdict } from "../../src/store/audit-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
 

@@ -12,7 +12,8 @@ import { unlockStore } from "../../src/keys/store-key.ts";
 import { openProvider } from "../../src/provider/registry.ts";
 import { type StepName, steps } from "../../src/failpoints.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
-import type { Attribution, Store } from "../../src/store/store.ts";
+import type { Attribution } from "../../src/store/audit-store.ts";
+import type { Store } from "../../src/store/store.ts";
 
 export interface ReplicaOptions {
   store: StoreSettings;

@@ -13,7 +13,8 @@ import type { KeyRecord, Purpose } from "../../src/store/key-record.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { openProvider } from "../../src/provider/registry.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
-import type { AuditCursor, Store } from "../../src/store/store.ts";
+import type { AuditCursor } from "../../src/store/audit-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import type { Commands, Message, ReplicaOptions } from "./replica.ts";
 
 export interface Replica {

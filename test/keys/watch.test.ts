@@ -4,7 +4,8 @@ import { KmsError } from "../../src/errors.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
-import type { KeyChange, Store } from "../../src/store/store.ts";
+import type { KeyChange } from "../../src/store/key-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { countingStore, setUp, turn } from "../support/keys-fixture.ts";
 

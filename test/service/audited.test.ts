@@ -15,7 +15,7 @@ import { RotateRequestSchema } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
 import { SignSpanRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { tenantOfSignSpan } from "../../src/service/kms/sign-span.ts";
-import type { AuditEvent } from "../../src/store/store.ts";
+import type { AuditEvent } from "../../src/store/audit-store.ts";
 import { plainSpan } from "../support/api-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { call, setUp } from "../support/service-fixture.ts";

@@ -4,7 +4,8 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
-import type { StateChange, Store } from "../../src/store/store.ts";
+import type { StateChange } from "../../src/store/key-store.ts";
+import type { Store } from "../../src/store/store.ts";
 
 export const dayMs = 24 * 60 * 60 * 1000;
 

@@ -12,7 +12,8 @@ import { keyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
 import type { ProviderCondition } from "../../src/provider-keys/watch.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { type KmsParts, kmsHandlers } from "../../src/service/kms/handlers.ts";
-import type { AuditEvent, Store } from "../../src/store/store.ts";
+import type { AuditEvent } from "../../src/store/audit-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { anyone } from "../../src/transport/authenticate.ts";
 import { setUp as setUpKeys } from "./keys-fixture.ts";
 

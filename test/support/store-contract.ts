@@ -4,17 +4,14 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { KeyRecord, KeyState, Purpose } from "../../src/store/key-record.ts";
 import type {
   Activation,
-  AuditCursor,
-  AuditEvent,
-  AuditPage,
   KeyName,
-  LockedStore,
   StateChange,
-  Store,
   WrappedBy,
   WrappedName,
   WrappedPlace,
-} from "../../src/store/store.ts";
+} from "../../src/store/key-store.ts";
+import type { AuditCursor, AuditEvent, AuditPage } from "../../src/store/audit-store.ts";
+import type { LockedStore, Store } from "../../src/store/store.ts";
 import { thrownBy } from "./matchers.ts";
 import { unlocked } from "./store-fixture.ts";
 

@@ -6,7 +6,8 @@
  */
 import { KmsError, type KmsErrorCode } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
-import type { Fence, Store } from "../../store/store.ts";
+import type { Fence } from "../../store/lease-store.ts";
+import type { Store } from "../../store/store.ts";
 import type { FailedRotation, Rotation, RotationResult } from "./rotation.ts";
 
 export interface RunOptions {

@@ -9,7 +9,10 @@
 import { createHash } from "node:crypto";
 import { KmsError, type KmsErrorCode } from "../../errors.ts";
 import { cancelled } from "../../provider/provider.ts";
-import type { Activation, Attribution, Fence, KeyName, RequestRecord, Store } from "../../store/store.ts";
+import type { Attribution } from "../../store/audit-store.ts";
+import type { Activation, KeyName, RequestRecord } from "../../store/key-store.ts";
+import type { Fence } from "../../store/lease-store.ts";
+import type { Store } from "../../store/store.ts";
 import { serviceName } from "../../version.ts";
 import { createPace, eachOf, type PaceOptions } from "../pace.ts";
 import type { LogHandover } from "../../store/log-store.ts";

@@ -1,6 +1,7 @@
 /** What can be asked of a rotation, and what it answers: each key is rotated, skipped or failed by itself. */
 import type { KmsError } from "../../errors.ts";
-import type { Attribution, Fence } from "../../store/store.ts";
+import type { Attribution } from "../../store/audit-store.ts";
+import type { Fence } from "../../store/lease-store.ts";
 import type { Purpose } from "../../store/key-record.ts";
 
 export interface RotateRequest {

@@ -14,7 +14,8 @@ import {
   VerifyAuditResponseSchema,
 } from "../../../gen/ts/fluo/kms/v1/audit_pb.ts";
 import { KeyPurpose } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
-import type { AuditHead, AuditProblem, AuditRow, Store } from "../../store/store.ts";
+import type { AuditHead, AuditProblem, AuditRow } from "../../store/audit-store.ts";
+import type { Store } from "../../store/store.ts";
 import type { CallContext } from "../../call/context.ts";
 import { checkKeyId } from "../../call/ids.ts";
 import { keyPurposes } from "../key-enums.ts";

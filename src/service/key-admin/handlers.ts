@@ -15,7 +15,8 @@ import type { KeyAdminService } from "../../../gen/ts/fluo/kms/v1/key_admin_serv
 import { KeyVersionSchema } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { invalidField } from "../../errors.ts";
 import { type KeyRecord, purposes } from "../../store/key-record.ts";
-import type { Attribution, Store } from "../../store/store.ts";
+import type { Attribution } from "../../store/audit-store.ts";
+import type { Store } from "../../store/store.ts";
 import type { Answer } from "../../call/maybe-promise.ts";
 import { type AuditParts, auditHandlers } from "./audit-events.ts";
 import type { CallContext } from "../../call/context.ts";

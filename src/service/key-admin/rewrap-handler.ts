@@ -10,7 +10,8 @@ import {
 } from "../../../gen/ts/fluo/kms/v1/rewrap_pb.ts";
 import type { MasterKeys } from "../../provider-keys/provider-keys.ts";
 import type { FailedRewrap, Rewrap, RewrapResult } from "../../keys/rewrapping.ts";
-import type { Store, WrappedBy, WrappedPlace } from "../../store/store.ts";
+import type { Store } from "../../store/store.ts";
+import type { WrappedBy, WrappedPlace } from "../../store/key-store.ts";
 import type { Witness } from "../audited.ts";
 import type { CallContext } from "../../call/context.ts";
 import { checkRequestId } from "../../call/ids.ts";

@@ -14,7 +14,7 @@ import type { TableName } from "../sql/schema.ts";
 import { strayRows } from "./strays.ts";
 import type { RowCheck, RowProblem, RowProblemKind } from "./row-problem.ts";
 import { checkVersions } from "./versions.ts";
-import type { AuditCursor, AuditHead } from "../store.ts";
+import type { AuditCursor, AuditHead } from "../audit-store.ts";
 
 export interface CheckedRows {
   keys: Record<Purpose, Partial<Record<KeyState, number>>>;

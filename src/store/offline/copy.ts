@@ -9,7 +9,7 @@ import type { LogHead } from "../log-store.ts";
 import type { Query, Row } from "../sql/database.ts";
 import { date, insertRows } from "../sql/rows.ts";
 import { type AnyTableName, allTables, pieceTables } from "../sql/schema.ts";
-import type { WrappedBy } from "../store.ts";
+import type { WrappedBy } from "../key-store.ts";
 
 /** What was copied. */
 export interface Contents {

@@ -5,7 +5,7 @@
 import type { KeyState, Purpose } from "../key-record.ts";
 import type { Query, Row } from "../sql/database.ts";
 import { pages } from "./copy.ts";
-import type { AuditAction } from "../store.ts";
+import type { AuditAction } from "../audit-store.ts";
 
 /** One key's life, up to now. */
 export interface Life {

@@ -20,7 +20,8 @@ import { authenticated, keyRecord, valuesOf } from "../sql/rows.ts";
 import { migrations, rowVersion } from "../sql/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import { type StoredLog, storedLogs } from "./stored-logs.ts";
-import type { AuditEvent, WrappedStoreKey } from "../store.ts";
+import type { AuditEvent } from "../audit-store.ts";
+import type { WrappedStoreKey } from "../store.ts";
 
 export interface Tables {
   /** The name in `fluo.kms.store`. */

@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
-import type { KeyChange } from "../store.ts";
+import type { KeyChange } from "../key-store.ts";
 
 export interface NewsOptions {
   config: pg.ClientConfig;

@@ -17,7 +17,7 @@ import type {
   AuditProblem,
   AuditRow,
   AuditVerdict,
-} from "../store.ts";
+} from "../audit-store.ts";
 
 const purposes: readonly Purpose[] = ["data", "signing"];
 const beforeFirst = new Uint8Array(0);

@@ -8,7 +8,9 @@ import { countKeys, countKeysOf } from "./counts.ts";
 import { insertCompromise, proveHandover, refuseOpenLog } from "./handovers.ts";
 import { holdLease } from "./leases.ts";
 import { authenticated, insertRow, keyName, keyRecord, keyRow, updateRow } from "./rows.ts";
-import type { Activation, AuditEvent, ExpectedKeys, KeyPage, Store } from "../store.ts";
+import type { Activation, ExpectedKeys, KeyPage } from "../key-store.ts";
+import type { AuditEvent } from "../audit-store.ts";
+import type { Store } from "../store.ts";
 
 type RequestOf = NonNullable<Activation["request"]>;
 

@@ -6,7 +6,7 @@ import type { RowMac } from "./row-mac.ts";
 import { KmsError } from "../../errors.ts";
 import type { Query, Row, Transaction } from "./database.ts";
 import { authenticated, date, insertRow, updateRow } from "./rows.ts";
-import type { Fence, LeaseAnswer } from "../store.ts";
+import type { Fence, LeaseAnswer } from "../lease-store.ts";
 
 export interface LeaseWish {
   name: string;

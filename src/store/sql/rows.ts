@@ -4,7 +4,7 @@ import { KmsError } from "../../errors.ts";
 import type { KeyRecord, KeyState, Purpose } from "../key-record.ts";
 import type { Query, Row } from "./database.ts";
 import { type AnyTableName, allTables, type TableName, tables } from "./schema.ts";
-import type { KeyName } from "../store.ts";
+import type { KeyName } from "../key-store.ts";
 
 /** The columns under the HMAC, in their order. */
 export function valuesOf(table: TableName, row: Row): RowValue[] {

@@ -6,7 +6,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Database, Query, Row } from "./database.ts";
 import { keyName } from "./rows.ts";
-import type { WrappedBy, WrappedCount, WrappedName, WrappedPage, Wrapping } from "../store.ts";
+import type { WrappedBy, WrappedCount, WrappedName, WrappedPage, Wrapping } from "../key-store.ts";
 
 /** About 2 ms of SQLite. */
 const keysAStep = 20_000;

@@ -2,7 +2,8 @@
 import type { KeyObject } from "node:crypto";
 import { Worker } from "node:worker_threads";
 import { KmsError, type KmsErrorCode } from "../../errors.ts";
-import type { KeyChange, LockedStore, Store } from "../store.ts";
+import type { KeyChange } from "../key-store.ts";
+import type { LockedStore, Store } from "../store.ts";
 
 export interface SqliteSettings {
   name: "sqlite";

@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import type { KeyRecord } from "../../../src/store/key-record.ts";
 import { recordContext } from "../../../src/keys/states.ts";
-import type { StateAction } from "../../../src/store/store.ts";
+import type { StateAction } from "../../../src/store/audit-store.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { startPostgres } from "../../support/postgres-server.ts";
 import { run } from "../../support/cli-fixture.ts";

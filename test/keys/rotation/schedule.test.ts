@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { KmsError } from "../../../src/errors.ts";
 import type { RotationResult } from "../../../src/keys/rotation/rotation.ts";
 import { type RotationSchedule, type ScheduleOptions, scheduleRotation } from "../../../src/keys/rotation/schedule.ts";
-import type { Fence, LeaseAnswer } from "../../../src/store/store.ts";
+import type { Fence, LeaseAnswer } from "../../../src/store/lease-store.ts";
 
 const minuteMs = 60_000;
 const none: RotationResult = { rotated: [], skipped: [], failed: [], remaining: 0 };

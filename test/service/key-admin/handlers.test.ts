@@ -21,7 +21,7 @@ import type { KeyRecord, Purpose } from "../../../src/store/key-record.ts";
 import type { Rewrap } from "../../../src/keys/rewrapping.ts";
 import type { Caller } from "../../../src/call/context.ts";
 import { type KeyAdminParts, keyAdminHandlers } from "../../../src/service/key-admin/handlers.ts";
-import type { AuditRow } from "../../../src/store/store.ts";
+import type { AuditRow } from "../../../src/store/audit-store.ts";
 import { anyone } from "../../../src/transport/authenticate.ts";
 import { thrownBy } from "../../support/matchers.ts";
 

@@ -1,0 +1,125 @@
+/**
+ * The part of the store's contract that keeps the audit trail: a chain of rows for each writer, which shows what was taken from it. See
+ * store.ts for what holds for every part.
+ */
+import type { Purpose } from "./key-record.ts";
+
+export interface AuditStore {
+  /** Appends rows to this writer's chain, durably. */
+  appendAudit(events: readonly AuditEvent[]): Promise<void>;
+
+  /** A page of audit rows, in the order in which they were stored. */
+  auditEvents(page: AuditPage): Promise<AuditRow[]>;
+
+  /**
+   * The tenants of the newest audit rows that say OK, newest first, at most `limit`: who was lately active. It looks at 10,000 rows and
+   * authenticates none, so that it is a hint and nothing more.
+   */
+  recentTenants(limit: number): Promise<string[]>;
+
+  /** Checks up to `limit` rows of the chains from `from` on; to be called until `next` is undefined. */
+  verifyAudit(from: AuditCursor | undefined, limit: number): Promise<AuditVerdict>;
+
+  /** The newest row of this writer; undefined before its first. */
+  auditHead(): Promise<AuditHead | undefined>;
+}
+
+/** Who did something, for the audit trail. */
+export interface Attribution {
+  actor: string;
+  /** Empty where the caller named none. */
+  requestId: string;
+}
+
+/** What makes a key ACTIVE: the first of its tenant and purpose, or one after others. */
+export type BirthAction = "create" | "rotate";
+
+export type StateAction =
+  | "disable"
+  | "enable"
+  | "mark_compromised"
+  | "schedule_destruction"
+  | "cancel_destruction"
+  | "destroy"
+  | "rewrap";
+
+/** `retire` is the other half of `rotate`. The uses count calls or, for PII, fields. */
+export type AuditAction =
+  | BirthAction
+  | "retire"
+  | StateAction
+  | "generate_data_key"
+  | "decrypt_data_key"
+  | "encrypt_pii"
+  | "decrypt_pii"
+  | "re_encrypt_pii"
+  | "sign_span"
+  | "list_keys"
+  | "list_audit_events"
+  | "verify_audit"
+  | "restore";
+
+/** What happened, never its content. */
+export interface AuditEvent {
+  at: Date;
+  actor: string;
+  action: AuditAction;
+  /** Empty where none was named. */
+  tenantId: string;
+  purpose: Purpose | undefined;
+  /** Empty where none was found. */
+  keyId: string;
+  /** `OK`, or the code of the refusal. */
+  outcome: string;
+  requestId: string;
+  /** How many like this happened since the last row: uses and refusals are counted together. */
+  count: number;
+}
+
+export interface AuditRow extends AuditEvent {
+  /** Its place in the store, growing. */
+  id: number;
+  /** 128 random bits of the process that wrote it, hex. */
+  writerId: string;
+  /** Counts 1, 2, 3 … per writer. */
+  sequence: number;
+}
+
+export interface AuditPage {
+  tenantId?: string | undefined;
+  keyId?: string | undefined;
+  limit: number;
+  /** Id of the last row of the page before. */
+  after?: number | undefined;
+}
+
+export interface AuditHead {
+  writerId: string;
+  sequence: number;
+  /** HMAC of the newest row, over it and its predecessor's. */
+  mac: Uint8Array;
+}
+
+/** A place in the chains. */
+export interface AuditCursor {
+  writerId: string;
+  sequence: number;
+  /** The HMAC stored in the row at `sequence`; undefined if that row is missing or there is none yet. */
+  mac: Uint8Array | undefined;
+}
+
+export interface AuditVerdict {
+  /** Rows that were looked at. */
+  events: number;
+  /** The heads of the writers that were finished. */
+  heads: AuditHead[];
+  problems: AuditProblem[];
+  next: AuditCursor | undefined;
+}
+
+export interface AuditProblem {
+  writerId: string;
+  /** The number of the row, or of the first one that is missing; 0 if the whole writer is meant. */
+  sequence: number;
+  what: string;
+}

@@ -1,0 +1,23 @@
+/** The part of the store's contract that lets one replica at a time do a piece of work. See store.ts for what holds for every part. */
+
+export interface LeaseStore {
+  /**
+   * Takes or renews the lease `name` for `ttlMs` by the store's clock. A new holder gets a new generation; one that renews in time keeps
+   * its own. `generation` is undefined while somebody else holds it.
+   */
+  lease(name: string, holder: string, ttlMs: number): Promise<LeaseAnswer>;
+
+  /** Notes that the work of a lease was done completely, and ends it. LEASE_LOST when the generation is not current any more. */
+  finishLease(fence: Fence, at: Date): Promise<void>;
+}
+
+export interface Fence {
+  name: string;
+  generation: number;
+}
+
+export interface LeaseAnswer {
+  generation: number | undefined;
+  /** When the work was last done completely. */
+  finishedAt: Date | undefined;
+}
