@@ -25,85 +25,94 @@ export interface Answer {
   change?: KeyChange;
 }
 
-type Methods<T> = { [Name in keyof T]: T[Name] extends (...args: never[]) => Promise<unknown> ? Name : never }[keyof T];
+/** What runs in the thread, of a store in this one: all that promise something but what open.ts does itself. */
+type Forwarded<T> = {
+  [Name in Exclude<keyof T, "unlock" | "close">]: T[Name] extends (...args: never[]) => Promise<unknown> ? Name : never;
+}[Exclude<keyof T, "unlock" | "close">];
 
-const lockedMethods = ["storeKey", "insertStoreKey"] as const satisfies Methods<LockedStore>[];
+/** Method names as keys, so that the compiler refuses a list that lacks one, as well as one that has too many. */
+type MethodList<T> = Readonly<Record<Forwarded<T>, true>>;
 
-const storeMethods = [
-  "storeKey",
-  "replaceStoreKey",
-  "active",
-  "get",
-  "list",
-  "lastVersion",
-  "listKeys",
-  "insertPending",
-  "activate",
-  "update",
-  "deletePending",
-  "deletePendingBefore",
-  "request",
-  "deleteRequestsBefore",
-  "due",
-  "destroyable",
-  "wrappedByOthers",
-  "countWrappedByOthers",
-  "counts",
-  "lease",
-  "finishLease",
-  "appendAudit",
-  "auditEvents",
-  "recentTenants",
-  "verifyAudit",
-  "auditHead",
-  "logHead",
-  "logHeads",
-  "nextLogNumber",
-  "createLog",
-  "appendLog",
-  "logRequest",
-  "deleteLogRequestsBefore",
-  "logHashes",
-  "logEntries",
-  "logHandovers",
-  "logCompromises",
-] as const satisfies Methods<Store>[];
+const lockedMethods: MethodList<LockedStore> = { storeKey: true, insertStoreKey: true };
+
+const storeMethods: MethodList<Store> = {
+  storeKey: true,
+  replaceStoreKey: true,
+  active: true,
+  get: true,
+  list: true,
+  lastVersion: true,
+  listKeys: true,
+  insertPending: true,
+  activate: true,
+  update: true,
+  deletePending: true,
+  deletePendingBefore: true,
+  request: true,
+  deleteRequestsBefore: true,
+  due: true,
+  destroyable: true,
+  wrappedByOthers: true,
+  countWrappedByOthers: true,
+  counts: true,
+  lease: true,
+  finishLease: true,
+  appendAudit: true,
+  auditEvents: true,
+  recentTenants: true,
+  verifyAudit: true,
+  auditHead: true,
+  logHead: true,
+  logHeads: true,
+  nextLogNumber: true,
+  createLog: true,
+  appendLog: true,
+  logRequest: true,
+  deleteLogRequestsBefore: true,
+  logHashes: true,
+  logEntries: true,
+  logHandovers: true,
+  logCompromises: true,
+};
 
 /** STORE_UNAVAILABLE where the file cannot be used, or has a newer schema. */
 export async function openSqlite({ file }: SqliteSettings): Promise<LockedStore> {
   const thread = startThread(file);
   const close = () => thread.close();
-  const forward = (method: string): [string, (...args: unknown[]) => Promise<unknown>] => [
-    method,
-    (...args) => thread.call(method, args),
-  ];
   try {
     await thread.call("open", []);
   } catch (error) {
     await close();
     throw error;
   }
-  const store = {
-    name: "sqlite",
-    ...Object.fromEntries(storeMethods.map(forward)),
-    watch: thread.watch,
-    close,
-  } as unknown as Store;
+  const store: Store = { name: "sqlite", ...forwarded(storeMethods, thread.call), watch: thread.watch, close };
   return {
     name: "sqlite",
-    ...Object.fromEntries(lockedMethods.map(forward)),
+    ...forwarded(lockedMethods, thread.call),
     async unlock(key: KeyObject) {
       await thread.call("unlock", [key]);
       return store;
     },
     close,
-  } as unknown as LockedStore;
+  };
+}
+
+/** The methods of `list`, each a call to the thread. The thread runs the same method, so that its answer has the method's type. */
+function forwarded<T>(list: MethodList<T>, call: Thread["call"]): Pick<T, Forwarded<T>> {
+  const methods = Object.keys(list).map((method) => [method, (...args: unknown[]) => call(method, args)]);
+  return Object.fromEntries(methods);
+}
+
+interface Thread {
+  call(method: string, args: unknown[]): Promise<unknown>;
+  watch: Store["watch"];
+  close(): Promise<void>;
 }
 
 /** What passes through is garbage soon, and lies outside the heap: a small young generation gives it back sooner. */
 const resourceLimits = { maxYoungGenerationSizeMb: 4 };
 
-function startThread(file: string) {
+function startThread(file: string): Thread {
   const worker = new Worker(new URL("./database-worker.ts", import.meta.url), {
     workerData: { file },
     resourceLimits,
