@@ -24,7 +24,7 @@ import type { Provider } from "./provider/provider.ts";
 import { startProviders } from "./provider-keys/start.ts";
 import { createAuditTrail } from "./audit/trail.ts";
 import { verifyAudit } from "./audit/verify-trail.ts";
-import { createWitness, witnessedRotation } from "./service/audited.ts";
+import { createAuditObserver, observedRotation } from "./audit/observer.ts";
 import { auditedKeyAdmin } from "./service/key-admin/audited-handlers.ts";
 import { createAlarm } from "./alarm.ts";
 import { startHealthMonitor } from "./health/monitor.ts";
@@ -33,7 +33,7 @@ import { keyTimer } from "./service/key-timer.ts";
 import { kmsHandlers } from "./service/kms/handlers.ts";
 import { logHandlers } from "./service/log/handlers.ts";
 import { localAdvice } from "./service/kms/validate/recommendations.ts";
-import { rewrapRemarks, witnessedRewrap } from "./service/key-admin/rewrap-handler.ts";
+import { rewrapRemarks, observedRewrap } from "./service/key-admin/rewrap-handler.ts";
 import { signSpans } from "./service/kms/sign-spans.ts";
 import { memoryStore } from "./store/sqlite/memory.ts";
 import { openStore } from "./store/registry.ts";
@@ -136,11 +136,11 @@ export async function startServer(config: Config): Promise<RunningServer> {
       log.info(status === "operational" ? { status } : { status, notices }, `health is ${status}`);
     },
   });
-  const witness = createWitness({ audit, alarm, dataLoss: instruments.dataLoss });
+  const observer = createAuditObserver({ audit, alarm, dataLoss: instruments.dataLoss });
   const schedule = config.rotation.enabled
     ? scheduleRotation({
         cron: config.rotation.checkCron,
-        rotation: witnessedRotation(rotation, serviceName, witness),
+        rotation: observedRotation(rotation, serviceName, observer),
         store,
         hasOwnKey: (tenantId) => tenantKeys.keyOf(tenantId) !== undefined,
         report: ({ rotated, failed, remaining }) =>
@@ -179,7 +179,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const signing = {
     keyring,
     logs,
-    witness,
+    observer,
     keyTimer: keyTimer(instruments),
     spansSigned: instruments.spansSigned,
     clock,
@@ -221,14 +221,14 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const adminHandlers = auditedKeyAdmin(
     keyAdminHandlers({
       lifecycle,
-      rewrap: witnessedRewrap(createRewrap({ store, masterKeys: keys, keyring, clock }), witness, alarm.suspect),
+      rewrap: observedRewrap(createRewrap({ store, masterKeys: keys, keyring, clock }), observer, alarm.suspect),
       current: wrappedBy(provider),
       store,
       verifyAudit: (signal) => verifyAudit(store, signal),
     }),
-    witness,
+    observer,
   );
-  const readers = logHandlers({ logs, witness });
+  const readers = logHandlers({ logs, observer });
   const streams = { signSpans: signSpans({ ...signing, pool, sequencer }) };
   const services = [kmsService(handlers, streams), keyAdminService(adminHandlers), logService(readers)];
   const recorder = callRecorder({ instruments, tracer: telemetry.tracer, log, services });

@@ -9,7 +9,7 @@ import { logReader } from "../../src/tenant-log/log-reader.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { createAuditTrail } from "../../src/audit/trail.ts";
 import { verifyAudit } from "../../src/audit/verify-trail.ts";
-import { createWitness } from "../../src/service/audited.ts";
+import { createAuditObserver } from "../../src/audit/observer.ts";
 import type { CallContext } from "../../src/call/context.ts";
 import { createAlarm } from "../../src/alarm.ts";
 import { startHealthMonitor } from "../../src/health/monitor.ts";
@@ -41,9 +41,9 @@ export async function openService(settings: StoreSettings, provider: Provider): 
   const watches = [await watchProvider({ provider })];
   const alarm = createAlarm();
   const health = await startHealthMonitor({ alarm, watches, store, notices: [] });
-  const witness = createWitness({ audit, alarm, dataLoss: counter });
+  const observer = createAuditObserver({ audit, alarm, dataLoss: counter });
   const kms = kmsHandlers({
-    witness,
+    observer,
     audit,
     keyring,
     logs: logReader({ store, keys: keyring }),

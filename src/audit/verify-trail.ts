@@ -1,9 +1,16 @@
 /** Whether the audit trail is as it was written: every row of every writer, page by page, so that calls are answered in between. */
 import { setImmediate } from "node:timers/promises";
 import { cancelled } from "../provider/provider.ts";
-import type { AuditCursor } from "../store/audit-store.ts";
+import type { AuditCursor, AuditHead, AuditProblem } from "../store/audit-store.ts";
 import type { Store } from "../store/store.ts";
-import type { AuditReport } from "../service/key-admin/audit-events.ts";
+
+export interface AuditReport {
+  events: number;
+  heads: AuditHead[];
+  problems: AuditProblem[];
+  /** Of all that were found, if not all are in the list. */
+  problemCount: number;
+}
 
 const pageRows = 5_000;
 const maxProblems = 1_000;

@@ -50,7 +50,7 @@ export interface Model {
   mayLackActive(tenantId: string, purpose: Purpose, at: number): boolean;
 }
 
-export interface Witnesses {
+export interface Observers {
   operation(requestId: string): Operation | undefined;
   /** When something that was made with a key was first acknowledged. */
   firstUse(keyId: string): number | undefined;
@@ -63,7 +63,7 @@ const births = ["create", "rotate"];
 /** What calls do that are asked for something else, or for no key in particular. */
 const unnamed = ["create", "rewrap"];
 
-export function createModel({ operation, firstUse, problem }: Witnesses): Model {
+export function createModel({ operation, firstUse, problem }: Observers): Model {
   const keys = new Map<string, ModelKey>();
   const lines = new Map<string, ModelKey[]>();
   const lacking = new Map<string, { lacks: boolean; knownAt: number }[]>();

@@ -1,7 +1,7 @@
 /** All handlers over real keys, store and audit trail, and what they told: the trail's rows, alarms of health, counters. */
 import { wrappedBy } from "../../src/provider-keys/provider-keys.ts";
 import { logReader } from "../../src/tenant-log/log-reader.ts";
-import { createWitness } from "../../src/service/audited.ts";
+import { createAuditObserver } from "../../src/audit/observer.ts";
 import { auditedKeyAdmin } from "../../src/service/key-admin/audited-handlers.ts";
 import { createAuditTrail } from "../../src/audit/trail.ts";
 import { verifyAudit } from "../../src/audit/verify-trail.ts";
@@ -31,7 +31,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
       counts[name] += count;
     },
   });
-  const witness = createWitness({
+  const observer = createAuditObserver({
     audit: trail,
     alarm: alarm ?? { suspect: () => alarms.push("suspect"), lost: (what) => alarms.push(`lost: ${what}`) },
     dataLoss: counter("dataLoss"),
@@ -43,8 +43,8 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     notices: [],
   };
   const watch = answeringWatch(provider, clock());
-  const parts: KmsParts & Required<Pick<KmsParts, "witness" | "audit">> = {
-    witness,
+  const parts: KmsParts & Required<Pick<KmsParts, "observer" | "audit">> = {
+    observer,
     audit: trail,
     keyring,
     logs: logReader({ store, keys: keyring }),
@@ -84,7 +84,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
   });
   return {
     kms: kmsHandlers(parts),
-    admin: auditedKeyAdmin(admin, witness),
+    admin: auditedKeyAdmin(admin, observer),
     parts,
     keyring,
     store,

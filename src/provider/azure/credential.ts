@@ -92,7 +92,7 @@ export function azureTokens({ connection, instanceDiscovery }: TokenSettings): A
         disableInstanceDiscovery: !instanceDiscovery,
       });
       const source = credential;
-      const given = watched(witness, () => source.getToken(scopes, options));
+      const given = watched(noteExchange, () => source.getToken(scopes, options));
       const token = await Promise.race([given, rejectedBy(late.signal)]);
       if (typeof token?.token !== "string") throw new Error("a token without a text");
       return token;
@@ -104,7 +104,7 @@ export function azureTokens({ connection, instanceDiscovery }: TokenSettings): A
     }
   }
 
-  function witness(exchange: Exchange): void {
+  function noteExchange(exchange: Exchange): void {
     // A plain http address is that of the machine's own metadata service, which is mostly not there.
     if (isSecure(exchange.url) || exchange.status !== undefined) seen = exchange;
   }

@@ -14,7 +14,8 @@ import {
   VerifyAuditResponseSchema,
 } from "../../../gen/ts/fluo/kms/v1/audit_pb.ts";
 import { KeyPurpose } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
-import type { AuditHead, AuditProblem, AuditRow } from "../../store/audit-store.ts";
+import type { AuditReport } from "../../audit/verify-trail.ts";
+import type { AuditRow } from "../../store/audit-store.ts";
 import type { Store } from "../../store/store.ts";
 import type { CallContext } from "../../call/context.ts";
 import { checkKeyId } from "../../call/ids.ts";
@@ -25,14 +26,6 @@ export interface AuditParts {
   store: Pick<Store, "auditEvents">;
   /** Checks every row of every writer. */
   verifyAudit(signal?: AbortSignal): Promise<AuditReport>;
-}
-
-export interface AuditReport {
-  events: number;
-  heads: AuditHead[];
-  problems: AuditProblem[];
-  /** Of all that were found, if not all are in the list. */
-  problemCount: number;
 }
 
 /** More would not fit in an answer, nor tell anyone more. */

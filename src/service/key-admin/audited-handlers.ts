@@ -1,10 +1,11 @@
 /** KeyAdminService's calls in the audit trail: the store writes of each change, and here it is written who looked and who was refused. */
-import { auditedHandlers, type Named, type Witness } from "../audited.ts";
+import { auditedHandlers } from "../../audit/audited.ts";
+import type { AuditObserver, Named } from "../../audit/observer.ts";
 import type { KeyAdminHandlers } from "./handlers.ts";
 
 const named = (request: Named) => request;
 
-export function auditedKeyAdmin(handlers: KeyAdminHandlers, witness: Witness): KeyAdminHandlers {
+export function auditedKeyAdmin(handlers: KeyAdminHandlers, observer: AuditObserver): KeyAdminHandlers {
   return auditedHandlers<KeyAdminHandlers>(
     handlers,
     {
@@ -18,6 +19,6 @@ export function auditedKeyAdmin(handlers: KeyAdminHandlers, witness: Witness): K
       listAuditEvents: { action: "list_audit_events", kind: "look", named },
       verifyAudit: { action: "verify_audit", kind: "look", named: () => ({}) },
     },
-    witness,
+    observer,
   );
 }

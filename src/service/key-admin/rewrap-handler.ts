@@ -10,9 +10,9 @@ import {
 } from "../../../gen/ts/fluo/kms/v1/rewrap_pb.ts";
 import type { MasterKeys } from "../../provider-keys/provider-keys.ts";
 import type { FailedRewrap, Rewrap, RewrapResult } from "../../keys/rewrapping.ts";
-import type { Store } from "../../store/store.ts";
 import type { WrappedBy, WrappedPlace } from "../../store/key-store.ts";
-import type { Witness } from "../audited.ts";
+import type { Store } from "../../store/store.ts";
+import type { AuditObserver } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import { checkRequestId } from "../../call/ids.ts";
 import { keyPurposes } from "../key-enums.ts";
@@ -53,13 +53,13 @@ export function rewrapHandlers({ rewrap, current }: RewrapParts) {
 }
 
 /**
- * A re-wrapping whose keys fail one by one: damage is told to the witness. What else fails is no refusal of a use, and the answer says it.
+ * A re-wrapping whose keys fail one by one: damage is told to the observer. What else fails is no refusal of a use, and the answer says it.
  * `moved` is told when fewer keys remain.
  */
-export function witnessedRewrap({ rewrap }: Rewrap, witness: Witness, moved: () => void): Rewrap {
+export function observedRewrap({ rewrap }: Rewrap, observer: AuditObserver, moved: () => void): Rewrap {
   const tell = ({ failed }: RewrapResult, actor: string) => {
     for (const { key, error } of failed.filter(({ error }) => error.code === "DATA_LOSS")) {
-      witness.failed({ actor, action: "rewrap", tenantId: key?.tenantId ?? "", keyId: key?.keyId }, error);
+      observer.failed({ actor, action: "rewrap", tenantId: key?.tenantId ?? "", keyId: key?.keyId }, error);
     }
   };
   return {

@@ -16,7 +16,7 @@ import type { Keyring } from "../../keys/keyring.ts";
 import type { UsableDataKey } from "../../keys/usable-key.ts";
 import { openEnvelope, parseEnvelope, sealEnvelope } from "../../envelope/envelope.ts";
 import { type Answer, andThen } from "../../call/maybe-promise.ts";
-import { unwitnessed, type Witness } from "../audited.ts";
+import { type AuditObserver, unobserved } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import { contextPairs } from "../encryption-context.ts";
 import type { KeyTimer } from "../key-timer.ts";
@@ -24,7 +24,7 @@ import type { KeyTimer } from "../key-timer.ts";
 export interface DataKeyParts {
   keyring: Keyring;
   keyTimer: KeyTimer;
-  witness?: Pick<Witness, "used">;
+  observer?: Pick<AuditObserver, "used">;
 }
 
 const specBytes: Readonly<Record<KeySpec, number>> = {
@@ -33,7 +33,7 @@ const specBytes: Readonly<Record<KeySpec, number>> = {
   [KeySpec.AES_128]: 16,
 };
 
-export function dataKeyHandlers({ keyring, keyTimer, witness = unwitnessed }: DataKeyParts) {
+export function dataKeyHandlers({ keyring, keyTimer, observer = unobserved }: DataKeyParts) {
   return {
     generateDataKey(request: GenerateDataKeyRequest, call: CallContext): Answer<GenerateDataKeyResponse> {
       const tenantId = call.caller.tenant(request.tenantId);
@@ -43,7 +43,7 @@ export function dataKeyHandlers({ keyring, keyTimer, witness = unwitnessed }: Da
       const seal = (key: UsableDataKey) => {
         const plaintext = randomSecret(bytes);
         const ciphertextBlob = sealEnvelope("data-key", key, context, plaintext);
-        witness.used(call.caller.name, "generate_data_key", tenantId, key.keyId, "data", 1);
+        observer.used(call.caller.name, "generate_data_key", tenantId, key.keyId, "data", 1);
         if (!request.withoutPlaintext) {
           return create(GenerateDataKeyResponseSchema, { plaintext, ciphertextBlob, keyId: key.keyId });
         }
@@ -62,7 +62,7 @@ export function dataKeyHandlers({ keyring, keyTimer, witness = unwitnessed }: Da
       const { keyId } = parseEnvelope("data-key", request.ciphertextBlob);
       const open = (key: UsableDataKey) => {
         const plaintext = openEnvelope("data-key", key.material, context, request.ciphertextBlob);
-        witness.used(call.caller.name, "decrypt_data_key", tenantId, key.keyId, "data", 1);
+        observer.used(call.caller.name, "decrypt_data_key", tenantId, key.keyId, "data", 1);
         return create(DecryptDataKeyResponseSchema, { plaintext, keyId });
       };
       return andThen(

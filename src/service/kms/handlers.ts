@@ -3,7 +3,8 @@ import type { DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import type { KmsService } from "../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { parseEnvelope } from "../../envelope/envelope.ts";
 import type { Answer } from "../../call/maybe-promise.ts";
-import { type Audited, auditedHandlers, type Named, type Witness, witnessedRotation } from "../audited.ts";
+import { type Audited, auditedHandlers } from "../../audit/audited.ts";
+import { type AuditObserver, type Named, observedRotation } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import { type DataKeyParts, dataKeyHandlers } from "./data-key.ts";
 import { type PiiParts, piiHandlers } from "./pii.ts";
@@ -42,7 +43,7 @@ export type KmsParts = DataKeyParts &
   RotateParts &
   SigningParts &
   StatusParts &
-  ValidateParts & { witness: Witness };
+  ValidateParts & { observer: AuditObserver };
 
 type AuditedCalls = { [Name in keyof KmsHandlers]: Audited<Parameters<KmsHandlers[Name]>[0]> };
 
@@ -66,7 +67,7 @@ const auditedCalls: AuditedCalls = {
 };
 
 export function kmsHandlers(parts: KmsParts): KmsHandlers {
-  const { witness } = parts;
+  const { observer } = parts;
   const handlers: KmsHandlers = {
     ...dataKeyHandlers(parts),
     ...piiHandlers(parts),
@@ -75,11 +76,11 @@ export function kmsHandlers(parts: KmsParts): KmsHandlers {
     ...statusHandlers(parts),
     ...validateHandlers(parts),
     rotate(request, call) {
-      const rotation = witnessedRotation(parts.rotation, call.caller.name, witness);
+      const rotation = observedRotation(parts.rotation, call.caller.name, observer);
       return rotateHandlers({ rotation }).rotate(request, call);
     },
   };
-  return auditedHandlers(handlers, auditedCalls, witness);
+  return auditedHandlers(handlers, auditedCalls, observer);
 }
 
 /** A forged blob may hold no id, or anyone's. */

@@ -22,7 +22,7 @@ import type { UsableDataKey } from "../../keys/usable-key.ts";
 import { openField, readToken, type SealedField, sealField } from "../../envelope/pii-field.ts";
 import type { Tally } from "../../telemetry.ts";
 import { type Answer, andThen } from "../../call/maybe-promise.ts";
-import { unwitnessed, type Witness } from "../audited.ts";
+import { type AuditObserver, unobserved } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import { contextPairs } from "../encryption-context.ts";
 import type { KeyTimer } from "../key-timer.ts";
@@ -33,7 +33,7 @@ export interface PiiParts {
   keyring: Keyring;
   keyTimer: KeyTimer;
   piiFields: Tally<"encrypt" | "decrypt" | "re_encrypt">;
-  witness?: Pick<Witness, "used" | "failed">;
+  observer?: Pick<AuditObserver, "used" | "failed">;
 }
 
 /** A value, which whoever got it overwrites or sends; or why there is none. */
@@ -47,7 +47,7 @@ interface Openings {
   refusals: { keyId: string; error: unknown }[];
 }
 
-export function piiHandlers({ keyring, keyTimer, piiFields, witness = unwitnessed }: PiiParts) {
+export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserved }: PiiParts) {
   return {
     encryptPii(request: EncryptPiiRequest, call: CallContext): Answer<EncryptPiiResponse> {
       const tenantId = call.caller.tenant(request.tenantId);
@@ -60,7 +60,7 @@ export function piiHandlers({ keyring, keyTimer, piiFields, witness = unwitnesse
           return { $typeName: "fluo.kms.v1.EncryptedField", name, token };
         });
         piiFields.add(fields.length, "encrypt");
-        witness.used(call.caller.name, "encrypt_pii", tenantId, key.keyId, "data", fields.length);
+        observer.used(call.caller.name, "encrypt_pii", tenantId, key.keyId, "data", fields.length);
         return create(EncryptPiiResponseSchema, { fields, keyId: key.keyId });
       };
       return andThen(
@@ -119,8 +119,8 @@ export function piiHandlers({ keyring, keyTimer, piiFields, witness = unwitnesse
     call: CallContext,
   ): void {
     const actor = call.caller.name;
-    for (const [keyId, count] of uses) witness.used(actor, action, tenantId, keyId, "data", count);
-    for (const { keyId, error } of refusals) witness.failed({ actor, action, tenantId, keyId }, error);
+    for (const [keyId, count] of uses) observer.used(actor, action, tenantId, keyId, "data", count);
+    for (const { keyId, error } of refusals) observer.failed({ actor, action, tenantId, keyId }, error);
   }
 
   /** Fields of one key are opened together, in the turn in which it was got: later it may be evicted and overwritten. */

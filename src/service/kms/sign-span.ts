@@ -15,7 +15,7 @@ import { explanations, type Reason, type Verdict } from "../../attestation/verdi
 import { claimOf, isClaim, isLogClaim, verdict } from "../../attestation/verify-span.ts";
 import type { Tally } from "../../telemetry.ts";
 import { type Answer, andThen } from "../../call/maybe-promise.ts";
-import { unwitnessed, type Witness } from "../audited.ts";
+import { type AuditObserver, unobserved } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import { keyStates } from "../key-enums.ts";
 import type { KeyTimer } from "../key-timer.ts";
@@ -27,7 +27,7 @@ export interface SigningParts extends Pick<LogVerdictParts, "logs"> {
   keyTimer: KeyTimer;
   spansSigned: Tally<"individual">;
   clock: () => Date;
-  witness?: Pick<Witness, "used">;
+  observer?: Pick<AuditObserver, "used">;
 }
 
 const signSpanFields = 4;
@@ -42,7 +42,7 @@ const reasons: Readonly<Record<Reason, VerifyReason>> = {
   MALFORMED: VerifyReason.MALFORMED,
 };
 
-export function signingHandlers({ keyring, logs, keyTimer, spansSigned, clock, witness = unwitnessed }: SigningParts) {
+export function signingHandlers({ keyring, logs, keyTimer, spansSigned, clock, observer = unobserved }: SigningParts) {
   const judgeLogClaim = logClaimJudge({ keyring, logs });
   return {
     signSpan(request: Uint8Array, call: CallContext): Answer<Uint8Array> {
@@ -53,7 +53,7 @@ export function signingHandlers({ keyring, logs, keyTimer, spansSigned, clock, w
         const by = { tenant, keyId, key };
         const signed = signSpan(span, by, signedAtMs);
         spansSigned.add(1, "individual");
-        witness.used(call.caller.name, "sign_span", tenant, keyId, "signing", 1);
+        observer.used(call.caller.name, "sign_span", tenant, keyId, "signing", 1);
         return encodeSignSpanResponse(signed, by, signedAtMs);
       };
       return andThen(

@@ -15,7 +15,7 @@ import { hashBytes } from "../../tlog/merkle.ts";
 import { maxMessageBytes } from "../../batch/results.ts";
 import type { Tally } from "../../telemetry.ts";
 import { andThen } from "../../call/maybe-promise.ts";
-import type { Witness } from "../audited.ts";
+import type { AuditObserver } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import type { KeyTimer } from "../key-timer.ts";
 import type { Answers, StreamHandler } from "../../call/stream.ts";
@@ -26,7 +26,7 @@ export interface SignSpansParts {
   pool: Pick<BatchPool, "sign" | "enter" | "prove">;
   sequencer: Pick<Sequencer, "append">;
   spansSigned: Tally<"individual" | "log">;
-  witness: Witness;
+  observer: AuditObserver;
   clock: () => Date;
 }
 
@@ -42,7 +42,7 @@ type Sign = (message: Uint8Array, batch: Batch, terms: Terms) => Promise<Answers
 const action = "sign_span";
 
 export function signSpans(parts: SignSpansParts): StreamHandler {
-  const { witness } = parts;
+  const { observer } = parts;
   return (call) => {
     const signers: Record<SignMode, Sign> = { INDIVIDUAL: individual(parts, call), LOG: log(parts, call) };
     let terms: Terms | undefined;
@@ -51,7 +51,7 @@ export function signSpans(parts: SignSpansParts): StreamHandler {
     /** Told once: what comes behind it fails with it. */
     function fail(error: unknown, tenantId: string | undefined): void {
       if (failure === undefined)
-        witness.failed({ actor: call.caller.name, action, ...(tenantId && { tenantId }) }, error);
+        observer.failed({ actor: call.caller.name, action, ...(tenantId && { tenantId }) }, error);
       failure ??= { error };
     }
 
@@ -60,7 +60,7 @@ export function signSpans(parts: SignSpansParts): StreamHandler {
         if (failure !== undefined) throw failure.error;
         let named: string | undefined;
         try {
-          witness.check();
+          observer.check();
           const batch = readBatch(message);
           named = terms?.tenant ?? batch.tenantId;
           terms = termsOf(batch, terms, call);
@@ -160,11 +160,11 @@ interface Signed {
 }
 
 function count(
-  { spansSigned, witness }: Pick<SignSpansParts, "spansSigned" | "witness">,
+  { spansSigned, observer }: Pick<SignSpansParts, "spansSigned" | "observer">,
   { caller }: CallContext,
   { tenant, keyId, signed, mode }: Signed,
 ): void {
   if (signed === 0) return;
   spansSigned.add(signed, mode);
-  witness.used(caller.name, action, tenant, keyId, "signing", signed);
+  observer.used(caller.name, action, tenant, keyId, "signing", signed);
 }

@@ -10,7 +10,8 @@ import { invalidField, KmsError } from "../../errors.ts";
 import type { LogReader, OpenLog } from "../../tenant-log/log-reader.ts";
 import { parseTilePath } from "../../tlog/tiles.ts";
 import { hashesOf, tlogProofText } from "../../tlog/inclusion-proof.ts";
-import { auditedHandlers, unwitnessed, type Witness } from "../audited.ts";
+import { auditedHandlers } from "../../audit/audited.ts";
+import { type AuditObserver, unobserved } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import { headMessage } from "../log-head.ts";
 
@@ -36,7 +37,7 @@ export interface GetTileRequest {
 
 export interface LogParts {
   logs: LogReader;
-  witness?: Witness;
+  observer?: AuditObserver;
 }
 
 /**
@@ -45,7 +46,7 @@ export interface LogParts {
  */
 const notAudited = { action: undefined, kind: "look", named: () => ({}) } as const;
 
-export function logHandlers({ logs, witness = unwitnessed }: LogParts): LogHandlers {
+export function logHandlers({ logs, observer = unobserved }: LogParts): LogHandlers {
   const open = ({ tenantId, log }: { tenantId: string; log: number }, { caller }: CallContext) =>
     logs.open(caller.tenant(tenantId), log === 0 ? undefined : log);
 
@@ -101,7 +102,7 @@ export function logHandlers({ logs, witness = unwitnessed }: LogParts): LogHandl
     getConsistencyProof: notAudited,
     getTile: notAudited,
   };
-  return auditedHandlers(handlers, calls, witness);
+  return auditedHandlers(handlers, calls, observer);
 }
 
 /** 0 means the present size. What a double cannot hold exactly is above every log's size. */

@@ -1,9 +1,9 @@
-/** What a re-wrapping tells others: damage to the witness, progress to health, and what is left to whoever reads Status. */
+/** What a re-wrapping tells others: damage to the observer, progress to health, and what is left to whoever reads Status. */
 import { describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../../src/errors.ts";
 import type { RewrapResult } from "../../../src/keys/rewrapping.ts";
-import { type Failure, unwitnessed } from "../../../src/service/audited.ts";
-import { rewrapRemarks, witnessedRewrap } from "../../../src/service/key-admin/rewrap-handler.ts";
+import { type Failure, unobserved } from "../../../src/audit/observer.ts";
+import { rewrapRemarks, observedRewrap } from "../../../src/service/key-admin/rewrap-handler.ts";
 
 const keyId = "ab".repeat(16);
 const current = { provider: "aws", providerKeyId: "arn" };
@@ -18,11 +18,7 @@ const nothing: RewrapResult = {
 async function tell(result: Partial<RewrapResult>, dryRun = false) {
   const failed = vi.fn<(failure: Failure, error: unknown) => void>();
   const moved = vi.fn();
-  const rewrap = witnessedRewrap(
-    { rewrap: async () => ({ ...nothing, ...result }) },
-    { ...unwitnessed, failed },
-    moved,
-  );
+  const rewrap = observedRewrap({ rewrap: async () => ({ ...nothing, ...result }) }, { ...unobserved, failed }, moved);
   await rewrap.rewrap({ ...request, dryRun });
   return { failed: failed.mock.calls.map(([failure]) => failure), moved: moved.mock.calls.length };
 }

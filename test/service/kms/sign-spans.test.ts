@@ -144,7 +144,7 @@ describe("a batch", () => {
     const check = () => {
       throw problem;
     };
-    const { stream, counts } = await setUp({ witness: { check, used() {}, failed() {} } });
+    const { stream, counts } = await setUp({ observer: { check, used() {}, failed() {} } });
     expect(await thrownBy(() => stream.take(message(tenantId("acme"), spans)))).toBe(problem);
     expect(counts).toEqual([]);
   });

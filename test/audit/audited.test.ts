@@ -109,7 +109,7 @@ describe("a use of a key", () => {
     const check = () => {
       throw new KmsError("AUDIT_UNAVAILABLE", "not now");
     };
-    Object.assign(parts.witness, { check });
+    Object.assign(parts.observer, { check });
     const uses = [
       () => kms.encryptPii(encrypting(), call()),
       () => kms.decryptPii(decrypting(["x"]), call()),
@@ -211,8 +211,8 @@ describe("a refusal", () => {
     "is not what %s is",
     async (code) => {
       const { parts, rows } = setUp();
-      parts.witness.failed({ actor: "ann", action: "sign_span", tenantId, keyId }, new KmsError(code, "as told"));
-      parts.witness.failed({ actor: "ann", action: "sign_span", tenantId, keyId }, new TypeError("a bug"));
+      parts.observer.failed({ actor: "ann", action: "sign_span", tenantId, keyId }, new KmsError(code, "as told"));
+      parts.observer.failed({ actor: "ann", action: "sign_span", tenantId, keyId }, new TypeError("a bug"));
       expect(await rows()).toEqual([]);
     },
   );

@@ -1,0 +1,84 @@
+/** What becomes of keys, for the audit trail and for health: uses, refusals, and the damage and outages that calls meet. */
+import type { Alarm } from "../alarm.ts";
+import { KmsError, type KmsErrorCode } from "../errors.ts";
+import { checkKeyId, tenantIdPattern } from "../call/ids.ts";
+import type { Rotation, RotationResult } from "../keys/rotation/rotation.ts";
+import type { AuditAction } from "../store/audit-store.ts";
+import type { AuditTrail } from "./trail.ts";
+
+export interface AuditObserver {
+  /** AUDIT_UNAVAILABLE while uses cannot be audited. */
+  check: AuditTrail["check"];
+  used: AuditTrail["used"];
+  /** Told of each failure. Without an action it is in no trail, but damage and outages are noticed anyway. */
+  failed(failure: Failure, error: unknown): void;
+}
+
+/** For handlers apart from a service, which has a trail. */
+export const unobserved: AuditObserver = { check() {}, used() {}, failed() {} };
+
+export interface Failure extends Named {
+  actor: string;
+  action: AuditAction | undefined;
+}
+
+/** Tenant and key as a request names them: unchecked. */
+export interface Named {
+  tenantId?: string;
+  keyId?: string | undefined;
+}
+
+export interface AuditObserverParts {
+  audit: Pick<AuditTrail, "check" | "used" | "refused">;
+  alarm: Pick<Alarm, "suspect" | "lost">;
+  dataLoss: { add(count: number): void };
+}
+
+/** Nobody was refused a key: the caller left, there was no room, the fault is ours, or the trail itself is the reason. */
+const noRefusals: ReadonlySet<KmsErrorCode> = new Set([
+  "CANCELLED",
+  "DEADLINE_EXCEEDED",
+  "OVERLOADED",
+  "INTERNAL",
+  "AUDIT_UNAVAILABLE",
+]);
+
+export function createAuditObserver({ audit, alarm, dataLoss }: AuditObserverParts): AuditObserver {
+  return {
+    check: audit.check,
+    used: audit.used,
+    failed({ actor, action, tenantId = "", keyId = "" }, error) {
+      if (!(error instanceof KmsError)) return;
+      const { code } = error;
+      if (code === "STORE_UNAVAILABLE" || code === "AUDIT_UNAVAILABLE") alarm.suspect();
+      if (code === "DATA_LOSS") {
+        dataLoss.add(1);
+        alarm.lost(error.message);
+      }
+      if (action === undefined || noRefusals.has(code)) return;
+      // The key of a ciphertext that is rejected may be made up: a row for each would be the forger's to fill the trail with.
+      const key = code === "CIPHERTEXT_REJECTED" ? "" : wellFormedKey(keyId);
+      audit.refused(actor, action, tenantIdPattern.test(tenantId) ? tenantId : "", key, code);
+    },
+  };
+}
+
+function wellFormedKey(keyId: string): string {
+  try {
+    return keyId === "" ? "" : checkKeyId(keyId);
+  } catch {
+    return "";
+  }
+}
+
+/** A rotation whose keys fail one by one and not as a call: the observer is told of each, whoever rotates. */
+export function observedRotation(rotation: Rotation, actor: string, observer: AuditObserver): Rotation {
+  const tell = (result: RotationResult): RotationResult => {
+    for (const failure of result.failed) observer.failed({ actor, action: "rotate", ...failure }, failure.error);
+    return result;
+  };
+  return {
+    rotate: async (...given) => tell(await rotation.rotate(...given)),
+    rotateDue: async (...given) => tell(await rotation.rotateDue(...given)),
+  };
+}
