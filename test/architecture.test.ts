@@ -64,7 +64,7 @@ function resolved(path: string, of: string): string {
  */
 const mayImport: Record<string, readonly string[]> = {
   "alarm.ts": [],
-  attestation: ["crypto", "encoding", "otlp", "service/codec", "tlog"],
+  attestation: ["crypto", "encoding", "otlp", "tlog"],
   audit: ["alarm.ts", "call", "health", "keys/rotation", "provider", "store"],
   batch: ["attestation", "crypto", "encoding", "otlp", "runtime", "tlog"],
   "batch/pool": ["batch", "crypto", "runtime", "tlog"],
@@ -144,7 +144,7 @@ const mayImport: Record<string, readonly string[]> = {
     "transport/http",
     "version.ts",
   ],
-  service: ["call", "crypto", "store"],
+  service: ["call", "store"],
   "service/codec": ["attestation", "batch", "encoding", "otlp"],
   "service/key-admin": ["audit", "call", "keys", "provider-keys", "service", "store"],
   "service/kms": [

@@ -13,7 +13,7 @@ import { unwrap } from "../../src/keys/unwrap.ts";
 import { importDataKey, importSigningKey } from "../../src/keys/usable-key.ts";
 import { sealField } from "../../src/envelope/pii-field.ts";
 import { pageToken } from "../../src/service/page.ts";
-import { readSignSpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { readSignSpanRequest } from "../../src/service/codec/sign-span.ts";
 import { signSpan } from "../../src/attestation/sign-statement.ts";
 import { spanOf } from "../spans.ts";
 import { call } from "./service.ts";

@@ -7,7 +7,7 @@ import { createHkdfKey } from "../../src/crypto/hkdf.ts";
 import { seal } from "../../src/envelope/cobblestone.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { emptyTree, growTree, hashBytes } from "../../src/tlog/merkle.ts";
-import { readSignSpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { readSignSpanRequest } from "../../src/service/codec/sign-span.ts";
 import { signSpan } from "../../src/attestation/sign-statement.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { piiFields, tenantId } from "../requests.ts";

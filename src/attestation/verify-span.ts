@@ -12,7 +12,6 @@ import { signatureBytes } from "../crypto/ed25519-contract.ts";
 import { canonicalBase64 } from "../encoding/base64.ts";
 import type { ReadSpan } from "../otlp/canonical.ts";
 import { type Integrity, namesAnotherTenant, wrongAttribute } from "../otlp/integrity-attributes.ts";
-import type { VerifySpanRequest } from "../service/codec/sign-span-request.ts";
 import { algorithm, spanDigest } from "./sign-statement.ts";
 import {
   buildStatement,
@@ -25,6 +24,14 @@ import {
 import { logProofAlgorithm } from "../tlog/inclusion-proof.ts";
 import { mismatch, type Reason, reasonOfKey, refusal, type Verdict, type VerifyingKey } from "./verdict.ts";
 import { type LogClaim, logClaimOfAttributes, logClaimOfStatement } from "./verify-log-proof.ts";
+
+/** A request as its service reads it; `tenantId` and the statements are as they came. */
+export interface VerifySpanRequest {
+  tenantId: string;
+  span: ReadSpan;
+  signed: { statement: Uint8Array; signature: Uint8Array } | undefined;
+  logProof: { statement: Uint8Array; proof: string } | undefined;
+}
 
 /** What is left to judge once the key with `keyId` was looked up, inside the caller's tenant. */
 export interface Claim {

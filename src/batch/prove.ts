@@ -5,7 +5,7 @@ import { type ProofWriter, proofWriter } from "../tlog/proof-writer.ts";
 import type { NewNodes } from "../tlog/merkle.ts";
 import {
   endBytes,
-  maxMessageBytes,
+  maxAnswerBytes,
   proofResultBytes,
   refusalBytes,
   signedAtField,
@@ -38,12 +38,12 @@ export interface ProvenSlice {
   next: number | undefined;
 }
 
-/** The results of the spans from `fromSpan` on, as many as one message holds. It is written in `out`, of `maxMessageBytes`, and copied. */
+/** The results of the spans from `fromSpan` on, as many as one message holds. It is written in `out`, of `maxAnswerBytes`, and copied. */
 export function proveBatch(batch: ProvenBatch, place: LogPlace, fromSpan: number, out: Buffer): ProvenSlice {
   const { refused, requestId } = batch;
   const { firstIndex, checkpoint } = place;
   const results = resultsOf(batch, place, out);
-  const limit = maxMessageBytes - endBytes({ requestId, checkpoint });
+  const limit = maxAnswerBytes - endBytes({ requestId, checkpoint });
   let nextRefused = refused.findIndex(({ at }) => at >= fromSpan);
   if (nextRefused === -1) nextRefused = refused.length;
   let at = 0;

@@ -17,7 +17,7 @@ import {
 } from "../encoding/wire-writer.ts";
 
 /** Each message is below 1 MiB. */
-export const maxMessageBytes = 1024 * 1024 - 1;
+export const maxAnswerBytes = 1024 * 1024 - 1;
 
 const responseTag = { results: 0x0a, checkpoint: 0x12, batchDone: 0x18, requestId: 0x22 } as const;
 export const resultTag = { signed: 0x0a, error: 0x12 } as const;

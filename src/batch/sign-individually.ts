@@ -3,7 +3,7 @@ import { signatureBytes } from "../crypto/ed25519-contract.ts";
 import { readBatch } from "./request.ts";
 import { findSpans, readSpans } from "./spans.ts";
 import { signatureAttributesResult } from "./attribute-results.ts";
-import { endBytes, maxMessageBytes, refusalBytes, signatureResult, writeEnd, writeRefusal } from "./results.ts";
+import { endBytes, maxAnswerBytes, refusalBytes, signatureResult, writeEnd, writeRefusal } from "./results.ts";
 import { buildStatement, formatSignedAt, preAuthenticationHeader } from "../attestation/statement.ts";
 import { blankSpan, type StatementForm, statementForm } from "./statement-template.ts";
 
@@ -24,7 +24,7 @@ export interface SignedBatch {
   refused: number;
 }
 
-/** INVALID_ARGUMENT for a batch that is refused as a whole. Each message is written in `out`, of `maxMessageBytes`, and copied. */
+/** INVALID_ARGUMENT for a batch that is refused as a whole. Each message is written in `out`, of `maxAnswerBytes`, and copied. */
 export function signBatch(bytes: Uint8Array, by: BatchSigner, out: Buffer): SignedBatch {
   const { key, requestId } = by;
   const found = findSpans(bytes, readBatch(bytes));
@@ -34,7 +34,7 @@ export function signBatch(bytes: Uint8Array, by: BatchSigner, out: Buffer): Sign
     : signatureResult(by.keyId, by.signedAtMs);
   const signature = Buffer.alloc(signatureBytes);
   const messages: Uint8Array[] = [];
-  const limit = maxMessageBytes - endBytes({ requestId, checkpoint: "" });
+  const limit = maxAnswerBytes - endBytes({ requestId, checkpoint: "" });
   let at = 0;
   let refused = 0;
 

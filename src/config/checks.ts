@@ -65,7 +65,7 @@ export function refusedTogether(config: Omit<Config, "warnings">): Problem[] {
   return problems;
 }
 
-/** Keys of tenants that records could not tell from others, as far as the settings show it: see service/key-enums.ts. */
+/** Keys of tenants that records could not tell from others, as far as the settings show it: see provider-keys/name-claims.ts. */
 function sameNames({ provider, otherProvider, tenantKeys }: ProvidersOfConfig): Problem[] {
   const problems: Problem[] = [];
   const found = new Map<string, { settings: ProviderSettings; as: string }>();

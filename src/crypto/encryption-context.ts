@@ -25,6 +25,11 @@ let lastTenantId = "";
 let lastStart: Uint8Array = Buffer.concat([contextLabel, Buffer.alloc(lengthBytes)]);
 const providerContextLabel = Buffer.from("fluo-kms/provider-context/v1");
 
+/** The encryption_context of a request as pairs, unchecked. protobuf-es makes every key of a map an own property, `__proto__` too. */
+export function contextPairs(map: Readonly<Record<string, string>>): EncryptionContext {
+  return new Map(Object.entries(map));
+}
+
 /** The caller's pairs, encoded once a call and given to `canonicalContext` for each field: to be read alone. Throws INVALID_ARGUMENT. */
 export function canonicalPairs(pairs: EncryptionContext): Uint8Array {
   if (pairs.size === 0) return noPairs;

@@ -4,7 +4,7 @@
  */
 import { expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
-import { readSignSpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { readSignSpanRequest } from "../../src/service/codec/sign-span.ts";
 import { signRequest, span } from "../support/otlp-wire.ts";
 import { generator, type Json, randomSpan } from "../support/random-span.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { signingKey, verifySignature } from "../../src/crypto/ed25519.ts";
-import { readSignSpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { readSignSpanRequest } from "../../src/service/codec/sign-span.ts";
 import { integrityAttributes, signSpan, spanDigest } from "../../src/attestation/sign-statement.ts";
 import { parseStatement, preAuthenticationEncoding } from "../../src/attestation/statement.ts";
 import { thrownBy } from "../support/matchers.ts";

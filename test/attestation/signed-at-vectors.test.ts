@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { signingKey } from "../../src/crypto/ed25519.ts";
-import { readVerifySpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { readVerifySpanRequest } from "../../src/service/codec/sign-span.ts";
 import { integrityAttributes, signSpan } from "../../src/attestation/sign-statement.ts";
 import { canonicalSignedAt } from "../../src/attestation/statement.ts";
 import type { Verdict } from "../../src/attestation/verdict.ts";

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { signingKey } from "../../src/crypto/ed25519.ts";
 import type { ReadSpan } from "../../src/otlp/canonical.ts";
-import { readSignSpanRequest, readVerifySpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { readSignSpanRequest, readVerifySpanRequest } from "../../src/service/codec/sign-span.ts";
 import { readResourceSpans } from "../../src/otlp/resource-spans.ts";
 import { integrityAttributes, signSpan } from "../../src/attestation/sign-statement.ts";
 import { preAuthenticationEncoding } from "../../src/attestation/statement.ts";

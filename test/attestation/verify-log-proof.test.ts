@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Checkpoint } from "../../src/tlog/checkpoint.ts";
-import { readVerifySpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { readVerifySpanRequest } from "../../src/service/codec/sign-span.ts";
 import { formatSignedAt } from "../../src/attestation/statement.ts";
 import type { Verdict, VerifyingKey } from "../../src/attestation/verdict.ts";
 import { claimOf, isClaim, isLogClaim } from "../../src/attestation/verify-span.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { signingKey } from "../../src/crypto/ed25519.ts";
-import { readVerifySpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { readVerifySpanRequest } from "../../src/service/codec/sign-span.ts";
 import { integrityAttributes, signSpan } from "../../src/attestation/sign-statement.ts";
 import { buildStatement, parseStatement, preAuthenticationEncoding } from "../../src/attestation/statement.ts";
 import type { Verdict, VerifyingKey } from "../../src/attestation/verdict.ts";

@@ -5,7 +5,7 @@ import { signingKey } from "../../src/crypto/ed25519.ts";
 import { emptyTree, growTree } from "../../src/tlog/merkle.ts";
 import type { LogPlace, ProvenBatch } from "../../src/batch/prove.ts";
 import { signBatch } from "../../src/batch/sign-individually.ts";
-import { maxMessageBytes } from "../../src/batch/results.ts";
+import { maxAnswerBytes } from "../../src/batch/results.ts";
 import { maxProofBytes } from "../../src/tlog/inclusion-proof.ts";
 import { numberedSpan, withProof, withSignature } from "../support/span-batches.ts";
 import { badSpan, batchOf, decoded, provenMessages as proven, resultsOf, spansFrom } from "../support/made-batches.ts";
@@ -13,7 +13,7 @@ import { badSpan, batchOf, decoded, provenMessages as proven, resultsOf, spansFr
 const key = signingKey(new Uint8Array(32).fill(1));
 const tenant = "acme";
 const requestId = "batch-1";
-const out = Buffer.alloc(maxMessageBytes);
+const out = Buffer.alloc(maxAnswerBytes);
 const times = ["2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.000Z", "2026-01-02T03:04:05.100Z"].map((text) =>
   Date.parse(text),
 );

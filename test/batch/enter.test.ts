@@ -3,7 +3,7 @@ import { enterBatch } from "../../src/batch/enter.ts";
 import { bundleOf, unpackRuns } from "../../src/tlog/entry-run.ts";
 import { buildLogStatement } from "../../src/attestation/log-entry.ts";
 import { leafHash } from "../../src/tlog/merkle.ts";
-import { readSignSpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { readSignSpanRequest } from "../../src/service/codec/sign-span.ts";
 import { spanDigest } from "../../src/attestation/sign-statement.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { badSpan, batchOf, numberedSpan, resource, scope, spansFrom } from "../support/made-batches.ts";

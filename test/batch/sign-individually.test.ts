@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { signingKey } from "../../src/crypto/ed25519.ts";
 import { type BatchSigner, signBatch } from "../../src/batch/sign-individually.ts";
-import { readSignSpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { readSignSpanRequest } from "../../src/service/codec/sign-span.ts";
 import { signSpan } from "../../src/attestation/sign-statement.ts";
-import { maxMessageBytes } from "../../src/batch/results.ts";
+import { maxAnswerBytes } from "../../src/batch/results.ts";
 import { thrownBy } from "../support/matchers.ts";
 import {
   badSpan,
@@ -21,7 +21,7 @@ const key = signingKey(new Uint8Array(32).fill(1));
 const signedAtMs = Date.parse("2026-01-02T03:04:05.678Z");
 const by = { tenant: "acme", keyId: "00112233445566778899aabbccddeeff", key, requestId: "batch-1", signedAtMs };
 
-const out = Buffer.alloc(maxMessageBytes);
+const out = Buffer.alloc(maxAnswerBytes);
 const signed = (batch: Bytes, signer: BatchSigner = by) => signBatch(batch, signer, out);
 
 /** What SignSpan makes of the same span. */

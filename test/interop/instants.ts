@@ -1,6 +1,6 @@
 /** The times of signing as clients in other languages write them: every millisecond of some seconds, and some of every age. */
 import { signingKey } from "../../src/crypto/ed25519.ts";
-import { readVerifySpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { readVerifySpanRequest } from "../../src/service/codec/sign-span.ts";
 import { integrityAttributes, signSpan } from "../../src/attestation/sign-statement.ts";
 import { canonicalSignedAt, formatSignedAt } from "../../src/attestation/statement.ts";
 import { claimOf, isClaim, verdict } from "../../src/attestation/verify-span.ts";

@@ -1,6 +1,6 @@
 /** Signatures by Python's securesystemslib; canonical forms by Python's rfc8785. */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { readSignSpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { readSignSpanRequest } from "../../src/service/codec/sign-span.ts";
 import { signRequest } from "../support/otlp-wire.ts";
 import { generator, randomSpan } from "../support/random-span.ts";
 import { byPython } from "./others.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import type { ReadSpan } from "../../src/otlp/canonical.ts";
-import { readSignSpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { readSignSpanRequest } from "../../src/service/codec/sign-span.ts";
 import { readResourceSpans } from "../../src/otlp/resource-spans.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { type Bytes, hex, intValue, keyValue, len, message, signRequest, span, varint } from "../support/otlp-wire.ts";

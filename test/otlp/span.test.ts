@@ -1,6 +1,6 @@
 /** What the reader refuses, once each, and the spellings of one value that it takes. test/attestation/vectors.test.ts has the accepted forms. */
 import { describe, expect, it } from "vitest";
-import { readSignSpanRequest } from "../../src/service/codec/sign-span-request.ts";
+import { readSignSpanRequest } from "../../src/service/codec/sign-span.ts";
 import { thrownBy } from "../support/matchers.ts";
 import {
   arrayValue,

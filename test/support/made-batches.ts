@@ -6,10 +6,10 @@ import {
   SignSpansResponseSchema,
 } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { type LogPlace, type ProvenBatch, proveBatch } from "../../src/batch/prove.ts";
-import { maxMessageBytes } from "../../src/batch/results.ts";
+import { maxAnswerBytes } from "../../src/batch/results.ts";
 import { type Bytes, hex, intValue, keyValue, len, message, stringValue } from "./otlp-wire.ts";
 
-const out = Buffer.alloc(maxMessageBytes);
+const out = Buffer.alloc(maxAnswerBytes);
 
 export const resource = len(1, keyValue("service.name", stringValue("loans")));
 export const scope = message(len(1, "loans.decisions"), len(2, "1.0"));

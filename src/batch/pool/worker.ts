@@ -10,7 +10,7 @@ import { enterBatch } from "../enter.ts";
 import { growTree } from "../../tlog/merkle.ts";
 import { proveBatch } from "../prove.ts";
 import { signBatch } from "../sign-individually.ts";
-import { maxMessageBytes } from "../results.ts";
+import { maxAnswerBytes } from "../results.ts";
 import { ownsMemory, release } from "../../runtime/detach.ts";
 import { type Answer, type Call, type Jobs, type KeyHandle, maxKeys, type PlainError } from "./jobs.ts";
 
@@ -18,7 +18,7 @@ const port = parentPort!;
 const ed25519 = chooseEd25519(maxKeys);
 const keys = new Map<KeyHandle, SigningKey>();
 /** Where answers are written, one after the other: made anew for each, this would cost more than some batches. */
-const out = Buffer.allocUnsafeSlow(maxMessageBytes);
+const out = Buffer.allocUnsafeSlow(maxAnswerBytes);
 
 const jobs: Jobs = {
   importKey(handle, shared) {

@@ -19,7 +19,7 @@ import type { AuditRow } from "../../store/audit-store.ts";
 import type { Store } from "../../store/store.ts";
 import type { CallContext } from "../../call/context.ts";
 import { checkKeyId } from "../../call/ids.ts";
-import { keyPurposes } from "../key-enums.ts";
+import { keyPurposes } from "../messages.ts";
 import { pageOf, pageSize, pageStart, pageToken } from "../page.ts";
 
 export interface AuditParts {

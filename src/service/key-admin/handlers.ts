@@ -21,7 +21,7 @@ import type { Answer } from "../../call/maybe-promise.ts";
 import { type AuditParts, auditHandlers } from "./audit-events.ts";
 import type { CallContext } from "../../call/context.ts";
 import { checkKeyId, checkRequestId, tenantIdPattern } from "../../call/ids.ts";
-import { keyPurposes, keyStates, purposesOf, stateOf } from "../key-enums.ts";
+import { keyPurposes, keyStates, purposesOf, stateOf } from "../messages.ts";
 import { pageOf, pageSize, pageStart, pageToken } from "../page.ts";
 import { type RewrapParts, rewrapHandlers } from "./rewrap-handler.ts";
 

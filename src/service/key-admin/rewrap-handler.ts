@@ -15,7 +15,7 @@ import type { Store } from "../../store/store.ts";
 import type { AuditObserver } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import { checkRequestId } from "../../call/ids.ts";
-import { keyPurposes } from "../key-enums.ts";
+import { keyPurposes } from "../messages.ts";
 import { pageSize, pageStart, pageToken } from "../page.ts";
 import { itemError } from "../rpc-code.ts";
 

@@ -9,7 +9,7 @@ import {
   GenerateDataKeyResponseSchema,
   KeySpec,
 } from "../../../gen/ts/fluo/kms/v1/data_key_pb.ts";
-import { canonicalContext, canonicalPairs } from "../../crypto/encryption-context.ts";
+import { canonicalContext, canonicalPairs, contextPairs } from "../../crypto/encryption-context.ts";
 import { randomSecret } from "../../crypto/random.ts";
 import { invalidField } from "../../errors.ts";
 import type { Keyring } from "../../keys/keyring.ts";
@@ -18,7 +18,6 @@ import { openEnvelope, parseEnvelope, sealEnvelope } from "../../envelope/envelo
 import { type Answer, andThen } from "../../call/maybe-promise.ts";
 import { type AuditObserver, unobserved } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
-import { contextPairs } from "../encryption-context.ts";
 import type { KeyTimer } from "../key-timer.ts";
 
 export interface DataKeyParts {

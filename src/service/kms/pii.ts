@@ -15,7 +15,7 @@ import {
   type ReEncryptPiiResponse,
   ReEncryptPiiResponseSchema,
 } from "../../../gen/ts/fluo/kms/v1/pii_pb.ts";
-import { canonicalPairs } from "../../crypto/encryption-context.ts";
+import { canonicalPairs, contextPairs } from "../../crypto/encryption-context.ts";
 import { KmsError } from "../../errors.ts";
 import type { Keyring } from "../../keys/keyring.ts";
 import type { UsableDataKey } from "../../keys/usable-key.ts";
@@ -24,7 +24,6 @@ import type { Tally } from "../../telemetry.ts";
 import { type Answer, andThen } from "../../call/maybe-promise.ts";
 import { type AuditObserver, unobserved } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
-import { contextPairs } from "../encryption-context.ts";
 import type { KeyTimer } from "../key-timer.ts";
 import { checkNames, checkValues } from "./pii-limits.ts";
 import { itemError } from "../rpc-code.ts";

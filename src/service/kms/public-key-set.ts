@@ -18,8 +18,7 @@ import type { Published } from "../../keys/published.ts";
 import { verifierKey } from "../../tlog/verifier-key.ts";
 import type { LogCompromise, LogHandover as StoredHandover } from "../../store/log-store.ts";
 import type { CallContext } from "../../call/context.ts";
-import { keyStates } from "../key-enums.ts";
-import { headMessage } from "../log-head.ts";
+import { headMessage, keyStates } from "../messages.ts";
 import { pageSize, pageStart, pageToken } from "../page.ts";
 
 export interface PublicKeyParts {

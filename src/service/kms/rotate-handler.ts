@@ -14,7 +14,7 @@ import type { Purpose } from "../../store/key-record.ts";
 import type { Rotation, RotationResult } from "../../keys/rotation/rotation.ts";
 import type { CallContext } from "../../call/context.ts";
 import { checkRequestId } from "../../call/ids.ts";
-import { keyPurposes, purposesOf } from "../key-enums.ts";
+import { keyPurposes, purposesOf } from "../messages.ts";
 import { itemError } from "../rpc-code.ts";
 
 export interface RotateParts {

@@ -9,7 +9,7 @@ import {
 } from "../../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { Keyring } from "../../keys/keyring.ts";
 import type { UsableSigningKey } from "../../keys/usable-key.ts";
-import { readSignSpanRequest, readVerifySpanRequest } from "../codec/sign-span-request.ts";
+import { encodeSignSpanResponse, readSignSpanRequest, readVerifySpanRequest } from "../codec/sign-span.ts";
 import { signSpan } from "../../attestation/sign-statement.ts";
 import { explanations, type Reason, type Verdict } from "../../attestation/verdict.ts";
 import { claimOf, isClaim, isLogClaim, verdict } from "../../attestation/verify-span.ts";
@@ -17,10 +17,9 @@ import type { Tally } from "../../telemetry.ts";
 import { type Answer, andThen } from "../../call/maybe-promise.ts";
 import { type AuditObserver, unobserved } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
-import { keyStates } from "../key-enums.ts";
+import { keyStates } from "../messages.ts";
 import type { KeyTimer } from "../key-timer.ts";
 import { type LogVerdictParts, logClaimJudge } from "./log-verdict.ts";
-import { encodeSignSpanResponse } from "../codec/sign-span-response.ts";
 
 export interface SigningParts extends Pick<LogVerdictParts, "logs"> {
   keyring: Keyring;

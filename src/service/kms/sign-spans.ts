@@ -12,7 +12,7 @@ import type { Keyring } from "../../keys/keyring.ts";
 import type { Sequencer } from "../../tenant-log/sequencer.ts";
 import { type Batch, readBatch, type SignMode } from "../../batch/request.ts";
 import { hashBytes } from "../../tlog/merkle.ts";
-import { maxMessageBytes } from "../../batch/results.ts";
+import { maxAnswerBytes } from "../../batch/results.ts";
 import type { Tally } from "../../telemetry.ts";
 import { andThen } from "../../call/maybe-promise.ts";
 import type { AuditObserver } from "../../audit/observer.ts";
@@ -136,7 +136,7 @@ const nodesALeaf = 2;
 
 /** What is kept of a batch to prove it by, and the message that is on its way. */
 function bytesOf({ spans }: ProvenBatch): number {
-  return spans * nodesALeaf * hashBytes + Math.min(spans * proofBytes, maxMessageBytes);
+  return spans * nodesALeaf * hashBytes + Math.min(spans * proofBytes, maxAnswerBytes);
 }
 
 async function* proofs(

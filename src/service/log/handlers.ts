@@ -13,7 +13,7 @@ import { hashesOf, tlogProofText } from "../../tlog/inclusion-proof.ts";
 import { auditedHandlers } from "../../audit/audited.ts";
 import { type AuditObserver, unobserved } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
-import { headMessage } from "../log-head.ts";
+import { headMessage } from "../messages.ts";
 
 type Methods = typeof LogService.method;
 

@@ -10,7 +10,7 @@ import { enterBatch } from "../../../src/batch/enter.ts";
 import { inclusionPath } from "../../../src/tlog/proof-writer.ts";
 import { emptyRoot, emptyTree, growTree } from "../../../src/tlog/merkle.ts";
 import { signBatch } from "../../../src/batch/sign-individually.ts";
-import { maxMessageBytes } from "../../../src/batch/results.ts";
+import { maxAnswerBytes } from "../../../src/batch/results.ts";
 import { tlogProofText } from "../../../src/tlog/inclusion-proof.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { setUp, turn } from "../../support/keys-fixture.ts";
@@ -56,7 +56,7 @@ function usableKey(number = 1): UsableSigningKey {
 }
 
 function signedHere(batch: Uint8Array, { keyId, key }: UsableSigningKey) {
-  return signBatch(batch, { ...about, keyId, key }, Buffer.alloc(maxMessageBytes));
+  return signBatch(batch, { ...about, keyId, key }, Buffer.alloc(maxAnswerBytes));
 }
 
 /** As many batches at once as there are threads go to all of them. */

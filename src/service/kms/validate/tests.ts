@@ -16,7 +16,7 @@ import type { ProviderWatch } from "../../../provider-keys/watch.ts";
 import type { UsableDataKey, UsableSigningKey } from "../../../keys/usable-key.ts";
 import { type FieldPlace, openField, readToken, sealField } from "../../../envelope/pii-field.ts";
 import type { Provider, ProviderKeyReport, ProviderKeyState } from "../../../provider/provider.ts";
-import { readSignSpanRequest } from "../../codec/sign-span-request.ts";
+import { readSignSpanRequest } from "../../codec/sign-span.ts";
 import { signSpan } from "../../../attestation/sign-statement.ts";
 import { claimOf, isClaim, verdict } from "../../../attestation/verify-span.ts";
 import type { CallContext } from "../../../call/context.ts";

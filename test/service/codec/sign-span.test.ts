@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readSignSpanRequest, readVerifySpanRequest } from "../../../src/service/codec/sign-span-request.ts";
+import { readSignSpanRequest, readVerifySpanRequest } from "../../../src/service/codec/sign-span.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import {
   type Bytes,

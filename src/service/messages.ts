@@ -1,7 +1,10 @@
-/** States and purposes of keys, between our words and the API's enums. */
+/** Parts of messages that several services share, between our words and the API's. */
+import { create } from "@bufbuild/protobuf";
 import { KeyPurpose, KeyState as KeyStateEnum } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
+import { type LogHead, LogHeadSchema } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { invalidField } from "../errors.ts";
 import { type KeyState, type Purpose, purposes } from "../store/key-record.ts";
+import type { LogCompromise } from "../store/log-store.ts";
 
 export const keyStates: Readonly<Record<KeyState, KeyStateEnum>> = {
   PENDING: KeyStateEnum.PENDING,
@@ -33,4 +36,9 @@ export function stateOf(state: KeyStateEnum): KeyState | undefined {
   const name = names.find((candidate) => keyStates[candidate] === state);
   if (name === undefined) throw invalidField("state", "is not a known KeyState");
   return name;
+}
+
+/** How far a log goes. */
+export function headMessage({ number, origin, size, root }: Omit<LogCompromise, "tenantId" | "keyId">): LogHead {
+  return create(LogHeadSchema, { log: number, origin, size: BigInt(size), root });
 }
