@@ -4,7 +4,7 @@
  */
 import { KmsError } from "../errors.ts";
 import type { Answer } from "../call/maybe-promise.ts";
-import { createStreamShare, type StreamShare } from "./grpc/stream/share.ts";
+import { createStreamShare, type StreamShare } from "./stream-share.ts";
 
 export interface Budget {
   /**

@@ -1,4 +1,5 @@
 /** What a handler is told of its call. The signal is made when it is first asked for: most calls never wait for anything. */
+import type { EventEmitter } from "node:events";
 import { KmsError } from "../errors.ts";
 import type { CallContext, Caller } from "../call/context.ts";
 
@@ -29,6 +30,32 @@ class LazyContext implements CallContext {
     }
     return this.#controller.signal;
   }
+}
+
+/** A call of gRPC, as far as its context needs it. */
+export interface GrpcCall extends EventEmitter {
+  readonly cancelled: boolean;
+  getDeadline(): Date | number;
+}
+
+/** A timer of Node's may fire this much before the clock on the wall says so. */
+export const timerSlackMs = 5;
+
+export function grpcContext(call: GrpcCall, caller: Caller): CallContext {
+  return callContext(caller, (abort) => {
+    const leave = () => abort(whyCancelled(call));
+    if (call.cancelled) leave();
+    else call.once("cancelled", leave);
+  });
+}
+
+/** Why a call that is cancelled was. */
+export function whyCancelled(call: GrpcCall): KmsError {
+  return isLate(call) ? deadlinePassed() : callerLeft();
+}
+
+function isLate(call: GrpcCall): boolean {
+  return Number(call.getDeadline()) <= Date.now() + timerSlackMs;
 }
 
 export function deadlinePassed(): KmsError {

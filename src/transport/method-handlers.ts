@@ -10,7 +10,7 @@ import {
 import { KmsError } from "../errors.ts";
 import { andThen } from "../call/maybe-promise.ts";
 import { keyCheck } from "../service/codec/map-keys.ts";
-import { checkedJson } from "./http/strict-json.ts";
+import { checkedJson } from "./strict-json.ts";
 import type { Codec, Handler, Served } from "./services.ts";
 
 type Message = MessageShape<DescMessage>;

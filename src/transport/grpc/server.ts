@@ -15,23 +15,24 @@ import type { Budget } from "../budget.ts";
 import { endlessStreams } from "./endless-streams.ts";
 import { readInCall } from "./foreign-services.ts";
 import { createGather, type Gather } from "./run-after-parse.ts";
-import { grpcContext, whyCancelled } from "./http2/grpc-context.ts";
+import { grpcContext, whyCancelled } from "../call-context.ts";
 import { gate, recordedByCall, succeeded } from "./gate.ts";
 import type { GrpcHealth } from "./health.ts";
 import { http2ServersOf, http2StreamOf } from "./http2/grpc-js-internals.ts";
-import { hideCompression, isCompressed, mayBeCompressed, decompress, tooLarge } from "./http2/compression.ts";
+import { hideCompression, isCompressed, mayBeCompressed } from "./http2/compression.ts";
+import { decompress } from "../decompress.ts";
+import { maxHeaderBytes, maxMessageBytes, tooLarge } from "../limits.ts";
 import { type BytesHandler, binaryHandler } from "../method-handlers.ts";
 import { reflectionService } from "./reflection.ts";
 import { rpcPath, type Served } from "../services.ts";
 import { forgetEndedStreams } from "./http2/session-streams.ts";
 import { toGrpcStatus, toKmsError } from "../error-status.ts";
 import type { RoomLimits } from "./http2/stream-room.ts";
+import { hasIntake } from "./stream/intake.ts";
 import { createStreams, type Streams, type StreamTimes } from "./stream/streams.ts";
 import type { CallRecorder } from "../call-recorder.ts";
 import { createUnread, type HoldUnread } from "./http2/send-bound.ts";
 
-export const maxMessageBytes = 4 * 1024 * 1024;
-export const maxHeaderBytes = 16 * 1024;
 const maxConcurrentStreams = 100;
 
 export interface GrpcParts {
@@ -93,7 +94,7 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
           if (error) return reject(error);
           prepareSessions(server, sessions);
           hideCompression(server);
-          boundArriving(server, parts.arriving);
+          boundArriving(server, hasIntake, parts.arriving);
           gate(server, { recorder: parts.recorder, methods });
           resolve(port);
         });

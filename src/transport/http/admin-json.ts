@@ -1,16 +1,7 @@
 /** The administrative answers and requests as the JSON that FLUO's operators and dashboards know. */
 import { create } from "@bufbuild/protobuf";
-import { type Duration, durationMs, type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import { KeyPurpose, KeyState, type KeyVersion } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
-import {
-  Health,
-  Outcome,
-  ProviderCondition,
-  type ProviderKey,
-  type ProviderKeyStatus,
-  type StatusResponse,
-  type ValidateResponse,
-} from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { Outcome, type ProviderKey, type ValidateResponse } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import type { LogHandover, LogHead, PublicKey } from "../../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import {
   type RotateRequest,
@@ -19,20 +10,8 @@ import {
 } from "../../../gen/ts/fluo/kms/v1/rotation_pb.ts";
 import { type FieldViolation, KmsError } from "../../errors.ts";
 import type { PublicKeySet } from "../../service/kms/public-key-set.ts";
-import { costJson } from "./cost-json.ts";
-import { shortName } from "./strict-json.ts";
-
-const healthNames: Partial<Record<Health, string>> = {
-  [Health.OPERATIONAL]: "operational",
-  [Health.DEGRADED]: "degraded",
-  [Health.DOWN]: "down",
-};
-
-const conditionNames: Partial<Record<ProviderCondition, string>> = {
-  [ProviderCondition.ANSWERING]: "answering",
-  [ProviderCondition.UNAVAILABLE]: "unavailable",
-  [ProviderCondition.DENIED]: "denied",
-};
+import { shortName } from "../strict-json.ts";
+import { dateText, numbers, roundMs } from "./json-values.ts";
 
 const stateNames = new Map<number, string>(Object.entries(KeyState).map(([name, state]) => [state, name]));
 
@@ -65,74 +44,6 @@ function providerKeyJson({ provider, keyId, region, state, rotation, clockSkewMs
     state: state || null,
     rotation: rotation || null,
     clock_skew_ms: clockSkewMs === undefined ? null : Number(clockSkewMs),
-  };
-}
-
-function numbers(counts: Readonly<Record<string, bigint>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, Number(count)]));
-}
-
-export function statusJson(response: StatusResponse) {
-  const { rotation, cost, memory, audit } = response;
-  const keys: Record<string, Record<string, number>> = { data: {}, signing: {} };
-  for (const { purpose, state, count } of response.keys) keys[purpose] = { ...keys[purpose], [state]: Number(count) };
-  return {
-    provider: response.provider,
-    status: healthNames[response.status],
-    latency_ms: roundMs(response.latencyMs),
-    version: response.version,
-    uptime_seconds: seconds(response.uptime),
-    store: response.store,
-    provider_keys: response.providerKeys.map(providerKeyStatusJson),
-    tenant_keys: response.tenantKeys.map((key) => ({
-      name: key.name,
-      tenants: key.tenants,
-      ...providerKeyStatusJson(key),
-    })),
-    tenant_keys_total: response.tenantKeysTotal,
-    tenant_keys_unusable: response.tenantKeysUnusable,
-    cache: Object.fromEntries(
-      response.cache.map(({ keyType, hits, misses, evictions, size, maxSize, stale }) => [
-        keyType,
-        { hits: Number(hits), misses: Number(misses), evictions: Number(evictions), size, max_size: maxSize, stale },
-      ]),
-    ),
-    cache_ttl_seconds: seconds(response.cacheTtl),
-    max_stale_seconds: seconds(response.maxStale),
-    keys,
-    rotation: rotation && {
-      enabled: rotation.enabled,
-      max_age_days: rotation.maxAge ? durationMs(rotation.maxAge) / 86_400_000 : 0,
-      last: dateText(rotation.last),
-      next: dateText(rotation.next),
-      due: Number(rotation.due),
-      failed: Number(rotation.failed),
-    },
-    breakers: response.breakers.map(({ name, state }) => ({ name, state })),
-    cost: cost && costJson(cost),
-    audit: audit && {
-      writer_id: audit.writerId,
-      sequence: Number(audit.sequence),
-      mac: audit.mac,
-      durable_at: dateText(audit.durableAt),
-      problem: audit.problem,
-    },
-    memory: memory && { implementation: memory.implementation, locked: memory.locked },
-    notices: response.notices,
-  };
-}
-
-/** The id of a key that was not opened yet is null. */
-function providerKeyStatusJson(key: ProviderKeyStatus) {
-  const { provider, keyId, region, condition, detail, since, latencyMs } = key;
-  return {
-    provider,
-    key_id: keyId || null,
-    region: region || null,
-    condition: conditionNames[condition],
-    detail,
-    since: dateText(since),
-    latency_ms: roundMs(latencyMs),
   };
 }
 
@@ -269,17 +180,4 @@ function refuse(violations: readonly FieldViolation[], inLog?: string): void {
   if (!first) return;
   const message = `${first.field}: ${first.description}`;
   throw new KmsError("INVALID_ARGUMENT", message, { violations, ...(inLog !== undefined && { inLog }) });
-}
-
-function dateText(timestamp: Timestamp | undefined): string | null {
-  return timestamp ? timestampDate(timestamp).toISOString() : null;
-}
-
-function seconds(duration: Duration | undefined): number {
-  return duration ? durationMs(duration) / 1000 : 0;
-}
-
-/** Sub-millisecond latencies keep three digits, so that a cache hit does not read as 0. */
-function roundMs(ms: number): number {
-  return ms < 10 ? Math.round(ms * 1000) / 1000 : Math.round(ms);
 }

@@ -1,7 +1,7 @@
 /** Bodies of HTTP requests that may be refused half-read, and count towards the budget as they arrive. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { KmsError } from "../../errors.ts";
-import { maxMessageBytes } from "../grpc/server.ts";
+import { maxMessageBytes } from "../limits.ts";
 
 export const maxAdminBodyBytes = 64 * 1024;
 

@@ -2,8 +2,8 @@
 import { promisify } from "node:util";
 import { brotliCompress, brotliDecompress, gunzip, gzip } from "node:zlib";
 import { KmsError } from "../../errors.ts";
-import { decompress } from "../grpc/http2/compression.ts";
-import { maxMessageBytes } from "../grpc/server.ts";
+import { decompress } from "../decompress.ts";
+import { maxMessageBytes } from "../limits.ts";
 import type { Exchange } from "./caller-context.ts";
 
 interface Encoding {

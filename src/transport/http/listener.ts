@@ -11,15 +11,16 @@ import type { Caller } from "../../call/context.ts";
 import type { HealthMonitor } from "../../health/monitor.ts";
 import type { KmsHandlers } from "../../service/kms/handlers.ts";
 import type { LogHandlers } from "../../service/log/handlers.ts";
-import { jwksText, rotateJson, rotateRequest, statusJson, tenantIdOf, validateJson } from "./admin-json.ts";
+import { jwksText, rotateJson, rotateRequest, tenantIdOf, validateJson } from "./admin-json.ts";
 import { maxAdminBodyBytes, outliveBody, readBody } from "./body.ts";
 import type { ConnectHandler } from "./connect.ts";
 import { healthJson } from "./health-json.ts";
 import { hostGuard } from "./host-guard.ts";
 import { httpContext } from "./caller-context.ts";
-import { checkedObject } from "./strict-json.ts";
+import { checkedObject } from "../strict-json.ts";
 import { logRoutes } from "./tile-routes.ts";
 import { errorReply, jsonHeaders, jsonReply, noRoute, type Route, send } from "./route.ts";
+import { statusJson } from "./status-json.ts";
 import { toKmsError } from "../error-status.ts";
 import type { CallRecorder } from "../call-recorder.ts";
 

@@ -4,7 +4,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { KmsError, type KmsErrorCode } from "../../errors.ts";
-import { maxHeaderBytes } from "../grpc/server.ts";
+import { maxHeaderBytes } from "../limits.ts";
 import type { CallRecorder } from "../call-recorder.ts";
 
 export interface HttpServer {

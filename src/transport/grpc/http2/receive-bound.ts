@@ -9,7 +9,6 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
 import { http2ServersOf } from "./grpc-js-internals.ts";
-import { hasIntake } from "../stream/intake.ts";
 import { createStreamRoom, type RoomLimits } from "./stream-room.ts";
 
 const usualLimits: RoomLimits = { bytes: 64 * 1024 * 1024, patienceMs: 30_000 };
@@ -18,13 +17,18 @@ const frameCost = 256;
 /** Fits into what node allocates at once, so that copying is cheap. */
 const copiedBytes = 4_096;
 
-/** Call after `server` is bound. A stream that does not fit is reset: clients see RESOURCE_EXHAUSTED, or UNAVAILABLE while they write. */
-export function boundArriving(server: Server, limits = usualLimits): void {
+/** Call after `server` is bound. A stream that does not fit is reset: clients see RESOURCE_EXHAUSTED, or UNAVAILABLE while they write. What
+ * comes on a stream that `isBounded` otherwise is left alone. */
+export function boundArriving(
+  server: Server,
+  isBounded: (stream: ServerHttp2Stream) => boolean,
+  limits = usualLimits,
+): void {
   const room = createStreamRoom(limits);
   for (const http2Server of http2ServersOf(server)) http2Server.on("stream", watch);
 
   function watch(stream: ServerHttp2Stream): void {
-    if (hasIntake(stream)) return;
+    if (isBounded(stream)) return;
     // Not on "data": a stream that is held back goes on to get what its window has room for.
     const push = stream.push;
     stream.push = (chunk: Buffer | null) => {

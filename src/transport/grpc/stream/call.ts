@@ -8,9 +8,11 @@ import { invalidField, KmsError } from "../../../errors.ts";
 import { release } from "../../../runtime/detach.ts";
 import type { Answers, MessageStream } from "../../../call/stream.ts";
 import { overloaded } from "../../budget.ts";
-import { checkEncoding, decompress, isCompressed, mayBeCompressed, tooLarge } from "../http2/compression.ts";
+import { decompress } from "../../decompress.ts";
+import { tooLarge } from "../../limits.ts";
+import { checkEncoding, isCompressed, mayBeCompressed } from "../http2/compression.ts";
 import { type IntakeLimits, intakeOf } from "./intake.ts";
-import type { StreamShare } from "./share.ts";
+import type { StreamShare } from "../../stream-share.ts";
 
 export type GrpcStream = ServerDuplexStream<Buffer, Uint8Array>;
 

@@ -7,7 +7,7 @@
 import type { ServerHttp2Stream } from "node:http2";
 import { earlyBytes } from "./early-bytes.ts";
 import { readFrames } from "./frames.ts";
-import type { StreamShare } from "./share.ts";
+import type { StreamShare } from "../../stream-share.ts";
 
 export interface IntakeLimits {
   /** At work and waiting, of one stream. */

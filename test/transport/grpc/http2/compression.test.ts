@@ -9,7 +9,7 @@ import * as grpc from "@grpc/grpc-js";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { KmsService } from "../../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { EncryptPiiRequestSchema, EncryptPiiResponseSchema } from "../../../../gen/ts/fluo/kms/v1/pii_pb.ts";
-import { decompress } from "../../../../src/transport/grpc/http2/compression.ts";
+import { decompress } from "../../../../src/transport/decompress.ts";
 import { frame } from "../../../support/raw-stream.ts";
 import { failureOf } from "../../../support/running-service.ts";
 import { startTransports, type Transports } from "../../../support/transports-fixture.ts";
@@ -71,7 +71,7 @@ describe("decompressing", () => {
 
   it("is for as many as may wait, and the next is OVERLOADED", async () => {
     vi.resetModules(); // those of other tests may wait still
-    const { decompress } = await import("../../../../src/transport/grpc/http2/compression.ts");
+    const { decompress } = await import("../../../../src/transport/decompress.ts");
     const all = await Promise.allSettled(Array.from({ length: 1_010 }, () => decompress(small, 100, () => true)));
     expect(all.filter(({ status }) => status === "fulfilled")).toHaveLength(1_002);
     for (const each of all.slice(1_002)) expect(each).toMatchObject({ reason: { code: "OVERLOADED" } });

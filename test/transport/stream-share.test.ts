@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createStreamShare } from "../../../../src/transport/grpc/stream/share.ts";
+import { createStreamShare } from "../../src/transport/stream-share.ts";
 
 function setUp(limit = 10) {
   const calls = { held: 0 };

@@ -3,7 +3,7 @@
  */
 import { type DescMessage, fromJsonString, type JsonObject, type MessageShape, toJson } from "@bufbuild/protobuf";
 import { StructSchema } from "@bufbuild/protobuf/wkt";
-import { invalidField, KmsError } from "../../errors.ts";
+import { invalidField, KmsError } from "../errors.ts";
 
 const maxNameLength = 64;
 
