@@ -1,14 +1,14 @@
 /**
  * The providers by name. Each is imported when it is chosen, so that the SDKs of the others cost nothing.
- * A new provider is a file with its settings type and an `open…`, a member of the union and a line in the table.
+ * A new provider is a folder with `settings.ts` and `open.ts`, a member of the union and a line in the table.
  */
 import { invalidField } from "../errors.ts";
-import type { AwsSettings } from "./aws/open.ts";
-import type { AzureSettings } from "./azure/open.ts";
-import type { GcpSettings } from "./gcp/open.ts";
-import type { LocalSettings } from "./local/open.ts";
+import type { AwsSettings } from "./aws/settings.ts";
+import type { AzureSettings } from "./azure/settings.ts";
+import type { GcpSettings } from "./gcp/settings.ts";
+import type { LocalSettings } from "./local/settings.ts";
 import type { Provider } from "./provider.ts";
-import type { VaultSettings } from "./vault/open.ts";
+import type { VaultSettings } from "./vault/settings.ts";
 
 export type ProviderSettings = AwsSettings | AzureSettings | GcpSettings | LocalSettings | VaultSettings;
 

@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { createServer as createSecureServer } from "node:https";
 import { type AddressInfo, connect, type Server, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
-import type { GcpSettings } from "../../src/provider/gcp/open.ts";
+import type { GcpSettings } from "../../src/provider/gcp/settings.ts";
 import { type FakeKey, failed, kmsReply, newVersion, type Reply, rotateKey } from "./gcp-kms-rules.ts";
 import { issue, newTokenState, type TokenState, tokenReply } from "./gcp-tokens.ts";
 

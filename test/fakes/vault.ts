@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { text } from "node:stream/consumers";
-import type { VaultLogin, VaultSettings } from "../../src/provider/vault/open.ts";
+import type { VaultLogin, VaultSettings } from "../../src/provider/vault/settings.ts";
 import {
   type Call,
   type FakeKey,

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
 import { openProviders } from "../../src/provider/open.ts";
-import type { VaultLogin } from "../../src/provider/vault/open.ts";
+import type { VaultLogin } from "../../src/provider/vault/settings.ts";
 import { startServer } from "../../src/server.ts";
 import { type FakeVault, startFakeVault } from "../fakes/vault.ts";
 import { thrownBy } from "../support/matchers.ts";

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import type { VaultLogin, VaultSettings } from "../../src/provider/vault/open.ts";
+import type { VaultLogin, VaultSettings } from "../../src/provider/vault/settings.ts";
 
 export interface OpenBao {
   readonly addr: string;

@@ -13,7 +13,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { KmsError } from "../../src/errors.ts";
 import { dependable } from "../../src/provider/failover.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { openVault, type VaultLogin, type VaultSettings } from "../../src/provider/vault/open.ts";
+import { openVault } from "../../src/provider/vault/open.ts";
+import type { VaultLogin, VaultSettings } from "../../src/provider/vault/settings.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { providerContract } from "../support/provider-contract.ts";
 import { type OpenBao, startOpenBao } from "./openbao.ts";

@@ -1,7 +1,7 @@
 /** Fakes of Azure Key Vault, and providers on them. */
 import { afterAll, beforeAll, vi } from "vitest";
 import { openAzure } from "../../src/provider/azure/open.ts";
-import type { AzureSettings } from "../../src/provider/azure/open.ts";
+import type { AzureSettings } from "../../src/provider/azure/settings.ts";
 import { clientId, clientSecret, tenant } from "../fakes/azure-authority.ts";
 import { type AzureKeyVaultFake, startAzureKeyVault } from "../fakes/azure-key-vault.ts";
 import type { FakeKeyOptions } from "../fakes/azure-key-vault-keys.ts";

@@ -88,11 +88,6 @@ export function noRegion(cause: unknown): KmsError {
   return new KmsError("INVALID_ARGUMENT", message, { violations, cause });
 }
 
-/** An answer that is not what was asked for. */
-export function distrusted(what: string): KmsError {
-  return new KmsError("PROVIDER_UNAVAILABLE", `the provider's answer is not to be trusted: ${what}`);
-}
-
 function rejected(error: SdkError, { action }: AwsCall): KmsError {
   return action === "Decrypt" ? ciphertextRejected(error) : unavailable("the provider cannot answer now", error);
 }

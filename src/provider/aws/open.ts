@@ -5,27 +5,11 @@
 import { invalidField, KmsError } from "../../errors.ts";
 import { reach } from "./advice.ts";
 import { type AwsClient, awsClient } from "./client.ts";
-import { distrusted } from "./errors.ts";
+import { distrusted } from "../distrust.ts";
 import { type AwsKey, describedKey, idIn, regionIn } from "./key.ts";
 import { awsProvider } from "./provider.ts";
+import type { AwsSettings } from "./settings.ts";
 import type { Provider } from "../provider.ts";
-
-export interface AwsPlace {
-  /** `undefined`: by the SDK's own rules (AWS_REGION, the shared config file). */
-  region: string | undefined;
-  /** Key id, key ARN, alias name or alias ARN. */
-  masterKeyId: string;
-  /** URL instead of AWS's own. */
-  endpoint: string | undefined;
-}
-
-export interface AwsSettings {
-  name: "aws";
-  /** In order of preference: `aws.kms.region`/`aws.kms.master-key-id`/`aws.kms.endpoint` first, then those of `aws.kms.failover`. */
-  places: readonly [AwsPlace, ...AwsPlace[]];
-  /** Named profile of the shared configuration files, `aws.kms.profile`; the SDK's default credential chain unless given. */
-  profile: string | undefined;
-}
 
 /** A place whose region is known. */
 interface Place {

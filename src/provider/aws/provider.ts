@@ -7,7 +7,7 @@ import type { KeyMetadata } from "@aws-sdk/client-kms";
 import { canonicalPairs, type ProviderContext } from "../../crypto/encryption-context.ts";
 import { ciphertextRejected, invalidField } from "../../errors.ts";
 import type { AwsClient } from "./client.ts";
-import { distrusted } from "./errors.ts";
+import { distrusted } from "../distrust.ts";
 import { type AwsKey, isKey } from "./key.ts";
 import { isWhole, reportOf, stateOf } from "./report.ts";
 import { maxWrappedPlaintextBytes, type Provider } from "../provider.ts";

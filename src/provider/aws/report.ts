@@ -2,7 +2,7 @@
 import type { GetKeyRotationStatusResponse, KeyMetadata } from "@aws-sdk/client-kms";
 import { KmsError } from "../../errors.ts";
 import * as advice from "./advice.ts";
-import { distrusted } from "./errors.ts";
+import { distrusted } from "../distrust.ts";
 import type { ProviderKeyReport, ProviderKeyState } from "../provider.ts";
 
 interface KeyInRegion {

@@ -101,11 +101,6 @@ export function saysMissing({ status, body }: AzureAnswer): boolean {
   return status === 404 && codesIn(body).length > 0;
 }
 
-/** An answer that is not what was asked for. */
-export function distrusted(what: string): KmsError {
-  return new KmsError("PROVIDER_UNAVAILABLE", `the provider's answer is not to be trusted: ${what}`);
-}
-
 /** A server, as an operator knows it, and what there is to do where its name is not known. */
 interface Server {
   who: "the provider" | "the provider's authority";

@@ -4,7 +4,7 @@
  */
 import type { KeyVaultKey } from "@azure/keyvault-keys";
 import { invalidField, KmsError } from "../../errors.ts";
-import { distrusted } from "./errors.ts";
+import { distrusted } from "../distrust.ts";
 import { keyVersion, type WrapAlgorithm } from "./wrapped.ts";
 
 /** The key without its version. */

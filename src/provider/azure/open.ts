@@ -6,22 +6,11 @@ import { invalidField, KmsError } from "../../errors.ts";
 import { azureClient } from "./client.ts";
 import { azureConnection } from "./connection.ts";
 import { azureTokens } from "./credential.ts";
-import { distrusted } from "./errors.ts";
+import { distrusted } from "../distrust.ts";
 import { answeredVersion, describedKey, keyName, parseKeyId, unfit } from "./key.ts";
 import { azureProvider } from "./provider.ts";
+import type { AzureSettings } from "./settings.ts";
 import type { Provider } from "../provider.ts";
-
-export interface AzureSettings {
-  name: "azure";
-  /** Without a version, as in https://fluo.vault.azure.net/keys/fluo-kms: `azure.key-vault.key`. */
-  key: string;
-  /** PEM, `azure.cacert`: absolute path. */
-  caFile: string | undefined;
-  /** `azure.instance-discovery`: false in a cloud that is not connected to the public one. */
-  instanceDiscovery: boolean;
-  /** `azure.verify-challenge-resource`: false where the vault has a name that is private to a network. */
-  verifyChallengeResource: boolean;
-}
 
 /** The search for a token included. */
 const openTimeoutMs = 10_000;

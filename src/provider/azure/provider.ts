@@ -7,7 +7,7 @@ import { providerContextBytes } from "../../crypto/encryption-context.ts";
 import { ciphertextRejected, invalidField, KmsError } from "../../errors.ts";
 import * as advice from "./advice.ts";
 import type { AzureClient } from "./client.ts";
-import { distrusted } from "./errors.ts";
+import { distrusted } from "../distrust.ts";
 import { type AzureKey, type AzureKeyName, answeredVersion, describedKey, isRsa, refusal } from "./key.ts";
 import { keyAdvice, rotationOf, stateOf, wrapRefusal } from "./report.ts";
 import { openWrapped, parseWrapped, secretBytes, sealWrapped, type WrappedForm, wrappedKeyBytes } from "./wrapped.ts";

@@ -1,7 +1,7 @@
 /** What Azure tells of a key, in the words of the provider contract, and what an operator should change about it. */
 import { KmsError } from "../../errors.ts";
 import * as advice from "./advice.ts";
-import { distrusted } from "./errors.ts";
+import { distrusted } from "../distrust.ts";
 import { type AzureKey, type AzureKeyName, isRsa, misfit, refusal } from "./key.ts";
 import type { ProviderKeyReport, ProviderKeyState } from "../provider.ts";
 

@@ -7,7 +7,8 @@
 import { encodeBase64 } from "../../encoding/base64.ts";
 import { type ProviderContext, providerContextBytes } from "../../crypto/encryption-context.ts";
 import { crc32c } from "../../encoding/crc32c.ts";
-import { bytesIn, checkSum, dataOf, distrusted, takePlaintext } from "./response.ts";
+import { distrusted } from "../distrust.ts";
+import { bytesIn, checkSum, dataOf, takePlaintext } from "./response.ts";
 import { failure, type GcpCall, saysDeadToken } from "./errors.ts";
 import type { GcpAnswer, GcpConnection, GcpRequest } from "./http.ts";
 import { type GcpKey, versionIn } from "./key.ts";

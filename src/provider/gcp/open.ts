@@ -8,25 +8,16 @@ import { readFile } from "node:fs/promises";
 import type { ProviderContext } from "../../crypto/encryption-context.ts";
 import { ciphertextRejected, invalidField } from "../../errors.ts";
 import { withinMs } from "../deadline.ts";
-import { distrusted } from "./response.ts";
+import { distrusted } from "../distrust.ts";
 import { type GcpCalls, gcpCalls, type KeyReading } from "./client.ts";
 import { newToken } from "./credentials.ts";
 import { connectGcp } from "./http.ts";
 import { type GcpKey, parseKey } from "./key.ts";
 import { reportOf, stateOf, unfit } from "./report.ts";
+import type { GcpSettings } from "./settings.ts";
 import { gcpTokens } from "./tokens.ts";
 import { unwrapped, wrapped } from "./wrapped.ts";
 import { cancelled, maxWrappedPlaintextBytes, type Provider } from "../provider.ts";
-
-export interface GcpSettings {
-  name: "gcp";
-  /** `gcp.kms.key`: projects/P/locations/L/keyRings/R/cryptoKeys/K */
-  key: string;
-  /** `gcp.kms.endpoint`: URL instead of Google's own. */
-  endpoint: string | undefined;
-  /** `gcp.kms.credentials-file`: absolute path; application default credentials unless given. */
-  credentialsFile: string | undefined;
-}
 
 const dataKeyBytes = 32;
 const openTimeoutMs = 10_000;

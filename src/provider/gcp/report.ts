@@ -4,7 +4,8 @@
  */
 import { invalidField, type KmsError } from "../../errors.ts";
 import * as advice from "./advice.ts";
-import { asData, distrusted, type GcpData } from "./response.ts";
+import { distrusted } from "../distrust.ts";
+import { asData, type GcpData } from "./response.ts";
 import { type GcpKey, isKey, versionIn } from "./key.ts";
 import type { ProviderKeyReport, ProviderKeyState } from "../provider.ts";
 

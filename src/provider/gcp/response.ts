@@ -4,7 +4,7 @@
  */
 import { decodeBase64 } from "../../encoding/base64.ts";
 import { crc32c } from "../../encoding/crc32c.ts";
-import { KmsError } from "../../errors.ts";
+import { distrusted } from "../distrust.ts";
 import type { GcpAnswer } from "./http.ts";
 
 export type GcpData = Readonly<Record<string, unknown>>;
@@ -54,10 +54,6 @@ export function bytesIn(data: GcpData, name: string): Buffer {
 /** An int64, which JSON of protobuf has as text: https://protobuf.dev/programming-guides/json/ */
 export function checkSum(what: string, bytes: Uint8Array, answered: unknown): void {
   if (answered !== String(crc32c(bytes))) throw distrusted(`${what} does not fit its checksum`);
-}
-
-export function distrusted(what: string): KmsError {
-  return new KmsError("PROVIDER_UNAVAILABLE", `the answer of provider gcp is not to be trusted: ${what}`);
 }
 
 export function asData(value: unknown): GcpData | undefined {

@@ -8,13 +8,8 @@ import { openGcm, sealGcm } from "../../crypto/aes-gcm.ts";
 import { providerContextBytes } from "../../crypto/encryption-context.ts";
 import { invalidField } from "../../errors.ts";
 import { masterKeyFromFile, randomMasterKey } from "./master-key.ts";
+import type { LocalSettings } from "./settings.ts";
 import { cancelled, maxWrappedPlaintextBytes, type Provider } from "../provider.ts";
-
-export interface LocalSettings {
-  name: "local";
-  /** `fluo.kms.local.master-key-file`; without it the master key is random and lives in memory only. */
-  masterKeyFile?: string;
-}
 
 const dataKeyBytes = 32;
 const fingerprintBytes = 8;

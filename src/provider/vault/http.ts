@@ -8,7 +8,7 @@ import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type In
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { invalidField, KmsError } from "../../errors.ts";
 import { cancelled } from "../provider.ts";
-import type { VaultSettings } from "./open.ts";
+import type { VaultSettings } from "./settings.ts";
 
 export interface VaultRequest {
   method: "GET" | "POST";

@@ -5,7 +5,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { invalidField, KmsError } from "../../errors.ts";
-import type { VaultLogin } from "./open.ts";
+import type { VaultLogin } from "./settings.ts";
 import { authOf, dataOf, isCount, isToken, unreadable } from "./response.ts";
 import { loginFailure, saysDeadToken } from "./errors.ts";
 import type { VaultConnection } from "./http.ts";

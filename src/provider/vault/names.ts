@@ -1,6 +1,6 @@
 /** How a key is named: to Vault by paths, to an operator by commands. Names are checked, so that a path never leads elsewhere. */
 import { invalidField } from "../../errors.ts";
-import type { VaultSettings } from "./open.ts";
+import type { VaultSettings } from "./settings.ts";
 
 export type VaultKeyName = Pick<VaultSettings, "namespace" | "mount" | "key">;
 

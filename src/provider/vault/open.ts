@@ -16,30 +16,9 @@ import { capabilityAdvice, isSameKey, keyAdvice, rotationOf, stateOf, unfit, typ
 import { checkLogin } from "./login.ts";
 import { checkNames, missingKeyAdvice, pathsOf, policyAdvice } from "./names.ts";
 import { vaultSession } from "./session.ts";
+import type { VaultSettings } from "./settings.ts";
 import { type KeyReading, transit } from "./client.ts";
 import { wrappedVersion } from "./wrapped.ts";
-
-export type VaultLogin =
-  /** Exactly one. A file is read at each login: Vault Agent's sink is rewritten. */
-  | { method: "token"; token: string | undefined; tokenFile: string | undefined }
-  /** At most one of the secret ids: a role may do without. */
-  | { method: "approle"; mount: string; roleId: string; secretId: string | undefined; secretIdFile: string | undefined }
-  /** `tokenFile` is the service account's token, read at each login. */
-  | { method: "kubernetes"; mount: string; role: string; tokenFile: string };
-
-export interface VaultSettings {
-  name: "vault";
-  /** `vault.addr`, as in https://vault.example.com:8200 */
-  addr: string;
-  namespace: string | undefined;
-  /** PEM, `vault.cacert`: absolute path. */
-  caFile: string | undefined;
-  /** `vault.transit.mount`, "transit" by default. */
-  mount: string;
-  /** `vault.transit.key` */
-  key: string;
-  login: VaultLogin;
-}
 
 const dataKeyBytes = 32;
 const openTimeoutMs = 10_000;

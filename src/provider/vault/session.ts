@@ -7,7 +7,7 @@
  */
 import { KmsError } from "../../errors.ts";
 import { cancelled } from "../provider.ts";
-import type { VaultLogin } from "./open.ts";
+import type { VaultLogin } from "./settings.ts";
 import { saysDeadToken } from "./errors.ts";
 import { type VaultAnswer, type VaultConnection, type VaultRequest, withinMs } from "./http.ts";
 import { canLogInAnew, isAlive, logIn, ownsToken, renew, type VaultLease } from "./login.ts";

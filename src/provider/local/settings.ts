@@ -1,0 +1,7 @@
+/** Settings of the local provider. */
+
+export interface LocalSettings {
+  name: "local";
+  /** `fluo.kms.local.master-key-file`; without it the master key is random and lives in memory only. */
+  masterKeyFile?: string;
+}
