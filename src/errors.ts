@@ -83,6 +83,14 @@ export class KmsError extends Error {
   }
 }
 
+/** Whether `error` is a KmsError with one of these codes. */
+export function hasCode<Code extends KmsErrorCode>(
+  error: unknown,
+  ...codes: readonly Code[]
+): error is KmsError & { readonly code: Code } {
+  return error instanceof KmsError && (codes as readonly KmsErrorCode[]).includes(error.code);
+}
+
 /** INVALID_ARGUMENT for one field. */
 export function invalidField(field: string, description: string): KmsError {
   return new KmsError("INVALID_ARGUMENT", `${field}: ${description}`, { violations: [{ field, description }] });

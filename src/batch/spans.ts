@@ -2,7 +2,7 @@
  * The spans of a batch, one after the other, as statements speak of them. A span that is refused is an error in its place; a malformed frame
  * and too many spans refuse the whole batch, before any span is read.
  */
-import { invalidField, KmsError } from "../errors.ts";
+import { hasCode, invalidField, type KmsError } from "../errors.ts";
 import type { Batch } from "./request.ts";
 import { digestBytes, writeDigest } from "../crypto/sha256.ts";
 import {
@@ -182,7 +182,7 @@ function countSpans(frames: readonly Frame[]): number {
 }
 
 function refusalOf(error: unknown): KmsError {
-  if (error instanceof KmsError && error.code === "INVALID_ARGUMENT") return error;
+  if (hasCode(error, "INVALID_ARGUMENT")) return error;
   throw error;
 }
 

@@ -3,7 +3,7 @@
  * every second while something is wrong. It is remembered: a probe of readiness reads the memory, so that it costs neither a provider
  * call nor a query.
  */
-import { KmsError } from "../errors.ts";
+import { hasCode, KmsError } from "../errors.ts";
 import type { ProviderCondition, ProviderWatch } from "../provider-keys/watch.ts";
 import type { KeyCounts } from "../store/key-store.ts";
 import type { Store } from "../store/store.ts";
@@ -229,10 +229,6 @@ function lossNotices(losses: ReadonlySet<string>): string[] {
   const named = [...losses].slice(0, lossesNamed).join("; ");
   const more = losses.size > lossesNamed ? `; and ${losses.size - lossesNamed} more` : "";
   return [`Stored records are damaged, run fluo-kms check: ${named}${more}.`];
-}
-
-function hasCode(error: unknown, code: KmsError["code"]): error is KmsError {
-  return error instanceof KmsError && error.code === code;
 }
 
 /** Of an error of ours; another's may hold anything. */

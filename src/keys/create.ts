@@ -3,7 +3,7 @@
  * Two provider calls. A failure anywhere leaves no ACTIVE key that was not proven, and at worst a PENDING row.
  */
 import { randomBytes, timingSafeEqual } from "node:crypto";
-import { KmsError } from "../errors.ts";
+import { hasCode, KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import { step } from "../failpoints.ts";
 import type { Activation } from "../store/key-store.ts";
@@ -81,7 +81,7 @@ async function announcedFirst(
   try {
     return await activate(handover);
   } catch (error) {
-    if (handover !== "no-log" || !(error instanceof KmsError && error.code === "CONFLICT")) throw error;
+    if (handover !== "no-log" || !hasCode(error, "CONFLICT")) throw error;
     // The tenant's log may have begun meanwhile.
     const now = await announce!();
     if (now === "no-log") throw error;
@@ -148,7 +148,7 @@ async function proveKey<P extends Purpose>({ masterKeys, stored, fresh, importKe
       cause,
     });
   const opened = await unwrapUnchecked(masterKeys, stored, signal).catch((error) => {
-    if (!(error instanceof KmsError) || error.code !== "DATA_LOSS" || !isAsMade(stored, fresh)) throw error;
+    if (!hasCode(error, "DATA_LOSS") || !isAsMade(stored, fresh)) throw error;
     throw notGivenBack(error); // nobody has used it, and the store is as it should be: no damage of it
   });
   try {

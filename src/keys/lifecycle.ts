@@ -2,7 +2,7 @@
  * What an administrator, and time, do to a key: see states.ts for the states. A change is a compare-and-set of the whole record with
  * its audit row; whoever loses one gets CONFLICT and may ask again, because a key that is in the wished state is answered as it is.
  */
-import { invalidField, KmsError, type KmsErrorCode } from "../errors.ts";
+import { hasCode, invalidField, KmsError, type KmsErrorCode } from "../errors.ts";
 import { step } from "../failpoints.ts";
 import type { Attribution, StateAction } from "../store/audit-store.ts";
 import type { KeyName, StateChange } from "../store/key-store.ts";
@@ -108,7 +108,7 @@ export function createLifecycle({ store, keyring, clock = () => new Date() }: Li
     try {
       await replace(present, next, { action: "destroy", actor: serviceName, requestId: "" });
     } catch (error) {
-      if (isOneOf(["CONFLICT"], error)) return false; // another replica did it, or it was cancelled
+      if (hasCode(error, "CONFLICT")) return false; // another replica did it, or it was cancelled
       throw error;
     }
     step("destruction.stored");
@@ -123,7 +123,7 @@ export function createLifecycle({ store, keyring, clock = () => new Date() }: Li
         return await tryEnable(request);
       } catch (error) {
         // Another key became ACTIVE in between, or this one was changed: once more, by what is stored now.
-        if (isOneOf(["CONFLICT"], error)) return tryEnable(request);
+        if (hasCode(error, "CONFLICT")) return tryEnable(request);
         throw error;
       }
     },
@@ -134,7 +134,7 @@ export function createLifecycle({ store, keyring, clock = () => new Date() }: Li
         try {
           return await replaceCompromised(present, request.by, signal);
         } catch (error) {
-          if (!isOneOf(noReplacement, error)) throw error;
+          if (!hasCode(error, ...noReplacement)) throw error;
         }
       }
       const marked = compromised(present, clock());
@@ -176,8 +176,4 @@ const noReplacement: readonly KmsErrorCode[] = [
 async function replacementOf(store: Store, marked: KeyRecord): Promise<KeyRecord | undefined> {
   const { tenantId, purpose, state, previousState } = marked;
   return state === "COMPROMISED" && previousState === "ACTIVE" ? store.active(tenantId, purpose) : undefined;
-}
-
-function isOneOf(codes: readonly KmsErrorCode[], error: unknown): boolean {
-  return error instanceof KmsError && codes.includes(error.code);
 }

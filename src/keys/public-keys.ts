@@ -1,5 +1,5 @@
 /** The public half of a tenant's signing keys, for verifiers, and what their logs say of them: no provider call, no secret. */
-import { KmsError } from "../errors.ts";
+import { hasCode, KmsError } from "../errors.ts";
 import type { LogCompromise, LogHandover } from "../store/log-store.ts";
 import type { Store } from "../store/store.ts";
 import { type CacheOptions, type CacheStats, createCache } from "./cache.ts";
@@ -75,7 +75,7 @@ export function publicKeysOf(store: Store, options: CacheOptions): PublicKeys {
     try {
       return await cache.load(name, read);
     } catch (error) {
-      if (error instanceof KmsError && error.code === "NOT_FOUND") return none;
+      if (hasCode(error, "NOT_FOUND")) return none;
       throw error;
     }
   }

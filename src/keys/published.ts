@@ -4,7 +4,7 @@
  * logs, and for the number of the last key.
  */
 import { LRUCache } from "lru-cache";
-import { KmsError } from "../errors.ts";
+import { hasCode } from "../errors.ts";
 import type { LogHead } from "../store/log-store.ts";
 import type { Store } from "../store/store.ts";
 import { unlessCancelled, type Waiter } from "./waiter.ts";
@@ -43,7 +43,7 @@ export function publisher(
       return found;
     } catch (error) {
       const known = last.get(tenantId);
-      if (known === undefined || !(error instanceof KmsError) || error.code !== "STORE_UNAVAILABLE") throw error;
+      if (known === undefined || !hasCode(error, "STORE_UNAVAILABLE")) throw error;
       return known;
     }
   }

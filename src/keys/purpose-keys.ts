@@ -3,7 +3,7 @@
  * have changed it) and the key itself (unwrapped, one copy an id, kept for `ttlMs`). A first call makes the tenant's key.
  */
 import { LRUCache } from "lru-cache";
-import { ciphertextRejected, KmsError, type KmsErrorCode } from "../errors.ts";
+import { ciphertextRejected, hasCode, KmsError } from "../errors.ts";
 import { type Cache, type CacheOptions, createCache } from "./cache.ts";
 import { serviceName } from "../version.ts";
 import { type KeyUser, unlessCancelled, type Waiter } from "./waiter.ts";
@@ -288,8 +288,4 @@ function refuseUnlessOpens({ keyId, state }: KeyRecord, caller: KeyUser | undefi
   if (open === true || (open === "break-glass" && caller?.has(open))) return;
   const remedy = open === "break-glass" ? ": what it encrypted opens for the role break-glass alone" : "";
   throw new KmsError("KEY_UNUSABLE", `key ${keyId} is ${state}${remedy}`);
-}
-
-function hasCode(error: unknown, code: KmsErrorCode): boolean {
-  return error instanceof KmsError && error.code === code;
 }

@@ -7,7 +7,7 @@
  * more. A key that fails does not stop the others; a provider that does not answer ends the page, unless it is one of tenants alone.
  */
 import { timingSafeEqual } from "node:crypto";
-import { KmsError, type KmsErrorCode } from "../errors.ts";
+import { hasCode, KmsError, type KmsErrorCode } from "../errors.ts";
 import { cancelled, type Provider } from "../provider/provider.ts";
 import { step } from "../failpoints.ts";
 import type { Attribution } from "../store/audit-store.ts";
@@ -227,8 +227,4 @@ function failureOf(error: unknown): KmsError {
 
 function isInterruption(outcome: unknown): outcome is KmsError {
   return hasCode(outcome, "PROVIDER_UNAVAILABLE");
-}
-
-function hasCode(error: unknown, code: KmsErrorCode): error is KmsError {
-  return error instanceof KmsError && error.code === code;
 }

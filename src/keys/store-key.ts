@@ -3,7 +3,7 @@
  * store that has nothing yet, read back and unwrapped before it is used; of replicas that start at once all use the one that was first.
  */
 import { createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
-import { KmsError } from "../errors.ts";
+import { hasCode, KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import { step } from "../failpoints.ts";
 import type { LockedStore, Store, StoreKeyChange, WrappedStoreKey } from "../store/store.ts";
@@ -81,8 +81,7 @@ export async function rewrapStoreKey(store: Store, masterKeys: MasterKeys, by: S
     return true;
   } catch (error) {
     // Another replica, most likely to the same end.
-    if (error instanceof KmsError && error.code === "CONFLICT" && hasWrapped(current, await store.storeKey()))
-      return false;
+    if (hasCode(error, "CONFLICT") && hasWrapped(current, await store.storeKey())) return false;
     throw error;
   } finally {
     secret.fill(0);
@@ -93,7 +92,7 @@ async function prove(next: WrappedStoreKey, secret: Uint8Array, masterKeys: Mast
   const failed = (cause?: unknown) =>
     new KmsError("PROVIDER_UNAVAILABLE", "the provider did not give back the store key as it wrapped it", { cause });
   const opened = await openBound(next, masterKeys).catch((error) => {
-    throw error instanceof KmsError && error.code === "DATA_LOSS" ? failed(error) : error;
+    throw hasCode(error, "DATA_LOSS") ? failed(error) : error;
   });
   try {
     if (!timingSafeEqual(opened, secret)) throw failed();
@@ -122,7 +121,7 @@ async function refuseUnbound({ wrapped, storeId }: WrappedStoreKey, provider: Pr
   try {
     opened = await provider.decrypt(wrapped, contextOf(`not ${storeId}`));
   } catch (error) {
-    if (error instanceof KmsError && error.code === "CIPHERTEXT_REJECTED") return;
+    if (hasCode(error, "CIPHERTEXT_REJECTED")) return;
     throw error;
   }
   opened.fill(0);
@@ -134,7 +133,7 @@ async function open({ wrapped, storeId }: WrappedStoreKey, provider: Provider): 
   try {
     return await provider.decrypt(wrapped, contextOf(storeId));
   } catch (cause) {
-    if (!(cause instanceof KmsError) || cause.code !== "CIPHERTEXT_REJECTED") throw cause;
+    if (!hasCode(cause, "CIPHERTEXT_REJECTED")) throw cause;
     throw new KmsError("DATA_LOSS", `the store key cannot be opened by ${provider.keyId}`, { cause });
   }
 }

@@ -1,5 +1,5 @@
 /** From a stored record to its 32 secret bytes, by the provider that wrapped them. */
-import { KmsError } from "../errors.ts";
+import { hasCode, KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import { hasWrapped, type MasterKeys } from "../provider-keys/provider-keys.ts";
 import { refuseOtherSecret } from "./key-check.ts";
@@ -47,7 +47,7 @@ async function open(provider: Provider, record: KeyRecord, signal?: AbortSignal)
     return await provider.decrypt(record.wrapped, recordContext(record), signal);
   } catch (error) {
     // A stored key that does not open is our loss, not a mistake in the caller's ciphertext.
-    if (error instanceof KmsError && error.code === "CIPHERTEXT_REJECTED") {
+    if (hasCode(error, "CIPHERTEXT_REJECTED")) {
       throw new KmsError("DATA_LOSS", `key ${record.keyId} cannot be opened by ${provider.keyId}`, { cause: error });
     }
     throw error;
@@ -59,7 +59,7 @@ async function open(provider: Provider, record: KeyRecord, signal?: AbortSignal)
  * proven then. Whoever runs that key's server could else have the whole service say that its store is damaged.
  */
 function asTenantsAffair({ shared }: MasterKeys, record: KeyRecord, error: unknown): unknown {
-  if (!(error instanceof KmsError) || error.code !== "DATA_LOSS") return error;
+  if (!hasCode(error, "DATA_LOSS")) return error;
   if (shared.some((provider) => hasWrapped(provider, record))) return error;
   const advice = `See that the key ${record.providerKeyId} is the one that it was, and restore it from a backup where it was replaced`;
   const message = `the tenant's provider key does not open key ${record.keyId} as it wrapped it`;

@@ -8,7 +8,7 @@
  * operation or one tenant, and others are doubted: once in the time between looks, and as long as there are denials each time after twice the
  * time before, so that a tenant who goes on being denied does not have everyone's keys loaded anew without end.
  */
-import { KmsError } from "../errors.ts";
+import { hasCode, KmsError } from "../errors.ts";
 import type { Provider, ProviderKeyState } from "../provider/provider.ts";
 
 export interface ProviderCondition {
@@ -125,7 +125,7 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
     try {
       return await call();
     } catch (error) {
-      if (error instanceof KmsError && error.code === "PROVIDER_DENIED") await suspect();
+      if (hasCode(error, "PROVIDER_DENIED")) await suspect();
       throw error;
     }
   }

@@ -2,7 +2,7 @@
  * One provider over the places that serve the same key, in order of preference: a call goes to the next place only where one is
  * unavailable. A place that says no has answered, and no other is asked.
  */
-import { KmsError } from "../errors.ts";
+import { hasCode, KmsError } from "../errors.ts";
 import { cancelled, type Provider, type ProviderKeyReport } from "./provider.ts";
 import type { Places } from "./registry.ts";
 import { defaultResilience, type ResilienceOptions, type ResilientProvider, resilient } from "./resilience.ts";
@@ -38,7 +38,7 @@ export function failover(places: readonly ResilientProvider[]): ResilientProvide
         inUse = place;
         return answer;
       } catch (error) {
-        if (!isUnavailable(error)) throw error;
+        if (!hasCode(error, "PROVIDER_UNAVAILABLE")) throw error;
         failure = error;
       }
     }
@@ -59,7 +59,9 @@ export function failover(places: readonly ResilientProvider[]): ResilientProvide
     /** Of the place that a call would be answered by; what is wrong with the others, which nobody notices before they are needed, is advice. */
     async inspect(signal) {
       const found = await Promise.allSettled(places.map((place) => place.inspect(signal)));
-      const answers = found.findIndex((each) => each.status === "fulfilled" || !isUnavailable(each.reason));
+      const answers = found.findIndex(
+        (each) => each.status === "fulfilled" || !hasCode(each.reason, "PROVIDER_UNAVAILABLE"),
+      );
       const answer = found.at(answers)!; // of the last place where none answers
       if (answer.status === "rejected") throw signal?.aborted ? cancelled(signal) : answer.reason;
       inUse = places[answers]!;
@@ -82,8 +84,4 @@ function adviceOn({ name, region = name }: Provider, found: PromiseSettledResult
   const { reason } = found;
   if (!(reason instanceof KmsError)) throw reason;
   return [about(reason.advice === undefined ? `${reason.message}.` : `${reason.message}: ${reason.advice}`)];
-}
-
-function isUnavailable(error: unknown): boolean {
-  return error instanceof KmsError && error.code === "PROVIDER_UNAVAILABLE";
 }

@@ -1,6 +1,6 @@
 /** The provider keys that the configuration names, each behind its resilience layer. */
 import { ExponentialBackoff, handleWhen, retry } from "cockatiel";
-import { invalidField, KmsError } from "../errors.ts";
+import { hasCode, invalidField } from "../errors.ts";
 import { dependable } from "./failover.ts";
 import { openProvider, type Places, type ProviderSettings } from "./registry.ts";
 import type { ResilienceOptions, ResilientProvider } from "./resilience.ts";
@@ -41,7 +41,7 @@ export async function openProviderKey(
 
 /** One request that is throttled or lost must not end a start. */
 function open(settings: ProviderSettings): Promise<Places> {
-  const isUnavailable = (error: unknown) => error instanceof KmsError && error.code === "PROVIDER_UNAVAILABLE";
+  const isUnavailable = (error: unknown) => hasCode(error, "PROVIDER_UNAVAILABLE");
   const backoff = new ExponentialBackoff({ initialDelay: 200, maxDelay: 1_000 });
   return retry(handleWhen(isUnavailable), { maxAttempts: 2, backoff }).execute(() => openProvider(settings));
 }

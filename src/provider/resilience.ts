@@ -20,7 +20,7 @@ import {
   TimeoutStrategy,
   timeout,
 } from "cockatiel";
-import { KmsError, type KmsErrorCode } from "../errors.ts";
+import { hasCode, KmsError, type KmsErrorCode } from "../errors.ts";
 import { cancelled, type DataKey, maxWrappedPlaintextBytes, type Provider } from "./provider.ts";
 
 export interface ResilienceSettings {
@@ -287,7 +287,7 @@ function consecutiveFailures(breakAfter: number): IBreaker {
 }
 
 function isUnavailable(error: unknown): boolean {
-  return error instanceof KmsError && error.code === "PROVIDER_UNAVAILABLE";
+  return hasCode(error, "PROVIDER_UNAVAILABLE");
 }
 
 /** The policies' own errors as ours; a provider's are ours already. */

@@ -3,7 +3,7 @@
  * knows best what it stored itself.
  */
 import { LRUCache } from "lru-cache";
-import { KmsError } from "../errors.ts";
+import { hasCode, KmsError } from "../errors.ts";
 import { emptyRoot, rootOf } from "../tlog/merkle.ts";
 import { isConsistent } from "../tlog/verify-proof.ts";
 import { storedTree } from "../tlog/stored-tree.ts";
@@ -73,7 +73,7 @@ export function createHeads({ store, issuer, clock }: HeadsOptions): Heads {
       ...{ state: "open", createdAt: at, changedAt: at },
     };
     await store.createLog(head).catch((error) => {
-      if (!(error instanceof KmsError) || error.code !== "CONFLICT") throw error; // another replica was first
+      if (!hasCode(error, "CONFLICT")) throw error; // another replica was first
     });
   }
 

@@ -3,7 +3,7 @@
  * Whoever knows the old key alone can follow. The old key stays ACTIVE until its successor is activated with this.
  */
 import { hash } from "node:crypto";
-import { KmsError } from "../errors.ts";
+import { hasCode, KmsError } from "../errors.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Handover } from "../keys/rotation/rotate-keys.ts";
 import type { UsableSigningKey } from "../keys/usable-key.ts";
@@ -55,7 +55,7 @@ async function whileActive<T>(fromKeyId: string, work: () => T | Promise<T>): Pr
   try {
     return await work();
   } catch (error) {
-    if (error instanceof KmsError && error.code === "KEY_UNUSABLE") throw notActive(fromKeyId);
+    if (hasCode(error, "KEY_UNUSABLE")) throw notActive(fromKeyId);
     throw error;
   }
 }

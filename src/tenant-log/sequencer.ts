@@ -7,7 +7,7 @@ import { setTimeout } from "node:timers/promises";
 import type { LogBatch } from "../batch/enter.ts";
 import type { BatchPool } from "../batch/pool/pool.ts";
 import type { LogPlace, ProvenBatch } from "../batch/prove.ts";
-import { KmsError } from "../errors.ts";
+import { hasCode, KmsError } from "../errors.ts";
 import { release } from "../runtime/detach.ts";
 import type { KeyUser } from "../keys/waiter.ts";
 import type { Keyring } from "../keys/keyring.ts";
@@ -152,7 +152,7 @@ export function createSequencer({ store, heads, keys, pool, clock, ...options }:
     try {
       await store.appendLog(append);
     } catch (error) {
-      if (error instanceof KmsError && error.code === "CONFLICT") return undefined;
+      if (hasCode(error, "CONFLICT")) return undefined;
       throw error;
     }
     const stored = { ...head, ...append.next };

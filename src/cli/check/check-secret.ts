@@ -1,5 +1,5 @@
 /** Does the provider open a record, and is what it holds the key that the record says? */
-import { KmsError, type KmsErrorCode } from "../../errors.ts";
+import { hasCode, type KmsErrorCode } from "../../errors.ts";
 import type { KeyRecord } from "../../store/key-record.ts";
 import { unwrap } from "../../keys/unwrap.ts";
 import { hasWrapped, type MasterKeys } from "../../provider-keys/provider-keys.ts";
@@ -27,7 +27,7 @@ export async function checkSecret(masterKeys: MasterKeys, record: KeyRecord): Pr
       "PROVIDER_DENIED",
       ...(isOfAll ? [] : ["PROVIDER_UNAVAILABLE" as const]),
     ];
-    if (!(error instanceof KmsError) || !told.includes(error.code)) throw error;
+    if (!hasCode(error, ...told)) throw error;
     return found("unwrap", error.message);
   }
   secret.fill(0);

@@ -1,7 +1,7 @@
 /** `restore`: a backup into an empty store. */
 import type { KeyObject } from "node:crypto";
 import { resolve } from "node:path";
-import { KmsError } from "../../errors.ts";
+import { hasCode, KmsError } from "../../errors.ts";
 import type { LogName } from "../../store/log-store.ts";
 import { openBackup, openTablesToFill } from "../../store/registry.ts";
 import type { RowProblem } from "../../store/offline/row-problem.ts";
@@ -123,7 +123,7 @@ function notEmpty(what: string, content: string): KmsError {
 }
 
 function refuse(error: unknown, file: string, problems: readonly RowProblem[]): never {
-  if (!(error instanceof KmsError) || error.code !== "DATA_LOSS") throw error;
+  if (!hasCode(error, "DATA_LOSS")) throw error;
   const { code } = error;
   const message = `${error.message}; nothing was restored: use another backup than ${file}`;
   const lines = problems.slice(0, shownProblems).map(problemText);

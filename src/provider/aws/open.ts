@@ -2,7 +2,7 @@
  * AWS KMS: one symmetric key, in one region or, as a multi-Region key, in several. At start the key is described in the first region that
  * answers, so that an alias is resolved once: pointed elsewhere later, it changes nothing until the next start.
  */
-import { invalidField, KmsError } from "../../errors.ts";
+import { hasCode, invalidField, KmsError } from "../../errors.ts";
 import { reach } from "./advice.ts";
 import { type AwsClient, awsClient } from "./client.ts";
 import { distrusted } from "../distrust.ts";
@@ -57,7 +57,7 @@ async function firstDescribed(places: readonly Place[]): Promise<{ key: AwsKey; 
       if (described === undefined) throw distrusted("it describes no key");
       return { key: describedKey(described), answeredAt };
     } catch (error) {
-      if (!(error instanceof KmsError) || error.code !== "PROVIDER_UNAVAILABLE") throw error;
+      if (!hasCode(error, "PROVIDER_UNAVAILABLE")) throw error;
       failure = error;
     }
   }

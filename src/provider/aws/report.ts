@@ -1,6 +1,6 @@
 /** What AWS tells of a key, in the words of the provider contract, and what an operator should change about it. */
 import type { GetKeyRotationStatusResponse, KeyMetadata } from "@aws-sdk/client-kms";
-import { KmsError } from "../../errors.ts";
+import { hasCode } from "../../errors.ts";
 import * as advice from "./advice.ts";
 import { distrusted } from "../distrust.ts";
 import type { ProviderKeyReport, ProviderKeyState } from "../provider.ts";
@@ -82,7 +82,7 @@ async function rotationOf(
     if (KeyRotationEnabled) return { rotation: `every ${RotationPeriodInDays} days`, advice: [] };
     return { rotation: "off", advice: isUsable(described) ? [advice.enableRotation(primary(described, key))] : [] };
   } catch (error) {
-    if (!(error instanceof KmsError) || error.code !== "PROVIDER_DENIED") throw error;
+    if (!hasCode(error, "PROVIDER_DENIED")) throw error;
     return { rotation: undefined, advice: error.advice === undefined ? [] : [error.advice] };
   }
 }

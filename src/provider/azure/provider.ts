@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { providerContextBytes } from "../../crypto/encryption-context.ts";
-import { ciphertextRejected, invalidField, KmsError } from "../../errors.ts";
+import { ciphertextRejected, hasCode, invalidField, type KmsError } from "../../errors.ts";
 import * as advice from "./advice.ts";
 import type { AzureClient } from "./client.ts";
 import { distrusted } from "../distrust.ts";
@@ -67,7 +67,7 @@ export function azureProvider({ client, name, key, close }: OpenedKey): Provider
     try {
       return await wrapUnderKnown(secret, signal);
     } catch (error) {
-      if (!(error instanceof KmsError) || error.code !== "PROVIDER_DENIED") throw error;
+      if (!hasCode(error, "PROVIDER_DENIED")) throw error;
       await look(signal);
       if (known.version === version || wrapRefused() !== undefined) throw wrapRefused() ?? error;
       return wrapUnderKnown(secret, signal);

@@ -1,5 +1,5 @@
 /** What Azure tells of a key, in the words of the provider contract, and what an operator should change about it. */
-import { KmsError } from "../../errors.ts";
+import { hasCode, type KmsError } from "../../errors.ts";
 import * as advice from "./advice.ts";
 import { distrusted } from "../distrust.ts";
 import { type AzureKey, type AzureKeyName, isRsa, misfit, refusal } from "./key.ts";
@@ -38,7 +38,7 @@ export async function rotationOf(
     const rotation = rotationIn(await read());
     return { rotation, advice: rotation === "off" ? [advice.rotate(name)] : [] };
   } catch (error) {
-    if (!(error instanceof KmsError) || error.code !== "PROVIDER_DENIED") throw error;
+    if (!hasCode(error, "PROVIDER_DENIED")) throw error;
     return { rotation: undefined, advice: [advice.allow(name, "readRotation")] };
   }
 }

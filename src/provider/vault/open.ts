@@ -8,7 +8,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { ProviderContext } from "../../crypto/encryption-context.ts";
-import { ciphertextRejected, invalidField, KmsError } from "../../errors.ts";
+import { ciphertextRejected, hasCode, invalidField, KmsError } from "../../errors.ts";
 import { cancelled, maxWrappedPlaintextBytes, type Provider, type ProviderKeyState } from "../provider.ts";
 import { missingKey } from "./errors.ts";
 import { connectVault, withinMs } from "./http.ts";
@@ -93,7 +93,7 @@ function vaultProvider({ settings, calls, key, close }: Opened): Provider {
 
   /** To a token without `create` Vault denies an encrypt to a missing key as it denies a policy: whether it is missing, reading it tells. */
   async function explained(error: unknown, signal?: AbortSignal): Promise<never> {
-    if (!(error instanceof KmsError) || error.code !== "PROVIDER_DENIED") throw error;
+    if (!hasCode(error, "PROVIDER_DENIED")) throw error;
     const reading = await read(signal).catch(() => undefined);
     throw reading !== undefined && reading.key === undefined ? missingKey(settings, error) : error;
   }

@@ -5,7 +5,7 @@
  * Whoever meets a dead token shares one new login and is sent once more. A login that was refused is not tried again for a second, and
  * where it takes a secret, each further time for twice as long, up to a minute: Vault locks a role out after a few (user lockout).
  */
-import { KmsError } from "../../errors.ts";
+import { hasCode, KmsError } from "../../errors.ts";
 import { cancelled } from "../provider.ts";
 import type { VaultLogin } from "./settings.ts";
 import { saysDeadToken } from "./errors.ts";
@@ -76,7 +76,7 @@ export function vaultSession(connection: VaultConnection, login: VaultLogin): Va
       use(next);
       return next.ttlMs >= fullTtlMs / 2 || !canLogInAnew(login);
     } catch (error) {
-      if (error instanceof KmsError && error.code === "PROVIDER_DENIED" && canLogInAnew(login)) return false;
+      if (hasCode(error, "PROVIDER_DENIED") && canLogInAnew(login)) return false;
       throw error;
     }
   }
@@ -89,7 +89,7 @@ export function vaultSession(connection: VaultConnection, login: VaultLogin): Va
       fullTtlMs = lease.ttlMs;
       return use(lease);
     } catch (error) {
-      if (error instanceof KmsError && error.code === "PROVIDER_DENIED") {
+      if (hasCode(error, "PROVIDER_DENIED")) {
         const holdMs = refusal === undefined ? firstHoldMs : Math.min(2 * refusal.holdMs, longestHoldMs[login.method]);
         refusal = { error, holdMs, untilMs: performance.now() + holdMs };
       }

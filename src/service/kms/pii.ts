@@ -16,7 +16,7 @@ import {
   ReEncryptPiiResponseSchema,
 } from "../../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { canonicalPairs, contextPairs } from "../../crypto/encryption-context.ts";
-import { KmsError } from "../../errors.ts";
+import { hasCode, KmsError } from "../../errors.ts";
 import type { Keyring } from "../../keys/keyring.ts";
 import type { UsableDataKey } from "../../keys/usable-key.ts";
 import { openField, readToken, type SealedField, sealField } from "../../envelope/pii-field.ts";
@@ -189,7 +189,6 @@ function overwrite(opened: readonly Opened[]): void {
 
 /** A token or key that will not do is the failure of its field; a provider, store or caller that is gone is the call's. */
 function fieldError(error: unknown, index: number): ItemError {
-  const ofField = ["CIPHERTEXT_REJECTED", "KEY_UNUSABLE", "PROVIDER_DENIED", "DATA_LOSS"];
-  if (!(error instanceof KmsError) || !ofField.includes(error.code)) throw error;
+  if (!hasCode(error, "CIPHERTEXT_REJECTED", "KEY_UNUSABLE", "PROVIDER_DENIED", "DATA_LOSS")) throw error;
   return itemError(error, `fields[${index}].token`);
 }

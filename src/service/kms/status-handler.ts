@@ -17,7 +17,7 @@ import {
   StatusResponseSchema,
 } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { memoryProtection } from "../../crypto/ed25519.ts";
-import { KmsError } from "../../errors.ts";
+import { hasCode } from "../../errors.ts";
 import type { CacheStats } from "../../keys/cache.ts";
 import type { ProviderCondition, ProviderWatch } from "../../provider-keys/watch.ts";
 import { purposes } from "../../store/key-record.ts";
@@ -200,7 +200,7 @@ function bigints<Name extends string>(counts: Record<Name, number>): Record<Name
 }
 
 function asLastSeen<T>(error: unknown, seen: T): T {
-  if (error instanceof KmsError && error.code === "STORE_UNAVAILABLE") return seen;
+  if (hasCode(error, "STORE_UNAVAILABLE")) return seen;
   throw error;
 }
 

@@ -4,7 +4,7 @@
  */
 import { create } from "@bufbuild/protobuf";
 import { Outcome, type ValidationTest, ValidationTestSchema } from "../../../../gen/ts/fluo/kms/v1/operations_pb.ts";
-import { KmsError, type KmsErrorCode } from "../../../errors.ts";
+import { hasCode, KmsError, type KmsErrorCode } from "../../../errors.ts";
 import { cancelled } from "../../../provider/provider.ts";
 
 /** What a test gave, or the name of the test that failed first. */
@@ -97,7 +97,7 @@ export function createProbe({
         on,
         (given) => within(answerWithinMs, signal, (limited) => run(given, limited)),
         (error) => {
-          if (!(error instanceof KmsError && noAnswer.includes(error.code))) return;
+          if (!hasCode(error, ...noAnswer)) return;
           silent = { ok: false, cause: name };
           if (error.advice === undefined) advice.push(silenceAdvice);
         },
@@ -123,7 +123,7 @@ export function mustReject<Given extends unknown[]>(run: (...given: Given) => un
     try {
       await run(...given);
     } catch (error) {
-      if (error instanceof KmsError && error.code === "CIPHERTEXT_REJECTED") return;
+      if (hasCode(error, "CIPHERTEXT_REJECTED")) return;
       throw error;
     }
     throw new KmsError("INTERNAL", "was accepted and must be refused");
