@@ -11,7 +11,7 @@ import { KmsError } from "../errors.ts";
 import type { AuditEvent, AuditHead } from "../store/audit-store.ts";
 import type { Store } from "../store/store.ts";
 import { type AuditCounters, auditCounters } from "./counters.ts";
-import { inTime } from "../health/in-time.ts";
+import { inTime, withDeadline } from "../runtime/deadline.ts";
 
 export interface AuditTrail {
   /** AUDIT_UNAVAILABLE while rows cannot be written. For whoever is about to use a key. */
@@ -132,9 +132,7 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
       return { head, problem };
     },
     async close() {
-      const { promise: late, reject } = Promise.withResolvers<never>();
-      const timeout = setTimeout(() => reject(unavailable()), closeWithinMs).unref();
-      await Promise.race([flush(), late]).finally(() => clearTimeout(timeout));
+      await withDeadline(closeWithinMs, unavailable, flush);
       clearTimeout(timer);
       if (problem !== undefined) throw unavailable();
     },

@@ -1,6 +1,6 @@
 /** Whether the audit trail is as it was written: every row of every writer, page by page, so that calls are answered in between. */
 import { setImmediate } from "node:timers/promises";
-import { cancelled } from "../provider/provider.ts";
+import { refuseAborted } from "../runtime/deadline.ts";
 import type { AuditCursor, AuditHead, AuditProblem } from "../store/audit-store.ts";
 import type { Store } from "../store/store.ts";
 
@@ -19,7 +19,7 @@ export async function verifyAudit(store: Pick<Store, "verifyAudit">, signal?: Ab
   const report: AuditReport = { events: 0, heads: [], problems: [], problemCount: 0 };
   let from: AuditCursor | undefined;
   do {
-    if (signal?.aborted) throw cancelled(signal);
+    refuseAborted(signal);
     const page = await store.verifyAudit(from, pageRows);
     report.events += page.events;
     for (const head of page.heads) report.heads.push(head);

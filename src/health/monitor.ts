@@ -8,7 +8,7 @@ import type { ProviderCondition, ProviderWatch } from "../provider-keys/watch.ts
 import type { KeyCounts } from "../store/key-store.ts";
 import type { Store } from "../store/store.ts";
 import type { StartedAlarm } from "../alarm.ts";
-import { inTime } from "./in-time.ts";
+import { inTime } from "../runtime/deadline.ts";
 
 export type Condition = "operational" | "degraded" | "down";
 

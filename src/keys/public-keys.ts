@@ -1,9 +1,10 @@
 /** The public half of a tenant's signing keys, for verifiers, and what their logs say of them: no provider call, no secret. */
 import { hasCode, KmsError } from "../errors.ts";
+import { abandonOn } from "../runtime/deadline.ts";
 import type { LogCompromise, LogHandover } from "../store/log-store.ts";
 import type { Store } from "../store/store.ts";
 import { type CacheOptions, type CacheStats, createCache } from "./cache.ts";
-import { unlessCancelled, type Waiter } from "./waiter.ts";
+import type { Waiter } from "./waiter.ts";
 import type { KeyRecord, KeyState } from "../store/key-record.ts";
 
 export interface PublicKey {
@@ -84,9 +85,9 @@ export function publicKeysOf(store: Store, options: CacheOptions): PublicKeys {
     all(tenantId, waiter) {
       return (
         cache.get(tenantId) ??
-        unlessCancelled(
+        abandonOn(
+          waiter?.signal,
           load(tenantId, () => readAll(tenantId)),
-          waiter,
         )
       );
     },
@@ -96,9 +97,9 @@ export function publicKeysOf(store: Store, options: CacheOptions): PublicKeys {
       const cached = cache.get(name)?.keys[0];
       return (
         cached ??
-        unlessCancelled(
+        abandonOn(
+          waiter?.signal,
           load(name, () => readOne(tenantId, keyId)).then(({ keys: [key] }) => key),
-          waiter,
         )
       );
     },

@@ -5,9 +5,10 @@
  */
 import { LRUCache } from "lru-cache";
 import { hasCode } from "../errors.ts";
+import { abandonOn } from "../runtime/deadline.ts";
 import type { LogHead } from "../store/log-store.ts";
 import type { Store } from "../store/store.ts";
-import { unlessCancelled, type Waiter } from "./waiter.ts";
+import type { Waiter } from "./waiter.ts";
 import type { PublicKeySet, PublicKeys } from "./public-keys.ts";
 
 export interface Published extends PublicKeySet {
@@ -49,7 +50,7 @@ export function publisher(
   }
 
   return async (tenantId, waiter) => {
-    const { lastVersion, logs } = await unlessCancelled(news(tenantId), waiter);
+    const { lastVersion, logs } = await abandonOn(waiter?.signal, news(tenantId));
     const present = await publicKeys.all(tenantId, waiter);
     if ((present.keys.at(-1)?.version ?? 0) >= lastVersion) return { ...present, logs };
     publicKeys.outdated(tenantId);

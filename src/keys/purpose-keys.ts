@@ -4,9 +4,10 @@
  */
 import { LRUCache } from "lru-cache";
 import { ciphertextRejected, hasCode, KmsError } from "../errors.ts";
+import { abandonOn } from "../runtime/deadline.ts";
 import { type Cache, type CacheOptions, createCache } from "./cache.ts";
 import { serviceName } from "../version.ts";
-import { type KeyUser, unlessCancelled, type Waiter } from "./waiter.ts";
+import { type KeyUser, type Waiter } from "./waiter.ts";
 import { type Creation, createKey, type Wish } from "./create.ts";
 import { allowed } from "./states.ts";
 import type { KeyRecord, KeyState, Purpose } from "../store/key-record.ts";
@@ -195,9 +196,9 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
       const key = found && keys.get(found.record.keyId);
       return (
         key ??
-        unlessCancelled(
+        abandonOn(
+          waiter?.signal,
           retrieve(() => findActive(tenantId, waiter?.caller?.name)),
-          waiter,
         )
       );
     },
@@ -207,9 +208,9 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
       const key = found && allowed[found.record.state].open === true ? keys.get(keyId) : undefined;
       return (
         key ??
-        unlessCancelled(
+        abandonOn(
+          waiter?.signal,
           retrieve(() => findOpening(tenantId, keyId, waiter?.caller)),
-          waiter,
         )
       );
     },

@@ -8,7 +8,8 @@
  */
 import { timingSafeEqual } from "node:crypto";
 import { hasCode, KmsError, type KmsErrorCode } from "../errors.ts";
-import { cancelled, type Provider } from "../provider/provider.ts";
+import type { Provider } from "../provider/provider.ts";
+import { refuseAborted } from "../runtime/deadline.ts";
 import { step } from "../failpoints.ts";
 import type { Attribution } from "../store/audit-store.ts";
 import type { Store } from "../store/store.ts";
@@ -101,7 +102,7 @@ export function createRewrap({ store, masterKeys, keyring, clock = () => new Dat
     let interrupted: KmsError | undefined;
     const outcomes = await eachOf(names, atOnce, async (name): Promise<Outcome> => {
       if (interrupted !== undefined) return "not begun";
-      if (signal?.aborted) throw cancelled(signal);
+      refuseAborted(signal);
       try {
         if (!dryRun) return await rewrapKey(name, by, signal);
         masterKeys.of(name, `key ${name.keyId}`);

@@ -9,6 +9,7 @@ import { KmsError } from "../errors.ts";
 import { type Holder, type KeyNames, keyNames } from "./name-claims.ts";
 import { nameOf, type TenantKeys, wrappedBy } from "./provider-keys.ts";
 import type { ProviderCondition, ProviderWatch } from "./watch.ts";
+import { withDeadline } from "../runtime/deadline.ts";
 import type { Provider } from "../provider/provider.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
 import type { Breaker, ResilientProvider } from "../provider/resilience.ts";
@@ -83,7 +84,8 @@ export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTen
     const fresh = [...next.providerKeys].filter(([name, settings]) => !kept(name, settings));
     const renewed = new Set(fresh.map(([name]) => name));
     const added = fresh.map(([name, settings]) => slot(name, settings, { ...parts, names }));
-    await atMost(patienceMs, Promise.race([closing.promise, Promise.all(added.map(({ firstTry }) => firstTry))]));
+    const tried = Promise.race([closing.promise, Promise.all(added.map(({ firstTry }) => firstTry))]);
+    await withDeadline(patienceMs, stillTrying, () => tried).catch(() => {}); // those that are not open are tried on
     if (isClosed) return void (await Promise.all(added.map((each) => each.close())));
     const replaced = [...slots.values()].filter(({ name }) => !next.providerKeys.has(name) || renewed.has(name));
     for (const old of replaced) slots.delete(old.name);
@@ -294,9 +296,6 @@ function countsOf(tenants: ReadonlyMap<string, string>): ReadonlyMap<string, num
   return counts;
 }
 
-async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms).unref();
-  await Promise.race([work, promise]);
-  clearTimeout(timer);
+function stillTrying(): KmsError {
+  return new KmsError("PROVIDER_UNAVAILABLE", "provider keys are not open yet");
 }

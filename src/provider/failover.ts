@@ -3,7 +3,8 @@
  * unavailable. A place that says no has answered, and no other is asked.
  */
 import { hasCode, KmsError } from "../errors.ts";
-import { cancelled, type Provider, type ProviderKeyReport } from "./provider.ts";
+import { cancelled } from "../runtime/deadline.ts";
+import type { Provider, ProviderKeyReport } from "./provider.ts";
 import type { Places } from "./registry.ts";
 import { defaultResilience, type ResilienceOptions, type ResilientProvider, resilient } from "./resilience.ts";
 

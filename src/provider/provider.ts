@@ -1,10 +1,9 @@
 /**
  * What a provider must do: keep one master key and wrap small secrets under it.
  * test/support/provider-contract.ts is this comment as code, and every provider passes it.
- * An aborted `signal` ends a call with `cancelled(signal)`.
+ * An aborted `signal` ends a call with `cancelled(signal)` of runtime/deadline.ts.
  */
 import type { ProviderContext } from "../crypto/encryption-context.ts";
-import { KmsError } from "../errors.ts";
 
 /** The longest plaintext that `encrypt` takes, in bytes (AWS KMS's limit). */
 export const maxWrappedPlaintextBytes = 4096;
@@ -69,9 +68,4 @@ export interface Provider {
 export interface DataKey {
   plaintext: Uint8Array;
   wrapped: Uint8Array;
-}
-
-/** What an abandoned call throws: the reason of the abort where that is a KmsError (a deadline), else CANCELLED. */
-export function cancelled(signal: AbortSignal): KmsError {
-  return signal.reason instanceof KmsError ? signal.reason : new KmsError("CANCELLED", "the call was cancelled");
 }

@@ -21,7 +21,8 @@ import {
   timeout,
 } from "cockatiel";
 import { hasCode, KmsError, type KmsErrorCode } from "../errors.ts";
-import { cancelled, type DataKey, maxWrappedPlaintextBytes, type Provider } from "./provider.ts";
+import { cancelled, refuseAborted } from "../runtime/deadline.ts";
+import { type DataKey, maxWrappedPlaintextBytes, type Provider } from "./provider.ts";
 
 export interface ResilienceSettings {
   /** Calls at the provider at once; others wait in order of arrival. */
@@ -157,7 +158,7 @@ export function resilient(provider: Provider, options: ResilienceOptions = {}): 
         return call(signal);
       }, within);
     } catch (error) {
-      if (caller?.aborted) throw cancelled(caller);
+      refuseAborted(caller);
       if (within?.aborted) throw new TaskCancelledError(); // it had waited for its turn: what time was left says nothing of the provider
       throw timer?.aborted ? lateAnswer(name, error) : error;
     }
@@ -179,7 +180,7 @@ export function resilient(provider: Provider, options: ResilienceOptions = {}): 
       return call(signal);
     };
     try {
-      if (caller?.aborted) throw cancelled(caller);
+      refuseAborted(caller);
       return await how((within = caller) => once(counted, within, caller));
     } catch (thrown) {
       error = caller?.aborted ? cancelled(caller) : inOurWords(thrown, name);

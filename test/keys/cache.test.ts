@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
 import { type Cache, type CacheOptions, createCache } from "../../src/keys/cache.ts";
-import { unlessCancelled } from "../../src/keys/waiter.ts";
+import { abandonOn } from "../../src/runtime/deadline.ts";
 import { thrownBy } from "../support/matchers.ts";
 
 interface Value {
@@ -72,7 +72,7 @@ describe("hits and loads", () => {
     const { cache } = setUp();
     const { loader, resolve, calls } = gate();
     const caller = new AbortController();
-    const gone = unlessCancelled(Promise.resolve(cache.load("a", loader)), caller);
+    const gone = abandonOn(caller.signal, Promise.resolve(cache.load("a", loader)));
     const stays = cache.load("a", loader);
     caller.abort();
     expect(await thrownBy(() => gone)).toBeKmsError("CANCELLED");

@@ -11,7 +11,8 @@ import { rewrapStoreKey, unlockStore, unwrapStoreKey } from "../../src/keys/stor
 import { unwrap } from "../../src/keys/unwrap.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
-import { cancelled, type Provider } from "../../src/provider/provider.ts";
+import type { Provider } from "../../src/provider/provider.ts";
+import { cancelled } from "../../src/runtime/deadline.ts";
 import { openMemory } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";

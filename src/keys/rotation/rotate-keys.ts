@@ -8,7 +8,7 @@
  */
 import { createHash } from "node:crypto";
 import { KmsError, type KmsErrorCode } from "../../errors.ts";
-import { cancelled } from "../../provider/provider.ts";
+import { cancelled } from "../../runtime/deadline.ts";
 import type { Attribution } from "../../store/audit-store.ts";
 import type { Activation, KeyName, RequestRecord } from "../../store/key-store.ts";
 import type { Fence } from "../../store/lease-store.ts";

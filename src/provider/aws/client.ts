@@ -22,7 +22,8 @@ import {
 } from "@aws-sdk/client-kms";
 import type { AwsCall } from "./advice.ts";
 import { awsError, noRegion } from "./errors.ts";
-import { cancelled } from "../provider.ts";
+import { abandonOn, refuseAborted } from "../../runtime/deadline.ts";
+import { abandonable } from "../sdk-call.ts";
 
 export interface AwsClientSettings {
   region: string | undefined;
@@ -82,9 +83,9 @@ export function awsClient({ region, endpoint, profile }: AwsClientSettings): Aws
     signal: AbortSignal | undefined,
   ): Promise<Answer> {
     try {
-      return await abandonable(send, signal);
+      return await abandonable(send, signal, overwrite);
     } catch (error) {
-      if (signal?.aborted) throw cancelled(signal);
+      refuseAborted(signal);
       throw awsError(error, { ...about, region: await client.config.region() }, hasAnswered);
     }
   }
@@ -92,9 +93,9 @@ export function awsClient({ region, endpoint, profile }: AwsClientSettings): Aws
   return {
     async region(signal) {
       try {
-        return await abandonable(() => client.config.region(), signal);
+        return await abandonOn(signal, client.config.region());
       } catch (error) {
-        if (signal?.aborted) throw cancelled(signal);
+        refuseAborted(signal);
         throw noRegion(error);
       }
     },
@@ -135,27 +136,6 @@ function bounded(body: Readable): Readable {
     },
   });
   return pipeline(body, counted, () => {}); // whoever reads it is told of errors
-}
-
-/** Rejects as soon as the signal aborts, though the SDK may be where it does not look at it; a secret that comes later is overwritten. */
-async function abandonable<Answer>(
-  send: (options: { abortSignal?: AbortSignal }) => Promise<Answer>,
-  signal: AbortSignal | undefined,
-): Promise<Answer> {
-  if (signal === undefined) return send({});
-  if (signal.aborted) throw cancelled(signal);
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-  const abort = () => reject(cancelled(signal));
-  signal.addEventListener("abort", abort, { once: true });
-  send({ abortSignal: signal }).then((answer) => {
-    if (signal.aborted) overwrite(answer);
-    resolve(answer);
-  }, reject);
-  try {
-    return await promise;
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }
 
 function overwrite(answer: unknown): void {

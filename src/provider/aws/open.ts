@@ -5,6 +5,7 @@
 import { hasCode, invalidField, KmsError } from "../../errors.ts";
 import { reach } from "./advice.ts";
 import { type AwsClient, awsClient } from "./client.ts";
+import { withDeadline } from "../../runtime/deadline.ts";
 import { distrusted } from "../distrust.ts";
 import { type AwsKey, describedKey, idIn, regionIn } from "./key.ts";
 import { awsProvider } from "./provider.ts";
@@ -41,7 +42,7 @@ export async function openAws({ places: settings, profile }: AwsSettings): Promi
 }
 
 async function placed(client: AwsClient, masterKeyId: string, at: number): Promise<Place> {
-  const region = await client.region(lateAfter(openTimeoutMs));
+  const region = await withDeadline(openTimeoutMs, late, (signal) => client.region(signal));
   const named = regionIn(masterKeyId);
   if (named !== undefined && named !== region) {
     throw invalidField(settingOf(at), `${masterKeyId} is an ARN of ${named}, but the region is ${region}`);
@@ -53,7 +54,7 @@ async function firstDescribed(places: readonly Place[]): Promise<{ key: AwsKey; 
   let failure: KmsError | undefined;
   for (const [answeredAt, { client, masterKeyId }] of places.entries()) {
     try {
-      const described = await client.describeKey(masterKeyId, lateAfter(openTimeoutMs));
+      const described = await withDeadline(openTimeoutMs, late, (signal) => client.describeKey(masterKeyId, signal));
       if (described === undefined) throw distrusted("it describes no key");
       return { key: describedKey(described), answeredAt };
     } catch (error) {
@@ -73,12 +74,8 @@ function advised({ code, message, cause, advice }: KmsError, places: readonly Pl
   });
 }
 
-function lateAfter(ms: number): AbortSignal {
-  const late = new AbortController();
-  setTimeout(() => {
-    late.abort(new KmsError("PROVIDER_UNAVAILABLE", "the provider did not answer in time"));
-  }, ms).unref();
-  return late.signal;
+function late(): KmsError {
+  return new KmsError("PROVIDER_UNAVAILABLE", "the provider did not answer in time");
 }
 
 function refuseSameRegion(places: readonly Place[]): void {

@@ -22,7 +22,8 @@ import type { AzureTokens } from "./credential.ts";
 import { type AzureAnswer, type AzureCall, azureError, credentialsRefused, saysMissing } from "./errors.ts";
 import type { AzureKeyName } from "./key.ts";
 import type { WrapAlgorithm } from "./wrapped.ts";
-import { cancelled } from "../provider.ts";
+import { refuseAborted } from "../../runtime/deadline.ts";
+import { abandonable } from "../sdk-call.ts";
 
 export interface AzureClientSettings {
   key: AzureKeyName;
@@ -110,11 +111,11 @@ export function azureClient({ key, connection, tokens, verifyChallengeResource }
       answer = { status, retryAfter: headers.get("retry-after"), body };
     };
     try {
-      const value = await abandonable((abort) => send({ ...abort, onResponse }), signal);
+      const value = await abandonable((abort) => send({ ...abort, onResponse }), signal, overwrite);
       tokens.accepted();
       return { value, answer, generation };
     } catch (failure) {
-      if (signal?.aborted) throw cancelled(signal);
+      refuseAborted(signal);
       return { failure: failure ?? new Error("nothing"), answer, generation };
     }
   }
@@ -174,27 +175,6 @@ export function azureClient({ key, connection, tokens, verifyChallengeResource }
 /** Of a wrap or an unwrap. */
 function kidIn(body: unknown): unknown {
   return (Object(body) as { kid?: unknown }).kid;
-}
-
-/** Rejects as soon as the signal aborts, though the SDK may be where it does not look at it; a secret that comes later is overwritten. */
-async function abandonable<Value>(
-  send: (abort: { abortSignal?: AbortSignal }) => Promise<Value>,
-  signal: AbortSignal | undefined,
-): Promise<Value> {
-  if (signal === undefined) return send({});
-  if (signal.aborted) throw cancelled(signal);
-  const { promise, resolve, reject } = Promise.withResolvers<Value>();
-  const abort = () => reject(cancelled(signal));
-  signal.addEventListener("abort", abort, { once: true });
-  send({ abortSignal: signal }).then((value) => {
-    if (signal.aborted) overwrite(value);
-    resolve(value);
-  }, reject);
-  try {
-    return await promise;
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }
 
 function overwrite(value: unknown): void {

@@ -8,6 +8,7 @@
 import type { AccessToken, GetTokenOptions, TokenCredential } from "@azure/identity";
 import { DefaultAzureCredential } from "@azure/identity";
 import { KmsError } from "../../errors.ts";
+import { withDeadline } from "../../runtime/deadline.ts";
 import * as advice from "./advice.ts";
 import { type AzureConnection, type Exchange, isSecure, watched } from "./connection.ts";
 import { unreachable } from "./errors.ts";
@@ -83,24 +84,21 @@ export function azureTokens({ connection, instanceDiscovery }: TokenSettings): A
 
   async function fetchToken(scopes: string[], { claims, tenantId }: GetTokenOptions): Promise<AccessToken> {
     seen = undefined;
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), fetchTimeoutMs).unref();
-    const options = { abortSignal: late.signal, ...(claims && { claims }), ...(tenantId && { tenantId }) };
+    const options = { ...(claims && { claims }), ...(tenantId && { tenantId }) };
+    const late = () => unavailable("the provider's authority did not answer in time");
     try {
       credential ??= new DefaultAzureCredential({
         ...connection.options(),
         disableInstanceDiscovery: !instanceDiscovery,
       });
       const source = credential;
-      const given = watched(noteExchange, () => source.getToken(scopes, options));
-      const token = await Promise.race([given, rejectedBy(late.signal)]);
+      const token = await withDeadline(fetchTimeoutMs, late, (abortSignal) =>
+        watched(noteExchange, () => source.getToken(scopes, { ...options, abortSignal })),
+      );
       if (typeof token?.token !== "string") throw new Error("a token without a text");
       return token;
     } catch (error) {
-      if (late.signal.aborted) throw unavailable("the provider's authority did not answer in time");
-      throw failureOf(error);
-    } finally {
-      clearTimeout(timer);
+      throw error instanceof KmsError ? error : failureOf(error);
     }
   }
 
@@ -162,12 +160,6 @@ export function azureTokens({ connection, instanceDiscovery }: TokenSettings): A
 /** So that the SDK asks for it again, each time, and waits. */
 function usedUp({ token }: AccessToken): AccessToken {
   return { token, expiresOnTimestamp: 0 };
-}
-
-function rejectedBy(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 }
 
 function denied(message: string, cause: unknown, what: string): KmsError {

@@ -6,6 +6,7 @@ import { invalidField, KmsError } from "../../errors.ts";
 import { azureClient } from "./client.ts";
 import { azureConnection } from "./connection.ts";
 import { azureTokens } from "./credential.ts";
+import { withDeadline } from "../../runtime/deadline.ts";
 import { distrusted } from "../distrust.ts";
 import { answeredVersion, describedKey, keyName, parseKeyId, unfit } from "./key.ts";
 import { azureProvider } from "./provider.ts";
@@ -29,7 +30,7 @@ export async function openAzure(settings: AzureSettings): Promise<Provider> {
   const tokens = azureTokens({ connection, instanceDiscovery: settings.instanceDiscovery });
   const client = azureClient({ key, connection, tokens, verifyChallengeResource: settings.verifyChallengeResource });
   try {
-    const { key: answered, body } = await withinMs(openTimeoutMs, (signal) => client.getKey(signal));
+    const { key: answered, body } = await withDeadline(openTimeoutMs, late, (signal) => client.getKey(signal));
     const name = { ...key, keyId: identityOf(keyId, answered.id, settings) };
     const current = describedKey(answered, answeredVersion(name, answered.id), body);
     const wrong = unfit(name, current);
@@ -49,14 +50,6 @@ function identityOf(keyId: string, answered: unknown, { verifyChallengeResource 
   return own;
 }
 
-/** Runs `call` with a signal that aborts after `ms`: PROVIDER_UNAVAILABLE, as no caller's time was up. */
-async function withinMs<T>(ms: number, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController();
-  const late = () => controller.abort(new KmsError("PROVIDER_UNAVAILABLE", "provider azure did not answer in time"));
-  const timer = setTimeout(late, ms).unref();
-  try {
-    return await call(controller.signal);
-  } finally {
-    clearTimeout(timer);
-  }
+function late(): KmsError {
+  return new KmsError("PROVIDER_UNAVAILABLE", "provider azure did not answer in time");
 }

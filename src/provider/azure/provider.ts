@@ -11,7 +11,8 @@ import { distrusted } from "../distrust.ts";
 import { type AzureKey, type AzureKeyName, answeredVersion, describedKey, isRsa, refusal } from "./key.ts";
 import { keyAdvice, rotationOf, stateOf, wrapRefusal } from "./report.ts";
 import { openWrapped, parseWrapped, secretBytes, sealWrapped, type WrappedForm, wrappedKeyBytes } from "./wrapped.ts";
-import { cancelled, maxWrappedPlaintextBytes, type Provider, type ProviderKeyState } from "../provider.ts";
+import { refuseAborted } from "../../runtime/deadline.ts";
+import { maxWrappedPlaintextBytes, type Provider, type ProviderKeyState } from "../provider.ts";
 
 export interface OpenedKey {
   client: AzureClient;
@@ -168,8 +169,4 @@ export function azureProvider({ client, name, key, close }: OpenedKey): Provider
     close,
   };
   return provider;
-}
-
-function refuseAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw cancelled(signal);
 }

@@ -14,7 +14,8 @@ import type { GcpAnswer, GcpConnection, GcpRequest } from "./http.ts";
 import { type GcpKey, versionIn } from "./key.ts";
 import { type Described, described } from "./report.ts";
 import type { GcpTokens } from "./tokens.ts";
-import { cancelled, maxWrappedPlaintextBytes } from "../provider.ts";
+import { refuseAborted } from "../../runtime/deadline.ts";
+import { maxWrappedPlaintextBytes } from "../provider.ts";
 
 export interface KeyReading {
   key: Described;
@@ -31,7 +32,7 @@ export interface GcpCalls {
 export function gcpCalls(connection: GcpConnection, tokens: GcpTokens, key: GcpKey): GcpCalls {
   /** `request` makes the request anew each time that it is sent, as a body is overwritten. */
   async function send(request: () => Omit<GcpRequest, "headers">, signal: AbortSignal | undefined): Promise<GcpAnswer> {
-    if (signal?.aborted) throw cancelled(signal);
+    refuseAborted(signal);
     const token = await tokens.get(signal);
     const answer = await connection.send({ ...request(), headers: token.headers }, signal);
     if (!saysDeadToken(answer, key)) return answer;

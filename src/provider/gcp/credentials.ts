@@ -7,7 +7,7 @@
  */
 import { type AuthClient, GoogleAuth, gaxios, gcpMetadata } from "google-auth-library";
 import { invalidField } from "../../errors.ts";
-import { abandonable } from "../deadline.ts";
+import { abandonOn } from "../../runtime/deadline.ts";
 
 export interface CredentialSource {
   /** Absolute path; application default credentials where there is none. */
@@ -31,7 +31,7 @@ const assumedLifeMs = 300_000;
 
 /** Throws what the library throws, and whatever it does no later than `signal` aborts. */
 export async function newToken(source: CredentialSource, signal: AbortSignal): Promise<GcpToken> {
-  return abandonable(tokenFrom(source, signal), signal);
+  return abandonOn(signal, tokenFrom(source, signal));
 }
 
 async function tokenFrom({ file, project, universe }: CredentialSource, signal: AbortSignal): Promise<GcpToken> {

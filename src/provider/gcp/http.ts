@@ -7,7 +7,7 @@ import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type In
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { invalidField, KmsError } from "../../errors.ts";
 import { unreachable } from "../unreachable.ts";
-import { cancelled } from "../provider.ts";
+import { cancelled, refuseAborted } from "../../runtime/deadline.ts";
 
 export interface GcpRequest {
   method: "GET" | "POST";
@@ -63,7 +63,7 @@ export function connectGcp(endpoint: string): GcpConnection {
   return {
     async send(request, signal) {
       try {
-        if (signal?.aborted) throw cancelled(signal);
+        refuseAborted(signal);
         if (closed) throw new KmsError("PROVIDER_UNAVAILABLE", "the provider gcp is closed");
         return await exchange(open(request, signal), request.body);
       } catch (error) {

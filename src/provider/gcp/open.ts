@@ -6,8 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { ProviderContext } from "../../crypto/encryption-context.ts";
-import { ciphertextRejected, invalidField } from "../../errors.ts";
-import { withinMs } from "../deadline.ts";
+import { ciphertextRejected, invalidField, KmsError } from "../../errors.ts";
 import { distrusted } from "../distrust.ts";
 import { type GcpCalls, gcpCalls, type KeyReading } from "./client.ts";
 import { newToken } from "./credentials.ts";
@@ -17,7 +16,8 @@ import { reportOf, stateOf, unfit } from "./report.ts";
 import type { GcpSettings } from "./settings.ts";
 import { gcpTokens } from "./tokens.ts";
 import { unwrapped, wrapped } from "./wrapped.ts";
-import { cancelled, maxWrappedPlaintextBytes, type Provider } from "../provider.ts";
+import { refuseAborted, withDeadline } from "../../runtime/deadline.ts";
+import { maxWrappedPlaintextBytes, type Provider } from "../provider.ts";
 
 const dataKeyBytes = 32;
 const openTimeoutMs = 10_000;
@@ -40,8 +40,7 @@ export async function openGcp({ key: name, endpoint, credentialsFile: file }: Gc
   };
   const calls = gcpCalls(connection, tokens, key);
   try {
-    const late = "provider gcp did not answer in time";
-    const reading = await withinMs(openTimeoutMs, late, (signal) => calls.read(signal));
+    const reading = await withDeadline(openTimeoutMs, late, (signal) => calls.read(signal));
     const wrong = unfit(key, reading.key);
     if (wrong !== undefined) throw wrong;
     return gcpProvider({ key, keyId: reading.key.name, calls, close });
@@ -115,6 +114,10 @@ function gcpProvider({ key, keyId, calls, close }: Opened): Provider {
   };
 }
 
+function late(): KmsError {
+  return new KmsError("PROVIDER_UNAVAILABLE", "provider gcp did not answer in time");
+}
+
 /** What the library would say of the file names no setting. */
 async function checkFile(path: string): Promise<void> {
   const refuse = (what: string) => invalidField("gcp.kms.credentials-file", `${path} ${what}`);
@@ -131,8 +134,4 @@ async function checkFile(path: string): Promise<void> {
     throw refuse("is not JSON");
   }
   if (typeof type !== "string") throw refuse("is no credentials file of Google Cloud: it has no type");
-}
-
-function refuseAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw cancelled(signal);
 }

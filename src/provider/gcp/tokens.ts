@@ -4,7 +4,7 @@
  * again for a second.
  */
 import { KmsError } from "../../errors.ts";
-import { abandonable, withinMs } from "../deadline.ts";
+import { abandonOn, withDeadline } from "../../runtime/deadline.ts";
 import type { GcpToken } from "./credentials.ts";
 import { tokenFailure } from "./token-errors.ts";
 
@@ -36,8 +36,9 @@ export function gcpTokens(newToken: (signal: AbortSignal) => Promise<GcpToken>):
   async function fetched(): Promise<GcpToken> {
     if (refusal !== undefined && performance.now() < refusal.untilMs) throw refusal.error;
     try {
-      const late = "provider gcp got no access token in time";
-      const token = await withinMs(requestMs, late, (signal) => newToken(AbortSignal.any([signal, closing.signal])));
+      const token = await withDeadline(requestMs, late, (signal) =>
+        newToken(AbortSignal.any([signal, closing.signal])),
+      );
       current = token;
       hadToken = true;
       refusal = undefined;
@@ -61,7 +62,7 @@ export function gcpTokens(newToken: (signal: AbortSignal) => Promise<GcpToken>):
   return {
     async get(signal) {
       const now = Date.now();
-      if (current === undefined || now > current.expiresAtMs - leastLifeMs) return abandonable(oneFlight(), signal);
+      if (current === undefined || now > current.expiresAtMs - leastLifeMs) return abandonOn(signal, oneFlight());
       if (now >= renewAtMs) oneFlight().catch(() => {}); // the next call, or the last moment, tries again
       return current;
     },
@@ -73,4 +74,8 @@ export function gcpTokens(newToken: (signal: AbortSignal) => Promise<GcpToken>):
       closing.abort(new KmsError("PROVIDER_UNAVAILABLE", "the provider gcp is closed"));
     },
   };
+}
+
+function late(): KmsError {
+  return new KmsError("PROVIDER_UNAVAILABLE", "provider gcp got no access token in time");
 }

@@ -9,7 +9,8 @@ import { providerContextBytes } from "../../crypto/encryption-context.ts";
 import { invalidField } from "../../errors.ts";
 import { masterKeyFromFile, randomMasterKey } from "./master-key.ts";
 import type { LocalSettings } from "./settings.ts";
-import { cancelled, maxWrappedPlaintextBytes, type Provider } from "../provider.ts";
+import { refuseAborted } from "../../runtime/deadline.ts";
+import { maxWrappedPlaintextBytes, type Provider } from "../provider.ts";
 
 const dataKeyBytes = 32;
 const fingerprintBytes = 8;
@@ -60,8 +61,4 @@ export function localProvider(masterKey: KeyObject): Provider {
 function fingerprint(masterKey: KeyObject): string {
   const bytes = hkdfSync("sha256", masterKey, "", "fluo-kms/v1/local-key-id", fingerprintBytes);
   return Buffer.from(bytes).toString("hex");
-}
-
-function refuseAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw cancelled(signal);
 }

@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { invalidField, KmsError } from "../../errors.ts";
-import { cancelled } from "../provider.ts";
+import { cancelled, refuseAborted } from "../../runtime/deadline.ts";
 import type { VaultSettings } from "./settings.ts";
 
 export interface VaultRequest {
@@ -70,7 +70,7 @@ export async function connectVault(settings: Pick<VaultSettings, "addr" | "caFil
 
   const connection: VaultConnection = {
     async send(request, signal) {
-      if (signal?.aborted) throw cancelled(signal);
+      refuseAborted(signal);
       if (closed) throw new KmsError("PROVIDER_UNAVAILABLE", "the provider vault is closed");
       try {
         return await exchange(open(request, signal), request.body);
@@ -88,16 +88,9 @@ export async function connectVault(settings: Pick<VaultSettings, "addr" | "caFil
   return connection;
 }
 
-/** Runs `call` with a signal that aborts after `ms`: PROVIDER_UNAVAILABLE, as no caller's time was up. */
-export async function withinMs<T>(ms: number, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController();
-  const late = () => controller.abort(new KmsError("PROVIDER_UNAVAILABLE", "provider vault did not answer in time"));
-  const timer = setTimeout(late, ms).unref();
-  try {
-    return await call(controller.signal);
-  } finally {
-    clearTimeout(timer);
-  }
+/** PROVIDER_UNAVAILABLE at the end of a time that is not a caller's. */
+export function lateAnswer(): KmsError {
+  return new KmsError("PROVIDER_UNAVAILABLE", "provider vault did not answer in time");
 }
 
 function exchange(call: ClientRequest, body: Uint8Array | undefined): Promise<VaultAnswer> {

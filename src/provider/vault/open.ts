@@ -9,9 +9,10 @@
 import { randomBytes } from "node:crypto";
 import type { ProviderContext } from "../../crypto/encryption-context.ts";
 import { ciphertextRejected, hasCode, invalidField, KmsError } from "../../errors.ts";
-import { cancelled, maxWrappedPlaintextBytes, type Provider, type ProviderKeyState } from "../provider.ts";
+import { refuseAborted, withDeadline } from "../../runtime/deadline.ts";
+import { maxWrappedPlaintextBytes, type Provider, type ProviderKeyState } from "../provider.ts";
 import { missingKey } from "./errors.ts";
-import { connectVault, withinMs } from "./http.ts";
+import { connectVault, lateAnswer } from "./http.ts";
 import { capabilityAdvice, isSameKey, keyAdvice, rotationOf, stateOf, unfit, type VaultKey } from "./key.ts";
 import { checkLogin } from "./login.ts";
 import { checkNames, missingKeyAdvice, pathsOf, policyAdvice } from "./names.ts";
@@ -38,7 +39,7 @@ export async function openVault(settings: VaultSettings): Promise<Provider> {
   };
   const calls = transit(session, settings);
   try {
-    const { key } = await withinMs(openTimeoutMs, (signal) => calls.read(signal));
+    const { key } = await withDeadline(openTimeoutMs, lateAnswer, (signal) => calls.read(signal));
     if (key === undefined) throw missingKey(settings);
     const wrong = unfit(settings, key);
     if (wrong !== undefined) throw wrong;
@@ -157,8 +158,4 @@ function vaultProvider({ settings, calls, key, close }: Opened): Provider {
 
     close,
   };
-}
-
-function refuseAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw cancelled(signal);
 }

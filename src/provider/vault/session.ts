@@ -6,10 +6,10 @@
  * where it takes a secret, each further time for twice as long, up to a minute: Vault locks a role out after a few (user lockout).
  */
 import { hasCode, KmsError } from "../../errors.ts";
-import { cancelled } from "../provider.ts";
+import { abandonOn, refuseAborted, withDeadline } from "../../runtime/deadline.ts";
 import type { VaultLogin } from "./settings.ts";
 import { saysDeadToken } from "./errors.ts";
-import { type VaultAnswer, type VaultConnection, type VaultRequest, withinMs } from "./http.ts";
+import { lateAnswer, type VaultAnswer, type VaultConnection, type VaultRequest } from "./http.ts";
 import { canLogInAnew, isAlive, logIn, ownsToken, renew, type VaultLease } from "./login.ts";
 
 export interface VaultSession {
@@ -111,25 +111,25 @@ export function vaultSession(connection: VaultConnection, login: VaultLogin): Va
   }
 
   function withinOwnTime<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return withinMs(loginTimeoutMs, (signal) => call(AbortSignal.any([signal, closing.signal])));
+    return withDeadline(loginTimeoutMs, lateAnswer, (signal) => call(AbortSignal.any([signal, closing.signal])));
   }
 
   async function lease(signal: AbortSignal | undefined): Promise<VaultLease> {
     if (current !== undefined) return current;
-    return (await abandoned(oneFlight(newLogin), signal))!;
+    return (await abandonOn(signal, oneFlight(newLogin)))!;
   }
 
   return {
     async send(request, signal) {
-      if (signal?.aborted) throw cancelled(signal);
+      refuseAborted(signal);
       const first = await lease(signal);
       const answer = await connection.send({ ...request(), token: first.token }, signal);
       if (!saysDeadToken(answer)) return answer;
       const next =
         current === first
-          ? await abandoned(
-              oneFlight((within) => replaced(first, within)),
+          ? await abandonOn(
               signal,
+              oneFlight((within) => replaced(first, within)),
             )
           : current;
       return next === undefined ? answer : connection.send({ ...request(), token: next.token }, signal);
@@ -143,20 +143,7 @@ export function vaultSession(connection: VaultConnection, login: VaultLogin): Va
       const { token } = current;
       current = undefined;
       const revoke = { method: "POST", path: "auth/token/revoke-self", token } as const;
-      await withinMs(revokeTimeoutMs, (signal) => connection.send(revoke, signal)).catch(() => {});
+      await withDeadline(revokeTimeoutMs, lateAnswer, (signal) => connection.send(revoke, signal)).catch(() => {});
     },
   };
-}
-
-/** `shared` goes on for the others when this caller leaves. */
-async function abandoned<T>(shared: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return shared;
-  const left = Promise.withResolvers<never>();
-  const leave = () => left.reject(cancelled(signal));
-  signal.addEventListener("abort", leave, { once: true });
-  try {
-    return await Promise.race([shared, left.promise]);
-  } finally {
-    signal.removeEventListener("abort", leave);
-  }
 }

@@ -28,7 +28,7 @@ import type { AuditState, AuditTrail } from "../../audit/trail.ts";
 import type { CallContext } from "../../call/context.ts";
 import { costOf, type Prices } from "./cost.ts";
 import type { Condition, HealthMonitor } from "../../health/monitor.ts";
-import { inTime } from "../../health/in-time.ts";
+import { inTime } from "../../runtime/deadline.ts";
 
 export interface StatusParts {
   health: HealthMonitor;

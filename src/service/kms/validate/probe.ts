@@ -5,7 +5,7 @@
 import { create } from "@bufbuild/protobuf";
 import { Outcome, type ValidationTest, ValidationTestSchema } from "../../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { hasCode, KmsError, type KmsErrorCode } from "../../../errors.ts";
-import { cancelled } from "../../../provider/provider.ts";
+import { refuseAborted, withDeadline } from "../../../runtime/deadline.ts";
 
 /** What a test gave, or the name of the test that failed first. */
 export type Tried<T> = { ok: true; value: T } | { ok: false; cause: string };
@@ -53,6 +53,8 @@ export function createProbe({
   const tests: ValidationTest[] = [];
   const advice: string[] = [];
   let silent: Tried<never> | undefined;
+  const late = () =>
+    new KmsError("DEADLINE_EXCEEDED", `the provider gave no answer within ${answerWithinMs / 1_000} s`);
 
   const test: Probe["test"] = (name, on, run) => attempt(name, on, run, () => {});
 
@@ -75,7 +77,7 @@ export function createProbe({
       note(Outcome.PASS, "");
       return { ok: true, value };
     } catch (error) {
-      if (signal.aborted) throw cancelled(signal);
+      refuseAborted(signal);
       const isOurs = error instanceof KmsError;
       if (!isOurs) unexpected(error);
       note(Outcome.FAIL, isOurs ? `${error.code}: ${error.message}` : "internal error: see the log of the service");
@@ -95,7 +97,7 @@ export function createProbe({
       return attempt(
         name,
         on,
-        (given) => within(answerWithinMs, signal, (limited) => run(given, limited)),
+        (given) => withDeadline(answerWithinMs, late, (limit) => run(given, AbortSignal.any([signal, limit]))),
         (error) => {
           if (!hasCode(error, ...noAnswer)) return;
           silent = { ok: false, cause: name };
@@ -104,17 +106,6 @@ export function createProbe({
       );
     },
   };
-}
-
-async function within<T>(ms: number, signal: AbortSignal, run: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
-  const late = new AbortController();
-  const error = new KmsError("DEADLINE_EXCEEDED", `the provider gave no answer within ${ms / 1_000} s`);
-  const timer = setTimeout(() => late.abort(error), ms);
-  try {
-    return await run(AbortSignal.any([signal, late.signal]));
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** Passes where `run` is refused as every authenticity failure is, and fails with any other error. */

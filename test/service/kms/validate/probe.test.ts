@@ -1,7 +1,7 @@
 /** Tests that ask a provider: for how long, and which are tried at all. */
 import { expect, it } from "vitest";
 import { KmsError } from "../../../../src/errors.ts";
-import { cancelled } from "../../../../src/provider/provider.ts";
+import { cancelled } from "../../../../src/runtime/deadline.ts";
 import { createProbe } from "../../../../src/service/kms/validate/probe.ts";
 
 const untilAborted = (signal: AbortSignal) =>
