@@ -167,6 +167,14 @@ function createInstruments(meter: Meter) {
   };
 }
 
+/** Records each rotation that was tried. */
+export function rotationRecorder({ rotationDuration, rotationSuccess, rotationFailures }: Instruments) {
+  return (outcome: "success" | "failure", seconds: number): void => {
+    rotationDuration.record(seconds);
+    (outcome === "success" ? rotationSuccess : rotationFailures).add(1);
+  };
+}
+
 interface TallyOptions<Value> {
   description: string;
   attribute: string;

@@ -88,7 +88,7 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     provider,
     async close() {
       await audit.close();
-      health.stop();
+      health.close();
       keyring.close();
       await store.close();
     },

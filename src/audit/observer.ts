@@ -2,6 +2,7 @@
 import type { Alarm } from "../alarm.ts";
 import { KmsError, type KmsErrorCode } from "../errors.ts";
 import { checkKeyId, tenantIdPattern } from "../call/ids.ts";
+import type { Rewrap, RewrapResult } from "../keys/rewrapping.ts";
 import type { Rotation, RotationResult } from "../keys/rotation/rotation.ts";
 import type { AuditAction } from "../store/audit-store.ts";
 import type { AuditTrail } from "./trail.ts";
@@ -80,5 +81,25 @@ export function observedRotation(rotation: Rotation, actor: string, observer: Au
   return {
     rotate: async (...given) => tell(await rotation.rotate(...given)),
     rotateDue: async (...given) => tell(await rotation.rotateDue(...given)),
+  };
+}
+
+/**
+ * A re-wrapping whose keys fail one by one: damage is told to the observer. What else fails is no refusal of a use, and the answer says it.
+ * `moved` is told when fewer keys remain.
+ */
+export function observedRewrap({ rewrap }: Rewrap, observer: AuditObserver, moved: () => void): Rewrap {
+  const tell = ({ failed }: RewrapResult, actor: string) => {
+    for (const { key, error } of failed.filter(({ error }) => error.code === "DATA_LOSS")) {
+      observer.failed({ actor, action: "rewrap", tenantId: key?.tenantId ?? "", keyId: key?.keyId }, error);
+    }
+  };
+  return {
+    async rewrap(request, signal) {
+      const result = await rewrap(request, signal);
+      tell(result, request.by.actor);
+      if (!request.dryRun && (result.keys > 0 || result.storeKey)) moved();
+      return result;
+    },
   };
 }

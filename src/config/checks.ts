@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
 import { createSecureContext } from "node:tls";
-import type { Config } from "./config.ts";
+import type { Config, SettledConfig } from "./config.ts";
 import { type ProviderSettings, realmOf } from "../provider/registry.ts";
 import type { Problem } from "./problem.ts";
 import { inFamily, otherName } from "./known-settings.ts";
@@ -13,7 +13,7 @@ loopback.addSubnet("127.0.0.0", 8, "ipv4");
 loopback.addAddress("::1", "ipv6");
 
 /** Combinations that are refused. */
-export function refusedTogether(config: Omit<Config, "warnings">): Problem[] {
+export function refusedTogether(config: SettledConfig): Problem[] {
   const { profile, host, grpcPort, httpPort, provider, otherProvider, tenantKeys, store, auth, issuer } = config;
   const problems: Problem[] = [];
   const refuse = (name: string, description: string) => problems.push({ name, description });
@@ -135,13 +135,13 @@ const development = {
   noAuthentication: "Authentication is none: whoever can connect has every role and may name any tenant.",
 } as const;
 
-/** Whether a warning says what the configuration is for, and not that anything is wrong with it. */
-export function isOfDevelopment(warning: string): boolean {
-  return Object.values<string>(development).includes(warning);
+/** Whether a warning says that something is wrong with the configuration, and not what it is for. */
+export function isFault(warning: string): boolean {
+  return !Object.values<string>(development).includes(warning);
 }
 
 /** What whoever runs this must know, a sentence each. */
-export function warningsOf(config: Omit<Config, "warnings">): string[] {
+export function warningsOf(config: SettledConfig): string[] {
   const { provider, otherProvider, tenantKeys, store, auth } = config;
   const warnings = serversOf(config)
     .filter(([, url]) => isInTheClear(url))

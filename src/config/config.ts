@@ -5,6 +5,9 @@ import type { StoreSettings } from "../store/registry.ts";
 import type { Values } from "./known-settings.ts";
 import type { OtlpSettings } from "./otlp.ts";
 
+/** All but the remarks on it. */
+export type SettledConfig = Omit<Config, "warnings" | "faults">;
+
 /** Times are milliseconds, paths absolute. */
 export interface Config {
   /** `prod` is production. */
@@ -60,4 +63,6 @@ export interface Config {
   readonly telemetry: { readonly otlp: OtlpSettings };
   /** What whoever runs this must know, a sentence each. */
   readonly warnings: readonly string[];
+  /** Those of them that say that something is wrong, and not what this configuration is for. */
+  readonly faults: readonly string[];
 }

@@ -3,8 +3,8 @@
  * found before anything is said, and all are reported together. `process.env` is read here alone.
  */
 import { resolve } from "node:path";
-import { hasMasterKeyInMemory, refusedTogether, tlsProblems, warningsOf } from "./checks.ts";
-import type { Config } from "./config.ts";
+import { hasMasterKeyInMemory, isFault, refusedTogether, tlsProblems, warningsOf } from "./checks.ts";
+import type { Config, SettledConfig } from "./config.ts";
 import { debuggerProblems, type Launch, launchOf } from "./launch.ts";
 import { type OtlpSettings, otlpSettings } from "./otlp.ts";
 import { ConfigError, type Problem } from "./problem.ts";
@@ -72,7 +72,8 @@ export function loadConfig({
       ? sdkEndpoints.filter((name) => env[name]).map((name) => `${name} has no effect: set aws.kms.endpoint.`)
       : []),
   ];
-  return deepFreeze({ ...settled, warnings: [...warningsOf(settled), ...telemetry.warnings, ...idle] });
+  const warnings = [...warningsOf(settled), ...telemetry.warnings, ...idle];
+  return deepFreeze({ ...settled, warnings, faults: warnings.filter(isFault) });
 }
 
 /** `wrongIn` finds the names that do not belong there. */
@@ -100,7 +101,7 @@ interface Found {
   files: readonly Properties[];
 }
 
-function settle({ values, otlp, absolute, problems, env, files }: Found): Omit<Config, "warnings"> {
+function settle({ values, otlp, absolute, problems, env, files }: Found): SettledConfig {
   const [certificate, key] = [values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"]];
   const found = { absolute, problems };
   const provider = providerOf(values["fluo.kms.provider"], {
@@ -166,7 +167,7 @@ function storeKeyPin(values: Values, problems: Problem[]): string | undefined {
 }
 
 /** Names of settings of providers that are not chosen, but for the pin, which counts under any. */
-function otherProviders({ provider, otherProvider }: Omit<Config, "warnings">): SettingName[] {
+function otherProviders({ provider, otherProvider }: SettledConfig): SettingName[] {
   const idle = Object.entries(providerPrefixes).flatMap(([name, prefix]) => [
     ...(name === provider.name ? [] : [prefix]),
     ...(name === otherProvider?.name ? [] : [otherName(prefix)]),

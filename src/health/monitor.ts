@@ -27,7 +27,9 @@ export interface HealthMonitor {
   look(): Promise<HealthReport>;
   /** From now on the service is down: it drains. */
   drain(): void;
-  stop(): void;
+  /** Calls `listener` whenever the status is another than before. */
+  subscribe(listener: () => void): void;
+  close(): void;
 }
 
 export interface HealthParts {
@@ -89,6 +91,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
   const { intervalMs = 30_000, retryMs = 1_000 } = parts;
   const stopped = new AbortController();
   const losses = new Set<string>();
+  const listeners = new Set<() => void>();
   let lastLossMs = 0;
   let draining = false;
   let sight: Sight = { counts: noCounts, problem: "has not been looked at yet" };
@@ -145,7 +148,10 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
       counts: sight.counts,
       notices: [...found.map(({ notice }) => notice), ...remarked, ...notices],
     };
-    if (report.status !== before) onChange(report.status, report.notices);
+    if (report.status !== before) {
+      onChange(report.status, report.notices);
+      for (const listener of listeners) listener();
+    }
     return report;
   }
 
@@ -193,7 +199,8 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
       draining = true;
       publish();
     },
-    stop() {
+    subscribe: (listener) => void listeners.add(listener),
+    close() {
       unlisten?.();
       stopped.abort();
       clearTimeout(timer);

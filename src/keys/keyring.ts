@@ -171,6 +171,11 @@ export function createKeyring(options: KeyringOptions): Keyring {
   };
 }
 
+/** Returns the statistics of each cache with its kind of key and its bound. */
+export function cachesOf(keyring: Pick<Keyring, "stats">, maxSize: number) {
+  return Object.entries(keyring.stats()).map(([keyType, stats]) => ({ keyType, maxSize, ...stats }));
+}
+
 function randomKeyId(): string {
   return randomBytes(keyIdBytes).toString("hex");
 }

@@ -1,7 +1,7 @@
 /** Background maintenance, at the start and every minute: due destructions, abandoned PENDING keys, expired request ids, cached keys past their time. */
 import { logRequestRetentionMs } from "../store/log-store.ts";
 import { requestRetentionMs } from "../store/key-store.ts";
-import { type Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import type { Keyring } from "./keyring.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 

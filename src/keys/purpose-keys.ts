@@ -7,7 +7,7 @@ import { ciphertextRejected, hasCode, KmsError } from "../errors.ts";
 import { abandonOn } from "../runtime/deadline.ts";
 import { type Cache, type CacheOptions, createCache } from "./cache.ts";
 import { serviceName } from "../version.ts";
-import { type KeyUser, type Waiter } from "./waiter.ts";
+import type { KeyUser, Waiter } from "./waiter.ts";
 import { type Creation, createKey, type Wish } from "./create.ts";
 import { allowed } from "./states.ts";
 import type { KeyRecord, KeyState, Purpose } from "../store/key-record.ts";

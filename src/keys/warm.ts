@@ -2,6 +2,7 @@
  * Loads tenants' keys before the service is ready, so that its first callers do not wait for the provider: `kms.cache.warm`. It makes no
  * keys, and nothing that goes wrong keeps the service from its start: who is not warm is loaded when called for.
  */
+import type { Logger } from "pino";
 import type { Store } from "../store/store.ts";
 import type { Keyring } from "./keyring.ts";
 import { eachOf } from "./pace.ts";
@@ -15,6 +16,22 @@ export interface WarmOptions {
   maxTenants: number;
   /** Monotonic milliseconds. */
   now?: () => number;
+}
+
+export interface WarmAhead {
+  keyring: Pick<Keyring, "warm">;
+  store: Pick<Store, "recentTenants">;
+  log: Logger;
+  warm: WarmOptions["tenants"];
+  maxEntries: number;
+}
+
+/** Loads the keys of the tenants that the configuration names, if any, and logs what came of it. */
+export async function warmAhead({ keyring, store, log, warm: tenants, maxEntries }: WarmAhead): Promise<void> {
+  if (tenants.length === 0) return;
+  const { error, ...warmed } = await warmCaches({ keyring, store, tenants, maxTenants: maxEntries });
+  if (error === undefined) log.info(warmed, "keys were loaded ahead of their use");
+  else log.warn({ ...warmed, err: error }, "some keys could not be loaded ahead of their use");
 }
 
 export interface Warmed {

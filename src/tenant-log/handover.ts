@@ -5,7 +5,7 @@
 import { hash } from "node:crypto";
 import { hasCode, KmsError } from "../errors.ts";
 import type { Keyring } from "../keys/keyring.ts";
-import type { Handover } from "../keys/rotation/rotate-keys.ts";
+import type { Handover } from "../keys/rotation/rotation.ts";
 import type { UsableSigningKey } from "../keys/usable-key.ts";
 import type { LogBatch } from "../batch/enter.ts";
 import { checkpointText } from "../tlog/checkpoint.ts";

@@ -59,7 +59,7 @@ it("uses no key while the store fails, is down, and recovers without losing a us
   await trail.close();
   const rows = await store.auditEvents({ limit: 100 });
   expect(rows.filter(({ action }) => action === "generate_data_key").map(({ count }) => count)).toEqual([1, 2, 1]);
-  monitor.stop();
+  monitor.close();
 });
 
 it("has uses in the file without being told to write them, for whoever reads it besides", async () => {

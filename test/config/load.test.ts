@@ -37,6 +37,7 @@ describe("without any setting", () => {
           metricTimeoutMs: 30_000,
         },
       },
+      faults: [],
       warnings: [
         expect.stringMatching(/master key is in memory.*lost on restart/),
         expect.stringMatching(/^Authentication is none/),
@@ -178,8 +179,9 @@ it("has an example with every name, which changes nothing as it is", () => {
     ([name, setting]) => `${name}=${"standard" in setting ? setting.standard : ""}`,
   );
   expect(uncommented.sort()).toEqual(defaults.sort());
-  const { warnings, ...config } = load({}, uncommented.join("\n"));
-  const { warnings: expected, ...standard } = load({});
+  const { warnings, faults: _, ...config } = load({}, uncommented.join("\n"));
+  const { warnings: expected, faults: none, ...standard } = load({});
+  expect(none).toEqual([]);
   expect(config).toEqual(standard);
   expect(warnings.filter((warning) => !/ has no effect with (store memory|provider local)\.$/.test(warning))).toEqual(
     expected,

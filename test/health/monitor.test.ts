@@ -12,7 +12,7 @@ import type { Store } from "../../src/store/store.ts";
 
 let started: HealthMonitor | undefined;
 afterEach(() => {
-  started?.stop();
+  started?.close();
   vi.useRealTimers();
 });
 
@@ -246,7 +246,7 @@ describe("how often it looks", () => {
 
   it("ends when it is stopped", async () => {
     const { state, advance, monitor } = await counted();
-    monitor.stop();
+    monitor.close();
     monitor.suspect();
     await advance(120_000);
     expect(state.looks).toBe(1);

@@ -55,7 +55,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     piiFields: counter("piiFields"),
     spansSigned: counter("spansSigned"),
     issuer: "test",
-    health: { current: () => report, look: async () => report, drain() {}, stop() {} },
+    health: { current: () => report, look: async () => report, drain() {}, subscribe() {}, close() {} },
     providerName: "local",
     version: "0",
     startedAt: clock(),

@@ -79,7 +79,7 @@ export async function startTransports(
       handlers: handlers as KmsHandlers,
       logs: logs as LogHandlers,
       connect: connectHandler({ ...parts, grpcAddress: `127.0.0.1:${grpcPort}` }),
-      health: { current: () => report, look: async () => report, drain() {}, stop() {} },
+      health: { current: () => report, look: async () => report, drain() {}, subscribe() {}, close() {} },
       providerName: "local",
       serveMetrics: telemetry.servePrometheus,
       loopbackOnly: true,

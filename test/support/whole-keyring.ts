@@ -9,7 +9,7 @@ import { masterKeys, type TenantKeys } from "../../src/provider-keys/provider-ke
 import type { Provider } from "../../src/provider/provider.ts";
 
 export type WholeKeyringOptions = Omit<KeyringOptions, "masterKeys"> &
-  Pick<RotationOptions, "handover" | "pause" | "observe" | "maxAgeMs" | "maxPerSecond"> & {
+  Pick<RotationOptions, "handover" | "pause" | "observe" | "maxAgeDays" | "maxPerSecond"> & {
     provider: Provider;
     otherProviders?: readonly Provider[];
     tenantKeys?: TenantKeys;

@@ -15,11 +15,10 @@ import type { Fence } from "../../store/lease-store.ts";
 import type { Store } from "../../store/store.ts";
 import { serviceName } from "../../version.ts";
 import { createPace, eachOf, type PaceOptions } from "../pace.ts";
-import type { LogHandover } from "../../store/log-store.ts";
 import type { Keyring, Renewal } from "../keyring.ts";
-import type { UsableSigningKey } from "../usable-key.ts";
 import { type KeyRecord, type Purpose, purposes as everyPurpose } from "../../store/key-record.ts";
 import {
+  type Handover,
   type Outcome,
   type RotateDueRequest,
   type Rotation,
@@ -35,7 +34,7 @@ export interface RotationOptions {
   handover?: Handover;
   clock?: () => Date;
   /** From this age on a key is due: `kms.rotation.max-age-days`. */
-  maxAgeMs?: number;
+  maxAgeDays?: number;
   /** Keys that are due and rotated in a second, at most: `kms.rotation.max-per-second`. */
   maxPerSecond?: number;
   /** Monotonic milliseconds, for the pace. */
@@ -46,15 +45,9 @@ export interface RotationOptions {
   observe?: ((outcome: "success" | "failure", seconds: number) => void) | undefined;
 }
 
-/** The proof that the tenant's log names `successor`; undefined for a tenant without a log. CONFLICT where the old key is not ACTIVE any more. */
-export type Handover = (
-  tenantId: string,
-  fromKeyId: string,
-  successor: UsableSigningKey,
-) => Promise<LogHandover | undefined>;
-
 export const defaultRotationLimit = 100;
-const defaultMaxAgeMs = 90 * 24 * 3_600_000;
+const defaultMaxAgeDays = 90;
+const dayMs = 86_400_000;
 const defaultMaxPerSecond = 100;
 const dueAtOnce = 4;
 
@@ -73,8 +66,9 @@ interface Candidate {
 }
 
 export function createRotation(options: RotationOptions): Rotation {
-  const { store, keyring, handover, clock = () => new Date(), maxAgeMs = defaultMaxAgeMs, observe } = options;
+  const { store, keyring, handover, clock = () => new Date(), maxAgeDays = defaultMaxAgeDays, observe } = options;
   const { maxPerSecond: perSecond = defaultMaxPerSecond, now = () => performance.now(), pause } = options;
+  const maxAgeMs = maxAgeDays * dayMs;
   const turn = createPace({ perSecond, now, ...(pause && { pause }) });
 
   /** Undefined where the tenant never had a key for the purpose. */

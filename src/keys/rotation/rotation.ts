@@ -2,6 +2,8 @@
 import type { KmsError } from "../../errors.ts";
 import type { Attribution } from "../../store/audit-store.ts";
 import type { Fence } from "../../store/lease-store.ts";
+import type { LogHandover } from "../../store/log-store.ts";
+import type { UsableSigningKey } from "../usable-key.ts";
 import type { Purpose } from "../../store/key-record.ts";
 
 export interface RotateRequest {
@@ -74,6 +76,13 @@ export interface Rotation {
   rotate(request: RotateRequest, signal?: AbortSignal): Promise<RotationResult>;
   rotateDue(request?: RotateDueRequest, signal?: AbortSignal): Promise<RotationResult>;
 }
+
+/** The proof that the tenant's log names `successor`; undefined for a tenant without a log. CONFLICT where the old key is not ACTIVE any more. */
+export type Handover = (
+  tenantId: string,
+  fromKeyId: string,
+  successor: UsableSigningKey,
+) => Promise<LogHandover | undefined>;
 
 /** What became of one key. */
 export type Outcome = { rotated: RotatedKey } | { skipped: SkippedKey } | { failed: FailedRotation };

@@ -8,11 +8,8 @@ import {
   RewrapKeysResponseSchema,
   WrappedKeysSchema,
 } from "../../../gen/ts/fluo/kms/v1/rewrap_pb.ts";
-import type { MasterKeys } from "../../provider-keys/provider-keys.ts";
-import type { FailedRewrap, Rewrap, RewrapResult } from "../../keys/rewrapping.ts";
+import type { FailedRewrap, Rewrap } from "../../keys/rewrapping.ts";
 import type { WrappedBy, WrappedPlace } from "../../store/key-store.ts";
-import type { Store } from "../../store/store.ts";
-import type { AuditObserver } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import { checkRequestId } from "../../call/ids.ts";
 import { keyPurposes } from "../messages.ts";
@@ -50,47 +47,6 @@ export function rewrapHandlers({ rewrap, current }: RewrapParts) {
       });
     },
   };
-}
-
-/**
- * A re-wrapping whose keys fail one by one: damage is told to the observer. What else fails is no refusal of a use, and the answer says it.
- * `moved` is told when fewer keys remain.
- */
-export function observedRewrap({ rewrap }: Rewrap, observer: AuditObserver, moved: () => void): Rewrap {
-  const tell = ({ failed }: RewrapResult, actor: string) => {
-    for (const { key, error } of failed.filter(({ error }) => error.code === "DATA_LOSS")) {
-      observer.failed({ actor, action: "rewrap", tenantId: key?.tenantId ?? "", keyId: key?.keyId }, error);
-    }
-  };
-  return {
-    async rewrap(request, signal) {
-      const result = await rewrap(request, signal);
-      tell(result, request.by.actor);
-      if (!request.dryRun && (result.keys > 0 || result.storeKey)) moved();
-      return result;
-    },
-  };
-}
-
-/** What is still to be re-wrapped, for an operator. */
-export async function rewrapRemarks(
-  store: Pick<Store, "storeKey" | "countWrappedByOthers">,
-  keys: Pick<MasterKeys, "wrapping" | "isNamed">,
-): Promise<string[]> {
-  const should = keys.wrapping();
-  const { current } = should;
-  const others = await store.countWrappedByOthers(should);
-  const { provider, providerKeyId } = await store.storeKey();
-  const isStoreLeft = provider !== current.provider || providerKeyId !== current.providerKeyId;
-  const left = others.map((other) => {
-    const count = other.keys === 1 ? "1 key is" : `${other.keys.toLocaleString("en")} keys are`;
-    const where = `${count} still under ${other.provider} ${other.providerKeyId}`;
-    return keys.isNamed(other)
-      ? `${where}: run fluo-kms rewrap.`
-      : `${where}, which the configuration does not name: name it, and run fluo-kms rewrap.`;
-  });
-  if (isStoreLeft) left.push(`The store key is still under ${provider} ${providerKeyId}: run fluo-kms rewrap.`);
-  return left;
 }
 
 function failure({ key, error }: FailedRewrap) {

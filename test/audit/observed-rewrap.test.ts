@@ -1,9 +1,9 @@
 /** What a re-wrapping tells others: damage to the observer, progress to health, and what is left to whoever reads Status. */
 import { describe, expect, it, vi } from "vitest";
-import { KmsError, type KmsErrorCode } from "../../../src/errors.ts";
-import type { RewrapResult } from "../../../src/keys/rewrapping.ts";
-import { type Failure, unobserved } from "../../../src/audit/observer.ts";
-import { rewrapRemarks, observedRewrap } from "../../../src/service/key-admin/rewrap-handler.ts";
+import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
+import type { RewrapResult } from "../../src/keys/rewrapping.ts";
+import { type Failure, observedRewrap, unobserved } from "../../src/audit/observer.ts";
+import { rewrapRemarks } from "../../src/health/rewrap-remarks.ts";
 
 const keyId = "ab".repeat(16);
 const current = { provider: "aws", providerKeyId: "arn" };

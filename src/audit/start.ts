@@ -1,0 +1,33 @@
+/** The audit trail of a running service: what it meets is in the log, in metrics, and raises the alarm. */
+import type { Logger } from "pino";
+import type { Alarm } from "../alarm.ts";
+import { step } from "../failpoints.ts";
+import type { Store } from "../store/store.ts";
+import type { Instruments } from "../telemetry.ts";
+import { type AuditTrail, createAuditTrail } from "./trail.ts";
+
+export interface AuditTrailParts {
+  store: Pick<Store, "appendAudit" | "auditHead">;
+  log: Logger;
+  clock: () => Date;
+  instruments: Pick<Instruments, "auditRows">;
+  alarm: Pick<Alarm, "suspect">;
+}
+
+export function startAuditTrail({ store, log, clock, instruments, alarm }: AuditTrailParts): AuditTrail {
+  const trail = createAuditTrail({
+    store,
+    clock,
+    rowsWritten: instruments.auditRows,
+    step,
+    onProblem(problem, err) {
+      if (problem === undefined) log.info("audit rows are written again");
+      else log.error({ err }, problem);
+      alarm.suspect();
+    },
+  });
+  return {
+    ...trail,
+    close: () => trail.close().catch((err) => log.error({ err }, "the last uses were not audited")),
+  };
+}

@@ -1,0 +1,23 @@
+/** What is still to be re-wrapped, for an operator: one sentence for each provider key. */
+import type { MasterKeys } from "../provider-keys/provider-keys.ts";
+import type { Store } from "../store/store.ts";
+
+export async function rewrapRemarks(
+  store: Pick<Store, "storeKey" | "countWrappedByOthers">,
+  keys: Pick<MasterKeys, "wrapping" | "isNamed">,
+): Promise<string[]> {
+  const should = keys.wrapping();
+  const { current } = should;
+  const others = await store.countWrappedByOthers(should);
+  const { provider, providerKeyId } = await store.storeKey();
+  const isStoreLeft = provider !== current.provider || providerKeyId !== current.providerKeyId;
+  const left = others.map((other) => {
+    const count = other.keys === 1 ? "1 key is" : `${other.keys.toLocaleString("en")} keys are`;
+    const where = `${count} still under ${other.provider} ${other.providerKeyId}`;
+    return keys.isNamed(other)
+      ? `${where}: run fluo-kms rewrap.`
+      : `${where}, which the configuration does not name: name it, and run fluo-kms rewrap.`;
+  });
+  if (isStoreLeft) left.push(`The store key is still under ${provider} ${providerKeyId}: run fluo-kms rewrap.`);
+  return left;
+}

@@ -1,0 +1,57 @@
+/** What the service does with keys though nobody asks: it rotates those that are due, and tidies up. */
+import type { Logger } from "pino";
+import type { Store } from "../store/store.ts";
+import type { Keyring } from "./keyring.ts";
+import type { Lifecycle } from "./lifecycle.ts";
+import { startMaintenance } from "./maintenance.ts";
+import type { Rotation } from "./rotation/rotation.ts";
+import { type RotationSchedule, scheduleRotation } from "./rotation/schedule.ts";
+
+export interface BackgroundParts {
+  /** Rotates the keys that are due. */
+  due: Pick<Rotation, "rotateDue">;
+  lifecycle: Pick<Lifecycle, "destroyDue">;
+  keyring: Pick<Keyring, "dropExpired">;
+  store: Store;
+  providers: { readonly tenantKeys: { keyOf(tenantId: string): unknown } };
+  config: { readonly rotation: { readonly enabled: boolean; readonly checkCron: string } };
+  clock: () => Date;
+  log: Logger;
+}
+
+export interface Background {
+  /** Undefined where keys are rotated on request alone. */
+  readonly schedule: Omit<RotationSchedule, "stop"> | undefined;
+  /** Begins nothing more, and resolves when what is under way has ended. */
+  close(): Promise<void>;
+}
+
+export function startBackground(parts: BackgroundParts): Background {
+  const { lifecycle, keyring, store, clock, log } = parts;
+  const { enabled, checkCron } = parts.config.rotation;
+  const schedule = enabled
+    ? scheduleRotation({
+        cron: checkCron,
+        rotation: parts.due,
+        store,
+        hasOwnKey: (tenantId) => parts.providers.tenantKeys.keyOf(tenantId) !== undefined,
+        report: ({ rotated, failed, remaining }) =>
+          log.info({ rotated: rotated.length, failed: failed.length, remaining }, "due keys rotated"),
+        fail: (err) => log.error({ err }, "rotation of due keys ended early"),
+      })
+    : undefined;
+  const maintenance = startMaintenance({
+    store,
+    keyring,
+    lifecycle,
+    clock,
+    destroyed: (count) => log.info({ count }, "keys were destroyed whose time had come"),
+    fail: (err) => log.warn({ err }, "maintenance of keys is tried again in a minute"),
+  });
+  return {
+    schedule,
+    async close() {
+      await Promise.all([schedule?.stop(), maintenance.stop()]);
+    },
+  };
+}

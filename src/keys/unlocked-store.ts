@@ -1,0 +1,30 @@
+/** The configured store, opened and unlocked by its key; nothing stays open where that fails. */
+import type { Logger } from "pino";
+import type { MasterKeys } from "../provider-keys/provider-keys.ts";
+import { openStore, type StoreSettings } from "../store/registry.ts";
+import type { Store } from "../store/store.ts";
+import { unlockStore } from "./store-key.ts";
+
+export interface UnlockedStore {
+  store: Store;
+  /** What to set about the store key, one sentence each. */
+  advice: readonly string[];
+  close(): Promise<void>;
+}
+
+/** Throws as `openStore` and `unlockStore` do. */
+export async function openUnlockedStore(
+  settings: StoreSettings,
+  { masterKeys, log }: { masterKeys: MasterKeys; log: Logger },
+): Promise<UnlockedStore> {
+  const locked = await openStore(settings);
+  const advice: string[] = [];
+  try {
+    const store = await unlockStore(locked, masterKeys, (one) => advice.push(one));
+    for (const each of advice) log.warn(each);
+    return { store, advice, close: store.close };
+  } catch (error) {
+    await locked.close();
+    throw error;
+  }
+}

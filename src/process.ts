@@ -1,0 +1,38 @@
+/** What every part of a running service has from its first line to its last: the log, the clock and telemetry. */
+import { type Logger, pino } from "pino";
+import { openLogOutput } from "./runtime/log-output.ts";
+import { startTelemetry, type Telemetry, type TelemetrySettings } from "./telemetry.ts";
+import { version } from "./version.ts";
+
+export interface ProcessSettings {
+  readonly logLevel: string;
+  /** Remarks on the configuration, which the log begins with. */
+  readonly warnings: readonly string[];
+  readonly telemetry: { readonly otlp: TelemetrySettings["otlp"] };
+}
+
+export interface ServiceProcess {
+  log: Logger;
+  /** Wall clock. */
+  clock(): Date;
+  telemetry: Telemetry;
+  /** Delivers the last telemetry, and the last lines of the log. */
+  close(): Promise<void>;
+}
+
+export async function startProcess({ logLevel, warnings, telemetry }: ProcessSettings): Promise<ServiceProcess> {
+  const output = openLogOutput();
+  const log = pino({ level: logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }, output.stream);
+  for (const warning of warnings) log.warn(warning);
+  const started = await startTelemetry({ version, otlp: telemetry.otlp });
+  return {
+    log,
+    clock: () => new Date(),
+    telemetry: started,
+    async close() {
+      await started.shutdown().catch((err) => log.warn({ err }, "the last telemetry was not delivered"));
+      log.info("stopped");
+      await output.written();
+    },
+  };
+}

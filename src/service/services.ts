@@ -1,0 +1,136 @@
+/** Every handler of the API, each given what it needs of the service's parts. */
+import type { AuditTrail } from "../audit/trail.ts";
+import { type AuditObserver, observedRewrap } from "../audit/observer.ts";
+import { verifyAudit } from "../audit/verify-trail.ts";
+import type { Logger } from "pino";
+import type { BatchPool } from "../batch/pool/pool.ts";
+import type { Alarm } from "../alarm.ts";
+import type { StreamHandler } from "../call/stream.ts";
+import type { HealthMonitor } from "../health/monitor.ts";
+import type { Background } from "../keys/background.ts";
+import { cachesOf, type Keyring } from "../keys/keyring.ts";
+import type { Lifecycle } from "../keys/lifecycle.ts";
+import { createRewrap } from "../keys/rewrapping.ts";
+import type { Rotation } from "../keys/rotation/rotation.ts";
+import { wrappedBy } from "../provider-keys/provider-keys.ts";
+import type { StartedProviders } from "../provider-keys/start.ts";
+import type { Store } from "../store/store.ts";
+import type { Instruments } from "../telemetry.ts";
+import { version } from "../version.ts";
+import type { TenantLogs } from "../tenant-log/tenant-logs.ts";
+import { auditedKeyAdmin } from "./key-admin/audited-handlers.ts";
+import { type KeyAdminHandlers, keyAdminHandlers } from "./key-admin/handlers.ts";
+import { keyTimer } from "./key-timer.ts";
+import type { Prices } from "./kms/cost.ts";
+import { type KmsHandlers, kmsHandlers } from "./kms/handlers.ts";
+import { signSpans } from "./kms/sign-spans.ts";
+import { localAdvice } from "./kms/validate/recommendations.ts";
+import { probeKeyrings } from "./kms/validate/probe-keyrings.ts";
+import { type LogHandlers, logHandlers } from "./log/handlers.ts";
+
+export interface ServicesParts {
+  providers: StartedProviders;
+  store: Store;
+  audit: AuditTrail;
+  observer: AuditObserver;
+  keyring: Keyring;
+  rotation: Rotation;
+  lifecycle: Lifecycle;
+  pool: BatchPool;
+  logs: TenantLogs;
+  background: Background;
+  health: HealthMonitor;
+  instruments: Instruments;
+  alarm: Alarm;
+  clock: () => Date;
+  log: Logger;
+  startedAt: Date;
+  /** What to set about the store's key, one sentence each. */
+  advice: readonly string[];
+  config: ShownSettings;
+}
+
+/** Settings that Status and Validate tell of. */
+export interface ShownSettings {
+  /** Issuer of public keys. */
+  readonly issuer: string;
+  readonly cache: { readonly ttlMs: number; readonly maxStaleMs: number; readonly maxEntries: number };
+  readonly rotation: { readonly enabled: boolean; readonly maxAgeDays: number };
+  readonly providerCheckMs: number;
+  readonly cost: Prices;
+  readonly warnings: readonly string[];
+  readonly faults: readonly string[];
+}
+
+export interface Services {
+  kms: KmsHandlers;
+  keyAdmin: KeyAdminHandlers;
+  log: LogHandlers;
+  streams: { signSpans: StreamHandler };
+}
+
+export function createServices(parts: ServicesParts): Services {
+  const { providers, store, audit, observer, keyring, rotation, pool, logs, background, health, clock, config } = parts;
+  const { issuer, cache, cost: prices, providerCheckMs: checkMs } = config;
+  const { spansSigned, piiFields } = parts.instruments;
+  const { current } = providers.keys;
+  const timer = keyTimer(parts.instruments);
+  const signing = { keyring, logs: logs.reader, observer, keyTimer: timer, spansSigned, clock };
+  return {
+    kms: kmsHandlers({
+      ...signing,
+      audit,
+      piiFields,
+      issuer,
+      health,
+      store,
+      watches: providers.watches,
+      tenantKeys: providers.tenantKeys,
+      providerOf: providers.usedBy,
+      providerName: current.name,
+      version,
+      startedAt: parts.startedAt,
+      rotation,
+      schedule: {
+        ...config.rotation,
+        next: () => background.schedule?.next(),
+        last: () => background.schedule?.last(),
+        failed: () => background.schedule?.failed() ?? 0,
+      },
+      caches: () => cachesOf(keyring, cache.maxEntries),
+      ttlMs: cache.ttlMs,
+      maxStaleMs: cache.maxStaleMs,
+      breakers: providers.allBreakers,
+      providerCalls: providers.calls,
+      prices,
+      checkMs,
+      countProviderCalls: providers.countCalls,
+      probeKeyrings,
+      unexpected: (err) => parts.log.error({ err }, "a test of Validate met a bug"),
+      recommendations: recommendationsFor(config, current.name),
+      faults: [...config.faults, ...parts.advice],
+    }),
+    keyAdmin: auditedKeyAdmin(
+      keyAdminHandlers({
+        lifecycle: parts.lifecycle,
+        rewrap: observedRewrap(
+          createRewrap({ store, masterKeys: providers.keys, keyring, clock }),
+          observer,
+          parts.alarm.suspect,
+        ),
+        current: wrappedBy(current),
+        store,
+        verifyAudit: (signal) => verifyAudit(store, signal),
+      }),
+      observer,
+    ),
+    log: logHandlers({ logs: logs.reader, observer }),
+    streams: { signSpans: signSpans({ ...signing, pool, sequencer: logs.sequencer }) },
+  };
+}
+
+/** What is always worth saying about a configuration, and wrong with none. */
+function recommendationsFor({ warnings, faults }: ShownSettings, providerName: string): string[] {
+  const purposes = warnings.filter((warning) => !faults.includes(warning));
+  return providerName === "local" ? [...purposes, localAdvice] : purposes;
+}

@@ -1,0 +1,34 @@
+/** The tenants' logs: batches get their places in them, keys hand them over, and verifiers read them. */
+import type { BatchPool } from "../batch/pool/pool.ts";
+import type { Keyring } from "../keys/keyring.ts";
+import type { Handover } from "../keys/rotation/rotation.ts";
+import type { Store } from "../store/store.ts";
+import { createHeads } from "./believed-head.ts";
+import { createHandovers } from "./handover.ts";
+import { type LogReader, logReader } from "./log-reader.ts";
+import { createSequencer, type Sequencer } from "./sequencer.ts";
+
+export interface TenantLogs {
+  sequencer: Sequencer;
+  handover: Handover;
+  reader: LogReader;
+}
+
+export interface TenantLogsParts {
+  store: Store;
+  keyring: Keyring;
+  pool: BatchPool;
+  /** Origin of the logs. */
+  issuer: string;
+  clock: () => Date;
+}
+
+export function createTenantLogs({ store, keyring: keys, pool, issuer, clock }: TenantLogsParts): TenantLogs {
+  const heads = createHeads({ store, issuer, clock });
+  const sequencer = createSequencer({ store, heads, keys, pool, clock });
+  return {
+    sequencer,
+    handover: createHandovers({ store, sequencer, keys, clock }),
+    reader: logReader({ store, keys }),
+  };
+}
