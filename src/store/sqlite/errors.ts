@@ -38,6 +38,29 @@ export function translated(cause: unknown, more = ""): unknown {
   return new KmsError("STORE_UNAVAILABLE", `the SQLite store failed: ${reasonOf(cause)}${more}`, { cause });
 }
 
+export interface Failures {
+  /** Translates the error of a piece of work. */
+  failure(error: unknown): unknown;
+  /** A group of writes was committed. */
+  succeeded(): void;
+}
+
+/** Tells with each failure of SQLite the first one since a commit, whose consequence it may be. */
+export function createFailures(): Failures {
+  let firstReason: string | undefined;
+  return {
+    failure(error) {
+      if (!isSqlite(error)) return translated(error);
+      const reason = reasonOf(error);
+      firstReason ??= reason;
+      return translated(error, firstReason === reason ? "" : `, after: ${firstReason}`);
+    },
+    succeeded() {
+      firstReason = undefined;
+    },
+  };
+}
+
 /** What the system refused, of I/O errors: SQLite has one text for all. */
 const refused: Readonly<Record<number, string>> = {
   266: "read",

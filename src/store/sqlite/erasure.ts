@@ -1,0 +1,76 @@
+/**
+ * Erasure of what transactions deleted: nothing of it may be left in the file or its log. A mark in the file's header, `user_version`, is
+ * committed with such a transaction and says so until that is proven, also to the start after a crash.
+ */
+import type { DatabaseSync } from "node:sqlite";
+import { step } from "../../failpoints.ts";
+import { isBusy } from "./errors.ts";
+import { emptiesLog, pollMs, pragma } from "./file-connection.ts";
+import { holdsAny } from "./residue.ts";
+
+export interface Erasure {
+  /** Looks at the mark of a file that was just opened. */
+  noticeMark(connection: DatabaseSync): void;
+  /** A transaction erases, and `add` will say what. Gives the statement that leaves the mark, to be run in that transaction. */
+  expect(): string;
+  /** What an expected transaction deleted. */
+  add(bytes: Uint8Array): void;
+  /**
+   * Leaves nothing of what was erased: moves all pages out of the log and empties it; and if the file still holds a copy, writes it anew
+   * without. A reader that needs the old pages, or another's transaction, is not waited for: the next call tries again.
+   */
+  scrub(open: () => DatabaseSync): void;
+}
+
+/** Whether erased bytes may still be somewhere in the file. */
+const residue = { none: 0, due: 1 } as const;
+
+export function createErasure(file: string): Erasure {
+  /** What is to be overwritten, and not proven to be yet. */
+  let erased: Uint8Array[] = [];
+  /** Transactions that erase and have not said what yet. One that was rolled back stays among them, at the price of a look too many. */
+  let expected = 0;
+  /** A crash left something to overwrite, and nobody knows what. */
+  let isResidueUnknown = false;
+
+  /** Whether nothing is left. */
+  function isScrubbed(connection: DatabaseSync): boolean {
+    if (!emptiesLog(connection)) return false;
+    if (!isResidueUnknown && !holdsAny(file, erased)) return true;
+    connection.exec("vacuum");
+    return emptiesLog(connection);
+  }
+
+  return {
+    noticeMark(connection) {
+      if (pragma(connection, "user_version") === residue.due && erased.length === 0) isResidueUnknown = true;
+    },
+
+    expect() {
+      expected += 1;
+      return `pragma user_version = ${residue.due}`;
+    },
+
+    add(bytes) {
+      expected -= 1;
+      erased.push(bytes);
+    },
+
+    scrub(open) {
+      if (erased.length === 0 && !isResidueUnknown) return;
+      const connection = open();
+      connection.exec("pragma busy_timeout = 0");
+      try {
+        if (!isScrubbed(connection)) return;
+        erased = [];
+        isResidueUnknown = false;
+        if (expected === 0) connection.exec(`pragma user_version = ${residue.none}`);
+        step("sqlite.scrubbed");
+      } catch (error) {
+        if (!isBusy(error)) throw error;
+      } finally {
+        connection.exec(`pragma busy_timeout = ${pollMs}`);
+      }
+    },
+  };
+}
