@@ -6,8 +6,8 @@ export default defineConfig({
   test: {
     root: join(import.meta.dirname, "..", ".."),
     include: ["test/{crash,durable}/**/*.spec.ts"],
-    reporters: ["default", "./test/summary-reporter.ts"],
-    setupFiles: ["./test/matchers.ts"],
+    reporters: ["default", "./test/support/summary-reporter.ts"],
+    setupFiles: ["./test/support/matchers.ts"],
     fileParallelism: false,
     testTimeout: 300_000,
     hookTimeout: 60_000,

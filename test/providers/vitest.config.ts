@@ -10,8 +10,8 @@ export default defineConfig({
     root: join(import.meta.dirname, "..", ".."),
     // The contracts of gcp and azure, of whom there are only fakes, are in npm test too.
     include: ["test/{providers,outage}/*.spec.ts", "test/provider/{gcp,azure}/contract.test.ts"],
-    reporters: ["default", "./test/summary-reporter.ts"],
-    setupFiles: ["./test/matchers.ts"],
+    reporters: ["default", "./test/support/summary-reporter.ts"],
+    setupFiles: ["./test/support/matchers.ts"],
     fileParallelism: false,
     testTimeout: 60_000,
     hookTimeout: 30_000,

@@ -6,8 +6,8 @@ export default defineConfig({
   test: {
     root: join(import.meta.dirname, "..", ".."),
     include: ["test/terraform/*.spec.ts"],
-    reporters: ["default", "./test/summary-reporter.ts"],
-    setupFiles: ["./test/matchers.ts"],
+    reporters: ["default", "./test/support/summary-reporter.ts"],
+    setupFiles: ["./test/support/matchers.ts"],
     maxWorkers: 2, // the one mostly waits: Terraform's provider, until AWS says the same several times over
     testTimeout: 400_000,
     hookTimeout: 400_000,
