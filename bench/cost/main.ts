@@ -2,7 +2,7 @@
  * What a day of use costs at the provider: its calls, counted on a clock that is moved through the day, beside the formula of
  * docs/COST.md. The keyring, its caches and the local provider's cryptography are real. No timing, so that one round is enough.
  */
-import { meanLife } from "../../src/keys/cache.ts";
+import { meanLife } from "../../src/keys/stale-policy.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { counting } from "../../test/support/keys-fixture.ts";

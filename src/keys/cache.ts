@@ -1,27 +1,37 @@
 /**
  * A cache of values that must be destroyed when they leave it: `get` answers at once or not at all, `load` may wait.
  *
- * One load a key runs at a time, whoever waits for it and whoever stops waiting. An entry lives `ttlMs`; the first hit late
- * in its life starts one reload in the background (the moment is random, so that entries loaded together do not come back
- * together). While a reload gets no answer, or none within a second, the present value is served until it expires, and
- * `maxStaleMs` longer; an answer that says no (denied, unusable, lost) evicts it at once. No error is kept, but a denial for a second:
- * callers do not get to ask the provider again and again what it just refused.
+ * One load a key runs at a time (flights.ts). An entry lives and is reloaded by the rules of stale-policy.ts; a reload that takes longer
+ * than a second is not waited for while the present value may be served.
  *
  * A value that leaves is destroyed in the next `setImmediate`. The rule for its users: use it synchronously after `get`
  * returned it or an `await` gave it, and take it again after the next `await`.
  */
 import { LRUCache } from "lru-cache";
-import { KmsError, type KmsErrorCode } from "../errors.ts";
+import { createFlights, type Flight } from "./flights.ts";
+import {
+  afterFailure,
+  denialMs,
+  doubted,
+  isRepeated,
+  isStale,
+  type Lifetime,
+  type LoadReason,
+  lifetime,
+  loadReason,
+  patienceMs,
+  prolonged,
+  reloading,
+  retriedLater,
+  type StaleLimits,
+} from "./stale-policy.ts";
 
 export interface Destroyable {
   destroy(): void;
 }
 
-export interface CacheOptions {
+export interface CacheOptions extends StaleLimits {
   maxEntries: number;
-  ttlMs: number;
-  /** How long after its expiry a value is served while its reload gets no answer. */
-  maxStaleMs: number;
   /** Monotonic milliseconds. */
   now: () => number;
   /** In [0, 1). */
@@ -42,12 +52,6 @@ export interface CacheStats {
   /** Values that a loader gave and that were kept, by why it was asked. */
   loads: Readonly<Record<LoadReason, number>>;
 }
-
-/**
- * Of a value that was not there (never, or no more); that came late in a value's life, while it was still served; that came for one
- * who asked after its time; that was doubted early in its life. How often the second happens is a matter of the time to live.
- */
-export type LoadReason = "first" | "refreshed" | "expired" | "doubted";
 
 export interface Cache<V extends Destroyable> {
   /** The value if it is there and fresh. */
@@ -71,15 +75,9 @@ export interface Cache<V extends Destroyable> {
   stats(): CacheStats;
 }
 
-interface Entry<V> {
+interface Entry<V> extends Lifetime {
   value: V;
   loader: () => Promise<V>;
-  /** Never after `expiresAt`: the one comparison of a hit. */
-  refreshAt: number;
-  /** The first `refreshAt`, by the clock alone. */
-  dueAt: number;
-  expiresAt: number;
-  staleUntil: number;
 }
 
 interface Denial {
@@ -87,34 +85,14 @@ interface Denial {
   until: number;
 }
 
-interface Flight<V> {
-  promise: Promise<V>;
-  /** Began before a change of its key. */
-  overtaken: boolean;
-  beganAt: number;
-  reason: LoadReason;
-}
-
-const refreshFrom = 0.8;
-const refreshSpread = 0.15;
-/** A value that is asked for all the time is loaded once in this share of its time to live, on average. */
-export const meanLife = refreshFrom + refreshSpread / 2;
-/** The pause after a reload without an answer. */
-const retryMs = 5_000;
-/** For how long a value is then served without asking: longer than the pause and a reload that runs into its time limit. */
-const servedStaleMs = 30_000;
-/** How long a reload may take before a value that may be served without it is. */
-const patienceMs = 1_000;
-const denialMs = 1_000;
-
 export function createCache<V extends Destroyable>(options: CacheOptions): Cache<V> {
-  const { maxEntries, ttlMs, maxStaleMs, now, random } = options;
+  const { maxEntries, now, random } = options;
   let hits = 0;
   let misses = 0;
   let evictions = 0;
   const loads: Record<LoadReason, number> = { first: 0, refreshed: 0, expired: 0, doubted: 0 };
   let staleServedUntil = Number.NEGATIVE_INFINITY;
-  const flights = new Map<string, Flight<V>>();
+  const flights = createFlights<V>();
   const denials = new LRUCache<string, Denial>({ max: maxEntries });
   const entries = new LRUCache<string, Entry<V>>({
     max: maxEntries,
@@ -131,48 +109,27 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
     const at = now();
     if (at >= entry.refreshAt) {
       if (at >= entry.expiresAt) return undefined;
-      refresh(key, entry);
+      reloading(entry);
+      fly(key, entry.loader).promise.catch(() => {}); // whoever needs the value next meets the error
     }
     return entry.value;
   }
 
   function keep(key: string, value: V, loader: () => Promise<V>): void {
-    const at = now();
-    const expiresAt = at + ttlMs;
-    const refreshAt = at + ttlMs * (refreshFrom + refreshSpread * random());
-    entries.set(key, {
-      value,
-      loader,
-      refreshAt,
-      dueAt: refreshAt,
-      expiresAt,
-      staleUntil: expiresAt + maxStaleMs,
-    });
+    entries.set(key, { value, loader, ...lifetime(options, now(), random()) });
   }
 
   function overtake(key: string): void {
     denials.delete(key);
-    const flight = flights.get(key);
-    if (flight !== undefined) flight.overtaken = true;
-    flights.delete(key);
+    flights.overtake(key);
   }
 
   function fly(key: string, loader: () => Promise<V>): Flight<V> {
-    const running = flights.get(key);
-    if (running !== undefined) return running;
-    const beganAt = now();
-    const flight = { overtaken: false, beganAt, reason: reasonAt(beganAt, entries.peek(key)) } as Flight<V>;
-    flights.set(key, flight);
-    flight.promise = land(key, flight, loader).finally(() => {
-      if (flights.get(key) === flight) flights.delete(key);
+    return flights.join(key, () => {
+      const beganAt = now();
+      const reason = loadReason(entries.peek(key), beganAt);
+      return { beganAt, reason, land: (flight) => land(key, flight, loader) };
     });
-    return flight;
-  }
-
-  function reasonAt(at: number, entry: Entry<V> | undefined): LoadReason {
-    if (entry === undefined) return "first";
-    if (at < entry.dueAt) return "doubted";
-    return at < entry.staleUntil - maxStaleMs ? "refreshed" : "expired";
   }
 
   async function land(key: string, flight: Flight<V>, loader: () => Promise<V>): Promise<V> {
@@ -180,9 +137,8 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
     try {
       value = await loader();
     } catch (error) {
-      if (!flight.overtaken && isOneOf(["PROVIDER_DENIED"], error))
-        denials.set(key, { error, until: now() + denialMs });
-      return outlive(key, flight, error);
+      if (flight.overtaken) throw error;
+      return outlive(key, error);
     }
     if (!flight.overtaken) {
       loads[flight.reason] += 1;
@@ -193,58 +149,41 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
     return present(key) ?? value;
   }
 
-  /** The value that is served in spite of a failed load; throws where there is none. */
-  function outlive(key: string, flight: Flight<V>, error: unknown): V {
-    const entry = flight.overtaken ? undefined : entries.peek(key);
+  /** The value that is served in spite of a failed load; throws if there is none. */
+  function outlive(key: string, error: unknown): V {
+    const at = now();
+    if (isRepeated(error)) denials.set(key, { error, until: at + denialMs });
+    const entry = entries.peek(key);
     if (entry === undefined) throw error;
-    if (isOneOf(refusals, error)) {
-      entries.delete(key);
-      throw error;
-    }
-    const at = now();
-    const outlives = isOneOf(unanswered, error) && at < entry.staleUntil;
-    if (outlives) serveStale(entry, at);
-    else entry.refreshAt = Math.min(at + retryMs, entry.expiresAt);
-    if (!outlives) throw error;
-    return entry.value;
+    const outcome = afterFailure(entry, error, at);
+    if (outcome === "served") return serveStale(entry, at);
+    if (outcome === "evicted") entries.delete(key);
+    else retriedLater(entry, at);
+    throw error;
   }
 
-  function serveStale(entry: Entry<V>, at: number): void {
-    entry.expiresAt = Math.max(entry.expiresAt, Math.min(at + servedStaleMs, entry.staleUntil));
-    entry.refreshAt = Math.min(at + retryMs, entry.expiresAt);
+  function serveStale(entry: Entry<V>, at: number): V {
+    prolonged(entry, at);
     staleServedUntil = Math.max(staleServedUntil, entry.expiresAt);
-  }
-
-  /** Nothing is stale, and nothing counted, once no entry's longer life lasts. */
-  function countStale(): number {
-    const at = now();
-    if (at >= staleServedUntil) return 0;
-    let count = 0;
-    for (const { expiresAt, staleUntil } of entries.values()) {
-      if (at < expiresAt && at >= staleUntil - maxStaleMs) count += 1;
-    }
-    return count;
+    return entry.value;
   }
 
   /** What the load gives; or the expired value, once the load has taken long. */
   function patiently(key: string, { promise: loading, beganAt }: Flight<V>): Promise<V> {
     const entry = entries.peek(key);
     if (entry === undefined || now() >= entry.staleUntil) return loading;
-    const restMs = Math.max(0, beganAt + patienceMs - now());
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        const at = now();
-        if (entries.peek(key) !== entry || at >= entry.staleUntil) return; // told no meanwhile, or too old: waits on
-        serveStale(entry, at);
-        resolve(entry.value);
-      }, restMs);
-      loading.then(resolve, reject).finally(() => clearTimeout(timer));
+    return orAfter(Math.max(0, beganAt + patienceMs - now()), loading, () => {
+      const at = now();
+      if (entries.peek(key) !== entry || at >= entry.staleUntil) return undefined; // told no meanwhile, or too old: waits on
+      return serveStale(entry, at);
     });
   }
 
-  function refresh(key: string, entry: Entry<V>): void {
-    entry.refreshAt = entry.expiresAt; // one reload, and still an end
-    fly(key, entry.loader).promise.catch(() => {}); // whoever needs the value next meets the error
+  /** Nothing is stale, and nothing counted, once no entry's longer life lasts. */
+  function countStale(): number {
+    const at = now();
+    if (at >= staleServedUntil) return 0;
+    return entries.values().reduce((count, entry) => count + (isStale(entry, at) ? 1 : 0), 0);
   }
 
   return {
@@ -272,17 +211,17 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
     },
 
     evictWhere(isUnwanted) {
-      for (const key of [...flights.keys()]) overtake(key);
+      for (const key of flights.keys()) overtake(key);
       for (const [key, { value }] of entries.entries()) if (isUnwanted(value)) entries.delete(key);
     },
 
     doubtWhere(isDoubtful) {
-      for (const entry of entries.values()) if (isDoubtful(entry.value)) entry.refreshAt = Number.NEGATIVE_INFINITY;
+      for (const entry of entries.values()) if (isDoubtful(entry.value)) doubted(entry);
     },
 
     doubtIf(key, isDoubtful) {
       const entry = entries.peek(key);
-      if (entry !== undefined && isDoubtful(entry.value)) entry.refreshAt = Number.NEGATIVE_INFINITY;
+      if (entry !== undefined && isDoubtful(entry.value)) doubted(entry);
     },
 
     dropExpired() {
@@ -295,7 +234,7 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
     },
 
     clear() {
-      for (const key of [...flights.keys()]) overtake(key);
+      for (const key of flights.keys()) overtake(key);
       denials.clear();
       entries.clear();
     },
@@ -304,19 +243,15 @@ export function createCache<V extends Destroyable>(options: CacheOptions): Cache
   };
 }
 
-/** No answer: the present value stays right. */
-const unanswered: readonly KmsErrorCode[] = ["PROVIDER_UNAVAILABLE", "STORE_UNAVAILABLE"];
-/** An answer, and it is no. */
-const refusals: readonly KmsErrorCode[] = [
-  "PROVIDER_DENIED",
-  "KEY_UNUSABLE",
-  "DATA_LOSS",
-  "NOT_FOUND",
-  "CIPHERTEXT_REJECTED",
-];
-
-function isOneOf(codes: readonly KmsErrorCode[], error: unknown): boolean {
-  return error instanceof KmsError && codes.includes(error.code);
+/** What `loading` gives; or what `other` gives, if anything, once `ms` have passed. */
+function orAfter<V>(ms: number, loading: Promise<V>, other: () => V | undefined): Promise<V> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      const value = other();
+      if (value !== undefined) resolve(value);
+    }, ms);
+    loading.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 function destroyLater(value: Destroyable): void {

@@ -1,6 +1,6 @@
 /** What AWS KMS (the fake) would charge: its own counts beside ours, and a day of steady use beside the formula of docs/COST.md. */
 import { expect, it, onTestFinished } from "vitest";
-import { meanLife } from "../../src/keys/cache.ts";
+import { meanLife } from "../../src/keys/stale-policy.ts";
 import { dependable } from "../../src/provider/failover.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
 import { useSteadily } from "../support/steady-use.ts";

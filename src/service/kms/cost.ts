@@ -5,7 +5,7 @@
  * of it. One that is asked for again after its time is loaded at most so much more often, as a TTL that is half as long makes at most two
  * loads of one. The first load of a key, its making and rotation, and looks at the provider's key stay as they are.
  */
-import { meanLife } from "../../keys/cache.ts";
+import { meanLife } from "../../keys/stale-policy.ts";
 
 export interface Prices {
   per10000Calls: number;
@@ -21,7 +21,7 @@ export interface Use {
   uptimeMs: number;
   /** Requests that reached the provider, by operation. */
   calls: ReadonlyMap<string, number>;
-  /** Of the calls, those that loaded a key, by why: see keys/cache.ts. */
+  /** Of the calls, those that loaded a key, by why: see keys/stale-policy.ts. */
   loads: { refreshed: number; expired: number };
   /** Now. */
   cachedKeys: number;
