@@ -25,7 +25,7 @@ import type {
   SpanStream,
   StreamEnd,
   StreamEvents,
-} from "./sign/sign-stream.ts";
+} from "./sign/span-stream.ts";
 
 const path = "/fluo.kms.v1.KmsService/SignSpans";
 const codeNames = new Map<number, string>(Object.entries(grpc.status).map(([name, code]) => [Number(code), name]));

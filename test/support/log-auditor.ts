@@ -2,7 +2,7 @@
 import { checkpointsIn } from "../../src/cli/verify/checkpoint-file.ts";
 import { judgeSpans } from "../../src/cli/verify/judged-spans.ts";
 import { readKeySet, trustedKeySet } from "../../src/cli/verify/key-set.ts";
-import { verifyLogs } from "../../src/cli/verify/verify-log.ts";
+import { verifyLogs } from "../../src/cli/verify/log.ts";
 import { parseVerifierKey } from "../../src/tlog/verifier-key.ts";
 import { directory } from "./config-fixture.ts";
 import { type Bytes, hex, intValue, keyValue, len, message, traceId } from "./otlp-wire.ts";

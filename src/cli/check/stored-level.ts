@@ -2,7 +2,7 @@
 import { hashBytes } from "../../tlog/merkle.ts";
 import { fullTile } from "../../tlog/tiles.ts";
 import type { StoredPiece } from "../../store/offline/stored-logs.ts";
-import type { LogFinding } from "./check-log.ts";
+import type { LogFinding } from "./log-content.ts";
 
 export interface StoredLevel {
   /** The next hashes must be these. */

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { loadConfig } from "../../config/load.ts";
 import { type Command, exitCode } from "../command.ts";
 import { tellStory } from "../demo/story.ts";
-import { addressAt } from "../sign/sign-stream.ts";
+import { addressAt } from "../sign/span-stream.ts";
 
 export const demo: Command = {
   name: "demo",

@@ -7,7 +7,7 @@ import { openBackup, openTablesToFill } from "../../store/registry.ts";
 import type { RowProblem } from "../../store/offline/row-problem.ts";
 import type { Tables } from "../../store/offline/tables.ts";
 import type { AuditEvent } from "../../store/audit-store.ts";
-import { checkLogs } from "../check/check-logs.ts";
+import { checkLogs } from "../check/every-log.ts";
 import { type KeptCheckpoint, readCheckpoints } from "../verify/checkpoint-file.ts";
 import { type Command, exitCode, Failure, jsonOption, textsOf } from "../command.ts";
 import { configOption } from "../configuration.ts";

@@ -13,8 +13,8 @@ import {
   signedPieces,
   signExport,
   summaryOf,
-} from "../sign/sign-export.ts";
-import { grpcAddressOf, grpcAddressOption } from "../sign/sign-stream.ts";
+} from "../sign/export.ts";
+import { grpcAddressOf, grpcAddressOption } from "../sign/span-stream.ts";
 
 const shownRefusals = 20;
 

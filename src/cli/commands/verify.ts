@@ -16,8 +16,8 @@ import { readFile } from "../file.ts";
 import { judgeSpans } from "../verify/judged-spans.ts";
 import { type KeySet, readKeySet, trustedKeySet } from "../verify/key-set.ts";
 import { printJson } from "../print.ts";
-import { verifyEach } from "../verify/verify-each.ts";
-import { type LogScope, verifyLogs } from "../verify/verify-log.ts";
+import { verifyEach } from "../verify/each-span.ts";
+import { type LogScope, verifyLogs } from "../verify/log.ts";
 
 export const verify: Command = {
   name: "verify",

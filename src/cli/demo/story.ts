@@ -7,8 +7,8 @@ import { judgeSpans } from "../verify/judged-spans.ts";
 import { type KeySet, readKeySet } from "../verify/key-set.ts";
 import { printLine } from "../print.ts";
 import { callService } from "../service-client.ts";
-import { type SignRequest, signExport, signedPieces, summaryOf } from "../sign/sign-export.ts";
-import { verifyLogs } from "../verify/verify-log.ts";
+import { type SignRequest, signExport, signedPieces, summaryOf } from "../sign/export.ts";
+import { verifyLogs } from "../verify/log.ts";
 
 /** A service without keys. */
 export interface DemoService {

@@ -3,7 +3,7 @@ import type { KeyObject } from "node:crypto";
 import type { RowProblem } from "../../store/offline/row-problem.ts";
 import type { Tables } from "../../store/offline/tables.ts";
 import type { LogHead } from "../../store/log-store.ts";
-import { checkLog } from "./check-log.ts";
+import { checkLog } from "./log-content.ts";
 
 export interface CheckedLogs {
   /** Those that are authentic. */

@@ -1,7 +1,7 @@
 /** How batches go over streams: as many as a stream takes, in order, and what a stream did not answer over the next one. */
 import { describe, expect, it } from "vitest";
-import { type Batch, type Signing, signBatches } from "../../../src/cli/sign/sign-batches.ts";
-import type { SpanAnswer, StreamEnd, StreamEvents } from "../../../src/cli/sign/sign-stream.ts";
+import { type Batch, type Signing, signBatches } from "../../../src/cli/sign/batches.ts";
+import type { SpanAnswer, StreamEnd, StreamEvents } from "../../../src/cli/sign/span-stream.ts";
 import { Failure } from "../../../src/cli/command.ts";
 
 const signedAnswer: SpanAnswer = { attributes: [["audit.integrity.tenant", "acme"]], leafIndex: undefined };

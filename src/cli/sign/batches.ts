@@ -6,7 +6,7 @@
 import { counted } from "../../attestation/log-audit.ts";
 import { Failure } from "../command.ts";
 import { oneLine } from "../print.ts";
-import type { BatchRequest, SpanAnswer, SpanStream, StreamEnd, StreamEvents } from "./sign-stream.ts";
+import type { BatchRequest, SpanAnswer, SpanStream, StreamEnd, StreamEvents } from "./span-stream.ts";
 
 export interface Batch {
   request: BatchRequest;

@@ -10,7 +10,7 @@ import type { JudgedSpan } from "./judged-spans.ts";
 import type { KeySet } from "./key-set.ts";
 import { type Finding, handoversOf, type LogSpans, spansByLog } from "./log-spans.ts";
 import { printLine, printTable, problemsCounted } from "../print.ts";
-import type { Result } from "./verify-each.ts";
+import type { Result } from "./each-span.ts";
 
 /** What of the logs to verify. */
 export interface LogScope {

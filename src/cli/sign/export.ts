@@ -6,8 +6,8 @@ import type { ExportFile } from "./export-file.ts";
 import type { Attribute } from "./json-spans.ts";
 import { oneLine } from "../print.ts";
 import { progressLine } from "../progress.ts";
-import { type Batch, signBatches } from "./sign-batches.ts";
-import { type Address, type Mode, type SpanAnswer, whyUnreachable } from "./sign-stream.ts";
+import { type Batch, signBatches } from "./batches.ts";
+import { type Address, type Mode, type SpanAnswer, whyUnreachable } from "./span-stream.ts";
 import { batchesOf } from "./span-batches.ts";
 
 /** What to sign, and where. */
