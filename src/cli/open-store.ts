@@ -21,7 +21,7 @@ import { startTenantKeys } from "../provider-keys/tenant-provider-keys.ts";
 import { type ExitCode, exitCode, Failure, type OptionValues } from "./command.ts";
 import { configFrom } from "./configuration.ts";
 import { countsText, oneLine, printJson } from "./print.ts";
-import { storeFailure } from "./store-failure.ts";
+import { withAdvice } from "./failures.ts";
 
 /** Runs `work` under the configuration. A setting that cannot be used is exit 2, any other error of ours exit 1. */
 export async function withConfig(
@@ -34,7 +34,7 @@ export async function withConfig(
     return await work(config);
   } catch (error) {
     if (!(error instanceof KmsError)) throw error;
-    const message = storeFailure(error);
+    const message = withAdvice(error);
     const json = {
       code: error.code,
       message,

@@ -63,7 +63,10 @@ async function fetchText(address: string, path: string, init: RequestInit) {
   }
 }
 
-/** fetch says "fetch failed"; the reason is its cause, which for a name with several addresses holds an error for each. */
+/**
+ * fetch says "fetch failed"; the reason is the code of its cause, which for a name with several addresses holds an error for each. Texts
+ * are quoted, and decide nothing.
+ */
 function whyUnreachable(address: string, error: unknown): string {
   if ((error as Error).name === "TimeoutError")
     return `no answer from ${address} in time; look at its log and its health`;
@@ -83,7 +86,10 @@ function unreachable(message: string): Failure {
   return new Failure(message, { code: "UNAVAILABLE", message, fields: [] });
 }
 
-/** The body is `{code, message, fields: [{field, description}]}`; its message may already say the one field there is. */
+/**
+ * The body is `{code, message, fields: [{field, description}]}`. Its message may already say the one field there is, which is then not
+ * printed twice; nothing else depends on the text.
+ */
 function refusal(status: number, json: Record<string, unknown>): Failure {
   const message = typeof json.message === "string" ? json.message : "no reason given";
   const code = typeof json.code === "string" ? json.code : `HTTP ${status}`;

@@ -4,7 +4,7 @@ import type { Config } from "../../config/config.ts";
 import { type Command, type ExitCode, exitCode, jsonOption } from "../command.ts";
 import { configFrom, configOption } from "../configuration.ts";
 import { oneLine } from "../print.ts";
-import { startFailure } from "../start-failure.ts";
+import { startFailure } from "../failures.ts";
 
 export const serve: Command = {
   name: "serve",

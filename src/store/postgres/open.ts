@@ -8,6 +8,7 @@ import pg from "pg";
 import { KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
 import type { Database, Query, Row, Transaction } from "../sql/database.ts";
+import { adviceOn } from "./advice.ts";
 import { postgresNews } from "./listen.ts";
 import { type Dialect, migrate } from "../sql/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";
@@ -207,5 +208,6 @@ function translated(cause: unknown): unknown {
   if (code !== undefined && lost.includes(code)) return new KmsError("CONFLICT", "another was first", { cause });
   const meaning = code === undefined ? "no answer" : meanings[code];
   const reason = [code, meaning].filter((part) => part !== undefined).join(", ");
-  return new KmsError("STORE_UNAVAILABLE", `the PostgreSQL store failed (${reason})`, { cause });
+  const advice = adviceOn(code);
+  return new KmsError("STORE_UNAVAILABLE", `the PostgreSQL store failed (${reason})`, { cause, advice });
 }

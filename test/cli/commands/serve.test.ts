@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
 import { describe, expect, it } from "vitest";
-import { startFailure } from "../../../src/cli/start-failure.ts";
+import { startFailure } from "../../../src/cli/failures.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { answering, resultOf, run, start } from "../../support/cli-fixture.ts";
 

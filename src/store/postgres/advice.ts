@@ -1,10 +1,8 @@
-/** What to do about a store or a provider that does not open, in words that follow the reason. */
-import type { KmsError } from "../errors.ts";
+/** What an operator can do about a PostgreSQL server that cannot be used, by the code of its error or of the system's. */
 
-const byReason: Readonly<Record<string, string>> = {
+const byCode: Readonly<Record<string, string>> = {
   ECONNREFUSED: "see that the server of fluo.kms.postgres.url runs and listens there",
   ENOTFOUND: "see that the host in fluo.kms.postgres.url is right",
-  "no answer": "see that the server of fluo.kms.postgres.url runs and can be reached from here",
   ETIMEDOUT: "see that the server of fluo.kms.postgres.url can be reached from here",
   "28P01": "see that user and password in fluo.kms.postgres.url are right",
   "28000": "see that the server lets the user of fluo.kms.postgres.url in",
@@ -13,9 +11,8 @@ const byReason: Readonly<Record<string, string>> = {
   "53300": "the server has no connection left: raise its max_connections, or lower fluo.kms.postgres.max-connections",
 };
 
-/** One line. Never the URL. */
-export function storeFailure(error: KmsError): string {
-  const [, reason] = /^the PostgreSQL store failed \(([^,]*).*\)$/.exec(error.message) ?? [];
-  const advice = reason === undefined ? error.advice : byReason[reason];
-  return advice === undefined ? error.message : `${error.message}: ${advice}`;
+/** An error without a code is the driver's own: there was no answer in time, or the connection ended. */
+export function adviceOn(code: string | undefined): string | undefined {
+  if (code === undefined) return "see that the server of fluo.kms.postgres.url runs and can be reached from here";
+  return byCode[code];
 }
