@@ -79,6 +79,7 @@ const mayImport: Record<string, readonly string[]> = {
     "provider-keys",
     "store",
     "store/offline",
+    "tlog",
     "version.ts",
   ],
   "cli/check": ["cli", "cli/verify", "keys", "provider-keys", "store", "store/offline", "tlog"],

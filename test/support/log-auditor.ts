@@ -1,5 +1,5 @@
 /** An auditor with a file of spans: `verify --log` as a process of its own, and the same in this process, for many files. */
-import { checkpointsIn } from "../../src/cli/verify/checkpoint-file.ts";
+import { checkpointsIn } from "../../src/cli/files.ts";
 import { judgeSpans } from "../../src/cli/verify/judged-spans.ts";
 import { readKeySet, trustedKeySet } from "../../src/cli/verify/key-set.ts";
 import { verifyLogs } from "../../src/cli/verify/log.ts";

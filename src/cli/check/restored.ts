@@ -3,7 +3,7 @@ import type { Contents, NotableKey } from "../../store/offline/copy.ts";
 import type { RowProblem } from "../../store/offline/row-problem.ts";
 import type { LogOutcome } from "../verify/known-checkpoints.ts";
 import { printLine, printTable } from "../print.ts";
-import { problemJson, problemText } from "./row-problem.ts";
+import { problemJson, problemText } from "./secret.ts";
 import { contentsJson, contentsRows } from "../open-store.ts";
 
 export interface Restored {

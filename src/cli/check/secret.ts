@@ -1,9 +1,11 @@
-/** Does the provider open a record, and is what it holds the key that the record says? */
+/** Whether the provider opens a record and finds the key that the record names; and problems of rows as text and JSON. */
 import { hasCode, type KmsErrorCode } from "../../errors.ts";
 import type { KeyRecord } from "../../store/key-record.ts";
+import type { RowProblem } from "../../store/offline/row-problem.ts";
 import { unwrap } from "../../keys/unwrap.ts";
 import { hasWrapped, type MasterKeys } from "../../provider-keys/provider-keys.ts";
-import type { Problem } from "./row-problem.ts";
+
+export type Problem = Omit<RowProblem, "kind"> & { kind: string };
 
 /**
  * Undefined where all is well. Throws where the provider does not answer: that says nothing about the record. Of a tenant's own provider
@@ -32,4 +34,13 @@ export async function checkSecret(masterKeys: MasterKeys, record: KeyRecord): Pr
   }
   secret.fill(0);
   return undefined;
+}
+
+export function problemText({ kind, tenantId, purpose, keyId, what }: Problem): string {
+  const key = [tenantId && `tenant ${tenantId}`, purpose, keyId && `key ${keyId}`].filter(Boolean).join(", ");
+  return `${kind}: ${key === "" ? "" : `${key}: `}${what}`;
+}
+
+export function problemJson({ kind, tenantId, purpose, keyId, what }: Problem) {
+  return { kind, tenant_id: tenantId, purpose: purpose ?? null, key_id: keyId, what };
 }

@@ -8,10 +8,9 @@ import type { Tables } from "../../store/offline/tables.ts";
 import { type Command, exitCode, jsonOption } from "../command.ts";
 import { configOption } from "../configuration.ts";
 import { type CheckedLogs, checkLogs } from "../check/every-log.ts";
-import { checkSecret } from "../check/secret.ts";
+import { checkSecret, type Problem, problemJson, problemText } from "../check/secret.ts";
 import { type Progress, progressLine } from "../progress.ts";
 import { problemsCounted, printJson, printLine, printTable } from "../print.ts";
-import { type Problem, problemJson, problemText } from "../check/row-problem.ts";
 import {
   keyOf,
   logJson,

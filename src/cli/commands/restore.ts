@@ -8,13 +8,13 @@ import type { RowProblem } from "../../store/offline/row-problem.ts";
 import type { Tables } from "../../store/offline/tables.ts";
 import type { AuditEvent } from "../../store/audit-store.ts";
 import { checkLogs } from "../check/every-log.ts";
-import { type KeptCheckpoint, readCheckpoints } from "../verify/checkpoint-file.ts";
+import { type KeptCheckpoint, readCheckpoints } from "../files.ts";
 import { type Command, exitCode, Failure, jsonOption, textsOf } from "../command.ts";
 import { configOption } from "../configuration.ts";
 import { type LogOutcome, outcomesOf } from "../verify/known-checkpoints.ts";
 import { printJson } from "../print.ts";
 import { printRestored, type Restored, restoredJson } from "../check/restored.ts";
-import { problemJson, problemText } from "../check/row-problem.ts";
+import { problemJson, problemText } from "../check/secret.ts";
 import { keyOf, presentMasterKeys, storeName, using, withConfig } from "../open-store.ts";
 
 const warnings = [

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { type Command, exitCode, Failure, jsonOption, type OptionValues, textOf, UsageError } from "../command.ts";
 import { readExport } from "../sign/export-file.ts";
-import { readFile } from "../file.ts";
+import { readFile } from "../files.ts";
 import { refuseExisting, writeNewFile } from "../new-file.ts";
 import { oneLine, printJson, printLine } from "../print.ts";
 import {

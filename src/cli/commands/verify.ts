@@ -1,7 +1,7 @@
 /** `verify`: were these spans signed by this tenant, and are they unchanged, and all there? Needs the public keys and no service. */
 import { parseIndex } from "../../encoding/digits.ts";
 import { parseVerifierKey } from "../../tlog/verifier-key.ts";
-import { readCheckpoints } from "../verify/checkpoint-file.ts";
+import { readCheckpoints, readFile } from "../files.ts";
 import {
   type Command,
   exitCode,
@@ -12,7 +12,6 @@ import {
   textsOf,
   UsageError,
 } from "../command.ts";
-import { readFile } from "../file.ts";
 import { judgeSpans } from "../verify/judged-spans.ts";
 import { type KeySet, readKeySet, trustedKeySet } from "../verify/key-set.ts";
 import { printJson } from "../print.ts";

@@ -10,7 +10,7 @@ import type { LogKey } from "../../attestation/verify-log-proof.ts";
 import { parseVerifierKey, type VerifierKey } from "../../tlog/verifier-key.ts";
 import { Failure } from "../command.ts";
 import { locate } from "../json-text.ts";
-import { base64At, indexAt, listAt, membersAt, textAt } from "../json-file.ts";
+import { base64At, indexAt, listAt, membersAt, textAt } from "../files.ts";
 
 export interface KeySet {
   byId: ReadonlyMap<string, VerifyingKey>;

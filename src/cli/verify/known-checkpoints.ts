@@ -8,7 +8,7 @@ import { signersOf } from "../../tlog/signed-note.ts";
 import { storedTree } from "../../tlog/stored-tree.ts";
 import type { LogHead } from "../../store/log-store.ts";
 import type { Tables } from "../../store/offline/tables.ts";
-import type { KeptCheckpoint } from "./checkpoint-file.ts";
+import type { KeptCheckpoint } from "../files.ts";
 
 export interface LogOutcome {
   head: LogHead;

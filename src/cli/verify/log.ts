@@ -4,7 +4,7 @@ import type { KnownHead } from "../../attestation/log-history.ts";
 import type { Range } from "../../tlog/proof-ranges.ts";
 import { reasonOfKey } from "../../attestation/verdict.ts";
 import { type LogKey, logSigners } from "../../attestation/verify-log-proof.ts";
-import type { KeptCheckpoint } from "./checkpoint-file.ts";
+import type { KeptCheckpoint } from "../files.ts";
 import { Failure } from "../command.ts";
 import type { JudgedSpan } from "./judged-spans.ts";
 import type { KeySet } from "./key-set.ts";
