@@ -10,7 +10,7 @@ import { expect, it } from "vitest";
 import { flags } from "../src/runtime/flags.js";
 import { resultOf, run, start } from "./support/cli-fixture.ts";
 import { directory } from "./support/config-fixture.ts";
-import { startProcess, whenServing } from "./support/service-process.ts";
+import { startProcess, watchProcess } from "./support/service-process.ts";
 
 /** Preloaded into each process that Node becomes: who it is, and how it was started. */
 const telling = preload(
@@ -86,7 +86,7 @@ it("is ended by SIGHUP and SIGUSR2 neither while it starts nor when it serves, a
   renameSync(join(cwd, "whole.properties"), pipe);
   await writing.writeFile(lines);
   await writing.close();
-  const service = await whenServing(child);
+  const service = await watchProcess(child).serving;
 
   for (const signal of ["SIGUSR1", "SIGUSR2", "SIGHUP"] as const) child.kill(signal);
   await saidTwice;

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { plainSpan } from "./support/api-fixture.ts";
-import { startWithClient } from "./support/client-of-process.ts";
 import { type PostgresServer, startPostgres } from "./support/postgres-server.ts";
 import { startProcess } from "./support/service-process.ts";
 
@@ -27,7 +26,7 @@ describe.each(stores)("with a key file and %s", (_name, environment) => {
   it.each(["SIGTERM", "SIGKILL"] as const)("tokens open and signatures verify after %s", async (signal) => {
     const dir = mkdtempSync(join(tmpdir(), "fluo-kms-restart-"));
     const env = { FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "master.key"), ...(await environment(dir)) };
-    const before = await startWithClient(env);
+    const before = await startProcess(env);
     const { fields } = await before.client.encryptPii({ tenantId, fields: [{ name: "email", value }] });
     const { attributes } = await before.client.signSpan({ tenantId, span: plainSpan });
     const dataKey = await before.client.generateDataKey({ tenantId });
@@ -35,7 +34,7 @@ describe.each(stores)("with a key file and %s", (_name, environment) => {
     const { keyId } = await before.client.encryptPii({ tenantId, fields: [{ name: "email", value }] });
     await before.end(signal);
 
-    const { client } = await startWithClient(env);
+    const { client } = await startProcess(env);
     const [field] = (await client.decryptPii({ tenantId, fields })).fields;
     expect(field!.result).toEqual({ case: "value", value });
     expect(await client.verifySpan({ tenantId, span: { ...plainSpan, attributes } })).toMatchObject({ verified: true });
@@ -48,12 +47,12 @@ describe.each(stores)("with a key file and %s", (_name, environment) => {
 
 describe("with everything in memory", () => {
   it("the start warns, Status says so, and an old token is refused in words", async () => {
-    const before = await startWithClient({});
+    const before = await startProcess({});
     await before.said(/lost on restart/);
     expect((await before.client.status({})).notices.join()).toContain("lost on restart");
     const { fields } = await before.client.encryptPii({ tenantId, fields: [{ name: "email", value }] });
     await before.end("SIGTERM");
-    const { client } = await startWithClient({});
+    const { client } = await startProcess({});
     const [field] = (await client.decryptPii({ tenantId, fields })).fields;
     const error = { code: status.INVALID_ARGUMENT, message: expect.stringMatching(/^ciphertext rejected$/) };
     expect(field!.result).toMatchObject({ case: "error", value: error });
@@ -67,7 +66,7 @@ describe("a store that does not fit", () => {
       FLUO_KMS_SQLITE_FILE: join(dir, "kms.db"),
       FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "master.key"),
     };
-    const before = await startWithClient(env);
+    const before = await startProcess(env);
     await before.client.encryptPii({ tenantId, fields: [{ name: "email", value }] });
     await before.end("SIGTERM");
     const other = startProcess({ ...env, FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "other.key") });

@@ -7,7 +7,6 @@ import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { plainSpan } from "./support/api-fixture.ts";
 import { whenAudited } from "./support/audited-call.ts";
 import { run } from "./support/cli-fixture.ts";
-import { startWithClient } from "./support/client-of-process.ts";
 import { startProcess } from "./support/service-process.ts";
 import { postgresAvailable, startPostgres } from "./support/postgres-server.ts";
 import type { GrpcClient } from "./support/running-service.ts";
@@ -116,7 +115,7 @@ if (postgresAvailable() || process.env.CI !== undefined) {
 afterAll(() => closePostgres());
 
 describe.each(stores)("with %s and %d replicas, a service", (_name, replicas, store) => {
-  const startAll = (env: Env) => Promise.all(Array.from({ length: replicas }, () => startWithClient(env)));
+  const startAll = (env: Env) => Promise.all(Array.from({ length: replicas }, () => startProcess(env)));
 
   it("moves to another key file under load without a failed call, and then needs the old one no more", async () => {
     const { dir, onlyA, aThenB, bThenA, onlyB } = steps(await store());
@@ -157,7 +156,7 @@ describe.each(stores)("with %s and %d replicas, a service", (_name, replicas, st
     ]);
     expect([audit.code, JSON.parse(audit.out).ok]).toEqual([0, true]);
     await Promise.all(fourth.map(({ end }) => end()));
-    await expect(startWithClient(onlyA)).rejects.toThrow("the store is under local");
+    await expect(startProcess(onlyA)).rejects.toThrow("the store is under local");
   });
 });
 
@@ -168,7 +167,7 @@ describe("a service that is killed in the middle of it", () => {
     "at %s goes on where it was",
     async (at) => {
       const { dir, onlyA, bThenA, onlyB } = steps(sqlite);
-      const before = await startWithClient(onlyA);
+      const before = await startProcess(onlyA);
       const made = await makeAll(before.client, tenants.slice(0, 20));
       const oldKeyId = (await before.client.admin.listKeys({})).keys[0]!.providerKeyId;
       expect(await before.end()).toBe(0);
@@ -178,7 +177,7 @@ describe("a service that is killed in the middle of it", () => {
       expect([code, err]).toEqual([1, expect.stringContaining("no answer from")]);
       expect((await dying.ended).err).toContain(`killed at ${at.split(":")[0]}`);
 
-      const after = await startWithClient(bThenA);
+      const after = await startProcess(bThenA);
       for (const each of made) await open(after.client, each);
       const halfway = await checked(bThenA, dir);
       expect(halfway).toMatchObject({ code: 0, answer: { ok: true, opened: 40 } });
@@ -193,7 +192,7 @@ describe("a service that is killed in the middle of it", () => {
       expect(result.answer.rewrapped).toBe(left);
       expect(await after.end()).toBe(0);
 
-      const last = await startWithClient(onlyB);
+      const last = await startProcess(onlyB);
       for (const each of made) await open(last.client, each);
       expect((await checked(onlyB, dir)).code).toBe(0);
       expect(await last.end()).toBe(0);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, expect, it, onTestFinished } from "vitest";
 import { plainSpan } from "./support/api-fixture.ts";
-import { startWithClient } from "./support/client-of-process.ts";
+import { startProcess } from "./support/service-process.ts";
 import { startAwsKms } from "./fakes/aws-kms.ts";
 import { awsEnvironment } from "./outage/service.ts";
 
@@ -18,12 +18,12 @@ it.each([
   ["named", "acme,nobody"],
   ["recent", "recent"],
 ])("loads the keys of tenants that are %s, and their first calls need no provider", async (_what, tenants) => {
-  const before = await startWithClient(env);
+  const before = await startProcess(env);
   await before.client.signSpan({ tenantId: "acme", span: plainSpan });
   const { ciphertextBlob } = await before.client.generateDataKey({ tenantId: "acme" });
   await before.end();
 
-  const { client, log, said, end } = await startWithClient({ ...env, KMS_CACHE_WARM: tenants });
+  const { client, log, said, end } = await startProcess({ ...env, KMS_CACHE_WARM: tenants });
   const line = JSON.parse(await said(/keys were loaded ahead of their use/));
   expect(line).toMatchObject({ keys: 2, failed: 0, left: 0, seconds: expect.any(Number) });
   expect(log.findIndex((each) => each.includes("ahead of their use"))).toBeLessThan(
@@ -47,12 +47,12 @@ it("starts without what cannot be loaded, and says so", async () => {
     AWS_KMS_MASTER_KEY_ID: fake.createKey().arn,
     FLUO_KMS_SQLITE_FILE: `${env.FLUO_KMS_SQLITE_FILE}-aws`,
   };
-  const before = await startWithClient(aws);
+  const before = await startProcess(aws);
   for (const tenantId of ["acme", "other"]) await before.client.generateDataKey({ tenantId });
   await before.end();
 
   fake.deny(({ operation, context }) => operation === "Decrypt" && context.tenant_id === "acme");
-  const { client, said, end } = await startWithClient({ ...aws, KMS_CACHE_WARM: "recent" });
+  const { client, said, end } = await startProcess({ ...aws, KMS_CACHE_WARM: "recent" });
   const line = JSON.parse(await said(/some keys could not be loaded ahead of their use/));
   expect(line).toMatchObject({
     keys: 1,

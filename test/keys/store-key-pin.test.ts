@@ -17,10 +17,10 @@ import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { openStore } from "../../src/store/registry.ts";
 import { run } from "../support/cli-fixture.ts";
-import { startWithClient } from "../support/client-of-process.ts";
 import { type AzureKeyVaultFake, type FakeVaultKey, startAzureKeyVault } from "../fakes/azure-key-vault.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { azureEnvironment, canServe } from "../support/azure-fixture.ts";
+import { startProcess } from "../support/service-process.ts";
 
 /** Wraps as azure does, with nothing but the public key; and opens what it wrapped, as whoever wraps may remember. */
 function attacker(keyId: string, { current }: FakeVaultKey): Provider {
@@ -93,7 +93,7 @@ const settingLine = /azure\.store-key-fingerprint=([0-9a-f]{64})/;
 
 /** What the service says to set, at the first start and in Validate. */
 async function firstLife(env: Record<string, string>): Promise<string> {
-  const { client, log, said, end } = await startWithClient(env);
+  const { client, log, said, end } = await startProcess(env);
   const [, pin] = settingLine.exec(await said(settingLine))!;
   const { recommendations } = await client.validate({});
   expect(recommendations).toContainEqual(expect.stringContaining(`azure.store-key-fingerprint=${pin}`));
@@ -107,7 +107,7 @@ describe.skipIf(!canServe)("a store under an RSA key in Azure", () => {
   it("is opened with its pin, and then nothing is warned of", async () => {
     const { env, azure } = await setUp();
     const pin = await firstLife(env);
-    const { client, log, end } = await startWithClient({ ...env, AZURE_STORE_KEY_FINGERPRINT: pin });
+    const { client, log, end } = await startProcess({ ...env, AZURE_STORE_KEY_FINGERPRINT: pin });
     const { recommendations } = await client.validate({});
     expect([...log, ...recommendations].join("\n")).not.toContain("azure.store-key-fingerprint");
     expect(await end()).toBe(0);
@@ -150,7 +150,7 @@ describe.skipIf(!canServe)("a store under an RSA key in Azure", () => {
       expect(await run([], { env: moving })).toMatchObject({ code: 1, err: expect.stringMatching(refused) });
     }
 
-    const believed = await startWithClient(into);
+    const believed = await startProcess(into);
     expect(await believed.said(settingLine)).not.toContain(pin);
     await believed.client.generateDataKey({ tenantId: "acme" });
     expect(await believed.end()).toBe(0);

@@ -3,7 +3,6 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { startWithClient } from "../support/client-of-process.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
 import { startAzureKeyVault } from "../fakes/azure-key-vault.ts";
 import { startGcpKms } from "../fakes/gcp-kms.ts";
@@ -12,6 +11,7 @@ import { awsEnvironment } from "../outage/service.ts";
 import { liveThrough } from "../support/whole-service.ts";
 import { azureEnvironment, canServe } from "../support/azure-fixture.ts";
 import { noCredentials } from "../support/gcp-fixture.ts";
+import { startProcess } from "../support/service-process.ts";
 
 function storeEnv() {
   return { FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-whole-")), "kms.db") };
@@ -80,7 +80,7 @@ it.skipIf(!canServe).each(["RSA-HSM", "oct-HSM"] as const)(
     await liveThrough(env);
     expect(vault.calls.unwrapkey).toBeGreaterThan(0);
     key.rotate();
-    const { client, end } = await startWithClient(env);
+    const { client, end } = await startProcess(env);
     const { key: seen, recommendations } = await client.validate({});
     expect(seen).toMatchObject({
       provider: "azure",

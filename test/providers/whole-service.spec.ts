@@ -8,11 +8,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { run } from "../support/cli-fixture.ts";
-import { startWithClient } from "../support/client-of-process.ts";
 import { type AzureKeyVaultFake, startAzureKeyVault } from "../fakes/azure-key-vault.ts";
 import { type GcpKmsFake, startGcpKms } from "../fakes/gcp-kms.ts";
 import { azureEnvironment } from "../support/azure-fixture.ts";
 import { noCredentials } from "../support/gcp-fixture.ts";
+import { startProcess } from "../support/service-process.ts";
 import { checkEvidence, type Evidence, liveThrough, type Peer, type ServiceEnv } from "../support/whole-service.ts";
 import { type LocalKms, startLocalKms } from "./local-kms.ts";
 import { type OpenBao, startOpenBao } from "./openbao.ts";
@@ -99,12 +99,12 @@ describe("the whole service", () => {
 
   /** As docs/REWRAP.md has it, for one replica: the new key beside the old one, then before it, then the command, then alone. */
   async function move(store: ServiceEnv, evidence: Evidence, from: Name, to: Name): Promise<void> {
-    const both = await startWithClient({ ...store, ...settings(from), ...settings(to, "other") });
+    const both = await startProcess({ ...store, ...settings(from), ...settings(to, "other") });
     await checkEvidence(both.client, evidence);
     expect(await both.end()).toBe(0);
 
     const env = { ...store, ...settings(to), ...settings(from, "other") };
-    const swapped = await startWithClient(env);
+    const swapped = await startProcess(env);
     await checkEvidence(swapped.client, evidence);
     const moved = await run(["rewrap", "--address", swapped.http, "--json"]);
     expect(moved).toMatchObject({ code: 0 });
@@ -112,7 +112,7 @@ describe("the whole service", () => {
     await checkEvidence(swapped.client, evidence);
     expect(await swapped.end()).toBe(0);
 
-    const alone = await startWithClient({ ...store, ...settings(to) });
+    const alone = await startProcess({ ...store, ...settings(to) });
     await checkEvidence(alone.client, evidence);
     const { keys } = await alone.client.admin.listKeys({ tenantId: evidence.tenantId });
     expect(new Set(keys.map(({ provider }) => provider))).toEqual(new Set([to]));

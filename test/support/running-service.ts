@@ -1,4 +1,4 @@
-/** The real service on free loopback ports, and real clients of it: generated stubs over @grpc/grpc-js, and Connect. */
+/** The real service in this process, on free loopback ports, and real clients of it: generated stubs over @grpc/grpc-js, and Connect. */
 import {
   type DescMethod,
   type DescMethodUnary,
@@ -19,8 +19,7 @@ import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/ts
 import { StatusSchema } from "../../gen/ts/google/rpc/status_pb.ts";
 import { anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
 import { createRegistry } from "@bufbuild/protobuf";
-import { loadConfig } from "../../src/config/load.ts";
-import { type RunningServer, startServer } from "../../src/server.ts";
+import type { RunningServer } from "../../src/server.ts";
 
 export interface RunningService extends RunningServer {
   grpc: GrpcClient;
@@ -29,8 +28,12 @@ export interface RunningService extends RunningServer {
   url: string;
 }
 
-/** `properties` by their names in application.properties. */
+/** `properties` by their names in application.properties. The service is loaded here, as most who need its clients start it elsewhere. */
 export async function startService(properties: Record<string, string> = {}): Promise<RunningService> {
+  const [{ loadConfig }, { startServer }] = await Promise.all([
+    import("../../src/config/load.ts"),
+    import("../../src/server.ts"),
+  ]);
   const defaults = { "fluo.kms.grpc.port": "0", "fluo.kms.http.port": "0", "fluo.kms.log.level": "silent" };
   const env = Object.entries({ ...defaults, ...properties }).map(([name, value]) => [
     name.replace(/[^a-zA-Z0-9]/g, "_").toUpperCase(),

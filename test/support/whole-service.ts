@@ -5,8 +5,8 @@
 import { randomBytes } from "node:crypto";
 import { expect } from "vitest";
 import { plainSpan } from "./api-fixture.ts";
-import { startWithClient } from "./client-of-process.ts";
 import type { GrpcClient } from "./running-service.ts";
+import { startProcess } from "./service-process.ts";
 
 export type ServiceEnv = Record<string, string>;
 
@@ -78,7 +78,7 @@ export interface Peer {
 
 /** One life under `env`: Validate passes, evidence is made, and after a restart it opens and the service goes on with the same keys. */
 export async function liveThrough(env: ServiceEnv, { crashesOn = [] }: Peer = {}): Promise<Evidence> {
-  const before = await startWithClient(env);
+  const before = await startProcess(env);
   const { tests } = await before.client.validate({});
   const failed = tests.filter(({ message }) => message !== "");
   expect(failed.filter(({ name, message }) => !crashesOn.includes(name) || !message.includes("UNAVAILABLE"))).toEqual(
@@ -89,7 +89,7 @@ export async function liveThrough(env: ServiceEnv, { crashesOn = [] }: Peer = {}
   await checkEvidence(before.client, evidence);
   expect(await before.end()).toBe(0);
 
-  const after = await startWithClient(env);
+  const after = await startProcess(env);
   await checkEvidence(after.client, evidence);
   const { keyId } = await after.client.encryptPii({ tenantId, fields: [{ name: "email", value: evidence.value }] });
   expect(keyId).toBe(evidence.keyIds.at(-2));

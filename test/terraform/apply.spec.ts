@@ -19,8 +19,8 @@ import {
   ScheduleKeyDeletionCommand,
 } from "@aws-sdk/client-kms";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { startProcess } from "../support/service-process.ts";
 import { Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
-import { startWithClient } from "../support/client-of-process.ts";
 import { checkEvidence, type Evidence, makeEvidence } from "../support/whole-service.ts";
 import { account, type Ministack, rootKey, startMinistack } from "./ministack.ts";
 import { denied, expectTheServiceAlone, plaintext, record, store } from "./policy.ts";
@@ -97,7 +97,7 @@ function startService(store: string, { endpoint = aws.url } = {}) {
     AWS_KMS_FAILOVER: `${failover}@${aws.url}`,
     FLUO_KMS_SQLITE_FILE: join(directory, store),
   };
-  return startWithClient({ ...env, ...more }, { cwd: directory });
+  return startProcess({ ...env, ...more }, { cwd: directory });
 }
 
 describe("the example with two Regions", () => {

@@ -5,9 +5,9 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { startWithClient } from "../../support/client-of-process.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { resultOf, run, start } from "../../support/cli-fixture.ts";
+import { startProcess } from "../../support/service-process.ts";
 
 const tenant = "acme";
 const count = 5_000;
@@ -66,7 +66,7 @@ it("has a whole log without an entry twice, though the service was killed with b
     FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "master.key"),
     FLUO_KMS_SQLITE_FILE: join(dir, "kms.db"),
   };
-  const [before, front] = await Promise.all([startWithClient(env), port()]);
+  const [before, front] = await Promise.all([startProcess(env), port()]);
   front.lead(before.grpc);
   const cwd = directory({ spans: spans() });
   const args = ["--tenant", tenant, "--mode", "log", "--out", "signed", "--grpc-address", front.address, "spans"];
@@ -75,7 +75,7 @@ it("has a whole log without an entry twice, though the service was killed with b
   front.leadNowhere();
   await before.end("SIGKILL");
 
-  const after = await startWithClient(env);
+  const after = await startProcess(env);
   const { head } = await after.client.logs.getCheckpoint({ tenantId: tenant });
   front.lead(after.grpc);
   const { code, out, err } = await signing;
