@@ -8,6 +8,7 @@ import type { DataAction } from "./advice.ts";
 import * as advice from "./advice.ts";
 import type { AzureKeyName } from "./key.ts";
 import { wordsIn } from "../redact.ts";
+import { isOfCertificate } from "../unreachable.ts";
 
 /** A call at the vault, as much as its errors need to know. */
 export interface AzureCall extends Pick<AzureKeyName, "keyId"> {
@@ -113,7 +114,7 @@ export function unreachable(thrown: unknown, { who, unknownName }: Server): KmsE
   const word = typeof code === "string" && /^[A-Z0-9_]{1,64}$/.test(code) ? code : "";
   // PARSE_ERROR is of an answer that broke off, or is no JSON: the SDK puts all of it into the message.
   const cause = causeOf(name, word === "PARSE_ERROR" ? "an answer cannot be read" : `${word} ${message}`);
-  if (certificateCodes.test(word)) {
+  if (isOfCertificate(word)) {
     const options = { cause, advice: advice.trustCertificate(word) };
     return new KmsError("PROVIDER_UNAVAILABLE", `${who} cannot be reached by TLS (${word})`, options);
   }
@@ -125,9 +126,6 @@ export function unreachable(thrown: unknown, { who, unknownName }: Server): KmsE
 function isOnChallenge(thrown: unknown): boolean {
   return thrown instanceof Error && !("code" in thrown) && /^The challenge /.test(thrown.message);
 }
-
-const certificateCodes =
-  /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|INVALID_CA|ERR_SSL_)/;
 
 function wordsOf({ status, body }: AzureAnswer): Words {
   const { error } = Object(body) as { error?: unknown };

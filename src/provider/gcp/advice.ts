@@ -105,3 +105,7 @@ function keyCommand(command: string, { project, location, keyRing }: GcpKey, wor
   const place = `--keyring=${keyRing} --location=${location} --project=${project}`;
   return `gcloud kms keys ${command} ${words === "" ? "" : `${words} `}${place}`;
 }
+
+export function trustCertificate(code: string): string {
+  return `A proxy or private endpoint shows a certificate that is not trusted here (${code}): give the PEM file of its authority in NODE_EXTRA_CA_CERTS, and in gcp.kms.endpoint a name that the certificate holds.`;
+}

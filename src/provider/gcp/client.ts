@@ -10,7 +10,7 @@ import { crc32c } from "../../encoding/crc32c.ts";
 import { distrusted } from "../distrust.ts";
 import { bytesIn, checkSum, dataOf, takePlaintext } from "./response.ts";
 import { failure, type GcpCall, saysDeadToken } from "./errors.ts";
-import type { GcpAnswer, GcpConnection, GcpRequest } from "./http.ts";
+import type { HttpAnswer, HttpConnection, HttpRequest } from "../http.ts";
 import { type GcpKey, versionIn } from "./key.ts";
 import { type Described, described } from "./report.ts";
 import type { GcpTokens } from "./tokens.ts";
@@ -29,9 +29,12 @@ export interface GcpCalls {
   decrypt(ciphertext: Uint8Array, context: ProviderContext, signal?: AbortSignal): Promise<Uint8Array>;
 }
 
-export function gcpCalls(connection: GcpConnection, tokens: GcpTokens, key: GcpKey): GcpCalls {
+export function gcpCalls(connection: HttpConnection, tokens: GcpTokens, key: GcpKey): GcpCalls {
   /** `request` makes the request anew each time that it is sent, as a body is overwritten. */
-  async function send(request: () => Omit<GcpRequest, "headers">, signal: AbortSignal | undefined): Promise<GcpAnswer> {
+  async function send(
+    request: () => Omit<HttpRequest, "headers">,
+    signal: AbortSignal | undefined,
+  ): Promise<HttpAnswer> {
     refuseAborted(signal);
     const token = await tokens.get(signal);
     const answer = await connection.send({ ...request(), headers: token.headers }, signal);
@@ -75,7 +78,7 @@ export function gcpCalls(connection: GcpConnection, tokens: GcpTokens, key: GcpK
   };
 }
 
-function succeeded(call: GcpCall, answer: GcpAnswer): GcpAnswer {
+function succeeded(call: GcpCall, answer: HttpAnswer): HttpAnswer {
   if (answer.status !== 200) throw failure(call, answer);
   return answer;
 }

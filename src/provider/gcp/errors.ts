@@ -6,7 +6,7 @@ import { ciphertextRejected, KmsError } from "../../errors.ts";
 import { wordsIn } from "../redact.ts";
 import * as advice from "./advice.ts";
 import { asData, type GcpData } from "./response.ts";
-import type { GcpAnswer } from "./http.ts";
+import type { HttpAnswer } from "../http.ts";
 import { type GcpKey, versionIn } from "./key.ts";
 
 export interface GcpCall {
@@ -113,7 +113,7 @@ const rows: readonly Row[] = [
 ];
 
 /** Of any answer but a success. */
-export function failure(call: GcpCall, answer: GcpAnswer): KmsError {
+export function failure(call: GcpCall, answer: HttpAnswer): KmsError {
   const found = failureIn(call.key, answer);
   const cause = wordsOf(answer, found);
   if (found === undefined) {
@@ -135,7 +135,7 @@ export function failure(call: GcpCall, answer: GcpAnswer): KmsError {
 }
 
 /** Whether the token is not, or no more, one that Google takes. */
-export function saysDeadToken(answer: GcpAnswer, key: GcpKey): boolean {
+export function saysDeadToken(answer: HttpAnswer, key: GcpKey): boolean {
   return answer.status === 401 && failureIn(key, answer) !== undefined;
 }
 
@@ -148,7 +148,7 @@ function isRejection({ operation }: GcpCall, { status, reason, words }: GcpFailu
 }
 
 /** Undefined for what Google did not write, as a proxy's page. */
-function failureIn(key: GcpKey, { body }: GcpAnswer): GcpFailure | undefined {
+function failureIn(key: GcpKey, { body }: HttpAnswer): GcpFailure | undefined {
   let error: GcpData | undefined;
   try {
     error = asData(asData(JSON.parse(body.toString()))?.error);
@@ -174,7 +174,7 @@ function failureIn(key: GcpKey, { body }: GcpAnswer): GcpFailure | undefined {
   };
 }
 
-function wordsOf({ status, retryAfter }: GcpAnswer, found: GcpFailure | undefined): Error {
+function wordsOf({ status, retryAfter }: HttpAnswer, found: GcpFailure | undefined): Error {
   const said = found === undefined ? "no error in JSON" : `${found.reason ?? found.status}: ${found.message}`;
   const wait = retryAfter === undefined ? "" : `, to be asked again after ${retryAfter} s`;
   return new Error(`Cloud KMS answered ${status}${wait}: ${wordsIn(said.replaceAll("\n", " "))}`);

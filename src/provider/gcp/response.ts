@@ -5,12 +5,12 @@
 import { decodeBase64 } from "../../encoding/base64.ts";
 import { crc32c } from "../../encoding/crc32c.ts";
 import { distrusted } from "../distrust.ts";
-import type { GcpAnswer } from "./http.ts";
+import type { HttpAnswer } from "../http.ts";
 
 export type GcpData = Readonly<Record<string, unknown>>;
 
 /** The answer that is a success. */
-export function dataOf({ body }: GcpAnswer): GcpData {
+export function dataOf({ body }: HttpAnswer): GcpData {
   let value: unknown;
   try {
     value = JSON.parse(body.toString());
@@ -24,7 +24,7 @@ export function dataOf({ body }: GcpAnswer): GcpData {
  * The bytes of `plaintext`, cut out before the rest is parsed, so that they never are a string; their checksum is in the rest. The caller
  * owns them. The answer is overwritten.
  */
-export function takePlaintext(answer: GcpAnswer): Buffer {
+export function takePlaintext(answer: HttpAnswer): Buffer {
   const { body } = answer;
   let plaintext: Buffer | undefined;
   try {

@@ -10,7 +10,7 @@ import { dataOf, takePlaintext, unreadable, type VaultData } from "./response.ts
 import { encodeBase64 } from "../../encoding/base64.ts";
 import { isMissing, keyFailure } from "./errors.ts";
 import { type VaultKey, vaultKey } from "./key.ts";
-import { pathsOf, type VaultKeyName } from "./names.ts";
+import { pathsOf, type VaultKeyName } from "./paths.ts";
 import type { VaultSession } from "./session.ts";
 import { wrappedVersion } from "./wrapped.ts";
 

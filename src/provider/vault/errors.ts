@@ -5,11 +5,12 @@
 import { ciphertextRejected, KmsError } from "../../errors.ts";
 import { wordsIn } from "../redact.ts";
 import { errorsOf } from "./response.ts";
-import type { VaultAnswer } from "./http.ts";
-import { command, missingKeyAdvice, pathsOf, policyAdvice, restoreAdvice, type VaultKeyName } from "./names.ts";
+import type { HttpAnswer } from "../http.ts";
+import { command, missingKeyAdvice, policyAdvice, restoreAdvice } from "./advice.ts";
+import { pathsOf, type VaultKeyName } from "./paths.ts";
 
 /** Of encrypt, decrypt and reading the key. */
-export function keyFailure(key: VaultKeyName, answer: VaultAnswer): KmsError {
+export function keyFailure(key: VaultKeyName, answer: HttpAnswer): KmsError {
   const errors = errorsOf(answer);
   if (errors === undefined || isPassing(answer)) return unavailable(answer);
   const cause = wordsOf(answer);
@@ -40,12 +41,12 @@ export function missingKey(key: VaultKeyName, cause?: unknown): KmsError {
 }
 
 /** Of a look at a key that is not there, in an engine that is: `{"errors":[]}`. */
-export function isMissing(answer: VaultAnswer): boolean {
+export function isMissing(answer: HttpAnswer): boolean {
   return answer.status === 404 && errorsOf(answer)?.length === 0;
 }
 
 /** Of a login, a renewal and a look at the token. `advice` is for one that is refused. */
-export function loginFailure(answer: VaultAnswer, advice: string): KmsError {
+export function loginFailure(answer: HttpAnswer, advice: string): KmsError {
   if (errorsOf(answer) === undefined || isPassing(answer)) return unavailable(answer);
   return new KmsError("PROVIDER_DENIED", "provider vault refuses the login", { cause: wordsOf(answer), advice });
 }
@@ -55,7 +56,7 @@ export function loginFailure(answer: VaultAnswer, advice: string): KmsError {
  * nothing else; Vault since then `invalid token` too (https://developer.hashicorp.com/vault/docs/concepts/tokens#error-responses).
  * A policy's denial is a list of one error.
  */
-export function saysDeadToken(answer: VaultAnswer): boolean {
+export function saysDeadToken(answer: HttpAnswer): boolean {
   if (answer.status !== 403) return false;
   const errors = errorsOf(answer);
   return errors?.length === 1 && (errors[0] === "permission denied" || /^\s*\* invalid token$/m.test(errors[0]!));
@@ -80,11 +81,11 @@ const refusals: readonly [RegExp, message: string, advice: (key: VaultKeyName) =
 ];
 
 /** 412: a replica lags behind; 429: a quota, or a standby's health; 472, 473: a secondary. */
-function isPassing({ status }: VaultAnswer): boolean {
+function isPassing({ status }: HttpAnswer): boolean {
   return status < 400 || status >= 500 || [408, 412, 425, 429, 472, 473].includes(status);
 }
 
-function unavailable(answer: VaultAnswer): KmsError {
+function unavailable(answer: HttpAnswer): KmsError {
   const { status } = answer;
   return new KmsError("PROVIDER_UNAVAILABLE", `provider vault answered with status ${status}`, {
     cause: wordsOf(answer),
@@ -92,7 +93,7 @@ function unavailable(answer: VaultAnswer): KmsError {
   });
 }
 
-function outageAdvice({ status, body }: VaultAnswer): string | undefined {
+function outageAdvice({ status, body }: HttpAnswer): string | undefined {
   if (status >= 300 && status < 400) {
     return "Name the active server or a load balancer in vault.addr: a redirect is not followed, as the token would go where it says.";
   }
@@ -104,7 +105,7 @@ function outageAdvice({ status, body }: VaultAnswer): string | undefined {
   return undefined;
 }
 
-function wordsOf(answer: VaultAnswer): Error {
+function wordsOf(answer: HttpAnswer): Error {
   const words = errorsOf(answer)?.join("; ") ?? "no errors in JSON";
   return new Error(`Vault answered ${answer.status}: ${wordsIn(words.replaceAll("\n", " "))}`);
 }

@@ -1,124 +1,46 @@
-/**
- * Requests to Vault or OpenBao over kept-alive connections. No redirect is followed: a standby's names another host, and the token would
- * go there. Buffers that may hold a secret are overwritten once they were used; Node's own copies on their way to the socket cannot be.
- */
+/** The connection to Vault or OpenBao: its address, the authority that it is known by, and the headers of a request. */
 import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
-import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { invalidField, KmsError } from "../../errors.ts";
-import { cancelled, refuseAborted } from "../../runtime/deadline.ts";
+import { connectHttp, type HttpConnection, type HttpRequest } from "../http.ts";
+import { trustCertificate } from "./advice.ts";
 import type { VaultSettings } from "./settings.ts";
 
-export interface VaultRequest {
-  method: "GET" | "POST";
-  /** Behind `/v1/`, as in `transit/encrypt/fluo`. */
-  path: string;
+export interface VaultRequest extends Omit<HttpRequest, "headers"> {
   token?: string;
-  /** JSON. Overwritten when the answer is there. */
-  body?: Uint8Array;
 }
 
-export interface VaultAnswer {
-  status: number;
-  /** Whoever reads a secret in it overwrites it. */
-  body: Buffer;
-  /** The Date header, in milliseconds since 1970. */
-  dateMs: number | undefined;
-}
+export type VaultConnection = HttpConnection<VaultRequest>;
 
-export interface VaultConnection {
-  /** Throws PROVIDER_UNAVAILABLE where there is no whole answer; any status is an answer. */
-  send(request: VaultRequest, signal?: AbortSignal): Promise<VaultAnswer>;
-  close(): void;
-}
-
-const agentOptions = {
-  keepAlive: true,
-  maxSockets: 64,
-  maxFreeSockets: 20,
-  /** Below the 5 minutes after which Vault closes an idle connection, so that no request meets the closing. */
-  timeout: 60_000,
-};
+const maxSockets = 64;
 const maxAnswerBytes = 1 << 20;
 
 /** Throws INVALID_ARGUMENT for an address or a CA file that cannot be used. */
-export async function connectVault(settings: Pick<VaultSettings, "addr" | "caFile" | "namespace">) {
-  const { addr, namespace } = settings;
+export async function connectVault({
+  addr,
+  caFile,
+  namespace,
+}: Pick<VaultSettings, "addr" | "caFile" | "namespace">): Promise<VaultConnection> {
   const base = baseUrl(addr);
-  const ca = settings.caFile === undefined ? undefined : await readCa(settings.caFile);
-  const secure = base.protocol === "https:";
-  const agent = secure ? new HttpsAgent({ ...agentOptions, ca }) : new HttpAgent(agentOptions);
-  const target = {
-    agent,
-    hostname: base.hostname.replace(/^\[|\]$/g, ""),
-    port: base.port || undefined,
-  };
-  const prefix = base.pathname.replace(/\/+$/, "");
-  let closed = false;
-
-  function open({ method, path, token, body }: VaultRequest, signal: AbortSignal | undefined): ClientRequest {
-    const headers = {
-      "x-vault-request": "true",
-      ...(namespace !== undefined && { "x-vault-namespace": namespace }),
-      ...(token !== undefined && { "x-vault-token": token }),
-      ...(body !== undefined && { "content-type": "application/json", "content-length": body.length }),
-    };
-    const options = { ...target, method, path: `${prefix}/v1/${path}`, headers, ...(signal && { signal }) };
-    return secure ? httpsRequest(options) : httpRequest(options);
-  }
-
-  const connection: VaultConnection = {
-    async send(request, signal) {
-      refuseAborted(signal);
-      if (closed) throw new KmsError("PROVIDER_UNAVAILABLE", "the provider vault is closed");
-      try {
-        return await exchange(open(request, signal), request.body);
-      } catch (error) {
-        throw signal?.aborted ? cancelled(signal) : unreachable(error);
-      } finally {
-        request.body?.fill(0);
-      }
-    },
-    close() {
-      closed = true;
-      agent.destroy();
+  const ca = caFile === undefined ? undefined : await readCa(caFile);
+  const server = { who: "provider vault", trustCertificate };
+  const connection = connectHttp({ ...server, base, ca, maxSockets, maxAnswerBytes });
+  return {
+    ...connection,
+    send({ token, ...request }, signal) {
+      const headers = {
+        "x-vault-request": "true",
+        ...(namespace !== undefined && { "x-vault-namespace": namespace }),
+        ...(token !== undefined && { "x-vault-token": token }),
+      };
+      return connection.send({ ...request, headers }, signal);
     },
   };
-  return connection;
 }
 
 /** PROVIDER_UNAVAILABLE at the end of a time that is not a caller's. */
 export function lateAnswer(): KmsError {
   return new KmsError("PROVIDER_UNAVAILABLE", "provider vault did not answer in time");
-}
-
-function exchange(call: ClientRequest, body: Uint8Array | undefined): Promise<VaultAnswer> {
-  return new Promise((resolve, reject) => {
-    call.on("error", reject);
-    call.on("response", (response) => whole(response).then(resolve, reject));
-    call.end(body);
-  });
-}
-
-async function whole(response: IncomingMessage): Promise<VaultAnswer> {
-  const chunks: Buffer[] = [];
-  try {
-    let bytes = 0;
-    for await (const chunk of response) {
-      chunks.push(chunk);
-      bytes += chunk.length;
-      if (bytes > maxAnswerBytes) throw new Error(`the answer is longer than ${maxAnswerBytes} bytes`);
-    }
-    const dateMs = Date.parse(response.headers.date ?? "");
-    return {
-      status: response.statusCode ?? 0,
-      body: Buffer.concat(chunks),
-      dateMs: Number.isNaN(dateMs) ? undefined : dateMs,
-    };
-  } finally {
-    for (const chunk of chunks) chunk.fill(0);
-  }
 }
 
 function baseUrl(addr: string): URL {
@@ -145,20 +67,4 @@ async function readCa(path: string): Promise<Buffer> {
     throw invalidField("vault.cacert", `${path} holds no certificate in PEM`);
   }
   return pem;
-}
-
-const certificateCodes =
-  /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|INVALID_CA|ERR_SSL_)/;
-
-function unreachable(cause: unknown): KmsError {
-  if (cause instanceof KmsError) return cause;
-  const { code = "" } = cause as NodeJS.ErrnoException;
-  if (certificateCodes.test(code)) {
-    return new KmsError("PROVIDER_UNAVAILABLE", `provider vault cannot be reached by TLS (${code})`, {
-      cause,
-      advice: `Give the PEM file of the CA that signed Vault's certificate in vault.cacert, and in vault.addr a name that the certificate holds (${code}).`,
-    });
-  }
-  const why = /^[A-Z0-9_]+$/.test(code) ? ` (${code})` : "";
-  return new KmsError("PROVIDER_UNAVAILABLE", `provider vault did not answer${why}`, { cause });
 }

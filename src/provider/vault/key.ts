@@ -5,7 +5,8 @@
 import { invalidField, type KmsError } from "../../errors.ts";
 import type { ProviderKeyState } from "../provider.ts";
 import { isCount, unreadable, type VaultData } from "./response.ts";
-import { command, pathsOf, policyAdvice, restoreAdvice, type VaultKeyName } from "./names.ts";
+import { command, policyAdvice, restoreAdvice } from "./advice.ts";
+import { pathsOf, type VaultKeyName } from "./paths.ts";
 
 export interface VaultKey {
   type: string;

@@ -5,17 +5,17 @@
 import { KmsError } from "../../errors.ts";
 import { wordsIn } from "../redact.ts";
 import { decodeBase64 } from "../../encoding/base64.ts";
-import type { VaultAnswer } from "./http.ts";
+import type { HttpAnswer } from "../http.ts";
 
 export type VaultData = Readonly<Record<string, unknown>>;
 
 /** The `data` of an answer that is a success. */
-export function dataOf(answer: VaultAnswer): VaultData {
+export function dataOf(answer: HttpAnswer): VaultData {
   return recordIn(parsed(answer), "data");
 }
 
 /** The token that a login or a renewal answered with, in seconds as there. */
-export function authOf(answer: VaultAnswer): { token: string; leaseSeconds: number; renewable: boolean } {
+export function authOf(answer: HttpAnswer): { token: string; leaseSeconds: number; renewable: boolean } {
   const auth = recordIn(parsed(answer), "auth");
   const { client_token: token, lease_duration: leaseSeconds, renewable } = auth;
   if (!isToken(token) || !isCount(leaseSeconds) || typeof renewable !== "boolean") throw unreadable("a token");
@@ -23,7 +23,7 @@ export function authOf(answer: VaultAnswer): { token: string; leaseSeconds: numb
 }
 
 /** `errors` of an answer that is a failure; undefined for one that has none, as a proxy's page. */
-export function errorsOf({ body }: VaultAnswer): readonly string[] | undefined {
+export function errorsOf({ body }: HttpAnswer): readonly string[] | undefined {
   try {
     const { errors } = JSON.parse(body.toString());
     return Array.isArray(errors) && errors.every((error) => typeof error === "string") ? errors : undefined;
@@ -36,7 +36,7 @@ export function errorsOf({ body }: VaultAnswer): readonly string[] | undefined {
  * The bytes of `data.plaintext`, cut out before the rest is parsed, so that they never are a string. The caller owns them.
  * The answer is overwritten.
  */
-export function takePlaintext(answer: VaultAnswer): Buffer {
+export function takePlaintext(answer: HttpAnswer): Buffer {
   const { body } = answer;
   let plaintext: Buffer | undefined;
   try {
@@ -86,7 +86,7 @@ function plaintextIn(body: Buffer): [start: number, end: number] {
   return [opening + 1, end];
 }
 
-function parsed({ body }: VaultAnswer): VaultData {
+function parsed({ body }: HttpAnswer): VaultData {
   let value: unknown;
   try {
     value = JSON.parse(body.toString());

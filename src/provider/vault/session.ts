@@ -8,13 +8,14 @@
 import { hasCode, KmsError } from "../../errors.ts";
 import { abandonOn, refuseAborted, withDeadline } from "../../runtime/deadline.ts";
 import type { VaultLogin } from "./settings.ts";
+import type { HttpAnswer } from "../http.ts";
 import { saysDeadToken } from "./errors.ts";
-import { lateAnswer, type VaultAnswer, type VaultConnection, type VaultRequest } from "./http.ts";
+import { lateAnswer, type VaultConnection, type VaultRequest } from "./http.ts";
 import { canLogInAnew, isAlive, logIn, ownsToken, renew, type VaultLease } from "./login.ts";
 
 export interface VaultSession {
   /** `request` makes the request anew each time that it is sent, as a body is overwritten. */
-  send(request: () => Omit<VaultRequest, "token">, signal?: AbortSignal): Promise<VaultAnswer>;
+  send(request: () => Omit<VaultRequest, "token">, signal?: AbortSignal): Promise<HttpAnswer>;
   /** Revokes the token of an own login, for a second at most. */
   close(): Promise<void>;
 }
