@@ -6,7 +6,8 @@ import { hasCode, KmsError } from "../errors.ts";
 import { cancelled } from "../runtime/deadline.ts";
 import type { Provider, ProviderKeyReport } from "./provider.ts";
 import type { Places } from "./registry.ts";
-import { defaultResilience, type ResilienceOptions, type ResilientProvider, resilient } from "./resilience.ts";
+import { defaultResilience } from "./call-policies.ts";
+import { type ResilienceOptions, type ResilientProvider, resilient } from "./resilience.ts";
 
 /** How long a place is waited for that has another behind it, and how often in a row until it is passed over at once. */
 const hastyAttemptMs = 1_000;

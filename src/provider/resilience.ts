@@ -1,60 +1,23 @@
 /**
- * A Provider around another that bounds what a bad day at the provider costs: total timeout > retry > bulkhead > breaker >
- * attempt timeout > call. Only PROVIDER_UNAVAILABLE is retried and counted by the breaker; what a caller did wrong, a caller
- * that went away, and a call that waited so long for its turn that its whole time was up, never open it. Answers are distrusted here as far as every provider's look the same.
+ * A Provider around another that bounds what a bad day at the provider costs: see call-policies.ts. Client errors, cancellations and calls
+ * that timed out while they waited for their turn never open the breaker.
  *
  * While the breaker is open every call fails at once, and `describe`, once a second, is what tries the provider: no caller waits for a
  * trial. After one that succeeds a single failure opens the breaker again, until a call succeeds.
  */
-import {
-  BrokenCircuitError,
-  bulkhead,
-  CircuitState,
-  circuitBreaker,
-  ExponentialBackoff,
-  fullJitterGenerator,
-  handleWhen,
-  type IBreaker,
-  retry,
-  TaskCancelledError,
-  TimeoutStrategy,
-  timeout,
-} from "cockatiel";
-import { hasCode, KmsError, type KmsErrorCode } from "../errors.ts";
+import { type CircuitBreakerPolicy, CircuitState } from "cockatiel";
+import { KmsError, type KmsErrorCode } from "../errors.ts";
 import { cancelled, refuseAborted } from "../runtime/deadline.ts";
-import { type DataKey, maxWrappedPlaintextBytes, type Provider } from "./provider.ts";
-
-export interface ResilienceSettings {
-  /** Calls at the provider at once; others wait in order of arrival. */
-  maxInFlight: number;
-  /** One attempt. */
-  attemptTimeoutMs: number;
-  /** The whole call: waiting for its turn, attempts and pauses. */
-  totalTimeoutMs: number;
-  /** Attempts after the first. */
-  maxRetries: number;
-  /** The first pause is random up to this, each further one up to twice the one before, at most `maxPauseMs`. */
-  firstPauseMs: number;
-  maxPauseMs: number;
-  /** Retries in hand at most. Each takes one, and each call that succeeds gives back a tenth: retries never multiply an outage. */
-  retryBudget: number;
-  /** Consecutive unavailable attempts that open the breaker. */
-  breakAfter: number;
-  /** From the breaker's opening to the first try, and from each that fails to the next; up to a fifth longer. */
-  probeMs: number;
-}
-
-export const defaultResilience: Readonly<ResilienceSettings> = {
-  maxInFlight: 20,
-  attemptTimeoutMs: 3_000,
-  totalTimeoutMs: 10_000,
-  maxRetries: 3,
-  firstPauseMs: 50,
-  maxPauseMs: 1_000,
-  retryBudget: 10,
-  breakAfter: 10,
-  probeMs: 1_000,
-};
+import { checkDataKey, checkOpened, checkWrapped } from "./answer-checks.ts";
+import {
+  type Call,
+  type CallPolicies,
+  callPolicies,
+  defaultResilience,
+  inOurWords,
+  type ResilienceSettings,
+} from "./call-policies.ts";
+import type { Provider } from "./provider.ts";
 
 export interface ProviderCall {
   operation: "generate_data_key" | "encrypt" | "decrypt" | "describe" | "inspect";
@@ -86,144 +49,36 @@ export interface ResilientProvider extends Provider {
   breakers(): Breaker[];
 }
 
-type Call<T> = (signal: AbortSignal) => Promise<T>;
-
-const dataKeyBytes = 32;
-const maxWrappedBytes = 8192;
-const budgetPerSuccess = 0.1;
-const probeSpread = 0.2;
-
 export function resilient(provider: Provider, options: ResilienceOptions = {}): ResilientProvider {
   const settings = { ...defaultResilience, ...options };
   const { name, keyId, region, wrapsForAnyone } = provider;
-  const breakerName = region === undefined ? name : `${name}/${region}`;
-  let budget = settings.retryBudget;
-  const breaker = circuitBreaker(handleWhen(isUnavailable), {
-    breaker: consecutiveFailures(settings.breakAfter),
-    halfOpenAfter: 0, // only a probe comes through, and it has its own clock
-  });
-  const total = timeout(settings.totalTimeoutMs, TimeoutStrategy.Aggressive);
-  // Not aborted on return, so that an aborted signal means that the time was up or the call abandoned.
-  const attempt = timeout(settings.attemptTimeoutMs, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false });
-  const slots = bulkhead(settings.maxInFlight, Number.POSITIVE_INFINITY);
-  const retries = retry(
-    handleWhen((error) => budget >= 1 && isUnavailable(error)),
-    {
-      maxAttempts: settings.maxRetries,
-      backoff: new ExponentialBackoff({
-        generator: fullJitterGenerator,
-        initialDelay: settings.firstPauseMs,
-        maxDelay: settings.maxPauseMs,
-      }),
-    },
-  );
+  const policies = callPolicies(name, settings);
+  const { breaker } = policies;
+  const run = observedRuns(provider, policies, options.observe);
+  const breakerNow = () => breakerOf(provider, breaker);
 
-  retries.onRetry(() => {
-    budget -= 1;
-  });
   breaker.onStateChange(() => options.observeBreaker?.(breakerNow()));
 
-  let nextProbe: NodeJS.Timeout | undefined;
-  const closing = new AbortController();
-  breaker.onBreak(() => {
-    if (closing.signal.aborted) return;
-    clearTimeout(nextProbe);
-    nextProbe = setTimeout(probe, settings.probeMs * (1 + probeSpread * Math.random())).unref();
-  });
-
   /** Closes the breaker, or opens it again, by the answer of `describe`: "no" is an answer too. */
-  function probe(): void {
+  const probing = whileOpen(breaker, settings.probeMs, (signal) =>
     run(
       "describe",
-      (signal) => provider.describe(signal),
-      closing.signal,
-      (attemptOnce) => breaker.execute(() => attemptOnce()),
-    ).catch(() => {});
-  }
-
-  function breakerNow(): Breaker {
-    return { name: breakerName, state: stateNames[breaker.state] };
-  }
-
-  function refuseWhilePaused(): void {
-    if (breaker.state !== CircuitState.Closed) throw new BrokenCircuitError();
-  }
-
-  /** One attempt. What it throws once its signal is aborted (CANCELLED, by contract) depends on who aborted it. */
-  async function once<T>(call: Call<T>, within: AbortSignal | undefined, caller: AbortSignal | undefined): Promise<T> {
-    let timer: AbortSignal | undefined;
-    try {
-      return await attempt.execute(({ signal }) => {
-        timer = signal;
-        return call(signal);
-      }, within);
-    } catch (error) {
-      refuseAborted(caller);
-      if (within?.aborted) throw new TaskCancelledError(); // it had waited for its turn: what time was left says nothing of the provider
-      throw timer?.aborted ? lateAnswer(name, error) : error;
-    }
-  }
-
-  /** `how` runs the one attempt, or as many as it takes. */
-  async function run<T>(
-    operation: ProviderCall["operation"],
-    call: Call<T>,
-    caller: AbortSignal | undefined,
-    how: (attempt: (within?: AbortSignal) => Promise<T>) => Promise<T>,
-  ): Promise<T> {
-    const startedAt = performance.now();
-    let attempts = 0;
-    let outcome: ProviderCall["outcome"] = "OK";
-    let error: unknown;
-    const counted = (signal: AbortSignal) => {
-      attempts += 1;
-      return call(signal);
-    };
-    try {
-      refuseAborted(caller);
-      return await how((within = caller) => once(counted, within, caller));
-    } catch (thrown) {
-      error = caller?.aborted ? cancelled(caller) : inOurWords(thrown, name);
-      outcome = error instanceof KmsError ? error.code : "INTERNAL";
-      throw error;
-    } finally {
-      options.observe?.({
-        operation,
-        outcome,
-        region,
-        error,
-        attempts,
-        seconds: (performance.now() - startedAt) / 1000,
-      });
-    }
-  }
+      (inner) => provider.describe(inner),
+      signal,
+      (attempt) => breaker.execute(() => attempt()),
+    ),
+  );
 
   /** The whole way. */
   function guarded<T>(operation: ProviderCall["operation"], call: Call<T>, caller?: AbortSignal): Promise<T> {
-    return run(operation, call, caller, async (attemptWithin) => {
-      refuseWhilePaused(); // before the queue too, where calls may wait for those that hang
-      const answer = await total.execute(
-        ({ signal }) =>
-          retries.execute(
-            () =>
-              slots.execute(() => {
-                refuseWhilePaused();
-                return breaker.execute(() => attemptWithin(signal), signal);
-              }, signal),
-            signal,
-          ),
-        caller,
-      );
-      budget = Math.min(settings.retryBudget, budget + budgetPerSuccess);
-      return answer;
-    });
+    return run(operation, call, caller, (attempt) => policies.execute(attempt, caller));
   }
 
   /** One attempt outside the queue, which the breaker does not count: it says how the provider is when everything else waits. */
   function looking<T>(operation: ProviderCall["operation"], call: Call<T>, caller?: AbortSignal): Promise<T> {
-    return run(operation, call, caller, (attemptOnce) => {
-      refuseWhilePaused(); // the probe is looking
-      return attemptOnce();
+    return run(operation, call, caller, (attempt) => {
+      policies.refuseWhilePaused(); // the probe is looking
+      return attempt();
     });
   }
 
@@ -245,12 +100,71 @@ export function resilient(provider: Provider, options: ResilienceOptions = {}): 
     describe: (signal) => looking("describe", (inner) => provider.describe(inner), signal),
     inspect: (signal) => looking("inspect", (inner) => provider.inspect(inner), signal),
     async close() {
-      closing.abort();
-      clearTimeout(nextProbe);
+      probing.stop();
       await provider.close();
     },
     breakers: () => [breakerNow()],
   };
+}
+
+/** Runs an operation: `how` makes the one attempt, or as many as it takes. `within` is the caller's signal unless another is given. */
+type Run = <T>(
+  operation: ProviderCall["operation"],
+  call: Call<T>,
+  caller: AbortSignal | undefined,
+  how: (attempt: (within?: AbortSignal) => Promise<T>) => Promise<T>,
+) => Promise<T>;
+
+/** Tells of each run once, when it ends. */
+function observedRuns(
+  { name, region }: Provider,
+  { attempt }: Pick<CallPolicies, "attempt">,
+  observe: ResilienceOptions["observe"],
+): Run {
+  return async (operation, call, caller, how) => {
+    const startedAt = performance.now();
+    let attempts = 0;
+    let outcome: ProviderCall["outcome"] = "OK";
+    let error: unknown;
+    const counted: typeof call = (signal) => {
+      attempts += 1;
+      return call(signal);
+    };
+    try {
+      refuseAborted(caller);
+      return await how((within = caller) => attempt(counted, within, caller));
+    } catch (thrown) {
+      error = caller?.aborted ? cancelled(caller) : inOurWords(thrown, name);
+      outcome = error instanceof KmsError ? error.code : "INTERNAL";
+      throw error;
+    } finally {
+      observe?.({ operation, outcome, region, error, attempts, seconds: (performance.now() - startedAt) / 1000 });
+    }
+  };
+}
+
+const probeSpread = 0.2;
+
+/** Probes a while after each time that the breaker opens. Stopping ends a probe that is under way. */
+function whileOpen(breaker: CircuitBreakerPolicy, probeMs: number, probe: (signal: AbortSignal) => Promise<unknown>) {
+  const stopped = new AbortController();
+  let next: NodeJS.Timeout | undefined;
+  breaker.onBreak(() => {
+    if (stopped.signal.aborted) return;
+    clearTimeout(next);
+    const delayMs = probeMs * (1 + probeSpread * Math.random());
+    next = setTimeout(() => void probe(stopped.signal).catch(() => {}), delayMs).unref();
+  });
+  return {
+    stop(): void {
+      stopped.abort();
+      clearTimeout(next);
+    },
+  };
+}
+
+function breakerOf({ name, region }: Provider, { state }: CircuitBreakerPolicy): Breaker {
+  return { name: region === undefined ? name : `${name}/${region}`, state: stateNames[state] };
 }
 
 const stateNames: Readonly<Record<CircuitState, Breaker["state"]>> = {
@@ -271,58 +185,3 @@ export function worstBreakers(breakers: readonly Breaker[]): Breaker[] {
 }
 
 const badness: Readonly<Record<Breaker["state"], number>> = { closed: 0, "half-open": 1, open: 2 };
-
-/** A success that closes the breaker was a probe's: the first call that fails after it opens it again. */
-function consecutiveFailures(breakAfter: number): IBreaker {
-  let failures = 0;
-  return {
-    state: undefined,
-    success(state) {
-      failures = state === CircuitState.HalfOpen ? breakAfter - 1 : 0;
-    },
-    failure() {
-      failures += 1;
-      return failures >= breakAfter;
-    },
-  };
-}
-
-function isUnavailable(error: unknown): boolean {
-  return hasCode(error, "PROVIDER_UNAVAILABLE");
-}
-
-/** The policies' own errors as ours; a provider's are ours already. */
-function inOurWords(error: unknown, name: string): unknown {
-  if (error instanceof TaskCancelledError) return lateAnswer(name, error);
-  if (error instanceof BrokenCircuitError) return unavailable(`provider ${name} is failing; calls are paused`, error);
-  return error;
-}
-
-function lateAnswer(name: string, cause: unknown): KmsError {
-  return unavailable(`provider ${name} did not answer in time`, cause);
-}
-
-function unavailable(message: string, cause?: unknown): KmsError {
-  return new KmsError("PROVIDER_UNAVAILABLE", message, { cause });
-}
-
-function checkDataKey({ plaintext, wrapped }: DataKey): DataKey {
-  if (plaintext.length !== dataKeyBytes) {
-    plaintext.fill(0);
-    throw unavailable(`the provider answered with a data key of ${plaintext.length} bytes`);
-  }
-  return { plaintext, wrapped: checkWrapped(wrapped) };
-}
-
-function checkOpened(plaintext: Uint8Array): Uint8Array {
-  if (plaintext.length >= 1 && plaintext.length <= maxWrappedPlaintextBytes) return plaintext;
-  plaintext.fill(0);
-  throw unavailable(`the provider opened a wrapped key to ${plaintext.length} bytes`);
-}
-
-function checkWrapped(wrapped: Uint8Array): Uint8Array {
-  if (wrapped.length < 1 || wrapped.length > maxWrappedBytes) {
-    throw unavailable(`the provider answered with a wrapped key of ${wrapped.length} bytes`);
-  }
-  return wrapped;
-}

@@ -7,12 +7,12 @@ export const dataKeyBytes = 32;
 
 /** Throws INVALID_ARGUMENT for a plaintext that `encrypt` does not take. */
 export function checkPlaintext({ length }: Uint8Array): void {
-  if (isWrappable(length)) return;
+  if (isPlaintextLength(length)) return;
   throw invalidField("plaintext", `must be 1 to ${maxWrappedPlaintextBytes} bytes, not ${length}`);
 }
 
-/** Whether `encrypt` takes so many bytes, so that `decrypt` may give them back. */
-export function isWrappable(length: number): boolean {
+/** Whether `encrypt` takes so many bytes, and `decrypt` may give them back. */
+export function isPlaintextLength(length: number): boolean {
   return length >= 1 && length <= maxWrappedPlaintextBytes;
 }
 

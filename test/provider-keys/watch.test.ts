@@ -6,7 +6,7 @@ import { type ProviderWatch, type WatchOptions, watchProvider } from "../../src/
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider, ProviderKeyState } from "../../src/provider/provider.ts";
-import { defaultResilience } from "../../src/provider/resilience.ts";
+import { defaultResilience } from "../../src/provider/call-policies.ts";
 import { thrownBy } from "../support/matchers.ts";
 
 const context = { tenant_id: "acme" };

@@ -9,7 +9,7 @@ import { KmsError, type KmsErrorCode } from "../../../src/errors.ts";
 import { dependable } from "../../../src/provider/failover.ts";
 import type { Provider } from "../../../src/provider/provider.ts";
 import { openProvider } from "../../../src/provider/registry.ts";
-import { defaultResilience } from "../../../src/provider/resilience.ts";
+import { defaultResilience } from "../../../src/provider/call-policies.ts";
 import { openVault } from "../../../src/provider/vault/open.ts";
 import { takePlaintext } from "../../../src/provider/vault/response.ts";
 import { connectVault } from "../../../src/provider/vault/http.ts";
