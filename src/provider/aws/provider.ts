@@ -5,14 +5,14 @@
  */
 import type { KeyMetadata } from "@aws-sdk/client-kms";
 import { canonicalPairs, type ProviderContext } from "../../crypto/encryption-context.ts";
-import { ciphertextRejected, invalidField } from "../../errors.ts";
-import type { AwsClient } from "./client.ts";
+import { ciphertextRejected } from "../../errors.ts";
 import { distrusted } from "../distrust.ts";
+import type { Provider } from "../provider.ts";
+import { checkPlaintext, dataKeyBytes, isPlaintextLength } from "../secrets.ts";
+import type { AwsClient } from "./client.ts";
 import { type AwsKey, isKey } from "./key.ts";
 import { isWhole, reportOf, stateOf } from "./report.ts";
-import { maxWrappedPlaintextBytes, type Provider } from "../provider.ts";
 
-const dataKeyBytes = 32;
 /** What Decrypt takes: docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html */
 const maxBlobBytes = 6144;
 
@@ -46,9 +46,7 @@ export function awsProvider(client: AwsClient, key: AwsKey, region: string): Pro
     },
 
     async encrypt(plaintext, context, signal) {
-      if (plaintext.length < 1 || plaintext.length > maxWrappedPlaintextBytes) {
-        throw invalidField("plaintext", `must be 1 to ${maxWrappedPlaintextBytes} bytes, not ${plaintext.length}`);
-      }
+      checkPlaintext(plaintext);
       const input = { KeyId: arn, Plaintext: plaintext, EncryptionContext: checked(context) };
       const { CiphertextBlob, KeyId } = await client.encrypt(input, signal);
       if (!isKey(key, KeyId)) throw distrusted("it comes from another key");
@@ -61,8 +59,7 @@ export function awsProvider(client: AwsClient, key: AwsKey, region: string): Pro
       const { Plaintext, KeyId } = await client.decrypt(input, signal);
       const plaintext = takenOut(Plaintext);
       const isOfKey = isKey(key, KeyId);
-      if (isOfKey && plaintext && plaintext.length >= 1 && plaintext.length <= maxWrappedPlaintextBytes)
-        return plaintext;
+      if (isOfKey && plaintext && isPlaintextLength(plaintext.length)) return plaintext;
       plaintext?.fill(0);
       throw distrusted(isOfKey ? `a plaintext of ${plaintext?.length ?? "no"} bytes` : "it comes from another key");
     },

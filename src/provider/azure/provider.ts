@@ -4,15 +4,16 @@
  */
 import { randomBytes } from "node:crypto";
 import { providerContextBytes } from "../../crypto/encryption-context.ts";
-import { ciphertextRejected, hasCode, invalidField, type KmsError } from "../../errors.ts";
+import { ciphertextRejected, hasCode, type KmsError } from "../../errors.ts";
+import { refuseAborted } from "../../runtime/deadline.ts";
+import { distrusted } from "../distrust.ts";
+import type { Provider, ProviderKeyState } from "../provider.ts";
+import { checkPlaintext, freshDataKey } from "../secrets.ts";
 import * as advice from "./advice.ts";
 import type { AzureClient } from "./client.ts";
-import { distrusted } from "../distrust.ts";
 import { type AzureKey, type AzureKeyName, answeredVersion, describedKey, isRsa, refusal } from "./key.ts";
 import { keyAdvice, rotationOf, stateOf, wrapRefusal } from "./report.ts";
 import { openWrapped, parseWrapped, secretBytes, sealWrapped, type WrappedForm, wrappedKeyBytes } from "./wrapped.ts";
-import { refuseAborted } from "../../runtime/deadline.ts";
-import { maxWrappedPlaintextBytes, type Provider, type ProviderKeyState } from "../provider.ts";
 
 export interface OpenedKey {
   client: AzureClient;
@@ -21,8 +22,6 @@ export interface OpenedKey {
   key: AzureKey;
   close(): Promise<void>;
 }
-
-const dataKeyBytes = 32;
 
 export function azureProvider({ client, name, key, close }: OpenedKey): Provider {
   let known = key;
@@ -113,21 +112,11 @@ export function azureProvider({ client, name, key, close }: OpenedKey): Provider
     keyId: name.keyId,
     wrapsForAnyone: isRsa(key),
 
-    async generateDataKey(context, signal) {
-      const plaintext = randomBytes(dataKeyBytes);
-      try {
-        return { plaintext, wrapped: await provider.encrypt(plaintext, context, signal) };
-      } catch (error) {
-        plaintext.fill(0);
-        throw error;
-      }
-    },
+    generateDataKey: (context, signal) => freshDataKey((plaintext) => provider.encrypt(plaintext, context, signal)),
 
     async encrypt(plaintext, context, signal) {
       refuseAborted(signal);
-      if (plaintext.length < 1 || plaintext.length > maxWrappedPlaintextBytes) {
-        throw invalidField("plaintext", `must be 1 to ${maxWrappedPlaintextBytes} bytes, not ${plaintext.length}`);
-      }
+      checkPlaintext(plaintext);
       providerContextBytes(context); // one that cannot be bound is refused before a call
       const secret = randomBytes(secretBytes);
       try {

@@ -15,7 +15,7 @@ import { type GcpKey, versionIn } from "./key.ts";
 import { type Described, described } from "./report.ts";
 import type { GcpTokens } from "./tokens.ts";
 import { refuseAborted } from "../../runtime/deadline.ts";
-import { maxWrappedPlaintextBytes } from "../provider.ts";
+import { isPlaintextLength } from "../secrets.ts";
 
 export interface KeyReading {
   key: Described;
@@ -71,7 +71,7 @@ export function gcpCalls(connection: HttpConnection, tokens: GcpTokens, key: Gcp
     async decrypt(ciphertext, context, signal) {
       const aad = providerContextBytes(context);
       const plaintext = takePlaintext(await post("decrypt", () => secretJson("ciphertext", ciphertext, aad), signal));
-      if (plaintext.length >= 1 && plaintext.length <= maxWrappedPlaintextBytes) return plaintext;
+      if (isPlaintextLength(plaintext.length)) return plaintext;
       plaintext.fill(0);
       throw distrusted(`a plaintext of ${plaintext.length} bytes`);
     },

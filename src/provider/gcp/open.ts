@@ -1,25 +1,20 @@
 /**
- * A symmetric key of Google Cloud KMS, over its REST API. A data key is made here and wrapped by Encrypt, as Cloud KMS makes none; the
- * context is its additional authenticated data. Wrapped form: wrapped.ts. Of a key in hardware or elsewhere Cloud KMS takes 8 KiB of
- * plaintext and context together, which those of this service are far below.
+ * A symmetric key of Google Cloud KMS, over its REST API. The context is its additional authenticated data. Of a key in hardware or
+ * elsewhere Cloud KMS takes 8 KiB of plaintext and context together, which those of this service are far below.
  */
-import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import type { ProviderContext } from "../../crypto/encryption-context.ts";
-import { ciphertextRejected, invalidField, KmsError } from "../../errors.ts";
-import { distrusted } from "../distrust.ts";
-import { type GcpCalls, gcpCalls, type KeyReading } from "./client.ts";
+import { invalidField, KmsError } from "../../errors.ts";
+import { withDeadline } from "../../runtime/deadline.ts";
+import type { Provider } from "../provider.ts";
+import { gcpCalls } from "./client.ts";
 import { newToken } from "./credentials.ts";
 import { connectGcp } from "./http.ts";
-import { type GcpKey, parseKey } from "./key.ts";
-import { reportOf, stateOf, unfit } from "./report.ts";
+import { parseKey } from "./key.ts";
+import { gcpProvider } from "./provider.ts";
+import { unfit } from "./report.ts";
 import type { GcpSettings } from "./settings.ts";
 import { gcpTokens } from "./tokens.ts";
-import { unwrapped, wrapped } from "./wrapped.ts";
-import { refuseAborted, withDeadline } from "../../runtime/deadline.ts";
-import { maxWrappedPlaintextBytes, type Provider } from "../provider.ts";
 
-const dataKeyBytes = 32;
 const openTimeoutMs = 10_000;
 const googleUniverse = "googleapis.com";
 const googleEndpoint = `https://cloudkms.${googleUniverse}`;
@@ -48,70 +43,6 @@ export async function openGcp({ key: name, endpoint, credentialsFile: file }: Gc
     await close();
     throw error;
   }
-}
-
-interface Opened {
-  key: GcpKey;
-  keyId: string;
-  calls: GcpCalls;
-  close(): Promise<void>;
-}
-
-function gcpProvider({ key, keyId, calls, close }: Opened): Provider {
-  async function wrap(plaintext: Uint8Array, context: ProviderContext, signal?: AbortSignal): Promise<Uint8Array> {
-    const ciphertext = await calls.encrypt(plaintext, context, signal);
-    const out = wrapped(ciphertext);
-    if (out === undefined) throw distrusted(`a ciphertext of ${ciphertext.length} bytes`);
-    return out;
-  }
-
-  async function read(signal: AbortSignal | undefined): Promise<KeyReading> {
-    refuseAborted(signal);
-    return calls.read(signal);
-  }
-
-  return {
-    name: "gcp",
-    keyId,
-
-    async generateDataKey(context, signal) {
-      refuseAborted(signal);
-      const plaintext = randomBytes(dataKeyBytes);
-      try {
-        return { plaintext, wrapped: await wrap(plaintext, context, signal) };
-      } catch (error) {
-        plaintext.fill(0);
-        throw error;
-      }
-    },
-
-    async encrypt(plaintext, context, signal) {
-      refuseAborted(signal);
-      if (plaintext.length < 1 || plaintext.length > maxWrappedPlaintextBytes) {
-        throw invalidField("plaintext", `must be 1 to ${maxWrappedPlaintextBytes} bytes, not ${plaintext.length}`);
-      }
-      return wrap(plaintext, context, signal);
-    },
-
-    async decrypt(bytes, context, signal) {
-      refuseAborted(signal);
-      const ciphertext = unwrapped(bytes);
-      if (ciphertext === undefined) throw ciphertextRejected();
-      return calls.decrypt(ciphertext, context, signal);
-    },
-
-    async describe(signal) {
-      const { key: seen, clockSkewMs } = await read(signal);
-      return stateOf(seen, clockSkewMs);
-    },
-
-    async inspect(signal) {
-      const { key: seen, clockSkewMs } = await read(signal);
-      return reportOf(key, seen, clockSkewMs);
-    },
-
-    close,
-  };
 }
 
 function late(): KmsError {

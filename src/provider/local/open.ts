@@ -3,16 +3,15 @@
  * canonical provider context as AAD. Random ivs bound a master key to 2^32 wraps.
  * Without a key file the master key is lost on restart, and with it every key that it wrapped.
  */
-import { hkdfSync, type KeyObject, randomBytes } from "node:crypto";
+import { hkdfSync, type KeyObject } from "node:crypto";
 import { openGcm, sealGcm } from "../../crypto/aes-gcm.ts";
 import { providerContextBytes } from "../../crypto/encryption-context.ts";
-import { invalidField } from "../../errors.ts";
+import { refuseAborted } from "../../runtime/deadline.ts";
+import type { Provider } from "../provider.ts";
+import { checkPlaintext, freshDataKey } from "../secrets.ts";
 import { masterKeyFromFile, randomMasterKey } from "./master-key.ts";
 import type { LocalSettings } from "./settings.ts";
-import { refuseAborted } from "../../runtime/deadline.ts";
-import { maxWrappedPlaintextBytes, type Provider } from "../provider.ts";
 
-const dataKeyBytes = 32;
 const fingerprintBytes = 8;
 
 export async function openLocal({ masterKeyFile }: LocalSettings): Promise<Provider> {
@@ -27,15 +26,12 @@ export function localProvider(masterKey: KeyObject): Provider {
 
     async generateDataKey(context, signal) {
       refuseAborted(signal);
-      const plaintext = randomBytes(dataKeyBytes);
-      return { plaintext, wrapped: sealGcm(masterKey, plaintext, providerContextBytes(context)) };
+      return freshDataKey(async (plaintext) => sealGcm(masterKey, plaintext, providerContextBytes(context)));
     },
 
     async encrypt(plaintext, context, signal) {
       refuseAborted(signal);
-      if (plaintext.length < 1 || plaintext.length > maxWrappedPlaintextBytes) {
-        throw invalidField("plaintext", `must be 1 to ${maxWrappedPlaintextBytes} bytes, not ${plaintext.length}`);
-      }
+      checkPlaintext(plaintext);
       return sealGcm(masterKey, plaintext, providerContextBytes(context));
     },
 

@@ -5,7 +5,7 @@
  * Plaintexts pass through JSON as base64. They are encoded and decoded as bytes, and those are overwritten; Node's copies are not ours.
  */
 import { type ProviderContext, providerContextBytes } from "../../crypto/encryption-context.ts";
-import { maxWrappedPlaintextBytes } from "../provider.ts";
+import { isPlaintextLength } from "../secrets.ts";
 import { dataOf, takePlaintext, unreadable, type VaultData } from "./response.ts";
 import { encodeBase64 } from "../../encoding/base64.ts";
 import { isMissing, keyFailure } from "./errors.ts";
@@ -67,7 +67,7 @@ export function transit(session: VaultSession, name: VaultKeyName): Transit {
       const answer = await post(paths.decrypt, body, signal);
       if (answer.status !== 200) throw keyFailure(name, answer);
       const plaintext = takePlaintext(answer);
-      if (plaintext.length >= 1 && plaintext.length <= maxWrappedPlaintextBytes) return plaintext;
+      if (isPlaintextLength(plaintext.length)) return plaintext;
       plaintext.fill(0);
       throw unreadable("a plaintext");
     },
