@@ -1,5 +1,5 @@
 /** The configuration as the service takes it: one frozen value, which load.ts reads. */
-import type { TenantKeySettings } from "../provider-keys/tenant-settings.ts";
+import type { TenantKeySettings } from "../provider-keys/settings.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
 import type { StoreSettings } from "../store/registry.ts";
 import type { Values } from "./known-settings.ts";

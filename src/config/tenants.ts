@@ -4,8 +4,8 @@
  * names it in full. Both stand in application.properties or in the file that `fluo.kms.tenants.file` names; a secret may be in the
  * environment.
  */
-import type { TenantKeySettings } from "../provider-keys/tenant-settings.ts";
 import { type ProviderSettings, realmOf } from "../provider/registry.ts";
+import type { TenantKeySettings } from "../provider-keys/settings.ts";
 import { nearestName } from "./nearest.ts";
 import type { Problem } from "./problem.ts";
 import { namesIn, type Properties } from "./properties.ts";

@@ -10,8 +10,9 @@ import type { Provider } from "../provider/provider.ts";
 import { type Breaker, type ProviderCall, worstBreakers } from "../provider/resilience.ts";
 import type { Instruments } from "../telemetry.ts";
 import { ownKeys } from "./name-claims.ts";
-import type { TenantKeySettings } from "./tenant-settings.ts";
-import { type OpenKey, type StartedTenantKeys, startTenantKeys } from "./tenant-provider-keys.ts";
+import type { ProviderKeySettings } from "./settings.ts";
+import type { OpenKey } from "./slot.ts";
+import { type StartedTenantKeys, startTenantKeys } from "./tenant-provider-keys.ts";
 
 /** What uses secrets that provider keys wrapped. */
 export interface SecretUser {
@@ -22,16 +23,6 @@ export interface SecretUser {
 }
 
 type ProviderKeyName = Pick<Provider, "name" | "keyId">;
-
-export interface ProviderKeySettings extends NamedProviders {
-  readonly tenantKeys: TenantKeySettings;
-  /** SHA-256 that the store key must have. */
-  readonly storeKeyPin: string | undefined;
-  /** Between looks at the state of a provider's key. */
-  readonly providerCheckMs: number;
-  /** Remarks on these settings. */
-  readonly warnings: readonly string[];
-}
 
 export interface StartedProviders {
   /** Refused while their provider refuses them: see provider-keys/watch.ts. */

@@ -4,15 +4,15 @@
  * were tried; keys that it names no more end once the calls on them have.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { TenantKeySettings } from "./tenant-settings.ts";
 import { KmsError } from "../errors.ts";
-import { type Holder, type KeyNames, keyNames } from "./name-claims.ts";
-import { nameOf, type TenantKeys, wrappedBy } from "./provider-keys.ts";
-import type { ProviderCondition, ProviderWatch } from "./watch.ts";
-import { withDeadline } from "../runtime/deadline.ts";
 import type { Provider } from "../provider/provider.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
-import type { Breaker, ResilientProvider } from "../provider/resilience.ts";
+import type { Breaker } from "../provider/resilience.ts";
+import { withDeadline } from "../runtime/deadline.ts";
+import { type Holder, keyNames } from "./name-claims.ts";
+import { nameOf, type TenantKeys, wrappedBy } from "./provider-keys.ts";
+import type { TenantKeySettings } from "./settings.ts";
+import { type KeyCondition, type OpenKey, type Slot, type SlotParts, slot } from "./slot.ts";
 
 export interface StartedTenantKeys extends TenantKeys {
   /** Every key that the configuration names, open or not. */
@@ -35,33 +35,17 @@ export interface TenantKey {
   /** Undefined while it is not open. */
   readonly open: OpenKey | undefined;
   /** Of the last look, or of the last try to open it. */
-  condition(): Pick<ProviderCondition, "condition" | "detail" | "advice" | "since" | "latencyMs">;
+  condition(): KeyCondition;
 }
 
-export interface OpenKey {
-  readonly watch: ProviderWatch;
-  /** Not refused while its provider refuses it: see start.ts. */
-  readonly unguarded: ResilientProvider;
-}
-
-export interface TenantKeyParts {
+export interface TenantKeyParts extends Omit<SlotParts, "names"> {
   settings: TenantKeySettings;
   /** The service's own keys, open. */
   own: readonly Holder[];
-  open(settings: ProviderSettings): Promise<ResilientProvider>;
-  watch(provider: Provider): Promise<ProviderWatch>;
-  clock: () => Date;
-  /** Told of each key that was opened, before it is used. */
-  opened(name: string, key: OpenKey): void;
-  /** Told of each key that could not be opened now, when it is tried first and when the reason is another. */
-  failed(name: string, error: unknown): void;
   /** Told of each that the configuration names no more, once it is closed. */
   ended(provider: Pick<Provider, "name" | "keyId">): void;
   /** How long a start, or a new configuration, waits for keys that do not answer. */
   patienceMs?: number;
-  /** Between tries: the first, and the longest, to which each is twice the one before. */
-  retryMs?: number;
-  longestRetryMs?: number;
   /** For calls to end on keys that are named no more: longer than a call lasts. */
   graceMs?: number;
 }
@@ -70,10 +54,9 @@ export interface TenantKeyParts {
 export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTenantKeys> {
   const { patienceMs = 3_000, graceMs = 15_000 } = parts;
   const names = keyNames(parts.own);
-  const slots = new Map<string, Slot>();
-  const leaving = new Set<Slot>();
-  let tenants: ReadonlyMap<string, string> = new Map();
-  let counts: ReadonlyMap<string, number> = new Map();
+  const inEffect: InEffect = { slots: new Map(), leaving: new Set(), tenants: new Map(), counts: new Map() };
+  const { slots, leaving } = inEffect;
+  const keys = lookUp(inEffect);
   let replacing = Promise.resolve();
   const closing = Promise.withResolvers<void>();
   let isClosed = false;
@@ -90,8 +73,8 @@ export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTen
     const replaced = [...slots.values()].filter(({ name }) => !next.providerKeys.has(name) || renewed.has(name));
     for (const old of replaced) slots.delete(old.name);
     for (const each of added) slots.set(each.name, each);
-    tenants = next.tenants;
-    counts = countsOf(tenants);
+    inEffect.tenants = next.tenants;
+    inEffect.counts = countsOf(next.tenants);
     for (const old of replaced) leave(old);
   }
 
@@ -112,59 +95,18 @@ export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTen
     tellOfEnd(old);
   }
 
-  /** Not while it may be the one that its name stands for now, under other settings, and that is not open yet. */
+  /** Deferred while a successor with the same name is still opening: it may turn out to be the same key. */
   function tellOfEnd(old: Slot): void {
     const { open } = old;
-    if (isClosed || open === undefined || find(wrappedBy(open.watch.provider)) !== undefined) return;
+    if (isClosed || open === undefined || keys.find(wrappedBy(open.watch.provider)) !== undefined) return;
     const successor = slots.get(old.name);
     if (successor !== undefined && successor.open === undefined) setTimeout(() => tellOfEnd(old), graceMs).unref();
     else parts.ended(open.watch.provider);
   }
 
-  function find(wrapped: Parameters<TenantKeys["find"]>[0]): Provider | undefined {
-    const wanted = nameOf(wrapped);
-    for (const { open } of [...slots.values(), ...leaving]) {
-      if (open !== undefined && nameOf(wrappedBy(open.watch.provider)) === wanted) return open.watch.provider;
-    }
-    return undefined;
-  }
-
-  const slotOf = (tenantId: string) => {
-    const name = tenants.get(tenantId);
-    return name === undefined ? undefined : slots.get(name);
-  };
-  const keyIn = (each: Slot): TenantKey => ({
-    name: each.name,
-    provider: each.settings.name,
-    tenants: counts.get(each.name) ?? 0,
-    open: each.open,
-    condition: each.condition,
-  });
-
   await replace(parts.settings);
   return {
-    ofTenant(tenantId) {
-      const own = slotOf(tenantId);
-      if (own === undefined) return undefined;
-      if (own.open === undefined) throw notOpen(tenantId, own);
-      return own.open.watch.provider;
-    },
-    openOf: (tenantId) => slotOf(tenantId)?.open?.watch.provider,
-    find,
-    notOpen: () => [...slots.values()].filter(({ open }) => open === undefined).map(({ name }) => name),
-    tenants() {
-      const owned = [...tenants].map(([tenantId, name]) => {
-        const provider = slots.get(name)?.open?.watch.provider;
-        return [tenantId, provider && wrappedBy(provider)] as const;
-      });
-      return new Map(owned);
-    },
-    all: () => [...slots.values()].map(keyIn),
-    keyOf(tenantId) {
-      const own = slotOf(tenantId);
-      return own && keyIn(own);
-    },
-    breakers: () => [...slots.values()].flatMap(({ open }) => open?.unguarded.breakers() ?? []),
+    ...keys,
     replace,
     async close() {
       isClosed = true;
@@ -177,111 +119,61 @@ export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTen
   };
 }
 
-interface Slot {
-  readonly name: string;
-  readonly settings: ProviderSettings;
-  readonly open: OpenKey | undefined;
-  /** Never rejects. */
-  readonly firstTry: Promise<void>;
-  condition: TenantKey["condition"];
-  close(): Promise<void>;
+/** The configuration in effect, and the keys that it named before and on which calls may be under way. */
+interface InEffect {
+  readonly slots: Map<string, Slot>;
+  readonly leaving: Set<Slot>;
+  /** Tenant to the name of its key. */
+  tenants: ReadonlyMap<string, string>;
+  /** Tenants of each key, by its name. */
+  counts: ReadonlyMap<string, number>;
 }
 
-function slot(name: string, settings: ProviderSettings, parts: TenantKeyParts & { names: KeyNames }): Slot {
-  const { retryMs = 1_000, longestRetryMs = 30_000 } = parts;
-  let open: OpenKey | undefined;
-  let giveNameBack = () => {};
-  let failure: KmsError | undefined;
-  let since = parts.clock();
-  let isClosed = false;
-  let timer: NodeJS.Timeout | undefined;
+function lookUp(inEffect: InEffect): Omit<StartedTenantKeys, "replace" | "close"> {
+  const { slots, leaving } = inEffect;
 
-  async function tryToOpen(nextMs: number): Promise<void> {
-    try {
-      const unguarded = await parts.open(settings);
-      if (isClosed) return await unguarded.close();
-      const watch = await parts.watch(unguarded);
-      if (isClosed) return await closeOpen({ watch, unguarded });
-      const key = { watch, unguarded };
-      takeName(key);
-      open = key;
-      parts.opened(name, open);
-    } catch (error) {
-      if (!isClosed) fail(error, nextMs);
-    }
-  }
-
-  function fail(error: unknown, nextMs: number): void {
-    if (failure?.message !== messageOf(error)) {
-      since = parts.clock();
-      parts.failed(name, error);
-    }
-    failure = asFailure(error);
-    timer = setTimeout(() => void tryToOpen(Math.min(2 * nextMs, longestRetryMs)), nextMs).unref();
-  }
-
-  /** Nothing of a key whose name is another's is used: neither it nor what its watch sees. */
-  function takeName(key: OpenKey): void {
-    try {
-      giveNameBack = parts.names.take({ owner: `provider key ${name}`, key: key.unguarded, settings, giveWay });
-    } catch (error) {
-      abandon(key);
-      throw error;
-    }
-  }
-
-  function giveWay(why: KmsError): void {
-    const was = open;
-    open = undefined;
-    if (was !== undefined) abandon(was);
-    fail(why, longestRetryMs);
-  }
+  const slotOf = (tenantId: string) => {
+    const name = inEffect.tenants.get(tenantId);
+    return name === undefined ? undefined : slots.get(name);
+  };
+  const keyIn = (each: Slot): TenantKey => ({
+    name: each.name,
+    provider: each.settings.name,
+    tenants: inEffect.counts.get(each.name) ?? 0,
+    open: each.open,
+    condition: each.condition,
+  });
 
   return {
-    name,
-    settings,
-    get open() {
-      return open;
+    ofTenant(tenantId) {
+      const own = slotOf(tenantId);
+      if (own === undefined) return undefined;
+      if (own.open === undefined) throw notOpen(tenantId, own);
+      return own.open.watch.provider;
     },
-    firstTry: tryToOpen(retryMs),
-    condition() {
-      if (open !== undefined) return open.watch.current();
-      const condition = failure?.code === "PROVIDER_DENIED" ? "denied" : "unavailable";
-      const detail = failure?.message ?? "is being opened";
-      return { condition, detail, advice: failure?.advice, since, latencyMs: 0 };
+    openOf: (tenantId) => slotOf(tenantId)?.open?.watch.provider,
+    find(wrapped) {
+      const wanted = nameOf(wrapped);
+      for (const { open } of [...slots.values(), ...leaving]) {
+        if (open !== undefined && nameOf(wrappedBy(open.watch.provider)) === wanted) return open.watch.provider;
+      }
+      return undefined;
     },
-    async close() {
-      isClosed = true;
-      clearTimeout(timer); // a try that is under way closes what it opened
-      giveNameBack();
-      if (open !== undefined) await closeOpen(open);
+    notOpen: () => [...slots.values()].filter(({ open }) => open === undefined).map(({ name }) => name),
+    tenants() {
+      const owned = [...inEffect.tenants].map(([tenantId, name]) => {
+        const provider = slots.get(name)?.open?.watch.provider;
+        return [tenantId, provider && wrappedBy(provider)] as const;
+      });
+      return new Map(owned);
     },
+    all: () => [...slots.values()].map(keyIn),
+    keyOf(tenantId) {
+      const own = slotOf(tenantId);
+      return own && keyIn(own);
+    },
+    breakers: () => [...slots.values()].flatMap(({ open }) => open?.unguarded.breakers() ?? []),
   };
-}
-
-async function closeOpen({ watch, unguarded }: OpenKey): Promise<void> {
-  watch.stop();
-  await unguarded.close();
-}
-
-/** Nobody waits for it, or would know what to do where that fails. */
-function abandon(key: OpenKey): void {
-  closeOpen(key).catch(() => {});
-}
-
-/** A setting that is wrong is nobody's request: which, and what it says, is for operators. */
-function asFailure(error: unknown): KmsError {
-  if (!(error instanceof KmsError)) return new KmsError("PROVIDER_UNAVAILABLE", "internal error, see the log");
-  if (error.code === "PROVIDER_UNAVAILABLE") return error;
-  if (error.code === "INVALID_ARGUMENT") {
-    const advice = [error.message, error.advice].filter((each) => each !== undefined).join(". ");
-    return new KmsError("PROVIDER_DENIED", "its settings cannot be used, see the log", { cause: error, advice });
-  }
-  return new KmsError("PROVIDER_DENIED", error.message, { cause: error, advice: error.advice });
-}
-
-function messageOf(error: unknown): string {
-  return asFailure(error).message;
 }
 
 function notOpen(tenantId: string, { name, condition }: Slot): KmsError {

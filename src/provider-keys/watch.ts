@@ -65,8 +65,7 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
   let timer: NodeJS.Timeout | undefined;
   let looking: Promise<ProviderCondition> | undefined;
   let lookedAtMs = Number.NEGATIVE_INFINITY;
-  let doubtedAtMs = Number.NEGATIVE_INFINITY;
-  let doubtRestMs = intervalMs;
+  const isDoubtDue = doubts(intervalMs);
 
   /** One look at a time, whoever asks. */
   function look(): Promise<ProviderCondition> {
@@ -107,21 +106,12 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
       await looking; // began before the denial, and may not have seen why
       lookIn(Math.max(0, lookedAtMs + retryMs - performance.now()));
     }
-    const sinceDoubtMs = performance.now() - doubtedAtMs;
-    if (current?.condition !== "answering" || sinceDoubtMs < doubtRestMs) return;
-    doubtRestMs = sinceDoubtMs < 2 * doubtRestMs ? Math.min(2 * doubtRestMs, longestDoubtMs) : intervalMs;
-    doubtedAtMs = performance.now();
+    if (current?.condition !== "answering" || !isDoubtDue()) return;
     for (const listener of listeners) listener.denied?.(provider);
   }
 
-  function refuseWhileDenied(): void {
-    if (current?.condition !== "denied") return;
-    const { detail, advice } = current;
-    throw new KmsError("PROVIDER_DENIED", `the provider refuses its key: ${detail}`, { advice });
-  }
-
   async function allowed<T>(call: () => Promise<T>): Promise<T> {
-    refuseWhileDenied();
+    if (current?.condition === "denied") throw refusal(current);
     try {
       return await call();
     } catch (error) {
@@ -132,20 +122,7 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
 
   await look();
   return {
-    provider: {
-      name: provider.name,
-      keyId: provider.keyId,
-      get region() {
-        return provider.region;
-      },
-      wrapsForAnyone: provider.wrapsForAnyone,
-      generateDataKey: (context, signal) => allowed(() => provider.generateDataKey(context, signal)),
-      encrypt: (plaintext, context, signal) => allowed(() => provider.encrypt(plaintext, context, signal)),
-      decrypt: (wrapped, context, signal) => allowed(() => provider.decrypt(wrapped, context, signal)),
-      describe: (signal) => provider.describe(signal),
-      inspect: (signal) => provider.inspect(signal),
-      close: () => provider.close(),
-    },
+    provider: guarded(provider, allowed),
     current: () => current!,
     look,
     subscribe(listener) {
@@ -155,6 +132,41 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
       stopped.abort();
       clearTimeout(timer);
     },
+  };
+}
+
+function refusal({ detail, advice }: ProviderCondition): KmsError {
+  return new KmsError("PROVIDER_DENIED", `the provider refuses its key: ${detail}`, { advice });
+}
+
+/** Says when others may be doubted, and counts that as a doubt: see the head of this file. */
+function doubts(intervalMs: number): () => boolean {
+  let doubtedAtMs = Number.NEGATIVE_INFINITY;
+  let restMs = intervalMs;
+  return () => {
+    const sinceMs = performance.now() - doubtedAtMs;
+    if (sinceMs < restMs) return false;
+    restMs = sinceMs < 2 * restMs ? Math.min(2 * restMs, longestDoubtMs) : intervalMs;
+    doubtedAtMs = performance.now();
+    return true;
+  };
+}
+
+/** The provider, with every use of its key in `allowed`. */
+function guarded(provider: Provider, allowed: <T>(use: () => Promise<T>) => Promise<T>): Provider {
+  return {
+    name: provider.name,
+    keyId: provider.keyId,
+    get region() {
+      return provider.region;
+    },
+    wrapsForAnyone: provider.wrapsForAnyone,
+    generateDataKey: (context, signal) => allowed(() => provider.generateDataKey(context, signal)),
+    encrypt: (plaintext, context, signal) => allowed(() => provider.encrypt(plaintext, context, signal)),
+    decrypt: (wrapped, context, signal) => allowed(() => provider.decrypt(wrapped, context, signal)),
+    describe: (signal) => provider.describe(signal),
+    inspect: (signal) => provider.inspect(signal),
+    close: () => provider.close(),
   };
 }
 

@@ -1,0 +1,20 @@
+/** Settings of the provider keys: the service's own, and those of tenants that have one of their own. */
+import type { NamedProviders } from "../provider/open.ts";
+import type { ProviderSettings } from "../provider/registry.ts";
+
+export interface ProviderKeySettings extends NamedProviders {
+  readonly tenantKeys: TenantKeySettings;
+  /** SHA-256 that the store key must have, see store-key-pin.ts. */
+  readonly storeKeyPin: string | undefined;
+  /** Between looks at a key. */
+  readonly providerCheckMs: number;
+  /** Remarks on these settings. */
+  readonly warnings: readonly string[];
+}
+
+export interface TenantKeySettings {
+  /** By the name that operators know it by. A key of the service's own provider is its own name. */
+  readonly providerKeys: ReadonlyMap<string, ProviderSettings>;
+  /** Tenant to the name of its provider key. */
+  readonly tenants: ReadonlyMap<string, string>;
+}
