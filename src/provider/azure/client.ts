@@ -16,14 +16,11 @@ import {
   type UnwrapResult,
   type WrapResult,
 } from "@azure/keyvault-keys";
-import { KmsError } from "../../errors.ts";
+import { azureCalls, type CallOptions, type Send } from "./calls.ts";
 import type { AzureConnection } from "./connection.ts";
-import type { AzureTokens } from "./credential.ts";
-import { type AzureAnswer, type AzureCall, azureError, credentialsRefused, saysMissing } from "./errors.ts";
+import type { AzureTokens } from "./tokens.ts";
 import type { AzureKeyName } from "./key.ts";
 import type { WrapAlgorithm } from "./wrapped.ts";
-import { refuseAborted } from "../../runtime/deadline.ts";
-import { abandonable } from "../sdk-call.ts";
 
 export interface AzureClientSettings {
   key: AzureKeyName;
@@ -59,31 +56,12 @@ export interface AzureClient {
   clockSkewMs(): number | undefined;
 }
 
-/** What the SDK takes of ours in each call. */
-interface CallOptions {
-  abortSignal?: AbortSignal;
-  onResponse(raw: { status: number; headers: { get(name: string): string | undefined }; parsedBody?: unknown }): void;
-}
-
 /**
  * What KeyClient stands on, and its getCryptographyClient hands on. KeyClient's own getKeyRotationPolicy leaves out the options of a call,
  * and with them the signal.
  */
 interface GeneratedClient {
   getKeyRotationPolicy(name: string, options: CallOptions): Promise<unknown>;
-}
-
-type About = Omit<AzureCall, "keyId">;
-
-type Send<Value> = (options: CallOptions) => Promise<Value>;
-
-interface Exchanged<Value> {
-  value?: Value;
-  failure?: unknown;
-  /** The last answer there was, as it came. */
-  answer: AzureAnswer | undefined;
-  /** Of the tokens. */
-  generation: number;
 }
 
 export function azureClient({ key, connection, tokens, verifyChallengeResource }: AzureClientSettings): AzureClient {
@@ -97,50 +75,12 @@ export function azureClient({ key, connection, tokens, verifyChallengeResource }
   };
   const keys = new KeyClient(vaultUrl, tokens, { ...options });
   const { client: generatedClient } = keys as unknown as { client: GeneratedClient };
+  const { call, callVersion } = azureCalls(keyId, tokens);
 
   function cryptography(version: string): CryptographyClient {
     const id = `${vaultUrl}/keys/${name}/${version}`;
     const bare: KeyVaultKey = { id, name, properties: { vaultUrl, name, version } };
     return new CryptographyClient(bare, tokens, { ...options, generatedClient } as CryptographyClientOptions);
-  }
-
-  async function exchange<Value>(send: Send<Value>, signal: AbortSignal | undefined): Promise<Exchanged<Value>> {
-    const generation = tokens.generation();
-    let answer: AzureAnswer | undefined;
-    const onResponse: CallOptions["onResponse"] = ({ status, headers, parsedBody: body }) => {
-      answer = { status, retryAfter: headers.get("retry-after"), body };
-    };
-    try {
-      const value = await abandonable((abort) => send({ ...abort, onResponse }), signal, overwrite);
-      tokens.accepted();
-      return { value, answer, generation };
-    } catch (failure) {
-      refuseAborted(signal);
-      return { failure: failure ?? new Error("nothing"), answer, generation };
-    }
-  }
-
-  async function call<Value>(about: About, send: Send<Value>, signal: AbortSignal | undefined) {
-    const exchanged = await exchange(send, signal);
-    const { value, failure, answer } = exchanged;
-    if (failure !== undefined) throw meaning(about, exchanged);
-    return { value: value!, body: answer?.body };
-  }
-
-  /** Undefined where the version, or the whole key, is missing. */
-  async function callVersion<Value>(about: About, send: Send<Value>, signal: AbortSignal | undefined) {
-    const exchanged = await exchange(send, signal);
-    const { value, failure, answer } = exchanged;
-    if (failure === undefined) return { value: value!, body: answer?.body };
-    if (answer !== undefined && saysMissing(answer)) return undefined;
-    throw meaning(about, exchanged);
-  }
-
-  function meaning(about: About, { failure, answer, generation }: Exchanged<unknown>): KmsError {
-    if (answer?.status === 401 && !(failure instanceof KmsError)) {
-      return credentialsRefused(answer, tokens.refused(generation));
-    }
-    return azureError(failure, { keyId, ...about }, answer);
   }
 
   return {
@@ -175,9 +115,4 @@ export function azureClient({ key, connection, tokens, verifyChallengeResource }
 /** Of a wrap or an unwrap. */
 function kidIn(body: unknown): unknown {
   return (Object(body) as { kid?: unknown }).kid;
-}
-
-function overwrite(value: unknown): void {
-  const { result } = Object(value) as { result?: unknown };
-  if (result instanceof Uint8Array) result.fill(0);
 }

@@ -5,12 +5,12 @@
 import { invalidField, KmsError } from "../../errors.ts";
 import { azureClient } from "./client.ts";
 import { azureConnection } from "./connection.ts";
-import { azureTokens } from "./credential.ts";
 import { withDeadline } from "../../runtime/deadline.ts";
 import { distrusted } from "../distrust.ts";
 import { answeredVersion, describedKey, keyName, parseKeyId, unfit } from "./key.ts";
 import { azureProvider } from "./provider.ts";
 import type { AzureSettings } from "./settings.ts";
+import { azureTokens } from "./tokens.ts";
 import type { Provider } from "../provider.ts";
 
 /** The search for a token included. */

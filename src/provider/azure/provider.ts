@@ -4,15 +4,15 @@
  */
 import { randomBytes } from "node:crypto";
 import { providerContextBytes } from "../../crypto/encryption-context.ts";
-import { ciphertextRejected, hasCode, type KmsError } from "../../errors.ts";
+import { ciphertextRejected, hasCode } from "../../errors.ts";
 import { refuseAborted } from "../../runtime/deadline.ts";
 import { distrusted } from "../distrust.ts";
-import type { Provider, ProviderKeyState } from "../provider.ts";
+import type { Provider } from "../provider.ts";
 import { checkPlaintext, freshDataKey } from "../secrets.ts";
-import * as advice from "./advice.ts";
 import type { AzureClient } from "./client.ts";
-import { type AzureKey, type AzureKeyName, answeredVersion, describedKey, isRsa, refusal } from "./key.ts";
-import { keyAdvice, rotationOf, stateOf, wrapRefusal } from "./report.ts";
+import { type AzureKey, type AzureKeyName, answeredVersion, isRsa } from "./key.ts";
+import { type KnownKey, knownKey } from "./known-key.ts";
+import { rotationOf } from "./report.ts";
 import { openWrapped, parseWrapped, secretBytes, sealWrapped, type WrappedForm, wrappedKeyBytes } from "./wrapped.ts";
 
 export interface OpenedKey {
@@ -24,88 +24,8 @@ export interface OpenedKey {
 }
 
 export function azureProvider({ client, name, key, close }: OpenedKey): Provider {
-  let known = key;
-  let isReplaced = false;
-  const versions = new Set([key.version]);
-
-  /** The current version, which wraps from now on. */
-  async function look(signal?: AbortSignal): Promise<AzureKey> {
-    const { key: answered, body } = await client.getKey(signal);
-    const version = answeredVersion(name, answered.id);
-    const seen = describedKey(answered, version, body);
-    if (version !== known.version) isReplaced = !(await client.hasVersion(known.version, signal));
-    if (!isReplaced) {
-      known = seen;
-      versions.add(version);
-    }
-    return seen;
-  }
-
-  function stateIn(seen: AzureKey): ProviderKeyState {
-    const clockSkewMs = client.clockSkewMs();
-    const disabled = (detail: string) => ({ state: "disabled", detail, clockSkewMs }) as const;
-    if (isReplaced) return disabled("replaced by another of its name");
-    if (isRsa(seen) !== isRsa(key)) return disabled(`of type ${seen.type}, and was ${key.type}`);
-    return { ...stateOf(seen, azureNowMs()), clockSkewMs };
-  }
-
-  function azureNowMs(): number {
-    return Date.now() - (client.clockSkewMs() ?? 0);
-  }
-
-  function wrapRefused(): KmsError | undefined {
-    if (isReplaced) return refusal("was replaced by another of its name", advice.replaced(name));
-    if (isRsa(known) !== isRsa(key))
-      return refusal(`is of type ${known.type} now, and was ${key.type}`, advice.look(name));
-    return wrapRefusal(name, known, azureNowMs());
-  }
-
-  /** K under the current version; where that is refused, the key is looked at, as another version may be current by now. */
-  async function wrapSecret(secret: Uint8Array, signal?: AbortSignal) {
-    if (wrapRefused() !== undefined) await look(signal);
-    const { version } = known;
-    try {
-      return await wrapUnderKnown(secret, signal);
-    } catch (error) {
-      if (!hasCode(error, "PROVIDER_DENIED")) throw error;
-      await look(signal);
-      if (known.version === version || wrapRefused() !== undefined) throw wrapRefused() ?? error;
-      return wrapUnderKnown(secret, signal);
-    }
-  }
-
-  async function wrapUnderKnown(secret: Uint8Array, signal?: AbortSignal) {
-    const refused = wrapRefused();
-    if (refused !== undefined) throw refused;
-    const { algorithm, version, bits } = known;
-    const { kid, result } = await client.wrapKey({ algorithm, version, bytes: secret }, signal);
-    answeredVersion(name, kid, version);
-    const wanted = algorithm === "RSA-OAEP-256" ? bits / 8 : wrappedKeyBytes(algorithm)[0];
-    if (!(result instanceof Uint8Array) || result.length !== wanted)
-      throw distrusted("a wrapped key of another length");
-    return { algorithm, version, wrappedKey: result };
-  }
-
-  async function unwrapSecret({ algorithm, version, wrappedKey }: WrappedForm, signal?: AbortSignal) {
-    const answer = await client.unwrapKey({ algorithm, version, bytes: wrappedKey }, signal);
-    if (answer === undefined) throw await whyMissing(version, signal);
-    const { kid, result } = answer;
-    try {
-      answeredVersion(name, kid, version);
-      if (!(result instanceof Uint8Array) || result.length !== secretBytes) throw distrusted("a key of another length");
-      return Uint8Array.from(result);
-    } finally {
-      if (result instanceof Uint8Array) result.fill(0);
-    }
-  }
-
-  /** A version that never was is of a wrapped key that was altered, or is another key's; a key that is gone says so when it is looked at. */
-  async function whyMissing(version: string, signal?: AbortSignal): Promise<KmsError> {
-    await look(signal);
-    if (isReplaced) return refusal("was replaced by another of its name", advice.replaced(name));
-    const isKnown = versions.has(version) || (await client.hasVersion(version, signal));
-    return isKnown ? distrusted("it knows no version that it has") : ciphertextRejected();
-  }
+  const known = knownKey(client, name, key);
+  const { wrapSecret, unwrapSecret } = secretCalls(client, name, known);
 
   const provider: Provider = {
     name: "azure",
@@ -141,21 +61,71 @@ export function azureProvider({ client, name, key, close }: OpenedKey): Provider
     },
 
     async describe(signal) {
-      return stateIn(await look(signal));
+      return known.stateIn(await known.look(signal));
     },
 
     async inspect(signal) {
-      const seen = await look(signal);
+      const seen = await known.look(signal);
       const { rotation, advice: onRotation } = await rotationOf(name, () => client.rotationPolicy(signal));
-      const onKey = keyAdvice(name, seen, azureNowMs());
-      return {
-        ...stateIn(seen),
-        rotation,
-        advice: [...(isReplaced ? [advice.replaced(name)] : []), ...onKey, ...onRotation],
-      };
+      return { ...known.stateIn(seen), rotation, advice: [...known.adviceOn(seen), ...onRotation] };
     },
 
     close,
   };
   return provider;
+}
+
+/** The secret K of a wrapped key, at the vault and back. */
+interface SecretCalls {
+  /** Wraps under the current version; where that is refused, the key is looked at, as another version may be current by now. */
+  wrapSecret(
+    secret: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<Pick<WrappedForm, "algorithm" | "version" | "wrappedKey">>;
+  /** The caller overwrites the result. */
+  unwrapSecret(form: WrappedForm, signal?: AbortSignal): Promise<Uint8Array>;
+}
+
+function secretCalls(client: AzureClient, name: AzureKeyName, known: KnownKey): SecretCalls {
+  async function wrapUnderKnown(secret: Uint8Array, signal?: AbortSignal) {
+    const refused = known.wrapRefused();
+    if (refused !== undefined) throw refused;
+    const { algorithm, version, bits } = known.current();
+    const { kid, result } = await client.wrapKey({ algorithm, version, bytes: secret }, signal);
+    answeredVersion(name, kid, version);
+    const wanted = algorithm === "RSA-OAEP-256" ? bits / 8 : wrappedKeyBytes(algorithm)[0];
+    if (!(result instanceof Uint8Array) || result.length !== wanted)
+      throw distrusted("a wrapped key of another length");
+    return { algorithm, version, wrappedKey: result };
+  }
+
+  return {
+    async wrapSecret(secret, signal) {
+      if (known.wrapRefused() !== undefined) await known.look(signal);
+      const { version } = known.current();
+      try {
+        return await wrapUnderKnown(secret, signal);
+      } catch (error) {
+        if (!hasCode(error, "PROVIDER_DENIED")) throw error;
+        await known.look(signal);
+        const refused = known.wrapRefused();
+        if (known.current().version === version || refused !== undefined) throw refused ?? error;
+        return wrapUnderKnown(secret, signal);
+      }
+    },
+
+    async unwrapSecret({ algorithm, version, wrappedKey }, signal) {
+      const answer = await client.unwrapKey({ algorithm, version, bytes: wrappedKey }, signal);
+      if (answer === undefined) throw await known.whyMissing(version, signal);
+      const { kid, result } = answer;
+      try {
+        answeredVersion(name, kid, version);
+        if (!(result instanceof Uint8Array) || result.length !== secretBytes)
+          throw distrusted("a key of another length");
+        return Uint8Array.from(result);
+      } finally {
+        if (result instanceof Uint8Array) result.fill(0);
+      }
+    },
+  };
 }

@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { KmsError } from "../../../src/errors.ts";
 import { parseWrapped } from "../../../src/provider/azure/wrapped.ts";
 import { azureConnection } from "../../../src/provider/azure/connection.ts";
-import { azureTokens } from "../../../src/provider/azure/credential.ts";
+import { azureTokens } from "../../../src/provider/azure/tokens.ts";
 import { dependable } from "../../../src/provider/failover.ts";
 import type { AzureKeyVaultFake } from "../../fakes/azure-key-vault.ts";
 import { thrownBy } from "../../support/matchers.ts";
