@@ -1,5 +1,5 @@
 /**
- * What a provider must do: keep one master key and wrap small secrets under it.
+ * What a provider must do: keep one provider key and wrap small secrets under it.
  * test/support/provider-contract.ts is this comment as code, and every provider passes it.
  * An aborted `signal` ends a call with `cancelled(signal)` of runtime/deadline.ts.
  */
@@ -29,7 +29,7 @@ export interface Provider {
   /** The name in `fluo.kms.provider`. */
   readonly name: string;
   /**
-   * Names the master key in key records, so that a later reader knows which key wrapped them: the same for every place that serves the
+   * Names the provider key in key records, so that a later reader knows which key wrapped them: the same for every place that serves the
    * key, and never that of another key.
    */
   readonly keyId: string;
@@ -52,11 +52,11 @@ export interface Provider {
 
   /**
    * Opens what `encrypt` or `generateDataKey` wrapped. The caller owns, and overwrites, the result.
-   * Throws CIPHERTEXT_REJECTED for anything else, and for what another master key wrapped.
+   * Throws CIPHERTEXT_REJECTED for anything else, and for what another provider key wrapped.
    */
   decrypt(wrapped: Uint8Array, context: ProviderContext, signal?: AbortSignal): Promise<Uint8Array>;
 
-  /** The master key's state, by a call that costs no cryptographic operation at the provider. */
+  /** The provider key's state, by a call that costs no cryptographic operation at the provider. */
   describe(signal?: AbortSignal): Promise<ProviderKeyState>;
 
   /** `describe` and what else the provider tells of the key, for Validate alone: it may take several calls. None is cryptographic. */

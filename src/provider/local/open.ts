@@ -1,7 +1,7 @@
 /**
- * One master key in this process. Wrapped form: iv (12) ‖ ciphertext ‖ tag (16), AES-256-GCM under the master key with the
- * canonical provider context as AAD. Random ivs bound a master key to 2^32 wraps.
- * Without a key file the master key is lost on restart, and with it every key that it wrapped.
+ * One provider key in this process. Wrapped form: iv (12) ‖ ciphertext ‖ tag (16), AES-256-GCM under the provider key with the
+ * canonical provider context as AAD. Random ivs bound a provider key to 2^32 wraps.
+ * Without a key file the provider key is lost on restart, and with it every key that it wrapped.
  */
 import { hkdfSync, type KeyObject } from "node:crypto";
 import { openGcm, sealGcm } from "../../crypto/aes-gcm.ts";
@@ -18,26 +18,26 @@ export async function openLocal({ masterKeyFile }: LocalSettings): Promise<Provi
   return localProvider(masterKeyFile === undefined ? randomMasterKey() : await masterKeyFromFile(masterKeyFile));
 }
 
-/** `masterKey` is a secret KeyObject of 32 bytes. */
-export function localProvider(masterKey: KeyObject): Provider {
+/** `key` is a secret KeyObject of 32 bytes. */
+export function localProvider(key: KeyObject): Provider {
   return {
     name: "local",
-    keyId: `local:${fingerprint(masterKey)}`,
+    keyId: `local:${fingerprint(key)}`,
 
     async generateDataKey(context, signal) {
       refuseAborted(signal);
-      return freshDataKey(async (plaintext) => sealGcm(masterKey, plaintext, providerContextBytes(context)));
+      return freshDataKey(async (plaintext) => sealGcm(key, plaintext, providerContextBytes(context)));
     },
 
     async encrypt(plaintext, context, signal) {
       refuseAborted(signal);
       checkPlaintext(plaintext);
-      return sealGcm(masterKey, plaintext, providerContextBytes(context));
+      return sealGcm(key, plaintext, providerContextBytes(context));
     },
 
     async decrypt(wrapped, context, signal) {
       refuseAborted(signal);
-      return openGcm(masterKey, wrapped, providerContextBytes(context));
+      return openGcm(key, wrapped, providerContextBytes(context));
     },
 
     async describe(signal) {
@@ -53,8 +53,8 @@ export function localProvider(masterKey: KeyObject): Provider {
   };
 }
 
-/** Tells master keys apart and says nothing else about them: HKDF-SHA-256 under a label of its own, 64 bits. */
-function fingerprint(masterKey: KeyObject): string {
-  const bytes = hkdfSync("sha256", masterKey, "", "fluo-kms/v1/local-key-id", fingerprintBytes);
+/** Tells provider keys apart and says nothing else about them: HKDF-SHA-256 under a label of its own, 64 bits. */
+function fingerprint(key: KeyObject): string {
+  const bytes = hkdfSync("sha256", key, "", "fluo-kms/v1/local-key-id", fingerprintBytes);
   return Buffer.from(bytes).toString("hex");
 }

@@ -2,6 +2,6 @@
 
 export interface LocalSettings {
   name: "local";
-  /** `fluo.kms.local.master-key-file`; without it the master key is random and lives in memory only. */
+  /** `fluo.kms.local.master-key-file`; without it the key is random and lives in memory only. */
   masterKeyFile?: string;
 }
