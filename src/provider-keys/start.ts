@@ -5,7 +5,7 @@ import { KmsError } from "../errors.ts";
 import { type MasterKeys, masterKeys } from "./provider-keys.ts";
 import { type ProviderWatch, watchProvider } from "./watch.ts";
 import type { Alarm } from "../alarm.ts";
-import { type NamedProviders, openProviderKey, openProviders } from "../provider/open.ts";
+import { openProviderKey, openProviders } from "../provider/open.ts";
 import type { Provider } from "../provider/provider.ts";
 import { type Breaker, type ProviderCall, worstBreakers } from "../provider/resilience.ts";
 import type { Instruments } from "../telemetry.ts";
