@@ -24,7 +24,7 @@ import { putPlain, putString } from "./text.ts";
 import { readBool, readDouble, readEnd, readExtent, readInt64, readTag } from "../encoding/wire-reader.ts";
 
 /** An attribute's own value is at level 1, what it holds at level 2. */
-const maxLevels = 32;
+export const maxLevels = 32;
 
 const keyValueFields: FieldNames = [undefined, "key", "value"];
 const anyValueFields: FieldNames = [

@@ -7,7 +7,7 @@ import type { Reader } from "./reader.ts";
 import { refused } from "../encoding/wire-error.ts";
 import { readEnd } from "../encoding/wire-reader.ts";
 
-const maxAttributes = 128;
+export const maxAttributes = 128;
 
 const attributesName = piece('"attributes":{');
 

@@ -6,7 +6,7 @@
 import { invalidField } from "../errors.ts";
 
 const defaultSize = 100;
-const maxSize = 1000;
+export const maxSize = 1000;
 /** Longer than any that we make. */
 const maxTokenLength = 1024;
 

@@ -14,23 +14,26 @@ export interface Budget {
   hold<T>(bytes: number, call: (grow: (more: number) => void) => Answer<T>): Answer<T>;
   /** Calls that are running now. */
   calls(): number;
-  /** Half of it: whatever streams hold, the other half is there for calls. */
+  /** Their share of it: whatever streams hold, the rest is there for calls. */
   streams: StreamShare;
 }
 
 export const maxHeldBytes = 64 * 1024 * 1024;
+/** What all streams together may hold of it. */
+export const streamsShare = 0.5;
 
 export function createBudget(limit = maxHeldBytes): Budget {
   let held = 0;
   let calls = 0;
-  const streams = createStreamShare({ limit: limit / 2, room: () => limit - held });
+  const forStreams = limit * streamsShare;
+  const streams = createStreamShare({ limit: forStreams, room: () => limit - held });
   return {
     streams,
     hold(bytes, call) {
       let counted = 0;
       const grow = (more: number) => {
         // Answers of streams may be larger than what they were admitted for. Calls do not pay for that.
-        if (held + Math.min(streams.held(), limit / 2) + more > limit) throw overloaded();
+        if (held + Math.min(streams.held(), forStreams) + more > limit) throw overloaded();
         held += more;
         counted += more;
       };

@@ -9,9 +9,9 @@ import { tooLarge } from "./limits.ts";
 /** `unzip` tells which by the first bytes. */
 const gzipOrDeflate = promisify(unzipThen);
 /** Messages of the whole process that are decompressed at once. */
-const atOnce = 2;
+export const atOnce = 2;
 /** Messages that wait for their turn: some seconds, if each becomes as large as it may. */
-const maxWaiting = 1_000;
+export const maxWaiting = 1_000;
 /** What is smaller lies in memory that is many times as large. */
 const smallBytes = 16 * 1024;
 

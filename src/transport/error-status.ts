@@ -12,7 +12,7 @@ import { rpcCode } from "../service/rpc-code.ts";
 export const errorDomain = "kms.fluo.dev";
 
 /** How long to wait before trying again; absent where trying again is no use. */
-const retryDelayMs: Partial<Record<KmsErrorCode, number>> = {
+export const retryDelayMs: Partial<Record<KmsErrorCode, number>> = {
   PROVIDER_UNAVAILABLE: 1000,
   STORE_UNAVAILABLE: 1000,
   AUDIT_UNAVAILABLE: 1000,

@@ -3,20 +3,14 @@ import { describe, expect, it } from "vitest";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { openStream } from "../support/stream-client.ts";
 import { type BatchShape, encodedBatch } from "./batches.ts";
+import { memoryBounds } from "./memory-bounds.ts";
 import { canMeasure, peakMb, startMeasuredService } from "./service.ts";
 
 const seconds = 10;
 const streams = 64;
-/** Of which four MiB hold one more. */
-const mostSpans = 9_700;
 
 describe.skipIf(!canMeasure)("resident memory", () => {
-  it.each([
-    { mode: "INDIVIDUAL", count: 100, atMostMb: 300 },
-    { mode: "LOG", count: 100, atMostMb: 330 },
-    { mode: "INDIVIDUAL", count: mostSpans, atMostMb: 350 },
-    { mode: "LOG", count: mostSpans, atMostMb: 500 },
-  ] as const)(
+  it.each(memoryBounds)(
     "stays below $atMostMb MiB with batches of $count spans in mode $mode",
     async ({ atMostMb, ...shape }) => {
       const service = await startMeasuredService();

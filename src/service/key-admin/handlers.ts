@@ -59,8 +59,8 @@ export interface KeyChange {
 
 type KeyPlace = Pick<KeyRecord, "tenantId" | "purpose" | "version">;
 
-const leastDays = 7;
-const maxDays = 30;
+export const leastDays = 7;
+export const maxDays = 30;
 
 export function keyAdminHandlers(parts: KeyAdminParts): KeyAdminHandlers {
   const { lifecycle, store } = parts;

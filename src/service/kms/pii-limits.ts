@@ -2,9 +2,9 @@
 import { type FieldViolation, KmsError, maxViolations } from "../../errors.ts";
 import { maxValueBytes } from "../../envelope/envelope.ts";
 
-const maxFields = 1000;
-const maxNameBytes = 256;
-const maxTotalBytes = 2 * 1024 * 1024;
+export const maxFields = 1000;
+export const maxNameBytes = 256;
+export const maxTotalBytes = 2 * 1024 * 1024;
 
 export function checkNames(fields: readonly { name: string }[]): void {
   if (fields.length === 0) refuse([{ field: "fields", description: "at least one field is required" }]);

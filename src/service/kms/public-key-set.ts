@@ -38,7 +38,7 @@ export interface PublicKeySetRequest {
   tenantId: string;
 }
 
-const maxKeyIds = 100;
+export const maxKeyIds = 100;
 /** Half of what a message may have: JSON says the same in more bytes. */
 const maxAnswerBytes = 2 * 1024 * 1024;
 /** So many keys and handovers fit, whatever the names of their logs. */

@@ -22,7 +22,7 @@ export interface RotateParts {
 }
 
 const defaultLimit = 100;
-const maxLimit = 1000;
+export const maxLimit = 1000;
 
 export function rotateHandlers({ rotation }: RotateParts) {
   return {

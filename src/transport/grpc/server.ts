@@ -33,7 +33,7 @@ import { createStreams, type Streams, type StreamTimes } from "./stream/streams.
 import type { CallRecorder } from "../call-recorder.ts";
 import { createUnread, type HoldUnread } from "./http2/send-bound.ts";
 
-const maxConcurrentStreams = 100;
+export const maxConcurrentStreams = 100;
 
 export interface GrpcParts {
   services: readonly Served[];

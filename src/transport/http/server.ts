@@ -23,7 +23,7 @@ export interface HttpServerParts {
   recorder: CallRecorder;
 }
 
-const limits = {
+export const limits = {
   maxHeaderSize: maxHeaderBytes,
   headersTimeout: 10_000,
   requestTimeout: 30_000,

@@ -13,7 +13,7 @@ import { http2ServersOf } from "./grpc-js-internals.ts";
 const encodings: ReadonlySet<unknown> = new Set(["gzip", "deflate"]);
 const headBytes = 5;
 /** Bytes of a message of health checks and reflection, before and after. */
-const maxForeignBytes = 64 * 1024;
+export const maxForeignBytes = 64 * 1024;
 
 /** Streams whose messages may be compressed, and whether by an encoding that is known. */
 const compressedStreams = new WeakMap<ServerHttp2Stream, boolean>();

@@ -11,9 +11,9 @@ import type { Server } from "@grpc/grpc-js";
 import { http2ServersOf } from "./grpc-js-internals.ts";
 import { createStreamRoom, type RoomLimits } from "./stream-room.ts";
 
-const usualLimits: RoomLimits = { bytes: 64 * 1024 * 1024, patienceMs: 30_000 };
+export const arrivingLimits: RoomLimits = { bytes: 64 * 1024 * 1024, patienceMs: 30_000 };
 /** What a DATA frame costs, about, beside its bytes. */
-const frameCost = 256;
+export const frameCost = 256;
 /** Fits into what node allocates at once, so that copying is cheap. */
 const copiedBytes = 4_096;
 
@@ -22,7 +22,7 @@ const copiedBytes = 4_096;
 export function boundArriving(
   server: Server,
   isBounded: (stream: ServerHttp2Stream) => boolean,
-  limits = usualLimits,
+  limits = arrivingLimits,
 ): void {
   const room = createStreamRoom(limits);
   for (const http2Server of http2ServersOf(server)) http2Server.on("stream", watch);

@@ -6,14 +6,14 @@ import type { ServerHttp2Stream } from "node:http2";
 import { overloaded } from "../../budget.ts";
 import { createStreamRoom, type RoomLimits } from "./stream-room.ts";
 
-const usualLimits: RoomLimits = { bytes: 64 * 1024 * 1024, patienceMs: 5_000 };
+export const unreadLimits: RoomLimits = { bytes: 64 * 1024 * 1024, patienceMs: 5_000 };
 /** An answer leaves at once where the windows of HTTP/2, 64 KiB, have room; smaller ones are not worth the counting. */
-const smallBytes = 16 * 1024;
+export const smallBytes = 16 * 1024;
 
 /** Counts an answer of so many bytes until its stream is closed. Throws OVERLOADED where there is no room. */
 export type HoldUnread = (stream: ServerHttp2Stream, bytes: number) => void;
 
-export function createUnread(limits: RoomLimits = usualLimits): HoldUnread {
+export function createUnread(limits: RoomLimits = unreadLimits): HoldUnread {
   const room = createStreamRoom(limits);
   return (stream, bytes) => {
     if (bytes <= smallBytes || stream.closed) return;

@@ -25,8 +25,8 @@ export interface StreamTimes {
   holdUpMs: number;
 }
 
-const defaultTimes: StreamTimes = { idleMs: 60_000, holdUpMs: 5_000 };
-const atWork = { messages: 8, bytes: 512 * 1024 };
+export const defaultTimes: StreamTimes = { idleMs: 60_000, holdUpMs: 5_000 };
+export const atWork = { messages: 8, bytes: 512 * 1024 };
 const looksPerTime = 5;
 const longestLookMs = 1_000;
 /** A caller that was told why its stream ended has this long to end its side, */

@@ -1,0 +1,162 @@
+/** docs/LIMITS.md against the constants of the code: every row states one of the limits below, and every limit has its row. */
+import { readFileSync } from "node:fs";
+import { getDefaultSettings } from "node:http2";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { settings } from "../../src/config/known-settings.ts";
+import { maxContextBytes, maxContextPairs } from "../../src/crypto/encryption-context.ts";
+import { defaultKeyring } from "../../src/keys/keyring.ts";
+import { maxValueBytes } from "../../src/envelope/envelope.ts";
+import { defaultResilience } from "../../src/provider/call-policies.ts";
+import { durableWithinMs } from "../../src/audit/trail.ts";
+import { tenantIdPattern } from "../../src/call/ids.ts";
+import { leastDays, maxDays } from "../../src/service/key-admin/handlers.ts";
+import { maxSize } from "../../src/service/page.ts";
+import { maxFields, maxNameBytes, maxTotalBytes } from "../../src/service/kms/pii-limits.ts";
+import { maxKeyIds } from "../../src/service/kms/public-key-set.ts";
+import { maxLimit } from "../../src/service/kms/rotate-handler.ts";
+import { maxLevels } from "../../src/otlp/any-value.ts";
+import { maxAttributes } from "../../src/otlp/attributes.ts";
+import { maxSpans } from "../../src/batch/spans.ts";
+import { logRequestRetentionMs } from "../../src/store/log-store.ts";
+import { requestRetentionMs } from "../../src/store/key-store.ts";
+import { arrivingLimits, frameCost } from "../../src/transport/grpc/http2/receive-bound.ts";
+import { maxAdminBodyBytes } from "../../src/transport/http/body.ts";
+import { maxHeldBytes, streamsShare } from "../../src/transport/budget.ts";
+import { atOnce, maxWaiting } from "../../src/transport/decompress.ts";
+import { maxForeignBytes } from "../../src/transport/grpc/http2/compression.ts";
+import { maxConcurrentStreams } from "../../src/transport/grpc/server.ts";
+import { maxHeaderBytes, maxMessageBytes } from "../../src/transport/limits.ts";
+import { limits as httpLimits } from "../../src/transport/http/server.ts";
+import { retryDelayMs } from "../../src/transport/error-status.ts";
+import { atWork, defaultTimes } from "../../src/transport/grpc/stream/streams.ts";
+import { smallBytes, unreadLimits } from "../../src/transport/grpc/http2/send-bound.ts";
+import { memoryBounds, mostSpans } from "../bulk-streams/memory-bounds.ts";
+import { differences, type Fact, rowsOf } from "./tables.ts";
+
+const page = readFileSync(join(import.meta.dirname, "..", "..", "docs", "LIMITS.md"), "utf8");
+
+const count = (number: number) => number.toLocaleString("en");
+
+function bytes(number: number): string {
+  for (const [unit, name] of [
+    [2 ** 20, "MiB"],
+    [2 ** 10, "KiB"],
+  ] as const) {
+    if (number >= unit && number % unit === 0) return `${number / unit} ${name}`;
+  }
+  return count(number);
+}
+
+function time(ms: number | undefined): string {
+  if (ms === undefined || ms < 1_000) return `${ms} ms`;
+  return ms < 3_600_000 ? `${ms / 1_000} s` : `${ms / 3_600_000} h`;
+}
+
+/** Returns the largest number from 0 to 999 that is taken. */
+function largest(isTaken: (number: number) => boolean): number {
+  return Array.from({ length: 1_000 }, (_, number) => number).findLast(isTaken)!;
+}
+
+function canCheckEvery(seconds: number): boolean {
+  try {
+    return settings["kms.provider.check-interval"].parse(`${seconds}s`) > 0;
+  } catch {
+    return false;
+  }
+}
+
+/** Limits by their rows. */
+const limits: Record<string, string> = {
+  "a message, in or out": bytes(maxMessageBytes),
+  "the body of an administration request over HTTP": bytes(maxAdminBodyBytes),
+  "headers of a request": bytes(maxHeaderBytes),
+  "time for the headers of an HTTP request to arrive": time(httpLimits.headersTimeout),
+  "time for a whole HTTP request to arrive": time(httpLimits.requestTimeout),
+  "characters of a tenant id": count(largest((length) => tenantIdPattern.test("a".repeat(length)))),
+  "PII fields a call": count(maxFields),
+  "bytes of a PII value": bytes(maxValueBytes),
+  "bytes of all PII values of a call": bytes(maxTotalBytes),
+  "bytes of a PII field's name": bytes(maxNameBytes),
+  "pairs of an encryption context": count(maxContextPairs),
+  "bytes of an encryption context": bytes(maxContextBytes),
+  "attributes in one list of a span": count(maxAttributes),
+  "levels of a nested attribute value": count(maxLevels),
+  "keys or audit rows a page": count(maxSize),
+  "key ids in a call of GetPublicKeys": count(maxKeyIds),
+  "due keys that a call of Rotate rotates": count(maxLimit),
+
+  "requests held at once, both transports together": bytes(maxHeldBytes),
+  "wait before a retry when the service is overloaded": time(retryDelayMs.OVERLOADED),
+  "gRPC requests that are not whole yet, all connections": bytes(arrivingLimits.bytes),
+  "bytes that each chunk of such a request counts in addition": bytes(frameCost),
+  "age at which such a request may be reset for another": time(arrivingLimits.patienceMs),
+  "compressed gRPC messages that are decompressed at once": count(atOnce),
+  "compressed gRPC messages that wait for it": count(maxWaiting),
+  "a compressed health or reflection request": bytes(maxForeignBytes),
+  "gRPC responses that are not read yet, all connections": bytes(unreadLimits.bytes),
+  "size up to which a response does not count as unread": bytes(smallBytes),
+  "age at which an unread response may be reset": time(unreadLimits.patienceMs),
+  "gRPC calls and streams at once, per connection": count(maxConcurrentStreams),
+
+  "spans in a batch of SignSpans": count(maxSpans),
+  "messages of a stream that are read and not answered": count(atWork.messages),
+  "bytes of these messages; a single one may be larger": bytes(atWork.bytes),
+  "bytes of a stream that wait to be read": bytes(getDefaultSettings().initialWindowSize!),
+  "all streams together, of the requests held at once": bytes(maxHeldBytes * streamsShare),
+  "time that an idle stream may hold memory that others need": time(defaultTimes.holdUpMs),
+  "time without traffic on a stream": time(defaultTimes.idleMs),
+  "time that a batch's `request_id` is remembered": time(logRequestRetentionMs),
+  "time that a rotation's `request_id` is remembered": time(requestRetentionMs),
+
+  "time from a use of a key to its durable audit row": time(durableWithinMs),
+  "time from a state change to its effect on every replica": time(defaultKeyring.stateTtlMs),
+  "time from a key's end at the provider to its end here": time(
+    largest(canCheckEvery) * 1_000 + defaultResilience.totalTimeoutMs,
+  ),
+  "least wait before a key is destroyed": `${leastDays} days`,
+  "longest wait before a key is destroyed": `${maxDays} days`,
+
+  "calls at the provider at once, per region": count(defaultResilience.maxInFlight),
+  "time for a call with its wait and its retries": time(defaultResilience.totalTimeoutMs),
+  "time for one attempt of a call": time(defaultResilience.attemptTimeoutMs),
+  "attempts of a call after the first": count(defaultResilience.maxRetries),
+  "failed attempts in a row that open the circuit breaker": count(defaultResilience.breakAfter),
+  "wait before a retry when the provider is away": time(retryDelayMs.PROVIDER_UNAVAILABLE),
+};
+
+const boundMb = (spans: number) =>
+  Math.max(...memoryBounds.flatMap((bound) => (bound.count === spans ? [bound.atMostMb] : [])));
+const loads: Record<string, string> = {
+  "100 spans a batch": `${boundMb(100)} MiB`,
+  "4 MiB a batch": `${boundMb(mostSpans)} MiB`,
+};
+
+function problemsOf(text: string): string[] {
+  const stated = ["what", "load"].flatMap((title) => rowsOf(text, title));
+  const facts = stated.map(([name, limit]): Fact => [name!, limit!]);
+  return differences(facts, Object.entries({ ...limits, ...loads }));
+}
+
+it("states every limit as the code has it, and no other", () => {
+  expect(problemsOf(page)).toEqual([]);
+});
+
+it("has no number beside these in what happens beyond a limit", () => {
+  expect(rowsOf(page, "what").filter(([, , beyond]) => /\d/.test(beyond!))).toEqual([]);
+});
+
+it("is refused without one of its rows, and with another number in it", () => {
+  const rows = page.match(/^\| (?!what|load|--).*\n/gm)!;
+  expect(rows).toHaveLength(Object.keys(limits).length + Object.keys(loads).length);
+  for (const row of rows) {
+    expect(problemsOf(page.replace(row, ""))).toHaveLength(1);
+    expect(problemsOf(page.replace(row, row.replace(/^\|[^|]*\| (?=\d)/, "$&9")))).toHaveLength(1);
+  }
+});
+
+it("is refused with a row that states no limit of the code", () => {
+  expect(problemsOf(`${page}\n| what | limit |\n| --- | --- |\n| spans a day | 5 |\n`)).toEqual([
+    "spans a day: on the page, not in the code",
+  ]);
+});
