@@ -1,5 +1,5 @@
 /**
- * `npm run test:docs`: runs the guides' commands as they stand, and compares what they print with what the guides show: docs/blocks.ts and
+ * `npm run test:docs`: runs the commands of README and the guides as they stand, and compares what they print with what the guides show: docs/blocks.ts and
  * docs/expected.ts say how. `-- QUICKSTART` runs that one alone.
  *
  * AWS is local-kms, Vault is OpenBao, and `aws` and `grpcurl` are the command lines of that name, installed first at fixed versions; where that needs a tool that
@@ -18,7 +18,7 @@ import { installOpenBao } from "./tools/openbao.ts";
 
 const root = join(import.meta.dirname, "..");
 
-/** Those of docs/ that are walked, the longest first. */
+/** The pages that are walked, the longest first. Each is in docs/, except README. */
 const guides = [
   "KMS_TROUBLESHOOTING",
   "VAULT_SETUP",
@@ -33,6 +33,10 @@ const guides = [
   "GCP_KMS_SETUP",
   "AZURE_KEY_VAULT_SETUP",
   "COST",
+  "README",
+  "API",
+  "COMMAND_LINE",
+  "CONFIGURATION",
 ];
 
 /** On the PATH: to install what the guides use, and that they use themselves. */
@@ -84,7 +88,7 @@ async function walkIn(network: Network, names: readonly string[]): Promise<numbe
   let [passed, failed] = [0, 0];
   const work = async () => {
     for (const name of waiting) {
-      const counts = await walkApart(network, `docs/${name}.md`);
+      const counts = await walkApart(network, name === "README" ? "README.md" : `docs/${name}.md`);
       passed += counts.passed;
       failed += counts.failed;
     }
