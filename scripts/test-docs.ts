@@ -32,6 +32,7 @@ const guides = [
   "SIGNED_SPANS",
   "GCP_KMS_SETUP",
   "AZURE_KEY_VAULT_SETUP",
+  "KEYS",
   "COST",
   "README",
   "API",
