@@ -4,7 +4,7 @@
  */
 import { constants } from "node:http2";
 import type * as grpc from "@grpc/grpc-js";
-import { http2StreamOf } from "./http2/grpc-js-internals.ts";
+import { http2StreamOf } from "./http2/internals.ts";
 
 type Stream = grpc.ServerWritableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>;
 /** Answers. */

@@ -7,7 +7,8 @@ import { EmptySchema } from "@bufbuild/protobuf/wkt";
 import type * as grpc from "@grpc/grpc-js";
 import { Health } from "../../../gen/ts/grpc/health/v1/health_pb.ts";
 import { KmsError } from "../../errors.ts";
-import { decompressNow, isCompressed } from "./http2/compression.ts";
+import { decompressNow } from "./http2/compression.ts";
+import { isCompressed, takeMessages } from "./http2/internals.ts";
 import { rpcPath } from "../services.ts";
 import { toGrpcStatus } from "../error-status.ts";
 
@@ -47,10 +48,8 @@ function refusing(handle: Handle): Handle {
     const end = (error: KmsError) =>
       callback ? callback(toGrpcStatus(error)) : call.emit("error", toGrpcStatus(error));
     if (call.request instanceof KmsError) return void end(call.request);
-    if (call.push) {
-      const push = call.push;
-      call.push = (message: unknown) => (message instanceof KmsError ? !end(message) : push.call(call, message));
-    }
+    if ("push" in call)
+      takeMessages(call, (message, pass) => (message instanceof KmsError ? !end(message) : pass(message)));
     handle(call, callback);
   };
 }

@@ -6,7 +6,7 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "nod
 import type { DescMethod } from "@bufbuild/protobuf";
 import { type Server, status } from "@grpc/grpc-js";
 import { invalidField, KmsError, type KmsErrorCode } from "../../errors.ts";
-import { beforeStreams } from "./http2/grpc-js-internals.ts";
+import { beforeStreams, hideHeader } from "./http2/internals.ts";
 import { toGrpcStatus } from "../error-status.ts";
 import type { CallRecorder } from "../call-recorder.ts";
 import { grpcTimeoutMs, maxTimerMs } from "../timeouts.ts";
@@ -57,7 +57,7 @@ function check(headers: IncomingHttpHeaders, isGrpc: boolean, methods: GateParts
   if (!methods.has(headers[":path"] as string)) throw new KmsError("UNIMPLEMENTED", "there is no such rpc");
   const timeout = headers["grpc-timeout"];
   // As a number of 32 bits the longest are negative to grpc-js.
-  if (timeout !== undefined && grpcTimeoutMs(timeout.toString())! > maxTimerMs) delete headers["grpc-timeout"];
+  if (timeout !== undefined && grpcTimeoutMs(timeout.toString())! > maxTimerMs) hideHeader(headers, "grpc-timeout");
 }
 
 function refuse(stream: ServerHttp2Stream, error: KmsError, httpStatus: number): void {

@@ -18,14 +18,13 @@ import { createGather, type Gather } from "./run-after-parse.ts";
 import { grpcContext, whyCancelled } from "../call-context.ts";
 import { gate, recordedByCall, succeeded } from "./gate.ts";
 import type { GrpcHealth } from "./health.ts";
-import { http2ServersOf, http2StreamOf } from "./http2/grpc-js-internals.ts";
-import { hideCompression, isCompressed, mayBeCompressed } from "./http2/compression.ts";
+import { eachSession, forgetEndedStreams, http2StreamOf, isCompressed, limitHeaders } from "./http2/internals.ts";
+import { hideCompression, mayBeCompressed } from "./http2/compression.ts";
 import { decompress } from "../decompress.ts";
 import { maxHeaderBytes, maxMessageBytes, tooLarge } from "../limits.ts";
 import { type BytesHandler, binaryHandler } from "../method-handlers.ts";
 import { reflectionService } from "./reflection.ts";
 import { rpcPath, type Served } from "../services.ts";
-import { forgetEndedStreams } from "./http2/session-streams.ts";
 import { toGrpcStatus, toKmsError } from "../error-status.ts";
 import type { RoomLimits } from "./http2/stream-room.ts";
 import { hasIntake } from "./stream/intake.ts";
@@ -67,7 +66,7 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
     "grpc.enable_channelz": 0,
   });
   const sessions = new Set<ServerHttp2Session>();
-  limitHeaders(server);
+  limitHeaders(server, maxHeaderBytes);
   const streams = createStreams({ ...parts, messageBytes: maxMessageBytes, times: parts.streamTimes });
   const holdUnread = createUnread(parts.unread);
   const serving = { ...parts, streams, holdUnread, gather: createGather() };
@@ -132,23 +131,13 @@ const connectionWindowBytes = 1024 * 1024;
 
 /** `sessions` has those that are open. */
 function prepareSessions(server: grpc.Server, sessions: Set<ServerHttp2Session>): void {
-  for (const http2Server of http2ServersOf(server)) {
-    http2Server.on("session", (session) => {
-      sessions.add(session);
-      session.once("close", () => sessions.delete(session));
-      // What is under way on a connection, not what is held: node:http2 asks for more as soon as a stream has its part.
-      session.setLocalWindowSize(connectionWindowBytes);
-      forgetEndedStreams(session);
-    });
-  }
-}
-
-/** grpc-js has no option for the size of headers. It hands these settings to node:http2, which refuses larger ones. */
-function limitHeaders(server: grpc.Server): void {
-  const { commonServerOptions } = server as unknown as {
-    commonServerOptions: { settings: { maxHeaderListSize?: number } };
-  };
-  commonServerOptions.settings.maxHeaderListSize = maxHeaderBytes;
+  eachSession(server, (session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+    // What is under way on a connection, not what is held: node:http2 asks for more as soon as a stream has its part.
+    session.setLocalWindowSize(connectionWindowBytes);
+    forgetEndedStreams(session);
+  });
 }
 
 interface ServingParts extends GrpcParts {

@@ -8,10 +8,9 @@ import type { Server } from "@grpc/grpc-js";
 import { KmsError } from "../../../errors.ts";
 import { refusalOf } from "../../decompress.ts";
 import { tooLarge } from "../../limits.ts";
-import { http2ServersOf } from "./grpc-js-internals.ts";
+import { beforeGrpc, hideHeader } from "./internals.ts";
 
 const encodings: ReadonlySet<unknown> = new Set(["gzip", "deflate"]);
-const headBytes = 5;
 /** Bytes of a message of health checks and reflection, before and after. */
 export const maxForeignBytes = 64 * 1024;
 
@@ -20,7 +19,7 @@ const compressedStreams = new WeakMap<ServerHttp2Stream, boolean>();
 
 /** Call after `server` is bound. A call whose message comes by another encoding is left to grpc-js, which refuses it. */
 export function hideCompression(server: Server): void {
-  for (const http2Server of http2ServersOf(server)) http2Server.prependListener("stream", hide);
+  beforeGrpc(server, hide);
 }
 
 function hide(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
@@ -28,7 +27,7 @@ function hide(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   if (encoding === undefined || encoding === "identity") return;
   const known = encodings.has(encoding);
   compressedStreams.set(stream, known);
-  if (known) delete headers["grpc-encoding"];
+  if (known) hideHeader(headers, "grpc-encoding");
 }
 
 /** Whether messages of the stream may be compressed. */
@@ -44,11 +43,6 @@ export function checkEncoding(stream: ServerHttp2Stream): void {
       "the grpc-encoding is not known: compress messages by gzip or deflate, or not at all",
     );
   }
-}
-
-/** Of a message that lies behind its head in the same memory, as grpc-js and the intake of a stream hand it over. */
-export function isCompressed(message: Uint8Array): boolean {
-  return new Uint8Array(message.buffer, message.byteOffset - headBytes, 1)[0] === 1;
 }
 
 /** Decompresses a message of health checks and reflection: small, and at once. Throws as `decompress` does. */

@@ -8,7 +8,7 @@
  */
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
-import { http2ServersOf } from "./grpc-js-internals.ts";
+import { afterGrpc, takeArriving } from "./internals.ts";
 import { createStreamRoom, type RoomLimits } from "./stream-room.ts";
 
 export const arrivingLimits: RoomLimits = { bytes: 64 * 1024 * 1024, patienceMs: 30_000 };
@@ -25,20 +25,18 @@ export function boundArriving(
   limits = arrivingLimits,
 ): void {
   const room = createStreamRoom(limits);
-  for (const http2Server of http2ServersOf(server)) http2Server.on("stream", watch);
+  afterGrpc(server, watch);
 
   function watch(stream: ServerHttp2Stream): void {
     if (isBounded(stream)) return;
-    // Not on "data": a stream that is held back goes on to get what its window has room for.
-    const push = stream.push;
-    stream.push = (chunk: Buffer | null) => {
-      if (chunk === null) return push.call(stream, null);
+    const pass = takeArriving(stream, (chunk) => {
+      if (chunk === null) return pass(null);
       if (!room.take(stream, chunk.length + frameCost)) {
         stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
         return false;
       }
-      return push.call(stream, chunk.length < copiedBytes ? Buffer.from(chunk) : chunk);
-    };
+      return pass(chunk.length < copiedBytes ? Buffer.from(chunk) : chunk);
+    });
     const leave = () => room.leave(stream);
     stream.on("end", leave);
     stream.on("close", leave);

@@ -10,7 +10,8 @@ import type { Answers, MessageStream } from "../../../call/stream.ts";
 import { overloaded } from "../../budget.ts";
 import { decompress } from "../../decompress.ts";
 import { tooLarge } from "../../limits.ts";
-import { checkEncoding, isCompressed, mayBeCompressed } from "../http2/compression.ts";
+import { checkEncoding, mayBeCompressed } from "../http2/compression.ts";
+import { isCompressed } from "../http2/internals.ts";
 import { type IntakeLimits, intakeOf } from "./intake.ts";
 import type { StreamShare } from "../../stream-share.ts";
 

@@ -8,6 +8,7 @@ import type { ServerHttp2Stream } from "node:http2";
 import { earlyBytes } from "./early-bytes.ts";
 import { readFrames } from "./frames.ts";
 import type { StreamShare } from "../../stream-share.ts";
+import { readOn, takeArriving } from "../http2/internals.ts";
 
 export interface IntakeLimits {
   /** At work and waiting, of one stream. */
@@ -72,16 +73,15 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, ...parts }:
     bytes: 0,
     admit() {
       begin();
-      readOn();
+      goOn();
     },
   };
 
-  const push = stream.push;
-  stream.push = (chunk: Buffer | null) => {
+  const pass = takeArriving(stream, (chunk) => {
     if (chunk === null) end();
     else receive(chunk);
     return !isHeldBack();
-  };
+  });
   taken.add(stream);
 
   function receive(chunk: Buffer): void {
@@ -152,14 +152,14 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, ...parts }:
   }
 
   /** What came while there was no room, and then what comes. */
-  function readOn(): void {
+  function goOn(): void {
     takeWhole();
     const read = readFrom(early.bytes());
     if (isDiscarding()) return;
     early.drop(read);
     if (isHeldBack()) return;
     if (hasEnded) passEnd();
-    else stream._read(0);
+    else readOn(stream);
   }
 
   /** Behind what came before, if that can be read yet; at once where the stream was reset: node waits for the end to be read, and nobody for more. */
@@ -172,7 +172,7 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, ...parts }:
   function passEnd(): void {
     if (endIsPassed) return;
     endIsPassed = true;
-    push.call(stream, null);
+    pass(null);
     stream.read(0);
     if (!isLost) ended(!frames.unfinished());
   }
@@ -208,7 +208,7 @@ export function intakeOf(stream: ServerHttp2Stream, { limits, share, ...parts }:
       frames.drop();
       count(-begun);
       if (hasEnded) passEnd();
-      else stream._read(0);
+      else readOn(stream);
     },
   };
 }

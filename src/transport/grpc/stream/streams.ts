@@ -10,13 +10,12 @@ import type { StreamHandler } from "../../../call/stream.ts";
 import type { Budget } from "../../budget.ts";
 import { deadlinePassed, grpcContext, timerSlackMs, whyCancelled } from "../../call-context.ts";
 import { recordedByCall, succeeded } from "../gate.ts";
-import { http2StreamOf } from "../http2/grpc-js-internals.ts";
+import { http2StreamOf, releaseWritten } from "../http2/internals.ts";
 import { type GrpcStream, type StreamCall, streamCall } from "./call.ts";
 import type { IntakeLimits } from "./intake.ts";
 import { toGrpcStatus, toKmsError } from "../../error-status.ts";
 import type { CallRecorder } from "../../call-recorder.ts";
 import { maxTimerMs } from "../../timeouts.ts";
-import { releaseWritten } from "../http2/written-frames.ts";
 
 export interface StreamTimes {
   /** After which a stream on which nothing moves is ended. */

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect, createServer, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { releaseWritten } from "../../../../src/transport/grpc/http2/written-frames.ts";
+import { releaseWritten } from "../../../../src/transport/grpc/http2/internals.ts";
 
 const frameBytes = 300_000;
 const open: (() => void)[] = [];

@@ -9,7 +9,7 @@ import {
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { ForgettingMap } from "../../../../src/runtime/compact-map.ts";
-import { forgetEndedStreams } from "../../../../src/transport/grpc/http2/session-streams.ts";
+import { forgetEndedStreams } from "../../../../src/transport/grpc/http2/internals.ts";
 
 const open: (() => void)[] = [];
 afterEach(() => {

@@ -1,0 +1,140 @@
+/**
+ * What grpc-js and node:http2 keep private, and the service relies upon: every touch of it is in this file. grpc-js is pinned to one
+ * version, and a test for each member fails when it, or Node's, changes (test/transport/grpc/http2/internals.test.ts).
+ */
+import type { Http2Server, Http2Session, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { Server, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+import { ForgettingMap } from "../../../runtime/compact-map.ts";
+import { release } from "../../../runtime/detach.ts";
+
+/** Bytes before a message of gRPC: whether it is compressed, and its length. */
+const headBytes = 5;
+
+/** Bounds the headers of a request, for which grpc-js has no option. Call before `server`, which bounds streams by an option, is bound. */
+export function limitHeaders(server: Server, maxBytes: number): void {
+  const { commonServerOptions } = server as unknown as {
+    commonServerOptions: { settings: { maxHeaderListSize?: number } };
+  };
+  commonServerOptions.settings.maxHeaderListSize = maxBytes;
+}
+
+/** Calls `use` with each new connection of a server that is bound. */
+export function eachSession(server: Server, use: (session: ServerHttp2Session) => void): void {
+  for (const http2Server of http2ServersOf(server)) http2Server.on("session", use);
+}
+
+type OnStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
+
+/** Calls `see` with each stream of a server that is bound, before grpc-js has it. */
+export function beforeGrpc(server: Server, see: OnStream): void {
+  for (const http2Server of http2ServersOf(server)) http2Server.prependListener("stream", see);
+}
+
+/** Calls `see` with each stream of a server that is bound, once grpc-js has it. */
+export function afterGrpc(server: Server, see: OnStream): void {
+  for (const http2Server of http2ServersOf(server)) http2Server.on("stream", see);
+}
+
+/** Has `lets` look at each stream of a server that is bound before whoever listens now. They get those that it lets through. */
+export function beforeStreams(
+  server: Server,
+  lets: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => boolean,
+): void {
+  for (const http2Server of http2ServersOf(server)) {
+    const listeners = http2Server.listeners("stream");
+    http2Server.removeAllListeners("stream");
+    http2Server.on("stream", (stream: ServerHttp2Stream, headers, flags, rawHeaders) => {
+      if (!lets(stream, headers)) return;
+      for (const listener of listeners) listener.call(http2Server, stream, headers, flags, rawHeaders);
+    });
+  }
+}
+
+function http2ServersOf(server: Server): Iterable<Http2Server> {
+  return (server as unknown as { http2Servers: ReadonlyMap<Http2Server, unknown> }).http2Servers.keys();
+}
+
+/** Has grpc-js not see a header, which it reads from the object that node:http2 made for all listeners. */
+export function hideHeader(headers: IncomingHttpHeaders, name: "grpc-encoding" | "grpc-timeout"): void {
+  delete headers[name];
+}
+
+export function http2StreamOf<In, Out>(
+  call: ServerUnaryCall<In, Out> | ServerDuplexStream<In, Out> | ServerWritableStream<In, Out>,
+): ServerHttp2Stream {
+  return (call as unknown as { call: { stream: ServerHttp2Stream } }).call.stream;
+}
+
+/** Whether a message is compressed: it lies behind its head in the same memory, as grpc-js and the intake of a stream hand it over. */
+export function isCompressed(message: Uint8Array): boolean {
+  return new Uint8Array(message.buffer, message.byteOffset - headBytes, 1)[0] === 1;
+}
+
+/** Has `take` decide of each message that grpc-js brings to the call. It may `pass` one on, and returns whether more may come. */
+export function takeMessages(
+  call: Pick<ServerDuplexStream<unknown, unknown>, "push">,
+  take: (message: unknown, pass: (message: unknown) => boolean) => boolean,
+): void {
+  const { push } = call;
+  const pass = (message: unknown) => push.call(call, message);
+  call.push = (message: unknown) => take(message, pass);
+}
+
+/** Bytes that came, or the end of them, which may come twice. */
+export type Arriving = Buffer | null;
+
+/**
+ * Has `take` decide of what node:http2 brings to the stream, before anyone can read it. It returns whether more may come; if not, node:http2
+ * waits for `readOn`. Returns how to pass on what was taken. Not by "data": a stream that is held back goes on to get what its window has room
+ * for. Call before anything has come.
+ */
+export function takeArriving(
+  stream: ServerHttp2Stream,
+  take: (chunk: Arriving) => boolean,
+): (chunk: Arriving) => boolean {
+  const { push } = stream;
+  stream.push = take;
+  return (chunk) => push.call(stream, chunk);
+}
+
+/** Has node:http2 bring more to a stream that was held back. */
+export function readOn(stream: ServerHttp2Stream): void {
+  stream._read(0);
+}
+
+type Write = (frame: Uint8Array, sent: (error?: Error | null) => void) => boolean;
+
+/**
+ * Gives the memory of each message back once it is sent: whoever writes to `stream` from now on gives its bytes away. grpc-js copies each
+ * message behind a head and hands that to HTTP/2, which keeps it until it is sent. As garbage it lies outside the heap, and has the collector
+ * go through all of the heap several times a second.
+ */
+export function releaseWritten(stream: ServerHttp2Stream): void {
+  const write = stream.write as Write;
+  const writeAndRelease: Write = (frame, sent) =>
+    write.call(stream, frame, (error) => {
+      // Of a stream that was torn down, a part may be on its way still.
+      if (!error && !stream.destroyed) release(frame);
+      sent(error);
+    });
+  stream.write = writeAndRelease as ServerHttp2Stream["write"];
+}
+
+interface SessionState {
+  streams: Pick<ForgettingMap<ServerHttp2Stream>, "size" | "get" | "set" | "delete" | "forEach">;
+}
+
+/**
+ * Has a session without streams forget each that ends. node:http2 keeps them in a Map and so, with all that belongs to their calls, for long
+ * after their end. A session that is not made as in the pinned Node stays as it is.
+ */
+export function forgetEndedStreams(session: Http2Session): void {
+  const state = stateOf(session);
+  if (state?.streams.size === 0) state.streams = new ForgettingMap();
+}
+
+function stateOf(session: Http2Session): SessionState | undefined {
+  const hidden = session as unknown as Record<symbol, Partial<SessionState> | undefined>;
+  const values = Object.getOwnPropertySymbols(session).map((symbol) => hidden[symbol]);
+  return values.find((value): value is SessionState => value?.streams !== undefined);
+}
