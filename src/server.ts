@@ -68,7 +68,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   });
   await warmAhead({ keyring, store, log, ...config.cache });
 
-  const listening = parts.adopt(await listen(config, { services, health, telemetry, providers, log }), close);
+  const listening = parts.adopt(await listen(config, { services, observer, health, telemetry, log }), close);
   log.info({ start_ms: Math.round(performance.now()) }, "serving");
   const running = parts.move();
   return {

@@ -222,6 +222,7 @@ const mayImport: Record<string, readonly string[]> = {
   ],
   tlog: ["crypto", "encoding"],
   transport: [
+    "audit",
     "call",
     "health",
     "service",
@@ -233,7 +234,7 @@ const mayImport: Record<string, readonly string[]> = {
     "transport/grpc",
     "transport/http",
   ],
-  "transport/grpc": ["call", "transport", "transport/grpc/http2", "transport/grpc/stream"],
+  "transport/grpc": ["call", "health", "transport", "transport/grpc/http2", "transport/grpc/stream"],
   "transport/grpc/http2": ["runtime", "transport"],
   "transport/grpc/stream": ["call", "runtime", "transport", "transport/grpc", "transport/grpc/http2"],
   "transport/http": ["call", "health", "service/kms", "service/log", "transport"],

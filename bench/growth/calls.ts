@@ -13,7 +13,11 @@ import { unwrap } from "../../src/keys/unwrap.ts";
 import { importDataKey, importSigningKey } from "../../src/keys/usable-key.ts";
 import { sealField } from "../../src/envelope/pii-field.ts";
 import { pageToken } from "../../src/service/page.ts";
-import { readSignSpanRequest } from "../../src/service/codec/sign-span.ts";
+import {
+  decodeSignSpanRequest,
+  readSignSpanRequest,
+  readVerifySpanRequest,
+} from "../../src/service/codec/sign-span.ts";
 import { signSpan } from "../../src/attestation/sign-statement.ts";
 import { spanOf } from "../spans.ts";
 import { call } from "./service.ts";
@@ -79,7 +83,7 @@ function signSpanCall({ kms }: Size) {
     const request =
       requests.get(tenantId) ?? toBinary(SignSpanRequestSchema, create(SignSpanRequestSchema, { tenantId, span }));
     requests.set(tenantId, request);
-    return kms.signSpan(request, call);
+    return kms.signSpan(decodeSignSpanRequest(request), call);
   };
 }
 
@@ -150,7 +154,7 @@ async function verifySpan(size: Size): Promise<Turns> {
   const at = (turn: number) => signed[turn % signed.length]!;
   return {
     prepare: (turn) => keyring.invalidate(at(turn).tenantId, at(turn).keyId),
-    run: (turn) => kms.verifySpan(at(turn).request, call),
+    run: (turn) => kms.verifySpan(readVerifySpanRequest(at(turn).request), call),
   };
 }
 

@@ -14,11 +14,11 @@ import type { CallContext } from "../../src/call/context.ts";
 import { createAlarm } from "../../src/alarm.ts";
 import { startHealthMonitor } from "../../src/health/monitor.ts";
 import { type KeyAdminHandlers, keyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
-import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
-import { kmsHandlers } from "../../src/service/kms/handlers.ts";
+import { type KmsHandlers, kmsHandlers, kmsMethods } from "../../src/service/kms/handlers.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
 import type { Store } from "../../src/store/store.ts";
 import { anyone } from "../../src/transport/authenticate.ts";
+import { auditedHandlers } from "../../test/support/audited-handlers.ts";
 
 export interface GrownService {
   kms: KmsHandlers;
@@ -75,7 +75,7 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     faults: [],
   });
   return {
-    kms,
+    kms: auditedHandlers(kms, kmsMethods, observer),
     admin: keyAdminHandlers({
       lifecycle: keyring,
       rewrap: keyring,

@@ -19,24 +19,19 @@ export interface Audited<Request> {
   named(request: Request): Named;
 }
 
-type Handler<Request, Response> = (request: Request, call: CallContext) => Answer<Response>;
+/** For what uses no secret key and changes none: it is in no trail. */
+export const notAudited = { action: undefined, kind: "look", named: () => ({}) } as const;
 
-/** The handlers of a service, each as it stands in the trail. */
-export function auditedHandlers<Handlers extends { [Name in keyof Handlers]: Handler<never, unknown> }>(
-  handlers: Handlers,
-  calls: { readonly [Name in keyof Handlers]: Audited<Parameters<Handlers[Name]>[0]> },
-  observer: AuditObserver,
-): Handlers {
-  const names = Object.keys(handlers) as (keyof Handlers)[];
-  return Object.fromEntries(names.map((name) => [name, audited(calls[name], handlers[name], observer)])) as Handlers;
-}
+/** `In` and `Out` are known to the types of a service's handlers; a list of several has the default. */
+export type Handler<In = never, Out = unknown> = (request: In, call: CallContext) => Answer<Out>;
 
-function audited<Request, Response>(
-  { action, kind, named }: Audited<Request>,
-  handler: Handler<Request, Response>,
+/** The handler of a call as it stands in the trail. */
+export function audited<In, Out>(
+  { action, kind, named }: Audited<In>,
+  handler: Handler<In, Out>,
   observer: AuditObserver,
-): Handler<Request, Response> {
-  function refuse(request: Request, call: CallContext, error: unknown): never {
+): Handler<In, Out> {
+  function refuse(request: In, call: CallContext, error: unknown): never {
     observer.failed({ actor: call.caller.name, action, ...named(request) }, error);
     throw error;
   }
@@ -52,7 +47,7 @@ function audited<Request, Response>(
     }
   };
 
-  function look(request: Request, call: CallContext, answer: Response): Response {
+  function look(request: In, call: CallContext, answer: Out): Out {
     const { tenantId = "" } = named(request);
     if (action !== undefined) observer.used(call.caller.name, action, tenantId, "", undefined, 1);
     return answer;

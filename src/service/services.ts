@@ -18,7 +18,6 @@ import type { Store } from "../store/store.ts";
 import type { Instruments } from "../telemetry.ts";
 import { version } from "../version.ts";
 import type { TenantLogs } from "../tenant-log/tenant-logs.ts";
-import { auditedKeyAdmin } from "./key-admin/audited-handlers.ts";
 import { type KeyAdminHandlers, keyAdminHandlers } from "./key-admin/handlers.ts";
 import { keyTimer } from "./key-timer.ts";
 import type { Prices } from "./kms/cost.ts";
@@ -63,6 +62,8 @@ export interface ShownSettings {
 }
 
 export interface Services {
+  /** The current provider's. */
+  providerName: string;
   kms: KmsHandlers;
   keyAdmin: KeyAdminHandlers;
   log: LogHandlers;
@@ -77,6 +78,7 @@ export function createServices(parts: ServicesParts): Services {
   const timer = keyTimer(parts.instruments);
   const signing = { keyring, logs: logs.reader, observer, keyTimer: timer, spansSigned, clock };
   return {
+    providerName: current.name,
     kms: kmsHandlers({
       ...signing,
       audit,
@@ -110,21 +112,18 @@ export function createServices(parts: ServicesParts): Services {
       recommendations: recommendationsFor(config, current.name),
       faults: [...config.faults, ...parts.advice],
     }),
-    keyAdmin: auditedKeyAdmin(
-      keyAdminHandlers({
-        lifecycle: parts.lifecycle,
-        rewrap: observedRewrap(
-          createRewrap({ store, masterKeys: providers.keys, keyring, clock }),
-          observer,
-          parts.alarm.suspect,
-        ),
-        current: wrappedBy(current),
-        store,
-        verifyAudit: (signal) => verifyAudit(store, signal),
-      }),
-      observer,
-    ),
-    log: logHandlers({ logs: logs.reader, observer }),
+    keyAdmin: keyAdminHandlers({
+      lifecycle: parts.lifecycle,
+      rewrap: observedRewrap(
+        createRewrap({ store, masterKeys: providers.keys, keyring, clock }),
+        observer,
+        parts.alarm.suspect,
+      ),
+      current: wrappedBy(current),
+      store,
+      verifyAudit: (signal) => verifyAudit(store, signal),
+    }),
+    log: logHandlers({ logs: logs.reader }),
     streams: { signSpans: signSpans({ ...signing, pool, sequencer: logs.sequencer }) },
   };
 }

@@ -1,7 +1,12 @@
 /** Credentials to caller. With authentication `none` the caller has every role and may name any tenant. */
+import type { Answer } from "../call/maybe-promise.ts";
+import type { Carrier } from "./carrier.ts";
 import { invalidField } from "../errors.ts";
 import type { Caller } from "../call/context.ts";
 import { tenantIdPattern } from "../call/ids.ts";
+
+/** Who makes a call. It has the call's headers, and is asked before the body is decoded. */
+export type Authenticate = <Native>(carrier: Pick<Carrier<Native>, "header">, native: Native) => Answer<Caller>;
 
 /** The caller of a service that has authentication `none`: loopback only, see config/load.ts. */
 export const anyone: Caller = {
@@ -20,3 +25,5 @@ export const anyone: Caller = {
   has: () => true,
   require() {},
 };
+
+export const authenticateAnyone: Authenticate = () => anyone;

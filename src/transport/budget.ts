@@ -9,9 +9,9 @@ import { createStreamShare, type StreamShare } from "./stream-share.ts";
 export interface Budget {
   /**
    * Counts `bytes` while `call` runs. Throws OVERLOADED, without calling, when they do not fit. `grow` counts more until then, for
-   * a body whose length shows as it arrives; it throws likewise.
+   * a body whose length shows as it arrives; it throws likewise. `until` is for a call that holds its bytes for longer than it runs.
    */
-  hold<T>(bytes: number, call: (grow: (more: number) => void) => Answer<T>): Answer<T>;
+  hold<T>(bytes: number, call: (grow: (more: number) => void) => Answer<T>, until?: Promise<void>): Answer<T>;
   /** Calls that are running now. */
   calls(): number;
   /** Their share of it: whatever streams hold, the rest is there for calls. */
@@ -29,7 +29,7 @@ export function createBudget(limit = maxHeldBytes): Budget {
   const streams = createStreamShare({ limit: forStreams, room: () => limit - held });
   return {
     streams,
-    hold(bytes, call) {
+    hold(bytes, call, until) {
       let counted = 0;
       const grow = (more: number) => {
         // Answers of streams may be larger than what they were admitted for. Calls do not pay for that.
@@ -42,17 +42,18 @@ export function createBudget(limit = maxHeldBytes): Budget {
         calls -= 1;
         streams.admit();
       };
+      const end = () => (until === undefined ? release() : void until.then(release));
       grow(bytes);
       calls += 1;
       let answer: ReturnType<typeof call>;
       try {
         answer = call(grow);
       } catch (error) {
-        release();
+        end();
         throw error;
       }
-      if (answer instanceof Promise) return answer.finally(release);
-      release();
+      if (answer instanceof Promise) return answer.finally(end);
+      end();
       return answer;
     },
     calls: () => calls,

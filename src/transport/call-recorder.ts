@@ -21,7 +21,7 @@ export interface CallRecorder {
   refuse(method: DescMethod | undefined, thrown: unknown): KmsError;
 }
 
-interface CallParts {
+export interface CallParts {
   instruments: Instruments;
   tracer: Tracer | undefined;
   log: Logger;

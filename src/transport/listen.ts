@@ -1,22 +1,17 @@
-/** Both servers: bound one after the other, and closed together. */
+/** Both servers, for the same calls: bound one after the other, and closed together. */
 import { readFileSync } from "node:fs";
-import { ServerCredentials } from "@grpc/grpc-js";
 import type { Logger } from "pino";
+import type { AuditObserver } from "../audit/observer.ts";
 import type { HealthMonitor } from "../health/monitor.ts";
-import type { KmsHandlers } from "../service/kms/handlers.ts";
-import type { LogHandlers } from "../service/log/handlers.ts";
+import type { Services } from "../service/services.ts";
 import type { Telemetry } from "../telemetry.ts";
-import { anyone } from "./authenticate.ts";
-import { createBudget } from "./budget.ts";
-import { callRecorder } from "./call-recorder.ts";
+import { authenticateAnyone } from "./authenticate.ts";
+import { createCalls } from "./calls.ts";
 import { createGrpcHealth } from "./grpc/health.ts";
-import { createGrpcServer } from "./grpc/server.ts";
-import { logWordsOfGrpc } from "./grpc/words.ts";
-import { connectHandler } from "./http/connect.ts";
-import { httpListener } from "./http/listener.ts";
-import { createHttpServer } from "./http/server.ts";
-import { keyAdminService, type KmsStreams, kmsService, logService } from "./services.ts";
-import type { KeyAdminHandlers } from "../service/key-admin/handlers.ts";
+import { logWordsOfGrpc } from "./grpc/log.ts";
+import { listenGrpc } from "./grpc/server.ts";
+import { listenHttp } from "./http/server.ts";
+import { keyAdminService, kmsService, logService } from "./services.ts";
 
 export interface ListenSettings {
   readonly host: string;
@@ -30,70 +25,53 @@ export interface ListenSettings {
 }
 
 export interface ListenParts {
-  services: { kms: KmsHandlers; keyAdmin: KeyAdminHandlers; log: LogHandlers; streams: KmsStreams };
+  services: Services;
+  observer: AuditObserver;
   health: HealthMonitor;
   telemetry: Telemetry;
-  providers: { readonly keys: { readonly current: { readonly name: string } } };
   log: Logger;
 }
 
-export interface Listening {
+export interface ListeningServers {
   grpcPort: number;
   httpPort: number;
   /** Takes no new call and ends when those that run are answered, at the latest after the grace of a shutdown. */
   close(): Promise<void>;
 }
 
-export async function listen(settings: ListenSettings, parts: ListenParts): Promise<Listening> {
-  const { host, shutdownGraceMs } = settings;
-  const { services: handlers, health, telemetry, providers, log } = parts;
+export async function listen(settings: ListenSettings, parts: ListenParts): Promise<ListeningServers> {
+  const { services, observer, health, telemetry, log } = parts;
+  const { instruments, tracer, servePrometheus: serveMetrics } = telemetry;
   logWordsOfGrpc(log);
-  const services = [
-    kmsService(handlers.kms, handlers.streams),
-    keyAdminService(handlers.keyAdmin),
-    logService(handlers.log),
+  const served = [
+    kmsService(services.kms, services.streams),
+    keyAdminService(services.keyAdmin),
+    logService(services.log),
   ];
-  const recorder = callRecorder({ instruments: telemetry.instruments, tracer: telemetry.tracer, log, services });
-  const budget = createBudget();
+  const calls = createCalls({
+    ...{ services: served, authenticate: authenticateAnyone, observer },
+    ...{ instruments, tracer, log },
+  });
   const tls = settings.tls && { cert: readFileSync(settings.tls.certificate), key: readFileSync(settings.tls.key) };
-  const grpcHealth = createGrpcHealth();
-  const announce = () => grpcHealth.announce(health.current().status === "down" ? "NOT_SERVING" : "SERVING");
-  announce();
-  health.subscribe(announce);
+  const binding = { host: settings.host, tls, graceMs: settings.shutdownGraceMs };
 
-  const grpcServer = createGrpcServer({ services, recorder, budget, caller: anyone, health: grpcHealth });
-  const credentials = tls
-    ? ServerCredentials.createSsl(null, [{ cert_chain: tls.cert, private_key: tls.key }])
-    : ServerCredentials.createInsecure();
-  const grpcPort = await grpcServer.listen(authority(host, settings.grpcPort), credentials);
-  const grpcAddress = authority(host, grpcPort);
-  const listener = httpListener({
-    handlers: handlers.kms,
-    logs: handlers.log,
-    connect: connectHandler({ services, recorder, budget, caller: anyone, grpcAddress }),
-    recorder,
-    caller: anyone,
-    health,
-    providerName: providers.keys.current.name,
-    serveMetrics: telemetry.servePrometheus,
+  await using bound = new AsyncDisposableStack();
+  const grpc = await listenGrpc(calls, { ...binding, port: settings.grpcPort, health: createGrpcHealth(health) });
+  bound.defer(() => grpc.close(0));
+  const http = await listenHttp(calls, {
+    ...{ ...binding, port: settings.httpPort, grpcAddress: grpc.address },
+    ...{ handlers: services.kms, logs: services.log, health, serveMetrics },
+    providerName: services.providerName,
     loopbackOnly: settings.auth === "none",
   });
-  const httpServer = createHttpServer({ listener, tls, calls: budget.calls, recorder });
-  const httpPort = await httpServer.listen(host, settings.httpPort).catch(async (error) => {
-    await grpcServer.close(0);
-    throw error;
-  });
-  log.info(`gRPC on ${grpcAddress}`);
-  log.info(`Connect, health, metrics and administration on ${tls ? "https" : "http"}://${authority(host, httpPort)}`);
+  bound.move();
+  log.info(`gRPC on ${grpc.address}`);
+  log.info(`Connect, health, metrics and administration on ${tls ? "https" : "http"}://${http.address}`);
   return {
-    grpcPort,
-    httpPort,
+    grpcPort: grpc.port,
+    httpPort: http.port,
     async close() {
-      await Promise.all([grpcServer, httpServer].map((server) => server.close(shutdownGraceMs)));
+      await Promise.all([grpc, http].map((server) => server.close(settings.shutdownGraceMs)));
     },
   };
-}
-
-function authority(host: string, port: number): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

@@ -1,61 +1,54 @@
-/** The services of the API as both transports serve them: what each is, its handlers, and what those speak. */
-import type { DescMethod, DescService, Message } from "@bufbuild/protobuf";
+/** The services of the API as both transports serve them: what each is, its methods and their handlers. */
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { KeyAdminService } from "../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { LogService } from "../../gen/ts/fluo/kms/v1/log_service_pb.ts";
-import type { Answer } from "../call/maybe-promise.ts";
-import {
-  decodeEncryptPiiRequest,
-  encodeEncryptPiiResponse,
-  encodeGenerateDataKeyResponse,
-} from "../service/codec/data-plane.ts";
-import type { CallContext } from "../call/context.ts";
-import type { KeyAdminHandlers } from "../service/key-admin/handlers.ts";
-import type { KmsHandlers } from "../service/kms/handlers.ts";
-import type { LogHandlers } from "../service/log/handlers.ts";
+import type { Audited, Handler } from "../audit/audited.ts";
 import type { StreamHandler } from "../call/stream.ts";
+import { type KeyAdminHandlers, keyAdminMethods } from "../service/key-admin/handlers.ts";
+import { type KmsHandlers, kmsMethods } from "../service/kms/handlers.ts";
+import { type LogHandlers, logMethods } from "../service/log/handlers.ts";
+import type { Codec } from "../service/method.ts";
 
 export interface Served {
   service: DescService;
-  /** By the local names of the unary methods. What a handler takes and gives is a message, unless `wire` has its name. */
+  /** By the local names of the unary methods. */
+  methods: Readonly<Record<string, AnyMethod>>;
   handlers: Readonly<Record<string, Handler>>;
-  /** Handlers that take the request's wire bytes, and whether they answer in such too. */
-  wire?: Readonly<Record<string, "request" | "request and answer">>;
-  /** Of handlers of messages: what gRPC reads or writes by these and not by the generic codec. */
-  codecs?: Readonly<Record<string, Partial<Codec>>>;
-  /** Of the methods with messages both ways, likewise; in wire bytes. */
+  /** Handlers of the methods with messages both ways, likewise; in wire bytes. */
   streams?: Readonly<Record<string, StreamHandler>>;
 }
 
-/** `In` and `Out` are messages or bytes, as the method has it: the generated types of the handlers know, a list of them cannot. */
-export type Handler<In = never, Out = unknown> = (request: In, context: CallContext) => Answer<Out>;
-
-/** Of a method's request and answer. `decode` throws for what is no such request. */
-export interface Codec<In extends Message = Message, Out extends Message = Message> {
-  decode(bytes: Uint8Array): In;
-  encode(message: Out): Uint8Array;
+/** A `Method` whose messages a list of services cannot know. */
+export interface AnyMethod {
+  audit: Audited<never>;
+  codec?: Partial<Codec<unknown, never>>;
 }
 
 export type KmsStreams = { signSpans: StreamHandler };
 
 export function kmsService(handlers: KmsHandlers, streams: KmsStreams): Served {
-  const encryptPii = { decode: decodeEncryptPiiRequest, encode: encodeEncryptPiiResponse };
-  const generateDataKey = { encode: encodeGenerateDataKeyResponse };
-  return {
-    service: KmsService,
-    handlers,
-    wire: { signSpan: "request and answer", verifySpan: "request" },
-    codecs: { encryptPii, generateDataKey },
-    streams,
-  };
+  return { service: KmsService, methods: kmsMethods, handlers, streams };
 }
 
 export function keyAdminService(handlers: KeyAdminHandlers): Served {
-  return { service: KeyAdminService, handlers };
+  return { service: KeyAdminService, methods: keyAdminMethods, handlers };
 }
 
 export function logService(handlers: LogHandlers): Served {
-  return { service: LogService, handlers };
+  return { service: LogService, methods: logMethods, handlers };
+}
+
+export interface UnaryMethod extends AnyMethod {
+  rpc: DescMethod;
+  handler: Handler;
+}
+
+/** The methods of a service with one message each way. */
+export function unaryMethods({ service, methods, handlers }: Served): UnaryMethod[] {
+  return service.methods
+    .filter(({ methodKind }) => methodKind === "unary")
+    .map((rpc) => ({ rpc, ...methods[rpc.localName]!, handler: handlers[rpc.localName]! }));
 }
 
 /** `fluo.kms.v1.KmsService/Status` */

@@ -14,7 +14,7 @@ import { GetPublicKeysRequestSchema } from "../../gen/ts/fluo/kms/v1/public_key_
 import { RotateRequestSchema } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
 import { SignSpanRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
-import { tenantOfSignSpan } from "../../src/service/kms/sign-span.ts";
+import { decodeSignSpanRequest } from "../../src/service/codec/sign-span.ts";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
 import { plainSpan } from "../support/api-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
@@ -30,8 +30,9 @@ const decrypting = (tokens: string[]) =>
   create(DecryptPiiRequestSchema, { tenantId, fields: tokens.map((token) => ({ name: "email", token })) });
 const reEncrypting = (tokens: string[]) =>
   create(ReEncryptPiiRequestSchema, { tenantId, fields: tokens.map((token) => ({ name: "email", token })) });
-const signing = (tenant = tenantId) =>
+const signingBytes = (tenant = tenantId) =>
   toBinary(SignSpanRequestSchema, create(SignSpanRequestSchema, { tenantId: tenant, span: plainSpan }));
+const signing = (tenant = tenantId) => decodeSignSpanRequest(signingBytes(tenant));
 const generating = create(GenerateDataKeyRequestSchema, { tenantId });
 const rotating = create(RotateRequestSchema, { tenantId, force: true });
 
@@ -161,7 +162,7 @@ describe("a refusal", () => {
     const { kms, admin, rows } = setUp();
     await thrownBy(() => kms.encryptPii(encrypting([value], "Robert'); drop table"), call()));
     await thrownBy(() => kms.signSpan(signing("not a tenant"), call()));
-    await thrownBy(() => kms.signSpan(Buffer.from("not a request"), call()));
+    await thrownBy(() => kms.signSpan(decodeSignSpanRequest(Buffer.from("not a request")), call()));
     await thrownBy(() => admin.disableKey(create(DisableKeyRequestSchema, { tenantId, keyId: "no key" }), call()));
     expect((await rows()).map(({ tenantId, keyId, outcome, count }) => [tenantId, keyId, outcome, count])).toEqual([
       ["", "", "INVALID_ARGUMENT", 1],
@@ -302,7 +303,7 @@ describe("the trail", () => {
       ),
     );
     await kms.signSpan(signing(), call());
-    await thrownBy(() => kms.signSpan(Buffer.from(secret), call()));
+    await thrownBy(() => kms.signSpan(decodeSignSpanRequest(Buffer.from(secret)), call()));
     const text = JSON.stringify(await rows());
     for (const content of ["secret", token.slice(5, 45), plainSpan.name, plainSpan.traceId.toString("hex")]) {
       expect(text).not.toContain(content);
@@ -311,20 +312,27 @@ describe("the trail", () => {
 });
 
 describe("the tenant of a SignSpan request", () => {
+  const tenantOf = (bytes: Uint8Array) => decodeSignSpanRequest(bytes).tenantId;
   const field = (tag: number, text: string) => Buffer.from([tag, text.length, ...Buffer.from(text)]);
 
   it("is found in whatever order its fields are", () => {
-    expect(tenantOfSignSpan(signing())).toBe(tenantId);
-    expect(tenantOfSignSpan(Buffer.concat([field(0x1a, ""), field(0x12, "zz"), field(0x0a, tenantId)]))).toBe(tenantId);
+    expect(tenantOf(signingBytes())).toBe(tenantId);
+    expect(tenantOf(Buffer.concat([field(0x1a, ""), field(0x12, "zz"), field(0x0a, tenantId)]))).toBe(tenantId);
   });
 
   it("is empty where there is none, or nothing can be read", () => {
     for (const bytes of [[], [0x0a], [0x0a, 0x7f, 1], [0x12, 0], [0x08, 1], [0xff, 0xff, 0xff, 0xff, 0xff, 0xff]]) {
-      expect(tenantOfSignSpan(Uint8Array.from(bytes))).toBe("");
+      expect(tenantOf(Uint8Array.from(bytes))).toBe("");
     }
   });
 
   it("is not looked for behind more fields than a request has", () => {
-    expect(tenantOfSignSpan(Buffer.concat([...Array(5).fill(field(0x12, "")), field(0x0a, tenantId)]))).toBe("");
+    expect(tenantOf(Buffer.concat([...Array(5).fill(field(0x12, "")), field(0x0a, tenantId)]))).toBe("");
+  });
+
+  it("is the first where there are two, of which the second is refused", () => {
+    const { tenantId: tenant, refusal } = decodeSignSpanRequest(Buffer.concat([signingBytes(), field(0x0a, "other")]));
+    expect(tenant).toBe(tenantId);
+    expect(refusal).toMatchObject({ code: "INVALID_ARGUMENT", violations: [{ field: "tenant_id" }] });
   });
 });

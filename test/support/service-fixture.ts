@@ -2,19 +2,19 @@
 import { wrappedBy } from "../../src/provider-keys/provider-keys.ts";
 import { logReader } from "../../src/tenant-log/log-reader.ts";
 import { createAuditObserver } from "../../src/audit/observer.ts";
-import { auditedKeyAdmin } from "../../src/service/key-admin/audited-handlers.ts";
 import { createAuditTrail } from "../../src/audit/trail.ts";
 import { verifyAudit } from "../../src/audit/verify-trail.ts";
 import type { CallContext, Caller } from "../../src/call/context.ts";
 import type { Alarm } from "../../src/alarm.ts";
 import type { HealthReport } from "../../src/health/monitor.ts";
-import { keyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
+import { keyAdminHandlers, keyAdminMethods } from "../../src/service/key-admin/handlers.ts";
 import type { ProviderCondition } from "../../src/provider-keys/watch.ts";
 import type { Provider } from "../../src/provider/provider.ts";
-import { type KmsParts, kmsHandlers } from "../../src/service/kms/handlers.ts";
+import { type KmsParts, kmsHandlers, kmsMethods } from "../../src/service/kms/handlers.ts";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { anyone } from "../../src/transport/authenticate.ts";
+import { auditedHandlers } from "./audited-handlers.ts";
 import { setUp as setUpKeys } from "./keys-fixture.ts";
 
 /** `wrap` replaces methods of the store; `alarm` hears what is otherwise gathered in `alarms`. */
@@ -83,8 +83,8 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     verifyAudit: (signal) => verifyAudit(store, signal),
   });
   return {
-    kms: kmsHandlers(parts),
-    admin: auditedKeyAdmin(admin, observer),
+    kms: auditedHandlers(kmsHandlers(parts), kmsMethods, observer),
+    admin: auditedHandlers(admin, keyAdminMethods, observer),
     parts,
     keyring,
     store,

@@ -1,23 +1,22 @@
 /** Both transports with handlers of the test's making, on free loopback ports, as server.ts puts them together. */
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
-import { ServerCredentials } from "@grpc/grpc-js";
 import { pino } from "pino";
 import { otlpSettings } from "../../src/config/otlp.ts";
 import type { KeyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
 import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
 import type { LogHandlers } from "../../src/service/log/handlers.ts";
 import { startTelemetry } from "../../src/telemetry.ts";
-import { anyone } from "../../src/transport/authenticate.ts";
+import { unobserved } from "../../src/audit/observer.ts";
+import { authenticateAnyone } from "../../src/transport/authenticate.ts";
 import { type Budget, createBudget } from "../../src/transport/budget.ts";
-import { connectHandler } from "../../src/transport/http/connect.ts";
-import { createGrpcServer } from "../../src/transport/grpc/server.ts";
-import { createGrpcHealth, type GrpcHealth } from "../../src/transport/grpc/health.ts";
-import { httpListener } from "../../src/transport/http/listener.ts";
-import { createHttpServer } from "../../src/transport/http/server.ts";
-import { keyAdminService, type KmsStreams, kmsService, logService } from "../../src/transport/services.ts";
+import { createCalls } from "../../src/transport/calls.ts";
+import type { Condition, HealthMonitor } from "../../src/health/monitor.ts";
+import { createGrpcHealth } from "../../src/transport/grpc/health.ts";
+import { listenGrpc } from "../../src/transport/grpc/server.ts";
+import { listenHttp } from "../../src/transport/http/server.ts";
+import { keyAdminService, type KmsStreams, kmsService, logService, type Served } from "../../src/transport/services.ts";
 import type { RoomLimits } from "../../src/transport/grpc/http2/stream-room.ts";
 import type { StreamTimes } from "../../src/transport/grpc/stream/streams.ts";
-import { callRecorder } from "../../src/transport/call-recorder.ts";
 import { type ConnectClient, connectClient, type GrpcClient, grpcClient } from "./running-service.ts";
 
 export interface Transports {
@@ -27,7 +26,8 @@ export interface Transports {
   grpcAddress: string;
   url: string;
   budget: Budget;
-  health: GrpcHealth;
+  /** Has the health monitor see this from now on, and say so; it is operational at first. */
+  becomes(status: Condition): void;
   metrics(): Promise<string>;
   /** Lines of the log. */
   logged: readonly string[];
@@ -43,11 +43,23 @@ export interface TransportOptions {
   streams?: Partial<KmsStreams>;
   streamTimes?: StreamTimes;
   unread?: RoomLimits;
+  arriving?: RoomLimits;
+  /** Whether the handlers of SignSpan and VerifySpan take wire bytes as they come, and that of SignSpan gives such. */
+  bytesSpoken?: boolean;
 }
 
 export async function startTransports(
   handlers: Partial<KmsHandlers>,
-  { budgetBytes, admin = {}, logs = {}, streams = {}, streamTimes, unread }: TransportOptions = {},
+  {
+    budgetBytes,
+    admin = {},
+    logs = {},
+    streams = {},
+    streamTimes,
+    unread,
+    arriving,
+    bytesSpoken = false,
+  }: TransportOptions = {},
 ): Promise<Transports> {
   const services = [
     kmsService(handlers as KmsHandlers, streams as KmsStreams),
@@ -56,39 +68,45 @@ export async function startTransports(
   ];
   const telemetry = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
   const logged: string[] = [];
-  const recorder = callRecorder({
+  const budget = createBudget(budgetBytes);
+  const calls = createCalls({
+    services: bytesSpoken ? services.map(speaksBytes) : services,
     instruments: telemetry.instruments,
     tracer: telemetry.tracer,
     log: pino({ level: "info" }, { write: (line: string) => logged.push(line) }),
-    services,
+    observer: unobserved,
+    authenticate: authenticateAnyone,
+    budget,
   });
-  const budget = createBudget(budgetBytes);
-  const parts = { services, recorder, budget, caller: anyone };
-  const health = createGrpcHealth();
-  const grpcServer = createGrpcServer({
-    ...parts,
-    health,
+  let status: Condition = "operational";
+  const listeners: (() => void)[] = [];
+  const monitor: HealthMonitor = {
+    current: () => ({ status, latencyMs: 0, notices: [], counts: undefined as never }),
+    look: async () => monitor.current(),
+    drain() {},
+    subscribe: (listener) => void listeners.push(listener),
+    close() {},
+  };
+  const binding = { host: "127.0.0.1", port: 0, tls: undefined, graceMs: 0 };
+  const grpcServer = await listenGrpc(calls, {
+    ...binding,
+    health: createGrpcHealth(monitor),
     ...(streamTimes && { streamTimes }),
     ...(unread && { unread }),
+    ...(arriving && { arriving }),
   });
-  const grpcPort = await grpcServer.listen("127.0.0.1:0", ServerCredentials.createInsecure());
-  const report = { status: "operational", latencyMs: 0, notices: [], counts: undefined as never } as const;
-  const httpServer = createHttpServer({
-    listener: httpListener({
-      ...parts,
-      handlers: handlers as KmsHandlers,
-      logs: logs as LogHandlers,
-      connect: connectHandler({ ...parts, grpcAddress: `127.0.0.1:${grpcPort}` }),
-      health: { current: () => report, look: async () => report, drain() {}, subscribe() {}, close() {} },
-      providerName: "local",
-      serveMetrics: telemetry.servePrometheus,
-      loopbackOnly: true,
-    }),
-    tls: undefined,
-    calls: budget.calls,
-    recorder,
+  const grpcPort = grpcServer.port;
+  const httpServer = await listenHttp(calls, {
+    ...binding,
+    handlers: handlers as KmsHandlers,
+    logs: logs as LogHandlers,
+    grpcAddress: grpcServer.address,
+    health: monitor,
+    providerName: "local",
+    serveMetrics: telemetry.servePrometheus,
+    loopbackOnly: true,
   });
-  const url = `http://127.0.0.1:${await httpServer.listen("127.0.0.1", 0)}`;
+  const url = `http://${httpServer.address}`;
   const client = grpcClient(`127.0.0.1:${grpcPort}`);
   return {
     grpc: client,
@@ -97,7 +115,10 @@ export async function startTransports(
     grpcAddress: `127.0.0.1:${grpcPort}`,
     url,
     budget,
-    health,
+    becomes(next) {
+      status = next;
+      for (const listener of listeners) listener();
+    },
     logged,
     close: (graceMs) => grpcServer.close(graceMs),
     metrics: async () => (await fetch(`${url}/q/metrics`)).text(),
@@ -107,6 +128,19 @@ export async function startTransports(
       await telemetry.shutdown();
     },
   };
+}
+
+function speaksBytes(served: Served): Served {
+  const { signSpan, verifySpan } = served.methods;
+  if (!signSpan || !verifySpan) return served;
+  const decode = (bytes: Uint8Array) => bytes;
+  const encode = (bytes: Uint8Array) => bytes;
+  const methods = {
+    ...served.methods,
+    signSpan: { ...signSpan, codec: { decode, encode, own: true } },
+    verifySpan: { ...verifySpan, codec: { decode, own: true } },
+  };
+  return { ...served, methods };
 }
 
 /** A handler that answers only when its call's signal aborts, and tells the test of both. */

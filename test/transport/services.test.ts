@@ -185,10 +185,9 @@ describe("what follows from the services", () => {
   });
 
   it.each(["", KmsService.typeName, KeyAdminService.typeName])('is the health of "%s"', async (service) => {
-    const { health } = transports;
-    health.announce("NOT_SERVING");
+    transports.becomes("down");
     expect(await healthOf(service)).toBe(Serving.NOT_SERVING);
-    health.announce("SERVING");
+    transports.becomes("degraded");
     expect(await healthOf(service)).toBe(Serving.SERVING);
   });
 });

@@ -13,6 +13,7 @@ import {
 } from "../../../gen/ts/fluo/kms/v1/key_admin_pb.ts";
 import type { KeyAdminService } from "../../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
 import { KeyVersionSchema } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
+import type { Named } from "../../audit/observer.ts";
 import { invalidField } from "../../errors.ts";
 import { type KeyRecord, purposes } from "../../store/key-record.ts";
 import type { Attribution } from "../../store/audit-store.ts";
@@ -22,15 +23,31 @@ import { type AuditParts, auditHandlers } from "./audit-events.ts";
 import type { CallContext } from "../../call/context.ts";
 import { checkKeyId, checkRequestId, tenantIdPattern } from "../../call/ids.ts";
 import { keyPurposes, keyStates, purposesOf, stateOf } from "../messages.ts";
+import type { Methods } from "../method.ts";
 import { pageOf, pageSize, pageStart, pageToken } from "../page.ts";
 import { type RewrapParts, rewrapHandlers } from "./rewrap-handler.ts";
 
-type Methods = typeof KeyAdminService.method;
+type Rpcs = typeof KeyAdminService.method;
 
 export type KeyAdminHandlers = {
-  [Name in keyof Methods]: Methods[Name] extends DescMethodUnary<infer Input, infer Output>
+  [Name in keyof Rpcs]: Rpcs[Name] extends DescMethodUnary<infer Input, infer Output>
     ? (request: MessageShape<Input>, context: CallContext) => Answer<MessageShape<Output>>
     : never;
+};
+
+const named = (request: Named) => request;
+
+/** The store writes of each change in the trail; here it is said who looked and who was refused. */
+export const keyAdminMethods: Methods<KeyAdminHandlers> = {
+  listKeys: { audit: { action: "list_keys", kind: "look", named } },
+  disableKey: { audit: { action: "disable", kind: "change", named } },
+  enableKey: { audit: { action: "enable", kind: "change", named } },
+  markKeyCompromised: { audit: { action: "mark_compromised", kind: "change", named } },
+  scheduleKeyDestruction: { audit: { action: "schedule_destruction", kind: "change", named } },
+  cancelKeyDestruction: { audit: { action: "cancel_destruction", kind: "change", named } },
+  rewrapKeys: { audit: { action: "rewrap", kind: "change", named: () => ({}) } },
+  listAuditEvents: { audit: { action: "list_audit_events", kind: "look", named } },
+  verifyAudit: { audit: { action: "verify_audit", kind: "look", named: () => ({}) } },
 };
 
 export type KeyAdminParts = AuditParts &

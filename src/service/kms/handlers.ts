@@ -3,9 +3,23 @@ import type { DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import type { KmsService } from "../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { parseEnvelope } from "../../envelope/envelope.ts";
 import type { Answer } from "../../call/maybe-promise.ts";
-import { type Audited, auditedHandlers } from "../../audit/audited.ts";
+import type { VerifySpanRequest } from "../../attestation/verify-span.ts";
+import { notAudited } from "../../audit/audited.ts";
 import { type AuditObserver, type Named, observedRotation } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
+import {
+  decodeEncryptPiiRequest,
+  encodeEncryptPiiResponse,
+  encodeGenerateDataKeyResponse,
+} from "../codec/data-plane.ts";
+import {
+  decodeSignSpanRequest,
+  encodeSignSpanResponse,
+  readVerifySpanRequest,
+  type SignedAnswer,
+  type SignSpanRequest,
+} from "../codec/sign-span.ts";
+import type { Methods } from "../method.ts";
 import { type DataKeyParts, dataKeyHandlers } from "./data-key.ts";
 import { type PiiParts, piiHandlers } from "./pii.ts";
 import {
@@ -15,25 +29,22 @@ import {
   publicKeyHandlers,
 } from "./public-key-set.ts";
 import { type RotateParts, rotateHandlers } from "./rotate-handler.ts";
-import { type SigningParts, signingHandlers, tenantOfSignSpan } from "./sign-span.ts";
+import { type SigningParts, signingHandlers } from "./sign-span.ts";
 import { type StatusParts, statusHandlers } from "./status-handler.ts";
 import { type ValidateParts, validateHandlers } from "./validate/handler.ts";
 
-type Methods = typeof KmsService.method;
-type Unary = { [Name in keyof Methods as Methods[Name] extends DescMethodUnary ? Name : never]: Methods[Name] };
+type Rpcs = typeof KmsService.method;
+type Unary = { [Name in keyof Rpcs as Rpcs[Name] extends DescMethodUnary ? Name : never]: Rpcs[Name] };
 
-/**
- * Message in, message out; but SignSpan and VerifySpan take the request's wire bytes, which span/ reads in one pass, and
- * SignSpan answers in wire bytes.
- */
+/** Message in, message out; but requests of SignSpan and VerifySpan are read in one pass, and answers of SignSpan written in one. */
 export type KmsHandlers = {
   [Name in Exclude<keyof Unary, "signSpan" | "verifySpan">]: (
     request: MessageShape<Unary[Name]["input"]>,
     context: CallContext,
   ) => Answer<MessageShape<Unary[Name]["output"]>>;
 } & {
-  signSpan(request: Uint8Array, context: CallContext): Answer<Uint8Array>;
-  verifySpan(request: Uint8Array, context: CallContext): Answer<MessageShape<Unary["verifySpan"]["output"]>>;
+  signSpan(request: SignSpanRequest, context: CallContext): Answer<SignedAnswer>;
+  verifySpan(request: VerifySpanRequest, context: CallContext): Answer<MessageShape<Unary["verifySpan"]["output"]>>;
   publicKeySet(request: PublicKeySetRequest, context: CallContext): Promise<PublicKeySet>;
 };
 
@@ -45,30 +56,35 @@ export type KmsParts = DataKeyParts &
   StatusParts &
   ValidateParts & { observer: AuditObserver };
 
-type AuditedCalls = { [Name in keyof KmsHandlers]: Audited<Parameters<KmsHandlers[Name]>[0]> };
-
 const named = (request: Named) => request;
-const notAudited = { action: undefined, kind: "look", named: () => ({}) } as const;
 
-/** How each call stands in the audit trail. Those that use no secret key and change none are not in it. */
-const auditedCalls: AuditedCalls = {
-  generateDataKey: { action: "generate_data_key", kind: "use", named },
-  decryptDataKey: { action: "decrypt_data_key", kind: "use", named: namedByBlob },
-  encryptPii: { action: "encrypt_pii", kind: "use", named },
-  decryptPii: { action: "decrypt_pii", kind: "use", named },
-  reEncryptPii: { action: "re_encrypt_pii", kind: "use", named },
-  signSpan: { action: "sign_span", kind: "use", named: (request) => ({ tenantId: tenantOfSignSpan(request) }) },
-  rotate: { action: "rotate", kind: "change", named },
-  verifySpan: notAudited,
-  getPublicKeys: notAudited,
-  publicKeySet: notAudited,
-  validate: notAudited,
-  status: notAudited,
+export const kmsMethods: Methods<KmsHandlers> = {
+  generateDataKey: {
+    audit: { action: "generate_data_key", kind: "use", named },
+    codec: { encode: encodeGenerateDataKeyResponse },
+  },
+  decryptDataKey: { audit: { action: "decrypt_data_key", kind: "use", named: namedByBlob } },
+  encryptPii: {
+    audit: { action: "encrypt_pii", kind: "use", named },
+    codec: { decode: decodeEncryptPiiRequest, encode: encodeEncryptPiiResponse },
+  },
+  decryptPii: { audit: { action: "decrypt_pii", kind: "use", named } },
+  reEncryptPii: { audit: { action: "re_encrypt_pii", kind: "use", named } },
+  signSpan: {
+    audit: { action: "sign_span", kind: "use", named: ({ tenantId }) => ({ tenantId }) },
+    codec: { decode: decodeSignSpanRequest, encode: encodeSignSpanResponse, own: true },
+  },
+  verifySpan: { audit: notAudited, codec: { decode: readVerifySpanRequest, own: true } },
+  rotate: { audit: { action: "rotate", kind: "change", named } },
+  getPublicKeys: { audit: notAudited },
+  publicKeySet: { audit: notAudited },
+  validate: { audit: notAudited },
+  status: { audit: notAudited },
 };
 
 export function kmsHandlers(parts: KmsParts): KmsHandlers {
   const { observer } = parts;
-  const handlers: KmsHandlers = {
+  return {
     ...dataKeyHandlers(parts),
     ...piiHandlers(parts),
     ...publicKeyHandlers(parts),
@@ -80,7 +96,6 @@ export function kmsHandlers(parts: KmsParts): KmsHandlers {
       return rotateHandlers({ rotation }).rotate(request, call);
     },
   };
-  return auditedHandlers(handlers, auditedCalls, observer);
 }
 
 /** A forged blob may hold no id, or anyone's. */

@@ -10,18 +10,18 @@ import { invalidField, KmsError } from "../../errors.ts";
 import type { LogReader, OpenLog } from "../../tenant-log/log-reader.ts";
 import { parseTilePath } from "../../tlog/tiles.ts";
 import { hashesOf, tlogProofText } from "../../tlog/inclusion-proof.ts";
-import { auditedHandlers } from "../../audit/audited.ts";
-import { type AuditObserver, unobserved } from "../../audit/observer.ts";
+import { notAudited } from "../../audit/audited.ts";
 import type { CallContext } from "../../call/context.ts";
 import { headMessage } from "../messages.ts";
+import type { Methods } from "../method.ts";
 
-type Methods = typeof LogService.method;
+type Rpcs = typeof LogService.method;
 
 export type LogHandlers = {
-  [Name in keyof Methods]: (
-    request: MessageShape<Methods[Name]["input"]>,
+  [Name in keyof Rpcs]: (
+    request: MessageShape<Rpcs[Name]["input"]>,
     context: CallContext,
-  ) => Promise<MessageShape<Methods[Name]["output"]>>;
+  ) => Promise<MessageShape<Rpcs[Name]["output"]>>;
 } & {
   getTile(request: GetTileRequest, context: CallContext): Promise<Uint8Array>;
 };
@@ -35,22 +35,22 @@ export interface GetTileRequest {
   path: string;
 }
 
-export interface LogParts {
-  logs: LogReader;
-  observer?: AuditObserver;
-}
-
 /**
  * Not in the audit trail: nothing is decided here. The one use of a key, a checkpoint's signature, says again what the key or one before it
  * said when the batches were entered, which is in the trail.
  */
-const notAudited = { action: undefined, kind: "look", named: () => ({}) } as const;
+export const logMethods: Methods<LogHandlers> = {
+  getCheckpoint: { audit: notAudited },
+  getInclusionProof: { audit: notAudited },
+  getConsistencyProof: { audit: notAudited },
+  getTile: { audit: notAudited },
+};
 
-export function logHandlers({ logs, observer = unobserved }: LogParts): LogHandlers {
+export function logHandlers({ logs }: { logs: LogReader }): LogHandlers {
   const open = ({ tenantId, log }: { tenantId: string; log: number }, { caller }: CallContext) =>
     logs.open(caller.tenant(tenantId), log === 0 ? undefined : log);
 
-  const handlers: LogHandlers = {
+  return {
     async getCheckpoint(request, call) {
       const log = await open(request, call);
       return create(GetCheckpointResponseSchema, {
@@ -96,13 +96,6 @@ export function logHandlers({ logs, observer = unobserved }: LogParts): LogHandl
       return log.tile(path);
     },
   };
-  const calls = {
-    getCheckpoint: notAudited,
-    getInclusionProof: notAudited,
-    getConsistencyProof: notAudited,
-    getTile: notAudited,
-  };
-  return auditedHandlers(handlers, calls, observer);
 }
 
 /** 0 means the present size. What a double cannot hold exactly is above every log's size. */

@@ -12,7 +12,7 @@ import type { CallRecorder } from "../call-recorder.ts";
 import { grpcTimeoutMs, maxTimerMs } from "../timeouts.ts";
 
 export interface GateParts {
-  recorder: CallRecorder;
+  refuse: CallRecorder["refuse"];
   /** By the paths that are served. Those of health and reflection are none of ours. */
   methods: ReadonlyMap<string, DescMethod | undefined>;
 }
@@ -35,18 +35,18 @@ export function succeeded(stream: ServerHttp2Stream): void {
 }
 
 /** Call when `server` is bound, and all else that looks at its streams does. */
-export function gate(server: Server, { recorder, methods }: GateParts): void {
+export function gate(server: Server, { refuse, methods }: GateParts): void {
   beforeStreams(server, (stream, headers) => {
     const method = methods.get(headers[":path"] as string);
     const isGrpc = headers["content-type"]?.startsWith("application/grpc") === true;
     try {
       check(headers, isGrpc, methods);
     } catch (error) {
-      refuse(stream, recorder.refuse(method, error), isGrpc ? constants.HTTP_STATUS_OK : unsupportedMediaType);
+      answer(stream, refuse(method, error), isGrpc ? constants.HTTP_STATUS_OK : unsupportedMediaType);
       return false;
     }
     stream.once("close", () => {
-      if ((stream as Marked)[byCall] !== true) recordEnd(stream, (error) => recorder.refuse(method, error));
+      if ((stream as Marked)[byCall] !== true) recordEnd(stream, (error) => refuse(method, error));
     });
     return true;
   });
@@ -60,11 +60,11 @@ function check(headers: IncomingHttpHeaders, isGrpc: boolean, methods: GateParts
   if (timeout !== undefined && grpcTimeoutMs(timeout.toString())! > maxTimerMs) hideHeader(headers, "grpc-timeout");
 }
 
-function refuse(stream: ServerHttp2Stream, error: KmsError, httpStatus: number): void {
+function answer(stream: ServerHttp2Stream, error: KmsError, httpStatus: number): void {
   stream.on("error", () => {}); // a caller that leaves meanwhile
   const { code, details = "", metadata } = toGrpcStatus(error);
-  const answer = { "grpc-status": code, "grpc-message": encodeURI(details), ...metadata?.toHttp2Headers() };
-  stream.respond({ ":status": httpStatus, "content-type": "application/grpc", ...answer }, { endStream: true });
+  const said = { "grpc-status": code, "grpc-message": encodeURI(details), ...metadata?.toHttp2Headers() };
+  stream.respond({ ":status": httpStatus, "content-type": "application/grpc", ...said }, { endStream: true });
   stream.resume();
 }
 

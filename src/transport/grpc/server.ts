@@ -1,44 +1,32 @@
-/**
- * gRPC by @grpc/grpc-js: the services of the API, health and reflection. Bytes pass through grpc-js as they are and are decoded inside
- * the call, so that what does not parse is INVALID_ARGUMENT (grpc-js itself would say INTERNAL).
- */
-import type { ServerHttp2Session } from "node:http2";
+/** gRPC by @grpc/grpc-js: the services of the API, health and reflection, bound to a port; and an orderly end. */
 import { setDefaultHighWaterMark } from "node:stream";
 import { setTimeout } from "node:timers/promises";
 import type { DescMethod } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import { KmsError } from "../../errors.ts";
-import { type Answer, andThen } from "../../call/maybe-promise.ts";
-import type { Caller } from "../../call/context.ts";
-import { boundArriving } from "./http2/receive-bound.ts";
-import type { Budget } from "../budget.ts";
-import { endlessStreams } from "./endless-streams.ts";
+import type { Calls } from "../calls.ts";
+import { binaryForm } from "../codecs.ts";
+import { maxHeaderBytes, maxMessageBytes } from "../limits.ts";
+import { authority, type Binding, type Listening, listening } from "../listening.ts";
+import { rpcPath, type Served, unaryMethods } from "../services.ts";
+import { type EndlessStreams, endlessStreams } from "./endless-streams.ts";
 import { readInCall } from "./foreign-services.ts";
-import { createGather, type Gather } from "./run-after-parse.ts";
-import { grpcContext, whyCancelled } from "../call-context.ts";
-import { gate, recordedByCall, succeeded } from "./gate.ts";
+import { gate } from "./gate.ts";
 import type { GrpcHealth } from "./health.ts";
-import { eachSession, forgetEndedStreams, http2StreamOf, isCompressed, limitHeaders } from "./http2/internals.ts";
-import { hideCompression, mayBeCompressed } from "./http2/compression.ts";
-import { decompress } from "../decompress.ts";
-import { maxHeaderBytes, maxMessageBytes, tooLarge } from "../limits.ts";
-import { type BytesHandler, binaryHandler } from "../method-handlers.ts";
-import { reflectionService } from "./reflection.ts";
-import { rpcPath, type Served } from "../services.ts";
-import { toGrpcStatus, toKmsError } from "../error-status.ts";
+import { hideCompression } from "./http2/compression.ts";
+import { limitHeaders } from "./http2/internals.ts";
+import { boundArriving } from "./http2/receive-bound.ts";
+import { createUnread } from "./http2/send-bound.ts";
 import type { RoomLimits } from "./http2/stream-room.ts";
+import { reflectionService } from "./reflection.ts";
+import { createGather } from "./run-after-parse.ts";
+import { type Sessions, watchSessions } from "./sessions.ts";
 import { hasIntake } from "./stream/intake.ts";
 import { createStreams, type Streams, type StreamTimes } from "./stream/streams.ts";
-import type { CallRecorder } from "../call-recorder.ts";
-import { createUnread, type HoldUnread } from "./http2/send-bound.ts";
+import { unaryCarrier, unaryHandler } from "./unary.ts";
 
 export const maxConcurrentStreams = 100;
 
-export interface GrpcParts {
-  services: readonly Served[];
-  recorder: CallRecorder;
-  budget: Budget;
-  caller: Caller;
+export interface GrpcSettings extends Binding {
   health: GrpcHealth;
   /** Of requests that are not whole yet; the default is for production, another for a test. */
   arriving?: RoomLimits;
@@ -48,14 +36,8 @@ export interface GrpcParts {
   streamTimes?: StreamTimes;
 }
 
-export interface GrpcServer {
-  /** Binds `host:port` and resolves with the port, which the system chooses for 0. */
-  listen(address: string, credentials: grpc.ServerCredentials): Promise<number>;
-  /** Takes no new call and ends when those that run are answered, at the latest after `graceMs`. */
-  close(graceMs: number): Promise<void>;
-}
-
-export function createGrpcServer(parts: GrpcParts): GrpcServer {
+/** Serves the calls by gRPC. Rejects if the address cannot be bound; nothing is left open then. */
+export async function listenGrpc(calls: Calls, settings: GrpcSettings): Promise<Listening> {
   // Or grpc-js holds 16 messages a direction and stream: 1.8 GB for 64 unread streams of 1 MB.
   setDefaultHighWaterMark(true, 1);
   const server = new grpc.Server({
@@ -65,98 +47,56 @@ export function createGrpcServer(parts: GrpcParts): GrpcServer {
     // It would keep count of every call for nobody: its service is not served.
     "grpc.enable_channelz": 0,
   });
-  const sessions = new Set<ServerHttp2Session>();
   limitHeaders(server, maxHeaderBytes);
-  const streams = createStreams({ ...parts, messageBytes: maxMessageBytes, times: parts.streamTimes });
-  const holdUnread = createUnread(parts.unread);
-  const serving = { ...parts, streams, holdUnread, gather: createGather() };
-  for (const served of parts.services) addService(server, served, serving);
-  const methods = new Map<string, DescMethod | undefined>(
-    parts.services.flatMap(({ service }) => service.methods.map((method) => [`/${rpcPath(method)}`, method])),
-  );
-  const endless = endlessStreams({
-    addService(service, implementation) {
-      for (const { path } of Object.values(service)) methods.set(path, undefined);
-      server.addService(...readInCall(service, implementation));
-    },
-  });
-  const services = parts.services.map(({ service }) => service);
-  parts.health.addToServer(
-    endless,
-    services.map(({ typeName }) => typeName),
-  );
-  reflectionService(services).addToServer(endless as unknown as grpc.Server);
-  return {
-    listen: (address, credentials) =>
-      new Promise((resolve, reject) => {
-        server.bindAsync(address, credentials, (error, port) => {
-          if (error) return reject(error);
-          prepareSessions(server, sessions);
-          hideCompression(server);
-          boundArriving(server, hasIntake, parts.arriving);
-          gate(server, { recorder: parts.recorder, methods });
-          resolve(port);
-        });
-      }),
-    async close(graceMs) {
-      const closed = new Promise<"closed">((resolve) => server.tryShutdown(() => resolve("closed")));
-      endless.end();
-      streams.drain();
-      const endMs = performance.now() + graceMs;
-      while (hasCalls(sessions) && performance.now() < endMs) {
-        if ((await Promise.race([closed, setTimeout(pollMs, "open")])) === "closed") return;
-      }
-      if (hasCalls(sessions) || (await Promise.race([closed, setTimeout(flushMs, "open")])) === "open") {
-        server.forceShutdown();
-        for (const session of sessions) session.destroy();
-      }
-    },
-  };
+  const streams = createStreams(calls, { messageBytes: maxMessageBytes, times: settings.streamTimes });
+  const methods = addServices(server, calls, streams, settings);
+  const endless = addForeignServices(server, calls.services, { methods, health: settings.health });
+  const port = await bind(server, settings);
+  const sessions = watchSessions(server);
+  hideCompression(server);
+  boundArriving(server, hasIntake, settings.arriving);
+  gate(server, { refuse: calls.refuse, methods });
+  return listening(settings, port, (graceMs) => close({ server, sessions, streams, endless }, graceMs));
 }
 
-const pollMs = 20;
-/** The last bytes get this long to leave, and a peer this long to close its side. One that is gone never does. */
-const flushMs = 250;
-
-/**
- * Whether calls are open, from the first byte of the request to the last of the answer. grpc-js does not tell; a session that is shutting
- * down is destroyed once it has no call left.
- */
-function hasCalls(sessions: ReadonlySet<ServerHttp2Session>): boolean {
-  return [...sessions].some(({ destroyed }) => !destroyed);
-}
-
-/** Of all streams of a connection: with the 64 KiB of HTTP/2 they would wait for each other's round trips. Each has 64 KiB of its own. */
-const connectionWindowBytes = 1024 * 1024;
-
-/** `sessions` has those that are open. */
-function prepareSessions(server: grpc.Server, sessions: Set<ServerHttp2Session>): void {
-  eachSession(server, (session) => {
-    sessions.add(session);
-    session.once("close", () => sessions.delete(session));
-    // What is under way on a connection, not what is held: node:http2 asks for more as soon as a stream has its part.
-    session.setLocalWindowSize(connectionWindowBytes);
-    forgetEndedStreams(session);
+function bind(server: grpc.Server, { host, port, tls }: Binding): Promise<number> {
+  const credentials = tls
+    ? grpc.ServerCredentials.createSsl(null, [{ cert_chain: tls.cert, private_key: tls.key }])
+    : grpc.ServerCredentials.createInsecure();
+  return new Promise((resolve, reject) => {
+    server.bindAsync(authority(host, port), credentials, (error, bound) => {
+      if (error === null) return resolve(bound);
+      server.forceShutdown();
+      reject(error);
+    });
   });
 }
 
-interface ServingParts extends GrpcParts {
-  streams: Streams;
-  holdUnread: HoldUnread;
-  gather: Gather;
-}
+/** By path, the methods that are served. Those of health and reflection are none of ours. */
+type Paths = Map<string, DescMethod | undefined>;
 
-function addService(server: grpc.Server, served: Served, parts: ServingParts): void {
-  const definition: Record<string, grpc.MethodDefinition<Buffer, Uint8Array>> = {};
-  const implementation: grpc.UntypedServiceImplementation = {};
-  for (const method of served.service.methods) {
-    definition[method.localName] = passThrough(method);
-    const stream = served.streams?.[method.localName];
-    if (method.methodKind === "unary") {
-      implementation[method.localName] = unary(method, binaryHandler(served, method), parts);
-    } else if (stream !== undefined) implementation[method.localName] = parts.streams.serve(method, stream);
+function addServices(server: grpc.Server, calls: Calls, streams: Streams, { unread }: GrpcSettings): Paths {
+  const carrier = unaryCarrier(createUnread(unread));
+  const gather = createGather();
+  const paths: Paths = new Map();
+  for (const served of calls.services) {
+    const implementation: grpc.UntypedServiceImplementation = {};
+    for (const method of unaryMethods(served)) {
+      const { rpc } = method;
+      const answer = calls.unary(method, binaryForm(rpc, method.codec), carrier);
+      implementation[rpc.localName] = unaryHandler(rpc, answer, { gather, refuse: calls.refuse });
+    }
+    for (const [name, handler] of Object.entries(served.streams ?? {})) {
+      implementation[name] = streams.serve(served.service.method[name]!, handler);
+    }
+    for (const rpc of served.service.methods) paths.set(`/${rpcPath(rpc)}`, rpc);
+    server.addService(definitionOf(served), implementation);
   }
-  server.addService(definition, implementation);
+  return paths;
+}
+
+function definitionOf({ service }: Served): grpc.ServiceDefinition {
+  return Object.fromEntries(service.methods.map((method) => [method.localName, passThrough(method)]));
 }
 
 function passThrough(method: DescMethod): grpc.MethodDefinition<Buffer, Uint8Array> {
@@ -172,61 +112,48 @@ function passThrough(method: DescMethod): grpc.MethodDefinition<Buffer, Uint8Arr
   };
 }
 
-function unary(
-  method: DescMethod,
-  handle: BytesHandler,
-  { recorder, budget, caller, holdUnread, gather }: ServingParts,
-) {
-  return (call: grpc.ServerUnaryCall<Buffer, Uint8Array>, callback: grpc.sendUnaryData<Uint8Array>): void => {
-    const header = (key: string) => call.metadata.get(key)[0]?.toString();
-    const context = grpcContext(call, caller);
-    const fail = (error: unknown) => callback(toGrpcStatus(toKmsError(error)));
-    const give = (bytes: Uint8Array) => {
-      succeeded(http2StreamOf(call));
-      callback(null, bytes);
-    };
-    const answerTo = (request: Uint8Array) =>
-      andThen(handle(request, context), (bytes) => {
-        if (isOver(call)) throw whyCancelled(call);
-        if (bytes.length > maxMessageBytes) throw tooLarge(maxMessageBytes);
-        holdUnread(http2StreamOf(call), bytes.length);
-        return bytes;
-      });
-    recordedByCall(http2StreamOf(call));
-    gather(call.request.length, () => {
-      if (isOver(call)) return fail(recorder.refuse(method, whyCancelled(call)));
-      try {
-        const answer = recorder.run(method, header, () => {
-          const work = budget.hold(call.request.length, (grow) => andThen(wholeRequest(call, grow), answerTo));
-          return work instanceof Promise ? work.catch((error) => failLate(call, error)) : work;
-        });
-        if (answer instanceof Promise) answer.then(give, fail);
-        else give(answer);
-      } catch (error) {
-        fail(error);
-      }
-    });
-  };
-}
-
-/** Whether grpc-js has told the caller that its deadline passed, or the caller is gone. It says nothing of a call that was not whole then. */
-function isOver(call: grpc.ServerUnaryCall<Buffer, Uint8Array>): boolean {
-  return call.cancelled || http2StreamOf(call).headersSent;
-}
-
-/** What was told to the caller is what is recorded, whatever became of the call later. A bug stays one. */
-function failLate(call: grpc.ServerUnaryCall<Buffer, Uint8Array>, error: unknown): never {
-  throw error instanceof KmsError && isOver(call) ? whyCancelled(call) : error;
-}
-
-function wholeRequest(
-  call: grpc.ServerUnaryCall<Buffer, Uint8Array>,
-  grow: (more: number) => void,
-): Answer<Uint8Array> {
-  const { request } = call;
-  if (!mayBeCompressed(http2StreamOf(call)) || !isCompressed(request)) return request;
-  return decompress(request, maxMessageBytes, () => !call.cancelled).then((whole) => {
-    grow(whole.length);
-    return whole;
+/** Health and reflection. */
+function addForeignServices(
+  server: grpc.Server,
+  served: readonly Served[],
+  { methods, health }: { methods: Paths; health: GrpcHealth },
+): EndlessStreams {
+  const endless = endlessStreams({
+    addService(service, implementation) {
+      for (const { path } of Object.values(service)) methods.set(path, undefined);
+      server.addService(...readInCall(service, implementation));
+    },
   });
+  const services = served.map(({ service }) => service);
+  health.addToServer(
+    endless,
+    services.map(({ typeName }) => typeName),
+  );
+  reflectionService(services).addToServer(endless as unknown as grpc.Server);
+  return endless;
+}
+
+const pollMs = 20;
+/** The last bytes get this long to leave, and a peer this long to close its side. One that is gone never does. */
+const flushMs = 250;
+
+interface Open {
+  server: grpc.Server;
+  sessions: Sessions;
+  streams: Streams;
+  endless: EndlessStreams;
+}
+
+async function close({ server, sessions, streams, endless }: Open, graceMs: number): Promise<void> {
+  const closed = new Promise<"closed">((resolve) => server.tryShutdown(() => resolve("closed")));
+  endless.end();
+  streams.drain();
+  const endMs = performance.now() + graceMs;
+  while (sessions.haveCalls() && performance.now() < endMs) {
+    if ((await Promise.race([closed, setTimeout(pollMs, "open")])) === "closed") return;
+  }
+  if (sessions.haveCalls() || (await Promise.race([closed, setTimeout(flushMs, "open")])) === "open") {
+    server.forceShutdown();
+    sessions.destroy();
+  }
 }

@@ -6,28 +6,19 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { KmsError } from "../../errors.ts";
-import type { Caller } from "../../call/context.ts";
+import type { Answer } from "../../call/maybe-promise.ts";
+import type { Calls } from "../calls.ts";
+import type { UnaryCarrier } from "../carrier.ts";
+import { binaryForm, jsonForm } from "../codecs.ts";
+import { toKmsError } from "../error-status.ts";
+import { maxMessageBytes } from "../limits.ts";
+import { rpcPath, type UnaryMethod, unaryMethods } from "../services.ts";
 import { readBody } from "./body.ts";
-import type { Budget } from "../budget.ts";
-import { connectGet, connectPost, plainRequest } from "./connect-request.ts";
-import { maxMessageBytes, tooLarge } from "../limits.ts";
-import { grpcWebPost } from "./grpc-web-request.ts";
 import { type Exchange, httpContext } from "./caller-context.ts";
-import { binaryHandler, type BytesHandler, jsonHandler } from "../method-handlers.ts";
+import { connectGet, connectPost, plainRequest } from "./connect-request.ts";
+import { grpcWebPost } from "./grpc-web-request.ts";
 import { type Reply, send } from "./route.ts";
 import type { RpcRequest } from "./rpc-request.ts";
-import { rpcPath, type Served } from "../services.ts";
-import { toKmsError } from "../error-status.ts";
-import type { CallRecorder } from "../call-recorder.ts";
-
-export interface ConnectParts {
-  services: readonly Served[];
-  recorder: CallRecorder;
-  budget: Budget;
-  caller: Caller;
-  /** Where gRPC is served, which alone has streams both ways. */
-  grpcAddress: string;
-}
 
 /** Answers a request for a rpc; undefined at a path that is none. */
 export type ConnectHandler = (target: URL, exchange: Exchange) => Promise<void> | undefined;
@@ -39,73 +30,88 @@ interface Asked {
 
 interface Rpc {
   method: DescMethod;
-  /** None where it has streams. */
-  handlers: { binary: BytesHandler; json: BytesHandler } | undefined;
+  /** What answers it. None where it has streams. */
+  unary: { binary: AnswerOf; json: AnswerOf } | undefined;
 }
 
-export function connectHandler(parts: ConnectParts): ConnectHandler {
+type AnswerOf = (call: HttpCall) => Answer<Reply>;
+
+/** A call in the form of its protocol. */
+interface HttpCall {
+  exchange: Exchange;
+  form: RpcRequest;
+  /** Resolves when the answer is sent, or the caller gone. */
+  closed: Promise<void>;
+}
+
+const carrier: UnaryCarrier<HttpCall, Reply> = {
+  header: ({ exchange }, name) => exchange.request.headers[name]?.toString(),
+  context: ({ exchange, form }, caller) => httpContext(exchange, caller, form.timeoutMs()),
+  heldBytes: () => 0,
+  heldUntil: ({ closed }) => closed,
+  async body({ exchange, form }, grow) {
+    if (form.compressed) grow(maxMessageBytes);
+    return form.message(await readBody(exchange.request, maxMessageBytes, grow));
+  },
+  deliver: ({ form }, answer) => form.answer(answer),
+};
+
+/** `grpcAddress` is where gRPC is served, which alone has streams both ways. */
+export function connectHandler(calls: Calls, grpcAddress: string): ConnectHandler {
   const rpcs = new Map<string, Rpc>();
-  for (const served of parts.services) {
-    for (const method of served.service.methods) {
-      const isUnary = method.methodKind === "unary";
-      const handlers = isUnary
-        ? { binary: binaryHandler(served, method), json: jsonHandler(served, method) }
-        : undefined;
-      rpcs.set(`/${rpcPath(method)}`, { method, handlers });
-    }
+  for (const { service } of calls.services) {
+    for (const method of service.methods) rpcs.set(`/${rpcPath(method)}`, { method, unary: undefined });
+  }
+  for (const method of calls.services.flatMap(unaryMethods)) {
+    rpcs.set(`/${rpcPath(method.rpc)}`, { method: method.rpc, unary: answersOf(method, calls) });
   }
   return (target, exchange) => {
     const rpc = rpcs.get(target.pathname);
-    return rpc && answer(rpc, { target, exchange }, parts);
+    return rpc && answer(rpc, { target, exchange }, { refuse: calls.refuse, grpcAddress });
   };
 }
 
-async function answer(rpc: Rpc, asked: Asked, parts: ConnectParts): Promise<void> {
-  const { recorder, budget } = parts;
-  const { request, response } = asked.exchange;
+function answersOf(method: UnaryMethod, { unary }: Calls): Rpc["unary"] {
+  const { rpc, codec } = method;
+  return {
+    binary: unary(method, binaryForm(rpc, codec), carrier),
+    json: unary(method, jsonForm(rpc, codec), carrier),
+  };
+}
+
+interface AnswerParts {
+  refuse: Calls["refuse"];
+  grpcAddress: string;
+}
+
+async function answer(rpc: Rpc, asked: Asked, { refuse, grpcAddress }: AnswerParts): Promise<void> {
+  const { exchange } = asked;
+  const { response } = exchange;
   const closed = new Promise<void>((resolve) => response.once("close", resolve));
-  const header = (name: string) => request.headers[name]?.toString();
   const form = formOf(rpc, asked);
-  if (form === undefined) return send(response, otherForm(rpc.method, asked.exchange, recorder));
-  const refuse = (error: unknown) => send(response, form.refusal(toKmsError(error)));
+  if (form === undefined) return send(response, otherForm(rpc.method, exchange, refuse));
+  if (rpc.unary === undefined)
+    return send(response, form.refusal(refuse(rpc.method, grpcOnly(rpc.method, grpcAddress))));
   try {
-    await budget.hold(0, async (grow) => {
-      const run = () => call(rpc, form, { ...parts, exchange: asked.exchange, grow });
-      await Promise.resolve(recorder.run(rpc.method, header, run)).then((reply) => send(response, reply), refuse);
-      await closed; // the body counts until the answer is sent
-    });
+    send(response, await rpc.unary[form.binary ? "binary" : "json"]({ exchange, form, closed }));
   } catch (error) {
-    refuse(recorder.refuse(rpc.method, error));
+    send(response, form.refusal(toKmsError(error)));
   }
 }
 
-interface Serving extends ConnectParts {
-  exchange: Exchange;
-  grow(more: number): void;
-}
-
-async function call({ method, handlers }: Rpc, form: RpcRequest, serving: Serving): Promise<Reply> {
-  const { exchange, caller, grow, grpcAddress } = serving;
-  if (handlers === undefined) {
-    throw new KmsError(
-      "UNIMPLEMENTED",
-      `${method.name} is served by gRPC only, at ${grpcAddress}: HTTP/1.1 has no streams both ways`,
-    );
-  }
-  const context = httpContext(exchange, caller, form.timeoutMs());
-  if (form.compressed) grow(maxMessageBytes);
-  const message = await form.message(await readBody(exchange.request, maxMessageBytes, grow));
-  const bytes = await (form.binary ? handlers.binary : handlers.json)(message, context);
-  if (bytes.length > maxMessageBytes) throw tooLarge(maxMessageBytes);
-  return form.answer(bytes);
+function grpcOnly({ name }: DescMethod, grpcAddress: string): KmsError {
+  return new KmsError(
+    "UNIMPLEMENTED",
+    `${name} is served by gRPC only, at ${grpcAddress}: HTTP/1.1 has no streams both ways`,
+  );
 }
 
 /** Undefined where the rpc is not served that way. One with streams is served no way here, and says so in the caller's own protocol. */
-function formOf({ method, handlers }: Rpc, { target, exchange }: Asked): RpcRequest | undefined {
+function formOf({ method, unary }: Rpc, { target, exchange }: Asked): RpcRequest | undefined {
   const verb = exchange.request.method;
   const post = () => grpcWebPost(exchange) ?? connectPost(exchange);
   const form = verb === "POST" ? post() : verb === "GET" ? connectGet(exchange, target.searchParams) : undefined;
-  if (handlers === undefined) return form ?? plainRequest(exchange);
+  if (unary === undefined) return form ?? plainRequest(exchange);
   return form?.unary === false || !verbsOf(method).includes(verb ?? "") ? undefined : form;
 }
 
@@ -117,11 +123,11 @@ const mediaTypes = ["proto", "json", "grpc-web", "grpc-web+proto", "grpc-web+jso
   (type) => `application/${type}`,
 );
 
-function otherForm(method: DescMethod, exchange: Exchange, recorder: CallRecorder): Reply {
+function otherForm(method: DescMethod, exchange: Exchange, refuse: Calls["refuse"]): Reply {
   const verbs = verbsOf(method);
   const isKnown = verbs.includes(exchange.request.method ?? "");
   const message = isKnown ? `use the media type ${mediaTypes.join(", ")}` : `use ${verbs.join(", ")}`;
-  const reply = plainRequest(exchange).refusal(recorder.refuse(method, new KmsError("INVALID_ARGUMENT", message)));
+  const reply = plainRequest(exchange).refusal(refuse(method, new KmsError("INVALID_ARGUMENT", message)));
   const { headers } = reply;
   return isKnown
     ? { ...reply, status: 415, headers: { ...headers, "accept-post": mediaTypes.join(", ") } }

@@ -1,18 +1,40 @@
-/** A path that is served beside Connect: what it answers, and how answers and refusals are sent. */
-import type { IncomingMessage, ServerResponse } from "node:http";
+/** A path that is served beside Connect: how it is asked, and how answers and refusals are sent. */
+import type { ServerResponse } from "node:http";
 import { pipeline, Readable } from "node:stream";
-import type { DescMethod } from "@bufbuild/protobuf";
 import { KmsError } from "../../errors.ts";
-import type { CallContext } from "../../call/context.ts";
+import type { Answer } from "../../call/maybe-promise.ts";
+import type { BodyCarrier } from "../carrier.ts";
+import { maxAdminBodyBytes, readBody } from "./body.ts";
+import { type Exchange, httpContext } from "./caller-context.ts";
 import { toHttpError } from "../error-status.ts";
 
 export interface Route {
   method: "GET" | "POST";
   path: RegExp;
-  /** As what it counts in metrics and logs; none for what must stay cheap. */
-  rpc?: DescMethod;
-  answer(request: IncomingMessage, context: CallContext, path: RegExpExecArray): Promise<Reply> | Reply;
+  /** Rejects with a KmsError, which is recorded. */
+  answer(asked: Asked): Answer<Reply>;
 }
+
+/** A request for a route. */
+export interface Asked extends Exchange {
+  path: RegExpExecArray;
+  query: URLSearchParams;
+}
+
+/** Brings what is asked for of a route without looking at the request's body. */
+export const askedCarrier: BodyCarrier<Asked> = {
+  header: ({ request }, name) => request.headers[name]?.toString(),
+  context: httpContext,
+  body: () => noBytes,
+};
+
+/** Likewise, with the body of a request for administration. */
+export const bodyCarrier: BodyCarrier<Asked> = {
+  ...askedCarrier,
+  body: ({ request }) => readBody(request, maxAdminBodyBytes),
+};
+
+const noBytes = new Uint8Array();
 
 export interface Reply {
   status?: number;

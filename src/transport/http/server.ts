@@ -1,27 +1,15 @@
 /** The HTTP/1.1 server, with TLS where there is a certificate: limits, listening and an orderly end. */
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { KmsError, type KmsErrorCode } from "../../errors.ts";
 import { maxHeaderBytes } from "../limits.ts";
-import type { CallRecorder } from "../call-recorder.ts";
+import type { Calls } from "../calls.ts";
+import { type Binding, type Listening, listening } from "../listening.ts";
+import { httpListener, type ListenerParts } from "./listener.ts";
 
-export interface HttpServer {
-  /** Resolves with the port, which the system chooses for 0. */
-  listen(host: string, port: number): Promise<number>;
-  /** Takes no new connection and ends when calls are answered, at the latest after `graceMs`. */
-  close(graceMs: number): Promise<void>;
-}
-
-export interface HttpServerParts {
-  listener: RequestListener;
-  /** PEM. */
-  tls: { cert: Buffer; key: Buffer } | undefined;
-  /** Calls that are running now. */
-  calls(): number;
-  recorder: CallRecorder;
-}
+export type HttpSettings = ListenerParts & Binding;
 
 export const limits = {
   maxHeaderSize: maxHeaderBytes,
@@ -32,28 +20,34 @@ export const limits = {
 };
 const pollMs = 50;
 
-export function createHttpServer({ listener, tls, calls, recorder }: HttpServerParts): HttpServer {
+/** Serves the calls by HTTP/1.1, with what else has a path. Rejects if the address cannot be bound; nothing is left open then. */
+export async function listenHttp(calls: Calls, settings: HttpSettings): Promise<Listening> {
+  const listener = httpListener(calls, settings);
+  const { tls } = settings;
   const server: Server = tls ? createTlsServer({ ...limits, ...tls }, listener) : createServer(limits, listener);
-  server.on("clientError", (error, socket) => refuse(error, socket, recorder));
+  server.on("clientError", (error, socket) => refuse(error, socket, calls));
   // What else node:http would refuse by itself, or close without a word.
   server.on("checkExpectation", listener);
-  server.on("connect", (_request, socket) => refuse(new Error("CONNECT"), socket, recorder));
-  return {
-    listen: (host, port) =>
-      new Promise((resolve, reject) => {
-        server.once("error", reject);
-        server.listen(port, host, () => resolve((server.address() as AddressInfo).port));
-      }),
-    async close(graceMs) {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      const force = setTimeout(() => server.closeAllConnections(), graceMs);
-      // close() ends idle connections; one that is kept alive and silent is idle once its answer is out.
-      const idle = setInterval(() => calls() === 0 && server.closeIdleConnections(), pollMs);
-      await closed;
-      clearTimeout(force);
-      clearInterval(idle);
-    },
-  };
+  server.on("connect", (_request, socket) => refuse(new Error("CONNECT"), socket, calls));
+  const port = await bind(server, settings);
+  return listening(settings, port, (graceMs) => close(server, calls, graceMs));
+}
+
+function bind(server: Server, { host, port }: Binding): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => resolve((server.address() as AddressInfo).port));
+  });
+}
+
+async function close(server: Server, { budget }: Calls, graceMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const force = setTimeout(() => server.closeAllConnections(), graceMs);
+  // close() ends idle connections; one that is kept alive and silent is idle once its answer is out.
+  const idle = setInterval(() => budget.calls() === 0 && server.closeIdleConnections(), pollMs);
+  await closed;
+  clearTimeout(force);
+  clearInterval(idle);
 }
 
 interface Refusal {
@@ -83,10 +77,10 @@ const refusals: Readonly<Record<string, Refusal>> = {
 };
 
 /** What is no request is counted and logged too. Nothing can be said where an answer has begun, or the caller is gone. */
-function refuse(error: NodeJS.ErrnoException, socket: Duplex, recorder: CallRecorder): void {
+function refuse(error: NodeJS.ErrnoException, socket: Duplex, calls: Pick<Calls, "refuse">): void {
   if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy(error);
   const { status, code, message } = refusals[error.code ?? ""] ?? malformed;
-  recorder.refuse(undefined, new KmsError(code, message));
+  calls.refuse(undefined, new KmsError(code, message));
   const begun = (socket as { _httpMessage?: { headersSent: boolean } })._httpMessage?.headersSent;
   if (begun) return void socket.destroy(error);
   const body = `${JSON.stringify({ code, message, fields: [] })}\n`;

@@ -7,8 +7,9 @@ import { constants, gzip } from "node:zlib";
 import { create } from "@bufbuild/protobuf";
 import { GetCheckpointRequestSchema } from "../../../gen/ts/fluo/kms/v1/log_pb.ts";
 import { LogService } from "../../../gen/ts/fluo/kms/v1/log_service_pb.ts";
-import type { LogHandlers } from "../../service/log/handlers.ts";
-import type { Reply, Route } from "./route.ts";
+import { type LogHandlers, logMethods } from "../../service/log/handlers.ts";
+import type { Pipeline } from "../pipeline.ts";
+import { type Asked, askedCarrier, type Reply, type Route } from "./route.ts";
 
 const prefix = "^/api/kms/tenants/(?<tenantId>[^/]+)/log(?:/(?<log>[1-9][0-9]{0,9}))?/";
 
@@ -20,35 +21,44 @@ const forEver = "private, max-age=31536000, immutable";
 
 const compress = promisify(gzip);
 
-export function logRoutes({ getCheckpoint, getTile }: Pick<LogHandlers, "getCheckpoint" | "getTile">): Route[] {
+export function logRoutes({ route }: Pick<Pipeline, "route">, { getCheckpoint, getTile }: LogHandlers): Route[] {
   return [
     {
       method: "GET",
       path: new RegExp(`${prefix}checkpoint$`),
-      rpc: LogService.method.getCheckpoint,
-      async answer(_request, context, path) {
-        const { checkpoint } = await getCheckpoint(create(GetCheckpointRequestSchema, logIn(path)), context);
-        const headers = { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" };
-        return { headers, body: checkpoint };
-      },
+      answer: route(
+        { rpc: LogService.method.getCheckpoint, audit: logMethods.getCheckpoint.audit, handler: getCheckpoint },
+        {
+          decode: (_, asked: Asked) => create(GetCheckpointRequestSchema, logIn(asked)),
+          encode({ checkpoint }): Reply {
+            const headers = { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" };
+            return { headers, body: checkpoint };
+          },
+        },
+        askedCarrier,
+      ),
     },
     {
       method: "GET",
       path: new RegExp(`${prefix}(?<tile>tile/.*)$`),
-      async answer({ headers }, context, path) {
-        const tile = path.groups!.tile!;
-        const reply = {
-          headers: { "content-type": "application/octet-stream", "cache-control": forEver },
-          body: await getTile({ ...logIn(path), path: tile }, context),
-        };
-        return tile.startsWith("tile/entries/") ? compressed(reply, headers["accept-encoding"]) : reply;
-      },
+      answer: route(
+        // There are many, which stay cheap: what succeeds is not counted.
+        { rpc: undefined, audit: logMethods.getTile.audit, handler: getTile },
+        { decode: (_, asked: Asked) => ({ ...logIn(asked), path: asked.path.groups!.tile! }), encode: tileReply },
+        askedCarrier,
+      ),
     },
   ];
 }
 
-function logIn({ groups }: RegExpExecArray): { tenantId: string; log: number } {
+function logIn({ path: { groups } }: Asked): { tenantId: string; log: number } {
   return { tenantId: groups!.tenantId!, log: Number(groups!.log ?? 0) };
+}
+
+function tileReply(body: Uint8Array, { path, request }: Asked): Reply | Promise<Reply> {
+  const headers = { "content-type": "application/octet-stream", "cache-control": forEver };
+  const isBundle = path.groups!.tile!.startsWith("tile/entries/");
+  return isBundle ? compressed({ headers, body }, request.headers["accept-encoding"]) : { headers, body };
 }
 
 /** Entries are much alike: a bundle gets less than a fourth of its size. Hashes would get none. */

@@ -4,6 +4,7 @@ import { KeyState } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { VerifyReason, type VerifySpanResponse } from "../../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { Published } from "../../../src/keys/published.ts";
 import { logReader } from "../../../src/tenant-log/log-reader.ts";
+import { readVerifySpanRequest } from "../../../src/service/codec/sign-span.ts";
 import { signingHandlers } from "../../../src/service/kms/sign-span.ts";
 import { checkpointText } from "../../../src/tlog/checkpoint.ts";
 import { inclusionPath } from "../../../src/tlog/proof-writer.ts";
@@ -63,7 +64,7 @@ function setUp(
 
     async verify(span: Bytes, tenantId = tenant): Promise<VerifySpanResponse> {
       const request = message(len(1, tenantId), len(2, span), len(3, resource), len(4, scope));
-      return verifySpan(request, call());
+      return verifySpan(readVerifySpanRequest(request), call());
     },
 
     async markCompromised(): Promise<void> {

@@ -3,9 +3,10 @@ import { brotliCompressSync, gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { GenerateDataKeyResponseSchema } from "../../../gen/ts/fluo/kms/v1/data_key_pb.ts";
-import { StatusResponseSchema } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { type StatusRequest, StatusResponseSchema } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { EncryptPiiResponseSchema } from "../../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { SignSpanResponseSchema, VerifySpanResponseSchema } from "../../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import type { KmsHandlers } from "../../../src/service/kms/handlers.ts";
 import { frame } from "../../support/raw-stream.ts";
 import { len, message, varint } from "../../support/otlp-wire.ts";
 import { startTransports, type Transports } from "../../support/transports-fixture.ts";
@@ -13,19 +14,22 @@ import { startTransports, type Transports } from "../../support/transports-fixtu
 let service: Transports;
 let taken: Uint8Array[] = [];
 beforeAll(async () => {
-  service = await startTransports({
-    encryptPii: () => create(EncryptPiiResponseSchema, { keyId: "k" }),
-    generateDataKey: () => create(GenerateDataKeyResponseSchema, { keyId: "k" }),
-    status: async ({ tenantId }) => create(StatusResponseSchema, { provider: tenantId }),
-    signSpan(bytes) {
-      taken.push(bytes);
-      return toBinary(SignSpanResponseSchema, create(SignSpanResponseSchema, { keyId: "signed" }));
-    },
-    verifySpan(bytes) {
-      taken.push(bytes);
-      return create(VerifySpanResponseSchema, { keyId: "verified" });
-    },
-  });
+  service = await startTransports(
+    {
+      encryptPii: () => create(EncryptPiiResponseSchema, { keyId: "k" }),
+      generateDataKey: () => create(GenerateDataKeyResponseSchema, { keyId: "k" }),
+      status: async ({ tenantId }: StatusRequest) => create(StatusResponseSchema, { provider: tenantId }),
+      signSpan(bytes: Uint8Array) {
+        taken.push(bytes);
+        return toBinary(SignSpanResponseSchema, create(SignSpanResponseSchema, { keyId: "signed" }));
+      },
+      verifySpan(bytes: Uint8Array) {
+        taken.push(bytes);
+        return create(VerifySpanResponseSchema, { keyId: "verified" });
+      },
+    } as unknown as Partial<KmsHandlers>,
+    { bytesSpoken: true },
+  );
 });
 afterAll(() => service.stop());
 beforeEach(() => {

@@ -5,16 +5,15 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { KmsError, type KmsErrorCode } from "../../../errors.ts";
-import type { Caller } from "../../../call/context.ts";
 import type { StreamHandler } from "../../../call/stream.ts";
-import type { Budget } from "../../budget.ts";
+import type { Calls } from "../../calls.ts";
+import type { StreamCarrier } from "../../carrier.ts";
 import { deadlinePassed, grpcContext, timerSlackMs, whyCancelled } from "../../call-context.ts";
 import { recordedByCall, succeeded } from "../gate.ts";
 import { http2StreamOf, releaseWritten } from "../http2/internals.ts";
 import { type GrpcStream, type StreamCall, streamCall } from "./call.ts";
 import type { IntakeLimits } from "./intake.ts";
 import { toGrpcStatus, toKmsError } from "../../error-status.ts";
-import type { CallRecorder } from "../../call-recorder.ts";
 import { maxTimerMs } from "../../timeouts.ts";
 
 export interface StreamTimes {
@@ -33,10 +32,7 @@ const lingerMs = 5_000;
 /** and this long to read what it was told. */
 const unreadMs = 100;
 
-export interface StreamsParts {
-  recorder: CallRecorder;
-  budget: Budget;
-  caller: Caller;
+export interface StreamsSettings {
   messageBytes: number;
   times?: StreamTimes | undefined;
 }
@@ -47,10 +43,17 @@ export interface Streams {
   drain(): void;
 }
 
-export function createStreams(parts: StreamsParts): Streams {
-  const { recorder, budget, caller, messageBytes, times = defaultTimes } = parts;
+/** A stream on its way through the pipeline. */
+interface Serving {
+  call: GrpcStream;
+  http2: ServerHttp2Stream;
+  /** Undefined until its messages are served. */
+  stream: StreamCall | undefined;
+}
+
+export function createStreams(calls: Calls, { messageBytes, times = defaultTimes }: StreamsSettings): Streams {
   const limits: IntakeLimits = { ...atWork, messageBytes };
-  const share = budget.streams;
+  const share = calls.budget.streams;
   const open = new Set<StreamCall>();
   const everyMs = Math.min(longestLookMs, times.idleMs / looksPerTime, times.holdUpMs / looksPerTime);
   let looking: NodeJS.Timeout | undefined;
@@ -78,26 +81,35 @@ export function createStreams(parts: StreamsParts): Streams {
     looking = undefined;
   }
 
-  return {
-    serve: (method, handler) => (call) => {
-      const http2 = http2StreamOf(call);
-      recordedByCall(http2);
-      releaseWritten(http2);
-      const header = (key: string) => call.metadata.get(key)[0]?.toString();
-      const messages = handler(grpcContext(call, caller));
+  const carrier: StreamCarrier<Serving> = {
+    header: ({ call }, name) => call.metadata.get(name)[0]?.toString(),
+    context: ({ call }, caller) => grpcContext(call, caller),
+    serve(serving, messages) {
+      const { call, http2 } = serving;
       const stream = streamCall(call, { http2, messages, limits, share });
+      serving.stream = stream;
       add(stream);
       endWithCaller(call, stream);
-      const answered = recorder.run(method, header, () => stream.ended) as Promise<void>;
-      answered
-        .then(
+      return stream.ended.finally(() => remove(stream));
+    },
+  };
+
+  return {
+    serve(rpc, handler) {
+      const answer = calls.stream(rpc, handler, carrier);
+      return (call) => {
+        const http2 = http2StreamOf(call);
+        const serving: Serving = { call, http2, stream: undefined };
+        recordedByCall(http2);
+        releaseWritten(http2);
+        Promise.try(answer, serving).then(
           () => {
             succeeded(http2);
             call.end();
           },
-          (thrown) => tell(toKmsError(thrown), { call, stream, http2 }),
-        )
-        .finally(() => remove(stream));
+          (thrown) => tell(toKmsError(thrown), serving),
+        );
+      };
     },
     drain() {
       draining = true;
@@ -125,17 +137,12 @@ const resets: Partial<Record<KmsErrorCode, number>> = {
   IDLE: NGHTTP2_REFUSED_STREAM,
 };
 
-interface Ending {
-  call: GrpcStream;
-  stream: StreamCall;
-  http2: ServerHttp2Stream;
-}
-
 /** A status comes behind what was written before: where the caller does not read that, a reset has to say it. */
-function tell(error: KmsError, { call, stream, http2 }: Ending): void {
+function tell(error: KmsError, { call, stream, http2 }: Serving): void {
+  const unread = () => stream?.unread() === true;
   call.emit("error", toGrpcStatus(error));
-  const reset = () => http2.close(stream.unread() ? (resets[error.code] ?? NGHTTP2_CANCEL) : NGHTTP2_NO_ERROR);
-  const linger = setTimeout(reset, stream.unread() ? unreadMs : lingerMs).unref();
+  const reset = () => http2.close(unread() ? (resets[error.code] ?? NGHTTP2_CANCEL) : NGHTTP2_NO_ERROR);
+  const linger = setTimeout(reset, unread() ? unreadMs : lingerMs).unref();
   http2.once("close", () => clearTimeout(linger));
 }
 

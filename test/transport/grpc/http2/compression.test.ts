@@ -143,8 +143,8 @@ describe("health and reflection", () => {
   const check = "/grpc.health.v1.Health/Check";
 
   it("may be asked compressed", async () => {
-    const { grpcAddress, health } = await start(lengths);
-    health.announce("SERVING");
+    const { grpcAddress, becomes } = await start(lengths);
+    becomes("operational");
     const name = Buffer.from(KmsService.typeName);
     const request = Buffer.concat([Buffer.of(0x0a, name.length), name]);
     for (const algorithm of [gzip, deflate]) {
@@ -156,8 +156,8 @@ describe("health and reflection", () => {
     ["becomes large", Buffer.alloc(80_000)],
     ["is large, whatever it becomes", randomBytes(80_000)],
   ])("read no message that %s", async (_what, message) => {
-    const { grpcAddress, health } = await start(lengths);
-    health.announce("SERVING");
+    const { grpcAddress, becomes } = await start(lengths);
+    becomes("operational");
     const { stream, status } = rawStream(grpcAddress, compressedBy("gzip", check));
     const unknown = Buffer.concat([Buffer.of(0x7a, 0x80, 0xf1, 0x04), message]); // field 15, of 80,000 bytes
     stream.end(frame(gzipSync(unknown), undefined, 1));

@@ -3,42 +3,27 @@ import { randomBytes } from "node:crypto";
 import { connect, constants } from "node:http2";
 import { buffer as bytesOf } from "node:stream/consumers";
 import * as grpc from "@grpc/grpc-js";
-import { pino } from "pino";
 import { describe, expect, it } from "vitest";
 import { KmsService } from "../../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
-import { otlpSettings } from "../../../../src/config/otlp.ts";
 import type { KmsHandlers } from "../../../../src/service/kms/handlers.ts";
-import { startTelemetry } from "../../../../src/telemetry.ts";
-import { anyone } from "../../../../src/transport/authenticate.ts";
-import { createBudget } from "../../../../src/transport/budget.ts";
-import { createGrpcServer } from "../../../../src/transport/grpc/server.ts";
-import { createGrpcHealth } from "../../../../src/transport/grpc/health.ts";
-import { type KmsStreams, kmsService } from "../../../../src/transport/services.ts";
-import { callRecorder } from "../../../../src/transport/call-recorder.ts";
 import { frame, type RawStream } from "../../../support/raw-stream.ts";
-import { failureOf, grpcClient } from "../../../support/running-service.ts";
+import { failureOf } from "../../../support/running-service.ts";
 import { answers, echo, gated, rawStream, startStreams } from "../../../support/stream-fixture.ts";
+import { startTransports } from "../../../support/transports-fixture.ts";
 
 const signSpan = `/${KmsService.typeName}/SignSpan`;
 
 async function start(bytes: number, patienceMs = 60_000) {
-  const { instruments, shutdown } = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
-  const services = [kmsService({ signSpan: () => new Uint8Array() } as unknown as KmsHandlers, {} as KmsStreams)];
-  const recorder = callRecorder({ instruments, tracer: undefined, log: pino({ level: "silent" }), services });
-  const health = createGrpcHealth();
-  const parts = { services, recorder, budget: createBudget(), caller: anyone, health, arriving: { bytes, patienceMs } };
-  const server = createGrpcServer(parts);
-  const address = `127.0.0.1:${await server.listen("127.0.0.1:0", grpc.ServerCredentials.createInsecure())}`;
-  const client = grpcClient(address);
-  return {
-    address,
-    call: (bytes: number) => client.raw("signSpan", new Uint8Array(bytes)),
-    async stop() {
-      client.close();
-      await server.close(0);
-      await shutdown();
-    },
-  };
+  const handlers = { signSpan: () => new Uint8Array() } as unknown as KmsHandlers;
+  const {
+    grpcAddress,
+    grpc: client,
+    stop,
+  } = await startTransports(handlers, {
+    arriving: { bytes, patienceMs },
+    bytesSpoken: true,
+  });
+  return { address: grpcAddress, call: (bytes: number) => client.raw("signSpan", new Uint8Array(bytes)), stop };
 }
 
 /** What a client makes of the reset depends on whether it was still writing. */

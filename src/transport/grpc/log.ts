@@ -1,4 +1,4 @@
-/** What grpc-js has to say, in the service's own log: it would write to standard error by itself, beside the one line that says why a start failed. */
+/** What grpc-js has to say, in the log of the service: it would write to stderr by itself. */
 import { format } from "node:util";
 import { setLogger } from "@grpc/grpc-js";
 import type { Logger } from "pino";

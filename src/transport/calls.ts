@@ -1,0 +1,28 @@
+/** What both transports serve, and how. */
+import type { Budget } from "./budget.ts";
+import { createBudget } from "./budget.ts";
+import { type CallParts, type CallRecorder, callRecorder } from "./call-recorder.ts";
+import { createPipeline, type Pipeline, type PipelineParts } from "./pipeline.ts";
+import type { Served } from "./services.ts";
+
+export interface Calls extends Pipeline {
+  services: readonly Served[];
+  /** Counts and logs what fails before it is a call. */
+  refuse: CallRecorder["refuse"];
+  budget: Budget;
+}
+
+export interface CallsParts extends CallParts, Pick<PipelineParts, "authenticate" | "observer"> {
+  /** The default is for production, another for a test. */
+  budget?: Budget;
+}
+
+export function createCalls({ authenticate, observer, budget = createBudget(), ...parts }: CallsParts): Calls {
+  const recorder = callRecorder(parts);
+  return {
+    services: parts.services,
+    refuse: recorder.refuse,
+    budget,
+    ...createPipeline({ recorder, authenticate, budget, observer }),
+  };
+}

@@ -1,0 +1,45 @@
+/** What the transport that brings a call does of it itself, and the forms of messages. `native` is the call as its transport knows it. */
+import type { CallContext, Caller } from "../call/context.ts";
+import type { Answer } from "../call/maybe-promise.ts";
+import type { MessageStream } from "../call/stream.ts";
+
+export interface Carrier<Native> {
+  header(native: Native, name: string): string | undefined;
+  context(native: Native, caller: Caller): CallContext;
+}
+
+/** Counts bytes that a call holds beyond those of its beginning. Throws OVERLOADED if they are too many. */
+export type Grow = (more: number) => void;
+
+export interface BodyCarrier<Native> extends Carrier<Native> {
+  /** The request's message, whole and decompressed. */
+  body(native: Native, grow: Grow): Answer<Uint8Array>;
+}
+
+export interface UnaryCarrier<Native, Sent> extends BodyCarrier<Native> {
+  /** Bytes that the call holds from its beginning. */
+  heldBytes(native: Native): number;
+  /** Until when it holds them; until it is answered, unless given. */
+  heldUntil?(native: Native): Promise<void>;
+  /** Makes an answer ready to be sent. */
+  deliver(native: Native, answer: Uint8Array): Answer<Sent>;
+  /** What is recorded for an error that comes late: what the caller was told meanwhile. */
+  told?(native: Native, error: unknown): unknown;
+}
+
+export interface StreamCarrier<Native> extends Carrier<Native> {
+  /** Moves the messages of a stream until it ends. */
+  serve(native: Native, messages: MessageStream): Promise<void>;
+}
+
+/** Reads requests, and writes answers. */
+export interface Form<In, Out, Written, Native = unknown> {
+  decode(bytes: Uint8Array, native: Native): In;
+  encode(answer: Out, native: Native): Answer<Written>;
+}
+
+/** From and to the bytes of messages, of a method whose types its caller does not know. */
+export interface BytesForm {
+  decode(bytes: Uint8Array): unknown;
+  encode(answer: never): Uint8Array;
+}

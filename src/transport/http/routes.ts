@@ -1,0 +1,96 @@
+/**
+ * The paths that operators and verifiers know, beside Connect: health, administration, public keys and logs. Administration answers with the
+ * same handlers as the rpcs, in JSON of its own shape (admin-json.ts, status-json.ts).
+ */
+import { create } from "@bufbuild/protobuf";
+import { KmsService } from "../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { StatusRequestSchema, ValidateRequestSchema } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import type { HealthMonitor, HealthReport } from "../../health/monitor.ts";
+import { type KmsHandlers, kmsMethods } from "../../service/kms/handlers.ts";
+import type { LogHandlers } from "../../service/log/handlers.ts";
+import type { Pipeline } from "../pipeline.ts";
+import { checkedObject } from "../strict-json.ts";
+import { jwksText, rotateJson, rotateRequest, tenantIdOf, validateJson } from "./admin-json.ts";
+import { type Asked, askedCarrier, bodyCarrier, jsonHeaders, jsonReply, type Reply, type Route } from "./route.ts";
+import { statusJson } from "./status-json.ts";
+import { logRoutes } from "./tile-routes.ts";
+
+export interface RouteParts {
+  /** Of KmsService: administration answers with them. */
+  handlers: KmsHandlers;
+  logs: LogHandlers;
+  health: HealthMonitor;
+  providerName: string;
+}
+
+const { validate, status, rotate, getPublicKeys } = KmsService.method;
+
+export function routesOf(
+  { route }: Pick<Pipeline, "route">,
+  { handlers, logs, health, providerName }: RouteParts,
+): Route[] {
+  return [
+    ...logRoutes({ route }, logs),
+    {
+      method: "GET",
+      path: /^\/q\/health(\/ready|\/live)?$/,
+      answer: ({ path }) => healthReply(health.current(), providerName, path[1] === "/live"),
+    },
+    {
+      method: "POST",
+      path: /^\/api\/admin\/kms\/validate$/,
+      answer: route(
+        { rpc: validate, audit: kmsMethods.validate.audit, handler: handlers.validate },
+        {
+          decode: (body) => create(ValidateRequestSchema, { tenantId: tenantIdOf(checkedObject(body)) }),
+          encode: (answer) => jsonReply(validateJson(answer)),
+        },
+        bodyCarrier,
+      ),
+    },
+    {
+      method: "GET",
+      path: /^\/api\/admin\/kms\/status$/,
+      answer: route(
+        { rpc: status, audit: kmsMethods.status.audit, handler: handlers.status },
+        {
+          decode: (_, { query }: Asked) => create(StatusRequestSchema, { tenantId: query.get("tenant_id") ?? "" }),
+          encode: (answer) => jsonReply(statusJson(answer)),
+        },
+        askedCarrier,
+      ),
+    },
+    {
+      method: "POST",
+      path: /^\/api\/admin\/kms\/rotate$/,
+      answer: route(
+        { rpc: rotate, audit: kmsMethods.rotate.audit, handler: handlers.rotate },
+        {
+          decode: (body) => rotateRequest(checkedObject(body)),
+          encode: (answer) => jsonReply(rotateJson(answer)),
+        },
+        bodyCarrier,
+      ),
+    },
+    {
+      method: "GET",
+      path: /^\/api\/kms\/tenants\/([^/]+)\/jwks\.json$/,
+      answer: route(
+        { rpc: getPublicKeys, audit: kmsMethods.publicKeySet.audit, handler: handlers.publicKeySet },
+        {
+          decode: (_, { path }: Asked) => ({ tenantId: path[1] as string }),
+          encode: (keySet): Reply => ({ headers: jsonHeaders, body: jwksText(keySet) }),
+        },
+        askedCarrier,
+      ),
+    },
+  ];
+}
+
+/** In the shape of MicroProfile Health, which FLUO's operators read with jq. */
+function healthReply(report: HealthReport, provider: string, live: boolean): Reply {
+  if (live) return jsonReply({ status: "UP", checks: [{ name: "kms", status: "UP" }] });
+  const status = report.status === "down" ? "DOWN" : "UP";
+  const data = { provider, latency_ms: Math.round(report.latencyMs), status: report.status };
+  return jsonReply({ status, checks: [{ name: "kms", status, data }] }, status === "UP" ? 200 : 503);
+}

@@ -1,0 +1,27 @@
+/** A server that is bound. */
+export interface Listening extends AsyncDisposable {
+  port: number;
+  /** `host:port` */
+  address: string;
+  /** Takes no new call and ends when those that run are answered, at the latest after `graceMs`. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Where a server is bound, and how. */
+export interface Binding {
+  host: string;
+  /** The system chooses one for 0. */
+  port: number;
+  /** PEM. */
+  tls: { cert: Buffer; key: Buffer } | undefined;
+  /** How long calls have to end when the server is disposed of. */
+  graceMs: number;
+}
+
+export function listening({ host, graceMs }: Binding, port: number, close: Listening["close"]): Listening {
+  return { port, address: authority(host, port), close, [Symbol.asyncDispose]: () => close(graceMs) };
+}
+
+export function authority(host: string, port: number): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}

@@ -1,0 +1,102 @@
+/**
+ * What happens to a call, outermost first: one list for each kind of call, whichever transport brings it. What only the transport can do of a
+ * stage, its carrier does. Nothing of a body is decoded before the caller is known.
+ */
+import type { DescMethod } from "@bufbuild/protobuf";
+import { type Audited, audited, type Handler } from "../audit/audited.ts";
+import type { AuditObserver } from "../audit/observer.ts";
+import type { Answer } from "../call/maybe-promise.ts";
+import type { StreamHandler } from "../call/stream.ts";
+import type { Authenticate } from "./authenticate.ts";
+import type { Budget } from "./budget.ts";
+import type { CallRecorder } from "./call-recorder.ts";
+import type { BodyCarrier, BytesForm, Form, StreamCarrier, UnaryCarrier } from "./carrier.ts";
+import {
+  authenticated,
+  counted,
+  decoded,
+  delivered,
+  encoded,
+  handled,
+  type Next,
+  recorded,
+  type Stage,
+  sizeChecked,
+  streamed,
+  wholeBody,
+} from "./stages.ts";
+
+export interface PipelineParts {
+  recorder: CallRecorder;
+  authenticate: Authenticate;
+  budget: Budget;
+  observer: AuditObserver;
+}
+
+/** What answers a call. */
+export interface Called<In, Out> {
+  /** What it is counted and logged as. Without one only its failures are. */
+  rpc: DescMethod | undefined;
+  audit: Audited<In>;
+  handler: Handler<In, Out>;
+}
+
+export interface Pipeline {
+  /** A rpc with one message each way. */
+  unary<Native, Sent>(
+    called: Called<never, unknown>,
+    form: BytesForm,
+    carrier: UnaryCarrier<Native, Sent>,
+  ): (native: Native) => Answer<Sent>;
+  /** A path of HTTP that is served beside the rpcs, in a form of its own. */
+  route<In, Out, Native, Sent>(
+    called: Called<In, Out>,
+    form: Form<In, Out, Sent, Native>,
+    carrier: BodyCarrier<Native>,
+  ): (native: Native) => Answer<Sent>;
+  /** A rpc with messages both ways. */
+  stream<Native>(
+    rpc: DescMethod,
+    handler: StreamHandler,
+    carrier: StreamCarrier<Native>,
+  ): (native: Native) => Answer<void>;
+}
+
+export function createPipeline({ recorder, authenticate, budget, observer }: PipelineParts): Pipeline {
+  return {
+    unary: ({ rpc, audit, handler }, form, carrier) =>
+      inOrder(
+        recorded(recorder, rpc, carrier),
+        authenticated(authenticate, carrier),
+        counted(budget, carrier),
+        wholeBody(carrier),
+        decoded(form),
+        handled(audited(audit, handler, observer)),
+        encoded(form),
+        sizeChecked(),
+        delivered(carrier),
+      ),
+
+    route: ({ rpc, audit, handler }, form, carrier) =>
+      inOrder(
+        recorded(recorder, rpc, carrier),
+        authenticated(authenticate, carrier),
+        wholeBody(carrier),
+        decoded(form),
+        handled(audited(audit, handler, observer)),
+        encoded(form),
+      ),
+
+    stream: (rpc, handler, carrier) =>
+      inOrder(recorded(recorder, rpc, carrier), authenticated(authenticate, carrier), streamed(handler, carrier)),
+  };
+}
+
+/** The last stage's value is what is sent. */
+function inOrder<Native, Sent>(...stages: Stage<Native>[]): (native: Native) => Answer<Sent> {
+  const run = stages.reduceRight<Next<Native>>(
+    (next, stage) => stage(next),
+    ({ value }) => value,
+  );
+  return (native) => run({ native, value: undefined, context: undefined, grow: () => {} }) as Answer<Sent>;
+}
