@@ -1,6 +1,7 @@
 /** What becomes of a log when its tenant's signing key is followed by another or is marked as compromised, in SQL. Kept for ever. */
 import type { RowMac } from "./row-mac.ts";
 import { KmsError } from "../../errors.ts";
+import type { KeyRecord } from "../key-record.ts";
 import type { LogAppend, LogCompromise, LogHandover } from "../log-store.ts";
 import type { Query, Row, Transaction } from "./database.ts";
 import { readHead } from "./heads.ts";
@@ -73,11 +74,21 @@ export async function readHandovers(query: Query, mac: RowMac, tenantId: string)
   });
 }
 
+/** Notes how far the tenant's log went, if this change marks a signing key as compromised: a verifier must know. */
+export async function noteCompromise(
+  query: Query,
+  mac: RowMac,
+  { before, after }: { before: KeyRecord; after: KeyRecord },
+): Promise<void> {
+  const isMarked = before.compromisedAt === undefined && after.compromisedAt !== undefined;
+  if (isMarked && after.purpose === "signing") await insertCompromise(query, mac, after);
+}
+
 /**
  * How far the last log of the tenant went; nothing where it has none. Nor where its head was altered: whoever did that must not keep a key
  * from being marked, and without a record the key's checkpoints prove nothing at all.
  */
-export async function insertCompromise(
+async function insertCompromise(
   query: Query,
   mac: RowMac,
   { tenantId, keyId }: Pick<LogCompromise, "tenantId" | "keyId">,
