@@ -1,12 +1,8 @@
 /** The real service as a process that can be killed: at a named step, or from here. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { text } from "node:stream/consumers";
-import { pathToFileURL } from "node:url";
 import type { StepName } from "../../src/failpoints.ts";
-import { type GrpcClient, grpcClient } from "../support/running-service.ts";
+import type { GrpcClient } from "../support/running-service.ts";
+import { beginProcess, type ServiceProcess } from "../support/service-process.ts";
 
 export interface ServiceStart {
   env: Readonly<Record<string, string>>;
@@ -45,50 +41,49 @@ export interface ServiceEnd {
   err: string;
 }
 
-const main = join(import.meta.dirname, "..", "..", "src", "main.js");
-const preloads = ["kill-at.ts", "clock.ts"].map((name) => pathToFileURL(join(import.meta.dirname, name)).href);
+const preload = ["kill-at.ts", "clock.ts"].map((name) => join(import.meta.dirname, name));
 /** pino's number of `error`. */
 const errorLevel = 50;
 
+/** Not ended with a test: it kills itself once this process is gone. */
 export function startCrashService({ env, cwd, days, killAt }: ServiceStart): CrashService {
-  const child = spawn(process.execPath, [...preloads.flatMap((url) => ["--import", url]), main], {
-    cwd,
-    env: {
-      PATH: process.env.PATH,
-      FLUO_KMS_GRPC_PORT: "0",
-      FLUO_KMS_HTTP_PORT: "0",
+  const errors: string[] = [];
+  const { child, ended, serving, said } = beginProcess(
+    {
       FLUO_CRASH_DAYS: String(days),
       ...(killAt && { FLUO_CRASH_AT: `${killAt.step}:${killAt.nth}` }),
       ...(killAt?.armedBy && { FLUO_CRASH_ARMED_BY: killAt.armedBy }),
       ...env,
     },
-    stdio: "pipe",
-  });
-  child.stdin.on("error", () => {}); // it is dead, which is told below
-  const err = text(child.stderr);
-  const errors: string[] = [];
-  let client: CrashClient | undefined;
-  const ended = once(child, "close").then(async ([code, signal]): Promise<ServiceEnd> => {
-    client?.close();
-    return { code, signal, step: /^killed at (.+)$/m.exec(await err)?.[1], err: await err };
-  });
-  const serving = new Promise<CrashClient>((resolve) => {
-    let [target, http] = ["", ""];
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      target ||= /gRPC on (127\.0\.0\.1:\d+)/.exec(line)?.[1] ?? "";
-      http ||= /administration on (http:\/\/127\.0\.0\.1:\d+)/.exec(line)?.[1] ?? "";
-      if (Number(/"level":(\d+)/.exec(line)?.[1]) >= errorLevel) errors.push(line);
-      if (client !== undefined || !line.includes('"msg":"serving"')) return;
-      client = { ...grpcClient(target), target, http };
-      resolve(client);
-    });
-  });
+    {
+      cwd,
+      preload,
+      finished() {},
+      onLine(line) {
+        if (Number(/"level":(\d+)/.exec(line)?.[1]) >= errorLevel) errors.push(line);
+      },
+    },
+  );
+  child.stdin!.on("error", () => {}); // it is dead, which is told below
+  const serve = async () => {
+    const service = await serving;
+    await said(/"msg":"serving"/);
+    return clientOf(service);
+  };
+  const ready = serve().catch(() => undefined);
   return {
-    ready: Promise.race([serving, ended.then(() => undefined)]),
+    ready,
     kill: () => void child.kill("SIGKILL"),
     stop: () => void child.kill("SIGTERM"),
     isDead: () => child.exitCode !== null || child.signalCode !== null,
-    ended,
+    ended: ended.then(async ({ code, err }) => {
+      (await ready)?.close();
+      return { code, signal: child.signalCode, step: /^killed at (.+)$/m.exec(err)?.[1], err };
+    }),
     errors,
   };
+}
+
+function clientOf({ client, grpc, http }: ServiceProcess): CrashClient {
+  return { ...client, target: grpc, http };
 }
