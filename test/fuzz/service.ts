@@ -1,9 +1,6 @@
 /** The service as a process of its own, with a store in memory: what its log says of calls that failed, and how it ended. */
-import { once } from "node:events";
-import { createInterface } from "node:readline";
-import { text } from "node:stream/consumers";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
-import { start } from "../support/cli-fixture.ts";
+import { startProcess } from "../support/service-process.ts";
 import type { Samples } from "./random-message.ts";
 
 export interface FuzzedService {
@@ -22,42 +19,48 @@ export interface FuzzedService {
 }
 
 export async function startFuzzed(): Promise<FuzzedService> {
-  const env = { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" };
-  const ends: (() => void)[] = [];
-  const child = start([], { env, finished: (end) => ends.push(end) });
-  process.once("exit", ends[0]!);
   const failed = new Map<string, number>();
   const problems: string[] = [];
   const looking = new Set<() => void>();
-  const addresses = Promise.withResolvers<{ grpc: string; httpPort: number }>();
-  let grpc = "";
+  const lookAgain = () => {
+    for (const look of looking) look();
+  };
+  const ends: (() => void)[] = [];
+  const endAll = () => {
+    for (const end of ends) end();
+  };
+  process.once("exit", endAll);
+  const service = await startProcess(
+    {},
+    {
+      finished: (end) => ends.push(end),
+      onLine(line) {
+        const { msg, code, level } = JSON.parse(line) as { msg: string; code?: string; level: number };
+        if (msg.startsWith("call failed")) failed.set(code!, (failed.get(code!) ?? 0) + 1);
+        if (level >= 50 || /a bug/.test(msg)) problems.push(line);
+        lookAgain();
+      },
+    },
+  );
   let stopping = false;
-  createInterface({ input: child.stdout! }).on("line", (line) => {
-    const { msg, code, level } = JSON.parse(line) as { msg: string; code?: string; level: number };
-    if (msg.startsWith("call failed")) failed.set(code!, (failed.get(code!) ?? 0) + 1);
-    if (level >= 50 || /a bug/.test(msg)) problems.push(line);
-    grpc ||= /^gRPC on (.*)$/.exec(msg)?.[1] ?? "";
-    const http = /Connect, health.*:(\d+)$/.exec(msg)?.[1];
-    if (http !== undefined) addresses.resolve({ grpc, httpPort: Number(http) });
-    for (const look of looking) look();
+  const ended = service.ended.then(({ code, err }) => {
+    const { signalCode } = service.child;
+    if (!stopping || code !== 0 || err !== "") problems.push(`the service ended with ${code ?? signalCode}: ${err}`);
+    lookAgain();
   });
-  const ended = Promise.all([once(child, "close"), text(child.stderr!)]).then(([[code, signal], err]) => {
-    if (!stopping || code !== 0 || err !== "") problems.push(`the service ended with ${code ?? signal}: ${err}`);
-    addresses.reject(new Error(problems.join("\n")));
-    for (const look of looking) look();
-  });
-  const where = await addresses.promise;
+  const httpPort = Number(new URL(service.http).port);
   return {
-    ...where,
+    grpc: service.grpc,
+    httpPort,
     failed,
     problems,
     until: (holds, ms) => untilHolds(holds, ms, looking),
-    counted: () => countersOf(where.httpPort),
+    counted: () => countersOf(httpPort),
     async stop() {
       stopping = true;
-      child.kill("SIGTERM");
+      await service.end();
       await ended;
-      process.off("exit", ends[0]!);
+      process.off("exit", endAll);
     },
   };
 }
