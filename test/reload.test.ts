@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { grpcClient } from "./support/running-service.ts";
 import { startProcess } from "./support/service-process.ts";
 
 const declared = (name: string) => [
@@ -31,8 +30,7 @@ async function started(lines: string[]) {
     FLUO_KMS_LOG_LEVEL: "info",
   };
   const service = await startProcess(environment, { cwd: directory });
-  const kms = grpcClient(service.grpc);
-  onTestFinished(() => kms.close());
+  const { client: kms } = service;
   let said = "";
   service.child.stderr!.on("data", (data) => {
     said += String(data);
@@ -77,8 +75,7 @@ it("takes provider keys of tenants that came after the start, too", async () => 
   const cwd = mkdtempSync(join(tmpdir(), "fluo-kms-reload-"));
   onTestFinished(() => rmSync(cwd, { recursive: true }));
   const service = await startProcess({ FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(cwd, "own.key") }, { cwd });
-  const kms = grpcClient(service.grpc);
-  onTestFinished(() => kms.close());
+  const { client: kms } = service;
   writeFileSync(join(cwd, "application.properties"), [...declared("a"), mapped("t1", "a")].join("\n"));
   service.child.kill("SIGHUP");
   await service.said(/were read anew/);

@@ -9,9 +9,8 @@ import {
   HealthCheckResponse_ServingStatus as Serving,
   HealthCheckResponseSchema,
 } from "../../gen/ts/grpc/health/v1/health_pb.ts";
-import type { StartOptions } from "../support/cli-fixture.ts";
-import { type CallFailure, failureOf, type GrpcClient, grpcClient } from "../support/running-service.ts";
-import { type ServiceProcess, startProcess } from "../support/service-process.ts";
+import { type CallFailure, failureOf, type GrpcClient } from "../support/running-service.ts";
+import { type ProcessOptions, type ServiceProcess, startProcess } from "../support/service-process.ts";
 
 export interface FaultyService {
   process: ServiceProcess;
@@ -24,13 +23,9 @@ export interface FaultyService {
   kill(): Promise<void>;
 }
 
-export async function startFaulty(
-  env: Record<string, string>,
-  options: Omit<StartOptions, "env">,
-): Promise<FaultyService> {
+export async function startFaulty(env: Record<string, string>, options: ProcessOptions): Promise<FaultyService> {
   const process = await startProcess(env, options);
-  const client = grpcClient(process.grpc);
-  options.finished?.(() => client.close());
+  const { client } = process;
 
   const get = async (path: string) => (await fetch(`${process.http}${path}`)).status;
   async function serving(): Promise<Serving> {
@@ -54,8 +49,7 @@ export async function startFaulty(
     },
     notices: async () => (await client.status({})).notices.join("\n"),
     async kill() {
-      process.child.kill("SIGKILL");
-      await process.ended;
+      await process.end("SIGKILL");
     },
   };
 }

@@ -12,7 +12,7 @@ const longestMs = 1_000;
 
 describe("mixed load while keys rotate", () => {
   it("loses and delays no call of one service on SQLite", async () => {
-    const services = await startServices(1, await newStore("sqlite", undefined));
+    const services = await startServices(1, await newStore("sqlite"));
     await expectNoLoss("sqlite", services);
   });
 

@@ -10,7 +10,6 @@ import { parseNote, signersOf } from "../../src/tlog/signed-note.ts";
 import { parseTlogProof } from "../../src/tlog/inclusion-proof.ts";
 import { readLog } from "../crash/log-copy.ts";
 import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
-import { grpcClient } from "../support/running-service.ts";
 import { startProcess } from "../support/service-process.ts";
 import { batchOf, numberedSpan, signedOf, spansFrom } from "../support/span-batches.ts";
 import { openStream } from "../support/stream-client.ts";
@@ -46,7 +45,7 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("services on one store"
   it(`give ${spanCount} spans their places in one log without a gap, and proofs that hold`, async () => {
     const env = await newStore("postgres", server);
     const services = await Promise.all(Array.from({ length: serviceCount }, () => startProcess(env)));
-    const clients = services.map(({ grpc, http }) => ({ ...grpcClient(grpc), target: grpc, http }));
+    const clients = services.map(({ client, grpc, http }) => ({ ...client, target: grpc, http }));
     const client = clients[0]!;
     const rotated: Promise<unknown>[] = [];
     const rotate = () => client.rotate({ tenantId, purpose: KeyPurpose.SIGNING, force: true });

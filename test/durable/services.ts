@@ -2,9 +2,8 @@
 import { tmpdir } from "node:os";
 import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
 import type { PostgresServer } from "../support/postgres-server.ts";
-import { type GrpcClient, grpcClient } from "../support/running-service.ts";
+import type { GrpcClient } from "../support/running-service.ts";
 import { startProcess } from "../support/service-process.ts";
 import { newMasterKeyFile } from "./replicas.ts";
 
@@ -12,7 +11,7 @@ export const storeNames = ["sqlite", "postgres"] as const;
 export type StoreName = (typeof storeNames)[number];
 
 /** The environment of services that share one new store; of SQLite, where there is no server. */
-export async function newStore(name: StoreName, server: PostgresServer | undefined): Promise<Record<string, string>> {
+export async function newStore(name: StoreName, server?: PostgresServer): Promise<Record<string, string>> {
   const settings = { FLUO_KMS_LOCAL_MASTER_KEY_FILE: newMasterKeyFile(), FLUO_KMS_STORE: name };
   if (name === "sqlite") {
     return { ...settings, FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-services-")), "kms.db") };
@@ -27,9 +26,5 @@ export async function newStore(name: StoreName, server: PostgresServer | undefin
 /** They end with the test. */
 export async function startServices(count: number, env: Record<string, string>): Promise<GrpcClient[]> {
   const processes = await Promise.all(Array.from({ length: count }, () => startProcess(env)));
-  return processes.map((process) => {
-    const client = grpcClient(process.grpc);
-    onTestFinished(() => client.close());
-    return client;
-  });
+  return processes.map(({ client }) => client);
 }

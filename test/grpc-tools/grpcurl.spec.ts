@@ -1,12 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { callByGrpcurl, grpcurl, runTool, type Service, startService } from "./service.ts";
+import { atExit } from "../support/cli-fixture.ts";
+import { type ServiceProcess, startProcess } from "../support/service-process.ts";
+import { callByGrpcurl, grpcurl, runTool } from "./tools.ts";
 
-let service: Service;
+let service: ServiceProcess;
 beforeAll(async () => {
-  service = await startService();
+  service = await startProcess({}, { finished: atExit });
 });
 afterAll(async () => {
-  await service.stop();
+  await service.end();
 });
 
 const kms = "fluo.kms.v1.KmsService";

@@ -1,15 +1,17 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { runTool, type Service, startService } from "./service.ts";
+import { atExit } from "../support/cli-fixture.ts";
+import { type ServiceProcess, startProcess } from "../support/service-process.ts";
+import { runTool } from "./tools.ts";
 
 /** As the probe's documentation numbers them. */
 const exitCode = { serving: 0, unreachable: 2, failed: 3 };
 
-let service: Service;
+let service: ServiceProcess;
 beforeAll(async () => {
-  service = await startService();
+  service = await startProcess({}, { finished: atExit });
 });
 afterAll(async () => {
-  await service.stop();
+  await service.end();
 });
 
 function probe(...args: string[]) {
@@ -31,9 +33,9 @@ it("does not find a service that is none", () => {
 });
 
 it("does not reach a service that was stopped, which ends with 0", async () => {
-  const other = await startService();
+  const other = await startProcess();
   expect(runTool("grpc-health-probe", [`-addr=${other.grpc}`])).toMatchObject({ code: exitCode.serving });
-  expect(await other.stop()).toBe(0);
+  expect(await other.end()).toBe(0);
   expect(runTool("grpc-health-probe", [`-addr=${other.grpc}`, "-connect-timeout=1s"])).toMatchObject({
     code: exitCode.unreachable,
   });

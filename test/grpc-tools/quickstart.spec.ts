@@ -1,14 +1,16 @@
 /** The lines of FLUO's quickstart, by curl and jq where the machine has them. */
 import { spawnSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { grpcurl, type Service, startService } from "./service.ts";
+import { atExit } from "../support/cli-fixture.ts";
+import { type ServiceProcess, startProcess } from "../support/service-process.ts";
+import { grpcurl } from "./tools.ts";
 
-let service: Service;
+let service: ServiceProcess;
 beforeAll(async () => {
-  service = await startService();
+  service = await startProcess({}, { finished: atExit });
 });
 afterAll(async () => {
-  await service.stop();
+  await service.end();
 });
 
 const hasCurl = spawnSync("curl", ["--version"]).status === 0;

@@ -2,7 +2,8 @@
 import type { SignedSpan } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { GetPublicKeysResponse } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
-import { type GrpcClient, grpcClient } from "../support/running-service.ts";
+import { atExit } from "../support/cli-fixture.ts";
+import type { GrpcClient } from "../support/running-service.ts";
 import { startProcess } from "../support/service-process.ts";
 import { batchOf, signedOf, spansFrom } from "../support/span-batches.ts";
 import { openStream } from "../support/stream-client.ts";
@@ -24,10 +25,9 @@ export const beforeRotation = 400;
 export const afterRotation = 200;
 
 export async function signedLog(tenantId = "acme"): Promise<SignedLog> {
-  const ends: (() => void)[] = [];
   const env = { FLUO_KMS_ISSUER: "kms.example.com" };
-  const service = await startProcess(env, { finished: (end) => ends.push(end) });
-  const client = grpcClient(service.grpc);
+  const service = await startProcess(env, { finished: atExit });
+  const { client } = service;
   const sign = async (from: number, to: number) => {
     const stream = openStream(service.grpc);
     await stream.send(batchOf(spansFrom(from, to), { tenantId, mode: SignMode.LOG }));
@@ -48,9 +48,7 @@ export async function signedLog(tenantId = "acme"): Promise<SignedLog> {
     vkeys: published.keys.map(({ vkey }) => vkey),
     signed: [...first, ...second],
     async stop() {
-      client.close();
-      for (const end of ends) end();
-      await service.ended;
+      await service.end("SIGKILL");
     },
   };
 }

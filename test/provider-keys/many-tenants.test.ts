@@ -9,12 +9,12 @@ import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { whenAudited } from "../support/audited-call.ts";
-import { run } from "../support/cli-fixture.ts";
+import { atExit, run } from "../support/cli-fixture.ts";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import { type FakeVault, startFakeVault } from "../fakes/vault.ts";
 import { newKey } from "../fakes/vault-rules.ts";
 import { awsEnvironment } from "../outage/service.ts";
-import { type GrpcClient, grpcClient } from "../support/running-service.ts";
+import type { GrpcClient } from "../support/running-service.ts";
 import { type ServiceProcess, startProcess } from "../support/service-process.ts";
 
 const tenantCount = 1_000;
@@ -33,7 +33,6 @@ let awsKeys: FakeKey[];
 let directory: string;
 let service: ServiceProcess;
 let kms: GrpcClient;
-const ends: (() => void)[] = [];
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), "fluo-kms-tenants-"));
@@ -67,16 +66,13 @@ beforeAll(async () => {
       KMS_PROVIDER_CHECK_INTERVAL: `${checkSeconds}s`,
       FLUO_KMS_LOG_LEVEL: "info",
     },
-    { cwd: directory, finished: (end) => ends.push(end) },
+    { cwd: directory, finished: atExit },
   );
-  kms = grpcClient(service.grpc);
+  kms = service.client;
 });
 
 afterAll(async () => {
-  kms?.close();
-  service?.child.kill("SIGTERM");
-  await service?.ended;
-  for (const end of ends) end();
+  await service?.end();
   await Promise.all([aws?.close(), vault?.close()]);
   rmSync(directory, { recursive: true });
 });

@@ -1,19 +1,17 @@
 /** What a provider that is not chosen costs: nothing, as its SDK is not loaded. */
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import { Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { run } from "../support/cli-fixture.ts";
 import { awsEnvironment } from "../outage/service.ts";
-import { grpcClient } from "../support/running-service.ts";
 import { startProcess } from "../support/service-process.ts";
 
 const env = { NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, "refuse-sdks.ts"))}` };
 
 it("no SDK is loaded by a service with the local provider, whatever it is asked", async () => {
   const service = await startProcess(env);
-  const kms = grpcClient(service.grpc);
-  onTestFinished(() => kms.close());
+  const { client: kms } = service;
   await kms.generateDataKey({ tenantId: "acme" });
   await kms.rotate({ tenantId: "acme", force: true });
   expect((await kms.validate({})).overall).toBe(Outcome.PASS);

@@ -25,7 +25,7 @@ export interface StartOptions {
   flags?: readonly string[];
   /** A descriptor, in the place of a pipe. */
   stdout?: number;
-  /** Of its test, where that one runs beside others. */
+  /** That of the test, if it runs beside others, or `atExit`. */
   finished?: (end: () => void) => void;
 }
 
@@ -43,6 +43,11 @@ export function start(
     child.kill("SIGKILL");
   });
   return child;
+}
+
+/** `finished` of a process that is started outside a test: whoever started it ends it, and this process does at the latest. */
+export function atExit(end: () => void): void {
+  process.once("exit", end);
 }
 
 export async function resultOf(child: ChildProcess): Promise<Result> {

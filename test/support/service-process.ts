@@ -23,7 +23,7 @@ export interface StartedProcess {
   said(pattern: RegExp): Promise<string>;
   /** Resolves when the process has ended. */
   ended: Promise<{ code: number | null; err: string }>;
-  /** Ends the process, by SIGTERM unless told otherwise, and gives its exit code: null after SIGKILL. */
+  /** Ends the process and its client, by SIGTERM unless told otherwise, and gives the exit code: null after SIGKILL. */
   end(signal?: NodeJS.Signals): Promise<number | null>;
   /** Rejects when the process ends before it serves. */
   serving: Promise<ServiceProcess>;
@@ -34,7 +34,7 @@ export interface ServiceProcess extends Omit<StartedProcess, "serving"> {
   grpc: string;
   /** `http://127.0.0.1:port`, or https. */
   http: string;
-  /** Without TLS. It connects with its first call, and is closed with the test. */
+  /** Without TLS. It connects with its first call, and is closed with the test at the latest. */
   client: GrpcClient;
 }
 
@@ -87,12 +87,14 @@ export function watchProcess(
         reject(new Error(`the service ended without saying ${pattern}: ${err}${log.join("\n")}`)),
       );
     });
-  const end = async (signal: NodeJS.Signals = "SIGTERM") => {
-    child.kill(signal);
-    return (await ended).code;
-  };
   let client: GrpcClient | undefined;
   finished(() => client?.close());
+  const end = async (signal: NodeJS.Signals = "SIGTERM") => {
+    child.kill(signal);
+    const { code } = await ended;
+    client?.close();
+    return code;
+  };
   const started = { child, log, said, ended, end };
   const serve = async (): Promise<ServiceProcess> => {
     const grpc = /127\.0\.0\.1:\d+/.exec(await said(/gRPC on /))![0];
