@@ -3,8 +3,8 @@ import { randomInt } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import type { ServiceProcess } from "../support/service-process.ts";
 import { numberedSpan } from "../support/span-batches.ts";
-import type { StreamingService } from "./service.ts";
 import { steady, type SteadyResult } from "./steady.ts";
 import { troubles } from "./trouble.ts";
 
@@ -33,8 +33,8 @@ const troubleEveryMs = 50;
 const smallestBatch = 80;
 const batchSizes = 41;
 
-export async function load(service: StreamingService, { streams, seconds, name }: LoadOptions): Promise<LoadResult> {
-  const { kms, grpc: target } = service;
+export async function load(service: ServiceProcess, { streams, seconds, name }: LoadOptions): Promise<LoadResult> {
+  const { client: kms, grpc: target } = service;
   const endMs = performance.now() + seconds * 1_000;
   const goOn = () => performance.now() < endMs;
   const result: LoadResult = { streams: [], rotations: 0, calls: 0, longestMs: 0, troubles: {}, failures: [] };

@@ -1,10 +1,12 @@
 /** What the process holds at most, by Linux, while sixty-four streams load it: batches of a hundred spans, and messages as large as they may be. */
 import { describe, expect, it } from "vitest";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import { newStore } from "../durable/services.ts";
+import { canMeasure, peakMb } from "../support/held.ts";
+import { startProcess } from "../support/service-process.ts";
 import { openStream } from "../support/stream-client.ts";
 import { type BatchShape, encodedBatch } from "./batches.ts";
 import { memoryBounds } from "./memory-bounds.ts";
-import { canMeasure, peakMb, startMeasuredService } from "./service.ts";
 
 const seconds = 10;
 const streams = 64;
@@ -13,7 +15,7 @@ describe.skipIf(!canMeasure)("resident memory", () => {
   it.each(memoryBounds)(
     "stays below $atMostMb MiB with batches of $count spans in mode $mode",
     async ({ atMostMb, ...shape }) => {
-      const service = await startMeasuredService();
+      const service = await startProcess(await newStore("sqlite"));
       const idleMb = peakMb(service);
       const over = AbortSignal.timeout(seconds * 1_000);
       const floods = Array.from({ length: streams }, (_, n) => {

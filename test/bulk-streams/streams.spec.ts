@@ -1,8 +1,10 @@
 /** Sixty-four streams in both modes, while keys rotate and others make trouble: nothing is lost, mixed up or left behind. */
 import { constants } from "node:http2";
 import { expect, it } from "vitest";
+import { newStore } from "../durable/services.ts";
+import { canMeasure, type Held, heldBy, liveMemory, peakMb } from "../support/held.ts";
+import { type ServiceProcess, startProcess } from "../support/service-process.ts";
 import { load, type LoadResult } from "./load.ts";
-import { canMeasure, type Held, peakMb, type StreamingService, startStreamingService } from "./service.ts";
 import { hog, troubles } from "./trouble.ts";
 
 const seconds = Number(process.env.STREAM_SECONDS ?? 15);
@@ -15,7 +17,7 @@ const looks = 50;
 it.skipIf(!canMeasure)(
   "streams keep their order and verify, whatever others do, and leave nothing behind",
   async () => {
-    const service = await startStreamingService();
+    const service = await startProcess(await newStore("sqlite"), { preload: [liveMemory] });
     await load(service, { streams, seconds: warmUpSeconds, name: "warm" });
     const before = await settled(service);
     const result = await load(service, { streams, seconds, name: "run" });
@@ -34,7 +36,7 @@ it.skipIf(!canMeasure)(
 );
 
 it("streams that nobody reads do not keep the others waiting for long", async () => {
-  const service = await startStreamingService();
+  const service = await startProcess(await newStore("sqlite"), { preload: [liveMemory] });
   await load(service, { streams: 4, seconds: 1, name: "warm" });
   const hogs = Array.from({ length: 24 }, () => hog(service.grpc));
   const result = await load(service, { streams: 16, seconds: 12, name: "run" });
@@ -49,10 +51,10 @@ it("streams that nobody reads do not keep the others waiting for long", async ()
 });
 
 /** Once those are gone that left, some of whom have a while for it, and what was begun for them is done. */
-async function settled(service: StreamingService, than: Held = { liveMb: 0, handles: 0 }): Promise<Held> {
-  let held = await service.held();
+async function settled(service: ServiceProcess, than: Held = { liveMb: 0, rssMb: 0, handles: 0 }): Promise<Held> {
+  let held = await heldBy(service);
   for (let look = 0; look < looks && (held.handles > than.handles || held.liveMb > than.liveMb); look += 1) {
-    held = await service.held();
+    held = await heldBy(service);
   }
   return held;
 }

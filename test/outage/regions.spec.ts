@@ -1,5 +1,6 @@
 /** One multi-Region key in two regions: while the first cannot be reached, nobody notices, not even those whose keys must be made. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { atExit } from "../support/cli-fixture.ts";
 import { firstCalls } from "./load-loop.ts";
 import { isTotal, type Mode, modeNames } from "./modes.ts";
 import { runWithoutRegion } from "./regions.ts";
@@ -12,13 +13,12 @@ const wanted = (process.env.OUTAGE_MODE ?? modeNames.join()).split(",") as Mode[
 describe("the first of two regions", () => {
   let service: OutageService;
   let tokens: Map<string, string>;
-  const ended: (() => void)[] = [];
 
   beforeAll(async () => {
     service = await startOutageService({
       regions: ["us-east-1", "eu-west-1"],
       env: { KMS_CACHE_TTL: "5s" },
-      finished: (end) => ended.push(end),
+      finished: atExit,
     });
     tokens = await firstCalls(
       service.kms,
@@ -28,7 +28,6 @@ describe("the first of two regions", () => {
 
   afterAll(async () => {
     await service?.close();
-    for (const end of ended) end();
   });
 
   it.each(wanted)("is %s, and no call fails; then it is used again", async (mode) => {

@@ -1,12 +1,12 @@
 /** The service as a process, on a SQLite file, over one fake of AWS KMS or the replicas of one key in several; and what it holds. */
-import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { pathToFileURL } from "node:url";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
-import { type GrpcClient, grpcClient } from "../support/running-service.ts";
-import { type ServiceProcess, startProcess } from "../support/service-process.ts";
+import { type Held as HeldByProcess, heldBy, liveMemory } from "../support/held.ts";
+import type { GrpcClient } from "../support/running-service.ts";
+import { type ProcessOptions, type ServiceProcess, startProcess } from "../support/service-process.ts";
 
 export interface OutageService extends ServiceProcess {
   kms: GrpcClient;
@@ -18,21 +18,14 @@ export interface OutageService extends ServiceProcess {
 }
 
 /** What the process holds now. */
-export interface Held {
-  rssMb: number;
-  /** Of JavaScript, after its garbage was collected. */
-  liveMb: number;
-  /** Open files and sockets. */
-  handles: number;
+export interface Held extends HeldByProcess {
   /** Connections to the fakes. */
   connections: number;
 }
 
-export interface OutageOptions {
+export interface OutageOptions extends Pick<ProcessOptions, "finished"> {
   regions?: readonly [string, ...string[]];
   env?: Record<string, string>;
-  /** Of the test, where that one is not alone. */
-  finished?: (end: () => void) => void;
 }
 
 /** No file and no server of the machine's own tells the SDK anything. */
@@ -47,7 +40,7 @@ export const awsEnvironment: Readonly<Record<string, string>> = {
 export async function startOutageService({
   regions = ["us-east-1"],
   env = {},
-  finished,
+  ...options
 }: OutageOptions = {}): Promise<OutageService> {
   const fakes = await Promise.all(regions.map((region) => startAwsKms({ region })));
   const [first, ...others] = fakes as [AwsKmsFake, ...AwsKmsFake[]];
@@ -64,40 +57,23 @@ export async function startOutageService({
     }),
     FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-outage-")), "kms.db"),
     FLUO_KMS_LOG_LEVEL: "info",
-    NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, "live-memory.ts"))}`,
     ...env,
   };
-  const service = await startProcess(environment, finished && { finished });
-  const kms = grpcClient(service.grpc);
-  const { pid } = service.child;
+  const service = await startProcess(environment, { ...options, preload: [liveMemory] });
   return {
     ...service,
-    kms,
+    kms: service.client,
     fakes: [first, ...others],
     keys: [key, ...replicas],
     held: async () => ({
-      liveMb: await liveMb(service),
-      rssMb: Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024,
-      handles: readdirSync(`/proc/${pid}/fd`).length,
+      ...(await heldBy(service)),
       connections: fakes.reduce((sum, fake) => sum + fake.connections, 0),
     }),
     async close() {
-      kms.close();
-      service.child.kill("SIGTERM");
-      await service.ended;
+      await service.end();
       await Promise.all(fakes.map((fake) => fake.close()));
     },
   };
-}
-
-async function liveMb({ child, log }: ServiceProcess): Promise<number> {
-  const from = log.length;
-  child.kill("SIGUSR2");
-  for (;;) {
-    const line = log.slice(from).find((each) => each.startsWith('{"liveBytes"'));
-    if (line !== undefined) return JSON.parse(line).liveBytes / 2 ** 20;
-    await delay(20);
-  }
 }
 
 /** What Status says as soon as `isThere` is true of it; undefined where that takes longer. */
