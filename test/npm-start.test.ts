@@ -4,18 +4,18 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { expect, it, onTestFinished } from "vitest";
+import { watchProcess } from "./support/service-process.ts";
 
 const root = join(import.meta.dirname, "..");
 
 /** npm leads a process group, as a shell's job or a unit of systemd does. It says "serving" first. */
-async function startByNpm(): Promise<{ npm: ChildProcess; log: string[]; ended: Promise<unknown[]> }> {
+async function startByNpm(): Promise<{ npm: ChildProcess; log: readonly string[]; ended: Promise<unknown[]> }> {
   const home = mkdtempSync(join(tmpdir(), "fluo-kms-npm-"));
   const npm = spawn("npm", ["start", "--no-update-notifier"], {
     cwd: root,
     env: { PATH: process.env.PATH, HOME: home, FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" },
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });
   // Not before the service has closed its end of the pipe as well.
@@ -24,14 +24,8 @@ async function startByNpm(): Promise<{ npm: ChildProcess; log: string[]; ended: 
     if (isThere(npm)) process.kill(-npm.pid!, "SIGKILL");
     rmSync(home, { recursive: true });
   });
-  const log: string[] = [];
-  await new Promise<void>((resolve, reject) => {
-    createInterface({ input: npm.stdout! }).on("line", (line) => {
-      log.push(line);
-      if (line.includes('"serving"')) resolve();
-    });
-    ended.then(() => reject(new Error(`npm start ended: ${log.join("\n")}`)));
-  });
+  const { log, said } = await watchProcess(npm).serving;
+  await said(/"serving"/);
   return { npm, log, ended };
 }
 

@@ -1,48 +1,31 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { createInterface } from "node:readline";
 import { describe, expect, it } from "vitest";
 import { startFailure } from "../../../src/cli/failures.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { answering, resultOf, run, start } from "../../support/cli-fixture.ts";
+import { startProcess } from "../../support/service-process.ts";
 
 const anyPorts = { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" };
 
-/** Resolves with the HTTP address that the log names. */
-async function addressOf(child: ReturnType<typeof start>): Promise<string> {
-  for await (const line of createInterface({ input: child.stdout! })) {
-    const [address] = /http:\/\/127\.0\.0\.1:\d+/.exec(line) ?? [];
-    if (address !== undefined) return address;
-  }
-  throw new Error("the service ended without naming its address");
-}
-
 describe("serve", () => {
   it.each(["SIGTERM", "SIGINT"] as const)("serves until %s, then exits with 0", async (signal) => {
-    const child = start([], { env: anyPorts });
-    const address = await addressOf(child);
-    expect((await run(["status", "--address", address])).code).toBe(0);
+    const { child, http } = await startProcess();
+    expect((await run(["status", "--address", http])).code).toBe(0);
     const closed = once(child, "close");
     child.kill(signal);
     expect(await closed).toEqual([0, null]);
   });
 
   it("ends at once with 1 at a second signal, though a call still runs", async () => {
-    const child = start([], { env: anyPorts });
-    const lines = createInterface({ input: child.stdout! });
-    const said = (text: RegExp) =>
-      new Promise<string>((resolve) => {
-        lines.on("line", (line) => text.test(line) && resolve(line));
-      });
-    const draining = said(/"draining"/);
-    const port = Number(/:(\d+)"/.exec(await said(/http:\/\/127/))?.[1]);
-    const halfRequest = connect(port, "127.0.0.1").on("error", () => {});
+    const { child, http, said } = await startProcess();
+    const halfRequest = connect(Number(new URL(http).port), "127.0.0.1").on("error", () => {});
     halfRequest.write("POST /api/admin/kms/validate HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{");
     // An answer on another connection: by then the service has the first one, too.
-    await run(["status", "--address", `http://127.0.0.1:${port}`]);
+    await run(["status", "--address", http]);
     const closed = once(child, "close");
     child.kill("SIGTERM");
-    await draining;
+    await said(/"draining"/);
     child.kill("SIGTERM");
     expect(await closed).toEqual([1, null]);
     halfRequest.destroy();
