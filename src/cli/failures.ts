@@ -28,7 +28,8 @@ export function withAdvice({ message, advice }: KmsError): string {
 
 /**
  * Node gives code and port. grpc-js gives neither: its `bindAsync` fails with a new Error whose message quotes the system's
- * ("No address added: [listen EADDRINUSE: … 127.0.0.1:9000]"). This is the one place that reads a code out of a message.
+ * ("No address added: [listen EADDRINUSE: … 127.0.0.1:9000]"). Elsewhere the text of an error decides nothing, except that of grpc-js'
+ * client in `sign/span-stream.ts`.
  */
 function systemError(error: unknown): { code: string | undefined; port: number } {
   const text = textOf(error);

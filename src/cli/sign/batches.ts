@@ -6,7 +6,15 @@
 import { counted } from "../../attestation/log-audit.ts";
 import { Failure } from "../command.ts";
 import { oneLine } from "../print.ts";
-import type { BatchRequest, SpanAnswer, SpanStream, StreamEnd, StreamEvents } from "./span-stream.ts";
+import {
+  type BatchRequest,
+  metNobody,
+  type SpanAnswer,
+  type SpanStream,
+  type StreamEnd,
+  type StreamEvents,
+  wasCut,
+} from "./span-stream.ts";
 
 export interface Batch {
   request: BatchRequest;
@@ -30,9 +38,6 @@ const maxTries = 10;
 const [firstWaitMs, maxWaitMs] = [250, 5_000];
 
 const passing: readonly string[] = ["UNAVAILABLE", "ABORTED", "RESOURCE_EXHAUSTED"];
-/** What grpc-js says where a stream was cut, under whatever status. */
-const cut = /RST_STREAM|Connection dropped|Stream ended|stream closed/i;
-const neverMet = /No connection established|Name resolution failed/;
 
 /** Throws a Failure with the service's words where a batch is refused, or the service stays away. */
 export async function signBatches(batches: readonly Batch[], signing: Signing): Promise<void> {
@@ -43,7 +48,7 @@ export async function signBatches(batches: readonly Batch[], signing: Signing): 
     done += answered;
     if (done === batches.length) return;
     if (answered > 0) tries = 1;
-    hasMet ||= answered > 0 || !neverMet.test(end.message);
+    hasMet ||= answered > 0 || !metNobody(end);
     if (!hasMet) throw unreachable(signing.whyUnreachable(end.message));
     if (!passes(end)) throw refusal(end);
     if (tries === maxTries) throw unreachable(`${said(end)}; given up after ${maxTries} tries`);
@@ -111,8 +116,8 @@ function checkAnswers(answers: readonly SpanAnswer[], { isLast, requestId, batch
     );
 }
 
-function passes({ code, message }: StreamEnd): boolean {
-  return code === "OK" || passing.includes(code) || cut.test(message);
+function passes(end: StreamEnd): boolean {
+  return end.code === "OK" || passing.includes(end.code) || wasCut(end);
 }
 
 function said({ code, message }: StreamEnd): string {
@@ -128,7 +133,7 @@ function unreachable(message: string): Failure {
 function refusal({ code, message, fields }: StreamEnd): Failure {
   const lines = fields.map(({ field, description }) => `${field}: ${description}`);
   const more = lines.filter((line) => !message.includes(line));
-  // A service that is older refuses a field that it does not know.
+  // A service that is older refuses a field that it does not know, in these words alone. Only the advice depends on them.
   if (/field number 5 is unknown/.test(message)) more.push("the service is older than this command; update it");
   return new Failure([`${code}: ${message}`, ...more].map(oneLine).join("\n"), { code, message, fields });
 }

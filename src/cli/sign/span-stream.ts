@@ -82,6 +82,21 @@ export function addressAt(text: string, origin = "--grpc-address"): Address {
   return { text, target, host, isTls: scheme?.toLowerCase() === "https" };
 }
 
+/*
+ * grpc-js tells of a stream's end by a status and text alone: neither the system's code nor whether there ever was a connection is beside
+ * them. The three functions below are the only ones of the command line that read its words.
+ */
+
+/** Whether the stream was cut, under whatever status. */
+export function wasCut({ message }: StreamEnd): boolean {
+  return /RST_STREAM|Connection dropped|Stream ended|stream closed/i.test(message);
+}
+
+/** Whether there was no connection that the stream could have gone over. */
+export function metNobody({ message }: StreamEnd): boolean {
+  return /No connection established|Name resolution failed/.test(message);
+}
+
 /** What to do about a stream that met no service. */
 export function whyUnreachable({ text, isTls }: Address, details: string): string {
   const last = /Last error: (.*?)(?: \([\d:TZ.-]+\))?\. Resolution note/.exec(details)?.[1] ?? details;
