@@ -5,7 +5,10 @@ import { invalidField } from "../errors.ts";
 import type { Caller } from "../call/context.ts";
 import { tenantIdPattern } from "../call/ids.ts";
 
-/** Who makes a call. It has the call's headers, and is asked before the body is decoded. */
+/**
+ * Who makes a call, by its headers; asked before its body is decoded. Of a stream of gRPC it must answer at once, as what comes on the
+ * stream meanwhile would be lost.
+ */
 export type Authenticate = <Native>(carrier: Pick<Carrier<Native>, "header">, native: Native) => Answer<Caller>;
 
 /** The caller of a service that has authentication `none`: loopback only, see config/load.ts. */

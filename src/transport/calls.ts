@@ -1,6 +1,5 @@
 /** What both transports serve, and how. */
-import type { Budget } from "./budget.ts";
-import { createBudget } from "./budget.ts";
+import { type Budget, createBudget } from "./budget.ts";
 import { type CallParts, type CallRecorder, callRecorder } from "./call-recorder.ts";
 import { createPipeline, type Pipeline, type PipelineParts } from "./pipeline.ts";
 import type { Served } from "./services.ts";

@@ -2,7 +2,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Handler } from "../audit/audited.ts";
 import type { CallContext } from "../call/context.ts";
-import type { Answer } from "../call/maybe-promise.ts";
+import { type Answer, andThen } from "../call/maybe-promise.ts";
 import type { StreamHandler } from "../call/stream.ts";
 import type { Authenticate } from "./authenticate.ts";
 import type { Budget } from "./budget.ts";
@@ -67,17 +67,11 @@ function refusingLate<Native>(next: Next<Native>, refuse: Refuse<Native>): Next<
 
 /** Who calls, by credentials. */
 export function authenticated<Native>(authenticate: Authenticate, carrier: Carrier<Native>): Stage<Native> {
-  return (next) => (call) => {
-    const caller = authenticate(carrier, call.native);
-    if (caller instanceof Promise) {
-      return caller.then((caller) => {
-        call.context = carrier.context(call.native, caller);
-        return next(call);
-      });
-    }
-    call.context = carrier.context(call.native, caller);
-    return next(call);
-  };
+  return (next) => (call) =>
+    andThen(authenticate(carrier, call.native), (caller) => {
+      call.context = carrier.context(call.native, caller);
+      return next(call);
+    });
 }
 
 /** What the call holds counts in the budget of all; one that does not fit is refused. */

@@ -6,8 +6,8 @@ import type { KeyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
 import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
 import type { LogHandlers } from "../../src/service/log/handlers.ts";
 import { startTelemetry } from "../../src/telemetry.ts";
-import { unobserved } from "../../src/audit/observer.ts";
-import { authenticateAnyone } from "../../src/transport/authenticate.ts";
+import { type AuditObserver, unobserved } from "../../src/audit/observer.ts";
+import { type Authenticate, authenticateAnyone } from "../../src/transport/authenticate.ts";
 import { type Budget, createBudget } from "../../src/transport/budget.ts";
 import { createCalls } from "../../src/transport/calls.ts";
 import type { Condition, HealthMonitor } from "../../src/health/monitor.ts";
@@ -44,6 +44,8 @@ export interface TransportOptions {
   streamTimes?: StreamTimes;
   unread?: RoomLimits;
   arriving?: RoomLimits;
+  authenticate?: Authenticate;
+  observer?: AuditObserver;
   /** Whether the handlers of SignSpan and VerifySpan take wire bytes as they come, and that of SignSpan gives such. */
   bytesSpoken?: boolean;
 }
@@ -59,6 +61,8 @@ export async function startTransports(
     unread,
     arriving,
     bytesSpoken = false,
+    authenticate = authenticateAnyone,
+    observer = unobserved,
   }: TransportOptions = {},
 ): Promise<Transports> {
   const services = [
@@ -74,8 +78,8 @@ export async function startTransports(
     instruments: telemetry.instruments,
     tracer: telemetry.tracer,
     log: pino({ level: "info" }, { write: (line: string) => logged.push(line) }),
-    observer: unobserved,
-    authenticate: authenticateAnyone,
+    observer,
+    authenticate,
     budget,
   });
   let status: Condition = "operational";
