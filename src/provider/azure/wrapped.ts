@@ -10,7 +10,7 @@
 import { gcmNonceBytes, gcmTagBytes, openGcm, sealGcm } from "../../crypto/aes-gcm.ts";
 import { type ProviderContext, providerContextBytes } from "../../crypto/encryption-context.ts";
 import { ciphertextRejected } from "../../errors.ts";
-import { maxWrappedPlaintextBytes } from "../provider.ts";
+import { isPlaintextLength } from "../secrets.ts";
 
 export type WrapAlgorithm = "RSA-OAEP-256" | "A128KW" | "A192KW" | "A256KW";
 
@@ -81,8 +81,7 @@ export function parseWrapped(wrapped: Uint8Array): WrappedForm {
     algorithm === undefined ||
     !keyVersion.test(version) ||
     !wrappedKeyBytes(algorithm).includes(sealedStart - keyStart) ||
-    plaintextBytes < 1 ||
-    plaintextBytes > maxWrappedPlaintextBytes
+    !isPlaintextLength(plaintextBytes)
   ) {
     throw ciphertextRejected();
   }
