@@ -13,7 +13,7 @@ export interface ProviderKeySettings extends NamedProviders {
 }
 
 export interface TenantKeySettings {
-  /** By the name that operators know it by. A key of the service's own provider is its own name. */
+  /** Settings by the name that operators use. A key of the service's own provider is its own name. */
   readonly providerKeys: ReadonlyMap<string, ProviderSettings>;
   /** Tenant to the name of its provider key. */
   readonly tenants: ReadonlyMap<string, string>;

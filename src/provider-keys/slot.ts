@@ -1,5 +1,6 @@
 /**
- * One provider key of tenants, named by the configuration: opened by itself, tried again until that succeeds, and watched from then on.
+ * One provider key of tenants, named by the configuration: opened by itself, tried again until that succeeds, and
+ * watched from then on.
  */
 import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
@@ -20,7 +21,7 @@ export interface Slot {
   readonly open: OpenKey | undefined;
   /** Never rejects. */
   readonly firstTry: Promise<void>;
-  /** Of the last look, or of the last try to open it. */
+  /** The outcome of the last look, or of the last try to open it. */
   condition(): KeyCondition;
   close(): Promise<void>;
 }
@@ -32,9 +33,9 @@ export interface SlotParts {
   open(settings: ProviderSettings): Promise<ResilientProvider>;
   watch(provider: Provider): Promise<ProviderWatch>;
   clock: () => Date;
-  /** Told of each key that was opened, before it is used. */
+  /** Hears of each key that was opened, before it is used. */
   opened(name: string, key: OpenKey): void;
-  /** Told of each key that could not be opened now, when it is tried first and when the reason is another. */
+  /** Hears of each key that could not be opened, on the first try and when the reason changes. */
   failed(name: string, error: unknown): void;
   /** Between tries: the first, and the longest, to which each is twice the one before. */
   retryMs?: number;

@@ -1,6 +1,6 @@
 /**
- * How long, how often and how many at once a provider is called, by cockatiel: total timeout > retry > bulkhead > breaker > attempt
- * timeout > call. Only PROVIDER_UNAVAILABLE is retried and counted by the breaker.
+ * How long, how often and how many at once a provider is called, by cockatiel: total timeout > retry > bulkhead >
+ * breaker > attempt timeout > call. Only PROVIDER_UNAVAILABLE is retried and counted by the breaker.
  */
 import {
   BrokenCircuitError,
@@ -32,7 +32,10 @@ export interface ResilienceSettings {
   /** The first pause is random up to this, each further one up to twice the one before, at most `maxPauseMs`. */
   firstPauseMs: number;
   maxPauseMs: number;
-  /** Retries in hand at most. Each takes one, and each call that succeeds gives back a tenth: retries never multiply an outage. */
+  /**
+   * Retries in hand at most. Each takes one, and each call that succeeds gives back a tenth: retries never multiply an
+   * outage.
+   */
   retryBudget: number;
   /** Consecutive unavailable attempts that open the breaker. */
   breakAfter: number;

@@ -1,7 +1,8 @@
 /**
- * Requests to a provider that has no SDK here, over kept-alive connections. Node's own client rather than `fetch`, whose pool has no end and
- * cannot be closed, and which copies bodies once more: these may hold a secret, and are overwritten once they were used. Node's own copies
- * on their way to the socket cannot be. No redirect is followed: the token would go where it says.
+ * Requests to a provider that has no SDK here, over kept-alive connections. Node's own client rather than `fetch`,
+ * whose pool has no end and cannot be closed, and which copies bodies once more: these may hold a secret, and are
+ * overwritten once they were used. Node's own copies on their way to the socket cannot be. No redirect is followed: the
+ * token would go where it says.
  */
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
@@ -24,7 +25,7 @@ export interface HttpAnswer {
   body: Buffer;
   /** The Date header, in milliseconds since 1970. */
   dateMs: number | undefined;
-  /** As it came, if it is a number of seconds. */
+  /** The Retry-After header, if it is a number of seconds. */
   retryAfter?: string | undefined;
 }
 
@@ -44,7 +45,10 @@ export interface HttpTarget extends Server {
   maxAnswerBytes: number;
 }
 
-/** An idle connection is closed before something on its way forgets it: Vault does after five minutes, Google's networks after ten. */
+/**
+ * An idle connection is closed before something on its way forgets it: Vault does after five minutes, Google's networks
+ * after ten.
+ */
 const idleMs = 60_000;
 const maxFreeSockets = 20;
 

@@ -1,4 +1,6 @@
-/** The secrets that a provider wraps: their lengths, and data keys that are made here, for a provider that makes none. */
+/**
+ * The secrets that a provider wraps: their lengths, and data keys that are made here, for a provider that makes none.
+ */
 import { randomBytes } from "node:crypto";
 import { invalidField } from "../errors.ts";
 import { type DataKey, maxWrappedPlaintextBytes } from "./provider.ts";

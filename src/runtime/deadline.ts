@@ -2,8 +2,9 @@
 import { KmsError } from "../errors.ts";
 
 /**
- * Rejects with `error()` unless `work` ends within `ms`. Its signal then aborts with the same error, so that work which looks at it stops;
- * work which does not look at it goes on, and nobody hears how it ended. The timer keeps no process alive.
+ * Rejects with `error()` unless `work` ends within `ms`. Its signal then aborts with the same error, so that work which
+ * looks at it stops; work which does not look at it goes on, and nobody hears how it ended. The timer keeps no process
+ * alive.
  */
 export async function withDeadline<T>(
   ms: number,
@@ -25,7 +26,10 @@ export async function withDeadline<T>(
   }
 }
 
-/** `work`, or `cancelled(signal)` as soon as the signal aborts. The work goes on, for others who wait for it or for nobody. */
+/**
+ * `work`, or `cancelled(signal)` as soon as the signal aborts. The work goes on, for others who wait for it or for
+ * nobody.
+ */
 export function abandonOn<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
   if (signal === undefined) return work;
   const left = Promise.withResolvers<never>();

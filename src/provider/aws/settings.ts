@@ -11,8 +11,14 @@ export interface AwsPlace {
 
 export interface AwsSettings {
   name: "aws";
-  /** In order of preference: `aws.kms.region`/`aws.kms.master-key-id`/`aws.kms.endpoint` first, then those of `aws.kms.failover`. */
+  /**
+   * In order of preference: `aws.kms.region`/`aws.kms.master-key-id`/`aws.kms.endpoint` first, then those of
+   * `aws.kms.failover`.
+   */
   places: readonly [AwsPlace, ...AwsPlace[]];
-  /** Named profile of the shared configuration files, `aws.kms.profile`; the SDK's default credential chain unless given. */
+  /**
+   * Named profile of the shared configuration files, `aws.kms.profile`; the SDK's default credential chain unless
+   * given.
+   */
   profile: string | undefined;
 }

@@ -37,7 +37,7 @@ interface Exchanged<Value> {
   failure?: unknown;
   /** The last answer there was, as it came. */
   answer: AzureAnswer | undefined;
-  /** Of the tokens. */
+  /** Generation of the tokens that the call could have. */
   generation: number;
 }
 

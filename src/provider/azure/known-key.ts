@@ -1,6 +1,6 @@
 /**
- * The key as it was last seen: its current version, which wraps from then on, and whether another key was made under its name, whose
- * versions never opened anything of this one.
+ * The key as it was last seen: its current version, which wraps from then on, and whether another key was made under
+ * its name, whose versions never opened anything of this one.
  */
 import { ciphertextRejected, type KmsError } from "../../errors.ts";
 import { distrusted } from "../distrust.ts";
@@ -19,7 +19,7 @@ export interface KnownKey {
   wrapRefused(): KmsError | undefined;
   /** Why there is no such version, or no such key. */
   whyMissing(version: string, signal?: AbortSignal): Promise<KmsError>;
-  /** Of the latest look. */
+  /** State of the key as the latest look saw it. */
   stateIn(seen: AzureKey): ProviderKeyState;
   adviceOn(seen: AzureKey): string[];
 }
@@ -54,7 +54,10 @@ export function knownKey(client: AzureClient, name: AzureKeyName, opened: AzureK
       }
       return wrapRefusal(name, known, azureNowMs());
     },
-    /** A version that never was is of a wrapped key that was altered, or is another key's; a key that is gone says so when it is looked at. */
+    /**
+     * A version that never was is of a wrapped key that was altered, or is another key's; a key that is gone says so
+     * when it is looked at.
+     */
     async whyMissing(version, signal) {
       await look(signal);
       if (isReplaced) return replaced();

@@ -1,7 +1,7 @@
 /**
- * The tokens that all calls share. The SDK's own keeping of tokens is passed by, as it refreshes them in promises that nobody waits for, so
- * that one that fails ends the process, and hands one caller's abort on to all who wait: each token is given to it as one that is used up,
- * and kept here.
+ * The tokens that all calls share. The SDK's own keeping of tokens is passed by, as it refreshes them in promises that
+ * nobody waits for, so that one that fails ends the process, and hands one caller's abort on to all who wait: each
+ * token is given to it as one that is used up, and kept here.
  */
 import type { AccessToken, GetTokenOptions, TokenCredential } from "@azure/identity";
 import { credentialChain, type TokenSettings } from "./credential.ts";
@@ -12,7 +12,10 @@ export interface AzureTokens extends TokenCredential {
   generation(): number;
   /** A token was taken: others will be. */
   accepted(): void;
-  /** A token of that generation is not taken. It is forgotten, and so is the credential, which may keep it. Whether it was taken before. */
+  /**
+   * A token of that generation is not taken. It is forgotten, and so is the credential, which may keep it. Whether it
+   * was taken before.
+   */
   refused(generation: number): boolean;
 }
 

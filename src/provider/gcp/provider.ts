@@ -1,5 +1,6 @@
 /**
- * One key at Cloud KMS, as a Provider. A data key is made here and wrapped by Encrypt, as Cloud KMS makes none. Wrapped form: wrapped.ts.
+ * One key at Cloud KMS, as a Provider. A data key is made here and wrapped by Encrypt, as Cloud KMS makes none. Wrapped
+ * form: wrapped.ts.
  */
 import type { ProviderContext } from "../../crypto/encryption-context.ts";
 import { ciphertextRejected } from "../../errors.ts";

@@ -1,4 +1,6 @@
-/** What an operator can do about what Vault or OpenBao says, with the very command or policy. Never sent to a caller. */
+/**
+ * What an operator can do about what Vault or OpenBao says, with the very command or policy. Never sent to a caller.
+ */
 import { pathsOf, type VaultKeyName } from "./paths.ts";
 
 /** OpenBao's command is `bao`, with the same words. */
@@ -6,7 +8,10 @@ export function command({ namespace }: Pick<VaultKeyName, "namespace">, verb: st
   return `vault ${verb}${namespace === undefined ? "" : ` -namespace=${namespace}`} ${rest}`;
 }
 
-/** The policy that the service needs, and no more, in one line: `create` on encrypt would make a new key where the old one was deleted. */
+/**
+ * The policy that the service needs, and no more, in one line: `create` on encrypt would make a new key where the old
+ * one was deleted.
+ */
 export function policyAdvice(name: VaultKeyName): string {
   const { encrypt, decrypt, keys } = pathsOf(name);
   const policy = [

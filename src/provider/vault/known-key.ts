@@ -1,6 +1,7 @@
 /**
- * The transit key as it was last seen. A key of the same name whose versions were made at other times is another: it was made after the
- * deletion of the known one, opens nothing that that wrapped, and is refused until the known one is back.
+ * The transit key as it was last seen. A key of the same name whose versions were made at other times is another: it
+ * was made after the deletion of the known one, opens nothing that that wrapped, and is refused until the known one is
+ * back.
  */
 import { KmsError } from "../../errors.ts";
 import type { ProviderKeyReport, ProviderKeyState } from "../provider.ts";
@@ -17,7 +18,7 @@ export interface KnownKey {
   latestVersion(): number;
   /** PROVIDER_DENIED while another key has its name. */
   refuseReplaced(): void;
-  /** Of the latest reading. */
+  /** State of the key as the latest reading has it. */
   stateIn(reading: KeyReading): ProviderKeyState;
   reportOf(reading: KeyReading): ProviderKeyReport;
 }

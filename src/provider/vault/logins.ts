@@ -1,6 +1,6 @@
 /**
- * Logins, shared by all who wait for one. A login that was refused is not tried again for a second, and where it takes a secret, each
- * further time for twice as long, up to a minute: Vault locks a role out after a few (user lockout).
+ * Logins, shared by all who wait for one. A login that was refused is not tried again for a second, and where it takes
+ * a secret, each further time for twice as long, up to a minute: Vault locks a role out after a few (user lockout).
  */
 import { hasCode, type KmsError } from "../../errors.ts";
 import { withDeadline } from "../../runtime/deadline.ts";
@@ -23,11 +23,11 @@ export interface LoginParts {
   login: VaultLogin;
   /** Ends what is under way. */
   closing: AbortSignal;
-  /** Told of each new lease before those who wait for it. */
+  /** Hears of each new lease before those who wait for it. */
   loggedIn(lease: VaultLease): void;
 }
 
-/** Of a login, alone or with the look at a dead token before: not a caller's, as several wait for it. */
+/** One login, alone or after a look at a dead token. It is no caller's time, as several callers wait for it. */
 const loginTimeoutMs = 5_000;
 const firstHoldMs = 1_000;
 const longestHoldMs = { token: 1_000, approle: 60_000, kubernetes: 60_000 };

@@ -1,8 +1,10 @@
 /**
- * A transit key, as a Provider. A data key is made here and wrapped by `encrypt`, as Vault's `datakey` takes no associated data.
+ * A transit key, as a Provider. A data key is made here and wrapped by `encrypt`, as Vault's `datakey` takes no
+ * associated data.
  *
- * An encrypt to a key that was deleted makes a new one, for a token with `create` on its path. So the policy grants `update` alone, and
- * known-key.ts refuses a key whose versions were made at other times than those known, as soon as a describe or a lower version shows it.
+ * An encrypt to a key that was deleted makes a new one, for a token with `create` on its path. So the policy grants
+ * `update` alone, and known-key.ts refuses a key whose versions were made at other times than those known, as soon as a
+ * describe or a lower version shows it.
  */
 import type { ProviderContext } from "../../crypto/encryption-context.ts";
 import { ciphertextRejected, hasCode } from "../../errors.ts";
@@ -21,7 +23,7 @@ import { wrappedVersion } from "./wrapped.ts";
 export interface OpenedKey {
   settings: VaultSettings;
   calls: Transit;
-  /** As it was when it was opened. */
+  /** The key as it was when it was opened. */
   key: VaultKey;
   close(): Promise<void>;
 }
@@ -42,7 +44,10 @@ export function vaultProvider({ settings, calls, key, close }: OpenedKey): Provi
     return wrapped;
   }
 
-  /** To a token without `create` Vault denies an encrypt to a missing key as it denies a policy: whether it is missing, reading it tells. */
+  /**
+   * To a token without `create` Vault denies an encrypt to a missing key as it denies a policy: whether it is missing,
+   * reading it tells.
+   */
   async function explained(error: unknown, signal?: AbortSignal): Promise<never> {
     if (!hasCode(error, "PROVIDER_DENIED")) throw error;
     const reading = await known.read(signal).catch(() => undefined);

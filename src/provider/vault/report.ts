@@ -39,7 +39,10 @@ export function keyAdvice(name: VaultKeyName, key: VaultKey): string[] {
   ];
 }
 
-/** What the token may do, by `data` of sys/capabilities-self: too little, or so much that a deleted key would be made anew. */
+/**
+ * What the token may do, by `data` of sys/capabilities-self: too little, or so much that a deleted key would be made
+ * anew.
+ */
 export function capabilityAdvice(name: VaultKeyName, data: VaultData): string[] {
   const paths = pathsOf(name);
   const may = (path: string) => {
