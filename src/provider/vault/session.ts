@@ -84,15 +84,10 @@ export function vaultSession(connection: VaultConnection, login: VaultLogin): Va
     }
   }
 
-  async function lease(signal: AbortSignal | undefined): Promise<VaultLease> {
-    if (current !== undefined) return current;
-    return (await abandonOn(signal, logins.logIn()))!;
-  }
-
   return {
     async send(request, signal) {
       refuseAborted(signal);
-      const first = await lease(signal);
+      const first = current ?? (await abandonOn(signal, logins.logIn()))!;
       const answer = await connection.send({ ...request(), token: first.token }, signal);
       if (!saysDeadToken(answer)) return answer;
       const next = current === first ? await abandonOn(signal, logins.replace(first)) : current;
