@@ -7,7 +7,7 @@ import type { Observed } from "./telemetry.ts";
 export interface ObservedParts {
   keyring: Pick<Keyring, "stats">;
   health: Pick<HealthMonitor, "current">;
-  providers: Pick<StartedProviders, "watches" | "tenantKeys" | "allBreakers">;
+  providers: Pick<StartedProviders, "watches" | "tenantProviderKeys" | "allBreakers">;
   /** As many keys of each kind as are cached at most. */
   maxEntries: number;
 }
@@ -25,7 +25,7 @@ export function observedOf({ keyring, health, providers, maxEntries }: ObservedP
     breakers: providers.allBreakers,
     providerKeyConditions: () => [
       ...providers.watches.map((watch) => watch.current().condition),
-      ...providers.tenantKeys.all().map((key) => key.condition().condition),
+      ...providers.tenantProviderKeys.all().map((key) => key.condition().condition),
     ],
   };
 }

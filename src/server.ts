@@ -24,7 +24,7 @@ export interface RunningServer {
   grpcPort: number;
   httpPort: number;
   /** Puts the provider keys of tenants of another configuration into effect; nothing else of it. */
-  replaceTenantKeys(config: Pick<Config, "tenantKeys" | "warnings">): Promise<void>;
+  replaceTenantProviderKeys(config: Pick<Config, "tenantProviderKeys" | "warnings">): Promise<void>;
   /** Drains within `fluo.kms.shutdown.grace`, then closes everything. */
   stop(): Promise<void>;
 }
@@ -38,11 +38,11 @@ export async function startServer(config: Config): Promise<RunningServer> {
 
   const providers = parts.adopt(await startProviders(config, { instruments, log, clock, alarm }), close);
   const { store, advice } = parts.adopt(
-    await openUnlockedStore(config.store, { masterKeys: providers.keys, log }),
+    await openUnlockedStore(config.store, { providerKeys: providers.keys, log }),
     close,
   );
   const audit = parts.adopt(startAuditTrail({ store, log, clock, instruments, alarm }), close);
-  const keyring = parts.adopt(createKeyring({ store, masterKeys: providers.keys, clock, ...config.cache }), close);
+  const keyring = parts.adopt(createKeyring({ store, providerKeys: providers.keys, clock, ...config.cache }), close);
   providers.subscribe(keyring); // a secret is forgotten when the key that wrapped it is refused
 
   const pool = parts.adopt(createBatchPool(), close);
@@ -74,7 +74,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   return {
     grpcPort: listening.grpcPort,
     httpPort: listening.httpPort,
-    replaceTenantKeys: providers.replaceTenantKeys,
+    replaceTenantProviderKeys: providers.replaceTenantProviderKeys,
     async stop() {
       log.info("draining");
       health.drain();

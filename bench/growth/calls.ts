@@ -7,7 +7,7 @@ import { StatusRequestSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { DecryptPiiRequestSchema, EncryptPiiRequestSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { RotateRequestSchema } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
 import { SignSpanRequestSchema, VerifySpanRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
+import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { canonicalPairs } from "../../src/crypto/encryption-context.ts";
 import { unwrap } from "../../src/keys/unwrap.ts";
 import { importDataKey, importSigningKey } from "../../src/keys/usable-key.ts";
@@ -168,7 +168,7 @@ async function firstVersions<T extends Made>(
   const made: T[] = [];
   for (let turn = 0; turn < Math.min(size.tenants.length, 100); turn += 1) {
     const [first] = await size.store.list(tenantAt(size, turn), purpose);
-    made.push(make(first!, await unwrap(masterKeys({ current: size.provider }), first!)));
+    made.push(make(first!, await unwrap(providerKeys({ current: size.provider }), first!)));
   }
   return made;
 }

@@ -1,6 +1,6 @@
 /** Counting all keys takes longer the more there are; how long do the others wait meanwhile? */
 
-import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
+import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { openLocal } from "../../src/provider/local/open.ts";
 import { openStore } from "../../src/store/registry.ts";
@@ -8,7 +8,7 @@ import type { Database } from "../../src/store/sql/database.ts";
 import { tables } from "../../src/store/sql/schema.ts";
 import type { Store } from "../../src/store/store.ts";
 import { spread, textOf } from "../figures.ts";
-import { fill, openDatabase, type TenantKeys } from "./fill.ts";
+import { fill, openDatabase, type TenantProviderKeys } from "./fill.ts";
 import type { Place } from "./sizes.ts";
 
 export interface Counted {
@@ -30,7 +30,7 @@ export async function measureCounts(place: Place): Promise<Counted[]> {
   const provider = await openLocal({ name: "local" });
   await fill(settings, provider, tenants());
   const db = openDatabase(settings);
-  const store = await unlockStore(await openStore(settings), masterKeys({ current: provider }));
+  const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
   const counted: Counted[] = [];
   for (const [index, upTo] of copies.entries()) {
     for (let copy = index === 0 ? 1 : copies[index - 1]!; copy < upTo; copy += 1) await copyKeys(db, copy);
@@ -43,7 +43,7 @@ export async function measureCounts(place: Place): Promise<Counted[]> {
   return counted;
 }
 
-function tenants(): TenantKeys[] {
+function tenants(): TenantProviderKeys[] {
   return Array.from({ length: realKeys / 4 }, (_, index) => {
     return { tenantId: `tenant-${index}`, purposes: ["data", "signing"], versions: 2, activatedAt: new Date() };
   });

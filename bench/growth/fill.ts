@@ -3,7 +3,7 @@
  * that the store itself writes with, all in one transaction.
  */
 import { randomBytes } from "node:crypto";
-import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
+import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { publicKeyOf } from "../../src/crypto/ed25519.ts";
 import { type RowMac, rowMac } from "../../src/store/sql/row-mac.ts";
 import type { KeyRecord, Purpose } from "../../src/store/key-record.ts";
@@ -20,7 +20,7 @@ import { keyRow, valuesOf } from "../../src/store/sql/rows.ts";
 import { rowVersion } from "../../src/store/sql/schema.ts";
 import type { AuditAction, AuditEvent } from "../../src/store/audit-store.ts";
 
-export interface TenantKeys {
+export interface TenantProviderKeys {
   tenantId: string;
   purposes: readonly Purpose[];
   /** All but the last are RETIRED. */
@@ -38,7 +38,11 @@ export interface Filled {
 const tenantsAtOnce = 500;
 
 /** `settings` name a store that does not exist yet, sqlite or postgres. */
-export async function fill(settings: StoreSettings, provider: Provider, tenants: TenantKeys[]): Promise<Filled> {
+export async function fill(
+  settings: StoreSettings,
+  provider: Provider,
+  tenants: TenantProviderKeys[],
+): Promise<Filled> {
   const mac = await makeStore(settings, provider);
   const db = openDatabase(settings);
   const chain = auditChain(mac, randomBytes(16).toString("hex"));
@@ -75,13 +79,13 @@ export function openDatabase(settings: StoreSettings): Database {
 /** Its tables and its store key. */
 async function makeStore(settings: StoreSettings, provider: Provider): Promise<RowMac> {
   const locked = await openStore(settings);
-  const store = await unlockStore(locked, masterKeys({ current: provider }));
-  const key = await unwrapStoreKey((await locked.storeKey())!, masterKeys({ current: provider }));
+  const store = await unlockStore(locked, providerKeys({ current: provider }));
+  const key = await unwrapStoreKey((await locked.storeKey())!, providerKeys({ current: provider }));
   await store.close();
   return rowMac(key, rowVersion);
 }
 
-async function keysOf(tenant: TenantKeys, purpose: Purpose, provider: Provider): Promise<KeyRecord[]> {
+async function keysOf(tenant: TenantProviderKeys, purpose: Purpose, provider: Provider): Promise<KeyRecord[]> {
   const { tenantId, versions, activatedAt } = tenant;
   const records: KeyRecord[] = [];
   for (let version = 1; version <= versions; version += 1) {

@@ -1,6 +1,6 @@
 /** The real handlers over a filled store, without a transport: what grows is behind them. */
 
-import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
+import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { watchProvider } from "../../src/provider-keys/watch.ts";
 import { wholeKeyring, type WholeKeyring } from "../../test/support/whole-keyring.ts";
 import { wrappedBy } from "../../src/provider-keys/provider-keys.ts";
@@ -34,7 +34,7 @@ export const call: CallContext = { caller: anyone, signal: new AbortController()
 const counter = { add() {} };
 
 export async function openService(settings: StoreSettings, provider: Provider): Promise<GrownService> {
-  const store = await unlockStore(await openStore(settings), masterKeys({ current: provider }));
+  const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
   const clock = () => new Date();
   const keyring = wholeKeyring({ store, provider, clock });
   const audit = createAuditTrail({ store, clock });
@@ -50,7 +50,7 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     store,
     providerOf: () => ({ unguarded: provider, watch: watches[0]! }),
     watches,
-    tenantKeys: { all: () => [], keyOf: () => undefined },
+    tenantProviderKeys: { all: () => [], keyOf: () => undefined },
     clock,
     health,
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },

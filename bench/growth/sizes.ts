@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { openLocal } from "../../src/provider/local/open.ts";
 import type { StoreSettings } from "../../src/store/registry.ts";
 import { postgresAvailable, startPostgres } from "../../test/support/postgres-server.ts";
-import { type Filled, fill, type TenantKeys } from "./fill.ts";
+import { type Filled, fill, type TenantProviderKeys } from "./fill.ts";
 import { type GrownService, openService } from "./service.ts";
 
 export const sizeNames = ["few", "tenants", "versions"] as const;
@@ -45,25 +45,25 @@ export async function openSizes(place: Place): Promise<Size[]> {
   return sizes;
 }
 
-function tenantsOf(name: SizeName): TenantKeys[] {
+function tenantsOf(name: SizeName): TenantProviderKeys[] {
   const now = new Date();
   const many = name === "tenants" ? manyTenants : few;
-  const tenants = Array.from({ length: many }, (_, index): TenantKeys => {
+  const tenants = Array.from({ length: many }, (_, index): TenantProviderKeys => {
     const purposes = name === "tenants" && index % signingEvery !== 0 ? dataAlone : both;
     const versions = name === "versions" && index === few / 2 ? manyVersions : 1;
     return { tenantId: `tenant-${String(index).padStart(6, "0")}`, purposes, versions, activatedAt: now };
   });
   const old = new Date(now.getTime() - 100 * dayMs);
-  const due = Array.from({ length: dueTenants }, (_, index): TenantKeys => {
+  const due = Array.from({ length: dueTenants }, (_, index): TenantProviderKeys => {
     return { tenantId: `due-${index}`, purposes: both, versions: 1, activatedAt: old };
   });
   return [...tenants, ...due];
 }
 
-const both: TenantKeys["purposes"] = ["data", "signing"];
-const dataAlone: TenantKeys["purposes"] = ["data"];
+const both: TenantProviderKeys["purposes"] = ["data", "signing"];
+const dataAlone: TenantProviderKeys["purposes"] = ["data"];
 
-function isCalled({ tenantId, purposes, versions }: TenantKeys, name: SizeName): boolean {
+function isCalled({ tenantId, purposes, versions }: TenantProviderKeys, name: SizeName): boolean {
   if (tenantId.startsWith("due-")) return false;
   return purposes === both && (name !== "versions" || versions > 1);
 }

@@ -1,7 +1,7 @@
 /** Services whose tenants have logs of one size each. Every log is made below its store's contract: it says that a log is born empty. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
+import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { appendOf } from "../../src/tenant-log/group.ts";
 import { originOf } from "../../src/tenant-log/believed-head.ts";
@@ -37,7 +37,7 @@ export async function startWithLogs(size: LogSize): Promise<Service> {
     return { tenantId, purposes: ["signing"] as const, versions: 1, activatedAt: new Date() };
   });
   await fill(settings, provider, keys);
-  const store = await unlockStore(await openStore(settings), masterKeys({ current: provider }));
+  const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
   for (const [index, tenantId] of tenants.entries()) {
     if (index === 0 && size.isWhole) await writeWhole(store, tenantId, size.leaves);
     else await store.createLog(headOf(tenantId, size.leaves));

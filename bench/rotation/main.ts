@@ -6,7 +6,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { EncryptPiiRequestSchema } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { openLocal } from "../../src/provider/local/open.ts";
-import { fill, type TenantKeys } from "../growth/fill.ts";
+import { fill, type TenantProviderKeys } from "../growth/fill.ts";
 import { caller } from "../client/caller.ts";
 import { aligned } from "../figures.ts";
 import { type OpenLoop, openLoop, quantile } from "./open-loop.ts";
@@ -79,9 +79,9 @@ export async function rotateAt(perSecond: number, execArgv: string[] = []): Prom
   };
 }
 
-function tenants(): TenantKeys[] {
+function tenants(): TenantProviderKeys[] {
   const [now, dayMs] = [Date.now(), 86_400_000];
-  const named = (name: string, count: number, activatedAt: Date): TenantKeys[] =>
+  const named = (name: string, count: number, activatedAt: Date): TenantProviderKeys[] =>
     Array.from({ length: count }, (_, index) => {
       return { tenantId: `${name}-${index}`, purposes: ["data"], versions: 1, activatedAt };
     });

@@ -8,7 +8,7 @@ import type { Config } from "../config/config.ts";
 import { KmsError } from "../errors.ts";
 import { allowed } from "../keys/states.ts";
 import { ownKeys } from "../provider-keys/name-claims.ts";
-import { type MasterKeys, masterKeys, nameOf } from "../provider-keys/provider-keys.ts";
+import { type ProviderKeys, providerKeys, nameOf } from "../provider-keys/provider-keys.ts";
 import { unwrapStoreKey } from "../keys/store-key.ts";
 import { watchProvider } from "../provider-keys/watch.ts";
 import { openProviderKey, openProviders } from "../provider/open.ts";
@@ -17,7 +17,7 @@ import type { Contents, CopiedLog, ProviderKey } from "../store/offline/copy.ts"
 import type { StoreSettings } from "../store/registry.ts";
 import type { Tables } from "../store/offline/tables.ts";
 import type { WrappedStoreKey } from "../store/store.ts";
-import { startTenantKeys } from "../provider-keys/tenant-provider-keys.ts";
+import { startTenantProviderKeys } from "../provider-keys/tenant-provider-keys.ts";
 import { type ExitCode, exitCode, Failure, type OptionValues } from "./command.ts";
 import { configFrom } from "./configuration.ts";
 import { countsText, oneLine, printJson } from "./print.ts";
@@ -61,18 +61,18 @@ export async function using<T extends { close(): Promise<void> }, R>(
 }
 
 /** A key file that is not there is not made: what is stored was wrapped by another. */
-export async function presentMasterKeys(config: Config): Promise<MasterKeys> {
+export async function presentProviderKeys(config: Config): Promise<ProviderKeys> {
   refuseAbsentFiles([config.provider, ...(config.otherProvider === undefined ? [] : [config.otherProvider])]);
   const [current, ...others] = await openProviders(config);
-  return masterKeys({ current, others, storeKeyPin: config.storeKeyPin });
+  return providerKeys({ current, others, storeKeyPin: config.storeKeyPin });
 }
 
 /** Those of tenants too. One of them that cannot be opened is missing, as a service would miss it. */
-export async function everyMasterKey(config: Config): Promise<MasterKeys> {
-  refuseAbsentFiles([...config.tenantKeys.providerKeys.values()]);
-  const { current, shared, close } = await presentMasterKeys(config);
-  const tenantKeys = await startTenantKeys({
-    settings: config.tenantKeys,
+export async function everyProviderKey(config: Config): Promise<ProviderKeys> {
+  refuseAbsentFiles([...config.tenantProviderKeys.providerKeys.values()]);
+  const { current, shared, close } = await presentProviderKeys(config);
+  const tenantProviderKeys = await startTenantProviderKeys({
+    settings: config.tenantProviderKeys,
     own: ownKeys(config, shared),
     open: openProviderKey,
     watch: (provider) => watchProvider({ provider }),
@@ -83,16 +83,16 @@ export async function everyMasterKey(config: Config): Promise<MasterKeys> {
       console.error(oneLine(`provider key ${name} cannot be opened: ${why}`));
     },
     ended() {},
-    patienceMs: tenantKeyPatienceMs,
+    patienceMs: tenantPatienceMs,
   });
   return {
-    ...masterKeys({ current, others: shared.slice(1), tenantKeys, storeKeyPin: config.storeKeyPin }),
-    close: async () => void (await Promise.all([close(), tenantKeys.close()])),
+    ...providerKeys({ current, others: shared.slice(1), tenantProviderKeys, storeKeyPin: config.storeKeyPin }),
+    close: async () => void (await Promise.all([close(), tenantProviderKeys.close()])),
   };
 }
 
 /** As long as a call lasts at most: nobody waits for a start here. */
-const tenantKeyPatienceMs = 10_000;
+const tenantPatienceMs = 10_000;
 
 function refuseAbsentFiles(settings: readonly ProviderSettings[]): void {
   for (const each of settings) {
@@ -107,13 +107,13 @@ function refuseAbsentFiles(settings: readonly ProviderSettings[]): void {
 /** `what` names the store in a Failure: one that was never written to, or that another provider key wrapped. */
 export async function keyOf(
   tables: Tables,
-  masterKeys: MasterKeys,
+  providerKeys: ProviderKeys,
   what: string,
 ): Promise<{ stored: WrappedStoreKey; key: KeyObject }> {
   const stored = await tables.storeKey();
   if (stored === undefined) throw new Failure(`${what} has no store key yet: no service has used it`);
   try {
-    return { stored, key: await unwrapStoreKey(stored, masterKeys) };
+    return { stored, key: await unwrapStoreKey(stored, providerKeys) };
   } catch (error) {
     if (!(error instanceof KmsError)) throw error;
     const otherwise =

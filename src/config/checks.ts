@@ -14,7 +14,8 @@ loopback.addAddress("::1", "ipv6");
 
 /** Combinations that are refused. */
 export function refusedTogether(config: SettledConfig): Problem[] {
-  const { profile, host, grpcPort, httpPort, provider, otherProvider, tenantKeys, store, auth, issuer } = config;
+  const { profile, host, grpcPort, httpPort, provider, otherProvider, tenantProviderKeys, store, auth, issuer } =
+    config;
   const problems: Problem[] = [];
   const refuse = (name: string, description: string) => problems.push({ name, description });
   if (auth === "none" && !isLoopback(host)) {
@@ -37,7 +38,7 @@ export function refusedTogether(config: SettledConfig): Problem[] {
       "is missing; a master key in memory has wrapped nothing that is here",
     );
   }
-  for (const [name, settings] of tenantKeys.providerKeys) {
+  for (const [name, settings] of tenantProviderKeys.providerKeys) {
     const named = (setting: string) => inFamily(`${keysPrefix}${name}`, setting);
     if (hasMasterKeyInMemory(settings)) {
       refuse(named("fluo.kms.local.master-key-file"), "is missing; a master key in memory would be lost on restart");
@@ -66,13 +67,13 @@ export function refusedTogether(config: SettledConfig): Problem[] {
 }
 
 /** Keys of tenants that records could not tell from others, as far as the settings show it: see provider-keys/name-claims.ts. */
-function sameNames({ provider, otherProvider, tenantKeys }: ProvidersOfConfig): Problem[] {
+function sameNames({ provider, otherProvider, tenantProviderKeys }: ProvidersOfConfig): Problem[] {
   const problems: Problem[] = [];
   const found = new Map<string, { settings: ProviderSettings; as: string }>();
   for (const settings of [provider, ...(otherProvider === undefined ? [] : [otherProvider])]) {
     found.set(writtenName(settings), { settings, as: "the service's own" });
   }
-  for (const [name, settings] of tenantKeys.providerKeys) {
+  for (const [name, settings] of tenantProviderKeys.providerKeys) {
     const other = found.get(writtenName(settings));
     if (other === undefined) found.set(writtenName(settings), { settings, as: `provider key ${name}` });
     else if (realmOf(other.settings) !== realmOf(settings) && !isKeyless(settings)) {
@@ -142,7 +143,7 @@ export function isFault(warning: string): boolean {
 
 /** What whoever runs this must know, a sentence each. */
 export function warningsOf(config: SettledConfig): string[] {
-  const { provider, otherProvider, tenantKeys, store, auth } = config;
+  const { provider, otherProvider, tenantProviderKeys, store, auth } = config;
   const warnings = serversOf(config)
     .filter(([, url]) => isInTheClear(url))
     .map(([name, url]) => `${name} ${url} is not https: keys cross the network in the clear.`);
@@ -150,7 +151,9 @@ export function warningsOf(config: SettledConfig): string[] {
   for (const [name, each] of [
     [challenge, provider] as const,
     [otherName(challenge), otherProvider] as const,
-    ...[...tenantKeys.providerKeys].map(([key, each]) => [inFamily(`${keysPrefix}${key}`, challenge), each] as const),
+    ...[...tenantProviderKeys.providerKeys].map(
+      ([key, each]) => [inFamily(`${keysPrefix}${key}`, challenge), each] as const,
+    ),
   ]) {
     if (each?.name !== "azure" || each.verifyChallengeResource) continue;
     warnings.push(`${name} is false: whoever speaks TLS in the name of ${new URL(each.key).host} is given a token.`);
@@ -169,10 +172,10 @@ export function warningsOf(config: SettledConfig): string[] {
 type Server = [name: string, url: string];
 
 /** The servers that keys travel to and from, with the setting that names each. */
-function serversOf({ provider, otherProvider, tenantKeys }: ProvidersOfConfig): Server[] {
+function serversOf({ provider, otherProvider, tenantProviderKeys }: ProvidersOfConfig): Server[] {
   const own = serversOfOne(provider);
   const others = otherProvider === undefined ? [] : serversOfOne(otherProvider);
-  const ofTenants = [...tenantKeys.providerKeys].flatMap(([key, settings]) =>
+  const ofTenants = [...tenantProviderKeys.providerKeys].flatMap(([key, settings]) =>
     serversOfOne(settings).map(([name, url]): Server => [inFamily(`${keysPrefix}${key}`, name), url]),
   );
   return [
@@ -182,7 +185,7 @@ function serversOf({ provider, otherProvider, tenantKeys }: ProvidersOfConfig): 
   ];
 }
 
-type ProvidersOfConfig = Pick<Config, "provider" | "otherProvider" | "tenantKeys">;
+type ProvidersOfConfig = Pick<Config, "provider" | "otherProvider" | "tenantProviderKeys">;
 
 function serversOfOne(provider: ProviderSettings): Server[] {
   if (provider.name === "vault") return [["vault.addr", provider.addr]];

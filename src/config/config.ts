@@ -1,5 +1,5 @@
 /** The configuration as the service takes it: one frozen value, which load.ts reads. */
-import type { TenantKeySettings } from "../provider-keys/settings.ts";
+import type { TenantProviderKeySettings } from "../provider-keys/settings.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
 import type { StoreSettings } from "../store/registry.ts";
 import type { Values } from "./known-settings.ts";
@@ -20,9 +20,9 @@ export interface Config {
   /** A second provider key, which opens what it wrapped and wraps nothing. */
   readonly otherProvider: ProviderSettings | undefined;
   /** Provider keys of tenants that have one of their own. Read anew while the service runs. */
-  readonly tenantKeys: TenantKeySettings;
+  readonly tenantProviderKeys: TenantProviderKeySettings;
   /** Whether there are any, or a file for them. */
-  readonly hasTenantKeys: boolean;
+  readonly hasTenantProviderKeys: boolean;
   /** SHA-256 that the store key must have, whatever the provider: 64 lower-case hexadecimal digits. */
   readonly storeKeyPin: string | undefined;
   /** The URL of a database holds its password. */

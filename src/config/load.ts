@@ -19,7 +19,7 @@ import {
   type Values,
 } from "./known-settings.ts";
 import { type Environment, isGiven, isInFile, readValues } from "./sources.ts";
-import { isTenantKeyName, strangeNames, tenantKeys } from "./tenants.ts";
+import { isTenantKeyName, strangeNames, tenantProviderKeys } from "./tenants.ts";
 import type { StoreSettings } from "../store/registry.ts";
 
 export interface ConfigSources {
@@ -111,7 +111,7 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
   });
   const other = values["fluo.kms.other.provider"];
   const value = (name: ProviderSettingName) => values[otherName(name)];
-  const ofTenants = tenantKeys({ ...found, env, files, profile: values["fluo.kms.profile"], own: provider });
+  const ofTenants = tenantProviderKeys({ ...found, env, files, profile: values["fluo.kms.profile"], own: provider });
   return {
     profile: values["fluo.kms.profile"],
     host: values["fluo.kms.host"],
@@ -119,8 +119,8 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
     httpPort: values["fluo.kms.http.port"],
     provider,
     otherProvider: other && providerOf(other, { ...found, named: otherName, value: value as ProviderValues }),
-    tenantKeys: ofTenants,
-    hasTenantKeys: values["fluo.kms.tenants.file"] !== undefined || ofTenants.providerKeys.size > 0,
+    tenantProviderKeys: ofTenants,
+    hasTenantProviderKeys: values["fluo.kms.tenants.file"] !== undefined || ofTenants.providerKeys.size > 0,
     storeKeyPin: storeKeyPin(values, problems),
     store: storeSettings(values, hasMasterKeyInMemory(provider) ? "memory" : "sqlite", absolute),
     auth: values["fluo.kms.auth"],

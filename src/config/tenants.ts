@@ -5,7 +5,7 @@
  * environment.
  */
 import { type ProviderSettings, realmOf } from "../provider/registry.ts";
-import type { TenantKeySettings } from "../provider-keys/settings.ts";
+import type { TenantProviderKeySettings } from "../provider-keys/settings.ts";
 import { nearestName } from "./nearest.ts";
 import type { Problem } from "./problem.ts";
 import { namesIn, type Properties } from "./properties.ts";
@@ -14,7 +14,7 @@ import { allSettings, inFamily, otherName, type ProviderSettingName, type Settin
 import { isGiven, readSetting, type Sources } from "./sources.ts";
 import { azureKey, gcpKey, type Parser, vaultPath } from "./value.ts";
 
-export interface TenantKeySources extends Omit<Sources, "properties"> {
+export interface TenantProviderKeySources extends Omit<Sources, "properties"> {
   /** application.properties and the file of tenants, as far as they are there. */
   files: readonly Properties[];
   profile: string;
@@ -45,7 +45,7 @@ export function strangeNames({ file, entries }: Properties): Problem[] {
 const forms = `fluo.kms.tenants.TENANT.provider-key and ${keysPrefix}NAME.…`;
 
 /** Tenants in variables: their names cannot be told from them, and what would be left out is whose key wraps whose. */
-function variables({ env }: TenantKeySources): Problem[] {
+function variables({ env }: TenantProviderKeySources): Problem[] {
   return Object.keys(env)
     .filter((name) => /^FLUO_KMS_TENANTS_.+_PROVIDER_KEY$/.test(name))
     .map((name) => ({
@@ -54,7 +54,7 @@ function variables({ env }: TenantKeySources): Problem[] {
     }));
 }
 
-export function tenantKeys(sources: TenantKeySources): TenantKeySettings {
+export function tenantProviderKeys(sources: TenantProviderKeySources): TenantProviderKeySettings {
   sources.problems.push(...variables(sources));
   const providerKeys = new Map<string, ProviderSettings>();
   const wishes = new Map<string, Wish>();
@@ -86,14 +86,17 @@ interface Wish {
   origin: string;
 }
 
-function* wishesIn({ profile }: TenantKeySources, file: Properties): Iterable<[tenant: string, wish: Wish]> {
+function* wishesIn({ profile }: TenantProviderKeySources, file: Properties): Iterable<[tenant: string, wish: Wish]> {
   for (const { name, text } of namesIn(file, profile)) {
     const tenant = tenantName.exec(name)?.groups?.tenant;
     if (tenant !== undefined) yield [tenant, { name, text, origin: `${name} (${file.file})` }];
   }
 }
 
-function* declaredKeys(sources: TenantKeySources, file: Properties): Iterable<[name: string, ProviderSettings]> {
+function* declaredKeys(
+  sources: TenantProviderKeySources,
+  file: Properties,
+): Iterable<[name: string, ProviderSettings]> {
   const { env, profile, problems, absolute } = sources;
   const names = new Set([...namesIn(file, profile)].map(({ name }) => keyName.exec(name)?.groups?.key));
   for (const key of names) {

@@ -40,7 +40,7 @@ export interface HealthParts {
   /** Of all but the tenants' keys. */
   breakers?: () => readonly { name: string; state: string }[];
   /** Provider keys that are for some tenants alone. */
-  tenantKeys?: () => readonly TenantKeySeen[];
+  tenantProviderKeys?: () => readonly TenantKeySeen[];
   store: Pick<Store, "name" | "counts">;
   /** Why uses of keys cannot be audited, if they cannot. */
   auditProblem?: () => string | undefined;
@@ -86,7 +86,14 @@ const lossesKept = 1_000;
 const tenantKeysNamed = 5;
 
 export async function startHealthMonitor(parts: HealthParts): Promise<HealthMonitor> {
-  const { watches, breakers = () => [], tenantKeys = () => [], store, notices, clock = () => new Date() } = parts;
+  const {
+    watches,
+    breakers = () => [],
+    tenantProviderKeys = () => [],
+    store,
+    notices,
+    clock = () => new Date(),
+  } = parts;
   const { auditProblem = () => undefined, remarks = async () => [], onChange = () => {} } = parts;
   const { intervalMs = 30_000, retryMs = 1_000 } = parts;
   const stopped = new AbortController();
@@ -138,7 +145,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
     if (unaudited !== undefined) {
       found.push({ status: "down", notice: `No key is used, because its use could not be audited: ${unaudited}.` });
     }
-    for (const notice of tenantKeyNotices(tenantKeys())) found.push({ status: "degraded", notice });
+    for (const notice of tenantKeyNotices(tenantProviderKeys())) found.push({ status: "degraded", notice });
     for (const notice of lossNotices(losses)) found.push({ status: "degraded", notice });
     if (draining) found.splice(0, found.length, { status: "down", notice: "The service is shutting down." });
     const worst = found.some(({ status }) => status === "down") ? "down" : "degraded";

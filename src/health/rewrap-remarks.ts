@@ -1,10 +1,10 @@
 /** What is still to be re-wrapped, for an operator: one sentence for each provider key. */
-import type { MasterKeys } from "../provider-keys/provider-keys.ts";
+import type { ProviderKeys } from "../provider-keys/provider-keys.ts";
 import type { Store } from "../store/store.ts";
 
 export async function rewrapRemarks(
   store: Pick<Store, "storeKey" | "countWrappedByOthers">,
-  keys: Pick<MasterKeys, "wrapping" | "isNamed">,
+  keys: Pick<ProviderKeys, "wrapping" | "isNamed">,
 ): Promise<string[]> {
   const should = keys.wrapping();
   const { current } = should;

@@ -21,7 +21,7 @@ export function startHealth({ providers, store, audit, alarm, log, notices }: He
     alarm,
     watches: providers.watches,
     breakers: providers.breakers,
-    tenantKeys: providers.tenantKeys.all,
+    tenantProviderKeys: providers.tenantProviderKeys.all,
     store,
     auditProblem: audit.problem,
     remarks: () => rewrapRemarks(store, providers.keys),

@@ -8,7 +8,7 @@ import type { Provider } from "../provider/provider.ts";
 import { step } from "../failpoints.ts";
 import type { Activation } from "../store/key-store.ts";
 import type { Store } from "../store/store.ts";
-import type { MasterKeys } from "../provider-keys/provider-keys.ts";
+import type { ProviderKeys } from "../provider-keys/provider-keys.ts";
 import { publicPartOf, refuseOtherSecret } from "./key-check.ts";
 import type { KeyRecord, Purpose } from "../store/key-record.ts";
 import { recordContext } from "./states.ts";
@@ -18,7 +18,7 @@ import type { ImportKey, Usable } from "./usable-key.ts";
 export interface Creation {
   store: Store;
   /** The tenant's own, or the current one, wraps the new key. */
-  masterKeys: MasterKeys;
+  providerKeys: ProviderKeys;
   /** Wall clock, for the record's dates. */
   clock: () => Date;
   newKeyId: () => string;
@@ -40,13 +40,13 @@ export interface CreatedKey<P extends Purpose> {
 
 /** Throws CONFLICT when `expect` no longer holds, and then nothing of the new key is left. */
 export async function createKey<P extends Purpose>(
-  { store, masterKeys, clock, newKeyId }: Creation,
+  { store, providerKeys, clock, newKeyId }: Creation,
   { importKey, announce, ...wish }: Wish<P>,
   signal?: AbortSignal,
 ): Promise<CreatedKey<P>> {
   const { tenantId, purpose } = wish;
   const identity = { tenantId, purpose, keyId: newKeyId() };
-  const provider = masterKeys.ofTenant(tenantId);
+  const provider = providerKeys.ofTenant(tenantId);
   const fresh = await freshSecret(provider, identity, signal);
   step("key.made");
   let usable: Usable[P] | undefined;
@@ -56,7 +56,7 @@ export async function createKey<P extends Purpose>(
     const stored = await store.get(tenantId, identity.keyId);
     if (stored === undefined)
       throw new KmsError("STORE_UNAVAILABLE", `key ${identity.keyId} was stored and is not there`);
-    usable = await proveKey({ masterKeys, stored, fresh, importKey }, signal);
+    usable = await proveKey({ providerKeys, stored, fresh, importKey }, signal);
     step("key.proven");
     const { keyId } = identity;
     const activate = (handover: Activation["handover"]) => store.activate({ ...wish, keyId, at: clock(), handover });
@@ -136,18 +136,18 @@ function pendingRecord(identity: Identity, provider: Provider, fresh: FreshSecre
 }
 
 interface Proof<P extends Purpose> {
-  masterKeys: MasterKeys;
+  providerKeys: ProviderKeys;
   stored: KeyRecord;
   fresh: FreshSecret;
   importKey: ImportKey<P>;
 }
 
-async function proveKey<P extends Purpose>({ masterKeys, stored, fresh, importKey }: Proof<P>, signal?: AbortSignal) {
+async function proveKey<P extends Purpose>({ providerKeys, stored, fresh, importKey }: Proof<P>, signal?: AbortSignal) {
   const notGivenBack = (cause?: unknown) =>
     new KmsError("PROVIDER_UNAVAILABLE", `the provider did not give back key ${stored.keyId} as it wrapped it`, {
       cause,
     });
-  const opened = await unwrapUnchecked(masterKeys, stored, signal).catch((error) => {
+  const opened = await unwrapUnchecked(providerKeys, stored, signal).catch((error) => {
     if (!hasCode(error, "DATA_LOSS") || !isAsMade(stored, fresh)) throw error;
     throw notGivenBack(error); // nobody has used it, and the store is as it should be: no damage of it
   });

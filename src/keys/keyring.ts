@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Provider } from "../provider/provider.ts";
-import { type MasterKeys, nameOf } from "../provider-keys/provider-keys.ts";
+import { type ProviderKeys, nameOf } from "../provider-keys/provider-keys.ts";
 import type { KeyRecord, KeyState } from "../store/key-record.ts";
 import type { Activation, KeyChange } from "../store/key-store.ts";
 import type { Store } from "../store/store.ts";
@@ -43,7 +43,7 @@ export const defaultKeyring: Readonly<KeyringSettings> = {
 export interface KeyringOptions extends Partial<KeyringSettings> {
   store: Store;
   /** Wrap new keys and open them again. Behind the resilience layer: the keyring bounds neither time nor calls. */
-  masterKeys: MasterKeys;
+  providerKeys: ProviderKeys;
   /** Wall clock, for dates in records. */
   clock?: () => Date;
   /** Monotonic milliseconds, for the caches. */
@@ -97,7 +97,7 @@ export interface Keyring {
 const keyIdBytes = 16;
 
 export function createKeyring(options: KeyringOptions): Keyring {
-  const { store, masterKeys, clock = () => new Date(), newKeyId = randomKeyId } = options;
+  const { store, providerKeys, clock = () => new Date(), newKeyId = randomKeyId } = options;
   const settings = { ...defaultKeyring, ...options };
   const caching = (ttlMs: number, maxStaleMs: number): CacheOptions => ({
     ttlMs,
@@ -108,7 +108,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
   });
   const shared = {
     store,
-    masterKeys,
+    providerKeys,
     clock,
     newKeyId,
     secretCache: caching(settings.ttlMs, settings.maxStaleMs),

@@ -70,7 +70,7 @@ interface Found<K> {
 const refusalMs = 1_000;
 
 export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): PurposeKeys<P> {
-  const { store, masterKeys, purpose, importKey } = options;
+  const { store, providerKeys, purpose, importKey } = options;
   const actives = createCache<Known>(options.recordCache); // by tenant
   const refusals = new LRUCache<string, Refusal>({ max: options.recordCache.maxEntries }); // by tenant
   const records = createCache<Known>(options.recordCache); // by tenant and id: no tenant may meet another's lookup
@@ -100,7 +100,7 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
   async function readKey(tenantId: string, keyId: string, caller?: KeyUser): Promise<Usable[P]> {
     const record = await read(tenantId, keyId);
     refuseUnlessOpens(record, caller);
-    const secret = await unwrap(masterKeys, record);
+    const secret = await unwrap(providerKeys, record);
     try {
       return importKey(record, secret);
     } finally {

@@ -14,7 +14,7 @@ import { step } from "../failpoints.ts";
 import type { Attribution } from "../store/audit-store.ts";
 import type { Store } from "../store/store.ts";
 import type { WrappedBy, WrappedCount, WrappedName, WrappedPlace } from "../store/key-store.ts";
-import { hasWrapped, type MasterKeys, wrappedBy } from "../provider-keys/provider-keys.ts";
+import { hasWrapped, type ProviderKeys, wrappedBy } from "../provider-keys/provider-keys.ts";
 import type { Keyring } from "./keyring.ts";
 import { eachOf } from "./pace.ts";
 import type { KeyRecord } from "../store/key-record.ts";
@@ -60,7 +60,7 @@ export interface FailedRewrap {
 export interface RewrapOptions {
   store: Store;
   /** The current one is the target, or the tenant's own. */
-  masterKeys: MasterKeys;
+  providerKeys: ProviderKeys;
   keyring: Pick<Keyring, "noticed">;
   clock?: () => Date;
 }
@@ -72,15 +72,15 @@ const attempts = 3;
 
 type Outcome = "rewrapped" | "not needed" | "not begun" | KmsError;
 
-export function createRewrap({ store, masterKeys, keyring, clock = () => new Date() }: RewrapOptions): Rewrap {
-  const { current, shared } = masterKeys;
+export function createRewrap({ store, providerKeys, keyring, clock = () => new Date() }: RewrapOptions): Rewrap {
+  const { current, shared } = providerKeys;
 
   async function rewrapKey({ tenantId, keyId }: WrappedName, by: Attribution, signal?: AbortSignal): Promise<Outcome> {
     for (let attempt = 1; ; attempt += 1) {
       const present = await store.get(tenantId, keyId);
-      const target = masterKeys.ofTenant(tenantId);
+      const target = providerKeys.ofTenant(tenantId);
       if (present === undefined || isSettled(present, target)) return "not needed";
-      const wrapped = await wrapAnew({ masterKeys, target, record: present }, signal);
+      const wrapped = await wrapAnew({ providerKeys, target, record: present }, signal);
       step("rewrap.proven");
       try {
         await store.update(
@@ -105,8 +105,8 @@ export function createRewrap({ store, masterKeys, keyring, clock = () => new Dat
       refuseAborted(signal);
       try {
         if (!dryRun) return await rewrapKey(name, by, signal);
-        masterKeys.of(name, `key ${name.keyId}`);
-        masterKeys.ofTenant(name.tenantId);
+        providerKeys.of(name, `key ${name.keyId}`);
+        providerKeys.ofTenant(name.tenantId);
         return "rewrapped";
       } catch (error) {
         if (!isInterruption(error) || concernsTenantKey(name)) return failureOf(error);
@@ -121,7 +121,7 @@ export function createRewrap({ store, masterKeys, keyring, clock = () => new Dat
   function concernsTenantKey(name: WrappedName): boolean {
     if (!shared.some((provider) => hasWrapped(provider, name))) return true;
     try {
-      return !shared.includes(masterKeys.ofTenant(name.tenantId));
+      return !shared.includes(providerKeys.ofTenant(name.tenantId));
     } catch {
       return true;
     }
@@ -130,9 +130,9 @@ export function createRewrap({ store, masterKeys, keyring, clock = () => new Dat
   async function rewrapStore({ by, dryRun }: RewrapRequest): Promise<Outcome> {
     try {
       if (!dryRun)
-        return (await rewrapStoreKey(store, masterKeys, { ...by, at: clock() })) ? "rewrapped" : "not needed";
+        return (await rewrapStoreKey(store, providerKeys, { ...by, at: clock() })) ? "rewrapped" : "not needed";
       const present = await store.storeKey();
-      return masterKeys.ofStore(present) === current ? "not needed" : "rewrapped";
+      return providerKeys.ofStore(present) === current ? "not needed" : "rewrapped";
     } catch (error) {
       return failureOf(error);
     }
@@ -143,10 +143,10 @@ export function createRewrap({ store, masterKeys, keyring, clock = () => new Dat
       const { limit, after, dryRun } = request;
       const ofStore = await rewrapStore(request);
       const cutOff = isInterruption(ofStore) ? ofStore : undefined;
-      const names = await store.wrappedByOthers(masterKeys.wrapping(), { limit: limit + 1, after });
+      const names = await store.wrappedByOthers(providerKeys.wrapping(), { limit: limit + 1, after });
       const page = cutOff === undefined ? names.slice(0, limit) : [];
       const { outcomes, interrupted = cutOff } = await rewrapPage(page, request, signal);
-      const others = await store.countWrappedByOthers(masterKeys.wrapping());
+      const others = await store.countWrappedByOthers(providerKeys.wrapping());
       const isStoreLeft = ofStore instanceof KmsError || (dryRun && ofStore === "rewrapped");
       return {
         target: wrappedBy(current),
@@ -171,13 +171,13 @@ function isSettled(record: KeyRecord, target: Provider): boolean {
 }
 
 interface Move {
-  masterKeys: MasterKeys;
+  providerKeys: ProviderKeys;
   target: Provider;
   record: KeyRecord;
 }
 
-async function wrapAnew({ masterKeys, target, record }: Move, signal?: AbortSignal): Promise<Uint8Array> {
-  const secret = await unwrap(masterKeys, record, signal);
+async function wrapAnew({ providerKeys, target, record }: Move, signal?: AbortSignal): Promise<Uint8Array> {
+  const secret = await unwrap(providerKeys, record, signal);
   try {
     return await wrapProven({ provider: target, secret, record }, signal);
   } finally {

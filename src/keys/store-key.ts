@@ -7,7 +7,7 @@ import { hasCode, KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import { step } from "../failpoints.ts";
 import type { LockedStore, Store, StoreKeyChange, WrappedStoreKey } from "../store/store.ts";
-import { hasWrapped, type MasterKeys, wrappedBy } from "../provider-keys/provider-keys.ts";
+import { hasWrapped, type ProviderKeys, wrappedBy } from "../provider-keys/provider-keys.ts";
 import { fingerprintOf, pinAdvice, refuseNew, refuseOther } from "./store-key-pin.ts";
 import { secretBytes } from "./unwrap.ts";
 
@@ -19,19 +19,19 @@ const storeIdBytes = 16;
  */
 export async function unlockStore(
   locked: LockedStore,
-  masterKeys: MasterKeys,
+  providerKeys: ProviderKeys,
   advise: (advice: string) => void = () => {},
 ): Promise<Store> {
-  const present = (await locked.storeKey()) ?? (await makeStoreKey(locked, masterKeys));
-  const key = await unwrapStoreKey(present, masterKeys);
-  const advice = pinAdvice(fingerprintOf(key), masterKeys.shared, masterKeys.storeKeyPin);
+  const present = (await locked.storeKey()) ?? (await makeStoreKey(locked, providerKeys));
+  const key = await unwrapStoreKey(present, providerKeys);
+  const advice = pinAdvice(fingerprintOf(key), providerKeys.shared, providerKeys.storeKeyPin);
   const store = await locked.unlock(key);
   if (advice !== undefined) advise(advice);
   return store;
 }
 
-async function makeStoreKey(locked: LockedStore, masterKeys: MasterKeys): Promise<WrappedStoreKey> {
-  const { current: provider, storeKeyPin } = masterKeys;
+async function makeStoreKey(locked: LockedStore, providerKeys: ProviderKeys): Promise<WrappedStoreKey> {
+  const { current: provider, storeKeyPin } = providerKeys;
   refuseNew(storeKeyPin);
   const secret = randomBytes(secretBytes);
   try {
@@ -53,8 +53,8 @@ async function makeStoreKey(locked: LockedStore, masterKeys: MasterKeys): Promis
  * By a provider key that is configured for all, never by one that only the store names, or that is a tenant's. PROVIDER_DENIED for a provider that does not bind what it
  * wraps to its context: under it a key would open in another tenant's place.
  */
-export async function unwrapStoreKey(stored: WrappedStoreKey, masterKeys: MasterKeys): Promise<KeyObject> {
-  const secret = await openBound(stored, masterKeys);
+export async function unwrapStoreKey(stored: WrappedStoreKey, providerKeys: ProviderKeys): Promise<KeyObject> {
+  const secret = await openBound(stored, providerKeys);
   try {
     return createSecretKey(secret);
   } finally {
@@ -66,15 +66,15 @@ export async function unwrapStoreKey(stored: WrappedStoreKey, masterKeys: Master
  * The store key under the current provider key; false where it is already. It is opened anew, wrapped, opened again, refused under
  * another context, and compared, before the store has it. PROVIDER_UNAVAILABLE where the provider does not give it back.
  */
-export async function rewrapStoreKey(store: Store, masterKeys: MasterKeys, by: StoreKeyChange): Promise<boolean> {
+export async function rewrapStoreKey(store: Store, providerKeys: ProviderKeys, by: StoreKeyChange): Promise<boolean> {
   const present = await store.storeKey();
-  const { current } = masterKeys;
+  const { current } = providerKeys;
   if (hasWrapped(current, present)) return false;
-  const secret = await openBound(present, masterKeys);
+  const secret = await openBound(present, providerKeys);
   try {
     const wrapped = await current.encrypt(secret, contextOf(present.storeId));
     const next = { ...present, ...wrappedBy(current), wrapped };
-    await prove(next, secret, masterKeys);
+    await prove(next, secret, providerKeys);
     step("store-key.proven");
     await store.replaceStoreKey(present, next, by, createSecretKey(secret));
     step("store-key.replaced");
@@ -88,10 +88,10 @@ export async function rewrapStoreKey(store: Store, masterKeys: MasterKeys, by: S
   }
 }
 
-async function prove(next: WrappedStoreKey, secret: Uint8Array, masterKeys: MasterKeys): Promise<void> {
+async function prove(next: WrappedStoreKey, secret: Uint8Array, providerKeys: ProviderKeys): Promise<void> {
   const failed = (cause?: unknown) =>
     new KmsError("PROVIDER_UNAVAILABLE", "the provider did not give back the store key as it wrapped it", { cause });
-  const opened = await openBound(next, masterKeys).catch((error) => {
+  const opened = await openBound(next, providerKeys).catch((error) => {
     throw hasCode(error, "DATA_LOSS") ? failed(error) : error;
   });
   try {
@@ -102,12 +102,12 @@ async function prove(next: WrappedStoreKey, secret: Uint8Array, masterKeys: Mast
 }
 
 /** The caller owns, and overwrites, the result. */
-async function openBound(stored: WrappedStoreKey, masterKeys: MasterKeys): Promise<Uint8Array> {
-  const provider = masterKeys.ofStore(stored);
+async function openBound(stored: WrappedStoreKey, providerKeys: ProviderKeys): Promise<Uint8Array> {
+  const provider = providerKeys.ofStore(stored);
   const secret = await open(stored, provider);
   try {
     if (secret.length !== secretBytes) throw new KmsError("DATA_LOSS", "the store key does not have its length");
-    refuseOther(secret, masterKeys.storeKeyPin);
+    refuseOther(secret, providerKeys.storeKeyPin);
     await refuseUnbound(stored, provider);
     return secret;
   } catch (error) {

@@ -1,6 +1,6 @@
 /** The configured store, opened and unlocked by its key; nothing stays open where that fails. */
 import type { Logger } from "pino";
-import type { MasterKeys } from "../provider-keys/provider-keys.ts";
+import type { ProviderKeys } from "../provider-keys/provider-keys.ts";
 import { openStore, type StoreSettings } from "../store/registry.ts";
 import type { Store } from "../store/store.ts";
 import { unlockStore } from "./store-key.ts";
@@ -15,12 +15,12 @@ export interface UnlockedStore {
 /** Throws as `openStore` and `unlockStore` do. */
 export async function openUnlockedStore(
   settings: StoreSettings,
-  { masterKeys, log }: { masterKeys: MasterKeys; log: Logger },
+  { providerKeys, log }: { providerKeys: ProviderKeys; log: Logger },
 ): Promise<UnlockedStore> {
   const locked = await openStore(settings);
   const advice: string[] = [];
   try {
-    const store = await unlockStore(locked, masterKeys, (one) => advice.push(one));
+    const store = await unlockStore(locked, providerKeys, (one) => advice.push(one));
     for (const each of advice) log.warn(each);
     return { store, advice, close: store.close };
   } catch (error) {

@@ -1,7 +1,7 @@
 /** From a stored record to its 32 secret bytes, by the provider that wrapped them. */
 import { hasCode, KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
-import { hasWrapped, type MasterKeys } from "../provider-keys/provider-keys.ts";
+import { hasWrapped, type ProviderKeys } from "../provider-keys/provider-keys.ts";
 import { refuseOtherSecret } from "./key-check.ts";
 import type { KeyRecord } from "../store/key-record.ts";
 import { recordContext } from "./states.ts";
@@ -13,27 +13,27 @@ export const secretBytes = 32;
  * name: restarted with another in-memory master key, key file or provider. DATA_LOSS when the right one cannot open it, or opens it to
  * another key than the record's; PROVIDER_DENIED where that one is a tenant's own.
  */
-export async function unwrap(masterKeys: MasterKeys, record: KeyRecord, signal?: AbortSignal): Promise<Uint8Array> {
-  const secret = await unwrapUnchecked(masterKeys, record, signal);
+export async function unwrap(providerKeys: ProviderKeys, record: KeyRecord, signal?: AbortSignal): Promise<Uint8Array> {
+  const secret = await unwrapUnchecked(providerKeys, record, signal);
   try {
     refuseOtherSecret(record, secret);
     return secret;
   } catch (error) {
     secret.fill(0);
-    throw asTenantsAffair(masterKeys, record, error);
+    throw asTenantsAffair(providerKeys, record, error);
   }
 }
 
 /** For whoever knows the secret that must come out. */
 export async function unwrapUnchecked(
-  masterKeys: MasterKeys,
+  providerKeys: ProviderKeys,
   record: KeyRecord,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
   const { keyId } = record;
-  const provider = masterKeys.of(record, `key ${keyId}`);
+  const provider = providerKeys.of(record, `key ${keyId}`);
   const secret = await open(provider, record, signal).catch((error) => {
-    throw asTenantsAffair(masterKeys, record, error);
+    throw asTenantsAffair(providerKeys, record, error);
   });
   if (secret.length !== secretBytes) {
     secret.fill(0);
@@ -58,7 +58,7 @@ async function open(provider: Provider, record: KeyRecord, signal?: AbortSignal)
  * What a tenant's own provider key opens otherwise than it wrapped it, or not at all, is no damage: the row is as it was written, and was
  * proven then. Whoever runs that key's server could else have the whole service say that its store is damaged.
  */
-function asTenantsAffair({ shared }: MasterKeys, record: KeyRecord, error: unknown): unknown {
+function asTenantsAffair({ shared }: ProviderKeys, record: KeyRecord, error: unknown): unknown {
   if (!hasCode(error, "DATA_LOSS")) return error;
   if (shared.some((provider) => hasWrapped(provider, record))) return error;
   const advice = `See that the key ${record.providerKeyId} is the one that it was, and restore it from a backup where it was replaced`;

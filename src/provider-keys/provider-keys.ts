@@ -7,7 +7,7 @@ import { KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import type { WrappedBy, Wrapping } from "../store/key-store.ts";
 
-export interface MasterKeys {
+export interface ProviderKeys {
   /** Wraps the store key, and what is new of all tenants that have no key of their own. */
   readonly current: Provider;
   /** The current one and those that only open: all but those of tenants. */
@@ -34,7 +34,7 @@ export interface MasterKeys {
 }
 
 /** The provider keys of tenants that have one of their own. They come and go with the configuration, and one that cannot be opened harms no other. */
-export interface TenantKeys {
+export interface TenantProviderKeys {
   /** Undefined for a tenant that has none of its own. Throws why the tenant's cannot be used. */
   ofTenant(tenantId: string): Provider | undefined;
   /** Undefined too where the tenant's is not open. */
@@ -47,7 +47,7 @@ export interface TenantKeys {
   tenants(): Wrapping["tenants"];
 }
 
-const noTenantKeys: TenantKeys = {
+const noTenantProviderKeys: TenantProviderKeys = {
   ofTenant: () => undefined,
   openOf: () => undefined,
   find: () => undefined,
@@ -55,43 +55,43 @@ const noTenantKeys: TenantKeys = {
   tenants: () => new Map(),
 };
 
-export interface MasterKeyParts {
+export interface ProviderKeyParts {
   current: Provider;
   /** Open what they wrapped, and wrap nothing. */
   others?: readonly Provider[] | undefined;
-  tenantKeys?: TenantKeys | undefined;
+  tenantProviderKeys?: TenantProviderKeys | undefined;
   storeKeyPin?: string | undefined;
 }
 
 /** Closing it closes those that were given; the tenants' are closed by whoever opened them. */
-export function masterKeys({
+export function providerKeys({
   current,
   others = [],
-  tenantKeys = noTenantKeys,
+  tenantProviderKeys = noTenantProviderKeys,
   storeKeyPin,
-}: MasterKeyParts): MasterKeys {
+}: ProviderKeyParts): ProviderKeys {
   const shared = [current, ...others];
   const notNamed = (wrapped: WrappedBy, what: string) => {
     const present = shared.map(({ name, keyId }) => `${name} ${keyId}`).join(", or ");
     return new KmsError("PROVIDER_DENIED", `${what} is under ${nameOf(wrapped)}, and the provider is ${present}`);
   };
   const find = (wrapped: WrappedBy) =>
-    shared.find((provider) => hasWrapped(provider, wrapped)) ?? tenantKeys.find(wrapped);
+    shared.find((provider) => hasWrapped(provider, wrapped)) ?? tenantProviderKeys.find(wrapped);
   /** Where two name one key, each with its own credentials, what is refused the one concerns its tenants alone. */
   const ownOf = (wrapped: WrappedBy & { tenantId: string }) => {
-    const own = tenantKeys.openOf(wrapped.tenantId);
+    const own = tenantProviderKeys.openOf(wrapped.tenantId);
     return own !== undefined && hasWrapped(own, wrapped) ? own : undefined;
   };
   return {
     current,
     shared,
     storeKeyPin,
-    ofTenant: (tenantId) => tenantKeys.ofTenant(tenantId) ?? current,
+    ofTenant: (tenantId) => tenantProviderKeys.ofTenant(tenantId) ?? current,
     of(wrapped, what) {
       const found = ownOf(wrapped) ?? find(wrapped);
       if (found !== undefined) return found;
-      tenantKeys.ofTenant(wrapped.tenantId); // says why, where the tenant's own is not open
-      const [waiting] = tenantKeys.notOpen();
+      tenantProviderKeys.ofTenant(wrapped.tenantId); // says why, where the tenant's own is not open
+      const [waiting] = tenantProviderKeys.notOpen();
       if (waiting === undefined) throw notNamed(wrapped, what);
       // Its name may be another customer's: it is for operators.
       const why = "which may be a provider key that is not open";
@@ -103,8 +103,8 @@ export function masterKeys({
       if (found === undefined) throw notNamed(wrapped, "the store");
       return found;
     },
-    isNamed: (wrapped) => find(wrapped) !== undefined || tenantKeys.notOpen().length > 0,
-    wrapping: () => ({ current: wrappedBy(current), tenants: tenantKeys.tenants() }),
+    isNamed: (wrapped) => find(wrapped) !== undefined || tenantProviderKeys.notOpen().length > 0,
+    wrapping: () => ({ current: wrappedBy(current), tenants: tenantProviderKeys.tenants() }),
     async close() {
       await Promise.all(shared.map((provider) => provider.close()));
     },

@@ -3,7 +3,7 @@ import type { NamedProviders } from "../provider/open.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
 
 export interface ProviderKeySettings extends NamedProviders {
-  readonly tenantKeys: TenantKeySettings;
+  readonly tenantProviderKeys: TenantProviderKeySettings;
   /** SHA-256 that the store key must have, see store-key-pin.ts. */
   readonly storeKeyPin: string | undefined;
   /** Between looks at a key. */
@@ -12,7 +12,7 @@ export interface ProviderKeySettings extends NamedProviders {
   readonly warnings: readonly string[];
 }
 
-export interface TenantKeySettings {
+export interface TenantProviderKeySettings {
   /** Settings by the name that operators use. A key of the service's own provider is its own name. */
   readonly providerKeys: ReadonlyMap<string, ProviderSettings>;
   /** Tenant to the name of its provider key. */

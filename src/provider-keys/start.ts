@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Logger } from "pino";
 import { KmsError } from "../errors.ts";
-import { type MasterKeys, masterKeys } from "./provider-keys.ts";
+import { type ProviderKeys, providerKeys } from "./provider-keys.ts";
 import { type ProviderWatch, watchProvider } from "./watch.ts";
 import type { Alarm } from "../alarm.ts";
 import { openProviderKey, openProviders } from "../provider/open.ts";
@@ -12,7 +12,7 @@ import type { Instruments } from "../telemetry.ts";
 import { ownKeys } from "./name-claims.ts";
 import type { ProviderKeySettings } from "./settings.ts";
 import type { OpenKey } from "./slot.ts";
-import { type StartedTenantKeys, startTenantKeys } from "./tenant-provider-keys.ts";
+import { type StartedTenantProviderKeys, startTenantProviderKeys } from "./tenant-provider-keys.ts";
 
 /** What uses secrets that provider keys wrapped. */
 export interface SecretUser {
@@ -26,9 +26,9 @@ type ProviderKeyName = Pick<Provider, "name" | "keyId">;
 
 export interface StartedProviders {
   /** Refused while their provider refuses them: see provider-keys/watch.ts. */
-  readonly keys: MasterKeys;
+  readonly keys: ProviderKeys;
   /** Of those, what tenants have of their own. */
-  readonly tenantKeys: StartedTenantKeys;
+  readonly tenantProviderKeys: StartedTenantProviderKeys;
   /** The key that wraps what is new of a tenant without that refusal, and its watch, for Validate: it wants the provider's own words. */
   usedBy(tenantId: string): OpenKey;
   /** Of all but the tenants' keys, the current one's first. */
@@ -43,7 +43,7 @@ export interface StartedProviders {
   /** Runs `work`, and counts its own calls. */
   countCalls<T>(work: () => Promise<T>): Promise<{ answer: T; calls: ReadonlyMap<string, number> }>;
   /** Puts the provider keys of tenants of another configuration into effect; nothing else of it. */
-  replaceTenantKeys(next: Pick<ProviderKeySettings, "tenantKeys" | "warnings">): Promise<void>;
+  replaceTenantProviderKeys(next: Pick<ProviderKeySettings, "tenantProviderKeys" | "warnings">): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -94,8 +94,8 @@ export async function startProviders(settings: ProviderKeySettings, parts: Provi
     follow(each);
   }
   const [current, ...others] = watches.map(({ provider }) => provider);
-  const tenantKeys = await startTenantKeys({
-    settings: settings.tenantKeys,
+  const tenantProviderKeys = await startTenantProviderKeys({
+    settings: settings.tenantProviderKeys,
     own: ownKeys(settings, opened),
     open: (one) => openProviderKey(one, options),
     watch,
@@ -122,40 +122,40 @@ export async function startProviders(settings: ProviderKeySettings, parts: Provi
       alarm.suspect();
     },
   });
-  started.defer(tenantKeys.close);
+  started.defer(tenantProviderKeys.close);
   const running = started.move();
   return {
-    keys: masterKeys({ current: current!, others, tenantKeys, storeKeyPin: settings.storeKeyPin }),
-    tenantKeys,
+    keys: providerKeys({ current: current!, others, tenantProviderKeys, storeKeyPin: settings.storeKeyPin }),
+    tenantProviderKeys,
     usedBy(tenantId) {
-      tenantKeys.ofTenant(tenantId); // throws why it is not open
-      return tenantKeys.keyOf(tenantId)?.open ?? { unguarded: opened[0], watch: watches[0]! };
+      tenantProviderKeys.ofTenant(tenantId); // throws why it is not open
+      return tenantProviderKeys.keyOf(tenantId)?.open ?? { unguarded: opened[0], watch: watches[0]! };
     },
     watches,
     subscribe: (user) => void users.add(user),
     breakers: () => worstBreakers(opened.flatMap((each) => each.breakers())),
-    allBreakers: () => worstBreakers([...opened.flatMap((each) => each.breakers()), ...tenantKeys.breakers()]),
+    allBreakers: () => worstBreakers([...opened.flatMap((each) => each.breakers()), ...tenantProviderKeys.breakers()]),
     calls: () => all,
     async countCalls(work) {
       const calls = new Map<string, number>();
       return { answer: await counting.run(calls, work), calls };
     },
-    replaceTenantKeys: replacing(settings, { tenantKeys, log, alarm }),
+    replaceTenantProviderKeys: replacing(settings, { tenantProviderKeys, log, alarm }),
     close: () => running.disposeAsync(),
   };
 }
 
 interface Replaced extends Pick<ProviderParts, "log" | "alarm"> {
-  tenantKeys: Pick<StartedTenantKeys, "replace">;
+  tenantProviderKeys: Pick<StartedTenantProviderKeys, "replace">;
 }
 
-function replacing(first: ProviderKeySettings, { tenantKeys, log, alarm }: Replaced) {
+function replacing(first: ProviderKeySettings, { tenantProviderKeys, log, alarm }: Replaced) {
   let warned = first.warnings;
-  let owners = [...first.tenantKeys.tenants.keys()];
-  return async (next: Pick<ProviderKeySettings, "tenantKeys" | "warnings">): Promise<void> => {
+  let owners = [...first.tenantProviderKeys.tenants.keys()];
+  return async (next: Pick<ProviderKeySettings, "tenantProviderKeys" | "warnings">): Promise<void> => {
     for (const warning of next.warnings) if (!warned.includes(warning)) log.warn(warning);
     warned = next.warnings;
-    const { providerKeys, tenants } = next.tenantKeys;
+    const { providerKeys, tenants } = next.tenantProviderKeys;
     const left = owners.filter((tenantId) => !tenants.has(tenantId)).length;
     if (left > 0)
       log.warn(
@@ -163,7 +163,7 @@ function replacing(first: ProviderKeySettings, { tenantKeys, log, alarm }: Repla
         "tenants have no provider key of their own any more: new keys of theirs are under the service's",
       );
     owners = [...tenants.keys()];
-    await tenantKeys.replace(next.tenantKeys);
+    await tenantProviderKeys.replace(next.tenantProviderKeys);
     alarm.suspect();
     log.info({ providerKeys: providerKeys.size, tenants: tenants.size }, "provider keys of tenants were read anew");
   };

@@ -10,24 +10,24 @@ import type { ProviderSettings } from "../provider/registry.ts";
 import type { Breaker } from "../provider/resilience.ts";
 import { withDeadline } from "../runtime/deadline.ts";
 import { type Holder, keyNames } from "./name-claims.ts";
-import { nameOf, type TenantKeys, wrappedBy } from "./provider-keys.ts";
-import type { TenantKeySettings } from "./settings.ts";
+import { nameOf, type TenantProviderKeys, wrappedBy } from "./provider-keys.ts";
+import type { TenantProviderKeySettings } from "./settings.ts";
 import { type KeyCondition, type OpenKey, type Slot, type SlotParts, slot } from "./slot.ts";
 
-export interface StartedTenantKeys extends TenantKeys {
+export interface StartedTenantProviderKeys extends TenantProviderKeys {
   /** Every key that the configuration names, open or not. */
-  all(): readonly TenantKey[];
+  all(): readonly TenantProviderKey[];
   /** That of a tenant; undefined for one that has none of its own. */
-  keyOf(tenantId: string): TenantKey | undefined;
+  keyOf(tenantId: string): TenantProviderKey | undefined;
   breakers(): Breaker[];
   /** Resolves when the new configuration is in effect, within `patienceMs` however the new keys do. */
-  replace(settings: TenantKeySettings): Promise<void>;
+  replace(settings: TenantProviderKeySettings): Promise<void>;
   close(): Promise<void>;
 }
 
 /** One provider key. */
-export interface TenantKey {
-  /** As operators know it: see TenantKeySettings. */
+export interface TenantProviderKey {
+  /** As operators know it: see TenantProviderKeySettings. */
   readonly name: string;
   readonly provider: ProviderSettings["name"];
   /** How many tenants it is for. */
@@ -38,8 +38,8 @@ export interface TenantKey {
   condition(): KeyCondition;
 }
 
-export interface TenantKeyParts extends Omit<SlotParts, "names"> {
-  settings: TenantKeySettings;
+export interface TenantProviderKeyParts extends Omit<SlotParts, "names"> {
+  settings: TenantProviderKeySettings;
   /** The service's own keys, open. */
   own: readonly Holder[];
   /** Told of each that the configuration names no more, once it is closed. */
@@ -51,7 +51,7 @@ export interface TenantKeyParts extends Omit<SlotParts, "names"> {
 }
 
 /** Opens all of them at once, and waits for each a little: a provider that is away keeps nobody from the start. */
-export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTenantKeys> {
+export async function startTenantProviderKeys(parts: TenantProviderKeyParts): Promise<StartedTenantProviderKeys> {
   const { patienceMs = 3_000, graceMs = 15_000 } = parts;
   const names = keyNames(parts.own);
   const inEffect: InEffect = { slots: new Map(), leaving: new Set(), tenants: new Map(), counts: new Map() };
@@ -61,7 +61,7 @@ export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTen
   const closing = Promise.withResolvers<void>();
   let isClosed = false;
 
-  async function replaceOnce(next: TenantKeySettings): Promise<void> {
+  async function replaceOnce(next: TenantProviderKeySettings): Promise<void> {
     if (isClosed) return;
     const kept = (name: string, settings: ProviderSettings) => isDeepStrictEqual(slots.get(name)?.settings, settings);
     const fresh = [...next.providerKeys].filter(([name, settings]) => !kept(name, settings));
@@ -79,7 +79,7 @@ export async function startTenantKeys(parts: TenantKeyParts): Promise<StartedTen
   }
 
   /** One after the other. */
-  function replace(next: TenantKeySettings): Promise<void> {
+  function replace(next: TenantProviderKeySettings): Promise<void> {
     replacing = replacing.then(() => replaceOnce(next));
     return replacing;
   }
@@ -129,14 +129,14 @@ interface InEffect {
   counts: ReadonlyMap<string, number>;
 }
 
-function lookUp(inEffect: InEffect): Omit<StartedTenantKeys, "replace" | "close"> {
+function lookUp(inEffect: InEffect): Omit<StartedTenantProviderKeys, "replace" | "close"> {
   const { slots, leaving } = inEffect;
 
   const slotOf = (tenantId: string) => {
     const name = inEffect.tenants.get(tenantId);
     return name === undefined ? undefined : slots.get(name);
   };
-  const keyIn = (each: Slot): TenantKey => ({
+  const keyIn = (each: Slot): TenantProviderKey => ({
     name: each.name,
     provider: each.settings.name,
     tenants: inEffect.counts.get(each.name) ?? 0,

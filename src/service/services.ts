@@ -87,7 +87,7 @@ export function createServices(parts: ServicesParts): Services {
       health,
       store,
       watches: providers.watches,
-      tenantKeys: providers.tenantKeys,
+      tenantProviderKeys: providers.tenantProviderKeys,
       providerOf: providers.usedBy,
       providerName: current.name,
       version,
@@ -115,7 +115,7 @@ export function createServices(parts: ServicesParts): Services {
     keyAdmin: keyAdminHandlers({
       lifecycle: parts.lifecycle,
       rewrap: observedRewrap(
-        createRewrap({ store, masterKeys: providers.keys, keyring, clock }),
+        createRewrap({ store, providerKeys: providers.keys, keyring, clock }),
         observer,
         parts.alarm.suspect,
       ),

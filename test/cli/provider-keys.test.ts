@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { wholeKeyring } from "../support/whole-keyring.ts";
-import { masterKeys, type TenantKeys, wrappedBy } from "../../src/provider-keys/provider-keys.ts";
+import { providerKeys, type TenantProviderKeys, wrappedBy } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { openProvider } from "../../src/provider/registry.ts";
 import { openStore } from "../../src/store/registry.ts";
@@ -24,7 +24,7 @@ async function halfMoved(where: Place) {
   const newFile = join(where.directory, "new.key");
   const [other] = await openProvider({ name: "local", masterKeyFile: where.masterKeyFile });
   const [current] = await openProvider({ name: "local", masterKeyFile: newFile });
-  const store = await unlockStore(await openStore(where.settings), masterKeys({ current: current, others: [other] }));
+  const store = await unlockStore(await openStore(where.settings), providerKeys({ current: current, others: [other] }));
   const keyring = wholeKeyring({ store, provider: current, otherProviders: [other] });
   const by = { actor: "ann", requestId: "" };
   expect(await keyring.rewrap({ by, limit: movedKeys, dryRun: false })).toMatchObject({ keys: movedKeys, failed: [] });
@@ -103,15 +103,15 @@ it("is checked with the provider keys that tenants have of their own, each for i
   const ownFile = join(where.directory, "own.key");
   const [own] = await openProvider({ name: "local", masterKeyFile: ownFile });
   const [shared] = await openProvider({ name: "local", masterKeyFile: where.masterKeyFile });
-  const store = await unlockStore(await openStore(where.settings), masterKeys({ current: shared }));
-  const tenantKeys: TenantKeys = {
+  const store = await unlockStore(await openStore(where.settings), providerKeys({ current: shared }));
+  const tenantProviderKeys: TenantProviderKeys = {
     ofTenant: (tenantId) => (tenantId === "acme" ? own : undefined),
     openOf: (tenantId) => (tenantId === "acme" ? own : undefined),
     find: () => own,
     notOpen: () => [],
     tenants: () => new Map([["acme", wrappedBy(own)]]),
   };
-  const keyring = wholeKeyring({ store, provider: shared, tenantKeys });
+  const keyring = wholeKeyring({ store, provider: shared, tenantProviderKeys });
   for (const tenantId of ["acme", "other"]) await keyring.activeDataKey(tenantId);
   keyring.close();
   await store.close();

@@ -19,7 +19,8 @@ const bank = [
   "fluo.kms.provider-keys.bank.vault.token-file=token",
 ];
 
-const tenantKeys = (lines: string[], env: Record<string, string> = {}) => load(env, lines.join("\n")).tenantKeys;
+const tenantProviderKeys = (lines: string[], env: Record<string, string> = {}) =>
+  load(env, lines.join("\n")).tenantProviderKeys;
 const problems = (lines: string[], env: Record<string, string> = {}) =>
   problemsOf(() => load(env, lines.join("\n")))
     .split("\n")
@@ -27,7 +28,7 @@ const problems = (lines: string[], env: Record<string, string> = {}) =>
 
 describe("a declared provider key", () => {
   it("has all the settings of its provider, with their defaults, and none of the service's own", () => {
-    const { providerKeys, tenants } = tenantKeys([...aws, ...bank, "fluo.kms.tenants.acme.provider-key=bank"]);
+    const { providerKeys, tenants } = tenantProviderKeys([...aws, ...bank, "fluo.kms.tenants.acme.provider-key=bank"]);
     expect([...providerKeys.keys()]).toEqual(["bank"]);
     expect(providerKeys.get("bank")).toMatchObject({
       name: "vault",
@@ -42,7 +43,7 @@ describe("a declared provider key", () => {
   it("may have a secret in the environment", () => {
     const lines = [...aws, ...bank.slice(0, 3)];
     const env = { FLUO_KMS_PROVIDER_KEYS_BANK_VAULT_TOKEN: "hvs.other" };
-    expect(tenantKeys(lines, env).providerKeys.get("bank")).toMatchObject({ login: { token: "hvs.other" } });
+    expect(tenantProviderKeys(lines, env).providerKeys.get("bank")).toMatchObject({ login: { token: "hvs.other" } });
     expect(problems(lines)).toEqual([
       "fluo.kms.provider-keys.bank.vault.token: is missing, and so is fluo.kms.provider-keys.bank.vault.token-file; set one of the two",
     ]);
@@ -78,25 +79,25 @@ describe("a declared provider key", () => {
       ],
       [...kubernetes, "fluo.kms.provider-keys.bank.vault.kubernetes.token-file=bank.jwt"],
     ]) {
-      expect(tenantKeys([...aws, ...lines]).providerKeys.size).toBe(1);
+      expect(tenantProviderKeys([...aws, ...lines]).providerKeys.size).toBe(1);
     }
   });
 
   it("may be for no tenant: it opens what it wrapped", () => {
-    expect(tenantKeys([...aws, ...bank]).tenants.size).toBe(0);
-    expect(tenantKeys([...aws, ...bank]).providerKeys.size).toBe(1);
+    expect(tenantProviderKeys([...aws, ...bank]).tenants.size).toBe(0);
+    expect(tenantProviderKeys([...aws, ...bank]).providerKeys.size).toBe(1);
   });
 
   it("counts by profile, like every setting", () => {
     const lines = [...aws, ...bank, `%staging.fluo.kms.tenants.acme.provider-key=bank`];
-    expect(tenantKeys(lines).tenants.size).toBe(0);
-    expect(tenantKeys([...lines, "fluo.kms.profile=staging"]).tenants).toEqual(new Map([["acme", "bank"]]));
+    expect(tenantProviderKeys(lines).tenants.size).toBe(0);
+    expect(tenantProviderKeys([...lines, "fluo.kms.profile=staging"]).tenants).toEqual(new Map([["acme", "bank"]]));
   });
 });
 
 describe("a key of the service's own provider", () => {
   it("is an ARN, whose region it has, with the service's own credentials", () => {
-    const { providerKeys, tenants } = tenantKeys([...aws, `fluo.kms.tenants.acme.co-1.provider-key=${arn}`]);
+    const { providerKeys, tenants } = tenantProviderKeys([...aws, `fluo.kms.tenants.acme.co-1.provider-key=${arn}`]);
     expect(tenants).toEqual(new Map([["acme.co-1", arn]]));
     const place = { region: "eu-west-1", masterKeyId: arn, endpoint: undefined };
     expect(providerKeys).toEqual(new Map([[arn, { name: "aws", places: [place], profile: "kms" }]]));
@@ -105,7 +106,7 @@ describe("a key of the service's own provider", () => {
   it("has the endpoint of the service's own region, and not of another", () => {
     const endpoint = "aws.kms.endpoint=https://vpce.example.com";
     const there = arn.replace("eu-west-1", "eu-central-1");
-    const { providerKeys } = tenantKeys([
+    const { providerKeys } = tenantProviderKeys([
       ...aws,
       endpoint,
       `fluo.kms.tenants.a.provider-key=${arn}`,
@@ -118,7 +119,10 @@ describe("a key of the service's own provider", () => {
   });
 
   it("is a key of the same Vault, by its path", () => {
-    const { providerKeys } = tenantKeys([...vault, "fluo.kms.tenants.acme.provider-key=teams/a/keys/acme"], vaultToken);
+    const { providerKeys } = tenantProviderKeys(
+      [...vault, "fluo.kms.tenants.acme.provider-key=teams/a/keys/acme"],
+      vaultToken,
+    );
     expect(providerKeys.get("teams/a/keys/acme")).toMatchObject({
       name: "vault",
       addr: "https://vault.example.com:8200",
@@ -130,7 +134,7 @@ describe("a key of the service's own provider", () => {
 
   it("is a key of Google Cloud KMS in any project, with the service's own credentials", () => {
     const key = (project: string) => `projects/${project}/locations/europe-west3/keyRings/r/cryptoKeys/k`;
-    const { providerKeys } = tenantKeys([
+    const { providerKeys } = tenantProviderKeys([
       "fluo.kms.provider=gcp",
       `gcp.kms.key=${key("ours")}`,
       "gcp.kms.credentials-file=google.json",
@@ -145,7 +149,7 @@ describe("a key of the service's own provider", () => {
   });
 
   it("is a key in any vault of Azure, with the service's own credentials", () => {
-    const { providerKeys } = tenantKeys([
+    const { providerKeys } = tenantProviderKeys([
       "fluo.kms.provider=azure",
       "azure.key-vault.key=https://ours.vault.azure.net/keys/kms",
       "fluo.kms.tenants.acme.provider-key=https://theirs.vault.azure.net/keys/kms",
@@ -161,7 +165,7 @@ describe("a key of the service's own provider", () => {
 
   it("is one for all tenants that have it", () => {
     const lines = ["a", "b", "c"].map((tenant) => `fluo.kms.tenants.${tenant}.provider-key=${arn}`);
-    const { providerKeys, tenants } = tenantKeys([...aws, ...lines]);
+    const { providerKeys, tenants } = tenantProviderKeys([...aws, ...lines]);
     expect([providerKeys.size, tenants.size]).toEqual([1, 3]);
   });
 });
@@ -169,7 +173,7 @@ describe("a key of the service's own provider", () => {
 describe("the file of tenants", () => {
   const inFile = (text: string, properties = [...aws, "fluo.kms.tenants.file=tenants.properties"]) => {
     const cwd = directory({ "application.properties": properties.join("\n"), "tenants.properties": text });
-    return () => loadConfig({ env: {}, cwd }).tenantKeys;
+    return () => loadConfig({ env: {}, cwd }).tenantProviderKeys;
   };
 
   it("declares keys, and has tenants of its own and of keys that are declared elsewhere", () => {

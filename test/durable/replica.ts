@@ -3,7 +3,7 @@
  * replicas.ts, takes commands over IPC and answers each; it can be held before a call of its store, or stop itself at a step.
  */
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
-import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
+import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { wholeKeyring } from "../support/whole-keyring.ts";
 import type { Purpose } from "../../src/store/key-record.ts";
 import type { RotateRequest, RotationResult } from "../../src/keys/rotation/rotation.ts";
@@ -55,7 +55,7 @@ async function openReplica({ store: settings, masterKeyFile, stateTtlMs }: Repli
   const activations: TriedActivation[] = [];
   const gate = createGate();
   const store = watched(
-    await unlockStore(await openStore(settings), masterKeys({ current: provider })),
+    await unlockStore(await openStore(settings), providerKeys({ current: provider })),
     gate.pass,
     activations,
   );

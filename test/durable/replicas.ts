@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
 import { KmsError } from "../../src/errors.ts";
-import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
+import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { wholeKeyring } from "../support/whole-keyring.ts";
 import type { KeyRecord, Purpose } from "../../src/store/key-record.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
@@ -117,7 +117,7 @@ export interface Observer {
 
 export async function openObserver(settings: StoreSettings, masterKeyFile: string): Promise<Observer> {
   const [provider] = await openProvider({ name: "local", masterKeyFile });
-  const store = await unlockStore(await openStore(settings), masterKeys({ current: provider }));
+  const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
   return {
     store,
     async createKeys(tenantIds, purpose, ageMs = 0) {

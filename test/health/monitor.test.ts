@@ -98,7 +98,7 @@ describe("provider keys of tenants", () => {
 
   it("that are refused or away leave the service to the others, and are named", async () => {
     const keys = [key("well", 9, "answering"), key("off", 1, "denied"), key("away", 1_200, "unavailable")];
-    const { monitor } = await watch({}, {}, { tenantKeys: () => keys });
+    const { monitor } = await watch({}, {}, { tenantProviderKeys: () => keys });
     expect(monitor.current().status).toBe("degraded");
     expect(monitor.current().notices.slice(0, 2)).toEqual([
       "The provider key away of 1,200 tenants does not answer: as told.",
@@ -107,13 +107,13 @@ describe("provider keys of tenants", () => {
   });
 
   it("that no tenant has are nobody's trouble", async () => {
-    const { monitor } = await watch({}, {}, { tenantKeys: () => [key("old", 0, "denied")] });
+    const { monitor } = await watch({}, {}, { tenantProviderKeys: () => [key("old", 0, "denied")] });
     expect(monitor.current().status).toBe("operational");
   });
 
   it("are named as many as one reads", async () => {
     const keys = Array.from({ length: 12 }, (_, n) => key(`key-${n}`, n + 1, "denied"));
-    const { monitor } = await watch({}, {}, { tenantKeys: () => keys });
+    const { monitor } = await watch({}, {}, { tenantProviderKeys: () => keys });
     const { notices } = monitor.current();
     expect(notices.filter((notice) => notice.startsWith("The provider key "))).toHaveLength(5);
     expect(notices[5]).toBe("Of 7 more provider keys of tenants the same is to be said.");
@@ -127,7 +127,11 @@ describe("provider keys of tenants", () => {
     };
     vi.useFakeTimers();
     onTestFinished(() => void vi.useRealTimers());
-    await watch({}, { counts }, { tenantKeys: () => [key("off", 1, "denied")], intervalMs: 30_000, retryMs: 1_000 });
+    await watch(
+      {},
+      { counts },
+      { tenantProviderKeys: () => [key("off", 1, "denied")], intervalMs: 30_000, retryMs: 1_000 },
+    );
     await vi.advanceTimersByTimeAsync(20_000);
     expect(looks).toBe(1);
   });

@@ -535,7 +535,7 @@ describe("warming", () => {
 
 describe("a provider key that is refused", () => {
   /** Tenant `old` under a provider key that wraps nothing any more, tenant `new` under the current one. */
-  async function twoMasterKeys() {
+  async function twoProviderKeys() {
     const store = memoryStore();
     const [current, other] = [counting(localProvider(randomMasterKey())), counting(localProvider(randomMasterKey()))];
     await setUp({ store, provider: other.provider }).keyring.activeDataKey("old");
@@ -546,7 +546,7 @@ describe("a provider key that is refused", () => {
   }
 
   it("has all it wrapped forgotten and overwritten, and nothing else", async () => {
-    const { keyring, other, keys } = await twoMasterKeys();
+    const { keyring, other, keys } = await twoProviderKeys();
     keyring.forgetWrappedBy(other);
     await turn();
     expect(() => keys[0]!.material.inputKey("pii")).toThrow(KmsError);
@@ -555,7 +555,7 @@ describe("a provider key that is refused", () => {
   });
 
   it("has all it wrapped asked for anew when it is only doubted, and nothing else, and serves it meanwhile", async () => {
-    const { keyring, other, keys, decrypts } = await twoMasterKeys();
+    const { keyring, other, keys, decrypts } = await twoProviderKeys();
     const before = decrypts();
     keyring.doubtWrappedBy(other);
     expect(keyring.activeDataKey("old")).toBe(keys[0]);

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { wholeKeyring, type WholeKeyring, type WholeKeyringOptions } from "../support/whole-keyring.ts";
-import { masterKeys, wrappedBy } from "../../src/provider-keys/provider-keys.ts";
+import { providerKeys, wrappedBy } from "../../src/provider-keys/provider-keys.ts";
 import type { KeyRecord, KeyState } from "../../src/store/key-record.ts";
 import { recordContext } from "../../src/keys/states.ts";
 import type { RewrapRequest, RewrapResult } from "../../src/keys/rewrapping.ts";
@@ -24,7 +24,7 @@ const start = Date.parse("2026-01-01T00:00:00.000Z");
 /** A store under `a`, and a service for which `b` is the current provider key and `a` the other. */
 async function setUp({ a: oldKey = newProvider(), b: newKey = newProvider() } = {}) {
   const [a, b] = [counting(oldKey), counting(newKey)];
-  const store = await unlockStore(openMemory(), masterKeys({ current: a.provider }));
+  const store = await unlockStore(openMemory(), providerKeys({ current: a.provider }));
   const time = { ms: 0 };
   const open = (provider: Provider, otherProviders: Provider[], options: Partial<WholeKeyringOptions> = {}) =>
     wholeKeyring({
@@ -125,13 +125,13 @@ describe("re-wrapping", () => {
       ...{ others: [], remaining: 0, next: undefined },
     });
     const now = await allRecords(store);
-    const onlyB = masterKeys({ current: b.provider });
+    const onlyB = providerKeys({ current: b.provider });
     for (const [index, record] of now.entries()) {
       const present = records[index]!;
       if (present.state === "DESTROYED") expect(record).toEqual(present);
       else {
         expect(record).toEqual({ ...present, ...wrappedBy(b.provider), wrapped: record.wrapped });
-        expect(await unwrap(onlyB, record)).toEqual(await unwrap(masterKeys({ current: a.provider }), present));
+        expect(await unwrap(onlyB, record)).toEqual(await unwrap(providerKeys({ current: a.provider }), present));
       }
     }
     expect(now.find(({ keyId }) => keyId === ids.get("DESTROYED"))?.providerKeyId).toBe(a.provider.keyId);
@@ -346,7 +346,7 @@ describe("the store key", () => {
     const { store, a } = await setUp();
     const present = await store.storeKey();
     const call = () =>
-      rewrapStoreKey(store, masterKeys({ current: garbling, others: [a.provider] }), { ...by, at: new Date(start) });
+      rewrapStoreKey(store, providerKeys({ current: garbling, others: [a.provider] }), { ...by, at: new Date(start) });
     expect(await thrownBy(call)).toBeKmsError("PROVIDER_UNAVAILABLE", "the store key");
     expect(await store.storeKey()).toEqual(present);
   });
@@ -354,7 +354,10 @@ describe("the store key", () => {
   it("is replaced once by two replicas at once", async () => {
     const { store, a, b } = await setUp();
     const call = () =>
-      rewrapStoreKey(store, masterKeys({ current: b.provider, others: [a.provider] }), { ...by, at: new Date(start) });
+      rewrapStoreKey(store, providerKeys({ current: b.provider, others: [a.provider] }), {
+        ...by,
+        at: new Date(start),
+      });
     expect((await Promise.all([call(), call()])).sort()).toEqual([false, true]);
     const rows = await store.auditEvents({ limit: 9 });
     expect(rows.filter(({ action }) => action === "rewrap")).toHaveLength(1);
@@ -495,7 +498,7 @@ describe("at the same time", () => {
     );
     expect(record).toMatchObject({ state, ...wrappedBy(b.provider) });
     expect(result).toMatchObject({ keys: 1, failed: [] });
-    await unwrap(masterKeys({ current: b.provider }), record);
+    await unwrap(providerKeys({ current: b.provider }), record);
   });
 
   it("a key that is rotated is RETIRED, and moves; its successor, made by a replica of yesterday, with the next call", async () => {

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { wholeKeyring } from "../support/whole-keyring.ts";
-import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
+import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { secretBytes, sealWrapped } from "../../src/provider/azure/wrapped.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
@@ -58,7 +58,7 @@ function attacker(keyId: string, { current }: FakeVaultKey): Provider {
 /** A whole store, every row of it authenticated under the attacker's store key. */
 async function forge(file: string, vault: AzureKeyVaultFake, key: FakeVaultKey): Promise<void> {
   const provider = attacker(`${vault.url}/keys/fluo-kms`, key);
-  const store = await unlockStore(await openStore({ name: "sqlite", file }), masterKeys({ current: provider }));
+  const store = await unlockStore(await openStore({ name: "sqlite", file }), providerKeys({ current: provider }));
   const keyring = wholeKeyring({ store, provider });
   await keyring.activeDataKey("acme");
   await keyring.activeSigningKey("acme");
@@ -196,13 +196,13 @@ it("a pin is checked under a provider that only it can wrap for, too", async () 
   const local = localProvider(randomMasterKey());
   const store = await openStore({ name: "memory" });
   const advice: string[] = [];
-  await unlockStore(store, masterKeys({ current: local }), (each) => advice.push(each));
+  await unlockStore(store, providerKeys({ current: local }), (each) => advice.push(each));
   expect(advice).toEqual([]);
-  await unlockStore(store, masterKeys({ current: { ...local, wrapsForAnyone: true } }), (each) => advice.push(each));
+  await unlockStore(store, providerKeys({ current: { ...local, wrapsForAnyone: true } }), (each) => advice.push(each));
   const [, pin] = settingLine.exec(advice[0]!)!;
-  await unlockStore(store, masterKeys({ current: local, storeKeyPin: pin }));
+  await unlockStore(store, providerKeys({ current: local, storeKeyPin: pin }));
   const storeKeyPin = pin!.replace(/^./, (digit) => (digit === "0" ? "1" : "0"));
-  const wrong = masterKeys({ current: local, storeKeyPin });
+  const wrong = providerKeys({ current: local, storeKeyPin });
   const error = await thrownBy(() => unlockStore(store, wrong));
   expect(error).toBeKmsError("DATA_LOSS", "the store key is not the one that azure.store-key-fingerprint names");
   expect(String((error as Error).message)).not.toContain(pin);

@@ -1,6 +1,6 @@
 /** The key of a store: made once, opened by a provider key that is configured, and by none that does not bind it to its context. */
 import { expect, it } from "vitest";
-import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
+import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
@@ -13,10 +13,13 @@ const locked = () => openStore({ name: "memory" });
 it("opens under the provider key that wrapped it, in whichever place the configuration names it", async () => {
   const [a, b] = [localProvider(randomMasterKey()), localProvider(randomMasterKey())];
   const store = await locked();
-  await unlockStore(store, masterKeys({ current: a }));
-  for (const keys of [masterKeys({ current: a }), masterKeys({ current: b, others: [a] })])
+  await unlockStore(store, providerKeys({ current: a }));
+  for (const keys of [providerKeys({ current: a }), providerKeys({ current: b, others: [a] })])
     expect((await unlockStore(store, keys)).name).toBe("memory");
-  expect(await thrownBy(() => unlockStore(store, masterKeys({ current: b })))).toBeKmsError("PROVIDER_DENIED", b.keyId);
+  expect(await thrownBy(() => unlockStore(store, providerKeys({ current: b })))).toBeKmsError(
+    "PROVIDER_DENIED",
+    b.keyId,
+  );
 });
 
 it("does not open by a provider that ignores the context, which would open one tenant's key in another's place", async () => {
@@ -26,14 +29,17 @@ it("does not open by a provider that ignores the context, which would open one t
     encrypt: (plaintext) => local.encrypt(plaintext, {}),
     decrypt: (wrapped) => local.decrypt(wrapped, {}),
   };
-  const error = await thrownBy(async () => unlockStore(await locked(), masterKeys({ current: ignorant })));
+  const error = await thrownBy(async () => unlockStore(await locked(), providerKeys({ current: ignorant })));
   expect(error).toBeKmsError("PROVIDER_DENIED", "another encryption context");
 });
 
 it("is lost where the provider opens it to something else", async () => {
   const local = localProvider(randomMasterKey());
   const store = await locked();
-  await unlockStore(store, masterKeys({ current: local }));
+  await unlockStore(store, providerKeys({ current: local }));
   const short: Provider = { ...local, decrypt: async (...given) => (await local.decrypt(...given)).subarray(1) };
-  expect(await thrownBy(() => unlockStore(store, masterKeys({ current: short })))).toBeKmsError("DATA_LOSS", "length");
+  expect(await thrownBy(() => unlockStore(store, providerKeys({ current: short })))).toBeKmsError(
+    "DATA_LOSS",
+    "length",
+  );
 });

@@ -1,7 +1,7 @@
 /** Tenants with a provider key of their own, as the keyring sees them: what is new is under it, and what is old stays where it is. */
 import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
-import { hasWrapped, masterKeys, type TenantKeys, wrappedBy } from "../../src/provider-keys/provider-keys.ts";
+import { hasWrapped, providerKeys, type TenantProviderKeys, wrappedBy } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
@@ -17,11 +17,11 @@ const request = { by: admin, limit: 100, dryRun: false };
 /** Own provider keys by tenant, which change as the test says; an error in place of one that is not open. */
 async function house() {
   const shared = localProvider(randomMasterKey());
-  const store = await unlockStore(openMemory(), masterKeys({ current: shared }));
+  const store = await unlockStore(openMemory(), providerKeys({ current: shared }));
   const [bank, shop] = [counting(localProvider(randomMasterKey())), counting(localProvider(randomMasterKey()))];
   const named: Provider[] = [bank.provider, shop.provider];
   const owns = new Map<string, Provider | KmsError>();
-  const tenantKeys: TenantKeys = {
+  const tenantProviderKeys: TenantProviderKeys = {
     ofTenant(tenantId) {
       const own = owns.get(tenantId);
       if (own instanceof KmsError) throw own;
@@ -36,7 +36,7 @@ async function house() {
     tenants: () =>
       new Map([...owns].map(([tenantId, own]) => [tenantId, own instanceof KmsError ? undefined : wrappedBy(own)])),
   };
-  return { ...setUp({ store, provider: shared, tenantKeys }), tenantKeys, owns, named, bank, shop };
+  return { ...setUp({ store, provider: shared, tenantProviderKeys }), tenantProviderKeys, owns, named, bank, shop };
 }
 
 async function underOf(store: Store, tenantId: string): Promise<string[]> {
@@ -67,7 +67,7 @@ describe("a tenant with a provider key of its own", () => {
     for (const decrypt of [refuses, async () => new Uint8Array(32)]) {
       named[0] = { ...bank.provider, decrypt };
       owns.set("acme", named[0]);
-      const again = setUp({ store, provider: parts.provider, tenantKeys: parts.tenantKeys }).keyring;
+      const again = setUp({ store, provider: parts.provider, tenantProviderKeys: parts.tenantProviderKeys }).keyring;
       const error = await thrownBy(() => again.activeDataKey("acme"));
       expect(error).toBeKmsError("PROVIDER_DENIED", `does not open key ${keyId} as it wrapped it`);
       expect((await thrownBy(() => again.activeSigningKey("acme"))) as KmsError).toMatchObject({

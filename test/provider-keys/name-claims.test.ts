@@ -7,7 +7,7 @@ import { watchProvider } from "../../src/provider-keys/watch.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { resilient } from "../../src/provider/resilience.ts";
-import { startTenantKeys } from "../../src/provider-keys/tenant-provider-keys.ts";
+import { startTenantProviderKeys } from "../../src/provider-keys/tenant-provider-keys.ts";
 import { load, problemsOf } from "../support/config-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
 
@@ -95,7 +95,7 @@ it("keeps a tenant's keys from another's server, and from what its refusals do, 
   ]);
   const opened: string[] = [];
   const failed: unknown[] = [];
-  const keys = await startTenantKeys({
+  const keys = await startTenantProviderKeys({
     settings: { providerKeys, tenants: new Map([["t1", "owner"]]) },
     own: [],
     open: async (settings) =>
@@ -144,6 +144,6 @@ describe("the configuration", () => {
 
   it("may have a key twice, and others", () => {
     const lines = [...own, ...declared("a", "https://vault:8200"), ...declared("b", "https://b:8200", "b")];
-    expect(load({}, lines.join("\n")).tenantKeys.providerKeys.size).toBe(2);
+    expect(load({}, lines.join("\n")).tenantProviderKeys.providerKeys.size).toBe(2);
   });
 });

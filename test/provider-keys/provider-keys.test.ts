@@ -1,6 +1,6 @@
 /** Which of the configured provider keys a record is opened by, and that no other ever is. */
 import { expect, it } from "vitest";
-import { hasWrapped, masterKeys, nameOf, wrappedBy } from "../../src/provider-keys/provider-keys.ts";
+import { hasWrapped, providerKeys, nameOf, wrappedBy } from "../../src/provider-keys/provider-keys.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
@@ -14,14 +14,14 @@ const [current, other, unknown] = [1, 2, 3].map(() => localProvider(randomMaster
 const by = ({ name, keyId }: Provider) => ({ provider: name, providerKeyId: keyId, tenantId: "acme" });
 
 it("finds the key that wrapped a record, by provider and key", () => {
-  const keys = masterKeys({ current: current, others: [other] });
+  const keys = providerKeys({ current: current, others: [other] });
   expect(keys.of(by(current), "key 1")).toBe(current);
   expect(keys.of(by(other), "key 1")).toBe(other);
   expect(keys.current).toBe(current);
 });
 
 it("uses no key that the configuration does not name, and says which is meant and which are there", async () => {
-  const keys = masterKeys({ current: current, others: [other] });
+  const keys = providerKeys({ current: current, others: [other] });
   const error = await thrownBy(() => keys.of(by(unknown), "key 1"));
   for (const each of ["key 1 is under", unknown.keyId, current.keyId, other.keyId]) {
     expect(error).toBeKmsError("PROVIDER_DENIED", each);
@@ -29,7 +29,7 @@ it("uses no key that the configuration does not name, and says which is meant an
 });
 
 it("does not take a key of the same name at another provider for the one", async () => {
-  const keys = masterKeys({ current: current });
+  const keys = providerKeys({ current: current });
   const elsewhere = { ...by(current), provider: "aws" };
   expect(hasWrapped(current, elsewhere)).toBe(false);
   expect(await thrownBy(() => keys.ofStore(elsewhere))).toBeKmsError("PROVIDER_DENIED", nameOf(elsewhere));
@@ -42,19 +42,19 @@ it("has one name for a provider key, which no other has", () => {
 it("closes all", async () => {
   const closed: string[] = [];
   const closing = (name: string): Provider => ({ ...current, name, close: async () => void closed.push(name) });
-  await masterKeys({ current: closing("a"), others: [closing("b")] }).close();
+  await providerKeys({ current: closing("a"), others: [closing("b")] }).close();
   expect(closed).toEqual(["a", "b"]);
 });
 
 it("opens the store key by no key of a tenant, who could put another store key under it", async () => {
-  const tenantKeys = {
+  const tenantProviderKeys = {
     ofTenant: () => other,
     openOf: () => other,
     find: () => other,
     notOpen: () => [],
     tenants: () => new Map([["acme", wrappedBy(other)]]),
   };
-  const keys = masterKeys({ current, tenantKeys });
+  const keys = providerKeys({ current, tenantProviderKeys });
   expect(keys.of(by(other), "key 1")).toBe(other);
   expect(await thrownBy(() => keys.ofStore(by(other)))).toBeKmsError("PROVIDER_DENIED", "the store is under");
 });

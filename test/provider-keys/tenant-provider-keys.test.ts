@@ -8,7 +8,7 @@ import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import type { ProviderSettings } from "../../src/provider/registry.ts";
 import { resilient } from "../../src/provider/resilience.ts";
-import { startTenantKeys, type TenantKeyParts } from "../../src/provider-keys/tenant-provider-keys.ts";
+import { startTenantProviderKeys, type TenantProviderKeyParts } from "../../src/provider-keys/tenant-provider-keys.ts";
 import { thrownBy } from "../support/matchers.ts";
 
 beforeEach(() => {
@@ -33,7 +33,7 @@ function house() {
   const told: string[] = [];
   const closed: string[] = [];
   const tries: string[] = [];
-  const parts: Omit<TenantKeyParts, "settings"> = {
+  const parts: Omit<TenantProviderKeyParts, "settings"> = {
     own: [],
     async open(given) {
       const file = given.name === "local" ? given.masterKeyFile! : "";
@@ -49,11 +49,12 @@ function house() {
     failed: (name, error) => told.push(`${name}: ${(error as Error).message}`),
     ended: ({ keyId }) => told.push(`${keyId} ended`),
   };
-  const start = (given: ReturnType<typeof tenantKeySettings>) => startTenantKeys({ ...parts, settings: given });
+  const start = (given: ReturnType<typeof tenantKeySettings>) => startTenantProviderKeys({ ...parts, settings: given });
   return { start, keys, answers, told, closed, tries };
 }
 
-const own = (keys: Awaited<ReturnType<typeof startTenantKeys>>, tenantId: string) => keys.ofTenant(tenantId)?.keyId;
+const own = (keys: Awaited<ReturnType<typeof startTenantProviderKeys>>, tenantId: string) =>
+  keys.ofTenant(tenantId)?.keyId;
 
 it("gives a tenant its own key, and one without none", async () => {
   const { start, keys } = house();

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import pg from "pg";
 import type { RowValue } from "../../src/store/sql/row-mac.ts";
-import { masterKeys } from "../../src/provider-keys/provider-keys.ts";
+import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { wholeKeyring, type WholeKeyring } from "./whole-keyring.ts";
 import { publicPartOf } from "../../src/keys/key-check.ts";
 import type { KeyRecord } from "../../src/store/key-record.ts";
@@ -90,7 +90,7 @@ export async function inStore<T>(
   clock = () => new Date(),
 ): Promise<T> {
   const [provider] = await openProvider({ name: "local", masterKeyFile });
-  const store = await unlockStore(await openStore(settings), masterKeys({ current: provider }));
+  const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
   const keyring = wholeKeyring({ store, provider, clock });
   try {
     return await work({ store, provider, keyring });

@@ -62,7 +62,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     rotation: keyring,
     schedule: { enabled: true, maxAgeDays: 90, next: () => undefined, failed: () => 0 },
     watches: [watch],
-    tenantKeys: { all: () => [], keyOf: () => undefined },
+    tenantProviderKeys: { all: () => [], keyOf: () => undefined },
     caches: () => [],
     ttlMs: 3_600_000,
     maxStaleMs: 14_400_000,

@@ -5,29 +5,34 @@ import { pruneAbandoned } from "../../src/keys/maintenance.ts";
 import { createRewrap, type Rewrap } from "../../src/keys/rewrapping.ts";
 import { createRotation, type RotationOptions } from "../../src/keys/rotation/rotate-keys.ts";
 import type { Rotation } from "../../src/keys/rotation/rotation.ts";
-import { masterKeys, type TenantKeys } from "../../src/provider-keys/provider-keys.ts";
+import { providerKeys, type TenantProviderKeys } from "../../src/provider-keys/provider-keys.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 
-export type WholeKeyringOptions = Omit<KeyringOptions, "masterKeys"> &
+export type WholeKeyringOptions = Omit<KeyringOptions, "providerKeys"> &
   Pick<RotationOptions, "handover" | "pause" | "observe" | "maxAgeDays" | "maxPerSecond"> & {
     provider: Provider;
     otherProviders?: readonly Provider[];
-    tenantKeys?: TenantKeys;
+    tenantProviderKeys?: TenantProviderKeys;
   };
 
 export interface WholeKeyring extends Keyring, Rotation, Lifecycle, Rewrap {
   pruneAbandoned(): Promise<number>;
 }
 
-export function wholeKeyring({ provider, otherProviders, tenantKeys, ...options }: WholeKeyringOptions): WholeKeyring {
+export function wholeKeyring({
+  provider,
+  otherProviders,
+  tenantProviderKeys,
+  ...options
+}: WholeKeyringOptions): WholeKeyring {
   const { store, clock = () => new Date() } = options;
-  const keys = masterKeys({ current: provider, others: otherProviders, tenantKeys });
-  const keyring = createKeyring({ ...options, masterKeys: keys });
+  const keys = providerKeys({ current: provider, others: otherProviders, tenantProviderKeys });
+  const keyring = createKeyring({ ...options, providerKeys: keys });
   return {
     ...keyring,
     ...createRotation({ ...options, keyring }),
     ...createLifecycle({ store, keyring, clock }),
-    ...createRewrap({ store, masterKeys: keys, keyring, clock }),
+    ...createRewrap({ store, providerKeys: keys, keyring, clock }),
     pruneAbandoned: () => pruneAbandoned(store, clock()),
   };
 }

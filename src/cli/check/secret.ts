@@ -3,7 +3,7 @@ import { hasCode, type KmsErrorCode } from "../../errors.ts";
 import type { KeyRecord } from "../../store/key-record.ts";
 import type { RowProblem } from "../../store/offline/row-problem.ts";
 import { unwrap } from "../../keys/unwrap.ts";
-import { hasWrapped, type MasterKeys } from "../../provider-keys/provider-keys.ts";
+import { hasWrapped, type ProviderKeys } from "../../provider-keys/provider-keys.ts";
 
 export type Problem = Omit<RowProblem, "kind"> & { kind: string };
 
@@ -11,7 +11,7 @@ export type Problem = Omit<RowProblem, "kind"> & { kind: string };
  * Undefined where all is well. Throws where the provider does not answer: that says nothing about the record. Of a tenant's own provider
  * key it is told like a refusal, so that the others are checked.
  */
-export async function checkSecret(masterKeys: MasterKeys, record: KeyRecord): Promise<Problem | undefined> {
+export async function checkSecret(providerKeys: ProviderKeys, record: KeyRecord): Promise<Problem | undefined> {
   const { tenantId, keyId, purpose, state, wrapped } = record;
   const found = (kind: string, what: string): Problem => ({ kind, tenantId, keyId, purpose, what });
   if (state === "DESTROYED") {
@@ -21,9 +21,9 @@ export async function checkSecret(masterKeys: MasterKeys, record: KeyRecord): Pr
   }
   let secret: Uint8Array;
   try {
-    secret = await unwrap(masterKeys, record);
+    secret = await unwrap(providerKeys, record);
   } catch (error) {
-    const isOfAll = masterKeys.shared.some((provider) => hasWrapped(provider, record));
+    const isOfAll = providerKeys.shared.some((provider) => hasWrapped(provider, record));
     const told: KmsErrorCode[] = [
       "DATA_LOSS",
       "PROVIDER_DENIED",

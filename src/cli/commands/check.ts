@@ -1,7 +1,7 @@
 /** `check`: is every record there, as it was written, and does the provider open it? Reads only, and beside a running service. */
 import type { KeyObject } from "node:crypto";
 import { KmsError } from "../../errors.ts";
-import type { MasterKeys } from "../../provider-keys/provider-keys.ts";
+import type { ProviderKeys } from "../../provider-keys/provider-keys.ts";
 import type { CheckedRows } from "../../store/offline/check-rows.ts";
 import { openTables } from "../../store/registry.ts";
 import type { Tables } from "../../store/offline/tables.ts";
@@ -15,7 +15,7 @@ import {
   keyOf,
   logJson,
   logsText,
-  everyMasterKey,
+  everyProviderKey,
   providerKeyJson,
   providerKeyRows,
   statesText,
@@ -47,10 +47,10 @@ export const check: Command = {
   ],
   run: (options) =>
     withConfig(options, (config) =>
-      using(everyMasterKey(config), (masterKeys) =>
+      using(everyProviderKey(config), (providerKeys) =>
         using(openTables(config.store), async (tables) => {
           const store = storeName(config.store);
-          const { stored, key } = await keyOf(tables, masterKeys, store);
+          const { stored, key } = await keyOf(tables, providerKeys, store);
           const progress = progressLine();
           const problems: Problem[] = [];
           const rows = await tables.check(key, {
@@ -61,7 +61,7 @@ export const check: Command = {
             problem: (problem) => problems.push(problem),
             progress: (count) => progress.show(`${count} entries of logs looked at`),
           });
-          const opened = await openSecrets({ tables, key, masterKeys, problems, progress });
+          const opened = await openSecrets({ tables, key, providerKeys, problems, progress });
           progress.end();
           const report = { store: config.store.name, storeId: stored.storeId, rows, logs, opened, problems };
           if (options.json === true || !process.stdout.isTTY) printJson(json(report));
@@ -75,13 +75,13 @@ export const check: Command = {
 interface Opening {
   tables: Tables;
   key: KeyObject;
-  masterKeys: MasterKeys;
+  providerKeys: ProviderKeys;
   problems: Problem[];
   progress: Progress;
 }
 
 /** How many were opened. A provider that does not answer ends it, with a problem of its own. */
-async function openSecrets({ tables, key, masterKeys, problems, progress }: Opening): Promise<number> {
+async function openSecrets({ tables, key, providerKeys, problems, progress }: Opening): Promise<number> {
   let opened = 0;
   let after: string | undefined = "";
   while (after !== undefined) {
@@ -89,7 +89,7 @@ async function openSecrets({ tables, key, masterKeys, problems, progress }: Open
     const waiting = page.records.values();
     const work = async () => {
       for (const record of waiting) {
-        const problem = await checkSecret(masterKeys, record);
+        const problem = await checkSecret(providerKeys, record);
         if (problem !== undefined) problems.push(problem);
         else if (record.state !== "DESTROYED") opened += 1;
         progress.show(`${opened} keys opened`);

@@ -15,7 +15,7 @@ import { type LogOutcome, outcomesOf } from "../verify/known-checkpoints.ts";
 import { printJson } from "../print.ts";
 import { printRestored, type Restored, restoredJson } from "../check/restored.ts";
 import { problemJson, problemText } from "../check/secret.ts";
-import { keyOf, presentMasterKeys, storeName, using, withConfig } from "../open-store.ts";
+import { keyOf, presentProviderKeys, storeName, using, withConfig } from "../open-store.ts";
 
 const warnings = [
   "Keys that were destroyed after the backup was made are back, and those that were disabled or marked as compromised are as before: do it again.",
@@ -50,10 +50,10 @@ export const restore: Command = {
   ],
   run: (options, operand) =>
     withConfig(options, (config) =>
-      using(presentMasterKeys(config), (masterKeys) =>
+      using(presentProviderKeys(config), (providerKeys) =>
         using(readable(operand), async (from) => {
           const known = readCheckpoints(textsOf(options, "checkpoint"));
-          const { key } = await keyOf(from, masterKeys, `the backup ${operand}`);
+          const { key } = await keyOf(from, providerKeys, `the backup ${operand}`);
           const restored = await using(openTablesToFill(config.store), async (into) => {
             await refuseContent(into, storeName(config.store));
             return fill(into, { from, file: operand, key, known });

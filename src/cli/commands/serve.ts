@@ -37,7 +37,7 @@ async function serveUntilSignal(config: Config, readAnew: () => Config | undefin
   async function putIntoEffect(): Promise<void> {
     const next = readAnew();
     if (next === undefined) console.error("fluo-kms: the configuration has problems, so the former one holds");
-    else if (!current.hasTenantKeys && !next.hasTenantKeys) console.error(nothingToRead);
+    else if (!current.hasTenantProviderKeys && !next.hasTenantProviderKeys) console.error(nothingToRead);
     else {
       current = next;
       await (await reload.promise)(next);
@@ -46,7 +46,7 @@ async function serveUntilSignal(config: Config, readAnew: () => Config | undefin
   try {
     const { startServer } = await import("../../server.ts");
     const server = await startServer(config);
-    reload.resolve(server.replaceTenantKeys);
+    reload.resolve(server.replaceTenantProviderKeys);
     await signalled;
     await server.stop();
     return exitCode.ok;

@@ -36,7 +36,7 @@ export interface StatusParts {
   providerName: string;
   /** Of all but the tenants' keys, the current provider's first. */
   watches: readonly Pick<ProviderWatch, "provider" | "current">[];
-  tenantKeys: { all(): readonly TenantKeyStatus[]; keyOf(tenantId: string): TenantKeyStatus | undefined };
+  tenantProviderKeys: { all(): readonly TenantKeyStatus[]; keyOf(tenantId: string): TenantKeyStatus | undefined };
   version: string;
   startedAt: Date;
   clock: () => Date;
@@ -143,8 +143,8 @@ export function statusHandlers(parts: StatusParts) {
   }
 
   function tenantKeyStatus(tenantId: string | undefined) {
-    const own = tenantId === undefined ? undefined : parts.tenantKeys.keyOf(tenantId);
-    const all = tenantId === undefined ? parts.tenantKeys.all() : own === undefined ? [] : [own];
+    const own = tenantId === undefined ? undefined : parts.tenantProviderKeys.keyOf(tenantId);
+    const all = tenantId === undefined ? parts.tenantProviderKeys.all() : own === undefined ? [] : [own];
     const isWell = (key: TenantKeyStatus) => key.condition().condition === "answering";
     const unusable = all.filter((key) => !isWell(key));
     return {
@@ -169,8 +169,8 @@ export function statusHandlers(parts: StatusParts) {
   }
 
   function costStatus(uptimeMs: number) {
-    const { prices, watches, tenantKeys, ttlMs, checkMs } = parts;
-    const providerKeys = watches.length + tenantKeys.all().length;
+    const { prices, watches, tenantProviderKeys, ttlMs, checkMs } = parts;
+    const providerKeys = watches.length + tenantProviderKeys.all().length;
     const calls = parts.providerCalls();
     const secrets = parts.caches().filter(({ keyType }) => keyType !== "public"); // those come from the store
     const sum = (count: (cache: CacheStats) => number) => secrets.reduce((total, cache) => total + count(cache), 0);

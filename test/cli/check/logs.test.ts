@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checkLogs } from "../../../src/cli/check/every-log.ts";
-import { masterKeys } from "../../../src/provider-keys/provider-keys.ts";
+import { providerKeys } from "../../../src/provider-keys/provider-keys.ts";
 import { unwrapStoreKey } from "../../../src/keys/store-key.ts";
 import { openProvider } from "../../../src/provider/registry.ts";
 import { checkpointText } from "../../../src/tlog/checkpoint.ts";
@@ -286,7 +286,7 @@ describe("check finds", () => {
     const found: string[] = [];
     const problem = ({ kind, tenantId, what }: RowProblem) => found.push(`${kind} ${tenantId} ${what}`);
     try {
-      const key = await unwrapStoreKey((await tables.storeKey())!, masterKeys({ current: provider }));
+      const key = await unwrapStoreKey((await tables.storeKey())!, providerKeys({ current: provider }));
       await tables.check(key, { problem });
       await checkLogs(tables, key, { problem, progress: () => {} });
     } finally {

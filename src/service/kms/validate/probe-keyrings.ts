@@ -1,6 +1,6 @@
 /** Two keyrings over one throw-away store: the second meets the first one's keys with an empty cache. */
 import { createKeyring, type Keyring } from "../../../keys/keyring.ts";
-import { masterKeys } from "../../../provider-keys/provider-keys.ts";
+import { providerKeys } from "../../../provider-keys/provider-keys.ts";
 import type { Provider } from "../../../provider/provider.ts";
 import { memoryStore } from "../../../store/sqlite/memory.ts";
 
@@ -11,7 +11,7 @@ export interface ProbeKeyrings {
 }
 
 export function probeKeyrings(provider: Provider): ProbeKeyrings {
-  const parts = { store: memoryStore(), masterKeys: masterKeys({ current: provider }) };
+  const parts = { store: memoryStore(), providerKeys: providerKeys({ current: provider }) };
   const [first, second] = [createKeyring(parts), createKeyring(parts)];
   return {
     first,
