@@ -8,11 +8,12 @@ import type { Query, Row } from "../sql/database.ts";
 import { verifyChains } from "../sql/audit.ts";
 import { each, type ProviderKey, pages, providerKeyOf } from "./copy.ts";
 import { forgiving } from "../sql/tolerant-query.ts";
-import { type Life, lives } from "./replay.ts";
+import { lives } from "./replay.ts";
 import { valuesOf } from "../sql/rows.ts";
 import type { TableName } from "../sql/schema.ts";
 import { strayRows } from "./strays.ts";
-import type { RowCheck, RowProblem, RowProblemKind } from "./row-problem.ts";
+import { disordered, doubted, keyProblem, missing } from "./key-problems.ts";
+import type { RowCheck, RowProblem } from "./row-problem.ts";
 import { checkVersions } from "./versions.ts";
 import type { AuditCursor, AuditHead } from "../audit-store.ts";
 
@@ -23,16 +24,6 @@ export interface CheckedRows {
   auditEvents: number;
   heads: AuditHead[];
 }
-
-/** What must be right for a backup to be believed: these rows were not written by the service. */
-export const alterations: readonly RowProblemKind[] = [
-  "record_altered",
-  "request_altered",
-  "lease_altered",
-  "log_altered",
-  "log_content",
-  "audit_trail",
-];
 
 const chainRows = 500;
 
@@ -151,44 +142,8 @@ async function checkChains({ query, mac, checked, problem, count }: Check): Prom
   } while (cursor !== undefined);
 }
 
-function keyProblem(mac: RowMac, row: Row, life: Life | undefined): RowProblem | undefined {
-  const about = (kind: RowProblemKind, what: string) => {
-    const [tenantId, keyId, purpose] = [String(row.tenant_id), String(row.key_id), row.purpose as Purpose];
-    return { kind, tenantId, keyId, purpose, what };
-  };
-  if (!mac.matches(row.mac, "kms_keys", valuesOf("kms_keys", row))) {
-    return about("record_altered", "the record was altered: restore it from a backup");
-  }
-  const state = row.state as KeyState;
-  if (state === "PENDING" && life === undefined) return undefined;
-  if (life === undefined || !life.born) {
-    return about("record_unknown", `the record is ${state}, and no audit row tells of its creation`);
-  }
-  if (!life.states.includes(state)) {
-    return about("state", `the record is ${state}, and its audit rows lead to ${life.states.join(" or ")}`);
-  }
-  const isMarked = row.compromised_at !== null;
-  if (isMarked === life.compromised) return undefined;
-  if (isMarked) return about("state", "the record is marked as compromised, and no audit row marked it");
-  return about("state", "an audit row marked the key as compromised, and the record does not say so");
-}
-
 function logProblem(row: Row, what: string): RowProblem {
   return { kind: "log_altered", tenantId: String(row.tenant_id), keyId: "", purpose: undefined, what };
-}
-
-function missing({ tenantId, keyId, purpose, states }: Life): RowProblem {
-  const what = `the record is gone; its audit rows lead to ${states.join(" or ")}: restore it from a backup`;
-  return { kind: "record_missing", tenantId, keyId, purpose, what };
-}
-
-function disordered({ tenantId, keyId, purpose }: Life): RowProblem {
-  return { kind: "audit_trail", tenantId, keyId, purpose, what: "the key's audit rows are out of order" };
-}
-
-function doubted({ tenantId, keyId, purpose }: Life, doubt: string): RowProblem {
-  const what = `${doubt}: the clocks of replicas differ, or the rows were put in another order`;
-  return { kind: "audit_trail", tenantId, keyId, purpose, what, mayBeClocks: true };
 }
 
 async function next<T>(all: AsyncGenerator<T>): Promise<T | undefined> {

@@ -41,3 +41,13 @@ export interface RowCheck {
   /** Called with the number of rows looked at so far. */
   progress?(rows: number): void;
 }
+
+/** What must be right for a backup to be believed: these rows were not written by the service. */
+export const alterations: readonly RowProblemKind[] = [
+  "record_altered",
+  "request_altered",
+  "lease_altered",
+  "log_altered",
+  "log_content",
+  "audit_trail",
+];
