@@ -12,7 +12,7 @@ import { decompress } from "../../decompress.ts";
 import { tooLarge } from "../../limits.ts";
 import { checkEncoding, mayBeCompressed } from "../http2/compression.ts";
 import { isCompressed } from "../http2/internals.ts";
-import { type IntakeLimits, intakeOf } from "./intake.ts";
+import { type Intake, type IntakeLimits, intakeOf } from "./intake.ts";
 import type { StreamShare } from "../../stream-share.ts";
 
 export type GrpcStream = ServerDuplexStream<Buffer, Uint8Array>;
@@ -45,146 +45,177 @@ interface Work {
   answers: Promise<Answers>;
 }
 
-export function streamCall(call: GrpcStream, { http2, messages, limits, share }: StreamCallParts): StreamCall {
-  const waiting: Buffer[] = [];
-  const atWork: Work[] = [];
-  const early = Promise.withResolvers<never>();
-  const compressed = mayBeCompressed(http2);
-  let decompressing = false;
-  let reason: KmsError | undefined;
-  let over = false;
-  let draining = false;
-  let wake = () => {};
-  let movedMs = performance.now();
-  let movedMuchMs = movedMs;
+export function streamCall(call: GrpcStream, parts: StreamCallParts): StreamCall {
+  return new OpenStream(call, parts);
+}
 
-  const moved = (much: boolean) => {
-    movedMs = performance.now();
-    if (much) movedMuchMs = movedMs;
-  };
-  const intake = intakeOf(http2, {
-    limits,
-    share,
-    moved,
-    arrived(message) {
-      waiting.push(message);
-      begin();
-      wake();
-    },
-    ended(whole) {
-      if (!whole) return end(invalidField("request", "the stream ends within a message; send all of it"));
-      over = true;
-      wake();
-    },
-    tooLarge: () => end(tooLarge(limits.messageBytes)),
-  });
-  call.resume(); // to its end: what it brings is taken before it comes here
-  call.on("drain", () => wake());
+/** A class, because it is a machine of states, each of whose steps is small. */
+class OpenStream implements StreamCall {
+  readonly ended: Promise<void>;
+  readonly #call: GrpcStream;
+  readonly #parts: StreamCallParts;
+  readonly #intake: Intake;
+  readonly #waiting: Buffer[] = [];
+  readonly #atWork: Work[] = [];
+  readonly #early = Promise.withResolvers<never>();
+  /** Whether messages may be compressed. */
+  readonly #compressed: boolean;
+  #decompressing = false;
+  #reason: KmsError | undefined;
+  #over = false;
+  #draining = false;
+  #wake = () => {};
+  #movedMs = performance.now();
+  #movedMuchMs = this.#movedMs;
 
-  function begin(): void {
-    while (mayBegin()) {
-      const message = waiting.shift()!;
+  constructor(call: GrpcStream, parts: StreamCallParts) {
+    const { http2, limits, share } = parts;
+    this.#call = call;
+    this.#parts = parts;
+    this.#compressed = mayBeCompressed(http2);
+    this.#intake = intakeOf(http2, {
+      limits,
+      share,
+      moved: (much) => this.#moved(much),
+      arrived: (message) => this.#arrived(message),
+      ended: (whole) => this.#allArrived(whole),
+      tooLarge: () => this.end(tooLarge(limits.messageBytes)),
+    });
+    call.resume(); // to its end: what it brings is taken before it comes here
+    call.on("drain", () => this.#wake());
+    this.ended = Promise.race([this.#answerAll(), this.#early.promise]);
+  }
+
+  end(why: KmsError): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = why;
+    this.#intake.discard();
+    for (const message of this.#waiting.splice(0)) this.#intake.answered(message.length);
+    // What the pool is at holds its memory until it is done.
+    for (const work of this.#atWork) {
+      const letGo = () => this.#hold(work, 0);
+      work.answers.then(letGo, letGo);
+    }
+    this.#early.reject(why);
+    this.#wake();
+  }
+
+  drain(): void {
+    this.#draining = true;
+    this.#intake.discard();
+    this.#wake();
+  }
+
+  unread(): boolean {
+    return this.#call.writableLength > 0;
+  }
+
+  held(): number {
+    return this.#intake.held();
+  }
+
+  stalled(): { forMs: number; nothingMuchForMs: number } {
+    if (!this.unread() && (this.#atWork.length > 0 || this.#intake.waits())) return { forMs: 0, nothingMuchForMs: 0 };
+    const now = performance.now();
+    return { forMs: now - this.#movedMs, nothingMuchForMs: now - this.#movedMuchMs };
+  }
+
+  #moved(much: boolean): void {
+    this.#movedMs = performance.now();
+    if (much) this.#movedMuchMs = this.#movedMs;
+  }
+
+  #arrived(message: Buffer): void {
+    this.#waiting.push(message);
+    this.#begin();
+    this.#wake();
+  }
+
+  #allArrived(whole: boolean): void {
+    if (!whole) {
+      this.end(invalidField("request", "the stream ends within a message; send all of it"));
+      return;
+    }
+    this.#over = true;
+    this.#wake();
+  }
+
+  #begin(): void {
+    while (this.#mayBegin()) {
+      const message = this.#waiting.shift()!;
       const bytes = message.length; // taken, it is given away and has none
-      const compressedNow = compressed && isCompressed(message);
-      const answers = compressedNow ? takeCompressed(message, (more) => hold(work, more)) : messages.take(message);
+      const isCompressedNow = this.#compressed && isCompressed(message);
+      const answers = isCompressedNow
+        ? this.#takeCompressed(message, (more) => this.#hold(work, more))
+        : this.#parts.messages.take(message);
       const work: Work = { bytes, answers };
-      atWork.push(work);
+      this.#atWork.push(work);
       work.answers.then(
-        ({ bytes }) => hold(work, bytes),
-        () => hold(work, 0),
+        ({ bytes }) => this.#hold(work, bytes),
+        () => this.#hold(work, 0),
       );
     }
   }
 
   /** Where messages may be compressed, the next one waits until it is known how large this one is; and for ever, where this one is refused. */
-  function mayBegin(): boolean {
-    if (waiting.length === 0 || atWork.length === limits.messages) return false;
-    return !compressed || atWork.length === 0 || (!decompressing && intake.hasRoom());
+  #mayBegin(): boolean {
+    if (this.#waiting.length === 0 || this.#atWork.length === this.#parts.limits.messages) return false;
+    return !this.#compressed || this.#atWork.length === 0 || (!this.#decompressing && this.#intake.hasRoom());
   }
 
-  async function takeCompressed(message: Buffer, holds: (bytes: number) => void): Promise<Answers> {
-    decompressing = true;
+  async #takeCompressed(message: Buffer, holds: (bytes: number) => void): Promise<Answers> {
+    const { http2, limits, messages, share } = this.#parts;
+    this.#decompressing = true;
     checkEncoding(http2);
-    const whole = await decompress(message, limits.messageBytes, () => reason === undefined);
+    const whole = await decompress(message, limits.messageBytes, () => this.#reason === undefined);
     holds(whole.length);
-    if (reason !== undefined) throw reason;
+    if (this.#reason !== undefined) throw this.#reason;
     if (share.overflows()) throw overloaded();
     const answers = messages.take(whole);
-    decompressing = false;
-    begin();
+    this.#decompressing = false;
+    this.#begin();
     return answers;
   }
 
-  function hold(work: Work, bytes: number): void {
-    intake.changed(bytes - work.bytes);
+  #hold(work: Work, bytes: number): void {
+    this.#intake.changed(bytes - work.bytes);
     work.bytes = bytes;
   }
 
-  async function answerAll(): Promise<void> {
+  async #answerAll(): Promise<void> {
     for (;;) {
-      const work = atWork[0];
+      const work = this.#atWork[0];
       if (work === undefined) {
-        if (over) return;
-        if (draining) throw new KmsError("DRAINING", "the service is shutting down: open a stream to another replica");
-        await news();
+        if (this.#over) return;
+        if (this.#draining) {
+          throw new KmsError("DRAINING", "the service is shutting down: open a stream to another replica");
+        }
+        await this.#news();
         continue;
       }
       const answers = await work.answers;
-      for await (const message of answers.messages) await write(message);
-      atWork.shift();
+      for await (const message of answers.messages) await this.#write(message);
+      this.#atWork.shift();
       const { bytes } = work;
       work.bytes = 0; // a stream that ends now gives back what is left
-      intake.answered(bytes);
-      begin();
+      this.#intake.answered(bytes);
+      this.#begin();
     }
   }
 
-  async function write(message: Uint8Array): Promise<void> {
-    if (reason !== undefined) throw reason;
+  async #write(message: Uint8Array): Promise<void> {
+    if (this.#reason !== undefined) throw this.#reason;
     // Until now it was the caller that waited.
-    moved(true);
-    call.write(message, () => release(message));
-    while (call.writableNeedDrain) await news();
-    moved(true);
+    this.#moved(true);
+    this.#call.write(message, () => release(message));
+    while (this.#call.writableNeedDrain) await this.#news();
+    this.#moved(true);
   }
 
-  async function news(): Promise<void> {
+  async #news(): Promise<void> {
     await new Promise<void>((resolve) => {
-      wake = resolve;
+      this.#wake = resolve;
     });
-    if (reason !== undefined) throw reason;
+    if (this.#reason !== undefined) throw this.#reason;
   }
-
-  function end(why: KmsError): void {
-    if (reason !== undefined) return;
-    reason = why;
-    intake.discard();
-    for (const message of waiting.splice(0)) intake.answered(message.length);
-    // What the pool is at holds its memory until it is done.
-    for (const work of atWork) {
-      const letGo = () => hold(work, 0);
-      work.answers.then(letGo, letGo);
-    }
-    early.reject(why);
-    wake();
-  }
-
-  const unread = () => call.writableLength > 0;
-
-  return {
-    ended: Promise.race([answerAll(), early.promise]),
-    end,
-    drain() {
-      draining = true;
-      intake.discard();
-      wake();
-    },
-    unread,
-    held: intake.held,
-    stalled() {
-      if (!unread() && (atWork.length > 0 || intake.waits())) return { forMs: 0, nothingMuchForMs: 0 };
-      const now = performance.now();
-      return { forMs: now - movedMs, nothingMuchForMs: now - movedMuchMs };
-    },
-  };
 }

@@ -8,7 +8,7 @@ import type { ServerHttp2Stream } from "node:http2";
 import { earlyBytes } from "./early-bytes.ts";
 import { readFrames } from "./frames.ts";
 import type { StreamShare } from "../../stream-share.ts";
-import { readOn, takeArriving } from "../http2/internals.ts";
+import { type Arriving, readOn, takeArriving } from "../http2/internals.ts";
 
 export interface IntakeLimits {
   /** At work and waiting, of one stream. */
@@ -56,159 +56,190 @@ export function hasIntake(stream: ServerHttp2Stream): boolean {
 }
 
 /** Call before anything has come. */
-export function intakeOf(stream: ServerHttp2Stream, { limits, share, ...parts }: IntakeParts): Intake {
-  const { arrived, ended, moved, tooLarge } = parts;
-  const frames = readFrames();
-  const early = earlyBytes();
-  let messages = 0;
-  let held = 0;
+export function intakeOf(stream: ServerHttp2Stream, parts: IntakeParts): Intake {
+  const intake = new StreamIntake(stream, parts);
+  taken.add(stream);
+  return intake;
+}
+
+/** A class, because it is a machine of states, each of whose steps is small. */
+class StreamIntake implements Intake {
+  readonly #stream: ServerHttp2Stream;
+  readonly #parts: IntakeParts;
+  readonly #pass: (chunk: Arriving) => boolean;
+  readonly #frames = readFrames();
+  readonly #early = earlyBytes();
+  #state: "reading" | "full" | "waiting" | "discarding" = "reading";
+  #messages = 0;
+  #held = 0;
   /** What is counted for the message that has begun. */
-  let begun = 0;
-  let state: "reading" | "full" | "waiting" | "discarding" = "reading";
-  let [hasEnded, endIsPassed] = [false, false];
-  let isLost = false;
-  let untilMuch = muchBytes;
+  #begun = 0;
+  #hasEnded = false;
+  #endIsPassed = false;
+  #isLost = false;
+  #untilMuch = muchBytes;
   /** The message whose head is there. */
-  const next = {
+  readonly #next = {
     bytes: 0,
-    admit() {
-      begin();
-      goOn();
+    admit: () => {
+      this.#begin();
+      this.#goOn();
     },
   };
 
-  const pass = takeArriving(stream, (chunk) => {
-    if (chunk === null) end();
-    else receive(chunk);
-    return !isHeldBack();
-  });
-  taken.add(stream);
-
-  function receive(chunk: Buffer): void {
-    if (isDiscarding()) {
-      isLost = true;
-      return;
-    }
-    const read = isHeldBack() ? 0 : readFrom(chunk);
-    if (isHeldBack()) early.keep(chunk.subarray(read));
+  constructor(stream: ServerHttp2Stream, parts: IntakeParts) {
+    this.#stream = stream;
+    this.#parts = parts;
+    this.#pass = takeArriving(stream, (chunk) => {
+      if (chunk === null) this.#end();
+      else this.#receive(chunk);
+      return !this.#isHeldBack();
+    });
   }
 
-  const isHeldBack = () => state === "full" || state === "waiting";
-  const isDiscarding = () => state === "discarding";
+  changed(by: number): void {
+    this.#count(by);
+  }
+
+  answered(bytes: number): void {
+    this.#messages -= 1;
+    this.#count(-bytes);
+  }
+
+  held(): number {
+    return this.#held;
+  }
+
+  hasRoom(): boolean {
+    return this.#held < this.#most();
+  }
+
+  waits(): boolean {
+    return this.#state === "waiting";
+  }
+
+  discard(): void {
+    if (this.#isDiscarding()) return;
+    this.#parts.share.withdraw(this.#next);
+    this.#state = "discarding";
+    this.#isLost = this.#frames.unfinished();
+    this.#early.drop(this.#early.bytes().length);
+    this.#frames.drop();
+    this.#count(-this.#begun);
+    if (this.#hasEnded) this.#passEnd();
+    else readOn(this.#stream);
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#isDiscarding()) {
+      this.#isLost = true;
+      return;
+    }
+    const read = this.#isHeldBack() ? 0 : this.#readFrom(chunk);
+    if (this.#isHeldBack()) this.#early.keep(chunk.subarray(read));
+  }
+
+  #isHeldBack(): boolean {
+    return this.#state === "full" || this.#state === "waiting";
+  }
+
+  #isDiscarding(): boolean {
+    return this.#state === "discarding";
+  }
 
   /** As far as there is room. Returns where it stopped. */
-  function readFrom(chunk: Uint8Array): number {
+  #readFrom(chunk: Uint8Array): number {
     let at = 0;
-    while (at < chunk.length && state === "reading") {
-      at = frames.read(chunk, at);
-      const length = frames.announced();
-      if (length !== undefined) announced(length);
-      takeWhole();
+    while (at < chunk.length && this.#state === "reading") {
+      at = this.#frames.read(chunk, at);
+      const length = this.#frames.announced();
+      if (length !== undefined) this.#announced(length);
+      this.#takeWhole();
     }
-    untilMuch -= at;
-    moved(untilMuch <= 0);
-    if (untilMuch <= 0) untilMuch = muchBytes;
+    this.#untilMuch -= at;
+    const isMuch = this.#untilMuch <= 0;
+    this.#parts.moved(isMuch);
+    if (isMuch) this.#untilMuch = muchBytes;
     return at;
   }
 
-  function announced(length: number): void {
-    next.bytes = length;
-    if (length > limits.messageBytes) tooLarge();
-    else if (admits()) begin();
+  #announced(length: number): void {
+    this.#next.bytes = length;
+    if (length > this.#parts.limits.messageBytes) this.#parts.tooLarge();
+    else if (this.#admits()) this.#begin();
   }
 
   /** Whether there is room for the next message now. If not, it is let in as soon as there is. */
-  function admits(): boolean {
-    if (isFull()) state = "full";
-    else if (share.ask(next)) return true;
-    else state = "waiting";
+  #admits(): boolean {
+    if (this.#isFull()) this.#state = "full";
+    else if (this.#parts.share.ask(this.#next)) return true;
+    else this.#state = "waiting";
     return false;
   }
 
-  function isFull(): boolean {
-    return messages > 0 && (messages >= limits.messages || held + next.bytes > most());
+  #isFull(): boolean {
+    const { messages } = this.#parts.limits;
+    return this.#messages > 0 && (this.#messages >= messages || this.#held + this.#next.bytes > this.#most());
   }
 
-  function most(): number {
-    return Math.min(limits.bytes, share.forEach());
+  #most(): number {
+    return Math.min(this.#parts.limits.bytes, this.#parts.share.forEach());
   }
 
   /** It is counted in the share. */
-  function begin(): void {
-    state = "reading";
-    begun = next.bytes;
-    hold(begun);
-    messages += 1;
-    frames.begin();
-    untilMuch = muchBytes;
-    moved(true);
+  #begin(): void {
+    this.#state = "reading";
+    this.#begun = this.#next.bytes;
+    this.#hold(this.#begun);
+    this.#messages += 1;
+    this.#frames.begin();
+    this.#untilMuch = muchBytes;
+    this.#parts.moved(true);
   }
 
-  function takeWhole(): void {
-    const message = frames.whole();
+  #takeWhole(): void {
+    const message = this.#frames.whole();
     if (message === undefined) return;
-    begun = 0;
-    arrived(message);
+    this.#begun = 0;
+    this.#parts.arrived(message);
   }
 
   /** What came while there was no room, and then what comes. */
-  function goOn(): void {
-    takeWhole();
-    const read = readFrom(early.bytes());
-    if (isDiscarding()) return;
-    early.drop(read);
-    if (isHeldBack()) return;
-    if (hasEnded) passEnd();
-    else readOn(stream);
+  #goOn(): void {
+    this.#takeWhole();
+    const read = this.#readFrom(this.#early.bytes());
+    if (this.#isDiscarding()) return;
+    this.#early.drop(read);
+    if (this.#isHeldBack()) return;
+    if (this.#hasEnded) this.#passEnd();
+    else readOn(this.#stream);
   }
 
   /** Behind what came before, if that can be read yet; at once where the stream was reset: node waits for the end to be read, and nobody for more. */
-  function end(): void {
-    hasEnded = true;
-    isLost ||= stream.closed;
-    if (!isHeldBack() || stream.closed) passEnd();
+  #end(): void {
+    this.#hasEnded = true;
+    this.#isLost ||= this.#stream.closed;
+    if (!this.#isHeldBack() || this.#stream.closed) this.#passEnd();
   }
 
-  function passEnd(): void {
-    if (endIsPassed) return;
-    endIsPassed = true;
-    pass(null);
-    stream.read(0);
-    if (!isLost) ended(!frames.unfinished());
+  #passEnd(): void {
+    if (this.#endIsPassed) return;
+    this.#endIsPassed = true;
+    this.#pass(null);
+    this.#stream.read(0);
+    if (!this.#isLost) this.#parts.ended(!this.#frames.unfinished());
   }
 
-  function hold(more: number): void {
-    const before = held;
-    held += more;
-    if (before === 0 && held > 0) share.holders(1);
-    if (before > 0 && held === 0) share.holders(-1);
+  #hold(more: number): void {
+    const before = this.#held;
+    this.#held += more;
+    if (before === 0 && this.#held > 0) this.#parts.share.holders(1);
+    if (before > 0 && this.#held === 0) this.#parts.share.holders(-1);
   }
 
-  function count(by: number): void {
-    hold(by);
-    share.count(by);
-    if (state === "full" && admits()) next.admit();
+  #count(by: number): void {
+    this.#hold(by);
+    this.#parts.share.count(by);
+    if (this.#state === "full" && this.#admits()) this.#next.admit();
   }
-
-  return {
-    changed: count,
-    answered(bytes) {
-      messages -= 1;
-      count(-bytes);
-    },
-    held: () => held,
-    hasRoom: () => held < most(),
-    waits: () => state === "waiting",
-    discard() {
-      if (isDiscarding()) return;
-      share.withdraw(next);
-      state = "discarding";
-      isLost = frames.unfinished();
-      early.drop(early.bytes().length);
-      frames.drop();
-      count(-begun);
-      if (hasEnded) passEnd();
-      else readOn(stream);
-    },
-  };
 }
