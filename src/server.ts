@@ -9,15 +9,15 @@ import { startBackground } from "./keys/background.ts";
 import { createKeyring } from "./keys/keyring.ts";
 import { createLifecycle } from "./keys/lifecycle.ts";
 import { createRotation } from "./keys/rotation/rotate-keys.ts";
-import { openUnlockedStore } from "./keys/unlocked-store.ts";
+import { openUnlockedStore } from "./keys/store-key/unlocked-store.ts";
 import { warmAhead } from "./keys/warm.ts";
 import { observedOf } from "./observed.ts";
 import { startProcess } from "./process.ts";
 import { startProviders } from "./provider-keys/start.ts";
-import { createServices } from "./service/services.ts";
+import { createServices } from "./service/compose.ts";
 import { rotationRecorder } from "./telemetry.ts";
 import { createTenantLogs } from "./tenant-log/tenant-logs.ts";
-import { listen } from "./transport/listen.ts";
+import { startServers } from "./transport/start.ts";
 import { serviceName } from "./version.ts";
 
 export interface RunningServer {
@@ -68,12 +68,12 @@ export async function startServer(config: Config): Promise<RunningServer> {
   });
   await warmAhead({ keyring, store, log, ...config.cache });
 
-  const listening = parts.adopt(await listen(config, { services, observer, health, telemetry, log }), close);
+  const servers = parts.adopt(await startServers(config, { services, observer, health, telemetry, log }), close);
   log.info({ start_ms: Math.round(performance.now()) }, "serving");
   const running = parts.move();
   return {
-    grpcPort: listening.grpcPort,
-    httpPort: listening.httpPort,
+    grpcPort: servers.grpcPort,
+    httpPort: servers.httpPort,
     replaceTenantProviderKeys: providers.replaceTenantProviderKeys,
     async stop() {
       log.info("draining");

@@ -59,7 +59,7 @@ function resolved(path: string, of: string): string {
 }
 
 /**
- * The folders of src/, and what each may import beside its own files, Node and errors.ts: folders (their own files, not those of their
+ * The folders of src/, and what each may import beside its own files, Node and store/sqlite/error-codes.ts: folders (their own files, not those of their
  * folders), or single files. A file that has a line of its own follows that. Types count.
  */
 const mayImport: Record<string, readonly string[]> = {
@@ -75,6 +75,7 @@ const mayImport: Record<string, readonly string[]> = {
     "config",
     "encoding",
     "keys",
+    "keys/store-key",
     "provider",
     "provider-keys",
     "store",
@@ -112,6 +113,7 @@ const mayImport: Record<string, readonly string[]> = {
     "envelope",
     "failpoints.ts",
     "keys/rotation",
+    "keys/store-key",
     "provider",
     "provider-keys",
     "runtime",
@@ -119,6 +121,7 @@ const mayImport: Record<string, readonly string[]> = {
     "version.ts",
   ],
   "keys/rotation": ["failpoints.ts", "keys", "runtime", "store", "version.ts"],
+  "keys/store-key": ["failpoints.ts", "keys", "provider", "provider-keys", "store"],
   "main.js": ["cli", "runtime"],
   "observed.ts": ["health", "keys", "provider-keys", "telemetry.ts"],
   otlp: ["encoding"],
@@ -139,6 +142,7 @@ const mayImport: Record<string, readonly string[]> = {
     "health",
     "keys",
     "keys/rotation",
+    "keys/store-key",
     "observed.ts",
     "process.ts",
     "provider-keys",
@@ -271,7 +275,18 @@ const packages: Record<string, readonly string[]> = {
   "lru-cache": ["keys", "tenant-log"],
   operator: ["service/kms", "service/kms/validate"],
   pg: ["store/postgres"],
-  pino: ["audit", "health", "keys", "process.ts", "provider-keys", "runtime", "service", "transport", "transport/grpc"],
+  pino: [
+    "audit",
+    "health",
+    "keys",
+    "keys/store-key",
+    "process.ts",
+    "provider-keys",
+    "runtime",
+    "service",
+    "transport",
+    "transport/grpc",
+  ],
   "sodium-native": ["crypto"],
 };
 

@@ -1,7 +1,7 @@
 /** Counting all keys takes longer the more there are; how long do the others wait meanwhile? */
 
 import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
-import { unlockStore } from "../../src/keys/store-key.ts";
+import { unlockStore } from "../../src/keys/store-key/unlock.ts";
 import { openLocal } from "../../src/provider/local/open.ts";
 import { openStore } from "../../src/store/registry.ts";
 import type { Database } from "../../src/store/sql/database.ts";

@@ -8,7 +8,7 @@ import { publicKeyOf } from "../../src/crypto/ed25519.ts";
 import { type RowMac, rowMac } from "../../src/store/sql/row-mac.ts";
 import type { KeyRecord, Purpose } from "../../src/store/key-record.ts";
 import { recordContext } from "../../src/keys/states.ts";
-import { unlockStore, unwrapStoreKey } from "../../src/keys/store-key.ts";
+import { unlockStore, unwrapStoreKey } from "../../src/keys/store-key/unlock.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { postgresDatabase } from "../../src/store/postgres/open.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";

@@ -4,7 +4,7 @@ import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { watchProvider } from "../../src/provider-keys/watch.ts";
 import { wholeKeyring, type WholeKeyring } from "../../test/support/whole-keyring.ts";
 import { wrappedBy } from "../../src/provider-keys/provider-keys.ts";
-import { unlockStore } from "../../src/keys/store-key.ts";
+import { unlockStore } from "../../src/keys/store-key/unlock.ts";
 import { logReader } from "../../src/tenant-log/log-reader.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { createAuditTrail } from "../../src/audit/trail.ts";

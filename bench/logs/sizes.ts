@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
-import { unlockStore } from "../../src/keys/store-key.ts";
+import { unlockStore } from "../../src/keys/store-key/unlock.ts";
 import { appendOf } from "../../src/tenant-log/group.ts";
 import { originOf } from "../../src/tenant-log/believed-head.ts";
 import { openLocal } from "../../src/provider/local/open.ts";

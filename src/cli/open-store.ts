@@ -9,7 +9,7 @@ import { KmsError } from "../errors.ts";
 import { allowed } from "../keys/states.ts";
 import { ownKeys } from "../provider-keys/name-claims.ts";
 import { type ProviderKeys, providerKeys, nameOf } from "../provider-keys/provider-keys.ts";
-import { unwrapStoreKey } from "../keys/store-key.ts";
+import { unwrapStoreKey } from "../keys/store-key/unlock.ts";
 import { watchProvider } from "../provider-keys/watch.ts";
 import { openProviderKey, openProviders } from "../provider/open.ts";
 import type { ProviderSettings } from "../provider/registry.ts";

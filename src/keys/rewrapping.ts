@@ -19,7 +19,7 @@ import type { Keyring } from "./keyring.ts";
 import { eachOf } from "./pace.ts";
 import type { KeyRecord } from "../store/key-record.ts";
 import { recordContext } from "./states.ts";
-import { rewrapStoreKey } from "./store-key.ts";
+import { rewrapStoreKey } from "./store-key/unlock.ts";
 import { unwrap } from "./unwrap.ts";
 
 export interface Rewrap {

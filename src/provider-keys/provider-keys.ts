@@ -28,7 +28,7 @@ export interface ProviderKeys {
   isNamed(wrapped: WrappedBy): boolean;
   /** Which key should have wrapped what. */
   wrapping(): Wrapping;
-  /** SHA-256 that the store key must have, see store-key-pin.ts. */
+  /** SHA-256 that the store key must have, see keys/store-key/pin.ts. */
   readonly storeKeyPin: string | undefined;
   close(): Promise<void>;
 }

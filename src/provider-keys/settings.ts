@@ -4,7 +4,7 @@ import type { ProviderSettings } from "../provider/registry.ts";
 
 export interface ProviderKeySettings extends NamedProviders {
   readonly tenantProviderKeys: TenantProviderKeySettings;
-  /** SHA-256 that the store key must have, see store-key-pin.ts. */
+  /** SHA-256 that the store key must have, see keys/store-key/pin.ts. */
   readonly storeKeyPin: string | undefined;
   /** Between looks at a key. */
   readonly providerCheckMs: number;

@@ -37,7 +37,7 @@ export interface Provider {
   readonly region?: string | undefined;
   /**
    * True where whoever knows a public key can wrap: that a key opens then proves neither that this service wrapped it nor that it is
-   * secret. So the store key is pinned by its SHA-256, see keys/store-key.ts.
+   * secret. So the store key is pinned by its SHA-256, see keys/store-key/unlock.ts.
    */
   readonly wrapsForAnyone?: boolean | undefined;
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { wholeKeyring } from "../support/whole-keyring.ts";
 import { providerKeys, type TenantProviderKeys, wrappedBy } from "../../src/provider-keys/provider-keys.ts";
-import { unlockStore } from "../../src/keys/store-key.ts";
+import { unlockStore } from "../../src/keys/store-key/unlock.ts";
 import { openProvider } from "../../src/provider/registry.ts";
 import { openStore } from "../../src/store/registry.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";

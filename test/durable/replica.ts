@@ -8,7 +8,7 @@ import { wholeKeyring } from "../support/whole-keyring.ts";
 import type { Purpose } from "../../src/store/key-record.ts";
 import type { RotateRequest, RotationResult } from "../../src/keys/rotation/rotation.ts";
 import { rotationRuns } from "../../src/keys/rotation/due-run.ts";
-import { unlockStore } from "../../src/keys/store-key.ts";
+import { unlockStore } from "../../src/keys/store-key/unlock.ts";
 import { openProvider } from "../../src/provider/registry.ts";
 import { type StepName, steps } from "../../src/failpoints.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";

@@ -10,7 +10,7 @@ import { KmsError } from "../../src/errors.ts";
 import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { wholeKeyring } from "../support/whole-keyring.ts";
 import type { KeyRecord, Purpose } from "../../src/store/key-record.ts";
-import { unlockStore } from "../../src/keys/store-key.ts";
+import { unlockStore } from "../../src/keys/store-key/unlock.ts";
 import { openProvider } from "../../src/provider/registry.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
 import type { AuditCursor } from "../../src/store/audit-store.ts";

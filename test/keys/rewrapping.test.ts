@@ -7,7 +7,7 @@ import { providerKeys, wrappedBy } from "../../src/provider-keys/provider-keys.t
 import type { KeyRecord, KeyState } from "../../src/store/key-record.ts";
 import { recordContext } from "../../src/keys/states.ts";
 import type { RewrapRequest, RewrapResult } from "../../src/keys/rewrapping.ts";
-import { rewrapStoreKey, unlockStore, unwrapStoreKey } from "../../src/keys/store-key.ts";
+import { rewrapStoreKey, unlockStore, unwrapStoreKey } from "../../src/keys/store-key/unlock.ts";
 import { unwrap } from "../../src/keys/unwrap.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";

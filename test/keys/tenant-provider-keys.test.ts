@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { hasWrapped, providerKeys, type TenantProviderKeys, wrappedBy } from "../../src/provider-keys/provider-keys.ts";
-import { unlockStore } from "../../src/keys/store-key.ts";
+import { unlockStore } from "../../src/keys/store-key/unlock.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";

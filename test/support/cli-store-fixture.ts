@@ -10,7 +10,7 @@ import { wholeKeyring, type WholeKeyring } from "./whole-keyring.ts";
 import { publicPartOf } from "../../src/keys/key-check.ts";
 import type { KeyRecord } from "../../src/store/key-record.ts";
 import { recordContext } from "../../src/keys/states.ts";
-import { unlockStore } from "../../src/keys/store-key.ts";
+import { unlockStore } from "../../src/keys/store-key/unlock.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { openProvider } from "../../src/provider/registry.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";

@@ -16,7 +16,7 @@ import {
   type UnwrapResult,
   type WrapResult,
 } from "@azure/keyvault-keys";
-import { azureCalls, type CallOptions, type Send } from "./calls.ts";
+import { azureCalls, type CallOptions, type Send } from "./exchanges.ts";
 import type { AzureConnection } from "./connection.ts";
 import type { AzureTokens } from "./tokens.ts";
 import type { AzureKeyName } from "./key.ts";

@@ -8,7 +8,7 @@ import pg from "pg";
 import { KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
 import type { Database, Query, Row, Transaction } from "../sql/database.ts";
-import { adviceOn } from "./advice.ts";
+import { adviceOn } from "./server-advice.ts";
 import { postgresNews } from "./listen.ts";
 import { type Dialect, migrate } from "../sql/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";

@@ -5,7 +5,7 @@
 import type { Database } from "../sql/database.ts";
 import type { Dialect } from "../sql/schema.ts";
 import { createErasure } from "./erasure.ts";
-import { createFailures, isSqlite } from "./errors.ts";
+import { createFailures, isSqlite } from "./error-codes.ts";
 import { fileConnection } from "./file-connection.ts";
 import { groupCommit } from "./group-commit.ts";
 import { workQueue } from "./work-queue.ts";

@@ -4,7 +4,7 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { step } from "../../failpoints.ts";
-import { isBusy } from "./errors.ts";
+import { isBusy } from "./error-codes.ts";
 import { emptiesLog, pollMs, pragma } from "./file-connection.ts";
 import { holdsAny } from "./residue.ts";
 

@@ -5,7 +5,7 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { KmsError } from "../../errors.ts";
 import type { Query, Row } from "../sql/database.ts";
-import { translated } from "./errors.ts";
+import { translated } from "./error-codes.ts";
 import { type FileWatch, watchFile } from "./file.ts";
 
 export interface FileOptions {

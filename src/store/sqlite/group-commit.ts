@@ -5,7 +5,7 @@
 import { step } from "../../failpoints.ts";
 import type { Transaction } from "../sql/database.ts";
 import type { Erasure } from "./erasure.ts";
-import { type Failures, isBusy, isConstraint, isSqlite, translated } from "./errors.ts";
+import { type Failures, isBusy, isConstraint, isSqlite, translated } from "./error-codes.ts";
 import { busyMs, type FileConnection } from "./file-connection.ts";
 import type { Work, WorkQueue } from "./work-queue.ts";
 

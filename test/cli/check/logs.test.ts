@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checkLogs } from "../../../src/cli/check/every-log.ts";
 import { providerKeys } from "../../../src/provider-keys/provider-keys.ts";
-import { unwrapStoreKey } from "../../../src/keys/store-key.ts";
+import { unwrapStoreKey } from "../../../src/keys/store-key/unlock.ts";
 import { openProvider } from "../../../src/provider/registry.ts";
 import { checkpointText } from "../../../src/tlog/checkpoint.ts";
 import { signNote } from "../../../src/tlog/signed-note.ts";

@@ -4,8 +4,8 @@
  * nothing of them.
  */
 import { createHash, type KeyObject, timingSafeEqual } from "node:crypto";
-import { KmsError } from "../errors.ts";
-import type { Provider } from "../provider/provider.ts";
+import { KmsError } from "../../errors.ts";
+import type { Provider } from "../../provider/provider.ts";
 
 const setting = "azure.store-key-fingerprint";
 

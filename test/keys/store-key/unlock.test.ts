@@ -1,12 +1,12 @@
 /** The key of a store: made once, opened by a provider key that is configured, and by none that does not bind it to its context. */
 import { expect, it } from "vitest";
-import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
-import { unlockStore } from "../../src/keys/store-key.ts";
-import { localProvider } from "../../src/provider/local/open.ts";
-import { randomMasterKey } from "../../src/provider/local/master-key.ts";
-import type { Provider } from "../../src/provider/provider.ts";
-import { openStore } from "../../src/store/registry.ts";
-import { thrownBy } from "../support/matchers.ts";
+import { providerKeys } from "../../../src/provider-keys/provider-keys.ts";
+import { unlockStore } from "../../../src/keys/store-key/unlock.ts";
+import { localProvider } from "../../../src/provider/local/open.ts";
+import { randomMasterKey } from "../../../src/provider/local/master-key.ts";
+import type { Provider } from "../../../src/provider/provider.ts";
+import { openStore } from "../../../src/store/registry.ts";
+import { thrownBy } from "../../support/matchers.ts";
 
 const locked = () => openStore({ name: "memory" });
 

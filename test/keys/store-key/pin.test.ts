@@ -8,19 +8,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { wholeKeyring } from "../support/whole-keyring.ts";
-import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
-import { unlockStore } from "../../src/keys/store-key.ts";
-import { secretBytes, sealWrapped } from "../../src/provider/azure/wrapped.ts";
-import { localProvider } from "../../src/provider/local/open.ts";
-import { randomMasterKey } from "../../src/provider/local/master-key.ts";
-import type { Provider } from "../../src/provider/provider.ts";
-import { openStore } from "../../src/store/registry.ts";
-import { run } from "../support/cli-fixture.ts";
-import { type AzureKeyVaultFake, type FakeVaultKey, startAzureKeyVault } from "../fakes/azure-key-vault.ts";
-import { thrownBy } from "../support/matchers.ts";
-import { azureEnvironment, canServe } from "../support/azure-fixture.ts";
-import { startProcess } from "../support/service-process.ts";
+import { wholeKeyring } from "../../support/whole-keyring.ts";
+import { providerKeys } from "../../../src/provider-keys/provider-keys.ts";
+import { unlockStore } from "../../../src/keys/store-key/unlock.ts";
+import { secretBytes, sealWrapped } from "../../../src/provider/azure/wrapped.ts";
+import { localProvider } from "../../../src/provider/local/open.ts";
+import { randomMasterKey } from "../../../src/provider/local/master-key.ts";
+import type { Provider } from "../../../src/provider/provider.ts";
+import { openStore } from "../../../src/store/registry.ts";
+import { run } from "../../support/cli-fixture.ts";
+import { type AzureKeyVaultFake, type FakeVaultKey, startAzureKeyVault } from "../../fakes/azure-key-vault.ts";
+import { thrownBy } from "../../support/matchers.ts";
+import { azureEnvironment, canServe } from "../../support/azure-fixture.ts";
+import { startProcess } from "../../support/service-process.ts";
 
 /** Wraps as azure does, with nothing but the public key; and opens what it wrapped, as whoever wraps may remember. */
 function attacker(keyId: string, { current }: FakeVaultKey): Provider {

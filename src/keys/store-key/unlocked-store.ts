@@ -1,9 +1,9 @@
 /** The configured store, opened and unlocked by its key; nothing stays open where that fails. */
 import type { Logger } from "pino";
-import type { ProviderKeys } from "../provider-keys/provider-keys.ts";
-import { openStore, type StoreSettings } from "../store/registry.ts";
-import type { Store } from "../store/store.ts";
-import { unlockStore } from "./store-key.ts";
+import type { ProviderKeys } from "../../provider-keys/provider-keys.ts";
+import { openStore, type StoreSettings } from "../../store/registry.ts";
+import type { Store } from "../../store/store.ts";
+import { unlockStore } from "./unlock.ts";
 
 export interface UnlockedStore {
   store: Store;

@@ -3,17 +3,17 @@ import { readFileSync } from "node:fs";
 import type { Logger } from "pino";
 import type { AuditObserver } from "../audit/observer.ts";
 import type { HealthMonitor } from "../health/monitor.ts";
-import type { Services } from "../service/services.ts";
+import type { Services } from "../service/compose.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { authenticateAnyone } from "./authenticate.ts";
 import { createCalls } from "./calls.ts";
 import { createGrpcHealth } from "./grpc/health.ts";
-import { logWordsOfGrpc } from "./grpc/log.ts";
+import { logWordsOfGrpc } from "./grpc/library-log.ts";
 import { listenGrpc } from "./grpc/server.ts";
 import { listenHttp } from "./http/server.ts";
 import { keyAdminService, kmsService, logService } from "./services.ts";
 
-export interface ListenSettings {
+export interface ServerSettings {
   readonly host: string;
   /** 0 for any that is free. */
   readonly grpcPort: number;
@@ -24,7 +24,7 @@ export interface ListenSettings {
   readonly shutdownGraceMs: number;
 }
 
-export interface ListenParts {
+export interface ServerParts {
   services: Services;
   observer: AuditObserver;
   health: HealthMonitor;
@@ -32,14 +32,14 @@ export interface ListenParts {
   log: Logger;
 }
 
-export interface ListeningServers {
+export interface StartedServers {
   grpcPort: number;
   httpPort: number;
   /** Takes no new call and ends when those that run are answered, at the latest after the grace of a shutdown. */
   close(): Promise<void>;
 }
 
-export async function listen(settings: ListenSettings, parts: ListenParts): Promise<ListeningServers> {
+export async function startServers(settings: ServerSettings, parts: ServerParts): Promise<StartedServers> {
   const { services, observer, health, telemetry, log } = parts;
   const { instruments, tracer, servePrometheus: serveMetrics } = telemetry;
   logWordsOfGrpc(log);

@@ -3,13 +3,13 @@
  * store that has nothing yet, read back and unwrapped before it is used; of replicas that start at once all use the one that was first.
  */
 import { createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
-import { hasCode, KmsError } from "../errors.ts";
-import type { Provider } from "../provider/provider.ts";
-import { step } from "../failpoints.ts";
-import type { LockedStore, Store, StoreKeyChange, WrappedStoreKey } from "../store/store.ts";
-import { hasWrapped, type ProviderKeys, wrappedBy } from "../provider-keys/provider-keys.ts";
-import { fingerprintOf, pinAdvice, refuseNew, refuseOther } from "./store-key-pin.ts";
-import { secretBytes } from "./unwrap.ts";
+import { hasCode, KmsError } from "../../errors.ts";
+import type { Provider } from "../../provider/provider.ts";
+import { step } from "../../failpoints.ts";
+import type { LockedStore, Store, StoreKeyChange, WrappedStoreKey } from "../../store/store.ts";
+import { hasWrapped, type ProviderKeys, wrappedBy } from "../../provider-keys/provider-keys.ts";
+import { fingerprintOf, pinAdvice, refuseNew, refuseOther } from "./pin.ts";
+import { secretBytes } from "../unwrap.ts";
 
 const storeIdBytes = 16;
 
