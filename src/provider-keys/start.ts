@@ -56,34 +56,10 @@ export interface ProviderParts {
 }
 
 export async function startProviders(settings: ProviderKeySettings, parts: ProviderParts): Promise<StartedProviders> {
-  const { instruments, log, clock, alarm } = parts;
-  const all = new Map<string, number>();
-  const counting = new AsyncLocalStorage<Map<string, number>>();
-  const users = new Set<SecretUser>();
+  const { log, clock, alarm } = parts;
+  const { observe, ...counted } = callCounts(parts);
+  const { follow, forget, subscribe } = secretUsers(log);
   await using started = new AsyncDisposableStack();
-
-  function observe(call: ProviderCall): void {
-    const { operation, outcome, seconds, attempts } = call;
-    if (attempts === 0) return; // refused before it reached the provider
-    instruments.providerCall.record(seconds, { operation, outcome });
-    instruments.providerRequests.add(attempts, { operation });
-    for (const calls of [all, counting.getStore()]) calls?.set(operation, (calls.get(operation) ?? 0) + attempts);
-    logFailure(log, call);
-  }
-
-  function follow(watch: ProviderWatch): void {
-    watch.subscribe({
-      changed({ condition, detail, advice }, { name, keyId }) {
-        if (condition === "denied") for (const user of users) user.forgetWrappedBy({ name, keyId });
-        const line = { provider: name, keyId, detail, ...(advice && { advice }) };
-        log[condition === "answering" ? "info" : "error"](line, `provider ${name} is ${condition}`);
-      },
-      denied: (provider) => {
-        for (const user of users) user.doubtWrappedBy(provider);
-      },
-    });
-  }
-
   const options = { observe, observeBreaker: alarm.changed };
   const watch = (provider: Provider) => watchProvider({ provider, intervalMs: settings.providerCheckMs, clock });
   const opened = await openProviders(settings, options);
@@ -118,7 +94,7 @@ export async function startProviders(settings: ProviderKeySettings, parts: Provi
       alarm.changed();
     },
     ended(provider) {
-      for (const user of users) user.forgetWrappedBy(provider);
+      forget(provider);
       alarm.suspect();
     },
   });
@@ -132,16 +108,57 @@ export async function startProviders(settings: ProviderKeySettings, parts: Provi
       return tenantProviderKeys.keyOf(tenantId)?.open ?? { unguarded: opened[0], watch: watches[0]! };
     },
     watches,
-    subscribe: (user) => void users.add(user),
+    subscribe,
     breakers: () => worstBreakers(opened.flatMap((each) => each.breakers())),
     allBreakers: () => worstBreakers([...opened.flatMap((each) => each.breakers()), ...tenantProviderKeys.breakers()]),
+    ...counted,
+    replaceTenantProviderKeys: replacing(settings, { tenantProviderKeys, log, alarm }),
+    close: () => running.disposeAsync(),
+  };
+}
+
+/** Calls that reached a provider: counted since start and while some work runs, recorded in metrics, and logged where they failed. */
+function callCounts({ instruments, log }: ProviderParts) {
+  const all = new Map<string, number>();
+  const counting = new AsyncLocalStorage<Map<string, number>>();
+  return {
+    observe(call: ProviderCall): void {
+      const { operation, outcome, seconds, attempts } = call;
+      if (attempts === 0) return; // refused before it reached the provider
+      instruments.providerCall.record(seconds, { operation, outcome });
+      instruments.providerRequests.add(attempts, { operation });
+      for (const calls of [all, counting.getStore()]) calls?.set(operation, (calls.get(operation) ?? 0) + attempts);
+      logFailure(log, call);
+    },
     calls: () => all,
-    async countCalls(work) {
+    async countCalls<T>(work: () => Promise<T>) {
       const calls = new Map<string, number>();
       return { answer: await counting.run(calls, work), calls };
     },
-    replaceTenantProviderKeys: replacing(settings, { tenantProviderKeys, log, alarm }),
-    close: () => running.disposeAsync(),
+  };
+}
+
+/** Passes on what the watches see to those who use secrets, and logs it. */
+function secretUsers(log: Logger) {
+  const users = new Set<SecretUser>();
+  const forget = (provider: ProviderKeyName) => {
+    for (const user of users) user.forgetWrappedBy(provider);
+  };
+  return {
+    forget,
+    subscribe: (user: SecretUser) => void users.add(user),
+    follow(watch: ProviderWatch): void {
+      watch.subscribe({
+        changed({ condition, detail, advice }, { name, keyId }) {
+          if (condition === "denied") forget({ name, keyId });
+          const line = { provider: name, keyId, detail, ...(advice && { advice }) };
+          log[condition === "answering" ? "info" : "error"](line, `provider ${name} is ${condition}`);
+        },
+        denied(provider) {
+          for (const user of users) user.doubtWrappedBy(provider);
+        },
+      });
+    },
   };
 }
 
