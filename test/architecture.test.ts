@@ -374,8 +374,6 @@ const longFunctions: Record<string, string> = {
   "keys/rotation/due-run.ts rotationRuns": "a run holds its lease from the first line to the last",
   "keys/rotation/rotate-keys.ts createRotation": "one key and many: both answer by the same outcomes",
   "otlp/span.ts readSpan": "a case for each field of a span, on the hot path of every signature",
-  "service/kms/pii.ts piiHandlers": "three handlers over the same limits, fields and counts",
-  "service/kms/status-handler.ts statusHandlers": "one answer of many parts, each a function within",
   "store/sqlite/file-connection.ts fileConnection":
     "one connection: what each step may do depends on how the last one ended",
   "tenant-log/sequencer.ts createSequencer": "one state: what waits, grows and is stored of each tenant's log",

@@ -114,9 +114,9 @@ export function statusHandlers(parts: StatusParts) {
           }),
         ),
         keys: keyCounts(counts),
-        rotation: rotationStatus(counts, due),
+        rotation: rotationStatus(parts, counts, due),
         breakers: parts.breakers().map((breaker) => create(BreakerStatusSchema, breaker)),
-        cost: costStatus(uptimeMs),
+        cost: costStatus(parts, uptimeMs),
         memory: create(MemoryStatusSchema, memoryProtection()),
         store: store.name,
         audit: auditStatus(audit),
@@ -124,7 +124,7 @@ export function statusHandlers(parts: StatusParts) {
         providerKeys: parts.watches.map(({ provider, current }) =>
           create(ProviderKeyStatusSchema, { ...placeOf(provider), ...conditionOf(current()) }),
         ),
-        ...tenantKeyStatus(tenantId),
+        ...tenantKeyStatus(parts, tenantId),
         cacheTtl: durationFromMs(parts.ttlMs),
         maxStale: durationFromMs(parts.maxStaleMs),
       });
@@ -141,57 +141,57 @@ export function statusHandlers(parts: StatusParts) {
     lastDue = await inTime(store.due(before, 1)).catch((error) => asLastSeen(error, lastDue));
     return lastDue.total;
   }
+}
 
-  function tenantKeyStatus(tenantId: string | undefined) {
-    const own = tenantId === undefined ? undefined : parts.tenantProviderKeys.keyOf(tenantId);
-    const all = tenantId === undefined ? parts.tenantProviderKeys.all() : own === undefined ? [] : [own];
-    const isWell = (key: TenantKeyStatus) => key.condition().condition === "answering";
-    const unusable = all.filter((key) => !isWell(key));
-    return {
-      tenantKeys: [...unusable, ...all.filter(isWell)].slice(0, tenantKeysShown).map(tenantKey),
-      tenantKeysTotal: all.length,
-      tenantKeysUnusable: unusable.length,
-    };
-  }
+function tenantKeyStatus({ tenantProviderKeys }: StatusParts, tenantId: string | undefined) {
+  const own = tenantId === undefined ? undefined : tenantProviderKeys.keyOf(tenantId);
+  const all = tenantId === undefined ? tenantProviderKeys.all() : own === undefined ? [] : [own];
+  const isWell = (key: TenantKeyStatus) => key.condition().condition === "answering";
+  const unusable = all.filter((key) => !isWell(key));
+  return {
+    tenantKeys: [...unusable, ...all.filter(isWell)].slice(0, tenantKeysShown).map(tenantKey),
+    tenantKeysTotal: all.length,
+    tenantKeysUnusable: unusable.length,
+  };
+}
 
-  function rotationStatus(counts: KeyCounts, due: number) {
-    const { enabled, maxAgeDays, next, failed } = parts.schedule;
-    const nextAt = next();
-    const lastAt = parts.schedule.last?.() ?? counts.lastRotationAt;
-    return create(RotationStatusSchema, {
-      enabled,
-      maxAge: { seconds: BigInt(maxAgeDays * (dayMs / 1000)), nanos: 0 },
-      ...(lastAt && { last: timestampFromDate(lastAt) }),
-      ...(nextAt && { next: timestampFromDate(nextAt) }),
-      due: BigInt(due),
-      failed: BigInt(failed()),
-    });
-  }
+function rotationStatus({ schedule }: StatusParts, counts: KeyCounts, due: number) {
+  const { enabled, maxAgeDays, next, failed } = schedule;
+  const nextAt = next();
+  const lastAt = schedule.last?.() ?? counts.lastRotationAt;
+  return create(RotationStatusSchema, {
+    enabled,
+    maxAge: { seconds: BigInt(maxAgeDays * (dayMs / 1000)), nanos: 0 },
+    ...(lastAt && { last: timestampFromDate(lastAt) }),
+    ...(nextAt && { next: timestampFromDate(nextAt) }),
+    due: BigInt(due),
+    failed: BigInt(failed()),
+  });
+}
 
-  function costStatus(uptimeMs: number) {
-    const { prices, watches, tenantProviderKeys, ttlMs, checkMs } = parts;
-    const providerKeys = watches.length + tenantProviderKeys.all().length;
-    const calls = parts.providerCalls();
-    const secrets = parts.caches().filter(({ keyType }) => keyType !== "public"); // those come from the store
-    const sum = (count: (cache: CacheStats) => number) => secrets.reduce((total, cache) => total + count(cache), 0);
-    const loads = {
-      first: sum((cache) => cache.loads.first),
-      refreshed: sum((cache) => cache.loads.refreshed),
-      expired: sum((cache) => cache.loads.expired),
-      doubted: sum((cache) => cache.loads.doubted),
-    };
-    const cachedKeys = sum(({ size }) => size);
-    const use = { prices, calls, uptimeMs, loads, cachedKeys, providerKeys, ttlMs, checkMs };
-    const { projections, ...cost } = costOf(use);
-    return create(CostStatusSchema, {
-      ...cost,
-      providerCalls: bigints(Object.fromEntries(calls)),
-      providerKeys,
-      prices: { ...prices, perTenThousandCalls: prices.per10000Calls },
-      keyLoads: bigints(loads),
-      projections: projections.map(({ ttlMs, ...projection }) => ({ ...projection, ttl: durationFromMs(ttlMs) })),
-    });
-  }
+function costStatus(parts: StatusParts, uptimeMs: number) {
+  const { prices, watches, tenantProviderKeys, ttlMs, checkMs } = parts;
+  const providerKeys = watches.length + tenantProviderKeys.all().length;
+  const calls = parts.providerCalls();
+  const secrets = parts.caches().filter(({ keyType }) => keyType !== "public"); // those come from the store
+  const sum = (count: (cache: CacheStats) => number) => secrets.reduce((total, cache) => total + count(cache), 0);
+  const loads = {
+    first: sum((cache) => cache.loads.first),
+    refreshed: sum((cache) => cache.loads.refreshed),
+    expired: sum((cache) => cache.loads.expired),
+    doubted: sum((cache) => cache.loads.doubted),
+  };
+  const cachedKeys = sum(({ size }) => size);
+  const use = { prices, calls, uptimeMs, loads, cachedKeys, providerKeys, ttlMs, checkMs };
+  const { projections, ...cost } = costOf(use);
+  return create(CostStatusSchema, {
+    ...cost,
+    providerCalls: bigints(Object.fromEntries(calls)),
+    providerKeys,
+    prices: { ...prices, perTenThousandCalls: prices.per10000Calls },
+    keyLoads: bigints(loads),
+    projections: projections.map(({ ttlMs, ...projection }) => ({ ...projection, ttl: durationFromMs(ttlMs) })),
+  });
 }
 
 function bigints<Name extends string>(counts: Record<Name, number>): Record<Name, bigint> {
