@@ -3,7 +3,7 @@
  * is audited, once, by its code. A handler itself says which keys it used, because only it knows.
  */
 import type { CallContext } from "../call/context.ts";
-import { type Answer, andThen } from "../call/maybe-promise.ts";
+import { type MaybePromise, andThen } from "../call/maybe-promise.ts";
 import type { AuditAction } from "../store/audit-store.ts";
 import type { AuditObserver, Named } from "./observer.ts";
 
@@ -23,7 +23,7 @@ export interface Audited<Request> {
 export const notAudited = { action: undefined, kind: "look", named: () => ({}) } as const;
 
 /** `In` and `Out` are known to the types of a service's handlers; a list of several has the default. */
-export type Handler<In = never, Out = unknown> = (request: In, call: CallContext) => Answer<Out>;
+export type Handler<In = never, Out = unknown> = (request: In, call: CallContext) => MaybePromise<Out>;
 
 /** The handler of a call as it stands in the trail. */
 export function audited<In, Out>(

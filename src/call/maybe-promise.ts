@@ -1,7 +1,7 @@
 /** A handler answers at once where it can: a promise costs more than a cached key. */
-export type Answer<T> = T | Promise<T>;
+export type MaybePromise<T> = T | Promise<T>;
 
 /** Not called `then`: a module that exports that name cannot be imported dynamically, because it looks like a promise. */
-export function andThen<A, B>(answer: Answer<A>, use: (value: A) => Answer<B>): Answer<B> {
+export function andThen<A, B>(answer: MaybePromise<A>, use: (value: A) => MaybePromise<B>): MaybePromise<B> {
   return answer instanceof Promise ? answer.then(use) : use(answer);
 }

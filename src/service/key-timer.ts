@@ -1,10 +1,10 @@
 /** Measures how long it takes to get a key, into the histograms kms_retrieve_{signing,encryption}_key_seconds. */
 import type { Histogram } from "@opentelemetry/api";
-import type { Answer } from "../call/maybe-promise.ts";
+import type { MaybePromise } from "../call/maybe-promise.ts";
 
 export interface KeyTimer {
-  signing<T>(get: () => Answer<T>): Answer<T>;
-  encryption<T>(get: () => Answer<T>): Answer<T>;
+  signing<T>(get: () => MaybePromise<T>): MaybePromise<T>;
+  encryption<T>(get: () => MaybePromise<T>): MaybePromise<T>;
 }
 
 const cached = { cached: "true" };
@@ -18,7 +18,7 @@ export function keyTimer(instruments: { retrieveSigningKey: Histogram; retrieveE
 }
 
 /** A key that is at hand comes without a promise. */
-function timed<T>(histogram: Histogram, get: () => Answer<T>): Answer<T> {
+function timed<T>(histogram: Histogram, get: () => MaybePromise<T>): MaybePromise<T> {
   const startedMs = performance.now();
   const key = get();
   if (!(key instanceof Promise)) {

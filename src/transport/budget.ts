@@ -3,7 +3,7 @@
  * refused before it is decoded, so that a flood costs memory up to a bound and no work. A stream waits instead.
  */
 import { KmsError } from "../errors.ts";
-import type { Answer } from "../call/maybe-promise.ts";
+import type { MaybePromise } from "../call/maybe-promise.ts";
 import { createStreamShare, type StreamShare } from "./stream-share.ts";
 
 export interface Budget {
@@ -11,7 +11,11 @@ export interface Budget {
    * Counts `bytes` while `call` runs. Throws OVERLOADED, without calling, when they do not fit. `grow` counts more until then, for
    * a body whose length shows as it arrives; it throws likewise. `until` is for a call that holds its bytes for longer than it runs.
    */
-  hold<T>(bytes: number, call: (grow: (more: number) => void) => Answer<T>, until?: Promise<void>): Answer<T>;
+  hold<T>(
+    bytes: number,
+    call: (grow: (more: number) => void) => MaybePromise<T>,
+    until?: Promise<void>,
+  ): MaybePromise<T>;
   /** Calls that are running now. */
   calls(): number;
   /** Their share of it: whatever streams hold, the rest is there for calls. */

@@ -1,6 +1,6 @@
 /** What the transport that brings a call does of it itself, and the forms of messages. `native` is the call as its transport knows it. */
 import type { CallContext, Caller } from "../call/context.ts";
-import type { Answer } from "../call/maybe-promise.ts";
+import type { MaybePromise } from "../call/maybe-promise.ts";
 import type { MessageStream } from "../call/stream.ts";
 
 export interface Carrier<Native> {
@@ -13,7 +13,7 @@ export type Grow = (more: number) => void;
 
 export interface BodyCarrier<Native> extends Carrier<Native> {
   /** The request's message, whole and decompressed. */
-  body(native: Native, grow: Grow): Answer<Uint8Array>;
+  body(native: Native, grow: Grow): MaybePromise<Uint8Array>;
 }
 
 export interface UnaryCarrier<Native, Sent> extends BodyCarrier<Native> {
@@ -22,7 +22,7 @@ export interface UnaryCarrier<Native, Sent> extends BodyCarrier<Native> {
   /** Until when it holds them; until it is answered, unless given. */
   heldUntil?(native: Native): Promise<void>;
   /** Makes an answer ready to be sent. */
-  deliver(native: Native, answer: Uint8Array): Answer<Sent>;
+  deliver(native: Native, answer: Uint8Array): MaybePromise<Sent>;
   /** What is recorded for an error that comes late: what the caller was told meanwhile. */
   told?(native: Native, error: unknown): unknown;
 }
@@ -35,7 +35,7 @@ export interface StreamCarrier<Native> extends Carrier<Native> {
 /** Reads requests, and writes answers. */
 export interface Form<In, Out, Written, Native = unknown> {
   decode(bytes: Uint8Array, native: Native): In;
-  encode(answer: Out, native: Native): Answer<Written>;
+  encode(answer: Out, native: Native): MaybePromise<Written>;
 }
 
 /** From and to the bytes of messages, of a method whose types its caller does not know. */

@@ -5,7 +5,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { type Audited, audited, type Handler } from "../audit/audited.ts";
 import type { AuditObserver } from "../audit/observer.ts";
-import type { Answer } from "../call/maybe-promise.ts";
+import type { MaybePromise } from "../call/maybe-promise.ts";
 import type { StreamHandler } from "../call/stream.ts";
 import type { Authenticate } from "./authenticate.ts";
 import type { Budget } from "./budget.ts";
@@ -47,19 +47,19 @@ export interface Pipeline {
     called: Called<never, unknown>,
     form: BytesForm,
     carrier: UnaryCarrier<Native, Sent>,
-  ): (native: Native) => Answer<Sent>;
+  ): (native: Native) => MaybePromise<Sent>;
   /** A path of HTTP that is served beside the rpcs, in a form of its own. */
   route<In, Out, Native, Sent>(
     called: Called<In, Out>,
     form: Form<In, Out, Sent, Native>,
     carrier: BodyCarrier<Native>,
-  ): (native: Native) => Answer<Sent>;
+  ): (native: Native) => MaybePromise<Sent>;
   /** A rpc with messages both ways. */
   stream<Native>(
     rpc: DescMethod,
     handler: StreamHandler,
     carrier: StreamCarrier<Native>,
-  ): (native: Native) => Answer<void>;
+  ): (native: Native) => MaybePromise<void>;
 }
 
 export function createPipeline({ recorder, authenticate, budget, observer }: PipelineParts): Pipeline {
@@ -93,10 +93,10 @@ export function createPipeline({ recorder, authenticate, budget, observer }: Pip
 }
 
 /** The last stage's value is what is sent. */
-function inOrder<Native, Sent>(...stages: Stage<Native>[]): (native: Native) => Answer<Sent> {
+function inOrder<Native, Sent>(...stages: Stage<Native>[]): (native: Native) => MaybePromise<Sent> {
   const run = stages.reduceRight<Next<Native>>(
     (next, stage) => stage(next),
     ({ value }) => value,
   );
-  return (native) => run({ native, value: undefined, context: undefined, grow: () => {} }) as Answer<Sent>;
+  return (native) => run({ native, value: undefined, context: undefined, grow: () => {} }) as MaybePromise<Sent>;
 }

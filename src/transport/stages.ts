@@ -2,7 +2,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Handler } from "../audit/audited.ts";
 import type { CallContext } from "../call/context.ts";
-import { type Answer, andThen } from "../call/maybe-promise.ts";
+import { type MaybePromise, andThen } from "../call/maybe-promise.ts";
 import type { StreamHandler } from "../call/stream.ts";
 import type { Authenticate } from "./authenticate.ts";
 import type { Budget } from "./budget.ts";
@@ -20,7 +20,7 @@ export interface Passing<Native> {
   grow: Grow;
 }
 
-export type Next<Native> = (call: Passing<Native>) => Answer<unknown>;
+export type Next<Native> = (call: Passing<Native>) => MaybePromise<unknown>;
 export type Stage<Native> = (next: Next<Native>) => Next<Native>;
 
 /** A span, an entry in the metrics and a line in the log. Without a rpc, of failures alone. */

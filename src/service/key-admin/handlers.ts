@@ -18,7 +18,7 @@ import { invalidField } from "../../errors.ts";
 import { type KeyRecord, purposes } from "../../store/key-record.ts";
 import type { Attribution } from "../../store/audit-store.ts";
 import type { Store } from "../../store/store.ts";
-import type { Answer } from "../../call/maybe-promise.ts";
+import type { MaybePromise } from "../../call/maybe-promise.ts";
 import { type AuditParts, auditHandlers } from "./audit-events.ts";
 import type { CallContext } from "../../call/context.ts";
 import { checkKeyId, checkRequestId, tenantIdPattern } from "../../call/ids.ts";
@@ -31,7 +31,7 @@ type Rpcs = typeof KeyAdminService.method;
 
 export type KeyAdminHandlers = {
   [Name in keyof Rpcs]: Rpcs[Name] extends DescMethodUnary<infer Input, infer Output>
-    ? (request: MessageShape<Input>, context: CallContext) => Answer<MessageShape<Output>>
+    ? (request: MessageShape<Input>, context: CallContext) => MaybePromise<MessageShape<Output>>
     : never;
 };
 

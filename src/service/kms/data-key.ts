@@ -15,7 +15,7 @@ import { invalidField } from "../../errors.ts";
 import type { Keyring } from "../../keys/keyring.ts";
 import type { UsableDataKey } from "../../keys/usable-key.ts";
 import { openEnvelope, parseEnvelope, sealEnvelope } from "../../envelope/envelope.ts";
-import { type Answer, andThen } from "../../call/maybe-promise.ts";
+import { type MaybePromise, andThen } from "../../call/maybe-promise.ts";
 import { type AuditObserver, unobserved } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import type { KeyTimer } from "../key-timer.ts";
@@ -34,7 +34,7 @@ const specBytes: Readonly<Record<KeySpec, number>> = {
 
 export function dataKeyHandlers({ keyring, keyTimer, observer = unobserved }: DataKeyParts) {
   return {
-    generateDataKey(request: GenerateDataKeyRequest, call: CallContext): Answer<GenerateDataKeyResponse> {
+    generateDataKey(request: GenerateDataKeyRequest, call: CallContext): MaybePromise<GenerateDataKeyResponse> {
       const tenantId = call.caller.tenant(request.tenantId);
       const bytes = specBytes[request.keySpec];
       if (bytes === undefined) throw invalidField("key_spec", "is not a known KeySpec");
@@ -55,7 +55,7 @@ export function dataKeyHandlers({ keyring, keyTimer, observer = unobserved }: Da
       );
     },
 
-    decryptDataKey(request: DecryptDataKeyRequest, call: CallContext): Answer<DecryptDataKeyResponse> {
+    decryptDataKey(request: DecryptDataKeyRequest, call: CallContext): MaybePromise<DecryptDataKeyResponse> {
       const tenantId = call.caller.tenant(request.tenantId);
       const context = canonicalContext(tenantId, "", canonicalPairs(contextPairs(request.encryptionContext)));
       const { keyId } = parseEnvelope("data-key", request.ciphertextBlob);

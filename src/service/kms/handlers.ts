@@ -2,7 +2,7 @@
 import type { DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import type { KmsService } from "../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { parseEnvelope } from "../../envelope/envelope.ts";
-import type { Answer } from "../../call/maybe-promise.ts";
+import type { MaybePromise } from "../../call/maybe-promise.ts";
 import type { VerifySpanRequest } from "../../attestation/verify-span.ts";
 import { notAudited } from "../../audit/audited.ts";
 import { type AuditObserver, type Named, observedRotation } from "../../audit/observer.ts";
@@ -41,10 +41,13 @@ export type KmsHandlers = {
   [Name in Exclude<keyof Unary, "signSpan" | "verifySpan">]: (
     request: MessageShape<Unary[Name]["input"]>,
     context: CallContext,
-  ) => Answer<MessageShape<Unary[Name]["output"]>>;
+  ) => MaybePromise<MessageShape<Unary[Name]["output"]>>;
 } & {
-  signSpan(request: SignSpanRequest, context: CallContext): Answer<SignedAnswer>;
-  verifySpan(request: VerifySpanRequest, context: CallContext): Answer<MessageShape<Unary["verifySpan"]["output"]>>;
+  signSpan(request: SignSpanRequest, context: CallContext): MaybePromise<SignedAnswer>;
+  verifySpan(
+    request: VerifySpanRequest,
+    context: CallContext,
+  ): MaybePromise<MessageShape<Unary["verifySpan"]["output"]>>;
   publicKeySet(request: PublicKeySetRequest, context: CallContext): Promise<PublicKeySet>;
 };
 

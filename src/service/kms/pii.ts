@@ -19,7 +19,7 @@ import type { Keyring } from "../../keys/keyring.ts";
 import type { UsableDataKey } from "../../keys/usable-key.ts";
 import { sealField } from "../../envelope/pii-field.ts";
 import type { Tally } from "../../telemetry.ts";
-import { type Answer, andThen } from "../../call/maybe-promise.ts";
+import { type MaybePromise, andThen } from "../../call/maybe-promise.ts";
 import { type AuditObserver, unobserved } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import type { KeyTimer } from "../key-timer.ts";
@@ -35,7 +35,7 @@ export interface PiiParts {
 
 export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserved }: PiiParts) {
   return {
-    encryptPii(request: EncryptPiiRequest, call: CallContext): Answer<EncryptPiiResponse> {
+    encryptPii(request: EncryptPiiRequest, call: CallContext): MaybePromise<EncryptPiiResponse> {
       const tenantId = call.caller.tenant(request.tenantId);
       checkNames(request.fields);
       checkValues(request.fields);

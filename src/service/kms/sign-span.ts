@@ -13,7 +13,7 @@ import { signSpan } from "../../attestation/sign-statement.ts";
 import { explanations, type Reason, type Verdict } from "../../attestation/verdict.ts";
 import { claimOf, isClaim, isLogClaim, type VerifySpanRequest, verdict } from "../../attestation/verify-span.ts";
 import type { Tally } from "../../telemetry.ts";
-import { type Answer, andThen } from "../../call/maybe-promise.ts";
+import { type MaybePromise, andThen } from "../../call/maybe-promise.ts";
 import { type AuditObserver, unobserved } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import { keyStates } from "../messages.ts";
@@ -42,7 +42,7 @@ const reasons: Readonly<Record<Reason, VerifyReason>> = {
 export function signingHandlers({ keyring, logs, keyTimer, spansSigned, clock, observer = unobserved }: SigningParts) {
   const judgeLogClaim = logClaimJudge({ keyring, logs });
   return {
-    signSpan(request: SignSpanRequest, call: CallContext): Answer<SignedAnswer> {
+    signSpan(request: SignSpanRequest, call: CallContext): MaybePromise<SignedAnswer> {
       const span = spanOf(request);
       const tenant = call.caller.tenant(request.tenantId);
       const sign = ({ keyId, key }: UsableSigningKey) => {
@@ -59,7 +59,7 @@ export function signingHandlers({ keyring, logs, keyTimer, spansSigned, clock, o
       );
     },
 
-    verifySpan(request: VerifySpanRequest, call: CallContext): Answer<VerifySpanResponse> {
+    verifySpan(request: VerifySpanRequest, call: CallContext): MaybePromise<VerifySpanResponse> {
       const tenant = call.caller.tenant(request.tenantId);
       const claim = claimOf(request);
       if (isLogClaim(claim)) return judgeLogClaim(claim, tenant, call).then(toMessage);

@@ -2,7 +2,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
 import { KmsError } from "../../errors.ts";
-import type { Answer } from "../../call/maybe-promise.ts";
+import type { MaybePromise } from "../../call/maybe-promise.ts";
 import { grpcContext, whyCancelled } from "../call-context.ts";
 import type { CallRecorder } from "../call-recorder.ts";
 import type { Grow, UnaryCarrier } from "../carrier.ts";
@@ -26,7 +26,7 @@ export interface UnaryParts {
 /** A handler for grpc-js, of what answers the call: after all calls that came with it are parsed. */
 export function unaryHandler(
   rpc: DescMethod,
-  answer: (call: UnaryCall) => Answer<Uint8Array>,
+  answer: (call: UnaryCall) => MaybePromise<Uint8Array>,
   { gather, refuse }: UnaryParts,
 ): (call: UnaryCall, callback: Callback) => void {
   return (call, callback) => {
@@ -38,7 +38,7 @@ export function unaryHandler(
   };
 }
 
-function run(call: UnaryCall, callback: Callback, answer: (call: UnaryCall) => Answer<Uint8Array>): void {
+function run(call: UnaryCall, callback: Callback, answer: (call: UnaryCall) => MaybePromise<Uint8Array>): void {
   const give = (bytes: Uint8Array) => {
     succeeded(http2StreamOf(call));
     callback(null, bytes);
@@ -77,7 +77,7 @@ function isOver(call: UnaryCall): boolean {
   return call.cancelled || http2StreamOf(call).headersSent;
 }
 
-function wholeRequest(call: UnaryCall, grow: Grow): Answer<Uint8Array> {
+function wholeRequest(call: UnaryCall, grow: Grow): MaybePromise<Uint8Array> {
   const { request } = call;
   if (!mayBeCompressed(http2StreamOf(call)) || !isCompressed(request)) return request;
   return decompress(request, maxMessageBytes, () => !call.cancelled).then((whole) => {

@@ -6,7 +6,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { KmsError } from "../../errors.ts";
-import type { Answer } from "../../call/maybe-promise.ts";
+import type { MaybePromise } from "../../call/maybe-promise.ts";
 import type { Calls } from "../calls.ts";
 import type { UnaryCarrier } from "../carrier.ts";
 import { binaryForm, jsonForm } from "../codecs.ts";
@@ -34,7 +34,7 @@ interface Rpc {
   unary: { binary: AnswerOf; json: AnswerOf } | undefined;
 }
 
-type AnswerOf = (call: HttpCall) => Answer<Reply>;
+type AnswerOf = (call: HttpCall) => MaybePromise<Reply>;
 
 /** A call in the form of its protocol. */
 interface HttpCall {

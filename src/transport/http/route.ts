@@ -2,7 +2,7 @@
 import type { ServerResponse } from "node:http";
 import { pipeline, Readable } from "node:stream";
 import { KmsError } from "../../errors.ts";
-import type { Answer } from "../../call/maybe-promise.ts";
+import type { MaybePromise } from "../../call/maybe-promise.ts";
 import type { BodyCarrier } from "../carrier.ts";
 import { maxAdminBodyBytes, readBody } from "./body.ts";
 import { type Exchange, httpContext } from "./caller-context.ts";
@@ -12,7 +12,7 @@ export interface Route {
   method: "GET" | "POST";
   path: RegExp;
   /** Rejects with a KmsError, which is recorded. */
-  answer(asked: Asked): Answer<Reply>;
+  answer(asked: Asked): MaybePromise<Reply>;
 }
 
 /** A request for a route. */
