@@ -435,6 +435,27 @@ describe("the files of src/", () => {
   });
 });
 
+/** Folders of src/ that one of the two knows and the other does not. */
+function unknownFolders(paths: readonly string[], architecture: string): string[] {
+  const rows = architecture.matchAll(/^\| (`[^|]*) \|/gm);
+  const named = new Set(
+    [...rows].flatMap(([, cell]) => [...cell!.matchAll(/`([^`]+)\/`/g)].map(([, folder]) => folder!)),
+  );
+  const present = new Set(paths.map(folderOf).filter((folder) => folder !== ""));
+  return [...named.symmetricDifference(present)];
+}
+
+it("ARCHITECTURE.md has a line for each folder of src/, and for no other", () => {
+  const architecture = readFileSync(join(src, "..", "ARCHITECTURE.md"), "utf8");
+  expect(
+    unknownFolders(
+      readSources().map(({ path }) => path),
+      architecture,
+    ),
+  ).toEqual([]);
+  expect(unknownFolders(["keys/a.ts", "new/a.ts"], "| `keys/`, `old/` | what |")).toEqual(["old", "new"]);
+});
+
 describe("the imports of src/", () => {
   const sources = readSources();
 
