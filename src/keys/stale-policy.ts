@@ -5,7 +5,7 @@
  * back together. While a reload gets no answer, the value is served until it expires, and `maxStaleMs` longer; an answer that says no
  * (denied, unusable, lost) evicts it at once.
  */
-import { KmsError, type KmsErrorCode } from "../errors.ts";
+import { hasCode, type KmsErrorCode } from "../errors.ts";
 
 export interface StaleLimits {
   ttlMs: number;
@@ -90,13 +90,13 @@ export function isStale({ expiresAt, ttlEndsAt }: Lifetime, at: number): boolean
 
 /** What a failed reload makes of the value: it goes, is served all the same, or waits for another reload while the caller gets the error. */
 export function afterFailure(life: Lifetime, error: unknown, at: number): "evicted" | "served" | "failed" {
-  if (isOneOf(refusals, error)) return "evicted";
-  return isOneOf(unanswered, error) && at < life.staleUntil ? "served" : "failed";
+  if (hasCode(error, ...refusals)) return "evicted";
+  return hasCode(error, ...unanswered) && at < life.staleUntil ? "served" : "failed";
 }
 
 /** No other error is kept. Callers do not get to ask the provider again and again what it just refused. */
 export function isRepeated(error: unknown): boolean {
-  return isOneOf(["PROVIDER_DENIED"], error);
+  return hasCode(error, "PROVIDER_DENIED");
 }
 
 /** No answer: the present value stays right. */
@@ -109,7 +109,3 @@ const refusals: readonly KmsErrorCode[] = [
   "NOT_FOUND",
   "CIPHERTEXT_REJECTED",
 ];
-
-function isOneOf(codes: readonly KmsErrorCode[], error: unknown): boolean {
-  return error instanceof KmsError && codes.includes(error.code);
-}

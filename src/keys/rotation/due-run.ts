@@ -4,7 +4,7 @@
  * complete is noted in the store; one that was missed, or failed for want of an answer, is caught up with by whichever replica looks next.
  * Before one was noted nobody knows what was missed, so the first look runs: with nothing due it is complete at once.
  */
-import { KmsError, type KmsErrorCode } from "../../errors.ts";
+import { hasCode, KmsError, type KmsErrorCode } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
 import type { Fence } from "../../store/lease-store.ts";
 import type { Store } from "../../store/store.ts";
@@ -72,7 +72,7 @@ export function rotationRuns(options: RunOptions): RotationRuns {
     const timer = setInterval(() => {
       renewal = renew(fence).catch((error) => {
         // Without an answer the lease may end; the fence then keeps us from writing.
-        if (isOneOf(["LEASE_LOST"], error)) lost.abort(error);
+        if (hasCode(error, "LEASE_LOST")) lost.abort(error);
       });
     }, leaseTtlMs / 3).unref();
     return {
@@ -96,14 +96,14 @@ export function rotationRuns(options: RunOptions): RotationRuns {
       report(result);
       for (const { keyId } of result.failed) if (keyId !== undefined) except.add(keyId);
       const failures = result.failed.filter((each) => !isOwnAffair(each));
-      if (failures.some(({ error }) => isOneOf(unanswered, error))) isAnswered = false;
+      if (failures.some(({ error }) => hasCode(error, ...unanswered))) isAnswered = false;
       if (result.remaining <= except.size) return isAnswered;
       if (getsNowhere(result, failures)) return false;
     }
   }
 
   function isOwnAffair({ tenantId, error }: FailedRotation): boolean {
-    return isOneOf(ofProvider, error) && hasOwnKey(tenantId);
+    return hasCode(error, ...ofProvider) && hasOwnKey(tenantId);
   }
 
   async function run(fence: Fence, signal: AbortSignal): Promise<boolean> {
@@ -145,8 +145,4 @@ export function rotationRuns(options: RunOptions): RotationRuns {
 function getsNowhere({ rotated, skipped, failed }: RotationResult, failures: readonly FailedRotation[]): boolean {
   if (rotated.length + skipped.length > 0) return false;
   return failed.length === 0 || failures.some(({ error }) => error.code !== "DATA_LOSS");
-}
-
-function isOneOf(codes: readonly KmsErrorCode[], error: unknown): boolean {
-  return error instanceof KmsError && codes.includes(error.code);
 }

@@ -7,7 +7,7 @@
  * not flooded: 100,000 of them take 17 minutes.
  */
 import { createHash } from "node:crypto";
-import { KmsError, type KmsErrorCode } from "../../errors.ts";
+import { hasCode, KmsError } from "../../errors.ts";
 import { cancelled } from "../../runtime/deadline.ts";
 import type { Attribution } from "../../store/audit-store.ts";
 import type { Activation, KeyName, RequestRecord } from "../../store/key-store.ts";
@@ -86,7 +86,7 @@ export function createRotation(options: RotationOptions): Rotation {
       const version = (await store.lastVersion(tenantId, purpose)) + 1;
       return { rotated: { tenantId, purpose, retiredKeyId: active?.keyId, keyId: undefined, version } };
     } catch (error) {
-      if (!isOneOf(["DATA_LOSS"], error)) throw error;
+      if (!hasCode(error, "DATA_LOSS")) throw error;
       return { failed: { tenantId, purpose, keyId: candidate.dueKeyId, error } };
     }
   }
@@ -131,7 +131,7 @@ export function createRotation(options: RotationOptions): Rotation {
   async function settleFailure(candidate: Candidate, active: KeyRecord | undefined, error: unknown): Promise<Outcome> {
     const failure =
       error instanceof KmsError ? error : new KmsError("INTERNAL", "the rotation failed", { cause: error });
-    if (isOneOf(["CANCELLED", "REQUEST_ID_REUSED", "LEASE_LOST"], failure)) throw failure;
+    if (hasCode(failure, "CANCELLED", "REQUEST_ID_REUSED", "LEASE_LOST")) throw failure;
     const answered = await answerTo(candidate).catch(() => undefined); // what failed first is what to tell
     if (answered !== undefined) return { rotated: answered };
     const { tenantId, purpose } = candidate;
@@ -188,8 +188,4 @@ function refuseOtherBody(known: RequestRecord, { requestId, digest }: Request): 
 
 function digestOf(body: object): string {
   return createHash("sha256").update(JSON.stringify(body)).digest("hex");
-}
-
-function isOneOf(codes: readonly KmsErrorCode[], error: unknown): error is KmsError {
-  return error instanceof KmsError && codes.includes(error.code);
 }

@@ -4,7 +4,7 @@ import type { ItemError } from "../../../gen/ts/fluo/kms/v1/item_error_pb.ts";
 import type { AuditObserver } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import { openField, readToken, type SealedField } from "../../envelope/pii-field.ts";
-import { KmsError } from "../../errors.ts";
+import { hasCode, KmsError } from "../../errors.ts";
 import type { Keyring } from "../../keys/keyring.ts";
 import type { UsableDataKey } from "../../keys/usable-key.ts";
 import type { KeyTimer } from "../key-timer.ts";
@@ -112,8 +112,7 @@ async function keyOrError(
 
 /** A token or key that will not do is the failure of its field; a provider, store or caller that is gone is the call's. */
 function fieldError(error: unknown, index: number): ItemError {
-  const ofField = ["CIPHERTEXT_REJECTED", "KEY_UNUSABLE", "PROVIDER_DENIED", "DATA_LOSS"];
-  if (!(error instanceof KmsError) || !ofField.includes(error.code)) throw error;
+  if (!hasCode(error, "CIPHERTEXT_REJECTED", "KEY_UNUSABLE", "PROVIDER_DENIED", "DATA_LOSS")) throw error;
   return itemError(error, `fields[${index}].token`);
 }
 

@@ -1,6 +1,6 @@
 /** What becomes of a log when its tenant's signing key is followed by another or is marked as compromised, in SQL. Kept for ever. */
 import type { RowMac } from "./row-mac.ts";
-import { KmsError } from "../../errors.ts";
+import { hasCode, KmsError } from "../../errors.ts";
 import type { KeyRecord } from "../key-record.ts";
 import type { LogAppend, LogCompromise, LogHandover } from "../log-store.ts";
 import type { Query, Row, Transaction } from "./database.ts";
@@ -94,7 +94,7 @@ async function insertCompromise(
   { tenantId, keyId }: Pick<LogCompromise, "tenantId" | "keyId">,
 ): Promise<void> {
   const head = await readHead(query, mac, { tenantId }).catch((error) => {
-    if (error instanceof KmsError && error.code === "DATA_LOSS") return undefined;
+    if (hasCode(error, "DATA_LOSS")) return undefined;
     throw error;
   });
   if (head === undefined) return;
