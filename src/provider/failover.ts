@@ -4,8 +4,8 @@
  */
 import { hasCode, KmsError } from "../errors.ts";
 import { cancelled } from "../runtime/deadline.ts";
-import type { Provider, ProviderKeyReport } from "./provider.ts";
-import type { Places } from "./registry.ts";
+import type { Provider, ProviderKeyReport, Regions } from "./provider.ts";
+
 import { defaultResilience } from "./call-policies.ts";
 import { type ResilienceOptions, type ResilientProvider, resilient } from "./resilience.ts";
 
@@ -14,7 +14,7 @@ const hastyAttemptMs = 1_000;
 const hastyBreakAfter = 3;
 
 /** The places behind one Provider, each with a resilience layer of its own. */
-export function dependable(places: Places, options: ResilienceOptions = {}): ResilientProvider {
+export function dependable(places: Regions, options: ResilienceOptions = {}): ResilientProvider {
   if (places.length === 1) return resilient(places[0], options);
   const { attemptTimeoutMs, breakAfter } = { ...defaultResilience, ...options };
   const hasty = {

@@ -2,7 +2,8 @@
 import { ExponentialBackoff, handleWhen, retry } from "cockatiel";
 import { hasCode, invalidField } from "../errors.ts";
 import { dependable } from "./failover.ts";
-import { openProvider, type Places, type ProviderSettings } from "./registry.ts";
+import type { Regions } from "./provider.ts";
+import { openProvider, type ProviderSettings } from "./registry.ts";
 import type { ResilienceOptions, ResilientProvider } from "./resilience.ts";
 
 export interface NamedProviders {
@@ -40,7 +41,7 @@ export async function openProviderKey(
 }
 
 /** One request that is throttled or lost must not end a start. */
-function open(settings: ProviderSettings): Promise<Places> {
+function open(settings: ProviderSettings): Promise<Regions> {
   const isUnavailable = (error: unknown) => hasCode(error, "PROVIDER_UNAVAILABLE");
   const backoff = new ExponentialBackoff({ initialDelay: 200, maxDelay: 1_000 });
   return retry(handleWhen(isUnavailable), { maxAttempts: 2, backoff }).execute(() => openProvider(settings));

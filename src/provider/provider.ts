@@ -69,3 +69,6 @@ export interface DataKey {
   plaintext: Uint8Array;
   wrapped: Uint8Array;
 }
+
+/** One provider for each region that serves the same key, in order of preference. Most have one. */
+export type Regions = readonly [Provider, ...Provider[]];

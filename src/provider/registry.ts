@@ -7,16 +7,13 @@ import type { AwsSettings } from "./aws/settings.ts";
 import type { AzureSettings } from "./azure/settings.ts";
 import type { GcpSettings } from "./gcp/settings.ts";
 import type { LocalSettings } from "./local/settings.ts";
-import type { Provider } from "./provider.ts";
+import type { Regions } from "./provider.ts";
 import type { VaultSettings } from "./vault/settings.ts";
 
 export type ProviderSettings = AwsSettings | AzureSettings | GcpSettings | LocalSettings | VaultSettings;
 
-/** One provider for each place that serves the same key, in order of preference: a cloud's regions. Most have one. */
-export type Places = readonly [Provider, ...Provider[]];
-
 type Openers = {
-  [Name in ProviderSettings["name"]]: (settings: Extract<ProviderSettings, { name: Name }>) => Promise<Places>;
+  [Name in ProviderSettings["name"]]: (settings: Extract<ProviderSettings, { name: Name }>) => Promise<Regions>;
 };
 
 const openers: Openers = {
@@ -30,11 +27,11 @@ const openers: Openers = {
 export const providerNames: readonly string[] = Object.keys(openers);
 
 /** Opens the provider that `settings.name` names. Throws INVALID_ARGUMENT for settings that cannot be used. */
-export async function openProvider(settings: ProviderSettings): Promise<Places> {
+export async function openProvider(settings: ProviderSettings): Promise<Regions> {
   if (!Object.hasOwn(openers, settings.name)) {
     throw invalidField("fluo.kms.provider", `must be one of ${providerNames.join(", ")}, not ${settings.name}`);
   }
-  const open = openers[settings.name] as (settings: ProviderSettings) => Promise<Places>;
+  const open = openers[settings.name] as (settings: ProviderSettings) => Promise<Regions>;
   return open(settings);
 }
 

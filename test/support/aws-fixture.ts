@@ -1,7 +1,7 @@
 /** Fakes of AWS KMS, and providers on them or on any other server that speaks its API. */
 import { afterAll, beforeAll, vi } from "vitest";
 import { openAws } from "../../src/provider/aws/open.ts";
-import type { Places } from "../../src/provider/registry.ts";
+import type { Regions } from "../../src/provider/provider.ts";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 
 export const context = { tenant_id: "acme", purpose: "data" };
@@ -49,7 +49,7 @@ export async function twoRegions() {
 export function openOn(
   servers: readonly { region: string; url: string }[],
   ...masterKeyIds: readonly string[]
-): Promise<Places> {
+): Promise<Regions> {
   const [first, ...others] = servers.map(({ region, url }, at) => ({
     region,
     endpoint: url,
