@@ -16,7 +16,7 @@ import {
 import { maxProofBytes, tlogProofText } from "../tlog/inclusion-proof.ts";
 
 /** Where a batch came to lie. */
-export interface LogPlace {
+export interface LogPosition {
   /** Of the batch's first entry. */
   firstIndex: number;
   /** What proves the entries: the growth that they were part of; or, of a batch that was stored before, the path of each, from the leaf up. */
@@ -39,7 +39,7 @@ export interface ProvenSlice {
 }
 
 /** The results of the spans from `fromSpan` on, as many as one message holds. It is written in `out`, of `maxAnswerBytes`, and copied. */
-export function proveBatch(batch: ProvenBatch, place: LogPlace, fromSpan: number, out: Buffer): ProvenSlice {
+export function proveBatch(batch: ProvenBatch, place: LogPosition, fromSpan: number, out: Buffer): ProvenSlice {
   const { refused, requestId } = batch;
   const { firstIndex, checkpoint } = place;
   const results = resultsOf(batch, place, out);
@@ -67,7 +67,7 @@ export function proveBatch(batch: ProvenBatch, place: LogPlace, fromSpan: number
   }
 }
 
-function resultsOf({ signedAtMs, attributesFor }: ProvenBatch, place: LogPlace, out: Buffer): ProofResults {
+function resultsOf({ signedAtMs, attributesFor }: ProvenBatch, place: LogPosition, out: Buffer): ProofResults {
   if (attributesFor === undefined) return proofResults(proofsOf(place, out), signedAtMs, out);
   const proof = Buffer.allocUnsafe(maxProofBytes(place.checkpoint));
   return proofAttributesResults({ ...attributesFor, signedAtMs }, { proofs: proofsOf(place, proof), proof, out });
@@ -88,7 +88,7 @@ function proofResults(proofs: ProofWriter, signedAtMs: number, out: Buffer): Pro
   };
 }
 
-function proofsOf({ siblings, firstIndex, checkpoint }: LogPlace, out: Buffer): ProofWriter {
+function proofsOf({ siblings, firstIndex, checkpoint }: LogPosition, out: Buffer): ProofWriter {
   if ("nodes" in siblings) return proofWriter(siblings, checkpoint, out);
   let proof = Buffer.alloc(0);
   return {

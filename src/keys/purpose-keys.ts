@@ -28,9 +28,9 @@ export interface PurposeKeys<P extends Purpose> {
   /** Loads the tenant's ACTIVE key, where there is one, before anyone asks for it. */
   warm(tenantId: string): Promise<boolean>;
   /** Forgets every secret that this provider key (see `nameOf`) wrapped: it may not be used any more. */
-  forgetWrappedBy(masterKey: string): void;
+  forgetWrappedBy(providerKey: string): void;
   /** Has every secret that this provider key wrapped unwrapped anew at its next use. */
-  doubtWrappedBy(masterKey: string): void;
+  doubtWrappedBy(providerKey: string): void;
   /** Forgets a key altogether. */
   invalidate(tenantId: string, keyId: string): void;
   /** The key is in this state now. Its secret is forgotten too unless it still has a use. */
@@ -241,12 +241,12 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
       return true;
     },
 
-    forgetWrappedBy(masterKey) {
+    forgetWrappedBy(providerKey) {
       refusedTimes += 1;
-      keys.evictWhere(({ wrappedBy }) => wrappedBy === masterKey);
+      keys.evictWhere(({ wrappedBy }) => wrappedBy === providerKey);
     },
 
-    doubtWrappedBy: (masterKey) => keys.doubtWhere(({ wrappedBy }) => wrappedBy === masterKey),
+    doubtWrappedBy: (providerKey) => keys.doubtWhere(({ wrappedBy }) => wrappedBy === providerKey),
 
     invalidate(tenantId, keyId) {
       forgetRecord(tenantId, keyId);

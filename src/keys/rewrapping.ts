@@ -13,7 +13,7 @@ import { refuseAborted } from "../runtime/deadline.ts";
 import { step } from "../failpoints.ts";
 import type { Attribution } from "../store/audit-store.ts";
 import type { Store } from "../store/store.ts";
-import type { WrappedBy, WrappedCount, WrappedName, WrappedPlace } from "../store/key-store.ts";
+import type { WrappedBy, WrappedCount, WrappedName, WrappedCursor } from "../store/key-store.ts";
 import { hasWrapped, type ProviderKeys, wrappedBy } from "../provider-keys/provider-keys.ts";
 import type { Keyring } from "./keyring.ts";
 import { eachOf } from "./pace.ts";
@@ -30,7 +30,7 @@ export interface Rewrap {
 export interface RewrapRequest {
   by: Attribution;
   limit: number;
-  after?: WrappedPlace | undefined;
+  after?: WrappedCursor | undefined;
   /** Only says what would be done, as far as that is known without a provider call. */
   dryRun: boolean;
 }
@@ -48,7 +48,7 @@ export interface RewrapResult {
   /** The same, counted, and the store key with it. */
   remaining: number;
   /** Where the next page begins; undefined behind the last. */
-  next: WrappedPlace | undefined;
+  next: WrappedCursor | undefined;
 }
 
 export interface FailedRewrap {
@@ -207,7 +207,7 @@ async function wrapProven({ provider, secret, record }: Wish, signal?: AbortSign
 }
 
 /** Behind the last key of which is known what became of it. */
-function placeAfter(page: readonly WrappedName[], outcomes: readonly Outcome[], before: WrappedPlace = atFirst) {
+function placeAfter(page: readonly WrappedName[], outcomes: readonly Outcome[], before: WrappedCursor = atFirst) {
   const first = outcomes.indexOf("not begun");
   const last = page[(first === -1 ? page.length : first) - 1];
   if (last === undefined) return before;
@@ -216,7 +216,7 @@ function placeAfter(page: readonly WrappedName[], outcomes: readonly Outcome[], 
 }
 
 /** In front of every key. */
-const atFirst: WrappedPlace = { provider: "", providerKeyId: "", keyId: "" };
+const atFirst: WrappedCursor = { provider: "", providerKeyId: "", keyId: "" };
 
 /** Nothing more can be done, for any key: the caller left, the store is gone, or the fault is ours. */
 const endings: readonly KmsErrorCode[] = ["CANCELLED", "DEADLINE_EXCEEDED", "STORE_UNAVAILABLE", "INTERNAL"];

@@ -90,10 +90,10 @@ export type WrappedName = KeyName & WrappedBy & Pick<KeyRecord, "version">;
 
 export interface WrappedPage {
   limit: number;
-  after?: WrappedPlace | undefined;
+  after?: WrappedCursor | undefined;
 }
 
-export type WrappedPlace = WrappedBy & Pick<KeyRecord, "keyId">;
+export type WrappedCursor = WrappedBy & Pick<KeyRecord, "keyId">;
 
 export type WrappedCount = WrappedBy & { keys: number };
 

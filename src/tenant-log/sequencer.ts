@@ -6,7 +6,7 @@
 import { setTimeout } from "node:timers/promises";
 import type { LogBatch } from "../batch/enter.ts";
 import type { BatchPool } from "../batch/pool/pool.ts";
-import type { LogPlace, ProvenBatch } from "../batch/prove.ts";
+import type { LogPosition, ProvenBatch } from "../batch/prove.ts";
 import { hasCode, KmsError } from "../errors.ts";
 import { release } from "../runtime/detach.ts";
 import type { KeyUser } from "../keys/waiter.ts";
@@ -38,7 +38,7 @@ export type Again = (signedAtMs: number) => Promise<LogBatch>;
 export interface Placed {
   /** As it was given, or as it was entered again; without what is stored now. */
   batch: ProvenBatch;
-  place: LogPlace;
+  place: LogPosition;
   /** The key that signed the checkpoint. */
   keyId: string;
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { SignedSpan } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { signingKey } from "../../src/crypto/ed25519.ts";
 import { emptyTree, growTree } from "../../src/tlog/merkle.ts";
-import type { LogPlace, ProvenBatch } from "../../src/batch/prove.ts";
+import type { LogPosition, ProvenBatch } from "../../src/batch/prove.ts";
 import { signBatch } from "../../src/batch/sign-individually.ts";
 import { maxAnswerBytes } from "../../src/batch/results.ts";
 import { maxProofBytes } from "../../src/tlog/inclusion-proof.ts";
@@ -39,7 +39,7 @@ function signed(spans: number, signedAtMs: number, withAttributes: boolean): Uin
 }
 
 /** A log of so many leaves that grew by so many. */
-function grown(before: number, added: number, origin = "kms.example.com/acme"): LogPlace {
+function grown(before: number, added: number, origin = "kms.example.com/acme"): LogPosition {
   const leaves = (count: number) => Buffer.from(Array.from({ length: 32 * count }, (_, at) => (at * 7) % 251));
   const checkpoint = `${origin}\n9\nroot=\n\n— ${origin} ${"A".repeat(92)}\n`;
   const siblings = growTree(growTree(emptyTree, leaves(before)).after, leaves(added));

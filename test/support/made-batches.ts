@@ -5,7 +5,7 @@ import {
   type SignSpansResponse,
   SignSpansResponseSchema,
 } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import { type LogPlace, type ProvenBatch, proveBatch } from "../../src/batch/prove.ts";
+import { type LogPosition, type ProvenBatch, proveBatch } from "../../src/batch/prove.ts";
 import { maxAnswerBytes } from "../../src/batch/results.ts";
 import { type Bytes, hex, intValue, keyValue, len, message, stringValue } from "./otlp-wire.ts";
 
@@ -46,7 +46,7 @@ export function resultsOf(messages: readonly Uint8Array[]): SpanResult[] {
 }
 
 /** All answers to a batch that has its place in a log. */
-export function provenMessages(batch: ProvenBatch, place: LogPlace): Uint8Array[] {
+export function provenMessages(batch: ProvenBatch, place: LogPosition): Uint8Array[] {
   const messages: Uint8Array[] = [];
   for (let from: number | undefined = 0; from !== undefined; ) {
     const { message, next }: ReturnType<typeof proveBatch> = proveBatch(batch, place, from, out);

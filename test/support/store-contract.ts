@@ -8,7 +8,7 @@ import type {
   StateChange,
   WrappedBy,
   WrappedName,
-  WrappedPlace,
+  WrappedCursor,
 } from "../../src/store/key-store.ts";
 import type { AuditCursor, AuditEvent, AuditPage } from "../../src/store/audit-store.ts";
 import type { LockedStore, Store } from "../../src/store/store.ts";
@@ -477,7 +477,7 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
         for (const [n, by] of [a, a, b, c, c].entries()) await make(n, by);
         const current = { provider: "vault", providerKeyId: "" };
         const pages: string[][] = [];
-        for (let after: WrappedPlace | undefined; ; ) {
+        for (let after: WrappedCursor | undefined; ; ) {
           const found = await store.wrappedByOthers(all(current), { limit: 2, after });
           pages.push(shown(found));
           if (found.length === 0) break;
@@ -512,7 +512,7 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
           { ...c, keys: 1 },
         ]);
         const pages: string[][] = [];
-        for (let after: WrappedPlace | undefined; pages.at(-1)?.length !== 0; ) {
+        for (let after: WrappedCursor | undefined; pages.at(-1)?.length !== 0; ) {
           const found = await store.wrappedByOthers(should, { limit: 1, after });
           pages.push(shown(found));
           after = found.at(-1) ?? after;

@@ -3,7 +3,7 @@ import type { SigningKey } from "../../crypto/ed25519-contract.ts";
 import type { KmsErrorCode, FieldViolation } from "../../errors.ts";
 import type { Entering, LogBatch } from "../enter.ts";
 import type { Growth, Tree } from "../../tlog/merkle.ts";
-import type { LogPlace, ProvenBatch, ProvenSlice } from "../prove.ts";
+import type { LogPosition, ProvenBatch, ProvenSlice } from "../prove.ts";
 import type { BatchSigner, SignedBatch } from "../sign-individually.ts";
 
 /** A signing key as the pool takes it. */
@@ -34,7 +34,7 @@ export interface Jobs {
   sign(batch: Uint8Array, by: Omit<BatchSigner, "key"> & { key: KeyHandle }): SignedBatch;
   enter(batch: Uint8Array, about: Entering): LogBatch;
   grow(before: Tree, leaves: readonly Uint8Array[]): Growth;
-  prove(batch: ProvenBatch, place: LogPlace, fromSpan: number): ProvenSlice;
+  prove(batch: ProvenBatch, place: LogPosition, fromSpan: number): ProvenSlice;
   keyMemory(): KeyMemory;
   /** Forgets every key and ends the thread. */
   end(): void;

@@ -6,7 +6,7 @@ import { Worker } from "node:worker_threads";
 import { KmsError } from "../../errors.ts";
 import type { LogBatch } from "../enter.ts";
 import type { Growth } from "../../tlog/merkle.ts";
-import type { LogPlace, ProvenBatch } from "../prove.ts";
+import type { LogPosition, ProvenBatch } from "../prove.ts";
 import type { BatchSigner, SignedBatch } from "../sign-individually.ts";
 import type { KeyMemory, PoolKey } from "./jobs.ts";
 import { ownMemory } from "../../runtime/detach.ts";
@@ -34,7 +34,7 @@ export interface BatchPool {
    */
   prove(
     batch: ProvenBatch,
-    place: LogPlace,
+    place: LogPosition,
     fromSpan: number,
   ): Promise<{ message: Uint8Array; next: number | undefined }>;
 

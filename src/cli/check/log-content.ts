@@ -4,7 +4,7 @@
  */
 import { emptyTree, growTree, hashBytes, leafHash, newNodes, rootOf, type Tree } from "../../tlog/merkle.ts";
 import { fullTile, tileHeight } from "../../tlog/tiles.ts";
-import type { StoredLog, StoredPiece } from "../../store/offline/stored-logs.ts";
+import type { StoredLog, StoredChunk } from "../../store/offline/stored-logs.ts";
 
 /** What is wrong from an entry on, and with how many. */
 type LogFinding = (entry: number, what: string, entries?: number) => void;
@@ -90,7 +90,7 @@ interface StoredLevel {
   end(): Promise<void>;
 }
 
-function storedLevel(level: number, pieces: AsyncGenerator<StoredPiece>, tell: LogFinding): StoredLevel {
+function storedLevel(level: number, pieces: AsyncGenerator<StoredChunk>, tell: LogFinding): StoredLevel {
   /** Of the next hash, at this level. */
   let index = 0;
   const width = fullTile ** level;

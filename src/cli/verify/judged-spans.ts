@@ -12,10 +12,10 @@ export interface JudgedSpan extends Verdict {
   traceId?: string;
   spanId?: string;
   /** Its place in a log, where it claims one. */
-  place?: LogPlace;
+  place?: LogPosition;
 }
 
-export interface LogPlace {
+export interface LogPosition {
   claim: LogClaim;
   /** The known keys that signed its checkpoint; undefined where a signature does not hold. */
   signers: readonly LogKey[] | undefined;
@@ -52,8 +52,8 @@ export function judgeSpans(file: Uint8Array, keys: KeySet, tenant: string | unde
 }
 
 /** The spans of a batch have one checkpoint: its signature is checked once. */
-function rememberLast(keys: readonly LogKey[]): (claim: LogClaim) => LogPlace["signers"] {
-  let last: { whole: string; signers: LogPlace["signers"] } | undefined;
+function rememberLast(keys: readonly LogKey[]): (claim: LogClaim) => LogPosition["signers"] {
+  let last: { whole: string; signers: LogPosition["signers"] } | undefined;
   return (claim) => {
     const { whole } = claim.note;
     if (last?.whole !== whole) last = { whole, signers: logSigners(claim, keys) };

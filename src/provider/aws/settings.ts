@@ -1,6 +1,6 @@
 /** Settings of the provider for AWS KMS. */
 
-export interface AwsPlace {
+export interface AwsRegion {
   /** `undefined`: by the SDK's own rules (AWS_REGION, the shared config file). */
   region: string | undefined;
   /** Key id, key ARN, alias name or alias ARN. */
@@ -15,7 +15,7 @@ export interface AwsSettings {
    * In order of preference: `aws.kms.region`/`aws.kms.master-key-id`/`aws.kms.endpoint` first, then those of
    * `aws.kms.failover`.
    */
-  places: readonly [AwsPlace, ...AwsPlace[]];
+  places: readonly [AwsRegion, ...AwsRegion[]];
   /**
    * Named profile of the shared configuration files, `aws.kms.profile`; the SDK's default credential chain unless
    * given.

@@ -9,7 +9,7 @@ import {
   WrappedKeysSchema,
 } from "../../../gen/ts/fluo/kms/v1/rewrap_pb.ts";
 import type { FailedRewrap, Rewrap } from "../../keys/rewrapping.ts";
-import type { WrappedBy, WrappedPlace } from "../../store/key-store.ts";
+import type { WrappedBy, WrappedCursor } from "../../store/key-store.ts";
 import type { CallContext } from "../../call/context.ts";
 import { checkRequestId } from "../../call/ids.ts";
 import { keyPurposes } from "../messages.ts";
@@ -58,11 +58,11 @@ function failure({ key, error }: FailedRewrap) {
   });
 }
 
-function partsOf({ provider, providerKeyId, keyId }: WrappedPlace): string[] {
+function partsOf({ provider, providerKeyId, keyId }: WrappedCursor): string[] {
   return [provider, providerKeyId, keyId];
 }
 
-function placeOf([provider, providerKeyId, keyId, ...more]: readonly unknown[]): WrappedPlace | undefined {
+function placeOf([provider, providerKeyId, keyId, ...more]: readonly unknown[]): WrappedCursor | undefined {
   if (typeof provider !== "string" || typeof providerKeyId !== "string" || typeof keyId !== "string") return undefined;
   return more.length > 0 ? undefined : { provider, providerKeyId, keyId };
 }

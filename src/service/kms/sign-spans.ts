@@ -6,7 +6,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { SignSpansResponseSchema } from "../../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { BatchPool } from "../../batch/pool/pool.ts";
-import type { LogPlace, ProvenBatch } from "../../batch/prove.ts";
+import type { LogPosition, ProvenBatch } from "../../batch/prove.ts";
 import { invalidField } from "../../errors.ts";
 import type { Keyring } from "../../keys/keyring.ts";
 import type { Sequencer } from "../../tenant-log/sequencer.ts";
@@ -142,7 +142,7 @@ function bytesOf({ spans }: ProvenBatch): number {
 async function* proofs(
   pool: Pick<BatchPool, "prove">,
   batch: ProvenBatch,
-  place: LogPlace,
+  place: LogPosition,
 ): AsyncGenerator<Uint8Array> {
   let from: number | undefined = 0;
   while (from !== undefined) {

@@ -8,7 +8,7 @@ import type { KeyState, Purpose } from "../key-record.ts";
 import type { LogHead } from "../log-store.ts";
 import type { Query, Row } from "../sql/database.ts";
 import { date, insertRows } from "../sql/rows.ts";
-import { type AnyTableName, allTables, pieceTables } from "../sql/schema.ts";
+import { type AnyTableName, allTables, chunkTables } from "../sql/schema.ts";
 import type { WrappedBy } from "../key-store.ts";
 
 /** What was copied. */
@@ -74,7 +74,7 @@ const logTables = [
 
 const pageRows = 500;
 /** A piece may have 256 entries. */
-const pagePieces = 16;
+const pageChunks = 16;
 
 /** All rows of a table in the order of its primary key; of `order` and `condition` where they are given. */
 export async function* pages(
@@ -83,7 +83,7 @@ export async function* pages(
   { order = orders[table], condition = "1 = 1" }: { order?: readonly string[]; condition?: string } = {},
 ): AsyncGenerator<Row[]> {
   const columns = order.join(", ");
-  const limit = table in pieceTables ? pagePieces : pageRows;
+  const limit = table in chunkTables ? pageChunks : pageRows;
   const parameters = order.map((_, index) => `?${index + 1}`).join(", ");
   let after: RowValue[] = [];
   for (;;) {

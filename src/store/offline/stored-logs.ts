@@ -7,18 +7,18 @@ import type { LogHead, LogName } from "../log-store.ts";
 import type { Query } from "../sql/database.ts";
 import { each, pages } from "./copy.ts";
 import { headOf } from "../sql/heads.ts";
-import { openEntries } from "../sql/pieces.ts";
+import { openEntries } from "../sql/tile-chunks.ts";
 
 export interface StoredLog {
   head: LogHead;
   /** Each begins where the one before it ends, unless the database was tampered with. */
   entries(): AsyncGenerator<StoredEntries>;
   /** Likewise, of a level of tiles. */
-  hashes(tileLevel: number): AsyncGenerator<StoredPiece>;
+  hashes(tileLevel: number): AsyncGenerator<StoredChunk>;
 }
 
 /** Hashes as a group wrote them, see LogAppend. */
-export interface StoredPiece {
+export interface StoredChunk {
   /** Index of the first one at its level; NaN where that is no number of ours. */
   start: number;
   data: Uint8Array;
@@ -31,7 +31,7 @@ export interface StoredEntries {
   bundle: Uint8Array | undefined;
 }
 
-const pagePieces = 16;
+const pageChunks = 16;
 
 /** By tenant and number. Those whose head is not authentic are left out: `checkRows` names them. */
 export async function* storedLogs(query: Query, mac: RowMac): AsyncGenerator<StoredLog> {
@@ -63,15 +63,15 @@ async function* piecesFrom(
   table: "kms_log_entries" | "kms_log_hashes",
   condition: string,
   values: readonly (string | number)[],
-): AsyncGenerator<StoredPiece> {
-  const from = `start > ?${values.length + 1} order by start limit ${pagePieces}`;
+): AsyncGenerator<StoredChunk> {
+  const from = `start > ?${values.length + 1} order by start limit ${pageChunks}`;
   let last = Number.MIN_SAFE_INTEGER;
   for (;;) {
     const rows = await query(`select * from ${table} where ${condition} and ${from}`, ...values, last);
     for (const { start, data } of rows) yield { start: Number(start), data: data as Uint8Array };
     last = Number(rows.at(-1)?.start);
     // Behind one that is no number of ours there is nothing of ours.
-    if (rows.length < pagePieces || !Number.isSafeInteger(last)) return;
+    if (rows.length < pageChunks || !Number.isSafeInteger(last)) return;
   }
 }
 

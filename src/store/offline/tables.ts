@@ -15,7 +15,7 @@ import { alterations, type RowCheck, type RowProblem } from "./row-problem.ts";
 import { type Contents, contentOf, copyRows, insertCopies } from "./copy.ts";
 import { forgiving } from "../sql/tolerant-query.ts";
 import { headOf, headRow } from "../sql/heads.ts";
-import { readHashes } from "../sql/pieces.ts";
+import { readHashes } from "../sql/tile-chunks.ts";
 import { authenticated, keyRecord, valuesOf } from "../sql/rows.ts";
 import { migrations, rowVersion } from "../sql/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";

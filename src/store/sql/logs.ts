@@ -5,7 +5,7 @@ import type { LogAppend, LogHead, LogName, LogRequest, LogStore } from "../log-s
 import type { Database, Query, Transaction } from "./database.ts";
 import { insertHandovers, lockLogs, readCompromises, readHandovers } from "./handovers.ts";
 import { headRow, readHead, readHeads } from "./heads.ts";
-import { insertPieces, readEntries, readHashes } from "./pieces.ts";
+import { insertChunks, readEntries, readHashes } from "./tile-chunks.ts";
 import { authenticated, date, insertRow, insertRows, valuesOf } from "./rows.ts";
 
 const secondMs = 1000;
@@ -66,7 +66,7 @@ async function append(tx: Transaction, mac: RowMac, group: LogAppend): Promise<v
     expect.root,
   );
   if (updated.length !== 1) throw new KmsError("CONFLICT", "the log is not at that head any more");
-  await insertPieces(tx, group);
+  await insertChunks(tx, group);
   await insertHandovers(query, mac, group);
   const rows = requests.map((request) => {
     const values = valuesOf("kms_log_requests", requestRow(expect, request));

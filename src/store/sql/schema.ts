@@ -162,14 +162,14 @@ export const tables = {
 export type TableName = keyof typeof tables;
 
 /** The tables of pieces, without HMACs: the root in a log's head authenticates them. */
-export const pieceTables = {
+export const chunkTables = {
   kms_log_entries: ["tenant_id", "number", "start", "data"],
   kms_log_hashes: ["tenant_id", "number", "level", "start", "data"],
 } as const;
 
-export type PieceTableName = keyof typeof pieceTables;
+export type ChunkTableName = keyof typeof chunkTables;
 
-export const allTables = { ...tables, ...pieceTables } as const;
+export const allTables = { ...tables, ...chunkTables } as const;
 
 export type AnyTableName = keyof typeof allTables;
 

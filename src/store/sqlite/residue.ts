@@ -21,7 +21,7 @@ export function holdsAny(file: string, erased: readonly Uint8Array[]): boolean {
     const chunk = Buffer.allocUnsafe(chunkBytes);
     for (let position = 0; ; position += chunkBytes - pieceBytes) {
       const found = chunk.subarray(0, readSync(descriptor, chunk, 0, chunkBytes, position));
-      if (holdsPiece(found, needles, isPrefix)) return true;
+      if (holdsChunk(found, needles, isPrefix)) return true;
       if (found.length < chunkBytes) return false;
     }
   } finally {
@@ -37,7 +37,7 @@ function tailPieces(bytes: Uint8Array): Buffer[] {
 }
 
 /** One pass, however many are looked for: few places begin like one of them. */
-function holdsPiece(bytes: Buffer, needles: readonly Buffer[], isPrefix: Uint8Array): boolean {
+function holdsChunk(bytes: Buffer, needles: readonly Buffer[], isPrefix: Uint8Array): boolean {
   const last = bytes.length - pieceBytes;
   for (let at = 0; at <= last; at += 1) {
     if (isPrefix[bytes[at]! | (bytes[at + 1]! << 8)] === 0) continue;

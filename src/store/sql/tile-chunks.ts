@@ -1,5 +1,5 @@
 /**
- * What a log is made of, in SQL: its entries, and the hashes of its tiles. Each is a row for every piece that a group wrote, which begins
+ * What a log is made of, in SQL: its entries, and the hashes of its tiles. Each is a row for every chunk that a group wrote, which begins
  * at `start` and stays within one bundle or tile of 256, so that one of those is found by a range of starts and nothing is written twice.
  */
 import type { RowValue } from "./row-mac.ts";
@@ -8,10 +8,10 @@ import { bundleOf, type EntryRun, packRuns, partOfRun, unpackRuns } from "../../
 import type { LogAppend, LogName } from "../log-store.ts";
 import type { Query, Row, Transaction } from "./database.ts";
 import { placeholders } from "./rows.ts";
-import { type PieceTableName, pieceTables } from "./schema.ts";
+import { type ChunkTableName, chunkTables } from "./schema.ts";
 
 /** What begins at `start`, cut where a bundle or tile ends. */
-interface Piece {
+interface Chunk {
   start: number;
   data: Uint8Array;
 }
@@ -26,20 +26,20 @@ const tileLevels = [0, 1, 2, 3, 4, 5, 6];
  * Writes what a group adds. DATA_LOSS where there is something in its place, which the head that the group was made for does not know:
  * then the head is not the last one that was written.
  */
-export async function insertPieces(tx: Transaction, group: LogAppend): Promise<void> {
+export async function insertChunks(tx: Transaction, group: LogAppend): Promise<void> {
   const { expect, next, entries, hashes } = group;
   const runs = unpackAll(entries);
   if (runs === undefined || entriesIn(runs) !== next.size - expect.size || !growsWith(group)) {
     throw new KmsError("INTERNAL", "a group has the entries and the hashes by which its log grows");
   }
-  await insert(tx, "kms_log_entries", expect, entryPieces(runs, expect.size).map(valuesOf));
+  await insert(tx, "kms_log_entries", expect, entryChunks(runs, expect.size).map(valuesOf));
   const rows = hashes.flatMap(({ tileLevel, start, hashes: all }) =>
-    hashPieces(all, start).map((piece) => [tileLevel, ...valuesOf(piece)]),
+    hashChunks(all, start).map((chunk) => [tileLevel, ...valuesOf(chunk)]),
   );
   await insert(tx, "kms_log_hashes", expect, rows);
 }
 
-/** DATA_LOSS where the pieces do not follow one on the other. */
+/** DATA_LOSS where the chunks do not follow one on the other. */
 export async function readHashes(query: Query, log: LogName, tileLevel: number, tile: number): Promise<Uint8Array> {
   const rows = await query(
     `select start, data from kms_log_hashes
@@ -69,16 +69,16 @@ function startsIn(tile: number): [number, number] {
   return [tile * tileWidth, (tile + 1) * tileWidth];
 }
 
-/** A piece as it is given out. */
+/** A chunk as it is given out. */
 interface Opened {
   data: Uint8Array;
   /** Of entries or hashes. */
   count: number;
 }
 
-/** The bundle of a piece of entries; undefined where it is not in its form, or has more than it can: few bytes may say that they are many. */
-export function openEntries(piece: Uint8Array): Opened | undefined {
-  const runs = unpackRuns(piece);
+/** The bundle of a chunk of entries; undefined where it is not in its form, or has more than it can: few bytes may say that they are many. */
+export function openEntries(chunk: Uint8Array): Opened | undefined {
+  const runs = unpackRuns(chunk);
   if (runs === undefined || entriesIn(runs) > tileWidth) return undefined;
   return { data: bundleOf(runs), count: entriesIn(runs) };
 }
@@ -93,9 +93,9 @@ function joined(
   const all: Uint8Array[] = [];
   let expected = first;
   for (const { start, data } of rows) {
-    const piece = Number(start) === expected ? open(data as Uint8Array) : undefined;
-    all.push(piece?.data ?? new Uint8Array());
-    expected += piece?.count ?? Number.NaN;
+    const chunk = Number(start) === expected ? open(data as Uint8Array) : undefined;
+    all.push(chunk?.data ?? new Uint8Array());
+    expected += chunk?.count ?? Number.NaN;
   }
   if (expected <= end) return new Uint8Array(Buffer.concat(all));
   throw new KmsError(
@@ -125,12 +125,12 @@ function growsWith({ expect, next, hashes }: LogAppend): boolean {
   return grown.length === hashes.length && grown.every(isThere);
 }
 
-function entryPieces(runs: readonly EntryRun[], start: number): Piece[] {
-  const pieces: Piece[] = [];
+function entryChunks(runs: readonly EntryRun[], start: number): Chunk[] {
+  const chunks: Chunk[] = [];
   let parts: EntryRun[] = [];
   let [first, index] = [start, start];
   const close = () => {
-    if (index > first) pieces.push({ start: first, data: packRuns(parts) });
+    if (index > first) chunks.push({ start: first, data: packRuns(parts) });
     [first, parts] = [index, []];
   };
   for (const run of runs) {
@@ -142,28 +142,28 @@ function entryPieces(runs: readonly EntryRun[], start: number): Piece[] {
     }
   }
   close();
-  return pieces;
+  return chunks;
 }
 
-function hashPieces(hashes: Uint8Array, start: number): Piece[] {
+function hashChunks(hashes: Uint8Array, start: number): Chunk[] {
   const end = start + hashes.length / hashBytes;
-  const pieces: Piece[] = [];
+  const chunks: Chunk[] = [];
   for (let from = start; from < end; ) {
     const to = Math.min(end, from + tileWidth - (from % tileWidth));
-    pieces.push({ start: from, data: hashes.subarray((from - start) * hashBytes, (to - start) * hashBytes) });
+    chunks.push({ start: from, data: hashes.subarray((from - start) * hashBytes, (to - start) * hashBytes) });
     from = to;
   }
-  return pieces;
+  return chunks;
 }
 
-function valuesOf({ start, data }: Piece): RowValue[] {
+function valuesOf({ start, data }: Chunk): RowValue[] {
   return [start, data];
 }
 
 /** `rows` without the tenant and the number. */
 async function insert(
   { query, rowsAStatement }: Transaction,
-  table: PieceTableName,
+  table: ChunkTableName,
   { tenantId, number }: LogName,
   rows: readonly RowValue[][],
 ): Promise<void> {
@@ -181,13 +181,13 @@ async function insert(
 const texts = new Map<string, string>();
 
 /** One text for every number of rows, so that it is prepared once. */
-function insertText(table: PieceTableName, count: number): string {
+function insertText(table: ChunkTableName, count: number): string {
   const name = `${table} ${count}`;
   const known = texts.get(name);
   if (known !== undefined) return known;
-  const own = pieceTables[table].length - 2;
+  const own = chunkTables[table].length - 2;
   const rows = Array.from({ length: count }, (_, row) => `(?1, ?2, ${placeholders(own, 2 + row * own)})`);
-  const columns = pieceTables[table].join(", ");
+  const columns = chunkTables[table].join(", ");
   const text = `insert into ${table} (${columns}) values ${rows.join(", ")} on conflict do nothing returning start`;
   texts.set(name, text);
   return text;
