@@ -4,7 +4,8 @@ import { KmsError } from "../errors.ts";
 
 type Settings = Pick<Config, "host" | "grpcPort" | "httpPort">;
 
-export function startFailure(error: unknown, config: Settings): string {
+export function startFailure(thrown: unknown, config: Settings): string {
+  const error = firstOf(thrown);
   if (error instanceof KmsError) return `did not start: ${withAdvice(error)}`;
   const { code, port } = systemError(error);
   const setting = port === config.httpPort ? "fluo.kms.http.port" : "fluo.kms.grpc.port";
@@ -19,6 +20,11 @@ export function startFailure(error: unknown, config: Settings): string {
     default:
       return `did not start, or did not stop in order: ${textOf(error).split("\n")[0]}`;
   }
+}
+
+/** What failed first: a part that then could not be closed hides it. */
+function firstOf(error: unknown): unknown {
+  return error instanceof SuppressedError ? firstOf(error.suppressed) : error;
 }
 
 /** Never the URL of a store, which may hold a password. */

@@ -74,6 +74,7 @@ describe("a start that fails", () => {
       "port 80 of 127.0.0.1 is in use",
     ],
     [new Error("first\n    at second"), "did not start, or did not stop in order: first"],
+    [new SuppressedError(new Error("a part does not close"), error("EACCES", 81)), "set fluo.kms.http.port"],
   ])("is one line: %s", (cause, text) => {
     expect(startFailure(cause, config)).toContain(text);
     expect(startFailure(cause, config)).not.toContain("\n");
