@@ -16,8 +16,8 @@ export interface ServiceProcess {
   /** Wall clock. */
   clock(): Date;
   telemetry: Telemetry;
-  /** Delivers the last telemetry, and the last lines of the log. */
-  close(): Promise<void>;
+  /** Delivers the last telemetry, and the last lines of the log, of which `last` is one. */
+  close(last?: string): Promise<void>;
 }
 
 export async function startProcess({ logLevel, warnings, telemetry }: ProcessSettings): Promise<ServiceProcess> {
@@ -29,9 +29,9 @@ export async function startProcess({ logLevel, warnings, telemetry }: ProcessSet
     log,
     clock: () => new Date(),
     telemetry: started,
-    async close() {
+    async close(last) {
       await started.shutdown().catch((err) => log.warn({ err }, "the last telemetry was not delivered"));
-      log.info("stopped");
+      if (last !== undefined) log.info(last);
       await output.written();
     },
   };

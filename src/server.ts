@@ -12,7 +12,7 @@ import { createRotation } from "./keys/rotation/rotate-keys.ts";
 import { openUnlockedStore } from "./keys/store-key/unlocked-store.ts";
 import { warmAhead } from "./keys/warm.ts";
 import { observedOf } from "./observed.ts";
-import { startProcess } from "./process.ts";
+import { type ServiceProcess, startProcess } from "./process.ts";
 import { startProviders } from "./provider-keys/start.ts";
 import { createServices } from "./service/compose.ts";
 import { rotationRecorder } from "./telemetry.ts";
@@ -31,8 +31,35 @@ export interface RunningServer {
 
 export async function startServer(config: Config): Promise<RunningServer> {
   await using parts = new AsyncDisposableStack();
-  const startedAt = new Date();
-  const { log, clock, telemetry } = parts.adopt(await startProcess(config), close);
+  let lastLine: string | undefined;
+  const running = parts.adopt(await startProcess(config), (each) => each.close(lastLine));
+  const { servers, providers, health, background } = await startParts(config, running, parts).catch((error) => {
+    running.log.error({ reason: reasonOf(error) }, "the start failed: what was started is closed");
+    throw error;
+  });
+  const started = parts.move();
+  lastLine = "stopped";
+  let stopping: Promise<void> | undefined;
+  return {
+    grpcPort: servers.grpcPort,
+    httpPort: servers.httpPort,
+    replaceTenantProviderKeys: providers.replaceTenantProviderKeys,
+    stop() {
+      stopping ??= stop();
+      return stopping;
+    },
+  };
+
+  async function stop(): Promise<void> {
+    running.log.info("draining");
+    health.drain();
+    void background.close(); // begins nothing more, while calls end
+    await started.disposeAsync();
+  }
+}
+
+async function startParts(config: Config, { log, clock, telemetry }: ServiceProcess, parts: AsyncDisposableStack) {
+  const startedAt = clock();
   const { instruments } = telemetry;
   const alarm = createAlarm(); // a part that notices trouble raises it, and health listens
 
@@ -70,18 +97,12 @@ export async function startServer(config: Config): Promise<RunningServer> {
 
   const servers = parts.adopt(await startServers(config, { services, observer, health, telemetry, log }), close);
   log.info({ start_ms: Math.round(performance.now()) }, "serving");
-  const running = parts.move();
-  return {
-    grpcPort: servers.grpcPort,
-    httpPort: servers.httpPort,
-    replaceTenantProviderKeys: providers.replaceTenantProviderKeys,
-    async stop() {
-      log.info("draining");
-      health.drain();
-      void background.close(); // begins nothing more, while calls end
-      await running.disposeAsync();
-    },
-  };
+  return { servers, providers, health, background };
+}
+
+/** In one line, for the log: the command that starts the service says what to do. */
+function reasonOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0]!;
 }
 
 function close(part: { close(): void | Promise<void> }): void | Promise<void> {

@@ -20,6 +20,8 @@ interface Ended {
   open: string[];
   /** Files of the store beside the database itself. */
   files: string[];
+  /** Words of the log that tell of the end. */
+  words: string[];
 }
 
 const src = (path: string) => pathToFileURL(join(import.meta.dirname, "..", "src", path)).href;
@@ -40,7 +42,8 @@ async function start(failBehind: number, env: Record<string, string> = {}): Prom
   const { stdout } = await promisify(execFile)(process.execPath, [join(dir, "start.mjs")], options);
   const told = stdout.split("\n").find((line) => line.startsWith('{"parts"'));
   const files = readdirSync(dir).filter((name) => /^kms\.db./.test(name));
-  return { failure: undefined, ...JSON.parse(told!), files };
+  const words = [...stdout.matchAll(/"msg":"(draining|stopped|the start failed)/g)].map(([, word]) => word!);
+  return { failure: undefined, ...JSON.parse(told!), files, words };
 }
 
 /** No process.exit: a handle that is left open keeps the process, and the test, from its end. */
@@ -65,8 +68,14 @@ function script(failBehind: number): string {
     };
     const before = new Set(open.keys());
     let failure;
+    let isStopped = false;
     try {
-      await (await startServer(loadConfig({ env: process.env, cwd: process.cwd() }))).stop();
+      const { stop } = await startServer(loadConfig({ env: process.env, cwd: process.cwd() }));
+      stop().then(() => {
+        isStopped = true;
+      });
+      await stop();
+      if (!isStopped) throw new Error("a second stop ended before the first");
     } catch (error) {
       failure = error.message;
     }
@@ -89,7 +98,7 @@ const nothing = { open: [], files: [] };
 
 describe("a start leaves nothing open", () => {
   it("once it is stopped", async () => {
-    expect(await start(0)).toMatchObject({ ...nothing, failure: undefined });
+    expect(await start(0)).toMatchObject({ ...nothing, failure: undefined, words: ["draining", "stopped"] });
   });
 
   it("whichever part fails", async () => {
@@ -97,7 +106,8 @@ describe("a start leaves nothing open", () => {
     expect(parts).toBeGreaterThan(8);
     for (let part = 1; part <= parts; part += 1) {
       const failure = "a part fails on purpose";
-      expect(await start(part), `behind part ${part}`).toEqual({ ...nothing, failure, parts: part });
+      const words = part === 1 ? [] : ["the start failed"]; // the first is the log's own
+      expect(await start(part), `behind part ${part}`).toEqual({ ...nothing, failure, parts: part, words });
     }
   });
 

@@ -63,7 +63,8 @@ export async function startProviders(settings: ProviderKeySettings, parts: Provi
   const options = { observe, observeBreaker: alarm.changed };
   const watch = (provider: Provider) => watchProvider({ provider, intervalMs: settings.providerCheckMs, clock });
   const opened = await openProviders(settings, options);
-  for (const each of opened) started.defer(() => each.close());
+  const open: { close(): Promise<void> }[] = [...opened];
+  started.defer(async () => void (await Promise.all(open.map((each) => each.close()))));
   const watches = await Promise.all(opened.map(watch));
   for (const each of watches) {
     started.defer(each.stop);
@@ -98,7 +99,7 @@ export async function startProviders(settings: ProviderKeySettings, parts: Provi
       alarm.suspect();
     },
   });
-  started.defer(tenantProviderKeys.close);
+  open.push(tenantProviderKeys);
   const running = started.move();
   return {
     keys: providerKeys({ current: current!, others, tenantProviderKeys, storeKeyPin: settings.storeKeyPin }),

@@ -30,8 +30,7 @@ interface Asked {
 
 interface Rpc {
   method: DescMethod;
-  /** What answers it. None where it has streams. */
-  unary: { binary: AnswerOf; json: AnswerOf } | undefined;
+  answers: { binary: AnswerOf; json: AnswerOf };
 }
 
 type AnswerOf = (call: HttpCall) => MaybePromise<Reply>;
@@ -60,18 +59,21 @@ const carrier: UnaryCarrier<HttpCall, Reply> = {
 export function connectHandler(calls: Calls, grpcAddress: string): ConnectHandler {
   const rpcs = new Map<string, Rpc>();
   for (const { service } of calls.services) {
-    for (const method of service.methods) rpcs.set(`/${rpcPath(method)}`, { method, unary: undefined });
+    for (const method of service.methods) {
+      const refused = grpcOnly(method, calls, grpcAddress);
+      rpcs.set(`/${rpcPath(method)}`, { method, answers: { binary: refused, json: refused } });
+    }
   }
   for (const method of calls.services.flatMap(unaryMethods)) {
-    rpcs.set(`/${rpcPath(method.rpc)}`, { method: method.rpc, unary: answersOf(method, calls) });
+    rpcs.set(`/${rpcPath(method.rpc)}`, { method: method.rpc, answers: answersOf(method, calls) });
   }
   return (target, exchange) => {
     const rpc = rpcs.get(target.pathname);
-    return rpc && answer(rpc, { target, exchange }, { refuse: calls.refuse, grpcAddress });
+    return rpc && answer(rpc, { target, exchange }, calls.refuse);
   };
 }
 
-function answersOf(method: UnaryMethod, { unary }: Calls): Rpc["unary"] {
+function answersOf(method: UnaryMethod, { unary }: Calls): Rpc["answers"] {
   const { rpc, codec } = method;
   return {
     binary: unary(method, binaryForm(rpc, codec), carrier),
@@ -79,39 +81,36 @@ function answersOf(method: UnaryMethod, { unary }: Calls): Rpc["unary"] {
   };
 }
 
-interface AnswerParts {
-  refuse: Calls["refuse"];
-  grpcAddress: string;
+/** A method with messages both ways, which HTTP/1.1 has not: a call like any other, of which no body is read. */
+function grpcOnly(rpc: DescMethod, { route }: Calls, grpcAddress: string): AnswerOf {
+  const why = `${rpc.name} is served by gRPC only, at ${grpcAddress}: HTTP/1.1 has no streams both ways`;
+  const handler = (): never => {
+    throw new KmsError("UNIMPLEMENTED", why);
+  };
+  const form = { decode: () => undefined, encode: (answer: never) => answer };
+  const audit = { action: undefined, kind: "look", named: () => ({}) } as const;
+  return route({ rpc, audit, handler }, form, { ...carrier, body: () => new Uint8Array() });
 }
 
-async function answer(rpc: Rpc, asked: Asked, { refuse, grpcAddress }: AnswerParts): Promise<void> {
+async function answer(rpc: Rpc, asked: Asked, refuse: Calls["refuse"]): Promise<void> {
   const { exchange } = asked;
   const { response } = exchange;
   const closed = new Promise<void>((resolve) => response.once("close", resolve));
   const form = formOf(rpc, asked);
   if (form === undefined) return send(response, otherForm(rpc.method, exchange, refuse));
-  if (rpc.unary === undefined)
-    return send(response, form.refusal(refuse(rpc.method, grpcOnly(rpc.method, grpcAddress))));
   try {
-    send(response, await rpc.unary[form.binary ? "binary" : "json"]({ exchange, form, closed }));
+    send(response, await rpc.answers[form.binary ? "binary" : "json"]({ exchange, form, closed }));
   } catch (error) {
     send(response, form.refusal(toKmsError(error)));
   }
 }
 
-function grpcOnly({ name }: DescMethod, grpcAddress: string): KmsError {
-  return new KmsError(
-    "UNIMPLEMENTED",
-    `${name} is served by gRPC only, at ${grpcAddress}: HTTP/1.1 has no streams both ways`,
-  );
-}
-
 /** Undefined where the rpc is not served that way. One with streams is served no way here, and says so in the caller's own protocol. */
-function formOf({ method, unary }: Rpc, { target, exchange }: Asked): RpcRequest | undefined {
+function formOf({ method }: Rpc, { target, exchange }: Asked): RpcRequest | undefined {
   const verb = exchange.request.method;
   const post = () => grpcWebPost(exchange) ?? connectPost(exchange);
   const form = verb === "POST" ? post() : verb === "GET" ? connectGet(exchange, target.searchParams) : undefined;
-  if (unary === undefined) return form ?? plainRequest(exchange);
+  if (method.methodKind !== "unary") return form ?? plainRequest(exchange);
   return form?.unary === false || !verbsOf(method).includes(verb ?? "") ? undefined : form;
 }
 

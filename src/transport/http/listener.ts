@@ -2,7 +2,6 @@
 import type { IncomingMessage, RequestListener } from "node:http";
 import { KmsError } from "../../errors.ts";
 import type { Calls } from "../calls.ts";
-import { toKmsError } from "../error-status.ts";
 import { outliveBody } from "./body.ts";
 import { connectHandler } from "./connect.ts";
 import { hostGuard } from "./host-guard.ts";
@@ -42,7 +41,8 @@ export function httpListener(calls: Calls, parts: ListenerParts): RequestListene
     const path = route.path.exec(target.pathname) as RegExpExecArray;
     Promise.try(route.answer, { request, response, path, query: target.searchParams }).then(
       (reply) => send(response, reply),
-      (error) => send(response, errorReply(toKmsError(error))),
+      // A call was recorded; what fails otherwise is a bug.
+      (error) => send(response, errorReply(error instanceof KmsError ? error : calls.refuse(undefined, error))),
     );
   };
 }
