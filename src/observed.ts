@@ -8,7 +8,7 @@ export interface ObservedParts {
   keyring: Pick<Keyring, "stats">;
   health: Pick<HealthMonitor, "current">;
   providers: Pick<StartedProviders, "watches" | "tenantProviderKeys" | "allBreakers">;
-  /** As many keys of each kind as are cached at most. */
+  /** Most keys of each kind that are cached. */
   maxEntries: number;
 }
 

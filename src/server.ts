@@ -100,7 +100,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   return { servers, providers, health, background };
 }
 
-/** In one line, for the log: the command that starts the service says what to do. */
+/** One line for the log; the command that starts the service says what to do. */
 function reasonOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0]!;
 }

@@ -19,7 +19,7 @@ export interface Audited<Request> {
   named(request: Request): Named;
 }
 
-/** For what uses no secret key and changes none: it is in no trail. */
+/** A call that uses no secret key and changes none is in no trail. */
 export const notAudited = { action: undefined, kind: "look", named: () => ({}) } as const;
 
 /** `In` and `Out` are known to the types of a service's handlers; a list of several has the default. */

@@ -15,7 +15,7 @@ export interface AuditObserver {
   failed(failure: Failure, error: unknown): void;
 }
 
-/** For handlers apart from a service, which has a trail. */
+/** An observer that tells nobody: handlers apart from a service have no trail. */
 export const unobserved: AuditObserver = { check() {}, used() {}, failed() {} };
 
 export interface Failure extends Named {

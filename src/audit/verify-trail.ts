@@ -8,7 +8,7 @@ export interface AuditReport {
   events: number;
   heads: AuditHead[];
   problems: AuditProblem[];
-  /** Of all that were found, if not all are in the list. */
+  /** Problems that were found; the list may have fewer. */
   problemCount: number;
 }
 

@@ -12,7 +12,7 @@ export function canonicalBase64(text: string): Uint8Array | undefined {
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const padding = "=".charCodeAt(0);
 const characters = Buffer.from(alphabet);
-/** By character; -1 for one that is not of the alphabet. */
+/** Six bits for each character; -1 for one outside the alphabet. */
 const sextets = new Int8Array(256).fill(-1);
 for (const [sextet, character] of characters.entries()) sextets[character] = sextet;
 /** All pairs of characters, each as the one word of 16 bits that writes both. */

@@ -74,7 +74,7 @@ export interface Keyring {
   activeSigningKey(tenantId: string, waiter?: Waiter): UsableSigningKey | Promise<UsableSigningKey>;
   /** The key to decrypt with. CIPHERTEXT_REJECTED for what is not this tenant's; KEY_UNUSABLE where its state forbids it. */
   dataKey(tenantId: string, keyId: string, waiter?: Waiter): UsableDataKey | Promise<UsableDataKey>;
-  /** Of signing keys, with what is published of a tenant: its logs too. */
+  /** Public halves of signing keys, and what is published of a tenant: its logs too. */
   readonly publicKeys: Pick<PublicKeys, "all" | "find"> & { published: Publish };
   renew: Renew;
   /** Loads a tenant's ACTIVE keys before anyone asks for them, and says how many there were; makes none. */

@@ -18,7 +18,7 @@ export interface Lifetime {
   refreshAt: number;
   /** The first `refreshAt`, by the clock alone. */
   readonly dueAt: number;
-  /** From here on the value is not served, unless its life is prolonged. */
+  /** End of the time in which the value is served, unless its life is prolonged. */
   expiresAt: number;
   /** The first `expiresAt`, by the clock alone. */
   readonly ttlEndsAt: number;
@@ -43,7 +43,7 @@ const refreshSpread = 0.15;
 export const meanLife = refreshFrom + refreshSpread / 2;
 /** The pause after a reload without an answer. */
 const retryMs = 5_000;
-/** For how long a value is then served without asking: longer than the pause and a reload that runs into its time limit. */
+/** Time for which a value is then served without asking: longer than the pause and a reload that runs into its limit. */
 const servedStaleMs = 30_000;
 /** How long a reload may take before a value that may be served without it is. */
 export const patienceMs = 1_000;

@@ -7,7 +7,7 @@ import type { KeyRecord, Purpose } from "../store/key-record.ts";
 
 export interface UsableDataKey {
   readonly keyId: string;
-  /** The provider key that wrapped it, by master-keys.ts's name, as of when it was unwrapped. */
+  /** The provider key that wrapped it, as provider-keys.ts names it, when it was unwrapped. */
   readonly wrappedBy: string;
   readonly material: DataKeyMaterial;
   destroy(): void;

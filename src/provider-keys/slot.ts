@@ -11,7 +11,7 @@ import type { ProviderCondition, ProviderWatch } from "./watch.ts";
 
 export interface OpenKey {
   readonly watch: ProviderWatch;
-  /** Not refused while its provider refuses it: see start.ts. */
+  /** The key itself, which answers also while its watch refuses it. */
   readonly unguarded: ResilientProvider;
 }
 

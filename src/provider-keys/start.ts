@@ -27,15 +27,15 @@ type ProviderKeyName = Pick<Provider, "name" | "keyId">;
 export interface StartedProviders {
   /** Refused while their provider refuses them: see provider-keys/watch.ts. */
   readonly keys: ProviderKeys;
-  /** Of those, what tenants have of their own. */
+  /** Tenants' own provider keys. */
   readonly tenantProviderKeys: StartedTenantProviderKeys;
   /** The key that wraps what is new of a tenant without that refusal, and its watch, for Validate: it wants the provider's own words. */
   usedBy(tenantId: string): OpenKey;
-  /** Of all but the tenants' keys, the current one's first. */
+  /** Watches of all but the tenants' own keys, the current key's first. */
   readonly watches: readonly ProviderWatch[];
   /** Tells `user` from now on which keys are refused, or were just denied, and which the configuration names no more. */
   subscribe(user: SecretUser): void;
-  /** Of all but the tenants' keys. */
+  /** Breakers of all but the tenants' own keys. */
   breakers(): Breaker[];
   allBreakers(): Breaker[];
   /** Calls that reached a provider since start, by operation. */

@@ -38,7 +38,7 @@ export interface Form<In, Out, Written, Native = unknown> {
   encode(answer: Out, native: Native): MaybePromise<Written>;
 }
 
-/** From and to the bytes of messages, of a method whose types its caller does not know. */
+/** Forms of messages as bytes, of a method whose types its caller does not know. */
 export interface BytesForm {
   decode(bytes: Uint8Array): unknown;
   encode(answer: never): Uint8Array;

@@ -7,7 +7,7 @@ export interface Listening extends AsyncDisposable {
   close(graceMs: number): Promise<void>;
 }
 
-/** Where a server is bound, and how. */
+/** Address that a server is bound to, and how it serves there. */
 export interface Binding {
   host: string;
   /** The system chooses one for 0. */

@@ -12,7 +12,7 @@ import type { Codec } from "../service/method.ts";
 
 export interface Served {
   service: DescService;
-  /** By the local names of the unary methods. */
+  /** Unary methods by their local names. */
   methods: Readonly<Record<string, AnyMethod>>;
   handlers: Readonly<Record<string, Handler>>;
   /** Handlers of the methods with messages both ways, likewise; in wire bytes. */

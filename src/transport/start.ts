@@ -56,8 +56,9 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
   const binding = { host: settings.host, tls, graceMs: settings.shutdownGraceMs };
 
   await using bound = new AsyncDisposableStack();
-  const grpc = await listenGrpc(calls, { ...binding, port: settings.grpcPort, health: createGrpcHealth(health) });
-  bound.defer(() => grpc.close(0));
+  const grpc = bound.use(
+    await listenGrpc(calls, { ...binding, port: settings.grpcPort, health: createGrpcHealth(health) }),
+  );
   const http = await listenHttp(calls, {
     ...{ ...binding, port: settings.httpPort, grpcAddress: grpc.address },
     ...{ handlers: services.kms, logs: services.log, health, serveMetrics },
@@ -71,7 +72,7 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     grpcPort: grpc.port,
     httpPort: http.port,
     async close() {
-      await Promise.all([grpc, http].map((server) => server.close(settings.shutdownGraceMs)));
+      await Promise.all([grpc, http].map((server) => server[Symbol.asyncDispose]()));
     },
   };
 }

@@ -33,7 +33,7 @@ export interface RotationOptions {
   /** Has the log of a tenant name the signing key that is about to follow another. */
   handover?: Handover;
   clock?: () => Date;
-  /** From this age on a key is due: `kms.rotation.max-age-days`. */
+  /** Age from which a key is due: `kms.rotation.max-age-days`. */
   maxAgeDays?: number;
   /** Keys that are due and rotated in a second, at most: `kms.rotation.max-per-second`. */
   maxPerSecond?: number;

@@ -30,7 +30,7 @@ export interface RotateDueRequest {
   dryRun?: boolean;
   /** Ids of keys that are passed over, so that those that failed do not stand in the way of the others. They count as remaining. */
   except?: ReadonlySet<string>;
-  /** Of the lease under which this is done: once it is over nothing more is rotated, and this throws LEASE_LOST. */
+  /** Fence of the lease under which this is done. Once the lease is over, nothing more is rotated, and this throws LEASE_LOST. */
   fence?: Fence;
   /** The service itself, unless given. */
   by?: Attribution;

@@ -14,7 +14,7 @@ import { itemError } from "../rpc-code.ts";
 export type Opened = Uint8Array | ItemError;
 
 export interface Openings {
-  /** In the order of the fields. */
+  /** Results in the order of the fields. */
   results: Opened[];
   /** Fields that were opened, by key. */
   uses: Map<string, number>;

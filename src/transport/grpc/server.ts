@@ -28,11 +28,11 @@ export const maxConcurrentStreams = 100;
 
 export interface GrpcSettings extends Binding {
   health: GrpcHealth;
-  /** Of requests that are not whole yet; the default is for production, another for a test. */
+  /** Bounds on requests that are not whole yet. The default is for production, another for a test. */
   arriving?: RoomLimits;
-  /** Likewise, of answers that are not read. */
+  /** Bounds on answers that are not read; the default likewise. */
   unread?: RoomLimits;
-  /** Likewise. */
+  /** Times of streams; the default likewise. */
   streamTimes?: StreamTimes;
 }
 
@@ -72,7 +72,7 @@ function bind(server: grpc.Server, { host, port, tls }: Binding): Promise<number
   });
 }
 
-/** By path, the methods that are served. Those of health and reflection are none of ours. */
+/** Methods that are served, by path. Those of health and reflection are none of ours. */
 type Paths = Map<string, DescMethod | undefined>;
 
 function addServices(server: grpc.Server, calls: Calls, streams: Streams, { unread }: GrpcSettings): Paths {

@@ -9,7 +9,7 @@ import { errorReply, noRoute, send } from "./route.ts";
 import { type RouteParts, routesOf } from "./routes.ts";
 
 export interface ListenerParts extends RouteParts {
-  /** Where gRPC is served, which alone has streams both ways. */
+  /** Address of gRPC, which alone has streams both ways. */
   grpcAddress: string;
   serveMetrics: RequestListener;
   /** Whether requests must name a loopback host: where nobody is authenticated, no page of another site may get in. */

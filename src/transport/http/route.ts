@@ -28,7 +28,7 @@ export const askedCarrier: BodyCarrier<Asked> = {
   body: () => noBytes,
 };
 
-/** Likewise, with the body of a request for administration. */
+/** Brings the body of a request for administration too. */
 export const bodyCarrier: BodyCarrier<Asked> = {
   ...askedCarrier,
   body: ({ request }) => readBody(request, maxAdminBodyBytes),

@@ -16,7 +16,7 @@ import { statusJson } from "./status-json.ts";
 import { logRoutes } from "./tile-routes.ts";
 
 export interface RouteParts {
-  /** Of KmsService: administration answers with them. */
+  /** Handlers of KmsService, by which administration answers. */
   handlers: KmsHandlers;
   logs: LogHandlers;
   health: HealthMonitor;
@@ -87,7 +87,7 @@ export function routesOf(
   ];
 }
 
-/** In the shape of MicroProfile Health, which FLUO's operators read with jq. */
+/** The shape of MicroProfile Health, which operators read with jq. */
 function healthReply(report: HealthReport, provider: string, live: boolean): Reply {
   if (live) return jsonReply({ status: "UP", checks: [{ name: "kms", status: "UP" }] });
   const status = report.status === "down" ? "DOWN" : "UP";

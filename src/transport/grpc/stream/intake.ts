@@ -11,11 +11,11 @@ import type { StreamShare } from "../../stream-share.ts";
 import { type Arriving, readOn, takeArriving } from "../http2/internals.ts";
 
 export interface IntakeLimits {
-  /** At work and waiting, of one stream. */
+  /** Bounds on what one stream has at work and waiting. */
   messages: number;
   /** Likewise, and less where the share is; but one message may be larger. */
   bytes: number;
-  /** Of one message. */
+  /** Bytes of one message, at most. */
   messageBytes: number;
 }
 
@@ -147,7 +147,7 @@ class StreamIntake implements Intake {
     return this.#state === "discarding";
   }
 
-  /** As far as there is room. Returns where it stopped. */
+  /** Takes as much as there is room for. Returns where it stopped. */
   #readFrom(chunk: Uint8Array): number {
     let at = 0;
     while (at < chunk.length && this.#state === "reading") {
