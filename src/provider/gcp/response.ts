@@ -2,6 +2,7 @@
  * What is in an answer of Cloud KMS, distrusted: what lacks the form or a checksum that Cloud KMS documents did not come from it, or not
  * whole, and is PROVIDER_UNAVAILABLE. https://cloud.google.com/kms/docs/data-integrity-guidelines
  */
+import { plaintextIn } from "../plaintext-in.ts";
 import { decodeBase64 } from "../../encoding/base64.ts";
 import { crc32c } from "../../encoding/crc32c.ts";
 import { distrusted } from "../distrust.ts";
@@ -28,7 +29,7 @@ export function takePlaintext(answer: HttpAnswer): Buffer {
   const { body } = answer;
   let plaintext: Buffer | undefined;
   try {
-    const [start, end] = plaintextIn(body);
+    const [start, end] = plaintextIn(body) ?? fail("it holds no plaintext");
     plaintext = decodeBase64(body.subarray(start, end));
     const rest = dataOf({ ...answer, body: Buffer.concat([body.subarray(0, start), body.subarray(end)]) });
     // The one that was found is the answer's own, or this is another answer than it seems.
@@ -62,24 +63,4 @@ export function asData(value: unknown): GcpData | undefined {
 
 function fail(what: string): never {
   throw distrusted(what);
-}
-
-const plaintextName = Buffer.from('"plaintext"');
-const colon = ":".charCodeAt(0);
-const quote = '"'.charCodeAt(0);
-const space = " ".charCodeAt(0);
-
-/** From behind the opening quote to the closing one. */
-function plaintextIn(body: Buffer): [start: number, end: number] {
-  const skipSpace = (from: number) => {
-    let at = from;
-    while (body[at] === space) at += 1;
-    return at;
-  };
-  const name = body.indexOf(plaintextName);
-  const separator = skipSpace(name + plaintextName.length);
-  const opening = skipSpace(separator + 1);
-  const end = body.indexOf(quote, opening + 1);
-  if (name < 0 || body[separator] !== colon || body[opening] !== quote || end < 0) fail("it holds no plaintext");
-  return [opening + 1, end];
 }

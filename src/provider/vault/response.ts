@@ -2,6 +2,7 @@
  * What is in an answer of Vault, distrusted: what lacks the form that Vault documents did not come from Vault, but from a proxy, or from a
  * server that is not well, and is PROVIDER_UNAVAILABLE.
  */
+import { plaintextIn } from "../plaintext-in.ts";
 import { KmsError } from "../../errors.ts";
 import { wordsIn } from "../redact.ts";
 import { decodeBase64 } from "../../encoding/base64.ts";
@@ -40,7 +41,7 @@ export function takePlaintext(answer: HttpAnswer): Buffer {
   const { body } = answer;
   let plaintext: Buffer | undefined;
   try {
-    const [start, end] = plaintextIn(body);
+    const [start, end] = plaintextIn(body) ?? noPlaintext();
     plaintext = decodeBase64(body.subarray(start, end));
     const rest = Buffer.concat([body.subarray(0, start), body.subarray(end)]);
     // The one that was found is the one in data, or this is another answer than it seems.
@@ -64,26 +65,6 @@ export function isToken(value: unknown): value is string {
 
 export function unreadable(what: string, cause?: unknown): KmsError {
   return new KmsError("PROVIDER_UNAVAILABLE", `provider vault answered without ${what}`, { cause });
-}
-
-const plaintextName = Buffer.from('"plaintext"');
-const colon = ":".charCodeAt(0);
-const quote = '"'.charCodeAt(0);
-const space = " ".charCodeAt(0);
-
-/** From behind the opening quote to the closing one. */
-function plaintextIn(body: Buffer): [start: number, end: number] {
-  const skipSpace = (from: number) => {
-    let at = from;
-    while (body[at] === space) at += 1;
-    return at;
-  };
-  const name = body.indexOf(plaintextName);
-  const separator = skipSpace(name + plaintextName.length);
-  const opening = skipSpace(separator + 1);
-  const end = body.indexOf(quote, opening + 1);
-  if (name < 0 || body[separator] !== colon || body[opening] !== quote || end < 0) throw unreadable("a plaintext");
-  return [opening + 1, end];
 }
 
 function parsed({ body }: HttpAnswer): VaultData {
@@ -117,4 +98,8 @@ function recordIn(answer: VaultData, name: string): VaultData {
 function asRecord(value: unknown, name = "an object"): VaultData {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw unreadable(name);
   return value as VaultData;
+}
+
+function noPlaintext(): never {
+  throw unreadable("a plaintext");
 }
