@@ -79,6 +79,8 @@ function script(failBehind: number): string {
     } catch (error) {
       failure = error.message;
     }
+    // Node tells of what was closed last in a later turn, if there is one.
+    process.once("beforeExit", () => setImmediate(() => setImmediate(() => {})));
     process.on("exit", () => {
       const left = [...open].filter(([id]) => !before.has(id)).map(([, kind]) => kind);
       console.log(JSON.stringify({ parts, failure, open: left }));

@@ -8,6 +8,7 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { tcpProxy } from "../faults/tcp-proxy.ts";
+import { patience } from "../support/patience.ts";
 import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
 import { failureOf } from "../support/running-service.ts";
 import { createLedger } from "./faults-ledger.ts";
@@ -138,14 +139,14 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
     await unavailable(client.generateDataKey({ tenantId: "acme" }), 1_000);
     const askedAt = performance.now();
     await service.notices();
-    expect(performance.now() - askedAt).toBeLessThan(4_000);
+    expect(performance.now() - askedAt).toBeLessThan(patience(4_000));
     expect(await service.notices()).toContain("The store postgres does not answer");
     expect((await hurried).code).toBe(status.DEADLINE_EXCEEDED);
 
     proxy.pass();
     for (const call of patient) expect(await call).toMatchObject({ code: status.UNAVAILABLE, retry: true });
     expect(await rotated).toBe(status.UNAVAILABLE);
-    expect(performance.now() - beganAt).toBeLessThan(longestMs);
+    expect(performance.now() - beganAt).toBeLessThan(patience(longestMs));
     expect(proxy.connections.most).toBeLessThanOrEqual(2 * (poolSize + 1));
     await service.until("UP", 5_000);
     await ledger.rotate(client, request.tenantId, request.requestId);
@@ -166,7 +167,7 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
     const stoppedAt = performance.now();
     service.process.child.kill("SIGTERM");
     expect((await service.process.ended).code).toBe(0);
-    expect(performance.now() - stoppedAt).toBeLessThan(6_000);
+    expect(performance.now() - stoppedAt).toBeLessThan(patience(6_000));
     proxy.pass();
     await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
   });

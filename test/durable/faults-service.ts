@@ -9,6 +9,7 @@ import {
   HealthCheckResponse_ServingStatus as Serving,
   HealthCheckResponseSchema,
 } from "../../gen/ts/grpc/health/v1/health_pb.ts";
+import { patience } from "../support/patience.ts";
 import { type CallFailure, failureOf, type GrpcClient } from "../support/running-service.ts";
 import { type ProcessOptions, type ServiceProcess, startProcess } from "../support/service-process.ts";
 
@@ -38,7 +39,7 @@ export async function startFaulty(env: Record<string, string>, options: ProcessO
     client,
     async until(readiness, withinMs) {
       const [http, grpc] = readiness === "UP" ? [200, Serving.SERVING] : [503, Serving.NOT_SERVING];
-      const until = performance.now() + withinMs;
+      const until = performance.now() + patience(withinMs);
       for (;;) {
         const [live, ready, said] = await Promise.all([get("/q/health/live"), get("/q/health/ready"), serving()]);
         expect(live).toBe(200);
@@ -59,6 +60,6 @@ export async function unavailable(call: Promise<unknown>, withinMs: number): Pro
   const beganAt = performance.now();
   const failure = await failureOf(call);
   expect(failure).toMatchObject({ code: status.UNAVAILABLE, retry: true });
-  expect(performance.now() - beganAt).toBeLessThan(withinMs);
+  expect(performance.now() - beganAt).toBeLessThan(patience(withinMs));
   return failure;
 }

@@ -1,6 +1,7 @@
 /** The service under mixed load while its keys rotate: no call fails, none waits for a rotation, and nothing is lost. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose, KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
+import { patience } from "../support/patience.ts";
 import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
 import type { GrpcClient } from "../support/running-service.ts";
 import { type LoadResult, runLoad, summary } from "./load.ts";
@@ -40,9 +41,9 @@ async function expectNoLoss(name: string, services: readonly GrpcClient[]): Prom
   console.log(report(name, result), { during, apart });
 
   expect(result.failures).toEqual([]);
-  expect(result.rotations.length).toBeGreaterThan(seconds * 5);
+  expect(result.rotations.length).toBeGreaterThan(seconds);
   // Whatever a rotation itself takes on a busy machine.
-  expect([during, apart].filter(({ max }) => max >= longestMs)).toEqual([]);
+  expect([during, apart].filter(({ max }) => max >= patience(longestMs))).toEqual([]);
   // Calls that began while a key of their tenant was being rotated took no longer than the others.
   expect(during.count).toBeGreaterThan(0);
   expect(during.p50).toBeLessThan(2 * apart.p50 + 10);

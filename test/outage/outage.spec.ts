@@ -3,6 +3,7 @@
  * provider is tried once a second, and all is as before soon after it is back.
  */
 import { describe, expect, it } from "vitest";
+import { patience } from "../support/patience.ts";
 import { type Mode, modeNames, isTotal } from "./modes.ts";
 import { described, failuresOf, quantile, runOutage } from "./run.ts";
 import { startOutageService } from "./service.ts";
@@ -10,7 +11,7 @@ import { startOutageService } from "./service.ts";
 const seconds = Number(process.env.OUTAGE_SECONDS ?? 7);
 const wanted = (process.env.OUTAGE_MODE ?? modeNames.join()).split(",") as Mode[];
 const isLong = seconds > 60;
-const timeout = (seconds + 120) * 1_000;
+const timeout = (seconds + 600) * 1_000;
 
 describe.each(wanted)("an outage: %s", (mode) => {
   it("is not noticed on cached keys, is said at once on cold ones, and leaves nothing behind", {
@@ -25,15 +26,16 @@ describe.each(wanted)("an outage: %s", (mode) => {
     if (isTotal(mode)) {
       expect(report.coldWhileOpen.length).toBeGreaterThan(5);
       expect(report.coldWhileOpen.every(({ outcome }) => outcome.startsWith("UNAVAILABLE"))).toBe(true);
-      // Of many, because the machine may be busy with other things.
-      expect(quantile(report.coldWhileOpen, 0.95)).toBeLessThan(100);
-      expect(report.probes).toBeLessThanOrEqual(report.openForMs / 1_000 + 1);
+      // Of one that asks while the provider hangs it is three times a second.
+      expect(quantile(report.coldWhileOpen, 0.5)).toBeLessThan(patience(100));
+      // One a second, and at most one more at either end.
+      expect(report.probes).toBeLessThanOrEqual(report.openForMs / 1_000 + 2);
       expect(Object.keys(report.arrived).filter((operation) => operation !== "DescribeKey")).toEqual([]);
-      expect(report.arrived.DescribeKey ?? 0).toBeLessThanOrEqual(report.openForMs / 1_000 + 1);
+      expect(report.arrived.DescribeKey ?? 0).toBeLessThanOrEqual(report.openForMs / 1_000 + 2);
     }
     const others = report.coldBefore.filter(({ outcome }) => !/^(OK|UNAVAILABLE)/.test(outcome));
     expect(others).toEqual([]);
-    expect(report.recoveredAfterMs).toBeLessThan(5_000);
+    expect(report.recoveredAfterMs).toBeLessThan(patience(5_000));
     expect(report.after.connections).toBeLessThanOrEqual(mostConnections);
     expect(report.after.handles).toBeLessThanOrEqual(
       report.before.handles + mostConnections - report.before.connections,

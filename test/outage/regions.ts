@@ -1,5 +1,6 @@
 /** The first of two regions goes, in one way, while keys are used and made. */
 import { setTimeout as delay } from "node:timers/promises";
+import { patience } from "../support/patience.ts";
 import { coldOperations, keyOperations, loadLoop, type Made } from "./load-loop.ts";
 import { begin, isTotal, type Mode } from "./modes.ts";
 import { type OutageService, statusWhere } from "./service.ts";
@@ -27,7 +28,7 @@ export interface RegionRun {
   seconds: number;
 }
 
-const returnsWithinMs = 10_000;
+const returnsWithinMs = patience(10_000);
 
 export async function runWithoutRegion({ service, tokens, mode, seconds }: RegionRun): Promise<RegionReport> {
   const { kms, fakes } = service;
@@ -40,7 +41,7 @@ export async function runWithoutRegion({ service, tokens, mode, seconds }: Regio
   await begin(mode, first);
   const cold = loadLoop({ kms, perSecond: 2, operations: coldOperations, tenant: (turn) => `${mode}-${turn}` });
   const isOpen = isTotal(mode)
-    ? await statusWhere(kms, ({ breakers }) => breakers[0]?.state !== "closed", { withinMs: 10_000 })
+    ? await statusWhere(kms, ({ breakers }) => breakers[0]?.state !== "closed", { withinMs: patience(10_000) })
     : await kms.status({});
   if (isOpen === undefined) throw new Error("the breaker of the first region did not open");
   await delay(Math.max(0, beganMs + seconds * 1_000 - performance.now()));

@@ -1,6 +1,7 @@
 /** One outage from its beginning to well after its end, under load, and what was seen of it. */
 import { setTimeout as delay } from "node:timers/promises";
 import { summary } from "../durable/load.ts";
+import { patience } from "../support/patience.ts";
 import { coldOperations, firstCalls, keyOperations, loadLoop, type Made } from "./load-loop.ts";
 import { begin, isTotal, type Mode } from "./modes.ts";
 import { type Held, type OutageService, statusWhere } from "./service.ts";
@@ -38,8 +39,11 @@ export interface OutageRun {
 
 /** Caches and connections are as they will be. */
 const settleMs = 5_500;
-const opensWithinMs = 9_000;
-const recoversWithinMs = 10_000;
+const opensWithinMs = patience(9_000);
+const recoversWithinMs = patience(10_000);
+
+/** However late the breaker opened, calls are made while it is open. */
+const openAtLeastMs = 2_000;
 
 /** With `kms.cache.ttl` at 5 s every key expires, and is asked for anew, several times. */
 export async function runOutage({
@@ -69,7 +73,8 @@ export async function runOutage({
   const opened = isTotal(mode) ? await untilOpen(service) : undefined;
   const openedMs = performance.now();
   const logged = fake.log.length;
-  await delay(beganMs + seconds * 1_000 - performance.now());
+  const endsMs = Math.max(beganMs + seconds * 1_000, openedMs + openAtLeastMs);
+  await delay(endsMs - performance.now());
   const probes = opened && (await describes(service)) - opened.describes;
   const arrived = fake.log.slice(logged);
   await fake.heal();
