@@ -27,7 +27,7 @@ async function port() {
     const [host, number] = (await service.promise).split(":");
     const upstream = connect(Number(number), host).on("error", () => {});
     open.add(upstream);
-    client.pipe(upstream).on("close", () => client.destroy());
+    client.pipe(upstream).on("close", () => client.end()); // what was passed arrives first, however slow the client is
     client.on("close", () => upstream.destroy());
     upstream.on("data", (bytes) => {
       left -= bytes.length;
@@ -83,7 +83,8 @@ it("has a whole log without an entry twice, though the service was killed with b
     code: 0,
     out: `${count} of ${count} signed for ${tenant}, entries 0 to 4999 of its log\n`,
   });
-  const [, left] = /^fluo-kms: the stream broke \(UNAVAILABLE: .*\); (\d+) batches go over a new stream in/m.exec(err)!;
+  // UNAVAILABLE or INTERNAL: that depends on what the client was doing when its connection ended.
+  const [, left] = /^fluo-kms: the stream broke \([A-Z]+: .*\); (\d+) batches go over a new stream in/m.exec(err)!;
   expect(Number(left)).toBe(4);
   // More was in the log than was answered: the rest was sent again, and entered once.
   expect(Number(head!.size)).toBeGreaterThan(count - Number(left) * 1_000);
