@@ -1,6 +1,7 @@
 /** The suite of `npm run test:bulk`: many streams at once, good ones and bad ones. One file at a time, as each needs the machine. */
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { hung } from "../support/hung.ts";
 
 export default defineConfig({
   test: {
@@ -9,7 +10,7 @@ export default defineConfig({
     reporters: ["default", "./test/support/summary-reporter.ts"],
     setupFiles: ["./test/support/matchers.ts"],
     fileParallelism: false,
+    ...hung,
     testTimeout: 900_000,
-    hookTimeout: 60_000,
   },
 });

@@ -9,6 +9,7 @@ import type { Operation, Purpose, Refusal, Use } from "./ledger.ts";
 import { describe, type Model } from "./model.ts";
 import { answeredKey, purposeOf } from "./names.ts";
 import { isWished, opens } from "./transitions.ts";
+import { patience } from "../support/patience.ts";
 
 export interface Checker {
   model: Model;
@@ -18,7 +19,7 @@ export interface Checker {
 }
 
 const allPages = { pageSize: 1000 };
-const destroyedWithinMs = 10_000;
+const destroyedWithinMs = patience(10_000);
 
 /** Destruction that is due happens by itself, after the start. */
 export async function awaitDestruction(client: GrpcClient, days: number, { problem }: Checker): Promise<void> {

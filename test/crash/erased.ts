@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { Checker } from "./check.ts";
+import { patience } from "../support/patience.ts";
 
 export interface Erasure {
   /** To be called while no service runs: what is wrapped now, and will be destroyed. */
@@ -12,7 +13,7 @@ export interface Erasure {
   check(checker: Checker): Promise<void>;
 }
 
-const erasedWithinMs = 3_000;
+const erasedWithinMs = patience(3_000);
 const suffixes = ["", "-wal"];
 
 export function erasureOf(file: string): Erasure {

@@ -1,8 +1,9 @@
 /** The service must be there within seconds, without help, whatever it died at before. */
 import type { CrashService } from "./service.ts";
 import type { Killing } from "./summary.ts";
+import { patience } from "../support/patience.ts";
 
-const startWithinMs = 15_000;
+const startWithinMs = patience(15_000);
 
 /** Its client, once it serves. */
 export async function served({ summary }: Killing, service: CrashService) {

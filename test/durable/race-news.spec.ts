@@ -40,7 +40,7 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a replica that hears n
 
     const listeners = "application_name = 'there' and query in ('listen fluo_kms', 'select 1')";
     const listening = async () => (await admin.query(`select pid from pg_stat_activity where ${listeners}`)).rowCount;
-    await expect.poll(listening, { timeout: 10_000 }).toBe(1);
+    await expect.poll(listening).toBe(1);
 
     // Nobody can connect to the database any more; what is connected stays, but for the one that listens.
     await admin.query(`alter database ${new URL(url).pathname.slice(1)} allow_connections false`);

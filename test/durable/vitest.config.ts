@@ -1,6 +1,7 @@
 /** The suite of `npm run test:durable`: what survives kills, full disks and lost power. One file at a time, as each needs the machine. */
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { hung } from "../support/hung.ts";
 
 export default defineConfig({
   test: {
@@ -9,7 +10,6 @@ export default defineConfig({
     reporters: ["default", "./test/support/summary-reporter.ts"],
     setupFiles: ["./test/support/matchers.ts"],
     fileParallelism: false,
-    testTimeout: 300_000,
-    hookTimeout: 60_000,
+    ...hung,
   },
 });

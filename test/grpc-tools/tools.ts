@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import type { ServiceProcess } from "../support/service-process.ts";
+import { patience } from "../support/patience.ts";
 
 const bin = join(import.meta.dirname, "..", "..", "tools", "bin");
 
@@ -16,7 +17,7 @@ export interface Result {
 export function runTool(name: "grpcurl" | "grpc-health-probe", args: readonly string[]): Result {
   const { status, stdout, stderr } = spawnSync(join(bin, name), args, {
     encoding: "utf8",
-    timeout: 20_000,
+    timeout: patience(20_000),
   });
   return { code: status, out: stdout, err: stderr };
 }

@@ -1,6 +1,7 @@
 /** The suite of `npm run test:interop`; apart from `npm test`, as it needs Go and Python. */
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { hung } from "../support/hung.ts";
 
 export default defineConfig({
   test: {
@@ -9,7 +10,6 @@ export default defineConfig({
     reporters: ["default", "./test/support/summary-reporter.ts"],
     setupFiles: ["./test/support/matchers.ts"],
     fileParallelism: false,
-    testTimeout: 90_000,
-    hookTimeout: 60_000,
+    ...hung,
   },
 });

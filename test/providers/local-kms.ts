@@ -6,6 +6,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { patience } from "../support/patience.ts";
 
 export interface SeededKey {
   id: string;
@@ -22,7 +23,7 @@ export interface LocalKms {
 }
 
 const binary = join(import.meta.dirname, "..", "..", "tools", "bin", "local-kms");
-const startMs = 10_000;
+const startMs = patience(10_000);
 
 export async function startLocalKms(region: string, keys: readonly SeededKey[]): Promise<LocalKms> {
   const directory = await mkdtemp(join(tmpdir(), "local-kms-"));

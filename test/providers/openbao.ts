@@ -5,6 +5,7 @@ import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { VaultLogin, VaultSettings } from "../../src/provider/vault/settings.ts";
+import { patience } from "../support/patience.ts";
 
 export interface OpenBao {
   readonly addr: string;
@@ -27,7 +28,7 @@ export interface OpenBao {
 
 const binary = join(import.meta.dirname, "..", "..", "tools", "openbao", "bin", "bao");
 const root = "root";
-const startMs = 10_000;
+const startMs = patience(10_000);
 
 export async function startOpenBao(): Promise<OpenBao> {
   const port = await freePorts();

@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { hung } from "../support/hung.ts";
 
 export default defineConfig({
   test: {
@@ -13,7 +14,6 @@ export default defineConfig({
     reporters: ["default", "./test/support/summary-reporter.ts"],
     setupFiles: ["./test/support/matchers.ts"],
     fileParallelism: false,
-    testTimeout: 60_000,
-    hookTimeout: 30_000,
+    ...hung,
   },
 });

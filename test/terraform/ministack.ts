@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { patience } from "../support/patience.ts";
 
 export interface Ministack {
   url: string;
@@ -15,7 +16,7 @@ export const rootKey = { id: "test", secret: "test" };
 export const account = "000000000000";
 
 const python = join(import.meta.dirname, "..", "..", "tools", "ministack", "bin", "python");
-const startMs = 30_000;
+const startMs = patience(30_000);
 
 export async function startMinistack(): Promise<Ministack> {
   const port = await freePort();

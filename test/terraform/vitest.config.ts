@@ -1,6 +1,7 @@
 /** The suite of `npm run test:terraform`; apart from `npm test`, as it needs Terraform, its AWS provider and Python. */
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { hung } from "../support/hung.ts";
 
 export default defineConfig({
   test: {
@@ -9,7 +10,6 @@ export default defineConfig({
     reporters: ["default", "./test/support/summary-reporter.ts"],
     setupFiles: ["./test/support/matchers.ts"],
     maxWorkers: 2, // the one mostly waits: Terraform's provider, until AWS says the same several times over
-    testTimeout: 400_000,
-    hookTimeout: 400_000,
+    ...hung,
   },
 });
