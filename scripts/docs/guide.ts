@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { loadConfig } from "../../src/config/load.ts";
+import { patience } from "../../test/support/patience.ts";
 import { type Step, stepsOf } from "./blocks.ts";
 import { isShown } from "./expected.ts";
 import { makePlace } from "./place.ts";
@@ -14,8 +15,6 @@ export interface Counts {
   skipped: number;
 }
 
-/** A machine that does other work takes longer than a guide says. */
-const busyTimes = 4;
 /** Between tries of what takes its time. */
 const againMs = 500;
 /** Where the guides' reader has the project, in what commands print. */
@@ -53,7 +52,7 @@ export async function walk(root: string, page: string): Promise<Counts> {
   }
 
   async function runUntilShown({ command, expected, withinMs }: Extract<Step, { kind: "run" }>) {
-    const until = performance.now() + withinMs * busyTimes;
+    const until = performance.now() + patience(withinMs);
     for (;;) {
       const { output: printed, code } = await terminal.run(command);
       const output = printed.replaceAll(place.cwd, readersFolder);

@@ -12,6 +12,8 @@ export interface LoadOptions {
   services: readonly GrpcClient[];
   tenantIds: readonly string[];
   seconds: number;
+  /** The load goes on until so many have ended: a slow machine needs longer. */
+  leastRotations: number;
   inFlight: number;
   /** Between the starts of two rotations. */
   rotateEveryMs: number;
@@ -138,6 +140,7 @@ export async function runLoad({
   services,
   tenantIds,
   seconds,
+  leastRotations,
   inFlight,
   rotateEveryMs,
 }: LoadOptions): Promise<LoadResult> {
@@ -145,6 +148,7 @@ export async function runLoad({
   const earlier = new Map(tenantIds.map((tenantId) => [tenantId, nothingYet()]));
   const rotating = new Set<string>();
   const endsAt = performance.now() + seconds * 1_000;
+  const goesOn = () => performance.now() < endsAt || result.rotations.length < leastRotations;
 
   async function timed(what: string, tenantId: string, work: () => Promise<void>): Promise<number> {
     const duringRotation = rotating.has(tenantId);
@@ -156,7 +160,7 @@ export async function runLoad({
   }
 
   async function callOn(): Promise<void> {
-    while (performance.now() < endsAt) {
+    while (goesOn()) {
       const what = pick(deck);
       const tenantId = pick(tenantIds);
       const call = { kms: pick(services), tenantId, earlier: earlier.get(tenantId)! };
@@ -179,7 +183,7 @@ export async function runLoad({
   /** However long one takes, the next begins. */
   async function rotateOn(): Promise<void> {
     const running: Promise<void>[] = [];
-    while (performance.now() < endsAt) {
+    while (goesOn()) {
       if (rotating.size < tenantIds.length) running.push(rotate());
       await delay(rotateEveryMs);
     }

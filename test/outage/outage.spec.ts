@@ -26,12 +26,10 @@ describe.each(wanted)("an outage: %s", (mode) => {
     if (isTotal(mode)) {
       expect(report.coldWhileOpen.length).toBeGreaterThan(5);
       expect(report.coldWhileOpen.every(({ outcome }) => outcome.startsWith("UNAVAILABLE"))).toBe(true);
-      // Of one that asks while the provider hangs it is three times a second.
-      expect(quantile(report.coldWhileOpen, 0.5)).toBeLessThan(patience(100));
-      // One a second, and at most one more at either end.
-      expect(report.probes).toBeLessThanOrEqual(report.openForMs / 1_000 + 2);
+      expect(quantile(report.coldWhileOpen, 0.95)).toBeLessThan(patience(100));
+      expect(report.probes).toBeLessThanOrEqual(report.openForMs / 1_000 + 1);
       expect(Object.keys(report.arrived).filter((operation) => operation !== "DescribeKey")).toEqual([]);
-      expect(report.arrived.DescribeKey ?? 0).toBeLessThanOrEqual(report.openForMs / 1_000 + 2);
+      expect(report.arrived.DescribeKey ?? 0).toBeLessThanOrEqual(report.openForMs / 1_000 + 1);
     }
     const others = report.coldBefore.filter(({ outcome }) => !/^(OK|UNAVAILABLE)/.test(outcome));
     expect(others).toEqual([]);

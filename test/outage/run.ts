@@ -42,7 +42,7 @@ const settleMs = 5_500;
 const opensWithinMs = patience(9_000);
 const recoversWithinMs = patience(10_000);
 
-/** However late the breaker opened, calls are made while it is open. */
+/** Time from the breaker's opening to the outage's end, at least: some calls must meet it open. */
 const openAtLeastMs = 2_000;
 
 /** With `kms.cache.ttl` at 5 s every key expires, and is asked for anew, several times. */
@@ -93,7 +93,7 @@ export async function runOutage({
     coldWhileOpen: coldMade.filter(wasOpen),
     coldBefore: coldMade.filter((made) => !wasOpen(made)),
     openedAfterMs: opened && openedMs - beganMs,
-    openForMs: opened ? endedMs - openedMs : 0,
+    openForMs: opened ? endedMs - opened.sinceMs : 0,
     probes: probes ?? 0,
     arrived: opened ? countBy(arrived.map(({ operation }) => operation)) : {},
     recoveredAfterMs,
@@ -102,10 +102,17 @@ export async function runOutage({
   };
 }
 
-async function untilOpen({ kms }: OutageService): Promise<{ describes: number }> {
-  const status = await statusWhere(kms, ({ breakers }) => breakers[0]?.state !== "closed", { withinMs: opensWithinMs });
+/** `sinceMs` is before the first Status that saw it open was asked for, however late that was answered. */
+async function untilOpen({ kms }: OutageService): Promise<{ describes: number; sinceMs: number }> {
+  let sinceMs = performance.now();
+  const isOpen = ({ breakers }: { breakers: readonly { state: string }[] }) => {
+    if (breakers[0]?.state !== "closed") return true;
+    sinceMs = performance.now();
+    return false;
+  };
+  const status = await statusWhere(kms, isOpen, { withinMs: opensWithinMs });
   if (status === undefined) throw new Error(`the breaker did not open within ${opensWithinMs} ms`);
-  return { describes: Number(status.cost?.providerCalls.describe ?? 0) };
+  return { describes: Number(status.cost?.providerCalls.describe ?? 0), sinceMs };
 }
 
 async function describes({ kms }: OutageService): Promise<number> {

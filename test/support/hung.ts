@@ -1,4 +1,4 @@
-/** Times of every suite after which something is hung: none of them means "slow", as the machine may do other work. In milliseconds. */
+/** Time-outs of every suite, in milliseconds. All mean "hung", never "slow": the machine may do other work. */
 export const hung = {
   testTimeout: 600_000,
   hookTimeout: 600_000,

@@ -1,9 +1,6 @@
-/** How long a test waits for what the service promises to do within a time. */
+/** Times within which tests expect what the service promises. */
 
-/**
- * What takes that many times as long as was promised is a hang; what takes less may be a machine that is slow or does other work. On an
- * idle one `TEST_SLOWNESS=1` holds every promise as it is made.
- */
+/** A slow or busy machine takes longer than the service promises. `TEST_SLOWNESS=1` holds the promises as they are, on an idle machine. */
 const slowness = Number(process.env.TEST_SLOWNESS ?? 10);
 
 /** In milliseconds, as `promisedMs` is. */
