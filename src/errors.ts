@@ -10,6 +10,8 @@ export type KmsErrorCode =
   | "CIPHERTEXT_REJECTED"
   /** No valid credential. */
   | "UNAUTHENTICATED"
+  /** A credential that was valid and has ended. Renew it, and connect or call again. */
+  | "CREDENTIAL_EXPIRED"
   /** Wrong tenant or role; the same for a tenant that does not exist. */
   | "PERMISSION_DENIED"
   /** An id in an administrative request that does not exist. */
@@ -28,6 +30,10 @@ export type KmsErrorCode =
   | "MESSAGE_TOO_LARGE"
   /** More requests at once than the service holds in memory. Try again later. */
   | "OVERLOADED"
+  /** The caller makes more calls than its limit. Try again when it may. */
+  | "RATE_LIMITED"
+  /** The keys of a token's issuer cannot be had now, so that nobody can tell whether it is good. Try again later. */
+  | "ISSUER_UNAVAILABLE"
   /** The provider did not answer or cannot answer now. Try again later. */
   | "PROVIDER_UNAVAILABLE"
   /** The store cannot be read or written now. Try again later. */
@@ -61,6 +67,10 @@ export interface KmsErrorOptions {
   inLog?: string;
   /** What an operator can do about it, with the very command or policy statement. For Validate and the log; never sent to a caller. */
   advice?: string | undefined;
+  /** For the caller's program, beside the code. */
+  metadata?: Readonly<Record<string, string>>;
+  /** When to try again. */
+  retryAfterMs?: number;
 }
 
 /** google.rpc.BadRequest carries at most this many. */
@@ -70,6 +80,9 @@ export class KmsError extends Error {
   readonly code: KmsErrorCode;
   readonly violations: readonly FieldViolation[];
   readonly advice: string | undefined;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** In whole milliseconds, where the code's own time is not the one: clocks give parts of one, which RetryInfo cannot hold. */
+  readonly retryAfterMs: number | undefined;
   /** The message for the log. */
   readonly inLog: string;
 
@@ -78,6 +91,8 @@ export class KmsError extends Error {
     this.name = "KmsError";
     this.code = code;
     this.advice = options.advice;
+    this.metadata = options.metadata ?? {};
+    this.retryAfterMs = options.retryAfterMs === undefined ? undefined : Math.ceil(options.retryAfterMs);
     this.inLog = options.inLog ?? message;
     this.violations = (options.violations ?? []).slice(0, maxViolations);
   }
@@ -99,4 +114,9 @@ export function invalidField(field: string, description: string): KmsError {
 /** The one answer to every authenticity failure. The cause is for the log alone. */
 export function ciphertextRejected(cause?: unknown): KmsError {
   return new KmsError("CIPHERTEXT_REJECTED", "ciphertext rejected", { cause });
+}
+
+/** For a caller that comes too often. */
+export function rateLimited(retryAfterMs = 1_000): KmsError {
+  return new KmsError("RATE_LIMITED", "too many calls: wait", { retryAfterMs });
 }

@@ -1,6 +1,6 @@
 /** Arguments to a command and its options. Options may stand before the command; what is unknown is refused with the nearest name. */
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
-import { suggestion } from "../config/nearest.ts";
+import { suggestion } from "../encoding/nearest.ts";
 import { type Command, type OptionValues, UsageError } from "./command.ts";
 
 export interface Invocation {
@@ -28,9 +28,10 @@ export function parseArguments(args: readonly string[], commands: readonly Comma
 
 /** What must be there beside options, once help and version were not asked for. */
 export function operandsOf({ command: { name, operand }, operands }: Invocation): string[] {
-  const most = operand === undefined ? 0 : operand.endsWith("…") ? Number.POSITIVE_INFINITY : 1;
+  const wanted = operand?.split(" ") ?? [];
+  const most = operand?.endsWith("…") ? Number.POSITIVE_INFINITY : wanted.length;
   if (operands.length > most) throw new UsageError(`${name} does not take the argument ${operands[most]}`);
-  if (operand !== undefined && operands.length === 0) throw new UsageError(`${name} needs ${operand}`);
+  if (operands.length < wanted.length) throw new UsageError(`${name} needs ${wanted[operands.length]}`);
   return [...operands];
 }
 

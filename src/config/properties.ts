@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { parseLines } from "dot-properties";
-import { suggestion } from "./nearest.ts";
+import { suggestion } from "../encoding/nearest.ts";
 import type { Problem } from "./problem.ts";
 import { prefixes, settingNames } from "./known-settings.ts";
 

@@ -6,7 +6,7 @@
  */
 import { type ProviderSettings, realmOf } from "../provider/registry.ts";
 import type { TenantProviderKeySettings } from "../provider-keys/settings.ts";
-import { nearestName } from "./nearest.ts";
+import { nearestName } from "../encoding/nearest.ts";
 import type { Problem } from "./problem.ts";
 import { namesIn, type Properties } from "./properties.ts";
 import { providerOf, type ProviderValues } from "./provider-settings.ts";

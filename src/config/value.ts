@@ -3,7 +3,7 @@
  * what to do. Numbers and durations are shown as they were given; anything else may be a secret in the wrong place, and is not.
  */
 import { isIP } from "node:net";
-import { suggestion } from "./nearest.ts";
+import { suggestion } from "../encoding/nearest.ts";
 
 export type Parser<T> = (text: string) => T;
 
@@ -179,6 +179,24 @@ export const sha256: Parser<string> = (text) => {
   if (/^[0-9a-f]{64}$/.test(text)) return text;
   throw new Refusal("must be a SHA-256 of 64 lower-case hexadecimal digits, as the service logs it at start");
 };
+
+const openWords = ["health", "metrics", "public-keys", "reflection"] as const;
+
+/** What is served to whoever reaches it, with commas between; `none` for nothing. */
+export const openPaths: Parser<(typeof openWords)[number][]> = (text) => {
+  if (text === "none") return [];
+  return text.split(",").map((word) => choice(openWords)(word.trim()));
+};
+
+/** Sites whose pages may call, with commas between. */
+export const origins: Parser<string[]> = (text) =>
+  text.split(",").map((each) => {
+    const origin = each.trim();
+    if (/^https:\/\//.test(origin) && URL.canParse(origin) && new URL(origin).origin === origin) return origin;
+    throw new Refusal(
+      "must be a list of origins such as https://app.example.org, in lower case, without a path or slash",
+    );
+  });
 
 export const plainName: Parser<string> = (text) => {
   if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(text)) return text;

@@ -9,6 +9,12 @@ export function canonicalBase64(text: string): Uint8Array | undefined {
   return bytes.toString("base64") === text ? bytes : undefined;
 }
 
+/** The bytes of unpadded base64url (RFC 4648 §5) that is no secret; undefined for any other text. */
+export function canonicalBase64Url(text: string): Uint8Array | undefined {
+  const bytes = Buffer.from(text, "base64url");
+  return bytes.toString("base64url") === text ? bytes : undefined;
+}
+
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const padding = "=".charCodeAt(0);
 const characters = Buffer.from(alphabet);

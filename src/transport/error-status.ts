@@ -19,6 +19,7 @@ export const retryDelayMs: Partial<Record<KmsErrorCode, number>> = {
   DRAINING: 100,
   IDLE: 100,
   OVERLOADED: 500,
+  ISSUER_UNAVAILABLE: 5000,
 };
 
 interface Detail<Desc extends DescMessage = DescMessage> {
@@ -34,13 +35,17 @@ export function toKmsError(error: unknown): KmsError {
 
 function details(error: KmsError): Detail[] {
   const list: Detail[] = [
-    { desc: ErrorInfoSchema, value: create(ErrorInfoSchema, { reason: error.code, domain: errorDomain }) },
+    {
+      desc: ErrorInfoSchema,
+      value: create(ErrorInfoSchema, { reason: error.code, domain: errorDomain, metadata: error.metadata }),
+    },
   ];
   if (error.violations.length > 0) {
     list.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations: [...error.violations] }) });
   }
-  const delayMs = retryDelayMs[error.code];
-  if (delayMs !== undefined) {
+  const waitMs = error.retryAfterMs ?? retryDelayMs[error.code];
+  if (waitMs !== undefined) {
+    const delayMs = Math.ceil(waitMs); // clocks count in fractions, and nanoseconds are whole
     const retryDelay = { seconds: BigInt(Math.floor(delayMs / 1000)), nanos: (delayMs % 1000) * 1_000_000 };
     list.push({ desc: RetryInfoSchema, value: create(RetryInfoSchema, { retryDelay }) });
   }

@@ -1,7 +1,7 @@
 import { Cron } from "croner";
 import { describe, expect, it } from "vitest";
 import { quartzCron } from "../../src/config/cron.ts";
-import { nearestName } from "../../src/config/nearest.ts";
+import { nearestName } from "../../src/encoding/nearest.ts";
 import { currencyCode, decimal, duration, issuerName, trueOrFalse, wholeNumber } from "../../src/config/value.ts";
 
 describe("durations", () => {

@@ -1,7 +1,7 @@
 /** Base64 in bytes is Node's, spelling for spelling: what Node would not write is not read. */
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { decodeBase64, encodeBase64 } from "../../src/encoding/base64.ts";
+import { canonicalBase64Url, decodeBase64, encodeBase64 } from "../../src/encoding/base64.ts";
 
 describe("base64", () => {
   it("is written and read as Node does, at every length", () => {
@@ -33,6 +33,22 @@ describe("base64", () => {
     "is refused as %j",
     (text) => {
       expect(decodeBase64(Buffer.from(text))).toBeUndefined();
+    },
+  );
+});
+
+describe("base64url of what is no secret", () => {
+  it("is read as Node writes it, at every length", () => {
+    for (let length = 0; length < 100; length += 1) {
+      const bytes = randomBytes(length);
+      expect(canonicalBase64Url(bytes.toString("base64url"))).toEqual(bytes);
+    }
+  });
+
+  it.each(["A", "AB", "AAB", "_w==", "+w", "/w", "_w ", " _w", "_w\n", "AAAAA", "é", "_w.", "_w\0"])(
+    "is refused in another spelling: %j",
+    (text) => {
+      expect(canonicalBase64Url(text)).toBeUndefined();
     },
   );
 });

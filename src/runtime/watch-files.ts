@@ -1,0 +1,88 @@
+/**
+ * Tells when files are others than they were, by their folders: a file that is put in another's place, and a link that is swapped as
+ * Kubernetes does it, are new files. Where a folder cannot be watched, and beside it, files are looked at once a minute.
+ */
+import { type FSWatcher, statSync, watch } from "node:fs";
+import { dirname } from "node:path";
+
+export interface WatchFilesParts {
+  /** Asked again after each change. */
+  paths(): readonly string[];
+  changed(): void;
+  /** From the last event to the look, as a change is often several. */
+  settleMs?: number;
+  lookMs?: number;
+}
+
+export interface WatchedFiles {
+  close(): void;
+}
+
+export function watchFiles({ paths, changed, settleMs = 1_000, lookMs = 60_000 }: WatchFilesParts): WatchedFiles {
+  const watchers = new Map<string, FSWatcher>();
+  let settling: NodeJS.Timeout | undefined;
+  let seen = stampsOf(paths());
+  const looking = setInterval(look, lookMs).unref();
+  watchFolders();
+
+  function look(): void {
+    clearTimeout(settling);
+    settling = undefined;
+    const now = stampsOf(paths());
+    if (now === seen) return;
+    seen = now;
+    changed();
+    seen = stampsOf(paths());
+    watchFolders();
+  }
+
+  function watchFolders(): void {
+    const folders = new Set(paths().map((path) => dirname(path)));
+    for (const [folder, watcher] of watchers) {
+      if (folders.has(folder)) continue;
+      watcher.close();
+      watchers.delete(folder);
+    }
+    for (const folder of folders) if (!watchers.has(folder)) watchFolder(folder);
+  }
+
+  function watchFolder(folder: string): void {
+    try {
+      const watcher = watch(folder, { persistent: false }, () => {
+        settling ??= setTimeout(look, settleMs).unref();
+        settling.refresh();
+      });
+      // The folder is gone, say; the look once a minute finds what comes in its place.
+      watcher.on("error", () => {
+        watcher.close();
+        watchers.delete(folder);
+      });
+      watchers.set(folder, watcher);
+    } catch {
+      // As many as the system watches are watched already, or the folder is not there.
+    }
+  }
+
+  return {
+    close() {
+      clearTimeout(settling);
+      clearInterval(looking);
+      for (const watcher of watchers.values()) watcher.close();
+      watchers.clear();
+    },
+  };
+}
+
+/** What tells files from others in their places. */
+export function stampsOf(paths: readonly string[]): string {
+  return paths
+    .map((path) => {
+      try {
+        const { dev, ino, size, mtimeMs } = statSync(path);
+        return [dev, ino, size, mtimeMs].join(":");
+      } catch (error) {
+        return (error as NodeJS.ErrnoException).code;
+      }
+    })
+    .join(" ");
+}
