@@ -105,6 +105,7 @@ async function keysOf(tenant: TenantProviderKeys, purpose: Purpose, provider: Pr
       compromisedAt: undefined,
       destroyAt: undefined,
       previousState: undefined,
+      destruction: undefined,
     });
   }
   return records;

@@ -132,6 +132,7 @@ function pendingRecord(identity: Identity, provider: Provider, fresh: FreshSecre
     compromisedAt: undefined,
     destroyAt: undefined,
     previousState: undefined,
+    destruction: undefined,
   };
 }
 

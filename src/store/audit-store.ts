@@ -29,6 +29,8 @@ export interface Attribution {
   actor: string;
   /** Empty where the caller named none. */
   requestId: string;
+  /** The rule that let the caller do it; undefined where there are no rules, or nobody called. */
+  rule?: string | undefined;
 }
 
 /** What makes a key ACTIVE: the first of its tenant and purpose, or one after others. */
@@ -38,6 +40,8 @@ export type StateAction =
   | "disable"
   | "enable"
   | "mark_compromised"
+  | "request_destruction"
+  | "cancel_destruction_request"
   | "schedule_destruction"
   | "cancel_destruction"
   | "destroy"
@@ -57,7 +61,14 @@ export type AuditAction =
   | "list_keys"
   | "list_audit_events"
   | "verify_audit"
-  | "restore";
+  // Only of callers that may not.
+  | "verify_span"
+  | "get_public_keys"
+  | "read_log"
+  | "status"
+  | "validate"
+  | "restore"
+  | "policy_loaded";
 
 /** What happened, never its content. */
 export interface AuditEvent {
@@ -74,6 +85,8 @@ export interface AuditEvent {
   requestId: string;
   /** How many like this happened since the last row: uses and refusals are counted together. */
   count: number;
+  /** The rule that let the caller do it; undefined where there are no rules, nobody called, or no rule did. */
+  rule?: string | undefined;
 }
 
 export interface AuditRow extends AuditEvent {

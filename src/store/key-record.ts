@@ -36,4 +36,24 @@ export interface KeyRecord {
   destroyAt: Date | undefined;
   /** The state before it was disabled, compromised or scheduled for destruction: of a key that was disabled, where EnableKey returns. */
   previousState: KeyState | undefined;
+  /** Who wants it destroyed, where that takes two; undefined where nobody does, and where one was enough. */
+  destruction: Destruction | undefined;
+}
+
+/** A destruction that takes two callers. */
+export interface Destruction {
+  /** Who asked for it. */
+  by: string;
+  /** What was asked for, until another caller has confirmed it. */
+  request: DestructionRequest | undefined;
+  /** Who confirmed it, which scheduled it. */
+  confirmedBy: string | undefined;
+}
+
+export interface DestructionRequest {
+  at: Date;
+  /** The rule that let the caller ask; undefined where there are no rules. */
+  rule: string | undefined;
+  /** From the confirmation to the destruction. */
+  days: number;
 }

@@ -62,6 +62,12 @@ export interface KeyStore {
    */
   due(before: Date, limit: number, purpose?: Purpose): Promise<{ keys: KeyName[]; total: number }>;
 
+  /**
+   * Keys whose destruction was requested after `after`, until `until`, and waits for another caller: those that have waited longest first, at
+   * most `limit`, and how many there are in all. Damaged ones are counted and left out.
+   */
+  destructionRequests(page: { after: Date; until: Date; limit: number }): Promise<DestructionRequests>;
+
   /** DESTROY_SCHEDULED keys whose time has come, earliest first, at most `limit`. */
   destroyable(at: Date, limit: number): Promise<KeyName[]>;
 
@@ -79,6 +85,11 @@ export interface KeyStore {
 
   /** Tells of changes that were not made through this object: by other replicas. Returns how to stop. */
   watch(listener: (change: KeyChange) => void): () => void;
+}
+
+export interface DestructionRequests {
+  records: KeyRecord[];
+  total: number;
 }
 
 /** The provider and its key that wrapped something. */

@@ -5,7 +5,7 @@ import type { RowValue } from "../../src/store/sql/row-mac.ts";
 import type { KeyRecord } from "../../src/store/key-record.ts";
 import { packRuns } from "../../src/tlog/entry-run.ts";
 import type { LogHead, LogRequest } from "../../src/store/log-store.ts";
-import { tables } from "../../src/store/sql/schema.ts";
+import { laterColumns, tables } from "../../src/store/sql/schema.ts";
 import type { AuditProblem } from "../../src/store/audit-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
@@ -61,6 +61,51 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
     }
     expect(flips).toBeGreaterThan(150);
     expect(await store.active("acme", "signing")).toEqual(key);
+  });
+
+  describe("of a key that waits for its destruction", () => {
+    // All of them could stand in any column, as text or as a number.
+    const at = new Date(1_767_323_045_678);
+    const destruction = { by: "71", confirmedBy: "72", request: { at, rule: "73", days: 30 } };
+    const columns = laterColumns.kms_keys;
+    const numbers: readonly string[] = ["destroy_requested_at", "destroy_days"];
+    const pairs = columns.flatMap((one) =>
+      columns.filter((other) => other !== one).map((other) => [one, other] as const),
+    );
+    let row: Readonly<Record<string, RowValue>>;
+    beforeEach(async () => {
+      const by = { actor: "ann", requestId: "", action: "request_destruction", at } as const;
+      await store.update(key, { ...key, destruction }, by);
+      [row] = (await door.sql("select * from kms_keys")) as [typeof row];
+    });
+
+    const fitting = (column: string, value: RowValue) => (numbers.includes(column) ? Number(value) : String(value));
+
+    async function put(changes: Readonly<Record<string, RowValue>>): Promise<void> {
+      for (const [column, value] of Object.entries(changes)) await change(column, value);
+    }
+
+    it("is what was written", async () => {
+      expect(await store.get("acme", key.keyId)).toEqual({ ...key, destruction });
+      expect(pairs).toHaveLength(20);
+    });
+
+    it.each(pairs)("does not let %s and %s change places", async (one, other) => {
+      await put({ [one]: fitting(one, row[other]!), [other]: fitting(other, row[one]!) });
+      for (const error of await uses()) expect(error).toBeKmsError("DATA_LOSS", key.keyId);
+    });
+
+    it.each(pairs)("does not let %s be moved to %s", async (one, other) => {
+      await put({ [one]: null, [other]: fitting(other, row[one]!) });
+      for (const error of await uses()) expect(error).toBeKmsError("DATA_LOSS", key.keyId);
+    });
+
+    it.each(columns)("does not let %s be taken away, nor be moved to where nothing is", async (column) => {
+      await put({ [column]: null });
+      for (const error of await uses()) expect(error).toBeKmsError("DATA_LOSS", key.keyId);
+      await put({ previous_state: String(row[column]) });
+      for (const error of await uses()) expect(error).toBeKmsError("DATA_LOSS", key.keyId);
+    });
   });
 
   it("does not let two tenants' wrapped keys change places", async () => {
@@ -291,6 +336,19 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
         "update kms_audit_writers set sequence = 3, head = (select mac from kms_audit where sequence = 3)",
       );
       expect(await problems()).toMatchObject([{ sequence: 0, what: expect.stringContaining("head") }]);
+    });
+
+    it.each([
+      ["taken from it", "update kms_audit set rule = null where sequence = 6", 6],
+      ["given to it", "update kms_audit set rule = 'ops' where sequence = 5", 5],
+      ["another's", "update kms_audit set rule = 'web' where sequence = 6", 6],
+      ["moved to its request_id", "update kms_audit set rule = null, request_id = 'ops' where sequence = 6", 6],
+    ])("names one whose rule was %s", async (_what, statement, sequence) => {
+      const by = { actor: "ann", requestId: "", rule: "ops", action: "disable", at: new Date() } as const;
+      await store.update(key, { ...key, state: "DISABLED", previousState: "ACTIVE" }, by);
+      expect(await problems()).toEqual([]);
+      await door.sql(statement);
+      expect(await problems()).toMatchObject([{ sequence, what: `row ${sequence} was altered` }]);
     });
 
     it("names those that were added behind the head, or before the first", async () => {

@@ -295,6 +295,66 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
       expect(await store.destroyable(at, 1)).toEqual([first]);
     });
 
+    it("keeps who wants a key destroyed, and who confirmed it", async () => {
+      const active = await makeActive();
+      const request = { at: new Date(start.getTime() + 1), rule: "ops", days: 7 };
+      const requested = { ...active, destruction: { by: "ann", request, confirmedBy: undefined } };
+      await store.update(active, requested, change);
+      expect(await store.get("acme", active.keyId)).toEqual(plain(requested));
+      expect(await thrownBy(() => store.update(active, requested, change))).toBeKmsError("CONFLICT", active.keyId);
+      const { destruction } = requested;
+      for (const other of [
+        { ...destruction, by: "bob" },
+        { ...destruction, confirmedBy: "bob" },
+        { ...destruction, request: { ...request, rule: undefined } },
+        { ...destruction, request: { ...request, at: start } },
+        { ...destruction, request: { ...request, days: 8 } },
+      ]) {
+        const present = { ...requested, destruction: other as typeof destruction };
+        expect(await thrownBy(() => store.update(present, active, change))).toBeKmsError("CONFLICT", active.keyId);
+      }
+      const confirmed = { ...requested, destruction: { by: "ann", request: undefined, confirmedBy: "bob" } };
+      await store.update(requested, confirmed, change);
+      expect(await store.get("acme", active.keyId)).toEqual(plain(confirmed));
+    });
+
+    it("lists the requests for destruction of a time, longest ago first, up to the limit, with the total", async () => {
+      const at = (ms: number) => new Date(start.getTime() + ms);
+      const request = async (tenantId: string, ms: number) => {
+        const record = await makeActive({ tenantId });
+        const destruction = { by: "ann", request: { at: at(ms), rule: undefined, days: 7 }, confirmedBy: undefined };
+        await store.update(record, { ...record, destruction }, change);
+        return { ...plain(record), destruction };
+      };
+      await makeActive({ tenantId: "none" });
+      expect(await store.destructionRequests({ after: at(0), until: at(9), limit: 9 })).toEqual({
+        records: [],
+        total: 0,
+      });
+      const [second, first] = [await request("b", 2), await request("a", 1)];
+      await request("c", 3);
+      const confirmed = await request("d", 2);
+      const destruction = { by: "ann", request: undefined, confirmedBy: "bob" };
+      await store.update(confirmed, { ...confirmed, destruction }, change);
+      expect(await store.destructionRequests({ after: at(0), until: at(2), limit: 9 })).toEqual({
+        ...{ records: [first, second], total: 2 },
+      });
+      expect(await store.destructionRequests({ after: at(0), until: at(3), limit: 1 })).toEqual({
+        ...{ records: [first], total: 3 },
+      });
+      expect((await store.destructionRequests({ after: at(1), until: at(2), limit: 9 })).records).toEqual([second]);
+    });
+
+    it("has in the trail by which rule somebody did something", async () => {
+      const ruled = { ...by, rule: "web" };
+      const active = await makeActive({}, { by: ruled });
+      await store.update(active, { ...active, compromisedAt: start }, { ...change, rule: "ops" });
+      await store.appendAudit([event({ rule: "web" }), event({ actor: "bob" })]);
+      const rows = await store.auditEvents({ limit: 9 });
+      expect(rows.map(({ rule }) => rule)).toEqual(["web", "ops", "web", undefined]);
+      expect((await store.verifyAudit(undefined, 9)).problems).toEqual([]);
+    });
+
     it("gives the last version without the keys", async () => {
       expect(await store.lastVersion("acme", "data")).toBe(0);
       const first = await makeActive();
@@ -686,6 +746,7 @@ function pending(changes: Partial<KeyRecord> = {}): KeyRecord {
     compromisedAt: undefined,
     destroyAt: undefined,
     previousState: undefined,
+    destruction: undefined,
     ...changes,
   };
 }

@@ -75,6 +75,7 @@ export function pendingKey(changes: Partial<KeyRecord> = {}): KeyRecord {
     compromisedAt: undefined,
     destroyAt: undefined,
     previousState: undefined,
+    destruction: undefined,
     ...changes,
   };
 }

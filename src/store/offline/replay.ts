@@ -42,6 +42,8 @@ const after: Partial<Record<AuditAction, (before: Before) => readonly KeyState[]
   disable: () => ["DISABLED"],
   enable: ({ usable }) => (usable === "ACTIVE" ? ["ACTIVE", "RETIRED"] : ["RETIRED"]),
   mark_compromised: ({ states }) => (states.some((state) => ended.includes(state)) ? states : ["COMPROMISED"]),
+  request_destruction: ({ states }) => states,
+  cancel_destruction_request: ({ states }) => states,
   schedule_destruction: () => ["DESTROY_SCHEDULED"],
   cancel_destruction: ({ compromised }) => (compromised ? ["COMPROMISED"] : ["DISABLED"]),
   destroy: () => ["DESTROYED"],

@@ -30,6 +30,8 @@ export const postgresDialect: Dialect = {
   text: 'text collate "C"',
   serial: "bigint generated always as identity primary key",
   tableEnd: "",
+  // A backup may hold the tables for minutes. Less than audit rows may take, so that no replica stops for it.
+  impatience: "set local lock_timeout = '2s'",
 };
 
 const connectMs = 5_000;
@@ -197,6 +199,7 @@ const meanings: Readonly<Record<string, string>> = {
   "53100": "the server's disk is full",
   "53200": "the server is out of memory",
   "53300": "the server has no connection left",
+  "55P03": "a table is held, by a backup perhaps: start again when that has ended",
   "57014": "the server took too long",
   "57P01": "the server is shut down",
   "57P03": "the server starts up or shuts down",

@@ -7,7 +7,18 @@ import type { RowMac } from "./row-mac.ts";
 import { KmsError } from "../../errors.ts";
 import type { Purpose } from "../key-record.ts";
 import type { Query, Row, Transaction } from "./database.ts";
-import { authenticated, bytes, date, insertRow, insertRows, updateRow, valuesOf, wholeNumber } from "./rows.ts";
+import {
+  authenticated,
+  bytes,
+  date,
+  insertRow,
+  insertRows,
+  storedValues,
+  updateRow,
+  valuesOf,
+  wholeNumber,
+  words,
+} from "./rows.ts";
 import type {
   AuditAction,
   AuditCursor,
@@ -59,9 +70,9 @@ export function auditChain(mac: RowMac, writerId: string): AuditChain {
       let { sequence, mac: previous } = present ?? { sequence: 0, mac: beforeFirst };
       const rows = events.map((event) => {
         sequence += 1;
-        const values = valuesOf("kms_audit", auditRow(writerId, sequence, event));
-        previous = mac.of("kms_audit", [...values, previous]);
-        return [...values, previous];
+        const row = auditRow(writerId, sequence, event);
+        previous = mac.of("kms_audit", [...valuesOf("kms_audit", row), previous]);
+        return [...storedValues("kms_audit", row), previous];
       });
       await insertRows(tx.query, "kms_audit", rows);
       const next = { writer_id: writerId, sequence, head: previous };
@@ -95,6 +106,7 @@ function auditRow(writerId: string, sequence: number, event: AuditEvent): Row {
     outcome: event.outcome,
     request_id: event.requestId,
     count: event.count,
+    rule: event.rule ?? null,
   };
 }
 
@@ -138,6 +150,7 @@ function listed(row: Row): AuditRow {
     outcome: String(row.outcome),
     requestId: String(row.request_id),
     count: wholeNumber(row.count),
+    rule: words(row.rule),
   };
 }
 

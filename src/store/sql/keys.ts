@@ -1,7 +1,7 @@
 /** Key records in SQL: the reads, and the transactions that change them together with their audit rows. */
 import { KmsError } from "../../errors.ts";
 import type { KeyRecord, Purpose } from "../key-record.ts";
-import type { KeyName, KeyPage, KeyStore } from "../key-store.ts";
+import type { DestructionRequests, KeyName, KeyPage, KeyStore } from "../key-store.ts";
 import { activateKey } from "./activation.ts";
 import type { AuditChain } from "./audit.ts";
 import { countKeys, countKeysOf } from "./counts.ts";
@@ -10,7 +10,7 @@ import { noteCompromise } from "./handovers.ts";
 import { keyLookups } from "./key-lookups.ts";
 import { rememberedRequest } from "./requests.ts";
 import type { RowMac } from "./row-mac.ts";
-import { insertRow, keyName, keyRecord, keyRow, updateRow } from "./rows.ts";
+import { insertRow, keyName, keyRecord, keyRow, updateRow, valuesOf } from "./rows.ts";
 
 export function sqlKeys(
   db: Database,
@@ -27,6 +27,7 @@ export function sqlKeys(
     listKeys: (page) =>
       db.read((query) => listPage(query, page)).then((rows) => rows.map((row) => keyRecord(mac, row))),
     due: (before, limit, purpose) => db.read((query) => dueKeys(query, { before, limit, purpose })),
+    destructionRequests: (page) => db.read((query) => requestedDestructions(query, mac, page)),
     destroyable: (at, limit) => db.read((query) => destroyableKeys(query, at, limit)),
     counts: (tenantId) => (tenantId === undefined ? countKeys(db) : db.read((query) => countKeysOf(query, tenantId))),
 
@@ -35,7 +36,7 @@ export function sqlKeys(
 
     activate: (activation) => db.write((tx) => activateKey(tx, { mac, chain, look }, activation)),
 
-    async update(present, next, { action, at, actor, requestId }) {
+    async update(present, next, { action, at, actor, requestId, rule }) {
       const { tenantId, purpose, version, keyId, publicKey, createdAt } = present;
       const record: KeyRecord = { ...next, tenantId, purpose, version, keyId, publicKey, createdAt };
       await db.write(async (tx) => {
@@ -47,7 +48,7 @@ export function sqlKeys(
         await updateRow(tx.query, mac, "kms_keys", keyRow(record));
         await noteCompromise(tx.query, mac, { before: stored, after: record });
         if (record.state === "DESTROYED") await tx.erases();
-        const event = { at, actor, action, tenantId, purpose, keyId, outcome: "OK", requestId, count: 1 };
+        const event = { at, actor, action, tenantId, purpose, keyId, outcome: "OK", requestId, count: 1, rule };
         await chain.append(tx, [event]);
         await tx.announce(record);
       });
@@ -74,9 +75,13 @@ export function sqlKeys(
   };
 }
 
+function isAuthentic(mac: RowMac, row: Row): boolean {
+  return mac.matches(row.mac, "kms_keys", valuesOf("kms_keys", row));
+}
+
 /** Whole records are compared by what their HMACs cover. */
 function isSame(mac: RowMac, a: KeyRecord, b: KeyRecord): boolean {
-  const [one, other] = [a, b].map((record) => mac.of("kms_keys", Object.values(keyRow(record))));
+  const [one, other] = [a, b].map((record) => mac.of("kms_keys", valuesOf("kms_keys", keyRow(record))));
   return Buffer.compare(one!, other!) === 0;
 }
 
@@ -110,6 +115,21 @@ async function dueKeys(
     limit,
   );
   return { keys: rows.map(keyName), total: Number(count?.total) };
+}
+
+async function requestedDestructions(
+  query: Query,
+  mac: RowMac,
+  { after, until, limit }: { after: Date; until: Date; limit: number },
+): Promise<DestructionRequests> {
+  const where = "destroy_requested_at > ?1 and destroy_requested_at <= ?2";
+  const times = [after.getTime(), until.getTime()];
+  const [count] = await query(`select count(*) as total from kms_keys where ${where}`, ...times);
+  const total = Number(count?.total);
+  if (total === 0) return { records: [], total };
+  const text = `select * from kms_keys where ${where} order by destroy_requested_at limit ?3`;
+  const rows = await query(text, ...times, limit);
+  return { records: rows.filter((row) => isAuthentic(mac, row)).map((row) => keyRecord(mac, row)), total };
 }
 
 async function destroyableKeys(query: Query, at: Date, limit: number): Promise<KeyName[]> {

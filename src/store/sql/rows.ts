@@ -1,13 +1,24 @@
 /** Rows and what they say: every row that is written gets its HMAC here, and every row that is read is authenticated here. */
 import type { RowMac, RowValue } from "./row-mac.ts";
 import { KmsError } from "../../errors.ts";
-import type { KeyRecord, KeyState, Purpose } from "../key-record.ts";
+import type { Destruction, KeyRecord, KeyState, Purpose } from "../key-record.ts";
 import type { Query, Row } from "./database.ts";
-import { type AnyTableName, allTables, type TableName, tables } from "./schema.ts";
+import { type AnyTableName, allTables, laterColumns, type TableName, tables } from "./schema.ts";
 import type { KeyName } from "../key-store.ts";
 
-/** The columns under the HMAC, in their order. */
+const later: Partial<Record<TableName, readonly string[]>> = laterColumns;
+
+/** What the HMAC covers: columns by their places, then those that came later by their names, where they hold something. */
 export function valuesOf(table: TableName, row: Row): RowValue[] {
+  const named = later[table] ?? [];
+  const values = storedValues(table, row);
+  if (named.length === 0) return values;
+  const present = named.filter((column) => (row[column] ?? null) !== null);
+  return [...values.slice(0, -named.length), ...present.flatMap((column) => [column, row[column]!])];
+}
+
+/** All columns but the HMAC, in their order: those that came later are the last. */
+export function storedValues(table: TableName, row: Row): RowValue[] {
   return tables[table].slice(0, -1).map((column) => row[column] ?? null);
 }
 
@@ -19,7 +30,7 @@ export function authenticated(mac: RowMac, table: TableName, row: Row, what: str
 
 export async function insertRow(query: Query, mac: RowMac, table: TableName, row: Row): Promise<void> {
   const columns = tables[table];
-  const values = [...valuesOf(table, row), mac.of(table, valuesOf(table, row))];
+  const values = [...storedValues(table, row), mac.of(table, valuesOf(table, row))];
   await query(`insert into ${table} (${columns.join(", ")}) values (${placeholders(columns.length)})`, ...values);
 }
 
@@ -42,7 +53,7 @@ export async function updateRow(query: Query, mac: RowMac, table: TableName, row
   const set = columns.map((column, index) => `${column} = ?${index + 2}`).join(", ");
   const updated = await query(
     `update ${table} set ${set} where ${id} = ?1 returning ${id}`,
-    ...valuesOf(table, row),
+    ...storedValues(table, row),
     mac.of(table, valuesOf(table, row)),
   );
   if (updated.length !== 1) throw new KmsError("CONFLICT", "another was first");
@@ -69,6 +80,18 @@ export function keyRow(record: KeyRecord): Row {
     compromised_at: time(record.compromisedAt),
     destroy_at: time(record.destroyAt),
     previous_state: record.previousState ?? null,
+    ...destructionRow(record.destruction),
+  };
+}
+
+function destructionRow(destruction: Destruction | undefined): Row {
+  const { at, rule, days } = destruction?.request ?? {};
+  return {
+    destroy_by: destruction?.by ?? null,
+    destroy_confirmed_by: destruction?.confirmedBy ?? null,
+    destroy_rule: rule ?? null,
+    destroy_requested_at: time(at),
+    destroy_days: days ?? null,
   };
 }
 
@@ -91,7 +114,21 @@ export function keyRecord(mac: RowMac, row: Row): KeyRecord {
     compromisedAt: date(row.compromised_at),
     destroyAt: date(row.destroy_at),
     previousState: (row.previous_state ?? undefined) as KeyState | undefined,
+    destruction: destructionOf(row),
   };
+}
+
+function destructionOf(row: Row): Destruction | undefined {
+  const by = words(row.destroy_by);
+  if (by === undefined) return undefined;
+  const at = date(row.destroy_requested_at);
+  const request = at && { at, rule: words(row.destroy_rule), days: Number(row.destroy_days) };
+  return { by, request, confirmedBy: words(row.destroy_confirmed_by) };
+}
+
+/** Text that may be absent. */
+export function words(value: RowValue | undefined): string | undefined {
+  return value === null || value === undefined ? undefined : String(value);
 }
 
 /** Not authenticated. */

@@ -1,6 +1,7 @@
 /**
  * The tables, as steps from one schema version to the next. A store of an older version is brought up to date in one transaction; one of
- * a newer version is refused. A step that changes the columns of a table also writes its rows' HMACs anew, under the next `rowVersion`.
+ * a newer version is refused. A column that a step adds stands in `laterColumns`, so that no row is written anew; a step that changes a table
+ * otherwise writes its rows' HMACs anew, under the next `rowVersion`.
  */
 import { KmsError } from "../../errors.ts";
 import type { Transaction } from "./database.ts";
@@ -17,6 +18,8 @@ export interface Dialect {
   serial: string;
   /** After the columns of a table. */
   tableEnd: string;
+  /** Before the steps of a migration: how long they may wait for tables, while whoever is at work waits behind them. */
+  impatience?: string;
 }
 
 /** A migration is the statements that lead to the next version. */
@@ -113,7 +116,27 @@ export const migrations: readonly Migration[] = [
   ],
   // Entries are kept as runs, see tlog/entry-run.ts. Older services cannot read them.
   () => [],
+  // Which rule let a caller do what an audit row tells of; and who wants a key destroyed where that takes two. Tables are altered in the order
+  // in which transactions take them: a replica that is at work and a migration never wait for each other.
+  ({ integer, text }) => [
+    `alter table kms_keys add column destroy_by ${text}`,
+    `alter table kms_keys add column destroy_confirmed_by ${text}`,
+    `alter table kms_keys add column destroy_rule ${text}`,
+    `alter table kms_keys add column destroy_requested_at ${integer}`,
+    `alter table kms_keys add column destroy_days ${integer}`,
+    `create index kms_keys_requested on kms_keys (destroy_requested_at) where destroy_requested_at is not null`,
+    `alter table kms_audit add column rule ${text}`,
+  ],
 ];
+
+/**
+ * Columns that tables got after their rows had HMACs. Under a row's HMAC are its other columns by their places, and behind them the name and
+ * the value of each of these that is not null: a row that has none of them is as it was before there were any.
+ */
+export const laterColumns = {
+  kms_keys: ["destroy_by", "destroy_confirmed_by", "destroy_rule", "destroy_requested_at", "destroy_days"],
+  kms_audit: ["rule"],
+} as const;
 
 /** Every table of authenticated rows with its columns, but the audit rows' `id`, which only orders them in one database. */
 export const tables = {
@@ -134,6 +157,7 @@ export const tables = {
     "compromised_at",
     "destroy_at",
     "previous_state",
+    ...laterColumns.kms_keys,
     "mac",
   ],
   kms_requests: ["tenant_id", "request_id", "key_id", "digest", "retired_key_id", "at", "mac"],
@@ -151,6 +175,7 @@ export const tables = {
     "outcome",
     "request_id",
     "count",
+    ...laterColumns.kms_audit,
     "mac",
   ],
   kms_logs: ["tenant_id", "number", "origin", "size", "root", "frontier", "state", "created_at", "changed_at", "mac"],
@@ -190,6 +215,7 @@ export async function migrate(
     );
   }
   if (version === all.length) return;
+  if (dialect.impatience !== undefined) await tx.query(dialect.impatience);
   for (const migration of all.slice(version)) {
     for (const statement of migration(dialect)) await tx.query(statement);
   }

@@ -51,6 +51,7 @@ const storeMethods: MethodList<Store> = {
   request: true,
   deleteRequestsBefore: true,
   due: true,
+  destructionRequests: true,
   destroyable: true,
   wrappedByOthers: true,
   countWrappedByOthers: true,

@@ -47,6 +47,7 @@ function record(fields: Partial<KeyRecord> = {}): KeyRecord {
     compromisedAt: undefined,
     destroyAt: undefined,
     previousState: undefined,
+    destruction: undefined,
     ...fields,
   };
 }

@@ -55,6 +55,11 @@ const calls: [name: string, indexes: string[], call: (store: Store) => Promise<u
   ],
   ["due keys", ["kms_keys_due", "kms_keys_due"], (store) => store.due(new Date(50), 10)],
   ["due keys of one purpose", ["kms_keys_due", "kms_keys_due"], (store) => store.due(new Date(50), 10, "data")],
+  [
+    "requests for destruction",
+    ["kms_keys_requested"],
+    (store) => store.destructionRequests({ after: new Date(0), until: new Date(50), limit: 10 }),
+  ],
   ["keys to destroy", ["kms_keys_destroy"], (store) => store.destroyable(new Date(50), 10)],
   [
     "keys under another provider key",

@@ -1,16 +1,26 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { afterAll, describe, expect, it } from "vitest";
-import { rowMac } from "../../../src/store/sql/row-mac.ts";
+import { type RowValue, rowMac } from "../../../src/store/sql/row-mac.ts";
 import { postgresDatabase, postgresDialect } from "../../../src/store/postgres/open.ts";
 import type { Database } from "../../../src/store/sql/database.ts";
 import { embeddedDatabase, sqliteDialect } from "../../../src/store/sqlite/embedded.ts";
-import { insertRow } from "../../../src/store/sql/rows.ts";
-import { type Dialect, type Migration, migrate, migrations, rowVersion } from "../../../src/store/sql/schema.ts";
+import { insertRow, keyRow, valuesOf } from "../../../src/store/sql/rows.ts";
+import {
+  type Dialect,
+  laterColumns,
+  type Migration,
+  migrate,
+  migrations,
+  rowVersion,
+  tables,
+} from "../../../src/store/sql/schema.ts";
 import { sqlStore } from "../../../src/store/sql/store.ts";
+import type { Store } from "../../../src/store/store.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { startPostgres } from "../../support/postgres-server.ts";
 import { pendingKey } from "../../support/store-fixture.ts";
 import { contentOf, grown, newLog, tilesOf } from "../../support/log-store-fixture.ts";
+import { insertStored, storedRows, storeKeyOfRows } from "../../support/stored-rows.ts";
 
 const server = await startPostgres();
 afterAll(() => server.close());
@@ -49,13 +59,13 @@ describe("migrating a schema", () => {
   });
 });
 
+const kinds: [name: string, open: () => Promise<Database>, dialect: Dialect][] = [
+  ["SQLite", async () => embeddedDatabase({ file: ":memory:", soon: queueMicrotask }), sqliteDialect],
+  ["PostgreSQL", async () => postgresDatabase(await server.createDatabase(), 2), postgresDialect],
+];
+
 describe("a store of schema version 3, which has no logs", () => {
   const before = migrations.slice(0, 3);
-
-  const kinds: [name: string, open: () => Promise<Database>, dialect: Dialect][] = [
-    ["SQLite", async () => embeddedDatabase({ file: ":memory:", soon: queueMicrotask }), sqliteDialect],
-    ["PostgreSQL", async () => postgresDatabase(await server.createDatabase(), 2), postgresDialect],
-  ];
 
   it.each(kinds)("keeps its records and gets logs, in %s", async (name, open, dialect) => {
     const db = await open();
@@ -65,7 +75,8 @@ describe("a store of schema version 3, which has no logs", () => {
     const stored = { store_id: "", provider: "local", provider_key_id: "", wrapped: new Uint8Array(1), created_at: 0 };
     await db.write(({ query }) => insertRow(query, mac, "kms_store", { ...stored, id: 1, writers: 0 }));
     const record = pendingKey();
-    await store.insertPending(record);
+    const row = keyRow(record);
+    await insertStored(db, "kms_keys", [{ ...row, mac: mac.of("kms_keys", valuesOf("kms_keys", row)) }]);
     expect(await thrownBy(() => store.createLog(newLog()))).toBeKmsError("STORE_UNAVAILABLE");
 
     await db.write((tx) => migrate(tx, dialect));
@@ -75,4 +86,129 @@ describe("a store of schema version 3, which has no logs", () => {
     expect((await contentOf(store, { tenantId: "acme", number: 1 }, 300)).tiles).toEqual(tilesOf(300));
     await store.close();
   });
+});
+
+describe("a store of schema version 5, whose audit rows name no rule", () => {
+  const mac = rowMac(storeKeyOfRows, rowVersion);
+
+  async function opened(
+    name: string,
+    open: () => Promise<Database>,
+    dialect: Dialect,
+    rows: typeof storedRows.version5,
+  ) {
+    const db = await open();
+    await db.write((tx) => migrate(tx, dialect, migrations.slice(0, 5)));
+    if (rows === storedRows.version6) await db.write((tx) => migrate(tx, dialect));
+    for (const [table, some] of Object.entries(rows)) await insertStored(db, table, some);
+    await db.write((tx) => migrate(tx, dialect));
+    return { db, store: sqlStore(name, db, mac) };
+  }
+
+  /** Columns by their names, without the id. */
+  async function contentsOf(db: Database, table: keyof typeof tables) {
+    const columns = tables[table].join(", ");
+    const rows = await db.read((query) => query(`select ${columns} from ${table} order by ${columns}`));
+    const plain = (value: RowValue) => (value instanceof Uint8Array ? new Uint8Array(value) : value); // no Buffer
+    return rows.map((row) => Object.fromEntries(Object.entries(row).map(([column, value]) => [column, plain(value)])));
+  }
+
+  async function verdictOn(store: Store) {
+    const verdicts = [await store.verifyAudit(undefined, 100)];
+    while (verdicts.at(-1)!.next !== undefined) verdicts.push(await store.verifyAudit(verdicts.at(-1)!.next, 100));
+    return {
+      problems: verdicts.flatMap(({ problems }) => problems),
+      heads: verdicts.flatMap(({ heads }) => heads),
+      events: verdicts.reduce((sum, { events }) => sum + events, 0),
+    };
+  }
+
+  const [noted] = storedRows.version5.kms_audit_writers!;
+  const notedHead = { writerId: noted!.writer_id, sequence: 4, mac: noted!.head };
+  const [first, second] = storedRows.version5.kms_keys!.map(({ key_id }) => String(key_id));
+
+  it.each(kinds)(
+    "opens with every row as it was, and the head that was noted still verifies, in %s",
+    async (name, ...on) => {
+      const { db, store } = await opened(name, ...on, storedRows.version5);
+      for (const table of ["kms_store", "kms_keys", "kms_audit", "kms_audit_writers"] as const) {
+        const later: readonly string[] = table === "kms_keys" || table === "kms_audit" ? laterColumns[table] : [];
+        const nothing = Object.fromEntries(later.map((column) => [column, null]));
+        const before = storedRows.version5[table]!.map((row) => ({ ...row, ...nothing }));
+        expect(await contentsOf(db, table)).toEqual(before.map((row) => expect.objectContaining(row)));
+      }
+      expect(await verdictOn(store)).toEqual({ problems: [], heads: [notedHead], events: 4 });
+      expect(await store.get("acme", first!)).toMatchObject({ state: "ACTIVE", destruction: undefined });
+      expect((await store.auditEvents({ limit: 10 })).map(({ rule }) => rule)).toEqual(Array(4).fill(undefined));
+      await store.close();
+    },
+  );
+
+  it.each(kinds)(
+    "goes on with rows that name a rule, and those from before stay as they are, in %s",
+    async (name, ...on) => {
+      const { db, store } = await opened(name, ...on, storedRows.version5);
+      const before = await contentsOf(db, "kms_audit");
+      const present = (await store.get("acme", first!))!;
+      const request = { at: new Date(7), rule: "ops", days: 7 };
+      const next = { ...present, destruction: { by: "token:ann", request, confirmedBy: undefined } };
+      const by = {
+        actor: "token:ann",
+        requestId: "",
+        rule: "ops",
+        action: "request_destruction",
+        at: new Date(7),
+      } as const;
+      await store.update(present, next, by);
+      expect(await store.get("acme", first!)).toEqual(next);
+      expect(await verdictOn(store)).toMatchObject({ problems: [], events: 5 });
+      expect((await verdictOn(store)).heads).toContainEqual(notedHead);
+      expect((await contentsOf(db, "kms_audit")).filter(({ writer_id }) => writer_id === noted!.writer_id)).toEqual(
+        before,
+      );
+      await store.close();
+    },
+  );
+
+  it.each(kinds)("is, with what others say a later service writes, what this one reads, in %s", async (name, ...on) => {
+    const { store } = await opened(name, ...on, storedRows.version6);
+    expect(await verdictOn(store)).toMatchObject({ problems: [], events: 8 });
+    expect((await store.auditEvents({ limit: 10, after: 4 })).map(({ rule }) => rule)).toEqual([
+      ...["ops", "destroyers", undefined, "web"],
+    ]);
+    expect((await store.get("acme", first!))?.destruction).toEqual({
+      by: "jwt:sso:ann",
+      request: { at: new Date(1767323045679), rule: "ops", days: 7 },
+      confirmedBy: undefined,
+    });
+    expect((await store.get("acme", second!))?.destruction).toEqual({
+      ...{ by: "jwt:sso:ann", request: undefined, confirmedBy: "token:bob" },
+    });
+    await store.close();
+  });
+});
+
+it("a migration of PostgreSQL gives up on a table that a backup holds, leaves nothing, and is made once that has ended", async () => {
+  const url = await server.createDatabase();
+  const db = postgresDatabase(url, 3);
+  await db.write((tx) => migrate(tx, postgresDialect, migrations.slice(0, 5)));
+  const version = async () => (await db.read((query) => query("select version from kms_schema")))[0];
+  const read = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<void>();
+  const backup = db.read(async (query) => {
+    await query("begin isolation level repeatable read read only");
+    await query("select count(*) from kms_audit");
+    read.resolve();
+    await ended.promise;
+    await query("rollback");
+  });
+  await read.promise;
+  const error = await thrownBy(() => db.write((tx) => migrate(tx, postgresDialect)));
+  expect(error).toBeKmsError("STORE_UNAVAILABLE", "a table is held");
+  expect(await version()).toEqual({ version: 5 });
+  ended.resolve();
+  await backup;
+  await db.write((tx) => migrate(tx, postgresDialect));
+  expect(await version()).toEqual({ version: migrations.length });
+  await db.close();
 });
