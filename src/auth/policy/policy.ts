@@ -1,0 +1,70 @@
+/**
+ * The policy: whom the service believes (trust.ts), and what each caller may do (rules.ts). One file, whole or not at all. Rules add up;
+ * nothing forbids, nothing comes before anything, and what no rule gives is denied.
+ */
+import { unconfirmed } from "./confirmation.ts";
+import { createReader, type Fields, type Reader } from "./policy-fields.ts";
+import { type PolicyProblem, readPolicyText } from "./policy-text.ts";
+import { readRules, type Rule } from "./rules.ts";
+import { shown } from "./shown.ts";
+import { readTrust, type Trust } from "./trust.ts";
+
+export interface Policy extends Trust {
+  readonly rules: readonly Rule[];
+  /** Whether nobody may both open what was encrypted and destroy its key, or both sign and declare a signing key compromised. */
+  readonly separation: boolean;
+  /** Whether a second caller must confirm that a key is destroyed. */
+  readonly twoPersonDestruction: boolean;
+}
+
+export interface ReadPolicy {
+  /** Undefined where there are problems. */
+  policy: Policy | undefined;
+  /** By line. */
+  problems: readonly PolicyProblem[];
+  /** What is allowed and should be looked at. */
+  warnings: readonly PolicyProblem[];
+}
+
+const known = ["version", "certificates", "issuers", "tokens", "rules", "separation", "destruction"];
+
+export function readPolicy(text: string): ReadPolicy {
+  const tree = readPolicyText(text);
+  if (!("kind" in tree)) return { policy: undefined, problems: tree, warnings: [] };
+  const reader = createReader();
+  const fields = reader.fields(tree, known, "the policy");
+  if (!fields.isMap) return { policy: undefined, problems: reader.problems, warnings: [] };
+  const version = fields.text("version");
+  if (version !== "" && version !== "1") reader.problem(fields.get("version")!.line, "version: 1 is the one there is");
+  const separation = choice(reader, fields, "separation", ["on", "off"]) === "on";
+  const twoPersonDestruction = choice(reader, fields, "destruction", ["one-person", "two-person"]) === "two-person";
+  const trust = readTrust(fields, reader);
+  const rules = readRules(fields, { trust, separation, reader });
+  if (!separation)
+    reader.warning(fields.get("separation")!.line, "separation is off: who may decrypt may also destroy");
+  for (const { rule, tenants } of twoPersonDestruction ? unconfirmed(rules) : []) {
+    const why = `destruction is by two persons, and no rule gives others destroy for ${tenants}`;
+    reader.warning(rule.line, `rule ${shown(rule.name)}: ${why}: nobody could confirm`);
+  }
+  const inOrder = (some: readonly PolicyProblem[]) => [...some].sort((a, b) => a.line - b.line);
+  return {
+    policy: reader.problems.length === 0 ? { ...trust, rules, separation, twoPersonDestruction } : undefined,
+    problems: inOrder(reader.problems),
+    warnings: inOrder(reader.warnings),
+  };
+}
+
+/** Warnings of static tokens that are good no more. */
+export function expiredTokens({ tokens }: Policy, nowMs: number): PolicyProblem[] {
+  return tokens
+    .filter(({ expires }) => expires !== undefined && expires.getTime() <= nowMs)
+    .map(({ line, name, expires }) => ({ line, text: `token ${name} expired at ${expires!.toISOString()}` }));
+}
+
+/** The first is the default. */
+function choice(reader: Reader, fields: Fields, key: string, words: readonly [string, ...string[]]): string {
+  const node = fields.optional(key);
+  if (node === undefined) return words[0];
+  if (!words.includes(node.text)) reader.problem(node.line, `${key} must be ${words.join(" or ")}`);
+  return node.text;
+}

@@ -1,0 +1,140 @@
+/** Names in rules: exact, with one part that may be any, and one that holds a tenant. */
+import { describe, expect, it } from "vitest";
+import { type Pattern, patternOf } from "../../../src/auth/policy/pattern.ts";
+
+type Separator = Parameters<typeof patternOf>[1];
+
+function pattern(text: string, separator: Separator = "/"): Pattern {
+  const made = patternOf(text, separator);
+  if (typeof made === "string") throw new Error(made);
+  return made;
+}
+
+/** The tenant, or "" for a match without one; undefined for none. */
+function match(text: string, name: string, separator: Separator = "/"): string | undefined {
+  const found = pattern(text, separator).match(name);
+  return found && (found.tenant ?? "");
+}
+
+describe("an exact name", () => {
+  it("is one name and no other", () => {
+    expect(pattern("spiffe://td/a")).toMatchObject({ exact: true, captures: false, text: "spiffe://td/a" });
+    expect(match("spiffe://td/a", "spiffe://td/a")).toBe("");
+    for (const other of ["spiffe://td/b", "spiffe://td/a/", "spiffe://td/a/b", "spiffe://td", "Spiffe://td/a", ""]) {
+      expect(match("spiffe://td/a", other)).toBeUndefined();
+    }
+  });
+});
+
+describe("a star", () => {
+  it("is one part that is not empty", () => {
+    const text = "spiffe://td/ns/*/sa/x";
+    expect(pattern(text)).toMatchObject({ exact: false, captures: false });
+    expect(match(text, "spiffe://td/ns/fluo/sa/x")).toBe("");
+    expect(match(text, "spiffe://td/ns/*/sa/x")).toBe("");
+    expect(match(text, "spiffe://td/ns/a.b:c/sa/x")).toBe("");
+  });
+
+  it.each([
+    ...[
+      "spiffe://td/ns//sa/x",
+      "spiffe://td/ns/a/b/sa/x",
+      "spiffe://td/ns/sa/x",
+      "spiffe://td/ns/a/sa/x/",
+      "spiffe://td/ns/a/sa/y",
+    ],
+    ...["xspiffe://td/ns/a/sa/x", "spiffe://td/ns/a/sa/xx", "spiffe://td/ns/a/sa", "spiffe://other/ns/a/sa/x", ""],
+  ])("is no other number of parts, and leaves the others as they are: %s", (name) => {
+    expect(match("spiffe://td/ns/*/sa/x", name)).toBeUndefined();
+  });
+
+  it("may be the first part or the last", () => {
+    expect(match("*.example.org", "a.example.org", ".")).toBe("");
+    expect(match("*.example.org", ".example.org", ".")).toBeUndefined();
+    expect(match("*.example.org", "a.b.example.org", ".")).toBeUndefined();
+    expect(match("system:serviceaccount:a:*", "system:serviceaccount:a:b", ":")).toBe("");
+    expect(match("system:serviceaccount:a:*", "system:serviceaccount:a:", ":")).toBeUndefined();
+    expect(match("system:serviceaccount:a:*", "system:serviceaccount:a:b:c", ":")).toBeUndefined();
+  });
+});
+
+describe("a tenant in a name", () => {
+  it("is captured from its part", () => {
+    const text = "system:serviceaccount:{tenant}:backend";
+    expect(pattern(text, ":")).toMatchObject({ exact: false, captures: true });
+    expect(match(text, "system:serviceaccount:acme:backend", ":")).toBe("acme");
+    expect(match(text, "system:serviceaccount:a.b_c-1:backend", ":")).toBe("a.b_c-1");
+    expect(match(text, `system:serviceaccount:${"a".repeat(63)}:backend`, ":")).toBe("a".repeat(63));
+  });
+
+  it.each([
+    ["a further separator", "acme:x"],
+    ["nothing", ""],
+    ["upper case", "Acme"],
+    ["64 characters", "a".repeat(64)],
+    ["a hyphen first", "-acme"],
+    ["a slash", "a/b"],
+    ["a star", "*"],
+    ["a line feed", "acme\n"],
+    ["the placeholder", "{tenant}"],
+  ])("attack 48: is not captured from %s", (_what, tenant) => {
+    expect(
+      match("system:serviceaccount:{tenant}:backend", `system:serviceaccount:${tenant}:backend`, ":"),
+    ).toBeUndefined();
+  });
+
+  it("may have fixed text before and behind it in its part", () => {
+    expect(match("kms-{tenant}.a", "kms-acme.a", ".")).toBe("acme");
+    expect(match("{tenant}-kms.a", "acme-kms.a", ".")).toBe("acme");
+    expect(match("a-{tenant}-b", "a-x-b")).toBe("x");
+    expect(match("a-{tenant}-b", "a-a-b-b")).toBe("a-b");
+    for (const name of ["kms-.a", "acme.a", "kms-Acme.a", "kms-acme.b", "kms-acme.x.a", "xkms-acme.a"]) {
+      expect(match("kms-{tenant}.a", name, ".")).toBeUndefined();
+    }
+  });
+
+  it("is never text that is both before and behind", () => {
+    expect(match("ab{tenant}ba", "aba")).toBeUndefined();
+    expect(match("aa{tenant}aa", "aaa")).toBeUndefined();
+    expect(match("aa{tenant}aa", "aaaa")).toBeUndefined();
+    expect(match("aa{tenant}aa", "aaaaa")).toBe("a");
+  });
+
+  it("may be beside a star, in either order", () => {
+    expect(match("a/*/{tenant}", "a/b/acme")).toBe("acme");
+    expect(match("a/{tenant}/*", "a/acme/b")).toBe("acme");
+    expect(match("a/*/{tenant}", "a//acme")).toBeUndefined();
+    expect(match("a/*/{tenant}", "a/b/c/acme")).toBeUndefined();
+  });
+});
+
+describe("a text that is no pattern", () => {
+  const whole = (separator: string) =>
+    `* stands for a whole part between "${separator}", and {tenant} is the only name in braces`;
+
+  it.each<[text: string, separator: Separator]>([
+    ["a*/b", "/"],
+    ["a/*b", "/"],
+    ["a/**", "/"],
+    ["a/{tenant}*", "/"],
+    ["*-{tenant}.a", "."],
+    ["a/{tenants}", "/"],
+    ["a/{}", "/"],
+    ["a/{", "/"],
+    ["a/tenant}", "/"],
+    ["a/{{tenant}}", "/"],
+    ["a:{tenant}{tenant}", ":"],
+    ["a:*/b", ":"],
+  ])("has stars or braces in a part: %s", (text, separator) => {
+    expect(patternOf(text, separator)).toBe(whole(separator));
+  });
+
+  it("has two stars", () => {
+    expect(patternOf("*/*", "/")).toBe("* may stand for one part only");
+    expect(patternOf("a/*/b/*", "/")).toBe("* may stand for one part only");
+  });
+
+  it("has two tenants", () => {
+    expect(patternOf("{tenant}/a-{tenant}", "/")).toBe("{tenant} may stand in one part only");
+  });
+});
