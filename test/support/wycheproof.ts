@@ -17,16 +17,20 @@ export interface WycheproofGroup {
 const folder = new URL("../../../shared/vectors/wycheproof/", import.meta.url);
 
 /** A test over the whole file. `body` returns the tcIds that it ran; the test fails if that is not all of them. */
-export function itOnWycheproof(title: string, file: string, body: (groups: WycheproofGroup[]) => number[]): void {
+export function itOnWycheproof(
+  title: string,
+  file: string,
+  body: (groups: WycheproofGroup[]) => number[] | Promise<number[]>,
+): void {
   const path = new URL(file, folder);
   if (!existsSync(path)) {
     console.warn(`SKIPPED, there is no ../shared/vectors/wycheproof/${file}: ${title}`);
     it.skip(title, () => {});
     return;
   }
-  it(title, () => {
+  it(title, async () => {
     const { numberOfTests, testGroups } = JSON.parse(readFileSync(path, "utf8"));
-    const ran = new Set(body(testGroups));
+    const ran = new Set(await body(testGroups));
     if (ran.size !== numberOfTests) throw new Error(`ran ${ran.size} of ${numberOfTests} vectors`);
   });
 }
