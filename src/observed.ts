@@ -1,18 +1,34 @@
 /** What is read of the service's parts whenever metrics are exported. */
-import type { HealthMonitor } from "./health/monitor.ts";
+import type { StartedHealth } from "./health/start.ts";
 import { cachesOf, type Keyring } from "./keys/keyring.ts";
 import type { StartedProviders } from "./provider-keys/start.ts";
 import type { Observed } from "./telemetry.ts";
 
 export interface ObservedParts {
   keyring: Pick<Keyring, "stats">;
-  health: Pick<HealthMonitor, "current">;
+  health: Pick<StartedHealth, "current" | "destructionRequests">;
   providers: Pick<StartedProviders, "watches" | "tenantProviderKeys" | "allBreakers">;
   /** Most keys of each kind that are cached. */
   maxEntries: number;
+  policy: ObservedPolicy | undefined;
+  tls: { expiresAt(): Date } | undefined;
 }
 
-export function observedOf({ keyring, health, providers, maxEntries }: ObservedParts): Observed {
+type ObservedAuthentication = NonNullable<Observed["authentication"]>;
+type PolicySeen = ReturnType<ObservedAuthentication["policy"]>;
+
+interface ObservedPolicy {
+  seen: Pick<ObservedAuthentication, "calls">;
+  status(): Omit<PolicySeen, "issuers"> & { issuers: readonly IssuerSeen[] };
+}
+
+interface IssuerSeen {
+  name: string;
+  ageMs: number | undefined;
+  openMs: number;
+}
+
+export function observedOf({ keyring, health, providers, maxEntries, policy, tls }: ObservedParts): Observed {
   const counts = () => health.current().counts;
   return {
     caches: () => cachesOf(keyring, maxEntries),
@@ -22,10 +38,23 @@ export function observedOf({ keyring, health, providers, maxEntries }: ObservedP
       ),
     oldestActiveAt: () => counts().oldestActiveAt,
     lastRotationAt: () => counts().lastRotationAt,
+    destructionRequests: health.destructionRequests,
     breakers: providers.allBreakers,
     providerKeyConditions: () => [
       ...providers.watches.map((watch) => watch.current().condition),
       ...providers.tenantProviderKeys.all().map((key) => key.condition().condition),
     ],
+    authentication: policy && authenticationOf(policy),
+    certificateExpiresAt: tls?.expiresAt,
+  };
+}
+
+function authenticationOf({ seen, status }: ObservedPolicy): ObservedAuthentication {
+  return {
+    calls: seen.calls,
+    policy() {
+      const { issuers, ...policy } = status();
+      return { ...policy, issuers: issuers.map(({ name, ageMs, openMs }) => ({ name, ageMs: ageMs ?? openMs })) };
+    },
   };
 }

@@ -2,6 +2,7 @@
 import { createAlarm } from "./alarm.ts";
 import { createAuditObserver, observedRotation } from "./audit/observer.ts";
 import { startAuditTrail } from "./audit/start.ts";
+import type { AuthenticationParts } from "./auth/start.ts";
 import { createBatchPool } from "./batch/pool/pool.ts";
 import type { Config } from "./config/config.ts";
 import { startHealth } from "./health/start.ts";
@@ -17,7 +18,9 @@ import { startProviders } from "./provider-keys/start.ts";
 import { createServices } from "./service/compose.ts";
 import { rotationRecorder } from "./telemetry.ts";
 import { createTenantLogs } from "./tenant-log/tenant-logs.ts";
+import { policyDoor } from "./transport/policy-door.ts";
 import { startServers } from "./transport/start.ts";
+import { startTls } from "./transport/tls.ts";
 import { serviceName } from "./version.ts";
 
 export interface RunningServer {
@@ -25,6 +28,8 @@ export interface RunningServer {
   httpPort: number;
   /** Puts the provider keys of tenants of another configuration into effect; nothing else of it. */
   replaceTenantProviderKeys(config: Pick<Config, "tenantProviderKeys" | "warnings">): Promise<void>;
+  /** Reads the policy and the service's own certificate anew, where there are any. */
+  reloadFiles(): Promise<void>;
   /** Drains within `fluo.kms.shutdown.grace`, then closes everything. */
   stop(): Promise<void>;
 }
@@ -33,10 +38,12 @@ export async function startServer(config: Config): Promise<RunningServer> {
   await using parts = new AsyncDisposableStack();
   let lastLine: string | undefined;
   const running = parts.adopt(await startProcess(config), (each) => each.close(lastLine));
-  const { servers, providers, health, background } = await startParts(config, running, parts).catch((error) => {
-    running.log.error({ reason: reasonOf(error) }, "the start failed: what was started is closed");
-    throw error;
-  });
+  const { servers, providers, health, background, policy, tls } = await startParts(config, running, parts).catch(
+    (error) => {
+      running.log.error({ reason: reasonOf(error) }, "the start failed: what was started is closed");
+      throw error;
+    },
+  );
   const started = parts.move();
   lastLine = "stopped";
   let stopping: Promise<void> | undefined;
@@ -44,6 +51,9 @@ export async function startServer(config: Config): Promise<RunningServer> {
     grpcPort: servers.grpcPort,
     httpPort: servers.httpPort,
     replaceTenantProviderKeys: providers.replaceTenantProviderKeys,
+    async reloadFiles() {
+      await Promise.all([policy?.reload(), tls?.reload()]);
+    },
     stop() {
       stopping ??= stop();
       return stopping;
@@ -69,7 +79,16 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
     close,
   );
   const audit = parts.adopt(startAuditTrail({ store, log, clock, instruments, alarm }), close);
-  const keyring = parts.adopt(createKeyring({ store, providerKeys: providers.keys, clock, ...config.cache }), close);
+  const policy = await startPolicy(config, { store, log, clock, alarm });
+  if (policy) parts.adopt(policy, close);
+  const tls =
+    config.tls &&
+    parts.adopt(startTls({ files: config.tls, authorities: policy?.inForce(), log, changed: alarm.changed }), close);
+  if (tls) policy?.trustBy(tls.trust);
+  const keyring = parts.adopt(
+    createKeyring({ store, providerKeys: providers.keys, clock, ...config.cache, ...config.limits }),
+    close,
+  );
   providers.subscribe(keyring); // a secret is forgotten when the key that wrapped it is refused
 
   const pool = parts.adopt(createBatchPool(), close);
@@ -77,9 +96,17 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   const observer = createAuditObserver({ audit, alarm, dataLoss: instruments.dataLoss });
   const observe = rotationRecorder(instruments);
   const rotation = createRotation({ store, keyring, handover: logs.handover, clock, observe, ...config.rotation });
-  const lifecycle = createLifecycle({ store, keyring, clock });
+  const lifecycle = createLifecycle({
+    store,
+    keyring,
+    clock,
+    needsTwo: () => policy?.inForce().policy.twoPersonDestruction === true,
+  });
   const health = parts.adopt(
-    await startHealth({ providers, store, audit, alarm, log, notices: config.warnings }),
+    await startHealth({
+      ...{ providers, store, audit, alarm, log, clock, notices: config.warnings },
+      accessRemarks: () => [...(policy?.remarks() ?? []), ...(tls?.remarks(clock()) ?? [])],
+    }),
     close,
   );
   const due = observedRotation(rotation, serviceName, observer);
@@ -87,17 +114,28 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
     startBackground({ due, lifecycle, keyring, store, providers, clock, log, config }),
     close,
   );
-  telemetry.observe(observedOf({ keyring, health, providers, ...config.cache }));
+  telemetry.observe(observedOf({ keyring, health, providers, policy, tls, ...config.cache }));
 
   const services = createServices({
     ...{ providers, store, advice, audit, observer, keyring, rotation, lifecycle, pool, logs, background, health },
-    ...{ config, instruments, alarm, clock, log, startedAt },
+    ...{ policy, tls, config, instruments, alarm, clock, log, startedAt },
   });
   await warmAhead({ keyring, store, log, ...config.cache });
 
-  const servers = parts.adopt(await startServers(config, { services, observer, health, telemetry, log }), close);
+  const door = policy && policyDoor({ ...policy, ...config, policySha256: () => policy.inForce().sha256 });
+  const servers = parts.adopt(
+    await startServers(config, { services, observer, health, telemetry, log, door, tls }),
+    close,
+  );
   log.info({ start_ms: Math.round(performance.now()) }, "serving");
-  return { servers, providers, health, background };
+  return { servers, providers, health, background, policy, tls };
+}
+
+/** Loaded where there is a policy: a service without one need not wait for what reads policies and tokens. */
+async function startPolicy({ policyFile, ...settings }: Config, parts: AuthenticationParts) {
+  if (policyFile === undefined) return undefined;
+  const { startAuthentication } = await import("./auth/start.ts");
+  return startAuthentication({ ...settings, policyFile }, parts);
 }
 
 /** One line for the log; the command that starts the service says what to do. */

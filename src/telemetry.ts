@@ -7,7 +7,13 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Histogram, type Meter, metrics, type Tracer, trace } from "@opentelemetry/api";
 import { PrometheusExporter } from "@opentelemetry/exporter-prometheus";
 import { detectResources, envDetector, type Resource, resourceFromAttributes } from "@opentelemetry/resources";
-import { type IMetricReader, MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
+import {
+  AggregationTemporality,
+  InstrumentType,
+  type IMetricReader,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from "@opentelemetry/sdk-metrics";
 
 export interface TelemetrySettings {
   version: string;
@@ -34,9 +40,29 @@ export interface Observed {
   keys(): { purpose: string; state: string; count: number }[];
   oldestActiveAt(): Date | undefined;
   lastRotationAt(): Date | undefined;
+  destructionRequests(): number;
   breakers(): { name: string; state: "closed" | "open" | "half-open" }[];
   /** Of every provider key in use, those of tenants with them. */
   providerKeyConditions(): ("answering" | "unavailable" | "denied")[];
+  /** Undefined where nobody is authenticated. */
+  authentication?: ObservedAuthentication | undefined;
+  /** End of the service's own certificate; undefined without TLS. */
+  certificateExpiresAt?: (() => Date) | undefined;
+}
+
+/** A policy in force, and what it let in. */
+export interface ObservedAuthentication {
+  policy(): {
+    sha256: string;
+    rules: number;
+    since: Date;
+    reloadFailures: number;
+    rememberedTokens: number;
+    /** Time since the keys of an issuer were loaded; before that, since it was named. */
+    issuers: readonly { name: string; ageMs: number }[];
+    crlUntilMs: number | undefined;
+  };
+  calls(): { kind: string; outcome: string; count: number }[];
 }
 
 export interface Telemetry {
@@ -69,6 +95,7 @@ export async function startTelemetry({ version, otlp }: TelemetrySettings): Prom
   });
   const readers: IMetricReader[] = [prometheus];
   if (otlp.metrics) readers.push(await otlpReader(otlp));
+  readers.forEach(forgetGoneSeries);
   // Of the detectors only that of OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES: another publishes the command line.
   const detected = detectResources({ detectors: [envDetector] });
   const resource = resourceFromAttributes({ "service.name": "fluo-kms", "service.version": version }).merge(detected);
@@ -82,6 +109,16 @@ export async function startTelemetry({ version, otlp }: TelemetrySettings): Prom
     servePrometheus: (request, response) => prometheus.getMetricsRequestHandler(request, response),
     shutdown: () => inTime(sdk ? sdk.shutdown() : (provider as MeterProvider).shutdown()),
   };
+}
+
+/**
+ * Has a reader export of an observed gauge what is observed now: cumulative, the SDK keeps the last value of each series
+ * for ever, and so the hash of a policy that is in force no more.
+ */
+function forgetGoneSeries(reader: IMetricReader): void {
+  const others = reader.selectAggregationTemporality.bind(reader);
+  reader.selectAggregationTemporality = (instrument) =>
+    instrument === InstrumentType.OBSERVABLE_GAUGE ? AggregationTemporality.DELTA : others(instrument);
 }
 
 /** The exporters try again for ten seconds, which a process that is told to stop does not have. */
@@ -220,6 +257,9 @@ function observeState(meter: Meter, observed: Observed): void {
   gauge("kms_keys", "Keys by purpose and state").addCallback((result) => {
     for (const { purpose, state, count } of observed.keys()) result.observe(count, { purpose, state });
   });
+  gauge("kms_destruction_requests", "Keys whose destruction waits for a second caller").addCallback((result) => {
+    result.observe(observed.destructionRequests());
+  });
   gauge("kms_oldest_active_key_age_seconds", "Age of the oldest active key", "s").addCallback((result) => {
     const oldest = observed.oldestActiveAt();
     result.observe(oldest ? (Date.now() - oldest.getTime()) / 1000 : 0);
@@ -237,5 +277,41 @@ function observeState(meter: Meter, observed: Observed): void {
   });
   gauge("circuit_breaker_state", "0 closed, 1 open, 2 half-open").addCallback((result) => {
     for (const { name, state } of observed.breakers()) result.observe(breakerValue[state], { name });
+  });
+  const { authentication, certificateExpiresAt } = observed;
+  if (authentication) observeAuthentication(meter, authentication);
+  if (certificateExpiresAt) {
+    const expiry = gauge("kms_tls_certificate_expiry_timestamp_seconds", "When the service's certificate ends", "s");
+    expiry.addCallback((result) => result.observe(certificateExpiresAt().getTime() / 1000));
+  }
+}
+
+/** Left out where nobody is authenticated: a policy that was loaded at 0 would look like one that is 56 years old. */
+function observeAuthentication(meter: Meter, { policy, calls }: ObservedAuthentication): void {
+  const gauge = (name: string, description: string, unit?: string) =>
+    meter.createObservableGauge(name, unit === undefined ? { description } : { description, unit });
+  const counter = (name: string, description: string) => meter.createObservableCounter(name, { description });
+  gauge("kms_policy_info", "1 for the policy in force").addCallback((result) => {
+    result.observe(1, { sha256: policy().sha256 });
+  });
+  gauge("kms_policy_loaded_timestamp_seconds", "When the policy was put into force", "s").addCallback((result) => {
+    result.observe(policy().since.getTime() / 1000);
+  });
+  gauge("kms_policy_rules", "Rules of the policy").addCallback((result) => result.observe(policy().rules));
+  counter("kms_policy_reload_failures_total", "Policies that were not put into force").addCallback((result) => {
+    result.observe(policy().reloadFailures);
+  });
+  counter("kms_auth_total", "Calls by what their callers show and whether they are let in").addCallback((result) => {
+    for (const { count, ...attributes } of calls()) result.observe(count, attributes);
+  });
+  gauge("kms_token_cache_size", "Tokens that are remembered").addCallback((result) => {
+    result.observe(policy().rememberedTokens);
+  });
+  gauge("kms_jwks_age_seconds", "Time since the keys of an issuer were loaded", "s").addCallback((result) => {
+    for (const { name, ageMs } of policy().issuers) result.observe(ageMs / 1000, { issuer: name });
+  });
+  gauge("kms_crl_next_update_timestamp_seconds", "When the first revocation list is due", "s").addCallback((result) => {
+    const { crlUntilMs } = policy();
+    if (crlUntilMs !== undefined) result.observe(crlUntilMs / 1000);
   });
 }

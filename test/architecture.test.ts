@@ -66,15 +66,19 @@ const mayImport: Record<string, readonly string[]> = {
   // Entry, and the command line.
   "main.js": ["cli", "runtime"],
   "cli/run.ts": ["cli", "cli/commands", "version.ts"],
-  "cli/grpc-client.ts": ["cli", "cli/sign"],
+  "cli/grpc-client.ts": ["cli", "cli/access", "cli/sign"],
+  "cli/service-client.ts": ["cli", "cli/access", "config"],
   cli: ["config", "encoding", "keys", "keys/store-key", "provider", "provider-keys", "store", "store/offline", "tlog"],
+  "cli/policy": ["cli", "cli/access", "auth", "auth/certificate", "auth/policy", "auth/token", "call", "encoding"],
   "cli/commands": [
-    ...["cli", "cli/check", "cli/demo", "cli/sign", "cli/verify", "server.ts"],
-    ...["config", "encoding", "provider-keys", "store", "store/offline", "tlog"],
+    ...["cli", "cli/access", "cli/check", "cli/demo", "cli/policy", "cli/sign", "cli/verify", "cli/service-client.ts"],
+    ...["auth", "auth/policy", "auth/token", "call", "config", "encoding", "provider-keys", "server.ts"],
+    ...["store", "store/offline", "tlog"],
   ],
-  "cli/demo": ["cli", "cli/sign", "cli/verify"],
-  "cli/sign/export.ts": ["cli", "cli/sign", "cli/grpc-client.ts", "attestation", "encoding", "otlp"],
-  "cli/sign": ["cli", "cli/verify", "config", "encoding", "attestation", "otlp"],
+  "cli/access": ["cli", "config", "runtime"],
+  "cli/demo": ["cli", "cli/access", "cli/service-client.ts", "cli/sign", "cli/verify"],
+  "cli/sign/export.ts": ["cli", "cli/access", "cli/sign", "cli/grpc-client.ts", "attestation", "encoding", "otlp"],
+  "cli/sign": ["cli", "cli/access", "cli/verify", "config", "encoding", "attestation", "otlp"],
   "cli/verify": ["cli", "encoding", "attestation", "otlp", "tlog", "store", "store/offline"],
   "cli/check": ["cli", "cli/verify", "keys", "provider-keys", "store", "store/offline", "tlog"],
 
@@ -82,7 +86,7 @@ const mayImport: Record<string, readonly string[]> = {
   "server.ts": [
     ...["process.ts", "observed.ts", "alarm.ts", "telemetry.ts", "version.ts"],
     ...["config", "provider-keys", "keys", "keys/rotation", "keys/store-key", "batch/pool", "tenant-log"],
-    ...["audit", "health", "service", "transport"],
+    ...["audit", "auth", "health", "service", "transport"],
   ],
   "process.ts": ["runtime", "telemetry.ts", "version.ts"],
   "observed.ts": ["health", "keys", "provider-keys", "telemetry.ts"],
@@ -92,17 +96,17 @@ const mayImport: Record<string, readonly string[]> = {
     ...["transport", "transport/grpc", "transport/http"],
     ...["service", "audit", "health", "telemetry.ts"],
   ],
-  transport: ["service", "service/*", "audit", "call", "telemetry.ts"],
+  transport: ["service", "service/*", "audit", "auth", "auth/certificate", "call", "runtime", "telemetry.ts"],
   "transport/grpc/server.ts": ["transport", "transport/grpc", "transport/grpc/http2", "transport/grpc/stream"],
   "transport/grpc": ["transport", "transport/grpc/http2", "call", "health"],
   "transport/grpc/http2": ["transport", "runtime"],
   "transport/grpc/stream": ["transport", "transport/grpc", "transport/grpc/http2", "call", "runtime"],
-  "transport/http": ["transport", "service/kms", "service/log", "call", "health"],
+  "transport/http": ["transport", "service/kms", "service/log", "auth", "auth/policy", "call", "health"],
 
   // Handlers by gRPC service.
   "service/compose.ts": [
     ...["service", "service/*", "service/kms/validate", "call", "alarm.ts", "telemetry.ts", "version.ts"],
-    ...["audit", "health", "tenant-log", "batch/pool", "keys", "keys/rotation", "provider-keys", "store"],
+    ...["audit", "health", "tenant-log", "batch/pool", "keys", "keys/rotation", "provider-keys", "store", "runtime"],
   ],
   service: ["audit", "call", "store"],
   "service/kms": [
@@ -114,13 +118,13 @@ const mayImport: Record<string, readonly string[]> = {
     ...["service/codec", "call", "keys", "provider-keys", "provider", "attestation", "envelope", "crypto", "runtime"],
     "store/sqlite/memory.ts", // the throw-away store of its probe
   ],
-  "service/key-admin": ["service", "audit", "call", "keys", "store"],
+  "service/key-admin": ["service", "audit", "call", "keys", "store", "runtime"],
   "service/log": ["service", "audit", "call", "tenant-log", "tlog"],
   "service/codec": ["attestation", "batch", "otlp", "encoding"],
 
   // What is known of the service's own work.
   audit: ["call", "keys", "keys/rotation", "store", "alarm.ts", "failpoints.ts", "telemetry.ts", "runtime"],
-  health: ["provider-keys", "store", "alarm.ts", "runtime"],
+  health: ["provider-keys", "keys", "store", "alarm.ts", "runtime"],
 
   // The tenants' logs, and batches for them.
   "tenant-log": [
@@ -140,13 +144,13 @@ const mayImport: Record<string, readonly string[]> = {
   // Keys, and the provider keys that wrap them.
   "keys/background.ts": ["keys", "keys/rotation", "store"],
   "keys/rewrapping.ts": ["keys", "keys/store-key", "provider-keys", "provider", "store", "failpoints.ts", "runtime"],
-  keys: ["provider-keys", "provider", "store", "envelope", "crypto", "failpoints.ts", "runtime", "version.ts"],
+  keys: ["provider-keys", "provider", "store", "envelope", "crypto", "call", "failpoints.ts", "runtime", "version.ts"],
   "keys/rotation": ["keys", "store", "failpoints.ts", "runtime", "version.ts"],
   "keys/store-key": ["keys", "provider-keys", "provider", "store", "failpoints.ts"],
   "provider-keys": ["provider", "store", "alarm.ts", "telemetry.ts", "runtime"],
 
   // Settings.
-  config: ["provider-keys", "provider", "store"],
+  config: ["provider-keys", "provider", "store", "encoding", "runtime"],
 
   // The store.
   "store/registry.ts": ["store", "store/sqlite", "store/postgres", "store/offline"],
@@ -169,6 +173,15 @@ const mayImport: Record<string, readonly string[]> = {
   envelope: ["crypto"],
   crypto: [],
   encoding: [],
+
+  // Who calls.
+  auth: [
+    ...["auth/policy", "auth/certificate", "auth/token", "call", "crypto", "encoding", "runtime"],
+    ...["alarm.ts", "store", "version.ts"],
+  ],
+  "auth/policy": ["call", "crypto", "encoding"],
+  "auth/certificate": ["auth/policy", "crypto", "encoding"],
+  "auth/token": ["auth/certificate", "auth/policy", "call", "crypto", "encoding", "runtime"],
 
   // Everybody's.
   call: [],
@@ -193,10 +206,12 @@ const packages: Record<string, readonly string[]> = {
   cockatiel: ["provider"],
   pg: ["store/postgres"],
   "sodium-native": ["crypto"],
-  "lru-cache": ["keys", "tenant-log"],
+  "lru-cache": ["auth", "keys", "tenant-log"],
   croner: ["config", "keys/rotation"],
   "dot-properties": ["config"],
-  pino: ["audit", "health", "keys", "process.ts", "provider-keys", "runtime", "service", "transport"],
+  jose: ["auth"],
+  yaml: ["auth"],
+  pino: ["audit", "auth", "health", "keys", "process.ts", "provider-keys", "runtime", "service", "transport"],
 };
 
 /** Folders that do no I/O and know no clock and no environment. */
@@ -257,7 +272,8 @@ const rules: Record<string, (sources: readonly Source[]) => string[]> = {
     eachImport(
       sources,
       ({ path }, { of }) =>
-        of.startsWith("../gen/") && !/^(transport\/|service\/|cli\/((verify\/)?otlp-json|grpc-client)\.ts$)/.test(path),
+        of.startsWith("../gen/") &&
+        !/^(transport\/|service\/|call\/roles\.ts$|cli\/((verify\/)?otlp-json|grpc-client)\.ts$)/.test(path),
     ),
 
   "only the configuration reads the environment": (sources) =>
@@ -336,6 +352,7 @@ function circles(importsOf: ReadonlyMap<string, readonly string[]>): string[] {
 const roles: Record<string, string> = {
   "advice.ts": "what an operator can do about a provider's answers",
   "client.ts": "a provider's calls",
+  "door.ts": "who calls, for one transport",
   "errors.ts": "our errors; and those of one provider, as ours",
   "handlers.ts": "the handlers of a gRPC service",
   "http.ts": "an HTTP client; and what one provider's requests are like",
@@ -352,6 +369,7 @@ const roles: Record<string, string> = {
   "start.ts": "starts what a folder is about",
   "store.ts": "the contract of stores; and the one over SQL",
   "tokens.ts": "a provider's access tokens",
+  "whoami.ts": "who calls: the path that says it; and the command that asks",
   "wrapped.ts": "the wrapped form of one provider",
 };
 

@@ -31,7 +31,7 @@ function tellings(err: string): { pid: number; execArgv: string[]; argv: string[
 }
 
 const nothingToRead =
-  "fluo-kms: SIGHUP reads provider keys of tenants anew, and the configuration has none, so nothing changes\n";
+  "fluo-kms: SIGHUP reads the policy, certificates and provider keys of tenants anew, and the configuration has none, so nothing changes\n";
 
 it("runs under the flags, in the process that was started, with all that Node and it were given", async () => {
   const child = start(["--help", "serve"], { flags: ["--stack-trace-limit=7"], env: { NODE_OPTIONS: telling } });

@@ -148,6 +148,7 @@ describe("with an OTLP endpoint", () => {
       keys: () => [],
       oldestActiveAt: () => undefined,
       lastRotationAt: () => undefined,
+      destructionRequests: () => 3,
       breakers: () => [
         { name: "aws/eu-west-1", state: "open" },
         { name: "aws/eu-central-1", state: "half-open" },

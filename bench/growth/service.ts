@@ -71,6 +71,7 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     checkMs: 30_000,
     countProviderCalls: async (work) => ({ answer: await work(), calls: new Map() }),
     probeKeyrings: () => ({ first: keyring, second: keyring, close() {} }),
+    authentication: { kind: "none", policy: undefined, tls: undefined },
     recommendations: [],
     faults: [],
   });

@@ -4,13 +4,17 @@
  */
 import type { CallContext } from "../call/context.ts";
 import { type MaybePromise, andThen } from "../call/maybe-promise.ts";
+import { hasCode } from "../errors.ts";
 import type { AuditAction } from "../store/audit-store.ts";
 import type { AuditObserver, Named } from "./observer.ts";
+import { ruleOf } from "./rule-of.ts";
 
 /** How a call stands in the trail. */
 export interface Audited<Request> {
-  /** Undefined for a call that is in no trail. */
+  /** Undefined for a call that is in no trail, */
   action: AuditAction | undefined;
+  /** but for callers that may not make it, whose row has this. */
+  denied?: AuditAction;
   /**
    * Who writes of its success, and whether it may happen while uses cannot be written. A `use` of a secret key may not, and its handler
    * tells which key. A `change` has its row in the transaction that makes it. A `look` is counted here.
@@ -19,20 +23,27 @@ export interface Audited<Request> {
   named(request: Request): Named;
 }
 
-/** A call that uses no secret key and changes none is in no trail. */
-export const notAudited = { action: undefined, kind: "look", named: () => ({}) } as const;
+/** Returns how a call stands that uses no secret key and changes none: only that a caller may not make it is in the trail. */
+export function notAudited(denied: AuditAction) {
+  const named = ({ tenantId }: { tenantId: string }): Named => ({ tenantId });
+  return { action: undefined, denied, kind: "look", named } as const;
+}
 
 /** `In` and `Out` are known to the types of a service's handlers; a list of several has the default. */
 export type Handler<In = never, Out = unknown> = (request: In, call: CallContext) => MaybePromise<Out>;
 
 /** The handler of a call as it stands in the trail. */
 export function audited<In, Out>(
-  { action, kind, named }: Audited<In>,
+  { action, denied, kind, named }: Audited<In>,
   handler: Handler<In, Out>,
   observer: AuditObserver,
 ): Handler<In, Out> {
   function refuse(request: In, call: CallContext, error: unknown): never {
-    observer.failed({ actor: call.caller.name, action, ...named(request) }, error);
+    const { caller } = call;
+    const what = named(request);
+    const told = hasCode(error, "PERMISSION_DENIED") ? (action ?? denied) : action;
+    const rule = action && ruleOf(caller, action, what.tenantId ?? "");
+    observer.failed({ actor: caller.name, action: told, rule, ...what }, error);
     throw error;
   }
 
@@ -49,7 +60,8 @@ export function audited<In, Out>(
 
   function look(request: In, call: CallContext, answer: Out): Out {
     const { tenantId = "" } = named(request);
-    if (action !== undefined) observer.used(call.caller.name, action, tenantId, "", undefined, 1);
+    if (action === undefined) return answer;
+    observer.used(call.caller.name, action, tenantId, "", undefined, 1, ruleOf(call.caller, action, tenantId));
     return answer;
   }
 }

@@ -17,44 +17,61 @@ export interface AuditCounters {
     keyId: string,
     purpose: Purpose | undefined,
     count: number,
+    rule?: string | undefined,
   ): void;
-  /** Past `maxRefusals` without tenant and key: of those remain as many as there are callers, actions and outcomes. */
-  refused(actor: string, action: AuditAction, tenantId: string, keyId: string, outcome: string, count?: number): void;
+  /** Past `maxRefusals` without tenant, key and rule: of those remain as many as there are callers, actions and outcomes. */
+  refused(
+    actor: string,
+    action: AuditAction,
+    tenantId: string,
+    keyId: string,
+    outcome: string,
+    count?: number,
+    rule?: string | undefined,
+  ): void;
   /** All that was counted, as rows; counting starts again at nothing. */
   take(at: Date): AuditEvent[];
 }
 
-type Counted = Pick<AuditEvent, "actor" | "action" | "tenantId" | "purpose" | "keyId" | "outcome" | "count">;
+type Counted = Pick<AuditEvent, "actor" | "action" | "tenantId" | "purpose" | "keyId" | "outcome" | "count" | "rule">;
 /** By action, then by key: an id is one key's in the whole store. Without a key, by tenant. */
 type Uses = Map<AuditAction, Map<string, Counted>>;
 
 /** `onFirst` is called when something is counted after nothing was. */
 export function auditCounters(onFirst: () => void): AuditCounters {
-  let uses = new Map<string, Uses>();
+  /** By caller, then by rule. */
+  let uses = new Map<string, Map<string | undefined, Uses>>();
   let refusals = new Map<string, Counted>();
-  // Most services have one caller, or one busy one.
+  // Most services have one caller, or one busy one, and it one rule.
   let lastActor: string | undefined;
+  let lastRule: string | undefined;
   let lastUses: Uses = new Map();
 
   function began(): void {
     if (uses.size === 0 && refusals.size === 0) onFirst();
   }
 
-  function usesOf(actor: string): Uses {
-    let found = uses.get(actor);
-    if (found === undefined) {
+  function usesOf(actor: string, rule: string | undefined): Uses {
+    let byRule = uses.get(actor);
+    if (byRule === undefined) {
       began();
+      byRule = new Map();
+      uses.set(actor, byRule);
+    }
+    let found = byRule.get(rule);
+    if (found === undefined) {
       found = new Map();
-      uses.set(actor, found);
+      byRule.set(rule, found);
     }
     lastActor = actor;
+    lastRule = rule;
     lastUses = found;
     return found;
   }
 
   return {
-    used(actor, action, tenantId, keyId, purpose, count) {
-      const byAction = actor === lastActor ? lastUses : usesOf(actor);
+    used(actor, action, tenantId, keyId, purpose, count, rule) {
+      const byAction = actor === lastActor && rule === lastRule ? lastUses : usesOf(actor, rule);
       let byKey = byAction.get(action);
       if (byKey === undefined) {
         byKey = new Map();
@@ -64,16 +81,17 @@ export function auditCounters(onFirst: () => void): AuditCounters {
       const subject = keyId === "" ? tenantId : keyId;
       const counted = byKey.get(subject);
       if (counted !== undefined) counted.count += count;
-      else byKey.set(subject, { actor, action, tenantId, purpose, keyId, outcome: "OK", count });
+      else byKey.set(subject, { actor, action, tenantId, purpose, keyId, outcome: "OK", count, rule });
     },
 
-    refused(actor, action, tenantId, keyId, outcome, count = 1) {
+    refused(actor, action, tenantId, keyId, outcome, count = 1, rule) {
       // The caller's name last: the others hold no space.
-      let name = `${action} ${outcome} ${tenantId} ${keyId} ${actor}`;
+      let name = `${action} ${outcome} ${tenantId} ${keyId} ${rule ?? ""} ${actor}`;
       let counted = refusals.get(name);
       if (counted === undefined && refusals.size >= maxRefusals) {
         tenantId = keyId = "";
-        name = `${action} ${outcome}   ${actor}`;
+        rule = undefined;
+        name = `${action} ${outcome}    ${actor}`;
         counted = refusals.get(name);
       }
       if (counted !== undefined) {
@@ -81,13 +99,14 @@ export function auditCounters(onFirst: () => void): AuditCounters {
         return;
       }
       began();
-      refusals.set(name, { actor, action, tenantId, purpose: undefined, keyId, outcome, count });
+      refusals.set(name, { actor, action, tenantId, purpose: undefined, keyId, outcome, count, rule });
     },
 
     take(at) {
-      const counted = [...uses.values()].flatMap((byAction) =>
-        [...byAction.values()].flatMap((byKey) => [...byKey.values()]),
-      );
+      const counted = [...uses.values()]
+        .flatMap((byRule) => [...byRule.values()])
+        .flatMap((byAction) => [...byAction.values()])
+        .flatMap((byKey) => [...byKey.values()]);
       counted.push(...refusals.values());
       uses = new Map();
       refusals = new Map();

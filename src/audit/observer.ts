@@ -4,7 +4,7 @@ import { KmsError, type KmsErrorCode } from "../errors.ts";
 import { checkKeyId, tenantIdPattern } from "../call/ids.ts";
 import type { Rewrap, RewrapResult } from "../keys/rewrapping.ts";
 import type { Rotation, RotationResult } from "../keys/rotation/rotation.ts";
-import type { AuditAction } from "../store/audit-store.ts";
+import type { Attribution, AuditAction } from "../store/audit-store.ts";
 import type { AuditTrail } from "./trail.ts";
 
 export interface AuditObserver {
@@ -21,6 +21,8 @@ export const unobserved: AuditObserver = { check() {}, used() {}, failed() {} };
 export interface Failure extends Named {
   actor: string;
   action: AuditAction | undefined;
+  /** The rule that let the caller try. */
+  rule?: string | undefined;
 }
 
 /** Tenant and key as a request names them: unchecked. */
@@ -35,11 +37,12 @@ export interface AuditObserverParts {
   dataLoss: { add(count: number): void };
 }
 
-/** Nobody was refused a key: the caller left, there was no room, the fault is ours, or the trail itself is the reason. */
+/** Nobody was refused a key: the caller left or comes too often, there was no room, the fault is ours, or the trail itself is the reason. */
 const noRefusals: ReadonlySet<KmsErrorCode> = new Set([
   "CANCELLED",
   "DEADLINE_EXCEEDED",
   "OVERLOADED",
+  "RATE_LIMITED",
   "INTERNAL",
   "AUDIT_UNAVAILABLE",
 ]);
@@ -48,7 +51,7 @@ export function createAuditObserver({ audit, alarm, dataLoss }: AuditObserverPar
   return {
     check: audit.check,
     used: audit.used,
-    failed({ actor, action, tenantId = "", keyId = "" }, error) {
+    failed({ actor, action, tenantId = "", keyId = "", rule }, error) {
       if (!(error instanceof KmsError)) return;
       const { code } = error;
       if (code === "STORE_UNAVAILABLE" || code === "AUDIT_UNAVAILABLE") alarm.suspect();
@@ -59,7 +62,8 @@ export function createAuditObserver({ audit, alarm, dataLoss }: AuditObserverPar
       if (action === undefined || noRefusals.has(code)) return;
       // The key of a ciphertext that is rejected may be made up: a row for each would be the forger's to fill the trail with.
       const key = code === "CIPHERTEXT_REJECTED" ? "" : wellFormedKey(keyId);
-      audit.refused(actor, action, tenantIdPattern.test(tenantId) ? tenantId : "", key, code);
+      const allowedBy = code === "PERMISSION_DENIED" ? undefined : rule;
+      audit.refused(actor, action, tenantIdPattern.test(tenantId) ? tenantId : "", key, code, 1, allowedBy);
     },
   };
 }
@@ -73,9 +77,14 @@ function wellFormedKey(keyId: string): string {
 }
 
 /** A rotation whose keys fail one by one and not as a call: the observer is told of each, whoever rotates. */
-export function observedRotation(rotation: Rotation, actor: string, observer: AuditObserver): Rotation {
+export function observedRotation(
+  rotation: Rotation,
+  actor: string,
+  observer: AuditObserver,
+  rule?: string | undefined,
+): Rotation {
   const tell = (result: RotationResult): RotationResult => {
-    for (const failure of result.failed) observer.failed({ actor, action: "rotate", ...failure }, failure.error);
+    for (const failure of result.failed) observer.failed({ actor, action: "rotate", rule, ...failure }, failure.error);
     return result;
   };
   return {
@@ -89,15 +98,16 @@ export function observedRotation(rotation: Rotation, actor: string, observer: Au
  * `moved` is told when fewer keys remain.
  */
 export function observedRewrap({ rewrap }: Rewrap, observer: AuditObserver, moved: () => void): Rewrap {
-  const tell = ({ failed }: RewrapResult, actor: string) => {
+  const tell = ({ failed }: RewrapResult, { actor, rule }: Attribution) => {
     for (const { key, error } of failed.filter(({ error }) => error.code === "DATA_LOSS")) {
-      observer.failed({ actor, action: "rewrap", tenantId: key?.tenantId ?? "", keyId: key?.keyId }, error);
+      const named = { tenantId: key?.tenantId ?? "", keyId: key?.keyId };
+      observer.failed({ actor, action: "rewrap", rule, ...named }, error);
     }
   };
   return {
     async rewrap(request, signal) {
       const result = await rewrap(request, signal);
-      tell(result, request.by.actor);
+      tell(result, request.by);
       if (!request.dryRun && (result.keys > 0 || result.storeKey)) moved();
       return result;
     },

@@ -102,9 +102,9 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
   }
 
   function giveBack(rows: readonly AuditEvent[]): void {
-    for (const { actor, action, tenantId, keyId, purpose, outcome, count } of rows) {
-      if (outcome === "OK") counters.used(actor, action, tenantId, keyId, purpose, count);
-      else counters.refused(actor, action, tenantId, keyId, outcome, count);
+    for (const { actor, action, tenantId, keyId, purpose, outcome, count, rule } of rows) {
+      if (outcome === "OK") counters.used(actor, action, tenantId, keyId, purpose, count, rule);
+      else counters.refused(actor, action, tenantId, keyId, outcome, count, rule);
     }
   }
 

@@ -1,21 +1,39 @@
 /** What a handler knows of the call that it answers, whichever transport it came by. */
+import type { Role } from "./roles.ts";
+
+/** What proves who calls. It may end before what it began. */
+export interface Credential {
+  /** Until when it is good at the latest, by the clock, in milliseconds; Infinity where it says nothing of that. */
+  readonly untilMs: number;
+  /** Throws CREDENTIAL_EXPIRED where it is good no more. */
+  check(): void;
+}
 
 /** Who calls, by credentials. A tenant is never taken from a request without asking the caller. */
 export interface Caller {
   /** Who calls, for the audit trail. */
   readonly name: string;
+  /** Undefined where none is asked for. */
+  readonly credential: Credential | undefined;
   /**
-   * The tenant that the request names, checked: INVALID_ARGUMENT where it is malformed,
-   * PERMISSION_DENIED where the caller may not act for it, whether or not it exists.
+   * The tenant that the request names, checked: INVALID_ARGUMENT where it is malformed, PERMISSION_DENIED where the caller has not the role
+   * for it, whether or not it exists.
    */
-  tenant(tenantId: string): string;
-  has(role: Role): boolean;
-  /** Throws PERMISSION_DENIED unless the caller has the role. */
-  require(role: Role): void;
+  tenant(tenantId: string, role: Role): string;
+  /** Throws PERMISSION_DENIED unless the caller has the role for all tenants. */
+  every(role: Role): void;
+  /** For a tenant, or for all of them where none is given. */
+  has(role: Role, tenantId?: string): boolean;
+  /** The first rule that gives the caller the role; undefined where none does, and where there are no rules. */
+  rule(role: Role, tenantId?: string): string | undefined;
 }
 
-/** `admin` moves keys through their states, `operator` rotates and looks, `break-glass` opens what a compromised key encrypted. */
-export type Role = "admin" | "operator" | "break-glass";
+/** The tenant that a request names, as {@link Caller.tenant}; undefined where it names none, which needs the role for all tenants. */
+export function tenantOrAll(tenantId: string, caller: Caller, role: Role): string | undefined {
+  if (tenantId !== "") return caller.tenant(tenantId, role);
+  caller.every(role);
+  return undefined;
+}
 
 export interface CallContext {
   readonly caller: Caller;

@@ -1,29 +1,21 @@
 /** What settings mean together: combinations that are refused, and those that an operator must know of. */
-import { readFileSync } from "node:fs";
-import { BlockList, isIP } from "node:net";
+import { readFileSync, statSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import type { Config, SettledConfig } from "./config.ts";
+import { isLoopback } from "../runtime/loopback.ts";
 import { type ProviderSettings, realmOf } from "../provider/registry.ts";
 import type { Problem } from "./problem.ts";
 import { inFamily, otherName } from "./known-settings.ts";
 import { keysPrefix } from "./tenants.ts";
 
-const loopback = new BlockList();
-loopback.addSubnet("127.0.0.0", 8, "ipv4");
-loopback.addAddress("::1", "ipv6");
-
 /** Combinations that are refused. */
 export function refusedTogether(config: SettledConfig): Problem[] {
-  const { profile, host, grpcPort, httpPort, provider, otherProvider, tenantProviderKeys, store, auth, issuer } =
-    config;
+  const { profile, grpcPort, httpPort, provider, otherProvider, tenantProviderKeys, store, issuer } = config;
   const problems: Problem[] = [];
   const refuse = (name: string, description: string) => problems.push({ name, description });
-  if (auth === "none" && !isLoopback(host)) {
-    refuse(
-      "fluo.kms.host",
-      `${host} is not a loopback address, and with fluo.kms.auth=none whoever reaches it may use every key; use 127.0.0.1`,
-    );
-  }
+  problems.push(...authProblems(config));
+  const openKey = profile === "prod" ? openKeyOf(config) : undefined;
+  if (openKey !== undefined) refuse("fluo.kms.tls.key", openKey);
   if (grpcPort === httpPort && grpcPort !== 0) {
     refuse("fluo.kms.http.port", `is ${httpPort}, as is fluo.kms.grpc.port; use two different ports`);
   }
@@ -62,6 +54,40 @@ export function refusedTogether(config: SettledConfig): Problem[] {
   if (store.name !== "memory" && hasMasterKeyInMemory(provider)) {
     const found = `${store.name} outlives a restart and the local master key in memory does not: no key in it could be opened`;
     refuse("fluo.kms.store", `${found}; set fluo.kms.local.master-key-file`);
+  }
+  return problems;
+}
+
+/** Who may connect, and whether anybody can read along. */
+function authProblems({ profile, host, auth, policyFile, tls, tlsTerminated }: SettledConfig): Problem[] {
+  const problems: Problem[] = [];
+  const refuse = (name: string, description: string) => problems.push({ name, description });
+  const isReached = !isLoopback(host);
+  if (auth === "none" && isReached) {
+    refuse(
+      "fluo.kms.host",
+      `${host} is not a loopback address, and with fluo.kms.auth=none whoever reaches it may use every key; set fluo.kms.auth=policy, or use 127.0.0.1`,
+    );
+  }
+  if (auth === "none" && profile === "prod") {
+    refuse(
+      "fluo.kms.auth",
+      "none lets everybody on this machine use every key; in profile prod set policy, with a file that fluo-kms policy new writes",
+    );
+  }
+  if (auth === "none" && policyFile !== undefined)
+    refuse("fluo.kms.policy.file", "is set, and fluo.kms.auth is none; set policy");
+  if (auth === "policy" && policyFile === undefined) {
+    refuse("fluo.kms.policy.file", "is missing, and fluo.kms.auth is policy; fluo-kms policy new writes a first one");
+  }
+  if (auth === "policy" && isReached && tls === undefined && !tlsTerminated) {
+    refuse(
+      "fluo.kms.tls.certificate",
+      `is missing, and ${host} is not a loopback address: tokens would cross the network in the clear; set it and fluo.kms.tls.key, or fluo.kms.tls.terminated=true where a proxy in the same pod speaks TLS`,
+    );
+  }
+  if (tls !== undefined && tlsTerminated) {
+    refuse("fluo.kms.tls.terminated", "is true, and fluo.kms.tls.certificate is set; one of the two speaks TLS");
   }
   return problems;
 }
@@ -128,6 +154,15 @@ export function tlsProblems(
   }
 }
 
+const others = 0o004;
+
+/** What is wrong with the rights of the service's own key. */
+function openKeyOf({ tls }: SettledConfig): string | undefined {
+  const { mode = 0 } = (tls && statSync(tls.key, { throwIfNoEntry: false })) ?? {};
+  if (process.platform === "win32" || (mode & others) === 0) return undefined;
+  return `${tls!.key} can be read by every user of this machine; chmod o= it, or mount a Kubernetes Secret with defaultMode: 0440 and a fsGroup`;
+}
+
 /** What a service on a developer's machine is meant to be. */
 const development = {
   keyInMemory: "The local master key is in memory: all keys, and what is encrypted under them, are lost on restart.",
@@ -163,8 +198,11 @@ export function warningsOf(config: SettledConfig): string[] {
   } else if (store.name === "memory") {
     warnings.push(development.storeInMemory);
   }
-  if (auth === "none") {
-    warnings.push(development.noAuthentication);
+  if (auth === "none") warnings.push(development.noAuthentication);
+  const openKey = config.profile === "prod" ? undefined : openKeyOf(config);
+  if (openKey !== undefined) warnings.push(`fluo.kms.tls.key ${openKey}.`);
+  if (config.tlsTerminated) {
+    warnings.push("fluo.kms.tls.terminated is true: whoever reaches the service past its proxy reads tokens and keys.");
   }
   return warnings;
 }
@@ -197,18 +235,12 @@ function serversOfOne(provider: ProviderSettings): Server[] {
 }
 
 function isInTheClear(url: string): boolean {
-  return url.startsWith("http:") && !isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, ""));
+  return url.startsWith("http:") && !isLoopback(new URL(url).hostname);
 }
 
 /** What it wrapped is lost on restart. */
 export function hasMasterKeyInMemory(provider: ProviderSettings): boolean {
   return provider.name === "local" && provider.masterKeyFile === undefined;
-}
-
-function isLoopback(host: string): boolean {
-  const family = isIP(host);
-  if (family === 0) return host.toLowerCase() === "localhost";
-  return loopback.check(host, family === 6 ? "ipv6" : "ipv4");
 }
 
 function missing(other: string): string {

@@ -28,6 +28,22 @@ export interface Config {
   /** The URL of a database holds its password. */
   readonly store: StoreSettings;
   readonly auth: Values["fluo.kms.auth"];
+  /** With `policy`. */
+  readonly policyFile: string | undefined;
+  /** What is served to whoever reaches it, with `policy`. */
+  readonly open: Values["fluo.kms.open"];
+  /** How long the keys of an issuer that cannot be reached are believed. */
+  readonly jwksMaxStaleMs: number;
+  /** Whether somebody before the service speaks TLS for it. */
+  readonly tlsTerminated: boolean;
+  /** Whether a client of HTTP/1.1 is asked for a certificate: browsers would ask their user. */
+  readonly httpClientCertificates: boolean;
+  /** Variables by which Node's agents find proxies. */
+  readonly proxies: Readonly<Record<string, string>>;
+  /** Age at which a connection is closed, with `policy`. */
+  readonly connectionMaxAgeMs: number;
+  /** Sites whose pages may call. */
+  readonly allowedOrigins: readonly string[];
   /** Origin of logs and issuer of public keys. */
   readonly issuer: string;
   /** PEM files. */
@@ -59,6 +75,15 @@ export interface Config {
     readonly maxAgeDays: number;
     /** Keys that the schedule rotates in a second. */
     readonly maxPerSecond: number;
+    /** Age below which a key is not rotated, though that is forced. */
+    readonly minAgeMs: number;
+  };
+  /** Of each caller; 0 for none: without a policy everybody is one. */
+  readonly limits: {
+    /** Tenants that it brings in a second. */
+    readonly newTenantsPerSecond: number;
+    /** Least time between two Validates, or two VerifyAudits. */
+    readonly checksEveryMs: number;
   };
   readonly telemetry: { readonly otlp: OtlpSettings };
   /** What whoever runs this must know, a sentence each. */

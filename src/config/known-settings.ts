@@ -14,6 +14,8 @@ import {
   host,
   httpUrl,
   issuerName,
+  openPaths,
+  origins,
   type Parser,
   plainName,
   postgresUrl,
@@ -85,7 +87,12 @@ export const settings = {
   "fluo.kms.sqlite.file": { parse: filePath, standard: "fluo-kms.db" },
   "fluo.kms.postgres.url": { parse: postgresUrl },
   "fluo.kms.postgres.max-connections": { parse: wholeNumber(1, 100), standard: "8" },
-  "fluo.kms.auth": { parse: choice(["none"]), standard: "none" },
+  "fluo.kms.auth": { parse: choice(["none", "policy"]), standard: "none" },
+  "fluo.kms.policy.file": { parse: filePath },
+  "fluo.kms.open": { parse: openPaths, standard: "health" },
+  "fluo.kms.jwks.max-stale": { parse: duration("10m", "7d"), standard: "24h" },
+  "fluo.kms.connection.max-age": { parse: duration("1s", "7d"), standard: "1h" },
+  "fluo.kms.limit.new-tenants": { parse: wholeNumber(0, 10_000), standard: "10" },
   "fluo.kms.issuer": { parse: issuerName, standard: "localhost" },
   "fluo.kms.host": { parse: host, standard: "127.0.0.1" },
   // The file of tenants' provider keys, see provider-keys/tenant-provider-keys.ts, which knows the other names under fluo.kms.tenants.
@@ -94,6 +101,9 @@ export const settings = {
   "fluo.kms.http.port": { parse: port, standard: "8080" },
   "fluo.kms.tls.certificate": { parse: filePath },
   "fluo.kms.tls.key": { parse: filePath },
+  "fluo.kms.tls.terminated": { parse: trueOrFalse, standard: "false" },
+  "fluo.kms.http.client-certificates": { parse: trueOrFalse, standard: "true" },
+  "fluo.kms.http.allowed-origins": { parse: origins },
   "fluo.kms.shutdown.grace": { parse: duration("0s", "1h"), standard: "20s" },
   "fluo.kms.log.level": {
     parse: choice(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),
@@ -114,6 +124,8 @@ export const settings = {
   "kms.rotation.check-cron": { parse: quartzCron, standard: "0 0 2 * * ?" },
   "kms.rotation.max-age-days": { parse: wholeNumber(1, 3_650), standard: "90" },
   "kms.rotation.max-per-second": { parse: wholeNumber(1, 10_000), standard: "100" },
+  // Without a value 60s with `policy`, and 0s with `none`.
+  "kms.rotation.min-age": { parse: duration("0s", "1d") },
 } as const satisfies Record<string, Setting>;
 
 /** The same for a second provider key, which opens what it wrapped and wraps nothing: `fluo.kms.other.` before a provider's name for it. */

@@ -29,6 +29,8 @@ export interface ConfigSources {
   /** Relative paths start here. */
   cwd?: string;
   launch?: Launch;
+  /** Finds what is wrong with files that the settings name and that are read elsewhere: told with all else. */
+  elsewhere?(settled: SettledConfig): readonly Problem[];
 }
 
 /** Throws a ConfigError that lists every problem. */
@@ -37,6 +39,7 @@ export function loadConfig({
   file,
   cwd = process.cwd(),
   launch = launchOf(env),
+  elsewhere = () => [],
 }: ConfigSources = {}): Config {
   const problems: Problem[] = [];
   const absolute = (path: string) => resolve(cwd, path);
@@ -58,6 +61,7 @@ export function loadConfig({
   if (settled.profile === "prod") problems.push(...debuggerProblems(launch));
   problems.push(...refusedTogether(settled));
   problems.push(...tlsProblems(values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"], absolute));
+  problems.push(...elsewhere(settled));
   const given = (name: string) => isGiven(sources, name, settled.profile);
   if (settled.store.name === "postgres" && !given("fluo.kms.postgres.url")) problems.push(missingUrl);
   if (problems.length > 0) throw new ConfigError(problems);
@@ -92,6 +96,11 @@ function openProperties(
   return read;
 }
 
+/** A key that was just made need not be made again. */
+const standardMinAgeMs = 60_000;
+/** Validate and VerifyAudit cost much, and say the same a moment later. */
+export const checksEveryMs = 10_000;
+
 interface Found {
   values: Values;
   otlp: OtlpSettings;
@@ -103,6 +112,8 @@ interface Found {
 
 function settle({ values, otlp, absolute, problems, env, files }: Found): SettledConfig {
   const [certificate, key] = [values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"]];
+  const policyFile = values["fluo.kms.policy.file"];
+  const isPolicy = values["fluo.kms.auth"] === "policy";
   const found = { absolute, problems };
   const provider = providerOf(values["fluo.kms.provider"], {
     ...found,
@@ -124,6 +135,14 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
     storeKeyPin: storeKeyPin(values, problems),
     store: storeSettings(values, hasMasterKeyInMemory(provider) ? "memory" : "sqlite", absolute),
     auth: values["fluo.kms.auth"],
+    policyFile: policyFile && absolute(policyFile),
+    open: values["fluo.kms.open"],
+    jwksMaxStaleMs: values["fluo.kms.jwks.max-stale"],
+    connectionMaxAgeMs: values["fluo.kms.connection.max-age"],
+    tlsTerminated: values["fluo.kms.tls.terminated"],
+    httpClientCertificates: values["fluo.kms.http.client-certificates"],
+    proxies: proxiesIn(env),
+    allowedOrigins: values["fluo.kms.http.allowed-origins"] ?? [],
     issuer: values["fluo.kms.issuer"],
     tls: certificate && key ? { certificate: absolute(certificate), key: absolute(key) } : undefined,
     shutdownGraceMs: values["fluo.kms.shutdown.grace"],
@@ -147,9 +166,22 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
       checkCron: values["kms.rotation.check-cron"],
       maxAgeDays: values["kms.rotation.max-age-days"],
       maxPerSecond: values["kms.rotation.max-per-second"],
+      minAgeMs: values["kms.rotation.min-age"] ?? (isPolicy ? standardMinAgeMs : 0),
+    },
+    limits: {
+      newTenantsPerSecond: isPolicy ? values["fluo.kms.limit.new-tenants"] : 0,
+      checksEveryMs: isPolicy ? checksEveryMs : 0,
     },
     telemetry: { otlp },
   };
+}
+
+const proxyNames = ["NODE_USE_ENV_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
+
+/** Variables by which Node's agents find proxies. */
+export function proxiesIn(env: Environment = process.env): Record<string, string> {
+  const names = [...proxyNames, ...proxyNames.map((name) => name.toLowerCase())];
+  return Object.fromEntries(names.filter((name) => env[name]).map((name) => [name, env[name]!]));
 }
 
 const pinName = "azure.store-key-fingerprint";

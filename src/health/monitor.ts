@@ -46,6 +46,8 @@ export interface HealthParts {
   auditProblem?: () => string | undefined;
   /** What else a look at the store finds that is no problem, one sentence each. */
   remarks?: () => Promise<readonly string[]>;
+  /** Remarks that are known without asking the store. */
+  accessRemarks?: () => readonly string[];
   /** Standing remarks, such as keys that a restart loses. */
   notices: readonly string[];
   clock?: () => Date;
@@ -95,7 +97,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
     clock = () => new Date(),
   } = parts;
   const { auditProblem = () => undefined, remarks = async () => [], onChange = () => {} } = parts;
-  const { intervalMs = 30_000, retryMs = 1_000 } = parts;
+  const { accessRemarks = () => [], intervalMs = 30_000, retryMs = 1_000 } = parts;
   const stopped = new AbortController();
   const losses = new Set<string>();
   const listeners = new Set<() => void>();
@@ -153,7 +155,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
       status: found.length === 0 ? "operational" : worst,
       latencyMs: watches[0]?.current().latencyMs ?? 0,
       counts: sight.counts,
-      notices: [...found.map(({ notice }) => notice), ...remarked, ...notices],
+      notices: [...found.map(({ notice }) => notice), ...accessRemarks(), ...remarked, ...notices],
     };
     if (report.status !== before) {
       onChange(report.status, report.notices);

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { StartedAlarm } from "../alarm.ts";
 import type { StartedProviders } from "../provider-keys/start.ts";
 import type { Store } from "../store/store.ts";
+import { watchDestructions } from "./destruction-remarks.ts";
 import { type HealthMonitor, startHealthMonitor } from "./monitor.ts";
 import { rewrapRemarks } from "./rewrap-remarks.ts";
 
@@ -10,23 +11,38 @@ export interface HealthStart {
   providers: StartedProviders;
   store: Store;
   audit: { problem(): string | undefined };
+  /** On callers and TLS, without a look at the store. */
+  accessRemarks(): readonly string[];
   alarm: StartedAlarm;
   log: Logger;
   /** Standing remarks, such as keys that a restart loses. */
   notices: readonly string[];
+  clock?: () => Date;
 }
 
-export function startHealth({ providers, store, audit, alarm, log, notices }: HealthStart): Promise<HealthMonitor> {
-  return startHealthMonitor({
+export interface StartedHealth extends HealthMonitor {
+  /** How many keys waited for a second caller to have them destroyed, at the last look at the store. */
+  destructionRequests(): number;
+}
+
+export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
+  const { providers, store, audit, accessRemarks, alarm, log, notices, clock = () => new Date() } = parts;
+  const destructions = watchDestructions(store, clock);
+  const monitor = await startHealthMonitor({
     alarm,
     watches: providers.watches,
     breakers: providers.breakers,
     tenantProviderKeys: providers.tenantProviderKeys.all,
     store,
     auditProblem: audit.problem,
-    remarks: () => rewrapRemarks(store, providers.keys),
+    remarks: async () => {
+      const found = await Promise.all([destructions.remarks(), rewrapRemarks(store, providers.keys)]);
+      return found.flat();
+    },
+    accessRemarks,
     notices,
     onChange: (status, found) =>
       log.info(status === "operational" ? { status } : { status, notices: found }, `health is ${status}`),
   });
+  return { ...monitor, destructionRequests: destructions.waiting };
 }

@@ -3,7 +3,9 @@
  * it: rotation/, lifecycle.ts, rewrapping.ts. A key is used synchronously after it was returned or awaited, see cache.ts.
  */
 import { randomBytes } from "node:crypto";
+import type { Role } from "../call/roles.ts";
 import type { Provider } from "../provider/provider.ts";
+import { rateLimit } from "../runtime/rate-limit.ts";
 import { type ProviderKeys, nameOf } from "../provider-keys/provider-keys.ts";
 import type { KeyRecord, KeyState } from "../store/key-record.ts";
 import type { Activation, KeyChange } from "../store/key-store.ts";
@@ -44,6 +46,8 @@ export interface KeyringOptions extends Partial<KeyringSettings> {
   store: Store;
   /** Wrap new keys and open them again. Behind the resilience layer: the keyring bounds neither time nor calls. */
   providerKeys: ProviderKeys;
+  /** Tenants that one caller brings in a second, at most: `fluo.kms.limit.new-tenants`. 0 for any number. */
+  newTenantsPerSecond?: number | undefined;
   /** Wall clock, for dates in records. */
   clock?: () => Date;
   /** Monotonic milliseconds, for the caches. */
@@ -68,10 +72,13 @@ export type Renewal = Omit<Activation, "keyId" | "at" | "handover"> & {
 export type Renew = (renewal: Renewal, signal?: AbortSignal) => Promise<KeyRecord>;
 
 export interface Keyring {
-  /** The key to encrypt with; made on a tenant's first call. A cached key is returned at once, without a promise. */
-  activeDataKey(tenantId: string, waiter?: Waiter): UsableDataKey | Promise<UsableDataKey>;
+  /**
+   * The key to encrypt with; made on a tenant's first call, under the role by which the waiter may make it. A cached key is returned at once,
+   * without a promise.
+   */
+  activeDataKey(tenantId: string, waiter?: Waiter, role?: Role): UsableDataKey | Promise<UsableDataKey>;
   /** The key to sign with, likewise. */
-  activeSigningKey(tenantId: string, waiter?: Waiter): UsableSigningKey | Promise<UsableSigningKey>;
+  activeSigningKey(tenantId: string, waiter?: Waiter, role?: Role): UsableSigningKey | Promise<UsableSigningKey>;
   /** The key to decrypt with. CIPHERTEXT_REJECTED for what is not this tenant's; KEY_UNUSABLE where its state forbids it. */
   dataKey(tenantId: string, keyId: string, waiter?: Waiter): UsableDataKey | Promise<UsableDataKey>;
   /** Public halves of signing keys, and what is published of a tenant: its logs too. */
@@ -99,6 +106,7 @@ const keyIdBytes = 16;
 export function createKeyring(options: KeyringOptions): Keyring {
   const { store, providerKeys, clock = () => new Date(), newKeyId = randomKeyId } = options;
   const settings = { ...defaultKeyring, ...options };
+  const { newTenantsPerSecond = 0 } = options;
   const caching = (ttlMs: number, maxStaleMs: number): CacheOptions => ({
     ttlMs,
     maxStaleMs,
@@ -111,6 +119,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     providerKeys,
     clock,
     newKeyId,
+    admitTenant: newTenantsPerSecond > 0 ? rateLimit(newTenantsPerSecond, options.now) : undefined,
     secretCache: caching(settings.ttlMs, settings.maxStaleMs),
     recordCache: caching(settings.stateTtlMs, 0),
   };

@@ -10,6 +10,7 @@ import type { Store } from "../store/store.ts";
 import type { Keyring } from "./keyring.ts";
 import { serviceName } from "../version.ts";
 import type { KeyRecord } from "../store/key-record.ts";
+import { daysAfter, destructionByTwo, destructionRequestCancelled } from "./destruction.ts";
 import { compromised, destroyed, destructionCancelled, destructionScheduled, disabled, enabled } from "./states.ts";
 
 export interface ChangeRequest {
@@ -28,9 +29,12 @@ export interface Lifecycle {
    * make one in 2 s, or before the caller hung up: then the tenant has no ACTIVE key until it is rotated. The key is marked all the same.
    */
   markCompromised(request: ChangeRequest, signal?: AbortSignal): Promise<CompromisedKey>;
-  /** Destroyed after `days`, 7 to 30. A key that is scheduled keeps its time. */
-  scheduleDestruction(request: ChangeRequest & { days: number }): Promise<KeyRecord>;
-  /** To DISABLED, or to COMPROMISED if it was marked. */
+  /**
+   * Destroyed after `days`, 7 to 30. A key that is scheduled keeps its time. Where it takes two, see destruction.ts: the first call is a
+   * request, and `orAsRequested` says that the second takes its days, which INVALID_ARGUMENT would else insist on.
+   */
+  scheduleDestruction(request: ChangeRequest & { days: number; orAsRequested?: boolean }): Promise<KeyRecord>;
+  /** To DISABLED, or to COMPROMISED if it was marked. Of a key whose destruction was only requested, the request goes. */
   cancelDestruction(request: ChangeRequest): Promise<KeyRecord>;
   /**
    * Call once a minute or so: destroys the keys whose time has come, at most `limit`, and says how many. A damaged record is left, the
@@ -47,17 +51,23 @@ export interface CompromisedKey {
 export interface LifecycleOptions {
   store: Store;
   /** Makes what takes the place of a compromised key, which vouches for no other: no log names it. */
-  keyring: Pick<Keyring, "renew" | "invalidate">;
+  keyring: Pick<Keyring, "renew" | "invalidate" | "noticed">;
   clock?: () => Date;
+  /** Whether a destruction takes two callers now. */
+  needsTwo?: () => boolean;
 }
 
 export const destructionDays = { least: 7, most: 30 } as const;
 export const defaultDestroyLimit = 100;
 /** How long the mark waits for a replacement. */
 export const replacementMs = 2_000;
-const dayMs = 24 * 60 * 60 * 1000;
 
-export function createLifecycle({ store, keyring, clock = () => new Date() }: LifecycleOptions): Lifecycle {
+/** They leave a key as it is, and its cached secret in use: nobody may stop a tenant by them whose provider is away. */
+const requests: readonly StateAction[] = ["request_destruction", "cancel_destruction_request"];
+
+export function createLifecycle(options: LifecycleOptions): Lifecycle {
+  const { store, keyring, clock = () => new Date(), needsTwo = () => false } = options;
+
   async function find({ tenantId, keyId }: Pick<ChangeRequest, "tenantId" | "keyId">): Promise<KeyRecord> {
     const record = await store.get(tenantId, keyId);
     if (record !== undefined && record.state !== "PENDING") return record;
@@ -72,7 +82,10 @@ export function createLifecycle({ store, keyring, clock = () => new Date() }: Li
       step("state.changed");
       return next;
     } finally {
-      keyring.invalidate(present.tenantId, present.keyId); // whatever came of it: the record is not what was believed, or may be
+      // Whatever came of it: the record is not what was believed, or may be.
+      const { tenantId, keyId, state } = present;
+      if (requests.includes(change.action)) keyring.noticed(tenantId, keyId, state);
+      else keyring.invalidate(tenantId, keyId);
     }
   }
 
@@ -143,16 +156,27 @@ export function createLifecycle({ store, keyring, clock = () => new Date() }: Li
       return { record, replacement: undefined };
     },
 
-    scheduleDestruction({ days, ...request }) {
+    async scheduleDestruction({ days, orAsRequested = false, ...request }) {
       const { least, most } = destructionDays;
-      if (!Number.isInteger(days) || days < least || days > most) {
-        return Promise.reject(invalidField("days", `is ${least} to ${most}`));
+      if (!Number.isInteger(days) || days < least || days > most) throw invalidField("days", `is ${least} to ${most}`);
+      const at = clock();
+      if (!needsTwo()) {
+        return change(request, "schedule_destruction", (present) => destructionScheduled(present, daysAfter(at, days)));
       }
-      const destroyAt = new Date(clock().getTime() + days * dayMs);
-      return change(request, "schedule_destruction", (present) => destructionScheduled(present, destroyAt));
+      const { actor, rule } = request.by;
+      const present = await find(request);
+      const { next, action } = destructionByTwo(present, { by: actor, rule, at, days, orAsRequested });
+      return replace(present, next, { ...request.by, action });
     },
 
-    cancelDestruction: (request) => change(request, "cancel_destruction", destructionCancelled),
+    async cancelDestruction(request) {
+      const present = await find(request);
+      if (present.destruction?.request === undefined) {
+        return replace(present, destructionCancelled(present), { ...request.by, action: "cancel_destruction" });
+      }
+      const next = destructionRequestCancelled(present);
+      return replace(present, next, { ...request.by, action: "cancel_destruction_request" });
+    },
 
     async destroyDue(limit = defaultDestroyLimit) {
       // Together, so that a store that reads its file to erase them reads it once.

@@ -4,7 +4,9 @@
  */
 import { LRUCache } from "lru-cache";
 import { ciphertextRejected, hasCode, KmsError } from "../errors.ts";
+import type { Role } from "../call/roles.ts";
 import { abandonOn } from "../runtime/deadline.ts";
+import type { RateLimit } from "../runtime/rate-limit.ts";
 import { type Cache, type CacheOptions, createCache } from "./cache.ts";
 import { serviceName } from "../version.ts";
 import type { KeyUser, Waiter } from "./waiter.ts";
@@ -17,7 +19,7 @@ import type { ImportKey, Usable } from "./usable-key.ts";
 
 export interface PurposeKeys<P extends Purpose> {
   /** The tenant's ACTIVE key, made if the tenant never had one. A cached one is returned at once, without a promise. */
-  active(tenantId: string, waiter?: Waiter): Usable[P] | Promise<Usable[P]>;
+  active(tenantId: string, waiter?: Waiter, role?: Role): Usable[P] | Promise<Usable[P]>;
   /**
    * A key that may open. CIPHERTEXT_REJECTED for what is not a key of this tenant and purpose, KEY_UNUSABLE by state: a COMPROMISED one
    * opens for a caller with the role break-glass alone.
@@ -47,6 +49,8 @@ export interface PurposeKeysOptions<P extends Purpose> extends Creation {
   importKey: ImportKey<P>;
   secretCache: CacheOptions;
   recordCache: CacheOptions;
+  /** Whether a caller may bring another tenant. */
+  admitTenant?: RateLimit | undefined;
   /** The record of a key is new or another. */
   changed?: (tenantId: string, keyId: string) => void;
 }
@@ -108,7 +112,7 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     }
   }
 
-  async function findOrCreate(tenantId: string, actor = serviceName): Promise<Known> {
+  async function findOrCreate(tenantId: string, user?: KeyUser, role?: Role): Promise<Known> {
     const { now } = options.recordCache;
     if (now() < (refusals.get(tenantId)?.until ?? 0)) throw noActive(tenantId, purpose);
     const refusal: Refusal = { until: 0 };
@@ -122,13 +126,23 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
       refusal.until = now() + refusalMs;
       throw noActive(tenantId, purpose);
     }
+    if (user !== undefined) await admit(user.name, tenantId);
+    const rule = role && user?.rule?.(role, tenantId);
+    const by = { actor: user?.name ?? serviceName, requestId: "", rule };
     try {
-      return known(await create({ tenantId, expect: "no-version", by: { actor, requestId: "" } }));
+      return known(await create({ tenantId, expect: "no-version", by }));
     } catch (error) {
       const winner = hasCode(error, "CONFLICT") ? await store.active(tenantId, purpose) : undefined;
       if (winner === undefined) throw error;
       return known(winner);
     }
+  }
+
+  /** RATE_LIMITED for a caller that brings too many tenants. One that has a key for the other purpose is none that it brings. */
+  async function admit(caller: string, tenantId: string): Promise<void> {
+    if (options.admitTenant === undefined) return;
+    const other = purpose === "data" ? "signing" : "data";
+    if ((await store.lastVersion(tenantId, other)) === 0) options.admitTenant(caller);
   }
 
   async function create(wish: Omit<Wish<P>, "purpose" | "importKey">, signal?: AbortSignal) {
@@ -140,8 +154,22 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     return record;
   }
 
-  async function findActive(tenantId: string, actor: string | undefined): Promise<Found<Usable[P]>> {
-    const { record } = await actives.load(tenantId, () => findOrCreate(tenantId, actor));
+  async function loadActive(tenantId: string, user?: KeyUser, role?: Role): Promise<Known> {
+    let isOwn = false;
+    const find = () => {
+      isOwn = true;
+      return findOrCreate(tenantId, user, role);
+    };
+    try {
+      return await actives.load(tenantId, find);
+    } catch (error) {
+      if (isOwn || !hasCode(error, "RATE_LIMITED")) throw error;
+      return actives.load(tenantId, find); // it was another caller that has brought too many, and this one waited for its look
+    }
+  }
+
+  async function findActive(tenantId: string, user?: KeyUser, role?: Role): Promise<Found<Usable[P]>> {
+    const { record } = await loadActive(tenantId, user, role);
     return { record, load: () => keys.load(record.keyId, () => readKey(tenantId, record.keyId)) };
   }
 
@@ -191,14 +219,14 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
   }
 
   return {
-    active(tenantId, waiter) {
+    active(tenantId, waiter, role) {
       const found = actives.get(tenantId);
       const key = found && keys.get(found.record.keyId);
       return (
         key ??
         abandonOn(
           waiter?.signal,
-          retrieve(() => findActive(tenantId, waiter?.caller?.name)),
+          retrieve(() => findActive(tenantId, waiter?.caller, role)),
         )
       );
     },
@@ -284,9 +312,9 @@ function underGlass(keyId: string): string {
   return `break-glass/${keyId}`;
 }
 
-function refuseUnlessOpens({ keyId, state }: KeyRecord, caller: KeyUser | undefined): void {
+function refuseUnlessOpens({ tenantId, keyId, state }: KeyRecord, caller: KeyUser | undefined): void {
   const { open } = allowed[state];
-  if (open === true || (open === "break-glass" && caller?.has(open))) return;
+  if (open === true || (open === "break-glass" && caller?.has(open, tenantId))) return;
   const remedy = open === "break-glass" ? ": what it encrypted opens for the role break-glass alone" : "";
   throw new KmsError("KEY_UNUSABLE", `key ${keyId} is ${state}${remedy}`);
 }

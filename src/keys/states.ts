@@ -63,6 +63,7 @@ export function destructionScheduled(record: KeyRecord, destroyAt: Date): KeyRec
     state: "DESTROY_SCHEDULED",
     destroyAt,
     previousState: isEnabled(record) ? state : record.previousState,
+    destruction: undefined,
   };
 }
 
@@ -71,7 +72,8 @@ export function destructionCancelled(record: KeyRecord): KeyRecord {
   if (state === "DISABLED" || state === "COMPROMISED") return record;
   if (state === "DESTROYED") throw unusable(record, "is gone for good");
   if (state !== "DESTROY_SCHEDULED") throw unusable(record, "its destruction is not scheduled");
-  return { ...record, state: compromisedAt ? "COMPROMISED" : "DISABLED", destroyAt: undefined };
+  const back = compromisedAt ? "COMPROMISED" : "DISABLED";
+  return { ...record, state: back, destroyAt: undefined, destruction: undefined };
 }
 
 /** Undefined where the record says otherwise by now. The public key stays: what the key signed still verifies. */

@@ -14,16 +14,18 @@ import { createRewrap } from "../keys/rewrapping.ts";
 import type { Rotation } from "../keys/rotation/rotation.ts";
 import { wrappedBy } from "../provider-keys/provider-keys.ts";
 import type { StartedProviders } from "../provider-keys/start.ts";
+import { createTurns } from "../runtime/one-at-a-time.ts";
 import type { Store } from "../store/store.ts";
 import type { Instruments } from "../telemetry.ts";
 import { version } from "../version.ts";
 import type { TenantLogs } from "../tenant-log/tenant-logs.ts";
 import { type KeyAdminHandlers, keyAdminHandlers } from "./key-admin/handlers.ts";
 import { keyTimer } from "./key-timer.ts";
+import type { AuthenticationParts } from "./kms/authentication-status.ts";
 import type { Prices } from "./kms/cost.ts";
 import { type KmsHandlers, kmsHandlers } from "./kms/handlers.ts";
 import { signSpans } from "./kms/sign-spans.ts";
-import { localAdvice } from "./kms/validate/recommendations.ts";
+import { localAdvice, type RecommendationParts } from "./kms/validate/recommendations.ts";
 import { probeKeyrings } from "./kms/validate/probe-keyrings.ts";
 import { type LogHandlers, logHandlers } from "./log/handlers.ts";
 
@@ -46,6 +48,9 @@ export interface ServicesParts {
   startedAt: Date;
   /** What to set about the store's key, one sentence each. */
   advice: readonly string[];
+  /** Undefined where nobody is authenticated. */
+  policy: (NonNullable<AuthenticationParts["policy"]> & { advice: RecommendationParts["policyAdvice"] }) | undefined;
+  tls: AuthenticationParts["tls"];
   config: ShownSettings;
 }
 
@@ -55,6 +60,9 @@ export interface ShownSettings {
   readonly issuer: string;
   readonly cache: { readonly ttlMs: number; readonly maxStaleMs: number; readonly maxEntries: number };
   readonly rotation: { readonly enabled: boolean; readonly maxAgeDays: number };
+  /** Least time between two Validates, or two VerifyAudits, of one caller; 0 for none. */
+  readonly limits: { readonly checksEveryMs: number };
+  readonly auth: string;
   readonly providerCheckMs: number;
   readonly cost: Prices;
   readonly warnings: readonly string[];
@@ -106,11 +114,14 @@ export function createServices(parts: ServicesParts): Services {
       providerCalls: providers.calls,
       prices,
       checkMs,
+      authentication: { kind: config.auth, policy: parts.policy, tls: parts.tls },
       countProviderCalls: providers.countCalls,
       probeKeyrings,
       unexpected: (err) => parts.log.error({ err }, "a test of Validate met a bug"),
+      validateTurns: createTurns({ everyMs: config.limits.checksEveryMs }),
       recommendations: recommendationsFor(config, current.name),
       faults: [...config.faults, ...parts.advice],
+      policyAdvice: parts.policy?.advice,
     }),
     keyAdmin: keyAdminHandlers({
       lifecycle: parts.lifecycle,
@@ -122,6 +133,7 @@ export function createServices(parts: ServicesParts): Services {
       current: wrappedBy(current),
       store,
       verifyAudit: (signal) => verifyAudit(store, signal),
+      auditTurns: createTurns({ everyMs: config.limits.checksEveryMs }),
     }),
     log: logHandlers({ logs: logs.reader }),
     streams: { signSpans: signSpans({ ...signing, pool, sequencer: logs.sequencer }) },

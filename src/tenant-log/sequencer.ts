@@ -123,7 +123,7 @@ export function createSequencer({ store, heads, keys, pool, clock, ...options }:
     const caller = group.find(({ by }) => by !== undefined)?.by;
     let fresh = group;
     for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
-      const { keyId } = await keys.activeSigningKey(tenantId, caller && { caller, signal: neverAborted });
+      const { keyId } = await keys.activeSigningKey(tenantId, caller && { caller, signal: neverAborted }, "sign");
       const head = await openLog(tenantId, keyId);
       if (head !== undefined) {
         if (attempt > 1) fresh = await withoutRemembered(head, fresh);

@@ -19,6 +19,8 @@ export interface CallRecorder {
    * Without a method it is counted as unknown: a caller could make up any number of names.
    */
   refuse(method: DescMethod | undefined, thrown: unknown): KmsError;
+  /** The same for whoever is refused at the door: at most 10 are logged in a second, and how many were not. */
+  refuseStranger(method: DescMethod | undefined, error: KmsError, about: Readonly<Record<string, string>>): KmsError;
 }
 
 export interface CallParts {
@@ -49,14 +51,18 @@ export function callRecorder({ instruments, tracer, log, services }: CallParts):
     if (debug) log.debug({ method: method.name, seconds }, "call answered");
   }
 
-  function failed(method: DescMethod | undefined, startedMs: number, thrown: unknown): KmsError {
+  function count(method: DescMethod | undefined, startedMs: number, error: KmsError) {
     const name = method?.name ?? "unknown";
-    const error = toKmsError(thrown);
     const code = codeName[rpcCode[error.code]] as string;
     const seconds = (performance.now() - startedMs) / 1000;
     instruments.callDuration.record(seconds, { rpc_method: name, rpc_response_status_code: code });
     instruments.errors.add(1, { operation: name, code });
-    const line = { method: name, code, reason: error.code, seconds };
+    return { method: name, code, reason: error.code, seconds };
+  }
+
+  function failed(method: DescMethod | undefined, startedMs: number, thrown: unknown): KmsError {
+    const error = toKmsError(thrown);
+    const line = count(method, startedMs, error);
     if (error.code === "INTERNAL") log.error({ ...line, err: error.cause ?? error }, "call failed: a bug");
     else log.info({ ...line, cause: causeText(error) }, `call failed: ${error.inLog}`);
     return error;
@@ -84,14 +90,40 @@ export function callRecorder({ instruments, tracer, log, services }: CallParts):
     }
   }
 
+  const strangers = linesPerSecond(10);
+  const refuseStranger: CallRecorder["refuseStranger"] = (method, error, about) => {
+    if (error.code === "INTERNAL") return failed(method, performance.now(), error);
+    const line = count(method, performance.now(), error);
+    const unlogged = strangers();
+    if (unlogged === undefined) return error;
+    log.info({ ...line, ...about, ...(unlogged > 0 && { unlogged }) }, `refused: ${error.inLog}`);
+    return error;
+  };
+
   const refuse = (method: DescMethod | undefined, thrown: unknown) => failed(method, performance.now(), thrown);
-  if (!tracer) return { run: (method, _header, call) => run(method, call), refuse };
+  if (!tracer) return { run: (method, _header, call) => run(method, call), refuse, refuseStranger };
   return {
-    refuse,
+    ...{ refuse, refuseStranger },
     run(method, header, call) {
       const parent = propagation.extract(ROOT_CONTEXT, header, { get: (get, name) => get(name), keys: () => [] });
       return traced(tracer, parent, method, () => run(method, call));
     },
+  };
+}
+
+/** How many lines were left out before this one; undefined where it is left out itself. */
+function linesPerSecond(most: number): () => number | undefined {
+  let [sinceMs, lines, left] = [performance.now(), 0, 0];
+  return () => {
+    if (performance.now() - sinceMs >= 1_000) [sinceMs, lines] = [performance.now(), 0];
+    if (lines >= most) {
+      left += 1;
+      return undefined;
+    }
+    lines += 1;
+    const before = left;
+    left = 0;
+    return before;
   };
 }
 

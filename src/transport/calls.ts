@@ -8,20 +8,23 @@ export interface Calls extends Pipeline {
   services: readonly Served[];
   /** Counts and logs what fails before it is a call. */
   refuse: CallRecorder["refuse"];
+  /** The same for whoever is refused at the door, of whom there may be many. */
+  refuseStranger: CallRecorder["refuseStranger"];
   budget: Budget;
 }
 
-export interface CallsParts extends CallParts, Pick<PipelineParts, "authenticate" | "observer"> {
+export interface CallsParts extends CallParts, Pick<PipelineParts, "observer"> {
   /** The default is for production, another for a test. */
   budget?: Budget;
 }
 
-export function createCalls({ authenticate, observer, budget = createBudget(), ...parts }: CallsParts): Calls {
+export function createCalls({ observer, budget = createBudget(), ...parts }: CallsParts): Calls {
   const recorder = callRecorder(parts);
   return {
     services: parts.services,
     refuse: recorder.refuse,
+    refuseStranger: recorder.refuseStranger,
     budget,
-    ...createPipeline({ recorder, authenticate, budget, observer }),
+    ...createPipeline({ recorder, budget, observer }),
   };
 }

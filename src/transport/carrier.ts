@@ -1,11 +1,12 @@
 /** What the transport that brings a call does of it itself, and the forms of messages. `native` is the call as its transport knows it. */
-import type { CallContext, Caller } from "../call/context.ts";
+import type { CallContext } from "../call/context.ts";
 import type { MaybePromise } from "../call/maybe-promise.ts";
 import type { MessageStream } from "../call/stream.ts";
 
 export interface Carrier<Native> {
   header(native: Native, name: string): string | undefined;
-  context(native: Native, caller: Caller): CallContext;
+  /** With the caller, whom the door has found. */
+  context(native: Native): CallContext;
 }
 
 /** Counts bytes that a call holds beyond those of its beginning. Throws OVERLOADED if they are too many. */

@@ -1,3 +1,6 @@
+/** Where and how a server listens. */
+import type { Tls } from "./tls.ts";
+
 /** A server that is bound. */
 export interface Listening extends AsyncDisposable {
   port: number;
@@ -12,8 +15,9 @@ export interface Binding {
   host: string;
   /** The system chooses one for 0. */
   port: number;
-  /** PEM. */
-  tls: { cert: Buffer; key: Buffer } | undefined;
+  tls: Tls | undefined;
+  /** Whether clients are asked for a certificate. */
+  requestCert: boolean;
   /** How long calls have to end when the server is disposed of. */
   graceMs: number;
 }

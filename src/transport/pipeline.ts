@@ -1,18 +1,17 @@
 /**
  * What happens to a call, outermost first: one list for each kind of call, whichever transport brings it. What only the transport can do of a
- * stage, its carrier does. Nothing of a body is decoded before the caller is known.
+ * stage, its carrier does. The caller is known before: a call has come through the door (authenticate.ts).
  */
 import type { DescMethod } from "@bufbuild/protobuf";
 import { type Audited, audited, type Handler } from "../audit/audited.ts";
 import type { AuditObserver } from "../audit/observer.ts";
 import type { MaybePromise } from "../call/maybe-promise.ts";
 import type { StreamHandler } from "../call/stream.ts";
-import type { Authenticate } from "./authenticate.ts";
 import type { Budget } from "./budget.ts";
 import type { CallRecorder } from "./call-recorder.ts";
 import type { BodyCarrier, BytesForm, Form, StreamCarrier, UnaryCarrier } from "./carrier.ts";
 import {
-  authenticated,
+  byCaller,
   counted,
   decoded,
   delivered,
@@ -28,7 +27,6 @@ import {
 
 export interface PipelineParts {
   recorder: CallRecorder;
-  authenticate: Authenticate;
   budget: Budget;
   observer: AuditObserver;
 }
@@ -62,12 +60,12 @@ export interface Pipeline {
   ): (native: Native) => MaybePromise<void>;
 }
 
-export function createPipeline({ recorder, authenticate, budget, observer }: PipelineParts): Pipeline {
+export function createPipeline({ recorder, budget, observer }: PipelineParts): Pipeline {
   return {
     unary: ({ rpc, audit, handler }, form, carrier) =>
       inOrder(
         recorded(recorder, rpc, carrier),
-        authenticated(authenticate, carrier),
+        byCaller(carrier),
         counted(budget, carrier),
         wholeBody(carrier),
         decoded(form),
@@ -80,7 +78,7 @@ export function createPipeline({ recorder, authenticate, budget, observer }: Pip
     route: ({ rpc, audit, handler }, form, carrier) =>
       inOrder(
         recorded(recorder, rpc, carrier),
-        authenticated(authenticate, carrier),
+        byCaller(carrier),
         wholeBody(carrier),
         decoded(form),
         handled(audited(audit, handler, observer)),
@@ -88,7 +86,7 @@ export function createPipeline({ recorder, authenticate, budget, observer }: Pip
       ),
 
     stream: (rpc, handler, carrier) =>
-      inOrder(recorded(recorder, rpc, carrier), authenticated(authenticate, carrier), streamed(handler, carrier)),
+      inOrder(recorded(recorder, rpc, carrier), byCaller(carrier), streamed(handler, carrier)),
   };
 }
 

@@ -2,9 +2,8 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Handler } from "../audit/audited.ts";
 import type { CallContext } from "../call/context.ts";
-import { type MaybePromise, andThen } from "../call/maybe-promise.ts";
+import type { MaybePromise } from "../call/maybe-promise.ts";
 import type { StreamHandler } from "../call/stream.ts";
-import type { Authenticate } from "./authenticate.ts";
 import type { Budget } from "./budget.ts";
 import type { CallRecorder } from "./call-recorder.ts";
 import type { BodyCarrier, Carrier, Form, Grow, StreamCarrier, UnaryCarrier } from "./carrier.ts";
@@ -65,13 +64,12 @@ function refusingLate<Native>(next: Next<Native>, refuse: Refuse<Native>): Next<
   };
 }
 
-/** Who calls, by credentials. */
-export function authenticated<Native>(authenticate: Authenticate, carrier: Carrier<Native>): Stage<Native> {
-  return (next) => (call) =>
-    andThen(authenticate(carrier, call.native), (caller) => {
-      call.context = carrier.context(call.native, caller);
-      return next(call);
-    });
+/** Who calls, as the door has found out. */
+export function byCaller<Native>({ context }: Carrier<Native>): Stage<Native> {
+  return (next) => (call) => {
+    call.context = context(call.native);
+    return next(call);
+  };
 }
 
 /** What the call holds counts in the budget of all; one that does not fit is refused. */

@@ -1,16 +1,16 @@
 /** Both servers, for the same calls: bound one after the other, and closed together. */
-import { readFileSync } from "node:fs";
 import type { Logger } from "pino";
 import type { AuditObserver } from "../audit/observer.ts";
 import type { HealthMonitor } from "../health/monitor.ts";
 import type { Services } from "../service/compose.ts";
 import type { Telemetry } from "../telemetry.ts";
-import { authenticateAnyone } from "./authenticate.ts";
+import type { Door } from "./authenticate.ts";
 import { createCalls } from "./calls.ts";
 import { createGrpcHealth } from "./grpc/health.ts";
 import { logWordsOfGrpc } from "./grpc/library-log.ts";
 import { listenGrpc } from "./grpc/server.ts";
 import { listenHttp } from "./http/server.ts";
+import type { Tls } from "./tls.ts";
 import { keyAdminService, kmsService, logService } from "./services.ts";
 
 export interface ServerSettings {
@@ -18,9 +18,8 @@ export interface ServerSettings {
   /** 0 for any that is free. */
   readonly grpcPort: number;
   readonly httpPort: number;
-  /** PEM files. */
-  readonly tls: { readonly certificate: string; readonly key: string } | undefined;
-  readonly auth: "none";
+  readonly httpClientCertificates: boolean;
+  readonly allowedOrigins: readonly string[];
   readonly shutdownGraceMs: number;
 }
 
@@ -30,6 +29,9 @@ export interface ServerParts {
   health: HealthMonitor;
   telemetry: Telemetry;
   log: Logger;
+  /** Undefined where nobody is authenticated. */
+  door: Door | undefined;
+  tls: Tls | undefined;
 }
 
 export interface StartedServers {
@@ -40,7 +42,7 @@ export interface StartedServers {
 }
 
 export async function startServers(settings: ServerSettings, parts: ServerParts): Promise<StartedServers> {
-  const { services, observer, health, telemetry, log } = parts;
+  const { services, observer, health, telemetry, log, door, tls } = parts;
   const { instruments, tracer, servePrometheus: serveMetrics } = telemetry;
   logWordsOfGrpc(log);
   const served = [
@@ -49,11 +51,16 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     logService(services.log),
   ];
   const calls = createCalls({
-    ...{ services: served, authenticate: authenticateAnyone, observer },
+    ...{ services: served, observer },
     ...{ instruments, tracer, log },
   });
-  const tls = settings.tls && { cert: readFileSync(settings.tls.certificate), key: readFileSync(settings.tls.key) };
-  const binding = { host: settings.host, tls, graceMs: settings.shutdownGraceMs };
+  const binding = {
+    host: settings.host,
+    tls,
+    requestCert: door !== undefined,
+    graceMs: settings.shutdownGraceMs,
+    door,
+  };
 
   await using bound = new AsyncDisposableStack();
   const grpc = bound.use(
@@ -61,9 +68,11 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
   );
   const http = await listenHttp(calls, {
     ...{ ...binding, port: settings.httpPort, grpcAddress: grpc.address },
+    requestCert: binding.requestCert && settings.httpClientCertificates,
     ...{ handlers: services.kms, logs: services.log, health, serveMetrics },
     providerName: services.providerName,
-    loopbackOnly: settings.auth === "none",
+    loopbackOnly: door === undefined,
+    allowedOrigins: settings.allowedOrigins,
   });
   bound.move();
   log.info(`gRPC on ${grpc.address}`);

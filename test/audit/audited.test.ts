@@ -129,6 +129,61 @@ describe("a use of a key", () => {
   });
 });
 
+describe("the rule that let a caller", () => {
+  const ruled = (denied: readonly string[] = []) =>
+    call({ rule: (role, tenant) => (denied.includes(role) ? undefined : `${role} of ${tenant ?? "all"}`) });
+
+  it("is in every row of a use, a look and a change, by the role of the rpc", async () => {
+    const { kms, admin, rows, store } = setUp();
+    const sealed = await kms.encryptPii(encrypting(), ruled());
+    const tokens = sealed.fields.map(({ token }) => token);
+    await kms.decryptPii(decrypting(tokens), ruled());
+    await kms.reEncryptPii(reEncrypting(tokens), ruled());
+    const { ciphertextBlob } = await kms.generateDataKey(generating, ruled());
+    await kms.decryptDataKey(create(DecryptDataKeyRequestSchema, { tenantId, ciphertextBlob }), ruled());
+    await kms.signSpan(signing(), ruled());
+    await kms.rotate(rotating, ruled());
+    const { keyId } = sealed;
+    await admin.disableKey(create(DisableKeyRequestSchema, { tenantId, keyId }), ruled());
+    await admin.listKeys(create(ListKeysRequestSchema, { tenantId }), ruled());
+    await admin.listKeys(create(ListKeysRequestSchema, {}), ruled());
+    await admin.listAuditEvents(create(ListAuditEventsRequestSchema, {}), ruled());
+    await admin.verifyAudit(create(VerifyAuditRequestSchema, {}), ruled());
+    await rows();
+    const all = await store.auditEvents({ limit: 100 });
+    expect(new Set(all.map(({ action, rule }) => `${action}: ${rule}`))).toEqual(
+      new Set([
+        ...["create: encrypt of acme", "create: sign of acme", "encrypt_pii: encrypt of acme"],
+        ...["decrypt_pii: decrypt of acme", "re_encrypt_pii: re-encrypt of acme"],
+        ...["generate_data_key: generate-data-key of acme", "decrypt_data_key: decrypt-data-key of acme"],
+        ...["sign_span: sign of acme", "retire: operate of acme", "rotate: operate of acme"],
+        ...["disable: key-admin of acme", "list_keys: status of acme", "list_keys: status of all"],
+        ...["list_audit_events: audit of all", "verify_audit: audit of all"],
+      ]),
+    );
+  });
+
+  it("is in the row of what the key's state refuses, and in none of what no rule allows", async () => {
+    const { kms, admin, rows } = setUp();
+    const { keyId, fields } = await kms.encryptPii(encrypting(), call());
+    await admin.disableKey(create(DisableKeyRequestSchema, { tenantId, keyId }), call());
+    await thrownBy(() => kms.encryptPii(encrypting(), ruled()));
+    await kms.decryptPii(decrypting([fields[0]!.token]), ruled());
+    const tenant = () => {
+      throw new KmsError("PERMISSION_DENIED", "not yours");
+    };
+    await thrownBy(() => kms.signSpan(signing(), { ...ruled(), caller: { ...ruled().caller, tenant } }));
+    await thrownBy(() => kms.signSpan(signing("not a tenant"), ruled()));
+    const refusals = (await rows()).filter(({ outcome }) => outcome !== "OK");
+    expect(refusals.map(({ action, outcome, rule }) => [action, outcome, rule])).toEqual([
+      ["encrypt_pii", "KEY_UNUSABLE", "encrypt of acme"],
+      ["decrypt_pii", "KEY_UNUSABLE", "decrypt of acme"],
+      ["sign_span", "PERMISSION_DENIED", undefined],
+      ["sign_span", "INVALID_ARGUMENT", undefined],
+    ]);
+  });
+});
+
 describe("a refusal", () => {
   const denied = {
     tenant(): never {
@@ -208,7 +263,7 @@ describe("a refusal", () => {
     ]);
   });
 
-  it.each(["CANCELLED", "DEADLINE_EXCEEDED", "OVERLOADED", "INTERNAL", "AUDIT_UNAVAILABLE"] as const)(
+  it.each(["CANCELLED", "DEADLINE_EXCEEDED", "OVERLOADED", "RATE_LIMITED", "INTERNAL", "AUDIT_UNAVAILABLE"] as const)(
     "is not what %s is",
     async (code) => {
       const { parts, rows } = setUp();

@@ -99,3 +99,35 @@ it("tells a thousand refusals apart and counts the rest without tenant and key, 
     { actor: "ann", action: "decrypt_pii", tenantId: "", keyId: "", outcome: "KEY_UNUSABLE", count: 1 },
   ]);
 });
+
+it("tells uses and refusals apart by the rule that let the caller, and forgets none that alternate", () => {
+  const { used, refused, take } = setUp();
+  for (let n = 0; n < 3; n += 1) {
+    used("ann", "encrypt_pii", "acme", key(1), "data", 1, "web");
+    used("ann", "encrypt_pii", "acme", key(1), "data", 1, "ops");
+    used("ann", "encrypt_pii", "acme", key(1), "data", 1);
+    used("bob", "encrypt_pii", "acme", key(1), "data", 1, "web");
+    refused("ann", "encrypt_pii", "acme", "", "KEY_UNUSABLE", 1, "web");
+    refused("ann", "encrypt_pii", "acme", "", "KEY_UNUSABLE", 1, "ops");
+    refused("ann", "encrypt_pii", "acme", "", "PERMISSION_DENIED");
+  }
+  expect(take(at).map(({ actor, rule, outcome, count }) => [actor, rule, outcome, count])).toEqual([
+    ["ann", "web", "OK", 3],
+    ["ann", "ops", "OK", 3],
+    ["ann", undefined, "OK", 3],
+    ["bob", "web", "OK", 3],
+    ["ann", "web", "KEY_UNUSABLE", 3],
+    ["ann", "ops", "KEY_UNUSABLE", 3],
+    ["ann", undefined, "PERMISSION_DENIED", 3],
+  ]);
+  used("ann", "encrypt_pii", "acme", key(1), "data", 1, "ops");
+  expect(take(at).map(({ rule, count }) => [rule, count])).toEqual([["ops", 1]]);
+});
+
+it("remembers of a flood of refusals no rule, however many a caller has", () => {
+  const { refused, take } = setUp();
+  for (let n = 0; n < maxRefusals; n += 1) refused("eve", "encrypt_pii", `tenant-${n}`, "", "KEY_UNUSABLE", 1, "web");
+  for (const rule of ["web", "ops"]) refused("eve", "encrypt_pii", `of-${rule}`, "", "KEY_UNUSABLE", 1, rule);
+  const rest = take(at).slice(maxRefusals);
+  expect(rest.map(({ tenantId, rule, count }) => [tenantId, rule, count])).toEqual([["", undefined, 2]]);
+});

@@ -229,3 +229,15 @@ it("waits no longer than two seconds for a store that hangs when it closes", asy
   await advance(2_000);
   expect(await closing).toBeKmsError("AUDIT_UNAVAILABLE");
 });
+
+it("keeps by which rule somebody did something, and was refused, while rows cannot be written", async () => {
+  const { trail, answers, advance, rows } = setUp();
+  answers.push(fails);
+  trail.used("ann", "encrypt_pii", "acme", keyId, "data", 3, "web");
+  trail.refused("ann", "decrypt_pii", "acme", keyId, "KEY_UNUSABLE", 2, "ops");
+  for (let n = 0; n < 3; n += 1) await advance(500);
+  expect((await rows()).map(({ action, rule, count }) => [action, rule, count])).toEqual([
+    ["encrypt_pii", "web", 3],
+    ["decrypt_pii", "ops", 2],
+  ]);
+});

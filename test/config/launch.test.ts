@@ -55,6 +55,8 @@ describe("a debugger", () => {
 
 const production = {
   FLUO_KMS_PROFILE: "prod",
+  FLUO_KMS_AUTH: "policy",
+  FLUO_KMS_POLICY_FILE: "policy.yaml",
   FLUO_KMS_PROVIDER: "aws",
   AWS_KMS_MASTER_KEY_ID: "alias/fluo-kms",
   FLUO_KMS_ISSUER: "kms.example.com",
@@ -86,9 +88,10 @@ describe("profile prod", () => {
       "the debugger ws://127.0.0.1:",
     ],
   ])("does not start under one %s: exit code 2, and a line that says what to do", async (_, { flags, env }, name) => {
+    const cwd = directory({ "policy.yaml": "version: 1\nrules: []\n" });
     for (const command of ["serve", "check", "backup"]) {
       const args = command === "backup" ? [command, "none.db"] : [command];
-      const { code, out, err } = await run(args, { flags, env: { ...production, ...env } });
+      const { code, out, err } = await run(args, { cwd, flags, env: { ...production, ...env } });
       expect({ code, out }).toEqual({ code: 2, out: "" });
       const said = err.split("\n").filter((line) => line !== "" && !/^(Debugger listening|For help)/.test(line));
       expect(said).toEqual([expect.stringContaining(name)]);

@@ -20,6 +20,14 @@ describe("without any setting", () => {
       hasTenantProviderKeys: false,
       store: { name: "memory" },
       auth: "none",
+      policyFile: undefined,
+      open: ["health"],
+      jwksMaxStaleMs: 86_400_000,
+      connectionMaxAgeMs: 3_600_000,
+      tlsTerminated: false,
+      httpClientCertificates: true,
+      allowedOrigins: [],
+      proxies: {},
       issuer: "localhost",
       tls: undefined,
       shutdownGraceMs: 20_000,
@@ -27,7 +35,8 @@ describe("without any setting", () => {
       cache: { ttlMs: 3_600_000, publicTtlMs: 86_400_000, maxEntries: 1000, maxStaleMs: 14_400_000, warm: [] },
       providerCheckMs: 30_000,
       cost: { per10000Calls: 0.03, perKeyMonth: 1, charged: "all", currency: "USD" },
-      rotation: { enabled: true, checkCron: "0 0 2 * * ?", maxAgeDays: 90, maxPerSecond: 100 },
+      rotation: { enabled: true, checkCron: "0 0 2 * * ?", maxAgeDays: 90, maxPerSecond: 100, minAgeMs: 0 },
+      limits: { newTenantsPerSecond: 0, checksEveryMs: 0 },
       telemetry: {
         otlp: {
           traces: false,
@@ -50,6 +59,25 @@ describe("without any setting", () => {
     for (const part of [config, config.cache, config.telemetry.otlp, config.provider, config.warnings]) {
       expect(Object.isFrozen(part)).toBe(true);
     }
+  });
+});
+
+describe("what bounds callers", () => {
+  const policy = { FLUO_KMS_AUTH: "policy", FLUO_KMS_POLICY_FILE: "policy.yaml" };
+  const bounds = (env: Record<string, string>) => {
+    const { limits, rotation } = load(env);
+    return { ...limits, minAgeMs: rotation.minAgeMs };
+  };
+
+  it("holds with a policy", () => {
+    expect(bounds(policy)).toEqual({ newTenantsPerSecond: 10, checksEveryMs: 10_000, minAgeMs: 60_000 });
+    const set = { ...policy, FLUO_KMS_LIMIT_NEW_TENANTS: "0", KMS_ROTATION_MIN_AGE: "0s" };
+    expect(bounds(set)).toEqual({ newTenantsPerSecond: 0, checksEveryMs: 10_000, minAgeMs: 0 });
+  });
+
+  it("does not without, where everybody is one caller, unless a least age is set", () => {
+    const set = { FLUO_KMS_LIMIT_NEW_TENANTS: "7", KMS_ROTATION_MIN_AGE: "5m" };
+    expect(bounds(set)).toEqual({ newTenantsPerSecond: 0, checksEveryMs: 0, minAgeMs: 300_000 });
   });
 });
 

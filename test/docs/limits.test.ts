@@ -3,8 +3,18 @@ import { readFileSync } from "node:fs";
 import { getDefaultSettings } from "node:http2";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { maxClaimedTenants } from "../../src/auth/policy/grants.ts";
+import { maxPolicyBytes } from "../../src/auth/policy/policy-text.ts";
+import { maxRules } from "../../src/auth/policy/rules.ts";
+import { maxIssuers } from "../../src/auth/policy/trust.ts";
+import { maxTokenBytes } from "../../src/auth/token/bearer.ts";
+import { pauseMs, refreshMs } from "../../src/auth/token/issuer-keys.ts";
+import { maxKeys } from "../../src/auth/token/jwks.ts";
+import * as remembered from "../../src/auth/token/remembered.ts";
 import { settings } from "../../src/config/known-settings.ts";
+import { checksEveryMs } from "../../src/config/load.ts";
 import { maxContextBytes, maxContextPairs } from "../../src/crypto/encryption-context.ts";
+import { dayMs, lapsesAfterMs } from "../../src/keys/destruction.ts";
 import { defaultKeyring } from "../../src/keys/keyring.ts";
 import { maxValueBytes } from "../../src/envelope/envelope.ts";
 import { defaultResilience } from "../../src/provider/call-policies.ts";
@@ -25,6 +35,8 @@ import { maxAdminBodyBytes } from "../../src/transport/http/body.ts";
 import { maxHeldBytes, streamsShare } from "../../src/transport/budget.ts";
 import { atOnce, maxWaiting } from "../../src/transport/decompress.ts";
 import { maxForeignBytes } from "../../src/transport/grpc/http2/compression.ts";
+import { maxHeldBytes as maxHeldAtDoor } from "../../src/transport/grpc/door.ts";
+import { graceMs, renewMs } from "../../src/transport/policy-door.ts";
 import { maxConcurrentStreams } from "../../src/transport/grpc/server.ts";
 import { maxHeaderBytes, maxMessageBytes } from "../../src/transport/limits.ts";
 import { limits as httpLimits } from "../../src/transport/http/server.ts";
@@ -99,6 +111,24 @@ const limits: Record<string, string> = {
   "age at which an unread response may be reset": time(unreadLimits.patienceMs),
   "gRPC calls and streams at once, per connection": count(maxConcurrentStreams),
 
+  "time between two Validates, or VerifyAudits, of a caller": time(checksEveryMs),
+
+  "bytes of a token": bytes(maxTokenBytes),
+  "tokens not seen lately that are verified at once": count(remembered.atOnce),
+  "such tokens that wait for it": count(remembered.maxWaiting),
+  "time for which a verified token is remembered": time(remembered.rememberMs),
+  "time for which a refused token is remembered": time(remembered.refusedMs),
+  "bytes of gRPC requests that wait for a verification": bytes(maxHeldAtDoor),
+  "time between two loads of an issuer's keys": time(refreshMs),
+  "time between two loads for key ids that are not there": time(pauseMs),
+  "keys of an issuer": count(maxKeys),
+  "time before a certificate's end at which a connection ends": time(renewMs),
+  "time for streams by a certificate after a connection's age": time(graceMs),
+  "bytes of a policy": bytes(maxPolicyBytes),
+  "rules of a policy": count(maxRules),
+  "issuers of a policy": count(maxIssuers),
+  "tenants that a claim may name": count(maxClaimedTenants),
+
   "spans in a batch of SignSpans": count(maxSpans),
   "messages of a stream that are read and not answered": count(atWork.messages),
   "bytes of these messages; a single one may be larger": bytes(atWork.bytes),
@@ -116,6 +146,7 @@ const limits: Record<string, string> = {
   ),
   "least wait before a key is destroyed": `${leastDays} days`,
   "longest wait before a key is destroyed": `${maxDays} days`,
+  "time in which a second caller confirms a destruction": `${lapsesAfterMs / dayMs} days`,
 
   "calls at the provider at once, per region": count(defaultResilience.maxInFlight),
   "time for a call with its wait and its retries": time(defaultResilience.totalTimeoutMs),

@@ -4,7 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { plainSpan } from "../support/api-fixture.ts";
+import { newAuthority } from "../support/pki.ts";
 import { startService } from "../support/running-service.ts";
+import { sharedKey } from "../support/signed-tokens.ts";
+import { startTlsService } from "../support/tls-service.ts";
 import { differences, type Fact, namesIn, rowsOf } from "./tables.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -21,14 +24,33 @@ beforeAll(async () => {
   const before = await startService(properties);
   await before.grpc.signSpan({ tenantId: "acme", span: plainSpan });
   await before.stop();
-  const { grpc, url, stop } = await startService(properties);
+  const { client, http, stop } = await startTlsService(underPolicy, { ...properties, "kms.rotation.min-age": "0s" });
+  const grpc = client(caller);
   await grpc.signSpan({ tenantId: "acme", span: plainSpan });
   await grpc.encryptPii({ tenantId: "acme", fields: [{ name: "email", value: Buffer.from("ann@example.com") }] });
   await grpc.rotate({ tenantId: "acme", force: true });
-  exported = await (await fetch(`${url}/q/metrics`)).text();
+  grpc.close();
+  exported = (await http("/q/metrics", { certificate: caller })).body;
   await stop();
   rmSync(folder, { recursive: true });
 });
+
+/** A policy that has all of which there is a metric. */
+const authority = newAuthority();
+const caller = authority.issue({ dns: ["backend.internal.example.org"] });
+const underPolicy = {
+  "policy.yaml": `version: 1
+certificates: [{ name: web, dns: [.internal.example.org], ca: web.pem, crl: web.crl }]
+issuers: [{ name: sso, issuer: "https://sso.example.org", audience: fluo-kms, jwks-file: keys.json }]
+rules:
+  - name: backend
+    who: { dns: { certificates: web, name: backend.internal.example.org } }
+    roles: [sign, encrypt, operate, metrics]
+    tenants: "*"
+`,
+  ...{ "web.pem": authority.pem, "web.crl": authority.crl() },
+  "keys.json": JSON.stringify({ keys: [sharedKey("ES256", "a").jwk] }),
+};
 
 /** Reads Prometheus' text form. The label `le` belongs to a histogram's buckets. */
 function factsOf(text: string): Fact[] {

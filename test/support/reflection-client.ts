@@ -19,12 +19,13 @@ export function askReflection(
   address: string,
   version: "v1" | "v1alpha",
   question: Record<string, string>,
+  metadata = new grpc.Metadata(),
 ): Promise<ReflectionAnswer> {
   const file = join(protos, `grpc/reflection/${version}/reflection.proto`);
   const definition = loadSync(file)[`grpc.reflection.${version}.ServerReflection`] as grpc.ServiceDefinition;
   const Client = grpc.makeGenericClientConstructor(definition, "ServerReflection");
   const client = new Client(address, grpc.credentials.createInsecure());
-  const stream = client.ServerReflectionInfo!() as grpc.ClientDuplexStream<object, ReflectionAnswer>;
+  const stream = client.ServerReflectionInfo!(metadata) as grpc.ClientDuplexStream<object, ReflectionAnswer>;
   return new Promise<ReflectionAnswer>((resolve, reject) => {
     stream.on("data", resolve).on("error", reject);
     stream.write(question);

@@ -102,13 +102,18 @@ export function connectClient(transport: Transport): ConnectClient {
   };
 }
 
-export function grpcClient(target: string, credentials = grpc.credentials.createInsecure()): GrpcClient {
+/** `token` is sent with each call that has no metadata of its own. */
+export function grpcClient(
+  target: string,
+  credentials = grpc.credentials.createInsecure(),
+  token?: string,
+): GrpcClient {
   const client = new grpc.Client(target, credentials, {
     "grpc.max_receive_message_length": 16 * 1024 * 1024,
     "grpc.max_send_message_length": 16 * 1024 * 1024,
     "grpc.use_local_subchannel_pool": 1,
   });
-  const raw: GrpcClient["raw"] = (method, request, options = {}, metadata = new grpc.Metadata()) =>
+  const raw: GrpcClient["raw"] = (method, request, options = {}, metadata = bearer(token)) =>
     new Promise((resolve, reject) => {
       const { parent, name } = typeof method === "string" ? KmsService.method[method] : method;
       client.makeUnaryRequest(
@@ -129,6 +134,13 @@ export function grpcClient(target: string, credentials = grpc.credentials.create
     Object.fromEntries(methods.map((method) => [method.localName, call(method)]));
   const calls = { ...callsOf(KmsService), admin: callsOf(KeyAdminService), logs: callsOf(LogService) };
   return { ...calls, raw, close: () => client.close() } as unknown as GrpcClient;
+}
+
+/** Call credentials are for TLS only; a header is a header. */
+export function bearer(token: string | undefined): grpc.Metadata {
+  const metadata = new grpc.Metadata();
+  if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
+  return metadata;
 }
 
 const registry = createRegistry(BadRequestSchema, ErrorInfoSchema, RetryInfoSchema);

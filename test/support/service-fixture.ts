@@ -72,6 +72,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     checkMs: 30_000,
     countProviderCalls: async (work) => ({ answer: await work(), calls: new Map() }),
     probeKeyrings: () => ({ first: keyring, second: keyring, close() {} }),
+    authentication: { kind: "none", policy: undefined, tls: undefined },
     recommendations: [],
     faults: [],
   };

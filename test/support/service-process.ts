@@ -13,6 +13,8 @@ export interface ProcessOptions extends Omit<StartOptions, "env"> {
   preload?: readonly string[];
   /** Called with each line of the log. */
   onLine?: (line: string) => void;
+  /** Sent by the client with each call. */
+  token?: string;
 }
 
 /** A process that may serve later, or never. */
@@ -62,7 +64,7 @@ export function beginProcess(
 /** The service that `child` is, or its parent. */
 export function watchProcess(
   child: ChildProcess,
-  { onLine, finished = onTestFinished }: Pick<ProcessOptions, "onLine" | "finished"> = {},
+  { onLine, token, finished = onTestFinished }: Pick<ProcessOptions, "onLine" | "finished" | "token"> = {},
 ): StartedProcess {
   const log: string[] = [];
   const looking = new Set<() => void>();
@@ -99,7 +101,7 @@ export function watchProcess(
   const serve = async (): Promise<ServiceProcess> => {
     const grpc = /127\.0\.0\.1:\d+/.exec(await said(/gRPC on /))![0];
     const http = /https?:\/\/127\.0\.0\.1:\d+/.exec(await said(/Connect, health/))![0];
-    client = grpcClient(grpc);
+    client = grpcClient(grpc, undefined, token);
     return { ...started, grpc, http, client };
   };
   return { ...started, serving: serve() };

@@ -26,6 +26,12 @@ export interface SpanClient {
   close(): void;
 }
 
+/** What a caller proves itself by. */
+interface Shown {
+  credentials?: grpc.ChannelCredentials;
+  metadata?: grpc.Metadata;
+}
+
 const path = `/${KmsService.typeName}/SignSpans`;
 
 export function encodeBatch(batch: Batch): Uint8Array {
@@ -36,15 +42,16 @@ export function openStream(
   target: string,
   options: Partial<grpc.CallOptions> = {},
   channel: grpc.ChannelOptions = {},
+  { credentials = grpc.credentials.createInsecure(), metadata = new grpc.Metadata() }: Shown = {},
 ): SpanClient {
-  const client = new grpc.Client(target, grpc.credentials.createInsecure(), {
+  const client = new grpc.Client(target, credentials, {
     "grpc.max_send_message_length": -1,
     "grpc.max_receive_message_length": -1,
     "grpc.use_local_subchannel_pool": 1,
     ...channel,
   });
   const pass = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const stream = client.makeBidiStreamRequest<Uint8Array, Uint8Array>(path, pass, pass, options);
+  const stream = client.makeBidiStreamRequest<Uint8Array, Uint8Array>(path, pass, pass, metadata, options);
   stream.pause();
   const ended = new Promise<void>((resolve, reject) => {
     stream.once("end", () => resolve());

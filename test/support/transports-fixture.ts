@@ -7,9 +7,10 @@ import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
 import type { LogHandlers } from "../../src/service/log/handlers.ts";
 import { startTelemetry } from "../../src/telemetry.ts";
 import { type AuditObserver, unobserved } from "../../src/audit/observer.ts";
-import { type Authenticate, authenticateAnyone } from "../../src/transport/authenticate.ts";
+import type { Door } from "../../src/transport/authenticate.ts";
 import { type Budget, createBudget } from "../../src/transport/budget.ts";
 import { createCalls } from "../../src/transport/calls.ts";
+import type { Tls } from "../../src/transport/tls.ts";
 import type { Condition, HealthMonitor } from "../../src/health/monitor.ts";
 import { createGrpcHealth } from "../../src/transport/grpc/health.ts";
 import { listenGrpc } from "../../src/transport/grpc/server.ts";
@@ -44,7 +45,10 @@ export interface TransportOptions {
   streamTimes?: StreamTimes;
   unread?: RoomLimits;
   arriving?: RoomLimits;
-  authenticate?: Authenticate;
+  door?: Door;
+  allowedOrigins?: readonly string[];
+  /** With it clients are asked for a certificate. */
+  tls?: Tls;
   observer?: AuditObserver;
   /** Whether the handlers of SignSpan and VerifySpan take wire bytes as they come, and that of SignSpan gives such. */
   bytesSpoken?: boolean;
@@ -61,7 +65,9 @@ export async function startTransports(
     unread,
     arriving,
     bytesSpoken = false,
-    authenticate = authenticateAnyone,
+    door,
+    allowedOrigins = [],
+    tls,
     observer = unobserved,
   }: TransportOptions = {},
 ): Promise<Transports> {
@@ -79,7 +85,6 @@ export async function startTransports(
     tracer: telemetry.tracer,
     log: pino({ level: "info" }, { write: (line: string) => logged.push(line) }),
     observer,
-    authenticate,
     budget,
   });
   let status: Condition = "operational";
@@ -91,7 +96,7 @@ export async function startTransports(
     subscribe: (listener) => void listeners.push(listener),
     close() {},
   };
-  const binding = { host: "127.0.0.1", port: 0, tls: undefined, graceMs: 0 };
+  const binding = { host: "127.0.0.1", port: 0, tls, requestCert: tls !== undefined, graceMs: 0, door };
   const grpcServer = await listenGrpc(calls, {
     ...binding,
     health: createGrpcHealth(monitor),
@@ -108,9 +113,10 @@ export async function startTransports(
     health: monitor,
     providerName: "local",
     serveMetrics: telemetry.servePrometheus,
-    loopbackOnly: true,
+    loopbackOnly: door === undefined,
+    allowedOrigins,
   });
-  const url = `http://${httpServer.address}`;
+  const url = `${tls ? "https" : "http"}://${httpServer.address}`;
   const client = grpcClient(`127.0.0.1:${grpcPort}`);
   return {
     grpc: client,

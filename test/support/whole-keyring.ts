@@ -1,6 +1,6 @@
 /** A keyring with what is composed above it, as one object: for tests that look a key up and change it in one breath. */
 import { createKeyring, type Keyring, type KeyringOptions } from "../../src/keys/keyring.ts";
-import { createLifecycle, type Lifecycle } from "../../src/keys/lifecycle.ts";
+import { createLifecycle, type Lifecycle, type LifecycleOptions } from "../../src/keys/lifecycle.ts";
 import { pruneAbandoned } from "../../src/keys/maintenance.ts";
 import { createRewrap, type Rewrap } from "../../src/keys/rewrapping.ts";
 import { createRotation, type RotationOptions } from "../../src/keys/rotation/rotate-keys.ts";
@@ -9,8 +9,9 @@ import { providerKeys, type TenantProviderKeys } from "../../src/provider-keys/p
 import type { Provider } from "../../src/provider/provider.ts";
 
 export type WholeKeyringOptions = Omit<KeyringOptions, "providerKeys"> &
-  Pick<RotationOptions, "handover" | "pause" | "observe" | "maxAgeDays" | "maxPerSecond"> & {
+  Pick<RotationOptions, "handover" | "pause" | "observe" | "maxAgeDays" | "maxPerSecond" | "minAgeMs"> & {
     provider: Provider;
+    needsTwo?: LifecycleOptions["needsTwo"];
     otherProviders?: readonly Provider[];
     tenantProviderKeys?: TenantProviderKeys;
   };
@@ -23,6 +24,7 @@ export function wholeKeyring({
   provider,
   otherProviders,
   tenantProviderKeys,
+  needsTwo = () => false,
   ...options
 }: WholeKeyringOptions): WholeKeyring {
   const { store, clock = () => new Date() } = options;
@@ -31,7 +33,7 @@ export function wholeKeyring({
   return {
     ...keyring,
     ...createRotation({ ...options, keyring }),
-    ...createLifecycle({ store, keyring, clock }),
+    ...createLifecycle({ store, keyring, clock, needsTwo }),
     ...createRewrap({ store, providerKeys: keys, keyring, clock }),
     pruneAbandoned: () => pruneAbandoned(store, clock()),
   };

@@ -9,7 +9,6 @@ import type { HealthReport } from "../../src/health/monitor.ts";
 import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
 import type { LogHandlers } from "../../src/service/log/handlers.ts";
 import { startTelemetry } from "../../src/telemetry.ts";
-import { authenticateAnyone } from "../../src/transport/authenticate.ts";
 import { createCalls } from "../../src/transport/calls.ts";
 import { createGrpcHealth } from "../../src/transport/grpc/health.ts";
 import { listenGrpc } from "../../src/transport/grpc/server.ts";
@@ -24,9 +23,15 @@ async function servers() {
     tracer: undefined,
     log: pino({ level: "silent" }),
     observer: unobserved,
-    authenticate: authenticateAnyone,
   });
-  const binding = (port: number) => ({ host: "127.0.0.1", port, tls: undefined, graceMs: 0 });
+  const binding = (port: number) => ({
+    host: "127.0.0.1",
+    port,
+    tls: undefined,
+    requestCert: false,
+    graceMs: 0,
+    door: undefined,
+  });
   const report: HealthReport = { status: "operational", latencyMs: 0, notices: [], counts: undefined as never };
   const health = { current: () => report, look: async () => report, drain() {}, subscribe() {}, close() {} };
   return {
@@ -41,6 +46,7 @@ async function servers() {
         providerName: "local",
         serveMetrics: (_request, response) => void response.end(),
         loopbackOnly: true,
+        allowedOrigins: [],
       }),
   };
 }

@@ -35,6 +35,8 @@ export interface RotationOptions {
   clock?: () => Date;
   /** Age from which a key is due: `kms.rotation.max-age-days`. */
   maxAgeDays?: number;
+  /** Age below which a key is skipped though it is forced: `kms.rotation.min-age`. */
+  minAgeMs?: number;
   /** Keys that are due and rotated in a second, at most: `kms.rotation.max-per-second`. */
   maxPerSecond?: number;
   /** Monotonic milliseconds, for the pace. */
@@ -68,6 +70,7 @@ interface Candidate {
 export function createRotation(options: RotationOptions): Rotation {
   const { store, keyring, handover, clock = () => new Date(), maxAgeDays = defaultMaxAgeDays, observe } = options;
   const { maxPerSecond: perSecond = defaultMaxPerSecond, now = () => performance.now(), pause } = options;
+  const { minAgeMs = 0 } = options;
   const maxAgeMs = maxAgeDays * dayMs;
   const turn = createPace({ perSecond, now, ...(pause && { pause }) });
 
@@ -98,11 +101,14 @@ export function createRotation(options: RotationOptions): Rotation {
       const reason = `is ${record?.state ?? "not there"} by now`;
       return { tenantId, purpose, keyId: dueKeyId, version: record?.version ?? 0, reason };
     }
-    if (active === undefined || force) return undefined;
-    const dueAt = active.activatedAt!.getTime() + maxAgeMs;
-    if (clock().getTime() >= dueAt) return undefined;
-    const reason = `not due until ${new Date(dueAt).toISOString()}`;
-    return { tenantId, purpose, keyId: active.keyId, version: active.version, reason };
+    if (active === undefined) return undefined;
+    const skipped = { tenantId, purpose, keyId: active.keyId, version: active.version };
+    const activatedAt = active.activatedAt!.getTime();
+    const ageMs = clock().getTime() - activatedAt;
+    // A key of a clock that was ahead is as old as nobody knows.
+    if (force) return ageMs >= 0 && ageMs < minAgeMs ? { ...skipped, reason: "young" } : undefined;
+    if (ageMs >= maxAgeMs) return undefined;
+    return { ...skipped, reason: `not due until ${new Date(activatedAt + maxAgeMs).toISOString()}` };
   }
 
   async function replace(candidate: Candidate, active: KeyRecord | undefined, signal?: AbortSignal): Promise<Outcome> {

@@ -15,9 +15,11 @@ import {
 } from "../../../gen/ts/fluo/kms/v1/audit_pb.ts";
 import { KeyPurpose } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
 import type { AuditReport } from "../../audit/verify-trail.ts";
+import { createTurns, type Turns } from "../../runtime/one-at-a-time.ts";
 import type { AuditRow } from "../../store/audit-store.ts";
 import type { Store } from "../../store/store.ts";
-import type { CallContext } from "../../call/context.ts";
+import { type CallContext, tenantOrAll } from "../../call/context.ts";
+import { roleOf } from "../../call/roles.ts";
 import { checkKeyId } from "../../call/ids.ts";
 import { keyPurposes } from "../messages.ts";
 import { pageOf, pageSize, pageStart, pageToken } from "../page.ts";
@@ -26,16 +28,17 @@ export interface AuditParts {
   store: Pick<Store, "auditEvents">;
   /** Checks every row of every writer. */
   verifyAudit(signal?: AbortSignal): Promise<AuditReport>;
+  /** Have it run one at a time. */
+  auditTurns?: Turns;
 }
 
 /** More would not fit in an answer, nor tell anyone more. */
 const maxProblems = 1000;
 
-export function auditHandlers({ store, verifyAudit }: AuditParts) {
+export function auditHandlers({ store, verifyAudit, auditTurns = createTurns() }: AuditParts) {
   return {
     async listAuditEvents(request: ListAuditEventsRequest, call: CallContext): Promise<ListAuditEventsResponse> {
-      call.caller.require("admin");
-      const tenantId = request.tenantId === "" ? undefined : call.caller.tenant(request.tenantId);
+      const tenantId = tenantOrAll(request.tenantId, call.caller, roleOf.listAuditEvents);
       const keyId = request.keyId === "" ? undefined : checkKeyId(request.keyId);
       const size = pageSize(request.pageSize);
       const listing = ["audit", request.tenantId, request.keyId];
@@ -46,8 +49,9 @@ export function auditHandlers({ store, verifyAudit }: AuditParts) {
     },
 
     async verifyAudit(_request: VerifyAuditRequest, call: CallContext): Promise<VerifyAuditResponse> {
-      call.caller.require("admin");
-      const { events, heads, problems, problemCount } = await verifyAudit(call.signal);
+      call.caller.every(roleOf.verifyAudit);
+      const verify = () => verifyAudit(call.signal);
+      const { events, heads, problems, problemCount } = await auditTurns.take(call.caller.name, call.signal, verify);
       return create(VerifyAuditResponseSchema, {
         ok: problemCount === 0,
         events: BigInt(events),
@@ -80,5 +84,6 @@ function toMessage(row: AuditRow): AuditEvent {
     outcome: row.outcome,
     requestId: row.requestId,
     count: BigInt(row.count),
+    rule: row.rule ?? "",
   });
 }

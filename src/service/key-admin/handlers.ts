@@ -1,4 +1,4 @@
-/** The handlers of fluo.kms.v1.KeyAdminService: keys through their states, their provider keys (rewrap-handler.ts), and the audit trail (audit-events.ts). Role `admin`. */
+/** The handlers of fluo.kms.v1.KeyAdminService: keys through their states, their provider keys (rewrap-handler.ts), and the audit trail (audit-events.ts). */
 import { create, type DescMethodUnary, type MessageShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
@@ -19,8 +19,9 @@ import { type KeyRecord, purposes } from "../../store/key-record.ts";
 import type { Attribution } from "../../store/audit-store.ts";
 import type { Store } from "../../store/store.ts";
 import type { MaybePromise } from "../../call/maybe-promise.ts";
+import { type Role, roleOf } from "../../call/roles.ts";
 import { type AuditParts, auditHandlers } from "./audit-events.ts";
-import type { CallContext } from "../../call/context.ts";
+import { type CallContext, tenantOrAll } from "../../call/context.ts";
 import { checkKeyId, checkRequestId, tenantIdPattern } from "../../call/ids.ts";
 import { keyPurposes, keyStates, purposesOf, stateOf } from "../messages.ts";
 import type { Methods } from "../method.ts";
@@ -64,7 +65,7 @@ export interface KeyLifecycle {
     change: KeyChange,
     signal?: AbortSignal,
   ): Promise<{ record: KeyRecord; replacement: KeyRecord | undefined }>;
-  scheduleDestruction(change: KeyChange & { days: number }): Promise<KeyRecord>;
+  scheduleDestruction(change: KeyChange & { days: number; orAsRequested: boolean }): Promise<KeyRecord>;
   cancelDestruction(change: KeyChange): Promise<KeyRecord>;
 }
 
@@ -86,8 +87,7 @@ export function keyAdminHandlers(parts: KeyAdminParts): KeyAdminHandlers {
     ...rewrapHandlers(parts),
 
     async listKeys(request, { caller }) {
-      caller.require("admin");
-      const tenantId = request.tenantId === "" ? undefined : caller.tenant(request.tenantId);
+      const tenantId = tenantOrAll(request.tenantId, caller, roleOf.listKeys);
       const named = purposesOf(request.purpose);
       const purpose = named.length === 1 ? named[0] : undefined;
       const state = stateOf(request.state);
@@ -103,17 +103,18 @@ export function keyAdminHandlers(parts: KeyAdminParts): KeyAdminHandlers {
     },
 
     async disableKey(request, call) {
-      const record = await lifecycle.disable(changeOf(request, call));
+      const record = await lifecycle.disable(changeOf(request, call, roleOf.disableKey));
       return create(DisableKeyResponseSchema, { key: toMessage(record) });
     },
 
     async enableKey(request, call) {
-      const record = await lifecycle.enable(changeOf(request, call));
+      const record = await lifecycle.enable(changeOf(request, call, roleOf.enableKey));
       return create(EnableKeyResponseSchema, { key: toMessage(record) });
     },
 
     async markKeyCompromised(request, call) {
-      const { record, replacement } = await lifecycle.markCompromised(changeOf(request, call), call.signal);
+      const change = changeOf(request, call, roleOf.markKeyCompromised);
+      const { record, replacement } = await lifecycle.markCompromised(change, call.signal);
       return create(MarkKeyCompromisedResponseSchema, {
         key: toMessage(record),
         ...(replacement && { replacement: toMessage(replacement) }),
@@ -121,30 +122,34 @@ export function keyAdminHandlers(parts: KeyAdminParts): KeyAdminHandlers {
     },
 
     async scheduleKeyDestruction(request, call) {
-      const change = changeOf(request, call);
+      const change = changeOf(request, call, roleOf.scheduleKeyDestruction);
       const days = request.days || maxDays;
       if (days < leastDays || days > maxDays) {
         throw invalidField("days", `is ${leastDays} to ${maxDays}; 0 means ${maxDays}`);
       }
-      const record = await lifecycle.scheduleDestruction({ ...change, days });
+      const record = await lifecycle.scheduleDestruction({ ...change, days, orAsRequested: request.days === 0 });
       return create(ScheduleKeyDestructionResponseSchema, { key: toMessage(record) });
     },
 
     async cancelKeyDestruction(request, call) {
-      const record = await lifecycle.cancelDestruction(changeOf(request, call));
+      const record = await lifecycle.cancelDestruction(changeOf(request, call, roleOf.cancelKeyDestruction));
       return create(CancelKeyDestructionResponseSchema, { key: toMessage(record) });
     },
   };
 }
 
+interface ChangeRequest {
+  tenantId: string;
+  keyId: string;
+  requestId: string;
+}
+
 /** What a request asks to be done to which key, by a caller who may ask. */
-function changeOf(request: { tenantId: string; keyId: string; requestId: string }, { caller }: CallContext): KeyChange {
-  caller.require("admin");
-  return {
-    tenantId: caller.tenant(request.tenantId),
-    keyId: checkKeyId(request.keyId),
-    by: { actor: caller.name, requestId: checkRequestId(request.requestId) },
-  };
+function changeOf(request: ChangeRequest, { caller }: CallContext, role: Role): KeyChange {
+  const tenantId = caller.tenant(request.tenantId, role);
+  const keyId = checkKeyId(request.keyId);
+  const requestId = checkRequestId(request.requestId);
+  return { tenantId, keyId, by: { actor: caller.name, requestId, rule: caller.rule(role, tenantId) } };
 }
 
 function keyPlace([tenantId, purposeName, version, ...more]: readonly unknown[]): KeyPlace | undefined {
@@ -169,5 +174,16 @@ function toMessage(record: KeyRecord): Key {
     ...(record.compromisedAt && { compromisedAt: timestampFromDate(record.compromisedAt) }),
     ...(record.destroyAt && { destroyAt: timestampFromDate(record.destroyAt) }),
     ...(previousState && { previousState: keyStates[previousState] }),
+    ...destructionOf(record),
   });
+}
+
+function destructionOf({ destruction }: KeyRecord) {
+  if (destruction === undefined) return {};
+  const { by, request, confirmedBy = "" } = destruction;
+  return {
+    destroyRequestedBy: by,
+    destroyConfirmedBy: confirmedBy,
+    ...(request && { destroyRequestedAt: timestampFromDate(request.at), destroyRequestedDays: request.days }),
+  };
 }

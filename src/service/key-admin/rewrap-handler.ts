@@ -11,6 +11,7 @@ import {
 import type { FailedRewrap, Rewrap } from "../../keys/rewrapping.ts";
 import type { WrappedBy, WrappedCursor } from "../../store/key-store.ts";
 import type { CallContext } from "../../call/context.ts";
+import { roleOf } from "../../call/roles.ts";
 import { checkRequestId } from "../../call/ids.ts";
 import { keyPurposes } from "../messages.ts";
 import { pageSize, pageStart, pageToken } from "../page.ts";
@@ -26,11 +27,12 @@ export function rewrapHandlers({ rewrap, current }: RewrapParts) {
   const listing = ["rewrap", current.provider, current.providerKeyId];
   return {
     async rewrapKeys(request: RewrapKeysRequest, call: CallContext): Promise<RewrapKeysResponse> {
-      call.caller.require("admin");
+      call.caller.every(roleOf.rewrapKeys);
       const { dryRun } = request;
       const limit = pageSize(request.pageSize);
       const after = pageStart(request.pageToken, listing, placeOf);
-      const by = { actor: call.caller.name, requestId: checkRequestId(request.requestId) };
+      const requestId = checkRequestId(request.requestId);
+      const by = { actor: call.caller.name, requestId, rule: call.caller.rule(roleOf.rewrapKeys) };
       const result = await rewrap.rewrap({ by, limit, after, dryRun }, call.signal);
       const { provider, providerKeyId } = result.target;
       return create(RewrapKeysResponseSchema, {

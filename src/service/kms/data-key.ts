@@ -16,6 +16,7 @@ import type { Keyring } from "../../keys/keyring.ts";
 import type { UsableDataKey } from "../../keys/usable-key.ts";
 import { openEnvelope, parseEnvelope, sealEnvelope } from "../../envelope/envelope.ts";
 import { type MaybePromise, andThen } from "../../call/maybe-promise.ts";
+import { roleOf } from "../../call/roles.ts";
 import { type AuditObserver, unobserved } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import type { KeyTimer } from "../key-timer.ts";
@@ -35,14 +36,15 @@ const specBytes: Readonly<Record<KeySpec, number>> = {
 export function dataKeyHandlers({ keyring, keyTimer, observer = unobserved }: DataKeyParts) {
   return {
     generateDataKey(request: GenerateDataKeyRequest, call: CallContext): MaybePromise<GenerateDataKeyResponse> {
-      const tenantId = call.caller.tenant(request.tenantId);
+      const tenantId = call.caller.tenant(request.tenantId, roleOf.generateDataKey);
       const bytes = specBytes[request.keySpec];
       if (bytes === undefined) throw invalidField("key_spec", "is not a known KeySpec");
       const context = canonicalContext(tenantId, "", canonicalPairs(contextPairs(request.encryptionContext)));
       const seal = (key: UsableDataKey) => {
         const plaintext = randomSecret(bytes);
         const ciphertextBlob = sealEnvelope("data-key", key, context, plaintext);
-        observer.used(call.caller.name, "generate_data_key", tenantId, key.keyId, "data", 1);
+        const rule = call.caller.rule(roleOf.generateDataKey, tenantId);
+        observer.used(call.caller.name, "generate_data_key", tenantId, key.keyId, "data", 1, rule);
         if (!request.withoutPlaintext) {
           return create(GenerateDataKeyResponseSchema, { plaintext, ciphertextBlob, keyId: key.keyId });
         }
@@ -50,18 +52,19 @@ export function dataKeyHandlers({ keyring, keyTimer, observer = unobserved }: Da
         return create(GenerateDataKeyResponseSchema, { ciphertextBlob, keyId: key.keyId });
       };
       return andThen(
-        keyTimer.encryption(() => keyring.activeDataKey(tenantId, call)),
+        keyTimer.encryption(() => keyring.activeDataKey(tenantId, call, roleOf.generateDataKey)),
         seal,
       );
     },
 
     decryptDataKey(request: DecryptDataKeyRequest, call: CallContext): MaybePromise<DecryptDataKeyResponse> {
-      const tenantId = call.caller.tenant(request.tenantId);
+      const tenantId = call.caller.tenant(request.tenantId, roleOf.decryptDataKey);
       const context = canonicalContext(tenantId, "", canonicalPairs(contextPairs(request.encryptionContext)));
       const { keyId } = parseEnvelope("data-key", request.ciphertextBlob);
       const open = (key: UsableDataKey) => {
         const plaintext = openEnvelope("data-key", key.material, context, request.ciphertextBlob);
-        observer.used(call.caller.name, "decrypt_data_key", tenantId, key.keyId, "data", 1);
+        const rule = call.caller.rule(roleOf.decryptDataKey, tenantId);
+        observer.used(call.caller.name, "decrypt_data_key", tenantId, key.keyId, "data", 1, rule);
         return create(DecryptDataKeyResponseSchema, { plaintext, keyId });
       };
       return andThen(

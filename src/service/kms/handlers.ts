@@ -6,6 +6,7 @@ import type { MaybePromise } from "../../call/maybe-promise.ts";
 import type { VerifySpanRequest } from "../../attestation/verify-span.ts";
 import { notAudited } from "../../audit/audited.ts";
 import { type AuditObserver, type Named, observedRotation } from "../../audit/observer.ts";
+import { ruleOf } from "../../audit/rule-of.ts";
 import type { CallContext } from "../../call/context.ts";
 import {
   decodeEncryptPiiRequest,
@@ -77,12 +78,12 @@ export const kmsMethods: Methods<KmsHandlers> = {
     audit: { action: "sign_span", kind: "use", named: ({ tenantId }) => ({ tenantId }) },
     codec: { decode: decodeSignSpanRequest, encode: encodeSignSpanResponse, own: true },
   },
-  verifySpan: { audit: notAudited, codec: { decode: readVerifySpanRequest, own: true } },
+  verifySpan: { audit: notAudited("verify_span"), codec: { decode: readVerifySpanRequest, own: true } },
   rotate: { audit: { action: "rotate", kind: "change", named } },
-  getPublicKeys: { audit: notAudited },
-  publicKeySet: { audit: notAudited },
-  validate: { audit: notAudited },
-  status: { audit: notAudited },
+  getPublicKeys: { audit: notAudited("get_public_keys") },
+  publicKeySet: { audit: notAudited("get_public_keys") },
+  validate: { audit: notAudited("validate") },
+  status: { audit: notAudited("status") },
 };
 
 export function kmsHandlers(parts: KmsParts): KmsHandlers {
@@ -95,7 +96,8 @@ export function kmsHandlers(parts: KmsParts): KmsHandlers {
     ...statusHandlers(parts),
     ...validateHandlers(parts),
     rotate(request, call) {
-      const rotation = observedRotation(parts.rotation, call.caller.name, observer);
+      const rule = ruleOf(call.caller, "rotate", request.tenantId);
+      const rotation = observedRotation(parts.rotation, call.caller.name, observer, rule);
       return rotateHandlers({ rotation }).rotate(request, call);
     },
   };

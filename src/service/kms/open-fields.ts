@@ -2,6 +2,7 @@
 import type { EncryptedField } from "../../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import type { ItemError } from "../../../gen/ts/fluo/kms/v1/item_error_pb.ts";
 import type { AuditObserver } from "../../audit/observer.ts";
+import { ruleOf } from "../../audit/rule-of.ts";
 import type { CallContext } from "../../call/context.ts";
 import { openField, readToken, type SealedField } from "../../envelope/pii-field.ts";
 import { hasCode, KmsError } from "../../errors.ts";
@@ -129,6 +130,7 @@ export function tellOpenings(
   { caller }: CallContext,
 ): void {
   const actor = caller.name;
-  for (const [keyId, count] of uses) observer.used(actor, action, tenantId, keyId, "data", count);
-  for (const { keyId, error } of refusals) observer.failed({ actor, action, tenantId, keyId }, error);
+  const rule = ruleOf(caller, action, tenantId);
+  for (const [keyId, count] of uses) observer.used(actor, action, tenantId, keyId, "data", count, rule);
+  for (const { keyId, error } of refusals) observer.failed({ actor, action, tenantId, keyId, rule }, error);
 }

@@ -20,6 +20,7 @@ import type { UsableDataKey } from "../../keys/usable-key.ts";
 import { sealField } from "../../envelope/pii-field.ts";
 import type { Tally } from "../../telemetry.ts";
 import { type MaybePromise, andThen } from "../../call/maybe-promise.ts";
+import { roleOf } from "../../call/roles.ts";
 import { type AuditObserver, unobserved } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import type { KeyTimer } from "../key-timer.ts";
@@ -36,7 +37,7 @@ export interface PiiParts {
 export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserved }: PiiParts) {
   return {
     encryptPii(request: EncryptPiiRequest, call: CallContext): MaybePromise<EncryptPiiResponse> {
-      const tenantId = call.caller.tenant(request.tenantId);
+      const tenantId = call.caller.tenant(request.tenantId, roleOf.encryptPii);
       checkNames(request.fields);
       checkValues(request.fields);
       const pairs = canonicalPairs(contextPairs(request.encryptionContext));
@@ -46,17 +47,18 @@ export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserve
           return { $typeName: "fluo.kms.v1.EncryptedField", name, token };
         });
         piiFields.add(fields.length, "encrypt");
-        observer.used(call.caller.name, "encrypt_pii", tenantId, key.keyId, "data", fields.length);
+        const rule = call.caller.rule(roleOf.encryptPii, tenantId);
+        observer.used(call.caller.name, "encrypt_pii", tenantId, key.keyId, "data", fields.length, rule);
         return create(EncryptPiiResponseSchema, { fields, keyId: key.keyId });
       };
       return andThen(
-        keyTimer.encryption(() => keyring.activeDataKey(tenantId, call)),
+        keyTimer.encryption(() => keyring.activeDataKey(tenantId, call, roleOf.encryptPii)),
         seal,
       );
     },
 
     async decryptPii(request: DecryptPiiRequest, call: CallContext): Promise<DecryptPiiResponse> {
-      const tenantId = call.caller.tenant(request.tenantId);
+      const tenantId = call.caller.tenant(request.tenantId, roleOf.decryptPii);
       checkNames(request.fields);
       const pairs = canonicalPairs(contextPairs(request.encryptionContext));
       const opened = await openFields({ keyring, keyTimer }, { tenantId, fields: request.fields, pairs }, call);
@@ -72,12 +74,12 @@ export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserve
     },
 
     async reEncryptPii(request: ReEncryptPiiRequest, call: CallContext): Promise<ReEncryptPiiResponse> {
-      const tenantId = call.caller.tenant(request.tenantId);
+      const tenantId = call.caller.tenant(request.tenantId, roleOf.reEncryptPii);
       checkNames(request.fields);
       const pairs = canonicalPairs(contextPairs(request.encryptionContext));
       const opened = await openFields({ keyring, keyTimer }, { tenantId, fields: request.fields, pairs }, call);
       try {
-        const key = await keyTimer.encryption(() => keyring.activeDataKey(tenantId, call));
+        const key = await keyTimer.encryption(() => keyring.activeDataKey(tenantId, call, roleOf.reEncryptPii));
         const fields = opened.results.map((result, index) => {
           const { name } = request.fields[index]!;
           if (!(result instanceof Uint8Array)) {

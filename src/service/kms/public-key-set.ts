@@ -18,6 +18,7 @@ import type { Published } from "../../keys/published.ts";
 import { verifierKey } from "../../tlog/verifier-key.ts";
 import type { LogCompromise, LogHandover as StoredHandover } from "../../store/log-store.ts";
 import type { CallContext } from "../../call/context.ts";
+import { roleOf } from "../../call/roles.ts";
 import { headMessage, keyStates } from "../messages.ts";
 import { pageSize, pageStart, pageToken } from "../page.ts";
 
@@ -45,17 +46,20 @@ const maxAnswerBytes = 2 * 1024 * 1024;
 const surelyFits = 500;
 
 export function publicKeyHandlers({ keyring, issuer }: PublicKeyParts) {
-  async function published(request: { tenantId: string }, call: CallContext) {
-    const tenantId = call.caller.tenant(request.tenantId);
+  const tenantOf = ({ tenantId }: { tenantId: string }, { caller }: CallContext) =>
+    caller.tenant(tenantId, roleOf.getPublicKeys);
+
+  async function published(tenantId: string, call: CallContext) {
     const all = await keyring.publicKeys.published(tenantId, call);
     return { ...all, ...messagesOf(all, `${issuer}/${tenantId}`) };
   }
 
   return {
     async getPublicKeys(request: GetPublicKeysRequest, call: CallContext): Promise<GetPublicKeysResponse> {
+      const tenantId = tenantOf(request, call);
       const ids = keyIdsOf(request);
       const size = sizeOf(request);
-      const all = await published(request, call);
+      const all = await published(tenantId, call);
       const { keys, keyMessage, handovers, handoverMessage } = all;
       if (ids.size > 0) {
         const wanted = keys.filter(({ keyId }) => ids.has(keyId));
@@ -67,7 +71,7 @@ export function publicKeyHandlers({ keyring, issuer }: PublicKeyParts) {
     },
 
     async publicKeySet(request: PublicKeySetRequest, call: CallContext): Promise<PublicKeySet> {
-      const { keys, keyMessage, handovers, handoverMessage } = await published(request, call);
+      const { keys, keyMessage, handovers, handoverMessage } = await published(tenantOf(request, call), call);
       return { keys: keys.values().map(keyMessage), handovers: handovers.values().map(handoverMessage) };
     },
   };

@@ -12,7 +12,8 @@ import {
 import { invalidField } from "../../errors.ts";
 import type { Purpose } from "../../store/key-record.ts";
 import type { Rotation, RotationResult } from "../../keys/rotation/rotation.ts";
-import type { CallContext } from "../../call/context.ts";
+import { type CallContext, tenantOrAll } from "../../call/context.ts";
+import { roleOf } from "../../call/roles.ts";
 import { checkRequestId } from "../../call/ids.ts";
 import { keyPurposes, purposesOf } from "../messages.ts";
 import { itemError } from "../rpc-code.ts";
@@ -27,20 +28,20 @@ export const maxLimit = 1000;
 export function rotateHandlers({ rotation }: RotateParts) {
   return {
     async rotate(request: RotateRequest, call: CallContext): Promise<RotateResponse> {
-      call.caller.require("operator");
+      const tenantId = tenantOrAll(request.tenantId, call.caller, roleOf.rotate);
       const { force, dryRun, requestId } = request;
-      const by = { actor: call.caller.name, requestId };
+      const by = { actor: call.caller.name, requestId, rule: call.caller.rule(roleOf.rotate, tenantId) };
       const purposes = purposesOf(request.purpose);
       checkRequest(request);
       const result =
-        request.tenantId === ""
+        tenantId === undefined
           ? await rotation.rotateDue(
               { ...onePurpose(purposes), force, dryRun, by, limit: request.limit || defaultLimit },
               call.signal,
             )
           : await rotation.rotate(
               {
-                tenantId: call.caller.tenant(request.tenantId),
+                tenantId,
                 purposes,
                 force,
                 dryRun,

@@ -14,6 +14,7 @@ import { explanations, type Reason, type Verdict } from "../../attestation/verdi
 import { claimOf, isClaim, isLogClaim, type VerifySpanRequest, verdict } from "../../attestation/verify-span.ts";
 import type { Tally } from "../../telemetry.ts";
 import { type MaybePromise, andThen } from "../../call/maybe-promise.ts";
+import { roleOf } from "../../call/roles.ts";
 import { type AuditObserver, unobserved } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import { keyStates } from "../messages.ts";
@@ -44,23 +45,24 @@ export function signingHandlers({ keyring, logs, keyTimer, spansSigned, clock, o
   return {
     signSpan(request: SignSpanRequest, call: CallContext): MaybePromise<SignedAnswer> {
       const span = spanOf(request);
-      const tenant = call.caller.tenant(request.tenantId);
+      const tenant = call.caller.tenant(request.tenantId, roleOf.signSpan);
       const sign = ({ keyId, key }: UsableSigningKey) => {
         const signedAtMs = clock().getTime();
         const by = { tenant, keyId, key };
         const signed = signSpan(span, by, signedAtMs);
         spansSigned.add(1, "individual");
-        observer.used(call.caller.name, "sign_span", tenant, keyId, "signing", 1);
+        const rule = call.caller.rule(roleOf.signSpan, tenant);
+        observer.used(call.caller.name, "sign_span", tenant, keyId, "signing", 1, rule);
         return { signed, by, signedAtMs };
       };
       return andThen(
-        keyTimer.signing(() => keyring.activeSigningKey(tenant, call)),
+        keyTimer.signing(() => keyring.activeSigningKey(tenant, call, roleOf.signSpan)),
         sign,
       );
     },
 
     verifySpan(request: VerifySpanRequest, call: CallContext): MaybePromise<VerifySpanResponse> {
-      const tenant = call.caller.tenant(request.tenantId);
+      const tenant = call.caller.tenant(request.tenantId, roleOf.verifySpan);
       const claim = claimOf(request);
       if (isLogClaim(claim)) return judgeLogClaim(claim, tenant, call).then(toMessage);
       if (!isClaim(claim)) return toMessage(claim);

@@ -15,7 +15,9 @@ import { hashBytes } from "../../tlog/merkle.ts";
 import { maxAnswerBytes } from "../../batch/results.ts";
 import type { Tally } from "../../telemetry.ts";
 import { andThen } from "../../call/maybe-promise.ts";
+import { roleOf } from "../../call/roles.ts";
 import type { AuditObserver } from "../../audit/observer.ts";
+import { ruleOf } from "../../audit/rule-of.ts";
 import type { CallContext } from "../../call/context.ts";
 import type { KeyTimer } from "../key-timer.ts";
 import type { Answers, StreamHandler } from "../../call/stream.ts";
@@ -49,10 +51,12 @@ export function signSpans(parts: SignSpansParts): StreamHandler {
     let failure: { error: unknown } | undefined;
 
     /** Told once: what comes behind it fails with it. */
-    function fail(error: unknown, tenantId: string | undefined): void {
-      if (failure === undefined)
-        observer.failed({ actor: call.caller.name, action, ...(tenantId && { tenantId }) }, error);
-      failure ??= { error };
+    function fail(error: unknown, tenantId = ""): void {
+      if (failure !== undefined) return;
+      const { caller } = call;
+      const rule = tenantId === "" ? undefined : ruleOf(caller, action, tenantId);
+      observer.failed({ actor: caller.name, action, rule, ...(tenantId && { tenantId }) }, error);
+      failure = { error };
     }
 
     return {
@@ -77,7 +81,10 @@ export function signSpans(parts: SignSpansParts): StreamHandler {
 
 function termsOf(batch: Batch, before: Terms | undefined, { caller }: CallContext): Terms {
   const { tenantId, mode, withAttributes } = batch;
-  if (before === undefined) return { tenant: caller.tenant(tenantId), mode: mode ?? "INDIVIDUAL", withAttributes };
+  if (before === undefined) {
+    return { tenant: caller.tenant(tenantId, roleOf.signSpans), mode: mode ?? "INDIVIDUAL", withAttributes };
+  }
+  caller.tenant(before.tenant, roleOf.signSpans); // the policy may be another since the batch before
   if (tenantId !== "" && tenantId !== before.tenant) throw another("tenant_id");
   if (mode !== undefined && mode !== before.mode) throw another("mode");
   if (withAttributes && !before.withAttributes) throw another("with_attributes");
@@ -97,7 +104,7 @@ function nothing({ requestId }: Batch): Answers {
 function individual({ keyring, keyTimer, pool, clock, ...parts }: SignSpansParts, call: CallContext): Sign {
   return async (message, { requestId }, { tenant, withAttributes }) => {
     const { keyId, messages, signed } = await andThen(
-      keyTimer.signing(() => keyring.activeSigningKey(tenant, call)),
+      keyTimer.signing(() => keyring.activeSigningKey(tenant, call, roleOf.signSpans)),
       async (key) => {
         const by = { tenant, key, requestId, signedAtMs: clock().getTime(), withAttributes };
         return { keyId: key.keyId, ...(await pool.sign(message, by)) };
@@ -166,5 +173,5 @@ function count(
 ): void {
   if (signed === 0) return;
   spansSigned.add(signed, mode);
-  observer.used(caller.name, action, tenant, keyId, "signing", signed);
+  observer.used(caller.name, action, tenant, keyId, "signing", signed, caller.rule(roleOf.signSpans, tenant));
 }

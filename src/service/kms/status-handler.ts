@@ -25,7 +25,9 @@ import type { Provider } from "../../provider/provider.ts";
 import type { KeyCounts } from "../../store/key-store.ts";
 import type { Store } from "../../store/store.ts";
 import type { AuditState, AuditTrail } from "../../audit/trail.ts";
-import type { CallContext } from "../../call/context.ts";
+import { type CallContext, tenantOrAll } from "../../call/context.ts";
+import { roleOf } from "../../call/roles.ts";
+import { type AuthenticationParts, authenticationStatus } from "./authentication-status.ts";
 import { costOf, type Prices } from "./cost.ts";
 import type { Condition, HealthMonitor } from "../../health/monitor.ts";
 import { inTime } from "../../runtime/deadline.ts";
@@ -59,6 +61,7 @@ export interface StatusParts {
   prices: Prices;
   /** `kms.provider.check-interval`. */
   checkMs: number;
+  authentication: AuthenticationParts;
 }
 
 export interface TenantKeyStatus {
@@ -90,8 +93,8 @@ export function statusHandlers(parts: StatusParts) {
   let lastDue = { total: 0 };
   return {
     async status(request: StatusRequest, call: CallContext): Promise<StatusResponse> {
-      const tenantId = request.tenantId === "" ? undefined : call.caller.tenant(request.tenantId);
-      if (tenantId === undefined) call.caller.require("operator");
+      const tenantId = tenantOrAll(request.tenantId, call.caller, roleOf.status);
+      if (tenantId !== undefined && !call.caller.has(roleOf.status)) return tenantStatus(tenantId);
       const [counts, due, audit] = await Promise.all([
         tenantId === undefined ? allCounts() : store.counts(tenantId),
         dueCount(),
@@ -125,11 +128,25 @@ export function statusHandlers(parts: StatusParts) {
           create(ProviderKeyStatusSchema, { ...placeOf(provider), ...conditionOf(current()) }),
         ),
         ...tenantKeyStatus(parts, tenantId),
+        ...(tenantId === undefined && { authentication: authenticationStatus(parts.authentication) }),
         cacheTtl: durationFromMs(parts.ttlMs),
         maxStale: durationFromMs(parts.maxStaleMs),
       });
     },
   };
+
+  /** Status for a caller that may see one tenant: nothing of others, and of the service its health alone. */
+  async function tenantStatus(tenantId: string): Promise<StatusResponse> {
+    const keys = keyCounts(await store.counts(tenantId));
+    const { tenantKeys, ...counts } = tenantKeyStatus(parts, tenantId);
+    const own = tenantKeys.map((key) => create(ProviderKeyStatusSchema, { ...key, tenants: 0 })); // others may have it too
+    return create(StatusResponseSchema, {
+      status: healthNames[health.current().status],
+      keys,
+      tenantKeys: own,
+      ...counts,
+    });
+  }
 
   /** Without the store, as last seen: what is wrong is asked for most when it is gone. */
   async function allCounts(): Promise<KeyCounts> {

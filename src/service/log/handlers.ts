@@ -1,4 +1,4 @@
-/** The handlers of fluo.kms.v1.LogService, and of the tiles that are served beside it. Any caller of a tenant may read its logs. */
+/** The handlers of fluo.kms.v1.LogService, and of the tiles that are served beside it. */
 import { create, type MessageShape } from "@bufbuild/protobuf";
 import {
   GetCheckpointResponseSchema,
@@ -12,6 +12,7 @@ import { parseTilePath } from "../../tlog/tiles.ts";
 import { hashesOf, tlogProofText } from "../../tlog/inclusion-proof.ts";
 import { notAudited } from "../../audit/audited.ts";
 import type { CallContext } from "../../call/context.ts";
+import { roleOf } from "../../call/roles.ts";
 import { headMessage } from "../messages.ts";
 import type { Methods } from "../method.ts";
 
@@ -40,15 +41,15 @@ export interface GetTileRequest {
  * said when the batches were entered, which is in the trail.
  */
 export const logMethods: Methods<LogHandlers> = {
-  getCheckpoint: { audit: notAudited },
-  getInclusionProof: { audit: notAudited },
-  getConsistencyProof: { audit: notAudited },
-  getTile: { audit: notAudited },
+  getCheckpoint: { audit: notAudited("read_log") },
+  getInclusionProof: { audit: notAudited("read_log") },
+  getConsistencyProof: { audit: notAudited("read_log") },
+  getTile: { audit: notAudited("read_log") },
 };
 
 export function logHandlers({ logs }: { logs: LogReader }): LogHandlers {
   const open = ({ tenantId, log }: { tenantId: string; log: number }, { caller }: CallContext) =>
-    logs.open(caller.tenant(tenantId), log === 0 ? undefined : log);
+    logs.open(caller.tenant(tenantId, roleOf.getCheckpoint), log === 0 ? undefined : log);
 
   return {
     async getCheckpoint(request, call) {

@@ -6,7 +6,7 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "nod
 import type { DescMethod } from "@bufbuild/protobuf";
 import { type Server, status } from "@grpc/grpc-js";
 import { invalidField, KmsError, type KmsErrorCode } from "../../errors.ts";
-import { beforeStreams, hideHeader } from "./http2/internals.ts";
+import { interceptStreams, hideHeader } from "./http2/internals.ts";
 import { toGrpcStatus } from "../error-status.ts";
 import type { CallRecorder } from "../call-recorder.ts";
 import { grpcTimeoutMs, maxTimerMs } from "../timeouts.ts";
@@ -36,24 +36,27 @@ export function succeeded(stream: ServerHttp2Stream): void {
 
 /** Call when `server` is bound, and all else that looks at its streams does. */
 export function gate(server: Server, { refuse, methods }: GateParts): void {
-  beforeStreams(server, (stream, headers) => {
+  interceptStreams(server, (stream, headers, _rawHeaders, pass) => {
     const method = methods.get(headers[":path"] as string);
     const isGrpc = headers["content-type"]?.startsWith("application/grpc") === true;
     try {
       check(headers, isGrpc, methods);
     } catch (error) {
       answer(stream, refuse(method, error), isGrpc ? constants.HTTP_STATUS_OK : unsupportedMediaType);
-      return false;
+      return;
     }
     stream.once("close", () => {
       if ((stream as Marked)[byCall] !== true) recordEnd(stream, (error) => refuse(method, error));
     });
-    return true;
+    pass();
   });
 }
 
 function check(headers: IncomingHttpHeaders, isGrpc: boolean, methods: GateParts["methods"]): void {
   if (!isGrpc) throw invalidField("content-type", "must begin with application/grpc");
+  if (headers["content-type"]!.startsWith("application/grpc-web")) {
+    throw new KmsError("UNIMPLEMENTED", "gRPC-Web is served by HTTP/1.1, on the other port");
+  }
   if (!methods.has(headers[":path"] as string)) throw new KmsError("UNIMPLEMENTED", "there is no such rpc");
   const timeout = headers["grpc-timeout"];
   // As a number of 32 bits the longest are negative to grpc-js.

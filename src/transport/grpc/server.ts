@@ -3,17 +3,20 @@ import { setDefaultHighWaterMark } from "node:stream";
 import { setTimeout } from "node:timers/promises";
 import type { DescMethod } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
+import type { Door, Open } from "../authenticate.ts";
 import type { Calls } from "../calls.ts";
 import { binaryForm } from "../codecs.ts";
 import { maxHeaderBytes, maxMessageBytes } from "../limits.ts";
 import { authority, type Binding, type Listening, listening } from "../listening.ts";
 import { rpcPath, type Served, unaryMethods } from "../services.ts";
+import { tlsCredentials } from "./tls-credentials.ts";
+import { callerOf, guardStreams } from "./door.ts";
 import { type EndlessStreams, endlessStreams } from "./endless-streams.ts";
 import { readInCall } from "./foreign-services.ts";
 import { gate } from "./gate.ts";
 import type { GrpcHealth } from "./health.ts";
 import { hideCompression } from "./http2/compression.ts";
-import { limitHeaders } from "./http2/internals.ts";
+import { closeUnknownProtocols, limitHeaders } from "./http2/internals.ts";
 import { boundArriving } from "./http2/receive-bound.ts";
 import { createUnread } from "./http2/send-bound.ts";
 import type { RoomLimits } from "./http2/stream-room.ts";
@@ -27,6 +30,8 @@ import { unaryCarrier, unaryHandler } from "./unary.ts";
 export const maxConcurrentStreams = 100;
 
 export interface GrpcSettings extends Binding {
+  /** Undefined where nobody is authenticated. */
+  door: Door | undefined;
   health: GrpcHealth;
   /** Bounds on requests that are not whole yet. The default is for production, another for a test. */
   arriving?: RoomLimits;
@@ -48,21 +53,24 @@ export async function listenGrpc(calls: Calls, settings: GrpcSettings): Promise<
     "grpc.enable_channelz": 0,
   });
   limitHeaders(server, maxHeaderBytes);
-  const streams = createStreams(calls, { messageBytes: maxMessageBytes, times: settings.streamTimes });
+  const streams = createStreams(calls, {
+    ...{ messageBytes: maxMessageBytes, callerOf: callerOf(settings) },
+    times: settings.streamTimes,
+  });
   const methods = addServices(server, calls, streams, settings);
   const endless = addForeignServices(server, calls.services, { methods, health: settings.health });
   const port = await bind(server, settings);
+  closeUnknownProtocols(server);
   const sessions = watchSessions(server);
   hideCompression(server);
   boundArriving(server, hasIntake, settings.arriving);
   gate(server, { refuse: calls.refuse, methods });
+  guardStreams(server, { door: settings.door, openPaths: openPaths(methods), methods, refuse: calls.refuseStranger });
   return listening(settings, port, (graceMs) => close({ server, sessions, streams, endless }, graceMs));
 }
 
-function bind(server: grpc.Server, { host, port, tls }: Binding): Promise<number> {
-  const credentials = tls
-    ? grpc.ServerCredentials.createSsl(null, [{ cert_chain: tls.cert, private_key: tls.key }])
-    : grpc.ServerCredentials.createInsecure();
+function bind(server: grpc.Server, { host, port, tls, requestCert }: Binding): Promise<number> {
+  const credentials = tls ? tlsCredentials(tls, requestCert) : grpc.ServerCredentials.createInsecure();
   return new Promise((resolve, reject) => {
     server.bindAsync(authority(host, port), credentials, (error, bound) => {
       if (error === null) return resolve(bound);
@@ -75,8 +83,8 @@ function bind(server: grpc.Server, { host, port, tls }: Binding): Promise<number
 /** Methods that are served, by path. Those of health and reflection are none of ours. */
 type Paths = Map<string, DescMethod | undefined>;
 
-function addServices(server: grpc.Server, calls: Calls, streams: Streams, { unread }: GrpcSettings): Paths {
-  const carrier = unaryCarrier(createUnread(unread));
+function addServices(server: grpc.Server, calls: Calls, streams: Streams, settings: GrpcSettings): Paths {
+  const carrier = unaryCarrier(createUnread(settings.unread), callerOf(settings));
   const gather = createGather();
   const paths: Paths = new Map();
   for (const served of calls.services) {
@@ -133,18 +141,27 @@ function addForeignServices(
   return endless;
 }
 
+/** Health and reflection, by their paths. */
+function openPaths(methods: Paths): Map<string, Open> {
+  const paths = new Map<string, Open>();
+  for (const [path, method] of methods) {
+    if (method === undefined) paths.set(path, path.startsWith("/grpc.health.") ? "health" : "reflection");
+  }
+  return paths;
+}
+
 const pollMs = 20;
 /** The last bytes get this long to leave, and a peer this long to close its side. One that is gone never does. */
 const flushMs = 250;
 
-interface Open {
+interface Bound {
   server: grpc.Server;
   sessions: Sessions;
   streams: Streams;
   endless: EndlessStreams;
 }
 
-async function close({ server, sessions, streams, endless }: Open, graceMs: number): Promise<void> {
+async function close({ server, sessions, streams, endless }: Bound, graceMs: number): Promise<void> {
   const closed = new Promise<"closed">((resolve) => server.tryShutdown(() => resolve("closed")));
   endless.end();
   streams.drain();

@@ -9,6 +9,7 @@ import type { Grow, UnaryCarrier } from "../carrier.ts";
 import { decompress } from "../decompress.ts";
 import { toGrpcStatus, toKmsError } from "../error-status.ts";
 import { maxMessageBytes } from "../limits.ts";
+import type { CallerOf } from "./door.ts";
 import { recordedByCall, succeeded } from "./gate.ts";
 import { mayBeCompressed } from "./http2/compression.ts";
 import { http2StreamOf, isCompressed } from "./http2/internals.ts";
@@ -56,10 +57,10 @@ function fail(callback: Callback, error: unknown): void {
   callback(toGrpcStatus(toKmsError(error)));
 }
 
-export function unaryCarrier(holdUnread: HoldUnread): UnaryCarrier<UnaryCall, Uint8Array> {
+export function unaryCarrier(holdUnread: HoldUnread, callerOf: CallerOf): UnaryCarrier<UnaryCall, Uint8Array> {
   return {
     header: ({ metadata }, name) => metadata.get(name)[0]?.toString(),
-    context: grpcContext,
+    context: (call) => grpcContext(call, callerOf(http2StreamOf(call))),
     heldBytes: ({ request }) => request.length,
     body: wholeRequest,
     deliver(call, answer) {

@@ -7,16 +7,20 @@ import { maxTimerMs } from "../timeouts.ts";
 export interface Exchange {
   request: IncomingMessage;
   response: ServerResponse;
+  /** As the door has found out. */
+  caller: Caller;
+  /** By `performance.now()`: what the door takes counts in the time that the caller gives. */
+  arrivedMs: number;
 }
 
-/** `timeoutMs` from now, if the caller named one. */
-export function httpContext({ request, response }: Exchange, caller: Caller, timeoutMs = Infinity): CallContext {
-  const startedMs = performance.now();
+/** `timeoutMs` is what the caller gives the call, if it says so. */
+export function httpContext(exchange: Exchange, timeoutMs = Infinity): CallContext {
+  const { request, response, caller, arrivedMs } = exchange;
   return callContext(caller, (abort) => {
     const leave = () => !response.writableFinished && abort(callerLeft());
     if (request.destroyed && !request.complete) leave();
     response.once("close", leave);
-    const leftMs = startedMs + timeoutMs - performance.now();
+    const leftMs = arrivedMs + timeoutMs - performance.now();
     if (leftMs > maxTimerMs) return;
     const timer = setTimeout(() => abort(deadlinePassed()), Math.max(0, leftMs));
     response.once("close", () => clearTimeout(timer));

@@ -20,8 +20,12 @@ import { grpcWebPost } from "./grpc-web-request.ts";
 import { type Reply, send } from "./route.ts";
 import type { RpcRequest } from "./rpc-request.ts";
 
-/** Answers a request for a rpc; undefined at a path that is none. */
-export type ConnectHandler = (target: URL, exchange: Exchange) => Promise<void> | undefined;
+export interface ConnectHandler {
+  /** Answers a request for a rpc; undefined at a path that is none. */
+  answer(target: URL, exchange: Exchange): Promise<void> | undefined;
+  /** The rpc at a path. */
+  rpcAt(path: string): DescMethod | undefined;
+}
 
 interface Asked {
   target: URL;
@@ -45,7 +49,7 @@ interface HttpCall {
 
 const carrier: UnaryCarrier<HttpCall, Reply> = {
   header: ({ exchange }, name) => exchange.request.headers[name]?.toString(),
-  context: ({ exchange, form }, caller) => httpContext(exchange, caller, form.timeoutMs()),
+  context: ({ exchange, form }) => httpContext(exchange, form.timeoutMs()),
   heldBytes: () => 0,
   heldUntil: ({ closed }) => closed,
   async body({ exchange, form }, grow) {
@@ -67,10 +71,19 @@ export function connectHandler(calls: Calls, grpcAddress: string): ConnectHandle
   for (const method of calls.services.flatMap(unaryMethods)) {
     rpcs.set(`/${rpcPath(method.rpc)}`, { method: method.rpc, answers: answersOf(method, calls) });
   }
-  return (target, exchange) => {
-    const rpc = rpcs.get(target.pathname);
-    return rpc && answer(rpc, { target, exchange }, calls.refuse);
+  return {
+    answer(target, exchange) {
+      const rpc = rpcs.get(target.pathname);
+      return rpc && answer(rpc, { target, exchange }, calls.refuse);
+    },
+    rpcAt: (path) => rpcs.get(path)?.method,
   };
+}
+
+/** A refusal of a request for a rpc before it is looked at, in the request's own protocol. */
+export function refusalOf(exchange: Exchange, error: KmsError): Reply {
+  const form = exchange.request.method === "POST" ? (grpcWebPost(exchange) ?? connectPost(exchange)) : undefined;
+  return (form ?? plainRequest(exchange)).refusal(error);
 }
 
 function answersOf(method: UnaryMethod, { unary }: Calls): Rpc["answers"] {

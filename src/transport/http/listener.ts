@@ -1,50 +1,167 @@
-/** What a request of HTTP/1.1 is for: metrics, a rpc, or another path (routes.ts). */
-import type { IncomingMessage, RequestListener } from "node:http";
+/** What a request of HTTP/1.1 is for: metrics, a rpc, or another path (routes.ts); and who may ask for it. */
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { Caller } from "../../call/context.ts";
+import type { MaybePromise } from "../../call/maybe-promise.ts";
+import { roleOfPath } from "../../call/roles.ts";
 import { KmsError } from "../../errors.ts";
+import { type Open, stranger } from "../authenticate.ts";
 import type { Calls } from "../calls.ts";
+import { toKmsError } from "../error-status.ts";
 import { outliveBody } from "./body.ts";
-import { connectHandler } from "./connect.ts";
+import type { Exchange } from "./caller-context.ts";
+import { connectHandler, refusalOf } from "./connect.ts";
+import { createCors } from "./cors.ts";
+import { endBehind, type HttpDoor } from "./door.ts";
 import { hostGuard } from "./host-guard.ts";
-import { errorReply, noRoute, send } from "./route.ts";
+import { errorReply, noRoute, type Route, send } from "./route.ts";
 import { type RouteParts, routesOf } from "./routes.ts";
 
 export interface ListenerParts extends RouteParts {
+  door: HttpDoor;
   /** Address of gRPC, which alone has streams both ways. */
   grpcAddress: string;
   serveMetrics: RequestListener;
   /** Whether requests must name a loopback host: where nobody is authenticated, no page of another site may get in. */
   loopbackOnly: boolean;
+  /** Sites whose pages may call. */
+  allowedOrigins: readonly string[];
 }
 
 export function httpListener(calls: Calls, parts: ListenerParts): RequestListener {
-  const connect = connectHandler(calls, parts.grpcAddress);
-  const routes = routesOf(calls, parts);
-  const guard = hostGuard(parts.loopbackOnly);
+  const { door } = parts;
+  const { connect, routes, serve, refuse } = answersOf(calls, parts);
+  const cors = createCors(parts.allowedOrigins);
+  const guard = hostGuard(parts.loopbackOnly, cors);
+
+  /** Whoever it is: under a policy it may be a stranger, who must not fill the log. */
+  function refuseAnyone(response: ServerResponse, error: KmsError): void {
+    if (parts.loopbackOnly) refuse(response, error);
+    else {
+      calls.refuseStranger(undefined, error, {});
+      send(response, errorReply(error));
+    }
+  }
+
+  /** Whoever is refused at the door is told so in the protocol of the request, of which nothing more is read. */
+  function turnAway(target: URL, exchange: Exchange, thrown: unknown): void {
+    const { request, response } = exchange;
+    const rpc = connect.rpcAt(target.pathname);
+    const error = calls.refuseStranger(rpc, toKmsError(thrown), door.shownBy(request));
+    door.count(request, error);
+    const reply = rpc ? refusalOf(exchange, error) : errorReply(error);
+    if (reply.status === 401) reply.headers["www-authenticate"] = "Bearer";
+    endBehind(request, response);
+    send(response, reply);
+  }
+
   return (request, response) => {
+    const arrivedMs = performance.now();
     outliveBody(request, response);
-    response.setHeader("x-content-type-options", "nosniff");
-    const refuse = (error: KmsError, reply = errorReply(error)) => {
-      calls.refuse(undefined, error);
-      send(response, reply);
-    };
+    setStandardHeaders(response);
+    cors.vary(response);
     const target = targetOf(request);
     const refused = target ? guard(request) : otherTarget();
-    if (!target || refused) return refuse(refused as KmsError);
-    if (target.pathname === "/q/metrics" && request.method === "GET") return parts.serveMetrics(request, response);
-    if (connect(target, { request, response })) return;
+    if (!target || refused) return refuseAnyone(response, refused as KmsError);
+    if (door.isEnding(request)) response.setHeader("connection", "close");
+    if (cors.preflight(request, response)) return;
+    cors.expose(request, response);
+    const exchange = (caller: Caller): Exchange => ({ request, response, caller, arrivedMs });
+    const caller = door.openCaller(openAt(routes, target));
+    if (caller) return serve(target, exchange(caller));
+    const enter = () => (identifies(routes, target) ? door.identify(request) : door.enter(request));
+    onceKnown(enter, {
+      letIn(each) {
+        if (response.destroyed) return;
+        door.count(request);
+        serve(target, exchange(each));
+      },
+      turnAway: (error) => turnAway(target, exchange(stranger), error),
+      broken(bug) {
+        calls.refuse(undefined, bug); // or the process would end
+        response.destroy();
+      },
+    });
+  };
+}
+
+/** What answers whom the door has let in. */
+function answersOf(calls: Calls, parts: ListenerParts) {
+  const { door } = parts;
+  const connect = connectHandler(calls, parts.grpcAddress);
+  const routes = [metricsRoute, ...routesOf(calls, parts)];
+
+  function serve(target: URL, exchange: Exchange): void {
+    const { request, response } = exchange;
+    if (/^100-continue$/i.test(request.headers.expect ?? "")) response.writeContinue();
+    if (connect.answer(target, exchange)) return;
     const matching = routes.filter(({ path }) => path.test(target.pathname));
     const route = matching.find(({ method }) => method === request.method);
     if (!route) {
       const { error, reply } = noRoute(matching);
-      return refuse(error, reply);
+      refuse(response, error, reply);
+      return;
+    }
+    if (route === metricsRoute) {
+      serveMetrics(exchange);
+      return;
     }
     const path = route.path.exec(target.pathname) as RegExpExecArray;
-    Promise.try(route.answer, { request, response, path, query: target.searchParams }).then(
+    Promise.try(route.answer, { ...exchange, path, query: target.searchParams }).then(
       (reply) => send(response, reply),
       // A call was recorded; what fails otherwise is a bug.
       (error) => send(response, errorReply(error instanceof KmsError ? error : calls.refuse(undefined, error))),
     );
-  };
+  }
+
+  function serveMetrics({ request, response, caller }: Exchange): void {
+    if (door.isOpen("metrics") || caller.has(roleOfPath.metrics)) parts.serveMetrics(request, response);
+    else refuse(response, new KmsError("PERMISSION_DENIED", "the caller may not metrics for all tenants"));
+  }
+
+  function refuse(response: ServerResponse, error: KmsError, reply = errorReply(error)): void {
+    calls.refuse(undefined, error);
+    send(response, reply);
+  }
+
+  return { connect, routes, serve, refuse };
+}
+
+interface Entering {
+  letIn(caller: Caller): void;
+  turnAway(error: unknown): void;
+  broken(bug: unknown): void;
+}
+
+function onceKnown(enter: () => MaybePromise<Caller>, { letIn, turnAway, broken }: Entering): void {
+  try {
+    const entering = enter();
+    if (entering instanceof Promise) entering.then(letIn, turnAway).catch(broken);
+    else letIn(entering);
+  } catch (error) {
+    turnAway(error);
+  }
+}
+
+function setStandardHeaders(response: ServerResponse): void {
+  response.setHeader("x-content-type-options", "nosniff");
+  response.setHeader("cache-control", "no-store"); // unless an answer says another
+}
+
+const metricsRoute: Route = {
+  method: "GET",
+  path: /^\/q\/metrics$/,
+  open: "metrics",
+  answer: () => {
+    throw new Error("metrics are written by their exporter");
+  },
+};
+
+function openAt(routes: readonly Route[], { pathname }: URL): Open | undefined {
+  return routes.find(({ open, path }) => open !== undefined && path.test(pathname))?.open;
+}
+
+function identifies(routes: readonly Route[], { pathname }: URL): boolean {
+  return routes.some((route) => route.identifies === true && route.path.test(pathname));
 }
 
 /**

@@ -3,6 +3,7 @@ import type { ServerResponse } from "node:http";
 import { pipeline, Readable } from "node:stream";
 import { KmsError } from "../../errors.ts";
 import type { MaybePromise } from "../../call/maybe-promise.ts";
+import type { Open } from "../authenticate.ts";
 import type { BodyCarrier } from "../carrier.ts";
 import { maxAdminBodyBytes, readBody } from "./body.ts";
 import { type Exchange, httpContext } from "./caller-context.ts";
@@ -11,6 +12,10 @@ import { toHttpError } from "../error-status.ts";
 export interface Route {
   method: "GET" | "POST";
   path: RegExp;
+  /** What it is where the operator has opened it; a caller is asked for where not, whose role the handler asks for. */
+  open?: Open;
+  /** Whether callers whom no rule names are answered too. */
+  identifies?: true;
   /** Rejects with a KmsError, which is recorded. */
   answer(asked: Asked): MaybePromise<Reply>;
 }
@@ -24,7 +29,7 @@ export interface Asked extends Exchange {
 /** Brings what is asked for of a route without looking at the request's body. */
 export const askedCarrier: BodyCarrier<Asked> = {
   header: ({ request }, name) => request.headers[name]?.toString(),
-  context: httpContext,
+  context: (asked) => httpContext(asked),
   body: () => noBytes,
 };
 
@@ -55,11 +60,14 @@ export function bytesReply(contentType: string, body: Uint8Array, more: Record<s
 
 export function send(response: ServerResponse, { status = 200, headers, body }: Reply): void {
   if (response.headersSent || response.destroyed) return;
+  // What every answer depends on, and what this one does besides.
+  const vary = [response.getHeader("vary"), headers.vary].filter((each) => each !== undefined).join(", ");
+  const written = vary === "" ? headers : { ...headers, vary };
   if (typeof body === "string" || body instanceof Uint8Array) {
-    response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) });
+    response.writeHead(status, { ...written, "content-length": Buffer.byteLength(body) });
     response.end(body);
   } else {
-    response.writeHead(status, headers);
+    response.writeHead(status, written);
     // A caller that leaves ends it, and is told nothing more.
     pipeline(Readable.from(chunksOf(body)), response, () => {});
   }

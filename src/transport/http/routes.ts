@@ -2,18 +2,22 @@
  * The paths that operators and verifiers know, beside Connect: health, administration, public keys and logs. Administration answers with the
  * same handlers as the rpcs, in JSON of its own shape (admin-json.ts, status-json.ts).
  */
+import type { IncomingMessage } from "node:http";
 import { create } from "@bufbuild/protobuf";
 import { KmsService } from "../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { StatusRequestSchema, ValidateRequestSchema } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import type { HealthMonitor, HealthReport } from "../../health/monitor.ts";
 import { type KmsHandlers, kmsMethods } from "../../service/kms/handlers.ts";
 import type { LogHandlers } from "../../service/log/handlers.ts";
+import { roleOfPath } from "../../call/roles.ts";
 import type { Pipeline } from "../pipeline.ts";
 import { checkedObject } from "../strict-json.ts";
 import { jwksText, rotateJson, rotateRequest, tenantIdOf, validateJson } from "./admin-json.ts";
 import { type Asked, askedCarrier, bodyCarrier, jsonHeaders, jsonReply, type Reply, type Route } from "./route.ts";
+import type { HttpDoor } from "./door.ts";
 import { statusJson } from "./status-json.ts";
 import { logRoutes } from "./tile-routes.ts";
+import { whoamiRoute } from "./whoami.ts";
 
 export interface RouteParts {
   /** Handlers of KmsService, by which administration answers. */
@@ -21,20 +25,35 @@ export interface RouteParts {
   logs: LogHandlers;
   health: HealthMonitor;
   providerName: string;
+  door: HttpDoor;
 }
 
 const { validate, status, rotate, getPublicKeys } = KmsService.method;
 
 export function routesOf(
   { route }: Pick<Pipeline, "route">,
-  { handlers, logs, health, providerName }: RouteParts,
+  { handlers, logs, health, providerName, door }: RouteParts,
 ): Route[] {
+  /** Health is for everybody; what it says beside its state is for those who may ask for Status. */
+  async function seesDetails(request: IncomingMessage): Promise<boolean> {
+    try {
+      return (await door.enter(request)).has(roleOfPath.healthDetails);
+    } catch {
+      return false;
+    }
+  }
+
   return [
     ...logRoutes({ route }, logs),
+    whoamiRoute(door),
     {
       method: "GET",
       path: /^\/q\/health(\/ready|\/live)?$/,
-      answer: ({ path }) => healthReply(health.current(), providerName, path[1] === "/live"),
+      open: "health",
+      async answer({ path, request }) {
+        const details = await seesDetails(request);
+        return healthReply(health.current(), details ? providerName : undefined, path[1] === "/live");
+      },
     },
     {
       method: "POST",
@@ -75,6 +94,7 @@ export function routesOf(
     {
       method: "GET",
       path: /^\/api\/kms\/tenants\/([^/]+)\/jwks\.json$/,
+      open: "public-keys",
       answer: route(
         { rpc: getPublicKeys, audit: kmsMethods.publicKeySet.audit, handler: handlers.publicKeySet },
         {
@@ -88,9 +108,9 @@ export function routesOf(
 }
 
 /** The shape of MicroProfile Health, which operators read with jq. */
-function healthReply(report: HealthReport, provider: string, live: boolean): Reply {
+function healthReply(report: HealthReport, provider: string | undefined, live: boolean): Reply {
   if (live) return jsonReply({ status: "UP", checks: [{ name: "kms", status: "UP" }] });
   const status = report.status === "down" ? "DOWN" : "UP";
-  const data = { provider, latency_ms: Math.round(report.latencyMs), status: report.status };
-  return jsonReply({ status, checks: [{ name: "kms", status, data }] }, status === "UP" ? 200 : 503);
+  const data = provider && { provider, latency_ms: Math.round(report.latencyMs), status: report.status };
+  return jsonReply({ status, checks: [{ name: "kms", status, ...(data && { data }) }] }, status === "UP" ? 200 : 503);
 }

@@ -1,15 +1,18 @@
 /** The HTTP/1.1 server, with TLS where there is a certificate: limits, listening and an orderly end. */
-import { createServer, type Server } from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { KmsError, type KmsErrorCode } from "../../errors.ts";
 import { maxHeaderBytes } from "../limits.ts";
+import type { Door } from "../authenticate.ts";
 import type { Calls } from "../calls.ts";
+import type { Tls } from "../tls.ts";
 import { type Binding, type Listening, listening } from "../listening.ts";
+import { httpDoor } from "./door.ts";
 import { httpListener, type ListenerParts } from "./listener.ts";
 
-export type HttpSettings = ListenerParts & Binding;
+export type HttpSettings = Omit<ListenerParts, "door"> & Binding & { door: Door | undefined };
 
 export const limits = {
   maxHeaderSize: maxHeaderBytes,
@@ -22,15 +25,23 @@ const pollMs = 50;
 
 /** Serves the calls by HTTP/1.1, with what else has a path. Rejects if the address cannot be bound; nothing is left open then. */
 export async function listenHttp(calls: Calls, settings: HttpSettings): Promise<Listening> {
-  const listener = httpListener(calls, settings);
-  const { tls } = settings;
-  const server: Server = tls ? createTlsServer({ ...limits, ...tls }, listener) : createServer(limits, listener);
+  const listener = httpListener(calls, { ...settings, door: httpDoor(settings.door) });
+  const server = settings.tls ? tlsServer(settings.tls, settings, listener) : createServer(limits, listener);
   server.on("clientError", (error, socket) => refuse(error, socket, calls));
   // What else node:http would refuse by itself, or close without a word.
   server.on("checkExpectation", listener);
+  // 100 is written for a caller who is known, by the listener.
+  server.on("checkContinue", listener);
   server.on("connect", (_request, socket) => refuse(new Error("CONNECT"), socket, calls));
   const port = await bind(server, settings);
   return listening(settings, port, (graceMs) => close(server, calls, graceMs));
+}
+
+function tlsServer(tls: Tls, { requestCert }: Binding, listener: RequestListener): Server {
+  const connections = { requestCert, rejectUnauthorized: false, handshakeTimeout: limits.headersTimeout };
+  const server = createTlsServer({ ...limits, ...connections, ...tls.options() }, listener);
+  tls.subscribe((options) => server.setSecureContext(options));
+  return server;
 }
 
 function bind(server: Server, { host, port }: Binding): Promise<number> {

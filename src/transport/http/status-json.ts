@@ -8,6 +8,7 @@ import {
   type ProviderKeyStatus,
   type StatusResponse,
 } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { authenticationJson } from "./authentication-json.ts";
 import { dateText, numbers, roundMs, seconds } from "./json-values.ts";
 
 const healthNames: Partial<Record<Health, string>> = {
@@ -23,7 +24,7 @@ const conditionNames: Partial<Record<ProviderCondition, string>> = {
 };
 
 export function statusJson(response: StatusResponse) {
-  const { rotation, cost, memory, audit } = response;
+  const { rotation, cost, memory, audit, authentication } = response;
   const keys: Record<string, Record<string, number>> = { data: {}, signing: {} };
   for (const { purpose, state, count } of response.keys) keys[purpose] = { ...keys[purpose], [state]: Number(count) };
   return {
@@ -67,6 +68,7 @@ export function statusJson(response: StatusResponse) {
       durable_at: dateText(audit.durableAt),
       problem: audit.problem,
     },
+    authentication: authentication && authenticationJson(authentication),
     memory: memory && { implementation: memory.implementation, locked: memory.locked },
     notices: response.notices,
   };

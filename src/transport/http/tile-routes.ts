@@ -26,6 +26,7 @@ export function logRoutes({ route }: Pick<Pipeline, "route">, { getCheckpoint, g
     {
       method: "GET",
       path: new RegExp(`${prefix}checkpoint$`),
+      open: "public-keys",
       answer: route(
         { rpc: LogService.method.getCheckpoint, audit: logMethods.getCheckpoint.audit, handler: getCheckpoint },
         {
@@ -41,6 +42,7 @@ export function logRoutes({ route }: Pick<Pipeline, "route">, { getCheckpoint, g
     {
       method: "GET",
       path: new RegExp(`${prefix}(?<tile>tile/.*)$`),
+      open: "public-keys",
       answer: route(
         // There are many, which stay cheap: what succeeds is not counted.
         { rpc: undefined, audit: logMethods.getTile.audit, handler: getTile },
@@ -56,14 +58,14 @@ function logIn({ path: { groups } }: Asked): { tenantId: string; log: number } {
 }
 
 function tileReply(body: Uint8Array, { path, request }: Asked): Reply | Promise<Reply> {
-  const headers = { "content-type": "application/octet-stream", "cache-control": forEver };
+  const headers = { "content-type": "application/octet-stream", "cache-control": forEver, vary: "authorization" };
   const isBundle = path.groups!.tile!.startsWith("tile/entries/");
   return isBundle ? compressed({ headers, body }, request.headers["accept-encoding"]) : { headers, body };
 }
 
 /** Entries are much alike: a bundle gets less than a fourth of its size. Hashes would get none. */
 async function compressed({ headers, body }: Reply & { body: Uint8Array }, accepted = ""): Promise<Reply> {
-  const varying = { ...headers, vary: "accept-encoding" };
+  const varying = { ...headers, vary: `${headers.vary}, accept-encoding` };
   if (!/\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i.test(accepted)) return { headers: varying, body };
   return {
     headers: { ...varying, "content-encoding": "gzip" },

@@ -509,3 +509,59 @@ describe("rotating what is due", () => {
     expect(PENDING).toBeUndefined();
   });
 });
+
+describe("a forced rotation of a young key", () => {
+  const minAgeMs = 60_000;
+  const force = { tenantId: "acme", purposes: data, force: true };
+
+  it("is skipped, in a dry run too, until the key is old enough", async () => {
+    const { keyring, time } = setUp({ minAgeMs });
+    const { keyId } = await keyring.activeDataKey("acme");
+    const skipped = [{ tenantId: "acme", purpose: "data", keyId, version: 1, reason: "young" }];
+    for (const ms of [0, 1, minAgeMs - 1]) {
+      time.ms = ms;
+      expect(await keyring.rotate(force)).toEqual({ rotated: [], skipped, failed: [], remaining: 0 });
+      expect(await keyring.rotate({ ...force, dryRun: true })).toMatchObject({ rotated: [], skipped });
+      expect(await keyring.rotateDue({ force: true })).toMatchObject({ rotated: [], skipped });
+    }
+    time.ms = minAgeMs;
+    expect(await keyring.rotate(force)).toMatchObject({ rotated: [{ retiredKeyId: keyId, version: 2 }], skipped: [] });
+    expect((await keyring.rotate(force)).skipped).toMatchObject([{ version: 2, reason: "young" }]);
+  });
+
+  it("is not, where no age is set, where no key is active, and of a clock that was ahead", async () => {
+    expect((await rotatedAtOnce(setUp())).rotated).toHaveLength(1);
+    const { keyring, store } = setUp({ minAgeMs });
+    const { keyId } = await keyring.activeDataKey("acme");
+    const record = (await store.get("acme", keyId))!;
+    await store.update(record, { ...record, state: "DISABLED", previousState: "ACTIVE" }, disabling);
+    keyring.invalidate("acme", keyId);
+    expect((await keyring.rotate(force)).rotated).toHaveLength(1);
+    const ahead = setUp({ minAgeMs });
+    ahead.time.ms = 3650 * dayMs;
+    await ahead.keyring.activeDataKey("acme");
+    ahead.time.ms = 0;
+    expect((await ahead.keyring.rotate(force)).rotated).toHaveLength(1);
+  });
+
+  it("gives a request that is repeated its first answer", async () => {
+    const { keyring, time } = setUp({ minAgeMs });
+    await keyring.activeDataKey("acme");
+    time.ms = minAgeMs;
+    const first = await keyring.rotate({ ...force, requestId: "once" });
+    expect(await keyring.rotate({ ...force, requestId: "once" })).toEqual(first);
+  });
+
+  it("does not keep a young key from being marked as compromised, and replaced", async () => {
+    const { keyring } = setUp({ minAgeMs });
+    const { keyId } = await keyring.activeDataKey("acme");
+    const by = { actor: "ann", requestId: "" };
+    const { record, replacement } = await keyring.markCompromised({ tenantId: "acme", keyId, by });
+    expect([record.state, replacement?.state]).toEqual(["COMPROMISED", "ACTIVE"]);
+  });
+
+  async function rotatedAtOnce({ keyring }: ReturnType<typeof setUp>) {
+    await keyring.activeDataKey("acme");
+    return keyring.rotate(force);
+  }
+});

@@ -20,6 +20,7 @@ import { KmsError } from "../../../src/errors.ts";
 import type { KeyRecord, Purpose } from "../../../src/store/key-record.ts";
 import type { Rewrap } from "../../../src/keys/rewrapping.ts";
 import type { Caller } from "../../../src/call/context.ts";
+import { roleOf } from "../../../src/call/roles.ts";
 import { type KeyAdminParts, keyAdminHandlers } from "../../../src/service/key-admin/handlers.ts";
 import type { AuditRow } from "../../../src/store/audit-store.ts";
 import { anyone } from "../../../src/transport/authenticate.ts";
@@ -208,6 +209,22 @@ describe("ListKeys", () => {
     expect(Buffer.from(toBinary(ListKeysResponseSchema, answer)).includes(fresh.wrapped)).toBe(false);
   });
 
+  it("shows who wants a key destroyed, for how long that waits, and who confirmed it", async () => {
+    const { listKeys, store } = setUp();
+    const requested = { by: "token:ann", request: { at, rule: "ops", days: 9 }, confirmedBy: undefined };
+    const confirmed = { by: "token:ann", request: undefined, confirmedBy: "token:bob" };
+    const shown = [requested, confirmed, undefined].map((destruction) => record({ destruction }));
+    store.listKeys.mockResolvedValue(shown);
+    const { keys } = await listKeys();
+    expect(keys.map((key) => [key.destroyRequestedBy, key.destroyRequestedDays, key.destroyConfirmedBy])).toEqual([
+      ["token:ann", 9, ""],
+      ["token:ann", 0, "token:bob"],
+      ["", 0, ""],
+    ]);
+    const times = keys.map(({ destroyRequestedAt }) => destroyRequestedAt && timestampDate(destroyRequestedAt));
+    expect(times).toEqual([at, undefined, undefined]);
+  });
+
   it.each([
     ["page_size", { pageSize: 1001 }],
     ["state", { state: KeyState.PENDING }],
@@ -325,6 +342,18 @@ describe("ScheduleKeyDestruction", () => {
     expect(admin.lifecycle.scheduleDestruction.mock.lastCall).toMatchObject([{ days: expected }]);
   });
 
+  it.each([
+    [0, true],
+    [30, false],
+  ])("with days %i takes those of a request that waits: %s", async (days, orAsRequested) => {
+    const admin = setUp({ rule: (role, tenant) => `${role}-${tenant}` });
+    await change(admin, "scheduleKeyDestruction", { days });
+    const by = { actor: "ann", requestId: "", rule: "destroy-acme" };
+    expect(admin.lifecycle.scheduleDestruction.mock.lastCall).toEqual([
+      { tenantId: "acme", keyId, by, days: 30, orAsRequested },
+    ]);
+  });
+
   it.each([1, 6, 31, 2 ** 32 - 1])("refuses %i days", async (days) => {
     const admin = setUp();
     const error = await thrownBy(() => change(admin, "scheduleKeyDestruction", { days }));
@@ -358,15 +387,15 @@ describe("ListAuditEvents", () => {
   it("shows a row as it is", async () => {
     const { listAudit, store } = setUp();
     const nameless = { tenantId: "", purpose: undefined, keyId: "", outcome: "PERMISSION_DENIED", requestId: "" };
-    store.auditEvents.mockResolvedValue([auditRow(1, { count: 12 }), auditRow(2, nameless)]);
+    store.auditEvents.mockResolvedValue([auditRow(1, { count: 12, rule: "ops" }), auditRow(2, nameless)]);
     const { events } = await listAudit();
     const { writerId } = auditRow(1);
     expect(events).toMatchObject([
       { writerId, sequence: 1n, actor: "ann", action: "disable", tenantId: "acme", keyId, purpose: KeyPurpose.DATA },
       { writerId, sequence: 2n, tenantId: "", keyId: "", purpose: KeyPurpose.UNSPECIFIED, count: 1n },
     ]);
-    expect(events[0]).toMatchObject({ outcome: "OK", requestId: "r-1", count: 12n });
-    expect(events[1]).toMatchObject({ outcome: "PERMISSION_DENIED", requestId: "" });
+    expect(events[0]).toMatchObject({ outcome: "OK", requestId: "r-1", count: 12n, rule: "ops" });
+    expect(events[1]).toMatchObject({ outcome: "PERMISSION_DENIED", requestId: "", rule: "" });
     expect(timestampDate(events[0]!.at!)).toEqual(at);
   });
 
@@ -421,14 +450,17 @@ describe("a caller", () => {
   const denied = new KmsError("PERMISSION_DENIED", "as told");
 
   it("without the role gets nothing", async () => {
-    const require = vi.fn(() => {
+    const refuse = () => {
       throw denied;
-    });
-    const admin = setUp({ require });
+    };
+    const every = vi.fn(refuse);
+    const tenant = vi.fn<Caller["tenant"]>(refuse);
+    const admin = setUp({ every, tenant });
     const verify = () => admin.handlers.verifyAudit(create(VerifyAuditRequestSchema), admin.call);
     const calls = [admin.listKeys, admin.listAudit, verify, ...eachChange.map((name) => () => change(admin, name, {}))];
     for (const call of calls) expect(await thrownBy(() => call())).toBe(denied);
-    expect(require.mock.calls).toEqual(calls.map(() => ["admin"]));
+    expect(every.mock.calls).toEqual([["status"], ["audit"], ["audit"]]);
+    expect(tenant.mock.calls.map(([, role]) => role)).toEqual(eachChange.map((name) => roleOf[name]));
     const parts = [...Object.values(admin.lifecycle), ...Object.values(admin.store), admin.verifyAudit];
     for (const part of parts) expect(part).not.toHaveBeenCalled();
   });
@@ -497,10 +529,10 @@ describe("RewrapKeys", () => {
   });
 
   it("is for administrators alone", async () => {
-    const require = () => {
-      throw new KmsError("PERMISSION_DENIED", "needs the role admin");
+    const every = () => {
+      throw new KmsError("PERMISSION_DENIED", "no");
     };
-    const { handlers, rewrap, call } = setUp({ require });
+    const { handlers, rewrap, call } = setUp({ every });
     const ask = () => handlers.rewrapKeys(create(RewrapKeysRequestSchema, {}), call);
     expect(await thrownBy(ask)).toBeKmsError("PERMISSION_DENIED");
     expect(rewrap).not.toHaveBeenCalled();

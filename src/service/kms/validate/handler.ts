@@ -8,9 +8,11 @@ import {
   type ValidateResponse,
   ValidateResponseSchema,
 } from "../../../../gen/ts/fluo/kms/v1/operations_pb.ts";
-import { KmsError } from "../../../errors.ts";
 import type { Provider, ProviderKeyReport, ProviderKeyState } from "../../../provider/provider.ts";
 import type { CallContext } from "../../../call/context.ts";
+import { checkTenantId } from "../../../call/ids.ts";
+import { roleOf } from "../../../call/roles.ts";
+import { createTurns, type Turns } from "../../../runtime/one-at-a-time.ts";
 import { createProbe, type Probe } from "./probe.ts";
 import { type RecommendationParts, recommendationsOn } from "./recommendations.ts";
 import { lookAtKeys, othersThan, tryPaths, type ValidatedProvider, type ValidationParts } from "./tests.ts";
@@ -20,6 +22,8 @@ export interface ValidateParts extends ValidationParts, RecommendationParts {
   countProviderCalls<T>(work: () => Promise<T>): Promise<{ answer: T; calls: ReadonlyMap<string, number> }>;
   /** Told of an error that is a bug. */
   unexpected?(error: unknown): void;
+  /** Have it run one at a time: its provider calls are paid for, and take turns with those of callers. */
+  validateTurns?: Turns;
   /** Monotonic milliseconds, for how long tests take. */
   now?: () => number;
 }
@@ -28,18 +32,7 @@ const probeTenant = "fluo-kms-probe";
 const operations: readonly string[] = ["describe", "inspect", "generate_data_key", "encrypt", "decrypt"];
 
 export function validateHandlers(parts: ValidateParts) {
-  let isRunning = false;
-
-  /** At most one at a time: its provider calls are paid for, and take turns with those of callers. */
-  async function validateAlone<T>(validate: () => Promise<T>): Promise<T> {
-    if (isRunning) throw new KmsError("OVERLOADED", "another Validate is under way: try again when it has ended");
-    isRunning = true;
-    try {
-      return await validate();
-    } finally {
-      isRunning = false;
-    }
-  }
+  const { validateTurns = createTurns() } = parts;
 
   /** Undefined where the tenant's own provider key is not open, which is the first test then, and fails. */
   async function providerOf(tenantId: string, probe: Probe): Promise<ValidatedProvider | undefined> {
@@ -55,8 +48,8 @@ export function validateHandlers(parts: ValidateParts) {
 
   return {
     async validate(request: ValidateRequest, call: CallContext): Promise<ValidateResponse> {
-      call.caller.require("operator");
-      const tenantId = request.tenantId === "" ? probeTenant : call.caller.tenant(request.tenantId);
+      const tenantId = request.tenantId === "" ? probeTenant : checkTenantId(request.tenantId);
+      call.caller.every(roleOf.validate);
       const probe = createProbe({ signal: call.signal, unexpected: parts.unexpected, now: parts.now });
       const used = await providerOf(tenantId, probe);
       if (used === undefined) return notOpen(probe);
@@ -66,7 +59,8 @@ export function validateHandlers(parts: ValidateParts) {
         await tryPaths(parts, validated);
         return seen;
       };
-      const { answer: looks, calls } = await validateAlone(() => parts.countProviderCalls(run));
+      const counted = () => parts.countProviderCalls(run);
+      const { answer: looks, calls } = await validateTurns.take(call.caller.name, call.signal, counted);
       const times = {
         cacheMissMs: passedIn(probe, "key_retrieval_cache_miss"),
         cacheHitMs: passedIn(probe, "key_retrieval_cache_hit"),

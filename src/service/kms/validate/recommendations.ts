@@ -8,6 +8,8 @@ export interface RecommendationParts {
   recommendations: readonly string[];
   /** What is wrong whenever one looks: with the configuration, or with the store's key. */
   faults: readonly string[];
+  /** Both of the policy in force. */
+  policyAdvice?: (() => Pick<RecommendationParts, "recommendations" | "faults">) | undefined;
   breakers(): readonly { name: string; state: string }[];
   /** `kms.cache.max-stale`. */
   maxStaleMs: number;
@@ -29,6 +31,7 @@ const slowMissMs = 100;
 const poorSkewMs = 5_000;
 
 export function recommendationsOn(parts: RecommendationParts, { isPassed, advice, key, ...times }: Findings): string[] {
+  const ofPolicy = parts.policyAdvice?.();
   const wrong = [
     ...advice,
     ...(key?.advice ?? []),
@@ -37,8 +40,10 @@ export function recommendationsOn(parts: RecommendationParts, { isPassed, advice
     ...pausedAdvice(parts.breakers()),
     ...(parts.maxStaleMs > 0 ? [] : [noStaleAdvice]),
     ...parts.faults,
+    ...(ofPolicy?.faults ?? []),
   ];
-  const all = new Set([...(isPassed && wrong.length === 0 ? [allIsWell] : []), ...wrong, ...parts.recommendations]);
+  const worthSaying = [...(ofPolicy?.recommendations ?? []), ...parts.recommendations];
+  const all = new Set([...(isPassed && wrong.length === 0 ? [allIsWell] : []), ...wrong, ...worthSaying]);
   return [...all].filter((one) => ![...all].some((other) => other !== one && other.includes(one)));
 }
 

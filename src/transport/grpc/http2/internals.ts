@@ -3,6 +3,7 @@
  * version, and a test for each member fails when it, or Node's, changes (test/transport/grpc/http2/internals.test.ts).
  */
 import type { Http2Server, Http2Session, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { Duplex } from "node:stream";
 import type { Server, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import { ForgettingMap } from "../../../runtime/compact-map.ts";
 import { release } from "../../../runtime/detach.ts";
@@ -23,6 +24,13 @@ export function eachSession(server: Server, use: (session: ServerHttp2Session) =
   for (const http2Server of http2ServersOf(server)) http2Server.on("session", use);
 }
 
+/** Closes a connection that names another protocol than HTTP/2, or none: node:http2 would answer it in HTTP/1.0 and keep it for 10 s. */
+export function closeUnknownProtocols(server: Server): void {
+  for (const http2Server of http2ServersOf(server)) {
+    http2Server.on("unknownProtocol", (socket: Duplex) => void socket.destroy());
+  }
+}
+
 type OnStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
 
 /** Calls `see` with each stream of a server that is bound, before grpc-js has it. */
@@ -35,17 +43,22 @@ export function afterGrpc(server: Server, see: OnStream): void {
   for (const http2Server of http2ServersOf(server)) http2Server.on("stream", see);
 }
 
-/** Has `lets` look at each stream of a server that is bound before whoever listens now. They get those that it lets through. */
-export function beforeStreams(
-  server: Server,
-  lets: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => boolean,
-): void {
+type See = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  rawHeaders: readonly string[],
+  pass: () => void,
+) => void;
+
+/** Has `see` have each stream of a server that is bound before whoever listens now. They get it when it calls `pass`, now or later. */
+export function interceptStreams(server: Server, see: See): void {
   for (const http2Server of http2ServersOf(server)) {
     const listeners = http2Server.listeners("stream");
     http2Server.removeAllListeners("stream");
     http2Server.on("stream", (stream: ServerHttp2Stream, headers, flags, rawHeaders) => {
-      if (!lets(stream, headers)) return;
-      for (const listener of listeners) listener.call(http2Server, stream, headers, flags, rawHeaders);
+      see(stream, headers, rawHeaders as unknown as string[], () => {
+        for (const listener of listeners) listener.call(http2Server, stream, headers, flags, rawHeaders);
+      });
     });
   }
 }
@@ -95,6 +108,58 @@ export function takeArriving(
   const { push } = stream;
   stream.push = take;
   return (chunk) => push.call(stream, chunk);
+}
+
+export interface HeldStream {
+  /** What it has kept. */
+  bytes(): number;
+  /** Whether it keeps nothing any more, since it was let go or was too large. */
+  isOver(): boolean;
+  /** Resolves when `count` had no room for it. */
+  overflowed: Promise<void>;
+  /** Has `admit` hand the stream to whoever is to have it; they get what was kept. */
+  release(admit: () => void): void;
+  /** Forgets what was kept. Nobody will read the stream, which ends once it is closed: one that never sees its end stays open for ever. */
+  drop(): void;
+}
+
+/** Keeps what comes on a stream that nobody reads yet. `count` is told of more bytes, and says whether they may be kept. */
+export function holdArriving(stream: ServerHttp2Stream, count: (bytes: number) => boolean): HeldStream {
+  const kept: Arriving[] = [];
+  const overflow = Promise.withResolvers<void>();
+  let [bytes, over] = [0, false];
+  const ignore = () => {}; // a caller that leaves meanwhile
+  stream.on("error", ignore);
+  takeArriving(stream, (chunk) => {
+    if (over) return false;
+    kept.push(chunk);
+    if (chunk === null) return false;
+    bytes += chunk.length;
+    if (!count(chunk.length)) {
+      over = true;
+      kept.length = 0;
+      overflow.resolve();
+    }
+    return false;
+  });
+  return {
+    bytes: () => bytes,
+    isOver: () => over,
+    overflowed: overflow.promise,
+    drop() {
+      over = true;
+      Reflect.deleteProperty(stream, "push");
+      if (kept.splice(0).includes(null)) stream.push(null);
+    },
+    release(admit) {
+      over = true;
+      Reflect.deleteProperty(stream, "push");
+      admit();
+      stream.off("error", ignore);
+      for (const chunk of kept) stream.push(chunk);
+      if (!kept.includes(null)) readOn(stream);
+    },
+  };
 }
 
 /** Has node:http2 bring more to a stream that was held back. */

@@ -4,7 +4,7 @@
  */
 import type { ServerHttp2Stream } from "node:http2";
 import type { ServerDuplexStream } from "@grpc/grpc-js";
-import { invalidField, KmsError } from "../../../errors.ts";
+import { invalidField, type KmsError } from "../../../errors.ts";
 import { release } from "../../../runtime/detach.ts";
 import type { Answers, MessageStream } from "../../../call/stream.ts";
 import { overloaded } from "../../budget.ts";
@@ -21,8 +21,8 @@ export interface StreamCall {
   /** Resolves when the caller's last message is answered; rejects with why the stream ended before that. */
   ended: Promise<void>;
   end(reason: KmsError): void;
-  /** Takes no more messages, and ends with DRAINING when those that are there are answered. */
-  drain(): void;
+  /** Takes no more messages, and ends with this error when those that are there are answered. */
+  drain(why: KmsError): void;
   /** Whether the caller has not taken an answer that was written. */
   unread(): boolean;
   /** What the stream has of the memory of all. */
@@ -63,7 +63,7 @@ class OpenStream implements StreamCall {
   #decompressing = false;
   #reason: KmsError | undefined;
   #over = false;
-  #draining = false;
+  #draining: KmsError | undefined;
   #wake = () => {};
   #movedMs = performance.now();
   #movedMuchMs = this.#movedMs;
@@ -100,8 +100,8 @@ class OpenStream implements StreamCall {
     this.#wake();
   }
 
-  drain(): void {
-    this.#draining = true;
+  drain(why: KmsError): void {
+    this.#draining ??= why;
     this.#intake.discard();
     this.#wake();
   }
@@ -187,9 +187,7 @@ class OpenStream implements StreamCall {
       const work = this.#atWork[0];
       if (work === undefined) {
         if (this.#over) return;
-        if (this.#draining) {
-          throw new KmsError("DRAINING", "the service is shutting down: open a stream to another replica");
-        }
+        if (this.#draining) throw this.#draining;
         await this.#news();
         continue;
       }

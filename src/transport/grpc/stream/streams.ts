@@ -5,10 +5,12 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { KmsError, type KmsErrorCode } from "../../../errors.ts";
-import type { StreamHandler } from "../../../call/stream.ts";
+import type { Credential } from "../../../call/context.ts";
+import type { MessageStream, StreamHandler } from "../../../call/stream.ts";
 import type { Calls } from "../../calls.ts";
 import type { StreamCarrier } from "../../carrier.ts";
 import { deadlinePassed, grpcContext, timerSlackMs, whyCancelled } from "../../call-context.ts";
+import type { CallerOf } from "../door.ts";
 import { recordedByCall, succeeded } from "../gate.ts";
 import { http2StreamOf, releaseWritten } from "../http2/internals.ts";
 import { type GrpcStream, type StreamCall, streamCall } from "./call.ts";
@@ -34,6 +36,7 @@ const unreadMs = 100;
 
 export interface StreamsSettings {
   messageBytes: number;
+  callerOf: CallerOf;
   times?: StreamTimes | undefined;
 }
 
@@ -51,16 +54,21 @@ interface Serving {
   stream: StreamCall | undefined;
 }
 
-export function createStreams(calls: Calls, { messageBytes, times = defaultTimes }: StreamsSettings): Streams {
+export function createStreams(
+  calls: Calls,
+  { messageBytes, callerOf, times = defaultTimes }: StreamsSettings,
+): Streams {
   const limits: IntakeLimits = { ...atWork, messageBytes };
   const share = calls.budget.streams;
-  const open = new Set<StreamCall>();
+  const open = new Map<StreamCall, Credential | undefined>();
   const everyMs = Math.min(longestLookMs, times.idleMs / looksPerTime, times.holdUpMs / looksPerTime);
   let looking: NodeJS.Timeout | undefined;
   let draining = false;
 
   function look(): void {
-    for (const stream of open) {
+    for (const [stream, credential] of open) {
+      const ended = endOf(credential);
+      if (ended) stream.drain(ended);
       const { forMs, nothingMuchForMs } = stream.stalled();
       const holdsUp = stream.held() > 0 && share.waitedMs() >= times.holdUpMs;
       if (forMs >= times.idleMs) stream.end(idle());
@@ -68,10 +76,10 @@ export function createStreams(calls: Calls, { messageBytes, times = defaultTimes
     }
   }
 
-  function add(stream: StreamCall): void {
+  function add(stream: StreamCall, credential: Credential | undefined): void {
     looking ??= setInterval(look, everyMs).unref();
-    open.add(stream);
-    if (draining) stream.drain();
+    open.set(stream, credential);
+    if (draining) stream.drain(shuttingDown());
   }
 
   function remove(stream: StreamCall): void {
@@ -83,12 +91,13 @@ export function createStreams(calls: Calls, { messageBytes, times = defaultTimes
 
   const carrier: StreamCarrier<Serving> = {
     header: ({ call }, name) => call.metadata.get(name)[0]?.toString(),
-    context: ({ call }, caller) => grpcContext(call, caller),
+    context: ({ call, http2 }) => grpcContext(call, callerOf(http2)),
     serve(serving, messages) {
       const { call, http2 } = serving;
-      const stream = streamCall(call, { http2, messages, limits, share });
+      const { credential } = callerOf(http2);
+      const stream = streamCall(call, { http2, messages: whileGood(messages, credential), limits, share });
       serving.stream = stream;
-      add(stream);
+      add(stream, credential);
       endWithCaller(call, stream);
       return stream.ended.finally(() => remove(stream));
     },
@@ -113,7 +122,7 @@ export function createStreams(calls: Calls, { messageBytes, times = defaultTimes
     },
     drain() {
       draining = true;
-      for (const stream of open) stream.drain();
+      for (const stream of open.keys()) stream.drain(shuttingDown());
     },
   };
 }
@@ -144,6 +153,31 @@ function tell(error: KmsError, { call, stream, http2 }: Serving): void {
   const reset = () => http2.close(unread() ? (resets[error.code] ?? NGHTTP2_CANCEL) : NGHTTP2_NO_ERROR);
   const linger = setTimeout(reset, unread() ? unreadMs : lingerMs).unref();
   http2.once("close", () => clearTimeout(linger));
+}
+
+/** Asked before each message too, as a credential may end between two looks. */
+function whileGood(messages: MessageStream, credential: Credential | undefined): MessageStream {
+  if (credential === undefined) return messages;
+  return {
+    async take(message) {
+      credential.check();
+      return messages.take(message);
+    },
+  };
+}
+
+/** Why a credential is good no more. */
+function endOf(credential: Credential | undefined): KmsError | undefined {
+  try {
+    credential?.check();
+    return undefined;
+  } catch (error) {
+    return toKmsError(error);
+  }
+}
+
+function shuttingDown(): KmsError {
+  return new KmsError("DRAINING", "the service is shutting down: open a stream to another replica");
 }
 
 function idle(): KmsError {

@@ -510,18 +510,31 @@ it("tells the log of a bug, and the caller only that there is one", async () => 
   expect(bugs).toEqual([bug]);
 });
 
-it("runs once at a time, so that many cost no more than one", async () => {
-  const { run } = await withLocal();
-  const first = run();
-  expect(await thrownBy(() => run())).toBeKmsError("OVERLOADED", "another Validate is under way");
-  expect((await first).overall).toBe(Outcome.PASS);
-  expect((await run()).overall).toBe(Outcome.PASS);
+it("runs once at a time, and the next waits: their provider calls take turns", async () => {
+  const called: string[] = [];
+  const telling = <Given extends unknown[], T>(name: string, operation: (...given: Given) => T) => {
+    return (...given: Given) => {
+      called.push(name);
+      return operation(...given);
+    };
+  };
+  const { run } = await withLocal((local) => ({
+    generateDataKey: telling("generateDataKey", local.generateDataKey),
+    encrypt: telling("encrypt", local.encrypt),
+    decrypt: telling("decrypt", local.decrypt),
+  }));
+  const answers = await Promise.all([run(), run(), run()]);
+  expect(answers.map(({ overall }) => overall)).toEqual([Outcome.PASS, Outcome.PASS, Outcome.PASS]);
+  const ofOne = called.length / 3;
+  const each = [0, 1, 2].map((n) => called.slice(n * ofOne, (n + 1) * ofOne).sort());
+  expect(each[0]).toHaveLength(11);
+  expect(each).toEqual([each[0], each[0], each[0]]);
 });
 
 it("is for operators", async () => {
   const { run } = await withLocal();
-  const require = () => {
+  const every = () => {
     throw new KmsError("PERMISSION_DENIED", "no");
   };
-  expect(await thrownBy(() => run(call({ require })))).toBeKmsError("PERMISSION_DENIED");
+  expect(await thrownBy(() => run(call({ every })))).toBeKmsError("PERMISSION_DENIED");
 });

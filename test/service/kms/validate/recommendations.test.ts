@@ -34,11 +34,20 @@ it.each<[what: string, parts: Partial<RecommendationParts>, found: Partial<Findi
   ["calls are paused", { breakers: () => [{ name: "aws", state: "open" }] }, {}, "Calls to aws are paused"],
   ["no key is served on", { maxStaleMs: 0 }, {}, "kms.cache.max-stale is 0"],
   ["settings or the store are at fault", { faults: ["No https."] }, {}, "No https."],
+  ["the policy is", { policyAdvice: () => ({ faults: ["Keep apart."], recommendations: [] }) }, {}, "Keep apart."],
 ])("says what is wrong instead where %s", (_, wrong, found, says) => {
   expect(recommendationsOn({ ...parts, ...wrong }, { ...findings, ...found })).toEqual([
     expect.stringContaining(says),
     "Keys are in memory.",
   ]);
+});
+
+it("says what the policy recommends as it is now, before what is always worth saying", () => {
+  let ofPolicy = { recommendations: ["Name tenants."], faults: [] as string[] };
+  const all = { ...parts, policyAdvice: () => ofPolicy };
+  expect(recommendationsOn(all, findings)).toEqual([allIsWell, "Name tenants.", "Keys are in memory."]);
+  ofPolicy = { recommendations: [], faults: [] };
+  expect(recommendationsOn(all, findings)).toEqual([allIsWell, "Keys are in memory."]);
 });
 
 it("does not begin so where a test failed for which there is no advice", () => {

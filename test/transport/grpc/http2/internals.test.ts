@@ -3,6 +3,7 @@
  */
 import { once } from "node:events";
 import { type ClientHttp2Session, connect, type Http2Server, type ServerHttp2Stream } from "node:http2";
+import { connect as tlsConnect } from "node:tls";
 import { types } from "node:util";
 import * as grpc from "@grpc/grpc-js";
 import { afterEach, describe, expect, it } from "vitest";
@@ -11,7 +12,10 @@ import ours from "../../../../package.json" with { type: "json" };
 import {
   afterGrpc,
   beforeGrpc,
-  beforeStreams,
+  closeUnknownProtocols,
+  type HeldStream,
+  holdArriving,
+  interceptStreams,
   eachSession,
   hideHeader,
   http2StreamOf,
@@ -21,6 +25,7 @@ import {
   takeArriving,
   takeMessages,
 } from "../../../../src/transport/grpc/http2/internals.ts";
+import { newAuthority } from "../../../support/pki.ts";
 
 const grpcJs = "@grpc/grpc-js 1.14.7";
 const http2 = `node:http2 of Node ${process.version}`;
@@ -119,11 +124,10 @@ describe(grpcJs, () => {
           expect([...http2Servers.keys()].map((each) => each.listenerCount("stream"))).toEqual([1]);
           beforeGrpc(server, () => seen.push("before"));
           afterGrpc(server, (stream) => seen.push(`after: ${typeof stream.respond}`));
-          beforeStreams(server, (stream, headers) => {
+          interceptStreams(server, (stream, headers, _rawHeaders, pass) => {
             seen.push("gate");
-            if (headers["x-refused"] === undefined) return true;
-            stream.respond({ ":status": 418 }, { endStream: true });
-            return false;
+            if (headers["x-refused"] === undefined) pass();
+            else stream.respond({ ":status": 418 }, { endStream: true });
           });
         },
       },
@@ -303,7 +307,7 @@ describe(http2, () => {
       {},
       {
         bound: (server) =>
-          beforeStreams(server, (stream) => {
+          interceptStreams(server, (stream) => {
             held = stream;
             takeArriving(stream, (chunk) => {
               taken += chunk?.length ?? 0;
@@ -312,7 +316,6 @@ describe(http2, () => {
               return !isHeldBack;
             });
             stream.resume();
-            return false;
           }),
       },
     );
@@ -326,6 +329,54 @@ describe(http2, () => {
     readOn(held!);
     await all.promise;
     expect(taken).toBe(bytes);
+  });
+
+  it.each([true, false])(
+    "a stream that was held and is dropped closes behind its answer, with or without its end before: %s",
+    async (isWhole) => {
+      const came = Promise.withResolvers<[HeldStream, ServerHttp2Stream]>();
+      const { session } = await start(
+        {},
+        {
+          bound: (server) =>
+            interceptStreams(server, (stream) => {
+              const held = holdArriving(stream, () => true);
+              came.resolve([held, stream]);
+            }),
+        },
+      );
+      const request = call(session, "/test/Unary");
+      if (isWhole) request.end(frame("a"));
+      else request.write(frame("a"));
+      const [held, stream] = await came.promise;
+      await expect.poll(() => held.bytes()).toBe(frame("a").length);
+      await new Promise((resolve) => session.ping(() => resolve(undefined)));
+      held.drop();
+      const closed = once(stream, "close");
+      stream.respond({ ":status": 200 }, { endStream: true });
+      if (!isWhole) stream.close();
+      request.resume();
+      await closed;
+      expect(stream.destroyed).toBe(true);
+    },
+  );
+
+  it("a client with TLS that names no protocol, or is not spoken to, makes `unknownProtocol`, and is closed", async () => {
+    const { chain, key } = newAuthority().issue({ dns: ["localhost"], extendedKeyUsage: ["serverAuth"] });
+    const pair = { cert_chain: Buffer.from(chain), private_key: Buffer.from(key) };
+    const server = new grpc.Server();
+    open.push(() => new Promise((resolve) => server.tryShutdown(() => resolve())));
+    const port = await new Promise<number>((resolve, reject) =>
+      server.bindAsync("localhost:0", grpc.ServerCredentials.createSsl(null, [pair]), (error, bound) =>
+        error ? reject(error) : resolve(bound),
+      ),
+    );
+    closeUnknownProtocols(server);
+    const socket = tlsConnect({ port, host: "localhost", rejectUnauthorized: false }).on("error", () => {});
+    let bytes = 0;
+    socket.on("data", (chunk: Buffer) => (bytes += chunk.length));
+    await new Promise((resolve) => socket.on("close", resolve));
+    expect(bytes).toBe(0);
   });
 
   it("a session keeps its streams in a Map, in an object that a symbol of its own names", async () => {

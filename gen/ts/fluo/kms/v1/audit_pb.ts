@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fluo/kms/v1/audit.proto.
  */
 export const file_fluo_kms_v1_audit: GenFile = /*@__PURE__*/
-  fileDesc("ChdmbHVvL2ttcy92MS9hdWRpdC5wcm90bxILZmx1by5rbXMudjEi+QEKCkF1ZGl0RXZlbnQSEQoJd3JpdGVyX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEiYKAmF0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVhY3RvchgEIAEoCRIOCgZhY3Rpb24YBSABKAkSEQoJdGVuYW50X2lkGAYgASgJEigKB3B1cnBvc2UYByABKA4yFy5mbHVvLmttcy52MS5LZXlQdXJwb3NlEg4KBmtleV9pZBgIIAEoCRIPCgdvdXRjb21lGAkgASgJEhIKCnJlcXVlc3RfaWQYCiABKAkSDQoFY291bnQYCyABKAQiYgoWTGlzdEF1ZGl0RXZlbnRzUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkSDgoGa2V5X2lkGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoDRISCgpwYWdlX3Rva2VuGAQgASgJIlsKF0xpc3RBdWRpdEV2ZW50c1Jlc3BvbnNlEicKBmV2ZW50cxgBIAMoCzIXLmZsdW8ua21zLnYxLkF1ZGl0RXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIhQKElZlcmlmeUF1ZGl0UmVxdWVzdCI9CglBdWRpdEhlYWQSEQoJd3JpdGVyX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEgsKA21hYxgDIAEoCSJBCgxBdWRpdFByb2JsZW0SEQoJd3JpdGVyX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEgwKBHdoYXQYAyABKAkinAEKE1ZlcmlmeUF1ZGl0UmVzcG9uc2USCgoCb2sYASABKAgSDgoGZXZlbnRzGAIgASgEEiUKBWhlYWRzGAMgAygLMhYuZmx1by5rbXMudjEuQXVkaXRIZWFkEisKCHByb2JsZW1zGAQgAygLMhkuZmx1by5rbXMudjEuQXVkaXRQcm9ibGVtEhUKDXByb2JsZW1fY291bnQYBSABKARCVgoPZGV2LmZsdW8ua21zLnYxQgpBdWRpdFByb3RvUAFaNWdpdGh1Yi5jb20vZmx1by1kZXYvZmx1by1rbXMvZ2VuL2dvL2ZsdW8va21zL3YxO2ttc3YxYgZwcm90bzM", [file_fluo_kms_v1_key, file_google_protobuf_timestamp]);
+  fileDesc("ChdmbHVvL2ttcy92MS9hdWRpdC5wcm90bxILZmx1by5rbXMudjEihwIKCkF1ZGl0RXZlbnQSEQoJd3JpdGVyX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEiYKAmF0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVhY3RvchgEIAEoCRIOCgZhY3Rpb24YBSABKAkSEQoJdGVuYW50X2lkGAYgASgJEigKB3B1cnBvc2UYByABKA4yFy5mbHVvLmttcy52MS5LZXlQdXJwb3NlEg4KBmtleV9pZBgIIAEoCRIPCgdvdXRjb21lGAkgASgJEhIKCnJlcXVlc3RfaWQYCiABKAkSDQoFY291bnQYCyABKAQSDAoEcnVsZRgMIAEoCSJiChZMaXN0QXVkaXRFdmVudHNSZXF1ZXN0EhEKCXRlbmFudF9pZBgBIAEoCRIOCgZrZXlfaWQYAiABKAkSEQoJcGFnZV9zaXplGAMgASgNEhIKCnBhZ2VfdG9rZW4YBCABKAkiWwoXTGlzdEF1ZGl0RXZlbnRzUmVzcG9uc2USJwoGZXZlbnRzGAEgAygLMhcuZmx1by5rbXMudjEuQXVkaXRFdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiFAoSVmVyaWZ5QXVkaXRSZXF1ZXN0Ij0KCUF1ZGl0SGVhZBIRCgl3cml0ZXJfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSCwoDbWFjGAMgASgJIkEKDEF1ZGl0UHJvYmxlbRIRCgl3cml0ZXJfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSDAoEd2hhdBgDIAEoCSKcAQoTVmVyaWZ5QXVkaXRSZXNwb25zZRIKCgJvaxgBIAEoCBIOCgZldmVudHMYAiABKAQSJQoFaGVhZHMYAyADKAsyFi5mbHVvLmttcy52MS5BdWRpdEhlYWQSKwoIcHJvYmxlbXMYBCADKAsyGS5mbHVvLmttcy52MS5BdWRpdFByb2JsZW0SFQoNcHJvYmxlbV9jb3VudBgFIAEoBEJWCg9kZXYuZmx1by5rbXMudjFCCkF1ZGl0UHJvdG9QAVo1Z2l0aHViLmNvbS9mbHVvLWRldi9mbHVvLWttcy9nZW4vZ28vZmx1by9rbXMvdjE7a21zdjFiBnByb3RvMw", [file_fluo_kms_v1_key, file_google_protobuf_timestamp]);
 
 /**
  * One row of the audit trail: who did what, never its content.
@@ -51,7 +51,8 @@ export type AuditEvent = Message<"fluo.kms.v1.AuditEvent"> & {
   actor: string;
 
   /**
-   * What was done, as in "disable" or "encrypt_pii".
+   * What was done, as in "disable" or "encrypt_pii". A destruction that takes two callers is "request_destruction" by the first, and
+   * "schedule_destruction" by the second; "cancel_destruction_request" where it was not confirmed.
    *
    * @generated from field: string action = 5;
    */
@@ -98,6 +99,13 @@ export type AuditEvent = Message<"fluo.kms.v1.AuditEvent"> & {
    * @generated from field: uint64 count = 11;
    */
   count: bigint;
+
+  /**
+   * The first rule of the policy that let the actor do it; empty where no rule did, without a policy, and for the service itself.
+   *
+   * @generated from field: string rule = 12;
+   */
+  rule: string;
 };
 
 /**

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fluo/kms/v1/key_admin.proto.
  */
 export const file_fluo_kms_v1_key_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChtmbHVvL2ttcy92MS9rZXlfYWRtaW4ucHJvdG8SC2ZsdW8ua21zLnYxIqUDCgNLZXkSKAoHdmVyc2lvbhgBIAEoCzIXLmZsdW8ua21zLnYxLktleVZlcnNpb24SJAoFc3RhdGUYAiABKA4yFS5mbHVvLmttcy52MS5LZXlTdGF0ZRIQCghwcm92aWRlchgDIAEoCRIXCg9wcm92aWRlcl9rZXlfaWQYBCABKAkSLgoKY3JlYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMYWN0aXZhdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXRpcmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wcm9taXNlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZGVzdHJveV9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoOcHJldmlvdXNfc3RhdGUYCiABKA4yFS5mbHVvLmttcy52MS5LZXlTdGF0ZSKbAQoPTGlzdEtleXNSZXF1ZXN0EhEKCXRlbmFudF9pZBgBIAEoCRIoCgdwdXJwb3NlGAIgASgOMhcuZmx1by5rbXMudjEuS2V5UHVycG9zZRIkCgVzdGF0ZRgDIAEoDjIVLmZsdW8ua21zLnYxLktleVN0YXRlEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJIksKEExpc3RLZXlzUmVzcG9uc2USHgoEa2V5cxgBIAMoCzIQLmZsdW8ua21zLnYxLktleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiSgoRRGlzYWJsZUtleVJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEg4KBmtleV9pZBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIjMKEkRpc2FibGVLZXlSZXNwb25zZRIdCgNrZXkYASABKAsyEC5mbHVvLmttcy52MS5LZXkiSQoQRW5hYmxlS2V5UmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkSDgoGa2V5X2lkGAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiMgoRRW5hYmxlS2V5UmVzcG9uc2USHQoDa2V5GAEgASgLMhAuZmx1by5rbXMudjEuS2V5IlIKGU1hcmtLZXlDb21wcm9taXNlZFJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEg4KBmtleV9pZBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJImIKGk1hcmtLZXlDb21wcm9taXNlZFJlc3BvbnNlEh0KA2tleRgBIAEoCzIQLmZsdW8ua21zLnYxLktleRIlCgtyZXBsYWNlbWVudBgCIAEoCzIQLmZsdW8ua21zLnYxLktleSJkCh1TY2hlZHVsZUtleURlc3RydWN0aW9uUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkSDgoGa2V5X2lkGAIgASgJEgwKBGRheXMYAyABKA0SEgoKcmVxdWVzdF9pZBgEIAEoCSI/Ch5TY2hlZHVsZUtleURlc3RydWN0aW9uUmVzcG9uc2USHQoDa2V5GAEgASgLMhAuZmx1by5rbXMudjEuS2V5IlQKG0NhbmNlbEtleURlc3RydWN0aW9uUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkSDgoGa2V5X2lkGAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiPQocQ2FuY2VsS2V5RGVzdHJ1Y3Rpb25SZXNwb25zZRIdCgNrZXkYASABKAsyEC5mbHVvLmttcy52MS5LZXlCWQoPZGV2LmZsdW8ua21zLnYxQg1LZXlBZG1pblByb3RvUAFaNWdpdGh1Yi5jb20vZmx1by1kZXYvZmx1by1rbXMvZ2VuL2dvL2ZsdW8va21zL3YxO2ttc3YxYgZwcm90bzM", [file_fluo_kms_v1_key, file_google_protobuf_timestamp]);
+  fileDesc("ChtmbHVvL2ttcy92MS9rZXlfYWRtaW4ucHJvdG8SC2ZsdW8ua21zLnYxIrsECgNLZXkSKAoHdmVyc2lvbhgBIAEoCzIXLmZsdW8ua21zLnYxLktleVZlcnNpb24SJAoFc3RhdGUYAiABKA4yFS5mbHVvLmttcy52MS5LZXlTdGF0ZRIQCghwcm92aWRlchgDIAEoCRIXCg9wcm92aWRlcl9rZXlfaWQYBCABKAkSLgoKY3JlYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMYWN0aXZhdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXRpcmVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jb21wcm9taXNlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZGVzdHJveV9hdBgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoOcHJldmlvdXNfc3RhdGUYCiABKA4yFS5mbHVvLmttcy52MS5LZXlTdGF0ZRIcChRkZXN0cm95X3JlcXVlc3RlZF9ieRgLIAEoCRI4ChRkZXN0cm95X3JlcXVlc3RlZF9hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHgoWZGVzdHJveV9yZXF1ZXN0ZWRfZGF5cxgNIAEoDRIcChRkZXN0cm95X2NvbmZpcm1lZF9ieRgOIAEoCSKbAQoPTGlzdEtleXNSZXF1ZXN0EhEKCXRlbmFudF9pZBgBIAEoCRIoCgdwdXJwb3NlGAIgASgOMhcuZmx1by5rbXMudjEuS2V5UHVycG9zZRIkCgVzdGF0ZRgDIAEoDjIVLmZsdW8ua21zLnYxLktleVN0YXRlEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJIksKEExpc3RLZXlzUmVzcG9uc2USHgoEa2V5cxgBIAMoCzIQLmZsdW8ua21zLnYxLktleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiSgoRRGlzYWJsZUtleVJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEg4KBmtleV9pZBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJIjMKEkRpc2FibGVLZXlSZXNwb25zZRIdCgNrZXkYASABKAsyEC5mbHVvLmttcy52MS5LZXkiSQoQRW5hYmxlS2V5UmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkSDgoGa2V5X2lkGAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiMgoRRW5hYmxlS2V5UmVzcG9uc2USHQoDa2V5GAEgASgLMhAuZmx1by5rbXMudjEuS2V5IlIKGU1hcmtLZXlDb21wcm9taXNlZFJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEg4KBmtleV9pZBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJImIKGk1hcmtLZXlDb21wcm9taXNlZFJlc3BvbnNlEh0KA2tleRgBIAEoCzIQLmZsdW8ua21zLnYxLktleRIlCgtyZXBsYWNlbWVudBgCIAEoCzIQLmZsdW8ua21zLnYxLktleSJkCh1TY2hlZHVsZUtleURlc3RydWN0aW9uUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkSDgoGa2V5X2lkGAIgASgJEgwKBGRheXMYAyABKA0SEgoKcmVxdWVzdF9pZBgEIAEoCSI/Ch5TY2hlZHVsZUtleURlc3RydWN0aW9uUmVzcG9uc2USHQoDa2V5GAEgASgLMhAuZmx1by5rbXMudjEuS2V5IlQKG0NhbmNlbEtleURlc3RydWN0aW9uUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkSDgoGa2V5X2lkGAIgASgJEhIKCnJlcXVlc3RfaWQYAyABKAkiPQocQ2FuY2VsS2V5RGVzdHJ1Y3Rpb25SZXNwb25zZRIdCgNrZXkYASABKAsyEC5mbHVvLmttcy52MS5LZXlCWQoPZGV2LmZsdW8ua21zLnYxQg1LZXlBZG1pblByb3RvUAFaNWdpdGh1Yi5jb20vZmx1by1kZXYvZmx1by1rbXMvZ2VuL2dvL2ZsdW8va21zL3YxO2ttc3YxYgZwcm90bzM", [file_fluo_kms_v1_key, file_google_protobuf_timestamp]);
 
 /**
  * One version of a key as its administrator sees it. Never its secret, wrapped or not.
@@ -91,6 +91,34 @@ export type Key = Message<"fluo.kms.v1.Key"> & {
    * @generated from field: fluo.kms.v1.KeyState previous_state = 10;
    */
   previousState: KeyState;
+
+  /**
+   * Who requested the destruction, where the policy has it take two callers; empty where nobody did.
+   *
+   * @generated from field: string destroy_requested_by = 11;
+   */
+  destroyRequestedBy: string;
+
+  /**
+   * When that was. A request lapses after 7 days: the next call is a new one. Unset once the destruction is confirmed.
+   *
+   * @generated from field: google.protobuf.Timestamp destroy_requested_at = 12;
+   */
+  destroyRequestedAt?: Timestamp | undefined;
+
+  /**
+   * After how many days from its confirmation the key is to be destroyed; 0 once the destruction is confirmed.
+   *
+   * @generated from field: uint32 destroy_requested_days = 13;
+   */
+  destroyRequestedDays: number;
+
+  /**
+   * Who confirmed the destruction, and so scheduled it; empty where nobody did.
+   *
+   * @generated from field: string destroy_confirmed_by = 14;
+   */
+  destroyConfirmedBy: string;
 };
 
 /**
@@ -373,7 +401,7 @@ export type ScheduleKeyDestructionRequest = Message<"fluo.kms.v1.ScheduleKeyDest
   keyId: string;
 
   /**
-   * After how many days the key is destroyed, 7 to 30; 0 means 30.
+   * After how many days the key is destroyed, 7 to 30; 0 means 30, or those of the request that this call confirms.
    *
    * @generated from field: uint32 days = 3;
    */
@@ -401,7 +429,8 @@ export const ScheduleKeyDestructionRequestSchema: GenMessage<ScheduleKeyDestruct
  */
 export type ScheduleKeyDestructionResponse = Message<"fluo.kms.v1.ScheduleKeyDestructionResponse"> & {
   /**
-   * The key as it is now: DESTROY_SCHEDULED, with destroy_at. A key that was scheduled before keeps its time.
+   * The key as it is now: DESTROY_SCHEDULED, with destroy_at. A key that was scheduled before keeps its time. Where a second caller must
+   * confirm it, the key is in the state that it was, with destroy_requested_by.
    *
    * @generated from field: fluo.kms.v1.Key key = 1;
    */
@@ -457,7 +486,8 @@ export const CancelKeyDestructionRequestSchema: GenMessage<CancelKeyDestructionR
  */
 export type CancelKeyDestructionResponse = Message<"fluo.kms.v1.CancelKeyDestructionResponse"> & {
   /**
-   * The key as it is now: DISABLED, or COMPROMISED for a key that was compromised.
+   * The key as it is now: DISABLED, or COMPROMISED for a key that was compromised; in the state that it was, where its destruction was only
+   * requested.
    *
    * @generated from field: fluo.kms.v1.Key key = 1;
    */

@@ -18,7 +18,7 @@ export const file_fluo_kms_v1_key_admin_service: GenFile = /*@__PURE__*/
   fileDesc("CiNmbHVvL2ttcy92MS9rZXlfYWRtaW5fc2VydmljZS5wcm90bxILZmx1by5rbXMudjEyuwYKD0tleUFkbWluU2VydmljZRJHCghMaXN0S2V5cxIcLmZsdW8ua21zLnYxLkxpc3RLZXlzUmVxdWVzdBodLmZsdW8ua21zLnYxLkxpc3RLZXlzUmVzcG9uc2USTQoKRGlzYWJsZUtleRIeLmZsdW8ua21zLnYxLkRpc2FibGVLZXlSZXF1ZXN0Gh8uZmx1by5rbXMudjEuRGlzYWJsZUtleVJlc3BvbnNlEkoKCUVuYWJsZUtleRIdLmZsdW8ua21zLnYxLkVuYWJsZUtleVJlcXVlc3QaHi5mbHVvLmttcy52MS5FbmFibGVLZXlSZXNwb25zZRJlChJNYXJrS2V5Q29tcHJvbWlzZWQSJi5mbHVvLmttcy52MS5NYXJrS2V5Q29tcHJvbWlzZWRSZXF1ZXN0GicuZmx1by5rbXMudjEuTWFya0tleUNvbXByb21pc2VkUmVzcG9uc2UScQoWU2NoZWR1bGVLZXlEZXN0cnVjdGlvbhIqLmZsdW8ua21zLnYxLlNjaGVkdWxlS2V5RGVzdHJ1Y3Rpb25SZXF1ZXN0GisuZmx1by5rbXMudjEuU2NoZWR1bGVLZXlEZXN0cnVjdGlvblJlc3BvbnNlEmsKFENhbmNlbEtleURlc3RydWN0aW9uEiguZmx1by5rbXMudjEuQ2FuY2VsS2V5RGVzdHJ1Y3Rpb25SZXF1ZXN0GikuZmx1by5rbXMudjEuQ2FuY2VsS2V5RGVzdHJ1Y3Rpb25SZXNwb25zZRJNCgpSZXdyYXBLZXlzEh4uZmx1by5rbXMudjEuUmV3cmFwS2V5c1JlcXVlc3QaHy5mbHVvLmttcy52MS5SZXdyYXBLZXlzUmVzcG9uc2USXAoPTGlzdEF1ZGl0RXZlbnRzEiMuZmx1by5rbXMudjEuTGlzdEF1ZGl0RXZlbnRzUmVxdWVzdBokLmZsdW8ua21zLnYxLkxpc3RBdWRpdEV2ZW50c1Jlc3BvbnNlElAKC1ZlcmlmeUF1ZGl0Eh8uZmx1by5rbXMudjEuVmVyaWZ5QXVkaXRSZXF1ZXN0GiAuZmx1by5rbXMudjEuVmVyaWZ5QXVkaXRSZXNwb25zZUJgCg9kZXYuZmx1by5rbXMudjFCFEtleUFkbWluU2VydmljZVByb3RvUAFaNWdpdGh1Yi5jb20vZmx1by1kZXYvZmx1by1rbXMvZ2VuL2dvL2ZsdW8va21zL3YxO2ttc3YxYgZwcm90bzM", [file_fluo_kms_v1_audit, file_fluo_kms_v1_key_admin, file_fluo_kms_v1_rewrap]);
 
 /**
- * Moves keys through their states and to other provider keys, and reads the audit trail. Every rpc needs the role admin.
+ * Moves keys through their states and to other provider keys, and reads the audit trail.
  *
  * A call that changes a key may be tried again: a key that is in the wished state already is answered as it is. Replicas
  * of the service may use a key for up to 30 seconds after its state changed.
@@ -26,7 +26,8 @@ export const file_fluo_kms_v1_key_admin_service: GenFile = /*@__PURE__*/
  * Every rpc may answer, beside the errors it lists:
  *
  * - UNAUTHENTICATED: no valid credential.
- * - PERMISSION_DENIED: the caller lacks the role, or may not act for this tenant, whether or not that tenant exists.
+ * - PERMISSION_DENIED: the caller has not the rpc's role for this tenant, whether or not that tenant exists; for all tenants
+ *   where the request names none.
  * - INVALID_ARGUMENT: a malformed request; a google.rpc.BadRequest detail names each field.
  * - RESOURCE_EXHAUSTED: a message over 4 MiB, or too many requests held at once.
  * - UNAVAILABLE: the store is down, or the service drains; a google.rpc.RetryInfo detail says when to try again.
@@ -40,6 +41,7 @@ export const file_fluo_kms_v1_key_admin_service: GenFile = /*@__PURE__*/
 export const KeyAdminService: GenService<{
   /**
    * Lists keys by tenant, purpose and version, those that are destroyed too.
+   * Role: status.
    *
    * INVALID_ARGUMENT: the page_token is not one that this service returned for the same tenant_id, purpose and state.
    *
@@ -53,6 +55,7 @@ export const KeyAdminService: GenService<{
   /**
    * Stops an ACTIVE or RETIRED key from encrypting, decrypting and signing until EnableKey. What it signed still verifies.
    * A tenant whose ACTIVE key is disabled gets no new one by itself: call EnableKey or Rotate.
+   * Role: key-admin.
    *
    * NOT_FOUND: the tenant has no key of this id.
    * FAILED_PRECONDITION: the key is compromised, scheduled for destruction or destroyed.
@@ -67,6 +70,7 @@ export const KeyAdminService: GenService<{
   },
   /**
    * Returns a DISABLED key to its previous state, or to RETIRED if another key is ACTIVE.
+   * Role: key-admin.
    *
    * NOT_FOUND: the tenant has no key of this id.
    * FAILED_PRECONDITION: the key is compromised, scheduled for destruction or destroyed.
@@ -82,6 +86,7 @@ export const KeyAdminService: GenService<{
   /**
    * Records that somebody knows a key who must not: it does nothing any more and its individual signatures do not verify.
    * If it was the ACTIVE key, a new one takes its place. There is no way back.
+   * Role: mark-compromised.
    *
    * NOT_FOUND: the tenant has no key of this id.
    * FAILED_PRECONDITION: the key is in a state that cannot become COMPROMISED; the message says which.
@@ -97,7 +102,13 @@ export const KeyAdminService: GenService<{
   /**
    * Has a key destroyed after some days. Until then it only verifies, and CancelKeyDestruction keeps it. Afterwards
    * nothing that it encrypted can be read again; what it signed still verifies.
+   * Role: destroy.
    *
+   * With `destruction: two-person` in the policy the first call records a request, and the key is used as before. A call within 7 days by
+   * another identity, whose role destroy is of another rule, confirms it, and the days count from then. Every other call is answered with the
+   * key as it is.
+   *
+   * INVALID_ARGUMENT: other days than those of the request that waits.
    * NOT_FOUND: the tenant has no key of this id.
    * FAILED_PRECONDITION: the key is destroyed, or in a state that must be left first; the message says which.
    * ABORTED: the key was changed by another call at the same time; try again.
@@ -110,7 +121,9 @@ export const KeyAdminService: GenService<{
     output: typeof ScheduleKeyDestructionResponseSchema;
   },
   /**
-   * Keeps a key whose destruction is scheduled. It returns to DISABLED, or to COMPROMISED if it was compromised.
+   * Keeps a key whose destruction is scheduled. It returns to DISABLED, or to COMPROMISED if it was compromised. Of a key whose destruction was
+   * only requested, the request goes and the state stays.
+   * Role: key-admin.
    *
    * NOT_FOUND: the tenant has no key of this id.
    * FAILED_PRECONDITION: the destruction of the key is not scheduled, or the key is destroyed.
@@ -126,6 +139,7 @@ export const KeyAdminService: GenService<{
   /**
    * Wraps keys that another provider key wrapped under the current one, the store key first, while they are in use. No key changes: neither
    * its state nor what it opens and signs. Call it until nothing remains; it may be ended at any time and called again, on any replica.
+   * Role: key-admin, for all tenants.
    *
    * INVALID_ARGUMENT: the page_token is not one that this service returned for the same current provider key.
    *
@@ -138,6 +152,7 @@ export const KeyAdminService: GenService<{
   },
   /**
    * Lists the audit trail of all replicas, oldest first, as it is in the store: whether it is as it was written is for VerifyAudit to say.
+   * Role: audit.
    *
    * INVALID_ARGUMENT: the page_token is not one that this service returned for the same tenant_id and key_id.
    *
@@ -150,7 +165,10 @@ export const KeyAdminService: GenService<{
   },
   /**
    * Reads the whole audit trail and says where rows were altered, removed or cut off. A trail that is not whole is an
-   * answer, not an error.
+   * answer, not an error. One runs at a time, and the next waits.
+   * Role: audit, for all tenants.
+   *
+   * RESOURCE_EXHAUSTED: the caller asked less than 10 seconds ago, under a policy; a google.rpc.RetryInfo detail says when to try again.
    *
    * @generated from rpc fluo.kms.v1.KeyAdminService.VerifyAudit
    */

@@ -29,9 +29,11 @@ export const file_fluo_kms_v1_kms_service: GenFile = /*@__PURE__*/
  * Every rpc may answer, beside the errors it lists:
  *
  * - UNAUTHENTICATED: no valid credential.
- * - PERMISSION_DENIED: the caller may not act for this tenant, whether or not that tenant exists.
+ * - PERMISSION_DENIED: the caller has not the rpc's role for this tenant, whether or not that tenant exists; for all tenants
+ *   where the request names none.
  * - INVALID_ARGUMENT: a malformed request; a google.rpc.BadRequest detail names each field.
- * - RESOURCE_EXHAUSTED: a message over 4 MiB, or too many requests held at once.
+ * - RESOURCE_EXHAUSTED: a message over 4 MiB, or too many requests held at once. Under a policy also the first call for yet another tenant,
+ *   where the caller has brought as many as fluo.kms.limit.new-tenants in a second; a google.rpc.RetryInfo detail says when to try again.
  * - UNAVAILABLE: the provider or the store is down, or the service drains; a google.rpc.RetryInfo detail says when to try again.
  * - DEADLINE_EXCEEDED and CANCELLED: the caller's deadline passed or the caller left.
  * - DATA_LOSS: a stored record fails its own authentication.
@@ -44,6 +46,7 @@ export const KmsService: GenService<{
   /**
    * Returns a fresh data key for client-side envelope encryption, in plaintext and encrypted under the tenant's key.
    * The first call for a tenant creates its key.
+   * Role: generate-data-key.
    *
    * FAILED_PRECONDITION: the tenant's data key is disabled or destroyed.
    *
@@ -56,6 +59,7 @@ export const KmsService: GenService<{
   },
   /**
    * Opens the ciphertext_blob that GenerateDataKey returned.
+   * Role: decrypt-data-key; what a COMPROMISED key encrypted needs break-glass too.
    *
    * INVALID_ARGUMENT "ciphertext rejected": altered, or another tenant's, or another encryption context.
    * FAILED_PRECONDITION: the key that encrypted it is disabled or destroyed.
@@ -70,6 +74,7 @@ export const KmsService: GenService<{
   /**
    * Encrypts PII values, each bound to tenant, field name and encryption context. The first call for a tenant creates
    * its key.
+   * Role: encrypt.
    *
    * FAILED_PRECONDITION: the tenant's data key is disabled or destroyed.
    *
@@ -82,6 +87,7 @@ export const KmsService: GenService<{
   },
   /**
    * Opens tokens made by EncryptPii. Each field succeeds or fails by itself.
+   * Role: decrypt; what a COMPROMISED key encrypted needs break-glass too.
    *
    * @generated from rpc fluo.kms.v1.KmsService.DecryptPii
    */
@@ -93,6 +99,7 @@ export const KmsService: GenService<{
   /**
    * Re-encrypts tokens under the tenant's active key; the plaintext does not leave the service. Each field succeeds or
    * fails by itself.
+   * Role: re-encrypt; what a COMPROMISED key encrypted needs break-glass too.
    *
    * FAILED_PRECONDITION: the tenant's data key is disabled or destroyed.
    *
@@ -106,6 +113,7 @@ export const KmsService: GenService<{
   /**
    * Signs one span, so that any later change of a covered field is evident offline. The first call for a tenant creates
    * its key.
+   * Role: sign.
    *
    * FAILED_PRECONDITION: the tenant's signing key is disabled or destroyed.
    *
@@ -119,6 +127,7 @@ export const KmsService: GenService<{
   /**
    * Signs batches of spans. Results come back in the order of the spans; a bad span gets an error in its place and does
    * not end the stream. A stream on which nothing moves for a minute ends with UNAVAILABLE. On gRPC only.
+   * Role: sign, asked again for each batch.
    *
    * ABORTED: in log mode, other replicas were always first.
    * ALREADY_EXISTS: the request_id was used in the last 24 hours with another body.
@@ -134,6 +143,7 @@ export const KmsService: GenService<{
   /**
    * Checks a span against its integrity attributes, a detached statement and signature, or a log proof. A span that does
    * not verify is an answer, not an error.
+   * Role: verify.
    *
    * @generated from rpc fluo.kms.v1.KmsService.VerifySpan
    */
@@ -144,6 +154,7 @@ export const KmsService: GenService<{
   },
   /**
    * Returns a tenant's public signing keys, for offline verification: all of them, or in pages. Empty for a tenant without keys.
+   * Role: verify.
    *
    * RESOURCE_EXHAUSTED: without page_size, and the keys are more than one answer holds; ask for pages.
    *
@@ -156,6 +167,9 @@ export const KmsService: GenService<{
   },
   /**
    * Makes a new version of a key active. Older versions go on decrypting and verifying.
+   * Role: operate.
+   *
+   * A forced rotation skips a key that is younger than kms.rotation.min-age: 60 seconds under a policy.
    *
    * NOT_FOUND: the tenant has no key. ABORTED: another rotation of the same key won; try again.
    * ALREADY_EXISTS: the request_id was used in the last 24 hours with another body.
@@ -171,8 +185,11 @@ export const KmsService: GenService<{
    * Looks at the provider's key, exercises every path of the service, those that must fail among them, and measures it.
    * A failed check is an answer, not an error. Costs 11 cryptographic calls at the provider where all is well. A check
    * waits at most 5 seconds for the provider, and none waits after one that waited in vain.
+   * Role: operate, for all tenants whichever is named.
    *
-   * RESOURCE_EXHAUSTED: another Validate is under way; one runs at a time.
+   * One runs at a time, and the next waits.
+   *
+   * RESOURCE_EXHAUSTED: the caller asked less than 10 seconds ago, under a policy; a google.rpc.RetryInfo detail says when to try again.
    *
    * @generated from rpc fluo.kms.v1.KmsService.Validate
    */
@@ -183,6 +200,7 @@ export const KmsService: GenService<{
   },
   /**
    * Returns what an operator wants to see at a glance. Costs no provider call.
+   * Role: status.
    *
    * @generated from rpc fluo.kms.v1.KmsService.Status
    */

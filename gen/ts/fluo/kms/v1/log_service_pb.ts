@@ -19,7 +19,8 @@ export const file_fluo_kms_v1_log_service: GenFile = /*@__PURE__*/
  * Every rpc may answer, beside the errors it lists:
  *
  * - UNAUTHENTICATED: no valid credential.
- * - PERMISSION_DENIED: the caller may not act for this tenant, whether or not that tenant exists.
+ * - PERMISSION_DENIED: the caller has not the rpc's role for this tenant, whether or not that tenant exists; for all tenants
+ *   where the request names none.
  * - INVALID_ARGUMENT: a malformed request; a google.rpc.BadRequest detail names each field.
  * - NOT_FOUND: the tenant has no such log.
  * - UNAVAILABLE: the provider or the store is down, or the service drains; a google.rpc.RetryInfo detail says when to try again.
@@ -33,6 +34,7 @@ export const file_fluo_kms_v1_log_service: GenFile = /*@__PURE__*/
 export const LogService: GenService<{
   /**
    * Returns the log's present checkpoint. Keep it: it is what later ones are checked against.
+   * Role: verify.
    *
    * FAILED_PRECONDITION: the tenant has no active signing key.
    *
@@ -45,6 +47,7 @@ export const LogService: GenService<{
   },
   /**
    * Returns an entry and the proof that it is in the tree.
+   * Role: verify.
    *
    * INVALID_ARGUMENT: leaf_index is not below tree_size, or that is above the log's size.
    * FAILED_PRECONDITION: the tenant has no active signing key.
@@ -58,6 +61,7 @@ export const LogService: GenService<{
   },
   /**
    * Returns the proof that the later tree holds the earlier one unchanged, and only added to it.
+   * Role: verify.
    *
    * INVALID_ARGUMENT: from_size is 0 or above to_size, or that is above the log's size.
    * FAILED_PRECONDITION: the tenant has no active signing key.

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file fluo/kms/v1/operations.proto.
  */
 export const file_fluo_kms_v1_operations: GenFile = /*@__PURE__*/
-  fileDesc("ChxmbHVvL2ttcy92MS9vcGVyYXRpb25zLnByb3RvEgtmbHVvLmttcy52MSIkCg9WYWxpZGF0ZVJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJImoKDlZhbGlkYXRpb25UZXN0EgwKBG5hbWUYASABKAkSJQoHb3V0Y29tZRgCIAEoDjIULmZsdW8ua21zLnYxLk91dGNvbWUSEgoKbGF0ZW5jeV9tcxgDIAEoARIPCgdtZXNzYWdlGAQgASgJIo4BCgtQcm92aWRlcktleRIQCghwcm92aWRlchgBIAEoCRIOCgZrZXlfaWQYAiABKAkSDgoGcmVnaW9uGAMgASgJEg0KBXN0YXRlGAQgASgJEhAKCHJvdGF0aW9uGAUgASgJEhoKDWNsb2NrX3NrZXdfbXMYBiABKBJIAIgBAUIQCg5fY2xvY2tfc2tld19tcyLZAwoQVmFsaWRhdGVSZXNwb25zZRIQCghwcm92aWRlchgBIAEoCRIlCgdvdmVyYWxsGAIgASgOMhQuZmx1by5rbXMudjEuT3V0Y29tZRIqCgV0ZXN0cxgDIAMoCzIbLmZsdW8ua21zLnYxLlZhbGlkYXRpb25UZXN0EkAKCmxhdGVuY3lfbXMYBCADKAsyLC5mbHVvLmttcy52MS5WYWxpZGF0ZVJlc3BvbnNlLkxhdGVuY3lNc0VudHJ5EhcKD3JlY29tbWVuZGF0aW9ucxgFIAMoCRIlCgNrZXkYBiABKAsyGC5mbHVvLmttcy52MS5Qcm92aWRlcktleRIsCgpvdGhlcl9rZXlzGAcgAygLMhguZmx1by5rbXMudjEuUHJvdmlkZXJLZXkSSAoOcHJvdmlkZXJfY2FsbHMYCCADKAsyMC5mbHVvLmttcy52MS5WYWxpZGF0ZVJlc3BvbnNlLlByb3ZpZGVyQ2FsbHNFbnRyeRowCg5MYXRlbmN5TXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGjQKElByb3ZpZGVyQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIiIKDVN0YXR1c1JlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJIn8KC0NhY2hlU3RhdHVzEhAKCGtleV90eXBlGAEgASgJEgwKBGhpdHMYAiABKAQSDgoGbWlzc2VzGAMgASgEEhEKCWV2aWN0aW9ucxgEIAEoBBIMCgRzaXplGAUgASgNEhAKCG1heF9zaXplGAYgASgNEg0KBXN0YWxlGAcgASgNIjkKCEtleUNvdW50Eg8KB3B1cnBvc2UYASABKAkSDQoFc3RhdGUYAiABKAkSDQoFY291bnQYAyABKAQivgEKDlJvdGF0aW9uU3RhdHVzEg8KB2VuYWJsZWQYASABKAgSKgoHbWF4X2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgRsYXN0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgRuZXh0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgNkdWUYBSABKAQSDgoGZmFpbGVkGAYgASgEIiwKDUJyZWFrZXJTdGF0dXMSDAoEbmFtZRgBIAEoCRINCgVzdGF0ZRgCIAEoCSLmAQoRUHJvdmlkZXJLZXlTdGF0dXMSEAoIcHJvdmlkZXIYASABKAkSDgoGa2V5X2lkGAIgASgJEg4KBnJlZ2lvbhgDIAEoCRIxCgljb25kaXRpb24YBCABKA4yHi5mbHVvLmttcy52MS5Qcm92aWRlckNvbmRpdGlvbhIOCgZkZXRhaWwYBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmxhdGVuY3lfbXMYByABKAESDAoEbmFtZRgIIAEoCRIPCgd0ZW5hbnRzGAkgASgNImYKCkNvc3RQcmljZXMSHgoWcGVyX3Rlbl90aG91c2FuZF9jYWxscxgBIAEoARIVCg1wZXJfa2V5X21vbnRoGAIgASgBEhAKCGN1cnJlbmN5GAMgASgJEg8KB2NoYXJnZWQYBCABKAkiTgoIS2V5TG9hZHMSDQoFZmlyc3QYASABKAQSEQoJcmVmcmVzaGVkGAIgASgEEg8KB2V4cGlyZWQYAyABKAQSDwoHZG91YnRlZBgEIAEoBCKgAQoOQ29zdFByb2plY3Rpb24SJgoDdHRsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKDWNhbGxzX3Blcl9kYXkYAiABKAESFgoOY29zdF9wZXJfbW9udGgYAyABKAESGgoSbW9zdF9jYWxsc19wZXJfZGF5GAQgASgBEhsKE21vc3RfY29zdF9wZXJfbW9udGgYBSABKAEicQoLQ29zdEV4YW1wbGUSGwoTcmVxdWVzdHNfcGVyX3NlY29uZBgBIAEoDRIWCg5jYWNoZV9oaXRfcmF0ZRgCIAEoARIVCg1jYWxsc19wZXJfZGF5GAMgASgBEhYKDmNvc3RfcGVyX21vbnRoGAQgASgBIrkDCgpDb3N0U3RhdHVzEkIKDnByb3ZpZGVyX2NhbGxzGAEgAygLMiouZmx1by5rbXMudjEuQ29zdFN0YXR1cy5Qcm92aWRlckNhbGxzRW50cnkSHgoWcHJvdmlkZXJfY2FsbHNfcGVyX2RheRgCIAEoARInCgZwcmljZXMYAyABKAsyFy5mbHVvLmttcy52MS5Db3N0UHJpY2VzEhUKDXByb3ZpZGVyX2tleXMYBCABKA0SHQoVY2hhcmdlZF9jYWxsc19wZXJfZGF5GAUgASgBEhYKDmNvc3RfcGVyX21vbnRoGAYgASgBEigKCWtleV9sb2FkcxgHIAEoCzIVLmZsdW8ua21zLnYxLktleUxvYWRzEjAKC3Byb2plY3Rpb25zGAggAygLMhsuZmx1by5rbXMudjEuQ29zdFByb2plY3Rpb24SKQoHZXhhbXBsZRgJIAEoCzIYLmZsdW8ua21zLnYxLkNvc3RFeGFtcGxlEhMKC3VuY2VydGFpbnR5GAogASgJGjQKElByb3ZpZGVyQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIjYKDE1lbW9yeVN0YXR1cxIWCg5pbXBsZW1lbnRhdGlvbhgBIAEoCRIOCgZsb2NrZWQYAiABKAgigAEKC0F1ZGl0U3RhdHVzEhEKCXdyaXRlcl9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBILCgNtYWMYAyABKAkSLgoKZHVyYWJsZV9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgFIAEoCSLeBQoOU3RhdHVzUmVzcG9uc2USEAoIcHJvdmlkZXIYASABKAkSIwoGc3RhdHVzGAIgASgOMhMuZmx1by5rbXMudjEuSGVhbHRoEhIKCmxhdGVuY3lfbXMYAyABKAESDwoHdmVyc2lvbhgEIAEoCRIpCgZ1cHRpbWUYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoFY2FjaGUYBiADKAsyGC5mbHVvLmttcy52MS5DYWNoZVN0YXR1cxIjCgRrZXlzGAcgAygLMhUuZmx1by5rbXMudjEuS2V5Q291bnQSLQoIcm90YXRpb24YCCABKAsyGy5mbHVvLmttcy52MS5Sb3RhdGlvblN0YXR1cxIsCghicmVha2VycxgJIAMoCzIaLmZsdW8ua21zLnYxLkJyZWFrZXJTdGF0dXMSJQoEY29zdBgKIAEoCzIXLmZsdW8ua21zLnYxLkNvc3RTdGF0dXMSKQoGbWVtb3J5GAsgASgLMhkuZmx1by5rbXMudjEuTWVtb3J5U3RhdHVzEg0KBXN0b3JlGAwgASgJEg8KB25vdGljZXMYDSADKAkSJwoFYXVkaXQYDiABKAsyGC5mbHVvLmttcy52MS5BdWRpdFN0YXR1cxI1Cg1wcm92aWRlcl9rZXlzGA8gAygLMh4uZmx1by5rbXMudjEuUHJvdmlkZXJLZXlTdGF0dXMSLAoJY2FjaGVfdHRsGBAgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCW1heF9zdGFsZRgRIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIzCgt0ZW5hbnRfa2V5cxgSIAMoCzIeLmZsdW8ua21zLnYxLlByb3ZpZGVyS2V5U3RhdHVzEhkKEXRlbmFudF9rZXlzX3RvdGFsGBMgASgNEhwKFHRlbmFudF9rZXlzX3VudXNhYmxlGBQgASgNKkYKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhAKDE9VVENPTUVfUEFTUxABEhAKDE9VVENPTUVfRkFJTBACKl4KBkhlYWx0aBIWChJIRUFMVEhfVU5TUEVDSUZJRUQQABIWChJIRUFMVEhfT1BFUkFUSU9OQUwQARITCg9IRUFMVEhfREVHUkFERUQQAhIPCgtIRUFMVEhfRE9XThADKpwBChFQcm92aWRlckNvbmRpdGlvbhIiCh5QUk9WSURFUl9DT05ESVRJT05fVU5TUEVDSUZJRUQQABIgChxQUk9WSURFUl9DT05ESVRJT05fQU5TV0VSSU5HEAESIgoeUFJPVklERVJfQ09ORElUSU9OX1VOQVZBSUxBQkxFEAISHQoZUFJPVklERVJfQ09ORElUSU9OX0RFTklFRBADQlsKD2Rldi5mbHVvLmttcy52MUIPT3BlcmF0aW9uc1Byb3RvUAFaNWdpdGh1Yi5jb20vZmx1by1kZXYvZmx1by1rbXMvZ2VuL2dvL2ZsdW8va21zL3YxO2ttc3YxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChxmbHVvL2ttcy92MS9vcGVyYXRpb25zLnByb3RvEgtmbHVvLmttcy52MSIkCg9WYWxpZGF0ZVJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJImoKDlZhbGlkYXRpb25UZXN0EgwKBG5hbWUYASABKAkSJQoHb3V0Y29tZRgCIAEoDjIULmZsdW8ua21zLnYxLk91dGNvbWUSEgoKbGF0ZW5jeV9tcxgDIAEoARIPCgdtZXNzYWdlGAQgASgJIo4BCgtQcm92aWRlcktleRIQCghwcm92aWRlchgBIAEoCRIOCgZrZXlfaWQYAiABKAkSDgoGcmVnaW9uGAMgASgJEg0KBXN0YXRlGAQgASgJEhAKCHJvdGF0aW9uGAUgASgJEhoKDWNsb2NrX3NrZXdfbXMYBiABKBJIAIgBAUIQCg5fY2xvY2tfc2tld19tcyLZAwoQVmFsaWRhdGVSZXNwb25zZRIQCghwcm92aWRlchgBIAEoCRIlCgdvdmVyYWxsGAIgASgOMhQuZmx1by5rbXMudjEuT3V0Y29tZRIqCgV0ZXN0cxgDIAMoCzIbLmZsdW8ua21zLnYxLlZhbGlkYXRpb25UZXN0EkAKCmxhdGVuY3lfbXMYBCADKAsyLC5mbHVvLmttcy52MS5WYWxpZGF0ZVJlc3BvbnNlLkxhdGVuY3lNc0VudHJ5EhcKD3JlY29tbWVuZGF0aW9ucxgFIAMoCRIlCgNrZXkYBiABKAsyGC5mbHVvLmttcy52MS5Qcm92aWRlcktleRIsCgpvdGhlcl9rZXlzGAcgAygLMhguZmx1by5rbXMudjEuUHJvdmlkZXJLZXkSSAoOcHJvdmlkZXJfY2FsbHMYCCADKAsyMC5mbHVvLmttcy52MS5WYWxpZGF0ZVJlc3BvbnNlLlByb3ZpZGVyQ2FsbHNFbnRyeRowCg5MYXRlbmN5TXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBGjQKElByb3ZpZGVyQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIiIKDVN0YXR1c1JlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJIn8KC0NhY2hlU3RhdHVzEhAKCGtleV90eXBlGAEgASgJEgwKBGhpdHMYAiABKAQSDgoGbWlzc2VzGAMgASgEEhEKCWV2aWN0aW9ucxgEIAEoBBIMCgRzaXplGAUgASgNEhAKCG1heF9zaXplGAYgASgNEg0KBXN0YWxlGAcgASgNIjkKCEtleUNvdW50Eg8KB3B1cnBvc2UYASABKAkSDQoFc3RhdGUYAiABKAkSDQoFY291bnQYAyABKAQivgEKDlJvdGF0aW9uU3RhdHVzEg8KB2VuYWJsZWQYASABKAgSKgoHbWF4X2FnZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgRsYXN0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgRuZXh0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgNkdWUYBSABKAQSDgoGZmFpbGVkGAYgASgEIiwKDUJyZWFrZXJTdGF0dXMSDAoEbmFtZRgBIAEoCRINCgVzdGF0ZRgCIAEoCSLmAQoRUHJvdmlkZXJLZXlTdGF0dXMSEAoIcHJvdmlkZXIYASABKAkSDgoGa2V5X2lkGAIgASgJEg4KBnJlZ2lvbhgDIAEoCRIxCgljb25kaXRpb24YBCABKA4yHi5mbHVvLmttcy52MS5Qcm92aWRlckNvbmRpdGlvbhIOCgZkZXRhaWwYBSABKAkSKQoFc2luY2UYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmxhdGVuY3lfbXMYByABKAESDAoEbmFtZRgIIAEoCRIPCgd0ZW5hbnRzGAkgASgNImYKCkNvc3RQcmljZXMSHgoWcGVyX3Rlbl90aG91c2FuZF9jYWxscxgBIAEoARIVCg1wZXJfa2V5X21vbnRoGAIgASgBEhAKCGN1cnJlbmN5GAMgASgJEg8KB2NoYXJnZWQYBCABKAkiTgoIS2V5TG9hZHMSDQoFZmlyc3QYASABKAQSEQoJcmVmcmVzaGVkGAIgASgEEg8KB2V4cGlyZWQYAyABKAQSDwoHZG91YnRlZBgEIAEoBCKgAQoOQ29zdFByb2plY3Rpb24SJgoDdHRsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhUKDWNhbGxzX3Blcl9kYXkYAiABKAESFgoOY29zdF9wZXJfbW9udGgYAyABKAESGgoSbW9zdF9jYWxsc19wZXJfZGF5GAQgASgBEhsKE21vc3RfY29zdF9wZXJfbW9udGgYBSABKAEicQoLQ29zdEV4YW1wbGUSGwoTcmVxdWVzdHNfcGVyX3NlY29uZBgBIAEoDRIWCg5jYWNoZV9oaXRfcmF0ZRgCIAEoARIVCg1jYWxsc19wZXJfZGF5GAMgASgBEhYKDmNvc3RfcGVyX21vbnRoGAQgASgBIrkDCgpDb3N0U3RhdHVzEkIKDnByb3ZpZGVyX2NhbGxzGAEgAygLMiouZmx1by5rbXMudjEuQ29zdFN0YXR1cy5Qcm92aWRlckNhbGxzRW50cnkSHgoWcHJvdmlkZXJfY2FsbHNfcGVyX2RheRgCIAEoARInCgZwcmljZXMYAyABKAsyFy5mbHVvLmttcy52MS5Db3N0UHJpY2VzEhUKDXByb3ZpZGVyX2tleXMYBCABKA0SHQoVY2hhcmdlZF9jYWxsc19wZXJfZGF5GAUgASgBEhYKDmNvc3RfcGVyX21vbnRoGAYgASgBEigKCWtleV9sb2FkcxgHIAEoCzIVLmZsdW8ua21zLnYxLktleUxvYWRzEjAKC3Byb2plY3Rpb25zGAggAygLMhsuZmx1by5rbXMudjEuQ29zdFByb2plY3Rpb24SKQoHZXhhbXBsZRgJIAEoCzIYLmZsdW8ua21zLnYxLkNvc3RFeGFtcGxlEhMKC3VuY2VydGFpbnR5GAogASgJGjQKElByb3ZpZGVyQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIjYKDE1lbW9yeVN0YXR1cxIWCg5pbXBsZW1lbnRhdGlvbhgBIAEoCRIOCgZsb2NrZWQYAiABKAgigAEKC0F1ZGl0U3RhdHVzEhEKCXdyaXRlcl9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBILCgNtYWMYAyABKAkSLgoKZHVyYWJsZV9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcHJvYmxlbRgFIAEoCSIsCg1JZGVudGl0eUNvdW50EgwKBGtpbmQYASABKAkSDQoFY291bnQYAiABKA0iOwoMUmVmdXNhbENvdW50EgwKBGtpbmQYASABKAkSDgoGcmVhc29uGAIgASgJEg0KBWNvdW50GAMgASgEImMKDElzc3VlclN0YXR1cxIMCgRuYW1lGAEgASgJEgwKBGtleXMYAiABKA0SJgoDYWdlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB3Byb2JsZW0YBCABKAkinAIKDFBvbGljeVN0YXR1cxIOCgZzaGEyNTYYASABKAkSLQoJbG9hZGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVydWxlcxgDIAEoDRIXCg9yZWxvYWRfZmFpbHVyZXMYBCABKAQSEAoIcHJvYmxlbXMYBSADKAkSEgoKc2VwYXJhdGlvbhgGIAEoCBIeChZ0d29fcGVyc29uX2Rlc3RydWN0aW9uGAcgASgIEioKB2lzc3VlcnMYCCADKAsyGS5mbHVvLmttcy52MS5Jc3N1ZXJTdGF0dXMSMwoPY3JsX25leHRfdXBkYXRlGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLoAQoUQXV0aGVudGljYXRpb25TdGF0dXMSDAoEa2luZBgBIAEoCRIpCgZwb2xpY3kYAiABKAsyGS5mbHVvLmttcy52MS5Qb2xpY3lTdGF0dXMSLgoKaWRlbnRpdGllcxgDIAMoCzIaLmZsdW8ua21zLnYxLklkZW50aXR5Q291bnQSKwoIcmVmdXNhbHMYBCADKAsyGS5mbHVvLmttcy52MS5SZWZ1c2FsQ291bnQSOgoWY2VydGlmaWNhdGVfZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAimQYKDlN0YXR1c1Jlc3BvbnNlEhAKCHByb3ZpZGVyGAEgASgJEiMKBnN0YXR1cxgCIAEoDjITLmZsdW8ua21zLnYxLkhlYWx0aBISCgpsYXRlbmN5X21zGAMgASgBEg8KB3ZlcnNpb24YBCABKAkSKQoGdXB0aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKBWNhY2hlGAYgAygLMhguZmx1by5rbXMudjEuQ2FjaGVTdGF0dXMSIwoEa2V5cxgHIAMoCzIVLmZsdW8ua21zLnYxLktleUNvdW50Ei0KCHJvdGF0aW9uGAggASgLMhsuZmx1by5rbXMudjEuUm90YXRpb25TdGF0dXMSLAoIYnJlYWtlcnMYCSADKAsyGi5mbHVvLmttcy52MS5CcmVha2VyU3RhdHVzEiUKBGNvc3QYCiABKAsyFy5mbHVvLmttcy52MS5Db3N0U3RhdHVzEikKBm1lbW9yeRgLIAEoCzIZLmZsdW8ua21zLnYxLk1lbW9yeVN0YXR1cxINCgVzdG9yZRgMIAEoCRIPCgdub3RpY2VzGA0gAygJEicKBWF1ZGl0GA4gASgLMhguZmx1by5rbXMudjEuQXVkaXRTdGF0dXMSNQoNcHJvdmlkZXJfa2V5cxgPIAMoCzIeLmZsdW8ua21zLnYxLlByb3ZpZGVyS2V5U3RhdHVzEiwKCWNhY2hlX3R0bBgQIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgltYXhfc3RhbGUYESABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoLdGVuYW50X2tleXMYEiADKAsyHi5mbHVvLmttcy52MS5Qcm92aWRlcktleVN0YXR1cxIZChF0ZW5hbnRfa2V5c190b3RhbBgTIAEoDRIcChR0ZW5hbnRfa2V5c191bnVzYWJsZRgUIAEoDRI5Cg5hdXRoZW50aWNhdGlvbhgVIAEoCzIhLmZsdW8ua21zLnYxLkF1dGhlbnRpY2F0aW9uU3RhdHVzKkYKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhAKDE9VVENPTUVfUEFTUxABEhAKDE9VVENPTUVfRkFJTBACKl4KBkhlYWx0aBIWChJIRUFMVEhfVU5TUEVDSUZJRUQQABIWChJIRUFMVEhfT1BFUkFUSU9OQUwQARITCg9IRUFMVEhfREVHUkFERUQQAhIPCgtIRUFMVEhfRE9XThADKpwBChFQcm92aWRlckNvbmRpdGlvbhIiCh5QUk9WSURFUl9DT05ESVRJT05fVU5TUEVDSUZJRUQQABIgChxQUk9WSURFUl9DT05ESVRJT05fQU5TV0VSSU5HEAESIgoeUFJPVklERVJfQ09ORElUSU9OX1VOQVZBSUxBQkxFEAISHQoZUFJPVklERVJfQ09ORElUSU9OX0RFTklFRBADQlsKD2Rldi5mbHVvLmttcy52MUIPT3BlcmF0aW9uc1Byb3RvUAFaNWdpdGh1Yi5jb20vZmx1by1kZXYvZmx1by1rbXMvZ2VuL2dvL2ZsdW8va21zL3YxO2ttc3YxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Request of KmsService.Validate.
@@ -220,6 +220,8 @@ export const ValidateResponseSchema: GenMessage<ValidateResponse> = /*@__PURE__*
 export type StatusRequest = Message<"fluo.kms.v1.StatusRequest"> & {
   /**
    * Matches ^[a-z0-9][a-z0-9._-]{0,62}$. With it, keys counts that tenant's keys alone; empty: all keys.
+   * A caller that has the role for some tenants alone is told of the tenant's keys, its own provider key and the health of
+   * the service; all else is left out.
    *
    * @generated from field: string tenant_id = 1;
    */
@@ -830,6 +832,238 @@ export const AuditStatusSchema: GenMessage<AuditStatus> = /*@__PURE__*/
   messageDesc(file_fluo_kms_v1_operations, 16);
 
 /**
+ * Identities that a rule named, since start.
+ *
+ * @generated from message fluo.kms.v1.IdentityCount
+ */
+export type IdentityCount = Message<"fluo.kms.v1.IdentityCount"> & {
+  /**
+   * "spiffe", "dns", "jwt" or "token".
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * How many. 10,000 of a kind are told apart: that number means as many, or more.
+   *
+   * @generated from field: uint32 count = 2;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message fluo.kms.v1.IdentityCount.
+ * Use `create(IdentityCountSchema)` to create a new message.
+ */
+export const IdentityCountSchema: GenMessage<IdentityCount> = /*@__PURE__*/
+  messageDesc(file_fluo_kms_v1_operations, 17);
+
+/**
+ * Calls that were refused before their requests were read, since start.
+ *
+ * @generated from message fluo.kms.v1.RefusalCount
+ */
+export type RefusalCount = Message<"fluo.kms.v1.RefusalCount"> & {
+  /**
+   * What the callers showed: "certificate", "jwt", "token" or "none". An authorization header that is no static token counts as "jwt".
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * What they were told, as ErrorInfo.reason has it: "UNAUTHENTICATED", "CREDENTIAL_EXPIRED", "PERMISSION_DENIED" where no rule names the
+   * caller, "ISSUER_UNAVAILABLE", "RATE_LIMITED" or "DEADLINE_EXCEEDED".
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * How many.
+   *
+   * @generated from field: uint64 count = 3;
+   */
+  count: bigint;
+};
+
+/**
+ * Describes the message fluo.kms.v1.RefusalCount.
+ * Use `create(RefusalCountSchema)` to create a new message.
+ */
+export const RefusalCountSchema: GenMessage<RefusalCount> = /*@__PURE__*/
+  messageDesc(file_fluo_kms_v1_operations, 18);
+
+/**
+ * Issuer of tokens that the policy names.
+ *
+ * @generated from message fluo.kms.v1.IssuerStatus
+ */
+export type IssuerStatus = Message<"fluo.kms.v1.IssuerStatus"> & {
+  /**
+   * Its name in the policy.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Keys that may verify tokens.
+   *
+   * @generated from field: uint32 keys = 2;
+   */
+  keys: number;
+
+  /**
+   * Time since they were loaded; unset before they were.
+   *
+   * @generated from field: google.protobuf.Duration age = 3;
+   */
+  age?: Duration | undefined;
+
+  /**
+   * Why they cannot be loaded now; empty if they were at the last try, and before the first has ended.
+   *
+   * @generated from field: string problem = 4;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message fluo.kms.v1.IssuerStatus.
+ * Use `create(IssuerStatusSchema)` to create a new message.
+ */
+export const IssuerStatusSchema: GenMessage<IssuerStatus> = /*@__PURE__*/
+  messageDesc(file_fluo_kms_v1_operations, 19);
+
+/**
+ * Policy that the service has in force.
+ *
+ * @generated from message fluo.kms.v1.PolicyStatus
+ */
+export type PolicyStatus = Message<"fluo.kms.v1.PolicyStatus"> & {
+  /**
+   * SHA-256 of the file, lower-case hex.
+   *
+   * @generated from field: string sha256 = 1;
+   */
+  sha256: string;
+
+  /**
+   * When it was put into force.
+   *
+   * @generated from field: google.protobuf.Timestamp loaded_at = 2;
+   */
+  loadedAt?: Timestamp | undefined;
+
+  /**
+   * Its rules.
+   *
+   * @generated from field: uint32 rules = 3;
+   */
+  rules: number;
+
+  /**
+   * How often, since start, the file or one that it names was read and not put into force.
+   *
+   * @generated from field: uint64 reload_failures = 4;
+   */
+  reloadFailures: bigint;
+
+  /**
+   * Why the file, as it was read last, is not in force and the former one is; empty where it is.
+   *
+   * @generated from field: repeated string problems = 5;
+   */
+  problems: string[];
+
+  /**
+   * Whether rules that add up to roles that must be apart are refused, as by default.
+   *
+   * @generated from field: bool separation = 6;
+   */
+  separation: boolean;
+
+  /**
+   * Whether a second caller must confirm that a key is destroyed; by default one caller is enough.
+   *
+   * @generated from field: bool two_person_destruction = 7;
+   */
+  twoPersonDestruction: boolean;
+
+  /**
+   * Issuers of tokens, in the order of the file.
+   *
+   * @generated from field: repeated fluo.kms.v1.IssuerStatus issuers = 8;
+   */
+  issuers: IssuerStatus[];
+
+  /**
+   * When the first of its revocation lists is out of date; unset if it has none.
+   *
+   * @generated from field: google.protobuf.Timestamp crl_next_update = 9;
+   */
+  crlNextUpdate?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message fluo.kms.v1.PolicyStatus.
+ * Use `create(PolicyStatusSchema)` to create a new message.
+ */
+export const PolicyStatusSchema: GenMessage<PolicyStatus> = /*@__PURE__*/
+  messageDesc(file_fluo_kms_v1_operations, 20);
+
+/**
+ * How callers prove who they are.
+ *
+ * @generated from message fluo.kms.v1.AuthenticationStatus
+ */
+export type AuthenticationStatus = Message<"fluo.kms.v1.AuthenticationStatus"> & {
+  /**
+   * "policy"; or "none", where whoever connects may do everything.
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * The policy; unset with "none".
+   *
+   * @generated from field: fluo.kms.v1.PolicyStatus policy = 2;
+   */
+  policy?: PolicyStatus | undefined;
+
+  /**
+   * Identities by kind, each kind once; empty with "none".
+   *
+   * @generated from field: repeated fluo.kms.v1.IdentityCount identities = 3;
+   */
+  identities: IdentityCount[];
+
+  /**
+   * Refusals, those that have occurred.
+   *
+   * @generated from field: repeated fluo.kms.v1.RefusalCount refusals = 4;
+   */
+  refusals: RefusalCount[];
+
+  /**
+   * When the service's own certificate ends; unset without TLS.
+   *
+   * @generated from field: google.protobuf.Timestamp certificate_expires_at = 5;
+   */
+  certificateExpiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message fluo.kms.v1.AuthenticationStatus.
+ * Use `create(AuthenticationStatusSchema)` to create a new message.
+ */
+export const AuthenticationStatusSchema: GenMessage<AuthenticationStatus> = /*@__PURE__*/
+  messageDesc(file_fluo_kms_v1_operations, 21);
+
+/**
  * Response of KmsService.Status.
  *
  * @generated from message fluo.kms.v1.StatusResponse
@@ -974,6 +1208,13 @@ export type StatusResponse = Message<"fluo.kms.v1.StatusResponse"> & {
    * @generated from field: uint32 tenant_keys_unusable = 20;
    */
   tenantKeysUnusable: number;
+
+  /**
+   * How callers prove who they are; unset with a tenant_id.
+   *
+   * @generated from field: fluo.kms.v1.AuthenticationStatus authentication = 21;
+   */
+  authentication?: AuthenticationStatus | undefined;
 };
 
 /**
@@ -981,7 +1222,7 @@ export type StatusResponse = Message<"fluo.kms.v1.StatusResponse"> & {
  * Use `create(StatusResponseSchema)` to create a new message.
  */
 export const StatusResponseSchema: GenMessage<StatusResponse> = /*@__PURE__*/
-  messageDesc(file_fluo_kms_v1_operations, 17);
+  messageDesc(file_fluo_kms_v1_operations, 22);
 
 /**
  * Result of a check.

@@ -115,7 +115,7 @@ export type SkippedKey = Message<"fluo.kms.v1.SkippedKey"> & {
   key?: KeyVersion | undefined;
 
   /**
-   * Why, and what to do.
+   * Why: when it is due, what has become of it, or "young" where a forced rotation comes too soon after the one before.
    *
    * @generated from field: string reason = 2;
    */

@@ -1,0 +1,157 @@
+/**
+ * Credentials to caller. A token counts alone where there is one, and a bad one is not made good by a certificate. What a caller hears of a
+ * refusal says nothing of the reason, which is in the log.
+ */
+import type { Caller } from "../call/context.ts";
+import { type MaybePromise, andThen } from "../call/maybe-promise.ts";
+import { KmsError } from "../errors.ts";
+import { bearerOf } from "./token/bearer.ts";
+import { type CallerParts, createCaller, type InForce, type PolicyCaller } from "./caller.ts";
+import type { Authorities } from "./certificate/lineage.ts";
+import { judgePeer, type Peer, type PresentedCertificate } from "./certificate/peer.ts";
+import type { RememberedTokens, TokenIdentity } from "./token/remembered.ts";
+import type { StaticIdentity, StaticTokens } from "./token/static-token.ts";
+
+/** A policy in force, with what it names. */
+export interface Loaded extends InForce {
+  /** Empty where the policy has no certificates: what a connection presents is not looked at then. */
+  readonly authorities: readonly Authorities[];
+  readonly staticTokens: StaticTokens;
+}
+
+/** A connection, with what is known of its other end. */
+export interface Connection {
+  readonly address: string;
+  readonly presented: PresentedCertificate | undefined;
+  /** When streams by its certificate end, so that it is judged anew by TLS, which alone looks at revocation lists. */
+  readonly streamsUntilMs: number;
+  judged?: { readonly under: Loaded; readonly peer: Peer | undefined };
+  caller?: { readonly peer: Peer; readonly caller: PolicyCaller };
+}
+
+export interface Authenticator {
+  /** `streamsUntilMs` as {@link Connection.streamsUntilMs}. */
+  connect(presented: PresentedCertificate | undefined, address: string, streamsUntilMs?: number): Connection;
+  /** What a connection's certificate proves under the policy in force; undefined where none is looked at. */
+  peerOf(connection: Connection): Peer | undefined;
+  /**
+   * Who calls, by all `authorization` headers of a request and its connection. A promise only for a token that was not seen lately. Throws
+   * UNAUTHENTICATED, CREDENTIAL_EXPIRED, RATE_LIMITED or ISSUER_UNAVAILABLE.
+   */
+  authenticate(connection: Connection, authorization: readonly string[]): MaybePromise<PolicyCaller>;
+}
+
+export interface AuthenticatorParts extends Pick<CallerParts, "mixed"> {
+  loaded(): Loaded;
+  tokens: RememberedTokens;
+  /** By the clock, in milliseconds. */
+  now(): number;
+}
+
+export function createAuthenticator({ loaded, tokens, now, ...parts }: AuthenticatorParts): Authenticator {
+  const ofTokens = new WeakMap<TokenIdentity | StaticIdentity, PolicyCaller>();
+
+  function peerOf(connection: Connection): Peer | undefined {
+    const under = loaded();
+    if (connection.judged?.under !== under) {
+      const { presented } = connection;
+      const isLookedAt = presented !== undefined && under.authorities.length > 0;
+      const peer = isLookedAt ? judgePeer(presented, under.authorities, now()) : undefined;
+      connection.judged = { under, peer: samePeer(connection.judged?.peer, peer) };
+    }
+    return connection.judged.peer;
+  }
+
+  function byCertificate(connection: Connection): PolicyCaller {
+    const peer = peerOf(connection);
+    if (peer === undefined) throw new KmsError("UNAUTHENTICATED", "no credential");
+    if ("refused" in peer) throw refusedCertificate(peer);
+    if (now() >= peer.untilMs) throw expiredCertificate();
+    if (connection.caller?.peer !== peer) {
+      const check = () => {
+        const current = peerOf(connection);
+        if (current !== peer || now() >= Math.min(peer.untilMs, connection.streamsUntilMs)) throw expiredCertificate();
+      };
+      const credential = { untilMs: peer.untilMs, check };
+      connection.caller = {
+        peer,
+        caller: createCaller({ identity: peer.identity, inForce: loaded, credential, ...parts }),
+      };
+    }
+    return connection.caller.caller;
+  }
+
+  function byToken(connection: Connection, token: TokenIdentity): PolicyCaller {
+    const { thumbprint } = token;
+    const peer = thumbprint === undefined ? undefined : peerOf(connection);
+    if (thumbprint !== undefined && (peer === undefined || "refused" in peer || peer.sha256 !== thumbprint)) {
+      throw new KmsError("UNAUTHENTICATED", "the token is not accepted", {
+        inLog: "the token is not accepted: it is bound to another certificate",
+      });
+    }
+    return remembered(token, () => {
+      if (!token.stands()) throw expiredToken();
+    });
+  }
+
+  function byStaticToken(text: string): PolicyCaller {
+    const found = loaded().staticTokens.find(text);
+    return remembered(found, () => {
+      if (!loaded().staticTokens.has(found)) throw expiredToken();
+    });
+  }
+
+  function remembered(token: TokenIdentity | StaticIdentity, check: () => void): PolicyCaller {
+    let caller = ofTokens.get(token);
+    if (caller === undefined) {
+      const credential = { untilMs: token.untilMs, check };
+      caller = createCaller({ identity: token.identity, inForce: loaded, credential, ...parts });
+      ofTokens.set(token, caller);
+    }
+    return caller;
+  }
+
+  return {
+    connect: (presented, address, streamsUntilMs = Number.POSITIVE_INFINITY) => ({
+      presented,
+      address,
+      streamsUntilMs,
+    }),
+    peerOf,
+    authenticate(connection, authorization) {
+      const bearer = bearerOf(authorization);
+      if (bearer === undefined) return byCertificate(connection);
+      if (bearer.kind === "static") return byStaticToken(bearer.token);
+      return andThen(tokens.identify(bearer.token, connection.address), (token) => byToken(connection, token));
+    },
+  };
+}
+
+/** A peer that is what it was stays the same object, so that what hangs on it does. */
+function samePeer(before: Peer | undefined, after: Peer | undefined): Peer | undefined {
+  const isSame = before !== undefined && after !== undefined && JSON.stringify(before) === JSON.stringify(after);
+  return isSame ? before : after;
+}
+
+function refusedCertificate({ refused, expired }: Extract<Peer, { refused: string }>): KmsError {
+  if (expired) return expiredCertificate();
+  return new KmsError("UNAUTHENTICATED", "the client certificate is not accepted", {
+    inLog: `the client certificate is not accepted: ${refused}`,
+  });
+}
+
+function expiredCertificate(): KmsError {
+  return new KmsError("CREDENTIAL_EXPIRED", "the client certificate has expired: connect again");
+}
+
+function expiredToken(): KmsError {
+  return new KmsError("CREDENTIAL_EXPIRED", "the token has expired");
+}
+
+/** PERMISSION_DENIED for one whom no rule names: anybody may have a token of an issuer that has many users. */
+export function checkKnown(caller: PolicyCaller): Caller {
+  if (caller.grants().length > 0) return caller;
+  throw new KmsError("PERMISSION_DENIED", "no rule names this caller", {
+    inLog: `no rule names this caller: ${caller.name}`,
+  });
+}

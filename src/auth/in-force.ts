@@ -1,0 +1,72 @@
+/** What is in force by a policy's files: the grants of its rules, its static tokens and its issuers with their keys. */
+import type { Logger } from "pino";
+import type { Loaded } from "./authenticator.ts";
+import { createMatcher } from "./policy/grants.ts";
+import type { IssuerEntry } from "./policy/trust.ts";
+import type { PolicyFiles } from "./policy-files.ts";
+import { type KeySet, openKeySet } from "./token/issuer-keys.ts";
+import { issuersOf, type TokenIssuers } from "./token/issuers.ts";
+import { keyUseOf } from "./token/jwks.ts";
+import { fileSource } from "./token/key-file.ts";
+import { keySource } from "./token/key-source.ts";
+import { staticTokens } from "./token/static-token.ts";
+
+export interface InForce {
+  readonly files: PolicyFiles;
+  readonly loaded: Loaded;
+  readonly issuers: TokenIssuers;
+  readonly since: Date;
+}
+
+export interface KeySourceSettings {
+  readonly jwksMaxStaleMs: number;
+  /** In `prod` no issuer is asked but by `https:`. */
+  readonly profile: string;
+  /** Variables by which Node's agents find proxies. */
+  readonly proxies: Readonly<Record<string, string | undefined>>;
+}
+
+export interface InForceParts {
+  settings: KeySourceSettings;
+  log: Logger;
+  clock: () => Date;
+  /** Told when the keys of an issuer cannot be had. */
+  changed(): void;
+}
+
+/** Puts files into force. Keys of issuers that were in force before are carried over, so that no issuer is needed. */
+export function putInForce(files: PolicyFiles, former: InForce | undefined, parts: InForceParts): InForce {
+  const { policy, authorities } = files;
+  const { clock } = parts;
+  return {
+    files,
+    issuers: issuersOf(policy, former?.issuers, (entry) => openKeys(entry, parts)),
+    loaded: {
+      ...{ separation: policy.separation, authorities, grantsOf: createMatcher(policy.rules) },
+      staticTokens: staticTokens(policy.tokens, () => clock().getTime()),
+    },
+    since: clock(),
+  };
+}
+
+/** What is loaded as the keys of an issuer, and from where. */
+export function keysOf(entry: IssuerEntry, { profile, proxies }: Omit<KeySourceSettings, "jwksMaxStaleMs">) {
+  const { name, keys } = entry;
+  const load =
+    keys.from === "file"
+      ? fileSource(keys.at)
+      : keySource(entry, { environment: proxies, plainLoopback: profile !== "prod" });
+  return { name, use: keyUseOf(entry), load, now: () => performance.now() };
+}
+
+function openKeys(entry: IssuerEntry, { settings, log, changed }: InForceParts): KeySet {
+  const { name } = entry;
+  return openKeySet({
+    ...{ ...keysOf(entry, settings), maxStaleMs: settings.jwksMaxStaleMs },
+    warn: (text) => log.warn({ issuer: name }, `the key set ${text}`),
+    failed(error) {
+      log.warn({ issuer: name, cause: String(error) }, "the keys of an issuer cannot be had; the former ones stay");
+      changed();
+    },
+  });
+}

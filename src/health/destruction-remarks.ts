@@ -1,0 +1,34 @@
+/** Destructions that wait for a second caller, for an operator: whose they are, and since when. Somebody may have stolen a credential. */
+import { waitingSince } from "../keys/destruction.ts";
+import type { KeyRecord } from "../store/key-record.ts";
+import type { Store } from "../store/store.ts";
+
+export interface DestructionWatch {
+  /** Looks at the store. */
+  remarks(): Promise<string[]>;
+  /** How many waited at the last look. */
+  waiting(): number;
+}
+
+const named = 5;
+
+export function watchDestructions(store: Pick<Store, "destructionRequests">, clock: () => Date): DestructionWatch {
+  let waiting = 0;
+  return {
+    waiting: () => waiting,
+    async remarks() {
+      const { records, total } = await store.destructionRequests({ ...waitingSince(clock()), limit: named });
+      waiting = total;
+      if (total === 0) return [];
+      const more = total > records.length ? [`${(total - records.length).toLocaleString("en")} more`] : [];
+      const whose = [...records.map(requestOf), ...more].join("; ");
+      const keys = total === 1 ? "1 key" : `${total.toLocaleString("en")} keys`;
+      return [`The destruction of ${keys} waits for a second caller: ${whose}.`];
+    },
+  };
+}
+
+function requestOf({ tenantId, purpose, keyId, destruction }: KeyRecord): string {
+  const { by, request } = destruction!;
+  return `${purpose} key ${keyId} of tenant ${tenantId}, requested by ${by} at ${request!.at.toISOString()}`;
+}

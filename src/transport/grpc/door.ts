@@ -1,0 +1,197 @@
+/**
+ * The door of gRPC: a stream that comes is kept from grpc-js, and unread, until its caller is known. Who is refused is answered by headers
+ * alone, and nothing of the request is looked at.
+ */
+import { constants, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { Server } from "@grpc/grpc-js";
+import type { Caller } from "../../call/context.ts";
+import { type KmsError, rateLimited } from "../../errors.ts";
+import { anyone, type Door, type Open, type Peering, shownBy, stranger } from "../authenticate.ts";
+import type { CallRecorder } from "../call-recorder.ts";
+import { toGrpcStatus, toKmsError } from "../error-status.ts";
+import { deadlinePassed } from "../call-context.ts";
+import { grpcTimeoutMs } from "../timeouts.ts";
+import { eachSession, holdArriving, interceptStreams } from "./http2/internals.ts";
+
+/** The caller of a stream that came through the door. */
+export type CallerOf = (stream: ServerHttp2Stream) => Caller;
+
+export interface GrpcDoorParts {
+  /** Undefined where nobody is authenticated: grpc-js then has each stream as it comes. */
+  door: Door | undefined;
+  /** What is open, by path. */
+  openPaths: ReadonlyMap<string, Open>;
+  methods: ReadonlyMap<string, DescMethod | undefined>;
+  refuse: CallRecorder["refuseStranger"];
+}
+
+/** A property, as a map of streams would cost the collector more than a call may. */
+const callerKey = Symbol("caller");
+
+type Admitted = ServerHttp2Stream & { [callerKey]?: Caller };
+
+/** Bytes of streams whose callers are not known yet, all together. */
+export const maxHeldBytes = 16 * 1024 * 1024;
+/** A refusal needs this long to leave: a reset at once overtakes it, and clients then say INTERNAL. */
+const lingerMs = 100;
+const lookMs = 1_000;
+
+export function callerOf({ door }: Pick<GrpcDoorParts, "door">): CallerOf {
+  if (door === undefined) return () => anyone;
+  return (stream: Admitted) => {
+    const caller = stream[callerKey];
+    if (caller === undefined) throw new Error("a stream came past the door");
+    return caller;
+  };
+}
+
+/** Call when `server` is bound, and all else that looks at its streams does. */
+export function guardStreams(server: Server, { door, openPaths, methods, refuse }: GrpcDoorParts): void {
+  if (door === undefined) return;
+  const connections = watchConnections(server, door);
+  let heldBytes = 0;
+
+  interceptStreams(server, (stream, headers, rawHeaders, pass) => {
+    const arrivedMs = performance.now();
+    const connection = connections.get(stream.session as ServerHttp2Session);
+    if (connection === undefined) return stream.destroy(); // its session has gone meanwhile
+    const authorization = authorizationIn(rawHeaders);
+    const admit = (caller: Caller) => {
+      (stream as Admitted)[callerKey] = caller;
+      if (authorization.length > 0) delete headers.authorization; // grpc-js need not keep it
+      pass();
+    };
+    const letIn = (caller: Caller) => {
+      door.count(connection, authorization);
+      admit(caller);
+    };
+    /** What nobody expects is no reason for the process to end. */
+    const broken = (bug: unknown) => {
+      refuse(undefined, toKmsError(bug), connection.about());
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    };
+    const turnAway = (error: unknown) => {
+      const refused = refuse(
+        methods.get(headers[":path"] as string),
+        toKmsError(error),
+        shownBy(connection, authorization),
+      );
+      door.count(connection, authorization, refused);
+      answer(stream, refused);
+      if (authorization.length === 0 && connection.isRefused()) closeBehind(stream);
+    };
+
+    const open = openPaths.get(headers[":path"] as string);
+    if (open !== undefined && door.isOpen(open)) return admit(stranger);
+    let entering: ReturnType<Door["enter"]>;
+    try {
+      entering = door.enter(connection, authorization);
+    } catch (error) {
+      try {
+        return turnAway(error);
+      } catch (bug) {
+        return broken(bug);
+      }
+    }
+    if (!(entering instanceof Promise)) return letIn(entering);
+
+    const held = holdArriving(stream, (bytes) => {
+      heldBytes += bytes;
+      return heldBytes <= maxHeldBytes;
+    });
+    const letGo = () => {
+      heldBytes -= held.bytes();
+    };
+    const end = (work: () => void) => {
+      letGo();
+      if (!stream.destroyed) work();
+    };
+    const dropAndTurnAway = (error: unknown) => {
+      held.drop();
+      turnAway(error);
+    };
+    held.overflowed.then(() => dropAndTurnAway(rateLimited())).catch(broken);
+    const entered = entering.then(
+      (caller) =>
+        end(() => {
+          if (held.isOver()) return;
+          if (!timeLeft(headers, performance.now() - arrivedMs)) return dropAndTurnAway(deadlinePassed());
+          held.release(() => letIn(caller));
+        }),
+      (error) => end(() => held.isOver() || dropAndTurnAway(error)),
+    );
+    entered.catch(broken);
+  });
+}
+
+/**
+ * The connections that are open. One whose certificate is accepted no more is closed, and so is an old one, or one whose certificate ends soon:
+ * clients come back with another and lose no call.
+ */
+function watchConnections(server: Server, door: Door): ReadonlyMap<ServerHttp2Session, Peering> {
+  const connections = new Map<ServerHttp2Session, Peering>();
+  const look = (session: ServerHttp2Session, connection: Peering) => {
+    if (session.closed) return;
+    if (connection.hasLost() || connection.closesMs() <= Date.now()) session.close();
+  };
+  const lookAtAll = () => {
+    for (const [session, connection] of connections) look(session, connection);
+  };
+  let looking: NodeJS.Timeout | undefined;
+  door.subscribe(lookAtAll);
+  eachSession(server, (session) => {
+    connections.set(session, door.connect(session.socket));
+    looking ??= setInterval(lookAtAll, lookMs).unref();
+    session.once("close", () => {
+      connections.delete(session);
+      if (connections.size > 0) return;
+      clearInterval(looking);
+      looking = undefined;
+    });
+  });
+  return connections;
+}
+
+/** All that a request has; the object of headers has the first of several. HTTP/2 has names in lower case alone (RFC 9113 §8.2.1). */
+function authorizationIn(rawHeaders: readonly string[]): string[] {
+  const found: string[] = [];
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    if (rawHeaders[at] === "authorization") found.push(rawHeaders[at + 1]!);
+  }
+  return found;
+}
+
+/** Writes what is left of the caller's time into the header, where grpc-js reads it. False where nothing is. */
+function timeLeft(headers: IncomingHttpHeaders, passedMs: number): boolean {
+  const given = headers["grpc-timeout"]?.toString();
+  if (given === undefined) return true;
+  let timeoutMs: number | undefined;
+  try {
+    timeoutMs = grpcTimeoutMs(given);
+  } catch {
+    return true; // grpc-js refuses it
+  }
+  const leftMs = Math.floor(timeoutMs! - passedMs);
+  if (leftMs <= 0) return false;
+  headers["grpc-timeout"] = leftMs < 100_000_000 ? `${leftMs}m` : given;
+  return true;
+}
+
+function answer(stream: ServerHttp2Stream, error: KmsError): void {
+  if (stream.destroyed || stream.headersSent) return;
+  stream.on("error", () => {}); // a caller that leaves meanwhile
+  const { code, details = "", metadata } = toGrpcStatus(error);
+  const said = { "grpc-status": code, "grpc-message": encodeURI(details), ...metadata?.toHttp2Headers() };
+  stream.respond(
+    { ":status": constants.HTTP_STATUS_OK, "content-type": "application/grpc", ...said },
+    { endStream: true },
+  );
+  setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), lingerMs).unref();
+}
+
+/** A connection whose certificate is not accepted ends behind its first answer, so that a client that has another can come back with it. */
+function closeBehind(stream: ServerHttp2Stream): void {
+  const { session } = stream;
+  if (session && !session.closed) session.close();
+}

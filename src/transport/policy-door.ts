@@ -1,0 +1,81 @@
+/** The door under a policy: certificates of connections and tokens of requests to callers whom some rule names. */
+import type { TLSSocket } from "node:tls";
+import type { PolicyCaller } from "../auth/caller.ts";
+import { type Authenticator, checkKnown, type Connection } from "../auth/authenticator.ts";
+import type { CallersSeen } from "../auth/callers-seen.ts";
+import { presentedBy } from "../auth/certificate/peer.ts";
+import { andThen } from "../call/maybe-promise.ts";
+import { type Door, kindShown, type Open, type Peering } from "./authenticate.ts";
+
+interface PolicyPeering extends Peering {
+  readonly connection: Connection;
+}
+
+export interface PolicyDoorParts {
+  authenticator: Authenticator;
+  seen: CallersSeen;
+  open: readonly Open[];
+  /** Age at which a connection is closed, give or take a tenth, so that those of one moment do not all come back in another. */
+  connectionMaxAgeMs: number;
+  /** As {@link Door.policySha256}. */
+  policySha256(): string;
+  /** As {@link Door.subscribe}. */
+  subscribe(changed: () => void): void;
+}
+
+/** Before a certificate ends. */
+export const renewMs = 30_000;
+/** For streams, after a connection's greatest age. */
+export const graceMs = 300_000;
+
+export function policyDoor(parts: PolicyDoorParts): Door<PolicyPeering> {
+  const { authenticator, seen, open, connectionMaxAgeMs, policySha256, subscribe } = parts;
+  const { authenticate, peerOf } = authenticator;
+  const known = (caller: PolicyCaller) => {
+    checkKnown(caller);
+    seen.named(caller);
+    return caller;
+  };
+  return {
+    connect(socket) {
+      const { remoteAddress = "" } = socket as TLSSocket;
+      const oldMs = Date.now() + connectionMaxAgeMs * (0.9 + 0.2 * Math.random());
+      const connection = authenticator.connect(presentedBy(socket as TLSSocket), remoteAddress, oldMs + graceMs);
+      let wasAccepted = false;
+      const peer = () => {
+        const now = peerOf(connection);
+        wasAccepted ||= now !== undefined && "identity" in now;
+        return now;
+      };
+      peer(); // or one that loses its authority before its first call would not be known to have had it
+      return {
+        connection,
+        closesMs() {
+          const now = peer();
+          return now && "identity" in now ? Math.min(now.untilMs - renewMs, oldMs) : oldMs;
+        },
+        hasCertificate: () => peer() !== undefined,
+        isRefused() {
+          const now = peer();
+          return now !== undefined && "refused" in now;
+        },
+        about() {
+          const leaf = connection.presented?.leaf;
+          const certificate = leaf && { certificate_sha256: leaf.fingerprint256.replaceAll(":", "").toLowerCase() };
+          return { address: remoteAddress, ...certificate, ...(leaf && { serial: leaf.serialNumber }) };
+        },
+        hasLost: () => !("identity" in (peer() ?? {})) && wasAccepted,
+      };
+    },
+    enter: ({ connection }, authorization) => andThen(authenticate(connection, authorization), known),
+    identify: ({ connection }, authorization) => authenticate(connection, authorization),
+    count(peering, authorization, refused) {
+      const kind = kindShown(peering, authorization);
+      if (refused === undefined) seen.accepted(kind);
+      else seen.refused(kind, refused);
+    },
+    isOpen: (what) => open.includes(what),
+    policySha256,
+    subscribe,
+  };
+}

@@ -1,0 +1,288 @@
+/** A policy's files as the service reads them: what refuses a start in production, what only warns, and where paths begin. */
+import {
+  appendFileSync,
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join, relative } from "node:path";
+import { describe, expect, it } from "vitest";
+import { type PolicyFilesOptions, readFilesForStart, readPolicyFiles } from "../../src/auth/policy-files.ts";
+import { directory } from "../support/config-fixture.ts";
+import { newAuthority } from "../support/pki.ts";
+import { testKey } from "../support/signed-tokens.ts";
+
+const authority = newAuthority();
+const text = `version: 1
+certificates:
+  - { name: web, dns: [.local], ca: web.pem, crl: web.crl }
+issuers:
+  - { name: sso, issuer: https://sso.example.org, audience: fluo-kms, jwks-file: keys/sso.json }
+  - { name: far, issuer: https://far.example.org, audience: fluo-kms, ca: far.pem, token-file: far.token }
+rules:
+  - { name: r, who: { jwt: { issuer: sso, subject: ann } }, roles: [operate, key-admin], tenants: "*" }
+`;
+
+function folder(policy = text): string {
+  const files = { "policy.yaml": policy, "web.pem": authority.pem, "web.crl": authority.crl() };
+  const path = realpathSync(directory(files));
+  mkdirSync(join(path, "keys"));
+  writeFileSync(join(path, "keys", "sso.json"), JSON.stringify({ keys: [testKey("ES256", "k").jwk] }));
+  writeFileSync(join(path, "far.pem"), newAuthority().pem);
+  return path;
+}
+
+const options: PolicyFilesOptions = { nowMs: Date.now(), strict: true, tls: "own" };
+const dev = { ...options, strict: false };
+const told = (path: string, with_ = options) => {
+  const { problems, warnings } = readFilesForStart(join(path, "policy.yaml"), with_);
+  const lines = (some: typeof problems) => some.map(({ line, text: what }) => `${line}: ${what.replaceAll(path, "…")}`);
+  return { problems: lines(problems), warnings: lines(warnings) };
+};
+const nothing = { problems: [], warnings: [] };
+
+it("are found beside the policy, from wherever it is read, and all are watched", () => {
+  const path = folder();
+  const { files } = readFilesForStart(relative(process.cwd(), join(path, "policy.yaml")), options);
+  expect(files?.policy.certificates[0]).toMatchObject({ ca: join(path, "web.pem"), crl: join(path, "web.crl") });
+  expect(files?.policy.issuers[0]?.keys).toEqual({ from: "file", at: join(path, "keys", "sso.json") });
+  expect(files?.policy.issuers[1]).toMatchObject({ ca: join(path, "far.pem"), tokenFile: join(path, "far.token") });
+  expect(files?.paths.slice(1)).toEqual(
+    ["web.pem", "web.crl", "keys/sso.json", "far.pem"].map((name) => join(path, name)),
+  );
+  expect(files).toMatchObject({ ca: [authority.pem], warnings: [] });
+  expect(files?.crlUntilMs).toBeGreaterThan(Date.now());
+});
+
+it("are all told of at once, each with the line of its entry", () => {
+  const path = folder(text.replace("https://far", "http://far"));
+  for (const name of ["web.pem", "web.crl", "keys/sso.json", "far.pem"]) writeFileSync(join(path, name), "");
+  chmodSync(join(path, "policy.yaml"), 0o666);
+  const why = "whoever is on the way can give tokens; use https";
+  expect(told(path).problems).toEqual([
+    "1: …/policy.yaml can be written by everybody: chmod o-w, or mount it read-only",
+    "3: certificates web: ca …/web.pem: holds no CA certificate in PEM",
+    "3: certificates web: crl …/web.crl: holds no revocation list in PEM",
+    "5: issuer sso: jwks-file …/keys/sso.json: is no JSON",
+    `6: issuer far: http://far.example.org is not https: ${why}`,
+    "6: issuer far: ca …/far.pem: holds no certificate in PEM",
+  ]);
+});
+
+describe("read while they are replaced", () => {
+  const policyOf = (trustDomain: string) => `version: 1
+certificates: [{ name: mesh, trust-domain: ${trustDomain}, ca: ca.pem }]
+rules:
+  - { name: r, who: { spiffe: "spiffe://${trustDomain}/ops" }, roles: [operate, key-admin], tenants: "*" }
+`;
+
+  /** Two versions behind a link ..data, as Kubernetes has them. */
+  function versions() {
+    const path = directory();
+    for (const name of ["a", "b"]) {
+      mkdirSync(join(path, name));
+      writeFileSync(join(path, name, "policy.yaml"), policyOf(`${name}.org`));
+      writeFileSync(join(path, name, "ca.pem"), newAuthority().pem);
+    }
+    symlinkSync("a", join(path, "..data"));
+    for (const name of ["policy.yaml", "ca.pem"]) symlinkSync(`..data/${name}`, join(path, name));
+    const swap = () => {
+      symlinkSync("b", join(path, "..new"));
+      renameSync(join(path, "..new"), join(path, "..data"));
+    };
+    return { path, file: join(path, "policy.yaml"), swap };
+  }
+
+  /** The clock is asked between the policy and its authorities. */
+  const whileRead = (change: () => void): PolicyFilesOptions => ({
+    ...options,
+    get nowMs() {
+      change();
+      return Date.now();
+    },
+  });
+  const replaced = [{ line: 1, text: "it, or a file that it names, was replaced while it was read" }];
+
+  it("are refused by a line, and read whole the next time", () => {
+    const { path, file, swap } = versions();
+    let isSwapped = false;
+    const once = () => {
+      if (!isSwapped) swap();
+      isSwapped = true;
+    };
+    expect(readPolicyFiles(file, whileRead(once))).toMatchObject({ files: undefined, problems: replaced });
+    const { files } = readPolicyFiles(file, whileRead(once));
+    expect(files?.policy.certificates[0]?.trustDomain).toBe("b.org");
+    expect(files?.ca).toEqual([readFileSync(join(path, "b", "ca.pem"), "utf8")]);
+  });
+
+  it("are refused, too, where a file is written over in its place", () => {
+    const { path, file } = versions();
+    for (const name of ["ca.pem", "policy.yaml"]) {
+      const longer = () => appendFileSync(join(path, name), "# more\n");
+      expect(readPolicyFiles(file, whileRead(longer)).problems).toEqual(replaced);
+    }
+  });
+});
+
+describe("later, while the service runs,", () => {
+  it("are not held up by a key set, which keeps its former keys by itself", () => {
+    const path = folder();
+    writeFileSync(join(path, "keys", "sso.json"), "");
+    writeFileSync(join(path, "far.pem"), "");
+    expect(readPolicyFiles(join(path, "policy.yaml"), options).files?.policy.issuers).toHaveLength(2);
+    expect(told(path).problems).toHaveLength(2);
+  });
+});
+
+it.each([
+  ["a folder", (file: string) => mkdirSync(file), "is no file"],
+  [
+    "a file of more than 16 MiB",
+    (file: string) => writeFileSync(file, Buffer.alloc(16 * 1024 * 1024 + 1)),
+    "is longer than 16777216 bytes",
+  ],
+  ["what is no UTF-8", (file: string) => writeFileSync(file, Buffer.of(0xff)), "is not UTF-8"],
+  ["nothing", () => {}, "cannot be read (ENOENT)"],
+])("are refused where %s stands for one", (_, make, problem) => {
+  const path = folder();
+  renameSync(join(path, "web.pem"), join(path, "former.pem"));
+  make(join(path, "web.pem"));
+  expect(told(path, dev).problems).toEqual([`3: certificates web: ca …/web.pem ${problem}`]);
+});
+
+describe("an authority below which TLS refuses everybody is a warning:", () => {
+  it("one without a revocation list, where its entry has lists", () => {
+    const path = folder();
+    const other = newAuthority();
+    const old = newAuthority({ from: new Date(0), until: new Date(1000) });
+    writeFileSync(join(path, "web.pem"), old.pem + authority.pem + other.pem);
+    expect(told(path)).toEqual({
+      problems: [],
+      warnings: ["3: certificates web: no revocation list is of CA certificate 3, so no client of it is accepted"],
+    });
+    const soon = new Date(Date.now() + 60_000);
+    writeFileSync(join(path, "web.crl"), authority.crl() + other.crl([], { nextUpdate: soon }) + authority.crl());
+    expect(told(path)).toEqual(nothing);
+    const until = readPolicyFiles(join(path, "policy.yaml"), options).files?.crlUntilMs;
+    expect(until).toBe(Math.floor(soon.getTime() / 1000) * 1000);
+    expect(told(folder(text.replace(", crl: web.crl", "")))).toEqual(nothing);
+  });
+
+  it("one that has ended, where there is no other", () => {
+    const path = folder(text.replace(", crl: web.crl", ""));
+    const old = newAuthority({ from: new Date(0), until: new Date(1000) });
+    writeFileSync(join(path, "web.pem"), old.pem);
+    const warnings = ["3: certificates web: every CA certificate is out of its time, so no client is accepted"];
+    expect(told(path)).toEqual({ problems: [], warnings });
+    writeFileSync(join(path, "web.pem"), old.pem + authority.pem);
+    expect(told(path)).toEqual(nothing);
+  });
+});
+
+describe("an http: address", () => {
+  it.each([
+    ["of an issuer", text.replace("https://sso", "http://sso"), 5, "issuer sso: http://sso.example.org"],
+    [
+      "of a key set",
+      text.replace("ca: far.pem", "jwks: http://127.0.0.1/keys, ca: far.pem"),
+      6,
+      "issuer far: http://127.0.0.1/keys",
+    ],
+  ])("%s is refused in production, and a warning in dev", (_, policy, line, what) => {
+    const path = folder(policy);
+    expect(told(path).problems).toEqual([
+      `${line}: ${what} is not https: whoever is on the way can give tokens; use https`,
+    ]);
+    const warning = `${line}: ${what.split(": ")[0]}: http: is for loopback in profile dev`;
+    expect(told(path, dev)).toEqual({ problems: [], warnings: [warning] });
+  });
+});
+
+describe("client certificates", () => {
+  const why = "no certificate of a client reaches the service";
+
+  it("are refused behind a proxy that speaks TLS", () => {
+    const problem = `3: certificates: fluo.kms.tls.terminated is true, so ${why}: take them out`;
+    expect(told(folder(), { ...options, tls: "proxy" })).toEqual({ problems: [problem], warnings: [] });
+  });
+
+  it("are a warning where nobody speaks TLS", () => {
+    const warning = `3: certificates: without fluo.kms.tls.certificate ${why}`;
+    expect(told(folder(), { ...options, tls: "nobody" })).toEqual({ problems: [], warnings: [warning] });
+  });
+
+  it("are no matter where the policy has none", () => {
+    const path = folder(text.replace(/certificates:\n.*\n/, ""));
+    for (const tls of ["own", "proxy", "nobody"] as const) expect(told(path, { ...options, tls })).toEqual(nothing);
+  });
+});
+
+describe.skipIf(process.platform === "win32")("what everybody can write", () => {
+  it.each([
+    ["the policy", "policy.yaml", 1],
+    ["an authority", "web.pem", 3],
+    ["a revocation list", "web.crl", 3],
+    ["a key set", "keys/sso.json", 5],
+    ["the authority of an issuer", "far.pem", 6],
+  ])("is refused in production, and a warning in dev: %s", (_, name, line) => {
+    const path = folder();
+    chmodSync(join(path, name), 0o646);
+    const text = `${line}: …/${name} can be written by everybody: chmod o-w, or mount it read-only`;
+    expect(told(path)).toEqual({ problems: [text], warnings: [] });
+    expect(told(path, dev)).toEqual({ problems: [], warnings: [text] });
+  });
+
+  const folderTold = (line: number, at: string, file: string) =>
+    `${line}: ${at} can be written by everybody, in which ${file} can be replaced: chmod o-w, or mount it read-only`;
+
+  it("may be the folder of one", () => {
+    const path = folder();
+    chmodSync(join(path, "keys"), 0o777);
+    expect(told(path).problems).toEqual([folderTold(5, "…/keys", "…/keys/sso.json")]);
+  });
+
+  it("is no folder such as /tmp, in which each owns its files", () => {
+    const path = folder();
+    chmodSync(join(path, "keys"), 0o1777);
+    expect(told(path)).toEqual(nothing);
+  });
+
+  it("may be the folder that a link leads to, or one on its way", () => {
+    const path = folder();
+    for (const name of ["way", "end"]) mkdirSync(join(path, name));
+    renameSync(join(path, "keys", "sso.json"), join(path, "end", "sso.json"));
+    symlinkSync("../end/sso.json", join(path, "way", "sso.json"));
+    symlinkSync("../way/sso.json", join(path, "keys", "sso.json"));
+    expect(told(path)).toEqual(nothing);
+    chmodSync(join(path, "end"), 0o777);
+    expect(told(path).problems).toEqual([folderTold(5, "…/end", "…/keys/sso.json")]);
+    chmodSync(join(path, "way"), 0o777);
+    expect(told(path).problems).toEqual([folderTold(5, "…/way", "…/keys/sso.json")]);
+  });
+
+  it("may be the folder that a link in a linked folder leads to, from where that folder is", () => {
+    const path = folder();
+    for (const name of ["far", "far/end"]) mkdirSync(join(path, name));
+    renameSync(join(path, "keys"), join(path, "far", "keys"));
+    renameSync(join(path, "far", "keys", "sso.json"), join(path, "far", "end", "sso.json"));
+    symlinkSync("../end/sso.json", join(path, "far", "keys", "sso.json"));
+    symlinkSync("far/keys", join(path, "keys"));
+    expect(told(path)).toEqual(nothing);
+    chmodSync(join(path, "far", "end"), 0o777);
+    expect(told(path).problems).toEqual([folderTold(5, "…/far/end", "…/keys/sso.json")]);
+  });
+
+  it("may be the folder behind a link of a folder, as ..data is one", () => {
+    const path = folder();
+    renameSync(join(path, "keys"), join(path, "..2026"));
+    symlinkSync("..2026", join(path, "keys"));
+    expect(told(path)).toEqual(nothing);
+    chmodSync(join(path, "..2026"), 0o777);
+    expect(told(path).problems).toHaveLength(1);
+  });
+});

@@ -1,0 +1,198 @@
+/** The settings of who may call: how each is read, and what is refused of them together. */
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { loadConfig } from "../../src/config/load.ts";
+import { openPaths, origins } from "../../src/config/value.ts";
+import { localhostCertificate, canMakeCertificate } from "../fakes/certificate.ts";
+import { directory, type Env, load, problemsOf } from "../support/config-fixture.ts";
+
+const policy = { FLUO_KMS_AUTH: "policy", FLUO_KMS_POLICY_FILE: "policy.yaml" };
+const production = {
+  FLUO_KMS_PROFILE: "prod",
+  FLUO_KMS_ISSUER: "kms.example.com",
+  FLUO_KMS_PROVIDER: "aws",
+  AWS_KMS_MASTER_KEY_ID: "alias/fluo-kms",
+};
+const terminated = { FLUO_KMS_TLS_TERMINATED: "true" };
+const elsewhere = { FLUO_KMS_HOST: "10.0.0.1" };
+
+describe("settings of who may call", () => {
+  it("are read from the file, whose paths begin where the service runs", () => {
+    const cwd = directory({
+      "application.properties": [
+        "fluo.kms.auth=policy",
+        "fluo.kms.policy.file=conf/policy.yaml",
+        "fluo.kms.open=health, metrics",
+        "fluo.kms.jwks.max-stale=10m",
+        "fluo.kms.tls.terminated=true",
+        "fluo.kms.http.client-certificates=false",
+        "fluo.kms.http.allowed-origins=https://app.example.org, https://other.example.org:8443",
+      ].join("\n"),
+    });
+    expect(loadConfig({ env: {}, cwd })).toMatchObject({
+      auth: "policy",
+      policyFile: join(cwd, "conf", "policy.yaml"),
+      open: ["health", "metrics"],
+      jwksMaxStaleMs: 600_000,
+      tlsTerminated: true,
+      httpClientCertificates: false,
+      allowedOrigins: ["https://app.example.org", "https://other.example.org:8443"],
+    });
+  });
+
+  it.each([
+    [
+      "another way to authenticate",
+      { FLUO_KMS_AUTH: "oidc" },
+      "fluo.kms.auth (environment FLUO_KMS_AUTH): is not a known word; available: none, policy",
+    ],
+    [
+      "a content for its path",
+      { ...policy, FLUO_KMS_POLICY_FILE: "version: 1\nrules: []" },
+      "fluo.kms.policy.file (environment FLUO_KMS_POLICY_FILE): must be the path of a file",
+    ],
+    [
+      "keys that are believed for ever",
+      { FLUO_KMS_JWKS_MAX_STALE: "8d" },
+      'must be a duration from 10m to 7d, a whole number with ms, s, m, h or d, not "8d"',
+    ],
+    ["keys that are believed for no time", { FLUO_KMS_JWKS_MAX_STALE: "9m" }, "must be a duration from 10m to 7d"],
+    [
+      "a word for yes",
+      { FLUO_KMS_TLS_TERMINATED: "yes" },
+      "fluo.kms.tls.terminated (environment FLUO_KMS_TLS_TERMINATED): is not a known word; available: true, false",
+    ],
+    ["a word for no", { FLUO_KMS_HTTP_CLIENT_CERTIFICATES: "off" }, "available: true, false"],
+    [
+      "a path that nobody serves",
+      { FLUO_KMS_OPEN: "health,metric" },
+      "available: health, metrics, public-keys, reflection; did you mean metrics?",
+    ],
+    [
+      "an origin in plain text",
+      { FLUO_KMS_HTTP_ALLOWED_ORIGINS: "http://app.example.org" },
+      "must be a list of origins such as https://app.example.org",
+    ],
+  ])("are refused as %s", (_, env: Env, problem) => {
+    expect(problemsOf(() => load(env))).toContain(problem);
+  });
+});
+
+describe("what is open", () => {
+  it.each([
+    ["none", []],
+    ["health", ["health"]],
+    ["health,metrics , public-keys,reflection", ["health", "metrics", "public-keys", "reflection"]],
+  ])("is read from %j", (text, paths) => expect(openPaths(text)).toEqual(paths));
+
+  it.each(["", "health,", "none,health", "health none", "Health", "all", "*"])("is not %j", (text) => {
+    expect(() => openPaths(text)).toThrow("available: health, metrics, public-keys, reflection");
+  });
+});
+
+describe("an origin", () => {
+  it.each(["https://app.example.org", "https://app.example.org:8443", "https://localhost:3000", "https://[::1]:8443"])(
+    "is %s",
+    (text) => expect(origins(text)).toEqual([text]),
+  );
+
+  it.each([
+    ...[
+      "http://app.example.org",
+      "https://app.example.org/",
+      "https://app.example.org/path",
+      "https://APP.example.org",
+    ],
+    ...[
+      "https://app.example.org:443",
+      "https://user@app.example.org",
+      "https://app.example.org?x",
+      "https://",
+      "null",
+      "*",
+    ],
+    ...["https://app.example.org,", "https://app.example.org;https://b.example.org", "app.example.org", ""],
+  ])("is not %j", (text) => {
+    expect(() => origins(text)).toThrow("must be a list of origins such as https://app.example.org, in lower case");
+  });
+});
+
+describe("refused together", () => {
+  it.each<[string, Env, string]>([
+    [
+      "none on another address",
+      elsewhere,
+      "fluo.kms.host: 10.0.0.1 is not a loopback address, and with fluo.kms.auth=none",
+    ],
+    ["none on another address, behind a proxy", { ...elsewhere, ...terminated }, "fluo.kms.host: 10.0.0.1 is not"],
+    [
+      "none in production",
+      production,
+      "fluo.kms.auth: none lets everybody on this machine use every key; in profile prod set policy",
+    ],
+    [
+      "a policy without its file",
+      { FLUO_KMS_AUTH: "policy" },
+      "fluo.kms.policy.file: is missing, and fluo.kms.auth is policy",
+    ],
+    [
+      "a file without a policy",
+      { FLUO_KMS_POLICY_FILE: "policy.yaml" },
+      "fluo.kms.policy.file: is set, and fluo.kms.auth is none",
+    ],
+    [
+      "a policy without TLS on another address",
+      { ...policy, ...elsewhere },
+      "fluo.kms.tls.certificate: is missing, and 10.0.0.1 is not",
+    ],
+    [
+      "the same in production",
+      { ...production, ...policy, FLUO_KMS_HOST: "0.0.0.0" },
+      "fluo.kms.tls.certificate: is missing, and 0.0.0.0 is not",
+    ],
+  ])("is %s", (_, env, problem) => {
+    expect(problemsOf(() => load(env))).toContain(problem);
+  });
+
+  it.skipIf(!canMakeCertificate())("is TLS of the service's own and of a proxy", () => {
+    const { cert, key } = localhostCertificate();
+    const cwd = directory({ "cert.pem": cert, "key.pem": key });
+    const tls = { FLUO_KMS_TLS_CERTIFICATE: "cert.pem", FLUO_KMS_TLS_KEY: "key.pem" };
+    expect(problemsOf(() => loadConfig({ env: { ...policy, ...elsewhere, ...tls, ...terminated }, cwd }))).toBe(
+      "fluo.kms.tls.terminated: is true, and fluo.kms.tls.certificate is set; one of the two speaks TLS",
+    );
+    expect(problemsOf(() => loadConfig({ env: { ...policy, ...elsewhere, ...tls }, cwd }))).toBe("");
+  });
+
+  it("are all told at once", () => {
+    const problems = problemsOf(() => load({ ...production, ...elsewhere, FLUO_KMS_POLICY_FILE: "policy.yaml" }));
+    expect(problems.split("\n").map((line) => line.split(": ")[0])).toEqual([
+      ...["fluo.kms.host", "fluo.kms.auth", "fluo.kms.policy.file"],
+    ]);
+  });
+});
+
+describe("accepted together", () => {
+  it.each<[string, Env]>([
+    ["a policy on loopback, without TLS", policy],
+    ["a policy on loopback in production", { ...production, ...policy }],
+    ["a policy behind a proxy in the same pod", { ...policy, ...elsewhere, ...terminated }],
+    ["the same in production", { ...production, ...policy, ...elsewhere, ...terminated }],
+  ])("is %s", (_, env) => {
+    expect(load(env)).toMatchObject({ auth: "policy" });
+  });
+
+  it("is a proxy, with a warning that says what it means, and that counts as a fault", () => {
+    const { warnings, faults } = load({ ...policy, ...terminated });
+    const warning =
+      "fluo.kms.tls.terminated is true: whoever reaches the service past its proxy reads tokens and keys.";
+    expect(warnings).toContain(warning);
+    expect(faults).toContain(warning);
+    expect(load(policy).warnings).not.toContain(warning);
+  });
+
+  it("is a policy, which takes the warning of none away", () => {
+    expect(load({}).warnings.join()).toMatch(/Authentication is none/);
+    expect(load(policy).warnings.join()).not.toMatch(/Authentication/);
+  });
+});

@@ -1,0 +1,537 @@
+/** Which role each rpc asks its caller for, before anything else is looked at, and what is in the trail of a caller that has it not. */
+import { create, toBinary } from "@bufbuild/protobuf";
+import { afterAll, describe, expect, it } from "vitest";
+import { ListAuditEventsRequestSchema, VerifyAuditRequestSchema } from "../../gen/ts/fluo/kms/v1/audit_pb.ts";
+import {
+  DecryptDataKeyRequestSchema,
+  GenerateDataKeyRequestSchema,
+  type KeySpec,
+} from "../../gen/ts/fluo/kms/v1/data_key_pb.ts";
+import {
+  CancelKeyDestructionRequestSchema,
+  DisableKeyRequestSchema,
+  EnableKeyRequestSchema,
+  ListKeysRequestSchema,
+  MarkKeyCompromisedRequestSchema,
+  ScheduleKeyDestructionRequestSchema,
+} from "../../gen/ts/fluo/kms/v1/key_admin_pb.ts";
+import {
+  GetCheckpointRequestSchema,
+  GetConsistencyProofRequestSchema,
+  GetInclusionProofRequestSchema,
+} from "../../gen/ts/fluo/kms/v1/log_pb.ts";
+import { StatusRequestSchema, ValidateRequestSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import {
+  DecryptPiiRequestSchema,
+  EncryptPiiRequestSchema,
+  ReEncryptPiiRequestSchema,
+} from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
+import { GetPublicKeysRequestSchema } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
+import { RewrapKeysRequestSchema } from "../../gen/ts/fluo/kms/v1/rewrap_pb.ts";
+import { RotateRequestSchema } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
+import { SignSpanRequestSchema, VerifySpanRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import { createCaller, type InForce } from "../../src/auth/caller.ts";
+import { createBatchPool } from "../../src/batch/pool/pool.ts";
+import type { CallContext } from "../../src/call/context.ts";
+import { type Role, roleOf, roles } from "../../src/call/roles.ts";
+import type { KmsError } from "../../src/errors.ts";
+import { decodeSignSpanRequest, readVerifySpanRequest } from "../../src/service/codec/sign-span.ts";
+import { statusHandlers } from "../../src/service/kms/status-handler.ts";
+import { signSpans } from "../../src/service/kms/sign-spans.ts";
+import { logHandlers, logMethods } from "../../src/service/log/handlers.ts";
+import { createHeads } from "../../src/tenant-log/believed-head.ts";
+import { createSequencer } from "../../src/tenant-log/sequencer.ts";
+import { plainSpan } from "../support/api-fixture.ts";
+import { auditedHandlers } from "../support/audited-handlers.ts";
+import { countingStore } from "../support/keys-fixture.ts";
+import { batchOf, spansFrom } from "../support/made-batches.ts";
+import { thrownBy } from "../support/matchers.ts";
+import { len, message } from "../support/otlp-wire.ts";
+import { callerUnder, inForce, prometheus, rule } from "../support/policy-fixture.ts";
+import { setUp as setUpService } from "../support/service-fixture.ts";
+
+const pool = createBatchPool({ threads: 1 });
+afterAll(() => pool.close());
+
+const tenantId = "acme";
+const keyId = "0123456789abcdef".repeat(2);
+const span = plainSpan;
+
+function setUp() {
+  let calls: string[] = [];
+  const service = setUpService((store) => {
+    const counted = countingStore(store);
+    calls = counted.calls;
+    return counted.store;
+  });
+  const { parts, keyring, store } = service;
+  const heads = createHeads({ store, issuer: "test", clock: parts.clock });
+  const sequencer = createSequencer({ store, heads, keys: keyring, pool, clock: parts.clock });
+  return {
+    ...service,
+    log: auditedHandlers(logHandlers({ logs: parts.logs }), logMethods, parts.observer),
+    stream: signSpans({ ...parts, pool, sequencer, spansSigned: { add() {} } }),
+    /** What was asked of the store, beside what the trail writes by itself. */
+    asked: () => calls.filter((name) => !["appendAudit", "auditHead"].includes(name)),
+  };
+}
+
+type Service = ReturnType<typeof setUp>;
+
+interface Asked {
+  rpc: keyof typeof roleOf;
+  /** As the trail has it. */
+  action: string;
+  /** Whether no tenant is named, or the role has to be for all tenants whichever is. */
+  forAll?: true;
+  /** Whether it names a tenant nevertheless. */
+  names?: true;
+  ask(service: Service, call: CallContext, tenantId: string): unknown;
+}
+
+const spanBytes = (tenant: string) =>
+  toBinary(SignSpanRequestSchema, create(SignSpanRequestSchema, { tenantId: tenant, span }));
+const verifyBytes = (tenant: string) =>
+  toBinary(VerifySpanRequestSchema, create(VerifySpanRequestSchema, { tenantId: tenant, span }));
+const fields = [{ name: "email", value: Buffer.from("a") }];
+const tokens = [{ name: "email", token: "x" }];
+
+/** Every rpc, as it names a tenant and as it names none. */
+const everything: Asked[] = [
+  {
+    rpc: "generateDataKey",
+    action: "generate_data_key",
+    ask: ({ kms }, call, tenantId) => kms.generateDataKey(create(GenerateDataKeyRequestSchema, { tenantId }), call),
+  },
+  {
+    rpc: "decryptDataKey",
+    action: "decrypt_data_key",
+    ask: ({ kms }, call, tenantId) => kms.decryptDataKey(create(DecryptDataKeyRequestSchema, { tenantId }), call),
+  },
+  {
+    rpc: "encryptPii",
+    action: "encrypt_pii",
+    ask: ({ kms }, call, tenantId) => kms.encryptPii(create(EncryptPiiRequestSchema, { tenantId, fields }), call),
+  },
+  {
+    rpc: "decryptPii",
+    action: "decrypt_pii",
+    ask: ({ kms }, call, tenantId) =>
+      kms.decryptPii(create(DecryptPiiRequestSchema, { tenantId, fields: tokens }), call),
+  },
+  {
+    rpc: "reEncryptPii",
+    action: "re_encrypt_pii",
+    ask: ({ kms }, call, tenantId) =>
+      kms.reEncryptPii(create(ReEncryptPiiRequestSchema, { tenantId, fields: tokens }), call),
+  },
+  {
+    rpc: "signSpan",
+    action: "sign_span",
+    ask: ({ kms }, call, tenantId) => kms.signSpan(decodeSignSpanRequest(spanBytes(tenantId)), call),
+  },
+  {
+    rpc: "signSpans",
+    action: "sign_span",
+    ask: ({ stream }, call, tenantId) => stream(call).take(message(len(2, tenantId), batchOf(spansFrom(0, 1)))),
+  },
+  {
+    rpc: "verifySpan",
+    action: "verify_span",
+    ask: ({ kms }, call, tenantId) => kms.verifySpan(readVerifySpanRequest(verifyBytes(tenantId)), call),
+  },
+  {
+    rpc: "getPublicKeys",
+    action: "get_public_keys",
+    ask: ({ kms }, call, tenantId) => kms.getPublicKeys(create(GetPublicKeysRequestSchema, { tenantId }), call),
+  },
+  {
+    rpc: "getPublicKeys",
+    action: "get_public_keys",
+    ask: ({ kms }, call, tenantId) => kms.publicKeySet({ tenantId }, call),
+  },
+  {
+    rpc: "getCheckpoint",
+    action: "read_log",
+    ask: ({ log }, call, tenantId) => log.getCheckpoint(create(GetCheckpointRequestSchema, { tenantId }), call),
+  },
+  {
+    rpc: "getInclusionProof",
+    action: "read_log",
+    ask: ({ log }, call, tenantId) => log.getInclusionProof(create(GetInclusionProofRequestSchema, { tenantId }), call),
+  },
+  {
+    rpc: "getConsistencyProof",
+    action: "read_log",
+    ask: ({ log }, call, tenantId) =>
+      log.getConsistencyProof(create(GetConsistencyProofRequestSchema, { tenantId }), call),
+  },
+  {
+    rpc: "getCheckpoint",
+    action: "read_log",
+    ask: ({ log }, call, tenantId) => log.getTile({ tenantId, log: 0, path: "tile/0/000" }, call),
+  },
+  {
+    rpc: "rotate",
+    action: "rotate",
+    ask: ({ kms }, call, tenantId) => kms.rotate(create(RotateRequestSchema, { tenantId }), call),
+  },
+  {
+    rpc: "rotate",
+    action: "rotate",
+    forAll: true,
+    ask: ({ kms }, call) => kms.rotate(create(RotateRequestSchema, {}), call),
+  },
+  {
+    rpc: "validate",
+    action: "validate",
+    forAll: true,
+    names: true,
+    ask: ({ kms }, call, tenantId) => kms.validate(create(ValidateRequestSchema, { tenantId }), call),
+  },
+  {
+    rpc: "validate",
+    action: "validate",
+    forAll: true,
+    ask: ({ kms }, call) => kms.validate(create(ValidateRequestSchema, {}), call),
+  },
+  {
+    rpc: "status",
+    action: "status",
+    ask: ({ kms }, call, tenantId) => kms.status(create(StatusRequestSchema, { tenantId }), call),
+  },
+  {
+    rpc: "status",
+    action: "status",
+    forAll: true,
+    ask: ({ kms }, call) => kms.status(create(StatusRequestSchema, {}), call),
+  },
+  {
+    rpc: "listKeys",
+    action: "list_keys",
+    ask: ({ admin }, call, tenantId) => admin.listKeys(create(ListKeysRequestSchema, { tenantId }), call),
+  },
+  {
+    rpc: "listKeys",
+    action: "list_keys",
+    forAll: true,
+    ask: ({ admin }, call) => admin.listKeys(create(ListKeysRequestSchema, {}), call),
+  },
+  {
+    rpc: "disableKey",
+    action: "disable",
+    ask: ({ admin }, call, tenantId) => admin.disableKey(create(DisableKeyRequestSchema, { tenantId, keyId }), call),
+  },
+  {
+    rpc: "enableKey",
+    action: "enable",
+    ask: ({ admin }, call, tenantId) => admin.enableKey(create(EnableKeyRequestSchema, { tenantId, keyId }), call),
+  },
+  {
+    rpc: "markKeyCompromised",
+    action: "mark_compromised",
+    ask: ({ admin }, call, tenantId) =>
+      admin.markKeyCompromised(create(MarkKeyCompromisedRequestSchema, { tenantId, keyId }), call),
+  },
+  {
+    rpc: "scheduleKeyDestruction",
+    action: "schedule_destruction",
+    ask: ({ admin }, call, tenantId) =>
+      admin.scheduleKeyDestruction(create(ScheduleKeyDestructionRequestSchema, { tenantId, keyId }), call),
+  },
+  {
+    rpc: "cancelKeyDestruction",
+    action: "cancel_destruction",
+    ask: ({ admin }, call, tenantId) =>
+      admin.cancelKeyDestruction(create(CancelKeyDestructionRequestSchema, { tenantId, keyId }), call),
+  },
+  {
+    rpc: "rewrapKeys",
+    action: "rewrap",
+    forAll: true,
+    ask: ({ admin }, call) => admin.rewrapKeys(create(RewrapKeysRequestSchema, {}), call),
+  },
+  {
+    rpc: "listAuditEvents",
+    action: "list_audit_events",
+    ask: ({ admin }, call, tenantId) => admin.listAuditEvents(create(ListAuditEventsRequestSchema, { tenantId }), call),
+  },
+  {
+    rpc: "listAuditEvents",
+    action: "list_audit_events",
+    forAll: true,
+    ask: ({ admin }, call) => admin.listAuditEvents(create(ListAuditEventsRequestSchema, {}), call),
+  },
+  {
+    rpc: "verifyAudit",
+    action: "verify_audit",
+    forAll: true,
+    ask: ({ admin }, call) => admin.verifyAudit(create(VerifyAuditRequestSchema, {}), call),
+  },
+];
+
+const titled = everything.map((asked) => [`${asked.rpc}${asked.forAll ? ", for all tenants" : ""}`, asked] as const);
+
+function callBy(policy: InForce): CallContext {
+  return { caller: callerUnder(policy, prometheus), signal: new AbortController().signal };
+}
+
+const holding = (role: Role, tenants: string) => callBy(inForce(rule({ roles: `[${role}]`, tenants })));
+
+/** The caller's error if it was denied; undefined for an answer or another error. */
+async function denial(ask: () => unknown): Promise<KmsError | undefined> {
+  try {
+    await ask();
+  } catch (error) {
+    if ((error as KmsError).code === "PERMISSION_DENIED") return error as KmsError;
+  }
+  return undefined;
+}
+
+it("there is a request of every rpc", () => {
+  expect(new Set(everything.map(({ rpc }) => rpc))).toEqual(new Set(Object.keys(roleOf)));
+});
+
+describe("attack 50: with each single role of 15", () => {
+  it.each(titled)("%s is answered to its own role alone", async (_title, { rpc, forAll, ask }) => {
+    const service = setUp();
+    for (const role of roles) {
+      for (const [tenants, isForAll] of [
+        ["[acme, b-*]", false],
+        ['"*"', true],
+      ] as const) {
+        const error = await denial(() => ask(service, holding(role, tenants), tenantId));
+        const isAllowed = role === roleOf[rpc] && (!forAll || isForAll);
+        const where = forAll ? "for all tenants" : "for this tenant";
+        expect(error?.message, `${role} ${tenants}`).toBe(
+          isAllowed ? undefined : `the caller may not ${roleOf[rpc]} ${where}`,
+        );
+      }
+    }
+  });
+});
+
+describe("a caller that has not the role", () => {
+  it.each(titled)(
+    "is refused %s before the store is asked, and is in the trail",
+    async (_title, { rpc, action, forAll, names, ask }) => {
+      const service = setUp();
+      const others = roles.filter((role) => role !== roleOf[rpc] && !["destroy", "mark-compromised"].includes(role));
+      const call = callBy(inForce(rule({ roles: `[${others.join(", ")}]`, tenants: '"*"' })));
+      expect((await denial(() => ask(service, call, tenantId)))?.metadata).toEqual({ role: roleOf[rpc] });
+      expect(service.asked()).toEqual([]);
+      const named = forAll && !names ? "" : tenantId;
+      expect(await service.rows()).toMatchObject([
+        { actor: "token:prometheus", action, tenantId: named, outcome: "PERMISSION_DENIED", count: 1 },
+      ]);
+    },
+  );
+
+  it.each(titled.filter(([, { forAll }]) => !forAll))(
+    "is told no more of %s by a tenant that exists than by none",
+    async (_title, { rpc, ask }) => {
+      const service = setUp();
+      await service.keyring.activeDataKey("globex");
+      await service.keyring.activeSigningKey("globex");
+      const before = service.asked().length;
+      const call = holding(roleOf[rpc], "[acme]");
+      const told = new Set<string>();
+      for (const tenant of ["globex", "nobody"]) {
+        const { code, message, metadata, violations } = (await denial(() => ask(service, call, tenant)))!;
+        told.add(JSON.stringify({ code, message, metadata, violations }));
+      }
+      expect(told.size).toBe(1);
+      expect([...told][0]).not.toMatch(/globex|nobody/);
+      expect(service.asked()).toHaveLength(before);
+      expect(await service.rows()).toMatchObject([
+        { tenantId: "globex", outcome: "PERMISSION_DENIED" },
+        { tenantId: "nobody", outcome: "PERMISSION_DENIED" },
+      ]);
+    },
+  );
+
+  it("is told of the tenant's form before its roles, and of nothing else before them", async () => {
+    const service = setUp();
+    const stranger = callBy(inForce());
+    for (const { rpc, ask } of everything.filter(({ forAll, names }) => names || !forAll)) {
+      const error = await thrownBy(() => ask(service, stranger, "Not a tenant"));
+      expect(error, rpc).toBeKmsError("INVALID_ARGUMENT", "tenant_id");
+    }
+    const { kms, admin, log, stream } = service;
+    const malformed: Record<string, () => unknown> = {
+      generateDataKey: () =>
+        kms.generateDataKey(create(GenerateDataKeyRequestSchema, { tenantId, keySpec: 99 as KeySpec }), stranger),
+      decryptDataKey: () =>
+        kms.decryptDataKey(
+          create(DecryptDataKeyRequestSchema, { tenantId, ciphertextBlob: Buffer.from("x") }),
+          stranger,
+        ),
+      encryptPii: () => kms.encryptPii(create(EncryptPiiRequestSchema, { tenantId }), stranger),
+      decryptPii: () => kms.decryptPii(create(DecryptPiiRequestSchema, { tenantId }), stranger),
+      reEncryptPii: () => kms.reEncryptPii(create(ReEncryptPiiRequestSchema, { tenantId }), stranger),
+      signSpans: () => stream(stranger).take(message(len(2, tenantId), batchOf([]))),
+      getPublicKeys: () =>
+        kms.getPublicKeys(create(GetPublicKeysRequestSchema, { tenantId, pageToken: "x" }), stranger),
+      rotate: () => kms.rotate(create(RotateRequestSchema, { tenantId, requestId: "a b" }), stranger),
+      listKeys: () => admin.listKeys(create(ListKeysRequestSchema, { tenantId, pageToken: "x" }), stranger),
+      disableKey: () => admin.disableKey(create(DisableKeyRequestSchema, { tenantId, keyId: "x" }), stranger),
+      scheduleKeyDestruction: () =>
+        admin.scheduleKeyDestruction(
+          create(ScheduleKeyDestructionRequestSchema, { tenantId, keyId, days: 99 }),
+          stranger,
+        ),
+      rewrapKeys: () => admin.rewrapKeys(create(RewrapKeysRequestSchema, { pageToken: "x" }), stranger),
+      listAuditEvents: () =>
+        admin.listAuditEvents(create(ListAuditEventsRequestSchema, { tenantId, keyId: "x" }), stranger),
+      getTile: () => log.getTile({ tenantId, log: 0, path: "no tile" }, stranger),
+    };
+    for (const [name, ask] of Object.entries(malformed)) {
+      expect(await thrownBy(ask), name).toBeKmsError("PERMISSION_DENIED");
+    }
+    expect(service.asked()).toEqual([]);
+  });
+});
+
+describe("attack 54: a COMPROMISED key", () => {
+  async function meet() {
+    const service = setUp();
+    const { kms, admin } = service;
+    const all = callBy({
+      ...inForce(
+        rule({
+          roles: `[${roles.filter((role) => role !== "destroy" && role !== "sign").join(", ")}]`,
+          tenants: '"*"',
+        }),
+      ),
+    });
+    const sealed = await kms.encryptPii(create(EncryptPiiRequestSchema, { tenantId, fields }), all);
+    const { ciphertextBlob, plaintext } = await kms.generateDataKey(
+      create(GenerateDataKeyRequestSchema, { tenantId }),
+      all,
+    );
+    await admin.markKeyCompromised(create(MarkKeyCompromisedRequestSchema, { tenantId, keyId: sealed.keyId }), all);
+    const opening = { tenantId, fields: sealed.fields };
+    return {
+      plaintext,
+      decryptPii: async (call: CallContext) =>
+        (await kms.decryptPii(create(DecryptPiiRequestSchema, opening), call)).fields[0]!.result,
+      reEncryptPii: async (call: CallContext) =>
+        (await kms.reEncryptPii(create(ReEncryptPiiRequestSchema, opening), call)).fields[0]!.result,
+      decryptDataKey: async (call: CallContext) =>
+        kms.decryptDataKey(create(DecryptDataKeyRequestSchema, { tenantId, ciphertextBlob }), call),
+    };
+  }
+
+  const two = (one: string, tenants: string, other: string, others: string) =>
+    callBy(inForce(rule({ roles: `[${one}]`, tenants }), rule({ name: "b", roles: `[${other}]`, tenants: others })));
+  const refused = {
+    case: "error",
+    value: { field: "fields[0].token", message: expect.stringContaining("break-glass") },
+  };
+
+  it("opens for a caller with break-glass for its tenant, and the role of the rpc", async () => {
+    const { decryptPii, reEncryptPii, decryptDataKey, plaintext } = await meet();
+    for (const glass of ["[acme]", '"*"', "[ac-*, acme]"]) {
+      expect(await decryptPii(two("decrypt", "[acme]", "break-glass", glass))).toMatchObject({ case: "value" });
+      expect(await reEncryptPii(two("re-encrypt", "[acme]", "break-glass", glass))).toMatchObject({ case: "token" });
+      expect((await decryptDataKey(two("decrypt-data-key", "[acme]", "break-glass", glass))).plaintext).toEqual(
+        plaintext,
+      );
+    }
+  });
+
+  it("does not open for the role of the rpc alone, nor with break-glass for another tenant", async () => {
+    const { decryptPii, reEncryptPii, decryptDataKey } = await meet();
+    for (const call of [holding("decrypt", '"*"'), two("decrypt", '"*"', "break-glass", "[globex]")]) {
+      expect(await decryptPii(call)).toMatchObject(refused);
+    }
+    for (const call of [holding("re-encrypt", '"*"'), two("re-encrypt", '"*"', "break-glass", "[globex]")]) {
+      expect(await reEncryptPii(call)).toMatchObject(refused);
+    }
+    for (const call of [
+      holding("decrypt-data-key", '"*"'),
+      two("decrypt-data-key", '"*"', "break-glass", "[globex]"),
+    ]) {
+      expect(await thrownBy(() => decryptDataKey(call))).toBeKmsError("KEY_UNUSABLE", "break-glass");
+    }
+  });
+
+  it("does not open for break-glass alone", async () => {
+    const { decryptPii, reEncryptPii, decryptDataKey } = await meet();
+    for (const open of [decryptPii, reEncryptPii, decryptDataKey]) {
+      expect(await thrownBy(() => open(holding("break-glass", '"*"')))).toBeKmsError("PERMISSION_DENIED");
+    }
+  });
+});
+
+describe("a stream", () => {
+  const batch = () => batchOf(spansFrom(0, 1));
+  const first = () => message(len(2, tenantId), batch());
+
+  it("attack 43: ends at the first batch behind a policy that does not let its caller sign", async () => {
+    const service = setUp();
+    let policy = inForce(rule());
+    const caller = createCaller({ identity: prometheus, inForce: () => policy });
+    const stream = service.stream({ caller, signal: new AbortController().signal });
+    await stream.take(first());
+    policy = inForce(rule({ name: "still" }));
+    await stream.take(batch());
+    policy = inForce(rule({ tenants: "[globex]" }));
+    const error = await thrownBy(() => stream.take(batch()));
+    expect(error).toBeKmsError("PERMISSION_DENIED", "the caller may not sign for this tenant");
+    policy = inForce(rule());
+    expect(await thrownBy(() => stream.take(batch()))).toBe(error);
+    expect(await service.rows()).toMatchObject([
+      { action: "sign_span", tenantId, outcome: "OK", count: 1, rule: "a" },
+      { action: "sign_span", tenantId, outcome: "OK", count: 1, rule: "still" },
+      { action: "sign_span", tenantId, outcome: "PERMISSION_DENIED", count: 1 },
+    ]);
+  });
+
+  it("attack 55: may not name another tenant later, though its caller may sign for both", async () => {
+    const { stream } = setUp();
+    const open = stream(holding("sign", '"*"'));
+    await open.take(first());
+    expect(await thrownBy(() => open.take(message(len(2, "globex"), batch())))).toBeKmsError(
+      "INVALID_ARGUMENT",
+      "tenant_id",
+    );
+  });
+});
+
+describe("Status for a caller that has the role for some tenants alone", () => {
+  it("tells of the tenant's keys, its provider key and the service's health, and of nothing else", async () => {
+    const { kms, parts, keyring, provider, asked } = setUp();
+    await keyring.activeDataKey(tenantId);
+    await keyring.activeDataKey("globex");
+    const condition = () => parts.watches[0]!.current();
+    const own = {
+      name: "their-key",
+      provider: "aws",
+      tenants: 7,
+      open: { watch: { provider, current: condition } },
+      condition,
+    };
+    const tenantProviderKeys = { all: () => [own, own], keyOf: (id: string) => (id === tenantId ? own : undefined) };
+    const { status } = statusHandlers({ ...parts, tenantProviderKeys });
+    const before = asked().length;
+    const { $typeName, ...answer } = await status(
+      create(StatusRequestSchema, { tenantId }),
+      holding("status", "[acme]"),
+    );
+    expect(asked().slice(before)).toEqual(["counts"]);
+    const told = Object.entries(answer).filter(([, value]) =>
+      Array.isArray(value) ? value.length > 0 : value !== "" && value !== 0 && value !== undefined,
+    );
+    expect(Object.fromEntries(told)).toMatchObject({
+      status: 1,
+      keys: [{ purpose: "data", state: "ACTIVE", count: 1n }],
+      tenantKeys: [{ name: "their-key", tenants: 0, detail: "in this process" }],
+      tenantKeysTotal: 1,
+    });
+    expect(told.map(([name]) => name).sort()).toEqual(["keys", "status", "tenantKeys", "tenantKeysTotal"]);
+    const all = await kms.status(create(StatusRequestSchema, { tenantId }), holding("status", '"*"'));
+    expect(all.provider).toBe("local");
+    expect(all.keys).toMatchObject([{ purpose: "data", state: "ACTIVE", count: 1n }]);
+  });
+});

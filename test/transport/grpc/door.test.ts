@@ -1,0 +1,206 @@
+/** Streams and calls whose caller is found out late: nothing of what they bring is lost, read or run before. */
+import { constants } from "node:http2";
+import { setTimeout as delay } from "node:timers/promises";
+import { create } from "@bufbuild/protobuf";
+import * as grpc from "@grpc/grpc-js";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { GenerateDataKeyResponseSchema } from "../../../gen/ts/fluo/kms/v1/data_key_pb.ts";
+import type { Caller } from "../../../src/call/context.ts";
+import { KmsError } from "../../../src/errors.ts";
+import { anyone, type Door, type Peering } from "../../../src/transport/authenticate.ts";
+import { maxHeldBytes } from "../../../src/transport/grpc/door.ts";
+import { maxConcurrentStreams } from "../../../src/transport/grpc/server.ts";
+import { frame } from "../../support/raw-stream.ts";
+import { failureOf } from "../../support/running-service.ts";
+import { echo, rawStream, startStreams } from "../../support/stream-fixture.ts";
+import { startTransports } from "../../support/transports-fixture.ts";
+
+const peering: Peering = {
+  closesMs: () => Number.POSITIVE_INFINITY,
+  hasCertificate: () => false,
+  isRefused: () => false,
+  hasLost: () => false,
+  about: () => ({}),
+};
+
+/** A door at which each caller waits for what the test says. */
+function doorOf(enter: () => Promise<Caller>): Door {
+  return {
+    ...{ connect: () => peering, enter, identify: enter, count() {}, subscribe() {}, policySha256: () => "" },
+    isOpen: (what) => what === "metrics",
+  };
+}
+
+const stranger = () => new KmsError("UNAUTHENTICATED", "the token is not accepted");
+const path = "/fluo.kms.v1.KmsService/SignSpans";
+
+async function texts(stream: { next(): Promise<Uint8Array | undefined> }): Promise<string[]> {
+  const all: string[] = [];
+  for (let each = await stream.next(); each; each = await stream.next()) all.push(Buffer.from(each).toString());
+  return all;
+}
+
+describe("a stream of messages", () => {
+  const gzip = { "grpc.default_compression_algorithm": grpc.compressionAlgorithms.gzip };
+
+  it.each([
+    [0, {}],
+    [1, {}],
+    [50, {}],
+    [500, {}],
+    [50, gzip],
+  ])("is answered whole, though its caller is known after %i ms (%o)", async (ms, channel) => {
+    const { open } = await startStreams(echo, { door: doorOf(() => delay(ms, anyone)) });
+    const stream = open({}, channel);
+    for (const each of ["a", "b", "c", "d", "e"]) await stream.send(Buffer.from(each));
+    await delay(ms + 20);
+    await stream.send(Buffer.from("f"));
+    stream.halfClose();
+    expect(await texts(stream)).toEqual(["a", "b", "c", "d", "e", "f"]);
+  });
+
+  it("is answered whole, though all of it came before its caller was known", async () => {
+    const known = Promise.withResolvers<Caller>();
+    const { grpcAddress } = await startStreams(echo, { door: doorOf(() => known.promise) });
+    const { stream, status } = rawStream(grpcAddress, { ":path": path });
+    stream.end(Buffer.concat(["a", "b"].map((each) => frame(Buffer.from(each)))));
+    await new Promise((resolve) => stream.session!.ping(() => resolve(undefined)));
+    known.resolve(anyone);
+    const got: Buffer[] = [];
+    stream.on("data", (chunk: Buffer) => got.push(chunk));
+    expect(await status()).toBe(grpc.status.OK);
+    expect(Buffer.concat(got)).toEqual(Buffer.concat(["a", "b"].map((each) => frame(Buffer.from(each)))));
+  });
+
+  it("is refused late, and none of it taken", async () => {
+    let taken = 0;
+    const counting = () => ({
+      async take() {
+        taken += 1;
+        return { bytes: 0, messages: [] };
+      },
+    });
+    const door = doorOf(() => delay(20).then(() => Promise.reject(stranger())));
+    const { grpcAddress, metrics } = await startStreams(counting, { door });
+    const { stream, status } = rawStream(grpcAddress, { ":path": path });
+    stream.write(Buffer.concat(Array.from({ length: 20 }, () => frame(Buffer.alloc(1_000)))));
+    expect(await status()).toBe(grpc.status.UNAUTHENTICATED);
+    expect(taken).toBe(0);
+    expect(await metrics()).toContain('kms_errors_total{operation="SignSpans",code="UNAUTHENTICATED"} 1');
+  });
+
+  it("that leaves before its caller is known is nothing", async () => {
+    const known = Promise.withResolvers<Caller>();
+    const { grpcAddress, open } = await startStreams(echo, { door: doorOf(() => known.promise) });
+    for (const code of [constants.NGHTTP2_CANCEL, constants.NGHTTP2_INTERNAL_ERROR]) {
+      const { stream } = rawStream(grpcAddress, { ":path": path });
+      stream.on("error", () => {});
+      stream.write(frame(Buffer.from("a")));
+      await new Promise((resolve) => stream.session!.ping(() => resolve(undefined)));
+      stream.close(code);
+    }
+    known.resolve(anyone);
+    const next = open();
+    await next.send(Buffer.from("b"));
+    next.halfClose();
+    expect(await texts(next)).toEqual(["b"]);
+  });
+});
+
+describe("calls whose callers are not known yet", () => {
+  it("hold a bounded memory together: what is beyond is told to wait", async () => {
+    const known = Promise.withResolvers<Caller>();
+    const counted: (string | undefined)[] = [];
+    const count: Door["count"] = (_connection, _authorization, refused) => void counted.push(refused?.code);
+    const { grpcAddress } = await startStreams(echo, { door: { ...doorOf(() => known.promise), count } });
+    const each = 60_000;
+    const raws = Array.from({ length: Math.ceil(maxHeldBytes / each) + 5 }, (_, at) => at);
+    const sessions = Array.from({ length: Math.ceil(raws.length / 90) }, () =>
+      rawStream(grpcAddress, { ":path": path }),
+    );
+    onTestFinished(() => {
+      for (const { session } of sessions) session.destroy();
+    });
+    const statuses = raws.map((at) => {
+      const { session } = sessions[at % sessions.length]!;
+      const stream = session.request({
+        ...{ ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" },
+      });
+      stream.on("error", () => {});
+      stream.write(Buffer.alloc(each));
+      const { promise, resolve } = Promise.withResolvers<unknown>();
+      stream.on("response", (headers) => resolve(headers["grpc-status"]));
+      stream.on("close", () => resolve("closed"));
+      return promise;
+    });
+    expect(await Promise.race(statuses)).toBe(String(grpc.status.RESOURCE_EXHAUSTED));
+    expect(new Set(counted)).toEqual(new Set(["RATE_LIMITED"]));
+  });
+
+  it("have the time of their callers run meanwhile", async () => {
+    const asked: number[] = [];
+    const transports = await startTransports(
+      {
+        generateDataKey(_request, { signal }) {
+          asked.push(signal.aborted ? 1 : 0);
+          return create(GenerateDataKeyResponseSchema);
+        },
+      },
+      { door: doorOf(() => delay(200, anyone)) },
+    );
+    onTestFinished(() => transports.stop());
+    const late = transports.grpc.generateDataKey({ tenantId: "acme" }, { deadline: Date.now() + 50 });
+    expect((await failureOf(late)).code).toBe(grpc.status.DEADLINE_EXCEEDED);
+    await transports.grpc.generateDataKey({ tenantId: "acme" }, { deadline: Date.now() + 60_000 });
+    expect(asked).toEqual([0]);
+  });
+
+  it("are refused with their request of 4 MB unread", async () => {
+    const transports = await startTransports(
+      {},
+      { door: doorOf(() => delay(20).then(() => Promise.reject(stranger()))) },
+    );
+    onTestFinished(() => transports.stop());
+    const refused = transports.grpc.raw("generateDataKey", Buffer.alloc(4_000_000));
+    expect(await failureOf(refused)).toMatchObject({
+      code: grpc.status.UNAUTHENTICATED,
+      message: expect.stringContaining("the token is not accepted"),
+    });
+  });
+
+  it.each([
+    ["at once", async () => anyone],
+    ["late", () => delay(1, anyone)],
+    ["when refused", () => Promise.reject(stranger())],
+  ])("end alone, and not the process, where something breaks %s", async (_, enter) => {
+    const count = () => {
+      throw new Error("a bug");
+    };
+    const transports = await startTransports({}, { door: { ...doorOf(enter), count } });
+    onTestFinished(() => transports.stop());
+    for (const _ of "ab") {
+      const refused = transports.grpc.raw("generateDataKey", Buffer.alloc(100));
+      expect(await failureOf(refused)).toMatchObject({ code: grpc.status.INTERNAL });
+    }
+  });
+
+  it.each([
+    ["at once", () => Promise.reject(stranger())],
+    ["late", () => delay(1).then(() => Promise.reject(stranger()))],
+    [
+      "without a look",
+      (): never => {
+        throw stranger();
+      },
+    ],
+  ])("are refused %s on one connection more often than it may have calls open", async (_, enter) => {
+    const transports = await startTransports({}, { door: doorOf(enter) });
+    onTestFinished(() => transports.stop());
+    for (let times = 0; times < 3 * maxConcurrentStreams; times += 10) {
+      const refused = Array.from({ length: 10 }, () =>
+        failureOf(transports.grpc.raw("generateDataKey", Buffer.alloc(100))),
+      );
+      for (const { code } of await Promise.all(refused)) expect(code).toBe(grpc.status.UNAUTHENTICATED);
+    }
+  });
+});
