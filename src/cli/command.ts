@@ -22,7 +22,7 @@ export interface Command {
   /** One sentence for help. */
   summary: string;
   options: readonly Option[];
-  /** The one argument beside options, as help calls it; it must then be given. One that ends with "…" may be given several times. */
+  /** The arguments beside options, as help calls them: words, all of which must be given; "…" for one or several. */
   operand?: string;
   /** More for the command's own help. */
   details: readonly string[];

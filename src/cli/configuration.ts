@@ -1,7 +1,7 @@
 /** The configuration of a command that does not ask a running service. */
 import { ConfigError, problemLine } from "../config/problem.ts";
 import type { Config } from "../config/config.ts";
-import { loadConfig } from "../config/load.ts";
+import { type ConfigSources, loadConfig } from "../config/load.ts";
 import { type Option, type OptionValues, textOf } from "./command.ts";
 import { oneLine, printJson } from "./print.ts";
 
@@ -12,9 +12,9 @@ export const configOption: Option = {
 };
 
 /** Undefined where it has problems, which then are told: with --json as JSON, else a line each. */
-export function configFrom(options: OptionValues): Config | undefined {
+export function configFrom(options: OptionValues, elsewhere?: ConfigSources["elsewhere"]): Config | undefined {
   try {
-    return loadConfig({ file: textOf(options, "config") });
+    return loadConfig({ file: textOf(options, "config"), ...(elsewhere && { elsewhere }) });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     if (options.json === true) {

@@ -14,8 +14,10 @@ import {
   SignSpansResponseSchema,
 } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { KeyValue } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
-import { BadRequestSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
+import { BadRequestSchema, ErrorInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../gen/ts/google/rpc/status_pb.ts";
+import { proxiesFor } from "./access/proxies.ts";
+import type { Credentials } from "./access/service-credentials.ts";
 import type { Attribute } from "./sign/json-spans.ts";
 import type {
   Address,
@@ -33,7 +35,6 @@ const codeNames = new Map<number, string>(Object.entries(grpc.status).map(([name
 /** Nothing is retried below this: a batch must keep its request_id, and only the caller knows what was answered. */
 const channelOptions: grpc.ChannelOptions = {
   "grpc.enable_retries": 0,
-  "grpc.enable_http_proxy": 0,
   "grpc.service_config_disable_resolution": 1,
   // A stream of its own may meet a new process at the same address.
   "grpc.use_local_subchannel_pool": 1,
@@ -43,16 +44,23 @@ const channelOptions: grpc.ChannelOptions = {
   "grpc-node.flow_control_window": 4 * 1024 * 1024,
 };
 
+export interface Target {
+  address: Address;
+  shown: Credentials;
+}
+
 /** Opens a connection, and a stream on it. `ended` is called once, as the last. */
-export function openSpanStream(address: Address, { answered, drained, ended }: StreamEvents): SpanStream {
-  const client = new grpc.Client(`dns:${address.target}`, credentialsOf(address), {
-    ...channelOptions,
-    ...serverNameOf(address),
+export function openSpanStream({ address, shown }: Target, { answered, drained, ended }: StreamEvents): SpanStream {
+  const client = new grpc.Client(`dns:${address.target}`, credentialsOf(address, shown), {
+    ...{ ...channelOptions, ...proxyOf(address), ...serverNameOf(address) },
   });
+  const metadata = new grpc.Metadata();
+  if (shown.token !== undefined) metadata.set("authorization", `Bearer ${shown.token.text}`);
   const stream = client.makeBidiStreamRequest<Uint8Array, SignSpansResponse>(
     path,
     (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
     (bytes) => fromBinary(SignSpansResponseSchema, bytes),
+    metadata,
   );
   stream.on("data", (response: SignSpansResponse) => answered(answerOf(response)));
   stream.on("drain", drained);
@@ -69,13 +77,20 @@ export function openSpanStream(address: Address, { answered, drained, ended }: S
   };
 }
 
-function credentialsOf({ isTls, host }: Address): grpc.ChannelCredentials {
+/** grpc-js knows the variables by their names in small letters alone. */
+function proxyOf({ host }: Address): grpc.ChannelOptions {
+  return { "grpc.enable_http_proxy": proxiesFor(host) === undefined ? 0 : 1 };
+}
+
+function credentialsOf({ isTls, host }: Address, { tls: { ca, certificate } }: Credentials): grpc.ChannelCredentials {
   if (!isTls) return grpc.credentials.createInsecure();
   // What other commands trust, NODE_EXTRA_CA_CERTS among it, and the system's authorities.
-  const trusted = new Set([...getCACertificates("default"), ...getCACertificates("system")]);
+  const own = ca === undefined ? [] : [ca];
+  const trusted = new Set([...getCACertificates("default"), ...getCACertificates("system"), ...own]);
   const verify =
     isIP(host) > 0 ? { checkServerIdentity: (_name: string, cert: PeerCertificate) => identity(host, cert) } : {};
-  return grpc.credentials.createSsl(Buffer.from([...trusted].join("\n")), null, null, verify);
+  const [key, cert] = certificate ? [Buffer.from(certificate.key), Buffer.from(certificate.cert)] : [null, null];
+  return grpc.credentials.createSsl(Buffer.from([...trusted].join("\n")), key, cert, verify);
 }
 
 /** TLS names no server by an IP address, and grpc-js would; the certificate is checked against the address all the same. */
@@ -119,19 +134,25 @@ function nameOf(code: number): string {
 }
 
 function endOf({ code, details, metadata }: grpc.StatusObject): StreamEnd {
-  return { code: nameOf(code), message: details, fields: code === grpc.status.OK ? [] : fieldsIn(metadata) };
+  const told = code === grpc.status.OK ? nothing : detailsIn(metadata);
+  return { code: nameOf(code), message: details, ...told };
 }
 
-/** Fields of the BadRequest detail, if the status has one that can be read. */
-function fieldsIn(metadata: grpc.Metadata): StreamEnd["fields"] {
+const nothing: Pick<StreamEnd, "reason" | "fields"> = { reason: undefined, fields: [] };
+
+/** Nothing where the status has no details that can be read. */
+function detailsIn(metadata: grpc.Metadata): Pick<StreamEnd, "reason" | "fields"> {
   const [encoded] = metadata.get("grpc-status-details-bin");
-  if (!(encoded instanceof Buffer)) return [];
+  if (!(encoded instanceof Buffer)) return nothing;
   try {
-    return fromBinary(StatusSchema, encoded).details.flatMap((detail) => {
+    const { details } = fromBinary(StatusSchema, encoded);
+    const fields = details.flatMap((detail) => {
       const violations = anyUnpack(detail, BadRequestSchema)?.fieldViolations ?? [];
       return violations.map(({ field, description }) => ({ field, description }));
     });
+    const [reason] = details.flatMap((detail) => anyUnpack(detail, ErrorInfoSchema)?.reason ?? []);
+    return { reason, fields };
   } catch {
-    return [];
+    return nothing;
   }
 }

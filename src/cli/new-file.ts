@@ -10,10 +10,12 @@ export function refuseExisting(file: string): void {
 }
 
 /** Writes and syncs under another name in the same directory first. Throws a Failure that says why the file cannot be made. */
-export function writeNewFile(file: string, pieces: Iterable<Uint8Array | string>): void {
+export function writeNewFile(file: string, pieces: Iterable<Uint8Array | string>, mode = 0o666): void {
   const temporary = `${file}.${process.pid}.tmp`;
+  let isMade = false;
   try {
-    const opened = openSync(temporary, "wx");
+    const opened = openSync(temporary, "wx", mode);
+    isMade = true;
     try {
       for (const piece of pieces) writeWhole(opened, typeof piece === "string" ? Buffer.from(piece) : piece);
       fsyncSync(opened);
@@ -24,7 +26,7 @@ export function writeNewFile(file: string, pieces: Iterable<Uint8Array | string>
     renameSync(temporary, file);
     syncDirectory(dirname(file));
   } catch (error) {
-    rmSync(temporary, { force: true });
+    if (isMade) rmSync(temporary, { force: true });
     if (error instanceof Failure) throw error;
     throw new Failure(
       `${file} cannot be written (${(error as NodeJS.ErrnoException).code ?? (error as Error).message})`,

@@ -7,6 +7,10 @@ import { check } from "./commands/check.ts";
 import { type Command, type ExitCode, exitCode, Failure, UsageError } from "./command.ts";
 import { demo } from "./commands/demo.ts";
 import { commandHelp, globalHelp } from "./help.ts";
+import { policyCheck } from "./commands/policy-check.ts";
+import { policyDiff } from "./commands/policy-diff.ts";
+import { policyExplain } from "./commands/policy-explain.ts";
+import { policyNew } from "./commands/policy-new.ts";
 import { oneLine, printJson } from "./print.ts";
 import { restore } from "./commands/restore.ts";
 import { rewrap } from "./commands/rewrap.ts";
@@ -14,14 +18,17 @@ import { rotate } from "./commands/rotate.ts";
 import { serve } from "./commands/serve.ts";
 import { sign } from "./commands/sign.ts";
 import { status } from "./commands/status.ts";
+import { tokenNew } from "./commands/token-new.ts";
 import { validate } from "./commands/validate.ts";
 import { verify } from "./commands/verify.ts";
+import { whoami } from "./commands/whoami.ts";
 
 const commands: readonly Command[] = [
   serve,
   demo,
   validate,
   status,
+  whoami,
   rotate,
   rewrap,
   sign,
@@ -30,6 +37,11 @@ const commands: readonly Command[] = [
   restore,
   check,
   auditVerify,
+  policyNew,
+  policyCheck,
+  policyExplain,
+  policyDiff,
+  tokenNew,
 ];
 
 export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {

@@ -1,6 +1,16 @@
 /** A running service, spoken to over HTTP. Every way of not getting an answer is one line that names the address. */
+import { clientEnvironment } from "../config/client-environment.ts";
 import { type Command, Failure, type Option, type OptionValues, textOf, UsageError } from "./command.ts";
+import { askByHttp, type HttpAnswer } from "./access/http-request.ts";
 import { oneLine } from "./print.ts";
+import {
+  adviceOn,
+  type Credentials,
+  credentialOptions,
+  credentialsFor,
+  type ReadCredentials,
+} from "./access/service-credentials.ts";
+import type { Place } from "./access/service-token.ts";
 
 export interface Answer {
   /** As the service wrote it. */
@@ -16,70 +26,102 @@ export interface Call {
   timeoutMs: number;
 }
 
+/** A service, and what it is shown. */
+export interface Service {
+  place: Place;
+  credentials: ReadCredentials;
+}
+
 const defaultAddress = "http://localhost:8080";
 
-export const addressOption: Option = {
-  name: "address",
-  value: "URL",
-  description: `the service's HTTP address, ${defaultAddress} by default`,
-};
+export const serviceOptions: readonly Option[] = [
+  {
+    name: "address",
+    value: "URL",
+    description: `the service's HTTP address, else FLUO_KMS_ADDR, else ${defaultAddress}`,
+  },
+  ...credentialOptions,
+];
 
 export const serviceDetails: Command["details"] = [
-  "Speaks to a running service. For a certificate of your own authority set NODE_EXTRA_CA_CERTS to its PEM file.",
+  "Speaks to a running service. Where --token-file, --ca-cert, --client-cert and --client-key are not given, the files are those of",
+  "FLUO_KMS_TOKEN_FILE (or the token itself is that of FLUO_KMS_TOKEN), FLUO_KMS_CACERT, FLUO_KMS_CLIENT_CERT and FLUO_KMS_CLIENT_KEY.",
+  "",
 ];
 
 /** Throws a Failure for anything but a JSON object with status 2xx; a refusal by the service keeps its code and fields. */
-export async function callService(options: OptionValues, { method, path, body, timeoutMs }: Call): Promise<Answer> {
-  const address = addressOf(options);
-  const init: RequestInit = { method, redirect: "error", signal: AbortSignal.timeout(timeoutMs) };
-  if (method === "POST") {
-    init.headers = { "content-type": "application/json" };
-    init.body = JSON.stringify(body ?? {});
-  }
-  const { ok, status, text } = await fetchText(address, path, init);
+export async function callService(options: OptionValues, call: Call): Promise<Answer> {
+  const place = placeOf(options);
+  return askService({ place, credentials: credentialsFor(options, place) }, call);
+}
+
+/** The same, for a service that is known already. */
+export async function askService({ place, credentials }: Service, call: Call): Promise<Answer> {
+  const shown = credentials();
+  const { status, location, text } = await answerOf(place, call, shown);
+  if (location !== undefined && status >= 300 && status < 400) throw redirected(place, location);
   const json = objectIn(text);
   if (json === undefined) {
-    throw unreachable(`${address} answered HTTP ${status} without JSON; is it the HTTP port of a fluo-kms service?`);
+    throw unreachable(`${place.text} answered HTTP ${status} without JSON; is it the HTTP port of a fluo-kms service?`);
   }
-  if (!ok) throw refusal(status, json);
+  if (status < 200 || status > 299) throw refusal(status, json, shown);
   return { text: text.trimEnd(), json };
 }
 
-function addressOf(options: OptionValues): string {
-  const text = textOf(options, "address") ?? defaultAddress;
+function placeOf(options: OptionValues, { address } = clientEnvironment()): Place {
+  const given = textOf(options, "address");
+  return placeAt(given ?? address ?? defaultAddress, given === undefined ? "FLUO_KMS_ADDR" : undefined);
+}
+
+/** `origin` is where the text comes from. Throws UsageError that names it. */
+export function placeAt(text: string, origin = "--address"): Place {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isPlain = url !== undefined && url.username === "" && url.search === "" && url.hash === "";
   if (!isPlain || !/^https?:$/.test(url.protocol))
-    throw new UsageError(`--address must be a URL such as ${defaultAddress}`);
-  return url.href.replace(/\/$/, "");
+    throw new UsageError(`${origin} must be a URL such as ${defaultAddress}`);
+  return { text: url.href.replace(/\/$/, ""), host: url.hostname, isTls: url.protocol === "https:" };
 }
 
-async function fetchText(address: string, path: string, init: RequestInit) {
+async function answerOf(
+  place: Place,
+  { method, path, body, timeoutMs }: Call,
+  { token, tls }: Credentials,
+): Promise<HttpAnswer> {
+  const headers = {
+    ...(method === "POST" && { "content-type": "application/json" }),
+    ...(token && { authorization: `Bearer ${token.text}` }),
+  };
+  const sent = method === "POST" ? JSON.stringify(body ?? {}) : undefined;
   try {
-    const response = await fetch(address + path, init);
-    return { ok: response.ok, status: response.status, text: await response.text() };
+    return await askByHttp(new URL(place.text + path), { method, headers, body: sent, tls, timeoutMs });
   } catch (error) {
-    throw unreachable(whyUnreachable(address, error));
+    throw unreachable(whyUnreachable(place, error));
   }
 }
 
-/**
- * fetch says "fetch failed"; the reason is the code of its cause, which for a name with several addresses holds an error for each. Texts
- * are quoted, and decide nothing.
- */
-function whyUnreachable(address: string, error: unknown): string {
+function redirected({ text }: Place, location: string): Failure {
+  const why = "no redirect is followed, as what the service is shown would go there too";
+  return unreachable(`${text} redirects to ${oneLine(location)}; ${why}: name the service itself with --address`);
+}
+
+/** Of a name with several addresses each has an error of its own. Texts are quoted, and decide nothing. */
+function whyUnreachable({ text: address, isTls }: Place, error: unknown): string {
   if ((error as Error).name === "TimeoutError")
     return `no answer from ${address} in time; look at its log and its health`;
-  const { cause } = error as { cause?: { code?: string; errors?: { code?: string }[]; message?: string } };
-  const code = cause?.code ?? cause?.errors?.[0]?.code;
+  const { errors, message, ...own } = error as Error & { code?: string; errors?: { code?: string }[] };
+  const code = own.code ?? errors?.[0]?.code;
   if (code === "ECONNREFUSED") {
     return `nothing listens at ${address}; start the service with "fluo-kms serve" or name another with --address`;
   }
-  if (code === "ENOTFOUND") return `the host of ${address} is not known; name another with --address`;
-  if (code !== undefined && /CERT|SELF_SIGNED|ISSUER/.test(code)) {
-    return `the certificate of ${address} is not trusted (${code}); set NODE_EXTRA_CA_CERTS to its authority's PEM file`;
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN")
+    return `the host of ${address} is not known; name another with --address`;
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    return `the certificate of ${address} is not trusted (${message}); name the service with --address as its certificate does`;
   }
-  return `no answer from ${address} (${code ?? cause?.message ?? (error as Error).message}); is it the service's HTTP port?`;
+  if (code !== undefined && /^(?!ERR_SSL).*(CERT|SELF_SIGNED|ISSUER|VERIFY|INVALID_CA|INVALID_PURPOSE)/.test(code)) {
+    return `the certificate of ${address} is not trusted (${code}); name its authority's PEM file with --ca-cert, or in NODE_EXTRA_CA_CERTS`;
+  }
+  return `no answer from ${address} (${code ?? message}); is it the service's HTTP port, ${isTls ? "with" : "without"} TLS?`;
 }
 
 function unreachable(message: string): Failure {
@@ -88,16 +130,18 @@ function unreachable(message: string): Failure {
 
 /**
  * The body is `{code, message, fields: [{field, description}]}`. Its message may already say the one field there is, which is then not
- * printed twice; nothing else depends on the text.
+ * printed twice; beside that only advice depends on the text.
  */
-function refusal(status: number, json: Record<string, unknown>): Failure {
+function refusal(status: number, json: Record<string, unknown>, shown: Credentials): Failure {
   const message = typeof json.message === "string" ? json.message : "no reason given";
+  const advice = adviceOn(message, shown);
   const code = typeof json.code === "string" ? json.code : `HTTP ${status}`;
   const fields = Array.isArray(json.fields) ? (json.fields as { field?: unknown; description?: unknown }[]) : [];
   const lines = fields
     .map((field) => `${field?.field}: ${field?.description}`)
     .filter((line) => !message.includes(line));
-  return new Failure([`${code}: ${message}`, ...lines].map(oneLine).join("\n"), json);
+  const first = advice === undefined ? `${code}: ${message}` : `${code}: ${message}; ${advice}`;
+  return new Failure([first, ...lines].map(oneLine).join("\n"), json);
 }
 
 function objectIn(text: string): Record<string, unknown> | undefined {

@@ -7,6 +7,7 @@ const commands = [
   "demo",
   "validate",
   "status",
+  "whoami",
   "rotate",
   "rewrap",
   "sign",
@@ -15,7 +16,14 @@ const commands = [
   "restore",
   "check",
   "audit verify",
+  "policy new",
+  "policy check",
+  "policy explain",
+  "policy diff",
+  "token new",
 ];
+
+const shown = ["--token-file FILE", "--ca-cert FILE", "--client-cert FILE", "--client-key FILE"];
 
 describe("help", () => {
   it("names every command, and the exit codes", async () => {
@@ -27,16 +35,28 @@ describe("help", () => {
 
   it.each([
     ["serve", ["--config FILE"]],
-    ["validate", ["--address URL", "--tenant TENANT"]],
-    ["status", ["--address URL", "--tenant TENANT"]],
-    ["rotate", ["--address URL", "--tenant TENANT", "--purpose PURPOSE", "--force", "--dry-run", "--limit COUNT"]],
-    ["sign", ["--tenant TENANT", "--mode MODE", "--out FILE", "--grpc-address HOST:PORT", "--resume RUN", " FILE…"]],
+    ["validate", [...shown, "--address URL", "--tenant TENANT"]],
+    ["status", [...shown, "--address URL", "--tenant TENANT"]],
+    ["whoami", [...shown, "--address URL"]],
+    [
+      "rotate",
+      [...shown, "--address URL", "--tenant TENANT", "--purpose PURPOSE", "--force", "--dry-run", "--limit COUNT"],
+    ],
+    [
+      "sign",
+      [...shown, "--tenant TENANT", "--mode MODE", "--out FILE", "--grpc-address HOST:PORT", "--resume RUN", " FILE…"],
+    ],
     ["verify", ["--keys FILE", "--tenant TENANT", "SPANS_FILE"]],
     ["backup", ["--config FILE", " FILE"]],
     ["restore", ["--config FILE", " FILE"]],
     ["check", ["--config FILE"]],
-    ["rewrap", ["--address URL", "--dry-run", "--json"]],
-    ["audit verify", ["--address URL", "--head WRITER:SEQUENCE:MAC"]],
+    ["rewrap", [...shown, "--address URL", "--dry-run", "--json"]],
+    ["audit verify", [...shown, "--address URL", "--head WRITER:SEQUENCE:MAC"]],
+    ["policy new", ["--for KIND", "--out FILE"]],
+    ["policy check", ["--no-files", " FILE"]],
+    ["policy explain", ["--as IDENTITY", "--issuer NAME", "--claims FILE", "--rpc RPC", "--tenant TENANT", " FILE"]],
+    ["policy diff", [" OLD NEW"]],
+    ["token new", ["--name NAME", "--expires DATE", "--out FILE"]],
   ])("of %s lists its options", async (command, options) => {
     const { code, out } = await run([...command.split(" "), "--help"]);
     expect(code).toBe(0);
@@ -56,7 +76,7 @@ describe("wrong usage exits with 2 and says what was meant", () => {
     [
       "a command like none",
       ["frobnicate"],
-      "unknown command frobnicate; use serve, demo, validate, status, rotate, rewrap, sign, verify, ",
+      "unknown command frobnicate; use serve, demo, validate, status, whoami, rotate, rewrap, sign, verify, ",
     ],
     [
       "an unknown option",
@@ -72,6 +92,8 @@ describe("wrong usage exits with 2 and says what was meant", () => {
     ["an argument too few", ["verify", "--keys", "keys.json"], "verify needs SPANS_FILE"],
     ["half a command", ["audit"], "unknown command audit; use audit verify"],
     ["a command that is half right", ["audit", "verfy"], "unknown command audit verfy; did you mean audit verify?"],
+    ["half of a command of several", ["policy"], "use policy new, policy check, policy explain, policy diff"],
+    ["one of two arguments", ["policy", "diff", "old.yaml"], "policy diff needs NEW"],
     ["a backup to nowhere", ["backup"], "backup needs FILE"],
     ["a head that is none", ["audit", "verify", "--head", "12"], "--head is WRITER:SEQUENCE:MAC"],
     ["no keys", ["verify", "spans.json"], "verify needs --keys FILE"],

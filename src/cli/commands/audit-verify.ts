@@ -1,7 +1,7 @@
 /** `audit verify`: is the audit trail whole, and does it still hold what it held when its heads were noted elsewhere? */
 import { type Command, exitCode, jsonOption, type OptionValues, textsOf, UsageError } from "../command.ts";
 import { printJson, printLine, problemsCounted } from "../print.ts";
-import { addressOption, callService, serviceDetails } from "../service-client.ts";
+import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
 interface Head {
   writerId: string;
@@ -25,7 +25,7 @@ export const auditVerify: Command = {
   name: "audit verify",
   summary: "Verifies the audit trail of a running service, against heads noted earlier too.",
   options: [
-    addressOption,
+    ...serviceOptions,
     {
       name: "head",
       value: "WRITER:SEQUENCE:MAC",

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { loadConfig } from "../../config/load.ts";
 import { type Command, exitCode } from "../command.ts";
 import { tellStory } from "../demo/story.ts";
+import { noCredentials } from "../access/service-credentials.ts";
 import { addressAt } from "../sign/span-stream.ts";
 
 export const demo: Command = {
@@ -24,7 +25,10 @@ export const demo: Command = {
     const server = await startServer(loadConfig({ env: settings, cwd: import.meta.dirname }));
     try {
       const address = addressAt(`127.0.0.1:${server.grpcPort}`);
-      await tellStory({ signing: { address, run: randomUUID() }, url: `http://127.0.0.1:${server.httpPort}` });
+      await tellStory({
+        signing: { address, credentials: noCredentials, run: randomUUID() },
+        url: `http://127.0.0.1:${server.httpPort}`,
+      });
     } finally {
       await server.stop();
     }

@@ -2,7 +2,7 @@
 import { type Command, exitCode, Failure, jsonOption, type OptionValues } from "../command.ts";
 import { oneLine, printJson, printLine, printTable } from "../print.ts";
 import { progressLine } from "../progress.ts";
-import { addressOption, callService, serviceDetails } from "../service-client.ts";
+import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
 interface Answer {
   provider?: string;
@@ -46,7 +46,7 @@ const shownFailures = 20;
 export const rewrap: Command = {
   name: "rewrap",
   summary: "Wraps every key that another provider key wrapped under the current one, while the service runs.",
-  options: [addressOption, { name: "dry-run", description: "say what would be done" }, jsonOption],
+  options: [...serviceOptions, { name: "dry-run", description: "say what would be done" }, jsonOption],
   details: [
     "The provider key that wrapped them must be configured too (fluo.kms.other.provider …). May be ended at any time: run again, it goes on.",
     "Exit code 0 says that nothing remains; with --dry-run, that nothing is known to fail.",

@@ -1,7 +1,7 @@
 /** `rotate`: new keys for a tenant, or for all that are due. */
 import { type Command, exitCode, jsonOption, type OptionValues, textOf, UsageError } from "../command.ts";
 import { printLine, printTable } from "../print.ts";
-import { addressOption, callService, serviceDetails } from "../service-client.ts";
+import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
 interface Key {
   tenant_id: string;
@@ -24,7 +24,7 @@ export const rotate: Command = {
   name: "rotate",
   summary: "Rotates the keys of a tenant, or all keys that are due.",
   options: [
-    addressOption,
+    ...serviceOptions,
     { name: "tenant", value: "TENANT", description: "this tenant's keys alone; without it, all that are due" },
     { name: "purpose", value: "PURPOSE", description: "data or signing; without it, both" },
     { name: "force", description: "also what is not due" },

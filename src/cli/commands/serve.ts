@@ -4,6 +4,7 @@ import type { Config } from "../../config/config.ts";
 import { type Command, type ExitCode, exitCode, jsonOption } from "../command.ts";
 import { configFrom, configOption } from "../configuration.ts";
 import { oneLine } from "../print.ts";
+import type { RunningServer } from "../../server.ts";
 import { startFailure } from "../failures.ts";
 
 export const serve: Command = {
@@ -16,10 +17,11 @@ export const serve: Command = {
   details: [
     "Settings come from the environment, then from the file, then from defaults; application.properties.example lists them.",
     "SIGTERM and SIGINT let running calls end within fluo.kms.shutdown.grace; a second signal ends at once (under npm, which doubles some,",
-    "the third). SIGHUP reads the provider keys of tenants anew, and nothing else.",
+    "the third). SIGHUP reads the policy, certificates and the provider keys of tenants anew, and nothing else.",
   ],
   async run(options) {
-    const config = configFrom(options);
+    const { policyProblems } = await import("../policy/policy-file.ts");
+    const config = configFrom(options, policyProblems);
     if (config === undefined) return exitCode.usage;
     // Exits by itself: a server that failed half-way, or a socket that lingers, would keep the process alive.
     process.exit(await serveUntilSignal(config, () => configFrom(options)));
@@ -28,25 +30,28 @@ export const serve: Command = {
 
 async function serveUntilSignal(config: Config, readAnew: () => Config | undefined): Promise<ExitCode> {
   // Before the start, so that a signal during it is not lost and does not cut it off half-way.
-  const reload = Promise.withResolvers<(config: Config) => Promise<void>>();
+  const running = Promise.withResolvers<RunningServer>();
   const signalled = signalToEnd(isUnderNpm() ? 3 : 2);
   process.on("SIGHUP", () => {
     putIntoEffect().catch(() => console.error("fluo-kms: the configuration cannot be read, so the former one holds"));
   });
   let current = config;
   async function putIntoEffect(): Promise<void> {
+    const server = await running.promise;
+    // By themselves: neither waits for what is wrong with the other, or with a setting.
+    const hasFiles = config.policyFile !== undefined || config.tls !== undefined;
+    if (hasFiles) await server.reloadFiles();
     const next = readAnew();
-    if (next === undefined) console.error("fluo-kms: the configuration has problems, so the former one holds");
-    else if (!current.hasTenantProviderKeys && !next.hasTenantProviderKeys) console.error(nothingToRead);
-    else {
-      current = next;
-      await (await reload.promise)(next);
-    }
+    if (next === undefined) return console.error("fluo-kms: the configuration has problems, so the former one holds");
+    const hasKeys = current.hasTenantProviderKeys || next.hasTenantProviderKeys;
+    if (!hasKeys && !hasFiles) return console.error(nothingToRead);
+    if (hasKeys) await server.replaceTenantProviderKeys(next);
+    current = next;
   }
   try {
     const { startServer } = await import("../../server.ts");
     const server = await startServer(config);
-    reload.resolve(server.replaceTenantProviderKeys);
+    running.resolve(server);
     await signalled;
     await server.stop();
     return exitCode.ok;
@@ -57,7 +62,7 @@ async function serveUntilSignal(config: Config, readAnew: () => Config | undefin
 }
 
 const nothingToRead =
-  "fluo-kms: SIGHUP reads provider keys of tenants anew, and the configuration has none, so nothing changes";
+  "fluo-kms: SIGHUP reads the policy, certificates and provider keys of tenants anew, and the configuration has none, so nothing changes";
 
 /** Resolves at the first signal; at the one of this number the process ends. */
 function signalToEnd(last: number): Promise<void> {

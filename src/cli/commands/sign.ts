@@ -5,6 +5,7 @@ import { readExport } from "../sign/export-file.ts";
 import { readFile } from "../files.ts";
 import { refuseExisting, writeNewFile } from "../new-file.ts";
 import { oneLine, printJson, printLine } from "../print.ts";
+import { credentialOptions, credentialsFor } from "../access/service-credentials.ts";
 import {
   type Refusal,
   resumable,
@@ -31,6 +32,7 @@ export const sign: Command = {
     },
     { name: "out", value: "FILE", description: "a new file for the signed export, instead of standard output" },
     grpcAddressOption,
+    ...credentialOptions,
     { name: "resume", value: "RUN", description: "go on with a run in mode log that failed, with the same files" },
     { ...jsonOption, description: "print a summary as JSON; needs --out" },
   ],
@@ -41,7 +43,8 @@ export const sign: Command = {
     "A span that the service refuses is named, and stays in the export as it was, without attributes: verify says that it is not signed. The",
     "exit code then is 1. Where a stream breaks, what was not answered is sent again; a log gets no span twice by that.",
     "",
-    "For a certificate of your own authority set NODE_EXTRA_CA_CERTS to its PEM file.",
+    "Where --token-file, --ca-cert, --client-cert and --client-key are not given, the files are those of FLUO_KMS_TOKEN_FILE (or the token itself is",
+    "that of FLUO_KMS_TOKEN), FLUO_KMS_CACERT, FLUO_KMS_CLIENT_CERT and FLUO_KMS_CLIENT_KEY.",
     "",
   ],
   async run(options, ...names) {
@@ -71,7 +74,10 @@ function requestOf(options: OptionValues): SignRequest {
   const resumed = textOf(options, "resume");
   if (resumed !== undefined && (mode !== "log" || !/^[\x21-\x7e]{1,100}$/.test(resumed)))
     throw new UsageError("--resume is for --mode log, with the RUN that the failure named");
-  return { tenant, mode, address: grpcAddressOf(options), run: resumed ?? randomUUID() };
+  const address = grpcAddressOf(options);
+  const credentials = credentialsFor(options, address);
+  credentials(); // what is wrong with them is told before anything is read
+  return { tenant, mode, address, credentials, run: resumed ?? randomUUID() };
 }
 
 /** Throws a Failure if the reader leaves before the end. */

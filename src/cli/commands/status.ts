@@ -1,8 +1,9 @@
 /** `status`: how the running service is doing. */
 import { type Command, exitCode, jsonOption, textOf } from "../command.ts";
+import { type AuthenticationStatus, authenticationRows } from "./status-authentication.ts";
 import { type CostStatus, costRows } from "./status-cost.ts";
 import { countsText, printLine, printTable } from "../print.ts";
-import { addressOption, callService, serviceDetails } from "../service-client.ts";
+import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
 interface CacheStatus {
   hits: number;
@@ -48,6 +49,7 @@ interface Status {
   breakers?: { name: string; state: string }[];
   cost?: CostStatus;
   memory?: { implementation: string; locked: boolean };
+  authentication?: AuthenticationStatus;
   notices?: string[];
 }
 
@@ -59,7 +61,7 @@ export const status: Command = {
   name: "status",
   summary: "Shows the state of a running service: health, keys, caches, rotation, provider calls and their cost.",
   options: [
-    addressOption,
+    ...serviceOptions,
     { name: "tenant", value: "TENANT", description: "count the keys of this tenant alone" },
     jsonOption,
   ],
@@ -106,6 +108,7 @@ function printStatus(status: Status): void {
   if (rotation) rows.push(["rotation", rotationText(rotation)]);
   if (cost) rows.push(...costRows(cost));
   for (const { name, state } of breakers) rows.push(["breaker", `${name} ${state}`]);
+  if (status.authentication) rows.push(...authenticationRows(status.authentication));
   if (memory) rows.push(["memory", `${memory.implementation}, ${memory.locked ? "locked" : "not locked"}`]);
   printTable(rows);
   for (const notice of notices) printLine(`notice: ${notice}`);

@@ -1,7 +1,7 @@
 /** `validate`: does the running service do what it is for? */
 import { type Command, exitCode, jsonOption, textOf } from "../command.ts";
 import { countsText, printLine, printTable } from "../print.ts";
-import { addressOption, callService, serviceDetails } from "../service-client.ts";
+import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
 interface Validation {
   provider?: string;
@@ -29,7 +29,7 @@ export const validate: Command = {
   summary:
     "Checks a running service end to end: makes and reads keys, encrypts, signs, and tries what must be refused.",
   options: [
-    addressOption,
+    ...serviceOptions,
     { name: "tenant", value: "TENANT", description: "the tenant to check for, instead of a probe" },
     jsonOption,
   ],

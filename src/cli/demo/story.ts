@@ -6,14 +6,15 @@ import { readExport } from "../sign/export-file.ts";
 import { judgeSpans } from "../verify/judged-spans.ts";
 import { type KeySet, readKeySet } from "../verify/key-set.ts";
 import { printLine } from "../print.ts";
-import { callService } from "../service-client.ts";
+import { askService, placeAt } from "../service-client.ts";
+import { noCredentials } from "../access/service-credentials.ts";
 import { type SignRequest, signExport, signedPieces, summaryOf } from "../sign/export.ts";
 import { verifyLogs } from "../verify/log.ts";
 
 /** A service without keys. */
 export interface DemoService {
   /** Its gRPC address, and a run that no other has. */
-  signing: Pick<SignRequest, "address" | "run">;
+  signing: Pick<SignRequest, "address" | "credentials" | "run">;
   /** `http://HOST:PORT` */
   url: string;
 }
@@ -114,7 +115,8 @@ function shortened(body: string): string {
 }
 
 function call({ url }: DemoService, method: "GET" | "POST", path: string, body?: Record<string, unknown>) {
-  return callService({ address: url }, { method, path, timeoutMs, ...(body && { body }) });
+  const service = { place: placeAt(url), credentials: noCredentials };
+  return askService(service, { method, path, timeoutMs, ...(body && { body }) });
 }
 
 const timeoutMs = 10_000;

@@ -30,6 +30,8 @@ export interface Signing {
   wait(ms: number): Promise<void>;
   /** What to say of a service that was never met, and why. */
   whyUnreachable(reason: string): string;
+  /** What to do about a refusal of the caller, by its words. */
+  adviceOn(message: string): string | undefined;
 }
 
 const maxInFlight = 4;
@@ -50,7 +52,7 @@ export async function signBatches(batches: readonly Batch[], signing: Signing): 
     if (answered > 0) tries = 1;
     hasMet ||= answered > 0 || !metNobody(end);
     if (!hasMet) throw unreachable(signing.whyUnreachable(end.message));
-    if (!passes(end)) throw refusal(end);
+    if (!passes(end, answered)) throw refusal(end, signing.adviceOn(end.message));
     if (tries === maxTries) throw unreachable(`${said(end)}; given up after ${maxTries} tries`);
     const waitMs = Math.min(firstWaitMs * 2 ** (tries - 1), maxWaitMs);
     const left = counted(batches.length - done, "batch goes", "batches go");
@@ -116,7 +118,9 @@ function checkAnswers(answers: readonly SpanAnswer[], { isLast, requestId, batch
     );
 }
 
-function passes(end: StreamEnd): boolean {
+/** A credential that ended behind answers may have been renewed meanwhile: what is shown next is read anew. */
+function passes(end: StreamEnd, answered: number): boolean {
+  if (end.reason === "CREDENTIAL_EXPIRED") return answered > 0;
   return end.code === "OK" || passing.includes(end.code) || wasCut(end);
 }
 
@@ -130,10 +134,11 @@ function unreachable(message: string): Failure {
   return new Failure(message, { code: "UNAVAILABLE", message, fields: [] });
 }
 
-function refusal({ code, message, fields }: StreamEnd): Failure {
+function refusal({ code, message, fields }: StreamEnd, advice: string | undefined): Failure {
   const lines = fields.map(({ field, description }) => `${field}: ${description}`);
   const more = lines.filter((line) => !message.includes(line));
   // A service that is older refuses a field that it does not know, in these words alone. Only the advice depends on them.
   if (/field number 5 is unknown/.test(message)) more.push("the service is older than this command; update it");
-  return new Failure([`${code}: ${message}`, ...more].map(oneLine).join("\n"), { code, message, fields });
+  const first = advice === undefined ? `${code}: ${message}` : `${code}: ${message}; ${advice}`;
+  return new Failure([first, ...more].map(oneLine).join("\n"), { code, message, fields });
 }

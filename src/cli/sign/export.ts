@@ -2,6 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { counted } from "../../attestation/log-audit.ts";
 import { Failure } from "../command.ts";
+import { adviceOn, type Credentials, noCredentials, type ReadCredentials } from "../access/service-credentials.ts";
 import type { ExportFile } from "./export-file.ts";
 import type { Attribute } from "./json-spans.ts";
 import { oneLine } from "../print.ts";
@@ -15,6 +16,7 @@ export interface SignRequest {
   tenant: string;
   mode: Mode;
   address: Address;
+  credentials: ReadCredentials;
   /** Begins the request_id of each batch. */
   run: string;
 }
@@ -39,7 +41,7 @@ export interface Signed {
 
 /** Throws a Failure where not every span was signed or refused. */
 export async function signExport(files: readonly ExportFile[], request: SignRequest): Promise<Signed> {
-  const { address, mode, run, tenant: tenantId } = request;
+  const { address, credentials, mode, run, tenant: tenantId } = request;
   if (new Set(files.map(({ form }) => form === "protobuf")).size > 1)
     throw new Failure("protobuf and JSON do not fit into one export; sign them one after the other");
   const spans = files.flatMap((file) => file.spans);
@@ -50,10 +52,15 @@ export async function signExport(files: readonly ExportFile[], request: SignRequ
   const { openSpanStream } = await import("../grpc-client.ts");
   const progress = progressLine(progressLinesEveryMs);
   const signed: Signed = { attributes: [], indices: [], refusals: [] };
+  let shown: Credentials = noCredentials();
   let wasBroken = false;
   try {
     await signBatches(batches, {
-      open: (events) => openSpanStream(address, events),
+      open(events) {
+        shown = credentials();
+        return openSpanStream({ address, shown }, events);
+      },
+      adviceOn: (message) => adviceOn(message, shown),
       wait: (ms) => delay(ms),
       whyUnreachable: (reason) => whyUnreachable(address, reason),
       signed(answers) {

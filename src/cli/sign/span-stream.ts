@@ -1,6 +1,7 @@
 /** What `sign` needs of a service: the terms between it and the gRPC client, and where the service is. */
-import { grpcAddressFrom } from "../../config/grpc-address.ts";
+import { clientEnvironment } from "../../config/client-environment.ts";
 import { type Option, type OptionValues, textOf, UsageError } from "../command.ts";
+import type { Place } from "../access/service-token.ts";
 import type { Attribute } from "./json-spans.ts";
 
 export type Mode = "individual" | "log";
@@ -30,6 +31,8 @@ export interface StreamEnd {
   /** A gRPC status: OK, or why the stream ended. */
   code: string;
   message: string;
+  /** The service's own word for it, where it gave one. */
+  reason: string | undefined;
   fields: readonly { field: string; description: string }[];
 }
 
@@ -47,14 +50,10 @@ export interface SpanStream {
   cancel(): void;
 }
 
-export interface Address {
-  /** The address as it was given. */
-  text: string;
+/** `host` is without brackets. */
+export interface Address extends Place {
   /** HOST:PORT */
   target: string;
-  /** HOST, without brackets. */
-  host: string;
-  isTls: boolean;
 }
 
 const defaultAddress = "localhost:9000";
@@ -68,9 +67,9 @@ export const grpcAddressOption: Option = {
 const form = /^(?:(https?):\/\/)?((?:\[[0-9a-f:.]+\]|[a-z0-9._-]+):\d{1,5})\/?$/i;
 
 /** Throws UsageError for what no address is. */
-export function grpcAddressOf(options: OptionValues, fromEnvironment = grpcAddressFrom()): Address {
+export function grpcAddressOf(options: OptionValues, { grpcAddress } = clientEnvironment()): Address {
   const given = textOf(options, "grpc-address");
-  return addressAt(given ?? fromEnvironment ?? defaultAddress, given === undefined ? "FLUO_KMS_GRPC_ADDR" : undefined);
+  return addressAt(given ?? grpcAddress ?? defaultAddress, given === undefined ? "FLUO_KMS_GRPC_ADDR" : undefined);
 }
 
 /** `origin` is where the text comes from. Throws UsageError that names it. */
@@ -105,7 +104,9 @@ export function whyUnreachable({ text, isTls }: Address, details: string): strin
     return `nothing listens at ${text}; start the service with "fluo-kms serve" or name another with --grpc-address`;
   if (/ENOTFOUND|EAI_AGAIN|Name resolution failed/.test(reason))
     return `the host of ${text} is not known; name another with --grpc-address`;
-  if (isTls && /certificate|altnames/i.test(reason))
-    return `the certificate of ${text} is not trusted (${reason}); set NODE_EXTRA_CA_CERTS to its authority's PEM file`;
+  if (isTls && /altnames/i.test(reason))
+    return `the certificate of ${text} is not trusted (${reason}); name the service with --grpc-address as its certificate does`;
+  if (isTls && /certificate/i.test(reason))
+    return `the certificate of ${text} is not trusted (${reason}); name its authority's PEM file with --ca-cert, or in NODE_EXTRA_CA_CERTS`;
   return `no answer from ${text} (${reason}); is it the service's gRPC port, ${isTls ? "with" : "without"} TLS?`;
 }

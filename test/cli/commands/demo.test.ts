@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { tellStory } from "../../../src/cli/demo/story.ts";
+import { noCredentials } from "../../../src/cli/access/service-credentials.ts";
 import { addressAt } from "../../../src/cli/sign/span-stream.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { type RunningService, startService } from "../../support/running-service.ts";
@@ -77,7 +78,7 @@ describe("the story", () => {
   /** Always the same run, so the spans have the first places of the log each time. */
   async function tell(lie: (path: string, answer: string) => string): Promise<void> {
     const address = addressAt(`127.0.0.1:${kms.grpcPort}`);
-    await tellStory({ signing: { address, run: "same" }, url: await liar(lie) });
+    await tellStory({ signing: { address, credentials: noCredentials, run: "same" }, url: await liar(lie) });
   }
 
   it("is told to its end by a service that is as it must be, again and again", async () => {

@@ -46,7 +46,8 @@ describe("serve", () => {
     expect(code).toBe(2);
     const { code: word, fields } = JSON.parse(out);
     expect(word).toBe("INVALID_ARGUMENT");
-    expect(fields.map(({ field }: { field: string }) => field)).toEqual(["fluo.kms.provider", "fluo.kms.issuer"]);
+    const names = fields.map(({ field }: { field: string }) => field);
+    expect(names).toEqual(["fluo.kms.auth", "fluo.kms.provider", "fluo.kms.issuer"]);
   });
 
   it.each(["grpc", "http"])("says in one line that the port of %s is in use", async (which) => {

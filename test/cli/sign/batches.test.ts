@@ -13,7 +13,9 @@ function batches(count: number): Batch[] {
   }));
 }
 
-const ended = (code: string, message = "", fields: StreamEnd["fields"] = []): StreamEnd => ({ code, message, fields });
+const ended = (code: string, message = "", fields: StreamEnd["fields"] = [], reason?: string): StreamEnd => {
+  return { code, message, fields, reason };
+};
 
 /** What a stream does of a batch that it was sent. */
 type Script = (requestId: string, events: StreamEvents, isAnswered: () => boolean) => unknown;
@@ -60,6 +62,7 @@ function service(...scripts: Script[]) {
     broken: (why) => void log.push(why),
     wait: async (ms) => void log.push(`wait ${ms}`),
     whyUnreachable: (reason) => `unreachable: ${reason}`,
+    adviceOn: (message) => (message === "no credential" ? "give one" : undefined),
   };
   return { log, signing };
 }
@@ -185,6 +188,28 @@ describe("batches", () => {
     expect(failure.message.split("\n")).toEqual(lines);
     expect(failure.json).toEqual({ code, message, fields });
     expect(log).toEqual(["open 1", "send run.0"]);
+  });
+});
+
+describe("a credential", () => {
+  const expired = ended("UNAUTHENTICATED", "the token has expired", [], "CREDENTIAL_EXPIRED");
+
+  it("that ends behind answers is shown anew over another stream", async () => {
+    const { log, signing } = service((requestId, events) => {
+      if (requestId === "run.0") answer(requestId, events);
+      else events.ended(expired);
+    }, always);
+    await signBatches(batches(2), signing);
+    expect(log.slice(-4)).toEqual(["wait 250", "open 2", "send run.1", "signed run.1 2"]);
+  });
+
+  it.each([
+    ["that has ended", expired, "UNAUTHENTICATED: the token has expired"],
+    ["that is none", ended("UNAUTHENTICATED", "no credential"), "UNAUTHENTICATED: no credential; give one"],
+  ])("%s is refused at once, with what to do about it", async (_, end, message) => {
+    const { log, signing } = service((_, events) => events.ended(end));
+    expect((await failureOf(signBatches(batches(2), signing))).message).toBe(message);
+    expect(log.filter((line) => line.startsWith("open"))).toEqual(["open 1"]);
   });
 });
 

@@ -1,57 +1,7 @@
 /** `sign` with services that are not as ours is now: an older one, one that turns a stream away, one that breaks it off. */
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import { expect, it, onTestFinished } from "vitest";
-import {
-  type SignSpansRequest,
-  SignSpansRequestSchema,
-  SignSpansResponseSchema,
-} from "../../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import { directory } from "../../support/config-fixture.ts";
-import { run } from "../../support/cli-fixture.ts";
-
-type Stream = grpc.ServerDuplexStream<SignSpansRequest, Uint8Array>;
-
-/** Every request that it was sent; what it does of one depends on how many there were before. */
-async function service(answer: (stream: Stream, request: SignSpansRequest, before: number) => void) {
-  const requests: SignSpansRequest[] = [];
-  const server = new grpc.Server();
-  const signSpans: grpc.MethodDefinition<SignSpansRequest, Uint8Array> = {
-    path: "/fluo.kms.v1.KmsService/SignSpans",
-    requestStream: true,
-    responseStream: true,
-    requestSerialize: (request) => Buffer.from(toBinary(SignSpansRequestSchema, request)),
-    requestDeserialize: (bytes) => fromBinary(SignSpansRequestSchema, bytes),
-    responseSerialize: (bytes) => Buffer.from(bytes),
-    responseDeserialize: (bytes) => bytes,
-  };
-  server.addService({ signSpans } as grpc.ServiceDefinition, {
-    signSpans(stream: Stream) {
-      stream.on("error", () => {});
-      stream.on("data", (request: SignSpansRequest) => answer(stream, request, requests.push(request) - 1));
-      stream.on("end", () => stream.end());
-    },
-  });
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    );
-  });
-  onTestFinished(() => server.forceShutdown());
-  const span = { traceId: "07".repeat(16), spanId: "01".repeat(8), name: "pay" };
-  const cwd = directory({ spans: JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] }) });
-  const sign = (...args: string[]) =>
-    run(["sign", "--tenant", "acme", ...args, "--grpc-address", `127.0.0.1:${port}`, "spans"], { cwd });
-  return { requests, sign };
-}
-
-const attribute = { key: "audit.integrity.tenant", value: { value: { case: "stringValue", value: "acme" } } } as const;
-
-function result(requestId: string, attributes: (typeof attribute)[]): Uint8Array {
-  const signed = { signature: new Uint8Array(64), keyId: "0f".repeat(16), attributes };
-  const response = { results: [{ result: { case: "signed", value: signed } as const }], requestId, batchDone: true };
-  return toBinary(SignSpansResponseSchema, create(SignSpansResponseSchema, response));
-}
+import { expect, it } from "vitest";
+import { attribute, signedResult as result, type Stream, spanService as service } from "../../support/span-service.ts";
 
 it("fails clearly where the service signs and gives no attributes", async () => {
   const { sign } = await service((stream, { requestId }) => stream.write(result(requestId, [])));

@@ -1,0 +1,60 @@
+/** One request over HTTP/1.1, by Node's own client: fetch shows no client certificate. */
+import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, request } from "node:http";
+import { Agent as HttpsAgent, request as requestByTls } from "node:https";
+import { addAbortSignal } from "node:stream";
+import { text } from "node:stream/consumers";
+import { getCACertificates } from "node:tls";
+import { proxiesFor } from "./proxies.ts";
+import type { ServiceTls } from "./service-tls.ts";
+
+export interface HttpRequest {
+  method: "GET" | "POST";
+  headers: Readonly<Record<string, string>>;
+  body: string | undefined;
+  tls: ServiceTls;
+  timeoutMs: number;
+}
+
+export interface HttpAnswer {
+  status: number;
+  /** Where a redirect leads. None is ever followed. */
+  location: string | undefined;
+  text: string;
+}
+
+/** Rejects with the system's error, or with a TimeoutError. */
+export async function askByHttp(url: URL, { method, headers, body, tls, timeoutMs }: HttpRequest): Promise<HttpAnswer> {
+  const signal = AbortSignal.timeout(timeoutMs);
+  try {
+    const options = { method, headers, signal, agent: agentFor(url, tls, signal) };
+    const asked = (url.protocol === "https:" ? requestByTls : request)(url, options);
+    const answer = await answerTo(asked.end(body));
+    return { status: answer.statusCode ?? 0, location: answer.headers.location, text: await text(answer) };
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  }
+}
+
+function answerTo(asked: ClientRequest): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => asked.once("response", resolve).on("error", reject));
+}
+
+function agentFor(url: URL, tls: ServiceTls, signal: AbortSignal): HttpAgent {
+  const proxyEnv = proxiesFor(url.hostname);
+  const options = proxyEnv === undefined ? {} : { proxyEnv };
+  const agent = url.protocol === "https:" ? new HttpsAgent({ ...options, ...contextOf(tls) }) : new HttpAgent(options);
+  const connect = agent.createConnection.bind(agent);
+  // Node does not end a connection to a proxy, on which nothing comes, when its request is aborted.
+  agent.createConnection = (...args) => {
+    const socket = connect(...args);
+    return socket && addAbortSignal(signal, socket);
+  };
+  return agent;
+}
+
+function contextOf({ ca, certificate }: ServiceTls) {
+  return {
+    ...(ca !== undefined && { ca: [...getCACertificates("default"), ca] }),
+    ...(certificate && { cert: certificate.cert, key: certificate.key }),
+  };
+}

@@ -1,0 +1,177 @@
+/** `policy explain`: what may this caller do, and why? */
+import {
+  type Decision,
+  decisionText,
+  type ExplainedRule,
+  type Explanation,
+  explain,
+  grantedTenants,
+} from "../../auth/explain.ts";
+import { tenantIdPattern } from "../../call/ids.ts";
+import { type Role, roleOf, roles } from "../../call/roles.ts";
+import { proxiesIn } from "../../config/load.ts";
+import { nearestName } from "../../encoding/nearest.ts";
+import {
+  type Command,
+  type ExitCode,
+  exitCode,
+  jsonOption,
+  type OptionValues,
+  textOf,
+  UsageError,
+} from "../command.ts";
+import type { Asked } from "../policy/policy-identity.ts";
+import { rolesOf } from "../policy/policy-words.ts";
+import { printJson, printLine, printTable } from "../print.ts";
+
+export const policyExplain: Command = {
+  name: "policy explain",
+  summary: "Explains what a policy lets a caller do: each rule, and why it matches or not.",
+  operand: "FILE",
+  options: [
+    {
+      name: "as",
+      value: "IDENTITY",
+      description: "the caller: spiffe://…, dns:ENTRY:NAME[,NAME…] of a certificate, or token:NAME of a static token",
+    },
+    {
+      name: "token-file",
+      value: "FILE",
+      description: "the caller has this token, judged as the service does; - is standard input",
+    },
+    { name: "fetch", description: "ask the token's issuer for its keys, as the service does, if they are in no file" },
+    { name: "issuer", value: "NAME", description: "the caller has a token of this entry of issuers; needs --claims" },
+    { name: "claims", value: "FILE", description: "the token's claims as JSON, of which sub alone is shown" },
+    { name: "rpc", value: "RPC", description: "may the caller do this, as in EncryptPii?" },
+    { name: "tenant", value: "TENANT", description: "for this tenant, instead of all of them" },
+    jsonOption,
+  ],
+  details: [
+    "Answers as the service does once it has accepted the caller's credential. Exit code 1 if the RPC is denied, or the token refused: why is",
+    "said, and the token never. With --claims nothing is verified.",
+    "",
+  ],
+  async run(options, file) {
+    const [{ goodPolicy }, { inFolder }, { identityFrom }] = await Promise.all([
+      import("../policy/policy-file.ts"),
+      import("../../auth/policy-files.ts"),
+      import("../policy/policy-identity.ts"),
+    ]);
+    const policy = inFolder(goodPolicy(file), file);
+    const { rpc, role, tenant, isForAll } = questionFrom(options);
+    const { identity, notes } = await identityFrom(options, policy, { now: Date.now, proxies: proxiesIn() });
+    const explanation = explain(policy, identity);
+    const decision = role && explanation.decide(role, isForAll ? undefined : tenant);
+    const answer = { explanation, notes, question: { rpc, role, tenant, isForAll }, decision };
+    if (options.json === true) printJson(answerJson(answer));
+    else printAnswer(answer);
+    return codeOf(decision);
+  },
+};
+
+interface Question {
+  /** As the proto spells it. */
+  rpc: string | undefined;
+  role: Role | undefined;
+  tenant: string | undefined;
+  /** Whether the rpc needs its role for all tenants, whichever tenant its request names. */
+  isForAll: boolean;
+}
+
+interface Answer {
+  explanation: Explanation;
+  notes: Asked["notes"];
+  question: Question;
+  decision: Decision | undefined;
+}
+
+/** Rpcs that need their role for all tenants always; others do where their request names no tenant. */
+export const forAllTenants: ReadonlySet<string> = new Set(["validate", "rewrapKeys", "verifyAudit"]);
+
+function questionFrom(options: OptionValues): Question {
+  const [given, tenant] = [textOf(options, "rpc"), textOf(options, "tenant")];
+  if (tenant !== undefined && !tenantIdPattern.test(tenant)) {
+    throw new UsageError("--tenant must match ^[a-z0-9][a-z0-9._-]{0,62}$: lower-case ASCII, at most 63 characters");
+  }
+  if (given === undefined) return { rpc: undefined, role: undefined, tenant, isForAll: false };
+  const name = rpcNamed(given);
+  return { rpc: spelled(name), role: roleOf[name], tenant, isForAll: forAllTenants.has(name) };
+}
+
+type RpcName = keyof typeof roleOf;
+const rpcNames = Object.keys(roleOf) as RpcName[];
+const spelled = (name: string) => `${name[0]!.toUpperCase()}${name.slice(1)}`;
+
+/** EncryptPii, encryptPii, and in any other case. */
+function rpcNamed(given: string): RpcName {
+  const lower = given.toLowerCase();
+  const found = rpcNames.find((name) => name.toLowerCase() === lower);
+  if (found !== undefined) return found;
+  const near = nearestName(
+    lower,
+    rpcNames.map((name) => name.toLowerCase()),
+  );
+  const meant = rpcNames.find((name) => name.toLowerCase() === near);
+  const all = `there are ${rpcNames.map(spelled).join(", ")}`;
+  throw new UsageError(`no rpc is called ${given}; ${meant ? `did you mean ${spelled(meant)}?` : all}`);
+}
+
+function codeOf(decision: Decision | undefined): ExitCode {
+  return decision === undefined || decision.allowed ? exitCode.ok : exitCode.failed;
+}
+
+function printAnswer({ explanation, notes, question, decision }: Answer): void {
+  const { rpc, role, tenant, isForAll } = question;
+  const where = tenant === undefined ? "all tenants" : tenant;
+  printTable([
+    ["caller", explanation.identity],
+    ...(rpc === undefined ? [] : [["rpc", `${rpc}, which needs ${role} for ${isForAll ? "all tenants" : where}`]]),
+    ...notes.map((note) => ["note", note]),
+  ]);
+  printLine("");
+  printTable(explanation.rules.map(ruleRow));
+  printLine("");
+  if (decision === undefined) printAll(explanation, tenant, where);
+  else printLine(`${decisionText(decision)}${decision.allowed || isForAll ? "" : tenantHint(tenant)}`);
+}
+
+function ruleRow(each: ExplainedRule): string[] {
+  const text = each.grant
+    ? `matches: ${rolesOf(each.rule).join(", ")} for ${grantedTenants(each.rule, each.grant)}`
+    : each.why;
+  return [each.rule.name, `line ${each.rule.line}`, text];
+}
+
+/** Without an rpc: every role that a rule gives. */
+function printAll({ decide }: Explanation, tenant: string | undefined, where: string): void {
+  const given = roles
+    .map((role) => [role, decide(role, tenant)] as const)
+    .filter(([, decision]) => decision.allowed || decision.apart);
+  printLine(given.length === 0 ? `nothing for ${where}${tenantHint(tenant)}` : `for ${where}`);
+  printTable(
+    given.map(([role, decision]) => [role, decisionText(decision)]),
+    "  ",
+  );
+}
+
+function tenantHint(tenant: string | undefined): string {
+  return tenant === undefined ? "; --tenant asks for one" : "";
+}
+
+function answerJson({ explanation: { identity, rules, decide }, notes, question, decision }: Answer) {
+  const { rpc, role, tenant, isForAll } = question;
+  return {
+    caller: identity,
+    notes,
+    rules: rules.map((each) => ({
+      ...{ name: each.rule.name, line: each.rule.line, matches: each.grant !== undefined },
+      ...(each.grant
+        ? { roles: rolesOf(each.rule), tenants: grantedTenants(each.rule, each.grant) }
+        : { why: each.why }),
+    })),
+    tenant: isForAll ? null : (tenant ?? null),
+    ...(rpc === undefined || role === undefined || decision === undefined
+      ? { roles: Object.fromEntries(roles.map((each) => [each, decide(each, tenant)])) }
+      : { rpc, role, ...decision }),
+  };
+}

@@ -1,0 +1,58 @@
+/** Policies that were named on the command line or by the configuration, and the files that they name in turn. */
+import { expiredTokens, type Policy, type ReadPolicy, readPolicy } from "../../auth/policy/policy.ts";
+import type { PolicyProblem } from "../../auth/policy/policy-text.ts";
+import { inOrder, policyOptions, type PolicySettings, readFilesForStart } from "../../auth/policy-files.ts";
+import { Failure } from "../command.ts";
+import { readFile } from "../files.ts";
+import { problemsCounted } from "../print.ts";
+
+/** As it is written. Throws UsageError where the file cannot be read. */
+export function readPolicyFile(file: string): ReadPolicy {
+  const bytes = readFile(file);
+  try {
+    return readPolicy(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return { policy: undefined, problems: [{ line: 1, text: "is not UTF-8" }], warnings: [] };
+  }
+}
+
+/** The policy of a file that has no problems. Throws a Failure that names them all. */
+export function goodPolicy(file: string): Policy {
+  const { policy, problems } = readPolicyFile(file);
+  if (policy !== undefined) return policy;
+  const lines = problems.map(({ line, text }) => ({ field: `${file}:${line}`, description: text }));
+  throw new Failure(lines.map(({ field, description }) => `${field}: ${description}`).join("\n"), {
+    code: "FAILED",
+    message: `${file} has ${problemsCounted(problems.length)}`,
+    fields: lines,
+  });
+}
+
+/** The policy with what a start on a developer's machine says of it; `withFiles`, also of the files that it names. */
+export function checkPolicyFile(file: string, { withFiles, nowMs }: { withFiles: boolean; nowMs: number }): ReadPolicy {
+  const read = readPolicyFile(file);
+  const { policy, warnings } = read;
+  if (policy === undefined) return read;
+  if (!withFiles) return { ...read, warnings: inOrder([...warnings, ...expiredTokens(policy, nowMs)]) };
+  const { problems, ...checked } = readFilesForStart(file, { nowMs, strict: false, tls: "own" });
+  return { ...checked, problems: problems.map(elsewhereToo) };
+}
+
+/** A policy may be checked where its files are not. */
+function elsewhereToo({ line, text }: PolicyProblem): PolicyProblem {
+  return {
+    line,
+    text: text.includes(" cannot be read (") ? `${text}; --no-files checks the rest on another machine` : text,
+  };
+}
+
+/** What is wrong with the policy of a service that is to start, and with its files. No issuer is asked. */
+export function policyProblems(
+  settings: PolicySettings & { readonly auth: string; readonly policyFile: string | undefined },
+) {
+  const { auth, policyFile: file } = settings;
+  if (auth !== "policy" || file === undefined) return [];
+  const { problems } = readFilesForStart(file, policyOptions(settings, Date.now()));
+  return problems.map(({ line, text }) => ({ name: `${file}:${line}`, description: text }));
+}

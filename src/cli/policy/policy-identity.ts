@@ -1,0 +1,137 @@
+/**
+ * Whom `policy explain` is asked about: an identity as credentials of this policy's would prove it, written on
+ * the command line.
+ */
+import { spiffeId } from "../../auth/certificate/spiffe.ts";
+import type { Claims } from "../../auth/policy/claims.ts";
+import type { Identity } from "../../auth/policy/identity.ts";
+import type { Policy } from "../../auth/policy/policy.ts";
+import type { IssuerEntry } from "../../auth/policy/trust.ts";
+import { suggestion } from "../../encoding/nearest.ts";
+import { KmsError } from "../../errors.ts";
+import { readToken } from "../access/service-token.ts";
+import { Failure, type OptionValues, textOf, UsageError } from "../command.ts";
+import { membersAt, readFile } from "../files.ts";
+import { locate } from "../json-text.ts";
+import { provenBy, type TokenParts } from "./policy-token.ts";
+
+export interface Asked {
+  identity: Identity;
+  /** Why the service would refuse such a credential. */
+  notes: readonly string[];
+}
+
+const forms =
+  "--as spiffe://…, dns:ENTRY:NAME[,NAME…] or token:NAME, or --token-file FILE, or --issuer NAME --claims FILE";
+
+/** Throws UsageError for what nobody could prove under this policy, and a Failure for claims or a token that is none. */
+export async function identityFrom(
+  options: OptionValues,
+  policy: Policy,
+  parts: Omit<TokenParts, "policy" | "mayFetch">,
+): Promise<Asked> {
+  const [as, file, issuer, claims] = ["as", "token-file", "issuer", "claims"].map((name) => textOf(options, name));
+  const ways = [as, file, issuer ?? claims].filter((way) => way !== undefined);
+  if (ways.length > 1) throw new UsageError(`one of ${forms}, not both`);
+  const mayFetch = options.fetch === true;
+  if (mayFetch && file === undefined) throw new UsageError("--fetch gets keys for --token-file");
+  if (as !== undefined) return namedIdentity(as, policy, parts.now());
+  if (file !== undefined) {
+    return provenBy(readToken({ origin: "--token-file", file }).text, { ...parts, policy, mayFetch });
+  }
+  if (issuer === undefined || claims === undefined) throw new UsageError(`policy explain needs ${forms}`);
+  return tokenIdentity(entryNamed(policy.issuers, issuer, "issuers"), readClaims(claims), policy);
+}
+
+function namedIdentity(as: string, policy: Policy, now: number): Asked {
+  const [kind, entry = "", ...others] = as.split(":");
+  const rest = others.join(":");
+  switch (kind) {
+    case "spiffe":
+      return { identity: spiffeIdentity(as, policy), notes: [] };
+    case "dns":
+      return { identity: dnsIdentity(entry, rest, policy), notes: [] };
+    case "token": {
+      const { name, expires } = entryNamed(policy.tokens, [entry, ...others].join(":"), "tokens");
+      const hasExpired = expires !== undefined && expires.getTime() <= now;
+      return {
+        identity: { kind: "token", token: name },
+        notes: hasExpired ? [`token ${name} expired at ${expires.toISOString()}: the service refuses it`] : [],
+      };
+    }
+    case "jwt":
+      throw new UsageError("rules ask for the claims of such a caller: use --issuer NAME --claims FILE");
+    default:
+      throw new UsageError(`--as is spiffe://…, dns:ENTRY:NAME[,NAME…] or token:NAME`);
+  }
+}
+
+function entryNamed<T extends { name: string }>(entries: readonly T[], name: string, list: string): T {
+  const found = entries.find((entry) => entry.name === name);
+  if (found !== undefined) return found;
+  const names = entries.map((entry) => entry.name);
+  throw new UsageError(`the policy's ${list} have no entry ${name}${suggestion(name, names)}`);
+}
+
+function spiffeIdentity(id: string, { certificates, issuers }: Policy): Identity {
+  const trustDomain = spiffeId(id)?.trustDomain;
+  if (trustDomain === undefined)
+    throw new UsageError(`${id} is no SPIFFE id such as spiffe://example.org/ns/fluo/sa/app`);
+  if (![...certificates, ...issuers].some((entry) => entry.trustDomain === trustDomain)) {
+    throw new UsageError(`the policy has no trust domain ${trustDomain}, so nobody can prove that name`);
+  }
+  return { kind: "spiffe", id };
+}
+
+function dnsIdentity(entry: string, listed: string, { certificates }: Policy): Identity {
+  const { name, trustDomain, dns } = entryNamed(certificates, entry, "certificates");
+  if (trustDomain !== undefined) throw new UsageError(`${name} is a trust domain: use --as spiffe://${trustDomain}/…`);
+  const [first = "", ...others] = listed.toLowerCase().split(",");
+  const names = [first, ...others] as const;
+  const stray = names.find((each) => !/^[a-z0-9.-]+$/.test(each) || !dns.some((suffix) => each.endsWith(suffix)));
+  if (stray === undefined) return { kind: "dns", certificates: name, names };
+  throw new UsageError(`"${stray}" is no DNS name under ${dns.join(" or ")}, as ${name} needs for every name`);
+}
+
+function readClaims(file: string): Claims {
+  const text = readFile(file).toString("utf8");
+  try {
+    const claims = membersAt(JSON.parse(text), file);
+    locate(text);
+    return claims;
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new Failure(`${file} is no JSON`);
+    if (error instanceof KmsError) throw new Failure(`${file}: ${error.message}`);
+    throw error;
+  }
+}
+
+const maxSubjectLength = 512;
+
+/** A sub that is a SPIFFE id belongs to the entry of its trust domain, whatever the issuer. */
+function tokenIdentity(issuer: IssuerEntry, claims: Claims, policy: Policy): Asked {
+  const { sub } = claims;
+  if (typeof sub !== "string" || sub === "" || sub.length > maxSubjectLength || /\p{Cc}/u.test(sub)) {
+    throw new Failure(`the claims need sub, a text of 1 to ${maxSubjectLength} characters`);
+  }
+  const notes = notesOf(issuer, claims);
+  if (issuer.trustDomain === undefined) {
+    if (!sub.startsWith("spiffe://"))
+      return { identity: { kind: "jwt", issuer: issuer.name, subject: sub, claims }, notes };
+    throw new UsageError(`sub is a SPIFFE id: use the entry of issuers that has its trust domain, not ${issuer.name}`);
+  }
+  const identity = spiffeIdentity(sub, policy);
+  if (sub.startsWith(`spiffe://${issuer.trustDomain}/`)) return { identity, notes };
+  throw new UsageError(`sub is of another trust domain than ${issuer.trustDomain}, which is ${issuer.name}`);
+}
+
+/** Of what stands in the claims; what does not is taken for right. */
+function notesOf({ name, issuer, audiences }: IssuerEntry, { iss, aud }: Claims): string[] {
+  const notes: string[] = [];
+  if (issuer !== undefined && iss !== undefined && iss !== issuer) notes.push(`iss is not that of issuer ${name}`);
+  const given = Array.isArray(aud) ? aud : [aud];
+  if (aud !== undefined && !given.some((each) => audiences.includes(each))) {
+    notes.push(`aud has not ${audiences.join(" or ")}, which issuer ${name} wants`);
+  }
+  return notes.map((note) => `${note}: the service refuses such a token`);
+}
