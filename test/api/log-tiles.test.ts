@@ -158,17 +158,20 @@ describe("what is sent", () => {
 
   it("is compressed where it is entries, and whoever asks accepts it", async () => {
     const plain = await ask("tile/entries/000", {});
-    expect(plain).toMatchObject({ encoding: "none", vary: "accept-encoding" });
+    expect(plain).toMatchObject({ encoding: "none", vary: "authorization, accept-encoding" });
     for (const accepted of ["gzip", "deflate, GZIP;q=0.5, br"]) {
       const packed = await ask("tile/entries/000", { "accept-encoding": accepted });
-      expect(packed).toMatchObject({ encoding: "gzip", vary: "accept-encoding" });
+      expect(packed).toMatchObject({ encoding: "gzip", vary: "authorization, accept-encoding" });
       expect(packed.body.length).toBeLessThan(plain.body.length / 2);
       expect(gunzipSync(packed.body)).toEqual(plain.body);
     }
     for (const refused of ["identity", "gzip;q=0", "br, gzip; q=0.0"]) {
       expect((await ask("tile/entries/000", { "accept-encoding": refused })).encoding).toBe("none");
     }
-    expect(await ask("tile/0/000", { "accept-encoding": "gzip" })).toMatchObject({ encoding: "none", vary: "" });
+    expect(await ask("tile/0/000", { "accept-encoding": "gzip" })).toMatchObject({
+      encoding: "none",
+      vary: "authorization",
+    });
   });
 
   it("is nothing to pages of other sites", async () => {

@@ -1,0 +1,49 @@
+/** Client certificates under revocation lists, on both ports. */
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { startAttacked } from "../support/attacked-service.ts";
+import { type Issued, newAuthority } from "../support/pki.ts";
+import { accepted, certificateRefused } from "../support/told.ts";
+
+const web = newAuthority({ name: "web" });
+const dns = "acme.internal.example.org";
+
+describe("attack 33: with revocation lists", () => {
+  afterEach(() => void vi.useRealTimers());
+
+  const start = async (crl: string) => {
+    const world = await startAttacked({
+      more: "certificates:\n  - { name: web, dns: [.internal.example.org], ca: web.pem, crl: web.crl }\n",
+      files: { "web.pem": web.pem, "web.crl": crl },
+      rules: `  - { name: web, who: { dns: { certificates: web, name: "*.internal.example.org" } }, roles: [sign], tenants: [acme] }\n`,
+    });
+    onTestFinished(() => world.stop());
+    return world;
+  };
+
+  it("a certificate that is revoked is refused, and another is not; a list that is due is not put in force", async () => {
+    const [good, later, revoked] = [1, 2, 3].map(() => web.issue({ dns: [dns] })) as [Issued, Issued, Issued];
+    const world = await start(web.crl([revoked]));
+    expect(await world.ask({ certificate: good })).toEqual(accepted);
+    expect(await world.ask({ certificate: revoked })).toEqual(certificateRefused);
+    await world.write({ "web.crl": web.crl([good], { nextUpdate: new Date(Date.now() - 1_000) }) });
+    expect(await world.ask({ certificate: good })).toEqual(accepted);
+    expect(await world.ask({ certificate: revoked })).toEqual(certificateRefused);
+    // Of new connections alone.
+    await world.write({ "web.crl": web.crl([later]) });
+    expect(await world.ask({ certificate: later })).toEqual(certificateRefused);
+    expect(await world.ask({ certificate: good })).toEqual(accepted);
+  });
+
+  it("a list that falls due while it is in force refuses everybody", async () => {
+    const due = new Date(Date.now() - 60_000);
+    const crl = web.crl([], { thisUpdate: new Date(Date.now() - 3_600_000), nextUpdate: due });
+    // To the service it is current when it reads it; OpenSSL has a clock of its own.
+    vi.useFakeTimers({ toFake: ["Date"], now: due.getTime() - 60_000 });
+    const world = await start(crl);
+    vi.useRealTimers();
+    expect(await world.ask({ certificate: web.issue({ dns: [dns] }) })).toEqual(certificateRefused);
+    expect(await world.ask({ authorization: `Bearer ${world.tokens.auditor}` }, {}, "generateDataKey")).toEqual(
+      accepted,
+    );
+  });
+});
