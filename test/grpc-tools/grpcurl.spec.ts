@@ -1,11 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { atExit } from "../support/cli-fixture.ts";
-import { type ServiceProcess, startProcess } from "../support/service-process.ts";
-import { callByGrpcurl, grpcurl, runTool } from "./tools.ts";
+import { callByGrpcurl, grpcurl, runTool, startTools, type ToolsService } from "./tools.ts";
 
-let service: ServiceProcess;
+let service: ToolsService;
 beforeAll(async () => {
-  service = await startProcess({}, { finished: atExit });
+  service = await startTools();
 });
 afterAll(async () => {
   await service.end();
@@ -26,13 +24,13 @@ const span = {
 };
 
 function describeOf(symbol: string): string {
-  const { code, out, err } = runTool("grpcurl", ["-plaintext", service.grpc, "describe", symbol]);
+  const { code, out, err } = runTool("grpcurl", [...service.grpcurlOptions(), service.grpc, "describe", symbol]);
   if (code !== 0) throw new Error(`${symbol}: ${err}`);
   return out;
 }
 
 function listed(...symbol: string[]): string[] {
-  const { out } = runTool("grpcurl", ["-plaintext", service.grpc, "list", ...symbol]);
+  const { out } = runTool("grpcurl", [...service.grpcurlOptions(), service.grpc, "list", ...symbol]);
   return out.trimEnd().split("\n");
 }
 
@@ -228,7 +226,7 @@ describe("each rpc of key administration", () => {
     ListAuditEvents() {
       const { tenant_id, key_id } = key("audited");
       const { events } = grpcurl(service, "KeyAdminService/ListAuditEvents", { tenant_id });
-      const created = { actor: "anonymous", action: "create", keyId: key_id, outcome: "OK" };
+      const created = { actor: service.caller, action: "create", keyId: key_id, outcome: "OK" };
       // Its use is another row, which may be written by now.
       expect(events).toContainEqual(expect.objectContaining(created));
     },

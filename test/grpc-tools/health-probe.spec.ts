@@ -1,21 +1,19 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { atExit } from "../support/cli-fixture.ts";
-import { type ServiceProcess, startProcess } from "../support/service-process.ts";
-import { runTool } from "./tools.ts";
+import { runTool, startTools, type ToolsService } from "./tools.ts";
 
 /** As the probe's documentation numbers them. */
 const exitCode = { serving: 0, unreachable: 2, failed: 3 };
 
-let service: ServiceProcess;
+let service: ToolsService;
 beforeAll(async () => {
-  service = await startProcess({}, { finished: atExit });
+  service = await startTools();
 });
 afterAll(async () => {
   await service.end();
 });
 
 function probe(...args: string[]) {
-  return runTool("grpc-health-probe", [`-addr=${service.grpc}`, ...args]);
+  return runTool("grpc-health-probe", [`-addr=${service.grpc}`, ...service.probeOptions, ...args]);
 }
 
 it.each(["", "fluo.kms.v1.KmsService", "fluo.kms.v1.KeyAdminService"])('finds service "%s" serving', (name) => {
@@ -33,10 +31,11 @@ it("does not find a service that is none", () => {
 });
 
 it("does not reach a service that was stopped, which ends with 0", async () => {
-  const other = await startProcess();
-  expect(runTool("grpc-health-probe", [`-addr=${other.grpc}`])).toMatchObject({ code: exitCode.serving });
+  const other = await startTools();
+  const probed = [`-addr=${other.grpc}`, ...other.probeOptions];
+  expect(runTool("grpc-health-probe", probed)).toMatchObject({ code: exitCode.serving });
   expect(await other.end()).toBe(0);
-  expect(runTool("grpc-health-probe", [`-addr=${other.grpc}`, "-connect-timeout=1s"])).toMatchObject({
+  expect(runTool("grpc-health-probe", [...probed, "-connect-timeout=1s"])).toMatchObject({
     code: exitCode.unreachable,
   });
 });

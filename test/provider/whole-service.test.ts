@@ -1,4 +1,4 @@
-/** The whole service with its master key in each cloud and in Vault, as the fakes have them. The real peers' turn is in test/providers. */
+/** The whole service with its master key in a file, and in each cloud and in Vault, as the fakes have them. The real peers' turn is in test/providers. */
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { startAzureKeyVault } from "../fakes/azure-key-vault.ts";
 import { startGcpKms } from "../fakes/gcp-kms.ts";
 import { startFakeVault } from "../fakes/vault.ts";
 import { awsEnvironment } from "../outage/service.ts";
-import { liveThrough } from "../support/whole-service.ts";
+import { accesses, liveThrough } from "../support/whole-service.ts";
 import { azureEnvironment, canServe } from "../support/azure-fixture.ts";
 import { noCredentials } from "../support/gcp-fixture.ts";
 import { startProcess } from "../support/service-process.ts";
@@ -16,6 +16,14 @@ import { startProcess } from "../support/service-process.ts";
 function storeEnv() {
   return { FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-whole-")), "kms.db") };
 }
+
+it.each(["none", "policy"] as const)(
+  "lives through a restart on a master key in a file, with authentication %s",
+  async (access) => {
+    const FLUO_KMS_LOCAL_MASTER_KEY_FILE = join(mkdtempSync(join(tmpdir(), "fluo-kms-file-")), "master.key");
+    await liveThrough({ ...storeEnv(), FLUO_KMS_LOCAL_MASTER_KEY_FILE }, {}, accesses[access]());
+  },
+);
 
 it("lives through a restart on AWS KMS, by the quickstart's names for its settings", async () => {
   const kms = await startAwsKms({ region: "eu-west-1" });
@@ -49,18 +57,16 @@ it("lives through a restart on Google Cloud KMS, with the credentials of the met
   expect(kms.count(/default\/token/)).toBe(2); // one a life
 });
 
-it("lives through a restart on Vault, by the names of Vault's own tools", async () => {
-  const vault = await startFakeVault();
-  onTestFinished(() => vault.close());
-  await liveThrough({
-    ...storeEnv(),
-    FLUO_KMS_PROVIDER: "vault",
-    VAULT_ADDR: vault.addr,
-    VAULT_TOKEN: vault.token(),
-    VAULT_TRANSIT_KEY: "fluo",
-  });
-  expect(vault.count("transit/decrypt/fluo")).toBeGreaterThan(0);
-});
+it.each(["none", "policy"] as const)(
+  "lives through a restart on Vault, by the names of Vault's own tools, with authentication %s",
+  async (access) => {
+    const vault = await startFakeVault();
+    onTestFinished(() => vault.close());
+    const env = { VAULT_ADDR: vault.addr, VAULT_TOKEN: vault.token(), VAULT_TRANSIT_KEY: "fluo" };
+    await liveThrough({ ...storeEnv(), ...env, FLUO_KMS_PROVIDER: "vault" }, {}, accesses[access]());
+    expect(vault.count("transit/decrypt/fluo")).toBeGreaterThan(0);
+  },
+);
 
 it.skipIf(!canServe).each(["RSA-HSM", "oct-HSM"] as const)(
   "lives through a restart on Azure, with a key of type %s",

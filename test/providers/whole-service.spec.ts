@@ -13,7 +13,14 @@ import { type GcpKmsFake, startGcpKms } from "../fakes/gcp-kms.ts";
 import { azureEnvironment } from "../support/azure-fixture.ts";
 import { noCredentials } from "../support/gcp-fixture.ts";
 import { startProcess } from "../support/service-process.ts";
-import { checkEvidence, type Evidence, liveThrough, type Peer, type ServiceEnv } from "../support/whole-service.ts";
+import {
+  checkEvidence,
+  type Evidence,
+  liveThrough,
+  type Peer,
+  type ServiceEnv,
+  underPolicy,
+} from "../support/whole-service.ts";
 import { type LocalKms, startLocalKms } from "./local-kms.ts";
 import { type OpenBao, startOpenBao } from "./openbao.ts";
 
@@ -87,6 +94,10 @@ function settings(name: Name, place: "first" | "other" = "first"): ServiceEnv {
 describe("the whole service", () => {
   it.each<Name>(["aws", "azure", "gcp", "vault"])("lives through a restart on %s", async (name) => {
     await liveThrough({ ...storeEnv(), ...settings(name) }, peers[name]);
+  });
+
+  it.each<Name>(["local", "aws", "vault"])("lives through a restart on %s under a policy", async (name) => {
+    await liveThrough({ ...storeEnv(), ...settings(name) }, peers[name], underPolicy());
   });
 
   it("lives through a restart on an AES key in azure", async () => {

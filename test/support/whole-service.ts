@@ -3,9 +3,14 @@
  * rotate, restart, and still decrypt and verify. What it made is then opened under other configurations too.
  */
 import { randomBytes } from "node:crypto";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as grpc from "@grpc/grpc-js";
 import { expect } from "vitest";
 import { plainSpan } from "./api-fixture.ts";
-import type { GrpcClient } from "./running-service.ts";
+import { tokenPolicy } from "./policy-service.ts";
+import { type GrpcClient, grpcClient } from "./running-service.ts";
 import { startProcess } from "./service-process.ts";
 
 export type ServiceEnv = Record<string, string>;
@@ -76,9 +81,43 @@ export interface Peer {
   crashesOn?: readonly string[];
 }
 
+/** How the service knows its callers, and with what its one caller comes. */
+export interface Access {
+  env: ServiceEnv;
+  token?: string;
+  /** As the audit trail names the caller. */
+  caller: string;
+}
+
+export const withoutPolicy: Access = { env: {}, caller: "anonymous" };
+
+/** By a policy that knows one administrator, who has a static token. */
+export function underPolicy(): Access {
+  const { text, tokens } = tokenPolicy({ admin: { roles: administration } });
+  const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-access-")), "policy.yaml");
+  writeFileSync(file, text);
+  // What is made is rotated at once.
+  const env = { FLUO_KMS_AUTH: "policy", FLUO_KMS_POLICY_FILE: file, KMS_ROTATION_MIN_AGE: "0s" };
+  return { env, token: tokens.admin!, caller: "token:admin" };
+}
+
+/** All roles that one rule may have. */
+const administration = [
+  ...["sign", "verify", "encrypt", "re-encrypt", "decrypt", "generate-data-key", "decrypt-data-key", "status"],
+  ...["metrics", "operate", "audit", "key-admin", "break-glass"],
+];
+
+export const accesses = { none: () => withoutPolicy, policy: underPolicy };
+
 /** One life under `env`: Validate passes, evidence is made, and after a restart it opens and the service goes on with the same keys. */
-export async function liveThrough(env: ServiceEnv, { crashesOn = [] }: Peer = {}): Promise<Evidence> {
-  const before = await startProcess(env);
+export async function liveThrough(
+  env: ServiceEnv,
+  { crashesOn = [] }: Peer = {},
+  access: Access = withoutPolicy,
+): Promise<Evidence> {
+  const start = () =>
+    startProcess({ ...env, ...access.env }, access.token === undefined ? {} : { token: access.token });
+  const before = await start();
   const { tests } = await before.client.validate({});
   const failed = tests.filter(({ message }) => message !== "");
   expect(failed.filter(({ name, message }) => !crashesOn.includes(name) || !message.includes("UNAVAILABLE"))).toEqual(
@@ -87,13 +126,27 @@ export async function liveThrough(env: ServiceEnv, { crashesOn = [] }: Peer = {}
   const tenantId = "acme";
   const evidence = await makeEvidence(before.client, tenantId);
   await checkEvidence(before.client, evidence);
+  if (access.token !== undefined) await refusesStrangers(before.grpc, evidence);
   expect(await before.end()).toBe(0);
 
-  const after = await startProcess(env);
+  const after = await start();
   await checkEvidence(after.client, evidence);
   const { keyId } = await after.client.encryptPii({ tenantId, fields: [{ name: "email", value: evidence.value }] });
   expect(keyId).toBe(evidence.keyIds.at(-2));
   expect(await after.client.admin.verifyAudit({})).toMatchObject({ ok: true });
+  const { events } = await after.client.admin.listAuditEvents({ tenantId, pageSize: 1000 });
+  expect(events.filter(({ action }) => action === "rotate").map(({ actor }) => actor)).toEqual([
+    access.caller,
+    access.caller,
+  ]);
   expect(await after.end()).toBe(0);
   return evidence;
+}
+
+async function refusesStrangers(address: string, { tenantId, tokens }: Evidence): Promise<void> {
+  const stranger = grpcClient(address);
+  const refused = { code: grpc.status.UNAUTHENTICATED, details: "no credential" };
+  await expect(stranger.decryptPii({ tenantId, fields: tokens })).rejects.toMatchObject(refused);
+  await expect(stranger.rotate({ tenantId, force: true })).rejects.toMatchObject(refused);
+  stranger.close();
 }
