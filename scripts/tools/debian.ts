@@ -1,0 +1,64 @@
+/** Programs of Debian's packages that the tests use: found on this machine, or got by apt-get where that may be done. */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+
+/** Where Debian has it. */
+export const chromium = "/usr/bin/chromium";
+
+const quietly = ["--yes", "--quiet", "-o", "DPkg::Lock::Timeout=300"] as const;
+
+/**
+ * Chromium with all its libraries, installed on the machine by root in CI: nobody else wants a test to do so. Throws where it is not there
+ * and cannot be installed.
+ */
+export function installChromium(): void {
+  if (isThere(chromium)) return;
+  if (process.env.CI !== "true") throw new Error("as root, run: apt-get install --no-install-recommends chromium");
+  update();
+  run("apt-get", ["install", ...quietly, "--no-install-recommends", "chromium"]);
+}
+
+/** Prometheus, unpacked into `folder`: installed, it would be started as a service of the machine. */
+export function installPrometheus(folder: string): void {
+  if (isThere(join(folder, "usr", "bin", "prometheus"))) return;
+  const work = mkdtempSync(`${mkdirFor(folder)}-`);
+  try {
+    if (!download("prometheus", work)) {
+      update();
+      if (!download("prometheus", work)) throw new Error("apt-get has no package prometheus");
+    }
+    const [archive] = readdirSync(work).filter((name) => name.endsWith(".deb"));
+    run("dpkg-deb", ["--extract", join(work, archive!), join(work, "unpacked")]);
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(join(work, "unpacked"), folder);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+function mkdirFor(folder: string): string {
+  mkdirSync(join(folder, ".."), { recursive: true });
+  return folder;
+}
+
+/** By the lists of packages that the machine has; old ones may name a version that is gone. */
+function download(name: string, cwd: string): boolean {
+  // As another user, apt-get could not write to a folder of ours.
+  const asItself = ["-o", "APT::Sandbox::User=root"];
+  return spawnSync("apt-get", ["download", ...asItself, name], { cwd }).status === 0;
+}
+
+function update(): void {
+  run("apt-get", ["update", ...quietly]);
+}
+
+export function isThere(command: string, args: readonly string[] = ["--version"]): boolean {
+  return spawnSync(command, args).status === 0;
+}
+
+function run(command: string, args: readonly string[]): void {
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const { error, status, stderr } = spawnSync(command, args, { encoding: "utf8", env });
+  if (status !== 0) throw new Error(`${command} ${args.join(" ")} failed: ${error?.message ?? stderr}`);
+}
