@@ -7,11 +7,22 @@ interface Bodies {
   bodies: readonly Uint8Array[];
 }
 
+/** How a client shows who it is, over TLS. */
+export interface Credentials {
+  /** PEM. */
+  ca: string;
+  certificate?: { chain: string; key: string };
+  /** The header, sent with each call. */
+  authorization?: string;
+}
+
 /** Calls over one connection. The next one begins when one of those before has its answer. */
 export interface UnaryLoad extends Bodies {
   over: "unary";
   calls: number;
   atOnce: number;
+  /** Without them there is no TLS. */
+  credentials?: Credentials;
 }
 
 /** Streams over one connection. A stream sends its batches, and no more than `ahead` before their answers; the next one follows it. */

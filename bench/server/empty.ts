@@ -6,8 +6,14 @@ export interface EmptyServer {
   stop(): Promise<void>;
 }
 
-/** Answers /bench/NAME with that many bytes. */
-export function startEmpty(answerBytes: Readonly<Record<string, number>>): Promise<EmptyServer> {
+/** PEM. */
+export interface ServerKey {
+  certificate: string;
+  key: string;
+}
+
+/** Answers /bench/NAME with that many bytes, over TLS where it has a key. */
+export function startEmpty(answerBytes: Readonly<Record<string, number>>, own?: ServerKey): Promise<EmptyServer> {
   const server = new grpc.Server();
   const bytes = (message: Buffer) => message;
   for (const [name, size] of Object.entries(answerBytes)) {
@@ -26,8 +32,13 @@ export function startEmpty(answerBytes: Readonly<Record<string, number>>): Promi
   }
   const stop = () => new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
   return new Promise((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) =>
+    server.bindAsync("127.0.0.1:0", own ? overTls(own) : grpc.ServerCredentials.createInsecure(), (error, port) =>
       error ? reject(error) : resolve({ port, stop }),
     );
   });
+}
+
+function overTls({ certificate, key }: ServerKey): grpc.ServerCredentials {
+  const pair = { cert_chain: Buffer.from(certificate), private_key: Buffer.from(key) };
+  return grpc.ServerCredentials.createSsl(null, [pair]);
 }

@@ -6,11 +6,11 @@ import { loadConfig } from "../../src/config/load.ts";
 import { startServer } from "../../src/server.ts";
 import { answerQuestions, cpuMicros } from "../child.ts";
 import type { BareLoops } from "./bare.ts";
-import { startEmpty } from "./empty.ts";
+import { type ServerKey, startEmpty } from "./empty.ts";
 
 export type Question =
   | { serve: "service"; env: Readonly<Record<string, string>> }
-  | { serve: "empty"; answerBytes: Readonly<Record<string, number>> }
+  | { serve: "empty"; answerBytes: Readonly<Record<string, number>>; own?: ServerKey }
   | { ask: "cpu" }
   | { run: keyof BareLoops; times: number };
 
@@ -28,7 +28,7 @@ async function answer(question: Question): Promise<number> {
     return cpuOf((await loops)[question.run], question.times);
   }
   if (question.serve === "empty") {
-    const empty = await startEmpty(question.answerBytes);
+    const empty = await startEmpty(question.answerBytes, question.own);
     stop = empty.stop;
     return empty.port;
   }

@@ -4,6 +4,7 @@ import { flags } from "../../src/runtime/flags.js";
 import { startChild } from "../child.ts";
 import { temporaryDirectory } from "../temporary.ts";
 import type { BareLoops } from "./bare.ts";
+import type { ServerKey } from "./empty.ts";
 import type { Question } from "./serve.ts";
 
 export interface Server {
@@ -39,8 +40,8 @@ export function startService({ env, execArgv = [] }: ServiceOptions = {}): Promi
 }
 
 /** See empty.ts. */
-export function startEmpty(answerBytes: Readonly<Record<string, number>>): Promise<Server> {
-  return start({ serve: "empty", answerBytes });
+export function startEmpty(answerBytes: Readonly<Record<string, number>>, own?: ServerKey): Promise<Server> {
+  return start({ serve: "empty", answerBytes, ...(own && { own }) });
 }
 
 async function start(question: Question, execArgv: readonly string[] = []): Promise<Service> {
