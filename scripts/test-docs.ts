@@ -21,6 +21,7 @@ const root = join(import.meta.dirname, "..");
 /** The pages that are walked, the longest first. Each is in docs/, except README. */
 const guides = [
   "KMS_TROUBLESHOOTING",
+  "AUTHENTICATION",
   "VAULT_SETUP",
   "MULTI_REGION",
   "QUICKSTART",
