@@ -67,7 +67,7 @@ export interface KmsErrorOptions {
   inLog?: string;
   /** What an operator can do about it, with the very command or policy statement. For Validate and the log; never sent to a caller. */
   advice?: string | undefined;
-  /** For the caller's program, beside the code. */
+  /** Details for the caller's program, beside the code. */
   metadata?: Readonly<Record<string, string>>;
   /** When to try again. */
   retryAfterMs?: number;
@@ -81,7 +81,7 @@ export class KmsError extends Error {
   readonly violations: readonly FieldViolation[];
   readonly advice: string | undefined;
   readonly metadata: Readonly<Record<string, string>>;
-  /** In whole milliseconds, where the code's own time is not the one: clocks give parts of one, which RetryInfo cannot hold. */
+  /** Time to wait, in whole milliseconds, where the code's own time is not the one: clocks give parts of one, which RetryInfo cannot hold. */
   readonly retryAfterMs: number | undefined;
   /** The message for the log. */
   readonly inLog: string;
@@ -116,7 +116,7 @@ export function ciphertextRejected(cause?: unknown): KmsError {
   return new KmsError("CIPHERTEXT_REJECTED", "ciphertext rejected", { cause });
 }
 
-/** For a caller that comes too often. */
+/** Makes RATE_LIMITED, for a caller that comes too often. */
 export function rateLimited(retryAfterMs = 1_000): KmsError {
   return new KmsError("RATE_LIMITED", "too many calls: wait", { retryAfterMs });
 }

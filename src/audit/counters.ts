@@ -39,7 +39,7 @@ type Uses = Map<AuditAction, Map<string, Counted>>;
 
 /** `onFirst` is called when something is counted after nothing was. */
 export function auditCounters(onFirst: () => void): AuditCounters {
-  /** By caller, then by rule. */
+  /** Counts by caller, then by rule. */
   let uses = new Map<string, Map<string | undefined, Uses>>();
   let refusals = new Map<string, Counted>();
   // Most services have one caller, or one busy one, and it one rule.

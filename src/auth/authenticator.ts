@@ -44,7 +44,7 @@ export interface Authenticator {
 export interface AuthenticatorParts extends Pick<CallerParts, "mixed"> {
   loaded(): Loaded;
   tokens: RememberedTokens;
-  /** By the clock, in milliseconds. */
+  /** Time of the clock, in milliseconds. */
   now(): number;
 }
 

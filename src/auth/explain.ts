@@ -15,11 +15,11 @@ import type { Rule, Who } from "./policy/rules.ts";
 import { rolesApartFrom } from "./policy/separation.ts";
 
 export interface Explanation {
-  /** As the audit trail names the caller. */
+  /** Name of the caller in the audit trail. */
   readonly identity: string;
-  /** In the order of the file. */
+  /** Listed in the order of the file. */
   readonly rules: readonly ExplainedRule[];
-  /** For a tenant, or for all of them where none is given. Throws INVALID_ARGUMENT for what is no tenant id. */
+  /** Decides for a tenant, or for all of them if none is given. Throws INVALID_ARGUMENT for what is no tenant id. */
   decide(role: Role, tenantId?: string): Decision;
 }
 

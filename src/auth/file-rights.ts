@@ -14,7 +14,7 @@ export function writableByOthers(path: string): string | undefined {
   try {
     const isOpen = ({ mode }: { mode: number }) => (mode & others) !== 0;
     if (isOpen(statSync(path)) && !isReadOnly(path)) return path;
-    // In a folder such as /tmp a file is safe from all but its owner.
+    // A file in a folder such as /tmp is safe from all but its owner.
     return foldersOf(path).find((folder) => {
       const status = statSync(folder);
       return isOpen(status) && (status.mode & sticky) === 0 && !isReadOnly(folder);
@@ -31,7 +31,7 @@ function foldersOf(path: string): string[] {
   return [folder, ...foldersOf(resolve(realpathSync(folder), readlinkSync(path)))];
 }
 
-/** On a mount that is read-only rights mean nothing: Kubernetes gives its volumes those of everybody. */
+/** Tells whether a mount is read-only, where rights mean nothing: Kubernetes gives its volumes those of everybody. */
 function isReadOnly(path: string): boolean {
   try {
     accessSync(path, constants.W_OK);

@@ -11,7 +11,7 @@ import { issuerFileProblems, namedFiles, readText, readTrustFiles, type TrustFil
 /** What a policy and its files hold. Paths in the policy are absolute. */
 export interface PolicyFiles extends TrustFiles {
   readonly policy: Policy;
-  /** Of the policy's text, in lower-case hex. */
+  /** SHA-256 of the policy's text, in lower-case hex. */
   readonly sha256: string;
   /** What is to be looked at, a sentence each. */
   readonly warnings: readonly string[];
@@ -81,7 +81,7 @@ function readTogether(policy: Policy, options: PolicyFilesOptions, isPolicySame:
   return { ...read, problems: [{ line: 1, text: "it, or a file that it names, was replaced while it was read" }] };
 }
 
-/** As a start reads them, which needs the files that keys of issuers come from, too. */
+/** Reads files for a start, which needs those that keys of issuers come from, too. */
 export function readFilesForStart(file: string, options: PolicyFilesOptions): ReadFiles {
   const read = readPolicyFiles(file, options);
   if (read.policy === undefined) return read;
@@ -111,7 +111,7 @@ export function inFolder(policy: Policy, file: string): Policy {
   };
 }
 
-/** On a developer's machine the policy's own reader warns of these. */
+/** Addresses without TLS, of which the policy's own reader warns on a developer's machine. */
 function inTheClear({ name, line, issuer, keys }: IssuerEntry): PolicyProblem[] {
   const addresses = [issuer, keys.from === "address" ? keys.at : undefined];
   return addresses

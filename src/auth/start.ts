@@ -29,7 +29,7 @@ export interface AuthenticationSettings extends KeySourceSettings, PolicySetting
 export interface AuthenticationParts {
   log: Logger;
   clock: () => Date;
-  /** In whose audit trail a policy is noted before it is in force. */
+  /** Store in whose audit trail a policy is noted before it is in force. */
   store: Pick<AuditStore, "appendAudit">;
   alarm: Pick<Alarm, "changed">;
 }
@@ -47,7 +47,7 @@ export interface Authentication extends PolicyReloads {
 }
 
 export interface AuthenticationStatus {
-  /** Of the policy's text, in lower-case hex. */
+  /** SHA-256 of the policy's text, in lower-case hex. */
   sha256: string;
   rules: number;
   since: Date;
@@ -216,7 +216,7 @@ function logLoaded(log: Logger, { sha256, policy }: PolicyFiles): void {
   log.info({ sha256, rules: policy.rules.length }, "a policy is in force");
 }
 
-/** Of the policy's hash, as the request id of its row. */
+/** Digits of the policy's hash that are the request id of its row. */
 const noteDigits = 32;
 
 function loadedRow(sha256: string, at: Date) {

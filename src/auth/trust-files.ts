@@ -27,7 +27,7 @@ export interface TrustFiles {
 }
 
 export interface NamedFile {
-  /** Of the entry. */
+  /** Line of the entry. */
   readonly line: number;
   readonly path: string;
 }
@@ -65,7 +65,7 @@ export function readTrustFiles({ certificates }: Policy, nowMs: number): ReadTru
   };
 }
 
-/** Before the end of a revocation list. */
+/** Time before the end of a revocation list at which the next should be there. */
 const renewedBeforeMs = 86_400_000;
 
 function dueMs({ thisUpdateMs, nextUpdateMs }: RevocationList): number {

@@ -22,7 +22,7 @@ export interface Caller {
   tenant(tenantId: string, role: Role): string;
   /** Throws PERMISSION_DENIED unless the caller has the role for all tenants. */
   every(role: Role): void;
-  /** For a tenant, or for all of them where none is given. */
+  /** Tells whether the caller has the role for a tenant, or for all of them if none is given. */
   has(role: Role, tenantId?: string): boolean;
   /** The first rule that gives the caller the role; undefined where none does, and where there are no rules. */
   rule(role: Role, tenantId?: string): string | undefined;

@@ -104,7 +104,7 @@ function redirected({ text }: Place, location: string): Failure {
   return unreachable(`${text} redirects to ${oneLine(location)}; ${why}: name the service itself with --address`);
 }
 
-/** Of a name with several addresses each has an error of its own. Texts are quoted, and decide nothing. */
+/** Says why a service cannot be reached; each address of a name has an error of its own. Texts are quoted, and decide nothing. */
 function whyUnreachable({ text: address, isTls }: Place, error: unknown): string {
   if ((error as Error).name === "TimeoutError")
     return `no answer from ${address} in time; look at its log and its health`;

@@ -78,7 +78,7 @@ export interface Config {
     /** Age below which a key is not rotated, though that is forced. */
     readonly minAgeMs: number;
   };
-  /** Of each caller; 0 for none: without a policy everybody is one. */
+  /** Limits for each caller; 0 for none, as everybody is one caller without a policy. */
   readonly limits: {
     /** Tenants that it brings in a second. */
     readonly newTenantsPerSecond: number;

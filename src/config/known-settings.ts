@@ -124,7 +124,7 @@ export const settings = {
   "kms.rotation.check-cron": { parse: quartzCron, standard: "0 0 2 * * ?" },
   "kms.rotation.max-age-days": { parse: wholeNumber(1, 3_650), standard: "90" },
   "kms.rotation.max-per-second": { parse: wholeNumber(1, 10_000), standard: "100" },
-  // Without a value 60s with `policy`, and 0s with `none`.
+  // The default is 60s with `policy`, and 0s with `none`.
   "kms.rotation.min-age": { parse: duration("0s", "1d") },
 } as const satisfies Record<string, Setting>;
 

@@ -81,7 +81,7 @@ export function firstBitsOf(content: Buffer): number {
   return first;
 }
 
-/** In seconds and in UTC, as RFC 5280 §4.1.2.5 has them. */
+/** Forms of times in seconds and in UTC, as RFC 5280 §4.1.2.5 has them. */
 const timeForms = new Map<number | undefined, RegExp>([
   [tags.utcTime, /^(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/],
   [tags.generalizedTime, /^(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/],

@@ -11,7 +11,7 @@ export interface HealthStart {
   providers: StartedProviders;
   store: Store;
   audit: { problem(): string | undefined };
-  /** On callers and TLS, without a look at the store. */
+  /** Remarks on callers and TLS, without a look at the store. */
   accessRemarks(): readonly string[];
   alarm: StartedAlarm;
   log: Logger;

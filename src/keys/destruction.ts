@@ -20,7 +20,7 @@ export interface DestructionWish {
 
 export const dayMs = 24 * 60 * 60 * 1000;
 export const lapsesAfterMs = 7 * dayMs;
-/** By how much the clocks of replicas may differ. */
+/** Difference that the clocks of replicas may have. */
 const clocksApartMs = 5 * 60 * 1000;
 
 /** When requests that wait at some time were made. One of a time to come was noted by a clock that was wrong, and counts as lapsed. */
@@ -49,7 +49,7 @@ export function destructionByTwo(record: KeyRecord, wish: DestructionWish): { ne
   return { next: { ...scheduled, destruction: confirmed }, action: "schedule_destruction" };
 }
 
-/** Without its request, whether that has lapsed or not. */
+/** Record without its request, whether that has lapsed or not. */
 export function destructionRequestCancelled(record: KeyRecord): KeyRecord {
   return { ...record, destruction: undefined };
 }

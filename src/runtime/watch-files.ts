@@ -9,7 +9,7 @@ export interface WatchFilesParts {
   /** Asked again after each change. */
   paths(): readonly string[];
   changed(): void;
-  /** From the last event to the look, as a change is often several. */
+  /** Time from the last event to the look, as a change is often several. */
   settleMs?: number;
   lookMs?: number;
 }
@@ -59,7 +59,7 @@ export function watchFiles({ paths, changed, settleMs = 1_000, lookMs = 60_000 }
       });
       watchers.set(folder, watcher);
     } catch {
-      // As many as the system watches are watched already, or the folder is not there.
+      // The system watches as many as it can already, or the folder is not there.
     }
   }
 

@@ -54,6 +54,6 @@ export interface DestructionRequest {
   at: Date;
   /** The rule that let the caller ask; undefined where there are no rules. */
   rule: string | undefined;
-  /** From the confirmation to the destruction. */
+  /** Days from the confirmation to the destruction. */
   days: number;
 }

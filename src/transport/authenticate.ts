@@ -74,7 +74,7 @@ export interface Door<C extends Peering = Peering> {
   /** Counts a call that was let in; with `refused`, one that was answered by that error instead. */
   count(connection: C, authorization: readonly string[], refused?: KmsError): void;
   isOpen(what: Open): boolean;
-  /** Of the policy in force, in lower-case hex. */
+  /** SHA-256 of the policy in force, in lower-case hex. */
   policySha256(): string;
   /** Has `changed` called when what is believed has changed, so that connections may be other than they were. */
   subscribe(changed: () => void): void;

@@ -5,7 +5,7 @@ import type { MessageStream } from "../call/stream.ts";
 
 export interface Carrier<Native> {
   header(native: Native, name: string): string | undefined;
-  /** With the caller, whom the door has found. */
+  /** Makes the context of a call, with the caller whom the door has found. */
   context(native: Native): CallContext;
 }
 

@@ -23,9 +23,9 @@ export interface PolicyDoorParts {
   subscribe(changed: () => void): void;
 }
 
-/** Before a certificate ends. */
+/** Time before a certificate's end at which its connection is closed. */
 export const renewMs = 30_000;
-/** For streams, after a connection's greatest age. */
+/** Time that streams have after a connection's greatest age. */
 export const graceMs = 300_000;
 
 export function policyDoor(parts: PolicyDoorParts): Door<PolicyPeering> {

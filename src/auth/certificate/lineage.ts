@@ -23,7 +23,7 @@ export interface Sent {
 
 /** More CAs above a leaf refuse it. */
 export const maxSent = 10;
-/** From the leaf to a root, both counted as ends. */
+/** Steps from the leaf to a root, both counted as ends. */
 const maxSteps = 5;
 
 /** The one entry whose authority issued the leaf, itself or over CAs that were sent. */
@@ -51,7 +51,7 @@ interface Walk {
 function pathsOf({ leaf, chain }: Sent, walk: Walk): { leadTo(roots: readonly X509Certificate[]): boolean } {
   const issuedOne = (below: readonly X509Certificate[], ca: X509Certificate, casBelow: number) =>
     below.some((certificate) => isIssuedBy(certificate, ca)) && walk.accepts(ca, casBelow);
-  // By steps from the leaf. A CA counts once, where it is nearest: so copies and circles end, and cost little.
+  // Levels are steps from the leaf. A CA counts once, where it is nearest: so copies and circles end, and cost little.
   const levels = [[leaf]];
   for (let left = chain; levels.length < walk.maxSteps; ) {
     const casBelow = levels.length - 1;

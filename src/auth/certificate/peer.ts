@@ -28,11 +28,11 @@ export type Peer =
       readonly entry: string;
       /** Its notAfter. */
       readonly untilMs: number;
-      /** Of the certificate, in base64url: what `cnf` of a token names. */
+      /** SHA-256 of the certificate, in base64url: what `cnf` of a token names. */
       readonly sha256: string;
     }
   | {
-      /** For the log alone; names nothing of the subject. */
+      /** Reason for the log alone, which names nothing of the subject. */
       readonly refused: string;
       /** Whether time is all that it lacks. */
       readonly expired: boolean;

@@ -21,7 +21,7 @@ export function unconfirmed(rules: readonly Rule[]): Unconfirmed[] {
   });
 }
 
-/** As a policy writes them. */
+/** Texts as a policy writes them. */
 function tenantsOf({ all, named, captured, claim, within }: RuleTenants): string[] {
   const derived = captured || claim !== undefined ? (within === undefined ? [derivedTenants] : textsOf(within)) : [];
   return [...(all ? ["every tenant"] : []), ...textsOf(named), ...derived];

@@ -18,7 +18,7 @@ export interface Grant {
   readonly limit: number | undefined;
 }
 
-/** In the order of the file. */
+/** Listed in the order of the file. */
 export type Grants = readonly Grant[];
 
 /** The first grant with the role for the tenant, or for all tenants where none is given. */

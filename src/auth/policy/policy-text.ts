@@ -27,7 +27,7 @@ export interface MapNode {
 }
 
 export interface PolicyProblem {
-  /** In the file, from 1. */
+  /** Line of the file, from 1. */
   line: number;
   /** What is wrong and what to do. */
   text: string;

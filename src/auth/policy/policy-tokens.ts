@@ -152,7 +152,7 @@ function quoteIt(text: string, at: number): string {
   return `quote it: ${key ? `${key} ` : ""}"${shown(withoutClosers(word))}"`;
 }
 
-/** Without the brackets at the end that were opened before it. */
+/** Text without the brackets at its end that were opened before it. */
 function withoutClosers(word: string): string {
   const count = (brackets: RegExp) => word.match(brackets)?.length ?? 0;
   const surplus = Math.max(0, count(/[\]}]/g) - count(/[[{]/g));

@@ -20,7 +20,7 @@ export interface Policy extends Trust {
 export interface ReadPolicy {
   /** Undefined where there are problems. */
   policy: Policy | undefined;
-  /** By line. */
+  /** Sorted by line. */
   problems: readonly PolicyProblem[];
   /** What is allowed and should be looked at. */
   warnings: readonly PolicyProblem[];

@@ -6,7 +6,7 @@ interface Apart {
   why: string;
 }
 
-/** By the role that is refused where a caller has one of the others. */
+/** Keyed by the role that is refused if a caller has one of the others. */
 const apart: Partial<Readonly<Record<Role, Apart>>> = {
   destroy: { some: ["decrypt", "decrypt-data-key", "break-glass"], why: "who may decrypt may not destroy" },
   "mark-compromised": { some: ["sign"], why: "who may sign may not mark a key as compromised" },

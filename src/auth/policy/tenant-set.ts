@@ -3,7 +3,7 @@ import { tenantIdPattern } from "../../call/ids.ts";
 
 export interface TenantSet {
   readonly ids: ReadonlySet<string>;
-  /** Without their star. */
+  /** Prefixes without their star. */
   readonly prefixes: readonly string[];
 }
 
@@ -14,7 +14,7 @@ export function isTenantOrPrefix(text: string): boolean {
   return tenantIdPattern.test(/[._-]\*$/.test(text) ? text.slice(0, -1) : text);
 }
 
-/** Of texts of which each is a tenant or a prefix. */
+/** Makes a set of texts, each of which is a tenant or a prefix. */
 export function tenantSet(texts: readonly string[]): TenantSet {
   return {
     ids: new Set(texts.filter((text) => !text.endsWith("*"))),

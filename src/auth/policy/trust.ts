@@ -19,7 +19,7 @@ export interface CertificatesEntry {
   readonly crl: string | undefined;
   /** SPIFFE ids of this domain and no other name; else DNS names under the suffixes of `dns`. */
   readonly trustDomain: string | undefined;
-  /** In lower case, each with its leading dot. */
+  /** Suffixes in lower case, each with its leading dot. */
   readonly dns: readonly string[];
 }
 
@@ -28,7 +28,7 @@ export interface IssuerEntry {
   readonly line: number;
   /** Exact text of `iss`. */
   readonly issuer: string | undefined;
-  /** In place of `issuer`: JWT-SVIDs of this domain. */
+  /** Domain whose JWT-SVIDs are meant, in place of `issuer`. */
   readonly trustDomain: string | undefined;
   readonly audiences: readonly [string, ...string[]];
   /** Of JWS (RFC 7518, RFC 8037). */
@@ -39,7 +39,7 @@ export interface IssuerEntry {
   readonly ca: string | undefined;
   /** File of a token that is sent when keys are fetched. */
   readonly tokenFile: string | undefined;
-  /** Of a token, from `iat` to `exp`. */
+  /** Longest life of a token, from `iat` to `exp`. */
   readonly maxLifetimeMs: number;
   readonly clockToleranceMs: number;
 }

@@ -26,7 +26,7 @@ export interface SigningKeys {
 /** Value of `use`. `jwt-svid` is of a SPIFFE bundle, in which keys of certificates stand beside those of tokens. */
 export type KeyUse = "sig" | "jwt-svid";
 
-/** For the tokens of an issuer's entry. */
+/** Use that a key must have for tokens of an issuer's entry. */
 export function keyUseOf({ trustDomain }: Pick<IssuerEntry, "trustDomain">): KeyUse {
   return trustDomain === undefined ? "sig" : "jwt-svid";
 }

@@ -57,7 +57,7 @@ interface Remembered {
 interface Refusal {
   readonly error: KmsError;
   readonly untilMs: number;
-  /** In force when it was refused: others may take it. */
+  /** Issuers in force when it was refused: others may take it. */
   readonly under: TokenIssuers;
 }
 

@@ -18,7 +18,7 @@ export function fileNamed(
   return file === undefined ? undefined : { origin: name, file };
 }
 
-/** For messages: `--token-file ops.token`. */
+/** Text for messages: `--token-file ops.token`. */
 export function nameOf({ origin, file }: Named): string {
   return `${origin} ${file}`;
 }

@@ -28,7 +28,7 @@ export const tlsOptions: readonly Option[] = [
   { name: "client-key", value: "FILE", description: "PEM file of its private key, without a passphrase" },
 ];
 
-/** As the files are now. Throws UsageError where one cannot be used. */
+/** Reads the files as they are now. Throws UsageError if one cannot be used. */
 export function tlsFor(options: OptionValues, env: ClientEnvironment): ServiceTls {
   const ca = fileNamed(["ca-cert", textOf(options, "ca-cert")], ["FLUO_KMS_CACERT", env.caFile]);
   return { ca: ca && certificatesIn(ca), certificate: clientCertificate(options, env) };

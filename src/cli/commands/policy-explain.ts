@@ -70,7 +70,7 @@ export const policyExplain: Command = {
 };
 
 interface Question {
-  /** As the proto spells it. */
+  /** Name as the proto spells it. */
   rpc: string | undefined;
   role: Role | undefined;
   tenant: string | undefined;
@@ -142,7 +142,7 @@ function ruleRow(each: ExplainedRule): string[] {
   return [each.rule.name, `line ${each.rule.line}`, text];
 }
 
-/** Without an rpc: every role that a rule gives. */
+/** Prints every role that a rule gives, where no rpc is asked about. */
 function printAll({ decide }: Explanation, tenant: string | undefined, where: string): void {
   const given = roles
     .map((role) => [role, decide(role, tenant)] as const)

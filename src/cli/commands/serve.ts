@@ -38,7 +38,7 @@ async function serveUntilSignal(config: Config, readAnew: () => Config | undefin
   let current = config;
   async function putIntoEffect(): Promise<void> {
     const server = await running.promise;
-    // By themselves: neither waits for what is wrong with the other, or with a setting.
+    // Files and settings go by themselves: neither waits for what is wrong with the other, or with a setting.
     const hasFiles = config.policyFile !== undefined || config.tls !== undefined;
     if (hasFiles) await server.reloadFiles();
     const next = readAnew();

@@ -13,11 +13,11 @@ export interface Change {
   change: "added" | "removed" | "changed" | "renamed";
   kind: "rule" | "certificates" | "issuer" | "token" | "policy";
   name: string;
-  /** In the new file; in the old one of what was removed. None for settings of the whole policy. */
+  /** Line in the new file, or in the old one of what was removed. Settings of the whole policy have none. */
   line?: number;
   /** A sentence, if the values alone do not say enough. */
   note?: string;
-  /** Of what was added or removed all values, else those that came and went. */
+  /** All values of what was added or removed, else those that came and went. */
   values: Values;
 }
 
@@ -140,7 +140,7 @@ function pairs<T extends Named>({ keyOf }: Kind<T>, old: readonly T[], now: read
   return { before: before!, after: after!, renamed };
 }
 
-/** In the order of the new file, then what is gone. */
+/** Lists changes in the order of the new file, then what is gone. */
 function changesOf<T extends Named>(kind: Kind<T>, { before, after, renamed }: Pairs<T>): Change[] {
   const formerName = new Map([...renamed].map(([was, is]) => [is, was]));
   const removed = [...before.values()].filter(({ name }) => !after.has(name) && !renamed.has(name));

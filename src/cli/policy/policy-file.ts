@@ -6,7 +6,7 @@ import { Failure } from "../command.ts";
 import { readFile } from "../files.ts";
 import { problemsCounted } from "../print.ts";
 
-/** As it is written. Throws UsageError where the file cannot be read. */
+/** Reads a policy as it is written. Throws UsageError if the file cannot be read. */
 export function readPolicyFile(file: string): ReadPolicy {
   const bytes = readFile(file);
   try {

@@ -125,7 +125,7 @@ function tokenIdentity(issuer: IssuerEntry, claims: Claims, policy: Policy): Ask
   throw new UsageError(`sub is of another trust domain than ${issuer.trustDomain}, which is ${issuer.name}`);
 }
 
-/** Of what stands in the claims; what does not is taken for right. */
+/** Says what is wrong with what stands in the claims; what does not is taken for right. */
 function notesOf({ name, issuer, audiences }: IssuerEntry, { iss, aud }: Claims): string[] {
   const notes: string[] = [];
   if (issuer !== undefined && iss !== undefined && iss !== issuer) notes.push(`iss is not that of issuer ${name}`);

@@ -5,7 +5,7 @@
 
 export interface FirstToken {
   sha256: string;
-  /** As in 2027-06-30. */
+  /** Date such as 2027-06-30. */
   expires: string;
 }
 

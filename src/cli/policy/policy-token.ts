@@ -15,7 +15,7 @@ import { KmsError } from "../../errors.ts";
 import { Failure } from "../command.ts";
 
 export interface TokenParts {
-  /** With absolute paths. */
+  /** Policy with absolute paths. */
   policy: Policy;
   /** Whether an issuer may be asked for its keys. */
   mayFetch: boolean;
@@ -49,7 +49,7 @@ export async function provenBy(token: string, parts: TokenParts): Promise<{ iden
 
 const bound = "the token is bound to a client certificate: the service refuses it on any other connection";
 
-/** Of all issuers of the policy only that of the token is asked. */
+/** Makes a key set that asks the issuer of the token, and no other of the policy. */
 function keysWhenAsked(entry: IssuerEntry, parts: TokenParts, opened: Map<string, KeySet>): KeySet {
   const { name, keys } = entry;
   return {

@@ -3,7 +3,7 @@ import type { Rule, RuleTenants, Who } from "../../auth/policy/rules.ts";
 import type { TenantSet } from "../../auth/policy/tenant-set.ts";
 import { type Role, roles } from "../../call/roles.ts";
 
-/** As the audit trail names those callers, with what their tokens must claim. */
+/** Names callers as the audit trail does, with what their tokens must claim. */
 export function whoText(who: Who): string {
   switch (who.kind) {
     case "spiffe":
@@ -20,7 +20,7 @@ export function whoText(who: Who): string {
   }
 }
 
-/** In the order in which docs and messages list roles. */
+/** Lists roles in the order of docs and messages. */
 export function rolesOf(rule: Rule): Role[] {
   return roles.filter((role) => rule.roles.has(role));
 }
@@ -46,7 +46,7 @@ function setTexts({ ids, prefixes }: TenantSet): string[] {
   return [...ids, ...prefixes.map((prefix) => `${prefix}*`)];
 }
 
-/** As the policy writes it. */
+/** Makes the JSON of a rule as the policy writes it. */
 export function ruleJson(rule: Rule) {
   const { name, line, who, tenants, limit } = rule;
   const written = { name, line, who: whoJson(who), roles: rolesOf(rule), tenants: tenantsJson(tenants) };

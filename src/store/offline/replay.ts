@@ -55,7 +55,7 @@ const ended: readonly KeyState[] = ["DESTROY_SCHEDULED", "DESTROYED"];
 
 const births: readonly unknown[] = ["create", "rotate"] satisfies AuditAction[];
 
-/** By how much the clocks of replicas may differ. */
+/** Difference that the clocks of replicas may have. */
 const clocksApartMs = 60_000;
 
 /** By key id. */

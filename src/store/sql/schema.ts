@@ -18,7 +18,7 @@ export interface Dialect {
   serial: string;
   /** After the columns of a table. */
   tableEnd: string;
-  /** Before the steps of a migration: how long they may wait for tables, while whoever is at work waits behind them. */
+  /** Statement before the steps of a migration, which says how long they may wait for tables, while whoever is at work waits behind them. */
   impatience?: string;
 }
 

@@ -7,7 +7,7 @@ import { maxTimerMs } from "../timeouts.ts";
 export interface Exchange {
   request: IncomingMessage;
   response: ServerResponse;
-  /** As the door has found out. */
+  /** Caller that the door has found. */
   caller: Caller;
   /** By `performance.now()`: what the door takes counts in the time that the caller gives. */
   arrivedMs: number;

@@ -16,7 +16,7 @@ export interface HttpDoor extends Pick<Door, "isOpen"> {
   identify(request: IncomingMessage): MaybePromise<Caller>;
   /** As {@link Door.count}. */
   count(request: IncomingMessage, refused?: KmsError): void;
-  /** Of the policy in force; undefined without one. */
+  /** SHA-256 of the policy in force; undefined without one. */
   policySha256(): string | undefined;
   /** The caller of what is open; undefined where credentials are asked for. */
   openCaller(what: Open | undefined): Caller | undefined;
@@ -62,7 +62,7 @@ function authorizationOf({ headersDistinct }: IncomingMessage): readonly string[
   return headersDistinct.authorization ?? [];
 }
 
-/** After a refusal what still comes is thrown away for so long, */
+/** Time for which what still comes after a refusal is thrown away, */
 const lingerMs = 1_000;
 /** and so much of it: a client that writes first would see a broken pipe in place of its answer. */
 const lingerBytes = 8 * 1024 * 1024;

@@ -15,7 +15,7 @@ export function whoamiRoute({ policySha256 }: Pick<HttpDoor, "policySha256">): R
   };
 }
 
-/** Without authentication there is one caller, which is none of a policy. */
+/** Tells a caller of a policy from the one that there is without authentication. */
 function isUnderPolicy(caller: Caller): caller is PolicyCaller {
   return "grants" in caller;
 }
