@@ -21,7 +21,8 @@ export interface PolicyFixture {
 }
 
 export const policySha256 = "ab".repeat(32);
-const peering: Peering = {
+/** A connection without a certificate, which stays open. */
+export const peering: Peering = {
   closesMs: () => Number.POSITIVE_INFINITY,
   hasCertificate: () => false,
   isRefused: () => false,

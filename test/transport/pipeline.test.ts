@@ -7,7 +7,8 @@ import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { StatusResponseSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import type { AuditObserver, Failure } from "../../src/audit/observer.ts";
 import { KmsError } from "../../src/errors.ts";
-import { anyone, type Door, type Peering } from "../../src/transport/authenticate.ts";
+import { anyone, type Door } from "../../src/transport/authenticate.ts";
+import { peering } from "../support/policy-door.ts";
 import { frame } from "../support/raw-stream.ts";
 import { failureOf } from "../support/running-service.ts";
 import { rawStream } from "../support/stream-fixture.ts";
@@ -24,14 +25,6 @@ const observer: AuditObserver = {
   check() {},
   used() {},
   failed: (failure, error) => failures.push([failure, (error as KmsError).code]),
-};
-
-const peering: Peering = {
-  closesMs: () => Number.POSITIVE_INFINITY,
-  hasCertificate: () => false,
-  isRefused: () => false,
-  hasLost: () => false,
-  about: () => ({}),
 };
 
 /** A door by what it says of `authorization` headers. */

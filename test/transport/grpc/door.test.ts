@@ -7,21 +7,14 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { GenerateDataKeyResponseSchema } from "../../../gen/ts/fluo/kms/v1/data_key_pb.ts";
 import type { Caller } from "../../../src/call/context.ts";
 import { KmsError } from "../../../src/errors.ts";
-import { anyone, type Door, type Peering } from "../../../src/transport/authenticate.ts";
+import { anyone, type Door } from "../../../src/transport/authenticate.ts";
 import { maxHeldBytes } from "../../../src/transport/grpc/door.ts";
 import { maxConcurrentStreams } from "../../../src/transport/grpc/server.ts";
+import { peering } from "../../support/policy-door.ts";
 import { frame } from "../../support/raw-stream.ts";
 import { failureOf } from "../../support/running-service.ts";
 import { echo, rawStream, startStreams } from "../../support/stream-fixture.ts";
 import { startTransports } from "../../support/transports-fixture.ts";
-
-const peering: Peering = {
-  closesMs: () => Number.POSITIVE_INFINITY,
-  hasCertificate: () => false,
-  isRefused: () => false,
-  hasLost: () => false,
-  about: () => ({}),
-};
 
 /** A door at which each caller waits for what the test says. */
 function doorOf(enter: () => Promise<Caller>): Door {
