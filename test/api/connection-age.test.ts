@@ -48,9 +48,8 @@ it("an old connection of HTTP ends behind its next answer", async () => {
     expect(response.statusCode).toBe(200);
     return response.headers.connection;
   };
-  const first = await ask();
-  let now = first;
-  while (now !== "close") now = await ask();
-  expect(first).toBe("keep-alive");
+  // A machine that is busy for a second finds the first one old.
+  while ((await ask()) !== "keep-alive");
+  while ((await ask()) !== "close");
   agent.destroy();
 });

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
 import { openPaths, origins } from "../../src/config/value.ts";
-import { localhostCertificate, canMakeCertificate } from "../fakes/certificate.ts";
 import { directory, type Env, load, problemsOf } from "../support/config-fixture.ts";
+import { newAuthority } from "../support/pki.ts";
 
 const policy = { FLUO_KMS_AUTH: "policy", FLUO_KMS_POLICY_FILE: "policy.yaml" };
 const production = {
@@ -154,9 +154,9 @@ describe("refused together", () => {
     expect(problemsOf(() => load(env))).toContain(problem);
   });
 
-  it.skipIf(!canMakeCertificate())("is TLS of the service's own and of a proxy", () => {
-    const { cert, key } = localhostCertificate();
-    const cwd = directory({ "cert.pem": cert, "key.pem": key });
+  it("is TLS of the service's own and of a proxy", () => {
+    const { chain, key } = newAuthority().issue({ dns: ["localhost"], extendedKeyUsage: ["serverAuth"] });
+    const cwd = directory({ "cert.pem": chain, "key.pem": key });
     const tls = { FLUO_KMS_TLS_CERTIFICATE: "cert.pem", FLUO_KMS_TLS_KEY: "key.pem" };
     expect(problemsOf(() => loadConfig({ env: { ...policy, ...elsewhere, ...tls, ...terminated }, cwd }))).toBe(
       "fluo.kms.tls.terminated: is true, and fluo.kms.tls.certificate is set; one of the two speaks TLS",
