@@ -1,12 +1,15 @@
 /**
- * Makes gen/ from proto/: `npm run gen`. With `--check` (`npm run gen:check`) it writes nothing and fails when gen/ is
- * not what the protos produce. Either way the protos must be formatted, lint clean and, against the API that
- * gen/descriptor.binpb records, not breaking: so an incompatible change cannot reach gen/.
+ * Makes what is committed of the generated code from proto/: `npm run gen`. That is gen/, and clients/go/kmsv1, for which it takes Go: without
+ * it the folder is left alone, said loudly, and with CI=true that is a failure. With `--check` (`npm run gen:check`) it writes nothing and
+ * fails when they are not what the protos produce. Either way the protos must be formatted, lint clean and, against the API that
+ * gen/descriptor.binpb records, not breaking: so an incompatible change cannot reach them.
  */
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { codegenTools } from "./tools/client-codegen.ts";
+import { isThere } from "./tools/debian.ts";
 
 const check = process.argv.includes("--check");
 const root = join(import.meta.dirname, "..");
@@ -23,12 +26,28 @@ function files(directory: string): string[] {
     .sort();
 }
 
-function differences(fresh: string): string[] {
-  const names = new Set([...files(fresh), ...(existsSync(gen) ? files(gen) : [])]);
-  return [...names].filter((name) => {
-    const [a, b] = [join(fresh, name), join(gen, name)];
-    return !existsSync(a) || !existsSync(b) || !readFileSync(a).equals(readFileSync(b));
-  });
+function differences(fresh: string, folder: string): string[] {
+  const made = join(fresh, folder);
+  const committed = join(root, folder);
+  const names = new Set([...files(made), ...(existsSync(committed) ? files(committed) : [])]);
+  return [...names]
+    .filter((name) => {
+      const [a, b] = [join(made, name), join(committed, name)];
+      return !existsSync(a) || !existsSync(b) || !readFileSync(a).equals(readFileSync(b));
+    })
+    .map((name) => join(folder, name));
+}
+
+/** Whether the Go client's code was made, too. */
+function generateGo(fresh: string): boolean {
+  if (!isThere("go", ["version"])) {
+    if (process.env.CI === "true") throw new Error("there is no Go to make clients/go/kmsv1 with");
+    process.stderr.write("SKIPPED: clients/go/kmsv1 is left as it is, as there is no Go to make it with\n");
+    return false;
+  }
+  codegenTools.go();
+  buf("generate", "--template", "clients/codegen/go.yaml", "--output", fresh);
+  return true;
 }
 
 function main(): void {
@@ -41,15 +60,16 @@ function main(): void {
     buf("generate", "--output", fresh);
     // buf joins --output with the plugin's own `out: gen/ts`.
     buf("build", "--exclude-source-info", "--output", join(fresh, "gen", "descriptor.binpb"));
-    const changed = differences(join(fresh, "gen"));
-    if (check) {
-      if (changed.length > 0)
-        throw new Error(`gen/ is not what proto/ produces; run \`npm run gen\`:\n${changed.join("\n")}`);
-    } else {
-      rmSync(gen, { recursive: true, force: true });
-      cpSync(join(fresh, "gen"), gen, { recursive: true });
+    const folders = generateGo(fresh) ? ["gen", "clients/go/kmsv1"] : ["gen"];
+    const changed = folders.flatMap((folder) => differences(fresh, folder));
+    if (check && changed.length > 0)
+      throw new Error(`this is not what proto/ produces; run \`npm run gen\`:\n${changed.join("\n")}`);
+    for (const folder of check ? [] : folders) {
+      rmSync(join(root, folder), { recursive: true, force: true });
+      cpSync(join(fresh, folder), join(root, folder), { recursive: true });
     }
-    process.stdout.write(check ? "gen/ is up to date\n" : `gen/ written, ${changed.length} files changed\n`);
+    const named = folders.join(" and ");
+    process.stdout.write(check ? `${named}: up to date\n` : `${named}: written, ${changed.length} files changed\n`);
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }

@@ -13,10 +13,15 @@ const quietly = ["--yes", "--quiet", "-o", "DPkg::Lock::Timeout=300"] as const;
  * and cannot be installed.
  */
 export function installChromium(): void {
-  if (isThere(chromium)) return;
-  if (process.env.CI !== "true") throw new Error("as root, run: apt-get install --no-install-recommends chromium");
+  installDebian(chromium, "chromium");
+}
+
+/** A command by the package that has it, on the same terms. */
+export function installDebian(command: string, name: string): void {
+  if (spawnSync("which", [command]).status === 0) return;
+  if (process.env.CI !== "true") throw new Error(`as root, run: apt-get install --no-install-recommends ${name}`);
   update();
-  run("apt-get", ["install", ...quietly, "--no-install-recommends", "chromium"]);
+  run("apt-get", ["install", ...quietly, "--no-install-recommends", name]);
 }
 
 /** Prometheus, unpacked into `folder`: installed, it would be started as a service of the machine. */
