@@ -11,7 +11,7 @@ import { buildLogStatement } from "../../../src/attestation/log-entry.ts";
 import { spanDigest } from "../../../src/attestation/sign-statement.ts";
 import { cursor, readBytes, readTag } from "../../../src/encoding/wire-reader.ts";
 import { readFrame } from "../../../src/otlp/resource-spans.ts";
-import { type Random, randomFrom } from "../../../test/crash/random.ts";
+import { randomFrom } from "../../../test/crash/random.ts";
 import { type Bytes, len, message, varint } from "../../../test/support/otlp-wire.ts";
 import type { RunningService } from "../../../test/support/running-service.ts";
 import { signedOf } from "../../../test/support/span-batches.ts";
