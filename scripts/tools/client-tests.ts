@@ -1,0 +1,159 @@
+/** The tests that each client brings along, and its linters and type checkers: how each is run, and how many of its tests passed. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { text } from "node:stream/consumers";
+import type { LanguageName } from "../../clients/conformance/programs.ts";
+import { pythonBin, root, rustTarget } from "./client-builds.ts";
+
+export interface Counts {
+  passed: number;
+  failed: number;
+}
+
+export interface OwnTest {
+  name: string;
+  command: readonly [string, ...string[]];
+  cwd: string;
+  env?: Readonly<Record<string, string>>;
+  /** Of what it printed. Without it the command itself is the one test. */
+  count?: (out: string) => Counts;
+}
+
+const clients = join(root, "clients");
+
+/** Those that can be run here: a client may have no linter among what it requires. */
+export const ownTests: Readonly<Record<LanguageName, () => OwnTest[]>> = {
+  go: () =>
+    globSync("go/**/go.mod", { cwd: clients }).flatMap((module) => {
+      const cwd = join(clients, dirname(module));
+      return [
+        { name: `go vet in ${dirname(module)}`, command: ["go", "vet", "./..."], cwd },
+        { name: `go test in ${dirname(module)}`, command: ["go", "test", "-json", "./..."], cwd, count: ofGo },
+      ] satisfies OwnTest[];
+    }),
+
+  python() {
+    const cwd = join(clients, "python");
+    const python = join(pythonBin, "python");
+    const all: OwnTest[] = [
+      {
+        name: "pytest",
+        command: [python, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"],
+        cwd,
+        count: ofPytest,
+      },
+      { name: "mypy --strict", command: [python, "-m", "mypy", "--strict", "src"], cwd },
+    ];
+    const ruff = join(pythonBin, "ruff");
+    if (existsSync(ruff)) {
+      all.push({ name: "ruff check", command: [ruff, "check", "--no-cache", "."], cwd });
+      all.push({ name: "ruff format", command: [ruff, "format", "--no-cache", "--check", "."], cwd });
+    }
+    return all;
+  },
+
+  java() {
+    const cwd = join(clients, "java");
+    return [{ name: "mvn verify", command: ["mvn", "-q", "-B", "-ntp", "verify"], cwd, count: () => ofSurefire(cwd) }];
+  },
+
+  typescript() {
+    const bin = join(root, "node_modules", ".bin");
+    const config = join("clients", "typescript", "vitest.config.ts");
+    return [
+      { name: "tsc", command: [join(bin, "tsc"), "-p", join("clients", "typescript"), "--noEmit"], cwd: root },
+      {
+        name: "vitest",
+        command: [join(bin, "vitest"), "run", "--config", config, "--reporter=json"],
+        cwd: root,
+        count: ofVitest,
+      },
+    ];
+  },
+
+  ruby() {
+    const cwd = join(clients, "ruby");
+    const env = {
+      BUNDLE_GEMFILE: join(cwd, "conformance", "Gemfile"),
+      BUNDLE_PATH: join(root, "tools", "clients", "ruby"),
+      BUNDLE_FROZEN: "true",
+    };
+    return globSync("test/*_test.rb", { cwd }).map((file) => {
+      const command = ["bundle", "exec", "ruby", "-Ilib", "-Itest", file] as const;
+      return { name: file, command: [...command], cwd, env, count: ofMinitest };
+    });
+  },
+
+  rust() {
+    const of = (name: string, manifest: string): OwnTest => ({
+      ...{ name, cwd: root, count: ofCargo },
+      command: ["cargo", "test", "--quiet", "--locked", "--manifest-path", manifest, "--target-dir", rustTarget],
+    });
+    return [of("cargo test", "clients/rust/Cargo.toml")];
+  },
+};
+
+/** Runs it; `said` is what it printed. One that fails without a failed test counts as one. */
+export async function runOwnTest({ command, cwd, env, count }: OwnTest): Promise<Counts & { said: string }> {
+  const [program, ...args] = command;
+  const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const ended = once(child, "close").catch((error: Error) => [error.message]);
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
+  const counts = count?.(out) ?? { passed: code === 0 ? 1 : 0, failed: 0 };
+  const failed = code === 0 ? counts.failed : Math.max(counts.failed, 1);
+  return { passed: counts.passed, failed, said: out + err };
+}
+
+function ofGo(out: string): Counts {
+  const counts = { passed: 0, failed: 0 };
+  for (const line of out.split("\n")) {
+    if (!line.startsWith("{")) continue;
+    const { Action: action, Test: test } = JSON.parse(line);
+    if (test === undefined) continue;
+    if (action === "pass") counts.passed += 1;
+    if (action === "fail") counts.failed += 1;
+  }
+  return counts;
+}
+
+function numberBefore(word: RegExp, text: string): number {
+  return Number(new RegExp(`(\\d+) ${word.source}`).exec(text)?.[1] ?? 0);
+}
+
+function ofPytest(out: string): Counts {
+  const last = out.trimEnd().split("\n").at(-1) ?? "";
+  return { passed: numberBefore(/passed/, last), failed: numberBefore(/failed/, last) + numberBefore(/errors?/, last) };
+}
+
+function ofSurefire(cwd: string): Counts {
+  const counts = { passed: 0, failed: 0 };
+  for (const file of globSync("target/{surefire,failsafe}-reports/TEST-*.xml", { cwd })) {
+    const head = /<testsuite [^>]*>/.exec(readFileSync(join(cwd, file), "utf8"))?.[0] ?? "";
+    const of = (name: string) => Number(new RegExp(` ${name}="(\\d+)"`).exec(head)?.[1] ?? 0);
+    const failed = of("failures") + of("errors");
+    counts.failed += failed;
+    counts.passed += of("tests") - of("skipped") - failed;
+  }
+  return counts;
+}
+
+function ofVitest(out: string): Counts {
+  const start = out.indexOf('{"numTotal');
+  if (start < 0) return { passed: 0, failed: 0 };
+  const { numPassedTests, numFailedTests } = JSON.parse(out.slice(start, out.lastIndexOf("}") + 1));
+  return { passed: numPassedTests, failed: numFailedTests };
+}
+
+function ofMinitest(out: string): Counts {
+  const runs = numberBefore(/(?:runs|tests)/, out);
+  const failed = numberBefore(/failures/, out) + numberBefore(/errors/, out);
+  return { passed: runs - failed, failed };
+}
+
+function ofCargo(out: string): Counts {
+  const all = [...out.matchAll(/(\d+) passed; (\d+) failed/g)];
+  const sum = (at: number) => all.reduce((total, match) => total + Number(match[at]), 0);
+  return { passed: sum(1), failed: sum(2) };
+}
