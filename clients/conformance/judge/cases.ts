@@ -198,7 +198,7 @@ function randomJson(source: Source, r: Random): string | undefined {
   const [first] = documents as [(typeof documents)[0]];
   if (r.chance(0.35)) return wrong(spelled(first, r), r);
   const lines = documents.map((document) =>
-    written(spelled(document, r), documents.length === 1 && r.chance(0.3) ? 1 : 0),
+    written(spelled(document, r), documents.length === 1 && r.chance(0.3) ? "  " : ""),
   );
   if (lines.length > 1 && r.chance(0.1)) lines.push(r.pick(["", " ", "x", "{}", lines[0]!.slice(0, -1)])!);
   return lines.join(r.chance(0.8) ? "\n" : "\r\n");

@@ -82,14 +82,18 @@ function urlSafe(base64: string): string {
   return base64.replaceAll("+", "-").replaceAll("/", "_");
 }
 
-export function written(document: Json, indent = 0): string {
-  const numbers: string[] = [];
-  const text = JSON.stringify(
-    document,
-    (_, value) => (value instanceof Integer ? `\u0000integer ${numbers.push(value.digits) - 1}` : value),
-    indent,
-  );
-  return text.replace(/"\\u0000integer (\d+)"/g, (_, i) => numbers[Number(i)]!);
+/** By hand: no replacer of JSON.stringify could write a number that no double holds. */
+export function written(value: Json | Integer, indent = "", before = "\n"): string {
+  if (value instanceof Integer) return value.digits;
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  const within = indent === "" ? "" : before + indent;
+  const items = Array.isArray(value)
+    ? value.map((item) => within + written(item, indent, before + indent))
+    : Object.entries(value).map(
+        ([name, item]) => `${within}${JSON.stringify(name)}:${written(item, indent, before + indent)}`,
+      );
+  const end = within === "" || items.length === 0 ? "" : before;
+  return Array.isArray(value) ? `[${items.join(",")}${end}]` : `{${items.join(",")}${end}}`;
 }
 
 const numberOf = (value: Json): Json =>
