@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { cpSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { LanguageName } from "../../clients/conformance/programs.ts";
-import { isThere } from "./debian.ts";
+import { installDebianWhere, isThere } from "./debian.ts";
 import { buildGo } from "./go.ts";
 import { installEnvironment } from "./python-environment.ts";
 
@@ -78,18 +78,17 @@ export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | v
 
   ruby() {
     need("ruby");
-    need("bundle");
-    const gemfile = present("ruby", "conformance", "Gemfile");
+    present("ruby", "conformance", "main.rb");
+    const gems = 'require "grpc"; require "google/protobuf"; require "google/rpc/error_details_pb"';
+    const packages = ["ruby-grpc", "ruby-google-protobuf", "ruby-googleapis-common-protos-types"];
+    installDebianWhere(() => !isThere("ruby", ["-e", gems]), packages);
     generated("ruby", "clients/ruby/lib/fluo/kms/v1");
-    whereChanged("ruby", ["clients/ruby/conformance/Gemfile.lock"], [], () => {
-      const env = { BUNDLE_GEMFILE: gemfile, BUNDLE_PATH: join(tools, "ruby"), BUNDLE_FROZEN: "true" };
-      run("bundle", ["install", "--quiet", "--jobs", "2"], { env });
-    });
   },
 
   rust() {
     need("cargo");
     const manifest = present("rust", "conformance", "Cargo.toml");
+    generated("rust", "clients/rust/fluo.kms.v1.binpb");
     run("cargo", ["build", "--quiet", "--locked", "--manifest-path", manifest, "--target-dir", rustTarget]);
   },
 };

@@ -18,10 +18,16 @@ export function installChromium(): void {
 
 /** A command by the package that has it, on the same terms. */
 export function installDebian(command: string, name: string): void {
-  if (spawnSync("which", [command]).status === 0) return;
-  if (process.env.CI !== "true") throw new Error(`as root, run: apt-get install --no-install-recommends ${name}`);
+  installDebianWhere(() => spawnSync("which", [command]).status !== 0, [name]);
+}
+
+/** Packages that have no command, on the same terms. */
+export function installDebianWhere(isMissing: () => boolean, names: readonly string[]): void {
+  if (!isMissing()) return;
+  const args = ["--no-install-recommends", ...names];
+  if (process.env.CI !== "true") throw new Error(`as root, run: apt-get install ${args.join(" ")}`);
   update();
-  run("apt-get", ["install", ...quietly, "--no-install-recommends", name]);
+  run("apt-get", ["install", ...quietly, ...args]);
 }
 
 /** Prometheus, unpacked into `folder`: installed, it would be started as a service of the machine. */
