@@ -1,0 +1,53 @@
+/** What spans are exported to: OTLP/HTTP in protobuf, which keeps each request, and may lose its answer. */
+import { hash } from "node:crypto";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
+import { fromBinary } from "@bufbuild/protobuf";
+import { SignSpansRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import type { Span } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
+
+export interface Backend {
+  url: string;
+  /** Bodies of requests, in the order in which they came. */
+  requests: readonly Uint8Array[];
+  close(): void;
+}
+
+/** `losesAnswer`: whether the connection of the n-th request, from 0, is lost once its body is there. */
+export async function startBackend({
+  losesAnswer = () => false,
+}: {
+  losesAnswer?: (n: number) => boolean;
+} = {}): Promise<Backend> {
+  const requests: Uint8Array[] = [];
+  const server = createServer(async (request, response) => {
+    const body = await buffer(request).catch(() => undefined);
+    if (body === undefined) return;
+    if (losesAnswer(requests.push(new Uint8Array(body)) - 1)) request.socket.destroy();
+    else response.writeHead(200, { "content-type": "application/x-protobuf" }).end();
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/traces`,
+    requests,
+    close() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+/** Without those that are there again. */
+export function distinct(requests: readonly Uint8Array[]): Uint8Array[] {
+  return [...new Map(requests.map((body) => [hash("sha256", body), body])).values()];
+}
+
+export function spansOf(requests: readonly Uint8Array[]): Span[] {
+  return requests.flatMap((body) =>
+    fromBinary(SignSpansRequestSchema, body).resourceSpans.flatMap(({ scopeSpans }) =>
+      scopeSpans.flatMap(({ spans }) => spans),
+    ),
+  );
+}

@@ -1,0 +1,146 @@
+/** Signing exporters of each SDK: what a backend gets of ten thousand spans while service, network and backend fail. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { type JudgedSpan, judgeSpans } from "../../src/cli/verify/judged-spans.ts";
+import { readKeySet } from "../../src/cli/verify/key-set.ts";
+import { type Backend, distinct, spansOf, startBackend } from "./backend.ts";
+import { jwksOf, type KilledService, logSize, startKilledService } from "./killed-service.ts";
+import { type Language, newFolder, type Running, startProgram, whole } from "./programs.ts";
+
+const spans = 10_000;
+const tenant = "exported";
+
+interface Exported {
+  ended: number;
+  delivered: number;
+  refused: number;
+  lost: Record<string, number>;
+  told: Record<string, number>;
+  undelivered: number;
+}
+
+const usual = {
+  ...{ tenant, spans, mode: "LOG", queue: { spans: 20_000, bytes: 64 * 1024 * 1024 }, plain: false },
+  ...{ exportTimeoutMs: 30_000, batch: 512, processorQueue: 2 * spans, ratePerSecond: null, shutdownMs: 300_000 },
+};
+
+async function exported(
+  language: Language,
+  service: KilledService,
+  backend: Backend,
+  changes: Partial<Record<keyof typeof usual, unknown>> = {},
+  onLine?: (line: string, running: Running) => void,
+): Promise<Exported> {
+  const out = join(newFolder(), "exported.json");
+  const world = { ...usual, ...changes, service: service.address, backend: backend.url, out, work: newFolder() };
+  const running: Running = startProgram(language, "export", world, (line) => onLine?.(line, running));
+  const told = await running.told;
+  expect(told.failures).toEqual([]);
+  return JSON.parse(readFileSync(out, "utf8"));
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}
+
+/** Without causes of which there are none. */
+function causes(counts: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
+}
+
+function namesOf(requests: readonly Uint8Array[]): string[] {
+  return spansOf(requests).map(({ name }) => name);
+}
+
+function inOrder(names: Iterable<string>): string[] {
+  return [...names].sort((a, b) => Number(a.slice(2)) - Number(b.slice(2)));
+}
+
+const all = Array.from({ length: spans }, (_, i) => `s-${i}`);
+
+async function judged(service: KilledService, requests: readonly Uint8Array[]): Promise<JudgedSpan[]> {
+  return judgeSpans(Buffer.concat(requests), readKeySet(await jwksOf(service.process, tenant)), tenant);
+}
+
+function bad(spans: readonly JudgedSpan[]): string[] {
+  return spans.filter(({ verified }) => !verified).map(({ reason, message }) => `${reason}: ${message}`);
+}
+
+describe.each(whole.map((language) => [language.title, language] as const))("%s", (_, language) => {
+  it("brings each span once, signed, while the service is killed and its network cut", async () => {
+    // Of about 12 MB that the service answers. Each happens once that much came back, in this order.
+    const due: [bytes: number, what: "kill" | "cut"][] = [
+      [1_000_000, "kill"],
+      [2_500_000, "cut"],
+      [4_000_000, "kill"],
+      [5_500_000, "cut"],
+    ];
+    const restarts: Promise<void>[] = [];
+    let cuts = 0;
+    const service = await startKilledService({
+      onReceived(received) {
+        const next = due[0];
+        if (next === undefined || received < next[0]) return;
+        due.shift();
+        cuts += 1;
+        service.proxy.cut();
+        if (next[1] === "kill") restarts.push(service.killAndRestart());
+      },
+    });
+    onTestFinished(() => service.end());
+    const backend = await startBackend();
+    onTestFinished(() => backend.close());
+    const { ended, delivered, refused, lost, told, undelivered } = await exported(language, service, backend);
+    await Promise.all(restarts);
+    expect([cuts, restarts.length]).toEqual([4, 2]);
+    expect({ ended, delivered, refused, undelivered }).toEqual({
+      ...{ ended: spans, delivered: spans, refused: 0, undelivered: 0 },
+    });
+    expect([causes(lost), causes(told)]).toEqual([{}, {}]);
+    expect(inOrder(namesOf(backend.requests))).toEqual(all);
+    const verdicts = await judged(service, backend.requests);
+    expect(bad(verdicts)).toEqual([]);
+    expect(new Set(verdicts.map(({ place }) => place?.claim.index)).size).toBe(spans);
+    expect(await logSize(service.process, tenant)).toBe(spans);
+  });
+
+  it("repeats the same bytes where the backend's answer is lost", async () => {
+    const service = await startKilledService();
+    onTestFinished(() => service.end());
+    const lostAnswers = [1, 2, 5, 9, 14];
+    const backend = await startBackend({ losesAnswer: (n) => lostAnswers.includes(n) });
+    onTestFinished(() => backend.close());
+    const { delivered, lost, undelivered } = await exported(language, service, backend);
+    expect({ delivered, lost: causes(lost), undelivered }).toEqual({ delivered: spans, lost: {}, undelivered: 0 });
+    const once = distinct(backend.requests);
+    expect(backend.requests.length - once.length).toBe(lostAnswers.length);
+    expect(inOrder(namesOf(once))).toEqual(all);
+    expect(bad(await judged(service, once))).toEqual([]);
+    expect(await logSize(service.process, tenant)).toBe(spans);
+  });
+
+  it("counts and tells each span that a queue is too small for, and brings the others", async () => {
+    const service = await startKilledService();
+    onTestFinished(() => service.end());
+    const backend = await startBackend();
+    onTestFinished(() => backend.close());
+    service.proxy.to(undefined);
+    let seen = 0;
+    const changes = { queue: { spans: 1_000, bytes: 64 * 1024 * 1024 }, exportTimeoutMs: 250 };
+    const { ended, delivered, refused, lost, told } = await exported(language, service, backend, changes, (line) => {
+      const [, count] = /^LOST \S+ (\d+)$/.exec(line) ?? [];
+      seen += Number(count ?? 0);
+      if (seen >= spans / 2) service.proxy.to(Number(service.process.grpc.split(":")[1]));
+    });
+    expect({ ended, refused }).toEqual({ ended: spans, refused: 0 });
+    expect(causes(told)).toEqual(causes(lost));
+    expect(lost["queue-full"]).toBeGreaterThanOrEqual(spans / 2);
+    expect(sum(lost)).toBe(seen);
+    expect(delivered + sum(lost)).toBe(spans);
+    const names = namesOf(backend.requests);
+    expect(new Set(names).size).toBe(delivered);
+    expect(names).toHaveLength(delivered);
+    expect(bad(await judged(service, backend.requests))).toEqual([]);
+  });
+});
