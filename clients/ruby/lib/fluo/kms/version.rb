@@ -1,0 +1,8 @@
+# frozen_string_literal: true
+
+module Fluo
+  module Kms
+    # The gem's version, which is the service's.
+    VERSION = "0.1.0"
+  end
+end
