@@ -1,0 +1,148 @@
+/**
+ * A newcomer's first minutes with each client: in an empty folder, the package is installed as docs/CLIENTS.md says, its first example is
+ * pasted into the file that the page names, and run as the page says, against a real service. What it prints is what the page shows.
+ *
+ * The page says in comments, which it does not show, what its blocks are:
+ *
+ * - `<!-- install: go -->` before an `sh` block: commands that install the package.
+ * - `<!-- example: go first -->` before a block that is a whole file. A line "In `main.go`:" before the comment names the file. A language
+ *   may have several of a name, such as a pom.xml beside the program.
+ * - `<!-- run: go first -->` before a `console` block: one command behind `$ `, and what it prints. `…` stands for anything.
+ *
+ * Steps are done in the order of the page. `first` is needed of each language; whatever else has a `run` is run as well. In examples
+ * `localhost:9000` and `localhost:8080` are the service.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { text } from "node:stream/consumers";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { isShown } from "../../scripts/docs/expected.ts";
+import { type ServiceProcess, startProcess } from "../../test/support/service-process.ts";
+import { type Step, stepsOf } from "./newcomer/page.ts";
+import { type Shop, shops } from "./newcomer/shops.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+const page = readFileSync(join(root, "docs", "CLIENTS.md"), "utf8");
+
+/** Those that the runner built; all if it says nothing. */
+const chosen = process.env.CONFORMANCE_LANGUAGES?.split(",") ?? Object.keys(shops);
+
+/** A first build downloads and compiles much. */
+const hung = 3_600_000;
+
+/** An example of the repository that is the page's, by language. */
+const repeated: Readonly<Record<string, string>> = {
+  ruby: "examples/ruby/first_call.rb",
+  rust: "examples/rust/src/main.rs",
+};
+
+describe.each(Object.keys(shops))("%s", (language) => {
+  it("has a first example of less than 25 lines that are not blank, and what it prints", () => {
+    const first = stepsOf(page, language).filter((step) => step.kind !== "install" && step.example === "first");
+    expect(first.map(({ kind }) => kind)).toEqual(["file", "run"]);
+    expect(linesOf(first[0]!)).toBeLessThan(25);
+  });
+
+  it.runIf(repeated[language] !== undefined)("has the first example in the repository as well", () => {
+    const files = stepsOf(page, language).filter((step) => step.kind === "file");
+    expect(files.map(({ text }) => text)).toContain(readFileSync(join(root, repeated[language]!), "utf8"));
+  });
+
+  it.runIf(chosen.includes(language))(
+    "does what the page shows, from an empty folder",
+    async () => {
+      const steps = stepsOf(page, language);
+      const shop = await shops[language]!(newFolder());
+      onTestFinished(() => shop.close?.());
+      const service = await startProcess({}, { cwd: newFolder() });
+      const folder = newFolder();
+      for (const [name, content] of Object.entries(shop.settings ?? {})) write(folder, name, content);
+      let runs = 0;
+      for (const step of steps) {
+        const printed = await take(step, folder, shop, service);
+        if (step.kind !== "run") continue;
+        runs += 1;
+        expect(isShown(step.shown, printed), `${step.command} printed\n${printed}\nand not\n${step.shown}`).toBe(true);
+      }
+      expect(runs).toBeGreaterThan(0);
+    },
+    hung,
+  );
+});
+
+function linesOf(step: Step): number {
+  return step.kind === "file" ? step.text.split("\n").filter((line) => line.trim() !== "").length : 0;
+}
+
+/** Returns what the step prints. */
+async function take(step: Step, folder: string, shop: Shop, service: ServiceProcess): Promise<string> {
+  switch (step.kind) {
+    case "file":
+      write(folder, step.name, here(step.text, service));
+      return "";
+    case "install":
+      return run(shop.command?.(step.script) ?? step.script, folder, shop);
+    case "run":
+      return run(shop.command?.(step.command) ?? step.command, folder, shop);
+  }
+}
+
+function here(example: string, { grpc, http }: ServiceProcess): string {
+  const port = (address: string) => /\d+$/.exec(address)![0];
+  return example
+    .replaceAll("localhost:9000", `localhost:${port(grpc)}`)
+    .replaceAll("localhost:8080", `localhost:${port(http)}`);
+}
+
+/** Runs a script as a shell does that stops at the first failure, without what this project has on its PATH. */
+async function run(script: string, cwd: string, { env = {} }: Shop): Promise<string> {
+  const path = process.env.PATH!.split(delimiter).filter((each) => !each.startsWith(join(root, "node_modules")));
+  // npm's own settings, of the run that started this one, are none of a newcomer's.
+  const own = Object.entries(process.env).filter(([name]) => !/^(npm_|VITEST|BUNDLE_|NODE_(ENV|OPTIONS)$)/.test(name));
+  const child = spawn("bash", ["-euo", "pipefail", "-c", script], {
+    cwd,
+    env: { ...Object.fromEntries(own), ...env, PATH: [dirname(process.execPath), ...path].join(delimiter) },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const [[code], out, err] = await Promise.all([once(child, "close"), text(child.stdout), text(child.stderr)]);
+  if (code !== 0) throw new Error(`${script.trimEnd()}\nended with ${code}:\n${out}${err}`);
+  return out;
+}
+
+function write(folder: string, name: string, content: string): void {
+  mkdirSync(dirname(join(folder, name)), { recursive: true });
+  writeFileSync(join(folder, name), content);
+}
+
+function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "fluo-kms-newcomer-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+describe("the page", () => {
+  const marked = (kind: string, block: string) => `In \`first.go\`:\n\n<!-- ${kind} -->\n\n${block}\n`;
+
+  it("is read in its order, one language at a time", () => {
+    const text = [
+      marked("install: go", "```sh\ngo get it\n```"),
+      marked("example: go first", "```go\npackage main\n```"),
+      marked("example: java first", "```java\nclass First {}\n```"),
+      marked("run: go first", "```console\n$ go run .\nfk1.…\n```"),
+    ].join("\n");
+    expect(stepsOf(text, "go")).toEqual([
+      { kind: "install", script: "go get it\n" },
+      { kind: "file", example: "first", name: "first.go", text: "package main\n" },
+      { kind: "run", example: "first", command: "go run .", shown: "fk1.…" },
+    ]);
+  });
+
+  it("is refused with an example without a name or a file, and with a run without a command", () => {
+    expect(() => stepsOf(marked("example: go", "```go\npackage main\n```"), "go")).toThrow("names no example");
+    expect(() => stepsOf("<!-- example: go first -->\n\n```go\npackage main\n```\n", "go")).toThrow('"In `file`:"');
+    expect(() => stepsOf(marked("run: go first", "```console\nfk1.…\n```"), "go")).toThrow('"$ command"');
+  });
+});

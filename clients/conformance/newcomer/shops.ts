@@ -1,0 +1,175 @@
+/**
+ * Where each language's own installer finds the package that was built here, under the name that the page installs it by: a file-system
+ * proxy of Go's, a Maven repository, a registry of npm's, a source of gems; pip is told by a constraint, Cargo by a path. All else comes
+ * from where it always comes from.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { copyFileSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { homedir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import packageJson from "../../../package.json" with { type: "json" };
+
+export interface Shop {
+  /** Added to the environment of every command. */
+  env?: Readonly<Record<string, string>>;
+  /** Files that the folder has before anything is done, by their names: settings alone. */
+  settings?: Readonly<Record<string, string>>;
+  /** Changes a command of the page, where the installer takes no other way. */
+  command?: (script: string) => string;
+  close?: () => void;
+}
+
+const root = join(import.meta.dirname, "..", "..", "..");
+const clients = join(root, "clients");
+/** What the runner built, and what is kept between runs. */
+const tools = join(root, "tools", "clients");
+const { version } = packageJson;
+const module = "github.com/fluo-dev/fluo-kms/clients/go";
+
+/** `work` is an empty folder. Each throws if its package cannot be had. */
+export const shops: Readonly<Record<string, (work: string) => Promise<Shop> | Shop>> = {
+  go(work) {
+    const versions = join(work, ...module.split("/"), "@v");
+    mkdirSync(versions, { recursive: true });
+    writeFileSync(join(versions, "list"), `v${version}\n`);
+    writeFileSync(
+      join(versions, `v${version}.info`),
+      JSON.stringify({ Version: `v${version}`, Time: "2026-01-01T00:00:00Z" }),
+    );
+    copyFileSync(join(clients, "go", "go.mod"), join(versions, `v${version}.mod`));
+    archiveOfModule(work, join(versions, `v${version}.zip`));
+    // A cache of its own: what it has under this version from an earlier run may be another module.
+    const cache = join(tools, "newcomer-go");
+    for (const kept of [
+      join(cache, "cache", "download", "github.com", "fluo-dev"),
+      join(cache, "github.com", "fluo-dev"),
+    ])
+      rmSync(kept, { recursive: true, force: true });
+    const others = join(homedir(), "go", "pkg", "mod", "cache", "download");
+    return {
+      env: {
+        GOPROXY: [`file://${work}`, `file://${others}`, run("go", ["env", "GOPROXY"]).trim()].join(","),
+        GOMODCACHE: cache,
+        GONOSUMDB: module,
+        // Without it the cache could not be removed.
+        GOFLAGS: "-modcacherw",
+      },
+    };
+  },
+
+  python(work) {
+    const constraints = join(work, "constraints.txt");
+    writeFileSync(constraints, `fluo-kms @ file://${built("python-dist/*.whl")}\n`);
+    return { env: { PIP_CONSTRAINT: constraints, PIP_DISABLE_PIP_VERSION_CHECK: "1" } };
+  },
+
+  java(work) {
+    const folder = join(work, "repository", "dev", "fluo", "fluo-kms", version);
+    const jar = join(clients, "java", "target", `fluo-kms-${version}.jar`);
+    mkdirSync(folder, { recursive: true });
+    copyFileSync(jar, join(folder, basename(jar)));
+    copyFileSync(join(clients, "java", "pom.xml"), join(folder, `fluo-kms-${version}.pom`));
+    const settings = join(work, "settings.xml");
+    writeFileSync(settings, mavenSettings(join(work, "repository")));
+    return {
+      settings: { ".mvn/maven.config": `-s\n${settings}\n-Dmaven.repo.local=${join(work, "local")}\n` },
+    };
+  },
+
+  async typescript() {
+    const registry = await npmRegistry(built("typescript/*.tgz"));
+    return { settings: { ".npmrc": `@fluo:registry=${registry.url}\n` }, close: registry.close };
+  },
+
+  ruby(work) {
+    const [gems, home, gemrc] = [join(work, "source", "gems"), join(work, "home"), join(work, "gemrc")];
+    mkdirSync(gems, { recursive: true });
+    const gem = join(gems, `fluo-kms-${version}.gem`);
+    run("gem", ["build", "--strict", "--output", gem, "fluo-kms.gemspec"], join(clients, "ruby"));
+    run("gem", ["generate_index", "--directory", dirname(gems)]);
+    writeFileSync(gemrc, `:sources:\n- file://${dirname(gems)}\ngem: --no-document\n`);
+    const path = `${home}:${run("gem", ["env", "gempath"]).trim()}`;
+    return { env: { GEMRC: gemrc, GEM_HOME: home, GEM_PATH: path } };
+  },
+
+  rust(work) {
+    const target = join(tools, "rust");
+    // The descriptors are in the package and not in git, which Cargo takes for a change that was forgotten.
+    const packed = ["package", "--quiet", "--locked", "--no-verify", "--allow-dirty", "--package", "fluo-kms"];
+    run("cargo", [...packed, "--target-dir", target], join(clients, "rust"));
+    run("tar", ["-xzf", join(target, "package", `fluo-kms-${version}.crate`), "-C", work]);
+    const crate = join(work, `fluo-kms-${version}`);
+    return {
+      env: { CARGO_TARGET_DIR: join(tools, "newcomer-rust"), CARGO_BUILD_JOBS: "2" },
+      command: (script) => script.replace(/^cargo add fluo-kms$/m, `cargo add fluo-kms --path ${crate}`),
+    };
+  },
+};
+
+/** Writes the module as Go's proxies have it: what git would commit, without modules of their own within it. */
+function archiveOfModule(work: string, zip: string): void {
+  const folder = join(clients, "go");
+  const git = (...args: string[]) =>
+    run("git", ["-c", "safe.directory=*", ...args], root, { GIT_INDEX_FILE: join(work, "index") }).trim();
+  git("add", "--all", "clients/go");
+  const tree = git("write-tree", "--prefix=clients/go/");
+  const nested = globSync("*/**/go.mod", { cwd: folder }).map((file) => `:(exclude)${dirname(file)}`);
+  git("archive", "--format=zip", `--prefix=${module}@v${version}/`, `--output=${zip}`, tree, ".", ...nested);
+}
+
+/** Takes the packages that this machine has for a remote repository, and so downloads those alone that it has not. */
+function mavenSettings(repository: string): string {
+  const remote = (id: string, folder: string) =>
+    `<repository><id>${id}</id><url>file://${folder}</url><snapshots><enabled>false</enabled></snapshots></repository>`;
+  const plugins = (id: string, folder: string) => remote(id, folder).replaceAll("repository>", "pluginRepository>");
+  const known = join(homedir(), ".m2", "repository");
+  return `<settings>
+  <profiles><profile><id>newcomer</id>
+    <repositories>${remote("built", repository)}${remote("known", known)}</repositories>
+    <pluginRepositories>${plugins("known", known)}</pluginRepositories>
+  </profile></profiles>
+  <activeProfiles><activeProfile>newcomer</activeProfile></activeProfiles>
+</settings>
+`;
+}
+
+/** Serves one package as npm's registry does. */
+async function npmRegistry(tarball: string): Promise<{ url: string; close: () => void }> {
+  const bytes = readFileSync(tarball);
+  const manifest = JSON.parse(run("tar", ["-xzOf", tarball, "package/package.json"]));
+  const integrity = `sha512-${createHash("sha512").update(bytes).digest("base64")}`;
+  const server = createServer((request, response) => {
+    if (request.url === "/package.tgz") return void response.end(bytes);
+    if (decodeURIComponent(request.url ?? "") !== `/${manifest.name}`) return void response.writeHead(404).end();
+    const dist = { tarball: `${url}package.tgz`, integrity };
+    const versions = { [manifest.version]: { ...manifest, dist } };
+    const document = { name: manifest.name, "dist-tags": { latest: manifest.version }, versions };
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(document));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  return {
+    url,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+function built(pattern: string): string {
+  const [file, ...others] = globSync(join(tools, pattern));
+  if (file === undefined || others.length > 0)
+    throw new Error(`tools/clients/${pattern} is not one file: run \`npm run test:clients -- --install\``);
+  return file;
+}
+
+function run(command: string, args: readonly string[], cwd = root, env: Record<string, string> = {}): string {
+  const options = { cwd, env: { ...process.env, ...env }, encoding: "utf8", maxBuffer: 2 ** 28 } as const;
+  const { error, status, stdout, stderr } = spawnSync(command, args, options);
+  if (status !== 0) throw new Error(`${command} ${args.join(" ")} failed: ${error?.message ?? stdout + stderr}`);
+  return stdout;
+}
