@@ -1,6 +1,7 @@
 //! The channel under the clients: what gRPC's own libraries do by a service config, tonic leaves to its users.
 
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full, Limited};
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::body::Body;
-use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::codegen::http::{HeaderMap, Request, Response, Uri};
 use tonic::codegen::{Bytes, Service};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -31,6 +32,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// - A unary call that reads, encrypts, decrypts or signs one span has up to 4 attempts if the service answers
 ///   [`Code::Unavailable`] or [`Code::ResourceExhausted`], 0.1 s to 2 s apart. The service's
 ///   `grpc-retry-pushback-ms` wins. Calls that change a key, `Rotate`, `Validate` and `VerifyAudit` have one attempt.
+/// - A call with an `authorization` is refused, and not sent, if the endpoint is `http` and no loopback address.
 /// - The connection is kept alive while calls are open: a ping each 30 s, to be answered within 20 s.
 ///
 /// A clone shares the connection.
@@ -47,6 +49,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub struct KmsChannel {
     channel: Channel,
+    /// Whether others on the network can read what is sent.
+    in_clear: bool,
 }
 
 impl KmsChannel {
@@ -57,13 +61,19 @@ impl KmsChannel {
     /// Panics outside a Tokio runtime.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
+        let in_clear = endpoint.uri().scheme_str() != Some("https") && !is_loopback(endpoint.uri());
         let channel = endpoint
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(false)
             .connect_lazy();
-        Self { channel }
+        Self { channel, in_clear }
     }
+}
+
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 impl Service<Request<Body>> for KmsChannel {
@@ -78,7 +88,13 @@ impl Service<Request<Body>> for KmsChannel {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let channel = self.channel.clone();
+        let in_clear = self.in_clear;
         Box::pin(async move {
+            if in_clear && request.headers().contains_key("authorization") {
+                return Err(Status::failed_precondition(
+                    "the token would cross the network unencrypted: use https, or a loopback address",
+                ));
+            }
             match rule_of(request.uri().path()) {
                 Rule::Untouched => attempt(channel, request).await,
                 Rule::Once => unary(channel, request, false).await,

@@ -10,7 +10,7 @@ use fluo_kms::tonic::codegen::http::{HeaderMap, Response};
 use fluo_kms::tonic::transport::Endpoint;
 use fluo_kms::tonic::{Code, Request};
 use fluo_kms::v1::kms_service_client::KmsServiceClient;
-use fluo_kms::v1::{RotateRequest, StatusRequest};
+use fluo_kms::v1::{RotateRequest, SignSpansRequest, StatusRequest};
 use tokio::net::TcpListener;
 
 /// How the server answers one call.
@@ -161,6 +161,36 @@ async fn ends_at_the_deadline_a_call_that_is_not_answered_or_half_or_later() {
         request.set_timeout(Duration::from_millis(300));
         let error = kms.status(request).await.unwrap_err();
         assert_eq!(error.code(), Code::DeadlineExceeded);
+    }
+}
+
+fn with_token() -> Request<StatusRequest> {
+    let mut request = Request::new(StatusRequest::default());
+    request.metadata_mut().insert("authorization", "Bearer token".parse().unwrap());
+    request
+}
+
+fn streamed_with_token() -> Request<tokio_stream::Empty<SignSpansRequest>> {
+    let mut request = Request::new(tokio_stream::empty());
+    request.metadata_mut().insert("authorization", "Bearer token".parse().unwrap());
+    request
+}
+
+#[tokio::test]
+async fn sends_a_token_in_clear_to_a_loopback_address() {
+    let (mut kms, seen) = server(&[Answer::Message]).await;
+    kms.status(with_token()).await.unwrap();
+    assert_eq!(seen.calls(), 1);
+}
+
+#[tokio::test]
+async fn sends_no_token_in_clear_elsewhere() {
+    for url in ["http://192.0.2.1:9000", "http://[2001:db8::1]:9000", "http://localhost.example:9000"] {
+        let mut kms = KmsServiceClient::new(KmsChannel::new(Endpoint::from_static(url)));
+        let error = kms.status(with_token()).await.unwrap_err();
+        assert_eq!(error.code(), Code::FailedPrecondition, "{url}");
+        let error = kms.sign_spans(streamed_with_token()).await.unwrap_err();
+        assert_eq!(error.code(), Code::FailedPrecondition, "{url}");
     }
 }
 
