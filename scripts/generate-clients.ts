@@ -6,7 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { codegenLanguages, type CodegenLanguage, codegenTools } from "./tools/client-codegen.ts";
+import { type CodegenLanguage, codegenLanguages, codegenTools } from "./tools/client-codegen.ts";
 
 const root = join(import.meta.dirname, "..");
 

@@ -27,13 +27,31 @@ import { type Shop, shops } from "./newcomer/shops.ts";
 const root = join(import.meta.dirname, "..", "..");
 const page = readFileSync(join(root, "docs", "CLIENTS.md"), "utf8");
 
-/** Those that the runner built; all if it says nothing. */
+/** Languages that the runner built; all if it says nothing. */
 const chosen = process.env.CONFORMANCE_LANGUAGES?.split(",") ?? Object.keys(shops);
 
-/** A first build downloads and compiles much. */
+/** Time-out in milliseconds: a first build downloads and compiles much. */
 const hung = 3_600_000;
 
-/** An example of the repository that is the page's, by language. */
+/** Files that each package has to have. */
+const needed: Readonly<Record<string, readonly (string | RegExp)[]>> = {
+  go: ["LICENSE", "README.md", "CHANGELOG.md", "go.mod", "kmsv1/kms_service_grpc.pb.go", "kms/client.go"],
+  python: [
+    /^fluo_kms-.*\/LICENSE$/,
+    "fluo/kms/v1/kms_service_pb2_grpc.py",
+    "fluo/kms/v1/pii_pb2.pyi",
+    "fluo_kms/py.typed",
+  ],
+  java: [/^META-INF\/LICENSE/, "dev/fluo/kms/v1/KmsServiceGrpc.class", "dev/fluo/kms/KmsClient.class"],
+  typescript: ["LICENSE", "README.md", "CHANGELOG.md", "package.json", "dist/index.js", "dist/index.d.ts"],
+  ruby: ["LICENSE", "README.md", "CHANGELOG.md", "lib/fluo-kms.rb", "lib/fluo/kms/v1/kms_service_services_pb.rb"],
+  rust: ["LICENSE", "README.md", "CHANGELOG.md", "Cargo.toml", "build.rs", "src/lib.rs", "fluo.kms.v1.binpb"],
+};
+
+/** Files that no package may have: other people's code, secrets, and those that only this repository needs. */
+const unwanted = /(^|\/)(node_modules|conformance|target|testdata|\.git[^/]*|\.env)(\/|$)|\.(pem|key|p12|token|db)$/;
+
+/** Files of examples/ that repeat the first example of the page. */
 const repeated: Readonly<Record<string, string>> = {
   ruby: "examples/ruby/first_call.rb",
   rust: "examples/rust/src/main.rs",
@@ -50,6 +68,18 @@ describe.each(Object.keys(shops))("%s", (language) => {
     const files = stepsOf(page, language).filter((step) => step.kind === "file");
     expect(files.map(({ text }) => text)).toContain(readFileSync(join(root, repeated[language]!), "utf8"));
   });
+
+  it.runIf(chosen.includes(language))(
+    "is packed with all that it needs, and nothing else of the repository",
+    async () => {
+      const { contents, close } = await shops[language]!(newFolder());
+      onTestFinished(() => close?.());
+      const has = (name: string | RegExp) =>
+        contents.some((each) => (name instanceof RegExp ? name.test(each) : name === each));
+      expect(needed[language]!.filter((name) => !has(name))).toEqual([]);
+      expect(contents.filter((name) => unwanted.test(name))).toEqual([]);
+    },
+  );
 
   it.runIf(chosen.includes(language))(
     "does what the page shows, from an empty folder",
@@ -100,7 +130,7 @@ function here(example: string, { grpc, http }: ServiceProcess): string {
 /** Runs a script as a shell does that stops at the first failure, without what this project has on its PATH. */
 async function run(script: string, cwd: string, { env = {} }: Shop): Promise<string> {
   const path = process.env.PATH!.split(delimiter).filter((each) => !each.startsWith(join(root, "node_modules")));
-  // npm's own settings, of the run that started this one, are none of a newcomer's.
+  // Settings of the npm and the Vitest that started this run are none of a newcomer's.
   const own = Object.entries(process.env).filter(([name]) => !/^(npm_|VITEST|BUNDLE_|NODE_(ENV|OPTIONS)$)/.test(name));
   const child = spawn("bash", ["-euo", "pipefail", "-c", script], {
     cwd,
@@ -122,6 +152,13 @@ function newFolder(): string {
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
+
+it.each(["a/node_modules/b.js", "cmd/conformance/main.go", "ca.key", ".gitignore", ".env"])(
+  "wants no %s in a package",
+  (name) => {
+    expect(name).toMatch(unwanted);
+  },
+);
 
 describe("the page", () => {
   const marked = (kind: string, block: string) => `In \`first.go\`:\n\n<!-- ${kind} -->\n\n${block}\n`;

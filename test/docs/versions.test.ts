@@ -9,7 +9,7 @@ import packageJson from "../../package.json" with { type: "json" };
 
 const root = join(import.meta.dirname, "..", "..");
 
-/** The first group is the version. */
+/** Patterns whose first group is the version, by file. */
 const stated: Readonly<Record<string, RegExp>> = {
   "package.json": /^ {2}"version": "(.+)",$/m,
   "package-lock.json": /^ {2}"version": "(.+)",$/m,

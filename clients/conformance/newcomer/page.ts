@@ -1,4 +1,4 @@
-/** What docs/CLIENTS.md says to a newcomer of one language, step by step, in the order of the page. */
+/** Steps of docs/CLIENTS.md for a newcomer of one language, in the order of the page. */
 
 export type Step =
   | { kind: "install"; script: string }

@@ -1,7 +1,7 @@
 /**
- * Where each language's own installer finds the package that was built here, under the name that the page installs it by: a file-system
- * proxy of Go's, a Maven repository, a registry of npm's, a source of gems; pip is told by a constraint, Cargo by a path. All else comes
- * from where it always comes from.
+ * Sources from which each language's own installer takes the package that was built here, by the name on the page: a file-system proxy of
+ * Go's, a Maven repository, a registry of npm's, a source of gems. A constraint tells pip, a path tells Cargo. Dependencies come from the
+ * machine's own registries.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -13,6 +13,8 @@ import { basename, dirname, join } from "node:path";
 import packageJson from "../../../package.json" with { type: "json" };
 
 export interface Shop {
+  /** Names of the files in the package, within its outermost folder. */
+  contents: readonly string[];
   /** Added to the environment of every command. */
   env?: Readonly<Record<string, string>>;
   /** Files that the folder has before anything is done, by their names: settings alone. */
@@ -24,7 +26,7 @@ export interface Shop {
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const clients = join(root, "clients");
-/** What the runner built, and what is kept between runs. */
+/** Output of the runner, and caches that are kept between runs. */
 const tools = join(root, "tools", "clients");
 const { version } = packageJson;
 const module = "github.com/fluo-dev/fluo-kms/clients/go";
@@ -41,7 +43,7 @@ export const shops: Readonly<Record<string, (work: string) => Promise<Shop> | Sh
     );
     copyFileSync(join(clients, "go", "go.mod"), join(versions, `v${version}.mod`));
     archiveOfModule(work, join(versions, `v${version}.zip`));
-    // A cache of its own: what it has under this version from an earlier run may be another module.
+    // A cache of its own, without the module: under this version an earlier run may have left another one.
     const cache = join(tools, "newcomer-go");
     for (const kept of [
       join(cache, "cache", "download", "github.com", "fluo-dev"),
@@ -50,11 +52,12 @@ export const shops: Readonly<Record<string, (work: string) => Promise<Shop> | Sh
       rmSync(kept, { recursive: true, force: true });
     const others = join(homedir(), "go", "pkg", "mod", "cache", "download");
     return {
+      contents: namesInZip(join(versions, `v${version}.zip`)).map((name) => name.replace(`${module}@v${version}/`, "")),
       env: {
         GOPROXY: [`file://${work}`, `file://${others}`, run("go", ["env", "GOPROXY"]).trim()].join(","),
         GOMODCACHE: cache,
         GONOSUMDB: module,
-        // Without it the cache could not be removed.
+        // Makes a cache that can be removed.
         GOFLAGS: "-modcacherw",
       },
     };
@@ -62,8 +65,9 @@ export const shops: Readonly<Record<string, (work: string) => Promise<Shop> | Sh
 
   python(work) {
     const constraints = join(work, "constraints.txt");
-    writeFileSync(constraints, `fluo-kms @ file://${built("python-dist/*.whl")}\n`);
-    return { env: { PIP_CONSTRAINT: constraints, PIP_DISABLE_PIP_VERSION_CHECK: "1" } };
+    const wheel = built("python-dist/*.whl");
+    writeFileSync(constraints, `fluo-kms @ file://${wheel}\n`);
+    return { contents: namesInZip(wheel), env: { PIP_CONSTRAINT: constraints, PIP_DISABLE_PIP_VERSION_CHECK: "1" } };
   },
 
   java(work) {
@@ -75,13 +79,19 @@ export const shops: Readonly<Record<string, (work: string) => Promise<Shop> | Sh
     const settings = join(work, "settings.xml");
     writeFileSync(settings, mavenSettings(join(work, "repository")));
     return {
+      contents: namesInZip(jar),
       settings: { ".mvn/maven.config": `-s\n${settings}\n-Dmaven.repo.local=${join(work, "local")}\n` },
     };
   },
 
   async typescript() {
-    const registry = await npmRegistry(built("typescript/*.tgz"));
-    return { settings: { ".npmrc": `@fluo:registry=${registry.url}\n` }, close: registry.close };
+    const tarball = built("typescript/*.tgz");
+    const registry = await npmRegistry(tarball);
+    return {
+      contents: namesInTar(tarball),
+      settings: { ".npmrc": `@fluo:registry=${registry.url}\n` },
+      close: registry.close,
+    };
   },
 
   ruby(work) {
@@ -92,7 +102,8 @@ export const shops: Readonly<Record<string, (work: string) => Promise<Shop> | Sh
     run("gem", ["generate_index", "--directory", dirname(gems)]);
     writeFileSync(gemrc, `:sources:\n- file://${dirname(gems)}\ngem: --no-document\n`);
     const path = `${home}:${run("gem", ["env", "gempath"]).trim()}`;
-    return { env: { GEMRC: gemrc, GEM_HOME: home, GEM_PATH: path } };
+    const contents = run("gem", ["specification", gem, "files", "--yaml"]).matchAll(/^- (.+)$/gm);
+    return { contents: [...contents].map(([, name]) => name!), env: { GEMRC: gemrc, GEM_HOME: home, GEM_PATH: path } };
   },
 
   rust(work) {
@@ -103,13 +114,14 @@ export const shops: Readonly<Record<string, (work: string) => Promise<Shop> | Sh
     run("tar", ["-xzf", join(target, "package", `fluo-kms-${version}.crate`), "-C", work]);
     const crate = join(work, `fluo-kms-${version}`);
     return {
+      contents: namesInTar(join(target, "package", `fluo-kms-${version}.crate`)),
       env: { CARGO_TARGET_DIR: join(tools, "newcomer-rust"), CARGO_BUILD_JOBS: "2" },
       command: (script) => script.replace(/^cargo add fluo-kms$/m, `cargo add fluo-kms --path ${crate}`),
     };
   },
 };
 
-/** Writes the module as Go's proxies have it: what git would commit, without modules of their own within it. */
+/** Writes the module as Go's proxies have it: the files that git would commit, without modules of their own within it. */
 function archiveOfModule(work: string, zip: string): void {
   const folder = join(clients, "go");
   const git = (...args: string[]) =>
@@ -120,7 +132,7 @@ function archiveOfModule(work: string, zip: string): void {
   git("archive", "--format=zip", `--prefix=${module}@v${version}/`, `--output=${zip}`, tree, ".", ...nested);
 }
 
-/** Takes the packages that this machine has for a remote repository, and so downloads those alone that it has not. */
+/** Settings for which this machine's own packages are a remote repository, so that Maven downloads the missing ones alone. */
 function mavenSettings(repository: string): string {
   const remote = (id: string, folder: string) =>
     `<repository><id>${id}</id><url>file://${folder}</url><snapshots><enabled>false</enabled></snapshots></repository>`;
@@ -158,6 +170,18 @@ async function npmRegistry(tarball: string): Promise<{ url: string; close: () =>
       server.closeAllConnections();
     },
   };
+}
+
+/** Without the names of folders. */
+function namesInTar(file: string): string[] {
+  const names = run("tar", ["-tzf", file]).trimEnd().split("\n");
+  return names.filter((name) => !name.endsWith("/")).map((name) => name.slice(name.indexOf("/") + 1));
+}
+
+function namesInZip(file: string): string[] {
+  const list = "import sys, zipfile; print('\\n'.join(zipfile.ZipFile(sys.argv[1]).namelist()))";
+  const names = run("python3", ["-c", list, file]).trimEnd().split("\n");
+  return names.filter((name) => !name.endsWith("/"));
 }
 
 function built(pattern: string): string {

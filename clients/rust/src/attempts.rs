@@ -1,4 +1,4 @@
-//! Which calls are repeated, after which answers, and when: the rules that other languages read from a gRPC service config.
+//! Rules of repeating: which calls, after which answers, and when. Other languages read them from a gRPC service config.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
@@ -13,7 +13,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const MAX_WAIT: Duration = Duration::from_secs(2);
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
-/// What a channel does with a call.
+/// Treatment of a call by the channel.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     /// A unary call that may be repeated.

@@ -1,4 +1,4 @@
-//! The channel under the clients: what gRPC's own libraries do by a service config, tonic leaves to its users.
+//! The channel under the clients. It does what gRPC's own libraries do by a service config, which tonic does not read.
 
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! What `Debug` shows of messages with secrets.
+//! Output of `Debug` for messages with secrets.
 
 use fluo_kms::v1::{
     DecryptDataKeyResponse, DecryptedField, GenerateDataKeyResponse, ItemError, PlainField, decrypted_field,
