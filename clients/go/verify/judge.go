@@ -1,0 +1,107 @@
+package verify
+
+import "slices"
+
+// judge says what the keys make of a claim.
+//
+// The order of the checks of an individual signature, which is the order of the reasons where several hold:
+// the key (UNKNOWN_KEY); a key that never became active (KEY_STATE); the signature (SIGNATURE_MISMATCH); the
+// span (SPAN_MISMATCH); whether the key was marked as compromised (KEY_COMPROMISED), its times (KEY_STATE).
+// The signature comes before the state, so that an altered span is called altered whatever became of its key.
+func (k *KeySet) judge(c *claim, notes *noteCache) Verdict {
+	if c.proof != nil {
+		return k.judgeLog(c, notes)
+	}
+	key, ok := k.byID[c.keyID]
+	if !ok {
+		return Verdict{Reason: UnknownKey, KeyID: c.keyID, SignedAt: c.signedAt}
+	}
+	reason := c.reasonOfSignature(key)
+	return Verdict{Verified: reason == OK, Reason: reason, KeyID: c.keyID, KeyState: key.state, SignedAt: c.signedAt,
+		Message: mismatch(reason, c.lacks)}
+}
+
+func (c *claim) reasonOfSignature(key *publicKey) Reason {
+	ofKey := key.reason()
+	if ofKey == KeyState {
+		return KeyState
+	}
+	if !verifySignature(key.raw, preAuthenticationEncoding(c.statement), c.signature) {
+		return SignatureMismatch
+	}
+	if !c.spanMatches {
+		return SpanMismatch
+	}
+	if signedAt, _ := signedAtTime(c.signedAt); ofKey == OK && !key.isValidAt(signedAt) {
+		return KeyState
+	}
+	return ofKey
+}
+
+// judgeLog checks, in this order: the checkpoint's signatures (PROOF_INVALID); that a key of the tenant
+// signed (UNKNOWN_KEY); for each of these that it became active (KEY_STATE), the path (PROOF_INVALID), the span
+// (SPAN_MISMATCH), and whether it is marked as compromised (KEY_COMPROMISED). One that is OK is enough. When a
+// key was in use means nothing here: a later checkpoint proves an earlier entry.
+func (k *KeySet) judgeLog(c *claim, notes *noteCache) Verdict {
+	verdict := Verdict{Reason: UnknownKey, SignedAt: c.signedAt}
+	signers, holds := notes.signersOf(c.proof, k.logKeys)
+	switch {
+	case !holds:
+		verdict.Reason, verdict.Message = ProofInvalid, "a signature of the proof's checkpoint does not hold"
+	case len(signers) > 0:
+		isIncluded := c.proof.includes(c.statement)
+		reasons := make([]Reason, len(signers))
+		for i, key := range signers {
+			reasons[i] = c.reasonOfLog(key, isIncluded)
+		}
+		best := max(0, slices.Index(reasons, OK))
+		reason, key := reasons[best], signers[best]
+		verdict = Verdict{Verified: reason == OK, Reason: reason, KeyID: key.keyID, KeyState: key.state, SignedAt: c.signedAt,
+			Message: mismatch(reason, c.lacks)}
+	}
+	verdict.Log, verdict.LeafIndex = c.proof.checkpoint.origin, uint64(c.proof.index)
+	return verdict
+}
+
+func (c *claim) reasonOfLog(key *logKey, isIncluded bool) Reason {
+	ofKey := key.reason()
+	switch {
+	case ofKey == KeyState:
+		return KeyState
+	case !isIncluded:
+		return ProofInvalid
+	case !c.spanMatches:
+		return SpanMismatch
+	case ofKey == KeyCompromised && key.compromisedLog != nil && *key.compromisedLog == c.proof.checkpoint:
+		// The very head that was recorded when the key was marked: it is not the compromised key that proves it.
+		return OK
+	}
+	return ofKey
+}
+
+// noteCache remembers the last note: the spans of a batch have one checkpoint, whose signature is checked once.
+type noteCache struct {
+	whole   string
+	signers []*logKey
+	holds   bool
+}
+
+func (n *noteCache) signersOf(proof *logProof, keys []*logKey) ([]*logKey, bool) {
+	if n.whole != proof.note.whole {
+		n.whole = proof.note.whole
+		n.signers, n.holds = proof.signersOf(keys)
+	}
+	return n.signers, n.holds
+}
+
+// signersOf returns the keys that signed the proof's checkpoint by the name of its log; false where a
+// signature of one of them does not hold.
+func (p *logProof) signersOf(keys []*logKey) ([]*logKey, bool) {
+	var named []*logKey
+	for _, key := range keys {
+		if key.name == p.checkpoint.origin {
+			named = append(named, key)
+		}
+	}
+	return p.note.signersOf(named)
+}

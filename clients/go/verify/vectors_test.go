@@ -1,0 +1,224 @@
+package verify
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+const vectors = "../../../test/vectors"
+
+func readVectors(t *testing.T, path string, into any) {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(vectors, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(content, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fromHex(t *testing.T, text string) []byte {
+	t.Helper()
+	decoded, err := hex.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decoded
+}
+
+type acceptedVectors struct {
+	PublicKey, KeyID, Tenant, SignedAt string
+	VKey                               struct{ Name, Text string }
+	Spans                              []struct {
+		Name, SignSpanRequest, ResourceSpans, Canonical, Statement, PreAuthenticationEncoding, Signature string
+	}
+}
+
+// parts of a SignSpanRequest.
+func requestParts(t *testing.T, request []byte) (resource, scope, span []byte) {
+	t.Helper()
+	w := wire{request}
+	for w.more() {
+		tag, err := w.tag()
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := w.bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch tag {
+		case 18:
+			span = content
+		case 26:
+			resource = content
+		case 34:
+			scope = content
+		}
+	}
+	return resource, scope, span
+}
+
+func TestAcceptedVectorsHaveTheirCanonicalFormAndSignature(t *testing.T) {
+	var accepted acceptedVectors
+	readVectors(t, "span/accepted.json", &accepted)
+	if len(accepted.Spans) == 0 {
+		t.Fatal("no vectors")
+	}
+	publicKey := fromHex(t, accepted.PublicKey)
+	for _, each := range accepted.Spans {
+		t.Run(each.Name, func(t *testing.T) {
+			resource, scope, span := requestParts(t, fromHex(t, each.SignSpanRequest))
+			canonical, err := CanonicalForm(resource, scope, span)
+			if err != nil || string(canonical) != each.Canonical {
+				t.Fatalf("got %s, %v; want %s", canonical, err, each.Canonical)
+			}
+			whole, err := readWhole(resource, scope, span)
+			if err != nil {
+				t.Fatal(err)
+			}
+			signed := whole.statement(accepted.Tenant, accepted.SignedAt)
+			signed.keyID = accepted.KeyID
+			if string(signed.signed()) != each.Statement {
+				t.Errorf("statement is %s; want %s", signed.signed(), each.Statement)
+			}
+			encoded := preAuthenticationEncoding(signed.signed())
+			if !bytes.Equal(encoded, fromHex(t, each.PreAuthenticationEncoding)) {
+				t.Errorf("pre-authentication encoding is %q", encoded)
+			}
+			if !verifySignature(publicKey, encoded, fromHex(t, each.Signature)) {
+				t.Error("signature does not verify")
+			}
+			encoded[0] ^= 1
+			if verifySignature(publicKey, encoded, fromHex(t, each.Signature)) {
+				t.Error("signature verifies over other bytes")
+			}
+		})
+	}
+}
+
+func TestResourceSpansOfAcceptedVectorsReadAsTheirRequests(t *testing.T) {
+	var accepted acceptedVectors
+	readVectors(t, "span/accepted.json", &accepted)
+	for _, each := range accepted.Spans {
+		resource, scope, span := requestParts(t, fromHex(t, each.SignSpanRequest))
+		want, err := readWhole(resource, scope, span)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spans := 0
+		err = eachSpan(fromHex(t, each.ResourceSpans), func(got wholeSpan, err error) {
+			spans++
+			if err != nil || got.digest != want.digest {
+				t.Errorf("%s: %s, %v; want %s", each.Name, got.digest, err, want.digest)
+			}
+		})
+		if err != nil || spans != 1 {
+			t.Errorf("%s: %d spans, %v", each.Name, spans, err)
+		}
+	}
+}
+
+func TestRefusedVectorsAreRefusedAtTheirField(t *testing.T) {
+	var refusals []struct{ Name, Span, Field string }
+	readVectors(t, "span/refused.json", &refusals)
+	if len(refusals) == 0 {
+		t.Fatal("no vectors")
+	}
+	for _, each := range refusals {
+		_, err := readWhole(nil, nil, fromHex(t, each.Span))
+		var f *fault
+		if f, _ = err.(*fault); f == nil {
+			t.Errorf("%s: %v", each.Name, err)
+		} else if each.Field != "" && f.path != each.Field {
+			t.Errorf("%s: is refused at %s; want %s", each.Name, f.path, each.Field)
+		}
+	}
+}
+
+func TestExportedVectorsVerifyInEachForm(t *testing.T) {
+	var exported struct {
+		Protobuf string
+		JSON     map[string]string
+	}
+	readVectors(t, "span/exported.json", &exported)
+	var accepted acceptedVectors
+	readVectors(t, "span/accepted.json", &accepted)
+	keys := keySetOf(t, accepted.KeyID, fromHex(t, accepted.PublicKey), nil)
+	forms := map[string][]byte{"protobuf": fromHex(t, exported.Protobuf)}
+	var document []byte
+	for by, text := range exported.JSON {
+		document = []byte(text)
+		forms["JSON by "+by] = document
+		line := append(compact(t, document), '\n')
+		forms["JSON lines by "+by] = append(line, line...)
+	}
+	for form, export := range forms {
+		verdicts, err := keys.VerifyExport(export, accepted.Tenant)
+		if err != nil || len(verdicts) == 0 {
+			t.Fatalf("%s: %d verdicts, %v", form, len(verdicts), err)
+		}
+		for _, verdict := range verdicts {
+			if !verdict.Verified || verdict.Reason != OK || verdict.SignedAt != accepted.SignedAt {
+				t.Errorf("%s: %+v", form, verdict)
+			}
+		}
+	}
+	if verdicts, _ := keys.VerifyExport(forms["protobuf"], "other"); verdicts[0].Reason != UnknownKey {
+		t.Errorf("of another tenant it is %+v", verdicts[0])
+	}
+	altered := bytes.Replace(document, []byte("POST"), []byte("PUT"), 1)
+	if verdicts, _ := keys.VerifyExport(altered, ""); verdicts[0].Reason != SignatureMismatch {
+		t.Errorf("altered it is %+v", verdicts[0])
+	}
+}
+
+func compact(t *testing.T, document []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := json.Compact(&out, document); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func TestTimesOfSigning(t *testing.T) {
+	var times struct {
+		Accepted []struct{ By, Spelling, Canonical string }
+		Refused  []struct{ What, Spelling string }
+	}
+	readVectors(t, "signed-at/vectors.json", &times)
+	for _, each := range times.Accepted {
+		if canonical, ok := canonicalSignedAt(each.Spelling); !ok || canonical != each.Canonical {
+			t.Errorf("%s, %q: %q, %v", each.By, each.Spelling, canonical, ok)
+		}
+	}
+	for _, each := range times.Refused {
+		if _, ok := canonicalSignedAt(each.Spelling); ok {
+			t.Errorf("%s is taken", each.What)
+		}
+	}
+	if len(times.Accepted) == 0 || len(times.Refused) == 0 {
+		t.Error("no vectors")
+	}
+}
+
+func TestVerifierKeysAreReadInTheirOneSpelling(t *testing.T) {
+	var accepted acceptedVectors
+	readVectors(t, "span/accepted.json", &accepted)
+	text := accepted.VKey.Text
+	key, ok := parseVerifierKey(text)
+	if !ok || key.name != accepted.VKey.Name || !key.isSameKey(fromHex(t, accepted.PublicKey)) || key.text() != text {
+		t.Errorf("%+v, %v", key, ok)
+	}
+	for _, wrong := range []string{"", text + "\n", text + "=", "x" + text, " " + text, text[:len(text)-1]} {
+		if _, ok := parseVerifierKey(wrong); ok {
+			t.Errorf("%q is taken", wrong)
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package verify
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// Verify judges one span, given as wire bytes: an OTLP Resource, InstrumentationScope and Span. What was
+// given to be signed must be given again; nil or empty for a resource or scope that there was none of.
+// tenant is who must have signed; empty for whom the span names. evidence is what to check the span against,
+// nil for the audit.integrity attributes on it.
+func (k *KeySet) Verify(tenant string, resource, scope, span []byte, evidence Evidence) Verdict {
+	whole, err := readWhole(resource, scope, span)
+	return k.verdictOn(tenant, whole, err, evidence, &noteCache{})
+}
+
+// VerifyMessages is Verify for messages of any package that has OTLP's: this module's kmsv1, or
+// OpenTelemetry's own. A nil interface stands for no resource or scope. Unknown fields that a message carries
+// are found.
+func (k *KeySet) VerifyMessages(tenant string, resource, scope, span proto.Message, evidence Evidence) Verdict {
+	var encoded [3][]byte
+	for i, message := range []proto.Message{resource, scope, span} {
+		if message == nil {
+			continue
+		}
+		var err error
+		if encoded[i], err = proto.Marshal(message); err != nil {
+			return unreadable(fmt.Errorf("the span cannot be encoded: %w", err))
+		}
+	}
+	return k.Verify(tenant, encoded[0], encoded[1], encoded[2], evidence)
+}
+
+// VerifyExport judges every span of an OTLP trace export in order: protobuf, JSON, or JSON lines, with ids in
+// hex or base64. tenant is who must have signed; empty for whom each span names. A ResourceSpans that cannot be
+// read is one MALFORMED verdict without ids. The error says that the bytes are no such export.
+func (k *KeySet) VerifyExport(export []byte, tenant string) ([]Verdict, error) {
+	messages, err := splitExport(export)
+	if err != nil {
+		return nil, err
+	}
+	var verdicts []Verdict
+	var notes noteCache
+	for _, message := range messages {
+		err := message.err
+		if err == nil {
+			err = eachSpan(message.bytes, func(span wholeSpan, err error) {
+				verdicts = append(verdicts, k.verdictOn(tenant, span, err, nil, &notes))
+			})
+		}
+		if err != nil {
+			verdicts = append(verdicts, unreadable(err))
+		}
+	}
+	return verdicts, nil
+}
+
+// CanonicalForm returns what the digest of a span's statement is over, RFC 8785 JSON, of the wire bytes of an
+// OTLP Resource, InstrumentationScope and Span. The error names the field that makes the span unreadable.
+func CanonicalForm(resource, scope, span []byte) ([]byte, error) {
+	resourceText, scopeText, lone, err := readParts(resource, scope, span)
+	if err != nil {
+		return nil, err
+	}
+	return canonicalForm(resourceText, scopeText, lone)
+}
+
+func readWhole(resource, scope, span []byte) (wholeSpan, error) {
+	resourceText, scopeText, lone, err := readParts(resource, scope, span)
+	if err != nil {
+		return wholeSpan{}, err
+	}
+	return combine(resourceText, scopeText, lone)
+}
+
+func readParts(resource, scope, span []byte) (resourceText, scopeText []byte, lone loneSpan, err error) {
+	if resourceText, err = readResource(resource); err != nil {
+		return nil, nil, lone, within(err, "resource")
+	}
+	if scopeText, err = readScope(scope); err != nil {
+		return nil, nil, lone, within(err, "scope")
+	}
+	lone, err = readSpan(span)
+	return resourceText, scopeText, lone, within(err, "span")
+}
+
+func (k *KeySet) verdictOn(tenant string, span wholeSpan, err error, evidence Evidence, notes *noteCache) Verdict {
+	if err != nil {
+		return unreadable(err)
+	}
+	if tenant == "" {
+		tenant = orEmpty(span.integrity.tenant)
+	}
+	claimed, verdict := claimOf(tenant, &span, evidence)
+	if claimed != nil {
+		verdict = k.judge(claimed, notes)
+	}
+	verdict.TraceID, verdict.SpanID = span.traceID, span.spanID
+	return verdict
+}
