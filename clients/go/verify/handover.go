@@ -60,22 +60,29 @@ func (k *KeySet) addHandover(members *jsonObject, at string) error {
 	return nil
 }
 
+// ErrVerifierKey says that a text is no verifier key.
+var ErrVerifierKey = errors.New("a verifier key is NAME+ID+KEY, as the key set has them")
+
 // Trusting returns the key set without what cannot be reached by handovers from the keys that vkeys are:
 // C2SP verifier keys, NAME+ID+KEY, as the members vkeys of a key set have them. A handover of a key that was
-// marked as compromised counts for nothing: it could hand over to anybody.
+// marked as compromised counts for nothing: it could hand over to anybody. A key that the
+// set does not have adds nothing. The error is [ErrVerifierKey].
 func (k *KeySet) Trusting(vkeys ...string) (*KeySet, error) {
 	var first [][]byte
 	for _, text := range vkeys {
 		key, ok := parseVerifierKey(text)
 		if !ok {
-			return nil, errors.New("a verifier key is NAME+ID+KEY, as the key set has them")
-		}
-		if !slices.ContainsFunc(k.logKeys, func(known *logKey) bool { return key.isSameKey(known.raw) }) {
-			return nil, fmt.Errorf("the key set has no key %s", text)
+			return nil, ErrVerifierKey
 		}
 		first = append(first, key.publicKey)
 	}
 	return k.keeping(k.reachedFrom(first)), nil
+}
+
+// Has says whether the set has the key that vkey is, by the name of whatever log.
+func (k *KeySet) Has(vkey string) bool {
+	key, ok := parseVerifierKey(vkey)
+	return ok && slices.ContainsFunc(k.logKeys, func(known *logKey) bool { return key.isSameKey(known.raw) })
 }
 
 // reachedFrom returns the public keys that are among the first ones, or that a chain of handovers leads to.
