@@ -45,7 +45,12 @@ type tlsWorld struct {
 }
 
 var commands = map[string]func(*results, world) error{
-	"judge": judge,
+	"produce":    produce,
+	"check":      check,
+	"judge":      judge,
+	"identities": identities,
+	"pushback":   pushback,
+	"resume":     resume,
 }
 
 func main() {
