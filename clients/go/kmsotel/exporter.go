@@ -1,0 +1,55 @@
+package kmsotel
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fluo-dev/fluo-kms/clients/go/kmsv1"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+)
+
+// Exporter is an OpenTelemetry SpanExporter whose spans arrive signed.
+type Exporter struct {
+	*otlptrace.Exporter
+	client *signingClient
+}
+
+// New returns an exporter that signs spans in the name of a tenant, by client, and delivers them by delegate:
+// otlptracehttp.NewClient() or otlptracegrpc.NewClient(). Without options it signs in log mode, with a queue.
+//
+// Shut the tracer provider down before the client is closed: [Exporter.Shutdown] delivers what is queued.
+func New(ctx context.Context, delegate otlptrace.Client, client kmsv1.KmsServiceClient, tenant string, options ...Option) (*Exporter, error) {
+	s := defaults()
+	for _, option := range options {
+		option(&s)
+	}
+	signing := newSigningClient(delegate, client, tenant, s)
+	exporter, err := otlptrace.New(ctx, signing)
+	if err != nil {
+		signing.abort()
+		return nil, err
+	}
+	return &Exporter{exporter, signing}, nil
+}
+
+// Shutdown delivers what is queued until ctx ends, and stops. It returns [*UndeliveredError] if spans are left, which
+// are lost.
+func (e *Exporter) Shutdown(ctx context.Context) error { return e.Exporter.Shutdown(ctx) }
+
+// ForceFlush waits until what is queued was delivered or lost, or ctx ends. Flush the tracer provider before: its
+// processor has a queue of its own.
+func (e *Exporter) ForceFlush(ctx context.Context) error { return e.client.flush(ctx) }
+
+// Stats counts what became of the spans so far.
+func (e *Exporter) Stats() Stats { return e.client.tally.stats() }
+
+// UndeliveredError says how many spans were lost at the shutdown.
+type UndeliveredError struct {
+	// Spans is at least 1.
+	Spans int
+}
+
+// Error says how many.
+func (e *UndeliveredError) Error() string {
+	return fmt.Sprintf("kmsotel: %d spans were not delivered before the shutdown", e.Spans)
+}

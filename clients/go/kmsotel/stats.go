@@ -1,0 +1,110 @@
+package kmsotel
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Cause says why spans were lost.
+type Cause string
+
+const (
+	// QueueFull: the queue had no room until the export's timeout.
+	QueueFull Cause = "queue-full"
+	// Timeout: without a queue, the spans were not signed and delivered until the export's timeout.
+	Timeout Cause = "timeout"
+	// Rejected: the service refused the batch for good, or the span if these are dropped; or the backend did.
+	Rejected Cause = "rejected"
+	// Undeliverable: the batch was not signed and delivered within the delivery age.
+	Undeliverable Cause = "undeliverable"
+	// Shutdown: the exporter was shut down before.
+	Shutdown Cause = "shutdown"
+)
+
+// Stats counts spans since the exporter was made.
+type Stats struct {
+	// Delivered were taken by the backend, with or without a signature.
+	Delivered int
+	// Refused were not signed by the service; they were forwarded or dropped.
+	Refused int
+	// Lost were not delivered, by cause; causes without any are left out.
+	Lost map[Cause]int
+}
+
+// A line in the log for each cause in this time.
+const logInterval = 10 * time.Second
+
+// tally counts, tells and logs. It is safe for use by several goroutines.
+type tally struct {
+	onLost func(cause Cause, spans int)
+	logger *slog.Logger
+	now    func() time.Time
+
+	mu        sync.Mutex
+	delivered int
+	refused   int
+	lost      map[Cause]int
+	lines     map[string]*line
+}
+
+// line is what is to be logged of one cause.
+type line struct {
+	last  time.Time
+	spans int
+}
+
+func newTally(s settings) *tally {
+	return &tally{onLost: s.onLost, logger: s.logger, now: time.Now, lost: map[Cause]int{}, lines: map[string]*line{}}
+}
+
+func (t *tally) stats() Stats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	lost := map[Cause]int{}
+	for cause, spans := range t.lost {
+		lost[cause] = spans
+	}
+	return Stats{Delivered: t.delivered, Refused: t.refused, Lost: lost}
+}
+
+func (t *tally) deliver(spans int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.delivered += spans
+}
+
+func (t *tally) lose(cause Cause, spans int, why error) {
+	if spans == 0 {
+		return
+	}
+	t.mu.Lock()
+	t.lost[cause] += spans
+	t.log("spans are lost", string(cause), spans, why)
+	t.mu.Unlock()
+	t.onLost(cause, spans)
+}
+
+func (t *tally) refuse(spans int, why error) {
+	if spans == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.refused += spans
+	t.log("spans were not signed", "refused", spans, why)
+}
+
+// log is called under the lock. Spans that it says nothing of are in the next line of their cause.
+func (t *tally) log(message, cause string, spans int, why error) {
+	known := t.lines[cause]
+	if known == nil {
+		known = &line{}
+		t.lines[cause] = known
+	}
+	known.spans += spans
+	if now := t.now(); now.Sub(known.last) >= logInterval {
+		t.logger.Warn("fluo-kms: "+message, "cause", cause, "spans", known.spans, "error", why)
+		known.last, known.spans = now, 0
+	}
+}
