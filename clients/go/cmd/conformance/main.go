@@ -29,6 +29,7 @@ type world struct {
 	Tenant        string    `json:"tenant"`
 	Batches       int       `json:"batches"`
 	SpansPerBatch int       `json:"spansPerBatch"`
+	exportWorld
 }
 
 type expected struct {
@@ -51,6 +52,7 @@ var commands = map[string]func(*results, world) error{
 	"identities": identities,
 	"pushback":   pushback,
 	"resume":     resume,
+	"export":     export,
 }
 
 func main() {
