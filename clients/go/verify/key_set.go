@@ -90,7 +90,10 @@ func ParseKeySet(jwks []byte) (*KeySet, error) {
 			return nil, err
 		}
 	}
-	return set, set.addHandovers(whole.get("handovers"))
+	if err := set.addHandovers(whole.get("handovers")); err != nil {
+		return nil, err
+	}
+	return set, nil
 }
 
 // isPage says whether the file says that there are more keys.

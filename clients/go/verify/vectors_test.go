@@ -11,7 +11,7 @@ import (
 
 const vectors = "../../../test/vectors"
 
-func readVectors(t *testing.T, path string, into any) {
+func readVectors(t testing.TB, path string, into any) {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(vectors, path))
 	if err != nil {
@@ -22,7 +22,7 @@ func readVectors(t *testing.T, path string, into any) {
 	}
 }
 
-func fromHex(t *testing.T, text string) []byte {
+func fromHex(t testing.TB, text string) []byte {
 	t.Helper()
 	decoded, err := hex.DecodeString(text)
 	if err != nil {
