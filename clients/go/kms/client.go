@@ -73,7 +73,7 @@ func (s *settings) dialOptions(target string) ([]grpc.DialOption, error) {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: connect, MinConnectTimeout: maxConnectDelay}),
 		grpc.WithUserAgent("fluo-kms-go/" + Version),
-		grpc.WithUnaryInterceptor(deadlineInterceptor(s.deadline)),
+		grpc.WithChainUnaryInterceptor(deadlineInterceptor(s.deadline)),
 	}
 	if s.token != nil {
 		if s.insecure && !isLoopback(target) {

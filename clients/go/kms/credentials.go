@@ -107,7 +107,7 @@ func isLoopback(target string) bool {
 	if strings.HasPrefix(target, "unix:") || strings.HasPrefix(target, "unix-abstract:") {
 		return true
 	}
-	if parsed, err := url.Parse(target); err == nil && (parsed.Scheme == "dns" || parsed.Scheme == "passthrough" || parsed.Scheme == "ipv4" || parsed.Scheme == "ipv6") {
+	if parsed, err := url.Parse(target); err == nil && (parsed.Scheme == "dns" || parsed.Scheme == "passthrough") {
 		target = strings.TrimPrefix(parsed.Path, "/")
 		if parsed.Opaque != "" {
 			target = parsed.Opaque

@@ -80,8 +80,9 @@ func (t *tally) lose(cause Cause, spans int, why error) {
 	}
 	t.mu.Lock()
 	t.lost[cause] += spans
-	t.log("spans are lost", string(cause), spans, why)
+	unsaid := t.due(string(cause), spans)
 	t.mu.Unlock()
+	t.log("spans are lost", string(cause), unsaid, why)
 	t.onLost(cause, spans)
 }
 
@@ -90,21 +91,32 @@ func (t *tally) refuse(spans int, why error) {
 		return
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.refused += spans
-	t.log("spans were not signed", "refused", spans, why)
+	unsaid := t.due("refused", spans)
+	t.mu.Unlock()
+	t.log("spans were not signed", "refused", unsaid, why)
 }
 
-// log is called under the lock. Spans that it says nothing of are in the next line of their cause.
-func (t *tally) log(message, cause string, spans int, why error) {
+// due returns of how many spans a line is due, those that were passed over before included; 0 if none is. It is
+// called under the lock.
+func (t *tally) due(cause string, spans int) int {
 	known := t.lines[cause]
 	if known == nil {
 		known = &line{}
 		t.lines[cause] = known
 	}
 	known.spans += spans
-	if now := t.now(); now.Sub(known.last) >= logInterval {
-		t.logger.Warn("fluo-kms: "+message, "cause", cause, "spans", known.spans, "error", why)
-		known.last, known.spans = now, 0
+	now := t.now()
+	if now.Sub(known.last) < logInterval {
+		return 0
+	}
+	due := known.spans
+	known.last, known.spans = now, 0
+	return due
+}
+
+func (t *tally) log(message, cause string, spans int, why error) {
+	if spans > 0 {
+		t.logger.Warn("fluo-kms: "+message, "cause", cause, "spans", spans, "error", why)
 	}
 }

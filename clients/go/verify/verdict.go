@@ -26,7 +26,8 @@ const (
 type Verdict struct {
 	// Verified says whether the span is as it was when it was signed: Reason is OK.
 	Verified bool
-	Reason   Reason
+	// Reason says why, or why not.
+	Reason Reason
 	// KeyID is the key that the evidence names, 32 lower-case hex digits, or that signed the log; empty where there is none.
 	KeyID string
 	// KeyState is that key's state, as in "ACTIVE"; empty where the key is not known.

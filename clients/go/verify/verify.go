@@ -16,8 +16,8 @@ func (k *KeySet) Verify(tenant string, resource, scope, span []byte, evidence Ev
 }
 
 // VerifyMessages is Verify for messages of any package that has OTLP's: this module's kmsv1, or
-// OpenTelemetry's own. A nil interface stands for no resource or scope. Unknown fields that a message carries
-// are found.
+// OpenTelemetry's own. Nil stands for no resource or scope, as an interface or a pointer. Unknown fields that a
+// message carries are found.
 func (k *KeySet) VerifyMessages(tenant string, resource, scope, span proto.Message, evidence Evidence) Verdict {
 	var encoded [3][]byte
 	for i, message := range []proto.Message{resource, scope, span} {

@@ -92,15 +92,7 @@ func (c checker) spans(kind string, encoded []byte, expect, expectService string
 }
 
 func (c checker) verdicts(resource *kmsv1.Resource, scope *kmsv1.InstrumentationScope, span *kmsv1.Span) (verify.Verdict, string) {
-	// A nil pointer in an interface is no nil interface.
-	var given [2]proto.Message
-	if resource != nil {
-		given[0] = resource
-	}
-	if scope != nil {
-		given[1] = scope
-	}
-	offline := c.keys.VerifyMessages(c.Tenant, given[0], given[1], span, nil)
+	offline := c.keys.VerifyMessages(c.Tenant, resource, scope, span, nil)
 	answer, err := c.client.VerifySpan(c.ctx, &kmsv1.VerifySpanRequest{TenantId: c.Tenant, Span: span, Resource: resource, Scope: scope})
 	if err != nil {
 		return offline, err.Error()

@@ -43,8 +43,8 @@ type exportReport struct {
 	Ended            int                   `json:"ended"`
 	Delivered        *int                  `json:"delivered,omitempty"`
 	Refused          *int                  `json:"refused,omitempty"`
-	Lost             map[kmsotel.Cause]int `json:"lost,omitempty"`
-	Told             map[kmsotel.Cause]int `json:"told,omitempty"`
+	Lost             map[kmsotel.Cause]int `json:"lost,omitzero"`
+	Told             map[kmsotel.Cause]int `json:"told,omitzero"`
 	Undelivered      *int                  `json:"undelivered,omitempty"`
 	CPUMicrosPerSpan float64               `json:"cpuMicrosPerSpan"`
 }
