@@ -1,0 +1,29 @@
+"""The conformance program of the Python client: `python clients/python/conformance COMMAND WORLD.json`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+from checks import Checks
+
+COMMANDS = ("produce", "check", "identities", "pushback", "resume", "export", "judge")
+
+
+def main() -> int:
+    if len(sys.argv) != 3 or sys.argv[1] not in COMMANDS:
+        print(f"usage: python conformance {'|'.join(COMMANDS)} WORLD.json", file=sys.stderr)
+        return 2
+    command, world = sys.argv[1], json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
+    checks = Checks()
+    try:
+        importlib.import_module(command).run(world, checks)
+    except Exception as error:  # noqa: BLE001 what failed is named, whatever it is
+        checks.failed(command, f"{type(error).__name__}: {error}")
+    print(f"{checks.passed} passed, {checks.failures} failed")
+    return int(checks.failures > 0)
+
+
+sys.exit(main())

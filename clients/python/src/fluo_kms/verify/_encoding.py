@@ -1,0 +1,62 @@
+"""Base64 in its one canonical spelling, indices of logs, and the SHA-256 and Ed25519 that all evidence rests on."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+PUBLIC_KEY_BYTES = 32
+SIGNATURE_BYTES = 64
+HASH_BYTES = 32
+
+_INDEX = re.compile("0|[1-9][0-9]{0,15}")
+_MAX_INDEX = 2**53 - 1
+
+
+def canonical_base64(text: str) -> bytes | None:
+    """The bytes of a text that encodes back to itself (RFC 4648 §4); None for any other text."""
+    return _decode(text, None)
+
+
+def canonical_base64url(text: str) -> bytes | None:
+    """The same of base64url without padding (RFC 4648 §5)."""
+    return None if "=" in text else _decode(text + "=" * (-len(text) % 4), b"-_")
+
+
+def _decode(text: str, alternatives: bytes | None) -> bytes | None:
+    try:
+        octets = text.encode("ascii")
+        data = base64.b64decode(octets, alternatives, validate=True)
+    except (UnicodeEncodeError, binascii.Error, ValueError):
+        return None
+    return data if base64.b64encode(data, alternatives) == octets else None
+
+
+def parse_index(text: str) -> int | None:
+    """A size or an index of a log: ASCII decimal without leading zeros, at most 2^53 - 1; None for any other text."""
+    if not _INDEX.fullmatch(text):
+        return None
+    value = int(text)
+    return value if value <= _MAX_INDEX else None
+
+
+def index_of(value: object) -> int | None:
+    """A size or an index as JSON has it: a whole number from 0 to 2^53 - 1; None for any other, truth values too."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return int(value) if 0 <= value <= _MAX_INDEX and value == int(value) else None
+
+
+def verify_signature(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether `signature` is the Ed25519 key's over `message`. Anything of another length is not."""
+    if len(public_key) != PUBLIC_KEY_BYTES or len(signature) != SIGNATURE_BYTES:
+        return False
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True

@@ -1,0 +1,84 @@
+"""The ResourceSpans of an OTLP trace export, each as protobuf bytes.
+
+An export is protobuf (field 1 repeated), or OTLP JSON, one document or one a line. A protobuf export begins with 0x0a,
+which in JSON is a line feed: only what parses to its end as protobuf counts as such.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fluo_kms.verify._malformed import Malformed
+from fluo_kms.verify._otlp_json import resource_spans_bytes
+from fluo_kms.verify._strict_json import NotJson, parse_json
+from fluo_kms.verify._wire import Cursor
+
+_RESOURCE_SPANS_TAG = 10
+# What ECMAScript and other JSON writers may leave on an empty line.
+_BLANK = "\t\n\v\f\r \xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B)))
+
+
+class UnreadableExport(ValueError):
+    """The bytes are no OTLP trace export."""
+
+
+def split_export(data: bytes) -> list[bytes | Malformed]:
+    """Each ResourceSpans in order, or why it cannot be read. Raises UnreadableExport."""
+    messages = _split_protobuf(data) if data[:1] in (b"", b"\x0a") else None
+    return _split_json(data) if messages is None else [*messages]
+
+
+def _split_protobuf(data: bytes) -> list[bytes] | None:
+    messages = []
+    cursor = Cursor(data)
+    try:
+        while cursor.at < cursor.end:
+            if cursor.tag() != _RESOURCE_SPANS_TAG:
+                return None
+            messages.append(cursor.octets())
+    except Malformed:
+        return None
+    return messages
+
+
+def _split_json(data: bytes) -> list[bytes | Malformed]:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UnreadableExport("the export is neither an OTLP trace export in protobuf nor JSON in UTF-8") from None
+    try:
+        return _document(text)
+    except NotJson:
+        pass
+    messages: list[bytes | Malformed] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip(_BLANK) == "":
+            continue
+        try:
+            messages += _document(line)
+        except NotJson:
+            message = f"the export is not JSON in line {number}; it must be an OTLP trace export"
+            raise UnreadableExport(message) from None
+    return messages
+
+
+def _document(text: str) -> list[bytes | Malformed]:
+    """A member that is there twice makes the whole document one that cannot be read."""
+    try:
+        document = parse_json(text)
+    except Malformed as fault:
+        return [fault]
+    names = list(document) if isinstance(document, dict) else []
+    listed = document[names[0]] if names in (["resourceSpans"], ["resource_spans"]) else None
+    if not isinstance(listed, list):
+        raise UnreadableExport(
+            'the export must be OTLP trace exports: objects with a list "resourceSpans" and nothing else'
+        )
+    return [_encode(each) for each in listed]
+
+
+def _encode(resource_spans: Any) -> bytes | Malformed:
+    try:
+        return resource_spans_bytes(resource_spans)
+    except Malformed as fault:
+        return fault

@@ -1,0 +1,269 @@
+"""A tenant's public keys: the JWKS (RFC 7517) that the service serves, with states, times and handovers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fluo_kms.verify._encoding import (
+    HASH_BYTES,
+    PUBLIC_KEY_BYTES,
+    canonical_base64,
+    canonical_base64url,
+    index_of,
+)
+from fluo_kms.verify._malformed import Malformed
+from fluo_kms.verify._note import Checkpoint, VerifierKey, parse_verifier_key, signers_of
+from fluo_kms.verify._proof import LogEvidence, is_included, leaf_hash, parse_log_evidence
+from fluo_kms.verify._statement import milliseconds, parse_handover
+from fluo_kms.verify._strict_json import NotJson, parse_json
+from fluo_kms.verify.verdict import KEY_STATES, LogKey, VerifyingKey
+
+# RFC 8037's name, and RFC 9864's.
+_ALGORITHMS = ("EdDSA", "Ed25519")
+_DATE = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?(?:Z|([+-])([0-9]{2}):([0-9]{2}))"
+)
+
+
+class KeySetError(ValueError):
+    """The text is no key set that can be trusted. The message names the member that is wrong."""
+
+
+@dataclass(frozen=True)
+class Handover:
+    """A log entry that names the next key, in a checkpoint that both keys signed. Nothing of it was verified yet."""
+
+    to: VerifierKey
+    leaf: bytes
+    """The entry's leaf hash."""
+    evidence: LogEvidence
+
+
+@dataclass(frozen=True)
+class KeySet:
+    """The keys that verify a tenant's spans."""
+
+    keys: Mapping[str, VerifyingKey]
+    """By key id."""
+    log_keys: tuple[LogKey, ...]
+    """Each key by the name of each log that it may sign for."""
+    handovers: tuple[Handover, ...]
+    """As they are listed, none verified yet."""
+
+    @classmethod
+    def parse(cls, jwks: str) -> KeySet:
+        """Reads what `/api/kms/tenants/{tenant}/jwks.json` serves.
+
+        Raises KeySetError for anything that could be read in two ways, for a page of a larger set, and for a private
+        key.
+        """
+        return _read_key_set(jwks)
+
+    def trusting(self, vkeys: Iterable[str]) -> KeySet:
+        """Returns the keys that can be reached from `vkeys` by handovers, and trusts no others.
+
+        `vkeys` are verifier keys as the key set has them, `NAME+ID+KEY`; one that the set lacks leads nowhere. A key that
+        was marked as compromised hands over to nobody. Raises KeySetError for what is no verifier key.
+        """
+        first = [_public_key_of(vkey) for vkey in vkeys]
+        trusted = [key for key in self.log_keys if key.public_key in first]
+        while True:
+            reached = [each.to.public_key for each in self.handovers if self._hands_over(each, trusted)]
+            more = [key for key in self.log_keys if key in trusted or key.public_key in reached]
+            if len(more) == len(trusted):
+                break
+            trusted = more
+        ids = {key.key.key_id for key in trusted}
+        return replace(self, log_keys=tuple(trusted), keys={id_: key for id_, key in self.keys.items() if id_ in ids})
+
+    def log_signers(self, evidence: LogEvidence) -> list[LogKey] | None:
+        """The keys that signed a proof's checkpoint; None where a signature of one of them does not hold."""
+        return signers_of(evidence.note, [key for key in self.log_keys if key.name == evidence.checkpoint.origin])
+
+    def _hands_over(self, handover: Handover, trusted: list[LogKey]) -> bool:
+        signers = self.log_signers(handover.evidence) or []
+        return (
+            handover.to.name == handover.evidence.checkpoint.origin
+            and is_included(handover.leaf, handover.evidence)
+            and any(signer in trusted and signer.key.reason() == "OK" for signer in signers)
+            and any(signer.public_key == handover.to.public_key for signer in signers)
+        )
+
+
+def _public_key_of(vkey: str) -> bytes:
+    key = parse_verifier_key(vkey)
+    if key is None:
+        raise KeySetError("a verifier key is NAME+ID+KEY, as the key set has them")
+    return key.public_key
+
+
+def _read_key_set(text: str) -> KeySet:
+    try:
+        members = parse_json(text)
+    except NotJson:
+        raise KeySetError("the key set is not JSON; save what /api/kms/tenants/{tenant}/jwks.json answers") from None
+    except Malformed as fault:
+        raise KeySetError(f"the key set has a member twice, or too many levels: {fault}") from None
+    listed = members.get("keys") if isinstance(members, dict) else None
+    if not isinstance(listed, list):
+        raise KeySetError('the key set has no list "keys"; it must be a JWKS')
+    if _is_page(members, len(listed)):
+        raise KeySetError("the key set is one page of the tenant's keys; save all of them, as jwks.json serves them")
+    keys: dict[str, VerifyingKey] = {}
+    log_keys: list[LogKey] = []
+    for i, entry in enumerate(listed):
+        key, in_logs = _read_key(entry, f"keys[{i}]")
+        if key.key_id in keys:
+            raise KeySetError(f"keys[{i}].kid is there twice; keep one")
+        keys[key.key_id] = key
+        log_keys += in_logs
+    handovers = [
+        _read_handover(each, f"handovers[{i}]") for i, each in enumerate(_list(members.get("handovers"), "handovers"))
+    ]
+    return KeySet(keys, tuple(log_keys), tuple(each for each in handovers if each is not None))
+
+
+def _is_page(members: Mapping[str, Any], keys: int) -> bool:
+    """Whether the set says that there are more keys. Spans of the others would look as if they were forged."""
+    token = _either(members, "next_page_token", "nextPageToken")
+    total = _either(members, "total_keys", "totalKeys")
+    is_whole = total is _MISSING or (type(total) in (int, float) and total == keys)
+    return (token is not _MISSING and token is not None and token != "") or not is_whole
+
+
+_MISSING = object()
+
+
+def _either(members: Mapping[str, Any], name: str, other: str) -> Any:
+    value = members.get(name)
+    return members.get(other, _MISSING) if value is None else value
+
+
+def _read_key(entry: Any, at: str) -> tuple[VerifyingKey, list[LogKey]]:
+    jwk = entry if isinstance(entry, dict) else {}
+    public_key = _read_public_key(jwk, at)
+    key_id = jwk.get("kid")
+    if not isinstance(key_id, str) or key_id == "":
+        raise KeySetError(f"{at}.kid is missing")
+    state = next((known for known in KEY_STATES if known == jwk.get("state")), None)
+    if state is None:
+        raise KeySetError(f"{at}.state must be one of {', '.join(KEY_STATES)}")
+    key = VerifyingKey(
+        key_id=key_id,
+        public_key=public_key,
+        state=state,
+        valid_from_ms=_date(jwk.get("valid_from"), f"{at}.valid_from"),
+        valid_until_ms=_date(jwk.get("valid_until"), f"{at}.valid_until"),
+        is_marked=_date(jwk.get("compromised_at"), f"{at}.compromised_at") is not None,
+    )
+    head = _read_head(jwk.get("compromised_log"), f"{at}.compromised_log")
+    names = [
+        _read_name(vkey, public_key, f"{at}.vkeys[{i}]")
+        for i, vkey in enumerate(_list(jwk.get("vkeys"), f"{at}.vkeys"))
+    ]
+    return key, [LogKey(name, public_key, key, head) for name in names]
+
+
+def _read_public_key(jwk: Mapping[str, Any], at: str) -> bytes:
+    """An Ed25519 public key that is for signatures, as RFC 8037 and RFC 7517 have it."""
+    if "d" in jwk:
+        raise KeySetError(
+            f"{at} HAS A PRIVATE KEY (d): whoever has read this file can sign with it. "
+            "Replace the key, destroy the file, and verify by public keys"
+        )
+    if jwk.get("kty") != "OKP" or jwk.get("crv") != "Ed25519":
+        raise KeySetError(f"{at} is not an Ed25519 key (kty OKP, crv Ed25519)")
+    if "alg" in jwk and jwk["alg"] not in _ALGORITHMS:
+        raise KeySetError(f"{at}.alg must be one of {', '.join(_ALGORITHMS)}, or left out")
+    if "use" in jwk and jwk["use"] != "sig":
+        raise KeySetError(f"{at}.use must be sig, or left out")
+    if "key_ops" in jwk and jwk["key_ops"] != ["verify"]:
+        raise KeySetError(f'{at}.key_ops must be ["verify"], or left out')
+    encoded = jwk.get("x")
+    public_key = canonical_base64url(encoded) if isinstance(encoded, str) else None
+    if public_key is None or len(public_key) != PUBLIC_KEY_BYTES:
+        raise KeySetError(f"{at}.x must be {PUBLIC_KEY_BYTES} bytes in base64url, without padding")
+    return public_key
+
+
+def _read_name(vkey: Any, public_key: bytes, at: str) -> str:
+    key = parse_verifier_key(_text(vkey, at))
+    if key is None or key.public_key != public_key:
+        raise KeySetError(f"{at} must be a verifier key of the same key")
+    return key.name
+
+
+def _read_head(value: Any, at: str) -> Checkpoint | None:
+    if value is None:
+        return None
+    members = _members(value, at)
+    root = _base64(members.get("root"), f"{at}.root")
+    if len(root) != HASH_BYTES:
+        raise KeySetError(f"{at}.root must be {HASH_BYTES} bytes")
+    return Checkpoint(_text(members.get("origin"), f"{at}.origin"), _index(members.get("size"), f"{at}.size"), root)
+
+
+def _read_handover(value: Any, at: str) -> Handover | None:
+    """None for the entry of a handover that came to nothing, which has no proof."""
+    members = _members(value, at)
+    entry = _base64(members.get("entry"), f"{at}.entry")
+    proof = _text(members.get("proof"), f"{at}.proof")
+    parts = parse_handover(entry)
+    if proof == "" and parts is not None:
+        _text(members.get("origin"), f"{at}.origin")
+        _index(members.get("leaf_index"), f"{at}.leaf_index")
+        return None
+    evidence = parse_log_evidence(proof)
+    if parts is None or evidence is None:
+        raise KeySetError(f"{at} is not a handover's entry and its log proof")
+    return Handover(parts.to, leaf_hash(entry), evidence)
+
+
+def _members(value: Any, at: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise KeySetError(f"{at} must be an object")
+    return value
+
+
+def _list(value: Any, at: str) -> list[Any]:
+    """Empty where it is missing."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise KeySetError(f"{at} must be a list")
+    return value
+
+
+def _text(value: Any, at: str) -> str:
+    if not isinstance(value, str):
+        raise KeySetError(f"{at} must be text")
+    return value
+
+
+def _base64(value: Any, at: str) -> bytes:
+    data = canonical_base64(_text(value, at))
+    if data is None:
+        raise KeySetError(f"{at} must be base64")
+    return data
+
+
+def _index(value: Any, at: str) -> int:
+    index = index_of(value)
+    if index is None:
+        raise KeySetError(f"{at} must be a whole number, not below 0")
+    return index
+
+
+def _date(value: Any, at: str) -> int | None:
+    """Milliseconds since 1970; None where it is missing."""
+    if value is None:
+        return None
+    match = _DATE.fullmatch(value) if isinstance(value, str) else None
+    ms = milliseconds(match[1], int((match[2] or "")[:3].ljust(3, "0"))) if match else None
+    if match is None or ms is None or (match[3] and (match[4] > "23" or match[5] > "59")):
+        raise KeySetError(f"{at} must be a date of RFC 3339, or null")
+    offset = (int(match[4]) * 60 + int(match[5])) * 60_000 if match[3] else 0
+    return ms + offset if match[3] == "-" else ms - offset

@@ -1,0 +1,85 @@
+"""The command that verifies: what it prints, and how it exits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vectors
+
+SIGNED = json.dumps(vectors.exported_span())
+IDS = "5b8efff798038103d269b633813fc60c/eee19b7ec3c1b174"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "keys.json").write_text(vectors.jwks())
+    (tmp_path / "spans.json").write_text(SIGNED)
+    (tmp_path / "changed.json").write_text(SIGNED.replace("decided", "undone"))
+    return tmp_path
+
+
+def verify(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fluo_kms.verify", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=vectors.ENVIRONMENT)
+
+
+def test_says_that_a_span_verifies(folder):
+    done = verify(folder, "--keys", "keys.json", "--tenant", "acme", "spans.json")
+    assert done.stdout == f"{IDS}  OK  2026-01-02T03:04:05.678Z  {vectors.ACCEPTED['keyId']}  ACTIVE\n1 of 1 verified\n"
+    assert done.returncode == 0
+
+
+def test_says_why_a_span_does_not_verify(folder):
+    done = verify(folder, "--keys", "keys.json", "changed.json")
+    assert done.stdout.startswith(f"{IDS}  SIGNATURE_MISMATCH  the span or its signature was altered")
+    assert done.stdout.endswith("0 of 1 verified, 1 failed\n")
+    assert done.returncode == 1
+
+
+def test_prints_json(folder):
+    done = verify(folder, "--keys", "keys.json", "--json", "spans.json")
+    result = json.loads(done.stdout)
+    assert (result["verified"], result["failed"]) == (1, 0)
+    assert result["spans"][0]["reason"] == "OK"
+    assert "message" not in result["spans"][0]
+
+
+def test_fails_without_spans(folder):
+    (folder / "empty").write_bytes(b"")
+    done = verify(folder, "--keys", "keys.json", "empty")
+    assert (done.stdout, done.returncode) == ("there are no spans in the file\n", 1)
+
+
+def test_fails_for_a_key_that_is_not_in_the_file(folder):
+    vkey = "kms.example.com/acme+9b5cefe9+AWVgdzHNJwB5bVl/UgpDcmBQjeOkFyMPS4Yy2dxvZoip"
+    done = verify(folder, "--keys", "keys.json", "--vkey", vkey, "spans.json")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert vkey in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["spans.json"],
+        ["--keys", "keys.json"],
+        ["--keys", "missing.json", "spans.json"],
+        ["--keys", "keys.json", "missing.json"],
+        ["--keys", "keys.json", "--vkey", "x", "spans.json"],
+        ["--keys", "keys.json", "--other", "spans.json"],
+    ],
+)
+def test_exits_with_2_for_wrong_usage(folder, arguments):
+    done = verify(folder, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr != ""
+
+
+def test_keeps_what_others_wrote_on_its_line(folder):
+    (folder / "keys.json").write_text('{"keys": [{"d\\u001b[31m": 1}]}')
+    done = verify(folder, "--keys", "keys.json", "spans.json")
+    assert "\x1b" not in done.stdout + done.stderr
