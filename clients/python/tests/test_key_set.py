@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-
 import vectors
+
 from fluo_kms.verify import KeySet, KeySetError
 
 X = vectors.jwk()["x"]

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 import vectors
 
 SIGNED = json.dumps(vectors.exported_span())

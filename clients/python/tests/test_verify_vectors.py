@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-
 import vectors
+
 from fluo_kms.verify import KeySet, SignedStatement, verify, verify_export, verify_request
 from fluo_kms.verify._canonical import read_named, read_resource_spans
 from fluo_kms.verify._malformed import Malformed

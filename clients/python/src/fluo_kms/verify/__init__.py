@@ -14,7 +14,6 @@ spans.json`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 try:
     import cryptography as _cryptography
@@ -22,6 +21,7 @@ try:
 except ImportError as missing:  # pragma: no cover
     raise ImportError('the verifier needs its extra: pip install "fluo-kms[verify]"') from missing
 
+from fluo_kms.encoded import Encoded, wire_bytes
 from fluo_kms.verify._canonical import (
     canonical_span,
     read_named,
@@ -54,18 +54,6 @@ __all__ = [
 ]
 
 del _cryptography, _rfc8785
-
-
-class ProtobufMessage(Protocol):
-    """A message of any protobuf runtime."""
-
-    def SerializeToString(self) -> bytes:  # noqa: N802
-        """Returns the message's wire bytes, unknown fields among them."""
-        ...
-
-
-Encoded = bytes | bytearray | memoryview | ProtobufMessage
-"""A message: its wire bytes, or a protobuf message, which is serialised first."""
 
 
 def verify(
@@ -154,8 +142,7 @@ _REQUEST = {
 
 
 def _cursor(message: Encoded) -> Cursor:
-    is_bytes = isinstance(message, (bytes, bytearray, memoryview))
-    return Cursor(bytes(message) if is_bytes else message.SerializeToString())  # type: ignore[arg-type, union-attr]
+    return Cursor(wire_bytes(message))
 
 
 def _refusal(fault: Malformed) -> Verdict:

@@ -65,8 +65,8 @@ class KeySet:
     def trusting(self, vkeys: Iterable[str]) -> KeySet:
         """Returns the keys that can be reached from `vkeys` by handovers, and trusts no others.
 
-        `vkeys` are verifier keys as the key set has them, `NAME+ID+KEY`; one that the set lacks leads nowhere. A key that
-        was marked as compromised hands over to nobody. Raises KeySetError for what is no verifier key.
+        `vkeys` are verifier keys as the key set has them, `NAME+ID+KEY`; one that the set lacks leads nowhere. A key
+        that was marked as compromised hands over to nobody. Raises KeySetError for what is no verifier key.
         """
         first = [_public_key_of(vkey) for vkey in vkeys]
         trusted = [key for key in self.log_keys if key.public_key in first]

@@ -1,0 +1,192 @@
+"""Signs spans by the batch over one stream, which is opened again wherever it breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import os
+import threading
+from collections.abc import Coroutine, Iterable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+from fluo.kms.v1.signing_pb2 import SignMode
+from fluo_kms.aio import open_async_channel
+from fluo_kms.client import KmsClient
+from fluo_kms.encoded import Encoded
+from fluo_kms.signing.batches import Batch, split
+from fluo_kms.signing.results import RefusedSpan, SignedSpan, SigningError, SpanResult
+from fluo_kms.signing.stream import SigningStream, refused_for_size
+
+__all__ = ["Mode", "RefusedSpan", "SignedSpan", "SigningError", "SpanResult", "SpanSigner"]
+
+Mode = Literal["LOG", "INDIVIDUAL"]
+"""LOG: each span becomes an entry of the tenant's log, with a proof. INDIVIDUAL: each gets a signature of its own."""
+
+_MODES = {"LOG": SignMode.SIGN_MODE_LOG, "INDIVIDUAL": SignMode.SIGN_MODE_INDIVIDUAL}
+
+T = TypeVar("T")
+
+
+class SpanSigner:
+    """Signs OTLP spans for one tenant.
+
+        with KmsClient("kms.example.com:9000") as kms, SpanSigner(kms, "acme") as signer:
+            answer = signer.sign([resource_spans])
+            for result in answer.result():
+                …
+
+    Batches are answered in their order. A stream that breaks is opened again, and what it did not answer is sent again
+    with the same bytes: mode LOG then gives the same places. Mode INDIVIDUAL remembers nothing, so that a span may be
+    signed twice; both signatures verify. What is unanswered for 23 hours fails, and so does all that is unanswered
+    when a renewed token is refused, too. A batch that the service refuses fails alone.
+
+    It may be used by several threads, and has one of its own, a daemon: close it, or what is unanswered is lost with
+    the process. It does not survive a fork: open it in each process behind it.
+    """
+
+    def __init__(self, client: KmsClient, tenant: str, *, mode: Mode = "LOG", max_unanswered: int = 4) -> None:
+        """Opens a signer with a connection of its own to the client's service, and asks its token for each stream.
+
+        `sign` blocks while `max_unanswered` batches are unanswered. Raises OSError for a file that cannot be read.
+        """
+        if max_unanswered < 1:
+            raise ValueError("max_unanswered must be at least 1")
+        self._tenant = tenant
+        self._mode = _MODES[mode]
+        self._process = os.getpid()
+        self._is_closed = False
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_ignore_shared_wake_up)
+        # What the context says, such as that nothing be traced, holds for the calls, too.
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._serve,), name="fluo-kms-span-signer", daemon=True)
+        self._thread.start()
+        try:
+            self._channel, self._stream = self._wait(self._open(client, max_unanswered))
+        except BaseException:
+            self._end_thread()
+            raise
+
+    def sign(self, resource_spans: Iterable[Encoded]) -> Future[list[SpanResult]]:
+        """Takes spans and returns the future of one result a span, in order; blocks while too much is unanswered.
+
+        `resource_spans` are OTLP ResourceSpans, as bytes or as messages, OpenTelemetry's own among them. The future
+        raises SigningError where a batch was not signed; a large call is several batches. Its callbacks run on the
+        signer's thread and must not block. Raises SigningError once closed, and ValueError for bytes that are no
+        ResourceSpans.
+        """
+        return _joined([self.sign_batch(batch) for batch in self.split(resource_spans)])
+
+    def split(self, resource_spans: Iterable[Encoded]) -> list[Batch]:
+        """Returns the batches that `sign` makes of spans, for those who want to know the fate of each."""
+        return split(resource_spans, self._tenant, self._mode)
+
+    def sign_batch(self, batch: Batch) -> Future[list[SpanResult]]:
+        """Does as `sign` does with one batch of `split`. Signed again, it gets the same places in a log."""
+        if batch.is_too_large:
+            return refused_for_size(batch)
+        return self._wait(self._stream.admit(batch))
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Waits until all that was taken is answered or has failed. Raises TimeoutError after so many seconds."""
+        waiting = self._call(self._stream.flush())
+        try:
+            waiting.result(timeout)
+        except BaseException as error:
+            waiting.cancel()
+            if isinstance(error, _TIMEOUTS):
+                raise TimeoutError(f"batches are unanswered after {timeout} s") from None
+            raise
+
+    def close(self, timeout: float = 30.0) -> None:
+        """Waits so many seconds for answers, fails what is then unanswered, and closes the connection."""
+        if self._is_closed or os.getpid() != self._process:
+            return
+        self._is_closed = True
+        self._wait_for(self._stream.close(timeout))
+        self._wait_for(self._channel.close())
+        self._end_thread()
+
+    def __enter__(self) -> SpanSigner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def _open(self, client: KmsClient, max_unanswered: int) -> tuple[Any, SigningStream]:
+        channel = open_async_channel(client.connection)
+        return channel, SigningStream(channel, token=client.token, max_unanswered=max_unanswered)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+    def _end_thread(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._is_closed:
+            work.close()
+            raise SigningError("CANCELLED", "the signer is closed")
+        return self._wait_for(work)
+
+    def _wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        done = self._call(work)
+        try:
+            return done.result()
+        except BaseException:
+            done.cancel()
+            raise
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        if os.getpid() != self._process:
+            work.close()
+            raise RuntimeError("the signer was opened before a fork; open one in each process")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+# One class since Python 3.11.
+_TIMEOUTS = (TimeoutError, concurrent.futures.TimeoutError)
+
+
+def _joined(answers: list[Future[list[SpanResult]]]) -> Future[list[SpanResult]]:
+    """The results of several batches as one; the first failure among them, once all are done."""
+    if len(answers) == 1:
+        return answers[0]
+    whole: Future[list[SpanResult]] = Future()
+    whole.set_running_or_notify_cancel()
+    lock = threading.Lock()
+    missing = len(answers)
+
+    def done(_: Future[list[SpanResult]]) -> None:
+        nonlocal missing
+        with lock:
+            missing -= 1
+            if missing > 0:
+                return
+        error = next((error for each in answers if (error := each.exception()) is not None), None)
+        if error is not None:
+            whole.set_exception(error)
+        else:
+            whole.set_result([result for each in answers for result in each.result()])
+
+    for answer in answers:
+        answer.add_done_callback(done)
+    if not answers:
+        whole.set_result([])
+    return whole
+
+
+def _ignore_shared_wake_up(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Passes over what gRPC raises where several event loops are woken and one has read the wake-up already."""
+    if not isinstance(context.get("exception"), BlockingIOError):
+        loop.default_exception_handler(context)

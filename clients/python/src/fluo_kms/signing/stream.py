@@ -1,0 +1,287 @@
+"""Batches over one SignSpans stream at a time, answered in their order.
+
+Where a stream breaks, what it did not answer goes over a new one with unchanged bytes, so that a log gives it the
+places that it may already have. This runs on an event loop, of which a thread may be the owner: gRPC's streams without
+one start threads, which Python 3.12 refuses while the interpreter ends, when the last spans are exported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc.aio
+
+from fluo.kms.v1.signing_pb2 import SignSpansResponse
+from fluo_kms.connection import with_authorization
+from fluo_kms.errors import ErrorDetails, details_of
+from fluo_kms.signing.batches import Batch
+from fluo_kms.signing.results import RefusedSpan, SigningError, SpanResult, result_of
+
+_METHOD = "/fluo.kms.v1.KmsService/SignSpans"
+_FIRST_WAIT, _MAX_WAIT = 0.1, 5.0
+# The service remembers the names of batches for 24 hours.
+_MAX_UNANSWERED_SECONDS = 23 * 3600.0
+
+_PASSING = frozenset({"OK", "UNAVAILABLE", "ABORTED", "RESOURCE_EXHAUSTED"})
+# What gRPC calls a connection that was cut, depending on where it was; the service's own have a reason beside them.
+_CUT = frozenset({"INTERNAL", "UNKNOWN", "CANCELLED", "DEADLINE_EXCEEDED"})
+
+
+def elapsed_clock() -> float:
+    """Seconds that pass while the machine sleeps, too, where the platform can count them."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
+@dataclass
+class Pending:
+    """A batch that waits for its answer."""
+
+    batch: Batch
+    answer: Future[list[SpanResult]] = field(default_factory=Future)
+    results: list[SpanResult] = field(default_factory=list)
+    """Of the answer's messages so far."""
+    first_sent: float | None = None
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a stream ended."""
+
+    code: str
+    message: str
+    details: ErrorDetails = field(default_factory=ErrorDetails)
+
+    @property
+    def is_passing(self) -> bool:
+        return self.code in _PASSING or (self.code in _CUT and self.details.reason == "")
+
+    def error(self) -> SigningError:
+        return SigningError(self.code, self.message, self.details)
+
+
+class SigningStream:
+    """Belongs to the event loop that runs when it is made."""
+
+    def __init__(
+        self,
+        channel: Any,
+        *,
+        token: Callable[[], Any] | None,
+        max_unanswered: int,
+        clock: Callable[[], float] = elapsed_clock,
+    ) -> None:
+        self._method = channel.stream_stream(_METHOD, response_deserializer=SignSpansResponse.FromString)
+        self._token = token
+        self._clock = clock
+        self._room = asyncio.Semaphore(max_unanswered)
+        self._unanswered: deque[Pending] = deque()
+        self._sent = 0
+        """How many of the unanswered went over the present stream."""
+        self._more = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._is_closing = False
+        self._is_given_up = False
+        """Whether `close` waits no longer."""
+        self._is_renewed = False
+        """Whether the present token was asked for because the one before was refused."""
+        self._call: Any = None
+        self._running = asyncio.create_task(self._run())
+
+    async def admit(self, batch: Batch) -> Future[list[SpanResult]]:
+        """Takes a batch when there is room, and returns the future of its answer. Raises SigningError once closed."""
+        await self._room.acquire()
+        if self._is_closing:
+            self._room.release()
+            raise SigningError("CANCELLED", "the signer is closed")
+        pending = Pending(batch)
+        pending.answer.set_running_or_notify_cancel()
+        self._unanswered.append(pending)
+        self._idle.clear()
+        self._more.set()
+        return pending.answer
+
+    async def flush(self) -> None:
+        """Waits until every batch that was taken is answered or has failed."""
+        await self._idle.wait()
+
+    async def close(self, timeout: float) -> None:
+        """Takes no more, waits for answers, and then fails what is left."""
+        self._is_closing = True
+        self._more.set()
+        await asyncio.wait([self._running], timeout=timeout)
+        self._is_given_up = True
+        if self._call is not None:
+            self._call.cancel()
+        self._running.cancel()
+        await asyncio.wait([self._running])
+        self._fail_all(SigningError("CANCELLED", "the signer was closed before the service answered"))
+
+    async def _run(self) -> None:
+        try:
+            await self._run_streams()
+        except Exception as error:
+            # A defect of this client: whoever waits must learn of it.
+            self._is_closing = True
+            self._fail_all(SigningError("INTERNAL", f"the signer failed: {type(error).__name__}: {error}"))
+            raise
+
+    async def _run_streams(self) -> None:
+        failures = 0
+        while True:
+            while not self._unanswered and not self._is_closing:
+                self._more.clear()
+                await self._more.wait()
+            self._expire()
+            if not self._unanswered:
+                if self._is_closing:
+                    return
+                continue
+            end, answered = await self._over_one_stream()
+            if answered:
+                failures, self._is_renewed = 0, False
+            if not self._unanswered:
+                continue
+            if self._is_repeated(end):
+                await asyncio.sleep(_wait(failures, end.details))
+                failures += 1
+
+    def _is_repeated(self, end: _End) -> bool:
+        """Whether the unanswered go over another stream; else fails those that the end is about."""
+        if end.is_passing:
+            return True
+        if end.code == "UNAUTHENTICATED":
+            if not self._is_renewed:
+                self._is_renewed = True
+                return True
+            self._is_renewed = False
+            self._fail_all(end.error())
+            return False
+        self._fail_first(end.error())
+        return False
+
+    async def _over_one_stream(self) -> tuple[_End, bool]:
+        """Sends what is unanswered and what is taken meanwhile; returns how it ended, and if a batch was answered."""
+        self._sent = 0
+        answered = False
+        try:
+            self._call = call = self._method(metadata=await self._metadata())
+        except Exception as error:
+            # The token function's own, whose words may hold a secret.
+            return _End("UNAUTHENTICATED", f"the token function raised {type(error).__name__}"), False
+        sending = asyncio.create_task(self._send(call))
+        try:
+            while (response := await call.read()) is not grpc.aio.EOF:
+                answered = self._take(response) or answered
+            end = _End("OK", "the stream ended without an answer to every batch")
+        except SigningError as error:
+            call.cancel()
+            self._fail_first(error)
+            end = _End("OK", "the stream was ended because of an answer")
+        except grpc.aio.AioRpcError as error:
+            end = _End(error.code().name, error.details() or "", details_of(error))
+        except asyncio.CancelledError:
+            # gRPC raises this, too, for a stream that others cancelled.
+            if not call.done() or self._is_given_up:
+                raise
+            end = _End("CANCELLED", "the stream was cancelled on its way")
+        finally:
+            self._call = None
+            for pending in self._unanswered:
+                pending.results.clear()
+            sending.cancel()
+            await asyncio.wait([sending])
+        return end, answered
+
+    async def _send(self, call: Any) -> None:
+        try:
+            while True:
+                while self._sent < len(self._unanswered):
+                    pending = self._unanswered[self._sent]
+                    self._sent += 1
+                    if pending.first_sent is None:
+                        pending.first_sent = self._clock()
+                    await call.write(pending.batch.request)
+                if self._is_closing and not self._unanswered:
+                    await call.done_writing()
+                    return
+                self._more.clear()
+                await self._more.wait()
+        except Exception:
+            call.cancel()  # does nothing where the stream has ended already: whoever reads it learns why
+
+    async def _metadata(self) -> grpc.aio.Metadata | None:
+        if self._token is None:
+            return None
+        shown = self._token()
+        token = await shown if inspect.isawaitable(shown) else shown
+        return grpc.aio.Metadata(*with_authorization(None, token))
+
+    def _take(self, response: SignSpansResponse) -> bool:
+        """Takes an answer. Returns whether it completes a batch."""
+        pending = self._unanswered[0] if self._sent > 0 and self._unanswered else None
+        if pending is None or response.request_id not in ("", pending.batch.request_id):
+            raise _another_answer()
+        pending.results += map(result_of, response.results)
+        count = len(pending.results)
+        if count > pending.batch.spans or (response.batch_done and count < pending.batch.spans):
+            raise _another_answer()
+        if response.batch_done:
+            self._sent -= 1
+            self._remove_first().answer.set_result(pending.results)
+        return response.batch_done
+
+    def _expire(self) -> None:
+        oldest = self._clock() - _MAX_UNANSWERED_SECONDS
+        while self._unanswered:
+            first_sent = self._unanswered[0].first_sent
+            if first_sent is None or first_sent > oldest:
+                return
+            message = "the service has not answered for 23 hours, and may soon forget the batch: sign it anew"
+            self._fail_first(SigningError("DEADLINE_EXCEEDED", message))
+
+    def _fail_all(self, error: SigningError) -> None:
+        while self._unanswered:
+            self._fail_first(error)
+
+    def _fail_first(self, error: SigningError) -> None:
+        if self._unanswered:
+            self._remove_first().answer.set_exception(error)
+
+    def _remove_first(self) -> Pending:
+        pending = self._unanswered.popleft()
+        self._room.release()
+        if not self._unanswered:
+            self._idle.set()
+            self._more.set()
+        return pending
+
+
+def refused_for_size(batch: Batch) -> Future[list[SpanResult]]:
+    """The answer to a batch that is too large, as the service would give it."""
+    answer: Future[list[SpanResult]] = Future()
+    message = "the span does not fit into a message of 4 MiB; make it smaller"
+    answer.set_result([RefusedSpan("RESOURCE_EXHAUSTED", "", message)] * batch.spans)
+    return answer
+
+
+def _wait(failures: int, details: ErrorDetails) -> float:
+    """Seconds to wait: what the service asks for, or twice as long each time, less some, so that clients spread."""
+    backoff = min(_MAX_WAIT, _FIRST_WAIT * 2.0 ** min(failures, 16)) * random.uniform(0.5, 1.0)  # noqa: S311
+    asked = 0.0 if details.retry_after is None else details.retry_after.total_seconds()
+    return max(backoff, asked)
+
+
+def _another_answer() -> SigningError:
+    return SigningError(
+        "INTERNAL", "the service answered something else than the batch that it was sent; look at its version"
+    )
