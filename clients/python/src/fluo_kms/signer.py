@@ -84,22 +84,23 @@ class SpanSigner:
         """Returns the batches that `sign` makes of spans, for those who want to know the fate of each."""
         return split(resource_spans, self._tenant, self._mode)
 
-    def sign_batch(self, batch: Batch) -> Future[list[SpanResult]]:
-        """Does as `sign` does with one batch of `split`. Signed again, it gets the same places in a log."""
+    def sign_batch(self, batch: Batch, *, timeout: float | None = None) -> Future[list[SpanResult]]:
+        """Does as `sign` does with one batch of `split`. Signed again, it gets the same places in a log.
+
+        Raises TimeoutError when there is no room for so many seconds.
+        """
         if batch.is_too_large:
             return refused_for_size(batch)
-        return self._wait(self._stream.admit(batch))
+        return self._wait(self._stream.admit(batch), timeout)
+
+    def withdraw(self, answer: Future[list[SpanResult]]) -> None:
+        """Gives up a batch by the future of its answer, which then fails unless it is done. The service may have it."""
+        if not answer.done():
+            self._wait(self._stream.withdraw(answer))
 
     def flush(self, timeout: float | None = None) -> None:
         """Waits until all that was taken is answered or has failed. Raises TimeoutError after so many seconds."""
-        waiting = self._call(self._stream.flush())
-        try:
-            waiting.result(timeout)
-        except BaseException as error:
-            waiting.cancel()
-            if isinstance(error, _TIMEOUTS):
-                raise TimeoutError(f"batches are unanswered after {timeout} s") from None
-            raise
+        self._wait_for(self._stream.flush(), timeout)
 
     def close(self, timeout: float = 30.0) -> None:
         """Waits so many seconds for answers, fails what is then unanswered, and closes the connection."""
@@ -133,18 +134,20 @@ class SpanSigner:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+    def _wait(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         if self._is_closed:
             work.close()
             raise SigningError("CANCELLED", "the signer is closed")
-        return self._wait_for(work)
+        return self._wait_for(work, timeout)
 
-    def _wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+    def _wait_for(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         done = self._call(work)
         try:
-            return done.result()
-        except BaseException:
+            return done.result(timeout)
+        except BaseException as error:
             done.cancel()
+            if isinstance(error, _TIMEOUTS) and not done.done():
+                raise TimeoutError(f"nothing was answered in {timeout} s") from None
             raise
 
     def _call(self, work: Coroutine[Any, Any, T]) -> Future[T]:

@@ -50,6 +50,8 @@ class Pending:
     results: list[SpanResult] = field(default_factory=list)
     """Of the answer's messages so far."""
     first_sent: float | None = None
+    is_withdrawn: bool = False
+    """Whether nobody waits for the answer. It stays until its stream ends if that has sent it."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,17 @@ class SigningStream:
         self._idle.clear()
         self._more.set()
         return pending.answer
+
+    async def withdraw(self, answer: Future[list[SpanResult]]) -> None:
+        """Gives up a batch that is not answered yet: its room is free, and it is not sent again."""
+        pending = next((each for each in self._unanswered if each.answer is answer), None)
+        if pending is None or pending.is_withdrawn:
+            return
+        pending.is_withdrawn = True
+        self._room.release()
+        pending.answer.set_exception(SigningError("CANCELLED", "the batch was withdrawn"))
+        if self._call is None:
+            self._drop_withdrawn()
 
     async def flush(self) -> None:
         """Waits until every batch that was taken is answered or has failed."""
@@ -196,6 +209,8 @@ class SigningStream:
             end = _End("CANCELLED", "the stream was cancelled on its way")
         finally:
             self._call = None
+            self._sent = 0
+            self._drop_withdrawn()
             for pending in self._unanswered:
                 pending.results.clear()
             sending.cancel()
@@ -237,7 +252,9 @@ class SigningStream:
             raise _another_answer()
         if response.batch_done:
             self._sent -= 1
-            self._remove_first().answer.set_result(pending.results)
+            self._remove_first()
+            if not pending.is_withdrawn:
+                pending.answer.set_result(pending.results)
         return response.batch_done
 
     def _expire(self) -> None:
@@ -255,15 +272,26 @@ class SigningStream:
 
     def _fail_first(self, error: SigningError) -> None:
         if self._unanswered:
-            self._remove_first().answer.set_exception(error)
+            pending = self._remove_first()
+            if not pending.is_withdrawn:
+                pending.answer.set_exception(error)
+
+    def _drop_withdrawn(self) -> None:
+        if any(pending.is_withdrawn for pending in self._unanswered):
+            self._unanswered = deque(pending for pending in self._unanswered if not pending.is_withdrawn)
+            self._note_if_idle()
 
     def _remove_first(self) -> Pending:
         pending = self._unanswered.popleft()
-        self._room.release()
+        if not pending.is_withdrawn:
+            self._room.release()
+        self._note_if_idle()
+        return pending
+
+    def _note_if_idle(self) -> None:
         if not self._unanswered:
             self._idle.set()
             self._more.set()
-        return pending
 
 
 def refused_for_size(batch: Batch) -> Future[list[SpanResult]]:

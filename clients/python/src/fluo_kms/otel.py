@@ -1,0 +1,507 @@
+"""Signs the spans that OpenTelemetry exports, on their way.
+
+    exporter = SigningExporter(OTLPSpanExporter(), KmsClient("kms.example.com:9000"), tenant="acme")
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+
+An exporter and no span processor, because a span's data is frozen when it ends, and because a processor's `on_end` must
+not block. What is signed are the OTLP bytes that an OTLP exporter sends; its attributes then go on the spans. Needs the
+extra `otel`: `pip install "fluo-kms[otel]"`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from fluo_kms.client import KmsClient
+from fluo_kms.signer import Mode, RefusedSpan, SigningError, SpanResult, SpanSigner
+from fluo_kms.signing.batches import Batch
+
+__all__ = ["Cause", "Queue", "SigningExporter", "Stats"]
+
+Cause = Literal["queue-full", "timeout", "rejected", "undeliverable", "shutdown"]
+"""Why spans were lost.
+
+- queue-full: the queue had no room for as long as an export may take.
+- timeout: without a queue, the spans were not signed and delivered in that time.
+- rejected: the service refuses the batch for ever, or it could not be encoded; or a refused span was to be dropped.
+- undeliverable: a queued batch was not signed and delivered within `delivery_age`.
+- shutdown: what was left when the exporter was shut down, and what came after.
+"""
+
+_UNSIGNED_REASON = "fluo.kms.unsigned.reason"
+_MAX_AHEAD = 4
+_FIRST_WAIT, _MAX_WAIT, _MAX_REFUSED_WAIT = 0.1, 5.0, 30.0
+_LAST_WAIT = 1.0
+_LOG_INTERVAL = 10.0
+_REJECTIONS = frozenset({"INVALID_ARGUMENT", "ALREADY_EXISTS"})
+
+_logger = logging.getLogger(__name__)
+
+OnLost = Callable[[Cause, Sequence[ReadableSpan]], None]
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Most of what waits in memory to be signed and delivered. A larger export is taken when nothing else waits."""
+
+    spans: int = 20_000
+    bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Spans so far. Those that were exported are delivered, lost, or still waiting."""
+
+    delivered: int
+    """Handed to the delegate with success, those among them that were refused and forwarded."""
+    refused: int
+    """Not signed, because the service refuses the span itself."""
+    lost: Mapping[Cause, int]
+    """Not delivered."""
+
+
+@dataclass
+class _Unit:
+    """A batch of the signer, and the spans in it."""
+
+    spans: list[ReadableSpan]
+    batch: Batch
+    deadline: float
+    """By the clock `time.monotonic`."""
+    answer: Future[list[SpanResult]] | None = None
+    is_given_up: bool = False
+
+    @property
+    def bytes(self) -> int:
+        return len(self.batch.request)
+
+
+class SigningExporter(SpanExporter):
+    """Wraps an exporter: spans arrive at its backend with the evidence of their signature on them.
+
+    With a queue, an export succeeds once its spans are queued, and waits while the queue is full. A worker signs and
+    delivers in order. A batch that is signed stays signed: a delivery that fails is repeated with the same spans, and
+    with the same bytes if the delegate encodes them as OTLP. So the backend gets each span at least once, and twice
+    only where its answer was lost. A log has one entry a span while the process lives and batches are answered within
+    23 hours. What is in memory at a crash is lost.
+
+    Every loss is counted by its cause, told to `on_lost`, and logged, at most one line in ten seconds for each cause. A
+    span that the service refuses goes on unsigned with the attribute `fluo.kms.unsigned.reason`, or is dropped.
+
+    Open it in each process behind a fork, as for gunicorn in `post_fork`.
+    """
+
+    def __init__(
+        self,
+        delegate: SpanExporter,
+        client: KmsClient,
+        *,
+        tenant: str,
+        mode: Mode = "LOG",
+        queue: Queue | None = Queue(),
+        timeout: float = 30.0,
+        on_refused: Literal["forward", "drop"] = "forward",
+        on_lost: OnLost | None = None,
+        delivery_age: float = 3600.0,
+    ) -> None:
+        """Opens a signer for `tenant`, and starts a worker if there is a queue.
+
+        Without a queue an export signs and delivers, and fails after `timeout` seconds; with one it waits so long for
+        room. `delivery_age` is the seconds after which a queued batch is given up. `on_lost` gets the cause and the
+        spans, on whichever thread finds the loss. The client is not closed with the exporter.
+        """
+        if on_refused not in ("forward", "drop"):
+            raise ValueError('on_refused must be "forward" or "drop"')
+        self._delegate = delegate
+        self._queue = queue
+        self._timeout = timeout
+        self._drops_refused = on_refused == "drop"
+        self._delivery_age = delivery_age
+        self._ledger = _Ledger(on_lost)
+        self._process = os.getpid()
+        self._units: deque[_Unit] = deque()
+        self._held_spans = self._held_bytes = 0
+        self._changed = threading.Condition()
+        self._is_closed = False
+        self._stopped = threading.Event()
+        self._undelivered: int | None = None
+        with _untraced():
+            self._signer = SpanSigner(client, tenant, mode=mode, max_unanswered=_MAX_AHEAD)
+        self._worker = threading.Thread(target=self._work, name="fluo-kms-signing-exporter", daemon=True)
+        if queue is not None:
+            self._worker.start()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Queues the spans, or signs and delivers them; FAILURE where any of them is lost."""
+        if os.getpid() != self._process:
+            _logger.error("The exporter was opened before a fork and signs nothing: open one in each process.")
+            return self._lose("rejected", list(spans))
+        if self._is_closed:
+            return self._lose("shutdown", list(spans))
+        with _untraced():
+            age = self._timeout if self._queue is None else self._delivery_age
+            units, unencodable = self._units_of(spans, time.monotonic() + age)
+            result = SpanExportResult.SUCCESS
+            if unencodable:
+                result = self._lose("rejected", unencodable)
+            give = self._deliver_now if self._queue is None else self._enqueue
+            for index, unit in enumerate(units):
+                if (cause := give(unit)) is None:
+                    continue
+                # What comes behind would only find the time used up, too.
+                lost = units[index:] if cause in ("queue-full", "timeout", "shutdown") else [unit]
+                result = self._lose(cause, [span for each in lost for span in each.spans])
+                if len(lost) > 1:
+                    break
+        return result
+
+    def force_flush(self, timeout_millis: float = 30_000) -> bool:
+        """Waits until nothing is queued; returns whether that is so after so many milliseconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._units, timeout_millis / 1000)
+
+    # The SDK passes the time that is left where it finds this parameter.
+    def shutdown(self, timeout_millis: float = 30_000) -> int:  # type: ignore[override]
+        """Flushes for so many milliseconds and shuts down. Returns how many queued spans were not delivered."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        if self._undelivered is not None:
+            return self._undelivered
+        self._undelivered = 0
+        if os.getpid() != self._process:
+            return 0
+        self.force_flush(timeout_millis)
+        self._stopped.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._signer.close(0)
+        self._delegate.shutdown()
+        if self._queue is not None:
+            self._worker.join(_LAST_WAIT)
+        with self._changed:
+            left = list(self._units)
+            self._units.clear()
+            for unit in left:
+                unit.is_given_up = True
+        lost = [span for unit in left for span in unit.spans]
+        if lost:
+            self._lose("shutdown", lost)
+        self._undelivered = len(lost)
+        return self._undelivered
+
+    def stats(self) -> Stats:
+        """Returns the counts so far."""
+        return self._ledger.stats()
+
+    def _units_of(self, spans: Sequence[ReadableSpan], deadline: float) -> tuple[list[_Unit], list[ReadableSpan]]:
+        """Batches of the spans, in the order of their encoding; and those that have none."""
+        encoded, encodable, unencodable = _encoded(spans)
+        by_id: dict[tuple[bytes, bytes], deque[ReadableSpan]] = {}
+        for span in encodable:
+            by_id.setdefault(_ids(span), deque()).append(span)
+        ordered = deque(
+            by_id[each.trace_id, each.span_id].popleft()
+            for resource_spans in encoded
+            for scope_spans in resource_spans.scope_spans
+            for each in scope_spans.spans
+        )
+        units = [
+            _Unit([ordered.popleft() for _ in range(batch.spans)], batch, deadline)
+            for batch in self._signer.split(encoded)
+        ]
+        return units, unencodable
+
+    def _enqueue(self, unit: _Unit) -> Cause | None:
+        """Waits for room. Returns why the unit is lost."""
+        with self._changed:
+            has_room = self._changed.wait_for(lambda: self._is_closed or self._has_room(unit), self._timeout)
+            if self._is_closed:
+                return "shutdown"
+            if not has_room:
+                return "queue-full"
+            self._units.append(unit)
+            self._held_spans += len(unit.spans)
+            self._held_bytes += unit.bytes
+            self._changed.notify_all()
+        return None
+
+    def _has_room(self, unit: _Unit) -> bool:
+        if self._queue is None or not self._units:
+            return True
+        spans, size = self._held_spans + len(unit.spans), self._held_bytes + unit.bytes
+        return spans <= self._queue.spans and size <= self._queue.bytes
+
+    def _deliver_now(self, unit: _Unit) -> Cause | None:
+        return self._sign_and_deliver(unit, "timeout")
+
+    def _work(self) -> None:
+        """Signs and delivers what is queued, until the exporter is stopped."""
+        attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        while (unit := self._first_unit()) is not None:
+            try:
+                cause = self._sign_and_deliver(unit, "undeliverable")
+            except Exception:
+                _logger.exception("The exporter failed on a batch.")
+                cause = "rejected"
+            if cause == "shutdown":
+                return  # what is left is counted there
+            with self._changed:
+                is_mine = not unit.is_given_up
+                if is_mine:
+                    self._units.popleft()
+                    self._held_spans -= len(unit.spans)
+                    self._held_bytes -= unit.bytes
+                    self._changed.notify_all()
+            if is_mine and cause is not None:
+                self._lose(cause, unit.spans)
+
+    def _first_unit(self) -> _Unit | None:
+        """Waits for one. None once stopped. Those behind it are on their way to be signed already."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._units) or self._stopped.is_set())
+            ahead = [self._units[i] for i in range(min(_MAX_AHEAD, len(self._units)))]
+        if self._stopped.is_set():
+            return None
+        for unit in ahead:
+            self._start_signing(unit)
+        return ahead[0]
+
+    def _start_signing(self, unit: _Unit) -> None:
+        if unit.answer is not None:
+            return
+        try:
+            unit.answer = self._signer.sign_batch(unit.batch, timeout=max(0.0, unit.deadline - time.monotonic()))
+        except (SigningError, TimeoutError):
+            return  # found out when its turn comes
+
+    def _sign_and_deliver(self, unit: _Unit, late: Cause) -> Cause | None:
+        """Returns why the unit is lost; None where it was delivered."""
+        results = self._sign(unit, late)
+        if isinstance(results, str):
+            return results
+        spans = self._with_evidence(unit.spans, results)
+        if not spans:
+            return None
+        for wait in _waits(_MAX_WAIT):
+            if self._hand_over(spans):
+                with self._changed:
+                    if not unit.is_given_up:
+                        self._ledger.delivered(len(spans))
+                return None
+            if self._stopped.is_set():
+                return "shutdown"
+            if time.monotonic() + wait > unit.deadline:
+                return late
+            self._stopped.wait(wait)
+        return late
+
+    def _sign(self, unit: _Unit, late: Cause) -> list[SpanResult] | Cause:
+        """One result a span, or why the unit is lost."""
+        for wait in _waits(_MAX_REFUSED_WAIT):
+            self._start_signing(unit)
+            if self._stopped.is_set():
+                return "shutdown"
+            if unit.answer is None:
+                return late
+            try:
+                return unit.answer.result(max(0.0, unit.deadline - time.monotonic()))
+            except (TimeoutError, FutureTimeoutError):
+                self._withdraw(unit.answer)
+                return late
+            except SigningError as error:
+                if self._stopped.is_set():
+                    return "shutdown"
+                if error.code in _REJECTIONS:
+                    self._ledger.log("rejected-batch", f"The service rejects a batch ({error})")
+                    return "rejected"
+                self._ledger.log("refused-batch", f"The service refuses a batch, which is tried again ({error})")
+                unit.answer = None
+            if time.monotonic() + wait > unit.deadline:
+                return late
+            self._stopped.wait(wait)
+        return late
+
+    def _withdraw(self, answer: Future[list[SpanResult]]) -> None:
+        try:
+            self._signer.withdraw(answer)
+        except (SigningError, InvalidStateError):
+            return  # closed or answered meanwhile
+
+    def _with_evidence(self, spans: list[ReadableSpan], results: list[SpanResult]) -> list[ReadableSpan]:
+        """The spans as they are delivered."""
+        refused = [
+            (span, result) for span, result in zip(spans, results, strict=True) if isinstance(result, RefusedSpan)
+        ]
+        if refused:
+            self._ledger.refused(len(refused), refused[0][1])
+        if refused and self._drops_refused:
+            self._lose("rejected", [span for span, _ in refused])
+        return [
+            _ExtendedSpan(span, _unsigned(result) if isinstance(result, RefusedSpan) else result.attributes)
+            for span, result in zip(spans, results, strict=True)
+            if not (self._drops_refused and isinstance(result, RefusedSpan))
+        ]
+
+    def _hand_over(self, spans: list[ReadableSpan]) -> bool:
+        try:
+            return self._delegate.export(spans) is SpanExportResult.SUCCESS
+        except Exception as error:
+            self._ledger.log("delegate", f"The delegate raised {type(error).__name__}")
+            return False
+
+    def _lose(self, cause: Cause, spans: list[ReadableSpan]) -> SpanExportResult:
+        self._ledger.lost(cause, spans)
+        return SpanExportResult.FAILURE
+
+
+class _ExtendedSpan(ReadableSpan):
+    """A span with more attributes, and with the dropped counts that it had."""
+
+    def __init__(self, span: ReadableSpan, attributes: Mapping[str, str]) -> None:
+        super().__init__(
+            name=span.name,
+            context=span.context,
+            parent=span.parent,
+            resource=span.resource,
+            attributes={**(span.attributes or {}), **attributes},
+            events=span.events,
+            links=span.links,
+            kind=span.kind,
+            status=span.status,
+            start_time=span.start_time,
+            end_time=span.end_time,
+            instrumentation_scope=span.instrumentation_scope,
+        )
+        self._dropped = span.dropped_attributes, span.dropped_events, span.dropped_links
+
+    @property
+    def dropped_attributes(self) -> int:
+        """As the span had it."""
+        return self._dropped[0]
+
+    @property
+    def dropped_events(self) -> int:
+        """As the span had it."""
+        return self._dropped[1]
+
+    @property
+    def dropped_links(self) -> int:
+        """As the span had it."""
+        return self._dropped[2]
+
+
+@dataclass
+class _Ledger:
+    """Counts, and tells of losses."""
+
+    on_lost: OnLost | None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _delivered: int = 0
+    _refused: int = 0
+    _lost: dict[Cause, int] = field(default_factory=dict)
+    _logged: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """When each kind of line was last logged, and how many were left out since."""
+
+    def stats(self) -> Stats:
+        with self._lock:
+            return Stats(self._delivered, self._refused, dict(self._lost))
+
+    def delivered(self, spans: int) -> None:
+        with self._lock:
+            self._delivered += spans
+
+    def refused(self, spans: int, first: RefusedSpan) -> None:
+        with self._lock:
+            self._refused += spans
+        self.log(
+            "refused", f"The service refuses {spans} spans, the first because: {_unsigned(first)[_UNSIGNED_REASON]}"
+        )
+
+    def lost(self, cause: Cause, spans: list[ReadableSpan]) -> None:
+        with self._lock:
+            total = self._lost[cause] = self._lost.get(cause, 0) + len(spans)
+        self.log(cause, f"{len(spans)} spans are lost ({cause}), {total} so far")
+        if self.on_lost is None:
+            return
+        try:
+            self.on_lost(cause, spans)
+        except Exception:
+            _logger.exception("on_lost failed.")
+
+    def log(self, kind: str, line: str) -> None:
+        """Logs at most one line of a kind in ten seconds."""
+        now = time.monotonic()
+        with self._lock:
+            last, left_out = self._logged.get(kind, (None, 0))
+            if last is not None and now - last < _LOG_INTERVAL:
+                self._logged[kind] = last, left_out + 1
+                return
+            self._logged[kind] = now, 0
+        more = f"; {left_out} such lines were left out" if left_out else ""
+        _logger.warning("%s%s.", line, more)
+
+
+@contextmanager
+def _untraced() -> Iterator[None]:
+    """The exporter's own calls make no spans, which it would have to export."""
+    token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+    try:
+        yield
+    finally:
+        detach(token)
+
+
+def _encoded(spans: Sequence[ReadableSpan]) -> tuple[list[ResourceSpans], list[ReadableSpan], list[ReadableSpan]]:
+    """OTLP messages; the spans in them; and those that OTLP cannot hold, such as one with half of a surrogate pair."""
+    encoded = _encode(spans)
+    if encoded is not None:
+        return encoded, list(spans), []
+    each_encoded = [(span, _encode([span])) for span in spans]
+    return (
+        [each for _, encoded in each_encoded if encoded is not None for each in encoded],
+        [span for span, encoded in each_encoded if encoded is not None],
+        [span for span, encoded in each_encoded if encoded is None],
+    )
+
+
+def _encode(spans: Sequence[ReadableSpan]) -> list[ResourceSpans] | None:
+    try:
+        return list(encode_spans(spans).resource_spans)
+    except Exception:
+        return None
+
+
+def _ids(span: ReadableSpan) -> tuple[bytes, bytes]:
+    context: Any = span.get_span_context()
+    return context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
+
+
+def _unsigned(refused: RefusedSpan) -> dict[str, str]:
+    place = f" {refused.field}:" if refused.field else ""
+    return {_UNSIGNED_REASON: f"{refused.code}:{place} {refused.message}"}
+
+
+def _waits(most: float) -> Iterator[float]:
+    """Seconds between tries, twice as many each time, less some, so that processes spread."""
+    wait = _FIRST_WAIT
+    while True:
+        yield wait * random.uniform(0.5, 1.0)  # noqa: S311
+        wait = min(most, 2 * wait)

@@ -1,0 +1,330 @@
+"""The signing exporter with the real SDK, a real service, and a backend that keeps what it gets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import spans
+import vectors
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import Link, SpanContext, TraceFlags
+from proxy import Proxy
+
+from fluo_kms import KmsClient
+from fluo_kms.otel import Queue, SigningExporter
+from fluo_kms.verify import verify_export
+
+HUNG_SECONDS = 60
+
+
+class Backend:
+    """Takes OTLP over HTTP, unless it is down."""
+
+    def __init__(self) -> None:
+        backend = self
+        self.bodies: list[bytes] = []
+        self.refused: list[bytes] = []
+        self.is_down = False
+        self.got_one = threading.Event()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                (backend.refused if backend.is_down else backend.bodies).append(body)
+                backend.got_one.set()
+                self.send_response(404 if backend.is_down else 200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/v1/traces"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def names(self) -> list[str]:
+        traces = (TracesData.FromString(body) for body in self.bodies)
+        return [
+            span.name
+            for each in traces
+            for resource_spans in each.resource_spans
+            for scope_spans in resource_spans.scope_spans
+            for span in scope_spans.spans
+        ]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def backend():
+    started = Backend()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def kms(service):
+    with KmsClient(service.grpc, insecure=True) as client:
+        yield client
+
+
+def provider_of(exporter: SpanExporter, **options) -> TracerProvider:
+    provider = TracerProvider(resource=Resource({"service.name": "tests"}), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(exporter, **options))
+    return provider
+
+
+def make_spans(provider: TracerProvider, count: int, **attributes) -> None:
+    for i in range(count):
+        with provider.get_tracer("tests", "1").start_as_current_span(f"s-{i}", attributes={"i": i, **attributes}):
+            pass
+
+
+def reasons(service, tenant: str, backend: Backend) -> Counter[str]:
+    keys = spans.keys_of(service.http, tenant)
+    return Counter(verdict.reason for verdict in verify_export(keys, b"".join(backend.bodies), tenant))
+
+
+class Memory(SpanExporter):
+    """Keeps the spans."""
+
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.spans += spans
+        return SpanExportResult.SUCCESS
+
+
+@pytest.mark.parametrize("mode", ["LOG", "INDIVIDUAL"])
+@pytest.mark.parametrize("queue", [Queue(), None], ids=["queue", "no queue"])
+def test_delivers_spans_that_verify(service, kms, backend, mode, queue):
+    tenant = f"otel-{mode.lower()}-{queue is None}".lower()
+    exporter = SigningExporter(OTLPSpanExporter(backend.url), kms, tenant=tenant, mode=mode, queue=queue)
+    provider = provider_of(exporter, max_export_batch_size=40)
+    make_spans(provider, 100)
+    provider.shutdown()
+    assert backend.names() == [f"s-{i}" for i in range(100)]
+    assert reasons(service, tenant, backend) == {"OK": 100}
+    stats = exporter.stats()
+    assert (stats.delivered, stats.refused, stats.lost, exporter.shutdown()) == (100, 0, {}, 0)
+
+
+def test_signs_what_the_delegate_sends_of_all_that_a_span_may_have(service, kms, backend):
+    exporter = SigningExporter(OTLPSpanExporter(backend.url), kms, tenant="otel-all")
+    limits = SpanLimits(max_span_attributes=128, max_events=2, max_links=1, max_event_attributes=1)
+    provider = TracerProvider(
+        resource=Resource({"a": "b"}, "https://schema"), span_limits=limits, shutdown_on_exit=False
+    )
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    context = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1))
+    for scope in ("one", "two", "one"):
+        span = provider.get_tracer(scope, "1", attributes={"x": 1}).start_span(
+            "full", links=[Link(context, {"l": 1}), Link(context)], attributes={f"k{i}": i for i in range(200)}
+        )
+        for name in ("first", "second", "third"):
+            span.add_event(name, {"e": 1.5, "f": b"\x00"})
+        span.record_exception(ValueError("é"))
+        span.end()
+    provider.shutdown()
+    assert reasons(service, "otel-all", backend) == {"OK": 3}
+    (body,) = backend.bodies
+    (sent, *_) = TracesData.FromString(body).resource_spans[0].scope_spans[0].spans
+    assert (sent.dropped_attributes_count, len(sent.attributes)) == (72, 128 + 4)
+    assert (sent.dropped_events_count, sent.dropped_links_count) == (2, 1)
+
+
+def test_repeats_a_failed_delivery_with_the_same_bytes(service, kms, backend):
+    backend.is_down = True
+    exporter = SigningExporter(OTLPSpanExporter(backend.url), kms, tenant="otel-repeat")
+    provider = provider_of(exporter)
+    make_spans(provider, 3)
+    provider.force_flush()
+    assert backend.got_one.wait(HUNG_SECONDS)
+    backend.is_down = False
+    assert exporter.force_flush(HUNG_SECONDS * 1000)
+    provider.shutdown()
+    assert set(backend.refused) == set(backend.bodies)
+    assert len(backend.bodies) == 1
+    assert reasons(service, "otel-repeat", backend) == {"OK": 3}
+
+
+def test_signs_and_delivers_once_what_was_cut_off_from_the_service(service, backend):
+    proxy = Proxy(service.grpc)
+    with KmsClient(proxy.address, insecure=True) as kms:
+        exporter = SigningExporter(OTLPSpanExporter(backend.url), kms, tenant="otel-cut")
+        provider = provider_of(exporter, max_export_batch_size=10)
+        make_spans(provider, 20)
+        provider.force_flush()
+        proxy.cut()
+        make_spans(provider, 20)
+        provider.force_flush()
+        proxy.open()
+        assert exporter.force_flush(HUNG_SECONDS * 1000)
+        for _ in range(5):
+            make_spans(provider, 20)
+            proxy.reset()
+        provider.shutdown()
+    proxy.close()
+    assert backend.names() == [f"s-{i}" for _ in range(7) for i in range(20)]
+    assert reasons(service, "otel-cut", backend) == {"OK": 140}
+    keys = spans.keys_of(service.http, "otel-cut")
+    indices = [verdict.leaf_index for verdict in verify_export(keys, b"".join(backend.bodies))]
+    assert indices == list(range(140))
+
+
+def test_counts_tells_and_fails_what_finds_no_room(backend):
+    told: Counter[str] = Counter()
+    with KmsClient("127.0.0.1:1", insecure=True) as kms:
+        exporter = SigningExporter(
+            OTLPSpanExporter(backend.url),
+            kms,
+            tenant="nobody",
+            queue=Queue(spans=10),
+            timeout=0.05,
+            on_lost=lambda cause, lost: told.update({cause: len(lost)}),
+        )
+        provider = provider_of(exporter, max_export_batch_size=10)
+        make_spans(provider, 35)
+        provider.force_flush()
+        assert exporter.stats().lost == {"queue-full": 25}
+        assert exporter.shutdown(10) == 10
+        provider.shutdown()
+    assert exporter.stats().lost == {"queue-full": 25, "shutdown": 10}
+    assert told == exporter.stats().lost
+    assert backend.bodies == []
+
+
+def test_fails_without_a_queue_when_the_time_is_over(backend):
+    with KmsClient("127.0.0.1:1", insecure=True) as kms:
+        exporter = SigningExporter(OTLPSpanExporter(backend.url), kms, tenant="nobody", queue=None, timeout=0.05)
+        provider = provider_of(exporter)
+        for _ in range(6):  # more than may be unanswered
+            make_spans(provider, 1)
+            provider.force_flush()
+        provider.shutdown()
+    assert exporter.stats().lost == {"timeout": 6}
+
+
+def test_gives_up_what_is_not_delivered_in_time(kms, backend):
+    backend.is_down = True
+    lost = threading.Event()
+    exporter = SigningExporter(
+        OTLPSpanExporter(backend.url), kms, tenant="otel-age", delivery_age=0.3, on_lost=lambda *_: lost.set()
+    )
+    provider = provider_of(exporter)
+    make_spans(provider, 2)
+    provider.force_flush()
+    assert lost.wait(HUNG_SECONDS)
+    provider.shutdown()
+    assert exporter.stats().lost == {"undeliverable": 2}
+
+
+def test_loses_a_batch_that_the_service_rejects(kms, backend):
+    exporter = SigningExporter(OTLPSpanExporter(backend.url), kms, tenant="Not A Tenant")
+    provider = provider_of(exporter)
+    make_spans(provider, 2)
+    provider.shutdown()
+    assert exporter.stats().lost == {"rejected": 2}
+
+
+@pytest.mark.parametrize("on_refused", ["forward", "drop"])
+def test_forwards_or_drops_a_span_that_the_service_refuses(service, kms, on_refused):
+    memory = Memory()
+    exporter = SigningExporter(memory, kms, tenant=f"otel-{on_refused}", queue=None, on_refused=on_refused)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    make_spans(provider, 1)
+    make_spans(provider, 1, **{"audit.integrity.mine": "x"})
+    provider.shutdown()
+    stats = exporter.stats()
+    assert stats.refused == 1
+    if on_refused == "drop":
+        assert (stats.delivered, stats.lost, len(memory.spans)) == (1, {"rejected": 1}, 1)
+        return
+    assert (stats.delivered, stats.lost) == (2, {})
+    reason = memory.spans[1].attributes["fluo.kms.unsigned.reason"]
+    assert reason.startswith("INVALID_ARGUMENT: resource_spans[0]")
+    assert "audit.integrity.value" not in memory.spans[1].attributes
+
+
+def test_loses_alone_a_span_that_cannot_be_encoded(kms):
+    memory = Memory()
+    exporter = SigningExporter(memory, kms, tenant="otel-surrogate")
+    provider = provider_of(exporter)
+    with provider.get_tracer("tests").start_as_current_span("half \ud800"):
+        pass
+    make_spans(provider, 2)
+    provider.shutdown()
+    assert [span.name for span in memory.spans] == ["s-0", "s-1"]
+    assert exporter.stats().lost == {"rejected": 1}
+
+
+def test_takes_nothing_once_shut_down(kms):
+    exporter = SigningExporter(Memory(), kms, tenant="otel-closed")
+    assert exporter.shutdown() == 0
+    provider = provider_of(exporter)
+    make_spans(provider, 1)
+    provider.shutdown()
+    assert exporter.stats().lost == {"shutdown": 1}
+
+
+def test_delivers_at_the_exit_of_a_program_that_shuts_nothing_down(service, backend):
+    program = f"""
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from fluo_kms import KmsClient
+from fluo_kms.otel import SigningExporter
+kms = KmsClient({service.grpc!r}, insecure=True)
+exporter = SigningExporter(OTLPSpanExporter({backend.url!r}), kms, tenant="otel-exit")
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(exporter))
+with provider.get_tracer("tests").start_as_current_span("last"):
+    pass
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=vectors.ENVIRONMENT, timeout=HUNG_SECONDS, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert reasons(service, "otel-exit", backend) == {"OK": 1}
+
+
+def test_says_what_to_do_in_a_process_behind_a_fork(service, backend):
+    program = f"""
+import os, sys, logging
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from fluo_kms import KmsClient
+from fluo_kms.otel import SigningExporter
+kms = KmsClient({service.grpc!r}, insecure=True)
+exporter = SigningExporter(OTLPSpanExporter({backend.url!r}), kms, tenant="fork")
+child = os.fork()
+if child == 0:
+    print(exporter.export([ReadableSpan("x")]), exporter.stats().lost, exporter.shutdown(), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+exporter.shutdown()
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=vectors.ENVIRONMENT, timeout=HUNG_SECONDS, check=False
+    )
+    assert "opened before a fork" in done.stdout
+    assert "FAILURE {'rejected': 1} 0" in done.stdout
+    assert done.returncode == 0
