@@ -8,15 +8,17 @@ one start threads, which Python 3.12 refuses while the interpreter ends, when th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+import grpc
 import grpc.aio
 
 from fluo.kms.v1.signing_pb2 import SignSpansResponse
@@ -29,6 +31,9 @@ _METHOD = "/fluo.kms.v1.KmsService/SignSpans"
 _FIRST_WAIT, _MAX_WAIT = 0.1, 5.0
 # The service remembers the names of batches for 24 hours.
 _MAX_UNANSWERED_SECONDS = 23 * 3600.0
+
+# The words of gRPC's own status for a message that could not be written.
+_WRITE_FAILED = "Internal error from Core"
 
 _PASSING = frozenset({"OK", "UNAVAILABLE", "ABORTED", "RESOURCE_EXHAUSTED"})
 # What gRPC calls a connection that was cut, depending on where it was; the service's own have a reason beside them.
@@ -70,6 +75,54 @@ class _End:
         return SigningError(self.code, self.message, self.details)
 
 
+class _Statuses:
+    """The statuses that gRPC gives a call, of which only one is the service's.
+
+    When a message cannot be written, gRPC sets a status of its own in the place of the service's, which comes before or
+    after it.
+    """
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self._known: list[grpc.aio.AioRpcError] = []
+        self._is_known = asyncio.Event()
+        call.add_done_callback(self._note)
+
+    async def end(self) -> _End:
+        """Returns how the call ended, by the service's status if that comes within five seconds."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._is_known.wait(), _MAX_WAIT)
+        error = next((each for each in self._known if not _is_of_grpc(each)), None)
+        if error is None:
+            return _End("UNAVAILABLE", "the stream was cut")
+        if error.code() is grpc.StatusCode.OK:
+            return _End("OK", "the stream ended without an answer to every batch")
+        return _End(error.code().name, error.details() or "", details_of(error))
+
+    def _note(self, call: Any) -> None:
+        # All of these are known already, so that no coroutine waits.
+        code, details, trailing = (_now(each()) for each in (call.code, call.details, call.trailing_metadata))
+        error = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing or grpc.aio.Metadata(), details)
+        self._known.append(error)
+        if not _is_of_grpc(error):
+            self._is_known.set()
+
+
+def _is_of_grpc(error: grpc.aio.AioRpcError) -> bool:
+    is_internal = error.code() is grpc.StatusCode.INTERNAL
+    return is_internal and error.details() == _WRITE_FAILED and len(error.trailing_metadata()) == 0
+
+
+def _now(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine that does not wait."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    coroutine.close()
+    raise RuntimeError("a status that is set must be known")
+
+
 class SigningStream:
     """Belongs to the event loop that runs when it is made."""
 
@@ -92,8 +145,6 @@ class SigningStream:
         self._idle = asyncio.Event()
         self._idle.set()
         self._is_closing = False
-        self._is_given_up = False
-        """Whether `close` waits no longer."""
         self._is_renewed = False
         """Whether the present token was asked for because the one before was refused."""
         self._call: Any = None
@@ -132,7 +183,6 @@ class SigningStream:
         self._is_closing = True
         self._more.set()
         await asyncio.wait([self._running], timeout=timeout)
-        self._is_given_up = True
         if self._call is not None:
             self._call.cancel()
         self._running.cancel()
@@ -191,22 +241,18 @@ class SigningStream:
         except Exception as error:
             # The token function's own, whose words may hold a secret.
             return _End("UNAUTHENTICATED", f"the token function raised {type(error).__name__}"), False
+        statuses = _Statuses(call)
         sending = asyncio.create_task(self._send(call))
         try:
             while (response := await call.read()) is not grpc.aio.EOF:
                 answered = self._take(response) or answered
-            end = _End("OK", "the stream ended without an answer to every batch")
+            end = await statuses.end()
         except SigningError as error:
             call.cancel()
             self._fail_first(error)
             end = _End("OK", "the stream was ended because of an answer")
-        except grpc.aio.AioRpcError as error:
-            end = _End(error.code().name, error.details() or "", details_of(error))
-        except asyncio.CancelledError:
-            # gRPC raises this, too, for a stream that others cancelled.
-            if not call.done() or self._is_given_up:
-                raise
-            end = _End("CANCELLED", "the stream was cancelled on its way")
+        except grpc.aio.AioRpcError:
+            end = await statuses.end()
         finally:
             self._call = None
             self._sent = 0
@@ -231,8 +277,11 @@ class SigningStream:
                     return
                 self._more.clear()
                 await self._more.wait()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            return  # the stream has ended, and whoever reads it learns why
         except Exception:
-            call.cancel()  # does nothing where the stream has ended already: whoever reads it learns why
+            call.cancel()
+            raise
 
     async def _metadata(self) -> grpc.aio.Metadata | None:
         if self._token is None:
