@@ -1,0 +1,259 @@
+package dev.fluo.kms.verify;
+
+import dev.fluo.kms.verify.JsonText.NotJson;
+import java.time.DateTimeException;
+import java.time.Instant;
+import java.time.OffsetDateTime;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.regex.Pattern;
+
+/**
+ * A tenant's public keys: the JWKS (RFC 7517) that the service serves at {@code
+ * /api/kms/tenants/{tenant}/jwks.json}, with each key's state and times, and what there is of logs. Immutable.
+ */
+public final class KeySet {
+  /** RFC 8037's name, and RFC 9864's. */
+  private static final Set<Object> ALGORITHMS = Set.of("EdDSA", "Ed25519");
+
+  private static final Pattern DATE =
+      Pattern.compile(
+          "[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})");
+
+  private final Map<String, PublishedKey> byId;
+  private final List<LogKey> logKeys;
+  private final List<Handover> handovers;
+
+  private KeySet(Map<String, PublishedKey> byId, List<LogKey> logKeys, List<Handover> handovers) {
+    this.byId = byId;
+    this.logKeys = logKeys;
+    this.handovers = handovers;
+  }
+
+  /**
+   * Reads a key set as it is served.
+   *
+   * @throws KeySetException if a member is wrong, there twice or missing, if the text is one page of several, and if it
+   *     holds a private key
+   */
+  public static KeySet parse(String jwks) {
+    Object tree;
+    try {
+      tree = JsonText.parse(jwks);
+    } catch (NotJson e) {
+      throw new KeySetException("the key set is not JSON; save what /api/kms/tenants/{tenant}/jwks.json answers");
+    } catch (Malformed e) {
+      throw new KeySetException("the key set has a member twice: " + e.getMessage());
+    }
+    Map<?, ?> members = tree instanceof Map<?, ?> map ? map : Map.of();
+    if (!(members.get("keys") instanceof List<?> keys)) {
+      throw new KeySetException("the key set has no list \"keys\"; it must be a JWKS");
+    }
+    if (isPage(members, keys.size())) {
+      throw new KeySetException(
+          "the key set is one page of the tenant's keys; save all of them, as jwks.json serves them");
+    }
+    Map<String, PublishedKey> byId = new LinkedHashMap<>();
+    List<LogKey> logKeys = new ArrayList<>();
+    for (int i = 0; i < keys.size(); i++) {
+      String at = "keys[" + i + "]";
+      Map<?, ?> jwk = keys.get(i) instanceof Map<?, ?> map ? map : Map.of();
+      PublishedKey key = key(jwk, at);
+      if (byId.put(key.id(), key) != null) {
+        throw new KeySetException(at + ".kid is there twice; keep one");
+      }
+      Checkpoint compromisedLog = head(jwk.get("compromised_log"), at + ".compromised_log");
+      List<?> names = JsonMembers.list(jwk.get("vkeys"), at + ".vkeys");
+      for (int j = 0; j < names.size(); j++) {
+        logKeys.add(new LogKey(key, name(names.get(j), key, at + ".vkeys[" + j + "]"), compromisedLog));
+      }
+    }
+    return new KeySet(byId, List.copyOf(logKeys), handovers(members.get("handovers")));
+  }
+
+  /**
+   * Returns the keys that can be reached from these, by a chain of handovers in the log: what else is in the set is not
+   * trusted.
+   *
+   * @param vkeys C2SP verifier keys, as the key set has them
+   * @throws KeySetException if one is not in its form, or not in the key set
+   */
+  public KeySet trusting(Collection<String> vkeys) {
+    List<byte[]> first = new ArrayList<>();
+    for (String vkey : vkeys) {
+      VerifierKey key = VerifierKey.parse(vkey);
+      if (key == null) {
+        throw new KeySetException("a vkey is NAME+ID+KEY, as the key set has them");
+      }
+      if (logKeys.stream().noneMatch(each -> Arrays.equals(each.key().publicKey(), key.publicKey()))) {
+        throw new KeySetException("the key set has no key " + vkey);
+      }
+      first.add(key.publicKey());
+    }
+    List<LogKey> trusted = reachable(first);
+    Set<String> ids = new HashSet<>();
+    trusted.forEach(each -> ids.add(each.key().id()));
+    Map<String, PublishedKey> reached = new LinkedHashMap<>(byId);
+    reached.keySet().retainAll(ids);
+    return new KeySet(reached, trusted, handovers);
+  }
+
+  private List<LogKey> reachable(List<byte[]> first) {
+    List<LogKey> trusted = withKeys(List.of(), first);
+    while (true) {
+      List<byte[]> reached = new ArrayList<>();
+      for (Handover handover : handovers) {
+        if (handover.holds(logKeys, trusted)) {
+          reached.add(handover.to().publicKey());
+        }
+      }
+      List<LogKey> more = withKeys(trusted, reached);
+      if (more.size() == trusted.size()) {
+        return trusted;
+      }
+      trusted = more;
+    }
+  }
+
+  private List<LogKey> withKeys(List<LogKey> trusted, List<byte[]> publicKeys) {
+    return logKeys.stream()
+        .filter(
+            each ->
+                trusted.contains(each)
+                    || publicKeys.stream().anyMatch(key -> Arrays.equals(key, each.key().publicKey())))
+        .toList();
+  }
+
+  Optional<PublishedKey> find(String keyId) {
+    return Optional.ofNullable(byId.get(keyId));
+  }
+
+  /** The keys of the tenant by this log's name. */
+  List<LogKey> ofLog(String origin) {
+    return logKeys.stream().filter(key -> key.name().equals(origin)).toList();
+  }
+
+  /** Whether the set says that there are more keys. Spans of the others would look as if they were forged. */
+  private static boolean isPage(Map<?, ?> members, int keys) {
+    Object token = members.get("next_page_token") != null ? members.get("next_page_token") : members.get("nextPageToken");
+    boolean hasTotal = members.get("total_keys") != null || members.containsKey("totalKeys");
+    Object total = members.get("total_keys") != null ? members.get("total_keys") : members.get("totalKeys");
+    return token != null && !token.equals("") || hasTotal && !Double.valueOf(keys).equals(total);
+  }
+
+  private static PublishedKey key(Map<?, ?> jwk, String at) {
+    byte[] publicKey = publicKey(jwk, at);
+    if (!(jwk.get("kid") instanceof String id) || id.isEmpty()) {
+      throw new KeySetException(at + ".kid is missing");
+    }
+    return new PublishedKey(
+        id,
+        publicKey,
+        state(jwk.get("state"), at),
+        date(jwk.get("compromised_at"), at + ".compromised_at"),
+        date(jwk.get("valid_from"), at + ".valid_from"),
+        date(jwk.get("valid_until"), at + ".valid_until"));
+  }
+
+  /** An Ed25519 public key that is for signatures, as RFC 8037 and RFC 7517 have it. */
+  private static byte[] publicKey(Map<?, ?> jwk, String at) {
+    if (jwk.containsKey("d")) {
+      throw new KeySetException(
+          at
+              + " HAS A PRIVATE KEY (d): whoever has read this file can sign with it. Replace the key, destroy the file,"
+              + " and verify by public keys");
+    }
+    if (!"OKP".equals(jwk.get("kty")) || !"Ed25519".equals(jwk.get("crv"))) {
+      throw new KeySetException(at + " is not an Ed25519 key (kty OKP, crv Ed25519)");
+    }
+    if (jwk.containsKey("alg") && (jwk.get("alg") == null || !ALGORITHMS.contains(jwk.get("alg")))) {
+      throw new KeySetException(at + ".alg must be one of EdDSA, Ed25519, or left out");
+    }
+    if (jwk.containsKey("use") && !"sig".equals(jwk.get("use"))) {
+      throw new KeySetException(at + ".use must be sig, or left out");
+    }
+    if (jwk.containsKey("key_ops") && !List.of("verify").equals(jwk.get("key_ops"))) {
+      throw new KeySetException(at + ".key_ops must be [\"verify\"], or left out");
+    }
+    byte[] publicKey = jwk.get("x") instanceof String x ? Base64Text.decodeUrl(x) : null;
+    if (publicKey == null || publicKey.length != Ed25519.KEY_BYTES) {
+      throw new KeySetException(at + ".x must be " + Ed25519.KEY_BYTES + " bytes in base64url, without padding");
+    }
+    return publicKey;
+  }
+
+  private static KeyState state(Object state, String at) {
+    for (KeyState known : KeyState.values()) {
+      if (known.name().equals(state)) {
+        return known;
+      }
+    }
+    throw new KeySetException(at + ".state must be one of " + Arrays.toString(KeyState.values()));
+  }
+
+  private static String name(Object vkey, PublishedKey of, String at) {
+    VerifierKey key = VerifierKey.parse(JsonMembers.text(vkey, at));
+    if (key == null || !Arrays.equals(key.publicKey(), of.publicKey())) {
+      throw new KeySetException(at + " must be a verifier key of the same key");
+    }
+    return key.name();
+  }
+
+  private static Checkpoint head(Object value, String at) {
+    if (value == null) {
+      return null;
+    }
+    Map<String, Object> head = JsonMembers.object(value, at);
+    byte[] root = JsonMembers.base64(head.get("root"), at + ".root");
+    if (root.length != Sha256.BYTES) {
+      throw new KeySetException(at + ".root must be " + Sha256.BYTES + " bytes");
+    }
+    return new Checkpoint(
+        JsonMembers.text(head.get("origin"), at + ".origin"), JsonMembers.index(head.get("size"), at + ".size"), root);
+  }
+
+  private static List<Handover> handovers(Object value) {
+    List<?> listed = JsonMembers.list(value, "handovers");
+    List<Handover> handovers = new ArrayList<>();
+    for (int i = 0; i < listed.size(); i++) {
+      String at = "handovers[" + i + "]";
+      Map<String, Object> members = JsonMembers.object(listed.get(i), at);
+      byte[] entry = JsonMembers.base64(members.get("entry"), at + ".entry");
+      String proof = JsonMembers.text(members.get("proof"), at + ".proof");
+      if (proof.isEmpty() && Handover.parseEntry(entry) != null) {
+        // A handover that came to nothing hands no trust on: its form alone is checked.
+        JsonMembers.text(members.get("origin"), at + ".origin");
+        JsonMembers.index(members.get("leaf_index"), at + ".leaf_index");
+        continue;
+      }
+      Handover handover = Handover.parse(entry, proof);
+      if (handover == null) {
+        throw new KeySetException(at + " is not a handover's entry and its log proof");
+      }
+      handovers.add(handover);
+    }
+    return List.copyOf(handovers);
+  }
+
+  /** To the millisecond, as the service keeps times. */
+  private static Instant date(Object value, String at) {
+    if (value == null) {
+      return null;
+    }
+    try {
+      if (value instanceof String text && DATE.matcher(text).matches()) {
+        return Instant.ofEpochMilli(OffsetDateTime.parse(text).toInstant().toEpochMilli());
+      }
+    } catch (DateTimeException e) {
+      // Falls through: a date that does not exist is none.
+    }
+    throw new KeySetException(at + " must be a date, or null");
+  }
+}

@@ -1,0 +1,31 @@
+package dev.fluo.kms.verify;
+
+/** Why something cannot be read: the path of the field that is wrong, and what is wrong with it. Never its value. */
+final class Malformed extends RuntimeException {
+  private static final long serialVersionUID = 1;
+
+  private final String path;
+  private final String text;
+
+  Malformed(String text) {
+    this("", text);
+  }
+
+  /** A fault in a field below the place where the reader stands. */
+  Malformed(String path, String text) {
+    // Without a stack trace: malformed input is no defect of the program, and may come in large numbers.
+    super(null, null, false, false);
+    this.path = path;
+    this.text = text;
+  }
+
+  /** The same fault, seen from the message around it. */
+  Malformed within(String field) {
+    return new Malformed(path.isEmpty() ? field : field + "." + path, text);
+  }
+
+  @Override
+  public String getMessage() {
+    return path.isEmpty() ? text : path + ": " + text;
+  }
+}

@@ -1,0 +1,106 @@
+package dev.fluo.kms.verify;
+
+import dev.fluo.kms.verify.JsonText.NotJson;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Consumer;
+
+/**
+ * The ResourceSpans of an OTLP trace export, each as protobuf bytes. The export is protobuf (field 1 repeated), or OTLP
+ * JSON, one document or one a line. A protobuf export begins with 0x0a, which in JSON is a line feed: only what can be
+ * read to its end as protobuf counts as such.
+ */
+final class SpanFile {
+  private static final int RESOURCE_SPANS = 10;
+
+  /** What ECMAScript trims: a line of it alone holds no document. */
+  private static final String SPACE =
+      "[\\t-\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff]*";
+
+  private SpanFile() {}
+
+  /**
+   * Gives each message in order, or why one cannot be read.
+   *
+   * @throws NotAnExportException before any message, for bytes that are neither form
+   */
+  static void read(byte[] bytes, Consumer<byte[]> messages, Consumer<Malformed> unreadable) {
+    List<byte[]> split = bytes.length == 0 || bytes[0] == RESOURCE_SPANS ? splitProtobuf(bytes) : null;
+    if (split != null) {
+      split.forEach(messages);
+      return;
+    }
+    for (Object each : readJson(text(bytes))) {
+      if (each instanceof Malformed fault) {
+        unreadable.accept(fault);
+      } else {
+        messages.accept((byte[]) each);
+      }
+    }
+  }
+
+  private static List<byte[]> splitProtobuf(byte[] bytes) {
+    List<byte[]> messages = new ArrayList<>();
+    WireReader wire = new WireReader(bytes);
+    try {
+      while (wire.at < bytes.length) {
+        if (wire.tag(bytes.length) != RESOURCE_SPANS) {
+          return null;
+        }
+        messages.add(wire.field(bytes.length));
+      }
+      return messages;
+    } catch (Malformed e) {
+      return null;
+    }
+  }
+
+  private static String text(byte[] bytes) {
+    try {
+      String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+      return text.startsWith("\uFEFF") ? text.substring(1) : text;
+    } catch (CharacterCodingException e) {
+      throw new NotAnExportException("the spans are neither an OTLP trace export in protobuf nor JSON in UTF-8");
+    }
+  }
+
+  private static List<Object> readJson(String text) {
+    try {
+      return document(text);
+    } catch (NotJson e) {
+      return readLines(text);
+    }
+  }
+
+  private static List<Object> readLines(String text) {
+    List<Object> messages = new ArrayList<>();
+    int number = 0;
+    for (String line : text.split("\n", -1)) {
+      number++;
+      if (line.matches(SPACE)) {
+        continue;
+      }
+      try {
+        messages.addAll(document(line));
+      } catch (NotJson e) {
+        throw new NotAnExportException(
+            "the spans are not JSON in line " + number + "; they must be an OTLP trace export");
+      }
+    }
+    return messages;
+  }
+
+  /** A member that is there twice makes the whole document one that cannot be read. */
+  private static List<Object> document(String text) throws NotJson {
+    Object document;
+    try {
+      document = JsonText.parse(text);
+    } catch (Malformed e) {
+      return List.of(e);
+    }
+    return OtlpJson.resourceSpans(document);
+  }
+}

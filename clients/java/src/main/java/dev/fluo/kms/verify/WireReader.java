@@ -1,0 +1,157 @@
+package dev.fluo.kms.verify;
+
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.CharsetDecoder;
+import java.nio.charset.CodingErrorAction;
+import java.nio.charset.StandardCharsets;
+
+/**
+ * A cursor over protobuf wire bytes, strict where parsers differ: a tag or a length has at most five bytes, a varint
+ * fits its type, a bool is 0 or 1, text is UTF-8. Non-minimal varints are read: they change no value. Each read stays
+ * below {@code end}, the end of its message.
+ */
+final class WireReader {
+  private static final int LONGEST_TAG = 5;
+
+  final byte[] bytes;
+  int at;
+  private CharsetDecoder utf8;
+
+  WireReader(byte[] bytes) {
+    this.bytes = bytes;
+  }
+
+  /** Returns {@code field number << 3 | wire type}. */
+  int tag(int end) {
+    int start = at;
+    long tag = varint(end);
+    if (tag >>> 32 != 0 || at - start > LONGEST_TAG) {
+      throw new Malformed("a field's tag is longer than 32 bits; encode the message again");
+    }
+    if (tag < 8) {
+      throw new Malformed("field number 0 does not exist; encode the message again");
+    }
+    return (int) tag;
+  }
+
+  /** Reads the length of a field, stops at its first byte, and returns where it ends. */
+  int fieldEnd(int end) {
+    int start = at;
+    long length = varint(end);
+    if (length >>> 32 != 0 || at - start > LONGEST_TAG) {
+      throw new Malformed("a length is longer than 32 bits; encode the message again");
+    }
+    if (length > end - at) {
+      throw truncated();
+    }
+    return at + (int) length;
+  }
+
+  /** Returns the value without sign, as a {@code long} from 0 to 2^32 − 1. */
+  long uint32(int end) {
+    long value = varint(end);
+    if (value >>> 32 != 0) {
+      throw new Malformed("does not fit into 32 bits");
+    }
+    return value;
+  }
+
+  /** Reads an enum of the values 0 to {@code last}. */
+  int enumValue(int end, int last) {
+    long value = varint(end);
+    if (value < 0 || value > last) {
+      throw new Malformed("is not one of the enum's numbers, 0 to " + last);
+    }
+    return (int) value;
+  }
+
+  boolean bool(int end) {
+    long value = varint(end);
+    if (value != 0 && value != 1) {
+      throw new Malformed("a bool is 0 or 1 on the wire");
+    }
+    return value == 1;
+  }
+
+  /** All 64 bits of a varint: an int64 as it is, a uint64 as Java's unsigned methods take it. */
+  long varint(int end) {
+    long value = 0;
+    for (int shift = 0; shift < 70; shift += 7) {
+      if (at >= end) {
+        throw truncated();
+      }
+      long bits = bytes[at++];
+      if (shift == 63 && (bits & 0x7f) > 1) {
+        break;
+      }
+      value |= (bits & 0x7f) << shift;
+      if (bits >= 0) {
+        return value;
+      }
+    }
+    throw new Malformed("a varint is longer than 64 bits");
+  }
+
+  long fixed64(int end) {
+    int from = skip(end, 8);
+    long value = 0;
+    for (int i = 7; i >= 0; i--) {
+      value = value << 8 | (bytes[from + i] & 0xff);
+    }
+    return value;
+  }
+
+  void fixed32(int end) {
+    skip(end, 4);
+  }
+
+  /** Reads a length-delimited field into an array of its own. */
+  byte[] field(int end) {
+    int stop = fieldEnd(end);
+    byte[] field = java.util.Arrays.copyOfRange(bytes, at, stop);
+    at = stop;
+    return field;
+  }
+
+  /** Reads text. A replacement character would let two different spans share a canonical form. */
+  String text(int end) {
+    int stop = fieldEnd(end);
+    int start = at;
+    at = stop;
+    for (int i = start; i < stop; i++) {
+      if (bytes[i] < 0) {
+        return decode(start, stop);
+      }
+    }
+    return new String(bytes, start, stop - start, StandardCharsets.US_ASCII);
+  }
+
+  private String decode(int start, int stop) {
+    if (utf8 == null) {
+      utf8 =
+          StandardCharsets.UTF_8
+              .newDecoder()
+              .onMalformedInput(CodingErrorAction.REPORT)
+              .onUnmappableCharacter(CodingErrorAction.REPORT);
+    }
+    try {
+      return utf8.decode(ByteBuffer.wrap(bytes, start, stop - start)).toString();
+    } catch (CharacterCodingException e) {
+      throw new Malformed("is not valid UTF-8; encode the text as UTF-8, or send it as bytes");
+    }
+  }
+
+  private int skip(int end, int length) {
+    int from = at;
+    if (length > end - from) {
+      throw truncated();
+    }
+    at = from + length;
+    return from;
+  }
+
+  private static Malformed truncated() {
+    return new Malformed("ends before its length says; send the whole message");
+  }
+}

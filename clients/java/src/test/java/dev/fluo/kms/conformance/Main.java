@@ -1,0 +1,30 @@
+package dev.fluo.kms.conformance;
+
+import java.nio.file.Path;
+
+/** {@code conformance COMMAND WORLD.json}: see clients/conformance/README.md. */
+public final class Main {
+  private static final int MOST_SHOWN = 20;
+
+  private Main() {}
+
+  /** Exits with 1 if something failed. */
+  public static void main(String[] arguments) throws Exception {
+    if (arguments.length != 2) {
+      System.err.println("usage: conformance COMMAND WORLD.json");
+      System.exit(2);
+    }
+    String command = arguments[0];
+    Checks checks = new Checks(command.equals("judge") ? MOST_SHOWN : Integer.MAX_VALUE);
+    World world = World.read(Path.of(arguments[1]));
+    checks.step(command, () -> run(command, world, checks));
+    System.exit(checks.finish());
+  }
+
+  private static void run(String command, World world, Checks checks) throws Exception {
+    switch (command) {
+      case "judge" -> Judge.run(world, checks);
+      default -> throw new IllegalArgumentException("there is no command " + command);
+    }
+  }
+}
