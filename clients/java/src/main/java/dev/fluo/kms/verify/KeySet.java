@@ -80,10 +80,10 @@ public final class KeySet {
 
   /**
    * Returns the keys that can be reached from these, by a chain of handovers in the log: what else is in the set is not
-   * trusted.
+   * trusted. Nothing is, where the set has none of these.
    *
    * @param vkeys C2SP verifier keys, as the key set has them
-   * @throws KeySetException if one is not in its form, or not in the key set
+   * @throws KeySetException if one is not in its form
    */
   public KeySet trusting(Collection<String> vkeys) {
     List<byte[]> first = new ArrayList<>();
@@ -91,9 +91,6 @@ public final class KeySet {
       VerifierKey key = VerifierKey.parse(vkey);
       if (key == null) {
         throw new KeySetException("a vkey is NAME+ID+KEY, as the key set has them");
-      }
-      if (logKeys.stream().noneMatch(each -> Arrays.equals(each.key().publicKey(), key.publicKey()))) {
-        throw new KeySetException("the key set has no key " + vkey);
       }
       first.add(key.publicKey());
     }
@@ -103,6 +100,11 @@ public final class KeySet {
     Map<String, PublishedKey> reached = new LinkedHashMap<>(byId);
     reached.keySet().retainAll(ids);
     return new KeySet(reached, trusted, handovers);
+  }
+
+  /** Whether the set has the key, by whatever name. */
+  boolean has(VerifierKey key) {
+    return logKeys.stream().anyMatch(each -> Arrays.equals(each.key().publicKey(), key.publicKey()));
   }
 
   private List<LogKey> reachable(List<byte[]> first) {

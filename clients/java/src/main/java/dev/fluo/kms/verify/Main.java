@@ -63,14 +63,16 @@ public final class Main {
     }
     read(arguments);
     KeySet keys = KeySet.parse(new String(bytes(keysFile), StandardCharsets.UTF_8));
-    if (!vkeys.isEmpty()) {
-      for (String vkey : vkeys) {
-        if (VerifierKey.parse(vkey) == null) {
-          throw new Usage("--vkey is NAME+ID+KEY, as the keys file has them");
-        }
+    for (String vkey : vkeys) {
+      VerifierKey key = VerifierKey.parse(vkey);
+      if (key == null) {
+        throw new Usage("--vkey is NAME+ID+KEY, as the keys file has them");
       }
-      keys = keys.trusting(vkeys);
+      if (!keys.has(key)) {
+        throw new KeySetException("the keys file has no key " + vkey);
+      }
     }
+    keys = vkeys.isEmpty() ? keys : keys.trusting(vkeys);
     List<Verdict> verdicts = new Verifier(keys).verifyExport(bytes(spansFile), tenant);
     out.print(isJson ? Report.json(verdicts) : Report.lines(verdicts));
     return !verdicts.isEmpty() && verdicts.stream().allMatch(Verdict::verified) ? 0 : 1;

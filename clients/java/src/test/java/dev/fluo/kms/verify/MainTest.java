@@ -53,6 +53,8 @@ class MainTest {
     assertEquals(2, run("--keys", folder.resolve("absent").toString(), spans("")));
     assertEquals(2, run("--keys", keys(), "--vkey", "x", spans("")));
     assertEquals(1, run("--keys", spans(""), spans("")));
+    String vkey = Vectors.text(Signer.vectors().getAsJsonObject("vkey"), "text");
+    assertEquals(1, run("--keys", keys(), "--vkey", vkey, spans("")));
   }
 
   private int run(String... arguments) {
