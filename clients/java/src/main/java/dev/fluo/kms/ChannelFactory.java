@@ -1,0 +1,61 @@
+package dev.fluo.kms;
+
+import io.grpc.Channel;
+import io.grpc.ChannelCredentials;
+import io.grpc.ClientInterceptors;
+import io.grpc.Grpc;
+import io.grpc.InsecureChannelCredentials;
+import io.grpc.ManagedChannel;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+/** Opens the channel of a client: who is trusted, what is shown, and how calls behave. */
+final class ChannelFactory {
+  static final int MESSAGE_BYTES = 4 * 1024 * 1024;
+  private static final long KEEPALIVE_SECONDS = 30;
+  private static final long KEEPALIVE_TIMEOUT_SECONDS = 20;
+
+  private ChannelFactory() {}
+
+  static KmsClient open(KmsClient.Builder options, List<AutoCloseable> resources) {
+    check(options);
+    ChannelCredentials credentials =
+        options.isInsecure ? InsecureChannelCredentials.create() : TlsFiles.credentials(options, resources);
+    ManagedChannel managed =
+        Grpc.newChannelBuilder(options.target, credentials)
+            .maxInboundMessageSize(MESSAGE_BYTES)
+            // A request is kept whole until it is answered, or it could not be sent again.
+            .perRpcBufferLimit(2L * MESSAGE_BYTES)
+            .keepAliveTime(KEEPALIVE_SECONDS, TimeUnit.SECONDS)
+            .keepAliveTimeout(KEEPALIVE_TIMEOUT_SECONDS, TimeUnit.SECONDS)
+            .keepAliveWithoutCalls(false)
+            .enableRetry()
+            // Whoever answers for names must not say what is repeated.
+            .disableServiceConfigLookUp()
+            .defaultServiceConfig(ServiceConfig.retries())
+            .build();
+    Channel channel = ClientInterceptors.intercept(managed, new CallDefaults(options.deadline));
+    if (options.token != null) {
+      channel = ClientInterceptors.intercept(channel, new TokenInterceptor(options.token));
+    }
+    return new KmsClient(managed, channel, resources);
+  }
+
+  private static void check(KmsClient.Builder options) {
+    if (options.isInsecure && (options.caFile != null || options.certificateFile != null)) {
+      throw new IllegalArgumentException("insecure() leaves no use for certificates; leave out one or the other");
+    }
+    if ((options.certificateFile == null) != (options.keyFile == null)) {
+      throw new IllegalArgumentException("a client certificate needs both its file and its key's file");
+    }
+    if (options.isInsecure && options.token != null && !Loopback.isTarget(options.target)) {
+      throw new IllegalArgumentException(
+          "a token is not sent without TLS to another machine ("
+              + options.target
+              + "): leave out insecure(), and give the service's authority with caFile() if it is your own");
+    }
+    if (options.deadline.isNegative() || options.deadline.isZero()) {
+      throw new IllegalArgumentException("a deadline is above 0");
+    }
+  }
+}

@@ -1,0 +1,235 @@
+package dev.fluo.kms;
+
+import dev.fluo.kms.v1.AuditEvent;
+import dev.fluo.kms.v1.GetPublicKeysRequest;
+import dev.fluo.kms.v1.Key;
+import dev.fluo.kms.v1.KeyAdminServiceGrpc;
+import dev.fluo.kms.v1.KmsServiceGrpc;
+import dev.fluo.kms.v1.ListAuditEventsRequest;
+import dev.fluo.kms.v1.ListKeysRequest;
+import dev.fluo.kms.v1.LogServiceGrpc;
+import dev.fluo.kms.v1.PublicKey;
+import io.grpc.Channel;
+import io.grpc.ManagedChannel;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
+
+/**
+ * A connection to fluo-kms: the stubs of its three services over one channel. May be shared between threads; open one
+ * per service and close it at the end.
+ *
+ * <p>Calls fail with {@link io.grpc.StatusRuntimeException}: see {@link ErrorDetails#of}. A unary call without a
+ * deadline has one of 10 s; streams have none. Calls that may be repeated are, up to four times in all, where the service
+ * is not there or has too much to do. A message has at most 4 MiB, both ways.
+ */
+public final class KmsClient implements AutoCloseable {
+  private static final long CLOSE_SECONDS = 5;
+
+  private final ManagedChannel managed;
+  private final Channel channel;
+  private final List<AutoCloseable> resources;
+
+  KmsClient(ManagedChannel managed, Channel channel, List<AutoCloseable> resources) {
+    this.managed = managed;
+    this.channel = channel;
+    this.resources = resources;
+  }
+
+  /**
+   * Begins a connection to a service.
+   *
+   * @param target {@code host:port}, or any target that gRPC resolves
+   */
+  public static Builder builder(String target) {
+    return new Builder(target);
+  }
+
+  /** Returns the channel, for stubs of one's own making. */
+  public Channel channel() {
+    return channel;
+  }
+
+  /** Returns the stub of KmsService whose calls block. */
+  public KmsServiceGrpc.KmsServiceBlockingStub kms() {
+    return KmsServiceGrpc.newBlockingStub(channel);
+  }
+
+  /** Returns the stub of KmsService whose calls tell an observer; the one for streams. */
+  public KmsServiceGrpc.KmsServiceStub kmsAsync() {
+    return KmsServiceGrpc.newStub(channel);
+  }
+
+  /** Returns the stub of KmsService whose calls give a future. */
+  public KmsServiceGrpc.KmsServiceFutureStub kmsFuture() {
+    return KmsServiceGrpc.newFutureStub(channel);
+  }
+
+  /** Returns the stub of KeyAdminService whose calls block. */
+  public KeyAdminServiceGrpc.KeyAdminServiceBlockingStub keyAdmin() {
+    return KeyAdminServiceGrpc.newBlockingStub(channel);
+  }
+
+  /** Returns the stub of KeyAdminService whose calls tell an observer. */
+  public KeyAdminServiceGrpc.KeyAdminServiceStub keyAdminAsync() {
+    return KeyAdminServiceGrpc.newStub(channel);
+  }
+
+  /** Returns the stub of KeyAdminService whose calls give a future. */
+  public KeyAdminServiceGrpc.KeyAdminServiceFutureStub keyAdminFuture() {
+    return KeyAdminServiceGrpc.newFutureStub(channel);
+  }
+
+  /** Returns the stub of LogService whose calls block. */
+  public LogServiceGrpc.LogServiceBlockingStub log() {
+    return LogServiceGrpc.newBlockingStub(channel);
+  }
+
+  /** Returns the stub of LogService whose calls tell an observer. */
+  public LogServiceGrpc.LogServiceStub logAsync() {
+    return LogServiceGrpc.newStub(channel);
+  }
+
+  /** Returns the stub of LogService whose calls give a future. */
+  public LogServiceGrpc.LogServiceFutureStub logFuture() {
+    return LogServiceGrpc.newFutureStub(channel);
+  }
+
+  /**
+   * Lists keys by tenant, purpose and version. Each iteration begins anew and asks for a page when the one before is used
+   * up; it fails as a call does.
+   *
+   * @param request which keys, and how many a page
+   */
+  public Iterable<Key> listKeys(ListKeysRequest request) {
+    return Paging.of(
+        request.getPageToken(),
+        token -> {
+          var page = keyAdmin().listKeys(request.toBuilder().setPageToken(token).build());
+          return new Paging.Page<>(page.getKeysList(), page.getNextPageToken());
+        });
+  }
+
+  /**
+   * Lists events of the audit trail, oldest first: iterates as {@link #listKeys} does.
+   *
+   * @param request which events, and how many a page
+   */
+  public Iterable<AuditEvent> listAuditEvents(ListAuditEventsRequest request) {
+    return Paging.of(
+        request.getPageToken(),
+        token -> {
+          var page = keyAdmin().listAuditEvents(request.toBuilder().setPageToken(token).build());
+          return new Paging.Page<>(page.getEventsList(), page.getNextPageToken());
+        });
+  }
+
+  /**
+   * Lists a tenant's public keys: iterates as {@link #listKeys} does.
+   *
+   * @param request whose keys, and how many a page
+   */
+  public Iterable<PublicKey> listPublicKeys(GetPublicKeysRequest request) {
+    return Paging.of(
+        request.getPageToken(),
+        token -> {
+          var page = kms().getPublicKeys(request.toBuilder().setPageToken(token).build());
+          return new Paging.Page<>(page.getKeysList(), page.getNextPageToken());
+        });
+  }
+
+  /** Ends the connection: waits up to 5 s for calls that are open, and then cancels them. */
+  @Override
+  public void close() {
+    managed.shutdown();
+    try {
+      if (!managed.awaitTermination(CLOSE_SECONDS, TimeUnit.SECONDS)) {
+        managed.shutdownNow();
+      }
+    } catch (InterruptedException e) {
+      managed.shutdownNow();
+      Thread.currentThread().interrupt();
+    }
+    for (AutoCloseable resource : resources) {
+      try {
+        resource.close();
+      } catch (Exception e) {
+        // They only stop to look for renewed files.
+      }
+    }
+  }
+
+  /** How to connect. TLS with the system's authorities, unless something else is said. */
+  public static final class Builder {
+    final String target;
+    boolean isInsecure;
+    Path caFile;
+    Path certificateFile;
+    Path keyFile;
+    Supplier<String> token;
+    Duration deadline = Duration.ofSeconds(10);
+
+    private Builder(String target) {
+      this.target = target;
+    }
+
+    /** Connects without TLS: whoever is on the way reads and changes what is sent. */
+    public Builder insecure() {
+      this.isInsecure = true;
+      return this;
+    }
+
+    /**
+     * Trusts the authorities in this file alone, which is read anew when it changes.
+     *
+     * @param file certificates in PEM
+     */
+    public Builder caFile(Path file) {
+      this.caFile = file;
+      return this;
+    }
+
+    /**
+     * Shows a certificate (mTLS). Both files are read anew when they change.
+     *
+     * @param certificateFile the chain in PEM, the client's own certificate first
+     * @param keyFile its private key, PKCS #8 in PEM
+     */
+    public Builder clientCertificate(Path certificateFile, Path keyFile) {
+      this.certificateFile = certificateFile;
+      this.keyFile = keyFile;
+      return this;
+    }
+
+    /**
+     * Shows a token as {@code authorization: Bearer …}. Never sent without TLS but to this machine.
+     *
+     * @param token asked for each call, so that it can be renewed; may block, and what it throws fails the call
+     */
+    public Builder token(Supplier<String> token) {
+      this.token = token;
+      return this;
+    }
+
+    /** Gives unary calls that have no deadline this one, in the place of 10 s. */
+    public Builder deadline(Duration deadline) {
+      this.deadline = deadline;
+      return this;
+    }
+
+    /**
+     * Makes the client. It connects with the first call.
+     *
+     * @throws IllegalArgumentException if what was said contradicts itself, or a token would be sent without TLS to
+     *     another machine
+     * @throws java.io.UncheckedIOException if a file cannot be read, or is no certificate or key
+     */
+    public KmsClient build() {
+      List<AutoCloseable> resources = new ArrayList<>();
+      return ChannelFactory.open(this, resources);
+    }
+  }
+}
