@@ -141,6 +141,11 @@ public final class KmsClient implements AutoCloseable {
         });
   }
 
+  /** Has the next call try to connect, whenever the last attempt was: gRPC waits up to two minutes between attempts. */
+  void connectAtOnce() {
+    managed.resetConnectBackoff();
+  }
+
   /** Ends the connection: waits up to 5 s for calls that are open, and then cancels them. */
   @Override
   public void close() {

@@ -23,7 +23,12 @@ public final class Main {
 
   private static void run(String command, World world, Checks checks) throws Exception {
     switch (command) {
+      case "produce" -> Produce.run(world, checks);
+      case "check" -> Check.run(world, checks);
       case "judge" -> Judge.run(world, checks);
+      case "identities" -> Identities.run(world, checks);
+      case "pushback" -> Pushback.run(world, checks);
+      case "resume" -> Resume.run(world, checks);
       default -> throw new IllegalArgumentException("there is no command " + command);
     }
   }
