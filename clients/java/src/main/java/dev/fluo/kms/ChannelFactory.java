@@ -34,7 +34,8 @@ final class ChannelFactory {
             .disableServiceConfigLookUp()
             .defaultServiceConfig(ServiceConfig.retries())
             .build();
-    Channel channel = ClientInterceptors.intercept(managed, new CallDefaults(options.deadline));
+    Channel channel = ClientInterceptors.interceptForward(managed, options.interceptors);
+    channel = ClientInterceptors.intercept(channel, new CallDefaults(options.deadline));
     if (options.token != null) {
       channel = ClientInterceptors.intercept(channel, new TokenInterceptor(options.token));
     }

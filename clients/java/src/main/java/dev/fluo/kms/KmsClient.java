@@ -10,6 +10,7 @@ import dev.fluo.kms.v1.ListKeysRequest;
 import dev.fluo.kms.v1.LogServiceGrpc;
 import dev.fluo.kms.v1.PublicKey;
 import io.grpc.Channel;
+import io.grpc.ClientInterceptor;
 import io.grpc.ManagedChannel;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -176,6 +177,7 @@ public final class KmsClient implements AutoCloseable {
     Path keyFile;
     Supplier<String> token;
     Duration deadline = Duration.ofSeconds(10);
+    final List<ClientInterceptor> interceptors = new ArrayList<>();
 
     private Builder(String target) {
       this.target = target;
@@ -222,6 +224,12 @@ public final class KmsClient implements AutoCloseable {
     /** Gives unary calls that have no deadline this one, in the place of 10 s. */
     public Builder deadline(Duration deadline) {
       this.deadline = deadline;
+      return this;
+    }
+
+    /** Lets an interceptor see all calls, as that of OpenTelemetry does; the first one given sees them first. */
+    public Builder intercept(ClientInterceptor interceptor) {
+      interceptors.add(interceptor);
       return this;
     }
 

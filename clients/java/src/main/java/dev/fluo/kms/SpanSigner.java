@@ -44,6 +44,7 @@ import java.util.concurrent.locks.ReentrantLock;
  */
 public final class SpanSigner implements AutoCloseable {
   static final Duration LONGEST_UNANSWERED = Duration.ofHours(23);
+  private static final Duration FOR_EVER = Duration.ofNanos(Long.MAX_VALUE);
   private static final Duration CLOSE_TIMEOUT = Duration.ofSeconds(10);
 
   private final KmsClient client;
@@ -130,15 +131,35 @@ public final class SpanSigner implements AutoCloseable {
    * @throws IllegalStateException likewise
    */
   public CompletableFuture<List<SpanOutcome>> sign(SpanBatch batch) throws InterruptedException {
+    try {
+      return sign(batch, FOR_EVER);
+    } catch (TimeoutException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /**
+   * Signs one batch, likewise; waits no longer than this for room.
+   *
+   * @throws TimeoutException if there was none; nothing of the batch is on its way then
+   * @throws InterruptedException likewise
+   * @throws IllegalStateException likewise
+   */
+  public CompletableFuture<List<SpanOutcome>> sign(SpanBatch batch, Duration timeout)
+      throws InterruptedException, TimeoutException {
     Unanswered added = new Unanswered(batch);
     if (batch.bytes() > ChannelFactory.MESSAGE_BYTES) {
       added.future().complete(List.of(tooLarge()));
       return added.future();
     }
+    long left = timeout.toNanos();
     lock.lockInterruptibly();
     try {
       while (unanswered.size() >= maxUnanswered && !isClosed) {
-        room.await();
+        if (left <= 0) {
+          throw new TimeoutException("the batches before it are not answered yet");
+        }
+        left = room.awaitNanos(left);
       }
       if (isClosed) {
         throw new IllegalStateException("the signer is closed");

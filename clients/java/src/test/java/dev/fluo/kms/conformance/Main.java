@@ -29,6 +29,7 @@ public final class Main {
       case "identities" -> Identities.run(world, checks);
       case "pushback" -> Pushback.run(world, checks);
       case "resume" -> Resume.run(world, checks);
+      case "export" -> Export.run(world, checks);
       default -> throw new IllegalArgumentException("there is no command " + command);
     }
   }
