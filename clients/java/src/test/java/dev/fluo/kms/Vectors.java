@@ -21,7 +21,8 @@ public final class Vectors {
 
   /** A file of Wycheproof's, which may not be there. */
   public static Path wycheproof(String name) {
-    return Path.of("../../../shared/vectors/wycheproof").resolve(name);
+    String folder = System.getenv("WYCHEPROOF");
+    return Path.of(folder == null ? "../../../shared/vectors/wycheproof" : folder).resolve(name);
   }
 
   public static byte[] hex(JsonObject members, String name) {
