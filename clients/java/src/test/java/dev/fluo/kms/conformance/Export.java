@@ -58,16 +58,13 @@ final class Export {
       Tracer tracer = provider.get("conformance");
       int warmUp = world.has("warmUp") ? world.number("warmUp") : 0;
       spans(tracer, "w-", warmUp, null);
-      long untilMs = System.currentTimeMillis() + world.number("shutdownMs");
-      if (warmUp > 0) {
-        provider.forceFlush().join(world.number("shutdownMs"), TimeUnit.MILLISECONDS);
-      }
+      flush(provider, signing, world.number("shutdownMs"));
       long cpuBefore = cpuNanos();
       int spans = world.number("spans");
       spans(tracer, "s-", spans, world.has("ratePerSecond") ? world.number("ratePerSecond") : null);
       System.out.println("ENDED " + spans);
-      untilMs = System.currentTimeMillis() + world.number("shutdownMs");
-      provider.forceFlush().join(world.number("shutdownMs"), TimeUnit.MILLISECONDS);
+      long untilMs = System.currentTimeMillis() + world.number("shutdownMs");
+      flush(provider, signing, world.number("shutdownMs"));
       JsonObject out = new JsonObject();
       out.addProperty("ended", spans);
       out.addProperty("cpuMicrosPerSpan", (cpuNanos() - cpuBefore) / 1_000.0 / spans);
@@ -80,6 +77,15 @@ final class Export {
         stats(out, signing.stats(), warmUp);
       }
       Files.writeString(world.path("out"), out.toString());
+    }
+  }
+
+  /** The processor hands over what it has, and does not flush its exporter. */
+  private static void flush(SdkTracerProvider provider, SigningSpanExporter signing, long mostMs) {
+    long untilMs = System.currentTimeMillis() + mostMs;
+    provider.forceFlush().join(mostMs, TimeUnit.MILLISECONDS);
+    if (signing != null) {
+      signing.flush().join(Math.max(1, untilMs - System.currentTimeMillis()), TimeUnit.MILLISECONDS);
     }
   }
 
