@@ -1,0 +1,123 @@
+/**
+ * Verifies signed spans offline, by the tenant's public keys: no network, no clock, no DOM, no Node, no dependency. SHA-256 and Ed25519 are
+ * WebCrypto's. A second implementation, which shares no code with the service: messages may differ from its, reasons do not.
+ */
+import { type ReadSpan, readResource, readScope, readSpan } from "./verify/canonical.ts";
+import { splitExport } from "./verify/export-file.ts";
+import { judge, type LogProof, type SignedStatement } from "./verify/judge.ts";
+import type { KeySet } from "./verify/key-set.ts";
+import { spansOf, tried } from "./verify/resource-spans.ts";
+import { refusal, type Verdict } from "./verify/verdict.ts";
+import { MalformedError, once, unexpected, wireReader } from "./verify/wire-reader.ts";
+
+export { UnreadableExportError } from "./verify/export-file.ts";
+export type { LogProof, SignedStatement } from "./verify/judge.ts";
+export { type KeySet, KeySetError, parseKeySet } from "./verify/key-set.ts";
+export type { Subtle } from "./verify/platform.ts";
+export { explanations, type KeyState, type Reason, type Verdict, type VerifyingKey } from "./verify/verdict.ts";
+
+/** A span with what was signed beside it, each as the wire bytes of its OTLP message. */
+export interface SpanToVerify {
+  /** Who must have signed. */
+  tenant: string;
+  span: Uint8Array;
+  /** As it was signed; left out where it was signed without. */
+  resource?: Uint8Array | undefined;
+  /** Likewise. */
+  scope?: Uint8Array | undefined;
+  /** What to check the span against, in place of its attributes. Not together with `logProof`. */
+  signedStatement?: SignedStatement | undefined;
+  /** Likewise. */
+  logProof?: LogProof | undefined;
+}
+
+/** Verifies one span. Never throws for what the span, its resource or its scope hold: that is MALFORMED. */
+export async function verify(
+  keys: KeySet,
+  { tenant, span, resource, scope, ...evidence }: SpanToVerify,
+): Promise<Verdict> {
+  const read = tried(() => {
+    if (evidence.signedStatement !== undefined && evidence.logProof !== undefined)
+      throw new MalformedError("the evidence has a second member; it is one of them");
+    const resourceText = resource === undefined ? "" : readResource(wireReader(resource));
+    const scopeText = scope === undefined ? "" : readScope(wireReader(scope));
+    return readSpan(wireReader(span), resourceText, scopeText);
+  });
+  return read instanceof MalformedError ? malformed(read) : judge(keys)(read, tenant, evidence);
+}
+
+/**
+ * Verifies a VerifySpanRequest, given as its wire bytes, as the service would. `tenant` is who must have signed; without it, whom the
+ * request names.
+ */
+export async function verifyRequest(keys: KeySet, request: Uint8Array, tenant?: string): Promise<Verdict> {
+  const read = tried(() => readRequest(request));
+  return read instanceof MalformedError ? malformed(read) : verify(keys, { ...read, tenant: tenant ?? read.tenant });
+}
+
+/**
+ * Verifies each span of an OTLP trace export by its attributes: protobuf, JSON, or JSON lines, as bytes. `tenant` is who must have signed;
+ * without it, whom each span names. One verdict a span, in order; one in the place of what cannot be read as spans. Throws
+ * UnreadableExportError for bytes that are no export.
+ */
+export async function verifyExport(keys: KeySet, bytes: Uint8Array, tenant?: string): Promise<Verdict[]> {
+  const judgeSpan = judge(keys);
+  const verdicts: Verdict[] = [];
+  for (const message of splitExport(bytes)) {
+    const spans = message instanceof MalformedError ? message : tried(() => spansOf(message));
+    const each: (ReadSpan | MalformedError)[] = spans instanceof MalformedError ? [spans] : spans;
+    for (const span of each)
+      verdicts.push(
+        span instanceof MalformedError ? malformed(span) : await judgeSpan(span, tenant ?? span.integrity.tenant ?? ""),
+      );
+  }
+  return verdicts;
+}
+
+function malformed({ message }: MalformedError): Verdict {
+  return refusal("MALFORMED", { message });
+}
+
+function readRequest(bytes: Uint8Array): SpanToVerify {
+  const reader = wireReader(bytes);
+  const read: Partial<SpanToVerify> = {};
+  const seen = new Set<number>();
+  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
+    once(seen, tag);
+    if (tag === 10) read.tenant = reader.text();
+    else if (tag === 18) read.span = reader.bytes();
+    else if (tag === 26) read.resource = reader.bytes();
+    else if (tag === 34) read.scope = reader.bytes();
+    else if (tag === 42) read.signedStatement = readSignedStatement(reader.bytes());
+    else if (tag === 50) read.logProof = readLogProof(reader.bytes());
+    else throw unexpected(tag);
+  }
+  if (read.span === undefined) throw new MalformedError("the request has no span");
+  return { ...read, tenant: read.tenant ?? "", span: read.span };
+}
+
+function readSignedStatement(bytes: Uint8Array): SignedStatement {
+  const reader = wireReader(bytes);
+  const read: SignedStatement = { statement: new Uint8Array(), signature: new Uint8Array() };
+  const seen = new Set<number>();
+  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
+    once(seen, tag);
+    if (tag === 10) read.statement = reader.bytes();
+    else if (tag === 18) read.signature = reader.bytes();
+    else throw unexpected(tag);
+  }
+  return read;
+}
+
+function readLogProof(bytes: Uint8Array): LogProof {
+  const reader = wireReader(bytes);
+  const read: LogProof = { statement: new Uint8Array(), proof: "" };
+  const seen = new Set<number>();
+  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
+    once(seen, tag);
+    if (tag === 10) read.statement = reader.bytes();
+    else if (tag === 18) read.proof = reader.text();
+    else throw unexpected(tag);
+  }
+  return read;
+}

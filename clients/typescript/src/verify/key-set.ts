@@ -1,0 +1,249 @@
+/**
+ * A tenant's public keys: the JWKS (RFC 7517) that the service serves, with each key's state and times, its names in logs, and the
+ * handovers from key to key.
+ */
+import { canonicalBase64, canonicalBase64Url, hexText, isSame } from "./bytes.ts";
+import { type Crypto, hashBytes, publicKeyBytes, webCrypto } from "./crypto.ts";
+import { type JsonTree, parseJson } from "./json-tree.ts";
+import { type Checkpoint, isIncluded, type LogEvidence, leafHash, parseLogProof } from "./log-proof.ts";
+import type { Subtle } from "./platform.ts";
+import { type NoteKey, parseVerifierKey, signersOf } from "./signed-note.ts";
+import { parseHandover } from "./statement.ts";
+import { type KeyState, type LogKey, reasonOfKey, type VerifyingKey } from "./verdict.ts";
+
+/** A key set that is refused. The message names the member that is wrong, as in `keys[2].valid_from`. */
+export class KeySetError extends Error {
+  override readonly name = "KeySetError";
+}
+
+/** Public keys of one tenant, to verify with. */
+export interface KeySet {
+  /** By key id. */
+  readonly keys: ReadonlyMap<string, VerifyingKey>;
+  /** Each key by the name of each log that it may sign for. */
+  readonly logKeys: readonly LogKey[];
+  /** Proofs that one key handed over to another. */
+  readonly handovers: readonly HandoverClaim[];
+  /** What the keys are verified by. */
+  readonly crypto: Crypto;
+  /**
+   * The keys among these verifier keys, and those that a chain of handovers leads to from them: for whoever trusts a few keys and not
+   * the place that the set came from. Throws KeySetError for a text that is no verifier key, or none of a key in the set.
+   */
+  trusting(vkeys: readonly string[]): Promise<KeySet>;
+}
+
+/** A handover's entry and proof. Nothing of it is verified before `trusting`. */
+export interface HandoverClaim extends LogEvidence {
+  leaf: Uint8Array;
+  to: NoteKey;
+}
+
+type Members = ReadonlyMap<string, JsonTree>;
+
+const states: readonly KeyState[] = [
+  ...(["PENDING", "ACTIVE", "RETIRED", "DISABLED", "COMPROMISED"] as const),
+  ...(["DESTROY_SCHEDULED", "DESTROYED"] as const),
+];
+/** RFC 8037's name, and RFC 9864's. */
+const algorithms: readonly unknown[] = ["EdDSA", "Ed25519"];
+
+/**
+ * Reads what `/api/kms/tenants/{tenant}/jwks.json` serves. `subtle` is by default that of `globalThis.crypto`. Throws KeySetError for
+ * anything that a service would not serve: a member twice, a private key, a page of a larger set, a key of another kind, and the like.
+ */
+export async function parseKeySet(jwks: string, options: { subtle?: Subtle } = {}): Promise<KeySet> {
+  const crypto = webCrypto(options.subtle);
+  const whole = parseMembers(jwks);
+  const list = whole.get("keys");
+  if (!Array.isArray(list)) throw new KeySetError('the key set has no list "keys"; it must be a JWKS');
+  if (isPage(whole, list.length))
+    throw new KeySetError("the key set is one page of the tenant's keys; take all of them, as jwks.json serves them");
+  const keys = new Map<string, VerifyingKey>();
+  const logKeys: LogKey[] = [];
+  for (const [i, entry] of (list as readonly JsonTree[]).entries()) {
+    const { key, inLogs } = await readKey(entry, `keys[${i}]`, crypto);
+    if (keys.has(key.keyId)) throw new KeySetError(`keys[${i}].kid is there twice; keep one`);
+    keys.set(key.keyId, key);
+    logKeys.push(...inLogs);
+  }
+  const handovers: HandoverClaim[] = [];
+  for (const [i, entry] of listAt(whole.get("handovers"), "handovers").entries()) {
+    const claim = await readHandover(entry, `handovers[${i}]`, crypto);
+    if (claim !== undefined) handovers.push(claim);
+  }
+  return keySet({ keys, logKeys, handovers, crypto });
+}
+
+function keySet(parts: Omit<KeySet, "trusting">): KeySet {
+  const { logKeys, handovers, crypto } = parts;
+  return {
+    ...parts,
+    async trusting(vkeys) {
+      const first: NoteKey[] = [];
+      for (const text of vkeys) {
+        const key = await parseVerifierKey(text, crypto);
+        if (key === undefined) throw new KeySetError("a verifier key is NAME+ID+KEY, as the key set has them");
+        if (!logKeys.some(({ publicKey }) => isSame(publicKey, key.publicKey)))
+          throw new KeySetError(`the key set has no key ${text}`);
+        first.push(key);
+      }
+      const trusted = await trustedKeys(first, handovers, logKeys, crypto);
+      const ids = new Set(trusted.map(({ keyId }) => keyId));
+      const keys = new Map([...parts.keys].filter(([keyId]) => ids.has(keyId)));
+      return keySet({ ...parts, keys, logKeys: trusted });
+    },
+  };
+}
+
+/** A compromised key hands nothing over: whoever has it could name anybody. */
+async function trustedKeys(
+  first: readonly NoteKey[],
+  handovers: readonly HandoverClaim[],
+  keys: readonly LogKey[],
+  crypto: Crypto,
+): Promise<readonly LogKey[]> {
+  const isAmong = (key: NoteKey, some: readonly NoteKey[]) =>
+    some.some(({ publicKey }) => isSame(publicKey, key.publicKey));
+  let trusted = keys.filter((key) => isAmong(key, first));
+  for (;;) {
+    const reached: NoteKey[] = [];
+    for (const handover of handovers) {
+      const { to, note, checkpoint } = handover;
+      const named = keys.filter(({ name }) => name === checkpoint.origin);
+      const signers = (await signersOf(note, named, crypto)) ?? [];
+      const isTrusted = signers.some((key) => trusted.includes(key) && reasonOfKey(key) === "OK");
+      if (to.name === checkpoint.origin && isTrusted && isAmong(to, signers))
+        if (await isIncluded(handover.leaf, handover, crypto)) reached.push(to);
+    }
+    const more = keys.filter((key) => trusted.includes(key) || isAmong(key, reached));
+    if (more.length === trusted.length) return trusted;
+    trusted = more;
+  }
+}
+
+function parseMembers(text: string): Members {
+  let whole: JsonTree;
+  try {
+    whole = parseJson(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new KeySetError("the key set is not JSON; take what jwks.json answers");
+    throw new KeySetError(`the key set can be read in two ways: ${(error as Error).message}`);
+  }
+  return whole instanceof Map ? (whole as Members) : new Map();
+}
+
+/** Whether there are more keys: spans of the others would look as if they were forged. */
+function isPage(whole: Members, keys: number): boolean {
+  const token = whole.get("next_page_token") ?? whole.get("nextPageToken") ?? "";
+  const total = whole.get("total_keys") ?? whole.get("totalKeys") ?? keys;
+  return token !== "" || total !== keys;
+}
+
+async function readKey(entry: JsonTree, at: string, crypto: Crypto): Promise<{ key: VerifyingKey; inLogs: LogKey[] }> {
+  const jwk: Members = entry instanceof Map ? entry : new Map();
+  const publicKey = readPublicKey(jwk, at);
+  const keyId = jwk.get("kid");
+  if (typeof keyId !== "string" || keyId === "") throw new KeySetError(`${at}.kid is missing`);
+  const state = states.find((known) => known === jwk.get("state"));
+  if (state === undefined) throw new KeySetError(`${at}.state must be one of ${states.join(", ")}`);
+  const [validFrom, validUntil, compromisedAt] = ["valid_from", "valid_until", "compromised_at"].map((name) =>
+    readDate(jwk.get(name), `${at}.${name}`),
+  );
+  const key: VerifyingKey = { keyId, publicKey, state, validFrom, validUntil, compromisedAt };
+  const compromisedLog = readHead(jwk.get("compromised_log"), `${at}.compromised_log`);
+  const inLogs: LogKey[] = [];
+  for (const [i, vkey] of listAt(jwk.get("vkeys"), `${at}.vkeys`).entries()) {
+    const named = await parseVerifierKey(textAt(vkey, `${at}.vkeys[${i}]`), crypto);
+    if (named === undefined || !isSame(named.publicKey, publicKey))
+      throw new KeySetError(`${at}.vkeys[${i}] must be a verifier key of the same key`);
+    inLogs.push({ ...key, ...named, compromisedLog });
+  }
+  return { key, inLogs };
+}
+
+/** An Ed25519 public key that is for signatures, as RFC 8037 and RFC 7517 have it. */
+function readPublicKey(jwk: Members, at: string): Uint8Array {
+  if (jwk.has("d"))
+    throw new KeySetError(
+      `${at} HAS A PRIVATE KEY (d): whoever has read it can sign with it. Replace the key, destroy the file, and verify by public keys`,
+    );
+  if (jwk.get("kty") !== "OKP" || jwk.get("crv") !== "Ed25519")
+    throw new KeySetError(`${at} is not an Ed25519 key (kty OKP, crv Ed25519)`);
+  if (jwk.has("alg") && !algorithms.includes(jwk.get("alg")))
+    throw new KeySetError(`${at}.alg must be one of ${algorithms.join(", ")}, or left out`);
+  if (jwk.has("use") && jwk.get("use") !== "sig") throw new KeySetError(`${at}.use must be sig, or left out`);
+  const operations = jwk.get("key_ops");
+  if (operations !== undefined && !(Array.isArray(operations) && operations.length === 1 && operations[0] === "verify"))
+    throw new KeySetError(`${at}.key_ops must be ["verify"], or left out`);
+  const x = jwk.get("x");
+  const publicKey = typeof x === "string" ? canonicalBase64Url(x) : undefined;
+  if (publicKey?.length !== publicKeyBytes)
+    throw new KeySetError(`${at}.x must be ${publicKeyBytes} bytes in base64url, without padding`);
+  return publicKey;
+}
+
+function readHead(value: JsonTree | undefined, at: string): Checkpoint | undefined {
+  if (value === null || value === undefined) return undefined;
+  const head = membersAt(value, at);
+  const root = base64At(head.get("root"), `${at}.root`);
+  if (root.length !== hashBytes) throw new KeySetError(`${at}.root must be ${hashBytes} bytes`);
+  return { origin: textAt(head.get("origin"), `${at}.origin`), size: indexAt(head.get("size"), `${at}.size`), root };
+}
+
+/** Undefined for a key that was announced and never came into use. */
+async function readHandover(value: JsonTree, at: string, crypto: Crypto): Promise<HandoverClaim | undefined> {
+  const members = membersAt(value, at);
+  const entry = base64At(members.get("entry"), `${at}.entry`);
+  const proof = textAt(members.get("proof"), `${at}.proof`);
+  const handover = parseHandover(entry);
+  const to = handover && (await parseVerifierKey(handover.toVkey, crypto));
+  const isWhole = to && hexText(await crypto.sha256(Uint8Array.from(to.publicKey))) === handover?.toKeyDigest;
+  if (isWhole && proof === "") {
+    textAt(members.get("origin"), `${at}.origin`);
+    indexAt(members.get("leaf_index"), `${at}.leaf_index`);
+    return undefined;
+  }
+  const evidence = parseLogProof(proof);
+  if (!isWhole || evidence === undefined) throw new KeySetError(`${at} is not a handover's entry and its log proof`);
+  return { ...evidence, to, leaf: await leafHash(entry, crypto) };
+}
+
+const dateForm = /^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d))?$/;
+
+/** Milliseconds since 1970. What Date.parse takes beyond RFC 3339 differs between engines, and is refused. */
+function readDate(value: JsonTree | undefined, at: string): number | undefined {
+  if (value === null || value === undefined) return undefined;
+  const ms = typeof value === "string" && dateForm.test(value) ? Date.parse(value) : Number.NaN;
+  if (Number.isNaN(ms)) throw new KeySetError(`${at} must be a date of RFC 3339, or null`);
+  return ms;
+}
+
+function membersAt(value: JsonTree | undefined, at: string): Members {
+  if (!(value instanceof Map)) throw new KeySetError(`${at} must be an object`);
+  return value as Members;
+}
+
+/** Empty where it is missing. */
+function listAt(value: JsonTree | undefined, at: string): readonly JsonTree[] {
+  if (value === null || value === undefined) return [];
+  if (!Array.isArray(value)) throw new KeySetError(`${at} must be a list`);
+  return value as readonly JsonTree[];
+}
+
+function textAt(value: JsonTree | undefined, at: string): string {
+  if (typeof value !== "string") throw new KeySetError(`${at} must be text`);
+  return value;
+}
+
+function base64At(value: JsonTree | undefined, at: string): Uint8Array {
+  const bytes = canonicalBase64(textAt(value, at));
+  if (bytes === undefined) throw new KeySetError(`${at} must be base64`);
+  return bytes;
+}
+
+function indexAt(value: JsonTree | undefined, at: string): number {
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0)
+    throw new KeySetError(`${at} must be a whole number, not below 0`);
+  return value;
+}

@@ -1,0 +1,92 @@
+/** The offline verifier on vectors that other programs made. */
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { canonicalSignedAt } from "../../src/verify/statement.ts";
+import { parseKeySet, verify, verifyExport, verifyRequest } from "../../src/verify.ts";
+
+const vector = (name: string) =>
+  JSON.parse(readFileSync(new URL(`../../../../test/vectors/${name}`, import.meta.url), "utf8"));
+const hex = (text: string) => new Uint8Array(Buffer.from(text, "hex"));
+const utf8 = (text: string) => new TextEncoder().encode(text);
+
+interface Accepted {
+  name: string;
+  signSpanRequest: string;
+  statement: string;
+  signature: string;
+}
+const accepted: { publicKey: string; keyId: string; tenant: string; spans: Accepted[] } = vector("span/accepted.json");
+const jwk = {
+  ...{ kty: "OKP", crv: "Ed25519", kid: accepted.keyId, state: "ACTIVE" },
+  x: Buffer.from(accepted.publicKey, "hex").toString("base64url"),
+};
+const keys = await parseKeySet(JSON.stringify({ keys: [jwk] }));
+
+/** A length-delimited field of less than 16 KiB. */
+function field(number: number, content: Uint8Array): Uint8Array {
+  const { length } = content;
+  return Buffer.concat([Uint8Array.of((number << 3) | 2, (length & 127) | 128, length >> 7), content]);
+}
+
+describe.each(accepted.spans)("$name", ({ signSpanRequest, statement, signature }) => {
+  const evidence = Buffer.concat([field(1, utf8(statement)), field(2, hex(signature))]);
+
+  it("verifies by the statement that was signed", async () => {
+    const request = Buffer.concat([hex(signSpanRequest), field(5, evidence)]);
+    expect(await verifyRequest(keys, request)).toMatchObject({
+      ...{
+        verified: true,
+        reason: "OK",
+        keyId: accepted.keyId,
+        keyState: "ACTIVE",
+        signedAt: "2026-01-02T03:04:05.678Z",
+      },
+    });
+  });
+
+  it("is refused with another name of the tenant", async () => {
+    const request = Buffer.concat([hex(signSpanRequest), field(5, evidence)]);
+    expect(await verifyRequest(keys, request, "globex")).toMatchObject({ verified: false, reason: "UNKNOWN_KEY" });
+  });
+});
+
+describe("a span that could be read in two ways", () => {
+  it.each(vector("span/refused.json") as { name: string; span: string }[])("is refused: $name", async ({ span }) => {
+    expect(await verify(keys, { tenant: "acme", span: hex(span) })).toMatchObject({
+      ...{ verified: false, reason: "MALFORMED" },
+    });
+  });
+});
+
+describe("an export with signed spans", () => {
+  const exported: { protobuf: string; json: Record<string, string> } = vector("span/exported.json");
+  const forms = [["protobuf", hex(exported.protobuf)] as const].concat(
+    Object.entries(exported.json).map(([name, text]) => [name as "protobuf", utf8(text)]),
+  );
+
+  it.each(forms)("verifies as %s", async (_, bytes) => {
+    const verdicts = await verifyExport(keys, bytes);
+    expect(verdicts.length).toBeGreaterThan(0);
+    expect(verdicts.every(({ verified }) => verified)).toBe(true);
+  });
+
+  it.each(forms.slice(1))("is refused as %s with a number changed", async (_, bytes) => {
+    const altered = utf8(new TextDecoder().decode(bytes).replace(/"?200"?/, "201"));
+    expect(await verifyExport(keys, altered)).toContainEqual(expect.objectContaining({ reason: "SIGNATURE_MISMATCH" }));
+  });
+});
+
+describe("a time of signing", () => {
+  const times: {
+    accepted: { by: string; spelling: string; canonical: string }[];
+    refused: { what: string; spelling: string }[];
+  } = vector("signed-at/vectors.json");
+
+  it.each(times.accepted)("is read as $by writes it: $spelling", ({ spelling, canonical }) => {
+    expect(canonicalSignedAt(spelling)).toBe(canonical);
+  });
+
+  it.each(times.refused)("is refused: $what", ({ spelling }) => {
+    expect(canonicalSignedAt(spelling)).toBeUndefined();
+  });
+});
