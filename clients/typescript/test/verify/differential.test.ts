@@ -232,6 +232,5 @@ describe(`the verifier on ${inputs} random exports of seed ${seed}`, () => {
     }
     expect(counts["protobuf verified"]).toBeGreaterThan(inputs / 2);
     expect(counts["altered JSON verified"]).toBeGreaterThan(0);
-    console.info(counts);
   });
 });

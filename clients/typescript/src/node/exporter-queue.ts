@@ -1,0 +1,102 @@
+/** Batches of spans between the processor and the backend: bounded by spans and bytes, in order. Those that find no room wait in order, too. */
+
+export interface QueueLimits {
+  spans: number;
+  bytes: number;
+}
+
+export interface Sized {
+  readonly spans: readonly unknown[];
+  readonly bytes: number;
+}
+
+export interface ExporterQueue<Item extends Sized> {
+  /** Resolves once the item has its place, false where it got none before the signal. */
+  put(item: Item, signal: AbortSignal): Promise<boolean>;
+  /** The items, in order, each once, as they come; ends with `end`. An item keeps its place until `leave`. */
+  items(): AsyncGenerator<Item, void, undefined>;
+  leave(item: Item): void;
+  /** All that have a place. */
+  waiting(): readonly Item[];
+  /** Resolves when no item has a place. */
+  emptied(): Promise<void>;
+  /** Gives nothing more a place, and nobody an item. */
+  end(): void;
+}
+
+export function exporterQueue<Item extends Sized>(limits: QueueLimits): ExporterQueue<Item> {
+  const held: Item[] = [];
+  const arrived: Item[] = [];
+  const changed = new Set<() => void>();
+  let [spans, bytes] = [0, 0];
+  let isEnded = false;
+  let turn: Promise<void> = Promise.resolve();
+
+  const change = (signal?: AbortSignal) =>
+    new Promise<void>((resolve) => {
+      const done = () => {
+        changed.delete(done);
+        signal?.removeEventListener("abort", done);
+        resolve();
+      };
+      changed.add(done);
+      signal?.addEventListener("abort", done, { once: true });
+    });
+  const tell = () => {
+    for (const each of [...changed]) each();
+  };
+  // One that is larger than the queue fits into an empty one.
+  const hasRoom = (item: Item) =>
+    held.length === 0 || (spans + item.spans.length <= limits.spans && bytes + item.bytes <= limits.bytes);
+
+  return {
+    async put(item, signal) {
+      const before = turn;
+      let over!: () => void;
+      turn = new Promise((resolve) => {
+        over = resolve;
+      });
+      try {
+        await before;
+        while (!isEnded && !signal.aborted && !hasRoom(item)) await change(signal);
+        if (isEnded || signal.aborted) return false;
+        held.push(item);
+        arrived.push(item);
+        spans += item.spans.length;
+        bytes += item.bytes;
+        tell();
+        return true;
+      } finally {
+        over();
+      }
+    },
+
+    async *items() {
+      while (!isEnded) {
+        const item = arrived.shift();
+        if (item === undefined) await change();
+        else yield item;
+      }
+    },
+
+    leave(item) {
+      const at = held.indexOf(item);
+      if (at < 0) return;
+      held.splice(at, 1);
+      spans -= item.spans.length;
+      bytes -= item.bytes;
+      tell();
+    },
+
+    waiting: () => held,
+
+    async emptied() {
+      while (held.length > 0) await change();
+    },
+
+    end() {
+      isEnded = true;
+      tell();
+    },
+  };
+}

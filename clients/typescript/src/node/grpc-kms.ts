@@ -1,0 +1,54 @@
+/** The service by gRPC, in Node: TLS with certificates of both sides, tokens, retries by gRPC's service config. */
+import { readFileSync } from "node:fs";
+import * as grpc from "@grpc/grpc-js";
+import { defaultTimeoutMs, type Kms, kmsOver } from "../kms.ts";
+import { requireSafe, type TokenSource } from "../token.ts";
+import { type GrpcChannel, grpcChannel, grpcTransport } from "./grpc-transport.ts";
+import { channelOptions } from "./service-config.ts";
+
+export interface GrpcOptions {
+  /** `host:port` of the service's gRPC listener. */
+  target: string;
+  /** Without TLS. */
+  insecure?: boolean;
+  /** PEM file of the authorities that may have signed the service's certificate, in place of the system's. */
+  caFile?: string;
+  /** PEM file of this client's certificate with its chain. The files are read once: open anew where they change. */
+  certificateFile?: string;
+  /** PEM file of its private key. */
+  keyFile?: string;
+  /** Asked at each call. Refused without TLS unless the host is loopback. */
+  token?: TokenSource;
+  /** Deadline of unary calls that have none of their own, in milliseconds; 10,000 by default. Streams have none. */
+  timeoutMs?: number;
+  /** Options of grpc-js that win over those of this package, such as interceptors' or a proxy's. */
+  channelOptions?: grpc.ChannelOptions;
+}
+
+/** The service over one channel, which connects with the first call. */
+export interface GrpcKms extends Kms {
+  /** For streams whose messages are bytes already. */
+  readonly channel: GrpcChannel;
+  /** Closes the channel. Calls that are under way end. */
+  close(): void;
+}
+
+/** Throws where a file cannot be read, and for cleartext that was not asked for or would show a token. */
+export function createGrpcKms(options: GrpcOptions): GrpcKms {
+  const { target, insecure = false, token, timeoutMs = defaultTimeoutMs } = options;
+  const host = target.replace(/^dns:(\/\/\/)?/, "").replace(/:\d+$/, "");
+  requireSafe(host, { isTls: !insecure, insecure, token });
+  const credentials = insecure ? grpc.credentials.createInsecure() : tlsCredentials(options);
+  const client = new grpc.Client(target, credentials, { ...channelOptions, ...options.channelOptions });
+  const channel = grpcChannel(client, timeoutMs, token);
+  return { ...kmsOver(grpcTransport(channel)), channel, close: () => client.close() };
+}
+
+function tlsCredentials({ caFile, certificateFile, keyFile }: GrpcOptions): grpc.ChannelCredentials {
+  if ((certificateFile === undefined) !== (keyFile === undefined))
+    throw new Error("a client certificate needs both: certificateFile and keyFile");
+  const [ca, key, certificate] = [caFile, keyFile, certificateFile].map((file) =>
+    file === undefined ? null : readFileSync(file),
+  );
+  return grpc.credentials.createSsl(ca, key, certificate);
+}

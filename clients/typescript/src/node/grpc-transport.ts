@@ -1,0 +1,158 @@
+/** gRPC by `@grpc/grpc-js` as a transport of Connect's clients, so that calls and errors are the same over both. */
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  type DescMethodStreaming,
+  type DescMethodUnary,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { Code, ConnectError, type StreamResponse, type Transport, type UnaryResponse } from "@connectrpc/connect";
+import * as grpc from "@grpc/grpc-js";
+import { authorization, type TokenSource } from "../token.ts";
+import { callError, headersOf } from "./grpc-error.ts";
+
+/** A channel, and what is shown on it. */
+export interface GrpcChannel {
+  readonly client: grpc.Client;
+  /** Deadline of unary calls that have none of their own, in milliseconds. */
+  readonly timeoutMs: number;
+  /** The metadata of a call: its headers, and a token that is asked for now. */
+  metadata(headers?: HeadersInit): Promise<grpc.Metadata>;
+}
+
+export function grpcChannel(client: grpc.Client, timeoutMs: number, token: TokenSource | undefined): GrpcChannel {
+  return {
+    client,
+    timeoutMs,
+    async metadata(headers) {
+      const metadata = new grpc.Metadata();
+      for (const [name, value] of new Headers(headers))
+        metadata.add(name, name.endsWith("-bin") ? Buffer.from(value, "base64") : value);
+      if (token !== undefined) metadata.set("authorization", await authorization(token));
+      return metadata;
+    },
+  };
+}
+
+export function grpcTransport(channel: GrpcChannel): Transport {
+  return { unary: unaryOver(channel), stream: streamOver(channel) };
+}
+
+const passedThrough = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+function pathOf({ parent, name }: DescMethod): string {
+  return `/${parent.typeName}/${name}`;
+}
+
+function unaryOver(channel: GrpcChannel): Transport["unary"] {
+  return async <I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    headers: HeadersInit | undefined,
+    input: MessageInitShape<I>,
+  ): Promise<UnaryResponse<I, O>> => {
+    const request = toBinary(method.input, create(method.input, input));
+    const deadline = Date.now() + (timeoutMs ?? channel.timeoutMs);
+    const metadata = await channel.metadata(headers);
+    signal?.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      let header = new Headers();
+      let trailer = new Headers();
+      const call = channel.client.makeUnaryRequest(
+        pathOf(method),
+        passedThrough,
+        (bytes) => fromBinary(method.output, bytes),
+        request,
+        metadata,
+        { deadline },
+        (error, message) => {
+          signal?.removeEventListener("abort", cancel);
+          if (error) reject(signal?.aborted ? abortedBy(signal) : callError(error));
+          else resolve({ ...answered, header, trailer, message: message as MessageShape<O> });
+        },
+      );
+      const cancel = () => call.cancel();
+      const answered = { stream: false as const, service: method.parent, method };
+      call.on("metadata", (metadata) => {
+        header = headersOf(metadata);
+      });
+      call.on("status", ({ metadata }) => {
+        trailer = headersOf(metadata);
+      });
+      signal?.addEventListener("abort", cancel, { once: true });
+    });
+  };
+}
+
+/** Without a deadline unless it is given. What is sent heeds the flow control of the stream. */
+function streamOver(channel: GrpcChannel): Transport["stream"] {
+  return async <I extends DescMessage, O extends DescMessage>(
+    method: DescMethodStreaming<I, O>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    headers: HeadersInit | undefined,
+    input: AsyncIterable<MessageInitShape<I>>,
+  ): Promise<StreamResponse<I, O>> => {
+    const metadata = await channel.metadata(headers);
+    signal?.throwIfAborted();
+    const call = channel.client.makeBidiStreamRequest<Uint8Array, MessageShape<O>>(
+      pathOf(method),
+      passedThrough,
+      (bytes) => fromBinary(method.output, bytes),
+      metadata,
+      timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs },
+    );
+    const cancel = () => call.cancel();
+    signal?.addEventListener("abort", cancel, { once: true });
+    const trailer = new Headers();
+    call.on("status", ({ metadata }) => {
+      for (const [name, value] of headersOf(metadata)) trailer.append(name, value);
+    });
+    let sendError: unknown;
+    const send = async () => {
+      try {
+        for await (const each of input) {
+          if (call.destroyed) return;
+          const isTaken = call.write(toBinary(method.input, create(method.input, each)));
+          if (!isTaken) await drained(call);
+        }
+        call.end();
+      } catch (error) {
+        sendError = error;
+        call.cancel();
+      }
+    };
+    void send();
+    const message = (async function* () {
+      try {
+        yield* call as AsyncIterable<MessageShape<O>>;
+      } catch (error) {
+        throw sendError ?? (signal?.aborted ? abortedBy(signal) : callError(error));
+      } finally {
+        signal?.removeEventListener("abort", cancel);
+        call.cancel();
+      }
+    })();
+    return { stream: true, service: method.parent, method, header: new Headers(), trailer, message };
+  };
+}
+
+/** Resolves, too, where the call has ended. */
+function drained(call: grpc.ClientDuplexStream<Uint8Array, unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      for (const event of ["drain", "close", "error", "status"]) call.off(event, done);
+      resolve();
+    };
+    for (const event of ["drain", "close", "error", "status"]) call.on(event, done);
+  });
+}
+
+function abortedBy(signal: AbortSignal): ConnectError {
+  return new ConnectError("the caller gave up", Code.Canceled, undefined, undefined, signal.reason);
+}

@@ -1,0 +1,429 @@
+/**
+ * An exporter that signs: it wraps another one of OpenTelemetry's SDK, has each batch of spans signed, puts the attributes on the spans, and
+ * hands them to the other. An exporter and no processor: a span is frozen when it ends, and `onEnd` must not wait.
+ *
+ * The SDK's processors drop a batch whose export failed. So this repeats by itself, in a bounded queue of its own, or without one until the
+ * processor's time-out. A batch that was signed stays signed: what is repeated is the same. To the backend it promises at least once; in the
+ * tenant's log a span has at most one entry for as long as the process lives. Spans in memory at a crash are lost.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { SignMode } from "../messages.ts";
+import { type ExporterQueue, exporterQueue, type QueueLimits, type Sized } from "./exporter-queue.ts";
+import type { GrpcChannel } from "./grpc-transport.ts";
+import {
+  failed,
+  frozen,
+  loadOtel,
+  type Otel,
+  type SdkExporter,
+  type SdkSpan,
+  succeeded,
+  withAttributes,
+} from "./otel.ts";
+import { exportOf, idsOf, type SpanPart, spanParts } from "./otlp-parts.ts";
+import { batchesOf } from "./span-batches.ts";
+import { createSpanSigner, type SpanRefusal, type SpanResult, type SpanSigner } from "./span-signer.ts";
+
+/** Why spans did not arrive at the backend. */
+export type LossCause =
+  /** The queue was full for as long as an export may take. */
+  | "queue-full"
+  /** Without a queue: an export took too long. */
+  | "timeout"
+  /** The service refused the batch whole. */
+  | "rejected"
+  /** The service would not sign, or the backend not take them, until they were too old. */
+  | "undeliverable"
+  /** The exporter was shut down before. */
+  | "shutdown";
+
+export interface SigningExporterOptions<Span = unknown> {
+  tenant: string;
+  /** `SignMode.LOG` by default. */
+  mode?: SignMode;
+  /** 20,000 spans and 64 MiB by default; null: each export waits until its spans are delivered. */
+  queue?: Partial<QueueLimits> | null;
+  /** The processor's export time-out, in milliseconds; 30,000 by default. */
+  timeoutMs?: number;
+  /**
+   * A span that the service refuses, such as one with two attributes of one name, goes on without a signature and with the attribute
+   * `fluo.kms.unsigned.reason` ("forward", the default), or not at all ("drop").
+   */
+  onRefused?: "forward" | "drop";
+  /** Told of all spans that do not arrive. */
+  onLost?: (cause: LossCause, spans: readonly Span[]) => void;
+  /** After so many milliseconds in the queue spans are given up; an hour by default. */
+  deliveryAgeMs?: number;
+  /** Takes a line for each loss and refusal, at most one in 10 s for each cause; `console.error` by default. */
+  log?: (line: string) => void;
+}
+
+/** Counts of spans since the exporter was made. */
+export interface ExporterStats {
+  /** Taken by the backend, those that were forwarded without a signature among them. */
+  delivered: number;
+  /** Refused by the service one by one. */
+  refused: number;
+  /** Not delivered, by cause; causes without any are left out. */
+  lost: Partial<Record<LossCause, number>>;
+}
+
+export interface SigningExporter<Span> extends SdkExporter<Span> {
+  /** Takes no more, delivers what it can within the time, and shuts the other exporter down. */
+  shutdown(): Promise<void>;
+  /** The same within this time; resolves with how many spans were not delivered by then. */
+  shutdown(timeoutMs: number): Promise<number>;
+  /** Resolves when all that was exported before is delivered or lost. */
+  forceFlush(): Promise<void>;
+  stats(): ExporterStats;
+}
+
+interface Item<Span> extends Sized {
+  readonly spans: readonly Span[];
+  readonly parts: readonly SpanPart[];
+  readonly endsAt: number;
+  /** Aborts when the item is given up. */
+  readonly given: AbortController;
+  /** Spans to hand on; once it is there, it stays. */
+  signed?: Promise<Span[]>;
+}
+
+const [firstBackoffMs, maxBackoffMs, maxRefusedBackoffMs] = [100, 5_000, 30_000];
+const defaultQueue: QueueLimits = { spans: 20_000, bytes: 64 * 1024 * 1024 };
+const logEveryMs = 10_000;
+/** An exporter that never calls back would hold everything behind it. */
+const hungMs = 60_000;
+const reasonAttribute = "fluo.kms.unsigned.reason";
+
+/**
+ * Wraps `delegate`. The service is called by a stream of its own over the channel of `kms`, which stays the caller's to close:
+ *
+ * ```ts
+ * const kms = createGrpcKms({ target: "kms.example.com:9000" });
+ * const exporter = createSigningExporter(kms, new OTLPTraceExporter(), { tenant: "acme" });
+ * const provider = new TracerProvider({ spanProcessors: [new BatchSpanProcessor({ exporter })] });
+ * ```
+ */
+export function createSigningExporter<Span extends SdkSpan>(
+  kms: { channel: GrpcChannel },
+  delegate: SdkExporter<Span>,
+  options: SigningExporterOptions<Span>,
+): SigningExporter<Span> {
+  return new Exporter(kms, delegate, options) as object as SigningExporter<Span>;
+}
+
+class Exporter<Span extends SdkSpan> {
+  readonly #delegate: SdkExporter<Span>;
+  readonly #signer: SpanSigner;
+  readonly #queue: ExporterQueue<Item<Span>> | undefined;
+  readonly #options: Required<Pick<SigningExporterOptions<Span>, "timeoutMs" | "onRefused" | "deliveryAgeMs" | "log">>;
+  readonly #onLost: SigningExporterOptions<Span>["onLost"];
+  readonly #stats: ExporterStats = { delivered: 0, refused: 0, lost: {} };
+  readonly #logged = new Map<string, number>();
+  /** Exports that were not answered yet. */
+  readonly #open = new Set<Promise<void>>();
+  /** Of exports without a queue. */
+  readonly #direct = new Set<Item<Span>>();
+  #otel: Promise<Otel> | undefined;
+  #shutdown: Promise<number> | undefined;
+  #notDelivered = 0;
+
+  constructor(kms: { channel: GrpcChannel }, delegate: SdkExporter<Span>, options: SigningExporterOptions<Span>) {
+    const { tenant, mode = SignMode.LOG, queue = {}, onLost } = options;
+    const { timeoutMs = 30_000, onRefused = "forward", deliveryAgeMs = 3_600_000, log = defaultLog } = options;
+    this.#delegate = delegate;
+    this.#signer = createSpanSigner(kms, { tenant, mode });
+    this.#options = { timeoutMs, onRefused, deliveryAgeMs, log };
+    this.#onLost = onLost;
+    if (queue !== null) {
+      this.#queue = exporterQueue({ ...defaultQueue, ...queue });
+      void this.#work(this.#queue);
+    }
+  }
+
+  export(spans: Span[], resultCallback: (result: { code: number; error?: Error }) => void): void {
+    const done = this.#export(spans).then(
+      () => resultCallback({ code: succeeded }),
+      (error: unknown) =>
+        resultCallback({ code: failed, error: error instanceof Error ? error : new Error(String(error)) }),
+    );
+    const open = done.catch(() => {});
+    this.#open.add(open);
+    void open.then(() => this.#open.delete(open));
+  }
+
+  async forceFlush(): Promise<void> {
+    await Promise.all([...this.#open]);
+    await this.#queue?.emptied();
+  }
+
+  stats(): ExporterStats {
+    return { ...this.#stats, lost: { ...this.#stats.lost } };
+  }
+
+  shutdown(timeoutMs: number = this.#options.timeoutMs): Promise<number> {
+    this.#shutdown ??= this.#end(timeoutMs);
+    return this.#shutdown;
+  }
+
+  async #export(given: Span[]): Promise<void> {
+    if (given.length === 0) return;
+    if (this.#shutdown !== undefined) {
+      this.#lose("shutdown", given);
+      throw new Error("the exporter is shut down");
+    }
+    const { timeoutMs, deliveryAgeMs } = this.#options;
+    const [spans, startedAt] = [given.map(frozen), Date.now()];
+    this.#otel ??= loadOtel();
+    const bytes = (await this.#otel).serialize(spans);
+    const ageMs = this.#queue === undefined ? timeoutMs : deliveryAgeMs;
+    const item: Item<Span> = {
+      ...{
+        spans,
+        parts: spanParts(bytes),
+        bytes: bytes.length,
+        endsAt: startedAt + ageMs,
+        given: new AbortController(),
+      },
+    };
+    if (this.#queue === undefined) return this.#deliverDirectly(item);
+    const hasPlace = await within(timeoutMs, (signal) => this.#queue!.put(item, signal));
+    if (hasPlace) return;
+    this.#lose(this.#shutdown === undefined ? "queue-full" : "shutdown", spans);
+    throw new Error(`the queue of the signing exporter was full for ${timeoutMs} ms`);
+  }
+
+  async #deliverDirectly(item: Item<Span>): Promise<void> {
+    this.#direct.add(item);
+    try {
+      item.signed = this.#signed(item);
+      const isDelivered = await this.#deliver(item, "timeout");
+      if (!isDelivered) throw new Error("the spans were not signed and delivered");
+    } finally {
+      this.#direct.delete(item);
+    }
+  }
+
+  /** Signs one after the other, as many at once as the signer takes, and delivers in the same order beside it. */
+  async #work(queue: ExporterQueue<Item<Span>>): Promise<void> {
+    let last: Promise<unknown> = Promise.resolve();
+    for await (const item of queue.items()) {
+      let taken!: () => void;
+      const isTaken = new Promise<void>((resolve) => {
+        taken = resolve;
+      });
+      item.signed = this.#signed(item, taken);
+      const before = last;
+      last = (async () => {
+        await before;
+        await this.#deliver(item, "undeliverable");
+        queue.leave(item);
+      })();
+      await isTaken;
+    }
+  }
+
+  /** True where the backend has them; else they are counted as lost. Never rejects. */
+  async #deliver(item: Item<Span>, cause: LossCause): Promise<boolean> {
+    const timer = setTimeout(() => item.given.abort(new Error("given up")), Math.max(0, item.endsAt - Date.now()));
+    timer.unref();
+    try {
+      const spans = await item.signed!;
+      if (spans.length > 0) await this.#repeat(item, () => this.#handOn(spans), "the backend does not take spans");
+      this.#stats.delivered += spans.length;
+      return true;
+    } catch (error) {
+      const isRejected = error instanceof RejectedError;
+      this.#lose(isRejected ? "rejected" : this.#isEnding(item) ? "shutdown" : cause, item.spans, error);
+      return false;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #isEnding(item: Item<Span>): boolean {
+    return item.given.signal.reason === shutDown;
+  }
+
+  /** Tries until it succeeds, or the item is given up. */
+  async #repeat(item: Item<Span>, attempt: () => Promise<void>, what: string): Promise<void> {
+    const { signal } = item.given;
+    for (let backoffMs = firstBackoffMs; ; backoffMs = Math.min(2 * backoffMs, maxBackoffMs)) {
+      signal.throwIfAborted();
+      try {
+        return await attempt();
+      } catch (error) {
+        this.#log("delivery", `${what}, and is tried again: ${(error as Error).message}`);
+      }
+      await delay(backoffMs, undefined, { signal, ref: true });
+    }
+  }
+
+  async #handOn(spans: Span[]): Promise<void> {
+    const { untraced } = await this.#otel!;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        timer = setTimeout(() => reject(new Error("the exporter did not call back")), hungMs);
+        untraced(() =>
+          this.#delegate.export(spans, ({ code, error }) => {
+            if (code === succeeded) resolve();
+            else reject(error ?? new Error("the export failed"));
+          }),
+        );
+      });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The spans with their attributes. `taken` is called once all are on their way, or are not going to be. */
+  async #signed(item: Item<Span>, taken = () => {}): Promise<Span[]> {
+    const signed = this.#results(item, taken).then((results) => this.#attach(item, results));
+    signed.catch(() => {});
+    try {
+      return await signed;
+    } finally {
+      taken();
+    }
+  }
+
+  async #results(item: Item<Span>, taken: () => void): Promise<SpanResult[]> {
+    const results: Promise<SpanResult[]>[] = [];
+    for (const { parts } of batchesOf(item.parts)) {
+      const bytes = exportOf(parts);
+      let isTaken!: () => void;
+      const onItsWay = new Promise<void>((resolve) => {
+        isTaken = resolve;
+      });
+      const one = this.#signBatch(item, bytes, isTaken);
+      one.then(isTaken, isTaken);
+      results.push(one);
+      await onItsWay;
+    }
+    taken();
+    return (await Promise.all(results)).flat();
+  }
+
+  async #signBatch(item: Item<Span>, bytes: Uint8Array, taken: () => void): Promise<SpanResult[]> {
+    const { signal } = item.given;
+    const { untraced } = await this.#otel!;
+    for (let backoffMs = firstBackoffMs; ; backoffMs = Math.min(2 * backoffMs, maxRefusedBackoffMs)) {
+      signal.throwIfAborted();
+      try {
+        const { results } = await untraced(() => this.#signer.sign(bytes, { signal }));
+        taken();
+        return await results;
+      } catch (error) {
+        if (signal.aborted) throw error;
+        const isOfBatch = error instanceof ConnectError && rejections.includes(error.code);
+        if (isOfBatch) throw new RejectedError(error.message, { cause: error });
+        this.#log("signing", `the service does not sign, and is asked again: ${(error as Error).message}`);
+      }
+      await delay(backoffMs, undefined, { signal, ref: true });
+    }
+  }
+
+  /** The encoder groups spans by resource and scope, so results are found by the spans' ids. */
+  #attach({ spans, parts }: Item<Span>, results: readonly SpanResult[]): Span[] {
+    const byIds = Map.groupBy(
+      parts.map((part, i) => ({ ids: idsOf(part), result: results[i]! })),
+      ({ ids }) => ids,
+    );
+    return spans.flatMap((span) => {
+      const ids = (span as unknown as { spanContext(): { traceId: string; spanId: string } }).spanContext();
+      const result = byIds.get(`${ids.traceId}/${ids.spanId}`)?.shift()?.result;
+      if (result === undefined)
+        throw new Error("the spans were not encoded one by one; look at the versions of OpenTelemetry");
+      if ("attributes" in result) return withAttributes(span, result.attributes);
+      return this.#refuse(span, result);
+    });
+  }
+
+  #refuse(span: Span, { code, field, message }: SpanRefusal): Span[] {
+    this.#stats.refused += 1;
+    const reason = [Code[code], field, message].filter((part) => part !== "").join(": ");
+    this.#log("refused", `a span was not signed: ${reason}`);
+    return this.#options.onRefused === "drop" ? [] : [withAttributes(span, [[reasonAttribute, reason]])];
+  }
+
+  #lose(cause: LossCause, spans: readonly Span[], error?: unknown): void {
+    const { lost } = this.#stats;
+    lost[cause] = (lost[cause] ?? 0) + spans.length;
+    if (cause === "shutdown" || this.#shutdown !== undefined) this.#notDelivered += spans.length;
+    const why = error instanceof Error && cause !== "shutdown" ? `: ${error.message}` : "";
+    this.#log(cause, `${spans.length} spans are lost (${cause})${why}`);
+    try {
+      this.#onLost?.(cause, spans);
+    } catch (thrown) {
+      this.#log("callback", `onLost threw: ${(thrown as Error).message}`);
+    }
+  }
+
+  #log(about: string, line: string): void {
+    const now = Date.now();
+    if (now - (this.#logged.get(about) ?? Number.NEGATIVE_INFINITY) < logEveryMs) return;
+    this.#logged.set(about, now);
+    this.#options.log(`fluo-kms: ${line}`);
+  }
+
+  async #end(timeoutMs: number): Promise<number> {
+    const isFlushed = await withinTime(timeoutMs, this.#drained());
+    if (!isFlushed) {
+      for (const item of [...(this.#queue?.waiting() ?? []), ...this.#direct]) item.given.abort(shutDown);
+      this.#queue?.end();
+      await this.#drained();
+    }
+    this.#queue?.end();
+    const closed = new AbortController();
+    closed.abort(new Error("the exporter is shut down"));
+    await this.#signer.close({ signal: closed.signal });
+    await withinTime(Math.max(timeoutMs, 1_000), this.#delegate.shutdown());
+    return this.#notDelivered;
+  }
+
+  async #drained(): Promise<void> {
+    await Promise.all([...this.#open]);
+    await this.#queue?.emptied();
+  }
+}
+
+/** A batch that would be refused again. */
+class RejectedError extends Error {
+  override readonly name = "RejectedError";
+}
+
+const rejections: readonly Code[] = [Code.InvalidArgument, Code.AlreadyExists];
+const shutDown = new Error("the exporter is shut down");
+
+function defaultLog(line: string): void {
+  // biome-ignore lint/suspicious/noConsole: evidence that is lost must be seen where nobody listens
+  console.error(line);
+}
+
+/** `work` with a signal that aborts after the time. */
+async function within<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), ms);
+  try {
+    return await work(controller.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Whether it settled within the time. */
+async function withinTime(ms: number, work: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  const done = work.then(
+    () => true,
+    () => true,
+  );
+  const isDone = await Promise.race([done, late]);
+  clearTimeout(timer);
+  return isDone;
+}
