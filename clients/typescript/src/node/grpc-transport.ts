@@ -44,6 +44,9 @@ export function grpcTransport(channel: GrpcChannel): Transport {
 
 const passedThrough = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
+/** Bytes fields are then no Buffers either, as over every other transport. */
+const asUint8Array = (bytes: Buffer) => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
 function pathOf({ parent, name }: DescMethod): string {
   return `/${parent.typeName}/${name}`;
 }
@@ -66,7 +69,7 @@ function unaryOver(channel: GrpcChannel): Transport["unary"] {
       const call = channel.client.makeUnaryRequest(
         pathOf(method),
         passedThrough,
-        (bytes) => fromBinary(method.output, bytes),
+        (bytes) => fromBinary(method.output, asUint8Array(bytes)),
         request,
         metadata,
         { deadline },
@@ -103,7 +106,7 @@ function streamOver(channel: GrpcChannel): Transport["stream"] {
     const call = channel.client.makeBidiStreamRequest<Uint8Array, MessageShape<O>>(
       pathOf(method),
       passedThrough,
-      (bytes) => fromBinary(method.output, bytes),
+      (bytes) => fromBinary(method.output, asUint8Array(bytes)),
       metadata,
       timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs },
     );
