@@ -27,7 +27,7 @@ export async function check(world: World): Promise<number> {
   if (world.connect !== undefined) clients.push(["Connect", createKms({ baseUrl: world.connect })]);
   const keys = await parseKeySet(readFileSync(world.keys, "utf8"));
   const checks = newChecks();
-    const expect = world.expect ?? { individual: "OK", log: "OK" };
+  const expect = world.expect ?? { individual: "OK", log: "OK" };
   const byService = world.expectService ?? expect;
 
   for (const [i, file] of world.evidence.entries()) {

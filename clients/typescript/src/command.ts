@@ -2,7 +2,15 @@
 /** `fluo-kms-verify`: were these spans signed by this tenant, and are they unchanged? Needs the public keys and no service. */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { explanations, KeySetError, parseKeySet, UnreadableExportError, type Verdict, verifyExport } from "./verify.ts";
+import {
+  explanations,
+  type KeySet,
+  KeySetError,
+  parseKeySet,
+  UnreadableExportError,
+  type Verdict,
+  verifyExport,
+} from "./verify.ts";
 
 const usage = `Usage: fluo-kms-verify --keys FILE [--tenant TENANT] [--vkey VKEY]… [--json] SPANS_FILE
 
@@ -36,7 +44,7 @@ async function run(args: string[]): Promise<number> {
   if (keysFile === undefined) throw new Failure("verify needs --keys FILE", 2);
   if (spansFile === undefined || positionals.length > 1) throw new Failure("verify takes one SPANS_FILE", 2);
   const all = await parseKeySet(read(keysFile).toString("utf8"));
-  const keys = vkeys.length === 0 ? all : await all.trusting(vkeys);
+  const keys = vkeys.length === 0 ? all : await trusted(all, vkeys);
   const verdicts = await verifyExport(keys, read(spansFile), tenant);
   const verified = verdicts.filter((each) => each.verified).length;
   const failed = verdicts.length - verified;
@@ -47,6 +55,16 @@ async function run(args: string[]): Promise<number> {
     else print(`${verified} of ${verdicts.length} verified${failed > 0 ? `, ${failed} failed` : ""}`);
   }
   return verified > 0 && failed === 0 ? 0 : 1;
+}
+
+async function trusted(keys: KeySet, vkeys: readonly string[]): Promise<KeySet> {
+  for (const vkey of vkeys) {
+    const isThere = await keys.has(vkey).catch((error: Error) => {
+      throw new Failure(error.message, 2);
+    });
+    if (!isThere) throw new Failure(`the keys file has no key ${vkey}`);
+  }
+  return keys.trusting(vkeys);
 }
 
 function parsed(args: string[]) {

@@ -28,9 +28,11 @@ export interface KeySet {
   readonly crypto: Crypto;
   /**
    * The keys among these verifier keys, and those that a chain of handovers leads to from them: for whoever trusts a few keys and not
-   * the place that the set came from. Throws KeySetError for a text that is no verifier key, or none of a key in the set.
+   * the place that the set came from. A key that the set does not have leads nowhere. Throws KeySetError for a text that is no verifier key.
    */
   trusting(vkeys: readonly string[]): Promise<KeySet>;
+  /** Whether a verifier key is of a key in the set, by whichever name. Throws likewise. */
+  has(vkey: string): Promise<boolean>;
 }
 
 /** A handover's entry and proof. Nothing of it is verified before `trusting`. */
@@ -75,19 +77,24 @@ export async function parseKeySet(jwks: string, options: { subtle?: Subtle } = {
   return keySet({ keys, logKeys, handovers, crypto });
 }
 
-function keySet(parts: Omit<KeySet, "trusting">): KeySet {
+function keySet(parts: Omit<KeySet, "trusting" | "has">): KeySet {
   const { logKeys, handovers, crypto } = parts;
+  const keyOf = async (vkey: string) => {
+    const key = await parseVerifierKey(vkey, crypto);
+    if (key === undefined) throw new KeySetError("a verifier key is NAME+ID+KEY, as the key set has them");
+    return key;
+  };
   return {
     ...parts,
+
+    async has(vkey) {
+      const key = await keyOf(vkey);
+      return logKeys.some(({ publicKey }) => isSame(publicKey, key.publicKey));
+    },
+
     async trusting(vkeys) {
       const first: NoteKey[] = [];
-      for (const text of vkeys) {
-        const key = await parseVerifierKey(text, crypto);
-        if (key === undefined) throw new KeySetError("a verifier key is NAME+ID+KEY, as the key set has them");
-        if (!logKeys.some(({ publicKey }) => isSame(publicKey, key.publicKey)))
-          throw new KeySetError(`the key set has no key ${text}`);
-        first.push(key);
-      }
+      for (const text of vkeys) first.push(await keyOf(text));
       const trusted = await trustedKeys(first, handovers, logKeys, crypto);
       const ids = new Set(trusted.map(({ keyId }) => keyId));
       const keys = new Map([...parts.keys].filter(([keyId]) => ids.has(keyId)));
