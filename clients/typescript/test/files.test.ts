@@ -1,7 +1,9 @@
 /** Sealed files: other programs' vectors, and a running service. */
+import { createHash, createHmac } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inflateSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningService, startService } from "../../../test/support/running-service.ts";
 import { itOnWycheproof } from "../../../test/support/wycheproof.ts";
@@ -62,10 +64,10 @@ const hex = (text: unknown) => Buffer.from(text as string, "hex");
 describe("Cobblestone-256", () => {
   itOnWycheproof("opens and refuses as the vectors say", "c2sp_chunked_encryption_aes_256_gcm_test.json", (groups) =>
     groups.flatMap(({ tests }) =>
-      tests.map(({ tcId, key, context, ct, msg, result, ...rest }) => {
-        const sealed = hex(ct);
+      tests.map(({ tcId, key, ctx, ct, msgLength, msgSha512, result }) => {
+        const sealed = inflateSync(hex(ct));
         const open = () => {
-          const chunks = openingChunks(hex(key), hex(context), sealed.subarray(0, prefixBytes));
+          const chunks = openingChunks(hex(key), hex(ctx), sealed.subarray(0, prefixBytes));
           const text: Buffer[] = [];
           for (let at = prefixBytes; ; at += chunkBytes + 16) {
             const chunk = sealed.subarray(at, at + chunkBytes + 16);
@@ -73,15 +75,16 @@ describe("Cobblestone-256", () => {
             if (chunk.length < chunkBytes + 16) return Buffer.concat(text);
           }
         };
-        if (result === "valid") expect(open().equals(hex(msg)), `${tcId} ${JSON.stringify(rest)}`).toBe(true);
-        else expect(open, `${tcId}`).toThrow(SealedFileError);
+        if (result === "valid") {
+          const text = open();
+          expect([text.length, createHash("sha512").update(text).digest("hex")]).toEqual([msgLength, msgSha512]);
+        } else expect(open, `${tcId}`).toThrow(hex(key).length === 32 ? SealedFileError : RangeError);
         return tcId;
       }),
     ),
   );
 
-  itOnWycheproof("expands keys as the vectors say", "hkdf_sha512_test.json", async (groups) => {
-    const { createHmac } = await import("node:crypto");
+  itOnWycheproof("expands keys as the vectors say", "hkdf_sha512_test.json", (groups) => {
     return groups.flatMap(({ tests }) =>
       tests.map(({ tcId, ikm, salt, info, size, okm, result }) => {
         const extracted = createHmac("sha512", hex(salt)).update(hex(ikm)).digest();

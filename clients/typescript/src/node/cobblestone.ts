@@ -54,6 +54,7 @@ export function sealingChunks(
   context: Uint8Array,
   salt: Uint8Array = randomBytes(saltBytes),
 ): Chunks {
+  if (inputKey.length !== keyBytes) throw new RangeError(`an input key has ${keyBytes} bytes`);
   const secrets = expand(inputKey, Buffer.concat([label, salt, context]), keyBytes + nonceBytes + commitmentBytes);
   const [key, baseNonce] = [secrets.subarray(0, keyBytes), secrets.subarray(keyBytes, keyBytes + nonceBytes)];
   let counter = 0;

@@ -117,13 +117,14 @@ class Signer implements SpanSigner {
     const [before, { promise, resolve }] = [this.#turn, withResolvers<void>()];
     this.#turn = promise;
     try {
-      await before;
+      await unlessAborted(before, signal);
       for (const { parts, isTooLarge } of batches) {
         if (isTooLarge) results.push(Promise.resolve([tooLarge]));
         else results.push((await this.#taken(exportOf(parts), parts.length, signal)).results);
       }
     } finally {
-      resolve();
+      // Who gave up before its turn takes nobody's.
+      void before.then(resolve);
     }
     const all = Promise.allSettled(results).then((settled) =>
       settled.flatMap((each) => {
@@ -372,6 +373,19 @@ function encoded(resourceSpans: readonly ResourceSpans[]): Uint8Array {
 
 function wrongAnswer(message: string): ConnectError {
   return new ConnectError(message, Code.Internal);
+}
+
+function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return work;
+  return new Promise((resolve, reject) => {
+    const aborted = () => reject(signal.reason);
+    if (signal.aborted) aborted();
+    signal.addEventListener("abort", aborted, { once: true });
+    void work.then(() => {
+      signal.removeEventListener("abort", aborted);
+      resolve();
+    });
+  });
 }
 
 function withResolvers<T>() {

@@ -1,0 +1,191 @@
+/** The signing exporter under the real SDK, on a running service and backends that fail. */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
+import { BatchSpanProcessor, type ReadableSpan, TracerProvider } from "@opentelemetry/sdk-trace";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { type RunningService, startService } from "../../../test/support/running-service.ts";
+import { createGrpcKms } from "../src/node/grpc-kms.ts";
+import { createSigningExporter, type SigningExporterOptions } from "../src/node/signing-exporter.ts";
+import { type KeySet, parseKeySet, type Verdict, verifyExport } from "../src/verify.ts";
+import { type CutProxy, startCutProxy } from "./cut-proxy.ts";
+
+let service: RunningService;
+let proxy: CutProxy;
+beforeAll(async () => {
+  service = await startService();
+});
+afterAll(() => service.stop());
+
+/** A backend that keeps what it is sent, and answers with `status`. */
+async function startBackend() {
+  const bodies: Buffer[] = [];
+  const backend = { bodies, status: 200, url: "" };
+  const server = createServer(async (request, response) => {
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part);
+    bodies.push(Buffer.concat(parts));
+    response.writeHead(backend.status, { "content-type": "application/x-protobuf" }).end();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    await once(server.close(), "close");
+  });
+  backend.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/traces`;
+  return backend;
+}
+
+async function begin(options: Partial<SigningExporterOptions<ReadableSpan>> = {}) {
+  proxy = await startCutProxy(() => `127.0.0.1:${service.grpcPort}`);
+  const backend = await startBackend();
+  const kms = createGrpcKms({ target: proxy.address, insecure: true });
+  const lines: string[] = [];
+  const lost: [string, number][] = [];
+  const exporter = createSigningExporter<ReadableSpan>(kms, new OTLPTraceExporter({ url: backend.url }), {
+    ...{ tenant: "exported", log: (line: string) => void lines.push(line), timeoutMs: 60_000 },
+    onLost: (cause, spans) => void lost.push([cause, spans.length]),
+    ...options,
+  });
+  const processor = new BatchSpanProcessor({
+    ...{ exporter, maxExportBatchSize: 100, maxQueueSize: 10_000, exportTimeoutMillis: 120_000 },
+  });
+  const provider = new TracerProvider({ spanProcessors: [processor] });
+  const tracer = provider.getTracer("tests");
+  onTestFinished(async () => {
+    await exporter.shutdown(0);
+    await provider.shutdown().catch(() => {});
+    kms.close();
+    await proxy.stop();
+  });
+  const end = (count: number, attributes: Record<string, string | string[]> = {}) => {
+    for (let i = 0; i < count; i += 1) tracer.startSpan(`s-${i}`, { attributes: { list: ["a"], ...attributes } }).end();
+  };
+  return { backend, exporter, provider, end, lines, lost };
+}
+
+async function keySet(): Promise<KeySet> {
+  return parseKeySet(await (await fetch(`${service.url}/api/kms/tenants/exported/jwks.json`)).text());
+}
+
+async function verdictsOf(bodies: readonly Buffer[]): Promise<Verdict[]> {
+  const keys = await keySet();
+  return (await Promise.all(bodies.map((body) => verifyExport(keys, body)))).flat();
+}
+
+describe.each([
+  ["with its queue", {}],
+  ["without a queue", { queue: null }],
+])("%s", (_, queue) => {
+  it("delivers every span signed, once", async () => {
+    const { backend, exporter, provider, end, lost } = await begin(queue);
+    end(450);
+    await provider.forceFlush();
+    expect(await exporter.shutdown(60_000)).toBe(0);
+    const verdicts = await verdictsOf(backend.bodies);
+    expect(verdicts.filter(({ verified }) => verified)).toHaveLength(450);
+    expect(new Set(verdicts.map(({ leafIndex }) => leafIndex)).size).toBe(450);
+    expect(exporter.stats()).toEqual({ delivered: 450, refused: 0, lost: {} });
+    expect(lost).toEqual([]);
+  });
+
+  it("delivers all where the network to the service is cut and comes back", async () => {
+    const { backend, provider, exporter, end } = await begin(queue);
+    end(300);
+    const flushed = provider.forceFlush();
+    proxy.cut();
+    proxy.setOpen(false);
+    setTimeout(() => proxy.setOpen(true), 400);
+    await flushed;
+    await exporter.forceFlush();
+    const verdicts = await verdictsOf(backend.bodies);
+    expect(verdicts.filter(({ verified }) => verified)).toHaveLength(300);
+    expect(new Set(verdicts.map(({ leafIndex }) => leafIndex)).size).toBe(300);
+  });
+
+  it("repeats what the backend did not take, the same to the byte", async () => {
+    const { backend, provider, exporter, end } = await begin(queue);
+    backend.status = 400;
+    end(50);
+    const flushed = provider.forceFlush();
+    await expect.poll(() => backend.bodies.length).toBeGreaterThan(2);
+    backend.status = 200;
+    await flushed;
+    await exporter.forceFlush();
+    expect(new Set(backend.bodies.map((body) => body.toString("base64"))).size).toBe(1);
+    expect((await verdictsOf(backend.bodies.slice(-1))).every(({ verified }) => verified)).toBe(true);
+    expect(exporter.stats().delivered).toBe(50);
+  });
+});
+
+describe("spans that are refused", () => {
+  const reserved = { "audit.integrity.other": "x" };
+
+  it("go on unsigned and say why", async () => {
+    const { backend, provider, exporter, end, lines } = await begin();
+    end(2);
+    end(1, reserved);
+    await provider.forceFlush();
+    await exporter.forceFlush();
+    expect(exporter.stats()).toEqual({ delivered: 3, refused: 1, lost: {} });
+    expect(Buffer.concat(backend.bodies).includes("fluo.kms.unsigned.reason")).toBe(true);
+    expect(lines.some((line) => line.includes("was not signed"))).toBe(true);
+    expect((await verdictsOf(backend.bodies)).filter(({ verified }) => verified)).toHaveLength(2);
+  });
+
+  it("do not go on where they are to be dropped", async () => {
+    const { backend, provider, exporter, end } = await begin({ onRefused: "drop" });
+    end(1);
+    end(1, reserved);
+    await provider.forceFlush();
+    await exporter.forceFlush();
+    expect(exporter.stats()).toEqual({ delivered: 1, refused: 1, lost: {} });
+    expect(await verdictsOf(backend.bodies)).toHaveLength(1);
+  });
+});
+
+describe("spans that are lost", () => {
+  it("are counted and told where the queue stays full", async () => {
+    const { provider, exporter, end, lost, lines } = await begin({ queue: { spans: 150 }, timeoutMs: 100 });
+    proxy.setOpen(false);
+    end(400);
+    await expect(provider.forceFlush()).rejects.toBeDefined();
+    await expect.poll(() => exporter.stats().lost).toEqual({ "queue-full": 300 });
+    proxy.setOpen(true);
+    await exporter.forceFlush();
+    expect(exporter.stats()).toEqual({ delivered: 100, refused: 0, lost: { "queue-full": 300 } });
+    expect(lost.reduce((sum, [, count]) => sum + count, 0)).toBe(300);
+    expect(lines.filter((line) => line.includes("queue-full"))).toHaveLength(1);
+  });
+
+  it("are counted without a queue where the time passes", async () => {
+    const { provider, exporter, end } = await begin({ queue: null, timeoutMs: 200 });
+    proxy.setOpen(false);
+    end(50);
+    await expect(provider.forceFlush()).rejects.toBeDefined();
+    expect(exporter.stats()).toEqual({ delivered: 0, refused: 0, lost: { timeout: 50 } });
+  });
+
+  it("are given up when they are too old", async () => {
+    const { provider, exporter, end, backend } = await begin({ deliveryAgeMs: 300 });
+    backend.status = 400;
+    end(50);
+    await provider.forceFlush();
+    await exporter.forceFlush();
+    expect(exporter.stats()).toEqual({ delivered: 0, refused: 0, lost: { undeliverable: 50 } });
+  });
+
+  it("are counted by the shutdown, which takes nothing more", async () => {
+    const { provider, exporter, end, backend } = await begin();
+    backend.status = 400;
+    end(50);
+    await provider.forceFlush();
+    expect(await exporter.shutdown(200)).toBe(50);
+    expect(exporter.stats().lost).toEqual({ shutdown: 50 });
+    end(1);
+    await expect(provider.forceFlush()).rejects.toBeDefined();
+    expect(exporter.stats().lost).toEqual({ shutdown: 51 });
+  });
+});

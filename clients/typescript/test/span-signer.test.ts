@@ -1,0 +1,256 @@
+/** The span signer on a running service, behind a proxy that cuts; and on stand-ins that answer what no service should. */
+import { Code, ConnectError } from "@connectrpc/connect";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import * as grpc from "@grpc/grpc-js";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { type RunningService, startService } from "../../../test/support/running-service.ts";
+import {
+  SignMode,
+  type SignSpansRequest,
+  SignSpansRequestSchema,
+  type SignSpansResponse,
+  SignSpansResponseSchema,
+} from "../src/messages.ts";
+import { createGrpcKms } from "../src/node/grpc-kms.ts";
+import { createSpanSigner, type SpanResult, type SpanSignerOptions } from "../src/node/span-signer.ts";
+import { startCutProxy } from "./cut-proxy.ts";
+import { badSpan, madeSpans } from "./made-spans.ts";
+
+function signerAt(target: string, options: Partial<SpanSignerOptions> & { token?: () => string } = {}) {
+  const { token, ...rest } = options;
+  const kms = createGrpcKms({ target, insecure: true, ...(token && { token }) });
+  const signer = createSpanSigner(kms, { tenant: "acme", ...rest });
+  onTestFinished(async () => {
+    await signer.close({ signal: AbortSignal.abort() });
+    kms.close();
+  });
+  return signer;
+}
+
+const indicesOf = (results: readonly SpanResult[]) =>
+  results.map((each) => ("attributes" in each ? each.leafIndex : each.message));
+
+describe("on a running service", () => {
+  let service: RunningService;
+  let address: string;
+  beforeAll(async () => {
+    service = await startService();
+    address = `127.0.0.1:${service.grpcPort}`;
+  });
+  afterAll(() => service.stop());
+
+  it("gives each span its attributes, in order, in the log", async () => {
+    const signer = signerAt(address, { tenant: "ordered" });
+    const all = await Promise.all([3, 1, 2].map((count) => signer.sign([madeSpans(count)])));
+    const results = await Promise.all(all.map((each) => each.results));
+    expect(results.map(indicesOf)).toEqual([[0n, 1n, 2n], [3n], [4n, 5n]]);
+    const [first] = results[0]!;
+    expect("attributes" in first! && first.attributes.map(([key]) => key)).toEqual(
+      ["algorithm", "value", "tenant", "signed_at"].map((name) => `audit.integrity.${name}`),
+    );
+    await signer.flush();
+  });
+
+  it("signs each by itself where it is asked to", async () => {
+    const { results } = await signerAt(address, { mode: SignMode.INDIVIDUAL }).sign([madeSpans(1)]);
+    expect((await results)[0]).toMatchObject({ leafIndex: undefined });
+  });
+
+  it("divides more than 1,000 spans, and keeps their order", async () => {
+    const { results } = await signerAt(address, { tenant: "divided" }).sign([madeSpans(2_500)]);
+    expect(indicesOf(await results)).toEqual(Array.from({ length: 2_500 }, (_, i) => BigInt(i)));
+  });
+
+  it("says why a span was refused, beside those that were not", async () => {
+    const { results } = await signerAt(address).sign([madeSpans(1), badSpan(), madeSpans(1)]);
+    expect(await results).toMatchObject([
+      {},
+      { code: Code.InvalidArgument, field: expect.stringContaining("trace_id") },
+      {},
+    ]);
+  });
+
+  it("does not send a span that is larger than a message", async () => {
+    const large = madeSpans(1);
+    large.scopeSpans[0]!.spans[0]!.name = "x".repeat(5 * 1024 * 1024);
+    const { results } = await signerAt(address).sign([madeSpans(1), large, madeSpans(1)]);
+    expect(await results).toMatchObject([{}, { code: Code.ResourceExhausted }, {}]);
+  });
+
+  it("fails a batch that is refused, and goes on with the next", async () => {
+    const signer = signerAt(address);
+    const malformed = await signer.sign(Uint8Array.of(0x0a, 6, 0x12, 4, 0x12, 0, 0x22, 0));
+    const { results } = await signer.sign([madeSpans(2)]);
+    await expect(malformed.results).rejects.toMatchObject({ code: Code.InvalidArgument });
+    expect(await results).toHaveLength(2);
+    await expect(signer.sign(Uint8Array.of(0xff))).rejects.toThrow(/no OTLP/);
+  });
+
+  it("sends again what was not answered, and no span gets two places", async () => {
+    const proxy = await startCutProxy(() => address);
+    onTestFinished(() => proxy.stop());
+    const signer = signerAt(proxy.address, { tenant: "cut" });
+    const answers: Promise<SpanResult[]>[] = [];
+    for (let i = 0; i < 40; i += 1) {
+      answers.push((await signer.sign([madeSpans(50)])).results);
+      if (i % 7 === 3) proxy.cut();
+      if (i === 20) {
+        proxy.setOpen(false);
+        setTimeout(() => proxy.setOpen(true), 300);
+      }
+    }
+    const indices = (await Promise.all(answers)).flatMap(indicesOf);
+    expect(indices).toEqual(Array.from({ length: 2_000 }, (_, i) => BigInt(i)));
+  });
+
+  it("takes no more while as many are unanswered as may be", async () => {
+    const proxy = await startCutProxy(() => address);
+    onTestFinished(() => proxy.stop());
+    proxy.setOpen(false);
+    const signer = signerAt(proxy.address, { tenant: "pressed", maxUnanswered: 2 });
+    const taken: number[] = [];
+    const all = [0, 1, 2, 3].map(async (i) => {
+      const { results } = await signer.sign([madeSpans(1)]);
+      taken.push(i);
+      return results;
+    });
+    await expect.poll(() => taken.length).toBe(2);
+    const aborted = signer.sign([madeSpans(1)], { signal: AbortSignal.timeout(50) });
+    await expect(aborted).rejects.toThrow();
+    expect(taken).toEqual([0, 1]);
+    proxy.setOpen(true);
+    expect((await Promise.all(all)).flatMap(indicesOf)).toEqual([0n, 1n, 2n, 3n]);
+    expect(taken).toEqual([0, 1, 2, 3]);
+  });
+
+  it("is closed when all is answered, and takes nothing then", async () => {
+    const signer = signerAt(address);
+    const { results } = await signer.sign([madeSpans(5)]);
+    await signer.close();
+    expect(await results).toHaveLength(5);
+    await expect(signer.sign([madeSpans(1)])).rejects.toThrow(/closed/);
+  });
+
+  it("fails what is unanswered where the close is given up", async () => {
+    const signer = signerAt("127.0.0.1:1");
+    const { results } = await signer.sign([madeSpans(1)]);
+    await signer.close({ signal: AbortSignal.timeout(50) });
+    await expect(results).rejects.toThrow();
+  });
+});
+
+type Answer = (request: SignSpansRequest, nth: number) => Partial<SignSpansResponse>[] | Partial<grpc.StatusObject>;
+
+/** A service that answers each batch as it is told; `nth` counts the batches of all streams. */
+async function standIn(answer: Answer) {
+  const requests: SignSpansRequest[] = [];
+  const tokens: string[] = [];
+  const server = new grpc.Server({ "grpc.max_receive_message_length": 8 * 1024 * 1024 });
+  const definition: grpc.MethodDefinition<SignSpansRequest, SignSpansResponse> = {
+    ...{ path: "/fluo.kms.v1.KmsService/SignSpans", requestStream: true, responseStream: true },
+    requestSerialize: (message) => Buffer.from(toBinary(SignSpansRequestSchema, message)),
+    requestDeserialize: (bytes) => fromBinary(SignSpansRequestSchema, bytes),
+    responseSerialize: (message) => Buffer.from(toBinary(SignSpansResponseSchema, message)),
+    responseDeserialize: (bytes) => fromBinary(SignSpansResponseSchema, bytes),
+  };
+  const signSpans: grpc.handleBidiStreamingCall<SignSpansRequest, SignSpansResponse> = (call) => {
+    tokens.push(String(call.metadata.get("authorization")[0] ?? ""));
+    call.on("data", (request: SignSpansRequest) => {
+      requests.push(request);
+      const said = answer(request, requests.length);
+      if (!Array.isArray(said)) call.emit("error", said);
+      else
+        for (const each of said)
+          call.write(create(SignSpansResponseSchema, { batchDone: true, ...each } as SignSpansResponse));
+    });
+    call.on("end", () => call.end());
+    call.on("error", () => {});
+  };
+  server.addService({ SignSpans: definition }, { SignSpans: signSpans });
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    ),
+  );
+  onTestFinished(() => server.forceShutdown());
+  return { address: `127.0.0.1:${port}`, requests, tokens };
+}
+
+const attributes = [{ key: "a", value: { value: { case: "stringValue", value: "b" } } }];
+const signed = (count: number) =>
+  Array.from({ length: count }, () => ({ result: { case: "signed", value: { attributes } } })) as never;
+const good: Answer = ({ requestId, resourceSpans }) => [
+  { requestId, results: signed(resourceSpans[0]!.scopeSpans[0]!.spans.length) },
+];
+
+describe("on a service that is not as it should be", () => {
+  it.each<[string, Answer]>([
+    ["another request_id", () => [{ requestId: "other", results: signed(2) }]],
+    ["too few results", ({ requestId }) => [{ requestId, results: signed(1) }]],
+    ["too many results", ({ requestId }) => [{ requestId, results: signed(3) }]],
+  ])("fails a batch that is answered with %s", async (_, answer) => {
+    const { address } = await standIn((request, nth) => (nth === 1 ? answer(request, nth) : good(request, nth)));
+    const signer = signerAt(address);
+    const [first, second] = [await signer.sign([madeSpans(2)]), await signer.sign([madeSpans(1)])];
+    await expect(first.results).rejects.toThrow(/look at its version/);
+    expect(await second.results).toHaveLength(1);
+  });
+
+  it("says that a service which gives no attributes is too old", async () => {
+    const { address } = await standIn(({ requestId }) => [
+      { requestId, results: [{ result: { case: "signed", value: { signature: new Uint8Array(64) } } }] as never },
+    ]);
+    const { results } = await signerAt(address).sign([madeSpans(1)]);
+    await expect(results).rejects.toThrow(/too old/);
+  });
+
+  it.each([grpc.status.UNAVAILABLE, grpc.status.ABORTED, grpc.status.RESOURCE_EXHAUSTED, grpc.status.CANCELLED])(
+    "opens the stream again after status %i, and repeats the batch as it was",
+    async (code) => {
+      const { address, requests } = await standIn((request, nth) =>
+        nth === 1 ? { code, details: "for now" } : good(request, nth),
+      );
+      const { results } = await signerAt(address).sign([madeSpans(1)]);
+      expect(await results).toHaveLength(1);
+      expect(requests).toHaveLength(2);
+      expect(requests[1]).toEqual(requests[0]);
+    },
+  );
+
+  it.each([
+    grpc.status.INVALID_ARGUMENT,
+    grpc.status.FAILED_PRECONDITION,
+    grpc.status.PERMISSION_DENIED,
+    grpc.status.ALREADY_EXISTS,
+    grpc.status.INTERNAL,
+  ])("fails the first batch alone after status %i", async (code) => {
+    const { address, requests } = await standIn((request, nth) =>
+      nth === 1 ? { code, details: "no" } : good(request, nth),
+    );
+    const signer = signerAt(address);
+    const [first, second] = [await signer.sign([madeSpans(1)]), await signer.sign([madeSpans(2)])];
+    await expect(first.results).rejects.toMatchObject({ code });
+    expect(await second.results).toHaveLength(2);
+    expect(new Set(requests.map(({ requestId }) => requestId)).size).toBe(2);
+  });
+
+  it("shows a fresh token once where the one before is not taken, then fails", async () => {
+    let token = 0;
+    const next = () => {
+      token += 1;
+      return `token-${token}`;
+    };
+    const taken = await standIn((request, nth) =>
+      nth === 1 ? { code: grpc.status.UNAUTHENTICATED, details: "ended" } : good(request, nth),
+    );
+    const { results } = await signerAt(taken.address, { token: next }).sign([madeSpans(1)]);
+    expect(await results).toHaveLength(1);
+    expect(taken.tokens).toEqual(["Bearer token-1", "Bearer token-2"]);
+
+    const never = await standIn(() => ({ code: grpc.status.UNAUTHENTICATED, details: "no" }));
+    const refused = await signerAt(never.address, { token: next }).sign([madeSpans(1)]);
+    const error = await refused.results.catch((thrown: unknown) => thrown);
+    expect(ConnectError.from(error).code).toBe(Code.Unauthenticated);
+    expect(never.requests).toHaveLength(2);
+  });
+});
