@@ -1,16 +1,17 @@
 /**
- * A newcomer's first minutes with each client: in an empty folder, the package is installed as docs/CLIENTS.md says, its first example is
- * pasted into the file that the page names, and run as the page says, against a real service. What it prints is what the page shows.
+ * A newcomer's first day with each client: in an empty folder, the package is installed as docs/CLIENTS.md says, its examples are pasted
+ * into the files that the page names, and run as the page says, against real services. What they print is what the page shows.
  *
  * The page says in comments, which it does not show, what its blocks are:
  *
- * - `<!-- install: go -->` before an `sh` block: commands that install the package.
+ * - `<!-- install: go -->` before an `sh` block: commands that install packages.
  * - `<!-- example: go first -->` before a block that is a whole file. A line "In `main.go`:" before the comment names the file. A language
  *   may have several of a name, such as a pom.xml beside the program.
- * - `<!-- run: go first -->` before a `console` block: one command behind `$ `, and what it prints. `…` stands for anything.
+ * - `<!-- run: go first -->` before a `console` block: commands behind `$ `, each with what it prints. `…` stands for anything.
+ * - `<!-- not run: why -->` before any other.
  *
- * Steps are done in the order of the page. `first` is needed of each language; whatever else has a `run` is run as well. In examples
- * `localhost:9000` and `localhost:8080` are the service.
+ * Steps are done in the order of the page, in one folder a language. Each language has the examples that `tasks` lists.
+ * `EXAMPLES=files,verify` in the environment runs the examples of these names alone, for whoever writes them.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -20,8 +21,8 @@ import { delimiter, dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { isShown } from "../../scripts/docs/expected.ts";
-import { type ServiceProcess, startProcess } from "../../test/support/service-process.ts";
-import { type Step, stepsOf } from "./newcomer/page.ts";
+import { type Neighbours, startNeighbours } from "./newcomer/neighbours.ts";
+import { type Step, stepsOf, unmarkedBlocks } from "./newcomer/page.ts";
 import { type Shop, shops } from "./newcomer/shops.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -57,15 +58,33 @@ const repeated: Readonly<Record<string, string>> = {
   rust: "examples/rust/src/main.rs",
 };
 
+/** What the page shows in each language that has a layer over its stubs; in the others, the first call. */
+const tasks = "first spans batches records files stream errors tls token calls verify test".split(" ");
+const ofStubs = ["ruby", "rust"];
+
+/** Of a program, without imports and blank lines. Longer programs are in `examples/`. */
+const mostLines = 25;
+
+/** Names of the examples to run; all if it says nothing. */
+const wanted = process.env.EXAMPLES?.split(",");
+
 describe.each(Object.keys(shops))("%s", (language) => {
-  it("has a first example of less than 25 lines that are not blank, and what it prints", () => {
-    const first = stepsOf(page, language).filter((step) => step.kind !== "install" && step.example === "first");
-    expect(first.map(({ kind }) => kind)).toEqual(["file", "run"]);
-    expect(linesOf(first[0]!)).toBeLessThan(25);
+  const steps = stepsOf(page, language);
+
+  it("has an example of each task, and what it prints", () => {
+    const ran = steps.flatMap((step) => (step.kind === "run" ? [step.example] : []));
+    expect([...new Set(ran)]).toEqual(ofStubs.includes(language) ? ["first"] : tasks);
+  });
+
+  it(`has no program of more than ${mostLines} lines`, () => {
+    const long = steps.filter(
+      (step) => step.kind === "file" && step.example !== "project" && linesOf(step) > mostLines,
+    );
+    expect(long.map((step) => step.kind === "file" && `${step.name}: ${linesOf(step)}`)).toEqual([]);
   });
 
   it.runIf(repeated[language] !== undefined)("has the first example in the repository as well", () => {
-    const files = stepsOf(page, language).filter((step) => step.kind === "file");
+    const files = steps.filter((step) => step.kind === "file");
     expect(files.map(({ text }) => text)).toContain(readFileSync(join(root, repeated[language]!), "utf8"));
   });
 
@@ -84,18 +103,21 @@ describe.each(Object.keys(shops))("%s", (language) => {
   it.runIf(chosen.includes(language))(
     "does what the page shows, from an empty folder",
     async () => {
-      const steps = stepsOf(page, language);
+      const folder = newFolder();
       const shop = await shops[language]!(newFolder());
       onTestFinished(() => shop.close?.());
-      const service = await startProcess({}, { cwd: newFolder() });
-      const folder = newFolder();
+      const neighbours = await startNeighbours(folder, newFolder());
+      onTestFinished(() => neighbours.stop());
       for (const [name, content] of Object.entries(shop.settings ?? {})) write(folder, name, content);
       let runs = 0;
       for (const step of steps) {
-        const printed = await take(step, folder, shop, service);
+        if (step.kind === "run" && wanted?.includes(step.example) === false) continue;
+        const printed = await take(step, folder, shop, neighbours);
         if (step.kind !== "run") continue;
         runs += 1;
-        expect(isShown(step.shown, printed), `${step.command} printed\n${printed}\nand not\n${step.shown}`).toBe(true);
+        expect
+          .soft(isShown(step.shown, printed), `${step.command} printed\n${printed}\nand not\n${step.shown}`)
+          .toBe(true);
       }
       expect(runs).toBeGreaterThan(0);
     },
@@ -103,28 +125,25 @@ describe.each(Object.keys(shops))("%s", (language) => {
   );
 });
 
+/** Counts neither blank lines nor those that only say where names are from. */
 function linesOf(step: Step): number {
-  return step.kind === "file" ? step.text.split("\n").filter((line) => line.trim() !== "").length : 0;
+  if (step.kind !== "file") return 0;
+  const own = step.text.replace(/^(package .*|import \([^)]*\)|import .*|from .* import .*|use .*)$/gm, "");
+  return own.split("\n").filter((line) => line.trim() !== "").length;
 }
 
 /** Returns what the step prints. */
-async function take(step: Step, folder: string, shop: Shop, service: ServiceProcess): Promise<string> {
+async function take(step: Step, folder: string, shop: Shop, { here }: Neighbours): Promise<string> {
+  const command = (text: string) => here(shop.command?.(text) ?? text);
   switch (step.kind) {
     case "file":
-      write(folder, step.name, here(step.text, service));
+      write(folder, step.name, here(step.text));
       return "";
     case "install":
-      return run(shop.command?.(step.script) ?? step.script, folder, shop);
+      return run(command(step.script), folder, shop);
     case "run":
-      return run(shop.command?.(step.command) ?? step.command, folder, shop);
+      return run(command(step.command), folder, shop);
   }
-}
-
-function here(example: string, { grpc, http }: ServiceProcess): string {
-  const port = (address: string) => /\d+$/.exec(address)![0];
-  return example
-    .replaceAll("localhost:9000", `localhost:${port(grpc)}`)
-    .replaceAll("localhost:8080", `localhost:${port(http)}`);
 }
 
 /** Runs a script as a shell does that stops at the first failure, without what this project has on its PATH. */
@@ -163,17 +182,24 @@ it.each(["a/node_modules/b.js", "cmd/conformance/main.go", "ca.key", ".gitignore
 describe("the page", () => {
   const marked = (kind: string, block: string) => `In \`first.go\`:\n\n<!-- ${kind} -->\n\n${block}\n`;
 
+  it("has no block that is not run, unless it says why", () => {
+    expect(unmarkedBlocks(page)).toEqual([]);
+    expect(unmarkedBlocks("<!-- not run: it publishes -->\n\n```sh\npublish\n```\n")).toEqual([]);
+    expect(unmarkedBlocks("Text.\n\n```sh\nrun\n```\n")).toEqual(["```sh\nrun"]);
+  });
+
   it("is read in its order, one language at a time", () => {
     const text = [
       marked("install: go", "```sh\ngo get it\n```"),
       marked("example: go first", "```go\npackage main\n```"),
       marked("example: java first", "```java\nclass First {}\n```"),
-      marked("run: go first", "```console\n$ go run .\nfk1.…\n```"),
+      marked("run: go first", "```console\n$ go build\n$ ./first\nfk1.…\n```"),
     ].join("\n");
     expect(stepsOf(text, "go")).toEqual([
       { kind: "install", script: "go get it\n" },
       { kind: "file", example: "first", name: "first.go", text: "package main\n" },
-      { kind: "run", example: "first", command: "go run .", shown: "fk1.…" },
+      { kind: "run", example: "first", command: "go build", shown: "" },
+      { kind: "run", example: "first", command: "./first", shown: "fk1.…" },
     ]);
   });
 

@@ -1,6 +1,6 @@
 /**
  * Sources from which each language's own installer takes the package that was built here, by the name on the page: a file-system proxy of
- * Go's, a Maven repository, a registry of npm's, a source of gems. A constraint tells pip, a path tells Cargo. Dependencies come from the
+ * Go's, a Maven repository, a registry of npm's, a source of gems. Paths tell pip and Cargo. Dependencies come from the
  * machine's own registries.
  */
 import { spawnSync } from "node:child_process";
@@ -63,11 +63,15 @@ export const shops: Readonly<Record<string, (work: string) => Promise<Shop> | Sh
     };
   },
 
-  python(work) {
-    const constraints = join(work, "constraints.txt");
+  python() {
     const wheel = built("python-dist/*.whl");
-    writeFileSync(constraints, `fluo-kms @ file://${wheel}\n`);
-    return { contents: namesInZip(wheel), env: { PIP_CONSTRAINT: constraints, PIP_DISABLE_PIP_VERSION_CHECK: "1" } };
+    // A constraint would do, but that pip takes none with a path for a package with extras.
+    const here = (line: string) => line.replace(/'?\bfluo-kms(\[[\w,]+\])?'?/, `'fluo-kms$1 @ file://${wheel}'`);
+    return {
+      contents: namesInZip(wheel),
+      env: { PIP_DISABLE_PIP_VERSION_CHECK: "1" },
+      command: (script) => script.replace(/^.*\bpip install .*$/gm, here),
+    };
   },
 
   java(work) {
