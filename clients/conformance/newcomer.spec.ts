@@ -176,7 +176,7 @@ function newFolder(): string {
   return folder;
 }
 
-it.each(["a/node_modules/b.js", "cmd/conformance/main.go", "ca.key", ".gitignore", ".env"])(
+it.each(["a/node_modules/b.js", "conformance/main.ts", "ca.key", ".gitignore", ".env"])(
   "wants no %s in a package",
   (name) => {
     expect(name).toMatch(unwanted);
