@@ -2,6 +2,7 @@ package kms_test
 
 import (
 	"context"
+	"net"
 	"testing"
 	"time"
 
@@ -127,6 +128,18 @@ func TestATokenIsNotSentOverTheNetworkInTheClear(t *testing.T) {
 	}
 	if _, err := kms.Dial("localhost:1", kms.WithCAFile("no such file")); err == nil {
 		t.Error("a CA file that is not there is taken")
+	}
+}
+
+func TestACallWithoutADeadlineGetsOne(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	client := dial(t, silent.Addr().String(), kms.WithDeadline(50*time.Millisecond))
+	if _, err := client.Status(context.Background(), &kmsv1.StatusRequest{}); status.Code(err) != codes.DeadlineExceeded {
+		t.Error(err)
 	}
 }
 

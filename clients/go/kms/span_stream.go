@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/fluo-dev/fluo-kms/clients/go/kmsv1"
@@ -19,7 +20,7 @@ const (
 )
 
 var (
-	errExpiredOnStream = errors.New("the first batch expired")
+	errExpiredOnStream = errors.New("a batch expired")
 	errOtherAnswer     = errors.New("kms: the service answered something else than the batch that it was sent; look at its version")
 )
 
@@ -28,13 +29,12 @@ func (s *SpanSigner) run() {
 	defer close(s.stopped)
 	delay, refusals := firstDelay, 0
 	for s.awaitBatch() {
+		s.failExpired()
 		answered, err := s.overOneStream()
 		if answered {
 			delay, refusals = firstDelay, 0
 		}
 		switch s.meaningOf(err) {
-		case streamExpired:
-			s.failExpired()
 		case streamRefused:
 			s.fail(1, err)
 		case streamUseless:
@@ -48,7 +48,6 @@ func (s *SpanSigner) run() {
 		case streamBroken:
 			s.sleep(max(time.Duration((0.5+rand.Float64()/2)*float64(delay)), DetailsOf(err).RetryAfter))
 			delay = min(2*delay, lastDelay)
-			s.failExpired()
 		}
 	}
 	s.fail(-1, ErrSignerClosed)
@@ -66,6 +65,7 @@ const (
 	streamUnauthenticated
 	// The service, or this client, cannot do it.
 	streamUseless
+	// A batch expired meanwhile.
 	streamExpired
 )
 
@@ -183,13 +183,16 @@ func (s *SpanSigner) restart() {
 	}
 }
 
-// nextRequest returns the next batch to send; nil if there is none, and then after what time the first one expires.
+// nextRequest returns the next batch to send; nil if there is none, or it expired, and then after what time one does.
 // Everything but the request_id is said again each time, so that the bytes of a batch never change.
 func (s *SpanSigner) nextRequest() (*kmsv1.SignSpansRequest, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sent < len(s.queue) {
 		next := s.queue[s.sent]
+		if s.isExpired(next) {
+			return nil, 0
+		}
 		s.sent++
 		request := &kmsv1.SignSpansRequest{TenantId: s.tenant, Mode: s.mode, RequestId: next.requestID, WithAttributes: true}
 		// The spans go as they were encoded once. To protobuf they are fields that are not known, which it writes as they are.
@@ -280,10 +283,16 @@ func (s *SpanSigner) fail(count int, err error) {
 	}
 }
 
+// failExpired fails the batches that are too old to be sent again. No stream is open.
 func (s *SpanSigner) failExpired() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.queue) > 0 && s.isExpired(s.queue[0]) {
-		s.shift(ErrExpired)
-	}
+	s.queue = slices.DeleteFunc(s.queue, func(each *batch) bool {
+		if !s.isExpired(each) {
+			return false
+		}
+		each.settle(ErrExpired)
+		<-s.slots
+		return true
+	})
 }

@@ -23,7 +23,9 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.uber.org/goleak"
+	grpccodes "google.golang.org/grpc/codes"
 	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
 )
 
 // What takes this long hangs.
@@ -194,7 +196,7 @@ func TestWhatAQueueHasNoRoomForIsCountedAndTold(t *testing.T) {
 	w := startWorld(t)
 	w.proxy.SetDown(true)
 	var told atomic.Int64
-	provider, exporter := w.export(t, kmsotel.WithQueue(kmsotel.Queue{Spans: 300, Bytes: 1 << 20}), kmsotel.WithTimeout(50*time.Millisecond),
+	provider, exporter := w.export(t, kmsotel.WithQueue(kmsotel.Queue{Spans: 300, Bytes: 1 << 20}), kmsotel.WithTimeout(500*time.Millisecond),
 		kmsotel.WithOnLost(func(cause kmsotel.Cause, spans int) {
 			if cause == kmsotel.QueueFull {
 				told.Add(int64(spans))
@@ -216,7 +218,12 @@ func TestWhatAQueueHasNoRoomForIsCountedAndTold(t *testing.T) {
 	if count := w.log.count(); count != 1 {
 		t.Errorf("%d lines are logged", count)
 	}
-	w.verifyAll(t, 300)
+	// A backend that is slower than the timeout gets a batch again.
+	names, spans := w.backend.names(t)
+	if len(names) != 300 {
+		t.Errorf("%d spans arrive", len(names))
+	}
+	w.verifyAll(t, len(spans))
 }
 
 func TestARefusedSpanIsForwardedWithTheReasonOrDropped(t *testing.T) {
@@ -326,6 +333,44 @@ func TestWhatTheBackendRejectsOfAnExportIsNotSentAgain(t *testing.T) {
 	if found := exporter.Stats(); found.Lost[kmsotel.Rejected] != 2 || found.Delivered != 8 || len(taken) != 1 {
 		t.Errorf("%+v, %d exports", found, len(taken))
 	}
+}
+
+func TestARefusalThatPassesIsWaitedFor(t *testing.T) {
+	w := startWorld(t)
+	provider, exporter := w.export(t)
+	end(w.ctx, provider, 0, 1)
+	if err := errors.Join(provider.ForceFlush(w.ctx), exporter.ForceFlush(w.ctx)); err != nil {
+		t.Fatal(err)
+	}
+	var keyID string
+	for key, err := range w.client.Keys(w.ctx, &kmsv1.ListKeysRequest{TenantId: "acme", Purpose: kmsv1.KeyPurpose_KEY_PURPOSE_SIGNING}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keyID = key.GetVersion().GetKeyId()
+	}
+	if _, err := w.client.DisableKey(w.ctx, &kmsv1.DisableKeyRequest{TenantId: "acme", KeyId: keyID}); err != nil {
+		t.Fatal(err)
+	}
+	end(w.ctx, provider, 1, 20)
+	if err := provider.ForceFlush(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	// A span signed by itself is refused likewise from now on, so the exporter's is on its way to be, or was.
+	if _, err := w.client.SignSpan(w.ctx, &kmsv1.SignSpanRequest{TenantId: "acme", Span: &kmsv1.Span{TraceId: bytes.Repeat([]byte{1}, 16),
+		SpanId: bytes.Repeat([]byte{1}, 8)}}); status.Code(err) != grpccodes.FailedPrecondition {
+		t.Fatal(err)
+	}
+	if _, err := w.client.EnableKey(w.ctx, &kmsv1.EnableKeyRequest{TenantId: "acme", KeyId: keyID}); err != nil {
+		t.Fatal(err)
+	}
+	if err := provider.Shutdown(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if found := exporter.Stats(); found.Delivered != 21 || len(found.Lost) != 0 {
+		t.Errorf("%+v", found)
+	}
+	w.verifyAll(t, 21)
 }
 
 // counting is instrumentation of gRPC.

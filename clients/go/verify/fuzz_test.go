@@ -1,7 +1,10 @@
 package verify
 
 import (
+	"bytes"
 	"encoding/json"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"unicode/utf8"
 )
@@ -53,6 +56,83 @@ func FuzzVerifyExport(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzAlteredExport: an export of the vectors with a few bytes changed, left out or doubled. What still verifies has
+// the canonical form that was signed.
+//
+//	go test -fuzz FuzzAlteredExport -fuzztime 1000000x ./verify
+func FuzzAlteredExport(f *testing.F) {
+	var exported struct{ Protobuf string }
+	var accepted acceptedVectors
+	readVectors(f, "span/exported.json", &exported)
+	readVectors(f, "span/accepted.json", &accepted)
+	protobuf := fromHex(f, exported.Protobuf)
+	jwks, err := json.Marshal(map[string]any{"keys": []any{jwkOf(accepted.KeyID, fromHex(f, accepted.PublicKey), nil)}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	keys, err := ParseKeySet(jwks)
+	if err != nil {
+		f.Fatal(err)
+	}
+	signed := digestsOf(f, protobuf)
+	for seed := range uint64(100) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		altered := alter(protobuf, rand.New(rand.NewPCG(seed, 0)))
+		verdicts, err := keys.VerifyExport(altered, "acme")
+		if err != nil {
+			return
+		}
+		digests := digestsOf(t, altered)
+		if len(digests) != len(verdicts) {
+			t.Fatalf("%d verdicts of %d spans", len(verdicts), len(digests))
+		}
+		for i, verdict := range verdicts {
+			if verdict.Verified && !slices.Contains(signed, digests[i]) {
+				t.Fatalf("span %d verifies with another form than was signed", i)
+			}
+		}
+	})
+}
+
+func alter(original []byte, random *rand.Rand) []byte {
+	altered := bytes.Clone(original)
+	for range 1 + random.IntN(3) {
+		at := random.IntN(len(altered))
+		switch random.IntN(4) {
+		case 0:
+			altered = slices.Delete(altered, at, at+1)
+		case 1:
+			altered = slices.Insert(altered, at, altered[at])
+		case 2:
+			altered[at] ^= 1 << random.IntN(8)
+		default:
+			altered[at] = byte(random.Uint32())
+		}
+	}
+	return altered
+}
+
+// digestsOf returns the digest of each span in the order of the verdicts; "" for what cannot be read.
+func digestsOf(t testing.TB, export []byte) (digests []string) {
+	t.Helper()
+	messages, err := splitExport(export)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, message := range messages {
+		err := message.err
+		if err == nil {
+			err = eachSpan(message.bytes, func(span wholeSpan, _ error) { digests = append(digests, span.digest) })
+		}
+		if err != nil {
+			digests = append(digests, "")
+		}
+	}
+	return digests
 }
 
 // FuzzParseKeySet: no bytes make the reader of key sets panic.
