@@ -3,6 +3,7 @@ package verify
 import (
 	"encoding/base64"
 	"math"
+	"slices"
 	"strconv"
 )
 
@@ -19,20 +20,20 @@ var (
 	valuesFields = fields{10: "values"}
 )
 
-// members is a list of attributes, or a map, as an object of typed values. Every key is there once.
+// members is a list of attributes, or a map: an object of typed values. Every key is there once.
 type members struct {
-	object object
-	keys   map[string]bool
+	entries []keyValue
+	keys    map[string]bool
 }
 
-func newMembers() members { return members{object: newObject(), keys: map[string]bool{}} }
+func newMembers() members { return members{keys: map[string]bool{}} }
 
 func (m *members) add(entry keyValue) error {
 	if m.keys[entry.key] {
 		return within(refused("another entry of this list has the same key; keep one"), "key")
 	}
 	m.keys[entry.key] = true
-	m.object = m.object.raw(entry.key, entry.value)
+	m.entries = append(m.entries, entry)
 	return nil
 }
 
@@ -59,7 +60,33 @@ func (m *members) into(message object) object {
 	if len(m.keys) == 0 {
 		return message
 	}
-	return message.raw("attributes", m.object.close())
+	return message.raw("attributes", m.close())
+}
+
+// close returns the object. Its members are in the reverse of RFC 8785's order: the library that sorts them inserts
+// each into a list from the front, so that a map of many entries in another order would take it minutes.
+func (m *members) close() []byte {
+	slices.SortFunc(m.entries, func(a, b keyValue) int { return compareUTF16(b.key, a.key) })
+	out := newObject()
+	for _, entry := range m.entries {
+		out = out.raw(entry.key, entry.value)
+	}
+	return out.close()
+}
+
+// compareUTF16 compares UTF-8 by UTF-16 code units. By code points that differs only where one text has a code point
+// above U+FFFF, in UTF-16 a surrogate of U+D800 to U+DFFF, and the other one from U+E000 to U+FFFF.
+func compareUTF16(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] == b[i] {
+			continue
+		}
+		if a[i] >= 0xee && b[i] >= 0xee && (a[i] >= 0xf0) != (b[i] >= 0xf0) {
+			return int(b[i]) - int(a[i])
+		}
+		return int(a[i]) - int(b[i])
+	}
+	return len(a) - len(b)
 }
 
 // keyValue is an attribute or an entry of a map.
@@ -190,7 +217,7 @@ func readMap(message []byte, level int) ([]byte, error) {
 		}
 		return entries.add(entry)
 	})
-	return entries.object.close(), err
+	return entries.close(), err
 }
 
 // eachOfValues calls read with each element of a message that holds field 1 alone, repeated.
