@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -344,5 +346,50 @@ func TestBatchesAreDividedBelowTheirBounds(t *testing.T) {
 			}
 			at++
 		}
+	}
+}
+
+func TestASlowServiceGetsNoMoreThanMayBeUnansweredAndAllInOrder(t *testing.T) {
+	service, client, ctx := startScripted(t)
+	const batches, mostUnanswered = 200, 3
+	requests := make(chan *kmsv1.SignSpansRequest, batches)
+	var most atomic.Int64
+	service.scripts = []func(signStream) error{func(stream signStream) error {
+		go func() {
+			defer close(requests)
+			for {
+				request, err := service.receive(stream)
+				if err != nil {
+					return
+				}
+				requests <- request
+			}
+		}()
+		for request := range requests {
+			most.Store(max(most.Load(), int64(len(requests)+1)))
+			if err := stream.Send(answerTo(request)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+	signer := NewSpanSigner(client, "acme", WithMaxUnanswered(mostUnanswered))
+	for _, err := range errorsOf(ctx, t, signer, batches) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := signer.Close(); err != nil {
+		t.Error(err)
+	}
+	service.mu.Lock()
+	defer service.mu.Unlock()
+	for i, id := range service.ids {
+		if want := signer.idPrefix + "-" + strconv.Itoa(i+1); id != want {
+			t.Fatalf("batch %d is %s", i, id)
+		}
+	}
+	if most.Load() > mostUnanswered || len(service.ids) != batches {
+		t.Errorf("%d are unanswered at once, of %d", most.Load(), len(service.ids))
 	}
 }
