@@ -145,8 +145,9 @@ class SpanSigner:
         try:
             return done.result(timeout)
         except BaseException as error:
+            is_late = isinstance(error, _TIMEOUTS) and not done.done()
             done.cancel()
-            if isinstance(error, _TIMEOUTS) and not done.done():
+            if is_late:
                 raise TimeoutError(f"nothing was answered in {timeout} s") from None
             raise
 

@@ -78,8 +78,8 @@ class _End:
 class _Statuses:
     """The statuses that gRPC gives a call, of which only one is the service's.
 
-    When a message cannot be written, gRPC sets a status of its own in the place of the service's, which comes before or
-    after it.
+    When a message cannot be written, gRPC sets a status of its own in the place of the service's, which came before or
+    comes soon, or never where answers are unread. Then the stream counts as cut, and a refusal comes with the next one.
     """
 
     def __init__(self, call: Any) -> None:
@@ -89,9 +89,9 @@ class _Statuses:
         call.add_done_callback(self._note)
 
     async def end(self) -> _End:
-        """Returns how the call ended, by the service's status if that comes within five seconds."""
+        """Returns how the call ended, by the service's status if that comes soon."""
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._is_known.wait(), _MAX_WAIT)
+            await asyncio.wait_for(self._is_known.wait(), _FIRST_WAIT)
         error = next((each for each in self._known if not _is_of_grpc(each)), None)
         if error is None:
             return _End("UNAVAILABLE", "the stream was cut")
