@@ -1,0 +1,10 @@
+"""A short run of the fuzz, with what must come out of it."""
+
+from __future__ import annotations
+
+from fuzz_verify import fuzz
+
+
+def test_has_a_verdict_or_a_named_error_for_whatever_comes():
+    came = fuzz(2_000, 1)
+    assert {"OK", "MALFORMED", "SIGNATURE_MISMATCH", "UnreadableExport", "KeySetError"} <= set(came)
