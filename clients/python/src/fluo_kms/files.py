@@ -16,10 +16,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 import grpc
-from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.hashes import SHA512
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+try:
+    from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.hashes import SHA512
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+except ImportError as missing:  # pragma: no cover
+    raise ImportError('sealed files need their extra: pip install "fluo-kms[files]"') from missing
 
 from fluo.kms.v1.data_key_pb2 import DecryptDataKeyRequest, GenerateDataKeyRequest
 from fluo_kms.client import KmsClient
@@ -61,6 +65,7 @@ def seal_file(
             GenerateDataKeyRequest(tenant_id=tenant, encryption_context=dict(context or {}))
         )
         key = bytearray(answer.plaintext)
+        answer.ClearField("plaintext")
         try:
             seal_with_key(key, answer.ciphertext_blob, plaintext, sealed)
         finally:
