@@ -13,6 +13,9 @@ final class JsonScalars {
   private static final Pattern DECIMAL = Pattern.compile("[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?");
   private static final Pattern WHOLE = Pattern.compile("[+-]?[0-9]+");
   private static final Pattern PREFIXED = Pattern.compile("0([xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)");
+  /** Longer ones fit into no field. */
+  private static final int MOST_DIGITS = 1_100;
+
   private static final BigInteger UINT64 = BigInteger.ONE.shiftLeft(64);
 
   private JsonScalars() {}
@@ -137,10 +140,10 @@ final class JsonScalars {
       if (trimmed.isEmpty()) {
         return BigInteger.ZERO;
       }
-      if (WHOLE.matcher(trimmed).matches() && trimmed.length() <= 400) {
+      if (WHOLE.matcher(trimmed).matches() && trimmed.length() <= MOST_DIGITS) {
         return new BigInteger(trimmed.startsWith("+") ? trimmed.substring(1) : trimmed);
       }
-      if (PREFIXED.matcher(trimmed).matches() && trimmed.length() <= 400) {
+      if (PREFIXED.matcher(trimmed).matches() && trimmed.length() <= MOST_DIGITS) {
         return prefixed(trimmed);
       }
     }
@@ -159,7 +162,7 @@ final class JsonScalars {
     if (DECIMAL.matcher(text).matches()) {
       return Double.parseDouble(text);
     }
-    if (PREFIXED.matcher(text).matches()) {
+    if (PREFIXED.matcher(text).matches() && text.length() <= MOST_DIGITS) {
       return prefixed(text).doubleValue();
     }
     throw new Malformed("must be a number");

@@ -14,10 +14,11 @@ import java.util.regex.Pattern;
  * C2SP signed-note: a text that ends in a line feed, an empty line, and a line {@code — <name> <base64 of key id ‖
  * signature>} for each signature, which is over the text. Signatures of other kinds and keys may stand beside ours.
  *
+ * @param whole as it was given
  * @param text what is signed
  * @param signatures at least one, none of which is verified
  */
-record SignedNote(String text, List<NoteSignature> signatures) {
+record SignedNote(String whole, String text, List<NoteSignature> signatures) {
   private static final int MOST_UNITS = 128 * 1024;
   private static final int MOST_SIGNATURES = 64;
   private static final int KEY_ID_BYTES = 4;
@@ -48,7 +49,7 @@ record SignedNote(String text, List<NoteSignature> signatures) {
       }
       signatures.add(signature);
     }
-    return new SignedNote(note.substring(0, end + 1), signatures);
+    return new SignedNote(note, note.substring(0, end + 1), signatures);
   }
 
   /** Without control characters of ASCII but line feeds, and without lone surrogates. */

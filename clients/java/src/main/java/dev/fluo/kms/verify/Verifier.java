@@ -27,6 +27,12 @@ public final class Verifier {
 
   private final KeySet keys;
 
+  /** The spans of a batch share their checkpoint, whose signatures are checked once. */
+  private volatile Checked lastChecked = new Checked("", null);
+
+  /** @param signers null where a signature does not hold */
+  private record Checked(String note, List<LogKey> signers) {}
+
   /** @param keys the tenant's keys */
   public Verifier(KeySet keys) {
     this.keys = keys;
@@ -237,7 +243,7 @@ public final class Verifier {
   }
 
   private Verdict byProof(String signedAt, TreeProof proof, byte[] leaf, boolean matches, String lacks) {
-    List<LogKey> signers = proof.note().signers(keys.ofLog(proof.checkpoint().origin()));
+    List<LogKey> signers = signers(proof);
     if (signers == null) {
       return Verdict.of(Reason.PROOF_INVALID)
           .at(signedAt)
@@ -260,6 +266,16 @@ public final class Verifier {
       first = first == null ? verdict : first;
     }
     return first != null ? first : Verdict.of(Reason.UNKNOWN_KEY).at(signedAt).in(proof);
+  }
+
+  private List<LogKey> signers(TreeProof proof) {
+    Checked checked = lastChecked;
+    if (!checked.note.equals(proof.note().whole())) {
+      List<LogKey> signers = proof.note().signers(keys.ofLog(proof.checkpoint().origin()));
+      checked = new Checked(proof.note().whole(), signers);
+      lastChecked = checked;
+    }
+    return checked.signers;
   }
 
   /** By one of the keys that signed. When a key was in use means nothing: a later checkpoint proves an earlier entry. */
