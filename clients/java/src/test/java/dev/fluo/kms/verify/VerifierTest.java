@@ -137,13 +137,16 @@ class VerifierTest {
         verifier.verifyExport(export(twoSpans.toBytes())).stream().map(Verdict::reason).toList());
   }
 
+  /** As many as wanted: {@code mvn test -Dtest=VerifierTest -Dfuzz.rounds=1000000}. */
   @Test
   void givesAVerdictForWhateverBytesItIsGiven() throws Exception {
     Verifier verifier = new Verifier(Signer.active());
-    byte[] export = Vectors.hex(Vectors.read("span/exported.json").getAsJsonObject(), "protobuf");
-    Random random = new Random(7);
-    for (int round = 0; round < 2_000; round++) {
-      byte[] changed = export.clone();
+    JsonObject exported = Vectors.read("span/exported.json").getAsJsonObject();
+    String json = exported.getAsJsonObject("json").entrySet().iterator().next().getValue().getAsString();
+    List<byte[]> exports = List.of(Vectors.hex(exported, "protobuf"), json.getBytes(StandardCharsets.UTF_8));
+    Random random = new Random(Long.getLong("fuzz.seed", 7));
+    for (int round = 0; round < Integer.getInteger("fuzz.rounds", 2_000); round++) {
+      byte[] changed = exports.get(round % 2).clone();
       for (int i = random.nextInt(4); i >= 0; i--) {
         changed[random.nextInt(changed.length)] = (byte) random.nextInt(256);
       }
