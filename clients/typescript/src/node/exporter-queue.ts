@@ -11,8 +11,8 @@ export interface Sized {
 }
 
 export interface ExporterQueue<Item extends Sized> {
-  /** Resolves once the item has its place, false where it got none before the signal. */
-  put(item: Item, signal: AbortSignal): Promise<boolean>;
+  /** Resolves once the item has its place, or has none: before the signal there was no room, or the queue has ended. */
+  put(item: Item, signal: AbortSignal): Promise<"placed" | "full" | "ended">;
   /** The items, in order, each once, as they come; ends with `end`. An item keeps its place until `leave`. */
   items(): AsyncGenerator<Item, void, undefined>;
   leave(item: Item): void;
@@ -59,13 +59,14 @@ export function exporterQueue<Item extends Sized>(limits: QueueLimits): Exporter
       try {
         await before;
         while (!isEnded && !signal.aborted && !hasRoom(item)) await change(signal);
-        if (isEnded || signal.aborted) return false;
+        if (isEnded) return "ended";
+        if (signal.aborted) return "full";
         held.push(item);
         arrived.push(item);
         spans += item.spans.length;
         bytes += item.bytes;
         tell();
-        return true;
+        return "placed";
       } finally {
         over();
       }

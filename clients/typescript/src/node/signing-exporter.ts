@@ -188,10 +188,10 @@ class Exporter<Span extends SdkSpan> {
       },
     };
     if (this.#queue === undefined) return this.#deliverDirectly(item);
-    const hasPlace = await within(timeoutMs, (signal) => this.#queue!.put(item, signal));
-    if (hasPlace) return;
-    this.#lose(this.#shutdown === undefined ? "queue-full" : "shutdown", spans);
-    throw new Error(`the queue of the signing exporter was full for ${timeoutMs} ms`);
+    const place = await within(timeoutMs, (signal) => this.#queue!.put(item, signal));
+    if (place === "placed") return;
+    this.#lose(place === "full" ? "queue-full" : "shutdown", spans);
+    throw new Error(place === "full" ? `the queue was full for ${timeoutMs} ms` : shutDown.message);
   }
 
   async #deliverDirectly(item: Item<Span>): Promise<void> {
