@@ -5,7 +5,7 @@ import type { Kms } from "./kms.ts";
 
 /** The members of a record that are PII, by name, with the name under which each is encrypted: a token opens only under that. */
 export type PiiNames<Record extends object> = {
-  readonly [Member in keyof Record as Record[Member] extends PiiValue ? Member : never]?: string;
+  readonly [Member in keyof Record]?: Record[Member] extends PiiValue ? string : never;
 };
 
 /** Text, bytes, or nothing. */

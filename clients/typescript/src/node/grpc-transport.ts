@@ -21,7 +21,7 @@ export interface GrpcChannel {
   /** Deadline of unary calls that have none of their own, in milliseconds. */
   readonly timeoutMs: number;
   /** The metadata of a call: its headers, and a token that is asked for now. */
-  metadata(headers?: HeadersInit): Promise<grpc.Metadata>;
+  metadata(headers?: ConstructorParameters<typeof Headers>[0]): Promise<grpc.Metadata>;
 }
 
 export function grpcChannel(client: grpc.Client, timeoutMs: number, token: TokenSource | undefined): GrpcChannel {
