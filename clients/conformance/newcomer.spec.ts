@@ -8,7 +8,8 @@
  * - `<!-- example: go first -->` before a block that is a whole file. A line "In `main.go`:" before the comment names the file. A language
  *   may have several of a name, such as a pom.xml beside the program.
  * - `<!-- run: go first -->` before a `console` block: commands behind `$ `, each with what it prints. `…` stands for anything.
- * - `<!-- not run: why -->` before any other.
+ *
+ * There are no other blocks.
  *
  * Steps are done in the order of the page, in one folder a language. Each language has the examples that `tasks` lists.
  * `EXAMPLES=files,verify` in the environment runs the examples of these names alone, for whoever writes them.
@@ -186,9 +187,8 @@ it.each(["a/node_modules/b.js", "conformance/main.ts", "ca.key", ".gitignore", "
 describe("the page", () => {
   const marked = (kind: string, block: string) => `In \`first.go\`:\n\n<!-- ${kind} -->\n\n${block}\n`;
 
-  it("has no block that is not run, unless it says why", () => {
+  it("has no block that is not run", () => {
     expect(unmarkedBlocks(page)).toEqual([]);
-    expect(unmarkedBlocks("<!-- not run: it publishes -->\n\n```sh\npublish\n```\n")).toEqual([]);
     expect(unmarkedBlocks("Text.\n\n```sh\nrun\n```\n")).toEqual(["```sh\nrun"]);
   });
 

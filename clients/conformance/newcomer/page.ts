@@ -8,7 +8,6 @@ export type Step =
   | { kind: "run"; example: string; command: string; shown: string };
 
 const marked = /^<!-- (install|example|run): ([a-z]+)(?: ([a-z0-9-]+))? -->\n+```(\w+)\n([\s\S]*?)^```$/gm;
-const reason = /^<!-- not run: .+ -->\n+```\w+\n[\s\S]*?^```$/gm;
 
 /** Throws for a marker that says too little, and for an example whose file the page does not name. */
 export function stepsOf(page: string, language: string): Step[] {
@@ -34,8 +33,7 @@ export function stepsOf(page: string, language: string): Step[] {
 
 /** Returns the beginning of each block that no marker explains: nobody would notice when it no longer works. */
 export function unmarkedBlocks(page: string): string[] {
-  const rest = page.replace(marked, "").replace(reason, "");
-  return [...rest.matchAll(/^(```.*\n.*)\n[\s\S]*?^```$/gm)].map(([, beginning]) => beginning!);
+  return [...page.replace(marked, "").matchAll(/^(```.*\n.*)\n[\s\S]*?^```$/gm)].map(([, beginning]) => beginning!);
 }
 
 /** Returns the name in the last line "In `name`:" that stands above the marker, with nothing but blank lines between. */
