@@ -12,6 +12,7 @@ export interface Backend {
   url: string;
   /** Bodies of requests, in the order in which they came. */
   requests: readonly Uint8Array[];
+  forget(): void;
   close(): void;
 }
 
@@ -32,6 +33,9 @@ export async function startBackend({
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/traces`,
     requests,
+    forget() {
+      requests.length = 0;
+    },
     close() {
       server.closeAllConnections();
       server.close();

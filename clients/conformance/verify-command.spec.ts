@@ -1,0 +1,103 @@
+/** The command that verifies in each language, against the service's own: the same lines, the same JSON, the same exit code. */
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { run } from "../../test/support/cli-fixture.ts";
+import { type RunningService, startService } from "../../test/support/running-service.ts";
+import { randomFrom } from "../../test/crash/random.ts";
+import { message } from "../../test/support/otlp-wire.ts";
+import { attributeFields, attributesOf, exportOf, resourceSpansOf } from "./judge/evidence.ts";
+import { serviceTenant } from "./judge/service-tenant.ts";
+import { newFolder, whole } from "./programs.ts";
+
+const tenant = "acme";
+const folder = newFolder("verify-");
+const file = (name: string, content: Uint8Array | string) => {
+  writeFileSync(join(folder, name), content);
+  return name;
+};
+
+let service: RunningService;
+let vkey: string;
+beforeAll(async () => {
+  service = await startService();
+  const source = await serviceTenant(service, tenant, 1);
+  const r = randomFrom(3);
+  const spans = Array.from({ length: 30 }, () => source.signed(r, 1)[0]!).map((signed) => ({
+    ...signed,
+    span: message(signed.span, ...attributeFields(attributesOf(signed))),
+  }));
+  const [first] = spans as [(typeof spans)[0]];
+  file("keys.json", source.text.jwks);
+  file("all.bin", exportOf(...spans.map(resourceSpansOf)));
+  const good = spans.filter(({ evidence }) => evidence.kind === "log").slice(0, 3);
+  file("one.bin", exportOf(resourceSpansOf(first)));
+  file("good.bin", exportOf(...good.map(resourceSpansOf)));
+  file(
+    "altered.bin",
+    exportOf(resourceSpansOf({ ...first, span: message(first.span, attributeFields([["x", "y"]])[0]!) })),
+  );
+  file("malformed.bin", exportOf(message(resourceSpansOf(first), Uint8Array.of(0x22, 0))));
+  file("empty.bin", "");
+  file("not-spans.txt", "these are no spans");
+  file("bad-keys.json", '{"keys":[{"kty":"RSA"}]}');
+  [vkey] = JSON.parse(source.text.jwks).keys[0].vkeys;
+});
+afterAll(() => service.stop());
+
+const calls: [what: string, args: () => string[]][] = [
+  ["spans of all kinds", () => ["--keys", "keys.json", "all.bin"]],
+  ["one span of the tenant", () => ["--keys", "keys.json", "--tenant", tenant, "one.bin"]],
+  ["spans of another tenant", () => ["--keys", "keys.json", "--tenant", "other", "all.bin"]],
+  ["spans of a log from a first key", () => ["--keys", "keys.json", "--vkey", vkey, "good.bin"]],
+  ["an altered span", () => ["--keys", "keys.json", "altered.bin"]],
+  ["a malformed export", () => ["--keys", "keys.json", "malformed.bin"]],
+  ["no spans", () => ["--keys", "keys.json", "empty.bin"]],
+  ["a file of something else", () => ["--keys", "keys.json", "not-spans.txt"]],
+  ["bad keys", () => ["--keys", "bad-keys.json", "one.bin"]],
+  ["a vkey that is none", () => ["--keys", "keys.json", "--vkey", "x", "one.bin"]],
+  ["a file that is not there", () => ["--keys", "keys.json", "nothing.bin"]],
+  ["keys that are not there", () => ["--keys", "nothing.json", "one.bin"]],
+  ["no keys", () => ["one.bin"]],
+  ["no file", () => ["--keys", "keys.json"]],
+  ["an option that there is not", () => ["--keys", "keys.json", "--nothing", "one.bin"]],
+];
+
+/** Without what may be said in other words: what follows a reason that is not OK. */
+function comparable(out: string): string[] {
+  return out
+    .trimEnd()
+    .split("\n")
+    .map((line) =>
+      line
+        .replace(/^(\S+\s+(?!OK)[A-Z_]+)\s.*$/, "$1")
+        .replace(/\s+/g, " ")
+        .trim(),
+    );
+}
+
+function comparableJson(out: string): unknown {
+  if (out === "") return undefined;
+  const { spans, ...counts } = JSON.parse(out);
+  return { ...counts, spans: spans.map(({ message: _, ...span }: { message?: string }) => span) };
+}
+
+describe.each(whole.map((language) => [language.title, language] as const))("%s", (_, language) => {
+  const verify = (args: readonly string[]) => {
+    const [program, ...first] = language.verify!();
+    const { status, stdout } = spawnSync(program!, [...first, ...args], { cwd: folder, encoding: "utf8" });
+    return { code: status, out: stdout };
+  };
+
+  it.each(calls)("says of %s what the service's own command says", async (_what, args) => {
+    const ours = await run(["verify", ...args()], { cwd: folder });
+    const theirs = verify(args());
+    expect(theirs.code).toBe(ours.code);
+    expect(comparable(theirs.out)).toEqual(comparable(ours.out));
+    const oursInJson = await run(["verify", "--json", ...args()], { cwd: folder });
+    const theirsInJson = verify(["--json", ...args()]);
+    expect(theirsInJson.code).toBe(oursInJson.code);
+    expect(comparableJson(theirsInJson.out)).toEqual(comparableJson(oursInJson.out));
+  });
+});
