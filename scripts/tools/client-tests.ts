@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { LanguageName } from "../../clients/conformance/programs.ts";
 import { pythonBin, root, rustTarget } from "./client-builds.ts";
+import { isThere } from "./debian.ts";
 
 export interface Counts {
   passed: number;
@@ -75,17 +76,24 @@ export const ownTests: Readonly<Record<LanguageName, () => OwnTest[]>> = {
 
   ruby() {
     const cwd = join(clients, "ruby");
-    return globSync("test/*_test.rb", { cwd }).map((file) => {
-      return { name: file, command: ["ruby", "-Ilib", "-Itest", file], cwd, count: ofMinitest };
+    const tests = globSync("test/*_test.rb", { cwd }).map((file): OwnTest => {
+      return { name: file, command: ["ruby", "-Ilib", file], cwd, count: ofMinitest };
     });
+    return isThere("rubocop") ? [...tests, { name: "rubocop", command: ["rubocop"], cwd }] : tests;
   },
 
   rust() {
-    const of = (name: string, manifest: string): OwnTest => ({
-      ...{ name, cwd: root, count: ofCargo },
-      command: ["cargo", "test", "--quiet", "--locked", "--manifest-path", manifest, "--target-dir", rustTarget],
-    });
-    return [of("cargo test", "clients/rust/Cargo.toml")];
+    const manifest = ["--manifest-path", join("clients", "rust", "Cargo.toml")] as const;
+    const built = ["--quiet", "--locked", "--workspace", ...manifest, "--target-dir", rustTarget] as const;
+    return [
+      { name: "cargo test", command: ["cargo", "test", ...built], cwd: root, count: ofCargo },
+      {
+        name: "cargo clippy",
+        command: ["cargo", "clippy", ...built, "--all-targets", "--", "-D", "warnings"],
+        cwd: root,
+      },
+      { name: "cargo fmt", command: ["cargo", "fmt", "--all", "--check", ...manifest], cwd: root },
+    ];
   },
 };
 
@@ -141,9 +149,10 @@ function ofVitest(out: string): Counts {
 }
 
 function ofMinitest(out: string): Counts {
-  const runs = numberBefore(/(?:runs|tests)/, out);
-  const failed = numberBefore(/failures/, out) + numberBefore(/errors/, out);
-  return { passed: runs - failed, failed };
+  // Not the line before it, of runs a second.
+  const last = /^\d+ runs, .*$/m.exec(out)?.[0] ?? "";
+  const failed = numberBefore(/failures/, last) + numberBefore(/errors/, last);
+  return { passed: numberBefore(/runs/, last) - failed, failed };
 }
 
 function ofCargo(out: string): Counts {
