@@ -107,7 +107,8 @@ func TestATokenIsNotSentOverTheNetworkInTheClear(t *testing.T) {
 		asked = true
 		return "secret", nil
 	})
-	for _, target := range []string{"192.0.2.1:9000", "kms.example.com:9000", "dns:///kms.example.com:9000", "localhost.example.com:1", "xds:///kms"} {
+	for _, target := range []string{"192.0.2.1:9000", "kms.example.com:9000", "dns:///kms.example.com:9000", "localhost.example.com:1",
+		"xds:///kms"} {
 		if _, err := kms.Dial(target, kms.WithInsecure(), token); err == nil {
 			t.Errorf("%s is taken", target)
 		}

@@ -195,7 +195,7 @@ func (s *SpanSigner) nextRequest() (*kmsv1.SignSpansRequest, time.Duration) {
 		}
 		s.sent++
 		request := &kmsv1.SignSpansRequest{TenantId: s.tenant, Mode: s.mode, RequestId: next.requestID, WithAttributes: true}
-		// The spans go as they were encoded once. To protobuf they are fields that are not known, which it writes as they are.
+		// The spans go as they were encoded once: protobuf writes fields that it does not know as they are.
 		request.ProtoReflect().SetUnknown(next.body)
 		return request, 0
 	}

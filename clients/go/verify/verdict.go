@@ -28,7 +28,8 @@ type Verdict struct {
 	Verified bool
 	// Reason says why, or why not.
 	Reason Reason
-	// KeyID is the key that the evidence names, 32 lower-case hex digits, or that signed the log; empty where there is none.
+	// KeyID is the key that the evidence names, or that signed the log, 32 lower-case hex digits; empty where there is
+	// none.
 	KeyID string
 	// KeyState is that key's state, as in "ACTIVE"; empty where the key is not known.
 	KeyState string
