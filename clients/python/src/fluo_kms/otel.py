@@ -105,6 +105,9 @@ class SigningExporter(SpanExporter):
     only where its answer was lost. A log has one entry a span while the process lives and batches are answered within
     23 hours. What is in memory at a crash is lost.
 
+    Delegates say success or failure and no more. So a batch that a backend refuses for ever is repeated until
+    `delivery_age`, and holds up what is behind it. Each span is encoded twice, to sign it and by the delegate.
+
     Every loss is counted by its cause, told to `on_lost`, and logged, at most one line in ten seconds for each cause. A
     span that the service refuses goes on unsigned with the attribute `fluo.kms.unsigned.reason`, or is dropped.
 
