@@ -8,6 +8,7 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -17,6 +18,9 @@ import java.util.regex.Pattern;
 /** The service of this repository as a process of its own, on free ports of this machine. */
 public final class TestService implements AutoCloseable {
   private static final Path ROOT = Path.of("../..").toAbsolutePath().normalize();
+  /** A machine that is busy is not at fault. */
+  private static final Duration PATIENCE = Duration.ofSeconds(120);
+
   private static final Pattern GRPC = Pattern.compile("gRPC on ([0-9.]+:[0-9]+)");
   private static final Pattern HTTP = Pattern.compile("on (https?://[0-9.]+:[0-9]+)");
 
@@ -88,9 +92,9 @@ public final class TestService implements AutoCloseable {
     return grpc;
   }
 
-  /** A client of it, without TLS. */
+  /** A client of it, without TLS, and with time. */
   public KmsClient client() {
-    return KmsClient.builder(grpc).insecure().build();
+    return KmsClient.builder(grpc).insecure().deadline(PATIENCE).build();
   }
 
   /** The tenant's key set, as it is served. */

@@ -29,15 +29,13 @@ final class Courier {
   private final SpanExporter delegate;
   private final OnRefused onRefused;
   private final Account account;
-  private final Duration exportTimeout;
   private final CountDownLatch aborted = new CountDownLatch(1);
 
-  Courier(SpanSigner signer, SpanExporter delegate, OnRefused onRefused, Account account, Duration exportTimeout) {
+  Courier(SpanSigner signer, SpanExporter delegate, OnRefused onRefused, Account account) {
     this.signer = signer;
     this.delegate = delegate;
     this.onRefused = onRefused;
     this.account = account;
-    this.exportTimeout = exportTimeout;
   }
 
   /** Ends all waits between attempts; what is not delivered then is lost by {@code SHUTDOWN}. */
@@ -135,9 +133,8 @@ final class Courier {
     return refused.code() + where + why;
   }
 
+  /** Waits for the delegate's own word: one that is given up may still arrive, and would arrive twice. */
   private boolean export(Parcel parcel, Duration age) {
-    Duration left = parcel.leftOf(age);
-    Duration timeout = left.compareTo(exportTimeout) < 0 ? left : exportTimeout;
     CompletableResultCode[] result = new CompletableResultCode[1];
     try {
       Untraced.run(() -> result[0] = delegate.export(parcel.spans()));
@@ -145,7 +142,7 @@ final class Courier {
       // An exporter that throws failed, and may not the next time.
       return false;
     }
-    return result[0].join(Math.max(1, timeout.toNanos()), TimeUnit.NANOSECONDS).isSuccess();
+    return result[0].join(Math.max(1, parcel.leftOf(age).toNanos()), TimeUnit.NANOSECONDS).isSuccess();
   }
 
   /** Returns false where no time is left, or the exporter is shut down. */

@@ -50,7 +50,7 @@ public final class SigningSpanExporter implements SpanExporter {
     signer =
         SpanSigner.builder(options.client, options.tenant).mode(options.mode).interceptor(new Untraced()).build();
     account = new Account(options.listener);
-    courier = new Courier(signer, delegate, options.onRefused, account, options.timeout);
+    courier = new Courier(signer, delegate, options.onRefused, account);
     timeout = options.timeout;
     deliveryAge = options.deliveryAge;
     queue = options.hasQueue ? new ParcelQueue(options.queueSpans, options.queueBytes) : null;

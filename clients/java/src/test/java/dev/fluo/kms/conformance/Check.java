@@ -50,7 +50,7 @@ final class Check {
   }
 
   static void run(World world, Checks checks) throws Exception {
-    try (KmsClient client = KmsClient.builder(world.text("service")).insecure().build()) {
+    try (KmsClient client = KmsClient.builder(world.text("service")).insecure().deadline(Main.PATIENCE).build()) {
       Check check = new Check(world, checks, client);
       for (String file : world.texts("evidence")) {
         World evidence = World.read(Path.of(file));
@@ -178,7 +178,7 @@ final class Check {
       return;
     }
     String who = evidence.text("language");
-    Path folder = Files.createDirectory(world.path("work").resolve("java-opens-" + who));
+    Path folder = Files.createTempDirectory(world.path("work"), "java-opens-");
     Path sealed = folder.resolve("sealed");
     Path opened = folder.resolve("opened");
     byte[] bytes = evidence.base64("sealed");

@@ -33,7 +33,7 @@ final class Identities {
   }
 
   private KmsClient.Builder client() {
-    return KmsClient.builder(tls.text("service")).caFile(tls.path("ca"));
+    return KmsClient.builder(tls.text("service")).caFile(tls.path("ca")).deadline(Main.PATIENCE);
   }
 
   private void certificate() {
@@ -63,7 +63,7 @@ final class Identities {
 
   private void anotherAuthority() {
     try (KmsClient client =
-        KmsClient.builder(tls.text("service")).caFile(tls.path("otherCa")).token(() -> tokens.get(0)).build()) {
+        KmsClient.builder(tls.text("service")).caFile(tls.path("otherCa")).deadline(Main.PATIENCE).token(() -> tokens.get(0)).build()) {
       checks.equal(Status.Code.UNAVAILABLE, call(client), "another authority");
     }
   }
@@ -84,7 +84,7 @@ final class Identities {
       checks.equal(0, asked.get(), "a token without TLS is refused before it is asked for");
     }
     if (world.has("service")) {
-      try (KmsClient client = KmsClient.builder(world.text("service")).insecure().token(() -> tokens.get(0)).build()) {
+      try (KmsClient client = KmsClient.builder(world.text("service")).insecure().deadline(Main.PATIENCE).token(() -> tokens.get(0)).build()) {
         checks.equal(Status.Code.OK, call(client), "a token without TLS to this machine");
       }
     }

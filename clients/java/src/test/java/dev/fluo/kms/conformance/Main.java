@@ -1,9 +1,13 @@
 package dev.fluo.kms.conformance;
 
 import java.nio.file.Path;
+import java.time.Duration;
 
 /** {@code conformance COMMAND WORLD.json}: see clients/conformance/README.md. */
 public final class Main {
+  /** Deadline of calls: a machine that is busy is not at fault. */
+  static final Duration PATIENCE = Duration.ofSeconds(120);
+
   private static final int MOST_SHOWN = 20;
 
   private Main() {}

@@ -59,7 +59,7 @@ final class Produce {
   }
 
   static void run(World world, Checks checks) throws Exception {
-    try (KmsClient client = KmsClient.builder(world.text("service")).insecure().build()) {
+    try (KmsClient client = KmsClient.builder(world.text("service")).insecure().deadline(Main.PATIENCE).build()) {
       new Produce(world, checks, client).run();
     }
   }
