@@ -1,5 +1,7 @@
 /** The service by gRPC, in Node: TLS with certificates of both sides, tokens, retries by gRPC's service config. */
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import { defaultTimeoutMs, type Kms, kmsOver } from "../kms.ts";
 import { requireSafe, type TokenSource } from "../token.ts";
@@ -36,19 +38,30 @@ export interface GrpcKms extends Kms {
 /** Throws where a file cannot be read, and for cleartext that was not asked for or would show a token. */
 export function createGrpcKms(options: GrpcOptions): GrpcKms {
   const { target, insecure = false, token, timeoutMs = defaultTimeoutMs } = options;
-  const host = target.replace(/^dns:(\/\/\/)?/, "").replace(/:\d+$/, "");
+  const host = target
+    .replace(/^dns:(\/\/\/)?/, "")
+    .replace(/:\d+$/, "")
+    .replace(/^\[(.*)\]$/, "$1");
   requireSafe(host, { isTls: !insecure, insecure, token });
-  const credentials = insecure ? grpc.credentials.createInsecure() : tlsCredentials(options);
-  const client = new grpc.Client(target, credentials, { ...channelOptions, ...options.channelOptions });
+  const credentials = insecure ? grpc.credentials.createInsecure() : tlsCredentials(host, options);
+  const client = new grpc.Client(target, credentials, {
+    ...channelOptions,
+    ...(!insecure && isIP(host) > 0 ? namelessServer : {}),
+    ...options.channelOptions,
+  });
   const channel = grpcChannel(client, timeoutMs, token);
   return { ...kmsOver(grpcTransport(channel)), channel, close: () => client.close() };
 }
 
-function tlsCredentials({ caFile, certificateFile, keyFile }: GrpcOptions): grpc.ChannelCredentials {
+/** TLS names no server by an IP address, and grpc-js would; the certificate is checked against the address all the same. */
+const namelessServer: grpc.ChannelOptions = { "grpc.ssl_target_name_override": "address.invalid" };
+
+function tlsCredentials(host: string, { caFile, certificateFile, keyFile }: GrpcOptions): grpc.ChannelCredentials {
   if ((certificateFile === undefined) !== (keyFile === undefined))
     throw new Error("a client certificate needs both: certificateFile and keyFile");
   const [ca, key, certificate] = [caFile, keyFile, certificateFile].map((file) =>
     file === undefined ? null : readFileSync(file),
   );
-  return grpc.credentials.createSsl(ca, key, certificate);
+  const byAddress = { checkServerIdentity: (_: string, shown: PeerCertificate) => checkServerIdentity(host, shown) };
+  return grpc.credentials.createSsl(ca, key, certificate, isIP(host) > 0 ? byAddress : {});
 }
