@@ -145,6 +145,14 @@ describe("a file", () => {
     expect(readdirSync(folder).sort()).toEqual(["opened", "plain", "sealed"]);
   });
 
+  it("is not made where there is nothing to seal or to open, or no folder for it", async () => {
+    const [nothing, nowhere] = [join(folder, "nothing"), join(folder, "no-folder", "sealed")];
+    await expect(sealFile(kms, "acme", nothing, sealed)).rejects.toThrow(/ENOENT/);
+    await expect(sealFile(kms, "acme", nothing, nowhere)).rejects.toThrow(/ENOENT/);
+    await expect(openFile(kms, "acme", nothing, to)).rejects.toThrow(/ENOENT/);
+    expect(readdirSync(folder).some((name) => name.endsWith(".tmp"))).toBe(false);
+  });
+
   it("delivers what is authentic, and throws where the end is missing", async () => {
     writeFileSync(from, plaintext(2 * chunkBytes));
     await sealFile(kms, "acme", from, sealed);

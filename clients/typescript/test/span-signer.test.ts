@@ -139,7 +139,8 @@ describe("on a running service", () => {
   });
 });
 
-type Answer = (request: SignSpansRequest, nth: number) => Partial<SignSpansResponse>[] | Partial<grpc.StatusObject>;
+type Said = Partial<SignSpansResponse>[] | Partial<grpc.StatusObject>;
+type Answer = (request: SignSpansRequest, nth: number) => Said | Promise<Said>;
 
 /** A service that answers each batch as it is told; `nth` counts the batches of all streams. */
 async function standIn(answer: Answer) {
@@ -155,9 +156,14 @@ async function standIn(answer: Answer) {
   };
   const signSpans: grpc.handleBidiStreamingCall<SignSpansRequest, SignSpansResponse> = (call) => {
     tokens.push(String(call.metadata.get("authorization")[0] ?? ""));
-    call.on("data", (request: SignSpansRequest) => {
+    let before: Promise<unknown> = Promise.resolve();
+    call.on("data", async (request: SignSpansRequest) => {
       requests.push(request);
-      const said = answer(request, requests.length);
+      const answered = Promise.resolve(answer(request, requests.length));
+      const turn = before;
+      before = answered;
+      await turn;
+      const said = await answered;
       if (!Array.isArray(said)) call.emit("error", said);
       else
         for (const each of said)
@@ -194,6 +200,27 @@ describe("on a service that is not as it should be", () => {
     const [first, second] = [await signer.sign([madeSpans(2)]), await signer.sign([madeSpans(1)])];
     await expect(first.results).rejects.toThrow(/look at its version/);
     expect(await second.results).toHaveLength(1);
+  });
+
+  it("holds four batches at most, in order, while the service answers slowly", async () => {
+    let [unanswered, most] = [0, 0];
+    const { address, requests } = await standIn((request, nth) => {
+      unanswered += 1;
+      most = Math.max(most, unanswered);
+      return new Promise((resolve) =>
+        setTimeout(() => {
+          unanswered -= 1;
+          resolve(good(request, nth));
+        }, 5),
+      );
+    });
+    const signer = signerAt(address);
+    const answers: Promise<SpanResult[]>[] = [];
+    for (let i = 0; i < 50; i += 1) answers.push((await signer.sign([madeSpans(1 + (i % 3), `${i}`)])).results);
+    expect((await Promise.all(answers)).map(({ length }) => length)).toEqual(answers.map((_, i) => 1 + (i % 3)));
+    const names = requests.map(({ resourceSpans }) => resourceSpans[0]!.scopeSpans[0]!.spans[0]!.name);
+    expect(names).toEqual(answers.map((_, i) => `${i}-0`));
+    expect(most).toBeLessThanOrEqual(4);
   });
 
   it("says that a service which gives no attributes is too old", async () => {

@@ -1,6 +1,5 @@
 /** Files that only a tenant's key opens: sealed with a data key of the service, whose plaintext never leaves this process. */
 import { randomBytes } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type CallOptions, Code, ConnectError } from "@connectrpc/connect";
@@ -28,7 +27,7 @@ export async function sealFile(
 ): Promise<void> {
   const { plaintext, ciphertextBlob } = await kms.generateDataKey({ tenantId, encryptionContext: context }, options);
   try {
-    await writeWhole(to, sealStream(plaintext, ciphertextBlob, createReadStream(from, { highWaterMark: readBytes })));
+    await writeWhole(to, sealStream(plaintext, ciphertextBlob, contentOf(from)));
   } finally {
     plaintext.fill(0);
   }
@@ -42,8 +41,7 @@ export async function openFile(
   to: string,
   options: FileOptions = {},
 ): Promise<void> {
-  const sealed = createReadStream(from, { highWaterMark: readBytes });
-  await writeWhole(to, openSealed(sealed, dataKeyOf(kms, tenantId, options)));
+  await writeWhole(to, openSealed(contentOf(from), dataKeyOf(kms, tenantId, options)));
 }
 
 /**
@@ -87,6 +85,20 @@ function dataKeyOf(kms: Pick<Kms, "decryptDataKey">, tenantId: string, { context
       throw error;
     }
   };
+}
+
+/** A stream of Node's would open the file before anybody listens to its errors. */
+async function* contentOf(path: string): AsyncGenerator<Uint8Array, void, undefined> {
+  const file = await open(path, "r");
+  try {
+    for (;;) {
+      const { buffer, bytesRead } = await file.read(Buffer.allocUnsafeSlow(readBytes));
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
 }
 
 async function writeWhole(to: string, content: AsyncIterable<Uint8Array>): Promise<void> {

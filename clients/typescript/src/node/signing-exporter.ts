@@ -31,7 +31,7 @@ export type LossCause =
   | "queue-full"
   /** Without a queue: an export took too long. */
   | "timeout"
-  /** The service refused the batch whole. */
+  /** The service refused the batch whole, or it could not be encoded. */
   | "rejected"
   /** The service would not sign, or the backend not take them, until they were too old. */
   | "undeliverable"
@@ -175,23 +175,23 @@ class Exporter<Span extends SdkSpan> {
     }
     const { timeoutMs, deliveryAgeMs } = this.#options;
     const [spans, startedAt] = [given.map(frozen), Date.now()];
-    this.#otel ??= loadOtel();
-    const bytes = (await this.#otel).serialize(spans);
-    const ageMs = this.#queue === undefined ? timeoutMs : deliveryAgeMs;
-    const item: Item<Span> = {
-      ...{
-        spans,
-        parts: spanParts(bytes),
-        bytes: bytes.length,
-        endsAt: startedAt + ageMs,
-        given: new AbortController(),
-      },
-    };
+    const item = await this.#itemOf(spans, startedAt + (this.#queue === undefined ? timeoutMs : deliveryAgeMs));
     if (this.#queue === undefined) return this.#deliverDirectly(item);
     const place = await within(timeoutMs, (signal) => this.#queue!.put(item, signal));
     if (place === "placed") return;
     this.#lose(place === "full" ? "queue-full" : "shutdown", spans);
     throw new Error(place === "full" ? `the queue was full for ${timeoutMs} ms` : shutDown.message);
+  }
+
+  async #itemOf(spans: Span[], endsAt: number): Promise<Item<Span>> {
+    try {
+      this.#otel ??= loadOtel();
+      const bytes = (await this.#otel).serialize(spans);
+      return { spans, parts: spanParts(bytes), bytes: bytes.length, endsAt, given: new AbortController() };
+    } catch (error) {
+      this.#lose("rejected", spans, error);
+      throw error;
+    }
   }
 
   async #deliverDirectly(item: Item<Span>): Promise<void> {
