@@ -13,7 +13,7 @@ class Checks:
         self.failures = 0
 
     def that(self, is_right: bool, what: str, why: object = "") -> None:
-        """Counts a check; `why` says what was there where it fails."""
+        """Counts a check; `why` says what was there if it fails."""
         if is_right:
             self.passed += 1
         else:

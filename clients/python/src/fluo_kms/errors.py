@@ -24,14 +24,14 @@ class FieldViolation:
 
 @dataclass(frozen=True)
 class ErrorDetails:
-    """Details of an error; all empty where it has none."""
+    """Details of an error; all empty if it has none."""
 
     reason: str = ""
     """A stable word, such as `INVALID_ARGUMENT` or `RATE_LIMITED` (google.rpc.ErrorInfo)."""
     fields: tuple[FieldViolation, ...] = ()
     """Which fields of the request are wrong (google.rpc.BadRequest)."""
     retry_after: timedelta | None = None
-    """How long to wait before another try; None where nothing is said (google.rpc.RetryInfo)."""
+    """How long to wait before another try; None if nothing is said (google.rpc.RetryInfo)."""
 
 
 def details_of(error: BaseException) -> ErrorDetails:
@@ -63,5 +63,5 @@ def _details(error: Any) -> ErrorDetails:
 
 
 def _unpacked(packed: Any, message: Message) -> Any:
-    """The first detail of the message's type; None where there is none."""
+    """The first detail of the message's type; None if there is none."""
     return next((message for each in packed if each.Unpack(message)), None)

@@ -58,7 +58,7 @@ def seal_file(
 
     `target` is replaced at once when all is written, by a file of mode 0600; on failure it stays as it was. `context`
     are non-secret pairs that `open_file` must be given again. Memory is bounded, whatever the file's size. Raises
-    OSError, and `grpc.RpcError` where the service gives no key.
+    OSError, and `grpc.RpcError` if the service gives no key.
     """
     with Path(source).open("rb") as plaintext, _replacing(Path(target)) as sealed:
         answer = client.service.GenerateDataKey(
@@ -82,7 +82,7 @@ def open_file(
     """Opens a file that `seal_file` sealed, in any language.
 
     `target` is replaced at once when all is authentic, by a file of mode 0600; on failure it stays as it was, and
-    nothing of the plaintext is left. Raises NotAuthentic, OSError, and `grpc.RpcError` where the service gives no key.
+    nothing of the plaintext is left. Raises NotAuthentic, OSError, and `grpc.RpcError` if the service gives no key.
     """
     with Path(source).open("rb") as sealed, _replacing(Path(target)) as plaintext:
         open_stream(client, tenant, sealed, plaintext, context)
@@ -105,7 +105,7 @@ def open_stream(
             received.seek(0)
             restore(received)  # not before open_stream has returned
 
-    Raises NotAuthentic, at a missing end, too, and `grpc.RpcError` where the service gives no key.
+    Raises NotAuthentic, at a missing end, too, and `grpc.RpcError` if the service gives no key.
     """
     open_with_key(lambda blob: _data_key(client, tenant, blob, context), source, target)
 
@@ -206,7 +206,7 @@ def _replacing(target: Path) -> Iterator[BinaryIO]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes the new name last, where the platform opens folders."""
+    """Makes the new name last, if the platform opens folders."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

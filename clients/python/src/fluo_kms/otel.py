@@ -102,7 +102,7 @@ class SigningExporter(SpanExporter):
     With a queue, an export succeeds once its spans are queued, and waits while the queue is full. A worker signs and
     delivers in order. A batch that is signed stays signed: a delivery that fails is repeated with the same spans, and
     with the same bytes if the delegate encodes them as OTLP. So the backend gets each span at least once, and twice
-    only where its answer was lost. A log has one entry a span while the process lives and batches are answered within
+    only when its answer was lost. A log has one entry a span while the process lives and batches are answered within
     23 hours. What is in memory at a crash is lost.
 
     Delegates say success or failure and no more. So a batch that a backend refuses for ever is repeated until
@@ -155,7 +155,7 @@ class SigningExporter(SpanExporter):
             self._worker.start()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Queues the spans, or signs and delivers them; FAILURE where any of them is lost."""
+        """Queues the spans, or signs and delivers them; FAILURE if any of them is lost."""
         if os.getpid() != self._process:
             _logger.error("The exporter was opened before a fork and signs nothing: open one in each process.")
             return self._lose("rejected", list(spans))
@@ -183,7 +183,7 @@ class SigningExporter(SpanExporter):
         with self._changed:
             return self._changed.wait_for(lambda: not self._units, timeout_millis / 1000)
 
-    # The SDK passes the time that is left where it finds this parameter.
+    # The SDK passes the time that is left when it finds this parameter.
     def shutdown(self, timeout_millis: float = 30_000) -> int:  # type: ignore[override]
         """Flushes for so many milliseconds and shuts down. Returns how many queued spans were not delivered."""
         with self._changed:
@@ -299,7 +299,7 @@ class SigningExporter(SpanExporter):
             return  # found out when its turn comes
 
     def _sign_and_deliver(self, unit: _Unit, late: Cause) -> Cause | None:
-        """Returns why the unit is lost; None where it was delivered."""
+        """Returns why the unit is lost; None if it was delivered."""
         results = self._sign(unit, late)
         if isinstance(results, str):
             return results

@@ -56,7 +56,7 @@ def encrypt_record(client: KmsClient, tenant: str, record: Record, context: Mapp
     """Returns the record with tokens in the place of its marked values.
 
     `context` are non-secret pairs that `decrypt_record` must be given again. Raises TypeError for a mark on a field of
-    another type, and for a value of another type; ValueError for text that is no Unicode; and `grpc.RpcError` where the
+    another type, and for a value of another type; ValueError for text that is no Unicode; and `grpc.RpcError` if the
     service refuses the whole.
     """
     values = _marked_values(record)

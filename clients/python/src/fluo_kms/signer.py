@@ -74,7 +74,7 @@ class SpanSigner:
         """Takes spans and returns the future of one result a span, in order; blocks while too much is unanswered.
 
         `resource_spans` are OTLP ResourceSpans, as bytes or as messages, OpenTelemetry's own among them. The future
-        raises SigningError where a batch was not signed; a large call is several batches. Its callbacks run on the
+        raises SigningError if a batch was not signed; a large call is several batches. Its callbacks run on the
         signer's thread and must not block. Raises SigningError once closed, and ValueError for bytes that are no
         ResourceSpans.
         """
@@ -191,6 +191,6 @@ def _joined(answers: list[Future[list[SpanResult]]]) -> Future[list[SpanResult]]
 
 
 def _ignore_shared_wake_up(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Passes over what gRPC raises where several event loops are woken and one has read the wake-up already."""
+    """Passes over what gRPC raises when several event loops are woken and one has read the wake-up already."""
     if not isinstance(context.get("exception"), BlockingIOError):
         loop.default_exception_handler(context)

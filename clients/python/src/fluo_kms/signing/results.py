@@ -32,7 +32,7 @@ class RefusedSpan:
     code: str
     """A gRPC status, such as `INVALID_ARGUMENT`."""
     field: str
-    """Path of the field that is wrong; empty where no field is."""
+    """Path of the field that is wrong; empty if no field is."""
     message: str
     """What is wrong, without the content of the span."""
 
@@ -52,7 +52,7 @@ class SigningError(Exception):
 
 
 def result_of(message: SpanResultMessage) -> SpanResult:
-    """The result of one span. Raises SigningError where a service does not know `with_attributes`."""
+    """The result of one span. Raises SigningError if a service does not know `with_attributes`."""
     if message.HasField("error"):
         error = message.error
         return RefusedSpan(code_name(error.code), error.field, error.message)

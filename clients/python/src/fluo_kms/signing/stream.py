@@ -41,7 +41,7 @@ _CUT = frozenset({"INTERNAL", "UNKNOWN", "CANCELLED", "DEADLINE_EXCEEDED"})
 
 
 def elapsed_clock() -> float:
-    """Seconds that pass while the machine sleeps, too, where the platform can count them."""
+    """Seconds that pass while the machine sleeps, too, if the platform can count them."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
@@ -79,7 +79,7 @@ class _Statuses:
     """The statuses that gRPC gives a call, of which only one is the service's.
 
     When a message cannot be written, gRPC sets a status of its own in the place of the service's, which came before or
-    comes soon, or never where answers are unread. Then the stream counts as cut, and a refusal comes with the next one.
+    comes soon, or never if answers are unread. Then the stream counts as cut, and a refusal comes with the next one.
     """
 
     def __init__(self, call: Any) -> None:

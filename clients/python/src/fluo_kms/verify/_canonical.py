@@ -43,7 +43,7 @@ class ReadSpan:
 
 
 def canonical_span(span: SpanPart, resource: bytes, scope: bytes) -> ReadSpan:
-    """Puts a span together with the texts of its resource and scope, which are empty where nothing is covered."""
+    """Puts a span together with the texts of its resource and scope, which are empty if nothing is covered."""
     members = [("resource", resource), ("scope", scope), ("span", rfc8785.dumps(span.tree))]
     text = b",".join(b'"%s":%s' % (name.encode(), member) for name, member in members if member)
     lacks = " or ".join(name for name, member in members[:2] if not member)
@@ -51,7 +51,7 @@ def canonical_span(span: SpanPart, resource: bytes, scope: bytes) -> ReadSpan:
 
 
 def resource_text(cursor: Cursor) -> bytes:
-    """The canonical object of a Resource; empty where nothing of it is covered."""
+    """The canonical object of a Resource; empty if nothing of it is covered."""
     tree = read_resource(cursor)
     return rfc8785.dumps(tree) if tree else b""
 

@@ -1,6 +1,6 @@
 """Judges one span by the tenant's keys.
 
-The order of the checks is the order of the reasons where several hold. For an individual signature: form (MALFORMED);
+The order of the checks is the order of the reasons when several hold. For an individual signature: form (MALFORMED);
 the tenant and the key (UNKNOWN_KEY); a key that never became active, under which nothing is checked (KEY_STATE); the
 signature (SIGNATURE_MISMATCH); the span (SPAN_MISMATCH); whether the key was marked as compromised (KEY_COMPROMISED);
 its times (KEY_STATE).

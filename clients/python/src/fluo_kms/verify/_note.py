@@ -93,7 +93,7 @@ def parse_note(note: str) -> Note | None:
 def signers_of(note: Note, keys: Iterable[Key]) -> list[Key] | None:
     """Those of `keys` that signed the note: none if it is by others alone.
 
-    None where a signature of one of them does not hold, which spoils the whole note. Of several signatures by one key
+    None if a signature of one of them does not hold, which spoils the whole note. Of several signatures by one key
     the first counts.
     """
     message = note.text.encode("utf-8")
@@ -117,7 +117,7 @@ class Checkpoint:
     """A log's origin, size and root."""
 
     origin: str
-    """`<issuer>/<tenant_id>`, or `<issuer>/<tenant_id>/<n>` where the log is not number 1."""
+    """`<issuer>/<tenant_id>`, or `<issuer>/<tenant_id>/<n>` if the log is not number 1."""
     size: int
     root: bytes
     """32 bytes."""

@@ -56,7 +56,7 @@ def read_span(cursor: Cursor) -> SpanPart:
 
 
 def read_resource(cursor: Cursor) -> Tree:
-    """Reads a Resource; an empty tree where nothing of it is covered."""
+    """Reads a Resource; an empty tree if nothing of it is covered."""
     found = read_fields(cursor, _RESOURCE)
     return _tree({}, found.get("attributes", []))
 

@@ -80,7 +80,7 @@ class KeySet:
         return replace(self, log_keys=tuple(trusted), keys={id_: key for id_, key in self.keys.items() if id_ in ids})
 
     def log_signers(self, evidence: LogEvidence) -> list[LogKey] | None:
-        """The keys that signed a proof's checkpoint; None where a signature of one of them does not hold."""
+        """The keys that signed a proof's checkpoint; None if a signature of one of them does not hold."""
         return signers_of(evidence.note, [key for key in self.log_keys if key.name == evidence.checkpoint.origin])
 
     def _hands_over(self, handover: Handover, trusted: list[LogKey]) -> bool:
@@ -229,7 +229,7 @@ def _members(value: Any, at: str) -> Mapping[str, Any]:
 
 
 def _list(value: Any, at: str) -> list[Any]:
-    """Empty where it is missing."""
+    """Empty if it is missing."""
     if value is None:
         return []
     if not isinstance(value, list):
@@ -258,7 +258,7 @@ def _index(value: Any, at: str) -> int:
 
 
 def _date(value: Any, at: str) -> int | None:
-    """Milliseconds since 1970; None where it is missing."""
+    """Milliseconds since 1970; None if it is missing."""
     if value is None:
         return None
     match = _DATE.fullmatch(value) if isinstance(value, str) else None

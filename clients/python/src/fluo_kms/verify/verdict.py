@@ -37,7 +37,7 @@ EXPLANATIONS: dict[Reason, str] = {
     "PROOF_INVALID": "the log proof does not hold: the span or its proof was altered",
     "MALFORMED": "the span carries no signature, or not in its form",
 }
-"""What each reason says to people, where nothing more is known."""
+"""What each reason says to people, when nothing more is known."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,19 @@ class Verdict:
     key_id: str | None = None
     """The key that the evidence names."""
     key_state: KeyState | None = None
-    """State of that key where it is known. A DISABLED key's signatures verify."""
+    """State of that key if it is known. A DISABLED key's signatures verify."""
     signed_at: str | None = None
     """RFC 3339 UTC with milliseconds, in this form however the span spells it."""
     trace_id: str | None = None
-    """32 lower-case hex digits; None where the span cannot be read."""
+    """32 lower-case hex digits; None if the span cannot be read."""
     span_id: str | None = None
-    """16 lower-case hex digits; None where the span cannot be read."""
+    """16 lower-case hex digits; None if the span cannot be read."""
     log: str | None = None
     """Origin of the log that the evidence names."""
     leaf_index: int | None = None
     """Index of the span's entry in that log."""
     message: str | None = None
-    """What is wrong, for people, where more is known than the reason says. The text may change."""
+    """What is wrong, for people, when more is known than the reason says. The text may change."""
 
     @property
     def verified(self) -> bool:
