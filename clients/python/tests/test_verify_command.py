@@ -48,6 +48,14 @@ def test_prints_json(folder):
     assert "message" not in result["spans"][0]
 
 
+def test_says_in_json_what_went_wrong(folder):
+    (folder / "other").write_text("no spans")
+    done = verify(folder, "--keys", "keys.json", "--json", "other")
+    result = json.loads(done.stdout)
+    assert (result["code"], result["fields"], done.returncode) == ("FAILED", [], 1)
+    assert "OTLP" in result["message"]
+
+
 def test_fails_without_spans(folder):
     (folder / "empty").write_bytes(b"")
     done = verify(folder, "--keys", "keys.json", "empty")
@@ -76,6 +84,14 @@ def test_exits_with_2_for_wrong_usage(folder, arguments):
     done = verify(folder, *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr != ""
+
+
+def test_prints_what_is_no_unicode(folder):
+    (folder / "twice.json").write_text('{"resourceSpans": [{"\\ud800": 1, "\\ud800": 2}]}')
+    for options in ([], ["--json"]):
+        done = verify(folder, "--keys", "keys.json", *options, "twice.json")
+        assert (done.returncode, done.stderr) == (1, "")
+        assert "MALFORMED" in done.stdout
 
 
 def test_keeps_what_others_wrote_on_its_line(folder):

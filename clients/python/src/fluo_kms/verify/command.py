@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 import unicodedata
@@ -18,6 +19,10 @@ _OK, _FAILED, _USAGE = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code: 0 all verified, 1 otherwise or if there are none, 2 wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What others wrote may be no Unicode, and a terminal may know less than Unicode.
+            stream.reconfigure(errors="replace")
     parser = _parser()
     options = parser.parse_args(arguments)
     trusted = {vkey: parse_verifier_key(vkey) for vkey in options.vkey}
@@ -33,7 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             keys = _trusting(keys, trusted)
         verdicts = verify_export(keys, export, options.tenant)
     except (KeySetError, UnreadableExport) as error:
-        print(f"{parser.prog}: {_one_line(str(error))}", file=sys.stderr)
+        if options.json:
+            # Standard output holds one JSON document, also of what went wrong.
+            print(_json_text({"code": "FAILED", "message": str(error), "fields": []}))
+        else:
+            print(f"{parser.prog}: {_one_line(str(error))}", file=sys.stderr)
         return _FAILED
     if options.json:
         print(_as_json(verdicts))
@@ -125,8 +134,11 @@ def _as_json(verdicts: Sequence[Verdict]) -> str:
         for verdict in verdicts
     ]
     known = [{name: value for name, value in span.items() if value is not None} for span in spans]
-    result = {"verified": verified, "failed": len(verdicts) - verified, "spans": known}
-    return json.dumps(result, indent=2, ensure_ascii=False)
+    return _json_text({"verified": verified, "failed": len(verdicts) - verified, "spans": known})
+
+
+def _json_text(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _one_line(text: str) -> str:
