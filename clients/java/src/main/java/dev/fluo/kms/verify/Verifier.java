@@ -309,9 +309,11 @@ public final class Verifier {
   private static String mismatch(Reason reason, String lacks) {
     boolean differs =
         reason == Reason.SIGNATURE_MISMATCH || reason == Reason.SPAN_MISMATCH || reason == Reason.PROOF_INVALID;
-    return !differs || lacks.isEmpty()
-        ? null
-        : reason.explanation() + "; if it was signed with a " + lacks + ", give that too, as it was then";
+    if (!differs) {
+      return null;
+    }
+    String more = "; if it was signed with a " + lacks + ", give that too, as it was then";
+    return reason.explanation() + (lacks.isEmpty() ? "" : more);
   }
 
   private static TreeProof proofOf(byte[] text) {
