@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     root: import.meta.dirname,
     include: ["test/**/*.test.ts"],
+    reporters: ["default", "../../test/support/summary-reporter.ts"],
     // All mean "hung", never "slow".
     testTimeout: 600_000,
     hookTimeout: 600_000,
