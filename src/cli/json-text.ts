@@ -2,6 +2,7 @@
  * Where values lie in a JSON text that is known to parse, and the one check that JSON.parse leaves out: of members with one name it keeps
  * the last, others keep the first, and so one signature would stand for two spans.
  */
+import { endOfString } from "../encoding/json-numbers.ts";
 import { KmsError } from "../errors.ts";
 
 /** A value: text.slice(start, end). */
@@ -21,7 +22,7 @@ interface Scan {
 
 /** More than protobuf's JSON nests in the hundred messages that its readers allow. */
 const maxLevels = 512;
-const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
+const [quote, comma] = [0x22, 0x2c];
 const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x5d];
 
 /** Throws INVALID_ARGUMENT for a member that is there twice. Keeps no members and items unless `keptLevels` says so. */
@@ -94,14 +95,6 @@ function nameAt(scan: Scan): string {
 function skipSpace(scan: Scan): number {
   while (scan.text.charCodeAt(scan.at) <= 0x20) scan.at += 1;
   return scan.at;
-}
-
-function endOfString(text: string, start: number): number {
-  for (let at = start + 1; ; at += 1) {
-    const unit = text.charCodeAt(at);
-    if (unit === quote) return at + 1;
-    if (unit === backslash) at += 1;
-  }
 }
 
 /** A number, true, false or null. */

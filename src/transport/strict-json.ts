@@ -3,6 +3,7 @@
  */
 import { type DescMessage, fromJsonString, type JsonObject, type MessageShape, toJson } from "@bufbuild/protobuf";
 import { StructSchema } from "@bufbuild/protobuf/wkt";
+import { numbersIn } from "../encoding/json-numbers.ts";
 import { invalidField, KmsError } from "../errors.ts";
 
 const maxNameLength = 64;
@@ -33,12 +34,14 @@ const maxExactLength = 17;
  * another number than the one that was sent.
  */
 function refuseRounded(text: string): void {
-  JSON.parse(text, ((key: string, value: unknown, { source = "" }: { source?: string }) => {
-    const isDouble = key === "doubleValue" || key === "double_value";
-    if (typeof value !== "number" || isDouble) return value;
-    if (Number.isSafeInteger(value) && source.length <= maxExactLength) return value;
-    throw madeUpName(key, "is an integer that JSON numbers cannot hold exactly: send it as a string");
-  }) as (key: string, value: unknown) => unknown);
+  for (const { name, start, end } of numbersIn(text)) {
+    if (name === "doubleValue" || name === "double_value") continue;
+    if (end - start <= maxExactLength && Number.isSafeInteger(Number(text.slice(start, end)))) continue;
+    throw madeUpName(
+      JSON.parse(`"${name}"`),
+      "is an integer that JSON numbers cannot hold exactly: send it as a string",
+    );
+  }
 }
 
 const misread = "is not what protobuf's JSON has there: check type, range, base64 and UTF-8";

@@ -3,6 +3,7 @@
  * or one a line. A protobuf file begins with 0x0a, which in JSON is a line feed: only what parses to its end as protobuf counts as such.
  */
 import { KmsError } from "../../errors.ts";
+import { numbersIn } from "../../encoding/json-numbers.ts";
 import { cursor, readBytes, readTag } from "../../encoding/wire-reader.ts";
 import { Failure } from "../command.ts";
 import { locate } from "../json-text.ts";
@@ -82,12 +83,23 @@ function readDocument(text: string, document: unknown): JsonDocument {
 /** Whole numbers that a double cannot hold stay text, as OTLP writes them anyway: the last digits of a timestamp are signed, too. */
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text, (_key, value, { source } = {} as { source?: string }) =>
-      typeof value === "number" && !Number.isSafeInteger(value) && source !== undefined && /^-?\d+$/.test(source)
-        ? source
-        : value,
-    );
+    const document: unknown = JSON.parse(text);
+    const exact = withExactIntegers(text);
+    return exact === text ? document : JSON.parse(exact);
   } catch {
     return undefined;
   }
+}
+
+/** The text with quotes around those numbers. */
+function withExactIntegers(text: string): string {
+  const pieces: string[] = [];
+  let at = 0;
+  for (const { start, end } of numbersIn(text)) {
+    const number = text.slice(start, end);
+    if (Number.isSafeInteger(Number(number)) || !/^-?\d+$/.test(number)) continue;
+    pieces.push(text.slice(at, start), `"${number}"`);
+    at = end;
+  }
+  return pieces.join("") + text.slice(at);
 }
