@@ -14,16 +14,13 @@
  * Steps are done in the order of the page, in one folder a language. Each language has the examples that `tasks` lists.
  * `EXAMPLES=files,verify` in the environment runs the examples of these names alone, for whoever writes them.
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
-import { text } from "node:stream/consumers";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { isShown } from "../../scripts/docs/expected.ts";
 import { type Neighbours, startNeighbours } from "./newcomer/neighbours.ts";
 import { type Step, stepsOf, unmarkedBlocks } from "./newcomer/page.ts";
+import { newFolder, run, write } from "./newcomer/shell.ts";
 import { type Shop, shops } from "./newcomer/shops.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -149,32 +146,6 @@ async function take(step: Step, folder: string, shop: Shop, { here }: Neighbours
     case "run":
       return run(command(step.command), folder, shop);
   }
-}
-
-/** Runs a script as a shell does that stops at the first failure, without what this project has on its PATH. */
-async function run(script: string, cwd: string, { env = {} }: Shop): Promise<string> {
-  const path = process.env.PATH!.split(delimiter).filter((each) => !each.startsWith(join(root, "node_modules")));
-  // Settings of the npm and the Vitest that started this run are none of a newcomer's.
-  const own = Object.entries(process.env).filter(([name]) => !/^(npm_|VITEST|BUNDLE_|NODE_(ENV|OPTIONS)$)/.test(name));
-  const child = spawn("bash", ["-euo", "pipefail", "-c", script], {
-    cwd,
-    env: { ...Object.fromEntries(own), ...env, PATH: [dirname(process.execPath), ...path].join(delimiter) },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const [[code], out, err] = await Promise.all([once(child, "close"), text(child.stdout), text(child.stderr)]);
-  if (code !== 0) throw new Error(`${script.trimEnd()}\nended with ${code}:\n${out}${err}`);
-  return out;
-}
-
-function write(folder: string, name: string, content: string): void {
-  mkdirSync(dirname(join(folder, name)), { recursive: true });
-  writeFileSync(join(folder, name), content);
-}
-
-function newFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), "fluo-kms-newcomer-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
 }
 
 it.each(["a/node_modules/b.js", "conformance/main.ts", "ca.key", ".gitignore", ".env"])(

@@ -1,0 +1,69 @@
+/**
+ * The small services of examples/, each copied into an empty folder and run as its README says, with the package that was built here and a
+ * service on free ports. Each verifies by itself the spans that it had signed; here it counts that it says so.
+ */
+import { cpSync, globSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { startNeighbours } from "./newcomer/neighbours.ts";
+import { newFolder, run, write } from "./newcomer/shell.ts";
+import { shops } from "./newcomer/shops.ts";
+
+const examples = join(import.meta.dirname, "..", "..", "examples");
+
+/** Languages that the runner built; all if it says nothing. */
+const chosen = process.env.CONFORMANCE_LANGUAGES?.split(",");
+
+/** Time-out in milliseconds: a first build downloads and compiles much. */
+const hung = 3_600_000;
+
+interface Example {
+  /** Commands that its README names, with the package by the way that its shop has. */
+  script: string;
+  /** What it must say of the spans that it verified, and of one that was changed where it shows that. */
+  says: readonly RegExp[];
+}
+
+const services: Readonly<Record<string, Example>> = {
+  go: {
+    // A checkout has the client beside it; here it comes from the shop.
+    script:
+      "go mod edit -dropreplace github.com/fluo-dev/fluo-kms/clients/go && go run -mod=mod . -demo -listen 127.0.0.1:0",
+    says: [/"spans":3,"verified":3,"problems":\[\]/],
+  },
+  python: {
+    script: `python3 -m venv .venv
+.venv/bin/pip install --quiet 'fluo-kms[otel,verify]'
+.venv/bin/pip install --quiet -r requirements.txt
+.venv/bin/python main.py`,
+    says: [/ OK +entry \d/, /PROOF_INVALID/],
+  },
+  java: {
+    script: "mvn -B -ntp -q compile exec:java",
+    says: [/of the log: OK/, /changed afterwards: PROOF_INVALID/],
+  },
+  typescript: {
+    script: "npm install --silent && npm start --silent",
+    says: [/not delivered: 0/, /: OK, entry \d/],
+  },
+};
+
+describe.each(Object.entries(services))("the service in %s", (language, { script, says }) => {
+  it.runIf(chosen?.includes(language) !== false)(
+    "signs its spans, and verifies them",
+    async () => {
+      const folder = newFolder();
+      const shop = await shops[language]!(newFolder());
+      onTestFinished(() => shop.close?.());
+      const { here, stop } = await startNeighbours(newFolder(), newFolder());
+      onTestFinished(stop);
+      cpSync(join(examples, language), folder, { recursive: true });
+      for (const name of globSync("**/*", { cwd: folder }).filter((each) => statSync(join(folder, each)).isFile()))
+        write(folder, name, here(readFileSync(join(folder, name), "utf8")));
+      for (const [name, content] of Object.entries(shop.settings ?? {})) write(folder, name, content);
+      const printed = await run(shop.command?.(script) ?? script, folder, shop);
+      for (const words of says) expect(printed).toMatch(words);
+    },
+    hung,
+  );
+});
