@@ -2,10 +2,9 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { newStaticToken } from "../../src/auth/token/static-token.ts";
 import { type CalledService, newFolder as newPkiFolder, startCalled } from "../../test/callers/called-service.ts";
-import { atExit } from "../../test/support/cli-fixture.ts";
 import { newAuthority } from "../../test/support/pki.ts";
 import { type ServiceProcess, startProcess } from "../../test/support/service-process.ts";
-import { newFolder, runProgram, whole } from "./programs.ts";
+import { atEnd, newFolder, runProgram, whole } from "./programs.ts";
 
 const identity = "spiffe://example.org/ns/fluo/sa/client";
 const mesh = newAuthority({ name: "mesh" });
@@ -31,7 +30,7 @@ let open: ServiceProcess;
 beforeAll(async () => {
   service = await startCalled(folder, { "policy.yaml": policy, "mesh.pem": mesh.pem });
   const file = folder.write({ "open.yaml": `version: 1\n${tokens}rules:\n${tokenRules}` });
-  open = await startProcess({ FLUO_KMS_AUTH: "policy", FLUO_KMS_POLICY_FILE: file }, { finished: atExit });
+  open = await startProcess({ FLUO_KMS_AUTH: "policy", FLUO_KMS_POLICY_FILE: file }, { finished: atEnd });
 });
 afterAll(async () => {
   await service.process.end();

@@ -1,9 +1,8 @@
 /** The service on a SQLite store, behind a proxy: killed and started again, it is found under the same address. */
 import { join } from "node:path";
-import { atExit } from "../../test/support/cli-fixture.ts";
 import { type ServiceProcess, startProcess } from "../../test/support/service-process.ts";
 import { type CuttingProxy, type ProxyOptions, startCuttingProxy } from "./cutting-proxy.ts";
-import { newFolder } from "./programs.ts";
+import { atEnd, newFolder } from "./programs.ts";
 
 export interface KilledService {
   proxy: CuttingProxy;
@@ -26,7 +25,7 @@ export async function startKilledService(options: ProxyOptions = {}): Promise<Ki
   const proxy = await startCuttingProxy(options);
   let running: ServiceProcess;
   async function start(): Promise<void> {
-    running = await startProcess(env, { finished: atExit });
+    running = await startProcess(env, { finished: atEnd });
     proxy.to(Number(running.grpc.split(":")[1]));
   }
   await start();

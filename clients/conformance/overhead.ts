@@ -6,10 +6,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { atExit } from "../../test/support/cli-fixture.ts";
 import { startProcess } from "../../test/support/service-process.ts";
 import { startBackend } from "./backend.ts";
-import { type Language, newFolder, runProgram, whole } from "./programs.ts";
+import { atEnd, type Language, newFolder, runProgram, whole } from "./programs.ts";
 
 const { values, positionals } = parseArgs({
   options: { spans: { type: "string", default: "50000" }, rounds: { type: "string", default: "5" } },
@@ -19,7 +18,7 @@ const [spans, rounds] = [Number(values.spans), Number(values.rounds)];
 const languages = whole.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
 const modes = ["plain", "LOG", "INDIVIDUAL"] as const;
 
-const service = await startProcess({}, { finished: atExit });
+const service = await startProcess({}, { finished: atEnd });
 const backend = await startBackend();
 
 async function microsPerSpan(language: Language, mode: (typeof modes)[number], tenant: string): Promise<number> {

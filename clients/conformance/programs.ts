@@ -138,14 +138,19 @@ function record(figures: Figures): void {
   if (file !== undefined) appendFileSync(file, `${JSON.stringify(figures)}\n`);
 }
 
-const folders: string[] = [];
+const ends: (() => void)[] = [];
 process.once("exit", () => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  for (const end of ends) end();
 });
+
+/** Calls `end` when this process ends, however many are to be called so. */
+export function atEnd(end: () => void): void {
+  ends.push(end);
+}
 
 /** An empty one, which is gone when this process ends. */
 export function newFolder(prefix = "work-"): string {
   const folder = mkdtempSync(join(tmpdir(), `fluo-kms-${prefix}`));
-  folders.push(folder);
+  atEnd(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }

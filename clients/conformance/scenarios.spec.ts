@@ -4,11 +4,10 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
-import { atExit } from "../../test/support/cli-fixture.ts";
 import { type ServiceProcess, startProcess } from "../../test/support/service-process.ts";
 import { batchOf, numberedSpan, spansFrom } from "../../test/support/span-batches.ts";
 import { openStream } from "../../test/support/stream-client.ts";
-import { chosen, type Language, newFolder, root, runProgram, type Told } from "./programs.ts";
+import { atEnd, chosen, type Language, newFolder, root, runProgram, type Told } from "./programs.ts";
 
 const scenario = join(import.meta.dirname, "scenario.json");
 const folder = newFolder("scenarios-");
@@ -16,7 +15,7 @@ const wycheproof = join(root, "..", "shared", "vectors", "wycheproof");
 
 let service: ServiceProcess;
 beforeAll(async () => {
-  service = await startProcess({ FLUO_KMS_ISSUER: "kms.example.com" }, { finished: atExit });
+  service = await startProcess({ FLUO_KMS_ISSUER: "kms.example.com" }, { finished: atEnd });
 });
 
 /** Its first keys, so that there is something to list. */
