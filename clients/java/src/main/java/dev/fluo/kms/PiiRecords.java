@@ -35,6 +35,11 @@ public final class PiiRecords {
 
   private PiiRecords() {}
 
+  /** {@link #encrypt(KmsClient, String, Record, Map)} without an encryption context. */
+  public static <R extends Record> R encrypt(KmsClient client, String tenant, R record) {
+    return encrypt(client, tenant, record, Map.of());
+  }
+
   /**
    * Returns the record with tokens in the place of what is marked.
    *
@@ -62,6 +67,11 @@ public final class PiiRecords {
       values.add(components.get(i).isText() ? token : token.getBytes(StandardCharsets.US_ASCII));
     }
     return marked.with(values);
+  }
+
+  /** {@link #decrypt(KmsClient, String, Record, Map)} without an encryption context. */
+  public static <R extends Record> R decrypt(KmsClient client, String tenant, R record) {
+    return decrypt(client, tenant, record, Map.of());
   }
 
   /**

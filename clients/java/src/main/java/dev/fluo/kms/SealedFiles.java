@@ -31,6 +31,11 @@ public final class SealedFiles {
 
   private SealedFiles() {}
 
+  /** {@link #seal(KmsClient, String, Path, Path, Map)} without an encryption context. */
+  public static void seal(KmsClient client, String tenant, Path from, Path to) throws IOException {
+    seal(client, tenant, from, to, Map.of());
+  }
+
   /**
    * Seals a file. {@code to} is replaced once all is written, and is its owner's alone (mode 0600).
    *
@@ -59,6 +64,11 @@ public final class SealedFiles {
     }
   }
 
+  /** {@link #open(KmsClient, String, Path, Path, Map)} without an encryption context. */
+  public static void open(KmsClient client, String tenant, Path from, Path to) throws IOException {
+    open(client, tenant, from, to, Map.of());
+  }
+
   /**
    * Opens a file that was sealed. {@code to} is replaced once all is authentic, and is its owner's alone (mode 0600).
    *
@@ -79,13 +89,19 @@ public final class SealedFiles {
     }
   }
 
+  /** {@link #openStream(KmsClient, String, InputStream, OutputStream, Map)} without an encryption context. */
+  public static void openStream(KmsClient client, String tenant, InputStream from, OutputStream to)
+      throws IOException {
+    openStream(client, tenant, from, to, Map.of());
+  }
+
   /**
    * Opens a stream that was sealed as a file. Each chunk is written once it is authentic, so what is written is a
    * beginning of the plaintext; only when this returns is it all of it. <b>What was written before it throws is void</b>:
    *
    * <pre>{@code
    * ByteArrayOutputStream out = new ByteArrayOutputStream();
-   * SealedFiles.openStream(client, "acme", in, out, Map.of());
+   * SealedFiles.openStream(client, "acme", in, out);
    * use(out.toByteArray()); // Not before: the end of the stream may be missing.
    * }</pre>
    *

@@ -78,7 +78,14 @@ class PiiRecordsTest {
     assertEquals(List.of("email", "phone"), error.fields().stream().map(PiiException.Field::name).toList());
     assertEquals(Status.Code.INVALID_ARGUMENT, error.fields().get(0).code());
     Customer bytes = PiiRecords.encrypt(client, "acme", new Customer("1", "a", new byte[] {1}, "2", 0), CONTEXT);
-    assertThrows(PiiException.class, () -> PiiRecords.decrypt(client, "acme", bytes, Map.of()));
+    assertThrows(PiiException.class, () -> PiiRecords.decrypt(client, "acme", bytes));
+  }
+
+  @Test
+  void needsNoContext() {
+    Customer stored = PiiRecords.encrypt(client, "acme", new Customer("1", "a", null, null, 0));
+    assertEquals("a", PiiRecords.decrypt(client, "acme", stored).email());
+    assertThrows(PiiException.class, () -> PiiRecords.decrypt(client, "acme", stored, CONTEXT));
   }
 
   @Test

@@ -92,6 +92,7 @@ class SealedFilesTest {
       Files.writeString(opened, "before");
       assertThrows(
           SealedFileException.class, () -> SealedFiles.open(client, "acme", sealed, opened, Map.of("customer", "1")));
+      assertThrows(SealedFileException.class, () -> SealedFiles.open(client, "acme", sealed, opened));
       assertThrows(SealedFileException.class, () -> SealedFiles.open(client, "globex", sealed, opened, context));
       byte[] bytes = Files.readAllBytes(sealed);
       Path cut = Files.write(folder.resolve("cut"), Arrays.copyOf(bytes, bytes.length - 1));
