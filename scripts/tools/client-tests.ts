@@ -107,7 +107,31 @@ export async function runOwnTest({ command, cwd, env, count }: OwnTest): Promise
   // A run without tests has not been one.
   const isWell = code === 0 && counts.passed > 0;
   const failed = isWell ? counts.failed : Math.max(counts.failed, 1);
-  return { passed: counts.passed, failed, said: out + err };
+  return { passed: counts.passed, failed, said: (args.includes("-json") ? saidByGo(out) : out) + err };
+}
+
+/** What failed tests and packages of Go printed, and what was no event. */
+function saidByGo(out: string): string {
+  const outputs = new Map<string, string>();
+  const failed: string[] = [];
+  const others: string[] = [];
+  for (const line of out.split("\n")) {
+    if (!line.startsWith("{")) others.push(line);
+    else {
+      const {
+        Action: action,
+        Package: name = "",
+        ImportPath: path,
+        Test: test = "",
+        Output: output = "",
+      } = JSON.parse(line);
+      const key = `${name} ${test}`;
+      outputs.set(key, (outputs.get(key) ?? "") + output);
+      if (action === "fail") failed.push(key);
+      if (path !== undefined) others.push(output.trimEnd());
+    }
+  }
+  return [...others, ...failed.map((key) => outputs.get(key) ?? "")].filter((text) => text !== "").join("\n");
 }
 
 function ofGo(out: string): Counts {
