@@ -2,7 +2,6 @@
 import { createWriteStream } from "node:fs";
 import { once } from "node:events";
 import { join } from "node:path";
-import { setImmediate } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningService, startService } from "../../test/support/running-service.ts";
 import { type Case, makeCases, type Source } from "./judge/cases.ts";
@@ -33,8 +32,6 @@ beforeAll(async () => {
     const asking = askService(each, sources).finally(() => open.delete(asking));
     open.add(asking);
     if (open.size >= breadth) await Promise.race(open);
-    // So many cases without a turn of the event loop have made Node end by a fault of memory.
-    if (lines % 100 === 0) await setImmediate();
   }
   await Promise.all(open);
   await once(file.end(), "finish");
