@@ -7,8 +7,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startProcess } from "../../test/support/service-process.ts";
-import { startBackend } from "./backend.ts";
-import { atEnd, type Language, newFolder, runProgram, whole } from "./programs.ts";
+import { startBackend } from "../../clients/conformance/backend.ts";
+import { atEnd, type Language, newFolder, runProgram, whole } from "../../clients/conformance/programs.ts";
 
 const { values, positionals } = parseArgs({
   options: { spans: { type: "string", default: "50000" }, rounds: { type: "string", default: "5" } },
