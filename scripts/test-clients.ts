@@ -7,8 +7,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { homedir, tmpdir } from "node:os";
+import { basename, delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { type Figures, type Language, languages, root } from "../clients/conformance/programs.ts";
@@ -21,6 +21,9 @@ const options = {
   cases: { type: "string" },
   seed: { type: "string" },
 } as const;
+
+// Where rustup puts Rust, which only login shells look into.
+process.env.PATH += delimiter + join(homedir(), ".cargo", "bin");
 
 process.exitCode = await main();
 

@@ -77,10 +77,15 @@ export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | v
   },
 
   ruby() {
-    need("ruby");
     present("ruby", "conformance", "main.rb");
     const gems = 'require "grpc"; require "google/protobuf"; require "google/rpc/error_details_pb"';
-    const packages = ["ruby-grpc", "ruby-google-protobuf", "ruby-googleapis-common-protos-types"];
+    const packages = [
+      "ruby",
+      "ruby-minitest",
+      "ruby-grpc",
+      "ruby-google-protobuf",
+      "ruby-googleapis-common-protos-types",
+    ];
     installDebianWhere(() => !isThere("ruby", ["-e", gems]), packages);
     generated("ruby", "clients/ruby/lib/fluo/kms/v1");
   },
