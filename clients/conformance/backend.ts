@@ -43,7 +43,7 @@ export async function startBackend({
   };
 }
 
-/** Without those that are there again. */
+/** Bodies of the requests, each once. */
 export function distinct(requests: readonly Uint8Array[]): Uint8Array[] {
   return [...new Map(requests.map((body) => [hash("sha256", body), body])).values()];
 }

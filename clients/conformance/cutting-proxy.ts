@@ -8,7 +8,7 @@ export interface CuttingProxy {
   readonly received: number;
   /** Connections that were lost until now, by a budget or by `cut`. */
   readonly cuts: number;
-  /** Where the server is; undefined refuses every connection. */
+  /** Port or address of the server; undefined refuses every connection. */
   to(port: number | undefined): void;
   /** Loses the connections that there are. */
   cut(): void;

@@ -44,7 +44,7 @@ function sum(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((total, count) => total + count, 0);
 }
 
-/** Without causes of which there are none. */
+/** Losses by cause, without causes that have none. */
 function causes(counts: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
 }
@@ -69,7 +69,7 @@ function bad(spans: readonly JudgedSpan[]): string[] {
 
 describe.each(whole.map((language) => [language.title, language] as const))("%s", (_, language) => {
   it("brings each span once, signed, while the service is killed and its network cut", async () => {
-    // Of about 12 MB that the service answers. Each happens once that much came back, in this order.
+    // Places in the 12 MB or so that the service answers. Each happens once that much came back, in this order.
     const due: [bytes: number, what: "kill" | "cut"][] = [
       [1_000_000, "kill"],
       [2_500_000, "cut"],

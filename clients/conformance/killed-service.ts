@@ -10,7 +10,7 @@ export interface KilledService {
   address: string;
   /** The one that runs now, and not through the proxy. */
   readonly process: ServiceProcess;
-  /** By SIGKILL, and starts it again. */
+  /** Kills it by SIGKILL, and starts it again. */
   killAndRestart(): Promise<void>;
   end(): Promise<void>;
 }

@@ -63,7 +63,7 @@ const repeated: Readonly<Record<string, string>> = {
 const tasks = "first spans batches records files stream errors tls token calls verify test".split(" ");
 const ofStubs = ["ruby", "rust"];
 
-/** Of a program, without imports and blank lines. Longer programs are in `examples/`. */
+/** Most lines of a program, without imports and blank lines. Longer programs are in `examples/`. */
 const mostLines = 25;
 
 /** Names of the examples to run; all if it says nothing. */

@@ -15,7 +15,7 @@ export type LanguageName = "go" | "python" | "java" | "typescript" | "ruby" | "r
 export interface Language {
   name: LanguageName;
   title: string;
-  /** With the hand-written layer: records, files, signer, exporter and verifier. */
+  /** Languages that have the hand-written layer: records, files, signer, exporter and verifier. */
   isWhole: boolean;
   /** Starts the conformance program; its arguments follow. */
   conformance(): readonly string[];
@@ -132,7 +132,7 @@ export interface Figures {
   failed: number;
 }
 
-/** Where the run collects figures, a JSON a line. */
+/** File in which the run collects figures, a JSON a line. */
 function record(figures: Figures): void {
   const file = process.env.CONFORMANCE_FIGURES;
   if (file !== undefined) appendFileSync(file, `${JSON.stringify(figures)}\n`);

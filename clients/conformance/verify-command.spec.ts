@@ -64,7 +64,7 @@ const calls: [what: string, args: () => string[]][] = [
   ["an option that there is not", () => ["--keys", "keys.json", "--nothing", "one.bin"]],
 ];
 
-/** Without what may be said in other words: what follows a reason that is not OK. */
+/** Output without what may be said in other words: what follows a reason that is not OK. */
 function comparable(out: string): string[] {
   return out
     .trimEnd()

@@ -29,7 +29,7 @@ function replaced(attributes: Attributes, name: keyof typeof integrityKeys, chan
   );
 }
 
-/** The same instant, and such as are none, are of another offset, or have parts of a millisecond. */
+/** Spellings of one instant: allowed ones, no instants, other offsets, parts of a millisecond. */
 export function spelledTimes(signedAt: string): { same: string[]; other: string[] } {
   const fraction = signedAt.slice(20, 23);
   const seconds = signedAt.slice(0, 19);
@@ -106,7 +106,7 @@ export function otherBase64(text: string): string[] {
 
 type Change<T> = (value: T, r: Random) => T;
 
-/** The same evidence, in another spelling or order. */
+/** Evidence that means the same, in another spelling or order. */
 export const equalAttributes: readonly Change<Attributes>[] = [
   (attributes) => attributes.toReversed(),
   (attributes, r) => replaced(attributes, "signedAt", (at) => r.pick(spelledTimes(at).same)!),
@@ -177,7 +177,7 @@ function notUtf8(bytes: Buffer, r: Random): Buffer {
   return Buffer.concat([bytes.subarray(0, at), wrong, bytes.subarray(at)]);
 }
 
-/** Of a tlog-proof's text, in its lines and in those of its checkpoint. */
+/** Changes the text of a tlog-proof, in its lines and in those of its checkpoint. */
 export function changedProof(proof: string, r: Random): string {
   const lines = proof.split("\n");
   const at = r.below(lines.length);
@@ -225,7 +225,7 @@ function signatureLine(proof: string): string {
   return `${proof.split("\n").at(-2)}\n`;
 }
 
-/** Of the statement that is given beside a span, and of its signature or proof. */
+/** Changes the statement that is given beside a span, and its signature or proof. */
 export function changedEvidence(
   signed: Pick<SignedParts, "statement" | "evidence">,
   r: Random,

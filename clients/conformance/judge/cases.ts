@@ -29,7 +29,7 @@ export type Case =
 
 /** Who signed, and by what it is judged. */
 export interface Source {
-  /** Of the key set. */
+  /** Name of the key set. */
   name: string;
   tenant: string;
   text: KeySetText;
@@ -150,7 +150,7 @@ function together(spans: readonly SpanParts[]): Bytes {
   return message(len(2, scopeSpans), ...(resource ? [len(1, resource)] : []));
 }
 
-/** With its attributes; as often as `probability` says changed in one way or another. */
+/** A signed span with its attributes, altered with this probability. */
 function carrying(signed: SignedParts, r: Random, probability: number): SpanParts {
   let attributes = attributesOf(signed);
   let parts: SpanParts = signed;

@@ -9,7 +9,7 @@ import type { SpanParts } from "./random-spans.ts";
 
 export interface SignedParts extends SpanParts {
   tenant: string;
-  /** Of the statement, in its canonical form. */
+  /** The statement's time, in its canonical form. */
   signedAt: string;
   statement: Uint8Array;
   evidence: { kind: "individual"; keyId: string; signature: Uint8Array } | { kind: "log"; proof: string };
@@ -21,7 +21,7 @@ export function base64(bytes: Uint8Array | string): string {
   return Buffer.from(bytes).toString("base64");
 }
 
-/** As the service makes them. */
+/** Attributes, as the service makes them. */
 export function attributesOf({ evidence, tenant, signedAt }: SignedParts): Attributes {
   const isLog = evidence.kind === "log";
   return [

@@ -17,7 +17,7 @@ export function jsonOf(bytes: Uint8Array): Members | undefined {
   }
 }
 
-/** The same export as somebody may write it: ids in hex or base64, enums by name or number, integers as numbers, names of the proto. */
+/** An export as somebody may write it: ids in hex or base64, enums by name or number, integers as numbers, names of the proto. */
 export function spelled(document: Members, r: Random): Members {
   const style = {
     ids: r.below(6),
@@ -82,7 +82,7 @@ function urlSafe(base64: string): string {
   return base64.replaceAll("+", "-").replaceAll("/", "_");
 }
 
-/** By hand: no replacer of JSON.stringify could write a number that no double holds. */
+/** JSON text, written by hand: no replacer of JSON.stringify could write a number that no double holds. */
 export function written(value: Json | Integer, indent = "", before = "\n"): string {
   if (value instanceof Integer) return value.digits;
   if (value === null || typeof value !== "object") return JSON.stringify(value);

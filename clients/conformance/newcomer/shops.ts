@@ -176,7 +176,7 @@ async function npmRegistry(tarball: string): Promise<{ url: string; close: () =>
   };
 }
 
-/** Without the names of folders. */
+/** Names of the files, without folders. */
 function namesInTar(file: string): string[] {
   const names = run("tar", ["-tzf", file]).trimEnd().split("\n");
   return names.filter((name) => !name.endsWith("/")).map((name) => name.slice(name.indexOf("/") + 1));

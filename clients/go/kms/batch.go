@@ -13,7 +13,7 @@ import (
 const (
 	batchSpans = 1000
 	batchBytes = 1 << 20
-	// Of a span alone, with its resource and scope: some is left for what is said of the batch.
+	// Bounds a span alone, with its resource and scope: some is left for what is said of the batch.
 	maxSpanBytes = maxMessageBytes - 4096
 )
 

@@ -86,7 +86,7 @@ type bearer struct {
 	isCleartext bool
 }
 
-// Of RFC 6750. A token that is none is never shown.
+// The form of RFC 6750. A token that is none is never shown.
 var tokenForm = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
 
 func (b bearer) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {

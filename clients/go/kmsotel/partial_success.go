@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// Of the error by which OpenTelemetry's clients tell of a partial success: the backend has all spans but those, and
+// Matches the error by which OpenTelemetry's clients tell of a partial success: the backend has all spans but those, and
 // the same must not be sent again. Its type is one that others cannot name.
 const partialSuccessType = "PartialSuccess"
 

@@ -9,7 +9,7 @@ import (
 
 // wholeSpan is a span as it was signed.
 type wholeSpan struct {
-	// In lower-case hex.
+	// Lower-case hex.
 	traceID, spanID string
 	// digest is the SHA-256 of the canonical form, in lower-case hex.
 	digest    string

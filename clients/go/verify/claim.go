@@ -44,11 +44,11 @@ type claim struct {
 	// lacks says what may be why the span does not match.
 	lacks string
 
-	// Of an individual signature.
+	// Parts of an individual signature.
 	keyID     string
 	signature []byte
 
-	// Of a log.
+	// Parts of a log proof.
 	proof *logProof
 }
 

@@ -18,7 +18,7 @@ import (
 const (
 	magic   = "fluo-kms/file/v1\n"
 	keyInfo = "fluo-kms/client/v1/file"
-	// Of a ciphertext_blob, which is the data key encrypted by the service.
+	// Bounds a ciphertext_blob, which is the data key encrypted by the service.
 	maxBlobBytes = 1024
 )
 

@@ -74,7 +74,7 @@ Option = tuple[str, Any]
 
 @dataclass(frozen=True)
 class Connection:
-    """Where the service is, and what a caller shows it. Raises ValueError for what contradicts itself."""
+    """The place of the service, and what a caller shows it. Raises ValueError for what contradicts itself."""
 
     target: str
     """`host:port`, or another target of gRPC."""

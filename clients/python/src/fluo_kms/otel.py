@@ -87,7 +87,7 @@ class _Unit:
     spans: list[ReadableSpan]
     batch: Batch
     deadline: float
-    """By the clock `time.monotonic`."""
+    """A reading of the clock `time.monotonic`."""
     answer: Future[list[SpanResult]] | None = None
     is_given_up: bool = False
 
@@ -400,17 +400,17 @@ class _ExtendedSpan(ReadableSpan):
 
     @property
     def dropped_attributes(self) -> int:
-        """As the span had it."""
+        """The count that the span had."""
         return self._dropped[0]
 
     @property
     def dropped_events(self) -> int:
-        """As the span had it."""
+        """The count that the span had."""
         return self._dropped[1]
 
     @property
     def dropped_links(self) -> int:
-        """As the span had it."""
+        """The count that the span had."""
         return self._dropped[2]
 
 

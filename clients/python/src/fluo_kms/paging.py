@@ -18,7 +18,7 @@ def pages(call: Callable[..., Any], request: Any, timeout: float | None) -> Iter
 
 
 async def pages_async(call: Callable[..., Awaitable[Any]], request: Any, timeout: float | None) -> AsyncIterator[Any]:
-    """The same of calls that are awaited."""
+    """Iterates over pages of calls that are awaited."""
     asked = _copy(request)
     while True:
         response = await call(asked, timeout=timeout)

@@ -49,7 +49,7 @@ class RecordError(Exception):
     def __init__(self, fields: Mapping[str, str]) -> None:
         super().__init__(", ".join(f"{name}: {code}" for name, code in fields.items()))
         self.fields = fields
-        """By the fields' names in the record, the gRPC status of each that was refused, such as `INVALID_ARGUMENT`."""
+        """The gRPC status of each field that was refused, such as `INVALID_ARGUMENT`, by its name in the record."""
 
 
 def encrypt_record(client: KmsClient, tenant: str, record: Record, context: Mapping[str, str] | None = None) -> Record:

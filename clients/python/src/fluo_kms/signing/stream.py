@@ -53,7 +53,7 @@ class Pending:
     batch: Batch
     answer: Future[list[SpanResult]] = field(default_factory=Future)
     results: list[SpanResult] = field(default_factory=list)
-    """Of the answer's messages so far."""
+    """Results of the answer's messages so far."""
     first_sent: float | None = None
     is_withdrawn: bool = False
     """Whether nobody waits for the answer. It stays until its stream ends if that has sent it."""

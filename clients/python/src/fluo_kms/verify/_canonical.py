@@ -57,7 +57,7 @@ def resource_text(cursor: Cursor) -> bytes:
 
 
 def scope_text(cursor: Cursor) -> bytes:
-    """The same of an InstrumentationScope."""
+    """Returns the canonical form of an InstrumentationScope, likewise."""
     tree = read_scope(cursor)
     return rfc8785.dumps(tree) if tree else b""
 

@@ -23,7 +23,7 @@ def canonical_base64(text: str) -> bytes | None:
 
 
 def canonical_base64url(text: str) -> bytes | None:
-    """The same of base64url without padding (RFC 4648 §5)."""
+    """Decodes base64url without padding (RFC 4648 §5), as strictly."""
     return None if "=" in text else _decode(text + "=" * (-len(text) % 4), b"-_")
 
 

@@ -72,7 +72,7 @@ class Note:
     text: str
     """What is signed; ends in a line feed."""
     signatures: tuple[NoteSignature, ...]
-    """At least one."""
+    """Signatures, at least one."""
 
 
 def parse_note(note: str) -> Note | None:

@@ -18,7 +18,7 @@ from fluo_kms.verify._malformed import Malformed
 from fluo_kms.verify._wire import Cursor, Field, read_fields
 
 MAX_ATTRIBUTES = 128
-"""Of a list, the five of the signature not counted."""
+"""Most attributes of a list, the five of the signature not counted."""
 MAX_LEVELS = 32
 """An attribute's own value is at level 1, what it holds at level 2."""
 
@@ -158,7 +158,7 @@ def _read_text(cursor: Cursor) -> str | None:
 
 
 def _read_fixed64(cursor: Cursor) -> str | None:
-    """As text, because a double does not hold every one."""
+    """Returns text, because a double does not hold every value."""
     value = cursor.fixed64()
     return str(value) if value else None
 

@@ -135,7 +135,7 @@ def _boolean(value: Any) -> bytes:
 
 
 def _integer(value: Any, least: int, most: int) -> int:
-    """Of a JSON number, or of its text."""
+    """Returns the value of a JSON number, or of its text."""
     number: int | None = None
     if isinstance(value, str) and _WHOLE.fullmatch(value) and len(value) <= 400:
         number = int(value)
@@ -226,7 +226,7 @@ def _proto_name(member: str) -> str:
 
 
 def _message(fields: dict[str, _Field], is_oneof: bool = False) -> _Message:
-    """By the fields' names in the proto, under which and in camelCase they are read."""
+    """Readers by the fields' names in the proto, under which and in camelCase they are read."""
     camel_case = {re.sub("_([a-z])", lambda each: each[1].upper(), name): field for name, field in fields.items()}
     return _Message({**fields, **camel_case}, is_oneof)
 

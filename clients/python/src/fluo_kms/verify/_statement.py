@@ -38,9 +38,9 @@ class SpanStatement:
     """SHA-256 of the canonical form, in lower-case hex."""
     tenant: str
     signed_at: str
-    """As `canonical_signed_at` writes it."""
+    """The time, as `canonical_signed_at` writes it."""
     key_id: str | None = None
-    """Of an individual signature; None in a log entry."""
+    """The key of an individual signature; None in a log entry."""
 
     def text(self) -> bytes:
         """The exact text that is signed, or that is the log's entry."""

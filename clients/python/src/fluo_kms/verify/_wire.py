@@ -127,7 +127,7 @@ class Field:
     """A field of a message, by its tag."""
 
     name: str
-    """As in the proto."""
+    """The name in the proto."""
     read: Callable[[Cursor], Any]
     """Reads the value. The cursor stands behind the tag."""
     repeated: bool = False

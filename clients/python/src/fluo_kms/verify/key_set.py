@@ -47,7 +47,7 @@ class KeySet:
     """The keys that verify a tenant's spans."""
 
     keys: Mapping[str, VerifyingKey]
-    """By key id."""
+    """Keys by key id."""
     log_keys: tuple[LogKey, ...]
     """Each key by the name of each log that it may sign for."""
     handovers: tuple[Handover, ...]

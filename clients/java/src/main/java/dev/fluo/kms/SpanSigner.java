@@ -443,7 +443,7 @@ public final class SpanSigner implements AutoCloseable {
       return this;
     }
 
-    /** For tests: by which clock a batch is too old. */
+    /** Sets the clock by which a batch is too old; for tests. */
     Builder clock(Clock clock) {
       this.clock = clock;
       return this;

@@ -19,7 +19,7 @@ final class Account {
   private long delivered;
   private long refused;
 
-  /** Of what is not logged at once. */
+  /** Counts of what is not logged at once. */
   private static final class Quiet {
     private long loggedAt;
     private long spans;

@@ -4,7 +4,7 @@ package dev.fluo.kms.otel;
 public enum LossCause {
   /** The queue had no room within the timeout. */
   QUEUE_FULL("queue-full"),
-  /** Without a queue: service or backend did not take them within the timeout. */
+  /** Service or backend did not take them within the timeout, and there is no queue. */
   TIMEOUT("timeout"),
   /** The service refuses the batch that they were in, or the spans, and these are dropped. */
   REJECTED("rejected"),

@@ -11,12 +11,12 @@ final class Attributes {
   private final Map<String, Object> members = new LinkedHashMap<>();
   private final Integrity integrity;
 
-  /** Of a resource, a scope, an event or a link: there the attributes of a signature are ordinary ones. */
+  /** Attributes of a resource, a scope, an event or a link: there the attributes of a signature are ordinary ones. */
   Attributes() {
     this(null);
   }
 
-  /** Of a span. */
+  /** Attributes of a span. */
   Attributes(Integrity integrity) {
     this.integrity = integrity;
   }

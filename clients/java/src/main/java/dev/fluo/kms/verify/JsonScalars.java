@@ -157,7 +157,7 @@ final class JsonScalars {
     throw new Malformed("must be a number");
   }
 
-  /** As ECMAScript reads text without space around it. */
+  /** A number, as ECMAScript reads text without space around it. */
   private static double number(String text) {
     if (DECIMAL.matcher(text).matches()) {
       return Double.parseDouble(text);
@@ -189,7 +189,7 @@ final class JsonScalars {
     return !text.isEmpty() && trim(text).length() == text.length();
   }
 
-  /** As ECMAScript trims. */
+  /** Text trimmed as ECMAScript trims. */
   private static String trim(String text) {
     int start = 0;
     int end = text.length();

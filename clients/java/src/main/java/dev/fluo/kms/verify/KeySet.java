@@ -244,7 +244,7 @@ public final class KeySet {
     return List.copyOf(handovers);
   }
 
-  /** To the millisecond, as the service keeps times. */
+  /** A time, cut to the millisecond, as the service keeps times. */
   private static Instant date(Object value, String at) {
     if (value == null) {
       return null;

@@ -13,13 +13,13 @@ final class Malformed extends RuntimeException {
 
   /** A fault in a field below the place where the reader stands. */
   Malformed(String path, String text) {
-    // Without a stack trace: malformed input is no defect of the program, and may come in large numbers.
+    // No stack trace: malformed input is no defect of the program, and may come in large numbers.
     super(null, null, false, false);
     this.path = path;
     this.text = text;
   }
 
-  /** The same fault, seen from the message around it. */
+  /** This fault, seen from the message around it. */
   Malformed within(String field) {
     return new Malformed(path.isEmpty() ? field : field + "." + path, text);
   }

@@ -11,7 +11,7 @@ import java.util.Map;
  * is not signed must not look signed.
  */
 final class OtlpJson {
-  /** As deep as protobuf's own readers go. */
+  /** Levels that protobuf's own readers go down. */
   private static final int MOST_MESSAGES = 100;
 
   /** Writes a value that is not null; throws Malformed for one that the field does not take. */
@@ -270,7 +270,7 @@ final class OtlpJson {
     }
   }
 
-  /** As protobuf's parsers do, takes either alphabet, padded or not; but only where it encodes back. */
+  /** Takes either alphabet, as protobuf's parsers do, padded or not; but only where it encodes back. */
   private static byte[] base64(String text) {
     String standard = text.replace('-', '+').replace('_', '/');
     int missing = (4 - standard.length() % 4) % 4;

@@ -24,7 +24,7 @@ final class Sha256 {
     }
   }
 
-  /** Of a text's UTF-8 bytes, in lower-case hex. */
+  /** Digest of a text's UTF-8 bytes, in lower-case hex. */
   static String hex(String text) {
     return HexFormat.of().formatHex(of(text.getBytes(StandardCharsets.UTF_8)));
   }

@@ -52,7 +52,7 @@ record SignedNote(String whole, String text, List<NoteSignature> signatures) {
     return new SignedNote(note, note.substring(0, end + 1), signatures);
   }
 
-  /** Without control characters of ASCII but line feeds, and without lone surrogates. */
+  /** Text without lone surrogates, and without ASCII's control characters except line feeds. */
   private static boolean isText(String note) {
     return note.codePoints()
         .noneMatch(point -> point < 0x20 && point != '\n' || point >= 0xd800 && point <= 0xdfff);

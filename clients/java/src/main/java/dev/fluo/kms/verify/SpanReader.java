@@ -134,7 +134,7 @@ final class SpanReader extends MessageReader {
     return event;
   }
 
-  /** Likewise. The flags are read and not covered. */
+  /** Reads a link. The flags are read and not covered. */
   private static Map<String, Object> link(WireReader wire, int end) {
     Map<String, Object> link = new LinkedHashMap<>();
     Attributes attributes = new Attributes();
@@ -178,7 +178,7 @@ final class SpanReader extends MessageReader {
     return status;
   }
 
-  /** In hex; "" for an id that is empty or all zero. */
+  /** An id in hex; "" for one that is empty or all zero. */
   private static String id(WireReader wire, int end, int length) {
     byte[] id = wire.field(end);
     if (id.length != 0 && id.length != length) {
@@ -204,7 +204,7 @@ final class SpanReader extends MessageReader {
     }
   }
 
-  /** As text, because a double does not hold each one. */
+  /** Text, because a double does not hold each value. */
   private static void putNanos(Map<String, Object> message, String name, long nanos) {
     if (nanos != 0) {
       message.put(name, Long.toUnsignedString(nanos));

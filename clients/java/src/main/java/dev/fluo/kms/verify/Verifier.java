@@ -278,7 +278,7 @@ public final class Verifier {
     return checked.signers;
   }
 
-  /** By one of the keys that signed. When a key was in use means nothing: a later checkpoint proves an earlier entry. */
+  /** The reason by one of the keys that signed. When a key was in use means nothing: a later checkpoint proves an earlier entry. */
   private static Reason reason(LogKey signer, TreeProof proof, boolean isIncluded, boolean matches) {
     Reason ofKey = signer.key().reason();
     if (ofKey == Reason.KEY_STATE) {

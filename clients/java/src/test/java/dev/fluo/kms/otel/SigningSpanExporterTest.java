@@ -53,7 +53,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-/** With the real SDK, its OTLP exporter, and the real service. */
+/** Exports by the real SDK and its OTLP exporter, with the real service. */
 @Timeout(300)
 class SigningSpanExporterTest {
   private static TestService service;
@@ -236,7 +236,7 @@ class SigningSpanExporterTest {
   void isNotTraced() throws Exception {
     AtomicInteger traced = new AtomicInteger();
     AtomicInteger calls = new AtomicInteger();
-    // As the instrumentation of gRPC does, looks for the SDK's switch where a call is made.
+    // Looks, as the instrumentation of gRPC does, for the SDK's switch where a call is made.
     ClientInterceptor instrumentation =
         new ClientInterceptor() {
           @Override

@@ -137,7 +137,7 @@ class VerifierTest {
         verifier.verifyExport(export(twoSpans.toBytes())).stream().map(Verdict::reason).toList());
   }
 
-  /** As many as wanted: {@code mvn test -Dtest=VerifierTest -Dfuzz.rounds=1000000}. */
+  /** Rounds, as many as wanted: {@code mvn test -Dtest=VerifierTest -Dfuzz.rounds=1000000}. */
   @Test
   void givesAVerdictForWhateverBytesItIsGiven() throws Exception {
     Verifier verifier = new Verifier(Signer.active());
