@@ -27,8 +27,8 @@ const clients = join(root, "clients");
 /** Those that can be run here: a client may have no linter among what it requires. */
 export const ownTests: Readonly<Record<LanguageName, () => OwnTest[]>> = {
   go: () =>
-    globSync("go/**/go.mod", { cwd: clients }).flatMap((module) => {
-      const cwd = join(clients, dirname(module));
+    globSync(["clients/go/**/go.mod", "examples/go/go.mod"], { cwd: root }).flatMap((module) => {
+      const cwd = join(root, dirname(module));
       return [
         { name: `go vet in ${dirname(module)}`, command: ["go", "vet", "./..."], cwd },
         { name: `go test in ${dirname(module)}`, command: ["go", "test", "-json", "./..."], cwd, count: ofGo },
