@@ -12,6 +12,8 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -52,10 +54,12 @@ func (f tlsFiles) load() (*tls.Config, error) {
 	return config, nil
 }
 
-// fileTLS reads its files for each connection.
+// fileTLS reads its files for each connection. While they cannot be read or are no pair, as amid a renewal, it goes on with
+// what it read last.
 type fileTLS struct {
 	credentials.TransportCredentials
 	files tlsFiles
+	last  *atomic.Pointer[tls.Config]
 }
 
 // newFileTLS reads the files once, to say at once what is wrong with them.
@@ -64,19 +68,28 @@ func newFileTLS(files tlsFiles) (fileTLS, error) {
 	if err != nil {
 		return fileTLS{}, err
 	}
-	return fileTLS{credentials.NewTLS(config), files}, nil
+	f := fileTLS{credentials.NewTLS(config), files, new(atomic.Pointer[tls.Config])}
+	f.last.Store(config)
+	return f, nil
 }
 
 func (f fileTLS) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	config, err := f.files.load()
-	if err != nil {
+	if err == nil {
+		f.last.Store(config)
+	} else if config = f.last.Load(); hasEnded(config) {
 		return nil, nil, err
 	}
 	return credentials.NewTLS(config).ClientHandshake(ctx, authority, conn)
 }
 
 func (f fileTLS) Clone() credentials.TransportCredentials {
-	return fileTLS{f.TransportCredentials.Clone(), f.files}
+	return fileTLS{f.TransportCredentials.Clone(), f.files, f.last}
+}
+
+// hasEnded says whether the certificate is no longer valid.
+func hasEnded(config *tls.Config) bool {
+	return len(config.Certificates) > 0 && time.Now().After(config.Certificates[0].Leaf.NotAfter)
 }
 
 // bearer sends a token with each call.

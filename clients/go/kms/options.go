@@ -30,7 +30,7 @@ func WithInsecure() Option { return func(s *settings) { s.insecure = true } }
 func WithCAFile(path string) Option { return func(s *settings) { s.caFile = path } }
 
 // WithClientCertificate shows a certificate: the chain and the key are PEM files, which are read again for each
-// connection, so that a renewed certificate is used.
+// connection, so that a renewed certificate is used. While the two are no pair, the former pair is shown until it ends.
 func WithClientCertificate(certFile, keyFile string) Option {
 	return func(s *settings) { s.certFile, s.keyFile = certFile, keyFile }
 }

@@ -113,11 +113,20 @@ func (c *caller) tlsConfig() *tls.Config {
 	config := &tls.Config{RootCAs: roots}
 	if c.Certificate != "" {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			pair, err := tls.LoadX509KeyPair(c.Certificate, c.Key)
+			pair, err := c.pair()
 			return &pair, err
 		}
 	}
 	return config
+}
+
+// A file that holds both is read once: between two reads it may have been replaced, and the key would be of another certificate.
+func (c *caller) pair() (tls.Certificate, error) {
+	certificate := read(c.Certificate)
+	if c.Key == c.Certificate {
+		return tls.X509KeyPair(certificate, certificate)
+	}
+	return tls.X509KeyPair(certificate, read(c.Key))
 }
 
 func (c *caller) dial(options ...grpc.DialOption) *grpc.ClientConn {
