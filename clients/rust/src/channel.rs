@@ -1,6 +1,8 @@
 //! The channel under the clients. It does what gRPC's own libraries do by a service config, which tonic does not read.
 
+use std::error::Error;
 use std::future::{Future, poll_fn};
+use std::iter::successors;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -30,8 +32,9 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// - A unary call that has no timeout gets one of 10 s, for all its attempts. [`tonic::Request::set_timeout`] sets
 ///   another. A call that is late ends with [`Code::DeadlineExceeded`]. The stream `SignSpans` has no deadline.
 /// - A unary call that reads, encrypts, decrypts or signs one span has up to 4 attempts if the service answers
-///   [`Code::Unavailable`] or [`Code::ResourceExhausted`], 0.1 s to 2 s apart. The service's
-///   `grpc-retry-pushback-ms` wins. Calls that change a key, `Rotate`, `Validate` and `VerifyAudit` have one attempt.
+///   [`Code::Unavailable`] or [`Code::ResourceExhausted`], about 0.1 s, 0.2 s and 0.4 s apart. The
+///   service's `grpc-retry-pushback-ms` wins. A lost connection is [`Code::Unavailable`]. Calls that change a key,
+///   `Rotate`, `Validate` and `VerifyAudit` have one attempt.
 /// - A call with an `authorization` is refused, and not sent, if the endpoint is `http` and no loopback address.
 /// - The connection is kept alive while calls are open: a ping each 30 s, to be answered within 20 s.
 ///
@@ -105,9 +108,16 @@ impl Service<Request<Body>> for KmsChannel {
 }
 
 async fn attempt(mut channel: Channel, request: Request<Body>) -> Result<Response<Body>, Status> {
-    let from_transport = |error: tonic::transport::Error| Status::from_error(error.into());
-    poll_fn(|cx| channel.poll_ready(cx)).await.map_err(from_transport)?;
-    channel.call(request).await.map_err(from_transport)
+    poll_fn(|cx| channel.poll_ready(cx)).await.map_err(|error| from_transport(error.into()))?;
+    channel.call(request).await.map_err(|error| from_transport(error.into()))
+}
+
+/// Calls a lost connection what gRPC calls it; tonic says [`Code::Unknown`].
+fn from_transport(error: Box<dyn Error + Send + Sync>) -> Status {
+    let cause = successors(Some(error.as_ref() as &dyn Error), |error| (*error).source()).last();
+    let message = cause.map(ToString::to_string).unwrap_or_default();
+    let status = Status::from_error(error);
+    if status.code() == Code::Unknown { Status::unavailable(message) } else { status }
 }
 
 async fn unary(channel: Channel, request: Request<Body>, repeat: bool) -> Result<Response<Body>, Status> {
@@ -134,7 +144,7 @@ async fn attempts(
     loop {
         timeout_header::write(&mut head.headers, deadline - Instant::now());
         let body = Body::new(Full::new(message.clone()));
-        let answer = whole(attempt(channel.clone(), Request::from_parts(head.clone(), body)).await).await;
+        let answer = attempt(channel.clone(), Request::from_parts(head.clone(), body)).await;
         failed += 1;
         let wait = match &answer {
             _ if !repeat => None,
@@ -145,7 +155,7 @@ async fn attempts(
         };
         match wait {
             Some(wait) => sleep(wait).await,
-            None => return answer,
+            None => return whole(answer?).await,
         }
     }
 }
@@ -155,14 +165,14 @@ async fn collected(body: Body) -> Result<Bytes, Status> {
 }
 
 /// Reads the body of an answer, so that the call's deadline covers it.
-async fn whole(answer: Result<Response<Body>, Status>) -> Result<Response<Body>, Status> {
-    let (head, body) = answer?.into_parts();
+async fn whole(answer: Response<Body>) -> Result<Response<Body>, Status> {
+    let (head, body) = answer.into_parts();
     let limited = Limited::new(body, MESSAGE_HEAD_BYTES + MAX_MESSAGE_BYTES);
     let read = limited.collect().await.map_err(|error| {
         if error.is::<http_body_util::LengthLimitError>() {
             return Status::resource_exhausted("the answer is larger than 4 MiB");
         }
-        Status::from_error(error)
+        from_transport(error)
     })?;
     Ok(Response::from_parts(head, Body::new(read)))
 }

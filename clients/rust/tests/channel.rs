@@ -20,12 +20,16 @@ enum Answer {
     Status(Code, Option<&'static str>),
     /// An empty message.
     Message,
+    /// A message of more than 4 MiB.
+    TooLarge,
     /// A head, and a status behind it.
     LateStatus(Code),
     /// Nothing.
     Silence,
     /// A head, and nothing behind it.
     Hang,
+    /// The end of the connection.
+    Lost,
 }
 
 #[derive(Clone, Default)]
@@ -80,6 +84,11 @@ async fn serve(listener: TcpListener, answers: Arc<Mutex<VecDeque<Answer>>>, see
                     body.send_data(Bytes::from_static(&[0; 5]), false).unwrap();
                     body.send_trailers(trailers(Code::Ok)).unwrap();
                 }
+                Answer::TooLarge => {
+                    let mut body = respond.send_response(head().body(()).unwrap(), false).unwrap();
+                    body.send_data(Bytes::from(vec![0; 5 << 20]), true).unwrap();
+                }
+                Answer::Lost => break,
                 Answer::LateStatus(code) => {
                     let mut body = respond.send_response(head().body(()).unwrap(), false).unwrap();
                     body.send_trailers(trailers(code)).unwrap();
@@ -139,6 +148,20 @@ async fn does_not_repeat_a_call_that_was_answered_in_part() {
     let (mut kms, seen) = server(&[Answer::LateStatus(Code::Unavailable)]).await;
     let error = kms.status(StatusRequest::default()).await.unwrap_err();
     assert_eq!((error.code(), seen.calls()), (Code::Unavailable, 1));
+}
+
+#[tokio::test]
+async fn does_not_repeat_a_call_whose_answer_is_too_large() {
+    let (mut kms, seen) = server(&[Answer::TooLarge]).await;
+    let error = kms.status(StatusRequest::default()).await.unwrap_err();
+    assert_eq!((error.code(), seen.calls()), (Code::ResourceExhausted, 1), "{error}");
+}
+
+#[tokio::test]
+async fn repeats_a_call_whose_connection_is_lost() {
+    let (mut kms, seen) = server(&[Answer::Lost, Answer::Message]).await;
+    kms.status(StatusRequest::default()).await.unwrap();
+    assert_eq!(seen.calls(), 2);
 }
 
 #[tokio::test]
