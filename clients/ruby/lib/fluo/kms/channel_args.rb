@@ -17,7 +17,8 @@ module Fluo
     # Largest message of the service, in bytes, in both directions.
     MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
-    # gRPC service config: 4 attempts at each repeatable method, 0.1 s to 2 s apart. A server's pushback wins over that.
+    # gRPC service config: 4 attempts at each repeatable method, about 0.1 s, 0.2 s and 0.4 s apart. A server's pushback
+    # wins over that.
     SERVICE_CONFIG = {
       methodConfig: [
         {
@@ -40,6 +41,8 @@ module Fluo
       "grpc.keepalive_time_ms" => 30_000,
       "grpc.keepalive_timeout_ms" => 20_000,
       "grpc.keepalive_permit_without_calls" => 0,
+      # A stream that waits for an answer sends nothing; without this, keepalive would end after two pings.
+      "grpc.http2.max_pings_without_data" => 0,
       "grpc.max_send_message_length" => MAX_MESSAGE_BYTES,
       "grpc.max_receive_message_length" => MAX_MESSAGE_BYTES
     }.freeze
