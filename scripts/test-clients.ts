@@ -76,10 +76,11 @@ async function testThemselves(ready: readonly Language[]): Promise<Counts> {
   for (const { name, title } of ready) {
     for (const test of ownTests[name]()) {
       const start = performance.now();
-      const { passed, failed, said } = await runOwnTest(test);
+      const { passed, failed, skipped, said } = await runOwnTest(test);
+      const left = skipped === 0 ? "" : `, ${skipped} SKIPPED`;
       sum.passed += passed;
       sum.failed += failed;
-      process.stdout.write(`${title}: ${test.name}: ${passed} right, ${failed} wrong, ${seconds(start)}\n`);
+      process.stdout.write(`${title}: ${test.name}: ${passed} right, ${failed} wrong${left}, ${seconds(start)}\n`);
       if (failed > 0) process.stdout.write(`FAILED: ${title}: ${test.name}\n${said.slice(-8_000)}\n`);
     }
   }

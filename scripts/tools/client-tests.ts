@@ -11,6 +11,8 @@ import { isThere } from "./debian.ts";
 export interface Counts {
   passed: number;
   failed: number;
+  /** Tests that a client leaves out where it does not find what they need. */
+  skipped?: number;
 }
 
 export interface OwnTest {
@@ -107,16 +109,17 @@ export const ownTests: Readonly<Record<LanguageName, () => OwnTest[]>> = {
 };
 
 /** Runs it; `said` is what it printed. One that fails without a failed test counts as one. */
-export async function runOwnTest({ command, cwd, env, count }: OwnTest): Promise<Counts & { said: string }> {
+export async function runOwnTest({ command, cwd, env, count }: OwnTest): Promise<Required<Counts> & { said: string }> {
   const [program, ...args] = command;
   const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
   const ended = once(child, "close").catch((error: Error) => [error.message]);
   const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
-  const counts = count?.(out) ?? { passed: code === 0 ? 1 : 0, failed: 0 };
+  const counts: Counts = count?.(out) ?? { passed: code === 0 ? 1 : 0, failed: 0 };
+  const { passed, skipped = 0 } = counts;
   // A run without tests has not been one.
-  const isWell = code === 0 && counts.passed > 0;
+  const isWell = code === 0 && passed > 0;
   const failed = isWell ? counts.failed : Math.max(counts.failed, 1);
-  return { passed: counts.passed, failed, said: (args.includes("-json") ? saidByGo(out) : out) + err };
+  return { passed, failed, skipped, said: (args.includes("-json") ? saidByGo(out) : out) + err };
 }
 
 /** What failed tests and packages of Go printed, and what was no event. */
@@ -144,13 +147,14 @@ function saidByGo(out: string): string {
 }
 
 function ofGo(out: string): Counts {
-  const counts = { passed: 0, failed: 0 };
+  const counts = { passed: 0, failed: 0, skipped: 0 };
   for (const line of out.split("\n")) {
     if (!line.startsWith("{")) continue;
     const { Action: action, Test: test } = JSON.parse(line);
     if (test === undefined) continue;
     if (action === "pass") counts.passed += 1;
     if (action === "fail") counts.failed += 1;
+    if (action === "skip") counts.skipped += 1;
   }
   return counts;
 }
@@ -161,16 +165,21 @@ function numberBefore(word: RegExp, text: string): number {
 
 function ofPytest(out: string): Counts {
   const last = out.trimEnd().split("\n").at(-1) ?? "";
-  return { passed: numberBefore(/passed/, last), failed: numberBefore(/failed/, last) + numberBefore(/errors?/, last) };
+  return {
+    passed: numberBefore(/passed/, last),
+    failed: numberBefore(/failed/, last) + numberBefore(/errors?/, last),
+    skipped: numberBefore(/skipped/, last),
+  };
 }
 
 function ofSurefire(cwd: string): Counts {
-  const counts = { passed: 0, failed: 0 };
+  const counts = { passed: 0, failed: 0, skipped: 0 };
   for (const file of globSync("target/{surefire,failsafe}-reports/TEST-*.xml", { cwd })) {
     const head = /<testsuite [^>]*>/.exec(readFileSync(join(cwd, file), "utf8"))?.[0] ?? "";
     const of = (name: string) => Number(new RegExp(` ${name}="(\\d+)"`).exec(head)?.[1] ?? 0);
     const failed = of("failures") + of("errors");
     counts.failed += failed;
+    counts.skipped += of("skipped");
     counts.passed += of("tests") - of("skipped") - failed;
   }
   return counts;
@@ -178,19 +187,20 @@ function ofSurefire(cwd: string): Counts {
 
 /** By the summary of this repository's own reporter. */
 function ofVitest(out: string): Counts {
-  const [, passed, failed] = /^(\d+) passed, (\d+) failed/m.exec(out) ?? [];
-  return { passed: Number(passed ?? 0), failed: Number(failed ?? 0) };
+  const [, passed, failed, skipped] = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?/m.exec(out) ?? [];
+  return { passed: Number(passed ?? 0), failed: Number(failed ?? 0), skipped: Number(skipped ?? 0) };
 }
 
 function ofMinitest(out: string): Counts {
   // Not the line before it, of runs a second.
   const last = /^\d+ runs, .*$/m.exec(out)?.[0] ?? "";
   const failed = numberBefore(/failures/, last) + numberBefore(/errors/, last);
-  return { passed: numberBefore(/runs/, last) - failed, failed };
+  const skipped = numberBefore(/skips/, last);
+  return { passed: numberBefore(/runs/, last) - failed - skipped, failed, skipped };
 }
 
 function ofCargo(out: string): Counts {
-  const all = [...out.matchAll(/(\d+) passed; (\d+) failed/g)];
+  const all = [...out.matchAll(/(\d+) passed; (\d+) failed; (\d+) ignored/g)];
   const sum = (at: number) => all.reduce((total, match) => total + Number(match[at]), 0);
-  return { passed: sum(1), failed: sum(2) };
+  return { passed: sum(1), failed: sum(2), skipped: sum(3) };
 }
