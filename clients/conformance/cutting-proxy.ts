@@ -4,8 +4,6 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
 export interface CuttingProxy {
   port: number;
-  /** Bytes that came from the server until now, through all connections. */
-  readonly received: number;
   /** Connections that were lost until now, by a budget or by `cut`. */
   readonly cuts: number;
   /** Port or address of the server; undefined refuses every connection. */
@@ -19,6 +17,7 @@ export interface ProxyOptions {
   /** How many bytes, both ways together, the next connection passes before it is lost; undefined: as many as come. */
   budget?: () => number | undefined;
   onCut?: (cuts: number) => void;
+  /** Gets how many bytes came from the server until now, through all connections. */
   onReceived?: (received: number) => void;
 }
 
@@ -77,9 +76,6 @@ export async function startCuttingProxy({ budget, onCut, onReceived }: ProxyOpti
 
   return {
     port: (listener.address() as AddressInfo).port,
-    get received() {
-      return received;
-    },
     get cuts() {
       return cuts;
     },

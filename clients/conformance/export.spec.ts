@@ -6,7 +6,7 @@ import { type JudgedSpan, judgeSpans } from "../../src/cli/verify/judged-spans.t
 import { readKeySet } from "../../src/cli/verify/key-set.ts";
 import { type Backend, distinct, spansOf, startBackend } from "./backend.ts";
 import { jwksOf, type KilledService, logSize, startKilledService } from "./killed-service.ts";
-import { type Language, newFolder, type Running, startProgram, whole } from "./programs.ts";
+import { type Language, newFolder, runProgram, whole } from "./programs.ts";
 
 const spans = 10_000;
 const tenant = "exported";
@@ -30,12 +30,11 @@ async function exported(
   service: KilledService,
   backend: Backend,
   changes: Partial<Record<keyof typeof usual, unknown>> = {},
-  onLine?: (line: string, running: Running) => void,
+  onLine?: (line: string) => void,
 ): Promise<Exported> {
   const out = join(newFolder(), "exported.json");
   const world = { ...usual, ...changes, service: service.address, backend: backend.url, out, work: newFolder() };
-  const running: Running = startProgram(language, "export", world, (line) => onLine?.(line, running));
-  const told = await running.told;
+  const told = await runProgram(language, "export", world, onLine);
   expect(told.failures).toEqual([]);
   return JSON.parse(readFileSync(out, "utf8"));
 }

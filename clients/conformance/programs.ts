@@ -78,51 +78,36 @@ export interface Told {
   failures: readonly string[];
 }
 
-export interface Running {
-  /** Rejects where the program prints no last line of figures. */
-  told: Promise<Told>;
-  end(): void;
-}
-
-/** `onLine` gets each line of its standard output. Figures go to the table that the run prints. */
-export function startProgram(
+/**
+ * Runs a command of a program, at the longest until this process ends. `onLine` gets each line of its standard output. Figures go to the
+ * table that the run prints. Rejects where the program prints no last line of figures.
+ */
+export async function runProgram(
   { name, conformance }: Language,
   command: string,
   world: object,
   onLine?: (line: string) => void,
-): Running {
+): Promise<Told> {
   const folder = newFolder(`${name}-${command}-`);
   const path = join(folder, "world.json");
   writeFileSync(path, JSON.stringify(world));
   const [program, ...args] = conformance();
   const child = spawn(program!, [...args, command, path], { stdio: ["ignore", "pipe", "pipe"] });
+  atEnd(() => child.kill("SIGKILL"));
   const lines: string[] = [];
   const reader = createInterface({ input: child.stdout });
   reader.on("line", (line) => {
     lines.push(line);
     onLine?.(line);
   });
-  const read = once(reader, "close");
-  const err = text(child.stderr);
-  const told = once(child, "close").then(async ([code]) => {
-    await read;
-    const [, passed, failed] = /^(\d+) passed, (\d+) failed$/.exec(lines.at(-1) ?? "") ?? [];
-    if (passed === undefined || failed === undefined)
-      throw new Error(
-        `${name} ${command} ended with ${code} and no figures: ${lines.slice(-5).join("\n")}\n${await err}`,
-      );
-    const failures = lines.filter((line) => line.startsWith("FAIL"));
-    if ((code === 0) !== (failed === "0"))
-      failures.push(`it ended with ${code}, though ${failed} failed: ${await err}`);
-    record({ language: name, command, passed: Number(passed), failed: Number(failed) });
-    return { passed: Number(passed), failed: Number(failed), failures };
-  });
-  told.catch(() => {});
-  return { told, end: () => child.kill("SIGKILL") };
-}
-
-export function runProgram(...args: Parameters<typeof startProgram>): Promise<Told> {
-  return startProgram(...args).told;
+  const [[code], err] = await Promise.all([once(child, "close"), text(child.stderr), once(reader, "close")]);
+  const [, passed, failed] = /^(\d+) passed, (\d+) failed$/.exec(lines.at(-1) ?? "") ?? [];
+  if (passed === undefined || failed === undefined)
+    throw new Error(`${name} ${command} ended with ${code} and no figures: ${lines.slice(-5).join("\n")}\n${err}`);
+  const failures = lines.filter((line) => line.startsWith("FAIL"));
+  if ((code === 0) !== (failed === "0")) failures.push(`it ended with ${code}, though ${failed} failed: ${err}`);
+  record({ language: name, command, passed: Number(passed), failed: Number(failed) });
+  return { passed: Number(passed), failed: Number(failed), failures };
 }
 
 export interface Figures {
