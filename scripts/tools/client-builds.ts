@@ -54,7 +54,8 @@ export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | v
     need("mvn");
     const folder = present("java", "pom.xml");
     generated("java", "clients/java/src/generated");
-    whereChanged("java", ["clients/java", "proto"], [], () => {
+    const built = join(dirname(folder), "target", "conformance.classpath");
+    whereChanged("java", ["clients/java", "proto"], [built], () => {
       run("mvn", ["-q", "-B", "-ntp", "-DskipTests", "verify"], { cwd: dirname(folder) });
     });
   },
