@@ -25,7 +25,7 @@ const options = {
   seed: { type: "string" },
 } as const;
 
-// Where rustup puts Rust, which only login shells look into.
+// Rustup puts Rust here, where only login shells look.
 process.env.PATH += delimiter + join(homedir(), ".cargo", "bin");
 
 process.exitCode = await main();

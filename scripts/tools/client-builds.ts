@@ -15,7 +15,7 @@ export const root = join(import.meta.dirname, "..", "..");
 const clients = join(root, "clients");
 const tools = join(root, "tools", "clients");
 export const pythonBin = join(tools, "python", "bin");
-/** Of Rust's builds. */
+/** Target folder of Rust's builds. */
 export const rustTarget = join(tools, "rust");
 
 export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | void>> = {
@@ -129,7 +129,7 @@ function whereChanged(name: string, paths: readonly string[], outputs: readonly 
   writeFileSync(mark, digest);
 }
 
-/** Of what Git knows below these paths, or would add. */
+/** Digest of what Git knows below these paths, or would add. */
 function digestOf(paths: readonly string[]): string {
   const args = ["ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", ...paths];
   const files = run("git", ["-c", "safe.directory=*", ...args], { cwd: root })

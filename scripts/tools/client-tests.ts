@@ -20,7 +20,7 @@ export interface OwnTest {
   command: readonly [string, ...string[]];
   cwd: string;
   env?: Readonly<Record<string, string>>;
-  /** Of what it printed. Without it the command itself is the one test. */
+  /** Counts the tests in what it printed. Without it the command itself is the one test. */
   count?: (out: string) => Counts;
 }
 
@@ -185,7 +185,7 @@ function ofSurefire(cwd: string): Counts {
   return counts;
 }
 
-/** By the summary of this repository's own reporter. */
+/** Reads the summary of this repository's own reporter. */
 function ofVitest(out: string): Counts {
   const [, passed, failed, skipped] = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?/m.exec(out) ?? [];
   return { passed: Number(passed ?? 0), failed: Number(failed ?? 0), skipped: Number(skipped ?? 0) };
