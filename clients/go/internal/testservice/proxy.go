@@ -12,10 +12,11 @@ type Proxy struct {
 	// Address to connect to, 127.0.0.1:PORT.
 	Address string
 
-	mu     sync.Mutex
 	target string
-	open   map[net.Conn]bool
-	down   bool
+
+	mu   sync.Mutex
+	open map[net.Conn]bool
+	down bool
 }
 
 // StartProxy forwards connections to target until the test ends.
@@ -42,13 +43,6 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Retarget forwards later connections to another address.
-func (p *Proxy) Retarget(target string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.target = target
-}
-
 // Cut closes all connections.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
@@ -70,19 +64,15 @@ func (p *Proxy) SetDown(down bool) {
 
 func (p *Proxy) forward(client net.Conn) {
 	defer client.Close()
-	p.mu.Lock()
-	target, down := p.target, p.down
-	p.mu.Unlock()
-	if down {
+	if !p.admit(client) {
 		return
 	}
-	server, err := net.Dial("tcp", target)
+	defer p.forget(client)
+	server, err := net.Dial("tcp", p.target)
 	if err != nil {
 		return
 	}
 	defer server.Close()
-	p.keep(client, true)
-	defer p.keep(client, false)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -94,12 +84,19 @@ func (p *Proxy) forward(client net.Conn) {
 	<-done
 }
 
-func (p *Proxy) keep(conn net.Conn, isOpen bool) {
+// admit returns false while the proxy is down. What it admits is cut from then on, also while the target is dialled.
+func (p *Proxy) admit(client net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if isOpen {
-		p.open[conn] = true
-	} else {
-		delete(p.open, conn)
+	if p.down {
+		return false
 	}
+	p.open[client] = true
+	return true
+}
+
+func (p *Proxy) forget(client net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.open, client)
 }

@@ -31,18 +31,18 @@ var (
 	httpForm = regexp.MustCompile(`(http://127\.0\.0\.1:\d+)`)
 )
 
-// Start runs a service on free loopback ports, with a memory store unless env says otherwise. It skips the test in
-// a copy of the module outside the project.
-func Start(t testing.TB, env ...string) *Service {
+// Start runs a service on free loopback ports, with a memory store. It skips the test in a copy of the module
+// outside the project.
+func Start(t testing.TB) *Service {
 	t.Helper()
-	root := Root()
+	root := projectFolder()
 	node, err := exec.LookPath(filepath.Join(root, "node_modules", ".bin", "node"))
 	if err != nil {
 		t.Skip("SKIPPED: the service is not here; run npm ci in the project's folder")
 	}
 	command := exec.Command(node, filepath.Join(root, "src", "main.js"), "serve")
 	command.Dir = t.TempDir()
-	command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "FLUO_KMS_GRPC_PORT=0", "FLUO_KMS_HTTP_PORT=0"}, env...)
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "FLUO_KMS_GRPC_PORT=0", "FLUO_KMS_HTTP_PORT=0"}
 	stdout, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -92,8 +92,7 @@ func (s *Service) Kill() {
 	<-s.ended
 }
 
-// Root is the project's folder.
-func Root() string {
+func projectFolder() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..", "..", "..")
 }
