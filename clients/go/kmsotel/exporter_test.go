@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,9 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc"
 	grpccodes "google.golang.org/grpc/codes"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
@@ -279,6 +282,50 @@ func TestWithoutAQueueAnExportFailsWithItsTimeout(t *testing.T) {
 	_ = impatient.ForceFlush(w.ctx)
 	if found := failing.Stats(); found.Lost[kmsotel.Timeout] != 50 || found.Delivered != 0 {
 		t.Errorf("%+v", found)
+	}
+}
+
+// confused answers a batch that it was never sent.
+type confused struct {
+	kmsv1.UnimplementedKmsServiceServer
+}
+
+func (confused) SignSpans(stream grpc.BidiStreamingServer[kmsv1.SignSpansRequest, kmsv1.SignSpansResponse]) error {
+	if _, err := stream.Recv(); err != nil {
+		return err
+	}
+	_ = stream.Send(&kmsv1.SignSpansResponse{RequestId: "other", BatchDone: true}) // the client may be gone
+	<-stream.Context().Done()
+	return nil
+}
+
+func TestWithoutAQueueAnExportFailsWhenNothingWasSigned(t *testing.T) {
+	for want, service := range map[kmsotel.Cause]kmsv1.KmsServiceServer{
+		kmsotel.Rejected: kmsv1.UnimplementedKmsServiceServer{}, kmsotel.Undeliverable: confused{},
+	} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := grpc.NewServer()
+		kmsv1.RegisterKmsServiceServer(server, service)
+		go func() { _ = server.Serve(listener) }()
+		t.Cleanup(server.Stop)
+		client, err := kms.Dial(listener.Addr().String(), kms.WithInsecure())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), hung)
+		defer cancel()
+		w := &world{ctx: ctx, backend: startBackend(t), client: client, log: &lines{}}
+		_, exporter := w.export(t, kmsotel.WithoutQueue())
+		if err := exporter.ExportSpans(ctx, tracetest.SpanStubs{{Name: "a"}, {Name: "b"}}.Snapshots()); err == nil {
+			t.Errorf("%s: the export succeeds", want)
+		}
+		if found := exporter.Stats(); found.Lost[want] != 2 || found.Delivered != 0 {
+			t.Errorf("%s: %+v", want, found)
+		}
 	}
 }
 

@@ -20,10 +20,10 @@ type item struct {
 	count int
 	// bytes that they take, and how many there were at first: what they take of the queue.
 	bytes, queued int
-	// rejected is how many were lost because they were refused for good.
-	rejected int
-	since    time.Time
-	signing  *kms.Signing
+	// err says why some were lost; nil if none were.
+	err     error
+	since   time.Time
+	signing *kms.Signing
 }
 
 func newItem(spans []*tracepb.ResourceSpans, now time.Time) *item {
@@ -36,6 +36,16 @@ func newItem(spans []*tracepb.ResourceSpans, now time.Time) *item {
 	}
 	made.queued = made.count
 	return made
+}
+
+// lose counts spans of the item as lost, and keeps why.
+func (i *item) lose(cause Cause, spans int, why error, t *tally) {
+	if spans == 0 {
+		return
+	}
+	i.count -= spans
+	i.err = errors.Join(i.err, errOf(cause, fmt.Errorf("%d of %d: %w", spans, i.queued, why)))
+	t.lose(cause, spans, why)
 }
 
 // errUnencodable says that spans have text that is no UTF-8: no backend could be sent them either.
@@ -106,11 +116,7 @@ func (i *item) put(results []kms.SpanResult, policy OnRefused, t *tally) {
 	}
 	t.refuse(refused, whyRefused)
 	for cause, spans := range lost {
-		i.count -= spans
-		if cause == Rejected {
-			i.rejected += spans
-		}
-		t.lose(cause, spans, why[cause])
+		i.lose(cause, spans, why[cause], t)
 	}
 }
 

@@ -3,7 +3,6 @@ package kmsotel
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -16,9 +15,9 @@ import (
 
 const (
 	firstDelay = 100 * time.Millisecond
-	// Between attempts to deliver.
+	// The longest wait between attempts to deliver.
 	lastDelay = 5 * time.Second
-	// Between attempts to sign what the service refuses for now.
+	// The longest wait between attempts to sign what the service refuses for now.
 	lastRefusedDelay = 30 * time.Second
 	// How many items are signed ahead of the one that is delivered.
 	signedAhead = 4
@@ -94,10 +93,8 @@ func (c *signingClient) uploadNow(ctx context.Context, brought *item) error {
 		err = c.deliver(ctx, brought)
 	}
 	switch {
-	case err == nil && brought.rejected == 0:
-		return nil
 	case err == nil:
-		return errOf(Rejected, fmt.Errorf("%d of %d", brought.rejected, brought.queued))
+		return brought.err
 	case c.ctx.Err() != nil:
 		return c.lost(brought, Shutdown, err)
 	}
@@ -256,10 +253,9 @@ func (c *signingClient) deliver(ctx context.Context, of *item) error {
 		cancel()
 		rejected, isTaken := rejectedByBackend(err)
 		if err == nil || isTaken {
-			rejected = min(rejected, of.count)
-			c.tally.lose(Rejected, rejected, err)
-			c.tally.deliver(of.count - rejected)
-			of.count, of.rejected = 0, of.rejected+rejected
+			of.lose(Rejected, min(rejected, of.count), err, c.tally)
+			c.tally.deliver(of.count)
+			of.count = 0
 			return nil
 		}
 		if !sleep(ctx, delay) {
