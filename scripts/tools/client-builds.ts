@@ -8,21 +8,32 @@ import { cpSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFil
 import { dirname, join } from "node:path";
 import type { LanguageName } from "../../clients/conformance/programs.ts";
 import { installDebianWhere, isThere } from "./debian.ts";
-import { buildGo } from "./go.ts";
+import { buildGo, type GoTool, installGo } from "./go.ts";
 import { installEnvironment } from "./python-environment.ts";
 
 export const root = join(import.meta.dirname, "..", "..");
 const clients = join(root, "clients");
 const tools = join(root, "tools", "clients");
+/** The folder of programs in Go that are installed. */
+export const goBin = join(root, "tools", "bin");
 export const pythonBin = join(tools, "python", "bin");
 /** Target folder of Rust's builds. */
 export const rustTarget = join(tools, "rust");
+
+/** Must be of a release that supports the Go version that is used: it refuses modules of a later one. */
+const staticcheck: GoTool = {
+  name: "staticcheck",
+  module: "honnef.co/go/tools",
+  package: "/cmd/staticcheck",
+  version: "v0.8.2",
+};
 
 export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | void>> = {
   go() {
     need("go", ["version"]);
     for (const program of ["conformance", "verify"])
       buildGo(present("go", "cmd", program), join(tools, "go", program), { GOFLAGS: "-mod=readonly" });
+    installGo(staticcheck, goBin);
   },
 
   async python() {

@@ -5,7 +5,7 @@ import { existsSync, globSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { LanguageName } from "../../clients/conformance/programs.ts";
-import { pythonBin, root, rustTarget } from "./client-builds.ts";
+import { goBin, pythonBin, root, rustTarget } from "./client-builds.ts";
 import { isThere } from "./debian.ts";
 
 export interface Counts {
@@ -33,6 +33,12 @@ export const ownTests: Readonly<Record<LanguageName, () => OwnTest[]>> = {
       const cwd = join(root, dirname(module));
       return [
         { name: `go vet in ${dirname(module)}`, command: ["go", "vet", "./..."], cwd },
+        // All checks but that for package comments, which generated code has none of.
+        {
+          name: `staticcheck in ${dirname(module)}`,
+          command: [join(goBin, "staticcheck"), "-checks", "all,-ST1000", "./..."],
+          cwd,
+        },
         // Go knows nothing of the service that its tests start: a result in its cache would outlive a change of it.
         {
           name: `go test in ${dirname(module)}`,
