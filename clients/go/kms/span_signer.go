@@ -148,39 +148,37 @@ func (s *SpanSigner) Retry(ctx context.Context, signing *Signing) error {
 }
 
 func (s *SpanSigner) queueAll(ctx context.Context, signing *Signing, batches []*batch) error {
+	signing.unanswered = len(batches)
+	if len(batches) == 0 {
+		close(signing.done)
+		return nil
+	}
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
-		return s.abandon(signing, batches, ctx.Err())
-	}
-	signing.unanswered = len(batches)
-	if len(batches) == 0 {
-		close(signing.done)
+		return s.abandon(batches, ctx.Err())
 	}
 	for i, each := range batches {
 		select {
 		case s.slots <- struct{}{}:
 		case <-ctx.Done():
-			return s.abandon(signing, batches[i:], ctx.Err())
+			return s.abandon(batches[i:], ctx.Err())
 		case <-s.ctx.Done():
-			return s.abandon(signing, batches[i:], ErrSignerClosed)
+			return s.abandon(batches[i:], ErrSignerClosed)
 		}
 		if !s.push(each) {
 			<-s.slots
-			return s.abandon(signing, batches[i:], ErrSignerClosed)
+			return s.abandon(batches[i:], ErrSignerClosed)
 		}
 	}
 	return nil
 }
 
 // abandon fails batches that were not queued.
-func (s *SpanSigner) abandon(signing *Signing, batches []*batch, err error) error {
+func (s *SpanSigner) abandon(batches []*batch, err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if signing.unanswered == 0 {
-		signing.unanswered = len(batches)
-	}
 	for _, each := range batches {
 		each.settle(err)
 	}

@@ -233,6 +233,29 @@ func TestRetryKeepsTheRequestID(t *testing.T) {
 	}
 }
 
+func TestARetryOfWhatWasSignedIsDoneAtOnce(t *testing.T) {
+	_, client, ctx := startScripted(t)
+	signer := NewSpanSigner(client, "acme")
+	defer signer.Close()
+	signing, err := signer.Sign(ctx, oneSpan())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := signing.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	for range 50 {
+		if err := signer.Retry(ended, signing); err != nil {
+			t.Fatal(err)
+		}
+		if results, err := signing.Wait(ctx); err != nil || len(results) != 1 {
+			t.Fatalf("%+v, %v", results, err)
+		}
+	}
+}
+
 func TestAnAnswerThatIsNotToTheBatchIsAnError(t *testing.T) {
 	for what, each := range map[string]struct {
 		change func(*kmsv1.SignSpansResponse)
