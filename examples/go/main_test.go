@@ -3,12 +3,19 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/fluo-dev/fluo-kms/clients/go/kms"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // What takes this long hangs.
@@ -24,12 +31,44 @@ func TestTheDemoEndsWithAllSpansVerified(t *testing.T) {
 	}
 }
 
+func TestTheDemoFailsUnlessAllSpansVerify(t *testing.T) {
+	for audit, isWell := range map[string]bool{
+		`{"spans": 3, "verified": 3, "problems": []}`:    true,
+		`{"spans": 3, "verified": 2, "problems": ["x"]}`: false,
+		`{"spans": 0, "verified": 0, "problems": []}`:    false,
+		`the audit failed`: false,
+	} {
+		loans := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/audit" {
+				_, _ = w.Write([]byte(audit))
+			}
+		}))
+		if err := demo(t.Context(), loans.URL); (err == nil) != isWell {
+			t.Errorf("%s: %v", audit, err)
+		}
+		loans.Close()
+	}
+}
+
 func TestTheDemoFailsWithoutAService(t *testing.T) {
+	client, err := kms.Dial("127.0.0.1:1", kms.WithInsecure())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	loans := httptest.NewServer(newHandler(client, noop.NewTracerProvider().Tracer("loans"), auditor{}))
+	defer loans.Close()
+	if err := demo(t.Context(), loans.URL); err == nil || !strings.Contains(err.Error(), "500") {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
+func TestADemoThatIsInterruptedFails(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	s := settings{listen: "127.0.0.1:0", spans: filepath.Join(t.TempDir(), "spans.otlp"), demo: true, kms: "127.0.0.1:1", keys: "http://127.0.0.1:1"}
-	if err := run(ctx, s); err == nil {
-		t.Error("it ends well")
+	if err := run(ctx, s); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ends with %v", err)
 	}
 }
 
