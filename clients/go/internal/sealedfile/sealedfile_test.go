@@ -11,16 +11,21 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"testing"
 )
 
-const root = "../../../../"
+const (
+	root = "../../../../"
+	// Wycheproof's files are in a folder beside the project, which may not be there.
+	wycheproof = "../shared/vectors/wycheproof/"
+)
 
 func readJSON(t *testing.T, path string, into any) {
 	t.Helper()
 	content, err := os.ReadFile(root + path)
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skipf("there is no %s", path)
+	if errors.Is(err, os.ErrNotExist) && strings.HasPrefix(path, wycheproof) {
+		t.Skipf("SKIPPED: there is no %s", path)
 	}
 	if err == nil {
 		err = json.Unmarshal(content, into)
@@ -163,7 +168,7 @@ func TestWycheproofChunkedEncryption(t *testing.T) {
 			}
 		}
 	}
-	readJSON(t, "../shared/vectors/wycheproof/c2sp_chunked_encryption_aes_256_gcm_test.json", &vectors)
+	readJSON(t, wycheproof+"c2sp_chunked_encryption_aes_256_gcm_test.json", &vectors)
 	ran := 0
 	for _, group := range vectors.TestGroups {
 		for _, each := range group.Tests {
@@ -216,7 +221,7 @@ func TestWycheproofHKDF(t *testing.T) {
 			}
 		}
 	}
-	readJSON(t, "../shared/vectors/wycheproof/hkdf_sha512_test.json", &vectors)
+	readJSON(t, wycheproof+"hkdf_sha512_test.json", &vectors)
 	ran := 0
 	for _, group := range vectors.TestGroups {
 		for _, each := range group.Tests {
