@@ -69,7 +69,7 @@ func expectShown(t *testing.T, creds fileTLS, serial int64) {
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	write(t, ca, chain)
 	creds.files.ca = ca
-	// So that what was read last trusts the server, too.
+	// What was read last must trust the server, too.
 	config := creds.last.Load().Clone()
 	config.RootCAs = x509.NewCertPool()
 	config.RootCAs.AppendCertsFromPEM(chain)

@@ -15,8 +15,6 @@ import (
 type world struct {
 	Service       string    `json:"service"`
 	Scenario      string    `json:"scenario"`
-	Vectors       string    `json:"vectors"`
-	Wycheproof    *string   `json:"wycheproof"`
 	Keys          string    `json:"keys"`
 	Evidence      []string  `json:"evidence"`
 	Cases         string    `json:"cases"`
