@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 import spans
 
+from fluo.kms.v1.signing_pb2 import SignMode
 from fluo_kms import KmsClient
+from fluo_kms.aio import open_async_channel
+from fluo_kms.connection import Connection
 from fluo_kms.signer import RefusedSpan, SigningError, SpanSigner
+from fluo_kms.signing.batches import split
+from fluo_kms.signing.stream import SigningStream
 from fluo_kms.verify import verify_export
 
 HUNG_SECONDS = 60
@@ -101,6 +108,8 @@ def test_refuses_to_sign_once_closed(kms):
     signer.close()
     with pytest.raises(SigningError, match="closed"):
         signer.sign([spans.resource_spans("a")])
+    with pytest.raises(SigningError, match="closed"):
+        signer.flush()
 
 
 def test_fails_what_is_unanswered_when_it_is_closed():
@@ -112,3 +121,18 @@ def test_fails_what_is_unanswered_when_it_is_closed():
         signer.close(0)
         with pytest.raises(SigningError, match="closed before"):
             answer.result(0)
+
+
+def test_keeps_nobody_waiting_for_room_when_it_is_closed():
+    async def outcomes():
+        channel = open_async_channel(Connection("127.0.0.1:1", insecure=True))
+        stream = SigningStream(channel, token=None, max_unanswered=1)
+        (batch,) = split([spans.resource_spans("a")], "nobody", SignMode.SIGN_MODE_LOG)
+        await stream.admit(batch)
+        waiting = [asyncio.create_task(stream.admit(batch)) for _ in range(20)]
+        await asyncio.sleep(0)  # each of them begins
+        await stream.close(0)
+        await channel.close()
+        return [str(each.exception()) for each in waiting if each.done()]
+
+    assert asyncio.run(outcomes()) == ["CANCELLED: the signer is closed"] * 20

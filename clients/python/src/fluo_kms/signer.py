@@ -18,7 +18,7 @@ from fluo_kms.client import KmsClient
 from fluo_kms.encoded import Encoded
 from fluo_kms.signing.batches import Batch, split
 from fluo_kms.signing.results import RefusedSpan, SignedSpan, SigningError, SpanResult
-from fluo_kms.signing.stream import SigningStream, refused_for_size
+from fluo_kms.signing.stream import SigningStream, closed, refused_for_size
 
 __all__ = ["Mode", "RefusedSpan", "SignedSpan", "SigningError", "SpanResult", "SpanSigner"]
 
@@ -58,6 +58,8 @@ class SpanSigner:
         self._mode = _MODES[mode]
         self._process = os.getpid()
         self._is_closed = False
+        self._lock = threading.Lock()
+        """Held to hand work to the loop, so that it gets none behind what closes it."""
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_ignore_shared_wake_up)
         # What the context says, such as that nothing be traced, holds for the calls, too.
@@ -99,16 +101,21 @@ class SpanSigner:
             self._wait(self._stream.withdraw(answer))
 
     def flush(self, timeout: float | None = None) -> None:
-        """Waits until all that was taken is answered or has failed. Raises TimeoutError after so many seconds."""
-        self._wait_for(self._stream.flush(), timeout)
+        """Waits until all that was taken is answered or has failed.
+
+        Raises TimeoutError after so many seconds, and SigningError once closed.
+        """
+        self._wait(self._stream.flush(), timeout)
 
     def close(self, timeout: float = 30.0) -> None:
         """Waits so many seconds for answers, fails what is then unanswered, and closes the connection."""
-        if self._is_closed or os.getpid() != self._process:
+        if os.getpid() != self._process:
             return
-        self._is_closed = True
-        self._wait_for(self._stream.close(timeout))
-        self._wait_for(self._channel.close())
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        asyncio.run_coroutine_threadsafe(self._close(timeout), self._loop).result()
         self._end_thread()
 
     def __enter__(self) -> SpanSigner:
@@ -123,6 +130,10 @@ class SpanSigner:
         channel = open_async_channel(client.connection)
         return channel, SigningStream(channel, token=client.token, max_unanswered=max_unanswered)
 
+    async def _close(self, timeout: float) -> None:
+        await self._stream.close(timeout)
+        await self._channel.close()
+
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
@@ -135,27 +146,26 @@ class SpanSigner:
         self._thread.join()
 
     def _wait(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        if self._is_closed:
-            work.close()
-            raise SigningError("CANCELLED", "the signer is closed")
-        return self._wait_for(work, timeout)
-
-    def _wait_for(self, work: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        done = self._call(work)
+        done = self._start(work)
         try:
             return done.result(timeout)
-        except BaseException as error:
-            is_late = isinstance(error, _TIMEOUTS) and not done.done()
-            done.cancel()
-            if is_late:
+        except _TIMEOUTS:
+            if done.cancel():
                 raise TimeoutError(f"nothing was answered in {timeout} s") from None
+            return done.result()  # it came in the last moment
+        except BaseException:
+            done.cancel()
             raise
 
-    def _call(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+    def _start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         if os.getpid() != self._process:
             work.close()
             raise RuntimeError("the signer was opened before a fork; open one in each process")
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._lock:
+            if self._is_closed:
+                work.close()
+                raise closed()
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
 
 
 # One class since Python 3.11.

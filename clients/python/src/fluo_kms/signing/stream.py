@@ -144,6 +144,8 @@ class SigningStream:
         self._more = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._admitting: set[asyncio.Task[Any]] = set()
+        """Those that wait for room."""
         self._is_closing = False
         self._is_renewed = False
         """Whether the present token was asked for because the one before was refused."""
@@ -152,10 +154,7 @@ class SigningStream:
 
     async def admit(self, batch: Batch) -> Future[list[SpanResult]]:
         """Takes a batch when there is room, and returns the future of its answer. Raises SigningError once closed."""
-        await self._room.acquire()
-        if self._is_closing:
-            self._room.release()
-            raise SigningError("CANCELLED", "the signer is closed")
+        await self._acquire_room()
         pending = Pending(batch)
         pending.answer.set_running_or_notify_cancel()
         self._unanswered.append(pending)
@@ -179,7 +178,7 @@ class SigningStream:
         await self._idle.wait()
 
     async def close(self, timeout: float) -> None:
-        """Takes no more, waits for answers, and then fails what is left."""
+        """Takes no more, waits for answers, and fails what is left. Afterwards nobody waits for room."""
         self._is_closing = True
         self._more.set()
         await asyncio.wait([self._running], timeout=timeout)
@@ -188,6 +187,27 @@ class SigningStream:
         self._running.cancel()
         await asyncio.wait([self._running])
         self._fail_all(SigningError("CANCELLED", "the signer was closed before the service answered"))
+        if self._admitting:
+            # The loop may end with this, and nobody would wake them.
+            for task in self._admitting:
+                task.cancel()
+            await asyncio.wait(self._admitting)
+
+    async def _acquire_room(self) -> None:
+        """Waits for room. Raises SigningError once closed."""
+        task: Any = asyncio.current_task()
+        self._admitting.add(task)
+        try:
+            await self._room.acquire()
+        except asyncio.CancelledError:
+            if self._is_closing:
+                raise closed() from None
+            raise
+        finally:
+            self._admitting.discard(task)
+        if self._is_closing:
+            self._room.release()
+            raise closed()
 
     async def _run(self) -> None:
         try:
@@ -341,6 +361,11 @@ class SigningStream:
         if not self._unanswered:
             self._idle.set()
             self._more.set()
+
+
+def closed() -> SigningError:
+    """The error of those that come once the signer is closed."""
+    return SigningError("CANCELLED", "the signer is closed")
 
 
 def refused_for_size(batch: Batch) -> Future[list[SpanResult]]:
