@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
-"""Of a Python process that a test starts."""
+"""Environment of a Python process that a test starts."""
 VECTORS = ROOT / "test" / "vectors"
 WYCHEPROOF = ROOT.parent / "shared" / "vectors" / "wycheproof"
 
@@ -73,3 +76,38 @@ def evidence(signature: bytes, **others: str) -> bytes:
         **others,
     }
     return b"".join(text_attribute(f"audit.integrity.{name}", value) for name, value in values.items())
+
+
+def log_entry(vector: dict[str, Any]) -> bytes:
+    """The entry of a vector's span in a log: the statement without its key."""
+    return vector["statement"].replace(f'"keyId":"{ACCEPTED["keyId"]}",', "").encode()
+
+
+def handover_entry() -> bytes:
+    """The entry that hands over from the key of the vectors to itself."""
+    key_id, vkey = ACCEPTED["keyId"], ACCEPTED["vkey"]["text"]
+    times = {"signedAt": ACCEPTED["signedAt"], "tenant": TENANT}
+    digest = hashlib.sha256(bytes.fromhex(ACCEPTED["publicKey"])).hexdigest()
+    statement = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "predicate": {"fromKeyId": key_id, "toKeyId": key_id, "toVkey": vkey, **times},
+        "predicateType": "https://fluo.dev/kms/key-handover/v1",
+        "subject": [{"digest": {"sha256": digest}, "name": key_id}],
+    }
+    return json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
+
+
+def log_proof(entry: bytes) -> str:
+    """The proof of an entry that is the first of two in a log of the vectors' key (C2SP tlog-proof)."""
+    sibling = hashlib.sha256(b"another entry").digest()
+    root = hashlib.sha256(b"\x01" + hashlib.sha256(b"\x00" + entry).digest() + sibling).digest()
+    name, note_key_id, _ = ACCEPTED["vkey"]["text"].split("+", 2)
+    checkpoint = f"{name}\n2\n{_base64(root)}\n"
+    key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(ACCEPTED["seed"]))
+    signature = _base64(bytes.fromhex(note_key_id) + key.sign(checkpoint.encode()))
+    path = f"index 0\n{_base64(sibling)}\n"
+    return f"c2sp.org/tlog-proof@v1\n{path}\n{checkpoint}\n— {name} {signature}\n"
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
