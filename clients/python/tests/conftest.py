@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import vectors
 
+from fluo_kms import KmsClient
+
 HUNG_SECONDS = 60
 
 
@@ -68,3 +70,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     started = start_service(tmp_path_factory.mktemp("service"))
     yield started
     started.end()
+
+
+@pytest.fixture
+def kms(service: Service) -> Iterator[KmsClient]:
+    with KmsClient(service.grpc, insecure=True) as client:
+        yield client

@@ -6,6 +6,8 @@ import os
 import urllib.request
 from collections.abc import Iterable
 
+import vectors
+
 from fluo.kms.v1.span_pb2 import ResourceSpans, Span
 from fluo_kms.signer import SignedSpan, SpanResult
 from fluo_kms.verify import KeySet
@@ -40,8 +42,6 @@ def put_attributes(span: Span, signed: SignedSpan) -> None:
 
 def export(*wholes: ResourceSpans) -> bytes:
     """An OTLP export in protobuf."""
-    import vectors
-
     return b"".join(vectors.field(1, whole.SerializeToString()) for whole in wholes)
 
 

@@ -74,12 +74,6 @@ def recorder():
     server.stop(None).wait()
 
 
-@pytest.fixture
-def kms(service):
-    with KmsClient(service.grpc, insecure=True) as client:
-        yield client
-
-
 def test_gives_unary_calls_ten_seconds_unless_they_ask_for_others(recorder):
     with KmsClient(recorder.address, insecure=True) as kms:
         kms.service.Status(StatusRequest())

@@ -107,12 +107,6 @@ def test_agrees_with_wycheproof_on_cobblestone():
         assert found == (message if is_valid else None), test["tcId"]
 
 
-@pytest.fixture
-def kms(service):
-    with KmsClient(service.grpc, insecure=True) as client:
-        yield client
-
-
 def test_seals_and_opens_files(kms, tmp_path):
     plain, sealed, target = (tmp_path / name for name in ("plain", "sealed", "opened"))
     plain.write_bytes(os.urandom(3 * CHUNK + 5))

@@ -75,12 +75,6 @@ def backend():
     started.close()
 
 
-@pytest.fixture
-def kms(service):
-    with KmsClient(service.grpc, insecure=True) as client:
-        yield client
-
-
 def provider_of(exporter: SpanExporter, **options) -> TracerProvider:
     provider = TracerProvider(resource=Resource({"service.name": "tests"}), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(exporter, **options))

@@ -26,12 +26,6 @@ class Customer:
 ANN = Customer("17", "ann@example.com", b"\x00\xff", tags=["a"])
 
 
-@pytest.fixture
-def kms(service):
-    with KmsClient(service.grpc, insecure=True) as client:
-        yield client
-
-
 def test_puts_tokens_in_the_place_of_marked_values(kms):
     stored = encrypt_record(kms, "records", ANN, {"table": "customers"})
     assert stored.email.startswith("fk1.")

@@ -19,12 +19,6 @@ from fluo_kms.verify import verify_export
 HUNG_SECONDS = 60
 
 
-@pytest.fixture
-def kms(service):
-    with KmsClient(service.grpc, insecure=True) as client:
-        yield client
-
-
 @pytest.mark.parametrize("mode", ["LOG", "INDIVIDUAL"])
 def test_signs_spans_that_verify_offline(service, kms, mode):
     whole = spans.resource_spans("a", "b", "c")

@@ -311,15 +311,11 @@ def test_sends_no_more_what_is_withdrawn(scripted):
     assert [resource_spans.scope_spans[0].spans[0].name for resource_spans in again] == ["1", "2"]
 
 
-def test_fails_what_was_unanswered_for_23_hours(monkeypatch):
+def test_fails_what_was_unanswered_for_23_hours(scripted, monkeypatch):
     import fluo_kms.signing.stream as stream
 
     offset = 0.0
     monkeypatch.setattr(stream.SigningStream.__init__, "__kwdefaults__", {"clock": lambda: time.monotonic() + offset})
-    listener = grpc.server(ThreadPoolExecutor(4))
-    service = Scripted()
-    add_KmsServiceServicer_to_server(service, listener)
-    address = f"127.0.0.1:{listener.add_insecure_port('127.0.0.1:0')}"
     taken = threading.Event()
     go_on = threading.Event()
 
@@ -330,13 +326,11 @@ def test_fails_what_was_unanswered_for_23_hours(monkeypatch):
         context.abort(grpc.StatusCode.UNAVAILABLE, "later")
         yield
 
-    service.script = [takes_and_breaks]
-    listener.start()
-    with KmsClient(address, insecure=True) as kms, SpanSigner(kms, "acme") as signer:
+    scripted.script = [takes_and_breaks]
+    with KmsClient(scripted.address, insecure=True) as kms, SpanSigner(kms, "acme") as signer:
         old = signer.sign([spans.resource_spans("0")])
         assert taken.wait(HUNG_SECONDS)
         offset = 23 * 3600 + 1
         go_on.set()
         assert outcome(old) == "DEADLINE_EXCEEDED"
         assert outcome(signer.sign([spans.resource_spans("1")])) == 1
-    listener.stop(None).wait()

@@ -6,7 +6,6 @@ import base64
 import json
 import urllib.request
 
-import pytest
 import spans
 
 from fluo.kms.v1.key_admin_pb2 import MarkKeyCompromisedRequest
@@ -19,12 +18,6 @@ from fluo_kms.signer import SpanSigner
 from fluo_kms.verify import KeySet, LogProof, verify, verify_export
 
 HUNG_SECONDS = 60
-
-
-@pytest.fixture
-def kms(service):
-    with KmsClient(service.grpc, insecure=True) as client:
-        yield client
 
 
 def sign(kms: KmsClient, tenant: str, *names: str) -> ResourceSpans:
