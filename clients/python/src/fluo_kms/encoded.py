@@ -1,4 +1,4 @@
-"""Messages as they are given: wire bytes, or a message of any protobuf runtime."""
+"""Messages as they are given, wire bytes or a message of any protobuf runtime; and the integers of the wire."""
 
 from __future__ import annotations
 
@@ -20,3 +20,13 @@ Encoded = bytes | bytearray | memoryview | ProtobufMessage
 def wire_bytes(message: Encoded) -> bytes:
     """Returns the wire bytes of a message."""
     return bytes(message) if isinstance(message, (bytes, bytearray, memoryview)) else message.SerializeToString()
+
+
+def varint(value: int) -> bytes:
+    """Returns an integer that is not negative as protobuf writes it, seven bits a byte."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from fluo.kms.v1.signing_pb2 import SignMode, SignSpansRequest
 from fluo.kms.v1.span_pb2 import ResourceSpans, ScopeSpans
 from fluo_kms.connection import MAX_MESSAGE_BYTES
-from fluo_kms.encoded import Encoded, wire_bytes
+from fluo_kms.encoded import Encoded, varint, wire_bytes
 
 _MAX_SPANS = 1_000
 _MAX_BYTES = 1024 * 1024
@@ -102,13 +102,5 @@ def _runs(scope_spans: ScopeSpans) -> Iterator[tuple[int, int]]:
 def _batch(pieces: list[_Piece], tenant: str, mode: SignMode) -> Batch:
     request_id = uuid.uuid4().hex
     terms = SignSpansRequest(tenant_id=tenant, mode=mode, request_id=request_id, with_attributes=True)
-    data = b"".join(_RESOURCE_SPANS_TAG + _varint(len(piece.data)) + piece.data for piece in pieces)
+    data = b"".join(_RESOURCE_SPANS_TAG + varint(len(piece.data)) + piece.data for piece in pieces)
     return Batch(request_id, data + terms.SerializeToString(), sum(piece.spans for piece in pieces))
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])

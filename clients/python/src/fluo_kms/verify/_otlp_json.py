@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fluo_kms.encoded import varint
 from fluo_kms.verify._encoding import canonical_base64
 from fluo_kms.verify._malformed import Malformed
 
@@ -106,17 +107,8 @@ def _tagged(field: _Field, data: bytes, keeps_default: bool) -> bytes:
     is_default = not data if field.wire_type == _LENGTH else not any(data)
     if is_default and not keeps_default:
         return b""
-    length = _varint(len(data)) if field.wire_type == _LENGTH else b""
-    return _varint(field.number << 3 | field.wire_type) + length + data
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    length = varint(len(data)) if field.wire_type == _LENGTH else b""
+    return varint(field.number << 3 | field.wire_type) + length + data
 
 
 def _text(value: Any) -> bytes:
@@ -131,7 +123,7 @@ def _text(value: Any) -> bytes:
 def _boolean(value: Any) -> bytes:
     if not isinstance(value, bool):
         raise Malformed("must be true or false")
-    return _varint(int(value))
+    return varint(int(value))
 
 
 def _integer(value: Any, least: int, most: int) -> int:
@@ -147,13 +139,13 @@ def _integer(value: Any, least: int, most: int) -> int:
 
 
 def _int64(value: Any) -> bytes:
-    return _varint(_integer(value, -(2**63), 2**63 - 1) % 2**64)
+    return varint(_integer(value, -(2**63), 2**63 - 1) % 2**64)
 
 
 def _uint32(value: Any) -> bytes:
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = float(value)
-    return _varint(_integer(value, 0, _MAX_UINT32))
+    return varint(_integer(value, 0, _MAX_UINT32))
 
 
 def _fixed32(value: Any) -> bytes:
@@ -216,7 +208,7 @@ def _enum(prefix: str, names: tuple[str, ...]) -> Callable[[Any], bytes]:
         number = numbers.get(value) if isinstance(value, str) else _integer(value, 0, len(names) - 1)
         if number is None:
             raise Malformed("is not one of the enum's names or numbers")
-        return _varint(number)
+        return varint(number)
 
     return write
 
