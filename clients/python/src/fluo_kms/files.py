@@ -1,8 +1,8 @@
 r"""Seals files under data keys of the service, and opens them.
 
 A sealed file is `fluo-kms/file/v1\n`, the length of the data key's `ciphertext_blob` in two bytes, big-endian, the
-blob, and the plaintext sealed with Cobblestone-256, whose context is all that is before it. The data key itself is
-never used: the input key is `HKDF-Expand-SHA-512(data key, "fluo-kms/client/v1/file", 32)`. Needs the extra `files`:
+blob, and the plaintext sealed with Cobblestone-256. Its context is all that is before it. The data key itself is never
+used: the input key is `HKDF-Expand-SHA-512(data key, "fluo-kms/client/v1/file", 32)`. Needs the extra `files`:
 `pip install "fluo-kms[files]"`.
 """
 

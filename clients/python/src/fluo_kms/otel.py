@@ -43,7 +43,8 @@ Cause = Literal["queue-full", "timeout", "rejected", "undeliverable", "shutdown"
 
 - queue-full: the queue had no room for as long as an export may take.
 - timeout: without a queue, the spans were not signed and delivered in that time.
-- rejected: the service refuses the batch for ever, or it could not be encoded; or a refused span was to be dropped.
+- rejected: the service refuses the batch for ever, it could not be encoded, or the exporter was opened before a fork;
+  or a refused span was to be dropped.
 - undeliverable: a queued batch was not signed and delivered within `delivery_age`.
 - shutdown: what was left when the exporter was shut down, and what came after.
 """

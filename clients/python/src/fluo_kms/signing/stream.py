@@ -1,8 +1,8 @@
 """Batches over one SignSpans stream at a time, answered in their order.
 
-Where a stream breaks, what it did not answer goes over a new one with unchanged bytes, so that a log gives it the
-places that it may already have. This runs on an event loop, of which a thread may be the owner: gRPC's streams without
-one start threads, which Python 3.12 refuses while the interpreter ends, when the last spans are exported.
+What a broken stream did not answer goes over a new one with unchanged bytes. So a log gives it the places that it may
+already have. This runs on an event loop, of which a thread may be the owner: gRPC's streams without one start threads,
+which Python 3.12 refuses while the interpreter ends, when the last spans are exported.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class _End:
 class _Statuses:
     """The statuses that gRPC gives a call, of which only one is the service's.
 
-    When a message cannot be written, gRPC sets a status of its own in the place of the service's, which came before or
-    comes soon, or never if answers are unread. Then the stream counts as cut, and a refusal comes with the next one.
+    When a message cannot be written, gRPC sets a status of its own in the place of the service's. That one came before,
+    comes soon, or never comes if answers are unread. Then the stream counts as cut, and a refusal comes with the next.
     """
 
     def __init__(self, call: Any) -> None:

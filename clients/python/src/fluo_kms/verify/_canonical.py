@@ -1,6 +1,6 @@
 """A span as it is signed: RFC 8785 JSON of its resource, its scope and itself.
 
-Of a ResourceSpans message, the frame is read first, since a resource may come after its spans. A fault in the frame
+The frame of a ResourceSpans message is read first, since a resource may come after its spans. A fault in the frame
 refuses the whole, because nobody can tell how many spans there were. A fault in a resource, a scope or a span stands in
 the place of each span that it touches.
 """

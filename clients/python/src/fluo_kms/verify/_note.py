@@ -1,8 +1,8 @@
 """C2SP signed-note, with tlog-checkpoint in it, and the verifier keys that sign them.
 
-A note is a text that ends in a line feed, an empty line, and a line `— <name> <base64 of key id ‖ signature>` for each
-signature over the text. Ed25519 alone: signatures of other kinds and of other keys may stand beside ours and are passed
-over.
+A note is a text that ends in a line feed, an empty line, and its signatures. Each signature over the text is a line
+`— <name> <base64 of key id ‖ signature>`. Ed25519 alone: signatures of other kinds and of other keys may stand beside
+ours and are passed over.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class KeySet:
     log_keys: tuple[LogKey, ...]
     """Each key by the name of each log that it may sign for."""
     handovers: tuple[Handover, ...]
-    """As they are listed, none verified yet."""
+    """Handovers in the order of the list, none verified yet."""
 
     @classmethod
     def parse(cls, jwks: str) -> KeySet:
