@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from concurrent.futures import Future
 
 import pytest
 import spans
@@ -117,13 +119,24 @@ def test_fails_what_is_unanswered_when_it_is_closed():
             answer.result(0)
 
 
+def test_holds_no_room_for_a_batch_that_is_too_late():
+    with KmsClient("127.0.0.1:1", insecure=True) as kms:
+        signer = SpanSigner(kms, "nobody", max_unanswered=1)
+        (batch,) = signer.split([spans.resource_spans("a")])
+        for _ in range(100):
+            with contextlib.suppress(TimeoutError):
+                signer.withdraw(signer.sign_batch(batch, timeout=0))
+        signer.withdraw(signer.sign_batch(batch, timeout=HUNG_SECONDS))
+        signer.close(0)
+
+
 def test_keeps_nobody_waiting_for_room_when_it_is_closed():
     async def outcomes():
         channel = open_async_channel(Connection("127.0.0.1:1", insecure=True))
         stream = SigningStream(channel, token=None, max_unanswered=1)
         (batch,) = split([spans.resource_spans("a")], "nobody", SignMode.SIGN_MODE_LOG)
-        await stream.admit(batch)
-        waiting = [asyncio.create_task(stream.admit(batch)) for _ in range(20)]
+        await stream.admit(batch, Future())
+        waiting = [asyncio.create_task(stream.admit(batch, Future())) for _ in range(20)]
         await asyncio.sleep(0)  # each of them begins
         await stream.close(0)
         await channel.close()

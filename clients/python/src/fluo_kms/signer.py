@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import contextvars
 import os
 import threading
@@ -26,6 +27,8 @@ Mode = Literal["LOG", "INDIVIDUAL"]
 """LOG: each span becomes an entry of the tenant's log, with a proof. INDIVIDUAL: each gets a signature of its own."""
 
 _MODES = {"LOG": SignMode.SIGN_MODE_LOG, "INDIVIDUAL": SignMode.SIGN_MODE_INDIVIDUAL}
+
+_LAST_WAIT = 1.0
 
 T = TypeVar("T")
 
@@ -93,7 +96,15 @@ class SpanSigner:
         """
         if batch.is_too_large:
             return refused_for_size(batch)
-        return self._wait(self._stream.admit(batch), timeout)
+        answer: Future[list[SpanResult]] = Future()
+        try:
+            self._wait(self._stream.admit(batch, answer), timeout)
+        except TimeoutError:
+            # Room may have been found before the loop knew that it was too late.
+            with contextlib.suppress(SigningError):
+                self._start(self._stream.withdraw(answer))
+            raise
+        return answer
 
     def withdraw(self, answer: Future[list[SpanResult]]) -> None:
         """Gives up a batch by the future of its answer, which then fails unless it is done. The service may have it."""
@@ -133,6 +144,10 @@ class SpanSigner:
     async def _close(self, timeout: float) -> None:
         await self._stream.close(timeout)
         await self._channel.close()
+        # What gRPC has left to do. The loop would otherwise end amid it, and print so.
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=_LAST_WAIT)
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -51,7 +51,7 @@ class Pending:
     """A batch that waits for its answer."""
 
     batch: Batch
-    answer: Future[list[SpanResult]] = field(default_factory=Future)
+    answer: Future[list[SpanResult]]
     results: list[SpanResult] = field(default_factory=list)
     """Results of the answer's messages so far."""
     first_sent: float | None = None
@@ -152,15 +152,13 @@ class SigningStream:
         self._call: Any = None
         self._running = asyncio.create_task(self._run())
 
-    async def admit(self, batch: Batch) -> Future[list[SpanResult]]:
-        """Takes a batch when there is room, and returns the future of its answer. Raises SigningError once closed."""
+    async def admit(self, batch: Batch, answer: Future[list[SpanResult]]) -> None:
+        """Takes a batch, and the future of its answer, when there is room. Raises SigningError once closed."""
         await self._acquire_room()
-        pending = Pending(batch)
-        pending.answer.set_running_or_notify_cancel()
-        self._unanswered.append(pending)
+        answer.set_running_or_notify_cancel()
+        self._unanswered.append(Pending(batch, answer))
         self._idle.clear()
         self._more.set()
-        return pending.answer
 
     async def withdraw(self, answer: Future[list[SpanResult]]) -> None:
         """Gives up a batch that is not answered yet: its room is free, and it is not sent again."""
