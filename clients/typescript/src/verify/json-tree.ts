@@ -1,9 +1,23 @@
 /**
  * JSON as a tree that hides nothing: an object is a Map, so that `__proto__` is a key like others; a member that is there twice is refused,
- * of which parsers take the first or the last; a whole number that a double cannot hold stays text.
+ * of which parsers take the first or the last; a whole number that a double cannot hold
+ * keeps its digits.
  */
 
-export type JsonTree = null | boolean | number | string | readonly JsonTree[] | ReadonlyMap<string, JsonTree>;
+export type JsonTree =
+  | null
+  | boolean
+  | number
+  | string
+  | LongInteger
+  | readonly JsonTree[]
+  | ReadonlyMap<string, JsonTree>;
+
+/** A whole number that a double cannot hold. */
+export interface LongInteger {
+  /** With its sign, as it is written. */
+  readonly digits: string;
+}
 
 /** A text that is JSON, but with a member twice, or nested too deeply. */
 export class AmbiguousJsonError extends Error {
@@ -31,7 +45,9 @@ export function parseJson(text: string): JsonTree {
     if (word === "{") return object(level);
     if (word === "[") return list(level);
     const parsed = JSON.parse(word) as null | boolean | number | string;
-    return typeof parsed === "number" && !Number.isSafeInteger(parsed) && /^-?\d+$/.test(word) ? word : parsed;
+    return typeof parsed === "number" && !Number.isSafeInteger(parsed) && /^-?\d+$/.test(word)
+      ? { digits: word }
+      : parsed;
   }
 
   function object(level: number): JsonTree {

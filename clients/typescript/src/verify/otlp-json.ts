@@ -161,7 +161,9 @@ function encode(message: Message, json: JsonTree, depth: number): Uint8Array {
   return concat(...parts);
 }
 
-function encodeField({ number, type }: Field, name: string, value: JsonTree, depth: number): Uint8Array {
+function encodeField({ number, type }: Field, name: string, given: JsonTree, depth: number): Uint8Array {
+  // OTLP writes whole numbers of 64 bits as text.
+  const value = given !== null && typeof given === "object" && "digits" in given ? given.digits : given;
   if (typeof type === "function") return delimited(number, encode(type, value, depth + 1));
   if (typeof type !== "string") return concat(varint(number << 3), varint(enumNumber(type, name, value)));
   switch (type) {

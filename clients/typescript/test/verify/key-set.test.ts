@@ -31,6 +31,7 @@ describe("a key set", () => {
     ["base64url that decodes, and is not canonical", text({ x: x.replace(/g$/, "h") }), "keys[0].x"],
     ["padding", text({ x: `${x}=` }), "keys[0].x"],
     ["no id", text({ kid: "" }), "keys[0].kid"],
+    ["an id that is a number", text({ kid: 7 }).replace('"kid":7', '"kid":12345678901234567890'), "keys[0].kid"],
     ["an unknown state", text({ state: "active" }), "keys[0].state"],
     ["a date that differs between engines", text({ valid_from: "Jan 2 2026" }), "keys[0].valid_from"],
     ["a date that does not exist", text({ valid_until: "2026-13-02T00:00:00Z" }), "keys[0].valid_until"],
