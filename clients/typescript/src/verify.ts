@@ -8,7 +8,7 @@ import { judge, type LogProof, type SignedStatement } from "./verify/judge.ts";
 import type { KeySet } from "./verify/key-set.ts";
 import { spansOf, tried } from "./verify/resource-spans.ts";
 import { refusal, type Verdict } from "./verify/verdict.ts";
-import { MalformedError, once, unexpected, wireReader } from "./verify/wire-reader.ts";
+import { eachField, MalformedError, unexpected, wireReader } from "./verify/wire-reader.ts";
 
 export { UnreadableExportError } from "./verify/export-file.ts";
 export type { LogProof, SignedStatement } from "./verify/judge.ts";
@@ -81,9 +81,7 @@ function malformed({ message }: MalformedError): Verdict {
 function readRequest(bytes: Uint8Array): SpanToVerify {
   const reader = wireReader(bytes);
   const read: Partial<SpanToVerify> = {};
-  const seen = new Set<number>();
-  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
-    once(seen, tag);
+  eachField(reader, [], (tag) => {
     if (tag === 10) read.tenant = reader.text();
     else if (tag === 18) read.span = reader.bytes();
     else if (tag === 26) read.resource = reader.bytes();
@@ -91,7 +89,7 @@ function readRequest(bytes: Uint8Array): SpanToVerify {
     else if (tag === 42) read.signedStatement = readSignedStatement(reader.bytes());
     else if (tag === 50) read.logProof = readLogProof(reader.bytes());
     else throw unexpected(tag);
-  }
+  });
   if (read.span === undefined) throw new MalformedError("the request has no span");
   return { ...read, tenant: read.tenant ?? "", span: read.span };
 }
@@ -99,25 +97,21 @@ function readRequest(bytes: Uint8Array): SpanToVerify {
 function readSignedStatement(bytes: Uint8Array): SignedStatement {
   const reader = wireReader(bytes);
   const read: SignedStatement = { statement: new Uint8Array(), signature: new Uint8Array() };
-  const seen = new Set<number>();
-  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
-    once(seen, tag);
+  eachField(reader, [], (tag) => {
     if (tag === 10) read.statement = reader.bytes();
     else if (tag === 18) read.signature = reader.bytes();
     else throw unexpected(tag);
-  }
+  });
   return read;
 }
 
 function readLogProof(bytes: Uint8Array): LogProof {
   const reader = wireReader(bytes);
   const read: LogProof = { statement: new Uint8Array(), proof: "" };
-  const seen = new Set<number>();
-  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
-    once(seen, tag);
+  eachField(reader, [], (tag) => {
     if (tag === 10) read.statement = reader.bytes();
     else if (tag === 18) read.proof = reader.text();
     else throw unexpected(tag);
-  }
+  });
   return read;
 }

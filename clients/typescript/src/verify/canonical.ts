@@ -3,7 +3,7 @@
  * field at its default is left out; elements of lists and values of attributes never are.
  */
 import { base64Text, hexText } from "./bytes.ts";
-import { MalformedError, once, unexpected, type WireReader } from "./wire-reader.ts";
+import { eachField, MalformedError, unexpected, type WireReader } from "./wire-reader.ts";
 
 /** The attributes on a span that carry its signature. They are not part of the canonical form. */
 export interface Integrity {
@@ -40,44 +40,31 @@ type Member = [key: string, text: string];
 /** The canonical text of a Resource, or "" where nothing of it is covered. */
 export function readResource(reader: WireReader): string {
   const attributes: Member[] = [];
-  const seen = new Set<number>();
-  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
+  eachField(reader, [10, 26], (tag) => {
     if (tag === 10) addAttribute(attributes, reader.message());
-    else if (tag === 16) {
-      once(seen, tag);
-      reader.uint32();
-    } else if (tag === 26) checkEntityRef(reader.message());
+    else if (tag === 16) reader.uint32();
+    else if (tag === 26) checkEntityRef(reader.message());
     else throw unexpected(tag);
-  }
-  return unlessEmpty(objectText([...listMember("attributes", attributes)]));
+  });
+  return unlessEmpty(objectText(listMember("attributes", attributes)));
 }
 
 function checkEntityRef(reader: WireReader): void {
-  const seen = new Set<number>();
-  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
-    if (tag === 10 || tag === 18) once(seen, tag);
-    else if (tag !== 26 && tag !== 34) throw unexpected(tag);
+  eachField(reader, [26, 34], (tag) => {
+    if (![10, 18, 26, 34].includes(tag)) throw unexpected(tag);
     reader.text();
-  }
+  });
 }
 
 /** The canonical text of an InstrumentationScope, or "". */
 export function readScope(reader: WireReader): string {
-  const attributes: Member[] = [];
-  const members: Member[] = [];
-  const seen = new Set<number>();
-  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
-    if (tag === 26) {
-      addAttribute(attributes, reader.message());
-      continue;
-    }
-    once(seen, tag);
+  const text = readWithAttributes(reader, 26, (tag, members) => {
     if (tag === 10) addText(members, "name", reader.text());
     else if (tag === 18) addText(members, "version", reader.text());
     else if (tag === 32) reader.uint32();
     else throw unexpected(tag);
-  }
-  return unlessEmpty(objectText([...members, ...listMember("attributes", attributes)]));
+  });
+  return unlessEmpty(text);
 }
 
 /** `resource` and `scope` are canonical texts, or "". */
@@ -88,29 +75,25 @@ export function readSpan(reader: WireReader, resource: string, scope: string): R
   const links: string[] = [];
   const members: Member[] = [];
   let [traceId, spanId] = ["", ""];
-  const seen = new Set<number>();
-  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
+  eachField(reader, [74, 90, 106], (tag) => {
     if (tag === 74) addSpanAttribute(attributes, integrity, reader.message());
     else if (tag === 90) events.push(readEvent(reader.message()));
     else if (tag === 106) links.push(readLink(reader.message()));
-    else {
-      once(seen, tag);
-      if (tag === 10) traceId = readId(reader, traceIdBytes);
-      else if (tag === 18) spanId = readId(reader, spanIdBytes);
-      else if (tag === 26) addText(members, "traceState", reader.text());
-      else if (tag === 34) addText(members, "parentSpanId", readId(reader, spanIdBytes));
-      else if (tag === 42) addText(members, "name", reader.text());
-      else if (tag === 48) addNumber(members, "kind", reader.enum(lastKind));
-      else if (tag === 57) addTime(members, "startTimeUnixNano", reader.fixed64());
-      else if (tag === 65) addTime(members, "endTimeUnixNano", reader.fixed64());
-      else if (tag === 80) addNumber(members, "droppedAttributesCount", reader.uint32());
-      else if (tag === 96) addNumber(members, "droppedEventsCount", reader.uint32());
-      else if (tag === 112) addNumber(members, "droppedLinksCount", reader.uint32());
-      else if (tag === 122) members.push(...readStatus(reader.message()));
-      else if (tag === 133) reader.fixed32();
-      else throw unexpected(tag);
-    }
-  }
+    else if (tag === 10) traceId = readId(reader, traceIdBytes);
+    else if (tag === 18) spanId = readId(reader, spanIdBytes);
+    else if (tag === 26) addText(members, "traceState", reader.text());
+    else if (tag === 34) addText(members, "parentSpanId", readId(reader, spanIdBytes));
+    else if (tag === 42) addText(members, "name", reader.text());
+    else if (tag === 48) addNumber(members, "kind", reader.enum(lastKind));
+    else if (tag === 57) addTime(members, "startTimeUnixNano", reader.fixed64());
+    else if (tag === 65) addTime(members, "endTimeUnixNano", reader.fixed64());
+    else if (tag === 80) addNumber(members, "droppedAttributesCount", reader.uint32());
+    else if (tag === 96) addNumber(members, "droppedEventsCount", reader.uint32());
+    else if (tag === 112) addNumber(members, "droppedLinksCount", reader.uint32());
+    else if (tag === 122) members.push(...readStatus(reader.message()));
+    else if (tag === 133) reader.fixed32();
+    else throw unexpected(tag);
+  });
   if (traceId === "") throw new MalformedError("the span's trace_id is missing or all zero");
   if (spanId === "") throw new MalformedError("the span's span_id is missing or all zero");
   members.push(["traceId", `"${traceId}"`], ["spanId", `"${spanId}"`]);
@@ -124,53 +107,47 @@ export function readSpan(reader: WireReader, resource: string, scope: string): R
 
 /** An event with every field at its default is still there, as {}. */
 function readEvent(reader: WireReader): string {
-  const attributes: Member[] = [];
-  const members: Member[] = [];
-  const seen = new Set<number>();
-  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
-    if (tag === 26) {
-      addAttribute(attributes, reader.message());
-      continue;
-    }
-    once(seen, tag);
+  return readWithAttributes(reader, 26, (tag, members) => {
     if (tag === 9) addTime(members, "timeUnixNano", reader.fixed64());
     else if (tag === 18) addText(members, "name", reader.text());
     else if (tag === 32) addNumber(members, "droppedAttributesCount", reader.uint32());
     else throw unexpected(tag);
-  }
-  return objectText([...members, ...listMember("attributes", attributes)]);
+  });
 }
 
 function readLink(reader: WireReader): string {
-  const attributes: Member[] = [];
-  const members: Member[] = [];
-  const seen = new Set<number>();
-  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
-    if (tag === 34) {
-      addAttribute(attributes, reader.message());
-      continue;
-    }
-    once(seen, tag);
+  return readWithAttributes(reader, 34, (tag, members) => {
     if (tag === 10) addText(members, "traceId", readId(reader, traceIdBytes));
     else if (tag === 18) addText(members, "spanId", readId(reader, spanIdBytes));
     else if (tag === 26) addText(members, "traceState", reader.text());
     else if (tag === 40) addNumber(members, "droppedAttributesCount", reader.uint32());
     else if (tag === 53) reader.fixed32();
     else throw unexpected(tag);
-  }
+  });
+}
+
+/** The object of a message whose attributes are the field with this tag. `read` takes the other fields. */
+function readWithAttributes(
+  reader: WireReader,
+  attributesTag: number,
+  read: (tag: number, members: Member[]) => void,
+): string {
+  const [attributes, members]: [Member[], Member[]] = [[], []];
+  eachField(reader, [attributesTag], (tag) => {
+    if (tag === attributesTag) addAttribute(attributes, reader.message());
+    else read(tag, members);
+  });
   return objectText([...members, ...listMember("attributes", attributes)]);
 }
 
 /** None for a status whose fields are all at their default. */
 function readStatus(reader: WireReader): Member[] {
   const members: Member[] = [];
-  const seen = new Set<number>();
-  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
-    once(seen, tag);
+  eachField(reader, [], (tag) => {
     if (tag === 18) addText(members, "message", reader.text());
     else if (tag === 24) addNumber(members, "code", reader.enum(lastStatusCode));
     else throw unexpected(tag);
-  }
+  });
   return members.length === 0 ? [] : [["status", objectText(members)]];
 }
 
@@ -212,13 +189,11 @@ interface Value {
 function readKeyValue(reader: WireReader, level: number): Value & { key: string } {
   let key = "";
   let value: Value = { text: "null" };
-  const seen = new Set<number>();
-  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
-    once(seen, tag);
+  eachField(reader, [], (tag) => {
     if (tag === 10) key = reader.text();
     else if (tag === 18) value = readValue(reader.message(), level);
     else throw unexpected(tag);
-  }
+  });
   return { ...value, key };
 }
 

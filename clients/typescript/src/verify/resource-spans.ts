@@ -3,7 +3,7 @@
  * nobody can tell how many spans there were. A fault in a resource, a scope or a span stands in the place of each span that it touches.
  */
 import { type ReadSpan, readResource, readScope, readSpan } from "./canonical.ts";
-import { MalformedError, once, unexpected, type WireReader, wireReader } from "./wire-reader.ts";
+import { eachField, MalformedError, unexpected, type WireReader, wireReader } from "./wire-reader.ts";
 
 interface ScopeSpans {
   scope: Uint8Array | undefined;
@@ -25,35 +25,25 @@ export function spansOf(resourceSpans: Uint8Array): (ReadSpan | MalformedError)[
 }
 
 function readFrame(reader: WireReader): { resource: Uint8Array | undefined; scopeSpans: ScopeSpans[] } {
-  const scopeSpans: ScopeSpans[] = [];
-  let resource: Uint8Array | undefined;
-  const seen = new Set<number>();
-  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
-    if (tag === 18) scopeSpans.push(readScopeSpans(reader.message()));
-    else {
-      once(seen, tag);
-      if (tag === 10) resource = reader.bytes();
-      else if (tag === 26) reader.text();
-      else throw unexpected(tag);
-    }
-  }
-  return { resource, scopeSpans };
+  const { header, items } = readLayer(reader, () => readScopeSpans(reader.message()));
+  return { resource: header, scopeSpans: items };
 }
 
 function readScopeSpans(reader: WireReader): ScopeSpans {
-  const spans: Uint8Array[] = [];
-  let scope: Uint8Array | undefined;
-  const seen = new Set<number>();
-  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
-    if (tag === 18) spans.push(reader.bytes());
-    else {
-      once(seen, tag);
-      if (tag === 10) scope = reader.bytes();
-      else if (tag === 26) reader.text();
-      else throw unexpected(tag);
-    }
-  }
-  return { scope, spans };
+  const { header, items } = readLayer(reader, () => reader.bytes());
+  return { scope: header, spans: items };
+}
+
+/** ResourceSpans and ScopeSpans have the same fields: a resource or scope, items, and a schema_url, which is not signed. */
+function readLayer<Item>(reader: WireReader, readItem: () => Item): { header: Uint8Array | undefined; items: Item[] } {
+  const layer: { header: Uint8Array | undefined; items: Item[] } = { header: undefined, items: [] };
+  eachField(reader, [18], (tag) => {
+    if (tag === 10) layer.header = reader.bytes();
+    else if (tag === 18) layer.items.push(readItem());
+    else if (tag === 26) reader.text();
+    else throw unexpected(tag);
+  });
+  return layer;
 }
 
 /** What `read` gives, or why it cannot. */

@@ -106,10 +106,17 @@ export function wireReader(message: Uint8Array): WireReader {
   return reader;
 }
 
-/** Notes that a singular field was seen: of two, some parsers take the first, and others the last. */
-export function once(seen: Set<number>, tag: number): void {
-  if (seen.has(tag)) throw new MalformedError(`field number ${tag >>> 3} is there twice`);
-  seen.add(tag);
+/**
+ * Calls `read` with the tag of each field. Throws MalformedError for a field that is there twice, except those in `lists`: of two, some
+ * parsers take the first, and others the last.
+ */
+export function eachField(reader: WireReader, lists: readonly number[], read: (tag: number) => void): void {
+  const seen = new Set<number>();
+  for (let tag = reader.tag(); tag !== undefined; tag = reader.tag()) {
+    if (seen.has(tag)) throw new MalformedError(`field number ${tag >>> 3} is there twice`);
+    if (!lists.includes(tag)) seen.add(tag);
+    read(tag);
+  }
 }
 
 export function unexpected(tag: number): MalformedError {
