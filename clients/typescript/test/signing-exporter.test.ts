@@ -188,4 +188,13 @@ describe("spans that are lost", () => {
     await expect(provider.forceFlush()).rejects.toBeDefined();
     expect(exporter.stats().lost).toEqual({ shutdown: 51 });
   });
+
+  it("are counted by the shutdown, those that the service was not given yet among them", async () => {
+    const { provider, exporter, end } = await begin();
+    proxy.setOpen(false);
+    end(1_000);
+    await provider.forceFlush();
+    expect(await exporter.shutdown(200)).toBe(1_000);
+    expect(exporter.stats()).toEqual({ delivered: 0, refused: 0, lost: { shutdown: 1_000 } });
+  });
 });

@@ -13,14 +13,14 @@ export interface Sized {
 export interface ExporterQueue<Item extends Sized> {
   /** Resolves once the item has its place, or has none: before the signal there was no room, or the queue has ended. */
   put(item: Item, signal: AbortSignal): Promise<"placed" | "full" | "ended">;
-  /** The items, in order, each once, as they come; ends with `end`. An item keeps its place until `leave`. */
+  /** The items, in order, each once, as they come; ends behind the last one after `end`. An item keeps its place until `leave`. */
   items(): AsyncGenerator<Item, void, undefined>;
   leave(item: Item): void;
   /** All that have a place. */
   waiting(): readonly Item[];
   /** Resolves when no item has a place. */
   emptied(): Promise<void>;
-  /** Gives nothing more a place, and nobody an item. */
+  /** Gives nothing more a place. */
   end(): void;
 }
 
@@ -73,10 +73,11 @@ export function exporterQueue<Item extends Sized>(limits: QueueLimits): Exporter
     },
 
     async *items() {
-      while (!isEnded) {
+      for (;;) {
         const item = arrived.shift();
-        if (item === undefined) await change();
-        else yield item;
+        if (item !== undefined) yield item;
+        else if (isEnded) return;
+        else await change();
       }
     },
 
