@@ -109,7 +109,7 @@ function jsonOf({ traceId, spanId, verified, reason, message, keyId, keyState, s
 
 /** Rows as columns, two spaces apart. */
 function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = [0, 1].map((i) => Math.max(0, ...rows.map((row) => row[i]!.length)));
+  const widths = [0, 1].map((i) => rows.reduce((width, row) => Math.max(width, row[i]!.length), 0));
   return rows.map((row) =>
     row
       .map((cell, i) => cell.padEnd(widths[i] ?? 0))

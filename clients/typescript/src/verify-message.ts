@@ -14,9 +14,9 @@ export async function verifyResourceSpans(
   resourceSpans: readonly ResourceSpans[],
   tenant?: string,
 ): Promise<Verdict[]> {
-  const verdicts: Verdict[] = [];
-  for (const each of resourceSpans) verdicts.push(...(await verifyExport(keys, asExport(each), tenant)));
-  return verdicts;
+  const verdicts: Verdict[][] = [];
+  for (const each of resourceSpans) verdicts.push(await verifyExport(keys, asExport(each), tenant));
+  return verdicts.flat();
 }
 
 function asExport(resourceSpans: ResourceSpans): Uint8Array {

@@ -85,7 +85,8 @@ export function looseBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
   return count === 1 ? undefined : Uint8Array.from(bytes);
 }
 
-export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+/** A list and no arguments: an export may have more parts than a call can have. */
+export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const part of parts) {

@@ -49,7 +49,7 @@ export function parseLogProof(text: string): LogEvidence | undefined {
 
 /** RFC 6962, 2.1. */
 export function leafHash(entry: Uint8Array, crypto: Crypto): Promise<Uint8Array> {
-  return crypto.sha256(concat(Uint8Array.of(0), entry));
+  return crypto.sha256(concat([Uint8Array.of(0), entry]));
 }
 
 /** Whether the leaf is in the checkpoint's tree at its index: RFC 9162, 2.1.3.2. */
@@ -65,7 +65,7 @@ export async function isIncluded(leaf: Uint8Array, evidence: LogEvidence, crypto
   for (const sibling of path) {
     if (last === 0) return false;
     const isLeft = node % 2 === 1 || node === last;
-    root = await crypto.sha256(concat(Uint8Array.of(1), ...(isLeft ? [sibling, root] : [root, sibling])));
+    root = await crypto.sha256(concat([Uint8Array.of(1), ...(isLeft ? [sibling, root] : [root, sibling])]));
     // The last node of a level may have no sibling there, and is then that of the next.
     if (isLeft) while (node % 2 === 0 && node !== 0) up();
     up();

@@ -158,14 +158,14 @@ function encode(message: Message, json: JsonTree, depth: number): Uint8Array {
     else if (!Array.isArray(value)) throw new MalformedError(`${name} must be a list`);
     else for (const item of value as readonly JsonTree[]) parts.push(encodeField(field, name, item, depth));
   }
-  return concat(...parts);
+  return concat(parts);
 }
 
 function encodeField({ number, type }: Field, name: string, given: JsonTree, depth: number): Uint8Array {
   // OTLP writes whole numbers of 64 bits as text.
   const value = given !== null && typeof given === "object" && "digits" in given ? given.digits : given;
   if (typeof type === "function") return delimited(number, encode(type, value, depth + 1));
-  if (typeof type !== "string") return concat(varint(number << 3), varint(enumNumber(type, name, value)));
+  if (typeof type !== "string") return concat([varint(number << 3), varint(enumNumber(type, name, value))]);
   switch (type) {
     case "string":
       if (typeof value !== "string" || !value.isWellFormed()) throw wrong(name, "text");
@@ -178,13 +178,13 @@ function encodeField({ number, type }: Field, name: string, given: JsonTree, dep
       return delimited(number, idOf(name, value, 8));
     case "bool":
       if (typeof value !== "boolean") throw wrong(name, "true or false");
-      return concat(varint(number << 3), varint(value ? 1 : 0));
+      return concat([varint(number << 3), varint(value ? 1 : 0)]);
     case "uint32":
-      return concat(varint(number << 3), varint(uint32Of(name, value)));
+      return concat([varint(number << 3), varint(uint32Of(name, value))]);
     case "fixed32":
       return fixed(number, 5, (view) => view.setUint32(0, uint32Of(name, value), true));
     case "int64":
-      return concat(varint(number << 3), varint(BigInt.asUintN(64, int64Of(name, value, -(1n << 63n), 1n << 63n))));
+      return concat([varint(number << 3), varint(BigInt.asUintN(64, int64Of(name, value, -(1n << 63n), 1n << 63n)))]);
     case "fixed64":
       return fixed(number, 1, (view) => view.setBigUint64(0, int64Of(name, value, 0n, 1n << 64n), true));
     case "double":
@@ -247,13 +247,13 @@ function numberOf(value: JsonTree): number | undefined {
 }
 
 function delimited(number: number, content: Uint8Array): Uint8Array {
-  return concat(varint((number << 3) | 2), varint(content.length), content);
+  return concat([varint((number << 3) | 2), varint(content.length), content]);
 }
 
 function fixed(number: number, wireType: 1 | 5, write: (view: DataView) => void): Uint8Array {
   const bytes = new Uint8Array(wireType === 1 ? 8 : 4);
   write(new DataView(bytes.buffer));
-  return concat(varint((number << 3) | wireType), bytes);
+  return concat([varint((number << 3) | wireType), bytes]);
 }
 
 function varint(value: number | bigint): Uint8Array {

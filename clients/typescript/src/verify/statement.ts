@@ -102,7 +102,7 @@ const payloadType = "application/vnd.in-toto+json";
 
 /** DSSE v1.0: what the signature of a statement is over. */
 export function preAuthenticationEncoding(statement: Uint8Array): Uint8Array<ArrayBuffer> {
-  return concat(utf8Bytes(`DSSEv1 ${payloadType.length} ${payloadType} ${statement.length} `), statement);
+  return concat([utf8Bytes(`DSSEv1 ${payloadType.length} ${payloadType} ${statement.length} `), statement]);
 }
 
 const spelling = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,3}0{0,6}))?(?:[Zz]|\+00:00)$/;

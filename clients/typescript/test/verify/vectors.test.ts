@@ -76,6 +76,20 @@ describe("an export with signed spans", () => {
   });
 });
 
+describe("an export in JSON", () => {
+  const exported = (spans: string) => utf8(`{"resourceSpans":[{"scopeSpans":[{"spans":[${spans}]}]}]}`);
+
+  it("has a verdict for each of more spans than a call takes arguments", async () => {
+    const span = `{"traceId":"${"12".repeat(16)}","spanId":"${"34".repeat(8)}"}`;
+    expect(await verifyExport(keys, exported(Array(130_000).fill(span).join()))).toHaveLength(130_000);
+  });
+
+  it("is read with more escapes than an expression's stack holds", async () => {
+    const [verdict] = await verifyExport(keys, exported(`{"name":"${"\\n".repeat(5_000_000)}"}`));
+    expect(verdict).toMatchObject({ reason: "MALFORMED", message: expect.stringContaining("trace_id") });
+  });
+});
+
 describe("a time of signing", () => {
   const times: {
     accepted: { by: string; spelling: string; canonical: string }[];
