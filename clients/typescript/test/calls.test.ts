@@ -57,6 +57,10 @@ describe.each(["gRPC", "Connect"])("%s", (name) => {
     expect(ConnectError.from(error).code).toBe(Code.Canceled);
   });
 
+  it("has no deadline where the caller sets it to 0", async () => {
+    await expect(clients[name]!.status({}, { timeoutMs: 0 })).resolves.toBeDefined();
+  });
+
   it("asks for the token at each call", async () => {
     const given = [service.tokens.app!, "wrong", service.tokens.app!];
     const next = async () => given.shift()!;

@@ -51,6 +51,11 @@ function pathOf({ parent, name }: DescMethod): string {
   return `/${parent.typeName}/${name}`;
 }
 
+/** None after 0 milliseconds or fewer, as Connect's own transports have it. */
+function deadlineAfter(timeoutMs: number | undefined): { deadline?: number } {
+  return timeoutMs === undefined || timeoutMs <= 0 ? {} : { deadline: Date.now() + timeoutMs };
+}
+
 function unaryOver(channel: GrpcChannel): Transport["unary"] {
   return async <I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
@@ -60,7 +65,7 @@ function unaryOver(channel: GrpcChannel): Transport["unary"] {
     input: MessageInitShape<I>,
   ): Promise<UnaryResponse<I, O>> => {
     const request = toBinary(method.input, create(method.input, input));
-    const deadline = Date.now() + (timeoutMs ?? channel.timeoutMs);
+    const deadline = deadlineAfter(timeoutMs ?? channel.timeoutMs);
     const metadata = await channel.metadata(headers);
     signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
@@ -72,7 +77,7 @@ function unaryOver(channel: GrpcChannel): Transport["unary"] {
         (bytes) => fromBinary(method.output, asUint8Array(bytes)),
         request,
         metadata,
-        { deadline },
+        deadline,
         (error, message) => {
           signal?.removeEventListener("abort", cancel);
           if (error) reject(signal?.aborted ? abortedBy(signal) : callError(error));
@@ -108,7 +113,7 @@ function streamOver(channel: GrpcChannel): Transport["stream"] {
       passedThrough,
       (bytes) => fromBinary(method.output, asUint8Array(bytes)),
       metadata,
-      timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs },
+      deadlineAfter(timeoutMs),
     );
     const cancel = () => call.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
