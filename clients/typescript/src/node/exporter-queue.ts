@@ -52,10 +52,8 @@ export function exporterQueue<Item extends Sized>(limits: QueueLimits): Exporter
   return {
     async put(item, signal) {
       const before = turn;
-      let over!: () => void;
-      turn = new Promise((resolve) => {
-        over = resolve;
-      });
+      const { promise, resolve: over } = Promise.withResolvers<void>();
+      turn = promise;
       try {
         await before;
         while (!isEnded && !signal.aborted && !hasRoom(item)) await change(signal);

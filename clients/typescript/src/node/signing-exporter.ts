@@ -209,10 +209,7 @@ class Exporter<Span extends SdkSpan> {
   async #work(queue: ExporterQueue<Item<Span>>): Promise<void> {
     let last: Promise<unknown> = Promise.resolve();
     for await (const item of queue.items()) {
-      let taken!: () => void;
-      const isTaken = new Promise<void>((resolve) => {
-        taken = resolve;
-      });
+      const { promise: isTaken, resolve: taken } = Promise.withResolvers<void>();
       item.signed = this.#signed(item, taken);
       const before = last;
       last = (async () => {
@@ -293,12 +290,12 @@ class Exporter<Span extends SdkSpan> {
     const results: Promise<SpanResult[]>[] = [];
     for (const { parts } of batchesOf(item.parts)) {
       const bytes = exportOf(parts);
-      let isTaken!: () => void;
-      const onItsWay = new Promise<void>((resolve) => {
-        isTaken = resolve;
-      });
+      const { promise: onItsWay, resolve: isTaken } = Promise.withResolvers<void>();
       const one = this.#signBatch(item, bytes, isTaken);
-      one.then(isTaken, isTaken);
+      one.then(
+        () => isTaken(),
+        () => isTaken(),
+      );
       results.push(one);
       await onItsWay;
     }

@@ -114,7 +114,7 @@ class Signer implements SpanSigner {
     const bytes = spans instanceof Uint8Array ? spans : encoded(spans);
     const results: Promise<SpanResult[]>[] = [];
     const batches = batchesOf(spanParts(bytes));
-    const [before, { promise, resolve }] = [this.#turn, withResolvers<void>()];
+    const [before, { promise, resolve }] = [this.#turn, Promise.withResolvers<void>()];
     this.#turn = promise;
     try {
       await unlessAborted(before, signal);
@@ -144,7 +144,7 @@ class Signer implements SpanSigner {
     const requestId = `${this.#run}.${this.#batches}`;
     this.#batches += 1;
     const message = batchMessage(resourceSpans, { ...this.#terms, requestId });
-    const { promise, resolve, reject } = withResolvers<SpanResult[]>();
+    const { promise, resolve, reject } = Promise.withResolvers<SpanResult[]>();
     promise.catch(() => {});
     const batch: Batch = {
       message,
@@ -386,13 +386,4 @@ function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined): Pr
       resolve();
     });
   });
-}
-
-function withResolvers<T>() {
-  let resolve!: (value: T) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<T>((yes, no) => {
-    [resolve, reject] = [yes, no];
-  });
-  return { promise, resolve, reject };
 }
