@@ -303,6 +303,11 @@ class Signer implements SpanSigner {
 
   #startIdle(): void {
     clearTimeout(this.#idle);
+    if (this.#isClosed) {
+      // It was opened while the signer was closed.
+      this.#stream?.end();
+      return;
+    }
     this.#idle = setTimeout(() => {
       if (this.#unanswered.length === 0) this.#stream?.end();
     }, idleMs);
