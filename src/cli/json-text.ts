@@ -2,7 +2,7 @@
  * Where values lie in a JSON text that is known to parse, and the one check that JSON.parse leaves out: of members with one name it keeps
  * the last, others keep the first, and so one signature would stand for two spans.
  */
-import { endOfString } from "../encoding/json-numbers.ts";
+import { endOfString, stringAt } from "../encoding/json-numbers.ts";
 import { KmsError } from "../errors.ts";
 
 /** A value: text.slice(start, end). */
@@ -88,8 +88,7 @@ function step(scan: Scan): number {
 function nameAt(scan: Scan): string {
   const start = skipSpace(scan);
   scan.at = endOfString(scan.text, start);
-  const name = scan.text.slice(start + 1, scan.at - 1);
-  return name.includes("\\") ? JSON.parse(`"${name}"`) : name;
+  return stringAt(scan.text, start, scan.at);
 }
 
 function skipSpace(scan: Scan): number {

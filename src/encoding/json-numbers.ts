@@ -4,7 +4,7 @@
  */
 
 export interface WrittenNumber {
-  /** The member that the number is in, as the text spells it: for elements of a list the list's; empty at the top. */
+  /** Name of the member that holds the number, or the list that it is in; empty at the top. */
   name: string;
   /** text.slice(start, end) is the number. */
   start: number;
@@ -26,7 +26,7 @@ export function* numbersIn(text: string): Generator<WrittenNumber, void, undefin
     if (unit === quote) {
       at = endOfString(text, start);
       const isName = text.charCodeAt(endOfSpace(text, at)) === colon;
-      if (isName) name = text.slice(start + 1, at - 1);
+      if (isName) name = stringAt(text, start, at);
     } else if (unit === openBrace || unit === openBracket) {
       outer.push(name);
     } else if (unit === closeBrace || unit === closeBracket) {
@@ -38,13 +38,19 @@ export function* numbersIn(text: string): Generator<WrittenNumber, void, undefin
   }
 }
 
-/** Where a string ends that begins at `start`, behind its closing quote. */
+/** Index behind the closing quote of the string that begins at `start`. */
 export function endOfString(text: string, start: number): number {
   for (let at = start + 1; ; at += 1) {
     const unit = text.charCodeAt(at);
     if (unit === quote) return at + 1;
     if (unit === backslash) at += 1;
   }
+}
+
+/** The string between `start` and `end`, both its quotes included. */
+export function stringAt(text: string, start: number, end: number): string {
+  const spelled = text.slice(start + 1, end - 1);
+  return spelled.includes("\\") ? JSON.parse(`"${spelled}"`) : spelled;
 }
 
 function endOfSpace(text: string, start: number): number {

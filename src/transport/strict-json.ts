@@ -37,10 +37,7 @@ function refuseRounded(text: string): void {
   for (const { name, start, end } of numbersIn(text)) {
     if (name === "doubleValue" || name === "double_value") continue;
     if (end - start <= maxExactLength && Number.isSafeInteger(Number(text.slice(start, end)))) continue;
-    throw madeUpName(
-      JSON.parse(`"${name}"`),
-      "is an integer that JSON numbers cannot hold exactly: send it as a string",
-    );
+    throw madeUpName(name, "is an integer that JSON numbers cannot hold exactly: send it as a string");
   }
 }
 

@@ -25,6 +25,10 @@ it("gives elements of a list with the list's member, behind inner objects too", 
   ]);
 });
 
+it("gives a member's name without its escapes", () => {
+  expect(found(String.raw`{"\u0061\n\"": 1}`)).toEqual([['a\n"', "1"]]);
+});
+
 it("takes no string and no word for a number, and no string for a member's name that is none", () => {
   expect(found(String.raw`{"1" : "2", "a\"3": "\\", "4": [true, null, "5:"], "é" :6}`)).toEqual([["é", "6"]]);
   expect(found('["a",1]')).toEqual([["", "1"]]);
