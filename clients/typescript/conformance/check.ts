@@ -70,7 +70,7 @@ async function offline(keys: KeySet, tenant: string, { batch, reason }: Expected
     verdicts.map((each) => each.reason),
     requestsOf(batch, tenant).map(() => reason),
   );
-  // By the request of one span it is the same.
+  // The request of one span gives the same.
   for (const request of requestsOf(batch, tenant)) equal((await verifySpan(keys, request)).reason, reason);
 }
 

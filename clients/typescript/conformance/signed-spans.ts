@@ -19,7 +19,7 @@ export function exportOf(...resourceSpans: ResourceSpans[]): Uint8Array {
   return toBinary(SignSpansRequestSchema, create(SignSpansRequestSchema, { resourceSpans }));
 }
 
-/** By SignSpan, one by one. */
+/** Signs by SignSpan, one by one. */
 export async function signEach(kms: Pick<Kms, "signSpan">, tenantId: string, batch: string): Promise<ResourceSpans> {
   const whole = batchOf(batch);
   const { resource } = whole;
@@ -37,7 +37,7 @@ export interface Logged {
   attributes: KeyValue[][];
 }
 
-/** By SignSpans in log mode, on a stream of its own. */
+/** Signs by SignSpans in log mode, on a stream of its own. */
 export async function signInLog(
   kms: Pick<Kms, "signSpans">,
   tenantId: string,

@@ -5,7 +5,7 @@ import { defaultTimeoutMs, type Kms, kmsOver } from "./kms.ts";
 import { authorization, requireSafe, type TokenSource } from "./token.ts";
 
 export interface ConnectOptions {
-  /** Where the service listens for HTTP, as in `https://kms.example.com`. */
+  /** URL at which the service listens for HTTP, as in `https://kms.example.com`. */
   baseUrl: string;
   /** Asked at each call. Refused over http: unless the host is loopback. */
   token?: TokenSource;

@@ -21,13 +21,13 @@ export interface SpanToVerify {
   /** Who must have signed. */
   tenant: string;
   span: Uint8Array;
-  /** As it was signed; left out where it was signed without. */
+  /** The resource as it was signed; left out if it was signed without. */
   resource?: Uint8Array | undefined;
-  /** Likewise. */
+  /** The scope as it was signed; left out if it was signed without. */
   scope?: Uint8Array | undefined;
   /** What to check the span against, in place of its attributes. Not together with `logProof`. */
   signedStatement?: SignedStatement | undefined;
-  /** Likewise. */
+  /** A log proof to check the span against, in place of its attributes. Not together with `signedStatement`. */
   logProof?: LogProof | undefined;
 }
 

@@ -95,7 +95,7 @@ export function sealingChunks(
   };
 }
 
-/** By the 56 bytes that a message begins with. Throws SealedFileError where they are not of this key and context. */
+/** Opens by the 56 bytes that a message begins with. Throws SealedFileError if they are not of this key and context. */
 export function openingChunks(inputKey: Uint8Array, context: Uint8Array, prefix: Uint8Array): Chunks {
   if (prefix.length !== prefixBytes) throw new SealedFileError();
   const chunks = sealingChunks(inputKey, context, prefix.subarray(0, saltBytes));

@@ -29,7 +29,7 @@ export interface GrpcOptions {
 
 /** The service over one channel, which connects with the first call. */
 export interface GrpcKms extends Kms {
-  /** For streams whose messages are bytes already. */
+  /** What the span signer opens its streams on. */
   readonly channel: GrpcChannel;
   /** Closes the channel. Calls that are under way end. */
   close(): void;

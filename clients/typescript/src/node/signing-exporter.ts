@@ -72,7 +72,7 @@ export interface ExporterStats {
 export interface SigningExporter<Span> extends SdkExporter<Span> {
   /** Takes no more, delivers what it can within the time, and shuts the other exporter down. */
   shutdown(): Promise<void>;
-  /** The same within this time; resolves with how many spans were not delivered by then. */
+  /** Shuts down within this time; resolves with how many spans were not delivered by then. */
   shutdown(timeoutMs: number): Promise<number>;
   /** Resolves when all that was exported before is delivered or lost. */
   forceFlush(): Promise<void>;
@@ -123,7 +123,7 @@ class Exporter<Span extends SdkSpan> {
   readonly #logged = new Map<string, number>();
   /** Exports that were not answered yet. */
   readonly #open = new Set<Promise<void>>();
-  /** Of exports without a queue. */
+  /** Items under way, without a queue. */
   readonly #direct = new Set<Item<Span>>();
   #otel: Promise<Otel> | undefined;
   #shutdown: Promise<number> | undefined;

@@ -85,7 +85,7 @@ class Signer implements SpanSigner {
   #batches = 0;
   /** In their first order. */
   #unanswered: Batch[] = [];
-  /** Of those, how many this stream was sent. */
+  /** How many of `#unanswered` this stream was sent. */
   #sent = 0;
   #stream: SpanStream | undefined;
   /** From the moment that a stream is wanted until it has ended. */
@@ -314,7 +314,7 @@ class Signer implements SpanSigner {
     this.#idle.unref();
   }
 
-  /** Of what goes over a new stream: nobody waits for it any more, or the service would not know it again. */
+  /** Drops what nobody waits for any more, and what the service would not know again over a new stream. */
   #dropOld(): void {
     const last = Date.now() - maxAgeMs;
     for (const batch of [...this.#unanswered]) {

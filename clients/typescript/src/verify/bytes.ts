@@ -34,7 +34,7 @@ export function hexText(bytes: Uint8Array): string {
   return text;
 }
 
-/** Of pairs of hex digits, in either case. */
+/** Bytes of pairs of hex digits, in either case. */
 export function hexBytes(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from({ length: text.length / 2 }, (_, i) => Number.parseInt(text.slice(2 * i, 2 * i + 2), 16));
 }
@@ -56,7 +56,7 @@ export function canonicalBase64(text: string): Uint8Array<ArrayBuffer> | undefin
   return bytes !== undefined && base64Text(bytes) === text ? bytes : undefined;
 }
 
-/** Of base64url without padding (RFC 4648, 5). Undefined for any other text. */
+/** Bytes of base64url without padding (RFC 4648, 5). Undefined for any other text. */
 export function canonicalBase64Url(text: string): Uint8Array<ArrayBuffer> | undefined {
   if (/[+/=]/.test(text)) return undefined;
   const standard = text.replaceAll("-", "+").replaceAll("_", "/");
@@ -64,7 +64,7 @@ export function canonicalBase64Url(text: string): Uint8Array<ArrayBuffer> | unde
 }
 
 /**
- * As protobuf's JSON parsers read bytes: either alphabet, padded or not, with white space and padding between. Undefined for any other text.
+ * Bytes as protobuf's JSON parsers read them: either alphabet, padded or not, with white space and padding between. Undefined for any other text.
  * Spellings differ where nothing is signed but the bytes.
  */
 export function looseBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
@@ -85,7 +85,7 @@ export function looseBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
   return count === 1 ? undefined : Uint8Array.from(bytes);
 }
 
-/** A list and no arguments: an export may have more parts than a call can have. */
+/** Takes a list, not arguments: an export may have more parts than a call takes arguments. */
 export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;

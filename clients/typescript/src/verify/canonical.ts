@@ -181,7 +181,7 @@ function addSpanAttribute(attributes: Member[], integrity: Integrity, reader: Wi
 
 interface Value {
   text: string;
-  /** Of a string, the string itself. */
+  /** The string itself, if it is one. */
   plain?: string;
 }
 
@@ -264,7 +264,7 @@ function addNumber(members: Member[], key: string, value: number): void {
   if (value !== 0) members.push([key, String(value)]);
 }
 
-/** As text, because a double does not hold every one. */
+/** Adds a time as text, because a double does not hold every one. */
 function addTime(members: Member[], key: string, nanoseconds: bigint): void {
   if (nanoseconds !== 0n) members.push([key, `"${nanoseconds}"`]);
 }

@@ -18,7 +18,7 @@ export class KeySetError extends Error {
 
 /** Public keys of one tenant, to verify with. */
 export interface KeySet {
-  /** By key id. */
+  /** Keys by key id. */
   readonly keys: ReadonlyMap<string, VerifyingKey>;
   /** Each key by the name of each log that it may sign for. */
   readonly logKeys: readonly LogKey[];

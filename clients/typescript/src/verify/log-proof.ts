@@ -6,7 +6,7 @@ import { canonicalBase64, concat, isSame } from "./bytes.ts";
 import { type Crypto, hashBytes } from "./crypto.ts";
 import { type Note, parseNote } from "./signed-note.ts";
 
-/** As `audit.integrity.algorithm` names it, and the first line of a proof. */
+/** Name of the format in `audit.integrity.algorithm` and in the first line of a proof. */
 export const logProofAlgorithm = "c2sp.org/tlog-proof@v1";
 
 /** How far a log went. */

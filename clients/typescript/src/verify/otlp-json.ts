@@ -27,7 +27,7 @@ interface Field {
   inOneof?: boolean;
 }
 
-/** By the names of the proto. */
+/** Fields by the names of the proto. */
 type Message = () => Record<string, Field>;
 
 const attributes = (number: number): Field => ({ number, type: keyValue, isList: true });
@@ -240,7 +240,7 @@ function doubleOf(name: string, value: JsonTree): number {
   return number;
 }
 
-/** Of a number, or of its text without space around it. */
+/** Value of a number, or of its text without space around it. */
 function numberOf(value: JsonTree): number | undefined {
   if (typeof value === "number") return value;
   return typeof value === "string" && value !== "" && value.trim() === value ? Number(value) : undefined;

@@ -10,7 +10,7 @@ export interface NoteKey {
   name: string;
   /** 32 bytes. */
   publicKey: Uint8Array;
-  /** Of name and key, 8 hex digits. It tells keys apart and commits to nothing. */
+  /** 8 hex digits, made of name and key. It tells keys apart and commits to nothing. */
   noteKeyId: string;
 }
 

@@ -34,7 +34,7 @@ export interface Verdict {
   keyState?: KeyState;
   /** When the evidence says it was signed: RFC 3339 in UTC with milliseconds, however the span spells it. */
   signedAt?: string;
-  /** Of a span that can be read, 32 lower-case hex digits. */
+  /** 32 lower-case hex digits; missing if the span cannot be read. */
   traceId?: string;
   /** 16 lower-case hex digits. */
   spanId?: string;

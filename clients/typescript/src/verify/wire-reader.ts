@@ -15,7 +15,7 @@ export interface WireReader {
   tag(): number | undefined;
   /** The content of a length-delimited field. */
   bytes(): Uint8Array;
-  /** The same as a message of its own. */
+  /** The content of a length-delimited field, as a message of its own. */
   message(): WireReader;
   text(): string;
   uint32(): number;
@@ -53,7 +53,7 @@ export function wireReader(message: Uint8Array): WireReader {
     return Number(value);
   }
 
-  /** Of a tag or a length. */
+  /** Value of a tag or a length. */
   function short(what: string): number {
     const first = message[at];
     if (first !== undefined && first < 0x80) {
