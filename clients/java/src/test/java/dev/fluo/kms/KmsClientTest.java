@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.fluo.kms.v1.GenerateDataKeyRequest;
 import dev.fluo.kms.v1.GetPublicKeysRequest;
@@ -20,26 +19,18 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
-import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 @Timeout(300)
 class KmsClientTest {
-  private static TestService service;
+  @AutoClose private static TestService service;
 
   @BeforeAll
   static void startService() throws Exception {
-    assumeTrue(TestService.isThere(), "the service is not beside the client");
     service = TestService.start();
-  }
-
-  @AfterAll
-  static void stopService() {
-    if (service != null) {
-      service.close();
-    }
   }
 
   @Test

@@ -5,12 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.grpc.Status;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -27,22 +26,13 @@ class PiiRecordsTest {
   record Twice(@Pii("a") String first, @Pii("a") String second) {}
 
   private static final Map<String, String> CONTEXT = Map.of("table", "customers");
-  private static TestService service;
-  private static KmsClient client;
+  @AutoClose private static TestService service;
+  @AutoClose private static KmsClient client;
 
   @BeforeAll
   static void startService() throws Exception {
-    assumeTrue(TestService.isThere(), "the service is not beside the client");
     service = TestService.start();
     client = service.client();
-  }
-
-  @AfterAll
-  static void stopService() {
-    if (service != null) {
-      client.close();
-      service.close();
-    }
   }
 
   @Test

@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
@@ -76,7 +75,6 @@ class SealedFilesTest {
 
   @Test
   void sealsAndOpensByTheServiceAndLeavesNothingOnFailure() throws Exception {
-    assumeTrue(TestService.isThere(), "the service is not beside the client");
     Map<String, String> context = Map.of("customer", "4711");
     Path plain = Files.write(folder.resolve("plain"), plaintext(50_000));
     Path sealed = folder.resolve("sealed");

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.fluo.kms.v1.ResourceSpans;
 import dev.fluo.kms.v1.ScopeSpans;
@@ -23,7 +22,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -31,19 +30,11 @@ import org.junit.jupiter.api.Timeout;
 /** Against the real service. */
 @Timeout(300)
 class SpanSignerTest {
-  private static TestService service;
+  @AutoClose private static TestService service;
 
   @BeforeAll
   static void startService() throws Exception {
-    assumeTrue(TestService.isThere(), "the service is not beside the client");
     service = TestService.start();
-  }
-
-  @AfterAll
-  static void stopService() throws Exception {
-    if (service != null) {
-      service.close();
-    }
   }
 
   @Test

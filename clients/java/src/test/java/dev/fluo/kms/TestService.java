@@ -1,5 +1,7 @@
 package dev.fluo.kms;
 
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.net.URI;
@@ -9,7 +11,6 @@ import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
@@ -34,17 +35,11 @@ public final class TestService implements AutoCloseable {
     this.http = http;
   }
 
-  /** Whether the repository around this folder has what the service needs. */
-  public static boolean isThere() {
-    return Files.exists(ROOT.resolve("src/main.js")) && Files.exists(ROOT.resolve("node_modules/.bin/node"));
-  }
-
+  /** Starts it and waits until it serves. Skips the test if the repository around this folder has no service. */
   public static TestService start() throws Exception {
-    return start(Map.of());
-  }
-
-  /** Starts it with settings by their environment variables, and waits until it serves. */
-  public static TestService start(Map<String, String> settings) throws Exception {
+    boolean isThere =
+        Files.exists(ROOT.resolve("src/main.js")) && Files.exists(ROOT.resolve("node_modules/.bin/node"));
+    assumeTrue(isThere, "the service is not beside the client");
     ProcessBuilder builder =
         new ProcessBuilder(ROOT.resolve("node_modules/.bin/node").toString(), "src/main.js", "serve")
             .directory(ROOT.toFile())
@@ -53,14 +48,13 @@ public final class TestService implements AutoCloseable {
     builder.environment().put("FLUO_KMS_GRPC_PORT", "0");
     builder.environment().put("FLUO_KMS_HTTP_PORT", "0");
     builder.environment().put("FLUO_KMS_ISSUER", "kms.example.com");
-    builder.environment().putAll(settings);
     Process process = builder.start();
     CompletableFuture<String[]> serving = new CompletableFuture<>();
     Thread reader = new Thread(() -> read(process.inputReader(), serving), "service-log");
     reader.setDaemon(true);
     reader.start();
     try {
-      String[] addresses = serving.get(120, TimeUnit.SECONDS);
+      String[] addresses = serving.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
       return new TestService(process, addresses[0], addresses[1]);
     } catch (Exception e) {
       process.destroyForcibly();
@@ -101,11 +95,6 @@ public final class TestService implements AutoCloseable {
   public String keySet(String tenant) throws Exception {
     HttpRequest request = HttpRequest.newBuilder(URI.create(http + "/api/kms/tenants/" + tenant + "/jwks.json")).build();
     return HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString()).body();
-  }
-
-  /** Ends it at once, as a crash does. */
-  public void kill() throws InterruptedException {
-    process.destroyForcibly().waitFor();
   }
 
   @Override

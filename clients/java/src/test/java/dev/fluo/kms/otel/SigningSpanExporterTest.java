@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.fluo.kms.CutProxy;
 import dev.fluo.kms.KmsClient;
@@ -46,8 +45,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -56,35 +54,21 @@ import org.junit.jupiter.api.Timeout;
 /** Exports by the real SDK and its OTLP exporter, with the real service. */
 @Timeout(300)
 class SigningSpanExporterTest {
-  private static TestService service;
+  @AutoClose private static TestService service;
 
   private final Map<LossCause, Integer> told = new EnumMap<>(LossCause.class);
-  private TestBackend backend;
-  private KmsClient client;
+  @AutoClose private TestBackend backend;
+  @AutoClose private KmsClient client;
 
   @BeforeAll
   static void startService() throws Exception {
-    assumeTrue(TestService.isThere(), "the service is not beside the client");
     service = TestService.start();
-  }
-
-  @AfterAll
-  static void stopService() {
-    if (service != null) {
-      service.close();
-    }
   }
 
   @BeforeEach
   void open() throws Exception {
     backend = new TestBackend();
     client = service.client();
-  }
-
-  @AfterEach
-  void close() {
-    client.close();
-    backend.close();
   }
 
   @Test
