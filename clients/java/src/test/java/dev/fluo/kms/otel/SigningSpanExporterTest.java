@@ -162,7 +162,7 @@ class SigningSpanExporterTest {
       for (int i = 0; i < 30; i++) {
         provider.get("test").spanBuilder("s-" + i).startSpan().end();
       }
-      provider.forceFlush().join(1, TimeUnit.SECONDS);
+      provider.forceFlush().join(60, TimeUnit.SECONDS);
       assertEquals(10, exporter.shutdown(Duration.ofMillis(50)));
       provider.shutdown().join(60, TimeUnit.SECONDS);
       ExporterStats stats = exporter.stats();
