@@ -30,15 +30,7 @@ class SpanSignerAnswersTest {
   void sendsTheSameBytesInTheSameOrderOverAnotherStream() throws Exception {
     for (Status end :
         List.of(Status.UNAVAILABLE, Status.ABORTED, Status.RESOURCE_EXHAUSTED, Status.INTERNAL, Status.UNKNOWN)) {
-      ScriptedService.Script script =
-          (stream, request, given, answers) -> {
-            if (stream > 0) {
-              answers.onNext(good(given));
-            } else if (request == 1) {
-              answers.onError(end.asRuntimeException());
-            }
-          };
-      try (ScriptedService service = new ScriptedService(script);
+      try (ScriptedService service = new ScriptedService(endsAtSecondRequest(end));
           KmsClient client = KmsClient.builder(service.address()).insecure().build();
           SpanSigner signer = SpanSigner.builder(client, "acme").build()) {
         CompletableFuture<List<SpanOutcome>> first = signer.sign(List.of(Spans.of(1)));
@@ -73,15 +65,7 @@ class SpanSignerAnswersTest {
     for (Status end :
         List.of(
             Status.INVALID_ARGUMENT, Status.FAILED_PRECONDITION, Status.PERMISSION_DENIED, Status.ALREADY_EXISTS)) {
-      ScriptedService.Script script =
-          (stream, request, given, answers) -> {
-            if (stream > 0) {
-              answers.onNext(good(given));
-            } else if (request == 1) {
-              answers.onError(end.asRuntimeException());
-            }
-          };
-      try (ScriptedService service = new ScriptedService(script);
+      try (ScriptedService service = new ScriptedService(endsAtSecondRequest(end));
           KmsClient client = KmsClient.builder(service.address()).insecure().build();
           SpanSigner signer = SpanSigner.builder(client, "acme").build()) {
         CompletableFuture<List<SpanOutcome>> first = signer.sign(List.of(Spans.of(1)));
@@ -157,6 +141,17 @@ class SpanSignerAnswersTest {
       assertEquals(Status.Code.DEADLINE_EXCEEDED, codeOf(signer.sign(List.of(Spans.of(1)))));
       assertEquals(2, service.given().size());
     }
+  }
+
+  /** Ends the first stream at its second request with no answer; later streams answer each request. */
+  private static ScriptedService.Script endsAtSecondRequest(Status end) {
+    return (stream, request, given, answers) -> {
+      if (stream > 0) {
+        answers.onNext(good(given));
+      } else if (request == 1) {
+        answers.onError(end.asRuntimeException());
+      }
+    };
   }
 
   private static final class MovedClock extends Clock {

@@ -50,7 +50,7 @@ final class Check {
   }
 
   static void run(World world, Checks checks) throws Exception {
-    try (KmsClient client = KmsClient.builder(world.text("service")).insecure().deadline(Main.PATIENCE).build()) {
+    try (KmsClient client = world.client()) {
       Check check = new Check(world, checks, client);
       for (String file : world.texts("evidence")) {
         World evidence = World.read(Path.of(file));

@@ -59,7 +59,7 @@ final class Produce {
   }
 
   static void run(World world, Checks checks) throws Exception {
-    try (KmsClient client = KmsClient.builder(world.text("service")).insecure().deadline(Main.PATIENCE).build()) {
+    try (KmsClient client = world.client()) {
       new Produce(world, checks, client).run();
     }
   }

@@ -28,7 +28,7 @@ final class Pushback {
   }
 
   static void run(World world, Checks checks) {
-    try (KmsClient client = KmsClient.builder(world.text("service")).insecure().deadline(Main.PATIENCE).build()) {
+    try (KmsClient client = world.client()) {
       new Pushback(client, checks).run();
     }
   }

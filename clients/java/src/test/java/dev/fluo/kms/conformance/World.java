@@ -4,6 +4,7 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import dev.fluo.kms.KmsClient;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -34,6 +35,11 @@ record World(JsonObject members) {
 
   int number(String name) {
     return members.get(name).getAsInt();
+  }
+
+  /** Opens a client of the command's service, without TLS, and with time. */
+  KmsClient client() {
+    return KmsClient.builder(text("service")).insecure().deadline(Main.PATIENCE).build();
   }
 
   Path path(String name) {

@@ -20,14 +20,14 @@ class MainTest {
 
   @Test
   void exitsWith0WhenAllSpansVerify() throws Exception {
-    assertEquals(0, run("--keys", keys(), spans("")));
+    assertEquals(0, run("--keys", keys(), spans()));
     assertTrue(printed().contains("  OK  " + Signer.SIGNED_AT + "  " + Signer.KEY_ID + "  ACTIVE\n"), printed());
     assertTrue(printed().matches("(?s).*\n(\\d+) of \\1 verified\n"), printed());
   }
 
   @Test
   void exitsWith1WhenOneDoesNotAndWhenThereIsNone() throws Exception {
-    assertEquals(1, run("--keys=" + keys(), "--tenant", "other", spans("")));
+    assertEquals(1, run("--keys=" + keys(), "--tenant", "other", spans()));
     assertTrue(printed().contains("UNKNOWN_KEY  audit.integrity.tenant names another tenant"), printed());
     Path none = Files.write(folder.resolve("none"), new byte[0]);
     out.reset();
@@ -37,7 +37,7 @@ class MainTest {
 
   @Test
   void printsJson() throws Exception {
-    assertEquals(0, run("--json", "--keys", keys(), spans("")));
+    assertEquals(0, run("--json", "--keys", keys(), spans()));
     JsonObject printed = JsonParser.parseString(printed()).getAsJsonObject();
     assertEquals(0, printed.get("failed").getAsInt());
     JsonObject span = printed.getAsJsonArray("spans").get(0).getAsJsonObject();
@@ -47,14 +47,14 @@ class MainTest {
 
   @Test
   void exitsWith2ForWrongUsage() throws Exception {
-    assertEquals(2, run(spans("")));
+    assertEquals(2, run(spans()));
     assertEquals(2, run("--keys", keys()));
-    assertEquals(2, run("--keys", keys(), "--log", spans("")));
-    assertEquals(2, run("--keys", folder.resolve("absent").toString(), spans("")));
-    assertEquals(2, run("--keys", keys(), "--vkey", "x", spans("")));
-    assertEquals(1, run("--keys", spans(""), spans("")));
+    assertEquals(2, run("--keys", keys(), "--log", spans()));
+    assertEquals(2, run("--keys", folder.resolve("absent").toString(), spans()));
+    assertEquals(2, run("--keys", keys(), "--vkey", "x", spans()));
+    assertEquals(1, run("--keys", spans(), spans()));
     String vkey = Vectors.text(Signer.vectors().getAsJsonObject("vkey"), "text");
-    assertEquals(1, run("--keys", keys(), "--vkey", vkey, spans("")));
+    assertEquals(1, run("--keys", keys(), "--vkey", vkey, spans()));
   }
 
   private int run(String... arguments) {
@@ -72,8 +72,8 @@ class MainTest {
     return Files.writeString(folder.resolve("keys.json"), jwks).toString();
   }
 
-  private String spans(String suffix) throws Exception {
+  private String spans() throws Exception {
     byte[] export = Vectors.hex(Vectors.read("span/exported.json").getAsJsonObject(), "protobuf");
-    return Files.write(folder.resolve("spans" + suffix), export).toString();
+    return Files.write(folder.resolve("spans"), export).toString();
   }
 }
