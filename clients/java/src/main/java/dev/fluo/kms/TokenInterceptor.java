@@ -39,7 +39,8 @@ final class TokenInterceptor extends CallCredentials implements ClientIntercepto
     String shown;
     try {
       shown = token.get();
-    } catch (RuntimeException e) {
+    } catch (Throwable e) {
+      // An error that went past here would leave the call without an end.
       applier.fail(Status.UNAUTHENTICATED.withDescription("the token function failed").withCause(e));
       return;
     }

@@ -123,6 +123,26 @@ class KmsClientTest {
   }
 
   @Test
+  void failsTheCallWithWhatTheTokenFunctionThrows() {
+    for (Throwable thrown : List.of(new IllegalStateException("no token"), new NoClassDefFoundError("no class"))) {
+      try (KmsClient client = KmsClient.builder(service.grpc()).insecure().token(() -> throwing(thrown)).build()) {
+        StatusRuntimeException error =
+            assertThrows(
+                StatusRuntimeException.class, () -> client.kms().status(StatusRequest.getDefaultInstance()));
+        assertEquals(Status.Code.UNAUTHENTICATED, error.getStatus().getCode());
+        assertEquals(thrown, error.getCause());
+      }
+    }
+  }
+
+  private static String throwing(Throwable thrown) {
+    if (thrown instanceof Error error) {
+      throw error;
+    }
+    throw (RuntimeException) thrown;
+  }
+
+  @Test
   void refusesWhatContradictsItself() {
     Path file = Path.of("x.pem");
     assertThrows(
