@@ -6,6 +6,7 @@ import io.grpc.ClientInterceptors;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
@@ -17,29 +18,38 @@ final class ChannelFactory {
 
   private ChannelFactory() {}
 
-  static KmsClient open(KmsClient.Builder options, List<AutoCloseable> resources) {
+  static KmsClient open(KmsClient.Builder options) {
     check(options);
+    List<AutoCloseable> resources = new ArrayList<>();
+    try {
+      ManagedChannel managed = managed(options, resources);
+      Channel channel = ClientInterceptors.interceptForward(managed, options.interceptors);
+      channel = ClientInterceptors.intercept(channel, new CallDefaults(options.deadline));
+      if (options.token != null) {
+        channel = ClientInterceptors.intercept(channel, new TokenInterceptor(options.token));
+      }
+      return new KmsClient(managed, channel, resources);
+    } catch (RuntimeException e) {
+      KmsClient.close(resources);
+      throw e;
+    }
+  }
+
+  private static ManagedChannel managed(KmsClient.Builder options, List<AutoCloseable> resources) {
     ChannelCredentials credentials =
         options.isInsecure ? InsecureChannelCredentials.create() : TlsFiles.credentials(options, resources);
-    ManagedChannel managed =
-        Grpc.newChannelBuilder(options.target, credentials)
-            .maxInboundMessageSize(MESSAGE_BYTES)
-            // A request is kept whole until it is answered, or it could not be sent again.
-            .perRpcBufferLimit(2L * MESSAGE_BYTES)
-            .keepAliveTime(KEEPALIVE_SECONDS, TimeUnit.SECONDS)
-            .keepAliveTimeout(KEEPALIVE_TIMEOUT_SECONDS, TimeUnit.SECONDS)
-            .keepAliveWithoutCalls(false)
-            .enableRetry()
-            // Whoever answers for names must not say what is repeated.
-            .disableServiceConfigLookUp()
-            .defaultServiceConfig(ServiceConfig.retries())
-            .build();
-    Channel channel = ClientInterceptors.interceptForward(managed, options.interceptors);
-    channel = ClientInterceptors.intercept(channel, new CallDefaults(options.deadline));
-    if (options.token != null) {
-      channel = ClientInterceptors.intercept(channel, new TokenInterceptor(options.token));
-    }
-    return new KmsClient(managed, channel, resources);
+    return Grpc.newChannelBuilder(options.target, credentials)
+        .maxInboundMessageSize(MESSAGE_BYTES)
+        // A request is kept whole until it is answered, or it could not be sent again.
+        .perRpcBufferLimit(2L * MESSAGE_BYTES)
+        .keepAliveTime(KEEPALIVE_SECONDS, TimeUnit.SECONDS)
+        .keepAliveTimeout(KEEPALIVE_TIMEOUT_SECONDS, TimeUnit.SECONDS)
+        .keepAliveWithoutCalls(false)
+        .enableRetry()
+        // Whoever answers for names must not say what is repeated.
+        .disableServiceConfigLookUp()
+        .defaultServiceConfig(ServiceConfig.retries())
+        .build();
   }
 
   private static void check(KmsClient.Builder options) {

@@ -159,6 +159,10 @@ public final class KmsClient implements AutoCloseable {
       managed.shutdownNow();
       Thread.currentThread().interrupt();
     }
+    close(resources);
+  }
+
+  static void close(List<AutoCloseable> resources) {
     for (AutoCloseable resource : resources) {
       try {
         resource.close();
@@ -241,8 +245,7 @@ public final class KmsClient implements AutoCloseable {
      * @throws java.io.UncheckedIOException if a file cannot be read, or is no certificate or key
      */
     public KmsClient build() {
-      List<AutoCloseable> resources = new ArrayList<>();
-      return ChannelFactory.open(this, resources);
+      return ChannelFactory.open(this);
     }
   }
 }

@@ -18,6 +18,7 @@ final class TlsFiles {
 
   private TlsFiles() {}
 
+  /** @param resources gets what is to be closed with the client, also where this throws */
   static ChannelCredentials credentials(KmsClient.Builder options, List<AutoCloseable> resources) {
     TlsChannelCredentials.Builder tls = TlsChannelCredentials.newBuilder();
     if (options.caFile == null && options.certificateFile == null) {
@@ -46,10 +47,8 @@ final class TlsFiles {
       }
       return tls.build();
     } catch (IOException e) {
-      clock.shutdownNow();
       throw new UncheckedIOException(e);
     } catch (GeneralSecurityException e) {
-      clock.shutdownNow();
       throw new UncheckedIOException(new IOException("a certificate or key file is not in its form", e));
     }
   }

@@ -13,20 +13,28 @@ import dev.fluo.kms.v1.SignSpanRequest;
 import dev.fluo.kms.v1.StatusRequest;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.KeyStore;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Base64;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
+import javax.net.ssl.TrustManagerFactory;
+import javax.net.ssl.X509TrustManager;
 import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 
 @Timeout(300)
 class KmsClientTest {
   @AutoClose private static TestService service;
+
+  @TempDir Path folder;
 
   @BeforeAll
   static void startService() throws Exception {
@@ -149,5 +157,25 @@ class KmsClientTest {
         IllegalArgumentException.class, () -> KmsClient.builder("localhost:1").insecure().caFile(file).build());
     assertThrows(
         java.io.UncheckedIOException.class, () -> KmsClient.builder("localhost:1").caFile(file).build());
+  }
+
+  @Test
+  void leavesNoThreadBehindAClientThatCannotBeMade() throws Exception {
+    TrustManagerFactory system = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
+    system.init((KeyStore) null);
+    byte[] certificate = ((X509TrustManager) system.getTrustManagers()[0]).getAcceptedIssuers()[0].getEncoded();
+    String pem =
+        "-----BEGIN CERTIFICATE-----\n"
+            + Base64.getMimeEncoder().encodeToString(certificate)
+            + "\n-----END CERTIFICATE-----\n";
+    Path authority = Files.writeString(folder.resolve("ca.pem"), pem);
+    assertThrows(
+        IllegalArgumentException.class, () -> KmsClient.builder("dns:///a b:1").caFile(authority).build());
+    List<Thread> threads =
+        Thread.getAllStackTraces().keySet().stream().filter(each -> each.getName().equals("fluo-kms-files")).toList();
+    for (Thread thread : threads) {
+      thread.join(60_000);
+      assertFalse(thread.isAlive());
+    }
   }
 }
