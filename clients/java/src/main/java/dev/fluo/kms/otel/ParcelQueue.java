@@ -132,8 +132,8 @@ final class ParcelQueue {
     }
   }
 
-  /** Takes no more, and waits until it is empty. Returns false where that takes longer. */
-  boolean close(long nanos) throws InterruptedException {
+  /** Takes no more, and waits until it is empty, but no longer than this. */
+  void close(long nanos) throws InterruptedException {
     long left = nanos;
     lock.lockInterruptibly();
     try {
@@ -142,7 +142,6 @@ final class ParcelQueue {
       while (!parcels.isEmpty() && left > 0) {
         left = changed.awaitNanos(left);
       }
-      return parcels.isEmpty();
     } finally {
       lock.unlock();
     }

@@ -203,7 +203,7 @@ public final class SigningSpanExporter implements SpanExporter {
     }
   }
 
-  /** Shuts down within 30 s, likewise, on a thread of its own. */
+  /** Shuts down as {@link #shutdown(Duration)} does, within 30 s, on a thread of its own. */
   @Override
   public CompletableResultCode shutdown() {
     Thread thread =
@@ -224,15 +224,25 @@ public final class SigningSpanExporter implements SpanExporter {
   /**
    * Delivers what is in the queue, as far as the time allows, and shuts the delegate down. Returns how many spans of the
    * queue were not delivered; they are told as {@link LossCause#SHUTDOWN}. The first call counts.
+   *
+   * @throws InterruptedException if the thread is interrupted while it waits; the exporter is shut down all the same
    */
   public long shutdown(Duration most) throws InterruptedException {
     if (!isShutDown.compareAndSet(false, true)) {
       shutdown.join(most.toNanos(), TimeUnit.NANOSECONDS);
       return undelivered;
     }
-    if (queue != null) {
-      queue.close(most.toNanos());
+    try {
+      if (queue != null) {
+        queue.close(most.toNanos());
+      }
+    } finally {
+      end();
     }
+    return undelivered;
+  }
+
+  private void end() {
     courier.abort();
     threads.forEach(Thread::interrupt);
     if (queue != null) {
@@ -244,7 +254,6 @@ public final class SigningSpanExporter implements SpanExporter {
     signer.close();
     CompletableResultCode theirs = delegate.shutdown();
     theirs.whenComplete(() -> complete(shutdown, theirs.isSuccess()));
-    return undelivered;
   }
 
   /** Returns what became of spans so far. */

@@ -3,6 +3,7 @@ package dev.fluo.kms.otel;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.fluo.kms.CutProxy;
@@ -170,6 +171,22 @@ class SigningSpanExporterTest {
       assertEquals(Map.of(LossCause.QUEUE_FULL, 20L, LossCause.SHUTDOWN, 10L), stats.lost());
       assertEquals(Map.of(LossCause.QUEUE_FULL, 20, LossCause.SHUTDOWN, 10), told);
       assertEquals(List.of(), backend.requests());
+    }
+  }
+
+  @Test
+  void isShutDownThoughTheWaitIsInterrupted() throws Exception {
+    try (CutProxy nobody = new CutProxy(null);
+        KmsClient away = KmsClient.builder(nobody.address()).insecure().build()) {
+      SigningSpanExporter exporter = exporter(away, "interrupted").build();
+      SdkTracerProvider provider = provider(exporter);
+      provider.get("test").spanBuilder("a").startSpan().end();
+      assertTrue(provider.forceFlush().join(60, TimeUnit.SECONDS).isSuccess());
+      Thread.currentThread().interrupt();
+      assertThrows(InterruptedException.class, () -> exporter.shutdown(Duration.ofSeconds(60)));
+      assertEquals(Map.of(LossCause.SHUTDOWN, 1L), exporter.stats().lost());
+      assertEquals(1, exporter.shutdown(Duration.ofSeconds(60)));
+      provider.shutdown().join(60, TimeUnit.SECONDS);
     }
   }
 
