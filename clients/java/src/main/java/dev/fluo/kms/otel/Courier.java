@@ -123,8 +123,9 @@ final class Courier {
         }
       }
     }
-    parcel.replace(spans);
-    account.lost(LossCause.REJECTED, dropped, lastReason);
+    if (parcel.replace(spans)) {
+      account.lost(LossCause.REJECTED, dropped, lastReason);
+    }
   }
 
   private static String reasonOf(SpanOutcome.Refused refused) {

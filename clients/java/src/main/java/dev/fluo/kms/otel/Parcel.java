@@ -31,8 +31,12 @@ final class Parcel {
     return spans;
   }
 
-  synchronized void replace(List<SpanData> others) {
-    spans = others;
+  /** Has others delivered. Returns false once it is settled, for it was accounted with those that it had. */
+  synchronized boolean replace(List<SpanData> others) {
+    if (!isSettled) {
+      spans = others;
+    }
+    return !isSettled;
   }
 
   /** The first attempt to sign it. */
