@@ -19,7 +19,7 @@ final class Account {
   private long delivered;
   private long refused;
 
-  /** Counts of what is not logged at once. */
+  /** When a cause was logged last, and how many spans were not logged since. */
   private static final class Quiet {
     private long loggedAt;
     private long spans;
@@ -35,7 +35,7 @@ final class Account {
 
   synchronized void refused(String why) {
     refused++;
-    log("refused", 1, "the service refuses to sign spans: " + why);
+    log("refused", 1, "spans are refused by the service: " + why);
   }
 
   /** @param why for the log; must not show what spans hold */
