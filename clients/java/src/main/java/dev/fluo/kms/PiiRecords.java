@@ -16,6 +16,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -49,11 +50,11 @@ public final class PiiRecords {
    */
   public static <R extends Record> R encrypt(
       KmsClient client, String tenant, R record, Map<String, String> context) {
-    MarkedRecord<R> marked = MarkedRecord.of(record);
-    List<MarkedRecord.Component> components = marked.present();
-    if (components.isEmpty()) {
-      return record;
-    }
+    return replaced(record, components -> tokens(client, tenant, components, context));
+  }
+
+  private static List<Object> tokens(
+      KmsClient client, String tenant, List<MarkedRecord.Component> components, Map<String, String> context) {
     EncryptPiiRequest.Builder request =
         EncryptPiiRequest.newBuilder().setTenantId(tenant).putAllEncryptionContext(context);
     for (MarkedRecord.Component each : components) {
@@ -66,7 +67,7 @@ public final class PiiRecords {
       String token = answers.get(i).getToken();
       values.add(components.get(i).isText() ? token : token.getBytes(StandardCharsets.US_ASCII));
     }
-    return marked.with(values);
+    return values;
   }
 
   /** {@link #decrypt(KmsClient, String, Record, Map)} without an encryption context. */
@@ -83,11 +84,11 @@ public final class PiiRecords {
    */
   public static <R extends Record> R decrypt(
       KmsClient client, String tenant, R record, Map<String, String> context) {
-    MarkedRecord<R> marked = MarkedRecord.of(record);
-    List<MarkedRecord.Component> components = marked.present();
-    if (components.isEmpty()) {
-      return record;
-    }
+    return replaced(record, components -> values(client, tenant, components, context));
+  }
+
+  private static List<Object> values(
+      KmsClient client, String tenant, List<MarkedRecord.Component> components, Map<String, String> context) {
     DecryptPiiRequest.Builder request =
         DecryptPiiRequest.newBuilder().setTenantId(tenant).putAllEncryptionContext(context);
     for (MarkedRecord.Component each : components) {
@@ -108,7 +109,14 @@ public final class PiiRecords {
       values.add(component.isText() ? text(component, answer.getValue(), failures) : answer.getValue().toByteArray());
     }
     failures.throwIfAny();
-    return marked.with(values);
+    return values;
+  }
+
+  /** Returns the record with its marked values replaced; the record itself, without a call, if all are null. */
+  private static <R extends Record> R replaced(R record, Function<List<MarkedRecord.Component>, List<Object>> others) {
+    MarkedRecord<R> marked = MarkedRecord.of(record);
+    List<MarkedRecord.Component> components = marked.present();
+    return components.isEmpty() ? record : marked.with(others.apply(components));
   }
 
   /** A request that is refused for some of its fields says which; the record's names say more than their places. */

@@ -140,6 +140,17 @@ public final class Verifier {
       return malformed(integrity, Field.KEY_ID);
     }
     String signedAt = SignedAt.canonical(integrity.getOrEmpty(Field.SIGNED_AT));
+    Verdict refusal = refusal(tenant, integrity, keyId, signedAt);
+    if (refusal != null) {
+      return refusal;
+    }
+    Statement statement =
+        new Statement(keyId, signedAt, tenant, span.digest(), span.traceId(), span.spanId());
+    return bySignature(statement, statement.bytes(), signature, true, span.lacks());
+  }
+
+  /** Judges what both kinds of attributes say of time and tenant. Returns null where it is in order. */
+  private static Verdict refusal(String tenant, Integrity integrity, String keyId, String signedAt) {
     if (signedAt == null) {
       return malformed(integrity, Field.SIGNED_AT);
     }
@@ -147,15 +158,9 @@ public final class Verifier {
     if (signer == null) {
       return malformed(integrity, Field.TENANT);
     }
-    if (!signer.equals(tenant)) {
-      return Verdict.of(Reason.UNKNOWN_KEY)
-          .byKey(keyId, null)
-          .at(signedAt)
-          .saying(Integrity.namesAnotherTenant());
-    }
-    Statement statement =
-        new Statement(keyId, signedAt, tenant, span.digest(), span.traceId(), span.spanId());
-    return bySignature(statement, statement.bytes(), signature, true, span.lacks());
+    return signer.equals(tenant)
+        ? null
+        : Verdict.of(Reason.UNKNOWN_KEY).byKey(keyId, null).at(signedAt).saying(Integrity.namesAnotherTenant());
   }
 
   /** The statement is given: it must be the canonical text, and then be about this span. */
@@ -208,15 +213,9 @@ public final class Verifier {
       return malformed(integrity, Field.KEY_ID);
     }
     String signedAt = SignedAt.canonical(integrity.getOrEmpty(Field.SIGNED_AT));
-    if (signedAt == null) {
-      return malformed(integrity, Field.SIGNED_AT);
-    }
-    String signer = integrity.get(Field.TENANT);
-    if (signer == null) {
-      return malformed(integrity, Field.TENANT);
-    }
-    if (!signer.equals(tenant)) {
-      return Verdict.of(Reason.UNKNOWN_KEY).at(signedAt).saying(Integrity.namesAnotherTenant());
+    Verdict refusal = refusal(tenant, integrity, null, signedAt);
+    if (refusal != null) {
+      return refusal;
     }
     Statement statement =
         new Statement(null, signedAt, tenant, span.digest(), span.traceId(), span.spanId());
