@@ -13,7 +13,7 @@ final class HkdfExpand {
 
   private HkdfExpand() {}
 
-  /** Returns so many bytes for the parts of the info, one behind the other. The caller overwrites them. */
+  /** Returns {@code length} bytes for the parts of the info, one behind the other. The caller overwrites them. */
   static byte[] sha512(SecretKey key, int length, byte[]... info) {
     if (length > MOST_BYTES) {
       throw new IllegalArgumentException("HKDF gives at most " + MOST_BYTES + " bytes");

@@ -22,7 +22,7 @@ final class ReplacedFile {
     void writeTo(OutputStream out) throws IOException;
   }
 
-  /** On failure {@code file} is as it was, and what was written is removed. The new file is its owner's alone. */
+  /** Replaces the file by one that is its owner's alone. On failure it is as it was, and nothing is left beside it. */
   static void write(Path file, Content content) throws IOException {
     Path folder = file.toAbsolutePath().getParent();
     Path temporary = Files.createTempFile(folder, ".fluo-kms-", ".tmp", ownersAlone());
@@ -47,7 +47,7 @@ final class ReplacedFile {
         : new FileAttribute<?>[0];
   }
 
-  /** So that the new name outlives a crash, where a folder can be synced. */
+  /** Syncs the folder, if the system can: the new name then outlives a crash. */
   private static void sync(Path folder) {
     try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
       channel.force(true);

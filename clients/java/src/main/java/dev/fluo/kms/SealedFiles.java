@@ -74,7 +74,7 @@ public final class SealedFiles {
    *
    * @param context exactly the pairs with which it was sealed
    * @throws SealedFileException if the file is not what was sealed; {@code to} is then as it was
-   * @throws IOException if a file cannot be read or written; likewise
+   * @throws IOException if a file cannot be read or written; {@code to} is then as it was
    */
   public static void open(KmsClient client, String tenant, Path from, Path to, Map<String, String> context)
       throws IOException {

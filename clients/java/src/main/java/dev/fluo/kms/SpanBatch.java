@@ -30,7 +30,7 @@ public final class SpanBatch {
     return request;
   }
 
-  /** Since it was sent first; null before. The signer's lock guards it. */
+  /** Returns the time since it was sent first; null before. The signer's lock guards it. */
   Age age() {
     return age;
   }

@@ -32,12 +32,12 @@ import java.util.concurrent.locks.ReentrantLock;
  * }
  * }</pre>
  *
- * <p>Where the stream breaks (UNAVAILABLE, ABORTED, RESOURCE_EXHAUSTED, its clean end, a cut connection) it opens another,
- * waiting longer each time, up to 5 s or as the service says, and sends what was not answered again: in its first order,
- * unchanged, under the name that it had, so that a log gets no span twice. On UNAUTHENTICATED it does so once, with a
- * token asked anew; then what is not answered fails. A refusal of a batch fails the first one that is not answered, and
- * the others go over another stream. A batch that is not answered within 23 hours fails: the service remembers names for
- * 24. Its future then fails with {@link StatusRuntimeException}. A span that is bad never fails its batch: see {@link
+ * <p>If the stream breaks (UNAVAILABLE, ABORTED, RESOURCE_EXHAUSTED, a clean end, a cut connection), the signer opens
+ * another. It waits longer each time, up to 5 s or as the service says. It sends again what was not answered: in its first
+ * order, unchanged, under its old name, so that a log gets no span twice. On UNAUTHENTICATED it does so once, with a token
+ * asked anew; then what is not answered fails. A refusal fails the first batch that is not answered, and the others go
+ * over another stream. A batch that was first sent 23 hours ago fails instead of being sent again: the service remembers
+ * names for 24. Futures fail with {@link StatusRuntimeException}. A bad span never fails its batch: see {@link
  * SpanOutcome.Refused}.
  *
  * <p>In mode INDIVIDUAL the service remembers nothing: a repeat is another signature with another time, and both verify.
@@ -125,10 +125,11 @@ public final class SpanSigner implements AutoCloseable {
   }
 
   /**
-   * Signs one batch, likewise. A future that is cancelled gives the batch up: it is not sent again, and may be in the log.
+   * Signs one batch; blocks while {@code maxUnanswered} batches have no answer. A future that is cancelled gives the batch
+   * up: it is not sent again, and may be in the log.
    *
-   * @throws InterruptedException likewise
-   * @throws IllegalStateException likewise
+   * @throws InterruptedException if the thread is interrupted while it waits; nothing of the batch is on its way then
+   * @throws IllegalStateException if the signer is closed
    */
   public CompletableFuture<List<SpanOutcome>> sign(SpanBatch batch) throws InterruptedException {
     try {
@@ -139,11 +140,11 @@ public final class SpanSigner implements AutoCloseable {
   }
 
   /**
-   * Signs one batch, likewise; waits no longer than this for room.
+   * Signs one batch as {@link #sign(SpanBatch)} does, but waits no longer than this for room.
    *
    * @throws TimeoutException if there was none; nothing of the batch is on its way then
-   * @throws InterruptedException likewise
-   * @throws IllegalStateException likewise
+   * @throws InterruptedException if the thread is interrupted while it waits; nothing of the batch is on its way then
+   * @throws IllegalStateException if the signer is closed
    */
   public CompletableFuture<List<SpanOutcome>> sign(SpanBatch batch, Duration timeout)
       throws InterruptedException, TimeoutException {

@@ -14,7 +14,7 @@ import java.util.concurrent.ThreadLocalRandom;
 final class Spans {
   private Spans() {}
 
-  /** So many good spans of one resource and scope. */
+  /** Returns {@code count} good spans of one resource and scope. */
   static ResourceSpans of(int count) {
     ScopeSpans.Builder scope = ScopeSpans.newBuilder().setScope(InstrumentationScope.newBuilder().setName("test"));
     for (int i = 0; i < count; i++) {
@@ -30,7 +30,7 @@ final class Spans {
     return Span.newBuilder().setTraceId(id(16)).setSpanId(id(8)).setName(name).build();
   }
 
-  /** One that the service refuses: it has a key twice. */
+  /** Returns a span that the service refuses: it has a key twice. */
   static Span bad() {
     return span("bad").toBuilder().addAttributes(attribute("a", "1")).addAttributes(attribute("a", "2")).build();
   }

@@ -7,7 +7,8 @@ import java.time.Instant;
  *
  * @param publicKey 32 bytes, Ed25519
  * @param compromisedAt null unless it was marked as compromised, whatever state it is in now
- * @param validFrom null: unbounded on that side; likewise {@code validUntil}
+ * @param validFrom null: without a lower bound
+ * @param validUntil null: without an upper bound
  */
 record PublishedKey(
     String id, byte[] publicKey, KeyState state, Instant compromisedAt, Instant validFrom, Instant validUntil) {

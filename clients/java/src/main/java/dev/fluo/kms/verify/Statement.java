@@ -65,7 +65,7 @@ record Statement(String keyId, String signedAt, String tenant, String digest, St
         : null;
   }
 
-  /** Returns the parts of a log's entry about a span; null likewise. */
+  /** Returns the parts of a log's entry about a span; null for bytes that {@link #text} cannot have written. */
   static Statement parseLogged(byte[] bytes) {
     String text = textOf(bytes, MOST_ENTRY_BYTES);
     Matcher parts = LOGGED.matcher(text);

@@ -11,7 +11,7 @@ import java.util.OptionalLong;
  * @param keyState the state of that key, where the key set has it
  * @param signedAt when the evidence says it was signed: RFC 3339 in UTC, three fraction digits, {@code Z}
  * @param traceId 32 lower-case hex digits; empty for a span that cannot be read
- * @param spanId 16 lower-case hex digits, likewise
+ * @param spanId 16 lower-case hex digits; empty for a span that cannot be read
  * @param log the name (origin) of the log that the span claims a place in
  * @param leafIndex its place there
  * @param message what is wrong, where more is known than the reason says; the text may change

@@ -43,7 +43,7 @@ public final class Verifier {
    *
    * @param tenant who must have signed
    * @param resource OTLP's Resource in protobuf; empty where there is none
-   * @param scope OTLP's InstrumentationScope, likewise
+   * @param scope OTLP's InstrumentationScope in protobuf; empty where there is none
    * @param span OTLP's Span
    */
   public Verdict verify(String tenant, byte[] resource, byte[] scope, byte[] span) {
@@ -55,7 +55,7 @@ public final class Verifier {
    *
    * @param tenant who must have signed
    * @param resource OTLP's Resource in protobuf; empty where there is none
-   * @param scope OTLP's InstrumentationScope, likewise
+   * @param scope OTLP's InstrumentationScope in protobuf; empty where there is none
    * @param span OTLP's Span
    * @param evidence null: the attributes on the span
    */
@@ -72,7 +72,7 @@ public final class Verifier {
   /**
    * Verifies each span of an OTLP trace export, whoever signed: see {@link #verifyExport(byte[], String)}.
    *
-   * @throws NotAnExportException likewise
+   * @throws NotAnExportException if the bytes are no such export
    */
   public List<Verdict> verifyExport(byte[] export) {
     return verifyExport(export, null);
@@ -304,7 +304,7 @@ public final class Verifier {
     return Verdict.malformed(integrity.wrong(field));
   }
 
-  /** One that was signed with more than is given now differs, too. */
+  /** Returns what to say where span and evidence differ, as they do if less of the span is given; null otherwise. */
   private static String mismatch(Reason reason, String lacks) {
     boolean differs =
         reason == Reason.SIGNATURE_MISMATCH || reason == Reason.SPAN_MISMATCH || reason == Reason.PROOF_INVALID;

@@ -62,7 +62,7 @@ public final class Main {
     for (Verdict verdict : verdicts) {
       System.out.println("span at place " + verdict.leafIndex().orElse(-1) + " of the log: " + verdict.reason());
     }
-    // Somebody grants Bob's loan afterwards.
+    // Somebody changes the spans afterwards.
     String text = new String(export, StandardCharsets.ISO_8859_1);
     byte[] changed = text.replace("loan.amount", "loan.amounT").getBytes(StandardCharsets.ISO_8859_1);
     List<Verdict> ofChanged = audit.verdicts(changed);
