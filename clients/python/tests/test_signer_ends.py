@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -285,6 +286,40 @@ def test_blocks_while_too_much_is_unanswered(scripted):
         assert [outcome(each) for each in pending] == [0, 1]
         assert outcome(signer.sign_batch(batch)) == 2
         signer.flush(HUNG_SECONDS)
+
+
+def test_holds_four_batches_at_most_in_order_while_the_service_answers_slowly(scripted):
+    counting = threading.Lock()
+    unanswered = most = 0
+
+    def slowly(requests, context):
+        nonlocal unanswered
+        arrived: queue.SimpleQueue[SignSpansRequest | None] = queue.SimpleQueue()
+
+        def read() -> None:
+            nonlocal unanswered, most
+            for request in requests:
+                with counting:
+                    unanswered += 1
+                    most = max(most, unanswered)
+                arrived.put(request)
+            arrived.put(None)
+
+        threading.Thread(target=read, daemon=True).start()
+        while (request := arrived.get(timeout=HUNG_SECONDS)) is not None:
+            time.sleep(0.005)
+            with counting:
+                unanswered -= 1
+            yield answer_to(request)
+
+    scripted.script = [slowly]
+    with KmsClient(scripted.address, insecure=True) as kms, SpanSigner(kms, "acme", max_unanswered=4) as signer:
+        pending = [signer.sign([spans.resource_spans(str(i))]) for i in range(40)]
+        assert [outcome(each) for each in pending] == list(range(40))
+    (received,) = scripted.requests
+    given = [SignSpansRequest.FromString(each).resource_spans[0] for each in received]
+    assert [each.scope_spans[0].spans[0].name for each in given] == [str(i) for i in range(40)]
+    assert most <= 4
 
 
 def test_sends_no_more_what_is_withdrawn(scripted):

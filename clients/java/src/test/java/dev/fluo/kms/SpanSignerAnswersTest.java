@@ -16,10 +16,15 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneId;
 import java.time.ZoneOffset;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -57,6 +62,42 @@ class SpanSignerAnswersTest {
         KmsClient client = KmsClient.builder(service.address()).insecure().build();
         SpanSigner signer = SpanSigner.builder(client, "acme").build()) {
       assertEquals(1, signer.sign(List.of(Spans.of(1))).get(60, TimeUnit.SECONDS).size());
+    }
+  }
+
+  @Test
+  void holdsFourBatchesAtMostInOrderWhileTheServiceAnswersSlowly() throws Exception {
+    AtomicInteger unanswered = new AtomicInteger();
+    AtomicInteger most = new AtomicInteger();
+    ScheduledExecutorService slow = Executors.newSingleThreadScheduledExecutor();
+    ScriptedService.Script script =
+        (stream, request, given, answers) -> {
+          most.accumulateAndGet(unanswered.incrementAndGet(), Math::max);
+          Runnable answer =
+              () -> {
+                unanswered.decrementAndGet();
+                answers.onNext(good(given));
+              };
+          slow.schedule(answer, 5, TimeUnit.MILLISECONDS);
+        };
+    try (ScriptedService service = new ScriptedService(script);
+        KmsClient client = KmsClient.builder(service.address()).insecure().build();
+        SpanSigner signer = SpanSigner.builder(client, "acme").maxUnanswered(4).build()) {
+      List<CompletableFuture<List<SpanOutcome>>> answers = new ArrayList<>();
+      for (int spans = 1; spans <= 40; spans++) {
+        answers.add(signer.sign(List.of(Spans.of(spans))));
+      }
+      List<Integer> inOrder = IntStream.rangeClosed(1, 40).boxed().toList();
+      List<Integer> answered = new ArrayList<>();
+      for (CompletableFuture<List<SpanOutcome>> answer : answers) {
+        answered.add(answer.get(60, TimeUnit.SECONDS).size());
+      }
+      assertEquals(inOrder, answered);
+      assertEquals(
+          inOrder, service.given().stream().map(each -> each.getResourceSpans(0).getScopeSpans(0).getSpansCount()).toList());
+      assertTrue(most.get() <= 4, most.toString());
+    } finally {
+      slow.shutdownNow();
     }
   }
 
