@@ -57,6 +57,8 @@ export const shops: Readonly<Record<string, (work: string) => Promise<Shop> | Sh
         GOPROXY: [`file://${work}`, `file://${others}`, run("go", ["env", "GOPROXY"]).trim()].join(","),
         GOMODCACHE: cache,
         GONOSUMDB: module,
+        // Go indexes the imports of a module in that cache once a path, and would go on with those of an earlier run.
+        GODEBUG: "goindex=0",
         // Makes a cache that can be removed.
         GOFLAGS: "-modcacherw",
       },
