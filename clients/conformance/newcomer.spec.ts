@@ -18,7 +18,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { isShown } from "../../scripts/docs/expected.ts";
-import { type Neighbours, startNeighbours } from "./newcomer/neighbours.ts";
+import { type Neighbours, startNeighbours, withAddresses } from "./newcomer/neighbours.ts";
 import { type Step, stepsOf, unmarkedBlocks } from "./newcomer/page.ts";
 import { newFolder, run, write } from "./newcomer/shell.ts";
 import { type Shop, shops } from "./newcomer/shops.ts";
@@ -176,6 +176,14 @@ describe("the page", () => {
       { kind: "run", example: "first", command: "go build", shown: "" },
       { kind: "run", example: "first", command: "./first", shown: "fk1.…" },
     ]);
+  });
+
+  it("has its addresses replaced once, also where a new port begins like one of them", () => {
+    const addresses = { "localhost:8080": "localhost:43180", "localhost:4318": "127.0.0.1:5000" };
+    const text = 'open("http://localhost:8080"), export("http://localhost:4318/v1/traces", "localhost:43189")';
+    expect(withAddresses(text, addresses)).toBe(
+      'open("http://localhost:43180"), export("http://127.0.0.1:5000/v1/traces", "localhost:43189")',
+    );
   });
 
   it("is refused with an example without a name or a file, and with a run without a command", () => {

@@ -33,12 +33,17 @@ export async function startNeighbours(folder: string, serviceFolder: string): Pr
     "kms.example.com:9000": `localhost:${secured.grpcPort}`,
   };
   return {
-    here: (text) => Object.entries(addresses).reduce((all, [from, to]) => all.replaceAll(from, to), text),
+    here: (text) => withAddresses(text, addresses),
     async stop() {
       backend.close();
       await secured.stop();
     },
   };
+}
+
+/** Puts in whole addresses, all at once: a port that was put in may begin like one of the page. */
+export function withAddresses(text: string, addresses: Readonly<Record<string, string>>): string {
+  return text.replace(/\b[a-z][a-z.]*:\d+\b/g, (address) => addresses[address] ?? address);
 }
 
 function portOf(address: string): string {
