@@ -1,0 +1,170 @@
+import { readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { judgeWal } from "../../../../src/store/sqlite/wal/verdict.ts";
+import {
+  edit,
+  flip,
+  frameBytes,
+  framePart,
+  framesOf,
+  inFrame,
+  newWalFolder,
+  type WalFolder,
+  walHeaderBytes,
+} from "../../../support/wal-files.ts";
+
+let folder: WalFolder;
+beforeEach(() => {
+  folder = newWalFolder();
+});
+afterEach(() => folder[Symbol.dispose]());
+
+const page = Buffer.alloc(3_000, "n");
+function insert(count = 1): void {
+  folder.db.exec("begin");
+  for (let index = 0; index < count; index += 1) folder.db.prepare("insert into notes (text) values (?)").run(page);
+  folder.db.exec("commit");
+}
+function insertOneByOne(count: number): void {
+  for (let index = 0; index < count; index += 1) insert();
+}
+function rowsOf(file: string): number {
+  const db = new DatabaseSync(file);
+  try {
+    expect(db.prepare("pragma integrity_check").get()).toEqual({ integrity_check: "ok" });
+    return Number(db.prepare("select count(*) as count from notes").get()!.count);
+  } finally {
+    db.close();
+  }
+}
+
+describe("a log without damage", () => {
+  it("is whole where there is none, where it is empty and where all is in it", () => {
+    const none = folder.copy();
+    truncateSync(`${none}-wal`);
+    expect(judgeWal(none)).toEqual({ kind: "whole" });
+    insertOneByOne(10);
+    expect(judgeWal(folder.copy())).toEqual({ kind: "whole" });
+  });
+
+  it("is whole when it was checkpointed, and begun again over its old frames or truncated", () => {
+    insertOneByOne(20);
+    folder.db.exec("pragma wal_checkpoint(passive)");
+    expect(judgeWal(folder.copy())).toEqual({ kind: "whole" });
+    insertOneByOne(3);
+    const begun = folder.copy();
+    expect(framesOf(begun).count).toBeGreaterThan(20);
+    expect(judgeWal(begun)).toEqual({ kind: "whole" });
+    folder.db.exec("pragma wal_checkpoint(truncate)");
+    insert();
+    expect(judgeWal(folder.copy())).toEqual({ kind: "whole" });
+  });
+
+  it("is not lost with a spill that was rolled back, before a short commit", () => {
+    insertOneByOne(3);
+    folder.db.exec("pragma cache_size = 1; begin");
+    for (let index = 0; index < 100; index += 1) folder.db.prepare("insert into notes (text) values (?)").run(page);
+    folder.db.exec("rollback");
+    const spilled = framesOf(folder.copy());
+    insert();
+    const file = folder.copy();
+    expect(framesOf(file).count).toBe(spilled.count);
+    expect(framesOf(file).count).toBeGreaterThan(framesOf(file).commits.at(-1)! + 10);
+    expect(judgeWal(file).kind).toBe("undecided");
+    expect(rowsOf(file)).toBe(4);
+  });
+
+  it("is not lost with a savepoint that was undone after it spilled", () => {
+    folder.db.exec("pragma cache_size = 1; begin; savepoint one");
+    for (let index = 0; index < 100; index += 1) folder.db.prepare("insert into notes (text) values (?)").run(page);
+    folder.db.exec("rollback to one; release one");
+    folder.db.prepare("insert into notes (text) values (?)").run(page);
+    folder.db.exec("commit");
+    insertOneByOne(2);
+    const file = folder.copy();
+    expect(["whole", "undecided"]).toContain(judgeWal(file).kind);
+    expect(rowsOf(file)).toBe(3);
+  });
+});
+
+describe("a commit that no other followed", () => {
+  it("is undecided with each of its pages lost in turn, or a part of it", () => {
+    insertOneByOne(5);
+    const before = framesOf(folder.copy()).count;
+    insert(20);
+    const { count } = framesOf(folder.copy());
+    expect(count - before).toBeGreaterThan(15);
+    for (let frame = before + 1; frame <= count; frame += 1) {
+      const lost = folder.copy();
+      edit(`${lost}-wal`, (bytes) => bytes.fill(0, inFrame(frame, 0), inFrame(frame + 1, 0)));
+      const kind = judgeWal(lost).kind;
+      expect({ frame, kind }).toEqual({ frame, kind: "undecided" });
+      expect(rowsOf(lost)).toBe(5);
+    }
+  });
+
+  it("is never lost by sectors that are left out, whatever they held before", () => {
+    // An earlier use of the log, so that a commit mark stands in each place where a frame comes.
+    insert();
+    for (let use = 0; use < 80; use += 1) folder.db.exec(`update notes set text = x'${use % 10}0'`);
+    folder.db.exec("pragma wal_checkpoint(passive)");
+    insertOneByOne(2);
+    const old = readFileSync(`${folder.copy()}-wal`);
+    expect(framesOf(folder.copy()).commits.slice(-70)).toHaveLength(70);
+    insert(70);
+    const from = inFrame(5, 0);
+    const end = readFileSync(`${folder.copy()}-wal`).length;
+    // Some lie between a frame's mark and its checksum.
+    const torn = folder.copy();
+    const bytes = readFileSync(`${torn}-wal`);
+    for (let sector = Math.ceil(from / 512); (sector + 1) * 512 <= end; sector += 1) {
+      const one = Buffer.from(bytes);
+      old.copy(one, sector * 512, sector * 512, (sector + 1) * 512);
+      writeFileSync(`${torn}-wal`, one);
+      expect(judgeWal(torn).kind).not.toBe("lost");
+    }
+  }, 60_000);
+});
+
+describe("a commit that others followed", () => {
+  const parts = { ...framePart, "the page's end": frameBytes - 1 };
+  it.each(Object.entries(parts))("is lost by a flip in %s of its frame", (_, byte) => {
+    insertOneByOne(12);
+    const { commits } = framesOf(folder.copy());
+    for (const bit of [0, 7]) {
+      const file = folder.copy();
+      flip(`${file}-wal`, inFrame(commits[5]!, byte), bit);
+      expect(judgeWal(file)).toMatchObject({ kind: "lost", firstDamaged: commits[5] });
+    }
+  });
+
+  it("is lost by a flip in the log's header", () => {
+    insertOneByOne(5);
+    for (let byte = 0; byte < walHeaderBytes; byte += 1) {
+      const file = folder.copy();
+      flip(`${file}-wal`, byte, byte % 8);
+      expect({ byte, ...judgeWal(file) }).toMatchObject({ byte, kind: "lost", firstDamaged: 1 });
+    }
+  });
+
+  it("has lost nothing where the database has all that the log has, wherever the flip", () => {
+    insertOneByOne(40);
+    folder.db.exec("pragma wal_checkpoint(passive)");
+    const { count } = framesOf(folder.copy());
+    for (let frame = 1; frame <= count; frame += 1) {
+      const file = folder.copy();
+      flip(`${file}-wal`, inFrame(frame, (frame * 131) % frameBytes), frame % 8);
+      expect({ frame, ...judgeWal(file) }).toEqual({ frame, kind: "settled", firstDamaged: frame });
+    }
+  });
+
+  it("is judged without a change to any byte", () => {
+    insertOneByOne(9);
+    const file = folder.copy();
+    flip(`${file}-wal`, inFrame(4, 100));
+    const bytes = ["", "-wal"].map((end) => readFileSync(file + end));
+    expect(judgeWal(file).kind).toBe("lost");
+    expect(["", "-wal"].map((end) => readFileSync(file + end))).toEqual(bytes);
+  });
+});
