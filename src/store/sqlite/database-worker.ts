@@ -9,6 +9,8 @@ import { migrate } from "../sql/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import type { Answer, Call } from "./open.ts";
 import { prepareFile, realPath } from "./file.ts";
+import type { Hold } from "./wal/hold.ts";
+import { holdReady } from "./wal/ready.ts";
 import type { LockedStore, Store } from "../store.ts";
 
 const lookMs = 500;
@@ -17,12 +19,14 @@ const port = parentPort!;
 const file = realPath((workerData as { file: string }).file);
 const db = embeddedDatabase({ file, soon: setImmediate });
 const locked = lockedSqlStore("sqlite", db);
+let hold: Hold | undefined;
 let unlocked: Store | undefined;
 
 /** What may be called, by name. */
 async function run({ method, args }: Pick<Call, "method" | "args">): Promise<unknown> {
   if (method === "open") {
     prepareFile(file);
+    hold = holdReady(file);
     await db.write((tx) => migrate(tx, sqliteDialect));
     return undefined;
   }
@@ -41,6 +45,7 @@ port.on("message", async ({ id, method, args }: Call) => {
   );
   port.postMessage(answer);
   if (method === "close") {
+    hold?.release();
     clearInterval(looking);
     port.close();
   }

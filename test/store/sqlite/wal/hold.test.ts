@@ -1,0 +1,83 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { type Hold, holdDatabase } from "../../../../src/store/sqlite/wal/hold.ts";
+
+let dir: string;
+let file: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "fluo-kms-hold-"));
+  file = join(dir, "kms.db");
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+/** Holds the database in another process, which says whether it was alone. */
+async function holdElsewhere() {
+  const hold = new URL("../../../../src/store/sqlite/wal/hold.ts", import.meta.url);
+  const program = `import { holdDatabase } from ${JSON.stringify(hold.href)};
+    let alone = false;
+    holdDatabase(${JSON.stringify(file)}, () => { alone = true; });
+    console.log(alone);
+    setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ["--input-type=module", "--eval", program], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const [line] = await once(createInterface({ input: child.stdout }), "line");
+  return {
+    wasAlone: line === "true",
+    async kill() {
+      child.kill("SIGKILL");
+      await once(child, "exit");
+    },
+  };
+}
+
+function hold(): { held: Hold; wasAlone: boolean } {
+  let wasAlone = false;
+  const held = holdDatabase(file, () => {
+    wasAlone = true;
+  });
+  return { held, wasAlone };
+}
+
+it("is alone where none holds it, in this process or in another, also after that was killed", async () => {
+  const first = hold();
+  expect(first.wasAlone).toBe(true);
+  const second = hold();
+  expect(second.wasAlone).toBe(false);
+  const other = await holdElsewhere();
+  expect(other.wasAlone).toBe(false);
+  first.held.release();
+  second.held.release();
+  expect(hold().wasAlone).toBe(false);
+  await other.kill();
+});
+
+it("ends with a process that is killed", async () => {
+  const other = await holdElsewhere();
+  expect(other.wasAlone).toBe(true);
+  await other.kill();
+  const { held, wasAlone } = hold();
+  expect(wasAlone).toBe(true);
+  held.release();
+});
+
+it("ends with what is thrown while it is alone", () => {
+  expect(() =>
+    holdDatabase(file, () => {
+      throw new Error("lost");
+    }),
+  ).toThrow("lost");
+  const { held, wasAlone } = hold();
+  expect(wasAlone).toBe(true);
+  held.release();
+});
+
+it("is by a file that its owner alone reads", () => {
+  hold().held.release();
+  expect(statSync(`${file}.lock`).mode & 0o777).toBe(0o600);
+});
