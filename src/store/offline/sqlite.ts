@@ -4,11 +4,13 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { KmsError } from "../../errors.ts";
-import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
+import { type EmbeddedDatabase, embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
 import { migrate, migrations } from "../sql/schema.ts";
 import { schemaVersion, sqlTables, type TableDialect, type Tables } from "./tables.ts";
 import type { SqliteSettings } from "../sqlite/open.ts";
 import { prepareFile, realPath } from "../sqlite/file.ts";
+import type { Hold } from "../sqlite/wal/hold.ts";
+import { holdReady } from "../sqlite/wal/ready.ts";
 
 const dialect: TableDialect = {
   beginSnapshot: "begin",
@@ -22,15 +24,27 @@ export async function openSqliteTables({ file }: SqliteSettings): Promise<Tables
 
 async function openToRead(file: string, nameOf: (path: string) => string): Promise<Tables> {
   refuseNone(file);
-  const db = embeddedDatabase({ file: nameOf(realPath(file)), readOnly: true, soon: setImmediate });
+  const path = realPath(file);
+  const name = nameOf(path);
+  const hold = name === path && canHold(path) ? holdReady(path) : undefined;
+  const db = heldBy(hold, embeddedDatabase({ file: name, readOnly: true, soon: setImmediate }));
   return closingUnless(db, sqlTables("sqlite", db, dialect));
+}
+
+/** A reader that may write nothing in the directory opens the log that a service keeps there, and changes nothing of it. */
+function canHold(path: string): boolean {
+  return refusal(existsSync(`${path}.lock`) ? `${path}.lock` : dirname(path)) === undefined;
+}
+
+function heldBy(hold: Hold | undefined, db: EmbeddedDatabase): EmbeddedDatabase {
+  return { ...db, close: () => db.close().finally(() => hold?.release()) };
 }
 
 /** To fill: the file and its tables are made if need be. */
 export async function makeSqliteTables(settings: SqliteSettings): Promise<Tables> {
   const file = realPath(settings.file);
   prepareFile(file);
-  const db = embeddedDatabase({ file, soon: setImmediate });
+  const db = heldBy(holdReady(file), embeddedDatabase({ file, soon: setImmediate }));
   const made = db.write((tx) => migrate(tx, sqliteDialect)).then(() => sqlTables("sqlite", db, dialect));
   return closingUnless(db, made);
 }
@@ -57,7 +71,9 @@ export async function openSqliteBackup(settings: SqliteSettings): Promise<Tables
 }
 
 async function isOlder(file: string): Promise<boolean> {
-  const db = embeddedDatabase({ file: backupName(file), readOnly: true, soon: setImmediate });
+  const name = backupName(file);
+  const hold = name === file && canHold(file) ? holdReady(file) : undefined;
+  const db = heldBy(hold, embeddedDatabase({ file: name, readOnly: true, soon: setImmediate }));
   try {
     const version = await db.read((query) => schemaVersion(query, dialect.hasSchema));
     return version > 0 && version < migrations.length;
