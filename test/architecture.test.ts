@@ -159,7 +159,8 @@ const mayImport: Record<string, readonly string[]> = {
   "store/registry.ts": ["store", "store/sqlite", "store/postgres", "store/offline"],
   store: [],
   "store/sql": ["store", "tlog"],
-  "store/sqlite": ["store", "store/sql", "failpoints.ts"],
+  "store/sqlite": ["store", "store/sql", "store/sqlite/wal", "failpoints.ts"],
+  "store/sqlite/wal": [],
   "store/postgres": ["store", "store/sql", "failpoints.ts"],
   "store/offline": ["store", "store/sql", "store/sqlite", "store/postgres"],
 

@@ -87,6 +87,11 @@ export interface AuditEvent {
   count: number;
   /** The rule that let the caller do it; undefined where there are no rules, nobody called, or no rule did. */
   rule?: string | undefined;
+  /** How many names of tenants or keys the row stands for, where it stands for many and has none; and when the first of them was. */
+  names?: number | undefined;
+  firstAt?: Date | undefined;
+  /** What no other member can say, as text that its action defines. */
+  detail?: string | undefined;
 }
 
 export interface AuditRow extends AuditEvent {

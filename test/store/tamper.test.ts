@@ -67,7 +67,7 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
     // All of them could stand in any column, as text or as a number.
     const at = new Date(1_767_323_045_678);
     const destruction = { by: "71", confirmedBy: "72", request: { at, rule: "73", days: 30 } };
-    const columns = laterColumns.kms_keys;
+    const columns = laterColumns.kms_keys.filter((column) => !["destroy_witnessed", "destroy_wait"].includes(column));
     const numbers: readonly string[] = ["destroy_requested_at", "destroy_days"];
     const pairs = columns.flatMap((one) =>
       columns.filter((other) => other !== one).map((other) => [one, other] as const),

@@ -123,7 +123,7 @@ export async function liveIn(where: Place): Promise<Record<string, KeyRecord>> {
     days = 8;
     await keyring.destroyDue();
     await keyring.scheduleDestruction({ ...request("overdue"), days: 7 });
-    await store.lease("rotation", "me", 1_000);
+    await store.lease("rotation/2", "me", 1_000);
     const pending = { ...(await store.active("active", "data"))!, keyId: "00".repeat(16), createdAt: new Date() };
     const secret = randomBytes(32);
     const wrapped = await provider.encrypt(secret, recordContext(pending));

@@ -407,50 +407,50 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
     });
 
     it("gives a lease to one, who may renew it", async () => {
-      const first = await store.lease("rotation", "a", 60_000);
+      const first = await store.lease("work", "a", 60_000);
       expect(first).toEqual({ generation: 1, finishedAt: undefined });
-      expect(await store.lease("rotation", "b", 60_000)).toEqual({ generation: undefined, finishedAt: undefined });
-      expect(await store.lease("rotation", "a", 60_000)).toEqual(first);
+      expect(await store.lease("work", "b", 60_000)).toEqual({ generation: undefined, finishedAt: undefined });
+      expect(await store.lease("work", "a", 60_000)).toEqual(first);
       expect((await store.lease("another", "b", 60_000)).generation).toBe(1);
     });
 
     it("gives a lease that ran out to the next, with a new generation, and to its holder likewise", async () => {
-      await store.lease("rotation", "a", -1);
-      expect((await store.lease("rotation", "b", -1)).generation).toBe(2);
-      expect((await store.lease("rotation", "b", 60_000)).generation).toBe(3);
+      await store.lease("work", "a", -1);
+      expect((await store.lease("work", "b", -1)).generation).toBe(2);
+      expect((await store.lease("work", "b", 60_000)).generation).toBe(3);
     });
 
     it("gives a lease that ends too late, its clock having been put back, to the next, and its holder may renew it till then", async () => {
       const dayMs = 24 * 60 * 60_000;
-      const first = await store.lease("rotation", "a", dayMs);
-      expect((await store.lease("rotation", "b", 2 * dayMs)).generation).toBeUndefined();
-      expect(await store.lease("rotation", "a", dayMs)).toEqual(first);
-      const fence = { name: "rotation", generation: first.generation! };
+      const first = await store.lease("work", "a", dayMs);
+      expect((await store.lease("work", "b", 2 * dayMs)).generation).toBeUndefined();
+      expect(await store.lease("work", "a", dayMs)).toEqual(first);
+      const fence = { name: "work", generation: first.generation! };
       const { keyId } = await makeActive({}, { fence });
-      expect((await store.lease("rotation", "b", 60_000)).generation).toBe(2);
+      expect((await store.lease("work", "b", 60_000)).generation).toBe(2);
       const second = await insert();
       const late = activate(second, { expect: { active: keyId }, fence });
       expect(await thrownBy(() => late)).toBeKmsError("LEASE_LOST", "lease");
       // Asked for no time, as by one that gives back what it lost, it stays its holder's.
-      expect((await store.lease("rotation", "a", 0)).generation).toBeUndefined();
+      expect((await store.lease("work", "a", 0)).generation).toBeUndefined();
     });
 
     it("remembers when the work of a lease was done, and frees it", async () => {
-      const { generation } = await store.lease("rotation", "a", 60_000);
-      await store.finishLease({ name: "rotation", generation: generation! }, start);
-      expect(await store.lease("rotation", "b", 60_000)).toEqual({ generation: 2, finishedAt: start });
-      const late = store.finishLease({ name: "rotation", generation: generation! }, start);
-      expect(await thrownBy(() => late)).toBeKmsError("LEASE_LOST", "rotation");
+      const { generation } = await store.lease("work", "a", 60_000);
+      await store.finishLease({ name: "work", generation: generation! }, start);
+      expect(await store.lease("work", "b", 60_000)).toEqual({ generation: 2, finishedAt: start });
+      const late = store.finishLease({ name: "work", generation: generation! }, start);
+      expect(await thrownBy(() => late)).toBeKmsError("LEASE_LOST", "work");
     });
 
     it("activates under a lease only while it is held", async () => {
-      const fence = { name: "rotation", generation: (await store.lease("rotation", "a", 60_000)).generation! };
+      const fence = { name: "work", generation: (await store.lease("work", "a", 60_000)).generation! };
       const first = await makeActive({}, { fence });
       await store.finishLease(fence, start);
       const second = await insert();
       const expectFirst = { expect: { active: first.keyId } };
       expect(await thrownBy(() => activate(second, { ...expectFirst, fence }))).toBeKmsError("LEASE_LOST", "lease");
-      await store.lease("rotation", "b", 60_000);
+      await store.lease("work", "b", 60_000);
       expect(await thrownBy(() => activate(second, { ...expectFirst, fence }))).toBeKmsError("LEASE_LOST", "lease");
       expect(await store.list("acme", "data")).toEqual([first]);
       const next = { ...fence, generation: fence.generation + 1 };

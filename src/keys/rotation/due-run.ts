@@ -1,5 +1,5 @@
 /**
- * One run of the rotation: all keys that are due, by one replica at a time. Whoever holds the lease `rotation` works, in batches of 100;
+ * One run of the rotation: all keys that are due, by one replica at a time. Whoever holds the lease `rotation/2` works, in batches of 100;
  * each activation is fenced by it, so that a replica that was stopped and resumed cannot write behind its successor's back. A run that was
  * complete is noted in the store; one that was missed, or failed for want of an answer, is caught up with by whichever replica looks next.
  * Before one was noted nobody knows what was missed, so the first look runs: with nothing due it is complete at once.
@@ -37,7 +37,8 @@ export interface RotationRuns {
   failed(): number;
 }
 
-const leaseName = "rotation";
+/** Another than that of earlier versions, which may run beside this one and must not rotate any more. */
+const leaseName = "rotation/2";
 const batchSize = 100;
 /** By how much the clocks of two replicas may differ. */
 const clockSkewMs = 5 * 60_000;

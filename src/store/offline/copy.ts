@@ -1,7 +1,7 @@
 /**
  * The rows of a store, whole: read in pages, and written to another. Rows move between databases unchanged, because their HMACs are over
- * columns and values that both have. Two kinds stay behind: PENDING keys, which nobody uses yet, and leases, which hold nothing but who
- * does some work now.
+ * columns and values that both have. Three kinds stay behind: PENDING keys, which nobody uses yet, leases, which hold nothing but who
+ * does some work now, and the count of commits, which is that of one file.
  */
 import type { RowValue } from "../sql/row-mac.ts";
 import type { KeyState, Purpose } from "../key-record.ts";
@@ -55,6 +55,8 @@ const orders: Readonly<Record<AnyTableName, readonly string[]>> = {
   kms_leases: ["name"],
   kms_audit_writers: ["writer_id"],
   kms_audit: ["id"],
+  kms_commits: ["id"],
+  kms_time: ["id"],
   kms_logs: ["tenant_id", "number"],
   kms_log_requests: ["tenant_id", "number", "request_id"],
   kms_log_handovers: ["tenant_id", "number", "entry_index"],
@@ -131,6 +133,7 @@ export async function copyRows(
   });
   await copy("kms_keys", (row) => countKey(contents, row), "state <> 'PENDING'");
   await copy("kms_requests");
+  await copy("kms_time");
   await copy("kms_logs", (row) => contents.logs.push(copiedLog(row)));
   for (const table of logTables) await copy(table);
   await copy("kms_audit_writers");

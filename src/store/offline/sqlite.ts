@@ -9,8 +9,8 @@ import { migrate, migrations } from "../sql/schema.ts";
 import { schemaVersion, sqlTables, type TableDialect, type Tables } from "./tables.ts";
 import type { SqliteSettings } from "../sqlite/open.ts";
 import { prepareFile, realPath } from "../sqlite/file.ts";
-import type { Hold } from "../sqlite/wal/hold.ts";
-import { holdReady } from "../sqlite/wal/ready.ts";
+import type { Hold } from "../sqlite/hold.ts";
+import { holdReady } from "../sqlite/ready-log.ts";
 
 const dialect: TableDialect = {
   beginSnapshot: "begin",

@@ -10,7 +10,7 @@ import { step } from "../../failpoints.ts";
 import type { Database, Query, Row, Transaction } from "../sql/database.ts";
 import { adviceOn } from "./server-advice.ts";
 import { postgresNews } from "./listen.ts";
-import { type Dialect, migrate } from "../sql/schema.ts";
+import { type Dialect, earlierVersion, migrate } from "../sql/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import type { LockedStore } from "../store.ts";
 
@@ -32,6 +32,11 @@ export const postgresDialect: Dialect = {
   tableEnd: "",
   // A backup may hold the tables for minutes. Less than audit rows may take, so that no replica stops for it.
   impatience: "set local lock_timeout = '2s'",
+  refuse: (name, { before, when }) => [
+    `create or replace function kms_refuse_earlier() returns trigger language plpgsql as
+     $$ begin raise exception '${earlierVersion}'; end $$`,
+    `create trigger ${name} before ${before} for each row when (${when}) execute function kms_refuse_earlier()`,
+  ],
 };
 
 const connectMs = 5_000;
@@ -117,6 +122,7 @@ export function postgresDatabase(url: string, maxConnections: number): Database 
       await read((query) => query("vacuum kms_keys"));
     },
     watch: news.watch,
+    // Commits are not counted: one row for all of them would make replicas wait for each other.
     async close() {
       // A server that has fallen silent acknowledges no goodbye.
       const closed = Promise.allSettled([news.close(), pool.end()]);

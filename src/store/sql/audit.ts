@@ -14,6 +14,7 @@ import {
   insertRow,
   insertRows,
   storedValues,
+  time,
   updateRow,
   valuesOf,
   wholeNumber,
@@ -53,6 +54,11 @@ export function auditChain(mac: RowMac, writerId: string): AuditChain {
     );
   }
 
+  /** Of the row that keeps the head. */
+  function macOf({ sequence, mac: own }: AuditHead): Uint8Array {
+    return mac.of("kms_audit_writers", valuesOf("kms_audit_writers", { writer_id: writerId, sequence, head: own }));
+  }
+
   async function head(query: Query): Promise<AuditHead | undefined> {
     const [row] = await query("select * from kms_audit_writers where writer_id = ?1", writerId);
     return row && headOf(authenticated(mac, "kms_audit_writers", row, `the head of audit writer ${writerId}`));
@@ -76,7 +82,8 @@ export function auditChain(mac: RowMac, writerId: string): AuditChain {
       });
       await insertRows(tx.query, "kms_audit", rows);
       const next = { writer_id: writerId, sequence, head: previous };
-      await (present ? updateRow : insertRow)(tx.query, mac, "kms_audit_writers", next);
+      const after = await (present ? updateRow : insertRow)(tx.query, mac, "kms_audit_writers", next);
+      tx.headChanged?.({ table: "kms_audit_writers", before: present && macOf(present), after });
       const newest = { writerId, sequence, mac: previous };
       tx.afterCommit(() => {
         if (newest.sequence > (written?.sequence ?? 0)) written = newest;
@@ -107,6 +114,9 @@ function auditRow(writerId: string, sequence: number, event: AuditEvent): Row {
     request_id: event.requestId,
     count: event.count,
     rule: event.rule ?? null,
+    distinct_names: event.names ?? null,
+    first_at: time(event.firstAt),
+    detail: event.detail ?? null,
   };
 }
 
@@ -151,6 +161,9 @@ function listed(row: Row): AuditRow {
     requestId: String(row.request_id),
     count: wholeNumber(row.count),
     rule: words(row.rule),
+    names: row.distinct_names === null ? undefined : wholeNumber(row.distinct_names),
+    firstAt: date(row.first_at),
+    detail: words(row.detail),
   };
 }
 

@@ -10,6 +10,16 @@ export type Row = Readonly<Record<string, RowValue>>;
 /** Runs a statement and gives its rows. Whole numbers are numbers, bytes are `Uint8Array`s. */
 export type Query = (text: string, ...values: RowValue[]) => Promise<Row[]>;
 
+/** Tables whose rows are the newest of something that grows. */
+export type HeadTable = "kms_logs" | "kms_audit_writers";
+
+/** HMACs of a head's row. Without `before` the head is new. */
+export interface HeadChange {
+  table: HeadTable;
+  before: Uint8Array | undefined;
+  after: Uint8Array;
+}
+
 export interface Transaction {
   query: Query;
   /** How many large rows one statement writes best: a statement costs a round trip, or nothing. */
@@ -18,6 +28,8 @@ export interface Transaction {
   lock(name: string, mode?: "shared"): Promise<void>;
   /** Tells the other replicas, if this is committed. */
   announce(change: Exclude<KeyChange, "any">): Promise<void>;
+  /** A head becomes another, if this is committed. Absent where commits are not counted. */
+  headChanged?(change: HeadChange): void;
   /** Runs `work` if this is committed, once it is. */
   afterCommit(work: () => void): void;
   /** If this is committed, bytes are to be erased that it deletes: by `scrub`, or after a crash before that by the next opening. */
@@ -37,5 +49,7 @@ export interface Database {
   /** Overwrites `erased`, which a transaction that `erases` deleted, wherever the database kept a copy, as far as it lets us. */
   scrub(erased: Uint8Array): Promise<void>;
   watch(listener: (change: KeyChange) => void): () => void;
+  /** From now on runs `count` in every transaction, last, with all its changes. Absent where commits are not counted. */
+  countCommits?(count: (query: Query, changes: readonly HeadChange[]) => Promise<void>): void;
   close(): Promise<void>;
 }

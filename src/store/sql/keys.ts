@@ -31,8 +31,10 @@ export function sqlKeys(
     destroyable: (at, limit) => db.read((query) => destroyableKeys(query, at, limit)),
     counts: (tenantId) => (tenantId === undefined ? countKeys(db) : db.read((query) => countKeysOf(query, tenantId))),
 
-    insertPending: (record) =>
-      db.write(({ query }) => insertRow(query, mac, "kms_keys", keyRow({ ...record, state: "PENDING", version: 0 }))),
+    async insertPending(record) {
+      const row = keyRow({ ...record, state: "PENDING", version: 0 });
+      await db.write(({ query }) => insertRow(query, mac, "kms_keys", row));
+    },
 
     activate: (activation) => db.write((tx) => activateKey(tx, { mac, chain, look }, activation)),
 

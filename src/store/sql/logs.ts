@@ -6,7 +6,7 @@ import type { Database, Query, Transaction } from "./database.ts";
 import { insertHandovers, lockLogs, readCompromises, readHandovers } from "./handovers.ts";
 import { headRow, readHead, readHeads } from "./heads.ts";
 import { insertChunks, readEntries, readHashes } from "./tile-chunks.ts";
-import { authenticated, date, insertRow, insertRows, valuesOf } from "./rows.ts";
+import { authenticated, bytes, date, insertRow, insertRows, valuesOf } from "./rows.ts";
 
 const secondMs = 1000;
 
@@ -39,7 +39,8 @@ async function create(tx: Transaction, mac: RowMac, head: LogHead): Promise<void
   if (last?.state === "open") throw new KmsError("CONFLICT", `log ${last.number} of tenant ${tenantId} is open`);
   const next = await nextNumber(tx.query, last);
   if (number !== next) throw new KmsError("CONFLICT", `the next log of tenant ${tenantId} is ${next}, not ${number}`);
-  await insertRow(tx.query, mac, "kms_logs", headRow(head));
+  const after = await insertRow(tx.query, mac, "kms_logs", headRow(head));
+  tx.headChanged?.({ table: "kms_logs", before: undefined, after });
 }
 
 async function nextNumber(query: Query, last: LogHead | undefined): Promise<number> {
@@ -51,7 +52,8 @@ async function nextNumber(query: Query, last: LogHead | undefined): Promise<numb
 async function append(tx: Transaction, mac: RowMac, group: LogAppend): Promise<void> {
   const { query } = tx;
   const { expect, next, requests } = group;
-  const row = headRow({ ...expect, ...next, state: "open" });
+  const before = tx.headChanged && (await macOfHead(query, expect));
+  const after = mac.of("kms_logs", valuesOf("kms_logs", headRow({ ...expect, ...next, state: "open" })));
   const updated = await query(
     `update kms_logs set size = ?3, root = ?4, frontier = ?5, changed_at = ?6, mac = ?7
      where tenant_id = ?1 and number = ?2 and size = ?8 and root = ?9 and state = 'open' returning number`,
@@ -61,11 +63,12 @@ async function append(tx: Transaction, mac: RowMac, group: LogAppend): Promise<v
     next.root,
     next.frontier,
     next.changedAt.getTime(),
-    mac.of("kms_logs", valuesOf("kms_logs", row)),
+    after,
     expect.size,
     expect.root,
   );
   if (updated.length !== 1) throw new KmsError("CONFLICT", "the log is not at that head any more");
+  tx.headChanged?.({ table: "kms_logs", before, after });
   await insertChunks(tx, group);
   await insertHandovers(query, mac, group);
   const rows = requests.map((request) => {
@@ -73,6 +76,11 @@ async function append(tx: Transaction, mac: RowMac, group: LogAppend): Promise<v
     return [...values, mac.of("kms_log_requests", values)];
   });
   await insertRows(query, "kms_log_requests", rows);
+}
+
+async function macOfHead(query: Query, { tenantId, number }: LogName): Promise<Uint8Array | undefined> {
+  const [row] = await query("select mac from kms_logs where tenant_id = ?1 and number = ?2", tenantId, number);
+  return row && bytes(row.mac);
 }
 
 function requestRow({ tenantId, number }: LogName, request: LogRequest) {

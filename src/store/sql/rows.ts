@@ -28,10 +28,13 @@ export function authenticated(mac: RowMac, table: TableName, row: Row, what: str
   throw new KmsError("DATA_LOSS", `${what} in the store is not as it was written: run fluo-kms check`);
 }
 
-export async function insertRow(query: Query, mac: RowMac, table: TableName, row: Row): Promise<void> {
+/** Gives the row's HMAC. */
+export async function insertRow(query: Query, mac: RowMac, table: TableName, row: Row): Promise<Uint8Array> {
   const columns = tables[table];
-  const values = [...storedValues(table, row), mac.of(table, valuesOf(table, row))];
+  const own = mac.of(table, valuesOf(table, row));
+  const values = [...storedValues(table, row), own];
   await query(`insert into ${table} (${columns.join(", ")}) values (${placeholders(columns.length)})`, ...values);
+  return own;
 }
 
 /** Saves round trips; but SQLite looks each parameter up by its number, one after the other. */
@@ -47,16 +50,18 @@ export async function insertRows(query: Query, table: AnyTableName, rows: readon
   }
 }
 
-/** Replaces the row whose first column is this row's. CONFLICT where there is none any more: another deleted it since it was read. */
-export async function updateRow(query: Query, mac: RowMac, table: TableName, row: Row): Promise<void> {
+/**
+ * Replaces the row whose first column is this row's, and gives its HMAC. CONFLICT where there is none any more: another deleted it since it
+ * was read.
+ */
+export async function updateRow(query: Query, mac: RowMac, table: TableName, row: Row): Promise<Uint8Array> {
   const [id, ...columns] = tables[table];
   const set = columns.map((column, index) => `${column} = ?${index + 2}`).join(", ");
-  const updated = await query(
-    `update ${table} set ${set} where ${id} = ?1 returning ${id}`,
-    ...storedValues(table, row),
-    mac.of(table, valuesOf(table, row)),
-  );
+  const own = mac.of(table, valuesOf(table, row));
+  const text = `update ${table} set ${set} where ${id} = ?1 returning ${id}`;
+  const updated = await query(text, ...storedValues(table, row), own);
   if (updated.length !== 1) throw new KmsError("CONFLICT", "another was first");
+  return own;
 }
 
 export function placeholders(count: number, after = 0): string {

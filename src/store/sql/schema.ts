@@ -20,7 +20,11 @@ export interface Dialect {
   tableEnd: string;
   /** Statement before the steps of a migration, which says how long they may wait for tables, while whoever is at work waits behind them. */
   impatience?: string;
+  /** Statements after which the database itself refuses what only a service of an earlier version does, which may still run. */
+  refuse(name: string, what: { before: string; when: string }): string[];
 }
+
+export const earlierVersion = "a service of an earlier version does this no more: stop it";
 
 /** A migration is the statements that lead to the next version. */
 export type Migration = (dialect: Dialect) => string[];
@@ -127,6 +131,28 @@ export const migrations: readonly Migration[] = [
     `create index kms_keys_requested on kms_keys (destroy_requested_at) where destroy_requested_at is not null`,
     `alter table kms_audit add column rule ${text}`,
   ],
+  // What a start compares with the heads file; the time that the services themselves saw pass, which alone destroys keys; and audit rows that
+  // stand for many, or tell more than codes. Leases whose work is done otherwise from here on have other names, see `refuse`.
+  ({ bytes, integer, text, tableEnd, refuse }) => [
+    `alter table kms_keys add column destroy_witnessed ${integer}`,
+    `alter table kms_keys add column destroy_wait ${integer}`,
+    "delete from kms_leases where name in ('rotation', 'maintenance')",
+    ...refuse("kms_leases_earlier", {
+      before: "insert on kms_leases",
+      when: "new.name in ('rotation', 'maintenance')",
+    }),
+    `alter table kms_audit add column distinct_names ${integer}`,
+    `alter table kms_audit add column first_at ${integer}`,
+    `alter table kms_audit add column detail ${text}`,
+    `create table kms_commits (
+      id ${integer} primary key check (id = 1), commits ${integer} not null, log_heads ${bytes} not null,
+      audit_heads ${bytes} not null, heads_since ${integer}, mac ${bytes} not null
+    )${tableEnd}`,
+    `create table kms_time (
+      id ${integer} primary key check (id = 1), witnessed ${integer} not null, wall_at ${integer} not null,
+      second_at ${integer}, mac ${bytes} not null
+    )${tableEnd}`,
+  ],
 ];
 
 /**
@@ -134,8 +160,16 @@ export const migrations: readonly Migration[] = [
  * the value of each of these that is not null: a row that has none of them is as it was before there were any.
  */
 export const laterColumns = {
-  kms_keys: ["destroy_by", "destroy_confirmed_by", "destroy_rule", "destroy_requested_at", "destroy_days"],
-  kms_audit: ["rule"],
+  kms_keys: [
+    "destroy_by",
+    "destroy_confirmed_by",
+    "destroy_rule",
+    "destroy_requested_at",
+    "destroy_days",
+    "destroy_witnessed",
+    "destroy_wait",
+  ],
+  kms_audit: ["rule", "distinct_names", "first_at", "detail"],
 } as const;
 
 /** Every table of authenticated rows with its columns, but the audit rows' `id`, which only orders them in one database. */
@@ -178,6 +212,8 @@ export const tables = {
     ...laterColumns.kms_audit,
     "mac",
   ],
+  kms_commits: ["id", "commits", "log_heads", "audit_heads", "heads_since", "mac"],
+  kms_time: ["id", "witnessed", "wall_at", "second_at", "mac"],
   kms_logs: ["tenant_id", "number", "origin", "size", "root", "frontier", "state", "created_at", "changed_at", "mac"],
   kms_log_requests: ["tenant_id", "number", "request_id", "digest", "first_index", "count", "signed_at", "mac"],
   kms_log_handovers: ["tenant_id", "number", "entry_index", "from_key_id", "to_key_id", "entry", "proof", "mac"],

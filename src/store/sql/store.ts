@@ -4,6 +4,7 @@ import { type RowMac, rowMac } from "./row-mac.ts";
 import { KmsError } from "../../errors.ts";
 import type { Database, Query, Row } from "./database.ts";
 import { auditChain, readAudit, recentTenants, verifyChains } from "./audit.ts";
+import { countCommit } from "./commits.ts";
 import { forgiving } from "./tolerant-query.ts";
 import { sqlKeys } from "./keys.ts";
 import { endLease, takeLease } from "./leases.ts";
@@ -41,6 +42,7 @@ export function lockedSqlStore(name: string, db: Database): LockedStore {
     async unlock(key) {
       const mac = rowMac(key, rowVersion);
       await db.read((query) => refuseForeign(query, mac));
+      db.countCommits?.((query, changes) => countCommit(query, mac, changes));
       return sqlStore(name, db, mac);
     },
 

@@ -9,8 +9,8 @@ import { migrate } from "../sql/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import type { Answer, Call } from "./open.ts";
 import { prepareFile, realPath } from "./file.ts";
-import type { Hold } from "./wal/hold.ts";
-import { holdReady } from "./wal/ready.ts";
+import type { Hold } from "./hold.ts";
+import { holdReady } from "./ready-log.ts";
 import type { LockedStore, Store } from "../store.ts";
 
 const lookMs = 500;

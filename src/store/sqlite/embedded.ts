@@ -3,7 +3,7 @@
  * writes that wait, as a group (group-commit.ts).
  */
 import type { Database } from "../sql/database.ts";
-import type { Dialect } from "../sql/schema.ts";
+import { type Dialect, earlierVersion } from "../sql/schema.ts";
 import { createErasure } from "./erasure.ts";
 import { createFailures, isSqlite } from "./error-codes.ts";
 import { fileConnection } from "./file-connection.ts";
@@ -16,6 +16,9 @@ export const sqliteDialect: Dialect = {
   text: "text",
   serial: "integer primary key autoincrement",
   tableEnd: " strict",
+  refuse: (name, { before, when }) => [
+    `create trigger ${name} before ${before} when ${when} begin select raise(abort, '${earlierVersion}'); end`,
+  ],
 };
 
 export interface EmbeddedOptions {
@@ -89,6 +92,7 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
         return connection.hasChanged();
       }),
     watch: () => () => {},
+    ...(file !== ":memory:" && { countCommits: commit.countCommits }),
     close: () => queue.add("close", async () => connection.close()),
   };
 }

@@ -3,7 +3,7 @@
  * with it. None is answered before the commit.
  */
 import { step } from "../../failpoints.ts";
-import type { Transaction } from "../sql/database.ts";
+import type { Database, HeadChange, Transaction } from "../sql/database.ts";
 import type { Erasure } from "./erasure.ts";
 import { type Failures, isBusy, isConstraint, isSqlite, translated } from "./error-codes.ts";
 import { busyMs, type FileConnection } from "./file-connection.ts";
@@ -21,13 +21,15 @@ export interface GroupCommitParts {
 export interface GroupCommit {
   /** The transaction of whichever write runs. */
   transaction: Transaction;
+  /** See Database. */
+  countCommits: NonNullable<Database["countCommits"]>;
   /** Runs the writes, commits them and settles each. */
   run(group: readonly Work[]): Promise<void>;
 }
 
 export function groupCommit({ connection, queue, erasure, failures, runReads }: GroupCommitParts): GroupCommit {
-  /** What the writes of the group do once it is committed. */
-  let committed: (() => void)[] = [];
+  const effects = newEffects();
+  let count: Parameters<GroupCommit["countCommits"]>[0] | undefined;
 
   /** Another process's transaction is waited for, but reads do not wait with it. */
   async function begin(): Promise<void> {
@@ -46,7 +48,7 @@ export function groupCommit({ connection, queue, erasure, failures, runReads }: 
   /** Whether it did what it wanted; if not it is settled. Throws if the whole group is lost. */
   async function runOne(work: Work): Promise<boolean> {
     connection.open().exec("savepoint one");
-    const before = committed.length;
+    const undo = effects.mark();
     try {
       await work.run();
       connection.open().exec("release one");
@@ -54,7 +56,7 @@ export function groupCommit({ connection, queue, erasure, failures, runReads }: 
     } catch (error) {
       if (isSqlite(error) && !isConstraint(error)) throw error;
       connection.open().exec("rollback to one; release one");
-      committed.length = before;
+      undo();
       work.settle(translated(error));
       return false;
     }
@@ -69,34 +71,75 @@ export function groupCommit({ connection, queue, erasure, failures, runReads }: 
   }
 
   return {
-    transaction: {
-      query: connection.query,
-      rowsAStatement: 1,
-      async lock() {}, // a transaction that writes is alone
-      async announce() {},
-      afterCommit: (work) => committed.push(work),
-      async erases() {
-        await connection.query(erasure.expect());
-      },
-      now: async () => Date.now(),
+    transaction: transactionOf(connection, erasure, effects),
+
+    countCommits(each) {
+      count = each;
     },
 
     async run(group) {
       const done: Work[] = [];
-      committed = [];
+      effects.clear();
       try {
         await begin();
         step("sqlite.began");
         for (const work of group) if (await runOne(work)) done.push(work);
+        if (done.length > 0) await count?.(connection.query, effects.changes);
         step("sqlite.written");
         connection.open().exec("commit");
         step("sqlite.committed");
-        for (const each of committed) each();
+        for (const each of effects.committed) each();
         failures.succeeded();
         for (const work of done) work.settle();
       } catch (error) {
         refuse(group, error);
       }
     },
+  };
+}
+
+/** What a group of writes does beside its statements, if it is committed. */
+interface Effects {
+  /** Run afterwards. */
+  committed: (() => void)[];
+  changes: HeadChange[];
+  /** Returns what forgets all that comes from now on. */
+  mark(): () => void;
+  clear(): void;
+}
+
+function newEffects(): Effects {
+  const [committed, changes]: [Effects["committed"], Effects["changes"]] = [[], []];
+  const shorten = (first: number, second: number) => {
+    committed.length = first;
+    changes.length = second;
+  };
+  return {
+    committed,
+    changes,
+    mark() {
+      const [first, second] = [committed.length, changes.length];
+      return () => shorten(first, second);
+    },
+    clear: () => shorten(0, 0),
+  };
+}
+
+function transactionOf(
+  { query }: FileConnection,
+  erasure: Pick<Erasure, "expect">,
+  { committed, changes }: Effects,
+): Transaction {
+  return {
+    query,
+    rowsAStatement: 1,
+    async lock() {}, // a transaction that writes is alone
+    async announce() {},
+    headChanged: (change) => changes.push(change),
+    afterCommit: (work) => committed.push(work),
+    async erases() {
+      await query(erasure.expect());
+    },
+    now: async () => Date.now(),
   };
 }

@@ -121,7 +121,7 @@ describe.each(kinds)("backup of a %s store", (_, make) => {
       expect(events.at(-1)).toMatchObject({ action: "restore", actor: "command line", outcome: "OK" });
       expect((await keyring.activeDataKey("active")).keyId).toBe(keys.active!.keyId);
       expect(await store.request("retired", "once")).toBeDefined();
-      expect((await store.lease("rotation", "other", 1_000)).generation).toBe(1);
+      expect((await store.lease("rotation/2", "other", 1_000)).generation).toBe(1);
     });
     expect((await into.json("check")).answer).toMatchObject({ ok: true });
   });

@@ -34,7 +34,7 @@ function replica(options: Partial<RunOptions> & { provider?: Provider; store?: S
 }
 
 /** Whether the lease is free, by taking it for no time. */
-const isFree = async (store: Store) => (await store.lease("rotation", "asker", 0)).generation !== undefined;
+const isFree = async (store: Store) => (await store.lease("rotation/2", "asker", 0)).generation !== undefined;
 
 async function makeKeys({ keyring }: ReturnType<typeof replica>, count: number) {
   for (let i = 0; i < count; i += 1) await keyring.activeDataKey(`t${i}`);
@@ -55,7 +55,7 @@ describe("a run", () => {
     expect(batches).toEqual([100, 20]);
     expect(here.runs.last()).toEqual(new Date(here.time.start + 91 * dayMs + 5));
     expect(here.runs.failed()).toBe(0);
-    expect((await here.store.lease("rotation", "there", 0)).finishedAt).toEqual(here.runs.last());
+    expect((await here.store.lease("rotation/2", "there", 0)).finishedAt).toEqual(here.runs.last());
     expect((await here.store.auditEvents({ limit: 500 })).at(-1)).toMatchObject({
       action: "rotate",
       actor: "fluo-kms",
@@ -317,7 +317,7 @@ describe("the lease of a run", () => {
   it("that another replica has leaves nothing to do", async () => {
     const here = replica();
     here.time.ms = dayMs;
-    await here.store.lease("rotation", "there", 60_000);
+    await here.store.lease("rotation/2", "there", 60_000);
     await here.runs.runIfMissed(untilEver);
     expect(here.results).toEqual([]);
     expect(here.runs.last()).toBeUndefined();
@@ -329,8 +329,8 @@ describe("the lease of a run", () => {
       store,
       rotation: {
         async rotateDue(request, signal) {
-          await store.lease("rotation", "here", 0); // its time passed
-          await store.lease("rotation", "there", 60_000);
+          await store.lease("rotation/2", "here", 0); // its time passed
+          await store.lease("rotation/2", "there", 60_000);
           return keyring.rotateDue(request, signal);
         },
       },

@@ -482,15 +482,15 @@ describe("rotating what is due", () => {
   it("stops at once when the lease under which it works is over, and leaves nothing behind", async () => {
     const { keyring, store, calls } = setUp();
     for (let i = 0; i < 20; i += 1) await keyring.activeDataKey(`t${i}`);
-    const { generation } = await store.lease("rotation", "here", 60_000);
-    const fence = { name: "rotation", generation: generation! };
+    const { generation } = await store.lease("work", "here", 60_000);
+    const fence = { name: "work", generation: generation! };
     expect((await keyring.rotateDue({ force: true, limit: 2, fence })).rotated).toHaveLength(2);
-    await store.lease("rotation", "here", 0);
-    await store.lease("rotation", "there", 60_000);
+    await store.lease("work", "here", 0);
+    await store.lease("work", "there", 60_000);
     const before = calls.generateDataKey;
     expect(await thrownBy(() => keyring.rotateDue({ force: true, fence }))).toBeKmsError(
       "LEASE_LOST",
-      "the lease rotation",
+      "the lease work",
     );
     expect(calls.generateDataKey - before).toBeLessThanOrEqual(8);
     expect((await store.counts()).byPurpose.data).toEqual({ ACTIVE: 20, RETIRED: 2 });

@@ -89,7 +89,6 @@ const calls: [name: string, indexes: string[], call: (store: Store) => Promise<u
     ["kms_logs_primary", "kms_audit_restores"],
     (store) => store.nextLogNumber("none"),
   ],
-  ["the head of a log to append to", ["kms_logs_primary"], (store) => store.appendLog(group)],
   ["a batch", ["kms_log_requests_primary"], (store) => store.logRequest(log, "request-7")],
   ["old batches", ["kms_log_requests_at"], (store) => store.deleteLogRequestsBefore(new Date(50))],
   ["a tile", ["kms_log_hashes_primary"], (store) => store.logHashes(log, 0, 0)],
@@ -215,7 +214,13 @@ interface Planner {
   only: RegExp;
 }
 
-function plansOf(open: () => Promise<Database>, analyze: string, planner: (db: Database) => Planner) {
+/** Commits that are counted look at the head once more. */
+function plansOf(open: () => Promise<Database>, analyze: string, planner: (db: Database) => Planner, looks = 1) {
+  const append: (typeof calls)[number] = [
+    "the head of a log to append to",
+    Array.from({ length: looks }, () => "kms_logs_primary"),
+    (store) => store.appendLog(group),
+  ];
   let db: Database;
   beforeAll(async () => {
     db = await open();
@@ -223,7 +228,7 @@ function plansOf(open: () => Promise<Database>, analyze: string, planner: (db: D
   });
   afterAll(() => db.close());
 
-  it.each(calls)("finds %s by %s", async (_name, indexes, call) => {
+  it.each([...calls, append])("finds %s by %s", async (_name, indexes, call) => {
     const { explain, primary, whole } = planner(db);
     const statements = await statementsOf(db, call);
     expect(statements).toHaveLength(indexes.length);
@@ -267,6 +272,7 @@ describe("the plans of SQLite", () => {
       whole: /SCAN kms_\w+$/m,
       only: /SEARCH kms_keys USING COVERING INDEX kms_keys_wrapped/,
     }),
+    2,
   );
 });
 

@@ -1,8 +1,8 @@
 /** What is done about a log before SQLite opens it. A refusal leaves every byte as it was. */
 import { renameSync } from "node:fs";
-import { KmsError } from "../../../errors.ts";
+import { KmsError } from "../../errors.ts";
 import { type Hold, holdDatabase } from "./hold.ts";
-import { judgeWal } from "./verdict.ts";
+import { judgeWal } from "./wal/wal-verdict.ts";
 
 /** Holds a database that is to be opened, its log in order. DATA_LOSS if SQLite would drop commits that were durable. */
 export function holdReady(file: string): Hold {

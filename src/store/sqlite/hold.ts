@@ -5,8 +5,8 @@
  */
 import { closeSync, openSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
-import { KmsError } from "../../../errors.ts";
-import { isBusy } from "../error-codes.ts";
+import { KmsError } from "../../errors.ts";
+import { isBusy } from "./error-codes.ts";
 
 export interface Hold {
   release(): void;

@@ -4,7 +4,7 @@
  * pages over newer ones.
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { type Frame, openWal, type Wal } from "./frames.ts";
+import { type Frame, openWal, type Wal } from "./wal-frames.ts";
 
 export type WalVerdict =
   /** All that was committed will be read. */

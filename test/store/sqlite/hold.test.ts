@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { type Hold, holdDatabase } from "../../../../src/store/sqlite/wal/hold.ts";
+import { type Hold, holdDatabase } from "../../../src/store/sqlite/hold.ts";
 
 let dir: string;
 let file: string;
@@ -17,7 +17,7 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 /** Holds the database in another process, which says whether it was alone. */
 async function holdElsewhere() {
-  const hold = new URL("../../../../src/store/sqlite/wal/hold.ts", import.meta.url);
+  const hold = new URL("../../../src/store/sqlite/hold.ts", import.meta.url);
   const program = `import { holdDatabase } from ${JSON.stringify(hold.href)};
     let alone = false;
     holdDatabase(${JSON.stringify(file)}, () => { alone = true; });
