@@ -60,10 +60,9 @@ export function createAuditObserver({ audit, alarm, dataLoss }: AuditObserverPar
         alarm.lost(error.message);
       }
       if (action === undefined || noRefusals.has(code)) return;
-      // The key of a ciphertext that is rejected may be made up: a row for each would be the forger's to fill the trail with.
-      const key = code === "CIPHERTEXT_REJECTED" ? "" : wellFormedKey(keyId);
+      const tenant = tenantIdPattern.test(tenantId) ? tenantId : "";
       const allowedBy = code === "PERMISSION_DENIED" ? undefined : rule;
-      audit.refused(actor, action, tenantIdPattern.test(tenantId) ? tenantId : "", key, code, 1, allowedBy);
+      audit.refused(actor, action, tenant, wellFormedKey(keyId), code, 1, allowedBy);
     },
   };
 }

@@ -1,7 +1,8 @@
 /**
  * The audit trail of uses and refusals. They are counted (counters.ts) and written in batches, so that a use is durable within
- * one second of its answer: half a second to gather, half a second to write. What changes a key is not written here, but by the store,
- * in the transaction that changes it.
+ * one second of its answer: half a second to gather, half a second to write. So are refusals, but for the numbers of those that are counted
+ * without their names, which wait for the end of a minute (refusals.ts). What changes a key is not written here, but by the store, in the
+ * transaction that changes it.
  *
  * While rows cannot be written no key is used. What was counted before is kept and tried again, with a new time, every interval, so
  * that nothing is lost unless the process is. A batch whose commit got no answer may be stored already and is written again: counted
@@ -55,7 +56,7 @@ const maxRows = 1_000;
 
 export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
   const { store, clock, intervalMs = 500, graceMs = 2_000, onProblem = () => {}, step = () => {} } = options;
-  const counters = auditCounters(gather);
+  const counters = auditCounters(gather, clock);
   let problem: string | undefined;
   let timer: NodeJS.Timeout | undefined;
   let flushing: Promise<void> | undefined;
@@ -102,9 +103,10 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
   }
 
   function giveBack(rows: readonly AuditEvent[]): void {
-    for (const { actor, action, tenantId, keyId, purpose, outcome, count, rule } of rows) {
-      if (outcome === "OK") counters.used(actor, action, tenantId, keyId, purpose, count, rule);
-      else counters.refused(actor, action, tenantId, keyId, outcome, count, rule);
+    for (const row of rows) {
+      const { actor, action, tenantId, keyId, purpose, count, rule } = row;
+      if (row.outcome === "OK") counters.used(actor, action, tenantId, keyId, purpose, count, rule);
+      else counters.giveBack(row);
     }
   }
 
@@ -132,6 +134,7 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
       return { head, problem };
     },
     async close() {
+      counters.endMinute();
       await withDeadline(closeWithinMs, unavailable, flush);
       clearTimeout(timer);
       if (problem !== undefined) throw unavailable();

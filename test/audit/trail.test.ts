@@ -1,7 +1,9 @@
 /** Uses become durable rows within a second, or no key is used. Timers are the test's, and so is the store's failing. */
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { type AuditTrail, type AuditTrailOptions, createAuditTrail, durableWithinMs } from "../../src/audit/trail.ts";
+import { moreNames } from "../../src/audit/nameless.ts";
+import { maxNames, minuteMs } from "../../src/audit/refusals.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -240,4 +242,52 @@ it("keeps by which rule somebody did something, and was refused, while rows cann
     ["encrypt_pii", "web", 3],
     ["decrypt_pii", "ops", 2],
   ]);
+});
+
+describe("refusals without names", () => {
+  const refuse = (trail: AuditTrail, count: number) => {
+    for (let n = 0; n < count; n += 1) trail.refused("eve", "encrypt_pii", `tenant-${n}`, "", "PERMISSION_DENIED");
+  };
+  const nameless = (rows: readonly AuditEvent[]) => rows.filter(({ names }) => names !== undefined);
+
+  it("are durable within the second when the first comes, and then each minute", async () => {
+    const { trail, rows, advance } = setUp();
+    refuse(trail, maxNames + 10);
+    await advance(durableWithinMs);
+    expect(nameless(await rows())).toMatchObject([{ count: 10, names: 10, at: new Date(start) }]);
+    refuse(trail, maxNames + 20);
+    await advance(durableWithinMs);
+    expect(nameless(await rows())).toHaveLength(1);
+    expect(sum(await rows())).toBe(2 * maxNames + 10);
+    await advance(minuteMs);
+    const second = start + durableWithinMs;
+    expect(nameless(await rows()).slice(1)).toMatchObject([
+      { count: 20, names: 20, firstAt: new Date(second), at: new Date(second) },
+    ]);
+  });
+
+  it("are written when the trail closes", async () => {
+    const { trail, rows, advance } = setUp();
+    refuse(trail, maxNames + 10);
+    await advance(durableWithinMs);
+    refuse(trail, maxNames + 20);
+    await trail.close();
+    expect(nameless(await rows()).map(({ count }) => count)).toEqual([10, 20]);
+  });
+
+  it("are kept while rows cannot be written, and none is lost", async () => {
+    const { trail, rows, answers, advance } = setUp();
+    answers.push(fails, fails);
+    refuse(trail, maxNames + 10);
+    await advance(500);
+    refuse(trail, maxNames + 20);
+    await advance(500);
+    expect(await thrownBy(trail.check)).toBeKmsError("AUDIT_UNAVAILABLE");
+    await advance(500);
+    trail.check();
+    expect(nameless(await rows())).toMatchObject([
+      { count: 30, names: 20, firstAt: new Date(start), at: new Date(start + 500), detail: moreNames },
+    ]);
+    expect(sum(await rows())).toBe(2 * maxNames + 30);
+  });
 });

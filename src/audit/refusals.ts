@@ -1,0 +1,129 @@
+/**
+ * Refusals since the last rows of the audit trail were written. What a refused call names may be made up, so that a flood of made-up names
+ * must neither fill the store nor take the names from other rows. Of refusals that are countable (countable.ts) the first names of each
+ * caller, action and code in a minute have rows of their own, and the rest is counted without (nameless.ts).
+ */
+import type { AuditAction, AuditEvent } from "../store/audit-store.ts";
+import { isCountable } from "./countable.ts";
+import { entry, maxActors, namelessRefusals } from "./nameless.ts";
+
+/** Names that have rows of their own, a minute, caller, action and code. */
+export const maxNames = 16;
+/** Rows with names that are held, of one caller and of all. So many come only while none can be written; what comes then is counted without. */
+export const maxRows = 10_000;
+const maxRowsOfAll = 100_000;
+
+export const minuteMs = 60_000;
+
+export interface AuditRefusals {
+  /** `tenantId` and `keyId` are empty where the request named none that is well-formed. `rule` let the caller try. */
+  refused(
+    actor: string,
+    action: AuditAction,
+    tenantId: string,
+    keyId: string,
+    outcome: string,
+    count?: number,
+    rule?: string | undefined,
+  ): void;
+  /** What is to be written, as rows. */
+  take(at: Date): AuditEvent[];
+  /** Has a row that `take` gave, and that could not be written, among the next. */
+  giveBack(row: AuditEvent): void;
+  /** Has `take` give all, what would be written when the minute ends, too. */
+  endMinute(): void;
+}
+
+export interface AuditRefusalsOptions {
+  clock: () => Date;
+  /** Told when there is something to be written. */
+  onDue: () => void;
+}
+
+type Refusal = Omit<AuditEvent, "at" | "requestId">;
+
+export function auditRefusals({ clock, onDue }: AuditRefusalsOptions): AuditRefusals {
+  const nameless = namelessRefusals(clock);
+  /** By caller, then by all that tells them apart. */
+  let rows = new Map<string, Map<string, Refusal>>();
+  let rowCount = 0;
+  let first = firstNames();
+  let minute: NodeJS.Timeout | undefined;
+
+  /** Tells whether there was room for it. */
+  function keep(refusal: Refusal): boolean {
+    const { actor, action, outcome, tenantId, keyId, rule = "" } = refusal;
+    const ofActor = rows.get(actor) ?? new Map<string, Refusal>();
+    const name = `${action} ${outcome} ${tenantId} ${keyId} ${rule}`;
+    const found = ofActor.get(name);
+    if (found !== undefined) {
+      found.count += refusal.count;
+      return true;
+    }
+    if (ofActor.size >= maxRows || rowCount >= maxRowsOfAll) return false;
+    ofActor.set(name, refusal);
+    rows.set(actor, ofActor);
+    rowCount += 1;
+    onDue();
+    return true;
+  }
+
+  function endMinute(): void {
+    clearTimeout(minute);
+    minute = undefined;
+    first = firstNames();
+    if (!nameless.endMinute()) return;
+    beginMinute();
+    onDue();
+  }
+
+  function beginMinute(): void {
+    minute ??= setTimeout(endMinute, minuteMs).unref();
+  }
+
+  return {
+    refused(actor, action, tenantId, keyId, outcome, count = 1, rule) {
+      beginMinute();
+      const refusal: Refusal = { actor, action, tenantId, purpose: undefined, keyId, outcome, count, rule };
+      const countable = isCountable(action, outcome);
+      if (countable && !first.hasActor(actor)) refusal.actor = "";
+      else if ((!countable || first.has(refusal)) && keep(refusal)) return;
+      if (nameless.add(refusal)) onDue();
+    },
+
+    take(at) {
+      const taken = [...rows.values()].flatMap((ofActor) => [...ofActor.values()]);
+      rows = new Map();
+      rowCount = 0;
+      return [...taken.map((each) => ({ ...each, at, requestId: "" })), ...nameless.take()];
+    },
+
+    giveBack(row) {
+      const { at, requestId, ...refusal } = row;
+      if (row.names !== undefined) nameless.addRow(row);
+      else if (!keep(refusal)) nameless.add(refusal);
+      onDue();
+    },
+
+    endMinute,
+  };
+}
+
+/** The names of a minute that have rows, by caller, then by action and code. */
+function firstNames() {
+  const actors = new Map<string, Map<string, Set<string>>>();
+  return {
+    /** Tells whether a caller is among those that are told apart, or can be. */
+    hasActor: (actor: string) => actors.has(actor) || actors.size < maxActors,
+
+    /** Tells whether the names of a refusal of such a caller have a row, or can have one. */
+    has({ actor, action, outcome, tenantId, keyId }: Refusal): boolean {
+      const kinds = entry(actors, actor, () => new Map<string, Set<string>>());
+      const names = entry(kinds, `${action} ${outcome}`, () => new Set<string>());
+      const name = `${tenantId} ${keyId}`;
+      if (!names.has(name) && names.size >= maxNames) return false;
+      names.add(name);
+      return true;
+    },
+  };
+}
