@@ -78,7 +78,7 @@ export interface AuditEvent {
   /** Empty where none was named. */
   tenantId: string;
   purpose: Purpose | undefined;
-  /** Empty where none was found. */
+  /** Empty where none was found. Of a refusal, as the request names it: it may be made up. */
   keyId: string;
   /** `OK`, or the code of the refusal. */
   outcome: string;
@@ -87,7 +87,10 @@ export interface AuditEvent {
   count: number;
   /** The rule that let the caller do it; undefined where there are no rules, nobody called, or no rule did. */
   rule?: string | undefined;
-  /** How many names of tenants or keys the row stands for, where it stands for many and has none; and when the first of them was. */
+  /**
+   * How many names of tenants and keys the row stands for, where it stands for refusals that are counted without them; and when the first of
+   * those was. A least number where `detail` says so.
+   */
   names?: number | undefined;
   firstAt?: Date | undefined;
   /** What no other member can say, as text that its action defines. */

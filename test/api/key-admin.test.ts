@@ -1,10 +1,11 @@
 /** Keys through their states, as callers see it. The rules themselves are tested in test/keys/lifecycle.test.ts. */
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { failureOf, type RunningService, startService } from "../support/running-service.ts";
-import { getJson, plainSpan } from "../support/api-fixture.ts";
+import { getJson, plainSpan, postJson } from "../support/api-fixture.ts";
 
 let kms: RunningService;
 beforeAll(async () => {
@@ -175,6 +176,29 @@ describe("the audit trail", () => {
     expect(text).not.toContain(value.toString());
     expect(text).not.toContain(value.toString("base64"));
     expect(text).not.toContain("fk1.");
+  });
+
+  it("names the first keys of a flood that nobody has, and counts the rest", async () => {
+    const { tenantId } = await newTenant();
+    const keyIds = Array.from({ length: 64 }, (_, n) => n.toString(16).padStart(32, "0"));
+    await Promise.all(keyIds.map((keyId) => failureOf(kms.grpc.admin.disableKey({ tenantId, keyId }))));
+    const refusals = async () =>
+      (await kms.grpc.admin.listAuditEvents({ tenantId })).events.filter(({ outcome }) => outcome === "NOT_FOUND");
+    const isCounted = ({ keyId }: { keyId: string }) => keyId === "";
+    await expect.poll(async () => (await refusals()).some(isCounted)).toBe(true);
+    const rows = await refusals();
+    const named = rows.filter((row) => !isCounted(row));
+    // Those of other tests count, too, and the minute may end meanwhile.
+    expect(named.length).toBeGreaterThan(0);
+    expect(named.length).toBeLessThanOrEqual(2 * 16);
+    expect(named.every(({ keyId, names, firstAt }) => keyIds.includes(keyId) && names === 0n && !firstAt)).toBe(true);
+    const [counted] = rows.filter(isCounted);
+    expect(counted).toMatchObject({ tenantId, action: "disable", names: counted!.count, detail: "" });
+    expect(timestampMs(counted!.firstAt!)).toBeLessThanOrEqual(timestampMs(counted!.at!));
+    const shown = await postJson(`${kms.url}/fluo.kms.v1.KeyAdminService/ListAuditEvents`, { tenantId });
+    expect(shown.body.events).toContainEqual(
+      expect.objectContaining({ action: "disable", names: `${counted!.names}`, firstAt: expect.stringMatching(/Z$/) }),
+    );
   });
 
   it("verifies, and Status shows its head", async () => {

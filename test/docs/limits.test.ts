@@ -18,6 +18,8 @@ import { dayMs, lapsesAfterMs } from "../../src/keys/destruction.ts";
 import { defaultKeyring } from "../../src/keys/keyring.ts";
 import { maxValueBytes } from "../../src/envelope/envelope.ts";
 import { defaultResilience } from "../../src/provider/call-policies.ts";
+import { maxActors } from "../../src/audit/nameless.ts";
+import { maxNames } from "../../src/audit/refusals.ts";
 import { durableWithinMs } from "../../src/audit/trail.ts";
 import { tenantIdPattern } from "../../src/call/ids.ts";
 import { leastDays, maxDays } from "../../src/service/key-admin/handlers.ts";
@@ -140,6 +142,8 @@ const limits: Record<string, string> = {
   "time that a rotation's `request_id` is remembered": time(requestRetentionMs),
 
   "time from a use of a key to its durable audit row": time(durableWithinMs),
+  "names that may be made up, a minute, action and code": count(maxNames),
+  "callers that are refused with such names, a minute": count(maxActors),
   "time from a state change to its effect on every replica": time(defaultKeyring.stateTtlMs),
   "time from a key's end at the provider to its end here": time(
     largest(canCheckEvery) * 1_000 + defaultResilience.totalTimeoutMs,

@@ -351,6 +351,21 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
       expect(await problems()).toMatchObject([{ sequence, what: `row ${sequence} was altered` }]);
     });
 
+    it.each([
+      ["whose count of names was taken", "update kms_audit set distinct_names = null"],
+      ["with fewer names", "update kms_audit set distinct_names = 1"],
+      ["whose first time was moved to its names", "update kms_audit set distinct_names = first_at, first_at = null"],
+      ["whose words were changed", "update kms_audit set detail = 'nothing'"],
+      ["whose words were moved to its rule", "update kms_audit set rule = detail, detail = null"],
+    ])("names one that stands for many, %s", async (_what, statement) => {
+      const counted = { at: new Date(), firstAt: new Date(71), names: 72, count: 73, detail: "74" };
+      const named = { tenantId: "", purpose: undefined, keyId: "", requestId: "" };
+      await store.appendAudit([{ ...counted, ...named, actor: "eve", action: "decrypt_pii", outcome: "NOT_FOUND" }]);
+      expect(await problems()).toEqual([]);
+      await door.sql(`${statement} where sequence = 6`);
+      expect(await problems()).toMatchObject([{ sequence: 6, what: "row 6 was altered" }]);
+    });
+
     it("names those that were added behind the head, or before the first", async () => {
       const columns = tables.kms_audit.filter((column) => column !== "sequence").join(", ");
       for (const forged of [-1, 0, 999]) {

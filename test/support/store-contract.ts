@@ -355,6 +355,18 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
       expect((await store.verifyAudit(undefined, 9)).problems).toEqual([]);
     });
 
+    it("has in the trail what a row stands for that stands for many, and what only words say", async () => {
+      const many = { names: 1_000, firstAt: new Date(start.getTime() - 60_000), detail: "at least so many names" };
+      const told = [many, { names: 0, firstAt: start }, { detail: "seen twice" }, {}];
+      await store.appendAudit(told.map((members) => event(members)));
+      const nothing = { names: undefined, firstAt: undefined, detail: undefined };
+      const rows = await store.auditEvents({ limit: 9 });
+      expect(rows.map(({ names, firstAt, detail }) => ({ names, firstAt, detail }))).toEqual(
+        told.map((members) => ({ ...nothing, ...members })),
+      );
+      expect((await store.verifyAudit(undefined, 9)).problems).toEqual([]);
+    });
+
     it("gives the last version without the keys", async () => {
       expect(await store.lastVersion("acme", "data")).toBe(0);
       const first = await makeActive();

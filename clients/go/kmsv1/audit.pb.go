@@ -29,27 +29,35 @@ type AuditEvent struct {
 	WriterId string `protobuf:"bytes,1,opt,name=writer_id,json=writerId,proto3" json:"writer_id,omitempty"`
 	// Counts 1, 2, 3 … per writer, without a gap.
 	Sequence uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// When it happened.
+	// When it happened; of refusals that are counted without their names, the last of them.
 	At *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
-	// Who did it.
+	// Who did it; empty in a row of many callers, whose detail says so.
 	Actor string `protobuf:"bytes,4,opt,name=actor,proto3" json:"actor,omitempty"`
 	// What was done, as in "disable" or "encrypt_pii". A destruction that takes two callers is "request_destruction" by the first, and
 	// "schedule_destruction" by the second; "cancel_destruction_request" where it was not confirmed.
 	Action string `protobuf:"bytes,5,opt,name=action,proto3" json:"action,omitempty"`
-	// Owner of the key; empty where no tenant was named.
+	// Owner of the key; of a refusal, the tenant that the request named. Empty where none was named, and where refusals that are counted
+	// together named several.
 	TenantId string `protobuf:"bytes,6,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
 	// What the key is for; unspecified where no key was found.
 	Purpose KeyPurpose `protobuf:"varint,7,opt,name=purpose,proto3,enum=fluo.kms.v1.KeyPurpose" json:"purpose,omitempty"`
-	// The key, 32 lower-case hex digits; empty where none was found.
+	// The key, 32 lower-case hex digits; of a refusal, the key that the request named, which need not exist. Empty where none was named.
 	KeyId string `protobuf:"bytes,8,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
 	// "OK", or why it was refused, as in "PERMISSION_DENIED".
 	Outcome string `protobuf:"bytes,9,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// The request_id of the call; empty where it named none.
 	RequestId string `protobuf:"bytes,10,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// How many uses the row stands for: uses that are alike are counted together.
+	// How many uses or refusals the row stands for: those that are alike are counted together.
 	Count uint64 `protobuf:"varint,11,opt,name=count,proto3" json:"count,omitempty"`
 	// The first rule of the policy that let the actor do it; empty where no rule did, without a policy, and for the service itself.
-	Rule          string `protobuf:"bytes,12,opt,name=rule,proto3" json:"rule,omitempty"`
+	Rule string `protobuf:"bytes,12,opt,name=rule,proto3" json:"rule,omitempty"`
+	// How many names of tenants and keys the row stands for, where a caller was refused with so many that they are counted together. 0 in
+	// other rows, and where nothing was named. A least number where detail says that there were more.
+	Names uint64 `protobuf:"varint,13,opt,name=names,proto3" json:"names,omitempty"`
+	// When the first of the refusals was that are counted without their names; unset in other rows.
+	FirstAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=first_at,json=firstAt,proto3" json:"first_at,omitempty"`
+	// What the other fields cannot say, in words; empty in most rows.
+	Detail        string `protobuf:"bytes,15,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -164,6 +172,27 @@ func (x *AuditEvent) GetCount() uint64 {
 func (x *AuditEvent) GetRule() string {
 	if x != nil {
 		return x.Rule
+	}
+	return ""
+}
+
+func (x *AuditEvent) GetNames() uint64 {
+	if x != nil {
+		return x.Names
+	}
+	return 0
+}
+
+func (x *AuditEvent) GetFirstAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstAt
+	}
+	return nil
+}
+
+func (x *AuditEvent) GetDetail() string {
+	if x != nil {
+		return x.Detail
 	}
 	return ""
 }
@@ -547,7 +576,7 @@ var File_fluo_kms_v1_audit_proto protoreflect.FileDescriptor
 
 const file_fluo_kms_v1_audit_proto_rawDesc = "" +
 	"\n" +
-	"\x17fluo/kms/v1/audit.proto\x12\vfluo.kms.v1\x1a\x15fluo/kms/v1/key.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\x02\n" +
+	"\x17fluo/kms/v1/audit.proto\x12\vfluo.kms.v1\x1a\x15fluo/kms/v1/key.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x03\n" +
 	"\n" +
 	"AuditEvent\x12\x1b\n" +
 	"\twriter_id\x18\x01 \x01(\tR\bwriterId\x12\x1a\n" +
@@ -563,7 +592,10 @@ const file_fluo_kms_v1_audit_proto_rawDesc = "" +
 	"request_id\x18\n" +
 	" \x01(\tR\trequestId\x12\x14\n" +
 	"\x05count\x18\v \x01(\x04R\x05count\x12\x12\n" +
-	"\x04rule\x18\f \x01(\tR\x04rule\"\x88\x01\n" +
+	"\x04rule\x18\f \x01(\tR\x04rule\x12\x14\n" +
+	"\x05names\x18\r \x01(\x04R\x05names\x125\n" +
+	"\bfirst_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\afirstAt\x12\x16\n" +
+	"\x06detail\x18\x0f \x01(\tR\x06detail\"\x88\x01\n" +
 	"\x16ListAuditEventsRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x15\n" +
 	"\x06key_id\x18\x02 \x01(\tR\x05keyId\x12\x1b\n" +
@@ -618,14 +650,15 @@ var file_fluo_kms_v1_audit_proto_goTypes = []any{
 var file_fluo_kms_v1_audit_proto_depIdxs = []int32{
 	7, // 0: fluo.kms.v1.AuditEvent.at:type_name -> google.protobuf.Timestamp
 	8, // 1: fluo.kms.v1.AuditEvent.purpose:type_name -> fluo.kms.v1.KeyPurpose
-	0, // 2: fluo.kms.v1.ListAuditEventsResponse.events:type_name -> fluo.kms.v1.AuditEvent
-	4, // 3: fluo.kms.v1.VerifyAuditResponse.heads:type_name -> fluo.kms.v1.AuditHead
-	5, // 4: fluo.kms.v1.VerifyAuditResponse.problems:type_name -> fluo.kms.v1.AuditProblem
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	7, // 2: fluo.kms.v1.AuditEvent.first_at:type_name -> google.protobuf.Timestamp
+	0, // 3: fluo.kms.v1.ListAuditEventsResponse.events:type_name -> fluo.kms.v1.AuditEvent
+	4, // 4: fluo.kms.v1.VerifyAuditResponse.heads:type_name -> fluo.kms.v1.AuditHead
+	5, // 5: fluo.kms.v1.VerifyAuditResponse.problems:type_name -> fluo.kms.v1.AuditProblem
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_fluo_kms_v1_audit_proto_init() }

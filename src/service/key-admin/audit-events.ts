@@ -85,5 +85,8 @@ function toMessage(row: AuditRow): AuditEvent {
     requestId: row.requestId,
     count: BigInt(row.count),
     rule: row.rule ?? "",
+    names: BigInt(row.names ?? 0),
+    ...(row.firstAt && { firstAt: timestampFromDate(row.firstAt) }),
+    detail: row.detail ?? "",
   });
 }

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fluo/kms/v1/audit.proto.
  */
 export const file_fluo_kms_v1_audit: GenFile = /*@__PURE__*/
-  fileDesc("ChdmbHVvL2ttcy92MS9hdWRpdC5wcm90bxILZmx1by5rbXMudjEihwIKCkF1ZGl0RXZlbnQSEQoJd3JpdGVyX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEiYKAmF0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVhY3RvchgEIAEoCRIOCgZhY3Rpb24YBSABKAkSEQoJdGVuYW50X2lkGAYgASgJEigKB3B1cnBvc2UYByABKA4yFy5mbHVvLmttcy52MS5LZXlQdXJwb3NlEg4KBmtleV9pZBgIIAEoCRIPCgdvdXRjb21lGAkgASgJEhIKCnJlcXVlc3RfaWQYCiABKAkSDQoFY291bnQYCyABKAQSDAoEcnVsZRgMIAEoCSJiChZMaXN0QXVkaXRFdmVudHNSZXF1ZXN0EhEKCXRlbmFudF9pZBgBIAEoCRIOCgZrZXlfaWQYAiABKAkSEQoJcGFnZV9zaXplGAMgASgNEhIKCnBhZ2VfdG9rZW4YBCABKAkiWwoXTGlzdEF1ZGl0RXZlbnRzUmVzcG9uc2USJwoGZXZlbnRzGAEgAygLMhcuZmx1by5rbXMudjEuQXVkaXRFdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiFAoSVmVyaWZ5QXVkaXRSZXF1ZXN0Ij0KCUF1ZGl0SGVhZBIRCgl3cml0ZXJfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSCwoDbWFjGAMgASgJIkEKDEF1ZGl0UHJvYmxlbRIRCgl3cml0ZXJfaWQYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSDAoEd2hhdBgDIAEoCSKcAQoTVmVyaWZ5QXVkaXRSZXNwb25zZRIKCgJvaxgBIAEoCBIOCgZldmVudHMYAiABKAQSJQoFaGVhZHMYAyADKAsyFi5mbHVvLmttcy52MS5BdWRpdEhlYWQSKwoIcHJvYmxlbXMYBCADKAsyGS5mbHVvLmttcy52MS5BdWRpdFByb2JsZW0SFQoNcHJvYmxlbV9jb3VudBgFIAEoBEJWCg9kZXYuZmx1by5rbXMudjFCCkF1ZGl0UHJvdG9QAVo1Z2l0aHViLmNvbS9mbHVvLWRldi9mbHVvLWttcy9nZW4vZ28vZmx1by9rbXMvdjE7a21zdjFiBnByb3RvMw", [file_fluo_kms_v1_key, file_google_protobuf_timestamp]);
+  fileDesc("ChdmbHVvL2ttcy92MS9hdWRpdC5wcm90bxILZmx1by5rbXMudjEi1AIKCkF1ZGl0RXZlbnQSEQoJd3JpdGVyX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEiYKAmF0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVhY3RvchgEIAEoCRIOCgZhY3Rpb24YBSABKAkSEQoJdGVuYW50X2lkGAYgASgJEigKB3B1cnBvc2UYByABKA4yFy5mbHVvLmttcy52MS5LZXlQdXJwb3NlEg4KBmtleV9pZBgIIAEoCRIPCgdvdXRjb21lGAkgASgJEhIKCnJlcXVlc3RfaWQYCiABKAkSDQoFY291bnQYCyABKAQSDAoEcnVsZRgMIAEoCRINCgVuYW1lcxgNIAEoBBIsCghmaXJzdF9hdBgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZGV0YWlsGA8gASgJImIKFkxpc3RBdWRpdEV2ZW50c1JlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEg4KBmtleV9pZBgCIAEoCRIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSJbChdMaXN0QXVkaXRFdmVudHNSZXNwb25zZRInCgZldmVudHMYASADKAsyFy5mbHVvLmttcy52MS5BdWRpdEV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIUChJWZXJpZnlBdWRpdFJlcXVlc3QiPQoJQXVkaXRIZWFkEhEKCXdyaXRlcl9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBILCgNtYWMYAyABKAkiQQoMQXVkaXRQcm9ibGVtEhEKCXdyaXRlcl9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBIMCgR3aGF0GAMgASgJIpwBChNWZXJpZnlBdWRpdFJlc3BvbnNlEgoKAm9rGAEgASgIEg4KBmV2ZW50cxgCIAEoBBIlCgVoZWFkcxgDIAMoCzIWLmZsdW8ua21zLnYxLkF1ZGl0SGVhZBIrCghwcm9ibGVtcxgEIAMoCzIZLmZsdW8ua21zLnYxLkF1ZGl0UHJvYmxlbRIVCg1wcm9ibGVtX2NvdW50GAUgASgEQlYKD2Rldi5mbHVvLmttcy52MUIKQXVkaXRQcm90b1ABWjVnaXRodWIuY29tL2ZsdW8tZGV2L2ZsdW8ta21zL2dlbi9nby9mbHVvL2ttcy92MTtrbXN2MWIGcHJvdG8z", [file_fluo_kms_v1_key, file_google_protobuf_timestamp]);
 
 /**
  * One row of the audit trail: who did what, never its content.
@@ -37,14 +37,14 @@ export type AuditEvent = Message<"fluo.kms.v1.AuditEvent"> & {
   sequence: bigint;
 
   /**
-   * When it happened.
+   * When it happened; of refusals that are counted without their names, the last of them.
    *
    * @generated from field: google.protobuf.Timestamp at = 3;
    */
   at?: Timestamp | undefined;
 
   /**
-   * Who did it.
+   * Who did it; empty in a row of many callers, whose detail says so.
    *
    * @generated from field: string actor = 4;
    */
@@ -59,7 +59,8 @@ export type AuditEvent = Message<"fluo.kms.v1.AuditEvent"> & {
   action: string;
 
   /**
-   * Owner of the key; empty where no tenant was named.
+   * Owner of the key; of a refusal, the tenant that the request named. Empty where none was named, and where refusals that are counted
+   * together named several.
    *
    * @generated from field: string tenant_id = 6;
    */
@@ -73,7 +74,7 @@ export type AuditEvent = Message<"fluo.kms.v1.AuditEvent"> & {
   purpose: KeyPurpose;
 
   /**
-   * The key, 32 lower-case hex digits; empty where none was found.
+   * The key, 32 lower-case hex digits; of a refusal, the key that the request named, which need not exist. Empty where none was named.
    *
    * @generated from field: string key_id = 8;
    */
@@ -94,7 +95,7 @@ export type AuditEvent = Message<"fluo.kms.v1.AuditEvent"> & {
   requestId: string;
 
   /**
-   * How many uses the row stands for: uses that are alike are counted together.
+   * How many uses or refusals the row stands for: those that are alike are counted together.
    *
    * @generated from field: uint64 count = 11;
    */
@@ -106,6 +107,28 @@ export type AuditEvent = Message<"fluo.kms.v1.AuditEvent"> & {
    * @generated from field: string rule = 12;
    */
   rule: string;
+
+  /**
+   * How many names of tenants and keys the row stands for, where a caller was refused with so many that they are counted together. 0 in
+   * other rows, and where nothing was named. A least number where detail says that there were more.
+   *
+   * @generated from field: uint64 names = 13;
+   */
+  names: bigint;
+
+  /**
+   * When the first of the refusals was that are counted without their names; unset in other rows.
+   *
+   * @generated from field: google.protobuf.Timestamp first_at = 14;
+   */
+  firstAt?: Timestamp | undefined;
+
+  /**
+   * What the other fields cannot say, in words; empty in most rows.
+   *
+   * @generated from field: string detail = 15;
+   */
+  detail: string;
 };
 
 /**
