@@ -4,15 +4,17 @@
  * without their names, which wait for the end of a minute (refusals.ts). What changes a key is not written here, but by the store, in the
  * transaction that changes it.
  *
- * While rows cannot be written no key is used. What was counted before is kept and tried again, with a new time, every interval, so
- * that nothing is lost unless the process is. A batch whose commit got no answer may be stored already and is written again: counted
- * twice is better than lost.
+ * While rows cannot be written no key is used: from the failure of a write on, and from `stopsWithinMs` after the first use on that is not
+ * durable yet, where the store neither writes nor fails. That time is of this process: while it is not scheduled, no store is late. What was
+ * counted before is kept and tried again, with a new time, every interval, so that nothing is lost unless the process is. A batch whose
+ * commit got no answer may be stored already and is written again: counted twice is better than lost.
  */
 import { KmsError } from "../errors.ts";
 import type { AuditEvent, AuditHead } from "../store/audit-store.ts";
 import type { Store } from "../store/store.ts";
 import { type AuditCounters, auditCounters } from "./counters.ts";
 import { inTime, withDeadline } from "../runtime/deadline.ts";
+import { afterScheduled } from "../runtime/scheduled-time.ts";
 
 export interface AuditTrail {
   /** AUDIT_UNAVAILABLE while rows cannot be written. For whoever is about to use a key. */
@@ -39,8 +41,6 @@ export interface AuditTrailOptions {
   clock: () => Date;
   /** How long uses are gathered. */
   intervalMs?: number;
-  /** Beyond the second, before a store that neither writes nor fails counts as failed. */
-  graceMs?: number;
   /** Told when rows cannot be written, with the cause, and, with undefined, when they can again. */
   onProblem?: (problem: string | undefined, cause?: unknown) => void;
   /** Between named steps a crash must lose nothing that was durable. */
@@ -48,22 +48,27 @@ export interface AuditTrailOptions {
   rowsWritten?: { add(rows: number): void };
 }
 
-/** What is promised: from a use to its durable row. */
+/** From a use to its durable row, where the store is well. */
 export const durableWithinMs = 1_000;
+/** From the first use that is not durable, until a store that neither writes nor fails counts as failed. */
+export const stopsWithinMs = 2_500;
 const closeWithinMs = 2_000;
 /** In one transaction: a commit is waited for by the changes of keys behind it. */
 const maxRows = 1_000;
 
 export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
-  const { store, clock, intervalMs = 500, graceMs = 2_000, onProblem = () => {}, step = () => {} } = options;
+  const { store, clock, intervalMs = 500, onProblem = () => {}, step = () => {} } = options;
   const counters = auditCounters(gather, clock);
   let problem: string | undefined;
   let timer: NodeJS.Timeout | undefined;
+  /** Of what is counted and not taken yet: how late it is. */
+  let gathered: Patience | undefined;
   let flushing: Promise<void> | undefined;
   let head: AuditState["head"];
 
   function gather(): void {
     timer ??= setTimeout(flush, intervalMs).unref();
+    gathered ??= patience(() => setProblem("the store takes too long to write audit rows"));
   }
 
   /** One at a time. Never rejects. */
@@ -79,9 +84,9 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
 
   async function write(): Promise<void> {
     let rows = counters.take(clock());
-    if (rows.length === 0) return;
-    const lateAfterMs = durableWithinMs - intervalMs + graceMs;
-    const late = setTimeout(setProblem, lateAfterMs, "the store takes too long to write audit rows").unref();
+    const waiting = gathered;
+    gathered = undefined;
+    if (rows.length === 0) return waiting?.end();
     step("audit.flushing");
     try {
       while (rows.length > 0) {
@@ -91,15 +96,21 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
         options.rowsWritten?.add(batch.length);
       }
       step("audit.flushed");
-      setProblem(undefined);
+      if (!isGatheredLate()) setProblem(undefined);
+      waiting?.end();
       await readHead();
     } catch (error) {
       giveBack(rows);
       const why = error instanceof KmsError ? error.message : "internal error, see the log";
       setProblem(`audit rows cannot be written: ${why}`, error);
     } finally {
-      clearTimeout(late);
+      waiting?.end();
     }
+  }
+
+  /** What came while others were written may be too late itself. */
+  function isGatheredLate(): boolean {
+    return gathered?.isOver() === true;
   }
 
   function giveBack(rows: readonly AuditEvent[]): void {
@@ -140,6 +151,20 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
       if (problem !== undefined) throw unavailable();
     },
   };
+}
+
+interface Patience {
+  isOver(): boolean;
+  end(): void;
+}
+
+function patience(over: () => void): Patience {
+  let isOver = false;
+  const end = afterScheduled(stopsWithinMs, () => {
+    isOver = true;
+    over();
+  });
+  return { isOver: () => isOver, end };
 }
 
 function unavailable(): KmsError {

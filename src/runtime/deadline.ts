@@ -1,5 +1,6 @@
 /** Waiting with an end: after some time, or when a caller goes away. Work that others share goes on. */
 import { KmsError } from "../errors.ts";
+import { afterScheduled } from "./scheduled-time.ts";
 
 /**
  * Rejects with `error()` unless `work` ends within `ms`. Its signal then aborts with the same error, so that work which
@@ -51,8 +52,15 @@ export function cancelled(signal: AbortSignal): KmsError {
 
 const queryMs = 3_000;
 
-/** Time limit for a store query of health and status, so that a hung store cannot hang them: STORE_UNAVAILABLE. */
-export function inTime<T>(query: Promise<T>): Promise<T> {
-  const late = () => new KmsError("STORE_UNAVAILABLE", `no answer within ${queryMs / 1_000} s`);
-  return withDeadline(queryMs, late, () => query);
+/** Time limit for a store query of health and status, so that a hung store cannot hang them: STORE_UNAVAILABLE. A late loop is no hung store. */
+export async function inTime<T>(query: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const callOff = afterScheduled(queryMs, () =>
+    late.reject(new KmsError("STORE_UNAVAILABLE", `no answer within ${queryMs / 1_000} s`)),
+  );
+  try {
+    return await Promise.race([late.promise, query]);
+  } finally {
+    callOff();
+  }
 }

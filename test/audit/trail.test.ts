@@ -1,7 +1,13 @@
 /** Uses become durable rows within a second, or no key is used. Timers are the test's, and so is the store's failing. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { KmsError } from "../../src/errors.ts";
-import { type AuditTrail, type AuditTrailOptions, createAuditTrail, durableWithinMs } from "../../src/audit/trail.ts";
+import {
+  type AuditTrail,
+  type AuditTrailOptions,
+  createAuditTrail,
+  durableWithinMs,
+  stopsWithinMs,
+} from "../../src/audit/trail.ts";
 import { moreNames } from "../../src/audit/nameless.ts";
 import { maxNames, minuteMs } from "../../src/audit/refusals.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
@@ -10,7 +16,7 @@ import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -123,15 +129,15 @@ it("shows no more of a bug in a store than that there is one", async () => {
   expect(trail.problem()).not.toContain("secret");
 });
 
-it("lets no key be used while the store hangs, and again once it answers", async () => {
-  const { trail, rows, answers, advance } = setUp({ graceMs: 1_000 });
+it("lets no key be used from two and a half seconds after the first use on that a store which hangs has not, and again once it answers", async () => {
+  const { trail, rows, answers, problems, advance } = setUp();
   const { promise: hung, resolve } = Promise.withResolvers<void>();
   answers.push((write) => hung.then(write));
   use(trail);
-  await advance(1_900);
+  await advance(stopsWithinMs - 1);
   trail.check();
   use(trail); // is written behind it, not at the same time
-  await advance(100);
+  await advance(1);
   expect(await thrownBy(trail.check)).toBeKmsError("AUDIT_UNAVAILABLE");
   await advance(60_000);
   expect(await rows()).toEqual([]);
@@ -139,6 +145,67 @@ it("lets no key be used while the store hangs, and again once it answers", async
   await advance(500);
   trail.check();
   expect(sum(await rows())).toBe(2);
+  expect(problems).toEqual(["the store takes too long to write audit rows", undefined]);
+});
+
+it("counts from the use on, also where its write waits behind another", async () => {
+  const { trail, answers, problems, advance } = setUp();
+  const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  answers.push(
+    (write) => first.promise.then(write),
+    (write) => second.promise.then(write),
+  );
+  use(trail);
+  await advance(600);
+  use(trail);
+  await advance(1_800);
+  first.resolve(); // in time
+  await advance(stopsWithinMs - 1_801);
+  trail.check();
+  await advance(1);
+  expect(await thrownBy(trail.check)).toBeKmsError("AUDIT_UNAVAILABLE");
+  second.resolve();
+  await advance(0);
+  trail.check();
+  expect(problems).toHaveLength(2);
+});
+
+it("stays shut after a late write while a use behind it is later still", async () => {
+  const { trail, answers, problems, advance } = setUp();
+  const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  answers.push(
+    (write) => first.promise.then(write),
+    (write) => second.promise.then(write),
+  );
+  use(trail);
+  await advance(600);
+  use(trail);
+  await advance(10_000);
+  first.resolve();
+  await advance(0);
+  expect(await thrownBy(trail.check)).toBeKmsError("AUDIT_UNAVAILABLE");
+  second.resolve();
+  await advance(0);
+  trail.check();
+  expect(problems).toHaveLength(2);
+});
+
+it("accuses no store while this process was not scheduled", async () => {
+  vi.useRealTimers();
+  const { promise: written, resolve } = Promise.withResolvers<void>();
+  // Blocked when the write is under way: the answer is there long before the loop can read it.
+  const { trail, rows, problems } = setUp({
+    onProblem: (problem) => problems.push(problem),
+    step: (name) => {
+      if (name === "audit.flushing") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_000);
+      else resolve();
+    },
+  });
+  use(trail);
+  await written;
+  expect(problems).toEqual([]);
+  trail.check();
+  expect(sum(await rows())).toBe(1);
 });
 
 it("writes many rows in several transactions, and after a failure only those that are not written yet", async () => {

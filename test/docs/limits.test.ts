@@ -20,7 +20,7 @@ import { maxValueBytes } from "../../src/envelope/envelope.ts";
 import { defaultResilience } from "../../src/provider/call-policies.ts";
 import { maxActors } from "../../src/audit/nameless.ts";
 import { maxNames } from "../../src/audit/refusals.ts";
-import { durableWithinMs } from "../../src/audit/trail.ts";
+import { durableWithinMs, stopsWithinMs } from "../../src/audit/trail.ts";
 import { tenantIdPattern } from "../../src/call/ids.ts";
 import { leastDays, maxDays } from "../../src/service/key-admin/handlers.ts";
 import { maxSize } from "../../src/service/page.ts";
@@ -142,6 +142,7 @@ const limits: Record<string, string> = {
   "time that a rotation's `request_id` is remembered": time(requestRetentionMs),
 
   "time from a use of a key to its durable audit row": time(durableWithinMs),
+  "time from a use that gets no row until no key is used": time(stopsWithinMs),
   "names that may be made up, a minute, action and code": count(maxNames),
   "callers that are refused with such names, a minute": count(maxActors),
   "time from a state change to its effect on every replica": time(defaultKeyring.stateTtlMs),

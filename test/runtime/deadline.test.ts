@@ -4,7 +4,7 @@ import { abandonOn, cancelled, inTime, refuseAborted, withDeadline } from "../..
 import { thrownBy } from "../support/matchers.ts";
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
 });
 afterEach(() => {
   vi.useRealTimers();

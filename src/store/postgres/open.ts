@@ -31,7 +31,7 @@ export const postgresDialect: Dialect = {
   serial: "bigint generated always as identity primary key",
   tableEnd: "",
   // A backup may hold the tables for minutes. Less than audit rows may take, so that no replica stops for it.
-  impatience: "set local lock_timeout = '2s'",
+  impatience: "set local lock_timeout = '1500ms'",
   refuse: (name, { before, when }) => [
     `create or replace function kms_refuse_earlier() returns trigger language plpgsql as
      $$ begin raise exception '${earlierVersion}'; end $$`,

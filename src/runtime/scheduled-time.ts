@@ -1,0 +1,29 @@
+/**
+ * Time in which this process was scheduled. A process that the machine left aside, or whose loop was blocked, has not waited: what it waits for
+ * may have come meanwhile, and is read only behind the timers that are due by then.
+ */
+
+const tickMs = 50;
+/** What a tick counts for at most, however late it is. */
+const maxTickMs = 100;
+
+/** Runs `late` after `ms` of such time. Keeps no process alive. Returns what calls it off. */
+export function afterScheduled(ms: number, late: () => void): () => void {
+  let leftMs = ms;
+  let countedMs = performance.now();
+  let timer = wait();
+
+  function wait(): NodeJS.Timeout {
+    return setTimeout(tick, Math.min(tickMs, leftMs)).unref();
+  }
+
+  function tick(): void {
+    const nowMs = performance.now();
+    leftMs -= Math.min(nowMs - countedMs, maxTickMs);
+    countedMs = nowMs;
+    if (leftMs <= 0) late();
+    else timer = wait();
+  }
+
+  return () => clearTimeout(timer);
+}
