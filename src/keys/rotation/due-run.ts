@@ -27,10 +27,10 @@ export interface RunOptions {
 
 export interface RotationRuns {
   /**
-   * Does what a planned run should have done, unless a replica has done it or is at it. Throws what ended a run early. When the signal
-   * aborts it rotates no more keys, waits for those that are under way, and gives the lease back.
+   * Does what a planned run should have done, unless a replica has done it or is at it: `held` where one is. Throws what ended a run early.
+   * When the signal aborts it rotates no more keys, waits for those that are under way, and gives the lease back.
    */
-  runIfMissed(signal: AbortSignal): Promise<void>;
+  runIfMissed(signal: AbortSignal): Promise<"held" | undefined>;
   /** When a complete run, of any replica, began, as far as it is known here. */
   last(): Date | undefined;
   /** Rotations that failed, since start. */
@@ -124,10 +124,10 @@ export function rotationRuns(options: RunOptions): RotationRuns {
 
   return {
     async runIfMissed(signal) {
-      if (!isMissed()) return;
+      if (!isMissed()) return undefined;
       const lease = await store.lease(leaseName, holder, leaseTtlMs);
       finishedAt = lease.finishedAt;
-      if (lease.generation === undefined) return;
+      if (lease.generation === undefined) return "held";
       step("lease.taken");
       let isFinished = false;
       try {
@@ -136,6 +136,7 @@ export function rotationRuns(options: RunOptions): RotationRuns {
         // Ends at once what nobody works under. Where that fails it ends by itself.
         if (!isFinished) await store.lease(leaseName, holder, 0).catch(() => {});
       }
+      return undefined;
     },
     last: () => finishedAt,
     failed: () => failed,

@@ -1,7 +1,7 @@
 /**
  * When due keys are rotated: by a Quartz expression, UTC, each replica up to 30 s later so that not all look at once. Each also looks soon
- * after its start and every 5 minutes whether a run was missed, or failed, and then catches up. See due-run.ts for a run, which is
- * the work of one replica: 100 keys a batch, at most 100 a second.
+ * after its start and every 5 minutes whether a run was missed, or failed, and then catches up. Where another replica is at it, it looks again
+ * soon: that one may die. See due-run.ts for a run, which is the work of one replica: 100 keys a batch, at most 100 a second.
  */
 import { randomBytes } from "node:crypto";
 import { Cron } from "croner";
@@ -30,6 +30,8 @@ export interface ScheduleOptions {
   clock?: () => Date;
   /** In [0, 1). */
   random?: () => number;
+  /** How long a replica that is heard of no more keeps others from rotating. */
+  leaseTtlMs?: number;
   /** Told once a batch, and of an error that ended a run. */
   report(result: RotationResult): void;
   fail(error: unknown): void;
@@ -37,13 +39,17 @@ export interface ScheduleOptions {
 
 const jitterMs = 30_000;
 const lookEveryMs = 5 * 60_000;
-const leaseTtlMs = 60_000;
+/** With the jitter under half a minute: so soon after the end of a lease another replica has it. */
+const lookAgainMs = 15_000;
+const lookAgainJitterMs = 10_000;
 const holderBytes = 16;
 
 export function scheduleRotation(options: ScheduleOptions): RotationSchedule {
   const { cron, rotation, store, clock = () => new Date(), random = Math.random, report, fail } = options;
+  const { leaseTtlMs = 60_000 } = options;
   const stopped = new AbortController();
   const timers = new Set<NodeJS.Timeout>();
+  let again: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
 
   const job = new Cron(cron, { timezone: "UTC", alternativeWeekdays: true, unref: true }, () => lookAfter(0));
@@ -62,6 +68,9 @@ export function scheduleRotation(options: ScheduleOptions): RotationSchedule {
   function look(): void {
     running ??= runs
       .runIfMissed(stopped.signal)
+      .then((outcome) => {
+        if (outcome === "held") lookAgain();
+      })
       .catch((error) => {
         if (!stopped.signal.aborted) fail(error);
       })
@@ -80,6 +89,11 @@ export function scheduleRotation(options: ScheduleOptions): RotationSchedule {
     timers.add(timer);
   }
 
+  function lookAgain(): void {
+    clearTimeout(again);
+    if (!stopped.signal.aborted) again = setTimeout(look, lookAgainMs + lookAgainJitterMs * random()).unref();
+  }
+
   const keepLooking = () => lookAfter(lookEveryMs, keepLooking);
   lookAfter(0, keepLooking);
 
@@ -90,7 +104,7 @@ export function scheduleRotation(options: ScheduleOptions): RotationSchedule {
     async stop() {
       stopped.abort();
       job.stop();
-      for (const timer of timers) clearTimeout(timer);
+      for (const timer of [...timers, again]) clearTimeout(timer);
       await running;
     },
   };

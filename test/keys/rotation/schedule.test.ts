@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { KmsError } from "../../../src/errors.ts";
 import type { RotationResult } from "../../../src/keys/rotation/rotation.ts";
 import { type RotationSchedule, type ScheduleOptions, scheduleRotation } from "../../../src/keys/rotation/schedule.ts";
+import { memoryStore } from "../../../src/store/sqlite/memory.ts";
 import type { Fence, LeaseAnswer } from "../../../src/store/lease-store.ts";
 
 const minuteMs = 60_000;
@@ -132,6 +133,48 @@ describe("a schedule", () => {
     resolve(none);
     await vi.advanceTimersByTimeAsync(2 * minuteMs);
     expect(runs).toBeGreaterThan(1);
+  });
+
+  it("takes over within half a minute of the end of the lease of a replica that died", async () => {
+    const store = memoryStore();
+    const leaseTtlMs = 40_000;
+    const diedAtMs = Date.now();
+    expect((await store.lease("rotation/2", "there", leaseTtlMs)).generation).toBe(1);
+    const { rotatedAt } = start({ store, leaseTtlMs, random: () => 0.9999 });
+    for (let second = 0; second < 100 && rotatedAt.length === 0; second += 1) {
+      await vi.advanceTimersByTimeAsync(1_000);
+      await store.counts(); // what was asked of it before is done
+    }
+    const waitedMs = Date.parse(rotatedAt[0]!) - diedAtMs;
+    expect(waitedMs).toBeGreaterThanOrEqual(leaseTtlMs);
+    expect(waitedMs).toBeLessThanOrEqual(leaseTtlMs + 30_000);
+    expect(schedule.last()).toBeDefined();
+  });
+
+  it("looks no more often than that while another replica is at it, and not again once that one is done", async () => {
+    let finishedAt: Date | undefined;
+    let isHeld = true;
+    let looks = 0;
+    const { rotatedAt } = start({
+      cron: "0 0 2 * * ?",
+      store: {
+        async lease() {
+          looks += 1;
+          return { generation: isHeld ? undefined : 1, finishedAt };
+        },
+        async finishLease() {},
+      },
+    });
+    await vi.advanceTimersByTimeAsync(10 * minuteMs);
+    expect(looks).toBeGreaterThanOrEqual(20);
+    expect(looks).toBeLessThanOrEqual(40);
+    isHeld = false;
+    finishedAt = new Date();
+    await vi.advanceTimersByTimeAsync(minuteMs);
+    looks = 0;
+    await vi.advanceTimersByTimeAsync(20 * minuteMs);
+    expect(looks).toBe(0);
+    expect(rotatedAt).toEqual([]);
   });
 
   it("counts the rotations that failed", async () => {
