@@ -3,21 +3,26 @@
  * that open.ts sends, and answers each when it is durable.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { KmsError } from "../../errors.ts";
 import { embeddedDatabase, sqliteDialect } from "./embedded.ts";
 import { migrate } from "../sql/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";
-import type { Answer, Call } from "./open.ts";
 import { prepareFile, realPath } from "./file.ts";
 import type { Hold } from "./hold.ts";
+import { type GateParts, writerGate } from "./reader-gate.ts";
 import { holdReady } from "./ready-log.ts";
+import { type Answer, answerCalls, type Call } from "./store-thread.ts";
 import type { LockedStore, Store } from "../store.ts";
 
 const lookMs = 500;
 
+export interface WriterData extends GateParts {
+  file: string;
+}
+
 const port = parentPort!;
-const file = realPath((workerData as { file: string }).file);
-const db = embeddedDatabase({ file, soon: setImmediate });
+const data = workerData as WriterData;
+const file = realPath(data.file);
+const db = embeddedDatabase({ file, soon: setImmediate, gate: writerGate(data) });
 const locked = lockedSqlStore("sqlite", db);
 let hold: Hold | undefined;
 let unlocked: Store | undefined;
@@ -34,32 +39,23 @@ async function run({ method, args }: Pick<Call, "method" | "args">): Promise<unk
     unlocked = await locked.unlock(args[0] as Parameters<LockedStore["unlock"]>[0]);
     return undefined;
   }
+  if (method === "look") return look();
   const target = unlocked !== undefined && method in unlocked ? unlocked : locked;
   return (target as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>)[method]!(...args);
 }
 
-port.on("message", async ({ id, method, args }: Call) => {
-  const answer: Answer = await run({ method, args }).then(
-    (value) => ({ id, value }),
-    (error) => ({ id, error: toPlain(error) }),
-  );
-  port.postMessage(answer);
-  if (method === "close") {
+answerCalls(port, run, {
+  closed() {
     hold?.release();
     clearInterval(looking);
-    port.close();
-  }
+    data.port.close();
+  },
 });
 
-/** Of a class, only what structured cloning leaves. */
-function toPlain(error: unknown): NonNullable<Answer["error"]> {
-  if (!(error instanceof KmsError)) return { message: String((error as Error)?.stack ?? error) };
-  const { code, message, cause } = error;
-  return { code, message, cause: cause instanceof Error ? `${cause.name}: ${cause.message}` : undefined };
+/** Opens the file if need be, and tells if another process changed it. */
+async function look(): Promise<void> {
+  if (await db.look()) port.postMessage({ change: "any" } satisfies Answer);
 }
 
 /** Another process may use the same file: a command of ours, or a second service. */
-const looking = setInterval(async () => {
-  const changed = await db.look().catch(() => false);
-  if (changed) port.postMessage({ change: "any" } satisfies Answer);
-}, lookMs);
+const looking = setInterval(() => void look().catch(() => {}), lookMs);

@@ -8,6 +8,7 @@ import { createErasure } from "./erasure.ts";
 import { createFailures, isSqlite } from "./error-codes.ts";
 import { fileConnection } from "./file-connection.ts";
 import { groupCommit } from "./group-commit.ts";
+import type { WriterGate } from "./reader-gate.ts";
 import { workQueue } from "./work-queue.ts";
 
 export const sqliteDialect: Dialect = {
@@ -29,6 +30,8 @@ export interface EmbeddedOptions {
   schema?: readonly string[];
   /** When waiting writes are committed: later collects more, sooner answers faster. */
   soon: (work: () => void) => void;
+  /** Of another thread that reads the file, if there may be one. */
+  gate?: WriterGate;
 }
 
 export interface EmbeddedDatabase extends Database {
@@ -40,10 +43,10 @@ export interface EmbeddedDatabase extends Database {
 }
 
 export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
-  const { file, readOnly = false, schema = [], soon } = options;
+  const { file, readOnly = false, schema = [], soon, gate } = options;
   const erasure = createErasure(file);
   const failures = createFailures();
-  const connection = fileConnection({ file, readOnly, schema }, (opened) => {
+  const connection = fileConnection({ file, readOnly, schema, gate }, (opened) => {
     if (!readOnly) erasure.noticeMark(opened);
   });
   let isRunning = false;

@@ -5,7 +5,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { step } from "../../failpoints.ts";
 import { isBusy } from "./error-codes.ts";
-import { emptiesLog, pollMs, pragma } from "./file-connection.ts";
+import { emptiesLog, pageMs, pollMs, pragma } from "./file-connection.ts";
 import { holdsAny } from "./residue.ts";
 
 export interface Erasure {
@@ -17,7 +17,8 @@ export interface Erasure {
   add(bytes: Uint8Array): void;
   /**
    * Leaves nothing of what was erased: moves all pages out of the log and empties it; and if the file still holds a copy, writes it anew
-   * without. A reader that needs the old pages, or another's transaction, is not waited for: the next call tries again.
+   * without. Pages that this process reads are waited for. Another process that needs the old pages, or writes, is not: the next call tries
+   * again.
    */
   scrub(open: () => DatabaseSync): void;
 }
@@ -59,7 +60,7 @@ export function createErasure(file: string): Erasure {
     scrub(open) {
       if (erased.length === 0 && !isResidueUnknown) return;
       const connection = open();
-      connection.exec("pragma busy_timeout = 0");
+      connection.exec(`pragma busy_timeout = ${pageMs}`);
       try {
         if (!isScrubbed(connection)) return;
         erased = [];

@@ -7,6 +7,7 @@ import { KmsError } from "../../errors.ts";
 import type { Query, Row } from "../sql/database.ts";
 import { translated } from "./error-codes.ts";
 import { type FileWatch, watchFile } from "./file.ts";
+import type { WriterGate } from "./reader-gate.ts";
 
 export interface FileOptions {
   /** A path, or `:memory:`. */
@@ -14,6 +15,8 @@ export interface FileOptions {
   readOnly: boolean;
   /** Run when the file is opened. */
   schema: readonly string[];
+  /** Of another thread that reads the file, if there may be one. */
+  gate?: WriterGate | undefined;
 }
 
 export interface FileConnection {
@@ -34,13 +37,15 @@ export interface FileConnection {
 export const busyMs = 2_000;
 /** How long this thread sleeps for it at once. */
 export const pollMs = 50;
+/** How long a statement of the reading thread may take, with some to spare. */
+export const pageMs = 200;
 
 /** `opened` is called with each connection, before anything else uses it. */
 export function fileConnection(options: FileOptions, opened: (connection: DatabaseSync) => void): FileConnection {
-  const { file, readOnly } = options;
+  const { file, readOnly, gate } = options;
   const inMemory = file === ":memory:";
   let connection: DatabaseSync | undefined;
-  let statements = new Map<string, StatementSync>();
+  let query = statements(open);
   let isClosed = false;
   let watch: FileWatch | undefined;
   /** The files beside it when the connection was made. */
@@ -52,12 +57,14 @@ export function fileConnection(options: FileOptions, opened: (connection: Databa
     if (isClosed) throw new KmsError("STORE_UNAVAILABLE", "the store is closed");
     if (connection === undefined) {
       watch?.refuseAnother(); // SQLite would make one
+      if (gate?.isEmpty(busyMs) === false) throw new KmsError("STORE_UNAVAILABLE", "a read keeps the SQLite file open");
       connection = connected(options, (made) => {
         opened(made);
         seenVersion ??= dataVersion(made); // before anything is read that another may change
         if (readOnly || inMemory) return;
         watch ??= watchFile(file);
         beside = watch.beside();
+        gate?.admit(watch.number);
       });
     }
     return connection;
@@ -69,8 +76,9 @@ export function fileConnection(options: FileOptions, opened: (connection: Databa
       if (doubted?.isTransaction) doubted.exec("rollback");
       return;
     }
+    gate?.shut();
     connection = undefined;
-    statements = new Map();
+    query = statements(open);
     if (seenVersion !== undefined) seenVersion = "another connection's";
     try {
       doubted?.close();
@@ -81,14 +89,7 @@ export function fileConnection(options: FileOptions, opened: (connection: Databa
     open,
     giveUp,
 
-    async query(text, ...values) {
-      let statement = statements.get(text);
-      if (statement === undefined) {
-        statement = open().prepare(text);
-        statements.set(text, statement);
-      }
-      return statement.all(...values) as Row[];
-    },
+    query: (...given) => query(...given),
 
     isInTransaction: () => connection?.isTransaction ?? false,
 
@@ -99,9 +100,10 @@ export function fileConnection(options: FileOptions, opened: (connection: Databa
         if (connection !== undefined && watch !== undefined && watch.beside() !== beside) {
           settleLog(connection);
           giveUp();
-        }
+        } else if (connection !== undefined && watch !== undefined) gate?.admit(watch.number);
         return undefined;
       } catch (error) {
+        gate?.shut();
         return translated(error);
       }
     },
@@ -119,6 +121,19 @@ export function fileConnection(options: FileOptions, opened: (connection: Databa
       watch?.close();
       watch = undefined;
     },
+  };
+}
+
+/** The statements of a connection, which `open` gives, each prepared when it is first run. */
+export function statements(open: () => DatabaseSync): Query {
+  const prepared = new Map<string, StatementSync>();
+  return async (text, ...values) => {
+    let statement = prepared.get(text);
+    if (statement === undefined) {
+      statement = open().prepare(text);
+      prepared.set(text, statement);
+    }
+    return statement.all(...values) as Row[];
   };
 }
 

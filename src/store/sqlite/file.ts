@@ -51,6 +51,8 @@ function create(path: string): void {
 }
 
 export interface FileWatch {
+  /** Of the file that is held. */
+  readonly number: Pick<Stats, "dev" | "ino">;
   /** STORE_UNAVAILABLE once another file, or none, has the name of the database. */
   refuseAnother(): void;
   /** Which files SQLite keeps beside the database. */
@@ -65,8 +67,10 @@ export interface FileWatch {
  */
 export function watchFile(path: string): FileWatch {
   const held = openSync(path, "r");
-  const own = nameOf(fstatSync(held));
+  const number = fstatSync(held);
+  const own = nameOf(number);
   return {
+    number,
     refuseAnother() {
       if (nameOf(statSync(path, { throwIfNoEntry: false })) === own) return;
       throw new KmsError(
@@ -74,9 +78,14 @@ export function watchFile(path: string): FileWatch {
         "the SQLite file was removed or replaced while it was in use: put it back, or restart the service with the right one",
       );
     },
-    beside: () => ["-wal", "-shm"].map((end) => nameOf(statSync(path + end, { throwIfNoEntry: false }))).join(),
+    beside: () => besideOf(path),
     close: () => closeSync(held),
   };
+}
+
+/** Which files SQLite keeps beside a database now. */
+export function besideOf(path: string): string {
+  return ["-wal", "-shm"].map((end) => nameOf(statSync(path + end, { throwIfNoEntry: false }))).join();
 }
 
 function nameOf(stats: Stats | undefined): string {

@@ -1,28 +1,20 @@
-/** The embedded store: a SQLite file, in a thread of its own (database-worker.ts). Here each call is a message and its answer. */
+/**
+ * The embedded store: a SQLite file, in a thread of its own (database-worker.ts), and long reads of it in another (reading-worker.ts). Here each
+ * call is a message and its answer.
+ */
 import type { KeyObject } from "node:crypto";
-import { Worker } from "node:worker_threads";
-import { KmsError, type KmsErrorCode } from "../../errors.ts";
-import type { KeyChange } from "../key-store.ts";
+import { MessageChannel } from "node:worker_threads";
+import { longReads } from "../long-reads.ts";
 import type { LockedStore, Store } from "../store.ts";
+import type { WriterData } from "./database-worker.ts";
+import { clearGate, gateMemory } from "./reader-gate.ts";
+import type { ReaderData } from "./reading-worker.ts";
+import { startThread, type Thread } from "./store-thread.ts";
 
 export interface SqliteSettings {
   name: "sqlite";
   /** Absolute. Made if it is missing. */
   file: string;
-}
-
-export interface Call {
-  id: number;
-  method: string;
-  args: unknown[];
-}
-
-/** With `change`, nobody's answer but news. */
-export interface Answer {
-  id?: number;
-  value?: unknown;
-  error?: { code?: KmsErrorCode; message: string; cause?: string | undefined };
-  change?: KeyChange;
 }
 
 /** What runs in the thread, of a store in this one: all that promise something but what open.ts does itself. */
@@ -78,21 +70,27 @@ const storeMethods: MethodList<Store> = {
 
 /** STORE_UNAVAILABLE where the file cannot be used, or has a newer schema. */
 export async function openSqlite({ file }: SqliteSettings): Promise<LockedStore> {
-  const thread = startThread(file);
-  const close = () => thread.close();
+  const { writer, readBy, close } = threadsOf(file);
   try {
-    await thread.call("open", []);
+    await writer.call("open", []);
   } catch (error) {
     await close();
     throw error;
   }
-  const store: Store = { name: "sqlite", ...forwarded(storeMethods, thread.call), watch: thread.watch, close };
   return {
     name: "sqlite",
-    ...forwarded(lockedMethods, thread.call),
-    async unlock(key: KeyObject) {
-      await thread.call("unlock", [key]);
-      return store;
+    ...forwarded(lockedMethods, writer.call),
+    async unlock(key: KeyObject): Promise<Store> {
+      await writer.call("unlock", [key]);
+      const read = readBy(key);
+      const reads = longReads.map((method) => [method, (...args: unknown[]) => read(method, args)]);
+      return {
+        name: "sqlite",
+        ...forwarded(storeMethods, writer.call),
+        ...Object.fromEntries(reads),
+        watch: writer.watch,
+        close,
+      };
     },
     close,
   };
@@ -104,71 +102,49 @@ function forwarded<T>(list: MethodList<T>, call: Thread["call"]): Pick<T, Forwar
   return Object.fromEntries(methods);
 }
 
-interface Thread {
-  call(method: string, args: unknown[]): Promise<unknown>;
-  watch: Store["watch"];
-  close(): Promise<void>;
-}
+/** Of a read that meets one opening of the file after the other. */
+const maxTries = 3;
 
-/** What passes through is garbage soon, and lies outside the heap: a small young generation gives it back sooner. */
-const resourceLimits = { maxYoungGenerationSizeMb: 4 };
-
-function startThread(file: string): Thread {
-  const worker = new Worker(new URL("./database-worker.ts", import.meta.url), {
-    workerData: { file },
-    resourceLimits,
+/** The thread that writes; and the one that reads, which starts with the first long read. */
+function threadsOf(file: string) {
+  const memory = gateMemory();
+  const { port1, port2 } = new MessageChannel();
+  const writer = startThread(new URL("./database-worker.ts", import.meta.url), {
+    workerData: { file, memory, port: port1 } satisfies WriterData,
+    transferList: [port1],
   });
-  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
-  const listeners = new Set<(change: KeyChange) => void>();
-  let lastId = 0;
-  let ended: KmsError | undefined;
-  const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
+  let reader: Thread | undefined;
+  let isClosed = false;
 
-  worker.on("message", ({ id, value, error, change }: Answer) => {
-    if (change !== undefined) for (const listener of listeners) listener(change);
-    const call = waiting.get(id ?? 0);
-    if (call === undefined) return;
-    waiting.delete(id!);
-    if (waiting.size === 0) worker.unref(); // an idle store keeps no process alive
-    if (error === undefined) call.resolve(value);
-    else call.reject(thrown(error));
-  });
-  const end = (cause?: unknown) => {
-    ended ??= new KmsError("STORE_UNAVAILABLE", "the thread of the SQLite store has ended", { cause });
-    for (const { reject } of waiting.values()) reject(ended);
-    waiting.clear();
-  };
-  worker.on("error", end);
-  worker.on("exit", () => end());
-
-  function call(method: string, args: unknown[]): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      if (ended) return reject(ended);
-      lastId += 1;
-      waiting.set(lastId, { resolve, reject });
-      worker.ref();
-      worker.postMessage({ id: lastId, method, args } satisfies Call);
-    });
+  function startReader(key: KeyObject): Thread {
+    const options = {
+      workerData: { file, memory, port: port2, key } satisfies ReaderData,
+      transferList: [port2],
+    };
+    return startThread(new URL("./reading-worker.ts", import.meta.url), options, () => clearGate(memory));
   }
 
   return {
-    call,
-    watch(listener: (change: KeyChange) => void) {
-      listeners.add(listener);
-      return () => {
-        listeners.delete(listener);
-      };
-    },
+    writer,
+    /** By the store key. */
+    readBy: (key: KeyObject): Thread["call"] =>
+      async function read(method, args) {
+        if (isClosed) return writer.call(method, args); // which says so
+        reader ??= startReader(key);
+        for (let tries = 1; ; tries += 1) {
+          try {
+            return await reader.call(method, args);
+          } catch (error) {
+            if (!reader.isReopening(error) || tries === maxTries) throw error;
+          }
+          await writer.call("look", []);
+        }
+      },
     async close() {
-      if (ended) return;
-      await call("close", []).catch(() => {});
-      worker.ref(); // its end is waited for
-      await exited;
+      isClosed = true;
+      await reader?.close();
+      await writer.close();
+      port2.close();
     },
   };
-}
-
-function thrown({ code, message, cause }: NonNullable<Answer["error"]>): Error {
-  if (code === undefined) return new Error(message);
-  return new KmsError(code, message, cause === undefined ? {} : { cause: new Error(cause) });
 }

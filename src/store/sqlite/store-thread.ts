@@ -1,0 +1,131 @@
+/** A thread of the store, in which methods run by their names: each call is a message, and its answer another. */
+import { type MessagePort, Worker, type WorkerOptions } from "node:worker_threads";
+import { KmsError, type KmsErrorCode } from "../../errors.ts";
+import type { KeyChange } from "../key-store.ts";
+
+export interface Call {
+  id: number;
+  method: string;
+  args: unknown[];
+}
+
+/** With `change`, nobody's answer but news. */
+export interface Answer {
+  id?: number;
+  value?: unknown;
+  error?: PlainError;
+  change?: KeyChange;
+}
+
+interface PlainError {
+  code?: KmsErrorCode;
+  message: string;
+  cause?: string | undefined;
+  /** The writer must open the file first. */
+  reopens?: true;
+}
+
+export interface Thread {
+  call(method: string, args: unknown[]): Promise<unknown>;
+  /** Whether `error`, of a call, says that the writer must open the file first. */
+  isReopening(error: unknown): boolean;
+  watch(listener: (change: KeyChange) => void): () => void;
+  /** Resolves once the thread has ended. */
+  close(): Promise<void>;
+}
+
+/** What passes through is garbage soon, and lies outside the heap: a small young generation gives it back sooner. */
+const resourceLimits = { maxYoungGenerationSizeMb: 4 };
+
+/** `ended` is called when the thread has ended, however that came. */
+export function startThread(
+  program: URL,
+  options: Pick<WorkerOptions, "workerData" | "transferList">,
+  ended: () => void = () => {},
+): Thread {
+  const worker = new Worker(program, { ...options, resourceLimits });
+  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
+  const listeners = new Set<(change: KeyChange) => void>();
+  const reopening = new WeakSet<object>();
+  let lastId = 0;
+  let end: KmsError | undefined;
+  const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
+
+  worker.on("message", ({ id, value, error, change }: Answer) => {
+    if (change !== undefined) for (const listener of listeners) listener(change);
+    const call = waiting.get(id ?? 0);
+    if (call === undefined) return;
+    waiting.delete(id!);
+    if (waiting.size === 0) worker.unref(); // an idle store keeps no process alive
+    if (error === undefined) return call.resolve(value);
+    const failure = thrown(error);
+    if (error.reopens) reopening.add(failure);
+    call.reject(failure);
+  });
+  const endAll = (cause?: unknown) => {
+    end ??= new KmsError("STORE_UNAVAILABLE", "the thread of the SQLite store has ended", { cause });
+    for (const { reject } of waiting.values()) reject(end);
+    waiting.clear();
+    ended();
+  };
+  worker.on("error", endAll);
+  worker.on("exit", () => endAll());
+
+  function call(method: string, args: unknown[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (end) return reject(end);
+      lastId += 1;
+      waiting.set(lastId, { resolve, reject });
+      worker.ref();
+      worker.postMessage({ id: lastId, method, args } satisfies Call);
+    });
+  }
+
+  return {
+    call,
+    isReopening: (error) => reopening.has(error as object),
+    watch(listener) {
+      listeners.add(listener);
+      return () => {
+        listeners.delete(listener);
+      };
+    },
+    async close() {
+      if (end) return;
+      await call("close", []).catch(() => {});
+      worker.ref(); // its end is waited for
+      await exited;
+    },
+  };
+}
+
+/** In the thread: answers the calls that arrive by `run`, and ends with the answer of `close`. */
+export function answerCalls(
+  port: MessagePort,
+  run: (call: Pick<Call, "method" | "args">) => Promise<unknown>,
+  { isReopening = () => false, closed }: { isReopening?: (error: unknown) => boolean; closed: () => void },
+): void {
+  port.on("message", async ({ id, method, args }: Call) => {
+    const answer: Answer = await run({ method, args }).then(
+      (value) => ({ id, value }),
+      (error) => ({ id, error: { ...toPlain(error), ...(isReopening(error) && { reopens: true }) } }),
+    );
+    port.postMessage(answer);
+    if (method !== "close") return;
+    closed();
+    port.close();
+  });
+}
+
+/** Of a class, only what structured cloning leaves. */
+function toPlain(error: unknown): PlainError {
+  if (!(error instanceof KmsError)) return { message: String((error as Error)?.stack ?? error) };
+  const { code, message, cause } = error;
+  return { code, message, cause: cause instanceof Error ? `${cause.name}: ${cause.message}` : undefined };
+}
+
+/** The same in the thread that called. */
+function thrown({ code, message, cause }: PlainError): Error {
+  if (code === undefined) return new Error(message);
+  return new KmsError(code, message, cause === undefined ? {} : { cause: new Error(cause) });
+}
