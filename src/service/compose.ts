@@ -19,6 +19,7 @@ import type { Store } from "../store/store.ts";
 import type { Instruments } from "../telemetry.ts";
 import { version } from "../version.ts";
 import type { TenantLogs } from "../tenant-log/tenant-logs.ts";
+import { bounded } from "./at-once.ts";
 import { type KeyAdminHandlers, keyAdminHandlers } from "./key-admin/handlers.ts";
 import { keyTimer } from "./key-timer.ts";
 import type { AuthenticationParts } from "./kms/authentication-status.ts";
@@ -87,55 +88,59 @@ export function createServices(parts: ServicesParts): Services {
   const signing = { keyring, logs: logs.reader, observer, keyTimer: timer, spansSigned, clock };
   return {
     providerName: current.name,
-    kms: kmsHandlers({
-      ...signing,
-      audit,
-      piiFields,
-      issuer,
-      health,
-      store,
-      watches: providers.watches,
-      tenantProviderKeys: providers.tenantProviderKeys,
-      providerOf: providers.usedBy,
-      providerName: current.name,
-      version,
-      startedAt: parts.startedAt,
-      rotation,
-      schedule: {
-        ...config.rotation,
-        next: () => background.schedule?.next(),
-        last: () => background.schedule?.last(),
-        failed: () => background.schedule?.failed() ?? 0,
-      },
-      caches: () => cachesOf(keyring, cache.maxEntries),
-      ttlMs: cache.ttlMs,
-      maxStaleMs: cache.maxStaleMs,
-      breakers: providers.allBreakers,
-      providerCalls: providers.calls,
-      prices,
-      checkMs,
-      authentication: { kind: config.auth, policy: parts.policy, tls: parts.tls },
-      countProviderCalls: providers.countCalls,
-      probeKeyrings,
-      unexpected: (err) => parts.log.error({ err }, "a test of Validate met a bug"),
-      validateTurns: createTurns({ everyMs: config.limits.checksEveryMs }),
-      recommendations: recommendationsFor(config, current.name),
-      faults: [...config.faults, ...parts.advice],
-      policyAdvice: parts.policy?.advice,
-    }),
-    keyAdmin: keyAdminHandlers({
-      lifecycle: parts.lifecycle,
-      rewrap: observedRewrap(
-        createRewrap({ store, providerKeys: providers.keys, keyring, clock }),
-        observer,
-        parts.alarm.suspect,
-      ),
-      current: wrappedBy(current),
-      store,
-      verifyAudit: (signal) => verifyAudit(store, signal),
-      auditTurns: createTurns({ everyMs: config.limits.checksEveryMs }),
-    }),
-    log: logHandlers({ logs: logs.reader }),
+    kms: bounded(
+      kmsHandlers({
+        ...signing,
+        audit,
+        piiFields,
+        issuer,
+        health,
+        store,
+        watches: providers.watches,
+        tenantProviderKeys: providers.tenantProviderKeys,
+        providerOf: providers.usedBy,
+        providerName: current.name,
+        version,
+        startedAt: parts.startedAt,
+        rotation,
+        schedule: {
+          ...config.rotation,
+          next: () => background.schedule?.next(),
+          last: () => background.schedule?.last(),
+          failed: () => background.schedule?.failed() ?? 0,
+        },
+        caches: () => cachesOf(keyring, cache.maxEntries),
+        ttlMs: cache.ttlMs,
+        maxStaleMs: cache.maxStaleMs,
+        breakers: providers.allBreakers,
+        providerCalls: providers.calls,
+        prices,
+        checkMs,
+        authentication: { kind: config.auth, policy: parts.policy, tls: parts.tls },
+        countProviderCalls: providers.countCalls,
+        probeKeyrings,
+        unexpected: (err) => parts.log.error({ err }, "a test of Validate met a bug"),
+        validateTurns: createTurns({ everyMs: config.limits.checksEveryMs }),
+        recommendations: recommendationsFor(config, current.name),
+        faults: [...config.faults, ...parts.advice],
+        policyAdvice: parts.policy?.advice,
+      }),
+    ),
+    keyAdmin: bounded(
+      keyAdminHandlers({
+        lifecycle: parts.lifecycle,
+        rewrap: observedRewrap(
+          createRewrap({ store, providerKeys: providers.keys, keyring, clock }),
+          observer,
+          parts.alarm.suspect,
+        ),
+        current: wrappedBy(current),
+        store,
+        verifyAudit: (signal) => verifyAudit(store, signal),
+        auditTurns: createTurns({ everyMs: config.limits.checksEveryMs }),
+      }),
+    ),
+    log: bounded(logHandlers({ logs: logs.reader })),
     streams: { signSpans: signSpans({ ...signing, pool, sequencer: logs.sequencer }) },
   };
 }

@@ -21,6 +21,7 @@ import { defaultResilience } from "../../src/provider/call-policies.ts";
 import { maxActors } from "../../src/audit/nameless.ts";
 import { maxNames } from "../../src/audit/refusals.ts";
 import { durableWithinMs, stopsWithinMs } from "../../src/audit/trail.ts";
+import { atOnce as atOnceCalls } from "../../src/service/at-once.ts";
 import { tenantIdPattern } from "../../src/call/ids.ts";
 import { leastDays, maxDays } from "../../src/service/key-admin/handlers.ts";
 import { maxSize } from "../../src/service/page.ts";
@@ -114,6 +115,16 @@ const limits: Record<string, string> = {
   "gRPC calls and streams at once, per connection": count(maxConcurrentStreams),
 
   "time between two Validates, or VerifyAudits, of a caller": time(checksEveryMs),
+  "VerifyAudits at once": count(atOnceCalls.verifyAudit),
+  "ListAuditEvents at once": count(atOnceCalls.listAuditEvents),
+  "ListKeys at once": count(atOnceCalls.listKeys),
+  "Status at once": count(atOnceCalls.status),
+  "GetPublicKeys at once": count(atOnceCalls.getPublicKeys),
+  "`jwks.json` at once": count(atOnceCalls.publicKeySet),
+  "GetCheckpoint at once": count(atOnceCalls.getCheckpoint),
+  "GetInclusionProof at once": count(atOnceCalls.getInclusionProof),
+  "GetConsistencyProof at once": count(atOnceCalls.getConsistencyProof),
+  "tiles of logs at once": count(atOnceCalls.getTile),
 
   "bytes of a token": bytes(maxTokenBytes),
   "tokens not seen lately that are verified at once": count(remembered.atOnce),

@@ -1,0 +1,54 @@
+/**
+ * How many of each reading call run at once, of all callers together and however they come. They read much, and what they answer is made in the
+ * one loop that answers everybody: beyond the bound a call is refused before any work, and told when to come again.
+ */
+import type { Handler } from "../audit/audited.ts";
+import { KmsError } from "../errors.ts";
+
+/** Those that read few rows are bounded by what a loop answers at once; the others by what the rest of the calls should notice. */
+export const atOnce = {
+  verifyAudit: 1,
+  listAuditEvents: 4,
+  listKeys: 4,
+  status: 4,
+  getPublicKeys: 32,
+  publicKeySet: 32,
+  getCheckpoint: 32,
+  getInclusionProof: 32,
+  getConsistencyProof: 32,
+  getTile: 32,
+} as const;
+
+/** The handlers, of which those in `atOnce` refuse with OVERLOADED what is too many. */
+export function bounded<Handlers extends object>(handlers: Handlers): Handlers {
+  const some = Object.entries(handlers).map(([name, handler]) => [name, boundedBy(limitOf(name), handler)]);
+  return Object.fromEntries(some) as Handlers;
+}
+
+function limitOf(name: string): number | undefined {
+  return (atOnce as Readonly<Record<string, number>>)[name];
+}
+
+function boundedBy(limit: number | undefined, handler: Handler): Handler {
+  if (limit === undefined) return handler;
+  let running = 0;
+  return (request, call) => {
+    if (running >= limit) {
+      throw new KmsError("OVERLOADED", `no more than ${limit} of these calls run at once: try again later`);
+    }
+    running += 1;
+    let answer: ReturnType<Handler>;
+    const end = () => {
+      running -= 1;
+    };
+    try {
+      answer = handler(request, call);
+    } catch (error) {
+      end();
+      throw error;
+    }
+    if (answer instanceof Promise) return answer.finally(end);
+    end();
+    return answer;
+  };
+}
