@@ -10,15 +10,17 @@ import { step } from "../../failpoints.ts";
 import type { Database, Query, Row, Transaction } from "../sql/database.ts";
 import { adviceOn } from "./server-advice.ts";
 import { postgresNews } from "./listen.ts";
-import { type Dialect, earlierVersion, migrate } from "../sql/schema.ts";
-import { lockedSqlStore } from "../sql/store.ts";
+import { type Dialect, earlierVersion, migrate, rowVersion } from "../sql/schema.ts";
+import { longReads } from "../long-reads.ts";
+import { rowMac } from "../sql/row-mac.ts";
+import { lockedSqlStore, sqlStore } from "../sql/store.ts";
 import type { LockedStore } from "../store.ts";
 
 export interface PostgresSettings {
   name: "postgres";
   /** With the password: never shown. */
   url: string;
-  /** One more listens for news. */
+  /** One more listens for news, and two read long. */
   maxConnections: number;
 }
 
@@ -45,6 +47,8 @@ const statementMs = 15_000;
 const idleMs = 5_000;
 const closeMs = 2_000;
 const rowsAStatement = 32;
+/** For long reads, so that they leave those of all other work alone. */
+const readConnections = 2;
 const int8 = 20;
 
 /** Whole numbers come as numbers; ours are all exact ones. */
@@ -60,7 +64,23 @@ export async function openPostgres({ url, maxConnections }: PostgresSettings): P
     await db.close();
     throw error;
   }
-  return lockedSqlStore("postgres", db);
+  return readingApart(lockedSqlStore("postgres", db), postgresDatabase(url, readConnections));
+}
+
+function readingApart(locked: LockedStore, readers: Database): LockedStore {
+  const close = async () => {
+    await Promise.all([locked.close(), readers.close()]);
+  };
+  return {
+    ...locked,
+    async unlock(key) {
+      const store = await locked.unlock(key);
+      const reading = sqlStore(locked.name, readers, rowMac(key, rowVersion));
+      const reads = Object.fromEntries(longReads.map((method) => [method, reading[method]]));
+      return { ...store, ...reads, close };
+    },
+    close,
+  };
 }
 
 export function postgresDatabase(url: string, maxConnections: number): Database {

@@ -59,6 +59,28 @@ describe("a PostgreSQL store", () => {
     await Promise.all(stores.map((store) => store.close()));
   });
 
+  it("answers long reads while writes have all other connections", async () => {
+    const { url, sql, store } = await open();
+    await addKey(store);
+    const other = postgresDatabase(url, 1);
+    const [held, over] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const holding = other.write(async ({ query }) => {
+      await query("lock table kms_leases in access exclusive mode");
+      held.resolve();
+      await over.promise;
+    });
+    await held.promise;
+    const writes = Array.from({ length: 8 }, (_, n) => store.lease(`lease/${n}`, "here", 1_000));
+    await expect.poll(() => lockedBy(sql)).toBe(4);
+    expect((await store.counts()).byPurpose.data).toEqual({ ACTIVE: 1 });
+    expect(await store.listKeys({ limit: 9 })).toHaveLength(1);
+    expect((await store.verifyAudit(undefined, 9)).problems).toEqual([]);
+    expect(await lockedBy(sql)).toBe(4);
+    over.resolve();
+    await Promise.allSettled([holding, ...writes]); // the lock may be held too long for a slow machine
+    await Promise.all([other.close(), store.close()]);
+  });
+
   it("refuses a schema that is newer than it knows", async () => {
     const { open: again, sql, store } = await open();
     await store.close();
@@ -143,6 +165,14 @@ describe("a PostgreSQL store", () => {
     expect(inspect(error, { depth: 9 })).not.toContain("s3cret");
   });
 });
+
+/** How many statements wait for a lock. */
+async function lockedBy(sql: (text: string) => Promise<Record<string, unknown>[]>): Promise<number> {
+  const [row] = await sql(
+    "select count(*) as count from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
+  );
+  return Number(row?.count);
+}
 
 describe("a PostgreSQL server that goes away", () => {
   it("makes every call STORE_UNAVAILABLE, and serves again when it is back, with all that was stored", async () => {
