@@ -82,7 +82,7 @@ export async function openService(settings: StoreSettings, provider: Provider): 
       rewrap: keyring,
       current: wrappedBy(provider),
       store,
-      verifyAudit: (signal) => verifyAudit(store, signal),
+      verifyAudit: (asked) => verifyAudit(store, asked),
     }),
     keyring,
     store,

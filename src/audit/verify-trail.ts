@@ -6,24 +6,42 @@ import type { Store } from "../store/store.ts";
 
 export interface AuditReport {
   events: number;
+  /** Of the writers behind `headsAfter`, by their ids; at most `maxHeads`. */
   heads: AuditHead[];
+  /** Heads that are whole; the list may have fewer. */
+  headsTotal: number;
   problems: AuditProblem[];
   /** Problems that were found; the list may have fewer. */
   problemCount: number;
 }
 
-const pageRows = 5_000;
-const maxProblems = 1_000;
+/** What a report is asked for. */
+export interface AuditAsked {
+  /** The id of a writer; empty for all heads. */
+  headsAfter?: string;
+  signal?: AbortSignal | undefined;
+}
 
-export async function verifyAudit(store: Pick<Store, "verifyAudit">, signal?: AbortSignal): Promise<AuditReport> {
-  const report: AuditReport = { events: 0, heads: [], problems: [], problemCount: 0 };
+const pageRows = 1_000;
+const maxProblems = 1_000;
+/** With the problems they fit in a message. */
+export const maxHeads = 10_000;
+
+/** In bounded memory, however long the trail is and however many wrote it. CANCELLED at the next page once nobody waits. */
+export async function verifyAudit(
+  store: Pick<Store, "verifyAudit">,
+  { headsAfter = "", signal }: AuditAsked = {},
+): Promise<AuditReport> {
+  const report: AuditReport = { events: 0, heads: [], headsTotal: 0, problems: [], problemCount: 0 };
   let from: AuditCursor | undefined;
   do {
     refuseAborted(signal);
     const page = await store.verifyAudit(from, pageRows);
     report.events += page.events;
-    for (const head of page.heads) report.heads.push(head);
-    for (const problem of page.problems.slice(0, maxProblems - report.problems.length)) report.problems.push(problem);
+    report.headsTotal += page.heads.length;
+    const heads = page.heads.filter(({ writerId }) => writerId > headsAfter);
+    report.heads.push(...heads.slice(0, maxHeads - report.heads.length));
+    report.problems.push(...page.problems.slice(0, maxProblems - report.problems.length));
     report.problemCount += page.problems.length;
     from = page.next;
     await setImmediate();

@@ -136,7 +136,7 @@ export function createServices(parts: ServicesParts): Services {
         ),
         current: wrappedBy(current),
         store,
-        verifyAudit: (signal) => verifyAudit(store, signal),
+        verifyAudit: (asked) => verifyAudit(store, asked),
         auditTurns: createTurns({ everyMs: config.limits.checksEveryMs }),
       }),
     ),

@@ -2,7 +2,7 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createAuditTrail } from "../../src/audit/trail.ts";
-import { verifyAudit } from "../../src/audit/verify-trail.ts";
+import { maxHeads, verifyAudit } from "../../src/audit/verify-trail.ts";
 import type { AuditVerdict } from "../../src/store/audit-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
@@ -105,18 +105,40 @@ it("goes from page to page, keeps a thousand problems and counts them all", asyn
       asked.push([from?.sequence, limit]);
       const page = asked.length;
       const problems = Array.from({ length: 700 }, (_, index) => problem(page * 1_000 + index));
-      const next = page < 3 ? { writerId: "w", sequence: page * 5_000, mac: undefined } : undefined;
-      return { events: 5_000, heads: [], problems, next };
+      const next = page < 3 ? { writerId: "w", sequence: page * 1_000, mac: undefined } : undefined;
+      return { events: 1_000, heads: [], problems, next };
     },
   };
   const report = await verifyAudit(pages);
   expect(asked).toEqual([
-    [undefined, 5_000],
-    [5_000, 5_000],
-    [10_000, 5_000],
+    [undefined, 1_000],
+    [1_000, 1_000],
+    [2_000, 1_000],
   ]);
-  expect(report).toMatchObject({ events: 15_000, problemCount: 2_100 });
+  expect(report).toMatchObject({ events: 3_000, problemCount: 2_100 });
   expect(report.problems).toHaveLength(1_000);
+});
+
+it("keeps ten thousand heads, counts them all, and gives those behind a writer", async () => {
+  const writers = maxHeads + 500;
+  const mac = randomBytes(32);
+  const pages: Pick<Store, "verifyAudit"> = {
+    async verifyAudit(from): Promise<AuditVerdict> {
+      const writer = from === undefined ? 1 : Number.parseInt(from.writerId, 16);
+      const next = writer < writers ? { writerId: hex(writer + 1), sequence: 0, mac: undefined } : undefined;
+      return { events: 1, heads: [{ writerId: hex(writer), sequence: 1, mac }], problems: [], next };
+    },
+  };
+  const first = await verifyAudit(pages);
+  expect(first).toMatchObject({ events: writers, headsTotal: writers });
+  expect(first.heads).toHaveLength(maxHeads);
+  const last = first.heads.at(-1)!.writerId;
+  expect(last).toBe(hex(maxHeads));
+  const rest = await verifyAudit(pages, { headsAfter: last });
+  expect(rest.heads.map(({ writerId }) => writerId)).toEqual(
+    Array.from({ length: 500 }, (_, index) => hex(maxHeads + 1 + index)),
+  );
+  expect(rest).toMatchObject({ events: writers, headsTotal: writers });
 });
 
 it("stops between pages when nobody waits any more", async () => {
@@ -127,7 +149,7 @@ it("stops between pages when nobody waits any more", async () => {
       return { events: 1, heads: [], problems: [], next: { writerId: "w", sequence: 1, mac: undefined } };
     },
   };
-  expect(await thrownBy(() => verifyAudit(pages, signal))).toBeKmsError("CANCELLED");
+  expect(await thrownBy(() => verifyAudit(pages, { signal }))).toBeKmsError("CANCELLED");
 });
 
 function abortable() {

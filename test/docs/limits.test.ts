@@ -22,6 +22,7 @@ import { maxActors } from "../../src/audit/nameless.ts";
 import { maxNames } from "../../src/audit/refusals.ts";
 import { durableWithinMs, stopsWithinMs } from "../../src/audit/trail.ts";
 import { atOnce as atOnceCalls } from "../../src/service/at-once.ts";
+import { maxHeads } from "../../src/audit/verify-trail.ts";
 import { tenantIdPattern } from "../../src/call/ids.ts";
 import { leastDays, maxDays } from "../../src/service/key-admin/handlers.ts";
 import { maxSize } from "../../src/service/page.ts";
@@ -99,6 +100,7 @@ const limits: Record<string, string> = {
   "levels of a nested attribute value": count(maxLevels),
   "keys or audit rows a page": count(maxSize),
   "key ids in a call of GetPublicKeys": count(maxKeyIds),
+  "heads of audit writers in an answer": count(maxHeads),
   "due keys that a call of Rotate rotates": count(maxLimit),
 
   "requests held at once, both transports together": bytes(maxHeldBytes),

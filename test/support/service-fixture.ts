@@ -81,7 +81,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     lifecycle: keyring,
     rewrap: keyring,
     current: wrappedBy(provider),
-    verifyAudit: (signal) => verifyAudit(store, signal),
+    verifyAudit: (asked) => verifyAudit(store, asked),
   });
   return {
     kms: auditedHandlers(kmsHandlers(parts), kmsMethods, observer),

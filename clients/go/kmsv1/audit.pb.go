@@ -327,7 +327,9 @@ func (x *ListAuditEventsResponse) GetNextPageToken() string {
 
 // Request of KeyAdminService.VerifyAudit.
 type VerifyAuditRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The answer has the heads of writers behind this one, by the order of their ids; empty for all. The whole trail is verified anyway.
+	HeadsAfter    string `protobuf:"bytes,1,opt,name=heads_after,json=headsAfter,proto3" json:"heads_after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -360,6 +362,13 @@ func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use VerifyAuditRequest.ProtoReflect.Descriptor instead.
 func (*VerifyAuditRequest) Descriptor() ([]byte, []int) {
 	return file_fluo_kms_v1_audit_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *VerifyAuditRequest) GetHeadsAfter() string {
+	if x != nil {
+		return x.HeadsAfter
+	}
+	return ""
 }
 
 // The newest row of one writer's chain. Kept elsewhere, it shows a later rollback of the whole store.
@@ -497,12 +506,14 @@ type VerifyAuditResponse struct {
 	Ok bool `protobuf:"varint,1,opt,name=ok,proto3" json:"ok,omitempty"`
 	// Rows that were checked.
 	Events uint64 `protobuf:"varint,2,opt,name=events,proto3" json:"events,omitempty"`
-	// One per writer.
+	// One per writer, by its id, at most 10,000: heads_after asks for those behind them.
 	Heads []*AuditHead `protobuf:"bytes,3,rep,name=heads,proto3" json:"heads,omitempty"`
 	// What is wrong, at most 1,000 problems; empty if nothing is.
 	Problems []*AuditProblem `protobuf:"bytes,4,rep,name=problems,proto3" json:"problems,omitempty"`
 	// Number of problems found, those left out of the list too.
-	ProblemCount  uint64 `protobuf:"varint,5,opt,name=problem_count,json=problemCount,proto3" json:"problem_count,omitempty"`
+	ProblemCount uint64 `protobuf:"varint,5,opt,name=problem_count,json=problemCount,proto3" json:"problem_count,omitempty"`
+	// Number of writers whose heads are whole, those left out of the list too.
+	HeadsTotal    uint64 `protobuf:"varint,6,opt,name=heads_total,json=headsTotal,proto3" json:"heads_total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -572,6 +583,13 @@ func (x *VerifyAuditResponse) GetProblemCount() uint64 {
 	return 0
 }
 
+func (x *VerifyAuditResponse) GetHeadsTotal() uint64 {
+	if x != nil {
+		return x.HeadsTotal
+	}
+	return 0
+}
+
 var File_fluo_kms_v1_audit_proto protoreflect.FileDescriptor
 
 const file_fluo_kms_v1_audit_proto_rawDesc = "" +
@@ -604,8 +622,10 @@ const file_fluo_kms_v1_audit_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tR\tpageToken\"r\n" +
 	"\x17ListAuditEventsResponse\x12/\n" +
 	"\x06events\x18\x01 \x03(\v2\x17.fluo.kms.v1.AuditEventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x14\n" +
-	"\x12VerifyAuditRequest\"V\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"5\n" +
+	"\x12VerifyAuditRequest\x12\x1f\n" +
+	"\vheads_after\x18\x01 \x01(\tR\n" +
+	"headsAfter\"V\n" +
 	"\tAuditHead\x12\x1b\n" +
 	"\twriter_id\x18\x01 \x01(\tR\bwriterId\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x10\n" +
@@ -613,13 +633,15 @@ const file_fluo_kms_v1_audit_proto_rawDesc = "" +
 	"\fAuditProblem\x12\x1b\n" +
 	"\twriter_id\x18\x01 \x01(\tR\bwriterId\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x12\n" +
-	"\x04what\x18\x03 \x01(\tR\x04what\"\xc7\x01\n" +
+	"\x04what\x18\x03 \x01(\tR\x04what\"\xe8\x01\n" +
 	"\x13VerifyAuditResponse\x12\x0e\n" +
 	"\x02ok\x18\x01 \x01(\bR\x02ok\x12\x16\n" +
 	"\x06events\x18\x02 \x01(\x04R\x06events\x12,\n" +
 	"\x05heads\x18\x03 \x03(\v2\x16.fluo.kms.v1.AuditHeadR\x05heads\x125\n" +
 	"\bproblems\x18\x04 \x03(\v2\x19.fluo.kms.v1.AuditProblemR\bproblems\x12#\n" +
-	"\rproblem_count\x18\x05 \x01(\x04R\fproblemCountBN\n" +
+	"\rproblem_count\x18\x05 \x01(\x04R\fproblemCount\x12\x1f\n" +
+	"\vheads_total\x18\x06 \x01(\x04R\n" +
+	"headsTotalBN\n" +
 	"\x0fdev.fluo.kms.v1B\n" +
 	"AuditProtoP\x01Z-github.com/fluo-dev/fluo-kms/clients/go/kmsv1b\x06proto3"
 

@@ -113,10 +113,12 @@ type KeyAdminServiceClient interface {
 	// INVALID_ARGUMENT: the page_token is not one that this service returned for the same tenant_id and key_id.
 	ListAuditEvents(ctx context.Context, in *ListAuditEventsRequest, opts ...grpc.CallOption) (*ListAuditEventsResponse, error)
 	// Reads the whole audit trail and says where rows were altered, removed or cut off. A trail that is not whole is an
-	// answer, not an error. One runs at a time, and the next waits.
+	// answer, not an error. One runs at a time in a replica.
 	// Role: audit, for all tenants.
 	//
-	// RESOURCE_EXHAUSTED: the caller asked less than 10 seconds ago, under a policy; a google.rpc.RetryInfo detail says when to try again.
+	// INVALID_ARGUMENT: heads_after is no id of a writer.
+	// RESOURCE_EXHAUSTED: another runs, or the caller asked less than 10 seconds ago, under a policy; a google.rpc.RetryInfo detail says when
+	// to try again.
 	VerifyAudit(ctx context.Context, in *VerifyAuditRequest, opts ...grpc.CallOption) (*VerifyAuditResponse, error)
 }
 
@@ -301,10 +303,12 @@ type KeyAdminServiceServer interface {
 	// INVALID_ARGUMENT: the page_token is not one that this service returned for the same tenant_id and key_id.
 	ListAuditEvents(context.Context, *ListAuditEventsRequest) (*ListAuditEventsResponse, error)
 	// Reads the whole audit trail and says where rows were altered, removed or cut off. A trail that is not whole is an
-	// answer, not an error. One runs at a time, and the next waits.
+	// answer, not an error. One runs at a time in a replica.
 	// Role: audit, for all tenants.
 	//
-	// RESOURCE_EXHAUSTED: the caller asked less than 10 seconds ago, under a policy; a google.rpc.RetryInfo detail says when to try again.
+	// INVALID_ARGUMENT: heads_after is no id of a writer.
+	// RESOURCE_EXHAUSTED: another runs, or the caller asked less than 10 seconds ago, under a policy; a google.rpc.RetryInfo detail says when
+	// to try again.
 	VerifyAudit(context.Context, *VerifyAuditRequest) (*VerifyAuditResponse, error)
 	mustEmbedUnimplementedKeyAdminServiceServer()
 }

@@ -1,5 +1,5 @@
 /** `audit verify`: is the audit trail whole, and does it still hold what it held when its heads were noted elsewhere? */
-import { type Command, exitCode, jsonOption, type OptionValues, textsOf, UsageError } from "../command.ts";
+import { type Command, exitCode, jsonOption, type OptionValues, textOf, textsOf, UsageError } from "../command.ts";
 import { printJson, printLine, problemsCounted } from "../print.ts";
 import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
@@ -17,6 +17,7 @@ interface Answer {
   heads?: { writerId: string; sequence: string; mac: string }[];
   problems?: { writerId?: string; sequence?: string; what: string }[];
   problemCount?: string;
+  headsTotal?: string;
 }
 
 const timeoutMs = 280_000;
@@ -32,6 +33,11 @@ export const auditVerify: Command = {
       repeatable: true,
       description: "a head as this command printed it earlier; may be given several times",
     },
+    {
+      name: "heads-after",
+      value: "WRITER",
+      description: "the heads of writers behind this one: an answer has 10,000 at most",
+    },
     jsonOption,
   ],
   details: [
@@ -41,9 +47,11 @@ export const auditVerify: Command = {
   async run(options) {
     const expected = headsFrom(options);
     const path = "/fluo.kms.v1.KeyAdminService/VerifyAudit";
-    const { text, json } = await callService(options, { method: "POST", path, body: {}, timeoutMs });
+    const headsAfter = textOf(options, "heads-after") ?? "";
+    const body = headsAfter === "" ? {} : { headsAfter }; // which services of before do not know
+    const { text, json } = await callService(options, { method: "POST", path, body, timeoutMs });
     const answer = json as Answer;
-    const headProblems = compare(expected, answer.heads ?? []);
+    const headProblems = compare(expected, answer, headsAfter);
     if (options.json !== true) print(answer, headProblems);
     else if (expected.length === 0) console.log(text);
     else printJson({ ...json, headProblems });
@@ -59,11 +67,15 @@ function headsFrom(options: OptionValues): Head[] {
   });
 }
 
-function compare(expected: readonly Head[], heads: NonNullable<Answer["heads"]>): string[] {
+function compare(expected: readonly Head[], { heads = [], headsTotal }: Answer, headsAfter: string): string[] {
+  const last = heads.length < Number(headsTotal ?? 0) ? heads.at(-1)?.writerId : undefined;
   const present = new Map(heads.map((head) => [head.writerId, head]));
   return expected.flatMap(({ writerId, sequence, mac }) => {
     const head = present.get(writerId);
     const rolledBack = "the database was rolled back, or is another";
+    if (writerId <= headsAfter || (last !== undefined && writerId > last)) {
+      return [`writer ${writerId} is not among the heads of this answer: compare it with another --heads-after`];
+    }
     if (head === undefined) return [`writer ${writerId} is gone: ${rolledBack}`];
     const found = BigInt(head.sequence ?? 0);
     if (found < sequence) return [`writer ${writerId} had ${sequence} rows and has ${found}: ${rolledBack}`];
@@ -73,12 +85,13 @@ function compare(expected: readonly Head[], heads: NonNullable<Answer["heads"]>)
 }
 
 function print(
-  { ok, events = "0", heads = [], problems = [], problemCount = "0" }: Answer,
+  { ok, events = "0", heads = [], headsTotal = "0", problems = [], problemCount = "0" }: Answer,
   headProblems: string[],
 ): void {
   for (const { writerId = "", what } of problems) printLine(`problem: ${writerId && `writer ${writerId}: `}${what}`);
   for (const problem of headProblems) printLine(`problem: ${problem}`);
   for (const { writerId, sequence, mac } of heads) printLine(`head ${writerId}:${sequence}:${mac}`);
+  if (heads.length < Number(headsTotal)) printLine(`${heads.length} of ${headsTotal} heads: --heads-after has others`);
   const count = BigInt(problemCount) + BigInt(headProblems.length);
   printLine(`${events} events, ${ok === true || count > 0n ? problemsCounted(count) : "not verified"}`);
 }

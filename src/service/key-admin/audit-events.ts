@@ -14,7 +14,8 @@ import {
   VerifyAuditResponseSchema,
 } from "../../../gen/ts/fluo/kms/v1/audit_pb.ts";
 import { KeyPurpose } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
-import type { AuditReport } from "../../audit/verify-trail.ts";
+import type { AuditAsked, AuditReport } from "../../audit/verify-trail.ts";
+import { invalidField } from "../../errors.ts";
 import { createTurns, type Turns } from "../../runtime/one-at-a-time.ts";
 import type { AuditRow } from "../../store/audit-store.ts";
 import type { Store } from "../../store/store.ts";
@@ -27,11 +28,12 @@ import { pageOf, pageSize, pageStart, pageToken } from "../page.ts";
 export interface AuditParts {
   store: Pick<Store, "auditEvents">;
   /** Checks every row of every writer. */
-  verifyAudit(signal?: AbortSignal): Promise<AuditReport>;
+  verifyAudit(asked: AuditAsked): Promise<AuditReport>;
   /** Have it run one at a time. */
   auditTurns?: Turns;
 }
 
+const writerIdPattern = /^[0-9a-f]{32}$/;
 /** More would not fit in an answer, nor tell anyone more. */
 const maxProblems = 1000;
 
@@ -48,10 +50,17 @@ export function auditHandlers({ store, verifyAudit, auditTurns = createTurns() }
       return create(ListAuditEventsResponseSchema, { events: page.map(toMessage), nextPageToken });
     },
 
-    async verifyAudit(_request: VerifyAuditRequest, call: CallContext): Promise<VerifyAuditResponse> {
+    async verifyAudit({ headsAfter }: VerifyAuditRequest, call: CallContext): Promise<VerifyAuditResponse> {
       call.caller.every(roleOf.verifyAudit);
-      const verify = () => verifyAudit(call.signal);
-      const { events, heads, problems, problemCount } = await auditTurns.take(call.caller.name, call.signal, verify);
+      if (headsAfter !== "" && !writerIdPattern.test(headsAfter)) {
+        throw invalidField("heads_after", "is the id of a writer, 32 lower-case hex digits");
+      }
+      const verify = () => verifyAudit({ headsAfter, signal: call.signal });
+      const { events, heads, headsTotal, problems, problemCount } = await auditTurns.take(
+        call.caller.name,
+        call.signal,
+        verify,
+      );
       return create(VerifyAuditResponseSchema, {
         ok: problemCount === 0,
         events: BigInt(events),
@@ -62,6 +71,7 @@ export function auditHandlers({ store, verifyAudit, auditTurns = createTurns() }
           .slice(0, maxProblems)
           .map((problem) => create(AuditProblemSchema, { ...problem, sequence: BigInt(problem.sequence) })),
         problemCount: BigInt(problemCount),
+        headsTotal: BigInt(headsTotal),
       });
     },
   };

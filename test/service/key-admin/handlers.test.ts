@@ -93,6 +93,7 @@ function setUp(caller: Partial<Caller> = {}) {
   const verifyAudit = vi.fn<KeyAdminParts["verifyAudit"]>(async () => ({
     events: 0,
     heads: [],
+    headsTotal: 0,
     problems: [],
     problemCount: 0,
   }));
@@ -424,21 +425,31 @@ describe("VerifyAudit", () => {
   it("is ok where nothing is wrong, and names the heads in hex", async () => {
     const { handlers, call, verifyAudit } = setUp();
     const heads = [{ writerId, sequence: 3, mac: Buffer.from("00ABCDEF", "hex") }];
-    verifyAudit.mockResolvedValue({ events: 3, heads, problems: [], problemCount: 0 });
+    verifyAudit.mockResolvedValue({ events: 3, heads, headsTotal: 12, problems: [], problemCount: 0 });
     expect(await handlers.verifyAudit(request, call)).toMatchObject({
       ok: true,
       events: 3n,
       heads: [{ writerId, sequence: 3n, mac: "00abcdef" }],
       problems: [],
       problemCount: 0n,
+      headsTotal: 12n,
     });
-    expect(verifyAudit).toHaveBeenCalledWith(call.signal);
+    expect(verifyAudit).toHaveBeenCalledWith({ headsAfter: "", signal: call.signal });
+  });
+
+  it("gives the heads behind a writer, and refuses what is none before any work", async () => {
+    const { handlers, call, verifyAudit } = setUp();
+    await handlers.verifyAudit(create(VerifyAuditRequestSchema, { headsAfter: writerId }), call);
+    expect(verifyAudit).toHaveBeenCalledWith({ headsAfter: writerId, signal: call.signal });
+    const other = create(VerifyAuditRequestSchema, { headsAfter: "ABC" });
+    expect(await thrownBy(() => handlers.verifyAudit(other, call))).toBeKmsError("INVALID_ARGUMENT", "heads_after");
+    expect(verifyAudit).toHaveBeenCalledOnce();
   });
 
   it("is not ok where something is, and lists 1,000 problems at most", async () => {
     const { handlers, call, verifyAudit } = setUp();
     const problems = Array.from({ length: 1500 }, (_, sequence) => ({ writerId, sequence, what: "altered" }));
-    verifyAudit.mockResolvedValue({ events: 2000, heads: [], problems, problemCount: 1700 });
+    verifyAudit.mockResolvedValue({ events: 2000, heads: [], headsTotal: 1, problems, problemCount: 1700 });
     const answer = await handlers.verifyAudit(request, call);
     expect(answer).toMatchObject({ ok: false, problemCount: 1700n });
     expect(answer.problems).toHaveLength(1000);

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file fluo/kms/v1/audit.proto.
  */
 export const file_fluo_kms_v1_audit: GenFile = /*@__PURE__*/
-  fileDesc("ChdmbHVvL2ttcy92MS9hdWRpdC5wcm90bxILZmx1by5rbXMudjEi1AIKCkF1ZGl0RXZlbnQSEQoJd3JpdGVyX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEiYKAmF0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVhY3RvchgEIAEoCRIOCgZhY3Rpb24YBSABKAkSEQoJdGVuYW50X2lkGAYgASgJEigKB3B1cnBvc2UYByABKA4yFy5mbHVvLmttcy52MS5LZXlQdXJwb3NlEg4KBmtleV9pZBgIIAEoCRIPCgdvdXRjb21lGAkgASgJEhIKCnJlcXVlc3RfaWQYCiABKAkSDQoFY291bnQYCyABKAQSDAoEcnVsZRgMIAEoCRINCgVuYW1lcxgNIAEoBBIsCghmaXJzdF9hdBgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZGV0YWlsGA8gASgJImIKFkxpc3RBdWRpdEV2ZW50c1JlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEg4KBmtleV9pZBgCIAEoCRIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSJbChdMaXN0QXVkaXRFdmVudHNSZXNwb25zZRInCgZldmVudHMYASADKAsyFy5mbHVvLmttcy52MS5BdWRpdEV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIUChJWZXJpZnlBdWRpdFJlcXVlc3QiPQoJQXVkaXRIZWFkEhEKCXdyaXRlcl9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBILCgNtYWMYAyABKAkiQQoMQXVkaXRQcm9ibGVtEhEKCXdyaXRlcl9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBIMCgR3aGF0GAMgASgJIpwBChNWZXJpZnlBdWRpdFJlc3BvbnNlEgoKAm9rGAEgASgIEg4KBmV2ZW50cxgCIAEoBBIlCgVoZWFkcxgDIAMoCzIWLmZsdW8ua21zLnYxLkF1ZGl0SGVhZBIrCghwcm9ibGVtcxgEIAMoCzIZLmZsdW8ua21zLnYxLkF1ZGl0UHJvYmxlbRIVCg1wcm9ibGVtX2NvdW50GAUgASgEQlYKD2Rldi5mbHVvLmttcy52MUIKQXVkaXRQcm90b1ABWjVnaXRodWIuY29tL2ZsdW8tZGV2L2ZsdW8ta21zL2dlbi9nby9mbHVvL2ttcy92MTtrbXN2MWIGcHJvdG8z", [file_fluo_kms_v1_key, file_google_protobuf_timestamp]);
+  fileDesc("ChdmbHVvL2ttcy92MS9hdWRpdC5wcm90bxILZmx1by5rbXMudjEi1AIKCkF1ZGl0RXZlbnQSEQoJd3JpdGVyX2lkGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEiYKAmF0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVhY3RvchgEIAEoCRIOCgZhY3Rpb24YBSABKAkSEQoJdGVuYW50X2lkGAYgASgJEigKB3B1cnBvc2UYByABKA4yFy5mbHVvLmttcy52MS5LZXlQdXJwb3NlEg4KBmtleV9pZBgIIAEoCRIPCgdvdXRjb21lGAkgASgJEhIKCnJlcXVlc3RfaWQYCiABKAkSDQoFY291bnQYCyABKAQSDAoEcnVsZRgMIAEoCRINCgVuYW1lcxgNIAEoBBIsCghmaXJzdF9hdBgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZGV0YWlsGA8gASgJImIKFkxpc3RBdWRpdEV2ZW50c1JlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEg4KBmtleV9pZBgCIAEoCRIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSJbChdMaXN0QXVkaXRFdmVudHNSZXNwb25zZRInCgZldmVudHMYASADKAsyFy5mbHVvLmttcy52MS5BdWRpdEV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIpChJWZXJpZnlBdWRpdFJlcXVlc3QSEwoLaGVhZHNfYWZ0ZXIYASABKAkiPQoJQXVkaXRIZWFkEhEKCXdyaXRlcl9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBILCgNtYWMYAyABKAkiQQoMQXVkaXRQcm9ibGVtEhEKCXdyaXRlcl9pZBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBIMCgR3aGF0GAMgASgJIrEBChNWZXJpZnlBdWRpdFJlc3BvbnNlEgoKAm9rGAEgASgIEg4KBmV2ZW50cxgCIAEoBBIlCgVoZWFkcxgDIAMoCzIWLmZsdW8ua21zLnYxLkF1ZGl0SGVhZBIrCghwcm9ibGVtcxgEIAMoCzIZLmZsdW8ua21zLnYxLkF1ZGl0UHJvYmxlbRIVCg1wcm9ibGVtX2NvdW50GAUgASgEEhMKC2hlYWRzX3RvdGFsGAYgASgEQlYKD2Rldi5mbHVvLmttcy52MUIKQXVkaXRQcm90b1ABWjVnaXRodWIuY29tL2ZsdW8tZGV2L2ZsdW8ta21zL2dlbi9nby9mbHVvL2ttcy92MTtrbXN2MWIGcHJvdG8z", [file_fluo_kms_v1_key, file_google_protobuf_timestamp]);
 
 /**
  * One row of the audit trail: who did what, never its content.
@@ -214,6 +214,12 @@ export const ListAuditEventsResponseSchema: GenMessage<ListAuditEventsResponse> 
  * @generated from message fluo.kms.v1.VerifyAuditRequest
  */
 export type VerifyAuditRequest = Message<"fluo.kms.v1.VerifyAuditRequest"> & {
+  /**
+   * The answer has the heads of writers behind this one, by the order of their ids; empty for all. The whole trail is verified anyway.
+   *
+   * @generated from field: string heads_after = 1;
+   */
+  headsAfter: string;
 };
 
 /**
@@ -314,7 +320,7 @@ export type VerifyAuditResponse = Message<"fluo.kms.v1.VerifyAuditResponse"> & {
   events: bigint;
 
   /**
-   * One per writer.
+   * One per writer, by its id, at most 10,000: heads_after asks for those behind them.
    *
    * @generated from field: repeated fluo.kms.v1.AuditHead heads = 3;
    */
@@ -333,6 +339,13 @@ export type VerifyAuditResponse = Message<"fluo.kms.v1.VerifyAuditResponse"> & {
    * @generated from field: uint64 problem_count = 5;
    */
   problemCount: bigint;
+
+  /**
+   * Number of writers whose heads are whole, those left out of the list too.
+   *
+   * @generated from field: uint64 heads_total = 6;
+   */
+  headsTotal: bigint;
 };
 
 /**

@@ -165,10 +165,12 @@ export const KeyAdminService: GenService<{
   },
   /**
    * Reads the whole audit trail and says where rows were altered, removed or cut off. A trail that is not whole is an
-   * answer, not an error. One runs at a time, and the next waits.
+   * answer, not an error. One runs at a time in a replica.
    * Role: audit, for all tenants.
    *
-   * RESOURCE_EXHAUSTED: the caller asked less than 10 seconds ago, under a policy; a google.rpc.RetryInfo detail says when to try again.
+   * INVALID_ARGUMENT: heads_after is no id of a writer.
+   * RESOURCE_EXHAUSTED: another runs, or the caller asked less than 10 seconds ago, under a policy; a google.rpc.RetryInfo detail says when
+   * to try again.
    *
    * @generated from rpc fluo.kms.v1.KeyAdminService.VerifyAudit
    */
