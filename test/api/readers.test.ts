@@ -1,0 +1,104 @@
+/** Callers who read the trail in a loop, and another tenant's calls beside them: those all succeed, and of the readers one at a time is served. */
+import { join } from "node:path";
+import { status } from "@grpc/grpc-js";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { unlockStore } from "../../src/keys/store-key/unlock.ts";
+import { openLocal } from "../../src/provider/local/open.ts";
+import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
+import { openStore, type StoreSettings } from "../../src/store/registry.ts";
+import { directory } from "../support/config-fixture.ts";
+import { startPostgres } from "../support/postgres-server.ts";
+import { failureOf, type RunningService, startService } from "../support/running-service.ts";
+
+const server = await startPostgres();
+afterAll(() => server.close());
+
+const rows = 10_000;
+const callers = 40;
+
+/** A trail that a process wrote before. */
+async function fill(settings: StoreSettings, masterKeyFile: string): Promise<void> {
+  const provider = await openLocal({ name: "local", masterKeyFile });
+  const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
+  const event = { actor: "ann", action: "sign_span", tenantId: "other", purpose: "signing", keyId: "" } as const;
+  const page = Array.from({ length: 1_000 }, () => ({
+    ...event,
+    at: new Date(),
+    outcome: "OK",
+    requestId: "",
+    count: 1,
+  }));
+  for (let written = 0; written < rows; written += page.length) await store.appendAudit(page);
+  await store.close();
+}
+
+const stores: [name: string, make: () => Promise<[StoreSettings, Record<string, string>]>][] = [
+  [
+    "SQLite",
+    async () => {
+      const file = join(directory(), "kms.db");
+      return [{ name: "sqlite", file }, { "fluo.kms.sqlite.file": file }];
+    },
+  ],
+  [
+    "PostgreSQL",
+    async () => {
+      const url = await server.createDatabase();
+      const settings = { name: "postgres", url, maxConnections: 4 } as const;
+      return [settings, { "fluo.kms.store": "postgres", "fluo.kms.postgres.url": url }];
+    },
+  ],
+];
+
+async function serve(make: (typeof stores)[0][1]): Promise<RunningService> {
+  const [settings, properties] = await make();
+  const keyFile = join(directory(), "master.key");
+  await fill(settings, keyFile);
+  const service = await startService({ ...properties, "fluo.kms.local.master-key-file": keyFile });
+  onTestFinished(() => service.stop());
+  return service;
+}
+
+describe.each(stores)("forty callers who verify the trail in a loop, on %s", (_name, make) => {
+  it("are served one at a time, and keep nobody from using keys", async () => {
+    const { grpc, connect } = await serve(make);
+    await grpc.generateDataKey({ tenantId: "acme" });
+    let isOver = false;
+    const verified: bigint[] = [];
+    const refused = { grpc: 0, connect: 0 };
+    const verify = async (index: number) => {
+      while (!isOver) {
+        const asked = index % 2 === 0 ? grpc.admin.verifyAudit({}) : connect.admin.verifyAudit({});
+        const answer = await asked.catch(async (error) => {
+          if (error instanceof ConnectError) {
+            expect(error).toMatchObject({ code: Code.ResourceExhausted });
+            refused.connect += 1;
+          } else {
+            const failure = await failureOf(Promise.reject(error));
+            expect(failure).toMatchObject({ code: status.RESOURCE_EXHAUSTED, reason: "OVERLOADED", retry: true });
+            refused.grpc += 1;
+          }
+          return undefined;
+        });
+        if (answer === undefined) continue;
+        expect(answer).toMatchObject({ ok: true, problems: [] });
+        verified.push(answer.events);
+      }
+    };
+    const reading = Array.from({ length: callers }, (_, index) => verify(index));
+    const failed: unknown[] = [];
+    let used = 0;
+    while (verified.length < 2 || used < 100) {
+      await grpc.generateDataKey({ tenantId: "acme" }).catch((error) => failed.push(error));
+      used += 1;
+    }
+    isOver = true;
+    await Promise.all(reading);
+    expect(failed).toEqual([]);
+    expect(refused.grpc).toBeGreaterThan(0);
+    expect(refused.connect).toBeGreaterThan(0);
+    for (const events of verified) expect(events).toBeGreaterThanOrEqual(BigInt(rows));
+    expect((await grpc.status({})).audit?.problem).toBe("");
+  });
+});
