@@ -20,6 +20,8 @@ export type KmsErrorCode =
   | "KEY_UNUSABLE"
   /** The provider refuses its key for good: disabled, pending deletion, access denied, not found. */
   | "PROVIDER_DENIED"
+  /** The clock of the service and a second one differ, and what was asked for depends on them. */
+  | "CLOCKS_DISAGREE"
   /** A compare-and-set was lost to another writer. Try again. */
   | "CONFLICT"
   /** The lease under which something was to be done has ended or has another holder. Nothing was changed. */

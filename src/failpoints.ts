@@ -15,6 +15,7 @@ export const stepNames = [
   "key.activated",
   "state.changed",
   "destruction.stored",
+  "time.noted",
   "log.appended",
   "log.signed",
   "log.announced",

@@ -11,9 +11,11 @@ import { createKeyring } from "./keys/keyring.ts";
 import { createLifecycle } from "./keys/lifecycle.ts";
 import { createRotation } from "./keys/rotation/rotate-keys.ts";
 import { openUnlockedStore } from "./keys/store-key/unlocked-store.ts";
+import { createTimeWitness } from "./keys/time/time-witness.ts";
 import { warmAhead } from "./keys/warm.ts";
 import { observedOf } from "./observed.ts";
 import { type ServiceProcess, startProcess } from "./process.ts";
+import { providerClock } from "./provider-keys/provider-clock.ts";
 import { startProviders } from "./provider-keys/start.ts";
 import { createServices } from "./service/compose.ts";
 import { rotationRecorder } from "./telemetry.ts";
@@ -96,22 +98,21 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   const observer = createAuditObserver({ audit, alarm, dataLoss: instruments.dataLoss });
   const observe = rotationRecorder(instruments);
   const rotation = createRotation({ store, keyring, handover: logs.handover, clock, observe, ...config.rotation });
+  const witness = createTimeWitness({ store, clock, second: providerClock(providers.watches[0]!, { clock }) });
   const lifecycle = createLifecycle({
-    store,
-    keyring,
-    clock,
+    ...{ store, keyring, witness, clock },
     needsTwo: () => policy?.inForce().policy.twoPersonDestruction === true,
   });
   const health = parts.adopt(
     await startHealth({
-      ...{ providers, store, audit, alarm, log, clock, notices: config.warnings },
+      ...{ providers, store, witness, audit, alarm, log, clock, notices: config.warnings },
       accessRemarks: () => [...(policy?.remarks() ?? []), ...(tls?.remarks(clock()) ?? [])],
     }),
     close,
   );
   const due = observedRotation(rotation, serviceName, observer);
   const background = parts.adopt(
-    startBackground({ due, lifecycle, keyring, store, providers, clock, log, config }),
+    startBackground({ due, lifecycle, keyring, store, witness, providers, clock, log, config }),
     close,
   );
   telemetry.observe(observedOf({ keyring, health, providers, policy, tls, ...config.cache }));

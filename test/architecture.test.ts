@@ -85,7 +85,7 @@ const mayImport: Record<string, readonly string[]> = {
   // The composition root, and what it alone needs.
   "server.ts": [
     ...["process.ts", "observed.ts", "alarm.ts", "telemetry.ts", "version.ts"],
-    ...["config", "provider-keys", "keys", "keys/rotation", "keys/store-key", "batch/pool", "tenant-log"],
+    ...["config", "provider-keys", "keys", "keys/rotation", "keys/store-key", "keys/time", "batch/pool", "tenant-log"],
     ...["audit", "auth", "health", "service", "transport"],
   ],
   "process.ts": ["runtime", "telemetry.ts", "version.ts"],
@@ -114,20 +114,21 @@ const mayImport: Record<string, readonly string[]> = {
   service: ["audit", "call", "store"],
   "service/kms": [
     ...["service", "service/codec", "service/kms/validate", "call", "runtime", "telemetry.ts"],
-    ...["audit", "health", "tenant-log", "batch", "batch/pool", "keys", "keys/rotation", "provider-keys", "provider"],
+    ...["audit", "health", "tenant-log", "batch", "batch/pool", "keys", "keys/rotation", "keys/time"],
+    ...["provider-keys", "provider"],
     ...["store", "attestation", "envelope", "tlog", "crypto"],
   ],
   "service/kms/validate": [
     ...["service/codec", "call", "keys", "provider-keys", "provider", "attestation", "envelope", "crypto", "runtime"],
     "store/sqlite/memory.ts", // the throw-away store of its probe
   ],
-  "service/key-admin": ["service", "audit", "call", "keys", "store", "runtime"],
+  "service/key-admin": ["service", "audit", "call", "keys", "keys/time", "store", "runtime"],
   "service/log": ["service", "audit", "call", "tenant-log", "tlog"],
   "service/codec": ["attestation", "batch", "otlp", "encoding"],
 
   // What is known of the service's own work.
   audit: ["call", "keys", "keys/rotation", "store", "alarm.ts", "failpoints.ts", "telemetry.ts", "runtime"],
-  health: ["provider-keys", "keys", "store", "alarm.ts", "runtime"],
+  health: ["provider-keys", "keys", "keys/time", "store", "alarm.ts", "runtime"],
 
   // The tenants' logs, and batches for them.
   "tenant-log": [
@@ -145,10 +146,22 @@ const mayImport: Record<string, readonly string[]> = {
   "batch/pool": ["batch", "tlog", "crypto", "runtime"],
 
   // Keys, and the provider keys that wrap them.
-  "keys/background.ts": ["keys", "keys/rotation", "store"],
+  "keys/background.ts": ["keys", "keys/rotation", "keys/time", "store"],
   "keys/rewrapping.ts": ["keys", "keys/store-key", "provider-keys", "provider", "store", "failpoints.ts", "runtime"],
-  keys: ["provider-keys", "provider", "store", "envelope", "crypto", "call", "failpoints.ts", "runtime", "version.ts"],
+  keys: [
+    "keys/time",
+    "provider-keys",
+    "provider",
+    "store",
+    "envelope",
+    "crypto",
+    "call",
+    "failpoints.ts",
+    "runtime",
+    "version.ts",
+  ],
   "keys/rotation": ["keys", "store", "failpoints.ts", "runtime", "version.ts"],
+  "keys/time": ["store", "failpoints.ts"],
   "keys/store-key": ["keys", "provider-keys", "provider", "store", "failpoints.ts"],
   "provider-keys": ["provider", "store", "alarm.ts", "telemetry.ts", "runtime"],
 

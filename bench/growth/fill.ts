@@ -104,6 +104,7 @@ async function keysOf(tenant: TenantProviderKeys, purpose: Purpose, provider: Pr
       retiredAt: isLast ? undefined : new Date(activated.getTime() + 1000),
       compromisedAt: undefined,
       destroyAt: undefined,
+      destroyWait: undefined,
       previousState: undefined,
       destruction: undefined,
     });

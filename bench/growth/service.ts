@@ -69,6 +69,7 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     providerCalls: () => new Map(),
     prices: { per10000Calls: 0, perKeyMonth: 0, charged: "all", currency: "USD" },
     checkMs: 30_000,
+    destructionWaits: () => undefined,
     countProviderCalls: async (work) => ({ answer: await work(), calls: new Map() }),
     probeKeyrings: () => ({ first: keyring, second: keyring, close() {} }),
     authentication: { kind: "none", policy: undefined, tls: undefined },

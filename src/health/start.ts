@@ -3,13 +3,17 @@ import type { Logger } from "pino";
 import type { StartedAlarm } from "../alarm.ts";
 import type { StartedProviders } from "../provider-keys/start.ts";
 import type { Store } from "../store/store.ts";
+import type { DestructionWaits } from "../keys/time/destruction-waits.ts";
+import type { TimeWitness } from "../keys/time/time-witness.ts";
 import { watchDestructions } from "./destruction-remarks.ts";
 import { type HealthMonitor, startHealthMonitor } from "./monitor.ts";
 import { rewrapRemarks } from "./rewrap-remarks.ts";
+import { watchWaits } from "./wait-remarks.ts";
 
 export interface HealthStart {
   providers: StartedProviders;
   store: Store;
+  witness: Pick<TimeWitness, "read">;
   audit: { problem(): string | undefined };
   /** Remarks on callers and TLS, without a look at the store. */
   accessRemarks(): readonly string[];
@@ -23,11 +27,14 @@ export interface HealthStart {
 export interface StartedHealth extends HealthMonitor {
   /** How many keys waited for a second caller to have them destroyed, at the last look at the store. */
   destructionRequests(): number;
+  /** Which keys waited for their destruction then; undefined before the first look. */
+  destructionWaits(): DestructionWaits | undefined;
 }
 
 export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
   const { providers, store, audit, accessRemarks, alarm, log, notices, clock = () => new Date() } = parts;
   const destructions = watchDestructions(store, clock);
+  const waits = watchWaits(store, parts.witness);
   const monitor = await startHealthMonitor({
     alarm,
     watches: providers.watches,
@@ -36,7 +43,7 @@ export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
     store,
     auditProblem: audit.problem,
     remarks: async () => {
-      const found = await Promise.all([destructions.remarks(), rewrapRemarks(store, providers.keys)]);
+      const found = await Promise.all([destructions.remarks(), waits.remarks(), rewrapRemarks(store, providers.keys)]);
       return found.flat();
     },
     accessRemarks,
@@ -44,5 +51,5 @@ export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
     onChange: (status, found) =>
       log.info(status === "operational" ? { status } : { status, notices: found }, `health is ${status}`),
   });
-  return { ...monitor, destructionRequests: destructions.waiting };
+  return { ...monitor, destructionRequests: destructions.waiting, destructionWaits: waits.seen };
 }

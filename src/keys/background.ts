@@ -6,6 +6,8 @@ import type { Lifecycle } from "./lifecycle.ts";
 import { startMaintenance } from "./maintenance.ts";
 import type { Rotation } from "./rotation/rotation.ts";
 import { type RotationSchedule, scheduleRotation } from "./rotation/schedule.ts";
+import { destructionRounds } from "./time/destruction-rounds.ts";
+import type { TimeWitness } from "./time/time-witness.ts";
 
 export interface BackgroundParts {
   /** Rotates the keys that are due. */
@@ -13,6 +15,7 @@ export interface BackgroundParts {
   lifecycle: Pick<Lifecycle, "destroyDue">;
   keyring: Pick<Keyring, "dropExpired">;
   store: Store;
+  witness: TimeWitness;
   providers: { readonly tenantProviderKeys: { keyOf(tenantId: string): unknown } };
   config: { readonly rotation: { readonly enabled: boolean; readonly checkCron: string } };
   clock: () => Date;
@@ -43,9 +46,13 @@ export function startBackground(parts: BackgroundParts): Background {
   const maintenance = startMaintenance({
     store,
     keyring,
-    lifecycle,
+    destructions: destructionRounds({
+      store,
+      witness: parts.witness,
+      destroyDue: lifecycle.destroyDue,
+      destroyed: (count) => log.info({ count }, "keys were destroyed whose time had come"),
+    }),
     clock,
-    destroyed: (count) => log.info({ count }, "keys were destroyed whose time had come"),
     fail: (err) => log.warn({ err }, "maintenance of keys is tried again in a minute"),
   });
   return {

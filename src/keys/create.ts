@@ -131,6 +131,7 @@ function pendingRecord(identity: Identity, provider: Provider, fresh: FreshSecre
     retiredAt: undefined,
     compromisedAt: undefined,
     destroyAt: undefined,
+    destroyWait: undefined,
     previousState: undefined,
     destruction: undefined,
   };

@@ -11,7 +11,17 @@ import type { Keyring } from "./keyring.ts";
 import { serviceName } from "../version.ts";
 import type { KeyRecord } from "../store/key-record.ts";
 import { daysAfter, destructionByTwo, destructionRequestCancelled } from "./destruction.ts";
-import { compromised, destroyed, destructionCancelled, destructionScheduled, disabled, enabled } from "./states.ts";
+import {
+  compromised,
+  destroyed,
+  destructionCancelled,
+  destructionDue,
+  destructionScheduled,
+  disabled,
+  enabled,
+  waitEnd,
+} from "./states.ts";
+import type { TimeWitness } from "./time/time-witness.ts";
 
 export interface ChangeRequest {
   tenantId: string;
@@ -31,14 +41,15 @@ export interface Lifecycle {
   markCompromised(request: ChangeRequest, signal?: AbortSignal): Promise<CompromisedKey>;
   /**
    * Destroyed after `days`, 7 to 30. A key that is scheduled keeps its time. Where it takes two, see destruction.ts: the first call is a
-   * request, and `orAsRequested` says that the second takes its days, which INVALID_ARGUMENT would else insist on.
+   * request, and `orAsRequested` says that the second takes its days, which INVALID_ARGUMENT would else insist on. CLOCKS_DISAGREE while
+   * the wall clock and a second one do.
    */
   scheduleDestruction(request: ChangeRequest & { days: number; orAsRequested?: boolean }): Promise<KeyRecord>;
   /** To DISABLED, or to COMPROMISED if it was marked. Of a key whose destruction was only requested, the request goes. */
   cancelDestruction(request: ChangeRequest): Promise<KeyRecord>;
   /**
-   * Call once a minute or so: destroys the keys whose time has come, at most `limit`, and says how many. A damaged record is left, the
-   * others are destroyed, and then it throws that DATA_LOSS.
+   * Call once a minute or so: destroys the keys whose time has come, by the wall clock and the witnessed time that is noted, at most
+   * `limit`, and says how many. A damaged record is left, the others are destroyed, and then it throws that DATA_LOSS.
    */
   destroyDue(limit?: number): Promise<number>;
 }
@@ -52,6 +63,7 @@ export interface LifecycleOptions {
   store: Store;
   /** Makes what takes the place of a compromised key, which vouches for no other: no log names it. */
   keyring: Pick<Keyring, "renew" | "invalidate" | "noticed">;
+  witness: Pick<TimeWitness, "noteAgreed">;
   clock?: () => Date;
   /** Whether a destruction takes two callers now. */
   needsTwo?: () => boolean;
@@ -66,7 +78,7 @@ export const replacementMs = 2_000;
 const requests: readonly StateAction[] = ["request_destruction", "cancel_destruction_request"];
 
 export function createLifecycle(options: LifecycleOptions): Lifecycle {
-  const { store, keyring, clock = () => new Date(), needsTwo = () => false } = options;
+  const { store, keyring, witness, clock = () => new Date(), needsTwo = () => false } = options;
 
   async function find({ tenantId, keyId }: Pick<ChangeRequest, "tenantId" | "keyId">): Promise<KeyRecord> {
     const record = await store.get(tenantId, keyId);
@@ -114,12 +126,21 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     return { record: await find({ tenantId, keyId }), replacement };
   }
 
-  async function destroy(name: KeyName): Promise<boolean> {
+  /** What becomes scheduled has from now on to wait: it counts what services witness from this moment. */
+  async function awaited(present: KeyRecord, next: KeyRecord, waitMs: number): Promise<KeyRecord> {
+    if (next === present || next.state !== "DESTROY_SCHEDULED") return next;
+    const { witnessedMs: sinceMs } = await witness.noteAgreed();
+    return { ...next, destroyWait: { sinceMs, waitMs } };
+  }
+
+  async function destroy(name: KeyName, witnessedMs: number): Promise<boolean> {
     const present = await find(name);
-    const next = destroyed(present, clock());
+    const at = clock();
+    const next = destroyed(present, at, witnessedMs);
     if (next === undefined) return false;
+    const leastWitnessedMs = waitEnd(present.destroyWait!, present.destroyAt, at);
     try {
-      await replace(present, next, { action: "destroy", actor: serviceName, requestId: "" });
+      await replace(present, next, { action: "destroy", actor: serviceName, requestId: "", leastWitnessedMs });
     } catch (error) {
       if (hasCode(error, "CONFLICT")) return false; // another replica did it, or it was cancelled
       throw error;
@@ -160,13 +181,13 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       const { least, most } = destructionDays;
       if (!Number.isInteger(days) || days < least || days > most) throw invalidField("days", `is ${least} to ${most}`);
       const at = clock();
-      if (!needsTwo()) {
-        return change(request, "schedule_destruction", (present) => destructionScheduled(present, daysAfter(at, days)));
-      }
       const { actor, rule } = request.by;
       const present = await find(request);
-      const { next, action } = destructionByTwo(present, { by: actor, rule, at, days, orAsRequested });
-      return replace(present, next, { ...request.by, action });
+      const { next, action } = needsTwo()
+        ? destructionByTwo(present, { by: actor, rule, at, days, orAsRequested })
+        : { next: destructionScheduled(present, daysAfter(at, days)), action: "schedule_destruction" as const };
+      const waitMs = (next.destroyAt?.getTime() ?? 0) - at.getTime();
+      return replace(present, await awaited(present, next, waitMs), { ...request.by, action });
     },
 
     async cancelDestruction(request) {
@@ -179,8 +200,11 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     },
 
     async destroyDue(limit = defaultDestroyLimit) {
+      const { noted } = await store.witnessedTime();
+      if (noted === undefined) return 0;
+      const due = await store.destroyable(destructionDue(clock(), noted.witnessedMs), limit);
       // Together, so that a store that reads its file to erase them reads it once.
-      const outcomes = await Promise.allSettled((await store.destroyable(clock(), limit)).map(destroy));
+      const outcomes = await Promise.allSettled(due.map((name) => destroy(name, noted.witnessedMs)));
       const failed = outcomes.find(({ status }) => status === "rejected");
       if (failed !== undefined) throw (failed as PromiseRejectedResult).reason;
       return outcomes.filter((outcome) => outcome.status === "fulfilled" && outcome.value).length;

@@ -1,19 +1,18 @@
 /** Background maintenance, at the start and every minute: due destructions, abandoned PENDING keys, expired request ids, cached keys past their time. */
 import { logRequestRetentionMs } from "../store/log-store.ts";
+import { inTime } from "../runtime/deadline.ts";
 import { requestRetentionMs } from "../store/key-store.ts";
 import type { Store } from "../store/store.ts";
 import type { Keyring } from "./keyring.ts";
-import type { Lifecycle } from "./lifecycle.ts";
+import type { DestructionRounds } from "./time/destruction-rounds.ts";
 
 type PrunedStore = Pick<Store, "deleteRequestsBefore" | "deleteLogRequestsBefore" | "deletePendingBefore">;
 
 export interface MaintenanceOptions {
   store: PrunedStore;
   keyring: Pick<Keyring, "dropExpired">;
-  lifecycle: Pick<Lifecycle, "destroyDue">;
+  destructions: DestructionRounds;
   clock?: () => Date;
-  /** Told how many keys were destroyed, when any was. */
-  destroyed(count: number): void;
   /** Told of what failed; the next minute tries again. */
   fail(error: unknown): void;
 }
@@ -24,23 +23,17 @@ export interface Maintenance {
 }
 
 const everyMs = 60_000;
-const destroyBatch = 100;
 const abandonedAfterMs = 600_000;
 
 export function startMaintenance(options: MaintenanceOptions): Maintenance {
-  const { store, keyring, lifecycle, clock = () => new Date(), destroyed, fail } = options;
-  let stopped = false;
-
-  async function destroyAllDue(): Promise<void> {
-    for (let count = destroyBatch; count === destroyBatch && !stopped; ) {
-      count = await lifecycle.destroyDue(destroyBatch);
-      if (count > 0) destroyed(count);
-    }
-  }
+  const { store, keyring, destructions, clock = () => new Date(), fail } = options;
+  const stopped = new AbortController();
 
   async function work(): Promise<void> {
+    if (stopped.signal.aborted) return;
     keyring.dropExpired();
-    for (const task of [() => pruneAbandoned(store, clock()), destroyAllDue]) await task().catch(fail);
+    const tasks = [() => pruneAbandoned(store, clock()), () => destructions.run(stopped.signal)];
+    for (const task of tasks) await task().catch(fail);
   }
 
   let working = work();
@@ -49,8 +42,10 @@ export function startMaintenance(options: MaintenanceOptions): Maintenance {
   }, everyMs).unref();
   return {
     async stop() {
-      stopped = true;
+      if (stopped.signal.aborted) return working;
+      stopped.abort();
       clearInterval(timer);
+      working = working.then(() => inTime(destructions.end()).catch(fail));
       await working;
     },
   };

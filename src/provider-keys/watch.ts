@@ -22,6 +22,8 @@ export interface ProviderCondition {
   readonly latencyMs: number;
   /** See ProviderKeyState. */
   readonly clockSkewMs: number | undefined;
+  /** The provider's clock at the last look that told it, and when that was by performance.now(). */
+  readonly providerTime?: { readonly at: Date; readonly monotonicMs: number } | undefined;
 }
 
 export interface ProviderWatch {
@@ -92,7 +94,8 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
       return current;
     }
     const isNew = current === undefined || current.condition !== seen.condition || current.detail !== seen.detail;
-    const next = { ...seen, latencyMs, since: isNew ? clock() : current!.since };
+    const now = clock();
+    const next = { ...seen, latencyMs, since: isNew ? now : current!.since, providerTime: timeIn(seen, now) };
     current = next;
     if (isNew) for (const listener of listeners) listener.changed?.(next, provider);
     return next;
@@ -137,6 +140,11 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
 
 function refusal({ detail, advice }: ProviderCondition): KmsError {
   return new KmsError("PROVIDER_DENIED", `the provider refuses its key: ${detail}`, { advice });
+}
+
+function timeIn({ clockSkewMs }: Seen, wallAt: Date): ProviderCondition["providerTime"] {
+  if (clockSkewMs === undefined) return undefined;
+  return { at: new Date(wallAt.getTime() - clockSkewMs), monotonicMs: performance.now() };
 }
 
 /** Says when others may be doubted, and counts that as a doubt: see the head of this file. */

@@ -6,7 +6,7 @@ import type { Logger } from "pino";
 import type { BatchPool } from "../batch/pool/pool.ts";
 import type { Alarm } from "../alarm.ts";
 import type { StreamHandler } from "../call/stream.ts";
-import type { HealthMonitor } from "../health/monitor.ts";
+import type { StartedHealth } from "../health/start.ts";
 import type { Background } from "../keys/background.ts";
 import { cachesOf, type Keyring } from "../keys/keyring.ts";
 import type { Lifecycle } from "../keys/lifecycle.ts";
@@ -41,7 +41,7 @@ export interface ServicesParts {
   pool: BatchPool;
   logs: TenantLogs;
   background: Background;
-  health: HealthMonitor;
+  health: StartedHealth;
   instruments: Instruments;
   alarm: Alarm;
   clock: () => Date;
@@ -116,6 +116,7 @@ export function createServices(parts: ServicesParts): Services {
         providerCalls: providers.calls,
         prices,
         checkMs,
+        destructionWaits: health.destructionWaits,
         authentication: { kind: config.auth, policy: parts.policy, tls: parts.tls },
         countProviderCalls: providers.countCalls,
         probeKeyrings,

@@ -33,11 +33,21 @@ export interface KeyRecord {
   retiredAt: Date | undefined;
   /** Set for good once the key is marked, in whatever state it is. */
   compromisedAt: Date | undefined;
+  /** When its destruction is due by the wall clock; of a DESTROYED key, was. */
   destroyAt: Date | undefined;
+  /** What decides with `destroyAt`; undefined where no destruction is scheduled, and where an earlier version scheduled it. */
+  destroyWait: DestroyWait | undefined;
   /** The state before it was disabled, compromised or scheduled for destruction: of a key that was disabled, where EnableKey returns. */
   previousState: KeyState | undefined;
   /** Who wants it destroyed, where that takes two; undefined where nobody does, and where one was enough. */
   destruction: Destruction | undefined;
+}
+
+/** How long services must see time pass before a key is destroyed, whatever the wall clock says. */
+export interface DestroyWait {
+  /** The witnessed time (time-store.ts) when the destruction was scheduled, in milliseconds. */
+  sinceMs: number;
+  waitMs: number;
 }
 
 /** A destruction that takes two callers. */

@@ -3,7 +3,7 @@
  * what holds for every part.
  */
 import type { Attribution, StateAction } from "./audit-store.ts";
-import type { KeyRecord, KeyState, Purpose } from "./key-record.ts";
+import type { DestroyWait, KeyRecord, KeyState, Purpose } from "./key-record.ts";
 import type { Fence } from "./lease-store.ts";
 import type { LogHandover } from "./log-store.ts";
 
@@ -39,7 +39,8 @@ export interface KeyStore {
 
   /**
    * Replaces a record, with its audit row, where it is still exactly `present`. Tenant, purpose, version, id, public key and creation
-   * stay as they are. CONFLICT where the record changed, does not exist, is PENDING, or would be a second ACTIVE one.
+   * stay as they are. CONFLICT where the record changed, does not exist, is PENDING, or would be a second ACTIVE one, and where services
+   * have witnessed less than `by.leastWitnessedMs`.
    * A record that becomes DESTROYED has its old bytes erased as far as the store can.
    */
   update(present: KeyRecord, next: KeyRecord, by: StateChange): Promise<void>;
@@ -66,10 +67,25 @@ export interface KeyStore {
    * Keys whose destruction was requested after `after`, until `until`, and waits for another caller: those that have waited longest first, at
    * most `limit`, and how many there are in all. Damaged ones are counted and left out.
    */
-  destructionRequests(page: { after: Date; until: Date; limit: number }): Promise<DestructionRequests>;
+  destructionRequests(page: { after: Date; until: Date; limit: number }): Promise<KeyPart>;
 
-  /** DESTROY_SCHEDULED keys whose time has come, earliest first, at most `limit`. */
-  destroyable(at: Date, limit: number): Promise<KeyName[]>;
+  /** DESTROY_SCHEDULED keys whose time has come, those that have waited longest first, at most `limit`. */
+  destroyable(due: DestructionDue, limit: number): Promise<KeyName[]>;
+
+  /**
+   * DESTROY_SCHEDULED keys, those that have waited longest of what they have to first, at most `limit`, and how many there are in all.
+   * Damaged ones are counted and left out; those without a wait come last.
+   */
+  destructionsWaiting(limit: number): Promise<KeyPart>;
+
+  /**
+   * DESTROY_SCHEDULED keys without a wait, and those whose wait ends behind `afterMs` of witnessed time, at most `limit`. Names, so that a
+   * record that is damaged does not hide the others.
+   */
+  unwitnessedDestructions(afterMs: number, limit: number): Promise<KeyName[]>;
+
+  /** Gives a DESTROY_SCHEDULED record its wait, where it is still exactly `present`: CONFLICT where it is not. */
+  setDestroyWait(present: KeyRecord, wait: DestroyWait): Promise<void>;
 
   /**
    * A page of the keys that another provider key wrapped than should have, by that one and by id; PENDING and DESTROYED ones left out.
@@ -87,9 +103,20 @@ export interface KeyStore {
   watch(listener: (change: KeyChange) => void): () => void;
 }
 
-export interface DestructionRequests {
+/** Some of the records that were asked for, and how many there are. */
+export interface KeyPart {
   records: KeyRecord[];
   total: number;
+}
+
+/** Which destructions are due: by the wall clock and what services witnessed, or by what they witnessed alone. */
+export interface DestructionDue {
+  /** The wall clock. */
+  at: Date;
+  /** Waits that end at this witnessed time or before are over where the wall clock has come to `destroyAt`. */
+  endedMs: number;
+  /** Waits that end at this witnessed time or before are over whatever the wall clock says. */
+  longEndedMs: number;
 }
 
 /** The provider and its key that wrapped something. */
@@ -153,6 +180,8 @@ export type ExpectedKeys =
 export interface StateChange extends Attribution {
   action: StateAction;
   at: Date;
+  /** The least witnessed time at which the change may be made. */
+  leastWitnessedMs?: number | undefined;
 }
 
 export interface RequestRecord {

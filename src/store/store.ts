@@ -1,5 +1,5 @@
 /**
- * What a store must do: keep key records, an audit trail, leases and logs, each described in a file of its own. test/support/store-contract.ts
+ * What a store must do: keep key records, an audit trail, leases, logs and witnessed time, each described in a file of its own. test/support/store-contract.ts
  * is these comments as code, and every store passes it.
  *
  * A store is opened locked. The store key, which the provider unwraps, unlocks it: from then on every row that is read is
@@ -12,6 +12,7 @@ import type { AuditStore } from "./audit-store.ts";
 import type { KeyStore, StateChange, WrappedBy } from "./key-store.ts";
 import type { LeaseStore } from "./lease-store.ts";
 import type { LogStore } from "./log-store.ts";
+import type { TimeStore } from "./time-store.ts";
 
 /** A store whose rows cannot be believed yet. Its schema is up to date. */
 export interface LockedStore {
@@ -35,7 +36,7 @@ export interface WrappedStoreKey extends WrappedBy {
 }
 
 /** A store that was unlocked. */
-export interface Store extends KeyStore, AuditStore, LeaseStore, LogStore {
+export interface Store extends KeyStore, AuditStore, LeaseStore, LogStore, TimeStore {
   readonly name: string;
 
   /** The store key as it is stored now. DATA_LOSS where its row is gone or is not as it was written. */

@@ -16,6 +16,8 @@ import { checksEveryMs } from "../../src/config/load.ts";
 import { maxContextBytes, maxContextPairs } from "../../src/crypto/encryption-context.ts";
 import { dayMs, lapsesAfterMs } from "../../src/keys/destruction.ts";
 import { defaultKeyring } from "../../src/keys/keyring.ts";
+import { longerMs, mayBeMissingMs } from "../../src/keys/states.ts";
+import { clocksApartMs } from "../../src/keys/time/time-rule.ts";
 import { maxValueBytes } from "../../src/envelope/envelope.ts";
 import { defaultResilience } from "../../src/provider/call-policies.ts";
 import { maxActors } from "../../src/audit/nameless.ts";
@@ -165,6 +167,9 @@ const limits: Record<string, string> = {
   "least wait before a key is destroyed": `${leastDays} days`,
   "longest wait before a key is destroyed": `${maxDays} days`,
   "time in which a second caller confirms a destruction": `${lapsesAfterMs / dayMs} days`,
+  "difference of two clocks that agree": time(clocksApartMs),
+  "time of a destruction's days that may pass unseen": time(mayBeMissingMs),
+  "longer wait of a key whose time never comes by a clock": time(longerMs),
 
   "calls at the provider at once, per region": count(defaultResilience.maxInFlight),
   "time for a call with its wait and its retries": time(defaultResilience.totalTimeoutMs),

@@ -30,7 +30,8 @@ const open = (key: UsableDataKey, sealed: Uint8Array) => Buffer.from(openGcm(byt
 
 async function moveTo(store: Store, state: KeyState): Promise<string> {
   const active = (await store.active("acme", "data"))!;
-  await store.update(active, { ...active, state, previousState: "ACTIVE" }, disabling);
+  const destroyWait = { sinceMs: 0, waitMs: 0 }; // without one nothing is destroyed
+  await store.update(active, { ...active, state, previousState: "ACTIVE", destroyWait }, disabling);
   return active.keyId;
 }
 

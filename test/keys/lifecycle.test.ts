@@ -482,9 +482,9 @@ describe("a destruction", () => {
   it("that was put off in its last moment does not happen", async () => {
     const { record, time } = await keyIn("DESTROY_SCHEDULED");
     const at = new Date(time.start + 7 * dayMs);
-    expect(destroyed(record, at)).toMatchObject({ state: "DESTROYED" });
-    expect(destroyed({ ...record, destroyAt: new Date(at.getTime() + 1) }, at)).toBeUndefined();
-    expect(destroyed({ ...record, state: "DISABLED" }, at)).toBeUndefined();
+    expect(destroyed(record, at, 7 * dayMs)).toMatchObject({ state: "DESTROYED" });
+    expect(destroyed({ ...record, destroyAt: new Date(at.getTime() + 1) }, at, 7 * dayMs)).toBeUndefined();
+    expect(destroyed({ ...record, state: "DISABLED" }, at, 7 * dayMs)).toBeUndefined();
   });
 
   it("is done once by replicas that see it due at the same time", async () => {

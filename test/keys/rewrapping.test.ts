@@ -514,7 +514,8 @@ describe("at the same time", () => {
   it("a key that is destroyed stays destroyed", async () => {
     const { result, record } = await interleaved(async ({ keyId, store }) => {
       const present = (await store.get("acme", keyId))!;
-      const next: KeyRecord = { ...present, state: "DESTROYED", wrapped: new Uint8Array() };
+      const destroyWait = { sinceMs: 0, waitMs: 0 };
+      const next: KeyRecord = { ...present, state: "DESTROYED", wrapped: new Uint8Array(), destroyWait };
       await store.update(present, next, { ...disabling, action: "destroy" });
     });
     expect(record).toMatchObject({ state: "DESTROYED", wrapped: new Uint8Array() });

@@ -67,15 +67,16 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
     // All of them could stand in any column, as text or as a number.
     const at = new Date(1_767_323_045_678);
     const destruction = { by: "71", confirmedBy: "72", request: { at, rule: "73", days: 30 } };
-    const columns = laterColumns.kms_keys.filter((column) => !["destroy_witnessed", "destroy_wait"].includes(column));
-    const numbers: readonly string[] = ["destroy_requested_at", "destroy_days"];
+    const destroyWait = { sinceMs: 74, waitMs: 75 };
+    const columns = laterColumns.kms_keys;
+    const numbers: readonly string[] = ["destroy_requested_at", "destroy_days", "destroy_witnessed", "destroy_wait"];
     const pairs = columns.flatMap((one) =>
       columns.filter((other) => other !== one).map((other) => [one, other] as const),
     );
     let row: Readonly<Record<string, RowValue>>;
     beforeEach(async () => {
       const by = { actor: "ann", requestId: "", action: "request_destruction", at } as const;
-      await store.update(key, { ...key, destruction }, by);
+      await store.update(key, { ...key, destruction, destroyWait }, by);
       [row] = (await door.sql("select * from kms_keys")) as [typeof row];
     });
 
@@ -86,8 +87,8 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
     }
 
     it("is what was written", async () => {
-      expect(await store.get("acme", key.keyId)).toEqual({ ...key, destruction });
-      expect(pairs).toHaveLength(20);
+      expect(await store.get("acme", key.keyId)).toEqual({ ...key, destruction, destroyWait });
+      expect(pairs).toHaveLength(42);
     });
 
     it.each(pairs)("does not let %s and %s change places", async (one, other) => {
@@ -132,6 +133,38 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
     const by = { actor: "ann", requestId: "" };
     const first = { tenantId: "acme", ...fresh, expect: "no-version", at: new Date(), by } as const;
     expect(await thrownBy(() => store.activate(first))).toBeKmsError("DATA_LOSS", "gone");
+  });
+
+  it("believes no witnessed time that was edited, and destroys nothing by it", async () => {
+    const time = { witnessedMs: 5, wallAt: new Date(1_767_323_045_678), secondAt: new Date(1_767_323_045_679) };
+    await store.noteWitnessedTime(undefined, time);
+    const [row] = await door.sql("select * from kms_time");
+    const wait = {
+      state: "DESTROY_SCHEDULED",
+      destroyAt: new Date(0),
+      destroyWait: { sinceMs: 0, waitMs: 5 },
+    } as const;
+    const by = { actor: "ann", requestId: "", at: new Date() };
+    await store.update(key, { ...key, ...wait }, { ...by, action: "schedule_destruction" });
+    const scheduled = { ...key, ...wait };
+    const destroy = () =>
+      store.update(
+        scheduled,
+        { ...scheduled, state: "DESTROYED", wrapped: new Uint8Array() },
+        { ...by, action: "destroy", leastWitnessedMs: 5 },
+      );
+    for (const column of tables.kms_time.filter((name) => name !== "id")) {
+      for (const value of neighbours(row![column]!)) {
+        await change(column, value, "kms_time");
+        expect(await thrownBy(() => store.witnessedTime()), column).toBeKmsError("DATA_LOSS", "witnessed time");
+        expect(await thrownBy(() => store.noteWitnessedTime(time, time)), column).toBeKmsError("DATA_LOSS");
+        expect(await thrownBy(destroy), column).toBeKmsError("DATA_LOSS");
+        await change(column, row![column]!, "kms_time");
+      }
+    }
+    expect((await store.witnessedTime()).noted).toEqual(time);
+    expect(await store.get("acme", key.keyId)).toEqual(scheduled);
+    await destroy();
   });
 
   it("shows a remembered request that was edited", async () => {

@@ -70,6 +70,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     providerCalls: () => new Map(),
     prices: { per10000Calls: 0.03, perKeyMonth: 1, charged: "all", currency: "USD" },
     checkMs: 30_000,
+    destructionWaits: () => undefined,
     countProviderCalls: async (work) => ({ answer: await work(), calls: new Map() }),
     probeKeyrings: () => ({ first: keyring, second: keyring, close() {} }),
     authentication: { kind: "none", policy: undefined, tls: undefined },

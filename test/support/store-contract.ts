@@ -12,6 +12,7 @@ import type {
 } from "../../src/store/key-store.ts";
 import type { AuditCursor, AuditEvent, AuditPage } from "../../src/store/audit-store.ts";
 import type { LockedStore, Store } from "../../src/store/store.ts";
+import { KmsError } from "../../src/errors.ts";
 import { thrownBy } from "./matchers.ts";
 import { unlocked } from "./store-fixture.ts";
 
@@ -48,7 +49,8 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
     }
 
     async function moveTo(record: KeyRecord, state: KeyState): Promise<KeyRecord> {
-      const changed = { ...record, state, previousState: record.state };
+      const destroyWait = state === "DESTROYED" ? { sinceMs: 0, waitMs: 0 } : record.destroyWait;
+      const changed = { ...record, state, previousState: record.state, destroyWait };
       await store.update(record, changed, change);
       return changed;
     }
@@ -281,18 +283,107 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
     });
 
     it("names what is to be destroyed, earliest first", async () => {
-      const schedule = async (tenantId: string, ms: number) => {
-        const record = await makeActive({ tenantId });
-        const destroyAt = new Date(start.getTime() + ms);
-        await store.update(record, { ...record, state: "DESTROY_SCHEDULED", destroyAt }, change);
-        return nameOf(record);
+      const second = await scheduled("b", { dueMs: 9, sinceMs: 1, waitMs: 2 });
+      const first = await scheduled("a", { dueMs: 10, sinceMs: 2, waitMs: 0 });
+      await scheduled("of an earlier version", { dueMs: 1 });
+      await scheduled("later", { dueMs: 1, sinceMs: 2, waitMs: 2 });
+      const late = await scheduled("whose time never comes by the clock", { dueMs: 11, sinceMs: 0, waitMs: 1 });
+      const at = new Date(start.getTime() + 10);
+      expect(await store.destroyable({ at, endedMs: 3, longEndedMs: 0 }, 9)).toEqual([first, second]);
+      expect(await store.destroyable({ at, endedMs: 3, longEndedMs: 1 }, 9)).toEqual([late, first, second]);
+      expect(await store.destroyable({ at, endedMs: 3, longEndedMs: 0 }, 1)).toEqual([first]);
+      expect(await store.destroyable({ at, endedMs: 1, longEndedMs: 0 }, 9)).toEqual([]);
+    });
+
+    const scheduled = async (
+      tenantId: string,
+      { dueMs, sinceMs, waitMs = 0 }: { dueMs: number; sinceMs?: number; waitMs?: number },
+    ) => {
+      const record = await makeActive({ tenantId });
+      const destroyAt = new Date(start.getTime() + dueMs);
+      const destroyWait = sinceMs === undefined ? undefined : { sinceMs, waitMs };
+      await store.update(record, { ...record, state: "DESTROY_SCHEDULED", destroyAt, destroyWait }, change);
+      return nameOf(record);
+    };
+
+    it("gives the destructions that wait, those that have to wait least first", async () => {
+      expect(await store.destructionsWaiting(9)).toEqual({ records: [], total: 0 });
+      const late = await scheduled("a", { dueMs: 1, sinceMs: 4, waitMs: 2 });
+      const none = await scheduled("b", { dueMs: 1 });
+      const early = await scheduled("c", { dueMs: 1, sinceMs: 1, waitMs: 3 });
+      const { records, total } = await store.destructionsWaiting(9);
+      expect({ names: records.map(nameOf), total }).toEqual({ names: [early, late, none], total: 3 });
+      expect(records[0]).toMatchObject({ destroyWait: { sinceMs: 1, waitMs: 3 } });
+      expect((await store.destructionsWaiting(1)).records.map(nameOf)).toEqual([early]);
+      expect((await store.destructionsWaiting(1)).total).toBe(3);
+    });
+
+    it("names destructions without a wait, and those whose wait ends too late, and takes their wait", async () => {
+      await scheduled("a", { dueMs: 1, sinceMs: 4, waitMs: 2 });
+      const none = await scheduled("b", { dueMs: 1 });
+      const ahead = await scheduled("c", { dueMs: 1, sinceMs: 5, waitMs: 2 });
+      const found = await store.unwitnessedDestructions(6, 9);
+      expect(new Set(found.map(({ keyId }) => keyId))).toEqual(new Set([none.keyId, ahead.keyId]));
+      expect(await store.unwitnessedDestructions(6, 1)).toHaveLength(1);
+      const present = (await store.get("b", none.keyId))!;
+      await store.setDestroyWait(present, { sinceMs: 3, waitMs: 1 });
+      expect(await store.get("b", none.keyId)).toEqual({ ...present, destroyWait: { sinceMs: 3, waitMs: 1 } });
+      expect(await store.unwitnessedDestructions(6, 9)).toEqual([ahead]);
+      expect(await store.auditEvents({ tenantId: "b", keyId: none.keyId, limit: 9 })).toHaveLength(2);
+    });
+
+    it("gives no wait to a record that was changed, or that is not to be destroyed", async () => {
+      const wait = { sinceMs: 0, waitMs: 0 };
+      const { keyId } = await scheduled("a", { dueMs: 1 });
+      const present = (await store.get("a", keyId))!;
+      await store.update(present, { ...present, compromisedAt: start }, change);
+      expect(await thrownBy(() => store.setDestroyWait(present, wait))).toBeKmsError("CONFLICT", keyId);
+      const active = await makeActive();
+      expect(await thrownBy(() => store.setDestroyWait(active, wait))).toBeKmsError("CONFLICT", active.keyId);
+    });
+
+    it("destroys nothing before services have witnessed enough, nor without a wait", async () => {
+      const { keyId } = await scheduled("a", { dueMs: 1, sinceMs: 0, waitMs: 9 });
+      const present = (await store.get("a", keyId))!;
+      const destroy = (leastWitnessedMs?: number, record = present) => {
+        const next: KeyRecord = { ...record, state: "DESTROYED", wrapped: new Uint8Array() };
+        return store.update(record, next, { ...change, action: "destroy", leastWitnessedMs });
       };
-      const second = await schedule("b", 2);
-      const first = await schedule("a", 1);
-      await schedule("c", 3);
-      const at = new Date(start.getTime() + 2);
-      expect(await store.destroyable(at, 9)).toEqual([first, second]);
-      expect(await store.destroyable(at, 1)).toEqual([first]);
+      expect(await thrownBy(() => destroy(9))).toBeKmsError("CONFLICT", "less time");
+      await store.noteWitnessedTime(undefined, { witnessedMs: 8, wallAt: start, secondAt: undefined });
+      expect(await thrownBy(() => destroy(9))).toBeKmsError("CONFLICT", "less time");
+      expect(await store.get("a", keyId)).toEqual(present);
+      await destroy(8);
+      expect(await store.get("a", keyId)).toMatchObject({ state: "DESTROYED", destroyWait: { sinceMs: 0, waitMs: 9 } });
+      const earlier = await scheduled("b", { dueMs: 1 });
+      const record = (await store.get("b", earlier.keyId))!;
+      expect(await thrownBy(() => destroy(undefined, record))).toBeInstanceOf(KmsError); // by the database itself
+      expect(await store.get("b", earlier.keyId)).toEqual(record);
+    });
+
+    it("keeps witnessed time, and lets none be counted twice", async () => {
+      const time = (witnessedMs: number, secondAt?: Date) => ({ witnessedMs, wallAt: start, secondAt });
+      expect((await store.witnessedTime()).noted).toBeUndefined();
+      await store.noteWitnessedTime(undefined, time(1));
+      expect((await store.witnessedTime()).noted).toEqual(time(1));
+      expect(await thrownBy(() => store.noteWitnessedTime(undefined, time(2)))).toBeKmsError("CONFLICT");
+      const rivals = [time(2, start), time(3, start)].map((next) => store.noteWitnessedTime(time(1), next));
+      const outcomes = await Promise.allSettled(rivals);
+      expect(outcomes.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+      const { noted } = await store.witnessedTime();
+      expect(noted).toEqual(outcomes[0]!.status === "fulfilled" ? time(2, start) : time(3, start));
+    });
+
+    it("notes witnessed time under a lease that holds alone", async () => {
+      const time = (witnessedMs: number) => ({ witnessedMs, wallAt: start, secondAt: undefined });
+      const { generation } = await store.lease("maintenance/2", "a", 60_000);
+      const fence = { name: "maintenance/2", generation: generation! };
+      await store.noteWitnessedTime(undefined, time(1), fence);
+      const other = { ...fence, generation: fence.generation + 1 };
+      expect(await thrownBy(() => store.noteWitnessedTime(time(1), time(2), other))).toBeKmsError("LEASE_LOST");
+      await store.lease("maintenance/2", "a", 0);
+      expect(await thrownBy(() => store.noteWitnessedTime(time(1), time(2), fence))).toBeKmsError("LEASE_LOST");
+      expect((await store.witnessedTime()).noted).toEqual(time(1));
     });
 
     it("keeps who wants a key destroyed, and who confirmed it", async () => {
@@ -757,6 +848,7 @@ function pending(changes: Partial<KeyRecord> = {}): KeyRecord {
     retiredAt: undefined,
     compromisedAt: undefined,
     destroyAt: undefined,
+    destroyWait: undefined,
     previousState: undefined,
     destruction: undefined,
     ...changes,

@@ -74,6 +74,7 @@ export function pendingKey(changes: Partial<KeyRecord> = {}): KeyRecord {
     retiredAt: undefined,
     compromisedAt: undefined,
     destroyAt: undefined,
+    destroyWait: undefined,
     previousState: undefined,
     destruction: undefined,
     ...changes,

@@ -9,6 +9,7 @@ package kmsv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -41,7 +42,8 @@ type Key struct {
 	RetiredAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=retired_at,json=retiredAt,proto3" json:"retired_at,omitempty"`
 	// When the key was marked as compromised; unset if it was not.
 	CompromisedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=compromised_at,json=compromisedAt,proto3" json:"compromised_at,omitempty"`
-	// When the key is destroyed, or was; unset if that is not scheduled.
+	// When the key is destroyed, or was, by the clock; unset if that is not scheduled. It is destroyed later where services have not seen
+	// its days pass until then, and a day later at most once they have, where the clock never comes to this time.
 	DestroyAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=destroy_at,json=destroyAt,proto3" json:"destroy_at,omitempty"`
 	// The state that the key had before it was disabled, compromised or scheduled for destruction; unset for other states.
 	PreviousState KeyState `protobuf:"varint,10,opt,name=previous_state,json=previousState,proto3,enum=fluo.kms.v1.KeyState" json:"previous_state,omitempty"`
@@ -53,6 +55,9 @@ type Key struct {
 	DestroyRequestedDays uint32 `protobuf:"varint,13,opt,name=destroy_requested_days,json=destroyRequestedDays,proto3" json:"destroy_requested_days,omitempty"`
 	// Who confirmed the destruction, and so scheduled it; empty where nobody did.
 	DestroyConfirmedBy string `protobuf:"bytes,14,opt,name=destroy_confirmed_by,json=destroyConfirmedBy,proto3" json:"destroy_confirmed_by,omitempty"`
+	// How much of the days until its destruction services have not seen pass; unset if that is not scheduled, and before it counts, for a key
+	// that an earlier version scheduled.
+	DestroyUnwitnessed *durationpb.Duration `protobuf:"bytes,15,opt,name=destroy_unwitnessed,json=destroyUnwitnessed,proto3" json:"destroy_unwitnessed,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -183,6 +188,13 @@ func (x *Key) GetDestroyConfirmedBy() string {
 		return x.DestroyConfirmedBy
 	}
 	return ""
+}
+
+func (x *Key) GetDestroyUnwitnessed() *durationpb.Duration {
+	if x != nil {
+		return x.DestroyUnwitnessed
+	}
+	return nil
 }
 
 // Request of KeyAdminService.ListKeys.
@@ -896,7 +908,7 @@ var File_fluo_kms_v1_key_admin_proto protoreflect.FileDescriptor
 
 const file_fluo_kms_v1_key_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x1bfluo/kms/v1/key_admin.proto\x12\vfluo.kms.v1\x1a\x15fluo/kms/v1/key.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x06\n" +
+	"\x1bfluo/kms/v1/key_admin.proto\x12\vfluo.kms.v1\x1a\x15fluo/kms/v1/key.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x06\n" +
 	"\x03Key\x121\n" +
 	"\aversion\x18\x01 \x01(\v2\x17.fluo.kms.v1.KeyVersionR\aversion\x12+\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x15.fluo.kms.v1.KeyStateR\x05state\x12\x1a\n" +
@@ -915,7 +927,8 @@ const file_fluo_kms_v1_key_admin_proto_rawDesc = "" +
 	"\x14destroy_requested_by\x18\v \x01(\tR\x12destroyRequestedBy\x12L\n" +
 	"\x14destroy_requested_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x12destroyRequestedAt\x124\n" +
 	"\x16destroy_requested_days\x18\r \x01(\rR\x14destroyRequestedDays\x120\n" +
-	"\x14destroy_confirmed_by\x18\x0e \x01(\tR\x12destroyConfirmedBy\"\xca\x01\n" +
+	"\x14destroy_confirmed_by\x18\x0e \x01(\tR\x12destroyConfirmedBy\x12J\n" +
+	"\x13destroy_unwitnessed\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\x12destroyUnwitnessed\"\xca\x01\n" +
 	"\x0fListKeysRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x121\n" +
 	"\apurpose\x18\x02 \x01(\x0e2\x17.fluo.kms.v1.KeyPurposeR\apurpose\x12+\n" +
@@ -995,7 +1008,8 @@ var file_fluo_kms_v1_key_admin_proto_goTypes = []any{
 	(*KeyVersion)(nil),                     // 13: fluo.kms.v1.KeyVersion
 	(KeyState)(0),                          // 14: fluo.kms.v1.KeyState
 	(*timestamppb.Timestamp)(nil),          // 15: google.protobuf.Timestamp
-	(KeyPurpose)(0),                        // 16: fluo.kms.v1.KeyPurpose
+	(*durationpb.Duration)(nil),            // 16: google.protobuf.Duration
+	(KeyPurpose)(0),                        // 17: fluo.kms.v1.KeyPurpose
 }
 var file_fluo_kms_v1_key_admin_proto_depIdxs = []int32{
 	13, // 0: fluo.kms.v1.Key.version:type_name -> fluo.kms.v1.KeyVersion
@@ -1007,20 +1021,21 @@ var file_fluo_kms_v1_key_admin_proto_depIdxs = []int32{
 	15, // 6: fluo.kms.v1.Key.destroy_at:type_name -> google.protobuf.Timestamp
 	14, // 7: fluo.kms.v1.Key.previous_state:type_name -> fluo.kms.v1.KeyState
 	15, // 8: fluo.kms.v1.Key.destroy_requested_at:type_name -> google.protobuf.Timestamp
-	16, // 9: fluo.kms.v1.ListKeysRequest.purpose:type_name -> fluo.kms.v1.KeyPurpose
-	14, // 10: fluo.kms.v1.ListKeysRequest.state:type_name -> fluo.kms.v1.KeyState
-	0,  // 11: fluo.kms.v1.ListKeysResponse.keys:type_name -> fluo.kms.v1.Key
-	0,  // 12: fluo.kms.v1.DisableKeyResponse.key:type_name -> fluo.kms.v1.Key
-	0,  // 13: fluo.kms.v1.EnableKeyResponse.key:type_name -> fluo.kms.v1.Key
-	0,  // 14: fluo.kms.v1.MarkKeyCompromisedResponse.key:type_name -> fluo.kms.v1.Key
-	0,  // 15: fluo.kms.v1.MarkKeyCompromisedResponse.replacement:type_name -> fluo.kms.v1.Key
-	0,  // 16: fluo.kms.v1.ScheduleKeyDestructionResponse.key:type_name -> fluo.kms.v1.Key
-	0,  // 17: fluo.kms.v1.CancelKeyDestructionResponse.key:type_name -> fluo.kms.v1.Key
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	16, // 9: fluo.kms.v1.Key.destroy_unwitnessed:type_name -> google.protobuf.Duration
+	17, // 10: fluo.kms.v1.ListKeysRequest.purpose:type_name -> fluo.kms.v1.KeyPurpose
+	14, // 11: fluo.kms.v1.ListKeysRequest.state:type_name -> fluo.kms.v1.KeyState
+	0,  // 12: fluo.kms.v1.ListKeysResponse.keys:type_name -> fluo.kms.v1.Key
+	0,  // 13: fluo.kms.v1.DisableKeyResponse.key:type_name -> fluo.kms.v1.Key
+	0,  // 14: fluo.kms.v1.EnableKeyResponse.key:type_name -> fluo.kms.v1.Key
+	0,  // 15: fluo.kms.v1.MarkKeyCompromisedResponse.key:type_name -> fluo.kms.v1.Key
+	0,  // 16: fluo.kms.v1.MarkKeyCompromisedResponse.replacement:type_name -> fluo.kms.v1.Key
+	0,  // 17: fluo.kms.v1.ScheduleKeyDestructionResponse.key:type_name -> fluo.kms.v1.Key
+	0,  // 18: fluo.kms.v1.CancelKeyDestructionResponse.key:type_name -> fluo.kms.v1.Key
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_fluo_kms_v1_key_admin_proto_init() }

@@ -90,7 +90,8 @@ type KeyAdminServiceClient interface {
 	//
 	// INVALID_ARGUMENT: other days than those of the request that waits.
 	// NOT_FOUND: the tenant has no key of this id.
-	// FAILED_PRECONDITION: the key is destroyed, or in a state that must be left first; the message says which.
+	// FAILED_PRECONDITION: the key is destroyed, or in a state that must be left first; or, with the reason CLOCKS_DISAGREE, the clock of the
+	// service and a second one are more than 5 minutes apart. The message says which.
 	// ABORTED: the key was changed by another call at the same time; try again.
 	ScheduleKeyDestruction(ctx context.Context, in *ScheduleKeyDestructionRequest, opts ...grpc.CallOption) (*ScheduleKeyDestructionResponse, error)
 	// Keeps a key whose destruction is scheduled. It returns to DISABLED, or to COMPROMISED if it was compromised. Of a key whose destruction was
@@ -280,7 +281,8 @@ type KeyAdminServiceServer interface {
 	//
 	// INVALID_ARGUMENT: other days than those of the request that waits.
 	// NOT_FOUND: the tenant has no key of this id.
-	// FAILED_PRECONDITION: the key is destroyed, or in a state that must be left first; the message says which.
+	// FAILED_PRECONDITION: the key is destroyed, or in a state that must be left first; or, with the reason CLOCKS_DISAGREE, the clock of the
+	// service and a second one are more than 5 minutes apart. The message says which.
 	// ABORTED: the key was changed by another call at the same time; try again.
 	ScheduleKeyDestruction(context.Context, *ScheduleKeyDestructionRequest) (*ScheduleKeyDestructionResponse, error)
 	// Keeps a key whose destruction is scheduled. It returns to DISABLED, or to COMPROMISED if it was compromised. Of a key whose destruction was

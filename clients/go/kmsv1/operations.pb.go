@@ -1953,6 +1953,173 @@ func (x *AuthenticationStatus) GetCertificateExpiresAt() *timestamppb.Timestamp 
 	return nil
 }
 
+// Key that waits for its destruction.
+type WaitingDestruction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which version of which key.
+	Version *KeyVersion `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	// When it is destroyed, by the clock.
+	DestroyAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=destroy_at,json=destroyAt,proto3" json:"destroy_at,omitempty"`
+	// How much of its days services have not seen pass; unset before that counts, of a key that an earlier version scheduled.
+	Unwitnessed *durationpb.Duration `protobuf:"bytes,3,opt,name=unwitnessed,proto3" json:"unwitnessed,omitempty"`
+	// Why it waits, for people.
+	Why           string `protobuf:"bytes,4,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitingDestruction) Reset() {
+	*x = WaitingDestruction{}
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitingDestruction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitingDestruction) ProtoMessage() {}
+
+func (x *WaitingDestruction) ProtoReflect() protoreflect.Message {
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitingDestruction.ProtoReflect.Descriptor instead.
+func (*WaitingDestruction) Descriptor() ([]byte, []int) {
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *WaitingDestruction) GetVersion() *KeyVersion {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+func (x *WaitingDestruction) GetDestroyAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DestroyAt
+	}
+	return nil
+}
+
+func (x *WaitingDestruction) GetUnwitnessed() *durationpb.Duration {
+	if x != nil {
+		return x.Unwitnessed
+	}
+	return nil
+}
+
+func (x *WaitingDestruction) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+// Keys that wait for their destruction, and the time that services saw pass: a wall clock alone destroys none. As of the last look at the
+// store, some 30 s ago at most.
+type DestructionStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many keys wait.
+	Total uint64 `protobuf:"varint,1,opt,name=total,proto3" json:"total,omitempty"`
+	// Those that have to wait least, at most 10.
+	First []*WaitingDestruction `protobuf:"bytes,2,rep,name=first,proto3" json:"first,omitempty"`
+	// Time that services saw pass by their monotonic clocks, since the first of them; unset before that was noted.
+	Witnessed *durationpb.Duration `protobuf:"bytes,3,opt,name=witnessed,proto3" json:"witnessed,omitempty"`
+	// When that was noted last, by the clock of the service that did.
+	WitnessedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=witnessed_at,json=witnessedAt,proto3" json:"witnessed_at,omitempty"`
+	// The clock that this service's is held against, as in "PostgreSQL" or "the provider aws"; empty where none can be read. Without one, time in
+	// which no service runs never counts.
+	SecondClock string `protobuf:"bytes,5,opt,name=second_clock,json=secondClock,proto3" json:"second_clock,omitempty"`
+	// By how much this service's clock is ahead of that one; negative where it is behind. Beyond 5 minutes no destruction is scheduled, and time
+	// in which no service runs does not count.
+	ClockAhead    *durationpb.Duration `protobuf:"bytes,6,opt,name=clock_ahead,json=clockAhead,proto3" json:"clock_ahead,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DestructionStatus) Reset() {
+	*x = DestructionStatus{}
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DestructionStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DestructionStatus) ProtoMessage() {}
+
+func (x *DestructionStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DestructionStatus.ProtoReflect.Descriptor instead.
+func (*DestructionStatus) Descriptor() ([]byte, []int) {
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *DestructionStatus) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *DestructionStatus) GetFirst() []*WaitingDestruction {
+	if x != nil {
+		return x.First
+	}
+	return nil
+}
+
+func (x *DestructionStatus) GetWitnessed() *durationpb.Duration {
+	if x != nil {
+		return x.Witnessed
+	}
+	return nil
+}
+
+func (x *DestructionStatus) GetWitnessedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WitnessedAt
+	}
+	return nil
+}
+
+func (x *DestructionStatus) GetSecondClock() string {
+	if x != nil {
+		return x.SecondClock
+	}
+	return ""
+}
+
+func (x *DestructionStatus) GetClockAhead() *durationpb.Duration {
+	if x != nil {
+		return x.ClockAhead
+	}
+	return nil
+}
+
 // Response of KmsService.Status.
 type StatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1998,13 +2165,15 @@ type StatusResponse struct {
 	TenantKeysUnusable uint32 `protobuf:"varint,20,opt,name=tenant_keys_unusable,json=tenantKeysUnusable,proto3" json:"tenant_keys_unusable,omitempty"`
 	// How callers prove who they are; unset with a tenant_id.
 	Authentication *AuthenticationStatus `protobuf:"bytes,21,opt,name=authentication,proto3" json:"authentication,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Keys that wait for their destruction; unset with a tenant_id, and before the first look at the store.
+	DestructionsWaiting *DestructionStatus `protobuf:"bytes,45,opt,name=destructions_waiting,json=destructionsWaiting,proto3" json:"destructions_waiting,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[22]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2016,7 +2185,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[22]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2029,7 +2198,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{22}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *StatusResponse) GetProvider() string {
@@ -2179,11 +2348,18 @@ func (x *StatusResponse) GetAuthentication() *AuthenticationStatus {
 	return nil
 }
 
+func (x *StatusResponse) GetDestructionsWaiting() *DestructionStatus {
+	if x != nil {
+		return x.DestructionsWaiting
+	}
+	return nil
+}
+
 var File_fluo_kms_v1_operations_proto protoreflect.FileDescriptor
 
 const file_fluo_kms_v1_operations_proto_rawDesc = "" +
 	"\n" +
-	"\x1cfluo/kms/v1/operations.proto\x12\vfluo.kms.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\".\n" +
+	"\x1cfluo/kms/v1/operations.proto\x12\vfluo.kms.v1\x1a\x15fluo/kms/v1/key.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\".\n" +
 	"\x0fValidateRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\"\x8d\x01\n" +
 	"\x0eValidationTest\x12\x12\n" +
@@ -2331,7 +2507,21 @@ const file_fluo_kms_v1_operations_proto_rawDesc = "" +
 	"identities\x18\x03 \x03(\v2\x1a.fluo.kms.v1.IdentityCountR\n" +
 	"identities\x125\n" +
 	"\brefusals\x18\x04 \x03(\v2\x19.fluo.kms.v1.RefusalCountR\brefusals\x12P\n" +
-	"\x16certificate_expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x14certificateExpiresAt\"\xf0\a\n" +
+	"\x16certificate_expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x14certificateExpiresAt\"\xd1\x01\n" +
+	"\x12WaitingDestruction\x121\n" +
+	"\aversion\x18\x01 \x01(\v2\x17.fluo.kms.v1.KeyVersionR\aversion\x129\n" +
+	"\n" +
+	"destroy_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tdestroyAt\x12;\n" +
+	"\vunwitnessed\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\vunwitnessed\x12\x10\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\"\xb7\x02\n" +
+	"\x11DestructionStatus\x12\x14\n" +
+	"\x05total\x18\x01 \x01(\x04R\x05total\x125\n" +
+	"\x05first\x18\x02 \x03(\v2\x1f.fluo.kms.v1.WaitingDestructionR\x05first\x127\n" +
+	"\twitnessed\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\twitnessed\x12=\n" +
+	"\fwitnessed_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vwitnessedAt\x12!\n" +
+	"\fsecond_clock\x18\x05 \x01(\tR\vsecondClock\x12:\n" +
+	"\vclock_ahead\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"clockAhead\"\xc3\b\n" +
 	"\x0eStatusResponse\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12+\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x13.fluo.kms.v1.HealthR\x06status\x12\x1d\n" +
@@ -2356,7 +2546,8 @@ const file_fluo_kms_v1_operations_proto_rawDesc = "" +
 	"tenantKeys\x12*\n" +
 	"\x11tenant_keys_total\x18\x13 \x01(\rR\x0ftenantKeysTotal\x120\n" +
 	"\x14tenant_keys_unusable\x18\x14 \x01(\rR\x12tenantKeysUnusable\x12I\n" +
-	"\x0eauthentication\x18\x15 \x01(\v2!.fluo.kms.v1.AuthenticationStatusR\x0eauthentication*F\n" +
+	"\x0eauthentication\x18\x15 \x01(\v2!.fluo.kms.v1.AuthenticationStatusR\x0eauthentication\x12Q\n" +
+	"\x14destructions_waiting\x18- \x01(\v2\x1e.fluo.kms.v1.DestructionStatusR\x13destructionsWaiting*F\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fOUTCOME_PASS\x10\x01\x12\x10\n" +
@@ -2386,7 +2577,7 @@ func file_fluo_kms_v1_operations_proto_rawDescGZIP() []byte {
 }
 
 var file_fluo_kms_v1_operations_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fluo_kms_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_fluo_kms_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_fluo_kms_v1_operations_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: fluo.kms.v1.Outcome
 	(Health)(0),                   // 1: fluo.kms.v1.Health
@@ -2413,60 +2604,71 @@ var file_fluo_kms_v1_operations_proto_goTypes = []any{
 	(*IssuerStatus)(nil),          // 22: fluo.kms.v1.IssuerStatus
 	(*PolicyStatus)(nil),          // 23: fluo.kms.v1.PolicyStatus
 	(*AuthenticationStatus)(nil),  // 24: fluo.kms.v1.AuthenticationStatus
-	(*StatusResponse)(nil),        // 25: fluo.kms.v1.StatusResponse
-	nil,                           // 26: fluo.kms.v1.ValidateResponse.LatencyMsEntry
-	nil,                           // 27: fluo.kms.v1.ValidateResponse.ProviderCallsEntry
-	nil,                           // 28: fluo.kms.v1.CostStatus.ProviderCallsEntry
-	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*WaitingDestruction)(nil),    // 25: fluo.kms.v1.WaitingDestruction
+	(*DestructionStatus)(nil),     // 26: fluo.kms.v1.DestructionStatus
+	(*StatusResponse)(nil),        // 27: fluo.kms.v1.StatusResponse
+	nil,                           // 28: fluo.kms.v1.ValidateResponse.LatencyMsEntry
+	nil,                           // 29: fluo.kms.v1.ValidateResponse.ProviderCallsEntry
+	nil,                           // 30: fluo.kms.v1.CostStatus.ProviderCallsEntry
+	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*KeyVersion)(nil),            // 33: fluo.kms.v1.KeyVersion
 }
 var file_fluo_kms_v1_operations_proto_depIdxs = []int32{
 	0,  // 0: fluo.kms.v1.ValidationTest.outcome:type_name -> fluo.kms.v1.Outcome
 	0,  // 1: fluo.kms.v1.ValidateResponse.overall:type_name -> fluo.kms.v1.Outcome
 	4,  // 2: fluo.kms.v1.ValidateResponse.tests:type_name -> fluo.kms.v1.ValidationTest
-	26, // 3: fluo.kms.v1.ValidateResponse.latency_ms:type_name -> fluo.kms.v1.ValidateResponse.LatencyMsEntry
+	28, // 3: fluo.kms.v1.ValidateResponse.latency_ms:type_name -> fluo.kms.v1.ValidateResponse.LatencyMsEntry
 	5,  // 4: fluo.kms.v1.ValidateResponse.key:type_name -> fluo.kms.v1.ProviderKey
 	5,  // 5: fluo.kms.v1.ValidateResponse.other_keys:type_name -> fluo.kms.v1.ProviderKey
-	27, // 6: fluo.kms.v1.ValidateResponse.provider_calls:type_name -> fluo.kms.v1.ValidateResponse.ProviderCallsEntry
-	29, // 7: fluo.kms.v1.RotationStatus.max_age:type_name -> google.protobuf.Duration
-	30, // 8: fluo.kms.v1.RotationStatus.last:type_name -> google.protobuf.Timestamp
-	30, // 9: fluo.kms.v1.RotationStatus.next:type_name -> google.protobuf.Timestamp
+	29, // 6: fluo.kms.v1.ValidateResponse.provider_calls:type_name -> fluo.kms.v1.ValidateResponse.ProviderCallsEntry
+	31, // 7: fluo.kms.v1.RotationStatus.max_age:type_name -> google.protobuf.Duration
+	32, // 8: fluo.kms.v1.RotationStatus.last:type_name -> google.protobuf.Timestamp
+	32, // 9: fluo.kms.v1.RotationStatus.next:type_name -> google.protobuf.Timestamp
 	2,  // 10: fluo.kms.v1.ProviderKeyStatus.condition:type_name -> fluo.kms.v1.ProviderCondition
-	30, // 11: fluo.kms.v1.ProviderKeyStatus.since:type_name -> google.protobuf.Timestamp
-	29, // 12: fluo.kms.v1.CostProjection.ttl:type_name -> google.protobuf.Duration
-	28, // 13: fluo.kms.v1.CostStatus.provider_calls:type_name -> fluo.kms.v1.CostStatus.ProviderCallsEntry
+	32, // 11: fluo.kms.v1.ProviderKeyStatus.since:type_name -> google.protobuf.Timestamp
+	31, // 12: fluo.kms.v1.CostProjection.ttl:type_name -> google.protobuf.Duration
+	30, // 13: fluo.kms.v1.CostStatus.provider_calls:type_name -> fluo.kms.v1.CostStatus.ProviderCallsEntry
 	13, // 14: fluo.kms.v1.CostStatus.prices:type_name -> fluo.kms.v1.CostPrices
 	14, // 15: fluo.kms.v1.CostStatus.key_loads:type_name -> fluo.kms.v1.KeyLoads
 	15, // 16: fluo.kms.v1.CostStatus.projections:type_name -> fluo.kms.v1.CostProjection
 	16, // 17: fluo.kms.v1.CostStatus.example:type_name -> fluo.kms.v1.CostExample
-	30, // 18: fluo.kms.v1.AuditStatus.durable_at:type_name -> google.protobuf.Timestamp
-	29, // 19: fluo.kms.v1.IssuerStatus.age:type_name -> google.protobuf.Duration
-	30, // 20: fluo.kms.v1.PolicyStatus.loaded_at:type_name -> google.protobuf.Timestamp
+	32, // 18: fluo.kms.v1.AuditStatus.durable_at:type_name -> google.protobuf.Timestamp
+	31, // 19: fluo.kms.v1.IssuerStatus.age:type_name -> google.protobuf.Duration
+	32, // 20: fluo.kms.v1.PolicyStatus.loaded_at:type_name -> google.protobuf.Timestamp
 	22, // 21: fluo.kms.v1.PolicyStatus.issuers:type_name -> fluo.kms.v1.IssuerStatus
-	30, // 22: fluo.kms.v1.PolicyStatus.crl_next_update:type_name -> google.protobuf.Timestamp
+	32, // 22: fluo.kms.v1.PolicyStatus.crl_next_update:type_name -> google.protobuf.Timestamp
 	23, // 23: fluo.kms.v1.AuthenticationStatus.policy:type_name -> fluo.kms.v1.PolicyStatus
 	20, // 24: fluo.kms.v1.AuthenticationStatus.identities:type_name -> fluo.kms.v1.IdentityCount
 	21, // 25: fluo.kms.v1.AuthenticationStatus.refusals:type_name -> fluo.kms.v1.RefusalCount
-	30, // 26: fluo.kms.v1.AuthenticationStatus.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	1,  // 27: fluo.kms.v1.StatusResponse.status:type_name -> fluo.kms.v1.Health
-	29, // 28: fluo.kms.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
-	8,  // 29: fluo.kms.v1.StatusResponse.cache:type_name -> fluo.kms.v1.CacheStatus
-	9,  // 30: fluo.kms.v1.StatusResponse.keys:type_name -> fluo.kms.v1.KeyCount
-	10, // 31: fluo.kms.v1.StatusResponse.rotation:type_name -> fluo.kms.v1.RotationStatus
-	11, // 32: fluo.kms.v1.StatusResponse.breakers:type_name -> fluo.kms.v1.BreakerStatus
-	17, // 33: fluo.kms.v1.StatusResponse.cost:type_name -> fluo.kms.v1.CostStatus
-	18, // 34: fluo.kms.v1.StatusResponse.memory:type_name -> fluo.kms.v1.MemoryStatus
-	19, // 35: fluo.kms.v1.StatusResponse.audit:type_name -> fluo.kms.v1.AuditStatus
-	12, // 36: fluo.kms.v1.StatusResponse.provider_keys:type_name -> fluo.kms.v1.ProviderKeyStatus
-	29, // 37: fluo.kms.v1.StatusResponse.cache_ttl:type_name -> google.protobuf.Duration
-	29, // 38: fluo.kms.v1.StatusResponse.max_stale:type_name -> google.protobuf.Duration
-	12, // 39: fluo.kms.v1.StatusResponse.tenant_keys:type_name -> fluo.kms.v1.ProviderKeyStatus
-	24, // 40: fluo.kms.v1.StatusResponse.authentication:type_name -> fluo.kms.v1.AuthenticationStatus
-	41, // [41:41] is the sub-list for method output_type
-	41, // [41:41] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	32, // 26: fluo.kms.v1.AuthenticationStatus.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	33, // 27: fluo.kms.v1.WaitingDestruction.version:type_name -> fluo.kms.v1.KeyVersion
+	32, // 28: fluo.kms.v1.WaitingDestruction.destroy_at:type_name -> google.protobuf.Timestamp
+	31, // 29: fluo.kms.v1.WaitingDestruction.unwitnessed:type_name -> google.protobuf.Duration
+	25, // 30: fluo.kms.v1.DestructionStatus.first:type_name -> fluo.kms.v1.WaitingDestruction
+	31, // 31: fluo.kms.v1.DestructionStatus.witnessed:type_name -> google.protobuf.Duration
+	32, // 32: fluo.kms.v1.DestructionStatus.witnessed_at:type_name -> google.protobuf.Timestamp
+	31, // 33: fluo.kms.v1.DestructionStatus.clock_ahead:type_name -> google.protobuf.Duration
+	1,  // 34: fluo.kms.v1.StatusResponse.status:type_name -> fluo.kms.v1.Health
+	31, // 35: fluo.kms.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
+	8,  // 36: fluo.kms.v1.StatusResponse.cache:type_name -> fluo.kms.v1.CacheStatus
+	9,  // 37: fluo.kms.v1.StatusResponse.keys:type_name -> fluo.kms.v1.KeyCount
+	10, // 38: fluo.kms.v1.StatusResponse.rotation:type_name -> fluo.kms.v1.RotationStatus
+	11, // 39: fluo.kms.v1.StatusResponse.breakers:type_name -> fluo.kms.v1.BreakerStatus
+	17, // 40: fluo.kms.v1.StatusResponse.cost:type_name -> fluo.kms.v1.CostStatus
+	18, // 41: fluo.kms.v1.StatusResponse.memory:type_name -> fluo.kms.v1.MemoryStatus
+	19, // 42: fluo.kms.v1.StatusResponse.audit:type_name -> fluo.kms.v1.AuditStatus
+	12, // 43: fluo.kms.v1.StatusResponse.provider_keys:type_name -> fluo.kms.v1.ProviderKeyStatus
+	31, // 44: fluo.kms.v1.StatusResponse.cache_ttl:type_name -> google.protobuf.Duration
+	31, // 45: fluo.kms.v1.StatusResponse.max_stale:type_name -> google.protobuf.Duration
+	12, // 46: fluo.kms.v1.StatusResponse.tenant_keys:type_name -> fluo.kms.v1.ProviderKeyStatus
+	24, // 47: fluo.kms.v1.StatusResponse.authentication:type_name -> fluo.kms.v1.AuthenticationStatus
+	26, // 48: fluo.kms.v1.StatusResponse.destructions_waiting:type_name -> fluo.kms.v1.DestructionStatus
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_fluo_kms_v1_operations_proto_init() }
@@ -2474,6 +2676,7 @@ func file_fluo_kms_v1_operations_proto_init() {
 	if File_fluo_kms_v1_operations_proto != nil {
 		return
 	}
+	file_fluo_kms_v1_key_proto_init()
 	file_fluo_kms_v1_operations_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2481,7 +2684,7 @@ func file_fluo_kms_v1_operations_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fluo_kms_v1_operations_proto_rawDesc), len(file_fluo_kms_v1_operations_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -46,6 +46,12 @@ interface Status {
     due: number;
     failed: number;
   };
+  destructions_waiting?: {
+    total: number;
+    first: { tenant_id: string; key_id: string; destroy_at: string; unwitnessed_seconds: number | null; why: string }[];
+    second_clock: string | null;
+    clock_ahead_seconds: number | null;
+  };
   breakers?: { name: string; state: string }[];
   cost?: CostStatus;
   memory?: { implementation: string; locked: boolean };
@@ -106,12 +112,26 @@ function printStatus(status: Status): void {
     rows.push(["cached for", `${cache_ttl_seconds} s, ${max_stale_seconds} s more without an answer of the provider`]);
   }
   if (rotation) rows.push(["rotation", rotationText(rotation)]);
+  if (status.destructions_waiting) rows.push(...destructionRows(status.destructions_waiting));
   if (cost) rows.push(...costRows(cost));
   for (const { name, state } of breakers) rows.push(["breaker", `${name} ${state}`]);
   if (status.authentication) rows.push(...authenticationRows(status.authentication));
   if (memory) rows.push(["memory", `${memory.implementation}, ${memory.locked ? "locked" : "not locked"}`]);
   printTable(rows);
   for (const notice of notices) printLine(`notice: ${notice}`);
+}
+
+/** Nothing where no key waits. */
+function destructionRows({ total, first, ...clock }: NonNullable<Status["destructions_waiting"]>): string[][] {
+  if (total === 0) return [];
+  const ahead = clock.second_clock && `${clock.clock_ahead_seconds} s ahead of ${clock.second_clock}`;
+  return [
+    ["destructions", `${total} scheduled; the clock: ${ahead ?? "no second one, so that downtime never counts"}`],
+    ...first.map(({ tenant_id, key_id, destroy_at, unwitnessed_seconds: left, why }) => {
+      const toGo = left === null ? "" : `, ${Math.ceil(left / 3_600)} h to be witnessed`;
+      return ["", `key ${key_id} of ${tenant_id} at ${destroy_at}${toGo}: ${why}`];
+    }),
+  ];
 }
 
 function providerKeyText({ provider, key_id, region, condition, detail, since }: ProviderKey) {

@@ -1,6 +1,6 @@
 /** The handlers of fluo.kms.v1.KeyAdminService: keys through their states, their provider keys (rewrap-handler.ts), and the audit trail (audit-events.ts). */
 import { create, type DescMethodUnary, type MessageShape } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
   CancelKeyDestructionResponseSchema,
   DisableKeyResponseSchema,
@@ -15,6 +15,7 @@ import type { KeyAdminService } from "../../../gen/ts/fluo/kms/v1/key_admin_serv
 import { KeyVersionSchema } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
 import type { Named } from "../../audit/observer.ts";
 import { invalidField } from "../../errors.ts";
+import { unwitnessedMs } from "../../keys/time/destruction-waits.ts";
 import { type KeyRecord, purposes } from "../../store/key-record.ts";
 import type { Attribution } from "../../store/audit-store.ts";
 import type { Store } from "../../store/store.ts";
@@ -54,7 +55,7 @@ export const keyAdminMethods: Methods<KeyAdminHandlers> = {
 export type KeyAdminParts = AuditParts &
   RewrapParts & {
     lifecycle: KeyLifecycle;
-    store: Pick<Store, "listKeys">;
+    store: Pick<Store, "listKeys" | "witnessedTime">;
   };
 
 /** What changes a key's state. Each throws NOT_FOUND, KEY_UNUSABLE or CONFLICT, and answers a key that is in the wished state as it is. */
@@ -82,6 +83,7 @@ export const maxDays = 30;
 
 export function keyAdminHandlers(parts: KeyAdminParts): KeyAdminHandlers {
   const { lifecycle, store } = parts;
+  const witnessed = async () => (await store.witnessedTime()).noted?.witnessedMs;
   return {
     ...auditHandlers(parts),
     ...rewrapHandlers(parts),
@@ -99,7 +101,8 @@ export function keyAdminHandlers(parts: KeyAdminParts): KeyAdminHandlers {
       const { page, nextPageToken } = pageOf(found, size, (last) =>
         pageToken(listing, [last.tenantId, last.purpose, last.version]),
       );
-      return create(ListKeysResponseSchema, { keys: page.map(toMessage), nextPageToken });
+      const witnessedMs = page.some(isScheduled) ? await witnessed() : undefined;
+      return create(ListKeysResponseSchema, { keys: page.map((key) => toMessage(key, witnessedMs)), nextPageToken });
     },
 
     async disableKey(request, call) {
@@ -128,7 +131,8 @@ export function keyAdminHandlers(parts: KeyAdminParts): KeyAdminHandlers {
         throw invalidField("days", `is ${leastDays} to ${maxDays}; 0 means ${maxDays}`);
       }
       const record = await lifecycle.scheduleDestruction({ ...change, days, orAsRequested: request.days === 0 });
-      return create(ScheduleKeyDestructionResponseSchema, { key: toMessage(record) });
+      const witnessedMs = isScheduled(record) ? await witnessed() : undefined;
+      return create(ScheduleKeyDestructionResponseSchema, { key: toMessage(record, witnessedMs) });
     },
 
     async cancelKeyDestruction(request, call) {
@@ -160,8 +164,13 @@ function keyPlace([tenantId, purposeName, version, ...more]: readonly unknown[])
   return { tenantId, purpose, version };
 }
 
-/** Never the wrapped bytes. */
-function toMessage(record: KeyRecord): Key {
+function isScheduled({ state }: KeyRecord): boolean {
+  return state === "DESTROY_SCHEDULED";
+}
+
+/** Never the wrapped bytes. With the witnessed time, what is left of a destruction's wait. */
+function toMessage(record: KeyRecord, witnessedMs?: number): Key {
+  const left = witnessedMs === undefined ? undefined : unwitnessedMs(record, witnessedMs);
   const { tenantId, keyId, version, state, provider, providerKeyId, previousState } = record;
   return create(KeySchema, {
     version: create(KeyVersionSchema, { tenantId, purpose: keyPurposes[record.purpose], keyId, version }),
@@ -174,6 +183,7 @@ function toMessage(record: KeyRecord): Key {
     ...(record.compromisedAt && { compromisedAt: timestampFromDate(record.compromisedAt) }),
     ...(record.destroyAt && { destroyAt: timestampFromDate(record.destroyAt) }),
     ...(previousState && { previousState: keyStates[previousState] }),
+    ...(left !== undefined && { destroyUnwitnessed: durationFromMs(left) }),
     ...destructionOf(record),
   });
 }

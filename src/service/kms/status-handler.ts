@@ -19,6 +19,7 @@ import {
 import { memoryProtection } from "../../crypto/ed25519.ts";
 import { hasCode } from "../../errors.ts";
 import type { CacheStats } from "../../keys/cache.ts";
+import type { DestructionWaits } from "../../keys/time/destruction-waits.ts";
 import type { ProviderCondition, ProviderWatch } from "../../provider-keys/watch.ts";
 import { purposes } from "../../store/key-record.ts";
 import type { Provider } from "../../provider/provider.ts";
@@ -29,6 +30,7 @@ import { type CallContext, tenantOrAll } from "../../call/context.ts";
 import { roleOf } from "../../call/roles.ts";
 import { type AuthenticationParts, authenticationStatus } from "./authentication-status.ts";
 import { costOf, type Prices } from "./cost.ts";
+import { destructionStatus } from "./destruction-status.ts";
 import type { Condition, HealthMonitor } from "../../health/monitor.ts";
 import { inTime } from "../../runtime/deadline.ts";
 
@@ -61,6 +63,8 @@ export interface StatusParts {
   prices: Prices;
   /** `kms.provider.check-interval`. */
   checkMs: number;
+  /** Keys that wait for their destruction, as last seen. */
+  destructionWaits(): DestructionWaits | undefined;
   authentication: AuthenticationParts;
 }
 
@@ -128,12 +132,21 @@ export function statusHandlers(parts: StatusParts) {
           create(ProviderKeyStatusSchema, { ...placeOf(provider), ...conditionOf(current()) }),
         ),
         ...tenantKeyStatus(parts, tenantId),
-        ...(tenantId === undefined && { authentication: authenticationStatus(parts.authentication) }),
+        ...(tenantId === undefined && ofService()),
         cacheTtl: durationFromMs(parts.ttlMs),
         maxStale: durationFromMs(parts.maxStaleMs),
       });
     },
   };
+
+  /** What is nobody's who asks for one tenant. */
+  function ofService() {
+    const waits = parts.destructionWaits();
+    return {
+      authentication: authenticationStatus(parts.authentication),
+      ...(waits && { destructionsWaiting: destructionStatus(waits) }),
+    };
+  }
 
   /** Status for a caller that may see one tenant: nothing of others, and of the service its health alone. */
   async function tenantStatus(tenantId: string): Promise<StatusResponse> {

@@ -107,6 +107,13 @@ const describedTables: readonly [TableName, (row: Row) => RowProblem][] = [
       what: `the lease ${row.name} was altered`,
     }),
   ],
+  [
+    "kms_time",
+    () => ({
+      ...{ kind: "time_altered", tenantId: "", keyId: "", purpose: undefined },
+      what: "the witnessed time was altered: no key is destroyed until it is restored",
+    }),
+  ],
   ["kms_logs", (row) => logProblem(row, `the head of log ${row.number} was altered`)],
   ["kms_log_requests", (row) => logProblem(row, `the remembered batch ${row.request_id} was altered`)],
   ["kms_log_handovers", (row) => logProblem(row, `the handover to key ${row.to_key_id} was altered`)],

@@ -6,6 +6,7 @@ export type RowProblemKind =
   | "record_altered"
   | "request_altered"
   | "lease_altered"
+  | "time_altered"
   /** The head of a log, or what is remembered of one. */
   | "log_altered"
   /** What a log is made of is not what its head says, or belongs to no log. */
@@ -47,6 +48,7 @@ export const alterations: readonly RowProblemKind[] = [
   "record_altered",
   "request_altered",
   "lease_altered",
+  "time_altered",
   "log_altered",
   "log_content",
   "audit_trail",

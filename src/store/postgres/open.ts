@@ -142,6 +142,7 @@ export function postgresDatabase(url: string, maxConnections: number): Database 
       await read((query) => query("vacuum kms_keys"));
     },
     watch: news.watch,
+    clock: serverClock,
     // Commits are not counted: one row for all of them would make replicas wait for each other.
     async close() {
       // A server that has fallen silent acknowledges no goodbye.
@@ -196,11 +197,13 @@ function transactionOf(client: pg.PoolClient, instance: string, committed: (() =
     },
     afterCommit: (work) => committed.push(work),
     async erases() {}, // nothing of ours can reach what PostgreSQL keeps
-    async now() {
-      const [row] = await query("select (extract(epoch from clock_timestamp()) * 1000)::bigint as now");
-      return Number(row?.now);
-    },
+    now: () => serverClock(query),
   };
+}
+
+async function serverClock(query: Query): Promise<number> {
+  const [row] = await query("select (extract(epoch from clock_timestamp()) * 1000)::bigint as now");
+  return Number(row?.now);
 }
 
 const numberedTexts = new Map<string, string>();

@@ -49,6 +49,8 @@ export interface Database {
   /** Overwrites `erased`, which a transaction that `erases` deleted, wherever the database kept a copy, as far as it lets us. */
   scrub(erased: Uint8Array): Promise<void>;
   watch(listener: (change: KeyChange) => void): () => void;
+  /** The clock of the database's server, in milliseconds since 1970. Absent where that is this process's own. */
+  clock?(query: Query): Promise<number>;
   /** From now on runs `count` in every transaction, last, with all its changes. Absent where commits are not counted. */
   countCommits?(count: (query: Query, changes: readonly HeadChange[]) => Promise<void>): void;
   close(): Promise<void>;

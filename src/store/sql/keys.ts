@@ -1,16 +1,17 @@
 /** Key records in SQL: the reads, and the transactions that change them together with their audit rows. */
 import { KmsError } from "../../errors.ts";
 import type { KeyRecord, Purpose } from "../key-record.ts";
-import type { DestructionRequests, KeyName, KeyPage, KeyStore } from "../key-store.ts";
+import type { DestructionDue, KeyName, KeyPage, KeyPart, KeyStore } from "../key-store.ts";
 import { activateKey } from "./activation.ts";
 import type { AuditChain } from "./audit.ts";
 import { countKeys, countKeysOf } from "./counts.ts";
-import type { Database, Query, Row } from "./database.ts";
+import type { Database, Query, Row, Transaction } from "./database.ts";
 import { noteCompromise } from "./handovers.ts";
 import { keyLookups } from "./key-lookups.ts";
 import { rememberedRequest } from "./requests.ts";
 import type { RowMac } from "./row-mac.ts";
 import { insertRow, keyName, keyRecord, keyRow, updateRow, valuesOf } from "./rows.ts";
+import { requireWitnessed } from "./witnessed-time.ts";
 
 export function sqlKeys(
   db: Database,
@@ -18,6 +19,15 @@ export function sqlKeys(
   chain: AuditChain,
 ): Omit<KeyStore, "wrappedByOthers" | "countWrappedByOthers" | "watch"> {
   const look = keyLookups(mac);
+
+  /** The stored record, which nobody else changes until the transaction ends. CONFLICT where it is not `present`. */
+  async function stillPresent(tx: Transaction, present: KeyRecord): Promise<KeyRecord> {
+    const { tenantId, purpose, keyId } = present;
+    await tx.lock(`key/${tenantId}/${purpose}`);
+    const stored = await look.find(tx.query, tenantId, keyId);
+    if (stored !== undefined && stored.state !== "PENDING" && isSame(mac, stored, present)) return stored;
+    throw new KmsError("CONFLICT", `key ${keyId} was changed by another`);
+  }
 
   return {
     active: (tenantId, purpose) => db.read((query) => look.active(query, tenantId, purpose)),
@@ -28,7 +38,9 @@ export function sqlKeys(
       db.read((query) => listPage(query, page)).then((rows) => rows.map((row) => keyRecord(mac, row))),
     due: (before, limit, purpose) => db.read((query) => dueKeys(query, { before, limit, purpose })),
     destructionRequests: (page) => db.read((query) => requestedDestructions(query, mac, page)),
-    destroyable: (at, limit) => db.read((query) => destroyableKeys(query, at, limit)),
+    destroyable: (due, limit) => db.read((query) => destroyableKeys(query, due, limit)),
+    destructionsWaiting: (limit) => db.read((query) => waitingDestructions(query, mac, limit)),
+    unwitnessedDestructions: (afterMs, limit) => db.read((query) => unwitnessedKeys(query, afterMs, limit)),
     counts: (tenantId) => (tenantId === undefined ? countKeys(db) : db.read((query) => countKeysOf(query, tenantId))),
 
     async insertPending(record) {
@@ -38,15 +50,12 @@ export function sqlKeys(
 
     activate: (activation) => db.write((tx) => activateKey(tx, { mac, chain, look }, activation)),
 
-    async update(present, next, { action, at, actor, requestId, rule }) {
+    async update(present, next, { action, at, actor, requestId, rule, leastWitnessedMs }) {
       const { tenantId, purpose, version, keyId, publicKey, createdAt } = present;
       const record: KeyRecord = { ...next, tenantId, purpose, version, keyId, publicKey, createdAt };
       await db.write(async (tx) => {
-        await tx.lock(`key/${tenantId}/${purpose}`);
-        const stored = await look.find(tx.query, tenantId, keyId);
-        if (stored === undefined || stored.state === "PENDING" || !isSame(mac, stored, present)) {
-          throw new KmsError("CONFLICT", `key ${keyId} was changed by another`);
-        }
+        const stored = await stillPresent(tx, present);
+        if (leastWitnessedMs !== undefined) await requireWitnessed(tx.query, mac, leastWitnessedMs);
         await updateRow(tx.query, mac, "kms_keys", keyRow(record));
         await noteCompromise(tx.query, mac, { before: stored, after: record });
         if (record.state === "DESTROYED") await tx.erases();
@@ -57,6 +66,14 @@ export function sqlKeys(
       // The change is stored; a scrub that fails is tried again by the store itself.
       if (record.state === "DESTROYED") await db.scrub(present.wrapped).catch(() => {});
     },
+
+    // No state changes, so that nobody is told and the trail has no row.
+    setDestroyWait: (present, destroyWait) =>
+      db.write(async (tx) => {
+        const stored = await stillPresent(tx, present);
+        if (stored.state !== "DESTROY_SCHEDULED") throw new KmsError("CONFLICT", `key ${stored.keyId} is kept`);
+        await updateRow(tx.query, mac, "kms_keys", keyRow({ ...stored, destroyWait }));
+      }),
 
     async deletePending(tenantId, keyId) {
       const statement = "delete from kms_keys where key_id = ?1 and tenant_id = ?2 and state = 'PENDING'";
@@ -123,7 +140,7 @@ async function requestedDestructions(
   query: Query,
   mac: RowMac,
   { after, until, limit }: { after: Date; until: Date; limit: number },
-): Promise<DestructionRequests> {
+): Promise<KeyPart> {
   const where = "destroy_requested_at > ?1 and destroy_requested_at <= ?2";
   const times = [after.getTime(), until.getTime()];
   const [count] = await query(`select count(*) as total from kms_keys where ${where}`, ...times);
@@ -134,8 +151,31 @@ async function requestedDestructions(
   return { records: rows.filter((row) => isAuthentic(mac, row)).map((row) => keyRecord(mac, row)), total };
 }
 
-async function destroyableKeys(query: Query, at: Date, limit: number): Promise<KeyName[]> {
-  const where = "state = 'DESTROY_SCHEDULED' and destroy_at <= ?1 order by destroy_at limit ?2";
-  const text = `select tenant_id, purpose, key_id from kms_keys where ${where}`;
-  return (await query(text, at.getTime(), limit)).map(keyName);
+/** When a wait is over, by witnessed time. An index has it. */
+const waitEnd = "(destroy_witnessed + destroy_wait)";
+const scheduled = "state = 'DESTROY_SCHEDULED'";
+
+async function destroyableKeys(
+  query: Query,
+  { at, endedMs, longEndedMs }: DestructionDue,
+  limit: number,
+): Promise<KeyName[]> {
+  const where = `${scheduled} and ${waitEnd} <= ?1 and (destroy_at <= ?2 or ${waitEnd} <= ?3)`;
+  const text = `select tenant_id, purpose, key_id from kms_keys where ${where} order by ${waitEnd} limit ?4`;
+  return (await query(text, endedMs, at.getTime(), longEndedMs, limit)).map(keyName);
+}
+
+async function unwitnessedKeys(query: Query, afterMs: number, limit: number): Promise<KeyName[]> {
+  const where = `${scheduled} and (${waitEnd} is null or ${waitEnd} > ?1)`;
+  const text = `select tenant_id, purpose, key_id from kms_keys where ${where} limit ?2`;
+  return (await query(text, afterMs, limit)).map(keyName);
+}
+
+async function waitingDestructions(query: Query, mac: RowMac, limit: number): Promise<KeyPart> {
+  const [count] = await query(`select count(*) as total from kms_keys where ${scheduled}`);
+  const total = Number(count?.total);
+  if (total === 0) return { records: [], total };
+  const order = `${waitEnd} nulls last`;
+  const rows = await query(`select * from kms_keys where ${scheduled} order by ${order} limit ?1`, limit);
+  return { records: rows.filter((row) => isAuthentic(mac, row)).map((row) => keyRecord(mac, row)), total };
 }

@@ -1,7 +1,7 @@
 /** Rows and what they say: every row that is written gets its HMAC here, and every row that is read is authenticated here. */
 import type { RowMac, RowValue } from "./row-mac.ts";
 import { KmsError } from "../../errors.ts";
-import type { Destruction, KeyRecord, KeyState, Purpose } from "../key-record.ts";
+import type { Destruction, DestroyWait, KeyRecord, KeyState, Purpose } from "../key-record.ts";
 import type { Query, Row } from "./database.ts";
 import { type AnyTableName, allTables, laterColumns, type TableName, tables } from "./schema.ts";
 import type { KeyName } from "../key-store.ts";
@@ -86,6 +86,8 @@ export function keyRow(record: KeyRecord): Row {
     destroy_at: time(record.destroyAt),
     previous_state: record.previousState ?? null,
     ...destructionRow(record.destruction),
+    destroy_witnessed: record.destroyWait?.sinceMs ?? null,
+    destroy_wait: record.destroyWait?.waitMs ?? null,
   };
 }
 
@@ -118,9 +120,15 @@ export function keyRecord(mac: RowMac, row: Row): KeyRecord {
     retiredAt: date(row.retired_at),
     compromisedAt: date(row.compromised_at),
     destroyAt: date(row.destroy_at),
+    destroyWait: destroyWaitOf(row),
     previousState: (row.previous_state ?? undefined) as KeyState | undefined,
     destruction: destructionOf(row),
   };
+}
+
+function destroyWaitOf({ destroy_witnessed, destroy_wait }: Row): DestroyWait | undefined {
+  if ((destroy_witnessed ?? null) === null) return undefined;
+  return { sinceMs: wholeNumber(destroy_witnessed), waitMs: wholeNumber(destroy_wait) };
 }
 
 function destructionOf(row: Row): Destruction | undefined {

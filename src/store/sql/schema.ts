@@ -136,6 +136,11 @@ export const migrations: readonly Migration[] = [
   ({ bytes, integer, text, tableEnd, refuse }) => [
     `alter table kms_keys add column destroy_witnessed ${integer}`,
     `alter table kms_keys add column destroy_wait ${integer}`,
+    `create index kms_keys_wait on kms_keys ((destroy_witnessed + destroy_wait)) where state = 'DESTROY_SCHEDULED'`,
+    ...refuse("kms_keys_earlier", {
+      before: "update on kms_keys",
+      when: "new.state = 'DESTROYED' and old.state <> 'DESTROYED' and new.destroy_witnessed is null",
+    }),
     "delete from kms_leases where name in ('rotation', 'maintenance')",
     ...refuse("kms_leases_earlier", {
       before: "insert on kms_leases",

@@ -11,6 +11,7 @@ import { endLease, takeLease } from "./leases.ts";
 import { sqlLogs } from "./logs.ts";
 import { authenticated, bytes, insertRow, keyRecord, updateRow, valuesOf } from "./rows.ts";
 import { rowVersion } from "./schema.ts";
+import { sqlTime } from "./witnessed-time.ts";
 import { countWrappedByOthers, wrappedByOthers } from "./wrapped-under.ts";
 import type { LockedStore, Store, WrappedStoreKey } from "../store.ts";
 
@@ -57,6 +58,7 @@ export function sqlStore(name: string, db: Database, mac: RowMac): Store {
     name,
     ...sqlKeys(db, mac, chain),
     ...sqlLogs(db, mac),
+    ...sqlTime(db, mac),
     storeKey: () => db.read(async (query) => wrappedStoreKey(await authenticStoreRow(query, mac))),
     replaceStoreKey: (present, next, by, key) =>
       db.write(async (tx) => {

@@ -3,6 +3,7 @@ import { durationMs } from "@bufbuild/protobuf/wkt";
 import {
   type CostProjection,
   type CostStatus,
+  type DestructionStatus,
   Health,
   ProviderCondition,
   type ProviderKeyStatus,
@@ -69,6 +70,7 @@ export function statusJson(response: StatusResponse) {
       problem: audit.problem,
     },
     authentication: authentication && authenticationJson(authentication),
+    destructions_waiting: response.destructionsWaiting && destructionsJson(response.destructionsWaiting),
     memory: memory && { implementation: memory.implementation, locked: memory.locked },
     notices: response.notices,
   };
@@ -85,6 +87,23 @@ function providerKeyStatusJson(key: ProviderKeyStatus) {
     detail,
     since: dateText(since),
     latency_ms: roundMs(latencyMs),
+  };
+}
+
+function destructionsJson({ total, first, witnessed, witnessedAt, secondClock, clockAhead }: DestructionStatus) {
+  return {
+    total: Number(total),
+    first: first.map(({ version, destroyAt, unwitnessed, why }) => ({
+      tenant_id: version?.tenantId,
+      key_id: version?.keyId,
+      destroy_at: dateText(destroyAt),
+      unwitnessed_seconds: unwitnessed ? seconds(unwitnessed) : null,
+      why,
+    })),
+    witnessed_seconds: seconds(witnessed),
+    witnessed_at: dateText(witnessedAt),
+    second_clock: secondClock || null,
+    clock_ahead_seconds: clockAhead ? seconds(clockAhead) : null,
   };
 }
 

@@ -254,7 +254,12 @@ describe("check names", () => {
 
   it.each([
     ["request_altered", "update kms_requests set digest = 'x'", "the remembered request once was altered"],
-    ["lease_altered", "update kms_leases set generation = 0", "the lease rotation was altered"],
+    ["lease_altered", "update kms_leases set generation = 0", "the lease rotation/2 was altered"],
+    [
+      "time_altered",
+      "update kms_time set witnessed = witnessed + 1",
+      "the witnessed time was altered: no key is destroyed until it is restored",
+    ],
   ])("%s", async (kind, statement, what) => {
     const { problems } = await problemsAfter((where) => sql(where, statement));
     expect(problems).toEqual([expect.objectContaining({ kind, what })]);

@@ -1,6 +1,6 @@
 /** KeyAdminService's handlers over a store and a lifecycle of the test's making. */
 import { create, toBinary } from "@bufbuild/protobuf";
-import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { durationMs, timestampDate } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it, vi } from "vitest";
 import { ListAuditEventsRequestSchema, VerifyAuditRequestSchema } from "../../../gen/ts/fluo/kms/v1/audit_pb.ts";
 import {
@@ -47,6 +47,7 @@ function record(fields: Partial<KeyRecord> = {}): KeyRecord {
     retiredAt: undefined,
     compromisedAt: undefined,
     destroyAt: undefined,
+    destroyWait: undefined,
     previousState: undefined,
     destruction: undefined,
     ...fields,
@@ -86,6 +87,9 @@ function setUp(caller: Partial<Caller> = {}) {
         .filter((each) => (purpose ?? each.purpose) === each.purpose && (!after || isAfter(each, after)))
         .slice(0, limit),
     ),
+    witnessedTime: vi.fn<KeyAdminParts["store"]["witnessedTime"]>(async () => ({
+      ...{ noted: { witnessedMs: 3_000, wallAt: at, secondAt: undefined }, storeAt: undefined },
+    })),
     auditEvents: vi.fn<KeyAdminParts["store"]["auditEvents"]>(async ({ limit, after = 0 }) =>
       rows.filter(({ id }) => id > after).slice(0, limit),
     ),
@@ -208,6 +212,24 @@ describe("ListKeys", () => {
     for (const unset of ["activatedAt", "retiredAt", "compromisedAt", "destroyAt"] as const)
       expect(young![unset]).toBeUndefined();
     expect(Buffer.from(toBinary(ListKeysResponseSchema, answer)).includes(fresh.wrapped)).toBe(false);
+  });
+
+  it("shows how much of the days until a destruction nobody has seen pass, and looks for that only where one waits", async () => {
+    const { listKeys, store } = setUp();
+    const scheduled = { state: "DESTROY_SCHEDULED", destroyAt: at } as const;
+    const waits = [{ sinceMs: 1_000, waitMs: 9_000 }, { sinceMs: 0, waitMs: 2_000 }, undefined];
+    store.listKeys.mockResolvedValue([
+      ...waits.map((destroyWait) => record({ ...scheduled, destroyWait })),
+      record({ state: "DESTROYED", destroyWait: waits[0] }),
+    ]);
+    const { keys } = await listKeys();
+    expect(keys.map(({ destroyUnwitnessed: left }) => left && durationMs(left))).toEqual([
+      ...[7_000, 0, undefined, undefined],
+    ]);
+    expect(store.witnessedTime).toHaveBeenCalledTimes(1);
+    store.listKeys.mockResolvedValue([record({})]);
+    await listKeys();
+    expect(store.witnessedTime).toHaveBeenCalledTimes(1);
   });
 
   it("shows who wants a key destroyed, for how long that waits, and who confirmed it", async () => {

@@ -60,7 +60,13 @@ const calls: [name: string, indexes: string[], call: (store: Store) => Promise<u
     ["kms_keys_requested"],
     (store) => store.destructionRequests({ after: new Date(0), until: new Date(50), limit: 10 }),
   ],
-  ["keys to destroy", ["kms_keys_destroy"], (store) => store.destroyable(new Date(50), 10)],
+  [
+    "keys to destroy",
+    ["kms_keys_wait"],
+    (store) => store.destroyable({ at: new Date(50), endedMs: 50, longEndedMs: 40 }, 10),
+  ],
+  ["destructions without a wait", ["kms_keys_(wait|state|destroy)"], (store) => store.unwitnessedDestructions(50, 10)],
+  ["destructions that wait", ["kms_keys_(wait|state|destroy)"], (store) => store.destructionsWaiting(10)],
   [
     "keys under another provider key",
     ["kms_keys_wrapped", "kms_keys_wrapped", "kms_keys_wrapped", "kms_keys_wrapped"],

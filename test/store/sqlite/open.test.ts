@@ -24,6 +24,8 @@ storeContract("sqlite", () => sqliteBackdoor().open());
 logStoreContract("sqlite", () => sqliteBackdoor().open());
 
 const destruction = { action: "destroy", actor: "ann", requestId: "", at: new Date() } as const;
+const gone = { state: "DESTROYED", wrapped: new Uint8Array() } as const;
+const destroyed = { ...gone, destroyWait: { sinceMs: 0, waitMs: 0 } };
 
 /** Writes bytes into the unused middle of the first leaf page of a table that has room for them, as a rebuilt page may have them. */
 function plantResidue(file: string, bytes: Uint8Array): void {
@@ -105,7 +107,7 @@ describe("a SQLite store", () => {
     const inFiles = () =>
       [file, `${file}-wal`].some((name) => existsSync(name) && readFileSync(name).includes(wrapped.subarray(0, 32)));
     expect(inFiles()).toBe(true);
-    await store.update(record, { ...record, state: "DESTROYED", wrapped: new Uint8Array() }, destruction);
+    await store.update(record, { ...record, ...destroyed }, destruction);
     expect(inFiles()).toBe(false);
     const left = await store.get("acme", record.keyId);
     expect(left).toMatchObject({ state: "DESTROYED", publicKey: record.publicKey, wrapped: new Uint8Array() });
@@ -130,9 +132,7 @@ describe("a SQLite store", () => {
       }),
     );
     plantResidue(file, scheduled[0]!.wrapped);
-    await Promise.all(
-      scheduled.map((key) => store.update(key, { ...key, state: "DESTROYED", wrapped: new Uint8Array() }, destruction)),
-    );
+    await Promise.all(scheduled.map((key) => store.update(key, { ...key, ...destroyed }, destruction)));
     const bytes = readFileSync(file);
     for (const { wrapped } of scheduled) expect(bytes.includes(wrapped.subarray(12, 44))).toBe(false);
     expect(await sql("pragma user_version")).toEqual([{ user_version: 0 }]);
@@ -164,7 +164,7 @@ describe("a SQLite store", () => {
     const reader = new DatabaseSync(file, { readOnly: true });
     reader.exec("begin");
     reader.prepare("select count(*) from kms_keys").get();
-    await store.update(record, { ...record, state: "DESTROYED", wrapped: new Uint8Array() }, destruction);
+    await store.update(record, { ...record, ...destroyed }, destruction);
     const inFiles = () => [file, `${file}-wal`].some((name) => readFileSync(name).includes(wrapped.subarray(0, 32)));
     expect(inFiles()).toBe(true);
     reader.exec("commit");

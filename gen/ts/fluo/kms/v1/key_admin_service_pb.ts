@@ -110,7 +110,8 @@ export const KeyAdminService: GenService<{
    *
    * INVALID_ARGUMENT: other days than those of the request that waits.
    * NOT_FOUND: the tenant has no key of this id.
-   * FAILED_PRECONDITION: the key is destroyed, or in a state that must be left first; the message says which.
+   * FAILED_PRECONDITION: the key is destroyed, or in a state that must be left first; or, with the reason CLOCKS_DISAGREE, the clock of the
+   * service and a second one are more than 5 minutes apart. The message says which.
    * ABORTED: the key was changed by another call at the same time; try again.
    *
    * @generated from rpc fluo.kms.v1.KeyAdminService.ScheduleKeyDestruction

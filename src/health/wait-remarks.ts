@@ -1,0 +1,58 @@
+/** Destructions that are scheduled, for an operator: those that wait although their time has come by the clock, and what is wrong with clocks. */
+import { type DestructionWaits, destructionWaits, type WaitingDestruction } from "../keys/time/destruction-waits.ts";
+import { agree } from "../keys/time/time-rule.ts";
+import type { TimeView, TimeWitness } from "../keys/time/time-witness.ts";
+import type { Store } from "../store/store.ts";
+
+export interface WaitWatch {
+  /** Looks at the store, and at the clocks. */
+  remarks(): Promise<string[]>;
+  /** What the last look saw. */
+  seen(): DestructionWaits | undefined;
+}
+
+const named = 5;
+/** A destruction that is late by less is nothing to remark on: replicas that take turns miss some minutes. */
+const lateMs = 60 * 60_000;
+
+export function watchWaits(store: Pick<Store, "destructionsWaiting">, witness: Pick<TimeWitness, "read">): WaitWatch {
+  let seen: DestructionWaits | undefined;
+  return {
+    seen: () => seen,
+    async remarks() {
+      seen = await destructionWaits(store, witness);
+      return [...disagreement(seen.time), ...late(seen), ...withoutSecondClock(seen)];
+    },
+  };
+}
+
+function disagreement({ wallAt, second }: TimeView): string[] {
+  if (second === undefined || agree({ wallAt, secondAt: second.at })) return [];
+  const ours = `This service's clock says ${wallAt.toISOString()}, and that of ${second.name} ${second.at.toISOString()}`;
+  return [`${ours}: set the wrong one. Until they agree no destruction is scheduled, and downtime does not count.`];
+}
+
+function late({ first }: DestructionWaits): string[] {
+  const found = first.filter(({ isDueByClock, unwitnessedMs = 0 }) => isDueByClock && unwitnessedMs > lateMs);
+  if (found.length === 0) return [];
+  const whose = found.slice(0, named).map(lateText);
+  const more = found.length > named ? [`${found.length - named} more`] : [];
+  return [
+    `Due by the clock, and not destroyed before services have seen the days pass: ${[...whose, ...more].join("; ")}.`,
+  ];
+}
+
+function lateText({ record, unwitnessedMs }: WaitingDestruction): string {
+  const { tenantId, purpose, keyId } = record;
+  return `${purpose} key ${keyId} of tenant ${tenantId}, ${hours(unwitnessedMs!)} h to go`;
+}
+
+function hours(ms: number): string {
+  return Math.ceil(ms / 3_600_000).toLocaleString("en");
+}
+
+function withoutSecondClock({ total, time }: DestructionWaits): string[] {
+  if (total === 0 || time.second !== undefined) return [];
+  const keys = total === 1 ? "1 key" : `${total.toLocaleString("en")} keys`;
+  return [`There is no second clock: time in which no service runs does not count for the destruction of ${keys}.`];
+}

@@ -1,0 +1,104 @@
+/**
+ * What one replica at a time does about destructions, once a minute: it notes the time that has passed, gives a wait to destructions that an
+ * earlier version scheduled, and destroys what is due. The others look whether it still does.
+ */
+import { randomBytes } from "node:crypto";
+import { hasCode } from "../../errors.ts";
+import { step } from "../../failpoints.ts";
+import type { DestroyWait, KeyRecord } from "../../store/key-record.ts";
+import type { KeyName } from "../../store/key-store.ts";
+import type { Store } from "../../store/store.ts";
+import type { WitnessedTime } from "../../store/time-store.ts";
+import { agree } from "./time-rule.ts";
+import type { TimeWitness } from "./time-witness.ts";
+
+export interface RoundsOptions {
+  store: Pick<Store, "lease" | "unwitnessedDestructions" | "get" | "setDestroyWait">;
+  witness: Pick<TimeWitness, "note">;
+  /** Destroys at most so many keys, and says how many it did. */
+  destroyDue(limit: number): Promise<number>;
+  /** Told how many keys were destroyed, when any was. */
+  destroyed(count: number): void;
+  /** Unique to this replica. */
+  holder?: string;
+}
+
+export interface DestructionRounds {
+  /** Does nothing while another replica has the lease. Begins no further batch once the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+  /** Notes what passed since the last round, and leaves the lease to others. */
+  end(): Promise<void>;
+}
+
+/** Another than any of an earlier version, whose replicas work without one. */
+const leaseName = "maintenance/2";
+/** Two rounds. */
+const leaseTtlMs = 2 * 60_000;
+const holderBytes = 16;
+const batchSize = 100;
+const adoptedAtOnce = 1_000;
+const dayMs = 24 * 60 * 60_000;
+/** Nobody may ask for less, or for more, than 7 and 30; of what an earlier version scheduled, some days may be over. */
+const waits = { leastMs: dayMs, mostMs: 30 * dayMs };
+
+export function destructionRounds(options: RoundsOptions): DestructionRounds {
+  const { store, witness, destroyDue, destroyed, holder = randomBytes(holderBytes).toString("hex") } = options;
+  let generation: number | undefined;
+
+  async function adoptAll(time: WitnessedTime, signal: AbortSignal): Promise<void> {
+    const afterMs = time.witnessedMs + waits.mostMs;
+    for (;;) {
+      const names = await store.unwitnessedDestructions(afterMs, adoptedAtOnce);
+      const outcomes: PromiseSettledResult<void>[] = [];
+      for (const name of names) outcomes.push(...(await Promise.allSettled([adopt(name, time)])));
+      const failed = outcomes.filter(({ status }) => status === "rejected");
+      const isLast = names.length < adoptedAtOnce || failed.length === names.length;
+      if (isLast && failed[0] !== undefined) throw (failed[0] as PromiseRejectedResult).reason;
+      if (isLast || signal.aborted) return;
+    }
+  }
+
+  async function adopt({ tenantId, keyId }: KeyName, time: WitnessedTime): Promise<void> {
+    const present = await store.get(tenantId, keyId);
+    if (present?.state !== "DESTROY_SCHEDULED") return;
+    await store.setDestroyWait(present, adoptedWait(present, time)).catch((error) => {
+      if (!hasCode(error, "CONFLICT")) throw error; // it was cancelled meanwhile
+    });
+  }
+
+  async function destroyAll(signal: AbortSignal): Promise<void> {
+    for (let count = batchSize; count === batchSize && !signal.aborted; ) {
+      count = await destroyDue(batchSize);
+      if (count > 0) destroyed(count);
+    }
+  }
+
+  return {
+    async run(signal) {
+      generation = undefined;
+      ({ generation } = await store.lease(leaseName, holder, leaseTtlMs));
+      if (generation === undefined) return;
+      const time = await witness.note({ name: leaseName, generation });
+      step("time.noted");
+      const adopted = await Promise.allSettled([adoptAll(time, signal)]);
+      await destroyAll(signal);
+      if (adopted[0].status === "rejected") throw adopted[0].reason;
+    },
+    async end() {
+      if (generation === undefined) return;
+      await witness.note({ name: leaseName, generation });
+      await store.lease(leaseName, holder, 0);
+    },
+  };
+}
+
+/**
+ * Of a destruction without a wait: what is left of it by the wall clock now, where no second clock says that it is wrong. One whose wait
+ * began at a time that was not witnessed yet, because the noted time was put back, waits anew.
+ */
+export function adoptedWait({ destroyAt, destroyWait }: KeyRecord, time: WitnessedTime): DestroyWait {
+  const sinceMs = time.witnessedMs;
+  if (destroyWait !== undefined || destroyAt === undefined || !agree(time)) return { sinceMs, waitMs: waits.mostMs };
+  const leftMs = destroyAt.getTime() - time.wallAt.getTime();
+  return { sinceMs, waitMs: Math.min(waits.mostMs, Math.max(waits.leastMs, leftMs)) };
+}

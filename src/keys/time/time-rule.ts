@@ -1,0 +1,49 @@
+/**
+ * How much time may be added to what services witnessed. A process adds what its own monotonic clock counted since it noted the time itself.
+ * More, and what passed while no process noted anything, counts where the wall clock and a second clock agreed at both ends: the less of what
+ * the two counted. So no single clock makes time pass.
+ */
+import type { WitnessedTime } from "../../store/time-store.ts";
+
+/** By how much two clocks that are right may differ. */
+export const clocksApartMs = 5 * 60_000;
+/** A process notes the time every minute. One that was stopped meanwhile has not seen more than this. */
+const mostLivedMs = 2 * 60_000;
+
+/** One moment by two clocks. */
+export type Moment = Pick<WitnessedTime, "wallAt" | "secondAt">;
+
+/** What the process counted since it noted the time itself. */
+export interface Lived {
+  /** By a clock that stops while the machine is suspended. */
+  awakeMs: number;
+  /** By one that goes on. */
+  sinceBootMs: number;
+}
+
+/** `lived` is undefined where another process noted the time last. */
+export function timeAt(noted: WitnessedTime | undefined, now: Moment, lived: Lived | undefined): WitnessedTime {
+  const passedMs = noted === undefined ? 0 : Math.max(0, Math.floor(passedSince(noted, now, lived)));
+  return { witnessedMs: (noted?.witnessedMs ?? 0) + passedMs, ...now };
+}
+
+/** A process that lives on knows better than clocks that are both wrong, as those of a service and a database on one machine can be. */
+function passedSince(noted: WitnessedTime, now: Moment, lived: Lived | undefined): number {
+  const byClocks = agreedMs(noted, now);
+  if (lived === undefined) return byClocks;
+  return Math.max(Math.min(lived.awakeMs, mostLivedMs), Math.min(byClocks, lived.sinceBootMs));
+}
+
+function agreedMs(from: Moment, to: Moment): number {
+  if (from.secondAt === undefined || to.secondAt === undefined || !agree(from) || !agree(to)) return 0;
+  return Math.min(apartMs(to.wallAt, from.wallAt), apartMs(to.secondAt, from.secondAt));
+}
+
+/** Of a single clock nobody can say that it is wrong. */
+export function agree({ wallAt, secondAt }: Moment): boolean {
+  return secondAt === undefined || Math.abs(apartMs(wallAt, secondAt)) <= clocksApartMs;
+}
+
+function apartMs(a: Date, b: Date): number {
+  return a.getTime() - b.getTime();
+}

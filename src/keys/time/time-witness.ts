@@ -1,0 +1,142 @@
+/** What a process sees of the time, noted in the store: see time-rule.ts for what counts. */
+import { uptime } from "node:os";
+import { hasCode, KmsError } from "../../errors.ts";
+import type { Fence } from "../../store/lease-store.ts";
+import type { Store } from "../../store/store.ts";
+import type { TimeReading, WitnessedTime } from "../../store/time-store.ts";
+import { agree, type Lived, type Moment, timeAt } from "./time-rule.ts";
+
+export interface TimeWitness {
+  /**
+   * Notes the time that has passed. Under a `fence` LEASE_LOST where that does not hold; without one it ends what others still count of
+   * the time before, so that nothing of that is added to what begins now.
+   */
+  note(fence?: Fence): Promise<WitnessedTime>;
+  /** The same for a destruction that is scheduled now: CLOCKS_DISAGREE while the two clocks do. */
+  noteAgreed(): Promise<WitnessedTime>;
+  /** What was noted last, and what the clocks say now. Writes nothing. */
+  read(): Promise<TimeView>;
+}
+
+export interface TimeView {
+  noted: WitnessedTime | undefined;
+  wallAt: Date;
+  /** The clock that the wall clock is held against; undefined where none can be read. Of several, one that disagrees. */
+  second: ClockSeen | undefined;
+}
+
+export interface ClockSeen {
+  /** Whose clock it is, in words. */
+  name: string;
+  at: Date;
+}
+
+/** A clock of another machine. */
+export interface SecondClock {
+  readonly name: string;
+  /** Undefined while it cannot be read. */
+  read(): Promise<Date | undefined>;
+}
+
+export interface WitnessOptions {
+  store: Pick<Store, "name" | "witnessedTime" | "noteWitnessedTime">;
+  /** Beside that of the store's server, if it has one. */
+  second?: SecondClock | undefined;
+  clock?: () => Date;
+  /** Monotonic milliseconds, which do not count while the machine is suspended. */
+  awakeMs?: () => number;
+  /** Monotonic milliseconds that do, as far as the system tells them. */
+  sinceBootMs?: () => number;
+}
+
+/** More writers than that do not note the time at once. */
+const attempts = 5;
+
+export function createTimeWitness(options: WitnessOptions): TimeWitness {
+  const { store, second, clock = () => new Date() } = options;
+  const { awakeMs = () => performance.now(), sinceBootMs = () => uptime() * 1000 } = options;
+  /** What this process noted last, and when by its monotonic clocks. */
+  let own: { noted: WitnessedTime; at: Lived } | undefined;
+  let last: Promise<unknown> = Promise.resolve();
+
+  async function look() {
+    // The store first: what was noted must be older than the moment that is noted next.
+    const { noted, storeAt } = await store.witnessedTime();
+    const providerAt = await second?.read();
+    const wallAt = clock();
+    const at: Lived = { awakeMs: awakeMs(), sinceBootMs: sinceBootMs() };
+    return { noted, wallAt, at, second: secondClock({ wallAt, storeAt, providerAt }) };
+  }
+
+  /** Where several can be read, all must agree: the one that does not is the one that counts. */
+  function secondClock({ wallAt, storeAt, providerAt }: Clocks): ClockSeen | undefined {
+    const seen = [
+      storeAt && { name: serverNames[store.name] ?? store.name, at: storeAt },
+      providerAt && { name: second!.name, at: providerAt },
+    ].filter((each) => each !== undefined);
+    return seen.find(({ at }) => !agree({ wallAt, secondAt: at })) ?? seen[0];
+  }
+
+  async function noteNow(check: (seen: TimeView) => void, fence?: Fence): Promise<WitnessedTime> {
+    const { at, ...seen } = await look();
+    check(seen);
+    const { noted, wallAt } = seen;
+    const moment: Moment = { wallAt, secondAt: seen.second?.at };
+    const next = timeAt(noted, moment, own !== undefined && isSame(own.noted, noted) ? since(own.at, at) : undefined);
+    await store.noteWitnessedTime(noted, next, fence);
+    own = { noted: next, at };
+    return next;
+  }
+
+  async function insist(check: (seen: TimeView) => void, fence?: Fence): Promise<WitnessedTime> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await noteNow(check, fence);
+      } catch (error) {
+        if (!hasCode(error, "CONFLICT") || attempt === attempts) throw error;
+      }
+    }
+  }
+
+  /** One after the other: two of this process would each take the other for another process. */
+  function inTurn(work: () => Promise<WitnessedTime>): Promise<WitnessedTime> {
+    const next = last.then(work);
+    last = next.catch(() => {});
+    return next;
+  }
+
+  return {
+    note: (fence) => inTurn(() => insist(() => {}, fence)),
+    noteAgreed: () => inTurn(() => insist(requireAgreement)),
+    async read() {
+      const { noted, wallAt, second: seen } = await look();
+      return { noted, wallAt, second: seen };
+    },
+  };
+}
+
+interface Clocks {
+  wallAt: Date;
+  storeAt: TimeReading["storeAt"];
+  providerAt: Date | undefined;
+}
+
+const serverNames: Readonly<Record<string, string>> = { postgres: "PostgreSQL" };
+
+function requireAgreement({ wallAt, second }: TimeView): void {
+  if (second === undefined || agree({ wallAt, secondAt: second.at })) return;
+  const clocks = `this service's clock says ${wallAt.toISOString()} and that of ${second.name} ${second.at.toISOString()}`;
+  throw new KmsError(
+    "CLOCKS_DISAGREE",
+    `no destruction is scheduled while clocks disagree: ${clocks}; set the wrong one`,
+  );
+}
+
+function since(from: Lived, to: Lived): Lived {
+  return { awakeMs: to.awakeMs - from.awakeMs, sinceBootMs: to.sinceBootMs - from.sinceBootMs };
+}
+
+function isSame(own: WitnessedTime, noted: WitnessedTime | undefined): boolean {
+  if (noted === undefined || own.witnessedMs !== noted.witnessedMs) return false;
+  return +own.wallAt === +noted.wallAt && own.secondAt?.getTime() === noted.secondAt?.getTime();
+}

@@ -1,0 +1,203 @@
+/** What counts as time that passed, and that by it no key is destroyed early and none kept for ever, whatever clocks do. */
+import { describe, expect, it } from "vitest";
+import { destroyed } from "../../../src/keys/states.ts";
+import { adoptedWait } from "../../../src/keys/time/destruction-rounds.ts";
+import { agree, type Lived, type Moment, timeAt } from "../../../src/keys/time/time-rule.ts";
+import type { KeyRecord } from "../../../src/store/key-record.ts";
+import type { WitnessedTime } from "../../../src/store/time-store.ts";
+import { dayMs } from "../../support/keys-fixture.ts";
+import { hourMs, minuteMs, yearMs } from "../../support/replicas.ts";
+import { pendingKey } from "../../support/store-fixture.ts";
+
+const start = Date.parse("2026-01-01T00:00:00.000Z");
+const moment = (wallMs: number, secondMs?: number): Moment => ({
+  wallAt: new Date(start + wallMs),
+  secondAt: secondMs === undefined ? undefined : new Date(start + secondMs),
+});
+const noted = (wallMs: number, secondMs?: number): WitnessedTime => ({
+  witnessedMs: 1_000,
+  ...moment(wallMs, secondMs),
+});
+const passed = (before: WitnessedTime, now: Moment, lived?: Lived) => timeAt(before, now, lived).witnessedMs - 1_000;
+const lived = (awakeMs: number, sinceBootMs = awakeMs): Lived => ({ awakeMs, sinceBootMs });
+
+describe("time that passed", () => {
+  it("begins with nothing", () => {
+    expect(timeAt(undefined, moment(9, 9), undefined)).toEqual({ witnessedMs: 0, ...moment(9, 9) });
+  });
+
+  it.each<[what: string, before: WitnessedTime, now: Moment, own: Lived | undefined, ms: number]>([
+    ["is what its process counted", noted(0), moment(minuteMs), lived(minuteMs), minuteMs],
+    ["is that whatever the wall clock says", noted(0), moment(-yearMs), lived(minuteMs), minuteMs],
+    ["is at most two minutes of a process that stood still", noted(0), moment(hourMs), lived(hourMs), 2 * minuteMs],
+    ["is nothing of a time without a process, by one clock", noted(0), moment(hourMs), undefined, 0],
+    ["is nothing where a second clock came only later", noted(0), moment(hourMs, hourMs), undefined, 0],
+    ["is nothing where a second clock is gone", noted(0, 0), moment(hourMs), undefined, 0],
+    ["is all that two clocks counted alike", noted(0, 0), moment(hourMs, hourMs), undefined, hourMs],
+    ["is the less of what they counted", noted(0, 0), moment(hourMs + 9, hourMs), undefined, hourMs],
+    ["is the less of what they counted, the other way", noted(0, 0), moment(hourMs, hourMs + 9), undefined, hourMs],
+    ["is nothing where they differ now", noted(0, 0), moment(yearMs, hourMs), undefined, 0],
+    ["is nothing where they differed before", noted(yearMs, 0), moment(yearMs, yearMs), undefined, 0],
+    ["is nothing where both went back", noted(hourMs, hourMs), moment(0, 0), undefined, 0],
+    [
+      "is a suspension that two clocks and the machine counted",
+      noted(0, 0),
+      moment(hourMs, hourMs),
+      lived(9, hourMs),
+      hourMs,
+    ],
+    ["is no more than the machine counted", noted(0, 0), moment(yearMs, yearMs), lived(minuteMs), minuteMs],
+    ["is no part of a millisecond", noted(0), moment(1), lived(1.9), 1],
+  ])("%s", (_what, before, now, own, ms) => {
+    expect(passed(before, now, own)).toBe(ms);
+  });
+
+  it("counts clocks as alike within five minutes", () => {
+    expect(agree(moment(5 * minuteMs, 0))).toBe(true);
+    expect(agree(moment(0, 5 * minuteMs + 1))).toBe(false);
+    expect(agree(moment(yearMs))).toBe(true);
+  });
+});
+
+describe("a destruction that an earlier version scheduled", () => {
+  const record = (destroyMs: number): KeyRecord =>
+    pendingKey({ state: "DESTROY_SCHEDULED", destroyAt: new Date(start + destroyMs) });
+  const time = (wallMs: number, secondMs?: number) => noted(wallMs, secondMs);
+
+  it.each<[what: string, destroyMs: number, now: WitnessedTime, waitMs: number]>([
+    ["waits for what is left of it", 3 * dayMs, time(0), 3 * dayMs],
+    ["waits for what is left of it by clocks that agree", 3 * dayMs, time(0, 0), 3 * dayMs],
+    ["waits a day at least", -yearMs, time(0, 0), dayMs],
+    ["waits thirty days at most", 10 * yearMs, time(0), 30 * dayMs],
+    ["waits thirty days where clocks disagree", -yearMs, time(yearMs, 0), 30 * dayMs],
+  ])("%s", (_what, destroyMs, now, waitMs) => {
+    expect(adoptedWait(record(destroyMs), now)).toEqual({ sinceMs: 1_000, waitMs });
+  });
+
+  it("waits anew where its wait began at a time that nobody has witnessed", () => {
+    const ahead = { ...record(-dayMs), destroyWait: { sinceMs: 9_000, waitMs: 7 * dayMs } };
+    expect(adoptedWait(ahead, time(0, 0))).toEqual({ sinceMs: 1_000, waitMs: 30 * dayMs });
+  });
+});
+
+/** The same walk for the same seed: mulberry32. */
+function seeded(seed: number) {
+  let state = seed;
+  const next = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+  return {
+    next,
+    between: (least: number, most: number) => least + (most - least) * next(),
+    chance: (p: number) => next() < p,
+  };
+}
+
+/** What the second clock of a walk is like. */
+const secondClocks = ["none", "right", "right at times", "wrong all the time", "wrong at times"] as const;
+
+/** Clocks jump, machines sleep, replicas come and go; one key is scheduled for destruction on the way. */
+function walk(seed: number) {
+  const random = seeded(seed);
+  const kind = secondClocks[seed % secondClocks.length]!;
+  const days = Math.floor(random.between(7, 12));
+  const waitMs = days * dayMs;
+  const wrongMs = random.between(-10, 10) * yearMs;
+  let [ms, wallAheadMs, asleepMs, pausedMs] = [0, 0, 0, 0];
+  let isReadable = true;
+  let time: WitnessedTime | undefined;
+  let own: { time: WitnessedTime; at: Lived } | undefined;
+  let key: KeyRecord | undefined;
+  let [scheduledMs, livedMs] = [0, 0];
+
+  function now(): Moment {
+    const jitterMs = random.between(-2_000, 2_000);
+    const aheadMs = kind === "wrong all the time" || (kind === "wrong at times" && !isReadable) ? wrongMs : 0;
+    const isKnown = kind !== "none" && (kind !== "right at times" || isReadable);
+    return moment(ms + wallAheadMs, isKnown ? ms + aheadMs + jitterMs : undefined);
+  }
+
+  function note(): boolean {
+    const [at, counted] = [now(), { sinceBootMs: ms - pausedMs, awakeMs: ms - pausedMs - asleepMs }];
+    const since = own?.time === time ? own : undefined;
+    const sinceOwn = since && {
+      awakeMs: counted.awakeMs - since.at.awakeMs,
+      sinceBootMs: counted.sinceBootMs - since.at.sinceBootMs,
+    };
+    if (key && sinceOwn) livedMs += Math.floor(Math.min(sinceOwn.awakeMs, 2 * minuteMs));
+    time = timeAt(time, at, sinceOwn);
+    own = { time, at: counted };
+    return agree(time);
+  }
+
+  function schedule(): void {
+    // As another replica does it, or this one: what was noted before is over.
+    if (!agree(now()) || !note()) return;
+    const destroyAt = new Date(start + ms + wallAheadMs + waitMs);
+    key = pendingKey({ state: "DESTROY_SCHEDULED", destroyAt, destroyWait: { sinceMs: time!.witnessedMs, waitMs } });
+    scheduledMs = ms;
+    if (random.chance(0.5)) own = undefined; // this process ends before its next round
+  }
+
+  function jump(likely: number): void {
+    if (random.chance(likely)) wallAheadMs = random.chance(0.4) ? 0 : random.between(-10, 10) * yearMs;
+    if (random.chance(likely)) wallAheadMs = random.between(-4, 4) * minuteMs;
+    if (random.chance(likely)) isReadable = !isReadable;
+  }
+
+  /** Nothing runs, and clocks are set meanwhile. */
+  function stop(): void {
+    own = undefined;
+    ms += random.chance(0.5) ? 0 : random.between(0, 6) * hourMs;
+    jump(0.3);
+  }
+
+  function happen(): void {
+    jump(0.003);
+    if (random.chance(0.003)) {
+      const sleepMs = random.between(0, 2) * dayMs;
+      ms += sleepMs;
+      if (random.chance(0.5)) asleepMs += sleepMs;
+      else pausedMs += sleepMs;
+    }
+    if (random.chance(0.02)) stop();
+  }
+
+  for (let minutes = 0; minutes < 80_000; minutes += 1) {
+    ms += minuteMs;
+    happen();
+    if (key === undefined && random.chance(0.01)) {
+      if (random.chance(0.5)) stop();
+      schedule();
+    }
+    note();
+    if (key === undefined) continue;
+    if (destroyed(key, new Date(start + ms + wallAheadMs), time!.witnessedMs)) {
+      return { end: "destroyed", afterMs: ms - scheduledMs, waitMs, kind };
+    }
+    if (livedMs >= waitMs + dayMs) return { end: "kept for ever", afterMs: ms - scheduledMs, waitMs, kind };
+  }
+  return { end: key === undefined ? "never scheduled" : "still waits", afterMs: ms - scheduledMs, waitMs, kind };
+}
+
+describe("in a hundred walks with jumps of ten years", () => {
+  const walks = Array.from({ length: 100 }, (_, seed) => walk(seed));
+
+  it("no key is destroyed early", () => {
+    const early = walks.filter(({ end, afterMs, waitMs }) => end === "destroyed" && afterMs < waitMs - hourMs);
+    expect(early).toEqual([]);
+  });
+
+  it("no key is kept for ever", () => {
+    expect(walks.filter(({ end }) => end === "kept for ever" || end === "still waits")).toEqual([]);
+  });
+
+  it("every key is scheduled but one whose second clock is always wrong", () => {
+    const refused = walks.filter(({ end }) => end === "never scheduled").map(({ kind }) => kind);
+    expect(new Set(refused)).toEqual(new Set(["wrong all the time"]));
+    expect(walks.filter(({ end }) => end === "destroyed").length).toBeGreaterThan(70);
+  });
+});
