@@ -21,6 +21,7 @@ export async function killService(killing: Killing, plan: readonly Kill[]): Prom
       await settle(killing, days);
       stage.erasure?.note();
       days += kill.phase === "due" ? daysToDestruction : daysToRotation;
+      if (kill.phase === "due") await stage.witness(daysToDestruction);
     }
     if (isMove(kill)) await moveAway(killing, days);
     else if (killing.random.chance(swapChance)) stage.swapProviderKeys();

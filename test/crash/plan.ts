@@ -27,6 +27,7 @@ const phases: Readonly<Partial<Record<StepName, Phase>>> = {
   "store-key.wrapped": "empty",
   "store-key.stored": "empty",
   "destruction.stored": "due",
+  "time.noted": "due",
   "sqlite.scrubbed": "due",
   "lease.taken": "rotating",
   "rotation.batch": "rotating",

@@ -4,11 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { PostgresServer } from "../support/postgres-server.ts";
 import { type Erasure, erasureOf } from "./erased.ts";
+import type { StoreSettings } from "../../src/store/registry.ts";
 import type { Kill, Phase } from "./plan.ts";
 import { type CrashService, startCrashService } from "./service.ts";
+import { witnessDays } from "./witnessed.ts";
 
 export interface Stage {
   start(options: { days: number; kill?: Kill }): CrashService;
+  /** So many days pass for destructions that are scheduled. Nothing may have the store open. */
+  witness(days: number): Promise<void>;
   /** From here on steps that wait for the load are counted. */
   arm(): void;
   disarm(): void;
@@ -24,10 +28,15 @@ export async function openStage(postgres: PostgresServer | undefined): Promise<S
   const dir = mkdtempSync(join(tmpdir(), "fluo-kms-crash-"));
   const file = join(dir, "keys.db");
   const armedBy = join(dir, "armed");
-  const store: Record<string, string> = postgres
-    ? { FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: await postgres.createDatabase() }
-    : { FLUO_KMS_STORE: "sqlite", FLUO_KMS_SQLITE_FILE: file };
+  const settings: StoreSettings = postgres
+    ? { name: "postgres", url: await postgres.createDatabase(), maxConnections: 2 }
+    : { name: "sqlite", file };
+  const store: Record<string, string> =
+    settings.name === "postgres"
+      ? { FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: settings.url }
+      : { FLUO_KMS_STORE: "sqlite", FLUO_KMS_SQLITE_FILE: file };
   const common = { FLUO_KMS_OTHER_PROVIDER: "local", ...caches, ...store };
+  let starts = 0;
   let [current, other] = ["one", "another"].map((name) => join(dir, `${name}-master-key`)) as [string, string];
   return {
     start({ days, kill }) {
@@ -35,8 +44,13 @@ export async function openStage(postgres: PostgresServer | undefined): Promise<S
       const waits = step?.phase === "load" ? { armedBy } : {};
       const killAt = step && { step: step.step, nth: step.nth, ...waits };
       const keys = { FLUO_KMS_LOCAL_MASTER_KEY_FILE: current, FLUO_KMS_OTHER_LOCAL_MASTER_KEY_FILE: other };
-      return startCrashService({ env: { ...common, ...keys, ...rotation(step?.phase) }, cwd: dir, days, killAt });
+      starts += 1;
+      return startCrashService({
+        ...{ env: { ...common, ...keys, ...rotation(step?.phase) }, cwd: dir, killAt },
+        days: days + starts * leaseDays,
+      });
     },
+    witness: (days) => witnessDays(settings, [current, other], days),
     arm: () => writeFileSync(armedBy, ""),
     disarm: () => rmSync(armedBy, { force: true }),
     swapProviderKeys() {
@@ -46,6 +60,9 @@ export async function openStage(postgres: PostgresServer | undefined): Promise<S
     close: () => rmSync(dir, { recursive: true, force: true }),
   };
 }
+
+/** Each service starts when the leases of the one that was killed are over: that many minutes later. */
+const leaseDays = 3 / (24 * 60);
 
 /** So short that keys are unwrapped again and again. */
 const caches = { KMS_CACHE_TTL: "1s", KMS_CACHE_PUBLIC_TTL: "1s" };
