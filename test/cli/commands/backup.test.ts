@@ -160,14 +160,21 @@ it("a backup that is killed leaves nothing under its name, or all of it", async 
 
 it.each([1, 5])("restores a backup of schema version %i, which stays as it is", async (version) => {
   const from = sqlitePlace();
-  await liveIn(from);
+  const { overdue, destroyed } = await liveIn(from);
+  const by = { actor: "ann", requestId: "", at: new Date() };
+  await inStore(from, async ({ store }) => {
+    // Of an earlier version no destruction has a wait.
+    await store.update(overdue!, { ...overdue!, destroyWait: undefined }, { ...by, action: "schedule_destruction" });
+    await store.update(destroyed!, { ...destroyed!, destroyWait: undefined }, { ...by, action: "destroy" });
+  });
   await from.run("backup", "new.db");
   const old = new DatabaseSync(join(from.directory, "old.db"));
   for (const statement of migrations.slice(0, version).flatMap((each) => each(sqliteDialect))) old.exec(statement);
   old.exec(`create table kms_schema (version integer not null) strict; insert into kms_schema values (${version})`);
   old.exec(`attach '${join(from.directory, "new.db")}' as new`);
   const later: readonly string[] = Object.values(laterColumns).flat();
-  for (const [table, all] of Object.entries(tables).filter(([name]) => !name.startsWith("kms_log"))) {
+  const younger = /^kms_(log|commits$|time$)/;
+  for (const [table, all] of Object.entries(tables).filter(([name]) => !younger.test(name))) {
     const columns = all.filter((column) => !later.includes(column)).join(", ");
     old.exec(`insert into ${table} (${columns}) select ${columns} from new.${table}`);
   }
