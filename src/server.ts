@@ -8,6 +8,7 @@ import type { Config } from "./config/config.ts";
 import { startHealth } from "./health/start.ts";
 import { startBackground } from "./keys/background.ts";
 import { createKeyring } from "./keys/keyring.ts";
+import { samplesIn } from "./keys/rewrapping.ts";
 import { createLifecycle } from "./keys/lifecycle.ts";
 import { createRotation } from "./keys/rotation/rotate-keys.ts";
 import { openUnlockedStore } from "./keys/store-key/unlocked-store.ts";
@@ -16,6 +17,7 @@ import { warmAhead } from "./keys/warm.ts";
 import { observedOf } from "./observed.ts";
 import { type ServiceProcess, startProcess } from "./process.ts";
 import { providerClock } from "./provider-keys/provider-clock.ts";
+import { scheduleProbes } from "./provider-keys/probing.ts";
 import { startProviders } from "./provider-keys/start.ts";
 import { createServices } from "./service/compose.ts";
 import { rotationRecorder } from "./telemetry.ts";
@@ -80,6 +82,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
     await openUnlockedStore(config.store, { providerKeys: providers.keys, log }),
     close,
   );
+  await providers.probeOpeners(samplesIn(store, providers.keys));
   const audit = parts.adopt(startAuditTrail({ store, log, clock, instruments, alarm }), close);
   const policy = await startPolicy(config, { store, log, clock, alarm });
   if (policy) parts.adopt(policy, close);
@@ -92,6 +95,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
     close,
   );
   providers.subscribe(keyring); // a secret is forgotten when the key that wrapped it is refused
+  parts.adopt(scheduleProbes({ keys: providers.probed, store, clock, log }), close);
 
   const pool = parts.adopt(createBatchPool(), close);
   const logs = createTenantLogs({ store, keyring, pool, issuer: config.issuer, clock });

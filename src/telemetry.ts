@@ -185,6 +185,7 @@ function createInstruments(meter: Meter) {
     ),
     providerCall: seconds("kms_provider_call_seconds", "Calls to the provider by operation and outcome"),
     providerRequests,
+    providerLies: counter("kms_provider_lies_total", "Lies in which a provider was caught, by kind"),
     rotationDuration: seconds("kms_rotation_duration_seconds", "Time to rotate one key"),
     rotationSuccess,
     rotationFailures,

@@ -217,13 +217,14 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
   };
 }
 
-function problemOf(name: string, { condition, detail }: ProviderCondition, isCurrent: boolean): Problem[] {
+function problemOf(name: string, { condition, detail, lie }: ProviderCondition, isCurrent: boolean): Problem[] {
   if (condition === "answering") return [];
   const which = isCurrent ? `The provider ${name}` : `The other provider, ${name},`;
   if (condition === "unavailable") {
     return [{ status: "degraded", notice: `${which} does not answer for its key: new keys cannot be loaded.` }];
   }
-  return [{ status: isCurrent ? "down" : "degraded", notice: `${which} refuses its key: ${detail}.` }];
+  const what = lie === undefined ? `refuses its key: ${detail}` : `is ${detail}`;
+  return [{ status: isCurrent ? "down" : "degraded", notice: `${which} ${what}.` }];
 }
 
 /** By name as many as one reads, those for the most tenants first. */

@@ -14,12 +14,13 @@ import { step } from "../failpoints.ts";
 import type { Attribution } from "../store/audit-store.ts";
 import type { Store } from "../store/store.ts";
 import type { WrappedBy, WrappedCount, WrappedName, WrappedCursor } from "../store/key-store.ts";
-import { hasWrapped, type ProviderKeys, wrappedBy } from "../provider-keys/provider-keys.ts";
+import type { Sample } from "../provider-keys/lie-probe.ts";
+import { hasWrapped, nameOf, type ProviderKeys, wrappedBy } from "../provider-keys/provider-keys.ts";
 import type { Keyring } from "./keyring.ts";
 import { eachOf } from "./pace.ts";
 import type { KeyRecord } from "../store/key-record.ts";
 import { recordContext } from "./states.ts";
-import { rewrapStoreKey } from "./store-key/unlock.ts";
+import { rewrapStoreKey, storeKeyContext } from "./store-key/unlock.ts";
 import { unwrap } from "./unwrap.ts";
 
 export interface Rewrap {
@@ -162,6 +163,27 @@ export function createRewrap({ store, providerKeys, keyring, clock = () => new D
         next: interrupted === undefined && names.length <= limit ? undefined : placeAfter(page, outcomes, after),
       };
     },
+  };
+}
+
+/**
+ * Finds what a provider key wrapped that wraps nothing more, for a probe of it: one of the keys that should be under another, else the store
+ * key.
+ */
+export function samplesIn(
+  store: Pick<Store, "wrappedByOthers" | "get" | "storeKey">,
+  { wrapping }: Pick<ProviderKeys, "wrapping">,
+) {
+  return async (key: Pick<Provider, "name" | "keyId">): Promise<Sample | undefined> => {
+    const wanted = wrappedBy(key);
+    const [name] = await store.wrappedByOthers(wrapping(), { limit: 1, after: { ...wanted, keyId: "" } });
+    const record = name && nameOf(name) === nameOf(wanted) ? await store.get(name.tenantId, name.keyId) : undefined;
+    if (record !== undefined && nameOf(record) === nameOf(wanted)) {
+      return { wrapped: record.wrapped, context: recordContext(record) };
+    }
+    const storeKey = await store.storeKey();
+    if (nameOf(storeKey) !== nameOf(wanted)) return undefined;
+    return { wrapped: storeKey.wrapped, context: storeKeyContext(storeKey.storeId) };
   };
 }
 

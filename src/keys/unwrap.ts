@@ -20,6 +20,7 @@ export async function unwrap(providerKeys: ProviderKeys, record: KeyRecord, sign
     return secret;
   } catch (error) {
     secret.fill(0);
+    providerKeys.doubt(record);
     throw asTenantsAffair(providerKeys, record, error);
   }
 }
@@ -37,6 +38,7 @@ export async function unwrapUnchecked(
   });
   if (secret.length !== secretBytes) {
     secret.fill(0);
+    providerKeys.doubt(record);
     throw new KmsError("PROVIDER_UNAVAILABLE", `the provider opened key ${keyId} to ${secret.length} bytes`);
   }
   return secret;

@@ -26,6 +26,8 @@ export interface ProviderKeys {
   ofStore(wrapped: WrappedBy): Provider;
   /** Whether the configuration names the key that wrapped this, as far as is known: one that is not open may be any. */
   isNamed(wrapped: WrappedBy): boolean;
+  /** Has the key that wrapped a tenant's key probed soon: what it opened was not what the record says. */
+  doubt(wrapped: WrappedBy & { tenantId: string }): void;
   /** Which key should have wrapped what. */
   wrapping(): Wrapping;
   /** SHA-256 that the store key must have, see keys/store-key/pin.ts. */
@@ -61,6 +63,8 @@ export interface ProviderKeyParts {
   others?: readonly Provider[] | undefined;
   tenantProviderKeys?: TenantProviderKeys | undefined;
   storeKeyPin?: string | undefined;
+  /** Told of a key that should be probed. */
+  doubt?: ((provider: Provider) => void) | undefined;
 }
 
 /** Closing it closes those that were given; the tenants' are closed by whoever opened them. */
@@ -69,6 +73,7 @@ export function providerKeys({
   others = [],
   tenantProviderKeys = noTenantProviderKeys,
   storeKeyPin,
+  doubt = () => {},
 }: ProviderKeyParts): ProviderKeys {
   const shared = [current, ...others];
   const notNamed = (wrapped: WrappedBy, what: string) => {
@@ -104,6 +109,10 @@ export function providerKeys({
       return found;
     },
     isNamed: (wrapped) => find(wrapped) !== undefined || tenantProviderKeys.notOpen().length > 0,
+    doubt(wrapped) {
+      const found = ownOf(wrapped) ?? find(wrapped);
+      if (found !== undefined) doubt(found);
+    },
     wrapping: () => ({ current: wrappedBy(current), tenants: tenantProviderKeys.tenants() }),
     async close() {
       await Promise.all(shared.map((provider) => provider.close()));

@@ -3,16 +3,23 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Logger } from "pino";
 import { KmsError } from "../errors.ts";
 import { type ProviderKeys, providerKeys } from "./provider-keys.ts";
-import { type ProviderWatch, watchProvider } from "./watch.ts";
+import { probeName, probeOpening, probeWrapping, type Sample } from "./lie-probe.ts";
+import { logUnshown, type ProbedKey } from "./probing.ts";
+import { type ProviderWatch, type WatchOptions, watchProvider } from "./watch.ts";
 import type { Alarm } from "../alarm.ts";
 import { openProviderKey, openProviders } from "../provider/open.ts";
+import { lies } from "../provider/distrust.ts";
 import type { Provider } from "../provider/provider.ts";
 import { type Breaker, type ProviderCall, worstBreakers } from "../provider/resilience.ts";
 import type { Instruments } from "../telemetry.ts";
 import { ownKeys } from "./name-claims.ts";
 import type { ProviderKeySettings } from "./settings.ts";
 import type { OpenKey } from "./slot.ts";
-import { type StartedTenantProviderKeys, startTenantProviderKeys } from "./tenant-provider-keys.ts";
+import {
+  type StartedTenantProviderKeys,
+  startTenantProviderKeys,
+  type TenantProviderKeyParts,
+} from "./tenant-provider-keys.ts";
 
 /** What uses secrets that provider keys wrapped. */
 export interface SecretUser {
@@ -23,6 +30,9 @@ export interface SecretUser {
 }
 
 type ProviderKeyName = Pick<Provider, "name" | "keyId">;
+
+/** Something that the key wrapped; undefined where there is nothing. */
+export type SampleOf = (key: ProviderKeyName) => Promise<Sample | undefined>;
 
 export interface StartedProviders {
   /** Refused while their provider refuses them: see provider-keys/watch.ts. */
@@ -35,6 +45,13 @@ export interface StartedProviders {
   readonly watches: readonly ProviderWatch[];
   /** Tells `user` from now on which keys are refused, or were just denied, and which the configuration names no more. */
   subscribe(user: SecretUser): void;
+  /** Every open key, for whoever has them probed. */
+  probed(): readonly ProbedKey[];
+  /**
+   * Says from now on where there is something that a key wrapped, for keys that wrap nothing more: what cannot be made for a probe is taken
+   * from the store. Probes those keys.
+   */
+  probeOpeners(sampleOf: SampleOf): Promise<void>;
   /** Breakers of all but the tenants' own keys. */
   breakers(): Breaker[];
   allBreakers(): Breaker[];
@@ -48,35 +65,92 @@ export interface StartedProviders {
 }
 
 export interface ProviderParts {
-  instruments: Pick<Instruments, "providerCall" | "providerRequests">;
+  instruments: Pick<Instruments, "providerCall" | "providerRequests" | "providerLies">;
   log: Logger;
   clock: () => Date;
   /** Raised when a breaker or a provider key is in another condition. */
   alarm: Pick<Alarm, "changed" | "suspect">;
+  /** Between probes of a provider that was caught in a lie. */
+  reprobeMs?: number;
 }
 
+/**
+ * The current key has passed a probe when this resolves, unless its provider did not answer; where it was caught in a lie it is refused, and
+ * no store opens under it.
+ */
 export async function startProviders(settings: ProviderKeySettings, parts: ProviderParts): Promise<StartedProviders> {
   const { log, clock, alarm } = parts;
   const { observe, ...counted } = callCounts(parts);
-  const { follow, forget, subscribe } = secretUsers(log);
+  const { follow, forget, subscribe } = secretUsers(parts);
   await using started = new AsyncDisposableStack();
   const options = { observe, observeBreaker: alarm.changed };
-  const watch = (provider: Provider) => watchProvider({ provider, intervalMs: settings.providerCheckMs, clock });
+  const watching = {
+    intervalMs: settings.providerCheckMs,
+    clock,
+    ...(parts.reprobeMs && { reprobeMs: parts.reprobeMs }),
+  };
+  const watch = (provider: Provider, probe?: WatchOptions["probe"]) =>
+    watchProvider({ provider, ...watching, ...(probe && { probe }) });
+  const openers = probesOfOpeners();
   const opened = await openProviders(settings, options);
   const open: { close(): Promise<void> }[] = [...opened];
   started.defer(async () => void (await Promise.all(open.map((each) => each.close()))));
-  const watches = await Promise.all(opened.map(watch));
+  const watches = await Promise.all(
+    opened.map((each, at) => watch(each, at === 0 ? probeAsNobody(each) : openers.probeOf(each))),
+  );
   for (const each of watches) {
     started.defer(each.stop);
     follow(each);
   }
   const [current, ...others] = watches.map(({ provider }) => provider);
+  if (watches[0]!.current().condition === "answering") logUnshown(log, current!, await watches[0]!.probe());
   const tenantProviderKeys = await startTenantProviderKeys({
     settings: settings.tenantProviderKeys,
     own: ownKeys(settings, opened),
     open: (one) => openProviderKey(one, options),
-    watch,
+    watch: (provider) => watch(provider),
     clock,
+    ...newsOfTenantKeys(parts, { follow, forget }),
+  });
+  open.push(tenantProviderKeys);
+  const ofTenants = () => tenantProviderKeys.all().flatMap(({ open: key }) => (key === undefined ? [] : [key.watch]));
+  const watchOf = (provider: Provider) => [...watches, ...ofTenants()].find((each) => each.provider === provider);
+  const running = started.move();
+  return {
+    keys: providerKeys({
+      ...{ current: current!, others, tenantProviderKeys, storeKeyPin: settings.storeKeyPin },
+      doubt: (provider) => watchOf(provider)?.doubt(),
+    }),
+    tenantProviderKeys,
+    usedBy(tenantId) {
+      tenantProviderKeys.ofTenant(tenantId); // throws why it is not open
+      return tenantProviderKeys.keyOf(tenantId)?.open ?? { unguarded: opened[0], watch: watches[0]! };
+    },
+    watches,
+    probed: () => [
+      ...watches.map((each) => ({ watch: each, ifUsed: false })),
+      ...ofTenants().map((each) => ({ watch: each, ifUsed: true })),
+    ],
+    async probeOpeners(sampleOf) {
+      openers.sampleBy(sampleOf);
+      const answering = watches.slice(1).filter((each) => each.current().condition === "answering");
+      await Promise.all(answering.map(async (each) => logUnshown(log, each.provider, await each.probe())));
+    },
+    subscribe,
+    breakers: () => worstBreakers(opened.flatMap((each) => each.breakers())),
+    allBreakers: () => worstBreakers([...opened.flatMap((each) => each.breakers()), ...tenantProviderKeys.breakers()]),
+    ...counted,
+    replaceTenantProviderKeys: replacing(settings, { tenantProviderKeys, log, alarm }),
+    close: () => running.disposeAsync(),
+  };
+}
+
+/** Follows the keys of tenants that are open, forgets those that ended, and logs what becomes of them. */
+function newsOfTenantKeys(
+  { log, alarm }: Pick<ProviderParts, "log" | "alarm">,
+  { follow, forget }: Pick<ReturnType<typeof secretUsers>, "follow" | "forget">,
+): Pick<TenantProviderKeyParts, "opened" | "failed" | "ended"> {
+  return {
     opened(name, key) {
       const { condition, detail, advice } = key.watch.current();
       const level = condition === "answering" ? "debug" : "error";
@@ -98,29 +172,20 @@ export async function startProviders(settings: ProviderKeySettings, parts: Provi
       forget(provider);
       alarm.suspect();
     },
-  });
-  open.push(tenantProviderKeys);
-  const running = started.move();
-  return {
-    keys: providerKeys({ current: current!, others, tenantProviderKeys, storeKeyPin: settings.storeKeyPin }),
-    tenantProviderKeys,
-    usedBy(tenantId) {
-      tenantProviderKeys.ofTenant(tenantId); // throws why it is not open
-      return tenantProviderKeys.keyOf(tenantId)?.open ?? { unguarded: opened[0], watch: watches[0]! };
-    },
-    watches,
-    subscribe,
-    breakers: () => worstBreakers(opened.flatMap((each) => each.breakers())),
-    allBreakers: () => worstBreakers([...opened.flatMap((each) => each.breakers()), ...tenantProviderKeys.breakers()]),
-    ...counted,
-    replaceTenantProviderKeys: replacing(settings, { tenantProviderKeys, log, alarm }),
-    close: () => running.disposeAsync(),
   };
 }
 
+const operations: readonly ProviderCall["operation"][] = [
+  "describe",
+  "inspect",
+  "generate_data_key",
+  "encrypt",
+  "decrypt",
+];
+
 /** Calls that reached a provider: counted since start and while some work runs, recorded in metrics, and logged where they failed. */
 function callCounts({ instruments, log }: ProviderParts) {
-  const all = new Map<string, number>();
+  const all = new Map(operations.map((operation) => [operation as string, 0])); // told in this order
   const counting = new AsyncLocalStorage<Map<string, number>>();
   return {
     observe(call: ProviderCall): void {
@@ -131,7 +196,7 @@ function callCounts({ instruments, log }: ProviderParts) {
       for (const calls of [all, counting.getStore()]) calls?.set(operation, (calls.get(operation) ?? 0) + attempts);
       logFailure(log, call);
     },
-    calls: () => all,
+    calls: () => new Map([...all].filter(([, count]) => count > 0)),
     async countCalls<T>(work: () => Promise<T>) {
       const calls = new Map<string, number>();
       return { answer: await counting.run(calls, work), calls };
@@ -139,9 +204,32 @@ function callCounts({ instruments, log }: ProviderParts) {
   };
 }
 
-/** Passes on what the watches see to those who use secrets, and logs it. */
-function secretUsers(log: Logger) {
+/** For a key that is all tenants': a probe is of none of them, whose call was the last. */
+function probeAsNobody(provider: Provider): NonNullable<WatchOptions["probe"]> {
+  return (signal) => probeWrapping(provider, probeName, signal);
+}
+
+/** Probes of keys that wrap nothing more, which need something that they wrapped: the store has it, once it is open. */
+function probesOfOpeners() {
+  let sampleOf: SampleOf = async () => undefined;
+  return {
+    sampleBy(given: SampleOf): void {
+      sampleOf = given;
+    },
+    probeOf(provider: Provider): NonNullable<WatchOptions["probe"]> {
+      return async (signal) => {
+        const sample = await sampleOf(provider);
+        if (sample === undefined) throw new KmsError("NOT_FOUND", "nothing that this provider key wrapped is known");
+        await probeOpening(provider, sample, signal);
+      };
+    },
+  };
+}
+
+/** Passes on what the watches see to those who use secrets, and logs and counts it. */
+function secretUsers({ log, instruments }: Pick<ProviderParts, "log" | "instruments">) {
   const users = new Set<SecretUser>();
+  for (const lie of lies) instruments.providerLies.add(0, { lie });
   const forget = (provider: ProviderKeyName) => {
     for (const user of users) user.forgetWrappedBy(provider);
   };
@@ -150,9 +238,10 @@ function secretUsers(log: Logger) {
     subscribe: (user: SecretUser) => void users.add(user),
     follow(watch: ProviderWatch): void {
       watch.subscribe({
-        changed({ condition, detail, advice }, { name, keyId }) {
+        changed({ condition, detail, advice, lie }, { name, keyId }) {
           if (condition === "denied") forget({ name, keyId });
-          const line = { provider: name, keyId, detail, ...(advice && { advice }) };
+          if (lie) instruments.providerLies.add(1, { lie });
+          const line = { provider: name, keyId, detail, ...(lie && { lie }), ...(advice && { advice }) };
           log[condition === "answering" ? "info" : "error"](line, `provider ${name} is ${condition}`);
         },
         denied(provider) {

@@ -4,26 +4,22 @@
  * its reason and without a call, and whoever holds unwrapped keys is told to forget them, until a look finds the key well. One that does
  * not answer changes nothing here: what was refused stays refused.
  *
+ * A provider that was caught in a lie is refused as well, whatever the looks find, until a probe passes: see belief.ts.
+ *
  * A denied call has the key looked at before it fails, at most once a second; where the key looks well, what is denied may be one
  * operation or one tenant, and others are doubted: once in the time between looks, and as long as there are denials each time after twice the
  * time before, so that a tenant who goes on being denied does not have everyone's keys loaded anew without end.
  */
 import { hasCode, KmsError } from "../errors.ts";
-import type { Provider, ProviderKeyState } from "../provider/provider.ts";
+import { type Lie, ProviderLie } from "../provider/distrust.ts";
+import type { DataKey, Provider } from "../provider/provider.ts";
+import { type Belief, createBelief } from "./belief.ts";
+import { createLooks, type Sight } from "./looks.ts";
+import { probeName, probeWrapping, type Sample } from "./lie-probe.ts";
 
-export interface ProviderCondition {
-  readonly condition: "answering" | "unavailable" | "denied";
-  /** The provider's word for the state of its key, or why there is none: safe to show. */
-  readonly detail: string;
-  /** What an operator can do about it; not for callers. */
-  readonly advice: string | undefined;
-  readonly since: Date;
-  /** Of the last look. */
-  readonly latencyMs: number;
-  /** See ProviderKeyState. */
-  readonly clockSkewMs: number | undefined;
-  /** The provider's clock at the last look that told it, and when that was by performance.now(). */
-  readonly providerTime?: { readonly at: Date; readonly monotonicMs: number } | undefined;
+export interface ProviderCondition extends Sight {
+  /** What the provider was caught in; its key is `denied` then, until a probe passes. */
+  readonly lie?: Lie | undefined;
 }
 
 export interface ProviderWatch {
@@ -32,6 +28,12 @@ export interface ProviderWatch {
   current(): ProviderCondition;
   /** Looks now. */
   look(): Promise<ProviderCondition>;
+  /** Probes now. */
+  probe: Belief["probe"];
+  /** See belief.ts. */
+  doubt: Belief["doubt"];
+  /** The last call that a user of the key made, in monotonic milliseconds; undefined before the first. */
+  usedAtMs(): number | undefined;
   /** In the order of their subscription, all are told of a change before anyone meets its consequences. */
   subscribe(listener: ProviderListener): void;
   stop(): void;
@@ -49,102 +51,114 @@ export interface WatchOptions {
   intervalMs?: number;
   /** Between looks while the provider refuses or does not answer. */
   retryMs?: number;
+  /** Between probes of a provider that was caught in a lie. */
+  reprobeMs?: number;
+  /** See belief.ts; `tenantId` is that of the last call. By default one as that tenant, of all that the provider does. */
+  probe?: (signal: AbortSignal, tenantId: string | undefined) => Promise<void>;
   clock?: () => Date;
   /** In [0, 1). */
   random?: () => number;
 }
 
-const jitter = 0.1;
 /** Between doubts: as long as a key is cached, by default. */
 const longestDoubtMs = 3_600_000;
 
 /** Looks once before it resolves. */
 export async function watchProvider(options: WatchOptions): Promise<ProviderWatch> {
   const { provider, intervalMs = 30_000, retryMs = 1_000, clock = () => new Date(), random = Math.random } = options;
-  const stopped = new AbortController();
+  const { reprobeMs = 10_000, probe = (signal, tenantId = probeName) => probeWrapping(provider, tenantId, signal) } =
+    options;
   const listeners: ProviderListener[] = [];
-  let current: ProviderCondition | undefined;
-  let timer: NodeJS.Timeout | undefined;
-  let looking: Promise<ProviderCondition> | undefined;
-  let lookedAtMs = Number.NEGATIVE_INFINITY;
+  let told: ProviderCondition | undefined;
+  let used: { atMs: number; tenantId: string | undefined } | undefined;
   const isDoubtDue = doubts(intervalMs);
+  const looks = createLooks({ provider, intervalMs, retryMs, clock, random, looked: tell });
+  const belief = createBelief({
+    probe: (signal) => probe(signal, used?.tenantId),
+    changed: tell,
+    clock,
+    retryMs: reprobeMs,
+  });
 
-  /** One look at a time, whoever asks. */
-  function look(): Promise<ProviderCondition> {
-    clearTimeout(timer);
-    looking ??= lookOnce().finally(() => {
-      looking = undefined;
-      lookIn(current?.condition === "answering" ? intervalMs * (1 - jitter + 2 * jitter * random()) : retryMs);
-    });
-    return looking;
+  function current(): ProviderCondition {
+    return withLie(looks.seen()!, belief);
   }
 
-  function lookIn(ms: number): void {
-    clearTimeout(timer);
-    if (!stopped.signal.aborted) timer = setTimeout(look, ms).unref();
+  function tell(): void {
+    const before = told;
+    const next = current();
+    told = next;
+    if (before?.condition === next.condition && before.detail === next.detail) return;
+    for (const listener of listeners) listener.changed?.(next, provider);
   }
 
-  async function lookOnce(): Promise<ProviderCondition> {
-    lookedAtMs = performance.now();
-    const seen = await provider.describe(stopped.signal).then(conditionOf, conditionOfFailure);
-    const latencyMs = performance.now() - lookedAtMs;
-    if (stopped.signal.aborted && current !== undefined) return current;
-    if (current?.condition === "denied" && seen.condition === "unavailable") {
-      current = { ...current, latencyMs };
-      return current;
-    }
-    const isNew = current === undefined || current.condition !== seen.condition || current.detail !== seen.detail;
-    const now = clock();
-    const next = { ...seen, latencyMs, since: isNew ? now : current!.since, providerTime: timeIn(seen, now) };
-    current = next;
-    if (isNew) for (const listener of listeners) listener.changed?.(next, provider);
-    return next;
+  async function look(): Promise<ProviderCondition> {
+    await looks.look();
+    return current();
   }
 
   /** Ends before whoever was denied hears of it. */
   async function suspect(): Promise<void> {
-    const restMs = lookedAtMs + retryMs - performance.now();
-    if (looking === undefined && restMs <= 0) await look();
-    else {
-      await looking; // began before the denial, and may not have seen why
-      lookIn(Math.max(0, lookedAtMs + retryMs - performance.now()));
-    }
-    if (current?.condition !== "answering" || !isDoubtDue()) return;
+    await looks.lookAnew();
+    if (current().condition !== "answering" || !isDoubtDue()) return;
     for (const listener of listeners) listener.denied?.(provider);
   }
 
-  async function allowed<T>(call: () => Promise<T>): Promise<T> {
-    if (current?.condition === "denied") throw refusal(current);
+  const allowed: Allowed = async (context, call, overwrite) => {
+    const before = current();
+    if (before.condition === "denied") throw refusal(before);
+    used = { atMs: performance.now(), tenantId: context.tenant_id ?? used?.tenantId };
+    let answer: Awaited<ReturnType<typeof call>>;
     try {
-      return await call();
+      answer = await call();
     } catch (error) {
-      if (hasCode(error, "PROVIDER_DENIED")) await suspect();
+      if (error instanceof ProviderLie) belief.accuse(error);
+      else if (hasCode(error, "PROVIDER_DENIED")) await suspect();
       throw error;
     }
-  }
+    if (belief.caught() === undefined) return answer;
+    overwrite(answer); // caught while this call was under way
+    throw refusal(current());
+  };
 
   await look();
   return {
     provider: guarded(provider, allowed),
-    current: () => current!,
+    current,
     look,
+    probe: belief.probe,
+    doubt: belief.doubt,
+    usedAtMs: () => used?.atMs,
     subscribe(listener) {
       listeners.push(listener);
     },
     stop() {
-      stopped.abort();
-      clearTimeout(timer);
+      looks.stop();
+      belief.stop();
     },
   };
 }
 
-function refusal({ detail, advice }: ProviderCondition): KmsError {
-  return new KmsError("PROVIDER_DENIED", `the provider refuses its key: ${detail}`, { advice });
+/** What was seen, unless the provider is not believed: that it is well is its own word. */
+function withLie(seen: ProviderCondition, belief: Belief): ProviderCondition {
+  const caught = belief.caught();
+  if (caught === undefined) return seen;
+  const { lie, since, believedUntil } = caught;
+  const last =
+    believedUntil === undefined ? "no probe passed before" : `a probe last passed at ${believedUntil.toISOString()}`;
+  return {
+    ...seen,
+    condition: "denied",
+    detail: `not to be trusted: ${lie.what}`,
+    advice: `${lie.advice} Here ${last}.`,
+    since,
+    lie: lie.lie,
+  };
 }
 
-function timeIn({ clockSkewMs }: Seen, wallAt: Date): ProviderCondition["providerTime"] {
-  if (clockSkewMs === undefined) return undefined;
-  return { at: new Date(wallAt.getTime() - clockSkewMs), monotonicMs: performance.now() };
+function refusal({ detail, advice, lie }: ProviderCondition): KmsError {
+  const what = lie === undefined ? `refuses its key: ${detail}` : `is ${detail}`;
+  return new KmsError("PROVIDER_DENIED", `the provider ${what}`, { advice });
 }
 
 /** Says when others may be doubted, and counts that as a doubt: see the head of this file. */
@@ -160,8 +174,13 @@ function doubts(intervalMs: number): () => boolean {
   };
 }
 
+/** Makes a call on the key where that is allowed. `overwrite` is for an answer that is not to be used. */
+type Allowed = <T>(context: Sample["context"], call: () => Promise<T>, overwrite: (answer: T) => void) => Promise<T>;
+
 /** The provider, with every use of its key in `allowed`. */
-function guarded(provider: Provider, allowed: <T>(use: () => Promise<T>) => Promise<T>): Provider {
+function guarded(provider: Provider, allowed: Allowed): Provider {
+  const overwriteKey = ({ plaintext }: DataKey) => void plaintext.fill(0);
+  const overwrite = (plaintext: Uint8Array) => void plaintext.fill(0);
   return {
     name: provider.name,
     keyId: provider.keyId,
@@ -169,27 +188,19 @@ function guarded(provider: Provider, allowed: <T>(use: () => Promise<T>) => Prom
       return provider.region;
     },
     wrapsForAnyone: provider.wrapsForAnyone,
-    generateDataKey: (context, signal) => allowed(() => provider.generateDataKey(context, signal)),
-    encrypt: (plaintext, context, signal) => allowed(() => provider.encrypt(plaintext, context, signal)),
-    decrypt: (wrapped, context, signal) => allowed(() => provider.decrypt(wrapped, context, signal)),
+    generateDataKey: (context, signal) =>
+      allowed(context, () => provider.generateDataKey(context, signal), overwriteKey),
+    encrypt: (plaintext, context, signal) =>
+      allowed(
+        context,
+        () => provider.encrypt(plaintext, context, signal),
+        () => {},
+      ),
+    decrypt: (wrapped, context, signal) =>
+      allowed(context, () => provider.decrypt(wrapped, context, signal), overwrite),
+    tampered: (wrapped) => provider.tampered(wrapped),
     describe: (signal) => provider.describe(signal),
     inspect: (signal) => provider.inspect(signal),
     close: () => provider.close(),
-  };
-}
-
-type Seen = Pick<ProviderCondition, "condition" | "detail" | "advice" | "clockSkewMs">;
-
-function conditionOf({ state, detail, clockSkewMs }: ProviderKeyState): Seen {
-  return { condition: state === "enabled" ? "answering" : "denied", detail, advice: undefined, clockSkewMs };
-}
-
-function conditionOfFailure(error: unknown): Seen {
-  const isOurs = error instanceof KmsError;
-  return {
-    condition: isOurs && error.code === "PROVIDER_DENIED" ? "denied" : "unavailable",
-    detail: isOurs ? error.message : "internal error, see the log",
-    advice: isOurs ? error.advice : undefined,
-    clockSkewMs: undefined,
   };
 }

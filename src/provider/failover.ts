@@ -6,6 +6,7 @@ import { hasCode, KmsError } from "../errors.ts";
 import { cancelled } from "../runtime/deadline.ts";
 import type { Provider, ProviderKeyReport, Regions } from "./provider.ts";
 
+import { answerChecks } from "./answer-checks.ts";
 import { defaultResilience } from "./call-policies.ts";
 import { type ResilienceOptions, type ResilientProvider, resilient } from "./resilience.ts";
 
@@ -24,7 +25,8 @@ export function dependable(places: Regions, options: ResilienceOptions = {}): Re
     breakAfter: Math.min(hastyBreakAfter, breakAfter),
   };
   const last = places.length - 1;
-  return failover(places.map((place, index) => resilient(place, index === last ? options : hasty)));
+  const checks = answerChecks();
+  return failover(places.map((place, index) => resilient(place, index === last ? options : hasty, checks)));
 }
 
 /** Its region is that of the place that last answered. */
@@ -57,6 +59,7 @@ export function failover(places: readonly ResilientProvider[]): ResilientProvide
     generateDataKey: (context, signal) => inOrder((place) => place.generateDataKey(context, signal)),
     encrypt: (plaintext, context, signal) => inOrder((place) => place.encrypt(plaintext, context, signal)),
     decrypt: (wrapped, context, signal) => inOrder((place) => place.decrypt(wrapped, context, signal)),
+    tampered: (wrapped) => first.tampered(wrapped),
     describe: (signal) => inOrder((place) => place.describe(signal)),
     /** Of the place that a call would be answered by; what is wrong with the others, which nobody notices before they are needed, is advice. */
     async inspect(signal) {

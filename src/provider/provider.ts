@@ -56,6 +56,12 @@ export interface Provider {
    */
   decrypt(wrapped: Uint8Array, context: ProviderContext, signal?: AbortSignal): Promise<Uint8Array>;
 
+  /**
+   * A copy of a wrapped key with one bit flipped, in a form that still is sent to the provider, for whoever tries whether it notices:
+   * `decrypt` must throw CIPHERTEXT_REJECTED for it.
+   */
+  tampered(wrapped: Uint8Array): Uint8Array;
+
   /** The provider key's state, by a call that costs no cryptographic operation at the provider. */
   describe(signal?: AbortSignal): Promise<ProviderKeyState>;
 

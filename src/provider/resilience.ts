@@ -8,7 +8,7 @@
 import { type CircuitBreakerPolicy, CircuitState } from "cockatiel";
 import { KmsError, type KmsErrorCode } from "../errors.ts";
 import { cancelled, refuseAborted } from "../runtime/deadline.ts";
-import { checkDataKey, checkOpened, checkWrapped } from "./answer-checks.ts";
+import { answerChecks } from "./answer-checks.ts";
 import {
   type Call,
   type CallPolicies,
@@ -49,7 +49,12 @@ export interface ResilientProvider extends Provider {
   breakers(): Breaker[];
 }
 
-export function resilient(provider: Provider, options: ResilienceOptions = {}): ResilientProvider {
+/** `checks` are shared by the places that serve one key: a key that two of them made is a repeated one. */
+export function resilient(
+  provider: Provider,
+  options: ResilienceOptions = {},
+  checks = answerChecks(),
+): ResilientProvider {
   const settings = { ...defaultResilience, ...options };
   const { name, keyId, region, wrapsForAnyone } = provider;
   const policies = callPolicies(name, settings);
@@ -90,13 +95,22 @@ export function resilient(provider: Provider, options: ResilienceOptions = {}): 
     generateDataKey: (context, signal) =>
       guarded(
         "generate_data_key",
-        async (inner) => checkDataKey(await provider.generateDataKey(context, inner)),
+        async (inner) => checks.dataKey(await provider.generateDataKey(context, inner)),
         signal,
       ),
     encrypt: (plaintext, context, signal) =>
-      guarded("encrypt", async (inner) => checkWrapped(await provider.encrypt(plaintext, context, inner)), signal),
+      guarded(
+        "encrypt",
+        async (inner) => checks.wrapped(await provider.encrypt(plaintext, context, inner), plaintext),
+        signal,
+      ),
     decrypt: (wrapped, context, signal) =>
-      guarded("decrypt", async (inner) => checkOpened(await provider.decrypt(wrapped, context, inner)), signal),
+      guarded(
+        "decrypt",
+        async (inner) => checks.opened(await provider.decrypt(wrapped, context, inner), wrapped),
+        signal,
+      ),
+    tampered: (wrapped) => provider.tampered(wrapped),
     describe: (signal) => looking("describe", (inner) => provider.describe(inner), signal),
     inspect: (signal) => looking("inspect", (inner) => provider.inspect(inner), signal),
     async close() {

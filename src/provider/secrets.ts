@@ -18,6 +18,13 @@ export function isPlaintextLength(length: number): boolean {
   return length >= 1 && length <= maxWrappedPlaintextBytes;
 }
 
+/** Returns a copy whose last bit is another. */
+export function withLastBitFlipped(bytes: Uint8Array): Uint8Array {
+  const copy = Uint8Array.from(bytes);
+  if (copy.length > 0) copy[copy.length - 1]! ^= 1;
+  return copy;
+}
+
 /** Makes a data key and wraps it. The plaintext is overwritten if that fails. */
 export async function freshDataKey(wrap: (plaintext: Uint8Array) => Promise<Uint8Array>): Promise<DataKey> {
   const plaintext = randomBytes(dataKeyBytes);

@@ -1,4 +1,5 @@
 /** What can be wrong with the fake AWS KMS. */
+import type { Lie } from "../../src/provider/distrust.ts";
 
 /** What is wrong with the service until it is healed. Members that are not given stay as they are. */
 export interface AwsKmsFaults {
@@ -13,6 +14,8 @@ export interface AwsKmsFaults {
   latencyMs?: number;
   /** Neither binds nor checks the encryption context. */
   ignoresContext?: boolean;
+  /** Answers that no honest service gives, see aws-kms-lies.ts; how the key is described stays right. */
+  lie?: Lie | undefined;
   /** How far the Date header is from this machine's clock. */
   dateOffsetMs?: number;
 }
@@ -32,11 +35,12 @@ export type AwsKmsAnswer =
   /** No answer ever. */
   | "silence";
 
-export const healthy: Required<AwsKmsFaults> = {
+export const healthy: Required<Omit<AwsKmsFaults, "lie">> & Pick<AwsKmsFaults, "lie"> = {
   mode: "none",
   throttled: 0,
   latencyMs: 0,
   ignoresContext: false,
+  lie: undefined,
   dateOffsetMs: 0,
 };
 

@@ -7,6 +7,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AwsKmsAnswer, type AwsKmsFaults, answerOf, healthy } from "./aws-kms-faults.ts";
 import { type FakeKey, type FakeKeyOptions, fakeKey } from "./aws-kms-keys.ts";
+import { createLiar } from "./aws-kms-lies.ts";
 import { startFakeServer } from "./fake-server.ts";
 import { AwsError, type AwsRequest, contextOf, operations, type Region } from "./aws-kms-operations.ts";
 
@@ -55,6 +56,7 @@ export async function startAwsKms({ region, port = 0 }: AwsKmsOptions): Promise<
   const calls: Record<string, number> = {};
   const log: LoggedRequest[] = [];
   const oneOffs: { answer: AwsKmsAnswer; operation: string | undefined }[] = [];
+  const liar = createLiar();
   let faults = healthy;
   let decryptsWithoutKeyId = 0;
   let throttleDebt = 0;
@@ -92,7 +94,7 @@ export async function startAwsKms({ region, port = 0 }: AwsKmsOptions): Promise<
       const known = Object.hasOwn(operations, operation) ? operations[operation] : undefined;
       if (known === undefined) throw new AwsError("UnknownOperationException", "");
       contextOf(input);
-      return known(state, input);
+      return liar.answer(faults.lie, operation, input, () => known(state, input));
     });
   }
 

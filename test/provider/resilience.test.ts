@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
+import { dependable } from "../../src/provider/failover.ts";
 import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
@@ -363,14 +364,132 @@ describe("timeouts", () => {
 });
 
 describe("distrust", () => {
-  it.each([0, 31, 33])("takes no data key of %i bytes, and overwrites it", async (bytes) => {
+  it.each([
+    [0, "PROVIDER_UNAVAILABLE"],
+    [31, "PROVIDER_DENIED"],
+    [33, "PROVIDER_DENIED"],
+  ] as const)("takes no data key of %i bytes, and overwrites it: %s", async (bytes, code) => {
     const plaintext = new Uint8Array(bytes).fill(7);
     const provider = resilient(
       changed({ generateDataKey: async () => ({ plaintext, wrapped: randomBytes(60) }) }),
       quick,
     );
-    expect(await thrownBy(() => provider.generateDataKey(context))).toBeKmsError("PROVIDER_UNAVAILABLE");
+    expect(await thrownBy(() => provider.generateDataKey(context))).toBeKmsError(code);
     expect(plaintext.every((byte) => byte === 0)).toBe(true);
+  });
+
+  it("takes no data key of zeros", async () => {
+    const provider = resilient(
+      changed({ generateDataKey: async () => ({ plaintext: new Uint8Array(32), wrapped: randomBytes(60) }) }),
+      quick,
+    );
+    expect(await thrownBy(() => provider.generateDataKey(context))).toMatchObject({ lie: "zero-key" });
+  });
+
+  it("takes no data key twice, also from another place that serves the key, and overwrites it", async () => {
+    const secret = randomBytes(32);
+    const given: Uint8Array[] = [];
+    const repeating = () =>
+      changed({
+        async generateDataKey() {
+          given.push(Uint8Array.from(secret));
+          return { plaintext: given.at(-1)!, wrapped: randomBytes(60) };
+        },
+      });
+    const one = resilient(repeating(), quick);
+    expect((await one.generateDataKey(context)).plaintext).toEqual(Uint8Array.from(secret));
+    expect(await thrownBy(() => one.generateDataKey(context))).toMatchObject({ lie: "repeated-key" });
+    expect(given.at(-1)).toEqual(new Uint8Array(32));
+
+    let isAway = false;
+    const first = repeating();
+    const places = dependable(
+      [
+        {
+          ...first,
+          async generateDataKey(...call) {
+            if (isAway) throw new KmsError("PROVIDER_UNAVAILABLE", "away");
+            return first.generateDataKey(...call);
+          },
+        },
+        repeating(),
+      ],
+      quick,
+    );
+    await places.generateDataKey(context);
+    isAway = true;
+    expect(await thrownBy(() => places.generateDataKey(context))).toMatchObject({ lie: "repeated-key" });
+  });
+
+  it.each<[string, (plaintext: Uint8Array) => Uint8Array]>([
+    ["as it is", (plaintext) => Buffer.concat([randomBytes(20), plaintext, randomBytes(5)])],
+    [
+      "in base64",
+      (plaintext) => Buffer.from(`vault:v1:${Buffer.concat([randomBytes(7), plaintext]).toString("base64")}`),
+    ],
+  ])("takes no wrapped key that has the key in it, %s", async (_what, wrap) => {
+    const plaintext = randomBytes(32);
+    const provider = resilient(
+      changed({
+        encrypt: async (given) => wrap(given),
+        generateDataKey: async () => ({ plaintext: Uint8Array.from(plaintext), wrapped: wrap(plaintext) }),
+      }),
+      quick,
+    );
+    expect(await thrownBy(() => provider.encrypt(plaintext, context))).toMatchObject({ lie: "plaintext-inside" });
+    expect(await thrownBy(() => provider.generateDataKey(context))).toMatchObject({ lie: "plaintext-inside" });
+  });
+
+  it("takes a wrapped key that has a short plaintext in it, as that may be chance", async () => {
+    const provider = resilient(changed({ encrypt: async (given) => Buffer.concat([randomBytes(20), given]) }), quick);
+    expect(await provider.encrypt(randomBytes(15), context)).toHaveLength(35);
+  });
+
+  it("opens nothing that was just wrapped to other bytes, and overwrites them", async () => {
+    const other = randomBytes(32);
+    const provider = resilient(changed({ decrypt: async () => other }), quick);
+    for (const { wrapped } of [
+      await provider.generateDataKey(context),
+      { wrapped: await provider.encrypt(randomBytes(32), context) },
+    ]) {
+      other.fill(7);
+      expect(await thrownBy(() => provider.decrypt(wrapped, context))).toMatchObject({ lie: "other-bytes" });
+      expect(other.every((byte) => byte === 0)).toBe(true);
+    }
+    other.fill(7);
+    expect(await provider.decrypt(randomBytes(60), context)).toBe(other); // nobody here knows what that was
+  });
+
+  it("asks no other time after a lie, and no other place, and opens no breaker for it", async () => {
+    let calls = 0;
+    const lying = changed({
+      async generateDataKey() {
+        calls += 1;
+        return { plaintext: new Uint8Array(32), wrapped: randomBytes(60) };
+      },
+    });
+    const provider = dependable([lying, lying], { ...quick, breakAfter: 2, maxRetries: 3 });
+    for (let n = 1; n <= 5; n += 1) {
+      expect(await thrownBy(() => provider.generateDataKey(context))).toBeKmsError("PROVIDER_DENIED");
+      expect(calls).toBe(n);
+    }
+    expect(provider.breakers().map(({ state }) => state)).toEqual(["closed", "closed"]);
+  });
+
+  it("remembers no more than it needs to find a lie", async () => {
+    const first = randomBytes(32);
+    let made = 0;
+    const provider = resilient(
+      changed({
+        generateDataKey: async () => ({
+          plaintext: made++ % 1_001 === 0 ? Uint8Array.from(first) : randomBytes(32),
+          wrapped: randomBytes(60),
+        }),
+      }),
+      quick,
+    );
+    for (let n = 0; n <= 1_001; n += 1) await provider.generateDataKey(context);
+    expect(made).toBe(1_002);
   });
 
   it.each([0, 8193])("takes no wrapped key of %i bytes", async (bytes) => {

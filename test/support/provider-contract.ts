@@ -135,6 +135,15 @@ export function providerContract(
       }
     });
 
+    it("refuses a wrapped key that it tampered with itself, which is as long and not the same", async () => {
+      const { wrapped } = await provider.generateDataKey(context);
+      const copy = Uint8Array.from(wrapped);
+      const tampered = provider.tampered(wrapped);
+      expect([equal(tampered, wrapped), tampered.length]).toEqual([false, wrapped.length]);
+      expect(equal(wrapped, copy)).toBe(true);
+      await refuses(tampered);
+    });
+
     row("refuses a wrapped key that was cut or lengthened", async () => {
       const { wrapped } = await provider.generateDataKey(context);
       const step = flipEveryBits === 1 ? 1 : 16;

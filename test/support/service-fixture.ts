@@ -114,7 +114,7 @@ function answeringWatch(provider: Provider, since: Date): KmsParts["watches"][nu
     latencyMs: 1,
     clockSkewMs: undefined,
   };
-  return { provider, current: () => condition, look: async () => condition };
+  return { provider, current: () => condition, look: async () => condition, probe: async () => "passed" };
 }
 
 /** A call by `ann`, who may do everything unless `caller` says otherwise. */

@@ -143,7 +143,8 @@ const (
 	ProviderCondition_PROVIDER_CONDITION_ANSWERING ProviderCondition = 1
 	// It gives no answer: keys in the cache are used on, others cannot be loaded.
 	ProviderCondition_PROVIDER_CONDITION_UNAVAILABLE ProviderCondition = 2
-	// It refuses the key (disabled, pending deletion, access denied, not found): no key under it is used.
+	// It refuses the key (disabled, pending deletion, access denied, not found), or was caught in a lie, until a probe of it passes: no key
+	// under it is used.
 	ProviderCondition_PROVIDER_CONDITION_DENIED ProviderCondition = 3
 )
 
@@ -887,7 +888,7 @@ type ProviderKeyStatus struct {
 	Region string `protobuf:"bytes,3,opt,name=region,proto3" json:"region,omitempty"`
 	// Whether the key may be used.
 	Condition ProviderCondition `protobuf:"varint,4,opt,name=condition,proto3,enum=fluo.kms.v1.ProviderCondition" json:"condition,omitempty"`
-	// The provider's own word for the key's state, or why there is none.
+	// The provider's own word for the key's state, or why there is none; "not to be trusted: " and what it did where it was caught in a lie.
 	Detail string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
 	// Since when condition and detail are what they are.
 	Since *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`

@@ -36,7 +36,7 @@ async function makeStoreKey(locked: LockedStore, providerKeys: ProviderKeys): Pr
   const secret = randomBytes(secretBytes);
   try {
     const storeId = randomBytes(storeIdBytes).toString("hex");
-    const wrapped = await provider.encrypt(secret, contextOf(storeId));
+    const wrapped = await provider.encrypt(secret, storeKeyContext(storeId));
     step("store-key.wrapped");
     const fresh = { storeId, provider: provider.name, providerKeyId: provider.keyId, wrapped, createdAt: new Date() };
     await locked.insertStoreKey(fresh, createSecretKey(secret));
@@ -72,7 +72,7 @@ export async function rewrapStoreKey(store: Store, providerKeys: ProviderKeys, b
   if (hasWrapped(current, present)) return false;
   const secret = await openBound(present, providerKeys);
   try {
-    const wrapped = await current.encrypt(secret, contextOf(present.storeId));
+    const wrapped = await current.encrypt(secret, storeKeyContext(present.storeId));
     const next = { ...present, ...wrappedBy(current), wrapped };
     await prove(next, secret, providerKeys);
     step("store-key.proven");
@@ -119,7 +119,7 @@ async function openBound(stored: WrappedStoreKey, providerKeys: ProviderKeys): P
 async function refuseUnbound({ wrapped, storeId }: WrappedStoreKey, provider: Provider): Promise<void> {
   let opened: Uint8Array;
   try {
-    opened = await provider.decrypt(wrapped, contextOf(`not ${storeId}`));
+    opened = await provider.decrypt(wrapped, storeKeyContext(`not ${storeId}`));
   } catch (error) {
     if (hasCode(error, "CIPHERTEXT_REJECTED")) return;
     throw error;
@@ -131,13 +131,14 @@ async function refuseUnbound({ wrapped, storeId }: WrappedStoreKey, provider: Pr
 
 async function open({ wrapped, storeId }: WrappedStoreKey, provider: Provider): Promise<Uint8Array> {
   try {
-    return await provider.decrypt(wrapped, contextOf(storeId));
+    return await provider.decrypt(wrapped, storeKeyContext(storeId));
   } catch (cause) {
     if (!hasCode(cause, "CIPHERTEXT_REJECTED")) throw cause;
     throw new KmsError("DATA_LOSS", `the store key cannot be opened by ${provider.keyId}`, { cause });
   }
 }
 
-function contextOf(storeId: string): Readonly<Record<string, string>> {
+/** Under which the store key is wrapped. */
+export function storeKeyContext(storeId: string): Readonly<Record<string, string>> {
   return { purpose: "store", store_id: storeId };
 }

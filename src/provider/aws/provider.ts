@@ -6,9 +6,9 @@
 import type { KeyMetadata } from "@aws-sdk/client-kms";
 import { canonicalPairs, type ProviderContext } from "../../crypto/encryption-context.ts";
 import { ciphertextRejected } from "../../errors.ts";
-import { distrusted } from "../distrust.ts";
+import { distrusted, ProviderLie } from "../distrust.ts";
 import type { Provider } from "../provider.ts";
-import { checkPlaintext, dataKeyBytes, isPlaintextLength } from "../secrets.ts";
+import { checkPlaintext, dataKeyBytes, isPlaintextLength, withLastBitFlipped } from "../secrets.ts";
 import type { AwsClient } from "./client.ts";
 import { type AwsKey, isKey } from "./key.ts";
 import { isWhole, reportOf, stateOf } from "./report.ts";
@@ -26,6 +26,12 @@ export function awsProvider(client: AwsClient, key: AwsKey, region: string): Pro
     return described;
   }
 
+  /** One that names none was cut short on its way; one that names another is a lie. */
+  function refuseOther(answered: string | undefined): void {
+    if (isKey(key, answered)) return;
+    throw answered ? new ProviderLie("other-key") : distrusted("it does not name the key");
+  }
+
   return {
     name: "aws",
     keyId: key.keyId,
@@ -36,8 +42,9 @@ export function awsProvider(client: AwsClient, key: AwsKey, region: string): Pro
       const { Plaintext, CiphertextBlob, KeyId } = await client.generateDataKey(input, signal);
       const plaintext = takenOut(Plaintext);
       try {
-        if (!isKey(key, KeyId)) throw distrusted("it comes from another key");
-        if (plaintext?.length !== dataKeyBytes) throw distrusted(`a data key of ${plaintext?.length ?? "no"} bytes`);
+        refuseOther(KeyId);
+        if (plaintext === undefined || plaintext.length === 0) throw distrusted("it holds no data key");
+        if (plaintext.length !== dataKeyBytes) throw new ProviderLie("short-key");
         return { plaintext, wrapped: blobIn(CiphertextBlob) };
       } catch (error) {
         plaintext?.fill(0);
@@ -49,7 +56,7 @@ export function awsProvider(client: AwsClient, key: AwsKey, region: string): Pro
       checkPlaintext(plaintext);
       const input = { KeyId: arn, Plaintext: plaintext, EncryptionContext: checked(context) };
       const { CiphertextBlob, KeyId } = await client.encrypt(input, signal);
-      if (!isKey(key, KeyId)) throw distrusted("it comes from another key");
+      refuseOther(KeyId);
       return blobIn(CiphertextBlob);
     },
 
@@ -58,11 +65,17 @@ export function awsProvider(client: AwsClient, key: AwsKey, region: string): Pro
       const input = { KeyId: arn, CiphertextBlob: wrapped, EncryptionContext: checked(context) };
       const { Plaintext, KeyId } = await client.decrypt(input, signal);
       const plaintext = takenOut(Plaintext);
-      const isOfKey = isKey(key, KeyId);
-      if (isOfKey && plaintext && isPlaintextLength(plaintext.length)) return plaintext;
-      plaintext?.fill(0);
-      throw distrusted(isOfKey ? `a plaintext of ${plaintext?.length ?? "no"} bytes` : "it comes from another key");
+      try {
+        refuseOther(KeyId);
+        if (plaintext && isPlaintextLength(plaintext.length)) return plaintext;
+        throw distrusted(`a plaintext of ${plaintext?.length ?? "no"} bytes`);
+      } catch (error) {
+        plaintext?.fill(0);
+        throw error;
+      }
     },
+
+    tampered: withLastBitFlipped,
 
     async describe(signal) {
       return stateOf(await metadata(signal), client.clockSkewMs());

@@ -4,7 +4,7 @@
  */
 import type { KeyVaultKey } from "@azure/keyvault-keys";
 import { invalidField, KmsError } from "../../errors.ts";
-import { distrusted } from "../distrust.ts";
+import { distrusted, ProviderLie } from "../distrust.ts";
 import { keyVersion, type WrapAlgorithm } from "./wrapped.ts";
 
 /** The key without its version. */
@@ -111,9 +111,11 @@ export function misfit(key: AzureKey): string | undefined {
   return lacking.length === 0 ? undefined : `does not permit ${lacking.join(" and ")}`;
 }
 
-/** The key and version in an answer, which must be those that were asked for. */
+/** The key and version in an answer, which must be those that were asked for. Where a version was, another key is a lie. */
 export function answeredVersion({ keyId }: Pick<AzureKeyName, "keyId">, kid: unknown, wanted?: string): string {
   const { keyId: answered, version = "" } = (typeof kid === "string" ? parseKeyId(kid) : undefined) ?? {};
+  const isOther = answered !== undefined && answered !== keyId;
+  if (isOther && wanted !== undefined) throw new ProviderLie("other-key");
   if (answered !== keyId || !keyVersion.test(version)) throw distrusted("it comes from another key");
   if (wanted !== undefined && version !== wanted) throw distrusted("it comes from another version of the key");
   return version;

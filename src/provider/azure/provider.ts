@@ -6,9 +6,10 @@ import { randomBytes } from "node:crypto";
 import { providerContextBytes } from "../../crypto/encryption-context.ts";
 import { ciphertextRejected, hasCode } from "../../errors.ts";
 import { refuseAborted } from "../../runtime/deadline.ts";
+import { answerChecks } from "../answer-checks.ts";
 import { distrusted } from "../distrust.ts";
 import type { Provider } from "../provider.ts";
-import { checkPlaintext, freshDataKey } from "../secrets.ts";
+import { checkPlaintext, freshDataKey, withLastBitFlipped } from "../secrets.ts";
 import type { AzureClient } from "./client.ts";
 import { type AzureKey, type AzureKeyName, answeredVersion, isRsa } from "./key.ts";
 import { type KnownKey, knownKey } from "./known-key.ts";
@@ -60,6 +61,9 @@ export function azureProvider({ client, name, key, close }: OpenedKey): Provider
       }
     },
 
+    /** Context and form are sealed here, under K: the vault has no say in them. */
+    tampered: withLastBitFlipped,
+
     async describe(signal) {
       return known.stateIn(await known.look(signal));
     },
@@ -87,6 +91,8 @@ interface SecretCalls {
 }
 
 function secretCalls(client: AzureClient, name: AzureKeyName, known: KnownKey): SecretCalls {
+  const checks = answerChecks(); // the resilience layer sees what K seals, and never K
+
   async function wrapUnderKnown(secret: Uint8Array, signal?: AbortSignal) {
     const refused = known.wrapRefused();
     if (refused !== undefined) throw refused;
@@ -96,7 +102,7 @@ function secretCalls(client: AzureClient, name: AzureKeyName, known: KnownKey): 
     const wanted = algorithm === "RSA-OAEP-256" ? bits / 8 : wrappedKeyBytes(algorithm)[0];
     if (!(result instanceof Uint8Array) || result.length !== wanted)
       throw distrusted("a wrapped key of another length");
-    return { algorithm, version, wrappedKey: result };
+    return { algorithm, version, wrappedKey: checks.wrapped(result, secret) };
   }
 
   return {
@@ -122,7 +128,7 @@ function secretCalls(client: AzureClient, name: AzureKeyName, known: KnownKey): 
         answeredVersion(name, kid, version);
         if (!(result instanceof Uint8Array) || result.length !== secretBytes)
           throw distrusted("a key of another length");
-        return Uint8Array.from(result);
+        return checks.opened(Uint8Array.from(result), wrappedKey);
       } finally {
         if (result instanceof Uint8Array) result.fill(0);
       }

@@ -7,11 +7,11 @@
 import { encodeBase64 } from "../../encoding/base64.ts";
 import { type ProviderContext, providerContextBytes } from "../../crypto/encryption-context.ts";
 import { crc32c } from "../../encoding/crc32c.ts";
-import { distrusted } from "../distrust.ts";
+import { distrusted, ProviderLie } from "../distrust.ts";
 import { bytesIn, checkSum, dataOf, takePlaintext } from "./response.ts";
 import { failure, type GcpCall, saysDeadToken } from "./errors.ts";
 import type { HttpAnswer, HttpConnection, HttpRequest } from "../http.ts";
-import { type GcpKey, versionIn } from "./key.ts";
+import { type GcpKey, isOtherKey, versionIn } from "./key.ts";
 import { type Described, described } from "./report.ts";
 import type { GcpTokens } from "./tokens.ts";
 import { refuseAborted } from "../../runtime/deadline.ts";
@@ -59,7 +59,8 @@ export function gcpCalls(connection: HttpConnection, tokens: GcpTokens, key: Gcp
     async encrypt(plaintext, context, signal) {
       const aad = providerContextBytes(context);
       const data = dataOf(await post("encrypt", () => secretJson("plaintext", plaintext, aad), signal));
-      if (versionIn(key, data.name) === undefined) throw distrusted("it comes from another key");
+      if (isOtherKey(key, data.name)) throw new ProviderLie("other-key");
+      if (versionIn(key, data.name) === undefined) throw distrusted("it does not name a version of the key");
       if (data.verifiedPlaintextCrc32c !== true || data.verifiedAdditionalAuthenticatedDataCrc32c !== true) {
         throw distrusted("what was sent was not checked on its arrival");
       }

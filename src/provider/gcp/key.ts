@@ -38,6 +38,12 @@ export function versionIn(key: GcpKey, answered: unknown): string | undefined {
   return other !== undefined && areSame(key, other.key) ? other.version : undefined;
 }
 
+/** Whether an answer names another key, or a version of one. */
+export function isOtherKey(key: GcpKey, answered: unknown): boolean {
+  const other = typeof answered === "string" ? parse(answered) : undefined;
+  return other !== undefined && !areSame(key, other.key);
+}
+
 function parse(text: string): { key: GcpKey; version: string | undefined } | undefined {
   const [, project, location, keyRing, id, version] = pattern.exec(text) ?? [];
   if (project === undefined || location === undefined || keyRing === undefined || id === undefined) return undefined;

@@ -11,7 +11,7 @@ import { checkPlaintext, freshDataKey } from "../secrets.ts";
 import type { GcpCalls, KeyReading } from "./client.ts";
 import type { GcpKey } from "./key.ts";
 import { reportOf, stateOf } from "./report.ts";
-import { unwrapped, wrapped } from "./wrapped.ts";
+import { unwrapped, withCiphertextChanged, wrapped } from "./wrapped.ts";
 
 export interface OpenedKey {
   key: GcpKey;
@@ -54,6 +54,8 @@ export function gcpProvider({ key, keyId, calls, close }: OpenedKey): Provider {
       if (ciphertext === undefined) throw ciphertextRejected();
       return calls.decrypt(ciphertext, context, signal);
     },
+
+    tampered: withCiphertextChanged,
 
     async describe(signal) {
       const { key: seen, clockSkewMs } = await read(signal);

@@ -8,7 +8,7 @@ import { openGcm, sealGcm } from "../../crypto/aes-gcm.ts";
 import { providerContextBytes } from "../../crypto/encryption-context.ts";
 import { refuseAborted } from "../../runtime/deadline.ts";
 import type { Provider } from "../provider.ts";
-import { checkPlaintext, freshDataKey } from "../secrets.ts";
+import { checkPlaintext, freshDataKey, withLastBitFlipped } from "../secrets.ts";
 import { masterKeyFromFile, randomMasterKey } from "./master-key.ts";
 import type { LocalSettings } from "./settings.ts";
 
@@ -39,6 +39,8 @@ export function localProvider(key: KeyObject): Provider {
       refuseAborted(signal);
       return openGcm(key, wrapped, providerContextBytes(context));
     },
+
+    tampered: withLastBitFlipped,
 
     async describe(signal) {
       refuseAborted(signal);

@@ -18,7 +18,7 @@ import { knownKey } from "./known-key.ts";
 import { pathsOf } from "./paths.ts";
 import { capabilityAdvice } from "./report.ts";
 import type { VaultSettings } from "./settings.ts";
-import { wrappedVersion } from "./wrapped.ts";
+import { withOneLetterChanged, wrappedVersion } from "./wrapped.ts";
 
 export interface OpenedKey {
   settings: VaultSettings;
@@ -74,6 +74,8 @@ export function vaultProvider({ settings, calls, key, close }: OpenedKey): Provi
       if (wrappedVersion(wrapped) === undefined) throw ciphertextRejected();
       return calls.decrypt(wrapped, context, signal);
     },
+
+    tampered: withOneLetterChanged,
 
     async describe(signal) {
       return known.stateIn(await known.read(signal));

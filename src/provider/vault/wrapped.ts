@@ -19,3 +19,18 @@ export function wrappedVersion(wrapped: Uint8Array): number | undefined {
   const sealed = decodeBase64(wrapped.subarray(head[0].length));
   return sealed !== undefined && sealed.length >= minSealedBytes ? Number(head[1]) : undefined;
 }
+
+/**
+ * Flips the bit that makes a letter of the base64 small or large, so that the text has its form still. Not so near the end that it may
+ * count for nothing.
+ */
+export function withOneLetterChanged(wrapped: Uint8Array): Uint8Array {
+  const copy = Uint8Array.from(wrapped);
+  const at = copy.findLastIndex((byte, index) => index < copy.length - 4 && isLetter(byte));
+  if (at >= 0) copy[at]! ^= 0x20;
+  return copy;
+}
+
+function isLetter(byte: number): boolean {
+  return /[A-Za-z]/.test(String.fromCharCode(byte));
+}

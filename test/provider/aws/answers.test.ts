@@ -42,6 +42,8 @@ const badCredentials = { ...denied, says: "does not accept this service's creden
 const cannot = { ...unavailable, says: "cannot answer now" };
 const unreadable = { ...unavailable, says: "cannot be read" };
 const untrusted = { ...unavailable, says: "not to be trusted" };
+/** What no honest provider answers. */
+const lie = { ...denied, says: "not to be trusted" };
 
 const rows: Row[] = [
   { what: "a ciphertext that is not whole", answer: { error: "InvalidCiphertextException" }, ...rejected },
@@ -163,14 +165,14 @@ const rows: Row[] = [
   {
     what: "a plaintext of another key",
     answer: changed({ KeyId: "arn:aws:kms:eu-west-1:111122223333:key/other" }),
-    ...untrusted,
+    ...lie,
   },
   {
     what: "a plaintext of another account's key",
     answer: {
       change: (answer) => ({ ...answer, KeyId: String(answer.KeyId).replace("111122223333", "999999999999") }),
     },
-    ...untrusted,
+    ...lie,
   },
   { what: "a plaintext of no key", answer: changed({ KeyId: undefined }), ...untrusted },
   { what: "no plaintext", answer: changed({ Plaintext: "" }), ...untrusted },
@@ -184,13 +186,13 @@ const rows: Row[] = [
     what: "a data key of another key",
     operation: "GenerateDataKey",
     answer: changed({ KeyId: "alias/fluo" }),
-    ...untrusted,
+    ...lie,
   },
   {
     what: "a data key that is short",
     operation: "GenerateDataKey",
     answer: changed({ Plaintext: randomBytes(31).toString("base64") }),
-    ...untrusted,
+    ...lie,
   },
   {
     what: "a data key without its wrapped form",
@@ -198,7 +200,7 @@ const rows: Row[] = [
     answer: changed({ CiphertextBlob: undefined }),
     ...untrusted,
   },
-  { what: "an encryption under another key", operation: "Encrypt", answer: changed({ KeyId: "other" }), ...untrusted },
+  { what: "an encryption under another key", operation: "Encrypt", answer: changed({ KeyId: "other" }), ...lie },
   { what: "an encryption to nothing", operation: "Encrypt", answer: changed({ CiphertextBlob: "" }), ...untrusted },
   {
     what: "an encryption that is too long",

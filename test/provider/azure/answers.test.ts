@@ -48,6 +48,8 @@ const unavailable = {
 } as const;
 const cannot = { ...unavailable, says: "cannot answer now" };
 const untrusted = { ...unavailable, says: "not to be trusted" };
+/** What no honest provider answers. */
+const lie = { ...denied, says: "not to be trusted", advice: "the provider is not to be trusted" };
 const role = (action: string) =>
   `Microsoft.KeyVault/vaults/keys/${action}/action: az role assignment create --role "Key Vault Crypto Service Encryption User"`;
 
@@ -240,12 +242,12 @@ const rows: Row[] = [
   {
     what: "a key of another key",
     answer: otherKid((kid) => kid.replace("/fluo/", "/other/")),
-    ...untrusted,
+    ...lie,
   },
   {
     what: "a key of another vault",
     answer: otherKid((kid) => kid.replace("localhost", "elsewhere")),
-    ...untrusted,
+    ...lie,
   },
   { what: "a key of another version", answer: otherKid((kid) => kid.slice(0, -32) + "0".repeat(32)), ...untrusted },
   { what: "a key of no version", answer: otherKid((kid) => kid.slice(0, -33)), ...untrusted },

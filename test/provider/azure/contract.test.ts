@@ -206,6 +206,15 @@ describe.skipIf(!canServe)("on a fake of Key Vault", () => {
     });
   });
 
+  it("catches a vault that unwraps K to other bytes than it wrapped, and does not take it for a ciphertext that was altered", async () => {
+    const { vault, provider } = await openedOnFake();
+    const { wrapped } = await provider.generateDataKey(context);
+    const change = (answer: Record<string, unknown>) => ({ ...answer, value: randomBytes(32).toString("base64url") });
+    vault.once({ change }, "unwrapkey");
+    expect(await thrownBy(() => provider.decrypt(wrapped, context))).toMatchObject({ lie: "other-bytes" });
+    expect(await provider.decrypt(wrapped, context)).toHaveLength(32);
+  });
+
   describe("a wrapped key that names a version", () => {
     it("that never was is rejected, and one of a key that is gone is denied", async () => {
       const { vault, key, provider } = await openedOnFake();

@@ -44,6 +44,8 @@ const unavailable = { code: "PROVIDER_UNAVAILABLE", status: RpcCode.UNAVAILABLE,
 const cannot = { ...unavailable, says: "cannot answer now" };
 const unreadable = { ...unavailable, says: "cannot be read" };
 const untrusted = { ...unavailable, says: "not to be trusted" };
+/** What no honest provider answers. */
+const lie = { ...denied, says: "not to be trusted", advice: "the provider is not to be trusted" };
 
 const reason = (name: string, metadata: object = {}) => ({
   "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -296,13 +298,13 @@ const rows: Row[] = [
     what: "an encryption under another key",
     operation: "encrypt",
     answer: { change: { name: `${keyName}-2/cryptoKeyVersions/1` } },
-    ...untrusted,
+    ...lie,
   },
   {
     what: "an encryption in another project",
     operation: "encrypt",
     answer: { change: { name: `${keyName.replace("audit-1", "audit-2")}/cryptoKeyVersions/1` } },
-    ...untrusted,
+    ...lie,
   },
   { what: "an encryption under no version", operation: "encrypt", answer: { change: { name: keyName } }, ...untrusted },
   { what: "an encryption to nothing", operation: "encrypt", answer: { change: { ciphertext: "" } }, ...untrusted },

@@ -125,6 +125,15 @@ describe("a wrapped key", () => {
     expect(kms.count(/:decrypt$/)).toBe(wrapped.length - 5);
   });
 
+  it("that a probe tampered with is refused by Cloud KMS itself", async () => {
+    const { kms, provider } = await openedOnFake();
+    const { wrapped } = await provider.generateDataKey(context);
+    expect(await thrownBy(() => provider.decrypt(provider.tampered(wrapped), context))).toBeKmsError(
+      "CIPHERTEXT_REJECTED",
+    );
+    expect(kms.count(/:decrypt$/)).toBe(1);
+  });
+
   it("opens after the key was rotated, as long as its version is enabled", async () => {
     const { kms, key, provider } = await openedOnFake();
     const { wrapped, plaintext } = await provider.generateDataKey(context);

@@ -311,6 +311,16 @@ describe("a wrapped key", () => {
     expect(await provider.decrypt(wrapped, context)).toHaveLength(30);
   });
 
+  it("that a probe tampered with has its form, and is refused by Vault itself", async () => {
+    const provider = await open();
+    const { wrapped } = await provider.generateDataKey(context);
+    const before = vault.count(decryptPath);
+    expect(await thrownBy(() => provider.decrypt(provider.tampered(wrapped), context))).toBeKmsError(
+      "CIPHERTEXT_REJECTED",
+    );
+    expect(vault.count(decryptPath)).toBe(before + 1);
+  });
+
   it("opens after the key was rotated, and new ones are of the new version", async () => {
     const provider = await open();
     const { wrapped, plaintext } = await provider.generateDataKey(context);

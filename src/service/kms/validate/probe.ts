@@ -5,6 +5,7 @@
 import { create } from "@bufbuild/protobuf";
 import { Outcome, type ValidationTest, ValidationTestSchema } from "../../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { hasCode, KmsError, type KmsErrorCode } from "../../../errors.ts";
+import { ProviderLie } from "../../../provider/distrust.ts";
 import { refuseAborted, withDeadline } from "../../../runtime/deadline.ts";
 
 /** What a test gave, or the name of the test that failed first. */
@@ -24,6 +25,8 @@ export interface Probe {
   ask<const On extends readonly Tried<unknown>[], T>(name: string, on: On, run: Attempt<On, T>): Promise<Tried<T>>;
   /** In the order in which they ran. */
   readonly tests: readonly ValidationTest[];
+  /** Whether one failed because the provider lied. */
+  readonly sawLie: boolean;
   /** What is to be done about those that failed. */
   readonly advice: readonly string[];
 }
@@ -52,6 +55,7 @@ export function createProbe({
 }: ProbeOptions): Probe {
   const tests: ValidationTest[] = [];
   const advice: string[] = [];
+  let sawLie = false;
   let silent: Tried<never> | undefined;
   const late = () =>
     new KmsError("DEADLINE_EXCEEDED", `the provider gave no answer within ${answerWithinMs / 1_000} s`);
@@ -80,6 +84,7 @@ export function createProbe({
       refuseAborted(signal);
       const isOurs = error instanceof KmsError;
       if (!isOurs) unexpected(error);
+      if (error instanceof ProviderLie) sawLie = true;
       note(Outcome.FAIL, isOurs ? `${error.code}: ${error.message}` : "internal error: see the log of the service");
       if (isOurs && error.advice !== undefined) advice.push(error.advice);
       failed(error);
@@ -89,6 +94,9 @@ export function createProbe({
 
   return {
     tests,
+    get sawLie() {
+      return sawLie;
+    },
     advice,
     test,
     async ask(name, on, run) {
@@ -108,8 +116,11 @@ export function createProbe({
   };
 }
 
-/** Passes where `run` is refused as every authenticity failure is, and fails with any other error. */
-export function mustReject<Given extends unknown[]>(run: (...given: Given) => unknown) {
+/** Passes where `run` is refused as every authenticity failure is, and fails with any other error; with `accepted` where it is not refused. */
+export function mustReject<Given extends unknown[]>(
+  run: (...given: Given) => unknown,
+  accepted = new KmsError("INTERNAL", "was accepted and must be refused"),
+) {
   return async (...given: Given): Promise<void> => {
     try {
       await run(...given);
@@ -117,7 +128,7 @@ export function mustReject<Given extends unknown[]>(run: (...given: Given) => un
       if (hasCode(error, "CIPHERTEXT_REJECTED")) return;
       throw error;
     }
-    throw new KmsError("INTERNAL", "was accepted and must be refused");
+    throw accepted;
   };
 }
 

@@ -15,6 +15,7 @@ import type { Keyring } from "../../../keys/keyring.ts";
 import type { ProviderWatch } from "../../../provider-keys/watch.ts";
 import type { UsableDataKey, UsableSigningKey } from "../../../keys/usable-key.ts";
 import { type FieldPlace, openField, readToken, sealField } from "../../../envelope/pii-field.ts";
+import { type Lie, ProviderLie } from "../../../provider/distrust.ts";
 import type { Provider, ProviderKeyReport, ProviderKeyState } from "../../../provider/provider.ts";
 import { readSignSpanRequest } from "../../codec/sign-span.ts";
 import { signSpan } from "../../../attestation/sign-statement.ts";
@@ -32,7 +33,7 @@ export interface ValidationParts {
   clock: () => Date;
 }
 
-type ProviderLook = Pick<ProviderWatch, "provider" | "current" | "look">;
+type ProviderLook = Pick<ProviderWatch, "provider" | "current" | "look" | "probe">;
 
 export interface ValidatedProvider {
   /** Not held back while its key is refused: what it says then is what an operator must read. */
@@ -111,6 +112,7 @@ export async function tryPaths(parts: ValidationParts, validated: Validated): Pr
     const encrypted = await tryPii(validated, keys.data);
     const spans = await trySpans(parts, validated, { first, signing: keys.signing });
     await refuseAtProvider(validated, operations);
+    if (validated.probe.sawLie) await validated.used.watch.probe(); // the service is not to believe it until it is asked
     await refuseHere(validated, { encrypted, spans });
   } finally {
     close();
@@ -230,14 +232,18 @@ function probeSpan(name: string) {
 
 /** Only where the provider opens what is right: what is refused for another reason proves nothing. */
 async function refuseAtProvider({ tenantId, used, probe }: Validated, { decrypted }: Operations): Promise<void> {
-  const refusal = (name: string, change: (given: Wrapped) => Partial<Wrapped>) =>
+  const refusal = (name: string, lie: Lie, change: (given: Wrapped) => Partial<Wrapped>) =>
     probe.ask(name, [decrypted], ([given], signal) => {
       const { wrapped, context } = { ...given, ...change(given) };
-      return mustReject(() => used.unguarded.decrypt(wrapped, context, signal))();
+      return mustReject(() => used.unguarded.decrypt(wrapped, context, signal), new ProviderLie(lie))();
     });
-  await refusal("refuse_wrong_context", ({ context }) => ({ context: { ...context, tenant_id: `${tenantId}.other` } }));
-  await refusal("refuse_flipped_bit", ({ wrapped }) => ({ wrapped: withOneBitFlipped(wrapped) }));
-  await refusal("refuse_other_key", ({ wrapped }) => ({ wrapped: asOfAnotherKey(wrapped) }));
+  await refusal("refuse_wrong_context", "wrong-context", ({ context }) => ({
+    context: { ...context, tenant_id: `${tenantId}.other` },
+  }));
+  await refusal("refuse_flipped_bit", "tampered-ciphertext", ({ wrapped }) => ({
+    wrapped: used.unguarded.tampered(wrapped),
+  }));
+  await refusal("refuse_other_key", "tampered-ciphertext", ({ wrapped }) => ({ wrapped: asOfAnotherKey(wrapped) }));
 }
 
 async function refuseHere(
@@ -257,17 +263,6 @@ async function refuseHere(
 /** Some providers wrap to text, as in `vault:v1:` and base64, which must stay such: else it is refused by its form and not by the key. */
 function isText(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte > 0x20 && byte < 0x7f);
-}
-
-/** The last bit, which is in the tag; in a text the one that makes a letter small or large, not so near the end that it may count for nothing. */
-function withOneBitFlipped(wrapped: Uint8Array): Uint8Array {
-  const copy = Uint8Array.from(wrapped);
-  if (!isText(copy)) copy[copy.length - 1]! ^= 1;
-  else {
-    const at = copy.findLastIndex((byte, index) => index < copy.length - 4 && isLetter(byte));
-    copy[at]! ^= 0x20;
-  }
-  return copy;
 }
 
 /** As long and of the same form, and nothing that this key ever wrapped. */

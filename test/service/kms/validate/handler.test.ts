@@ -11,6 +11,7 @@ import { randomMasterKey } from "../../../../src/provider/local/master-key.ts";
 import type { Provider, ProviderKeyReport } from "../../../../src/provider/provider.ts";
 import { type ResilienceOptions, resilient } from "../../../../src/provider/resilience.ts";
 import type { CallContext } from "../../../../src/call/context.ts";
+import { withOneLetterChanged } from "../../../../src/provider/vault/wrapped.ts";
 import { allIsWell } from "../../../../src/service/kms/validate/recommendations.ts";
 import { type ValidateParts, validateHandlers } from "../../../../src/service/kms/validate/handler.ts";
 import { memoryStore } from "../../../../src/store/sqlite/memory.ts";
@@ -379,14 +380,18 @@ describe("the clock", () => {
 describe("a provider that accepts what it must refuse", () => {
   const lying = async () => new Uint8Array(32);
 
-  it("fails where it ignores the context", async () => {
-    const answer = await validated((local) => ({
+  it("fails where it ignores the context, and the key is used no more at once", async () => {
+    const { run, watches } = await withLocal((local) => ({
       generateDataKey: (_, signal) => local.generateDataKey({}, signal),
       encrypt: (plaintext, _, signal) => local.encrypt(plaintext, {}, signal),
       decrypt: (wrapped, _, signal) => local.decrypt(wrapped, {}, signal),
     }));
+    const answer = await run();
+    expect(watches[0]!.current()).toMatchObject({ condition: "denied", lie: "wrong-context" });
     expect(failedIn(answer)).toEqual(["refuse_wrong_context"]);
-    expect(messageOf(answer, "refuse_wrong_context")).toBe("INTERNAL: was accepted and must be refused");
+    expect(messageOf(answer, "refuse_wrong_context")).toBe(
+      "PROVIDER_DENIED: the provider is not to be trusted: it opened a wrapped key under another encryption context",
+    );
   });
 
   it("fails where it opens anything", async () => {
@@ -418,6 +423,7 @@ describe("a provider that accepts what it must refuse", () => {
           if (`vault:v1:${body.toString("base64")}` !== text) seen.push(text);
           return local.decrypt(body, ...rest);
         },
+        tampered: withOneLetterChanged,
       };
     });
     expect(failedIn(answer)).toEqual([]);

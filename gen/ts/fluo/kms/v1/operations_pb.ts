@@ -454,7 +454,7 @@ export type ProviderKeyStatus = Message<"fluo.kms.v1.ProviderKeyStatus"> & {
   condition: ProviderCondition;
 
   /**
-   * The provider's own word for the key's state, or why there is none.
+   * The provider's own word for the key's state, or why there is none; "not to be trusted: " and what it did where it was caught in a lie.
    *
    * @generated from field: string detail = 5;
    */
@@ -1451,7 +1451,8 @@ export const ProviderCondition = {
   UNAVAILABLE: 2,
 
   /**
-   * It refuses the key (disabled, pending deletion, access denied, not found): no key under it is used.
+   * It refuses the key (disabled, pending deletion, access denied, not found), or was caught in a lie, until a probe of it passes: no key
+   * under it is used.
    *
    * @generated from enum value: PROVIDER_CONDITION_DENIED = 3;
    */

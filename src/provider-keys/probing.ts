@@ -1,0 +1,131 @@
+/**
+ * When provider keys are probed (lie-probe.ts): each once an hour by one replica, under a lease, a tenant's own only where this replica used it
+ * in that hour. A pass finishes the lease. A probe that caught the provider, or showed nothing, does not: every other replica is due within
+ * 5 minutes and a half, and sees for itself.
+ *
+ * A lease that is held is asked for again when it must have ended: its holder may be dead.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import type { Logger } from "pino";
+import { hasCode, KmsError } from "../errors.ts";
+import type { Provider } from "../provider/provider.ts";
+import type { LeaseStore } from "../store/lease-store.ts";
+import type { ProbeOutcome } from "./belief.ts";
+import type { ProviderWatch } from "./watch.ts";
+
+export interface ProbedKey {
+  watch: Pick<ProviderWatch, "provider" | "current" | "probe" | "usedAtMs">;
+  /** Whether it is probed only while it is used. */
+  ifUsed: boolean;
+}
+
+export interface Probing {
+  /** Begins nothing more. A probe that is under way has no effect on the store: its lease ends by itself. */
+  close(): void;
+}
+
+export interface ProbingOptions {
+  /** Those that are open now. */
+  keys(): readonly ProbedKey[];
+  store: LeaseStore;
+  clock: () => Date;
+  log: Pick<Logger, "warn">;
+  /** In [0, 1). */
+  random?: () => number;
+}
+
+const everyMs = 3_600_000;
+/** A pass is followed by the next after an hour and up to so much. */
+const jitterMs = 5 * 60_000;
+/** After a probe that showed nothing, but may soon. */
+const againMs = 60_000;
+const lookEveryMs = 30_000;
+/** Two rounds of calls of 10 s at most, and room. */
+const leaseTtlMs = 60_000;
+/** By how much the clocks of two replicas may differ. */
+const clockSkewMs = 5 * 60_000;
+const atOnce = 4;
+const holderBytes = 16;
+
+export function scheduleProbes({ keys, store, clock, log, random = Math.random }: ProbingOptions): Probing {
+  const holder = randomBytes(holderBytes).toString("hex");
+  const dueAtMs = new WeakMap<ProbedKey["watch"], number>();
+  let isClosed = false;
+  let timer: NodeJS.Timeout | undefined;
+  const within = (ms: number) => performance.now() + ms + jitterMs * random();
+
+  function isDue({ watch, ifUsed }: ProbedKey): boolean {
+    if (watch.current().condition !== "answering") return false; // refused, or away: a probe would show nothing
+    const now = performance.now();
+    const usedAtMs = watch.usedAtMs();
+    if (ifUsed && (usedAtMs === undefined || usedAtMs < now - everyMs)) return false;
+    const due = dueAtMs.get(watch);
+    if (due !== undefined || ifUsed) return due === undefined || due <= now;
+    dueAtMs.set(watch, within(againMs)); // the service's own were probed at the start
+    return false;
+  }
+
+  /** Gives when the key is due again. */
+  async function probe({ watch }: ProbedKey): Promise<number> {
+    const name = leaseOf(watch.provider);
+    const { generation, finishedAt } = await store.lease(name, holder, leaseTtlMs);
+    if (generation === undefined) return performance.now() + leaseTtlMs;
+    const beganAt = clock();
+    const passedMs = finishedAt === undefined ? everyMs : beganAt.getTime() - finishedAt.getTime();
+    // One that is yet to come was noted by a clock that was wrong.
+    const isDone = passedMs < everyMs && passedMs > -clockSkewMs;
+    const outcome = isDone || isClosed ? undefined : await watch.probe();
+    if (isClosed) return performance.now();
+    await (outcome === "passed" ? store.finishLease({ name, generation }, beganAt) : store.lease(name, holder, 0));
+    if (isDone) return within(everyMs - passedMs);
+    if (outcome !== undefined) logUnshown(log, watch.provider, outcome);
+    return within(mayPass(outcome) ? againMs : everyMs);
+  }
+
+  async function look(): Promise<void> {
+    const due = keys().filter(isDue);
+    const next = async (): Promise<void> => {
+      for (let key = due.shift(); key !== undefined && !isClosed; key = due.shift()) {
+        dueAtMs.set(key.watch, within(againMs)); // should the store not answer
+        await probe(key).then(
+          (at) => dueAtMs.set(key.watch, at),
+          (err) => isClosed || log.warn({ err }, "the lease of a probe is asked for again in a minute"),
+        );
+      }
+    };
+    await Promise.all(Array.from({ length: atOnce }, next));
+  }
+
+  function lookLater(): void {
+    if (isClosed) return;
+    timer = setTimeout(() => void look().finally(lookLater), lookEveryMs).unref();
+  }
+
+  lookLater();
+  return {
+    close() {
+      isClosed = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** Denials stay, each is a line in the provider's log, and a key of which nothing is known has nothing to show in a minute either. */
+function mayPass(outcome: ProbeOutcome | undefined): boolean {
+  return outcome instanceof Error && !hasCode(outcome, "PROVIDER_DENIED", "NOT_FOUND");
+}
+
+/** Where a probe showed nothing, but for a key that has wrapped nothing. */
+export function logUnshown(
+  log: Pick<Logger, "warn">,
+  { name, keyId }: Pick<Provider, "name" | "keyId">,
+  outcome: ProbeOutcome,
+) {
+  if (!(outcome instanceof Error) || hasCode(outcome, "NOT_FOUND")) return;
+  const reason = outcome instanceof KmsError ? outcome.message : "internal error";
+  log.warn({ provider: name, keyId, reason }, "the provider key could not be probed, and is probed again");
+}
+
+function leaseOf({ name, keyId }: Pick<Provider, "name" | "keyId">): string {
+  return `probe/${createHash("sha256").update(`${name} ${keyId}`).digest("hex").slice(0, 32)}`;
+}
