@@ -50,6 +50,8 @@ export type KmsErrorCode =
   | "CANCELLED"
   /** A stored record fails its own authentication. */
   | "DATA_LOSS"
+  /** The store is behind what was noted as durable outside of it: it was put back, or lost its newest commits. */
+  | "ROLLBACK_SUSPECTED"
   | "UNIMPLEMENTED"
   /** A bug, and only a bug. */
   | "INTERNAL";

@@ -39,6 +39,7 @@ export async function withConfig(
       code: error.code,
       message,
       fields: error.violations.map(({ field, description }) => ({ field, description })),
+      ...(Object.keys(error.metadata).length > 0 && { metadata: error.metadata }),
     };
     if (error.code !== "INVALID_ARGUMENT") throw new Failure(message, json);
     if (options.json === true) printJson(json);
@@ -58,6 +59,13 @@ export async function using<T extends { close(): Promise<void> }, R>(
   } finally {
     await opened.close();
   }
+}
+
+/** Tells on standard error what an operator should hear of how a store was opened. */
+export async function told(opening: Promise<Tables>): Promise<Tables> {
+  const tables = await opening;
+  if (tables.log?.isWarning === true) console.error(oneLine(`warning: the write-ahead log was ${tables.log.text}`));
+  return tables;
 }
 
 /** A key file that is not there is not made: what is stored was wrapped by another. */

@@ -18,6 +18,8 @@ import type { TimeStore } from "./time-store.ts";
 export interface LockedStore {
   /** The name in `fluo.kms.store`. */
   readonly name: string;
+  /** What an operator should hear of how it was opened, one sentence each. */
+  readonly remarks: readonly string[];
   /** DATA_LOSS where there are records and no store key. */
   storeKey(): Promise<WrappedStoreKey | undefined>;
   /** Create-if-absent: no effect where there is one. DATA_LOSS where there are records and no store key. */

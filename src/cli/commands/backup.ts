@@ -4,7 +4,7 @@ import { openTables } from "../../store/registry.ts";
 import { type Command, exitCode, jsonOption } from "../command.ts";
 import { configOption } from "../configuration.ts";
 import { printJson, printLine, printTable } from "../print.ts";
-import { contentsJson, contentsRows, using, withConfig } from "../open-store.ts";
+import { contentsJson, contentsRows, told, using, withConfig } from "../open-store.ts";
 
 export const backup: Command = {
   name: "backup",
@@ -18,7 +18,7 @@ export const backup: Command = {
   run: (options, operand) =>
     withConfig(options, async (config) => {
       const file = resolve(operand);
-      const contents = await using(openTables(config.store), (tables) => tables.backUp(file));
+      const contents = await using(told(openTables(config.store)), (tables) => tables.backUp(file));
       if (options.json === true) printJson({ file, ...contentsJson(contents) });
       else {
         printLine(`backed up to ${file}`);

@@ -20,6 +20,7 @@ import {
   providerKeyRows,
   statesText,
   storeName,
+  told,
   using,
   withConfig,
 } from "../open-store.ts";
@@ -27,6 +28,7 @@ import {
 interface Report {
   store: string;
   storeId: string;
+  log: Tables["log"];
   rows: CheckedRows;
   logs: CheckedLogs;
   /** Keys that the provider opened. */
@@ -48,7 +50,7 @@ export const check: Command = {
   run: (options) =>
     withConfig(options, (config) =>
       using(everyProviderKey(config), (providerKeys) =>
-        using(openTables(config.store), async (tables) => {
+        using(told(openTables(config.store)), async (tables) => {
           const store = storeName(config.store);
           const { stored, key } = await keyOf(tables, providerKeys, store);
           const progress = progressLine();
@@ -63,7 +65,8 @@ export const check: Command = {
           });
           const opened = await openSecrets({ tables, key, providerKeys, problems, progress });
           progress.end();
-          const report = { store: config.store.name, storeId: stored.storeId, rows, logs, opened, problems };
+          const { name, log } = tables;
+          const report = { store: name, storeId: stored.storeId, log, rows, logs, opened, problems };
           if (options.json === true || !process.stdout.isTTY) printJson(json(report));
           else print(report);
           return problems.length === 0 ? exitCode.ok : exitCode.failed;
@@ -108,9 +111,10 @@ async function openSecrets({ tables, key, providerKeys, problems, progress }: Op
   return opened;
 }
 
-function print({ store, storeId, rows, logs, opened, problems }: Report): void {
+function print({ store, storeId, log, rows, logs, opened, problems }: Report): void {
   printTable([
     ["store", `${store} ${storeId}`],
+    ...(log === undefined ? [] : [["write-ahead log", log.text]]),
     ...Object.entries(rows.keys).map(([purpose, states]) => [`${purpose} keys`, statesText(states)]),
     ["opened", `${opened} keys`],
     ...providerKeyRows(rows.providerKeys),
@@ -121,11 +125,12 @@ function print({ store, storeId, rows, logs, opened, problems }: Report): void {
   printLine(problemsCounted(problems.length));
 }
 
-function json({ store, storeId, rows, logs, opened, problems }: Report) {
+function json({ store, storeId, log, rows, logs, opened, problems }: Report) {
   return {
     ok: problems.length === 0,
     store,
     store_id: storeId,
+    write_ahead_log: log === undefined ? null : logFileJson(log),
     keys: rows.keys,
     opened,
     provider_keys: rows.providerKeys.map(providerKeyJson),
@@ -139,5 +144,16 @@ function json({ store, storeId, rows, logs, opened, problems }: Report) {
       })),
     },
     problems: problems.map(problemJson),
+  };
+}
+
+function logFileJson({ verdict, text, firstDamaged, setAside, lastCommit, commits }: NonNullable<Tables["log"]>) {
+  return {
+    verdict: verdict.replace(" ", "_"),
+    text,
+    ...(firstDamaged !== undefined && { first_damaged: firstDamaged }),
+    ...(setAside !== undefined && { set_aside: setAside }),
+    ...(lastCommit !== undefined && { last_commit: lastCommit }),
+    ...(commits !== undefined && { commits }),
   };
 }

@@ -15,7 +15,7 @@ import { type LogOutcome, outcomesOf } from "../verify/known-checkpoints.ts";
 import { printJson } from "../print.ts";
 import { printRestored, type Restored, restoredJson } from "../check/restored.ts";
 import { problemJson, problemText } from "../check/secret.ts";
-import { keyOf, presentProviderKeys, storeName, using, withConfig } from "../open-store.ts";
+import { keyOf, presentProviderKeys, storeName, told, using, withConfig } from "../open-store.ts";
 
 const warnings = [
   "Keys that were destroyed after the backup was made are back, and those that were disabled or marked as compromised are as before: do it again.",
@@ -54,7 +54,7 @@ export const restore: Command = {
         using(readable(operand), async (from) => {
           const known = readCheckpoints(textsOf(options, "checkpoint"));
           const { key } = await keyOf(from, providerKeys, `the backup ${operand}`);
-          const restored = await using(openTablesToFill(config.store), async (into) => {
+          const restored = await using(told(openTablesToFill(config.store)), async (into) => {
             await refuseContent(into, storeName(config.store));
             return fill(into, { from, file: operand, key, known });
           });
@@ -104,7 +104,7 @@ function warningsOf(logs: readonly LogOutcome[], known: readonly KeptCheckpoint[
 
 async function readable(file: string): Promise<Tables> {
   try {
-    return await openBackup(resolve(file));
+    return await told(openBackup(resolve(file)));
   } catch (error) {
     if (!(error instanceof KmsError)) throw error;
     const { code } = error;

@@ -18,6 +18,7 @@ export async function openUnlockedStore(
   { providerKeys, log }: { providerKeys: ProviderKeys; log: Logger },
 ): Promise<UnlockedStore> {
   const locked = await openStore(settings);
+  for (const each of locked.remarks) log.warn(each);
   const advice: string[] = [];
   try {
     const store = await unlockStore(locked, providerKeys, (one) => advice.push(one));

@@ -10,7 +10,7 @@ import { schemaVersion, sqlTables, type TableDialect, type Tables } from "./tabl
 import type { SqliteSettings } from "../sqlite/open.ts";
 import { prepareFile, realPath } from "../sqlite/file.ts";
 import type { Hold } from "../sqlite/hold.ts";
-import { holdReady } from "../sqlite/ready-log.ts";
+import { holdReady, type ReadyHold, type SeenLog, unreadLog } from "../sqlite/ready-log.ts";
 
 const dialect: TableDialect = {
   beginSnapshot: "begin",
@@ -19,16 +19,29 @@ const dialect: TableDialect = {
 
 /** To read: nothing is written, nor made. STORE_UNAVAILABLE where there is no such store. */
 export async function openSqliteTables({ file }: SqliteSettings): Promise<Tables> {
-  return openToRead(file, storeName);
+  refuseNone(file);
+  return openToRead(readyToRead(realPath(file), storeName));
 }
 
-async function openToRead(file: string, nameOf: (path: string) => string): Promise<Tables> {
-  refuseNone(file);
-  const path = realPath(file);
+async function openToRead(ready: ReadyName): Promise<Tables> {
+  const db = heldBy(ready, embeddedDatabase({ file: ready.name, readOnly: true, soon: setImmediate }));
+  return closingUnless(db, withLog(sqlTables("sqlite", db, dialect), ready.log));
+}
+
+interface ReadyName extends ReadyHold {
+  /** What to open. */
+  name: string;
+}
+
+/** The log is in order, and the database held until it is released. Where no lock can be made, a connection that only reads changes nothing. */
+function readyToRead(path: string, nameOf: (path: string) => string): ReadyName {
   const name = nameOf(path);
-  const hold = name === path && canHold(path) ? holdReady(path) : undefined;
-  const db = heldBy(hold, embeddedDatabase({ file: name, readOnly: true, soon: setImmediate }));
-  return closingUnless(db, sqlTables("sqlite", db, dialect));
+  const hold = name === path && canHold(path) ? holdReady(path) : { log: unreadLog, release() {} };
+  return { ...hold, name };
+}
+
+async function withLog(opening: Promise<Tables>, log: SeenLog): Promise<Tables> {
+  return { ...(await opening), log };
 }
 
 /** A reader that may write nothing in the directory opens the log that a service keeps there, and changes nothing of it. */
@@ -36,24 +49,37 @@ function canHold(path: string): boolean {
   return refusal(existsSync(`${path}.lock`) ? `${path}.lock` : dirname(path)) === undefined;
 }
 
-function heldBy(hold: Hold | undefined, db: EmbeddedDatabase): EmbeddedDatabase {
-  return { ...db, close: () => db.close().finally(() => hold?.release()) };
+function heldBy(hold: Hold, db: EmbeddedDatabase): EmbeddedDatabase {
+  return { ...db, close: () => db.close().finally(() => hold.release()) };
 }
 
 /** To fill: the file and its tables are made if need be. */
 export async function makeSqliteTables(settings: SqliteSettings): Promise<Tables> {
   const file = realPath(settings.file);
   prepareFile(file);
-  const db = heldBy(holdReady(file), embeddedDatabase({ file, soon: setImmediate }));
+  const hold = holdReady(file);
+  const db = heldBy(hold, embeddedDatabase({ file, soon: setImmediate }));
   const made = db.write((tx) => migrate(tx, sqliteDialect)).then(() => sqlTables("sqlite", db, dialect));
-  return closingUnless(db, made);
+  return closingUnless(db, withLog(made, hold.log));
 }
 
 /** As `openSqliteTables`; one of an older schema is brought up to date in a copy, which goes when it is closed. */
 export async function openSqliteBackup(settings: SqliteSettings): Promise<Tables> {
   refuseNone(settings.file);
   const file = realPath(settings.file);
-  if (!(await isOlder(file))) return openToRead(file, backupName);
+  const ready = readyToRead(file, backupName);
+  try {
+    if (!(await isOlder(ready.name))) return await openToRead(ready);
+    const copy = await withLog(openCopy(file), ready.log);
+    ready.release();
+    return copy;
+  } catch (error) {
+    ready.release();
+    throw error;
+  }
+}
+
+async function openCopy(file: string): Promise<Tables> {
   const directory = mkdtempSync(join(tmpdir(), "fluo-kms-")); // for its owner alone
   const remove = () => rmSync(directory, { recursive: true, force: true });
   try {
@@ -70,10 +96,8 @@ export async function openSqliteBackup(settings: SqliteSettings): Promise<Tables
   }
 }
 
-async function isOlder(file: string): Promise<boolean> {
-  const name = backupName(file);
-  const hold = name === file && canHold(file) ? holdReady(file) : undefined;
-  const db = heldBy(hold, embeddedDatabase({ file: name, readOnly: true, soon: setImmediate }));
+async function isOlder(name: string): Promise<boolean> {
+  const db = embeddedDatabase({ file: name, readOnly: true, soon: setImmediate });
   try {
     const version = await db.read((query) => schemaVersion(query, dialect.hasSchema));
     return version > 0 && version < migrations.length;

@@ -21,11 +21,14 @@ import { migrations, rowVersion } from "../sql/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import { type StoredLog, storedLogs } from "./stored-logs.ts";
 import type { AuditEvent } from "../audit-store.ts";
+import type { SeenLog } from "../sqlite/ready-log.ts";
 import type { WrappedStoreKey } from "../store.ts";
 
 export interface Tables {
   /** The name in `fluo.kms.store`. */
   readonly name: string;
+  /** What was seen in the write-ahead log before it was opened; undefined for a database that has none of ours. */
+  readonly log?: SeenLog;
   /** Undefined in a store that nothing was written to. DATA_LOSS where there are records and no store key. */
   storeKey(): Promise<WrappedStoreKey | undefined>;
   /** Writes a backup to a new file, needing no key. CONFLICT where the file exists. */

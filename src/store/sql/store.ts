@@ -20,6 +20,7 @@ const writerIdBytes = 16;
 export function lockedSqlStore(name: string, db: Database): LockedStore {
   return {
     name,
+    remarks: [],
 
     storeKey: () =>
       db.read(async (query) => {

@@ -7,9 +7,8 @@ import { embeddedDatabase, sqliteDialect } from "./embedded.ts";
 import { migrate } from "../sql/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import { prepareFile, realPath } from "./file.ts";
-import type { Hold } from "./hold.ts";
 import { type GateParts, writerGate } from "./reader-gate.ts";
-import { holdReady } from "./ready-log.ts";
+import { holdReady, type ReadyHold } from "./ready-log.ts";
 import { type Answer, answerCalls, type Call } from "./store-thread.ts";
 import type { LockedStore, Store } from "../store.ts";
 
@@ -24,7 +23,7 @@ const data = workerData as WriterData;
 const file = realPath(data.file);
 const db = embeddedDatabase({ file, soon: setImmediate, gate: writerGate(data) });
 const locked = lockedSqlStore("sqlite", db);
-let hold: Hold | undefined;
+let hold: ReadyHold | undefined;
 let unlocked: Store | undefined;
 
 /** What may be called, by name. */
@@ -33,7 +32,7 @@ async function run({ method, args }: Pick<Call, "method" | "args">): Promise<unk
     prepareFile(file);
     hold = holdReady(file);
     await db.write((tx) => migrate(tx, sqliteDialect));
-    return undefined;
+    return hold.log;
   }
   if (method === "unlock") {
     unlocked = await locked.unlock(args[0] as Parameters<LockedStore["unlock"]>[0]);

@@ -47,7 +47,12 @@ function create(path: string): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
-  if (process.platform !== "win32") synced(openSync(dirname(path), "r")); // directories cannot be opened there
+  syncDirectory(dirname(path));
+}
+
+/** After it the names of the directory's files are on disk. */
+export function syncDirectory(path: string): void {
+  if (process.platform !== "win32") synced(openSync(path, "r")); // directories cannot be opened there
 }
 
 export interface FileWatch {

@@ -9,6 +9,7 @@ import { KmsError } from "../../errors.ts";
 import { isBusy } from "./error-codes.ts";
 
 export interface Hold {
+  /** Again, it does nothing. */
   release(): void;
 }
 
@@ -35,7 +36,11 @@ export function holdDatabase(file: string, whenAlone: () => void): Hold {
     lock.close();
     throw error;
   }
-  return { release: () => lock.close() };
+  return {
+    release() {
+      if (lock.isOpen) lock.close();
+    },
+  };
 }
 
 function isAlone(lock: DatabaseSync): boolean {

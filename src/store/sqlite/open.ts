@@ -5,6 +5,7 @@
 import type { KeyObject } from "node:crypto";
 import { MessageChannel } from "node:worker_threads";
 import { longReads } from "../long-reads.ts";
+import type { SeenLog } from "./ready-log.ts";
 import type { LockedStore, Store } from "../store.ts";
 import type { WriterData } from "./database-worker.ts";
 import { clearGate, gateMemory } from "./reader-gate.ts";
@@ -76,14 +77,16 @@ const storeMethods: MethodList<Store> = {
 /** STORE_UNAVAILABLE where the file cannot be used, or has a newer schema. */
 export async function openSqlite({ file }: SqliteSettings): Promise<LockedStore> {
   const { writer, readBy, close } = threadsOf(file);
+  let log: SeenLog;
   try {
-    await writer.call("open", []);
+    log = (await writer.call("open", [])) as SeenLog;
   } catch (error) {
     await close();
     throw error;
   }
   return {
     name: "sqlite",
+    remarks: log.isWarning ? [`the write-ahead log of ${file} was ${log.text}`] : [],
     ...forwarded(lockedMethods, writer.call),
     async unlock(key: KeyObject): Promise<Store> {
       await writer.call("unlock", [key]);

@@ -1,25 +1,136 @@
-/** What is done about a log before SQLite opens it. A refusal leaves every byte as it was. */
+/** What is done about a log before SQLite opens it. A refusal leaves every byte of the database and its log as it was. */
 import { renameSync } from "node:fs";
+import { dirname } from "node:path";
 import { KmsError } from "../../errors.ts";
+import { readNotedCommits } from "../heads/noted-commits.ts";
+import { syncDirectory } from "./file.ts";
 import { type Hold, holdDatabase } from "./hold.ts";
-import { judgeWal } from "./wal/wal-verdict.ts";
+import { storedCommits } from "./stored-commits.ts";
+import { logDigest } from "./wal/log-digest.ts";
+import { judgeWal, type WalVerdict } from "./wal/wal-verdict.ts";
 
-/** Holds a database that is to be opened, its log in order. DATA_LOSS if SQLite would drop commits that were durable. */
-export function holdReady(file: string): Hold {
-  return holdDatabase(file, () => readyWal(file));
+/** What was seen in the log of a database that was then opened. */
+export interface SeenLog {
+  verdict: "whole" | "settled" | "undecided" | "in use" | "unread";
+  /** What that means, in a sentence. */
+  text: string;
+  /** Whether an operator should hear of it. */
+  isWarning: boolean;
+  /** The first frame of the log that does not verify. */
+  firstDamaged?: number;
+  /** Where a log is that was set aside. */
+  setAside?: string;
+  /** The last frame that is read. */
+  lastCommit?: number;
+  /** Commits that the store has, and that were noted as durable outside of it. */
+  commits?: { stored: number; noted: number };
 }
 
-function readyWal(file: string): void {
+export interface ReadyHold extends Hold {
+  log: SeenLog;
+}
+
+/**
+ * Holds a database that is to be opened, its log in order. DATA_LOSS if SQLite would drop commits that were durable, ROLLBACK_SUSPECTED if it
+ * would be behind what was noted.
+ */
+export function holdReady(file: string): ReadyHold {
+  let log: SeenLog = { verdict: "in use", text: "in use, so it was not read", isWarning: false };
+  const hold = holdDatabase(file, () => {
+    log = readyLog(file);
+  });
+  return { ...hold, log };
+}
+
+/** What is said of a log where no lock can be made. A connection that only reads changes nothing of it. */
+export const unreadLog: SeenLog = {
+  verdict: "unread",
+  text: "not read, because its directory cannot be written to: run this as the service's user",
+  isWarning: false,
+};
+
+/** What stands in the way of opening a database that no process has open; undefined if nothing does. Nothing is changed. */
+export function logProblem(file: string): KmsError | undefined {
   const verdict = judgeWal(file);
-  if (verdict.kind === "settled") {
-    const time = new Date().toISOString().replaceAll(/[-:]|\.\d+/g, "");
-    renameSync(`${file}-wal`, `${file}-wal.${time}`);
+  if (verdict.kind === "lost") return lost(file, verdict);
+  return verdict.kind === "undecided" ? behind(file, comparedCommits(file)) : undefined;
+}
+
+function readyLog(file: string): SeenLog {
+  const verdict = judgeWal(file);
+  switch (verdict.kind) {
+    case "whole":
+      return { verdict: "whole", text: "whole: all that was committed is read", isWarning: false };
+    case "settled":
+      return settled(file, verdict);
+    case "lost":
+      throw lost(file, verdict);
+    case "undecided":
+      return undecided(file, verdict);
   }
-  if (verdict.kind === "lost") {
-    throw new KmsError(
-      "DATA_LOSS",
-      `the write-ahead log ${file}-wal is damaged at frame ${verdict.firstDamaged}, before commits that were durable: nothing was opened or changed; ` +
-        "keep both files and restore the store from a backup",
-    );
-  }
+}
+
+function settled(file: string, { firstDamaged }: Extract<WalVerdict, { kind: "settled" }>): SeenLog {
+  const time = new Date().toISOString().replaceAll(/[-:.]/g, "");
+  const setAside = `${file}-wal.${time}`;
+  renameSync(`${file}-wal`, setAside);
+  syncDirectory(dirname(file));
+  const text = `damaged at frame ${firstDamaged}, and all that it held is in the database: nothing is lost, and it was set aside as ${setAside}`;
+  return { verdict: "settled", text, isWarning: true, firstDamaged, setAside };
+}
+
+function undecided(file: string, { lastCommit }: Extract<WalVerdict, { kind: "undecided" }>): SeenLog {
+  const commits = comparedCommits(file);
+  const problem = behind(file, commits);
+  if (problem !== undefined) throw problem;
+  const tail = `what follows frame ${lastCommit} is no whole commit, as a crash leaves it, and is not read`;
+  const because =
+    commits === undefined
+      ? "no heads file beside the store says whether it was one"
+      : `the store has ${commits.stored} commits, and ${commits.noted} were noted as durable`;
+  return {
+    verdict: "undecided",
+    text: `${tail}; ${because}`,
+    isWarning: false,
+    lastCommit,
+    ...(commits && { commits }),
+  };
+}
+
+function comparedCommits(file: string): SeenLog["commits"] {
+  const noted = readNotedCommits(file);
+  const stored = noted === undefined ? undefined : storedCommits(file);
+  return noted === undefined || stored === undefined ? undefined : { stored, noted };
+}
+
+function behind(file: string, commits: SeenLog["commits"]): KmsError | undefined {
+  if (commits === undefined || commits.stored >= commits.noted) return undefined;
+  const { stored, noted } = commits;
+  return refusal(
+    "ROLLBACK_SUSPECTED",
+    file,
+    `the write-ahead log ${file}-wal is damaged at its end: ${stored} commits can be read, and ${noted} were durable`,
+    { log: "behind", stored: `${stored}`, noted: `${noted}` },
+  );
+}
+
+function lost(file: string, { firstDamaged, commit }: Extract<WalVerdict, { kind: "lost" }>): KmsError {
+  return refusal(
+    "DATA_LOSS",
+    file,
+    `the write-ahead log ${file}-wal is damaged at frame ${firstDamaged}, before a commit at frame ${commit} that was durable`,
+    { log: "lost", first_damaged: `${firstDamaged}`, commit: `${commit}` },
+  );
+}
+
+/** The digest names this damage and no other, for whoever accepts it. */
+function refusal(
+  code: "DATA_LOSS" | "ROLLBACK_SUSPECTED",
+  file: string,
+  found: string,
+  metadata: Record<string, string>,
+): KmsError {
+  const digest = logDigest(file);
+  const whatToDo = `nothing was opened or changed; keep both files, and restore the store from a backup (this log has digest ${digest})`;
+  return new KmsError(code, `${found}: ${whatToDo}`, { metadata: { ...metadata, digest } });
 }

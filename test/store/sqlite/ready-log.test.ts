@@ -1,0 +1,143 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { holdReady } from "../../../src/store/sqlite/ready-log.ts";
+import { logDigest } from "../../../src/store/sqlite/wal/log-digest.ts";
+import { crashedStore, type CrashedStore, damageEnd, damageLog } from "../../support/crashed-store.ts";
+import { thrownBy } from "../../support/matchers.ts";
+import { edit } from "../../support/wal-files.ts";
+
+let made: CrashedStore;
+beforeAll(async () => {
+  made = await crashedStore();
+});
+afterAll(() => made[Symbol.dispose]());
+
+/** What holding the store says of its log. */
+function seenIn(file: string) {
+  const { log, release } = holdReady(file);
+  release();
+  return log;
+}
+
+function commitsIn(file: string): number {
+  const db = new DatabaseSync(file, { readOnly: true });
+  try {
+    return Number(db.prepare("select commits from kms_commits").get()!.commits);
+  } finally {
+    db.close();
+  }
+}
+
+function note(file: string, commits: unknown): void {
+  writeFileSync(`${file}-heads`, JSON.stringify({ commits }));
+}
+
+function namesBeside(file: string): string[] {
+  return readdirSync(dirname(file)).sort();
+}
+
+describe("a log that is whole", () => {
+  it("is let be, whatever was noted", () => {
+    const { file, bytes } = made.copy();
+    note(file, 1);
+    const before = bytes();
+    expect(seenIn(file)).toMatchObject({ verdict: "whole", isWarning: false });
+    expect(bytes()).toEqual(before);
+  });
+
+  it("is not read while it is in use", () => {
+    const { file } = made.copy();
+    const first = holdReady(file);
+    damageLog(file);
+    expect(seenIn(file)).toMatchObject({ verdict: "in use", isWarning: false });
+    first.release();
+    first.release(); // nothing
+  });
+});
+
+describe("a log that lost", () => {
+  it("is refused with every byte as it was, and a digest of this damage alone", async () => {
+    const one = made.copy();
+    const other = made.copy();
+    damageLog(one.file);
+    damageLog(other.file);
+    const before = one.bytes();
+    const error = await thrownBy(async () => seenIn(one.file));
+    expect(error).toBeKmsError("DATA_LOSS", "restore the store from a backup");
+    const { digest } = (error as { metadata: Record<string, string> }).metadata;
+    expect((error as Error).message).toContain(digest);
+    expect(one.bytes()).toEqual(before);
+    expect(digest).toBe(logDigest(other.file));
+    edit(`${other.file}-wal`, (bytes) => bytes.writeUInt8(bytes.at(-1)! ^ 1, bytes.length - 1));
+    expect(logDigest(other.file)).not.toBe(digest);
+    edit(one.file, (bytes) => bytes.writeUInt8(bytes.at(27)! ^ 1, 27)); // the file change counter
+    expect(logDigest(one.file)).not.toBe(digest);
+  });
+});
+
+describe("a log that is damaged at its end", () => {
+  it("is opened where nothing was noted, or something that is no number of commits", () => {
+    for (const noted of [undefined, "7", -1, 1.5, null, {}]) {
+      const { file, bytes } = made.copy();
+      damageEnd(file);
+      if (noted !== undefined) note(file, noted);
+      const before = bytes();
+      const log = seenIn(file);
+      expect(log).toMatchObject({ verdict: "undecided", isWarning: false, lastCommit: expect.any(Number) });
+      expect(log.commits).toBeUndefined();
+      expect(bytes()).toEqual(before);
+    }
+  });
+
+  it("is opened where the store has as many commits as were noted", () => {
+    const { file, bytes } = made.copy();
+    const all = commitsIn(made.copy().file);
+    damageEnd(file);
+    note(file, all - 1);
+    const before = bytes();
+    const names = namesBeside(file);
+    expect(seenIn(file)).toMatchObject({ verdict: "undecided", commits: { stored: all - 1, noted: all - 1 } });
+    expect(bytes()).toEqual(before);
+    expect(namesBeside(file)).toEqual([...names, "kms.db.lock"].sort());
+    expect(commitsIn(file)).toBe(all - 1);
+  });
+
+  it("is refused where it has fewer, with every byte as it was", async () => {
+    const { file, bytes } = made.copy();
+    const all = commitsIn(made.copy().file);
+    damageEnd(file);
+    note(file, all);
+    const before = bytes();
+    const error = await thrownBy(async () => seenIn(file));
+    expect(error).toBeKmsError("ROLLBACK_SUSPECTED", `${all - 1} commits can be read, and ${all} were durable`);
+    expect(bytes()).toEqual(before);
+    expect(existsSync(`${file}-shm`)).toBe(false);
+  });
+
+  it("is compared with no count in a store of an older schema", () => {
+    const { file } = made.changed((db) => {
+      db.exec("drop table kms_commits; pragma wal_checkpoint(truncate)");
+      db.exec("create table one (id integer) strict; insert into one values (1)");
+    });
+    damageEnd(file);
+    note(file, 1_000);
+    expect(seenIn(file).commits).toBeUndefined();
+  });
+});
+
+describe("a log that is damaged and holds nothing that the database does not", () => {
+  it("is set aside and named", () => {
+    const { file } = made.changed((db) => db.exec("pragma wal_checkpoint(passive)"));
+    damageLog(file);
+    const log = readFileSync(`${file}-wal`);
+    const { verdict, isWarning, setAside, text } = seenIn(file);
+    expect({ verdict, isWarning }).toEqual({ verdict: "settled", isWarning: true });
+    expect(setAside).toMatch(/kms\.db-wal\.\d{8}T\d{9}Z$/);
+    expect(text).toContain(setAside);
+    expect(existsSync(`${file}-wal`)).toBe(false);
+    expect(readFileSync(setAside!)).toEqual(log);
+    expect(commitsIn(file)).toBeGreaterThan(0);
+  });
+});
