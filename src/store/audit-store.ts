@@ -68,6 +68,7 @@ export type AuditAction =
   | "status"
   | "validate"
   | "restore"
+  | "accept_rollback"
   | "policy_loaded";
 
 /** What happened, never its content. */

@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { type Hold, holdDatabase } from "../../../src/store/sqlite/hold.ts";
+import { aloneWith, type Hold, holdDatabase } from "../../../src/store/sqlite/hold.ts";
 
 let dir: string;
 let file: string;
@@ -75,6 +75,31 @@ it("ends with what is thrown while it is alone", () => {
   const { held, wasAlone } = hold();
   expect(wasAlone).toBe(true);
   held.release();
+});
+
+it("is kept by work that is alone, and refused to it while another holds", async () => {
+  const other = await holdElsewhere();
+  await expect(aloneWith(file, async () => "done")).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+  await other.kill();
+  const answer = await aloneWith(file, async () => {
+    await expect(aloneWith(file, async () => {})).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+    return "done";
+  });
+  expect(answer).toBe("done");
+  await expect(aloneWith(file, () => Promise.reject(new Error("lost")))).rejects.toThrow("lost");
+  expect(hold().wasAlone).toBe(true);
+});
+
+it("says what to do about a lock file that holds something else", () => {
+  writeFileSync(`${file}.lock`, "no database of SQLite".repeat(100));
+  expect(() => holdDatabase(file, () => {})).toThrow(`remove it while nothing uses the store`);
+});
+
+it.runIf(process.getuid?.() === 0)("is by a file of the database's owner, where root is first", () => {
+  writeFileSync(file, "");
+  chownSync(file, 1234, 5678);
+  hold().held.release();
+  expect(statSync(`${file}.lock`)).toMatchObject({ uid: 1234, gid: 5678 });
 });
 
 it("is by a file that its owner alone reads", () => {

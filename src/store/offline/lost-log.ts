@@ -1,0 +1,157 @@
+/**
+ * What may be done about a log that lost durable commits, beside restoring a backup: go on with what is before the damage. That is an earlier
+ * state of the store only where nothing of what is behind the damage was moved into the database yet, else a mixture of two states.
+ */
+import type { KeyObject } from "node:crypto";
+import { chmodSync, closeSync, constants, copyFileSync, fsyncSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { hasCode, invalidField, KmsError } from "../../errors.ts";
+import type { AuditEvent } from "../audit-store.ts";
+import { readCommits, sumsOf } from "../sql/commits.ts";
+import type { Query } from "../sql/database.ts";
+import { rowMac } from "../sql/row-mac.ts";
+import { rowVersion } from "../sql/schema.ts";
+import { embeddedDatabase } from "../sqlite/embedded.ts";
+import { realPath, syncDirectory } from "../sqlite/file.ts";
+import { aloneWith } from "../sqlite/hold.ts";
+import { logProblem } from "../sqlite/ready-log.ts";
+import { storedCommits } from "../sqlite/stored-commits.ts";
+import type { RowProblem } from "./row-problem.ts";
+import { makeSqliteTables } from "./sqlite.ts";
+import type { Tables } from "./tables.ts";
+
+export interface Acceptance {
+  /** What the refusal printed. */
+  digest: string;
+  /** Who accepts it, for the audit trail. */
+  actor: string;
+  at: Date;
+  /** Opens the store key of these tables. */
+  keyOf(tables: Tables): Promise<KeyObject>;
+  /** Recomputes the logs of spans, and tells of what is wrong with them. */
+  checkLogs(tables: Tables, key: KeyObject, problem: (found: RowProblem) => void): Promise<void>;
+}
+
+export interface AcceptedLog {
+  /** The row that the audit trail must have before the store is used. */
+  event: AuditEvent;
+  /** Where database and log are as they were; the log's name ends in `-wal`. */
+  kept: string;
+}
+
+/**
+ * Goes on without the damaged end of the log of a SQLite store, having kept database and log as they are. Undefined if nothing stands in the
+ * way of opening the store. INVALID_ARGUMENT for the digest of another damage; STORE_UNAVAILABLE while the store is in use; DATA_LOSS if what
+ * is left is not a state that the store was in: then nothing is changed, and a backup must be restored.
+ */
+export async function acceptLostLog(path: string, acceptance: Acceptance): Promise<AcceptedLog | undefined> {
+  const file = realPath(path);
+  return aloneWith(file, async () => {
+    const problem = logProblem(file);
+    if (problem === undefined) return undefined;
+    const { digest, actor, at } = acceptance;
+    if (problem.metadata.digest !== digest) throw invalidField("digest", `is of another damage: ${problem.message}`);
+    const kept = await copying(file, () => keepAsItIs(file, at));
+    await copying(file, () => refuseMixture(file, kept, acceptance));
+    await dropEnd(file);
+    const event = { at, actor, action: "accept_rollback", detail: digest, outcome: "OK", count: 1 } as const;
+    return { event: { ...event, tenantId: "", purpose: undefined, keyId: "", requestId: "" }, kept };
+  });
+}
+
+async function copying<T>(file: string, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    const { syscall, code } = cause as NodeJS.ErrnoException;
+    if (syscall === undefined) throw cause;
+    throw new KmsError("STORE_UNAVAILABLE", `${file} cannot be copied beside itself (${code})`, { cause });
+  }
+}
+
+function keepAsItIs(file: string, at: Date): string {
+  const kept = `${file}.lost-${at.toISOString().replaceAll(/[-:.]/g, "")}`;
+  for (const end of ["", "-wal"]) {
+    copyNew(file + end, kept + end);
+    const copy = openSync(kept + end, "r+");
+    try {
+      fsyncSync(copy);
+    } finally {
+      closeSync(copy);
+    }
+  }
+  syncDirectory(dirname(file));
+  return kept;
+}
+
+/** Tries in a copy what is left, and looks at every page and row of it. */
+async function refuseMixture(file: string, kept: string, { keyOf, checkLogs }: Acceptance): Promise<void> {
+  const directory = mkdtempSync(`${file}.lost-`); // beside the store there is room for it
+  try {
+    const copy = join(directory, "kms.db");
+    copyNew(file, copy);
+    const inDatabase = storedCommits(copy) ?? 0;
+    rmSync(`${copy}-wal`, { force: true }); // made, and left empty, by who read the database alone
+    copyNew(`${file}-wal`, `${copy}-wal`);
+    await dropEnd(copy);
+    if (inDatabase > (storedCommits(copy) ?? 0)) {
+      throw new KmsError("DATA_LOSS", "the database has later commits than the log");
+    }
+    const tables = await makeSqliteTables({ name: "sqlite", file: copy });
+    try {
+      await refuseProblems(tables, { keyOf, checkLogs });
+    } finally {
+      await tables.close();
+    }
+  } catch (error) {
+    if (!hasCode(error, "DATA_LOSS")) throw error;
+    const message = `what is left of the store is no state that it was in (${error.message}): restore it from a backup; both files are kept as ${kept}`;
+    throw new KmsError("DATA_LOSS", message, { cause: error });
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function refuseProblems(
+  tables: Tables,
+  { keyOf, checkLogs }: Pick<Acceptance, "keyOf" | "checkLogs">,
+): Promise<void> {
+  await tables.snapshot(async (query) => {
+    const [row] = await query("pragma integrity_check(1)");
+    if (row?.integrity_check !== "ok") throw new KmsError("DATA_LOSS", `its pages: ${row?.integrity_check}`);
+  });
+  const key = await keyOf(tables);
+  await tables.snapshot((query) => refuseOtherSums(query, key));
+  const problems: RowProblem[] = [];
+  const problem = (found: RowProblem) => problems.push(found);
+  await tables.check(key, { problem });
+  await checkLogs(tables, key, problem);
+  const [first] = problems;
+  if (first !== undefined) throw new KmsError("DATA_LOSS", `${problems.length} rows, the first: ${first.what}`);
+}
+
+/** The heads of logs and of audit writers must be of the commit that was counted last. */
+async function refuseOtherSums(query: Query, key: KeyObject): Promise<void> {
+  const counted = await readCommits(query, rowMac(key, rowVersion));
+  if (counted === undefined) return;
+  const present = await sumsOf(query);
+  for (const table of ["kms_logs", "kms_audit_writers"] as const) {
+    if (Buffer.compare(counted.sums[table], present[table]) !== 0)
+      throw new KmsError("DATA_LOSS", `the rows of ${table} are not of one moment`);
+  }
+}
+
+/** SQLite reads a log up to its damage; what it read is moved into the database, and the log is emptied. */
+async function dropEnd(file: string): Promise<void> {
+  const db = embeddedDatabase({ file, soon: setImmediate });
+  try {
+    await db.read((query) => query("select count(*) from sqlite_schema"));
+  } finally {
+    await db.close();
+  }
+}
+
+function copyNew(from: string, to: string): void {
+  copyFileSync(from, to, constants.COPYFILE_EXCL);
+  chmodSync(to, 0o600);
+}
