@@ -21,6 +21,8 @@ export interface PlanOptions {
   random: Random;
   /** Nothing but kills at these steps. */
   only?: readonly StepName[] | undefined;
+  /** Which named steps come before random kills; all of them unless told otherwise. */
+  first?: readonly StepName[] | undefined;
 }
 
 const phases: Readonly<Partial<Record<StepName, Phase>>> = {
@@ -71,8 +73,8 @@ export function isMove(kill: Kill): boolean {
 }
 
 /** By the store in which they happen; each begins empty. */
-export function planOf({ target, kills, random, only }: PlanOptions): Kill[][] {
-  const steps = (only ?? stepsOf(target)).map((step) => stepKill(step, random));
+export function planOf({ target, kills, random, only, first = only }: PlanOptions): Kill[][] {
+  const steps = (first ?? stepsOf(target)).map((step) => stepKill(step, random));
   const atFirst = steps.filter(({ phase }) => phase === "empty");
   const sure: Kill[] = steps.filter(({ phase }) => phase !== "empty");
   const stores: Kill[][] = [];

@@ -8,13 +8,25 @@ export function progressLine({ kills, acknowledged, checks, problems }: CrashSum
 }
 
 export function summaryLines(summary: CrashSummary): string[] {
-  const { killsAt, missed, unknownChanges, unknownBatches, opened, slowestStartMs, slowestRecoveryMs, problems } =
-    summary;
+  const {
+    killsAt,
+    missed,
+    powerCuts,
+    unknownChanges,
+    unknownBatches,
+    opened,
+    slowestStartMs,
+    slowestRecoveryMs,
+    problems,
+  } = summary;
   const kinds = Object.entries(killsAt).sort(([a], [b]) => a.localeCompare(b));
   return [
     ...kinds.map(([name, count]) => `  ${name}: ${count}`),
     ...(missed.length > 0 ? [`never reached: ${missed.join(", ")}`] : []),
     progressLine(summary),
+    ...(powerCuts.all > 0
+      ? [`${powerCuts.all} power cuts, ${powerCuts.losing} of them with writes that were not synced`]
+      : []),
     `${opened} times opened or verified; ${unknownChanges} changes and ${unknownBatches} batches had no answer`,
     slowestRecoveryMs > 0
       ? `slowest recovery ${Math.round(slowestRecoveryMs)} ms after the database was back`

@@ -4,24 +4,33 @@ import { emptyTotals, startEpoch } from "./epoch.ts";
 import { killDatabase } from "./kill-database.ts";
 import { killService } from "./kill-service.ts";
 import { type PlanOptions, planOf, stepsOf } from "./plan.ts";
+import { powerCuts } from "./power-cuts.ts";
 import { randomFrom } from "./random.ts";
 import { openStage } from "./stage.ts";
-import { type CrashSummary, isGivenUp, type Killing } from "./summary.ts";
+import { countCut, type CrashSummary, isGivenUp, type Killing } from "./summary.ts";
 
 export interface CrashRun extends Omit<PlanOptions, "random"> {
   seed: number;
+  /** Whether each end of the service is one of the machine's power. On SQLite alone. */
+  cutsPower?: boolean;
   /** Told after each kill. */
   report?(summary: CrashSummary): void;
 }
 
-export async function crashRun({ seed, report = () => {}, ...wish }: CrashRun): Promise<CrashSummary> {
-  const { target, only = stepsOf(target) } = wish;
+export async function crashRun({
+  seed,
+  cutsPower = false,
+  report = () => {},
+  ...wish
+}: CrashRun): Promise<CrashSummary> {
+  const { target, only = stepsOf(target), first = only } = wish;
   const random = randomFrom(seed);
   const summary: CrashSummary = {
     ...emptyTotals(),
     kills: 0,
     killsAt: {},
-    missed: [...only],
+    missed: [...first],
+    powerCuts: { all: 0, losing: 0 },
     slowestStartMs: 0,
     slowestRecoveryMs: 0,
     problems: [],
@@ -33,7 +42,8 @@ export async function crashRun({ seed, report = () => {}, ...wish }: CrashRun): 
     for (const plan of planOf({ ...wish, random })) {
       number += 1;
       const epoch = startEpoch({ number, random, totals: summary, problem });
-      const stage = await openStage(postgres);
+      const cuts = cutsPower ? powerCuts(random, (unsynced) => countCut(summary, unsynced)) : undefined;
+      const stage = await openStage(postgres, cuts);
       const killing: Killing = { epoch, stage, random, summary, problem, report: () => report(summary) };
       try {
         if (target === "database") await killDatabase(killing, postgres!, plan);

@@ -6,6 +6,7 @@ import type { PostgresServer } from "../support/postgres-server.ts";
 import { type Erasure, erasureOf } from "./erased.ts";
 import type { StoreSettings } from "../../src/store/registry.ts";
 import type { Kill, Phase } from "./plan.ts";
+import type { PowerCuts } from "./power-cuts.ts";
 import { type CrashService, startCrashService } from "./service.ts";
 import { witnessDays } from "./witnessed.ts";
 
@@ -23,10 +24,11 @@ export interface Stage {
   close(): void;
 }
 
-/** With a database server the store is a new database there, and else a SQLite file. */
-export async function openStage(postgres: PostgresServer | undefined): Promise<Stage> {
+/** With a database server the store is a new database there, and else a SQLite file; with `cuts`, on a disk that loses its power. */
+export async function openStage(postgres: PostgresServer | undefined, cuts?: PowerCuts): Promise<Stage> {
   const dir = mkdtempSync(join(tmpdir(), "fluo-kms-crash-"));
-  const file = join(dir, "keys.db");
+  const disk = cuts?.path ?? dir;
+  const file = join(disk, "keys.db");
   const armedBy = join(dir, "armed");
   const settings: StoreSettings = postgres
     ? { name: "postgres", url: await postgres.createDatabase(), maxConnections: 2 }
@@ -37,7 +39,7 @@ export async function openStage(postgres: PostgresServer | undefined): Promise<S
       : { FLUO_KMS_STORE: "sqlite", FLUO_KMS_SQLITE_FILE: file };
   const common = { FLUO_KMS_OTHER_PROVIDER: "local", ...caches, ...store };
   let starts = 0;
-  let [current, other] = ["one", "another"].map((name) => join(dir, `${name}-master-key`)) as [string, string];
+  let [current, other] = ["one", "another"].map((name) => join(disk, `${name}-master-key`)) as [string, string];
   return {
     start({ days, kill }) {
       const step = kill?.at === "step" ? kill : undefined;
@@ -45,10 +47,9 @@ export async function openStage(postgres: PostgresServer | undefined): Promise<S
       const killAt = step && { step: step.step, nth: step.nth, ...waits };
       const keys = { FLUO_KMS_LOCAL_MASTER_KEY_FILE: current, FLUO_KMS_OTHER_LOCAL_MASTER_KEY_FILE: other };
       starts += 1;
-      return startCrashService({
-        ...{ env: { ...common, ...keys, ...rotation(step?.phase) }, cwd: dir, killAt },
-        days: days + starts * leaseDays,
-      });
+      const env = { ...common, ...keys, ...rotation(step?.phase), ...cuts?.env() };
+      const service = startCrashService({ env, cwd: dir, days: days + starts * leaseDays, killAt });
+      return cuts?.cutAfter(service) ?? service;
     },
     witness: (days) => witnessDays(settings, [current, other], days),
     arm: () => writeFileSync(armedBy, ""),
@@ -57,7 +58,10 @@ export async function openStage(postgres: PostgresServer | undefined): Promise<S
       [current, other] = [other, current];
     },
     erasure: postgres ? undefined : erasureOf(file),
-    close: () => rmSync(dir, { recursive: true, force: true }),
+    close() {
+      rmSync(dir, { recursive: true, force: true });
+      cuts?.close();
+    },
   };
 }
 

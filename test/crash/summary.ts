@@ -7,6 +7,8 @@ export interface CrashSummary extends Totals {
   kills: number;
   /** By step or kind. */
   killsAt: Record<string, number>;
+  /** Ends of the service that were ends of the machine's power, and those of them with writes that were not synced. */
+  powerCuts: { all: number; losing: number };
   /** Steps at which it never died. */
   missed: string[];
   slowestStartMs: number;
@@ -29,6 +31,11 @@ const mostProblems = 20;
 /** More of them would say no more. */
 export function isGivenUp({ problems }: CrashSummary): boolean {
   return problems.length >= mostProblems;
+}
+
+export function countCut({ powerCuts }: CrashSummary, unsynced: number): void {
+  powerCuts.all += 1;
+  if (unsynced > 0) powerCuts.losing += 1;
 }
 
 export function countKill(summary: CrashSummary, name: string): void {

@@ -3,7 +3,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
-import { type FailingCalls, failingCalls, whyCallsCannotFail } from "../faults/failing-calls.ts";
+import { type FailingCalls, failingCalls } from "../faults/failing-calls.ts";
+import { whyNotPreloaded } from "../support/preloaded-library.ts";
 import { smallDisk, whyNoSmallDisk } from "../faults/small-disk.ts";
 import { start, resultOf } from "../support/cli-fixture.ts";
 import { patience } from "../support/patience.ts";
@@ -11,7 +12,7 @@ import { createLedger, mayRetry } from "./faults-ledger.ts";
 import { newStoreDir } from "./faults-store.ts";
 import { type FaultyService, startFaulty, unavailable } from "./faults-service.ts";
 
-const why = whyCallsCannotFail();
+const why = whyNotPreloaded();
 if (why !== undefined) console.warn(`SKIPPED unless CI is set: ${why}`);
 const whyNoDisk = await whyNoSmallDisk();
 if (whyNoDisk !== undefined) console.warn(`SKIPPED: ${whyNoDisk}`);

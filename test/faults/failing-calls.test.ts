@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type FailingCalls, failingCalls, whyCallsCannotFail } from "./failing-calls.ts";
+import { type FailingCalls, failingCalls } from "./failing-calls.ts";
+import { whyNotPreloaded } from "../support/preloaded-library.ts";
 import { startWriter, type Writer } from "./writer.ts";
 
 // SQLite's result codes; the extended ones have the primary one in their low byte.
@@ -11,7 +12,7 @@ const SQLITE_CANTOPEN = 14;
 const SQLITE_IOERR_WRITE = 778;
 const SQLITE_IOERR_FSYNC = 1034;
 
-const why = whyCallsCannotFail();
+const why = whyNotPreloaded();
 if (why !== undefined) console.warn(`SKIPPED unless CI is set: ${why}`);
 
 it.skipIf(why !== undefined && !process.env.CI)("calls can be made to fail here", () => {

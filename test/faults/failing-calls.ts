@@ -2,10 +2,10 @@
  * Files whose writes or syncs fail while the test says so, for a process that the test starts: by failing-calls.c, compiled here and
  * preloaded there. Works without privileges, on Linux with a C compiler. Node, and the SQLite in it, make these calls through libc.
  */
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
+import { compiledLibrary } from "../support/preloaded-library.ts";
 
 export interface FailingCalls {
   /** To be added to the environment of the process. */
@@ -21,26 +21,10 @@ export interface FailingCalls {
   close(): void;
 }
 
-/** Why it cannot be done here, if so. */
-export function whyCallsCannotFail(): string | undefined {
-  if (process.platform !== "linux") return "calls can be made to fail on Linux only";
-  if (spawnSync(compiler(), ["--version"]).status !== 0) return "there is no C compiler: install cc, or set CC";
-  return undefined;
-}
-
-/** For the files below `dir`, which must exist. */
+/** For the files below `dir`, which must exist. Where libraries can be preloaded. */
 export function failingCalls(dir: string): FailingCalls {
-  const why = whyCallsCannotFail();
-  if (why !== undefined) throw new Error(why);
   const own = mkdtempSync(join(tmpdir(), "fluo-kms-faults-"));
-  const library = join(own, "failing-calls.so");
-  const source = join(import.meta.dirname, "failing-calls.c");
-  const { status, stderr } = spawnSync(
-    compiler(),
-    ["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, source, "-ldl"],
-    { encoding: "utf8" },
-  );
-  if (status !== 0) throw new Error(`cannot compile ${source}: ${stderr}`);
+  const library = compiledLibrary(join(import.meta.dirname, "failing-calls.c"), own);
 
   const control = join(own, "switch");
   // By a rename, as the process reads it at any time.
@@ -55,8 +39,4 @@ export function failingCalls(dir: string): FailingCalls {
     heal: () => say(""),
     close: () => rmSync(own, { recursive: true }),
   };
-}
-
-function compiler(): string {
-  return process.env.CC ?? "cc";
 }

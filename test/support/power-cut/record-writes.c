@@ -20,7 +20,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum kind { NAMED = 1, WRITTEN, RESIZED, SYNCED, RENAMED, REMOVED, FOLDER };
+enum kind { NAMED = 1, WRITTEN, RESIZED, SYNCED, RENAMED, REMOVED, FOLDER, LINKED };
 
 enum { MAX_FDS = 65536 };
 
@@ -52,7 +52,17 @@ static void record(enum kind kind, uint64_t inode, uint64_t at, const void *data
 
 static int is_ours(const char *path) { return folder != NULL && strncmp(path, folder, strlen(folder)) == 0; }
 
-static uint64_t tracked(int fd) { return fd >= 0 && fd < MAX_FDS ? inode_of[fd] : 0; }
+/* libuv closes some descriptors by a system call of its own, and the number may be a socket's by now. */
+static uint64_t tracked(int fd) {
+  if (fd < 0 || fd >= MAX_FDS || inode_of[fd] == 0) return 0;
+  struct stat found;
+  int before = errno;
+  if (fstat(fd, &found) != 0 || found.st_ino != inode_of[fd] || !(S_ISREG(found.st_mode) || S_ISDIR(found.st_mode))) {
+    inode_of[fd] = 0;
+  }
+  errno = before;
+  return inode_of[fd];
+}
 
 static int opened(int fd, const char *path) {
   struct stat found;
@@ -149,11 +159,23 @@ ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
   return written;
 }
 
-/* Nothing of ours writes in several parts; one that begins to must not go by unseen. */
+/* The service writes nothing in several parts; what begins to must not go by unseen. */
 ssize_t writev(int fd, const struct iovec *parts, int count) {
   REAL(writev);
   if (tracked(fd)) abort();
   return real(fd, parts, count);
+}
+
+ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at) {
+  REAL(pwritev);
+  if (tracked(fd)) abort();
+  return real(fd, parts, count, at);
+}
+
+ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t at) {
+  REAL(pwritev64);
+  if (tracked(fd)) abort();
+  return real(fd, parts, count, at);
 }
 
 int ftruncate(int fd, off_t size) {
@@ -185,17 +207,24 @@ int fdatasync(int fd) {
 }
 
 /* Both names, with a zero byte between. */
-static void renamed(const char *from, const char *to) {
+static void named_anew(enum kind kind, const char *from, const char *to) {
   if (!is_ours(from) && !is_ours(to)) return;
   char names[2 * PATH_MAX];
   int length = snprintf(names, sizeof names, "%s%c%s", from, 0, to);
-  record(RENAMED, 0, 0, names, (uint32_t)length);
+  record(kind, 0, 0, names, (uint32_t)length);
 }
 
 int rename(const char *from, const char *to) {
   REAL(rename);
   int result;
-  ALONE(result, real(from, to), if (result == 0) renamed(from, to));
+  ALONE(result, real(from, to), if (result == 0) named_anew(RENAMED, from, to));
+  return result;
+}
+
+int link(const char *from, const char *to) {
+  REAL(link);
+  int result;
+  ALONE(result, real(from, to), if (result == 0) named_anew(LINKED, from, to));
   return result;
 }
 

@@ -1,5 +1,5 @@
-/** What a process did to files, as record-writes.c tells it, and where its driver heard what was durable. */
-import { appendFileSync, readFileSync } from "node:fs";
+/** What a process did to files, as record-writes.c tells it. */
+import { existsSync, readFileSync } from "node:fs";
 
 export type WriteRecord =
   /** A file was opened under this path, and had this size. */
@@ -9,31 +9,22 @@ export type WriteRecord =
   | { kind: "resized"; inode: bigint; size: number }
   /** Of a directory, too. */
   | { kind: "synced"; inode: bigint }
-  | { kind: "renamed"; from: string; to: string }
-  | { kind: "removed"; path: string }
-  /** The driver's own: what it was told before this. */
-  | { kind: "mark"; text: string };
+  | { kind: "renamed" | "linked"; from: string; to: string }
+  | { kind: "removed"; path: string };
 
-const kinds = ["", "named", "written", "resized", "synced", "renamed", "removed", "folder", "mark"] as const;
+const kinds = ["", "named", "written", "resized", "synced", "renamed", "removed", "folder", "linked"] as const;
 const headBytes = 21;
 
-/** Notes among the records what the driver knows by now. */
-export function mark(file: string, text: string): void {
-  const data = Buffer.from(text);
-  const head = Buffer.alloc(headBytes);
-  head[0] = kinds.indexOf("mark");
-  head.writeUInt32LE(data.length, 17);
-  appendFileSync(file, Buffer.concat([head, data]));
-}
-
+/** A record that a kill cut short is left out: nobody relied on what it tells of. */
 export function readRecords(file: string): WriteRecord[] {
+  if (!existsSync(file)) return [];
   const bytes = readFileSync(file);
   const records: WriteRecord[] = [];
   for (let at = 0; at + headBytes <= bytes.length; ) {
-    const length = bytes.readUInt32LE(at + 17);
-    const data = bytes.subarray(at + headBytes, at + headBytes + length);
-    records.push(recordOf(bytes.subarray(at, at + headBytes), data));
-    at += headBytes + length;
+    const end = at + headBytes + bytes.readUInt32LE(at + 17);
+    if (end > bytes.length) break;
+    records.push(recordOf(bytes.subarray(at, at + headBytes), bytes.subarray(at + headBytes, end)));
+    at = end;
   }
   return records;
 }
@@ -54,14 +45,13 @@ function recordOf(head: Buffer, data: Buffer): WriteRecord {
       return { kind, inode, size: number };
     case "synced":
       return { kind, inode };
-    case "renamed": {
+    case "renamed":
+    case "linked": {
       const [from, to] = text().split("\0");
       return { kind, from: from!, to: to! };
     }
     case "removed":
       return { kind, path: text() };
-    case "mark":
-      return { kind, text: text() };
     default:
       throw new Error(`a record of kind ${head[0]}`);
   }
