@@ -11,6 +11,7 @@ export const frameBytes = 24 + 4096;
 export const framePart = { pageNumber: 0, commitMark: 4, salt: 8, checksum: 16, page: 24 } as const;
 
 export interface WalFolder extends Disposable {
+  file: string;
   /** A connection that never checkpoints by itself. */
   db: DatabaseSync;
   /** Copies database and log as they are now, and gives the copy's path. */
@@ -27,6 +28,7 @@ export function newWalFolder(): WalFolder {
   db.exec("create table notes (id integer primary key, text blob) strict");
   let copies = 0;
   return {
+    file,
     db,
     copy() {
       copies += 1;

@@ -15,7 +15,7 @@ import { embeddedDatabase } from "../sqlite/embedded.ts";
 import { realPath, syncDirectory } from "../sqlite/file.ts";
 import { aloneWith } from "../sqlite/hold.ts";
 import { logProblem } from "../sqlite/ready-log.ts";
-import { storedCommits } from "../sqlite/stored-commits.ts";
+import { commitsWithoutLog, storedCommits } from "../sqlite/stored-commits.ts";
 import type { RowProblem } from "./row-problem.ts";
 import { makeSqliteTables } from "./sqlite.ts";
 import type { Tables } from "./tables.ts";
@@ -90,8 +90,7 @@ async function refuseMixture(file: string, kept: string, { keyOf, checkLogs }: A
   try {
     const copy = join(directory, "kms.db");
     copyNew(file, copy);
-    const inDatabase = storedCommits(copy) ?? 0;
-    rmSync(`${copy}-wal`, { force: true }); // made, and left empty, by who read the database alone
+    const inDatabase = commitsWithoutLog(copy) ?? 0;
     copyNew(`${file}-wal`, `${copy}-wal`);
     await dropEnd(copy);
     if (inDatabase > (storedCommits(copy) ?? 0)) {

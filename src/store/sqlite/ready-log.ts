@@ -1,11 +1,11 @@
 /** What is done about a log before SQLite opens it. A refusal leaves every byte of the database and its log as it was. */
-import { renameSync } from "node:fs";
+import { renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { KmsError } from "../../errors.ts";
 import { readNotedCommits } from "../heads/noted-commits.ts";
 import { syncDirectory } from "./file.ts";
 import { type Hold, holdDatabase } from "./hold.ts";
-import { storedCommits } from "./stored-commits.ts";
+import { commitsWithoutLog, storedCommits } from "./stored-commits.ts";
 import { logDigest } from "./wal/log-digest.ts";
 import { judgeWal, type WalVerdict } from "./wal/wal-verdict.ts";
 
@@ -53,19 +53,22 @@ export const unreadLog: SeenLog = {
 export function logProblem(file: string): KmsError | undefined {
   const verdict = judgeWal(file);
   if (verdict.kind === "lost") return lost(file, verdict);
-  return verdict.kind === "undecided" ? behind(file, comparedCommits(file)) : undefined;
+  if (verdict.kind === "settled") return undefined;
+  return mixed(file) ?? (verdict.kind === "undecided" ? behind(file, comparedCommits(file)) : undefined);
 }
 
 function readyLog(file: string): SeenLog {
   const verdict = judgeWal(file);
   switch (verdict.kind) {
     case "whole":
+      refuse(mixed(file));
       return { verdict: "whole", text: "whole: all that was committed is read", isWarning: false };
     case "settled":
       return settled(file, verdict);
     case "lost":
       throw lost(file, verdict);
     case "undecided":
+      refuse(mixed(file));
       return undecided(file, verdict);
   }
 }
@@ -81,8 +84,7 @@ function settled(file: string, { firstDamaged }: Extract<WalVerdict, { kind: "se
 
 function undecided(file: string, { lastCommit }: Extract<WalVerdict, { kind: "undecided" }>): SeenLog {
   const commits = comparedCommits(file);
-  const problem = behind(file, commits);
-  if (problem !== undefined) throw problem;
+  refuse(behind(file, commits));
   const tail = `what follows frame ${lastCommit} is no whole commit, as a crash leaves it, and is not read`;
   const because =
     commits === undefined
@@ -95,6 +97,23 @@ function undecided(file: string, { lastCommit }: Extract<WalVerdict, { kind: "un
     lastCommit,
     ...(commits && { commits }),
   };
+}
+
+function refuse(problem: KmsError | undefined): void {
+  if (problem !== undefined) throw problem;
+}
+
+/** A log that was cut short ends before what was moved into the database: it would be a mixture of two states. */
+function mixed(file: string): KmsError | undefined {
+  if ((statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0) === 0) return undefined;
+  const [alone, withLog] = [commitsWithoutLog(file), storedCommits(file)];
+  if (alone === undefined || withLog === undefined || alone <= withLog) return undefined;
+  return refusal(
+    "DATA_LOSS",
+    file,
+    `the write-ahead log ${file}-wal ends before what the database has of it: ${withLog} commits can be read, and the database alone has ${alone}`,
+    { log: "mixed", stored: `${withLog}`, database: `${alone}` },
+  );
 }
 
 function comparedCommits(file: string): SeenLog["commits"] {

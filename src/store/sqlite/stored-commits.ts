@@ -1,6 +1,8 @@
 /** The count of commits that SQLite would read from a database and its log, looked at without a change to either. */
 import { existsSync, rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
+import { hasCode } from "../../errors.ts";
 import { translated } from "./error-codes.ts";
 
 /**
@@ -10,7 +12,25 @@ import { translated } from "./error-codes.ts";
 export function storedCommits(file: string): number | undefined {
   const hadSharedMemory = existsSync(`${file}-shm`);
   try {
-    const db = new DatabaseSync(file, { readOnly: true });
+    return commitsIn(file);
+  } finally {
+    if (!hadSharedMemory) rmSync(`${file}-shm`, { force: true });
+  }
+}
+
+/** The count in the database file alone, which has no more commits than its log. Undefined if it cannot be read without the log. */
+export function commitsWithoutLog(file: string): number | undefined {
+  try {
+    return commitsIn(`${pathToFileURL(file).href}?immutable=1`);
+  } catch (error) {
+    if (hasCode(error, "DATA_LOSS", "STORE_UNAVAILABLE")) return undefined;
+    throw error;
+  }
+}
+
+function commitsIn(name: string): number | undefined {
+  try {
+    const db = new DatabaseSync(name, { readOnly: true });
     try {
       db.exec("pragma trusted_schema = off");
       const schema = db.prepare("select count(*) as present from sqlite_schema where name = 'kms_commits'").get();
@@ -21,7 +41,5 @@ export function storedCommits(file: string): number | undefined {
     }
   } catch (error) {
     throw translated(error);
-  } finally {
-    if (!hadSharedMemory) rmSync(`${file}-shm`, { force: true });
   }
 }

@@ -1,12 +1,13 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { holdReady } from "../../../src/store/sqlite/ready-log.ts";
 import { logDigest } from "../../../src/store/sqlite/wal/log-digest.ts";
+import { judgeWal } from "../../../src/store/sqlite/wal/wal-verdict.ts";
 import { crashedStore, type CrashedStore, damageEnd, damageLog } from "../../support/crashed-store.ts";
 import { thrownBy } from "../../support/matchers.ts";
-import { edit } from "../../support/wal-files.ts";
+import { edit, framesOf, inFrame } from "../../support/wal-files.ts";
 
 let made: CrashedStore;
 beforeAll(async () => {
@@ -74,6 +75,29 @@ describe("a log that lost", () => {
     expect(logDigest(other.file)).not.toBe(digest);
     edit(one.file, (bytes) => bytes.writeUInt8(bytes.at(27)! ^ 1, 27)); // the file change counter
     expect(logDigest(one.file)).not.toBe(digest);
+  });
+});
+
+describe("a log that was cut short", () => {
+  const half = (file: string) => {
+    const { commits } = framesOf(file);
+    truncateSync(`${file}-wal`, inFrame(commits[Math.floor(commits.length / 2)]! + 1, 0));
+  };
+
+  it("is refused where more of it is in the database, with every byte as it was", async () => {
+    const { file, bytes } = made.changed((db) => db.exec("pragma wal_checkpoint(passive)"));
+    half(file);
+    expect(judgeWal(file).kind).toBe("whole");
+    const before = bytes();
+    const error = await thrownBy(async () => seenIn(file));
+    expect(error).toBeKmsError("DATA_LOSS", "ends before what the database has of it");
+    expect(bytes()).toEqual(before);
+  });
+
+  it("is found by what was noted alone where none of it is there", () => {
+    const { file } = made.copy();
+    half(file);
+    expect(seenIn(file).verdict).toBe("whole");
   });
 });
 

@@ -159,6 +159,39 @@ describe("a commit that others followed", () => {
     }
   });
 
+  it("is lost in a log that was begun again over its old frames, and not by a flip in those", () => {
+    insertOneByOne(20);
+    folder.db.exec("pragma wal_checkpoint(passive)");
+    insertOneByOne(4);
+    const log = readFileSync(`${folder.copy()}-wal`);
+    const salts = (at: number) => log.subarray(at, at + 8).toString("hex");
+    const { count } = framesOf(folder.copy());
+    const frames = Array.from({ length: count }, (_, index) => index + 1);
+    const old = frames.find((frame) => salts(inFrame(frame, framePart.salt)) !== salts(16))!;
+    expect(old).toBeGreaterThan(4);
+    for (const frame of [1, 2, old, count - 1]) {
+      const file = folder.copy();
+      flip(`${file}-wal`, inFrame(frame, 100));
+      expect({ frame, kind: judgeWal(file).kind }).toEqual({ frame, kind: frame < old ? "lost" : "whole" });
+    }
+  });
+
+  it("is lost where only what is before it is in the database", () => {
+    insertOneByOne(5);
+    const reader = new DatabaseSync(folder.file);
+    reader.exec("begin; select count(*) from notes");
+    folder.db.exec("pragma wal_checkpoint(passive)");
+    insertOneByOne(5);
+    const { commits } = framesOf(folder.copy());
+    for (const at of [1, 7]) {
+      const file = folder.copy();
+      flip(`${file}-wal`, inFrame(commits[at]!, 100));
+      expect(judgeWal(file)).toMatchObject({ kind: "lost", firstDamaged: commits[at] });
+    }
+    reader.exec("commit");
+    reader.close();
+  });
+
   it("is judged without a change to any byte", () => {
     insertOneByOne(9);
     const file = folder.copy();
