@@ -4,11 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { DatabaseSync } from "node:sqlite";
-import { readNotedCommits } from "../../src/store/heads/noted-commits.ts";
+import { readNotedCommits } from "../../src/store/sqlite/noted-commits.ts";
 import { atExit } from "../support/cli-fixture.ts";
+import { note } from "../support/crashed-store.ts";
 import { patience } from "../support/patience.ts";
 import { startProcess, type ServiceProcess } from "../support/service-process.ts";
-import { type Known, makeKnown, note, useKeys } from "./known.ts";
+import { type Known, makeKnown, noteKeys, useKeys } from "./known.ts";
 
 export interface FilledStore {
   /** In words. */
@@ -80,13 +81,13 @@ async function fillMore({ client, grpc }: ServiceProcess, known: Known[]): Promi
   }
   known.push(await makeKnown(client, "late-1", grpc));
   for (const tenant of ["late-2", "late-3"]) known.push(await makeKnown(client, tenant));
-  for (const each of known) await note(client, each);
+  for (const each of known) await noteKeys(client, each);
 }
 
 /** What was committed is noted within a second, where a service notes it. */
 async function allNoted(file: string): Promise<void> {
   const until = performance.now() + notedMs;
-  while (existsSync(`${file}-heads`) && readNotedCommits(file) !== commitsIn(file)) {
+  while (existsSync(`${file}-heads`) && readNotedCommits(`${file}-heads`) !== commitsIn(file)) {
     if (performance.now() > until) throw new Error("the heads file does not become that of the store");
     await delay(100);
   }
@@ -133,7 +134,7 @@ function filled(folder: string, left: string): FilledStore {
       ["-wal", store.log],
     ] as const)
       writeFileSync(copy + end, content);
-    writeFileSync(`${file}-heads`, JSON.stringify({ commits: commitsIn(copy) }));
+    note(file, commitsIn(copy));
     for (const end of ["", "-wal", "-shm"]) rmSync(copy + end, { force: true });
   }
   return store;

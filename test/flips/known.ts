@@ -34,7 +34,7 @@ export async function makeKnown(client: GrpcClient, tenantId: string, target?: s
   const known: Known = { tenantId, tokens: [], blobs: [], spans: [], keys: new Map(), logSize: 0n };
   await useKeys(client, known);
   if (target !== undefined) await appendBatches(target, known);
-  await note(client, known);
+  await noteKeys(client, known);
   return known;
 }
 
@@ -76,7 +76,7 @@ async function answerOf(stream: SpanClient): Promise<SignedSpan[]> {
 }
 
 /** Notes the keys as they are now. */
-export async function note(client: GrpcClient, known: Known): Promise<void> {
+export async function noteKeys(client: GrpcClient, known: Known): Promise<void> {
   known.keys = await keysOf(client, known.tenantId);
 }
 

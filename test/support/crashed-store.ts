@@ -91,3 +91,8 @@ export function damageLog(file: string): void {
 export function damageEnd(file: string): void {
   flip(`${file}-wal`, inFrame(framesOf(file).commits.at(-1)!, framePart.page));
 }
+
+/** A heads file beside the store, as far as it can be read without the store's key. */
+export function note(file: string, commits: unknown, { end = "-heads", generation = 1 } = {}): void {
+  writeFileSync(`${file}${end}`, JSON.stringify({ format: "fluo-kms/heads/v1", generation, commits }));
+}

@@ -14,7 +14,7 @@ import { rowVersion } from "../sql/schema.ts";
 import { embeddedDatabase } from "../sqlite/embedded.ts";
 import { realPath, syncDirectory } from "../sqlite/file.ts";
 import { aloneWith } from "../sqlite/hold.ts";
-import { logProblem } from "../sqlite/ready-log.ts";
+import { logProblem, type ReadyFile } from "../sqlite/ready-log.ts";
 import { commitsWithoutLog, storedCommits } from "../sqlite/stored-commits.ts";
 import type { RowProblem } from "./row-problem.ts";
 import { makeSqliteTables } from "./sqlite.ts";
@@ -44,10 +44,13 @@ export interface AcceptedLog {
  * way of opening the store. INVALID_ARGUMENT for the digest of another damage; STORE_UNAVAILABLE while the store is in use; DATA_LOSS if what
  * is left is not a state that the store was in: then nothing is changed, and a backup must be restored.
  */
-export async function acceptLostLog(path: string, acceptance: Acceptance): Promise<AcceptedLog | undefined> {
+export async function acceptLostLog(
+  { file: path, headsFile }: ReadyFile,
+  acceptance: Acceptance,
+): Promise<AcceptedLog | undefined> {
   const file = realPath(path);
   return aloneWith(file, async () => {
-    const problem = logProblem(file);
+    const problem = logProblem({ file, headsFile });
     if (problem === undefined) return undefined;
     const { digest, actor, at } = acceptance;
     if (problem.metadata.digest !== digest) throw invalidField("digest", `is of another damage: ${problem.message}`);

@@ -10,7 +10,7 @@ import { schemaVersion, sqlTables, type TableDialect, type Tables } from "./tabl
 import type { SqliteSettings } from "../sqlite/open.ts";
 import { prepareFile, realPath } from "../sqlite/file.ts";
 import type { Hold } from "../sqlite/hold.ts";
-import { holdReady, type ReadyHold, type SeenLog, unreadLog } from "../sqlite/ready-log.ts";
+import { holdReady, type ReadyFile, type ReadyHold, type SeenLog, unreadLog } from "../sqlite/ready-log.ts";
 
 const dialect: TableDialect = {
   beginSnapshot: "begin",
@@ -18,9 +18,9 @@ const dialect: TableDialect = {
 };
 
 /** To read: nothing is written, nor made. STORE_UNAVAILABLE where there is no such store. */
-export async function openSqliteTables({ file }: SqliteSettings): Promise<Tables> {
+export async function openSqliteTables({ file, headsFile }: SqliteSettings): Promise<Tables> {
   refuseNone(file);
-  return openToRead(readyToRead(realPath(file), storeName));
+  return openToRead(readyToRead({ file: realPath(file), headsFile }, storeName));
 }
 
 async function openToRead(ready: ReadyName): Promise<Tables> {
@@ -34,9 +34,10 @@ interface ReadyName extends ReadyHold {
 }
 
 /** The log is in order, and the database held until it is released. Where no lock can be made, a connection that only reads changes nothing. */
-function readyToRead(path: string, nameOf: (path: string) => string): ReadyName {
-  const name = nameOf(path);
-  const hold = name === path && canHold(path) ? holdReady(path) : { log: unreadLog, release() {} };
+function readyToRead(ready: ReadyFile, nameOf: (path: string) => string): ReadyName {
+  const { file } = ready;
+  const name = nameOf(file);
+  const hold = name === file && canHold(file) ? holdReady(ready) : { log: unreadLog, release() {} };
   return { ...hold, name };
 }
 
@@ -57,7 +58,7 @@ function heldBy(hold: Hold, db: EmbeddedDatabase): EmbeddedDatabase {
 export async function makeSqliteTables(settings: SqliteSettings): Promise<Tables> {
   const file = realPath(settings.file);
   prepareFile(file);
-  const hold = holdReady(file);
+  const hold = holdReady({ file, headsFile: settings.headsFile });
   const db = heldBy(hold, embeddedDatabase({ file, soon: setImmediate }));
   const made = db.write((tx) => migrate(tx, sqliteDialect)).then(() => sqlTables("sqlite", db, dialect));
   return closingUnless(db, withLog(made, hold.log));
@@ -67,7 +68,7 @@ export async function makeSqliteTables(settings: SqliteSettings): Promise<Tables
 export async function openSqliteBackup(settings: SqliteSettings): Promise<Tables> {
   refuseNone(settings.file);
   const file = realPath(settings.file);
-  const ready = readyToRead(file, backupName);
+  const ready = readyToRead({ file }, backupName);
   try {
     if (!(await isOlder(ready.name))) return await openToRead(ready);
     const copy = await withLog(openCopy(file), ready.log);

@@ -16,6 +16,8 @@ const lookMs = 500;
 
 export interface WriterData extends GateParts {
   file: string;
+  /** See SqliteSettings. */
+  headsFile?: string | undefined;
 }
 
 const port = parentPort!;
@@ -30,7 +32,7 @@ let unlocked: Store | undefined;
 async function run({ method, args }: Pick<Call, "method" | "args">): Promise<unknown> {
   if (method === "open") {
     prepareFile(file);
-    hold = holdReady(file);
+    hold = holdReady({ ...given, file });
     await db.write((tx) => migrate(tx, sqliteDialect));
     return hold.log;
   }

@@ -16,6 +16,8 @@ export interface SqliteSettings {
   name: "sqlite";
   /** Absolute. Made if it is missing. */
   file: string;
+  /** Absolute. Where the commits of the store are noted, if not beside it. */
+  headsFile?: string | undefined;
 }
 
 /** What runs in the thread, of a store in this one: all that promise something but what open.ts does itself. */
@@ -75,8 +77,8 @@ const storeMethods: MethodList<Store> = {
 };
 
 /** STORE_UNAVAILABLE where the file cannot be used, or has a newer schema. */
-export async function openSqlite({ file }: SqliteSettings): Promise<LockedStore> {
-  const { writer, readBy, close } = threadsOf(file);
+export async function openSqlite({ file, headsFile }: SqliteSettings): Promise<LockedStore> {
+  const { writer, readBy, close } = threadsOf({ file, headsFile });
   let log: SeenLog;
   try {
     log = (await writer.call("open", [])) as SeenLog;
@@ -114,11 +116,11 @@ function forwarded<T>(list: MethodList<T>, call: Thread["call"]): Pick<T, Forwar
 const maxTries = 3;
 
 /** The thread that writes; and the one that reads, which starts with the first long read. */
-function threadsOf(file: string) {
+function threadsOf({ file, headsFile }: Pick<SqliteSettings, "file" | "headsFile">) {
   const memory = gateMemory();
   const { port1, port2 } = new MessageChannel();
   const writer = startThread(new URL("./database-worker.ts", import.meta.url), {
-    workerData: { file, memory, port: port1 } satisfies WriterData,
+    workerData: { file, headsFile, memory, port: port1 } satisfies WriterData,
     transferList: [port1],
   });
   let reader: Thread | undefined;

@@ -2,9 +2,9 @@
 import { renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { KmsError } from "../../errors.ts";
-import { readNotedCommits } from "../heads/noted-commits.ts";
 import { syncDirectory } from "./file.ts";
 import { type Hold, holdDatabase } from "./hold.ts";
+import { readNotedCommits } from "./noted-commits.ts";
 import { commitsWithoutLog, storedCommits } from "./stored-commits.ts";
 import { logDigest } from "./wal/log-digest.ts";
 import { judgeWal, type WalVerdict } from "./wal/wal-verdict.ts";
@@ -30,14 +30,21 @@ export interface ReadyHold extends Hold {
   log: SeenLog;
 }
 
+/** The database, and where its commits are noted. */
+export interface ReadyFile {
+  file: string;
+  /** The heads file. Beside the database unless it is elsewhere. */
+  headsFile?: string | undefined;
+}
+
 /**
  * Holds a database that is to be opened, its log in order. DATA_LOSS if SQLite would drop commits that were durable, ROLLBACK_SUSPECTED if it
  * would be behind what was noted.
  */
-export function holdReady(file: string): ReadyHold {
+export function holdReady(ready: ReadyFile): ReadyHold {
   let log: SeenLog = { verdict: "in use", text: "in use, so it was not read", isWarning: false };
-  const hold = holdDatabase(file, () => {
-    log = readyLog(file);
+  const hold = holdDatabase(ready.file, () => {
+    log = readyLog(ready);
   });
   return { ...hold, log };
 }
@@ -50,14 +57,16 @@ export const unreadLog: SeenLog = {
 };
 
 /** What stands in the way of opening a database that no process has open; undefined if nothing does. Nothing is changed. */
-export function logProblem(file: string): KmsError | undefined {
+export function logProblem(ready: ReadyFile): KmsError | undefined {
+  const { file } = ready;
   const verdict = judgeWal(file);
   if (verdict.kind === "lost") return lost(file, verdict);
   if (verdict.kind === "settled") return undefined;
-  return mixed(file) ?? (verdict.kind === "undecided" ? behind(file, comparedCommits(file)) : undefined);
+  return mixed(file) ?? (verdict.kind === "undecided" ? behind(file, comparedCommits(ready)) : undefined);
 }
 
-function readyLog(file: string): SeenLog {
+function readyLog(ready: ReadyFile): SeenLog {
+  const { file } = ready;
   const verdict = judgeWal(file);
   switch (verdict.kind) {
     case "whole":
@@ -69,7 +78,7 @@ function readyLog(file: string): SeenLog {
       throw lost(file, verdict);
     case "undecided":
       refuse(mixed(file));
-      return undecided(file, verdict);
+      return undecided(ready, verdict);
   }
 }
 
@@ -82,13 +91,13 @@ function settled(file: string, { firstDamaged }: Extract<WalVerdict, { kind: "se
   return { verdict: "settled", text, isWarning: true, firstDamaged, setAside };
 }
 
-function undecided(file: string, { lastCommit }: Extract<WalVerdict, { kind: "undecided" }>): SeenLog {
-  const commits = comparedCommits(file);
-  refuse(behind(file, commits));
+function undecided(ready: ReadyFile, { lastCommit }: Extract<WalVerdict, { kind: "undecided" }>): SeenLog {
+  const commits = comparedCommits(ready);
+  refuse(behind(ready.file, commits));
   const tail = `what follows frame ${lastCommit} is no whole commit, as a crash leaves it, and is not read`;
   const because =
     commits === undefined
-      ? "no heads file beside the store says whether it was one"
+      ? "no heads file says whether it was one"
       : `the store has ${commits.stored} commits, and ${commits.noted} were noted as durable`;
   return {
     verdict: "undecided",
@@ -116,8 +125,8 @@ function mixed(file: string): KmsError | undefined {
   );
 }
 
-function comparedCommits(file: string): SeenLog["commits"] {
-  const noted = readNotedCommits(file);
+function comparedCommits({ file, headsFile = `${file}-heads` }: ReadyFile): SeenLog["commits"] {
+  const noted = readNotedCommits(headsFile);
   const stored = noted === undefined ? undefined : storedCommits(file);
   return noted === undefined || stored === undefined ? undefined : { stored, noted };
 }

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { migrations } from "../../../src/store/sql/schema.ts";
-import { type CrashedStore, crashedStore, damageEnd, damageLog } from "../../support/crashed-store.ts";
+import { type CrashedStore, crashedStore, damageEnd, damageLog, note } from "../../support/crashed-store.ts";
 import { run } from "../../support/cli-fixture.ts";
 import { startProcess } from "../../support/service-process.ts";
 
@@ -21,10 +21,6 @@ const commands: Record<string, (store: CrashedStore) => string[]> = {
   "restore into it": ({ where }) => ["restore", join(where.directory, "whole.db")],
   "restore from it": ({ file }) => ["restore", file],
 };
-
-function note(file: string, commits: number): void {
-  writeFileSync(`${file}-heads`, JSON.stringify({ commits }));
-}
 
 /** The command on the store; restoring from it goes into another one. */
 async function runOn(name: string, store: CrashedStore) {
@@ -127,7 +123,7 @@ describe("check says of a log", () => {
     damageEnd(store.file);
     const alone = await logIn(store.copy());
     expect(alone.answer.write_ahead_log).toMatchObject({ verdict: "undecided", last_commit: expect.any(Number) });
-    expect(alone.answer.write_ahead_log.text).toContain("no heads file beside the store");
+    expect(alone.answer.write_ahead_log.text).toContain("no heads file says whether it was one");
     note(store.file, 3);
     const { answer } = await logIn(store);
     expect(answer.write_ahead_log).toMatchObject({

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -10,7 +10,7 @@ import { type Acceptance, acceptLostLog } from "../../../src/store/offline/lost-
 import { holdReady, logProblem } from "../../../src/store/sqlite/ready-log.ts";
 import { judgeWal } from "../../../src/store/sqlite/wal/wal-verdict.ts";
 import { inStore } from "../../support/cli-store-fixture.ts";
-import { type CrashedStore, crashedStore, damageEnd, damageLog } from "../../support/crashed-store.ts";
+import { type CrashedStore, crashedStore, damageEnd, damageLog, note } from "../../support/crashed-store.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { flip, framesOf, inFrame } from "../../support/wal-files.ts";
 
@@ -23,7 +23,7 @@ afterAll(() => made[Symbol.dispose]());
 const at = new Date("2026-11-28T10:00:00.123Z");
 
 function digestOf(file: string): string {
-  return logProblem(file)!.metadata.digest!;
+  return logProblem({ file })!.metadata.digest!;
 }
 
 /** As a command does it. */
@@ -40,7 +40,7 @@ async function accept({ file, where }: CrashedStore, digest = digestOf(file)) {
       await checkLogs(tables, key, { problem, progress() {} });
     },
   };
-  return acceptLostLog(file, acceptance);
+  return acceptLostLog({ file }, acceptance);
 }
 
 function tenantsIn(file: string): string[] {
@@ -114,7 +114,7 @@ describe("a log that lost", () => {
   it("is accepted, too, where it only lacks commits that were noted", async () => {
     const store = made.copy();
     damageEnd(store.file);
-    writeFileSync(`${store.file}-heads`, JSON.stringify({ commits: 1_000 }));
+    note(store.file, 1_000);
     expect(await accept(store)).toMatchObject({ event: { detail: expect.any(String) } });
     expect(judgeWal(store.file)).toEqual({ kind: "whole" });
   });
@@ -135,7 +135,7 @@ describe("a log that lost", () => {
     damageLog(store.file);
     const digest = digestOf(store.file);
     const user = made.copy();
-    const hold = holdReady(user.file);
+    const hold = holdReady(user);
     damageLog(user.file);
     expect(await thrownBy(() => accept(user, digest))).toBeKmsError("STORE_UNAVAILABLE", "is in use");
     hold.release();

@@ -1,11 +1,11 @@
-import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { holdReady } from "../../../src/store/sqlite/ready-log.ts";
 import { logDigest } from "../../../src/store/sqlite/wal/log-digest.ts";
 import { judgeWal } from "../../../src/store/sqlite/wal/wal-verdict.ts";
-import { crashedStore, type CrashedStore, damageEnd, damageLog } from "../../support/crashed-store.ts";
+import { crashedStore, type CrashedStore, damageEnd, damageLog, note } from "../../support/crashed-store.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { edit, framesOf, inFrame } from "../../support/wal-files.ts";
 
@@ -17,7 +17,7 @@ afterAll(() => made[Symbol.dispose]());
 
 /** What holding the store says of its log. */
 function seenIn(file: string) {
-  const { log, release } = holdReady(file);
+  const { log, release } = holdReady({ file });
   release();
   return log;
 }
@@ -29,10 +29,6 @@ function commitsIn(file: string): number {
   } finally {
     db.close();
   }
-}
-
-function note(file: string, commits: unknown): void {
-  writeFileSync(`${file}-heads`, JSON.stringify({ commits }));
 }
 
 function namesBeside(file: string): string[] {
@@ -50,7 +46,7 @@ describe("a log that is whole", () => {
 
   it("is not read while it is in use", () => {
     const { file } = made.copy();
-    const first = holdReady(file);
+    const first = holdReady({ file });
     damageLog(file);
     expect(seenIn(file)).toMatchObject({ verdict: "in use", isWarning: false });
     first.release();
@@ -138,6 +134,18 @@ describe("a log that is damaged at its end", () => {
     expect(error).toBeKmsError("ROLLBACK_SUSPECTED", `${all - 1} commits can be read, and ${all} were durable`);
     expect(bytes()).toEqual(before);
     expect(existsSync(`${file}-shm`)).toBe(false);
+  });
+
+  it("is compared with the newer of two generations, beside the store or elsewhere", async () => {
+    const { file } = made.copy();
+    const all = commitsIn(made.copy().file);
+    damageEnd(file);
+    note(file, all, { generation: 2 });
+    note(file, all - 1, { end: "-heads.1", generation: 3 });
+    expect(seenIn(file).commits).toEqual({ stored: all - 1, noted: all - 1 });
+    note(file, all, { end: "-elsewhere" });
+    const error = await thrownBy(async () => holdReady({ file, headsFile: `${file}-elsewhere` }));
+    expect(error).toBeKmsError("ROLLBACK_SUSPECTED", `and ${all} were durable`);
   });
 
   it("is compared with no count in a store of an older schema", () => {
