@@ -10,7 +10,7 @@ import { schemaVersion, sqlTables, type TableDialect, type Tables } from "./tabl
 import type { SqliteSettings } from "../sqlite/open.ts";
 import { prepareFile, realPath } from "../sqlite/file.ts";
 import type { Hold } from "../sqlite/hold.ts";
-import { holdReady, type ReadyFile, type ReadyHold, type SeenLog, unreadLog } from "../sqlite/ready-log.ts";
+import { holdReady, type ReadyFile, type ReadyHold, type SeenLog, unreadLog, wholeLog } from "../sqlite/ready-log.ts";
 
 const dialect: TableDialect = {
   beginSnapshot: "begin",
@@ -37,8 +37,12 @@ interface ReadyName extends ReadyHold {
 function readyToRead(ready: ReadyFile, nameOf: (path: string) => string): ReadyName {
   const { file } = ready;
   const name = nameOf(file);
-  const hold = name === file && canHold(file) ? holdReady(ready) : { log: unreadLog, release() {} };
+  const hold = name === file && canHold(file) ? holdReady(ready) : notHeld(name, unreadLog);
   return { ...hold, name };
+}
+
+function notHeld(name: string, log: SeenLog): ReadyName {
+  return { name, log, release() {} };
 }
 
 async function withLog(opening: Promise<Tables>, log: SeenLog): Promise<Tables> {
@@ -68,7 +72,8 @@ export async function makeSqliteTables(settings: SqliteSettings): Promise<Tables
 export async function openSqliteBackup(settings: SqliteSettings): Promise<Tables> {
   refuseNone(settings.file);
   const file = realPath(settings.file);
-  const ready = readyToRead({ file }, backupName);
+  // A backup has no log, and nothing is left beside it.
+  const ready = hasLog(file) ? readyToRead({ file }, backupName) : notHeld(backupName(file), wholeLog);
   try {
     if (!(await isOlder(ready.name))) return await openToRead(ready);
     const copy = await withLog(openCopy(file), ready.log);

@@ -49,6 +49,12 @@ export function holdReady(ready: ReadyFile): ReadyHold {
   return { ...hold, log };
 }
 
+export const wholeLog: SeenLog = {
+  verdict: "whole",
+  text: "whole: all that was committed is read",
+  isWarning: false,
+};
+
 /** What is said of a log where no lock can be made. A connection that only reads changes nothing of it. */
 export const unreadLog: SeenLog = {
   verdict: "unread",
@@ -61,8 +67,10 @@ export function logProblem(ready: ReadyFile): KmsError | undefined {
   const { file } = ready;
   const verdict = judgeWal(file);
   if (verdict.kind === "lost") return lost(file, verdict);
-  if (verdict.kind === "settled") return undefined;
-  return mixed(file) ?? (verdict.kind === "undecided" ? behind(file, comparedCommits(ready)) : undefined);
+  if (verdict.kind === "settled") return behind(file, comparedCommits(ready, commitsWithoutLog));
+  return (
+    mixed(file) ?? (verdict.kind === "undecided" ? behind(file, comparedCommits(ready, storedCommits)) : undefined)
+  );
 }
 
 function readyLog(ready: ReadyFile): SeenLog {
@@ -71,9 +79,9 @@ function readyLog(ready: ReadyFile): SeenLog {
   switch (verdict.kind) {
     case "whole":
       refuse(mixed(file));
-      return { verdict: "whole", text: "whole: all that was committed is read", isWarning: false };
+      return wholeLog;
     case "settled":
-      return settled(file, verdict);
+      return settled(ready, verdict);
     case "lost":
       throw lost(file, verdict);
     case "undecided":
@@ -82,7 +90,10 @@ function readyLog(ready: ReadyFile): SeenLog {
   }
 }
 
-function settled(file: string, { firstDamaged }: Extract<WalVerdict, { kind: "settled" }>): SeenLog {
+/** Behind a commit mark that is damaged there may be one more commit, which the database does not have. */
+function settled(ready: ReadyFile, { firstDamaged }: Extract<WalVerdict, { kind: "settled" }>): SeenLog {
+  const { file } = ready;
+  refuse(behind(file, comparedCommits(ready, commitsWithoutLog)));
   const time = new Date().toISOString().replaceAll(/[-:.]/g, "");
   const setAside = `${file}-wal.${time}`;
   renameSync(`${file}-wal`, setAside);
@@ -92,7 +103,7 @@ function settled(file: string, { firstDamaged }: Extract<WalVerdict, { kind: "se
 }
 
 function undecided(ready: ReadyFile, { lastCommit }: Extract<WalVerdict, { kind: "undecided" }>): SeenLog {
-  const commits = comparedCommits(ready);
+  const commits = comparedCommits(ready, storedCommits);
   refuse(behind(ready.file, commits));
   const tail = `what follows frame ${lastCommit} is no whole commit, as a crash leaves it, and is not read`;
   const because =
@@ -125,9 +136,12 @@ function mixed(file: string): KmsError | undefined {
   );
 }
 
-function comparedCommits({ file, headsFile = `${file}-heads` }: ReadyFile): SeenLog["commits"] {
+function comparedCommits(
+  { file, headsFile = `${file}-heads` }: ReadyFile,
+  commitsOf: (file: string) => number | undefined,
+): SeenLog["commits"] {
   const noted = readNotedCommits(headsFile);
-  const stored = noted === undefined ? undefined : storedCommits(file);
+  const stored = noted === undefined ? undefined : commitsOf(file);
   return noted === undefined || stored === undefined ? undefined : { stored, noted };
 }
 

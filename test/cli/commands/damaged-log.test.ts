@@ -1,5 +1,5 @@
 /** Every command that opens a SQLite store itself, on one whose write-ahead log is damaged. The others ask a service. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { migrations } from "../../../src/store/sql/schema.ts";
@@ -66,6 +66,15 @@ it("restore refuses a log that lost of a backup with an older schema", async () 
   const { code, err } = await runOn("restore from it", store);
   expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining("is damaged at frame") });
   expect(store.bytes()).toEqual(before);
+});
+
+it("restore leaves nothing beside a backup", async () => {
+  const store = made.copy();
+  await store.where.run("backup", "whole.db");
+  const target = store.where.with({ name: "sqlite", file: join(store.where.directory, "target.db") });
+  expect(await target.run("restore", "whole.db")).toMatchObject({ code: 0 });
+  const names = readdirSync(store.where.directory);
+  expect(names.filter((name) => name.startsWith("whole"))).toEqual(["whole.db"]);
 });
 
 describe("a log that is damaged and holds nothing new", () => {

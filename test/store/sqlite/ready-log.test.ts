@@ -160,6 +160,18 @@ describe("a log that is damaged at its end", () => {
 });
 
 describe("a log that is damaged and holds nothing that the database does not", () => {
+  it("is not set aside where the database has fewer commits than were noted", async () => {
+    const { file, bytes } = made.changed((db) => db.exec("pragma wal_checkpoint(passive)"));
+    const all = commitsIn(made.copy().file);
+    damageLog(file);
+    const before = bytes();
+    note(file, all + 1);
+    expect(await thrownBy(async () => seenIn(file))).toBeKmsError("ROLLBACK_SUSPECTED", `${all} commits can be read`);
+    expect(bytes()).toEqual(before);
+    note(file, all);
+    expect(seenIn(file).verdict).toBe("settled");
+  });
+
   it("is set aside and named", () => {
     const { file } = made.changed((db) => db.exec("pragma wal_checkpoint(passive)"));
     damageLog(file);
