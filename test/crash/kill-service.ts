@@ -1,5 +1,6 @@
 /** Kills the service: at a named step, under load, as it starts, as it destroys keys, or as it rotates them by the clock. */
 import type { GrpcClient } from "../support/running-service.ts";
+import { patience } from "../support/patience.ts";
 import { isMove, type Kill, nameOf } from "./plan.ts";
 import type { CrashService } from "./service.ts";
 import { served, stopped } from "./serving.ts";
@@ -7,7 +8,7 @@ import { countKill, isGivenUp, type Killing } from "./summary.ts";
 import { isWithin } from "./waiting.ts";
 
 const dieWithinMs = 3_000;
-const stepWithinMs = 20_000;
+const stepWithinMs = patience(6_000);
 const daysToDestruction = 31;
 const daysToRotation = 2;
 const swapChance = 0.3;
