@@ -32,7 +32,7 @@ let unlocked: Store | undefined;
 async function run({ method, args }: Pick<Call, "method" | "args">): Promise<unknown> {
   if (method === "open") {
     prepareFile(file);
-    hold = holdReady({ ...given, file });
+    hold = holdReady({ file, headsFile: data.headsFile });
     await db.write((tx) => migrate(tx, sqliteDialect));
     return hold.log;
   }
