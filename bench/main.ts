@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: prints what each path costs as a ratio to its limit, both taken in the same run, what grows with the store and the logs,
- * what memory a load takes, what a flood of refusals leaves, what provider calls a day of use makes, and what calls notice of a rotation.
- * Timing never fails it. README.md says what the options are and what the figures mean.
+ * what memory a load takes, what a flood of refusals leaves, what provider calls a day of use makes, and what calls notice of a rotation
+ * and of readers. Timing never fails it. README.md says what the options are and what the figures mean.
  */
 import { parseArgs } from "node:util";
 import { printMachine, writeJson } from "./report.ts";
@@ -15,6 +15,7 @@ const parts: Readonly<Record<string, () => Promise<unknown>>> = {
   refusals: async () => (await import("./refusals/main.ts")).refusals(),
   cost: async () => (await import("./cost/main.ts")).cost(),
   rotation: async () => (await import("./rotation/main.ts")).rotation(),
+  readers: async () => (await import("./readers/main.ts")).readers(),
 };
 
 const { values: options, positionals } = parseArgs({

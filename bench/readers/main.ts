@@ -1,0 +1,196 @@
+/** Callers who read in a loop, and the calls of another tenant beside them: do all succeed, and how much longer does the slowest hundredth take? */
+import { create, type DescMethod, toBinary } from "@bufbuild/protobuf";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { KeyAdminService } from "../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
+import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { unlockStore } from "../../src/keys/store-key/unlock.ts";
+import { openLocal } from "../../src/provider/local/open.ts";
+import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
+import { openStore, type StoreSettings } from "../../src/store/registry.ts";
+import { type Child, startChild } from "../child.ts";
+import { caller } from "../client/caller.ts";
+import { aligned, type Spread, spread } from "../figures.ts";
+import { fill, type TenantProviderKeys } from "../growth/fill.ts";
+import { type Place, postgresPlace, sqlitePlace } from "../growth/sizes.ts";
+import { generateDataKeyRequest, rpc, tenantId } from "../requests.ts";
+import { openLoop, quantile } from "../rotation/open-loop.ts";
+import { startRotating } from "../rotation/service.ts";
+import { temporaryDirectory } from "../temporary.ts";
+import type { Question, Read } from "./callers.ts";
+
+export interface ReadersRow {
+  store: string;
+  call: string;
+  callers: number;
+  /** Calls of the other tenant, beside the readers and without them. */
+  calls: number;
+  failed: number;
+  /** Milliseconds, a slice; and the ratio of two slices that followed each other. */
+  alone: Spread;
+  beside: Spread;
+  ratio: Spread;
+  answered: number;
+  refused: number;
+  readFailure: string | undefined;
+}
+
+const trailRows = 100_000;
+const readTenant = "tenant-0";
+const callsPerSecond = 100;
+const sliceMs = 5_000;
+const rounds = 3;
+const callerCounts = [8, 40];
+const target = 3;
+
+const reads: readonly DescMethod[] = [
+  KeyAdminService.method.verifyAudit,
+  KeyAdminService.method.listAuditEvents,
+  KeyAdminService.method.listKeys,
+  KmsService.method.status,
+  KmsService.method.getPublicKeys,
+];
+
+export async function readers(): Promise<ReadersRow[]> {
+  const rows: ReadersRow[] = [];
+  for (const open of [sqlitePlace, postgresPlace]) {
+    const place = await open();
+    if (place === undefined) {
+      console.log("\nSKIPPED: readers of PostgreSQL, because there is no server for this machine");
+      continue;
+    }
+    try {
+      rows.push(...(await measure(place)));
+    } finally {
+      await place.close();
+    }
+  }
+  console.log(`\n${callsPerSecond} GenerateDataKey a second beside readers of a trail of ${trailRows} rows\n`);
+  console.log(aligned(tableOf(rows)));
+  return rows;
+}
+
+async function measure(place: Place): Promise<ReadersRow[]> {
+  const settings = await place.settings("readers");
+  const masterKeyFile = join(temporaryDirectory(), "master.key");
+  await fillStore(settings, masterKeyFile);
+  const where =
+    settings.name === "postgres"
+      ? { FLUO_KMS_POSTGRES_URL: settings.url }
+      : { FLUO_KMS_SQLITE_FILE: (settings as Extract<StoreSettings, { name: "sqlite" }>).file };
+  const service = await startRotating({
+    FLUO_KMS_STORE: settings.name,
+    FLUO_KMS_LOCAL_MASTER_KEY_FILE: masterKeyFile,
+    KMS_ROTATION_ENABLED: "false",
+    ...where,
+  });
+  const child = startChild("./readers/callers.ts");
+  const rows: ReadersRow[] = [];
+  for (const method of reads) {
+    for (const callers of callerCounts) {
+      rows.push(await measureRow(child, { store: place.name, port: service.grpcPort, method, callers }));
+      console.log(
+        aligned(tableOf(rows.slice(-1)))
+          .split("\n")
+          .at(-1),
+      );
+    }
+  }
+  await child.stop();
+  await service.stop();
+  return rows;
+}
+
+async function fillStore(settings: StoreSettings, masterKeyFile: string): Promise<void> {
+  const provider = await openLocal({ name: "local", masterKeyFile });
+  const tenants = Array.from({ length: 1_000 }, (_, index): TenantProviderKeys => {
+    return { tenantId: `tenant-${index}`, purposes: ["data", "signing"], versions: 1, activatedAt: new Date() };
+  });
+  await fill(settings, provider, tenants);
+  const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
+  const event = { actor: "ann", action: "sign_span", tenantId: readTenant, purpose: "signing", keyId: "" } as const;
+  const page = Array.from({ length: 1_000 }, () => ({
+    ...event,
+    at: new Date(),
+    outcome: "OK",
+    requestId: "",
+    count: 1,
+  }));
+  for (let written = 0; written < trailRows; written += page.length) await store.appendAudit(page);
+  await store.close();
+}
+
+interface RowOptions {
+  store: string;
+  port: number;
+  method: DescMethod;
+  callers: number;
+}
+
+/** With readers and without, and then the other way round, so that a machine that becomes slower does so for both. */
+async function measureRow(child: Child, { store, port, method, callers }: RowOptions): Promise<ReadersRow> {
+  const path = `/${method.parent.typeName}/${method.name}`;
+  const request = toBinary(method.input, create(method.input, requestOf(method) as never));
+  const [alone, beside]: [number[], number[]] = [[], []];
+  const total = { calls: 0, failed: 0, answered: 0, refused: 0, readFailure: undefined as string | undefined };
+
+  async function slice(withReaders: boolean): Promise<void> {
+    if (withReaders) await child.ask({ begin: { port, path, request, callers } } satisfies Question);
+    const { p99, calls, failed } = await useKeys(port);
+    (withReaders ? beside : alone).push(p99);
+    if (!withReaders) return;
+    const read = await child.ask<Read>({ end: true } satisfies Question);
+    total.calls += calls;
+    total.failed += failed;
+    total.answered += read.answered;
+    total.refused += read.refused;
+    total.readFailure ??= read.failure;
+  }
+
+  for (let round = 0; round < rounds; round += 1) {
+    for (const withReaders of round % 2 === 0 ? [false, true] : [true, false]) await slice(withReaders);
+  }
+  const ratio = spread(beside.map((ms, index) => ms / alone[index]!));
+  return { store, call: method.name, callers, ...total, alone: spread(alone), beside: spread(beside), ratio };
+}
+
+function requestOf(method: DescMethod): object {
+  return method === KmsService.method.getPublicKeys ? { tenantId: readTenant } : {};
+}
+
+async function useKeys(port: number): Promise<{ p99: number; calls: number; failed: number }> {
+  const client = caller(port);
+  let failed = 0;
+  await client.call(rpc("GenerateDataKey"), generateDataKeyRequest());
+  const loop = openLoop(callsPerSecond, () =>
+    client.call(rpc("GenerateDataKey"), generateDataKeyRequest()).catch(() => {
+      failed += 1;
+    }),
+  );
+  await delay(sliceMs);
+  await loop.stop();
+  client.close();
+  return { p99: quantile(loop.timed, 0.99), calls: loop.timed.length, failed };
+}
+
+function tableOf(rows: readonly ReadersRow[]): string[][] {
+  const ms = ({ median, min, max }: Spread) => `${median.toFixed(1)} (${min.toFixed(1)} – ${max.toFixed(1)}) ms`;
+  const head = ["store", "in a loop", "callers", `calls of ${tenantId}`, "failed", "p99 without", "p99 beside"];
+  return [
+    [...head, "ratio", "target", "reads", "refused", "failed"],
+    ...rows.map((row) => [
+      row.store,
+      row.call,
+      String(row.callers),
+      String(row.calls),
+      String(row.failed),
+      ms(row.alone),
+      ms(row.beside),
+      `${row.ratio.median.toFixed(2)} (${row.ratio.min.toFixed(2)} – ${row.ratio.max.toFixed(2)})`,
+      `${target} x`,
+      String(row.answered),
+      String(row.refused),
+      row.readFailure ?? "0",
+    ]),
+  ];
+}
