@@ -10,6 +10,8 @@ export interface ObservedParts {
   providers: Pick<StartedProviders, "watches" | "tenantProviderKeys" | "allBreakers">;
   /** Most keys of each kind that are cached. */
   maxEntries: number;
+  /** Where the store has a log. */
+  log: { bytes(): number } | undefined;
   policy: ObservedPolicy | undefined;
   tls: { expiresAt(): Date } | undefined;
 }
@@ -28,7 +30,7 @@ interface IssuerSeen {
   openMs: number;
 }
 
-export function observedOf({ keyring, health, providers, maxEntries, policy, tls }: ObservedParts): Observed {
+export function observedOf({ keyring, health, providers, maxEntries, log, policy, tls }: ObservedParts): Observed {
   const counts = () => health.current().counts;
   return {
     caches: () => cachesOf(keyring, maxEntries),
@@ -39,6 +41,7 @@ export function observedOf({ keyring, health, providers, maxEntries, policy, tls
     oldestActiveAt: () => counts().oldestActiveAt,
     lastRotationAt: () => counts().lastRotationAt,
     destructionRequests: health.destructionRequests,
+    logBytes: log?.bytes,
     breakers: providers.allBreakers,
     providerKeyConditions: () => [
       ...providers.watches.map((watch) => watch.current().condition),

@@ -119,7 +119,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
     startBackground({ due, lifecycle, keyring, store, witness, providers, clock, log, config }),
     close,
   );
-  telemetry.observe(observedOf({ keyring, health, providers, policy, tls, ...config.cache }));
+  telemetry.observe(observedOf({ keyring, health, providers, log: store.log, policy, tls, ...config.cache }));
 
   const services = createServices({
     ...{ providers, store, advice, audit, observer, keyring, rotation, lifecycle, pool, logs, background, health },

@@ -41,6 +41,8 @@ export interface Observed {
   oldestActiveAt(): Date | undefined;
   lastRotationAt(): Date | undefined;
   destructionRequests(): number;
+  /** Of a store that has one. */
+  logBytes?: (() => number) | undefined;
   breakers(): { name: string; state: "closed" | "open" | "half-open" }[];
   /** Of every provider key in use, those of tenants with them. */
   providerKeyConditions(): ("answering" | "unavailable" | "denied")[];
@@ -261,6 +263,11 @@ function observeState(meter: Meter, observed: Observed): void {
   gauge("kms_destruction_requests", "Keys whose destruction waits for a second caller").addCallback((result) => {
     result.observe(observed.destructionRequests());
   });
+  const { logBytes } = observed;
+  if (logBytes) {
+    const size = gauge("kms_sqlite_log_bytes", "Bytes of the write-ahead log of the SQLite store");
+    size.addCallback((result) => result.observe(logBytes()));
+  }
   gauge("kms_oldest_active_key_age_seconds", "Age of the oldest active key", "s").addCallback((result) => {
     const oldest = observed.oldestActiveAt();
     result.observe(oldest ? (Date.now() - oldest.getTime()) / 1000 : 0);

@@ -1,6 +1,7 @@
 /** Every setting by name: how its value is read, and its default as it would be written. */
 import { quartzCron } from "./cron.ts";
 import {
+  byteSize,
   awsFailover,
   awsKey,
   awsRegion,
@@ -85,6 +86,7 @@ export const settings = {
   // Without a value it depends on the provider, see load.ts.
   "fluo.kms.store": { parse: choice(["memory", "sqlite", "postgres"]) },
   "fluo.kms.sqlite.file": { parse: filePath, standard: "fluo-kms.db" },
+  "fluo.kms.sqlite.max-log": { parse: byteSize, standard: "1GiB" },
   "fluo.kms.postgres.url": { parse: postgresUrl },
   "fluo.kms.postgres.max-connections": { parse: wholeNumber(1, 100), standard: "8" },
   "fluo.kms.auth": { parse: choice(["none", "policy"]), standard: "none" },

@@ -213,7 +213,11 @@ type StoreName = StoreSettings["name"];
 function storeSettings(values: Values, standard: StoreName, absolute: (path: string) => string): StoreSettings {
   const settingsOf: { [Name in StoreName]: () => Extract<StoreSettings, { name: Name }> } = {
     memory: () => ({ name: "memory" }),
-    sqlite: () => ({ name: "sqlite", file: absolute(values["fluo.kms.sqlite.file"]) }),
+    sqlite: () => ({
+      name: "sqlite",
+      file: absolute(values["fluo.kms.sqlite.file"]),
+      maxLogBytes: values["fluo.kms.sqlite.max-log"],
+    }),
     postgres: () => ({
       name: "postgres",
       url: values["fluo.kms.postgres.url"] ?? "",
@@ -225,7 +229,7 @@ function storeSettings(values: Values, standard: StoreName, absolute: (path: str
 
 const storeNames: Readonly<Record<StoreName, readonly SettingName[]>> = {
   memory: [],
-  sqlite: ["fluo.kms.sqlite.file"],
+  sqlite: ["fluo.kms.sqlite.file", "fluo.kms.sqlite.max-log"],
   postgres: ["fluo.kms.postgres.url", "fluo.kms.postgres.max-connections"],
 };
 

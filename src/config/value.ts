@@ -82,6 +82,15 @@ export const issuerName: Parser<string> = (text) => {
   throw new Refusal("must be a lower-case host name, with a port and a path if need be, such as kms.example.com/eu");
 };
 
+const units: Readonly<Record<string, number>> = { MiB: 2 ** 20, GiB: 2 ** 30 };
+
+/** In bytes. */
+export const byteSize: Parser<number> = (text) => {
+  const [, digits, unit] = /^([1-9][0-9]{0,5})(MiB|GiB)$/.exec(text) ?? [];
+  if (unit !== undefined) return Number(digits) * units[unit]!;
+  throw new Refusal("must be a whole number of MiB or GiB, such as 512MiB or 1GiB");
+};
+
 export const filePath: Parser<string> = (text) => {
   // Other messages show paths: a key pasted where its path is due must not get there.
   if (!/\p{Cc}|-----BEGIN/u.test(text)) return text;

@@ -44,7 +44,8 @@ export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
     auditProblem: audit.problem,
     remarks: async () => {
       const found = await Promise.all([destructions.remarks(), waits.remarks(), rewrapRemarks(store, providers.keys)]);
-      return found.flat();
+      const ofLog = store.log?.remark();
+      return [...found.flat(), ...(ofLog === undefined ? [] : [ofLog])];
     },
     accessRemarks,
     notices,

@@ -55,7 +55,18 @@ export interface Store extends KeyStore, AuditStore, LeaseStore, LogStore, TimeS
     key: KeyObject,
   ): Promise<void>;
 
+  /** Where the store has a log beside it that grows while others read. */
+  readonly log?: StoreLog;
+
   close(): Promise<void>;
+}
+
+/** The write-ahead log of a store in a file. */
+export interface StoreLog {
+  /** Its size now. */
+  bytes(): number;
+  /** What an operator should know of it, a sentence; undefined while it is no larger than `fluo.kms.sqlite.max-log`. */
+  remark(): string | undefined;
 }
 
 /** Who re-wrapped the store key, and when. */

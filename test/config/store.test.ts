@@ -10,7 +10,11 @@ describe("the store", () => {
   it("is in memory where the master key is, else SQLite in the working directory", () => {
     expect(load({}).store).toEqual({ name: "memory" });
     const cwd = directory();
-    expect(loadConfig({ env: keyFile, cwd }).store).toEqual({ name: "sqlite", file: join(cwd, "fluo-kms.db") });
+    expect(loadConfig({ env: keyFile, cwd }).store).toEqual({
+      name: "sqlite",
+      file: join(cwd, "fluo-kms.db"),
+      maxLogBytes: 2 ** 30,
+    });
   });
 
   it("is in memory beside a key file where it is asked for, with a warning", () => {
@@ -22,8 +26,15 @@ describe("the store", () => {
   it("is a SQLite file, from where the service runs", () => {
     const cwd = directory({ "application.properties": "fluo.kms.sqlite.file=data/kms.db" });
     const { store, warnings } = loadConfig({ env: keyFile, cwd });
-    expect(store).toEqual({ name: "sqlite", file: join(cwd, "data", "kms.db") });
+    expect(store).toEqual({ name: "sqlite", file: join(cwd, "data", "kms.db"), maxLogBytes: 2 ** 30 });
     expect(warnings).toEqual([expect.stringMatching(/^Authentication is none/)]);
+  });
+
+  it("of SQLite has a size of its log to tell of", () => {
+    expect(load(keyFile, "fluo.kms.sqlite.max-log=64MiB").store).toMatchObject({ maxLogBytes: 64 * 2 ** 20 });
+    for (const text of ["0MiB", "1", "1GB", "1.5GiB"]) {
+      expect(() => load(keyFile, `fluo.kms.sqlite.max-log=${text}`)).toThrow(/fluo\.kms\.sqlite\.max-log .*: must be/);
+    }
   });
 
   it("is a PostgreSQL database", () => {

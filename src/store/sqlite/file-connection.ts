@@ -48,8 +48,8 @@ export function fileConnection(options: FileOptions, opened: (connection: Databa
   let query = statements(open);
   let isClosed = false;
   let watch: FileWatch | undefined;
-  /** The files beside it when the connection was made. */
-  let beside: string | undefined;
+  /** The files when the connection was made. */
+  let files: string | undefined;
   /** What SQLite counts of others' commits, a connection: that of one that was given up says nothing about the next. */
   let seenVersion: number | "another connection's" | undefined;
 
@@ -63,8 +63,8 @@ export function fileConnection(options: FileOptions, opened: (connection: Databa
         seenVersion ??= dataVersion(made); // before anything is read that another may change
         if (readOnly || inMemory) return;
         watch ??= watchFile(file);
-        beside = watch.beside();
-        gate?.admit(watch.number);
+        files = watch.files();
+        gate?.admit(files);
       });
     }
     return connection;
@@ -97,10 +97,10 @@ export function fileConnection(options: FileOptions, opened: (connection: Databa
       try {
         watch?.refuseAnother();
         // Nothing is lost yet: this connection has the log open, moves it into the database, and the next one has a new log.
-        if (connection !== undefined && watch !== undefined && watch.beside() !== beside) {
+        if (connection !== undefined && watch !== undefined && watch.files() !== files) {
           settleLog(connection);
           giveUp();
-        } else if (connection !== undefined && watch !== undefined) gate?.admit(watch.number);
+        } else if (connection !== undefined && files !== undefined) gate?.admit(files);
         return undefined;
       } catch (error) {
         gate?.shut();

@@ -56,12 +56,10 @@ export function syncDirectory(path: string): void {
 }
 
 export interface FileWatch {
-  /** Of the file that is held. */
-  readonly number: Pick<Stats, "dev" | "ino">;
   /** STORE_UNAVAILABLE once another file, or none, has the name of the database. */
   refuseAnother(): void;
-  /** Which files SQLite keeps beside the database. */
-  beside(): string;
+  /** Which files the database and those are that SQLite keeps beside it. */
+  files(): string;
   /** Only after the last connection: SQLite's locks on the file end with it. */
   close(): void;
 }
@@ -72,10 +70,8 @@ export interface FileWatch {
  */
 export function watchFile(path: string): FileWatch {
   const held = openSync(path, "r");
-  const number = fstatSync(held);
-  const own = nameOf(number);
+  const own = nameOf(fstatSync(held));
   return {
-    number,
     refuseAnother() {
       if (nameOf(statSync(path, { throwIfNoEntry: false })) === own) return;
       throw new KmsError(
@@ -83,14 +79,14 @@ export function watchFile(path: string): FileWatch {
         "the SQLite file was removed or replaced while it was in use: put it back, or restart the service with the right one",
       );
     },
-    beside: () => besideOf(path),
+    files: () => filesOf(path),
     close: () => closeSync(held),
   };
 }
 
-/** Which files SQLite keeps beside a database now. */
-export function besideOf(path: string): string {
-  return ["-wal", "-shm"].map((end) => nameOf(statSync(path + end, { throwIfNoEntry: false }))).join();
+/** Which files have the names of a database and of what SQLite keeps beside it: of at most 200 characters. None of them is opened. */
+export function filesOf(path: string): string {
+  return ["", "-wal", "-shm"].map((end) => nameOf(statSync(path + end, { throwIfNoEntry: false }))).join();
 }
 
 function nameOf(stats: Stats | undefined): string {

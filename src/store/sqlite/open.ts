@@ -8,6 +8,8 @@ import { longReads } from "../long-reads.ts";
 import type { SeenLog } from "./ready-log.ts";
 import type { LockedStore, Store } from "../store.ts";
 import type { WriterData } from "./database-worker.ts";
+import { realPath } from "./file.ts";
+import { logOf } from "./log-size.ts";
 import { clearGate, gateMemory } from "./reader-gate.ts";
 import type { ReaderData } from "./reading-worker.ts";
 import { startThread, type Thread } from "./store-thread.ts";
@@ -18,6 +20,8 @@ export interface SqliteSettings {
   file: string;
   /** Absolute. Where the commits of the store are noted, if not beside it. */
   headsFile?: string | undefined;
+  /** Past this size of its write-ahead log somebody is told. */
+  maxLogBytes?: number;
 }
 
 /** What runs in the thread, of a store in this one: all that promise something but what open.ts does itself. */
@@ -77,7 +81,11 @@ const storeMethods: MethodList<Store> = {
 };
 
 /** STORE_UNAVAILABLE where the file cannot be used, or has a newer schema. */
-export async function openSqlite({ file, headsFile }: SqliteSettings): Promise<LockedStore> {
+export async function openSqlite({
+  file,
+  headsFile,
+  maxLogBytes = Number.POSITIVE_INFINITY,
+}: SqliteSettings): Promise<LockedStore> {
   const { writer, readBy, close } = threadsOf({ file, headsFile });
   let log: SeenLog;
   try {
@@ -99,6 +107,7 @@ export async function openSqlite({ file, headsFile }: SqliteSettings): Promise<L
         ...forwarded(storeMethods, writer.call),
         ...Object.fromEntries(reads),
         watch: writer.watch,
+        log: logOf(realPath(file), maxLogBytes),
         close,
       };
     },

@@ -1,13 +1,9 @@
 /**
  * When the reading thread of this process may have the file open. SQLite shares what it knows of a log among the connections of a process, and
- * reads a log that it finds without an owner as if all of it were durable. So the reader opens the file only while the writer has it open, that
- * file and no other that has got its name, and is gone before the writer opens it anew.
+ * reads a log that it finds without an owner as if all of it were durable. So the reader opens the file only while the writer has it open, with
+ * the log that the writer has and no other that has got its name, and is gone before the writer opens it anew.
  */
-import type { Stats } from "node:fs";
 import type { MessagePort } from "node:worker_threads";
-
-/** By which a file is told from every other that is there. */
-export type FileNumber = Pick<Stats, "dev" | "ino">;
 
 /** What both threads have of the gate. */
 export interface GateParts {
@@ -18,20 +14,20 @@ export interface GateParts {
 }
 
 const [mayOpen, isOpen] = [0, 1];
-const [dev, ino] = [0, 1];
+/** Which files they are, as text. */
+const nameBytes = 256;
 
-export const gateMemory = () =>
-  new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT + 2 * Float64Array.BYTES_PER_ELEMENT);
+export const gateMemory = () => new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT + nameBytes);
 
 function viewsOf(memory: SharedArrayBuffer) {
   const state = new Int32Array(memory, 0, 2);
-  return { state, numbers: new Float64Array(memory, state.byteLength, 2) };
+  return { state, name: new Uint8Array(memory, state.byteLength, nameBytes) };
 }
 
 /** Of the thread that writes. */
 export interface WriterGate {
-  /** The writer has this file open. */
-  admit(file: FileNumber): void;
+  /** The writer has these files open, see filesOf. */
+  admit(files: string): void;
   /** Has the reader close the file. Before the writer closes it. */
   shut(): void;
   /** Waits until the reader has closed the file, so many milliseconds at most. Whether it has. */
@@ -39,10 +35,12 @@ export interface WriterGate {
 }
 
 export function writerGate({ memory, port }: GateParts): WriterGate {
-  const { state, numbers } = viewsOf(memory);
+  const { state, name } = viewsOf(memory);
   return {
-    admit(file) {
-      [numbers[dev], numbers[ino]] = [file.dev, file.ino];
+    admit(files) {
+      if (Atomics.load(state, mayOpen) === 1) return;
+      name.fill(0);
+      name.set(Buffer.from(files));
       Atomics.store(state, mayOpen, 1);
     },
     shut() {
@@ -58,8 +56,8 @@ export function writerGate({ memory, port }: GateParts): WriterGate {
 
 /** Of the thread that reads. */
 export interface ReaderGate {
-  /** Whether the writer has the file open that is meant. */
-  isAdmitted(file: FileNumber | undefined): boolean;
+  /** Whether the writer has these files open. */
+  isAdmitted(files: string): boolean;
   /** The reader is about to open the file. */
   enter(): void;
   /** The reader has closed it. */
@@ -68,11 +66,11 @@ export interface ReaderGate {
 
 /** `shut` is called when the reader is to close the file. */
 export function readerGate({ memory, port }: GateParts, shut: () => void): ReaderGate {
-  const { state, numbers } = viewsOf(memory);
+  const { state, name } = viewsOf(memory);
   port.on("message", shut);
   return {
-    isAdmitted: (file) =>
-      Atomics.load(state, mayOpen) === 1 && file?.dev === numbers[dev] && file?.ino === numbers[ino],
+    isAdmitted: (files) =>
+      Atomics.load(state, mayOpen) === 1 && Buffer.from(name).toString().replace(/\0+$/, "") === files,
     enter: () => void Atomics.store(state, isOpen, 1),
     leave() {
       Atomics.store(state, isOpen, 0);

@@ -2,12 +2,11 @@
  * The file as the reading thread sees it: by a connection that cannot write, which is made when it is needed and closed when the writer gives its
  * own up. What it holds of the file it holds for one statement, so that whoever empties the log waits for that and no longer.
  */
-import { statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { KmsError } from "../../errors.ts";
 import type { Database } from "../sql/database.ts";
 import { createFailures, isSqlite } from "./error-codes.ts";
-import { besideOf } from "./file.ts";
+import { filesOf } from "./file.ts";
 import { busyMs, statements } from "./file-connection.ts";
 import type { ReaderGate } from "./reader-gate.ts";
 
@@ -23,11 +22,8 @@ export function readingOf(file: string, gate: ReaderGate): Reading {
   const failures = createFailures();
   let connection: DatabaseSync | undefined;
   let prepared = statements(open);
-  /** The files beside it when the connection was made. */
-  let beside: string | undefined;
-
-  /** By its name and number: a descriptor that is closed would take SQLite's locks on the file with it. */
-  const isAdmitted = () => gate.isAdmitted(statSync(file, { throwIfNoEntry: false }));
+  /** By their names and numbers: a descriptor that is closed would take SQLite's locks on the file with it. */
+  const isAdmitted = () => gate.isAdmitted(filesOf(file));
 
   function open(): DatabaseSync {
     connection ??= connect();
@@ -39,7 +35,6 @@ export function readingOf(file: string, gate: ReaderGate): Reading {
     let made: DatabaseSync | undefined;
     try {
       if (!isAdmitted()) throw reopensFirst;
-      beside = besideOf(file);
       made = new DatabaseSync(file, { readOnly: true, timeout: busyMs });
       made.exec("pragma trusted_schema = off");
       made.prepare("select count(*) from sqlite_schema").get(); // opens the log, too
@@ -67,7 +62,7 @@ export function readingOf(file: string, gate: ReaderGate): Reading {
   /** Another file may have the name of the database, or of its log: then it is the writer that finds out what to do. */
   function refuseMoved(): void {
     if (connection === undefined) return;
-    if (isAdmitted() && besideOf(file) === beside) return;
+    if (isAdmitted()) return;
     shut();
     throw reopensFirst;
   }

@@ -143,6 +143,21 @@ it("reads no other file that is put in the place of the store", async () => {
   expect(await thrownBy(() => store.counts())).toBeKmsError("STORE_UNAVAILABLE", "removed or replaced");
 });
 
+it("is named, as another process that reads on, where the log cannot be emptied after an error, and writes go on when it has ended", async () => {
+  const { file, sql, store } = await filled();
+  const backup = new DatabaseSync(file, { readOnly: true });
+  backup.exec("begin");
+  backup.prepare("select count(*) from kms_audit").get();
+  await append(store, 1); // goes on beside it
+  await sql("alter table kms_requests rename to kms_elsewhere");
+  expect(await thrownBy(() => store.request("acme", "1"))).toBeKmsError("STORE_UNAVAILABLE");
+  expect(await thrownBy(() => append(store, 1))).toBeKmsError("STORE_UNAVAILABLE", "wait for its backup");
+  backup.exec("commit");
+  await append(store, 1);
+  backup.close();
+  expect(await store.auditEvents({ limit: 9_999 })).toHaveLength(rows + 2);
+});
+
 it("starts no thread for a store that is closed", async () => {
   const { open } = sqliteBackdoor();
   const store = await unlocked(await open(), key);
