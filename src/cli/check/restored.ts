@@ -39,7 +39,8 @@ function logRow({ head: { tenantId, origin, size }, goesOn, why }: LogOutcome): 
 
 function destruction(key: NotableKey, now: Date): string {
   if (key.state === "DESTROYED" || key.destroyAt === undefined) return "";
-  if (isOverdue(key, now)) return `at ${key.destroyAt.toISOString()}, which has passed: the next service destroys it`;
+  if (isOverdue(key, now))
+    return `at ${key.destroyAt.toISOString()}, which has passed: a service destroys it once it saw its days pass`;
   return `at ${key.destroyAt.toISOString()}`;
 }
 

@@ -111,7 +111,7 @@ describe.each(kinds)("backup of a %s store", (_, make) => {
     const destroyAt = keys.overdue!.destroyAt!.toISOString();
     expect(out).toMatch(
       new RegExp(
-        `^ {2}overdue .* DESTROY_SCHEDULED +at ${destroyAt}, which has passed: the next service destroys it$`,
+        `^ {2}overdue .* DESTROY_SCHEDULED +at ${destroyAt}, which has passed: a service destroys it once it saw its days pass$`,
         "m",
       ),
     );
