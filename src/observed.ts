@@ -1,5 +1,6 @@
 /** What is read of the service's parts whenever metrics are exported. */
 import type { StartedHealth } from "./health/start.ts";
+import type { Integrity } from "./integrity/start.ts";
 import { cachesOf, type Keyring } from "./keys/keyring.ts";
 import type { StartedProviders } from "./provider-keys/start.ts";
 import type { Observed } from "./telemetry.ts";
@@ -7,6 +8,7 @@ import type { Observed } from "./telemetry.ts";
 export interface ObservedParts {
   keyring: Pick<Keyring, "stats">;
   health: Pick<StartedHealth, "current" | "destructionRequests">;
+  integrity: Pick<Integrity, "status">;
   providers: Pick<StartedProviders, "watches" | "tenantProviderKeys" | "allBreakers">;
   /** Most keys of each kind that are cached. */
   maxEntries: number;
@@ -30,7 +32,16 @@ interface IssuerSeen {
   openMs: number;
 }
 
-export function observedOf({ keyring, health, providers, maxEntries, log, policy, tls }: ObservedParts): Observed {
+export function observedOf({
+  keyring,
+  health,
+  integrity,
+  providers,
+  maxEntries,
+  log,
+  policy,
+  tls,
+}: ObservedParts): Observed {
   const counts = () => health.current().counts;
   return {
     caches: () => cachesOf(keyring, maxEntries),
@@ -42,6 +53,7 @@ export function observedOf({ keyring, health, providers, maxEntries, log, policy
     lastRotationAt: () => counts().lastRotationAt,
     destructionRequests: health.destructionRequests,
     logBytes: log?.bytes,
+    integrity: integrity.status,
     breakers: providers.allBreakers,
     providerKeyConditions: () => [
       ...providers.watches.map((watch) => watch.current().condition),

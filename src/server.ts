@@ -6,6 +6,8 @@ import type { AuthenticationParts } from "./auth/start.ts";
 import { createBatchPool } from "./batch/pool/pool.ts";
 import type { Config } from "./config/config.ts";
 import { startHealth } from "./health/start.ts";
+import { createLosses } from "./integrity/losses.ts";
+import { createIntegrity } from "./integrity/start.ts";
 import { startBackground } from "./keys/background.ts";
 import { createKeyring } from "./keys/keyring.ts";
 import { samplesIn } from "./keys/rewrapping.ts";
@@ -42,12 +44,14 @@ export async function startServer(config: Config): Promise<RunningServer> {
   await using parts = new AsyncDisposableStack();
   let lastLine: string | undefined;
   const running = parts.adopt(await startProcess(config), (each) => each.close(lastLine));
-  const { servers, providers, health, background, policy, tls } = await startParts(config, running, parts).catch(
-    (error) => {
-      running.log.error({ reason: reasonOf(error) }, "the start failed: what was started is closed");
-      throw error;
-    },
-  );
+  const { servers, providers, health, background, integrity, policy, tls } = await startParts(
+    config,
+    running,
+    parts,
+  ).catch((error) => {
+    running.log.error({ reason: reasonOf(error) }, "the start failed: what was started is closed");
+    throw error;
+  });
   const started = parts.move();
   lastLine = "stopped";
   let stopping: Promise<void> | undefined;
@@ -68,6 +72,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     running.log.info("draining");
     health.drain();
     void background.close(); // begins nothing more, while calls end
+    void integrity.close();
     await started.disposeAsync();
   }
 }
@@ -78,10 +83,12 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   const alarm = createAlarm(); // a part that notices trouble raises it, and health listens
 
   const providers = parts.adopt(await startProviders(config, { instruments, log, clock, alarm }), close);
-  const { store, advice } = parts.adopt(
+  const { store: opened, advice } = parts.adopt(
     await openUnlockedStore(config.store, { providerKeys: providers.keys, log }),
     close,
   );
+  const losses = createLosses();
+  const store = losses.refusedIn(opened);
   await providers.probeOpeners(samplesIn(store, providers.keys));
   const audit = parts.adopt(startAuditTrail({ store, log, clock, instruments, alarm }), close);
   const policy = await startPolicy(config, { store, log, clock, alarm });
@@ -107,10 +114,12 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
     ...{ store, keyring, witness, clock },
     needsTwo: () => policy?.inForce().policy.twoPersonDestruction === true,
   });
+  const integrity = parts.adopt(createIntegrity({ store, losses, keyring, alarm, log, clock }), close);
   const health = parts.adopt(
     await startHealth({
       ...{ providers, store, witness, audit, alarm, log, clock, notices: config.warnings },
-      accessRemarks: () => [...(policy?.remarks() ?? []), ...(tls?.remarks(clock()) ?? [])],
+      problems: integrity.problems,
+      accessRemarks: () => [...integrity.remarks(), ...(policy?.remarks() ?? []), ...(tls?.remarks(clock()) ?? [])],
     }),
     close,
   );
@@ -119,11 +128,13 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
     startBackground({ due, lifecycle, keyring, store, witness, providers, clock, log, config }),
     close,
   );
-  telemetry.observe(observedOf({ keyring, health, providers, log: store.log, policy, tls, ...config.cache }));
+  telemetry.observe(
+    observedOf({ keyring, health, integrity, providers, log: store.log, policy, tls, ...config.cache }),
+  );
 
   const services = createServices({
     ...{ providers, store, advice, audit, observer, keyring, rotation, lifecycle, pool, logs, background, health },
-    ...{ policy, tls, config, instruments, alarm, clock, log, startedAt },
+    ...{ integrity, policy, tls, config, instruments, alarm, clock, log, startedAt },
   });
   await warmAhead({ keyring, store, log, ...config.cache });
 
@@ -133,7 +144,8 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
     close,
   );
   log.info({ start_ms: Math.round(performance.now()) }, "serving");
-  return { servers, providers, health, background, policy, tls };
+  integrity.start();
+  return { servers, providers, health, background, integrity, policy, tls };
 }
 
 /** Loaded where there is a policy: a service without one need not wait for what reads policies and tokens. */

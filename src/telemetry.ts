@@ -43,6 +43,8 @@ export interface Observed {
   destructionRequests(): number;
   /** Of a store that has one. */
   logBytes?: (() => number) | undefined;
+  /** The examination of the store. */
+  integrity(): { percent: number; findings: readonly unknown[]; finishedAt: Date | undefined };
   breakers(): { name: string; state: "closed" | "open" | "half-open" }[];
   /** Of every provider key in use, those of tenants with them. */
   providerKeyConditions(): ("answering" | "unavailable" | "denied")[];
@@ -277,6 +279,18 @@ function observeState(meter: Meter, observed: Observed): void {
       result.observe((observed.lastRotationAt()?.getTime() ?? 0) / 1000);
     },
   );
+  gauge(
+    "kms_integrity_progress_ratio",
+    "How much of the store the pass that runs has examined; 1 if none runs",
+  ).addCallback((result) => result.observe(observed.integrity().percent / 100));
+  gauge("kms_integrity_findings", "What the last pass over the store found damaged").addCallback((result) => {
+    result.observe(observed.integrity().findings.length);
+  });
+  gauge(
+    "kms_integrity_finished_timestamp_seconds",
+    "When a pass over the store last ended; 0 for never",
+    "s",
+  ).addCallback((result) => result.observe((observed.integrity().finishedAt?.getTime() ?? 0) / 1000));
   gauge("kms_provider_keys", "Provider keys by what is known of them").addCallback((result) => {
     const seen = observed.providerKeyConditions();
     for (const condition of conditions) {

@@ -86,10 +86,10 @@ const mayImport: Record<string, readonly string[]> = {
   "server.ts": [
     ...["process.ts", "observed.ts", "alarm.ts", "telemetry.ts", "version.ts"],
     ...["config", "provider-keys", "keys", "keys/rotation", "keys/store-key", "keys/time", "batch/pool", "tenant-log"],
-    ...["audit", "auth", "health", "service", "transport"],
+    ...["audit", "auth", "health", "integrity", "service", "transport"],
   ],
   "process.ts": ["runtime", "telemetry.ts", "version.ts"],
-  "observed.ts": ["health", "keys", "provider-keys", "telemetry.ts"],
+  "observed.ts": ["health", "integrity", "keys", "provider-keys", "telemetry.ts"],
 
   // Bytes to handlers and back.
   "transport/start.ts": [
@@ -109,12 +109,13 @@ const mayImport: Record<string, readonly string[]> = {
   // Handlers by gRPC service.
   "service/compose.ts": [
     ...["service", "service/*", "service/kms/validate", "call", "alarm.ts", "telemetry.ts", "version.ts"],
-    ...["audit", "health", "tenant-log", "batch/pool", "keys", "keys/rotation", "provider-keys", "store", "runtime"],
+    ...["audit", "health", "integrity", "tenant-log", "batch/pool", "keys", "keys/rotation", "provider-keys"],
+    ...["store", "runtime"],
   ],
   service: ["audit", "call", "store"],
   "service/kms": [
     ...["service", "service/codec", "service/kms/validate", "call", "runtime", "telemetry.ts"],
-    ...["audit", "health", "tenant-log", "batch", "batch/pool", "keys", "keys/rotation", "keys/time"],
+    ...["audit", "health", "integrity", "tenant-log", "batch", "batch/pool", "keys", "keys/rotation", "keys/time"],
     ...["provider-keys", "provider"],
     ...["store", "attestation", "envelope", "tlog", "crypto"],
   ],
@@ -128,6 +129,7 @@ const mayImport: Record<string, readonly string[]> = {
 
   // What is known of the service's own work.
   audit: ["call", "keys", "keys/rotation", "store", "alarm.ts", "failpoints.ts", "telemetry.ts", "runtime"],
+  integrity: ["store", "alarm.ts"],
   health: ["provider-keys", "keys", "keys/time", "store", "alarm.ts", "runtime"],
 
   // The tenants' logs, and batches for them.
@@ -171,11 +173,13 @@ const mayImport: Record<string, readonly string[]> = {
   // The store.
   "store/registry.ts": ["store", "store/sqlite", "store/postgres", "store/offline"],
   store: [],
+  "store/sql/store.ts": ["store", "store/sql", "store/examine"],
   "store/sql": ["store", "tlog"],
-  "store/sqlite": ["store", "store/sql", "store/sqlite/wal", "failpoints.ts"],
+  "store/examine": ["store", "store/sql", "tlog"],
+  "store/sqlite": ["store", "store/sql", "store/sql/store.ts", "store/sqlite/wal", "failpoints.ts"],
   "store/sqlite/wal": [],
-  "store/postgres": ["store", "store/sql", "failpoints.ts"],
-  "store/offline": ["store", "store/sql", "store/sqlite", "store/postgres"],
+  "store/postgres": ["store", "store/sql", "store/sql/store.ts", "failpoints.ts"],
+  "store/offline": ["store", "store/sql", "store/sql/store.ts", "store/examine", "store/sqlite", "store/postgres"],
 
   // Providers.
   "provider/open.ts": ["provider", "provider/registry.ts"],
@@ -228,7 +232,18 @@ const packages: Record<string, readonly string[]> = {
   "dot-properties": ["config"],
   jose: ["auth"],
   yaml: ["auth"],
-  pino: ["audit", "auth", "health", "keys", "process.ts", "provider-keys", "runtime", "service", "transport"],
+  pino: [
+    "audit",
+    "auth",
+    "health",
+    "integrity",
+    "keys",
+    "process.ts",
+    "provider-keys",
+    "runtime",
+    "service",
+    "transport",
+  ],
 };
 
 /** Folders that do no I/O and know no clock and no environment. */

@@ -149,6 +149,7 @@ describe("with an OTLP endpoint", () => {
       oldestActiveAt: () => undefined,
       lastRotationAt: () => undefined,
       destructionRequests: () => 3,
+      integrity: () => ({ percent: 100, finishedAt: undefined, findings: [] }),
       breakers: () => [
         { name: "aws/eu-west-1", state: "open" },
         { name: "aws/eu-central-1", state: "half-open" },

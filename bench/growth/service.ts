@@ -53,6 +53,9 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     tenantProviderKeys: { all: () => [], keyOf: () => undefined },
     clock,
     health,
+    integrity: {
+      status: () => ({ percent: 100, beganAt: undefined, finishedAt: undefined, findings: [] }),
+    },
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },
     piiFields: counter,
     spansSigned: counter,

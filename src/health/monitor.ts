@@ -44,6 +44,8 @@ export interface HealthParts {
   store: Pick<Store, "name" | "counts">;
   /** Why uses of keys cannot be audited, if they cannot. */
   auditProblem?: () => string | undefined;
+  /** What other parts know to be wrong, without asking the store. A part that learns of more raises the alarm. */
+  problems?: () => readonly Problem[];
   /** What else a look at the store finds that is no problem, one sentence each. */
   remarks?: () => Promise<readonly string[]>;
   /** Remarks that are known without asking the store. */
@@ -72,7 +74,7 @@ interface Sight {
   problem: string | undefined;
 }
 
-interface Problem {
+export interface Problem {
   status: "degraded" | "down";
   notice: string;
 }
@@ -149,6 +151,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
     }
     for (const notice of tenantKeyNotices(tenantProviderKeys())) found.push({ status: "degraded", notice });
     for (const notice of lossNotices(losses)) found.push({ status: "degraded", notice });
+    found.push(...(parts.problems?.() ?? []));
     if (draining) found.splice(0, found.length, { status: "down", notice: "The service is shutting down." });
     const worst = found.some(({ status }) => status === "down") ? "down" : "degraded";
     report = {

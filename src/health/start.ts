@@ -6,7 +6,7 @@ import type { Store } from "../store/store.ts";
 import type { DestructionWaits } from "../keys/time/destruction-waits.ts";
 import type { TimeWitness } from "../keys/time/time-witness.ts";
 import { watchDestructions } from "./destruction-remarks.ts";
-import { type HealthMonitor, startHealthMonitor } from "./monitor.ts";
+import { type HealthMonitor, type Problem, startHealthMonitor } from "./monitor.ts";
 import { rewrapRemarks } from "./rewrap-remarks.ts";
 import { watchWaits } from "./wait-remarks.ts";
 
@@ -17,6 +17,8 @@ export interface HealthStart {
   audit: { problem(): string | undefined };
   /** Remarks on callers and TLS, without a look at the store. */
   accessRemarks(): readonly string[];
+  /** What the examination of the store found. */
+  problems?(): readonly Problem[];
   alarm: StartedAlarm;
   log: Logger;
   /** Standing remarks, such as keys that a restart loses. */
@@ -48,6 +50,7 @@ export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
       return [...found.flat(), ...(ofLog === undefined ? [] : [ofLog])];
     },
     accessRemarks,
+    ...(parts.problems && { problems: parts.problems }),
     notices,
     onChange: (status, found) =>
       log.info(status === "operational" ? { status } : { status, notices: found }, `health is ${status}`),

@@ -7,6 +7,7 @@ import type { BatchPool } from "../batch/pool/pool.ts";
 import type { Alarm } from "../alarm.ts";
 import type { StreamHandler } from "../call/stream.ts";
 import type { StartedHealth } from "../health/start.ts";
+import type { Integrity } from "../integrity/start.ts";
 import type { Background } from "../keys/background.ts";
 import { cachesOf, type Keyring } from "../keys/keyring.ts";
 import type { Lifecycle } from "../keys/lifecycle.ts";
@@ -42,6 +43,7 @@ export interface ServicesParts {
   logs: TenantLogs;
   background: Background;
   health: StartedHealth;
+  integrity: Pick<Integrity, "status">;
   instruments: Instruments;
   alarm: Alarm;
   clock: () => Date;
@@ -117,6 +119,7 @@ export function createServices(parts: ServicesParts): Services {
         prices,
         checkMs,
         destructionWaits: health.destructionWaits,
+        integrity: parts.integrity,
         authentication: { kind: config.auth, policy: parts.policy, tls: parts.tls },
         countProviderCalls: providers.countCalls,
         probeKeyrings,

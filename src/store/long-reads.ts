@@ -18,6 +18,10 @@ const methods = {
   logEntries: true,
   logHandovers: true,
   logCompromises: true,
+  destructionsWaiting: true,
+  unwitnessedDestructions: true,
+  examine: true,
+  examinedRows: true,
 } as const satisfies Partial<Record<keyof Store, true>>;
 
 export type LongRead = keyof typeof methods;

@@ -9,6 +9,7 @@
  */
 import type { KeyObject } from "node:crypto";
 import type { AuditStore } from "./audit-store.ts";
+import type { IntegrityStore } from "./integrity-store.ts";
 import type { KeyStore, StateChange, WrappedBy } from "./key-store.ts";
 import type { LeaseStore } from "./lease-store.ts";
 import type { LogStore } from "./log-store.ts";
@@ -38,7 +39,7 @@ export interface WrappedStoreKey extends WrappedBy {
 }
 
 /** A store that was unlocked. */
-export interface Store extends KeyStore, AuditStore, LeaseStore, LogStore, TimeStore {
+export interface Store extends KeyStore, AuditStore, LeaseStore, LogStore, TimeStore, IntegrityStore {
   readonly name: string;
 
   /** The store key as it is stored now. DATA_LOSS where its row is gone or is not as it was written. */

@@ -2168,8 +2168,10 @@ type StatusResponse struct {
 	Authentication *AuthenticationStatus `protobuf:"bytes,21,opt,name=authentication,proto3" json:"authentication,omitempty"`
 	// Keys that wait for their destruction; unset with a tenant_id, and before the first look at the store.
 	DestructionsWaiting *DestructionStatus `protobuf:"bytes,45,opt,name=destructions_waiting,json=destructionsWaiting,proto3" json:"destructions_waiting,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// What is known of everything that is stored; unset with a tenant_id.
+	Integrity     *IntegrityStatus `protobuf:"bytes,50,opt,name=integrity,proto3" json:"integrity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
@@ -2356,6 +2358,177 @@ func (x *StatusResponse) GetDestructionsWaiting() *DestructionStatus {
 	return nil
 }
 
+func (x *StatusResponse) GetIntegrity() *IntegrityStatus {
+	if x != nil {
+		return x.Integrity
+	}
+	return nil
+}
+
+// The examination of the store, which begins with each start and every week: all rows, the trail, and the logs.
+type IntegrityStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How much of the store the pass that runs has examined, in percent: 0 to 99. 100 while none runs, and one has ended.
+	Percent uint32 `protobuf:"varint,1,opt,name=percent,proto3" json:"percent,omitempty"`
+	// When the pass that runs, or the last one, began in this service; unset before the first.
+	Began *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=began,proto3" json:"began,omitempty"`
+	// When a pass last ended in this service; or when one of another replica began that found nothing. Unset if neither is known.
+	Finished *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=finished,proto3" json:"finished,omitempty"`
+	// What the last pass found, and the one that runs has found so far: at most 100.
+	Findings []*IntegrityFinding `protobuf:"bytes,4,rep,name=findings,proto3" json:"findings,omitempty"`
+	// How many there are in all.
+	FindingsTotal uint64 `protobuf:"varint,5,opt,name=findings_total,json=findingsTotal,proto3" json:"findings_total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IntegrityStatus) Reset() {
+	*x = IntegrityStatus{}
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IntegrityStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IntegrityStatus) ProtoMessage() {}
+
+func (x *IntegrityStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IntegrityStatus.ProtoReflect.Descriptor instead.
+func (*IntegrityStatus) Descriptor() ([]byte, []int) {
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *IntegrityStatus) GetPercent() uint32 {
+	if x != nil {
+		return x.Percent
+	}
+	return 0
+}
+
+func (x *IntegrityStatus) GetBegan() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Began
+	}
+	return nil
+}
+
+func (x *IntegrityStatus) GetFinished() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Finished
+	}
+	return nil
+}
+
+func (x *IntegrityStatus) GetFindings() []*IntegrityFinding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+func (x *IntegrityStatus) GetFindingsTotal() uint64 {
+	if x != nil {
+		return x.FindingsTotal
+	}
+	return 0
+}
+
+// Something stored that is not as it was written.
+type IntegrityFinding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What kind of thing it is, such as `record_altered`, `state`, `log_content` or `audit_trail`: as `fluo-kms check` has it.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The tenant; empty if none is meant.
+	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// The key; empty if none is meant.
+	KeyId string `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// The number of the tenant's log; 0 if none is meant.
+	Log uint64 `protobuf:"varint,4,opt,name=log,proto3" json:"log,omitempty"`
+	// A sentence for the operator.
+	What          string `protobuf:"bytes,5,opt,name=what,proto3" json:"what,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IntegrityFinding) Reset() {
+	*x = IntegrityFinding{}
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IntegrityFinding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IntegrityFinding) ProtoMessage() {}
+
+func (x *IntegrityFinding) ProtoReflect() protoreflect.Message {
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IntegrityFinding.ProtoReflect.Descriptor instead.
+func (*IntegrityFinding) Descriptor() ([]byte, []int) {
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *IntegrityFinding) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *IntegrityFinding) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *IntegrityFinding) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *IntegrityFinding) GetLog() uint64 {
+	if x != nil {
+		return x.Log
+	}
+	return 0
+}
+
+func (x *IntegrityFinding) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
 var File_fluo_kms_v1_operations_proto protoreflect.FileDescriptor
 
 const file_fluo_kms_v1_operations_proto_rawDesc = "" +
@@ -2522,7 +2695,7 @@ const file_fluo_kms_v1_operations_proto_rawDesc = "" +
 	"\fwitnessed_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vwitnessedAt\x12!\n" +
 	"\fsecond_clock\x18\x05 \x01(\tR\vsecondClock\x12:\n" +
 	"\vclock_ahead\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"clockAhead\"\xc3\b\n" +
+	"clockAhead\"\xff\b\n" +
 	"\x0eStatusResponse\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12+\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x13.fluo.kms.v1.HealthR\x06status\x12\x1d\n" +
@@ -2548,7 +2721,20 @@ const file_fluo_kms_v1_operations_proto_rawDesc = "" +
 	"\x11tenant_keys_total\x18\x13 \x01(\rR\x0ftenantKeysTotal\x120\n" +
 	"\x14tenant_keys_unusable\x18\x14 \x01(\rR\x12tenantKeysUnusable\x12I\n" +
 	"\x0eauthentication\x18\x15 \x01(\v2!.fluo.kms.v1.AuthenticationStatusR\x0eauthentication\x12Q\n" +
-	"\x14destructions_waiting\x18- \x01(\v2\x1e.fluo.kms.v1.DestructionStatusR\x13destructionsWaiting*F\n" +
+	"\x14destructions_waiting\x18- \x01(\v2\x1e.fluo.kms.v1.DestructionStatusR\x13destructionsWaiting\x12:\n" +
+	"\tintegrity\x182 \x01(\v2\x1c.fluo.kms.v1.IntegrityStatusR\tintegrity\"\xf7\x01\n" +
+	"\x0fIntegrityStatus\x12\x18\n" +
+	"\apercent\x18\x01 \x01(\rR\apercent\x120\n" +
+	"\x05began\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05began\x126\n" +
+	"\bfinished\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bfinished\x129\n" +
+	"\bfindings\x18\x04 \x03(\v2\x1d.fluo.kms.v1.IntegrityFindingR\bfindings\x12%\n" +
+	"\x0efindings_total\x18\x05 \x01(\x04R\rfindingsTotal\"\x80\x01\n" +
+	"\x10IntegrityFinding\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1b\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x15\n" +
+	"\x06key_id\x18\x03 \x01(\tR\x05keyId\x12\x10\n" +
+	"\x03log\x18\x04 \x01(\x04R\x03log\x12\x12\n" +
+	"\x04what\x18\x05 \x01(\tR\x04what*F\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fOUTCOME_PASS\x10\x01\x12\x10\n" +
@@ -2578,7 +2764,7 @@ func file_fluo_kms_v1_operations_proto_rawDescGZIP() []byte {
 }
 
 var file_fluo_kms_v1_operations_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fluo_kms_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_fluo_kms_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_fluo_kms_v1_operations_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: fluo.kms.v1.Outcome
 	(Health)(0),                   // 1: fluo.kms.v1.Health
@@ -2608,50 +2794,52 @@ var file_fluo_kms_v1_operations_proto_goTypes = []any{
 	(*WaitingDestruction)(nil),    // 25: fluo.kms.v1.WaitingDestruction
 	(*DestructionStatus)(nil),     // 26: fluo.kms.v1.DestructionStatus
 	(*StatusResponse)(nil),        // 27: fluo.kms.v1.StatusResponse
-	nil,                           // 28: fluo.kms.v1.ValidateResponse.LatencyMsEntry
-	nil,                           // 29: fluo.kms.v1.ValidateResponse.ProviderCallsEntry
-	nil,                           // 30: fluo.kms.v1.CostStatus.ProviderCallsEntry
-	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
-	(*KeyVersion)(nil),            // 33: fluo.kms.v1.KeyVersion
+	(*IntegrityStatus)(nil),       // 28: fluo.kms.v1.IntegrityStatus
+	(*IntegrityFinding)(nil),      // 29: fluo.kms.v1.IntegrityFinding
+	nil,                           // 30: fluo.kms.v1.ValidateResponse.LatencyMsEntry
+	nil,                           // 31: fluo.kms.v1.ValidateResponse.ProviderCallsEntry
+	nil,                           // 32: fluo.kms.v1.CostStatus.ProviderCallsEntry
+	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
+	(*KeyVersion)(nil),            // 35: fluo.kms.v1.KeyVersion
 }
 var file_fluo_kms_v1_operations_proto_depIdxs = []int32{
 	0,  // 0: fluo.kms.v1.ValidationTest.outcome:type_name -> fluo.kms.v1.Outcome
 	0,  // 1: fluo.kms.v1.ValidateResponse.overall:type_name -> fluo.kms.v1.Outcome
 	4,  // 2: fluo.kms.v1.ValidateResponse.tests:type_name -> fluo.kms.v1.ValidationTest
-	28, // 3: fluo.kms.v1.ValidateResponse.latency_ms:type_name -> fluo.kms.v1.ValidateResponse.LatencyMsEntry
+	30, // 3: fluo.kms.v1.ValidateResponse.latency_ms:type_name -> fluo.kms.v1.ValidateResponse.LatencyMsEntry
 	5,  // 4: fluo.kms.v1.ValidateResponse.key:type_name -> fluo.kms.v1.ProviderKey
 	5,  // 5: fluo.kms.v1.ValidateResponse.other_keys:type_name -> fluo.kms.v1.ProviderKey
-	29, // 6: fluo.kms.v1.ValidateResponse.provider_calls:type_name -> fluo.kms.v1.ValidateResponse.ProviderCallsEntry
-	31, // 7: fluo.kms.v1.RotationStatus.max_age:type_name -> google.protobuf.Duration
-	32, // 8: fluo.kms.v1.RotationStatus.last:type_name -> google.protobuf.Timestamp
-	32, // 9: fluo.kms.v1.RotationStatus.next:type_name -> google.protobuf.Timestamp
+	31, // 6: fluo.kms.v1.ValidateResponse.provider_calls:type_name -> fluo.kms.v1.ValidateResponse.ProviderCallsEntry
+	33, // 7: fluo.kms.v1.RotationStatus.max_age:type_name -> google.protobuf.Duration
+	34, // 8: fluo.kms.v1.RotationStatus.last:type_name -> google.protobuf.Timestamp
+	34, // 9: fluo.kms.v1.RotationStatus.next:type_name -> google.protobuf.Timestamp
 	2,  // 10: fluo.kms.v1.ProviderKeyStatus.condition:type_name -> fluo.kms.v1.ProviderCondition
-	32, // 11: fluo.kms.v1.ProviderKeyStatus.since:type_name -> google.protobuf.Timestamp
-	31, // 12: fluo.kms.v1.CostProjection.ttl:type_name -> google.protobuf.Duration
-	30, // 13: fluo.kms.v1.CostStatus.provider_calls:type_name -> fluo.kms.v1.CostStatus.ProviderCallsEntry
+	34, // 11: fluo.kms.v1.ProviderKeyStatus.since:type_name -> google.protobuf.Timestamp
+	33, // 12: fluo.kms.v1.CostProjection.ttl:type_name -> google.protobuf.Duration
+	32, // 13: fluo.kms.v1.CostStatus.provider_calls:type_name -> fluo.kms.v1.CostStatus.ProviderCallsEntry
 	13, // 14: fluo.kms.v1.CostStatus.prices:type_name -> fluo.kms.v1.CostPrices
 	14, // 15: fluo.kms.v1.CostStatus.key_loads:type_name -> fluo.kms.v1.KeyLoads
 	15, // 16: fluo.kms.v1.CostStatus.projections:type_name -> fluo.kms.v1.CostProjection
 	16, // 17: fluo.kms.v1.CostStatus.example:type_name -> fluo.kms.v1.CostExample
-	32, // 18: fluo.kms.v1.AuditStatus.durable_at:type_name -> google.protobuf.Timestamp
-	31, // 19: fluo.kms.v1.IssuerStatus.age:type_name -> google.protobuf.Duration
-	32, // 20: fluo.kms.v1.PolicyStatus.loaded_at:type_name -> google.protobuf.Timestamp
+	34, // 18: fluo.kms.v1.AuditStatus.durable_at:type_name -> google.protobuf.Timestamp
+	33, // 19: fluo.kms.v1.IssuerStatus.age:type_name -> google.protobuf.Duration
+	34, // 20: fluo.kms.v1.PolicyStatus.loaded_at:type_name -> google.protobuf.Timestamp
 	22, // 21: fluo.kms.v1.PolicyStatus.issuers:type_name -> fluo.kms.v1.IssuerStatus
-	32, // 22: fluo.kms.v1.PolicyStatus.crl_next_update:type_name -> google.protobuf.Timestamp
+	34, // 22: fluo.kms.v1.PolicyStatus.crl_next_update:type_name -> google.protobuf.Timestamp
 	23, // 23: fluo.kms.v1.AuthenticationStatus.policy:type_name -> fluo.kms.v1.PolicyStatus
 	20, // 24: fluo.kms.v1.AuthenticationStatus.identities:type_name -> fluo.kms.v1.IdentityCount
 	21, // 25: fluo.kms.v1.AuthenticationStatus.refusals:type_name -> fluo.kms.v1.RefusalCount
-	32, // 26: fluo.kms.v1.AuthenticationStatus.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	33, // 27: fluo.kms.v1.WaitingDestruction.version:type_name -> fluo.kms.v1.KeyVersion
-	32, // 28: fluo.kms.v1.WaitingDestruction.destroy_at:type_name -> google.protobuf.Timestamp
-	31, // 29: fluo.kms.v1.WaitingDestruction.unwitnessed:type_name -> google.protobuf.Duration
+	34, // 26: fluo.kms.v1.AuthenticationStatus.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	35, // 27: fluo.kms.v1.WaitingDestruction.version:type_name -> fluo.kms.v1.KeyVersion
+	34, // 28: fluo.kms.v1.WaitingDestruction.destroy_at:type_name -> google.protobuf.Timestamp
+	33, // 29: fluo.kms.v1.WaitingDestruction.unwitnessed:type_name -> google.protobuf.Duration
 	25, // 30: fluo.kms.v1.DestructionStatus.first:type_name -> fluo.kms.v1.WaitingDestruction
-	31, // 31: fluo.kms.v1.DestructionStatus.witnessed:type_name -> google.protobuf.Duration
-	32, // 32: fluo.kms.v1.DestructionStatus.witnessed_at:type_name -> google.protobuf.Timestamp
-	31, // 33: fluo.kms.v1.DestructionStatus.clock_ahead:type_name -> google.protobuf.Duration
+	33, // 31: fluo.kms.v1.DestructionStatus.witnessed:type_name -> google.protobuf.Duration
+	34, // 32: fluo.kms.v1.DestructionStatus.witnessed_at:type_name -> google.protobuf.Timestamp
+	33, // 33: fluo.kms.v1.DestructionStatus.clock_ahead:type_name -> google.protobuf.Duration
 	1,  // 34: fluo.kms.v1.StatusResponse.status:type_name -> fluo.kms.v1.Health
-	31, // 35: fluo.kms.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
+	33, // 35: fluo.kms.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
 	8,  // 36: fluo.kms.v1.StatusResponse.cache:type_name -> fluo.kms.v1.CacheStatus
 	9,  // 37: fluo.kms.v1.StatusResponse.keys:type_name -> fluo.kms.v1.KeyCount
 	10, // 38: fluo.kms.v1.StatusResponse.rotation:type_name -> fluo.kms.v1.RotationStatus
@@ -2660,16 +2848,20 @@ var file_fluo_kms_v1_operations_proto_depIdxs = []int32{
 	18, // 41: fluo.kms.v1.StatusResponse.memory:type_name -> fluo.kms.v1.MemoryStatus
 	19, // 42: fluo.kms.v1.StatusResponse.audit:type_name -> fluo.kms.v1.AuditStatus
 	12, // 43: fluo.kms.v1.StatusResponse.provider_keys:type_name -> fluo.kms.v1.ProviderKeyStatus
-	31, // 44: fluo.kms.v1.StatusResponse.cache_ttl:type_name -> google.protobuf.Duration
-	31, // 45: fluo.kms.v1.StatusResponse.max_stale:type_name -> google.protobuf.Duration
+	33, // 44: fluo.kms.v1.StatusResponse.cache_ttl:type_name -> google.protobuf.Duration
+	33, // 45: fluo.kms.v1.StatusResponse.max_stale:type_name -> google.protobuf.Duration
 	12, // 46: fluo.kms.v1.StatusResponse.tenant_keys:type_name -> fluo.kms.v1.ProviderKeyStatus
 	24, // 47: fluo.kms.v1.StatusResponse.authentication:type_name -> fluo.kms.v1.AuthenticationStatus
 	26, // 48: fluo.kms.v1.StatusResponse.destructions_waiting:type_name -> fluo.kms.v1.DestructionStatus
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	28, // 49: fluo.kms.v1.StatusResponse.integrity:type_name -> fluo.kms.v1.IntegrityStatus
+	34, // 50: fluo.kms.v1.IntegrityStatus.began:type_name -> google.protobuf.Timestamp
+	34, // 51: fluo.kms.v1.IntegrityStatus.finished:type_name -> google.protobuf.Timestamp
+	29, // 52: fluo.kms.v1.IntegrityStatus.findings:type_name -> fluo.kms.v1.IntegrityFinding
+	53, // [53:53] is the sub-list for method output_type
+	53, // [53:53] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_fluo_kms_v1_operations_proto_init() }
@@ -2685,7 +2877,7 @@ func file_fluo_kms_v1_operations_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fluo_kms_v1_operations_proto_rawDesc), len(file_fluo_kms_v1_operations_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   28,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

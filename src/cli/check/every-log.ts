@@ -1,6 +1,6 @@
 /** Every log of a store, recomputed from its entries. */
 import type { KeyObject } from "node:crypto";
-import type { RowProblem } from "../../store/offline/row-problem.ts";
+import type { RowProblem } from "../../store/row-problem.ts";
 import type { Tables } from "../../store/offline/tables.ts";
 import type { LogHead } from "../../store/log-store.ts";
 import { checkLog } from "./log-content.ts";

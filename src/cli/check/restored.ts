@@ -1,6 +1,6 @@
 /** What `restore` tells: what came back, and what somebody may have put away on purpose. */
 import type { Contents, NotableKey } from "../../store/offline/copy.ts";
-import type { RowProblem } from "../../store/offline/row-problem.ts";
+import type { RowProblem } from "../../store/row-problem.ts";
 import type { LogOutcome } from "../verify/known-checkpoints.ts";
 import { printLine, printTable } from "../print.ts";
 import { problemJson, problemText } from "./secret.ts";

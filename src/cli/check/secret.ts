@@ -1,7 +1,7 @@
 /** Whether the provider opens a record and finds the key that the record names; and problems of rows as text and JSON. */
 import { hasCode, type KmsErrorCode } from "../../errors.ts";
 import type { KeyRecord } from "../../store/key-record.ts";
-import type { RowProblem } from "../../store/offline/row-problem.ts";
+import type { RowProblem } from "../../store/row-problem.ts";
 import { unwrap } from "../../keys/unwrap.ts";
 import { hasWrapped, type ProviderKeys } from "../../provider-keys/provider-keys.ts";
 

@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { hasCode, KmsError } from "../../errors.ts";
 import type { LogName } from "../../store/log-store.ts";
 import { openBackup, openTablesToFill } from "../../store/registry.ts";
-import type { RowProblem } from "../../store/offline/row-problem.ts";
+import type { RowProblem } from "../../store/row-problem.ts";
 import type { Tables } from "../../store/offline/tables.ts";
 import type { AuditEvent } from "../../store/audit-store.ts";
 import { checkLogs } from "../check/every-log.ts";

@@ -56,6 +56,7 @@ interface Status {
   cost?: CostStatus;
   memory?: { implementation: string; locked: boolean };
   authentication?: AuthenticationStatus;
+  integrity?: { percent: number; finished: string | null; findings_total: number };
   notices?: string[];
 }
 
@@ -116,6 +117,7 @@ function printStatus(status: Status): void {
   if (cost) rows.push(...costRows(cost));
   for (const { name, state } of breakers) rows.push(["breaker", `${name} ${state}`]);
   if (status.authentication) rows.push(...authenticationRows(status.authentication));
+  if (status.integrity) rows.push(["integrity", integrityText(status.integrity)]);
   if (memory) rows.push(["memory", `${memory.implementation}, ${memory.locked ? "locked" : "not locked"}`]);
   printTable(rows);
   for (const notice of notices) printLine(`notice: ${notice}`);
@@ -143,6 +145,11 @@ function providerKeyText({ provider, key_id, region, condition, detail, since }:
 function cacheText({ hits, misses, evictions, size, max_size, stale = 0 }: CacheStatus): string {
   const counted = `${size} of ${max_size}, ${hits} hits, ${misses} misses, ${evictions} evictions`;
   return stale === 0 ? counted : `${counted}, ${stale} served past their time`;
+}
+
+function integrityText({ percent, finished, findings_total }: NonNullable<Status["integrity"]>): string {
+  const state = percent < 100 ? `checking ${percent} %` : `checked ${finished}`;
+  return findings_total === 0 ? state : `${state}, ${findings_total} found damaged`;
 }
 
 function rotationText({ enabled, max_age_days, last, next, due, failed }: NonNullable<Status["rotation"]>): string {

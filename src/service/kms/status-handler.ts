@@ -7,6 +7,7 @@ import {
   CacheStatusSchema,
   CostStatusSchema,
   Health,
+  IntegrityStatusSchema,
   KeyCountSchema,
   MemoryStatusSchema,
   ProviderCondition as ProviderConditionName,
@@ -32,6 +33,7 @@ import { type AuthenticationParts, authenticationStatus } from "./authentication
 import { costOf, type Prices } from "./cost.ts";
 import { destructionStatus } from "./destruction-status.ts";
 import type { Condition, HealthMonitor } from "../../health/monitor.ts";
+import type { Integrity, IntegrityStatus } from "../../integrity/start.ts";
 import { inTime } from "../../runtime/deadline.ts";
 
 export interface StatusParts {
@@ -66,6 +68,7 @@ export interface StatusParts {
   /** Keys that wait for their destruction, as last seen. */
   destructionWaits(): DestructionWaits | undefined;
   authentication: AuthenticationParts;
+  integrity: Pick<Integrity, "status">;
 }
 
 export interface TenantKeyStatus {
@@ -90,6 +93,7 @@ const conditionNames: Readonly<Record<ProviderCondition["condition"], ProviderCo
 };
 
 const tenantKeysShown = 100;
+const findingsShown = 100;
 const dayMs = 86_400_000;
 
 export function statusHandlers(parts: StatusParts) {
@@ -144,6 +148,7 @@ export function statusHandlers(parts: StatusParts) {
     const waits = parts.destructionWaits();
     return {
       authentication: authenticationStatus(parts.authentication),
+      integrity: integrityStatus(parts.integrity.status()),
       ...(waits && { destructionsWaiting: destructionStatus(waits) }),
     };
   }
@@ -243,6 +248,19 @@ function auditStatus({ head, problem = "" }: AuditState) {
     mac: Buffer.from(mac).toString("hex"),
     durableAt: timestampFromDate(durableAt),
     problem,
+  });
+}
+
+function integrityStatus({ percent, beganAt, finishedAt, findings }: IntegrityStatus) {
+  return create(IntegrityStatusSchema, {
+    percent,
+    ...(beganAt && { began: timestampFromDate(beganAt) }),
+    ...(finishedAt && { finished: timestampFromDate(finishedAt) }),
+    findings: findings.slice(0, findingsShown).map(({ kind, tenantId, keyId, log = 0, what }) => ({
+      ...{ kind, tenantId, keyId, what },
+      log: BigInt(log),
+    })),
+    findingsTotal: BigInt(findings.length),
   });
 }
 

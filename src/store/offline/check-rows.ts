@@ -6,14 +6,14 @@ import type { RowMac } from "../sql/row-mac.ts";
 import type { KeyState, Purpose } from "../key-record.ts";
 import type { Query, Row } from "../sql/database.ts";
 import { verifyChains } from "../sql/audit.ts";
-import { each, type ProviderKey, pages, providerKeyOf } from "./copy.ts";
+import { type ProviderKey, providerKeyOf } from "./copy.ts";
+import { each, pages } from "../examine/pages.ts";
 import { forgiving } from "../sql/tolerant-query.ts";
-import { lives } from "./replay.ts";
-import { valuesOf } from "../sql/rows.ts";
-import type { TableName } from "../sql/schema.ts";
+import { lives } from "../examine/replay.ts";
+import { alteration, describedTables } from "../examine/table-rows.ts";
 import { strayRows } from "./strays.ts";
-import { disordered, doubted, keyProblem, missing } from "./key-problems.ts";
-import type { RowCheck, RowProblem } from "./row-problem.ts";
+import { disordered, doubted, keyProblem, missing } from "../examine/key-problems.ts";
+import type { RowCheck } from "../row-problem.ts";
 import { checkVersions } from "./versions.ts";
 import type { AuditCursor, AuditHead } from "../audit-store.ts";
 
@@ -50,8 +50,8 @@ export async function checkRows(all: Query, mac: RowMac, { problem, progress }: 
   const check: Check = { query, mac, checked, problem, count };
   for await (const row of each(pages(query, "kms_store"))) providerKeyOf(checked.providerKeys, row).storeKey = true;
   await checkKeys(check);
-  await checkVersions(query, problem);
-  for (const [table, describe] of describedTables) await checkTable(check, table, describe);
+  await checkVersions({ query, mac }, problem);
+  for (const described of describedTables) await checkTable(check, described);
   for await (const found of strayRows(query)) problem(found);
   await checkChains(check);
   return checked;
@@ -85,52 +85,14 @@ function tally({ keys, providerKeys }: CheckedRows, row: Row): void {
   if (states) states[state as KeyState] = (states[state as KeyState] ?? 0) + 1;
 }
 
-/** The tables whose rows are judged by their HMAC alone, and what is said of a row that was altered. */
-const describedTables: readonly [TableName, (row: Row) => RowProblem][] = [
-  [
-    "kms_requests",
-    (row) => ({
-      kind: "request_altered",
-      tenantId: String(row.tenant_id),
-      keyId: String(row.key_id),
-      purpose: undefined,
-      what: `the remembered request ${row.request_id} was altered`,
-    }),
-  ],
-  [
-    "kms_leases",
-    (row) => ({
-      kind: "lease_altered",
-      tenantId: "",
-      keyId: "",
-      purpose: undefined,
-      what: `the lease ${row.name} was altered`,
-    }),
-  ],
-  [
-    "kms_time",
-    () => ({
-      ...{ kind: "time_altered", tenantId: "", keyId: "", purpose: undefined },
-      what: "the witnessed time was altered: no key is destroyed until it is restored",
-    }),
-  ],
-  ["kms_logs", (row) => logProblem(row, `the head of log ${row.number} was altered`)],
-  ["kms_log_requests", (row) => logProblem(row, `the remembered batch ${row.request_id} was altered`)],
-  ["kms_log_handovers", (row) => logProblem(row, `the handover to key ${row.to_key_id} was altered`)],
-  [
-    "kms_log_compromises",
-    (row) => logProblem(row, `how far log ${row.number} went under the compromised key ${row.key_id} was altered`),
-  ],
-];
-
 async function checkTable(
   { query, mac, problem, count }: Check,
-  table: TableName,
-  describe: (row: Row) => RowProblem,
+  described: (typeof describedTables)[number],
 ): Promise<void> {
-  for await (const row of each(pages(query, table))) {
+  for await (const row of each(pages(query, described[0]))) {
     count(1);
-    if (!mac.matches(row.mac, table, valuesOf(table, row))) problem(describe(row));
+    const found = alteration(mac, described, row);
+    if (found !== undefined) problem(found);
   }
 }
 
@@ -147,10 +109,6 @@ async function checkChains({ query, mac, checked, problem, count }: Check): Prom
     }
     cursor = verdict.next;
   } while (cursor !== undefined);
-}
-
-function logProblem(row: Row, what: string): RowProblem {
-  return { kind: "log_altered", tenantId: String(row.tenant_id), keyId: "", purpose: undefined, what };
 }
 
 async function next<T>(all: AsyncGenerator<T>): Promise<T | undefined> {

@@ -3,12 +3,12 @@
  * columns and values that both have. Three kinds stay behind: PENDING keys, which nobody uses yet, leases, which hold nothing but who
  * does some work now, and the count of commits, which is that of one file.
  */
-import type { RowValue } from "../sql/row-mac.ts";
 import type { KeyState, Purpose } from "../key-record.ts";
 import type { LogHead } from "../log-store.ts";
 import type { Query, Row } from "../sql/database.ts";
+import { pages } from "../examine/pages.ts";
 import { date, insertRows } from "../sql/rows.ts";
-import { type AnyTableName, allTables, chunkTables } from "../sql/schema.ts";
+import { type AnyTableName, allTables } from "../sql/schema.ts";
 import type { WrappedBy } from "../key-store.ts";
 
 /** What was copied. */
@@ -47,24 +47,6 @@ export interface NotableKey {
   destroyAt: Date | undefined;
 }
 
-/** In which a page follows the page before it. */
-const orders: Readonly<Record<AnyTableName, readonly string[]>> = {
-  kms_store: ["id"],
-  kms_keys: ["key_id"],
-  kms_requests: ["tenant_id", "request_id", "key_id"],
-  kms_leases: ["name"],
-  kms_audit_writers: ["writer_id"],
-  kms_audit: ["id"],
-  kms_commits: ["id"],
-  kms_time: ["id"],
-  kms_logs: ["tenant_id", "number"],
-  kms_log_requests: ["tenant_id", "number", "request_id"],
-  kms_log_handovers: ["tenant_id", "number", "entry_index"],
-  kms_log_compromises: ["tenant_id", "key_id"],
-  kms_log_entries: ["tenant_id", "number", "start"],
-  kms_log_hashes: ["tenant_id", "number", "level", "start"],
-};
-
 /** All of them but the heads. */
 const logTables = [
   "kms_log_entries",
@@ -73,35 +55,6 @@ const logTables = [
   "kms_log_handovers",
   "kms_log_compromises",
 ] as const;
-
-const pageRows = 500;
-/** A piece may have 256 entries. */
-const pageChunks = 16;
-
-/** All rows of a table in the order of its primary key; of `order` and `condition` where they are given. */
-export async function* pages(
-  query: Query,
-  table: AnyTableName,
-  { order = orders[table], condition = "1 = 1" }: { order?: readonly string[]; condition?: string } = {},
-): AsyncGenerator<Row[]> {
-  const columns = order.join(", ");
-  const limit = table in chunkTables ? pageChunks : pageRows;
-  const parameters = order.map((_, index) => `?${index + 1}`).join(", ");
-  let after: RowValue[] = [];
-  for (;;) {
-    const from = after.length === 0 ? "" : `(${columns}) > (${parameters}) and `;
-    const text = `select * from ${table} where ${from}${condition} order by ${columns} limit ${limit}`;
-    const rows = await query(text, ...after);
-    if (rows.length > 0) yield rows;
-    if (rows.length < limit) return;
-    after = order.map((column) => rows.at(-1)![column]!);
-  }
-}
-
-/** Their rows, one by one. */
-export async function* each(all: AsyncGenerator<Row[]>): AsyncGenerator<Row> {
-  for await (const rows of all) yield* rows;
-}
 
 /** Copies everything through `insert`, a page at a time; the heads of logs as `become` gives them. */
 export async function copyRows(

@@ -16,7 +16,7 @@ import { realPath, syncDirectory } from "../sqlite/file.ts";
 import { aloneWith } from "../sqlite/hold.ts";
 import { logProblem, type ReadyFile } from "../sqlite/ready-log.ts";
 import { commitsWithoutLog, storedCommits } from "../sqlite/stored-commits.ts";
-import type { RowProblem } from "./row-problem.ts";
+import type { RowProblem } from "../row-problem.ts";
 import { makeSqliteTables } from "./sqlite.ts";
 import type { Tables } from "./tables.ts";
 

@@ -5,7 +5,7 @@
 import type { RowMac } from "../sql/row-mac.ts";
 import type { LogHead, LogName } from "../log-store.ts";
 import type { Query } from "../sql/database.ts";
-import { each, pages } from "./copy.ts";
+import { each, pages } from "../examine/pages.ts";
 import { headOf } from "../sql/heads.ts";
 import { openEntries } from "../sql/tile-chunks.ts";
 

@@ -11,7 +11,7 @@ import type { Database, Query, Row } from "../sql/database.ts";
 import { auditChain } from "../sql/audit.ts";
 import { writeBackup } from "./backup-file.ts";
 import { type CheckedRows, checkRows } from "./check-rows.ts";
-import { alterations, type RowCheck, type RowProblem } from "./row-problem.ts";
+import { alterations, type RowCheck, type RowProblem } from "../row-problem.ts";
 import { type Contents, contentOf, copyRows, insertCopies } from "./copy.ts";
 import { forgiving } from "../sql/tolerant-query.ts";
 import { headOf, headRow } from "../sql/heads.ts";

@@ -115,6 +115,17 @@ export function postgresDatabase(url: string, maxConnections: number): Database 
     }
   }
 
+  function moment<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    return read(async (query) => {
+      await query("begin isolation level repeatable read read only");
+      try {
+        return await work(query);
+      } finally {
+        await query("rollback").catch(() => {}); // the connection is lost, and `work` said so
+      }
+    });
+  }
+
   async function write<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
     const client = await connect(pool);
     try {
@@ -136,6 +147,7 @@ export function postgresDatabase(url: string, maxConnections: number): Database 
 
   return {
     read,
+    moment,
     write,
     // Dead rows go when PostgreSQL's own vacuum gets to them.
     scrub: async () => {

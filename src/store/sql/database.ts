@@ -2,6 +2,7 @@
  * What the stores that speak SQL have in common: one text of every statement, in the SQL that SQLite and PostgreSQL share, with
  * parameters as ?1, ?2 …; and what a database must bring for it.
  */
+import type { RowProblem } from "../row-problem.ts";
 import type { RowValue } from "./row-mac.ts";
 import type { KeyChange } from "../key-store.ts";
 
@@ -41,6 +42,8 @@ export interface Transaction {
 export interface Database {
   /** Runs reads that need not be of one moment. */
   read<T>(work: (query: Query) => Promise<T>): Promise<T>;
+  /** Runs reads of one moment. */
+  moment<T>(work: (query: Query) => Promise<T>): Promise<T>;
   /**
    * Runs `work` in a transaction, which is durable when this resolves and has left nothing when it rejects. An error that is not a
    * KmsError is translated: CONFLICT for a unique constraint, STORE_UNAVAILABLE for anything else.
@@ -53,5 +56,15 @@ export interface Database {
   clock?(query: Query): Promise<number>;
   /** From now on runs `count` in every transaction, last, with all its changes. Absent where commits are not counted. */
   countCommits?(count: (query: Query, changes: readonly HeadChange[]) => Promise<void>): void;
+  /** Absent if only the database itself can compare its indexes with its tables. */
+  indexes?: DatabaseIndexes;
   close(): Promise<void>;
+}
+
+/** What is examined of a database beside its rows. */
+export interface DatabaseIndexes {
+  /** About how many rows and entries there are to compare. */
+  rows(query: Query): Promise<number>;
+  /** Compares the next piece: from `at`, which was the `next` of the piece before, or from the beginning. `query` reads of one moment. */
+  examine(query: Query, at: unknown): Promise<{ rows: number; problems: RowProblem[]; next: unknown }>;
 }

@@ -5,6 +5,7 @@ import { KmsError } from "../../errors.ts";
 import type { Database, Query, Row } from "./database.ts";
 import { auditChain, readAudit, recentTenants, verifyChains } from "./audit.ts";
 import { countCommit } from "./commits.ts";
+import { examination } from "../examine/examination.ts";
 import { forgiving } from "./tolerant-query.ts";
 import { sqlKeys } from "./keys.ts";
 import { endLease, takeLease } from "./leases.ts";
@@ -60,6 +61,7 @@ export function sqlStore(name: string, db: Database, mac: RowMac): Store {
     ...sqlKeys(db, mac, chain),
     ...sqlLogs(db, mac),
     ...sqlTime(db, mac),
+    ...examination(db, mac),
     storeKey: () => db.read(async (query) => wrappedStoreKey(await authenticStoreRow(query, mac))),
     replaceStoreKey: (present, next, by, key) =>
       db.write(async (tx) => {

@@ -8,6 +8,7 @@ import { createErasure } from "./erasure.ts";
 import { createFailures, isSqlite } from "./error-codes.ts";
 import { fileConnection } from "./file-connection.ts";
 import { groupCommit } from "./group-commit.ts";
+import { sqliteIndexes } from "./index-entries.ts";
 import type { WriterGate } from "./reader-gate.ts";
 import { workQueue } from "./work-queue.ts";
 
@@ -83,6 +84,15 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
 
   return {
     read: (work) => queue.add("read", () => work(connection.query)),
+    moment: (work) =>
+      queue.add("read", async () => {
+        await connection.query("begin");
+        try {
+          return await work(connection.query);
+        } finally {
+          if (connection.isInTransaction()) await connection.query("rollback");
+        }
+      }),
     write: (work) => queue.add("write", () => work(commit.transaction)),
     async scrub(bytes) {
       if (file === ":memory:") return;
@@ -95,6 +105,7 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
         return connection.hasChanged();
       }),
     watch: () => () => {},
+    indexes: sqliteIndexes(),
     ...(file !== ":memory:" && { countCommits: commit.countCommits }),
     close: () => queue.add("close", async () => connection.close()),
   };

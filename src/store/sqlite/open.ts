@@ -78,6 +78,8 @@ const storeMethods: MethodList<Store> = {
   logEntries: true,
   logHandovers: true,
   logCompromises: true,
+  examine: true,
+  examinedRows: true,
 };
 
 /** STORE_UNAVAILABLE where the file cannot be used, or has a newer schema. */

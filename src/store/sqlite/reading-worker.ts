@@ -8,6 +8,7 @@ import { rowVersion } from "../sql/schema.ts";
 import { sqlStore } from "../sql/store.ts";
 import { realPath } from "./file.ts";
 import { type GateParts, readerGate } from "./reader-gate.ts";
+import { sqliteIndexes } from "./index-entries.ts";
 import { readingOf, reopensFirst } from "./reading.ts";
 import { answerCalls } from "./store-thread.ts";
 
@@ -29,6 +30,8 @@ function refuse(): never {
 
 const db: Database = {
   read: reading.read,
+  moment: reading.moment,
+  indexes: sqliteIndexes(),
   write: async () => refuse(),
   scrub: async () => refuse(),
   watch: () => refuse(),

@@ -1,10 +1,11 @@
 /**
  * The file as the reading thread sees it: by a connection that cannot write, which is made when it is needed and closed when the writer gives its
- * own up. What it holds of the file it holds for one statement, so that whoever empties the log waits for that and no longer.
+ * own up. What it holds of the file it holds for one statement, or for what must be read of one moment, so that whoever empties the log waits for
+ * that and no longer.
  */
 import { DatabaseSync } from "node:sqlite";
 import { KmsError } from "../../errors.ts";
-import type { Database } from "../sql/database.ts";
+import type { Database, Query } from "../sql/database.ts";
 import { createFailures, isSqlite } from "./error-codes.ts";
 import { filesOf } from "./file.ts";
 import { busyMs, statements } from "./file-connection.ts";
@@ -13,7 +14,7 @@ import type { ReaderGate } from "./reader-gate.ts";
 /** Thrown where the writer must open the file before it can be read. The thread of the service has it done, and tries once more. */
 export const reopensFirst = new KmsError("STORE_UNAVAILABLE", "the SQLite file is being opened anew: try again");
 
-export interface Reading extends Pick<Database, "read"> {
+export interface Reading extends Pick<Database, "read" | "moment"> {
   /** The connection is made anew when it is needed next. */
   shut(): void;
 }
@@ -67,18 +68,38 @@ export function readingOf(file: string, gate: ReaderGate): Reading {
     throw reopensFirst;
   }
 
+  async function attempt<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    try {
+      refuseMoved();
+      const answer = await work((...given) => prepared(...given));
+      failures.succeeded();
+      return answer;
+    } catch (error) {
+      if (isSqlite(error)) shut();
+      throw failures.failure(error);
+    }
+  }
+
+  let before: Promise<unknown> = Promise.resolve();
+
+  /** One at a time: what is read while another reads of one moment would be of that moment too, and lack what was committed since. */
+  function inTurn<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    const done = before.then(() => attempt(work));
+    before = done.catch(() => {});
+    return done;
+  }
+
   return {
-    async read(work) {
-      try {
-        refuseMoved();
-        const answer = await work((...given) => prepared(...given));
-        failures.succeeded();
-        return answer;
-      } catch (error) {
-        if (isSqlite(error)) shut();
-        throw failures.failure(error);
-      }
-    },
+    read: inTurn,
+    moment: (work) =>
+      inTurn(async (query) => {
+        await query("begin");
+        try {
+          return await work(query);
+        } finally {
+          if (connection?.isTransaction) await query("rollback");
+        }
+      }),
     shut,
   };
 }

@@ -5,6 +5,7 @@ import {
   type CostStatus,
   type DestructionStatus,
   Health,
+  type IntegrityStatus,
   ProviderCondition,
   type ProviderKeyStatus,
   type StatusResponse,
@@ -25,7 +26,7 @@ const conditionNames: Partial<Record<ProviderCondition, string>> = {
 };
 
 export function statusJson(response: StatusResponse) {
-  const { rotation, cost, memory, audit, authentication } = response;
+  const { rotation, cost, memory, audit, authentication, integrity } = response;
   const keys: Record<string, Record<string, number>> = { data: {}, signing: {} };
   for (const { purpose, state, count } of response.keys) keys[purpose] = { ...keys[purpose], [state]: Number(count) };
   return {
@@ -71,8 +72,25 @@ export function statusJson(response: StatusResponse) {
     },
     authentication: authentication && authenticationJson(authentication),
     destructions_waiting: response.destructionsWaiting && destructionsJson(response.destructionsWaiting),
+    integrity: integrity && integrityJson(integrity),
     memory: memory && { implementation: memory.implementation, locked: memory.locked },
     notices: response.notices,
+  };
+}
+
+function integrityJson({ percent, began, finished, findings, findingsTotal }: IntegrityStatus) {
+  return {
+    percent,
+    began: dateText(began),
+    finished: dateText(finished),
+    findings: findings.map(({ kind, tenantId, keyId, log, what }) => ({
+      kind,
+      tenant_id: tenantId || null,
+      key_id: keyId || null,
+      log: Number(log) || null,
+      what,
+    })),
+    findings_total: Number(findingsTotal),
   };
 }
 

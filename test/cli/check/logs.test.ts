@@ -11,7 +11,7 @@ import { checkpointText } from "../../../src/tlog/checkpoint.ts";
 import { signNote } from "../../../src/tlog/signed-note.ts";
 import type { LogHead } from "../../../src/store/log-store.ts";
 import { openTables } from "../../../src/store/registry.ts";
-import type { RowProblem } from "../../../src/store/offline/row-problem.ts";
+import type { RowProblem } from "../../../src/store/row-problem.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { type PostgresServer, startPostgres } from "../../support/postgres-server.ts";
 import { contentOf, grown, hashOf, newLog } from "../../support/log-store-fixture.ts";

@@ -4,7 +4,7 @@ import type { Row } from "../sql/database.ts";
 import type { RowMac } from "../sql/row-mac.ts";
 import { valuesOf } from "../sql/rows.ts";
 import type { Life } from "./replay.ts";
-import type { RowProblem, RowProblemKind } from "./row-problem.ts";
+import type { RowProblem, RowProblemKind } from "../row-problem.ts";
 
 export function keyProblem(mac: RowMac, row: Row, life: Life | undefined): RowProblem | undefined {
   const about = (kind: RowProblemKind, what: string) => {

@@ -4,7 +4,7 @@
  */
 import type { KeyState, Purpose } from "../key-record.ts";
 import type { Query, Row } from "../sql/database.ts";
-import { pages } from "./copy.ts";
+import { pages } from "./pages.ts";
 import type { AuditAction } from "../audit-store.ts";
 
 /** One key's life, up to now. */
@@ -58,9 +58,16 @@ const births: readonly unknown[] = ["create", "rotate"] satisfies AuditAction[];
 /** Difference that the clocks of replicas may have. */
 const clocksApartMs = 60_000;
 
+const stateChanges = Object.keys(after);
+
+/** Whether the audit row is one of those that a life is replayed from. */
+export function changesState({ key_id, action, outcome }: Row): boolean {
+  return key_id !== "" && outcome === "OK" && stateChanges.includes(String(action));
+}
+
 /** By key id. */
 export async function* lives(query: Query): AsyncGenerator<Life> {
-  const actions = Object.keys(after).map((action) => `'${action}'`);
+  const actions = stateChanges.map((action) => `'${action}'`);
   const condition = `key_id <> '' and outcome = 'OK' and action in (${actions.join(", ")})`;
   let rows: Row[] = [];
   for await (const page of pages(query, "kms_audit", { order: ["key_id", "id"], condition })) {
@@ -76,7 +83,7 @@ export async function* lives(query: Query): AsyncGenerator<Life> {
 }
 
 /** `rows` come by id, which no HMAC covers, and are told by their times too, which clocks that differ make wrong: either state may be right. */
-function replay(rows: readonly Row[]): Life {
+export function replay(rows: readonly Row[]): Life {
   const sequences = new Map<unknown, number>();
   let ordered = true;
   for (const { writer_id, sequence } of rows) {

@@ -1,5 +1,5 @@
 /** What is wrong with a stored row, and how a check of all rows tells it. */
-import type { Purpose } from "../key-record.ts";
+import type { Purpose } from "./key-record.ts";
 
 export type RowProblemKind =
   /** A row whose HMAC is not right. */
@@ -23,7 +23,13 @@ export type RowProblemKind =
   | "state"
   /** Versions that are missing, or there twice. */
   | "versions"
-  | "several_active";
+  | "several_active"
+  /** The heads of logs, or of audit writers, do not add up. */
+  | "heads"
+  /** An index of the database leads to other rows than there are. */
+  | "index"
+  /** A part of the database file that cannot be read. */
+  | "file_damaged";
 
 export interface RowProblem {
   kind: RowProblemKind;
@@ -31,6 +37,8 @@ export interface RowProblem {
   tenantId: string;
   keyId: string;
   purpose: Purpose | undefined;
+  /** The number of the tenant's log, if one is meant. */
+  log?: number;
   /** A sentence for the operator. */
   what: string;
   /** Clocks that differ lead to the same: no reason not to believe a backup. */

@@ -1,0 +1,76 @@
+/**
+ * One pass over everything that is stored, paced so that it takes a twentieth of the time: after each piece it rests 19 times as long as that
+ * took, waiting for its turn included, but never longer than 2 s. What a piece finds is looked at a second time before it is told.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { KmsError } from "../errors.ts";
+import type { ExamineCursor, ExaminedPiece } from "../store/integrity-store.ts";
+import type { RowProblem } from "../store/row-problem.ts";
+import type { Store } from "../store/store.ts";
+
+export interface PassParts {
+  store: Pick<Store, "examine" | "examinedRows">;
+  /** Told of what two looks found. */
+  found(problems: readonly RowProblem[]): void;
+  /** Told after each piece how many rows were examined, of about how many. */
+  progress(rows: number, total: number): void;
+}
+
+const restFactor = 19;
+const longestRestMs = 2_000;
+/** Between the two looks. */
+const secondLookMs = 1_000;
+/** Before a piece is read again whose reading failed. */
+const retryMs = 10_000;
+
+/** Rejects when the signal aborts. A store that does not answer is waited for. */
+export async function runPass({ store, found, progress }: PassParts, signal: AbortSignal): Promise<void> {
+  const total = await patiently(() => store.examinedRows(), signal);
+  let rows = 0;
+  let from: ExamineCursor | undefined;
+  do {
+    const began = performance.now();
+    const piece = await patiently(() => store.examine(from), signal);
+    const took = performance.now() - began;
+    const problems = await confirmed(store, { from, piece }, signal);
+    if (problems.length > 0) found(problems);
+    rows += piece.rows;
+    progress(rows, total);
+    await rest(Math.min(longestRestMs, took * restFactor), signal);
+    from = piece.next;
+  } while (from !== undefined);
+}
+
+/** Those of a piece's problems that are still there: a moment later, and in words of then. */
+async function confirmed(
+  store: PassParts["store"],
+  { from, piece }: { from: ExamineCursor | undefined; piece: ExaminedPiece },
+  signal: AbortSignal,
+): Promise<RowProblem[]> {
+  if (piece.problems.length === 0) return [];
+  await rest(secondLookMs, signal);
+  const { problems } = await patiently(() => store.examine(from), signal);
+  const before = new Set(piece.problems.map(nameOf));
+  return problems.filter((each) => before.has(nameOf(each)));
+}
+
+/** What a problem is about. Numbers in its words may grow. */
+export function nameOf({ kind, tenantId, keyId, log = 0 }: RowProblem): string {
+  return `${kind}/${tenantId}/${keyId}/${log}`;
+}
+
+async function patiently<T>(read: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      return await read();
+    } catch (error) {
+      if (!(error instanceof KmsError)) throw error;
+      await rest(retryMs, signal);
+    }
+  }
+}
+
+function rest(ms: number, signal: AbortSignal): Promise<void> {
+  return delay(ms, undefined, { signal, ref: false });
+}

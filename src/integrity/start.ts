@@ -1,0 +1,109 @@
+/** The passes over the store in the background, from the start of the service to its end. */
+import { setTimeout as delay } from "node:timers/promises";
+import type { RowProblem } from "../store/row-problem.ts";
+import type { Store } from "../store/store.ts";
+import { createFindings, type Findings, type FindingsParts } from "./findings.ts";
+import { runPass } from "./pass.ts";
+import { ownTurns, sharedTurns, type Turns } from "./turns.ts";
+
+export interface IntegrityParts extends FindingsParts {
+  store: Store;
+  clock: () => Date;
+}
+
+export interface IntegrityStatus {
+  /** When the pass that runs, or the last one, began here; undefined before the first. */
+  beganAt: Date | undefined;
+  /** When a pass last ended here; or when one of another replica began that found nothing. */
+  finishedAt: Date | undefined;
+  /** Of the pass that runs: 0 to 99. 100 while none runs and one has ended. */
+  percent: number;
+  /** What the last pass found, and the one that runs has found so far. */
+  findings: readonly RowProblem[];
+}
+
+export interface Integrity {
+  /** Begins the first pass. */
+  start(): void;
+  status(): IntegrityStatus;
+  problems: Findings["problems"];
+  /** What an operator should know although nothing is wrong. */
+  remarks(): string[];
+  /** Begins nothing more, and resolves when the piece that is being read has been. */
+  close(): Promise<void>;
+}
+
+/** After a failure that is none of the store's. */
+const retryMs = 60_000;
+/** A first pass that takes longer is remarked on. */
+const remarkedAfterMs = 60_000;
+
+export function createIntegrity(parts: IntegrityParts): Integrity {
+  const { store, log, clock } = parts;
+  const findings = createFindings(parts);
+  const turns: Turns = store.name === "postgres" ? sharedTurns(store, clock) : ownTurns(clock);
+  const stopped = new AbortController();
+  let running: { percent: number } | undefined;
+  let beganAt: Date | undefined;
+  let endedAt: Date | undefined;
+  let loop = Promise.resolve();
+
+  async function pass(signal: AbortSignal): Promise<boolean> {
+    const own = { percent: 0 };
+    running = own;
+    beganAt = clock();
+    findings.begin();
+    const progress = (rows: number, total: number) => {
+      own.percent = Math.max(own.percent, Math.min(99, Math.floor((100 * rows) / Math.max(total, 1))));
+    };
+    try {
+      await runPass({ store, found: findings.add, progress }, signal);
+    } catch (error) {
+      running = undefined;
+      findings.end("early");
+      throw error;
+    }
+    running = undefined;
+    endedAt = clock();
+    const found = findings.end("whole");
+    log.info({ findings: found }, "the store was examined to its end");
+    return found === 0;
+  }
+
+  async function run(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      const waitMs = await turns.take(pass, stopped.signal).catch((err) => {
+        if (!stopped.signal.aborted) log.warn({ err }, "the examination of the store is tried again in a minute");
+        return retryMs;
+      });
+      await delay(waitMs, undefined, { signal: stopped.signal, ref: false }).catch(() => {});
+    }
+  }
+
+  return {
+    start() {
+      loop = run();
+    },
+
+    status() {
+      const finishedAt = endedAt ?? turns.cleanAt();
+      const percent = running?.percent ?? (finishedAt === undefined ? 0 : 100);
+      return { beganAt, finishedAt, percent, findings: findings.all() };
+    },
+
+    problems: findings.problems,
+
+    remarks() {
+      const isLong = beganAt !== undefined && clock().getTime() - beganAt.getTime() >= remarkedAfterMs;
+      if (endedAt !== undefined || running === undefined || !isLong) return [];
+      return [
+        `Integrity: checking ${running.percent} %. Damage that a start does not see is known when that has ended.`,
+      ];
+    },
+
+    async close() {
+      stopped.abort();
+      await loop;
+    },
+  };
+}

@@ -1,0 +1,120 @@
+/**
+ * Whose turn a pass is. A SQLite file is examined by each service that opens it, at its start and every week. Of replicas on one database one
+ * works at a time, under the lease `integrity`; a pass that found nothing is noted there, and is enough for all of them for a week. One that
+ * found something is not noted, so that every replica finds it too.
+ */
+import { randomBytes } from "node:crypto";
+import { hasCode } from "../errors.ts";
+import type { LeaseStore } from "../store/lease-store.ts";
+
+interface OwnPass {
+  beganAt: Date;
+  finishedAt: Date;
+  isClean: boolean;
+}
+
+export interface Turns {
+  /**
+   * Runs `pass` if it is due and nobody else is at it. Resolves with the time until it is to be called again, in milliseconds. `pass` gives
+   * whether nothing was found.
+   */
+  take(pass: (signal: AbortSignal) => Promise<boolean>, signal: AbortSignal): Promise<number>;
+  /** When a pass that found nothing last began, of any replica, as far as it is known here. */
+  cleanAt(): Date | undefined;
+}
+
+const leaseName = "integrity";
+const leaseTtlMs = 60_000;
+const holderBytes = 16;
+const weekMs = 7 * 86_400_000;
+/** Until what was found is looked for again. */
+const dayMs = 86_400_000;
+/** Between looks whether the replica that is at it has finished, or stopped. */
+const lookMs = 60_000;
+/** Between looks whether a pass is due. */
+const idleMs = 600_000;
+/** By how much the clocks of two replicas may differ. */
+const clockSkewMs = 5 * 60_000;
+
+export function ownTurns(clock: () => Date): Turns {
+  let cleanAt: Date | undefined;
+  return {
+    async take(pass, signal) {
+      const beganAt = clock();
+      const isClean = await pass(signal);
+      if (isClean) cleanAt = beganAt;
+      return isClean ? weekMs : dayMs;
+    },
+    cleanAt: () => cleanAt,
+  };
+}
+
+export function sharedTurns(store: LeaseStore, clock: () => Date): Turns {
+  const holder = randomBytes(holderBytes).toString("hex");
+  let cleanAt: Date | undefined;
+  let own: OwnPass | undefined;
+
+  function isDue(): boolean {
+    const now = clock().getTime();
+    // What this replica found it looks for once a day, and when another says that it is gone.
+    const isFound = own !== undefined && !own.isClean;
+    if (isFound && (cleanAt === undefined || cleanAt <= own!.beganAt)) return now - own!.finishedAt.getTime() >= dayMs;
+    if (isFound || cleanAt === undefined) return true;
+    // One that is yet to come was noted by a clock that was wrong.
+    return now - cleanAt.getTime() >= weekMs || cleanAt.getTime() > now + clockSkewMs;
+  }
+
+  /** Keeps the lease. `lost` aborts if another has it. */
+  function keepRenewing(generation: number) {
+    const lost = new AbortController();
+    let renewal = Promise.resolve();
+    const renew = async () => {
+      const lease = await store.lease(leaseName, holder, leaseTtlMs).catch(() => undefined);
+      if (lease !== undefined && lease.generation !== generation) lost.abort();
+    };
+    const timer = setInterval(() => {
+      renewal = renewal.then(renew);
+    }, leaseTtlMs / 3).unref();
+    return {
+      lost: lost.signal,
+      async stop() {
+        clearInterval(timer);
+        await renewal;
+      },
+    };
+  }
+
+  return {
+    cleanAt: () => cleanAt,
+
+    async take(pass, signal) {
+      const lease = await store.lease(leaseName, holder, leaseTtlMs);
+      cleanAt = lease.finishedAt;
+      if (lease.generation === undefined) return lookMs;
+      const { generation } = lease;
+      let isNoted = false;
+      try {
+        if (!isDue()) return idleMs;
+        const beganAt = clock();
+        const renewing = keepRenewing(generation);
+        let isClean: boolean;
+        try {
+          isClean = await pass(AbortSignal.any([signal, renewing.lost]));
+        } finally {
+          await renewing.stop();
+        }
+        own = { beganAt, finishedAt: clock(), isClean };
+        if (!isClean) return idleMs;
+        await store.finishLease({ name: leaseName, generation }, beganAt);
+        isNoted = true;
+        cleanAt = beganAt;
+        return idleMs;
+      } catch (error) {
+        if (hasCode(error, "LEASE_LOST") || ((error as Error).name === "AbortError" && !signal.aborted)) return lookMs;
+        throw error;
+      } finally {
+        if (!isNoted) await store.lease(leaseName, holder, 0).catch(() => {}); // it ends by itself
+      }
+    },
+  };
+}

@@ -1,0 +1,175 @@
+/** The passes of a running service over its store: what is damaged is named, and refused, and nothing else is. */
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { status as grpcStatus } from "@grpc/grpc-js";
+import { afterAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { Health, type StatusResponse } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { startPostgres } from "../support/postgres-server.ts";
+import { type RunningService, startService } from "../support/running-service.ts";
+import { type Backdoor, postgresBackdoor, sqliteBackdoor } from "../support/store-fixture.ts";
+import { patience } from "../support/patience.ts";
+
+const server = await startPostgres();
+afterAll(() => server.close());
+
+interface World {
+  door: Backdoor;
+  properties: Record<string, string>;
+}
+
+function keyFile(): string {
+  const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-integrity-")), "master.key");
+  writeFileSync(file, randomBytes(32), { mode: 0o600 });
+  return file;
+}
+
+const kinds: [name: string, make: () => Promise<World>][] = [
+  [
+    "sqlite",
+    async () => {
+      const door = sqliteBackdoor();
+      return { door, properties: { "fluo.kms.store": "sqlite", "fluo.kms.sqlite.file": door.file } };
+    },
+  ],
+  [
+    "postgres",
+    async () => {
+      const door = await postgresBackdoor(server);
+      return { door, properties: { "fluo.kms.store": "postgres", "fluo.kms.postgres.url": door.url } };
+    },
+  ],
+];
+
+describe.each(kinds)("a service on %s", (name, make) => {
+  let world: World;
+  let settings: Record<string, string>;
+  beforeEach(async () => {
+    world = await make();
+    settings = { ...world.properties, "fluo.kms.local.master-key-file": keyFile() };
+  });
+
+  async function started(): Promise<RunningService> {
+    const service = await startService(settings);
+    onTestFinished(() => service.stop());
+    return service;
+  }
+
+  async function encrypt(service: RunningService, tenantId: string): Promise<string> {
+    const fields = [{ name: "email", value: Buffer.from("a@example.com") }];
+    return (await service.grpc.encryptPii({ tenantId, fields })).keyId;
+  }
+
+  async function checked(service: RunningService): Promise<StatusResponse> {
+    const look = async () => {
+      const seen = await service.grpc.status({});
+      expect(seen.integrity?.finished).toBeDefined();
+      expect(seen.integrity?.percent).toBe(100);
+      return seen;
+    };
+    return vi.waitFor(look, { timeout: patience(10_000), interval: 100 });
+  }
+
+  /** What `work` does between two services, the first of which has examined the store. */
+  async function between(work: (keyId: string) => Promise<void>): Promise<RunningService> {
+    const first = await started();
+    const keyId = await encrypt(first, "acme");
+    await encrypt(first, "other");
+    expect((await checked(first)).integrity?.findings).toEqual([]);
+    await first.stop();
+    await work(keyId);
+    // A week is over, for replicas that rely on each other.
+    await world.door.sql("delete from kms_leases where name = 'integrity'");
+    return started();
+  }
+
+  it("says how far it is, and that nothing is wrong", async () => {
+    const service = await started();
+    const { integrity, status, notices } = await checked(service);
+    expect(integrity).toMatchObject({ percent: 100, findings: [], findingsTotal: 0n });
+    expect(status).toBe(Health.OPERATIONAL);
+    expect(notices.filter((notice) => /store|integrity/i.test(notice))).toEqual([]);
+    const metrics = await (await fetch(`${service.url}/q/metrics`)).text();
+    expect(metrics).toMatch(/^kms_integrity_progress_ratio 1$/m);
+    expect(metrics).toMatch(/^kms_integrity_findings 0$/m);
+    expect(metrics).toMatch(/^kms_integrity_finished_timestamp_seconds [1-9]/m);
+  });
+
+  it("refuses a key that was put back to an earlier form of its own, and no other", async () => {
+    const first = await started();
+    const keyId = await encrypt(first, "acme");
+    const [row = {}] = await world.door.sql("select * from kms_keys where key_id = ?1", keyId);
+    await first.grpc.admin.disableKey({ tenantId: "acme", keyId });
+    await encrypt(first, "other");
+    await first.stop();
+    const columns = Object.keys(row).filter((column) => column !== "key_id");
+    const set = columns.map((column, index) => `${column} = ?${index + 2}`).join(", ");
+    await world.door.sql(`update kms_keys set ${set} where key_id = ?1`, keyId, ...columns.map((each) => row[each]!));
+    await world.door.sql("delete from kms_leases where name = 'integrity'");
+    const service = await started();
+    const { integrity, status, notices } = await checked(service);
+    expect(integrity?.findings).toEqual([expect.objectContaining({ kind: "state", tenantId: "acme", keyId })]);
+    expect(status).toBe(Health.DEGRADED);
+    expect(notices.join()).toContain(keyId);
+    await expect(encrypt(service, "acme")).rejects.toMatchObject({ code: grpcStatus.DATA_LOSS });
+    await expect(encrypt(service, "other")).resolves.toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  it("refuses a record that was altered, or is gone", async () => {
+    const altered = await between(async (keyId) => {
+      await world.door.sql("update kms_keys set retired_at = 7 where key_id = ?1", keyId);
+    });
+    const found = (await checked(altered)).integrity!.findings;
+    expect(found.map(({ kind, tenantId }) => [kind, tenantId])).toContainEqual(["record_altered", "acme"]);
+    await expect(encrypt(altered, "acme")).rejects.toMatchObject({ code: grpcStatus.DATA_LOSS });
+    await altered.stop();
+    await world.door.sql("delete from kms_keys where tenant_id = 'acme'");
+    await world.door.sql("delete from kms_leases where name = 'integrity'");
+    const service = await started();
+    const { integrity } = await checked(service);
+    expect(integrity!.findings.map(({ kind }) => kind)).toContain("record_missing");
+    await expect(encrypt(service, "acme")).rejects.toMatchObject({ code: grpcStatus.DATA_LOSS });
+    await expect(encrypt(service, "other")).resolves.toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  it("is down when a row of the trail is gone", async () => {
+    const service = await between(async () => {
+      await world.door.sql(
+        "delete from kms_audit where id = (select min(id) from kms_audit where action = 'encrypt_pii')",
+      );
+    });
+    const { integrity, status } = await checked(service);
+    expect(integrity!.findings.map(({ kind }) => kind)).toEqual(["audit_trail"]);
+    expect(status).toBe(Health.DOWN);
+    expect((await fetch(`${service.url}/q/health/ready`)).status).toBe(503);
+  });
+
+  it("stops at once in the middle of a pass", async () => {
+    const service = await started();
+    await service.stop();
+    const again = await started();
+    expect((await checked(again)).integrity?.findings).toEqual([]);
+  });
+
+  it.runIf(name === "postgres")(
+    "leaves a pass that found nothing to one replica, and has each find what is wrong",
+    async () => {
+      const first = await started();
+      await encrypt(first, "acme");
+      const { integrity } = await checked(first);
+      const second = await started();
+      const seen = (await checked(second)).integrity!;
+      expect(seen.began).toBeUndefined(); // it relies on the first
+      expect(seen.finished!.seconds).toBeLessThanOrEqual(integrity!.finished!.seconds);
+      await second.stop();
+      await first.stop();
+      await world.door.sql("update kms_keys set retired_at = 7 where tenant_id = 'acme'");
+      await world.door.sql("delete from kms_leases where name = 'integrity'");
+      for (const _ of ["one", "other"]) {
+        const found = (await checked(await started())).integrity!.findings;
+        expect(found.map(({ kind }) => kind)).toContain("record_altered");
+      }
+    },
+  );
+});

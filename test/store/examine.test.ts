@@ -1,0 +1,264 @@
+/** The examination of a whole store, piece by piece: what it finds of what was changed behind the service's back, and nothing else. */
+import { createSecretKey, randomBytes } from "node:crypto";
+import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { openSqlite } from "../../src/store/sqlite/open.ts";
+import { flipBits, flipIn } from "./sqlite/flipped-file.ts";
+import type { RowProblemKind } from "../../src/store/row-problem.ts";
+import type { Store } from "../../src/store/store.ts";
+import { examined, fill, use } from "../support/examined.ts";
+import { grown, newLog } from "../support/log-store-fixture.ts";
+import { randomFrom } from "../crash/random.ts";
+import { startPostgres } from "../support/postgres-server.ts";
+import {
+  addKey,
+  type Backdoor,
+  pendingKey,
+  postgresBackdoor,
+  sqliteBackdoor,
+  unlocked,
+} from "../support/store-fixture.ts";
+
+const server = await startPostgres();
+afterAll(() => server.close());
+
+const kinds: [name: string, make: () => Promise<Backdoor>][] = [
+  ["sqlite", async () => sqliteBackdoor()],
+  ["postgres", () => postgresBackdoor(server)],
+];
+
+describe.each(kinds)("an examined %s store", (name, make) => {
+  let door: Backdoor;
+  let store: Store;
+  beforeEach(async () => {
+    door = await make();
+    store = await unlocked(await door.open());
+    await fill(store);
+    return () => store.close();
+  });
+
+  async function found(): Promise<RowProblemKind[]> {
+    const { problems } = await examined(store);
+    return problems.map(({ kind }) => kind);
+  }
+
+  async function expectFound(kind: RowProblemKind, about: object): Promise<void> {
+    const { problems } = await examined(store);
+    expect(problems).toContainEqual(expect.objectContaining({ kind, ...about }));
+  }
+
+  it("has nothing that is wrong, and about as many rows as it says", async () => {
+    const { problems, rows } = await examined(store);
+    expect(problems).toEqual([]);
+    const said = await store.examinedRows();
+    expect(rows / said).toBeGreaterThan(0.6);
+    expect(rows / said).toBeLessThan(1.1);
+  });
+
+  it("names a record that was altered", async () => {
+    const { keyId } = (await store.active("tenant-3", "data"))!;
+    await door.sql("update kms_keys set retired_at = 5 where key_id = ?1", keyId);
+    await expectFound("record_altered", { tenantId: "tenant-3", keyId });
+  });
+
+  it("names a record that was put back to an earlier form of its own", async () => {
+    const key = (await store.active("tenant-3", "data"))!;
+    const [before] = await door.sql("select * from kms_keys where key_id = ?1", key.keyId);
+    const by = { action: "disable", actor: "ann", requestId: "", at: new Date() } as const;
+    await store.update(key, { ...key, state: "DISABLED", previousState: "ACTIVE" }, by);
+    expect(await found()).toEqual([]);
+    const columns = Object.keys(before!);
+    const set = columns.map((column, index) => `${column} = ?${index + 2}`).join(", ");
+    await door.sql(`update kms_keys set ${set} where key_id = ?1`, key.keyId, ...columns.map((each) => before![each]!));
+    expect((await store.active("tenant-3", "data"))?.keyId).toBe(key.keyId); // its row reads well
+    await expectFound("state", { tenantId: "tenant-3", keyId: key.keyId });
+  });
+
+  it("names a record that was deleted", async () => {
+    const { keyId } = (await store.active("tenant-3", "data"))!;
+    await door.sql("delete from kms_keys where key_id = ?1", keyId);
+    await expectFound("record_missing", { tenantId: "tenant-3", keyId });
+  });
+
+  it("names a version that was deleted with its rows in the trail", async () => {
+    const [first] = await store.list("tenant-3", "data");
+    await door.sql("delete from kms_keys where key_id = ?1", first!.keyId);
+    await door.sql("delete from kms_audit where key_id = ?1", first!.keyId);
+    const kindsFound = await found();
+    expect(kindsFound).toContain("versions");
+    expect(kindsFound).toContain("audit_trail");
+  });
+
+  it("misses a row of the trail that was deleted", async () => {
+    await door.sql("delete from kms_audit where id = (select min(id) + 3 from kms_audit)");
+    expect(await found()).toContain("audit_trail");
+  });
+
+  it("sees a row of the trail that was altered", async () => {
+    await door.sql("update kms_audit set count = count + 1 where action = 'encrypt_pii' and tenant_id = 'tenant-2'");
+    expect(await found()).toContain("audit_trail");
+  });
+
+  it("sees the tail of the trail that was cut with its head", async () => {
+    const [head] = await door.sql("select * from kms_audit_writers");
+    await addKey(store, { tenantId: "later" });
+    await door.sql("delete from kms_audit where sequence > ?1", head!.sequence!);
+    await door.sql(
+      "update kms_audit_writers set sequence = ?1, head = ?2, mac = ?3",
+      head!.sequence!,
+      head!.head!,
+      head!.mac!,
+    );
+    const kindsFound = await found();
+    expect(kindsFound).toContain("record_unknown");
+    if (name === "sqlite") expect(kindsFound).toContain("heads");
+  });
+
+  it.each([
+    ["kms_requests", "digest = 'x'", "request_altered"],
+    ["kms_leases", "holder = 'x'", "lease_altered"],
+    ["kms_log_requests", "first_index = 1", "log_altered"],
+    ["kms_logs", "changed_at = 1", "log_altered"],
+  ] as const)("names an altered row of %s", async (table, change, kind) => {
+    if (table === "kms_requests") await requested(store);
+    expect(await found()).toEqual([]);
+    await door.sql(`update ${table} set ${change}`);
+    expect(await found()).toContain(kind);
+  });
+
+  it("names a log whose head was put back with all that was appended since", async () => {
+    const log = { tenantId: "tenant-1", number: 1 };
+    const head = (await store.logHead("tenant-1"))!;
+    const [row] = await door.sql("select * from kms_logs where tenant_id = 'tenant-1'");
+    await store.appendLog(grown(head, 10));
+    await door.sql("delete from kms_log_entries where start >= 700");
+    await door.sql("delete from kms_log_hashes where level = 0 and start >= 700");
+    const { size, root, frontier, changed_at, mac } = row!;
+    await door.sql(
+      "update kms_logs set size = ?1, root = ?2, frontier = ?3, changed_at = ?4, mac = ?5 where tenant_id = 'tenant-1'",
+      ...[size!, root!, frontier!, changed_at!, mac!],
+    );
+    expect((await store.logHead(log.tenantId))?.size).toBe(700);
+    // Nothing in PostgreSQL itself knows how far the log was: that is for the heads file.
+    if (name === "sqlite") await expectFound("heads", { what: expect.stringMatching(/heads of logs/) });
+    else expect(await found()).toEqual([]);
+  });
+
+  it("names a log whose head alone was put back, and one that lost its head", async () => {
+    const head = (await store.logHead("tenant-1"))!;
+    const [row] = await door.sql("select * from kms_logs where tenant_id = 'tenant-1'");
+    const request = { requestId: "r2", digest: "00", firstIndex: 700, count: 10, signedAt: new Date() };
+    await store.appendLog(grown(head, 10, [request]));
+    const { size, root, frontier, changed_at, mac } = row!;
+    await door.sql(
+      "update kms_logs set size = ?1, root = ?2, frontier = ?3, changed_at = ?4, mac = ?5 where tenant_id = 'tenant-1'",
+      ...[size!, root!, frontier!, changed_at!, mac!],
+    );
+    await expectFound("log_content", { tenantId: "tenant-1", log: 1 });
+    await expectFound("log_set_back", { tenantId: "tenant-1", log: 1 });
+    await door.sql("delete from kms_logs where tenant_id = 'tenant-1'");
+    await expectFound("log_content", { tenantId: "tenant-1", what: "log 1: has entries or hashes and no head" });
+    await expectFound("log_set_back", { tenantId: "tenant-1", log: 1 });
+  });
+
+  it.each([
+    ["kms_log_entries", "start = 256"],
+    ["kms_log_hashes", "level = 0 and start = 300"],
+    ["kms_log_hashes", "level = 1"],
+  ])("names a log of whose %s a byte was flipped at %s", async (table, where) => {
+    const [chunk] = await door.sql(`select data from ${table} where ${where}`);
+    const data = new Uint8Array(chunk!.data as Uint8Array);
+    data[data.length - 1]! ^= 1;
+    await door.sql(`update ${table} set data = ?1 where ${where}`, data);
+    await expectFound("log_content", { tenantId: "tenant-1", log: 1 });
+  });
+
+  it.each([
+    ["kms_log_entries", "start = 256"],
+    ["kms_log_hashes", "level = 1"],
+  ])("names a log without a chunk of %s", async (table, where) => {
+    await door.sql(`delete from ${table} where ${where}`);
+    await expectFound("log_content", { tenantId: "tenant-1", log: 1 });
+  });
+
+  it("finds nothing while keys and logs change, whatever happens between its pieces", async () => {
+    for (let seed = 0; seed < 4; seed += 1) {
+      const dice = randomFrom(seed).below;
+      const { problems } = await examined(store, () => change(store, dice));
+      expect(problems, `seed ${seed}`).toEqual([]);
+    }
+  });
+
+  it("goes through a key with more rows in the trail than a piece has", async () => {
+    const { keyId } = (await store.active("tenant-3", "data"))!;
+    const event = use({ tenantId: "tenant-3", keyId });
+    for (let round = 0; round < 4; round += 1) await store.appendAudit(Array.from({ length: 300 }, () => event));
+    expect(await found()).toEqual([]);
+    await door.sql("delete from kms_keys where key_id = ?1", keyId);
+    await expectFound("record_missing", { tenantId: "tenant-3", keyId });
+  });
+});
+
+describe("the examination of a SQLite file with a flipped bit", () => {
+  const key = createSecretKey(randomBytes(32));
+
+  async function filled(): Promise<Backdoor & { file: string }> {
+    const door = sqliteBackdoor();
+    const store = await unlocked(await door.open(), key);
+    await fill(store);
+    await store.close();
+    return door;
+  }
+
+  it("finds every one by which a row or an entry of an index reads otherwise, unless the start is refused", async () => {
+    const { file } = await filled();
+    const outcomes = await flipBits(file, key, 30, 24);
+    expect(outcomes.filter(({ outcome }) => outcome === "missed")).toEqual([]);
+    expect(outcomes.filter(({ outcome }) => outcome === "found").length).toBeGreaterThan(5);
+  });
+
+  it.each([
+    ["kms_keys_version", { kind: "index", tenantId: "tenant-3" }],
+    ["kms_audit_tenant", { kind: "index", tenantId: "" }],
+  ])("names what is in a page of the index %s", async (index, about) => {
+    const { file } = await filled();
+    flipIn(file, index, "tenant-3");
+    const locked = await openSqlite({ name: "sqlite", file });
+    const store = await locked.unlock(key);
+    onTestFinished(() => store.close());
+    const { problems } = await examined(store);
+    expect(problems.filter(({ what }) => what.includes(index))).toContainEqual(expect.objectContaining(about));
+  });
+});
+
+async function requested(store: Store): Promise<void> {
+  const record = pendingKey({ tenantId: "acme" });
+  await store.insertPending(record);
+  await store.activate({
+    ...{ tenantId: "acme", purpose: "data", keyId: record.keyId, expect: "no-active", at: new Date() },
+    ...{ by: { actor: "ann", requestId: "q" }, request: { requestId: "q", digest: "00" } },
+  });
+}
+
+/** One change: a key is made, rotated, disabled or destroyed, or a log grows. */
+async function change(store: Store, dice: (sides: number) => number): Promise<void> {
+  const turn = dice(5);
+  const tenantId = `tenant-${dice(4)}`;
+  if (turn === 0) await addKey(store, { tenantId: `new-${dice(1e9)}` });
+  if (turn === 1) await addKey(store, { tenantId });
+  const by = { actor: "ann", requestId: "", at: new Date() };
+  const key = await store.active(tenantId, "data");
+  if (turn === 2 && key) {
+    const next = { ...key, state: "DISABLED", previousState: "ACTIVE" } as const;
+    await store.update(key, next, { ...by, action: "disable" });
+  }
+  if (turn === 3 && key) {
+    const scheduled = { ...key, state: "DESTROY_SCHEDULED", destroyAt: new Date(), previousState: "ACTIVE" } as const;
+    await store.update(key, scheduled, { ...by, action: "schedule_destruction" });
+    const destroyed = { ...scheduled, state: "DESTROYED", wrapped: new Uint8Array() } as const;
+    await store.update(scheduled, destroyed, { ...by, action: "destroy" });
+  }
+  if (turn !== 4) return;
+  const head = (await store.logHead("tenant-1"))!;
+  await store.appendLog(grown(head, 1 + dice(400)));
+  await store.createLog(newLog({ tenantId })).catch(() => {}); // it has one
+}
