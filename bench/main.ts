@@ -14,6 +14,7 @@ const parts: Readonly<Record<string, () => Promise<unknown>>> = {
   memory: async () => (await import("./memory/main.ts")).memory(),
   refusals: async () => (await import("./refusals/main.ts")).refusals(),
   cost: async () => (await import("./cost/main.ts")).cost(),
+  integrity: async () => (await import("./integrity/main.ts")).integrity(),
   rotation: async () => (await import("./rotation/main.ts")).rotation(),
   readers: async () => (await import("./readers/main.ts")).readers(),
 };

@@ -3,7 +3,7 @@
  * took, waiting for its turn included, but never longer than 2 s. What a piece finds is looked at a second time before it is told.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { KmsError } from "../errors.ts";
+import { hasCode, KmsError } from "../errors.ts";
 import type { ExamineCursor, ExaminedPiece } from "../store/integrity-store.ts";
 import type { RowProblem } from "../store/row-problem.ts";
 import type { Store } from "../store/store.ts";
@@ -25,7 +25,7 @@ const retryMs = 10_000;
 
 /** Rejects when the signal aborts. A store that does not answer is waited for. */
 export async function runPass({ store, found, progress }: PassParts, signal: AbortSignal): Promise<void> {
-  const total = await patiently(() => store.examinedRows(), signal);
+  const total = await patiently(() => rowsOf(store), signal);
   let rows = 0;
   let from: ExamineCursor | undefined;
   do {
@@ -39,6 +39,14 @@ export async function runPass({ store, found, progress }: PassParts, signal: Abo
     await rest(Math.min(longestRestMs, took * restFactor), signal);
     from = piece.next;
   } while (from !== undefined);
+}
+
+/** 0 for a store so damaged that it cannot be counted. */
+function rowsOf(store: PassParts["store"]): Promise<number> {
+  return store.examinedRows().catch((error) => {
+    if (hasCode(error, "DATA_LOSS")) return 0;
+    throw error;
+  });
 }
 
 /** Those of a piece's problems that are still there: a moment later, and in words of then. */

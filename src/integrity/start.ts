@@ -29,12 +29,14 @@ export interface Integrity {
   problems: Findings["problems"];
   /** What an operator should know although nothing is wrong. */
   remarks(): string[];
-  /** Begins nothing more, and resolves when the piece that is being read has been. */
+  /** Begins nothing more, and resolves when the piece that is being read has been, or after 2 s. */
   close(): Promise<void>;
 }
 
 /** After a failure that is none of the store's. */
 const retryMs = 60_000;
+/** How long the end of the service waits for a piece. */
+const closeMs = 2_000;
 /** A first pass that takes longer is remarked on. */
 const remarkedAfterMs = 60_000;
 
@@ -103,7 +105,7 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
 
     async close() {
       stopped.abort();
-      await loop;
+      await Promise.race([loop, delay(closeMs, undefined, { ref: false })]);
     },
   };
 }

@@ -22,7 +22,7 @@ const looksAtRow = { keys: 2, events: 2 };
 /** The cheapest first, so that what stops the whole service is known soon. */
 const ownParts: readonly Part[] = [
   part("heads", examineHeads, { isTrail: true }),
-  part<KeyPlace>("keys", examineKeyRows, { isTrail: true }),
+  part<KeyPlace>("keys", examineKeyRows),
   part<VersionPlace>("versions", examineVersions),
   ...describedTables.map((described) => part<Place>(described[0], (moment, at) => examineTable(moment, described, at))),
   part("audit", examineChains, { isTrail: true }),

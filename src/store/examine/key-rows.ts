@@ -55,15 +55,23 @@ export async function examineKeyRows({ query, mac }: Moment, at: KeyPlace = { af
 }
 
 async function chaptersFrom(query: Moment["query"], { after, begun }: KeyPlace) {
-  const from = begun ? [begun.keyId, begun.id] : [after, Number.MAX_SAFE_INTEGER];
-  const rows = await query(
-    `select * from kms_audit where (key_id, id) > (?1, ?2) and key_id <> '' order by key_id, id limit ${pageRows}`,
-    ...from,
-  );
+  const rows = begun ? await restOf(query, begun) : [];
+  if (rows.length < pageRows) rows.push(...(await behind(query, begun?.keyId ?? after, pageRows - rows.length)));
   const byKey = Map.groupBy([...(begun?.rows ?? []), ...rows], ({ key_id }) => String(key_id));
   const last = rows.length === pageRows ? String(rows.at(-1)!.key_id) : undefined;
   const chapters: Chapter[] = [...byKey].map(([keyId, own]) => ({ keyId, rows: own, isWhole: keyId !== last }));
   return { chapters, read: rows.length };
+}
+
+/** In a statement of its own: over both columns at once SQLite would go through all rows of the key each time. */
+function restOf(query: Moment["query"], { keyId, id }: NonNullable<KeyPlace["begun"]>): Promise<Row[]> {
+  const text = "select * from kms_audit where key_id = ?1 and id > ?2 and key_id <> '' order by id limit ?3";
+  return query(text, keyId, id, pageRows);
+}
+
+function behind(query: Moment["query"], keyId: string, limit: number): Promise<Row[]> {
+  const text = "select * from kms_audit where key_id > ?1 and key_id <> '' order by key_id, id limit ?2";
+  return query(text, keyId, limit);
 }
 
 /** What a key got meanwhile whose rows lie before those that were read is not looked at: it has all of them at once, or the next pass does. */

@@ -1,0 +1,174 @@
+/** A pass over a real store: what it tells, when it rests and ends, whose turn it is, and what is refused after it. */
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { createLosses } from "../../src/integrity/losses.ts";
+import { runPass } from "../../src/integrity/pass.ts";
+import { sharedTurns } from "../../src/integrity/turns.ts";
+import type { RowProblem } from "../../src/store/row-problem.ts";
+import type { Store } from "../../src/store/store.ts";
+import { grown, newLog } from "../support/log-store-fixture.ts";
+import { thrownBy } from "../support/matchers.ts";
+import { addKey, type Backdoor, sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
+
+const never = new AbortController().signal;
+const problem = { purpose: undefined, what: "is not as it was" };
+
+let door: Backdoor;
+let store: Store;
+beforeEach(async () => {
+  door = sqliteBackdoor();
+  store = await unlocked(await door.open());
+  return () => store.close();
+});
+
+describe("a pass", () => {
+  async function told(over: Partial<Store> = {}): Promise<RowProblem[]> {
+    const all: RowProblem[] = [];
+    await runPass({ store: { ...store, ...over }, found: (each) => all.push(...each), progress() {} }, never);
+    return all;
+  }
+
+  it("tells what is still there at a second look, once", async () => {
+    const { keyId } = await addKey(store);
+    await door.sql("update kms_keys set retired_at = 7");
+    const found = await told();
+    expect(found.filter(({ kind }) => kind === "record_altered")).toMatchObject([{ tenantId: "acme", keyId }]);
+  });
+
+  it("does not tell what is gone at the second look", async () => {
+    await addKey(store);
+    await door.sql("update kms_keys set retired_at = 7");
+    let seen = 0;
+    const found = await told({
+      async examine(from) {
+        const piece = await store.examine(from);
+        seen += piece.problems.length;
+        if (piece.problems.length > 0) await door.sql("update kms_keys set retired_at = null");
+        return piece;
+      },
+    });
+    expect(seen).toBe(1);
+    expect(found).toEqual([]);
+  });
+
+  it("counts what it went through, and ends when it is told to", async () => {
+    await addKey(store);
+    const stop = new AbortController();
+    const counted: number[] = [];
+    const progress = (rows: number) => {
+      counted.push(rows);
+      if (counted.length === 3) stop.abort();
+    };
+    await expect(runPass({ store, found() {}, progress }, stop.signal)).rejects.toThrow();
+    expect(counted.length).toBe(3);
+    expect(counted.at(-1)).toBeGreaterThan(0);
+  });
+});
+
+describe("the turns of replicas", () => {
+  const clock = () => new Date();
+
+  it("let one work at a time, and give the turn on when it was left", async () => {
+    const [one, other] = [sharedTurns(store, clock), sharedTurns(store, clock)];
+    const ran = vi.fn(async () => true);
+    const waited: number[] = [];
+    await one.take(async () => {
+      waited.push(await other.take(ran, never));
+      return false;
+    }, never);
+    expect(ran).not.toHaveBeenCalled();
+    expect(waited).toEqual([60_000]);
+    await other.take(ran, never);
+    expect(ran).toHaveBeenCalledTimes(1);
+  });
+
+  it("rely on a pass that found nothing for a week, and on none that found something", async () => {
+    let now = new Date();
+    const [one, other] = [sharedTurns(store, () => now), sharedTurns(store, () => now)];
+    const ran = vi.fn(async () => true);
+    await one.take(async () => false, never);
+    await other.take(ran, never);
+    await other.take(ran, never);
+    expect(ran).toHaveBeenCalledTimes(1);
+    expect(other.cleanAt()).toEqual(now);
+    now = new Date(now.getTime() + 7 * 86_400_000);
+    await other.take(ran, never);
+    expect(ran).toHaveBeenCalledTimes(2);
+  });
+
+  it("have a replica that found something look again after a day, or when another finds nothing", async () => {
+    let now = new Date();
+    const [one, other] = [sharedTurns(store, () => now), sharedTurns(store, () => now)];
+    const ran = vi.fn(async () => false);
+    await one.take(ran, never);
+    await one.take(ran, never);
+    expect(ran).toHaveBeenCalledTimes(1);
+    now = new Date(now.getTime() + 1_000);
+    await other.take(async () => true, never);
+    await one.take(ran, never);
+    expect(ran).toHaveBeenCalledTimes(2);
+    now = new Date(now.getTime() + 86_400_000);
+    await one.take(ran, never);
+    expect(ran).toHaveBeenCalledTimes(3);
+  });
+
+  it("are not kept from it by a lease that was altered", async () => {
+    const turns = sharedTurns(store, clock);
+    await turns.take(async () => true, never);
+    await door.sql("update kms_leases set finished_at = 9007199254740991");
+    const ran = vi.fn(async () => false);
+    await turns.take(ran, never);
+    expect(ran).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe("what was found", () => {
+  it("keeps a key from every use, and no other", async () => {
+    const lost = await addKey(store);
+    const next = await addKey(store, { tenantId: "other" });
+    const losses = createLosses();
+    const refusing = losses.refusedIn(store);
+    losses.replace([{ ...problem, kind: "state", tenantId: "acme", keyId: lost.keyId }]);
+    const by = { action: "disable", actor: "ann", requestId: "", at: new Date() } as const;
+    const uses = [
+      () => refusing.active("acme", "data"),
+      () => refusing.get("acme", lost.keyId),
+      () => refusing.list("acme", "data"),
+      () => refusing.update(lost, { ...lost, state: "DISABLED" }, by),
+      () => addKey({ ...refusing, active: store.active }),
+    ];
+    for (const each of uses) expect(await thrownBy(each)).toBeKmsError("DATA_LOSS");
+    expect((await refusing.active("other", "data"))?.keyId).toBe(next.keyId);
+    losses.replace([]);
+    expect((await refusing.active("acme", "data"))?.keyId).toBe(lost.keyId);
+  });
+
+  it("keeps a log from every use, and its tenant from another in its place", async () => {
+    const head = newLog();
+    await store.createLog(head);
+    await store.createLog(newLog({ tenantId: "other" }));
+    const losses = createLosses();
+    const refusing = losses.refusedIn(store);
+    losses.replace([{ ...problem, kind: "log_content", tenantId: "acme", keyId: "", log: 1 }]);
+    const uses = [
+      () => refusing.logHead("acme"),
+      () => refusing.logHead("acme", 1),
+      () => refusing.logHeads("acme"),
+      () => refusing.createLog(newLog({ number: 2 })),
+      () => refusing.appendLog(grown(head, 1)),
+      () => refusing.logRequest(head, "r1"),
+      () => refusing.logHashes(head, 0, 0),
+      () => refusing.logEntries(head, 0),
+    ];
+    for (const each of uses) expect(await thrownBy(each)).toBeKmsError("DATA_LOSS");
+    expect((await refusing.logHead("other"))?.number).toBe(1);
+    await door.sql("delete from kms_logs where tenant_id = 'acme'");
+    expect(await thrownBy(() => refusing.logHead("acme"))).toBeKmsError("DATA_LOSS");
+  });
+
+  it("leaves a key in use whose remembered request alone was altered", async () => {
+    const key = await addKey(store);
+    const losses = createLosses();
+    losses.replace([{ ...problem, kind: "request_altered", tenantId: "acme", keyId: key.keyId }]);
+    expect((await losses.refusedIn(store).active("acme", "data"))?.keyId).toBe(key.keyId);
+  });
+});
