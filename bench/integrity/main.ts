@@ -22,7 +22,7 @@ interface PartFigures {
   part: string;
   pieces: number;
   rows: number;
-  /** Of CPU, all threads. */
+  /** CPU time of all threads. */
   cpuMs: number;
   longestMs: number;
 }
@@ -124,7 +124,7 @@ async function unpaced(store: Store): Promise<PartFigures[]> {
   return parts;
 }
 
-/** Of look-ups and audit rows, one after the other, while `beside` runs. */
+/** Times look-ups, one after the other, while `beside` runs. */
 async function latency(store: Store, beside: (signal: AbortSignal) => Promise<void>): Promise<Latency> {
   const stop = new AbortController();
   const running = beside(stop.signal).catch(() => {});

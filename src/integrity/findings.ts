@@ -1,4 +1,4 @@
-/** What the passes found, and what follows from it: losses, log lines, the health of the service. */
+/** The findings of the passes and their consequences: losses, log lines, the health of the service. */
 import type { Logger } from "pino";
 import type { Alarm } from "../alarm.ts";
 import type { RowProblem } from "../store/row-problem.ts";
@@ -24,7 +24,7 @@ export interface Findings {
   /** The pass ended, and gives how much it found; or it was ended before, and what it found stands with the rest. */
   end(how: "whole" | "early"): number;
   all(): RowProblem[];
-  /** What keeps the service from being operational. */
+  /** The reasons why the service is not operational. */
   problems(): IntegrityProblem[];
 }
 
@@ -53,7 +53,7 @@ export function createFindings({ losses, keyring, alarm, log }: FindingsParts): 
         fresh.set(nameOf(problem), problem);
       }
       apply();
-      // Behind the refusal, so that nothing is cached again.
+      // The refusal comes first, so that nothing is cached again.
       for (const { tenantId, keyId } of problems.filter(isOfKey)) keyring.invalidate(tenantId, keyId);
     },
 

@@ -18,9 +18,9 @@ export interface PassParts {
 
 const restFactor = 19;
 const longestRestMs = 2_000;
-/** Between the two looks. */
+/** Time between the two looks. */
 const secondLookMs = 1_000;
-/** Before a piece is read again whose reading failed. */
+/** Time until a piece is read again if its reading failed. */
 const retryMs = 10_000;
 
 /** Rejects when the signal aborts. A store that does not answer is waited for. */
@@ -62,7 +62,7 @@ async function confirmed(
   return problems.filter((each) => before.has(nameOf(each)));
 }
 
-/** What a problem is about. Numbers in its words may grow. */
+/** Name of the thing that a problem is about. Numbers in its words may grow. */
 export function nameOf({ kind, tenantId, keyId, log = 0 }: RowProblem): string {
   return `${kind}/${tenantId}/${keyId}/${log}`;
 }

@@ -16,9 +16,9 @@ export interface IntegrityStatus {
   beganAt: Date | undefined;
   /** When a pass last ended here; or when one of another replica began that found nothing. */
   finishedAt: Date | undefined;
-  /** Of the pass that runs: 0 to 99. 100 while none runs and one has ended. */
+  /** Progress of the pass that runs: 0 to 99. 100 while none runs and one has ended. */
   percent: number;
-  /** What the last pass found, and the one that runs has found so far. */
+  /** Findings of the last pass, and of the one that runs so far. */
   findings: readonly RowProblem[];
 }
 
@@ -27,13 +27,13 @@ export interface Integrity {
   start(): void;
   status(): IntegrityStatus;
   problems: Findings["problems"];
-  /** What an operator should know although nothing is wrong. */
+  /** Sentences that an operator should know although nothing is wrong. */
   remarks(): string[];
   /** Begins nothing more, and resolves when the piece that is being read has been, or after 2 s. */
   close(): Promise<void>;
 }
 
-/** After a failure that is none of the store's. */
+/** Time until the next try after a failure that is none of the store's. */
 const retryMs = 60_000;
 /** How long the end of the service waits for a piece. */
 const closeMs = 2_000;

@@ -27,13 +27,13 @@ const leaseName = "integrity";
 const leaseTtlMs = 60_000;
 const holderBytes = 16;
 const weekMs = 7 * 86_400_000;
-/** Until what was found is looked for again. */
+/** Time until a finding is looked for again. */
 const dayMs = 86_400_000;
-/** Between looks whether the replica that is at it has finished, or stopped. */
+/** Time between looks whether the replica that works has finished, or stopped. */
 const lookMs = 60_000;
-/** Between looks whether a pass is due. */
+/** Time between looks whether a pass is due. */
 const idleMs = 600_000;
-/** By how much the clocks of two replicas may differ. */
+/** Difference that the clocks of two replicas may have. */
 const clockSkewMs = 5 * 60_000;
 
 export function ownTurns(clock: () => Date): Turns {

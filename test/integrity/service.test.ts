@@ -71,7 +71,7 @@ describe.each(kinds)("a service on %s", (name, make) => {
     return vi.waitFor(look, { timeout: patience(10_000), interval: 100 });
   }
 
-  /** What `work` does between two services, the first of which has examined the store. */
+  /** Runs `work` between two services, the first of which has examined the store. */
   async function between(work: (keyId: string) => Promise<void>): Promise<RunningService> {
     const first = await started();
     const keyId = await encrypt(first, "acme");
@@ -108,6 +108,7 @@ describe.each(kinds)("a service on %s", (name, make) => {
     await world.door.sql(`update kms_keys set ${set} where key_id = ?1`, keyId, ...columns.map((each) => row[each]!));
     await world.door.sql("delete from kms_leases where name = 'integrity'");
     const service = await started();
+    await encrypt(service, "acme").catch(() => {}); // its row reads well: it is cached, unless the pass was faster
     const { integrity, status, notices } = await checked(service);
     expect(integrity?.findings).toEqual([expect.objectContaining({ kind: "state", tenantId: "acme", keyId })]);
     expect(status).toBe(Health.DEGRADED);

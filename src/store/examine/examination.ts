@@ -29,7 +29,7 @@ const ownParts: readonly Part[] = [
   part<LogPlace>("logs", examineLogs),
 ];
 
-/** Of a store over `db`, whose rows are authenticated by `mac`. */
+/** Examines a store over `db`, whose rows are authenticated by `mac`. */
 export function examination(db: Database, mac: RowMac): IntegrityStore {
   const { indexes } = db;
   const parts = [...ownParts];

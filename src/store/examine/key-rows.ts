@@ -63,7 +63,7 @@ async function chaptersFrom(query: Moment["query"], { after, begun }: KeyPlace) 
   return { chapters, read: rows.length };
 }
 
-/** In a statement of its own: over both columns at once SQLite would go through all rows of the key each time. */
+/** The rows that the key still has. A comparison over both columns would make SQLite go through all of them for each piece. */
 function restOf(query: Moment["query"], { keyId, id }: NonNullable<KeyPlace["begun"]>): Promise<Row[]> {
   const text = "select * from kms_audit where key_id = ?1 and id > ?2 and key_id <> '' order by id limit ?3";
   return query(text, keyId, id, pageRows);
@@ -74,7 +74,7 @@ function behind(query: Moment["query"], keyId: string, limit: number): Promise<R
   return query(text, keyId, limit);
 }
 
-/** What a key got meanwhile whose rows lie before those that were read is not looked at: it has all of them at once, or the next pass does. */
+/** Keys before the one that is begun are left out: their rows in the trail were passed before they were there. The next pass has them. */
 async function recordsFrom(query: Moment["query"], { after, begun }: KeyPlace): Promise<Row[]> {
   const [compared, keyId] = begun ? [">=", begun.keyId] : [">", after];
   return query(`select * from kms_keys where key_id ${compared} ?1 order by key_id limit ${pageRows}`, keyId);
@@ -90,7 +90,7 @@ function lastOf(keyIds: readonly string[]): string {
   return keyIds.reduce((last, each) => (compare(each, last) > 0 ? each : last));
 }
 
-/** As the databases order text: by bytes. */
+/** The order of text in the databases: by bytes. */
 function compare(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

@@ -16,7 +16,7 @@ import { logProblem } from "./table-rows.ts";
 import type { Moment, Piece } from "./part.ts";
 
 export interface LogPlace {
-  /** Of the log that was done last, or is being recomputed. */
+  /** The log that was done last, or is being recomputed. */
   log: LogName;
   /** How far it was recomputed, and up to which head. */
   begun?: { tree: Tree; target: Target };
@@ -28,7 +28,7 @@ type Target = Pick<LogHead, "size" | "root" | "frontier">;
 const mostWork = 4_096;
 const workOfALog = 64;
 const lengthBytes = 2;
-/** Above the leaves. No log has hashes of more levels. */
+/** Levels of tiles above the leaves. No log has hashes of more. */
 const upperLevels = [1, 2, 3, 4, 5, 6];
 
 export async function examineLogs({ query, mac }: Moment, at?: LogPlace): Promise<Piece<LogPlace>> {
@@ -58,7 +58,7 @@ function begin({ size, root, frontier }: LogHead): NonNullable<LogPlace["begun"]
   return { tree: emptyTree, target: { size, root, frontier } };
 }
 
-/** By tenant and number: the next that has a head, or what a log is made of. */
+/** The next log that has a head, entries or hashes, by tenant and number. */
 async function nextLog(query: Query, after: LogName = { tenantId: "", number: 0 }): Promise<LogName | undefined> {
   const found: Row[] = [];
   for (const table of ["kms_logs", "kms_log_entries", "kms_log_hashes"]) {
@@ -162,7 +162,7 @@ function leavesOf(bundle: Uint8Array, count: number): Uint8Array | string {
   return Buffer.concat(leaves);
 }
 
-/** What is wrong with the stored hashes that should be these. They lie in one tile, because a bundle does. */
+/** Compares stored hashes with those that they should be, and gives the first difference. They lie in one tile, because a bundle does. */
 async function differentHash(
   query: Query,
   log: LogName,
@@ -183,7 +183,7 @@ async function differentHash(
   return undefined;
 }
 
-/** What `read` gives; or why not, if what it reads is not as it was written. */
+/** Gives the result of `read`; or a sentence, if the bytes that it reads are not as they were written. */
 async function orDamaged<T>(read: () => Promise<T>): Promise<T | string> {
   try {
     return await read();

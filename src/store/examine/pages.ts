@@ -3,7 +3,7 @@ import type { Query, Row } from "../sql/database.ts";
 import type { RowValue } from "../sql/row-mac.ts";
 import { type AnyTableName, chunkTables } from "../sql/schema.ts";
 
-/** In which a page follows the page before it. */
+/** The columns by which one page follows another. */
 const orders: Readonly<Record<AnyTableName, readonly string[]>> = {
   kms_store: ["id"],
   kms_keys: ["key_id"],

@@ -89,7 +89,7 @@ export function logProblem(kind: RowProblem["kind"], { tenant_id, number }: Row,
   return { kind, tenantId: String(tenant_id), keyId: "", purpose: undefined, log: Number(number), what };
 }
 
-/** Of the store as a whole. */
+/** A problem of the store as a whole. */
 export function plainProblem(kind: RowProblem["kind"], what: string): RowProblem {
   return { kind, tenantId: "", keyId: "", purpose: undefined, what };
 }

@@ -11,14 +11,14 @@ interface Index {
   name: string;
   table: string;
   columns: string[];
-  /** What a row must fulfil to have an entry; undefined for an index over all rows. */
+  /** The condition under which a row has an entry; undefined for an index over all rows. */
   condition: string | undefined;
 }
 
 interface IndexPlace {
-  /** Of the list of steps: each table's rows, then each index' entries. */
+  /** Place in the list of steps: each table's rows, then each index' entries. */
   step: number;
-  /** Of the last row. */
+  /** The last row. */
   rowid?: number;
   /** The last entry's values, without its row. */
   values?: RowValue[];
@@ -149,7 +149,7 @@ async function entriesPiece(query: Query, index: Index, place: IndexPlace): Prom
   return { rows: 0, problems, next: isOver ? undefined : { step, rowid, values, shared: shared - 1 } };
 }
 
-/** Of entries that share their first `shared` values with the last one and come behind it. An entry without a value comes first. */
+/** The condition of entries that share their first `shared` values with the last one and come behind it. An entry without a value comes first. */
 function behind(columns: readonly string[], { rowid, values = [], shared = 0 }: IndexPlace) {
   if (rowid === undefined) return { where: "1 = 1", parameters: [] };
   const parameters: RowValue[] = [];

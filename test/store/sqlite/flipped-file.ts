@@ -11,7 +11,7 @@ export interface FlipOutcome {
   position: number;
   /** `refused`: the start; `found`: by the examination; `missed`: rows or entries of an index read otherwise, and nothing said so. */
   outcome: "refused" | "found" | "harmless" | "missed";
-  /** What SQLite's own check says; of a refusal, the message. */
+  /** Verdict of SQLite's own check; of a refusal, the message. */
   why: string;
 }
 
@@ -34,7 +34,7 @@ export async function flipBits(file: string, key: KeyObject, count: number, seed
 }
 
 async function outcomeOf(file: string, key: KeyObject, rows: string): Promise<Omit<FlipOutcome, "position">> {
-  // Before the service writes to it.
+  // Read first: the service will write to it.
   const isSame = contentOf(file) === rows;
   const check = checked(file);
   let outcome: FlipOutcome["outcome"];
