@@ -188,6 +188,16 @@ describe.each(kinds)("an examined %s store", (name, make) => {
     }
   });
 
+  it("comes to an end though a row is added to the trail after each of its pieces", async () => {
+    const key = (await store.active("tenant-3", "data"))!;
+    const { pieces } = await examined(store);
+    const { problems } = await examined(store, async (piece) => {
+      if (piece > 2 * pieces) throw new Error("it follows what is added");
+      await store.appendAudit([use(key)]);
+    });
+    expect(problems).toEqual([]);
+  });
+
   it("goes through a key with more rows in the trail than a piece has", async () => {
     const { keyId } = (await store.active("tenant-3", "data"))!;
     const event = use({ tenantId: "tenant-3", keyId });

@@ -140,13 +140,15 @@ async function entriesPiece(query: Query, index: Index, place: IndexPlace): Prom
   const problems = wrong.map((row) =>
     indexProblem(table, row, `index ${name} leads to ${row.present === 1 ? "another row than it says" : "no row"}`),
   );
-  const last = entries.at(-1);
-  if (last !== undefined) {
+  const rows = entries.length;
+  if (rows === pageRows) {
+    const last = entries.at(-1)!;
     const own = columns.map((_, at) => last[`v${at}`]!);
-    return { rows: entries.length, problems, next: { step, rowid: Number(last.at), values: own, shared: own.length } };
+    return { rows, problems, next: { step, rowid: Number(last.at), values: own, shared: own.length } };
   }
+  // Entries that come behind these meanwhile are left to the next pass, or this one would follow them for ever.
   const isOver = rowid === undefined || shared === 0;
-  return { rows: 0, problems, next: isOver ? undefined : { step, rowid, values, shared: shared - 1 } };
+  return { rows, problems, next: isOver ? undefined : { step, rowid, values, shared: shared - 1 } };
 }
 
 /** The condition of entries that share their first `shared` values with the last one and come behind it. An entry without a value comes first. */
