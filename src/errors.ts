@@ -50,8 +50,10 @@ export type KmsErrorCode =
   | "CANCELLED"
   /** A stored record fails its own authentication. */
   | "DATA_LOSS"
-  /** The store is behind what was noted as durable outside of it: it was put back, or lost its newest commits. */
+  /** The store is behind what its heads file noted: it was put back, or lost commits. */
   | "ROLLBACK_SUSPECTED"
+  /** The heads file is gone, damaged or another store's, so that nobody can tell whether the store was put back. */
+  | "HEADS_MISSING"
   | "UNIMPLEMENTED"
   /** A bug, and only a bug. */
   | "INTERNAL";

@@ -31,6 +31,9 @@ export const stepNames = [
   "sqlite.scrubbed",
   "postgres.written",
   "postgres.committed",
+  "heads.drafted",
+  "heads.renamed",
+  "heads.begun",
 ] as const;
 
 export type StepName = (typeof stepNames)[number];

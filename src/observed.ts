@@ -3,6 +3,7 @@ import type { StartedHealth } from "./health/start.ts";
 import type { Integrity } from "./integrity/start.ts";
 import { cachesOf, type Keyring } from "./keys/keyring.ts";
 import type { StartedProviders } from "./provider-keys/start.ts";
+import type { Heads } from "./store/heads/keeper.ts";
 import type { Observed } from "./telemetry.ts";
 
 export interface ObservedParts {
@@ -10,6 +11,8 @@ export interface ObservedParts {
   health: Pick<StartedHealth, "current" | "destructionRequests">;
   integrity: Pick<Integrity, "status">;
   providers: Pick<StartedProviders, "watches" | "tenantProviderKeys" | "allBreakers">;
+  heads: Pick<Heads, "status">;
+  clock: () => Date;
   /** Most keys of each kind that are cached. */
   maxEntries: number;
   /** Where the store has a log. */
@@ -41,6 +44,7 @@ export function observedOf({
   log,
   policy,
   tls,
+  ...parts
 }: ObservedParts): Observed {
   const counts = () => health.current().counts;
   return {
@@ -59,9 +63,18 @@ export function observedOf({
       ...providers.watches.map((watch) => watch.current().condition),
       ...providers.tenantProviderKeys.all().map((key) => key.condition().condition),
     ],
+    heads: () => headsSeen(parts),
     authentication: policy && authenticationOf(policy),
     certificateExpiresAt: tls?.expiresAt,
   };
+}
+
+function headsSeen({
+  heads,
+  clock,
+}: Pick<ObservedParts, "heads" | "clock">): ReturnType<NonNullable<Observed["heads"]>> {
+  const { file, currentAtMs, failures } = heads.status();
+  return file === "" ? undefined : { ageMs: Math.max(0, clock().getTime() - currentAtMs), failures };
 }
 
 function authenticationOf({ seen, status }: ObservedPolicy): ObservedAuthentication {

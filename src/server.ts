@@ -22,6 +22,8 @@ import { providerClock } from "./provider-keys/provider-clock.ts";
 import { scheduleProbes } from "./provider-keys/probing.ts";
 import { startProviders } from "./provider-keys/start.ts";
 import { createServices } from "./service/compose.ts";
+import { startHeads } from "./store/heads/keeper.ts";
+import { placeOf } from "./store/heads/heads-place.ts";
 import { rotationRecorder } from "./telemetry.ts";
 import { createTenantLogs } from "./tenant-log/tenant-logs.ts";
 import { policyDoor } from "./transport/policy-door.ts";
@@ -83,12 +85,17 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   const alarm = createAlarm(); // a part that notices trouble raises it, and health listens
 
   const providers = parts.adopt(await startProviders(config, { instruments, log, clock, alarm }), close);
-  const { store: opened, advice } = parts.adopt(
-    await openUnlockedStore(config.store, { providerKeys: providers.keys, log }),
+  const opened = parts.adopt(await openUnlockedStore(config.store, { providerKeys: providers.keys, log }), close);
+  // No key is used of a store that was put back.
+  const heads = parts.adopt(
+    await startHeads({
+      ...{ store: opened.store, storeKey: opened.key, place: placeOf(config.store, config.heads), clock, log },
+      changed: alarm.changed,
+    }),
     close,
   );
   const losses = createLosses();
-  const store = losses.refusedIn(opened);
+  const store = losses.refusedIn(opened.store);
   await providers.probeOpeners(samplesIn(store, providers.keys));
   const audit = parts.adopt(startAuditTrail({ store, log, clock, instruments, alarm }), close);
   const policy = await startPolicy(config, { store, log, clock, alarm });
@@ -118,8 +125,11 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   const health = parts.adopt(
     await startHealth({
       ...{ providers, store, witness, audit, alarm, log, clock, notices: config.warnings },
-      problems: integrity.problems,
-      accessRemarks: () => [...integrity.remarks(), ...(policy?.remarks() ?? []), ...(tls?.remarks(clock()) ?? [])],
+      problems: () => [...heads.problems(), ...integrity.problems()],
+      accessRemarks: () => [
+        ...[...integrity.remarks(), ...(policy?.remarks() ?? []), ...(tls?.remarks(clock()) ?? [])],
+        ...(config.profile === "prod" ? heads.remarks() : []),
+      ],
     }),
     close,
   );
@@ -128,13 +138,24 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
     startBackground({ due, lifecycle, keyring, store, witness, providers, clock, log, config }),
     close,
   );
-  telemetry.observe(
-    observedOf({ keyring, health, integrity, providers, log: store.log, policy, tls, ...config.cache }),
-  );
+  const observed = { keyring, health, integrity, providers, heads, clock, log: store.log, policy, tls };
+  telemetry.observe(observedOf({ ...observed, ...config.cache }));
 
   const services = createServices({
-    ...{ providers, store, advice, audit, observer, keyring, rotation, lifecycle, pool, logs, background, health },
-    ...{ integrity, policy, tls, config, instruments, alarm, clock, log, startedAt },
+    ...{
+      providers,
+      store,
+      advice: opened.advice,
+      audit,
+      observer,
+      keyring,
+      rotation,
+      lifecycle,
+      pool,
+      logs,
+      background,
+    },
+    ...{ health, integrity, heads, policy, tls, config, instruments, alarm, clock, log, startedAt },
   });
   await warmAhead({ keyring, store, log, ...config.cache });
 

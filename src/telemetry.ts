@@ -48,6 +48,8 @@ export interface Observed {
   breakers(): { name: string; state: "closed" | "open" | "half-open" }[];
   /** Of every provider key in use, those of tenants with them. */
   providerKeyConditions(): ("answering" | "unavailable" | "denied")[];
+  /** Of the heads file: how long ago it was as the store is, and writes that failed. Undefined where none is kept. */
+  heads?: () => { ageMs: number; failures: number } | undefined;
   /** Undefined where nobody is authenticated. */
   authentication?: ObservedAuthentication | undefined;
   /** End of the service's own certificate; undefined without TLS. */
@@ -300,12 +302,24 @@ function observeState(meter: Meter, observed: Observed): void {
   gauge("circuit_breaker_state", "0 closed, 1 open, 2 half-open").addCallback((result) => {
     for (const { name, state } of observed.breakers()) result.observe(breakerValue[state], { name });
   });
+  if (observed.heads?.() !== undefined) observeHeads(meter, observed.heads);
   const { authentication, certificateExpiresAt } = observed;
   if (authentication) observeAuthentication(meter, authentication);
   if (certificateExpiresAt) {
     const expiry = gauge("kms_tls_certificate_expiry_timestamp_seconds", "When the service's certificate ends", "s");
     expiry.addCallback((result) => result.observe(certificateExpiresAt().getTime() / 1000));
   }
+}
+
+function observeHeads(meter: Meter, heads: NonNullable<Observed["heads"]>): void {
+  const age = { description: "Time since the heads file was as the store is", unit: "s" };
+  meter.createObservableGauge("kms_heads_file_age_seconds", age).addCallback((result) => {
+    result.observe((heads()?.ageMs ?? 0) / 1000);
+  });
+  const failures = { description: "Writes of the heads file that failed" };
+  meter.createObservableCounter("kms_heads_file_failures_total", failures).addCallback((result) => {
+    result.observe(heads()?.failures ?? 0);
+  });
 }
 
 /** Left out where nobody is authenticated: a policy that was loaded at 0 would look like one that is 56 years old. */

@@ -65,16 +65,27 @@ function resolved(path: string, of: string): string {
 const mayImport: Record<string, readonly string[]> = {
   // Entry, and the command line.
   "main.js": ["cli", "runtime"],
-  "cli/run.ts": ["cli", "cli/commands", "version.ts"],
+  "cli/run.ts": ["cli", "cli/commands", "cli/heads", "version.ts"],
   "cli/grpc-client.ts": ["cli", "cli/access", "cli/sign"],
   "cli/service-client.ts": ["cli", "cli/access", "config"],
   cli: ["config", "encoding", "keys", "keys/store-key", "provider", "provider-keys", "store", "store/offline", "tlog"],
   "cli/policy": ["cli", "cli/access", "auth", "auth/certificate", "auth/policy", "auth/token", "call", "encoding"],
   "cli/commands": [
-    ...["cli", "cli/access", "cli/check", "cli/demo", "cli/policy", "cli/sign", "cli/verify", "cli/service-client.ts"],
+    ...[
+      "cli",
+      "cli/access",
+      "cli/check",
+      "cli/demo",
+      "cli/heads",
+      "cli/policy",
+      "cli/sign",
+      "cli/verify",
+      "cli/service-client.ts",
+    ],
     ...["auth", "auth/policy", "auth/token", "call", "config", "encoding", "provider-keys", "server.ts"],
     ...["store", "store/offline", "tlog"],
   ],
+  "cli/heads": ["cli", "config", "keys/store-key", "store", "store/heads", "store/offline"],
   "cli/access": ["cli", "config", "runtime"],
   "cli/demo": ["cli", "cli/access", "cli/service-client.ts", "cli/sign", "cli/verify"],
   "cli/sign/export.ts": ["cli", "cli/access", "cli/sign", "cli/grpc-client.ts", "attestation", "encoding", "otlp"],
@@ -86,10 +97,10 @@ const mayImport: Record<string, readonly string[]> = {
   "server.ts": [
     ...["process.ts", "observed.ts", "alarm.ts", "telemetry.ts", "version.ts"],
     ...["config", "provider-keys", "keys", "keys/rotation", "keys/store-key", "keys/time", "batch/pool", "tenant-log"],
-    ...["audit", "auth", "health", "integrity", "service", "transport"],
+    ...["audit", "auth", "health", "integrity", "service", "store/heads", "transport"],
   ],
   "process.ts": ["runtime", "telemetry.ts", "version.ts"],
-  "observed.ts": ["health", "integrity", "keys", "provider-keys", "telemetry.ts"],
+  "observed.ts": ["health", "integrity", "keys", "provider-keys", "store/heads", "telemetry.ts"],
 
   // Bytes to handlers and back.
   "transport/start.ts": [
@@ -110,14 +121,14 @@ const mayImport: Record<string, readonly string[]> = {
   "service/compose.ts": [
     ...["service", "service/*", "service/kms/validate", "call", "alarm.ts", "telemetry.ts", "version.ts"],
     ...["audit", "health", "integrity", "tenant-log", "batch/pool", "keys", "keys/rotation", "provider-keys"],
-    ...["store", "runtime"],
+    ...["store", "store/heads", "runtime"],
   ],
   service: ["audit", "call", "store"],
   "service/kms": [
     ...["service", "service/codec", "service/kms/validate", "call", "runtime", "telemetry.ts"],
     ...["audit", "health", "integrity", "tenant-log", "batch", "batch/pool", "keys", "keys/rotation", "keys/time"],
     ...["provider-keys", "provider"],
-    ...["store", "attestation", "envelope", "tlog", "crypto"],
+    ...["store", "store/heads", "attestation", "envelope", "tlog", "crypto"],
   ],
   "service/kms/validate": [
     ...["service/codec", "call", "keys", "provider-keys", "provider", "attestation", "envelope", "crypto", "runtime"],
@@ -168,7 +179,7 @@ const mayImport: Record<string, readonly string[]> = {
   "provider-keys": ["provider", "store", "alarm.ts", "telemetry.ts", "runtime"],
 
   // Settings.
-  config: ["provider-keys", "provider", "store", "encoding", "runtime"],
+  config: ["provider-keys", "provider", "store", "store/heads", "encoding", "runtime"],
 
   // The store.
   "store/registry.ts": ["store", "store/sqlite", "store/postgres", "store/offline"],
@@ -178,6 +189,7 @@ const mayImport: Record<string, readonly string[]> = {
   "store/examine": ["store", "store/sql", "tlog"],
   "store/sqlite": ["store", "store/sql", "store/sql/store.ts", "store/sqlite/wal", "failpoints.ts"],
   "store/sqlite/wal": [],
+  "store/heads": ["store", "store/sqlite", "failpoints.ts"],
   "store/postgres": ["store", "store/sql", "store/sql/store.ts", "failpoints.ts"],
   "store/offline": ["store", "store/sql", "store/sql/store.ts", "store/examine", "store/sqlite", "store/postgres"],
 

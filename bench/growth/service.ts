@@ -1,5 +1,6 @@
 /** The real handlers over a filled store, without a transport: what grows is behind them. */
 
+import { noHeads } from "../../src/store/heads/keeper.ts";
 import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { watchProvider } from "../../src/provider-keys/watch.ts";
 import { wholeKeyring, type WholeKeyring } from "../../test/support/whole-keyring.ts";
@@ -45,6 +46,7 @@ export async function openService(settings: StoreSettings, provider: Provider): 
   const kms = kmsHandlers({
     observer,
     audit,
+    heads: noHeads,
     keyring,
     logs: logReader({ store, keys: keyring }),
     store,
@@ -86,6 +88,7 @@ export async function openService(settings: StoreSettings, provider: Provider): 
       rewrap: keyring,
       current: wrappedBy(provider),
       store,
+      heads: noHeads,
       verifyAudit: (asked) => verifyAudit(store, asked),
     }),
     keyring,

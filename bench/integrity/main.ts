@@ -91,7 +91,7 @@ function recordOf(tenantId: string): KeyRecord {
     ...{ tenantId, purpose: "data", version: 1, keyId: randomBytes(16).toString("hex"), state: "ACTIVE" },
     ...{ provider: "local", providerKeyId: "local:00", wrapped: randomBytes(60), publicKey: new Uint8Array() },
     ...{ createdAt: at, activatedAt: at, retiredAt: undefined, compromisedAt: undefined, destroyAt: undefined },
-    ...{ previousState: undefined, destruction: undefined },
+    ...{ previousState: undefined, destruction: undefined, destroyWait: undefined },
   };
 }
 

@@ -13,7 +13,6 @@ type NobodysAction =
       | "restore"
       | "request_destruction"
       | "cancel_destruction_request"
-      | "accept_rollback"
       | "policy_loaded"
     )
   // Only of callers that may not, so that no rule let them.
@@ -34,6 +33,7 @@ const roleOfAction: Readonly<Partial<Record<AuditAction, Role>>> = {
   schedule_destruction: roleOf.scheduleKeyDestruction,
   cancel_destruction: roleOf.cancelKeyDestruction,
   rewrap: roleOf.rewrapKeys,
+  accept_rollback: roleOf.acceptRollback,
   list_audit_events: roleOf.listAuditEvents,
   verify_audit: roleOf.verifyAudit,
 } satisfies Record<Exclude<AuditAction, NobodysAction>, Role>;

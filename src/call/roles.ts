@@ -48,6 +48,7 @@ export const roleOf = Object.freeze({
   enableKey: "key-admin",
   cancelKeyDestruction: "key-admin",
   rewrapKeys: "key-admin",
+  acceptRollback: "key-admin",
   markKeyCompromised: "mark-compromised",
   scheduleKeyDestruction: "destroy",
   listAuditEvents: "audit",

@@ -1,6 +1,7 @@
 /** From arguments to an exit code: help, version, the command, and how what goes wrong is told. */
 import { version } from "../version.ts";
 import { operandsOf, parseArguments } from "./arguments.ts";
+import { acceptRollback } from "./heads/accept-rollback.ts";
 import { auditVerify } from "./commands/audit-verify.ts";
 import { backup } from "./commands/backup.ts";
 import { check } from "./commands/check.ts";
@@ -35,6 +36,7 @@ const commands: readonly Command[] = [
   verify,
   backup,
   restore,
+  acceptRollback,
   check,
   auditVerify,
   policyNew,

@@ -10,7 +10,7 @@ import { keysPrefix } from "./tenants.ts";
 
 /** Combinations that are refused. */
 export function refusedTogether(config: SettledConfig): Problem[] {
-  const { profile, grpcPort, httpPort, provider, otherProvider, tenantProviderKeys, store, issuer } = config;
+  const { profile, grpcPort, httpPort, provider, otherProvider, tenantProviderKeys, store, heads, issuer } = config;
   const problems: Problem[] = [];
   const refuse = (name: string, description: string) => problems.push({ name, description });
   problems.push(...authProblems(config));
@@ -23,6 +23,12 @@ export function refusedTogether(config: SettledConfig): Problem[] {
     if (profile === "prod" && isInTheClear(url)) {
       refuse(name, `${url} is not https, and keys would cross the network in the clear; use https`);
     }
+  }
+  if (heads.required && heads.file === undefined && store.name === "postgres") {
+    refuse(
+      "fluo.kms.audit.heads-file",
+      "is missing, and fluo.kms.audit.heads-file.required is true; set a file of this replica's own, on a disk that stays",
+    );
   }
   if (otherProvider !== undefined && hasMasterKeyInMemory(otherProvider)) {
     refuse(

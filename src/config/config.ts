@@ -1,6 +1,7 @@
 /** The configuration as the service takes it: one frozen value, which load.ts reads. */
 import type { TenantProviderKeySettings } from "../provider-keys/settings.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
+import type { HeadsSettings } from "../store/heads/heads-place.ts";
 import type { StoreSettings } from "../store/registry.ts";
 import type { Values } from "./known-settings.ts";
 import type { OtlpSettings } from "./otlp.ts";
@@ -27,6 +28,8 @@ export interface Config {
   readonly storeKeyPin: string | undefined;
   /** The URL of a database holds its password. */
   readonly store: StoreSettings;
+  /** Where it is noted how far the store went. */
+  readonly heads: HeadsSettings;
   readonly auth: Values["fluo.kms.auth"];
   /** With `policy`. */
   readonly policyFile: string | undefined;

@@ -134,6 +134,10 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
     hasTenantProviderKeys: values["fluo.kms.tenants.file"] !== undefined || ofTenants.providerKeys.size > 0,
     storeKeyPin: storeKeyPin(values, problems),
     store: storeSettings(values, hasMasterKeyInMemory(provider) ? "memory" : "sqlite", absolute),
+    heads: {
+      file: values["fluo.kms.audit.heads-file"] && absolute(values["fluo.kms.audit.heads-file"]),
+      required: values["fluo.kms.audit.heads-file.required"],
+    },
     auth: values["fluo.kms.auth"],
     policyFile: policyFile && absolute(policyFile),
     open: values["fluo.kms.open"],
@@ -229,12 +233,18 @@ function storeSettings(values: Values, standard: StoreName, absolute: (path: str
 
 const storeNames: Readonly<Record<StoreName, readonly SettingName[]>> = {
   memory: [],
-  sqlite: ["fluo.kms.sqlite.file", "fluo.kms.sqlite.max-log"],
-  postgres: ["fluo.kms.postgres.url", "fluo.kms.postgres.max-connections"],
+  sqlite: ["fluo.kms.sqlite.file", "fluo.kms.sqlite.max-log", "fluo.kms.audit.heads-file"],
+  postgres: [
+    "fluo.kms.postgres.url",
+    "fluo.kms.postgres.max-connections",
+    "fluo.kms.audit.heads-file",
+    "fluo.kms.audit.heads-file.required",
+  ],
 };
 
 function otherStores({ name }: StoreSettings): SettingName[] {
-  return Object.entries(storeNames).flatMap(([store, names]) => (store === name ? [] : names));
+  const others = new Set(Object.values(storeNames).flat());
+  return [...others].filter((each) => !storeNames[name].includes(each));
 }
 
 /** Variables of the AWS SDK that are not listened to, as one of them would hold for every Region, and might not be https. */

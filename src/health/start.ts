@@ -15,10 +15,10 @@ export interface HealthStart {
   store: Store;
   witness: Pick<TimeWitness, "read">;
   audit: { problem(): string | undefined };
+  /** What other parts say is wrong. */
+  problems(): readonly Problem[];
   /** Remarks on callers and TLS, without a look at the store. */
   accessRemarks(): readonly string[];
-  /** What the examination of the store found. */
-  problems?(): readonly Problem[];
   alarm: StartedAlarm;
   log: Logger;
   /** Standing remarks, such as keys that a restart loses. */
@@ -34,7 +34,7 @@ export interface StartedHealth extends HealthMonitor {
 }
 
 export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
-  const { providers, store, audit, accessRemarks, alarm, log, notices, clock = () => new Date() } = parts;
+  const { providers, store, audit, problems, accessRemarks, alarm, log, notices, clock = () => new Date() } = parts;
   const destructions = watchDestructions(store, clock);
   const waits = watchWaits(store, parts.witness);
   const monitor = await startHealthMonitor({
@@ -44,13 +44,13 @@ export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
     tenantProviderKeys: providers.tenantProviderKeys.all,
     store,
     auditProblem: audit.problem,
+    problems,
     remarks: async () => {
       const found = await Promise.all([destructions.remarks(), waits.remarks(), rewrapRemarks(store, providers.keys)]);
       const ofLog = store.log?.remark();
       return [...found.flat(), ...(ofLog === undefined ? [] : [ofLog])];
     },
     accessRemarks,
-    ...(parts.problems && { problems: parts.problems }),
     notices,
     onChange: (status, found) =>
       log.info(status === "operational" ? { status } : { status, notices: found }, `health is ${status}`),

@@ -16,6 +16,7 @@ import type { Rotation } from "../keys/rotation/rotation.ts";
 import { wrappedBy } from "../provider-keys/provider-keys.ts";
 import type { StartedProviders } from "../provider-keys/start.ts";
 import { createTurns } from "../runtime/one-at-a-time.ts";
+import type { Heads } from "../store/heads/keeper.ts";
 import type { Store } from "../store/store.ts";
 import type { Instruments } from "../telemetry.ts";
 import { version } from "../version.ts";
@@ -51,6 +52,7 @@ export interface ServicesParts {
   startedAt: Date;
   /** What to set about the store's key, one sentence each. */
   advice: readonly string[];
+  heads: Heads;
   /** Undefined where nobody is authenticated. */
   policy: (NonNullable<AuthenticationParts["policy"]> & { advice: RecommendationParts["policyAdvice"] }) | undefined;
   tls: AuthenticationParts["tls"];
@@ -94,6 +96,7 @@ export function createServices(parts: ServicesParts): Services {
       kmsHandlers({
         ...signing,
         audit,
+        heads: parts.heads,
         piiFields,
         issuer,
         health,
@@ -140,6 +143,7 @@ export function createServices(parts: ServicesParts): Services {
         ),
         current: wrappedBy(current),
         store,
+        heads: parts.heads,
         verifyAudit: (asked) => verifyAudit(store, asked),
         auditTurns: createTurns({ everyMs: config.limits.checksEveryMs }),
       }),

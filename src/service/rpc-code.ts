@@ -49,6 +49,7 @@ export const rpcCode: Readonly<Record<KmsErrorCode, RpcCode>> = {
   CANCELLED: RpcCode.CANCELLED,
   DATA_LOSS: RpcCode.DATA_LOSS,
   ROLLBACK_SUSPECTED: RpcCode.DATA_LOSS,
+  HEADS_MISSING: RpcCode.DATA_LOSS,
   UNIMPLEMENTED: RpcCode.UNIMPLEMENTED,
   INTERNAL: RpcCode.INTERNAL,
 };

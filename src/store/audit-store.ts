@@ -94,7 +94,7 @@ export interface AuditEvent {
    */
   names?: number | undefined;
   firstAt?: Date | undefined;
-  /** What no other member can say, as text that its action defines. */
+  /** What no other member can say, as text that its action defines: for `restore` and `accept_rollback` see acceptance.ts. */
   detail?: string | undefined;
 }
 

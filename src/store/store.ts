@@ -9,6 +9,7 @@
  */
 import type { KeyObject } from "node:crypto";
 import type { AuditStore } from "./audit-store.ts";
+import type { HeadsStore } from "./heads-store.ts";
 import type { IntegrityStore } from "./integrity-store.ts";
 import type { KeyStore, StateChange, WrappedBy } from "./key-store.ts";
 import type { LeaseStore } from "./lease-store.ts";
@@ -39,7 +40,7 @@ export interface WrappedStoreKey extends WrappedBy {
 }
 
 /** A store that was unlocked. */
-export interface Store extends KeyStore, AuditStore, LeaseStore, LogStore, TimeStore, IntegrityStore {
+export interface Store extends KeyStore, AuditStore, LeaseStore, LogStore, TimeStore, HeadsStore, IntegrityStore {
   readonly name: string;
 
   /** The store key as it is stored now. DATA_LOSS where its row is gone or is not as it was written. */

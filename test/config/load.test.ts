@@ -19,6 +19,7 @@ describe("without any setting", () => {
       tenantProviderKeys: { providerKeys: new Map(), tenants: new Map() },
       hasTenantProviderKeys: false,
       store: { name: "memory" },
+      heads: { file: undefined, required: false },
       auth: "none",
       policyFile: undefined,
       open: ["health"],

@@ -28,6 +28,7 @@ export interface PlanOptions {
 const phases: Readonly<Partial<Record<StepName, Phase>>> = {
   "store-key.wrapped": "empty",
   "store-key.stored": "empty",
+  "heads.begun": "empty",
   "destruction.stored": "due",
   "time.noted": "due",
   "sqlite.scrubbed": "due",
@@ -54,6 +55,8 @@ const most: Readonly<Partial<Record<StepName, number>>> = {
   "sqlite.committed": 60,
   "postgres.written": 60,
   "postgres.committed": 60,
+  "heads.drafted": 5,
+  "heads.renamed": 5,
 };
 
 const loadMs = 400;
@@ -63,8 +66,9 @@ const killsAStore = 50;
 /** The steps that there are in a service with this store. */
 export function stepsOf(target: Target): StepName[] {
   if (target === "database") return []; // there the service goes on
-  const other = target === "sqlite" ? "postgres." : "sqlite.";
-  return stepNames.filter((name) => !name.startsWith(other));
+  // With PostgreSQL no heads file is kept unless one is named.
+  const others = target === "sqlite" ? ["postgres."] : ["sqlite.", "heads."];
+  return stepNames.filter((name) => !others.some((other) => name.startsWith(other)));
 }
 
 /** For these everything must be under the other provider key first. */

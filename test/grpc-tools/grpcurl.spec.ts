@@ -233,6 +233,10 @@ describe("each rpc of key administration", () => {
     VerifyAudit() {
       expect(grpcurl(service, "KeyAdminService/VerifyAudit", {})).toMatchObject({ ok: true });
     },
+    AcceptRollback() {
+      const { err } = callByGrpcurl(service, "KeyAdminService/AcceptRollback", { digest: "0".repeat(64) });
+      expect(err).toContain("Code: InvalidArgument");
+    },
   };
 
   it.each(Object.keys(calls))("%s answers", (rpc) => calls[rpc]!());

@@ -28,6 +28,7 @@ import {
 } from "../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { GetPublicKeysRequestSchema } from "../../gen/ts/fluo/kms/v1/public_key_pb.ts";
 import { RewrapKeysRequestSchema } from "../../gen/ts/fluo/kms/v1/rewrap_pb.ts";
+import { AcceptRollbackRequestSchema } from "../../gen/ts/fluo/kms/v1/rollback_pb.ts";
 import { RotateRequestSchema } from "../../gen/ts/fluo/kms/v1/rotation_pb.ts";
 import { SignSpanRequestSchema, VerifySpanRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { createCaller, type InForce } from "../../src/auth/caller.ts";
@@ -252,6 +253,13 @@ const everything: Asked[] = [
     ask: ({ admin }, call) => admin.rewrapKeys(create(RewrapKeysRequestSchema, {}), call),
   },
   {
+    rpc: "acceptRollback",
+    action: "accept_rollback",
+    forAll: true,
+    ask: ({ admin }, call) =>
+      admin.acceptRollback(create(AcceptRollbackRequestSchema, { digest: "0".repeat(64) }), call),
+  },
+  {
     rpc: "listAuditEvents",
     action: "list_audit_events",
     ask: ({ admin }, call, tenantId) => admin.listAuditEvents(create(ListAuditEventsRequestSchema, { tenantId }), call),
@@ -380,6 +388,7 @@ describe("a caller that has not the role", () => {
           create(ScheduleKeyDestructionRequestSchema, { tenantId, keyId, days: 99 }),
           stranger,
         ),
+      acceptRollback: () => admin.acceptRollback(create(AcceptRollbackRequestSchema, { digest: "x" }), stranger),
       rewrapKeys: () => admin.rewrapKeys(create(RewrapKeysRequestSchema, { pageToken: "x" }), stranger),
       listAuditEvents: () =>
         admin.listAuditEvents(create(ListAuditEventsRequestSchema, { tenantId, keyId: "x" }), stranger),

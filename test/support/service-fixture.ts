@@ -1,4 +1,5 @@
 /** All handlers over real keys, store and audit trail, and what they told: the trail's rows, alarms of health, counters. */
+import { noHeads } from "../../src/store/heads/keeper.ts";
 import { wrappedBy } from "../../src/provider-keys/provider-keys.ts";
 import { logReader } from "../../src/tenant-log/log-reader.ts";
 import { createAuditObserver } from "../../src/audit/observer.ts";
@@ -46,6 +47,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
   const parts: KmsParts & Required<Pick<KmsParts, "observer" | "audit">> = {
     observer,
     audit: trail,
+    heads: noHeads,
     keyring,
     logs: logReader({ store, keys: keyring }),
     store,
@@ -82,6 +84,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
   };
   const admin = keyAdminHandlers({
     store,
+    heads: noHeads,
     lifecycle: keyring,
     rewrap: keyring,
     current: wrappedBy(provider),

@@ -24,7 +24,7 @@ var File_fluo_kms_v1_key_admin_service_proto protoreflect.FileDescriptor
 
 const file_fluo_kms_v1_key_admin_service_proto_rawDesc = "" +
 	"\n" +
-	"#fluo/kms/v1/key_admin_service.proto\x12\vfluo.kms.v1\x1a\x17fluo/kms/v1/audit.proto\x1a\x1bfluo/kms/v1/key_admin.proto\x1a\x18fluo/kms/v1/rewrap.proto2\xbb\x06\n" +
+	"#fluo/kms/v1/key_admin_service.proto\x12\vfluo.kms.v1\x1a\x17fluo/kms/v1/audit.proto\x1a\x1bfluo/kms/v1/key_admin.proto\x1a\x18fluo/kms/v1/rewrap.proto\x1a\x1afluo/kms/v1/rollback.proto2\x96\a\n" +
 	"\x0fKeyAdminService\x12G\n" +
 	"\bListKeys\x12\x1c.fluo.kms.v1.ListKeysRequest\x1a\x1d.fluo.kms.v1.ListKeysResponse\x12M\n" +
 	"\n" +
@@ -36,7 +36,8 @@ const file_fluo_kms_v1_key_admin_service_proto_rawDesc = "" +
 	"\n" +
 	"RewrapKeys\x12\x1e.fluo.kms.v1.RewrapKeysRequest\x1a\x1f.fluo.kms.v1.RewrapKeysResponse\x12\\\n" +
 	"\x0fListAuditEvents\x12#.fluo.kms.v1.ListAuditEventsRequest\x1a$.fluo.kms.v1.ListAuditEventsResponse\x12P\n" +
-	"\vVerifyAudit\x12\x1f.fluo.kms.v1.VerifyAuditRequest\x1a .fluo.kms.v1.VerifyAuditResponseBX\n" +
+	"\vVerifyAudit\x12\x1f.fluo.kms.v1.VerifyAuditRequest\x1a .fluo.kms.v1.VerifyAuditResponse\x12Y\n" +
+	"\x0eAcceptRollback\x12\".fluo.kms.v1.AcceptRollbackRequest\x1a#.fluo.kms.v1.AcceptRollbackResponseBX\n" +
 	"\x0fdev.fluo.kms.v1B\x14KeyAdminServiceProtoP\x01Z-github.com/fluo-dev/fluo-kms/clients/go/kmsv1b\x06proto3"
 
 var file_fluo_kms_v1_key_admin_service_proto_goTypes = []any{
@@ -49,15 +50,17 @@ var file_fluo_kms_v1_key_admin_service_proto_goTypes = []any{
 	(*RewrapKeysRequest)(nil),              // 6: fluo.kms.v1.RewrapKeysRequest
 	(*ListAuditEventsRequest)(nil),         // 7: fluo.kms.v1.ListAuditEventsRequest
 	(*VerifyAuditRequest)(nil),             // 8: fluo.kms.v1.VerifyAuditRequest
-	(*ListKeysResponse)(nil),               // 9: fluo.kms.v1.ListKeysResponse
-	(*DisableKeyResponse)(nil),             // 10: fluo.kms.v1.DisableKeyResponse
-	(*EnableKeyResponse)(nil),              // 11: fluo.kms.v1.EnableKeyResponse
-	(*MarkKeyCompromisedResponse)(nil),     // 12: fluo.kms.v1.MarkKeyCompromisedResponse
-	(*ScheduleKeyDestructionResponse)(nil), // 13: fluo.kms.v1.ScheduleKeyDestructionResponse
-	(*CancelKeyDestructionResponse)(nil),   // 14: fluo.kms.v1.CancelKeyDestructionResponse
-	(*RewrapKeysResponse)(nil),             // 15: fluo.kms.v1.RewrapKeysResponse
-	(*ListAuditEventsResponse)(nil),        // 16: fluo.kms.v1.ListAuditEventsResponse
-	(*VerifyAuditResponse)(nil),            // 17: fluo.kms.v1.VerifyAuditResponse
+	(*AcceptRollbackRequest)(nil),          // 9: fluo.kms.v1.AcceptRollbackRequest
+	(*ListKeysResponse)(nil),               // 10: fluo.kms.v1.ListKeysResponse
+	(*DisableKeyResponse)(nil),             // 11: fluo.kms.v1.DisableKeyResponse
+	(*EnableKeyResponse)(nil),              // 12: fluo.kms.v1.EnableKeyResponse
+	(*MarkKeyCompromisedResponse)(nil),     // 13: fluo.kms.v1.MarkKeyCompromisedResponse
+	(*ScheduleKeyDestructionResponse)(nil), // 14: fluo.kms.v1.ScheduleKeyDestructionResponse
+	(*CancelKeyDestructionResponse)(nil),   // 15: fluo.kms.v1.CancelKeyDestructionResponse
+	(*RewrapKeysResponse)(nil),             // 16: fluo.kms.v1.RewrapKeysResponse
+	(*ListAuditEventsResponse)(nil),        // 17: fluo.kms.v1.ListAuditEventsResponse
+	(*VerifyAuditResponse)(nil),            // 18: fluo.kms.v1.VerifyAuditResponse
+	(*AcceptRollbackResponse)(nil),         // 19: fluo.kms.v1.AcceptRollbackResponse
 }
 var file_fluo_kms_v1_key_admin_service_proto_depIdxs = []int32{
 	0,  // 0: fluo.kms.v1.KeyAdminService.ListKeys:input_type -> fluo.kms.v1.ListKeysRequest
@@ -69,17 +72,19 @@ var file_fluo_kms_v1_key_admin_service_proto_depIdxs = []int32{
 	6,  // 6: fluo.kms.v1.KeyAdminService.RewrapKeys:input_type -> fluo.kms.v1.RewrapKeysRequest
 	7,  // 7: fluo.kms.v1.KeyAdminService.ListAuditEvents:input_type -> fluo.kms.v1.ListAuditEventsRequest
 	8,  // 8: fluo.kms.v1.KeyAdminService.VerifyAudit:input_type -> fluo.kms.v1.VerifyAuditRequest
-	9,  // 9: fluo.kms.v1.KeyAdminService.ListKeys:output_type -> fluo.kms.v1.ListKeysResponse
-	10, // 10: fluo.kms.v1.KeyAdminService.DisableKey:output_type -> fluo.kms.v1.DisableKeyResponse
-	11, // 11: fluo.kms.v1.KeyAdminService.EnableKey:output_type -> fluo.kms.v1.EnableKeyResponse
-	12, // 12: fluo.kms.v1.KeyAdminService.MarkKeyCompromised:output_type -> fluo.kms.v1.MarkKeyCompromisedResponse
-	13, // 13: fluo.kms.v1.KeyAdminService.ScheduleKeyDestruction:output_type -> fluo.kms.v1.ScheduleKeyDestructionResponse
-	14, // 14: fluo.kms.v1.KeyAdminService.CancelKeyDestruction:output_type -> fluo.kms.v1.CancelKeyDestructionResponse
-	15, // 15: fluo.kms.v1.KeyAdminService.RewrapKeys:output_type -> fluo.kms.v1.RewrapKeysResponse
-	16, // 16: fluo.kms.v1.KeyAdminService.ListAuditEvents:output_type -> fluo.kms.v1.ListAuditEventsResponse
-	17, // 17: fluo.kms.v1.KeyAdminService.VerifyAudit:output_type -> fluo.kms.v1.VerifyAuditResponse
-	9,  // [9:18] is the sub-list for method output_type
-	0,  // [0:9] is the sub-list for method input_type
+	9,  // 9: fluo.kms.v1.KeyAdminService.AcceptRollback:input_type -> fluo.kms.v1.AcceptRollbackRequest
+	10, // 10: fluo.kms.v1.KeyAdminService.ListKeys:output_type -> fluo.kms.v1.ListKeysResponse
+	11, // 11: fluo.kms.v1.KeyAdminService.DisableKey:output_type -> fluo.kms.v1.DisableKeyResponse
+	12, // 12: fluo.kms.v1.KeyAdminService.EnableKey:output_type -> fluo.kms.v1.EnableKeyResponse
+	13, // 13: fluo.kms.v1.KeyAdminService.MarkKeyCompromised:output_type -> fluo.kms.v1.MarkKeyCompromisedResponse
+	14, // 14: fluo.kms.v1.KeyAdminService.ScheduleKeyDestruction:output_type -> fluo.kms.v1.ScheduleKeyDestructionResponse
+	15, // 15: fluo.kms.v1.KeyAdminService.CancelKeyDestruction:output_type -> fluo.kms.v1.CancelKeyDestructionResponse
+	16, // 16: fluo.kms.v1.KeyAdminService.RewrapKeys:output_type -> fluo.kms.v1.RewrapKeysResponse
+	17, // 17: fluo.kms.v1.KeyAdminService.ListAuditEvents:output_type -> fluo.kms.v1.ListAuditEventsResponse
+	18, // 18: fluo.kms.v1.KeyAdminService.VerifyAudit:output_type -> fluo.kms.v1.VerifyAuditResponse
+	19, // 19: fluo.kms.v1.KeyAdminService.AcceptRollback:output_type -> fluo.kms.v1.AcceptRollbackResponse
+	10, // [10:20] is the sub-list for method output_type
+	0,  // [0:10] is the sub-list for method input_type
 	0,  // [0:0] is the sub-list for extension type_name
 	0,  // [0:0] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name
@@ -93,6 +98,7 @@ func file_fluo_kms_v1_key_admin_service_proto_init() {
 	file_fluo_kms_v1_audit_proto_init()
 	file_fluo_kms_v1_key_admin_proto_init()
 	file_fluo_kms_v1_rewrap_proto_init()
+	file_fluo_kms_v1_rollback_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -28,6 +28,7 @@ const (
 	KeyAdminService_RewrapKeys_FullMethodName             = "/fluo.kms.v1.KeyAdminService/RewrapKeys"
 	KeyAdminService_ListAuditEvents_FullMethodName        = "/fluo.kms.v1.KeyAdminService/ListAuditEvents"
 	KeyAdminService_VerifyAudit_FullMethodName            = "/fluo.kms.v1.KeyAdminService/VerifyAudit"
+	KeyAdminService_AcceptRollback_FullMethodName         = "/fluo.kms.v1.KeyAdminService/AcceptRollback"
 )
 
 // KeyAdminServiceClient is the client API for KeyAdminService service.
@@ -121,6 +122,13 @@ type KeyAdminServiceClient interface {
 	// RESOURCE_EXHAUSTED: another runs, or the caller asked less than 10 seconds ago, under a policy; a google.rpc.RetryInfo detail says when
 	// to try again.
 	VerifyAudit(ctx context.Context, in *VerifyAuditRequest, opts ...grpc.CallOption) (*VerifyAuditResponse, error)
+	// Accepts that the store was put back while the service ran: this replica is not ready until then. What the store lacks stays lost, and the
+	// audit trail says who accepted it. Of the replicas each has a finding of its own, and its own digest. It is served by a replica that is not
+	// ready; a start that was refused for a finding is accepted by the command accept-rollback.
+	// Role: key-admin, for all tenants.
+	//
+	// INVALID_ARGUMENT: the replica has no finding, or one with another digest.
+	AcceptRollback(ctx context.Context, in *AcceptRollbackRequest, opts ...grpc.CallOption) (*AcceptRollbackResponse, error)
 }
 
 type keyAdminServiceClient struct {
@@ -221,6 +229,16 @@ func (c *keyAdminServiceClient) VerifyAudit(ctx context.Context, in *VerifyAudit
 	return out, nil
 }
 
+func (c *keyAdminServiceClient) AcceptRollback(ctx context.Context, in *AcceptRollbackRequest, opts ...grpc.CallOption) (*AcceptRollbackResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AcceptRollbackResponse)
+	err := c.cc.Invoke(ctx, KeyAdminService_AcceptRollback_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // KeyAdminServiceServer is the server API for KeyAdminService service.
 // All implementations must embed UnimplementedKeyAdminServiceServer
 // for forward compatibility.
@@ -312,6 +330,13 @@ type KeyAdminServiceServer interface {
 	// RESOURCE_EXHAUSTED: another runs, or the caller asked less than 10 seconds ago, under a policy; a google.rpc.RetryInfo detail says when
 	// to try again.
 	VerifyAudit(context.Context, *VerifyAuditRequest) (*VerifyAuditResponse, error)
+	// Accepts that the store was put back while the service ran: this replica is not ready until then. What the store lacks stays lost, and the
+	// audit trail says who accepted it. Of the replicas each has a finding of its own, and its own digest. It is served by a replica that is not
+	// ready; a start that was refused for a finding is accepted by the command accept-rollback.
+	// Role: key-admin, for all tenants.
+	//
+	// INVALID_ARGUMENT: the replica has no finding, or one with another digest.
+	AcceptRollback(context.Context, *AcceptRollbackRequest) (*AcceptRollbackResponse, error)
 	mustEmbedUnimplementedKeyAdminServiceServer()
 }
 
@@ -348,6 +373,9 @@ func (UnimplementedKeyAdminServiceServer) ListAuditEvents(context.Context, *List
 }
 func (UnimplementedKeyAdminServiceServer) VerifyAudit(context.Context, *VerifyAuditRequest) (*VerifyAuditResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifyAudit not implemented")
+}
+func (UnimplementedKeyAdminServiceServer) AcceptRollback(context.Context, *AcceptRollbackRequest) (*AcceptRollbackResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AcceptRollback not implemented")
 }
 func (UnimplementedKeyAdminServiceServer) mustEmbedUnimplementedKeyAdminServiceServer() {}
 func (UnimplementedKeyAdminServiceServer) testEmbeddedByValue()                         {}
@@ -532,6 +560,24 @@ func _KeyAdminService_VerifyAudit_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _KeyAdminService_AcceptRollback_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AcceptRollbackRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(KeyAdminServiceServer).AcceptRollback(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: KeyAdminService_AcceptRollback_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(KeyAdminServiceServer).AcceptRollback(ctx, req.(*AcceptRollbackRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // KeyAdminService_ServiceDesc is the grpc.ServiceDesc for KeyAdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -574,6 +620,10 @@ var KeyAdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "VerifyAudit",
 			Handler:    _KeyAdminService_VerifyAudit_Handler,
+		},
+		{
+			MethodName: "AcceptRollback",
+			Handler:    _KeyAdminService_AcceptRollback_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -1561,6 +1561,97 @@ func (x *AuditStatus) GetProblem() string {
 	return ""
 }
 
+// The file in which a replica notes how far the store went, by which a store that is put back is found.
+type HeadsStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Path of the file; empty where none is kept.
+	File string `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	// When the first one was written, without a break since; unset before.
+	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// When it was last written; unset before.
+	WrittenAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=written_at,json=writtenAt,proto3" json:"written_at,omitempty"`
+	// Commits of the store that it notes; 0 where they are not counted, as with PostgreSQL.
+	Commits uint64 `protobuf:"varint,4,opt,name=commits,proto3" json:"commits,omitempty"`
+	// Why it is not written, or in what the store is behind it, with the digest that accepts that; empty if all is well.
+	Problem string `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`
+	// What it does not protect from; empty if there is nothing to say.
+	Remark        string `protobuf:"bytes,6,opt,name=remark,proto3" json:"remark,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeadsStatus) Reset() {
+	*x = HeadsStatus{}
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeadsStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeadsStatus) ProtoMessage() {}
+
+func (x *HeadsStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeadsStatus.ProtoReflect.Descriptor instead.
+func (*HeadsStatus) Descriptor() ([]byte, []int) {
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *HeadsStatus) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *HeadsStatus) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *HeadsStatus) GetWrittenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WrittenAt
+	}
+	return nil
+}
+
+func (x *HeadsStatus) GetCommits() uint64 {
+	if x != nil {
+		return x.Commits
+	}
+	return 0
+}
+
+func (x *HeadsStatus) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *HeadsStatus) GetRemark() string {
+	if x != nil {
+		return x.Remark
+	}
+	return ""
+}
+
 // Identities that a rule named, since start.
 type IdentityCount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1574,7 +1665,7 @@ type IdentityCount struct {
 
 func (x *IdentityCount) Reset() {
 	*x = IdentityCount{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[17]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1586,7 +1677,7 @@ func (x *IdentityCount) String() string {
 func (*IdentityCount) ProtoMessage() {}
 
 func (x *IdentityCount) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[17]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1599,7 +1690,7 @@ func (x *IdentityCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityCount.ProtoReflect.Descriptor instead.
 func (*IdentityCount) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{17}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *IdentityCount) GetKind() string {
@@ -1632,7 +1723,7 @@ type RefusalCount struct {
 
 func (x *RefusalCount) Reset() {
 	*x = RefusalCount{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[18]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +1735,7 @@ func (x *RefusalCount) String() string {
 func (*RefusalCount) ProtoMessage() {}
 
 func (x *RefusalCount) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[18]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +1748,7 @@ func (x *RefusalCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusalCount.ProtoReflect.Descriptor instead.
 func (*RefusalCount) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{18}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RefusalCount) GetKind() string {
@@ -1698,7 +1789,7 @@ type IssuerStatus struct {
 
 func (x *IssuerStatus) Reset() {
 	*x = IssuerStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[19]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +1801,7 @@ func (x *IssuerStatus) String() string {
 func (*IssuerStatus) ProtoMessage() {}
 
 func (x *IssuerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[19]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +1814,7 @@ func (x *IssuerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssuerStatus.ProtoReflect.Descriptor instead.
 func (*IssuerStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{19}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *IssuerStatus) GetName() string {
@@ -1781,7 +1872,7 @@ type PolicyStatus struct {
 
 func (x *PolicyStatus) Reset() {
 	*x = PolicyStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[20]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1793,7 +1884,7 @@ func (x *PolicyStatus) String() string {
 func (*PolicyStatus) ProtoMessage() {}
 
 func (x *PolicyStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[20]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1806,7 +1897,7 @@ func (x *PolicyStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyStatus.ProtoReflect.Descriptor instead.
 func (*PolicyStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{20}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PolicyStatus) GetSha256() string {
@@ -1891,7 +1982,7 @@ type AuthenticationStatus struct {
 
 func (x *AuthenticationStatus) Reset() {
 	*x = AuthenticationStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[21]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +1994,7 @@ func (x *AuthenticationStatus) String() string {
 func (*AuthenticationStatus) ProtoMessage() {}
 
 func (x *AuthenticationStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[21]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +2007,7 @@ func (x *AuthenticationStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticationStatus.ProtoReflect.Descriptor instead.
 func (*AuthenticationStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{21}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AuthenticationStatus) GetKind() string {
@@ -1971,7 +2062,7 @@ type WaitingDestruction struct {
 
 func (x *WaitingDestruction) Reset() {
 	*x = WaitingDestruction{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[22]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1983,7 +2074,7 @@ func (x *WaitingDestruction) String() string {
 func (*WaitingDestruction) ProtoMessage() {}
 
 func (x *WaitingDestruction) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[22]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1996,7 +2087,7 @@ func (x *WaitingDestruction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitingDestruction.ProtoReflect.Descriptor instead.
 func (*WaitingDestruction) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{22}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WaitingDestruction) GetVersion() *KeyVersion {
@@ -2051,7 +2142,7 @@ type DestructionStatus struct {
 
 func (x *DestructionStatus) Reset() {
 	*x = DestructionStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[23]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2063,7 +2154,7 @@ func (x *DestructionStatus) String() string {
 func (*DestructionStatus) ProtoMessage() {}
 
 func (x *DestructionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[23]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2076,7 +2167,7 @@ func (x *DestructionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DestructionStatus.ProtoReflect.Descriptor instead.
 func (*DestructionStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{23}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DestructionStatus) GetTotal() uint64 {
@@ -2169,14 +2260,16 @@ type StatusResponse struct {
 	// Keys that wait for their destruction; unset with a tenant_id, and before the first look at the store.
 	DestructionsWaiting *DestructionStatus `protobuf:"bytes,45,opt,name=destructions_waiting,json=destructionsWaiting,proto3" json:"destructions_waiting,omitempty"`
 	// What is known of everything that is stored; unset with a tenant_id.
-	Integrity     *IntegrityStatus `protobuf:"bytes,50,opt,name=integrity,proto3" json:"integrity,omitempty"`
+	Integrity *IntegrityStatus `protobuf:"bytes,50,opt,name=integrity,proto3" json:"integrity,omitempty"`
+	// How a store that is put back is found; unset with a tenant_id.
+	Heads         *HeadsStatus `protobuf:"bytes,40,opt,name=heads,proto3" json:"heads,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[24]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2188,7 +2281,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[24]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2201,7 +2294,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{24}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *StatusResponse) GetProvider() string {
@@ -2365,6 +2458,13 @@ func (x *StatusResponse) GetIntegrity() *IntegrityStatus {
 	return nil
 }
 
+func (x *StatusResponse) GetHeads() *HeadsStatus {
+	if x != nil {
+		return x.Heads
+	}
+	return nil
+}
+
 // The examination of the store, which begins with each start and every week: all rows, the trail, and the logs.
 type IntegrityStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2384,7 +2484,7 @@ type IntegrityStatus struct {
 
 func (x *IntegrityStatus) Reset() {
 	*x = IntegrityStatus{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[25]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2396,7 +2496,7 @@ func (x *IntegrityStatus) String() string {
 func (*IntegrityStatus) ProtoMessage() {}
 
 func (x *IntegrityStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[25]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2409,7 +2509,7 @@ func (x *IntegrityStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IntegrityStatus.ProtoReflect.Descriptor instead.
 func (*IntegrityStatus) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{25}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *IntegrityStatus) GetPercent() uint32 {
@@ -2466,7 +2566,7 @@ type IntegrityFinding struct {
 
 func (x *IntegrityFinding) Reset() {
 	*x = IntegrityFinding{}
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[26]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2478,7 +2578,7 @@ func (x *IntegrityFinding) String() string {
 func (*IntegrityFinding) ProtoMessage() {}
 
 func (x *IntegrityFinding) ProtoReflect() protoreflect.Message {
-	mi := &file_fluo_kms_v1_operations_proto_msgTypes[26]
+	mi := &file_fluo_kms_v1_operations_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2491,7 +2591,7 @@ func (x *IntegrityFinding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IntegrityFinding.ProtoReflect.Descriptor instead.
 func (*IntegrityFinding) Descriptor() ([]byte, []int) {
-	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{26}
+	return file_fluo_kms_v1_operations_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *IntegrityFinding) GetKind() string {
@@ -2649,7 +2749,15 @@ const file_fluo_kms_v1_operations_proto_rawDesc = "" +
 	"\x03mac\x18\x03 \x01(\tR\x03mac\x129\n" +
 	"\n" +
 	"durable_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tdurableAt\x12\x18\n" +
-	"\aproblem\x18\x05 \x01(\tR\aproblem\"9\n" +
+	"\aproblem\x18\x05 \x01(\tR\aproblem\"\xda\x01\n" +
+	"\vHeadsStatus\x12\x12\n" +
+	"\x04file\x18\x01 \x01(\tR\x04file\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x129\n" +
+	"\n" +
+	"written_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\twrittenAt\x12\x18\n" +
+	"\acommits\x18\x04 \x01(\x04R\acommits\x12\x18\n" +
+	"\aproblem\x18\x05 \x01(\tR\aproblem\x12\x16\n" +
+	"\x06remark\x18\x06 \x01(\tR\x06remark\"9\n" +
 	"\rIdentityCount\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\rR\x05count\"P\n" +
@@ -2695,7 +2803,7 @@ const file_fluo_kms_v1_operations_proto_rawDesc = "" +
 	"\fwitnessed_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vwitnessedAt\x12!\n" +
 	"\fsecond_clock\x18\x05 \x01(\tR\vsecondClock\x12:\n" +
 	"\vclock_ahead\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"clockAhead\"\xff\b\n" +
+	"clockAhead\"\xaf\t\n" +
 	"\x0eStatusResponse\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12+\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x13.fluo.kms.v1.HealthR\x06status\x12\x1d\n" +
@@ -2722,7 +2830,8 @@ const file_fluo_kms_v1_operations_proto_rawDesc = "" +
 	"\x14tenant_keys_unusable\x18\x14 \x01(\rR\x12tenantKeysUnusable\x12I\n" +
 	"\x0eauthentication\x18\x15 \x01(\v2!.fluo.kms.v1.AuthenticationStatusR\x0eauthentication\x12Q\n" +
 	"\x14destructions_waiting\x18- \x01(\v2\x1e.fluo.kms.v1.DestructionStatusR\x13destructionsWaiting\x12:\n" +
-	"\tintegrity\x182 \x01(\v2\x1c.fluo.kms.v1.IntegrityStatusR\tintegrity\"\xf7\x01\n" +
+	"\tintegrity\x182 \x01(\v2\x1c.fluo.kms.v1.IntegrityStatusR\tintegrity\x12.\n" +
+	"\x05heads\x18( \x01(\v2\x18.fluo.kms.v1.HeadsStatusR\x05heads\"\xf7\x01\n" +
 	"\x0fIntegrityStatus\x12\x18\n" +
 	"\apercent\x18\x01 \x01(\rR\apercent\x120\n" +
 	"\x05began\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05began\x126\n" +
@@ -2764,7 +2873,7 @@ func file_fluo_kms_v1_operations_proto_rawDescGZIP() []byte {
 }
 
 var file_fluo_kms_v1_operations_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fluo_kms_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_fluo_kms_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_fluo_kms_v1_operations_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: fluo.kms.v1.Outcome
 	(Health)(0),                   // 1: fluo.kms.v1.Health
@@ -2786,82 +2895,86 @@ var file_fluo_kms_v1_operations_proto_goTypes = []any{
 	(*CostStatus)(nil),            // 17: fluo.kms.v1.CostStatus
 	(*MemoryStatus)(nil),          // 18: fluo.kms.v1.MemoryStatus
 	(*AuditStatus)(nil),           // 19: fluo.kms.v1.AuditStatus
-	(*IdentityCount)(nil),         // 20: fluo.kms.v1.IdentityCount
-	(*RefusalCount)(nil),          // 21: fluo.kms.v1.RefusalCount
-	(*IssuerStatus)(nil),          // 22: fluo.kms.v1.IssuerStatus
-	(*PolicyStatus)(nil),          // 23: fluo.kms.v1.PolicyStatus
-	(*AuthenticationStatus)(nil),  // 24: fluo.kms.v1.AuthenticationStatus
-	(*WaitingDestruction)(nil),    // 25: fluo.kms.v1.WaitingDestruction
-	(*DestructionStatus)(nil),     // 26: fluo.kms.v1.DestructionStatus
-	(*StatusResponse)(nil),        // 27: fluo.kms.v1.StatusResponse
-	(*IntegrityStatus)(nil),       // 28: fluo.kms.v1.IntegrityStatus
-	(*IntegrityFinding)(nil),      // 29: fluo.kms.v1.IntegrityFinding
-	nil,                           // 30: fluo.kms.v1.ValidateResponse.LatencyMsEntry
-	nil,                           // 31: fluo.kms.v1.ValidateResponse.ProviderCallsEntry
-	nil,                           // 32: fluo.kms.v1.CostStatus.ProviderCallsEntry
-	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
-	(*KeyVersion)(nil),            // 35: fluo.kms.v1.KeyVersion
+	(*HeadsStatus)(nil),           // 20: fluo.kms.v1.HeadsStatus
+	(*IdentityCount)(nil),         // 21: fluo.kms.v1.IdentityCount
+	(*RefusalCount)(nil),          // 22: fluo.kms.v1.RefusalCount
+	(*IssuerStatus)(nil),          // 23: fluo.kms.v1.IssuerStatus
+	(*PolicyStatus)(nil),          // 24: fluo.kms.v1.PolicyStatus
+	(*AuthenticationStatus)(nil),  // 25: fluo.kms.v1.AuthenticationStatus
+	(*WaitingDestruction)(nil),    // 26: fluo.kms.v1.WaitingDestruction
+	(*DestructionStatus)(nil),     // 27: fluo.kms.v1.DestructionStatus
+	(*StatusResponse)(nil),        // 28: fluo.kms.v1.StatusResponse
+	(*IntegrityStatus)(nil),       // 29: fluo.kms.v1.IntegrityStatus
+	(*IntegrityFinding)(nil),      // 30: fluo.kms.v1.IntegrityFinding
+	nil,                           // 31: fluo.kms.v1.ValidateResponse.LatencyMsEntry
+	nil,                           // 32: fluo.kms.v1.ValidateResponse.ProviderCallsEntry
+	nil,                           // 33: fluo.kms.v1.CostStatus.ProviderCallsEntry
+	(*durationpb.Duration)(nil),   // 34: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
+	(*KeyVersion)(nil),            // 36: fluo.kms.v1.KeyVersion
 }
 var file_fluo_kms_v1_operations_proto_depIdxs = []int32{
 	0,  // 0: fluo.kms.v1.ValidationTest.outcome:type_name -> fluo.kms.v1.Outcome
 	0,  // 1: fluo.kms.v1.ValidateResponse.overall:type_name -> fluo.kms.v1.Outcome
 	4,  // 2: fluo.kms.v1.ValidateResponse.tests:type_name -> fluo.kms.v1.ValidationTest
-	30, // 3: fluo.kms.v1.ValidateResponse.latency_ms:type_name -> fluo.kms.v1.ValidateResponse.LatencyMsEntry
+	31, // 3: fluo.kms.v1.ValidateResponse.latency_ms:type_name -> fluo.kms.v1.ValidateResponse.LatencyMsEntry
 	5,  // 4: fluo.kms.v1.ValidateResponse.key:type_name -> fluo.kms.v1.ProviderKey
 	5,  // 5: fluo.kms.v1.ValidateResponse.other_keys:type_name -> fluo.kms.v1.ProviderKey
-	31, // 6: fluo.kms.v1.ValidateResponse.provider_calls:type_name -> fluo.kms.v1.ValidateResponse.ProviderCallsEntry
-	33, // 7: fluo.kms.v1.RotationStatus.max_age:type_name -> google.protobuf.Duration
-	34, // 8: fluo.kms.v1.RotationStatus.last:type_name -> google.protobuf.Timestamp
-	34, // 9: fluo.kms.v1.RotationStatus.next:type_name -> google.protobuf.Timestamp
+	32, // 6: fluo.kms.v1.ValidateResponse.provider_calls:type_name -> fluo.kms.v1.ValidateResponse.ProviderCallsEntry
+	34, // 7: fluo.kms.v1.RotationStatus.max_age:type_name -> google.protobuf.Duration
+	35, // 8: fluo.kms.v1.RotationStatus.last:type_name -> google.protobuf.Timestamp
+	35, // 9: fluo.kms.v1.RotationStatus.next:type_name -> google.protobuf.Timestamp
 	2,  // 10: fluo.kms.v1.ProviderKeyStatus.condition:type_name -> fluo.kms.v1.ProviderCondition
-	34, // 11: fluo.kms.v1.ProviderKeyStatus.since:type_name -> google.protobuf.Timestamp
-	33, // 12: fluo.kms.v1.CostProjection.ttl:type_name -> google.protobuf.Duration
-	32, // 13: fluo.kms.v1.CostStatus.provider_calls:type_name -> fluo.kms.v1.CostStatus.ProviderCallsEntry
+	35, // 11: fluo.kms.v1.ProviderKeyStatus.since:type_name -> google.protobuf.Timestamp
+	34, // 12: fluo.kms.v1.CostProjection.ttl:type_name -> google.protobuf.Duration
+	33, // 13: fluo.kms.v1.CostStatus.provider_calls:type_name -> fluo.kms.v1.CostStatus.ProviderCallsEntry
 	13, // 14: fluo.kms.v1.CostStatus.prices:type_name -> fluo.kms.v1.CostPrices
 	14, // 15: fluo.kms.v1.CostStatus.key_loads:type_name -> fluo.kms.v1.KeyLoads
 	15, // 16: fluo.kms.v1.CostStatus.projections:type_name -> fluo.kms.v1.CostProjection
 	16, // 17: fluo.kms.v1.CostStatus.example:type_name -> fluo.kms.v1.CostExample
-	34, // 18: fluo.kms.v1.AuditStatus.durable_at:type_name -> google.protobuf.Timestamp
-	33, // 19: fluo.kms.v1.IssuerStatus.age:type_name -> google.protobuf.Duration
-	34, // 20: fluo.kms.v1.PolicyStatus.loaded_at:type_name -> google.protobuf.Timestamp
-	22, // 21: fluo.kms.v1.PolicyStatus.issuers:type_name -> fluo.kms.v1.IssuerStatus
-	34, // 22: fluo.kms.v1.PolicyStatus.crl_next_update:type_name -> google.protobuf.Timestamp
-	23, // 23: fluo.kms.v1.AuthenticationStatus.policy:type_name -> fluo.kms.v1.PolicyStatus
-	20, // 24: fluo.kms.v1.AuthenticationStatus.identities:type_name -> fluo.kms.v1.IdentityCount
-	21, // 25: fluo.kms.v1.AuthenticationStatus.refusals:type_name -> fluo.kms.v1.RefusalCount
-	34, // 26: fluo.kms.v1.AuthenticationStatus.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	35, // 27: fluo.kms.v1.WaitingDestruction.version:type_name -> fluo.kms.v1.KeyVersion
-	34, // 28: fluo.kms.v1.WaitingDestruction.destroy_at:type_name -> google.protobuf.Timestamp
-	33, // 29: fluo.kms.v1.WaitingDestruction.unwitnessed:type_name -> google.protobuf.Duration
-	25, // 30: fluo.kms.v1.DestructionStatus.first:type_name -> fluo.kms.v1.WaitingDestruction
-	33, // 31: fluo.kms.v1.DestructionStatus.witnessed:type_name -> google.protobuf.Duration
-	34, // 32: fluo.kms.v1.DestructionStatus.witnessed_at:type_name -> google.protobuf.Timestamp
-	33, // 33: fluo.kms.v1.DestructionStatus.clock_ahead:type_name -> google.protobuf.Duration
-	1,  // 34: fluo.kms.v1.StatusResponse.status:type_name -> fluo.kms.v1.Health
-	33, // 35: fluo.kms.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
-	8,  // 36: fluo.kms.v1.StatusResponse.cache:type_name -> fluo.kms.v1.CacheStatus
-	9,  // 37: fluo.kms.v1.StatusResponse.keys:type_name -> fluo.kms.v1.KeyCount
-	10, // 38: fluo.kms.v1.StatusResponse.rotation:type_name -> fluo.kms.v1.RotationStatus
-	11, // 39: fluo.kms.v1.StatusResponse.breakers:type_name -> fluo.kms.v1.BreakerStatus
-	17, // 40: fluo.kms.v1.StatusResponse.cost:type_name -> fluo.kms.v1.CostStatus
-	18, // 41: fluo.kms.v1.StatusResponse.memory:type_name -> fluo.kms.v1.MemoryStatus
-	19, // 42: fluo.kms.v1.StatusResponse.audit:type_name -> fluo.kms.v1.AuditStatus
-	12, // 43: fluo.kms.v1.StatusResponse.provider_keys:type_name -> fluo.kms.v1.ProviderKeyStatus
-	33, // 44: fluo.kms.v1.StatusResponse.cache_ttl:type_name -> google.protobuf.Duration
-	33, // 45: fluo.kms.v1.StatusResponse.max_stale:type_name -> google.protobuf.Duration
-	12, // 46: fluo.kms.v1.StatusResponse.tenant_keys:type_name -> fluo.kms.v1.ProviderKeyStatus
-	24, // 47: fluo.kms.v1.StatusResponse.authentication:type_name -> fluo.kms.v1.AuthenticationStatus
-	26, // 48: fluo.kms.v1.StatusResponse.destructions_waiting:type_name -> fluo.kms.v1.DestructionStatus
-	28, // 49: fluo.kms.v1.StatusResponse.integrity:type_name -> fluo.kms.v1.IntegrityStatus
-	34, // 50: fluo.kms.v1.IntegrityStatus.began:type_name -> google.protobuf.Timestamp
-	34, // 51: fluo.kms.v1.IntegrityStatus.finished:type_name -> google.protobuf.Timestamp
-	29, // 52: fluo.kms.v1.IntegrityStatus.findings:type_name -> fluo.kms.v1.IntegrityFinding
-	53, // [53:53] is the sub-list for method output_type
-	53, // [53:53] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	35, // 18: fluo.kms.v1.AuditStatus.durable_at:type_name -> google.protobuf.Timestamp
+	35, // 19: fluo.kms.v1.HeadsStatus.since:type_name -> google.protobuf.Timestamp
+	35, // 20: fluo.kms.v1.HeadsStatus.written_at:type_name -> google.protobuf.Timestamp
+	34, // 21: fluo.kms.v1.IssuerStatus.age:type_name -> google.protobuf.Duration
+	35, // 22: fluo.kms.v1.PolicyStatus.loaded_at:type_name -> google.protobuf.Timestamp
+	23, // 23: fluo.kms.v1.PolicyStatus.issuers:type_name -> fluo.kms.v1.IssuerStatus
+	35, // 24: fluo.kms.v1.PolicyStatus.crl_next_update:type_name -> google.protobuf.Timestamp
+	24, // 25: fluo.kms.v1.AuthenticationStatus.policy:type_name -> fluo.kms.v1.PolicyStatus
+	21, // 26: fluo.kms.v1.AuthenticationStatus.identities:type_name -> fluo.kms.v1.IdentityCount
+	22, // 27: fluo.kms.v1.AuthenticationStatus.refusals:type_name -> fluo.kms.v1.RefusalCount
+	35, // 28: fluo.kms.v1.AuthenticationStatus.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	36, // 29: fluo.kms.v1.WaitingDestruction.version:type_name -> fluo.kms.v1.KeyVersion
+	35, // 30: fluo.kms.v1.WaitingDestruction.destroy_at:type_name -> google.protobuf.Timestamp
+	34, // 31: fluo.kms.v1.WaitingDestruction.unwitnessed:type_name -> google.protobuf.Duration
+	26, // 32: fluo.kms.v1.DestructionStatus.first:type_name -> fluo.kms.v1.WaitingDestruction
+	34, // 33: fluo.kms.v1.DestructionStatus.witnessed:type_name -> google.protobuf.Duration
+	35, // 34: fluo.kms.v1.DestructionStatus.witnessed_at:type_name -> google.protobuf.Timestamp
+	34, // 35: fluo.kms.v1.DestructionStatus.clock_ahead:type_name -> google.protobuf.Duration
+	1,  // 36: fluo.kms.v1.StatusResponse.status:type_name -> fluo.kms.v1.Health
+	34, // 37: fluo.kms.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
+	8,  // 38: fluo.kms.v1.StatusResponse.cache:type_name -> fluo.kms.v1.CacheStatus
+	9,  // 39: fluo.kms.v1.StatusResponse.keys:type_name -> fluo.kms.v1.KeyCount
+	10, // 40: fluo.kms.v1.StatusResponse.rotation:type_name -> fluo.kms.v1.RotationStatus
+	11, // 41: fluo.kms.v1.StatusResponse.breakers:type_name -> fluo.kms.v1.BreakerStatus
+	17, // 42: fluo.kms.v1.StatusResponse.cost:type_name -> fluo.kms.v1.CostStatus
+	18, // 43: fluo.kms.v1.StatusResponse.memory:type_name -> fluo.kms.v1.MemoryStatus
+	19, // 44: fluo.kms.v1.StatusResponse.audit:type_name -> fluo.kms.v1.AuditStatus
+	12, // 45: fluo.kms.v1.StatusResponse.provider_keys:type_name -> fluo.kms.v1.ProviderKeyStatus
+	34, // 46: fluo.kms.v1.StatusResponse.cache_ttl:type_name -> google.protobuf.Duration
+	34, // 47: fluo.kms.v1.StatusResponse.max_stale:type_name -> google.protobuf.Duration
+	12, // 48: fluo.kms.v1.StatusResponse.tenant_keys:type_name -> fluo.kms.v1.ProviderKeyStatus
+	25, // 49: fluo.kms.v1.StatusResponse.authentication:type_name -> fluo.kms.v1.AuthenticationStatus
+	27, // 50: fluo.kms.v1.StatusResponse.destructions_waiting:type_name -> fluo.kms.v1.DestructionStatus
+	29, // 51: fluo.kms.v1.StatusResponse.integrity:type_name -> fluo.kms.v1.IntegrityStatus
+	20, // 52: fluo.kms.v1.StatusResponse.heads:type_name -> fluo.kms.v1.HeadsStatus
+	35, // 53: fluo.kms.v1.IntegrityStatus.began:type_name -> google.protobuf.Timestamp
+	35, // 54: fluo.kms.v1.IntegrityStatus.finished:type_name -> google.protobuf.Timestamp
+	30, // 55: fluo.kms.v1.IntegrityStatus.findings:type_name -> fluo.kms.v1.IntegrityFinding
+	56, // [56:56] is the sub-list for method output_type
+	56, // [56:56] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_fluo_kms_v1_operations_proto_init() }
@@ -2877,7 +2990,7 @@ func file_fluo_kms_v1_operations_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fluo_kms_v1_operations_proto_rawDesc), len(file_fluo_kms_v1_operations_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -9,12 +9,14 @@ import { contentsJson, contentsRows } from "../open-store.ts";
 export interface Restored {
   contents: Contents;
   logs: readonly LogOutcome[];
+  /** What heads files noted and the backup lacks. */
+  lost: readonly string[];
   problems: readonly RowProblem[];
   warnings: readonly string[];
   at: Date;
 }
 
-export function printRestored({ contents, logs, problems, warnings, at }: Restored): void {
+export function printRestored({ contents, logs, lost, problems, warnings, at }: Restored): void {
   printLine("restored");
   printTable(contentsRows(contents), "  ");
   if (contents.notable.length > 0) printLine("keys that are not in use");
@@ -29,6 +31,7 @@ export function printRestored({ contents, logs, problems, warnings, at }: Restor
   printTable(rows, "  ");
   if (logs.length > 0) printLine("logs");
   printTable(logs.map(logRow), "  ");
+  for (const each of lost) printLine(`lost: ${each}`);
   for (const problem of problems) printLine(`warning: in the backup: ${problemText(problem)}`);
   for (const warning of warnings) printLine(`warning: ${warning}`);
 }
@@ -48,7 +51,7 @@ function isOverdue({ state, destroyAt }: NotableKey, now: Date): boolean {
   return state === "DESTROY_SCHEDULED" && destroyAt !== undefined && destroyAt <= now;
 }
 
-export function restoredJson({ contents, logs, problems, warnings, at }: Restored) {
+export function restoredJson({ contents, logs, lost, problems, warnings, at }: Restored) {
   return {
     ...contentsJson(contents),
     logs: logs.map(({ head: { tenantId, number, origin, size }, goesOn, why }) => ({
@@ -68,6 +71,7 @@ export function restoredJson({ contents, logs, problems, warnings, at }: Restore
       destroy_at: key.destroyAt?.toISOString() ?? null,
       overdue: isOverdue(key, at),
     })),
+    lost,
     problems: problems.map(problemJson),
     warnings,
   };

@@ -9,6 +9,7 @@ import { type Command, exitCode, jsonOption } from "../command.ts";
 import { configOption } from "../configuration.ts";
 import { type CheckedLogs, checkLogs } from "../check/every-log.ts";
 import { checkSecret, type Problem, problemJson, problemText } from "../check/secret.ts";
+import { rollbackOf } from "../heads/noted.ts";
 import { type Progress, progressLine } from "../progress.ts";
 import { problemsCounted, printJson, printLine, printTable } from "../print.ts";
 import {
@@ -36,6 +37,7 @@ interface Report {
   problems: readonly Problem[];
 }
 
+const ofNoKey = { tenantId: "", keyId: "", purpose: undefined };
 const pageKeys = 200;
 const callsInFlight = 8;
 
@@ -45,7 +47,7 @@ export const check: Command = {
   options: [configOption, { ...jsonOption, description: "print JSON, as is done where the output is no terminal" }],
   details: [
     "Opens the store that the settings name, and reads only: a service may be using it. Every key costs a call of the provider.",
-    "Logs are recomputed from their entries. What is found is named with tenant and key, or log and entry.",
+    "What the heads file noted must be in the store. Logs are recomputed from their entries. What is found is named with tenant and key, or log and entry.",
   ],
   run: (options) =>
     withConfig(options, (config) =>
@@ -63,6 +65,8 @@ export const check: Command = {
             problem: (problem) => problems.push(problem),
             progress: (count) => progress.show(`${count} entries of logs looked at`),
           });
+          const rollback = await rollbackOf(tables, key, config);
+          if (rollback !== undefined) problems.push({ ...ofNoKey, kind: "rollback", what: rollback });
           const opened = await openSecrets({ tables, key, providerKeys, problems, progress });
           progress.end();
           const { name, log } = tables;
@@ -103,7 +107,7 @@ async function openSecrets({ tables, key, providerKeys, problems, progress }: Op
     } catch (error) {
       if (!(error instanceof KmsError)) throw error;
       const what = `the provider did not go on (${error.message}): ${opened} keys were opened; try again`;
-      problems.push({ kind: "provider", tenantId: "", keyId: "", purpose: undefined, what });
+      problems.push({ ...ofNoKey, kind: "provider", what });
       return opened;
     }
     after = page.next;

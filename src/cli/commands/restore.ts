@@ -1,7 +1,8 @@
 /** `restore`: a backup into an empty store. */
-import type { KeyObject } from "node:crypto";
+import { type KeyObject, randomBytes } from "node:crypto";
 import { resolve } from "node:path";
 import { hasCode, KmsError } from "../../errors.ts";
+import { acceptanceOf } from "../../store/acceptance.ts";
 import type { LogName } from "../../store/log-store.ts";
 import { openBackup, openTablesToFill } from "../../store/registry.ts";
 import type { RowProblem } from "../../store/row-problem.ts";
@@ -11,6 +12,7 @@ import { checkLogs } from "../check/every-log.ts";
 import { type KeptCheckpoint, readCheckpoints } from "../files.ts";
 import { type Command, exitCode, Failure, jsonOption, textsOf } from "../command.ts";
 import { configOption } from "../configuration.ts";
+import { type NotedElsewhere, notedElsewhere } from "../heads/noted.ts";
 import { type LogOutcome, outcomesOf } from "../verify/known-checkpoints.ts";
 import { printJson } from "../print.ts";
 import { printRestored, type Restored, restoredJson } from "../check/restored.ts";
@@ -24,6 +26,7 @@ const warnings = [
 ];
 const endOfLogs =
   "Logs that end stay as they are, and the next batch of their tenant begins another: what they had after the backup was made is gone.";
+const restorationBytes = 16;
 /** More problems of a backup than anyone reads at once are counted. */
 const shownProblems = 20;
 
@@ -39,6 +42,12 @@ export const restore: Command = {
       description:
         "the latest checkpoints that anyone has of logs, as signed notes: these logs go on if they reach them",
     },
+    {
+      name: "heads",
+      value: "FILE",
+      repeatable: true,
+      description: "the heads file of another replica, which then accepts what the backup lacks",
+    },
     jsonOption,
   ],
   operand: "FILE",
@@ -47,6 +56,8 @@ export const restore: Command = {
     "it was written; else nothing is changed.",
     "Logs end with the backup: whoever has a later checkpoint of one must not see another entry in the place of one that it includes. The next",
     "batch begins a new log. With --checkpoint, a log goes on that has all the entries of the latest checkpoint.",
+    "What the heads file of the store noted and the backup lacks is printed, and accepted by the restore. So are those that --heads names: of",
+    "each other replica, which must be stopped.",
   ],
   run: (options, operand) =>
     withConfig(options, (config) =>
@@ -54,9 +65,11 @@ export const restore: Command = {
         using(readable(operand), async (from) => {
           const known = readCheckpoints(textsOf(options, "checkpoint"));
           const { key } = await keyOf(from, providerKeys, `the backup ${operand}`);
+          const files = textsOf(options, "heads").map((file) => resolve(file));
+          const noted = await notedElsewhere(from, { key, config, files });
           const restored = await using(told(openTablesToFill(config.store)), async (into) => {
             await refuseContent(into, storeName(config.store));
-            return fill(into, { from, file: operand, key, known });
+            return fill(into, { from, file: operand, key, known, noted });
           });
           if (options.json === true) printJson(restoredJson(restored));
           else printRestored(restored);
@@ -71,9 +84,10 @@ interface Filling {
   file: string;
   key: KeyObject;
   known: readonly KeptCheckpoint[];
+  noted: NotedElsewhere;
 }
 
-async function fill(into: Tables, { from, file, key, known }: Filling): Promise<Restored> {
+async function fill(into: Tables, { from, file, key, known, noted }: Filling): Promise<Restored> {
   const at = new Date();
   const problems: RowProblem[] = [];
   const problem = (found: RowProblem) => problems.push(found);
@@ -83,9 +97,9 @@ async function fill(into: Tables, { from, file, key, known }: Filling): Promise<
   const open = new Set(logs.filter(({ goesOn }) => goesOn).map(({ head }) => logId(head)));
   const goesOn = (log: LogName) => open.has(logId(log));
   const contents = await into
-    .restore(from, { key, problem, event: restoreEvent(at), goesOn })
+    .restore(from, { key, problem, event: restoreEvent(at, noted.sha256s), goesOn })
     .catch((error) => refuse(error, file, problems));
-  return { contents, logs, problems, warnings: warningsOf(logs, known), at };
+  return { contents, logs, lost: noted.lost, problems, warnings: warningsOf(logs, known), at };
 }
 
 function logId({ tenantId, number }: LogName): string {
@@ -131,7 +145,8 @@ function refuse(error: unknown, file: string, problems: readonly RowProblem[]): 
   throw new Failure([message, ...lines].join("\n"), { code, message, fields: [], problems: problems.map(problemJson) });
 }
 
-function restoreEvent(at: Date): AuditEvent {
+/** It accepts the heads files with these SHA-256. */
+function restoreEvent(at: Date, heads: readonly string[]): AuditEvent {
   return {
     at,
     actor: "command line",
@@ -142,5 +157,6 @@ function restoreEvent(at: Date): AuditEvent {
     outcome: "OK",
     requestId: "",
     count: 1,
+    detail: acceptanceOf({ restoration: randomBytes(restorationBytes).toString("hex") }, heads),
   };
 }

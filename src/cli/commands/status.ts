@@ -54,6 +54,7 @@ interface Status {
   };
   breakers?: { name: string; state: string }[];
   cost?: CostStatus;
+  heads?: { file: string; since: string | null; written_at: string | null; problem: string; remark: string };
   memory?: { implementation: string; locked: boolean };
   authentication?: AuthenticationStatus;
   integrity?: { percent: number; finished: string | null; findings_total: number };
@@ -118,6 +119,7 @@ function printStatus(status: Status): void {
   for (const { name, state } of breakers) rows.push(["breaker", `${name} ${state}`]);
   if (status.authentication) rows.push(...authenticationRows(status.authentication));
   if (status.integrity) rows.push(["integrity", integrityText(status.integrity)]);
+  if (status.heads) rows.push(["heads", headsText(status.heads)]);
   if (memory) rows.push(["memory", `${memory.implementation}, ${memory.locked ? "locked" : "not locked"}`]);
   printTable(rows);
   for (const notice of notices) printLine(`notice: ${notice}`);
@@ -150,6 +152,11 @@ function cacheText({ hits, misses, evictions, size, max_size, stale = 0 }: Cache
 function integrityText({ percent, finished, findings_total }: NonNullable<Status["integrity"]>): string {
   const state = percent < 100 ? `checking ${percent} %` : `checked ${finished}`;
   return findings_total === 0 ? state : `${state}, ${findings_total} found damaged`;
+}
+
+function headsText({ file, since, written_at, problem, remark }: NonNullable<Status["heads"]>): string {
+  const written = file === "" ? "none" : `${file} since ${since ?? "never"}, written ${written_at ?? "never"}`;
+  return [written, problem, remark].filter((part) => part !== "").join("; ");
 }
 
 function rotationText({ enabled, max_age_days, last, next, due, failed }: NonNullable<Status["rotation"]>): string {

@@ -20,14 +20,23 @@ const storeIdBytes = 16;
 export async function unlockStore(
   locked: LockedStore,
   providerKeys: ProviderKeys,
-  advise: (advice: string) => void = () => {},
+  advise?: (advice: string) => void,
 ): Promise<Store> {
+  return (await unlockWithKey(locked, providerKeys, advise)).store;
+}
+
+/** The same, with the key that authenticates the store. */
+export async function unlockWithKey(
+  locked: LockedStore,
+  providerKeys: ProviderKeys,
+  advise: (advice: string) => void = () => {},
+): Promise<{ store: Store; key: KeyObject }> {
   const present = (await locked.storeKey()) ?? (await makeStoreKey(locked, providerKeys));
   const key = await unwrapStoreKey(present, providerKeys);
   const advice = pinAdvice(fingerprintOf(key), providerKeys.shared, providerKeys.storeKeyPin);
   const store = await locked.unlock(key);
   if (advice !== undefined) advise(advice);
-  return store;
+  return { store, key };
 }
 
 async function makeStoreKey(locked: LockedStore, providerKeys: ProviderKeys): Promise<WrappedStoreKey> {

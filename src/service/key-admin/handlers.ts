@@ -1,4 +1,4 @@
-/** The handlers of fluo.kms.v1.KeyAdminService: keys through their states, their provider keys (rewrap-handler.ts), and the audit trail (audit-events.ts). */
+/** The handlers of fluo.kms.v1.KeyAdminService: keys through their states, their provider keys (rewrap-handler.ts), the audit trail (audit-events.ts), and a store that was put back. */
 import { create, type DescMethodUnary, type MessageShape } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
@@ -27,6 +27,7 @@ import { checkKeyId, checkRequestId, tenantIdPattern } from "../../call/ids.ts";
 import { keyPurposes, keyStates, purposesOf, stateOf } from "../messages.ts";
 import type { Methods } from "../method.ts";
 import { pageOf, pageSize, pageStart, pageToken } from "../page.ts";
+import { acceptRollbackHandlers, type AcceptRollbackParts } from "./accept-rollback-handler.ts";
 import { type RewrapParts, rewrapHandlers } from "./rewrap-handler.ts";
 
 type Rpcs = typeof KeyAdminService.method;
@@ -50,9 +51,11 @@ export const keyAdminMethods: Methods<KeyAdminHandlers> = {
   rewrapKeys: { audit: { action: "rewrap", kind: "change", named: () => ({}) } },
   listAuditEvents: { audit: { action: "list_audit_events", kind: "look", named } },
   verifyAudit: { audit: { action: "verify_audit", kind: "look", named: () => ({}) } },
+  acceptRollback: { audit: { action: "accept_rollback", kind: "change", named: () => ({}) } },
 };
 
 export type KeyAdminParts = AuditParts &
+  AcceptRollbackParts &
   RewrapParts & {
     lifecycle: KeyLifecycle;
     store: Pick<Store, "listKeys" | "witnessedTime">;
@@ -87,6 +90,7 @@ export function keyAdminHandlers(parts: KeyAdminParts): KeyAdminHandlers {
   return {
     ...auditHandlers(parts),
     ...rewrapHandlers(parts),
+    ...acceptRollbackHandlers(parts),
 
     async listKeys(request, { caller }) {
       const tenantId = tenantOrAll(request.tenantId, caller, roleOf.listKeys);

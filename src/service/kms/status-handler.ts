@@ -7,6 +7,7 @@ import {
   CacheStatusSchema,
   CostStatusSchema,
   Health,
+  HeadsStatusSchema,
   IntegrityStatusSchema,
   KeyCountSchema,
   MemoryStatusSchema,
@@ -25,6 +26,7 @@ import type { ProviderCondition, ProviderWatch } from "../../provider-keys/watch
 import { purposes } from "../../store/key-record.ts";
 import type { Provider } from "../../provider/provider.ts";
 import type { KeyCounts } from "../../store/key-store.ts";
+import type { HeadsStatus } from "../../store/heads/keeper.ts";
 import type { Store } from "../../store/store.ts";
 import type { AuditState, AuditTrail } from "../../audit/trail.ts";
 import { type CallContext, tenantOrAll } from "../../call/context.ts";
@@ -55,6 +57,7 @@ export interface StatusParts {
     last?(): Date | undefined;
   };
   audit: Pick<AuditTrail, "status">;
+  heads: { status(): HeadsStatus };
   caches(): ({ keyType: string; maxSize: number } & CacheStats)[];
   /** `kms.cache.ttl` and `kms.cache.max-stale`. */
   ttlMs: number;
@@ -261,6 +264,17 @@ function integrityStatus({ percent, beganAt, finishedAt, findings }: IntegritySt
       log: BigInt(log),
     })),
     findingsTotal: BigInt(findings.length),
+  });
+}
+
+function headsStatus({ file, since, writtenAt, commits = 0, problem, remark }: HeadsStatus) {
+  return create(HeadsStatusSchema, {
+    file,
+    ...(since && { since: timestampFromDate(since) }),
+    ...(writtenAt && { writtenAt: timestampFromDate(writtenAt) }),
+    commits: BigInt(commits),
+    problem,
+    remark,
   });
 }
 

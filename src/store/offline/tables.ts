@@ -5,6 +5,7 @@
 import { type KeyObject, randomBytes } from "node:crypto";
 import { type RowMac, rowMac } from "../sql/row-mac.ts";
 import { KmsError } from "../../errors.ts";
+import type { NotedHeads, Standing } from "../heads-store.ts";
 import type { KeyRecord } from "../key-record.ts";
 import type { LogName } from "../log-store.ts";
 import type { Database, Query, Row } from "../sql/database.ts";
@@ -17,6 +18,7 @@ import { forgiving } from "../sql/tolerant-query.ts";
 import { headOf, headRow } from "../sql/heads.ts";
 import { readHashes } from "../sql/tile-chunks.ts";
 import { authenticated, keyRecord, valuesOf } from "../sql/rows.ts";
+import { isAccepted, standingOf } from "../sql/noted-heads.ts";
 import { migrations, rowVersion } from "../sql/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import { type StoredLog, storedLogs } from "./stored-logs.ts";
@@ -43,6 +45,9 @@ export interface Tables {
   signingKeys(key: KeyObject, tenantId: string): Promise<KeyRecord[]>;
   /** A page of records by id, behind `after`; those that are not authentic are left out. */
   records(key: KeyObject, page: RecordPage): Promise<{ records: KeyRecord[]; next: string | undefined }>;
+  /** See HeadsStore. */
+  standing(key: KeyObject, noted: NotedHeads): Promise<Standing>;
+  acceptsHeads(key: KeyObject, sha256: string): Promise<boolean>;
   /** In words; undefined for an empty store. */
   content(): Promise<string | undefined>;
   /**
@@ -95,6 +100,9 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
     backUp: (file) => snapshot((query) => writeBackup(query, file)),
     check: (key, check) => snapshot((query) => checkAll(query, key, check)),
     content: () => snapshot(contentOf),
+
+    standing: (key, noted) => snapshot((query) => standingOf(query, rowMac(key, rowVersion), noted)),
+    acceptsHeads: (key, sha256) => snapshot((query) => isAccepted(query, rowMac(key, rowVersion), sha256)),
 
     async signingKeys(key, tenantId) {
       const text = "select * from kms_keys where tenant_id = ?1 and purpose = 'signing' and version > 0";

@@ -1,6 +1,7 @@
 /** The transaction that makes a PENDING key ACTIVE, in place of the one that was, with its audit rows. */
 import { KmsError } from "../../errors.ts";
 import type { AuditEvent } from "../audit-store.ts";
+import type { HeadNotes } from "../head-notes.ts";
 import type { KeyRecord } from "../key-record.ts";
 import type { Activation, ExpectedKeys } from "../key-store.ts";
 import type { AuditChain } from "./audit.ts";
@@ -16,6 +17,7 @@ export interface ActivationParts {
   mac: RowMac;
   chain: AuditChain;
   look: KeyLookups;
+  notes: HeadNotes;
 }
 
 /** See KeyStore.activate. */
@@ -44,6 +46,7 @@ export async function activateKey(tx: Transaction, parts: ActivationParts, activ
   await chain.append(tx, eventsOf(activation, record, retired));
   if (retired) await tx.announce(retired);
   await tx.announce(record);
+  tx.afterCommit(() => [...(retired ? [retired] : []), record].forEach(parts.notes.key));
   return record;
 }
 

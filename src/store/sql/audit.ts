@@ -38,14 +38,22 @@ const recentRows = 10_000;
 export interface AuditChain {
   append(tx: Transaction, events: readonly AuditEvent[]): Promise<void>;
   head(query: Query): Promise<AuditHead | undefined>;
+  /** From now on rows are another writer's. */
+  beginAnew(writerId: string): void;
 }
 
-export function auditChain(mac: RowMac, writerId: string): AuditChain {
-  /** The newest that this process knows to be stored. */
-  let written: AuditHead | undefined;
+interface Writer {
+  writerId: string;
+  /** The newest row that this process knows to be stored. */
+  written: AuditHead | undefined;
+}
+
+/** `stored` is told each newest row, once it is committed. */
+export function auditChain(mac: RowMac, firstWriter: string, stored: (head: AuditHead) => void = () => {}): AuditChain {
+  let writer: Writer = { writerId: firstWriter, written: undefined };
 
   /** Nothing is written behind an earlier head: what was cut off would be grown over, and not be missed. */
-  function refuseSetBack(present: AuditHead | undefined): void {
+  function refuseSetBack({ writerId, written }: Writer, present: AuditHead | undefined): void {
     if (written === undefined || (present !== undefined && present.sequence > written.sequence)) return;
     if (present?.sequence === written.sequence && Buffer.compare(present.mac, written.mac) === 0) return;
     throw new KmsError(
@@ -55,23 +63,29 @@ export function auditChain(mac: RowMac, writerId: string): AuditChain {
   }
 
   /** Of the row that keeps the head. */
-  function macOf({ sequence, mac: own }: AuditHead): Uint8Array {
+  function macOf({ writerId, sequence, mac: own }: AuditHead): Uint8Array {
     return mac.of("kms_audit_writers", valuesOf("kms_audit_writers", { writer_id: writerId, sequence, head: own }));
   }
 
-  async function head(query: Query): Promise<AuditHead | undefined> {
+  async function headOfWriter(query: Query, writerId: string): Promise<AuditHead | undefined> {
     const [row] = await query("select * from kms_audit_writers where writer_id = ?1", writerId);
     return row && headOf(authenticated(mac, "kms_audit_writers", row, `the head of audit writer ${writerId}`));
   }
 
   return {
-    head,
+    head: (query) => headOfWriter(query, writer.writerId),
+
+    beginAnew(writerId) {
+      writer = { writerId, written: undefined };
+    },
 
     async append(tx, events) {
       if (events.length === 0) return;
+      const own = writer;
+      const { writerId } = own;
       await tx.lock(`audit/${writerId}`);
-      const present = await head(tx.query);
-      refuseSetBack(present);
+      const present = await headOfWriter(tx.query, writerId);
+      refuseSetBack(own, present);
       if (present === undefined) await countWriter(tx, mac);
       let { sequence, mac: previous } = present ?? { sequence: 0, mac: beforeFirst };
       const rows = events.map((event) => {
@@ -86,7 +100,8 @@ export function auditChain(mac: RowMac, writerId: string): AuditChain {
       tx.headChanged?.({ table: "kms_audit_writers", before: present && macOf(present), after });
       const newest = { writerId, sequence, mac: previous };
       tx.afterCommit(() => {
-        if (newest.sequence > (written?.sequence ?? 0)) written = newest;
+        if (newest.sequence > (own.written?.sequence ?? 0)) own.written = newest;
+        stored(newest);
       });
     },
   };

@@ -38,6 +38,13 @@ export async function countCommit(query: Query, mac: RowMac, changes: readonly H
   await updateRow(query, mac, "kms_commits", { ...row, ...sums, commits: Number(row.commits) + 1 });
 }
 
+/** Notes when a heads file was first written, unless that is noted already. The store has counted a commit before. */
+export async function noteHeadsSince(query: Query, mac: RowMac, since: Date): Promise<void> {
+  const row = await countRow(query, mac);
+  if (row === undefined || row.heads_since !== null) return;
+  await updateRow(query, mac, "kms_commits", { ...row, heads_since: since.getTime() });
+}
+
 /** Undefined for a store that has not counted yet. DATA_LOSS if the row is not as it was written. */
 export async function readCommits(query: Query, mac: RowMac): Promise<CommitCount | undefined> {
   const row = await countRow(query, mac);

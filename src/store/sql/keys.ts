@@ -1,6 +1,7 @@
 /** Key records in SQL: the reads, and the transactions that change them together with their audit rows. */
 import { KmsError } from "../../errors.ts";
 import type { KeyRecord, Purpose } from "../key-record.ts";
+import type { HeadNotes } from "../head-notes.ts";
 import type { DestructionDue, KeyName, KeyPage, KeyPart, KeyStore } from "../key-store.ts";
 import { activateKey } from "./activation.ts";
 import type { AuditChain } from "./audit.ts";
@@ -16,7 +17,7 @@ import { requireWitnessed } from "./witnessed-time.ts";
 export function sqlKeys(
   db: Database,
   mac: RowMac,
-  chain: AuditChain,
+  { chain, notes }: { chain: AuditChain; notes: HeadNotes },
 ): Omit<KeyStore, "wrappedByOthers" | "countWrappedByOthers" | "watch"> {
   const look = keyLookups(mac);
 
@@ -48,7 +49,7 @@ export function sqlKeys(
       await db.write(({ query }) => insertRow(query, mac, "kms_keys", row));
     },
 
-    activate: (activation) => db.write((tx) => activateKey(tx, { mac, chain, look }, activation)),
+    activate: (activation) => db.write((tx) => activateKey(tx, { mac, chain, look, notes }, activation)),
 
     async update(present, next, { action, at, actor, requestId, rule, leastWitnessedMs }) {
       const { tenantId, purpose, version, keyId, publicKey, createdAt } = present;
@@ -62,6 +63,7 @@ export function sqlKeys(
         const event = { at, actor, action, tenantId, purpose, keyId, outcome: "OK", requestId, count: 1, rule };
         await chain.append(tx, [event]);
         await tx.announce(record);
+        tx.afterCommit(() => notes.key(record));
       });
       // The change is stored; a scrub that fails is tried again by the store itself.
       if (record.state === "DESTROYED") await db.scrub(present.wrapped).catch(() => {});

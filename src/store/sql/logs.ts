@@ -1,6 +1,7 @@
 /** The logs of spans in SQL. A group is one transaction, and begins with the compare-and-set of the head: who loses it has written nothing. */
 import type { RowMac } from "./row-mac.ts";
 import { KmsError } from "../../errors.ts";
+import type { HeadNotes } from "../head-notes.ts";
 import type { LogAppend, LogHead, LogName, LogRequest, LogStore } from "../log-store.ts";
 import type { Database, Query, Transaction } from "./database.ts";
 import { insertHandovers, lockLogs, readCompromises, readHandovers } from "./handovers.ts";
@@ -10,14 +11,22 @@ import { authenticated, bytes, date, insertRow, insertRows, valuesOf } from "./r
 
 const secondMs = 1000;
 
-export function sqlLogs(db: Database, mac: RowMac): LogStore {
+export function sqlLogs(db: Database, mac: RowMac, notes: HeadNotes): LogStore {
   return {
     logHead: (tenantId, number) =>
       db.read((query) => readHead(query, mac, number === undefined ? { tenantId } : { tenantId, number })),
     logHeads: (tenantId) => db.read((query) => readHeads(query, mac, tenantId)),
     nextLogNumber: (tenantId) => db.read(async (query) => nextNumber(query, await readHead(query, mac, { tenantId }))),
-    createLog: (head) => db.write((tx) => create(tx, mac, head)),
-    appendLog: (group) => db.write((tx) => append(tx, mac, group)),
+    createLog: (head) =>
+      db.write(async (tx) => {
+        await create(tx, mac, head);
+        tx.afterCommit(() => notes.log(head));
+      }),
+    appendLog: (group) =>
+      db.write(async (tx) => {
+        await append(tx, mac, group);
+        tx.afterCommit(() => notes.log({ ...group.expect, ...group.next }));
+      }),
     logRequest: (log, requestId) => db.read((query) => readRequest(query, mac, log, requestId)),
 
     async deleteLogRequestsBefore(before) {

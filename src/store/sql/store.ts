@@ -4,8 +4,10 @@ import { type RowMac, rowMac } from "./row-mac.ts";
 import { KmsError } from "../../errors.ts";
 import type { Database, Query, Row } from "./database.ts";
 import { auditChain, readAudit, recentTenants, verifyChains } from "./audit.ts";
-import { countCommit } from "./commits.ts";
+import { countCommit, noteHeadsSince } from "./commits.ts";
 import { examination } from "../examine/examination.ts";
+import { headNotes } from "../head-notes.ts";
+import { isAccepted, newestHeads, standingOf } from "./noted-heads.ts";
 import { forgiving } from "./tolerant-query.ts";
 import { sqlKeys } from "./keys.ts";
 import { endLease, takeLease } from "./leases.ts";
@@ -55,11 +57,12 @@ export function lockedSqlStore(name: string, db: Database): LockedStore {
 
 /** `mac` under the store key. */
 export function sqlStore(name: string, db: Database, mac: RowMac): Store {
-  const chain = auditChain(mac, randomBytes(writerIdBytes).toString("hex"));
+  const notes = headNotes();
+  const chain = auditChain(mac, newWriterId(), notes.writer);
   return {
     name,
-    ...sqlKeys(db, mac, chain),
-    ...sqlLogs(db, mac),
+    ...sqlKeys(db, mac, { chain, notes }),
+    ...sqlLogs(db, mac, notes),
     ...sqlTime(db, mac),
     ...examination(db, mac),
     storeKey: () => db.read(async (query) => wrappedStoreKey(await authenticStoreRow(query, mac))),
@@ -86,9 +89,30 @@ export function sqlStore(name: string, db: Database, mac: RowMac): Store {
     recentTenants: (limit) => db.read((query) => recentTenants(query, limit)),
     verifyAudit: (from, limit) => db.read((query) => verifyChains(forgiving(query), mac, from, limit)),
     auditHead: () => db.read(chain.head),
+    takeHeads: (noted) =>
+      db.read(async (query) => {
+        const standing = await standingOf(query, mac, noted);
+        return { news: { ...notes.take(), counted: standing.counted }, standing };
+      }),
+    standing: (noted) => db.read((query) => standingOf(query, mac, noted)),
+    newestHeads: () => db.read((query) => newestHeads(query, mac)),
+    async noteHeadsFile(since) {
+      if (db.countCommits === undefined) return;
+      await db.write(async () => {}); // a store that has not counted yet counts this
+      await db.write(({ query }) => noteHeadsSince(query, mac, since));
+    },
+    acceptsHeads: (sha256) => db.read((query) => isAccepted(query, mac, sha256)),
+    async acceptRollback(event) {
+      chain.beginAnew(newWriterId());
+      await db.write((tx) => chain.append(tx, [event]));
+    },
     watch: (listener) => db.watch(listener),
     close: () => db.close(),
   };
+}
+
+function newWriterId(): string {
+  return randomBytes(writerIdBytes).toString("hex");
 }
 
 async function storeRow(query: Query): Promise<Row | undefined> {

@@ -80,6 +80,12 @@ const storeMethods: MethodList<Store> = {
   logCompromises: true,
   examine: true,
   examinedRows: true,
+  takeHeads: true,
+  standing: true,
+  newestHeads: true,
+  noteHeadsFile: true,
+  acceptsHeads: true,
+  acceptRollback: true,
 };
 
 /** STORE_UNAVAILABLE where the file cannot be used, or has a newer schema. */

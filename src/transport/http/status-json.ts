@@ -26,7 +26,7 @@ const conditionNames: Partial<Record<ProviderCondition, string>> = {
 };
 
 export function statusJson(response: StatusResponse) {
-  const { rotation, cost, memory, audit, authentication, integrity } = response;
+  const { rotation, cost, memory, audit, authentication, integrity, heads } = response;
   const keys: Record<string, Record<string, number>> = { data: {}, signing: {} };
   for (const { purpose, state, count } of response.keys) keys[purpose] = { ...keys[purpose], [state]: Number(count) };
   return {
@@ -69,6 +69,14 @@ export function statusJson(response: StatusResponse) {
       mac: audit.mac,
       durable_at: dateText(audit.durableAt),
       problem: audit.problem,
+    },
+    heads: heads && {
+      file: heads.file,
+      since: dateText(heads.since),
+      written_at: dateText(heads.writtenAt),
+      commits: Number(heads.commits),
+      problem: heads.problem,
+      remark: heads.remark,
     },
     authentication: authentication && authenticationJson(authentication),
     destructions_waiting: response.destructionsWaiting && destructionsJson(response.destructionsWaiting),

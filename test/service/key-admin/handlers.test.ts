@@ -1,4 +1,5 @@
 /** KeyAdminService's handlers over a store and a lifecycle of the test's making. */
+import { noHeads } from "../../../src/store/heads/keeper.ts";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { durationMs, timestampDate } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it, vi } from "vitest";
@@ -15,6 +16,7 @@ import {
   ScheduleKeyDestructionRequestSchema,
 } from "../../../gen/ts/fluo/kms/v1/key_admin_pb.ts";
 import { KeyPurpose, KeyState } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
+import { AcceptRollbackRequestSchema } from "../../../gen/ts/fluo/kms/v1/rollback_pb.ts";
 import { RewrapKeysRequestSchema } from "../../../gen/ts/fluo/kms/v1/rewrap_pb.ts";
 import { KmsError } from "../../../src/errors.ts";
 import type { KeyRecord, Purpose } from "../../../src/store/key-record.ts";
@@ -111,7 +113,7 @@ function setUp(caller: Partial<Caller> = {}) {
     remaining: 8,
     next: { ...other, keyId },
   }));
-  const handlers = keyAdminHandlers({ lifecycle, rewrap: { rewrap }, current, store, verifyAudit });
+  const handlers = keyAdminHandlers({ lifecycle, rewrap: { rewrap }, current, store, heads: noHeads, verifyAudit });
   const call = { caller: { ...anyone, name: "ann", ...caller }, signal: new AbortController().signal };
   const listKeys = (request: Partial<ListKeysRequest> = {}) =>
     handlers.listKeys(create(ListKeysRequestSchema, request as never), call);
@@ -509,6 +511,22 @@ describe("a caller", () => {
     }
     for (const part of [...Object.values(admin.lifecycle), ...Object.values(admin.store)])
       expect(part).not.toHaveBeenCalled();
+  });
+});
+
+describe("AcceptRollback", () => {
+  const digest = "0f".repeat(32);
+
+  it.each([
+    ["digest", { digest: "" }],
+    ["digest", { digest: digest.toUpperCase() }],
+    ["digest", { digest: `${digest}0` }],
+    ["request_id", { digest, requestId: "a b" }],
+    ["digest", { digest }],
+  ])("refuses a bad %s, and any where nothing is to be accepted", async (field, request) => {
+    const { handlers, call } = setUp();
+    const ask = () => handlers.acceptRollback(create(AcceptRollbackRequestSchema, request), call);
+    expect(await thrownBy(ask)).toBeKmsError("INVALID_ARGUMENT", field);
   });
 });
 

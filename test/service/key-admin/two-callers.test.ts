@@ -1,4 +1,5 @@
 /** ScheduleKeyDestruction and CancelKeyDestruction by two callers of a policy, over a real store and its trail. */
+import { noHeads } from "../../../src/store/heads/keeper.ts";
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import {
@@ -21,7 +22,13 @@ async function begun() {
   const { keyring, store, time } = setUp({ needsTwo: () => true });
   const { keyId } = await keyring.activeDataKey(tenantId);
   const admin = keyAdminHandlers({
-    ...{ lifecycle: keyring, rewrap: keyring, current: { provider: "local", providerKeyId: "" }, store },
+    ...{
+      lifecycle: keyring,
+      rewrap: keyring,
+      current: { provider: "local", providerKeyId: "" },
+      store,
+      heads: noHeads,
+    },
     verifyAudit: () => verifyAudit(store),
   });
   const as = (name: string, rule: string) => ({

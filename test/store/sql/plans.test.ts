@@ -1,6 +1,7 @@
 /** Every statement of the store is found by an index that fits it: the planner of each database says so, over ten thousand keys. */
 import { createSecretKey, randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { headNotes } from "../../../src/store/head-notes.ts";
 import { rowMac } from "../../../src/store/sql/row-mac.ts";
 import { openPostgres, postgresDatabase } from "../../../src/store/postgres/open.ts";
 import type { Database, Query } from "../../../src/store/sql/database.ts";
@@ -194,9 +195,10 @@ async function statementsOf(
     read: (work) => db.read((query) => work(noted(query))),
     write: (work) => db.write((tx) => work({ ...tx, query: noted(tx.query) })),
   };
+  const notes = headNotes();
   const store = {
-    ...sqlKeys(noting, mac, auditChain(mac, "writer")),
-    ...sqlLogs(noting, mac),
+    ...sqlKeys(noting, mac, { chain: auditChain(mac, "writer"), notes }),
+    ...sqlLogs(noting, mac, notes),
     auditEvents: (page) => noting.read((query) => readAudit(query, page)),
     recentTenants: (limit) => noting.read((query) => recentTenants(query, limit)),
     wrappedByOthers: (by, page) => noting.read((query) => wrappedByOthers(query, by, page)),

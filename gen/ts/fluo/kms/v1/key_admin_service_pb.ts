@@ -10,12 +10,14 @@ import type { CancelKeyDestructionRequestSchema, CancelKeyDestructionResponseSch
 import { file_fluo_kms_v1_key_admin } from "./key_admin_pb.ts";
 import type { RewrapKeysRequestSchema, RewrapKeysResponseSchema } from "./rewrap_pb.ts";
 import { file_fluo_kms_v1_rewrap } from "./rewrap_pb.ts";
+import type { AcceptRollbackRequestSchema, AcceptRollbackResponseSchema } from "./rollback_pb.ts";
+import { file_fluo_kms_v1_rollback } from "./rollback_pb.ts";
 
 /**
  * Describes the file fluo/kms/v1/key_admin_service.proto.
  */
 export const file_fluo_kms_v1_key_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNmbHVvL2ttcy92MS9rZXlfYWRtaW5fc2VydmljZS5wcm90bxILZmx1by5rbXMudjEyuwYKD0tleUFkbWluU2VydmljZRJHCghMaXN0S2V5cxIcLmZsdW8ua21zLnYxLkxpc3RLZXlzUmVxdWVzdBodLmZsdW8ua21zLnYxLkxpc3RLZXlzUmVzcG9uc2USTQoKRGlzYWJsZUtleRIeLmZsdW8ua21zLnYxLkRpc2FibGVLZXlSZXF1ZXN0Gh8uZmx1by5rbXMudjEuRGlzYWJsZUtleVJlc3BvbnNlEkoKCUVuYWJsZUtleRIdLmZsdW8ua21zLnYxLkVuYWJsZUtleVJlcXVlc3QaHi5mbHVvLmttcy52MS5FbmFibGVLZXlSZXNwb25zZRJlChJNYXJrS2V5Q29tcHJvbWlzZWQSJi5mbHVvLmttcy52MS5NYXJrS2V5Q29tcHJvbWlzZWRSZXF1ZXN0GicuZmx1by5rbXMudjEuTWFya0tleUNvbXByb21pc2VkUmVzcG9uc2UScQoWU2NoZWR1bGVLZXlEZXN0cnVjdGlvbhIqLmZsdW8ua21zLnYxLlNjaGVkdWxlS2V5RGVzdHJ1Y3Rpb25SZXF1ZXN0GisuZmx1by5rbXMudjEuU2NoZWR1bGVLZXlEZXN0cnVjdGlvblJlc3BvbnNlEmsKFENhbmNlbEtleURlc3RydWN0aW9uEiguZmx1by5rbXMudjEuQ2FuY2VsS2V5RGVzdHJ1Y3Rpb25SZXF1ZXN0GikuZmx1by5rbXMudjEuQ2FuY2VsS2V5RGVzdHJ1Y3Rpb25SZXNwb25zZRJNCgpSZXdyYXBLZXlzEh4uZmx1by5rbXMudjEuUmV3cmFwS2V5c1JlcXVlc3QaHy5mbHVvLmttcy52MS5SZXdyYXBLZXlzUmVzcG9uc2USXAoPTGlzdEF1ZGl0RXZlbnRzEiMuZmx1by5rbXMudjEuTGlzdEF1ZGl0RXZlbnRzUmVxdWVzdBokLmZsdW8ua21zLnYxLkxpc3RBdWRpdEV2ZW50c1Jlc3BvbnNlElAKC1ZlcmlmeUF1ZGl0Eh8uZmx1by5rbXMudjEuVmVyaWZ5QXVkaXRSZXF1ZXN0GiAuZmx1by5rbXMudjEuVmVyaWZ5QXVkaXRSZXNwb25zZUJgCg9kZXYuZmx1by5rbXMudjFCFEtleUFkbWluU2VydmljZVByb3RvUAFaNWdpdGh1Yi5jb20vZmx1by1kZXYvZmx1by1rbXMvZ2VuL2dvL2ZsdW8va21zL3YxO2ttc3YxYgZwcm90bzM", [file_fluo_kms_v1_audit, file_fluo_kms_v1_key_admin, file_fluo_kms_v1_rewrap]);
+  fileDesc("CiNmbHVvL2ttcy92MS9rZXlfYWRtaW5fc2VydmljZS5wcm90bxILZmx1by5rbXMudjEylgcKD0tleUFkbWluU2VydmljZRJHCghMaXN0S2V5cxIcLmZsdW8ua21zLnYxLkxpc3RLZXlzUmVxdWVzdBodLmZsdW8ua21zLnYxLkxpc3RLZXlzUmVzcG9uc2USTQoKRGlzYWJsZUtleRIeLmZsdW8ua21zLnYxLkRpc2FibGVLZXlSZXF1ZXN0Gh8uZmx1by5rbXMudjEuRGlzYWJsZUtleVJlc3BvbnNlEkoKCUVuYWJsZUtleRIdLmZsdW8ua21zLnYxLkVuYWJsZUtleVJlcXVlc3QaHi5mbHVvLmttcy52MS5FbmFibGVLZXlSZXNwb25zZRJlChJNYXJrS2V5Q29tcHJvbWlzZWQSJi5mbHVvLmttcy52MS5NYXJrS2V5Q29tcHJvbWlzZWRSZXF1ZXN0GicuZmx1by5rbXMudjEuTWFya0tleUNvbXByb21pc2VkUmVzcG9uc2UScQoWU2NoZWR1bGVLZXlEZXN0cnVjdGlvbhIqLmZsdW8ua21zLnYxLlNjaGVkdWxlS2V5RGVzdHJ1Y3Rpb25SZXF1ZXN0GisuZmx1by5rbXMudjEuU2NoZWR1bGVLZXlEZXN0cnVjdGlvblJlc3BvbnNlEmsKFENhbmNlbEtleURlc3RydWN0aW9uEiguZmx1by5rbXMudjEuQ2FuY2VsS2V5RGVzdHJ1Y3Rpb25SZXF1ZXN0GikuZmx1by5rbXMudjEuQ2FuY2VsS2V5RGVzdHJ1Y3Rpb25SZXNwb25zZRJNCgpSZXdyYXBLZXlzEh4uZmx1by5rbXMudjEuUmV3cmFwS2V5c1JlcXVlc3QaHy5mbHVvLmttcy52MS5SZXdyYXBLZXlzUmVzcG9uc2USXAoPTGlzdEF1ZGl0RXZlbnRzEiMuZmx1by5rbXMudjEuTGlzdEF1ZGl0RXZlbnRzUmVxdWVzdBokLmZsdW8ua21zLnYxLkxpc3RBdWRpdEV2ZW50c1Jlc3BvbnNlElAKC1ZlcmlmeUF1ZGl0Eh8uZmx1by5rbXMudjEuVmVyaWZ5QXVkaXRSZXF1ZXN0GiAuZmx1by5rbXMudjEuVmVyaWZ5QXVkaXRSZXNwb25zZRJZCg5BY2NlcHRSb2xsYmFjaxIiLmZsdW8ua21zLnYxLkFjY2VwdFJvbGxiYWNrUmVxdWVzdBojLmZsdW8ua21zLnYxLkFjY2VwdFJvbGxiYWNrUmVzcG9uc2VCYAoPZGV2LmZsdW8ua21zLnYxQhRLZXlBZG1pblNlcnZpY2VQcm90b1ABWjVnaXRodWIuY29tL2ZsdW8tZGV2L2ZsdW8ta21zL2dlbi9nby9mbHVvL2ttcy92MTtrbXN2MWIGcHJvdG8z", [file_fluo_kms_v1_audit, file_fluo_kms_v1_key_admin, file_fluo_kms_v1_rewrap, file_fluo_kms_v1_rollback]);
 
 /**
  * Moves keys through their states and to other provider keys, and reads the audit trail.
@@ -179,6 +181,21 @@ export const KeyAdminService: GenService<{
     methodKind: "unary";
     input: typeof VerifyAuditRequestSchema;
     output: typeof VerifyAuditResponseSchema;
+  },
+  /**
+   * Accepts that the store was put back while the service ran: this replica is not ready until then. What the store lacks stays lost, and the
+   * audit trail says who accepted it. Of the replicas each has a finding of its own, and its own digest. It is served by a replica that is not
+   * ready; a start that was refused for a finding is accepted by the command accept-rollback.
+   * Role: key-admin, for all tenants.
+   *
+   * INVALID_ARGUMENT: the replica has no finding, or one with another digest.
+   *
+   * @generated from rpc fluo.kms.v1.KeyAdminService.AcceptRollback
+   */
+  acceptRollback: {
+    methodKind: "unary";
+    input: typeof AcceptRollbackRequestSchema;
+    output: typeof AcceptRollbackResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_fluo_kms_v1_key_admin_service, 0);

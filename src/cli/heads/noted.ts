@@ -1,0 +1,51 @@
+/** What heads files noted, against a store that is opened as it is stored: what a backup lacks, and whether a store was put back. */
+import type { KeyObject } from "node:crypto";
+import type { Config } from "../../config/config.ts";
+import { nothingNoted } from "../../store/head-notes.ts";
+import { findingOf, lostOf } from "../../store/heads/finding.ts";
+import { readHeads } from "../../store/heads/generations.ts";
+import { headsKey } from "../../store/heads/heads-format.ts";
+import { placeOf } from "../../store/heads/heads-place.ts";
+import type { Tables } from "../../store/offline/tables.ts";
+import { UsageError } from "../command.ts";
+
+export interface NotedElsewhere {
+  /** SHA-256 of each heads file. */
+  sha256s: string[];
+  /** What they noted and the store has not, a line each. */
+  lost: string[];
+}
+
+/** Of the file of the store that the settings name, where there is one, and of those in `files`. Throws UsageError where one is not there. */
+export async function notedElsewhere(
+  tables: Tables,
+  { key, config, files }: { key: KeyObject; config: Pick<Config, "store" | "heads">; files: readonly string[] },
+): Promise<NotedElsewhere> {
+  const own = placeOf(config.store, config.heads)?.file;
+  const found: NotedElsewhere = { sha256s: [], lost: [] };
+  for (const file of new Set([...(own === undefined ? [] : [own]), ...files])) {
+    const { sha256, content } = await readHeads(file, headsKey(key));
+    if (sha256 === undefined && files.includes(file)) throw new UsageError(`there is no heads file ${file}`);
+    if (sha256 === undefined) continue;
+    found.sha256s.push(sha256);
+    if (content === undefined) found.lost.push(`unknown: ${file} is damaged, or is another store's`);
+    // A backup has no count of commits.
+    else found.lost.push(...lostOf({ ...content, counted: undefined }, await tables.standing(key, content)));
+  }
+  return { sha256s: [...new Set(found.sha256s)], lost: [...new Set(found.lost)] };
+}
+
+/** What a start of the service would find of the store that the settings name; undefined where it would find nothing. */
+export async function rollbackOf(
+  tables: Tables,
+  key: KeyObject,
+  config: Pick<Config, "store" | "heads">,
+): Promise<string | undefined> {
+  const place = placeOf(config.store, config.heads);
+  if (place === undefined) return undefined;
+  const file = await readHeads(place.file, headsKey(key)); // before the store, which may go on meanwhile
+  const finding = findingOf(place, file, await tables.standing(key, file.content ?? nothingNoted));
+  if (finding === undefined) return undefined;
+  const isAccepted = finding.sha256 !== undefined && (await tables.acceptsHeads(key, finding.sha256));
+  return isAccepted ? undefined : finding.message;
+}

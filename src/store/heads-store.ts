@@ -1,0 +1,70 @@
+/**
+ * The part of the store's contract by which a store that was put back is found: it tells what has become durable, so that it is noted
+ * elsewhere, and how the store stands to what was noted. See store.ts for what holds for every part.
+ */
+import type { AuditEvent, AuditHead } from "./audit-store.ts";
+import type { KeyRecord, KeyState } from "./key-record.ts";
+import type { LogHead } from "./log-store.ts";
+
+export interface HeadsStore {
+  /**
+   * What has become durable through this object since this was last asked, and how the store stands to `noted`: one call, so that neither
+   * is of a later moment than the other. Asked by one part of a process alone.
+   */
+  takeHeads(noted: NotedHeads): Promise<{ news: NotedHeads; standing: Standing }>;
+
+  /** How the store stands to `noted`. It reads a row or a few for each member, so `noted` has at most 1,000 of each kind. */
+  standing(noted: NotedHeads): Promise<Standing>;
+
+  /** The store's newest heads, as far as 1,000 of each kind go: what a first heads file notes. */
+  newestHeads(): Promise<NotedHeads>;
+
+  /** From now on the store says in `standing` since when there is a heads file. No effect where commits are not counted, or if it does already. */
+  noteHeadsFile(since: Date): Promise<void>;
+
+  /** Whether an authentic audit row `restore` or `accept_rollback` accepts the heads file with this SHA-256. It may read the whole trail. */
+  acceptsHeads(sha256: string): Promise<boolean>;
+
+  /**
+   * Writes the audit row by which what a heads file noted, and is gone, is accepted. This process becomes another audit writer with it: the
+   * rows of the one that it was may be among what is gone.
+   */
+  acceptRollback(event: AuditEvent): Promise<void>;
+}
+
+/** How far a store once was, oldest first; a member that is noted anew is the newest. */
+export interface NotedHeads {
+  /** Undefined where commits are not counted. */
+  counted: CountedCommits | undefined;
+  writers: AuditHead[];
+  logs: NotedLog[];
+  /** What became of keys: to name them in a finding, and no proof of one. */
+  keys: NotedKey[];
+}
+
+export interface CountedCommits {
+  commits: number;
+  /** Sums over the heads of all logs, and of all audit writers, 32 bytes each: see store/sql/commits.ts. */
+  logHeads: Uint8Array;
+  auditHeads: Uint8Array;
+}
+
+export type NotedLog = Pick<LogHead, "tenantId" | "number" | "size" | "root">;
+
+export type NotedKey = Pick<KeyRecord, "tenantId" | "purpose" | "keyId" | "version" | "state">;
+
+/** How a store stands to what was noted. */
+export interface Standing {
+  storeId: string;
+  /** Audit writers that the store's own row has counted. */
+  writersCounted: number;
+  counted: CountedCommits | undefined;
+  /** Since when there is a heads file; undefined if none was noted. */
+  headsSince: Date | undefined;
+  /** Writers whose noted row is not there, with the number of their newest row that is; 0 for none. */
+  writers: { noted: AuditHead; newest: number }[];
+  /** Logs that have fewer entries than noted, or another root with as many. */
+  logs: { noted: NotedLog; size: number | undefined }[];
+  /** Keys that are not there, or in another state, as others may have changed them since. */
+  keys: { noted: NotedKey; state: KeyState | undefined }[];
+}

@@ -1,0 +1,28 @@
+/** Accepts a finding while no service runs, or one that does not start for it. */
+import { KmsError } from "../../errors.ts";
+import type { Attribution } from "../audit-store.ts";
+import type { Finding } from "./finding.ts";
+import { headsKey } from "./heads-format.ts";
+import { acceptance, type HeadsParts, refusal } from "./keeper.ts";
+import { keptHeads } from "./kept-heads.ts";
+import type { HeadsPlace } from "./heads-place.ts";
+
+type AcceptParts = Pick<HeadsParts, "store" | "storeKey" | "clock"> & { place: HeadsPlace };
+
+/**
+ * Gives the finding that has `digest`, accepted: the audit trail says so, and the heads file is begun anew. NOT_FOUND where there is
+ * no finding; the finding itself, as it is now, where it has another digest.
+ */
+export async function acceptFinding(parts: AcceptParts, digest: string, by: Attribution): Promise<Finding> {
+  const { store, storeKey, place, clock } = parts;
+  const kept = keptHeads({ store, key: headsKey(storeKey), place, clock });
+  const finding = await kept.judge();
+  if (finding === undefined) {
+    throw new KmsError("NOT_FOUND", "there is nothing to accept: the store is not behind its heads file");
+  }
+  if (finding.digest !== digest) throw refusal(finding);
+  await store.acceptRollback(acceptance(finding, clock(), by));
+  kept.beginAnew();
+  await kept.write();
+  return finding;
+}

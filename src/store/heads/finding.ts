@@ -1,0 +1,105 @@
+/** What a store's standing to its heads file means: nothing, or a finding, which names what is gone and has a digest of its own. */
+import { createHash } from "node:crypto";
+import type { NotedHeads, Standing } from "../heads-store.ts";
+import type { HeadsFile } from "./generations.ts";
+import type { HeadsPlace } from "./heads-place.ts";
+
+export interface Finding {
+  code: "HEADS_MISSING" | "ROLLBACK_SUSPECTED";
+  /** One sentence, with some of what is gone, and what to do. */
+  message: string;
+  /** All that is gone, a line each. */
+  lost: readonly string[];
+  /** SHA-256 over the heads file and over how the store stands to it, lower-case hex: it accepts this finding and no other. */
+  digest: string;
+  /** The heads file's. */
+  sha256: string | undefined;
+}
+
+const named = 8;
+
+/** `standing` is that of the store to the file's content. */
+export function findingOf(place: HeadsPlace, file: HeadsFile, standing: Standing): Finding | undefined {
+  const { content, sha256 } = file;
+  const digest = digestOf(sha256, standing);
+  if (content === undefined || content.storeId !== standing.storeId) {
+    const what = whatIsMissing(place, file, standing);
+    if (what === undefined) return undefined;
+    const message = `${what}: nobody can tell whether the store was put back; put the file back, or, if the store is the right one, ${accepting(digest)}`;
+    return { code: "HEADS_MISSING", message, lost: [], digest, sha256 };
+  }
+  const lost = lostOf(content, standing);
+  if (lost.length === 0) return undefined;
+  const some = lost.slice(0, named).join("; ");
+  const more = lost.length > named ? `; and ${lost.length - named} more` : "";
+  const when = content.writtenAt.toISOString();
+  const message = `the store is behind what ${place.file} noted at ${when}, so it was put back or lost commits: ${some}${more}. Put the newer store back, or, if this one is to be used, ${accepting(digest)}`;
+  return { code: "ROLLBACK_SUSPECTED", message, lost, digest, sha256 };
+}
+
+function accepting(digest: string): string {
+  return `run fluo-kms accept-rollback ${digest}`;
+}
+
+function whatIsMissing({ file, required }: HeadsPlace, { sha256 }: HeadsFile, { headsSince }: Standing) {
+  if (sha256 !== undefined) return `the heads file ${file} is damaged, or is another store's`;
+  if (headsSince !== undefined) {
+    return `the heads file ${file} is gone, and the store has had one since ${headsSince.toISOString()}`;
+  }
+  return required ? `there is no heads file ${file}, and fluo.kms.audit.heads-file.required is true` : undefined;
+}
+
+/** A line for each thing that was durable and is not there; empty where the store is not behind. */
+export function lostOf(noted: NotedHeads, standing: Standing): string[] {
+  const lost = [
+    ...countLost(noted, standing),
+    ...standing.writers.map(
+      ({ noted: { writerId, sequence }, newest }) =>
+        `audit writer ${writerId} had written row ${sequence}, and ${newest >= sequence ? "has another there" : `its newest is ${newest}`}`,
+    ),
+    ...standing.logs.map(({ noted: { tenantId, number, size: noted }, size }) => {
+      const is = size === undefined ? "is gone" : size === noted ? "has others" : `has ${size}`;
+      return `log ${number} of tenant ${tenantId} had ${noted} entries, and ${is}`;
+    }),
+  ];
+  // Another replica may have changed a key since: its state alone is no proof.
+  return lost.length === 0 ? [] : [...lost, ...keysLost(standing)];
+}
+
+function countLost({ counted: noted }: NotedHeads, { counted }: Standing): string[] {
+  if (noted === undefined) return [];
+  const commits = counted?.commits ?? 0;
+  if (commits > noted.commits) return [];
+  if (commits < noted.commits) return [`it had ${noted.commits} commits, and has ${commits}`];
+  const isSame = isEqual(counted!.logHeads, noted.logHeads) && isEqual(counted!.auditHeads, noted.auditHeads);
+  return isSame ? [] : [`its commit ${commits} is another than was noted`];
+}
+
+function keysLost({ keys }: Standing): string[] {
+  return keys.map(({ noted: { tenantId, purpose, keyId, version, state: noted }, state }) => {
+    const is = state === undefined ? "is gone" : `is ${state}`;
+    return `${purpose} key ${keyId} of tenant ${tenantId}, version ${version}, was ${noted}, and ${is}`;
+  });
+}
+
+function digestOf(sha256: string | undefined, standing: Standing): string {
+  const { storeId, writersCounted, counted, writers, logs } = standing;
+  const told = [
+    "fluo-kms/v1/finding",
+    sha256 ?? null,
+    storeId,
+    writersCounted,
+    counted ? [counted.commits, hex(counted.logHeads), hex(counted.auditHeads)] : null,
+    writers.map(({ noted: { writerId, sequence }, newest }) => [writerId, sequence, newest]),
+    logs.map(({ noted: { tenantId, number, size: noted }, size }) => [tenantId, number, noted, size ?? null]),
+  ];
+  return createHash("sha256").update(JSON.stringify(told)).digest("hex");
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}

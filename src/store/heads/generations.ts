@@ -1,0 +1,110 @@
+/**
+ * A heads file on disk: two files that are written in turn, so that one is whole whatever happens to the other. The newest that is authentic
+ * counts. Files are written and synced outside of this thread and of the store's.
+ */
+import { createHash, type KeyObject } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { type FileHandle, open, rename, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { KmsError } from "../../errors.ts";
+import { step } from "../../failpoints.ts";
+import { decodeHeads, type HeadsContent, unprovenCommits } from "./heads-format.ts";
+
+/** What is there under a name. */
+export interface HeadsFile {
+  /** Of the generation that counts, or, if none is authentic, of all there is; undefined where there is none. Lower-case hex. */
+  sha256: string | undefined;
+  /** Undefined where there is none, or none that is authentic. */
+  content: HeadsContent | undefined;
+}
+
+const ownerOnly = 0o600;
+/** Several times what 1,000 members of each kind take: anything longer is no heads file. */
+const maxBytes = 4 * 1024 * 1024;
+
+/** Both files of a name. */
+export function generationsOf(path: string): [string, string] {
+  return [path, `${path}.1`];
+}
+
+/** STORE_UNAVAILABLE where a file is there and cannot be read. */
+export async function readHeads(path: string, key: KeyObject): Promise<HeadsFile> {
+  const all = (await Promise.all(generationsOf(path).map(bytesOf))).filter((bytes) => bytes !== undefined);
+  if (all.length === 0) return { sha256: undefined, content: undefined };
+  const authentic = all.flatMap((bytes) => {
+    const content = decodeHeads(bytes, key);
+    return content === undefined ? [] : [{ bytes, content }];
+  });
+  const newest = authentic.sort((a, b) => b.content.generation - a.content.generation)[0];
+  return { sha256: sha256(newest === undefined ? Buffer.concat(all) : newest.bytes), content: newest?.content };
+}
+
+async function bytesOf(file: string): Promise<Buffer | undefined> {
+  try {
+    const handle = await open(file, "r");
+    try {
+      const { size } = await handle.stat();
+      return size > maxBytes ? Buffer.alloc(0) : await handle.readFile();
+    } finally {
+      await handle.close();
+    }
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    const message = `the heads file ${file} cannot be read (${code}): let the service's user read it`;
+    throw new KmsError("STORE_UNAVAILABLE", message, { cause });
+  }
+}
+
+/** In place of the older of both files. It is on disk when this resolves; after an error it may be there, or not. */
+export async function writeHeads(path: string, generation: number, text: string): Promise<void> {
+  const draft = `${path}.new`;
+  const file = await open(draft, "w", ownerOnly);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  step("heads.drafted");
+  await rename(draft, generationsOf(path)[generation % 2]!);
+  step("heads.renamed");
+  await syncDirectory(dirname(path));
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  if (process.platform === "win32") return; // directories cannot be opened there
+  const directory: FileHandle = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/** Tells one state of the files from every other: each write makes another file. */
+export async function signatureOf(path: string): Promise<string> {
+  const stats = await Promise.all(
+    generationsOf(path).map((file) => stat(file, { bigint: true }).catch(() => undefined)),
+  );
+  return stats.map((each) => (each ? `${each.ino}:${each.mtimeNs}:${each.size}` : "none")).join();
+}
+
+/**
+ * The commits that the heads file of a SQLite store notes, before anybody can authenticate it; undefined where no generation can be read.
+ * `file` is the store's, whose real path has the heads file beside it, unless that is elsewhere.
+ */
+export function readNotedCommits(file: string, headsFile = `${file}-heads`): number | undefined {
+  const found = generationsOf(headsFile).flatMap((each) => {
+    try {
+      return unprovenCommits(readFileSync(each)) ?? [];
+    } catch {
+      return [];
+    }
+  });
+  return found.sort((a, b) => b.generation - a.generation)[0]?.commits;
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}

@@ -1,0 +1,58 @@
+/** Writes the heads file beside other processes of the same store, each of which adds to what the others wrote. */
+import type { KeyObject } from "node:crypto";
+import { mergeHeads } from "../head-notes.ts";
+import type { NotedHeads } from "../heads-store.ts";
+import { readHeads, signatureOf, writeHeads } from "./generations.ts";
+import { encodeHeads, type HeadsContent } from "./heads-format.ts";
+import { type HeadsPlace, whileAlone } from "./heads-place.ts";
+
+/** Each gives what the file holds then, and throws what the file system says, or STORE_UNAVAILABLE, where it cannot be written. */
+export interface HeadsWriter {
+  /** The first file of a store. One that another process wrote meanwhile goes on, unless what is there does not count. */
+  begin(first: Omit<HeadsContent, "generation">, isAnew: boolean): Promise<HeadsContent>;
+  /** `own` is what this process wrote last. */
+  goOn(own: HeadsContent, news: NotedHeads): Promise<HeadsContent>;
+}
+
+export interface HeadsWriterParts {
+  /** See `headsKey`. */
+  key: KeyObject;
+  place: HeadsPlace;
+  clock: () => Date;
+}
+
+export function headsWriter({ key, place, clock }: HeadsWriterParts): HeadsWriter {
+  /** Of the files as this process left them. */
+  let signature: string | undefined;
+
+  async function write(content: HeadsContent): Promise<HeadsContent> {
+    signature = undefined;
+    await writeHeads(place.file, content.generation, encodeHeads(content, key));
+    signature = await signatureOf(place.file);
+    return content;
+  }
+
+  function add(before: HeadsContent, news: NotedHeads): Promise<HeadsContent> {
+    const { generation } = before;
+    return write({ ...before, ...mergeHeads(before, news), generation: generation + 1, writtenAt: clock() });
+  }
+
+  async function withOthers(own: HeadsContent): Promise<HeadsContent> {
+    if (signature === (await signatureOf(place.file))) return own;
+    const { content: found } = await readHeads(place.file, key);
+    if (found?.storeId !== own.storeId) return own;
+    return { ...own, ...mergeHeads(own, found), generation: Math.max(own.generation, found.generation) };
+  }
+
+  return {
+    begin: (first, isAnew) =>
+      whileAlone(place, async () => {
+        const { content: found } = await readHeads(place.file, key);
+        if (!isAnew && found?.storeId === first.storeId) return add(found, first);
+        const generation = found?.generation ?? 0;
+        await write({ ...first, generation: generation + 1 });
+        return write({ ...first, generation: generation + 2 }); // both files, so that nothing is left of what was before
+      }),
+    goOn: (own, news) => whileAlone(place, async () => add(await withOthers(own), news)),
+  };
+}

@@ -1,0 +1,208 @@
+/**
+ * Keeps the heads file of a running service: written once a second in which something became durable. A file that cannot be written is told,
+ * and refuses no call; a store that is behind it makes the service not ready until that is accepted.
+ */
+import type { KeyObject } from "node:crypto";
+import { hasCode, invalidField, KmsError } from "../../errors.ts";
+import type { Attribution, AuditEvent } from "../audit-store.ts";
+import type { HeadsStore } from "../heads-store.ts";
+import { acceptanceOf } from "../acceptance.ts";
+import type { Finding } from "./finding.ts";
+import { headsKey } from "./heads-format.ts";
+import { type HeadsPlace, sharesFileSystem } from "./heads-place.ts";
+import { type KeptHeads, keptHeads } from "./kept-heads.ts";
+
+export interface Heads {
+  status(): HeadsStatus;
+  /** What health is to say. */
+  problems(): { status: "degraded" | "down"; notice: string }[];
+  /** What it does not protect from, for production to know. */
+  remarks(): string[];
+  /** Accepts the finding with this digest, with a row in the audit trail. INVALID_ARGUMENT where there is none, or another. */
+  accept(digest: string, by: Attribution): Promise<void>;
+  /** Writes what is left. Never rejects. */
+  close(): Promise<void>;
+}
+
+export interface HeadsStatus {
+  /** Empty where none is kept. */
+  file: string;
+  since: Date | undefined;
+  writtenAt: Date | undefined;
+  /** Commits that are noted; undefined where they are not counted. */
+  commits: number | undefined;
+  /** When the file was last as the store is, in milliseconds since 1970. */
+  currentAtMs: number;
+  /** Writes that failed since start. */
+  failures: number;
+  /** Why it is not written, or what it shows; empty if all is well. */
+  problem: string;
+  /** What the file does not protect from; empty if nothing. */
+  remark: string;
+}
+
+export interface HeadsParts {
+  store: HeadsStore;
+  storeKey: KeyObject;
+  /** Undefined where no file is kept. */
+  place: HeadsPlace | undefined;
+  clock: () => Date;
+  /** Told when `problems` has something else to say. */
+  changed(): void;
+  log: { error(details: object, message: string): void; info(message: string): void };
+  intervalMs?: number;
+}
+
+/** Throws a finding, or STORE_UNAVAILABLE where the file is there and cannot be read, before anything is written. */
+export async function startHeads({ place, ...parts }: HeadsParts): Promise<Heads> {
+  if (place === undefined) return noHeads;
+  const kept = keptHeads({ ...parts, place, key: headsKey(parts.storeKey) });
+  const finding = await kept.judge();
+  if (finding !== undefined) throw refusal(finding);
+  const remark = (await sharesFileSystem(place)) ? sharing(place) : "";
+  const keeper = keepHeads(kept, { ...parts, place, remark });
+  await keeper.write();
+  return keeper.heads;
+}
+
+export function refusal({ code, message }: Finding): KmsError {
+  return new KmsError(code, message);
+}
+
+const nothing = { file: "", since: undefined, writtenAt: undefined, commits: undefined, currentAtMs: 0, failures: 0 };
+
+const withoutFile = "no heads file is kept, so a store that is put back is not noticed: set fluo.kms.audit.heads-file";
+
+/** Of a store that has no heads file. */
+export const noHeads: Heads = {
+  status: () => ({ ...nothing, problem: "", remark: withoutFile }),
+  problems: () => [],
+  remarks: () => [sentence(withoutFile)],
+  async accept() {
+    throw invalidField("digest", "there is nothing to accept: this replica keeps no heads file");
+  },
+  async close() {},
+};
+
+function sharing({ file }: HeadsPlace): string {
+  return `${file} is on the file system of the store: what puts back both, as a snapshot of the volume does, is not noticed; fluo.kms.audit.heads-file can name a place elsewhere`;
+}
+
+type KeeperParts = Omit<HeadsParts, "place" | "storeKey"> & { place: HeadsPlace; remark: string };
+
+function keepHeads(kept: KeptHeads, { store, place, clock, changed, log, remark, intervalMs = 1_000 }: KeeperParts) {
+  let finding: Finding | undefined;
+  let [failure, failures]: [string | undefined, number] = [undefined, 0];
+  let currentAtMs = clock().getTime();
+  let timer: NodeJS.Timeout | undefined;
+  let isClosed = false;
+  let working = Promise.resolve();
+
+  /** One piece of work at a time. */
+  function inTurn(work: () => Promise<void>): Promise<void> {
+    const done = working.then(work);
+    working = done.catch(() => {});
+    return done;
+  }
+
+  async function look(): Promise<void> {
+    const begunAt = performance.now();
+    if (finding === undefined) await inTurn(note);
+    if (!isClosed) timer = setTimeout(look, Math.max(0, intervalMs - (performance.now() - begunAt))).unref();
+  }
+
+  async function note(): Promise<void> {
+    try {
+      finding = await kept.look();
+    } catch (error) {
+      // Health says that the store is away, and the next look asks again.
+      if (!hasCode(error, "STORE_UNAVAILABLE")) failed(error);
+      return;
+    }
+    if (finding === undefined) return write();
+    log.error({ code: finding.code, lost: finding.lost }, finding.message);
+    changed();
+  }
+
+  async function write(): Promise<void> {
+    try {
+      if (kept.isDue()) await kept.write();
+    } catch (error) {
+      return failed(error);
+    }
+    currentAtMs = clock().getTime();
+    if (failure === undefined) return;
+    failure = undefined;
+    log.info("the heads file is written again");
+    changed();
+  }
+
+  function failed(error: unknown): void {
+    failures += 1;
+    const why = reasonOf(error);
+    if (why === failure) return;
+    failure = why;
+    log.error({ err: error }, "the heads file cannot be written");
+    changed();
+  }
+
+  const heads: Heads = {
+    status() {
+      const problem = finding?.message ?? (failure === undefined ? "" : unwritten(place, failure));
+      return { file: place.file, ...written(kept), currentAtMs, failures, problem, remark };
+    },
+    problems: () => problemsOf(finding?.message, failure && unwritten(place, failure)),
+    remarks: () => (remark === "" ? [] : [sentence(remark)]),
+    accept: (digest, by) =>
+      inTurn(async () => {
+        await store.acceptRollback(acceptance(withDigest(finding, digest), clock(), by));
+        kept.beginAnew();
+        finding = undefined;
+        await write();
+        changed();
+      }),
+    async close() {
+      isClosed = true;
+      clearTimeout(timer);
+      if (finding === undefined) await inTurn(note);
+    },
+  };
+  timer = setTimeout(look, intervalMs).unref();
+  return { heads, write };
+}
+
+/** The audit row that accepts a finding. */
+export function acceptance({ digest, sha256 }: Finding, at: Date, by: Attribution): AuditEvent {
+  const detail = acceptanceOf({ digest }, sha256 === undefined ? [] : [sha256]);
+  const of = { tenantId: "", purpose: undefined, keyId: "", outcome: "OK", count: 1 };
+  return { at, ...by, ...of, action: "accept_rollback", detail };
+}
+
+function withDigest(finding: Finding | undefined, digest: string): Finding {
+  if (finding === undefined) throw invalidField("digest", "there is nothing to accept: the store is not behind");
+  if (finding.digest !== digest) throw invalidField("digest", "is not that of the finding that Status tells of");
+  return finding;
+}
+
+function written(kept: KeptHeads): Pick<HeadsStatus, "since" | "writtenAt" | "commits"> {
+  const { since, writtenAt, counted } = kept.content() ?? {};
+  return { since, writtenAt, commits: counted?.commits };
+}
+
+function problemsOf(finding: string | undefined, failure: string | undefined): ReturnType<Heads["problems"]> {
+  if (finding !== undefined) return [{ status: "down", notice: sentence(finding) }];
+  return failure === undefined ? [] : [{ status: "degraded", notice: sentence(failure) }];
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof KmsError) return error.message;
+  return (error as NodeJS.ErrnoException).code ?? "internal error, see the log";
+}
+
+function unwritten({ file }: HeadsPlace, why: string): string {
+  return `the heads file ${file} cannot be written (${why}), so a store that is put back may not be noticed`;
+}
+
+function sentence(text: string): string {
+  return `${text[0]!.toUpperCase()}${text.slice(1)}.`;
+}

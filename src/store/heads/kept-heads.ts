@@ -1,0 +1,122 @@
+/**
+ * The heads file of one store, as one process keeps it: judged before the store is used, begun, and written as the store goes on. What is
+ * written was durable before, and nothing in it is ever lowered, but by beginning anew.
+ */
+import type { KeyObject } from "node:crypto";
+import { step } from "../../failpoints.ts";
+import { mergeHeads, nothingNoted } from "../head-notes.ts";
+import type { HeadsStore, NotedHeads, Standing } from "../heads-store.ts";
+import { type Finding, findingOf } from "./finding.ts";
+import { readHeads } from "./generations.ts";
+import type { HeadsContent } from "./heads-format.ts";
+import type { HeadsPlace } from "./heads-place.ts";
+import { headsWriter } from "./heads-writer.ts";
+
+export interface KeptHeads {
+  /** What was written last, or read by `judge`; undefined before there was a file. */
+  content(): HeadsContent | undefined;
+  /**
+   * Compares the store with its heads file, and only reads both. A finding that a row of the audit trail accepts is none. Where there is no
+   * file, or one that does not count, the next `write` begins one.
+   */
+  judge(): Promise<Finding | undefined>;
+  /** Asks the store what became durable, and notes it for `write`. What the store has lost since is a finding, and nothing is noted then. */
+  look(): Promise<Finding | undefined>;
+  /** Whether something is noted that is not written. */
+  isDue(): boolean;
+  /** Throws what the file system says, or STORE_UNAVAILABLE, where it cannot be written; then it is still due. */
+  write(): Promise<void>;
+  /** The next `write` begins a new file, of the store as it is then. */
+  beginAnew(): void;
+}
+
+export interface KeptHeadsParts {
+  store: HeadsStore;
+  /** See `headsKey`. */
+  key: KeyObject;
+  place: HeadsPlace;
+  clock: () => Date;
+}
+
+/** What is compared at each look: what this process noted last stands for what it noted before. */
+const watched = { writers: 5, logs: 20 };
+
+export function keptHeads({ store, key, place, clock }: KeptHeadsParts): KeptHeads {
+  const writer = headsWriter({ key, place, clock });
+  let content: HeadsContent | undefined;
+  let news: NotedHeads = nothingNoted;
+  /** Whether there is a file to go on with; `anew` where the one that is there does not count. */
+  let begun: "yes" | "no" | "anew" = "no";
+  let isNotedInStore = place.database === undefined;
+
+  async function begin(): Promise<HeadsContent> {
+    const { storeId, counted } = await store.standing(nothingNoted);
+    const now = clock();
+    const first = { ...(await store.newestHeads()), storeId, counted, since: now, writtenAt: now };
+    return writer.begin(first, begun === "anew");
+  }
+
+  /** `standing` is that to the last of what was noted; where it is behind, all of it is compared. */
+  async function behind(noted: HeadsContent, standing: Standing): Promise<Finding | undefined> {
+    const last = { ...noted, ...lastOf(noted) };
+    if (findingOf(place, { sha256: "", content: last }, standing) === undefined) return undefined;
+    // The file may have been put back with the store: what this process knows counts.
+    const { sha256 } = await readHeads(place.file, key);
+    return findingOf(place, { sha256, content: noted }, await store.standing(noted));
+  }
+
+  return {
+    content: () => content,
+
+    async judge() {
+      const file = await readHeads(place.file, key);
+      const standing = await store.standing(file.content ?? nothingNoted);
+      isNotedInStore ||= standing.headsSince !== undefined;
+      const finding = findingOf(place, file, standing);
+      if (finding === undefined) {
+        content = file.content;
+        begun = content === undefined ? "no" : "yes";
+        return undefined;
+      }
+      begun = "anew"; // once it is accepted
+      const isAccepted = finding.sha256 !== undefined && (await store.acceptsHeads(finding.sha256));
+      return isAccepted ? undefined : finding;
+    },
+
+    async look() {
+      const known = begun === "yes" ? content : undefined;
+      const { news: taken, standing } = await store.takeHeads(lastOf(known));
+      const finding = known && (await behind(known, standing));
+      if (finding !== undefined) return finding;
+      news = mergeHeads(news, taken);
+      return undefined;
+    },
+
+    isDue() {
+      if (begun !== "yes" || content === undefined || !isNotedInStore) return true;
+      const { counted, writers, logs, keys } = news;
+      if (writers.length + logs.length + keys.length > 0) return true;
+      return counted !== undefined && counted.commits > (content.counted?.commits ?? 0);
+    },
+
+    async write() {
+      if (begun === "yes" && content !== undefined) content = await writer.goOn(content, news);
+      else content = await begin();
+      begun = "yes";
+      news = nothingNoted;
+      if (isNotedInStore) return;
+      step("heads.begun"); // a crash here leaves a file that the store does not know of, and the next start tells it
+      await store.noteHeadsFile(content.since);
+      isNotedInStore = true;
+    },
+
+    beginAnew() {
+      begun = "anew";
+    },
+  };
+}
+
+function lastOf(content: HeadsContent | undefined): NotedHeads {
+  const { counted, writers, logs } = content ?? nothingNoted;
+  return { counted, writers: writers.slice(-watched.writers), logs: logs.slice(-watched.logs), keys: [] };
+}

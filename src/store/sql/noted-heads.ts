@@ -1,0 +1,153 @@
+/** How a store stands to heads that were noted elsewhere, and what accepts that it is behind them. */
+import { acceptedBy } from "../acceptance.ts";
+import type { AuditHead } from "../audit-store.ts";
+import { mostNoted } from "../head-notes.ts";
+import type { CountedCommits, NotedHeads, NotedKey, NotedLog, Standing } from "../heads-store.ts";
+import type { KeyState } from "../key-record.ts";
+import { readCommits } from "./commits.ts";
+import type { Query, Row } from "./database.ts";
+import { headOf } from "./heads.ts";
+import type { RowMac } from "./row-mac.ts";
+import { authenticated, bytes, placeholders, valuesOf } from "./rows.ts";
+
+/** Names that one statement looks up. */
+const pageNames = 100;
+/** Audit rows in which a first heads file looks for writers. */
+const recentRows = 10_000;
+
+/** DATA_LOSS where the store key's row or the count of commits is not as it was written. Rows that are only compared are not authenticated. */
+export async function standingOf(query: Query, mac: RowMac, noted: NotedHeads): Promise<Standing> {
+  const [stored] = await query("select * from kms_store");
+  const store = authenticated(mac, "kms_store", stored ?? {}, "the store key");
+  const count = await readCommits(query, mac);
+  const counted: CountedCommits | undefined = count && {
+    commits: count.commits,
+    logHeads: count.sums.kms_logs,
+    auditHeads: count.sums.kms_audit_writers,
+  };
+  return {
+    storeId: String(store.store_id),
+    writersCounted: Number(store.writers),
+    counted,
+    headsSince: count?.headsSince,
+    writers: await writersBehind(query, noted.writers),
+    logs: await logsBehind(query, noted.logs),
+    keys: await keysElsewise(query, noted.keys),
+  };
+}
+
+async function writersBehind(query: Query, noted: readonly AuditHead[]): Promise<Standing["writers"]> {
+  const rows = await found(query, noted, {
+    text: (names) => `select writer_id, sequence, mac from kms_audit where (writer_id, sequence) in (values ${names})`,
+    name: ({ writerId, sequence }) => [writerId, sequence],
+  });
+  const macs = new Map(rows.map((row) => [`${row.writer_id}/${row.sequence}`, bytes(row.mac)]));
+  const gone = noted.filter(({ writerId, sequence, mac }) => !isSame(macs.get(`${writerId}/${sequence}`), mac));
+  const behind: Standing["writers"] = [];
+  for (const each of gone) {
+    const text = "select max(sequence) as newest from kms_audit where writer_id = ?1";
+    const [row] = await query(text, each.writerId);
+    behind.push({ noted: each, newest: Number(row?.newest ?? 0) });
+  }
+  return behind;
+}
+
+async function logsBehind(query: Query, noted: readonly NotedLog[]): Promise<Standing["logs"]> {
+  const rows = await found(query, noted, {
+    text: (names) =>
+      `select tenant_id, number, size, root from kms_logs where (tenant_id, number) in (values ${names})`,
+    name: ({ tenantId, number }) => [tenantId, number],
+  });
+  const heads = new Map(rows.map((row) => [`${row.tenant_id}/${row.number}`, row]));
+  return noted.flatMap((each) => {
+    const head = heads.get(`${each.tenantId}/${each.number}`);
+    const size = head && Number(head.size);
+    const isThere =
+      size !== undefined && (size > each.size || (size === each.size && isSame(bytes(head?.root), each.root)));
+    return isThere ? [] : [{ noted: each, size }];
+  });
+}
+
+async function keysElsewise(query: Query, noted: readonly NotedKey[]): Promise<Standing["keys"]> {
+  const states = new Map<string, KeyState>();
+  for (let start = 0; start < noted.length; start += pageNames) {
+    const ids = noted.slice(start, start + pageNames).map(({ keyId }) => keyId);
+    const text = `select key_id, state from kms_keys where key_id in (${placeholders(ids.length)})`;
+    for (const row of await query(text, ...ids)) states.set(String(row.key_id), row.state as KeyState);
+  }
+  return noted.flatMap((each) => {
+    const state = states.get(each.keyId);
+    return state === each.state ? [] : [{ noted: each, state }];
+  });
+}
+
+interface Lookup<T> {
+  text(names: string): string;
+  /** A text and a whole number. */
+  name(each: T): [string, number];
+}
+
+async function found<T>(query: Query, all: readonly T[], { text, name }: Lookup<T>): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (let start = 0; start < all.length; start += pageNames) {
+    const some = all.slice(start, start + pageNames);
+    // PostgreSQL takes a parameter in a list of values for text.
+    const pairs = some.map((_, index) => `(?${2 * index + 1}, cast(?${2 * index + 2} as bigint))`);
+    rows.push(...(await query(text(pairs.join(", ")), ...some.flatMap(name))));
+  }
+  return rows;
+}
+
+/** What is not authentic is left out: it has problems of its own. */
+export async function newestHeads(query: Query, mac: RowMac): Promise<NotedHeads> {
+  const writers = await query(
+    `select * from kms_audit_writers where writer_id in (
+       select writer_id from (select writer_id from kms_audit order by id desc limit ${recentRows}) as newest
+     ) limit ${mostNoted}`,
+  );
+  const logs = await query(`select * from kms_logs order by changed_at desc limit ${mostNoted}`);
+  return {
+    counted: undefined,
+    writers: writers.filter((row) => isAuthentic(mac, row)).map(headOfWriter),
+    logs: logs.reverse().flatMap((row) => {
+      try {
+        const { tenantId, number, size, root } = headOf(mac, row);
+        return [{ tenantId, number, size, root }];
+      } catch {
+        return [];
+      }
+    }),
+    keys: [],
+  };
+}
+
+function isAuthentic(mac: RowMac, row: Row): boolean {
+  return mac.matches(row.mac, "kms_audit_writers", valuesOf("kms_audit_writers", row));
+}
+
+function headOfWriter(row: Row): AuditHead {
+  return { writerId: String(row.writer_id), sequence: Number(row.sequence), mac: bytes(row.head) };
+}
+
+/** See HeadsStore.acceptsHeads. */
+export async function isAccepted(query: Query, mac: RowMac, sha256: string): Promise<boolean> {
+  const rows = await query(
+    "select * from kms_audit where action in ('restore', 'accept_rollback') and outcome = 'OK' and detail is not null",
+  );
+  for (const row of rows.filter(({ detail }) => acceptedBy(String(detail)).includes(sha256))) {
+    if (await isOfItsChain(query, mac, row)) return true;
+  }
+  return false;
+}
+
+/** Whether a row has the HMAC that its writer gave it. The row before it is as it is stored: it need not be whole for that. */
+async function isOfItsChain(query: Query, mac: RowMac, row: Row): Promise<boolean> {
+  const text = "select mac from kms_audit where writer_id = ?1 and sequence = ?2";
+  const [before] = await query(text, row.writer_id!, Number(row.sequence) - 1);
+  const previous = before === undefined ? new Uint8Array() : bytes(before.mac);
+  return mac.matches(row.mac, "kms_audit", [...valuesOf("kms_audit", row), previous]);
+}
+
+function isSame(a: Uint8Array | undefined, b: Uint8Array): boolean {
+  return a !== undefined && Buffer.compare(a, b) === 0;
+}

@@ -1,0 +1,182 @@
+/** A store that is put back, as an operator meets it: the refused start, what accepts it, and restores on one replica and on three. */
+import { cpSync, existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Health } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { directory } from "../../support/config-fixture.ts";
+import { type Place, place, sqlitePlace } from "../../support/cli-store-fixture.ts";
+import { copiedRows } from "../../support/heads-fixture.ts";
+import { type PostgresServer, postgresAvailable, startPostgres } from "../../support/postgres-server.ts";
+import { failureOf } from "../../support/running-service.ts";
+import { beginProcess, type ServiceProcess, startProcess } from "../../support/service-process.ts";
+
+const patience = 240_000;
+const killAt = join(import.meta.dirname, "../../crash/kill-at.ts");
+
+const serve = ({ env }: Pick<Place, "env">) => startProcess(env);
+const key = ({ client }: ServiceProcess, tenantId: string) => client.generateDataKey({ tenantId });
+
+/** What a start that is refused prints. */
+async function refusedStart({ env }: Pick<Place, "env">): Promise<string> {
+  const { ended, serving } = beginProcess(env, {});
+  serving.catch(() => {});
+  const { code, err } = await ended;
+  expect(code).toBe(1);
+  return err;
+}
+
+function digestIn(text: string): string {
+  return /accept-rollback ([0-9a-f]{64})/.exec(text)![1]!;
+}
+
+describe("a SQLite store", { timeout: patience }, () => {
+  it("that is put back is refused, told by check, and used once that is accepted, by its digest alone", async () => {
+    const where = sqlitePlace();
+    const file = (where.settings as { file: string }).file;
+    const first = await serve(where);
+    await key(first, "acme");
+    await first.end();
+    const kept = join(where.directory, "kept.db");
+    cpSync(file, kept);
+    const second = await serve(where);
+    await key(second, "globex");
+    await second.end();
+    const putBack = () => {
+      for (const end of ["-wal", "-shm"]) rmSync(file + end, { force: true });
+      cpSync(kept, file);
+    };
+    putBack();
+    const said = await refusedStart(where);
+    expect(said).toContain("did not start: the store is behind what");
+    expect(said).toMatch(/data key [0-9a-f]{32} of tenant globex, version 1, was ACTIVE, and is gone/);
+    const { code, answer } = await where.json("check");
+    expect(code).toBe(1);
+    expect(answer.problems).toMatchObject([{ kind: "rollback", what: expect.stringContaining(digestIn(said)) }]);
+
+    const wrong = await where.run("accept-rollback", "0".repeat(64));
+    expect(wrong).toMatchObject({ code: 1, err: expect.stringContaining(digestIn(said)) });
+    const accepted = await where.run("accept-rollback", digestIn(said));
+    expect(accepted).toMatchObject({ code: 0, out: expect.stringContaining("of tenant globex") });
+    const again = await where.run("accept-rollback", digestIn(said));
+    expect(again).toMatchObject({ code: 1, err: expect.stringContaining("there is nothing to accept") });
+    expect((await where.json("check")).answer.problems).toEqual([]);
+    const third = await serve(where);
+    const { heads, notices } = await third.client.status({});
+    expect(heads).toMatchObject({ file: `${file}-heads`, problem: "", remark: expect.stringContaining("file system") });
+    expect(notices.join()).not.toContain("put back");
+    await key(third, "initech");
+    await third.end();
+
+    putBack();
+    const next = await refusedStart(where);
+    expect(next).toContain("initech");
+    expect((await where.run("accept-rollback", digestIn(said))).code).toBe(1);
+  });
+
+  it("that is restored is used with its heads file or without, and what the backup lacks is told", async () => {
+    const where = sqlitePlace();
+    const file = (where.settings as { file: string }).file;
+    const first = await serve(where);
+    await key(first, "acme");
+    const backup = join(where.directory, "backup.db");
+    expect((await where.run("backup", backup)).code).toBe(0);
+    await key(first, "globex");
+    await first.end();
+    for (const end of ["", "-wal", "-shm"]) rmSync(file + end, { force: true });
+    const { code, out } = await where.run("restore", backup);
+    expect(code).toBe(0);
+    expect(out).toMatch(/lost: data key [0-9a-f]{32} of tenant globex, version 1, was ACTIVE, and is gone/);
+    expect((await where.json("check")).answer.problems).toEqual([]);
+    for (let starts = 0; starts < 2; starts += 1) await (await serve(where)).end();
+
+    const elsewhere = sqlitePlace("elsewhere.db");
+    cpSync(where.masterKeyFile, elsewhere.masterKeyFile);
+    expect((await elsewhere.run("restore", backup)).code).toBe(0);
+    await (await serve(elsewhere)).end();
+    expect(existsSync(join(elsewhere.directory, "elsewhere.db-heads"))).toBe(true);
+    expect((await elsewhere.run("restore", "--heads", "none", backup)).code).toBe(2);
+  });
+
+  it.each(["heads.drafted:1", "heads.renamed:1", "heads.renamed:2", "heads.begun:1", "heads.drafted:3"])(
+    "starts after a crash at %s",
+    async (step) => {
+      const where = sqlitePlace();
+      const killed = beginProcess({ ...where.env, FLUO_CRASH_AT: step }, { preload: [killAt] });
+      killed.serving.then((service) => key(service, "acme")).catch(() => {});
+      expect((await killed.ended).err).toContain("killed at heads.");
+      for (let starts = 0; starts < 2; starts += 1) {
+        const service = await serve(where);
+        await key(service, "globex");
+        await service.end();
+      }
+    },
+  );
+});
+
+describe.runIf(postgresAvailable())("a PostgreSQL store", { timeout: patience }, () => {
+  let server: PostgresServer;
+  beforeAll(async () => {
+    server = await startPostgres();
+  }, 60_000);
+  afterAll(() => server.close());
+
+  it("that is put back under a service makes it not ready until AcceptRollback", async () => {
+    const path = directory();
+    const url = await server.createDatabase();
+    const where = place(path, { name: "postgres", url, maxConnections: 4 });
+    const heads = { FLUO_KMS_AUDIT_HEADS_FILE: join(path, "heads") };
+    const service = await startProcess({ ...where.env, ...heads });
+    await key(service, "acme");
+    const copy = await copiedRows(url);
+    await key(service, "globex");
+    const written = async () => (await service.client.status({})).heads?.writtenAt;
+    const before = await written();
+    await expect.poll(written, { timeout: 20_000 }).not.toEqual(before);
+    await copy.putBack();
+    const down = async () => (await service.client.status({})).heads?.problem;
+    await expect.poll(down, { timeout: 20_000 }).toContain("accept-rollback");
+    const { status, notices } = await service.client.status({});
+    expect(status).toBe(Health.DOWN);
+    const digest = digestIn(notices.join());
+    const wrong = await failureOf(service.client.admin.acceptRollback({ digest: "0".repeat(64) }));
+    expect(wrong).toMatchObject({ reason: "INVALID_ARGUMENT", fields: ["digest"] });
+    await service.client.admin.acceptRollback({ digest, requestId: "r1" });
+    expect(await down()).toBe("");
+    const rows = (await service.client.admin.listAuditEvents({ pageSize: 1000 })).events;
+    expect(rows.filter(({ action }) => action === "accept_rollback")).toMatchObject([
+      { requestId: "r1", outcome: "OK" },
+    ]);
+    const isUp = async () => (await service.client.status({})).status;
+    await expect.poll(isUp, { timeout: 20_000 }).toBe(Health.OPERATIONAL);
+    await key(service, "globex");
+    await service.end();
+  });
+
+  it("that is restored under three replicas needs the heads file of each", async () => {
+    const path = directory();
+    const at = async () => place(path, { name: "postgres", url: await server.createDatabase(), maxConnections: 4 });
+    const headsOf = (replica: number) => join(path, `heads-${replica}`);
+    const replica = ({ env }: Place, n: number): Place["env"] => ({ ...env, FLUO_KMS_AUDIT_HEADS_FILE: headsOf(n) });
+    const old = await at();
+    const backup = join(path, "backup.db");
+    const services: ServiceProcess[] = [];
+    for (const n of [1, 2, 3]) services.push(await startProcess(replica(old, n)));
+    await key(services[0]!, "acme");
+    expect((await old.run("backup", backup)).code).toBe(0);
+    for (const [n, service] of services.entries()) await key(service, `t${n + 1}`);
+    for (const service of services) await service.end();
+
+    const fresh = await at();
+    fresh.env.FLUO_KMS_AUDIT_HEADS_FILE = headsOf(1);
+    const { code, out } = await fresh.run("restore", "--heads", headsOf(2), backup);
+    expect(code).toBe(0);
+    expect(out).toMatch(/lost: .*of tenant t1,/);
+    expect(out).toMatch(/lost: .*of tenant t2,/);
+    for (const n of [1, 2]) await (await startProcess(replica(fresh, n))).end();
+    const said = await refusedStart({ env: replica(fresh, 3) });
+    expect(said).toMatch(/of tenant t3, version 1, was ACTIVE, and is gone/);
+    fresh.env.FLUO_KMS_AUDIT_HEADS_FILE = headsOf(3);
+    expect((await fresh.run("accept-rollback", digestIn(said))).code).toBe(0);
+    await (await startProcess(replica(fresh, 3))).end();
+  });
+});

@@ -1,0 +1,290 @@
+import { cpSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { KmsError } from "../../../src/errors.ts";
+import { acceptanceOf } from "../../../src/store/acceptance.ts";
+import type { Store } from "../../../src/store/store.ts";
+import {
+  type HeadsWorld,
+  postgresWorld,
+  type Run,
+  removeHeads,
+  sqliteWorld,
+  use,
+} from "../../support/heads-fixture.ts";
+import { grown, newLog } from "../../support/log-store-fixture.ts";
+import { thrownBy } from "../../support/matchers.ts";
+import { type PostgresServer, postgresAvailable, startPostgres } from "../../support/postgres-server.ts";
+import { addKey } from "../../support/store-fixture.ts";
+
+let server: PostgresServer | undefined;
+beforeAll(async () => {
+  if (postgresAvailable()) server = await startPostgres();
+}, 60_000);
+afterAll(() => server?.close());
+
+const worlds: [string, () => HeadsWorld | Promise<HeadsWorld>][] = [
+  ["SQLite", sqliteWorld],
+  ...(postgresAvailable() ? [["PostgreSQL", () => postgresWorld(server!)] as [string, () => Promise<HeadsWorld>]] : []),
+];
+
+const by = { actor: "ann", requestId: "" };
+
+describe.each(worlds)("the heads file of %s", (name, make) => {
+  const isSqlite = name === "SQLite";
+  let world: HeadsWorld;
+  beforeEach(async () => {
+    world = await make();
+  });
+
+  /** A run of the service, from its start to its end in order. */
+  async function during(work: (store: Store, run: Run) => Promise<unknown>): Promise<void> {
+    const run = await world.start();
+    await work(run.store, run);
+    await run.end();
+  }
+
+  const refusal = async () => (await thrownBy(() => world.start())) as KmsError;
+
+  function digestIn({ message }: { message: string }): string {
+    return /accept-rollback ([0-9a-f]{64})/.exec(message)![1]!;
+  }
+
+  /** A store with a key and an entry in a log, of before and of after it was copied, and put back. */
+  async function putBackOne(): Promise<void> {
+    await during((store) => Promise.all([addKey(store), store.createLog(newLog())]));
+    const copy = await world.copied();
+    await during(async (store) => {
+      await addKey(store, { tenantId: "globex", keyId: "0".repeat(32) });
+      await store.appendLog(grown(newLog(), 3));
+    });
+    await copy.putBack();
+  }
+
+  it("is made by the first start, for its owner alone, and gone on with by the next", async () => {
+    let since: Date | undefined;
+    await during(async (store, { heads }) => {
+      since = heads.status().since;
+      expect(since).toBeInstanceOf(Date);
+      await addKey(store);
+    });
+    expect(statSync(world.place.file).mode & 0o777).toBe(0o600);
+    await during(async (_store, { heads }) => {
+      expect(heads.status()).toMatchObject({ since, problem: "" });
+      expect(heads.problems()).toEqual([]);
+    });
+  });
+
+  it("finds a store that was put back, names what is gone, and leaves both as they are", async () => {
+    await putBackOne();
+    const before = [world.place.file, `${world.place.file}.1`].map((file) => readFileSync(file, "utf8"));
+    const { code, message } = await refusal();
+    expect(code).toBe("ROLLBACK_SUSPECTED");
+    expect(message).toContain(`data key ${"0".repeat(32)} of tenant globex, version 1, was ACTIVE, and is gone`);
+    expect(message).toContain("log 1 of tenant acme had 3 entries, and has 0");
+    if (isSqlite) expect(message).toMatch(/it had \d+ commits, and has \d+/);
+    expect([world.place.file, `${world.place.file}.1`].map((file) => readFileSync(file, "utf8"))).toEqual(before);
+    expect(digestIn(await refusal())).toBe(digestIn({ message }));
+  });
+
+  it("finds a store of which appends to a log alone are gone", async () => {
+    await during((store) => store.createLog(newLog()));
+    const [early] = await world.sql("select * from kms_logs");
+    await during((store) => store.appendLog(grown(newLog(), 300)));
+    const { size, root, frontier, changed_at, mac } = early!;
+    const set = "update kms_logs set size = ?1, root = ?2, frontier = ?3, changed_at = ?4, mac = ?5 where number = 1";
+    await world.sql(set, size!, root!, frontier!, changed_at!, mac!);
+    for (const table of ["entries", "hashes"]) await world.sql(`delete from kms_log_${table}`);
+    const { code, message } = await refusal();
+    expect(code).toBe("ROLLBACK_SUSPECTED");
+    expect(message).toContain("log 1 of tenant acme had 300 entries, and has 0");
+  });
+
+  it("finds a store that went on from where it was put back, as far as it was or further", async () => {
+    await during((store) => store.appendAudit([use()]));
+    const copy = await world.copied();
+    await during((store) => store.appendAudit([use()]));
+    await copy.putBack();
+    const other = await world.unlocked();
+    for (let more = 0; more < 5; more += 1) {
+      expect((await refusal()).code).toBe("ROLLBACK_SUSPECTED");
+      await other.appendAudit([use()]);
+    }
+    await other.close();
+  });
+
+  it("is believed by one of its generations, and missed where both are damaged", async () => {
+    await putBackOne();
+    const { file } = world.place;
+    const flip = (path: string) => {
+      const bytes = readFileSync(path);
+      bytes[bytes.length >> 1]! ^= 1;
+      writeFileSync(path, bytes);
+    };
+    const generation = (path: string) => JSON.parse(readFileSync(path, "utf8")).generation as number;
+    const [newest, older] = generation(file) > generation(`${file}.1`) ? [file, `${file}.1`] : [`${file}.1`, file];
+    flip(older!);
+    expect((await refusal()).code).toBe("ROLLBACK_SUSPECTED");
+    flip(newest!);
+    const { code, message } = await refusal();
+    expect(code).toBe("HEADS_MISSING");
+    expect(message).toContain(`${file} is damaged, or is another store's`);
+  });
+
+  it("is missed where another store's lies in its place", async () => {
+    await during((store) => addKey(store));
+    const other = await make();
+    await (await other.start()).end();
+    removeHeads(world.place);
+    for (const end of ["", ".1"]) cpSync(other.place.file + end, world.place.file + end);
+    expect((await refusal()).code).toBe("HEADS_MISSING");
+  });
+
+  it("accepts what an authentic row of the trail names, and no finding after it", async () => {
+    await putBackOne();
+    const copy = await world.copied();
+    const found = await refusal();
+    const sha256 = async (digest: string, files: string[]) => {
+      const store = await world.unlocked();
+      await store.acceptRollback({ ...use(), action: "accept_rollback", detail: acceptanceOf({ digest }, files) });
+      await store.close();
+    };
+    const accepted = await shaOfNewest(world.place.file);
+    await sha256(digestIn(found), ["0".repeat(64)]);
+    expect((await refusal()).code).toBe("ROLLBACK_SUSPECTED");
+    await sha256(digestIn(found), [accepted]);
+    await world.sql("update kms_audit set actor = 'eve' where detail is not null");
+    expect((await refusal()).code).toBe("ROLLBACK_SUSPECTED");
+    await world.sql("update kms_audit set actor = 'ann' where detail is not null");
+    await during((store) => addKey(store, { tenantId: "initech" }));
+    await during(async () => {});
+    await copy.putBack();
+    const again = await refusal();
+    expect(again.code).toBe("ROLLBACK_SUSPECTED");
+    expect(digestIn(again)).not.toBe(digestIn(found));
+  });
+
+  it("cannot be written for a while: that is told, refuses nothing, and is made good", async () => {
+    const run = await world.start({ intervalMs: 5 });
+    await addKey(run.store);
+    const { file } = world.place;
+    const { mkdirSync, rmdirSync, rmSync } = await import("node:fs");
+    rmSync(`${file}.new`, { force: true });
+    mkdirSync(`${file}.new`);
+    await addKey(run.store, { tenantId: "globex" });
+    await expect.poll(() => run.heads.problems()).toMatchObject([{ status: "degraded" }]);
+    await expect.poll(() => run.heads.status().problem).toContain("EISDIR"); // a write that was under way may say another
+    await addKey(run.store, { tenantId: "initech" });
+    rmdirSync(`${file}.new`);
+    await expect.poll(() => run.heads.problems()).toEqual([]);
+    await run.end();
+    expect(JSON.stringify(await newestOf(file))).toContain("initech");
+  });
+
+  it("writes nothing while nothing changes", async () => {
+    await during((store) => addKey(store));
+    const run = await world.start();
+    const before = await newestOf(world.place.file);
+    await run.heads.close();
+    await run.heads.close();
+    expect((await newestOf(world.place.file)).generation).toBe(before.generation);
+    await run.end();
+  });
+
+  it("has what two processes with one store wrote, and is never lowered", async () => {
+    const [first, second] = [await world.start({ intervalMs: 3 }), await world.start({ intervalMs: 3 })];
+    for (let at = 0; at < 20; at += 1) {
+      await Promise.all([first, second].map(({ store }, n) => addKey(store, { tenantId: `t${n}-${at}` })));
+    }
+    const heads = await Promise.all([first, second].map(({ store }) => store.auditHead()));
+    await first.end();
+    const before = await newestOf(world.place.file);
+    await second.end();
+    const after = await newestOf(world.place.file);
+    for (const { writerId, sequence } of heads.map((head) => head!)) {
+      expect(after.writers).toContainEqual(expect.objectContaining({ writer_id: writerId, sequence }));
+    }
+    expect(after.keys).toHaveLength(40);
+    expect(after.commits ?? 0).toBeGreaterThanOrEqual(before.commits ?? 0);
+    await during(async () => {});
+  });
+
+  it.runIf(isSqlite)("is missed where it is gone, as the store knows that there was one", async () => {
+    await during((store) => addKey(store));
+    removeHeads(world.place);
+    const { code, message } = await refusal();
+    expect(code).toBe("HEADS_MISSING");
+    expect(message).toContain("is gone, and the store has had one since");
+  });
+
+  it.skipIf(isSqlite)("is begun where it is gone, unless it is required", async () => {
+    await during((store) => addKey(store));
+    removeHeads(world.place);
+    const required = (await thrownBy(() => world.start({ required: true }))) as KmsError;
+    expect(required.code).toBe("HEADS_MISSING");
+    await during(async (store) => {
+      await expect.poll(() => newestOf(world.place.file)).toMatchObject({ writers: [{ sequence: 1 }] });
+      await addKey(store);
+    });
+    await (await world.start({ required: true })).end();
+  });
+
+  it.skipIf(isSqlite)("of another replica is as good as its own", async () => {
+    const other = { ...world.place, file: `${world.place.file}-2`, lock: `${world.place.file}-2.lock` };
+    await during((store) => addKey(store));
+    await (await world.start(other)).end();
+    const copy = await world.copied();
+    await during((store) => addKey(store, { tenantId: "globex" }));
+    for (const end of ["", ".1"]) cpSync(world.place.file + end, other.file + end);
+    await (await world.start(other)).end();
+    await copy.putBack();
+    expect(((await thrownBy(() => world.start(other))) as KmsError).code).toBe("ROLLBACK_SUSPECTED");
+  });
+
+  it.skipIf(isSqlite)(
+    "finds a store that is put back while the service runs, and goes on once that is accepted",
+    async () => {
+      const run = await world.start({ intervalMs: 5 });
+      await addKey(run.store);
+      const copy = await world.copied();
+      await addKey(run.store, { tenantId: "globex" });
+      await run.store.appendAudit([use()]);
+      await expect.poll(async () => (await newestOf(world.place.file)).keys).toHaveLength(2);
+      await copy.putBack();
+      await expect.poll(() => run.heads.problems()).toMatchObject([{ status: "down" }]);
+      expect(run.heads.status().problem).toContain("of tenant globex, version 1, was ACTIVE, and is gone");
+      expect(await thrownBy(() => run.store.appendAudit([use()]))).toBeKmsError("DATA_LOSS");
+      expect(await thrownBy(() => run.heads.accept("0".repeat(64), by))).toBeKmsError("INVALID_ARGUMENT", "digest");
+      const digest = digestIn({ message: run.heads.status().problem });
+      await run.heads.accept(digest, by);
+      expect(run.heads.problems()).toEqual([]);
+      expect(await thrownBy(() => run.heads.accept(digest, by))).toBeKmsError("INVALID_ARGUMENT", "digest");
+      await run.store.appendAudit([use()]);
+      const accepted = (await run.store.auditEvents({ limit: 100 })).filter(
+        ({ action }) => action === "accept_rollback",
+      );
+      expect(accepted).toMatchObject([{ actor: "ann", outcome: "OK", detail: expect.stringContaining(digest) }]);
+      await run.end();
+      await during(async () => {});
+    },
+  );
+});
+
+interface Written {
+  generation: number;
+  commits: number | null;
+  writers: { writer_id: string; sequence: number }[];
+  keys: unknown[];
+}
+
+async function newestOf(file: string): Promise<Written> {
+  const all = [file, `${file}.1`].map((each) => JSON.parse(readFileSync(each, "utf8")) as Written);
+  return all.sort((a, b) => b.generation - a.generation)[0]!;
+}
+
+async function shaOfNewest(file: string): Promise<string> {
+  const { createHash } = await import("node:crypto");
+  const { generation } = await newestOf(file);
+  return createHash("sha256")
+    .update(readFileSync(generation % 2 === 0 ? file : `${file}.1`))
+    .digest("hex");
+}

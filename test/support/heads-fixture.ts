@@ -1,0 +1,124 @@
+/** A store with its heads file, as one run of the service after the other has it; and the ways in which a store is put back. */
+import { createSecretKey, randomBytes, type KeyObject } from "node:crypto";
+import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pg from "pg";
+import type { AuditEvent } from "../../src/store/audit-store.ts";
+import { type Heads, startHeads } from "../../src/store/heads/keeper.ts";
+import { type HeadsPlace, placeOf } from "../../src/store/heads/heads-place.ts";
+import type { Store } from "../../src/store/store.ts";
+import type { PostgresServer } from "./postgres-server.ts";
+import { type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "./store-fixture.ts";
+
+export interface HeadsWorld extends Backdoor {
+  place: HeadsPlace;
+  /** Opens the store and judges it, as a start of the service does. Closes it again where that is refused. */
+  start(changes?: Partial<HeadsPlace> & { intervalMs?: number }): Promise<Run>;
+  /** Opens the store as somebody does who knows of no heads file. */
+  unlocked(): Promise<Store>;
+  /** The database as it is now, to be put back while nobody has it open. */
+  copied(): Promise<{ putBack(): Promise<void> }>;
+}
+
+export interface Run {
+  store: Store;
+  heads: Heads;
+  log: string[];
+  /** Ends heads and store in order. */
+  end(): Promise<void>;
+}
+
+const event = { actor: "ann", action: "encrypt_pii", tenantId: "acme", purpose: "data", keyId: "" } as const;
+
+/** A use, as the audit trail has it. */
+export function use(): AuditEvent {
+  return { ...event, at: new Date(), outcome: "OK", requestId: "", count: 1 };
+}
+
+export function sqliteWorld(): HeadsWorld {
+  const door = sqliteBackdoor();
+  const { file } = door;
+  return world(door, placeOf({ name: "sqlite", file }, { file: undefined, required: false })!, async () => {
+    const kept = join(mkdtempSync(join(tmpdir(), "fluo-kms-copy-")), "kms.db");
+    cpSync(file, kept);
+    return {
+      async putBack() {
+        for (const end of ["-wal", "-shm"]) rmSync(file + end, { force: true });
+        cpSync(kept, file);
+      },
+    };
+  });
+}
+
+export async function postgresWorld(server: PostgresServer): Promise<HeadsWorld> {
+  const door = await postgresBackdoor(server);
+  const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-heads-")), "replica-heads");
+  const place = placeOf({ name: "postgres", url: door.url, maxConnections: 4 }, { file, required: false })!;
+  return world(door, place, () => copiedRows(door.url));
+}
+
+/** Every row of every table, as a dump has them. It may be put back while services are connected. */
+export async function copiedRows(url: string): Promise<{ putBack(): Promise<void> }> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  const { rows: names } = await client.query("select tablename from pg_tables where schemaname = 'public'");
+  const tables = new Map<string, unknown[]>();
+  for (const { tablename } of names) {
+    tables.set(tablename, (await client.query(`select to_jsonb(t) as row from ${tablename} t`)).rows);
+  }
+  await client.end();
+  return {
+    async putBack() {
+      const back = new pg.Client({ connectionString: url });
+      await back.connect();
+      await back.query("begin");
+      for (const [table, rows] of tables) {
+        await back.query(`delete from ${table}`);
+        for (const { row } of rows as { row: unknown }[]) {
+          const from = `from jsonb_populate_record(null::${table}, $1)`;
+          await back.query(`insert into ${table} overriding system value select * ${from}`, [row]);
+        }
+      }
+      await back.query("commit");
+      await back.end();
+    },
+  };
+}
+
+function world(door: Backdoor, place: HeadsPlace, copied: HeadsWorld["copied"]): HeadsWorld {
+  const key = createSecretKey(randomBytes(32));
+  return {
+    ...door,
+    place,
+    copied,
+    unlocked: async () => unlocked(await door.open(), key),
+    start: async (changes) => run(await unlocked(await door.open(), key), key, { ...place, ...changes }),
+  };
+}
+
+async function run(
+  store: Store,
+  storeKey: KeyObject,
+  { intervalMs = 60_000, ...place }: HeadsPlace & { intervalMs?: number },
+): Promise<Run> {
+  const log: string[] = [];
+  try {
+    const heads = await startHeads({
+      ...{ store, storeKey, place, intervalMs, clock: () => new Date(), changed() {} },
+      log: { error: (_details, message) => log.push(message), info: (message) => log.push(message) },
+    });
+    const end = async () => {
+      await heads.close();
+      await store.close();
+    };
+    return { store, heads, log, end };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+export function removeHeads({ file }: HeadsPlace): void {
+  for (const each of [file, `${file}.1`]) if (existsSync(each)) rmSync(each);
+}
