@@ -5,19 +5,19 @@
 import { randomBytes } from "node:crypto";
 import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { publicKeyOf } from "../../src/crypto/ed25519.ts";
-import { type RowMac, rowMac } from "../../src/store/sql/row-mac.ts";
+import { type RowMac, rowMac } from "../../src/store/sql/rows/row-mac.ts";
 import type { KeyRecord, Purpose } from "../../src/store/key-record.ts";
 import { recordContext } from "../../src/keys/states.ts";
 import { unlockStore, unwrapStoreKey } from "../../src/keys/store-key/unlock.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { postgresDatabase } from "../../src/store/postgres/open.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
-import type { Database } from "../../src/store/sql/database.ts";
+import type { Database } from "../../src/store/sql/rows/database.ts";
 import { auditChain } from "../../src/store/sql/audit.ts";
 import { insertCopies } from "../../src/store/offline/copy.ts";
 import { embeddedDatabase } from "../../src/store/sqlite/embedded.ts";
-import { keyRow, valuesOf } from "../../src/store/sql/rows.ts";
-import { rowVersion } from "../../src/store/sql/schema.ts";
+import { keyRow, valuesOf } from "../../src/store/sql/rows/rows.ts";
+import { rowVersion } from "../../src/store/sql/rows/schema.ts";
 import type { AuditAction, AuditEvent } from "../../src/store/audit-store.ts";
 
 export interface TenantProviderKeys {

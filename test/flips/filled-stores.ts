@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { DatabaseSync } from "node:sqlite";
-import { readNotedCommits } from "../../src/store/sqlite/noted-commits.ts";
+import { readNotedCommits } from "../../src/store/sqlite/wal/noted-commits.ts";
 import { atExit } from "../support/cli-fixture.ts";
 import { note } from "../support/crashed-store.ts";
 import { patience } from "../support/patience.ts";

@@ -1,11 +1,11 @@
 /** What somebody can do who writes to the database and has not the store key: nothing that is believed. */
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
-import type { RowValue } from "../../src/store/sql/row-mac.ts";
+import type { RowValue } from "../../src/store/sql/rows/row-mac.ts";
 import type { KeyRecord } from "../../src/store/key-record.ts";
 import { packRuns } from "../../src/tlog/entry-run.ts";
 import type { LogHead, LogRequest } from "../../src/store/log-store.ts";
-import { laterColumns, tables } from "../../src/store/sql/schema.ts";
+import { laterColumns, tables } from "../../src/store/sql/rows/schema.ts";
 import type { AuditProblem } from "../../src/store/audit-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";

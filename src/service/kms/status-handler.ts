@@ -152,6 +152,7 @@ export function statusHandlers(parts: StatusParts) {
     return {
       authentication: authenticationStatus(parts.authentication),
       integrity: integrityStatus(parts.integrity.status()),
+      heads: headsStatus(parts.heads.status()),
       ...(waits && { destructionsWaiting: destructionStatus(waits) }),
     };
   }

@@ -2,9 +2,9 @@
 import { hasCode } from "../../errors.ts";
 import { verifyChains } from "../sql/audit.ts";
 import { readCommits, sumsOf } from "../sql/commits.ts";
-import type { Database } from "../sql/database.ts";
-import type { RowMac } from "../sql/row-mac.ts";
-import { forgiving } from "../sql/tolerant-query.ts";
+import type { Database } from "../sql/rows/database.ts";
+import type { RowMac } from "../sql/rows/row-mac.ts";
+import { forgiving } from "../sql/rows/tolerant-query.ts";
 import type { AuditCursor } from "../audit-store.ts";
 import type { ExamineCursor, IntegrityStore } from "../integrity-store.ts";
 import type { RowProblem } from "../row-problem.ts";

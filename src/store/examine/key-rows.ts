@@ -2,7 +2,7 @@
  * Records of keys and what the audit trail tells of them, side by side and a page at a time. A trail can have millions of rows of one key, so
  * that a piece may end within a life: the rows of it that change the key's state go along. The record is always read with the life's last row.
  */
-import type { Row } from "../sql/database.ts";
+import type { Row } from "../sql/rows/database.ts";
 import type { RowProblem } from "../row-problem.ts";
 import { disordered, keyProblem, missing } from "./key-problems.ts";
 import type { Moment, Piece } from "./part.ts";

@@ -1,6 +1,6 @@
 /** The versions of each tenant's keys in order, a page at a time: 1, 2, 3 … without a gap, and at most one ACTIVE. */
-import type { RowValue } from "../sql/row-mac.ts";
-import type { Row } from "../sql/database.ts";
+import type { RowValue } from "../sql/rows/row-mac.ts";
+import type { Row } from "../sql/rows/database.ts";
 import type { Purpose } from "../key-record.ts";
 import type { RowProblem } from "../row-problem.ts";
 import { type Place, pageOf } from "./pages.ts";

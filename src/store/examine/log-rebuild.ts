@@ -7,7 +7,7 @@ import { KmsError } from "../../errors.ts";
 import { entryOffsets } from "../../tlog/entry-bundle.ts";
 import { emptyTree, growTree, hashBytes, leafHash, newNodes, nodesIn, rootOf, type Tree } from "../../tlog/merkle.ts";
 import { fullTile, tileHeight } from "../../tlog/tiles.ts";
-import type { Query, Row } from "../sql/database.ts";
+import type { Query, Row } from "../sql/rows/database.ts";
 import { headOf } from "../sql/heads.ts";
 import { readEntries, readHashes } from "../sql/tile-chunks.ts";
 import type { LogHead, LogName } from "../log-store.ts";

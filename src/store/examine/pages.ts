@@ -1,7 +1,7 @@
 /** The rows of a table in pages, each behind the one before it, so that no statement reads for long. */
-import type { Query, Row } from "../sql/database.ts";
-import type { RowValue } from "../sql/row-mac.ts";
-import { type AnyTableName, chunkTables } from "../sql/schema.ts";
+import type { Query, Row } from "../sql/rows/database.ts";
+import type { RowValue } from "../sql/rows/row-mac.ts";
+import { type AnyTableName, chunkTables } from "../sql/rows/schema.ts";
 
 /** The columns by which one page follows another. */
 const orders: Readonly<Record<AnyTableName, readonly string[]>> = {

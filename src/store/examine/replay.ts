@@ -3,7 +3,7 @@
  * is must be what comes out. So a record that is gone, or was put back as it once was, shows, although its HMAC is right.
  */
 import type { KeyState, Purpose } from "../key-record.ts";
-import type { Query, Row } from "../sql/database.ts";
+import type { Query, Row } from "../sql/rows/database.ts";
 import { pages } from "./pages.ts";
 import type { AuditAction } from "../audit-store.ts";
 

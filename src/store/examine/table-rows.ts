@@ -1,8 +1,8 @@
 /** Rows that are judged by their HMAC alone, and what is said of one that was altered; and rows that know how far a log went. */
-import { valuesOf } from "../sql/rows.ts";
-import type { Row } from "../sql/database.ts";
-import type { RowMac } from "../sql/row-mac.ts";
-import type { TableName } from "../sql/schema.ts";
+import { valuesOf } from "../sql/rows/rows.ts";
+import type { Row } from "../sql/rows/database.ts";
+import type { RowMac } from "../sql/rows/row-mac.ts";
+import type { TableName } from "../sql/rows/schema.ts";
 import type { RowProblem } from "../row-problem.ts";
 import { type Place, pageOf } from "./pages.ts";
 import type { Moment, Piece } from "./part.ts";

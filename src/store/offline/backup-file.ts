@@ -7,10 +7,10 @@ import { existsSync } from "node:fs";
 import { type FileHandle, link, open, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { KmsError } from "../../errors.ts";
-import type { Query } from "../sql/database.ts";
+import type { Query } from "../sql/rows/database.ts";
 import { type Contents, copyRows, insertCopies } from "./copy.ts";
 import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
-import { migrate } from "../sql/schema.ts";
+import { migrate } from "../sql/rows/schema.ts";
 
 const ownerOnly = 0o600;
 

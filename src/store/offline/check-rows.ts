@@ -2,13 +2,13 @@
  * Everything that rows alone can show of a store, without its provider: HMACs, the audit chains, records against the audit trail, and
  * the order of versions. Reads only, in pages, and goes on behind each problem.
  */
-import type { RowMac } from "../sql/row-mac.ts";
+import type { RowMac } from "../sql/rows/row-mac.ts";
 import type { KeyState, Purpose } from "../key-record.ts";
-import type { Query, Row } from "../sql/database.ts";
+import type { Query, Row } from "../sql/rows/database.ts";
 import { verifyChains } from "../sql/audit.ts";
 import { type ProviderKey, providerKeyOf } from "./copy.ts";
 import { each, pages } from "../examine/pages.ts";
-import { forgiving } from "../sql/tolerant-query.ts";
+import { forgiving } from "../sql/rows/tolerant-query.ts";
 import { lives } from "../examine/replay.ts";
 import { alteration, describedTables } from "../examine/table-rows.ts";
 import { strayRows } from "./strays.ts";

@@ -5,10 +5,10 @@
  */
 import type { KeyState, Purpose } from "../key-record.ts";
 import type { LogHead } from "../log-store.ts";
-import type { Query, Row } from "../sql/database.ts";
+import type { Query, Row } from "../sql/rows/database.ts";
 import { pages } from "../examine/pages.ts";
-import { date, insertRows } from "../sql/rows.ts";
-import { type AnyTableName, allTables } from "../sql/schema.ts";
+import { date, insertRows } from "../sql/rows/rows.ts";
+import { type AnyTableName, allTables } from "../sql/rows/schema.ts";
 import type { WrappedBy } from "../key-store.ts";
 
 /** What was copied. */

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { KmsError } from "../../errors.ts";
 import { type EmbeddedDatabase, embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
-import { migrate, migrations } from "../sql/schema.ts";
+import { migrate, migrations } from "../sql/rows/schema.ts";
 import { schemaVersion, sqlTables, type TableDialect, type Tables } from "./tables.ts";
 import type { SqliteSettings } from "../sqlite/open.ts";
 import { prepareFile, realPath } from "../sqlite/file.ts";

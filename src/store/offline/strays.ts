@@ -1,5 +1,5 @@
 /** What is stored of logs and does not fit any head: pieces of a log that is not there, and traces of a log that went further. */
-import type { Query } from "../sql/database.ts";
+import type { Query } from "../sql/rows/database.ts";
 import type { RowProblem } from "../row-problem.ts";
 
 const mostStrays = 100;

@@ -3,23 +3,23 @@
  * reads of one moment.
  */
 import { type KeyObject, randomBytes } from "node:crypto";
-import { type RowMac, rowMac } from "../sql/row-mac.ts";
+import { type RowMac, rowMac } from "../sql/rows/row-mac.ts";
 import { KmsError } from "../../errors.ts";
 import type { NotedHeads, Standing } from "../heads-store.ts";
 import type { KeyRecord } from "../key-record.ts";
 import type { LogName } from "../log-store.ts";
-import type { Database, Query, Row } from "../sql/database.ts";
+import type { Database, Query, Row } from "../sql/rows/database.ts";
 import { auditChain } from "../sql/audit.ts";
 import { writeBackup } from "./backup-file.ts";
 import { type CheckedRows, checkRows } from "./check-rows.ts";
 import { alterations, type RowCheck, type RowProblem } from "../row-problem.ts";
 import { type Contents, contentOf, copyRows, insertCopies } from "./copy.ts";
-import { forgiving } from "../sql/tolerant-query.ts";
+import { forgiving } from "../sql/rows/tolerant-query.ts";
 import { headOf, headRow } from "../sql/heads.ts";
 import { readHashes } from "../sql/tile-chunks.ts";
-import { authenticated, keyRecord, valuesOf } from "../sql/rows.ts";
+import { authenticated, keyRecord, valuesOf } from "../sql/rows/rows.ts";
 import { isAccepted, standingOf } from "../sql/noted-heads.ts";
-import { migrations, rowVersion } from "../sql/schema.ts";
+import { migrations, rowVersion } from "../sql/rows/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import { type StoredLog, storedLogs } from "./stored-logs.ts";
 import type { AuditEvent } from "../audit-store.ts";

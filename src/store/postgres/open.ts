@@ -7,12 +7,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
-import type { Database, Query, Row, Transaction } from "../sql/database.ts";
+import type { Database, Query, Row, Transaction } from "../sql/rows/database.ts";
 import { adviceOn } from "./server-advice.ts";
 import { postgresNews } from "./listen.ts";
-import { type Dialect, earlierVersion, migrate, rowVersion } from "../sql/schema.ts";
+import { type Dialect, earlierVersion, migrate, rowVersion } from "../sql/rows/schema.ts";
 import { longReads } from "../long-reads.ts";
-import { rowMac } from "../sql/row-mac.ts";
+import { rowMac } from "../sql/rows/row-mac.ts";
 import { lockedSqlStore, sqlStore } from "../sql/store.ts";
 import type { LockedStore } from "../store.ts";
 

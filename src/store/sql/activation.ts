@@ -5,13 +5,13 @@ import type { HeadNotes } from "../head-notes.ts";
 import type { KeyRecord } from "../key-record.ts";
 import type { Activation, ExpectedKeys } from "../key-store.ts";
 import type { AuditChain } from "./audit.ts";
-import type { Query, Transaction } from "./database.ts";
+import type { Query, Transaction } from "./rows/database.ts";
 import { noteCompromise, proveHandover, refuseOpenLog } from "./handovers.ts";
 import type { KeyLookups } from "./key-lookups.ts";
 import { holdLease } from "./leases.ts";
 import { keysMadeBy, type RequestedActivation, rememberRequest } from "./requests.ts";
-import type { RowMac } from "./row-mac.ts";
-import { keyRow, updateRow } from "./rows.ts";
+import type { RowMac } from "./rows/row-mac.ts";
+import { keyRow, updateRow } from "./rows/rows.ts";
 
 export interface ActivationParts {
   mac: RowMac;

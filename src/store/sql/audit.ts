@@ -3,10 +3,10 @@
  * the newest row's is kept beside its number in a row that is authenticated itself. So an edited row, a missing one and a cut tail show;
  * the number of chains is kept in the store key's row, so that a missing chain shows too.
  */
-import type { RowMac } from "./row-mac.ts";
+import type { RowMac } from "./rows/row-mac.ts";
 import { KmsError } from "../../errors.ts";
 import type { Purpose } from "../key-record.ts";
-import type { Query, Row, Transaction } from "./database.ts";
+import type { Query, Row, Transaction } from "./rows/database.ts";
 import {
   authenticated,
   bytes,
@@ -19,7 +19,7 @@ import {
   valuesOf,
   wholeNumber,
   words,
-} from "./rows.ts";
+} from "./rows/rows.ts";
 import type {
   AuditAction,
   AuditCursor,

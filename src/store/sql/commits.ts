@@ -4,9 +4,9 @@
  * add up. The row is authenticated, so that none but an earlier one of the same file can stand in its place.
  */
 import { KmsError } from "../../errors.ts";
-import type { HeadChange, HeadTable, Query, Row } from "./database.ts";
-import type { RowMac } from "./row-mac.ts";
-import { authenticated, bytes, insertRow, updateRow } from "./rows.ts";
+import type { HeadChange, HeadTable, Query, Row } from "./rows/database.ts";
+import type { RowMac } from "./rows/row-mac.ts";
+import { authenticated, bytes, insertRow, updateRow } from "./rows/rows.ts";
 
 export interface CommitCount {
   /** Commits since the row was made. */

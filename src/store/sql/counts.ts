@@ -4,8 +4,8 @@
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { KeyState, Purpose } from "../key-record.ts";
-import type { Database, Query } from "./database.ts";
-import { date } from "./rows.ts";
+import type { Database, Query } from "./rows/database.ts";
+import { date } from "./rows/rows.ts";
 import type { KeyCounts } from "../key-store.ts";
 
 /** About 2 ms of SQLite. A step may be longer by the keys of one tenant. */

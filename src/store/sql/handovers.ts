@@ -1,11 +1,11 @@
 /** What becomes of a log when its tenant's signing key is followed by another or is marked as compromised, in SQL. Kept for ever. */
-import type { RowMac } from "./row-mac.ts";
+import type { RowMac } from "./rows/row-mac.ts";
 import { hasCode, KmsError } from "../../errors.ts";
 import type { KeyRecord } from "../key-record.ts";
 import type { LogAppend, LogCompromise, LogHandover } from "../log-store.ts";
-import type { Query, Row, Transaction } from "./database.ts";
+import type { Query, Row, Transaction } from "./rows/database.ts";
 import { readHead } from "./heads.ts";
-import { authenticated, bytes, insertRow, valuesOf } from "./rows.ts";
+import { authenticated, bytes, insertRow, valuesOf } from "./rows/rows.ts";
 
 /** Without a proof: the new key is announced, and not ACTIVE yet. */
 export async function insertHandovers(query: Query, mac: RowMac, { expect, handovers }: LogAppend): Promise<void> {

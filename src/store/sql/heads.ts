@@ -1,8 +1,8 @@
 /** The heads of logs in SQL: one row a log, authenticated like every row. */
-import type { RowMac } from "./row-mac.ts";
+import type { RowMac } from "./rows/row-mac.ts";
 import type { LogHead, LogName } from "../log-store.ts";
-import type { Query, Row } from "./database.ts";
-import { authenticated, bytes } from "./rows.ts";
+import type { Query, Row } from "./rows/database.ts";
+import { authenticated, bytes } from "./rows/rows.ts";
 
 /** The last log of a tenant, or the one that is named. */
 export async function readHead(

@@ -4,9 +4,9 @@
  */
 import { KmsError } from "../../errors.ts";
 import type { KeyRecord, Purpose } from "../key-record.ts";
-import type { Query } from "./database.ts";
-import type { RowMac } from "./row-mac.ts";
-import { keyRecord } from "./rows.ts";
+import type { Query } from "./rows/database.ts";
+import type { RowMac } from "./rows/row-mac.ts";
+import { keyRecord } from "./rows/rows.ts";
 
 export interface KeyLookups {
   active(query: Query, tenantId: string, purpose: Purpose): Promise<KeyRecord | undefined>;

@@ -6,12 +6,12 @@ import type { DestructionDue, KeyName, KeyPage, KeyPart, KeyStore } from "../key
 import { activateKey } from "./activation.ts";
 import type { AuditChain } from "./audit.ts";
 import { countKeys, countKeysOf } from "./counts.ts";
-import type { Database, Query, Row, Transaction } from "./database.ts";
+import type { Database, Query, Row, Transaction } from "./rows/database.ts";
 import { noteCompromise } from "./handovers.ts";
 import { keyLookups } from "./key-lookups.ts";
 import { rememberedRequest } from "./requests.ts";
-import type { RowMac } from "./row-mac.ts";
-import { insertRow, keyName, keyRecord, keyRow, updateRow, valuesOf } from "./rows.ts";
+import type { RowMac } from "./rows/row-mac.ts";
+import { insertRow, keyName, keyRecord, keyRow, updateRow, valuesOf } from "./rows/rows.ts";
 import { requireWitnessed } from "./witnessed-time.ts";
 
 export function sqlKeys(

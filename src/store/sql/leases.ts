@@ -2,10 +2,10 @@
  * Leases in SQL: at most one holder at a time by the store's clock. A write that is done under a lease holds its row's lock and checks
  * its generation and its time, so that a holder that was stopped and resumed cannot write behind its successor's back.
  */
-import type { RowMac } from "./row-mac.ts";
+import type { RowMac } from "./rows/row-mac.ts";
 import { KmsError } from "../../errors.ts";
-import type { Query, Row, Transaction } from "./database.ts";
-import { authenticated, date, insertRow, updateRow } from "./rows.ts";
+import type { Query, Row, Transaction } from "./rows/database.ts";
+import { authenticated, date, insertRow, updateRow } from "./rows/rows.ts";
 import type { Fence, LeaseAnswer } from "../lease-store.ts";
 
 export interface LeaseWish {

@@ -1,13 +1,13 @@
 /** The logs of spans in SQL. A group is one transaction, and begins with the compare-and-set of the head: who loses it has written nothing. */
-import type { RowMac } from "./row-mac.ts";
+import type { RowMac } from "./rows/row-mac.ts";
 import { KmsError } from "../../errors.ts";
 import type { HeadNotes } from "../head-notes.ts";
 import type { LogAppend, LogHead, LogName, LogRequest, LogStore } from "../log-store.ts";
-import type { Database, Query, Transaction } from "./database.ts";
+import type { Database, Query, Transaction } from "./rows/database.ts";
 import { insertHandovers, lockLogs, readCompromises, readHandovers } from "./handovers.ts";
 import { headRow, readHead, readHeads } from "./heads.ts";
 import { insertChunks, readEntries, readHashes } from "./tile-chunks.ts";
-import { authenticated, bytes, date, insertRow, insertRows, valuesOf } from "./rows.ts";
+import { authenticated, bytes, date, insertRow, insertRows, valuesOf } from "./rows/rows.ts";
 
 const secondMs = 1000;
 

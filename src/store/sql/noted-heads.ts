@@ -5,10 +5,10 @@ import { mostNoted } from "../head-notes.ts";
 import type { CountedCommits, NotedHeads, NotedKey, NotedLog, Standing } from "../heads-store.ts";
 import type { KeyState } from "../key-record.ts";
 import { readCommits } from "./commits.ts";
-import type { Query, Row } from "./database.ts";
+import type { Query, Row } from "./rows/database.ts";
 import { headOf } from "./heads.ts";
-import type { RowMac } from "./row-mac.ts";
-import { authenticated, bytes, placeholders, valuesOf } from "./rows.ts";
+import type { RowMac } from "./rows/row-mac.ts";
+import { authenticated, bytes, placeholders, valuesOf } from "./rows/rows.ts";
 
 /** Names that one statement looks up. */
 const pageNames = 100;

@@ -1,9 +1,9 @@
 /** Request ids of rotations in SQL: which keys each made, so that a retry gets the same answer. */
 import { KmsError } from "../../errors.ts";
 import type { Activation, RequestRecord } from "../key-store.ts";
-import type { Query, Row } from "./database.ts";
-import type { RowMac } from "./row-mac.ts";
-import { authenticated, insertRow } from "./rows.ts";
+import type { Query, Row } from "./rows/database.ts";
+import type { RowMac } from "./rows/row-mac.ts";
+import { authenticated, insertRow } from "./rows/rows.ts";
 
 /** The ids of the keys that a request of a tenant made. REQUEST_ID_REUSED if its digest was another. */
 export async function keysMadeBy(

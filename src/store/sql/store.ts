@@ -1,19 +1,19 @@
 /** A store over any database that speaks our SQL: first locked, then, with its key, whole. */
 import { randomBytes } from "node:crypto";
-import { type RowMac, rowMac } from "./row-mac.ts";
+import { type RowMac, rowMac } from "./rows/row-mac.ts";
 import { KmsError } from "../../errors.ts";
-import type { Database, Query, Row } from "./database.ts";
+import type { Database, Query, Row } from "./rows/database.ts";
 import { auditChain, readAudit, recentTenants, verifyChains } from "./audit.ts";
 import { countCommit, noteHeadsSince } from "./commits.ts";
 import { examination } from "../examine/examination.ts";
 import { headNotes } from "../head-notes.ts";
 import { isAccepted, newestHeads, standingOf } from "./noted-heads.ts";
-import { forgiving } from "./tolerant-query.ts";
+import { forgiving } from "./rows/tolerant-query.ts";
 import { sqlKeys } from "./keys.ts";
 import { endLease, takeLease } from "./leases.ts";
 import { sqlLogs } from "./logs.ts";
-import { authenticated, bytes, insertRow, keyRecord, updateRow, valuesOf } from "./rows.ts";
-import { rowVersion } from "./schema.ts";
+import { authenticated, bytes, insertRow, keyRecord, updateRow, valuesOf } from "./rows/rows.ts";
+import { rowVersion } from "./rows/schema.ts";
 import { sqlTime } from "./witnessed-time.ts";
 import { countWrappedByOthers, wrappedByOthers } from "./wrapped-under.ts";
 import type { LockedStore, Store, WrappedStoreKey } from "../store.ts";

@@ -2,13 +2,13 @@
  * What a log is made of, in SQL: its entries, and the hashes of its tiles. Each is a row for every chunk that a group wrote, which begins
  * at `start` and stays within one bundle or tile of 256, so that one of those is found by a range of starts and nothing is written twice.
  */
-import type { RowValue } from "./row-mac.ts";
+import type { RowValue } from "./rows/row-mac.ts";
 import { KmsError } from "../../errors.ts";
 import { bundleOf, type EntryRun, packRuns, partOfRun, unpackRuns } from "../../tlog/entry-run.ts";
 import type { LogAppend, LogName } from "../log-store.ts";
-import type { Query, Row, Transaction } from "./database.ts";
-import { placeholders } from "./rows.ts";
-import { type ChunkTableName, chunkTables } from "./schema.ts";
+import type { Query, Row, Transaction } from "./rows/database.ts";
+import { placeholders } from "./rows/rows.ts";
+import { type ChunkTableName, chunkTables } from "./rows/schema.ts";
 
 /** What begins at `start`, cut where a bundle or tile ends. */
 interface Chunk {

@@ -2,10 +2,10 @@
 import { KmsError } from "../../errors.ts";
 import type { Fence } from "../lease-store.ts";
 import type { TimeReading, TimeStore, WitnessedTime } from "../time-store.ts";
-import type { Database, Query, Row, Transaction } from "./database.ts";
+import type { Database, Query, Row, Transaction } from "./rows/database.ts";
 import { holdLease } from "./leases.ts";
-import type { RowMac } from "./row-mac.ts";
-import { authenticated, date, insertRow, time, updateRow, wholeNumber } from "./rows.ts";
+import type { RowMac } from "./rows/row-mac.ts";
+import { authenticated, date, insertRow, time, updateRow, wholeNumber } from "./rows/rows.ts";
 
 export function sqlTime(db: Database, mac: RowMac): TimeStore {
   return {

@@ -4,8 +4,8 @@
  * their own are found by tenant; what is under a tenant's own is read, as there the others are few.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Database, Query, Row } from "./database.ts";
-import { keyName } from "./rows.ts";
+import type { Database, Query, Row } from "./rows/database.ts";
+import { keyName } from "./rows/rows.ts";
 import type { WrappedBy, WrappedCount, WrappedName, WrappedPage, Wrapping } from "../key-store.ts";
 
 /** About 2 ms of SQLite. */

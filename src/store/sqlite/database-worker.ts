@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { embeddedDatabase, sqliteDialect } from "./embedded.ts";
-import { migrate } from "../sql/schema.ts";
+import { migrate } from "../sql/rows/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import { prepareFile, realPath } from "./file.ts";
 import { type GateParts, writerGate } from "./reader-gate.ts";

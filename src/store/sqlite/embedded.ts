@@ -2,8 +2,8 @@
  * SQLite in this thread. One piece of work runs at a time, whole: it sees nothing half done of another. Reads that wait run first, then the
  * writes that wait, as a group (group-commit.ts).
  */
-import type { Database } from "../sql/database.ts";
-import { type Dialect, earlierVersion } from "../sql/schema.ts";
+import type { Database } from "../sql/rows/database.ts";
+import { type Dialect, earlierVersion } from "../sql/rows/schema.ts";
 import { createErasure } from "./erasure.ts";
 import { createFailures, isSqlite } from "./error-codes.ts";
 import { fileConnection } from "./file-connection.ts";

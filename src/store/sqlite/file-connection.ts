@@ -4,7 +4,7 @@
  */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { KmsError } from "../../errors.ts";
-import type { Query, Row } from "../sql/database.ts";
+import type { Query, Row } from "../sql/rows/database.ts";
 import { translated } from "./error-codes.ts";
 import { type FileWatch, watchFile } from "./file.ts";
 import type { WriterGate } from "./reader-gate.ts";

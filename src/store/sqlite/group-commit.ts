@@ -3,7 +3,7 @@
  * with it. None is answered before the commit.
  */
 import { step } from "../../failpoints.ts";
-import type { Database, HeadChange, Transaction } from "../sql/database.ts";
+import type { Database, HeadChange, Transaction } from "../sql/rows/database.ts";
 import type { Erasure } from "./erasure.ts";
 import { type Failures, isBusy, isConstraint, isSqlite, translated } from "./error-codes.ts";
 import { busyMs, type FileConnection } from "./file-connection.ts";

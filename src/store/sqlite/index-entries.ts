@@ -3,8 +3,8 @@
  * a row that has its values. With the HMACs of all rows this finds what `pragma integrity_check` finds but for unused pages, and that pragma
  * reads the whole file in one statement.
  */
-import type { DatabaseIndexes, Query, Row } from "../sql/database.ts";
-import type { RowValue } from "../sql/row-mac.ts";
+import type { DatabaseIndexes, Query, Row } from "../sql/rows/database.ts";
+import type { RowValue } from "../sql/rows/row-mac.ts";
 import type { RowProblem } from "../row-problem.ts";
 
 interface Index {

@@ -1,8 +1,8 @@
 /** The store of a service that keeps nothing: a database in this process, gone when it ends, and otherwise as every other. */
 import { createSecretKey, randomBytes } from "node:crypto";
-import { rowMac } from "../sql/row-mac.ts";
+import { rowMac } from "../sql/rows/row-mac.ts";
 import { embeddedDatabase, sqliteDialect } from "./embedded.ts";
-import { migrations, rowVersion } from "../sql/schema.ts";
+import { migrations, rowVersion } from "../sql/rows/schema.ts";
 import { lockedSqlStore, sqlStore } from "../sql/store.ts";
 import type { LockedStore, Store } from "../store.ts";
 

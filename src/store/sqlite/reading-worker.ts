@@ -2,9 +2,9 @@
 import type { KeyObject } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import { KmsError } from "../../errors.ts";
-import type { Database } from "../sql/database.ts";
-import { rowMac } from "../sql/row-mac.ts";
-import { rowVersion } from "../sql/schema.ts";
+import type { Database } from "../sql/rows/database.ts";
+import { rowMac } from "../sql/rows/row-mac.ts";
+import { rowVersion } from "../sql/rows/schema.ts";
 import { sqlStore } from "../sql/store.ts";
 import { realPath } from "./file.ts";
 import { type GateParts, readerGate } from "./reader-gate.ts";

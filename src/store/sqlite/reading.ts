@@ -5,7 +5,7 @@
  */
 import { DatabaseSync } from "node:sqlite";
 import { KmsError } from "../../errors.ts";
-import type { Database, Query } from "../sql/database.ts";
+import type { Database, Query } from "../sql/rows/database.ts";
 import { createFailures, isSqlite } from "./error-codes.ts";
 import { filesOf } from "./file.ts";
 import { busyMs, statements } from "./file-connection.ts";

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { KmsError } from "../../errors.ts";
 import { syncDirectory } from "./file.ts";
 import { type Hold, holdDatabase } from "./hold.ts";
-import { readNotedCommits } from "./noted-commits.ts";
+import { readNotedCommits } from "./wal/noted-commits.ts";
 import { commitsWithoutLog, storedCommits } from "./stored-commits.ts";
 import { logDigest } from "./wal/log-digest.ts";
 import { judgeWal, type WalVerdict } from "./wal/wal-verdict.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, describe, expect, it } from "vitest";
 import { sqliteDialect } from "../../../src/store/sqlite/embedded.ts";
-import { laterColumns, migrations, tables } from "../../../src/store/sql/schema.ts";
+import { laterColumns, migrations, tables } from "../../../src/store/sql/rows/schema.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { turn } from "../../support/keys-fixture.ts";
 import { startPostgres } from "../../support/postgres-server.ts";

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { migrations } from "../../../src/store/sql/schema.ts";
+import { migrations } from "../../../src/store/sql/rows/schema.ts";
 import { type CrashedStore, crashedStore, damageEnd, damageLog, note } from "../../support/crashed-store.ts";
 import { run } from "../../support/cli-fixture.ts";
 import { startProcess } from "../../support/service-process.ts";

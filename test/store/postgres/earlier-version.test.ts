@@ -5,8 +5,8 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeEach, expect, it } from "vitest";
 import type { KeyRecord } from "../../../src/store/key-record.ts";
-import type { RowValue } from "../../../src/store/sql/row-mac.ts";
-import { keyRow } from "../../../src/store/sql/rows.ts";
+import type { RowValue } from "../../../src/store/sql/rows/row-mac.ts";
+import { keyRow } from "../../../src/store/sql/rows/rows.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { startPostgres } from "../../support/postgres-server.ts";
 import { addKey, type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "../../support/store-fixture.ts";

@@ -1,6 +1,6 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { type RowValue, rowMac } from "../../../src/store/sql/row-mac.ts";
+import { type RowValue, rowMac } from "../../../src/store/sql/rows/row-mac.ts";
 
 const key = createSecretKey(randomBytes(32));
 const mac = rowMac(key, 1);

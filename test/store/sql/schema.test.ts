@@ -1,10 +1,10 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { afterAll, describe, expect, it } from "vitest";
-import { type RowValue, rowMac } from "../../../src/store/sql/row-mac.ts";
+import { type RowValue, rowMac } from "../../../src/store/sql/rows/row-mac.ts";
 import { postgresDatabase, postgresDialect } from "../../../src/store/postgres/open.ts";
-import type { Database } from "../../../src/store/sql/database.ts";
+import type { Database } from "../../../src/store/sql/rows/database.ts";
 import { embeddedDatabase, sqliteDialect } from "../../../src/store/sqlite/embedded.ts";
-import { insertRow, keyRow, valuesOf } from "../../../src/store/sql/rows.ts";
+import { insertRow, keyRow, valuesOf } from "../../../src/store/sql/rows/rows.ts";
 import {
   type Dialect,
   laterColumns,
@@ -13,7 +13,7 @@ import {
   migrations,
   rowVersion,
   tables,
-} from "../../../src/store/sql/schema.ts";
+} from "../../../src/store/sql/rows/schema.ts";
 import { sqlStore } from "../../../src/store/sql/store.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { thrownBy } from "../../support/matchers.ts";

@@ -1,10 +1,10 @@
 /** Rows and what they say: every row that is written gets its HMAC here, and every row that is read is authenticated here. */
 import type { RowMac, RowValue } from "./row-mac.ts";
-import { KmsError } from "../../errors.ts";
-import type { Destruction, DestroyWait, KeyRecord, KeyState, Purpose } from "../key-record.ts";
+import { KmsError } from "../../../errors.ts";
+import type { Destruction, DestroyWait, KeyRecord, KeyState, Purpose } from "../../key-record.ts";
 import type { Query, Row } from "./database.ts";
 import { type AnyTableName, allTables, laterColumns, type TableName, tables } from "./schema.ts";
-import type { KeyName } from "../key-store.ts";
+import type { KeyName } from "../../key-store.ts";
 
 const later: Partial<Record<TableName, readonly string[]>> = laterColumns;
 

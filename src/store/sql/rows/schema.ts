@@ -3,7 +3,7 @@
  * a newer version is refused. A column that a step adds stands in `laterColumns`, so that no row is written anew; a step that changes a table
  * otherwise writes its rows' HMACs anew, under the next `rowVersion`.
  */
-import { KmsError } from "../../errors.ts";
+import { KmsError } from "../../../errors.ts";
 import type { Transaction } from "./database.ts";
 
 /** Part of every HMAC. */
@@ -29,7 +29,7 @@ export const earlierVersion = "a service of an earlier version does this no more
 /** A migration is the statements that lead to the next version. */
 export type Migration = (dialect: Dialect) => string[];
 
-/** Dates are milliseconds since 1970. `mac` is over all other columns, see store/sql/row-mac.ts. */
+/** Dates are milliseconds since 1970. `mac` is over all other columns, see store/sql/rows/row-mac.ts. */
 export const migrations: readonly Migration[] = [
   ({ bytes, integer, text, serial, tableEnd }) => [
     `create table kms_store (

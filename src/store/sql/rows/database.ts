@@ -2,9 +2,9 @@
  * What the stores that speak SQL have in common: one text of every statement, in the SQL that SQLite and PostgreSQL share, with
  * parameters as ?1, ?2 …; and what a database must bring for it.
  */
-import type { RowProblem } from "../row-problem.ts";
+import type { RowProblem } from "../../row-problem.ts";
 import type { RowValue } from "./row-mac.ts";
-import type { KeyChange } from "../key-store.ts";
+import type { KeyChange } from "../../key-store.ts";
 
 export type Row = Readonly<Record<string, RowValue>>;
 
