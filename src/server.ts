@@ -1,5 +1,5 @@
 /** The composition root: what the service is made of, in the order in which it starts. What was started is closed in the reverse order. */
-import { createAlarm } from "./alarm.ts";
+import { createAlarm, type StartedAlarm } from "./alarm.ts";
 import { createAuditObserver, observedRotation } from "./audit/observer.ts";
 import { startAuditTrail } from "./audit/start.ts";
 import type { AuthenticationParts } from "./auth/start.ts";
@@ -20,7 +20,7 @@ import { observedOf } from "./observed.ts";
 import { type ServiceProcess, startProcess } from "./process.ts";
 import { providerClock } from "./provider-keys/provider-clock.ts";
 import { scheduleProbes } from "./provider-keys/probing.ts";
-import { startProviders } from "./provider-keys/start.ts";
+import { type StartedProviders, startProviders } from "./provider-keys/start.ts";
 import { createServices } from "./service/compose.ts";
 import { startHeads } from "./store/heads/keeper.ts";
 import { placeOf } from "./store/heads/heads-place.ts";
@@ -85,17 +85,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   const alarm = createAlarm(); // a part that notices trouble raises it, and health listens
 
   const providers = parts.adopt(await startProviders(config, { instruments, log, clock, alarm }), close);
-  const opened = parts.adopt(await openUnlockedStore(config.store, { providerKeys: providers.keys, log }), close);
-  // No key is used of a store that was put back.
-  const heads = parts.adopt(
-    await startHeads({
-      ...{ store: opened.store, storeKey: opened.key, place: placeOf(config.store, config.heads), clock, log },
-      changed: alarm.changed,
-    }),
-    close,
-  );
-  const losses = createLosses();
-  const store = losses.refusedIn(opened.store);
+  const { store, losses, heads, advice } = await openStore(config, { providers, log, clock, alarm }, parts);
   await providers.probeOpeners(samplesIn(store, providers.keys));
   const audit = parts.adopt(startAuditTrail({ store, log, clock, instruments, alarm }), close);
   const policy = await startPolicy(config, { store, log, clock, alarm });
@@ -142,19 +132,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   telemetry.observe(observedOf({ ...observed, ...config.cache }));
 
   const services = createServices({
-    ...{
-      providers,
-      store,
-      advice: opened.advice,
-      audit,
-      observer,
-      keyring,
-      rotation,
-      lifecycle,
-      pool,
-      logs,
-      background,
-    },
+    ...{ providers, store, advice, audit, observer, keyring, rotation, lifecycle, pool, logs, background },
     ...{ health, integrity, heads, policy, tls, config, instruments, alarm, clock, log, startedAt },
   });
   await warmAhead({ keyring, store, log, ...config.cache });
@@ -167,6 +145,27 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   log.info({ start_ms: Math.round(performance.now()) }, "serving");
   integrity.start();
   return { servers, providers, health, background, integrity, policy, tls };
+}
+
+/** The store, which is not behind what was noted of it, and refuses what was found damaged in it. */
+async function openStore(config: Config, started: StoreParts, parts: AsyncDisposableStack) {
+  const { providers, log, clock, alarm } = started;
+  const { store, key, advice } = parts.adopt(
+    await openUnlockedStore(config.store, { providerKeys: providers.keys, log }),
+    close,
+  );
+  const place = placeOf(config.store, config.heads);
+  const heads = parts.adopt(
+    await startHeads({ store, storeKey: key, place, clock, log, changed: alarm.changed }),
+    close,
+  );
+  const losses = createLosses();
+  return { store: losses.refusedIn(store), losses, heads, advice };
+}
+
+interface StoreParts extends Pick<ServiceProcess, "log" | "clock"> {
+  providers: StartedProviders;
+  alarm: StartedAlarm;
 }
 
 /** Loaded where there is a policy: a service without one need not wait for what reads policies and tokens. */

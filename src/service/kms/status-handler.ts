@@ -139,23 +139,12 @@ export function statusHandlers(parts: StatusParts) {
           create(ProviderKeyStatusSchema, { ...placeOf(provider), ...conditionOf(current()) }),
         ),
         ...tenantKeyStatus(parts, tenantId),
-        ...(tenantId === undefined && ofService()),
+        ...(tenantId === undefined && ofService(parts)),
         cacheTtl: durationFromMs(parts.ttlMs),
         maxStale: durationFromMs(parts.maxStaleMs),
       });
     },
   };
-
-  /** What is nobody's who asks for one tenant. */
-  function ofService() {
-    const waits = parts.destructionWaits();
-    return {
-      authentication: authenticationStatus(parts.authentication),
-      integrity: integrityStatus(parts.integrity.status()),
-      heads: headsStatus(parts.heads.status()),
-      ...(waits && { destructionsWaiting: destructionStatus(waits) }),
-    };
-  }
 
   /** Status for a caller that may see one tenant: nothing of others, and of the service its health alone. */
   async function tenantStatus(tenantId: string): Promise<StatusResponse> {
@@ -241,6 +230,17 @@ function bigints<Name extends string>(counts: Record<Name, number>): Record<Name
 function asLastSeen<T>(error: unknown, seen: T): T {
   if (hasCode(error, "STORE_UNAVAILABLE")) return seen;
   throw error;
+}
+
+/** What is nobody's who asks for one tenant. */
+function ofService(parts: StatusParts) {
+  const waits = parts.destructionWaits();
+  return {
+    authentication: authenticationStatus(parts.authentication),
+    integrity: integrityStatus(parts.integrity.status()),
+    heads: headsStatus(parts.heads.status()),
+    ...(waits && { destructionsWaiting: destructionStatus(waits) }),
+  };
 }
 
 function auditStatus({ head, problem = "" }: AuditState) {

@@ -8,7 +8,7 @@ import type { AuditChain } from "./audit.ts";
 import { countKeys, countKeysOf } from "./counts.ts";
 import type { Database, Query, Row, Transaction } from "./rows/database.ts";
 import { noteCompromise } from "./handovers.ts";
-import { keyLookups } from "./key-lookups.ts";
+import { type KeyLookups, keyLookups } from "./key-lookups.ts";
 import { rememberedRequest } from "./requests.ts";
 import type { RowMac } from "./rows/row-mac.ts";
 import { insertRow, keyName, keyRecord, keyRow, updateRow, valuesOf } from "./rows/rows.ts";
@@ -20,15 +20,6 @@ export function sqlKeys(
   { chain, notes }: { chain: AuditChain; notes: HeadNotes },
 ): Omit<KeyStore, "wrappedByOthers" | "countWrappedByOthers" | "watch"> {
   const look = keyLookups(mac);
-
-  /** The stored record, which nobody else changes until the transaction ends. CONFLICT where it is not `present`. */
-  async function stillPresent(tx: Transaction, present: KeyRecord): Promise<KeyRecord> {
-    const { tenantId, purpose, keyId } = present;
-    await tx.lock(`key/${tenantId}/${purpose}`);
-    const stored = await look.find(tx.query, tenantId, keyId);
-    if (stored !== undefined && stored.state !== "PENDING" && isSame(mac, stored, present)) return stored;
-    throw new KmsError("CONFLICT", `key ${keyId} was changed by another`);
-  }
 
   return {
     active: (tenantId, purpose) => db.read((query) => look.active(query, tenantId, purpose)),
@@ -55,7 +46,7 @@ export function sqlKeys(
       const { tenantId, purpose, version, keyId, publicKey, createdAt } = present;
       const record: KeyRecord = { ...next, tenantId, purpose, version, keyId, publicKey, createdAt };
       await db.write(async (tx) => {
-        const stored = await stillPresent(tx, present);
+        const stored = await stillPresent(tx, { mac, look }, present);
         if (leastWitnessedMs !== undefined) await requireWitnessed(tx.query, mac, leastWitnessedMs);
         await updateRow(tx.query, mac, "kms_keys", keyRow(record));
         await noteCompromise(tx.query, mac, { before: stored, after: record });
@@ -72,7 +63,7 @@ export function sqlKeys(
     // No state changes, so that nobody is told and the trail has no row.
     setDestroyWait: (present, destroyWait) =>
       db.write(async (tx) => {
-        const stored = await stillPresent(tx, present);
+        const stored = await stillPresent(tx, { mac, look }, present);
         if (stored.state !== "DESTROY_SCHEDULED") throw new KmsError("CONFLICT", `key ${stored.keyId} is kept`);
         await updateRow(tx.query, mac, "kms_keys", keyRow({ ...stored, destroyWait }));
       }),
@@ -94,6 +85,19 @@ export function sqlKeys(
       return (await db.write(({ query }) => query(statement, before.getTime()))).length;
     },
   };
+}
+
+/** The stored record, which nobody else changes until the transaction ends. CONFLICT where it is not `present`. */
+async function stillPresent(
+  tx: Transaction,
+  { mac, look }: { mac: RowMac; look: KeyLookups },
+  present: KeyRecord,
+): Promise<KeyRecord> {
+  const { tenantId, purpose, keyId } = present;
+  await tx.lock(`key/${tenantId}/${purpose}`);
+  const stored = await look.find(tx.query, tenantId, keyId);
+  if (stored !== undefined && stored.state !== "PENDING" && isSame(mac, stored, present)) return stored;
+  throw new KmsError("CONFLICT", `key ${keyId} was changed by another`);
 }
 
 function isAuthentic(mac: RowMac, row: Row): boolean {

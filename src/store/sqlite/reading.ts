@@ -80,26 +80,30 @@ export function readingOf(file: string, gate: ReaderGate): Reading {
     }
   }
 
-  let before: Promise<unknown> = Promise.resolve();
+  // What is read while another reads of one moment would be of that moment too, and lack what was committed since.
+  const inTurn = oneAtATime();
+  return {
+    read: (work) => inTurn(() => attempt(work)),
+    moment: (work) =>
+      inTurn(() =>
+        attempt(async (query) => {
+          await query("begin");
+          try {
+            return await work(query);
+          } finally {
+            if (connection?.isTransaction) await query("rollback");
+          }
+        }),
+      ),
+    shut,
+  };
+}
 
-  /** One at a time: what is read while another reads of one moment would be of that moment too, and lack what was committed since. */
-  function inTurn<T>(work: (query: Query) => Promise<T>): Promise<T> {
-    const done = before.then(() => attempt(work));
+function oneAtATime() {
+  let before: Promise<unknown> = Promise.resolve();
+  return <T>(work: () => Promise<T>): Promise<T> => {
+    const done = before.then(work);
     before = done.catch(() => {});
     return done;
-  }
-
-  return {
-    read: inTurn,
-    moment: (work) =>
-      inTurn(async (query) => {
-        await query("begin");
-        try {
-          return await work(query);
-        } finally {
-          if (connection?.isTransaction) await query("rollback");
-        }
-      }),
-    shut,
   };
 }
