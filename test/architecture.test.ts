@@ -140,7 +140,7 @@ const mayImport: Record<string, readonly string[]> = {
 
   // What is known of the service's own work.
   audit: ["call", "keys", "keys/rotation", "store", "alarm.ts", "failpoints.ts", "telemetry.ts", "runtime"],
-  integrity: ["store", "alarm.ts"],
+  integrity: ["store", "alarm.ts", "runtime"],
   health: ["provider-keys", "keys", "keys/time", "store", "alarm.ts", "runtime"],
 
   // The tenants' logs, and batches for them.

@@ -5,6 +5,7 @@ import type { Store } from "../store/store.ts";
 import { createFindings, type Findings, type FindingsParts } from "./findings.ts";
 import { runPass } from "./pass.ts";
 import { ownTurns, sharedTurns, type Turns } from "./turns.ts";
+import { withDeadline } from "../runtime/deadline.ts";
 
 export interface IntegrityParts extends FindingsParts {
   store: Store;
@@ -105,7 +106,11 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
 
     async close() {
       stopped.abort();
-      await Promise.race([loop, delay(closeMs, undefined, { ref: false })]);
+      await withDeadline(
+        closeMs,
+        () => new Error("the piece takes too long"),
+        () => loop,
+      ).catch(() => {});
     },
   };
 }
