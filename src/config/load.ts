@@ -135,7 +135,7 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
     storeKeyPin: storeKeyPin(values, problems),
     store: storeSettings(values, hasMasterKeyInMemory(provider) ? "memory" : "sqlite", absolute),
     heads: {
-      file: values["fluo.kms.audit.heads-file"] && absolute(values["fluo.kms.audit.heads-file"]),
+      file: headsFile(values, absolute),
       required: values["fluo.kms.audit.heads-file.required"],
     },
     auth: values["fluo.kms.auth"],
@@ -213,6 +213,11 @@ function otherProviders({ provider, otherProvider }: SettledConfig): SettingName
 
 type StoreName = StoreSettings["name"];
 
+function headsFile(values: Values, absolute: (path: string) => string): string | undefined {
+  const file = values["fluo.kms.audit.heads-file"];
+  return file === undefined ? undefined : absolute(file);
+}
+
 /** A store is a line here, and one for the names of its settings, as it is in store/registry.ts. */
 function storeSettings(values: Values, standard: StoreName, absolute: (path: string) => string): StoreSettings {
   const settingsOf: { [Name in StoreName]: () => Extract<StoreSettings, { name: Name }> } = {
@@ -220,6 +225,7 @@ function storeSettings(values: Values, standard: StoreName, absolute: (path: str
     sqlite: () => ({
       name: "sqlite",
       file: absolute(values["fluo.kms.sqlite.file"]),
+      headsFile: headsFile(values, absolute),
       maxLogBytes: values["fluo.kms.sqlite.max-log"],
     }),
     postgres: () => ({

@@ -20,6 +20,9 @@ const methods = {
   logCompromises: true,
   destructionsWaiting: true,
   unwitnessedDestructions: true,
+  standing: true,
+  newestHeads: true,
+  acceptsHeads: true,
   examine: true,
   examinedRows: true,
 } as const satisfies Partial<Record<keyof Store, true>>;

@@ -3,12 +3,11 @@
  * counts. Files are written and synced outside of this thread and of the store's.
  */
 import { createHash, type KeyObject } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { type FileHandle, open, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
-import { decodeHeads, type HeadsContent, unprovenCommits } from "./heads-format.ts";
+import { decodeHeads, type HeadsContent } from "./heads-format.ts";
 
 /** What is there under a name. */
 export interface HeadsFile {
@@ -88,21 +87,6 @@ export async function signatureOf(path: string): Promise<string> {
     generationsOf(path).map((file) => stat(file, { bigint: true }).catch(() => undefined)),
   );
   return stats.map((each) => (each ? `${each.ino}:${each.mtimeNs}:${each.size}` : "none")).join();
-}
-
-/**
- * The commits that the heads file of a SQLite store notes, before anybody can authenticate it; undefined where no generation can be read.
- * `file` is the store's, whose real path has the heads file beside it, unless that is elsewhere.
- */
-export function readNotedCommits(file: string, headsFile = `${file}-heads`): number | undefined {
-  const found = generationsOf(headsFile).flatMap((each) => {
-    try {
-      return unprovenCommits(readFileSync(each)) ?? [];
-    } catch {
-      return [];
-    }
-  });
-  return found.sort((a, b) => b.generation - a.generation)[0]?.commits;
 }
 
 function sha256(bytes: Uint8Array): string {

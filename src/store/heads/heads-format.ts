@@ -57,17 +57,6 @@ export function decodeHeads(bytes: Uint8Array, key: KeyObject): HeadsContent | u
   return read.format === format ? contentOf(read) : undefined;
 }
 
-/** What a file says that nobody has authenticated; undefined where it is none. */
-export function unprovenCommits(bytes: Uint8Array): { generation: number; commits: number } | undefined {
-  try {
-    const { format: own, generation, commits } = JSON.parse(Buffer.from(bytes).toString("utf8")) as Partial<Written>;
-    const isWhole = own === format && Number.isSafeInteger(generation) && Number.isSafeInteger(commits);
-    return isWhole ? { generation: generation!, commits: commits! } : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 interface Written {
   format: string;
   store_id: string;
