@@ -90,7 +90,7 @@ const (
 	KeyState_KEY_STATE_DISABLED KeyState = 4
 	// Known by somebody who must not know it. Its individual signatures no longer verify.
 	KeyState_KEY_STATE_COMPROMISED KeyState = 5
-	// Verifies only; is destroyed at a stated time unless cancelled.
+	// Verifies only; is destroyed once services have seen its days pass, unless cancelled.
 	KeyState_KEY_STATE_DESTROY_SCHEDULED KeyState = 6
 	// Its secret is erased; its public key still verifies.
 	KeyState_KEY_STATE_DESTROYED KeyState = 7

@@ -42,8 +42,8 @@ type Key struct {
 	RetiredAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=retired_at,json=retiredAt,proto3" json:"retired_at,omitempty"`
 	// When the key was marked as compromised; unset if it was not.
 	CompromisedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=compromised_at,json=compromisedAt,proto3" json:"compromised_at,omitempty"`
-	// When the key is destroyed, or was, by the clock; unset if that is not scheduled. It is destroyed later where services have not seen
-	// its days pass until then, and a day later at most once they have, where the clock never comes to this time.
+	// When the key is destroyed, or was, by the clock; unset if that is not scheduled. If services have not seen its days pass by then, it is
+	// destroyed later. If the clock never comes to this time, it is destroyed once services have seen its days pass and one day more.
 	DestroyAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=destroy_at,json=destroyAt,proto3" json:"destroy_at,omitempty"`
 	// The state that the key had before it was disabled, compromised or scheduled for destruction; unset for other states.
 	PreviousState KeyState `protobuf:"varint,10,opt,name=previous_state,json=previousState,proto3,enum=fluo.kms.v1.KeyState" json:"previous_state,omitempty"`
@@ -55,8 +55,8 @@ type Key struct {
 	DestroyRequestedDays uint32 `protobuf:"varint,13,opt,name=destroy_requested_days,json=destroyRequestedDays,proto3" json:"destroy_requested_days,omitempty"`
 	// Who confirmed the destruction, and so scheduled it; empty where nobody did.
 	DestroyConfirmedBy string `protobuf:"bytes,14,opt,name=destroy_confirmed_by,json=destroyConfirmedBy,proto3" json:"destroy_confirmed_by,omitempty"`
-	// How much of the days until its destruction services have not seen pass; unset if that is not scheduled, and before it counts, for a key
-	// that an earlier version scheduled.
+	// Part of the days until its destruction that services have not seen pass. Unset if no destruction is scheduled; and, if an earlier
+	// version scheduled it, until the days begin to count, within a minute or two of a start.
 	DestroyUnwitnessed *durationpb.Duration `protobuf:"bytes,15,opt,name=destroy_unwitnessed,json=destroyUnwitnessed,proto3" json:"destroy_unwitnessed,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -680,7 +680,7 @@ type ScheduleKeyDestructionRequest struct {
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
 	// The key, 32 lower-case hex digits.
 	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
-	// After how many days the key is destroyed, 7 to 30; 0 means 30, or those of the request that this call confirms.
+	// Days that services must see pass before the key is destroyed, 7 to 30; 0 means 30, or those of the request that this call confirms.
 	Days uint32 `protobuf:"varint,3,opt,name=days,proto3" json:"days,omitempty"`
 	// Names this request in the audit trail, at most 128 printable ASCII bytes; may be empty.
 	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`

@@ -2052,7 +2052,7 @@ type WaitingDestruction struct {
 	Version *KeyVersion `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
 	// When it is destroyed, by the clock.
 	DestroyAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=destroy_at,json=destroyAt,proto3" json:"destroy_at,omitempty"`
-	// How much of its days services have not seen pass; unset before that counts, of a key that an earlier version scheduled.
+	// Part of its days that services have not seen pass. Unset until the days begin to count, if an earlier version scheduled it.
 	Unwitnessed *durationpb.Duration `protobuf:"bytes,3,opt,name=unwitnessed,proto3" json:"unwitnessed,omitempty"`
 	// Why it waits, for people.
 	Why           string `protobuf:"bytes,4,opt,name=why,proto3" json:"why,omitempty"`
@@ -2124,7 +2124,7 @@ type DestructionStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many keys wait.
 	Total uint64 `protobuf:"varint,1,opt,name=total,proto3" json:"total,omitempty"`
-	// Those that have to wait least, at most 10.
+	// The keys that have the least left to wait, at most 10.
 	First []*WaitingDestruction `protobuf:"bytes,2,rep,name=first,proto3" json:"first,omitempty"`
 	// Time that services saw pass by their monotonic clocks, since the first of them; unset before that was noted.
 	Witnessed *durationpb.Duration `protobuf:"bytes,3,opt,name=witnessed,proto3" json:"witnessed,omitempty"`

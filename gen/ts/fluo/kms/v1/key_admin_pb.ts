@@ -79,8 +79,8 @@ export type Key = Message<"fluo.kms.v1.Key"> & {
   compromisedAt?: Timestamp | undefined;
 
   /**
-   * When the key is destroyed, or was, by the clock; unset if that is not scheduled. It is destroyed later where services have not seen
-   * its days pass until then, and a day later at most once they have, where the clock never comes to this time.
+   * When the key is destroyed, or was, by the clock; unset if that is not scheduled. If services have not seen its days pass by then, it is
+   * destroyed later. If the clock never comes to this time, it is destroyed once services have seen its days pass and one day more.
    *
    * @generated from field: google.protobuf.Timestamp destroy_at = 9;
    */
@@ -122,8 +122,8 @@ export type Key = Message<"fluo.kms.v1.Key"> & {
   destroyConfirmedBy: string;
 
   /**
-   * How much of the days until its destruction services have not seen pass; unset if that is not scheduled, and before it counts, for a key
-   * that an earlier version scheduled.
+   * Part of the days until its destruction that services have not seen pass. Unset if no destruction is scheduled; and, if an earlier
+   * version scheduled it, until the days begin to count, within a minute or two of a start.
    *
    * @generated from field: google.protobuf.Duration destroy_unwitnessed = 15;
    */
@@ -410,7 +410,7 @@ export type ScheduleKeyDestructionRequest = Message<"fluo.kms.v1.ScheduleKeyDest
   keyId: string;
 
   /**
-   * After how many days the key is destroyed, 7 to 30; 0 means 30, or those of the request that this call confirms.
+   * Days that services must see pass before the key is destroyed, 7 to 30; 0 means 30, or those of the request that this call confirms.
    *
    * @generated from field: uint32 days = 3;
    */

@@ -31,10 +31,11 @@ export const file_fluo_kms_v1_key_admin_service: GenFile = /*@__PURE__*/
  * - PERMISSION_DENIED: the caller has not the rpc's role for this tenant, whether or not that tenant exists; for all tenants
  *   where the request names none.
  * - INVALID_ARGUMENT: a malformed request; a google.rpc.BadRequest detail names each field.
- * - RESOURCE_EXHAUSTED: a message over 4 MiB, or too many requests held at once.
+ * - RESOURCE_EXHAUSTED: a message over 4 MiB, too many requests held at once, or more calls of one reading rpc at once than run beside each
+ *   other; a google.rpc.RetryInfo detail says when to try again, except for the message.
  * - UNAVAILABLE: the store is down, or the service drains; a google.rpc.RetryInfo detail says when to try again.
  * - DEADLINE_EXCEEDED and CANCELLED: the caller's deadline passed or the caller left.
- * - DATA_LOSS: a stored record fails its own authentication.
+ * - DATA_LOSS: a stored record fails its own authentication, or the examination of the store found it damaged or put back.
  *
  * A google.rpc.ErrorInfo detail with domain "kms.fluo.dev" carries the reason as a stable word.
  *
@@ -102,8 +103,8 @@ export const KeyAdminService: GenService<{
     output: typeof MarkKeyCompromisedResponseSchema;
   },
   /**
-   * Has a key destroyed after some days. Until then it only verifies, and CancelKeyDestruction keeps it. Afterwards
-   * nothing that it encrypted can be read again; what it signed still verifies.
+   * Has a key destroyed after some days, which services must see pass: a clock alone destroys no key. Until then the key only verifies, and
+   * CancelKeyDestruction keeps it. Afterwards nothing that it encrypted can be read again; what it signed still verifies.
    * Role: destroy.
    *
    * With `destruction: two-person` in the policy the first call records a request, and the key is used as before. A call within 7 days by
@@ -183,9 +184,9 @@ export const KeyAdminService: GenService<{
     output: typeof VerifyAuditResponseSchema;
   },
   /**
-   * Accepts that the store was put back while the service ran: this replica is not ready until then. What the store lacks stays lost, and the
-   * audit trail says who accepted it. Of the replicas each has a finding of its own, and its own digest. It is served by a replica that is not
-   * ready; a start that was refused for a finding is accepted by the command accept-rollback.
+   * Accepts that the store was put back while the service ran. A replica that found this is not ready until then, and serves this rpc. What the
+   * store lacks stays lost, and the audit trail says who accepted it. Each replica has a finding and a digest of its own. The command
+   * accept-rollback accepts the finding of a start that was refused.
    * Role: key-admin, for all tenants.
    *
    * INVALID_ARGUMENT: the replica has no finding, or one with another digest.

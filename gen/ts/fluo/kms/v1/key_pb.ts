@@ -144,7 +144,7 @@ export const KeyState = {
   COMPROMISED: 5,
 
   /**
-   * Verifies only; is destroyed at a stated time unless cancelled.
+   * Verifies only; is destroyed once services have seen its days pass, unless cancelled.
    *
    * @generated from enum value: KEY_STATE_DESTROY_SCHEDULED = 6;
    */

@@ -32,11 +32,12 @@ export const file_fluo_kms_v1_kms_service: GenFile = /*@__PURE__*/
  * - PERMISSION_DENIED: the caller has not the rpc's role for this tenant, whether or not that tenant exists; for all tenants
  *   where the request names none.
  * - INVALID_ARGUMENT: a malformed request; a google.rpc.BadRequest detail names each field.
- * - RESOURCE_EXHAUSTED: a message over 4 MiB, or too many requests held at once. Under a policy also the first call for yet another tenant,
- *   where the caller has brought as many as fluo.kms.limit.new-tenants in a second; a google.rpc.RetryInfo detail says when to try again.
+ * - RESOURCE_EXHAUSTED: a message over 4 MiB, too many requests held at once, or more calls of one reading rpc at once than run beside each
+ *   other. Under a policy also the first call for yet another tenant, if the caller has brought as many as fluo.kms.limit.new-tenants in a
+ *   second. A google.rpc.RetryInfo detail says when to try again, except for the message.
  * - UNAVAILABLE: the provider or the store is down, or the service drains; a google.rpc.RetryInfo detail says when to try again.
  * - DEADLINE_EXCEEDED and CANCELLED: the caller's deadline passed or the caller left.
- * - DATA_LOSS: a stored record fails its own authentication.
+ * - DATA_LOSS: a stored record fails its own authentication, or the examination of the store found it damaged or put back.
  *
  * A google.rpc.ErrorInfo detail with domain "kms.fluo.dev" carries the reason as a stable word.
  *

@@ -1142,7 +1142,7 @@ export type WaitingDestruction = Message<"fluo.kms.v1.WaitingDestruction"> & {
   destroyAt?: Timestamp | undefined;
 
   /**
-   * How much of its days services have not seen pass; unset before that counts, of a key that an earlier version scheduled.
+   * Part of its days that services have not seen pass. Unset until the days begin to count, if an earlier version scheduled it.
    *
    * @generated from field: google.protobuf.Duration unwitnessed = 3;
    */
@@ -1178,7 +1178,7 @@ export type DestructionStatus = Message<"fluo.kms.v1.DestructionStatus"> & {
   total: bigint;
 
   /**
-   * Those that have to wait least, at most 10.
+   * The keys that have the least left to wait, at most 10.
    *
    * @generated from field: repeated fluo.kms.v1.WaitingDestruction first = 2;
    */
