@@ -20,12 +20,13 @@ import { longerMs, mayBeMissingMs } from "../../src/keys/states.ts";
 import { clocksApartMs } from "../../src/keys/time/time-rule.ts";
 import { maxValueBytes } from "../../src/envelope/envelope.ts";
 import { defaultResilience } from "../../src/provider/call-policies.ts";
-import { maxActors } from "../../src/audit/nameless.ts";
-import { maxNames } from "../../src/audit/refusals.ts";
+import { maxActors, maxNamesOfRow } from "../../src/audit/nameless.ts";
+import { maxNames, maxRows } from "../../src/audit/refusals.ts";
 import { durableWithinMs, stopsWithinMs } from "../../src/audit/trail.ts";
 import { atOnce as atOnceCalls } from "../../src/service/at-once.ts";
 import { maxHeads } from "../../src/audit/verify-trail.ts";
 import { tenantIdPattern } from "../../src/call/ids.ts";
+import { findingsShown } from "../../src/service/kms/status-handler.ts";
 import { leastDays, maxDays } from "../../src/service/key-admin/handlers.ts";
 import { maxSize } from "../../src/service/page.ts";
 import { maxFields, maxNameBytes, maxTotalBytes } from "../../src/service/kms/pii-limits.ts";
@@ -36,6 +37,7 @@ import { maxAttributes } from "../../src/otlp/attributes.ts";
 import { maxSpans } from "../../src/batch/spans.ts";
 import { logRequestRetentionMs } from "../../src/store/log-store.ts";
 import { requestRetentionMs } from "../../src/store/key-store.ts";
+import { mostNoted } from "../../src/store/head-notes.ts";
 import { arrivingLimits, frameCost } from "../../src/transport/grpc/http2/receive-bound.ts";
 import { maxAdminBodyBytes } from "../../src/transport/http/body.ts";
 import { maxHeldBytes, streamsShare } from "../../src/transport/budget.ts";
@@ -160,6 +162,8 @@ const limits: Record<string, string> = {
   "time from a use that gets no row until no key is used": time(stopsWithinMs),
   "names that may be made up, a minute, action and code": count(maxNames),
   "callers that are refused with such names, a minute": count(maxActors),
+  "names that are told apart in a row of counted refusals": count(maxNamesOfRow),
+  "a caller's named refusals that wait for the store": count(maxRows),
   "time from a state change to its effect on every replica": time(defaultKeyring.stateTtlMs),
   "time from a key's end at the provider to its end here": time(
     largest(canCheckEvery) * 1_000 + defaultResilience.totalTimeoutMs,
@@ -170,6 +174,10 @@ const limits: Record<string, string> = {
   "difference of two clocks that agree": time(clocksApartMs),
   "time of a destruction's days that may pass unseen": time(mayBeMissingMs),
   "longer wait of a key whose time never comes by a clock": time(longerMs),
+
+  "audit writers, logs and keys in a heads file, each": count(mostNoted),
+  "write-ahead log of a SQLite store, `fluo.kms.sqlite.max-log`": settings["fluo.kms.sqlite.max-log"].standard,
+  "findings of the examination of the store in Status": count(findingsShown),
 
   "calls at the provider at once, per region": count(defaultResilience.maxInFlight),
   "time for a call with its wait and its retries": time(defaultResilience.totalTimeoutMs),

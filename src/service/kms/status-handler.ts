@@ -96,7 +96,7 @@ const conditionNames: Readonly<Record<ProviderCondition["condition"], ProviderCo
 };
 
 const tenantKeysShown = 100;
-const findingsShown = 100;
+export const findingsShown = 100;
 const dayMs = 86_400_000;
 
 export function statusHandlers(parts: StatusParts) {
