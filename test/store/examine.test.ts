@@ -1,5 +1,6 @@
 /** The examination of a whole store, piece by piece: what it finds of what was changed behind the service's back, and nothing else. */
 import { createSecretKey, randomBytes } from "node:crypto";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { openSqlite } from "../../src/store/sqlite/open.ts";
 import { flipBits, flipIn } from "./sqlite/flipped-file.ts";
@@ -238,7 +239,45 @@ describe("the examination of a SQLite file with a flipped bit", () => {
     const { problems } = await examined(store);
     expect(problems.filter(({ what }) => what.includes(index))).toContainEqual(expect.objectContaining(about));
   });
+
+  it("names a row that an index over a sum of columns does not have as it is", async () => {
+    const { file, open } = await filled();
+    const first = await (await open()).unlock(key);
+    const record = (await first.active("tenant-3", "data"))!;
+    const wait = { destroyAt: new Date(), destroyWait: { sinceMs: 5, waitMs: 7 } };
+    const by = { actor: "ann", requestId: "", at: new Date(), action: "schedule_destruction" } as const;
+    await first.update(record, { ...record, state: "DESTROY_SCHEDULED", ...wait }, by);
+    await first.close();
+    withoutIndex(file, "kms_keys_wait", "update kms_keys set destroy_wait = 8 where state = 'DESTROY_SCHEDULED'");
+    const store = await (await open()).unlock(key);
+    onTestFinished(() => store.close());
+    const { problems } = await examined(store);
+    const what = problems.filter(({ kind, tenantId }) => kind === "index" && tenantId === "tenant-3");
+    expect(what.map(({ keyId, what: said }) => [keyId, said])).toEqual([
+      [record.keyId, "kms_keys: index kms_keys_wait lacks a row that is there"],
+      [record.keyId, "kms_keys: index kms_keys_wait leads to another row than it says"],
+    ]);
+  });
 });
+
+/** Runs a statement by which the index does not change. */
+function withoutIndex(file: string, index: string, statement: string): void {
+  const inSchema = (change: string, ...values: (string | number)[]) => {
+    const db = new DatabaseSync(file, { defensive: false });
+    db.exec("pragma writable_schema = on");
+    db.prepare(change).run(...values);
+    db.close();
+  };
+  const db = new DatabaseSync(file);
+  const row = db.prepare("select name, tbl_name, rootpage, sql from sqlite_schema where name = ?").get(index)!;
+  db.close();
+  inSchema("delete from sqlite_schema where name = ?", index);
+  const without = new DatabaseSync(file);
+  without.exec(statement);
+  without.close();
+  const { name, tbl_name, rootpage, sql } = row as Record<string, string>;
+  inSchema("insert into sqlite_schema values ('index', ?, ?, ?, ?)", name!, tbl_name!, rootpage!, sql!);
+}
 
 async function requested(store: Store): Promise<void> {
   const record = pendingKey({ tenantId: "acme" });

@@ -10,10 +10,13 @@ import type { RowProblem } from "../row-problem.ts";
 interface Index {
   name: string;
   table: string;
-  columns: string[];
+  columns: Column[];
   /** The condition under which a row has an entry; undefined for an index over all rows. */
   condition: string | undefined;
 }
+
+/** SQL of what an index is over, a column or an expression, in a row of the table by this name; of the only table without one. */
+type Column = (row?: string) => string;
 
 interface IndexPlace {
   /** Place in the list of steps: each table's rows, then each index' entries. */
@@ -74,17 +77,26 @@ async function readSteps(query: Query): Promise<Step[]> {
   const indexes: Index[] = [];
   for (const { name, tbl_name, sql } of rows) {
     const columns = await query("select name from pragma_index_info(?1) order by seqno", name!);
+    const all = (await query("select name from pragma_table_info(?1)", tbl_name!)).map((column) => String(column.name));
+    const [, own = "", condition] = /\((.*?)\)(?:\s+where\s(.*))?$/s.exec(String(sql ?? "")) ?? [];
     indexes.push({
       name: String(name),
       table: String(tbl_name),
-      columns: columns.map((column) => String(column.name)),
-      condition: sql === null ? undefined : /\swhere\s(.*)$/s.exec(String(sql))?.[1],
+      columns: columns.map((column) =>
+        column.name === null ? expression(own, all) : (row) => (row ? `${row}.${column.name}` : String(column.name)),
+      ),
+      condition,
     });
   }
   const ofTables = tables
     .map(({ name }) => ({ table: String(name), indexes: indexes.filter(({ table }) => table === name) }))
     .filter((each) => each.indexes.length > 0);
   return [...ofTables, ...indexes.map((index) => ({ index }))];
+}
+
+/** SQLite does not name what an index over an expression is over: it is the only thing in that index. */
+function expression(sql: string, columns: readonly string[]): Column {
+  return (row) => (row ? sql.replace(/\w+/g, (word) => (columns.includes(word) ? `${row}.${word}` : word)) : sql);
 }
 
 interface StepPiece {
@@ -109,7 +121,7 @@ async function rowsPiece(
   const last = Number(page!.last);
   const problems: RowProblem[] = [];
   for (const { name, columns, condition = "1 = 1" } of indexes) {
-    const same = columns.map((column) => `entry.${column} is row.${column}`).join(" and ");
+    const same = columns.map((column) => `${column("entry")} is ${column("row")}`).join(" and ");
     const missing = await query(
       `select ${nameColumns(table)} from ${table} as row not indexed
        where row.rowid > ?1 and row.rowid <= ?2 and ${condition} and not exists (
@@ -127,12 +139,12 @@ async function entriesPiece(query: Query, index: Index, place: IndexPlace): Prom
   const { name, table, columns, condition = "1 = 1" } = index;
   const { step, rowid, values = [], shared = 0 } = place;
   const { where, parameters } = behind(columns, place);
-  const read = columns.map((column, at) => `${column} as v${at}`).join(", ");
-  const same = columns.map((column, at) => `row.${column} is entry.v${at}`).join(" and ");
+  const read = columns.map((column, at) => `${column()} as v${at}`).join(", ");
+  const same = columns.map((column, at) => `${column("row")} is entry.v${at}`).join(" and ");
   const entries = await query(
     `select entry.*, row.rowid is not null as present, ${same} as same, ${nameColumns(table)}
      from (select ${read}, rowid as at from ${table} indexed by ${name}
-           where ${condition} and ${where} order by ${[...columns, "rowid"].join(", ")} limit ${pageRows}) as entry
+           where ${condition} and ${where} order by ${[...columns.map((column) => column()), "rowid"].join(", ")} limit ${pageRows}) as entry
      left join ${table} as row on row.rowid = entry.at`,
     ...parameters,
   );
@@ -152,15 +164,17 @@ async function entriesPiece(query: Query, index: Index, place: IndexPlace): Prom
 }
 
 /** The condition of entries that share their first `shared` values with the last one and come behind it. An entry without a value comes first. */
-function behind(columns: readonly string[], { rowid, values = [], shared = 0 }: IndexPlace) {
+function behind(columns: readonly Column[], { rowid, values = [], shared = 0 }: IndexPlace) {
   if (rowid === undefined) return { where: "1 = 1", parameters: [] };
   const parameters: RowValue[] = [];
   const conditions = columns
     .slice(0, shared)
-    .map((column, at) => (values[at] === null ? `${column} is null` : `${column} = ?${parameters.push(values[at]!)}`));
+    .map((column, at) =>
+      values[at] === null ? `${column()} is null` : `${column()} = ?${parameters.push(values[at]!)}`,
+    );
   if (shared === columns.length) conditions.push(`rowid > ?${parameters.push(rowid)}`);
-  else if (values[shared] === null) conditions.push(`${columns[shared]} is not null`);
-  else conditions.push(`${columns[shared]} > ?${parameters.push(values[shared]!)}`);
+  else if (values[shared] === null) conditions.push(`${columns[shared]!()} is not null`);
+  else conditions.push(`${columns[shared]!()} > ?${parameters.push(values[shared]!)}`);
   return { where: conditions.join(" and "), parameters };
 }
 

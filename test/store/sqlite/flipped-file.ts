@@ -78,7 +78,8 @@ function entriesOf(db: DatabaseSync): unknown[] {
   const indexes = db.prepare("select name, tbl_name, sql from sqlite_schema where type = 'index' order by name").all();
   return indexes.map(({ name, tbl_name, sql }) => {
     const columns = db.prepare("select name from pragma_index_info(?)").all(name!);
-    const list = [...columns.map((column) => String(column.name)), "rowid"].join(", ");
+    const [, expression] = /\((.*?)\)(?:\s+where\s.*)?$/s.exec(String(sql)) ?? [];
+    const list = [...columns.map((column) => String(column.name ?? expression)), "rowid"].join(", ");
     const condition = /\swhere\s.*$/s.exec(String(sql))?.[0] ?? "";
     return db.prepare(`select ${list} from ${tbl_name} indexed by ${name} ${condition} order by ${list}`).all();
   });
