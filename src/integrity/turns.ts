@@ -1,7 +1,8 @@
 /**
  * Whose turn a pass is. A SQLite file is examined by each service that opens it, at its start and every week. Of replicas on one database one
- * works at a time, under the lease `integrity`; a pass that found nothing is noted there, and is enough for all of them for a week. One that
- * found something is not noted, so that every replica finds it too.
+ * works at a time, under the lease `integrity`; a pass that found nothing is noted there, and is enough for a week for all that had started when
+ * it began. A replica that starts later may have found a database that was put back, and wants another: one, for all that start while a pass
+ * runs. One that found something takes back what was noted, so that every replica looks, and finds it too.
  */
 import { randomBytes } from "node:crypto";
 import { hasCode } from "../errors.ts";
@@ -19,7 +20,7 @@ export interface Turns {
    * whether nothing was found.
    */
   take(pass: (signal: AbortSignal) => Promise<boolean>, signal: AbortSignal): Promise<number>;
-  /** When a pass that found nothing last began, of any replica, as far as it is known here. */
+  /** When a pass that found nothing last began, of any replica, since this one started, as far as it is known here. */
   cleanAt(): Date | undefined;
 }
 
@@ -35,6 +36,8 @@ const lookMs = 60_000;
 const idleMs = 600_000;
 /** Difference that the clocks of two replicas may have. */
 const clockSkewMs = 5 * 60_000;
+/** Noted in the place of a time, before any start. */
+const nothingClean = new Date(0);
 
 export function ownTurns(clock: () => Date): Turns {
   let cleanAt: Date | undefined;
@@ -51,6 +54,7 @@ export function ownTurns(clock: () => Date): Turns {
 
 export function sharedTurns(store: LeaseStore, clock: () => Date): Turns {
   const holder = randomBytes(holderBytes).toString("hex");
+  const startedAt = clock();
   let cleanAt: Date | undefined;
   let own: OwnPass | undefined;
 
@@ -93,7 +97,7 @@ export function sharedTurns(store: LeaseStore, clock: () => Date): Turns {
         await pass(signal); // nobody keeps the store from being examined by what he does to a row of it
         return dayMs;
       }
-      cleanAt = lease.finishedAt;
+      cleanAt = lease.finishedAt !== undefined && lease.finishedAt >= startedAt ? lease.finishedAt : undefined;
       if (lease.generation === undefined) return lookMs;
       const { generation } = lease;
       let isNoted = false;
@@ -108,10 +112,9 @@ export function sharedTurns(store: LeaseStore, clock: () => Date): Turns {
           await renewing.stop();
         }
         own = { beganAt, finishedAt: clock(), isClean };
-        if (!isClean) return idleMs;
-        await store.finishLease({ name: leaseName, generation }, beganAt);
+        cleanAt = isClean ? beganAt : undefined;
+        await store.finishLease({ name: leaseName, generation }, cleanAt ?? nothingClean);
         isNoted = true;
-        cleanAt = beganAt;
         return idleMs;
       } catch (error) {
         if (hasCode(error, "LEASE_LOST") || ((error as Error).name === "AbortError" && !signal.aborted)) return lookMs;

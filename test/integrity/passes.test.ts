@@ -95,6 +95,48 @@ describe("the turns of replicas", () => {
     expect(ran).toHaveBeenCalledTimes(2);
   });
 
+  it("rely on no pass that began before they started, and all that start while one runs on one more", async () => {
+    let now = new Date();
+    const later = (ms: number) => {
+      now = new Date(now.getTime() + ms);
+      return sharedTurns(store, () => now);
+    };
+    const ran = vi.fn(async () => true);
+    const first = later(0);
+    const others: ReturnType<typeof later>[] = [];
+    await first.take(async () => {
+      for (let count = 0; count < 3; count += 1) others.push(later(60_000));
+      for (const each of others) expect(await each.take(ran, never)).toBe(60_000);
+      return true;
+    }, never);
+    expect(ran).not.toHaveBeenCalled();
+    for (const each of others) await each.take(ran, never);
+    expect(ran).toHaveBeenCalledTimes(1);
+    await first.take(ran, never);
+    expect(ran).toHaveBeenCalledTimes(1);
+    const put = later(86_400_000); // the database may have been put back meanwhile
+    await put.take(ran, never);
+    expect(ran).toHaveBeenCalledTimes(2);
+    expect(put.cleanAt()).toEqual(now);
+    expect(first.cleanAt()).not.toEqual(now); // until its next look
+  });
+
+  it("have all others look too where one found something, whatever they relied on", async () => {
+    let now = new Date();
+    const [one, other] = [sharedTurns(store, () => now), sharedTurns(store, () => now)];
+    await one.take(async () => true, never);
+    const ran = vi.fn(async () => false);
+    await other.take(ran, never);
+    expect(ran).not.toHaveBeenCalled();
+    now = new Date(now.getTime() + 1_000);
+    const third = sharedTurns(store, () => now);
+    await third.take(async () => false, never);
+    for (const each of [one, other]) await each.take(ran, never);
+    expect(ran).toHaveBeenCalledTimes(2);
+    for (const each of [one, other, third]) await each.take(ran, never);
+    expect(ran).toHaveBeenCalledTimes(2);
+  });
+
   it("have a replica that found something look again after a day, or when another finds nothing", async () => {
     let now = new Date();
     const [one, other] = [sharedTurns(store, () => now), sharedTurns(store, () => now)];
