@@ -14,6 +14,8 @@ export interface PassParts {
   found(problems: readonly RowProblem[]): void;
   /** Told after each piece how many rows were examined, of about how many. */
   progress(rows: number, total: number): void;
+  /** Told of each read that failed, and is tried again. */
+  failed?(error: KmsError): void;
 }
 
 const restFactor = 19;
@@ -24,21 +26,31 @@ const secondLookMs = 1_000;
 const retryMs = 10_000;
 
 /** Rejects when the signal aborts. A store that does not answer is waited for. */
-export async function runPass({ store, found, progress }: PassParts, signal: AbortSignal): Promise<void> {
-  const total = await patiently(() => rowsOf(store), signal);
+export async function runPass(parts: PassParts, signal: AbortSignal): Promise<void> {
+  const { store, found, progress } = parts;
+  const patiently = insisting(parts, signal);
+  const total = await patiently(() => rowsOf(store));
   let rows = 0;
   let from: ExamineCursor | undefined;
   do {
     const began = performance.now();
-    const piece = await patiently(() => store.examine(from), signal);
+    const piece = await patiently(() => store.examine(from));
     const took = performance.now() - began;
-    const problems = await confirmed(store, { from, piece }, signal);
+    const problems = piece.problems.length === 0 ? [] : await confirmed(piece, from);
     if (problems.length > 0) found(problems);
     rows += piece.rows;
     progress(rows, total);
     await rest(Math.min(longestRestMs, took * restFactor), signal);
     from = piece.next;
   } while (from !== undefined);
+
+  /** Those of a piece's problems that are still there: a moment later, and in words of then. */
+  async function confirmed(piece: ExaminedPiece, at: ExamineCursor | undefined): Promise<RowProblem[]> {
+    await rest(secondLookMs, signal);
+    const { problems } = await patiently(() => store.examine(at));
+    const before = new Set(piece.problems.map(nameOf));
+    return problems.filter((each) => before.has(nameOf(each)));
+  }
 }
 
 /** 0 for a store so damaged that it cannot be counted. */
@@ -49,34 +61,24 @@ function rowsOf(store: PassParts["store"]): Promise<number> {
   });
 }
 
-/** Those of a piece's problems that are still there: a moment later, and in words of then. */
-async function confirmed(
-  store: PassParts["store"],
-  { from, piece }: { from: ExamineCursor | undefined; piece: ExaminedPiece },
-  signal: AbortSignal,
-): Promise<RowProblem[]> {
-  if (piece.problems.length === 0) return [];
-  await rest(secondLookMs, signal);
-  const { problems } = await patiently(() => store.examine(from), signal);
-  const before = new Set(piece.problems.map(nameOf));
-  return problems.filter((each) => before.has(nameOf(each)));
-}
-
 /** Name of the thing that a problem is about. Numbers in its words may grow. */
 export function nameOf({ kind, tenantId, keyId, log = 0 }: RowProblem): string {
   return `${kind}/${tenantId}/${keyId}/${log}`;
 }
 
-async function patiently<T>(read: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  for (;;) {
-    signal.throwIfAborted();
-    try {
-      return await read();
-    } catch (error) {
-      if (!(error instanceof KmsError)) throw error;
-      await rest(retryMs, signal);
+function insisting({ failed = () => {} }: Pick<PassParts, "failed">, signal: AbortSignal) {
+  return async <T>(read: () => Promise<T>): Promise<T> => {
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        return await read();
+      } catch (error) {
+        if (!(error instanceof KmsError)) throw error;
+        failed(error);
+        await rest(retryMs, signal);
+      }
     }
-  }
+  };
 }
 
 function rest(ms: number, signal: AbortSignal): Promise<void> {

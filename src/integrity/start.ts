@@ -1,5 +1,6 @@
 /** The passes over the store in the background, from the start of the service to its end. */
 import { setTimeout as delay } from "node:timers/promises";
+import type { KmsError } from "../errors.ts";
 import type { RowProblem } from "../store/row-problem.ts";
 import type { Store } from "../store/store.ts";
 import { createFindings, type Findings, type FindingsParts } from "./findings.ts";
@@ -56,11 +57,17 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
     running = own;
     beganAt = clock();
     findings.begin();
+    let isHeldUp = false;
     const progress = (rows: number, total: number) => {
+      isHeldUp = false;
       own.percent = Math.max(own.percent, Math.min(99, Math.floor((100 * rows) / Math.max(total, 1))));
     };
+    const failed = (err: KmsError) => {
+      if (!isHeldUp) log.warn({ err }, "the examination of the store is held up: a read of it is tried every 10 s");
+      isHeldUp = true;
+    };
     try {
-      await runPass({ store, found: findings.add, progress }, signal);
+      await runPass({ store, found: findings.add, progress, failed }, signal);
     } catch (error) {
       running = undefined;
       findings.end("early");

@@ -1,5 +1,6 @@
 /** A pass over a real store: what it tells, when it rests and ends, whose turn it is, and what is refused after it. */
 import { beforeEach, describe, expect, it, vi } from "vitest";
+import { KmsError } from "../../src/errors.ts";
 import { createLosses } from "../../src/integrity/losses.ts";
 import { runPass } from "../../src/integrity/pass.ts";
 import { sharedTurns } from "../../src/integrity/turns.ts";
@@ -48,6 +49,16 @@ describe("a pass", () => {
     });
     expect(seen).toBe(1);
     expect(found).toEqual([]);
+  });
+
+  it("tells of a read that fails, and then rests", async () => {
+    const failure = new KmsError("STORE_UNAVAILABLE", "away");
+    const failed = vi.fn((_: KmsError) => stop.abort());
+    const stop = new AbortController();
+    const away = { ...store, examine: () => Promise.reject(failure) };
+    const pass = runPass({ store: away, found() {}, progress() {}, failed }, stop.signal);
+    await expect(pass).rejects.toThrow("aborted");
+    expect(failed.mock.calls).toEqual([[failure]]);
   });
 
   it("counts what it went through, and ends when it is told to", async () => {
