@@ -99,7 +99,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
     close,
   );
   providers.subscribe(keyring); // a secret is forgotten when the key that wrapped it is refused
-  parts.adopt(scheduleProbes({ keys: providers.probed, store, clock, log }), close);
+  const probes = parts.adopt(scheduleProbes({ keys: providers.probed, store, clock, log }), close);
 
   const pool = parts.adopt(createBatchPool(), close);
   const logs = createTenantLogs({ store, keyring, pool, issuer: config.issuer, clock });
@@ -117,7 +117,8 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
       ...{ providers, store, witness, audit, alarm, log, clock, notices: config.warnings },
       problems: () => [...heads.problems(), ...integrity.problems()],
       accessRemarks: () => [
-        ...[...integrity.remarks(), ...(policy?.remarks() ?? []), ...(tls?.remarks(clock()) ?? [])],
+        ...[...integrity.remarks(), ...probes.remarks()],
+        ...[...(policy?.remarks() ?? []), ...(tls?.remarks(clock()) ?? [])],
         ...(config.profile === "prod" ? heads.remarks() : []),
       ],
     }),

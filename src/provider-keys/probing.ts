@@ -20,6 +20,8 @@ export interface ProbedKey {
 }
 
 export interface Probing {
+  /** Of keys whose last probe showed nothing: one that never shows anything may lie for ever. One sentence each. */
+  remarks(): string[];
   /** Begins nothing more. A probe that is under way has no effect on the store: its lease ends by itself. */
   close(): void;
 }
@@ -50,6 +52,8 @@ const holderBytes = 16;
 export function scheduleProbes({ keys, store, clock, log, random = Math.random }: ProbingOptions): Probing {
   const holder = randomBytes(holderBytes).toString("hex");
   const dueAtMs = new WeakMap<ProbedKey["watch"], number>();
+  /** Why the last probe showed nothing, by this replica; and none of another has passed since. */
+  const unshown = new WeakMap<ProbedKey["watch"], string>();
   let isClosed = false;
   let timer: NodeJS.Timeout | undefined;
   const within = (ms: number) => performance.now() + ms + jitterMs * random();
@@ -77,9 +81,16 @@ export function scheduleProbes({ keys, store, clock, log, random = Math.random }
     const outcome = isDone || isClosed ? undefined : await watch.probe();
     if (isClosed) return performance.now();
     await (outcome === "passed" ? store.finishLease({ name, generation }, beganAt) : store.lease(name, holder, 0));
+    note(watch, isDone ? "passed" : outcome);
     if (isDone) return within(everyMs - passedMs);
     if (outcome !== undefined) logUnshown(log, watch.provider, outcome);
     return within(mayPass(outcome) ? againMs : everyMs);
+  }
+
+  function note(watch: ProbedKey["watch"], outcome: ProbeOutcome | undefined): void {
+    const why = outcome && whyUnshown(outcome);
+    if (why === undefined) unshown.delete(watch);
+    else unshown.set(watch, why);
   }
 
   async function look(): Promise<void> {
@@ -103,6 +114,11 @@ export function scheduleProbes({ keys, store, clock, log, random = Math.random }
 
   lookLater();
   return {
+    remarks: () =>
+      keys().flatMap(({ watch }) => {
+        const why = unshown.get(watch);
+        return why === undefined ? [] : [remarkOn(watch.provider, why)];
+      }),
     close() {
       isClosed = true;
       clearTimeout(timer);
@@ -115,15 +131,25 @@ function mayPass(outcome: ProbeOutcome | undefined): boolean {
   return outcome instanceof Error && !hasCode(outcome, "PROVIDER_DENIED", "NOT_FOUND");
 }
 
-/** Where a probe showed nothing, but for a key that has wrapped nothing. */
+/** Where a probe showed nothing. */
 export function logUnshown(
   log: Pick<Logger, "warn">,
   { name, keyId }: Pick<Provider, "name" | "keyId">,
   outcome: ProbeOutcome,
 ) {
-  if (!(outcome instanceof Error) || hasCode(outcome, "NOT_FOUND")) return;
-  const reason = outcome instanceof KmsError ? outcome.message : "internal error";
+  const reason = whyUnshown(outcome);
+  if (reason === undefined) return;
   log.warn({ provider: name, keyId, reason }, "the provider key could not be probed, and is probed again");
+}
+
+/** Undefined of a probe that showed something, and of a key that has wrapped nothing. */
+function whyUnshown(outcome: ProbeOutcome): string | undefined {
+  if (!(outcome instanceof Error) || hasCode(outcome, "NOT_FOUND")) return undefined;
+  return outcome instanceof KmsError ? outcome.message : "internal error";
+}
+
+function remarkOn({ name, keyId }: Pick<Provider, "name" | "keyId">, why: string): string {
+  return `The provider key ${name} ${keyId} could not be probed (${why}): whether its provider lies is not known.`;
 }
 
 function leaseOf({ name, keyId }: Pick<Provider, "name" | "keyId">): string {

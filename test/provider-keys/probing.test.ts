@@ -151,6 +151,21 @@ describe("the service's own key", () => {
     expect(key.calls.alpha! + key.calls.beta!).toBe(after);
   });
 
+  it("is remarked on no more by a replica that could not probe it, where another could", async () => {
+    const key = newKey();
+    const store = memoryStore();
+    const alpha = await startReplica(key, "alpha", { store, random: () => 0 });
+    key.failure = new KmsError("PROVIDER_DENIED", "denied");
+    await advance(2 * minute);
+    expect(alpha.probing.remarks()).toHaveLength(1);
+    key.failure = undefined;
+    await startReplica(key, "beta", { store, random: () => 0 });
+    await advance(2 * minute);
+    expect(key.calls.beta).toBe(once);
+    await advance(hour);
+    expect(alpha.probing.remarks()).toEqual([]);
+  });
+
   it("is probed by another replica when the one that holds the lease has died", async () => {
     const key = newKey();
     const store = memoryStore();
@@ -266,9 +281,15 @@ describe("a provider that gives no answer that tells", () => {
     expect(isCaught(replica)).toBe(false);
     expect(key.calls.alpha).toBe(3); // nothing was made that could be opened
     expect(replica.warnings).toEqual([expect.objectContaining({ reason: "denied" })]);
+    expect(replica.probing.remarks()).toEqual([
+      expect.stringMatching(
+        /^The provider key local local:\w+ could not be probed \(denied\): whether its provider lies/,
+      ),
+    ]);
     key.failure = undefined;
     await advance(hour);
     expect(key.calls.alpha).toBe(3 + once);
+    expect(replica.probing.remarks()).toEqual([]);
   });
 
   it("is accused of nothing where it rejects what it just wrapped, and refuses what it must", async () => {
