@@ -1,8 +1,12 @@
-/** Whether the audit trail is as it was written: every row of every writer, page by page, so that calls are answered in between. */
+/**
+ * Whether the audit trail is as it was written: every row of every writer, as far as its head was at the beginning, page by page, so that calls are
+ * answered in between.
+ */
 import { setImmediate } from "node:timers/promises";
 import { refuseAborted } from "../runtime/deadline.ts";
-import type { AuditCursor, AuditHead, AuditProblem } from "../store/audit-store.ts";
+import { type AuditCursor, type AuditHead, type AuditProblem, beforeWriters } from "../store/audit-store.ts";
 import type { Store } from "../store/store.ts";
+import { type HeadsAtStart, headsAtStart } from "./heads-at-start.ts";
 
 export interface AuditReport {
   events: number;
@@ -27,13 +31,17 @@ const maxProblems = 1_000;
 /** With the problems they fit in a message. */
 export const maxHeads = 10_000;
 
-/** In bounded memory, however long the trail is and however many wrote it. CANCELLED at the next page once nobody waits. */
+/**
+ * In the memory that HeadsAtStart takes, however long the trail is. Rows that are appended meanwhile, and writers that begin, are not of the verdict
+ * and do not delay it. CANCELLED at the next page once nobody waits.
+ */
 export async function verifyAudit(
-  store: Pick<Store, "verifyAudit">,
+  store: Pick<Store, "auditHeads" | "verifyAudit">,
   { headsAfter = "", signal }: AuditAsked = {},
 ): Promise<AuditReport> {
   const report: AuditReport = { events: 0, heads: [], headsTotal: 0, problems: [], problemCount: 0 };
-  let from: AuditCursor | undefined;
+  const noted = await headsAtStart(store, signal);
+  let from: AuditCursor | undefined = beforeWriters;
   do {
     refuseAborted(signal);
     const page = await store.verifyAudit(from, pageRows);
@@ -43,8 +51,13 @@ export async function verifyAudit(
     report.heads.push(...heads.slice(0, maxHeads - report.heads.length));
     report.problems.push(...page.problems.slice(0, maxProblems - report.problems.length));
     report.problemCount += page.problems.length;
-    from = page.next;
+    from = page.next && endingAt(noted, page.next);
     await setImmediate();
   } while (from !== undefined);
   return report;
+}
+
+/** With the end of the writer's rows, if the page before did not begin with them. */
+function endingAt(noted: HeadsAtStart, next: AuditCursor): AuditCursor {
+  return next.sequence === 0 ? { ...next, until: noted.of(next.writerId) } : next;
 }

@@ -17,7 +17,13 @@ export interface AuditStore {
    */
   recentTenants(limit: number): Promise<string[]>;
 
-  /** Checks up to `limit` rows of the chains from `from` on; to be called until `next` is undefined. */
+  /** A page of the heads of all writers that are as they were written: those behind the writer `after`, by their ids, at most `limit`. */
+  auditHeads(after: string, limit: number): Promise<AuditHead[]>;
+
+  /**
+   * Checks up to `limit` rows of the chains from `from` on; to be called until `next` is undefined. Each writer's rows are checked as far as
+   * its head was when the first of them were read, or as far as `until` says. Rows that are appended later are not looked at.
+   */
   verifyAudit(from: AuditCursor | undefined, limit: number): Promise<AuditVerdict>;
 
   /** The newest row of this writer; undefined before its first. */
@@ -124,16 +130,22 @@ export interface AuditHead {
 
 /** A place in the chains. */
 export interface AuditCursor {
+  /** Empty before the first writer. */
   writerId: string;
   sequence: number;
   /** The HMAC stored in the row at `sequence`; undefined if that row is missing or there is none yet. */
   mac: Uint8Array | undefined;
+  /** Where the writer's rows end. Undefined if its head is to be read when its first rows are. */
+  until?: AuditHead | undefined;
 }
+
+/** Where a check begins that knows where each writer is to end: the first page counts the writers and reads no row. */
+export const beforeWriters: AuditCursor = { writerId: "", sequence: 0, mac: undefined };
 
 export interface AuditVerdict {
   /** Rows that were looked at. */
   events: number;
-  /** The heads of the writers that were finished. */
+  /** The heads of the writers that were finished, up to which their rows were checked. */
   heads: AuditHead[];
   problems: AuditProblem[];
   next: AuditCursor | undefined;

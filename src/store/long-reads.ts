@@ -12,6 +12,7 @@ const methods = {
   counts: true,
   auditEvents: true,
   recentTenants: true,
+  auditHeads: true,
   verifyAudit: true,
   logHeads: true,
   logHashes: true,

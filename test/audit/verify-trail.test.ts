@@ -2,6 +2,7 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createAuditTrail } from "../../src/audit/trail.ts";
+import { headsAtStart } from "../../src/audit/heads-at-start.ts";
 import { maxHeads, verifyAudit } from "../../src/audit/verify-trail.ts";
 import type { AuditVerdict } from "../../src/store/audit-store.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -100,7 +101,8 @@ it("names the writer whose head was removed", async () => {
 it("goes from page to page, keeps a thousand problems and counts them all", async () => {
   const problem = (sequence: number) => ({ writerId: "w", sequence, what: "altered" });
   const asked: unknown[] = [];
-  const pages: Pick<Store, "verifyAudit"> = {
+  const pages: Pick<Store, "auditHeads" | "verifyAudit"> = {
+    auditHeads: async () => [],
     async verifyAudit(from, limit): Promise<AuditVerdict> {
       asked.push([from?.sequence, limit]);
       const page = asked.length;
@@ -111,7 +113,7 @@ it("goes from page to page, keeps a thousand problems and counts them all", asyn
   };
   const report = await verifyAudit(pages);
   expect(asked).toEqual([
-    [undefined, 1_000],
+    [0, 1_000],
     [1_000, 1_000],
     [2_000, 1_000],
   ]);
@@ -122,9 +124,10 @@ it("goes from page to page, keeps a thousand problems and counts them all", asyn
 it("keeps ten thousand heads, counts them all, and gives those behind a writer", async () => {
   const writers = maxHeads + 500;
   const mac = randomBytes(32);
-  const pages: Pick<Store, "verifyAudit"> = {
+  const pages: Pick<Store, "auditHeads" | "verifyAudit"> = {
+    auditHeads: async () => [],
     async verifyAudit(from): Promise<AuditVerdict> {
-      const writer = from === undefined ? 1 : Number.parseInt(from.writerId, 16);
+      const writer = from?.writerId === "" ? 1 : Number.parseInt(from!.writerId, 16);
       const next = writer < writers ? { writerId: hex(writer + 1), sequence: 0, mac: undefined } : undefined;
       return { events: 1, heads: [{ writerId: hex(writer), sequence: 1, mac }], problems: [], next };
     },
@@ -141,9 +144,108 @@ it("keeps ten thousand heads, counts them all, and gives those behind a writer",
   expect(rest).toMatchObject({ events: writers, headsTotal: writers });
 });
 
+/** A store in which `meanwhile` happens after each page of a verification, of which there must not be too many. */
+function disturbed(store: Store, meanwhile: (page: number) => Promise<unknown>, mostPages: number) {
+  let pages = 0;
+  return {
+    pages: () => pages,
+    auditHeads: store.auditHeads,
+    async verifyAudit(...asked: Parameters<Store["verifyAudit"]>) {
+      if (pages === mostPages) throw new Error("the verification does not end");
+      pages += 1;
+      const page = await store.verifyAudit(...asked);
+      await meanwhile(pages);
+      return page;
+    },
+  };
+}
+
+async function whileRunning<T>(work: (store: Store) => Promise<T>): Promise<T> {
+  const store = await unlocked(await door.open(), key);
+  try {
+    return await work(store);
+  } finally {
+    await store.close();
+  }
+}
+
+const event = { actor: "ann", action: "sign_span", tenantId: "acme", purpose: "signing", keyId: "" } as const;
+const append = (store: Store, count: number) =>
+  store.appendAudit(
+    Array.from({ length: count }, () => ({ ...event, at: clock(), outcome: "OK", requestId: "", count: 1 })),
+  );
+
+it("ends although a writer never stops appending, with the verdict of the heads at its start", async () => {
+  const ended = await process(10);
+  await whileRunning(async (store) => {
+    await append(store, 2_500);
+    const before = await store.auditHead();
+    const growing = disturbed(store, () => append(store, 1_500), 10);
+    const report = await verifyAudit(growing);
+    expect(report).toMatchObject({ events: 2_510, headsTotal: 2, problems: [] });
+    const shown = ({ writerId, sequence, mac }: { writerId: string; sequence: number; mac: Uint8Array }) =>
+      [writerId, sequence, Buffer.from(mac).toString("hex")].join();
+    expect(report.heads.map(shown).sort()).toEqual([shown(ended), shown(before!)].sort());
+    expect((await store.auditHead())!.sequence).toBeGreaterThan(before!.sequence + 6_000);
+  });
+});
+
+it("leaves writers that begin meanwhile for the next verification, and finds what is wrong beside them", async () => {
+  const { writerId } = await process(10);
+  await whileRunning(async (store) => {
+    await append(store, 1_500);
+    const joined = disturbed(store, () => process(2), 100);
+    expect(await verifyAudit(joined)).toMatchObject({ events: 1_510, headsTotal: 2, problems: [] });
+    const begun = joined.pages();
+    expect(await verifyAudit(store)).toMatchObject({ events: 1_510 + 2 * begun, headsTotal: 2 + begun, problems: [] });
+    await door.sql("update kms_audit set actor = 'eve' where writer_id = ?1 and sequence = 4", writerId);
+    const spoiled = disturbed(store, () => process(1), 100);
+    expect((await verifyAudit(spoiled)).problems).toEqual([{ writerId, sequence: 4, what: "row 4 was altered" }]);
+  });
+});
+
+it("misses rows that are taken while it runs, of the heads at its start", async () => {
+  const { writerId } = await process(3);
+  await whileRunning(async (store) => {
+    const robbed = disturbed(
+      store,
+      () => door.sql("delete from kms_audit where writer_id = ?1 and sequence = 3", writerId),
+      9,
+    );
+    expect((await verifyAudit(robbed)).problems).toEqual([
+      { writerId, sequence: 3, what: "row 3 is missing: the tail was cut" },
+    ]);
+  });
+});
+
+it("takes little memory for many writers", async () => {
+  const writers = 100_000;
+  const mac = randomBytes(32);
+  const store: Pick<Store, "auditHeads"> = {
+    async auditHeads(after, limit) {
+      const first = after === "" ? 0 : Number.parseInt(after, 16) + 1;
+      const count = Math.min(limit, writers - first);
+      return Array.from({ length: count }, (_, index) => ({
+        writerId: hex(first + index),
+        sequence: first + index + 1,
+        mac,
+      }));
+    },
+  };
+  const before = globalThis.process.memoryUsage();
+  const heads = await headsAtStart(store);
+  const after = globalThis.process.memoryUsage();
+  expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(writers * 60 + 1_000_000);
+  for (const n of [0, 1, 999, 1_000, 50_321, writers - 1]) {
+    expect(heads.of(hex(n))).toEqual({ writerId: hex(n), sequence: n + 1, mac: new Uint8Array(mac) });
+  }
+  for (const unknown of [hex(writers), "f".repeat(32), "x"]) expect(heads.of(unknown).sequence).toBe(0);
+});
+
 it("stops between pages when nobody waits any more", async () => {
   const { abort, signal } = abortable();
-  const pages: Pick<Store, "verifyAudit"> = {
+  const pages: Pick<Store, "auditHeads" | "verifyAudit"> = {
+    auditHeads: async () => [],
     async verifyAudit() {
       abort();
       return { events: 1, heads: [], problems: [], next: { writerId: "w", sequence: 1, mac: undefined } };

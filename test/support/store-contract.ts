@@ -10,7 +10,7 @@ import type {
   WrappedName,
   WrappedCursor,
 } from "../../src/store/key-store.ts";
-import type { AuditCursor, AuditEvent, AuditPage } from "../../src/store/audit-store.ts";
+import { type AuditCursor, type AuditEvent, type AuditPage, beforeWriters } from "../../src/store/audit-store.ts";
 import type { LockedStore, Store } from "../../src/store/store.ts";
 import { KmsError } from "../../src/errors.ts";
 import { thrownBy } from "./matchers.ts";
@@ -788,6 +788,22 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
         } while (next !== undefined);
         expect(events).toBe(307);
       }
+    });
+
+    it("verifies the audit trail as far as a head that was read before, whatever is appended meanwhile", async () => {
+      await store.appendAudit(Array.from({ length: 7 }, (_, count) => event({ count })));
+      const heads = await store.auditHeads("", 9);
+      expect(heads).toEqual([await store.auditHead()]);
+      expect(await store.auditHeads(heads[0]!.writerId, 9)).toEqual([]);
+      await store.appendAudit([event({}), event({})]);
+      const first = await store.verifyAudit(beforeWriters, 4);
+      expect(first).toMatchObject({ events: 0, heads: [], problems: [], next: { sequence: 0 } });
+      const some = await store.verifyAudit({ ...first.next!, until: heads[0]! }, 4);
+      expect(some).toMatchObject({ events: 4, heads: [], problems: [], next: { sequence: 4, until: heads[0]! } });
+      const rest = await store.verifyAudit(some.next, 4);
+      expect(rest).toEqual({ events: 3, heads, problems: [], next: undefined });
+      const other = { ...heads[0]!, mac: new Uint8Array(32) };
+      expect((await store.verifyAudit({ ...first.next!, until: other }, 99)).problems).toHaveLength(1);
     });
 
     it("counts the records of a tenant", async () => {

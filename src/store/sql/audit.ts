@@ -182,6 +182,32 @@ function listed(row: Row): AuditRow {
   };
 }
 
+/** A page of the heads that are as they were written; the others have a problem of their own in verifyChains. */
+export async function readHeadsOfWriters(
+  query: Query,
+  mac: RowMac,
+  after: string,
+  limit: number,
+): Promise<AuditHead[]> {
+  const heads: AuditHead[] = [];
+  let behind = after;
+  for (;;) {
+    const rows = await query(
+      "select * from kms_audit_writers where writer_id > ?1 order by writer_id limit ?2",
+      behind,
+      limit - heads.length,
+    );
+    heads.push(...rows.flatMap((row) => authenticHead(mac, row) ?? []));
+    if (rows.length === 0 || heads.length === limit) return heads;
+    behind = String(rows.at(-1)!.writer_id);
+  }
+}
+
+function authenticHead(mac: RowMac, row: Row | undefined): AuditHead | undefined {
+  const isWhole = row && mac.matches(row.mac, "kms_audit_writers", valuesOf("kms_audit_writers", row));
+  return isWhole ? headOf(row) : undefined;
+}
+
 /** One step along the chains, by writer and sequence. */
 export async function verifyChains(
   query: Query,
@@ -189,17 +215,18 @@ export async function verifyChains(
   from: AuditCursor | undefined,
   limit: number,
 ): Promise<AuditVerdict> {
-  const problems: AuditProblem[] = from === undefined ? await missingWriters(query, mac) : [];
-  const cursor = from ?? (await nextWriter(query, ""));
-  if (cursor === undefined) return { events: 0, heads: [], problems, next: undefined };
+  const isFirst = from === undefined || from.writerId === "";
+  const problems: AuditProblem[] = isFirst ? await missingWriters(query, mac) : [];
+  const cursor = isFirst ? await nextWriter(query, "") : from;
+  if (cursor === undefined || from?.writerId === "") return { events: 0, heads: [], problems, next: cursor };
   const { writerId } = cursor;
   const report = (sequence: number, what: string) => problems.push({ writerId, sequence, what });
   if (cursor.sequence === 0)
     for (const found of await outsiders(query, writerId)) report(found, `row ${found} is outside this writer's chain`);
 
   const [headRow] = await query("select * from kms_audit_writers where writer_id = ?1", writerId);
-  const head =
-    headRow && mac.matches(headRow.mac, "kms_audit_writers", valuesOf("kms_audit_writers", headRow)) && headOf(headRow);
+  const present = authenticHead(mac, headRow);
+  const head = present && (cursor.until ?? present);
   const last = head ? head.sequence : Number.MAX_SAFE_INTEGER;
   const rows = await query(
     "select * from kms_audit where writer_id = ?1 and sequence > ?2 and sequence <= ?3 order by sequence limit ?4",
@@ -224,14 +251,15 @@ export async function verifyChains(
     previous = stored;
   }
   if (rows.length === limit) {
-    return { events: rows.length, heads: [], problems, next: { writerId, sequence, mac: previous } };
+    return { events: rows.length, heads: [], problems, next: { writerId, sequence, mac: previous, until: head } };
   }
   if (!head) report(0, "the head of this writer is missing or was altered: a cut tail would not show");
   else if (sequence < head.sequence) report(sequence + 1, `${missing(sequence + 1, head.sequence)}: the tail was cut`);
   else if (previous !== undefined && Buffer.compare(previous, head.mac) !== 0) {
     report(sequence, `row ${sequence} is not the one that this writer wrote last`);
   }
-  return { events: rows.length, heads: head ? [head] : [], problems, next: await nextWriter(query, writerId) };
+  const heads = head !== undefined && head.sequence > 0 ? [head] : [];
+  return { events: rows.length, heads, problems, next: await nextWriter(query, writerId) };
 }
 
 /** In one statement, because a live writer moves its head together with its rows. */
@@ -260,17 +288,16 @@ async function nextWriter(query: Query, after: string): Promise<AuditCursor | un
   return typeof writerId === "string" ? { writerId, sequence: 0, mac: beforeFirst } : undefined;
 }
 
+/** In one statement, because a writer is counted together with its first head. */
 async function missingWriters(query: Query, mac: RowMac): Promise<AuditProblem[]> {
-  const [store] = await query("select * from kms_store");
+  const [store] = await query("select *, (select count(*) from kms_audit_writers) as heads from kms_store");
   if (store === undefined) return [{ writerId: "", sequence: 0, what: "the store key is gone from the store" }];
   if (!mac.matches(store.mac, "kms_store", valuesOf("kms_store", store))) {
     return [{ writerId: "", sequence: 0, what: "the store key's row was altered" }];
   }
-  const [heads] = await query("select count(*) as count from kms_audit_writers");
-  const gone = Number(store.writers) - Number(heads?.count);
-  if (gone === 0) return [];
+  if (Number(store.writers) === Number(store.heads)) return [];
   return [
-    { writerId: "", sequence: 0, what: `${store.writers} writers were counted and ${heads?.count} heads are here` },
+    { writerId: "", sequence: 0, what: `${store.writers} writers were counted and ${store.heads} heads are here` },
   ];
 }
 

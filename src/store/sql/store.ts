@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { type RowMac, rowMac } from "./rows/row-mac.ts";
 import { KmsError } from "../../errors.ts";
 import type { Database, Query, Row } from "./rows/database.ts";
-import { auditChain, readAudit, recentTenants, verifyChains } from "./audit.ts";
+import { auditChain, readAudit, readHeadsOfWriters, recentTenants, verifyChains } from "./audit.ts";
 import { countCommit, noteHeadsSince } from "./commits.ts";
 import { examination } from "../examine/examination.ts";
 import { headNotes } from "../head-notes.ts";
@@ -87,6 +87,7 @@ export function sqlStore(name: string, db: Database, mac: RowMac): Store {
     appendAudit: (events) => db.write((tx) => chain.append(tx, events)),
     auditEvents: (page) => db.read((query) => readAudit(query, page)),
     recentTenants: (limit) => db.read((query) => recentTenants(query, limit)),
+    auditHeads: (after, limit) => db.read((query) => readHeadsOfWriters(forgiving(query), mac, after, limit)),
     verifyAudit: (from, limit) => db.read((query) => verifyChains(forgiving(query), mac, from, limit)),
     auditHead: () => db.read(chain.head),
     takeHeads: (noted) =>

@@ -65,6 +65,7 @@ const storeMethods: MethodList<Store> = {
   appendAudit: true,
   auditEvents: true,
   recentTenants: true,
+  auditHeads: true,
   verifyAudit: true,
   auditHead: true,
   logHead: true,
