@@ -91,6 +91,20 @@ it("misses a writer that was removed with all its rows", async () => {
   });
 });
 
+it("takes no head, and no rows, of a writer without a name for one that was removed", async () => {
+  const { writerId } = await process(3);
+  await process(3);
+  await whileRunning(async (store) => {
+    for (const table of ["kms_audit", "kms_audit_writers"])
+      await door.sql(`update ${table} set writer_id = '' where writer_id = ?1`, writerId);
+    const at = { writerId: "", sequence: 0 };
+    expect((await verifyAudit(store)).problems).toEqual([
+      { ...at, what: "2 writers were counted and 1 heads are here" },
+      { ...at, what: "3 rows name no writer" },
+    ]);
+  });
+});
+
 it("names the writer whose head was removed", async () => {
   const { writerId } = await process(3);
   await door.sql("delete from kms_audit_writers");
