@@ -43,13 +43,17 @@ function details(error: KmsError): Detail[] {
   if (error.violations.length > 0) {
     list.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations: [...error.violations] }) });
   }
-  const waitMs = error.retryAfterMs ?? retryDelayMs[error.code];
-  if (waitMs !== undefined) {
-    const delayMs = Math.ceil(waitMs); // clocks count in fractions, and nanoseconds are whole
+  const delayMs = retryMs(error);
+  if (delayMs !== undefined) {
     const retryDelay = { seconds: BigInt(Math.floor(delayMs / 1000)), nanos: (delayMs % 1000) * 1_000_000 };
     list.push({ desc: RetryInfoSchema, value: create(RetryInfoSchema, { retryDelay }) });
   }
   return list;
+}
+
+/** Undefined where trying again is no use. Whole, because clocks count in fractions and nanoseconds are whole. */
+function retryMs({ code, retryAfterMs = retryDelayMs[code] }: KmsError): number | undefined {
+  return retryAfterMs === undefined ? undefined : Math.ceil(retryAfterMs);
 }
 
 /** For grpc-js: details travel in grpc-status-details-bin. */
@@ -85,11 +89,13 @@ const httpStatus: Partial<Record<number, number>> = {
   [Code.DeadlineExceeded]: 504,
 };
 
-/** For the HTTP paths: status and JSON body. */
-export function toHttpError(error: KmsError): { status: number; body: unknown } {
+/** For the HTTP paths: status, JSON body, and in whole seconds when to try again. */
+export function toHttpError(error: KmsError): { status: number; headers: Record<string, string>; body: unknown } {
   const code = rpcCode[error.code];
+  const delayMs = retryMs(error);
   return {
     status: httpStatus[code] ?? 500,
+    headers: delayMs === undefined ? {} : { "retry-after": String(Math.ceil(delayMs / 1000)) },
     body: { code: error.code, message: error.message, fields: error.violations },
   };
 }

@@ -88,8 +88,9 @@ function* chunksOf(pieces: Iterable<string>): Generator<string> {
 }
 
 export function errorReply(error: KmsError): Reply {
-  const { status, body } = toHttpError(error);
-  return jsonReply(body, status);
+  const { status, headers, body } = toHttpError(error);
+  const reply = jsonReply(body, status);
+  return { ...reply, headers: { ...reply.headers, ...headers } };
 }
 
 /** `matching` are the routes of the path, none of which has the request's method. */
