@@ -1,6 +1,7 @@
 /** What every store must do for logs: src/store/log-store.ts as code. A store's own test says only how to make an empty one. */
 import { createSecretKey, randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { pageRows } from "../../src/store/sql/all-pages.ts";
 import { packRuns, singleEntry } from "../../src/tlog/entry-run.ts";
 import { emptyRoot } from "../../src/tlog/merkle.ts";
 import type { LogHandover, LogHead, LogRequest } from "../../src/store/log-store.ts";
@@ -354,6 +355,18 @@ export function logStoreContract(name: string, make: () => LockedStore | Promise
         const third = await announce((await store.logHead("acme"))!, "b3".repeat(16));
         expect(await store.logHandovers("acme")).toEqual([{ ...first, proof }, { ...second, proof }, third]);
         expect(await store.logHandovers("other")).toEqual([]);
+      });
+
+      it("are read whole, however many there are", async () => {
+        const head = await create();
+        const count = 2 * pageRows + 1;
+        const handovers = Array.from({ length: count }, (_, index) => {
+          const toKeyId = index.toString(16).padStart(32, "0");
+          return { fromKeyId: "aa".repeat(16), toKeyId, index, entry: new Uint8Array([1]) };
+        });
+        await store.appendLog({ ...grown(head, count), handovers });
+        const read = await store.logHandovers("acme");
+        expect(read).toEqual(handovers.map((handover) => ({ ...acme, ...handover, proof: "" })));
       });
 
       it("are not left out by an activation that saw no log: the log was not there yet when it was stored", async () => {

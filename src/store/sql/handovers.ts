@@ -4,6 +4,7 @@ import { hasCode, KmsError } from "../../errors.ts";
 import type { KeyRecord } from "../key-record.ts";
 import type { LogAppend, LogCompromise, LogHandover } from "../log-store.ts";
 import type { Query, Row, Transaction } from "./rows/database.ts";
+import { pageRows } from "./all-pages.ts";
 import { readHead } from "./heads.ts";
 import { authenticated, bytes, insertRow, valuesOf } from "./rows/rows.ts";
 
@@ -55,10 +56,20 @@ function rowOf(handover: LogHandover): Row {
   };
 }
 
-export async function readHandovers(query: Query, mac: RowMac, tenantId: string): Promise<LogHandover[]> {
+/** The page behind `last`, or the first. */
+export async function readHandovers(
+  query: Query,
+  mac: RowMac,
+  tenantId: string,
+  last?: Pick<LogHandover, "number" | "index">,
+): Promise<LogHandover[]> {
   const rows = await query(
-    "select * from kms_log_handovers where tenant_id = ?1 order by number, entry_index",
+    `select * from kms_log_handovers where tenant_id = ?1 and (number, entry_index) > (?2, ?3)
+     order by number, entry_index limit ?4`,
     tenantId,
+    last?.number ?? 0,
+    last?.index ?? 0,
+    pageRows,
   );
   return rows.map((row) => {
     authenticated(mac, "kms_log_handovers", row, `the handover to key ${row.to_key_id}`);
@@ -103,8 +114,19 @@ async function insertCompromise(
   await insertRow(query, mac, "kms_log_compromises", row);
 }
 
-export async function readCompromises(query: Query, mac: RowMac, tenantId: string): Promise<LogCompromise[]> {
-  const rows = await query("select * from kms_log_compromises where tenant_id = ?1 order by key_id", tenantId);
+/** The page behind `last`, or the first. */
+export async function readCompromises(
+  query: Query,
+  mac: RowMac,
+  tenantId: string,
+  last?: Pick<LogCompromise, "keyId">,
+): Promise<LogCompromise[]> {
+  const rows = await query(
+    "select * from kms_log_compromises where tenant_id = ?1 and key_id > ?2 order by key_id limit ?3",
+    tenantId,
+    last?.keyId ?? "",
+    pageRows,
+  );
   return rows.map((row) => {
     authenticated(mac, "kms_log_compromises", row, `how far the log went under the compromised key ${row.key_id}`);
     return {

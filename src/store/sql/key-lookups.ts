@@ -14,11 +14,19 @@ export interface KeyLookups {
   find(query: Query, tenantId: string, keyId: string): Promise<KeyRecord | undefined>;
   /** The same; DATA_LOSS if it is gone although the audit trail knows it. */
   get(query: Query, tenantId: string, keyId: string): Promise<KeyRecord | undefined>;
-  /** All but the PENDING ones, oldest first. DATA_LOSS if all are gone. */
-  versions(query: Query, tenantId: string, purpose: Purpose): Promise<KeyRecord[]>;
+  /** All but the PENDING ones, or those of a page, oldest first. DATA_LOSS if all are gone. */
+  versions(query: Query, tenantId: string, purpose: Purpose, page?: VersionPage): Promise<KeyRecord[]>;
   /** 0 if there is none. DATA_LOSS if all are gone. */
   lastVersion(query: Query, tenantId: string, purpose: Purpose): Promise<number>;
 }
+
+export interface VersionPage {
+  /** The version before the first one. */
+  after: number;
+  limit: number;
+}
+
+const allVersions: VersionPage = { after: 0, limit: Number.MAX_SAFE_INTEGER };
 
 export function keyLookups(mac: RowMac): KeyLookups {
   const records = async (query: Query, where: string, ...values: (string | number)[]) =>
@@ -44,9 +52,11 @@ export function keyLookups(mac: RowMac): KeyLookups {
       return record;
     },
 
-    async versions(query, tenantId, purpose) {
-      const where = "tenant_id = ?1 and purpose = ?2 and version > 0 order by version";
-      const look = () => records(query, where, tenantId, purpose);
+    async versions(query, tenantId, purpose, { after, limit } = allVersions) {
+      // Versions that count begin with 1. The condition of the index has to be said, too.
+      const where = "tenant_id = ?1 and purpose = ?2 and version > 0 and version > ?3 order by version limit ?4";
+      const look = () => records(query, where, tenantId, purpose, after, limit);
+      if (after > 0) return look();
       const born = () => wasBorn(query, tenantId, "purpose = ?2", purpose);
       return unlessLost(look, born, keysAreGone(tenantId, purpose));
     },

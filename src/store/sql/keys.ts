@@ -4,6 +4,7 @@ import type { KeyRecord, Purpose } from "../key-record.ts";
 import type { HeadNotes } from "../head-notes.ts";
 import type { DestructionDue, KeyName, KeyPage, KeyPart, KeyStore } from "../key-store.ts";
 import { activateKey } from "./activation.ts";
+import { allPages, pageRows } from "./all-pages.ts";
 import type { AuditChain } from "./audit.ts";
 import { countKeys, countKeysOf } from "./counts.ts";
 import type { Database, Query, Row, Transaction } from "./rows/database.ts";
@@ -24,7 +25,10 @@ export function sqlKeys(
   return {
     active: (tenantId, purpose) => db.read((query) => look.active(query, tenantId, purpose)),
     get: (tenantId, keyId) => db.read((query) => look.get(query, tenantId, keyId)),
-    list: (tenantId, purpose) => db.read((query) => look.versions(query, tenantId, purpose)),
+    list: (tenantId, purpose) =>
+      allPages<KeyRecord>(db, (query, last) =>
+        look.versions(query, tenantId, purpose, { after: last?.version ?? 0, limit: pageRows }),
+      ),
     lastVersion: (tenantId, purpose) => db.read((query) => look.lastVersion(query, tenantId, purpose)),
     listKeys: (page) =>
       db.read((query) => listPage(query, page)).then((rows) => rows.map((row) => keyRecord(mac, row))),

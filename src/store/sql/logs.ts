@@ -4,6 +4,7 @@ import { KmsError } from "../../errors.ts";
 import type { HeadNotes } from "../head-notes.ts";
 import type { LogAppend, LogHead, LogName, LogRequest, LogStore } from "../log-store.ts";
 import type { Database, Query, Transaction } from "./rows/database.ts";
+import { allPages } from "./all-pages.ts";
 import { insertHandovers, lockLogs, readCompromises, readHandovers } from "./handovers.ts";
 import { headRow, readHead, readHeads } from "./heads.ts";
 import { insertChunks, readEntries, readHashes } from "./tile-chunks.ts";
@@ -36,8 +37,8 @@ export function sqlLogs(db: Database, mac: RowMac, notes: HeadNotes): LogStore {
 
     logHashes: (log, tileLevel, tile) => db.read((query) => readHashes(query, log, tileLevel, tile)),
     logEntries: (log, bundle) => db.read((query) => readEntries(query, log, bundle)),
-    logHandovers: (tenantId) => db.read((query) => readHandovers(query, mac, tenantId)),
-    logCompromises: (tenantId) => db.read((query) => readCompromises(query, mac, tenantId)),
+    logHandovers: (tenantId) => allPages(db, (query, last) => readHandovers(query, mac, tenantId, last)),
+    logCompromises: (tenantId) => allPages(db, (query, last) => readCompromises(query, mac, tenantId, last)),
   };
 }
 
