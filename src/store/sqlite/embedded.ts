@@ -97,11 +97,11 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
     async scrub(bytes) {
       if (file === ":memory:") return;
       erasure.add(bytes);
-      await queue.add("read", async () => erasure.scrub(connection.open));
+      await queue.add("read", async () => erasure.scrub(connection));
     },
     look: () =>
       queue.add("read", async () => {
-        erasure.scrub(connection.open);
+        erasure.scrub(connection);
         return connection.hasChanged();
       }),
     watch: () => () => {},

@@ -5,7 +5,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { step } from "../../failpoints.ts";
 import { isBusy } from "./error-codes.ts";
-import { emptiesLog, pageMs, pollMs, pragma } from "./file-connection.ts";
+import { emptiesLog, type FileConnection, pageMs, pollMs, pragma } from "./file-connection.ts";
 import { holdsAny } from "./residue.ts";
 
 export interface Erasure {
@@ -17,14 +17,16 @@ export interface Erasure {
   add(bytes: Uint8Array): void;
   /**
    * Leaves nothing of what was erased: moves all pages out of the log and empties it; and if the file still holds a copy, writes it anew
-   * without. Pages that this process reads are waited for. Another process that needs the old pages, or writes, is not: the next call tries
-   * again.
+   * without. Where that is kept from it, this process's own readers are ended first. Another process that needs the old pages, or writes, is not
+   * waited for: the next call tries again.
    */
-  scrub(open: () => DatabaseSync): void;
+  scrub(connection: Pick<FileConnection, "open" | "alone">): void;
 }
 
 /** Whether erased bytes may still be somewhere in the file. */
 const residue = { none: 0, due: 1 } as const;
+/** Where ending our own readers did not help, it is another process that holds the pages: they are left in peace for so long. */
+const peaceMs = 5_000;
 
 export function createErasure(file: string): Erasure {
   /** What is to be overwritten, and not proven to be yet. */
@@ -33,13 +35,28 @@ export function createErasure(file: string): Erasure {
   let expected = 0;
   /** A crash left something to overwrite, and nobody knows what. */
   let isResidueUnknown = false;
+  let peaceUntil = 0;
 
-  /** Whether nothing is left. */
+  /** Whether nothing is left. False where another connection has what is needed for that. */
   function isScrubbed(connection: DatabaseSync): boolean {
-    if (!emptiesLog(connection)) return false;
-    if (!isResidueUnknown && !holdsAny(file, erased)) return true;
-    connection.exec("vacuum");
-    return emptiesLog(connection);
+    try {
+      if (!emptiesLog(connection)) return false;
+      if (!isResidueUnknown && !holdsAny(file, erased)) return true;
+      connection.exec("vacuum");
+      return emptiesLog(connection);
+    } catch (error) {
+      if (isBusy(error)) return false;
+      throw error;
+    }
+  }
+
+  function isScrubbedAlone(connection: DatabaseSync, alone: FileConnection["alone"]): boolean {
+    if (performance.now() < peaceUntil) return false;
+    return alone(() => {
+      const isDone = isScrubbed(connection);
+      if (!isDone) peaceUntil = performance.now() + peaceMs;
+      return isDone;
+    });
   }
 
   return {
@@ -57,12 +74,12 @@ export function createErasure(file: string): Erasure {
       erased.push(bytes);
     },
 
-    scrub(open) {
+    scrub({ open, alone }) {
       if (erased.length === 0 && !isResidueUnknown) return;
       const connection = open();
       connection.exec(`pragma busy_timeout = ${pageMs}`);
       try {
-        if (!isScrubbed(connection)) return;
+        if (!isScrubbed(connection) && !isScrubbedAlone(connection, alone)) return;
         erased = [];
         isResidueUnknown = false;
         if (expected === 0) connection.exec(`pragma user_version = ${residue.none}`);

@@ -28,6 +28,11 @@ export interface FileConnection {
   displacement(): unknown;
   /** Gives the connection up, after an error that leaves its state unclear. What is only in memory cannot be opened anew. */
   giveUp(): void;
+  /**
+   * Runs `work` while no other thread of this process has the file open, and gives its answer. False, without it, while one keeps the file open
+   * beyond a page.
+   */
+  alone(work: () => boolean): boolean;
   /** Whether another connection committed, or may have, since this was last asked or, the first time, since the file was opened. */
   hasChanged(): boolean;
   close(): void;
@@ -105,6 +110,16 @@ export function fileConnection(options: FileOptions, opened: (connection: Databa
       } catch (error) {
         gate?.shut();
         return translated(error);
+      }
+    },
+
+    alone(work) {
+      if (gate === undefined) return work();
+      gate.shut();
+      try {
+        return gate.isEmpty(pageMs) && work();
+      } finally {
+        if (connection !== undefined && files !== undefined) gate.admit(files);
       }
     },
 

@@ -1,10 +1,14 @@
 /** The thread that reads a SQLite file beside the one that writes it: neither is in the other's way, whatever becomes of the file. */
 import { createSecretKey, randomBytes } from "node:crypto";
 import { copyFileSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { embeddedDatabase } from "../../../src/store/sqlite/embedded.ts";
 import type { Store } from "../../../src/store/store.ts";
+import { directory } from "../../support/config-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
+import { patience } from "../../support/patience.ts";
 import { addKey, sqliteBackdoor, unlocked } from "../../support/store-fixture.ts";
 
 const key = createSecretKey(randomBytes(32));
@@ -40,6 +44,9 @@ function pagingWithoutPause(store: Store, readers = 4) {
     }
   }
   const reading = Promise.all(Array.from({ length: readers }, read));
+  onTestFinished(() => {
+    isOver = true; // of a test that failed, too: reads that are refused at once would leave nothing else a turn
+  });
   return {
     pages: () => pages,
     async stop() {
@@ -104,10 +111,67 @@ it("keeps no destroyed key from being erased, though it reads without a pause", 
   const paging = pagingWithoutPause(store);
   await expect.poll(paging.pages).toBeGreaterThan(2);
   const by = { action: "destroy", actor: "ann", requestId: "", at: new Date() } as const;
-  await store.update(record, { ...record, state: "DESTROYED", wrapped: new Uint8Array() }, by);
+  const beganAt = performance.now();
+  const destroyWait = { sinceMs: 0, waitMs: 0 };
+  await store.update(record, { ...record, state: "DESTROYED", wrapped: new Uint8Array(), destroyWait }, by);
   const inFiles = () => [file, `${file}-wal`].some((name) => readFileSync(name).includes(wrapped.subarray(0, 32)));
   await expect.poll(inFiles).toBe(false);
+  expect(performance.now() - beganAt).toBeLessThan(patience(2_500));
   expect(await paging.stop()).toEqual([]);
+});
+
+/** A writer, and a reader of the same process that holds a moment of the file until it is told to close it. */
+async function besideReader() {
+  const file = join(directory(), "kms.db");
+  let reader: DatabaseSync | undefined;
+  const shut = vi.fn(() => {
+    reader?.close();
+    reader = undefined;
+  });
+  const gate = { admit: vi.fn(), shut, isEmpty: () => reader === undefined };
+  const db = embeddedDatabase({
+    file,
+    soon: setImmediate,
+    schema: ["create table if not exists t (secret blob)"],
+    gate,
+  });
+  onTestFinished(() => db.close());
+  const secret = randomBytes(500);
+  const inFiles = () => [file, `${file}-wal`].some((name) => readFileSync(name).includes(secret.subarray(0, 32)));
+  await db.write(({ query }) => query("insert into t values (?1)", secret));
+  reader = new DatabaseSync(file, { readOnly: true });
+  reader.exec("begin");
+  reader.prepare("select * from t").all();
+  await db.write(async (tx) => {
+    await tx.erases();
+    await tx.query("delete from t");
+  });
+  return { file, db, gate, secret, inFiles };
+}
+
+it("is ended where it keeps a destroyed key from being erased, and admitted behind that", async () => {
+  const { db, gate, secret, inFiles } = await besideReader();
+  expect(inFiles()).toBe(true);
+  gate.admit.mockClear();
+  await db.scrub(secret);
+  expect(inFiles()).toBe(false);
+  expect(gate.shut).toHaveBeenCalledOnce();
+  expect(gate.admit).toHaveBeenCalled();
+});
+
+it("is left in peace for a while where it is another process that keeps a destroyed key from being erased", async () => {
+  const { file, db, gate, secret, inFiles } = await besideReader();
+  const backup = new DatabaseSync(file, { readOnly: true });
+  backup.exec("begin");
+  backup.prepare("select * from t").all();
+  await db.scrub(secret);
+  for (let n = 0; n < 2; n += 1) await db.look();
+  expect(gate.shut).toHaveBeenCalledOnce();
+  expect(inFiles()).toBe(true);
+  backup.close();
+  await db.look();
+  expect(inFiles()).toBe(false);
+  expect(gate.shut).toHaveBeenCalledOnce();
 });
 
 it("leaves a log that lost its name together with the thread that writes, and nothing is lost", async () => {
