@@ -45,7 +45,7 @@ export interface EmbeddedDatabase extends Database {
 
 export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
   const { file, readOnly = false, schema = [], soon, gate } = options;
-  const erasure = createErasure(file);
+  const erasure = createErasure();
   const failures = createFailures();
   const connection = fileConnection({ file, readOnly, schema, gate }, (opened) => {
     if (!readOnly) erasure.noticeMark(opened);

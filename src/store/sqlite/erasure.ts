@@ -8,6 +8,8 @@ import { isBusy } from "./error-codes.ts";
 import { emptiesLog, type FileConnection, pageMs, pollMs, pragma } from "./file-connection.ts";
 import { holdsAny } from "./residue.ts";
 
+type ScrubbedFile = Pick<FileConnection, "open" | "alone" | "descriptor">;
+
 export interface Erasure {
   /** Looks at the mark of a file that was just opened. */
   noticeMark(connection: DatabaseSync): void;
@@ -20,7 +22,7 @@ export interface Erasure {
    * without. Where that is kept from it, this process's own readers are ended first. Another process that needs the old pages, or writes, is not
    * waited for: the next call tries again.
    */
-  scrub(connection: Pick<FileConnection, "open" | "alone">): void;
+  scrub(file: ScrubbedFile): void;
 }
 
 /** Whether erased bytes may still be somewhere in the file. */
@@ -28,7 +30,7 @@ const residue = { none: 0, due: 1 } as const;
 /** Where ending our own readers did not help, it is another process that holds the pages: they are left in peace for so long. */
 const peaceMs = 5_000;
 
-export function createErasure(file: string): Erasure {
+export function createErasure(): Erasure {
   /** What is to be overwritten, and not proven to be yet. */
   let erased: Uint8Array[] = [];
   /** Transactions that erase and have not said what yet. One that was rolled back stays among them, at the price of a look too many. */
@@ -38,10 +40,10 @@ export function createErasure(file: string): Erasure {
   let peaceUntil = 0;
 
   /** Whether nothing is left. False where another connection has what is needed for that. */
-  function isScrubbed(connection: DatabaseSync): boolean {
+  function isScrubbed(connection: DatabaseSync, descriptor: number | undefined): boolean {
     try {
       if (!emptiesLog(connection)) return false;
-      if (!isResidueUnknown && !holdsAny(file, erased)) return true;
+      if (!isResidueUnknown && descriptor !== undefined && !holdsAny(descriptor, erased)) return true;
       connection.exec("vacuum");
       return emptiesLog(connection);
     } catch (error) {
@@ -50,10 +52,10 @@ export function createErasure(file: string): Erasure {
     }
   }
 
-  function isScrubbedAlone(connection: DatabaseSync, alone: FileConnection["alone"]): boolean {
+  function isScrubbedAlone(connection: DatabaseSync, { alone, descriptor }: ScrubbedFile): boolean {
     if (performance.now() < peaceUntil) return false;
     return alone(() => {
-      const isDone = isScrubbed(connection);
+      const isDone = isScrubbed(connection, descriptor());
       if (!isDone) peaceUntil = performance.now() + peaceMs;
       return isDone;
     });
@@ -74,12 +76,12 @@ export function createErasure(file: string): Erasure {
       erased.push(bytes);
     },
 
-    scrub({ open, alone }) {
+    scrub(file) {
       if (erased.length === 0 && !isResidueUnknown) return;
-      const connection = open();
+      const connection = file.open();
       connection.exec(`pragma busy_timeout = ${pageMs}`);
       try {
-        if (!isScrubbed(connection) && !isScrubbedAlone(connection, alone)) return;
+        if (!isScrubbed(connection, file.descriptor()) && !isScrubbedAlone(connection, file)) return;
         erased = [];
         isResidueUnknown = false;
         if (expected === 0) connection.exec(`pragma user_version = ${residue.none}`);

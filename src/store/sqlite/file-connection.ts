@@ -22,6 +22,8 @@ export interface FileOptions {
 export interface FileConnection {
   /** The connection, made if need be. STORE_UNAVAILABLE once it was closed, or if another file has its name. */
   open(): DatabaseSync;
+  /** Of the file of the connection, to read it by other means than SQLite. There is none of a file that is only read, or in memory. */
+  descriptor(): number | undefined;
   query: Query;
   isInTransaction(): boolean;
   /** What is wrong, if the files of the connection are not those that others, and the next start, would open. */
@@ -93,6 +95,7 @@ export function fileConnection(options: FileOptions, opened: (connection: Databa
   return {
     open,
     giveUp,
+    descriptor: () => watch?.descriptor,
 
     query: (...given) => query(...given),
 

@@ -60,6 +60,8 @@ export interface FileWatch {
   refuseAnother(): void;
   /** Which files the database and those are that SQLite keeps beside it. */
   files(): string;
+  /** Open to read, as long as the watch is. */
+  descriptor: number;
   /** Only after the last connection: SQLite's locks on the file end with it. */
   close(): void;
 }
@@ -80,6 +82,7 @@ export function watchFile(path: string): FileWatch {
       );
     },
     files: () => filesOf(path),
+    descriptor: held,
     close: () => closeSync(held),
   };
 }

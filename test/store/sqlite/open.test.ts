@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { createSecretKey, randomBytes } from "node:crypto";
 import {
   chmodSync,
@@ -97,6 +98,21 @@ describe("a SQLite store", () => {
     await (await open()).close();
     await sql("update kms_schema set version = version + 1");
     expect(await thrownBy(open)).toBeKmsError("STORE_UNAVAILABLE", "newer service");
+  });
+
+  it("keeps its locks on the file while it looks for a destroyed key's bytes", async () => {
+    const { open, file } = sqliteBackdoor();
+    const store = await unlocked(await open());
+    const record = await addKey(store, { wrapped: randomBytes(500) });
+    await store.update(record, { ...record, ...destroyed }, destruction);
+    // Alone with the file, a process removes its log, into which others still write.
+    const program = `const { DatabaseSync } = require("node:sqlite");
+      const db = new DatabaseSync(${JSON.stringify(file)});
+      db.exec("pragma locking_mode = exclusive; begin exclusive");`;
+    const other = spawnSync(process.execPath, ["--eval", program], { encoding: "utf8" });
+    expect(other.stderr).toContain("database is locked");
+    expect(other.status).toBe(1);
+    await store.close();
   });
 
   it("leaves nothing of a destroyed key's bytes in its files, and keeps its public key", async () => {

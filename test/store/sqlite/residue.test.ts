@@ -1,19 +1,21 @@
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { holdsAny } from "../../../src/store/sqlite/residue.ts";
 
 const mebibyte = 1024 * 1024;
 
-function fileOf(bytes: Uint8Array): string {
+function fileOf(bytes: Uint8Array): number {
   const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-residue-")), "kms.db");
   writeFileSync(file, bytes);
-  return file;
+  const descriptor = openSync(file, "r");
+  onTestFinished(() => closeSync(descriptor));
+  return descriptor;
 }
 
-function holding(bytes: Uint8Array, at: number): string {
+function holding(bytes: Uint8Array, at: number): number {
   const content = randomBytes(2 * mebibyte + 100);
   content.set(bytes, at);
   return fileOf(content);
