@@ -4,7 +4,7 @@ import { chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it, onTestFinished } from "vitest";
 import { aloneWith, type Hold, holdDatabase } from "../../../src/store/sqlite/hold.ts";
 
 let dir: string;
@@ -26,12 +26,21 @@ async function holdElsewhere() {
   const child = spawn(process.execPath, ["--input-type=module", "--eval", program], {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const [line] = await once(createInterface({ input: child.stdout }), "line");
+  const ended = once(child, "exit");
+  // A test that fails, or takes too long, must leave none behind.
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    await ended;
+  });
+  const line = await Promise.race([
+    once(createInterface({ input: child.stdout }), "line").then(([first]) => first),
+    ended.then(([code]) => Promise.reject(new Error(`the process that holds ended with ${code}`))),
+  ]);
   return {
     wasAlone: line === "true",
     async kill() {
       child.kill("SIGKILL");
-      await once(child, "exit");
+      await ended;
     },
   };
 }
