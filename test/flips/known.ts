@@ -19,10 +19,17 @@ export interface Known {
   logSize: bigint;
 }
 
+/** Something that is gone, or that the service refuses. */
+export interface Loss {
+  tenantId: string;
+  /** Empty where it is not known which key it is. */
+  keyId: string;
+  what: string;
+}
+
 /** What a look found. */
 export interface Looked {
-  /** Things that are gone, or that the service refuses. */
-  losses: string[];
+  losses: Loss[];
   /** Things that no service may ever do: a key made in the place of one that there was, or something else that opens. */
   wrongs: string[];
 }
@@ -115,7 +122,7 @@ async function lookAtUses(client: GrpcClient, { tenantId, tokens, blobs, spans, 
   const opened = await ask("its tokens", () => client.decryptPii({ tenantId, fields }));
   opened?.fields.forEach(({ result }, index) => {
     if (result.case !== "value") {
-      if (!mayRefuse) looked.losses.push(`${tenantId}: a token: ${result.value?.message}`);
+      if (!mayRefuse) looked.losses.push({ tenantId, keyId: "", what: `a token: ${result.value?.message}` });
     } else if (Buffer.compare(result.value, tokens[index]!.value) !== 0)
       looked.wrongs.push(`${tenantId}: another value`);
   });
@@ -127,7 +134,7 @@ async function lookAtUses(client: GrpcClient, { tenantId, tokens, blobs, spans, 
   for (const span of spans) {
     const answer = await ask("a span", () => client.verifySpan({ tenantId, span }));
     if (answer?.verified === false && ![...keys.values()].some(isMarked))
-      looked.losses.push(`${tenantId}: a span: ${answer.reason}`);
+      looked.losses.push({ tenantId, keyId: "", what: `a span: ${answer.reason}` });
   }
 }
 
@@ -145,13 +152,14 @@ async function lookAtKeys(client: GrpcClient, { tenantId, keys }: Known, looked:
   if (present === undefined) return;
   for (const [keyId, was] of keys) {
     const is = present.get(keyId);
-    if (is !== was) looked.losses.push(`${tenantId}: key ${keyId} was ${was}, and is ${is ?? "gone"}`);
+    if (is !== was) looked.losses.push({ tenantId, keyId, what: `was ${was}, and is ${is ?? "gone"}` });
   }
 }
 
 async function lookAtLog(client: GrpcClient, { tenantId, logSize }: Known, looked: Looked): Promise<void> {
   const answer = await asker(tenantId, looked)("its log", () => client.logs.getCheckpoint({ tenantId }));
-  if (answer && answer.head!.size < logSize) looked.losses.push(`${tenantId}: a log of ${answer.head!.size} entries`);
+  if (answer && answer.head!.size < logSize)
+    looked.losses.push({ tenantId, keyId: "", what: `a log of ${answer.head!.size} entries` });
 }
 
 /** A call, whose failure is a loss, unless the tenant has a key that may not be used. */
@@ -163,7 +171,7 @@ function asker(tenantId: string, { losses }: Looked, mayRefuse = false) {
       const { code, details } = error as { code?: number; details?: string };
       if (code === undefined) throw error;
       if (!mayRefuse || code !== status.FAILED_PRECONDITION)
-        losses.push(`${tenantId}: ${what}: ${status[code]} ${details}`);
+        losses.push({ tenantId, keyId: "", what: `${what}: ${status[code]} ${details}` });
       return undefined;
     }
   };

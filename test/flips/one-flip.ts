@@ -1,12 +1,14 @@
 /** One bit of a store's files is not what it was, and the service is started on it. */
 import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runCommandLine } from "../../src/cli/run.ts";
-import { KmsError } from "../../src/errors.ts";
-import { Health } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
-import { startService } from "../support/running-service.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { Health, type StatusResponse } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { withAdvice } from "../../src/cli/failures.ts";
+import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
+import { patience } from "../support/patience.ts";
+import { type RunningService, startService } from "../support/running-service.ts";
 import type { FilledStore } from "./filled-stores.ts";
-import { type Known, look } from "./known.ts";
+import { type Known, look, type Loss } from "./known.ts";
 
 export interface Flip {
   store: FilledStore;
@@ -16,9 +18,8 @@ export interface Flip {
 }
 
 export type Outcome =
-  | "refused at the start"
-  | "told by calls, and found"
-  | "told by calls alone"
+  | `refused at the start, ${KmsErrorCode}`
+  | "something lost, and found"
   | "found, with nothing lost"
   | "nothing to find"
   | "FAILED";
@@ -39,6 +40,8 @@ export async function judgeFlip(
   try {
     if ("byte" in flip) writeFlipped(flip, join(folder, "kms.db"));
     return await judge(known, folder);
+  } catch (error) {
+    return failed([String(error)]);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -51,55 +54,82 @@ function writeFlipped({ store, end, byte, bit }: Flip, file: string): void {
 }
 
 async function judge(known: readonly Known[], folder: string): Promise<Judged> {
-  const settings = {
+  const service = await startService({
     "fluo.kms.local.master-key-file": join(folder, "master.key"),
     "fluo.kms.sqlite.file": join(folder, "kms.db"),
     "kms.rotation.enabled": "false",
-  };
-  const service = await startService(settings).catch((error: unknown) => error);
-  if (!isRunning(service)) {
-    if (service instanceof KmsError) return { outcome: "refused at the start", problems: [] };
-    return { outcome: "FAILED", problems: [`the start: ${service}`] };
-  }
-  let looked: Awaited<ReturnType<typeof look>>;
-  let health: Health;
+  }).catch((error: unknown) => error);
+  if (!isRunning(service)) return judgeRefusal(service);
   try {
-    looked = await look(service.grpc, known);
-    health = (await service.grpc.status({})).status;
+    return await judgeRunning(service, known);
   } finally {
     await service.stop();
   }
-  const found = await findsAny(folder, settings);
-  const { losses, wrongs } = looked;
-  if (wrongs.length > 0) return { outcome: "FAILED", problems: wrongs };
-  if (losses.length === 0) return { outcome: found ? "found, with nothing lost" : "nothing to find", problems: [] };
-  if (found) return { outcome: "told by calls, and found", problems: [] };
-  if (health !== Health.OPERATIONAL) return { outcome: "told by calls alone", problems: [] };
-  return {
-    outcome: "FAILED",
-    problems: [...losses, "and the service is operational, and no look at all of it finds it"],
-  };
 }
 
-function isRunning(started: unknown): started is Awaited<ReturnType<typeof startService>> {
+function isRunning(started: unknown): started is RunningService {
   return typeof started === "object" && started !== null && "grpc" in started;
 }
 
-/** `fluo-kms check` looks at every row and every log. */
-async function findsAny(folder: string, settings: Record<string, string>): Promise<boolean> {
-  const config = join(folder, "kms.properties");
-  writeFileSync(
-    config,
-    Object.entries(settings)
-      .map(([name, value]) => `${name}=${value}\n`)
-      .join(""),
-  );
-  const { log, error } = console;
-  console.log = () => {};
-  console.error = () => {};
-  try {
-    return (await runCommandLine(["check", "--json", "--config", config])) !== 0;
-  } finally {
-    Object.assign(console, { log, error });
+/** Damage is no reason to try again later. */
+const codes: readonly KmsErrorCode[] = ["DATA_LOSS", "ROLLBACK_SUSPECTED", "HEADS_MISSING"];
+
+function judgeRefusal(error: unknown): Judged {
+  if (!(error instanceof KmsError) || !codes.includes(error.code)) return failed([`the start: ${error}`]);
+  const message = withAdvice(error);
+  if (!message.includes("restore")) return failed([`a start that does not say what to do: ${message}`]);
+  return { outcome: `refused at the start, ${error.code}`, problems: [] };
+}
+
+/** Looks at once, when nothing but the start has judged the store, and again when the first pass over it has ended. */
+async function judgeRunning(service: RunningService, known: readonly Known[]): Promise<Judged> {
+  const before = await look(service.grpc, known);
+  const { integrity, status } = await examined(service);
+  const { findings } = integrity!;
+  const isHit = before.losses.length > 0 || findings.length > 0;
+  const after = isHit ? await look(service.grpc, known) : before;
+  const losses = [...before.losses, ...after.losses];
+  const problems = [...before.wrongs, ...after.wrongs];
+  for (const loss of losses) {
+    if (!findings.some((finding) => isNamed(loss, finding))) problems.push(`not found: ${textOf(loss)}`);
   }
+  if (isHit && status === Health.OPERATIONAL) {
+    problems.push(...losses.map(textOf), ...findings.map(({ what }) => what), "and the service is operational");
+  }
+  if (problems.length > 0) return failed([...new Set(problems)]);
+  if (losses.length > 0) return { outcome: "something lost, and found", problems };
+  return { outcome: findings.length > 0 ? "found, with nothing lost" : "nothing to find", problems };
+}
+
+/** How long the pass over so small a store may take, with a piece that had to be read again. */
+const passMs = patience(20_000);
+/** Each look at Status costs as much as a piece of the pass. */
+const lookMs = 250;
+
+async function examined({ grpc }: RunningService): Promise<StatusResponse> {
+  const until = performance.now() + passMs;
+  for (;;) {
+    const seen = await grpc.status({});
+    if (seen.integrity?.finished !== undefined) return seen;
+    if (performance.now() > until) throw new Error(`the pass is at ${seen.integrity?.percent} %`);
+    await delay(lookMs);
+  }
+}
+
+type Finding = NonNullable<StatusResponse["integrity"]>["findings"][number];
+
+/** Kinds that are about all tenants, where no tenant is named. */
+const ofAll: readonly string[] = ["audit_trail", "heads", "file_damaged"];
+
+function isNamed({ tenantId, keyId }: Loss, finding: Finding): boolean {
+  if (finding.tenantId === "") return ofAll.includes(finding.kind);
+  return finding.tenantId === tenantId && (keyId === "" || finding.keyId === keyId);
+}
+
+function textOf({ tenantId, keyId, what }: Loss): string {
+  return `${tenantId}: ${keyId && `key ${keyId}: `}${what}`;
+}
+
+function failed(problems: string[]): Judged {
+  return { outcome: "FAILED", problems };
 }
