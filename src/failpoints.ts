@@ -34,6 +34,11 @@ export const stepNames = [
   "heads.drafted",
   "heads.renamed",
   "heads.begun",
+  "lost-log.kept",
+  "lost-log.tried",
+  "lost-log.begun",
+  "lost-log.dropped",
+  "lost-log.told",
 ] as const;
 
 export type StepName = (typeof stepNames)[number];

@@ -208,7 +208,9 @@ const mayImport: Record<string, readonly string[]> = {
     "store/sql/store.ts",
     "store/examine",
     "store/sqlite",
+    "store/sqlite/wal",
     "store/postgres",
+    "failpoints.ts",
   ],
 
   // Providers.

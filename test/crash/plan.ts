@@ -68,7 +68,8 @@ export function stepsOf(target: Target): StepName[] {
   if (target === "database") return []; // there the service goes on
   // With PostgreSQL no heads file is kept unless one is named.
   const others = target === "sqlite" ? ["postgres."] : ["sqlite.", "heads."];
-  return stepNames.filter((name) => !others.some((other) => name.startsWith(other)));
+  // A service accepts no loss of a log.
+  return stepNames.filter((name) => !["lost-log.", ...others].some((other) => name.startsWith(other)));
 }
 
 /** For these everything must be under the other provider key first. */

@@ -37,7 +37,6 @@ export const acceptRollback: Command = {
         await using(openTables(config.store), (tables) => keyOf(tables, providerKeys, storeName(config.store)));
         const log = { warn: (advice: string) => console.error(oneLine(advice)) };
         const lost = await using(openUnlockedStore(config.store, { providerKeys, log }), async ({ store, key }) => {
-          if (ofLog !== undefined) await store.appendAudit([ofLog.event]);
           return acceptHeads({ store, storeKey: key, place, clock: () => new Date() }, digest!, ofLog !== undefined);
         });
         if (options.json === true) printJson({ digest, heads_file: place.file, kept: ofLog?.kept ?? null, lost });

@@ -3,19 +3,38 @@
  * state of the store only where nothing of what is behind the damage was moved into the database yet, else a mixture of two states.
  */
 import type { KeyObject } from "node:crypto";
-import { chmodSync, closeSync, constants, copyFileSync, fsyncSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { hasCode, invalidField, KmsError } from "../../errors.ts";
-import type { AuditEvent } from "../audit-store.ts";
+import { step } from "../../failpoints.ts";
 import { readCommits, sumsOf } from "../sql/commits.ts";
 import type { Query } from "../sql/rows/database.ts";
 import { rowMac } from "../sql/rows/row-mac.ts";
-import { rowVersion } from "../sql/rows/schema.ts";
-import { embeddedDatabase } from "../sqlite/embedded.ts";
+import { migrate, rowVersion } from "../sql/rows/schema.ts";
+import { lockedSqlStore } from "../sql/store.ts";
+import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
 import { realPath, syncDirectory } from "../sqlite/file.ts";
 import { aloneWith } from "../sqlite/hold.ts";
 import { logProblem, type ReadyFile } from "../sqlite/ready-log.ts";
 import { commitsWithoutLog, storedCommits } from "../sqlite/stored-commits.ts";
+import {
+  acceptancePath,
+  acceptanceText,
+  type BegunAcceptance,
+  begunAcceptance,
+} from "../sqlite/wal/begun-acceptance.ts";
 import type { RowProblem } from "../row-problem.ts";
 import { makeSqliteTables } from "./sqlite.ts";
 import type { Tables } from "./tables.ts";
@@ -33,16 +52,15 @@ export interface Acceptance {
 }
 
 export interface AcceptedLog {
-  /** The row that the audit trail must have before the store is used. */
-  event: AuditEvent;
   /** Where database and log are as they were; the log's name ends in `-wal`. */
   kept: string;
 }
 
 /**
- * Goes on without the damaged end of the log of a SQLite store, having kept database and log as they are. Undefined if nothing stands in the
- * way of opening the store. INVALID_ARGUMENT for the digest of another damage; STORE_UNAVAILABLE while the store is in use; DATA_LOSS if what
- * is left is not a state that the store was in: then nothing is changed, and a backup must be restored.
+ * Goes on without the damaged end of the log of a SQLite store, having kept database and log as they are, and says so in the audit trail.
+ * Undefined if nothing stands in the way of opening the store. INVALID_ARGUMENT for the digest of another damage; STORE_UNAVAILABLE while the
+ * store is in use; DATA_LOSS if what is left is not a state that the store was in: then nothing is changed, and a backup must be restored.
+ * After a crash the digest is that of before, and what was begun is ended.
  */
 export async function acceptLostLog(
   { file: path, headsFile }: ReadyFile,
@@ -52,14 +70,46 @@ export async function acceptLostLog(
   return aloneWith(file, async () => {
     const problem = logProblem({ file, headsFile });
     if (problem === undefined) return undefined;
-    const { digest, actor, at } = acceptance;
+    const { digest, at } = acceptance;
     if (problem.metadata.digest !== digest) throw invalidField("digest", `is of another damage: ${problem.message}`);
-    const kept = await copying(file, () => keepAsItIs(file, at));
-    await copying(file, () => refuseMixture(file, kept, acceptance));
+    const begun = begunAcceptance(file);
+    const kept = begun?.kept ?? (await copying(file, () => keepAsItIs(file, at)));
+    step("lost-log.kept");
+    const key = await copying(file, () => refuseMixture(file, kept, acceptance));
+    step("lost-log.tried");
+    if (begun === undefined) await copying(file, () => begin(file, { digest, kept }));
+    step("lost-log.begun");
     await dropEnd(file);
-    const event = { at, actor, action: "accept_rollback", detail: digest, outcome: "OK", count: 1 } as const;
-    return { event: { ...event, tenantId: "", purpose: undefined, keyId: "", requestId: "" }, kept };
+    step("lost-log.dropped");
+    await tell(file, key, acceptance);
+    step("lost-log.told");
+    rmSync(acceptancePath(file));
+    syncDirectory(dirname(file));
+    return { kept };
   });
+}
+
+/** From here on the store is not opened until the audit trail has its row. */
+function begin(file: string, begun: BegunAcceptance): void {
+  const [path, draft] = [acceptancePath(file), `${acceptancePath(file)}.new`];
+  writeFileSync(draft, acceptanceText(begun), { mode: 0o600, flush: true });
+  renameSync(draft, path);
+  syncDirectory(dirname(file));
+}
+
+/** Writes the row that says so, unless an acceptance that did not end has written it. */
+async function tell(file: string, key: KeyObject, { digest, actor, at }: Acceptance): Promise<void> {
+  const db = embeddedDatabase({ file, soon: setImmediate });
+  try {
+    await db.write((tx) => migrate(tx, sqliteDialect));
+    const store = await lockedSqlStore("sqlite", db).unlock(key);
+    const told = "select 1 from kms_audit where action = 'accept_rollback' and detail = ?1";
+    if ((await db.read((query) => query(told, digest))).length > 0) return;
+    const event = { at, actor, action: "accept_rollback", detail: digest, outcome: "OK", count: 1 } as const;
+    await store.appendAudit([{ ...event, tenantId: "", purpose: undefined, keyId: "", requestId: "" }]);
+  } finally {
+    await db.close();
+  }
 }
 
 async function copying<T>(file: string, work: () => T | Promise<T>): Promise<T> {
@@ -87,21 +137,21 @@ function keepAsItIs(file: string, at: Date): string {
   return kept;
 }
 
-/** Tries in a copy what is left, and looks at every page and row of it. */
-async function refuseMixture(file: string, kept: string, { keyOf, checkLogs }: Acceptance): Promise<void> {
+/** Tries in a copy what is left, and looks at every page and row of it. Gives the store key. */
+async function refuseMixture(file: string, kept: string, { keyOf, checkLogs }: Acceptance): Promise<KeyObject> {
   const directory = mkdtempSync(`${file}.lost-`); // beside the store there is room for it
   try {
     const copy = join(directory, "kms.db");
     copyNew(file, copy);
     const inDatabase = commitsWithoutLog(copy) ?? 0;
-    copyNew(`${file}-wal`, `${copy}-wal`);
+    if (existsSync(`${file}-wal`)) copyNew(`${file}-wal`, `${copy}-wal`);
     await dropEnd(copy);
     if (inDatabase > (storedCommits(copy) ?? 0)) {
       throw new KmsError("DATA_LOSS", "the database has later commits than the log");
     }
     const tables = await makeSqliteTables({ name: "sqlite", file: copy });
     try {
-      await refuseProblems(tables, { keyOf, checkLogs });
+      return await refuseProblems(tables, { keyOf, checkLogs });
     } finally {
       await tables.close();
     }
@@ -117,7 +167,7 @@ async function refuseMixture(file: string, kept: string, { keyOf, checkLogs }: A
 async function refuseProblems(
   tables: Tables,
   { keyOf, checkLogs }: Pick<Acceptance, "keyOf" | "checkLogs">,
-): Promise<void> {
+): Promise<KeyObject> {
   await tables.snapshot(async (query) => {
     const [row] = await query("pragma integrity_check(1)");
     if (row?.integrity_check !== "ok") throw new KmsError("DATA_LOSS", `its pages: ${row?.integrity_check}`);
@@ -130,6 +180,7 @@ async function refuseProblems(
   await checkLogs(tables, key, problem);
   const [first] = problems;
   if (first !== undefined) throw new KmsError("DATA_LOSS", `${problems.length} rows, the first: ${first.what}`);
+  return key;
 }
 
 /** The heads of logs and of audit writers must be of the commit that was counted last. */

@@ -1,9 +1,10 @@
 /** What is done about a log before SQLite opens it. A refusal leaves every byte of the database and its log as it was. */
-import { renameSync, statSync } from "node:fs";
+import { renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { KmsError } from "../../errors.ts";
 import { syncDirectory } from "./file.ts";
 import { type Hold, holdDatabase } from "./hold.ts";
+import { acceptancePath, begunAcceptance } from "./wal/begun-acceptance.ts";
 import { readNotedCommits } from "./wal/noted-commits.ts";
 import { commitsWithoutLog, storedCommits } from "./stored-commits.ts";
 import { logDigest } from "./wal/log-digest.ts";
@@ -65,6 +66,8 @@ export const unreadLog: SeenLog = {
 /** What stands in the way of opening a database that no process has open; undefined if nothing does. Nothing is changed. */
 export function logProblem(ready: ReadyFile): KmsError | undefined {
   const { file } = ready;
+  const begun = unended(file);
+  if (begun !== undefined) return begun;
   const verdict = judgeWal(file);
   if (verdict.kind === "lost") return lost(file, verdict);
   if (verdict.kind === "settled") return behind(file, comparedCommits(ready, commitsWithoutLog));
@@ -75,6 +78,9 @@ export function logProblem(ready: ReadyFile): KmsError | undefined {
 
 function readyLog(ready: ReadyFile): SeenLog {
   const { file } = ready;
+  // A database without a page is a new one: what was begun was so for one that had its name.
+  if (statSync(file, { throwIfNoEntry: false })?.size === 0) rmSync(acceptancePath(file), { force: true });
+  refuse(unended(file));
   const verdict = judgeWal(file);
   switch (verdict.kind) {
     case "whole":
@@ -121,6 +127,19 @@ function undecided(ready: ReadyFile, { lastCommit }: Extract<WalVerdict, { kind:
 
 function refuse(problem: KmsError | undefined): void {
   if (problem !== undefined) throw problem;
+}
+
+/** The end of the log may be dropped already, so its own damage says nothing. */
+function unended(file: string): KmsError | undefined {
+  const begun = begunAcceptance(file);
+  if (begun === undefined) return undefined;
+  const { digest } = begun;
+  const whatToDo =
+    digest === ""
+      ? "restore the store from a backup"
+      : `end it by fluo-kms accept-rollback ${digest}, or restore the store from a backup`;
+  const message = `the loss of a part of ${file}-wal was being accepted, and ${acceptancePath(file)} says that this has not ended: ${whatToDo}`;
+  return new KmsError("DATA_LOSS", message, { metadata: { log: "accepting", digest } });
 }
 
 /** A log that was cut short ends before what was moved into the database: it would be a mixture of two states. */

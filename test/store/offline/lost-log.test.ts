@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -9,6 +9,7 @@ import { openProvider } from "../../../src/provider/registry.ts";
 import { type Acceptance, acceptLostLog } from "../../../src/store/offline/lost-log.ts";
 import { holdReady, logProblem } from "../../../src/store/sqlite/ready-log.ts";
 import { judgeWal } from "../../../src/store/sqlite/wal/wal-verdict.ts";
+import { run } from "../../support/cli-fixture.ts";
 import { inStore } from "../../support/cli-store-fixture.ts";
 import { type CrashedStore, crashedStore, damageEnd, damageLog, note } from "../../support/crashed-store.ts";
 import { thrownBy } from "../../support/matchers.ts";
@@ -20,6 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => made[Symbol.dispose]());
 
+const killAt = new URL("../../crash/kill-at.ts", import.meta.url);
 const at = new Date("2026-11-28T10:00:00.123Z");
 
 function digestOf(file: string): string {
@@ -55,6 +57,16 @@ function tenantsIn(file: string): string[] {
   }
 }
 
+/** What the audit trail says of accepted losses. */
+function acceptancesIn(file: string) {
+  const db = new DatabaseSync(file, { readOnly: true });
+  try {
+    return db.prepare("select detail, actor, at from kms_audit where action = 'accept_rollback'").all();
+  } finally {
+    db.close();
+  }
+}
+
 /** A log of which a first part was moved into the database, and not begun anew since. */
 async function partlyCheckpointed(): Promise<CrashedStore> {
   const store = made.copy();
@@ -82,16 +94,7 @@ describe("a log that lost", () => {
     const before = store.bytes();
     const digest = digestOf(store.file);
     const accepted = await accept(store);
-    expect(accepted).toEqual({
-      kept: `${store.file}.lost-20261128T100000123Z`,
-      event: expect.objectContaining({
-        action: "accept_rollback",
-        actor: "command line",
-        detail: digest,
-        at,
-        count: 1,
-      }),
-    });
+    expect(accepted).toEqual({ kept: `${store.file}.lost-20261128T100000123Z` });
     expect(["", "-wal"].map((end) => readFileSync(accepted!.kept + end))).toEqual(before);
     expect(judgeWal(store.file)).toEqual({ kind: "whole" });
     expect(readdirSync(dirname(store.file)).sort()).toEqual(
@@ -103,6 +106,7 @@ describe("a log that lost", () => {
         "master.key",
       ].sort(),
     );
+    expect(acceptancesIn(store.file)).toEqual([{ detail: digest, actor: "command line", at: at.getTime() }]);
     const tenants = tenantsIn(store.file);
     expect(tenants).toContain("early-2");
     expect(tenants).not.toContain("late-4");
@@ -115,7 +119,9 @@ describe("a log that lost", () => {
     const store = made.copy();
     damageEnd(store.file);
     note(store.file, 1_000);
-    expect(await accept(store)).toMatchObject({ event: { detail: expect.any(String) } });
+    const digest = digestOf(store.file);
+    await accept(store, digest);
+    expect(acceptancesIn(store.file)).toMatchObject([{ detail: digest }]);
     expect(judgeWal(store.file)).toEqual({ kind: "whole" });
   });
 
@@ -139,6 +145,58 @@ describe("a log that lost", () => {
     damageLog(user.file);
     expect(await thrownBy(() => accept(user, digest))).toBeKmsError("STORE_UNAVAILABLE", "is in use");
     hold.release();
+  });
+});
+
+describe("an acceptance that is killed", () => {
+  /** Kills the command at a step, as often as it comes to it; gives what it wrote. */
+  async function killedAt(step: string, { where }: CrashedStore, digest: string): Promise<string> {
+    const env = { ...where.env, FLUO_CRASH_AT: step };
+    const options = { env, cwd: where.directory, flags: [`--import=${killAt.href}`] };
+    const { code, err } = await run(["accept-rollback", digest], options);
+    expect(code).toBeNull();
+    return err;
+  }
+
+  const steps = ["kept", "tried", "begun", "dropped", "told"].map((name) => `lost-log.${name}:1`);
+  // Transactions of the command: in the copy, to bring the store up to date, and of the row.
+  const commits = [1, 2, 3].flatMap((nth) => ["began", "written", "committed"].map((name) => `sqlite.${name}:${nth}`));
+
+  it.each([...steps, ...commits])(
+    "at %s keeps the store closed until the trail says what was accepted",
+    async (step) => {
+      const store = made.copy();
+      damageLog(store.file);
+      const digest = digestOf(store.file);
+      expect(await killedAt(step, store, digest)).toContain(`killed at ${step.split(":")[0]}`);
+      expect(await thrownBy(async () => holdReady(store))).toBeKmsError("DATA_LOSS", `accept-rollback ${digest}`);
+      await killedAt("lost-log.told:1", store, digest); // ends what was begun, but for the last step
+      expect(await thrownBy(async () => holdReady(store))).toBeKmsError("DATA_LOSS", `accept-rollback ${digest}`);
+      expect(await thrownBy(() => accept(store, "00".repeat(32)))).toBeKmsError("INVALID_ARGUMENT", "another damage");
+      expect(existsSync((await accept(store, digest))!.kept)).toBe(true);
+      expect(acceptancesIn(store.file)).toMatchObject([{ detail: digest }]);
+      expect(await accept(store, digest)).toBeUndefined();
+      expect(tenantsIn(store.file)).toContain("early-2");
+      holdReady(store).release();
+    },
+  );
+
+  it("is of the database that it was begun for, and of no new one in its place", async () => {
+    const store = made.copy();
+    damageLog(store.file);
+    await killedAt("lost-log.begun:1", store, digestOf(store.file));
+    for (const end of ["", "-wal", "-shm"]) rmSync(store.file + end, { force: true });
+    await inStore(store.where, async ({ keyring }) => {
+      expect((await keyring.activeDataKey("new")).keyId).toMatch(/^[0-9a-f]{32}$/);
+    });
+    await inStore(store.where, async () => {});
+  });
+
+  it("cannot be ended by anybody where nobody can read what it was", async () => {
+    const store = made.copy();
+    writeFileSync(`${store.file}.accepting`, "half");
+    expect(await thrownBy(async () => holdReady(store))).toBeKmsError("DATA_LOSS", "not ended: restore the store");
+    expect(await thrownBy(() => accept(store, "00".repeat(32)))).toBeKmsError("INVALID_ARGUMENT");
   });
 });
 
