@@ -8,6 +8,7 @@ import { type EmbeddedDatabase, embeddedDatabase, sqliteDialect } from "../sqlit
 import { migrate, migrations } from "../sql/rows/schema.ts";
 import { schemaVersion, sqlTables, type TableDialect, type Tables } from "./tables.ts";
 import type { SqliteSettings } from "../sqlite/open.ts";
+import { acceptancePath } from "../sqlite/wal/begun-acceptance.ts";
 import { prepareFile, realPath } from "../sqlite/file.ts";
 import type { Hold } from "../sqlite/hold.ts";
 import { holdReady, type ReadyFile, type ReadyHold, type SeenLog, unreadLog, wholeLog } from "../sqlite/ready-log.ts";
@@ -37,7 +38,7 @@ interface ReadyName extends ReadyHold {
 function readyToRead(ready: ReadyFile, nameOf: (path: string) => string): ReadyName {
   const { file } = ready;
   const name = nameOf(file);
-  const hold = name === file && canHold(file) ? holdReady(ready) : notHeld(name, unreadLog);
+  const hold = name === file && canHold(file) ? holdReady(ready) : notHeld(name, hasLog(file) ? unreadLog : wholeLog);
   return { ...hold, name };
 }
 
@@ -73,7 +74,8 @@ export async function openSqliteBackup(settings: SqliteSettings): Promise<Tables
   refuseNone(settings.file);
   const file = realPath(settings.file);
   // A backup has no log, and nothing is left beside it.
-  const ready = hasLog(file) ? readyToRead({ file }, backupName) : notHeld(backupName(file), wholeLog);
+  const isLeft = hasLog(file) || existsSync(acceptancePath(file)); // by a service, or by a command
+  const ready = isLeft ? readyToRead({ file }, backupName) : notHeld(backupName(file), wholeLog);
   try {
     if (!(await isOlder(ready.name))) return await openToRead(ready);
     const copy = await withLog(openCopy(file), ready.log);

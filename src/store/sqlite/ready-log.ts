@@ -56,11 +56,11 @@ export const wholeLog: SeenLog = {
   isWarning: false,
 };
 
-/** What is said of a log where no lock can be made. A connection that only reads changes nothing of it. */
+/** What is said of a log where no lock can be made. A connection that only reads changes nothing of it, and does not see what it lost. */
 export const unreadLog: SeenLog = {
   verdict: "unread",
-  text: "not read, because its directory cannot be written to: run this as the service's user",
-  isWarning: false,
+  text: "not examined for damage, because its directory cannot be written to: run this as the service's user",
+  isWarning: true,
 };
 
 /** What stands in the way of opening a database that no process has open; undefined if nothing does. Nothing is changed. */

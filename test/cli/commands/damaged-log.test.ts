@@ -1,5 +1,5 @@
 /** Every command that opens a SQLite store itself, on one whose write-ahead log is damaged. The others ask a service. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { migrations } from "../../../src/store/sql/rows/schema.ts";
@@ -54,6 +54,20 @@ describe.each(Object.keys(commands))("%s", (name) => {
     expect(code).toBe(1);
     expect(err).toMatch(/kms\.db-wal is damaged at its end: \d+ commits can be read, and 1000 were durable/);
     expect(store.bytes()).toEqual(before);
+  });
+});
+
+describe.each(Object.keys(commands))("%s", (name) => {
+  it("refuses a store whose loss somebody was accepting, and changes no byte", async () => {
+    const store = made.copy();
+    const digest = "5e".repeat(32);
+    writeFileSync(`${store.file}.accepting`, JSON.stringify({ digest, kept: `${store.file}.lost-1` }));
+    rmSync(`${store.file}-wal`); // as it is once its end was dropped
+    const before = readFileSync(store.file);
+    const { code, err } = await runOn(name, store);
+    expect(code).toBe(1);
+    expect(err).toContain(`has not ended: end it by fluo-kms accept-rollback ${digest}`);
+    expect(readFileSync(store.file)).toEqual(before);
   });
 });
 

@@ -16,7 +16,8 @@ function foundByReader(file: string, open: "openTables" | "openBackup"): string 
   const script = `
     const { openTables, openBackup } = await import(${JSON.stringify(registry)});
     const opening = ${open}(${open === "openTables" ? JSON.stringify({ name: "sqlite", file }) : JSON.stringify(file)});
-    console.log(await opening.then((tables) => tables.content(), (error) => error.code + " " + error.message));`;
+    const found = async (tables) => (await tables.content()) + ": " + (tables.log.isWarning ? tables.log.text : "");
+    console.log(await opening.then(found, (error) => error.code + " " + error.message));`;
   const asReader = process.getuid?.() === 0 ? { uid: nobody, gid: nobody } : {};
   const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
     ...asReader,
@@ -43,8 +44,9 @@ describe("a SQLite store behind a symbolic link", () => {
     for (const name of [file, `${file}-wal`, `${file}-shm`]) chmodSync(name, 0o644);
     chmodSync(join(file, ".."), 0o755);
     chmodSync(elsewhere, 0o555);
-    expect(foundByReader(link, "openTables")).toContain("1 keys of 1 tenants");
-    expect(foundByReader(link, "openBackup")).toContain("1 keys of 1 tenants");
+    for (const open of ["openTables", "openBackup"] as const) {
+      expect(foundByReader(link, open)).toMatch(/1 keys of 1 tenants.*not examined for damage.*service's user/);
+    }
     await store.close();
   });
 

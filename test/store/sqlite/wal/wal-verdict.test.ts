@@ -176,6 +176,19 @@ describe("a commit that others followed", () => {
     }
   });
 
+  it("is lost in a log that was truncated and filled again", () => {
+    insertOneByOne(20);
+    folder.db.exec("pragma wal_checkpoint(truncate)");
+    insertOneByOne(6);
+    const { count, commits } = framesOf(folder.copy());
+    expect(count).toBe(commits.at(-1));
+    for (const commit of commits.slice(0, -1)) {
+      const file = folder.copy();
+      flip(`${file}-wal`, inFrame(commit, 100));
+      expect(judgeWal(file)).toMatchObject({ kind: "lost", firstDamaged: commit, commit });
+    }
+  });
+
   it("is lost where only what is before it is in the database", () => {
     insertOneByOne(5);
     const reader = new DatabaseSync(folder.file);
