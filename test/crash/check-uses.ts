@@ -25,12 +25,16 @@ export async function checkUses(client: GrpcClient, uses: readonly Use[], checke
 }
 
 /** Calls are few at a time, so that none waits for its deadline in a queue. */
-export async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+export async function inParallel<T>(
+  items: readonly T[],
+  work: (item: T) => Promise<void>,
+  atOnce = callsAtOnce,
+): Promise<void> {
   const iterator = items.values();
   const worker = async () => {
     for (const item of iterator) await work(item);
   };
-  await Promise.all(Array.from({ length: callsAtOnce }, worker));
+  await Promise.all(Array.from({ length: atOnce }, worker));
 }
 
 async function checkTokens(client: GrpcClient, batch: readonly Of<"token">[], checker: Checker): Promise<void> {

@@ -66,8 +66,8 @@ const killsAStore = 50;
 /** The steps that there are in a service with this store. */
 export function stepsOf(target: Target): StepName[] {
   if (target === "database") return []; // there the service goes on
-  // With PostgreSQL no heads file is kept unless one is named.
-  const others = target === "sqlite" ? ["postgres."] : ["sqlite.", "heads."];
+  // Only SQLite's store notes that there is a heads file.
+  const others = target === "sqlite" ? ["postgres."] : ["sqlite.", "heads.begun"];
   // A service accepts no loss of a log.
   return stepNames.filter((name) => !["lost-log.", ...others].some((other) => name.startsWith(other)));
 }

@@ -35,7 +35,12 @@ export async function openStage(postgres: PostgresServer | undefined, cuts?: Pow
     : { name: "sqlite", file };
   const store: Record<string, string> =
     settings.name === "postgres"
-      ? { FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: settings.url }
+      ? {
+          FLUO_KMS_STORE: "postgres",
+          FLUO_KMS_POSTGRES_URL: settings.url,
+          // SQLite has one beside it. A start after a kill that took the store for one that was put back would fail the run.
+          FLUO_KMS_AUDIT_HEADS_FILE: join(dir, "heads"),
+        }
       : { FLUO_KMS_STORE: "sqlite", FLUO_KMS_SQLITE_FILE: file };
   const common = { FLUO_KMS_OTHER_PROVIDER: "local", ...caches, ...store };
   let starts = 0;
@@ -59,7 +64,7 @@ export async function openStage(postgres: PostgresServer | undefined, cuts?: Pow
     },
     erasure: postgres ? undefined : erasureOf(file),
     close() {
-      rmSync(dir, { recursive: true, force: true });
+      rmSync(dir, { recursive: true, force: true, maxRetries: 5 }); // a service that is left writes its heads file there
       cuts?.close();
     },
   };
