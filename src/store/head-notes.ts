@@ -5,7 +5,7 @@ import type { CountedCommits, NotedHeads, NotedKey, NotedLog } from "./heads-sto
 /** More of a kind are not noted: the oldest go. */
 export const mostNoted = 1_000;
 
-export const nothingNoted: NotedHeads = { counted: undefined, writers: [], logs: [], keys: [] };
+export const nothingNoted: NotedHeads = { counted: undefined, writersCounted: 0, writers: [], logs: [], keys: [] };
 
 /** What the commits of a process made durable since it was last taken. Each member is told after the commit. */
 export interface HeadNotes {
@@ -24,7 +24,7 @@ export function headNotes(): HeadNotes {
     take() {
       const { writers, logs, keys } = notes;
       notes = newNotes();
-      return { counted: undefined, writers: writers.all(), logs: logs.all(), keys: keys.all() };
+      return { ...nothingNoted, writers: writers.all(), logs: logs.all(), keys: keys.all() };
     },
   };
 }
@@ -39,7 +39,8 @@ export function mergeHeads(older: NotedHeads, newer: NotedHeads): NotedHeads {
   }
   const { writers, logs, keys } = notes;
   const counted = further(older.counted, newer.counted);
-  return { counted, writers: writers.all(), logs: logs.all(), keys: keys.all() };
+  const writersCounted = Math.max(older.writersCounted, newer.writersCounted);
+  return { counted, writersCounted, writers: writers.all(), logs: logs.all(), keys: keys.all() };
 }
 
 function further(a: CountedCommits | undefined, b: CountedCommits | undefined): CountedCommits | undefined {

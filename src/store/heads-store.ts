@@ -9,7 +9,8 @@ import type { LogHead } from "./log-store.ts";
 export interface HeadsStore {
   /**
    * What has become durable through this object since this was last asked, and how the store stands to `noted`: one call, so that neither
-   * is of a later moment than the other. Asked by one part of a process alone.
+   * is of a later moment than the other. Where commits are not counted, `news` also has the audit rows of all other processes, read in one
+   * statement: at most 1,000 at once, the newest. Asked by one part of a process alone.
    */
   takeHeads(noted: NotedHeads): Promise<{ news: NotedHeads; standing: Standing }>;
 
@@ -36,6 +37,8 @@ export interface HeadsStore {
 export interface NotedHeads {
   /** Undefined where commits are not counted. */
   counted: CountedCommits | undefined;
+  /** Audit writers that there ever were, as the store's own row counts them; 0 where nothing is known of it. */
+  writersCounted: number;
   writers: AuditHead[];
   logs: NotedLog[];
   /** What became of keys: to name them in a finding, and no proof of one. */

@@ -9,7 +9,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomBytes, randomInt } from "node:crypto";
 import { once } from "node:events";
-import { constants, cpSync, existsSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { constants, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -29,6 +29,8 @@ export interface PostgresServer {
   kill(): Promise<void>;
   /** Starts again after `stop` or `kill`, on the same port and data. */
   restart(): Promise<void>;
+  /** A copy of all databases as they are now. The server is stopped for it, and when it is put back; whoever is connected connects again. */
+  copied(): Promise<{ putBack(): Promise<void> }>;
   /** The URL of a new, empty database. */
   createDatabase(): Promise<string>;
   /** Ends the server, running or not, and removes its directory. */
@@ -36,6 +38,8 @@ export interface PostgresServer {
 }
 
 export interface PostgresOptions {
+  /** Where an installed PostgreSQL has its programs, instead of the package. */
+  programs?: string | undefined;
   /** Whether commits reach the disk. Without it they survive a crash of the server, not one of the machine. */
   durable?: boolean;
 }
@@ -62,9 +66,9 @@ export function postgresAvailable(): boolean {
   return packageDir() !== undefined;
 }
 
-export async function startPostgres({ durable = false }: PostgresOptions = {}): Promise<PostgresServer> {
+export async function startPostgres({ durable = false, programs }: PostgresOptions = {}): Promise<PostgresServer> {
   const native = packageDir();
-  if (native === undefined) {
+  if (native === undefined && programs === undefined) {
     throw new Error(
       `no PostgreSQL to test with: ${packageName()} is not installed, or there is none for this platform`,
     );
@@ -75,9 +79,9 @@ export async function startPostgres({ durable = false }: PostgresOptions = {}): 
     detached: true,
   });
   keepAlive(guard, false);
-  const setup = { dir, bin: join(dir, "postgresql", "bin"), user: serverUser() };
+  const setup = { dir, bin: programs ?? join(dir, "postgresql", "bin"), user: serverUser() };
   try {
-    copyPackage(native, join(dir, "postgresql"));
+    if (programs === undefined) copyPackage(native!, join(dir, "postgresql"));
     const password = randomBytes(16).toString("hex");
     await initialize(setup, password);
     return await run(setup, guard, password, durable);
@@ -120,6 +124,7 @@ async function run(setup: Setup, guard: ChildProcess, password: string, durable:
     guard.stdin!.write("\n");
   }
 
+  const stop = () => end((pid) => process.kill(pid, "SIGINT"));
   const port = await startOnFreePort(start);
   const url = (database: string) => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`;
   return {
@@ -129,11 +134,22 @@ async function run(setup: Setup, guard: ChildProcess, password: string, durable:
       if (server === undefined) throw new Error("the PostgreSQL server does not run");
       return server.pid!;
     },
-    stop: () => end((pid) => process.kill(pid, "SIGINT")),
+    stop,
     kill: () => end(killAll),
     async restart() {
       if (server !== undefined) throw new Error("the PostgreSQL server runs already");
       await start(port);
+    },
+    async copied() {
+      const [data, copy] = ["data", `data.${randomBytes(4).toString("hex")}`].map((name) => join(setup.dir, name));
+      const put = async (from: string, to: string) => {
+        await stop();
+        rmSync(to, { recursive: true, force: true });
+        if (spawnSync("cp", ["-a", from, to]).status !== 0) throw new Error(`${from} cannot be copied`);
+        await start(port);
+      };
+      await put(data!, copy!);
+      return { putBack: () => put(copy!, data!) };
     },
     async createDatabase() {
       databases += 1;

@@ -10,10 +10,15 @@ export interface Finding {
   message: string;
   /** All that is gone, a line each. */
   lost: readonly string[];
-  /** SHA-256 over the heads file and over how the store stands to it, lower-case hex: it accepts this finding and no other. */
+  /**
+   * SHA-256 over the heads file and over how the store stands to it, lower-case hex: it accepts this finding and no other. Each acceptance
+   * adds an audit writer, whose number is in it.
+   */
   digest: string;
   /** The heads file's. */
   sha256: string | undefined;
+  /** How far the store is with each thing that is gone. */
+  reach: ReadonlyMap<string, number>;
 }
 
 const named = 8;
@@ -26,7 +31,7 @@ export function findingOf(place: HeadsPlace, file: HeadsFile, standing: Standing
     const what = whatIsMissing(place, file, standing);
     if (what === undefined) return undefined;
     const message = `${what}: nobody can tell whether the store was put back; put the file back, or, if the store is the right one, ${accepting(digest)}`;
-    return { code: "HEADS_MISSING", message, lost: [], digest, sha256 };
+    return { code: "HEADS_MISSING", message, lost: [], digest, sha256, reach: new Map() };
   }
   const lost = lostOf(content, standing);
   if (lost.length === 0) return undefined;
@@ -34,7 +39,25 @@ export function findingOf(place: HeadsPlace, file: HeadsFile, standing: Standing
   const more = lost.length > named ? `; and ${lost.length - named} more` : "";
   const when = content.writtenAt.toISOString();
   const message = `the store is behind what ${place.file} noted at ${when}, so it was put back or lost commits: ${some}${more}. Put the newer store back, or, if this one is to be used, ${accepting(digest)}`;
-  return { code: "ROLLBACK_SUSPECTED", message, lost, digest, sha256 };
+  return { code: "ROLLBACK_SUSPECTED", message, lost, digest, sha256, reach: reachOf(content, standing) };
+}
+
+/**
+ * Whether `now` tells of another loss than `before`: more or less is gone, or something went further back. A store that is used from where it
+ * was put back, by others, tells of none.
+ */
+export function isAnotherLoss(before: Finding, now: Finding): boolean {
+  if (before.reach.size !== now.reach.size) return true;
+  return [...now.reach].some(([name, reach]) => !(reach >= (before.reach.get(name) ?? Number.POSITIVE_INFINITY)));
+}
+
+function reachOf({ counted, writersCounted }: NotedHeads, standing: Standing): Map<string, number> {
+  const reach = new Map<string, number>();
+  if (countLost({ counted }, standing).length > 0) reach.set("commits", standing.counted?.commits ?? 0);
+  if (standing.writersCounted < writersCounted) reach.set("writers", standing.writersCounted);
+  for (const { noted, newest } of standing.writers) reach.set(`writer ${noted.writerId}`, newest);
+  for (const { noted, size } of standing.logs) reach.set(`log ${noted.tenantId}/${noted.number}`, size ?? -1);
+  return reach;
 }
 
 function accepting(digest: string): string {
@@ -53,6 +76,7 @@ function whatIsMissing({ file, required }: HeadsPlace, { sha256 }: HeadsFile, { 
 export function lostOf(noted: NotedHeads, standing: Standing): string[] {
   const lost = [
     ...countLost(noted, standing),
+    ...writersLost(noted, standing),
     ...standing.writers.map(
       ({ noted: { writerId, sequence }, newest }) =>
         `audit writer ${writerId} had written row ${sequence}, and ${newest >= sequence ? "has another there" : `its newest is ${newest}`}`,
@@ -66,13 +90,17 @@ export function lostOf(noted: NotedHeads, standing: Standing): string[] {
   return lost.length === 0 ? [] : [...lost, ...keysLost(standing)];
 }
 
-function countLost({ counted: noted }: NotedHeads, { counted }: Standing): string[] {
+function countLost({ counted: noted }: Pick<NotedHeads, "counted">, { counted }: Standing): string[] {
   if (noted === undefined) return [];
   const commits = counted?.commits ?? 0;
   if (commits > noted.commits) return [];
   if (commits < noted.commits) return [`it had ${noted.commits} commits, and has ${commits}`];
   const isSame = isEqual(counted!.logHeads, noted.logHeads) && isEqual(counted!.auditHeads, noted.auditHeads);
   return isSame ? [] : [`its commit ${commits} is another than was noted`];
+}
+
+function writersLost({ writersCounted: noted }: NotedHeads, { writersCounted }: Standing): string[] {
+  return writersCounted < noted ? [`it had counted ${noted} audit writers, and has counted ${writersCounted}`] : [];
 }
 
 function keysLost({ keys }: Standing): string[] {
@@ -91,7 +119,7 @@ function digestOf(sha256: string | undefined, standing: Standing): string {
     writersCounted,
     counted ? [counted.commits, hex(counted.logHeads), hex(counted.auditHeads)] : null,
     writers.map(({ noted: { writerId, sequence }, newest }) => [writerId, sequence, newest]),
-    logs.map(({ noted: { tenantId, number, size: noted }, size }) => [tenantId, number, noted, size ?? null]),
+    logs.map(({ noted: { tenantId, number, size } }) => [tenantId, number, size]), // others may append to them meanwhile
   ];
   return createHash("sha256").update(JSON.stringify(told)).digest("hex");
 }

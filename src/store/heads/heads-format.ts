@@ -23,7 +23,7 @@ export function headsKey(storeKey: KeyObject): KeyObject {
 }
 
 export function encodeHeads(content: HeadsContent, key: KeyObject): string {
-  const { storeId, generation, since, writtenAt, counted, writers, logs, keys } = content;
+  const { storeId, generation, since, writtenAt, counted, writersCounted, writers, logs, keys } = content;
   const body = JSON.stringify({
     format,
     store_id: storeId,
@@ -33,6 +33,7 @@ export function encodeHeads(content: HeadsContent, key: KeyObject): string {
     commits: counted?.commits ?? null,
     log_heads: counted ? hex(counted.logHeads) : null,
     audit_heads: counted ? hex(counted.auditHeads) : null,
+    writers_counted: writersCounted,
     writers: writers.map(({ writerId, sequence, mac }) => ({ writer_id: writerId, sequence, mac: hex(mac) })),
     logs: logs.map(({ tenantId, number, size, root }) => ({ tenant_id: tenantId, number, size, root: hex(root) })),
     keys: keys.map(({ tenantId, purpose, keyId, version, state }) => ({
@@ -66,6 +67,7 @@ interface Written {
   commits: number | null;
   log_heads: string | null;
   audit_heads: string | null;
+  writers_counted: number;
   writers: { writer_id: string; sequence: number; mac: string }[];
   logs: { tenant_id: string; number: number; size: number; root: string }[];
   keys: {
@@ -85,6 +87,7 @@ function contentOf({ commits, log_heads, audit_heads, ...read }: Written): Heads
     since: new Date(read.since),
     writtenAt: new Date(read.written_at),
     counted: commits === null ? undefined : { commits, logHeads: unhex(log_heads!), auditHeads: unhex(audit_heads!) },
+    writersCounted: read.writers_counted,
     writers: read.writers.map(({ writer_id, sequence, mac }) => ({ writerId: writer_id, sequence, mac: unhex(mac) })),
     logs: read.logs.map(({ tenant_id, number, size, root }) => ({
       tenantId: tenant_id,

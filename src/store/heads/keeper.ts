@@ -7,7 +7,7 @@ import { hasCode, invalidField, KmsError } from "../../errors.ts";
 import type { Attribution, AuditEvent } from "../audit-store.ts";
 import type { HeadsStore } from "../heads-store.ts";
 import { acceptanceOf } from "../acceptance.ts";
-import type { Finding } from "./finding.ts";
+import { type Finding, isAnotherLoss } from "./finding.ts";
 import { headsKey } from "./heads-format.ts";
 import { type HeadsPlace, sharesFileSystem } from "./heads-place.ts";
 import { type KeptHeads, keptHeads } from "./kept-heads.ts";
@@ -92,7 +92,7 @@ type KeeperParts = Omit<HeadsParts, "place" | "storeKey"> & { place: HeadsPlace;
 
 function keepHeads(kept: KeptHeads, { store, place, clock, changed, log, remark, intervalMs = 1_000 }: KeeperParts) {
   let finding: Finding | undefined;
-  let [failure, failures]: [string | undefined, number] = [undefined, 0];
+  const failures = writeFailures({ log, changed });
   let currentAtMs = clock().getTime();
   let timer: NodeJS.Timeout | undefined;
   let isClosed = false;
@@ -107,20 +107,28 @@ function keepHeads(kept: KeptHeads, { store, place, clock, changed, log, remark,
 
   async function look(): Promise<void> {
     const begunAt = performance.now();
-    if (finding === undefined) await inTurn(note);
+    await inTurn(note);
     if (!isClosed) timer = setTimeout(look, Math.max(0, intervalMs - (performance.now() - begunAt))).unref();
   }
 
   async function note(): Promise<void> {
     try {
-      finding = await kept.look();
+      await judge();
     } catch (error) {
       // Health says that the store is away, and the next look asks again.
-      if (!hasCode(error, "STORE_UNAVAILABLE")) failed(error);
+      if (!hasCode(error, "STORE_UNAVAILABLE")) failures.add(error);
       return;
     }
-    if (finding === undefined) return write();
-    log.error({ code: finding.code, lost: finding.lost }, finding.message);
+    if (finding === undefined) await write();
+  }
+
+  /** A finding stands, with its digest, while nothing else is gone, and until what is gone is back. */
+  async function judge(): Promise<void> {
+    const [before, now] = [finding, await kept.look()];
+    if (now === undefined ? before === undefined : before !== undefined && !isAnotherLoss(before, now)) return;
+    finding = now;
+    if (now === undefined) log.info("the store is as far again as the heads file noted");
+    else log.error({ code: now.code, lost: now.lost }, now.message);
     changed();
   }
 
@@ -128,33 +136,22 @@ function keepHeads(kept: KeptHeads, { store, place, clock, changed, log, remark,
     try {
       if (kept.isDue()) await kept.write();
     } catch (error) {
-      return failed(error);
+      return failures.add(error);
     }
     currentAtMs = clock().getTime();
-    if (failure === undefined) return;
-    failure = undefined;
-    log.info("the heads file is written again");
-    changed();
-  }
-
-  function failed(error: unknown): void {
-    failures += 1;
-    const why = reasonOf(error);
-    if (why === failure) return;
-    failure = why;
-    log.error({ err: error }, "the heads file cannot be written");
-    changed();
+    failures.end();
   }
 
   const heads: Heads = {
     status() {
-      const problem = finding?.message ?? (failure === undefined ? "" : unwritten(place, failure));
-      return { file: place.file, ...written(kept), currentAtMs, failures, problem, remark };
+      const problem = finding?.message ?? unwritten(place, failures.present()) ?? "";
+      return { file: place.file, ...written(kept), currentAtMs, failures: failures.count(), problem, remark };
     },
-    problems: () => problemsOf(finding?.message, failure && unwritten(place, failure)),
+    problems: () => problemsOf(finding?.message, unwritten(place, failures.present())),
     remarks: () => (remark === "" ? [] : [sentence(remark)]),
     accept: (digest, by) =>
       inTurn(async () => {
+        await judge(); // it may have been put back once more
         await store.acceptRollback(acceptance(withDigest(finding, digest), clock(), by));
         kept.beginAnew();
         finding = undefined;
@@ -169,6 +166,33 @@ function keepHeads(kept: KeptHeads, { store, place, clock, changed, log, remark,
   };
   timer = setTimeout(look, intervalMs).unref();
   return { heads, write };
+}
+
+/** Writes that failed. Each reason is told once, until the file is written again. */
+function writeFailures({ log, changed }: Pick<HeadsParts, "log" | "changed">) {
+  let present: string | undefined;
+  let count = 0;
+  return {
+    count: () => count,
+    /** Why the file is not written; undefined if it is. */
+    present: () => present,
+
+    add(error: unknown): void {
+      count += 1;
+      const why = reasonOf(error);
+      if (why === present) return;
+      present = why;
+      log.error({ err: error }, "the heads file cannot be written");
+      changed();
+    },
+
+    end(): void {
+      if (present === undefined) return;
+      present = undefined;
+      log.info("the heads file is written again");
+      changed();
+    },
+  };
 }
 
 /** The audit row that accepts a finding. */
@@ -199,8 +223,8 @@ function reasonOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? "internal error, see the log";
 }
 
-function unwritten({ file }: HeadsPlace, why: string): string {
-  return `the heads file ${file} cannot be written (${why}), so a store that is put back may not be noticed`;
+function unwritten({ file }: HeadsPlace, why: string | undefined): string | undefined {
+  return why && `the heads file ${file} cannot be written (${why}), so a store that is put back may not be noticed`;
 }
 
 function sentence(text: string): string {

@@ -20,7 +20,10 @@ export interface KeptHeads {
    * file, or one that does not count, the next `write` begins one.
    */
   judge(): Promise<Finding | undefined>;
-  /** Asks the store what became durable, and notes it for `write`. What the store has lost since is a finding, and nothing is noted then. */
+  /**
+   * Asks the store what became durable, and notes it for `write`. What the store has lost since is a finding, as long as it is lost, and
+   * nothing is noted then.
+   */
   look(): Promise<Finding | undefined>;
   /** Whether something is noted that is not written. */
   isDue(): boolean;
@@ -48,18 +51,21 @@ export function keptHeads({ store, key, place, clock }: KeptHeadsParts): KeptHea
   /** Whether there is a file to go on with; `anew` where the one that is there does not count. */
   let begun: "yes" | "no" | "anew" = "no";
   let isNotedInStore = place.database === undefined;
+  /** Whether the store was behind at the last look. */
+  let isBehind = false;
 
   async function begin(): Promise<HeadsContent> {
-    const { storeId, counted } = await store.standing(nothingNoted);
+    const { storeId, counted, writersCounted } = await store.standing(nothingNoted);
     const now = clock();
-    const first = { ...(await store.newestHeads()), storeId, counted, since: now, writtenAt: now };
+    const newest = await store.newestHeads();
+    const first = { ...newest, storeId, counted, writersCounted, since: now, writtenAt: now };
     return writer.begin(first, begun === "anew");
   }
 
-  /** `standing` is that to the last of what was noted; where it is behind, all of it is compared. */
+  /** `standing` is that to the last of what was noted; where it is behind, or was, all of it is compared. */
   async function behind(noted: HeadsContent, standing: Standing): Promise<Finding | undefined> {
     const last = { ...noted, ...lastOf(noted) };
-    if (findingOf(place, { sha256: "", content: last }, standing) === undefined) return undefined;
+    if (!isBehind && findingOf(place, { sha256: "", content: last }, standing) === undefined) return undefined;
     // The file may have been put back with the store: what this process knows counts.
     const { sha256 } = await readHeads(place.file, key);
     return findingOf(place, { sha256, content: noted }, await store.standing(noted));
@@ -87,15 +93,16 @@ export function keptHeads({ store, key, place, clock }: KeptHeadsParts): KeptHea
       const known = begun === "yes" ? content : undefined;
       const { news: taken, standing } = await store.takeHeads(lastOf(known));
       const finding = known && (await behind(known, standing));
+      isBehind = finding !== undefined;
       if (finding !== undefined) return finding;
-      news = mergeHeads(news, taken);
+      news = mergeHeads(news, known === undefined ? taken : withoutNoted(taken, known));
       return undefined;
     },
 
     isDue() {
       if (begun !== "yes" || content === undefined || !isNotedInStore) return true;
-      const { counted, writers, logs, keys } = news;
-      if (writers.length + logs.length + keys.length > 0) return true;
+      const { counted, writersCounted, writers, logs, keys } = news;
+      if (writers.length + logs.length + keys.length > 0 || writersCounted > content.writersCounted) return true;
       return counted !== undefined && counted.commits > (content.counted?.commits ?? 0);
     },
 
@@ -116,7 +123,14 @@ export function keptHeads({ store, key, place, clock }: KeptHeadsParts): KeptHea
   };
 }
 
+/** A process that begins is told of rows that were noted before. */
+function withoutNoted(news: NotedHeads, { writers }: NotedHeads): NotedHeads {
+  const noted = new Map(writers.map(({ writerId, sequence }) => [writerId, sequence]));
+  return { ...news, writers: news.writers.filter(({ writerId, sequence }) => sequence > (noted.get(writerId) ?? 0)) };
+}
+
 function lastOf(content: HeadsContent | undefined): NotedHeads {
-  const { counted, writers, logs } = content ?? nothingNoted;
-  return { counted, writers: writers.slice(-watched.writers), logs: logs.slice(-watched.logs), keys: [] };
+  const { counted, writersCounted, writers, logs } = content ?? nothingNoted;
+  const last = { writers: writers.slice(-watched.writers), logs: logs.slice(-watched.logs), keys: [] };
+  return { counted, writersCounted, ...last };
 }

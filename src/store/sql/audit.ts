@@ -3,6 +3,7 @@
  * the newest row's is kept beside its number in a row that is authenticated itself. So an edited row, a missing one and a cut tail show;
  * the number of chains is kept in the store key's row, so that a missing chain shows too.
  */
+import { randomBytes } from "node:crypto";
 import type { RowMac } from "./rows/row-mac.ts";
 import { KmsError } from "../../errors.ts";
 import type { Purpose } from "../key-record.ts";
@@ -34,6 +35,7 @@ import type {
 const purposes: readonly Purpose[] = ["data", "signing"];
 const beforeFirst = new Uint8Array(0);
 const recentRows = 10_000;
+const writerIdBytes = 16;
 
 export interface AuditChain {
   append(tx: Transaction, events: readonly AuditEvent[]): Promise<void>;
@@ -46,6 +48,10 @@ interface Writer {
   writerId: string;
   /** The newest row that this process knows to be stored. */
   written: AuditHead | undefined;
+}
+
+export function newWriterId(): string {
+  return randomBytes(writerIdBytes).toString("hex");
 }
 
 /** `stored` is told each newest row, once it is committed. */

@@ -1,7 +1,7 @@
 /** How a store stands to heads that were noted elsewhere, and what accepts that it is behind them. */
 import { acceptedBy } from "../acceptance.ts";
 import type { AuditHead } from "../audit-store.ts";
-import { mostNoted } from "../head-notes.ts";
+import { mostNoted, nothingNoted } from "../head-notes.ts";
 import type { CountedCommits, NotedHeads, NotedKey, NotedLog, Standing } from "../heads-store.ts";
 import type { KeyState } from "../key-record.ts";
 import { readCommits } from "./commits.ts";
@@ -43,13 +43,39 @@ async function writersBehind(query: Query, noted: readonly AuditHead[]): Promise
   });
   const macs = new Map(rows.map((row) => [`${row.writer_id}/${row.sequence}`, bytes(row.mac)]));
   const gone = noted.filter(({ writerId, sequence, mac }) => !isSame(macs.get(`${writerId}/${sequence}`), mac));
-  const behind: Standing["writers"] = [];
-  for (const each of gone) {
-    const text = "select max(sequence) as newest from kms_audit where writer_id = ?1";
-    const [row] = await query(text, each.writerId);
-    behind.push({ noted: each, newest: Number(row?.newest ?? 0) });
+  const newest = await newestOf(query, gone);
+  return gone.map((each) => ({ noted: each, newest: newest.get(each.writerId) ?? 0 }));
+}
+
+async function newestOf(query: Query, writers: readonly AuditHead[]): Promise<Map<string, number>> {
+  const newest = new Map<string, number>();
+  for (let start = 0; start < writers.length; start += pageNames) {
+    const ids = writers.slice(start, start + pageNames).map(({ writerId }) => writerId);
+    const names = ids.map((_, index) => `(?${index + 1})`);
+    const rows = await query(
+      `select column1 as writer_id, (select max(sequence) from kms_audit where writer_id = column1) as newest
+       from (values ${names.join(", ")}) as names`,
+      ...ids,
+    );
+    for (const row of rows) newest.set(String(row.writer_id), Number(row.newest ?? 0));
   }
-  return behind;
+  return newest;
+}
+
+/**
+ * What writers wrote behind the row with the id `after`, of at most 1,000 rows, the newest: of each writer its last row, the newest last. Ids
+ * are given before commits, so a row may be missed; its writer's next one is not. `last` is the newest id.
+ */
+export async function writtenSince(query: Query, after: number): Promise<{ heads: AuditHead[]; last: number }> {
+  const text = `select id, writer_id, sequence, mac from kms_audit where id > ?1 order by id desc limit ${mostNoted}`;
+  const rows = (await query(text, after)).reverse();
+  const heads = new Map<string, AuditHead>();
+  for (const { writer_id, sequence, mac } of rows) {
+    const writerId = String(writer_id);
+    heads.delete(writerId);
+    heads.set(writerId, { writerId, sequence: Number(sequence), mac: bytes(mac) });
+  }
+  return { heads: [...heads.values()], last: Number(rows.at(-1)?.id ?? after) };
 }
 
 async function logsBehind(query: Query, noted: readonly NotedLog[]): Promise<Standing["logs"]> {
@@ -107,7 +133,7 @@ export async function newestHeads(query: Query, mac: RowMac): Promise<NotedHeads
   );
   const logs = await query(`select * from kms_logs order by changed_at desc limit ${mostNoted}`);
   return {
-    counted: undefined,
+    ...nothingNoted,
     writers: writers.filter((row) => isAuthentic(mac, row)).map(headOfWriter),
     logs: logs.reverse().flatMap((row) => {
       try {
@@ -117,7 +143,6 @@ export async function newestHeads(query: Query, mac: RowMac): Promise<NotedHeads
         return [];
       }
     }),
-    keys: [],
   };
 }
 

@@ -1,13 +1,12 @@
 /** A store over any database that speaks our SQL: first locked, then, with its key, whole. */
-import { randomBytes } from "node:crypto";
 import { type RowMac, rowMac } from "./rows/row-mac.ts";
 import { KmsError } from "../../errors.ts";
 import type { Database, Query, Row } from "./rows/database.ts";
-import { auditChain, readAudit, readHeadsOfWriters, recentTenants, verifyChains } from "./audit.ts";
-import { countCommit, noteHeadsSince } from "./commits.ts";
+import { auditChain, newWriterId, readAudit, readHeadsOfWriters, recentTenants, verifyChains } from "./audit.ts";
+import { countCommit } from "./commits.ts";
 import { examination } from "../examine/examination.ts";
 import { headNotes } from "../head-notes.ts";
-import { isAccepted, newestHeads, standingOf } from "./noted-heads.ts";
+import { sqlHeads } from "./durable-heads.ts";
 import { forgiving } from "./rows/tolerant-query.ts";
 import { sqlKeys } from "./keys.ts";
 import { endLease, takeLease } from "./leases.ts";
@@ -17,8 +16,6 @@ import { rowVersion } from "./rows/schema.ts";
 import { sqlTime } from "./witnessed-time.ts";
 import { countWrappedByOthers, wrappedByOthers } from "./wrapped-under.ts";
 import type { LockedStore, Store, WrappedStoreKey } from "../store.ts";
-
-const writerIdBytes = 16;
 
 export function lockedSqlStore(name: string, db: Database): LockedStore {
   return {
@@ -65,6 +62,7 @@ export function sqlStore(name: string, db: Database, mac: RowMac): Store {
     ...sqlLogs(db, mac, notes),
     ...sqlTime(db, mac),
     ...examination(db, mac),
+    ...sqlHeads(db, mac, { chain, notes }),
     storeKey: () => db.read(async (query) => wrappedStoreKey(await authenticStoreRow(query, mac))),
     replaceStoreKey: (present, next, by, key) =>
       db.write(async (tx) => {
@@ -90,30 +88,9 @@ export function sqlStore(name: string, db: Database, mac: RowMac): Store {
     auditHeads: (after, limit) => db.read((query) => readHeadsOfWriters(forgiving(query), mac, after, limit)),
     verifyAudit: (from, limit) => db.read((query) => verifyChains(forgiving(query), mac, from, limit)),
     auditHead: () => db.read(chain.head),
-    takeHeads: (noted) =>
-      db.read(async (query) => {
-        const standing = await standingOf(query, mac, noted);
-        return { news: { ...notes.take(), counted: standing.counted }, standing };
-      }),
-    standing: (noted) => db.read((query) => standingOf(query, mac, noted)),
-    newestHeads: () => db.read((query) => newestHeads(query, mac)),
-    async noteHeadsFile(since) {
-      if (db.countCommits === undefined) return;
-      await db.write(async () => {}); // a store that has not counted yet counts this
-      await db.write(({ query }) => noteHeadsSince(query, mac, since));
-    },
-    acceptsHeads: (sha256) => db.read((query) => isAccepted(query, mac, sha256)),
-    async acceptRollback(event) {
-      chain.beginAnew(newWriterId());
-      await db.write((tx) => chain.append(tx, [event]));
-    },
     watch: (listener) => db.watch(listener),
     close: () => db.close(),
   };
-}
-
-function newWriterId(): string {
-  return randomBytes(writerIdBytes).toString("hex");
 }
 
 async function storeRow(query: Query): Promise<Row | undefined> {

@@ -6,6 +6,7 @@ import { Health } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { type Place, place, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { copiedRows } from "../../support/heads-fixture.ts";
+import { digestIn, refusedStart } from "../../support/heads-process.ts";
 import { type PostgresServer, postgresAvailable, startPostgres } from "../../support/postgres-server.ts";
 import { failureOf } from "../../support/running-service.ts";
 import { beginProcess, type ServiceProcess, startProcess } from "../../support/service-process.ts";
@@ -15,19 +16,6 @@ const killAt = join(import.meta.dirname, "../../crash/kill-at.ts");
 
 const serve = ({ env }: Pick<Place, "env">) => startProcess(env);
 const key = ({ client }: ServiceProcess, tenantId: string) => client.generateDataKey({ tenantId });
-
-/** What a start that is refused prints. */
-async function refusedStart({ env }: Pick<Place, "env">): Promise<string> {
-  const { ended, serving } = beginProcess(env, {});
-  serving.catch(() => {});
-  const { code, err } = await ended;
-  expect(code).toBe(1);
-  return err;
-}
-
-function digestIn(text: string): string {
-  return /accept-rollback ([0-9a-f]{64})/.exec(text)![1]!;
-}
 
 describe("a SQLite store", { timeout: patience }, () => {
   it("that is put back is refused, told by check, and used once that is accepted, by its digest alone", async () => {

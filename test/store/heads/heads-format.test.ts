@@ -17,13 +17,14 @@ const content: HeadsContent = {
   since: new Date("2026-01-01T00:00:00.000Z"),
   writtenAt: new Date("2026-01-02T00:00:00.000Z"),
   counted: { commits: 41, logHeads: bytes(1), auditHeads: bytes(2) },
+  writersCounted: 5,
   writers: [{ writerId: "w", sequence: 3, mac: bytes(3) }],
   logs: [{ tenantId: "acme", number: 1, size: 300, root: bytes(4) }],
   keys: [{ tenantId: "acme", purpose: "data", keyId: "k", version: 2, state: "COMPROMISED" }],
 };
 
 /** By hmac and hashlib of Python: HMAC(HMAC(00 01 … 1f, "fluo-kms/v1/heads" 01), what stands before it and a brace). */
-const mac = "123d4e8a68d889057d3477cdc2314b79493fbbb50427f697b0208c72fec08862";
+const mac = "134902108f8ddf36d1ab4c1b660b4a224e26ef8e3a89151163d6beef23114509";
 
 it("ends with an HMAC under a key of its own", () => {
   expect(encodeHeads(content, key).endsWith(`"state":"COMPROMISED"}],"mac":"${mac}"}\n`)).toBe(true);
@@ -62,10 +63,10 @@ it("tells the commits of its newer generation before anybody can authenticate it
 
 it("is never lowered by what is merged, and keeps the newest of each kind", () => {
   const lower = { ...content, counted: { ...content.counted!, commits: 40 }, logs: [{ ...content.logs[0]!, size: 2 }] };
-  const older = { ...lower, writers: [{ ...content.writers[0]!, sequence: 2 }], keys: [] };
+  const older = { ...lower, writersCounted: 4, writers: [{ ...content.writers[0]!, sequence: 2 }], keys: [] };
   for (const merged of [mergeHeads(content, older), mergeHeads(older, content)]) {
-    const { counted, writers, logs, keys } = content;
-    expect(merged).toEqual({ counted, writers, logs, keys });
+    const { counted, writersCounted, writers, logs, keys } = content;
+    expect(merged).toEqual({ counted, writersCounted, writers, logs, keys });
   }
   const many = Array.from({ length: mostNoted + 5 }, (_, at) => ({ ...content.writers[0]!, writerId: `w${at}` }));
   const { writers } = mergeHeads({ ...nothingNoted, writers: many }, content);

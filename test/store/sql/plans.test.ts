@@ -1,12 +1,14 @@
 /** Every statement of the store is found by an index that fits it: the planner of each database says so, over ten thousand keys. */
 import { createSecretKey, randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { headNotes } from "../../../src/store/head-notes.ts";
+import { headNotes, nothingNoted } from "../../../src/store/head-notes.ts";
 import { rowMac } from "../../../src/store/sql/rows/row-mac.ts";
 import { openPostgres, postgresDatabase } from "../../../src/store/postgres/open.ts";
 import type { Database, Query } from "../../../src/store/sql/rows/database.ts";
 import { auditChain, readAudit, recentTenants } from "../../../src/store/sql/audit.ts";
 import { insertCopies } from "../../../src/store/offline/copy.ts";
+import { sqlHeads } from "../../../src/store/sql/durable-heads.ts";
+import { insertRow } from "../../../src/store/sql/rows/rows.ts";
 import { countKeys } from "../../../src/store/sql/counts.ts";
 import { embeddedDatabase, sqliteDialect } from "../../../src/store/sqlite/embedded.ts";
 import { sqlLogs } from "../../../src/store/sql/logs.ts";
@@ -146,6 +148,8 @@ async function fill(db: Database, analyze: string): Promise<void> {
     });
     await insertCopies(query, "kms_requests", requestRows);
     await fillLogs(query, numbers);
+    const wrapped = { provider: "local", provider_key_id: "", wrapped: bytes };
+    await insertRow(query, mac, "kms_store", { id: 1, store_id: "", ...wrapped, created_at: 0, writers: 0 });
   });
   await db.read((query) => query(analyze));
 }
@@ -196,8 +200,10 @@ async function statementsOf(
     write: (work) => db.write((tx) => work({ ...tx, query: noted(tx.query) })),
   };
   const notes = headNotes();
+  const chain = auditChain(mac, "writer");
   const store = {
-    ...sqlKeys(noting, mac, { chain: auditChain(mac, "writer"), notes }),
+    ...sqlKeys(noting, mac, { chain, notes }),
+    ...sqlHeads(noting, mac, { chain, notes }),
     ...sqlLogs(noting, mac, notes),
     auditEvents: (page) => noting.read((query) => readAudit(query, page)),
     recentTenants: (limit) => noting.read((query) => recentTenants(query, limit)),
@@ -245,6 +251,21 @@ function plansOf(open: () => Promise<Database>, analyze: string, planner: (db: D
       expect(plan).toMatch(new RegExp(indexOf(indexes[turn]!, primary)));
       expect(plan).not.toMatch(whole);
     }
+  });
+
+  it("compares what was noted, and finds what is new, by indexes", async () => {
+    const { explain, whole } = planner(db);
+    const members = Array.from({ length: 3 }, (_, n) => n);
+    const noted = {
+      ...nothingNoted,
+      writers: members.map((n) => ({ writerId: `ended-${n}`, sequence: n, mac: new Uint8Array(32) })),
+      logs: members.map((n) => ({ tenantId: `tenant-${n}`, number: 1, size: n, root: new Uint8Array(32) })),
+      keys: members.map((n) => ({ ...log, purpose: "data", keyId: `key-${n}`, version: 1, state: "ACTIVE" }) as const),
+    };
+    const all = await statementsOf(db, (store) => store.takeHeads(noted));
+    const statements = all.filter(([text]) => !/from kms_(store|commits)$/.test(text)); // a row each
+    expect(statements).toHaveLength(5);
+    for (const plan of await Promise.all(statements.map(explain))) expect(plan).not.toMatch(whole);
   });
 
   it("counts in indexes alone", async () => {

@@ -1,0 +1,44 @@
+/** The heads of a SQL store: what became durable, and how the store stands to what was noted of it. */
+import type { HeadNotes } from "../head-notes.ts";
+import type { HeadsStore } from "../heads-store.ts";
+import { type AuditChain, newWriterId } from "./audit.ts";
+import { noteHeadsSince } from "./commits.ts";
+import { isAccepted, newestHeads, standingOf, writtenSince } from "./noted-heads.ts";
+import type { Database } from "./rows/database.ts";
+import type { RowMac } from "./rows/row-mac.ts";
+
+interface NotedParts {
+  chain: Pick<AuditChain, "append" | "beginAnew">;
+  notes: HeadNotes;
+}
+
+export function sqlHeads(db: Database, mac: RowMac, { chain, notes }: NotedParts): HeadsStore {
+  /** Id of the newest audit row that `takeHeads` has seen. */
+  let lastSeen = 0;
+  return {
+    takeHeads: (noted) =>
+      db.read(async (query) => {
+        const standing = await standingOf(query, mac, noted);
+        if (db.countCommits === undefined) {
+          const { heads, last } = await writtenSince(query, lastSeen);
+          lastSeen = last;
+          heads.forEach(notes.writer);
+        }
+        const { counted, writersCounted } = standing;
+        return { news: { ...notes.take(), counted, writersCounted }, standing };
+      }),
+    standing: (noted) => db.read((query) => standingOf(query, mac, noted)),
+    newestHeads: () => db.read((query) => newestHeads(query, mac)),
+    async noteHeadsFile(since) {
+      if (db.countCommits === undefined) return;
+      await db.write(async () => {}); // a store that has not counted yet counts this
+      await db.write(({ query }) => noteHeadsSince(query, mac, since));
+    },
+    acceptsHeads: (sha256) => db.read((query) => isAccepted(query, mac, sha256)),
+    async acceptRollback(event) {
+      chain.beginAnew(newWriterId());
+      lastSeen = 0; // ids begin where they were when the store was copied
+      await db.write((tx) => chain.append(tx, [event]));
+    },
+  };
+}

@@ -1,0 +1,119 @@
+/** A PostgreSQL store that is put back for real, as an operator meets it: while nothing runs, and under a service. */
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Health } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { type Place, place } from "../../support/cli-store-fixture.ts";
+import { directory } from "../../support/config-fixture.ts";
+import { digestIn, refusedStart } from "../../support/heads-process.ts";
+import { dumped, installedPostgres } from "../../support/postgres-dump.ts";
+import { type PostgresServer, postgresAvailable, startPostgres } from "../../support/postgres-server.ts";
+import { failureOf } from "../../support/running-service.ts";
+import { type ServiceProcess, startProcess } from "../../support/service-process.ts";
+
+interface Copy {
+  putBack(): void | Promise<void>;
+}
+
+const programs = installedPostgres();
+const patience = 240_000;
+const soon = { timeout: 60_000 };
+
+const ways: [name: string, isThere: boolean, programs: string | undefined, copied: CopyOf][] = [
+  ["a copy of its data directory", postgresAvailable(), undefined, (server) => server.copied()],
+  ["a dump", programs !== undefined, programs, async (_server, url) => dumped(programs!, url)],
+];
+type CopyOf = (server: PostgresServer, url: string) => Promise<Copy>;
+
+for (const [name, isThere, installed, copyOf] of ways) {
+  describe.runIf(isThere)(`a PostgreSQL store that is put back from ${name}`, { timeout: patience }, () => {
+    let server: PostgresServer;
+    let where: Place;
+    let copied: () => Promise<Copy>;
+    beforeAll(async () => {
+      server = await startPostgres({ programs: installed });
+    }, 60_000);
+    afterAll(() => server.close());
+
+    async function begin(): Promise<void> {
+      const [path, url] = [directory(), await server.createDatabase()];
+      where = place(path, { name: "postgres", url, maxConnections: 4 });
+      where.env.FLUO_KMS_AUDIT_HEADS_FILE = join(path, "heads");
+      copied = () => copyOf(server, url);
+    }
+
+    const started = () => startProcess(where.env);
+    const key = ({ client }: ServiceProcess, tenantId: string) => client.generateDataKey({ tenantId });
+    const statusOf = async ({ client }: ServiceProcess) => client.status({});
+    const readiness = async ({ http }: ServiceProcess) => (await fetch(`${http}/q/health/ready`)).status;
+
+    /** Until the heads file has all that was written before. */
+    async function noted(service: ServiceProcess): Promise<void> {
+      const writtenAt = async () => (await statusOf(service)).heads?.writtenAt;
+      const before = await writtenAt();
+      await expect.poll(writtenAt, soon).not.toEqual(before);
+    }
+
+    it("is refused by the next start, and used once that is accepted, by its digest alone", async () => {
+      await begin();
+      const first = await started();
+      await key(first, "acme");
+      await first.end();
+      const copy = await copied();
+      const second = await started();
+      await key(second, "globex");
+      await second.end();
+      await copy.putBack();
+      const said = await refusedStart(where);
+      expect(said).toContain("did not start: the store is behind what");
+      expect(said).toMatch(/data key [0-9a-f]{32} of tenant globex, version 1, was ACTIVE, and is gone/);
+      expect(digestIn(await refusedStart(where))).toBe(digestIn(said));
+      expect((await where.json("check")).answer.problems).toMatchObject([{ kind: "rollback" }]);
+      const wrong = await where.run("accept-rollback", "0".repeat(64));
+      expect(wrong).toMatchObject({ code: 1, err: expect.stringContaining(digestIn(said)) });
+      const accepted = await where.run("accept-rollback", digestIn(said));
+      expect(accepted).toMatchObject({ code: 0, out: expect.stringContaining("of tenant globex") });
+      expect((await where.run("accept-rollback", digestIn(said))).err).toContain("there is nothing to accept");
+      const third = await started();
+      expect((await statusOf(third)).heads?.problem).toBe("");
+      await key(third, "initech");
+      await third.end();
+
+      await copy.putBack();
+      const next = await refusedStart(where);
+      expect(next).toContain("initech");
+      expect((await where.run("accept-rollback", digestIn(said))).code).toBe(1);
+      expect((await where.run("accept-rollback", digestIn(next))).code).toBe(0);
+    });
+
+    it("under a service makes that not ready, until AcceptRollback, which it serves", async () => {
+      await begin();
+      const service = await started();
+      await key(service, "acme");
+      await noted(service);
+      const copy = await copied();
+      await key(service, "globex");
+      await noted(service);
+      await copy.putBack();
+      const problem = async () => (await statusOf(service)).heads?.problem;
+      await expect.poll(problem, soon).toContain("accept-rollback");
+      expect(await readiness(service)).toBe(503);
+      const { status, notices } = await statusOf(service);
+      expect(status).toBe(Health.DOWN);
+      const digest = digestIn(notices.join());
+      expect(await failureOf(service.client.admin.acceptRollback({ digest: "0".repeat(64) }))).toMatchObject({
+        ...{ reason: "INVALID_ARGUMENT", fields: ["digest"] },
+      });
+      await service.client.admin.acceptRollback({ digest, requestId: "r1" });
+      await expect.poll(() => readiness(service), soon).toBe(200);
+      const again = await failureOf(service.client.admin.acceptRollback({ digest }));
+      expect(again).toMatchObject({ reason: "INVALID_ARGUMENT", fields: ["digest"] });
+      const { events } = await service.client.admin.listAuditEvents({ pageSize: 1000 });
+      expect(events.filter(({ requestId }) => requestId === "r1")).toMatchObject([
+        { action: "accept_rollback", outcome: "OK", detail: expect.stringContaining(digest) },
+      ]);
+      await key(service, "globex");
+      await service.end();
+      await (await started()).end();
+    });
+  });
+}

@@ -1,0 +1,147 @@
+/** Heads files of replicas with one PostgreSQL: what each notes of the others, and what it tells while the store goes on. */
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { KmsError } from "../../../src/errors.ts";
+import { type HeadsWorld, postgresWorld, type Run, use } from "../../support/heads-fixture.ts";
+import { digestIn } from "../../support/heads-process.ts";
+import { grown, newLog } from "../../support/log-store-fixture.ts";
+import { thrownBy } from "../../support/matchers.ts";
+import { type PostgresServer, postgresAvailable, startPostgres } from "../../support/postgres-server.ts";
+import { addKey } from "../../support/store-fixture.ts";
+
+const by = { actor: "ann", requestId: "" };
+
+describe.runIf(postgresAvailable())("the heads file of a replica", () => {
+  let server: PostgresServer;
+  let world: HeadsWorld;
+  let other: { file: string; lock: string; intervalMs?: number };
+  beforeAll(async () => {
+    server = await startPostgres();
+  }, 60_000);
+  afterAll(() => server.close());
+  beforeEach(async () => {
+    world = await postgresWorld(server);
+    const file = `${world.place.file}-2`;
+    other = { file, lock: `${file}.lock` };
+  });
+
+  const refusal = async () => (await thrownBy(() => world.start())) as KmsError;
+
+  interface Written {
+    generation: number;
+    writers_counted: number;
+    writers: { writer_id: string; sequence: number }[];
+    keys: { tenant_id: string }[];
+  }
+
+  function written(): Written {
+    const all = [world.place.file, `${world.place.file}.1`].map((each) => JSON.parse(readFileSync(each, "utf8")));
+    return (all as Written[]).sort((a, b) => b.generation - a.generation)[0]!;
+  }
+
+  const notes = (tenant: string) =>
+    expect.poll(() => written().keys).toContainEqual(expect.objectContaining({ tenant_id: tenant }));
+  const problemOf = (run: Run) => expect.poll(() => run.heads.status().problem);
+
+  it("has what the others wrote, so that one that wrote nothing itself finds what is gone", async () => {
+    const [quiet, busy] = [await world.start({ intervalMs: 5 }), await world.start(other)];
+    await addKey(busy.store);
+    const copy = await world.copied();
+    await busy.store.appendAudit([use()]);
+    const { writerId } = (await busy.store.auditHead())!;
+    await expect
+      .poll(() => written().writers)
+      .toContainEqual(expect.objectContaining({ writer_id: writerId, sequence: 2 }));
+    await quiet.end();
+    await busy.end();
+    await copy.putBack();
+    const { code, message } = await refusal();
+    expect(code).toBe("ROLLBACK_SUSPECTED");
+    expect(message).toContain(`audit writer ${writerId} had written row 2, and its newest is 1`);
+  });
+
+  it("misses a writer that ended and is gone whole, with the row that counted it", async () => {
+    const quiet = await world.start({ intervalMs: 5 });
+    await quiet.store.appendAudit([use()]);
+    const [early] = await world.sql("select writers, mac from kms_store");
+    const ended = await world.start(other);
+    await ended.store.appendAudit([use()]);
+    const { writerId } = (await ended.store.auditHead())!;
+    await ended.end();
+    await expect.poll(() => written().writers_counted).toBe(2);
+    await quiet.end();
+    for (const table of ["kms_audit", "kms_audit_writers"]) {
+      await world.sql(`delete from ${table} where writer_id = ?1`, writerId);
+    }
+    await world.sql("update kms_store set writers = ?1, mac = ?2", early!.writers!, early!.mac!);
+    const store = await world.unlocked();
+    expect((await store.verifyAudit(undefined, 100)).problems).toEqual([]);
+    await store.close();
+    const { message } = await refusal();
+    expect(message).toContain("it had counted 2 audit writers, and has counted 1");
+    expect(message).toContain(`audit writer ${writerId} had written row 1, and its newest is 0`);
+  });
+
+  it("has one digest for a store that others go on with", async () => {
+    const run = await world.start();
+    await run.store.createLog(newLog());
+    await run.store.appendAudit([use()]);
+    const copy = await world.copied();
+    await run.store.appendLog(grown(newLog(), 300));
+    await run.store.appendAudit([use()]);
+    await run.end();
+    await copy.putBack();
+    const digest = digestIn((await refusal()).message);
+    const store = await world.unlocked();
+    await store.appendLog(grown(newLog(), 2));
+    await store.close();
+    const { message } = await refusal();
+    expect(message).toContain("log 1 of tenant acme had 300 entries, and has 2");
+    expect(digestIn(message)).toBe(digest);
+  });
+
+  it("tells anew where the store is put back once more, and accepts nothing by the digest before", async () => {
+    const run = await world.start({ intervalMs: 5 });
+    await addKey(run.store);
+    const oldest = await world.copied();
+    await addKey(run.store, { tenantId: "globex" });
+    const older = await world.copied();
+    await addKey(run.store, { tenantId: "initech" });
+    await notes("initech");
+    await older.putBack();
+    await problemOf(run).toContain("of tenant initech, version 1");
+    const { problem } = run.heads.status();
+    expect(problem).not.toContain("globex");
+    await oldest.putBack();
+    const refused = await thrownBy(() => run.heads.accept(digestIn(problem), by));
+    expect(refused).toBeKmsError("INVALID_ARGUMENT", "digest");
+    const next = run.heads.status().problem;
+    expect(next).toContain("of tenant globex, version 1");
+    await run.heads.accept(digestIn(next), by);
+    expect(run.heads.problems()).toEqual([]);
+    await run.store.appendAudit([use()]);
+    await run.end();
+    await (await world.start()).end();
+  });
+
+  it("is content again where the newer store is put back under the service", async () => {
+    const run = await world.start({ intervalMs: 5 });
+    await addKey(run.store);
+    const older = await world.copied();
+    await addKey(run.store, { tenantId: "globex" });
+    await notes("globex");
+    const newest = await world.copied();
+    await older.putBack();
+    await problemOf(run).toContain("globex");
+    const { problem } = run.heads.status();
+    await newest.putBack();
+    await problemOf(run).toBe("");
+    expect(run.heads.problems()).toEqual([]);
+    const late = await thrownBy(() => run.heads.accept(digestIn(problem), by));
+    expect(late).toBeKmsError("INVALID_ARGUMENT", "digest");
+    await addKey(run.store, { tenantId: "initech" });
+    await notes("initech");
+    await run.end();
+    await (await world.start()).end();
+  });
+});
