@@ -1,14 +1,11 @@
 /** A store that is put back, as an operator meets it: the refused start, what accepts it, and restores on one replica and on three. */
-import { cpSync, existsSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Health } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { type Place, place, sqlitePlace } from "../../support/cli-store-fixture.ts";
-import { copiedRows } from "../../support/heads-fixture.ts";
 import { digestIn, refusedStart } from "../../support/heads-process.ts";
 import { type PostgresServer, postgresAvailable, startPostgres } from "../../support/postgres-server.ts";
-import { failureOf } from "../../support/running-service.ts";
 import { beginProcess, type ServiceProcess, startProcess } from "../../support/service-process.ts";
 
 const patience = 240_000;
@@ -108,39 +105,7 @@ describe.runIf(postgresAvailable())("a PostgreSQL store", { timeout: patience },
   }, 60_000);
   afterAll(() => server.close());
 
-  it("that is put back under a service makes it not ready until AcceptRollback", async () => {
-    const path = directory();
-    const url = await server.createDatabase();
-    const where = place(path, { name: "postgres", url, maxConnections: 4 });
-    const heads = { FLUO_KMS_AUDIT_HEADS_FILE: join(path, "heads") };
-    const service = await startProcess({ ...where.env, ...heads });
-    await key(service, "acme");
-    const copy = await copiedRows(url);
-    await key(service, "globex");
-    const written = async () => (await service.client.status({})).heads?.writtenAt;
-    const before = await written();
-    await expect.poll(written, { timeout: 20_000 }).not.toEqual(before);
-    await copy.putBack();
-    const down = async () => (await service.client.status({})).heads?.problem;
-    await expect.poll(down, { timeout: 20_000 }).toContain("accept-rollback");
-    const { status, notices } = await service.client.status({});
-    expect(status).toBe(Health.DOWN);
-    const digest = digestIn(notices.join());
-    const wrong = await failureOf(service.client.admin.acceptRollback({ digest: "0".repeat(64) }));
-    expect(wrong).toMatchObject({ reason: "INVALID_ARGUMENT", fields: ["digest"] });
-    await service.client.admin.acceptRollback({ digest, requestId: "r1" });
-    expect(await down()).toBe("");
-    const rows = (await service.client.admin.listAuditEvents({ pageSize: 1000 })).events;
-    expect(rows.filter(({ action }) => action === "accept_rollback")).toMatchObject([
-      { requestId: "r1", outcome: "OK" },
-    ]);
-    const isUp = async () => (await service.client.status({})).status;
-    await expect.poll(isUp, { timeout: 20_000 }).toBe(Health.OPERATIONAL);
-    await key(service, "globex");
-    await service.end();
-  });
-
-  it("that is restored under three replicas needs the heads file of each", async () => {
+  it("that is restored under three replicas is used by those whose heads file was named, and by no other", async () => {
     const path = directory();
     const at = async () => place(path, { name: "postgres", url: await server.createDatabase(), maxConnections: 4 });
     const headsOf = (replica: number) => join(path, `heads-${replica}`);
@@ -153,7 +118,22 @@ describe.runIf(postgresAvailable())("a PostgreSQL store", { timeout: patience },
     expect((await old.run("backup", backup)).code).toBe(0);
     for (const [n, service] of services.entries()) await key(service, `t${n + 1}`);
     for (const service of services) await service.end();
+    const kept = join(path, "kept");
+    mkdirSync(kept);
+    const headsFiles = readdirSync(path).filter((name) => /^heads-\d(\.1)?$/.test(name));
+    for (const name of headsFiles) cpSync(join(path, name), join(kept, name));
 
+    const whole = await at();
+    whole.env.FLUO_KMS_AUDIT_HEADS_FILE = headsOf(1);
+    expect((await whole.run("restore", "--heads", headsOf(2), "--heads", headsOf(3), backup)).code).toBe(0);
+    const restored = await Promise.all([1, 2, 3].map((n) => startProcess(replica(whole, n))));
+    for (const { http, client } of restored) {
+      await expect.poll(async () => (await fetch(`${http}/q/health/ready`)).status, { timeout: 60_000 }).toBe(200);
+      expect((await client.status({})).heads?.problem).toBe("");
+    }
+    await Promise.all(restored.map((service) => service.end()));
+
+    for (const name of headsFiles) cpSync(join(kept, name), join(path, name));
     const fresh = await at();
     fresh.env.FLUO_KMS_AUDIT_HEADS_FILE = headsOf(1);
     const { code, out } = await fresh.run("restore", "--heads", headsOf(2), backup);
