@@ -128,7 +128,7 @@ export function createServices(parts: ServicesParts): Services {
         probeKeyrings,
         unexpected: (err) => parts.log.error({ err }, "a test of Validate met a bug"),
         validateTurns: createTurns({ everyMs: config.limits.checksEveryMs }),
-        recommendations: recommendationsFor(config, current.name),
+        recommendations: [...parts.heads.remarks(), ...recommendationsFor(config, current.name)],
         faults: [...config.faults, ...parts.advice],
         policyAdvice: parts.policy?.advice,
       }),

@@ -6,6 +6,7 @@ import type { KeyObject } from "node:crypto";
 import { hasCode, invalidField, KmsError } from "../../errors.ts";
 import type { Attribution, AuditEvent } from "../audit-store.ts";
 import type { HeadsStore } from "../heads-store.ts";
+import type { Store } from "../store.ts";
 import { acceptanceOf } from "../acceptance.ts";
 import { type Finding, isAnotherLoss } from "./finding.ts";
 import { headsKey } from "./heads-format.ts";
@@ -16,7 +17,7 @@ export interface Heads {
   status(): HeadsStatus;
   /** What health is to say. */
   problems(): { status: "degraded" | "down"; notice: string }[];
-  /** What it does not protect from, for production to know. */
+  /** What it does not protect from, for production to know: the same from the start on. */
   remarks(): string[];
   /** Accepts the finding with this digest, with a row in the audit trail. INVALID_ARGUMENT where there is none, or another. */
   accept(digest: string, by: Attribution): Promise<void>;
@@ -42,7 +43,7 @@ export interface HeadsStatus {
 }
 
 export interface HeadsParts {
-  store: HeadsStore;
+  store: HeadsStore & Pick<Store, "name">;
   storeKey: KeyObject;
   /** Undefined where no file is kept. */
   place: HeadsPlace | undefined;
@@ -55,7 +56,7 @@ export interface HeadsParts {
 
 /** Throws a finding, or STORE_UNAVAILABLE where the file is there and cannot be read, before anything is written. */
 export async function startHeads({ place, ...parts }: HeadsParts): Promise<Heads> {
-  if (place === undefined) return noHeads;
+  if (place === undefined) return withoutFile(parts.store.name === "memory" ? "" : unkept);
   const kept = keptHeads({ ...parts, place, key: headsKey(parts.storeKey) });
   const finding = await kept.judge();
   if (finding !== undefined) throw refusal(finding);
@@ -71,18 +72,23 @@ export function refusal({ code, message }: Finding): KmsError {
 
 const nothing = { file: "", since: undefined, writtenAt: undefined, commits: undefined, currentAtMs: 0, failures: 0 };
 
-const withoutFile = "no heads file is kept, so a store that is put back is not noticed: set fluo.kms.audit.heads-file";
+const unkept = "no heads file is kept, so a store that is put back is not noticed: set fluo.kms.audit.heads-file";
 
-/** Of a store that has no heads file. */
-export const noHeads: Heads = {
-  status: () => ({ ...nothing, problem: "", remark: withoutFile }),
-  problems: () => [],
-  remarks: () => [sentence(withoutFile)],
-  async accept() {
-    throw invalidField("digest", "there is nothing to accept: this replica keeps no heads file");
-  },
-  async close() {},
-};
+/** Of a store that has no heads file. `remark` is empty where it needs none. */
+function withoutFile(remark: string): Heads {
+  return {
+    status: () => ({ ...nothing, problem: "", remark }),
+    problems: () => [],
+    remarks: () => remarksOf(remark),
+    async accept() {
+      throw invalidField("digest", "there is nothing to accept: this replica keeps no heads file");
+    },
+    async close() {},
+  };
+}
+
+/** Of a store that ends with the process. */
+export const noHeads = withoutFile("");
 
 function sharing({ file }: HeadsPlace): string {
   return `${file} is on the file system of the store: what puts back both, as a snapshot of the volume does, is not noticed; fluo.kms.audit.heads-file can name a place elsewhere`;
@@ -148,7 +154,7 @@ function keepHeads(kept: KeptHeads, { store, place, clock, changed, log, remark,
       return { file: place.file, ...written(kept), currentAtMs, failures: failures.count(), problem, remark };
     },
     problems: () => problemsOf(finding?.message, unwritten(place, failures.present())),
-    remarks: () => (remark === "" ? [] : [sentence(remark)]),
+    remarks: () => remarksOf(remark),
     accept: (digest, by) =>
       inTurn(async () => {
         await judge(); // it may have been put back once more
@@ -206,6 +212,10 @@ function withDigest(finding: Finding | undefined, digest: string): Finding {
   if (finding === undefined) throw invalidField("digest", "there is nothing to accept: the store is not behind");
   if (finding.digest !== digest) throw invalidField("digest", "is not that of the finding that Status tells of");
   return finding;
+}
+
+function remarksOf(remark: string): string[] {
+  return remark === "" ? [] : [sentence(remark)];
 }
 
 function written(kept: KeptHeads): Pick<HeadsStatus, "since" | "writtenAt" | "commits"> {
