@@ -11,8 +11,8 @@ export interface Finding {
   /** All that is gone, a line each. */
   lost: readonly string[];
   /**
-   * SHA-256 over the heads file and over how the store stands to it, lower-case hex: it accepts this finding and no other. Each acceptance
-   * adds an audit writer, whose number is in it.
+   * SHA-256 over the heads file and over how the store stands to it, lower-case hex: it accepts this finding and no other. What other replicas
+   * change, which go on meanwhile, is not in it.
    */
   digest: string;
   /** The heads file's. */
@@ -116,10 +116,10 @@ function digestOf(sha256: string | undefined, standing: Standing): string {
     "fluo-kms/v1/finding",
     sha256 ?? null,
     storeId,
-    writersCounted,
+    sha256 === undefined ? writersCounted : null, // an acceptance adds one; where there is a file, it makes another
     counted ? [counted.commits, hex(counted.logHeads), hex(counted.auditHeads)] : null,
     writers.map(({ noted: { writerId, sequence }, newest }) => [writerId, sequence, newest]),
-    logs.map(({ noted: { tenantId, number, size } }) => [tenantId, number, size]), // others may append to them meanwhile
+    logs.map(({ noted: { tenantId, number, size } }) => [tenantId, number, size]),
   ];
   return createHash("sha256").update(JSON.stringify(told)).digest("hex");
 }

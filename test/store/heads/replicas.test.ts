@@ -94,6 +94,7 @@ describe.runIf(postgresAvailable())("the heads file of a replica", () => {
     const digest = digestIn((await refusal()).message);
     const store = await world.unlocked();
     await store.appendLog(grown(newLog(), 2));
+    await store.appendAudit([use()]);
     await store.close();
     const { message } = await refusal();
     expect(message).toContain("log 1 of tenant acme had 300 entries, and has 2");
