@@ -6,8 +6,13 @@ import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
 
-const ports = [4599, 4600, 4601, 8080, 8181, 8200, 8201, 9000];
-const alone = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"] as const;
+const ports = [4599, 4600, 4601, 8080, 8081, 8082, 8181, 8200, 8201, 9000, 9001, 9002];
+/** Setting the network up takes root's rights in it; the guide then has those of a user, as PostgreSQL does not run as root. */
+const alone = [
+  ...["unshare", "--map-root-user", "--net", "sh", "-c"],
+  'ip link set lo up && exec unshare --map-user=1000 --map-group=1000 "$@"',
+  "sh",
+] as const;
 
 export interface Network {
   /** The command that runs another in it. */
