@@ -15,7 +15,7 @@ export interface ObservedParts {
   clock: () => Date;
   /** Most keys of each kind that are cached. */
   maxEntries: number;
-  /** Where the store has a log. */
+  /** The store's log, if it has one. */
   log: { bytes(): number } | undefined;
   policy: ObservedPolicy | undefined;
   tls: { expiresAt(): Date } | undefined;

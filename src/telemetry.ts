@@ -41,14 +41,14 @@ export interface Observed {
   oldestActiveAt(): Date | undefined;
   lastRotationAt(): Date | undefined;
   destructionRequests(): number;
-  /** Of a store that has one. */
+  /** Bytes of the store's log, if it has one. */
   logBytes?: (() => number) | undefined;
   /** The examination of the store. */
   integrity(): { percent: number; findings: readonly unknown[]; finishedAt: Date | undefined };
   breakers(): { name: string; state: "closed" | "open" | "half-open" }[];
   /** Of every provider key in use, those of tenants with them. */
   providerKeyConditions(): ("answering" | "unavailable" | "denied")[];
-  /** Of the heads file: how long ago it was as the store is, and writes that failed. Undefined where none is kept. */
+  /** Age of the heads file, since it was as the store is, and writes of it that failed. Undefined if none is kept. */
   heads?: () => { ageMs: number; failures: number } | undefined;
   /** Undefined where nobody is authenticated. */
   authentication?: ObservedAuthentication | undefined;

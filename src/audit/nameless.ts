@@ -49,7 +49,7 @@ interface Tally {
 }
 
 export function namelessRefusals(clock: () => Date): Nameless {
-  /** By caller, then by action and code. Those of callers past the first ones are under the empty name. */
+  /** Rows by caller, then by action and code. The empty name has the rows of callers past the first ones. */
   const rows = new Map<string, Map<string, Row>>();
   let remembered = 0;
 

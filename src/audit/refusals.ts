@@ -36,7 +36,7 @@ export interface AuditRefusals {
 
 export interface AuditRefusalsOptions {
   clock: () => Date;
-  /** Told when there is something to be written. */
+  /** Called when there is something to be written. */
   onDue: () => void;
 }
 
@@ -44,7 +44,7 @@ type Refusal = Omit<AuditEvent, "at" | "requestId">;
 
 export function auditRefusals({ clock, onDue }: AuditRefusalsOptions): AuditRefusals {
   const nameless = namelessRefusals(clock);
-  /** By caller, then by all that tells them apart. */
+  /** Rows by caller, then by all that tells them apart. */
   let rows = new Map<string, Map<string, Refusal>>();
   let rowCount = 0;
   let first = firstNames();

@@ -48,9 +48,9 @@ export interface AuditTrailOptions {
   rowsWritten?: { add(rows: number): void };
 }
 
-/** From a use to its durable row, where the store is well. */
+/** Time from a use to its durable row, while the store is well. */
 export const durableWithinMs = 1_000;
-/** From the first use that is not durable, until a store that neither writes nor fails counts as failed. */
+/** Time from the first use that is not durable until a store that neither writes nor fails counts as failed. */
 export const stopsWithinMs = 2_500;
 const closeWithinMs = 2_000;
 /** In one transaction: a commit is waited for by the changes of keys behind it. */
@@ -61,7 +61,7 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
   const counters = auditCounters(gather, clock);
   let problem: string | undefined;
   let timer: NodeJS.Timeout | undefined;
-  /** Of what is counted and not taken yet: how late it is. */
+  /** How late the uses are that are counted and not taken yet. */
   let gathered: Patience | undefined;
   let flushing: Promise<void> | undefined;
   let head: AuditState["head"];

@@ -10,7 +10,7 @@ import { type HeadsAtStart, headsAtStart } from "./heads-at-start.ts";
 
 export interface AuditReport {
   events: number;
-  /** Of the writers behind `headsAfter`, by their ids; at most `maxHeads`. */
+  /** Heads of the writers behind `headsAfter`, by their ids; at most `maxHeads`. */
   heads: AuditHead[];
   /** Heads that are whole; the list may have fewer. */
   headsTotal: number;
@@ -28,11 +28,11 @@ export interface AuditAsked {
 
 const pageRows = 1_000;
 const maxProblems = 1_000;
-/** With the problems they fit in a message. */
+/** Heads of an answer: they fit in a message together with the problems. */
 export const maxHeads = 10_000;
 
 /**
- * In the memory that HeadsAtStart takes, however long the trail is. Rows that are appended meanwhile, and writers that begin, are not of the verdict
+ * Verifies in the memory that HeadsAtStart takes, however long the trail is. Rows that are appended meanwhile, and writers that begin, are not of the verdict
  * and do not delay it. CANCELLED at the next page once nobody waits.
  */
 export async function verifyAudit(

@@ -28,7 +28,7 @@ export interface Config {
   readonly storeKeyPin: string | undefined;
   /** The URL of a database holds its password. */
   readonly store: StoreSettings;
-  /** Where it is noted how far the store went. */
+  /** The heads file, which notes how far the store went. */
   readonly heads: HeadsSettings;
   readonly auth: Values["fluo.kms.auth"];
   /** With `policy`. */

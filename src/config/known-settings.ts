@@ -89,7 +89,7 @@ export const settings = {
   "fluo.kms.sqlite.max-log": { parse: byteSize, standard: "1GiB" },
   "fluo.kms.postgres.url": { parse: postgresUrl },
   "fluo.kms.postgres.max-connections": { parse: wholeNumber(1, 100), standard: "8" },
-  // Without a value it depends on the store, see store/heads/heads-place.ts.
+  // The default depends on the store, see store/heads/heads-place.ts.
   "fluo.kms.audit.heads-file": { parse: filePath },
   "fluo.kms.audit.heads-file.required": { parse: trueOrFalse, standard: "false" },
   "fluo.kms.auth": { parse: choice(["none", "policy"]), standard: "none" },

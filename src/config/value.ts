@@ -84,7 +84,7 @@ export const issuerName: Parser<string> = (text) => {
 
 const units: Readonly<Record<string, number>> = { MiB: 2 ** 20, GiB: 2 ** 30 };
 
-/** In bytes. */
+/** Reads a size, in bytes. */
 export const byteSize: Parser<number> = (text) => {
   const [, digits, unit] = /^([1-9][0-9]{0,5})(MiB|GiB)$/.exec(text) ?? [];
   if (unit !== undefined) return Number(digits) * units[unit]!;

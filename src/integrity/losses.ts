@@ -8,7 +8,7 @@ import type { LogName } from "../store/log-store.ts";
 import type { Store } from "../store/store.ts";
 
 export interface Losses {
-  /** From now on these are lost, and no others. */
+  /** Makes these the lost keys and logs, in place of the ones before. */
   replace(problems: readonly RowProblem[]): void;
   /** The store, in which every use of a lost key or log throws DATA_LOSS. */
   refusedIn(store: Store): Store;

@@ -10,9 +10,9 @@ import type { Store } from "../store/store.ts";
 
 export interface PassParts {
   store: Pick<Store, "examine" | "examinedRows">;
-  /** Told of what two looks found. */
+  /** Called with what two looks found. */
   found(problems: readonly RowProblem[]): void;
-  /** Told after each piece how many rows were examined, of about how many. */
+  /** Called after each piece with the rows that were examined, of about how many. */
   progress(rows: number, total: number): void;
   /** Told of each read that failed, and is tried again. */
   failed?(error: KmsError): void;

@@ -60,7 +60,7 @@ export function sharedTurns(store: LeaseStore, clock: () => Date): Turns {
 
   function isDue(): boolean {
     const now = clock().getTime();
-    // What this replica found it looks for once a day, and when another says that it is gone.
+    // A replica that found something looks for it once a day, and when another says that it is gone.
     const isFound = own !== undefined && !own.isClean;
     if (isFound && (cleanAt === undefined || cleanAt <= own!.beganAt)) return now - own!.finishedAt.getTime() >= dayMs;
     if (isFound || cleanAt === undefined) return true;

@@ -55,7 +55,7 @@ export function compromised(record: KeyRecord, at: Date): KeyRecord {
   return { ...record, state: "COMPROMISED", compromisedAt: at, previousState: state };
 }
 
-/** Without the wait, which lifecycle.ts adds: only what becomes scheduled has one noted. */
+/** Adds no wait: lifecycle.ts does, for a key that becomes scheduled only now. */
 export function destructionScheduled(record: KeyRecord, destroyAt: Date): KeyRecord {
   const { state } = record;
   if (state === "DESTROY_SCHEDULED") return record;
@@ -78,9 +78,9 @@ export function destructionCancelled(record: KeyRecord): KeyRecord {
   return { ...record, state: back, destroyAt: undefined, destroyWait: undefined, destruction: undefined };
 }
 
-/** Services that took turns have not seen every minute: so much may be missing of a wait where the wall clock has come to `destroyAt`. */
+/** Part of a wait that may be missing if the wall clock has come to `destroyAt`: services that took turns have not seen every minute. */
 export const mayBeMissingMs = 60 * 60_000;
-/** So much longer a key waits where the wall clock never comes to `destroyAt`. */
+/** How much longer a key waits if the wall clock never comes to `destroyAt`. */
 export const longerMs = 24 * 60 * 60_000;
 
 /** What is due when services have witnessed so much. */
@@ -88,7 +88,7 @@ export function destructionDue(at: Date, witnessedMs: number): DestructionDue {
   return { at, endedMs: witnessedMs + mayBeMissingMs, longEndedMs: witnessedMs - longerMs };
 }
 
-/** At how much witnessed time a wait is over, by a wall clock that says `at`. */
+/** Witnessed time at which a wait is over, by a wall clock that says `at`. */
 export function waitEnd({ sinceMs, waitMs }: DestroyWait, destroyAt: Date | undefined, at: Date): number {
   const isByClock = destroyAt !== undefined && destroyAt <= at;
   return sinceMs + waitMs + (isByClock ? -mayBeMissingMs : longerMs);

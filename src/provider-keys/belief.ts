@@ -28,7 +28,7 @@ export interface Belief {
 export interface BeliefOptions {
   /** Throws a ProviderLie for one, and any other error where nothing was shown. */
   probe(signal: AbortSignal): Promise<void>;
-  /** Told when the key is believed no more, or again, or was caught in another lie. */
+  /** Called when the key is believed no more, or again, or was caught in another lie. */
   changed(): void;
   clock: () => Date;
   retryMs: number;
@@ -38,7 +38,7 @@ export function createBelief({ probe, changed, clock, retryMs }: BeliefOptions):
   const stopped = new AbortController();
   let caught: Caught | undefined;
   let passedAt: Date | undefined;
-  /** Of this process. A probe clears only those that it began after. */
+  /** Lies that this process met. A probe clears only those that it began after. */
   let accusations = 0;
   let probing: Promise<ProbeOutcome> | undefined;
   let beganMs = Number.NEGATIVE_INFINITY;

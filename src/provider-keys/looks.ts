@@ -12,7 +12,7 @@ export interface Sight {
   /** What an operator can do about it; not for callers. */
   readonly advice: string | undefined;
   readonly since: Date;
-  /** Of the last look. */
+  /** Time that the last look took. */
   readonly latencyMs: number;
   /** See ProviderKeyState. */
   readonly clockSkewMs: number | undefined;
@@ -36,7 +36,7 @@ export interface LooksOptions {
   retryMs: number;
   clock: () => Date;
   random: () => number;
-  /** Told of each look that found something. */
+  /** Called after each look that found something. */
   looked(): void;
 }
 

@@ -27,24 +27,24 @@ export interface Probing {
 }
 
 export interface ProbingOptions {
-  /** Those that are open now. */
+  /** The keys that are open now. */
   keys(): readonly ProbedKey[];
   store: LeaseStore;
   clock: () => Date;
   log: Pick<Logger, "warn">;
-  /** In [0, 1). */
+  /** A number in [0, 1). */
   random?: () => number;
 }
 
 const everyMs = 3_600_000;
 /** A pass is followed by the next after an hour and up to so much. */
 const jitterMs = 5 * 60_000;
-/** After a probe that showed nothing, but may soon. */
+/** Pause after a probe that showed nothing, but may soon. */
 const againMs = 60_000;
 const lookEveryMs = 30_000;
 /** Two rounds of calls of 10 s at most, and room. */
 const leaseTtlMs = 60_000;
-/** By how much the clocks of two replicas may differ. */
+/** Difference that the clocks of two replicas may have. */
 const clockSkewMs = 5 * 60_000;
 const atOnce = 4;
 const holderBytes = 16;
@@ -131,7 +131,7 @@ function mayPass(outcome: ProbeOutcome | undefined): boolean {
   return outcome instanceof Error && !hasCode(outcome, "PROVIDER_DENIED", "NOT_FOUND");
 }
 
-/** Where a probe showed nothing. */
+/** Logs a probe that showed nothing, except for a key that has wrapped nothing. */
 export function logUnshown(
   log: Pick<Logger, "warn">,
   { name, keyId }: Pick<Provider, "name" | "keyId">,

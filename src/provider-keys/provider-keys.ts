@@ -63,7 +63,7 @@ export interface ProviderKeyParts {
   others?: readonly Provider[] | undefined;
   tenantProviderKeys?: TenantProviderKeys | undefined;
   storeKeyPin?: string | undefined;
-  /** Told of a key that should be probed. */
+  /** Called with a key that should be probed. */
   doubt?: ((provider: Provider) => void) | undefined;
 }
 

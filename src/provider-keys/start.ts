@@ -70,7 +70,7 @@ export interface ProviderParts {
   clock: () => Date;
   /** Raised when a breaker or a provider key is in another condition. */
   alarm: Pick<Alarm, "changed" | "suspect">;
-  /** Between probes of a provider that was caught in a lie. */
+  /** Time between probes of a provider that was caught in a lie, in milliseconds. */
   reprobeMs?: number;
 }
 
@@ -204,7 +204,7 @@ function callCounts({ instruments, log }: ProviderParts) {
   };
 }
 
-/** For a key that is all tenants': a probe is of none of them, whose call was the last. */
+/** Probes a key of all tenants in the name of none, whoever called last. */
 function probeAsNobody(provider: Provider): NonNullable<WatchOptions["probe"]> {
   return (signal) => probeWrapping(provider, probeName, signal);
 }

@@ -51,7 +51,7 @@ export interface WatchOptions {
   intervalMs?: number;
   /** Between looks while the provider refuses or does not answer. */
   retryMs?: number;
-  /** Between probes of a provider that was caught in a lie. */
+  /** Time between probes of a provider that was caught in a lie, in milliseconds. */
   reprobeMs?: number;
   /** See belief.ts; `tenantId` is that of the last call. By default one as that tenant, of all that the provider does. */
   probe?: (signal: AbortSignal, tenantId: string | undefined) => Promise<void>;

@@ -12,7 +12,7 @@ import type { DataKey } from "./provider.ts";
 import { dataKeyBytes, isPlaintextLength } from "./secrets.ts";
 
 const maxWrappedBytes = 8192;
-/** As many of each kind: a replica makes so many keys in an hour at most, but for a first start. */
+/** Number of each kind: a replica makes so many keys in an hour at most, except at a first start. */
 const remembered = 1_000;
 /** Shorter plaintexts are in a ciphertext by chance. */
 const leastTellingBytes = 16;
@@ -24,11 +24,11 @@ export interface AnswerChecks {
   opened(plaintext: Uint8Array, wrapped: Uint8Array): Uint8Array;
 }
 
-/** Of one provider key, whichever place serves it. */
+/** Checks the answers for one provider key, whichever region serves it. */
 export function answerChecks(): AnswerChecks {
   const salt = randomBytes(16);
   const made = new Set<string>();
-  /** From a wrapped key to what it must open to. */
+  /** Digests of wrapped keys, with those of what they must open to. */
   const wraps = new Map<string, string>();
   const digestOf = (bytes: Uint8Array) => createHash("sha256").update(salt).update(bytes).digest("base64");
 

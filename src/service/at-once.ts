@@ -5,7 +5,7 @@
 import type { Handler } from "../audit/audited.ts";
 import { KmsError } from "../errors.ts";
 
-/** Those that read few rows are bounded by what a loop answers at once; the others by what the rest of the calls should notice. */
+/** Calls that read few rows are bounded by what a loop answers at once; others by what the remaining calls may notice of them. */
 export const atOnce = {
   verifyAudit: 1,
   listAuditEvents: 4,

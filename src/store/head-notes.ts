@@ -29,7 +29,7 @@ export function headNotes(): HeadNotes {
   };
 }
 
-/** Both together, of each head the one that went further: nothing is lowered. Of a key, what `newer` says. */
+/** Merges both: the head that went further, so that nothing is lowered, and for a key what `newer` says. */
 export function mergeHeads(older: NotedHeads, newer: NotedHeads): NotedHeads {
   const notes = newNotes();
   for (const each of [older, newer]) {
@@ -65,7 +65,7 @@ function newNotes() {
   };
 }
 
-/** Of each name the member that went furthest, the newest of those that went as far. Commits of one process may be told out of order. */
+/** Keeps of each name the member that went furthest, and the newest of those that went as far: commits may be told out of order. */
 function newestOf<T>(nameOf: (each: T) => string, reach: (each: T) => number) {
   const known = new Map<string, T>();
   return {

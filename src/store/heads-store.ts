@@ -20,7 +20,7 @@ export interface HeadsStore {
   /** The store's newest heads, as far as 1,000 of each kind go: what a first heads file notes. */
   newestHeads(): Promise<NotedHeads>;
 
-  /** From now on the store says in `standing` since when there is a heads file. No effect where commits are not counted, or if it does already. */
+  /** Has the store say in `standing` since when there is a heads file. No effect if commits are not counted, or if it does so already. */
   noteHeadsFile(since: Date): Promise<void>;
 
   /** Whether an authentic audit row `restore` or `accept_rollback` accepts the heads file with this SHA-256. It may read the whole trail. */

@@ -20,7 +20,7 @@ export interface IntegrityStore {
 export interface ExamineCursor {
   /** The name of the part: a table, or what is examined of several. */
   part: string;
-  /** Where in that part; undefined at its beginning. */
+  /** Place in that part; undefined at its beginning. */
   at: unknown;
 }
 

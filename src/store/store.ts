@@ -57,7 +57,7 @@ export interface Store extends KeyStore, AuditStore, LeaseStore, LogStore, TimeS
     key: KeyObject,
   ): Promise<void>;
 
-  /** Where the store has a log beside it that grows while others read. */
+  /** The log beside the store that grows while others read, if it has one. */
   readonly log?: StoreLog;
 
   close(): Promise<void>;

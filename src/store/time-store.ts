@@ -20,7 +20,7 @@ export interface WitnessedTime {
   witnessedMs: number;
   /** When that was noted, by the clock of the service that noted it. */
   wallAt: Date;
-  /** The same moment by a second clock; undefined where none could be read. */
+  /** That moment by a second clock; undefined if none could be read. */
   secondAt: Date | undefined;
 }
 

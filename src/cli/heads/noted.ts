@@ -16,7 +16,7 @@ export interface NotedElsewhere {
   lost: string[];
 }
 
-/** Of the file of the store that the settings name, where there is one, and of those in `files`. Throws UsageError where one is not there. */
+/** Reads the heads file of the store that the settings name, if there is one, and those in `files`. UsageError if one of these is not there. */
 export async function notedElsewhere(
   tables: Tables,
   { key, config, files }: { key: KeyObject; config: Pick<Config, "store" | "heads">; files: readonly string[] },

@@ -39,7 +39,7 @@ export interface ScheduleOptions {
 
 const jitterMs = 30_000;
 const lookEveryMs = 5 * 60_000;
-/** With the jitter under half a minute: so soon after the end of a lease another replica has it. */
+/** Pause, under half a minute with the jitter: so soon after the end of a lease another replica has it. */
 const lookAgainMs = 15_000;
 const lookAgainJitterMs = 10_000;
 const holderBytes = 16;

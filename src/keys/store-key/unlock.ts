@@ -25,7 +25,7 @@ export async function unlockStore(
   return (await unlockWithKey(locked, providerKeys, advise)).store;
 }
 
-/** The same, with the key that authenticates the store. */
+/** Unlocks as `unlockStore` does, and also returns the key that authenticates the store. */
 export async function unlockWithKey(
   locked: LockedStore,
   providerKeys: ProviderKeys,
@@ -147,7 +147,7 @@ async function open({ wrapped, storeId }: WrappedStoreKey, provider: Provider): 
   }
 }
 
-/** Under which the store key is wrapped. */
+/** The encryption context under which the store key is wrapped. */
 export function storeKeyContext(storeId: string): Readonly<Record<string, string>> {
   return { purpose: "store", store_id: storeId };
 }

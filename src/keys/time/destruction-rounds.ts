@@ -17,7 +17,7 @@ export interface RoundsOptions {
   witness: Pick<TimeWitness, "note">;
   /** Destroys at most so many keys, and says how many it did. */
   destroyDue(limit: number): Promise<number>;
-  /** Told how many keys were destroyed, when any was. */
+  /** Called with the number of keys that were destroyed, when any was. */
   destroyed(count: number): void;
   /** Unique to this replica. */
   holder?: string;
@@ -30,7 +30,7 @@ export interface DestructionRounds {
   end(): Promise<void>;
 }
 
-/** Another than any of an earlier version, whose replicas work without one. */
+/** No replica of an earlier version takes it: those work without a lease. */
 const leaseName = "maintenance/2";
 /** Two rounds. */
 const leaseTtlMs = 2 * 60_000;
@@ -93,8 +93,8 @@ export function destructionRounds(options: RoundsOptions): DestructionRounds {
 }
 
 /**
- * Of a destruction without a wait: what is left of it by the wall clock now, where no second clock says that it is wrong. One whose wait
- * began at a time that was not witnessed yet, because the noted time was put back, waits anew.
+ * The wait of a destruction that has none: what is left of it by the wall clock now, unless a second clock says that this is wrong. A
+ * destruction whose wait began at a time that is not witnessed yet, because the noted time was put back, waits from the beginning.
  */
 export function adoptedWait({ destroyAt, destroyWait }: KeyRecord, time: WitnessedTime): DestroyWait {
   const sinceMs = time.witnessedMs;

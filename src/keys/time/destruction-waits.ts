@@ -4,7 +4,7 @@ import type { Store } from "../../store/store.ts";
 import type { TimeView, TimeWitness } from "./time-witness.ts";
 
 export interface DestructionWaits {
-  /** Those that have to wait least first. */
+  /** The keys that have the least left to wait, the least first. */
   first: readonly WaitingDestruction[];
   total: number;
   time: TimeView;
@@ -37,7 +37,7 @@ function waitOf(record: KeyRecord, { noted, wallAt }: TimeView): WaitingDestruct
   };
 }
 
-/** Milliseconds of the days of a scheduled destruction that services have not seen pass. Undefined of other keys, and where that does not count yet. */
+/** Milliseconds of the days of a scheduled destruction that services have not seen pass. Undefined for other keys, and if that does not count yet. */
 export function unwitnessedMs({ state, destroyWait }: KeyRecord, witnessedMs: number): number | undefined {
   if (state !== "DESTROY_SCHEDULED" || destroyWait === undefined) return undefined;
   return Math.max(0, destroyWait.sinceMs + destroyWait.waitMs - witnessedMs);

@@ -5,7 +5,7 @@
  */
 import type { WitnessedTime } from "../../store/time-store.ts";
 
-/** By how much two clocks that are right may differ. */
+/** Difference that two right clocks may have. */
 export const clocksApartMs = 5 * 60_000;
 /** A process notes the time every minute. One that was stopped meanwhile has not seen more than this. */
 const mostLivedMs = 2 * 60_000;
@@ -15,9 +15,9 @@ export type Moment = Pick<WitnessedTime, "wallAt" | "secondAt">;
 
 /** What the process counted since it noted the time itself. */
 export interface Lived {
-  /** By a clock that stops while the machine is suspended. */
+  /** Milliseconds by a clock that stops while the machine is suspended. */
   awakeMs: number;
-  /** By one that goes on. */
+  /** Milliseconds by a clock that goes on. */
   sinceBootMs: number;
 }
 
@@ -39,7 +39,7 @@ function agreedMs(from: Moment, to: Moment): number {
   return Math.min(apartMs(to.wallAt, from.wallAt), apartMs(to.secondAt, from.secondAt));
 }
 
-/** Of a single clock nobody can say that it is wrong. */
+/** True for a single clock as well: nothing says that it is wrong. */
 export function agree({ wallAt, secondAt }: Moment): boolean {
   return secondAt === undefined || Math.abs(apartMs(wallAt, secondAt)) <= clocksApartMs;
 }

@@ -12,7 +12,7 @@ export interface TimeWitness {
    * the time before, so that nothing of that is added to what begins now.
    */
   note(fence?: Fence): Promise<WitnessedTime>;
-  /** The same for a destruction that is scheduled now: CLOCKS_DISAGREE while the two clocks do. */
+  /** Notes the time for a destruction that is scheduled now. CLOCKS_DISAGREE while the two clocks do. */
   noteAgreed(): Promise<WitnessedTime>;
   /** What was noted last, and what the clocks say now. Writes nothing. */
   read(): Promise<TimeView>;
@@ -40,7 +40,7 @@ export interface SecondClock {
 
 export interface WitnessOptions {
   store: Pick<Store, "name" | "witnessedTime" | "noteWitnessedTime">;
-  /** Beside that of the store's server, if it has one. */
+  /** A clock beside that of the store's server, if it has one. */
   second?: SecondClock | undefined;
   clock?: () => Date;
   /** Monotonic milliseconds, which do not count while the machine is suspended. */
@@ -68,7 +68,7 @@ export function createTimeWitness(options: WitnessOptions): TimeWitness {
     return { noted, wallAt, at, second: secondClock({ wallAt, storeAt, providerAt }) };
   }
 
-  /** Where several can be read, all must agree: the one that does not is the one that counts. */
+  /** The clock that counts. If several can be read, all must agree: one that does not is given. */
   function secondClock({ wallAt, storeAt, providerAt }: Clocks): ClockSeen | undefined {
     const seen = [
       storeAt && { name: serverNames[store.name] ?? store.name, at: storeAt },

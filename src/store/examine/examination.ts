@@ -45,7 +45,7 @@ export function examination(db: Database, mac: RowMac): IntegrityStore {
         return { ...piece, next };
       } catch (error) {
         if (!hasCode(error, "DATA_LOSS")) throw error;
-        // What lies behind damage that keeps a database from reading is not reached.
+        // Rows behind damage that keeps a database from reading are not reached.
         return { rows: 0, problems: [unreadable(own, error.message)], next: nextPart };
       }
     },

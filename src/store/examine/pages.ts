@@ -36,7 +36,7 @@ export type Place = readonly RowValue[];
 
 export interface Page {
   rows: Row[];
-  /** Where the next page begins; undefined behind the last. */
+  /** Place where the next page begins; undefined behind the last. */
   next: Place | undefined;
 }
 

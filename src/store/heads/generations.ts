@@ -11,7 +11,7 @@ import { decodeHeads, type HeadsContent } from "./heads-format.ts";
 
 /** What is there under a name. */
 export interface HeadsFile {
-  /** Of the generation that counts, or, if none is authentic, of all there is; undefined where there is none. Lower-case hex. */
+  /** SHA-256 of the generation that counts, or, if none is authentic, of all there is, in lower-case hex; undefined if there is none. */
   sha256: string | undefined;
   /** Undefined where there is none, or none that is authentic. */
   content: HeadsContent | undefined;
@@ -55,7 +55,7 @@ async function bytesOf(file: string): Promise<Buffer | undefined> {
   }
 }
 
-/** In place of the older of both files. It is on disk when this resolves; after an error it may be there, or not. */
+/** Replaces the older of both files. The new one is on disk when this resolves; after an error it may be there, or not. */
 export async function writeHeads(path: string, generation: number, text: string): Promise<void> {
   const draft = `${path}.new`;
   const file = await open(draft, "w", ownerOnly);

@@ -17,7 +17,7 @@ export interface HeadsContent extends NotedHeads {
 const format = "fluo-kms/heads/v1";
 const macMember = /,"mac":"([0-9a-f]{64})"\}\n$/;
 
-/** Of one block, HKDF-Expand is one HMAC. */
+/** Derives the key of heads files. HKDF-Expand of one block is one HMAC. */
 export function headsKey(storeKey: KeyObject): KeyObject {
   return createSecretKey(createHmac("sha256", storeKey).update("fluo-kms/v1/heads\x01", "latin1").digest());
 }
@@ -79,7 +79,7 @@ interface Written {
   }[];
 }
 
-/** Of an authentic file: its members are what a service wrote. */
+/** Converts an authentic file, whose members are what a service wrote. */
 function contentOf({ commits, log_heads, audit_heads, ...read }: Written): HeadsContent {
   return {
     storeId: read.store_id,

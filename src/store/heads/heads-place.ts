@@ -1,4 +1,4 @@
-/** Where the heads file of a store is, and who may write it. */
+/** The place of a store's heads file, and the lock under which it is written. */
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";

@@ -22,7 +22,7 @@ export interface HeadsWriterParts {
 }
 
 export function headsWriter({ key, place, clock }: HeadsWriterParts): HeadsWriter {
-  /** Of the files as this process left them. */
+  /** Signature of the files as this process left them. */
   let signature: string | undefined;
 
   async function write(content: HeadsContent): Promise<HeadsContent> {

@@ -48,7 +48,7 @@ export interface HeadsParts {
   /** Undefined where no file is kept. */
   place: HeadsPlace | undefined;
   clock: () => Date;
-  /** Told when `problems` has something else to say. */
+  /** Called when `problems` has something else to say. */
   changed(): void;
   log: { error(details: object, message: string): void; info(message: string): void };
   intervalMs?: number;
@@ -74,7 +74,7 @@ const nothing = { file: "", since: undefined, writtenAt: undefined, commits: und
 
 const unkept = "no heads file is kept, so a store that is put back is not noticed: set fluo.kms.audit.heads-file";
 
-/** Of a store that has no heads file. `remark` is empty where it needs none. */
+/** The heads of a store that has no heads file. `remark` is empty where it needs none. */
 function withoutFile(remark: string): Heads {
   return {
     status: () => ({ ...nothing, problem: "", remark }),
@@ -87,7 +87,7 @@ function withoutFile(remark: string): Heads {
   };
 }
 
-/** Of a store that ends with the process. */
+/** The heads of a store that ends with the process. */
 export const noHeads = withoutFile("");
 
 function sharing({ file }: HeadsPlace): string {

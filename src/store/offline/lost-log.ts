@@ -52,7 +52,7 @@ export interface Acceptance {
 }
 
 export interface AcceptedLog {
-  /** Where database and log are as they were; the log's name ends in `-wal`. */
+  /** Path of the database as it was; the log's ends in `-wal`. */
   kept: string;
 }
 

@@ -47,7 +47,7 @@ const statementMs = 15_000;
 const idleMs = 5_000;
 const closeMs = 2_000;
 const rowsAStatement = 32;
-/** For long reads, so that they leave those of all other work alone. */
+/** Connections for long reads, so that they leave those of all other work alone. */
 const readConnections = 2;
 const int8 = 20;
 

@@ -40,7 +40,7 @@ const writerIdBytes = 16;
 export interface AuditChain {
   append(tx: Transaction, events: readonly AuditEvent[]): Promise<void>;
   head(query: Query): Promise<AuditHead | undefined>;
-  /** From now on rows are another writer's. */
+  /** Has the next rows be another writer's. */
   beginAnew(writerId: string): void;
 }
 
@@ -68,7 +68,7 @@ export function auditChain(mac: RowMac, firstWriter: string, stored: (head: Audi
     );
   }
 
-  /** Of the row that keeps the head. */
+  /** HMAC of the row that keeps the head. */
   function macOf({ writerId, sequence, mac: own }: AuditHead): Uint8Array {
     return mac.of("kms_audit_writers", valuesOf("kms_audit_writers", { writer_id: writerId, sequence, head: own }));
   }

@@ -26,7 +26,7 @@ export async function requireWitnessed(query: Query, mac: RowMac, leastMs: numbe
 
 async function readTime(query: Query, mac: RowMac, clock: Database["clock"]): Promise<TimeReading> {
   const row = await timeRow(query, mac);
-  // After the row: what is noted later has a later time.
+  // The row first: a time that is noted later must be later.
   const storeAt = clock && new Date(await clock(query));
   return { noted: row && timeOf(row), storeAt };
 }

@@ -31,7 +31,7 @@ export interface EmbeddedOptions {
   schema?: readonly string[];
   /** When waiting writes are committed: later collects more, sooner answers faster. */
   soon: (work: () => void) => void;
-  /** Of another thread that reads the file, if there may be one. */
+  /** Gate of another thread that reads the file, if there may be one. */
   gate?: WriterGate;
 }
 

@@ -15,7 +15,7 @@ export interface FileOptions {
   readOnly: boolean;
   /** Run when the file is opened. */
   schema: readonly string[];
-  /** Of another thread that reads the file, if there may be one. */
+  /** Gate of another thread that reads the file, if there may be one. */
   gate?: WriterGate | undefined;
 }
 

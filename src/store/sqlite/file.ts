@@ -50,7 +50,7 @@ function create(path: string): void {
   syncDirectory(dirname(path));
 }
 
-/** After it the names of the directory's files are on disk. */
+/** Syncs the names of the directory's files to the disk. */
 export function syncDirectory(path: string): void {
   if (process.platform !== "win32") synced(openSync(path, "r")); // directories cannot be opened there
 }

@@ -3,7 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import type { StoreLog } from "../store.ts";
 
 const MiB = 2 ** 20;
-/** In the file `-shm`: what a reader holds of the log while it reads. */
+/** Bytes of the file `-shm` that a reader locks while it reads the log. */
 const [firstReadLock, lastReadLock] = [123, 127];
 
 export function logOf(file: string, maxBytes: number): StoreLog {
@@ -19,7 +19,7 @@ export function logOf(file: string, maxBytes: number): StoreLog {
   };
 }
 
-/** Those that Linux knows of now. */
+/** Names the readers that Linux knows of now. */
 function holdersOf(file: string): string {
   const pids = readersOf(file);
   if (pids.length === 0) return "another process, a backup or check perhaps,";

@@ -20,7 +20,7 @@ export interface SqliteSettings {
   file: string;
   /** Absolute. Where the commits of the store are noted, if not beside it. */
   headsFile?: string | undefined;
-  /** Past this size of its write-ahead log somebody is told. */
+  /** Size of its write-ahead log past which somebody is told. */
   maxLogBytes?: number;
 }
 
@@ -130,7 +130,7 @@ function forwarded<T>(list: MethodList<T>, call: Thread["call"]): Pick<T, Forwar
   return Object.fromEntries(methods);
 }
 
-/** Of a read that meets one opening of the file after the other. */
+/** Tries of a read that meets one opening of the file after the other. */
 const maxTries = 3;
 
 /** The thread that writes; and the one that reads, which starts with the first long read. */
@@ -154,7 +154,7 @@ function threadsOf({ file, headsFile }: Pick<SqliteSettings, "file" | "headsFile
 
   return {
     writer,
-    /** By the store key. */
+    /** Reads in the other thread, which authenticates rows by the store key. */
     readBy: (key: KeyObject): Thread["call"] =>
       async function read(method, args) {
         if (isClosed) return writer.call(method, args); // which says so

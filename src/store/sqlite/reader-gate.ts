@@ -9,7 +9,7 @@ import type { MessagePort } from "node:worker_threads";
 export interface GateParts {
   /** Whether the reader may open the file, whether it has it open, and which file that is. */
   memory: SharedArrayBuffer;
-  /** From the writer to the reader, which may be idle when it is to close the file. */
+  /** Port from the writer to the reader, which may be idle when it is to close the file. */
   port: MessagePort;
 }
 
@@ -24,7 +24,7 @@ function viewsOf(memory: SharedArrayBuffer) {
   return { state, name: new Uint8Array(memory, state.byteLength, nameBytes) };
 }
 
-/** Of the thread that writes. */
+/** The gate as the writing thread has it. */
 export interface WriterGate {
   /** The writer has these files open, see filesOf. */
   admit(files: string): void;
@@ -54,7 +54,7 @@ export function writerGate({ memory, port }: GateParts): WriterGate {
   };
 }
 
-/** Of the thread that reads. */
+/** The gate as the reading thread has it. */
 export interface ReaderGate {
   /** Whether the writer has these files open. */
   isAdmitted(files: string): boolean;
@@ -79,7 +79,7 @@ export function readerGate({ memory, port }: GateParts, shut: () => void): Reade
   };
 }
 
-/** For a reader whose thread has ended, with its connection. */
+/** Marks the file closed, for a reader whose thread has ended with its connection. */
 export function clearGate(memory: SharedArrayBuffer): void {
   const { state } = viewsOf(memory);
   Atomics.store(state, isOpen, 0);

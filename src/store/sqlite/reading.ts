@@ -23,7 +23,7 @@ export function readingOf(file: string, gate: ReaderGate): Reading {
   const failures = createFailures();
   let connection: DatabaseSync | undefined;
   let prepared = statements(open);
-  /** By their names and numbers: a descriptor that is closed would take SQLite's locks on the file with it. */
+  /** Compares names and inode numbers: closing a descriptor of the file would drop SQLite's locks on it. */
   const isAdmitted = () => gate.isAdmitted(filesOf(file));
 
   function open(): DatabaseSync {
@@ -80,7 +80,7 @@ export function readingOf(file: string, gate: ReaderGate): Reading {
     }
   }
 
-  // What is read while another reads of one moment would be of that moment too, and lack what was committed since.
+  // A read within another's transaction would be of that moment too, and lack what was committed since.
   const inTurn = oneAtATime();
   return {
     read: (work) => inTurn(() => attempt(work)),

@@ -19,7 +19,7 @@ export interface SeenLog {
   isWarning: boolean;
   /** The first frame of the log that does not verify. */
   firstDamaged?: number;
-  /** Where a log is that was set aside. */
+  /** Path of a log that was set aside. */
   setAside?: string;
   /** The last frame that is read. */
   lastCommit?: number;
@@ -96,7 +96,7 @@ function readyLog(ready: ReadyFile): SeenLog {
   }
 }
 
-/** Behind a commit mark that is damaged there may be one more commit, which the database does not have. */
+/** Compares with the noted commits too: a damaged commit mark may hide one more commit, which the database does not have. */
 function settled(ready: ReadyFile, { firstDamaged }: Extract<WalVerdict, { kind: "settled" }>): SeenLog {
   const { file } = ready;
   refuse(behind(file, comparedCommits(ready, commitsWithoutLog)));

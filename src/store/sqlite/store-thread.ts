@@ -9,7 +9,7 @@ export interface Call {
   args: unknown[];
 }
 
-/** With `change`, nobody's answer but news. */
+/** An answer with `change` is a notification, and answers no call. */
 export interface Answer {
   id?: number;
   value?: unknown;
@@ -99,7 +99,7 @@ export function startThread(
   };
 }
 
-/** In the thread: answers the calls that arrive by `run`, and ends with the answer of `close`. */
+/** Answers, in the thread, the calls that arrive by `run`, and ends with the answer of `close`. */
 export function answerCalls(
   port: MessagePort,
   run: (call: Pick<Call, "method" | "args">) => Promise<unknown>,
@@ -117,14 +117,14 @@ export function answerCalls(
   });
 }
 
-/** Of a class, only what structured cloning leaves. */
+/** Keeps of an error what structured cloning would drop from a class. */
 function toPlain(error: unknown): PlainError {
   if (!(error instanceof KmsError)) return { message: String((error as Error)?.stack ?? error) };
   const { code, message, cause } = error;
   return { code, message, cause: cause instanceof Error ? `${cause.name}: ${cause.message}` : undefined };
 }
 
-/** The same in the thread that called. */
+/** Makes the error again in the thread that called. */
 function thrown({ code, message, cause }: PlainError): Error {
   if (code === undefined) return new Error(message);
   return new KmsError(code, message, cause === undefined ? {} : { cause: new Error(cause) });

@@ -6,8 +6,8 @@ import { hasCode } from "../../errors.ts";
 import { translated } from "./error-codes.ts";
 
 /**
- * For a database that no process has open. Undefined if its schema has no such count. A connection that only reads recovers the log in shared
- * memory alone. The count is not authenticated. DATA_LOSS if the database cannot be read.
+ * Reads the count of a database that no process has open. Undefined if its schema has none. A connection that only reads recovers the log in
+ * shared memory alone. The count is not authenticated. DATA_LOSS if the database cannot be read.
  */
 export function storedCommits(file: string): number | undefined {
   const hadSharedMemory = existsSync(`${file}-shm`);

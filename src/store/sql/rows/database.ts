@@ -54,7 +54,7 @@ export interface Database {
   watch(listener: (change: KeyChange) => void): () => void;
   /** The clock of the database's server, in milliseconds since 1970. Absent where that is this process's own. */
   clock?(query: Query): Promise<number>;
-  /** From now on runs `count` in every transaction, last, with all its changes. Absent where commits are not counted. */
+  /** Has `count` run in every transaction from now on, last, with all its changes. Absent if commits are not counted. */
   countCommits?(count: (query: Query, changes: readonly HeadChange[]) => Promise<void>): void;
   /** Absent if only the database itself can compare its indexes with its tables. */
   indexes?: DatabaseIndexes;

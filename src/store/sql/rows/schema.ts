@@ -131,7 +131,7 @@ export const migrations: readonly Migration[] = [
     `create index kms_keys_requested on kms_keys (destroy_requested_at) where destroy_requested_at is not null`,
     `alter table kms_audit add column rule ${text}`,
   ],
-  // What a start compares with the heads file; the time that the services themselves saw pass, which alone destroys keys; and audit rows that
+  // Commits, which a start compares with the heads file; the time that services saw pass, without which no key is destroyed; and audit rows that
   // stand for many, or tell more than codes. Leases whose work is done otherwise from here on have other names, see `refuse`.
   ({ bytes, integer, text, tableEnd, refuse }) => [
     `alter table kms_keys add column destroy_witnessed ${integer}`,

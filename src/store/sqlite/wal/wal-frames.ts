@@ -10,10 +10,10 @@ export type Sums = readonly [number, number];
 
 export interface WalHeader {
   pageBytes: number;
-  /** Of the words that are summed. */
+  /** Byte order of the words that are summed. */
   isBigEndian: boolean;
   salts: Sums;
-  /** As stored, and as computed over the rest of the header. They differ if it is damaged. */
+  /** The header's checksum as stored, and as computed over the rest of it. They differ if it is damaged. */
   stored: Sums;
   computed: Sums;
 }
