@@ -10,7 +10,7 @@ export const maxActors = 1_000;
 export const maxNamesOfRow = 1_000;
 const maxNamesOfAll = 100_000;
 
-/** What `detail` says where a row is not of one caller, and where its `names` are not all. */
+/** Texts of `detail`: of a row that is not of one caller, and of one whose `names` are not all. */
 export const manyCallers = `of callers past the first ${maxActors}`;
 export const moreNames = "at least so many names";
 
@@ -118,7 +118,7 @@ export function namelessRefusals(clock: () => Date): Nameless {
   };
 }
 
-/** What the map has under the key, made where it has nothing. */
+/** Returns the value under the key, made if there is none. */
 export function entry<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
   const found = map.get(key);
   if (found !== undefined) return found;

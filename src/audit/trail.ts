@@ -108,7 +108,7 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
     }
   }
 
-  /** What came while others were written may be too late itself. */
+  /** Whether uses that came while others were written are too late themselves. */
   function isGatheredLate(): boolean {
     return gathered?.isOver() === true;
   }

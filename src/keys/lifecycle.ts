@@ -126,7 +126,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     return { record: await find({ tenantId, keyId }), replacement };
   }
 
-  /** What becomes scheduled has from now on to wait: it counts what services witness from this moment. */
+  /** Gives a record that becomes scheduled its wait, which counts what services witness from this moment. */
   async function awaited(present: KeyRecord, next: KeyRecord, waitMs: number): Promise<KeyRecord> {
     if (next === present || next.state !== "DESTROY_SCHEDULED") return next;
     const { witnessedMs: sinceMs } = await witness.noteAgreed();

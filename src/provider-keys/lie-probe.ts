@@ -17,7 +17,7 @@ export interface Sample {
   context: Readonly<Record<string, string>>;
 }
 
-/** What stands for a tenant in the contexts of probes; their `key_id` begins with it too, and so the provider's own log tells them apart. */
+/** Name of the tenant in the contexts of probes. Their `key_id` begins with it too, so that the provider's own log tells them apart. */
 export const probeName = "fluo-kms-probe";
 
 /**
@@ -104,7 +104,7 @@ function newProbeId(): string {
   return `${probeName}-${randomBytes(16).toString("hex")}`;
 }
 
-/** What all gave. Throws once all have ended: a lie before any other error. */
+/** Resolves with all results. Throws once all calls have ended, a lie before any other error. */
 async function all<T>(calls: readonly Promise<T>[]): Promise<T[]> {
   const ended = await Promise.allSettled(calls);
   const failures = ended.flatMap((each) => (each.status === "rejected" ? [each.reason] : []));

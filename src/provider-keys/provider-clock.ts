@@ -9,7 +9,7 @@ export interface ProviderClock {
 
 /** A reading is carried on by the monotonic clock for that long; then the provider is looked at again. */
 const carriedMs = 2 * 60_000;
-/** What was read before the machine was suspended lags behind: where it differs from the wall clock by more, it is read anew. */
+/** Difference from the wall clock past which the clock is read again: a reading of before a suspension of the machine lags behind. */
 const mayDifferMs = 60_000;
 
 export function providerClock(

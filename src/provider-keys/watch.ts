@@ -139,7 +139,7 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
   };
 }
 
-/** What was seen, unless the provider is not believed: that it is well is its own word. */
+/** Overrides what a look saw if the provider is not believed: that it is well is its own word. */
 function withLie(seen: ProviderCondition, belief: Belief): ProviderCondition {
   const caught = belief.caught();
   if (caught === undefined) return seen;

@@ -4,7 +4,7 @@
  */
 
 const tickMs = 50;
-/** What a tick counts for at most, however late it is. */
+/** The most that a tick counts for, however late it is. */
 const maxTickMs = 100;
 
 /** Runs `late` after `ms` of such time. Keeps no process alive. Returns what calls it off. */

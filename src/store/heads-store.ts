@@ -41,7 +41,7 @@ export interface NotedHeads {
   writersCounted: number;
   writers: AuditHead[];
   logs: NotedLog[];
-  /** What became of keys: to name them in a finding, and no proof of one. */
+  /** States of keys: they name what is lost in a finding, and prove none. */
   keys: NotedKey[];
 }
 

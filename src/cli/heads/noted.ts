@@ -1,4 +1,4 @@
-/** What heads files noted, against a store that is opened as it is stored: what a backup lacks, and whether a store was put back. */
+/** Compares heads files with the tables of a store: what a backup lacks, and whether a store was put back. */
 import type { KeyObject } from "node:crypto";
 import type { Config } from "../../config/config.ts";
 import { nothingNoted } from "../../store/head-notes.ts";
@@ -12,7 +12,7 @@ import { UsageError } from "../command.ts";
 export interface NotedElsewhere {
   /** SHA-256 of each heads file. */
   sha256s: string[];
-  /** What they noted and the store has not, a line each. */
+  /** Lines on what they noted and the store does not have. */
   lost: string[];
 }
 
@@ -35,7 +35,7 @@ export async function notedElsewhere(
   return { sha256s: [...new Set(found.sha256s)], lost: [...new Set(found.lost)] };
 }
 
-/** What a start of the service would find of the store that the settings name; undefined where it would find nothing. */
+/** The finding that a start of the service would refuse, as text; undefined if it would find nothing. */
 export async function rollbackOf(
   tables: Tables,
   key: KeyObject,

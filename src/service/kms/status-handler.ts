@@ -232,7 +232,7 @@ function asLastSeen<T>(error: unknown, seen: T): T {
   throw error;
 }
 
-/** What is nobody's who asks for one tenant. */
+/** Members that are unset in a Status of one tenant. */
 function ofService(parts: StatusParts) {
   const waits = parts.destructionWaits();
   return {

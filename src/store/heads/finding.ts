@@ -1,4 +1,4 @@
-/** What a store's standing to its heads file means: nothing, or a finding, which names what is gone and has a digest of its own. */
+/** Turns a store's standing to its heads file into a finding, if it is behind: named losses, and a digest that accepts them alone. */
 import { createHash } from "node:crypto";
 import type { NotedHeads, Standing } from "../heads-store.ts";
 import type { HeadsFile } from "./generations.ts";

@@ -9,7 +9,7 @@ import { KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
 import { decodeHeads, type HeadsContent } from "./heads-format.ts";
 
-/** What is there under a name. */
+/** A heads file as it is on disk. */
 export interface HeadsFile {
   /** SHA-256 of the generation that counts, or, if none is authentic, of all there is, in lower-case hex; undefined if there is none. */
   sha256: string | undefined;

@@ -15,9 +15,9 @@ import { type KeptHeads, keptHeads } from "./kept-heads.ts";
 
 export interface Heads {
   status(): HeadsStatus;
-  /** What health is to say. */
+  /** The reasons why the service is not operational. */
   problems(): { status: "degraded" | "down"; notice: string }[];
-  /** What it does not protect from, for production to know: the same from the start on. */
+  /** Sentences on what the file does not protect from, for production to know: they do not change while the service runs. */
   remarks(): string[];
   /** Accepts the finding with this digest, with a row in the audit trail. INVALID_ARGUMENT where there is none, or another. */
   accept(digest: string, by: Attribution): Promise<void>;
@@ -38,7 +38,7 @@ export interface HeadsStatus {
   failures: number;
   /** Why it is not written, or what it shows; empty if all is well. */
   problem: string;
-  /** What the file does not protect from; empty if nothing. */
+  /** The losses that the file does not protect from, as text; empty if there is nothing to say. */
   remark: string;
 }
 

@@ -41,7 +41,7 @@ export interface KeptHeadsParts {
   clock: () => Date;
 }
 
-/** What is compared at each look: what this process noted last stands for what it noted before. */
+/** Number of heads that each look compares: the ones that were noted last stand for those before them. */
 const watched = { writers: 5, logs: 20 };
 
 export function keptHeads({ store, key, place, clock }: KeptHeadsParts): KeptHeads {

@@ -30,7 +30,7 @@ async function openToRead(ready: ReadyName): Promise<Tables> {
 }
 
 interface ReadyName extends ReadyHold {
-  /** What to open. */
+  /** The name by which SQLite opens the file. */
   name: string;
 }
 

@@ -124,7 +124,7 @@ async function found<T>(query: Query, all: readonly T[], { text, name }: Lookup<
   return rows;
 }
 
-/** What is not authentic is left out: it has problems of its own. */
+/** Leaves out rows that are not authentic: they are problems of their own. */
 export async function newestHeads(query: Query, mac: RowMac): Promise<NotedHeads> {
   const writers = await query(
     `select * from kms_audit_writers where writer_id in (

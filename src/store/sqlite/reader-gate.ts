@@ -5,7 +5,7 @@
  */
 import type { MessagePort } from "node:worker_threads";
 
-/** What both threads have of the gate. */
+/** Parts of the gate that both threads have. */
 export interface GateParts {
   /** Whether the reader may open the file, whether it has it open, and which file that is. */
   memory: SharedArrayBuffer;

@@ -56,14 +56,14 @@ export const wholeLog: SeenLog = {
   isWarning: false,
 };
 
-/** What is said of a log where no lock can be made. A connection that only reads changes nothing of it, and does not see what it lost. */
+/** The answer for a log of which no lock can be made. A connection that only reads changes nothing of it, and does not see what it lost. */
 export const unreadLog: SeenLog = {
   verdict: "unread",
   text: "not examined for damage, because its directory cannot be written to: run this as the service's user",
   isWarning: true,
 };
 
-/** What stands in the way of opening a database that no process has open; undefined if nothing does. Nothing is changed. */
+/** The error that opening a database would throw while no process has it open; undefined if none. Nothing is changed. */
 export function logProblem(ready: ReadyFile): KmsError | undefined {
   const { file } = ready;
   const begun = unended(file);

@@ -34,7 +34,7 @@ export interface Thread {
   close(): Promise<void>;
 }
 
-/** What passes through is garbage soon, and lies outside the heap: a small young generation gives it back sooner. */
+/** Messages are garbage soon, and their bytes lie outside the heap: a small young generation gives them back sooner. */
 const resourceLimits = { maxYoungGenerationSizeMb: 4 };
 
 /** `ended` is called when the thread has ended, however that came. */
