@@ -148,7 +148,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   return { servers, providers, health, background, integrity, policy, tls };
 }
 
-/** The store, which is not behind what was noted of it, and refuses what was found damaged in it. */
+/** Opens the store. It is not behind its heads file then, and refuses what passes find damaged in it. */
 async function openStore(config: Config, started: StoreParts, parts: AsyncDisposableStack) {
   const { providers, log, clock, alarm } = started;
   const { store, key, advice } = parts.adopt(

@@ -1,5 +1,5 @@
 /**
- * Which refusals may be counted without what they name, because anybody could have made it up. It is decided by action and code alone: a
+ * Decides which refusals may be counted without the names in them, because anybody could have made these up. Action and code alone decide: a
  * look-up would be a load that strangers cause, and its time would tell them what there is.
  */
 import type { AuditAction } from "../store/audit-store.ts";
@@ -28,7 +28,7 @@ const ofUnknownKeys: ReadonlySet<string> = new Set(["NOT_FOUND", "CIPHERTEXT_REJ
 /** The tenant that was named is not the caller's, or may be anyone's: a malformed request is refused before anybody looks. */
 const ofAnyTenants: ReadonlySet<string> = new Set(["PERMISSION_DENIED", "INVALID_ARGUMENT"]);
 
-/** `outcome` is the code of the refusal. What is not countable has a row with its names, however many there are. */
+/** `outcome` is the code of the refusal. A refusal that is not countable has a row with its names, however many there are. */
 export function isCountable(action: AuditAction, outcome: string): boolean {
   return ofUnknownKeys.has(outcome) || (ofAnyTenants.has(outcome) && everybodys.has(action));
 }

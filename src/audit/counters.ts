@@ -6,7 +6,7 @@ import type { Purpose } from "../store/key-record.ts";
 import type { AuditAction, AuditEvent } from "../store/audit-store.ts";
 import { type AuditRefusals, auditRefusals } from "./refusals.ts";
 
-/** Tenants of looks that are told apart until they are written, of one caller and action: whoever may look at all may name any. */
+/** Tenants of looks that are told apart until they are written, of one caller and action: a caller with a role for all tenants may name any. */
 export const maxTenants = 1_000;
 
 export interface AuditCounters extends AuditRefusals {

@@ -32,12 +32,12 @@ interface Row {
   action: AuditAction;
   outcome: string;
   isDue: boolean;
-  /** Undefined where nothing came since the last. */
+  /** Undefined if nothing came since the last row. */
   tally: Tally | undefined;
 }
 
 interface Tally {
-  /** Empty where not all had this one. */
+  /** The tenant that all refusals named; empty if they named several. */
   tenantId: string;
   count: number;
   firstAt: Date;

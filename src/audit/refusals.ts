@@ -9,7 +9,7 @@ import { entry, maxActors, namelessRefusals } from "./nameless.ts";
 
 /** Names that have rows of their own, a minute, caller, action and code. */
 export const maxNames = 16;
-/** Rows with names that are held, of one caller and of all. So many come only while none can be written; what comes then is counted without. */
+/** Most rows with names that are held, of one caller and of all. So many gather only while none can be written; the rest is counted without names. */
 export const maxRows = 10_000;
 const maxRowsOfAll = 100_000;
 

@@ -1,7 +1,7 @@
 /**
  * The audit trail of uses and refusals. They are counted (counters.ts) and written in batches, so that a use is durable within
- * one second of its answer: half a second to gather, half a second to write. So are refusals, but for the numbers of those that are counted
- * without their names, which wait for the end of a minute (refusals.ts). What changes a key is not written here, but by the store, in the
+ * one second of its answer: half a second to gather, half a second to write. So are refusals, except the numbers of those that are
+ * counted without their names, which wait for the end of a minute (refusals.ts). What changes a key is not written here, but by the store, in the
  * transaction that changes it.
  *
  * While rows cannot be written no key is used: from the failure of a write on, and from `stopsWithinMs` after the first use on that is not

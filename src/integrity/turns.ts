@@ -94,7 +94,7 @@ export function sharedTurns(store: LeaseStore, clock: () => Date): Turns {
     async take(pass, signal) {
       const lease = await orAltered(store.lease(leaseName, holder, leaseTtlMs));
       if (lease === "altered") {
-        await pass(signal); // nobody keeps the store from being examined by what he does to a row of it
+        await pass(signal); // a lease row that somebody altered must not keep the store from being examined
         return dayMs;
       }
       cleanAt = lease.finishedAt !== undefined && lease.finishedAt >= startedAt ? lease.finishedAt : undefined;

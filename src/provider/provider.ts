@@ -57,7 +57,7 @@ export interface Provider {
   decrypt(wrapped: Uint8Array, context: ProviderContext, signal?: AbortSignal): Promise<Uint8Array>;
 
   /**
-   * A copy of a wrapped key with one bit flipped, in a form that still is sent to the provider, for whoever tries whether it notices:
+   * A copy of a wrapped key with one bit flipped, in a form that still is sent to the provider, to try whether it notices:
    * `decrypt` must throw CIPHERTEXT_REJECTED for it.
    */
   tampered(wrapped: Uint8Array): Uint8Array;

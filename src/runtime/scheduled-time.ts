@@ -1,13 +1,13 @@
 /**
- * Time in which this process was scheduled. A process that the machine left aside, or whose loop was blocked, has not waited: what it waits for
- * may have come meanwhile, and is read only behind the timers that are due by then.
+ * Time in which this process was scheduled. A process that the machine did not run, or whose loop was blocked, has not waited: an answer may
+ * have come meanwhile, and is read only behind the timers that are due by then.
  */
 
 const tickMs = 50;
 /** The most that a tick counts for, however late it is. */
 const maxTickMs = 100;
 
-/** Runs `late` after `ms` of such time. Keeps no process alive. Returns what calls it off. */
+/** Runs `late` after `ms` of such time. Keeps no process alive. Returns a function that cancels it. */
 export function afterScheduled(ms: number, late: () => void): () => void {
   let leftMs = ms;
   let countedMs = performance.now();

@@ -1,6 +1,6 @@
 /**
  * How many of each reading call run at once, of all callers together and however they come. They read much, and what they answer is made in the
- * one loop that answers everybody: beyond the bound a call is refused before any work, and told when to come again.
+ * one loop that answers everybody: beyond the bound a call is refused before any work, and told when to try again.
  */
 import type { Handler } from "../audit/audited.ts";
 import { KmsError } from "../errors.ts";

@@ -73,7 +73,7 @@ export interface KeyStore {
   destroyable(due: DestructionDue, limit: number): Promise<KeyName[]>;
 
   /**
-   * DESTROY_SCHEDULED keys, those that have waited longest of what they have to first, at most `limit`, and how many there are in all.
+   * DESTROY_SCHEDULED keys, the ones with the least left to wait first, at most `limit`, and how many there are in all.
    * Damaged ones are counted and left out; those without a wait come last.
    */
   destructionsWaiting(limit: number): Promise<KeyPart>;

@@ -37,7 +37,7 @@ export interface RotationRuns {
   failed(): number;
 }
 
-/** Another than that of earlier versions, which may run beside this one and must not rotate any more. */
+/** Differs from the lease of earlier versions, which may run beside this one and must not rotate any more. */
 const leaseName = "rotation/2";
 const batchSize = 100;
 /** By how much the clocks of two replicas may differ. */

@@ -30,7 +30,7 @@ export interface ScheduleOptions {
   clock?: () => Date;
   /** In [0, 1). */
   random?: () => number;
-  /** How long a replica that is heard of no more keeps others from rotating. */
+  /** Milliseconds for which a replica that died keeps others from rotating. */
   leaseTtlMs?: number;
   /** Told once a batch, and of an error that ended a run. */
   report(result: RotationResult): void;

@@ -8,7 +8,7 @@ import { unlockWithKey } from "./unlock.ts";
 
 export interface UnlockedStore {
   store: Store;
-  /** That authenticates every row. */
+  /** The key that authenticates every row. */
   key: KeyObject;
   /** What to set about the store key, one sentence each. */
   advice: readonly string[];

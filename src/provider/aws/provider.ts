@@ -26,7 +26,7 @@ export function awsProvider(client: AwsClient, key: AwsKey, region: string): Pro
     return described;
   }
 
-  /** One that names none was cut short on its way; one that names another is a lie. */
+  /** Refuses an answer for another key as a lie. An answer that names no key was cut short on its way. */
   function refuseOther(answered: string | undefined): void {
     if (isKey(key, answered)) return;
     throw answered ? new ProviderLie("other-key") : distrusted("it does not name the key");

@@ -61,7 +61,7 @@ export function azureProvider({ client, name, key, close }: OpenedKey): Provider
       }
     },
 
-    /** Context and form are sealed here, under K: the vault has no say in them. */
+    /** Context and form are sealed here, under K: the vault cannot change them. */
     tampered: withLastBitFlipped,
 
     async describe(signal) {

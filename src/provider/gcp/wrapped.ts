@@ -29,7 +29,7 @@ export function unwrapped(bytes: Uint8Array): Uint8Array | undefined {
   return view.getUint32(1) === crc32c(ciphertext) ? ciphertext : undefined;
 }
 
-/** Under a checksum that fits, as whoever alters a stored key can make one: Cloud KMS must notice by itself. */
+/** Makes the checksum fit too, as anybody can who alters a stored key: Cloud KMS must notice by itself. */
 export function withCiphertextChanged(bytes: Uint8Array): Uint8Array {
   return wrapped(withLastBitFlipped(bytes.subarray(headBytes))) ?? Uint8Array.from(bytes);
 }

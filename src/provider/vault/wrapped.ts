@@ -21,8 +21,8 @@ export function wrappedVersion(wrapped: Uint8Array): number | undefined {
 }
 
 /**
- * Flips the bit that makes a letter of the base64 small or large, so that the text has its form still. Not so near the end that it may
- * count for nothing.
+ * Flips the bit that makes a letter of the base64 small or large, so that the text keeps its form. The letter is not one of the last, whose
+ * bits may count for nothing.
  */
 export function withOneLetterChanged(wrapped: Uint8Array): Uint8Array {
   const copy = Uint8Array.from(wrapped);

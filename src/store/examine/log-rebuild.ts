@@ -1,7 +1,7 @@
 /**
  * Logs recomputed from their entries, a bundle at a time: each leaf hash, each stored hash of a tile, and the root of the head. A log is
- * recomputed up to the head that it had when it was begun, so that one that grows meanwhile comes to an end. What is found first in a log is
- * told of it; `fluo-kms check` tells all.
+ * recomputed up to the head that it had when it was begun, so that one that grows meanwhile comes to an end. Only the first problem of a
+ * log is reported; `fluo-kms check` reports all.
  */
 import { KmsError } from "../../errors.ts";
 import { entryOffsets } from "../../tlog/entry-bundle.ts";

@@ -1,6 +1,6 @@
 /**
- * Keeps the heads file of a running service: written once a second in which something became durable. A file that cannot be written is told,
- * and refuses no call; a store that is behind it makes the service not ready until that is accepted.
+ * Keeps the heads file of a running service: written once a second in which something became durable. If it cannot be written, health says
+ * so, and no call is refused for it. A store that is behind it makes the service not ready until that is accepted.
  */
 import type { KeyObject } from "node:crypto";
 import { hasCode, invalidField, KmsError } from "../../errors.ts";

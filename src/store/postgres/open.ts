@@ -20,7 +20,7 @@ export interface PostgresSettings {
   name: "postgres";
   /** With the password: never shown. */
   url: string;
-  /** One more listens for news, and two read long. */
+  /** One more listens for notifications, and two read long. */
   maxConnections: number;
 }
 

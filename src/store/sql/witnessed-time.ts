@@ -1,4 +1,4 @@
-/** Witnessed time in SQL: one authenticated row. Whoever notes a time says which one it saw before, so that none is counted twice. */
+/** Witnessed time in SQL: one authenticated row. A process that notes a time names the one that it saw before, so that no time is counted twice. */
 import { KmsError } from "../../errors.ts";
 import type { Fence } from "../lease-store.ts";
 import type { TimeReading, TimeStore, WitnessedTime } from "../time-store.ts";

@@ -9,7 +9,7 @@ import { KmsError } from "../../errors.ts";
 import { isBusy, isSqlite, reasonOf } from "./error-codes.ts";
 
 export interface Hold {
-  /** Again, it does nothing. */
+  /** A second call does nothing. */
   release(): void;
 }
 

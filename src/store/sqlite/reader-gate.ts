@@ -1,7 +1,7 @@
 /**
  * When the reading thread of this process may have the file open. SQLite shares what it knows of a log among the connections of a process, and
  * reads a log that it finds without an owner as if all of it were durable. So the reader opens the file only while the writer has it open, with
- * the log that the writer has and no other that has got its name, and is gone before the writer opens it anew.
+ * the log that the writer has and no other that has got its name, and has closed it before the writer opens it again.
  */
 import type { MessagePort } from "node:worker_threads";
 

@@ -61,7 +61,7 @@ export interface Database {
   close(): Promise<void>;
 }
 
-/** What is examined of a database beside its rows. */
+/** The indexes of a database, which are examined beside its rows. */
 export interface DatabaseIndexes {
   /** About how many rows and entries there are to compare. */
   rows(query: Query): Promise<number>;
