@@ -2,6 +2,7 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import type { ExamineCursor } from "../../src/store/integrity-store.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";
 import { flipBits, flipIn } from "./sqlite/flipped-file.ts";
 import type { RowProblemKind } from "../../src/store/row-problem.ts";
@@ -209,6 +210,21 @@ describe.each(kinds)("an examined %s store", (name, make) => {
   });
 });
 
+it("ends its look at the indexes of a SQLite file though the trail grows as fast as it is read", async () => {
+  const store = await unlocked(await sqliteBackdoor().open(), createSecretKey(randomBytes(32)));
+  onTestFinished(() => store.close());
+  const uses = Array.from({ length: 500 }, () => use({ tenantId: "acme", keyId: "k" }));
+  await store.appendAudit([...uses, ...uses]);
+  let from: ExamineCursor | undefined = { part: "indexes", at: undefined };
+  for (let pieces = 1; from !== undefined; pieces += 1) {
+    const { rows, problems, next } = await store.examine(from);
+    expect(problems).toEqual([]);
+    expect(pieces).toBeLessThan(300);
+    if (rows === uses.length) await store.appendAudit(uses);
+    from = next;
+  }
+});
+
 describe("the examination of a SQLite file with a flipped bit", () => {
   const key = createSecretKey(randomBytes(32));
 
@@ -303,7 +319,8 @@ async function change(store: Store, dice: (sides: number) => number): Promise<vo
   if (turn === 3 && key) {
     const scheduled = { ...key, state: "DESTROY_SCHEDULED", destroyAt: new Date(), previousState: "ACTIVE" } as const;
     await store.update(key, scheduled, { ...by, action: "schedule_destruction" });
-    const destroyed = { ...scheduled, state: "DESTROYED", wrapped: new Uint8Array() } as const;
+    const waited = { destroyWait: { sinceMs: 0, waitMs: 0 }, wrapped: new Uint8Array() };
+    const destroyed = { ...scheduled, ...waited, state: "DESTROYED" } as const;
     await store.update(scheduled, destroyed, { ...by, action: "destroy" });
   }
   if (turn !== 4) return;

@@ -21,6 +21,8 @@ type Column = (row?: string) => string;
 interface IndexPlace {
   /** Place in the list of steps: each table's rows, then each index' entries. */
   step: number;
+  /** The newest row when the step began: later ones are left to the next pass, or this one would follow them without end. */
+  until?: number;
   /** The last row. */
   rowid?: number;
   /** The last entry's values, without its row. */
@@ -50,11 +52,7 @@ export function sqliteIndexes(): DatabaseIndexes {
     async rows(query) {
       const steps = await stepsOf(query);
       let rows = 0;
-      for (const step of steps) {
-        const table = "index" in step ? step.index.table : step.table;
-        const [last] = await query(`select max(rowid) as last from ${table}`);
-        rows += Number(last?.last ?? 0);
-      }
+      for (const step of steps) rows += Math.max(0, await newestRow(query, step));
       return rows;
     },
 
@@ -63,12 +61,21 @@ export function sqliteIndexes(): DatabaseIndexes {
       const steps = await stepsOf(query);
       const step = steps[place.step];
       if (step === undefined) return { rows: 0, problems: [], next: undefined };
+      const { until = await newestRow(query, step) } = place;
       const piece =
-        "index" in step ? await entriesPiece(query, step.index, place) : await rowsPiece(query, step, place);
+        "index" in step
+          ? await entriesPiece(query, step.index, { ...place, until })
+          : await rowsPiece(query, step, { ...place, until });
       const isLast = place.step + 1 === steps.length;
       return { ...piece, next: piece.next ?? (isLast ? undefined : { step: place.step + 1 }) };
     },
   };
+}
+
+async function newestRow(query: Query, step: Step): Promise<number> {
+  const table = "index" in step ? step.index.table : step.table;
+  const [newest] = await query(`select max(rowid) as rowid from ${table}`);
+  return Number(newest?.rowid ?? firstRowid);
 }
 
 async function readSteps(query: Query): Promise<Step[]> {
@@ -99,6 +106,8 @@ function expression(sql: string, columns: readonly string[]): Column {
   return (row) => (row ? sql.replace(/\w+/g, (word) => (columns.includes(word) ? `${row}.${word}` : word)) : sql);
 }
 
+type BegunPlace = IndexPlace & Required<Pick<IndexPlace, "until">>;
+
 interface StepPiece {
   rows: number;
   problems: RowProblem[];
@@ -109,12 +118,12 @@ interface StepPiece {
 async function rowsPiece(
   query: Query,
   { table, indexes }: { table: string; indexes: Index[] },
-  { step, rowid = firstRowid }: IndexPlace,
+  { step, until, rowid = firstRowid }: BegunPlace,
 ): Promise<StepPiece> {
   const [page] = await query(
     `select max(id) as last, count(*) as count from
-       (select rowid as id from ${table} not indexed where rowid > ?1 order by rowid limit ${pageRows})`,
-    rowid,
+       (select rowid as id from ${table} not indexed where rowid > ?1 and rowid <= ?2 order by rowid limit ${pageRows})`,
+    ...[rowid, until],
   );
   const rows = Number(page!.count);
   if (rows === 0) return { rows, problems: [], next: undefined };
@@ -131,20 +140,20 @@ async function rowsPiece(
     );
     problems.push(...missing.map((row) => indexProblem(table, row, `index ${name} lacks a row that is there`)));
   }
-  return { rows, problems, next: rows < pageRows ? undefined : { step, rowid: last } };
+  return { rows, problems, next: rows < pageRows ? undefined : { step, until, rowid: last } };
 }
 
 /** Entries in the order of the index. Behind the last one come those that share all its values, then those that share one less … */
-async function entriesPiece(query: Query, index: Index, place: IndexPlace): Promise<StepPiece> {
+async function entriesPiece(query: Query, index: Index, place: BegunPlace): Promise<StepPiece> {
   const { name, table, columns, condition = "1 = 1" } = index;
-  const { step, rowid, values = [], shared = 0 } = place;
+  const { step, until, rowid, values = [], shared = 0 } = place;
   const { where, parameters } = behind(columns, place);
   const read = columns.map((column, at) => `${column()} as v${at}`).join(", ");
   const same = columns.map((column, at) => `${column("row")} is entry.v${at}`).join(" and ");
   const entries = await query(
     `select entry.*, row.rowid is not null as present, ${same} as same, ${nameColumns(table)}
      from (select ${read}, rowid as at from ${table} indexed by ${name}
-           where ${condition} and ${where} order by ${[...columns.map((column) => column()), "rowid"].join(", ")} limit ${pageRows}) as entry
+           where ${condition} and ${where} and rowid <= ?${parameters.push(until)} order by ${[...columns.map((column) => column()), "rowid"].join(", ")} limit ${pageRows}) as entry
      left join ${table} as row on row.rowid = entry.at`,
     ...parameters,
   );
@@ -156,11 +165,11 @@ async function entriesPiece(query: Query, index: Index, place: IndexPlace): Prom
   if (rows === pageRows) {
     const last = entries.at(-1)!;
     const own = columns.map((_, at) => last[`v${at}`]!);
-    return { rows, problems, next: { step, rowid: Number(last.at), values: own, shared: own.length } };
+    return { rows, problems, next: { step, until, rowid: Number(last.at), values: own, shared: own.length } };
   }
-  // Entries that come behind these meanwhile are left to the next pass, or this one would follow them for ever.
+  // Entries that come behind these meanwhile are left to the next pass.
   const isOver = rowid === undefined || shared === 0;
-  return { rows, problems, next: isOver ? undefined : { step, rowid, values, shared: shared - 1 } };
+  return { rows, problems, next: isOver ? undefined : { step, until, rowid, values, shared: shared - 1 } };
 }
 
 /** The condition of entries that share their first `shared` values with the last one and come behind it. An entry without a value comes first. */
