@@ -44,7 +44,7 @@ export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
     tenantProviderKeys: providers.tenantProviderKeys.all,
     store,
     auditProblem: audit.problem,
-    problems,
+    problems: () => [...problems(), ...waits.problems()],
     remarks: async () => {
       const found = await Promise.all([destructions.remarks(), waits.remarks(), rewrapRemarks(store, providers.keys)]);
       const ofLog = store.log?.remark();

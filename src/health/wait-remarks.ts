@@ -1,13 +1,20 @@
-/** Destructions that are scheduled, for an operator: those that wait although their time has come by the clock, and what is wrong with clocks. */
+/**
+ * Destructions that are scheduled, for an operator: those that wait although their time has come by the clock, and what is wrong with clocks,
+ * or with the noted time.
+ */
+import { hasCode } from "../errors.ts";
 import { type DestructionWaits, destructionWaits, type WaitingDestruction } from "../keys/time/destruction-waits.ts";
 import { agree } from "../keys/time/time-rule.ts";
 import type { TimeView, TimeWitness } from "../keys/time/time-witness.ts";
 import type { Store } from "../store/store.ts";
+import type { Problem } from "./monitor.ts";
 
 export interface WaitWatch {
   /** Looks at the store, and at the clocks. */
   remarks(): Promise<string[]>;
-  /** What the last look saw. */
+  /** What the last look found to be wrong with the noted time. */
+  problems(): Problem[];
+  /** What the last look saw; undefined where the noted time could not be read. */
   seen(): DestructionWaits | undefined;
 }
 
@@ -17,13 +24,27 @@ const lateMs = 60 * 60_000;
 
 export function watchWaits(store: Pick<Store, "destructionsWaiting">, witness: Pick<TimeWitness, "read">): WaitWatch {
   let seen: DestructionWaits | undefined;
+  let loss: string | undefined;
   return {
     seen: () => seen,
+    problems: () => (loss === undefined ? [] : [{ status: "degraded", notice: lossNotice(loss) }]),
     async remarks() {
-      seen = await destructionWaits(store, witness);
+      try {
+        seen = await destructionWaits(store, witness);
+        loss = undefined;
+      } catch (error) {
+        if (!hasCode(error, "DATA_LOSS")) throw error;
+        seen = undefined;
+        loss = (error as Error).message;
+        return [];
+      }
       return [...disagreement(seen.time), ...late(seen), ...withoutSecondClock(seen)];
     },
   };
+}
+
+function lossNotice(loss: string): string {
+  return `No destruction is scheduled or done before the store is restored: ${loss}.`;
 }
 
 function disagreement({ wallAt, second }: TimeView): string[] {

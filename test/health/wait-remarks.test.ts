@@ -1,12 +1,15 @@
 /** What an operator hears of destructions that are scheduled, and of clocks. */
-import { expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { watchWaits } from "../../src/health/wait-remarks.ts";
 import { destructionStatus } from "../../src/service/kms/destruction-status.ts";
 import { statusJson } from "../../src/transport/http/status-json.ts";
 import { create } from "@bufbuild/protobuf";
 import { StatusResponseSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { dayMs } from "../support/keys-fixture.ts";
-import { hourMs, minuteMs, newWorld, yearMs } from "../support/replicas.ts";
+import { thrownBy } from "../support/matchers.ts";
+import { startPostgres } from "../support/postgres-server.ts";
+import { postgresBackdoor, sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
+import { hourMs, minuteMs, newWorld, withoutClock, yearMs } from "../support/replicas.ts";
 
 const right = { secondAheadMs: 0 };
 
@@ -109,3 +112,38 @@ it("tells of a key that an earlier version scheduled", async () => {
     { unwitnessed_seconds: null, why: "an earlier version scheduled it: its days count from the next minute on" },
   ]);
 });
+
+describe.each([
+  ["sqlite", async () => sqliteBackdoor()],
+  ["postgres", async () => postgresBackdoor(await server)],
+] as const)("in %s, a noted time", (_name, make) => {
+  it.each([
+    ["was altered", "update kms_time set witnessed = witnessed + 9000000000", "is not as it was written"],
+    ["is gone", "delete from kms_time", "the witnessed time is gone from the store"],
+  ])("that %s is a problem, and no key is destroyed or scheduled for it", async (_what, damage, words) => {
+    const door = await make();
+    const store = withoutClock(await unlocked(await door.open()));
+    const { watch, replica, clocks, ids, stateOf, newKey } = await scheduled(1, { ...right, store });
+    await watch.remarks();
+    expect(watch.problems()).toEqual([]);
+    await door.sql(damage);
+    clocks.ms += 40 * dayMs;
+    for (let round = 0; round < 3; round += 1) expect(await thrownBy(replica.round)).toBeKmsError("DATA_LOSS", words);
+    expect(await watch.remarks()).toEqual([]);
+    expect(watch.problems()).toEqual([
+      {
+        status: "degraded",
+        notice: expect.stringMatching(
+          /^No destruction is scheduled or done before the store is restored: the witnessed/,
+        ),
+      },
+    ]);
+    const another = await newKey(replica, "another");
+    expect(await thrownBy(() => replica.schedule(another, 7, "another"))).toBeKmsError("DATA_LOSS", words);
+    expect(await stateOf(ids[0]!, "tenant-0")).toBe("DESTROY_SCHEDULED");
+    await store.close();
+  });
+});
+
+const server = startPostgres();
+afterAll(async () => (await server).close());

@@ -25,6 +25,11 @@ export interface Clocks {
 
 const startMs = Date.parse("2026-01-01T00:00:00.000Z");
 
+/** The store, whose server's clock is not asked: the test has one that it can set. */
+export function withoutClock(store: Store): Store {
+  return { ...store, witnessedTime: async () => ({ ...(await store.witnessedTime()), storeAt: undefined }) };
+}
+
 export function newWorld({ store = memoryStore(), secondAheadMs }: Partial<Clocks> & { store?: Store } = {}) {
   const clocks: Clocks = { ms: 0, wallAheadMs: 0, secondAheadMs };
   const provider = localProvider(randomMasterKey());

@@ -343,6 +343,8 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
     });
 
     it("destroys nothing before services have witnessed enough, nor without a wait", async () => {
+      const before = { witnessedMs: 7, wallAt: start, secondAt: undefined };
+      await store.noteWitnessedTime(undefined, before);
       const { keyId } = await scheduled("a", { dueMs: 1, sinceMs: 0, waitMs: 9 });
       const present = (await store.get("a", keyId))!;
       const destroy = (leastWitnessedMs?: number, record = present) => {
@@ -350,7 +352,7 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
         return store.update(record, next, { ...change, action: "destroy", leastWitnessedMs });
       };
       expect(await thrownBy(() => destroy(9))).toBeKmsError("CONFLICT", "less time");
-      await store.noteWitnessedTime(undefined, { witnessedMs: 8, wallAt: start, secondAt: undefined });
+      await store.noteWitnessedTime(before, { ...before, witnessedMs: 8 });
       expect(await thrownBy(() => destroy(9))).toBeKmsError("CONFLICT", "less time");
       expect(await store.get("a", keyId)).toEqual(present);
       await destroy(8);

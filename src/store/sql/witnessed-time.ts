@@ -47,9 +47,21 @@ async function noteTime(tx: Transaction, mac: RowMac, { present, next, fence }: 
   await (stored ? updateRow : insertRow)(tx.query, mac, "kms_time", row);
 }
 
+/** Undefined before the first was noted. */
 async function timeRow(query: Query, mac: RowMac): Promise<Row | undefined> {
-  const [row] = await query("select * from kms_time");
-  return row && authenticated(mac, "kms_time", row, "the witnessed time");
+  const read = async () => {
+    const [row] = await query("select * from kms_time");
+    return row && authenticated(mac, "kms_time", row, "the witnessed time");
+  };
+  const row = await read();
+  if (row !== undefined || !(await isWaitNoted(query))) return row;
+  const later = await read(); // whoever noted a wait had noted the time before
+  if (later === undefined) throw new KmsError("DATA_LOSS", "the witnessed time is gone from the store");
+  return later;
+}
+
+async function isWaitNoted(query: Query): Promise<boolean> {
+  return (await query("select 1 as one from kms_keys where destroy_witnessed is not null limit 1")).length > 0;
 }
 
 function timeOf(row: Row): WitnessedTime {
