@@ -14,6 +14,8 @@ export interface OutageService extends ServiceProcess {
   fakes: readonly [AwsKmsFake, ...AwsKmsFake[]];
   keys: readonly [FakeKey, ...FakeKey[]];
   held(): Promise<Held>;
+  /** Of the process, for another one beside it. */
+  env: Record<string, string>;
   close(): Promise<void>;
 }
 
@@ -23,7 +25,7 @@ export interface Held extends HeldByProcess {
   connections: number;
 }
 
-export interface OutageOptions extends Pick<ProcessOptions, "finished"> {
+export interface OutageOptions extends Pick<ProcessOptions, "finished" | "preload"> {
   regions?: readonly [string, ...string[]];
   env?: Record<string, string>;
 }
@@ -40,13 +42,14 @@ export const awsEnvironment: Readonly<Record<string, string>> = {
 export async function startOutageService({
   regions = ["us-east-1"],
   env = {},
+  preload = [],
   ...options
 }: OutageOptions = {}): Promise<OutageService> {
   const fakes = await Promise.all(regions.map((region) => startAwsKms({ region })));
   const [first, ...others] = fakes as [AwsKmsFake, ...AwsKmsFake[]];
   const key = first.createKey({ multiRegion: others.length > 0 });
   const replicas = others.map((fake) => fake.createKey({ replicaOf: key }));
-  const environment = {
+  const environment: Record<string, string> = {
     ...awsEnvironment,
     FLUO_KMS_PROVIDER: "aws",
     AWS_KMS_REGION: first.region,
@@ -59,12 +62,13 @@ export async function startOutageService({
     FLUO_KMS_LOG_LEVEL: "info",
     ...env,
   };
-  const service = await startProcess(environment, { ...options, preload: [liveMemory] });
+  const service = await startProcess(environment, { ...options, preload: [liveMemory, ...preload] });
   return {
     ...service,
     kms: service.client,
     fakes: [first, ...others],
     keys: [key, ...replicas],
+    env: environment,
     held: async () => ({
       ...(await heldBy(service)),
       connections: fakes.reduce((sum, fake) => sum + fake.connections, 0),

@@ -1,11 +1,39 @@
 /** The whole service, as a process, on a provider that lies: at the start, and while it runs. */
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
-import { expect, it, onTestFinished } from "vitest";
+import pg from "pg";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { Health, ProviderCondition } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
-import { awsEnvironment, startOutageService } from "../outage/service.ts";
+import { type Lie, lies } from "../../src/provider/distrust.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
+import { awsEnvironment, startOutageService, statusWhere } from "../outage/service.ts";
 import { run } from "../support/cli-fixture.ts";
-import { failureOf } from "../support/running-service.ts";
+import { patience } from "../support/patience.ts";
+import { startPostgres } from "../support/postgres-server.ts";
+import { failureOf, type GrpcClient } from "../support/running-service.ts";
+import { type ServiceProcess, startProcess } from "../support/service-process.ts";
+
+const hours = join(import.meta.dirname, "hours.ts");
+
+/** In hours, from the last probe on: when it is found at the latest, and how much later by other replicas. */
+const hourAtMost = 1 + 5.5 / 60;
+const othersAtMost = 5.5 / 60;
+/** Calls. */
+const wholeProbe = 7;
+
+/** When a lie is found by a service whose callers use a cached key, and then need new ones. */
+const foundBy: Record<Lie, "at the next new key" | "at the next new key but one" | "within the hour"> = {
+  "wrong-context": "within the hour",
+  "tampered-ciphertext": "within the hour",
+  "short-key": "at the next new key",
+  "zero-key": "at the next new key",
+  "repeated-key": "at the next new key but one",
+  "other-key": "at the next new key",
+  "other-bytes": "at the next new key",
+  "plaintext-inside": "at the next new key",
+};
 
 it.each([
   ["zero-key", "it made a data key of zeros"],
@@ -33,33 +61,124 @@ it.each([
   expect(out).toMatch(new RegExp(`"lie":"${lie}".*provider aws is denied`));
 });
 
-it("refuses a provider that began to lie, names it in Status, metrics and log, and goes on once a probe passes", async () => {
-  const service = await startOutageService();
-  onTestFinished(service.close);
-  const { kms, fakes, http, said } = service;
-  const [fake] = fakes;
-  const encrypt = (tenantId: string) =>
-    kms.encryptPii({ tenantId, fields: [{ name: "email", value: Buffer.from("ann@example.com") }] });
-  await encrypt("acme");
-  await fake.fault({ lie: "zero-key" });
-  await encrypt("acme"); // from the cache, and nobody knows
-  const refusal = { code: status.FAILED_PRECONDITION, message: expect.stringContaining("it made a data key of zeros") };
-  expect(await failureOf(encrypt("newcomer"))).toMatchObject(refusal);
-  expect(await failureOf(encrypt("acme"))).toMatchObject(refusal);
+describe.each(lies)("a service whose provider begins to lie by %s", (lie) => {
+  it(`refuses it ${foundBy[lie]}, names it in Status, metrics and log, and goes on only once a probe passes`, async () => {
+    const { service, later } = await startService();
+    const { kms, http, said, log } = service;
+    const [fake] = service.fakes;
+    await encrypt(kms, "acme");
+    await fake.fault({ lie });
+    await encrypt(kms, "acme"); // from the cache, and nobody knows
+    if (foundBy[lie] === "within the hour") later(hourAtMost);
+    else {
+      if (foundBy[lie] === "at the next new key but one") await encrypt(kms, "first");
+      await failureOf(encrypt(kms, "newcomer"));
+    }
+    const seen = await statusWhere(kms, ({ status: health }) => health === Health.DOWN, { withinMs: patience(10_000) });
+    const [key] = seen!.providerKeys;
+    expect(key).toMatchObject({
+      condition: ProviderCondition.DENIED,
+      detail: expect.stringMatching(/^not to be trusted: it /),
+    });
+    expect(seen!.notices).toContain(`The provider aws is ${key!.detail}.`);
+    expect(JSON.parse(await said(/provider aws is denied/))).toMatchObject({ level: 50, lie, detail: key!.detail });
+    const metrics = await (await fetch(`${http}/q/metrics`)).text();
+    for (const each of lies) {
+      const count = each === lie ? "[1-9]\\d*" : "0";
+      expect(metrics).toMatch(new RegExp(`^kms_provider_lies_total\\{lie="${each}"[^}]*\\} ${count}$`, "m"));
+    }
+    const refusal = { code: status.FAILED_PRECONDITION, message: expect.stringContaining(key!.detail) };
+    for (const tenantId of ["acme", "another"]) {
+      expect(await failureOf(encrypt(kms, tenantId))).toMatchObject(refusal);
+    }
 
-  const seen = await kms.status({});
-  expect(seen.status).toBe(Health.DOWN);
-  expect(seen.notices).toContain("The provider aws is not to be trusted: it made a data key of zeros.");
-  expect(seen.providerKeys).toMatchObject([
-    { condition: ProviderCondition.DENIED, detail: "not to be trusted: it made a data key of zeros" },
-  ]);
-  const metrics = await (await fetch(`${http}/q/metrics`)).text();
-  expect(metrics).toMatch(/^kms_provider_lies_total\{lie="zero-key"[^}]*\} 1$/m);
-  expect(metrics).toMatch(/^kms_provider_lies_total\{lie="wrong-context"[^}]*\} 0$/m);
-  expect(JSON.parse(await said(/provider aws is denied/))).toMatchObject({ level: 50, lie: "zero-key" });
-
-  await fake.heal();
-  await said(/provider aws is answering/);
-  await encrypt("acme");
-  expect((await kms.status({})).status).toBe(Health.OPERATIONAL);
+    // Its own word for the key changes nothing; nor does a probe that catches it again.
+    const before = fake.calls.DescribeKey!;
+    await fake.until(() => fake.calls.DescribeKey! > before);
+    expect((await kms.status({})).providerKeys[0]!.condition).toBe(ProviderCondition.DENIED);
+    expect(log.filter((line) => line.includes("provider aws is answering"))).toEqual([]);
+    await fake.heal();
+    await said(/provider aws is answering/);
+    await encrypt(kms, "acme");
+    expect((await kms.status({})).status).toBe(Health.OPERATIONAL);
+  });
 });
+
+it.each([
+  ["slow", { latencyMs: 300 }],
+  ["throttled", { throttled: 1 }],
+  ["answering with 503", { mode: "503" }],
+] as const)("never accuses a provider that is %s when it is probed", async (_what, trouble) => {
+  const { service, later } = await startService();
+  const { kms, http, said } = service;
+  const [fake] = service.fakes;
+  await encrypt(kms, "acme");
+  const before = fake.log.filter(isProbe).length;
+  await fake.fault(trouble);
+  later(hourAtMost);
+  if ("latencyMs" in trouble) await fake.until(() => fake.log.filter(isProbe).length >= before + 7);
+  else await said(/could not be probed|provider aws is unavailable/);
+  const { providerKeys } = await kms.status({});
+  expect(providerKeys[0]!.condition).not.toBe(ProviderCondition.DENIED);
+  await encrypt(kms, "acme");
+  expect(await (await fetch(`${http}/q/metrics`)).text()).not.toMatch(/^kms_provider_lies_total\{[^}]*\} [1-9]/m);
+});
+
+it("says in Status which key cannot be probed, and why", async () => {
+  const { service, later } = await startService();
+  const [fake] = service.fakes;
+  fake.deny(({ context }) => context.key_id?.startsWith("fluo-kms-probe") === true);
+  later(hourAtMost);
+  const remark = /^The provider key aws arn:\S+ could not be probed \(.+\): whether its provider lies is not known\.$/;
+  const isSaid = ({ notices }: { notices: string[] }) => notices.some((notice) => remark.test(notice));
+  const seen = await statusWhere(service.kms, isSaid, { withinMs: patience(10_000) });
+  expect(seen!.providerKeys[0]!.condition).toBe(ProviderCondition.ANSWERING);
+});
+
+describe("of two services on one database", () => {
+  it("one probes in an hour, and both see a lie within their time", async () => {
+    const server = await startPostgres();
+    onTestFinished(() => server.close());
+    const url = await server.createDatabase();
+    const pool = new pg.Pool({ connectionString: url, max: 1, allowExitOnIdle: true });
+    pool.on("error", () => {}); // the server ends with the test
+    const { service: one, later } = await startService({ FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: url });
+    const [fake] = one.fakes;
+    const other = await startProcess(one.env, { preload: [hours] });
+    const probes = () => fake.log.filter(isProbe).length;
+    expect(probes()).toBe(2 * wholeProbe); // each at its start
+    later(hourAtMost);
+    // Each asks for the lease once, and the second one finds that the first has probed.
+    const generation = async () =>
+      (await pool.query("select generation from kms_leases where name like 'probe/%'")).rows[0]?.generation;
+    await expect.poll(generation, { timeout: patience(10_000) }).toBe("2");
+    expect(probes()).toBe(3 * wholeProbe);
+
+    await fake.fault({ lie: "wrong-context" });
+    const isDown = async ({ client }: Pick<ServiceProcess, "client">) =>
+      (await client.status({})).providerKeys[0]!.condition === ProviderCondition.DENIED;
+    const caught = async () => [await isDown(one), await isDown(other)].filter(Boolean).length;
+    later(2 * hourAtMost);
+    await expect.poll(caught, { timeout: patience(10_000) }).toBeGreaterThan(0);
+    later(2 * hourAtMost + othersAtMost);
+    await expect.poll(caught, { timeout: patience(10_000) }).toBe(2);
+  });
+});
+
+async function startService(given: Record<string, string> = {}) {
+  const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-lies-")), "hours");
+  const later = (count: number) => writeFileSync(file, String(count));
+  later(0);
+  const env = { FLUO_HOURS: file, ...given };
+  const service = await startOutageService({ env, preload: [hours] });
+  onTestFinished(service.close);
+  return { service, later };
+}
+
+function isProbe({ context }: { context: Record<string, string> }): boolean {
+  return context.tenant_id === "fluo-kms-probe";
+}
+
+function encrypt(kms: GrpcClient, tenantId: string) {
+  return kms.encryptPii({ tenantId, fields: [{ name: "email", value: Buffer.from("ann@example.com") }] });
+}
