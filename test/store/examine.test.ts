@@ -317,7 +317,8 @@ async function change(store: Store, dice: (sides: number) => number): Promise<vo
     await store.update(key, next, { ...by, action: "disable" });
   }
   if (turn === 3 && key) {
-    const scheduled = { ...key, state: "DESTROY_SCHEDULED", destroyAt: new Date(), previousState: "ACTIVE" } as const;
+    const wait = { destroyAt: new Date(), destroyWait: { sinceMs: 0, waitMs: 0 } };
+    const scheduled = { ...key, state: "DESTROY_SCHEDULED", ...wait, previousState: "ACTIVE" } as const;
     await store.update(key, scheduled, { ...by, action: "schedule_destruction" });
     const waited = { destroyWait: { sinceMs: 0, waitMs: 0 }, wrapped: new Uint8Array() };
     const destroyed = { ...scheduled, ...waited, state: "DESTROYED" } as const;
