@@ -268,11 +268,15 @@ export async function verifyChains(
   return { events: rows.length, heads, problems, next: await nextWriter(query, writerId) };
 }
 
-/** In one statement, because a live writer moves its head together with its rows. */
+/** In one statement, because a live writer moves its head together with its rows. With `or` it would read all of the writer's rows. */
 async function outsiders(query: Query, writerId: string): Promise<number[]> {
   const rows = await query(
-    `select sequence from kms_audit where writer_id = ?1 and (sequence < 1
-       or sequence > (select sequence from kms_audit_writers where writer_id = ?1)) order by sequence limit 100`,
+    `select sequence from (
+       select sequence from kms_audit where writer_id = ?1 and sequence < 1
+       union all
+       select sequence from kms_audit where writer_id = ?1
+         and sequence > (select sequence from kms_audit_writers where writer_id = ?1)
+     ) as outside order by sequence limit 100`,
     writerId,
   );
   return rows.map(({ sequence }) => Number(sequence));
