@@ -99,7 +99,8 @@ function thrown({ code, message }: Extract<Message, { error: unknown }>["error"]
   return code === undefined ? new Error(message) : new KmsError(code, message);
 }
 
-function isStopped({ pid }: ChildProcess): boolean {
+/** Whether the process is stopped, by SIGSTOP. */
+export function isStopped({ pid }: ChildProcess): boolean {
   const { stdout } = spawnSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" });
   return stdout.startsWith("T");
 }
