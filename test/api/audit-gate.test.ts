@@ -1,10 +1,13 @@
 /** When keys rest because their use could not be audited: where the store hangs, and not where the service itself was late. */
 import { status } from "@grpc/grpc-js";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, expect, it, onTestFinished } from "vitest";
 import { Health } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { steps, type StepName } from "../../src/failpoints.ts";
+import { startFaulty } from "../durable/faults-service.ts";
+import { isStopped } from "../durable/replicas.ts";
 import { directory } from "../support/config-fixture.ts";
 import { startPostgres } from "../support/postgres-server.ts";
 import { failureOf, type RunningService, startService } from "../support/running-service.ts";
@@ -40,6 +43,40 @@ it("refuses no call because its loop was blocked for three seconds while rows we
   await Promise.all(Array.from({ length: 8 }, use));
   expect(failed).toEqual([]);
   expect(await grpc.status({})).toMatchObject({ status: Health.OPERATIONAL, audit: { problem: "" } });
+});
+
+it("refuses no call, and is healthy, after the whole process was stopped for three seconds while its keys were in use", async () => {
+  const file = join(directory(), "kms.db");
+  const service = await startFaulty({ FLUO_KMS_SQLITE_FILE: file }, {});
+  const { child } = service.process;
+  const use = () => service.client.generateDataKey({ tenantId: "acme" });
+  await use();
+  const failed: unknown[] = [];
+  let isOver = false;
+  let used = 0;
+  const users = Array.from({ length: 8 }, async () => {
+    while (!isOver) {
+      await use().catch((error) => failed.push(error));
+      used += 1;
+    }
+  });
+  const uses = async (count: number) => {
+    const enough = used + count;
+    await expect.poll(() => used).toBeGreaterThan(enough);
+  };
+  for (let round = 0; round < 2; round += 1) {
+    await uses(50);
+    child.kill("SIGSTOP");
+    await expect.poll(() => isStopped(child)).toBe(true);
+    await delay(3_000);
+    child.kill("SIGCONT");
+    await uses(50);
+    await service.until("UP", 0);
+  }
+  isOver = true;
+  await Promise.all(users);
+  expect(failed).toEqual([]);
+  expect((await service.client.status({})).audit?.problem).toBe("");
 });
 
 it("uses no key while PostgreSQL writes no row, and all of them again when it does, with nothing lost", async () => {
