@@ -16,12 +16,13 @@ const parts: Readonly<Record<string, () => Promise<unknown>>> = {
   cost: async () => (await import("./cost/main.ts")).cost(),
   integrity: async () => (await import("./integrity/main.ts")).integrity(),
   rotation: async () => (await import("./rotation/main.ts")).rotation(),
-  readers: async () => (await import("./readers/main.ts")).readers(),
+  readers: async () => (await import("./readers/main.ts")).readers({ isShort: options.short === true }),
 };
 
 const { values: options, positionals } = parseArgs({
   options: {
     json: { type: "string" },
+    short: { type: "boolean" },
     only: { type: "string", multiple: true },
     "cpu-prof": { type: "string" },
   },

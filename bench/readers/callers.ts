@@ -4,7 +4,10 @@ import * as grpc from "@grpc/grpc-js";
 import { answerQuestions } from "../child.ts";
 import { type Caller, caller } from "../client/caller.ts";
 
-export type Question = { begin: { port: number; path: string; request: Uint8Array; callers: number } } | { end: true };
+export type Question = { begin: { call: ReadCall; callers: number } } | { end: true };
+
+/** Over gRPC; a tile over HTTP, where alone there are any. */
+export type ReadCall = { port: number; path: string; request: Uint8Array } | { url: string };
 
 export interface Read {
   answered: number;
@@ -16,19 +19,39 @@ export interface Read {
 const retryMs = 500;
 let running: { stop(): Promise<Read> } | undefined;
 
-function begin({ port, path, request, callers }: Extract<Question, { begin: unknown }>["begin"]) {
+/** Whether it was refused. */
+async function fetched(url: string): Promise<boolean> {
+  const answer = await fetch(url);
+  await answer.arrayBuffer();
+  if (!answer.ok && answer.status !== 429) throw new Error(`${url} answers ${answer.status}`);
+  return !answer.ok;
+}
+
+async function called(client: Caller, path: string, request: Uint8Array): Promise<boolean> {
+  try {
+    await client.call(path, request);
+    return false;
+  } catch (error) {
+    if ((error as grpc.ServiceError).code === grpc.status.RESOURCE_EXHAUSTED) return true;
+    throw error;
+  }
+}
+
+function begin({ call, callers }: Extract<Question, { begin: unknown }>["begin"]) {
   const read: Read = { answered: 0, refused: 0, failure: undefined };
-  const clients: Caller[] = Array.from({ length: Math.ceil(callers / 8) }, () => caller(port));
+  const clients: Caller[] =
+    "url" in call ? [] : Array.from({ length: Math.ceil(callers / 8) }, () => caller(call.port));
   let isOver = false;
   async function loop(index: number): Promise<void> {
-    const client = clients[index % clients.length]!;
+    const once = () =>
+      "url" in call ? fetched(call.url) : called(clients[index % clients.length]!, call.path, call.request);
     while (!isOver) {
       try {
-        await client.call(path, request);
-        read.answered += 1;
+        const isRefused = await once();
+        read[isRefused ? "refused" : "answered"] += 1;
+        if (isRefused) await delay(retryMs);
       } catch (error) {
-        if ((error as grpc.ServiceError).code === grpc.status.RESOURCE_EXHAUSTED) read.refused += 1;
-        else read.failure ??= String(error);
+        read.failure ??= String(error);
         await delay(retryMs);
       }
     }

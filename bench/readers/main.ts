@@ -4,10 +4,12 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { KeyAdminService } from "../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
+import { LogService } from "../../gen/ts/fluo/kms/v1/log_service_pb.ts";
 import { unlockStore } from "../../src/keys/store-key/unlock.ts";
 import { openLocal } from "../../src/provider/local/open.ts";
 import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
+import { filledLog } from "../../test/support/filled-log.ts";
 import { type Child, startChild } from "../child.ts";
 import { caller } from "../client/caller.ts";
 import { aligned, type Spread, spread } from "../figures.ts";
@@ -17,7 +19,7 @@ import { generateDataKeyRequest, rpc, tenantId } from "../requests.ts";
 import { openLoop, quantile } from "../rotation/open-loop.ts";
 import { startRotating } from "../rotation/service.ts";
 import { temporaryDirectory } from "../temporary.ts";
-import type { Question, Read } from "./callers.ts";
+import type { Question, Read, ReadCall } from "./callers.ts";
 
 export interface ReadersRow {
   store: string;
@@ -35,23 +37,36 @@ export interface ReadersRow {
   readFailure: string | undefined;
 }
 
-const trailRows = 100_000;
+interface Extent {
+  trailRows: number;
+  logSize: number;
+  sliceMs: number;
+  rounds: number;
+}
+
+const whole: Extent = { trailRows: 100_000, logSize: 100_000, sliceMs: 5_000, rounds: 3 };
+/** To see that all of it runs. A hundredth of so few calls is one of them. */
+const short: Extent = { trailRows: 10_000, logSize: 10_000, sliceMs: 1_000, rounds: 1 };
+
 const readTenant = "tenant-0";
 const callsPerSecond = 100;
-const sliceMs = 5_000;
-const rounds = 3;
 const callerCounts = [8, 40];
 const target = 3;
 
-const reads: readonly DescMethod[] = [
-  KeyAdminService.method.verifyAudit,
-  KeyAdminService.method.listAuditEvents,
-  KeyAdminService.method.listKeys,
-  KmsService.method.status,
-  KmsService.method.getPublicKeys,
+const reads: readonly [DescMethod, object][] = [
+  [KeyAdminService.method.verifyAudit, {}],
+  [KeyAdminService.method.listAuditEvents, {}],
+  [KeyAdminService.method.listKeys, {}],
+  [KmsService.method.status, {}],
+  [KmsService.method.getPublicKeys, { tenantId: readTenant }],
+  [LogService.method.getCheckpoint, { tenantId: readTenant }],
+  [LogService.method.getInclusionProof, { tenantId: readTenant, leafIndex: 1_234n }],
+  [LogService.method.getConsistencyProof, { tenantId: readTenant, fromSize: 1_234n }],
 ];
+const tilePath = `/api/kms/tenants/${readTenant}/log/tile/entries/007`;
 
-export async function readers(): Promise<ReadersRow[]> {
+export async function readers({ isShort = false } = {}): Promise<ReadersRow[]> {
+  const extent = isShort ? short : whole;
   const rows: ReadersRow[] = [];
   for (const open of [sqlitePlace, postgresPlace]) {
     const place = await open();
@@ -60,20 +75,20 @@ export async function readers(): Promise<ReadersRow[]> {
       continue;
     }
     try {
-      rows.push(...(await measure(place)));
+      rows.push(...(await measure(place, extent)));
     } finally {
       await place.close();
     }
   }
-  console.log(`\n${callsPerSecond} GenerateDataKey a second beside readers of a trail of ${trailRows} rows\n`);
+  console.log(`\n${callsPerSecond} GenerateDataKey a second beside readers of a trail of ${extent.trailRows} rows\n`);
   console.log(aligned(tableOf(rows)));
   return rows;
 }
 
-async function measure(place: Place): Promise<ReadersRow[]> {
+async function measure(place: Place, extent: Extent): Promise<ReadersRow[]> {
   const settings = await place.settings("readers");
   const masterKeyFile = join(temporaryDirectory(), "master.key");
-  await fillStore(settings, masterKeyFile);
+  await fillStore(settings, masterKeyFile, extent);
   const where =
     settings.name === "postgres"
       ? { FLUO_KMS_POSTGRES_URL: settings.url }
@@ -86,9 +101,19 @@ async function measure(place: Place): Promise<ReadersRow[]> {
   });
   const child = startChild("./readers/callers.ts");
   const rows: ReadersRow[] = [];
-  for (const method of reads) {
+  const { grpcPort: port, http } = service;
+  const calls: [string, ReadCall][] = reads.map(([method, fields]) => [
+    method.name,
+    {
+      port,
+      path: `/${method.parent.typeName}/${method.name}`,
+      request: toBinary(method.input, create(method.input, fields as never)),
+    },
+  ]);
+  calls.push(["tile", { url: `${http}${tilePath}` }]);
+  for (const [name, call] of calls) {
     for (const callers of callerCounts) {
-      rows.push(await measureRow(child, { store: place.name, port: service.grpcPort, method, callers }));
+      rows.push(await measureRow(child, { store: place.name, port, name, call, callers, extent }));
       console.log(
         aligned(tableOf(rows.slice(-1)))
           .split("\n")
@@ -101,7 +126,11 @@ async function measure(place: Place): Promise<ReadersRow[]> {
   return rows;
 }
 
-async function fillStore(settings: StoreSettings, masterKeyFile: string): Promise<void> {
+async function fillStore(
+  settings: StoreSettings,
+  masterKeyFile: string,
+  { trailRows, logSize }: Extent,
+): Promise<void> {
   const provider = await openLocal({ name: "local", masterKeyFile });
   const tenants = Array.from({ length: 1_000 }, (_, index): TenantProviderKeys => {
     return { tenantId: `tenant-${index}`, purposes: ["data", "signing"], versions: 1, activatedAt: new Date() };
@@ -117,26 +146,32 @@ async function fillStore(settings: StoreSettings, masterKeyFile: string): Promis
     count: 1,
   }));
   for (let written = 0; written < trailRows; written += page.length) await store.appendAudit(page);
+  await filledLog(store, logSize, { tenantId: readTenant });
   await store.close();
 }
 
 interface RowOptions {
   store: string;
+  /** Of gRPC. */
   port: number;
-  method: DescMethod;
+  name: string;
+  call: ReadCall;
   callers: number;
+  extent: Extent;
 }
 
-/** With readers and without, and then the other way round, so that a machine that becomes slower does so for both. */
-async function measureRow(child: Child, { store, port, method, callers }: RowOptions): Promise<ReadersRow> {
-  const path = `/${method.parent.typeName}/${method.name}`;
-  const request = toBinary(method.input, create(method.input, requestOf(method) as never));
+/**
+ * Without readers, with them, without them …: the same calls of the other tenant each time. A slice with readers is compared with the mean of the
+ * two around it, so that a machine that becomes slower or faster does so for both.
+ */
+async function measureRow(child: Child, options: RowOptions): Promise<ReadersRow> {
+  const { store, port, name, call, callers, extent } = options;
   const [alone, beside]: [number[], number[]] = [[], []];
   const total = { calls: 0, failed: 0, answered: 0, refused: 0, readFailure: undefined as string | undefined };
 
   async function slice(withReaders: boolean): Promise<void> {
-    if (withReaders) await child.ask({ begin: { port, path, request, callers } } satisfies Question);
-    const { p99, calls, failed } = await useKeys(port);
+    if (withReaders) await child.ask({ begin: { call, callers } } satisfies Question);
+    const { p99, calls, failed } = await useKeys(port, extent.sliceMs);
     (withReaders ? beside : alone).push(p99);
     if (!withReaders) return;
     const read = await child.ask<Read>({ end: true } satisfies Question);
@@ -147,18 +182,14 @@ async function measureRow(child: Child, { store, port, method, callers }: RowOpt
     total.readFailure ??= read.failure;
   }
 
-  for (let round = 0; round < rounds; round += 1) {
-    for (const withReaders of round % 2 === 0 ? [false, true] : [true, false]) await slice(withReaders);
-  }
-  const ratio = spread(beside.map((ms, index) => ms / alone[index]!));
-  return { store, call: method.name, callers, ...total, alone: spread(alone), beside: spread(beside), ratio };
+  await slice(false);
+  for (let round = 0; round < extent.rounds; round += 1)
+    for (const withReaders of [true, false]) await slice(withReaders);
+  const ratio = spread(beside.map((ms, index) => ms / ((alone[index]! + alone[index + 1]!) / 2)));
+  return { store, call: name, callers, ...total, alone: spread(alone), beside: spread(beside), ratio };
 }
 
-function requestOf(method: DescMethod): object {
-  return method === KmsService.method.getPublicKeys ? { tenantId: readTenant } : {};
-}
-
-async function useKeys(port: number): Promise<{ p99: number; calls: number; failed: number }> {
+async function useKeys(port: number, sliceMs: number): Promise<{ p99: number; calls: number; failed: number }> {
   const client = caller(port);
   let failed = 0;
   await client.call(rpc("GenerateDataKey"), generateDataKeyRequest());
