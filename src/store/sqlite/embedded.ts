@@ -60,13 +60,25 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
     if (isRunning) return;
     isRunning = true;
     while (!queue.isEmpty()) {
-      const displaced = connection.displacement();
-      if (displaced !== undefined) for (const work of queue.take("read", "write")) work.settle(displaced);
+      const problem = connection.displacement() ?? (await whyNotOpen());
+      if (problem !== undefined) for (const work of queue.take("read", "write")) work.settle(problem);
       const group = queue.takeGroup();
       await runReads();
       if (group.length > 0) await commit.run(group);
     }
     isRunning = false;
+  }
+
+  /** An opening may wait for another process. The calls that arrived meanwhile have waited for the same, and are refused with the others. */
+  async function whyNotOpen(): Promise<unknown> {
+    if (!queue.needsFile()) return undefined;
+    try {
+      connection.open();
+      return undefined;
+    } catch (error) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      return failures.failure(error);
+    }
   }
 
   async function runReads(): Promise<void> {

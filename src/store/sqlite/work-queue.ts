@@ -14,6 +14,8 @@ export interface WorkQueue {
   /** The writes that are committed together next. Those beyond the limit wait on, behind all others. */
   takeGroup(): Work[];
   isEmpty(): boolean;
+  /** Whether there is work that needs the file. */
+  needsFile(): boolean;
 }
 
 /** The most writes in one commit: bounds how long a read waits behind them. */
@@ -53,5 +55,6 @@ export function workQueue(added: () => void): WorkQueue {
     },
 
     isEmpty: () => waiting.length === 0,
+    needsFile: () => waiting.some(({ kind }) => kind !== "close"),
   };
 }
