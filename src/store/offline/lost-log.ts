@@ -89,10 +89,10 @@ export async function acceptLostLog(
   });
 }
 
-/** From here on the store is not opened until the audit trail has its row. */
+/** The store is not opened from here on, until the audit trail has its row. */
 function begin(file: string, begun: BegunAcceptance): void {
   const [path, draft] = [acceptancePath(file), `${acceptancePath(file)}.new`];
-  writeFileSync(draft, acceptanceText(begun), { mode: 0o600, flush: true });
+  writeFileSync(draft, acceptanceText(begun), { mode: 0o644, flush: true }); // the service's user reads what root began
   renameSync(draft, path);
   syncDirectory(dirname(file));
 }

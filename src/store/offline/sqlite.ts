@@ -74,7 +74,7 @@ export async function openSqliteBackup(settings: SqliteSettings): Promise<Tables
   refuseNone(settings.file);
   const file = realPath(settings.file);
   // A backup has no log, and nothing is left beside it.
-  const isLeft = hasLog(file) || existsSync(acceptancePath(file)); // by a service, or by a command
+  const isLeft = hasLog(file) || existsSync(acceptancePath(file)); // a service left it, or a command
   const ready = isLeft ? readyToRead({ file }, backupName) : notHeld(backupName(file), wholeLog);
   try {
     if (!(await isOlder(ready.name))) return await openToRead(ready);

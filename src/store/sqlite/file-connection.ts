@@ -22,7 +22,7 @@ export interface FileOptions {
 export interface FileConnection {
   /** The connection, made if need be. STORE_UNAVAILABLE once it was closed, or if another file has its name. */
   open(): DatabaseSync;
-  /** Of the file of the connection, to read it by other means than SQLite. There is none of a file that is only read, or in memory. */
+  /** A descriptor of the file, to read it by other means than SQLite. There is none of a file that is only read, or in memory. */
   descriptor(): number | undefined;
   query: Query;
   isInTransaction(): boolean;

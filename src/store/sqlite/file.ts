@@ -60,7 +60,7 @@ export interface FileWatch {
   refuseAnother(): void;
   /** Which files the database and those are that SQLite keeps beside it. */
   files(): string;
-  /** Open to read, as long as the watch is. */
+  /** A descriptor of the file to read it by, open as long as the watch is. */
   descriptor: number;
   /** Only after the last connection: SQLite's locks on the file end with it. */
   close(): void;

@@ -105,7 +105,7 @@ describe("a SQLite store", () => {
     const store = await unlocked(await open());
     const record = await addKey(store, { wrapped: randomBytes(500) });
     await store.update(record, { ...record, ...destroyed }, destruction);
-    // Alone with the file, a process removes its log, into which others still write.
+    // A process that is alone with the file removes its log, into which others still write.
     const program = `const { DatabaseSync } = require("node:sqlite");
       const db = new DatabaseSync(${JSON.stringify(file)});
       db.exec("pragma locking_mode = exclusive; begin exclusive");`;

@@ -5,9 +5,9 @@
 import { readFileSync } from "node:fs";
 
 export interface BegunAcceptance {
-  /** Of the damage. */
+  /** The one that was accepted, of the damaged log. */
   digest: string;
-  /** Where database and log are as they were. */
+  /** The copy of the database as it was; that of its log ends in `-wal`. */
   kept: string;
 }
 
