@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: prints what each path costs as a ratio to its limit, both taken in the same run, what grows with the store and the logs,
- * what memory a load takes, what a flood of refusals leaves, what provider calls a day of use makes, and what calls notice of a rotation
+ * what memory a load takes, what a flood of refusals leaves, what the heads file costs, what provider calls a day of use makes, and what calls notice of a rotation
  * and of readers. Timing never fails it. README.md says what the options are and what the figures mean.
  */
 import { parseArgs } from "node:util";
@@ -14,6 +14,7 @@ const parts: Readonly<Record<string, () => Promise<unknown>>> = {
   memory: async () => (await import("./memory/main.ts")).memory(),
   refusals: async () => (await import("./refusals/main.ts")).refusals(),
   cost: async () => (await import("./cost/main.ts")).cost(),
+  heads: async () => (await import("./heads/main.ts")).heads(),
   integrity: async () => (await import("./integrity/main.ts")).integrity(),
   rotation: async () => (await import("./rotation/main.ts")).rotation(),
   readers: async () => (await import("./readers/main.ts")).readers({ isShort: options.short === true }),
