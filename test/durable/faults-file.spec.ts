@@ -95,7 +95,7 @@ describe("the SQLite file of a service", () => {
     const seen = { refusals: 0, losses: 0 };
     for (let round = 0; round < 16; round++) {
       const damaged = { ...store, file: `${store.file}.${round}` };
-      copyFileSync(store.file, damaged.file);
+      for (const end of ["", "-heads", "-heads.1"]) copyFileSync(store.file + end, damaged.file + end);
       const isBefore = round % 2 === 0;
       if (isBefore) damage(damaged.file);
       const service = await startService(properties(damaged)).catch((error) => {
