@@ -24,7 +24,10 @@ export function recordedFolder(): RecordedFolder {
 
   return {
     path,
-    env: () => ({ LD_PRELOAD: library, WRITES_OF: path, WRITES_TO: records }),
+    env() {
+      disk = newDisk(path); // the test itself may have written there since the last cut
+      return { LD_PRELOAD: library, WRITES_OF: path, WRITES_TO: records };
+    },
     cut(random) {
       for (const record of readRecords(records)) disk.apply(record);
       rmSync(records, { force: true });
