@@ -86,7 +86,8 @@ export const settings = {
   // Without a value it depends on the provider, see load.ts.
   "fluo.kms.store": { parse: choice(["memory", "sqlite", "postgres"]) },
   "fluo.kms.sqlite.file": { parse: filePath, standard: "fluo-kms.db" },
-  "fluo.kms.sqlite.max-log": { parse: byteSize, standard: "1GiB" },
+  // Twice what SQLite lets it grow to before it empties it.
+  "fluo.kms.sqlite.max-log": { parse: byteSize(8), standard: "1GiB" },
   "fluo.kms.postgres.url": { parse: postgresUrl },
   "fluo.kms.postgres.max-connections": { parse: wholeNumber(1, 100), standard: "8" },
   // The default depends on the store, see store/heads/heads-place.ts.

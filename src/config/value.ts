@@ -85,11 +85,14 @@ export const issuerName: Parser<string> = (text) => {
 const units: Readonly<Record<string, number>> = { MiB: 2 ** 20, GiB: 2 ** 30 };
 
 /** Reads a size, in bytes. */
-export const byteSize: Parser<number> = (text) => {
-  const [, digits, unit] = /^([1-9][0-9]{0,5})(MiB|GiB)$/.exec(text) ?? [];
-  if (unit !== undefined) return Number(digits) * units[unit]!;
-  throw new Refusal("must be a whole number of MiB or GiB, such as 512MiB or 1GiB");
-};
+export function byteSize(leastMiB: number): Parser<number> {
+  return (text) => {
+    const [, digits, unit] = /^([1-9][0-9]{0,5})(MiB|GiB)$/.exec(text) ?? [];
+    const bytes = unit === undefined ? 0 : Number(digits) * units[unit]!;
+    if (bytes >= leastMiB * units.MiB!) return bytes;
+    throw new Refusal(`must be a whole number of MiB or GiB, such as 512MiB or 1GiB, and at least ${leastMiB}MiB`);
+  };
+}
 
 export const filePath: Parser<string> = (text) => {
   // Other messages show paths: a key pasted where its path is due must not get there.

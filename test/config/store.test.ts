@@ -32,7 +32,7 @@ describe("the store", () => {
 
   it("of SQLite has a size of its log to tell of", () => {
     expect(load(keyFile, "fluo.kms.sqlite.max-log=64MiB").store).toMatchObject({ maxLogBytes: 64 * 2 ** 20 });
-    for (const text of ["0MiB", "1", "1GB", "1.5GiB"]) {
+    for (const text of ["0MiB", "7MiB", "1", "1GB", "1.5GiB"]) {
       expect(() => load(keyFile, `fluo.kms.sqlite.max-log=${text}`)).toThrow(/fluo\.kms\.sqlite\.max-log .*: must be/);
     }
   });

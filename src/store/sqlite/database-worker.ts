@@ -18,12 +18,14 @@ export interface WriterData extends GateParts {
   file: string;
   /** See SqliteSettings. */
   headsFile?: string | undefined;
+  maxLogBytes?: number | undefined;
 }
 
 const port = parentPort!;
 const data = workerData as WriterData;
 const file = realPath(data.file);
-const db = embeddedDatabase({ file, soon: setImmediate, gate: writerGate(data) });
+const { maxLogBytes } = data;
+const db = embeddedDatabase({ file, maxLogBytes, soon: setImmediate, gate: writerGate(data) });
 const locked = lockedSqlStore("sqlite", db);
 let hold: ReadyHold | undefined;
 let unlocked: Store | undefined;

@@ -15,6 +15,8 @@ export interface FileOptions {
   readOnly: boolean;
   /** Run when the file is opened. */
   schema: readonly string[];
+  /** A log that a long read made larger is cut to this size when it is begun anew. */
+  maxLogBytes?: number | undefined;
   /** Gate of another thread that reads the file, if there may be one. */
   gate?: WriterGate | undefined;
 }
@@ -156,12 +158,16 @@ export function statements(open: () => DatabaseSync): Query {
 }
 
 /** A new connection, whose file and log are in order; `ready` is called before it is given out. */
-function connected({ file, readOnly, schema }: FileOptions, ready: (made: DatabaseSync) => void): DatabaseSync {
+function connected(
+  { file, readOnly, schema, maxLogBytes = Number.POSITIVE_INFINITY }: FileOptions,
+  ready: (made: DatabaseSync) => void,
+): DatabaseSync {
   const made = new DatabaseSync(file, { readOnly, timeout: busyMs });
   try {
     // FULL: a commit that was answered survives a loss of power.
     made.exec("pragma secure_delete = on; pragma trusted_schema = off");
     if (!readOnly) made.exec("pragma journal_mode = wal; pragma synchronous = full");
+    if (maxLogBytes < Number.POSITIVE_INFINITY) made.exec(`pragma journal_size_limit = ${maxLogBytes}`);
     if (!readOnly && file !== ":memory:") settleLog(made);
     for (const statement of schema) made.exec(statement);
     ready(made);
