@@ -86,7 +86,7 @@ interface Answer {
 }
 
 /** Rpcs that need their role for all tenants always; others do where their request names no tenant. */
-export const forAllTenants: ReadonlySet<string> = new Set(["validate", "rewrapKeys", "verifyAudit"]);
+export const forAllTenants: ReadonlySet<string> = new Set(["acceptRollback", "validate", "rewrapKeys", "verifyAudit"]);
 
 function questionFrom(options: OptionValues): Question {
   const [given, tenant] = [textOf(options, "rpc"), textOf(options, "tenant")];
