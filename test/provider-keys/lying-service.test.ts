@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import pg from "pg";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, it, type TestContext } from "vitest";
 import { Health, ProviderCondition } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { type Lie, lies } from "../../src/provider/distrust.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
@@ -35,35 +35,74 @@ const foundBy: Record<Lie, "at the next new key" | "at the next new key but one"
   "plaintext-inside": "at the next new key",
 };
 
-it.each([
-  ["zero-key", "it made a data key of zeros"],
-  ["wrong-context", "it opened a wrapped key under another encryption context"],
-] as const)("does not start where the provider lies by %s, and says what it did", async (lie, what) => {
-  const fake = await startAwsKms({ region: "eu-west-1" });
-  onTestFinished(() => fake.close());
-  await fake.fault({ lie });
-  const { code, out, err } = await run([], {
-    env: {
-      ...awsEnvironment,
-      FLUO_KMS_PROVIDER: "aws",
-      FLUO_KMS_STORE: "memory",
-      AWS_KMS_REGION: fake.region,
-      AWS_KMS_ENDPOINT: fake.url,
-      AWS_KMS_MASTER_KEY_ID: fake.createKey().arn,
-      FLUO_KMS_GRPC_PORT: "0",
-      FLUO_KMS_HTTP_PORT: "0",
-    },
+// They wait more than they work: for the next probe, for example.
+describe("of two services on one database", () => {
+  it.concurrent("one probes in an hour, and both see a lie within their time", async ({ expect, onTestFinished }) => {
+    const server = await startPostgres();
+    onTestFinished(() => server.close());
+    const url = await server.createDatabase();
+    const pool = new pg.Pool({ connectionString: url, max: 1, allowExitOnIdle: true });
+    pool.on("error", () => {}); // the server ends with the test
+    const given = { FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: url };
+    const { service: one, later } = await startService(onTestFinished, given);
+    const [fake] = one.fakes;
+    const other = await startProcess(one.env, { preload: [hours], finished: onTestFinished });
+    const probes = () => fake.log.filter(isProbe).length;
+    expect(probes()).toBe(2 * wholeProbe); // each at its start
+    later(hourAtMost);
+    // Each asks for the lease once, and the second one finds that the first has probed.
+    const generation = async () =>
+      (await pool.query("select generation from kms_leases where name like 'probe/%'")).rows[0]?.generation;
+    await expect.poll(generation, { timeout: patience(10_000) }).toBe("2");
+    expect(probes()).toBe(3 * wholeProbe);
+
+    await fake.fault({ lie: "wrong-context" });
+    const isDown = async ({ client }: Pick<ServiceProcess, "client">) =>
+      (await client.status({})).providerKeys[0]!.condition === ProviderCondition.DENIED;
+    const caught = async () => [await isDown(one), await isDown(other)].filter(Boolean).length;
+    later(2 * hourAtMost);
+    await expect.poll(caught, { timeout: patience(10_000) }).toBeGreaterThan(0);
+    later(2 * hourAtMost + othersAtMost);
+    await expect.poll(caught, { timeout: patience(10_000) }).toBe(2);
   });
-  expect([code, err]).toEqual([
-    1,
-    expect.stringContaining(`did not start: the provider is not to be trusted: ${what}: Find out`),
-  ]);
-  expect(out).toMatch(new RegExp(`"lie":"${lie}".*provider aws is denied`));
 });
 
-describe.each(lies)("a service whose provider begins to lie by %s", (lie) => {
-  it(`refuses it ${foundBy[lie]}, names it in Status, metrics and log, and goes on only once a probe passes`, async () => {
-    const { service, later } = await startService();
+it.concurrent.for([
+  ["zero-key", "it made a data key of zeros"],
+  ["wrong-context", "it opened a wrapped key under another encryption context"],
+] as const)(
+  "does not start where the provider lies by %s, and says what it did",
+  async ([lie, what], { expect, onTestFinished }) => {
+    const fake = await startAwsKms({ region: "eu-west-1" });
+    onTestFinished(() => fake.close());
+    await fake.fault({ lie });
+    const { code, out, err } = await run([], {
+      finished: onTestFinished,
+      env: {
+        ...awsEnvironment,
+        FLUO_KMS_PROVIDER: "aws",
+        FLUO_KMS_STORE: "memory",
+        AWS_KMS_REGION: fake.region,
+        AWS_KMS_ENDPOINT: fake.url,
+        AWS_KMS_MASTER_KEY_ID: fake.createKey().arn,
+        FLUO_KMS_GRPC_PORT: "0",
+        FLUO_KMS_HTTP_PORT: "0",
+      },
+    });
+    expect([code, err]).toEqual([
+      1,
+      expect.stringContaining(`did not start: the provider is not to be trusted: ${what}: Find out`),
+    ]);
+    expect(out).toMatch(new RegExp(`"lie":"${lie}".*provider aws is denied`));
+  },
+);
+
+describe.concurrent.each(lies)("a service whose provider begins to lie by %s", (lie) => {
+  it(`refuses it ${foundBy[lie]}, names it in Status, metrics and log, and goes on only once a probe passes`, async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const { service, later } = await startService(onTestFinished);
     const { kms, http, said, log } = service;
     const [fake] = service.fakes;
     await encrypt(kms, "acme");
@@ -104,28 +143,31 @@ describe.each(lies)("a service whose provider begins to lie by %s", (lie) => {
   });
 });
 
-it.each([
+it.concurrent.for([
   ["slow", { latencyMs: 300 }],
   ["throttled", { throttled: 1 }],
   ["answering with 503", { mode: "503" }],
-] as const)("never accuses a provider that is %s when it is probed", async (_what, trouble) => {
-  const { service, later } = await startService();
-  const { kms, http, said } = service;
-  const [fake] = service.fakes;
-  await encrypt(kms, "acme");
-  const before = fake.log.filter(isProbe).length;
-  await fake.fault(trouble);
-  later(hourAtMost);
-  if ("latencyMs" in trouble) await fake.until(() => fake.log.filter(isProbe).length >= before + 7);
-  else await said(/could not be probed|provider aws is unavailable/);
-  const { providerKeys } = await kms.status({});
-  expect(providerKeys[0]!.condition).not.toBe(ProviderCondition.DENIED);
-  await encrypt(kms, "acme");
-  expect(await (await fetch(`${http}/q/metrics`)).text()).not.toMatch(/^kms_provider_lies_total\{[^}]*\} [1-9]/m);
-});
+] as const)(
+  "never accuses a provider that is %s when it is probed",
+  async ([, trouble], { expect, onTestFinished }) => {
+    const { service, later } = await startService(onTestFinished);
+    const { kms, http, said } = service;
+    const [fake] = service.fakes;
+    await encrypt(kms, "acme");
+    const before = fake.log.filter(isProbe).length;
+    await fake.fault(trouble);
+    later(hourAtMost);
+    if ("latencyMs" in trouble) await fake.until(() => fake.log.filter(isProbe).length >= before + 7);
+    else await said(/could not be probed|provider aws is unavailable/);
+    const { providerKeys } = await kms.status({});
+    expect(providerKeys[0]!.condition).not.toBe(ProviderCondition.DENIED);
+    await encrypt(kms, "acme");
+    expect(await (await fetch(`${http}/q/metrics`)).text()).not.toMatch(/^kms_provider_lies_total\{[^}]*\} [1-9]/m);
+  },
+);
 
-it("says in Status which key cannot be probed, and why", async () => {
-  const { service, later } = await startService();
+it.concurrent("says in Status which key cannot be probed, and why", async ({ expect, onTestFinished }) => {
+  const { service, later } = await startService(onTestFinished);
   const [fake] = service.fakes;
   fake.deny(({ context }) => context.key_id?.startsWith("fluo-kms-probe") === true);
   later(hourAtMost);
@@ -135,42 +177,12 @@ it("says in Status which key cannot be probed, and why", async () => {
   expect(seen!.providerKeys[0]!.condition).toBe(ProviderCondition.ANSWERING);
 });
 
-describe("of two services on one database", () => {
-  it("one probes in an hour, and both see a lie within their time", async () => {
-    const server = await startPostgres();
-    onTestFinished(() => server.close());
-    const url = await server.createDatabase();
-    const pool = new pg.Pool({ connectionString: url, max: 1, allowExitOnIdle: true });
-    pool.on("error", () => {}); // the server ends with the test
-    const { service: one, later } = await startService({ FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: url });
-    const [fake] = one.fakes;
-    const other = await startProcess(one.env, { preload: [hours] });
-    const probes = () => fake.log.filter(isProbe).length;
-    expect(probes()).toBe(2 * wholeProbe); // each at its start
-    later(hourAtMost);
-    // Each asks for the lease once, and the second one finds that the first has probed.
-    const generation = async () =>
-      (await pool.query("select generation from kms_leases where name like 'probe/%'")).rows[0]?.generation;
-    await expect.poll(generation, { timeout: patience(10_000) }).toBe("2");
-    expect(probes()).toBe(3 * wholeProbe);
-
-    await fake.fault({ lie: "wrong-context" });
-    const isDown = async ({ client }: Pick<ServiceProcess, "client">) =>
-      (await client.status({})).providerKeys[0]!.condition === ProviderCondition.DENIED;
-    const caught = async () => [await isDown(one), await isDown(other)].filter(Boolean).length;
-    later(2 * hourAtMost);
-    await expect.poll(caught, { timeout: patience(10_000) }).toBeGreaterThan(0);
-    later(2 * hourAtMost + othersAtMost);
-    await expect.poll(caught, { timeout: patience(10_000) }).toBe(2);
-  });
-});
-
-async function startService(given: Record<string, string> = {}) {
+async function startService(onTestFinished: TestContext["onTestFinished"], given: Record<string, string> = {}) {
   const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-lies-")), "hours");
   const later = (count: number) => writeFileSync(file, String(count));
   later(0);
   const env = { FLUO_HOURS: file, ...given };
-  const service = await startOutageService({ env, preload: [hours] });
+  const service = await startOutageService({ env, preload: [hours], finished: onTestFinished });
   onTestFinished(service.close);
   return { service, later };
 }
