@@ -2,7 +2,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
-import { hasCode } from "../../errors.ts";
+import { hasCode, KmsError } from "../../errors.ts";
 import { translated } from "./error-codes.ts";
 
 /**
@@ -18,7 +18,7 @@ export function storedCommits(file: string): number | undefined {
   }
 }
 
-/** The count in the database file alone, which has no more commits than its log. Undefined if it cannot be read without the log. */
+/** The count in the database file alone, which has no more commits than its log. Undefined if it is not to be read without the log. */
 export function commitsWithoutLog(file: string): number | undefined {
   try {
     return commitsIn(`${pathToFileURL(file).href}?immutable=1`);
@@ -35,11 +35,27 @@ function commitsIn(name: string): number | undefined {
       db.exec("pragma trusted_schema = off");
       const schema = db.prepare("select count(*) as present from sqlite_schema where name = 'kms_commits'").get();
       if (Number(schema?.present) === 0) return undefined;
-      return Number(db.prepare("select commits from kms_commits").get()?.commits ?? 0);
+      const row = db.prepare("select * from kms_commits").get();
+      return row === undefined ? 0 : countIn(row);
     } finally {
       db.close();
     }
   } catch (error) {
     throw translated(error);
   }
+}
+
+const sumBytes = 32;
+
+/**
+ * The tables of a file alone may lie elsewhere than its schema says: VACUUM moves them, and a checkpoint that was cut off has written some of
+ * the pages. What is read then is a row of another table.
+ */
+function countIn({ commits, log_heads, audit_heads }: Record<string, unknown>): number {
+  const isCount = [log_heads, audit_heads].every((each) => each instanceof Uint8Array && each.length === sumBytes);
+  if (isCount && Number.isSafeInteger(commits)) return commits as number;
+  throw new KmsError(
+    "DATA_LOSS",
+    "the SQLite file is damaged (no count of commits is where it should be): restore it from a backup",
+  );
 }

@@ -2,12 +2,13 @@ import { existsSync, readdirSync, readFileSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { holdReady } from "../../../src/store/sqlite/ready-log.ts";
+import { holdReady, logProblem } from "../../../src/store/sqlite/ready-log.ts";
+import { commitsWithoutLog } from "../../../src/store/sqlite/stored-commits.ts";
 import { logDigest } from "../../../src/store/sqlite/wal/log-digest.ts";
 import { judgeWal } from "../../../src/store/sqlite/wal/wal-verdict.ts";
 import { crashedStore, type CrashedStore, damageEnd, damageLog, note } from "../../support/crashed-store.ts";
 import { thrownBy } from "../../support/matchers.ts";
-import { edit, framesOf, inFrame } from "../../support/wal-files.ts";
+import { edit, framePart, framesOf, inFrame } from "../../support/wal-files.ts";
 
 let made: CrashedStore;
 beforeAll(async () => {
@@ -51,6 +52,26 @@ describe("a log that is whole", () => {
     expect(seenIn(file)).toMatchObject({ verdict: "in use", isWarning: false });
     first.release();
     first.release(); // nothing
+  });
+});
+
+describe("a log that a kill left while its pages were moved into the database", () => {
+  it("is whole wherever that was, also where they are of a file that was written anew", async () => {
+    const { file } = made.changed((db) => db.exec("pragma wal_checkpoint(truncate); vacuum"));
+    const all = commitsIn(made.copy().file);
+    const log = readFileSync(`${file}-wal`);
+    const pages = new Map<number, Buffer>();
+    for (let frame = 1; frame <= framesOf(file).count; frame += 1) {
+      const page = log.subarray(inFrame(frame, framePart.page), inFrame(frame + 1, 0));
+      pages.set(log.readUInt32BE(inFrame(frame, framePart.pageNumber)), page);
+    }
+    const alone: unknown[] = [];
+    for (const [number, page] of [...pages].sort(([a], [b]) => a - b)) {
+      edit(file, (bytes) => void page.copy(bytes, (number - 1) * page.length));
+      alone.push(commitsWithoutLog(file));
+      expect({ number, problem: logProblem({ file })?.message }).toEqual({ number, problem: undefined });
+    }
+    expect(new Set(alone)).toEqual(new Set([undefined, all]));
   });
 });
 
