@@ -79,15 +79,18 @@ export function openWal(path: string, pageBytes: number | undefined): Wal | unde
 
 function headerOf(bytes: Buffer, pageBytes: number | undefined): WalHeader {
   const word = (at: number) => bytes.readUInt32BE(at);
-  const isMagic = (word(0) & ~1) >>> 0 === magic;
-  const isBigEndian = isMagic ? (word(0) & 1) === 1 : endianness() === "BE";
+  const stored: Sums = [word(24), word(28)];
+  const computedIn = (isBigEndian: boolean) => summed(bytes.subarray(0, 24), isBigEndian, [0, 0]);
+  // A damaged header may name the other order: then it is that of this machine, in which SQLite writes.
+  const orders = [word(0) === magic + 1, endianness() === "BE"] as const;
+  const isBigEndian = isSame(computedIn(orders[0]), stored) ? orders[0] : orders[1];
   return {
     // A damaged header may have any.
     pageBytes: pageBytes ?? Math.min(Math.max(word(8), 512), 65_536),
     isBigEndian,
     salts: [word(16), word(20)],
-    stored: [word(24), word(28)],
-    computed: summed(bytes.subarray(0, 24), isBigEndian, [0, 0]),
+    stored,
+    computed: computedIn(isBigEndian),
   };
 }
 

@@ -141,10 +141,14 @@ describe("a commit that others followed", () => {
 
   it("is lost by a flip in the log's header", () => {
     insertOneByOne(5);
+    const file = folder.copy();
+    const log = `${file}-wal`;
     for (let byte = 0; byte < walHeaderBytes; byte += 1) {
-      const file = folder.copy();
-      flip(`${file}-wal`, byte, byte % 8);
-      expect({ byte, ...judgeWal(file) }).toMatchObject({ byte, kind: "lost", firstDamaged: 1 });
+      for (let bit = 0; bit < 8; bit += 1) {
+        flip(log, byte, bit);
+        expect({ byte, bit, ...judgeWal(file) }).toMatchObject({ byte, bit, kind: "lost", firstDamaged: 1 });
+        flip(log, byte, bit);
+      }
     }
   });
 
