@@ -97,7 +97,7 @@ async function takenPort(): Promise<string> {
 }
 
 /** Lock files, which another process may hold by now, and the heads file. */
-const stays = /^kms\.db(\.lock|\.heads\.lock|-heads|-heads\.1)$/;
+const stays = /^kms\.db(\.lock|\.opening\.lock|\.heads\.lock|-heads|-heads\.1)$/;
 const nothing = { open: [], files: [] };
 
 describe("a start leaves nothing open", () => {

@@ -105,7 +105,7 @@ function commitsIn(file: string): number {
 function leave(root: string, origin: string, left: string): FilledStore {
   const folder = join(root, left.replaceAll(/[ ,]+/g, "-"));
   cpSync(origin, folder, { recursive: true });
-  for (const end of [".lock", "-shm"]) rmSync(join(folder, `kms.db${end}`), { force: true });
+  for (const end of [".lock", ".opening.lock", "-shm"]) rmSync(join(folder, `kms.db${end}`), { force: true });
   return filled(folder, left);
 }
 

@@ -10,7 +10,7 @@ import { schemaVersion, sqlTables, type TableDialect, type Tables } from "./tabl
 import type { SqliteSettings } from "../sqlite/open.ts";
 import { acceptancePath } from "../sqlite/wal/begun-acceptance.ts";
 import { prepareFile, realPath } from "../sqlite/file.ts";
-import type { Hold } from "../sqlite/hold.ts";
+import { type Hold, lockPaths } from "../sqlite/hold.ts";
 import { holdReady, type ReadyFile, type ReadyHold, type SeenLog, unreadLog, wholeLog } from "../sqlite/ready-log.ts";
 
 const dialect: TableDialect = {
@@ -51,8 +51,8 @@ async function withLog(opening: Promise<Tables>, log: SeenLog): Promise<Tables> 
 }
 
 /** A reader that may write nothing in the directory opens the log that a service keeps there, and changes nothing of it. */
-function canHold(path: string): boolean {
-  return refusal(existsSync(`${path}.lock`) ? `${path}.lock` : dirname(path)) === undefined;
+function canHold(file: string): boolean {
+  return lockPaths(file).every((path) => refusal(existsSync(path) ? path : dirname(path)) === undefined);
 }
 
 function heldBy(hold: Hold, db: EmbeddedDatabase): EmbeddedDatabase {

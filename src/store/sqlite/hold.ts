@@ -1,13 +1,15 @@
 /**
  * Which processes have a database open, by a lock of our own: SQLite's say only who reads or writes at this moment. It is on `<database>.lock`,
  * an empty SQLite file with a rollback journal, as Node has no flock. A process that has the database open holds a read transaction on it;
- * one that must be alone holds it exclusively. A lock ends with its process, however that ends.
+ * one that must be alone holds it exclusively. Who is about to do either has its turn first, by `<database>.opening.lock`. A lock ends with its
+ * process, however that ends.
  */
 import { closeSync, fchownSync, openSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { KmsError } from "../../errors.ts";
 import { isBusy, isSqlite, reasonOf } from "./error-codes.ts";
 
+/** It ends, too, once nothing refers to it. */
 export interface Hold {
   /** A second call does nothing. */
   release(): void;
@@ -22,16 +24,30 @@ const aloneMs = 60_000;
  * throws ends the hold. STORE_UNAVAILABLE if another process stays alone with the database.
  */
 export function holdDatabase(file: string, whenAlone: () => void): Hold {
-  const path = `${file}.lock`;
-  makeLockFile(path, file);
-  const lock = new DatabaseSync(path);
+  const turn = takeTurn(file, aloneMs);
+  if (turn === undefined) {
+    throw new KmsError(
+      "STORE_UNAVAILABLE",
+      `another process keeps the SQLite store to itself by ${turnPath(file)}: wait for it, or end it`,
+    );
+  }
   try {
-    if (isAlone(lock)) {
+    return heldInTurn(file, whenAlone);
+  } finally {
+    turn.close();
+  }
+}
+
+/** Whoever holds the lock now shares it, and has found the log in order: nobody is alone with the database but whose turn it is. */
+function heldInTurn(file: string, whenAlone: () => void): Hold {
+  const path = lockPath(file);
+  const lock = openLock(path, file);
+  try {
+    if (isAlone(lock, 0)) {
       whenAlone();
-      // Another process that is alone in between changes nothing that was read, as none but us has the database open until it has.
       lock.exec("rollback");
     }
-    share(lock, path);
+    lock.exec("begin; select count(*) from sqlite_schema");
   } catch (error) {
     lock.close();
     throw lockProblem(error, path);
@@ -45,17 +61,65 @@ export function holdDatabase(file: string, whenAlone: () => void): Hold {
 
 /** Runs `work` while no other process has the database open, nor can open it. STORE_UNAVAILABLE if one has. */
 export async function aloneWith<T>(file: string, work: () => Promise<T>): Promise<T> {
-  const path = `${file}.lock`;
-  makeLockFile(path, file);
-  const lock = new DatabaseSync(path);
+  const turn = takeTurn(file, 0);
+  if (turn === undefined) throw inUse(file);
+  const path = lockPath(file);
   try {
-    if (isAlone(lock)) return await work();
+    const lock = openLock(path, file);
+    try {
+      if (!isAlone(lock, 0)) throw inUse(file);
+      return await work();
+    } catch (error) {
+      throw lockProblem(error, path);
+    } finally {
+      lock.close();
+    }
+  } finally {
+    turn.close();
+  }
+}
+
+function inUse(file: string): KmsError {
+  return new KmsError("STORE_UNAVAILABLE", `the SQLite store ${file} is in use: stop what uses it`);
+}
+
+/**
+ * The turn to look who holds the database, until it is closed; undefined if another keeps it for so many milliseconds. Without turns, who waits for
+ * one that is alone could not tell whether that one went on or found the log damaged.
+ */
+function takeTurn(file: string, withinMs: number): DatabaseSync | undefined {
+  const path = turnPath(file);
+  const turn = openLock(path, file);
+  try {
+    if (isAlone(turn, withinMs)) return turn;
+  } catch (error) {
+    turn.close();
+    throw lockProblem(error, path);
+  }
+  turn.close();
+  return undefined;
+}
+
+function openLock(path: string, database: string): DatabaseSync {
+  makeLockFile(path, database);
+  try {
+    return new DatabaseSync(path);
   } catch (error) {
     throw lockProblem(error, path);
-  } finally {
-    lock.close();
   }
-  throw new KmsError("STORE_UNAVAILABLE", `the SQLite store ${file} is in use: stop what uses it`);
+}
+
+function lockPath(file: string): string {
+  return `${file}.lock`;
+}
+
+function turnPath(file: string): string {
+  return `${file}.opening.lock`;
+}
+
+/** Both lock files. */
+export function lockPaths(file: string): string[] {
+  return [lockPath(file), turnPath(file)];
 }
 
 /** What is wrong with the lock file itself; any other error as it is. */
@@ -65,25 +129,13 @@ function lockProblem(error: unknown, path: string): unknown {
   return new KmsError("STORE_UNAVAILABLE", message, { cause: error });
 }
 
-function isAlone(lock: DatabaseSync): boolean {
+function isAlone(lock: DatabaseSync, withinMs: number): boolean {
   try {
-    lock.exec("pragma busy_timeout = 0; begin exclusive");
+    lock.exec(`pragma busy_timeout = ${withinMs}; begin exclusive`);
     return true;
   } catch (error) {
     if (isBusy(error)) return false;
     throw error;
-  }
-}
-
-function share(lock: DatabaseSync, path: string): void {
-  try {
-    lock.exec(`pragma busy_timeout = ${aloneMs}; begin; select count(*) from sqlite_schema`);
-  } catch (error) {
-    if (!isBusy(error)) throw error;
-    throw new KmsError(
-      "STORE_UNAVAILABLE",
-      `another process keeps the SQLite store to itself by ${path}: wait for it, or end it`,
-    );
   }
 }
 

@@ -103,6 +103,7 @@ describe("a log that lost", () => {
         "kms.db.lock",
         "kms.db.lost-20261128T100000123Z",
         "kms.db.lost-20261128T100000123Z-wal",
+        "kms.db.opening.lock",
         "master.key",
       ].sort(),
     );

@@ -1,11 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chownSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, expect, it, onTestFinished } from "vitest";
-import { aloneWith, type Hold, holdDatabase } from "../../../src/store/sqlite/hold.ts";
+import { aloneWith, type Hold, holdDatabase, lockPaths } from "../../../src/store/sqlite/hold.ts";
 
 let dir: string;
 let file: string;
@@ -15,12 +16,13 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-/** Holds the database in another process, which says whether it was alone. */
-async function holdElsewhere() {
+/** Begins to hold the database in another process, which says whether it was alone. */
+async function beginElsewhere() {
   const hold = new URL("../../../src/store/sqlite/hold.ts", import.meta.url);
   const program = `import { holdDatabase } from ${JSON.stringify(hold.href)};
     let alone = false;
-    holdDatabase(${JSON.stringify(file)}, () => { alone = true; });
+    console.log("begins");
+    globalThis.held = holdDatabase(${JSON.stringify(file)}, () => { alone = true; }); // a lock that is garbage would end
     console.log(alone);
     setInterval(() => {}, 1000);`;
   const child = spawn(process.execPath, ["--input-type=module", "--eval", program], {
@@ -32,17 +34,38 @@ async function holdElsewhere() {
     child.kill("SIGKILL");
     await ended;
   });
-  const line = await Promise.race([
-    once(createInterface({ input: child.stdout }), "line").then(([first]) => first),
-    ended.then(([code]) => Promise.reject(new Error(`the process that holds ended with ${code}`))),
-  ]);
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const line = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`the process that holds ended with ${await ended}`);
+    return value;
+  };
+  expect(await line()).toBe("begins");
   return {
-    wasAlone: line === "true",
+    pid: child.pid!,
+    wasAlone: async () => (await line()) === "true",
     async kill() {
       child.kill("SIGKILL");
       await ended;
     },
   };
+}
+
+async function holdElsewhere() {
+  const { wasAlone, kill } = await beginElsewhere();
+  return { wasAlone: await wasAlone(), kill };
+}
+
+/** Whether a process has a lock of the database open, so that it holds it or waits for it. */
+function hasLock(pid: number): boolean {
+  const open = `/proc/${pid}/fd`;
+  return readdirSync(open).some((descriptor) => {
+    try {
+      return readlinkSync(join(open, descriptor)).endsWith(".lock");
+    } catch {
+      return false; // it was closed meanwhile
+    }
+  });
 }
 
 function hold(): { held: Hold; wasAlone: boolean } {
@@ -99,19 +122,36 @@ it("is kept by work that is alone, and refused to it while another holds", async
   expect(hold().wasAlone).toBe(true);
 });
 
+it.runIf(process.platform === "linux")(
+  "is looked for anew by who waited for one that was alone, and threw",
+  async () => {
+    let other: Awaited<ReturnType<typeof beginElsewhere>> | undefined;
+    const refused = aloneWith(file, async () => {
+      other = await beginElsewhere();
+      while (!hasLock(other.pid)) await delay(1);
+      throw new Error("lost");
+    });
+    await expect(refused).rejects.toThrow("lost");
+    expect(await other!.wasAlone()).toBe(true);
+  },
+);
+
 it("says what to do about a lock file that holds something else", () => {
-  writeFileSync(`${file}.lock`, "no database of SQLite".repeat(100));
-  expect(() => holdDatabase(file, () => {})).toThrow(`remove it while nothing uses the store`);
+  for (const path of lockPaths(file)) {
+    writeFileSync(path, "no database of SQLite".repeat(100));
+    expect(() => holdDatabase(file, () => {})).toThrow(`${path} cannot be used`);
+    rmSync(path);
+  }
 });
 
 it.runIf(process.getuid?.() === 0)("is by a file of the database's owner, where root is first", () => {
   writeFileSync(file, "");
   chownSync(file, 1234, 5678);
   hold().held.release();
-  expect(statSync(`${file}.lock`)).toMatchObject({ uid: 1234, gid: 5678 });
+  for (const path of lockPaths(file)) expect(statSync(path)).toMatchObject({ uid: 1234, gid: 5678 });
 });
 
 it("is by a file that its owner alone reads", () => {
   hold().held.release();
-  expect(statSync(`${file}.lock`).mode & 0o777).toBe(0o600);
+  for (const path of lockPaths(file)) expect(statSync(path).mode & 0o777).toBe(0o600);
 });

@@ -141,7 +141,7 @@ describe("a log that is damaged at its end", () => {
     const names = namesBeside(file);
     expect(seenIn(file)).toMatchObject({ verdict: "undecided", commits: { stored: all - 1, noted: all - 1 } });
     expect(bytes()).toEqual(before);
-    expect(namesBeside(file)).toEqual([...names, "kms.db.lock"].sort());
+    expect(namesBeside(file)).toEqual([...names, "kms.db.lock", "kms.db.opening.lock"].sort());
     expect(commitsIn(file)).toBe(all - 1);
   });
 
