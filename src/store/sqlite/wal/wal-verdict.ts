@@ -39,8 +39,9 @@ function verdictOf(wal: Wal, database: DatabaseFile | undefined): WalVerdict {
   const { lastCommit, firstDamaged, provenCommit, last, lastMarked } = extentOf(wal);
   if (last <= lastCommit) return { kind: "whole" };
   if (firstDamaged <= last && database !== undefined) {
-    const isSettled = [last, lastMarked].some((until) => isInDatabase(wal, until, database));
-    if (isSettled) return { kind: "settled", firstDamaged };
+    // Where SQLite reads every commit mark there is, it writes nothing that is old: what follows is what a crash left of a commit.
+    const isDropped = lastMarked > lastCommit && isInDatabase(wal, lastMarked, database);
+    if (isDropped || isInDatabase(wal, last, database)) return { kind: "settled", firstDamaged };
   }
   if (provenCommit !== undefined) return { kind: "lost", firstDamaged, commit: provenCommit };
   return { kind: "undecided", lastCommit };

@@ -104,6 +104,20 @@ describe("a commit that no other followed", () => {
     }
   });
 
+  it("is undecided, and not set aside, with a page and the end of it lost behind what is in the database", () => {
+    insertOneByOne(20);
+    folder.db.exec("pragma wal_checkpoint(passive)");
+    const old = readFileSync(`${folder.copy()}-wal`);
+    insert(8);
+    const torn = folder.copy();
+    const end = framesOf(torn).commits[0]!;
+    edit(`${torn}-wal`, (bytes) => {
+      for (const frame of [2, end]) old.copy(bytes, inFrame(frame, 0), inFrame(frame, 0), inFrame(frame + 1, 0));
+    });
+    expect(judgeWal(torn)).toEqual({ kind: "undecided", lastCommit: 0 });
+    expect(rowsOf(torn)).toBe(20);
+  });
+
   it("is never lost by sectors that are left out, whatever they held before", () => {
     // An earlier use of the log, so that a commit mark stands in each place where a frame comes.
     insert();
