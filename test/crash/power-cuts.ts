@@ -10,6 +10,8 @@ export interface PowerCuts {
   env(): Record<string, string>;
   /** The service, at whose end the power goes. */
   cutAfter(service: CrashService): CrashService;
+  /** What was written to the folder while no service ran is on the disk. */
+  keep(): void;
   close(): void;
 }
 
@@ -26,6 +28,7 @@ export function powerCuts(random: Random, cut: (unsynced: number) => void): Powe
       });
       return { ...service, ended };
     },
+    keep: folder.keep,
     close: () => folder[Symbol.dispose](),
   };
 }

@@ -56,7 +56,10 @@ export async function openStage(postgres: PostgresServer | undefined, cuts?: Pow
       const service = startCrashService({ env, cwd: dir, days: days + starts * leaseDays, killAt });
       return cuts?.cutAfter(service) ?? service;
     },
-    witness: (days) => witnessDays(settings, [current, other], days),
+    async witness(days) {
+      await witnessDays(settings, [current, other], days);
+      cuts?.keep();
+    },
     arm: () => writeFileSync(armedBy, ""),
     disarm: () => rmSync(armedBy, { force: true }),
     swapProviderKeys() {

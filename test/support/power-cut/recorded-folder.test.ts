@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { whyNotPreloaded } from "../preloaded-library.ts";
@@ -71,6 +71,16 @@ describe.skipIf(why !== undefined)("a power cut", () => {
     );
     folder.cut(() => 0.6); // not the new length, and of three changes of names the first two
     expect(contents()).toEqual({ a: "b", c: "c" });
+  });
+
+  it("keeps what another process wrote meanwhile", () => {
+    run(`opened("a", "w", (file) => { fs.writeSync(file, "1"); fs.fsyncSync(file); }); syncFolder();`);
+    folder.cut(nothing);
+    writeFileSync(join(folder.path, "a"), "22");
+    folder.keep();
+    run(`opened("a", "r+", (file) => fs.writeSync(file, "3"));`);
+    folder.cut(nothing);
+    expect(contents()).toEqual({ a: "22" });
   });
 
   it("leaves links, and goes on from what it left", () => {

@@ -12,6 +12,8 @@ export interface RecordedFolder extends Disposable {
   env(): Record<string, string>;
   /** Leaves in the folder what a power cut leaves. To be called once the process has ended. Gives how many writes were not synced. */
   cut(random: () => number): { unsynced: number };
+  /** What the folder has now is on the disk: something else than that process wrote there, while it did not run. */
+  keep(): void;
 }
 
 /** The folder is empty. Where libraries can be preloaded. */
@@ -38,6 +40,9 @@ export function recordedFolder(): RecordedFolder {
       rmSync(next, { recursive: true });
       disk = newDisk(path);
       return { unsynced };
+    },
+    keep() {
+      disk = newDisk(path);
     },
     [Symbol.dispose]: () => rmSync(own, { recursive: true, force: true }),
   };
