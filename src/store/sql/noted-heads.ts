@@ -124,11 +124,16 @@ async function found<T>(query: Query, all: readonly T[], { text, name }: Lookup<
   return rows;
 }
 
-/** Leaves out rows that are not authentic: they are problems of their own. */
+/**
+ * Leaves out rows that are not authentic, and writers whose newest row is not the one that their head names: they are problems of their own, and
+ * noted they would be a finding that nobody could accept.
+ */
 export async function newestHeads(query: Query, mac: RowMac): Promise<NotedHeads> {
   const writers = await query(
-    `select * from kms_audit_writers where writer_id in (
+    `select * from kms_audit_writers as writers where writer_id in (
        select writer_id from (select writer_id from kms_audit order by id desc limit ${recentRows}) as newest
+     ) and exists (
+       select 1 from kms_audit as its where its.writer_id = writers.writer_id and its.sequence = writers.sequence and its.mac = writers.head
      ) limit ${mostNoted}`,
   );
   const logs = await query(`select * from kms_logs order by changed_at desc limit ${mostNoted}`);

@@ -163,6 +163,23 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     expect(digestIn(again)).not.toBe(digestIn(found));
   });
 
+  it("is begun anew without an audit row that is damaged, so that an accepted finding is no finding again", async () => {
+    await during((store) => store.appendAudit([use()]));
+    await world.sql("update kms_audit set mac = ?1", new Uint8Array(32));
+    const found = await refusal();
+    expect(found.message).toContain("had written row 1, and has another there");
+    const accepting = await world.unlocked();
+    const detail = acceptanceOf({ digest: digestIn(found) }, [await shaOfNewest(world.place.file)]);
+    await accepting.acceptRollback({ ...use(), action: "accept_rollback", detail });
+    await accepting.close();
+    const run = await world.start({ intervalMs: 5 });
+    await addKey(run.store);
+    await expect.poll(async () => (await newestOf(world.place.file)).keys).toHaveLength(1);
+    expect(run.heads.problems()).toEqual([]);
+    await run.end();
+    await during(async () => {});
+  });
+
   it("cannot be written for a while: that is told, refuses nothing, and is made good", async () => {
     const run = await world.start({ intervalMs: 5 });
     await addKey(run.store);
