@@ -23,7 +23,7 @@ export interface HeadsStore {
   /** Has the store say in `standing` since when there is a heads file. No effect if commits are not counted, or if it does so already. */
   noteHeadsFile(since: Date): Promise<void>;
 
-  /** Whether an authentic audit row `restore` or `accept_rollback` accepts the heads file with this SHA-256. It may read the whole trail. */
+  /** Whether an authentic audit row `restore` or `accept_rollback` accepts the heads file with this SHA-256. It reads all rows of no tenant. */
   acceptsHeads(sha256: string): Promise<boolean>;
 
   /**

@@ -159,10 +159,11 @@ function headOfWriter(row: Row): AuditHead {
   return { writerId: String(row.writer_id), sequence: Number(row.sequence), mac: bytes(row.head) };
 }
 
-/** See HeadsStore.acceptsHeads. */
+/** See HeadsStore.acceptsHeads. The rows that accept name no tenant, and an index leads to those. */
 export async function isAccepted(query: Query, mac: RowMac, sha256: string): Promise<boolean> {
   const rows = await query(
-    "select * from kms_audit where action in ('restore', 'accept_rollback') and outcome = 'OK' and detail is not null",
+    `select * from kms_audit
+     where tenant_id = '' and action in ('restore', 'accept_rollback') and outcome = 'OK' and detail is not null`,
   );
   for (const row of rows.filter(({ detail }) => acceptedBy(String(detail)).includes(sha256))) {
     if (await isOfItsChain(query, mac, row)) return true;

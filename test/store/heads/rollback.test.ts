@@ -145,7 +145,12 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     const found = await refusal();
     const sha256 = async (digest: string, files: string[]) => {
       const store = await world.unlocked();
-      await store.acceptRollback({ ...use(), action: "accept_rollback", detail: acceptanceOf({ digest }, files) });
+      await store.acceptRollback({
+        ...use(),
+        tenantId: "",
+        action: "accept_rollback",
+        detail: acceptanceOf({ digest }, files),
+      });
       await store.close();
     };
     const accepted = await shaOfNewest(world.place.file);
@@ -170,7 +175,7 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     expect(found.message).toContain("had written row 1, and has another there");
     const accepting = await world.unlocked();
     const detail = acceptanceOf({ digest: digestIn(found) }, [await shaOfNewest(world.place.file)]);
-    await accepting.acceptRollback({ ...use(), action: "accept_rollback", detail });
+    await accepting.acceptRollback({ ...use(), tenantId: "", action: "accept_rollback", detail });
     await accepting.close();
     const run = await world.start({ intervalMs: 5 });
     await addKey(run.store);

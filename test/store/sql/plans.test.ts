@@ -104,6 +104,7 @@ const calls: [name: string, indexes: string[], call: (store: Store) => Promise<u
   ["a bundle", ["kms_log_entries_primary"], (store) => store.logEntries(log, 0)],
   ["a tenant's handovers", ["kms_log_handovers_primary"], (store) => store.logHandovers("tenant-7")],
   ["a tenant's compromised keys", ["kms_log_compromises_primary"], (store) => store.logCompromises("tenant-7")],
+  ["what accepts a heads file", ["kms_audit_tenant"], (store) => store.acceptsHeads("0")],
   ["a key's audit rows", ["kms_audit_key"], (store) => store.auditEvents({ keyId: "key-28", limit: 10 })],
 ];
 
