@@ -14,7 +14,10 @@ export interface HeadsStore {
    */
   takeHeads(noted: NotedHeads): Promise<{ news: NotedHeads; standing: Standing }>;
 
-  /** How the store stands to `noted`. It reads a row or a few for each member, so `noted` has at most 1,000 of each kind. */
+  /**
+   * How the store stands to `noted`. It reads a row or a few for each member, so `noted` has at most 1,000 of each kind. STORE_UNAVAILABLE
+   * where only a standby answers, as in `takeHeads`.
+   */
   standing(noted: NotedHeads): Promise<Standing>;
 
   /** The store's newest heads, as far as 1,000 of each kind go: what a first heads file notes. */

@@ -29,8 +29,11 @@ export interface PostgresServer {
   kill(): Promise<void>;
   /** Starts again after `stop` or `kill`, on the same port and data. */
   restart(): Promise<void>;
-  /** A copy of all databases as they are now. The server is stopped for it, and when it is put back; whoever is connected connects again. */
-  copied(): Promise<{ putBack(): Promise<void> }>;
+  /**
+   * A copy of all databases as they are now. The server is stopped for it, and when it is put back; whoever is connected connects again. As a
+   * standby it is one that lags behind: it waits for a primary, and can only be read.
+   */
+  copied(): Promise<{ putBack(as?: "standby"): Promise<void> }>;
   /** The URL of a new, empty database. */
   createDatabase(): Promise<string>;
   /** Ends the server, running or not, and removes its directory. */
@@ -142,14 +145,15 @@ async function run(setup: Setup, guard: ChildProcess, password: string, durable:
     },
     async copied() {
       const [data, copy] = ["data", `data.${randomBytes(4).toString("hex")}`].map((name) => join(setup.dir, name));
-      const put = async (from: string, to: string) => {
+      const put = async (from: string, to: string, isStandby = false) => {
         await stop();
         rmSync(to, { recursive: true, force: true });
         if (spawnSync("cp", ["-a", from, to]).status !== 0) throw new Error(`${from} cannot be copied`);
+        if (isStandby) writeFileSync(join(to, "standby.signal"), "");
         await start(port);
       };
       await put(data!, copy!);
-      return { putBack: () => put(copy!, data!) };
+      return { putBack: (as) => put(copy!, data!, as === "standby") };
     },
     async createDatabase() {
       databases += 1;
@@ -260,7 +264,7 @@ function ready(server: ChildProcess): Promise<void> {
     server.stderr!.setEncoding("utf8").on("data", (chunk: string) => {
       // Read on, or the server waits for room in the pipe; but keep only what may be of use.
       err = (err + chunk).slice(-10_000);
-      if (err.includes("database system is ready to accept connections")) resolve();
+      if (/database system is ready to accept (read-only )?connections/.test(err)) resolve();
     });
     server.once("error", reject);
     server.once("close", () => reject(new Error(`the PostgreSQL server ended: ${err}`)));

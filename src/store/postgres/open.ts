@@ -85,17 +85,7 @@ function readingApart(locked: LockedStore, readers: Database): LockedStore {
 
 export function postgresDatabase(url: string, maxConnections: number): Database {
   const instance = randomBytes(8).toString("hex");
-  const config: pg.PoolConfig = {
-    connectionString: url,
-    application_name: "fluo-kms",
-    types,
-    connectionTimeoutMillis: connectMs,
-    statement_timeout: statementMs,
-    query_timeout: statementMs + 1_000,
-    // A process that was stopped in the middle of a transaction must not hold its locks for ever.
-    idle_in_transaction_session_timeout: idleMs,
-    keepAlive: true,
-  };
+  const config = connectionsTo(url);
   const pool = new pg.Pool({ ...config, max: maxConnections, onConnect: durably } as pg.PoolConfig);
   pool.on("error", () => {}); // an idle connection was lost: the next call makes another
   // One that is lost within a transaction, between two statements: the next statement fails. Without a listener the process would end.
@@ -155,12 +145,27 @@ export function postgresDatabase(url: string, maxConnections: number): Database 
     },
     watch: news.watch,
     clock: serverClock,
+    refuseStandby,
     // Commits are not counted: one row for all of them would make replicas wait for each other.
     async close() {
       // A server that has fallen silent acknowledges no goodbye.
       const closed = Promise.allSettled([news.close(), pool.end()]);
       await Promise.race([closed, delay(closeMs, undefined, { ref: false })]);
     },
+  };
+}
+
+function connectionsTo(url: string): pg.PoolConfig {
+  return {
+    connectionString: url,
+    application_name: "fluo-kms",
+    types,
+    connectionTimeoutMillis: connectMs,
+    statement_timeout: statementMs,
+    query_timeout: statementMs + 1_000,
+    // A process that was stopped in the middle of a transaction must not hold its locks for ever.
+    idle_in_transaction_session_timeout: idleMs,
+    keepAlive: true,
   };
 }
 
@@ -216,6 +221,15 @@ function transactionOf(client: pg.PoolClient, instance: string, committed: (() =
 async function serverClock(query: Query): Promise<number> {
   const [row] = await query("select (extract(epoch from clock_timestamp()) * 1000)::bigint as now");
   return Number(row?.now);
+}
+
+/** A failover may lead connections to the standby before it is the primary, and it reads as far as it got. */
+async function refuseStandby(query: Query): Promise<void> {
+  const [standby] = await query("select 1 where pg_is_in_recovery()");
+  if (standby === undefined) return;
+  const message = "the PostgreSQL server is a standby, which may lack what was acknowledged";
+  const advice = "let fluo.kms.postgres.url lead to the server that is written to";
+  throw new KmsError("STORE_UNAVAILABLE", message, { advice });
 }
 
 const numberedTexts = new Map<string, string>();

@@ -1,10 +1,10 @@
 /** The heads of a SQL store: what became durable, and how the store stands to what was noted of it. */
 import type { HeadNotes } from "../head-notes.ts";
-import type { HeadsStore } from "../heads-store.ts";
+import type { HeadsStore, NotedHeads, Standing } from "../heads-store.ts";
 import { type AuditChain, newWriterId } from "./audit.ts";
 import { noteHeadsSince } from "./commits.ts";
 import { isAccepted, newestHeads, standingOf, writtenSince } from "./noted-heads.ts";
-import type { Database } from "./rows/database.ts";
+import type { Database, Query } from "./rows/database.ts";
 import type { RowMac } from "./rows/row-mac.ts";
 
 interface NotedParts {
@@ -15,10 +15,16 @@ interface NotedParts {
 export function sqlHeads(db: Database, mac: RowMac, { chain, notes }: NotedParts): HeadsStore {
   /** Id of the newest audit row that `takeHeads` has seen. */
   let lastSeen = 0;
+
+  async function standingTo(query: Query, noted: NotedHeads): Promise<Standing> {
+    await db.refuseStandby?.(query);
+    return standingOf(query, mac, noted);
+  }
+
   return {
     takeHeads: (noted) =>
       db.read(async (query) => {
-        const standing = await standingOf(query, mac, noted);
+        const standing = await standingTo(query, noted);
         if (db.countCommits === undefined) {
           const { heads, last } = await writtenSince(query, lastSeen);
           lastSeen = last;
@@ -27,7 +33,7 @@ export function sqlHeads(db: Database, mac: RowMac, { chain, notes }: NotedParts
         const { counted, writersCounted } = standing;
         return { news: { ...notes.take(), counted, writersCounted }, standing };
       }),
-    standing: (noted) => db.read((query) => standingOf(query, mac, noted)),
+    standing: (noted) => db.read((query) => standingTo(query, noted)),
     newestHeads: () => db.read((query) => newestHeads(query, mac)),
     async noteHeadsFile(since) {
       if (db.countCommits === undefined) return;

@@ -148,4 +148,30 @@ describe.runIf(postgresAvailable())("the heads file of a replica", () => {
     await run.end();
     await (await world.start()).end();
   });
+
+  it("takes a standby that lags behind for no store that was put back, but for one that is away", async () => {
+    const run = await world.start({ intervalMs: 5 });
+    const goesOn = () =>
+      expect
+        .poll(() =>
+          run.store.appendAudit([use()]).then(
+            () => true,
+            () => false, // its connections ended with the server
+          ),
+        )
+        .toBe(true);
+    await goesOn();
+    const early = await server.copied();
+    await goesOn();
+    await expect.poll(() => Math.max(...written().writers.map(({ sequence }) => sequence))).toBeGreaterThan(1);
+    const newest = await server.copied();
+    await early.putBack("standby");
+    const answer = async () => String(await thrownBy(() => run.heads.accept("0".repeat(64), by)));
+    await expect.poll(answer).toContain("the PostgreSQL server is a standby");
+    expect(run.heads.problems()).toEqual([]);
+    await newest.putBack();
+    await goesOn();
+    await run.end();
+    expect(run.log).toEqual([]);
+  });
 });

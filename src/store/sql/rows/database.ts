@@ -54,6 +54,8 @@ export interface Database {
   watch(listener: (change: KeyChange) => void): () => void;
   /** The clock of the database's server, in milliseconds since 1970. Absent where that is this process's own. */
   clock?(query: Query): Promise<number>;
+  /** STORE_UNAVAILABLE from a server that follows another, and may lack what that one acknowledged. Absent where there is no other. */
+  refuseStandby?(query: Query): Promise<void>;
   /** Has `count` run in every transaction from now on, last, with all its changes. Absent if commits are not counted. */
   countCommits?(count: (query: Query, changes: readonly HeadChange[]) => Promise<void>): void;
   /** Absent if only the database itself can compare its indexes with its tables. */
