@@ -9,7 +9,7 @@ import { type Command, exitCode, jsonOption } from "../command.ts";
 import { configOption } from "../configuration.ts";
 import { type CheckedLogs, checkLogs } from "../check/every-log.ts";
 import { checkSecret, type Problem, problemJson, problemText } from "../check/secret.ts";
-import { rollbackOf } from "../heads/noted.ts";
+import { headsProblem } from "../heads/noted.ts";
 import { type Progress, progressLine } from "../progress.ts";
 import { problemsCounted, printJson, printLine, printTable } from "../print.ts";
 import {
@@ -65,8 +65,8 @@ export const check: Command = {
             problem: (problem) => problems.push(problem),
             progress: (count) => progress.show(`${count} entries of logs looked at`),
           });
-          const rollback = await rollbackOf(tables, key, config);
-          if (rollback !== undefined) problems.push({ ...ofNoKey, kind: "rollback", what: rollback });
+          const ofHeads = await headsProblem(tables, key, config);
+          if (ofHeads !== undefined) problems.push({ ...ofNoKey, ...ofHeads });
           const opened = await openSecrets({ tables, key, providerKeys, problems, progress });
           progress.end();
           const { name, log } = tables;

@@ -1,9 +1,10 @@
 /** Compares heads files with the tables of a store: what a backup lacks, and whether a store was put back. */
 import type { KeyObject } from "node:crypto";
 import type { Config } from "../../config/config.ts";
+import { hasCode } from "../../errors.ts";
 import { nothingNoted } from "../../store/head-notes.ts";
 import { findingOf, lostOf } from "../../store/heads/finding.ts";
-import { readHeads } from "../../store/heads/generations.ts";
+import { type HeadsFile, readHeads } from "../../store/heads/generations.ts";
 import { headsKey } from "../../store/heads/heads-format.ts";
 import { placeOf } from "../../store/heads/heads-place.ts";
 import type { Tables } from "../../store/offline/tables.ts";
@@ -35,17 +36,33 @@ export async function notedElsewhere(
   return { sha256s: [...new Set(found.sha256s)], lost: [...new Set(found.lost)] };
 }
 
-/** The finding that a start of the service would refuse, as text; undefined if it would find nothing. */
-export async function rollbackOf(
+export interface HeadsProblem {
+  kind: "rollback" | "heads";
+  what: string;
+}
+
+/** What would have a start of the service refused; undefined if it would find nothing. */
+export async function headsProblem(
   tables: Tables,
   key: KeyObject,
   config: Pick<Config, "store" | "heads">,
-): Promise<string | undefined> {
+): Promise<HeadsProblem | undefined> {
   const place = placeOf(config.store, config.heads);
   if (place === undefined) return undefined;
-  const file = await readHeads(place.file, headsKey(key)); // before the store, which may go on meanwhile
-  const finding = findingOf(place, file, await tables.standing(key, file.content ?? nothingNoted));
+  let file: HeadsFile;
+  try {
+    file = await readHeads(place.file, headsKey(key)); // before the store, which may go on meanwhile
+  } catch (error) {
+    if (hasCode(error, "STORE_UNAVAILABLE")) return { kind: "rollback", what: error.message };
+    throw error;
+  }
+  const standing = await tables.standing(key, file.content ?? nothingNoted).catch((error) => {
+    if (hasCode(error, "DATA_LOSS")) return undefined;
+    throw error;
+  });
+  if (standing === undefined) return { kind: "heads", what: "the count of commits was altered" };
+  const finding = findingOf(place, file, standing);
   if (finding === undefined) return undefined;
   const isAccepted = finding.sha256 !== undefined && (await tables.acceptsHeads(key, finding.sha256));
-  return isAccepted ? undefined : finding.message;
+  return isAccepted ? undefined : { kind: "rollback", what: finding.message };
 }

@@ -1,6 +1,7 @@
 /** A store that is put back, as an operator meets it: the refused start, what accepts it, and restores on one replica and on three. */
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { directory } from "../../support/config-fixture.ts";
 import { type Place, place, sqlitePlace } from "../../support/cli-store-fixture.ts";
@@ -56,6 +57,29 @@ describe("a SQLite store", { timeout: patience }, () => {
     const next = await refusedStart(where);
     expect(next).toContain("initech");
     expect((await where.run("accept-rollback", digestIn(said))).code).toBe(1);
+  });
+
+  it("whose count of commits is damaged, or whose heads file cannot be read, is checked to the end", async () => {
+    const where = sqlitePlace();
+    const file = (where.settings as { file: string }).file;
+    const first = await serve(where);
+    await key(first, "acme");
+    await first.end();
+    const db = new DatabaseSync(file);
+    db.exec("update kms_keys set created_at = created_at + 1; update kms_commits set commits = commits + 1");
+    db.close();
+    const altered = { kind: "record_altered" };
+    const { code, answer } = await where.json("check");
+    expect({ code, problems: answer.problems }).toMatchObject({
+      code: 1,
+      problems: [altered, { kind: "heads", what: expect.stringContaining("the count of commits") }],
+    });
+    rmSync(`${file}-heads`);
+    mkdirSync(`${file}-heads`);
+    expect((await where.json("check")).answer.problems).toMatchObject([
+      altered,
+      { kind: "rollback", what: expect.stringContaining(`the heads file ${file}-heads cannot be read`) },
+    ]);
   });
 
   it("that is restored is used with its heads file or without, and what the backup lacks is told", async () => {
