@@ -5,6 +5,7 @@
 import type { KeyObject } from "node:crypto";
 import { hasCode, invalidField, KmsError } from "../../errors.ts";
 import type { Attribution, AuditEvent } from "../audit-store.ts";
+import { withDeadline } from "../../runtime/deadline.ts";
 import type { HeadsStore } from "../heads-store.ts";
 import type { Store } from "../store.ts";
 import { acceptanceOf } from "../acceptance.ts";
@@ -21,7 +22,7 @@ export interface Heads {
   remarks(): string[];
   /** Accepts the finding with this digest, with a row in the audit trail. INVALID_ARGUMENT where there is none, or another. */
   accept(digest: string, by: Attribution): Promise<void>;
-  /** Writes what is left. Never rejects. */
+  /** Writes what is left, unless store or disk hang: what is not noted is in the store all the same. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -69,6 +70,9 @@ export async function startHeads({ place, ...parts }: HeadsParts): Promise<Heads
 export function refusal({ code, message }: Finding): KmsError {
   return new KmsError(code, message);
 }
+
+/** How long an end of the service waits for the last write. */
+const closeWithinMs = 2_000;
 
 const nothing = { file: "", since: undefined, writtenAt: undefined, commits: undefined, currentAtMs: 0, failures: 0 };
 
@@ -167,11 +171,13 @@ function keepHeads(kept: KeptHeads, { store, place, clock, changed, log, remark,
     async close() {
       isClosed = true;
       clearTimeout(timer);
-      if (finding === undefined) await inTurn(note);
+      if (finding !== undefined) return;
+      const late = () => new KmsError("STORE_UNAVAILABLE", "the heads file was not written in time");
+      await withDeadline(closeWithinMs, late, () => inTurn(note)).catch((err) => log.error({ err }, err.message));
     },
   };
   timer = setTimeout(look, intervalMs).unref();
-  return { heads, write };
+  return { heads, write: () => inTurn(write) };
 }
 
 /** Writes that failed. Each reason is told once, until the file is written again. */

@@ -1,4 +1,6 @@
+import { spawnSync } from "node:child_process";
 import { cpSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { KmsError } from "../../../src/errors.ts";
 import { acceptanceOf } from "../../../src/store/acceptance.ts";
@@ -200,6 +202,16 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     await expect.poll(() => run.heads.problems()).toEqual([]);
     await run.end();
     expect(JSON.stringify(await newestOf(file))).toContain("initech");
+  });
+
+  it("keeps nobody from ending whose disk hangs", async () => {
+    const run = await world.start();
+    const pipe = `${world.place.file}.new`;
+    expect(spawnSync("mkfifo", [pipe]).status).toBe(0); // it is opened for writing once somebody reads it
+    await addKey(run.store);
+    await run.heads.close();
+    await readFile(pipe);
+    await run.store.close();
   });
 
   it("writes nothing while nothing changes", async () => {
