@@ -8,6 +8,7 @@ import { dirname } from "node:path";
 import { KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
 import { decodeHeads, type HeadsContent } from "./heads-format.ts";
+import type { HeadsPlace } from "./heads-place.ts";
 
 /** A heads file as it is on disk. */
 export interface HeadsFile {
@@ -56,10 +57,15 @@ async function bytesOf(file: string): Promise<Buffer | undefined> {
 }
 
 /** Replaces the older of both files. The new one is on disk when this resolves; after an error it may be there, or not. */
-export async function writeHeads(path: string, generation: number, text: string): Promise<void> {
+export async function writeHeads(
+  { file: path, database }: Pick<HeadsPlace, "file" | "database">,
+  generation: number,
+  text: string,
+): Promise<void> {
   const draft = `${path}.new`;
   const file = await open(draft, "w", ownerOnly);
   try {
+    await chownLike(file, [...generationsOf(path), database]);
     await file.writeFile(text);
     await file.sync();
   } finally {
@@ -69,6 +75,15 @@ export async function writeHeads(path: string, generation: number, text: string)
   await rename(draft, generationsOf(path)[generation % 2]!);
   step("heads.renamed");
   await syncDirectory(dirname(path));
+}
+
+/** A command that root runs must not keep the service from the file: it goes to the owner of the first of `others` that is there. */
+async function chownLike(file: FileHandle, others: readonly (string | undefined)[]): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  for (const other of others) {
+    const owner = other === undefined ? undefined : await stat(other).catch(() => undefined);
+    if (owner !== undefined) return file.chown(owner.uid, owner.gid);
+  }
 }
 
 async function syncDirectory(path: string): Promise<void> {

@@ -47,8 +47,8 @@ export async function sharesFileSystem({ file, database }: HeadsPlace): Promise<
 }
 
 /** Runs `work` while no other process writes the file. STORE_UNAVAILABLE where another does not end. */
-export async function whileAlone<T>({ lock }: HeadsPlace, work: () => Promise<T>): Promise<T> {
-  makeLockFile(lock);
+export async function whileAlone<T>({ lock, database, file }: HeadsPlace, work: () => Promise<T>): Promise<T> {
+  makeLockFile(lock, database ?? file);
   const held = new DatabaseSync(lock);
   try {
     const until = performance.now() + aloneMs;

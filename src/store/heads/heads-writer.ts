@@ -27,7 +27,7 @@ export function headsWriter({ key, place, clock }: HeadsWriterParts): HeadsWrite
 
   async function write(content: HeadsContent): Promise<HeadsContent> {
     signature = undefined;
-    await writeHeads(place.file, content.generation, encodeHeads(content, key));
+    await writeHeads(place, content.generation, encodeHeads(content, key));
     signature = await signatureOf(place.file);
     return content;
   }

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chownSync, cpSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { KmsError } from "../../../src/errors.ts";
@@ -74,6 +74,20 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
       expect(heads.status()).toMatchObject({ since, problem: "" });
       expect(heads.problems()).toEqual([]);
     });
+  });
+
+  it.runIf(process.getuid?.() === 0)("stays the service's where root writes it too", async () => {
+    const { file, lock, database } = world.place;
+    const files = [file, `${file}.1`, lock];
+    await (await world.unlocked()).close();
+    if (database !== undefined) chownSync(database, 1234, 5678);
+    await during((store) => addKey(store));
+    if (database === undefined) {
+      for (const each of files) chownSync(each, 1234, 5678);
+      rmSync(lock);
+    }
+    await during((store) => addKey(store, { tenantId: "globex" }));
+    for (const each of files) expect(statSync(each)).toMatchObject({ uid: 1234, gid: 5678 });
   });
 
   it("finds a store that was put back, names what is gone, and leaves both as they are", async () => {
