@@ -6,7 +6,7 @@ import { syncDirectory } from "./file.ts";
 import { type Hold, holdDatabase } from "./hold.ts";
 import { acceptancePath, begunAcceptance } from "./wal/begun-acceptance.ts";
 import { readNotedCommits } from "./wal/noted-commits.ts";
-import { commitsWithoutLog, storedCommits } from "./stored-commits.ts";
+import { commitsWithoutLog, comparableCommits, storedCommits } from "./stored-commits.ts";
 import { logDigest } from "./wal/log-digest.ts";
 import { judgeWal, type WalVerdict } from "./wal/wal-verdict.ts";
 
@@ -72,7 +72,7 @@ export function logProblem(ready: ReadyFile): KmsError | undefined {
   if (verdict.kind === "lost") return lost(file, verdict);
   if (verdict.kind === "settled") return behind(file, comparedCommits(ready, commitsWithoutLog));
   return (
-    mixed(file) ?? (verdict.kind === "undecided" ? behind(file, comparedCommits(ready, storedCommits)) : undefined)
+    mixed(file) ?? (verdict.kind === "undecided" ? behind(file, comparedCommits(ready, comparableCommits)) : undefined)
   );
 }
 
@@ -109,7 +109,7 @@ function settled(ready: ReadyFile, { firstDamaged }: Extract<WalVerdict, { kind:
 }
 
 function undecided(ready: ReadyFile, { lastCommit }: Extract<WalVerdict, { kind: "undecided" }>): SeenLog {
-  const commits = comparedCommits(ready, storedCommits);
+  const commits = comparedCommits(ready, comparableCommits);
   refuse(behind(ready.file, commits));
   const tail = `what follows frame ${lastCommit} is no whole commit, as a crash leaves it, and is not read`;
   const because =

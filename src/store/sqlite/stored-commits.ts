@@ -10,33 +10,47 @@ import { translated } from "./error-codes.ts";
  * shared memory alone. The count is not authenticated. DATA_LOSS if the database cannot be read.
  */
 export function storedCommits(file: string): number | undefined {
-  const hadSharedMemory = existsSync(`${file}-shm`);
-  try {
-    return commitsIn(file);
-  } finally {
-    if (!hadSharedMemory) rmSync(`${file}-shm`, { force: true });
-  }
+  return leavingNothing(file, () => reading(file, commitsIn));
+}
+
+/**
+ * The count that is compared with what was noted: that of `storedCommits`, but undefined for a store that nothing was written to. A restore that
+ * was killed leaves such a one beside the heads file of the store before.
+ */
+export function comparableCommits(file: string): number | undefined {
+  return leavingNothing(file, () => reading(file, (db) => (isUnused(db) ? undefined : commitsIn(db))));
 }
 
 /** The count in the database file alone, which has no more commits than its log. Undefined if it is not to be read without the log. */
 export function commitsWithoutLog(file: string): number | undefined {
   try {
-    return commitsIn(`${pathToFileURL(file).href}?immutable=1`);
+    return reading(`${pathToFileURL(file).href}?immutable=1`, commitsIn);
   } catch (error) {
     if (hasCode(error, "DATA_LOSS", "STORE_UNAVAILABLE")) return undefined;
     throw error;
   }
 }
 
-function commitsIn(name: string): number | undefined {
+function commitsIn(db: DatabaseSync): number | undefined {
+  if (!hasTable(db, "kms_commits")) return undefined;
+  const row = db.prepare("select * from kms_commits").get();
+  return row === undefined ? 0 : countIn(row);
+}
+
+function isUnused(db: DatabaseSync): boolean {
+  return !hasTable(db, "kms_store") || db.prepare("select 1 from kms_store").get() === undefined;
+}
+
+function hasTable(db: DatabaseSync, name: string): boolean {
+  return db.prepare("select 1 from sqlite_schema where name = ?").get(name) !== undefined;
+}
+
+function reading<T>(name: string, read: (db: DatabaseSync) => T): T {
   try {
     const db = new DatabaseSync(name, { readOnly: true });
     try {
       db.exec("pragma trusted_schema = off");
-      const schema = db.prepare("select count(*) as present from sqlite_schema where name = 'kms_commits'").get();
-      if (Number(schema?.present) === 0) return undefined;
-      const row = db.prepare("select * from kms_commits").get();
-      return row === undefined ? 0 : countIn(row);
+      return read(db);
     } finally {
       db.close();
     }
@@ -58,4 +72,14 @@ function countIn({ commits, log_heads, audit_heads }: Record<string, unknown>): 
     "DATA_LOSS",
     "the SQLite file is damaged (no count of commits is where it should be): restore it from a backup",
   );
+}
+
+/** No shared memory beside a database that had none. */
+function leavingNothing<T>(file: string, work: () => T): T {
+  const hadSharedMemory = existsSync(`${file}-shm`);
+  try {
+    return work();
+  } finally {
+    if (!hadSharedMemory) rmSync(`${file}-shm`, { force: true });
+  }
 }

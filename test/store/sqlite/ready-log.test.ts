@@ -178,6 +178,24 @@ describe("a log that is damaged at its end", () => {
     note(file, 1_000);
     expect(seenIn(file).commits).toBeUndefined();
   });
+
+  it("is compared with no count in a store that nothing was written to, as a restore that was killed leaves it", () => {
+    const unused = "delete from kms_store; delete from kms_commits";
+    const { file } = made.changed((db) => {
+      db.exec(`${unused}; pragma wal_checkpoint(truncate)`);
+      db.exec("create table one (id integer) strict; insert into one values (1)");
+    });
+    damageEnd(file);
+    note(file, 1_000);
+    expect(seenIn(file)).toMatchObject({ verdict: "undecided" });
+    const robbed = made.changed((db) => {
+      db.exec("delete from kms_commits; pragma wal_checkpoint(truncate)");
+      db.exec("create table one (id integer) strict; insert into one values (1)");
+    }).file;
+    damageEnd(robbed);
+    note(robbed, 1_000);
+    expect(() => seenIn(robbed)).toThrow("0 commits can be read, and 1000 were durable");
+  });
 });
 
 describe("a log that is damaged and holds nothing that the database does not", () => {
