@@ -12,7 +12,7 @@ export interface Finding {
   lost: readonly string[];
   /**
    * SHA-256 over the heads file and over how the store stands to it, lower-case hex: it accepts this finding and no other. What other replicas
-   * change, which go on meanwhile, is not in it.
+   * change, which go on meanwhile, is not in it, but for the number of audit writers where there is no file.
    */
   digest: string;
   /** The heads file's. */
