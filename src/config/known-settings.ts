@@ -86,7 +86,7 @@ export const settings = {
   // Without a value it depends on the provider, see load.ts.
   "fluo.kms.store": { parse: choice(["memory", "sqlite", "postgres"]) },
   "fluo.kms.sqlite.file": { parse: filePath, standard: "fluo-kms.db" },
-  // Twice what SQLite lets it grow to before it empties it.
+  // What is kept of one that grew: with less, somebody would be told of that.
   "fluo.kms.sqlite.max-log": { parse: byteSize(8), standard: "1GiB" },
   "fluo.kms.postgres.url": { parse: postgresUrl },
   "fluo.kms.postgres.max-connections": { parse: wholeNumber(1, 100), standard: "8" },

@@ -18,14 +18,12 @@ export interface WriterData extends GateParts {
   file: string;
   /** See SqliteSettings. */
   headsFile?: string | undefined;
-  maxLogBytes?: number | undefined;
 }
 
 const port = parentPort!;
 const data = workerData as WriterData;
 const file = realPath(data.file);
-const { maxLogBytes } = data;
-const db = embeddedDatabase({ file, maxLogBytes, soon: setImmediate, gate: writerGate(data) });
+const db = embeddedDatabase({ file, soon: setImmediate, gate: writerGate(data) });
 const locked = lockedSqlStore("sqlite", db);
 let hold: ReadyHold | undefined;
 let unlocked: Store | undefined;

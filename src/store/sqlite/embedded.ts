@@ -29,8 +29,6 @@ export interface EmbeddedOptions {
   readOnly?: boolean;
   /** Run when the file is opened. */
   schema?: readonly string[];
-  /** See FileOptions. */
-  maxLogBytes?: number | undefined;
   /** When waiting writes are committed: later collects more, sooner answers faster. */
   soon: (work: () => void) => void;
   /** Gate of another thread that reads the file, if there may be one. */
@@ -46,10 +44,10 @@ export interface EmbeddedDatabase extends Database {
 }
 
 export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
-  const { file, readOnly = false, schema = [], maxLogBytes, soon, gate } = options;
+  const { file, readOnly = false, schema = [], soon, gate } = options;
   const erasure = createErasure();
   const failures = createFailures();
-  const connection = fileConnection({ file, readOnly, schema, maxLogBytes, gate }, (opened) => {
+  const connection = fileConnection({ file, readOnly, schema, gate }, (opened) => {
     if (!readOnly) erasure.noticeMark(opened);
   });
   let isRunning = false;

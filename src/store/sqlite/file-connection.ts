@@ -15,8 +15,6 @@ export interface FileOptions {
   readOnly: boolean;
   /** Run when the file is opened. */
   schema: readonly string[];
-  /** A log that a long read made larger is cut to this size when it is begun anew. */
-  maxLogBytes?: number | undefined;
   /** Gate of another thread that reads the file, if there may be one. */
   gate?: WriterGate | undefined;
 }
@@ -48,6 +46,8 @@ export const busyMs = 2_000;
 export const pollMs = 50;
 /** How long a statement of the reading thread may take, with some to spare. */
 export const pageMs = 200;
+/** What is kept of a log that grew, once nobody reads it and it begins anew. One that is emptied in time has half of it. */
+export const keptLogBytes = 8 * 2 ** 20;
 
 /** `opened` is called with each connection, before anything else uses it. */
 export function fileConnection(options: FileOptions, opened: (connection: DatabaseSync) => void): FileConnection {
@@ -158,16 +158,14 @@ export function statements(open: () => DatabaseSync): Query {
 }
 
 /** A new connection, whose file and log are in order; `ready` is called before it is given out. */
-function connected(
-  { file, readOnly, schema, maxLogBytes = Number.POSITIVE_INFINITY }: FileOptions,
-  ready: (made: DatabaseSync) => void,
-): DatabaseSync {
+function connected({ file, readOnly, schema }: FileOptions, ready: (made: DatabaseSync) => void): DatabaseSync {
   const made = new DatabaseSync(file, { readOnly, timeout: busyMs });
   try {
     // FULL: a commit that was answered survives a loss of power.
     made.exec("pragma secure_delete = on; pragma trusted_schema = off");
-    if (!readOnly) made.exec("pragma journal_mode = wal; pragma synchronous = full");
-    if (maxLogBytes < Number.POSITIVE_INFINITY) made.exec(`pragma journal_size_limit = ${maxLogBytes}`);
+    if (!readOnly) {
+      made.exec(`pragma journal_mode = wal; pragma synchronous = full; pragma journal_size_limit = ${keptLogBytes}`);
+    }
     if (!readOnly && file !== ":memory:") settleLog(made);
     for (const statement of schema) made.exec(statement);
     ready(made);

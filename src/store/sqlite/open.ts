@@ -20,8 +20,8 @@ export interface SqliteSettings {
   file: string;
   /** Absolute. Where the commits of the store are noted, if not beside it. */
   headsFile?: string | undefined;
-  /** Size of its write-ahead log past which somebody is told, and to which it is cut when it is begun anew. */
-  maxLogBytes?: number | undefined;
+  /** Size of its write-ahead log past which somebody is told. */
+  maxLogBytes?: number;
 }
 
 /** What runs in the thread, of a store in this one: all that promise something but what open.ts does itself. */
@@ -95,7 +95,7 @@ export async function openSqlite({
   headsFile,
   maxLogBytes = Number.POSITIVE_INFINITY,
 }: SqliteSettings): Promise<LockedStore> {
-  const { writer, readBy, close } = threadsOf({ file, headsFile, maxLogBytes });
+  const { writer, readBy, close } = threadsOf({ file, headsFile });
   let log: SeenLog;
   try {
     log = (await writer.call("open", [])) as SeenLog;
@@ -134,11 +134,11 @@ function forwarded<T>(list: MethodList<T>, call: Thread["call"]): Pick<T, Forwar
 const maxTries = 3;
 
 /** The thread that writes; and the one that reads, which starts with the first long read. */
-function threadsOf({ file, headsFile, maxLogBytes }: Omit<SqliteSettings, "name">) {
+function threadsOf({ file, headsFile }: Pick<SqliteSettings, "file" | "headsFile">) {
   const memory = gateMemory();
   const { port1, port2 } = new MessageChannel();
   const writer = startThread(new URL("./database-worker.ts", import.meta.url), {
-    workerData: { file, headsFile, maxLogBytes, memory, port: port1 } satisfies WriterData,
+    workerData: { file, headsFile, memory, port: port1 } satisfies WriterData,
     transferList: [port1],
   });
   let reader: Thread | undefined;
