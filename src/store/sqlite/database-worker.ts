@@ -3,12 +3,14 @@
  * that open.ts sends, and answers each when it is durable.
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { hasCode, KmsError } from "../../errors.ts";
 import { embeddedDatabase, sqliteDialect } from "./embedded.ts";
 import { migrate } from "../sql/rows/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import { prepareFile, realPath } from "./file.ts";
 import { type GateParts, writerGate } from "./reader-gate.ts";
 import { holdReady, type ReadyHold } from "./ready-log.ts";
+import { judgeWal } from "./wal/wal-verdict.ts";
 import { type Answer, answerCalls, type Call } from "./store-thread.ts";
 import type { LockedStore, Store } from "../store.ts";
 
@@ -23,16 +25,35 @@ export interface WriterData extends GateParts {
 const port = parentPort!;
 const data = workerData as WriterData;
 const file = realPath(data.file);
-const db = embeddedDatabase({ file, soon: setImmediate, gate: writerGate(data) });
+const ready = { file, headsFile: data.headsFile };
+const db = embeddedDatabase({ file, soon: setImmediate, gate: writerGate(data), reopens });
 const locked = lockedSqlStore("sqlite", db);
 let hold: ReadyHold | undefined;
 let unlocked: Store | undefined;
+
+/**
+ * Looks at the log again. Where it is not whole, what is done about it is what a start would do, which takes that no other process has the
+ * database open. What a start would refuse is no loss of the record that is asked for: it is the next start that says more.
+ */
+function reopens(): void {
+  if (hold !== undefined && judgeWal(file).kind === "whole") return;
+  hold?.release();
+  hold = undefined; // until the log is in order
+  try {
+    hold = holdReady(ready);
+  } catch (cause) {
+    if (!hasCode(cause, "DATA_LOSS", "ROLLBACK_SUSPECTED")) throw cause;
+    const message =
+      "the SQLite file is not opened again after an error, as its write-ahead log is damaged: restart the service, which says what to do";
+    throw new KmsError("STORE_UNAVAILABLE", message, { cause });
+  }
+}
 
 /** What may be called, by name. */
 async function run({ method, args }: Pick<Call, "method" | "args">): Promise<unknown> {
   if (method === "open") {
     prepareFile(file);
-    hold = holdReady({ file, headsFile: data.headsFile });
+    hold = holdReady(ready);
     await db.write((tx) => migrate(tx, sqliteDialect));
     return hold.log;
   }

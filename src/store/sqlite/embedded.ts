@@ -33,6 +33,8 @@ export interface EmbeddedOptions {
   soon: (work: () => void) => void;
   /** Gate of another thread that reads the file, if there may be one. */
   gate?: WriterGate;
+  /** Run before the file is opened again, after an error. */
+  reopens?: () => void;
 }
 
 export interface EmbeddedDatabase extends Database {
@@ -44,10 +46,10 @@ export interface EmbeddedDatabase extends Database {
 }
 
 export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
-  const { file, readOnly = false, schema = [], soon, gate } = options;
+  const { file, readOnly = false, schema = [], soon, gate, reopens } = options;
   const erasure = createErasure();
   const failures = createFailures();
-  const connection = fileConnection({ file, readOnly, schema, gate }, (opened) => {
+  const connection = fileConnection({ file, readOnly, schema, gate, reopens }, (opened) => {
     if (!readOnly) erasure.noticeMark(opened);
   });
   let isRunning = false;

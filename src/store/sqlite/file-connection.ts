@@ -17,6 +17,8 @@ export interface FileOptions {
   schema: readonly string[];
   /** Gate of another thread that reads the file, if there may be one. */
   gate?: WriterGate | undefined;
+  /** Run before the file is opened again: a connection that was given up leaves its log without an owner, as a crash does. */
+  reopens?: (() => void) | undefined;
 }
 
 export interface FileConnection {
@@ -51,7 +53,7 @@ export const keptLogBytes = 8 * 2 ** 20;
 
 /** `opened` is called with each connection, before anything else uses it. */
 export function fileConnection(options: FileOptions, opened: (connection: DatabaseSync) => void): FileConnection {
-  const { file, readOnly, gate } = options;
+  const { file, readOnly, gate, reopens } = options;
   const inMemory = file === ":memory:";
   let connection: DatabaseSync | undefined;
   let query = statements(open);
@@ -67,6 +69,7 @@ export function fileConnection(options: FileOptions, opened: (connection: Databa
     if (connection === undefined) {
       watch?.refuseAnother(); // SQLite would make one
       if (gate?.isEmpty(busyMs) === false) throw new KmsError("STORE_UNAVAILABLE", "a read keeps the SQLite file open");
+      if (watch !== undefined) reopens?.();
       connection = connected(options, (made) => {
         opened(made);
         seenVersion ??= dataVersion(made); // before anything is read that another may change

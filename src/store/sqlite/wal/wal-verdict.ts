@@ -4,6 +4,7 @@
  * pages over newer ones.
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { KmsError } from "../../../errors.ts";
 import { type Frame, openWal, type Wal } from "./wal-frames.ts";
 
 export type WalVerdict =
@@ -19,8 +20,18 @@ export type WalVerdict =
    */
   | { kind: "undecided"; lastCommit: number };
 
-/** Reads the log of a database that no process has open. Nothing is changed. */
+/** Reads the log of a database that no process has open. Nothing is changed. STORE_UNAVAILABLE where it cannot be read. */
 export function judgeWal(file: string): WalVerdict {
+  try {
+    return judged(file);
+  } catch (cause) {
+    const { syscall, code } = cause as NodeJS.ErrnoException;
+    if (syscall === undefined) throw cause;
+    throw new KmsError("STORE_UNAVAILABLE", `${file} and its write-ahead log cannot be read (${code})`, { cause });
+  }
+}
+
+function judged(file: string): WalVerdict {
   const database = openDatabaseFile(file);
   try {
     const wal = openWal(`${file}-wal`, database?.pageBytes);
