@@ -41,7 +41,7 @@ export interface HealthParts {
   breakers?: () => readonly { name: string; state: string }[];
   /** Provider keys that are for some tenants alone. */
   tenantProviderKeys?: () => readonly TenantKeySeen[];
-  store: Pick<Store, "name" | "counts">;
+  store: Pick<Store, "name" | "counts" | "auditHead">;
   /** Why uses of keys cannot be audited, if they cannot. */
   auditProblem?: () => string | undefined;
   /** What other parts know to be wrong, without asking the store. A part that learns of more raises the alarm. */
@@ -115,13 +115,20 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
 
   async function lookAtStore(): Promise<HealthReport> {
     lookedAtMs = performance.now();
-    const [counts, found] = await Promise.allSettled([inTime(store.counts()), inTime(remarks())]);
+    const [counts, head, found] = await Promise.allSettled([
+      inTime(store.counts()),
+      // Counts are a long read, whose connection may answer while that of calls does not.
+      inTime(store.auditHead()),
+      inTime(remarks()),
+    ]);
     if (found.status === "fulfilled") remarked = found.value;
-    if (counts.status === "fulfilled") sight = { counts: counts.value, problem: undefined };
-    else if (hasCode(counts.reason, "DATA_LOSS")) {
-      sight = { counts: sight.counts, problem: undefined };
-      noteLoss(counts.reason.message);
-    } else sight = { counts: sight.counts, problem: `does not answer: ${wordsOf(counts.reason)}` };
+    const reasons = [counts, head].flatMap((each) => (each.status === "rejected" ? [each.reason] : []));
+    for (const loss of reasons.filter((reason) => hasCode(reason, "DATA_LOSS"))) noteLoss(loss.message);
+    const failure = reasons.find((reason) => !hasCode(reason, "DATA_LOSS"));
+    sight = {
+      counts: counts.status === "fulfilled" ? counts.value : sight.counts,
+      problem: failure === undefined ? undefined : `does not answer: ${wordsOf(failure)}`,
+    };
     return publish();
   }
 
