@@ -119,10 +119,11 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
     refusals.set(tenantId, refusal); // before the look: what is forgotten meanwhile stays forgotten
     const present = await store.active(tenantId, purpose);
     if (present !== undefined) return known(present);
-    const versions = await store.list(tenantId, purpose);
-    const born = versions.find(({ state }) => state === "ACTIVE"); // by another replica, between the two looks
-    if (born !== undefined) return known(born);
-    if (versions.length > 0) {
+    // A list is a long read: a first key would wait for the pages of others.
+    if ((await store.lastVersion(tenantId, purpose)) > 0) {
+      const versions = await store.list(tenantId, purpose);
+      const born = versions.find(({ state }) => state === "ACTIVE"); // by another replica, between the two looks
+      if (born !== undefined) return known(born);
       refusal.until = now() + refusalMs;
       throw noActive(tenantId, purpose);
     }

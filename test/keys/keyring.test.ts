@@ -10,6 +10,7 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { resilient } from "../../src/provider/resilience.ts";
+import { type LongRead, longReads } from "../../src/store/long-reads.ts";
 import type { Store } from "../../src/store/store.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { thrownBy } from "../support/matchers.ts";
@@ -92,6 +93,19 @@ describe("a tenant's first call", () => {
     expect((await store.counts()).byPurpose.data).toEqual({ ACTIVE: 1_000 });
   });
 
+  it("and every later one wait for no long read, which may wait for those of others", async () => {
+    const { store, calls } = countingStore(memoryStore());
+    const provider = localProvider(randomMasterKey());
+    const first = setUp({ store, provider }).keyring;
+    const { keyId } = await first.activeDataKey("acme");
+    await first.activeSigningKey("acme");
+    const another = setUp({ store, provider }).keyring;
+    await another.activeSigningKey("acme");
+    await another.dataKey("acme", keyId);
+    expect(calls).toContain("activate");
+    expect(calls.filter((call) => longReads.includes(call as LongRead))).toEqual([]);
+  });
+
   it("uses the key that another replica made while it looked for one", async () => {
     const store = memoryStore();
     const provider = localProvider(randomMasterKey());
@@ -157,13 +171,13 @@ describe("a tenant whose keys are all out of use", () => {
   it("is refused without another look for a second", async () => {
     const { time, storeCalls, refuse } = await refused();
     await refuse();
-    expect(storeCalls).toEqual(["active", "list"]);
+    expect(storeCalls).toEqual(["active", "lastVersion", "list"]);
     time.ms += 999;
     await refuse();
-    expect(storeCalls).toHaveLength(2);
+    expect(storeCalls).toHaveLength(3);
     time.ms += 1;
     await refuse();
-    expect(storeCalls).toHaveLength(4);
+    expect(storeCalls).toHaveLength(6);
   });
 
   it("is refused no more once one is enabled or made", async () => {
@@ -205,7 +219,7 @@ describe("a tenant whose keys are all out of use", () => {
   it("is looked at each time while a record is damaged", async () => {
     const honest = memoryStore();
     let looks = 0;
-    let damaged = true;
+    let damaged = false;
     const store: Store = {
       ...honest,
       list(...given) {
@@ -214,12 +228,15 @@ describe("a tenant whose keys are all out of use", () => {
       },
     };
     const { keyring } = setUp({ store });
+    await keyring.activeDataKey("acme");
+    keyring.invalidate("acme", await moveTo(honest, "DISABLED"));
+    damaged = true;
     for (const _ of [1, 2]) {
       expect(await thrownBy(() => keyring.activeDataKey("acme"))).toBeKmsError("DATA_LOSS");
     }
     expect(looks).toBe(2);
     damaged = false;
-    expect((await keyring.activeDataKey("acme")).keyId).toMatch(/^[0-9a-f]{32}$/);
+    expect(await thrownBy(() => keyring.activeDataKey("acme"))).toBeKmsError("KEY_UNUSABLE");
   });
 });
 
