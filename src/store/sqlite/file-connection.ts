@@ -111,6 +111,8 @@ export function fileConnection(options: FileOptions, opened: (connection: Databa
         watch?.refuseAnother();
         // Nothing is lost yet: this connection has the log open, moves it into the database, and the next one has a new log.
         if (connection !== undefined && watch !== undefined && watch.files() !== files) {
+          gate?.shut();
+          gate?.isEmpty(pageMs); // it would be taken for another process that keeps the log
           settleLog(connection);
           giveUp();
         } else if (connection !== undefined && files !== undefined) gate?.admit(files);

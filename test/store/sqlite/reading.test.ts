@@ -159,6 +159,14 @@ it("is ended where it keeps a destroyed key from being erased, and admitted behi
   expect(gate.admit).toHaveBeenCalled();
 });
 
+it("is ended, and not taken for another process, where a log that lost its name is emptied", async () => {
+  const { file, db, gate } = await besideReader();
+  for (const end of ["-wal", "-shm"]) renameSync(file + end, `${file}.gone${end}`);
+  await db.write(({ query }) => query("insert into t values (?1)", randomBytes(9)));
+  expect(gate.shut).toHaveBeenCalled();
+  expect(await db.read((query) => query("select count(*) as count from t"))).toEqual([{ count: 1 }]);
+});
+
 it("is left in peace for a while where it is another process that keeps a destroyed key from being erased", async () => {
   const { file, db, gate, secret, inFiles } = await besideReader();
   const backup = new DatabaseSync(file, { readOnly: true });
