@@ -71,7 +71,7 @@ export interface TenantKeySeen {
 /** What the last look at the store saw. */
 interface Sight {
   counts: KeyCounts;
-  problem: string | undefined;
+  problem: Problem | undefined;
 }
 
 export interface Problem {
@@ -105,7 +105,8 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
   const listeners = new Set<() => void>();
   let lastLossMs = 0;
   let draining = false;
-  let sight: Sight = { counts: noCounts, problem: "has not been looked at yet" };
+  const unseen = `The store ${store.name} has not been looked at yet.`;
+  let sight: Sight = { counts: noCounts, problem: { status: "down", notice: unseen } };
   let report: HealthReport = { status: "down", latencyMs: 0, counts: noCounts, notices };
   let timer: NodeJS.Timeout | undefined;
   let lookedAtMs = 0;
@@ -117,19 +118,24 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
     lookedAtMs = performance.now();
     const [counts, head, found] = await Promise.allSettled([
       inTime(store.counts()),
-      // Counts are a long read, whose connection may answer while that of calls does not.
       inTime(store.auditHead()),
       inTime(remarks()),
     ]);
     if (found.status === "fulfilled") remarked = found.value;
-    const reasons = [counts, head].flatMap((each) => (each.status === "rejected" ? [each.reason] : []));
-    for (const loss of reasons.filter((reason) => hasCode(reason, "DATA_LOSS"))) noteLoss(loss.message);
-    const failure = reasons.find((reason) => !hasCode(reason, "DATA_LOSS"));
+    const [countsFailure, headFailure] = [counts, head].map(failureOf);
     sight = {
       counts: counts.status === "fulfilled" ? counts.value : sight.counts,
-      problem: failure === undefined ? undefined : `does not answer: ${wordsOf(failure)}`,
+      problem: storeProblem(store.name, headFailure, countsFailure),
     };
     return publish();
+  }
+
+  /** Damage is remembered, and is no failure of the store. */
+  function failureOf(look: PromiseSettledResult<unknown>): unknown {
+    if (look.status === "fulfilled") return undefined;
+    if (!hasCode(look.reason, "DATA_LOSS")) return look.reason;
+    noteLoss(look.reason.message);
+    return undefined;
   }
 
   function problems(): Problem[] {
@@ -138,8 +144,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
       if (state !== "closed")
         found.push({ status: "degraded", notice: `Calls to ${name} are paused: it does not answer.` });
     }
-    if (sight.problem !== undefined)
-      found.push({ status: "down", notice: `The store ${store.name} ${sight.problem}.` });
+    if (sight.problem !== undefined) found.push(sight.problem);
     return found;
   }
 
@@ -225,6 +230,19 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
       clearTimeout(timer);
     },
   };
+}
+
+/**
+ * Calls use connections of one kind, and long reads, as the counts are, those of another (store/long-reads.ts): while these alone are held, keys
+ * are used and made.
+ */
+function storeProblem(name: string, ofCalls: unknown, ofLongReads: unknown): Problem | undefined {
+  if (ofCalls !== undefined) {
+    return { status: "down", notice: `The store ${name} does not answer: ${wordsOf(ofCalls)}.` };
+  }
+  if (ofLongReads === undefined) return undefined;
+  const notice = `Long reads of the store ${name} get no answer, all else does: ${wordsOf(ofLongReads)}.`;
+  return { status: "degraded", notice };
 }
 
 function problemOf(name: string, { condition, detail, lie }: ProviderCondition, isCurrent: boolean): Problem[] {

@@ -54,7 +54,8 @@ it.each([
   ["degraded, when the provider does not answer", { describe: fails("PROVIDER_UNAVAILABLE") }, {}, "degraded"],
   ["down, when the provider denies its key", { describe: fails("PROVIDER_DENIED") }, {}, "down"],
   ["down, when the key is disabled", { describe: async () => ({ state: "disabled", detail: "Disabled" }) }, {}, "down"],
-  ["down, when the store does not answer", {}, { counts: fails("STORE_UNAVAILABLE") }, "down"],
+  ["down, when the store does not answer", {}, { auditHead: fails("STORE_UNAVAILABLE") }, "down"],
+  ["degraded, when the store answers no long read", {}, { counts: fails("STORE_UNAVAILABLE") }, "degraded"],
 ] as const)("is %s, and says why", async (_what, provider, store, status) => {
   const { monitor } = await watch(provider as Partial<Provider>, store);
   expect(monitor.current().status).toBe(status);
@@ -62,8 +63,9 @@ it.each([
 });
 
 it("passes on why the store cannot be used", async () => {
-  const { monitor } = await watch({}, { counts: fails("STORE_UNAVAILABLE") });
-  expect(monitor.current().notices[0]).toBe("The store memory does not answer: as told.");
+  const unavailable = fails("STORE_UNAVAILABLE");
+  const { monitor } = await watch({}, { auditHead: unavailable, counts: unavailable });
+  expect(monitor.current().notices).toEqual(["The store memory does not answer: as told.", "Standing remark."]);
 });
 
 it("sees that a provider is back", async () => {
@@ -155,14 +157,10 @@ it("is down while uses of keys cannot be audited, and says why", async () => {
 
 it("is down as soon as uses cannot be audited, though the store hangs", async () => {
   let problem: string | undefined;
-  let counts = async () => ({
-    byPurpose: { data: {}, signing: {} },
-    oldestActiveAt: undefined,
-    lastRotationAt: undefined,
-  });
-  const { monitor } = await watch({}, { counts: () => counts() }, { auditProblem: () => problem });
+  let auditHead: Store["auditHead"] = async () => undefined;
+  const { monitor } = await watch({}, { auditHead: () => auditHead() }, { auditProblem: () => problem });
   expect(monitor.current().status).toBe("operational");
-  counts = () => new Promise(() => {});
+  auditHead = () => new Promise(() => {});
   monitor.look();
   problem = "the store takes too long to write audit rows";
   monitor.suspect();
@@ -172,7 +170,7 @@ it("is down as soon as uses cannot be audited, though the store hangs", async ()
 
 it("says at once that uses cannot be audited, also where the store is known to be down", async () => {
   let problem: string | undefined;
-  const { monitor } = await watch({}, { counts: fails("STORE_UNAVAILABLE") }, { auditProblem: () => problem });
+  const { monitor } = await watch({}, { auditHead: fails("STORE_UNAVAILABLE") }, { auditProblem: () => problem });
   problem = "audit rows cannot be written: the disk is full";
   monitor.suspect();
   expect(monitor.current().notices).toMatchObject(
@@ -188,10 +186,10 @@ describe("how often it looks", () => {
     const watched = await watch(
       {},
       {
-        async counts() {
+        async auditHead() {
           state.looks += 1;
           if (!state.isUp) throw new KmsError("STORE_UNAVAILABLE", "the disk is full");
-          return { byPurpose: { data: {}, signing: {} }, oldestActiveAt: undefined, lastRotationAt: undefined };
+          return undefined;
         },
       },
     );
@@ -259,7 +257,7 @@ describe("how often it looks", () => {
 
 it("is down when the store hangs, and does not hang with it", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
-  const watching = watch({}, { counts: () => new Promise(() => {}) });
+  const watching = watch({}, { auditHead: () => new Promise(() => {}) });
   await vi.advanceTimersByTimeAsync(3_000);
   expect((await watching).monitor.current().status).toBe("down");
 });
@@ -306,15 +304,18 @@ describe("damage", () => {
   });
 
   it("does not hide that the store is gone", async () => {
-    const { monitor } = await watch({}, { counts: fails("STORE_UNAVAILABLE") });
+    const { monitor } = await watch({}, { auditHead: fails("STORE_UNAVAILABLE") });
     monitor.lost("key 1");
     expect(monitor.current().status).toBe("down");
     expect(monitor.current().notices).toHaveLength(3);
   });
 
-  it("that a look meets itself is damage, and no store that does not answer", async () => {
-    const { monitor } = await watch({}, { counts: fails("DATA_LOSS") });
-    expect(monitor.current().status).toBe("degraded");
-    expect(monitor.current().notices[0]).toContain("as told");
-  });
+  it.each(["counts", "auditHead"])(
+    "that a look meets itself is damage, and no store that does not answer: %s",
+    async (what) => {
+      const { monitor } = await watch({}, { [what]: fails("DATA_LOSS") });
+      expect(monitor.current().status).toBe("degraded");
+      expect(monitor.current().notices[0]).toContain("as told");
+    },
+  );
 });
