@@ -46,9 +46,11 @@ export function createLosses(): Losses {
     if (what !== undefined) throw new KmsError("DATA_LOSS", `log ${number} of tenant ${tenantId}: ${what}`);
   }
 
+  const lostOf = (tenantId: string): number[] => [...(logs.get(tenantId)?.keys() ?? [])];
+
   /** A log that lost its head is not the last one any more: no other may take its place. */
   function refuseLaterLog(tenantId: string, last: number): void {
-    for (const number of logs.get(tenantId)?.keys() ?? []) if (number >= last) refuseLog({ tenantId, number });
+    for (const number of lostOf(tenantId)) if (number >= last) refuseLog({ tenantId, number });
   }
 
   return {
@@ -66,7 +68,7 @@ export function createLosses(): Losses {
     refusedIn: (store) => ({
       ...store,
       ...usesOfKeys(store, refuseKey),
-      ...usesOfLogs(store, { refuseLog, refuseLaterLog }),
+      ...usesOfLogs(store, { lostOf, refuseLog, refuseLaterLog }),
     }),
   };
 }
@@ -103,13 +105,15 @@ function usesOfKeys(
 }
 
 interface RefuseLogs {
+  /** Numbers of a tenant's lost logs. */
+  lostOf(tenantId: string): number[];
   refuseLog(log: LogName): void;
   refuseLaterLog(tenantId: string, last: number): void;
 }
 
 function usesOfLogs(
   store: Store,
-  { refuseLog, refuseLaterLog }: RefuseLogs,
+  { lostOf, refuseLog, refuseLaterLog }: RefuseLogs,
 ): Pick<Store, "logHead" | "logHeads" | "createLog" | "appendLog" | "logRequest" | "logHashes" | "logEntries"> {
   return {
     async logHead(tenantId, number) {
@@ -118,9 +122,13 @@ function usesOfLogs(
       else refuseLog({ tenantId, number });
       return head;
     },
+    /** A list of the logs that there are is true whatever became of their entries; one that lacks a log is not. */
     async logHeads(tenantId) {
-      refuseLaterLog(tenantId, 0);
-      return store.logHeads(tenantId);
+      const heads = await store.logHeads(tenantId);
+      for (const number of lostOf(tenantId)) {
+        if (!heads.some((head) => head.number === number)) refuseLog({ tenantId, number });
+      }
+      return heads;
     },
     async createLog(head) {
       refuseLaterLog(head.tenantId, head.number - 1);

@@ -132,6 +132,8 @@ describe.each(kinds)("a service on %s", (_name, make) => {
     await expect(append(service, "acme")).rejects.toMatchObject(dataLoss);
     await append(service, "other");
     await encrypt(service, "acme");
+    const { keys } = await service.client.getPublicKeys({ tenantId: "acme" }); // what else they sign for is verified
+    expect(keys).toHaveLength(1);
   });
 
   it.each([
