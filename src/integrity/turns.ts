@@ -6,7 +6,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { hasCode } from "../errors.ts";
-import type { LeaseStore } from "../store/lease-store.ts";
+import { type LeaseStore, orAltered } from "../store/lease-store.ts";
 
 interface OwnPass {
   beganAt: Date;
@@ -94,7 +94,7 @@ export function sharedTurns(store: LeaseStore, clock: () => Date): Turns {
     async take(pass, signal) {
       const lease = await orAltered(store.lease(leaseName, holder, leaseTtlMs));
       if (lease === "altered") {
-        await pass(signal); // a lease row that somebody altered must not keep the store from being examined
+        await pass(signal);
         return dayMs;
       }
       cleanAt = lease.finishedAt !== undefined && lease.finishedAt >= startedAt ? lease.finishedAt : undefined;
@@ -124,13 +124,4 @@ export function sharedTurns(store: LeaseStore, clock: () => Date): Turns {
       }
     },
   };
-}
-
-async function orAltered(lease: ReturnType<LeaseStore["lease"]>) {
-  try {
-    return await lease;
-  } catch (error) {
-    if (hasCode(error, "DATA_LOSS")) return "altered";
-    throw error;
-  }
 }

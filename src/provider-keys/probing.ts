@@ -9,7 +9,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Logger } from "pino";
 import { hasCode, KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
-import type { LeaseStore } from "../store/lease-store.ts";
+import { type LeaseStore, orAltered } from "../store/lease-store.ts";
 import type { ProbeOutcome } from "./belief.ts";
 import type { ProviderWatch } from "./watch.ts";
 
@@ -52,8 +52,7 @@ const holderBytes = 16;
 export function scheduleProbes({ keys, store, clock, log, random = Math.random }: ProbingOptions): Probing {
   const holder = randomBytes(holderBytes).toString("hex");
   const dueAtMs = new WeakMap<ProbedKey["watch"], number>();
-  /** Why the last probe showed nothing, by this replica; and none of another has passed since. */
-  const unshown = new WeakMap<ProbedKey["watch"], string>();
+  const unshown = unshownKeys();
   let isClosed = false;
   let timer: NodeJS.Timeout | undefined;
   const within = (ms: number) => performance.now() + ms + jitterMs * random();
@@ -72,7 +71,9 @@ export function scheduleProbes({ keys, store, clock, log, random = Math.random }
   /** Gives when the key is due again. */
   async function probe({ watch }: ProbedKey): Promise<number> {
     const name = leaseOf(watch.provider);
-    const { generation, finishedAt } = await store.lease(name, holder, leaseTtlMs);
+    const lease = await orAltered(store.lease(name, holder, leaseTtlMs));
+    if (lease === "altered") return told(watch, await watch.probe());
+    const { generation, finishedAt } = lease;
     if (generation === undefined) return performance.now() + leaseTtlMs;
     const beganAt = clock();
     const passedMs = finishedAt === undefined ? everyMs : beganAt.getTime() - finishedAt.getTime();
@@ -81,16 +82,17 @@ export function scheduleProbes({ keys, store, clock, log, random = Math.random }
     const outcome = isDone || isClosed ? undefined : await watch.probe();
     if (isClosed) return performance.now();
     await (outcome === "passed" ? store.finishLease({ name, generation }, beganAt) : store.lease(name, holder, 0));
-    note(watch, isDone ? "passed" : outcome);
-    if (isDone) return within(everyMs - passedMs);
-    if (outcome !== undefined) logUnshown(log, watch.provider, outcome);
-    return within(mayPass(outcome) ? againMs : everyMs);
+    if (outcome !== undefined) return told(watch, outcome);
+    unshown.note(watch, "passed"); // another replica has probed it
+    return within(everyMs - passedMs);
   }
 
-  function note(watch: ProbedKey["watch"], outcome: ProbeOutcome | undefined): void {
-    const why = outcome && whyUnshown(outcome);
-    if (why === undefined) unshown.delete(watch);
-    else unshown.set(watch, why);
+  /** Gives when a key is due again that was just probed. */
+  function told(watch: ProbedKey["watch"], outcome: ProbeOutcome): number {
+    if (isClosed) return performance.now();
+    unshown.note(watch, outcome);
+    logUnshown(log, watch.provider, outcome);
+    return within(mayPass(outcome) ? againMs : everyMs);
   }
 
   async function look(): Promise<void> {
@@ -114,11 +116,7 @@ export function scheduleProbes({ keys, store, clock, log, random = Math.random }
 
   lookLater();
   return {
-    remarks: () =>
-      keys().flatMap(({ watch }) => {
-        const why = unshown.get(watch);
-        return why === undefined ? [] : [remarkOn(watch.provider, why)];
-      }),
+    remarks: () => keys().flatMap(({ watch }) => unshown.remarks(watch)),
     close() {
       isClosed = true;
       clearTimeout(timer);
@@ -126,8 +124,24 @@ export function scheduleProbes({ keys, store, clock, log, random = Math.random }
   };
 }
 
+/** Why the last probe of a key showed nothing, by this replica; and none of another has passed since. */
+function unshownKeys() {
+  const reasons = new WeakMap<ProbedKey["watch"], string>();
+  return {
+    note(watch: ProbedKey["watch"], outcome: ProbeOutcome): void {
+      const why = whyUnshown(outcome);
+      if (why === undefined) reasons.delete(watch);
+      else reasons.set(watch, why);
+    },
+    remarks(watch: ProbedKey["watch"]): string[] {
+      const why = reasons.get(watch);
+      return why === undefined ? [] : [remarkOn(watch.provider, why)];
+    },
+  };
+}
+
 /** Denials stay, each is a line in the provider's log, and a key of which nothing is known has nothing to show in a minute either. */
-function mayPass(outcome: ProbeOutcome | undefined): boolean {
+function mayPass(outcome: ProbeOutcome): boolean {
   return outcome instanceof Error && !hasCode(outcome, "PROVIDER_DENIED", "NOT_FOUND");
 }
 

@@ -1,4 +1,5 @@
 /** The part of the store's contract that lets one replica at a time do a piece of work. See store.ts for what holds for every part. */
+import { hasCode } from "../errors.ts";
 
 export interface LeaseStore {
   /**
@@ -20,4 +21,14 @@ export interface LeaseAnswer {
   generation: number | undefined;
   /** When the work was last done completely. */
   finishedAt: Date | undefined;
+}
+
+/** A lease's row that somebody altered must not keep everybody from the work: "altered" instead of its DATA_LOSS. */
+export async function orAltered(lease: Promise<LeaseAnswer>): Promise<LeaseAnswer | "altered"> {
+  try {
+    return await lease;
+  } catch (error) {
+    if (hasCode(error, "DATA_LOSS")) return "altered";
+    throw error;
+  }
 }

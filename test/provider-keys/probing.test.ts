@@ -231,6 +231,20 @@ describe("the service's own key", () => {
     expect(key.calls.alpha).toBe(once);
   });
 
+  it("is probed once an hour by each replica where the row of the lease was altered", async () => {
+    const key = newKey();
+    const altered: LeaseStore = {
+      lease: () => Promise.reject(new KmsError("DATA_LOSS", "the lease in the store is not as it was written")),
+      finishLease: memoryStore().finishLease,
+    };
+    const { warnings } = await startReplica(key, "alpha", { store: altered, random: () => 0 });
+    await advance(2 * minute);
+    expect(key.calls.alpha).toBe(once);
+    await advance(3 * hour);
+    expect(key.calls.alpha).toBe(4 * once);
+    expect(warnings).toEqual([]);
+  });
+
   it("is not probed while its provider gives no answer to a look, and soon after", async () => {
     const key = newKey();
     const { watch } = await startReplica(key, "alpha", { random: () => 0 });
