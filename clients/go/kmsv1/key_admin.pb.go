@@ -55,8 +55,8 @@ type Key struct {
 	DestroyRequestedDays uint32 `protobuf:"varint,13,opt,name=destroy_requested_days,json=destroyRequestedDays,proto3" json:"destroy_requested_days,omitempty"`
 	// Who confirmed the destruction, and so scheduled it; empty where nobody did.
 	DestroyConfirmedBy string `protobuf:"bytes,14,opt,name=destroy_confirmed_by,json=destroyConfirmedBy,proto3" json:"destroy_confirmed_by,omitempty"`
-	// Part of the days until its destruction that services have not seen pass. Unset if no destruction is scheduled; and, if an earlier
-	// version scheduled it, until the days begin to count, within a minute or two of a start.
+	// Part of the days until its destruction that services have not seen pass. Unset if no destruction is scheduled; if the time that services
+	// saw pass is damaged in the store; and, if an earlier version scheduled it, until the days begin to count, within a minute or two of a start.
 	DestroyUnwitnessed *durationpb.Duration `protobuf:"bytes,15,opt,name=destroy_unwitnessed,json=destroyUnwitnessed,proto3" json:"destroy_unwitnessed,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache

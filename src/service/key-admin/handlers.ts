@@ -14,7 +14,7 @@ import {
 import type { KeyAdminService } from "../../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
 import { KeyVersionSchema } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
 import type { Named } from "../../audit/observer.ts";
-import { invalidField } from "../../errors.ts";
+import { hasCode, invalidField } from "../../errors.ts";
 import { unwitnessedMs } from "../../keys/time/destruction-waits.ts";
 import { type KeyRecord, purposes } from "../../store/key-record.ts";
 import type { Attribution } from "../../store/audit-store.ts";
@@ -86,7 +86,7 @@ export const maxDays = 30;
 
 export function keyAdminHandlers(parts: KeyAdminParts): KeyAdminHandlers {
   const { lifecycle, store } = parts;
-  const witnessed = async () => (await store.witnessedTime()).noted?.witnessedMs;
+  const witnessed = () => witnessedMsIn(store);
   return {
     ...auditHandlers(parts),
     ...rewrapHandlers(parts),
@@ -170,6 +170,16 @@ function keyPlace([tenantId, purposeName, version, ...more]: readonly unknown[])
 
 function isScheduled({ state }: KeyRecord): boolean {
   return state === "DESTROY_SCHEDULED";
+}
+
+/** Undefined too where what was noted is damaged: Status says so, and keys are listed without it. */
+async function witnessedMsIn(store: Pick<Store, "witnessedTime">): Promise<number | undefined> {
+  try {
+    return (await store.witnessedTime()).noted?.witnessedMs;
+  } catch (error) {
+    if (hasCode(error, "DATA_LOSS")) return undefined;
+    throw error;
+  }
 }
 
 /** Never the wrapped bytes. With the witnessed time, what is left of a destruction's wait. */

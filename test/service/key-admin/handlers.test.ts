@@ -234,6 +234,23 @@ describe("ListKeys", () => {
     expect(store.witnessedTime).toHaveBeenCalledTimes(1);
   });
 
+  it("shows a key that waits for its destruction although the time that services saw pass is damaged", async () => {
+    const { listKeys, store } = setUp();
+    const scheduled = {
+      state: "DESTROY_SCHEDULED",
+      destroyAt: at,
+      destroyWait: { sinceMs: 0, waitMs: 9_000 },
+    } as const;
+    store.listKeys.mockResolvedValue([record(scheduled)]);
+    store.witnessedTime.mockRejectedValueOnce(new KmsError("DATA_LOSS", "the witnessed time is gone from the store"));
+    const { keys } = await listKeys();
+    expect(keys.map(({ state, destroyUnwitnessed }) => [state, destroyUnwitnessed])).toEqual([
+      [KeyState.DESTROY_SCHEDULED, undefined],
+    ]);
+    store.witnessedTime.mockRejectedValueOnce(new KmsError("STORE_UNAVAILABLE", "away"));
+    expect(await thrownBy(listKeys)).toBeKmsError("STORE_UNAVAILABLE");
+  });
+
   it("shows who wants a key destroyed, for how long that waits, and who confirmed it", async () => {
     const { listKeys, store } = setUp();
     const requested = { by: "token:ann", request: { at, rule: "ops", days: 9 }, confirmedBy: undefined };

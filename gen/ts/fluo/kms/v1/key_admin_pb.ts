@@ -122,8 +122,8 @@ export type Key = Message<"fluo.kms.v1.Key"> & {
   destroyConfirmedBy: string;
 
   /**
-   * Part of the days until its destruction that services have not seen pass. Unset if no destruction is scheduled; and, if an earlier
-   * version scheduled it, until the days begin to count, within a minute or two of a start.
+   * Part of the days until its destruction that services have not seen pass. Unset if no destruction is scheduled; if the time that services
+   * saw pass is damaged in the store; and, if an earlier version scheduled it, until the days begin to count, within a minute or two of a start.
    *
    * @generated from field: google.protobuf.Duration destroy_unwitnessed = 15;
    */
