@@ -14,7 +14,7 @@ import type { TimeWitness } from "./time-witness.ts";
 
 export interface RoundsOptions {
   store: Pick<Store, "lease" | "unwitnessedDestructions" | "get" | "setDestroyWait">;
-  witness: Pick<TimeWitness, "note">;
+  witness: Pick<TimeWitness, "note" | "read">;
   /** Destroys at most so many keys, and says how many it did. */
   destroyDue(limit: number): Promise<number>;
   /** Called with the number of keys that were destroyed, when any was. */
@@ -77,7 +77,7 @@ export function destructionRounds(options: RoundsOptions): DestructionRounds {
     async run(signal) {
       generation = undefined;
       ({ generation } = await store.lease(leaseName, holder, leaseTtlMs));
-      if (generation === undefined) return;
+      if (generation === undefined) return void (await witness.read()); // to know how old the time is that another noted
       const time = await witness.note({ name: leaseName, generation });
       step("time.noted");
       const adopted = await Promise.allSettled([adoptAll(time, signal)]);

@@ -13,21 +13,21 @@ const mostLivedMs = 2 * 60_000;
 /** One moment by two clocks. */
 export type Moment = Pick<WitnessedTime, "wallAt" | "secondAt">;
 
-/** What the process counted since it noted the time itself. */
+/** What the process counted since the time was noted. */
 export interface Lived {
-  /** Milliseconds by a clock that stops while the machine is suspended. */
+  /** Milliseconds by a clock that stops while the machine is suspended; 0 where another process noted the time. */
   awakeMs: number;
-  /** Milliseconds by a clock that goes on. */
+  /** Milliseconds by a clock that goes on; at most so many where another process noted the time. */
   sinceBootMs: number;
 }
 
-/** `lived` is undefined where another process noted the time last. */
+/** `lived` is undefined where another process noted the time, and this one cannot say when. */
 export function timeAt(noted: WitnessedTime | undefined, now: Moment, lived: Lived | undefined): WitnessedTime {
   const passedMs = noted === undefined ? 0 : Math.max(0, Math.floor(passedSince(noted, now, lived)));
   return { witnessedMs: (noted?.witnessedMs ?? 0) + passedMs, ...now };
 }
 
-/** A process that lives on knows better than clocks that are both wrong, as those of a service and a database on one machine can be. */
+/** A process that lives on knows better than clocks that are both wrong, as those of a service and a database under one time server can be. */
 function passedSince(noted: WitnessedTime, now: Moment, lived: Lived | undefined): number {
   const byClocks = agreedMs(noted, now);
   if (lived === undefined) return byClocks;

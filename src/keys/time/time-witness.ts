@@ -57,15 +57,25 @@ export function createTimeWitness(options: WitnessOptions): TimeWitness {
   const { awakeMs = () => performance.now(), sinceBootMs = () => uptime() * 1000 } = options;
   /** What this process noted last, and when by its monotonic clocks. */
   let own: { noted: WitnessedTime; at: Lived } | undefined;
+  const others = sightings();
   let last: Promise<unknown> = Promise.resolve();
 
+  const now = (): Lived => ({ awakeMs: awakeMs(), sinceBootMs: sinceBootMs() });
+
   async function look() {
+    const began = now();
     // The store first: what was noted must be older than the moment that is noted next.
     const { noted, storeAt } = await store.witnessedTime();
+    const newSince = others.see(noted, began);
     const providerAt = await second?.read();
     const wallAt = clock();
-    const at: Lived = { awakeMs: awakeMs(), sinceBootMs: sinceBootMs() };
-    return { noted, wallAt, at, second: secondClock({ wallAt, storeAt, providerAt }) };
+    return { noted, newSince, wallAt, at: now(), second: secondClock({ wallAt, storeAt, providerAt }) };
+  }
+
+  /** What this process counted since the time was noted; at most so much, if another noted it. */
+  function livedSince(noted: WitnessedTime | undefined, newSince: Lived | undefined, at: Lived): Lived | undefined {
+    if (own !== undefined && isSame(own.noted, noted)) return since(own.at, at);
+    return newSince && { ...since(newSince, at), awakeMs: 0 };
   }
 
   /** The clock that counts. If several can be read, all must agree: one that does not is given. */
@@ -78,11 +88,11 @@ export function createTimeWitness(options: WitnessOptions): TimeWitness {
   }
 
   async function noteNow(check: (seen: TimeView) => void, fence?: Fence): Promise<WitnessedTime> {
-    const { at, ...seen } = await look();
+    const { at, newSince, ...seen } = await look();
     check(seen);
     const { noted, wallAt } = seen;
     const moment: Moment = { wallAt, secondAt: seen.second?.at };
-    const next = timeAt(noted, moment, own !== undefined && isSame(own.noted, noted) ? since(own.at, at) : undefined);
+    const next = timeAt(noted, moment, livedSince(noted, newSince, at));
     await store.noteWitnessedTime(noted, next, fence);
     own = { noted: next, at };
     return next;
@@ -111,6 +121,24 @@ export function createTimeWitness(options: WitnessOptions): TimeWitness {
     async read() {
       const { noted, wallAt, second: seen } = await look();
       return { noted, wallAt, second: seen };
+    },
+  };
+}
+
+/**
+ * How old the time can be that another process noted: younger than the last look that found an earlier one. So clocks that are set ahead while
+ * this process runs add no more than it counted. Nothing is known of the time that the first look finds.
+ */
+function sightings() {
+  let seen: { noted: WitnessedTime; newSince: Lived | undefined } | undefined;
+  let lookedAt: Lived | undefined;
+  return {
+    /** `began` is when the look did: what it did not find was noted later. */
+    see(noted: WitnessedTime | undefined, began: Lived): Lived | undefined {
+      if (noted === undefined) seen = undefined;
+      else if (seen === undefined || !isSame(seen.noted, noted)) seen = { noted, newSince: lookedAt };
+      lookedAt = began;
+      return seen?.newSince;
     },
   };
 }

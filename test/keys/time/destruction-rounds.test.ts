@@ -8,6 +8,7 @@ import { thrownBy } from "../../support/matchers.ts";
 import { hourMs, minuteMs, newWorld, yearMs } from "../../support/replicas.ts";
 
 const right = { secondAheadMs: 0 };
+type Replica = ReturnType<ReturnType<typeof newWorld>["start"]>;
 
 /** A key whose destruction was scheduled by a replica that lives on. */
 async function scheduled(...given: Parameters<typeof newWorld>) {
@@ -189,6 +190,31 @@ describe("of several replicas", () => {
     }
     await Promise.all(replicas.map(({ witness }) => witness.note()));
     expect(await world.witnessedMs()).toBe(hourMs);
+  });
+
+  it.each([
+    [
+      "schedules another destruction",
+      async (other: Replica, keyId: string) => void (await other.schedule(keyId, 7, "another")),
+    ],
+    ["takes over from one that died", async (other: Replica) => other.live(hourMs / 2)],
+  ])("one that %s believes no clocks that were both set ahead while it ran", async (what, act) => {
+    const world = newWorld(right);
+    const [one, other] = [world.start(), world.start()];
+    const [keyId, another] = [await world.newKey(one), await world.newKey(one, "another")];
+    await one.round();
+    await one.schedule(keyId);
+    for (let minute = 0; minute < 2; minute += 1) {
+      world.clocks.ms += minuteMs;
+      for (const each of [one, other]) await each.round();
+    }
+    Object.assign(world.clocks, { wallAheadMs: 10 * yearMs, secondAheadMs: 10 * yearMs });
+    world.clocks.ms += minuteMs;
+    if (what.startsWith("takes")) await one.die();
+    await act(other, another);
+    await one.round();
+    expect(await world.stateOf(keyId)).toBe("DESTROY_SCHEDULED");
+    expect(await world.witnessedMs()).toBeLessThan(hourMs);
   });
 
   it("one that was stopped and resumed adds nothing under a lease that is over", async () => {
