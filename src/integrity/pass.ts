@@ -34,22 +34,29 @@ export async function runPass(parts: PassParts, signal: AbortSignal): Promise<vo
   let from: ExamineCursor | undefined;
   do {
     const began = performance.now();
-    const piece = await patiently(() => store.examine(from));
+    const first = await patiently(() => store.examine(from));
     const took = performance.now() - began;
-    const problems = piece.problems.length === 0 ? [] : await confirmed(piece, from);
-    if (problems.length > 0) found(problems);
+    const piece = first.problems.length === 0 ? first : await confirmed(first, from);
+    if (piece.problems.length > 0) found(piece.problems);
     rows += piece.rows;
     progress(rows, total);
     await rest(Math.min(longestRestMs, took * restFactor), signal);
     from = piece.next;
   } while (from !== undefined);
 
-  /** Those of a piece's problems that are still there: a moment later, and in words of then. */
-  async function confirmed(piece: ExaminedPiece, at: ExamineCursor | undefined): Promise<RowProblem[]> {
-    await rest(secondLookMs, signal);
-    const { problems } = await patiently(() => store.examine(at));
-    const before = new Set(piece.problems.map(nameOf));
-    return problems.filter((each) => before.has(nameOf(each)));
+  /**
+   * The piece as it is once all that is wrong in it was seen before. It may end elsewhere than at the first look, because rows came or went, and
+   * the pass goes on from there: nothing between the two ends is left out.
+   */
+  async function confirmed(first: ExaminedPiece, at: ExamineCursor | undefined): Promise<ExaminedPiece> {
+    const before = new Set(first.problems.map(nameOf));
+    for (;;) {
+      await rest(secondLookMs, signal);
+      const piece = await patiently(() => store.examine(at));
+      const names = piece.problems.map(nameOf);
+      if (names.every((name) => before.has(name))) return piece;
+      for (const name of names) before.add(name);
+    }
   }
 }
 

@@ -6,6 +6,7 @@ import { runPass } from "../../src/integrity/pass.ts";
 import { sharedTurns } from "../../src/integrity/turns.ts";
 import type { RowProblem } from "../../src/store/row-problem.ts";
 import type { Store } from "../../src/store/store.ts";
+import { use } from "../support/examined.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { addKey, type Backdoor, sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
@@ -49,6 +50,26 @@ describe("a pass", () => {
     });
     expect(seen).toBe(1);
     expect(found).toEqual([]);
+  });
+
+  it("tells what a piece has no room for any more at the second look, because others' rows came before it", async () => {
+    const busy = await addKey(store, { tenantId: "busy", keyId: "0".repeat(32) });
+    const { keyId } = await addKey(store, { keyId: "f".repeat(32) });
+    const append = (count: number) => store.appendAudit(Array.from({ length: count }, () => use(busy)));
+    await append(400);
+    await door.sql("update kms_keys set retired_at = 7 where key_id = ?1", keyId);
+    let isFirst = true;
+    const found = await told({
+      async examine(from) {
+        const piece = await store.examine(from);
+        if (isFirst && piece.problems.length > 0) {
+          isFirst = false;
+          await append(200);
+        }
+        return piece;
+      },
+    });
+    expect(found.filter(({ kind }) => kind === "record_altered")).toMatchObject([{ tenantId: "acme", keyId }]);
   });
 
   it("tells of a read that fails, and then rests", async () => {
