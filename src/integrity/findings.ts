@@ -31,6 +31,8 @@ export interface Findings {
 /** Lines in the log. */
 const mostLogged = 1_000;
 const mostNamed = 5;
+/** Of a text. What somebody wrote into a row can have any length, and Status and the log hold many. */
+const mostCharacters = 300;
 
 export function createFindings({ losses, keyring, alarm, log }: FindingsParts): Findings {
   let known = new Map<string, RowProblem>();
@@ -47,7 +49,8 @@ export function createFindings({ losses, keyring, alarm, log }: FindingsParts): 
       fresh = new Map();
     },
 
-    add(problems) {
+    add(found) {
+      const problems = found.map(inFewWords);
       for (const problem of problems) {
         if (!fresh.has(nameOf(problem)) && fresh.size < mostLogged) logged(log, problem);
         fresh.set(nameOf(problem), problem);
@@ -68,6 +71,11 @@ export function createFindings({ losses, keyring, alarm, log }: FindingsParts): 
     all,
     problems: () => problemsOf(all()),
   };
+}
+
+function inFewWords(problem: RowProblem): RowProblem {
+  const short = (text: string) => (text.length > mostCharacters ? `${text.slice(0, mostCharacters - 1)}…` : text);
+  return { ...problem, tenantId: short(problem.tenantId), keyId: short(problem.keyId), what: short(problem.what) };
 }
 
 function logged(log: Logger, { kind, tenantId, keyId, log: number, what }: RowProblem): void {

@@ -142,6 +142,16 @@ describe.each(kinds)("a service on %s", (name, make) => {
     expect((await fetch(`${service.url}/q/health/ready`)).status).toBe(503);
   });
 
+  it.runIf(name === "sqlite")("says what it found in few words, whatever somebody wrote into a row", async () => {
+    const service = await between(async () => {
+      await world.door.sql("update kms_leases set name = name || ?1", "x".repeat(5_000_000));
+    });
+    const { integrity, notices } = await checked(service);
+    const [found] = integrity!.findings.filter(({ kind }) => kind === "lease_altered");
+    expect(found!.what).toMatch(/^the lease \S{100,300}…$/);
+    expect(notices.join().length).toBeLessThan(5_000);
+  });
+
   it("stops at once in the middle of a pass", async () => {
     const service = await started();
     await service.stop();
