@@ -3,6 +3,7 @@
  * or with the noted time.
  */
 import { hasCode } from "../errors.ts";
+import { mayBeMissingMs } from "../keys/states.ts";
 import { type DestructionWaits, destructionWaits, type WaitingDestruction } from "../keys/time/destruction-waits.ts";
 import { agree } from "../keys/time/time-rule.ts";
 import type { TimeView, TimeWitness } from "../keys/time/time-witness.ts";
@@ -19,8 +20,6 @@ export interface WaitWatch {
 }
 
 const named = 5;
-/** A destruction that is late by less is nothing to remark on: replicas that take turns miss some minutes. */
-const lateMs = 60 * 60_000;
 
 export function watchWaits(store: Pick<Store, "destructionsWaiting">, witness: Pick<TimeWitness, "read">): WaitWatch {
   let seen: DestructionWaits | undefined;
@@ -54,7 +53,7 @@ function disagreement({ wallAt, second }: TimeView): string[] {
 }
 
 function late({ first }: DestructionWaits): string[] {
-  const found = first.filter(({ isDueByClock, unwitnessedMs = 0 }) => isDueByClock && unwitnessedMs > lateMs);
+  const found = first.filter(({ isDueByClock, unwitnessedMs = 0 }) => isDueByClock && unwitnessedMs > mayBeMissingMs);
   if (found.length === 0) return [];
   const whose = found.slice(0, named).map(lateText);
   const more = found.length > named ? [`${found.length - named} more`] : [];

@@ -102,6 +102,18 @@ it("tells of a key whose days passed while the clock stayed behind, and of one t
   expect(shown().first[0]!.why).toBe("it is due: within a minute or two");
 });
 
+it("tells of a key that is due although the last half hour of its days was not seen", async () => {
+  const { watch, clocks, replica, shown } = await scheduled(1, right);
+  clocks.ms += 7 * dayMs - hourMs / 2;
+  await replica.witness.note();
+  Object.assign(clocks, { ms: clocks.ms + hourMs / 2, secondAheadMs: undefined });
+  expect((await watch.remarks()).join()).not.toContain("Due by the clock");
+  expect(shown().first[0]).toMatchObject({ unwitnessed_seconds: 1_800, why: "it is due: within a minute or two" });
+  await replica.round();
+  await watch.remarks();
+  expect(shown().first).toEqual([]);
+});
+
 it("tells of a key that an earlier version scheduled", async () => {
   const { watch, store, ids, shown } = await scheduled(1, right);
   const record = (await store.get("tenant-0", ids[0]!))!;

@@ -7,6 +7,7 @@ import {
   DestructionStatusSchema,
   WaitingDestructionSchema,
 } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { mayBeMissingMs } from "../../keys/states.ts";
 import type { DestructionWaits, WaitingDestruction } from "../../keys/time/destruction-waits.ts";
 import { keyPurposes } from "../messages.ts";
 
@@ -36,8 +37,8 @@ function waiting(wait: WaitingDestruction) {
 
 function reasonFor({ unwitnessedMs, isDueByClock }: WaitingDestruction): string {
   if (unwitnessedMs === undefined) return "an earlier version scheduled it: its days count from the next minute on";
-  if (unwitnessedMs > 0 && isDueByClock) return "it is due by the clock, and services have not seen its days pass";
+  if (isDueByClock && unwitnessedMs <= mayBeMissingMs) return "it is due: within a minute or two";
+  if (isDueByClock) return "it is due by the clock, and services have not seen its days pass";
   if (unwitnessedMs > 0) return "its time has not come";
-  if (isDueByClock) return "it is due: within a minute or two";
   return "services have seen its days pass, and the clock has not come to its time: at most a day longer";
 }
