@@ -32,7 +32,7 @@ export interface Findings {
 const mostLogged = 1_000;
 const mostNamed = 5;
 /** Of a text. What somebody wrote into a row can have any length, and Status and the log hold many. */
-const mostCharacters = 300;
+export const mostCharacters = 300;
 
 export function createFindings({ losses, keyring, alarm, log }: FindingsParts): Findings {
   let known = new Map<string, RowProblem>();

@@ -26,6 +26,7 @@ import { durableWithinMs, stopsWithinMs } from "../../src/audit/trail.ts";
 import { atOnce as atOnceCalls } from "../../src/service/at-once.ts";
 import { maxHeads } from "../../src/audit/verify-trail.ts";
 import { tenantIdPattern } from "../../src/call/ids.ts";
+import { mostCharacters } from "../../src/integrity/findings.ts";
 import { findingsShown } from "../../src/service/kms/status-handler.ts";
 import { leastDays, maxDays } from "../../src/service/key-admin/handlers.ts";
 import { maxSize } from "../../src/service/page.ts";
@@ -178,6 +179,7 @@ const limits: Record<string, string> = {
   "audit writers, logs and keys in a heads file, each": count(mostNoted),
   "write-ahead log of a SQLite store, `fluo.kms.sqlite.max-log`": settings["fluo.kms.sqlite.max-log"].standard,
   "findings of the examination of the store in Status": count(findingsShown),
+  "characters of each text of such a finding": count(mostCharacters),
 
   "calls at the provider at once, per region": count(defaultResilience.maxInFlight),
   "time for a call with its wait and its retries": time(defaultResilience.totalTimeoutMs),
