@@ -466,7 +466,6 @@ const longFunctions: Record<string, string> = {
   "keys/purpose-keys.ts purposeKeys":
     "four caches that must forget together: what may follow from what is read in one place",
   "keys/rewrapping.ts createRewrap": "a key, a page, the store key, and the request that is all three",
-  "keys/rotation/due-run.ts rotationRuns": "a run holds its lease from the first line to the last",
   "keys/rotation/rotate-keys.ts createRotation": "one key and many: both answer by the same outcomes",
   "otlp/span.ts readSpan": "a case for each field of a span, on the hot path of every signature",
   "store/sqlite/file-connection.ts fileConnection":

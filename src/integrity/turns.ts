@@ -4,8 +4,8 @@
  * it began. A replica that starts later may have found a database that was put back, and wants another: one, for all that start while a pass
  * runs. One that found something takes back what was noted, so that every replica looks, and finds it too.
  */
-import { randomBytes } from "node:crypto";
 import { hasCode } from "../errors.ts";
+import { keepRenewing, newHolder, replicaClockSkewMs } from "../store/held-lease.ts";
 import { type LeaseStore, orAltered } from "../store/lease-store.ts";
 
 interface OwnPass {
@@ -26,7 +26,6 @@ export interface Turns {
 
 const leaseName = "integrity";
 const leaseTtlMs = 60_000;
-const holderBytes = 16;
 const weekMs = 7 * 86_400_000;
 /** Time until a finding is looked for again. */
 const dayMs = 86_400_000;
@@ -34,8 +33,6 @@ const dayMs = 86_400_000;
 const lookMs = 60_000;
 /** Time between looks whether a pass is due. */
 const idleMs = 600_000;
-/** Difference that the clocks of two replicas may have. */
-const clockSkewMs = 5 * 60_000;
 /** Noted in the place of a time, before any start. */
 const nothingClean = new Date(0);
 
@@ -53,7 +50,7 @@ export function ownTurns(clock: () => Date): Turns {
 }
 
 export function sharedTurns(store: LeaseStore, clock: () => Date): Turns {
-  const holder = randomBytes(holderBytes).toString("hex");
+  const holder = newHolder();
   const startedAt = clock();
   let cleanAt: Date | undefined;
   let own: OwnPass | undefined;
@@ -65,27 +62,7 @@ export function sharedTurns(store: LeaseStore, clock: () => Date): Turns {
     if (isFound && (cleanAt === undefined || cleanAt <= own!.beganAt)) return now - own!.finishedAt.getTime() >= dayMs;
     if (isFound || cleanAt === undefined) return true;
     // One that is yet to come was noted by a clock that was wrong.
-    return now - cleanAt.getTime() >= weekMs || cleanAt.getTime() > now + clockSkewMs;
-  }
-
-  /** Keeps the lease. `lost` aborts if another has it. */
-  function keepRenewing(generation: number) {
-    const lost = new AbortController();
-    let renewal = Promise.resolve();
-    const renew = async () => {
-      const lease = await store.lease(leaseName, holder, leaseTtlMs).catch(() => undefined);
-      if (lease !== undefined && lease.generation !== generation) lost.abort();
-    };
-    const timer = setInterval(() => {
-      renewal = renewal.then(renew);
-    }, leaseTtlMs / 3).unref();
-    return {
-      lost: lost.signal,
-      async stop() {
-        clearInterval(timer);
-        await renewal;
-      },
-    };
+    return now - cleanAt.getTime() >= weekMs || cleanAt.getTime() > now + replicaClockSkewMs;
   }
 
   return {
@@ -104,7 +81,7 @@ export function sharedTurns(store: LeaseStore, clock: () => Date): Turns {
       try {
         if (!isDue()) return idleMs;
         const beganAt = clock();
-        const renewing = keepRenewing(generation);
+        const renewing = keepRenewing(store, { name: leaseName, generation, holder, ttlMs: leaseTtlMs });
         let isClean: boolean;
         try {
           isClean = await pass(AbortSignal.any([signal, renewing.lost]));

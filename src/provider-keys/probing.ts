@@ -5,10 +5,11 @@
  *
  * A lease that is held is asked for again when it must have ended: its holder may be dead.
  */
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import type { Logger } from "pino";
 import { hasCode, KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
+import { newHolder, replicaClockSkewMs } from "../store/held-lease.ts";
 import { type LeaseStore, orAltered } from "../store/lease-store.ts";
 import type { ProbeOutcome } from "./belief.ts";
 import type { ProviderWatch } from "./watch.ts";
@@ -44,13 +45,10 @@ const againMs = 60_000;
 const lookEveryMs = 30_000;
 /** Two rounds of calls of 10 s at most, and room. */
 const leaseTtlMs = 60_000;
-/** Difference that the clocks of two replicas may have. */
-const clockSkewMs = 5 * 60_000;
 const atOnce = 4;
-const holderBytes = 16;
 
 export function scheduleProbes({ keys, store, clock, log, random = Math.random }: ProbingOptions): Probing {
-  const holder = randomBytes(holderBytes).toString("hex");
+  const holder = newHolder();
   const dueAtMs = new WeakMap<ProbedKey["watch"], number>();
   const unshown = unshownKeys();
   let isClosed = false;
@@ -78,7 +76,7 @@ export function scheduleProbes({ keys, store, clock, log, random = Math.random }
     const beganAt = clock();
     const passedMs = finishedAt === undefined ? everyMs : beganAt.getTime() - finishedAt.getTime();
     // One that is yet to come was noted by a clock that was wrong.
-    const isDone = passedMs < everyMs && passedMs > -clockSkewMs;
+    const isDone = passedMs < everyMs && passedMs > -replicaClockSkewMs;
     const outcome = isDone || isClosed ? undefined : await watch.probe();
     if (isClosed) return performance.now();
     await (outcome === "passed" ? store.finishLease({ name, generation }, beganAt) : store.lease(name, holder, 0));

@@ -4,8 +4,9 @@
  * complete is noted in the store; one that was missed, or failed for want of an answer, is caught up with by whichever replica looks next.
  * Before one was noted nobody knows what was missed, so the first look runs: with nothing due it is complete at once.
  */
-import { hasCode, KmsError, type KmsErrorCode } from "../../errors.ts";
+import { hasCode, type KmsErrorCode } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
+import { keepRenewing, renewLease, replicaClockSkewMs } from "../../store/held-lease.ts";
 import type { Fence } from "../../store/lease-store.ts";
 import type { Store } from "../../store/store.ts";
 import type { FailedRotation, Rotation, RotationResult } from "./rotation.ts";
@@ -40,8 +41,6 @@ export interface RotationRuns {
 /** Differs from the lease of earlier versions, which may run beside this one and must not rotate any more. */
 const leaseName = "rotation/2";
 const batchSize = 100;
-/** By how much the clocks of two replicas may differ. */
-const clockSkewMs = 5 * 60_000;
 const ofProvider: readonly KmsErrorCode[] = ["PROVIDER_DENIED", "PROVIDER_UNAVAILABLE"];
 const unanswered: readonly KmsErrorCode[] = ["PROVIDER_UNAVAILABLE", "STORE_UNAVAILABLE"];
 
@@ -54,35 +53,9 @@ export function rotationRuns(options: RunOptions): RotationRuns {
   function isMissed(): boolean {
     const now = clock();
     // One that is yet to come was noted by a clock that was wrong: until it is noted anew no planned run would count as missed.
-    if (finishedAt === undefined || finishedAt.getTime() > now.getTime() + clockSkewMs) return true;
+    if (finishedAt === undefined || finishedAt.getTime() > now.getTime() + replicaClockSkewMs) return true;
     const planned = plannedAfter(finishedAt);
     return planned !== undefined && planned <= now;
-  }
-
-  /** Throws LEASE_LOST if another replica has the lease, or had it. */
-  async function renew({ name, generation }: Fence): Promise<void> {
-    const lease = await store.lease(name, holder, leaseTtlMs);
-    if (lease.generation === generation) return;
-    throw new KmsError("LEASE_LOST", `the lease ${name} of generation ${generation} is over`);
-  }
-
-  /** For batches that take long. `lost` aborts when the lease is over. */
-  function keepRenewing(fence: Fence) {
-    const lost = new AbortController();
-    let renewal = Promise.resolve();
-    const timer = setInterval(() => {
-      renewal = renew(fence).catch((error) => {
-        // Without an answer the lease may end; the fence then keeps us from writing.
-        if (hasCode(error, "LEASE_LOST")) lost.abort(error);
-      });
-    }, leaseTtlMs / 3).unref();
-    return {
-      lost: lost.signal,
-      async stop() {
-        clearInterval(timer);
-        await renewal;
-      },
-    };
   }
 
   /** Whether all that was due was tried and answered. */
@@ -90,7 +63,7 @@ export function rotationRuns(options: RunOptions): RotationRuns {
     const except = new Set<string>();
     let isAnswered = true;
     for (;;) {
-      await renew(fence);
+      await renewLease(store, { ...fence, holder, ttlMs: leaseTtlMs });
       const result = await rotation.rotateDue({ limit: batchSize, fence, except }, signal);
       step("rotation.batch");
       failed += result.failed.length;
@@ -109,7 +82,7 @@ export function rotationRuns(options: RunOptions): RotationRuns {
 
   async function run(fence: Fence, signal: AbortSignal): Promise<boolean> {
     const beganAt = clock();
-    const renewing = keepRenewing(fence);
+    const renewing = keepRenewing(store, { ...fence, holder, ttlMs: leaseTtlMs }); // a batch may take long
     let isComplete: boolean;
     try {
       isComplete = await rotateAll(fence, AbortSignal.any([signal, renewing.lost]));

@@ -3,8 +3,8 @@
  * after its start and every 5 minutes whether a run was missed, or failed, and then catches up. Where another replica is at it, it looks again
  * soon: that one may die. See due-run.ts for a run, which is the work of one replica: 100 keys a batch, at most 100 a second.
  */
-import { randomBytes } from "node:crypto";
 import { Cron } from "croner";
+import { newHolder } from "../../store/held-lease.ts";
 import type { Store } from "../../store/store.ts";
 import type { Rotation, RotationResult } from "./rotation.ts";
 import { rotationRuns } from "./due-run.ts";
@@ -42,7 +42,6 @@ const lookEveryMs = 5 * 60_000;
 /** Pause, under half a minute with the jitter: so soon after the end of a lease another replica has it. */
 const lookAgainMs = 15_000;
 const lookAgainJitterMs = 10_000;
-const holderBytes = 16;
 
 export function scheduleRotation(options: ScheduleOptions): RotationSchedule {
   const { cron, rotation, store, clock = () => new Date(), random = Math.random, report, fail } = options;
@@ -58,7 +57,7 @@ export function scheduleRotation(options: ScheduleOptions): RotationSchedule {
     store,
     hasOwnKey: options.hasOwnKey,
     plannedAfter: (date) => job.nextRun(date) ?? undefined,
-    holder: randomBytes(holderBytes).toString("hex"),
+    holder: newHolder(),
     clock,
     leaseTtlMs,
     report,

@@ -2,9 +2,9 @@
  * What one replica at a time does about destructions, once a minute: it notes the time that has passed, gives a wait to destructions that an
  * earlier version scheduled, and destroys what is due. The others look whether it still does.
  */
-import { randomBytes } from "node:crypto";
 import { hasCode } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
+import { newHolder } from "../../store/held-lease.ts";
 import type { DestroyWait, KeyRecord } from "../../store/key-record.ts";
 import type { KeyName } from "../../store/key-store.ts";
 import type { Store } from "../../store/store.ts";
@@ -34,7 +34,6 @@ export interface DestructionRounds {
 const leaseName = "maintenance/2";
 /** Two rounds. */
 const leaseTtlMs = 2 * 60_000;
-const holderBytes = 16;
 const batchSize = 100;
 const adoptedAtOnce = 1_000;
 const dayMs = 24 * 60 * 60_000;
@@ -42,7 +41,7 @@ const dayMs = 24 * 60 * 60_000;
 const waits = { leastMs: dayMs, mostMs: 30 * dayMs };
 
 export function destructionRounds(options: RoundsOptions): DestructionRounds {
-  const { store, witness, destroyDue, destroyed, holder = randomBytes(holderBytes).toString("hex") } = options;
+  const { store, witness, destroyDue, destroyed, holder = newHolder() } = options;
   let generation: number | undefined;
 
   async function adoptAll(time: WitnessedTime, signal: AbortSignal): Promise<void> {
