@@ -3,6 +3,7 @@
  * one loop that answers everybody: beyond the bound a call is refused before any work, and told when to try again.
  */
 import type { Handler } from "../audit/audited.ts";
+import { endingWith } from "../call/maybe-promise.ts";
 import { KmsError } from "../errors.ts";
 
 /** Calls that read few rows are bounded by what a loop answers at once; others by what the remaining calls may notice of them. */
@@ -37,18 +38,9 @@ function boundedBy(limit: number | undefined, handler: Handler): Handler {
       throw new KmsError("OVERLOADED", `no more than ${limit} of these calls run at once: try again later`);
     }
     running += 1;
-    let answer: ReturnType<Handler>;
     const end = () => {
       running -= 1;
     };
-    try {
-      answer = handler(request, call);
-    } catch (error) {
-      end();
-      throw error;
-    }
-    if (answer instanceof Promise) return answer.finally(end);
-    end();
-    return answer;
+    return endingWith(() => handler(request, call), end);
   };
 }

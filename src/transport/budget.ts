@@ -3,7 +3,7 @@
  * refused before it is decoded, so that a flood costs memory up to a bound and no work. A stream waits instead.
  */
 import { KmsError } from "../errors.ts";
-import type { MaybePromise } from "../call/maybe-promise.ts";
+import { endingWith, type MaybePromise } from "../call/maybe-promise.ts";
 import { createStreamShare, type StreamShare } from "./stream-share.ts";
 
 export interface Budget {
@@ -49,16 +49,7 @@ export function createBudget(limit = maxHeldBytes): Budget {
       const end = () => (until === undefined ? release() : void until.then(release));
       grow(bytes);
       calls += 1;
-      let answer: ReturnType<typeof call>;
-      try {
-        answer = call(grow);
-      } catch (error) {
-        end();
-        throw error;
-      }
-      if (answer instanceof Promise) return answer.finally(end);
-      end();
-      return answer;
+      return endingWith(() => call(grow), end);
     },
     calls: () => calls,
   };
