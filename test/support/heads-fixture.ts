@@ -59,7 +59,7 @@ export async function postgresWorld(server: PostgresServer): Promise<HeadsWorld>
 }
 
 /** Every row of every table, as a dump has them. It may be put back while services are connected. */
-export async function copiedRows(url: string): Promise<{ putBack(): Promise<void> }> {
+async function copiedRows(url: string): Promise<{ putBack(): Promise<void> }> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   const { rows: names } = await client.query("select tablename from pg_tables where schemaname = 'public'");

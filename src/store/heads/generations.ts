@@ -23,7 +23,7 @@ const ownerOnly = 0o600;
 const maxBytes = 4 * 1024 * 1024;
 
 /** Both files of a name. */
-export function generationsOf(path: string): [string, string] {
+function generationsOf(path: string): [string, string] {
   return [path, `${path}.1`];
 }
 

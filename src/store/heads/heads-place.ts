@@ -5,9 +5,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { DatabaseSync } from "node:sqlite";
 import { KmsError } from "../../errors.ts";
 import type { StoreSettings } from "../registry.ts";
-import { isBusy } from "../sqlite/error-codes.ts";
 import { realPath } from "../sqlite/file.ts";
-import { makeLockFile } from "../sqlite/hold.ts";
+import { makeLockFile, takesAlone } from "../sqlite/hold.ts";
 
 export interface HeadsSettings {
   /** Absolute; undefined for beside the SQLite file, and for none with PostgreSQL. */
@@ -52,7 +51,7 @@ export async function whileAlone<T>({ lock, database, file }: HeadsPlace, work: 
   const held = new DatabaseSync(lock);
   try {
     const until = performance.now() + aloneMs;
-    while (!locks(held)) {
+    while (!takesAlone(held, 0)) {
       if (performance.now() >= until) {
         throw new KmsError("STORE_UNAVAILABLE", `another process holds ${lock}: wait for it, or end it`);
       }
@@ -61,15 +60,5 @@ export async function whileAlone<T>({ lock, database, file }: HeadsPlace, work: 
     return await work();
   } finally {
     held.close();
-  }
-}
-
-function locks(held: DatabaseSync): boolean {
-  try {
-    held.exec("pragma busy_timeout = 0; begin exclusive");
-    return true;
-  } catch (error) {
-    if (isBusy(error)) return false;
-    throw error;
   }
 }

@@ -43,7 +43,7 @@ function heldInTurn(file: string, whenAlone: () => void): Hold {
   const path = lockPath(file);
   const lock = openLock(path, file);
   try {
-    if (isAlone(lock, 0)) {
+    if (takesAlone(lock, 0)) {
       whenAlone();
       lock.exec("rollback");
     }
@@ -67,7 +67,7 @@ export async function aloneWith<T>(file: string, work: () => Promise<T>): Promis
   try {
     const lock = openLock(path, file);
     try {
-      if (!isAlone(lock, 0)) throw inUse(file);
+      if (!takesAlone(lock, 0)) throw inUse(file);
       return await work();
     } catch (error) {
       throw lockProblem(error, path);
@@ -91,7 +91,7 @@ function takeTurn(file: string, withinMs: number): DatabaseSync | undefined {
   const path = turnPath(file);
   const turn = openLock(path, file);
   try {
-    if (isAlone(turn, withinMs)) return turn;
+    if (takesAlone(turn, withinMs)) return turn;
   } catch (error) {
     turn.close();
     throw lockProblem(error, path);
@@ -129,7 +129,8 @@ function lockProblem(error: unknown, path: string): unknown {
   return new KmsError("STORE_UNAVAILABLE", message, { cause: error });
 }
 
-function isAlone(lock: DatabaseSync, withinMs: number): boolean {
+/** Takes the lock file exclusively, until the transaction ends; false if another process keeps a share in it for so many milliseconds. */
+export function takesAlone(lock: DatabaseSync, withinMs: number): boolean {
   try {
     lock.exec(`pragma busy_timeout = ${withinMs}; begin exclusive`);
     return true;

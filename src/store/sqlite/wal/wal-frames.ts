@@ -53,13 +53,8 @@ const readBytes = 1024 * 1024;
 
 /** Opens a log to read. Undefined if there is none, or if it has no frame. `pageBytes` is the database's page size, if it has any page. */
 export function openWal(path: string, pageBytes: number | undefined): Wal | undefined {
-  let descriptor: number;
-  try {
-    descriptor = openSync(path, "r");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+  const descriptor = openIfThere(path);
+  if (descriptor === undefined) return undefined;
   const { size } = fstatSync(descriptor);
   const first = Buffer.alloc(headerBytes);
   readSync(descriptor, first, 0, headerBytes, 0);
@@ -75,6 +70,16 @@ export function openWal(path: string, pageBytes: number | undefined): Wal | unde
     frames: () => frames(descriptor, header, count),
     close: () => closeSync(descriptor),
   };
+}
+
+/** Opens a file to read it. Undefined if there is none; any other error of the file system is thrown. */
+export function openIfThere(path: string): number | undefined {
+  try {
+    return openSync(path, "r");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 function headerOf(bytes: Buffer, pageBytes: number | undefined): WalHeader {

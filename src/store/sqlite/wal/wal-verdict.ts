@@ -3,9 +3,9 @@
  * is right, as nobody was told of what comes then; behind damage it drops commits that were durable, and its next checkpoint writes old
  * pages over newer ones.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, readSync } from "node:fs";
 import { KmsError } from "../../../errors.ts";
-import { type Frame, openWal, type Wal } from "./wal-frames.ts";
+import { type Frame, openIfThere, openWal, type Wal } from "./wal-frames.ts";
 
 export type WalVerdict =
   /** All that was committed will be read. */
@@ -124,13 +124,8 @@ interface DatabaseFile {
 
 /** Undefined if there is no file, or it has no page yet. */
 function openDatabaseFile(path: string): DatabaseFile | undefined {
-  let descriptor: number;
-  try {
-    descriptor = openSync(path, "r");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+  const descriptor = openIfThere(path);
+  if (descriptor === undefined) return undefined;
   const header = Buffer.alloc(100);
   readSync(descriptor, header, 0, header.length, 0);
   const stored = header.readUInt16BE(16);
