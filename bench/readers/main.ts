@@ -10,6 +10,7 @@ import { openLocal } from "../../src/provider/local/open.ts";
 import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
 import { filledLog } from "../../test/support/filled-log.ts";
+import { fillTrail } from "../../test/support/filled-trail.ts";
 import { type Child, startChild } from "../child.ts";
 import { caller } from "../client/caller.ts";
 import { aligned, type Spread, spread } from "../figures.ts";
@@ -137,15 +138,7 @@ async function fillStore(
   });
   await fill(settings, provider, tenants);
   const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
-  const event = { actor: "ann", action: "sign_span", tenantId: readTenant, purpose: "signing", keyId: "" } as const;
-  const page = Array.from({ length: 1_000 }, () => ({
-    ...event,
-    at: new Date(),
-    outcome: "OK",
-    requestId: "",
-    count: 1,
-  }));
-  for (let written = 0; written < trailRows; written += page.length) await store.appendAudit(page);
+  await fillTrail(store, trailRows, readTenant);
   await filledLog(store, logSize, { tenantId: readTenant });
   await store.close();
 }

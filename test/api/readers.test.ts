@@ -8,6 +8,7 @@ import { openLocal } from "../../src/provider/local/open.ts";
 import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
 import { directory } from "../support/config-fixture.ts";
+import { fillTrail } from "../support/filled-trail.ts";
 import { startPostgres } from "../support/postgres-server.ts";
 import { failureOf, type RunningService, startService } from "../support/running-service.ts";
 
@@ -21,15 +22,7 @@ const callers = 40;
 async function fill(settings: StoreSettings, masterKeyFile: string): Promise<void> {
   const provider = await openLocal({ name: "local", masterKeyFile });
   const store = await unlockStore(await openStore(settings), providerKeys({ current: provider }));
-  const event = { actor: "ann", action: "sign_span", tenantId: "other", purpose: "signing", keyId: "" } as const;
-  const page = Array.from({ length: 1_000 }, () => ({
-    ...event,
-    at: new Date(),
-    outcome: "OK",
-    requestId: "",
-    count: 1,
-  }));
-  for (let written = 0; written < rows; written += page.length) await store.appendAudit(page);
+  await fillTrail(store, rows, "other");
   await store.close();
 }
 

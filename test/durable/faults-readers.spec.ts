@@ -3,13 +3,14 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { setTimeout as delay } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, type TestContext } from "vitest";
 import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { unlockStore } from "../../src/keys/store-key/unlock.ts";
 import { openLocal } from "../../src/provider/local/open.ts";
 import { openStore } from "../../src/store/registry.ts";
 import { failingCalls } from "../faults/failing-calls.ts";
 import { resultOf, start } from "../support/cli-fixture.ts";
+import { fillTrail } from "../support/filled-trail.ts";
 import { patience } from "../support/patience.ts";
 import { whyNotPreloaded } from "../support/preloaded-library.ts";
 import { createLedger, mayRetry } from "./faults-ledger.ts";
@@ -26,14 +27,23 @@ const goesOnMs = 2_500;
 const fields = [{ name: "email", value: Buffer.from("ann@example.com") }];
 
 /** A trail that takes several pages to read. */
-async function fillTrail({ file, env }: StoreDir): Promise<void> {
+async function fill({ file, env }: StoreDir): Promise<void> {
   const provider = await openLocal({ name: "local", masterKeyFile: env.FLUO_KMS_LOCAL_MASTER_KEY_FILE! });
   const store = await unlockStore(await openStore({ name: "sqlite", file }), providerKeys({ current: provider }));
-  const event = { actor: "ann", action: "sign_span", tenantId: "other", purpose: "signing", keyId: "" } as const;
-  const rest = { outcome: "OK", requestId: "", count: 1 };
-  const page = Array.from({ length: 1_000 }, () => ({ ...event, at: new Date(), ...rest }));
-  for (let written = 0; written < trailRows; written += page.length) await store.appendAudit(page);
+  await fillTrail(store, trailRows, "other");
   await store.close();
+}
+
+/** A service over a filled trail, whose disk `calls` makes fail. */
+async function startFilled(finished: TestContext["onTestFinished"]) {
+  const store = newStoreDir(finished);
+  await fill(store);
+  const calls = failingCalls(store.dir);
+  finished(calls.close);
+  const ledger = createLedger();
+  const service = await startFaulty({ ...store.env, ...calls.env }, { finished });
+  await ledger.use(service.client, "acme");
+  return { store, calls, ledger, service };
 }
 
 /** Resolves once a new tenant's key is made, in milliseconds. */
@@ -54,14 +64,8 @@ async function writesAgain({ client }: FaultyService, tenantId: string): Promise
 
 describe.skipIf(why !== undefined)("a service on SQLite whose disk fails", () => {
   it("writes again soon after it, while its own readers go from page to page", async ({ onTestFinished }) => {
-    const store = newStoreDir(onTestFinished);
-    await fillTrail(store);
-    const calls = failingCalls(store.dir);
-    onTestFinished(calls.close);
-    const ledger = createLedger();
-    const service = await startFaulty({ ...store.env, ...calls.env }, { finished: onTestFinished });
+    const { calls, ledger, service } = await startFilled(onTestFinished);
     const { client } = service;
-    await ledger.use(client, "acme");
     let isOver = false;
     const seen = { verified: 0, listed: 0, codes: new Set<number>() };
     const loop = async (read: () => Promise<unknown>, done: () => void) => {
@@ -103,14 +107,8 @@ describe.skipIf(why !== undefined)("a service on SQLite whose disk fails", () =>
   });
 
   it("names a backup that keeps it from writing, and writes again when that has ended", async ({ onTestFinished }) => {
-    const store = newStoreDir(onTestFinished);
-    await fillTrail(store);
-    const calls = failingCalls(store.dir);
-    onTestFinished(calls.close);
-    const ledger = createLedger();
-    const service = await startFaulty({ ...store.env, ...calls.env }, { finished: onTestFinished });
+    const { store, calls, ledger, service } = await startFilled(onTestFinished);
     const { client } = service;
-    await ledger.use(client, "acme");
     const { keyId } = await client.generateDataKey({ tenantId: "off" });
 
     const copy = join(store.dir, "..", "backup.db");
