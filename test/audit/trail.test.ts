@@ -51,6 +51,20 @@ function setUp(options: Partial<AuditTrailOptions> = {}) {
   return { trail, store, answers, writes, problems, advance, rows: () => store.auditEvents({ limit: 10_000 }) };
 }
 
+/** Two uses 600 ms apart, whose writes wait for `first` and `second`. */
+async function twoWaitingUses() {
+  const made = setUp();
+  const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  made.answers.push(
+    (write) => first.promise.then(write),
+    (write) => second.promise.then(write),
+  );
+  use(made.trail);
+  await made.advance(600);
+  use(made.trail);
+  return { ...made, first, second };
+}
+
 /** What was asked of it before is done. */
 async function storeIsIdle(store: Store): Promise<void> {
   for (let turn = 0; turn < 5; turn++) await store.counts();
@@ -149,15 +163,7 @@ it("lets no key be used from two and a half seconds after the first use on that 
 });
 
 it("counts from the use on, also where its write waits behind another", async () => {
-  const { trail, answers, problems, advance } = setUp();
-  const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  answers.push(
-    (write) => first.promise.then(write),
-    (write) => second.promise.then(write),
-  );
-  use(trail);
-  await advance(600);
-  use(trail);
+  const { trail, problems, advance, first, second } = await twoWaitingUses();
   await advance(1_800);
   first.resolve(); // in time
   await advance(stopsWithinMs - 1_801);
@@ -171,15 +177,7 @@ it("counts from the use on, also where its write waits behind another", async ()
 });
 
 it("stays shut after a late write while a use behind it is later still", async () => {
-  const { trail, answers, problems, advance } = setUp();
-  const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  answers.push(
-    (write) => first.promise.then(write),
-    (write) => second.promise.then(write),
-  );
-  use(trail);
-  await advance(600);
-  use(trail);
+  const { trail, problems, advance, first, second } = await twoWaitingUses();
   await advance(10_000);
   first.resolve();
   await advance(0);

@@ -9,6 +9,7 @@ import { atExit } from "../support/cli-fixture.ts";
 import { note } from "../support/crashed-store.ts";
 import { patience } from "../support/patience.ts";
 import { startProcess, type ServiceProcess } from "../support/service-process.ts";
+import { commitsIn } from "../support/wal-files.ts";
 import { type Known, makeKnown, noteKeys, useKeys } from "./known.ts";
 
 export interface FilledStore {
@@ -90,15 +91,6 @@ async function allNoted(file: string): Promise<void> {
   while (existsSync(`${file}-heads`) && readNotedCommits(`${file}-heads`) !== commitsIn(file)) {
     if (performance.now() > until) throw new Error("the heads file does not become that of the store");
     await delay(100);
-  }
-}
-
-function commitsIn(file: string): number {
-  const db = new DatabaseSync(file, { readOnly: true });
-  try {
-    return Number(db.prepare("select commits from kms_commits").get()!.commits);
-  } finally {
-    db.close();
   }
 }
 

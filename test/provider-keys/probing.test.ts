@@ -99,6 +99,16 @@ async function startReplica(
   return { watch, probing, warnings };
 }
 
+/** `name` gives the name of the lease that was last asked for. */
+function leaseSeen(store: LeaseStore): { store: LeaseStore; name(): string } {
+  let name = "";
+  const lease: LeaseStore["lease"] = (wanted, ...given) => {
+    name = wanted;
+    return store.lease(wanted, ...given);
+  };
+  return { store: { lease, finishLease: store.finishLease }, name: () => name };
+}
+
 const isCaught = ({ watch }: { watch: ProviderWatch }) => watch.current().lie !== undefined;
 /** A whole probe. */
 const once = 7;
@@ -169,20 +179,16 @@ describe("the service's own key", () => {
   it("is probed by another replica when the one that holds the lease has died", async () => {
     const key = newKey();
     const store = memoryStore();
-    let name = "";
-    const dead: LeaseStore = {
-      lease(wanted, ...given) {
-        name = wanted;
-        return store.lease(wanted, ...given);
-      },
-      finishLease: async () => {
-        throw new KmsError("STORE_UNAVAILABLE", "dead");
-      },
+    const seen = leaseSeen(store);
+    const finishLease = async () => {
+      throw new KmsError("STORE_UNAVAILABLE", "dead");
     };
+    const dead = { ...seen.store, finishLease };
     const first = await startReplica(key, "alpha", { store: dead, random: () => 0 });
     await advance(2 * minute);
     expect(key.calls.alpha).toBe(once);
     first.probing.close();
+    const name = seen.name();
     expect(name).toMatch(/^probe\/[0-9a-f]{32}$/);
     await advance(minute); // the first one's own has ended
     await store.lease(name, "a replica that died meanwhile", 1.6 * minute);
@@ -196,17 +202,11 @@ describe("the service's own key", () => {
   it("is probed anew where the last pass was noted by a clock that was ahead", async () => {
     const key = newKey();
     const store = memoryStore();
-    let name = "";
-    const seen: LeaseStore = {
-      lease(wanted, ...given) {
-        name = wanted;
-        return store.lease(wanted, ...given);
-      },
-      finishLease: store.finishLease,
-    };
-    const first = await startReplica(key, "alpha", { store: seen, random: () => 0 });
+    const seen = leaseSeen(store);
+    const first = await startReplica(key, "alpha", { store: seen.store, random: () => 0 });
     await advance(2 * minute);
     first.probing.close();
+    const name = seen.name();
     const { generation } = await store.lease(name, "of another clock", minute);
     await store.finishLease({ name, generation: generation! }, new Date(Date.now() + 24 * hour));
     await startReplica(key, "beta", { store, random: () => 0 });

@@ -67,3 +67,13 @@ export function framesOf(file: string): { count: number; commits: number[] } {
   const all = Array.from({ length: count }, (_, index) => index + 1);
   return { count, commits: all.filter((frame) => bytes.readUInt32BE(inFrame(frame, framePart.commitMark)) > 0) };
 }
+
+/** The count of commits in a store, as its database and log have it. */
+export function commitsIn(file: string): number {
+  const db = new DatabaseSync(file, { readOnly: true });
+  try {
+    return Number(db.prepare("select commits from kms_commits").get()!.commits);
+  } finally {
+    db.close();
+  }
+}

@@ -1,6 +1,5 @@
 import { existsSync, readdirSync, readFileSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { holdReady, logProblem } from "../../../src/store/sqlite/ready-log.ts";
 import { commitsWithoutLog } from "../../../src/store/sqlite/stored-commits.ts";
@@ -8,7 +7,7 @@ import { logDigest } from "../../../src/store/sqlite/wal/log-digest.ts";
 import { judgeWal } from "../../../src/store/sqlite/wal/wal-verdict.ts";
 import { crashedStore, type CrashedStore, damageEnd, damageLog, note } from "../../support/crashed-store.ts";
 import { thrownBy } from "../../support/matchers.ts";
-import { edit, framePart, framesOf, inFrame } from "../../support/wal-files.ts";
+import { commitsIn, edit, framePart, framesOf, inFrame } from "../../support/wal-files.ts";
 
 let made: CrashedStore;
 beforeAll(async () => {
@@ -21,15 +20,6 @@ function seenIn(file: string) {
   const { log, release } = holdReady({ file });
   release();
   return log;
-}
-
-function commitsIn(file: string): number {
-  const db = new DatabaseSync(file, { readOnly: true });
-  try {
-    return Number(db.prepare("select commits from kms_commits").get()!.commits);
-  } finally {
-    db.close();
-  }
 }
 
 function namesBeside(file: string): string[] {
