@@ -1,6 +1,6 @@
 /**
- * The heads of all audit writers as they were when a verification began. A service writes one chain between its start and its end, and only heads
- * that are as they were written count, so that there are no more of them than there were starts: 56 bytes of memory each.
+ * The heads of all audit writers at the beginning of a verification, 56 bytes of memory each. There are no more of them than services were
+ * started: a service writes one chain from its start to its end, and only authentic heads count.
  */
 import { setImmediate } from "node:timers/promises";
 import { KmsError } from "../errors.ts";

@@ -1,6 +1,6 @@
 /**
- * Refusals that have no row of their own: of each caller, action and code one row, with how many they were, how many names they had, the
- * tenant if all named the same, and when the first and the last of them was. It is to be written when the first came, and then each minute.
+ * Refusals that have no row of their own, in one row a caller, action and code. The row says how many refusals and distinct names there were,
+ * the tenant if all named the same one, and when the first and the last happened. It is due with its first refusal, and then every minute.
  */
 import type { AuditAction, AuditEvent } from "../store/audit-store.ts";
 

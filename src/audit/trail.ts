@@ -4,9 +4,9 @@
  * counted without their names, which wait for the end of a minute (refusals.ts). What changes a key is not written here, but by the store, in the
  * transaction that changes it.
  *
- * While rows cannot be written no key is used: from the failure of a write on, and from `stopsWithinMs` after the first use on that is not
- * durable yet, where the store neither writes nor fails. That time is of this process: while it is not scheduled, no store is late. What was
- * counted before is kept and tried again, with a new time, every interval, so that nothing is lost unless the process is. A batch whose
+ * While rows cannot be written no key is used. That begins when a write fails. If the store neither writes nor fails, it begins
+ * `stopsWithinMs` after the first use that is not durable yet; only time in which this process was scheduled counts. What was counted
+ * before is kept and tried again, with a new time, every interval, so that nothing is lost unless the process is. A batch whose
  * commit got no answer may be stored already and is written again: counted twice is better than lost.
  */
 import { KmsError } from "../errors.ts";

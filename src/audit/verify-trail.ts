@@ -1,6 +1,6 @@
 /**
- * Whether the audit trail is as it was written: every row of every writer, as far as its head was at the beginning, page by page, so that calls are
- * answered in between.
+ * Verifies that the audit trail is as it was written: every row of every writer, up to the head that the writer had at the beginning. It goes
+ * page by page, so that calls are answered in between.
  */
 import { setImmediate } from "node:timers/promises";
 import { refuseAborted } from "../runtime/deadline.ts";

@@ -1,6 +1,6 @@
 /**
- * One pass over everything that is stored, paced so that it takes a twentieth of the time: after each piece it rests 19 times as long as that
- * took, waiting for its turn included, but never longer than 2 s. What a piece finds is looked at a second time before it is told.
+ * One pass over everything that is stored, which works a twentieth of the time: after each piece it rests 19 times as long as the piece took,
+ * the wait for its turn included, but at most 2 s. What a piece finds is told only if a second look finds it too.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { hasCode, KmsError } from "../errors.ts";

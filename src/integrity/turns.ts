@@ -1,8 +1,10 @@
 /**
- * Whose turn a pass is. A SQLite file is examined by each service that opens it, at its start and every week. Of replicas on one database one
- * works at a time, under the lease `integrity`; a pass that found nothing is noted there, and is enough for a week for all that had started when
- * it began. A replica that starts later may have found a database that was put back, and wants another: one, for all that start while a pass
- * runs. One that found something takes back what was noted, so that every replica looks, and finds it too.
+ * Decides when a pass is due, and who makes it. A SQLite file is examined by each service that opens it, at its start and every week.
+ * Replicas on one database take turns: the holder of the lease `integrity` works.
+ *
+ * A pass that found nothing is noted in the lease, and is enough for a week for every replica that had started when it began. A replica that
+ * starts later may have found a database that was put back, so it wants another pass; one is enough for all that start while a pass runs. A
+ * pass that found something takes the note back, so that every replica makes a pass and finds it too.
  */
 import { hasCode } from "../errors.ts";
 import { keepRenewing, newHolder, replicaClockSkewMs } from "../store/held-lease.ts";

@@ -1,9 +1,9 @@
 /**
- * Whether a provider key still does what it must: data keys that are new and whole, what it wrapped opened to what was wrapped, and refused
- * under another context or with a bit flipped. What one answer shows by itself is found by provider/answer-checks.ts, through which all of
- * these calls go.
+ * Probes whether a provider key still does what it must. Data keys must be new and whole. A wrapped key must be opened to what was wrapped,
+ * and refused under another context or with a bit flipped. All these calls go through provider/answer-checks.ts, which finds what a single
+ * answer shows.
  *
- * A lie is a ProviderLie. Any other error is none: the provider did not answer, or not to this, and nothing is known.
+ * A lie throws a ProviderLie. Any other error shows nothing: the provider did not answer, or not to this.
  */
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { hasCode, KmsError } from "../errors.ts";

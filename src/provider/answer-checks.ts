@@ -2,8 +2,8 @@
  * Distrust of answers, as far as every provider's look the same. A length that no answer has may pass. Lies are found as far as one call, or
  * two of this process, show them: see distrust.ts.
  *
- * What was made lately is remembered as salted digests, of keys and of their wrapped form, so that a key that comes again, or is opened to
- * other bytes, is found by the call itself.
+ * Keys that were made lately, and their wrapped forms, are remembered as salted digests. So the call itself finds a key that comes again, and
+ * a wrapped key that is opened to other bytes.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { KmsError } from "../errors.ts";

@@ -1,6 +1,6 @@
 /**
- * Time in which this process was scheduled. A process that the machine did not run, or whose loop was blocked, has not waited: an answer may
- * have come meanwhile, and is read only behind the timers that are due by then.
+ * Time in which this process was scheduled. Time in which the machine did not run it, or its event loop was blocked, does not count as a wait:
+ * an answer may have come then, and is read only after the timers that are due.
  */
 
 const tickMs = 50;

@@ -1,6 +1,6 @@
 /**
- * How many of each reading call run at once, of all callers together and however they come. They read much, and what they answer is made in the
- * one loop that answers everybody: beyond the bound a call is refused before any work, and told when to try again.
+ * Bounds how many of each reading call run at once, over all callers and ports. These calls read many rows, and their answers are made in the
+ * one event loop that answers everybody. A call past its bound is refused before any work, and told when to try again.
  */
 import type { Handler } from "../audit/audited.ts";
 import { endingWith } from "../call/maybe-promise.ts";

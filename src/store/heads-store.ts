@@ -1,6 +1,6 @@
 /**
- * The part of the store's contract by which a store that was put back is found: it tells what has become durable, so that it is noted
- * elsewhere, and how the store stands to what was noted. See store.ts for what holds for every part.
+ * The part of the store's contract that finds a store that was put back. It tells what has become durable, to be noted elsewhere, and how the
+ * store stands to what was noted. See store.ts for what holds for every part.
  */
 import type { AuditEvent, AuditHead } from "./audit-store.ts";
 import type { KeyRecord, KeyState } from "./key-record.ts";
@@ -8,9 +8,9 @@ import type { LogHead } from "./log-store.ts";
 
 export interface HeadsStore {
   /**
-   * What has become durable through this object since this was last asked, and how the store stands to `noted`: one call, so that neither
-   * is of a later moment than the other. Where commits are not counted, `news` also has the audit rows of all other processes, read in one
-   * statement: at most 1,000 at once, the newest. Asked by one part of a process alone.
+   * Gives what has become durable through this object since the last call, and how the store stands to `noted`. One call gives both, so that
+   * neither is of a later moment than the other. If commits are not counted, `news` also has the audit rows of all other processes, read in
+   * one statement: the newest 1,000 at most. Only one part of a process may call it.
    */
   takeHeads(noted: NotedHeads): Promise<{ news: NotedHeads; standing: Standing }>;
 

@@ -1,6 +1,6 @@
 /**
- * What one replica at a time does about destructions, once a minute: it notes the time that has passed, gives a wait to destructions that an
- * earlier version scheduled, and destroys what is due. The others look whether it still does.
+ * The round of destructions, which one replica makes once a minute. It notes the time that has passed, gives a wait to destructions that an
+ * earlier version scheduled, and destroys what is due. The others ask for its lease, to take over when it ends.
  */
 import { hasCode } from "../../errors.ts";
 import { step } from "../../failpoints.ts";

@@ -1,7 +1,7 @@
 /**
  * How much time may be added to what services witnessed. A process adds what its own monotonic clock counted since it noted the time itself.
- * More, and what passed while no process noted anything, counts where the wall clock and a second clock agreed at both ends: the less of what
- * the two counted. So no single clock makes time pass.
+ * Anything more, such as time in which no process noted anything, counts only if the wall clock and a second clock agreed at both ends. Then
+ * the less of what the two counted is added. So no single clock makes time pass.
  */
 import type { WitnessedTime } from "../../store/time-store.ts";
 

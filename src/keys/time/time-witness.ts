@@ -8,8 +8,8 @@ import { agree, type Lived, type Moment, timeAt } from "./time-rule.ts";
 
 export interface TimeWitness {
   /**
-   * Notes the time that has passed. Under a `fence` LEASE_LOST where that does not hold; without one it ends what others still count of
-   * the time before, so that nothing of that is added to what begins now.
+   * Notes the time that has passed. LEASE_LOST if a `fence` is given and does not hold. Without a fence it also ends what other processes
+   * are counting, so that no time before this moment is added to what begins now.
    */
   note(fence?: Fence): Promise<WitnessedTime>;
   /** Notes the time for a destruction that is scheduled now. CLOCKS_DISAGREE while the two clocks do. */

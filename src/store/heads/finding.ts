@@ -11,8 +11,8 @@ export interface Finding {
   /** All that is gone, a line each. */
   lost: readonly string[];
   /**
-   * SHA-256 over the heads file and over how the store stands to it, lower-case hex: it accepts this finding and no other. What other replicas
-   * change, which go on meanwhile, is not in it, but for the number of audit writers where there is no file.
+   * SHA-256 over the heads file and over how the store stands to it, in lower-case hex. It accepts this finding and no other. Changes by
+   * replicas that go on writing are not in it, except for the number of audit writers if there is no file.
    */
   digest: string;
   /** The heads file's. */
@@ -43,8 +43,8 @@ export function findingOf(place: HeadsPlace, file: HeadsFile, standing: Standing
 }
 
 /**
- * Whether `now` tells of another loss than `before`: more or less is gone, or something went further back. A store that is used from where it
- * was put back, by others, tells of none.
+ * Whether `now` tells of another loss than `before`: more or less is gone, or something went further back. What other replicas write to a
+ * store that was put back is no other loss.
  */
 export function isAnotherLoss(before: Finding, now: Finding): boolean {
   if (before.reach.size !== now.reach.size) return true;

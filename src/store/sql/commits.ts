@@ -1,7 +1,7 @@
 /**
- * The count of the commits of a SQLite file, in one row that every commit changes: a file that was put back, or that lost its last commits, has a
- * lower one than was noted elsewhere. With it go sums over the heads of all logs and of all audit writers: a row that was put back alone does not
- * add up. The row is authenticated, so that none but an earlier one of the same file can stand in its place.
+ * Counts the commits of a SQLite file, in one row that every commit changes. A file that was put back, or that lost its last commits, has a
+ * lower count than was noted elsewhere. With it go sums over the heads of all logs and of all audit writers, so that a head that was put back
+ * alone does not add up. The row is authenticated: only an earlier one of the same file can stand in its place.
  */
 import { KmsError } from "../../errors.ts";
 import type { HeadChange, HeadTable, Query, Row } from "./rows/database.ts";

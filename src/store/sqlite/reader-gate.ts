@@ -1,7 +1,7 @@
 /**
- * When the reading thread of this process may have the file open. SQLite shares what it knows of a log among the connections of a process, and
- * reads a log that it finds without an owner as if all of it were durable. So the reader opens the file only while the writer has it open, with
- * the log that the writer has and no other that has got its name, and has closed it before the writer opens it again.
+ * Decides when the reading thread of this process may have the SQLite file open: only while the writer has it open, with the very log that the
+ * writer has. The reader closes the file before the writer opens it again. The reason: SQLite shares what it knows of a log among the
+ * connections of a process, and takes all of a log for durable that no connection has open.
  */
 import type { MessagePort } from "node:worker_threads";
 
@@ -30,7 +30,7 @@ export interface WriterGate {
   admit(files: string): void;
   /** Has the reader close the file. Before the writer closes it. */
   shut(): void;
-  /** Waits until the reader has closed the file, so many milliseconds at most. Whether it has. */
+  /** Waits up to `withinMs` for the reader to close the file, and tells whether it has. */
   isEmpty(withinMs: number): boolean;
 }
 

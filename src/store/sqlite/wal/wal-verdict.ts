@@ -91,8 +91,8 @@ function extentOf(wal: Wal): Extent {
 }
 
 /**
- * A power cut may write the sectors of a frame in any order, and leave one out: a mark counts if the frame is whole, or if it was written
- * together with the checksum that the next frame builds on.
+ * A power cut may write the sectors of a frame in any order, and leave one out. So a mark counts if the frame verifies. It also counts if the
+ * frame's header lies in one sector: then it was written together with the checksum that the next frame builds on.
  */
 function endsCommit(frame: Frame): boolean {
   return frame.commitPages > 0 && (frame.chains || frame.isHeaderWhole);
