@@ -16,7 +16,7 @@ const maxRowsOfAll = 100_000;
 export const minuteMs = 60_000;
 
 export interface AuditRefusals {
-  /** `tenantId` and `keyId` are empty where the request named none that is well-formed. `rule` let the caller try. */
+  /** `tenantId` and `keyId` are empty if the request named none that is well-formed. `rule` let the caller try. */
   refused(
     actor: string,
     action: AuditAction,

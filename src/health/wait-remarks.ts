@@ -15,7 +15,7 @@ export interface WaitWatch {
   remarks(): Promise<string[]>;
   /** What the last look found to be wrong with the noted time. */
   problems(): Problem[];
-  /** What the last look saw; undefined where the noted time could not be read. */
+  /** What the last look saw; undefined if the noted time could not be read. */
   seen(): DestructionWaits | undefined;
 }
 

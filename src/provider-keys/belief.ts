@@ -7,7 +7,7 @@ import { ProviderLie } from "../provider/distrust.ts";
 export interface Caught {
   lie: ProviderLie;
   since: Date;
-  /** When a probe last passed: from then on the provider may have lied. Undefined where none has, in this process. */
+  /** When a probe last passed: from then on the provider may have lied. Undefined if none has, in this process. */
   believedUntil: Date | undefined;
 }
 
@@ -26,7 +26,7 @@ export interface Belief {
 }
 
 export interface BeliefOptions {
-  /** Throws a ProviderLie for one, and any other error where nothing was shown. */
+  /** Throws a ProviderLie for a lie, and any other error if nothing was shown. */
   probe(signal: AbortSignal): Promise<void>;
   /** Called when the key is believed no more, or again, or was caught in another lie. */
   changed(): void;

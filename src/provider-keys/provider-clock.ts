@@ -3,7 +3,7 @@ import type { ProviderCondition, ProviderWatch } from "./watch.ts";
 
 export interface ProviderClock {
   readonly name: string;
-  /** The provider's time now, to a second or so; undefined where its answers tell none, or it gives none now. */
+  /** The provider's time now, to a second or so; undefined if its answers tell none, or it gives none now. */
   read(): Promise<Date | undefined>;
 }
 

@@ -31,7 +31,7 @@ export interface SecretUser {
 
 type ProviderKeyName = Pick<Provider, "name" | "keyId">;
 
-/** Something that the key wrapped; undefined where there is nothing. */
+/** Something that the key wrapped; undefined if there is nothing. */
 export type SampleOf = (key: ProviderKeyName) => Promise<Sample | undefined>;
 
 export interface StartedProviders {
@@ -48,8 +48,8 @@ export interface StartedProviders {
   /** Every open key, for whoever has them probed. */
   probed(): readonly ProbedKey[];
   /**
-   * Says from now on where there is something that a key wrapped, for keys that wrap nothing more: what cannot be made for a probe is taken
-   * from the store. Probes those keys.
+   * Sets where samples come from of what a key wrapped, for keys that wrap nothing more: a probe of them cannot make one, and takes it from
+   * the store. Probes those keys.
    */
   probeOpeners(sampleOf: SampleOf): Promise<void>;
   /** Breakers of all but the tenants' own keys. */
@@ -75,7 +75,7 @@ export interface ProviderParts {
 }
 
 /**
- * The current key has passed a probe when this resolves, unless its provider did not answer; where it was caught in a lie it is refused, and
+ * The current key has passed a probe when this resolves, unless its provider did not answer. If it was caught in a lie it is refused, and
  * no store opens under it.
  */
 export async function startProviders(settings: ProviderKeySettings, parts: ProviderParts): Promise<StartedProviders> {

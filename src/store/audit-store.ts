@@ -85,7 +85,7 @@ export interface AuditEvent {
   /** Empty where none was named. */
   tenantId: string;
   purpose: Purpose | undefined;
-  /** Empty where none was found. Of a refusal, as the request names it: it may be made up. */
+  /** Empty if none was found. Of a refusal, as the request names it: it may be made up. */
   keyId: string;
   /** `OK`, or the code of the refusal. */
   outcome: string;
@@ -96,7 +96,7 @@ export interface AuditEvent {
   rule?: string | undefined;
   /**
    * How many names of tenants and keys the row stands for, where it stands for refusals that are counted without them; and when the first of
-   * those was. A least number where `detail` says so.
+   * those was. A least number if `detail` says so.
    */
   names?: number | undefined;
   firstAt?: Date | undefined;

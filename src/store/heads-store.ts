@@ -38,9 +38,9 @@ export interface HeadsStore {
 
 /** How far a store once was, oldest first; a member that is noted anew is the newest. */
 export interface NotedHeads {
-  /** Undefined where commits are not counted. */
+  /** Undefined if commits are not counted. */
   counted: CountedCommits | undefined;
-  /** Audit writers that there ever were, as the store's own row counts them; 0 where nothing is known of it. */
+  /** Audit writers that there ever were, as the store's own row counts them; 0 if nothing is known of it. */
   writersCounted: number;
   writers: AuditHead[];
   logs: NotedLog[];

@@ -35,7 +35,7 @@ export interface KeyRecord {
   compromisedAt: Date | undefined;
   /** When its destruction is due by the wall clock; of a DESTROYED key, was. */
   destroyAt: Date | undefined;
-  /** What decides with `destroyAt`; undefined where no destruction is scheduled, and where an earlier version scheduled it. */
+  /** What decides with `destroyAt`; undefined if no destruction is scheduled, or if an earlier version scheduled it. */
   destroyWait: DestroyWait | undefined;
   /** The state before it was disabled, compromised or scheduled for destruction: of a key that was disabled, where EnableKey returns. */
   previousState: KeyState | undefined;

@@ -39,7 +39,7 @@ export interface KeyStore {
 
   /**
    * Replaces a record, with its audit row, where it is still exactly `present`. Tenant, purpose, version, id, public key and creation
-   * stay as they are. CONFLICT where the record changed, does not exist, is PENDING, or would be a second ACTIVE one, and where services
+   * stay as they are. CONFLICT if the record changed, does not exist, is PENDING, or would be a second ACTIVE one, and if services
    * have witnessed less than `by.leastWitnessedMs`.
    * A record that becomes DESTROYED has its old bytes erased as far as the store can.
    */
@@ -84,7 +84,7 @@ export interface KeyStore {
    */
   unwitnessedDestructions(afterMs: number, limit: number): Promise<KeyName[]>;
 
-  /** Gives a DESTROY_SCHEDULED record its wait, where it is still exactly `present`: CONFLICT where it is not. */
+  /** Gives a DESTROY_SCHEDULED record its wait. CONFLICT if the record is not exactly `present` any more. */
   setDestroyWait(present: KeyRecord, wait: DestroyWait): Promise<void>;
 
   /**
@@ -113,7 +113,7 @@ export interface KeyPart {
 export interface DestructionDue {
   /** The wall clock. */
   at: Date;
-  /** Waits that end at this witnessed time or before are over where the wall clock has come to `destroyAt`. */
+  /** Waits that end at this witnessed time or before are over if the wall clock has come to `destroyAt`. */
   endedMs: number;
   /** Waits that end at this witnessed time or before are over whatever the wall clock says. */
   longEndedMs: number;

@@ -5,12 +5,12 @@
 import type { Fence } from "./lease-store.ts";
 
 export interface TimeStore {
-  /** What was noted last, and the store's own clock. DATA_LOSS where the row is not as it was written. */
+  /** What was noted last, and the store's own clock. DATA_LOSS if the row is not as it was written. */
   witnessedTime(): Promise<TimeReading>;
 
   /**
-   * Puts `next` in the place of `present`, durably; undefined is none yet. CONFLICT where another was noted meanwhile; LEASE_LOST where `fence`
-   * is given and does not hold.
+   * Puts `next` in the place of `present`, durably; undefined stands for none yet. CONFLICT if another was noted in between. LEASE_LOST if
+   * `fence` is given and does not hold.
    */
   noteWitnessedTime(present: WitnessedTime | undefined, next: WitnessedTime, fence?: Fence): Promise<void>;
 }
@@ -27,6 +27,6 @@ export interface WitnessedTime {
 export interface TimeReading {
   /** Undefined before the first was noted. */
   noted: WitnessedTime | undefined;
-  /** The clock of the store's server; undefined where the store has none of its own. */
+  /** The clock of the store's server; undefined if the store has none of its own. */
   storeAt: Date | undefined;
 }

@@ -51,7 +51,7 @@ function details(error: KmsError): Detail[] {
   return list;
 }
 
-/** Undefined where trying again is no use. Whole, because clocks count in fractions and nanoseconds are whole. */
+/** Undefined if trying again is no use. Whole, because clocks count in fractions and nanoseconds are whole. */
 function retryMs({ code, retryAfterMs = retryDelayMs[code] }: KmsError): number | undefined {
   return retryAfterMs === undefined ? undefined : Math.ceil(retryAfterMs);
 }

@@ -28,7 +28,7 @@ export interface RunOptions {
 
 export interface RotationRuns {
   /**
-   * Does what a planned run should have done, unless a replica has done it or is at it: `held` where one is. Throws what ended a run early.
+   * Does what a planned run should have done, unless a replica has done it or is at it: `held` if one is. Throws what ended a run early.
    * When the signal aborts it rotates no more keys, waits for those that are under way, and gives the lease back.
    */
   runIfMissed(signal: AbortSignal): Promise<"held" | undefined>;

@@ -12,7 +12,7 @@ export interface DestructionWaits {
 
 export interface WaitingDestruction {
   record: KeyRecord;
-  /** Milliseconds of its days that services have not seen pass; undefined where that does not count yet. */
+  /** Milliseconds of its days that services have not seen pass; undefined if that does not count yet. */
   unwitnessedMs: number | undefined;
   /** Whether the wall clock has come to `destroyAt`. */
   isDueByClock: boolean;

@@ -21,7 +21,7 @@ export interface Lived {
   sinceBootMs: number;
 }
 
-/** `lived` is undefined where another process noted the time, and this one cannot say when. */
+/** `lived` is undefined if another process noted the time, and this one cannot say when. */
 export function timeAt(noted: WitnessedTime | undefined, now: Moment, lived: Lived | undefined): WitnessedTime {
   const passedMs = noted === undefined ? 0 : Math.max(0, Math.floor(passedSince(noted, now, lived)));
   return { witnessedMs: (noted?.witnessedMs ?? 0) + passedMs, ...now };

@@ -21,7 +21,7 @@ export interface TimeWitness {
 export interface TimeView {
   noted: WitnessedTime | undefined;
   wallAt: Date;
-  /** The clock that the wall clock is held against; undefined where none can be read. Of several, one that disagrees. */
+  /** The clock that the wall clock is held against; undefined if none can be read. Of several, one that disagrees. */
   second: ClockSeen | undefined;
 }
 

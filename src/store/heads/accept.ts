@@ -10,8 +10,8 @@ import type { HeadsPlace } from "./heads-place.ts";
 type AcceptParts = Pick<HeadsParts, "store" | "storeKey" | "clock"> & { place: HeadsPlace };
 
 /**
- * Gives the finding that has `digest`, accepted: the audit trail says so, and the heads file is begun anew. NOT_FOUND where there is
- * no finding; the finding itself, as it is now, where it has another digest.
+ * Accepts the finding that has `digest`, and gives it: writes an audit row, and begins a new heads file. NOT_FOUND if there is no finding. A
+ * finding with another digest is thrown as it is now.
  */
 export async function acceptFinding(parts: AcceptParts, digest: string, by: Attribution): Promise<Finding> {
   const { store, storeKey, place, clock } = parts;

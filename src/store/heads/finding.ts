@@ -72,7 +72,7 @@ function whatIsMissing({ file, required }: HeadsPlace, { sha256 }: HeadsFile, { 
   return required ? `there is no heads file ${file}, and fluo.kms.audit.heads-file.required is true` : undefined;
 }
 
-/** A line for each thing that was durable and is not there; empty where the store is not behind. */
+/** A line for each thing that was durable and is not there; empty if the store is not behind. */
 export function lostOf(noted: NotedHeads, standing: Standing): string[] {
   const lost = [
     ...countLost(noted, standing),

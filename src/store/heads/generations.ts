@@ -14,7 +14,7 @@ import type { HeadsPlace } from "./heads-place.ts";
 export interface HeadsFile {
   /** SHA-256 of the generation that counts, or, if none is authentic, of all there is, in lower-case hex; undefined if there is none. */
   sha256: string | undefined;
-  /** Undefined where there is none, or none that is authentic. */
+  /** Undefined if there is none, or none that is authentic. */
   content: HeadsContent | undefined;
 }
 
@@ -27,7 +27,7 @@ function generationsOf(path: string): [string, string] {
   return [path, `${path}.1`];
 }
 
-/** STORE_UNAVAILABLE where a file is there and cannot be read. */
+/** STORE_UNAVAILABLE if a file is there and cannot be read. */
 export async function readHeads(path: string, key: KeyObject): Promise<HeadsFile> {
   const all = (await Promise.all(generationsOf(path).map(bytesOf))).filter((bytes) => bytes !== undefined);
   if (all.length === 0) return { sha256: undefined, content: undefined };

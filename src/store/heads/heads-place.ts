@@ -20,14 +20,14 @@ export interface HeadsPlace {
   required: boolean;
   /** Held by whoever writes the file. */
   lock: string;
-  /** The SQLite file; undefined where the store is elsewhere. */
+  /** The SQLite file; undefined if the store is elsewhere. */
   database: string | undefined;
 }
 
 const aloneMs = 2_000;
 const lookMs = 20;
 
-/** Undefined where no heads file is kept. */
+/** Undefined if no heads file is kept. */
 export function placeOf(store: StoreSettings, { file, required }: HeadsSettings): HeadsPlace | undefined {
   if (store.name === "memory") return undefined;
   if (store.name === "postgres")
@@ -45,7 +45,7 @@ export async function sharesFileSystem({ file, database }: HeadsPlace): Promise<
   return own !== undefined && own.dev === stores?.dev;
 }
 
-/** Runs `work` while no other process writes the file. STORE_UNAVAILABLE where another does not end. */
+/** Runs `work` while no other process writes the file. STORE_UNAVAILABLE if another does not end. */
 export async function whileAlone<T>({ lock, database, file }: HeadsPlace, work: () => Promise<T>): Promise<T> {
   makeLockFile(lock, database ?? file);
   const held = new DatabaseSync(lock);

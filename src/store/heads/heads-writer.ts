@@ -6,7 +6,7 @@ import { readHeads, signatureOf, writeHeads } from "./generations.ts";
 import { encodeHeads, type HeadsContent } from "./heads-format.ts";
 import { type HeadsPlace, whileAlone } from "./heads-place.ts";
 
-/** Each gives what the file holds then, and throws what the file system says, or STORE_UNAVAILABLE, where it cannot be written. */
+/** Each gives what the file holds then. If it cannot be written, each throws the error of the file system or STORE_UNAVAILABLE. */
 export interface HeadsWriter {
   /** The first file of a store. One that another process wrote meanwhile goes on, unless what is there does not count. */
   begin(first: Omit<HeadsContent, "generation">, isAnew: boolean): Promise<HeadsContent>;

@@ -20,18 +20,18 @@ export interface Heads {
   problems(): { status: "degraded" | "down"; notice: string }[];
   /** Sentences on what the file does not protect from, for production to know: they do not change while the service runs. */
   remarks(): string[];
-  /** Accepts the finding with this digest, with a row in the audit trail. INVALID_ARGUMENT where there is none, or another. */
+  /** Accepts the finding with this digest, with a row in the audit trail. INVALID_ARGUMENT if there is none, or another. */
   accept(digest: string, by: Attribution): Promise<void>;
   /** Writes what is left, unless store or disk hang: what is not noted is in the store all the same. Never rejects. */
   close(): Promise<void>;
 }
 
 export interface HeadsStatus {
-  /** Empty where none is kept. */
+  /** Empty if none is kept. */
   file: string;
   since: Date | undefined;
   writtenAt: Date | undefined;
-  /** Commits that are noted; undefined where they are not counted. */
+  /** Commits that are noted; undefined if they are not counted. */
   commits: number | undefined;
   /** When the file was last as the store is, in milliseconds since 1970. */
   currentAtMs: number;
@@ -46,7 +46,7 @@ export interface HeadsStatus {
 export interface HeadsParts {
   store: HeadsStore & Pick<Store, "name">;
   storeKey: KeyObject;
-  /** Undefined where no file is kept. */
+  /** Undefined if no file is kept. */
   place: HeadsPlace | undefined;
   clock: () => Date;
   /** Called when `problems` has something else to say. */
@@ -55,7 +55,7 @@ export interface HeadsParts {
   intervalMs?: number;
 }
 
-/** Throws a finding, or STORE_UNAVAILABLE where the file is there and cannot be read, before anything is written. */
+/** Throws a finding, or STORE_UNAVAILABLE if the file is there and cannot be read, before anything is written. */
 export async function startHeads({ place, ...parts }: HeadsParts): Promise<Heads> {
   if (place === undefined) return withoutFile(parts.store.name === "memory" ? "" : unkept);
   const kept = keptHeads({ ...parts, place, key: headsKey(parts.storeKey) });
@@ -78,7 +78,7 @@ const nothing = { file: "", since: undefined, writtenAt: undefined, commits: und
 
 const unkept = "no heads file is kept, so a store that is put back is not noticed: set fluo.kms.audit.heads-file";
 
-/** The heads of a store that has no heads file. `remark` is empty where it needs none. */
+/** The heads of a store that has no heads file. `remark` is empty if it needs none. */
 function withoutFile(remark: string): Heads {
   return {
     status: () => ({ ...nothing, problem: "", remark }),

@@ -27,7 +27,7 @@ export interface KeptHeads {
   look(): Promise<Finding | undefined>;
   /** Whether something is noted that is not written. */
   isDue(): boolean;
-  /** Throws what the file system says, or STORE_UNAVAILABLE, where it cannot be written; then it is still due. */
+  /** Throws the error of the file system, or STORE_UNAVAILABLE, if it cannot be written; then it is still due. */
   write(): Promise<void>;
   /** The next `write` begins a new file, of the store as it is then. */
   beginAnew(): void;
@@ -48,7 +48,7 @@ export function keptHeads({ store, key, place, clock }: KeptHeadsParts): KeptHea
   const writer = headsWriter({ key, place, clock });
   let content: HeadsContent | undefined;
   let news: NotedHeads = nothingNoted;
-  /** Whether there is a file to go on with; `anew` where the one that is there does not count. */
+  /** Whether there is a file to go on with; `anew` if the one that is there does not count. */
   let begun: "yes" | "no" | "anew" = "no";
   let isNotedInStore = place.database === undefined;
   /** Whether the store was behind at the last look. */

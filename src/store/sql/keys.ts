@@ -91,7 +91,7 @@ export function sqlKeys(
   };
 }
 
-/** The stored record, which nobody else changes until the transaction ends. CONFLICT where it is not `present`. */
+/** The stored record, which nobody else changes until the transaction ends. CONFLICT if it is not `present`. */
 async function stillPresent(
   tx: Transaction,
   { mac, look }: { mac: RowMac; look: KeyLookups },

@@ -15,7 +15,7 @@ const pageNames = 100;
 /** Audit rows in which a first heads file looks for writers. */
 const recentRows = 10_000;
 
-/** DATA_LOSS where the store key's row or the count of commits is not as it was written. Rows that are only compared are not authenticated. */
+/** DATA_LOSS if the store key's row or the count of commits is not as it was written. Rows that are only compared are not authenticated. */
 export async function standingOf(query: Query, mac: RowMac, noted: NotedHeads): Promise<Standing> {
   const [stored] = await query("select * from kms_store");
   const store = authenticated(mac, "kms_store", stored ?? {}, "the store key");

@@ -15,7 +15,7 @@ export function sqlTime(db: Database, mac: RowMac): TimeStore {
 }
 
 /**
- * CONFLICT where the services have witnessed less. Read in the transaction that relies on it, because a database that was put back has
+ * CONFLICT if the services have witnessed less. Read in the transaction that relies on it, because a database that was put back has
  * less than was read before.
  */
 export async function requireWitnessed(query: Query, mac: RowMac, leastMs: number): Promise<void> {

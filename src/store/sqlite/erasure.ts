@@ -39,7 +39,7 @@ export function createErasure(): Erasure {
   let isResidueUnknown = false;
   let peaceUntil = 0;
 
-  /** Whether nothing is left. False where another connection has what is needed for that. */
+  /** Whether nothing is left. False if another connection has what is needed for that. */
   function isScrubbed(connection: DatabaseSync, descriptor: number | undefined): boolean {
     try {
       if (!emptiesLog(connection)) return false;

@@ -141,7 +141,7 @@ export function takesAlone(lock: DatabaseSync, withinMs: number): boolean {
 }
 
 /**
- * Never opened by other means once it is there: the locks of a process end when it closes any descriptor of a file. Where root makes it, the
+ * Never opened by other means once it is there: the locks of a process end when it closes any descriptor of a file. If root makes it, the
  * owner of the file `like` gets it.
  */
 export function makeLockFile(path: string, like?: string): void {

@@ -43,7 +43,7 @@ function nameOf(pid: string): string {
   return /^[\w.:-]+$/.test(name) ? ` (${name})` : "";
 }
 
-/** Empty where there is no such file: elsewhere than on Linux, or for a process that has ended. */
+/** Empty if there is no such file: elsewhere than on Linux, or for a process that has ended. */
 function textOf(path: string): string {
   try {
     return readFileSync(path, "utf8");

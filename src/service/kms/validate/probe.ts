@@ -116,7 +116,7 @@ export function createProbe({
   };
 }
 
-/** Passes where `run` is refused as every authenticity failure is, and fails with any other error; with `accepted` where it is not refused. */
+/** Passes if `run` is refused as every authenticity failure is. Fails with any other error, or with `accepted` if it is not refused. */
 export function mustReject<Given extends unknown[]>(
   run: (...given: Given) => unknown,
   accepted = new KmsError("INTERNAL", "was accepted and must be refused"),

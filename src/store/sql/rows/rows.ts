@@ -51,7 +51,7 @@ export async function insertRows(query: Query, table: AnyTableName, rows: readon
 }
 
 /**
- * Replaces the row whose first column is this row's, and gives its HMAC. CONFLICT where there is none any more: another deleted it since it
+ * Replaces the row whose first column is this row's, and gives its HMAC. CONFLICT if there is none any more: another deleted it since it
  * was read.
  */
 export async function updateRow(query: Query, mac: RowMac, table: TableName, row: Row): Promise<Uint8Array> {
