@@ -53,7 +53,7 @@ export function auditHandlers({ store, verifyAudit, auditTurns = createTurns() }
     async verifyAudit({ headsAfter }: VerifyAuditRequest, call: CallContext): Promise<VerifyAuditResponse> {
       call.caller.every(roleOf.verifyAudit);
       if (headsAfter !== "" && !writerIdPattern.test(headsAfter)) {
-        throw invalidField("heads_after", "is the id of a writer, 32 lower-case hex digits");
+        throw invalidField("heads_after", "must be the id of a writer, 32 lower-case hex digits");
       }
       const verify = () => verifyAudit({ headsAfter, signal: call.signal });
       const { events, heads, headsTotal, problems, problemCount } = await auditTurns.take(

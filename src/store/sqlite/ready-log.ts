@@ -192,6 +192,6 @@ function refusal(
   metadata: Record<string, string>,
 ): KmsError {
   const digest = logDigest(file);
-  const whatToDo = `nothing was opened or changed; keep both files, and restore the store from a backup, or look what is left: fluo-kms accept-rollback ${digest}`;
+  const whatToDo = `nothing was opened or changed; keep both files, and restore the store from a backup, or try to go on without the end of the log: fluo-kms accept-rollback ${digest}`;
   return new KmsError(code, `${found}: ${whatToDo}`, { metadata: { ...metadata, digest } });
 }

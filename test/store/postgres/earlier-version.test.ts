@@ -20,7 +20,7 @@ const columns = [
   ...["activated_at", "retired_at", "compromised_at", "destroy_at", "previous_state", "destroy_by"],
   ...["destroy_confirmed_by", "destroy_rule", "destroy_requested_at", "destroy_days", "mac"],
 ];
-const refused = /a service of an earlier version does this no more: stop it/;
+const refused = /an earlier version of the service may not do this any more: stop it/;
 
 let door: Backdoor;
 let store: Store;

@@ -24,7 +24,7 @@ export interface Dialect {
   refuse(name: string, what: { before: string; when: string }): string[];
 }
 
-export const earlierVersion = "a service of an earlier version does this no more: stop it";
+export const earlierVersion = "an earlier version of the service may not do this any more: stop it";
 
 /** A migration is the statements that lead to the next version. */
 export type Migration = (dialect: Dialect) => string[];
