@@ -21,6 +21,7 @@ import {
   enabled,
   waitEnd,
 } from "./states.ts";
+import { destructionDays } from "./time/destruction-waits.ts";
 import type { TimeWitness } from "./time/time-witness.ts";
 
 export interface ChangeRequest {
@@ -69,7 +70,6 @@ export interface LifecycleOptions {
   needsTwo?: () => boolean;
 }
 
-export const destructionDays = { least: 7, most: 30 } as const;
 export const defaultDestroyLimit = 100;
 /** How long the mark waits for a replacement. */
 export const replacementMs = 2_000;

@@ -28,7 +28,7 @@ import { maxHeads } from "../../src/audit/verify-trail.ts";
 import { tenantIdPattern } from "../../src/call/ids.ts";
 import { mostCharacters } from "../../src/integrity/findings.ts";
 import { findingsShown } from "../../src/service/kms/status-handler.ts";
-import { leastDays, maxDays } from "../../src/service/key-admin/handlers.ts";
+import { destructionDays } from "../../src/keys/time/destruction-waits.ts";
 import { maxSize } from "../../src/service/page.ts";
 import { maxFields, maxNameBytes, maxTotalBytes } from "../../src/service/kms/pii-limits.ts";
 import { maxKeyIds } from "../../src/service/kms/public-key-set.ts";
@@ -169,8 +169,8 @@ const limits: Record<string, string> = {
   "time from a key's end at the provider to its end here": time(
     largest(canCheckEvery) * 1_000 + defaultResilience.totalTimeoutMs,
   ),
-  "least wait before a key is destroyed": `${leastDays} days`,
-  "longest wait before a key is destroyed": `${maxDays} days`,
+  "least wait before a key is destroyed": `${destructionDays.least} days`,
+  "longest wait before a key is destroyed": `${destructionDays.most} days`,
   "time in which a second caller confirms a destruction": `${lapsesAfterMs / dayMs} days`,
   "difference of two clocks that agree": time(clocksApartMs),
   "time of a destruction's days that may pass unseen": time(mayBeMissingMs),

@@ -9,6 +9,7 @@ import type { DestroyWait, KeyRecord } from "../../store/key-record.ts";
 import type { KeyName } from "../../store/key-store.ts";
 import type { Store } from "../../store/store.ts";
 import type { WitnessedTime } from "../../store/time-store.ts";
+import { destructionDays } from "./destruction-waits.ts";
 import { agree } from "./time-rule.ts";
 import type { TimeWitness } from "./time-witness.ts";
 
@@ -37,8 +38,8 @@ const leaseTtlMs = 2 * 60_000;
 const batchSize = 100;
 const adoptedAtOnce = 1_000;
 const dayMs = 24 * 60 * 60_000;
-/** Nobody may ask for less, or for more, than 7 and 30; of what an earlier version scheduled, some days may be over. */
-const waits = { leastMs: dayMs, mostMs: 30 * dayMs };
+/** Of the days that an earlier version scheduled some may be over, but one is left. */
+const waits = { leastMs: dayMs, mostMs: destructionDays.most * dayMs };
 
 export function destructionRounds(options: RoundsOptions): DestructionRounds {
   const { store, witness, destroyDue, destroyed, holder = newHolder() } = options;

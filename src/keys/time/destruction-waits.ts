@@ -3,6 +3,9 @@ import type { KeyRecord } from "../../store/key-record.ts";
 import type { Store } from "../../store/store.ts";
 import type { TimeView, TimeWitness } from "./time-witness.ts";
 
+/** Days for which a destruction may be scheduled. */
+export const destructionDays = { least: 7, most: 30 } as const;
+
 export interface DestructionWaits {
   /** The keys that have the least left to wait, the least first. */
   first: readonly WaitingDestruction[];

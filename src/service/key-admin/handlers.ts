@@ -15,7 +15,7 @@ import type { KeyAdminService } from "../../../gen/ts/fluo/kms/v1/key_admin_serv
 import { KeyVersionSchema } from "../../../gen/ts/fluo/kms/v1/key_pb.ts";
 import type { Named } from "../../audit/observer.ts";
 import { hasCode, invalidField } from "../../errors.ts";
-import { unwitnessedMs } from "../../keys/time/destruction-waits.ts";
+import { destructionDays, unwitnessedMs } from "../../keys/time/destruction-waits.ts";
 import { type KeyRecord, purposes } from "../../store/key-record.ts";
 import type { Attribution } from "../../store/audit-store.ts";
 import type { Store } from "../../store/store.ts";
@@ -81,9 +81,6 @@ export interface KeyChange {
 
 type KeyPlace = Pick<KeyRecord, "tenantId" | "purpose" | "version">;
 
-export const leastDays = 7;
-export const maxDays = 30;
-
 export function keyAdminHandlers(parts: KeyAdminParts): KeyAdminHandlers {
   const { lifecycle, store } = parts;
   const witnessed = () => witnessedMsIn(store);
@@ -130,10 +127,9 @@ export function keyAdminHandlers(parts: KeyAdminParts): KeyAdminHandlers {
 
     async scheduleKeyDestruction(request, call) {
       const change = changeOf(request, call, roleOf.scheduleKeyDestruction);
-      const days = request.days || maxDays;
-      if (days < leastDays || days > maxDays) {
-        throw invalidField("days", `is ${leastDays} to ${maxDays}; 0 means ${maxDays}`);
-      }
+      const { least, most } = destructionDays;
+      const days = request.days || most;
+      if (days < least || days > most) throw invalidField("days", `is ${least} to ${most}; 0 means ${most}`);
       const record = await lifecycle.scheduleDestruction({ ...change, days, orAsRequested: request.days === 0 });
       const witnessedMs = isScheduled(record) ? await witnessed() : undefined;
       return create(ScheduleKeyDestructionResponseSchema, { key: toMessage(record, witnessedMs) });
