@@ -199,7 +199,7 @@ const mayImport: Record<string, readonly string[]> = {
   "store/examine": ["store", "store/sql", "store/sql/rows", "tlog"],
   "store/sqlite": ["store", "store/sql", "store/sql/rows", "store/sql/store.ts", "store/sqlite/wal", "failpoints.ts"],
   "store/sqlite/wal": [],
-  "store/heads": ["store", "store/sqlite", "runtime", "failpoints.ts"],
+  "store/heads": ["store", "store/sqlite", "store/sqlite/wal", "runtime", "failpoints.ts"],
   "store/postgres": ["store", "store/sql", "store/sql/rows", "store/sql/store.ts", "failpoints.ts"],
   "store/offline": [
     "store",

@@ -7,6 +7,7 @@ import { type FileHandle, open, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
+import { generationsOf, maxHeadsBytes } from "../sqlite/wal/noted-commits.ts";
 import { decodeHeads, type HeadsContent } from "./heads-format.ts";
 import type { HeadsPlace } from "./heads-place.ts";
 
@@ -19,13 +20,6 @@ export interface HeadsFile {
 }
 
 const ownerOnly = 0o600;
-/** Several times what 1,000 members of each kind take: anything longer is no heads file. */
-const maxBytes = 4 * 1024 * 1024;
-
-/** Both files of a name. */
-function generationsOf(path: string): [string, string] {
-  return [path, `${path}.1`];
-}
 
 /** STORE_UNAVAILABLE if a file is there and cannot be read. */
 export async function readHeads(path: string, key: KeyObject): Promise<HeadsFile> {
@@ -44,7 +38,7 @@ async function bytesOf(file: string): Promise<Buffer | undefined> {
     const handle = await open(file, "r");
     try {
       const { size } = await handle.stat();
-      return size > maxBytes ? Buffer.alloc(0) : await handle.readFile();
+      return size > maxHeadsBytes ? Buffer.alloc(0) : await handle.readFile();
     } finally {
       await handle.close();
     }

@@ -4,6 +4,7 @@
  */
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
 import type { NotedHeads } from "../heads-store.ts";
+import { headsFormat } from "../sqlite/wal/noted-commits.ts";
 
 export interface HeadsContent extends NotedHeads {
   storeId: string;
@@ -14,7 +15,6 @@ export interface HeadsContent extends NotedHeads {
   writtenAt: Date;
 }
 
-const format = "fluo-kms/heads/v1";
 const macMember = /,"mac":"([0-9a-f]{64})"\}\n$/;
 
 /** Derives the key of heads files. HKDF-Expand of one block is one HMAC. */
@@ -25,7 +25,7 @@ export function headsKey(storeKey: KeyObject): KeyObject {
 export function encodeHeads(content: HeadsContent, key: KeyObject): string {
   const { storeId, generation, since, writtenAt, counted, writersCounted, writers, logs, keys } = content;
   const body = JSON.stringify({
-    format,
+    format: headsFormat,
     store_id: storeId,
     generation,
     since: since.toISOString(),
@@ -55,7 +55,7 @@ export function decodeHeads(bytes: Uint8Array, key: KeyObject): HeadsContent | u
   const body = `${text.slice(0, -member.length)}}`;
   if (!timingSafeEqual(Buffer.from(mac, "hex"), macOf(body, key))) return undefined;
   const read = JSON.parse(body) as Written;
-  return read.format === format ? contentOf(read) : undefined;
+  return read.format === headsFormat ? contentOf(read) : undefined;
 }
 
 interface Written {
