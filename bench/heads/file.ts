@@ -26,7 +26,7 @@ export interface FileFigures {
   /** Medians of what the service does once in a second in which something changed. */
   lookMs: number;
   writeMs: number;
-  /** Of this thread, for both. */
+  /** Processor time of this thread, for both. */
   cpuMs: number;
   bytes: number;
 }

@@ -10,7 +10,7 @@ import { temporaryDirectory } from "../temporary.ts";
 /** A second each. */
 export interface SyncFigures {
   calls: number;
-  /** Of the database and its log. */
+  /** Syncs of the database and its log. */
   store: number;
   heads: number;
   directory: number;

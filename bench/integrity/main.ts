@@ -24,7 +24,7 @@ interface PartFigures {
   rows: number;
   /** CPU time of all threads. */
   cpuMs: number;
-  /** Of the piece that took longest. One that took long is read again, and its fastest reading counts: other processes may have had the processor. */
+  /** Time of the piece that took longest. One that took long is read again, and its fastest reading counts: other processes may have had the processor. */
   longestMs: number;
   /** CPU time of the piece that took most. */
   longestCpuMs: number;
@@ -41,7 +41,7 @@ export interface IntegrityResults {
   keys: number;
   auditRows: number;
   parts: PartFigures[];
-  /** By how much the memory of the process grew beyond that before the pass, at most. */
+  /** Bytes by which the memory of the process grew at most, from before the pass. */
   memoryBytes: number;
   alone: Latency;
   besidePass: Latency;

@@ -12,7 +12,7 @@ export type ReadCall = { port: number; path: string; request: Uint8Array } | { u
 export interface Read {
   answered: number;
   refused: number;
-  /** Of other failures, the first. */
+  /** The first of other failures. */
   failure: string | undefined;
 }
 

@@ -46,7 +46,7 @@ interface Extent {
 }
 
 const whole: Extent = { trailRows: 100_000, logSize: 100_000, sliceMs: 5_000, rounds: 3 };
-/** To see that all of it runs. A hundredth of so few calls is one of them. */
+/** Shows that all of it runs. A hundredth of so few calls is one of them. */
 const short: Extent = { trailRows: 10_000, logSize: 10_000, sliceMs: 1_000, rounds: 1 };
 
 const readTenant = "tenant-0";
@@ -145,7 +145,7 @@ async function fillStore(
 
 interface RowOptions {
   store: string;
-  /** Of gRPC. */
+  /** Port of gRPC. */
   port: number;
   name: string;
   call: ReadCall;

@@ -57,7 +57,7 @@ export async function verifyAudit(
   return report;
 }
 
-/** With the end of the writer's rows, if the page before did not begin with them. */
+/** Adds the end of the writer's rows, if the page before did not begin with them. */
 function endingAt(noted: HeadsAtStart, next: AuditCursor): AuditCursor {
   return next.sequence === 0 ? { ...next, until: noted.of(next.writerId) } : next;
 }

@@ -14,7 +14,7 @@ export interface PassParts {
   found(problems: readonly RowProblem[]): void;
   /** Called after each piece with the rows that were examined, of about how many. */
   progress(rows: number, total: number): void;
-  /** Told of each read that failed, and is tried again. */
+  /** Called with the error of each read that failed, and is tried again. */
   failed?(error: KmsError): void;
 }
 

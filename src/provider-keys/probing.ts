@@ -21,7 +21,7 @@ export interface ProbedKey {
 }
 
 export interface Probing {
-  /** Of keys whose last probe showed nothing: one that never shows anything may lie for ever. One sentence each. */
+  /** Keys whose last probe showed nothing, one sentence each: a key whose probes never show anything may lie unseen. */
   remarks(): string[];
   /** Begins nothing more. A probe that is under way has no effect on the store: its lease ends by itself. */
   close(): void;

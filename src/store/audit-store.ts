@@ -135,11 +135,11 @@ export interface AuditCursor {
   sequence: number;
   /** The HMAC stored in the row at `sequence`; undefined if that row is missing or there is none yet. */
   mac: Uint8Array | undefined;
-  /** Where the writer's rows end. Undefined if its head is to be read when its first rows are. */
+  /** The end of the writer's rows. Undefined if its head is to be read when its first rows are. */
   until?: AuditHead | undefined;
 }
 
-/** Where a check begins that knows where each writer is to end: the first page counts the writers and reads no row. */
+/** Cursor of a check that knows where each writer is to end: the first page counts the writers and reads no row. */
 export const beforeWriters: AuditCursor = { writerId: "", sequence: 0, mac: undefined };
 
 export interface AuditVerdict {

@@ -89,7 +89,7 @@ const httpStatus: Partial<Record<number, number>> = {
   [Code.DeadlineExceeded]: 504,
 };
 
-/** For the HTTP paths: status, JSON body, and in whole seconds when to try again. */
+/** Answer of the HTTP paths: status, JSON body, and in whole seconds when to try again. */
 export function toHttpError(error: KmsError): { status: number; headers: Record<string, string>; body: unknown } {
   const code = rpcCode[error.code];
   const delayMs = retryMs(error);

@@ -24,7 +24,7 @@ import {
 
 const tenantId = "acme";
 const logSize = 300;
-/** As many as are refused of a burst. */
+/** Number of calls of a burst that are refused. */
 const excess = 3;
 const whatIsRead = "kms_store, kms_keys, kms_audit, kms_audit_writers, kms_logs, kms_log_entries, kms_log_hashes";
 
@@ -79,7 +79,7 @@ afterAll(async () => {
   rmSync(own, { recursive: true });
 });
 
-/** Of a burst of calls, of which none is answered before `excess` are refused: what the refused ones met. The others must be answered. */
+/** The errors of the refused calls of a burst. None is answered before `excess` are refused, and the others must be answered. */
 async function refusedOf(limit: number, call: () => Promise<unknown>): Promise<unknown[]> {
   await other.query("begin");
   await other.query(`lock table ${whatIsRead} in access exclusive mode`);

@@ -6,7 +6,7 @@ import type { CrashService } from "./service.ts";
 export interface PowerCuts {
   /** The folder that the service may write to. */
   path: string;
-  /** For the environment of the service. */
+  /** Variables for the environment of the service. */
   env(): Record<string, string>;
   /** The service, at whose end the power goes. */
   cutAfter(service: CrashService): CrashService;

@@ -24,7 +24,7 @@ export interface Stage {
   close(): void;
 }
 
-/** With a database server the store is a new database there, and else a SQLite file; with `cuts`, on a disk that loses its power. */
+/** The store is a new database on `postgres`, or, without a server, a SQLite file. With `cuts` its disk loses its power. */
 export async function openStage(postgres: PostgresServer | undefined, cuts?: PowerCuts): Promise<Stage> {
   const dir = mkdtempSync(join(tmpdir(), "fluo-kms-crash-"));
   const disk = cuts?.path ?? dir;

@@ -22,7 +22,7 @@ const why = whyNotPreloaded();
 if (why !== undefined) console.warn(`SKIPPED unless CI is set: ${why}`);
 
 const trailRows = 20_000;
-/** From the end of what is wrong. */
+/** Time from the end of the fault. */
 const goesOnMs = 2_500;
 const fields = [{ name: "email", value: Buffer.from("ann@example.com") }];
 

@@ -10,7 +10,7 @@ import { openObserver } from "./replicas.ts";
 import { newStore } from "./services.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
-/** From the end of the lease. Without a second look it would be minutes. */
+/** Time from the end of the lease. Without a second look it would be minutes. */
 const takeoverMs = 30_000;
 const killAt = join(import.meta.dirname, "..", "crash", "kill-at.ts");
 const tenantIds = Array.from({ length: 12 }, (_, index) => `due-${index}`);

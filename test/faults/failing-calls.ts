@@ -21,7 +21,7 @@ export interface FailingCalls {
   close(): void;
 }
 
-/** For the files below `dir`, which must exist. Where libraries can be preloaded. */
+/** Makes calls fail on files below `dir`, which must exist. Works if libraries can be preloaded. */
 export function failingCalls(dir: string): FailingCalls {
   const own = mkdtempSync(join(tmpdir(), "fluo-kms-faults-"));
   const library = compiledLibrary(join(import.meta.dirname, "failing-calls.c"), own);

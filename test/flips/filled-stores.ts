@@ -13,7 +13,7 @@ import { commitsIn } from "../support/wal-files.ts";
 import { type Known, makeKnown, noteKeys, useKeys } from "./known.ts";
 
 export interface FilledStore {
-  /** In words. */
+  /** How it was left, in words. */
   left: string;
   /** The folder with `kms.db`, what is beside it, and `master.key`. */
   folder: string;
@@ -114,7 +114,7 @@ function leaveAs(root: string, from: string, left: string): FilledStore {
   return leave(root, from, left);
 }
 
-/** Where no service notes commits yet, they are noted here, as the last second before a crash is not in question. */
+/** Notes the commits if no service has noted them yet: the last second before a crash is not in question. */
 function filled(folder: string, left: string): FilledStore {
   const file = join(folder, "kms.db");
   const bytes = (end: string) => (existsSync(file + end) ? readFileSync(file + end) : Buffer.alloc(0));

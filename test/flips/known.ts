@@ -15,7 +15,7 @@ export interface Known {
   spans: Span[];
   /** Every key, by id: its purpose, version and state, and whether it was marked. */
   keys: Map<string, string>;
-  /** Of the tenant's log, if it has one. */
+  /** Entries of the tenant's log, if it has one. */
   logSize: bigint;
 }
 

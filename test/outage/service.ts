@@ -14,7 +14,7 @@ export interface OutageService extends ServiceProcess {
   fakes: readonly [AwsKmsFake, ...AwsKmsFake[]];
   keys: readonly [FakeKey, ...FakeKey[]];
   held(): Promise<Held>;
-  /** Of the process, for another one beside it. */
+  /** The environment of the process, for another one beside it. */
   env: Record<string, string>;
   close(): Promise<void>;
 }

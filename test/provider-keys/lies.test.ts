@@ -245,7 +245,7 @@ describe("a provider that is merely unwell is never accused", () => {
     ["with nothing readable", { body: "{}" }],
   ] as const)("where it answers %s", async (_what, answer) => {
     const { watch, counted } = await startReplica();
-    // As often as a call is tried: the probe makes four decrypts.
+    // Enough for each try of each call: the probe makes four decrypts.
     for (let n = 0; n < 16; n += 1) fake.once(answer, "Decrypt");
     expect(await watch.probe()).toBeInstanceOf(Error);
     expect(watch.current().condition).toBe("answering");

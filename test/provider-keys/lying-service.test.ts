@@ -17,7 +17,7 @@ import { type ServiceProcess, startProcess } from "../support/service-process.ts
 
 const hours = join(import.meta.dirname, "hours.ts");
 
-/** In hours, from the last probe on: when it is found at the latest, and how much later by other replicas. */
+/** Hours from the last probe until the lie is found, at most; and how much later other replicas find it. */
 const hourAtMost = 1 + 5.5 / 60;
 const othersAtMost = 5.5 / 60;
 /** Calls. */

@@ -37,7 +37,7 @@ function newKey() {
     failure: undefined as KmsError | "silence" | undefined,
     calls: { alpha: 0, beta: 0 } as Record<string, number>,
     tenants: new Set<string>(),
-    /** As a replica has it. */
+    /** The provider of one replica. */
     of(replica: string): Provider {
       const wraps = new Map<string, Uint8Array>();
       const call = async <T>(answer: () => Promise<T>, tenantId: string | undefined): Promise<T> => {

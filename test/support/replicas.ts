@@ -17,9 +17,9 @@ export const yearMs = 365 * dayMs;
 export interface Clocks {
   /** Milliseconds that truly passed. */
   ms: number;
-  /** By how much the wall clock is ahead. */
+  /** Milliseconds by which the wall clock is ahead. */
   wallAheadMs: number;
-  /** By how much the second clock is ahead; undefined while it cannot be read. */
+  /** Milliseconds by which the second clock is ahead; undefined while it cannot be read. */
   secondAheadMs: number | undefined;
 }
 

@@ -125,7 +125,7 @@ function printStatus(status: Status): void {
   for (const notice of notices) printLine(`notice: ${notice}`);
 }
 
-/** Nothing if no key waits. */
+/** Rows of the table; none if no key waits. */
 function destructionRows({ total, first, ...clock }: NonNullable<Status["destructions_waiting"]>): string[][] {
   if (total === 0) return [];
   const ahead = clock.second_clock && `${clock.clock_ahead_seconds} s ahead of ${clock.second_clock}`;

@@ -268,7 +268,7 @@ export async function verifyChains(
   return { events: rows.length, heads, problems, next: await nextWriter(query, writerId) };
 }
 
-/** In one statement, because a live writer moves its head together with its rows. With `or` it would read all of the writer's rows. */
+/** One statement, because a live writer moves its head together with its rows. With `or` it would read all of the writer's rows. */
 async function outsiders(query: Query, writerId: string): Promise<number[]> {
   const rows = await query(
     `select sequence from (
@@ -299,7 +299,7 @@ async function nextWriter(query: Query, after: string): Promise<AuditCursor | un
 }
 
 /**
- * In one statement, because a writer is counted together with its first head. No service writes an empty id, and no page begins before it: a head
+ * One statement, because a writer is counted together with its first head. No service writes an empty id, and no page begins before it: a head
  * under it must not stand for one that was taken.
  */
 async function missingWriters(query: Query, mac: RowMac): Promise<AuditProblem[]> {

@@ -27,7 +27,7 @@ export interface Erasure {
 
 /** Whether erased bytes may still be somewhere in the file. */
 const residue = { none: 0, due: 1 } as const;
-/** Where ending our own readers did not help, it is another process that holds the pages: they are left in peace for so long. */
+/** Pause in which our own readers are not ended again: ending them did not help, so another process holds the pages. */
 const peaceMs = 5_000;
 
 export function createErasure(): Erasure {

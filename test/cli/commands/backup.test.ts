@@ -163,7 +163,7 @@ it.each([1, 5])("restores a backup of schema version %i, which stays as it is", 
   const { overdue, destroyed } = await liveIn(from);
   const by = { actor: "ann", requestId: "", at: new Date() };
   await inStore(from, async ({ store }) => {
-    // Of an earlier version no destruction has a wait.
+    // No destruction of an earlier version has a wait.
     await store.update(overdue!, { ...overdue!, destroyWait: undefined }, { ...by, action: "schedule_destruction" });
     await store.update(destroyed!, { ...destroyed!, destroyWait: undefined }, { ...by, action: "destroy" });
   });

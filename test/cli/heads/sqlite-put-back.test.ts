@@ -29,7 +29,7 @@ async function noted({ client }: ServiceProcess): Promise<void> {
   await expect.poll(writtenAt, { timeout: 60_000 }).not.toEqual(before);
 }
 
-/** Of a place as its first service left it. */
+/** Copies a place as its first service left it. */
 async function firstCopy(where: Place) {
   const service = await startProcess(where.env);
   await key(service, "acme");

@@ -80,7 +80,7 @@ describe("a destruction that an earlier version scheduled", () => {
   });
 });
 
-/** The same walk for the same seed: mulberry32. */
+/** Random numbers that a seed repeats: mulberry32. */
 function seeded(seed: number) {
   let state = seed;
   const next = () => {
@@ -113,7 +113,7 @@ const kinds = [
   "both creeping apart",
 ] as const;
 
-/** By how many minutes the wall clock and the second one are ahead while a service runs, and after nothing ran. */
+/** Minutes by which the wall clock and the second one are ahead while a service runs, and after nothing ran. */
 const creeps: Partial<Record<(typeof kinds)[number], Record<"running" | "after", [wall: number, second: number]>>> = {
   "wall creeping": { running: [-4, 0], after: [4, 0] },
   "second creeping": { running: [0, -4], after: [0, 4] },
@@ -170,7 +170,7 @@ function walk(seed: number) {
   }
 
   function schedule(): void {
-    // As another replica does it, or this one: what was noted before is over.
+    // Another replica notes it, or this one: what was noted before is over.
     const before = time;
     note();
     if (!agree(time!)) {

@@ -23,7 +23,7 @@ const content: HeadsContent = {
   keys: [{ tenantId: "acme", purpose: "data", keyId: "k", version: 2, state: "COMPROMISED" }],
 };
 
-/** By hmac and hashlib of Python: HMAC(HMAC(00 01 … 1f, "fluo-kms/v1/heads" 01), what stands before it and a brace). */
+/** Made by hmac and hashlib of Python: HMAC(HMAC(00 01 … 1f, "fluo-kms/v1/heads" 01), what stands before it and a brace). */
 const mac = "134902108f8ddf36d1ab4c1b660b4a224e26ef8e3a89151163d6beef23114509";
 
 it("ends with an HMAC under a key of its own", () => {

@@ -28,7 +28,7 @@ function digestOf(file: string): string {
   return logProblem({ file })!.metadata.digest!;
 }
 
-/** As a command does it. */
+/** Accepts the loss as the command does. */
 async function accept({ file, where }: CrashedStore, digest = digestOf(file)) {
   const acceptance: Acceptance = {
     digest,

@@ -15,7 +15,7 @@ interface StoredFile {
   durable: Content;
   /** Not synced yet. */
   pending: Write[];
-  /** As processes see it. */
+  /** Size that processes see. */
   size: number;
 }
 
@@ -28,7 +28,7 @@ export interface Disk {
 /** A disk with the files of `folder`, all of which are synced. */
 export function newDisk(folder: string): Disk {
   const files = new Map<bigint, StoredFile>();
-  /** As processes see them, and as they are on the disk. */
+  /** Names that processes see, and names that are on the disk. */
   const names = new Map<string, bigint>();
   const durableNames = new Map<string, bigint>();
   let namings: Naming[] = [];

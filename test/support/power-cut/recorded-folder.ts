@@ -8,7 +8,7 @@ import { readRecords } from "./records.ts";
 
 export interface RecordedFolder extends Disposable {
   path: string;
-  /** For the environment of the one process that is to write there next, until the power is cut. */
+  /** Variables for the environment of the one process that is to write there next, until the power is cut. */
   env(): Record<string, string>;
   /** Leaves in the folder what a power cut leaves. To be called once the process has ended. Gives how many writes were not synced. */
   cut(random: () => number): { unsynced: number };

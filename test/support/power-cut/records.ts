@@ -7,7 +7,7 @@ export type WriteRecord =
   | { kind: "folder"; inode: bigint; path: string }
   | { kind: "written"; inode: bigint; at: number; data: Buffer }
   | { kind: "resized"; inode: bigint; size: number }
-  /** Of a directory, too. */
+  /** A sync of a file or a directory. */
   | { kind: "synced"; inode: bigint }
   | { kind: "renamed" | "linked"; from: string; to: string }
   | { kind: "removed"; path: string };
