@@ -6,7 +6,7 @@ import { syncDirectory } from "./file.ts";
 import { type Hold, holdDatabase } from "./hold.ts";
 import { acceptancePath, begunAcceptance } from "./wal/begun-acceptance.ts";
 import { readNotedCommits } from "./wal/noted-commits.ts";
-import { commitsWithoutLog, comparableCommits, storedCommits } from "./stored-commits.ts";
+import { commitsIfUsed, commitsWithoutLog, storedCommits } from "./stored-commits.ts";
 import { logDigest } from "./wal/log-digest.ts";
 import { judgeWal, type WalVerdict } from "./wal/wal-verdict.ts";
 
@@ -71,9 +71,7 @@ export function logProblem(ready: ReadyFile): KmsError | undefined {
   const verdict = judgeWal(file);
   if (verdict.kind === "lost") return lost(file, verdict);
   if (verdict.kind === "settled") return behind(file, comparedCommits(ready, commitsWithoutLog));
-  return (
-    mixed(file) ?? (verdict.kind === "undecided" ? behind(file, comparedCommits(ready, comparableCommits)) : undefined)
-  );
+  return mixed(file) ?? (verdict.kind === "undecided" ? behind(file, commitsLeft(ready, verdict)) : undefined);
 }
 
 function readyLog(ready: ReadyFile): SeenLog {
@@ -108,8 +106,16 @@ function settled(ready: ReadyFile, { firstDamaged }: Extract<WalVerdict, { kind:
   return { verdict: "settled", text, isWarning: true, firstDamaged, setAside };
 }
 
-function undecided(ready: ReadyFile, { lastCommit }: Extract<WalVerdict, { kind: "undecided" }>): SeenLog {
-  const commits = comparedCommits(ready, comparableCommits);
+type Undecided = Extract<WalVerdict, { kind: "undecided" }>;
+
+/** A restore that was killed leaves a store that nothing was committed to, beside the heads file of the store before. */
+function commitsLeft(ready: ReadyFile, { holdsMark }: Undecided): SeenLog["commits"] {
+  return comparedCommits(ready, holdsMark ? storedCommits : commitsIfUsed);
+}
+
+function undecided(ready: ReadyFile, verdict: Undecided): SeenLog {
+  const { lastCommit } = verdict;
+  const commits = commitsLeft(ready, verdict);
   refuse(behind(ready.file, commits));
   const tail = `what follows frame ${lastCommit} is no whole commit, as a crash leaves it, and is not read`;
   const because =

@@ -13,11 +13,8 @@ export function storedCommits(file: string): number | undefined {
   return leavingNothing(file, () => reading(file, commitsIn));
 }
 
-/**
- * The count that is compared with what was noted: that of `storedCommits`, but undefined for a store that nothing was written to. A restore that
- * was killed leaves such a one beside the heads file of the store before.
- */
-export function comparableCommits(file: string): number | undefined {
+/** The count of `storedCommits`, but undefined for a store that nothing was written to: it has no store key. */
+export function commitsIfUsed(file: string): number | undefined {
   return leavingNothing(file, () => reading(file, (db) => (isUnused(db) ? undefined : commitsIn(db))));
 }
 

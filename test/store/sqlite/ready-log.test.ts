@@ -169,22 +169,22 @@ describe("a log that is damaged at its end", () => {
     expect(seenIn(file).commits).toBeUndefined();
   });
 
-  it("is compared with no count in a store that nothing was written to, as a restore that was killed leaves it", () => {
+  it("is compared with no count in a store that nothing was committed to, as a restore that was killed leaves it", () => {
+    const unended = "begin; create table one (text blob) strict; insert into one values (zeroblob(100000))";
+    const left = (before: string, log: string) =>
+      made.changed((db) => db.exec(`${before}; pragma wal_checkpoint(truncate); pragma cache_size = 1; ${log}`)).file;
     const unused = "delete from kms_store; delete from kms_commits";
-    const { file } = made.changed((db) => {
-      db.exec(`${unused}; pragma wal_checkpoint(truncate)`);
-      db.exec("create table one (id integer) strict; insert into one values (1)");
-    });
-    damageEnd(file);
-    note(file, 1_000);
-    expect(seenIn(file)).toMatchObject({ verdict: "undecided" });
-    const robbed = made.changed((db) => {
-      db.exec("delete from kms_commits; pragma wal_checkpoint(truncate)");
-      db.exec("create table one (id integer) strict; insert into one values (1)");
-    }).file;
-    damageEnd(robbed);
-    note(robbed, 1_000);
-    expect(() => seenIn(robbed)).toThrow("0 commits can be read, and 1000 were durable");
+    const killed = left(unused, unended);
+    note(killed, 1_000);
+    expect(seenIn(killed)).toMatchObject({ verdict: "undecided" });
+
+    const used = left("delete from kms_commits", unended);
+    const damaged = left(unused, `${unended}; commit`);
+    damageEnd(damaged);
+    for (const file of [used, damaged]) {
+      note(file, 1_000);
+      expect(() => seenIn(file)).toThrow("0 commits can be read, and 1000 were durable");
+    }
   });
 });
 

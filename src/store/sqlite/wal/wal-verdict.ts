@@ -16,9 +16,9 @@ export type WalVerdict =
   | { kind: "lost"; firstDamaged: number; commit: number }
   /**
    * Frames are behind the last commit that will be read. Either a crash left them so, and nobody was told of them, or they were a durable
-   * commit and are damaged now.
+   * commit and are damaged now. `holdsMark` is whether one of them has a commit mark: without one they are of a transaction that never ended.
    */
-  | { kind: "undecided"; lastCommit: number };
+  | { kind: "undecided"; lastCommit: number; holdsMark: boolean };
 
 /** Reads the log of a database that no process has open. Nothing is changed. STORE_UNAVAILABLE where it cannot be read. */
 export function judgeWal(file: string): WalVerdict {
@@ -55,7 +55,7 @@ function verdictOf(wal: Wal, database: DatabaseFile | undefined): WalVerdict {
     if (isDropped || isInDatabase(wal, last, database)) return { kind: "settled", firstDamaged };
   }
   if (provenCommit !== undefined) return { kind: "lost", firstDamaged, commit: provenCommit };
-  return { kind: "undecided", lastCommit };
+  return { kind: "undecided", lastCommit, holdsMark: lastMarked > lastCommit };
 }
 
 interface Extent {

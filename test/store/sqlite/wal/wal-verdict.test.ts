@@ -114,7 +114,7 @@ describe("a commit that no other followed", () => {
     edit(`${torn}-wal`, (bytes) => {
       for (const frame of [2, end]) old.copy(bytes, inFrame(frame, 0), inFrame(frame, 0), inFrame(frame + 1, 0));
     });
-    expect(judgeWal(torn)).toEqual({ kind: "undecided", lastCommit: 0 });
+    expect(judgeWal(torn)).toEqual({ kind: "undecided", lastCommit: 0, holdsMark: false });
     expect(rowsOf(torn)).toBe(20);
   });
 
