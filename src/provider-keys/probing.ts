@@ -54,16 +54,15 @@ export function scheduleProbes({ keys, store, clock, log, random = Math.random }
   let isClosed = false;
   let timer: NodeJS.Timeout | undefined;
   const within = (ms: number) => performance.now() + ms + jitterMs * random();
+  // The service's own were probed just now.
+  for (const { watch, ifUsed } of keys()) if (!ifUsed) dueAtMs.set(watch, within(againMs));
 
   function isDue({ watch, ifUsed }: ProbedKey): boolean {
     if (watch.current().condition !== "answering") return false; // refused, or away: a probe would show nothing
     const now = performance.now();
     const usedAtMs = watch.usedAtMs();
     if (ifUsed && (usedAtMs === undefined || usedAtMs < now - everyMs)) return false;
-    const due = dueAtMs.get(watch);
-    if (due !== undefined || ifUsed) return due === undefined || due <= now;
-    dueAtMs.set(watch, within(againMs)); // the service's own were probed at the start
-    return false;
+    return (dueAtMs.get(watch) ?? now) <= now;
   }
 
   /** Gives when the key is due again. */

@@ -185,7 +185,7 @@ describe("the service's own key", () => {
     };
     const dead = { ...seen.store, finishLease };
     const first = await startReplica(key, "alpha", { store: dead, random: () => 0 });
-    await advance(2 * minute);
+    await advance(1.5 * minute);
     expect(key.calls.alpha).toBe(once);
     first.probing.close();
     const name = seen.name();
@@ -223,7 +223,7 @@ describe("the service's own key", () => {
       finishLease: store.finishLease,
     };
     const { warnings } = await startReplica(key, "alpha", { store: flaky, random: () => 0 });
-    await advance(2 * minute);
+    await advance(1.5 * minute);
     expect(warnings).toHaveLength(1);
     expect(key.calls.alpha).toBe(0);
     isAway = false;
