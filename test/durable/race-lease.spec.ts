@@ -70,7 +70,7 @@ describe.skipIf(!possible).concurrent("a replica that is stopped while it rotate
     };
   }
 
-  const leaseIsOver = /^LEASE_LOST: the lease rotation of generation 1 is over$/;
+  const leaseIsOver = /^LEASE_LOST: the lease rotation\/2 of generation 1 is over$/;
   /** Four keys are rotated at once: while one is stopped where a test wants it, another may be in its transaction. */
   const cutOff = /^STORE_UNAVAILABLE: /;
 

@@ -62,6 +62,11 @@ export function keptHeads({ store, key, place, clock }: KeptHeadsParts): KeptHea
     return writer.begin(first, begun === "anew");
   }
 
+  async function compared() {
+    const file = await readHeads(place.file, key);
+    return { file, standing: await store.standing(file.content ?? nothingNoted) };
+  }
+
   /** `standing` is that to the last of what was noted; where it is behind, or was, all of it is compared. */
   async function behind(noted: HeadsContent, standing: Standing): Promise<Finding | undefined> {
     const last = { ...noted, ...lastOf(noted) };
@@ -75,8 +80,9 @@ export function keptHeads({ store, key, place, clock }: KeptHeadsParts): KeptHea
     content: () => content,
 
     async judge() {
-      const file = await readHeads(place.file, key);
-      const standing = await store.standing(file.content ?? nothingNoted);
+      let { file, standing } = await compared();
+      // Another service may have begun the file between both looks: it notes that in the store once the file is there.
+      if (file.sha256 === undefined && standing.headsSince !== undefined) ({ file, standing } = await compared());
       isNotedInStore ||= standing.headsSince !== undefined;
       const finding = findingOf(place, file, standing);
       if (finding === undefined) {

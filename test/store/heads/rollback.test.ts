@@ -256,6 +256,15 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     await during(async () => {});
   });
 
+  it("is begun by one of two first starts at once, and missed by neither", async () => {
+    for (let round = 0; round < 10; round += 1) {
+      const fresh = await make();
+      await (await fresh.unlocked()).close(); // one of them made the store
+      const runs = await Promise.all([1, 2].map(() => fresh.start()));
+      for (const { end } of runs) await end();
+    }
+  });
+
   it.runIf(isSqlite)("is missed where it is gone, as the store knows that there was one", async () => {
     await during((store) => addKey(store));
     removeHeads(world.place);
