@@ -28,7 +28,7 @@ export async function startMinistack(): Promise<Ministack> {
     AWS_ACCESS_KEY_ID: rootKey.id,
     AWS_SECRET_ACCESS_KEY: rootKey.secret,
   };
-  const child = spawn(python, [join(import.meta.dirname, "with_encryption_context.py")], { env, stdio: "pipe" });
+  const child = spawn(python, [join(import.meta.dirname, "faithful_ministack.py")], { env, stdio: "pipe" });
   let printed = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.on("data", (text) => {

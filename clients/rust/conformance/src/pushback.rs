@@ -77,7 +77,7 @@ async fn never_repeated(
     report.refused("Rotate", kms.rotate(request).await, Code::Unavailable);
     let request = ValidateRequest { tenant_id: tenant_id() };
     report.refused("Validate", kms.validate(request).await, Code::Unavailable);
-    report.refused("VerifyAudit", key_admin.verify_audit(VerifyAuditRequest {}).await, Code::Unavailable);
+    report.refused("VerifyAudit", key_admin.verify_audit(VerifyAuditRequest::default()).await, Code::Unavailable);
     let request = DisableKeyRequest { tenant_id: tenant_id(), ..Default::default() };
     report.refused("DisableKey", key_admin.disable_key(request).await, Code::Unavailable);
     Ok(())
