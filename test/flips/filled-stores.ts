@@ -10,7 +10,7 @@ import { note } from "../support/crashed-store.ts";
 import { patience } from "../support/patience.ts";
 import { startProcess, type ServiceProcess } from "../support/service-process.ts";
 import { commitsIn } from "../support/wal-files.ts";
-import { type Known, makeKnown, noteKeys, useKeys } from "./known.ts";
+import { type Known, makeKnown, makeKnownWithLog, noteKeys, useKeys } from "./known.ts";
 
 export interface FilledStore {
   /** How it was left, in words. */
@@ -33,9 +33,9 @@ export async function fillStores(): Promise<FilledStores> {
   const root = mkdtempSync(join(tmpdir(), "fluo-kms-flips-"));
   const origin = join(root, "origin");
   mkdirSync(origin);
-  const known = await serve(origin, async ({ client, grpc }) => {
-    const made = [await makeKnown(client, "early-1", grpc)];
-    for (const tenant of ["early-2", "early-3"]) made.push(await makeKnown(client, tenant));
+  const known = await serve(origin, async (service) => {
+    const made = [await makeKnownWithLog(service, "early-1")];
+    for (const tenant of ["early-2", "early-3"]) made.push(await makeKnown(service.client, tenant));
     return made;
   });
   await serve(origin, (service) => fillMore(service, known), "SIGKILL");
@@ -70,7 +70,8 @@ async function serve<T>(
   }
 }
 
-async function fillMore({ client, grpc }: ServiceProcess, known: Known[]): Promise<void> {
+async function fillMore(service: ServiceProcess, known: Known[]): Promise<void> {
+  const { client } = service;
   const [first, second, third] = known as [Known, Known, Known];
   await client.rotate({ tenantId: first.tenantId, force: true });
   await useKeys(client, first);
@@ -80,7 +81,7 @@ async function fillMore({ client, grpc }: ServiceProcess, known: Known[]): Promi
   ] as const) {
     for (const keyId of keys.keys()) await client.admin[change]({ tenantId, keyId });
   }
-  known.push(await makeKnown(client, "late-1", grpc));
+  known.push(await makeKnownWithLog(service, "late-1"));
   for (const tenant of ["late-2", "late-3"]) known.push(await makeKnown(client, tenant));
   for (const each of known) await noteKeys(client, each);
 }

@@ -15,12 +15,21 @@ export interface Known {
   spans: Span[];
   /** Every key, by id: its purpose, version and state, and whether it was marked. */
   keys: Map<string, string>;
-  /** Entries of the tenant's log, if it has one. */
+  /** Entries of the tenant's log, if it has one, and its tiles by their paths. */
   logSize: bigint;
+  tiles: Map<string, Buffer>;
+}
+
+/** Where a service answers. */
+export interface Asked {
+  client: GrpcClient;
+  /** `http://127.0.0.1:port` */
+  http: string;
 }
 
 /** Something that is gone, or that the service refuses. */
 export interface Loss {
+  /** Empty for what is of all tenants. */
   tenantId: string;
   /** Empty where it is not known which key it is. */
   keyId: string;
@@ -36,13 +45,30 @@ export interface Looked {
 
 const deadlineMs = 60_000;
 
-/** A tenant's keys, and something made with each; a log of some batches if there is `target`, the address of gRPC. */
-export async function makeKnown(client: GrpcClient, tenantId: string, target?: string): Promise<Known> {
-  const known: Known = { tenantId, tokens: [], blobs: [], spans: [], keys: new Map(), logSize: 0n };
+/** A tenant's keys, and something made with each. */
+export async function makeKnown(client: GrpcClient, tenantId: string): Promise<Known> {
+  const known: Known = { tenantId, tokens: [], blobs: [], spans: [], keys: new Map(), logSize: 0n, tiles: new Map() };
   await useKeys(client, known);
-  if (target !== undefined) await appendBatches(target, known);
   await noteKeys(client, known);
   return known;
+}
+
+/** The same with a log of some batches. `grpc` is an address. */
+export async function makeKnownWithLog({ client, http, grpc }: Asked & { grpc: string }, tenantId: string) {
+  const known = await makeKnown(client, tenantId);
+  await appendBatches(grpc, known);
+  const width = known.logSize % 256n;
+  for (const path of [`tile/entries/000.p/${width}`, `tile/0/000.p/${width}`]) {
+    known.tiles.set(path, await tileAt(http, tenantId, path));
+  }
+  return known;
+}
+
+async function tileAt(http: string, tenantId: string, path: string): Promise<Buffer> {
+  const answer = await fetch(`${http}/api/kms/tenants/${tenantId}/log/${path}`);
+  const body = Buffer.from(await answer.arrayBuffer());
+  if (answer.ok) return body;
+  throw new Error(`${answer.status} ${body}`);
 }
 
 export async function useKeys(client: GrpcClient, { tenantId, tokens, blobs, spans }: Known): Promise<void> {
@@ -98,14 +124,21 @@ async function keysOf(client: GrpcClient, tenantId: string): Promise<Known["keys
 }
 
 /** Asks for all of it again. A call of a key that is not ACTIVE is refused, and nothing is made for it. */
-export async function look(client: GrpcClient, all: readonly Known[]): Promise<Looked> {
+export async function look({ client, http }: Asked, all: readonly Known[]): Promise<Looked> {
   const looked: Looked = { losses: [], wrongs: [] };
+  await lookAtTrail(client, looked);
   for (const known of all) {
     await lookAtUses(client, known, looked);
     await lookAtKeys(client, known, looked);
-    if (known.logSize > 0n) await lookAtLog(client, known, looked);
+    if (known.logSize > 0n) await lookAtLog({ client, http }, known, looked);
   }
   return looked;
+}
+
+async function lookAtTrail(client: GrpcClient, looked: Looked): Promise<void> {
+  const answer = await asker("", looked)("the trail", () => client.admin.verifyAudit({}));
+  const [problem] = answer?.problems ?? [];
+  if (problem !== undefined) looked.losses.push({ tenantId: "", keyId: "", what: `the trail: ${problem.what}` });
 }
 
 async function lookAtUses(client: GrpcClient, { tenantId, tokens, blobs, spans, keys }: Known, looked: Looked) {
@@ -156,10 +189,16 @@ async function lookAtKeys(client: GrpcClient, { tenantId, keys }: Known, looked:
   }
 }
 
-async function lookAtLog(client: GrpcClient, { tenantId, logSize }: Known, looked: Looked): Promise<void> {
+async function lookAtLog({ client, http }: Asked, { tenantId, logSize, tiles }: Known, looked: Looked): Promise<void> {
   const answer = await asker(tenantId, looked)("its log", () => client.logs.getCheckpoint({ tenantId }));
   if (answer && answer.head!.size < logSize)
     looked.losses.push({ tenantId, keyId: "", what: `a log of ${answer.head!.size} entries` });
+  for (const [path, was] of tiles) {
+    const is = await tileAt(http, tenantId, path).catch((error: Error) => error.message);
+    if (typeof is === "string" || !is.equals(was)) {
+      looked.losses.push({ tenantId, keyId: "", what: `${path}: ${typeof is === "string" ? is : "other bytes"}` });
+    }
+  }
 }
 
 /** A call, whose failure is a loss, unless the tenant has a key that may not be used. */

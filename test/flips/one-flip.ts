@@ -83,11 +83,12 @@ function judgeRefusal(error: unknown): Judged {
 
 /** Looks at once, when nothing but the start has judged the store, and again when the first pass over it has ended. */
 async function judgeRunning(service: RunningService, known: readonly Known[]): Promise<Judged> {
-  const before = await look(service.grpc, known);
+  const asked = { client: service.grpc, http: service.url };
+  const before = await look(asked, known);
   const { integrity, status } = await examined(service);
   const { findings } = integrity!;
   const isHit = before.losses.length > 0 || findings.length > 0;
-  const after = isHit ? await look(service.grpc, known) : before;
+  const after = isHit ? await look(asked, known) : before;
   const losses = [...before.losses, ...after.losses];
   const problems = [...before.wrongs, ...after.wrongs];
   for (const loss of losses) {
@@ -127,7 +128,7 @@ function isNamed({ tenantId, keyId }: Loss, finding: Finding): boolean {
 }
 
 function textOf({ tenantId, keyId, what }: Loss): string {
-  return `${tenantId}: ${keyId && `key ${keyId}: `}${what}`;
+  return `${tenantId && `${tenantId}: `}${keyId && `key ${keyId}: `}${what}`;
 }
 
 function failed(problems: string[]): Judged {
