@@ -54,14 +54,6 @@ export function keptHeads({ store, key, place, clock }: KeptHeadsParts): KeptHea
   /** Whether the store was behind at the last look. */
   let isBehind = false;
 
-  async function begin(): Promise<HeadsContent> {
-    const { storeId, counted, writersCounted } = await store.standing(nothingNoted);
-    const now = clock();
-    const newest = await store.newestHeads();
-    const first = { ...newest, storeId, counted, writersCounted, since: now, writtenAt: now };
-    return writer.begin(first, begun === "anew");
-  }
-
   async function compared() {
     const file = await readHeads(place.file, key);
     return { file, standing: await store.standing(file.content ?? nothingNoted) };
@@ -114,7 +106,7 @@ export function keptHeads({ store, key, place, clock }: KeptHeadsParts): KeptHea
 
     async write() {
       if (begun === "yes" && content !== undefined) content = await writer.goOn(content, news);
-      else content = await begin();
+      else content = await writer.begin(await firstContent(store, clock()), begun === "anew");
       begun = "yes";
       news = nothingNoted;
       if (isNotedInStore) return;
@@ -127,6 +119,12 @@ export function keptHeads({ store, key, place, clock }: KeptHeadsParts): KeptHea
       begun = "anew";
     },
   };
+}
+
+/** The content of a new file. */
+async function firstContent(store: HeadsStore, now: Date): Promise<Omit<HeadsContent, "generation">> {
+  const { storeId, counted, writersCounted } = await store.standing(nothingNoted);
+  return { ...(await store.newestHeads()), storeId, counted, writersCounted, since: now, writtenAt: now };
 }
 
 /** A process that begins is told of rows that were noted before. */
