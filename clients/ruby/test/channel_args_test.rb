@@ -8,7 +8,7 @@ class ChannelArgsTest < Minitest::Test
   SERVICES = [Fluo::Kms::V1::KmsService, Fluo::Kms::V1::LogService, Fluo::Kms::V1::KeyAdminService].freeze
   ONCE = %w[
     Rotate Validate DisableKey EnableKey MarkKeyCompromised ScheduleKeyDestruction CancelKeyDestruction RewrapKeys
-    VerifyAudit
+    VerifyAudit AcceptRollback
   ].freeze
 
   def test_decides_for_every_unary_method_whether_it_may_be_repeated
