@@ -1,7 +1,7 @@
 /** The suite of `npm run test:grpc-tools`, without authentication and under a policy; apart from `npm test`, as it needs Go. */
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
-import { hung } from "../support/hung.ts";
+import { everySuite } from "../support/every-suite.ts";
 
 const specs = ["test/grpc-tools/*.spec.ts"];
 const strangers = "test/grpc-tools/policy/*.spec.ts";
@@ -13,7 +13,6 @@ export default defineConfig({
       { extends: true, test: { name: "none", include: specs, provide: { access: "none" } } },
       { extends: true, test: { name: "policy", include: [...specs, strangers], provide: { access: "policy" } } },
     ],
-    reporters: ["default", "./test/support/summary-reporter.ts"],
-    ...hung,
+    ...everySuite,
   },
 });

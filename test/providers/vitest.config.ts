@@ -4,16 +4,14 @@
  */
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
-import { hung } from "../support/hung.ts";
+import { everySuite } from "../support/every-suite.ts";
 
 export default defineConfig({
   test: {
     root: join(import.meta.dirname, "..", ".."),
     // The contracts of gcp and azure, of whom there are only fakes, are in npm test too.
     include: ["test/{providers,outage}/*.spec.ts", "test/provider/{gcp,azure}/contract.test.ts"],
-    reporters: ["default", "./test/support/summary-reporter.ts"],
-    setupFiles: ["./test/support/matchers.ts"],
     fileParallelism: false,
-    ...hung,
+    ...everySuite,
   },
 });

@@ -1,15 +1,13 @@
 /** The suite of `npm run test:terraform`; apart from `npm test`, as it needs Terraform, its AWS provider and Python. */
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
-import { hung } from "../support/hung.ts";
+import { everySuite } from "../support/every-suite.ts";
 
 export default defineConfig({
   test: {
     root: join(import.meta.dirname, "..", ".."),
     include: ["test/terraform/*.spec.ts"],
-    reporters: ["default", "./test/support/summary-reporter.ts"],
-    setupFiles: ["./test/support/matchers.ts"],
     maxWorkers: 2, // the one mostly waits: Terraform's provider, until AWS says the same several times over
-    ...hung,
+    ...everySuite,
   },
 });
