@@ -244,6 +244,20 @@ describe("the examination of a SQLite file with a flipped bit", () => {
   });
 
   it.each([
+    ["a table", "alter table kms_log_handovers rename column entry_index to entry_inde8"],
+    ["a column", "alter table kms_log_compromises rename column number to nulber"],
+    ["a sum", "update kms_logs set size = 9223372036854775807"],
+  ])("goes on behind %s that no statement can read any more", async (_what, sql) => {
+    const { file, sql: run } = await filled();
+    await run(sql);
+    const store = await (await openSqlite({ name: "sqlite", file })).unlock(key);
+    onTestFinished(() => store.close());
+    await store.examinedRows().catch((error) => expect(error).toMatchObject({ code: "DATA_LOSS" }));
+    const { problems } = await examined(store);
+    expect(problems.length).toBeGreaterThan(0);
+  });
+
+  it.each([
     ["kms_keys_version", { kind: "index", tenantId: "tenant-3" }],
     ["kms_audit_tenant", { kind: "index", tenantId: "" }],
   ])("names what is in a page of the index %s", async (index, about) => {

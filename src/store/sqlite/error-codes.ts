@@ -29,13 +29,21 @@ export function translated(cause: unknown, more = ""): unknown {
   }
   if (!isSqlite(cause)) return cause;
   if (isConstraint(cause)) return new KmsError("CONFLICT", "another was first", { cause });
-  const primary = cause.errcode & 0xff;
-  if (primary === codes.corrupt || primary === codes.notDatabase) {
-    return new KmsError("DATA_LOSS", `the SQLite file is damaged (${cause.errstr}): restore it from a backup`, {
-      cause,
-    });
+  if (isOfDamage(cause)) {
+    const why = cause.errcode === codes.error ? cause.message : cause.errstr;
+    return new KmsError("DATA_LOSS", `the SQLite file is damaged (${why}): restore it from a backup`, { cause });
   }
   return new KmsError("STORE_UNAVAILABLE", `the SQLite store failed: ${reasonOf(cause)}${more}`, { cause });
+}
+
+/**
+ * Our statements are always the same, so what SQLite cannot run is tables or numbers that were never written so. All that it says of transactions
+ * follows another error.
+ */
+function isOfDamage({ errcode, message }: SqliteError): boolean {
+  const primary = errcode & 0xff;
+  if (primary === codes.corrupt || primary === codes.notDatabase) return true;
+  return errcode === codes.error && !message.includes("transaction");
 }
 
 export interface Failures {
@@ -76,7 +84,5 @@ const refused: Readonly<Record<number, string>> = {
 export function reasonOf({ errcode, errstr }: SqliteError): string {
   if ((errcode & 0xff) === codes.busy) return "another process holds the file";
   if ((errcode & 0xff) === codes.ioError) return `${errstr} (${refused[errcode] ?? `SQLite code ${errcode}`})`;
-  // Our statements are always the same, so it is the tables that are wrong.
-  if (errcode === codes.error) return `its tables are damaged, or another's (${errstr})`;
   return errstr;
 }

@@ -4,6 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { hasCode } from "../../../src/errors.ts";
 import { openSqlite } from "../../../src/store/sqlite/open.ts";
+import type { Store } from "../../../src/store/store.ts";
 import { randomFrom } from "../../crash/random.ts";
 import { examined } from "../../support/examined.ts";
 
@@ -37,23 +38,26 @@ async function outcomeOf(file: string, key: KeyObject, rows: string): Promise<Om
   // Read first: the service will write to it.
   const isSame = contentOf(file) === rows;
   const check = checked(file);
-  let outcome: FlipOutcome["outcome"];
+  const store = await started(file, key);
+  if (store instanceof Error) return { outcome: "refused", why: store.message };
+  const { problems } = await examined(store).finally(() => store.close());
+  if (problems.length > 0) return { outcome: "found", why: check };
+  return { outcome: isSame ? "harmless" : "missed", why: check };
+}
+
+async function started(file: string, key: KeyObject): Promise<Store | Error> {
   try {
     const locked = await openSqlite({ name: "sqlite", file });
     try {
-      const store = await locked.unlock(key);
-      const { problems } = await examined(store);
-      outcome = problems.length > 0 ? "found" : "harmless";
-    } finally {
+      return await locked.unlock(key);
+    } catch (error) {
       await locked.close();
+      throw error;
     }
   } catch (error) {
-    if (!hasCode(error, "DATA_LOSS", "STORE_UNAVAILABLE")) throw error;
-    outcome = "refused";
-    return { outcome, why: `${error.message}` };
+    if (hasCode(error, "DATA_LOSS", "STORE_UNAVAILABLE")) return error;
+    throw error;
   }
-  if (outcome === "harmless" && !isSame) outcome = "missed";
-  return { outcome, why: check };
 }
 
 /** Every row of every table by its place in the table, and every entry of every index. */
