@@ -143,7 +143,8 @@ async function open({ wrapped, storeId }: WrappedStoreKey, provider: Provider): 
     return await provider.decrypt(wrapped, storeKeyContext(storeId));
   } catch (cause) {
     if (!hasCode(cause, "CIPHERTEXT_REJECTED")) throw cause;
-    throw new KmsError("DATA_LOSS", `the store key cannot be opened by ${provider.keyId}`, { cause });
+    const message = `the store key cannot be opened by ${provider.keyId}: it was altered, or that key replaced; restore the store from a backup, or the key`;
+    throw new KmsError("DATA_LOSS", message, { cause });
   }
 }
 
