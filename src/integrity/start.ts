@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { KmsError } from "../errors.ts";
 import type { RowProblem } from "../store/row-problem.ts";
 import type { Store } from "../store/store.ts";
-import { createFindings, type Findings, type FindingsParts } from "./findings.ts";
+import { createFindings, type Findings, type FindingsParts, type IntegrityProblem } from "./findings.ts";
 import { runPass } from "./pass.ts";
 import { ownTurns, sharedTurns, type Turns } from "./turns.ts";
 import { withDeadline } from "../runtime/deadline.ts";
@@ -35,10 +35,17 @@ export interface Integrity {
   close(): Promise<void>;
 }
 
+interface HeldUp {
+  since: number;
+  why: string;
+}
+
 /** Time until the next try after a failure that is none of the store's. */
 const retryMs = 60_000;
 /** How long the end of the service waits for a piece. */
 const closeMs = 2_000;
+/** How long a read may fail before the service is degraded by it. */
+const heldUpAfterMs = 60_000;
 /** A first pass that takes longer is remarked on. */
 const remarkedAfterMs = 60_000;
 
@@ -47,24 +54,23 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
   const findings = createFindings(parts);
   const turns: Turns = store.name === "postgres" ? sharedTurns(store, clock) : ownTurns(clock);
   const stopped = new AbortController();
-  let running: { percent: number } | undefined;
+  let running: { percent: number; heldUp?: HeldUp } | undefined;
   let beganAt: Date | undefined;
   let endedAt: Date | undefined;
   let loop = Promise.resolve();
 
   async function pass(signal: AbortSignal): Promise<boolean> {
-    const own = { percent: 0 };
+    const own: NonNullable<typeof running> = { percent: 0 };
     running = own;
     beganAt = clock();
     findings.begin();
-    let isHeldUp = false;
     const progress = (rows: number, total: number) => {
-      isHeldUp = false;
+      delete own.heldUp;
       own.percent = Math.max(own.percent, Math.min(99, Math.floor((100 * rows) / Math.max(total, 1))));
     };
     const failed = (err: KmsError) => {
-      if (!isHeldUp) log.warn({ err }, "the examination of the store is held up: a read of it is tried every 10 s");
-      isHeldUp = true;
+      if (!own.heldUp) log.warn({ err }, "the examination of the store is held up: a read of it is tried every 10 s");
+      own.heldUp = { since: own.heldUp?.since ?? clock().getTime(), why: err.message };
     };
     try {
       await runPass({ store, found: findings.add, progress, failed }, signal);
@@ -90,6 +96,14 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
     }
   }
 
+  /** A store that is away is told elsewhere. One that is read but for a place may have lost what is there. */
+  function heldUpProblems(): IntegrityProblem[] {
+    const { percent, heldUp } = running ?? {};
+    if (heldUp === undefined || clock().getTime() - heldUp.since < heldUpAfterMs) return [];
+    const notice = `The examination of the store is held up at ${percent} %, and tried every 10 s: ${heldUp.why}.`;
+    return [{ status: "degraded", notice }];
+  }
+
   return {
     start() {
       loop = run();
@@ -101,7 +115,7 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
       return { beganAt, finishedAt, percent, findings: findings.all() };
     },
 
-    problems: findings.problems,
+    problems: () => [...findings.problems(), ...heldUpProblems()],
 
     remarks() {
       const isLong = beganAt !== undefined && clock().getTime() - beganAt.getTime() >= remarkedAfterMs;

@@ -1,14 +1,17 @@
 /** A pass over a real store: what it tells, when it rests and ends, whose turn it is, and what is refused after it. */
-import { beforeEach, describe, expect, it, vi } from "vitest";
+import type { Logger } from "pino";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { KmsError } from "../../src/errors.ts";
 import { createLosses } from "../../src/integrity/losses.ts";
 import { runPass } from "../../src/integrity/pass.ts";
+import { createIntegrity } from "../../src/integrity/start.ts";
 import { sharedTurns } from "../../src/integrity/turns.ts";
 import type { RowProblem } from "../../src/store/row-problem.ts";
 import type { Store } from "../../src/store/store.ts";
 import { use } from "../support/examined.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
+import { patience } from "../support/patience.ts";
 import { addKey, type Backdoor, sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
 
 const never = new AbortController().signal;
@@ -94,6 +97,31 @@ describe("a pass", () => {
     expect(counted.length).toBe(3);
     expect(counted.at(-1)).toBeGreaterThan(0);
   });
+});
+
+it("a pass that cannot go on is told after a minute, until it can", async () => {
+  await addKey(store);
+  let now = new Date("2030-01-01");
+  let isAway = true;
+  const failure = new KmsError("STORE_UNAVAILABLE", "disk I/O error (read)");
+  const examine: Store["examine"] = (from) => (isAway ? Promise.reject(failure) : store.examine(from));
+  const info = vi.fn();
+  const warn = vi.fn();
+  const integrity = createIntegrity({
+    ...{ store: { ...store, examine }, clock: () => now, losses: createLosses(), keyring: { invalidate() {} } },
+    ...{ alarm: { changed() {} }, log: { info, warn } as unknown as Logger },
+  });
+  integrity.start();
+  onTestFinished(() => integrity.close());
+  await vi.waitFor(() => expect(warn).toHaveBeenCalled());
+  expect(integrity.problems()).toEqual([]);
+  now = new Date(now.getTime() + 60_000);
+  expect(integrity.problems()).toEqual([
+    { status: "degraded", notice: expect.stringMatching(/held up at 0 %.*disk I\/O error \(read\)\.$/) },
+  ]);
+  isAway = false;
+  await vi.waitFor(() => expect(info).toHaveBeenCalled(), { timeout: patience(30_000) });
+  expect(integrity.problems()).toEqual([]);
 });
 
 describe("the turns of replicas", () => {
