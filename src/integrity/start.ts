@@ -35,9 +35,10 @@ export interface Integrity {
   close(): Promise<void>;
 }
 
-interface HeldUp {
-  since: number;
-  why: string;
+interface Running {
+  percent: number;
+  /** Since when, in ms, and why, no read has succeeded. */
+  heldUp?: { since: number; why: string };
 }
 
 /** Time until the next try after a failure that is none of the store's. */
@@ -54,13 +55,13 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
   const findings = createFindings(parts);
   const turns: Turns = store.name === "postgres" ? sharedTurns(store, clock) : ownTurns(clock);
   const stopped = new AbortController();
-  let running: { percent: number; heldUp?: HeldUp } | undefined;
+  let running: Running | undefined;
   let beganAt: Date | undefined;
   let endedAt: Date | undefined;
   let loop = Promise.resolve();
 
   async function pass(signal: AbortSignal): Promise<boolean> {
-    const own: NonNullable<typeof running> = { percent: 0 };
+    const own: Running = { percent: 0 };
     running = own;
     beganAt = clock();
     findings.begin();
@@ -96,14 +97,6 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
     }
   }
 
-  /** A store that is away is told elsewhere. One that is read but for a place may have lost what is there. */
-  function heldUpProblems(): IntegrityProblem[] {
-    const { percent, heldUp } = running ?? {};
-    if (heldUp === undefined || clock().getTime() - heldUp.since < heldUpAfterMs) return [];
-    const notice = `The examination of the store is held up at ${percent} %, and tried every 10 s: ${heldUp.why}.`;
-    return [{ status: "degraded", notice }];
-  }
-
   return {
     start() {
       loop = run();
@@ -115,7 +108,7 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
       return { beganAt, finishedAt, percent, findings: findings.all() };
     },
 
-    problems: () => [...findings.problems(), ...heldUpProblems()],
+    problems: () => [...findings.problems(), ...heldUp(running, clock().getTime())],
 
     remarks() {
       const isLong = beganAt !== undefined && clock().getTime() - beganAt.getTime() >= remarkedAfterMs;
@@ -134,4 +127,12 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
       ).catch(() => {});
     },
   };
+}
+
+/** A store that is away is told elsewhere. One that is read but for a place may have lost what is there. */
+function heldUp(running: Running | undefined, now: number): IntegrityProblem[] {
+  const { percent, heldUp } = running ?? {};
+  if (heldUp === undefined || now - heldUp.since < heldUpAfterMs) return [];
+  const notice = `The examination of the store is held up at ${percent} %, and tried every 10 s: ${heldUp.why}.`;
+  return [{ status: "degraded", notice }];
 }

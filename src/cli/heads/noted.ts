@@ -60,7 +60,8 @@ export async function headsProblem(
     if (hasCode(error, "DATA_LOSS")) return undefined;
     throw error;
   });
-  if (standing === undefined) return { kind: "heads", what: "the count of commits was altered: restore the store from a backup" };
+  if (standing === undefined)
+    return { kind: "heads", what: "the count of commits was altered: restore the store from a backup" };
   const finding = findingOf(place, file, standing);
   if (finding === undefined) return undefined;
   const isAccepted = finding.sha256 !== undefined && (await tables.acceptsHeads(key, finding.sha256));

@@ -94,7 +94,7 @@ it("lets writes go on after an error for which the file is opened anew, and goes
   await expect.poll(paging.pages).toBeGreaterThan(2);
   await sql("alter table kms_requests rename to kms_elsewhere");
   for (let n = 0; n < 10; n += 1) {
-    expect(await thrownBy(() => store.request("acme", "1"))).toBeKmsError("STORE_UNAVAILABLE");
+    expect(await thrownBy(() => store.request("acme", "1"))).toBeKmsError("DATA_LOSS");
     await append(store, 10); // the connection that failed was given up, and is made anew for this
   }
   const pages = paging.pages();
@@ -222,7 +222,7 @@ it("is named, as another process that reads on, where the log cannot be emptied 
   backup.prepare("select count(*) from kms_audit").get();
   await append(store, 1); // goes on beside it
   await sql("alter table kms_requests rename to kms_elsewhere");
-  expect(await thrownBy(() => store.request("acme", "1"))).toBeKmsError("STORE_UNAVAILABLE");
+  expect(await thrownBy(() => store.request("acme", "1"))).toBeKmsError("DATA_LOSS");
   expect(await thrownBy(() => append(store, 1))).toBeKmsError("STORE_UNAVAILABLE", "wait for its backup");
   backup.exec("commit");
   await append(store, 1);
