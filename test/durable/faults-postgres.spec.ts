@@ -58,10 +58,10 @@ async function takeAllConnections(url: string): Promise<pg.Client[]> {
       taken.push(client);
     } catch (error) {
       expect((error as pg.DatabaseError).code).toBe("53300");
-      refused += 1;
-      await taken[0]!.query(
+      const { rowCount: ended } = await taken[0]!.query(
         "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'fluo-kms'",
       );
+      refused = ended === 0 ? refused + 1 : 0; // the service may be the first to take what became free
     }
   }
   return taken;
@@ -102,7 +102,7 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
     const others = await takeAllConnections(stopped.url);
     await unavailable(client.encryptPii({ tenantId: "new", fields }), 6_000);
     await service.until("DOWN", 4_000);
-    expect(await service.notices()).toContain("53300, the server has no connection left");
+    await expect.poll(service.notices).toContain("53300, the server has no connection left"); // the look before met what was ended
     await Promise.all(others.map((other) => other.end()));
     await service.until("UP", 5_000);
 
