@@ -78,6 +78,7 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
   });
 
   it.concurrent("stands a server that is killed, one that is stopped, and one that has no connection left", async ({
+    expect,
     onTestFinished,
   }) => {
     const env = envOf(await stopped.createDatabase());
