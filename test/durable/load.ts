@@ -100,7 +100,7 @@ const operations: Readonly<Record<string, Operation>> = {
   },
 
   async getPublicKeys({ kms, tenantId }) {
-    const { keys } = await kms.getPublicKeys({ tenantId });
+    const { keys } = await inTurn(() => kms.getPublicKeys({ tenantId }));
     check(keys.length > 0, "there are no public keys");
   },
 
