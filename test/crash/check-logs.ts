@@ -14,6 +14,7 @@ import { withProof } from "../support/span-batches.ts";
 import type { Checker } from "./check.ts";
 import type { Batches } from "./batches.ts";
 import { inParallel } from "./check-uses.ts";
+import { atOnce } from "../../src/service/at-once.ts";
 import type { LoggedBatch } from "./ledger.ts";
 import { type LogCopy, leafOf, readLog } from "./log-copy.ts";
 import { nameIn } from "./names.ts";
@@ -59,7 +60,7 @@ export async function checkLogs(
   for (const batch of fresh) note(known, batch, checker);
   const touched = new Set(batches.map(({ tenantId }) => tenantId).filter((tenantId) => known.has(tenantId)));
   const copies = new Map<string, LogCopy>();
-  await inParallel([...(everything ? known.keys() : touched)], async (tenantId) => {
+  const checkLog = async (tenantId: string) => {
     const log = known.get(tenantId)!;
     const copy = await readLog(client, tenantId, Math.max(...log.roots.keys()));
     copies.set(tenantId, copy);
@@ -67,8 +68,11 @@ export async function checkLogs(
     else checker.hold(mayLackActive(tenantId, checker), () => `log of ${tenantId}: a key is active, and signs nothing`);
     checkTree(tenantId, log, copy, checker);
     for (const batch of log.batches) checkPlaces(batch, copy, checker);
-  });
-  await inParallel(fresh, (batch) => checkProofs(client, { batch, copy: copies.get(batch.tenantId)! }, checker));
+  };
+  await inParallel([...(everything ? known.keys() : touched)], checkLog, atOnce.getCheckpoint);
+  const checkAnswer = (batch: LoggedBatch) =>
+    checkProofs(client, { batch, copy: copies.get(batch.tenantId)! }, checker);
+  await inParallel(fresh, checkAnswer, atOnce.getPublicKeys);
 }
 
 function mayLackActive(tenantId: string, { model }: Checker): boolean {
