@@ -26,7 +26,7 @@ export interface AuditAsked {
   signal?: AbortSignal | undefined;
 }
 
-const pageRows = 1_000;
+const pageRows = 250;
 const maxProblems = 1_000;
 /** Heads of an answer: they fit in a message together with the problems. */
 export const maxHeads = 10_000;
