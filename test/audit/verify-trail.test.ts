@@ -194,7 +194,7 @@ it("ends although a writer never stops appending, with the verdict of the heads 
   await whileRunning(async (store) => {
     await append(store, 2_500);
     const before = await store.auditHead();
-    const growing = disturbed(store, () => append(store, 1_500), 40); // each page has 250 rows, so a verification that follows them never ends
+    const growing = disturbed(store, () => append(store, 1_500), 40); // 40 pages have 10,000 rows; a verification that follows the writer reads them all
     const report = await verifyAudit(growing);
     expect(report).toMatchObject({ events: 2_510, headsTotal: 2, problems: [] });
     const shown = ({ writerId, sequence, mac }: { writerId: string; sequence: number; mac: Uint8Array }) =>

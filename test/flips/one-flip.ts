@@ -77,8 +77,7 @@ const codes: readonly KmsErrorCode[] = ["DATA_LOSS", "ROLLBACK_SUSPECTED", "HEAD
 function judgeRefusal(error: unknown): Judged {
   if (!(error instanceof KmsError) || !codes.includes(error.code)) return failed([`the start: ${error}`]);
   const message = withAdvice(error);
-  if (!/restore|accept-rollback|run fluo-kms check/.test(message))
-    return failed([`a start that does not say what to do: ${message}`]);
+  if (!/restore|accept-rollback/.test(message)) return failed([`a start that does not say what to do: ${message}`]);
   return { outcome: `refused at the start, ${error.code}`, problems: [] };
 }
 

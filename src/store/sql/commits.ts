@@ -93,5 +93,5 @@ function subtract(sum: Uint8Array, subtrahend: Uint8Array): void {
 
 function requireMac(mac: Uint8Array): void {
   if (mac.length === sumBytes) return;
-  throw new KmsError("DATA_LOSS", "a head in the store has no HMAC: run fluo-kms check");
+  throw new KmsError("DATA_LOSS", "a head in the store has no HMAC: run fluo-kms check, and restore a backup");
 }
