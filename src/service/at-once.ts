@@ -7,8 +7,8 @@ import { endingWith } from "../call/maybe-promise.ts";
 import { KmsError } from "../errors.ts";
 
 /**
- * Bounded by what the calls of others may notice of them: with 32 at once the slowest hundredth of another tenant's calls took 4 times as long beside
- * GetPublicKeys and GetCheckpoint, and 15 to 18 times beside proofs, which compute thousands of hashes.
+ * Bounded by what the calls of others may notice of them. With 32 at once, the slowest hundredth of another tenant's calls took 4 times as long beside
+ * GetPublicKeys and GetCheckpoint. Beside proofs, which compute thousands of hashes, it took 15 to 18 times as long.
  */
 export const atOnce = {
   verifyAudit: 1,

@@ -113,7 +113,7 @@ it("a pass that cannot go on is told after a minute, until it can", async () => 
   });
   integrity.start();
   onTestFinished(() => integrity.close());
-  await vi.waitFor(() => expect(warn).toHaveBeenCalled());
+  await vi.waitFor(() => expect(warn).toHaveBeenCalled(), { timeout: patience(10_000) });
   expect(integrity.problems()).toEqual([]);
   now = new Date(now.getTime() + 60_000);
   expect(integrity.problems()).toEqual([
