@@ -178,6 +178,7 @@ const mayImport: Record<string, readonly string[]> = {
     "envelope",
     "crypto",
     "call",
+    "limits",
     "failpoints.ts",
     "runtime",
     "version.ts",
@@ -238,6 +239,7 @@ const mayImport: Record<string, readonly string[]> = {
 
   // Everybody's.
   call: [],
+  limits: [],
   runtime: [],
   "alarm.ts": [],
   "errors.ts": [],

@@ -5,7 +5,8 @@
 import { randomBytes } from "node:crypto";
 import type { Role } from "../call/roles.ts";
 import type { Provider } from "../provider/provider.ts";
-import { rateLimit } from "../runtime/rate-limit.ts";
+import { keyedBuckets } from "../limits/keyed-buckets.ts";
+import { admit, rateOf } from "../limits/token-bucket.ts";
 import { type ProviderKeys, nameOf } from "../provider-keys/provider-keys.ts";
 import type { KeyRecord, KeyState } from "../store/key-record.ts";
 import type { Activation, KeyChange } from "../store/key-store.ts";
@@ -103,6 +104,12 @@ export interface Keyring {
 
 const keyIdBytes = 16;
 
+/** RATE_LIMITED, with the time until it fits, for a caller that brings more in a second. */
+function admitTenants(perSecond: number, now?: () => number): (caller: string) => void {
+  const buckets = keyedBuckets(rateOf(perSecond, perSecond), now);
+  return (caller) => admit(buckets.of(caller));
+}
+
 export function createKeyring(options: KeyringOptions): Keyring {
   const { store, providerKeys, clock = () => new Date(), newKeyId = randomKeyId } = options;
   const settings = { ...defaultKeyring, ...options };
@@ -119,7 +126,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     providerKeys,
     clock,
     newKeyId,
-    admitTenant: newTenantsPerSecond > 0 ? rateLimit(newTenantsPerSecond, options.now) : undefined,
+    admitTenant: newTenantsPerSecond > 0 ? admitTenants(newTenantsPerSecond, options.now) : undefined,
     secretCache: caching(settings.ttlMs, settings.maxStaleMs),
     recordCache: caching(settings.stateTtlMs, 0),
   };

@@ -6,7 +6,6 @@ import { LRUCache } from "lru-cache";
 import { ciphertextRejected, hasCode, KmsError } from "../errors.ts";
 import type { Role } from "../call/roles.ts";
 import { abandonOn } from "../runtime/deadline.ts";
-import type { RateLimit } from "../runtime/rate-limit.ts";
 import { type Cache, type CacheOptions, createCache } from "./cache.ts";
 import { serviceName } from "../version.ts";
 import type { KeyUser, Waiter } from "./waiter.ts";
@@ -50,7 +49,7 @@ export interface PurposeKeysOptions<P extends Purpose> extends Creation {
   secretCache: CacheOptions;
   recordCache: CacheOptions;
   /** Whether a caller may bring another tenant. */
-  admitTenant?: RateLimit | undefined;
+  admitTenant?: ((caller: string) => void) | undefined;
   /** The record of a key is new or another. */
   changed?: (tenantId: string, keyId: string) => void;
 }

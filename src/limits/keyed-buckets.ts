@@ -1,0 +1,25 @@
+/** Token buckets by key: of callers, tenants or networks. The key used longest ago is forgotten, and begins with a full bucket. */
+import { type Monotonic, type Rate, type TokenBucket, tokenBucket } from "./token-bucket.ts";
+
+export interface KeyedBuckets {
+  /** Returns the key's bucket, made if there is none. */
+  of(key: string): TokenBucket;
+  /** Milliseconds until the key's bucket has a unit; 0 if it does. Makes no bucket. */
+  waitMs(key: string): number;
+}
+
+export const maxKeys = 10_000;
+
+export function keyedBuckets(rate: Rate, now?: Monotonic): KeyedBuckets {
+  const buckets = new Map<string, TokenBucket>();
+  return {
+    of(key) {
+      const bucket = buckets.get(key) ?? tokenBucket(rate, now);
+      buckets.delete(key); // moves it to the end of the map's order
+      buckets.set(key, bucket);
+      if (buckets.size > maxKeys) buckets.delete(buckets.keys().next().value!);
+      return bucket;
+    },
+    waitMs: (key) => buckets.get(key)?.waitMs() ?? 0,
+  };
+}
