@@ -113,18 +113,35 @@ const mayImport: Record<string, readonly string[]> = {
 
   // Bytes to handlers and back.
   "transport/start.ts": [
-    ...["transport", "transport/grpc", "transport/http"],
+    ...["transport", "transport/connections", "transport/grpc", "transport/http"],
     ...["service", "audit", "health", "telemetry.ts"],
   ],
+  "transport/connections": ["limits", "runtime"],
   transport: [
+    "transport/connections",
     ...["service", "service/*", "audit", "auth", "auth/certificate", "call", "runtime", "telemetry.ts"],
     "encoding/json-numbers.ts",
   ],
-  "transport/grpc/server.ts": ["transport", "transport/grpc", "transport/grpc/http2", "transport/grpc/stream"],
-  "transport/grpc": ["transport", "transport/grpc/http2", "call", "health"],
-  "transport/grpc/http2": ["transport", "runtime"],
+  "transport/grpc/server.ts": [
+    "transport",
+    "transport/connections",
+    "transport/grpc",
+    "transport/grpc/http2",
+    "transport/grpc/stream",
+  ],
+  "transport/grpc": ["transport", "transport/connections", "transport/grpc/http2", "call", "health", "runtime"],
+  "transport/grpc/http2": ["transport", "limits", "runtime"],
   "transport/grpc/stream": ["transport", "transport/grpc", "transport/grpc/http2", "call", "runtime"],
-  "transport/http": ["transport", "service/kms", "service/log", "auth", "auth/policy", "call", "health"],
+  "transport/http": [
+    "transport",
+    "transport/connections",
+    "service/kms",
+    "service/log",
+    "auth",
+    "auth/policy",
+    "call",
+    "health",
+  ],
 
   // Handlers by gRPC service.
   "service/compose.ts": [

@@ -37,6 +37,8 @@ export function tenantOrAll(tenantId: string, caller: Caller, role: Role): strin
 
 export interface CallContext {
   readonly caller: Caller;
+  /** What the call shares with others of its connection, by which large calls take turns; undefined where the call is alone. */
+  readonly connection?: object | undefined;
   /** Aborts when the caller leaves or its deadline passes. Made on first use: most calls never need it. */
   readonly signal: AbortSignal;
 }

@@ -7,18 +7,20 @@ import type { CallContext, Caller } from "../call/context.ts";
 type Watch = (abort: (reason: KmsError) => void) => void;
 
 /** `watch` is called at most once. */
-export function callContext(caller: Caller, watch: Watch): CallContext {
-  return new LazyContext(caller, watch);
+export function callContext(caller: Caller, connection: object | undefined, watch: Watch): CallContext {
+  return new LazyContext(caller, connection, watch);
 }
 
 /** A class, because the getter of an object literal is a shape of its own to V8: it keeps each call until the next full collection. */
 class LazyContext implements CallContext {
   readonly caller: Caller;
+  readonly connection: object | undefined;
   readonly #watch: Watch;
   #controller: AbortController | undefined;
 
-  constructor(caller: Caller, watch: Watch) {
+  constructor(caller: Caller, connection: object | undefined, watch: Watch) {
     this.caller = caller;
+    this.connection = connection;
     this.#watch = watch;
   }
 
@@ -41,8 +43,8 @@ export interface GrpcCall extends EventEmitter {
 /** A timer of Node's may fire this much before the clock on the wall says so. */
 export const timerSlackMs = 5;
 
-export function grpcContext(call: GrpcCall, caller: Caller): CallContext {
-  return callContext(caller, (abort) => {
+export function grpcContext(call: GrpcCall, caller: Caller, connection?: object): CallContext {
+  return callContext(caller, connection, (abort) => {
     const leave = () => abort(whyCancelled(call));
     if (call.cancelled) leave();
     else call.once("cancelled", leave);

@@ -1,4 +1,5 @@
 /** Where and how a server listens. */
+import type { Connections } from "./connections/connections.ts";
 import type { Tls } from "./tls.ts";
 
 /** A server that is bound. */
@@ -18,6 +19,8 @@ export interface Binding {
   tls: Tls | undefined;
   /** Whether clients are asked for a certificate. */
   requestCert: boolean;
+  /** The connections of both servers. */
+  connections: Connections;
   /** How long calls have to end when the server is disposed of. */
   graceMs: number;
 }

@@ -55,6 +55,11 @@ export function policyDoor(parts: PolicyDoorParts): Door<PolicyPeering> {
           return now && "identity" in now ? Math.min(now.untilMs - renewMs, oldMs) : oldMs;
         },
         hasCertificate: () => peer() !== undefined,
+        isKnown() {
+          const now = peer();
+          // By a certificate alone it is known at once.
+          return now !== undefined && "identity" in now && isNamed(authenticate(connection, []) as PolicyCaller);
+        },
         isRefused() {
           const now = peer();
           return now !== undefined && "refused" in now;
@@ -78,4 +83,8 @@ export function policyDoor(parts: PolicyDoorParts): Door<PolicyPeering> {
     policySha256,
     subscribe,
   };
+}
+
+function isNamed(caller: PolicyCaller): boolean {
+  return caller.grants().length > 0;
 }

@@ -4,6 +4,7 @@ import type { Handler } from "../audit/audited.ts";
 import type { CallContext } from "../call/context.ts";
 import type { MaybePromise } from "../call/maybe-promise.ts";
 import type { StreamHandler } from "../call/stream.ts";
+import { heavyTurn } from "../runtime/loop-turns.ts";
 import type { Budget } from "./budget.ts";
 import type { CallRecorder } from "./call-recorder.ts";
 import type { BodyCarrier, Carrier, Form, Grow, StreamCarrier, UnaryCarrier } from "./carrier.ts";
@@ -85,6 +86,17 @@ export function counted<Native>(budget: Budget, carrier: UnaryCarrier<Native, un
 
 export function wholeBody<Native>({ body }: BodyCarrier<Native>): Stage<Native> {
   return step((_, { native, grow }) => body(native, grow));
+}
+
+/** Bytes of a message whose decoding takes long enough for others to notice. */
+export const largeBytes = 16 * 1024;
+
+/** A large message waits for its turn, so that many of one connection leave time for others between. */
+export function inTurn<Native>(): Stage<Native> {
+  return step((bytes: Uint8Array, { context }) => {
+    if (bytes.length < largeBytes) return bytes;
+    return heavyTurn(context!.connection ?? context).then(() => bytes);
+  });
 }
 
 export function decoded<In, Native>({ decode }: Form<In, never, unknown, Native>): Stage<Native> {

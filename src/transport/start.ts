@@ -6,6 +6,7 @@ import type { Services } from "../service/compose.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { Door } from "./authenticate.ts";
 import { createCalls } from "./calls.ts";
+import { type ConnectionSettings, createConnections } from "./connections/connections.ts";
 import { createGrpcHealth } from "./grpc/health.ts";
 import { logWordsOfGrpc } from "./grpc/library-log.ts";
 import { listenGrpc } from "./grpc/server.ts";
@@ -20,6 +21,9 @@ export interface ServerSettings {
   readonly httpPort: number;
   readonly httpClientCertificates: boolean;
   readonly allowedOrigins: readonly string[];
+  readonly connections: ConnectionSettings;
+  /** Bytes of bodies of HTTP that are not whole yet. */
+  readonly maxBodyBytes: number;
   readonly shutdownGraceMs: number;
 }
 
@@ -54,7 +58,9 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     ...{ services: served, observer },
     ...{ instruments, tracer, log },
   });
+  const connections = createConnections({ settings: settings.connections, acted: () => {} });
   const binding = {
+    connections,
     host: settings.host,
     tls,
     requestCert: door !== undefined,
@@ -73,6 +79,7 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     providerName: services.providerName,
     loopbackOnly: door === undefined,
     allowedOrigins: settings.allowedOrigins,
+    maxBodyBytes: settings.maxBodyBytes,
   });
   bound.move();
   log.info(`gRPC on ${grpc.address}`);
@@ -82,6 +89,7 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     httpPort: http.port,
     async close() {
       await Promise.all([grpc, http].map((server) => server[Symbol.asyncDispose]()));
+      connections.close();
     },
   };
 }

@@ -25,6 +25,11 @@ describe("without any setting", () => {
       open: ["health"],
       jwksMaxStaleMs: 86_400_000,
       connectionMaxAgeMs: 3_600_000,
+      connections: {
+        ...{ max: 2_000, maxPerAddress: 0, firstCallMs: 30_000, idleMs: 900_000 },
+        ...{ resetsPerSecond: 200, headerWorkMs: 1_000, byAddress: true },
+      },
+      maxBodyBytes: 32 * 1024 * 1024,
       tlsTerminated: false,
       httpClientCertificates: true,
       allowedOrigins: [],

@@ -44,8 +44,15 @@ import { maxAdminBodyBytes } from "../../src/transport/http/body.ts";
 import { maxHeldBytes, streamsShare } from "../../src/transport/budget.ts";
 import { atOnce, maxWaiting } from "../../src/transport/decompress.ts";
 import { maxForeignBytes } from "../../src/transport/grpc/http2/compression.ts";
-import { maxHeldBytes as maxHeldAtDoor } from "../../src/transport/grpc/door.ts";
+import { maxHeldBytes as maxHeldAtDoor, strangersPerTurn } from "../../src/transport/grpc/door.ts";
 import { graceMs, renewMs } from "../../src/transport/policy-door.ts";
+import { chunkCost, maxBodyBytes, slowMs } from "../../src/transport/connections/body-room.ts";
+import { hurry } from "../../src/transport/connections/connections.ts";
+import { strangersShare } from "../../src/transport/connections/crowd.ts";
+import { resetRate } from "../../src/transport/connections/address-budgets.ts";
+import { mostWaitMs, perTurn as connectionsPerTurn } from "../../src/transport/connections/entrance.ts";
+import { sliceFields } from "../../src/service/kms/field-slices.ts";
+import { largeBytes } from "../../src/transport/stages.ts";
 import { maxConcurrentStreams } from "../../src/transport/grpc/server.ts";
 import { maxHeaderBytes, maxMessageBytes } from "../../src/transport/limits.ts";
 import { limits as httpLimits } from "../../src/transport/http/server.ts";
@@ -86,6 +93,11 @@ function canCheckEvery(seconds: number): boolean {
     return false;
   }
 }
+
+const firstCallMs = settings["fluo.kms.connection.first-call"].parse(
+  settings["fluo.kms.connection.first-call"].standard,
+);
+const resetsPerSecond = Number(settings["fluo.kms.connection.resets"].standard);
 
 /** Limits by their rows. */
 const limits: Record<string, string> = {
@@ -132,6 +144,27 @@ const limits: Record<string, string> = {
   "GetInclusionProof at once": count(atOnceCalls.getInclusionProof),
   "GetConsistencyProof at once": count(atOnceCalls.getConsistencyProof),
   "tiles of logs at once": count(atOnceCalls.getTile),
+
+  "open connections, `fluo.kms.connection.max`": count(Number(settings["fluo.kms.connection.max"].standard)),
+  "of these, those of strangers": count(Number(settings["fluo.kms.connection.max"].standard) * strangersShare),
+  "time to the first call, `fluo.kms.connection.first-call`": time(firstCallMs),
+  "the same if half of the connections are taken": time(firstCallMs * hurry),
+  "time without a call, `fluo.kms.connection.idle`": settings["fluo.kms.connection.idle"].standard.replace("m", " min"),
+  "new connections let in at a turn of the event loop": count(connectionsPerTurn),
+  "gRPC calls of strangers looked at in such a turn": count(strangersPerTurn),
+  "resets by strangers a second, `fluo.kms.connection.resets`": count(resetRate({ resetsPerSecond }).perSecond),
+  "resets by strangers at once": count(resetRate({ resetsPerSecond }).burst),
+  "CPU of strangers in 10 s, `fluo.kms.connection.header-work`": time(
+    settings["fluo.kms.connection.header-work"].parse(settings["fluo.kms.connection.header-work"].standard),
+  ),
+  "resets a second on a caller's connection": count(resetRate({ resetsPerSecond }).perSecond),
+  "wait of new connections of a network over its budget": time(mostWaitMs),
+  "connections that wait so": count(Number(settings["fluo.kms.connection.max"].standard)),
+  "HTTP bodies that are not whole yet, `fluo.kms.http.bodies`": bytes(maxBodyBytes),
+  "bytes that each chunk of such a body counts in addition": bytes(chunkCost),
+  "age at which such a body is slow": time(slowMs),
+  "bytes of a gRPC message that waits for a turn": bytes(largeBytes),
+  "PII fields worked on in a turn": count(sliceFields),
 
   "bytes of a token": bytes(maxTokenBytes),
   "tokens not seen lately that are verified at once": count(remembered.atOnce),

@@ -93,7 +93,8 @@ ${rules}`;
   const everyMs = vi.spyOn(globalThis, "setInterval");
   const service = await startTlsService(
     { "policy.yaml": policy, "issuer.pem": issuer.ca, ...files },
-    { "fluo.kms.log.level": "trace", ...properties },
+    // Hours pass at once in some tests.
+    { "fluo.kms.log.level": "trace", "fluo.kms.connection.idle": "7d", ...properties },
   );
   const refreshes = everyMs.mock.calls.filter(([, ms]) => ms === 600_000).map(([refresh]) => refresh as () => void);
   everyMs.mockRestore();

@@ -25,6 +25,7 @@ export const policySha256 = "ab".repeat(32);
 export const peering: Peering = {
   closesMs: () => Number.POSITIVE_INFINITY,
   hasCertificate: () => false,
+  isKnown: () => false,
   isRefused: () => false,
   hasLost: () => false,
   about: () => ({}),

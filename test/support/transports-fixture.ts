@@ -18,6 +18,7 @@ import { listenHttp } from "../../src/transport/http/server.ts";
 import { keyAdminService, type KmsStreams, kmsService, logService, type Served } from "../../src/transport/services.ts";
 import type { RoomLimits } from "../../src/transport/grpc/http2/stream-room.ts";
 import type { StreamTimes } from "../../src/transport/grpc/stream/streams.ts";
+import { testConnections } from "./test-connections.ts";
 import { type ConnectClient, connectClient, type GrpcClient, grpcClient } from "./running-service.ts";
 
 export interface Transports {
@@ -96,7 +97,8 @@ export async function startTransports(
     subscribe: (listener) => void listeners.push(listener),
     close() {},
   };
-  const binding = { host: "127.0.0.1", port: 0, tls, requestCert: tls !== undefined, graceMs: 0, door };
+  const connections = testConnections();
+  const binding = { connections, host: "127.0.0.1", port: 0, tls, requestCert: tls !== undefined, graceMs: 0, door };
   const grpcServer = await listenGrpc(calls, {
     ...binding,
     health: createGrpcHealth(monitor),

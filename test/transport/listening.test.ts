@@ -13,6 +13,7 @@ import { createCalls } from "../../src/transport/calls.ts";
 import { createGrpcHealth } from "../../src/transport/grpc/health.ts";
 import { listenGrpc } from "../../src/transport/grpc/server.ts";
 import { listenHttp } from "../../src/transport/http/server.ts";
+import { testConnections } from "../support/test-connections.ts";
 
 async function servers() {
   const { instruments, shutdown } = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
@@ -24,7 +25,9 @@ async function servers() {
     log: pino({ level: "silent" }),
     observer: unobserved,
   });
+  const connections = testConnections();
   const binding = (port: number) => ({
+    connections,
     host: "127.0.0.1",
     port,
     tls: undefined,

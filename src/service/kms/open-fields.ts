@@ -10,6 +10,7 @@ import type { Keyring } from "../../keys/keyring.ts";
 import type { UsableDataKey } from "../../keys/usable-key.ts";
 import type { KeyTimer } from "../key-timer.ts";
 import { itemError } from "../rpc-code.ts";
+import { nextSlice, sliceFields } from "./field-slices.ts";
 
 /** A value, which whoever got it overwrites or sends; or why there is none. */
 export type Opened = Uint8Array | ItemError;
@@ -33,16 +34,25 @@ interface OpeningParts {
   keyTimer: KeyTimer;
 }
 
-/** Fields of one key are opened together, in the turn in which it was got: later it may be evicted and overwritten. */
+/** Fields of one key are opened together, a slice of them in the turn in which it was got: later it may be evicted and overwritten. */
 export async function openFields(parts: OpeningParts, given: FieldsToOpen, call: CallContext): Promise<Openings> {
   const { tenantId, fields } = given;
   const openings: Openings = { results: new Array(fields.length), uses: new Map(), refusals: [] };
   const byKey = sealedByKey(fields, openings);
   try {
+    let sinceTurn = 0;
     for (const [keyId, group] of byKey) {
-      const key = await keyOrError(parts, { tenantId, keyId }, call);
-      const count = openGroup(key, keyId, group, given, openings);
-      if (count > 0) openings.uses.set(keyId, count);
+      for (let from = 0; from < group.length; from += sliceFields) {
+        const slice = group.slice(from, from + sliceFields);
+        sinceTurn += slice.length;
+        if (sinceTurn > sliceFields) {
+          await nextSlice(call);
+          sinceTurn = slice.length;
+        }
+        const key = await keyOrError(parts, { tenantId, keyId }, call);
+        const count = openGroup(key, keyId, slice, given, openings);
+        if (count > 0) openings.uses.set(keyId, (openings.uses.get(keyId) ?? 0) + count);
+      }
     }
     return openings;
   } catch (error) {

@@ -9,6 +9,7 @@ import {
   type EncryptPiiRequest,
   type EncryptPiiResponse,
   EncryptPiiResponseSchema,
+  type ReEncryptedField,
   ReEncryptedFieldSchema,
   type ReEncryptPiiRequest,
   type ReEncryptPiiResponse,
@@ -24,6 +25,7 @@ import { roleOf } from "../../call/roles.ts";
 import { type AuditObserver, unobserved } from "../../audit/observer.ts";
 import type { CallContext } from "../../call/context.ts";
 import type { KeyTimer } from "../key-timer.ts";
+import { nextSlice, sliceFields } from "./field-slices.ts";
 import { openFields, overwrite, tellOpenings } from "./open-fields.ts";
 import { checkNames, checkValues } from "./pii-limits.ts";
 
@@ -41,19 +43,26 @@ export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserve
       checkNames(request.fields);
       checkValues(request.fields);
       const pairs = canonicalPairs(contextPairs(request.encryptionContext));
-      const seal = (key: UsableDataKey) => {
-        const fields = request.fields.map(({ name, value }): EncryptedField => {
-          const token = sealField(key, { tenantId, name, contextPairs: pairs }, value);
-          return { $typeName: "fluo.kms.v1.EncryptedField", name, token };
-        });
+      const { fields, sealSlice } = sealing(request, tenantId, pairs);
+      const answer = (keyId: string) => {
         piiFields.add(fields.length, "encrypt");
         const rule = call.caller.rule(roleOf.encryptPii, tenantId);
-        observer.used(call.caller.name, "encrypt_pii", tenantId, key.keyId, "data", fields.length, rule);
-        return create(EncryptPiiResponseSchema, { fields, keyId: key.keyId });
+        observer.used(call.caller.name, "encrypt_pii", tenantId, keyId, "data", fields.length, rule);
+        return create(EncryptPiiResponseSchema, { fields, keyId });
+      };
+      const sealRest = async (keyId: string) => {
+        while (fields.length < request.fields.length) {
+          await nextSlice(call);
+          sealSlice(await keyring.dataKey(tenantId, keyId, call));
+        }
+        return answer(keyId);
       };
       return andThen(
         keyTimer.encryption(() => keyring.activeDataKey(tenantId, call, roleOf.encryptPii)),
-        seal,
+        (key) => {
+          sealSlice(key);
+          return fields.length < request.fields.length ? sealRest(key.keyId) : answer(key.keyId);
+        },
       );
     },
 
@@ -79,15 +88,19 @@ export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserve
       const pairs = canonicalPairs(contextPairs(request.encryptionContext));
       const opened = await openFields({ keyring, keyTimer }, { tenantId, fields: request.fields, pairs }, call);
       try {
-        const key = await keyTimer.encryption(() => keyring.activeDataKey(tenantId, call, roleOf.reEncryptPii));
-        const fields = opened.results.map((result, index) => {
-          const { name } = request.fields[index]!;
-          if (!(result instanceof Uint8Array)) {
-            return create(ReEncryptedFieldSchema, { name, result: { case: "error", value: result } });
+        let key = await keyTimer.encryption(() => keyring.activeDataKey(tenantId, call, roleOf.reEncryptPii));
+        const fields: ReEncryptedField[] = [];
+        for (const [index, result] of opened.results.entries()) {
+          if (index > 0 && index % sliceFields === 0) {
+            await nextSlice(call);
+            key = await keyring.dataKey(tenantId, key.keyId, call);
           }
-          const token = sealField(key, { tenantId, name, contextPairs: pairs }, result);
-          return create(ReEncryptedFieldSchema, { name, result: { case: "token", value: token } });
-        });
+          const { name } = request.fields[index]!;
+          if (result instanceof Uint8Array) {
+            const token = sealField(key, { tenantId, name, contextPairs: pairs }, result);
+            fields.push(create(ReEncryptedFieldSchema, { name, result: { case: "token", value: token } }));
+          } else fields.push(create(ReEncryptedFieldSchema, { name, result: { case: "error", value: result } }));
+        }
         piiFields.add(fields.length, "re_encrypt");
         // Every field that was opened was sealed by this key, those that it had opened itself too.
         const sealed = [...opened.uses.values()].reduce((sum, count) => sum + count, 0);
@@ -96,6 +109,20 @@ export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserve
         return create(ReEncryptPiiResponseSchema, { fields, keyId: key.keyId });
       } finally {
         overwrite(opened.results);
+      }
+    },
+  };
+}
+
+/** The fields that are sealed so far, and what seals the next slice of them. */
+function sealing(request: EncryptPiiRequest, tenantId: string, contextPairs: Uint8Array) {
+  const fields: EncryptedField[] = [];
+  return {
+    fields,
+    sealSlice(key: UsableDataKey) {
+      for (const { name, value } of request.fields.slice(fields.length, fields.length + sliceFields)) {
+        const token = sealField(key, { tenantId, name, contextPairs }, value);
+        fields.push({ $typeName: "fluo.kms.v1.EncryptedField", name, token });
       }
     },
   };

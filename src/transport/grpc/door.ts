@@ -6,13 +6,17 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Session, type Serv
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
 import type { Caller } from "../../call/context.ts";
+import type { MaybePromise } from "../../call/maybe-promise.ts";
 import { type KmsError, rateLimited } from "../../errors.ts";
 import { anyone, type Door, type Open, type Peering, shownBy, stranger } from "../authenticate.ts";
+import { loopTurns } from "../../runtime/loop-turns.ts";
 import type { CallRecorder } from "../call-recorder.ts";
 import { toGrpcStatus, toKmsError } from "../error-status.ts";
 import { deadlinePassed } from "../call-context.ts";
 import { grpcTimeoutMs } from "../timeouts.ts";
 import { eachSession, holdArriving, interceptStreams } from "./http2/internals.ts";
+import { resetStream } from "./http2/own-resets.ts";
+import { connectionOf } from "./sessions.ts";
 
 /** The caller of a stream that came through the door. */
 export type CallerOf = (stream: ServerHttp2Stream) => Caller;
@@ -36,6 +40,8 @@ export const maxHeldBytes = 16 * 1024 * 1024;
 /** A refusal needs this long to leave: a reset at once overtakes it, and clients then say INTERNAL. */
 const lingerMs = 100;
 const lookMs = 1_000;
+/** Calls of strangers that are looked at in a turn of the event loop. */
+export const strangersPerTurn = 4;
 
 export function callerOf({ door }: Pick<GrpcDoorParts, "door">): CallerOf {
   if (door === undefined) return () => anyone;
@@ -50,7 +56,8 @@ export function callerOf({ door }: Pick<GrpcDoorParts, "door">): CallerOf {
 export function guardStreams(server: Server, { door, openPaths, methods, refuse }: GrpcDoorParts): void {
   if (door === undefined) return;
   const connections = watchConnections(server, door);
-  let heldBytes = 0;
+  const inTurn = strangersInTurn();
+  const hold = heldTogether();
 
   interceptStreams(server, (stream, headers, rawHeaders, pass) => {
     const arrivedMs = performance.now();
@@ -63,13 +70,14 @@ export function guardStreams(server: Server, { door, openPaths, methods, refuse 
       pass();
     };
     const letIn = (caller: Caller) => {
+      connectionOf(stream)?.called();
       door.count(connection, authorization);
       admit(caller);
     };
     /** What nobody expects is no reason for the process to end. */
     const broken = (bug: unknown) => {
       refuse(undefined, toKmsError(bug), connection.about());
-      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      resetStream(stream, constants.NGHTTP2_INTERNAL_ERROR);
     };
     const turnAway = (error: unknown) => {
       const refused = refuse(
@@ -78,15 +86,19 @@ export function guardStreams(server: Server, { door, openPaths, methods, refuse 
         shownBy(connection, authorization),
       );
       door.count(connection, authorization, refused);
+      connectionOf(stream)?.refused();
       answer(stream, refused);
       if (authorization.length === 0 && connection.isRefused()) closeBehind(stream);
     };
 
     const open = openPaths.get(headers[":path"] as string);
-    if (open !== undefined && door.isOpen(open)) return admit(stranger);
+    if (open !== undefined && door.isOpen(open)) {
+      connectionOf(stream)?.answered();
+      return admit(stranger);
+    }
     let entering: ReturnType<Door["enter"]>;
     try {
-      entering = door.enter(connection, authorization);
+      entering = inTurn(stream, () => door.enter(connection, authorization));
     } catch (error) {
       try {
         return turnAway(error);
@@ -96,33 +108,52 @@ export function guardStreams(server: Server, { door, openPaths, methods, refuse 
     }
     if (!(entering instanceof Promise)) return letIn(entering);
 
-    const held = holdArriving(stream, (bytes) => {
-      heldBytes += bytes;
-      return heldBytes <= maxHeldBytes;
-    });
-    const letGo = () => {
-      heldBytes -= held.bytes();
-    };
-    const end = (work: () => void) => {
-      letGo();
-      if (!stream.destroyed) work();
-    };
+    const held = hold(stream);
     const dropAndTurnAway = (error: unknown) => {
       held.drop();
       turnAway(error);
     };
     held.overflowed.then(() => dropAndTurnAway(rateLimited())).catch(broken);
+    const known = (caller: Caller) => {
+      if (held.isOver()) return;
+      if (!timeLeft(headers, performance.now() - arrivedMs)) return dropAndTurnAway(deadlinePassed());
+      held.release(() => letIn(caller));
+    };
     const entered = entering.then(
-      (caller) =>
-        end(() => {
-          if (held.isOver()) return;
-          if (!timeLeft(headers, performance.now() - arrivedMs)) return dropAndTurnAway(deadlinePassed());
-          held.release(() => letIn(caller));
-        }),
-      (error) => end(() => held.isOver() || dropAndTurnAway(error)),
+      (caller) => held.end(() => known(caller)),
+      (error) => held.end(() => held.isOver() || dropAndTurnAway(error)),
     );
     entered.catch(broken);
   });
+}
+
+/** Gives what holds streams until their callers are known, all within one bound. `end` has a stream no longer counted, and goes on if it is there. */
+function heldTogether() {
+  let heldBytes = 0;
+  return (stream: ServerHttp2Stream) => {
+    const held = holdArriving(stream, {
+      arrived: (bytes) => connectionOf(stream)?.carried(bytes),
+      keeps(bytes) {
+        heldBytes += bytes;
+        return heldBytes <= maxHeldBytes;
+      },
+    });
+    const end = (work: () => void) => {
+      heldBytes -= held.bytes();
+      if (!stream.destroyed) work();
+    };
+    return { ...held, end };
+  };
+}
+
+/** Calls of strangers wait for their turn, and callers do not wait for them. */
+function strangersInTurn() {
+  const turns = loopTurns(strangersPerTurn);
+  return (stream: ServerHttp2Stream, enter: () => MaybePromise<Caller>): MaybePromise<Caller> => {
+    const peer = connectionOf(stream);
+    if (peer === undefined || peer.hasCaller()) return enter();
+    return new Promise<void>((resolve) => turns.take(peer.network, resolve)).then(enter);
+  };
 }
 
 /**
@@ -141,7 +172,9 @@ function watchConnections(server: Server, door: Door): ReadonlyMap<ServerHttp2Se
   let looking: NodeJS.Timeout | undefined;
   door.subscribe(lookAtAll);
   eachSession(server, (session) => {
-    connections.set(session, door.connect(session.socket));
+    const connection = door.connect(session.socket);
+    connections.set(session, connection);
+    if (connection.isKnown()) connectionOf(session)?.called();
     looking ??= setInterval(lookAtAll, lookMs).unref();
     session.once("close", () => {
       connections.delete(session);

@@ -5,6 +5,7 @@
 import { constants } from "node:http2";
 import type * as grpc from "@grpc/grpc-js";
 import { http2StreamOf } from "./http2/internals.ts";
+import { resetStream } from "./http2/own-resets.ts";
 
 type Stream = grpc.ServerWritableStream<unknown, unknown> | grpc.ServerDuplexStream<unknown, unknown>;
 /** Answers. */
@@ -31,7 +32,7 @@ export function endlessStreams(server: Pick<grpc.Server, "addService">): Endless
       call.once("cancelled", forget);
       if ("read" in call) {
         call.on("data", () => {
-          if (call.writableLength > mostUnread) http2StreamOf(call).close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+          if (call.writableLength > mostUnread) resetStream(http2StreamOf(call), constants.NGHTTP2_ENHANCE_YOUR_CALM);
         });
       }
       handle(call);

@@ -16,13 +16,13 @@ import { readInCall } from "./foreign-services.ts";
 import { gate } from "./gate.ts";
 import type { GrpcHealth } from "./health.ts";
 import { hideCompression } from "./http2/compression.ts";
-import { closeUnknownProtocols, limitHeaders } from "./http2/internals.ts";
+import { closeUnknownProtocols, limitHeaders, limitResets } from "./http2/internals.ts";
 import { boundArriving } from "./http2/receive-bound.ts";
 import { createUnread } from "./http2/send-bound.ts";
 import type { RoomLimits } from "./http2/stream-room.ts";
 import { reflectionService } from "./reflection.ts";
 import { createGather } from "./run-after-parse.ts";
-import { type Sessions, watchSessions } from "./sessions.ts";
+import { countStreams, type Sessions, watchSessions } from "./sessions.ts";
 import { hasIntake } from "./stream/intake.ts";
 import { createStreams, type Streams, type StreamTimes } from "./stream/streams.ts";
 import { unaryCarrier, unaryHandler } from "./unary.ts";
@@ -53,6 +53,7 @@ export async function listenGrpc(calls: Calls, settings: GrpcSettings): Promise<
     "grpc.enable_channelz": 0,
   });
   limitHeaders(server, maxHeaderBytes);
+  limitResets(server, settings.connections.resetsOfOne);
   const streams = createStreams(calls, {
     ...{ messageBytes: maxMessageBytes, callerOf: callerOf(settings) },
     times: settings.streamTimes,
@@ -61,11 +62,12 @@ export async function listenGrpc(calls: Calls, settings: GrpcSettings): Promise<
   const endless = addForeignServices(server, calls.services, { methods, health: settings.health });
   const port = await bind(server, settings);
   closeUnknownProtocols(server);
-  const sessions = watchSessions(server);
+  const sessions = watchSessions(server, settings.connections);
   hideCompression(server);
   boundArriving(server, hasIntake, settings.arriving);
   gate(server, { refuse: calls.refuse, methods });
   guardStreams(server, { door: settings.door, openPaths: openPaths(methods), methods, refuse: calls.refuseStranger });
+  countStreams(server, settings.door === undefined);
   return listening(settings, port, (graceMs) => close({ server, sessions, streams, endless }, graceMs));
 }
 

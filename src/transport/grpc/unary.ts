@@ -60,7 +60,10 @@ function fail(callback: Callback, error: unknown): void {
 export function unaryCarrier(holdUnread: HoldUnread, callerOf: CallerOf): UnaryCarrier<UnaryCall, Uint8Array> {
   return {
     header: ({ metadata }, name) => metadata.get(name)[0]?.toString(),
-    context: (call) => grpcContext(call, callerOf(http2StreamOf(call))),
+    context(call) {
+      const stream = http2StreamOf(call);
+      return grpcContext(call, callerOf(stream), stream.session);
+    },
     heldBytes: ({ request }) => request.length,
     body: wholeRequest,
     deliver(call, answer) {

@@ -1,5 +1,7 @@
 /** Bodies of HTTP requests that may be refused half-read, and count towards the budget as they arrive. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Exchange } from "./caller-context.ts";
+import { endBehind } from "./door.ts";
 import { KmsError } from "../../errors.ts";
 import { maxMessageBytes } from "../limits.ts";
 
@@ -11,15 +13,31 @@ export function outliveBody(request: IncomingMessage, response: ServerResponse):
 }
 
 /**
- * The whole body. MESSAGE_TOO_LARGE past `maxBytes`; CANCELLED where the caller leaves before its end. `count` gets the size of each
- * piece, and throws to refuse the body; and at the end of a compressed one the largest size that it may become. Never a declared
- * length, or a few callers that declare much and send nothing could keep all others out.
+ * The whole body. MESSAGE_TOO_LARGE past `maxBytes`; CANCELLED where the caller leaves before its end; OVERLOADED where it is slow and others need
+ * its room, and its connection ends then. `count` gets the size of each piece, and throws to refuse the body; and at the end of a compressed one
+ * the largest size that it may become. Never a declared length, or a few callers that declare much and send nothing could keep all others out.
  */
-export async function readBody(
-  request: IncomingMessage,
-  maxBytes: number,
-  count = (_bytes: number) => {},
-): Promise<Buffer> {
+export async function readBody(exchange: Exchange, maxBytes: number, count = (_bytes: number) => {}): Promise<Buffer> {
+  const { request, response, bodies } = exchange;
+  const givenUp = Promise.withResolvers<never>();
+  const arriving = bodies.enter((error) => {
+    endBehind(request, response);
+    givenUp.reject(error);
+  });
+  const counted = (bytes: number) => {
+    arriving.take(bytes);
+    count(bytes);
+  };
+  try {
+    const body = await Promise.race([collect(request, maxBytes, counted), givenUp.promise]);
+    if (isCompressed(request)) count(maxMessageBytes);
+    return body;
+  } finally {
+    arriving.leave();
+  }
+}
+
+async function collect(request: IncomingMessage, maxBytes: number, count: (bytes: number) => void): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
   try {
@@ -34,7 +52,6 @@ export async function readBody(
     if (cause instanceof KmsError) throw cause;
     throw new KmsError("CANCELLED", "the caller closed the connection", { cause });
   }
-  if (isCompressed(request)) count(maxMessageBytes);
   return Buffer.concat(chunks);
 }
 

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { CallContext, Caller } from "../../call/context.ts";
 import { callContext, callerLeft, deadlinePassed } from "../call-context.ts";
 import { maxTimerMs } from "../timeouts.ts";
+import type { BodyRoom } from "../connections/body-room.ts";
 
 export interface Exchange {
   request: IncomingMessage;
@@ -11,12 +12,14 @@ export interface Exchange {
   caller: Caller;
   /** By `performance.now()`: what the door takes counts in the time that the caller gives. */
   arrivedMs: number;
+  /** Memory of bodies that are not whole yet. */
+  bodies: BodyRoom;
 }
 
 /** `timeoutMs` is what the caller gives the call, if it says so. */
 export function httpContext(exchange: Exchange, timeoutMs = Infinity): CallContext {
   const { request, response, caller, arrivedMs } = exchange;
-  return callContext(caller, (abort) => {
+  return callContext(caller, request.socket, (abort) => {
     const leave = () => !response.writableFinished && abort(callerLeft());
     if (request.destroyed && !request.complete) leave();
     response.once("close", leave);

@@ -54,7 +54,7 @@ const carrier: UnaryCarrier<HttpCall, Reply> = {
   heldUntil: ({ closed }) => closed,
   async body({ exchange, form }, grow) {
     if (form.compressed) grow(maxMessageBytes);
-    return form.message(await readBody(exchange.request, maxMessageBytes, grow));
+    return form.message(await readBody(exchange, maxMessageBytes, grow));
   },
   deliver: ({ form }, answer) => form.answer(answer),
 };

@@ -22,6 +22,8 @@ export interface HttpDoor extends Pick<Door, "isOpen"> {
   openCaller(what: Open | undefined): Caller | undefined;
   /** What a refused caller has shown, for the log. */
   shownBy(request: IncomingMessage): Readonly<Record<string, string>>;
+  /** Whether the other end of a connection is known by its certificate, and some rule names it. */
+  isKnown(socket: Socket): boolean;
   /** Whether a connection should end with its next answer, so that the caller comes back on another. */
   isEnding(request: IncomingMessage): boolean;
 }
@@ -31,13 +33,13 @@ export function httpDoor(door: Door | undefined): HttpDoor {
     const everybody = () => anyone;
     return {
       ...{ enter: everybody, identify: everybody, openCaller: everybody },
-      ...{ isOpen: () => true, isEnding: () => false, policySha256: () => undefined },
+      ...{ isOpen: () => true, isEnding: () => false, isKnown: () => false, policySha256: () => undefined },
       shownBy: () => ({}),
       count() {},
     };
   }
   const connections = new WeakMap<Socket, Peering>();
-  const connectionOf = ({ socket }: IncomingMessage): Peering => {
+  const peeringOf = (socket: Socket): Peering => {
     let connection = connections.get(socket);
     if (connection === undefined) {
       connection = door.connect(socket);
@@ -45,7 +47,9 @@ export function httpDoor(door: Door | undefined): HttpDoor {
     }
     return connection;
   };
+  const connectionOf = ({ socket }: IncomingMessage) => peeringOf(socket);
   return {
+    isKnown: (socket) => peeringOf(socket).isKnown(),
     enter: (request) => door.enter(connectionOf(request), authorizationOf(request)),
     identify: (request) => door.identify(connectionOf(request), authorizationOf(request)),
     openCaller: (what) => (what !== undefined && door.isOpen(what) ? stranger : undefined),

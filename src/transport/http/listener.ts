@@ -7,7 +7,10 @@ import { KmsError } from "../../errors.ts";
 import { type Open, stranger } from "../authenticate.ts";
 import type { Calls } from "../calls.ts";
 import { toKmsError } from "../error-status.ts";
+import type { Connection } from "../connections/open-connection.ts";
+import type { Connections } from "../connections/connections.ts";
 import { outliveBody } from "./body.ts";
+import type { BodyRoom } from "../connections/body-room.ts";
 import type { Exchange } from "./caller-context.ts";
 import { connectHandler, refusalOf } from "./connect.ts";
 import { createCors } from "./cors.ts";
@@ -18,6 +21,8 @@ import { type RouteParts, routesOf } from "./routes.ts";
 
 export interface ListenerParts extends RouteParts {
   door: HttpDoor;
+  connections: Pick<Connections, "of">;
+  bodies: BodyRoom;
   /** Address of gRPC, which alone has streams both ways. */
   grpcAddress: string;
   serveMetrics: RequestListener;
@@ -57,25 +62,35 @@ export function httpListener(calls: Calls, parts: ListenerParts): RequestListene
   return (request, response) => {
     const arrivedMs = performance.now();
     outliveBody(request, response);
+    const connection = parts.connections.of(request.socket);
+    if (connection) countCall(connection, response);
+    if (parts.loopbackOnly) connection?.called();
     setStandardHeaders(response);
     cors.vary(response);
     const target = targetOf(request);
     const refused = target ? guard(request) : otherTarget();
     if (!target || refused) return refuseAnyone(response, refused as KmsError);
-    if (door.isEnding(request)) response.setHeader("connection", "close");
+    if (connection?.isEnding() || door.isEnding(request)) response.setHeader("connection", "close");
     if (cors.preflight(request, response)) return;
     cors.expose(request, response);
-    const exchange = (caller: Caller): Exchange => ({ request, response, caller, arrivedMs });
+    const exchange = (caller: Caller): Exchange => ({ request, response, caller, arrivedMs, bodies: parts.bodies });
     const caller = door.openCaller(openAt(routes, target));
-    if (caller) return serve(target, exchange(caller));
+    if (caller) {
+      connection?.answered();
+      return serve(target, exchange(caller));
+    }
     const enter = () => (identifies(routes, target) ? door.identify(request) : door.enter(request));
     onceKnown(enter, {
       letIn(each) {
         if (response.destroyed) return;
+        connection?.called();
         door.count(request);
         serve(target, exchange(each));
       },
-      turnAway: (error) => turnAway(target, exchange(stranger), error),
+      turnAway(error) {
+        connection?.refused();
+        turnAway(target, exchange(stranger), error);
+      },
       broken(bug) {
         calls.refuse(undefined, bug); // or the process would end
         response.destroy();
@@ -140,6 +155,11 @@ function onceKnown(enter: () => MaybePromise<Caller>, { letIn, turnAway, broken 
   } catch (error) {
     turnAway(error);
   }
+}
+
+function countCall(connection: Connection, response: ServerResponse): void {
+  connection.began();
+  response.once("close", () => connection.ended());
 }
 
 function setStandardHeaders(response: ServerResponse): void {

@@ -36,7 +36,7 @@ export const askedCarrier: BodyCarrier<Asked> = {
 /** Brings the body of a request for administration too. */
 export const bodyCarrier: BodyCarrier<Asked> = {
   ...askedCarrier,
-  body: ({ request }) => readBody(request, maxAdminBodyBytes),
+  body: (asked) => readBody(asked, maxAdminBodyBytes),
 };
 
 const noBytes = new Uint8Array();

@@ -1,7 +1,7 @@
 /** The HTTP/1.1 server, with TLS where there is a certificate: limits, listening and an orderly end. */
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { KmsError, type KmsErrorCode } from "../../errors.ts";
 import { maxHeaderBytes } from "../limits.ts";
@@ -9,15 +9,23 @@ import type { Door } from "../authenticate.ts";
 import type { Calls } from "../calls.ts";
 import type { Tls } from "../tls.ts";
 import { type Binding, type Listening, listening } from "../listening.ts";
+import { createBodyRoom } from "../connections/body-room.ts";
 import { httpDoor } from "./door.ts";
 import { httpListener, type ListenerParts } from "./listener.ts";
 
-export type HttpSettings = Omit<ListenerParts, "door"> & Binding & { door: Door | undefined };
+export interface HttpSettings extends Omit<ListenerParts, "door" | "bodies" | "connections">, Binding {
+  /** Undefined where nobody is authenticated. */
+  door: Door | undefined;
+  /** Bytes of bodies that are not whole yet, of all connections; the default is for tests. */
+  maxBodyBytes?: number;
+}
 
 export const limits = {
   maxHeaderSize: maxHeaderBytes,
   headersTimeout: 10_000,
   requestTimeout: 30_000,
+  // How often it is looked whether they have passed; 30 s by itself.
+  connectionsCheckingInterval: 1_000,
   // The listener refuses a request without one, and says so in the log.
   requireHostHeader: false,
 };
@@ -25,15 +33,24 @@ const pollMs = 50;
 
 /** Serves the calls by HTTP/1.1, with what else has a path. Rejects if the address cannot be bound; nothing is left open then. */
 export async function listenHttp(calls: Calls, settings: HttpSettings): Promise<Listening> {
-  const listener = httpListener(calls, { ...settings, door: httpDoor(settings.door) });
+  const door = httpDoor(settings.door);
+  const listener = httpListener(calls, { ...settings, door, bodies: createBodyRoom(settings.maxBodyBytes) });
   const server = settings.tls ? tlsServer(settings.tls, settings, listener) : createServer(limits, listener);
-  server.on("clientError", (error, socket) => refuse(error, socket, calls));
+  server.on("clientError", (error, socket) => {
+    // Where nobody is authenticated, whoever sends anything is a caller.
+    if (settings.door === undefined) settings.connections.of(socket as Socket)?.called();
+    refuse(error, socket, calls);
+  });
   // What else node:http would refuse by itself, or close without a word.
   server.on("checkExpectation", listener);
   // 100 is written for a caller who is known, by the listener.
   server.on("checkContinue", listener);
+  server.on("secureConnection", (socket) => {
+    if (door.isKnown(socket)) settings.connections.of(socket)?.called();
+  });
   server.on("connect", (_request, socket) => refuse(new Error("CONNECT"), socket, calls));
   const port = await bind(server, settings);
+  settings.connections.guard(server, "http");
   return listening(settings, port, (graceMs) => close(server, calls, graceMs));
 }
 

@@ -3,10 +3,12 @@
  * version, and a test for each member fails when it, or Node's, changes (test/transport/grpc/http2/internals.test.ts).
  */
 import type { Http2Server, Http2Session, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Server, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import { ForgettingMap } from "../../../runtime/compact-map.ts";
 import { release } from "../../../runtime/detach.ts";
+import type { Rate } from "../../../limits/token-bucket.ts";
 
 /** Bytes before a message of gRPC: whether it is compressed, and its length. */
 const headBytes = 5;
@@ -17,6 +19,23 @@ export function limitHeaders(server: Server, maxBytes: number): void {
     commonServerOptions: { settings: { maxHeaderListSize?: number } };
   };
   commonServerOptions.settings.maxHeaderListSize = maxBytes;
+}
+
+/** Calls `use` with each server of node:http2 that listens for one that is bound. */
+export function eachServerOf(server: Server, use: (listening: NetServer) => void): void {
+  for (const http2Server of http2ServersOf(server)) use(http2Server as unknown as NetServer);
+}
+
+/**
+ * Has node:http2 end a connection whose client resets twice as many streams as it may: those of one read are all there before the first is counted
+ * otherwise. Call before `server` is bound.
+ */
+export function limitResets(server: Server, { perSecond, burst }: Rate): void {
+  const { commonServerOptions } = server as unknown as {
+    commonServerOptions: { streamResetRate?: number; streamResetBurst?: number };
+  };
+  commonServerOptions.streamResetRate = 2 * perSecond;
+  commonServerOptions.streamResetBurst = 2 * burst;
 }
 
 /** Calls `use` with each new connection of a server that is bound. */
@@ -123,19 +142,28 @@ export interface HeldStream {
   drop(): void;
 }
 
-/** Keeps what comes on a stream that nobody reads yet. `count` is told of more bytes, and says whether they may be kept. */
-export function holdArriving(stream: ServerHttp2Stream, count: (bytes: number) => boolean): HeldStream {
+/** Decides of bytes that come on a stream which is held. */
+export interface Holding {
+  /** Told of all that comes. */
+  arrived(bytes: number): void;
+  /** Whether so many more may be kept. */
+  keeps(bytes: number): boolean;
+}
+
+/** Keeps what comes on a stream that nobody reads yet. */
+export function holdArriving(stream: ServerHttp2Stream, { arrived, keeps }: Holding): HeldStream {
   const kept: Arriving[] = [];
   const overflow = Promise.withResolvers<void>();
   let [bytes, over] = [0, false];
   const ignore = () => {}; // a caller that leaves meanwhile
   stream.on("error", ignore);
-  takeArriving(stream, (chunk) => {
-    if (over) return false;
+  const pass = takeArriving(stream, (chunk) => {
+    if (chunk !== null) arrived(chunk.length);
+    if (over) return chunk === null && pass(null);
     kept.push(chunk);
     if (chunk === null) return false;
     bytes += chunk.length;
-    if (!count(chunk.length)) {
+    if (!keeps(chunk.length)) {
       over = true;
       kept.length = 0;
       overflow.resolve();
@@ -148,8 +176,7 @@ export function holdArriving(stream: ServerHttp2Stream, count: (bytes: number) =
     overflowed: overflow.promise,
     drop() {
       over = true;
-      Reflect.deleteProperty(stream, "push");
-      if (kept.splice(0).includes(null)) stream.push(null);
+      if (kept.splice(0).includes(null)) pass(null);
     },
     release(admit) {
       over = true;

@@ -9,6 +9,7 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
 import { afterGrpc, takeArriving } from "./internals.ts";
+import { resetStream } from "./own-resets.ts";
 import { createStreamRoom, type RoomLimits } from "./stream-room.ts";
 
 export const arrivingLimits: RoomLimits = { bytes: 64 * 1024 * 1024, patienceMs: 30_000 };
@@ -32,7 +33,7 @@ export function boundArriving(
     const pass = takeArriving(stream, (chunk) => {
       if (chunk === null) return pass(null);
       if (!room.take(stream, chunk.length + frameCost)) {
-        stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+        resetStream(stream, constants.NGHTTP2_ENHANCE_YOUR_CALM);
         return false;
       }
       return pass(chunk.length < copiedBytes ? Buffer.from(chunk) : chunk);

@@ -3,6 +3,7 @@
  * the oldest first: their callers see RESOURCE_EXHAUSTED, and who comes next finds room.
  */
 import { constants, type ServerHttp2Stream } from "node:http2";
+import { resetStream } from "./own-resets.ts";
 
 export interface RoomLimits {
   bytes: number;
@@ -32,7 +33,7 @@ export function createStreamRoom({ bytes: limit, patienceMs }: RoomLimits): Stre
     let missing = needed;
     for (const [stream, { bytes, sinceMs }] of holders) {
       if (missing <= 0 || sinceMs > endMs) return;
-      stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      resetStream(stream, constants.NGHTTP2_ENHANCE_YOUR_CALM);
       missing -= bytes;
     }
   }

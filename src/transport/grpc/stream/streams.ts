@@ -13,6 +13,7 @@ import { deadlinePassed, grpcContext, timerSlackMs, whyCancelled } from "../../c
 import type { CallerOf } from "../door.ts";
 import { recordedByCall, succeeded } from "../gate.ts";
 import { http2StreamOf, releaseWritten } from "../http2/internals.ts";
+import { resetStream } from "../http2/own-resets.ts";
 import { type GrpcStream, type StreamCall, streamCall } from "./call.ts";
 import type { IntakeLimits } from "./intake.ts";
 import { toGrpcStatus, toKmsError } from "../../error-status.ts";
@@ -150,7 +151,7 @@ const resets: Partial<Record<KmsErrorCode, number>> = {
 function tell(error: KmsError, { call, stream, http2 }: Serving): void {
   const unread = () => stream?.unread() === true;
   call.emit("error", toGrpcStatus(error));
-  const reset = () => http2.close(unread() ? (resets[error.code] ?? NGHTTP2_CANCEL) : NGHTTP2_NO_ERROR);
+  const reset = () => resetStream(http2, unread() ? (resets[error.code] ?? NGHTTP2_CANCEL) : NGHTTP2_NO_ERROR);
   const linger = setTimeout(reset, unread() ? unreadMs : lingerMs).unref();
   http2.once("close", () => clearTimeout(linger));
 }

@@ -340,7 +340,7 @@ describe(http2, () => {
         {
           bound: (server) =>
             interceptStreams(server, (stream) => {
-              const held = holdArriving(stream, () => true);
+              const held = holdArriving(stream, { arrived() {}, keeps: () => true });
               came.resolve([held, stream]);
             }),
         },

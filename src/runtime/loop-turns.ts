@@ -1,0 +1,68 @@
+/**
+ * Turns for work that must not fill the event loop: so much of it at each turn of the loop, and all else runs between. Askers take turns, so that
+ * one with much work delays itself before others.
+ */
+
+export interface LoopTurns {
+  /** Calls `start` when it is the asker's turn: at once where the loop's turn has room and nobody waits. */
+  take(asker: unknown, start: () => void): void;
+  /** Those that wait. */
+  waiting(): number;
+}
+
+export function loopTurns(perTurn: number): LoopTurns {
+  /** By asker, in the order of their turns. */
+  const queues = new Map<unknown, (() => void)[]>();
+  let [used, waiting] = [0, 0];
+  let isScheduled = false;
+
+  function schedule(): void {
+    if (isScheduled) return;
+    isScheduled = true;
+    setImmediate(turn);
+  }
+
+  function turn(): void {
+    isScheduled = false;
+    used = 0;
+    while (used < perTurn && waiting > 0) {
+      used += 1;
+      startNext();
+    }
+    if (used > 0) schedule();
+  }
+
+  function startNext(): void {
+    const [first] = queues;
+    const [asker, queue] = first!;
+    queues.delete(asker);
+    const start = queue.shift()!;
+    if (queue.length > 0) queues.set(asker, queue);
+    waiting -= 1;
+    start();
+  }
+
+  return {
+    take(asker, start) {
+      if (waiting === 0 && used < perTurn) {
+        used += 1;
+        schedule();
+        start();
+        return;
+      }
+      const queue = queues.get(asker);
+      if (queue === undefined) queues.set(asker, [start]);
+      else queue.push(start);
+      waiting += 1;
+      schedule();
+    },
+    waiting: () => waiting,
+  };
+}
+
+const heavy = loopTurns(1);
+
+/** Resolves when the asker may use the event loop of this thread for about a millisecond. Nobody else who asks here does at this turn of it. */
+export function heavyTurn(asker: unknown): Promise<void> {
+  return new Promise((resolve) => heavy.take(asker, resolve));
+}

@@ -1,0 +1,45 @@
+/**
+ * What strangers may cost, by the network of their address: a connection that is closed comes back as another, and an address does not. A network
+ * that is over a budget is shut to new connections until it is not. Callers with a grant are not judged by it.
+ */
+import { type KeyedBuckets, keyedBuckets } from "../../limits/keyed-buckets.ts";
+import { type Monotonic, type Rate, rateOf } from "../../limits/token-bucket.ts";
+
+export type AddressBudget = "resets" | "header_work";
+
+export interface AddressBudgets {
+  /** Takes from a budget: resets, or milliseconds of CPU. */
+  take(network: string, budget: AddressBudget, units: number): void;
+  /** The budget that a network is over; undefined where it is over none. */
+  overrun(network: string): AddressBudget | undefined;
+}
+
+/** Resets that may come at once, in seconds of the rate. */
+const resetBurstSeconds = 5;
+/** Time over which work is counted. */
+const workSeconds = 10;
+
+export interface AddressBudgetSettings {
+  resetsPerSecond: number;
+  headerWorkMs: number;
+}
+
+/** Resets that a network of strangers, and a connection with a caller, may have. */
+export function resetRate({ resetsPerSecond }: Pick<AddressBudgetSettings, "resetsPerSecond">): Rate {
+  return rateOf(resetsPerSecond, resetBurstSeconds * resetsPerSecond);
+}
+
+export function addressBudgets(
+  { resetsPerSecond, headerWorkMs }: AddressBudgetSettings,
+  now?: Monotonic,
+): AddressBudgets {
+  const budgets: Record<AddressBudget, KeyedBuckets> = {
+    resets: keyedBuckets(resetRate({ resetsPerSecond }), now),
+    header_work: keyedBuckets(rateOf(headerWorkMs / workSeconds, headerWorkMs), now),
+  };
+  const names = Object.keys(budgets) as AddressBudget[];
+  return {
+    take: (network, budget, units) => budgets[budget].of(network).take(units),
+    overrun: (network) => names.find((name) => budgets[name].waitMs(network) > 0),
+  };
+}

@@ -1,0 +1,160 @@
+/**
+ * Bounds on the connections of both servers, from before their TLS on: how many there are (crowd.ts), how they come in (entrance.ts), how long they
+ * may say nothing, and what strangers may cost (address-budgets.ts).
+ */
+import type { Server, Socket } from "node:net";
+import { Server as TlsServer } from "node:tls";
+import { networkOf } from "../../limits/network-of.ts";
+import { type Rate, tokenBucket } from "../../limits/token-bucket.ts";
+import { addressBudgets, resetRate } from "./address-budgets.ts";
+import { type Crowd, createCrowd, type Ends } from "./crowd.ts";
+import { createEntrance } from "./entrance.ts";
+import { interceptConnections } from "./intercept.ts";
+import {
+  type ClosingLimit,
+  closingLimits,
+  type Connection,
+  OpenConnection,
+  type OpenConnectionParts,
+  type Protocol,
+  type Registry,
+} from "./open-connection.ts";
+import { connectingMs } from "./prices.ts";
+
+export interface ConnectionSettings {
+  readonly max: number;
+  /** 0 for none. */
+  readonly maxPerAddress: number;
+  /** Time in which somebody with a grant calls. */
+  readonly firstCallMs: number;
+  /** Time without a call after which a connection is closed. */
+  readonly idleMs: number;
+  /** Streams that the clients of an address may reset in a second; a connection of a caller has as many of its own. */
+  readonly resetsPerSecond: number;
+  /** CPU that strangers of an address may cost in 10 s, in milliseconds. */
+  readonly headerWorkMs: number;
+  /** Whether addresses have budgets. Behind a proxy that speaks TLS for the service all clients have one. */
+  readonly byAddress: boolean;
+}
+
+export interface Connections {
+  /** Has the connections of a server bounded. Call when all that listens for them does. */
+  guard(server: Server, protocol: Protocol): void;
+  /** The connection that ends at a socket, or at one above its TLS. */
+  of(socket: Ends): Connection | undefined;
+  /** Resets that a connection with a caller may have. */
+  resetsOfOne: Rate;
+  /** Connections that are open. */
+  open: Crowd["counts"];
+  /** Connections that each limit closed. */
+  closed(): Readonly<Record<ClosingLimit, number>>;
+  /** Streams that clients have reset. */
+  resets(): number;
+  close(): void;
+}
+
+export interface ConnectionsParts {
+  settings: ConnectionSettings;
+  /** Told of each connection that a limit closes, with its network. */
+  acted(limit: ClosingLimit, network: string): void;
+  /** Monotonic, in milliseconds. */
+  now?(): number;
+}
+
+/** Part of their time that strangers have where there are many. */
+export const hurry = 1 / 6;
+/** A client has this long to close its side of a connection that ended in order. */
+const lingerMs = 5_000;
+const sweepMs = 1_000;
+/** Time between two looks at what strangers have sent. */
+const lookMs = 50;
+
+export function createConnections({ settings, acted, now = () => performance.now() }: ConnectionsParts): Connections {
+  const { firstCallMs, idleMs } = settings;
+  const budgets = settings.byAddress ? addressBudgets(settings, now) : undefined;
+  const crowd = createCrowd(settings);
+  const { strangers } = crowd;
+  const { closed, told } = countClosings(acted);
+  let resets = 0;
+  const timers = [setInterval(look, lookMs).unref(), setInterval(sweep, sweepMs).unref()];
+  const entrance = createEntrance({
+    isOpen: (network) => budgets?.overrun(network) === undefined,
+    maxWaiting: settings.max,
+    gaveUp: (network) => told(budgets?.overrun(network) ?? "max", network),
+    now,
+  });
+
+  const registry: Registry = {
+    now,
+    hasCaller: crowd.hasCaller,
+    charge({ network }, budget, units) {
+      budgets?.take(network, budget, units);
+      if (units > 0 && budgets?.overrun(network) !== undefined) shut(network, budget);
+    },
+    reset() {
+      resets += 1;
+    },
+    overran: (connection) => registry.charge(connection, "resets", resetRate(settings).burst),
+    closing: ({ network }, limit) => told(limit, network),
+  };
+
+  /** A network is over its budget. */
+  function shut(network: string, limit: ClosingLimit): void {
+    for (const stranger of strangers) if (stranger.network === network) stranger.destroy(limit);
+  }
+
+  function admit(parts: Omit<OpenConnectionParts, "ownResets">, pass: () => void): void {
+    const { socket, network } = parts;
+    const full = crowd.makeRoom(network);
+    if (full !== undefined) {
+      told(full, network);
+      socket.destroy();
+      return;
+    }
+    const connection = new OpenConnection({ ...parts, ownResets: tokenBucket(resetRate(settings), now) }, registry);
+    crowd.add(connection);
+    connection.connects();
+    pass();
+  }
+
+  function look(): void {
+    for (const stranger of strangers) stranger.look();
+  }
+
+  function sweep(): void {
+    const patienceMs = crowd.isCrowded() ? firstCallMs * hurry : firstCallMs;
+    for (const stranger of strangers) stranger.hurry(patienceMs);
+    for (const connection of crowd.all()) connection.rest(idleMs, lingerMs);
+  }
+
+  return {
+    guard(server, protocol) {
+      const cost = connectingMs[server instanceof TlsServer ? "secure" : "plain"];
+      interceptConnections(server, (socket: Socket, pass) => {
+        const network = networkOf(socket.remoteAddress ?? "");
+        const parts = { socket, protocol, network, connectingMs: cost };
+        entrance.arrive(socket, network, () => admit(parts, pass));
+      });
+    },
+    of: crowd.of,
+    resetsOfOne: resetRate(settings),
+    open: crowd.counts,
+    closed: () => closed,
+    resets: () => resets,
+    close() {
+      for (const timer of timers) clearInterval(timer);
+      entrance.close();
+    },
+  };
+}
+
+function countClosings(acted: ConnectionsParts["acted"]) {
+  const closed = Object.fromEntries(closingLimits.map((limit) => [limit, 0])) as Record<ClosingLimit, number>;
+  return {
+    closed,
+    told(limit: ClosingLimit, network: string): void {
+      closed[limit] += 1;
+      acted(limit, network);
+    },
+  };
+}

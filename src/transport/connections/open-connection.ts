@@ -1,0 +1,212 @@
+/** A connection of either server: what is known of it from before its TLS on, and how it ends. */
+import type { Socket } from "node:net";
+import type { TokenBucket } from "../../limits/token-bucket.ts";
+import type { AddressBudget } from "./address-budgets.ts";
+import { answerMs, byteMs, freeBytes, refusalMs } from "./prices.ts";
+
+export type Protocol = "grpc" | "http";
+
+/** Limits by which a connection is closed, as metrics name them. */
+export const closingLimits = [
+  "max",
+  "max_per_address",
+  "first_call",
+  "idle",
+  "resets",
+  "header_work",
+  "bodies",
+] as const;
+export type ClosingLimit = (typeof closingLimits)[number];
+
+export interface Connection {
+  readonly network: string;
+  hasCaller(): boolean;
+  /** Somebody with a grant calls, or is known by the handshake. */
+  called(): void;
+  /** A call begins, whoever makes it; and ends. */
+  began(): void;
+  ended(): void;
+  /** A stranger is answered what is open to everybody. */
+  answered(): void;
+  /** A call is refused at the door. */
+  refused(): void;
+  /** So much of what arrived is of a body that waits to be read. */
+  carried(bytes: number): void;
+  /** The client has reset a stream. */
+  wasReset(): void;
+  /** Has `end` close it in order, once, so that a client loses no call. */
+  endBy(end: () => void): void;
+  /** Whether it is to end with its next answer. */
+  isEnding(): boolean;
+  /** Closes it at once. */
+  destroy(limit: ClosingLimit): void;
+}
+
+/** What a connection has the registry of all do. */
+export interface Registry {
+  now(): number;
+  /** It is no stranger's any more. */
+  hasCaller(connection: OpenConnection): void;
+  /** Counts what a stranger costs; below 0, what it has not cost. */
+  charge(connection: OpenConnection, budget: AddressBudget, units: number): void;
+  /** A client reset a stream. */
+  reset(): void;
+  /** A connection with a caller has had more resets than it may. */
+  overran(connection: OpenConnection): void;
+  /** It is closed by a limit. */
+  closing(connection: OpenConnection, limit: ClosingLimit): void;
+}
+
+export interface OpenConnectionParts {
+  socket: Socket;
+  protocol: Protocol;
+  network: string;
+  /** What it costs until its first call. */
+  connectingMs: number;
+  /** Resets that it may have once it has a caller. */
+  ownResets: TokenBucket;
+}
+
+/** A class, because there are thousands, and some of it is asked at each call. */
+export class OpenConnection implements Connection {
+  readonly socket: Socket;
+  readonly protocol: Protocol;
+  readonly network: string;
+  readonly openedMs: number;
+  readonly #registry: Registry;
+  readonly #connectingMs: number;
+  readonly #ownResets: TokenBucket;
+  #end: (() => void) | undefined;
+  #isEnding = false;
+  #closedBy: ClosingLimit | undefined;
+  #hasCaller = false;
+  #hasAnswer = false;
+  #calls = 0;
+  #movedMs: number;
+  #pricedBytes = freeBytes;
+  #paidMs = 0;
+
+  constructor({ socket, protocol, network, connectingMs, ownResets }: OpenConnectionParts, registry: Registry) {
+    this.socket = socket;
+    this.protocol = protocol;
+    this.network = network;
+    this.#connectingMs = connectingMs;
+    this.#ownResets = ownResets;
+    this.#registry = registry;
+    this.openedMs = registry.now();
+    this.#movedMs = this.openedMs;
+  }
+
+  hasCaller(): boolean {
+    return this.#hasCaller;
+  }
+
+  isEnding(): boolean {
+    return this.#isEnding;
+  }
+
+  endBy(end: () => void): void {
+    this.#end = end;
+    if (this.#isEnding) end();
+  }
+
+  /** Counts what it costs until its first call. */
+  connects(): void {
+    this.#pay(this.#connectingMs);
+  }
+
+  called(): void {
+    if (this.#hasCaller) return;
+    this.#hasCaller = true;
+    this.#registry.hasCaller(this);
+    this.#payBack(this.#paidMs);
+  }
+
+  began(): void {
+    this.#calls += 1;
+  }
+
+  ended(): void {
+    this.#calls -= 1;
+    if (this.#calls > 0) return;
+    this.#movedMs = this.#registry.now();
+  }
+
+  answered(): void {
+    if (this.#hasCaller) return;
+    if (!this.#hasAnswer) this.#payBack(this.#connectingMs);
+    this.#hasAnswer = true;
+    this.#pay(answerMs);
+  }
+
+  refused(): void {
+    if (!this.#hasCaller) this.#pay(refusalMs);
+  }
+
+  carried(bytes: number): void {
+    this.#pricedBytes += bytes;
+  }
+
+  wasReset(): void {
+    this.#registry.reset();
+    if (!this.#hasCaller) {
+      this.#registry.charge(this, "resets", 1);
+      return;
+    }
+    this.#ownResets.take();
+    if (this.#ownResets.waitMs() > 0 && this.#closedBy === undefined) {
+      this.destroy("resets");
+      this.#registry.overran(this);
+    }
+  }
+
+  /** A stranger has so long to call. With something open still that is open to everybody, as a watch of the health, it has the time once more. */
+  hurry(patienceMs: number): void {
+    const ageMs = this.#registry.now() - this.openedMs;
+    if (ageMs >= 2 * patienceMs) this.destroy("first_call");
+    else if (ageMs >= patienceMs) this.end("first_call");
+  }
+
+  /** Ends it if it has had no call for long; one that has ended is closed if its client does not. */
+  rest(idleMs: number, lingerMs: number): void {
+    if (this.#calls > 0) return;
+    const restMs = this.#registry.now() - this.#movedMs;
+    if (!this.#isEnding && restMs >= idleMs) this.end("idle");
+    else if (this.#isEnding && restMs >= lingerMs) this.socket.destroy();
+  }
+
+  /** Counts what a stranger has sent since the last look. */
+  look(): void {
+    const more = this.socket.bytesRead - this.#pricedBytes;
+    if (more <= 0) return;
+    this.#pricedBytes += more;
+    this.#pay(more * byteMs[this.protocol]);
+  }
+
+  /** Closes it in order. */
+  end(limit: ClosingLimit): void {
+    if (this.#isEnding || this.#closedBy !== undefined) return;
+    this.#isEnding = true;
+    this.#movedMs = this.#registry.now();
+    this.#registry.closing(this, limit);
+    if (this.#end !== undefined) this.#end();
+    else if (this.#calls === 0) this.socket.destroy();
+  }
+
+  destroy(limit: ClosingLimit): void {
+    if (this.#closedBy !== undefined) return;
+    this.#closedBy = limit;
+    if (!this.#isEnding) this.#registry.closing(this, limit);
+    this.socket.destroy();
+  }
+
+  #pay(ms: number): void {
+    this.#paidMs += ms;
+    this.#registry.charge(this, "header_work", ms);
+  }
+
+  #payBack(ms: number): void {
+    this.#paidMs -= ms;
+    this.#registry.charge(this, "header_work", -ms);
+  }
+}

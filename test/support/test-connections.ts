@@ -1,0 +1,19 @@
+/** Connections of servers of a test's own, bounded as by default unless the test says otherwise. */
+import type { ClosingLimit } from "../../src/transport/connections/open-connection.ts";
+import {
+  type Connections,
+  type ConnectionSettings,
+  createConnections,
+} from "../../src/transport/connections/connections.ts";
+
+export const connectionSettings: ConnectionSettings = {
+  ...{ max: 2_000, maxPerAddress: 0, firstCallMs: 30_000, idleMs: 900_000 },
+  ...{ resetsPerSecond: 200, headerWorkMs: 1_000, byAddress: true },
+};
+
+export function testConnections(
+  settings: Partial<ConnectionSettings> = {},
+  acted: (limit: ClosingLimit, network: string) => void = () => {},
+): Connections {
+  return createConnections({ settings: { ...connectionSettings, ...settings }, acted });
+}
