@@ -6,7 +6,7 @@ import { Metadata, type StatusObject } from "@grpc/grpc-js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../gen/ts/google/rpc/status_pb.ts";
 import { KmsError, type KmsErrorCode } from "../errors.ts";
-import { rpcCode } from "../service/rpc-code.ts";
+import { RpcCode, rpcCode } from "../service/rpc-code.ts";
 
 /** Domain of the ErrorInfo detail. */
 export const errorDomain = "kms.fluo.dev";
@@ -56,6 +56,15 @@ function retryMs({ code, retryAfterMs = retryDelayMs[code] }: KmsError): number 
   return retryAfterMs === undefined ? undefined : Math.ceil(retryAfterMs);
 }
 
+/**
+ * Metadata by which gRPC clients learn when to try again, if their retry policy names RESOURCE_EXHAUSTED (gRFC A6): the figure of RetryInfo,
+ * or -1 if waiting does not mend the error. Empty for other statuses.
+ */
+export function pushbackOf(error: KmsError): Readonly<Record<string, string>> {
+  if (rpcCode[error.code] !== RpcCode.RESOURCE_EXHAUSTED) return {};
+  return { "grpc-retry-pushback-ms": String(retryMs(error) ?? -1) };
+}
+
 /** For grpc-js: details travel in grpc-status-details-bin. */
 export function toGrpcStatus(error: KmsError): Partial<StatusObject> {
   const code = rpcCode[error.code];
@@ -66,6 +75,7 @@ export function toGrpcStatus(error: KmsError): Partial<StatusObject> {
   });
   const metadata = new Metadata();
   metadata.set("grpc-status-details-bin", Buffer.from(toBinary(StatusSchema, status)));
+  for (const [name, value] of Object.entries(pushbackOf(error))) metadata.set(name, value);
   return { code, details: error.message, metadata };
 }
 
@@ -92,10 +102,15 @@ const httpStatus: Partial<Record<number, number>> = {
 /** Answer of the HTTP paths: status, JSON body, and in whole seconds when to try again. */
 export function toHttpError(error: KmsError): { status: number; headers: Record<string, string>; body: unknown } {
   const code = rpcCode[error.code];
-  const delayMs = retryMs(error);
   return {
     status: httpStatus[code] ?? 500,
-    headers: delayMs === undefined ? {} : { "retry-after": String(Math.ceil(delayMs / 1000)) },
+    headers: retryAfterOf(error),
     body: { code: error.code, message: error.message, fields: error.violations },
   };
+}
+
+/** The header that says in whole seconds when to try again; empty if that is no use. */
+export function retryAfterOf(error: KmsError): Record<string, string> {
+  const delayMs = retryMs(error);
+  return delayMs === undefined ? {} : { "retry-after": String(Math.ceil(delayMs / 1000)) };
 }

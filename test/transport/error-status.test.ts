@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../gen/ts/google/rpc/status_pb.ts";
 import { KmsError } from "../../src/errors.ts";
-import { toConnectError, toGrpcStatus } from "../../src/transport/error-status.ts";
+import { pushbackOf, toConnectError, toGrpcStatus } from "../../src/transport/error-status.ts";
 
 it.each([
   [1, 0n, 1_000_000],
@@ -22,4 +22,17 @@ it.each([
     .find((detail) => detail?.$typeName === "google.rpc.RetryInfo");
   expect(retry).toMatchObject({ retryDelay: { seconds, nanos } });
   expect(toConnectError(error).findDetails(RetryInfoSchema)).toMatchObject([{ retryDelay: { seconds, nanos } }]);
+});
+
+it.each([
+  ["RATE_LIMITED", 1_499.2, "1500"],
+  ["OVERLOADED", undefined, "500"],
+  ["MESSAGE_TOO_LARGE", undefined, "-1"],
+] as const)("%s says to gRPC clients when to try again, as RetryInfo does, or that it is no use", (code, ms, said) => {
+  const error = new KmsError(code, "no", ms === undefined ? {} : { retryAfterMs: ms });
+  expect(toGrpcStatus(error).metadata!.get("grpc-retry-pushback-ms")).toEqual([said]);
+});
+
+it.each(["ISSUER_UNAVAILABLE", "INVALID_ARGUMENT", "DRAINING"] as const)("%s says nothing of that", (code) => {
+  expect(pushbackOf(new KmsError(code, "no"))).toEqual({});
 });

@@ -11,12 +11,13 @@ import { type KmsError, rateLimited } from "../../errors.ts";
 import { anyone, type Door, type Open, type Peering, shownBy, stranger } from "../authenticate.ts";
 import { loopTurns } from "../../runtime/loop-turns.ts";
 import type { CallRecorder } from "../call-recorder.ts";
-import { toGrpcStatus, toKmsError } from "../error-status.ts";
+import { toKmsError } from "../error-status.ts";
 import { deadlinePassed } from "../call-context.ts";
 import { grpcTimeoutMs } from "../timeouts.ts";
 import { eachSession, holdArriving, interceptStreams } from "./http2/internals.ts";
 import { resetStream } from "./http2/own-resets.ts";
 import { connectionOf } from "./sessions.ts";
+import { respondTrailersOnly } from "./http2/trailers-only.ts";
 
 /** The caller of a stream that came through the door. */
 export type CallerOf = (stream: ServerHttp2Stream) => Caller;
@@ -213,13 +214,7 @@ function timeLeft(headers: IncomingHttpHeaders, passedMs: number): boolean {
 
 function answer(stream: ServerHttp2Stream, error: KmsError): void {
   if (stream.destroyed || stream.headersSent) return;
-  stream.on("error", () => {}); // a caller that leaves meanwhile
-  const { code, details = "", metadata } = toGrpcStatus(error);
-  const said = { "grpc-status": code, "grpc-message": encodeURI(details), ...metadata?.toHttp2Headers() };
-  stream.respond(
-    { ":status": constants.HTTP_STATUS_OK, "content-type": "application/grpc", ...said },
-    { endStream: true },
-  );
+  respondTrailersOnly(stream, error);
   setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), lingerMs).unref();
 }
 

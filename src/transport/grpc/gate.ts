@@ -7,7 +7,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { type Server, status } from "@grpc/grpc-js";
 import { invalidField, KmsError, type KmsErrorCode } from "../../errors.ts";
 import { interceptStreams, hideHeader } from "./http2/internals.ts";
-import { toGrpcStatus } from "../error-status.ts";
+import { respondTrailersOnly } from "./http2/trailers-only.ts";
 import type { CallRecorder } from "../call-recorder.ts";
 import { grpcTimeoutMs, maxTimerMs } from "../timeouts.ts";
 
@@ -42,7 +42,8 @@ export function gate(server: Server, { refuse, methods }: GateParts): void {
     try {
       check(headers, isGrpc, methods);
     } catch (error) {
-      answer(stream, refuse(method, error), isGrpc ? constants.HTTP_STATUS_OK : unsupportedMediaType);
+      respondTrailersOnly(stream, refuse(method, error), isGrpc ? constants.HTTP_STATUS_OK : unsupportedMediaType);
+      stream.resume();
       return;
     }
     stream.once("close", () => {
@@ -61,14 +62,6 @@ function check(headers: IncomingHttpHeaders, isGrpc: boolean, methods: GateParts
   const timeout = headers["grpc-timeout"];
   // As a number of 32 bits the longest are negative to grpc-js.
   if (timeout !== undefined && grpcTimeoutMs(timeout.toString())! > maxTimerMs) hideHeader(headers, "grpc-timeout");
-}
-
-function answer(stream: ServerHttp2Stream, error: KmsError, httpStatus: number): void {
-  stream.on("error", () => {}); // a caller that leaves meanwhile
-  const { code, details = "", metadata } = toGrpcStatus(error);
-  const said = { "grpc-status": code, "grpc-message": encodeURI(details), ...metadata?.toHttp2Headers() };
-  stream.respond({ ":status": httpStatus, "content-type": "application/grpc", ...said }, { endStream: true });
-  stream.resume();
 }
 
 /** Our codes by gRPC's, of what grpc-js, health and reflection answer by themselves. Any other is a bug. */

@@ -13,7 +13,7 @@ import type { Exchange } from "./caller-context.ts";
 import { acceptedEncodings, decoded, encoded } from "./content-encoding.ts";
 import { bytesReply, jsonReply, type Reply } from "./route.ts";
 import type { RpcRequest } from "./rpc-request.ts";
-import { toConnectError } from "../error-status.ts";
+import { retryAfterOf, toConnectError } from "../error-status.ts";
 import { connectTimeoutMs } from "../timeouts.ts";
 
 /** Undefined where the media type is not Connect's. */
@@ -69,6 +69,7 @@ function unaryRequest({ request }: Exchange, binary: boolean, message: RpcReques
 function refusal(error: KmsError): Reply {
   const connectError = toConnectError(error);
   const reply = jsonReply(errorToJson(connectError, undefined), codeToHttpStatus(connectError.code));
+  Object.assign(reply.headers, retryAfterOf(error));
   if (error.code === "UNIMPLEMENTED") reply.headers["accept-encoding"] = acceptedEncodings;
   return reply;
 }

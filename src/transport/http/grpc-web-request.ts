@@ -6,13 +6,12 @@ import {
   trailerFlag,
   trailerSerialize,
 } from "@connectrpc/connect/protocol-grpc-web";
-import type { ConnectError } from "@connectrpc/connect";
-import { invalidField } from "../../errors.ts";
+import { invalidField, type KmsError } from "../../errors.ts";
 import type { Exchange } from "./caller-context.ts";
 import { decoded, encoded } from "./content-encoding.ts";
 import { bytesReply } from "./route.ts";
 import type { RpcRequest } from "./rpc-request.ts";
-import { toConnectError } from "../error-status.ts";
+import { pushbackOf, toConnectError } from "../error-status.ts";
 import { grpcTimeoutMs } from "../timeouts.ts";
 
 const headBytes = 5;
@@ -37,7 +36,7 @@ export function grpcWebPost(exchange: Exchange): RpcRequest | undefined {
       const frame = shorter ? encodeEnvelope(compressedFlag, shorter.bytes) : encodeEnvelope(0, bytes);
       return bytesReply(contentType, Buffer.concat([frame, end()]), shorter && { "grpc-encoding": shorter.name });
     },
-    refusal: (error) => bytesReply(contentType, end(toConnectError(error))),
+    refusal: (error) => bytesReply(contentType, end(error)),
   };
 }
 
@@ -50,6 +49,7 @@ function onlyFrame(body: Buffer): { flags: number; message: Buffer } {
   return { flags, message: body.subarray(headBytes) };
 }
 
-function end(error?: ConnectError): Uint8Array {
-  return encodeEnvelope(trailerFlag, trailerSerialize(setTrailerStatus(new Headers(), error)));
+function end(error?: KmsError): Uint8Array {
+  const trailer = new Headers(error && pushbackOf(error));
+  return encodeEnvelope(trailerFlag, trailerSerialize(setTrailerStatus(trailer, error && toConnectError(error))));
 }

@@ -28,6 +28,7 @@ const reflections = ["v1", "v1alpha"].map(
 interface Answer {
   grpcStatus: number;
   message: string;
+  pushback: unknown;
   logged: { method: string; code: string }[];
 }
 
@@ -43,7 +44,13 @@ async function call(path: string, body: Uint8Array, headers: Record<string, stri
   await reset;
   await new Promise<void>((resolve) => session.close(resolve));
   const logged = await untilLogged(lines);
-  return { grpcStatus: Number(seen["grpc-status"]), message: decodeURI(String(seen["grpc-message"])), logged };
+  const pushback = seen["grpc-retry-pushback-ms"];
+  return {
+    grpcStatus: Number(seen["grpc-status"]),
+    message: decodeURI(String(seen["grpc-message"])),
+    pushback,
+    logged,
+  };
 }
 
 /** The server closes its side of a stream soon after the client does. A call that succeeds leaves no line: this one does. */
@@ -187,7 +194,10 @@ describe("what grpc-js refuses by itself is recorded", () => {
       "RESOURCE_EXHAUSTED",
     ],
   ])("%s", async (_what, path, body, headers, grpcStatus, method, code) => {
-    expect(await call(path, body, headers)).toMatchObject({ grpcStatus, logged: [{ method, code }] });
+    const answer = await call(path, body, headers);
+    expect(answer).toMatchObject({ grpcStatus, logged: [{ method, code }] });
+    // A client that repeats what is too large sends megabytes in vain.
+    expect(answer.pushback).toBe(code === "RESOURCE_EXHAUSTED" ? "-1" : undefined);
   });
 
   it("and what it serves leaves no line", async () => {

@@ -8,6 +8,8 @@
  */
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
+import { maxMessageBytes, tooLarge } from "../../limits.ts";
+import { toGrpcStatus } from "../../error-status.ts";
 import { afterGrpc, takeArriving } from "./internals.ts";
 import { resetStream } from "./own-resets.ts";
 import { createStreamRoom, type RoomLimits } from "./stream-room.ts";
@@ -17,6 +19,11 @@ export const arrivingLimits: RoomLimits = { bytes: 64 * 1024 * 1024, patienceMs:
 export const frameCost = 256;
 /** Fits into what node allocates at once, so that copying is cheap. */
 const copiedBytes = 4_096;
+
+/** Bytes before a message: whether it is compressed, and its length. */
+const headBytes = 5;
+/** What grpc-js leaves out when it refuses a message that is too large: a client that repeats it would send megabytes in vain. */
+const refusedHeaders = toGrpcStatus(tooLarge(maxMessageBytes)).metadata!.toHttp2Headers();
 
 /** Call after `server` is bound. A stream that does not fit is reset: clients see RESOURCE_EXHAUSTED, or UNAVAILABLE while they write. What
  * comes on a stream that `isBounded` otherwise is left alone. */
@@ -30,8 +37,11 @@ export function boundArriving(
 
   function watch(stream: ServerHttp2Stream): void {
     if (isBounded(stream)) return;
+    let isFirst = true;
     const pass = takeArriving(stream, (chunk) => {
       if (chunk === null) return pass(null);
+      if (isFirst && announced(chunk) > maxMessageBytes) explainRefusal(stream);
+      isFirst = false;
       if (!room.take(stream, chunk.length + frameCost)) {
         resetStream(stream, constants.NGHTTP2_ENHANCE_YOUR_CALM);
         return false;
@@ -42,4 +52,15 @@ export function boundArriving(
     stream.on("end", leave);
     stream.on("close", leave);
   }
+}
+
+/** Length of the message that begins with a chunk; 0 if its head came in pieces. */
+function announced(chunk: Buffer): number {
+  return chunk.length < headBytes ? 0 : chunk.readUInt32BE(1);
+}
+
+/** Adds what is missing to the response by which grpc-js is going to refuse the stream's first message. */
+function explainRefusal(stream: ServerHttp2Stream): void {
+  const { respond } = stream;
+  stream.respond = (headers, options) => respond.call(stream, { ...refusedHeaders, ...headers }, options);
 }
