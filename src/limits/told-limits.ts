@@ -1,0 +1,90 @@
+/** Limits that acted, and on whom: counted, logged at most once in 10 s for each limit, and remembered for 10 min. */
+
+/** Names in the metric `kms_limited_total`. */
+export const limitNames = ["caller", "tenant", "failures"] as const;
+export type LimitName = (typeof limitNames)[number];
+
+export interface LimitedBy {
+  /** Name of a caller or tenant, or a network address. */
+  who: string;
+  /** What an operator changes: a setting, or the limit of a rule. Only a caller or tenant that has it is remarked upon. */
+  by?: string;
+}
+
+export interface ActedLimit {
+  readonly limit: LimitName;
+  readonly who: string;
+  readonly by: string;
+}
+
+export interface ToldLimits {
+  acted(limit: LimitName, limited: LimitedBy): void;
+  /** Limits with a `by` that acted in the last 10 min, in the order in which each did first. */
+  recent(): readonly ActedLimit[];
+}
+
+export interface ToldLimitsParts {
+  count(limit: LimitName): void;
+  /** Receives the fields of a log line. */
+  log(line: LimitLine): void;
+  /** Monotonic, in milliseconds. */
+  now?: () => number;
+}
+
+export interface LimitLine {
+  limit: LimitName;
+  /** Those on whom it acted since the line before, most often first, each with its number of times. */
+  who: string[];
+  times: number;
+}
+
+export const lineMs = 10_000;
+export const recentMs = 600_000;
+/** Names that are told apart, of a limit between two lines and of all in the last 10 min. */
+export const maxNames = 100;
+const shown = 5;
+
+interface SinceLine {
+  untilMs: number;
+  times: number;
+  readonly who: Map<string, number>;
+}
+
+export function toldLimits({ count, log, now = () => performance.now() }: ToldLimitsParts): ToldLimits {
+  const lines = new Map<LimitName, SinceLine>();
+  const recent = new Map<string, ActedLimit & { lastMs: number }>();
+
+  function remember(limit: LimitName, who: string, by: string): void {
+    const key = `${limit} ${by} ${who}`;
+    const lastMs = now();
+    const known = recent.get(key);
+    if (known) known.lastMs = lastMs;
+    else if (recent.size < maxNames) recent.set(key, { limit, who, by, lastMs });
+  }
+
+  return {
+    acted(limit, { who, by }) {
+      count(limit);
+      if (by !== undefined) remember(limit, who, by);
+      let since = lines.get(limit);
+      if (since === undefined) {
+        since = { untilMs: Number.NEGATIVE_INFINITY, times: 0, who: new Map() };
+        lines.set(limit, since);
+      }
+      since.times += 1;
+      if (since.who.size < maxNames || since.who.has(who)) since.who.set(who, (since.who.get(who) ?? 0) + 1);
+      if (now() < since.untilMs) return;
+      log({ limit, who: mostOften(since.who), times: since.times });
+      lines.set(limit, { untilMs: now() + lineMs, times: 0, who: new Map() });
+    },
+    recent() {
+      for (const [key, { lastMs }] of recent) if (now() - lastMs >= recentMs) recent.delete(key);
+      return [...recent.values()].map(({ limit, who, by }) => ({ limit, who, by }));
+    },
+  };
+}
+
+function mostOften(who: ReadonlyMap<string, number>): string[] {
+  const all = [...who].sort(([, a], [, b]) => b - a).slice(0, shown);
+  return all.map(([name, times]) => `${name} (${times})`);
+}
