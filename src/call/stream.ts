@@ -11,6 +11,8 @@ export interface MessageStream {
    * answered.
    */
   take(message: Uint8Array): Promise<Answers>;
+  /** Milliseconds until another message may be taken; 0 if it may now. Absent for a stream without limits. */
+  waitMs?(): number;
 }
 
 export interface Answers {

@@ -65,6 +65,8 @@ class OpenStream implements StreamCall {
   #over = false;
   #draining: KmsError | undefined;
   #wake = () => {};
+  /** Until when the caller's limits let no message begin. */
+  #pace: NodeJS.Timeout | undefined;
   #movedMs = performance.now();
   #movedMuchMs = this.#movedMs;
 
@@ -76,6 +78,7 @@ class OpenStream implements StreamCall {
     this.#intake = intakeOf(http2, {
       limits,
       share,
+      mayBegin: () => !this.#isPaced(),
       moved: (much) => this.#moved(much),
       arrived: (message) => this.#arrived(message),
       ended: (whole) => this.#allArrived(whole),
@@ -89,6 +92,7 @@ class OpenStream implements StreamCall {
   end(why: KmsError): void {
     if (this.#reason !== undefined) return;
     this.#reason = why;
+    clearTimeout(this.#pace);
     this.#intake.discard();
     for (const message of this.#waiting.splice(0)) this.#intake.answered(message.length);
     // What the pool is at holds its memory until it is done.
@@ -103,6 +107,7 @@ class OpenStream implements StreamCall {
   drain(why: KmsError): void {
     this.#draining ??= why;
     this.#intake.discard();
+    this.#begin();
     this.#wake();
   }
 
@@ -117,7 +122,9 @@ class OpenStream implements StreamCall {
   stalled(): { forMs: number; nothingMuchForMs: number } {
     if (!this.unread() && (this.#atWork.length > 0 || this.#intake.waits())) return { forMs: 0, nothingMuchForMs: 0 };
     const now = performance.now();
-    return { forMs: now - this.#movedMs, nothingMuchForMs: now - this.#movedMuchMs };
+    // What it holds meanwhile, others may need.
+    const forMs = this.#pace === undefined || this.unread() ? now - this.#movedMs : 0;
+    return { forMs, nothingMuchForMs: now - this.#movedMuchMs };
   }
 
   #moved(much: boolean): void {
@@ -160,7 +167,23 @@ class OpenStream implements StreamCall {
   /** Where messages may be compressed, the next one waits until it is known how large this one is; and for ever, where this one is refused. */
   #mayBegin(): boolean {
     if (this.#waiting.length === 0 || this.#atWork.length === this.#parts.limits.messages) return false;
+    if (this.#draining === undefined && this.#isPaced()) return false;
     return !this.#compressed || this.#atWork.length === 0 || (!this.#decompressing && this.#intake.hasRoom());
+  }
+
+  /** Whether the caller's limits let no message begin now. Goes on by itself when they do. */
+  #isPaced(): boolean {
+    if (this.#pace !== undefined) return true;
+    const waitMs = this.#parts.messages.waitMs?.() ?? 0;
+    if (waitMs === 0) return false;
+    this.#pace = setTimeout(() => {
+      this.#pace = undefined;
+      this.#moved(true); // until now it was the caller that waited
+      this.#begin();
+      this.#intake.retry();
+      this.#wake();
+    }, waitMs).unref();
+    return true;
   }
 
   async #takeCompressed(message: Buffer, holds: (bytes: number) => void): Promise<Answers> {
@@ -186,7 +209,7 @@ class OpenStream implements StreamCall {
     for (;;) {
       const work = this.#atWork[0];
       if (work === undefined) {
-        if (this.#over) return;
+        if (this.#over && this.#waiting.length === 0) return clearTimeout(this.#pace);
         if (this.#draining) throw this.#draining;
         await this.#news();
         continue;

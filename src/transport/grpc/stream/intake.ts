@@ -27,6 +27,8 @@ export interface Intake {
   held(): number;
   /** Whether the stream may hold more than it does. */
   hasRoom(): boolean;
+  /** Reads on if there is room, and whoever {@link IntakeParts.mayBegin} asked no longer minds. */
+  retry(): void;
   /** Whether it is held back because of what other streams hold. */
   waits(): boolean;
   /** Lets all in that is still to come, and throws it away, with what is there of a message. `ended` is told where there is nothing of that. */
@@ -36,6 +38,8 @@ export interface Intake {
 export interface IntakeParts {
   limits: IntakeLimits;
   share: StreamShare;
+  /** Whether another message may begin. If not, `retry` is called when it may. */
+  mayBegin(): boolean;
   /** The next message, behind its head in memory of its own. */
   arrived(message: Buffer): void;
   /** No more comes; `whole` unless a message has begun and is not all there. */
@@ -110,6 +114,10 @@ class StreamIntake implements Intake {
     return this.#held;
   }
 
+  retry(): void {
+    this.#count(0);
+  }
+
   hasRoom(): boolean {
     return this.#held < this.#most();
   }
@@ -171,7 +179,7 @@ class StreamIntake implements Intake {
 
   /** Whether there is room for the next message now. If not, it is let in as soon as there is. */
   #admits(): boolean {
-    if (this.#isFull()) this.#state = "full";
+    if (this.#isFull() || !this.#parts.mayBegin()) this.#state = "full";
     else if (this.#parts.share.ask(this.#next)) return true;
     else this.#state = "waiting";
     return false;

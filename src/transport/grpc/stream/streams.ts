@@ -160,6 +160,7 @@ function tell(error: KmsError, { call, stream, http2 }: Serving): void {
 function whileGood(messages: MessageStream, credential: Credential | undefined): MessageStream {
   if (credential === undefined) return messages;
   return {
+    ...messages,
     async take(message) {
       credential.check();
       return messages.take(message);
