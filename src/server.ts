@@ -8,6 +8,7 @@ import type { Config } from "./config/config.ts";
 import { startHealth } from "./health/start.ts";
 import { createLosses } from "./integrity/losses.ts";
 import { createIntegrity } from "./integrity/start.ts";
+import { toldLimits } from "./limits/told-limits.ts";
 import { startBackground } from "./keys/background.ts";
 import { createKeyring } from "./keys/keyring.ts";
 import { samplesIn } from "./keys/rewrapping.ts";
@@ -88,7 +89,12 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   const { store, losses, heads, advice } = await openStore(config, { providers, log, clock, alarm }, parts);
   await providers.probeOpeners(samplesIn(store, providers.keys));
   const audit = parts.adopt(startAuditTrail({ store, log, clock, instruments, alarm }), close);
-  const policy = await startPolicy(config, { store, log, clock, alarm });
+  const told = toldLimits({
+    count: (limit) => instruments.limited.add(1, limit),
+    log: (line) => log.warn(line, "a limit acted"),
+    changed: alarm.changed,
+  });
+  const policy = await startPolicy(config, { store, log, clock, alarm, told });
   if (policy) parts.adopt(policy, close);
   const tls =
     config.tls &&

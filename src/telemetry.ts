@@ -205,6 +205,11 @@ function createInstruments(meter: Meter) {
       attribute: "operation",
       values: ["encrypt", "decrypt", "re_encrypt"],
     }),
+    limited: tally(meter, "kms_limited_total", {
+      description: "Times a limit made a caller wait, by limit",
+      attribute: "limit",
+      values: ["caller", "tenant", "failures"],
+    }),
     auditRows,
     dataLoss,
     callDuration: seconds("rpc_server_call_duration_seconds", "Calls answered, by method and status"),

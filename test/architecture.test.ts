@@ -106,7 +106,7 @@ const mayImport: Record<string, readonly string[]> = {
   "server.ts": [
     ...["process.ts", "observed.ts", "alarm.ts", "telemetry.ts", "version.ts"],
     ...["config", "provider-keys", "keys", "keys/rotation", "keys/store-key", "keys/time", "batch/pool", "tenant-log"],
-    ...["audit", "auth", "health", "integrity", "service", "store/heads", "transport"],
+    ...["audit", "auth", "health", "integrity", "limits", "service", "store/heads", "transport"],
   ],
   "process.ts": ["runtime", "telemetry.ts", "version.ts"],
   "observed.ts": ["health", "integrity", "keys", "provider-keys", "store/heads", "telemetry.ts"],
@@ -119,7 +119,7 @@ const mayImport: Record<string, readonly string[]> = {
   "transport/connections": ["limits", "runtime"],
   transport: [
     "transport/connections",
-    ...["service", "service/*", "audit", "auth", "auth/certificate", "call", "runtime", "telemetry.ts"],
+    ...["service", "service/*", "audit", "auth", "auth/certificate", "call", "limits", "runtime", "telemetry.ts"],
     "encoding/json-numbers.ts",
   ],
   "transport/grpc/server.ts": [
@@ -151,7 +151,7 @@ const mayImport: Record<string, readonly string[]> = {
   ],
   service: ["audit", "call", "store"],
   "service/kms": [
-    ...["service", "service/codec", "service/kms/validate", "call", "runtime", "telemetry.ts"],
+    ...["service", "service/codec", "service/kms/validate", "call", "limits", "runtime", "telemetry.ts"],
     ...["audit", "health", "integrity", "tenant-log", "batch", "batch/pool", "keys", "keys/rotation", "keys/time"],
     ...["provider-keys", "provider"],
     ...["store", "store/heads", "attestation", "envelope", "tlog", "crypto"],
@@ -247,16 +247,16 @@ const mayImport: Record<string, readonly string[]> = {
 
   // Who calls.
   auth: [
-    ...["auth/policy", "auth/certificate", "auth/token", "call", "crypto", "encoding", "runtime"],
+    ...["auth/policy", "auth/certificate", "auth/token", "call", "crypto", "encoding", "limits", "runtime"],
     ...["alarm.ts", "store", "version.ts"],
   ],
   "auth/policy": ["call", "crypto", "encoding"],
   "auth/certificate": ["auth/policy", "crypto", "encoding"],
-  "auth/token": ["auth/certificate", "auth/policy", "call", "crypto", "encoding", "runtime"],
+  "auth/token": ["auth/certificate", "auth/policy", "call", "crypto", "encoding", "limits", "runtime"],
 
   // Everybody's.
   call: [],
-  limits: [],
+  limits: ["call"],
   runtime: [],
   "alarm.ts": [],
   "errors.ts": [],

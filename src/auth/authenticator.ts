@@ -41,7 +41,7 @@ export interface Authenticator {
   authenticate(connection: Connection, authorization: readonly string[]): MaybePromise<PolicyCaller>;
 }
 
-export interface AuthenticatorParts extends Pick<CallerParts, "mixed"> {
+export interface AuthenticatorParts extends Pick<CallerParts, "mixed" | "limiter"> {
   loaded(): Loaded;
   tokens: RememberedTokens;
   /** Time of the clock, in milliseconds. */

@@ -3,7 +3,8 @@ import type { Caller, Credential } from "../call/context.ts";
 import { checkTenantId } from "../call/ids.ts";
 import type { Role } from "../call/roles.ts";
 import { KmsError } from "../errors.ts";
-import { type Grant, type Grants, grantFor, holdsOne } from "./policy/grants.ts";
+import type { CallerLimit, CallLimiter } from "../limits/call-limits.ts";
+import { type Grant, type Grants, grantFor, holdsOne, largestLimit } from "./policy/grants.ts";
 import { type Identity, nameOf } from "./policy/identity.ts";
 import { rolesApartFrom } from "./policy/separation.ts";
 
@@ -19,6 +20,8 @@ export interface CallerParts {
   inForce(): InForce;
   /** Told of a caller whose rules add up to roles that must be apart. */
   mixed?(name: string, role: Role): void;
+  /** Undefined if callers have no limits. */
+  limiter?: CallLimiter | undefined;
 }
 
 export interface PolicyCaller extends Caller {
@@ -26,19 +29,26 @@ export interface PolicyCaller extends Caller {
   grants(): Grants;
 }
 
-export function createCaller({ identity, credential, inForce, mixed = () => {} }: CallerParts): PolicyCaller {
+export function createCaller({ identity, credential, inForce, limiter, mixed = () => {} }: CallerParts): PolicyCaller {
   const name = nameOf(identity);
   let policy = inForce();
   let grants = policy.grantsOf(identity);
+  let limit = limitBy(grants, limiter);
 
   function current(): Grants {
     const now = inForce();
     if (now !== policy) {
       policy = now;
       grants = now.grantsOf(identity);
+      limit = limitBy(grants, limiter);
     }
     return grants;
   }
+
+  const limits = limiter?.of(name, () => {
+    current();
+    return limit;
+  });
 
   function granted(role: Role, tenantId?: string): Grant | undefined {
     const grant = grantFor(current(), role, tenantId);
@@ -51,10 +61,12 @@ export function createCaller({ identity, credential, inForce, mixed = () => {} }
 
   return {
     ...{ name, identity, credential },
+    ...(limits && { limits }),
     grants: current,
-    tenant(tenantId, role) {
+    tenant(tenantId, role, of) {
       checkTenantId(tenantId);
       if (granted(role, tenantId) === undefined) throw denied(role, "for this tenant");
+      if (of === undefined) limits?.tenant(tenantId);
       return tenantId;
     },
     every(role) {
@@ -63,6 +75,13 @@ export function createCaller({ identity, credential, inForce, mixed = () => {} }
     has: (role, tenantId) => granted(role, tenantId) !== undefined,
     rule: (role, tenantId) => granted(role, tenantId)?.rule,
   };
+}
+
+/** Undefined for a caller that no rule names: it makes no calls. */
+function limitBy(grants: Grants, limiter: CallLimiter | undefined): CallerLimit | undefined {
+  if (limiter === undefined || grants.length === 0) return undefined;
+  const ofRule = largestLimit(grants);
+  return ofRule ? { perSecond: ofRule.perSecond, by: `the limit of rule ${ofRule.rule}` } : limiter.general;
 }
 
 function denied(role: Role, where: string): KmsError {

@@ -30,9 +30,9 @@ export interface CallersSeen {
 export const maxIdentities = 10_000;
 
 const outcomesOf = {
-  certificate: ["ok", "refused"],
+  certificate: ["ok", "refused", "limited"],
   jwt: ["ok", "refused", "unavailable", "limited"],
-  token: ["ok", "refused"],
+  token: ["ok", "refused", "limited"],
   none: ["refused"],
 } as const satisfies Record<string, readonly AuthOutcome[]>;
 const kinds = Object.keys(outcomesOf) as CredentialKind[];

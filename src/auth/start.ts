@@ -2,6 +2,10 @@
 import type { Logger } from "pino";
 import type { Alarm } from "../alarm.ts";
 import type { Role } from "../call/roles.ts";
+import { type CallLimitSettings, createCallLimiter } from "../limits/call-limits.ts";
+import { createFailureLimit, type FailureLimit } from "../limits/failure-limit.ts";
+import { limitAdvice, limitRemarks } from "../limits/limit-remarks.ts";
+import type { ToldLimits } from "../limits/told-limits.ts";
 import { watchFiles } from "../runtime/watch-files.ts";
 import type { AuditStore } from "../store/audit-store.ts";
 import { serviceName } from "../version.ts";
@@ -24,6 +28,10 @@ import { rememberTokens } from "./token/remembered.ts";
 
 export interface AuthenticationSettings extends KeySourceSettings, PolicySettings {
   readonly policyFile: string;
+  readonly limits: CallLimitSettings & {
+    /** Failures to prove who calls, a second and network of addresses; 0 for any number. */
+    readonly failuresPerSecond: number;
+  };
 }
 
 export interface AuthenticationParts {
@@ -32,10 +40,14 @@ export interface AuthenticationParts {
   /** Store in whose audit trail a policy is noted before it is in force. */
   store: Pick<AuditStore, "appendAudit">;
   alarm: Pick<Alarm, "changed">;
+  /** Told of each limit that acts. */
+  told: ToldLimits;
 }
 
 export interface Authentication extends PolicyReloads {
   authenticator: Authenticator;
+  /** Undefined if any number of failures is allowed. */
+  failures: FailureLimit | undefined;
   /** Counted by the door. */
   seen: CallersSeen;
   /** What an operator should know, a sentence each. */
@@ -69,18 +81,20 @@ export async function startAuthentication(
   settings: AuthenticationSettings,
   parts: AuthenticationParts,
 ): Promise<Authentication> {
-  const { log, clock, alarm } = parts;
+  const { log, clock, alarm, told } = parts;
   const policy = await startPolicy(settings, parts);
   const { current } = policy;
   const mixed = new Map<string, Role>();
   policy.subscribe(() => mixed.clear());
   const now = () => clock().getTime();
   const isNamed = (identity: Identity) => current().loaded.grantsOf(identity).length > 0;
-  const tokens = rememberTokens({ issuers: () => current().issuers, isNamed, now });
+  const failures = createFailureLimit({ ...settings.limits, told });
+  const tokens = rememberTokens({ issuers: () => current().issuers, isNamed, now, failures });
   const watched = watchFiles({ paths: () => current().files.paths, changed: () => void policy.reload() });
 
   const authenticator = createAuthenticator({
     ...{ loaded: () => current().loaded, tokens, now },
+    limiter: createCallLimiter({ ...settings.limits, told }),
     mixed(name, role) {
       if (mixed.has(name) || mixed.size === maxMixed) return;
       mixed.set(name, role);
@@ -91,9 +105,12 @@ export async function startAuthentication(
 
   return {
     ...policy,
-    authenticator,
+    ...{ authenticator, failures },
     seen: countCallers(),
-    remarks: () => [...policy.remarks(), ...accessRemarks(current(), mixed, clock())],
+    remarks: () => [
+      ...[...policy.remarks(), ...accessRemarks(current(), mixed, clock())],
+      ...limitRemarks(told.recent()),
+    ],
     status() {
       const { files, issuers, since } = current();
       const { rules, separation, twoPersonDestruction } = files.policy;
@@ -106,7 +123,10 @@ export async function startAuthentication(
     },
     advice() {
       const { recommendations, faults } = adviceOn(current().files.policy, settings.profile);
-      return { recommendations, faults: [...policy.remarks(), ...faults] };
+      return {
+        recommendations: [...recommendations, ...limitAdvice(told.recent())],
+        faults: [...policy.remarks(), ...faults],
+      };
     },
     close() {
       watched.close();

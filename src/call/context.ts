@@ -17,15 +17,27 @@ export interface Caller {
   readonly credential: Credential | undefined;
   /**
    * The tenant that the request names, checked: INVALID_ARGUMENT where it is malformed, PERMISSION_DENIED where the caller has not the role
-   * for it, whether or not it exists.
+   * for it, whether or not it exists. Then RATE_LIMITED if calls for the tenant come too often, except for a message of a stream.
    */
-  tenant(tenantId: string, role: Role): string;
+  tenant(tenantId: string, role: Role, of?: "message"): string;
   /** Throws PERMISSION_DENIED unless the caller has the role for all tenants. */
   every(role: Role): void;
   /** Tells whether the caller has the role for a tenant, or for all of them if none is given. */
   has(role: Role, tenantId?: string): boolean;
   /** The first rule that gives the caller the role; undefined where none does, and where there are no rules. */
   rule(role: Role, tenantId?: string): string | undefined;
+  /** Limits of its calls; undefined if callers have none. */
+  readonly limits?: CallLimits;
+}
+
+/** Limits of a caller's calls, and of those for the tenants that it names. What is spent beyond a limit is owed. */
+export interface CallLimits {
+  /** Takes a unit for a call, before its request is read. Throws RATE_LIMITED if there is none; a stream is read later instead. */
+  call(isStream: boolean): void;
+  /** Takes units of the caller and of a tenant that it may name, for items. */
+  spend(tenantId: string, units: number): void;
+  /** Milliseconds until another message of a stream may begin; 0 if it may. */
+  waitMs(tenantId: string | undefined): number;
 }
 
 /** The tenant that a request names, as {@link Caller.tenant}; undefined where it names none, which needs the role for all tenants. */

@@ -101,6 +101,11 @@ export interface Config {
   };
   /** Limits for each caller; 0 for none, as everybody is one caller without a policy. */
   readonly limits: {
+    /** Units a second of each caller, and of each tenant. */
+    readonly callsPerSecond: number;
+    readonly tenantCallsPerSecond: number;
+    /** Failures to prove who calls, a second and network of addresses. */
+    readonly failuresPerSecond: number;
     /** Tenants that it brings in a second. */
     readonly newTenantsPerSecond: number;
     /** Least time between two Validates, or two VerifyAudits. */

@@ -106,6 +106,10 @@ export const settings = {
   "fluo.kms.connection.header-work": { parse: duration("1ms", "10s"), standard: "1s" },
   // One message at least.
   "fluo.kms.http.bodies": { parse: byteSize(5), standard: "32MiB" },
+  "fluo.kms.limit.caller": { parse: wholeNumber(0, 9_999_999), standard: "0" },
+  "fluo.kms.limit.tenant": { parse: wholeNumber(0, 9_999_999), standard: "0" },
+  // Without a value it depends on fluo.kms.tls.terminated, see load.ts.
+  "fluo.kms.limit.failures": { parse: wholeNumber(0, 10_000) },
   "fluo.kms.limit.new-tenants": { parse: wholeNumber(0, 10_000), standard: "10" },
   "fluo.kms.issuer": { parse: issuerName, standard: "localhost" },
   "fluo.kms.host": { parse: host, standard: "127.0.0.1" },

@@ -101,6 +101,9 @@ const standardMinAgeMs = 60_000;
 /** Validate and VerifyAudit cost much, and say the same a moment later. */
 export const checksEveryMs = 10_000;
 
+/** A second; somebody that guesses has no use for more. */
+export const standardFailures = 10;
+
 interface Found {
   values: Values;
   otlp: OtlpSettings;
@@ -183,11 +186,19 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
       minAgeMs: values["kms.rotation.min-age"] ?? (isPolicy ? standardMinAgeMs : 0),
     },
     limits: {
+      callsPerSecond: isPolicy ? values["fluo.kms.limit.caller"] : 0,
+      tenantCallsPerSecond: isPolicy ? values["fluo.kms.limit.tenant"] : 0,
+      failuresPerSecond: isPolicy ? failuresOf(values) : 0,
       newTenantsPerSecond: isPolicy ? values["fluo.kms.limit.new-tenants"] : 0,
       checksEveryMs: isPolicy ? checksEveryMs : 0,
     },
     telemetry: { otlp },
   };
+}
+
+/** A proxy before the service is the one address that all callers have. */
+function failuresOf(values: Values): number {
+  return values["fluo.kms.limit.failures"] ?? (values["fluo.kms.tls.terminated"] ? 0 : standardFailures);
 }
 
 const proxyNames = ["NODE_USE_ENV_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];

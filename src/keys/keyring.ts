@@ -106,7 +106,7 @@ const keyIdBytes = 16;
 
 /** RATE_LIMITED, with the time until it fits, for a caller that brings more in a second. */
 function admitTenants(perSecond: number, now?: () => number): (caller: string) => void {
-  const buckets = keyedBuckets(rateOf(perSecond, perSecond), now);
+  const buckets = keyedBuckets(rateOf(perSecond, perSecond), { now });
   return (caller) => admit(buckets.of(caller));
 }
 

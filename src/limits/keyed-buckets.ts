@@ -1,5 +1,5 @@
 /** Token buckets by key: of callers, tenants or networks. The key used longest ago is forgotten, and begins with a full bucket. */
-import { type Monotonic, type Rate, type TokenBucket, tokenBucket } from "./token-bucket.ts";
+import { type BucketOptions, type Rate, type TokenBucket, tokenBucket } from "./token-bucket.ts";
 
 export interface KeyedBuckets {
   /** Returns the key's bucket, made if there is none. */
@@ -8,16 +8,16 @@ export interface KeyedBuckets {
   waitMs(key: string): number;
 }
 
-export const maxKeys = 10_000;
+export const maxBuckets = 10_000;
 
-export function keyedBuckets(rate: Rate, now?: Monotonic): KeyedBuckets {
+export function keyedBuckets(rate: Rate, options?: BucketOptions): KeyedBuckets {
   const buckets = new Map<string, TokenBucket>();
   return {
     of(key) {
-      const bucket = buckets.get(key) ?? tokenBucket(rate, now);
+      const bucket = buckets.get(key) ?? tokenBucket(rate, options);
       buckets.delete(key); // moves it to the end of the map's order
       buckets.set(key, bucket);
-      if (buckets.size > maxKeys) buckets.delete(buckets.keys().next().value!);
+      if (buckets.size > maxBuckets) buckets.delete(buckets.keys().next().value!);
       return bucket;
     },
     waitMs: (key) => buckets.get(key)?.waitMs() ?? 0,

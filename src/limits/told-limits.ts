@@ -7,7 +7,7 @@ export type LimitName = (typeof limitNames)[number];
 export interface LimitedBy {
   /** Name of a caller or tenant, or a network address. */
   who: string;
-  /** What an operator changes: a setting, or the limit of a rule. Only a caller or tenant that has it is remarked upon. */
+  /** What an operator changes: a setting, or the limit of a rule. Without it nobody is remarked upon. */
   by?: string;
 }
 
@@ -27,6 +27,8 @@ export interface ToldLimitsParts {
   count(limit: LimitName): void;
   /** Receives the fields of a log line. */
   log(line: LimitLine): void;
+  /** Told when a limit acts on somebody on whom it did not in the last 10 min. */
+  changed?: () => void;
   /** Monotonic, in milliseconds. */
   now?: () => number;
 }
@@ -50,7 +52,12 @@ interface SinceLine {
   readonly who: Map<string, number>;
 }
 
-export function toldLimits({ count, log, now = () => performance.now() }: ToldLimitsParts): ToldLimits {
+export function toldLimits({
+  count,
+  log,
+  changed = () => {},
+  now = () => performance.now(),
+}: ToldLimitsParts): ToldLimits {
   const lines = new Map<LimitName, SinceLine>();
   const recent = new Map<string, ActedLimit & { lastMs: number }>();
 
@@ -59,7 +66,10 @@ export function toldLimits({ count, log, now = () => performance.now() }: ToldLi
     const lastMs = now();
     const known = recent.get(key);
     if (known) known.lastMs = lastMs;
-    else if (recent.size < maxNames) recent.set(key, { limit, who, by, lastMs });
+    else if (recent.size < maxNames) {
+      recent.set(key, { limit, who, by, lastMs });
+      changed();
+    }
   }
 
   return {

@@ -5,6 +5,7 @@ import { type Authenticator, checkKnown, type Connection } from "../auth/authent
 import type { CallersSeen } from "../auth/callers-seen.ts";
 import { presentedBy } from "../auth/certificate/peer.ts";
 import { andThen } from "../call/maybe-promise.ts";
+import type { FailureLimit } from "../limits/failure-limit.ts";
 import { type Door, kindShown, type Open, type Peering } from "./authenticate.ts";
 
 interface PolicyPeering extends Peering {
@@ -14,6 +15,8 @@ interface PolicyPeering extends Peering {
 export interface PolicyDoorParts {
   authenticator: Authenticator;
   seen: CallersSeen;
+  /** Told of callers whom no rule names. */
+  failures?: Pick<FailureLimit, "failed"> | undefined;
   open: readonly Open[];
   /** Age at which a connection is closed, give or take a tenth, so that those of one moment do not all come back in another. */
   connectionMaxAgeMs: number;
@@ -29,10 +32,14 @@ export const renewMs = 30_000;
 export const graceMs = 300_000;
 
 export function policyDoor(parts: PolicyDoorParts): Door<PolicyPeering> {
-  const { authenticator, seen, open, connectionMaxAgeMs, policySha256, subscribe } = parts;
+  const { authenticator, seen, failures, open, connectionMaxAgeMs, policySha256, subscribe } = parts;
   const { authenticate, peerOf } = authenticator;
-  const known = (caller: PolicyCaller) => {
-    checkKnown(caller);
+  const named = (caller: PolicyCaller, { address }: Connection) => {
+    if (caller.grants().length === 0) failures?.failed(address);
+    return caller;
+  };
+  const known = (caller: PolicyCaller, connection: Connection) => {
+    checkKnown(named(caller, connection));
     seen.named(caller);
     return caller;
   };
@@ -72,8 +79,12 @@ export function policyDoor(parts: PolicyDoorParts): Door<PolicyPeering> {
         hasLost: () => !("identity" in (peer() ?? {})) && wasAccepted,
       };
     },
-    enter: ({ connection }, authorization) => andThen(authenticate(connection, authorization), known),
-    identify: ({ connection }, authorization) => authenticate(connection, authorization),
+    enter({ connection }, authorization) {
+      return andThen(authenticate(connection, authorization), (caller) => known(caller, connection));
+    },
+    identify({ connection }, authorization) {
+      return andThen(authenticate(connection, authorization), (caller) => named(caller, connection));
+    },
     count(peering, authorization, refused) {
       const kind = kindShown(peering, authorization);
       if (refused === undefined) seen.accepted(kind);

@@ -20,7 +20,7 @@ describe("calls", () => {
     seen.accepted("jwt");
     seen.accepted("certificate");
     expect(countOf(seen, "jwt")).toEqual({ ok: 2, refused: 0, unavailable: 0, limited: 0 });
-    expect(countOf(seen, "certificate")).toEqual({ ok: 1, refused: 0 });
+    expect(countOf(seen, "certificate")).toEqual({ ok: 1, refused: 0, limited: 0 });
     expect(countOf(seen, "none")).toEqual({ refused: 0 });
   });
 

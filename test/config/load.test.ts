@@ -42,7 +42,10 @@ describe("without any setting", () => {
       providerCheckMs: 30_000,
       cost: { per10000Calls: 0.03, perKeyMonth: 1, charged: "all", currency: "USD" },
       rotation: { enabled: true, checkCron: "0 0 2 * * ?", maxAgeDays: 90, maxPerSecond: 100, minAgeMs: 0 },
-      limits: { newTenantsPerSecond: 0, checksEveryMs: 0 },
+      limits: {
+        ...{ callsPerSecond: 0, tenantCallsPerSecond: 0, failuresPerSecond: 0 },
+        ...{ newTenantsPerSecond: 0, checksEveryMs: 0 },
+      },
       telemetry: {
         otlp: {
           traces: false,
@@ -72,8 +75,21 @@ describe("what bounds callers", () => {
   const policy = { FLUO_KMS_AUTH: "policy", FLUO_KMS_POLICY_FILE: "policy.yaml" };
   const bounds = (env: Record<string, string>) => {
     const { limits, rotation } = load(env);
-    return { ...limits, minAgeMs: rotation.minAgeMs };
+    const { newTenantsPerSecond, checksEveryMs } = limits;
+    return { newTenantsPerSecond, checksEveryMs, minAgeMs: rotation.minAgeMs };
   };
+  const limitsOfCalls = (env: Record<string, string>) => {
+    const { callsPerSecond, tenantCallsPerSecond, failuresPerSecond } = load(env).limits;
+    return [callsPerSecond, tenantCallsPerSecond, failuresPerSecond];
+  };
+
+  it("of calls and failures is off, but for failures, and these too where all callers have a proxy's address", () => {
+    expect(limitsOfCalls(policy)).toEqual([0, 0, 10]);
+    expect(limitsOfCalls({ ...policy, FLUO_KMS_TLS_TERMINATED: "true" })).toEqual([0, 0, 0]);
+    const set = { FLUO_KMS_LIMIT_CALLER: "1", FLUO_KMS_LIMIT_TENANT: "2", FLUO_KMS_LIMIT_FAILURES: "3" };
+    expect(limitsOfCalls({ ...policy, FLUO_KMS_TLS_TERMINATED: "true", ...set })).toEqual([1, 2, 3]);
+    expect(limitsOfCalls(set)).toEqual([0, 0, 0]);
+  });
 
   it("holds with a policy", () => {
     expect(bounds(policy)).toEqual({ newTenantsPerSecond: 10, checksEveryMs: 10_000, minAgeMs: 60_000 });

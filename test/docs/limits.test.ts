@@ -12,10 +12,15 @@ import { pauseMs, refreshMs } from "../../src/auth/token/issuer-keys.ts";
 import { maxKeys } from "../../src/auth/token/jwks.ts";
 import * as remembered from "../../src/auth/token/remembered.ts";
 import { settings } from "../../src/config/known-settings.ts";
-import { checksEveryMs } from "../../src/config/load.ts";
+import { checksEveryMs, standardFailures } from "../../src/config/load.ts";
 import { maxContextBytes, maxContextPairs } from "../../src/crypto/encryption-context.ts";
 import { dayMs, lapsesAfterMs } from "../../src/keys/destruction.ts";
 import { defaultKeyring } from "../../src/keys/keyring.ts";
+import { itemsAUnit } from "../../src/limits/call-limits.ts";
+import { failureBurstSeconds } from "../../src/limits/failure-limit.ts";
+import { maxBuckets } from "../../src/limits/keyed-buckets.ts";
+import { burstSeconds, maxDebtMs } from "../../src/limits/token-bucket.ts";
+import { lineMs, recentMs } from "../../src/limits/told-limits.ts";
 import { longerMs, mayBeMissingMs } from "../../src/keys/states.ts";
 import { clocksApartMs } from "../../src/keys/time/time-rule.ts";
 import { maxValueBytes } from "../../src/envelope/envelope.ts";
@@ -181,6 +186,15 @@ const limits: Record<string, string> = {
   "rules of a policy": count(maxRules),
   "issuers of a policy": count(maxIssuers),
   "tenants that a claim may name": count(maxClaimedTenants),
+
+  "items that cost a call one unit more": count(itemsAUnit),
+  "time whose units may come at once": time(burstSeconds * 1_000),
+  "longest wait for a unit": time(maxDebtMs),
+  "failures of a network a second, if not set": count(standardFailures),
+  "time whose failures may come at once": time(failureBurstSeconds * 1_000),
+  "callers, tenants or networks that a limit tells apart": count(maxBuckets),
+  "time between two lines of the log on one limit": time(lineMs),
+  "time for which Status names those on whom a limit acted": time(recentMs),
 
   "spans in a batch of SignSpans": count(maxSpans),
   "messages of a stream that are read and not answered": count(atWork.messages),

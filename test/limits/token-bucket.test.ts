@@ -1,6 +1,6 @@
 /** Token buckets: what they admit, what is owed, and for whom they are kept. */
 import { describe, expect, it } from "vitest";
-import { keyedBuckets, maxKeys } from "../../src/limits/keyed-buckets.ts";
+import { keyedBuckets, maxBuckets } from "../../src/limits/keyed-buckets.ts";
 import { admit, type Rate, rateOf, tokenBucket } from "../../src/limits/token-bucket.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { randomFrom } from "../crash/random.ts";
@@ -8,7 +8,7 @@ import { randomFrom } from "../crash/random.ts";
 describe("a token bucket", () => {
   it("admits its burst at once, then its rate, and says when another fits", async () => {
     let ms = 5_000;
-    const bucket = tokenBucket(rateOf(10, 10), () => ms);
+    const bucket = tokenBucket(rateOf(10, 10), { now: () => ms });
     for (let n = 0; n < 10; n += 1) admit(bucket);
     expect(await thrownBy(() => admit(bucket))).toMatchObject({ code: "RATE_LIMITED", retryAfterMs: 100 });
     ms += 99;
@@ -29,7 +29,7 @@ describe("a token bucket", () => {
 
   it("serves what costs more than it holds, and has the next wait until that is paid", () => {
     let ms = 0;
-    const bucket = tokenBucket(rateOf(5), () => ms);
+    const bucket = tokenBucket(rateOf(5), { now: () => ms });
     bucket.take(11);
     expect(bucket.waitMs()).toBe(400);
     bucket.take(100);
@@ -40,8 +40,22 @@ describe("a token bucket", () => {
     expect(bucket.waitMs()).toBe(0);
   });
 
+  it("has nobody wait for longer than 5 min, or than another bound", () => {
+    const time = { ms: 0 };
+    const now = () => time.ms;
+    const bucket = tokenBucket(rateOf(1), { now });
+    for (let n = 0; n < 10_000; n += 1) bucket.take(100);
+    expect(bucket.waitMs()).toBe(300_000);
+    const bounded = tokenBucket(rateOf(10, 100), { now, debtMs: 0 });
+    for (let n = 0; n < 10_000; n += 1) bounded.take();
+    expect(bounded.waitMs()).toBe(100);
+    time.ms = 100;
+    expect(bounded.admit()).toBe(0);
+    expect(bounded.admit()).toBe(100);
+  });
+
   it("is shared by those with other rates, each of whose units takes its part of a second", () => {
-    const bucket = tokenBucket(rateOf(10), () => 0);
+    const bucket = tokenBucket(rateOf(10), { now: () => 0 });
     for (let n = 0; n < 20; n += 1) bucket.take(); // 2 s at 10 a second
     expect(bucket.waitMs()).toBe(100);
     expect(bucket.waitMs(rateOf(1))).toBe(1_000);
@@ -50,7 +64,7 @@ describe("a token bucket", () => {
   });
 
   it.each([1, 3, 7, 9_999])("of %i a second admits as many, whatever its parts of a second are", (perSecond) => {
-    const bucket = tokenBucket(rateOf(perSecond, perSecond), () => 12_345.678);
+    const bucket = tokenBucket(rateOf(perSecond, perSecond), { now: () => 12_345.678 });
     for (let n = 0; n < perSecond; n += 1) admit(bucket);
     expect(bucket.waitMs()).toBeGreaterThan(0);
   });
@@ -61,7 +75,7 @@ describe("a token bucket", () => {
       const upTo = (most: number) => 1 + random.below(most);
       const rate = rateOf(upTo(50));
       let ms = 0;
-      const bucket = tokenBucket(rate, () => ms);
+      const bucket = tokenBucket(rate, { now: () => ms });
       const served: { ms: number; units: number }[] = [];
       for (let step = 0; step < 60; step += 1) {
         ms += upTo(3_000);
@@ -92,15 +106,15 @@ function excess(served: readonly { ms: number; units: number }[], { burst, perSe
 
 describe("buckets by key", () => {
   it("are each key's own", () => {
-    const buckets = keyedBuckets(rateOf(1, 1), () => 0);
+    const buckets = keyedBuckets(rateOf(1, 1), { now: () => 0 });
     buckets.of("ann").take();
     expect(buckets.of("ann").waitMs()).toBe(1_000);
     expect(buckets.of("bob").waitMs()).toBe(0);
   });
 
   it("forget the key used longest ago once there are too many to remember", () => {
-    const buckets = keyedBuckets(rateOf(1, 1), () => 0);
-    const keys = Array.from({ length: maxKeys }, (_, n) => `key-${n}`);
+    const buckets = keyedBuckets(rateOf(1, 1), { now: () => 0 });
+    const keys = Array.from({ length: maxBuckets }, (_, n) => `key-${n}`);
     for (const key of keys) buckets.of(key).take();
     buckets.of(keys[0]!);
     buckets.of("one too many").take();
@@ -110,9 +124,9 @@ describe("buckets by key", () => {
   });
 
   it("forget none for a key that is only looked at", () => {
-    const buckets = keyedBuckets(rateOf(1, 1), () => 0);
+    const buckets = keyedBuckets(rateOf(1, 1), { now: () => 0 });
     buckets.of("first").take();
-    for (let n = 0; n < 2 * maxKeys; n += 1) expect(buckets.waitMs(`other-${n}`)).toBe(0);
+    for (let n = 0; n < 2 * maxBuckets; n += 1) expect(buckets.waitMs(`other-${n}`)).toBe(0);
     expect(buckets.waitMs("first")).toBe(1_000);
   });
 });

@@ -10,6 +10,7 @@ export interface TokenRule {
   roles: readonly string[];
   /** As it is written in the policy. */
   tenants?: string;
+  limit?: number;
 }
 
 export interface TokenPolicy {
@@ -24,8 +25,8 @@ export function tokenPolicy(rules: Readonly<Record<string, TokenRule>>, more = "
   const made = Object.keys(rules).map((name) => ({ name, ...newStaticToken() }));
   const entries = made.map(({ name, sha256 }) => `  - { name: ${name}, sha256: "${sha256}", expires: 2099-01-01 }`);
   const given = Object.entries(rules).map(
-    ([name, { roles, tenants = '"*"' }]) =>
-      `  - { name: ${name}, who: { token: ${name} }, roles: [${roles.join(", ")}], tenants: ${tenants} }`,
+    ([name, { roles, tenants = '"*"', limit }]) =>
+      `  - { name: ${name}, who: { token: ${name} }, roles: [${roles.join(", ")}], tenants: ${tenants}${limit === undefined ? "" : `, limit: ${limit}`} }`,
   );
   return {
     text: ["version: 1", more, "tokens:", ...entries, "rules:", ...given, ""].join("\n"),

@@ -9,6 +9,7 @@ import { readPolicyText } from "../../src/auth/policy/policy-text.ts";
 import { type RememberedTokens, rememberTokens, type TokenIdentity } from "../../src/auth/token/remembered.ts";
 import type { Identity } from "../../src/auth/policy/identity.ts";
 import { type IssuerEntry, readTrust } from "../../src/auth/policy/trust.ts";
+import { createFailureLimit } from "../../src/limits/failure-limit.ts";
 import type { Json } from "./signed-tokens.ts";
 
 /** Entries as a policy has them, from its `issuers`. */
@@ -41,7 +42,7 @@ export interface World {
   close(): void;
 }
 
-export function worldOf(issuers: readonly Json[], published: Record<string, unknown>): World {
+export function worldOf(issuers: readonly Json[], published: Record<string, unknown>, failuresPerSecond = 0): World {
   const world = {
     nowMs: startMs,
     published,
@@ -63,7 +64,10 @@ export function worldOf(issuers: readonly Json[], published: Record<string, unkn
       maxStaleMs: 24 * 3_600_000,
     });
   world.issuers = issuersOf({ issuers: entriesOf(...issuers) }, undefined, open);
-  const tokens = rememberTokens({ issuers: () => world.issuers, isNamed: (identity) => world.isNamed(identity), now });
+  const tokens = rememberTokens({
+    ...{ issuers: () => world.issuers, isNamed: (identity) => world.isNamed(identity), now },
+    failures: createFailureLimit({ failuresPerSecond, told: { acted() {} }, now }),
+  });
   return Object.assign(world, {
     tokens,
     reload: (...changed: Json[]) => {

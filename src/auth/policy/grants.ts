@@ -36,6 +36,15 @@ export function holdsOne(grants: Grants, roles: readonly Role[], tenantId: strin
   return grants.some((grant) => hasAny(grant) && roles.some((role) => grant.roles.has(role)));
 }
 
+/** The largest limit of the rules that match; undefined if none of them has one. */
+export function largestLimit(grants: Grants): { perSecond: number; rule: string } | undefined {
+  let largest: { perSecond: number; rule: string } | undefined;
+  for (const { limit: perSecond, rule } of grants) {
+    if (perSecond !== undefined && perSecond > (largest?.perSecond ?? 0)) largest = { perSecond, rule };
+  }
+  return largest;
+}
+
 function hasAny({ all, tenants: { ids, prefixes } }: Grant): boolean {
   return all || ids.size > 0 || prefixes.length > 0;
 }

@@ -136,7 +136,7 @@ function readLimit(fields: Fields, reader: Reader): number | undefined {
   if (node === undefined) return undefined;
   if (!/^[1-9]\d{0,6}$/.test(node.text)) {
     reader.problem(node.line, `${fields.what}: limit is a whole number of calls a second, from 1 to 9999999`);
-  } else reader.warning(node.line, `${fields.what}: limit is for a later version, and bounds nothing yet`);
+  }
   return Number(node.text);
 }
 

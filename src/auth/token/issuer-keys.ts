@@ -15,6 +15,8 @@ export interface KeySet {
    * there is none, or several and no key id; ISSUER_UNAVAILABLE if nobody can tell now.
    */
   key(kid: string | undefined, algorithm: string): MaybePromise<SigningKey>;
+  /** Tells whether keys are in force and none of them has this id: the issuer is not to blame. */
+  lacks(kid: string | undefined): boolean;
   /** Tells whether the key of this fingerprint is still in force. */
   has(fingerprint: string): boolean;
   /** Loads the keys once more, because their file has changed. */
@@ -121,6 +123,7 @@ export function openKeySet({ name, load, use, now, maxStaleMs, warn, failed }: K
       const isThere = set !== undefined && isFresh() && (kid === undefined || set.kids.has(kid));
       return isThere ? chosenFrom(set!, { name, kid, algorithm }) : loaded(kid, algorithm);
     },
+    lacks: (kid) => set !== undefined && isFresh() && kid !== undefined && !set.kids.has(kid),
     has: (fingerprint) => fingerprints.has(fingerprint) && isFresh(),
     async reload() {
       await flight;

@@ -6,10 +6,13 @@ import { LRUCache } from "lru-cache";
 import type { MaybePromise } from "../../call/maybe-promise.ts";
 import { hexDigest } from "../../crypto/sha256.ts";
 import { hasCode, KmsError } from "../../errors.ts";
+import type { FailureLimit } from "../../limits/failure-limit.ts";
+import { networkOf } from "../../limits/network-of.ts";
 import { createFairTurns } from "../../runtime/fair-turns.ts";
 import type { Identity } from "../policy/identity.ts";
 import type { TokenIssuers } from "./issuers.ts";
-import { readJwt, type VerifiedToken, verifyJwt } from "./jwt.ts";
+import type { SigningKey } from "./jwks.ts";
+import { readJwt, type UnverifiedToken, type VerifiedToken, verifyJwt } from "./jwt.ts";
 
 /** Identity that a token proves, for as long as it stands. */
 export interface TokenIdentity {
@@ -25,7 +28,8 @@ export interface TokenIdentity {
 export interface RememberedTokens {
   /**
    * Finds the identity of a token, at once if it is remembered. Throws UNAUTHENTICATED, CREDENTIAL_EXPIRED,
-   * ISSUER_UNAVAILABLE, or RATE_LIMITED while too many wait. `address` is the peer's: addresses take turns.
+   * ISSUER_UNAVAILABLE, or RATE_LIMITED while too many wait or the network of `address` has failed too often. `address` is the peer's:
+   * networks take turns.
    */
   identify(token: string, address: string): MaybePromise<TokenIdentity>;
   /** Number of tokens that are remembered. */
@@ -39,6 +43,8 @@ export interface RememberedTokensParts {
   isNamed(identity: Identity): boolean;
   /** Milliseconds since 1970. */
   now(): number;
+  /** Undefined if any number of failures is allowed. */
+  failures?: FailureLimit | undefined;
 }
 
 export const rememberMs = 300_000;
@@ -61,7 +67,7 @@ interface Refusal {
   readonly under: TokenIssuers;
 }
 
-export function rememberTokens({ issuers, isNamed, now }: RememberedTokensParts): RememberedTokens {
+export function rememberTokens({ issuers, isNamed, now, failures }: RememberedTokensParts): RememberedTokens {
   const known = new LRUCache<string, Remembered>({ max: maxTokens, maxSize: maxBytes });
   // Anybody may have tokens of an issuer with many users: they take no place of a caller's.
   const unnamed = new LRUCache<string, Remembered>({ max: maxRefusals });
@@ -71,8 +77,21 @@ export function rememberTokens({ issuers, isNamed, now }: RememberedTokensParts)
 
   async function verify(token: string, address: string): Promise<TokenIdentity> {
     const read = readJwt(token, issuers());
-    const key = await read.issuer.keys.key(read.kid, read.algorithm);
-    return standing(await turns.run(address, () => verifyJwt(read, key, now)));
+    const key = await keyOf(read, address);
+    const verified = await turns.run(networkOf(address), async () => {
+      failures?.check(address); // others of its network may have failed while it waited
+      return verifyJwt(read, key, now);
+    });
+    return standing(verified);
+  }
+
+  async function keyOf({ issuer: { keys }, kid, algorithm }: UnverifiedToken, address: string): Promise<SigningKey> {
+    try {
+      return await keys.key(kid, algorithm);
+    } catch (error) {
+      if (hasCode(error, "ISSUER_UNAVAILABLE") && keys.lacks(kid)) failures?.failed(address);
+      throw error;
+    }
   }
 
   function standing({ identity, untilMs, thumbprint, issuer, key }: VerifiedToken): TokenIdentity {
@@ -92,8 +111,10 @@ export function rememberTokens({ issuers, isNamed, now }: RememberedTokensParts)
       else unnamed.set(id, { found, untilMs: now() + refusedMs });
       return found;
     } catch (error) {
-      if (hasCode(error, "UNAUTHENTICATED", "CREDENTIAL_EXPIRED"))
+      if (hasCode(error, "UNAUTHENTICATED", "CREDENTIAL_EXPIRED")) {
+        failures?.failed(address);
         refused.set(id, { error, untilMs: now() + refusedMs, under });
+      }
       throw error;
     } finally {
       flights.delete(id);
@@ -111,7 +132,10 @@ export function rememberTokens({ issuers, isNamed, now }: RememberedTokensParts)
       }
       const refusal = refused.get(id);
       if (refusal?.under === issuers() && now() < refusal.untilMs) throw refusal.error;
-      const flight = flights.get(id) ?? firstSight(id, token, address);
+      const flying = flights.get(id);
+      if (flying !== undefined) return flying;
+      failures?.check(address);
+      const flight = firstSight(id, token, address);
       flights.set(id, flight);
       return flight;
     },

@@ -59,6 +59,7 @@ function keysWhenAsked(entry: IssuerEntry, parts: TokenParts, opened: Map<string
       opened.set(name, found);
       return found.key(kid, algorithm);
     },
+    lacks: (kid) => opened.get(name)?.lacks(kid) === true,
     has: (fingerprint) => opened.get(name)?.has(fingerprint) === true,
     reload: async () => {},
     state: () => ({ keys: 0, ageMs: undefined, openMs: 0, problem: undefined }),

@@ -16,6 +16,7 @@ import {
   ReEncryptPiiResponseSchema,
 } from "../../../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { canonicalPairs, contextPairs } from "../../crypto/encryption-context.ts";
+import { unitsOf } from "../../limits/call-limits.ts";
 import type { Keyring } from "../../keys/keyring.ts";
 import type { UsableDataKey } from "../../keys/usable-key.ts";
 import { sealField } from "../../envelope/pii-field.ts";
@@ -42,6 +43,7 @@ export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserve
       const tenantId = call.caller.tenant(request.tenantId, roleOf.encryptPii);
       checkNames(request.fields);
       checkValues(request.fields);
+      call.caller.limits?.spend(tenantId, unitsOf(request.fields.length));
       const pairs = canonicalPairs(contextPairs(request.encryptionContext));
       const { fields, sealSlice } = sealing(request, tenantId, pairs);
       const answer = (keyId: string) => {
@@ -69,6 +71,7 @@ export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserve
     async decryptPii(request: DecryptPiiRequest, call: CallContext): Promise<DecryptPiiResponse> {
       const tenantId = call.caller.tenant(request.tenantId, roleOf.decryptPii);
       checkNames(request.fields);
+      call.caller.limits?.spend(tenantId, unitsOf(request.fields.length));
       const pairs = canonicalPairs(contextPairs(request.encryptionContext));
       const opened = await openFields({ keyring, keyTimer }, { tenantId, fields: request.fields, pairs }, call);
       const fields = opened.results.map((result, index) =>
@@ -85,6 +88,7 @@ export function piiHandlers({ keyring, keyTimer, piiFields, observer = unobserve
     async reEncryptPii(request: ReEncryptPiiRequest, call: CallContext): Promise<ReEncryptPiiResponse> {
       const tenantId = call.caller.tenant(request.tenantId, roleOf.reEncryptPii);
       checkNames(request.fields);
+      call.caller.limits?.spend(tenantId, unitsOf(request.fields.length));
       const pairs = canonicalPairs(contextPairs(request.encryptionContext));
       const opened = await openFields({ keyring, keyTimer }, { tenantId, fields: request.fields, pairs }, call);
       try {

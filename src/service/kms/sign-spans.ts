@@ -8,6 +8,7 @@ import { SignSpansResponseSchema } from "../../../gen/ts/fluo/kms/v1/signing_pb.
 import type { BatchPool } from "../../batch/pool/pool.ts";
 import type { LogPosition, ProvenBatch } from "../../batch/prove.ts";
 import { invalidField } from "../../errors.ts";
+import { unitsOf } from "../../limits/call-limits.ts";
 import type { Keyring } from "../../keys/keyring.ts";
 import type { Sequencer } from "../../tenant-log/sequencer.ts";
 import { type Batch, readBatch, type SignMode } from "../../batch/request.ts";
@@ -42,6 +43,8 @@ interface Terms {
 type Sign = (message: Uint8Array, batch: Batch, terms: Terms) => Promise<Answers>;
 
 const action = "sign_span";
+/** Units of a batch before it is known how many spans it has. */
+const unitsAtFirst = 1;
 
 export function signSpans(parts: SignSpansParts): StreamHandler {
   const { observer } = parts;
@@ -59,7 +62,9 @@ export function signSpans(parts: SignSpansParts): StreamHandler {
       failure = { error };
     }
 
+    const { limits } = call.caller;
     return {
+      ...(limits && { waitMs: () => limits.waitMs(terms?.tenant) }),
       async take(message) {
         if (failure !== undefined) throw failure.error;
         let named: string | undefined;
@@ -68,6 +73,7 @@ export function signSpans(parts: SignSpansParts): StreamHandler {
           const batch = readBatch(message);
           named = terms?.tenant ?? batch.tenantId;
           terms = termsOf(batch, terms, call);
+          limits?.spend(terms.tenant, unitsAtFirst);
           if (batch.resourceSpans.length === 0) return nothing(batch);
           return await signers[terms.mode](message, batch, terms);
         } catch (error) {
@@ -82,9 +88,9 @@ export function signSpans(parts: SignSpansParts): StreamHandler {
 function termsOf(batch: Batch, before: Terms | undefined, { caller }: CallContext): Terms {
   const { tenantId, mode, withAttributes } = batch;
   if (before === undefined) {
-    return { tenant: caller.tenant(tenantId, roleOf.signSpans), mode: mode ?? "INDIVIDUAL", withAttributes };
+    return { tenant: caller.tenant(tenantId, roleOf.signSpans, "message"), mode: mode ?? "INDIVIDUAL", withAttributes };
   }
-  caller.tenant(before.tenant, roleOf.signSpans); // the policy may be another since the batch before
+  caller.tenant(before.tenant, roleOf.signSpans, "message"); // the policy may be another since the batch before
   if (tenantId !== "" && tenantId !== before.tenant) throw another("tenant_id");
   if (mode !== undefined && mode !== before.mode) throw another("mode");
   if (withAttributes && !before.withAttributes) throw another("with_attributes");
@@ -172,6 +178,7 @@ function count(
   { tenant, keyId, signed, mode }: Signed,
 ): void {
   if (signed === 0) return;
+  caller.limits?.spend(tenant, unitsOf(signed) - unitsAtFirst);
   spansSigned.add(signed, mode);
   observer.used(caller.name, action, tenant, keyId, "signing", signed, caller.rule(roleOf.signSpans, tenant));
 }

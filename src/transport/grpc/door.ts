@@ -6,7 +6,7 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Session, type Serv
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
 import type { Caller } from "../../call/context.ts";
-import type { MaybePromise } from "../../call/maybe-promise.ts";
+import { andThen, type MaybePromise } from "../../call/maybe-promise.ts";
 import { type KmsError, rateLimited } from "../../errors.ts";
 import { anyone, type Door, type Open, type Peering, shownBy, stranger } from "../authenticate.ts";
 import { loopTurns } from "../../runtime/loop-turns.ts";
@@ -71,7 +71,6 @@ export function guardStreams(server: Server, { door, openPaths, methods, refuse 
       pass();
     };
     const letIn = (caller: Caller) => {
-      connectionOf(stream)?.called();
       door.count(connection, authorization);
       admit(caller);
     };
@@ -97,9 +96,17 @@ export function guardStreams(server: Server, { door, openPaths, methods, refuse 
       connectionOf(stream)?.answered();
       return admit(stranger);
     }
+    const withinLimits = (caller: Caller) => {
+      connectionOf(stream)?.called();
+      caller.limits?.call(isStream(headers[":path"] as string, methods));
+      return caller;
+    };
     let entering: ReturnType<Door["enter"]>;
     try {
-      entering = inTurn(stream, () => door.enter(connection, authorization));
+      entering = andThen(
+        inTurn(stream, () => door.enter(connection, authorization)),
+        withinLimits,
+      );
     } catch (error) {
       try {
         return turnAway(error);
@@ -155,6 +162,13 @@ function strangersInTurn() {
     if (peer === undefined || peer.hasCaller()) return enter();
     return new Promise<void>((resolve) => turns.take(peer.network, resolve)).then(enter);
   };
+}
+
+/** Whether a path has messages both ways. Of health and reflection, which have no method of ours, one rpc has not. */
+function isStream(path: string, methods: GrpcDoorParts["methods"]): boolean {
+  const method = methods.get(path);
+  if (method !== undefined) return method.methodKind !== "unary";
+  return methods.has(path) && !path.endsWith("/Check");
 }
 
 /**

@@ -55,8 +55,19 @@ export function httpListener(calls: Calls, parts: ListenerParts): RequestListene
     door.count(request, error);
     const reply = rpc ? refusalOf(exchange, error) : errorReply(error);
     if (reply.status === 401) reply.headers["www-authenticate"] = "Bearer";
-    endBehind(request, response);
+    if (exchange.caller === stranger) endBehind(request, response); // a caller at its limit comes back
     send(response, reply);
+  }
+
+  function letIn(target: URL, exchange: Exchange): void {
+    try {
+      exchange.caller.limits?.call(false);
+    } catch (error) {
+      turnAway(target, exchange, error);
+      return;
+    }
+    door.count(exchange.request);
+    serve(target, exchange);
   }
 
   return (request, response) => {
@@ -79,13 +90,15 @@ export function httpListener(calls: Calls, parts: ListenerParts): RequestListene
       connection?.answered();
       return serve(target, exchange(caller));
     }
-    const enter = () => (identifies(routes, target) ? door.identify(request) : door.enter(request));
+    const identifying = identifies(routes, target);
+    const enter = () => (identifying ? door.identify(request) : door.enter(request));
     onceKnown(enter, {
       letIn(each) {
         if (response.destroyed) return;
-        connection?.called();
-        door.count(request);
-        serve(target, exchange(each));
+        // Whom no rule names is told who it is, and is a stranger.
+        if (identifying) connection?.answered();
+        else connection?.called();
+        letIn(target, exchange(each));
       },
       turnAway(error) {
         connection?.refused();
@@ -142,7 +155,7 @@ function answersOf(calls: Calls, parts: ListenerParts) {
 }
 
 interface Entering {
-  letIn(caller: Caller): void;
+  letIn(caller: Caller): unknown;
   turnAway(error: unknown): void;
   broken(bug: unknown): void;
 }

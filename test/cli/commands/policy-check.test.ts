@@ -22,7 +22,6 @@ it("prints warnings, then rules, then who gives what, then callers of several ru
   expect({ code, err }).toEqual({ code: 0, err: "" });
   expect(out).toBe(`warning  line 7   issuer sso: ca and token-file are of no use with a file of keys
 warning  line 11  token app never expires
-warning  line 22  rule support: limit is for a later version, and bounds nothing yet
 
 rule     line  roles               tenants                              who
 ingest   13    sign, encrypt       every tenant                         spiffe://example.org/ingest
@@ -44,7 +43,7 @@ nobody may verify, re-encrypt, generate-data-key, decrypt-data-key, status, metr
 caller of several rules  rules  holds
 token:admin              3      decrypt, operate, key-admin, destroy; for a tenant in common, who may decrypt may not destroy
 
-policy.yaml: no problems, 3 warnings, separation on, destruction by one person
+policy.yaml: no problems, 2 warnings, separation on, destruction by one person
 `);
 });
 
@@ -56,7 +55,6 @@ it("prints the same as JSON, with rules as the policy writes them", async () => 
   expect(answer.warnings).toEqual([
     { line: 7, text: "issuer sso: ca and token-file are of no use with a file of keys" },
     { line: 11, text: "token app never expires" },
-    { line: 22, text: "rule support: limit is for a later version, and bounds nothing yet" },
   ]);
   expect(answer.rules.map((rule: { who: object }) => rule.who)).toEqual([
     { spiffe: "spiffe://example.org/ingest" },
@@ -91,7 +89,7 @@ it("prints the same as JSON, with rules as the policy writes them", async () => 
 it("says what separation: off and destruction: two-person change", async () => {
   const text = `${policyText}separation: off\ndestruction: two-person\n`;
   const { out } = await check(fileOf(text), "--no-files");
-  expect(out).toContain("no problems, 5 warnings, separation off, destruction by two persons\n");
+  expect(out).toContain("no problems, 4 warnings, separation off, destruction by two persons\n");
   expect(out).not.toContain("may not destroy");
   const answer = JSON.parse((await check(fileOf(text), "--no-files", "--json")).out);
   expect(answer).toMatchObject({ separation: "off", destruction: "two-person" });
@@ -163,7 +161,7 @@ rules:
       `problem  line 8   issuer spire: bundle-file ${cwd}/bundle.json is no file`,
     ]);
     expect(out).toContain("given by");
-    expect(out).toContain("policy.yaml: 5 problems, 3 warnings, separation on");
+    expect(out).toContain("policy.yaml: 5 problems, 2 warnings, separation on");
   });
 
   it("for files that hold what the service would not start with", async () => {

@@ -1,0 +1,42 @@
+/**
+ * Limit of failures to prove who calls, for each network of addresses: once it is reached, nothing that such a network shows is verified. It
+ * never has a debt, so that the next try is soon.
+ */
+import { rateLimited } from "../errors.ts";
+import { keyedBuckets } from "./keyed-buckets.ts";
+import { networkOf } from "./network-of.ts";
+import type { ToldLimits } from "./told-limits.ts";
+import { type Monotonic, rateOf } from "./token-bucket.ts";
+
+export interface FailureLimit {
+  /** Throws RATE_LIMITED, with the time until another try fits, if the network has failed too often. */
+  check(address: string): void;
+  /** Counts a failure of the network. */
+  failed(address: string): void;
+}
+
+interface FailureLimitParts {
+  /** Failures a second; 0 for any number. */
+  failuresPerSecond: number;
+  told: Pick<ToldLimits, "acted">;
+  now?: Monotonic | undefined;
+}
+
+/** Seconds of the rate that may come at once. */
+export const failureBurstSeconds = 10;
+
+/** Undefined if any number is allowed. */
+export function createFailureLimit({ failuresPerSecond, told, now }: FailureLimitParts): FailureLimit | undefined {
+  if (failuresPerSecond === 0) return undefined;
+  const networks = keyedBuckets(rateOf(failuresPerSecond, failureBurstSeconds * failuresPerSecond), { now, debtMs: 0 });
+  return {
+    check(address) {
+      const network = networkOf(address);
+      const waitMs = networks.waitMs(network);
+      if (waitMs === 0) return;
+      told.acted("failures", { who: network });
+      throw rateLimited(waitMs);
+    },
+    failed: (address) => networks.of(networkOf(address)).take(),
+  };
+}

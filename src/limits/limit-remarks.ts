@@ -1,0 +1,24 @@
+/** What an operator should know of limits that acted in the last 10 min, a sentence each: for Status, and for Validate. */
+import type { ActedLimit } from "./told-limits.ts";
+
+const shown = 5;
+
+/** Names whom a limit acts on, for Status. */
+export function limitRemarks(recent: readonly ActedLimit[]): string[] {
+  return byChange(recent).map(([by, who]) => `In the last 10 min ${by} held back ${who}.`);
+}
+
+/** Says what to raise, for Validate. */
+export function limitAdvice(recent: readonly ActedLimit[]): string[] {
+  return byChange(recent).map(([by, who]) => `Raise ${by} if it is too low: in the last 10 min it held back ${who}.`);
+}
+
+/** Names by what an operator changes. */
+function byChange(recent: readonly ActedLimit[]): [by: string, who: string][] {
+  const groups = Map.groupBy(recent, ({ by }) => by);
+  return [...groups].map(([by, acted]) => {
+    const names = acted.slice(0, shown).map(({ limit, who }) => (limit === "tenant" ? `calls for ${who}` : who));
+    const more = acted.length - names.length;
+    return [by, more === 0 ? names.join(", ") : `${names.join(", ")} and ${more} more`];
+  });
+}
