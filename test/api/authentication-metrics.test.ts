@@ -26,12 +26,14 @@ async function scraped(...names: string[]): Promise<Record<string, number>> {
 const noCalls = {
   'kind="certificate",outcome="ok"': 0,
   'kind="certificate",outcome="refused"': 0,
+  'kind="certificate",outcome="limited"': 0,
   'kind="jwt",outcome="ok"': 0,
   'kind="jwt",outcome="refused"': 0,
   'kind="jwt",outcome="unavailable"': 0,
   'kind="jwt",outcome="limited"': 0,
   'kind="token",outcome="ok"': 0,
   'kind="token",outcome="refused"': 0,
+  'kind="token",outcome="limited"': 0,
   'kind="none",outcome="refused"': 0,
 };
 

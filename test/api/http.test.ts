@@ -301,6 +301,9 @@ describe("/q/metrics", () => {
         'kms_spans_signed_total{mode="individual"} 0',
         'kms_spans_signed_total{mode="log"} 0',
         'kms_pii_fields_total{operation="encrypt"} 0',
+        'kms_limited_total{limit="caller"} 0',
+        'kms_limited_total{limit="tenant"} 0',
+        'kms_limited_total{limit="failures"} 0',
         'circuit_breaker_state{name="local"} 0',
         'kms_provider_keys{condition="answering"} 1',
         "kms_oldest_active_key_age_seconds 0",
@@ -309,7 +312,7 @@ describe("/q/metrics", () => {
         expect(text).toContain(name);
       }
       expect(text).toContain('kms_errors_total{operation="SignSpan",code="INTERNAL"} 0');
-      expect(text).not.toMatch(/tenant|otel_scope|target_info|command/);
+      expect(text.replace('limit="tenant"', "")).not.toMatch(/tenant|otel_scope|target_info|command/);
     } finally {
       await fresh.stop();
     }

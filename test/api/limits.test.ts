@@ -16,6 +16,8 @@ const policy = tokenPolicy({
   modest: { roles: ["encrypt"], limit: 1_000 },
   free: { roles: ["encrypt", "sign"] },
   streams: { roles: ["sign"], limit: 10 },
+  batches: { roles: ["sign"], limit: 10 },
+  opens: { roles: ["sign"], limit: 1 },
   retries: { roles: ["encrypt"], limit: 2 },
   twice: { roles: ["encrypt"], limit: 1 },
   items: { roles: ["encrypt"], limit: 1 },
@@ -97,7 +99,7 @@ describe("a caller beyond its limit", () => {
     const client = clientOf("items");
     const { fields } = await client.encryptPii(request("acme", 1_000));
     expect(fields).toHaveLength(1_000);
-    const { retryMs } = waitsOf((await errorOf(client.encryptPii(request())))!);
+    const { retryMs } = waitsOf(await untilRefused(() => client.encryptPii(request())));
     expect(retryMs).toBeGreaterThan(0);
     expect(retryMs).toBeLessThanOrEqual(10_000);
   });
@@ -197,12 +199,8 @@ describe("the limit of a tenant", () => {
     expect(before.code).toBe(grpc.status.PERMISSION_DENIED);
     for (let n = 0; n < 50; n += 1) expect(await denied("acme")).toEqual(before);
     await free.encryptPii(request("acme"));
-    for (;;) {
-      const error = await errorOf(free.encryptPii(request("acme")));
-      if (error === undefined) continue;
-      expect([error.code, waitsOf(error).retryMs]).toEqual([grpc.status.RESOURCE_EXHAUSTED, waitsOf(error).pushbackMs]);
-      break;
-    }
+    const error = await untilRefused(() => free.encryptPii(request("acme")));
+    expect([error.code, waitsOf(error).retryMs]).toEqual([grpc.status.RESOURCE_EXHAUSTED, waitsOf(error).pushbackMs]);
     expect(await denied("acme")).toEqual(before);
     expect(await denied("nobody")).toEqual(before);
     await free.encryptPii(request("initech"));
@@ -214,35 +212,50 @@ describe("the limit of a tenant", () => {
 });
 
 describe("a stream beyond its caller's limit", () => {
-  it("is read later and not ended, and counts its spans", async () => {
-    const stream = openStream(
-      ...([`127.0.0.1:${service.grpcPort}`, {}, {}, { metadata: bearer(service.tokens.streams) }] as const),
-    );
+  const opened = (name: string) => {
+    const metadata = bearer(service.tokens[name]);
+    const stream = openStream(`127.0.0.1:${service.grpcPort}`, {}, {}, { metadata });
     onTestFinished(() => stream.close());
+    return stream;
+  };
+  const batch = (from: number, to: number) => batchOf(spansFrom(from, to), { tenantId: "acme" });
+  /** Seconds after which a caller of 10 units a second, 20 of them at once, may begin something when it has spent so many. */
+  const secondsOf = (units: number) => (units - 19) / 10;
+
+  it("is read later and not ended", async () => {
     const startedMs = performance.now();
-    const batches = Array.from({ length: 15 }, (_, n) =>
-      batchOf(spansFrom(n * 150, (n + 1) * 150), { tenantId: "acme" }),
-    );
-    for (const batch of batches) void stream.send(batch);
+    const stream = opened("streams");
+    for (let n = 0; n < 30; n += 1) void stream.send(batch(n * 100, (n + 1) * 100));
     stream.halfClose();
-    const responses = await stream.rest();
-    expect(signedOf(...responses)).toHaveLength(15 * 150);
-    // The stream and two units a batch, of which 20 are there, and the last batch is owed.
-    expect(performance.now() - startedMs).toBeGreaterThan(((1 + 14 * 2 - 20) / 10) * 1_000 - 50);
+    expect(signedOf(...(await stream.rest()))).toHaveLength(3_000);
+    expect(performance.now() - startedMs).toBeGreaterThan(secondsOf(1 + 29) * 1_000 - 10);
+  });
+
+  it("counts each 100 spans, once it is known how many there are", async () => {
+    const startedMs = performance.now();
+    const stream = opened("batches");
+    await stream.send(batch(0, 3_000));
+    expect(signedOf(await stream.nextResponse())).not.toEqual([]);
+    await stream.send(batch(3_000, 3_001));
+    stream.halfClose();
+    await stream.rest();
+    expect(performance.now() - startedMs).toBeGreaterThan(secondsOf(1 + 30) * 1_000 - 10);
   });
 
   it("may begin however much the caller owes", async () => {
-    const client = clientOf("streams");
-    await manyCalls(client, 1); // may not encrypt, which counts as a call
-    const opened = Array.from({ length: 30 }, () =>
-      openStream(...([`127.0.0.1:${service.grpcPort}`, {}, {}, { metadata: bearer(service.tokens.streams) }] as const)),
-    );
-    onTestFinished(() => {
-      for (const each of opened) each.close();
-    });
-    for (const each of opened) each.halfClose();
-    for (const each of opened) expect(await each.rest()).toEqual([]);
-    const failure = await failureOf(clientOf("streams").signSpan({ tenantId: "acme", span: spansFrom(0, 1)[0]! }));
-    expect(failure).toMatchObject({ code: grpc.status.RESOURCE_EXHAUSTED, reason: "RATE_LIMITED", retry: true });
+    const streams = Array.from({ length: 60 }, () => opened("opens"));
+    for (const each of streams) each.halfClose();
+    for (const each of streams) expect(await each.rest()).toEqual([]);
+    const [client, span] = [clientOf("opens"), spansFrom(0, 1)[0]!];
+    const error = await untilRefused(() => client.signSpan({ tenantId: "acme", span }));
+    expect(await failureOf(Promise.reject(error))).toMatchObject({ reason: "RATE_LIMITED", retry: true });
   });
 });
+
+/** Makes calls until one is refused, however long that takes. */
+async function untilRefused(call: () => Promise<unknown>): Promise<grpc.ServiceError> {
+  for (;;) {
+    const error = await errorOf(call());
+    if (error !== undefined) return error;
+  }
+}

@@ -16,6 +16,8 @@ export interface AddressBudgets {
 
 /** Resets that may come at once, in seconds of the rate. */
 const resetBurstSeconds = 5;
+/** A network is shut for so long at most, once it costs no more. */
+const debtMs = 10_000;
 /** Time over which work is counted. */
 const workSeconds = 10;
 
@@ -34,8 +36,8 @@ export function addressBudgets(
   now?: Monotonic,
 ): AddressBudgets {
   const budgets: Record<AddressBudget, KeyedBuckets> = {
-    resets: keyedBuckets(resetRate({ resetsPerSecond }), now),
-    header_work: keyedBuckets(rateOf(headerWorkMs / workSeconds, headerWorkMs), now),
+    resets: keyedBuckets(resetRate({ resetsPerSecond }), { now, debtMs }),
+    header_work: keyedBuckets(rateOf(headerWorkMs / workSeconds, headerWorkMs), { now, debtMs }),
   };
   const names = Object.keys(budgets) as AddressBudget[];
   return {

@@ -111,7 +111,7 @@ export function createConnections({ settings, acted, now = () => performance.now
       socket.destroy();
       return;
     }
-    const connection = new OpenConnection({ ...parts, ownResets: tokenBucket(resetRate(settings), now) }, registry);
+    const connection = new OpenConnection({ ...parts, ownResets: tokenBucket(resetRate(settings), { now }) }, registry);
     crowd.add(connection);
     connection.connects();
     pass();
