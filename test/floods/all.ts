@@ -1,0 +1,26 @@
+/** The floods, by name: which attack of the program each is, and with what options. */
+
+export interface Flood {
+  /** Its attack in the program. */
+  attack: string;
+  /** Whether it has the token of a caller with a grant. */
+  authorized?: boolean;
+  options?: Record<string, string | number>;
+}
+
+export const floods: Readonly<Record<string, Flood>> = {
+  resets: { attack: "resets" },
+  "resets-authorized": { attack: "resets", authorized: true },
+  continuation: { attack: "continuation" },
+  settings: { attack: "settings" },
+  "settings-deaf": { attack: "settings-deaf" },
+  ping: { attack: "ping" },
+  "ping-deaf": { attack: "ping-deaf" },
+  window: { attack: "window", authorized: true },
+  headers: { attack: "headers" },
+  "slow-bodies": { attack: "slow-bodies" },
+  "slow-bodies-authorized": { attack: "slow-bodies", authorized: true },
+  "half-open": { attack: "half-open" },
+  silent: { attack: "silent" },
+  credentials: { attack: "credentials" },
+};

