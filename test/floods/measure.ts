@@ -1,8 +1,7 @@
 /** One flood measured: a client beside an idle core, beside the flood, and beside an idle core again. */
-import { setTimeout as pause } from "node:timers/promises";
 import type { Flood } from "./all.ts";
 import { type FloodedService, startFlooded } from "./flooded-service.ts";
-import { type Healthy, runProgram, type Sent } from "./program.ts";
+import { type Healthy, type Sent, startProgram } from "./program.ts";
 
 export interface Slices {
   floodedSeconds: number;
@@ -29,39 +28,27 @@ const [attacker, client] = ["127.0.0.1", "127.0.0.2"];
 const sampleMs = 100;
 /** So that compiled code is measured. */
 const warmCalls = 500;
-/** The flood begins before the client and ends after it. */
-const aheadSeconds = 0.3;
 const MiB = 1024 * 1024;
 
 const mostRatio = 2;
 const mostGrownMiB = 64;
 
-export async function measureFlood(name: string, flood: Flood, slices: Slices): Promise<Measured> {
+export async function measureFlood(
+  name: string,
+  flood: Flood,
+  { floodedSeconds, idleSeconds }: Slices,
+): Promise<Measured> {
   const service = await startFlooded();
   const problems: string[] = [];
-  const idle = async () => {
-    const [healthy] = await Promise.all([
-      call(service, slices.idleSeconds),
-      attack(service, "idle", slices.idleSeconds),
-    ]);
-    return healthy;
-  };
   try {
     problems.push(...(await service.problems()).map((text) => `before the flood: ${text}`));
-    const before = await idle();
+    const { healthy: before } = await slice(service, { attack: "idle" }, idleSeconds);
     const [threads, lines, cpuMs] = [service.threads(), service.log.length, service.cpuMs()];
     const memory = sampleMemory(service);
-    const seconds = slices.floodedSeconds + 2 * aheadSeconds;
-    const sending = attack(service, flood.attack, seconds, {
-      ...flood.options,
-      ...(flood.authorized && { "token-file": service.tokenFiles.other }),
-    });
-    await pause(aheadSeconds * 1_000);
-    const flooded = await call(service, slices.floodedSeconds);
-    const sent = (await sending) as Sent;
-    const [grownMiB, cores] = [memory.end() / MiB, (service.cpuMs() - cpuMs) / seconds / 1_000];
+    const { healthy: flooded, sent } = await slice(service, flood, floodedSeconds);
+    const [grownMiB, cores] = [memory.end() / MiB, (service.cpuMs() - cpuMs) / floodedSeconds / 1_000];
     const logLines = service.log.length - lines;
-    const after = await idle();
+    const { healthy: after } = await slice(service, { attack: "idle" }, idleSeconds);
     problems.push(...(await service.problems()));
     const left = service.threads();
     if (left < threads) problems.push(`${left} threads are left of ${threads}`);
@@ -71,13 +58,16 @@ export async function measureFlood(name: string, flood: Flood, slices: Slices): 
   }
 }
 
-function attack(service: FloodedService, name: string, seconds: number, options: Flood["options"] = {}) {
-  return runProgram(name, { ...service.options, from: attacker, seconds, ...options });
-}
-
-async function call(service: FloodedService, seconds: number): Promise<Healthy> {
-  const options = { from: client, seconds, warm: warmCalls, "token-file": service.tokenFiles.healthy };
-  return (await runProgram("healthy", { ...service.options, ...options })) as Healthy;
+/** The client is connected and warm when the flood begins, so that what a flood does at first counts. */
+async function slice({ options, tokenFiles }: FloodedService, flood: Flood, seconds: number) {
+  const calls = { from: client, seconds, warm: warmCalls, "token-file": tokenFiles.healthy };
+  const calling = startProgram("healthy", { ...options, ...calls });
+  await calling.ready;
+  const token = flood.authorized ? { "token-file": tokenFiles.other } : {};
+  const flooding = startProgram(flood.attack, { ...options, from: attacker, seconds, ...flood.options, ...token });
+  calling.begin();
+  const [healthy, sent] = await Promise.all([calling.ended, flooding.ended]);
+  return { healthy: healthy as Healthy, sent: sent as Sent };
 }
 
 function sampleMemory({ memoryBytes }: FloodedService): { end(): number } {
@@ -117,6 +107,7 @@ export function rowOf({ sent, flooded, idle, ...rest }: Measured, idleP99Ms: num
     "p50 flooded": milliseconds(flooded.p50Ms),
     "p99 flooded": milliseconds(flooded.p99Ms),
     "max flooded": milliseconds(flooded.maxMs),
+    "new flooded": milliseconds(flooded.newMs),
     ratio: (flooded.p99Ms / idleP99Ms).toFixed(2),
     "failed calls": `${failedCalls(flooded)} of ${flooded.count}`,
     "+ MiB": rest.grownMiB.toFixed(0),

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { buildGo } from "../../scripts/tools/go.ts";
 
@@ -18,24 +19,42 @@ export interface Healthy {
   failures: Record<string, number>;
   /** Message of the last failure. */
   reason?: string;
-  /** Until the first call was answered, on a new connection. */
-  firstMs: number;
   p50Ms: number;
   p99Ms: number;
   maxMs: number;
+  /** The slowest call of those on a connection of its own, one each 2 s. */
+  newMs: number;
 }
 
 /** What a flood sent, and how its connections ended, by name. */
 export type Sent = Readonly<Record<string, number>>;
 
-/** Runs it to its end, and gives what it printed. */
-export async function runProgram(name: string, options: Record<string, string | number>): Promise<unknown> {
+export interface Running {
+  /** Resolves with what it printed last. */
+  ended: Promise<unknown>;
+  /** Resolves when the client has made its first calls, and `begin` has it go on. */
+  ready: Promise<void>;
+  begin(): void;
+}
+
+export function startProgram(name: string, options: Record<string, string | number>): Running {
   const words = Object.entries(options).map(([option, value]) => `-${option}=${value}`);
-  const child = spawn(binary, [name, ...words], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(binary, [name, ...words], { stdio: ["pipe", "pipe", "pipe"] });
   const end = () => child.kill("SIGKILL");
   process.once("exit", end);
-  const [[code], out, err] = await Promise.all([once(child, "close"), text(child.stdout), text(child.stderr)]);
-  process.off("exit", end);
-  if (code !== 0) throw new Error(`the program ended with ${code}: ${err}`);
-  return JSON.parse(out);
+  const lines: string[] = [];
+  const ready = new Promise<void>((resolve) => {
+    createInterface(child.stdout).on("line", (line) => {
+      lines.push(line);
+      if (line === "ready") resolve();
+    });
+  });
+  const result = async () => {
+    const [[code], err] = await Promise.all([once(child, "close"), text(child.stderr)]);
+    process.off("exit", end);
+    if (code !== 0) throw new Error(`the program ended with ${code}: ${err}`);
+    return JSON.parse(lines.at(-1)!);
+  };
+  const ended = result();
+  return { ended, ready: Promise.race([ready, ended.then(() => {})]), begin: () => void child.stdin.write("\n") };
 }

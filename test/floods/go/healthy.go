@@ -2,9 +2,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/base64"
+	"fmt"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +23,7 @@ const (
 	healthyRate = 100
 	// A call that takes longer fails.
 	patience = 10 * time.Second
+	newEvery = 2 * time.Second
 )
 
 type measured struct {
@@ -27,16 +31,15 @@ type measured struct {
 	// By code.
 	Failures map[string]int `json:"failures"`
 	Reason   string         `json:"reason,omitempty"`
-	// Until the first call was answered, on a new connection.
-	FirstMs float64 `json:"firstMs"`
-	P50Ms   float64 `json:"p50Ms"`
-	P99Ms   float64 `json:"p99Ms"`
-	MaxMs   float64 `json:"maxMs"`
+	P50Ms    float64        `json:"p50Ms"`
+	P99Ms    float64        `json:"p99Ms"`
+	MaxMs    float64        `json:"maxMs"`
+	// The slowest call of those on a connection of its own.
+	NewMs float64 `json:"newMs"`
 }
 
 type client struct {
-	*grpc.ClientConn
-	method  string
+	flood   *flood
 	request []byte
 	context context.Context
 	lock    sync.Mutex
@@ -47,20 +50,25 @@ type client struct {
 // Calls are due at a fixed pace, and a call's time counts from when it was due. So one that waits for others counts, too.
 func healthy(f *flood) measured {
 	c := newClient(f)
-	defer c.Close()
-	begun := time.Now()
-	c.call(begun)
-	c.sum.FirstMs = ms(time.Since(begun))
+	channel := c.dial()
+	defer channel.Close()
 	for range f.warm {
-		c.call(time.Now())
+		c.call(channel, time.Now())
 	}
 	c.tookMs = nil
+	waitToBegin()
+	var all sync.WaitGroup
+	all.Go(c.callOnNewConnections)
 	every := time.Second / time.Duration(f.rateOr(healthyRate))
 	start := time.Now()
-	var all sync.WaitGroup
 	for due := start; due.Sub(start).Seconds() < f.seconds; due = due.Add(every) {
 		time.Sleep(time.Until(due))
-		all.Go(func() { c.call(due) })
+		all.Go(func() {
+			took := c.call(channel, due)
+			c.lock.Lock()
+			defer c.lock.Unlock()
+			c.tookMs = append(c.tookMs, took)
+		})
 	}
 	all.Wait()
 	slices.Sort(c.tookMs)
@@ -69,15 +77,26 @@ func healthy(f *flood) measured {
 	return c.sum
 }
 
+// Whoever runs this begins the flood then, and says so by a line.
+func waitToBegin() {
+	fmt.Println("ready")
+	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
+}
+
 func newClient(f *flood) *client {
 	request, err := base64.StdEncoding.DecodeString(f.request)
 	if err != nil {
 		fail(err)
 	}
-	config := f.tls.Clone()
+	ctx := metadata.AppendToOutgoingContext(context.Background(), "authorization", "Bearer "+f.token)
+	return &client{flood: f, request: request, context: ctx, sum: measured{Failures: map[string]int{}}}
+}
+
+func (c *client) dial() *grpc.ClientConn {
+	config := c.flood.tls.Clone()
 	config.ServerName = "localhost"
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(f.from)}}
-	conn, err := grpc.NewClient("passthrough:///"+f.grpc,
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(c.flood.from)}}
+	channel, err := grpc.NewClient("passthrough:///"+c.flood.grpc,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "tcp", address)
@@ -87,25 +106,38 @@ func newClient(f *flood) *client {
 	if err != nil {
 		fail(err)
 	}
-	ctx := metadata.AppendToOutgoingContext(context.Background(), "authorization", "Bearer "+f.token)
-	return &client{ClientConn: conn, method: f.method, request: request, context: ctx,
-		sum: measured{Failures: map[string]int{}}}
+	return channel
 }
 
-func (c *client) call(due time.Time) {
+// Newcomers: each opens a connection for one call.
+func (c *client) callOnNewConnections() {
+	end := time.Now().Add(time.Duration(c.flood.seconds * float64(time.Second)))
+	for {
+		time.Sleep(newEvery)
+		if time.Now().After(end) {
+			return
+		}
+		channel := c.dial()
+		c.sum.NewMs = max(c.sum.NewMs, c.call(channel, time.Now()))
+		_ = channel.Close()
+	}
+}
+
+// Returns how long it took since it was due.
+func (c *client) call(channel *grpc.ClientConn, due time.Time) float64 {
 	ctx, cancel := context.WithTimeout(c.context, patience)
 	defer cancel()
 	var answer []byte
-	err := c.Invoke(ctx, c.method, c.request, &answer)
+	err := channel.Invoke(ctx, c.flood.method, c.request, &answer)
 	took := ms(time.Since(due))
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	c.tookMs = append(c.tookMs, took)
 	if err != nil {
 		failure := status.Convert(err)
+		c.lock.Lock()
+		defer c.lock.Unlock()
 		c.sum.Failures[failure.Code().String()]++
 		c.sum.Reason = failure.Message()
 	}
+	return took
 }
 
 func quantile(sorted []float64, part float64) float64 {
