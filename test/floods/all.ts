@@ -9,6 +9,7 @@ export interface Flood {
 }
 
 export const floods: Readonly<Record<string, Flood>> = {
+  handshakes: { attack: "handshakes" },
   resets: { attack: "resets" },
   "resets-authorized": { attack: "resets", authorized: true },
   continuation: { attack: "continuation" },

@@ -46,10 +46,10 @@ func (f *flood) calls(a callsAttack) {
 
 // Frees the stream of a call that is over.
 func (f *flood) see(frame http2.Frame, free chan<- struct{}) {
+	f.countResets(frame)
 	isOver := false
 	switch is := frame.(type) {
 	case *http2.RSTStreamFrame:
-		f.add("RST_STREAM "+is.ErrCode.String(), 1)
 		isOver = true
 	case *http2.HeadersFrame:
 		isOver = is.StreamEnded()

