@@ -23,5 +23,6 @@ export const floods: Readonly<Record<string, Flood>> = {
   "slow-bodies-authorized": { attack: "slow-bodies", authorized: true },
   "half-open": { attack: "half-open" },
   silent: { attack: "silent" },
+  strangers: { attack: "strangers" },
   credentials: { attack: "credentials" },
 };

@@ -60,7 +60,7 @@ export async function startFlooded(): Promise<FloodedService> {
     },
   );
   const { child, log } = service.process;
-  const proc = `/proc/${child.pid}`;
+  const proc = processFiles(child.pid!);
   const span = toBinary(SignSpanRequestSchema, create(SignSpanRequestSchema, { tenantId, span: numberedSpan(1) }));
   return {
     options: {
@@ -80,18 +80,33 @@ export async function startFlooded(): Promise<FloodedService> {
         ...log.filter((line) => (JSON.parse(line) as { level: number }).level >= errorLevel),
       ];
     },
-    memoryBytes: () => 1024 * Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`${proc}/status`, "utf8"))![1]),
-    threads: () => readdirSync(`${proc}/task`).length,
+    memoryBytes: () => 1024 * Number(/^VmRSS:\s+(\d+) kB/m.exec(proc.text("status"))?.[1] ?? 0),
+    threads: () => proc.list("task").length,
     cpuMs() {
       // Its name is in parentheses, and may hold anything.
-      const fields = readFileSync(`${proc}/stat`, "utf8").split(") ")[1]!.split(" ");
-      return ((Number(fields[11]) + Number(fields[12])) * 1_000) / ticksASecond;
+      const fields = proc.text("stat").split(") ")[1]?.split(" ") ?? [];
+      return ((Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * 1_000) / ticksASecond;
     },
     async stop() {
       const code = await service.process.end();
       const { err } = await service.process.ended;
       if (code !== 0 || err !== "") throw new Error(`the service ended with ${code ?? child.signalCode}: ${err}`);
     },
+  };
+}
+
+/** What /proc says of a process: nothing once it has ended. */
+function processFiles(pid: number) {
+  const orElse = <T>(none: T, read: () => T): T => {
+    try {
+      return read();
+    } catch {
+      return none;
+    }
+  };
+  return {
+    text: (name: string) => orElse("", () => readFileSync(`/proc/${pid}/${name}`, "utf8")),
+    list: (name: string) => orElse([], () => readdirSync(`/proc/${pid}/${name}`)),
   };
 }
 

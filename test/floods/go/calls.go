@@ -19,7 +19,7 @@ type callsAttack struct {
 	message     []byte
 	token       func() string
 	// Calls a second of each connection; 0: as many as there are streams for.
-	rate int
+	rate float64
 }
 
 func (f *flood) calls(a callsAttack) {
@@ -86,7 +86,7 @@ func (f *flood) write(c *connection, a callsAttack, free <-chan struct{}, done <
 			}
 		}
 		if a.rate > 0 {
-			due := begun.Add(time.Duration(id/2) * time.Second / time.Duration(a.rate))
+			due := begun.Add(time.Duration(float64(id/2) / a.rate * float64(time.Second)))
 			if wait := time.Until(due); wait > 0 {
 				if c.out.Flush() != nil {
 					return
@@ -102,7 +102,15 @@ func (f *flood) write(c *connection, a callsAttack, free <-chan struct{}, done <
 	}
 }
 
-const credentialConnections = 20
+const callConnections = 20
+
+// Calls without a credential, as many as there are streams for.
+func strangers(f *flood) {
+	f.calls(callsAttack{
+		connections: callConnections, unit: "calls without a token", message: f.message(),
+		token: func() string { return "" }, rate: f.ratePerConnection(0, callConnections),
+	})
+}
 
 // Calls with a token each that only its signature gives away.
 func forgedTokens(f *flood) {
@@ -121,9 +129,13 @@ func forgedTokens(f *flood) {
 		return header + "." + claims + "." + base64.RawURLEncoding.EncodeToString(signature)
 	}
 	f.calls(callsAttack{
-		connections: credentialConnections, unit: "calls with a forged token", message: f.message(), token: token,
-		rate: f.rateOr(10_000) / f.connectionsOr(credentialConnections),
+		connections: callConnections, unit: "calls with a forged token", message: f.message(), token: token,
+		rate: f.ratePerConnection(10_000, callConnections),
 	})
+}
+
+func (o *options) ratePerConnection(usual, connections int) float64 {
+	return float64(o.rateOr(usual)) / float64(o.connectionsOr(connections))
 }
 
 func part(value any) string {

@@ -69,7 +69,7 @@ func (p *pacer) wait(ctx context.Context) {
 }
 
 // Connections that are dialed at a time: more would only wait for each other.
-const dialsAtOnce = 64
+const dialsAtOnce = 10
 
 // Keeps so many connections: each is opened again as soon as `use` returns.
 func (f *flood) keep(count int, use func()) {

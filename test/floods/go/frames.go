@@ -111,12 +111,14 @@ func pseudoHeaders(f *flood, others ...hpack.HeaderField) []byte {
 // Streams at a time that a connection may have.
 const streams = 100
 
-// Calls whose answers get room for one byte, and never more.
+const windowConnections = 100
+
+// Calls whose answers get room for one byte, and never more. They come at a pace, as so many at once would be a load of their own.
 func window(f *flood) {
-	message := f.message()
 	one := http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1}
 	f.calls(callsAttack{
-		connections: 100, settings: []http2.Setting{one}, unit: "calls with a window of 1",
-		message: message, token: func() string { return f.token },
+		connections: windowConnections, settings: []http2.Setting{one}, unit: "calls with a window of 1",
+		message: f.message(), token: func() string { return f.token },
+		rate: f.ratePerConnection(1_000, windowConnections),
 	})
 }

@@ -50,6 +50,7 @@ var floods = map[string]func(*flood){
 	"slow-bodies":   slowBodies,
 	"half-open":     halfOpen,
 	"silent":        silent,
+	"strangers":     strangers,
 	"credentials":   forgedTokens,
 }
 
