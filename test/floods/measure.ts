@@ -29,7 +29,7 @@ export interface Measured {
 const [attacker, client] = ["127.0.0.1", "127.0.0.2"];
 const sampleMs = 100;
 /** So that compiled code is measured. */
-const warmCalls = 500;
+const warmCalls = 300;
 const MiB = 1024 * 1024;
 
 const mostRatio = 2;
