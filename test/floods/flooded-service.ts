@@ -14,7 +14,7 @@ import { batchOf, numberedSpan, signedOf, spansFrom } from "../support/span-batc
 import { openStream } from "../support/stream-client.ts";
 
 export interface FloodedService {
-  /** Options of the program that say where the service is, and what is asked of it. */
+  /** Options of the program: where the service is, and what is asked of it. */
   options: Record<string, string>;
   /** Files of tokens: of the client that is measured, and of a caller with a grant. */
   tokenFiles: Record<"healthy" | "other", string>;
@@ -33,7 +33,7 @@ const tenantId = "acme";
 const issuer = "https://issuer.example.org";
 const [batches, spansABatch] = [8, 100];
 const patienceMs = 20_000;
-/** Of pino: error. */
+/** pino's level of errors. */
 const errorLevel = 50;
 /** Ticks a second of /proc, on all machines that Node runs on. */
 const ticksASecond = 100;

@@ -13,7 +13,7 @@ export interface Slices {
 export interface Measured {
   name: string;
   sent: Sent;
-  /** Before and after. */
+  /** Slices before and after the flood. */
   idle: readonly [Healthy, Healthy];
   flooded: Healthy;
   /** Most resident memory in the flood, above that before it. */

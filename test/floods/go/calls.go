@@ -38,8 +38,7 @@ func (f *flood) calls(a callsAttack) {
 			how := c.read(func(frame http2.Frame) { f.see(frame, free) })
 			f.closed(how, c.conn)
 		}()
-		f.write(c, a, free, done)
-		f.add(a.unit, c.sent)
+		f.add(a.unit, c.call(a, newBlocks(f), free, done))
 		<-done
 	})
 }
@@ -66,40 +65,52 @@ func (f *flood) see(frame http2.Frame, free chan<- struct{}) {
 	}
 }
 
-func (f *flood) write(c *connection, a callsAttack, free <-chan struct{}, done <-chan struct{}) {
-	all := newBlocks(f)
-	begun := time.Now()
-	for id := uint32(1); ; id += 2 {
-		select {
-		case <-done:
+// Returns how many calls it began until the connection was done.
+func (c *connection) call(a callsAttack, all *blocks, free <-chan struct{}, done <-chan struct{}) (begun int64) {
+	start := time.Now()
+	for id := uint32(1); c.takeStream(free, done); id += 2 {
+		if a.rate > 0 && !c.waitUntil(start.Add(time.Duration(float64(begun)/a.rate*float64(time.Second)))) {
 			return
-		case <-free:
-		default:
-			// All streams are taken, so that what was written has to leave now.
-			if c.out.Flush() != nil {
-				return
-			}
-			select {
-			case <-done:
-				return
-			case <-free:
-			}
-		}
-		if a.rate > 0 {
-			due := begun.Add(time.Duration(float64(id/2) / a.rate * float64(time.Second)))
-			if wait := time.Until(due); wait > 0 {
-				if c.out.Flush() != nil {
-					return
-				}
-				time.Sleep(wait)
-			}
 		}
 		headers := http2.HeadersFrameParam{StreamID: id, BlockFragment: all.next(a.token()), EndHeaders: true}
 		if c.WriteHeaders(headers) != nil || c.WriteData(id, true, a.message) != nil {
 			return
 		}
-		c.sent++
+		begun++
 	}
+	return
+}
+
+// Waits for a stream that is free. False once the connection is done.
+func (c *connection) takeStream(free <-chan struct{}, done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return false
+	case <-free:
+		return true
+	default:
+		// Answers to what is not sent yet would never come.
+		if c.out.Flush() != nil {
+			return false
+		}
+	}
+	select {
+	case <-done:
+		return false
+	case <-free:
+		return true
+	}
+}
+
+// False if the connection broke.
+func (c *connection) waitUntil(due time.Time) bool {
+	wait := time.Until(due)
+	if wait <= 0 {
+		return true
+	}
+	err := c.out.Flush()
+	time.Sleep(wait)
+	return err == nil
 }
 
 const callConnections = 20

@@ -93,7 +93,7 @@ func (f *flood) dial(address string) net.Conn {
 	conn, err := dialer.DialContext(f.context, "tcp", address)
 	if err != nil {
 		if f.context.Err() == nil {
-			f.add("connections refused", 1)
+			f.add("connections refused: "+howEnded(err), 1)
 			time.Sleep(10 * time.Millisecond)
 		}
 		return nil
@@ -135,6 +135,7 @@ func (f *flood) closed(how string, conn net.Conn) {
 
 func howEnded(err error) string {
 	var timeout net.Error
+	var operation *net.OpError
 	switch {
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "reset"
@@ -142,6 +143,9 @@ func howEnded(err error) string {
 		return "eof"
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return "timeout"
+	case errors.As(err, &operation):
+		// Its text has the ports, which are others each time.
+		return operation.Err.Error()
 	default:
 		return err.Error()
 	}

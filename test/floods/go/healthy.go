@@ -28,7 +28,7 @@ const (
 
 type measured struct {
 	Count int `json:"count"`
-	// By code.
+	// Calls that failed, by code.
 	Failures map[string]int `json:"failures"`
 	Reason   string         `json:"reason,omitempty"`
 	P50Ms    float64        `json:"p50Ms"`

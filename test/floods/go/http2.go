@@ -16,15 +16,13 @@ import (
 
 const writeBytes = 32 * 1024
 
-// Frames are written through a buffer. Whoever reads them does it in a goroutine of its own.
+// A connection writes frames through a buffer. Another goroutine reads them.
 type connection struct {
 	*http2.Framer
 	conn *tls.Conn
 	out  *bufio.Writer
-	// Of the frame GOAWAY, once it came.
+	// What the frame GOAWAY said, once it came.
 	goAway string
-	// Things that the loop of this connection sent.
-	sent int64
 }
 
 // Opens a connection with the preface and these settings. Nil if that failed, which is counted.
@@ -75,7 +73,7 @@ func (c *connection) read(see func(http2.Frame)) string {
 
 // A way to flood connections of HTTP/2.
 type attack struct {
-	// What is sent, in the plural.
+	// Name of what is sent, in the plural.
 	unit string
 	// Returns what writes one of them.
 	begin func(*connection) func() error
@@ -108,7 +106,7 @@ func (f *flood) attack(a attack) {
 	})
 }
 
-// Until the connection breaks, or all is sent that may be.
+// Writes until the connection breaks, or all is sent that may be.
 func (f *flood) send(c *connection, a attack) error {
 	var sent int64
 	defer func() { f.add(a.unit, sent) }()
