@@ -75,6 +75,7 @@ function idleP99(measured: readonly Measured[]): number {
 /** Prints a table of them, and what is wrong with each. */
 function judge(measured: readonly Measured[], broken: number): number {
   const idleP99Ms = idleP99(measured);
+  console.log(`baseline: a p99 of ${idleP99Ms.toFixed(1)} ms beside an idle core`);
   console.table(Object.fromEntries(measured.map((each) => [each.name, rowOf(each, idleP99Ms)])));
   const all = measured.flatMap((each) =>
     judgementsOf(each, idleP99Ms).map((judged) => ({ name: each.name, ...judged })),
