@@ -2,6 +2,8 @@
 import type { StartedHealth } from "./health/start.ts";
 import type { Integrity } from "./integrity/start.ts";
 import { cachesOf, type Keyring } from "./keys/keyring.ts";
+import { callLimits, connectionLimits, type ToldLimits } from "./limits/told-limits.ts";
+import type { LoopLag } from "./runtime/loop-lag.ts";
 import type { StartedProviders } from "./provider-keys/start.ts";
 import type { Heads } from "./store/heads/keeper.ts";
 import type { Observed } from "./telemetry.ts";
@@ -17,6 +19,9 @@ export interface ObservedParts {
   maxEntries: number;
   /** The store's log, if it has one. */
   log: { bytes(): number } | undefined;
+  told: Pick<ToldLimits, "counts">;
+  connections: Observed["connections"];
+  loopLag: Pick<LoopLag, "quantiles">;
   policy: ObservedPolicy | undefined;
   tls: { expiresAt(): Date } | undefined;
 }
@@ -42,6 +47,9 @@ export function observedOf({
   providers,
   maxEntries,
   log,
+  told,
+  connections,
+  loopLag,
   policy,
   tls,
   ...parts
@@ -57,6 +65,12 @@ export function observedOf({
     lastRotationAt: () => counts().lastRotationAt,
     destructionRequests: health.destructionRequests,
     logBytes: log?.bytes,
+    limits: {
+      calls: () => pick(told.counts(), callLimits),
+      connections: () => pick(told.counts(), connectionLimits),
+    },
+    connections,
+    loopLag: loopLag.quantiles,
     integrity: integrity.status,
     breakers: providers.allBreakers,
     providerKeyConditions: () => [
@@ -67,6 +81,10 @@ export function observedOf({
     authentication: policy && authenticationOf(policy),
     certificateExpiresAt: tls?.expiresAt,
   };
+}
+
+function pick<Name extends string>(counts: Readonly<Record<Name, number>>, names: readonly Name[]) {
+  return Object.fromEntries(names.map((name) => [name, counts[name]]));
 }
 
 function headsSeen({

@@ -8,6 +8,7 @@ import type { Config } from "./config/config.ts";
 import { startHealth } from "./health/start.ts";
 import { createLosses } from "./integrity/losses.ts";
 import { createIntegrity } from "./integrity/start.ts";
+import { limitRemarks } from "./limits/limit-remarks.ts";
 import { toldLimits } from "./limits/told-limits.ts";
 import { startBackground } from "./keys/background.ts";
 import { createKeyring } from "./keys/keyring.ts";
@@ -23,10 +24,13 @@ import { providerClock } from "./provider-keys/provider-clock.ts";
 import { scheduleProbes } from "./provider-keys/probing.ts";
 import { type StartedProviders, startProviders } from "./provider-keys/start.ts";
 import { createServices } from "./service/compose.ts";
+import { startLoopLag } from "./runtime/loop-lag.ts";
 import { startHeads } from "./store/heads/keeper.ts";
 import { placeOf } from "./store/heads/heads-place.ts";
 import { rotationRecorder } from "./telemetry.ts";
 import { createTenantLogs } from "./tenant-log/tenant-logs.ts";
+import { closingOf } from "./transport/connections/closing.ts";
+import { type ConnectionsParts, createConnections } from "./transport/connections/connections.ts";
 import { policyDoor } from "./transport/policy-door.ts";
 import { startServers } from "./transport/start.ts";
 import { startTls } from "./transport/tls.ts";
@@ -89,17 +93,8 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   const { store, losses, heads, advice } = await openStore(config, { providers, log, clock, alarm }, parts);
   await providers.probeOpeners(samplesIn(store, providers.keys));
   const audit = parts.adopt(startAuditTrail({ store, log, clock, instruments, alarm }), close);
-  const told = toldLimits({
-    count: (limit) => instruments.limited.add(1, limit),
-    log: (line) => log.warn(line, "a limit acted"),
-    changed: alarm.changed,
-  });
-  const policy = await startPolicy(config, { store, log, clock, alarm, told });
-  if (policy) parts.adopt(policy, close);
-  const tls =
-    config.tls &&
-    parts.adopt(startTls({ files: config.tls, authorities: policy?.inForce(), log, changed: alarm.changed }), close);
-  if (tls) policy?.trustBy(tls.trust);
+  const { told, connections, loopLag } = startBounds(config, { log, alarm }, parts);
+  const { policy, tls } = await startCredentials(config, { store, log, clock, alarm, told }, parts);
   const keyring = parts.adopt(
     createKeyring({ store, providerKeys: providers.keys, clock, ...config.cache, ...config.limits }),
     close,
@@ -123,7 +118,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
       ...{ providers, store, witness, audit, alarm, log, clock, notices: config.warnings },
       problems: () => [...heads.problems(), ...integrity.problems()],
       accessRemarks: () => [
-        ...[...integrity.remarks(), ...probes.remarks()],
+        ...[...integrity.remarks(), ...probes.remarks(), ...limitRemarks(told.recent())],
         ...[...(policy?.remarks() ?? []), ...(tls?.remarks(clock()) ?? [])],
         ...(config.profile === "prod" ? heads.remarks() : []),
       ],
@@ -135,7 +130,20 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
     startBackground({ due, lifecycle, keyring, store, witness, providers, clock, log, config }),
     close,
   );
-  const observed = { keyring, health, integrity, providers, heads, clock, log: store.log, policy, tls };
+  const observed = {
+    told,
+    connections,
+    loopLag,
+    keyring,
+    health,
+    integrity,
+    providers,
+    heads,
+    clock,
+    log: store.log,
+    policy,
+    tls,
+  };
   telemetry.observe(observedOf({ ...observed, ...config.cache }));
 
   const services = createServices({
@@ -146,12 +154,24 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
 
   const door = policy && policyDoor({ ...policy, ...config, policySha256: () => policy.inForce().sha256 });
   const servers = parts.adopt(
-    await startServers(config, { services, observer, health, telemetry, log, door, tls }),
+    await startServers(config, { connections, services, observer, health, telemetry, log, door, tls }),
     close,
   );
   log.info({ start_ms: Math.round(performance.now()) }, "serving");
   integrity.start();
   return { servers, providers, health, background, integrity, policy, tls };
+}
+
+/** What bounds callers and connections, and tells what that did. */
+function startBounds(
+  { connections: settings }: Config,
+  { log, alarm }: Pick<StoreParts, "log" | "alarm">,
+  parts: AsyncDisposableStack,
+) {
+  const told = toldLimits({ log: (line) => log.warn(line, "a limit acted"), changed: alarm.changed });
+  const acted: ConnectionsParts["acted"] = (...closed) => told.acted(...closingOf(...closed));
+  const connections = parts.adopt(createConnections({ settings, acted }), close);
+  return { told, connections, loopLag: parts.adopt(startLoopLag(), close) };
 }
 
 /** Opens the store. It is not behind its heads file then, and refuses what passes find damaged in it. */
@@ -173,6 +193,18 @@ async function openStore(config: Config, started: StoreParts, parts: AsyncDispos
 interface StoreParts extends Pick<ServiceProcess, "log" | "clock"> {
   providers: StartedProviders;
   alarm: StartedAlarm;
+}
+
+/** By what callers and the service prove who they are. */
+async function startCredentials(config: Config, started: AuthenticationParts, parts: AsyncDisposableStack) {
+  const { log, alarm } = started;
+  const policy = await startPolicy(config, started);
+  if (policy) parts.adopt(policy, close);
+  const tls =
+    config.tls &&
+    parts.adopt(startTls({ files: config.tls, authorities: policy?.inForce(), log, changed: alarm.changed }), close);
+  if (tls) policy?.trustBy(tls.trust);
+  return { policy, tls };
 }
 
 /** Loaded where there is a policy: a service without one need not wait for what reads policies and tokens. */

@@ -43,6 +43,15 @@ export interface Observed {
   destructionRequests(): number;
   /** Bytes of the store's log, if it has one. */
   logBytes?: (() => number) | undefined;
+  /** How often each limit of calls, and of connections, has acted. */
+  limits: Readonly<Record<"calls" | "connections", () => Readonly<Record<string, number>>>>;
+  connections: {
+    open(): { protocol: string; state: string; count: number }[];
+    /** Streams that clients have reset. */
+    resets(): number;
+  };
+  /** Delays of the event loop in the last half minute, by quantile. */
+  loopLag(): { quantile: number; seconds: number }[];
   /** The examination of the store. */
   integrity(): { percent: number; findings: readonly unknown[]; finishedAt: Date | undefined };
   breakers(): { name: string; state: "closed" | "open" | "half-open" }[];
@@ -205,11 +214,6 @@ function createInstruments(meter: Meter) {
       attribute: "operation",
       values: ["encrypt", "decrypt", "re_encrypt"],
     }),
-    limited: tally(meter, "kms_limited_total", {
-      description: "Times a limit made a caller wait, by limit",
-      attribute: "limit",
-      values: ["caller", "tenant", "failures"],
-    }),
     auditRows,
     dataLoss,
     callDuration: seconds("rpc_server_call_duration_seconds", "Calls answered, by method and status"),
@@ -298,6 +302,7 @@ function observeState(meter: Meter, observed: Observed): void {
     "When a pass over the store last ended; 0 for never",
     "s",
   ).addCallback((result) => result.observe((observed.integrity().finishedAt?.getTime() ?? 0) / 1000));
+  observeConnections(meter, observed);
   gauge("kms_provider_keys", "Provider keys by what is known of them").addCallback((result) => {
     const seen = observed.providerKeyConditions();
     for (const condition of conditions) {
@@ -314,6 +319,27 @@ function observeState(meter: Meter, observed: Observed): void {
     const expiry = gauge("kms_tls_certificate_expiry_timestamp_seconds", "When the service's certificate ends", "s");
     expiry.addCallback((result) => result.observe(certificateExpiresAt().getTime() / 1000));
   }
+}
+
+function observeConnections(meter: Meter, { limits, connections, loopLag }: Observed): void {
+  const counter = (name: string, description: string) => meter.createObservableCounter(name, { description });
+  counter("kms_limited_total", "Times a limit of calls made somebody wait, by limit").addCallback((result) => {
+    for (const [limit, count] of Object.entries(limits.calls())) result.observe(count, { limit });
+  });
+  counter("kms_connections_closed_total", "Connections closed by a limit").addCallback((result) => {
+    for (const [limit, count] of Object.entries(limits.connections())) result.observe(count, { limit });
+  });
+  counter("kms_stream_resets_total", "Streams that clients reset").addCallback((result) => {
+    result.observe(connections.resets());
+  });
+  const open = meter.createObservableGauge("kms_connections", { description: "Open connections" });
+  open.addCallback((result) => {
+    for (const { count, ...attributes } of connections.open()) result.observe(count, attributes);
+  });
+  const lag = { description: "Delay of the event loop in the last half minute, by quantile", unit: "s" };
+  meter.createObservableGauge("nodejs_eventloop_lag_seconds", lag).addCallback((result) => {
+    for (const { quantile, seconds } of loopLag()) result.observe(seconds, { quantile: String(quantile) });
+  });
 }
 
 function observeHeads(meter: Meter, heads: NonNullable<Observed["heads"]>): void {

@@ -106,10 +106,11 @@ const mayImport: Record<string, readonly string[]> = {
   "server.ts": [
     ...["process.ts", "observed.ts", "alarm.ts", "telemetry.ts", "version.ts"],
     ...["config", "provider-keys", "keys", "keys/rotation", "keys/store-key", "keys/time", "batch/pool", "tenant-log"],
-    ...["audit", "auth", "health", "integrity", "limits", "service", "store/heads", "transport"],
+    ...["audit", "auth", "health", "integrity", "limits", "runtime", "service", "store/heads", "transport"],
+    "transport/connections",
   ],
   "process.ts": ["runtime", "telemetry.ts", "version.ts"],
-  "observed.ts": ["health", "integrity", "keys", "provider-keys", "store/heads", "telemetry.ts"],
+  "observed.ts": ["health", "integrity", "keys", "limits", "runtime", "provider-keys", "store/heads", "telemetry.ts"],
 
   // Bytes to handlers and back.
   "transport/start.ts": [

@@ -149,6 +149,9 @@ describe("with an OTLP endpoint", () => {
       oldestActiveAt: () => undefined,
       lastRotationAt: () => undefined,
       destructionRequests: () => 3,
+      limits: { calls: () => ({}), connections: () => ({}) },
+      connections: { open: () => [], resets: () => 0 },
+      loopLag: () => [],
       integrity: () => ({ percent: 100, finishedAt: undefined, findings: [] }),
       breakers: () => [
         { name: "aws/eu-west-1", state: "open" },

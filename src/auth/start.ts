@@ -4,7 +4,7 @@ import type { Alarm } from "../alarm.ts";
 import type { Role } from "../call/roles.ts";
 import { type CallLimitSettings, createCallLimiter } from "../limits/call-limits.ts";
 import { createFailureLimit, type FailureLimit } from "../limits/failure-limit.ts";
-import { limitAdvice, limitRemarks } from "../limits/limit-remarks.ts";
+import { limitAdvice } from "../limits/limit-remarks.ts";
 import type { ToldLimits } from "../limits/told-limits.ts";
 import { watchFiles } from "../runtime/watch-files.ts";
 import type { AuditStore } from "../store/audit-store.ts";
@@ -107,10 +107,7 @@ export async function startAuthentication(
     ...policy,
     ...{ authenticator, failures },
     seen: countCallers(),
-    remarks: () => [
-      ...[...policy.remarks(), ...accessRemarks(current(), mixed, clock())],
-      ...limitRemarks(told.recent()),
-    ],
+    remarks: () => [...[...policy.remarks(), ...accessRemarks(current(), mixed, clock())]],
     status() {
       const { files, issuers, since } = current();
       const { rules, separation, twoPersonDestruction } = files.policy;

@@ -146,15 +146,7 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
     open: values["fluo.kms.open"],
     jwksMaxStaleMs: values["fluo.kms.jwks.max-stale"],
     connectionMaxAgeMs: values["fluo.kms.connection.max-age"],
-    connections: {
-      max: values["fluo.kms.connection.max"],
-      maxPerAddress: values["fluo.kms.connection.max-per-address"],
-      firstCallMs: values["fluo.kms.connection.first-call"],
-      idleMs: values["fluo.kms.connection.idle"],
-      resetsPerSecond: values["fluo.kms.connection.resets"],
-      headerWorkMs: values["fluo.kms.connection.header-work"],
-      byAddress: !values["fluo.kms.tls.terminated"],
-    },
+    connections: connectionSettings(values),
     maxBodyBytes: values["fluo.kms.http.bodies"],
     tlsTerminated: values["fluo.kms.tls.terminated"],
     httpClientCertificates: values["fluo.kms.http.client-certificates"],
@@ -199,6 +191,18 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
 /** A proxy before the service is the one address that all callers have. */
 function failuresOf(values: Values): number {
   return values["fluo.kms.limit.failures"] ?? (values["fluo.kms.tls.terminated"] ? 0 : standardFailures);
+}
+
+function connectionSettings(values: Values): SettledConfig["connections"] {
+  return {
+    max: values["fluo.kms.connection.max"],
+    maxPerAddress: values["fluo.kms.connection.max-per-address"],
+    firstCallMs: values["fluo.kms.connection.first-call"],
+    idleMs: values["fluo.kms.connection.idle"],
+    resetsPerSecond: values["fluo.kms.connection.resets"],
+    headerWorkMs: values["fluo.kms.connection.header-work"],
+    byAddress: !values["fluo.kms.tls.terminated"],
+  };
 }
 
 const proxyNames = ["NODE_USE_ENV_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];

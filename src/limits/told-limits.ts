@@ -1,14 +1,28 @@
 /** Limits that acted, and on whom: counted, logged at most once in 10 s for each limit, and remembered for 10 min. */
 
-/** Names in the metric `kms_limited_total`. */
-export const limitNames = ["caller", "tenant", "failures"] as const;
-export type LimitName = (typeof limitNames)[number];
+/** Limits of calls, as the metric `kms_limited_total` names them. */
+export const callLimits = ["caller", "tenant", "failures"] as const;
+export type CallLimitName = (typeof callLimits)[number];
+/** Limits of connections, as `kms_connections_closed_total` names them. */
+export const connectionLimits = [
+  "max",
+  "max_per_address",
+  "first_call",
+  "idle",
+  "resets",
+  "header_work",
+  "bodies",
+] as const;
+export type ConnectionLimitName = (typeof connectionLimits)[number];
+export type LimitName = CallLimitName | ConnectionLimitName;
 
 export interface LimitedBy {
   /** Name of a caller or tenant, or a network address. */
   who: string;
   /** What an operator changes: a setting, or the limit of a rule. Without it nobody is remarked upon. */
-  by?: string;
+  by?: string | undefined;
+  /** Whether the log says nothing of it, since it is nothing to look into. */
+  quiet?: boolean;
 }
 
 export interface ActedLimit {
@@ -19,12 +33,13 @@ export interface ActedLimit {
 
 export interface ToldLimits {
   acted(limit: LimitName, limited: LimitedBy): void;
+  /** How often each limit has acted. */
+  counts(): Readonly<Record<LimitName, number>>;
   /** Limits with a `by` that acted in the last 10 min, in the order in which each did first. */
   recent(): readonly ActedLimit[];
 }
 
 export interface ToldLimitsParts {
-  count(limit: LimitName): void;
   /** Receives the fields of a log line. */
   log(line: LimitLine): void;
   /** Told when a limit acts on somebody on whom it did not in the last 10 min. */
@@ -52,12 +67,11 @@ interface SinceLine {
   readonly who: Map<string, number>;
 }
 
-export function toldLimits({
-  count,
-  log,
-  changed = () => {},
-  now = () => performance.now(),
-}: ToldLimitsParts): ToldLimits {
+export function toldLimits({ log, changed = () => {}, now = () => performance.now() }: ToldLimitsParts): ToldLimits {
+  const counts = Object.fromEntries([...callLimits, ...connectionLimits].map((limit) => [limit, 0])) as Record<
+    LimitName,
+    number
+  >;
   const lines = new Map<LimitName, SinceLine>();
   const recent = new Map<string, ActedLimit & { lastMs: number }>();
 
@@ -73,9 +87,10 @@ export function toldLimits({
   }
 
   return {
-    acted(limit, { who, by }) {
-      count(limit);
+    acted(limit, { who, by, quiet = false }) {
+      counts[limit] += 1;
       if (by !== undefined) remember(limit, who, by);
+      if (quiet) return;
       let since = lines.get(limit);
       if (since === undefined) {
         since = { untilMs: Number.NEGATIVE_INFINITY, times: 0, who: new Map() };
@@ -87,6 +102,7 @@ export function toldLimits({
       log({ limit, who: mostOften(since.who), times: since.times });
       lines.set(limit, { untilMs: now() + lineMs, times: 0, who: new Map() });
     },
+    counts: () => counts,
     recent() {
       for (const [key, { lastMs }] of recent) if (now() - lastMs >= recentMs) recent.delete(key);
       return [...recent.values()].map(({ limit, who, by }) => ({ limit, who, by }));

@@ -66,3 +66,19 @@ const heavy = loopTurns(1);
 export function heavyTurn(asker: unknown): Promise<void> {
   return new Promise((resolve) => heavy.take(asker, resolve));
 }
+
+let [turnNow, turnEnds] = [0, false];
+
+/** Number of the event loop's turn, which is another in the next. */
+export function loopTurn(): number {
+  if (!turnEnds) {
+    turnEnds = true;
+    setImmediate(endTurn);
+  }
+  return turnNow;
+}
+
+function endTurn(): void {
+  turnNow += 1;
+  turnEnds = false;
+}

@@ -5,7 +5,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { type Context, propagation, ROOT_CONTEXT, SpanKind, SpanStatusCode, type Tracer } from "@opentelemetry/api";
 import type { Logger } from "pino";
-import { KmsError } from "../errors.ts";
+import { hasCode, KmsError } from "../errors.ts";
 import { RpcCode, rpcCode } from "../service/rpc-code.ts";
 import type { Instruments } from "../telemetry.ts";
 import { rpcPath, type Served } from "./services.ts";
@@ -51,6 +51,8 @@ export function callRecorder({ instruments, tracer, log, services }: CallParts):
     if (debug) log.debug({ method: method.name, seconds }, "call answered");
   }
 
+  const tell = failureTeller(log);
+
   function count(method: DescMethod | undefined, startedMs: number, error: KmsError) {
     const name = method?.name ?? "unknown";
     const code = codeName[rpcCode[error.code]] as string;
@@ -64,7 +66,7 @@ export function callRecorder({ instruments, tracer, log, services }: CallParts):
     const error = toKmsError(thrown);
     const line = count(method, startedMs, error);
     if (error.code === "INTERNAL") log.error({ ...line, err: error.cause ?? error }, "call failed: a bug");
-    else log.info({ ...line, cause: causeText(error) }, `call failed: ${error.inLog}`);
+    else tell(error, { ...line, cause: causeText(error) });
     return error;
   }
 
@@ -108,6 +110,16 @@ export function callRecorder({ instruments, tracer, log, services }: CallParts):
       const parent = propagation.extract(ROOT_CONTEXT, header, { get: (get, name) => get(name), keys: () => [] });
       return traced(tracer, parent, method, () => run(method, call));
     },
+  };
+}
+
+/** Logs a call that failed, unless it is one of many that are refused for load: of those 10 a second, and how many were left out. */
+function failureTeller(log: Logger) {
+  const forLoad = linesPerSecond(10);
+  return (error: KmsError, line: object): void => {
+    const unlogged = hasCode(error, "OVERLOADED", "RATE_LIMITED") ? forLoad() : 0;
+    if (unlogged === undefined) return;
+    log.info({ ...line, ...(unlogged > 0 && { unlogged }) }, `call failed: ${error.inLog}`);
   };
 }
 

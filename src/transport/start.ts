@@ -6,7 +6,7 @@ import type { Services } from "../service/compose.ts";
 import type { Telemetry } from "../telemetry.ts";
 import type { Door } from "./authenticate.ts";
 import { createCalls } from "./calls.ts";
-import { type ConnectionSettings, createConnections } from "./connections/connections.ts";
+import type { Connections } from "./connections/connections.ts";
 import { createGrpcHealth } from "./grpc/health.ts";
 import { logWordsOfGrpc } from "./grpc/library-log.ts";
 import { listenGrpc } from "./grpc/server.ts";
@@ -21,13 +21,13 @@ export interface ServerSettings {
   readonly httpPort: number;
   readonly httpClientCertificates: boolean;
   readonly allowedOrigins: readonly string[];
-  readonly connections: ConnectionSettings;
   /** Bytes of bodies of HTTP that are not whole yet. */
   readonly maxBodyBytes: number;
   readonly shutdownGraceMs: number;
 }
 
 export interface ServerParts {
+  connections: Connections;
   services: Services;
   observer: AuditObserver;
   health: HealthMonitor;
@@ -46,7 +46,7 @@ export interface StartedServers {
 }
 
 export async function startServers(settings: ServerSettings, parts: ServerParts): Promise<StartedServers> {
-  const { services, observer, health, telemetry, log, door, tls } = parts;
+  const { connections, services, observer, health, telemetry, log, door, tls } = parts;
   const { instruments, tracer, servePrometheus: serveMetrics } = telemetry;
   logWordsOfGrpc(log);
   const served = [
@@ -58,7 +58,6 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     ...{ services: served, observer },
     ...{ instruments, tracer, log },
   });
-  const connections = createConnections({ settings: settings.connections, acted: () => {} });
   const binding = {
     connections,
     host: settings.host,
@@ -89,7 +88,6 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     httpPort: http.port,
     async close() {
       await Promise.all([grpc, http].map((server) => server[Symbol.asyncDispose]()));
-      connections.close();
     },
   };
 }

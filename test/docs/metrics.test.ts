@@ -77,7 +77,7 @@ it("states every metric that the service exports, and no other", () => {
 
 it("states every metric of src/telemetry.ts", () => {
   const code = readFileSync(join(root, "src", "telemetry.ts"), "utf8");
-  const created = code.match(/(?<=")(kms|rpc|circuit)_\w+(?=")/g)!;
+  const created = code.match(/(?<=")(kms|nodejs|rpc|circuit)_\w+(?=")/g)!;
   expect(
     rowsOf(page, "name")
       .map(([name]) => namesIn(name!)[0]!)

@@ -1,21 +1,20 @@
 /** Limits that acted: what the log, the metric and remarks have of them. */
 import { describe, expect, it } from "vitest";
-import { type LimitLine, type LimitName, maxNames, toldLimits } from "../../src/limits/told-limits.ts";
+import { type LimitLine, maxNames, toldLimits } from "../../src/limits/told-limits.ts";
 
 function setUp() {
-  const [counted, lines]: [LimitName[], LimitLine[]] = [[], []];
+  const lines: LimitLine[] = [];
   const time = { ms: 0 };
   const told = toldLimits({
-    count: (limit) => counted.push(limit),
     log: (line) => lines.push(line),
     now: () => time.ms,
   });
-  return { told, counted, lines, time };
+  return { told, lines, time };
 }
 
 describe("a limit that acts", () => {
   it("is logged at once, and then at most once in 10 s with all on whom it acted since", () => {
-    const { told, counted, lines, time } = setUp();
+    const { told, lines, time } = setUp();
     told.acted("caller", { who: "token:a" });
     for (let n = 0; n < 5; n += 1) told.acted("caller", { who: "token:b" });
     told.acted("caller", { who: "token:a" });
@@ -26,7 +25,7 @@ describe("a limit that acts", () => {
     time.ms = 10_000;
     told.acted("caller", { who: "token:c" });
     expect(lines.slice(1)).toEqual([{ limit: "caller", who: ["token:b (5)", "token:a (2)", "token:c (1)"], times: 8 }]);
-    expect(counted).toHaveLength(9);
+    expect(told.counts()).toMatchObject({ caller: 9, failures: 0 });
   });
 
   it("is logged apart from another", () => {

@@ -1,5 +1,5 @@
 /** Connections of servers of a test's own, bounded as by default unless the test says otherwise. */
-import type { ClosingLimit } from "../../src/transport/connections/open-connection.ts";
+import type { ConnectionLimitName } from "../../src/limits/told-limits.ts";
 import {
   type Connections,
   type ConnectionSettings,
@@ -13,7 +13,7 @@ export const connectionSettings: ConnectionSettings = {
 
 export function testConnections(
   settings: Partial<ConnectionSettings> = {},
-  acted: (limit: ClosingLimit, network: string) => void = () => {},
+  acted: (limit: ConnectionLimitName, network: string, hadCaller: boolean) => void = () => {},
 ): Connections {
   return createConnections({ settings: { ...connectionSettings, ...settings }, acted });
 }

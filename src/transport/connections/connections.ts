@@ -5,14 +5,13 @@
 import type { Server, Socket } from "node:net";
 import { Server as TlsServer } from "node:tls";
 import { networkOf } from "../../limits/network-of.ts";
+import type { ConnectionLimitName } from "../../limits/told-limits.ts";
 import { type Rate, tokenBucket } from "../../limits/token-bucket.ts";
 import { addressBudgets, resetRate } from "./address-budgets.ts";
 import { type Crowd, createCrowd, type Ends } from "./crowd.ts";
 import { createEntrance } from "./entrance.ts";
 import { interceptConnections } from "./intercept.ts";
 import {
-  type ClosingLimit,
-  closingLimits,
   type Connection,
   OpenConnection,
   type OpenConnectionParts,
@@ -46,8 +45,6 @@ export interface Connections {
   resetsOfOne: Rate;
   /** Connections that are open. */
   open: Crowd["counts"];
-  /** Connections that each limit closed. */
-  closed(): Readonly<Record<ClosingLimit, number>>;
   /** Streams that clients have reset. */
   resets(): number;
   close(): void;
@@ -55,8 +52,8 @@ export interface Connections {
 
 export interface ConnectionsParts {
   settings: ConnectionSettings;
-  /** Told of each connection that a limit closes, with its network. */
-  acted(limit: ClosingLimit, network: string): void;
+  /** Told of each connection that a limit closes, with its network, and whether somebody with a grant had it. */
+  acted(limit: ConnectionLimitName, network: string, hadCaller: boolean): void;
   /** Monotonic, in milliseconds. */
   now?(): number;
 }
@@ -74,13 +71,12 @@ export function createConnections({ settings, acted, now = () => performance.now
   const budgets = settings.byAddress ? addressBudgets(settings, now) : undefined;
   const crowd = createCrowd(settings);
   const { strangers } = crowd;
-  const { closed, told } = countClosings(acted);
   let resets = 0;
   const timers = [setInterval(look, lookMs).unref(), setInterval(sweep, sweepMs).unref()];
   const entrance = createEntrance({
     isOpen: (network) => budgets?.overrun(network) === undefined,
     maxWaiting: settings.max,
-    gaveUp: (network) => told(budgets?.overrun(network) ?? "max", network),
+    gaveUp: (network) => acted(budgets?.overrun(network) ?? "max", network, false),
     now,
   });
 
@@ -95,11 +91,11 @@ export function createConnections({ settings, acted, now = () => performance.now
       resets += 1;
     },
     overran: (connection) => registry.charge(connection, "resets", resetRate(settings).burst),
-    closing: ({ network }, limit) => told(limit, network),
+    closing: (connection, limit) => acted(limit, connection.network, connection.hasCaller()),
   };
 
   /** A network is over its budget. */
-  function shut(network: string, limit: ClosingLimit): void {
+  function shut(network: string, limit: ConnectionLimitName): void {
     for (const stranger of strangers) if (stranger.network === network) stranger.destroy(limit);
   }
 
@@ -107,7 +103,7 @@ export function createConnections({ settings, acted, now = () => performance.now
     const { socket, network } = parts;
     const full = crowd.makeRoom(network);
     if (full !== undefined) {
-      told(full, network);
+      acted(full, network, true); // all that there may be are those of callers
       socket.destroy();
       return;
     }
@@ -139,22 +135,10 @@ export function createConnections({ settings, acted, now = () => performance.now
     of: crowd.of,
     resetsOfOne: resetRate(settings),
     open: crowd.counts,
-    closed: () => closed,
     resets: () => resets,
     close() {
       for (const timer of timers) clearInterval(timer);
       entrance.close();
-    },
-  };
-}
-
-function countClosings(acted: ConnectionsParts["acted"]) {
-  const closed = Object.fromEntries(closingLimits.map((limit) => [limit, 0])) as Record<ClosingLimit, number>;
-  return {
-    closed,
-    told(limit: ClosingLimit, network: string): void {
-      closed[limit] += 1;
-      acted(limit, network);
     },
   };
 }

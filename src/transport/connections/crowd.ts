@@ -3,7 +3,8 @@
  * oldest stranger goes: connections that say nothing keep no caller out.
  */
 import type { Socket } from "node:net";
-import type { ClosingLimit, OpenConnection, Protocol } from "./open-connection.ts";
+import type { ConnectionLimitName } from "../../limits/told-limits.ts";
+import type { OpenConnection, Protocol } from "./open-connection.ts";
 
 export interface CrowdLimits {
   max: number;
@@ -20,7 +21,7 @@ export interface Crowd {
   strangers: ReadonlySet<OpenConnection>;
   of(ends: Ends): OpenConnection | undefined;
   /** Makes room for one more; gives the limit by which there is none. */
-  makeRoom(network: string): ClosingLimit | undefined;
+  makeRoom(network: string): ConnectionLimitName | undefined;
   /** It is one of them until its socket closes. */
   add(connection: OpenConnection): void;
   /** It is no stranger's any more. */

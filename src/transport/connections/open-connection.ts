@@ -1,22 +1,12 @@
 /** A connection of either server: what is known of it from before its TLS on, and how it ends. */
 import type { Socket } from "node:net";
+import { loopTurn } from "../../runtime/loop-turns.ts";
+import type { ConnectionLimitName } from "../../limits/told-limits.ts";
 import type { TokenBucket } from "../../limits/token-bucket.ts";
 import type { AddressBudget } from "./address-budgets.ts";
 import { answerMs, byteMs, freeBytes, refusalMs } from "./prices.ts";
 
 export type Protocol = "grpc" | "http";
-
-/** Limits by which a connection is closed, as metrics name them. */
-export const closingLimits = [
-  "max",
-  "max_per_address",
-  "first_call",
-  "idle",
-  "resets",
-  "header_work",
-  "bodies",
-] as const;
-export type ClosingLimit = (typeof closingLimits)[number];
 
 export interface Connection {
   readonly network: string;
@@ -38,8 +28,8 @@ export interface Connection {
   endBy(end: () => void): void;
   /** Whether it is to end with its next answer. */
   isEnding(): boolean;
-  /** Closes it at once. */
-  destroy(limit: ClosingLimit): void;
+  /** Its request is given up, since it arrives too slowly. */
+  tooSlow(): void;
 }
 
 /** What a connection has the registry of all do. */
@@ -51,10 +41,10 @@ export interface Registry {
   charge(connection: OpenConnection, budget: AddressBudget, units: number): void;
   /** A client reset a stream. */
   reset(): void;
-  /** A connection with a caller has had more resets than it may. */
+  /** A connection has had more resets than it may. */
   overran(connection: OpenConnection): void;
   /** It is closed by a limit. */
-  closing(connection: OpenConnection, limit: ClosingLimit): void;
+  closing(connection: OpenConnection, limit: ConnectionLimitName): void;
 }
 
 export interface OpenConnectionParts {
@@ -67,6 +57,9 @@ export interface OpenConnectionParts {
   ownResets: TokenBucket;
 }
 
+/** Calls that a connection may begin in a turn of the event loop. */
+const mostCallsInTurn = 200;
+
 /** A class, because there are thousands, and some of it is asked at each call. */
 export class OpenConnection implements Connection {
   readonly socket: Socket;
@@ -78,10 +71,12 @@ export class OpenConnection implements Connection {
   readonly #ownResets: TokenBucket;
   #end: (() => void) | undefined;
   #isEnding = false;
-  #closedBy: ClosingLimit | undefined;
+  #closedBy: ConnectionLimitName | undefined;
   #hasCaller = false;
   #hasAnswer = false;
   #calls = 0;
+  #turn = 0;
+  #callsInTurn = 0;
   #movedMs: number;
   #pricedBytes = freeBytes;
   #paidMs = 0;
@@ -124,6 +119,14 @@ export class OpenConnection implements Connection {
 
   began(): void {
     this.#calls += 1;
+    const turn = loopTurn();
+    if (turn !== this.#turn) {
+      this.#turn = turn;
+      this.#callsInTurn = 0;
+    }
+    this.#callsInTurn += 1;
+    // Clients may have half as many open at once: they reset those before. It shows before the resets do, which are read behind them.
+    if (this.#callsInTurn > mostCallsInTurn) this.#resetsTooMuch();
   }
 
   ended(): void {
@@ -154,10 +157,7 @@ export class OpenConnection implements Connection {
       return;
     }
     this.#ownResets.take();
-    if (this.#ownResets.waitMs() > 0 && this.#closedBy === undefined) {
-      this.destroy("resets");
-      this.#registry.overran(this);
-    }
+    if (this.#ownResets.waitMs() > 0) this.#resetsTooMuch();
   }
 
   /** A stranger has so long to call. With something open still that is open to everybody, as a watch of the health, it has the time once more. */
@@ -184,7 +184,7 @@ export class OpenConnection implements Connection {
   }
 
   /** Closes it in order. */
-  end(limit: ClosingLimit): void {
+  end(limit: ConnectionLimitName): void {
     if (this.#isEnding || this.#closedBy !== undefined) return;
     this.#isEnding = true;
     this.#movedMs = this.#registry.now();
@@ -193,11 +193,21 @@ export class OpenConnection implements Connection {
     else if (this.#calls === 0) this.socket.destroy();
   }
 
-  destroy(limit: ClosingLimit): void {
+  tooSlow(): void {
+    this.#registry.closing(this, "bodies");
+  }
+
+  destroy(limit: ConnectionLimitName): void {
     if (this.#closedBy !== undefined) return;
     this.#closedBy = limit;
     if (!this.#isEnding) this.#registry.closing(this, limit);
     this.socket.destroy();
+  }
+
+  #resetsTooMuch(): void {
+    if (this.#closedBy !== undefined) return;
+    this.destroy("resets");
+    this.#registry.overran(this);
   }
 
   #pay(ms: number): void {

@@ -18,9 +18,10 @@ export function outliveBody(request: IncomingMessage, response: ServerResponse):
  * the largest size that it may become. Never a declared length, or a few callers that declare much and send nothing could keep all others out.
  */
 export async function readBody(exchange: Exchange, maxBytes: number, count = (_bytes: number) => {}): Promise<Buffer> {
-  const { request, response, bodies } = exchange;
+  const { request, response, connection, bodies } = exchange;
   const givenUp = Promise.withResolvers<never>();
   const arriving = bodies.enter((error) => {
+    connection?.tooSlow();
     endBehind(request, response);
     givenUp.reject(error);
   });

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { CallContext, Caller } from "../../call/context.ts";
 import { callContext, callerLeft, deadlinePassed } from "../call-context.ts";
 import { maxTimerMs } from "../timeouts.ts";
+import type { Connection } from "../connections/open-connection.ts";
 import type { BodyRoom } from "../connections/body-room.ts";
 
 export interface Exchange {
@@ -12,6 +13,8 @@ export interface Exchange {
   caller: Caller;
   /** By `performance.now()`: what the door takes counts in the time that the caller gives. */
   arrivedMs: number;
+  /** The connection that it came by; undefined where that has closed meanwhile. */
+  connection: Connection | undefined;
   /** Memory of bodies that are not whole yet. */
   bodies: BodyRoom;
 }

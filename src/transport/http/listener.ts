@@ -34,18 +34,9 @@ export interface ListenerParts extends RouteParts {
 
 export function httpListener(calls: Calls, parts: ListenerParts): RequestListener {
   const { door } = parts;
-  const { connect, routes, serve, refuse } = answersOf(calls, parts);
+  const { connect, routes, serve, refuseAnyone } = answersOf(calls, parts);
   const cors = createCors(parts.allowedOrigins);
   const guard = hostGuard(parts.loopbackOnly, cors);
-
-  /** Whoever it is: under a policy it may be a stranger, who must not fill the log. */
-  function refuseAnyone(response: ServerResponse, error: KmsError): void {
-    if (parts.loopbackOnly) refuse(response, error);
-    else {
-      calls.refuseStranger(undefined, error, {});
-      send(response, errorReply(error));
-    }
-  }
 
   /** Whoever is refused at the door is told so in the protocol of the request, of which nothing more is read. */
   function turnAway(target: URL, exchange: Exchange, thrown: unknown): void {
@@ -84,7 +75,10 @@ export function httpListener(calls: Calls, parts: ListenerParts): RequestListene
     if (connection?.isEnding() || door.isEnding(request)) response.setHeader("connection", "close");
     if (cors.preflight(request, response)) return;
     cors.expose(request, response);
-    const exchange = (caller: Caller): Exchange => ({ request, response, caller, arrivedMs, bodies: parts.bodies });
+    const exchange = (caller: Caller): Exchange => ({
+      ...{ request, response, caller, arrivedMs, connection },
+      bodies: parts.bodies,
+    });
     const caller = door.openCaller(openAt(routes, target));
     if (caller) {
       connection?.answered();
@@ -151,7 +145,16 @@ function answersOf(calls: Calls, parts: ListenerParts) {
     send(response, reply);
   }
 
-  return { connect, routes, serve, refuse };
+  /** Whoever it is: under a policy it may be a stranger, who must not fill the log. */
+  function refuseAnyone(response: ServerResponse, error: KmsError): void {
+    if (parts.loopbackOnly) refuse(response, error);
+    else {
+      calls.refuseStranger(undefined, error, {});
+      send(response, errorReply(error));
+    }
+  }
+
+  return { connect, routes, serve, refuseAnyone };
 }
 
 interface Entering {

@@ -1,0 +1,37 @@
+/** How late the event loop is: what a stall of it, or a flood of work, does to every call. */
+import { monitorEventLoopDelay } from "node:perf_hooks";
+
+export interface LoopLag {
+  /** Delays in the last 15 to 30 s; the quantile 1 is the longest. */
+  quantiles(): { quantile: number; seconds: number }[];
+  close(): void;
+}
+
+const resolutionMs = 20;
+const windowMs = 15_000;
+const quantiles = [0.5, 0.99, 1];
+
+export function startLoopLag(): LoopLag {
+  // Two in turn, so that what is read never began a moment ago.
+  const histograms = [
+    monitorEventLoopDelay({ resolution: resolutionMs }),
+    monitorEventLoopDelay({ resolution: resolutionMs }),
+  ];
+  for (const histogram of histograms) histogram.enable();
+  const timer = setInterval(() => {
+    histograms.push(histograms.shift()!);
+    histograms[1]!.reset();
+  }, windowMs).unref();
+  return {
+    quantiles: () =>
+      quantiles.map((quantile) => {
+        // What is measured is the time between two looks.
+        const ms = histograms[0]!.count === 0 ? 0 : histograms[0]!.percentile(quantile * 100) / 1e6 - resolutionMs;
+        return { quantile, seconds: Math.max(0, ms) / 1_000 };
+      }),
+    close() {
+      clearInterval(timer);
+      for (const histogram of histograms) histogram.disable();
+    },
+  };
+}
