@@ -64,17 +64,18 @@ export const hurry = 1 / 6;
 const lingerMs = 5_000;
 const sweepMs = 1_000;
 /** Time between two looks at what strangers have sent. */
-const lookMs = 50;
+const lookMs = 10;
 
 export function createConnections({ settings, acted, now = () => performance.now() }: ConnectionsParts): Connections {
   const { firstCallMs, idleMs } = settings;
   const budgets = settings.byAddress ? addressBudgets(settings, now) : undefined;
-  const crowd = createCrowd(settings);
+  const crowd = createCrowd({ ...settings, now });
   const { strangers } = crowd;
   let resets = 0;
-  const timers = [setInterval(look, lookMs).unref(), setInterval(sweep, sweepMs).unref()];
+  let looking: NodeJS.Timeout | undefined;
+  const sweeping = setInterval(sweep, sweepMs).unref();
   const entrance = createEntrance({
-    isOpen: (network) => budgets?.overrun(network) === undefined,
+    isOpen: (network) => budgets?.overrun(network) === undefined && crowd.isOpen(network),
     maxWaiting: settings.max,
     gaveUp: (network) => acted(budgets?.overrun(network) ?? "max", network, false),
     now,
@@ -82,7 +83,10 @@ export function createConnections({ settings, acted, now = () => performance.now
 
   const registry: Registry = {
     now,
-    hasCaller: crowd.hasCaller,
+    hasCaller(connection) {
+      crowd.hasCaller(connection);
+      entrance.look();
+    },
     charge({ network }, budget, units) {
       budgets?.take(network, budget, units);
       if (units > 0 && budgets?.overrun(network) !== undefined) shut(network, budget);
@@ -113,8 +117,11 @@ export function createConnections({ settings, acted, now = () => performance.now
     pass();
   }
 
+  /** As long as there are strangers, or somebody waits to become one. */
   function look(): void {
     for (const stranger of strangers) stranger.look();
+    entrance.look();
+    looking = strangers.size > 0 || entrance.waiting() > 0 ? setTimeout(look, lookMs).unref() : undefined;
   }
 
   function sweep(): void {
@@ -130,6 +137,7 @@ export function createConnections({ settings, acted, now = () => performance.now
         const network = networkOf(socket.remoteAddress ?? "");
         const parts = { socket, protocol, network, connectingMs: cost };
         entrance.arrive(socket, network, () => admit(parts, pass));
+        looking ??= setTimeout(look, lookMs).unref();
       });
     },
     of: crowd.of,
@@ -137,7 +145,8 @@ export function createConnections({ settings, acted, now = () => performance.now
     open: crowd.counts,
     resets: () => resets,
     close() {
-      for (const timer of timers) clearInterval(timer);
+      clearInterval(sweeping);
+      clearTimeout(looking);
       entrance.close();
     },
   };

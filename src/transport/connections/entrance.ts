@@ -1,7 +1,7 @@
 /**
  * Where new connections wait, unread: some come in at each turn of the event loop, the networks of their addresses in turn. Those of a network that
- * is over a budget wait until it is not, and go after a while. Closed at once, clients that come back without a pause would have the service do
- * little else than accept them.
+ * has enough strangers, or is over a budget, wait until it has not, and go after a while. Closed at once, clients that come back without a pause
+ * would have the service do little else than accept them.
  */
 import type { Socket } from "node:net";
 import { loopTurns } from "../../runtime/loop-turns.ts";
@@ -9,11 +9,14 @@ import { loopTurns } from "../../runtime/loop-turns.ts";
 export interface Entrance {
   /** Takes a connection, which is paused. `admit` is called when it may come in. */
   arrive(socket: Socket, network: string, admit: () => void): void;
+  /** Lets in who may come in by now. */
+  look(): void;
+  waiting(): number;
   close(): void;
 }
 
 export interface EntranceParts {
-  /** Whether connections of a network may come in now. */
+  /** Whether one more connection of a network may come in now. */
   isOpen(network: string): boolean;
   maxWaiting: number;
   /** Told of each connection that has waited in vain. */
@@ -24,7 +27,6 @@ export interface EntranceParts {
 /** Handshakes that begin in a turn of the loop: each takes half a millisecond. */
 export const perTurn = 2;
 export const mostWaitMs = 5_000;
-const lookMs = 50;
 
 interface Waiting {
   readonly socket: Socket;
@@ -35,36 +37,24 @@ interface Waiting {
 
 export function createEntrance({ isOpen, maxWaiting, gaveUp, now }: EntranceParts): Entrance {
   const turns = loopTurns(perTurn);
-  /** Those of networks that are over a budget, the oldest first. */
-  const shut = new Set<Waiting>();
-  let looking: NodeJS.Timeout | undefined;
+  /** Those that may not come in yet, by network, the oldest first. */
+  const queues = new Map<string, Waiting[]>();
+  let waitingCount = 0;
 
   function wait(waiting: Waiting): void {
-    if (shut.size >= maxWaiting) {
+    if (waitingCount >= maxWaiting) {
       leave(waiting);
       return;
     }
-    shut.add(waiting);
-    looking ??= setInterval(look, lookMs).unref();
+    const queue = queues.get(waiting.network);
+    if (queue === undefined) queues.set(waiting.network, [waiting]);
+    else queue.push(waiting);
+    waitingCount += 1;
   }
 
-  function leave(waiting: Waiting): void {
-    waiting.socket.destroy();
-    gaveUp(waiting.network);
-  }
-
-  function look(): void {
-    const endMs = now() - mostWaitMs;
-    for (const waiting of shut) {
-      const isOver = waiting.sinceMs <= endMs || waiting.socket.destroyed;
-      if (!isOver && !isOpen(waiting.network)) continue;
-      shut.delete(waiting);
-      if (isOver) leave(waiting);
-      else takeTurn(waiting);
-    }
-    if (shut.size > 0) return;
-    clearInterval(looking);
-    looking = undefined;
+  function leave({ socket, network }: Waiting): void {
+    socket.destroy();
+    gaveUp(network);
   }
 
   function takeTurn(waiting: Waiting): void {
@@ -76,6 +66,19 @@ export function createEntrance({ isOpen, maxWaiting, gaveUp, now }: EntrancePart
     });
   }
 
+  function lookAt(network: string, queue: Waiting[]): void {
+    const endMs = now() - mostWaitMs;
+    for (let first = queue[0]; first !== undefined && first.sinceMs <= endMs; first = queue[0]) {
+      leave(queue.shift()!);
+      waitingCount -= 1;
+    }
+    if (queue.length > 0 && isOpen(network)) {
+      takeTurn(queue.shift()!);
+      waitingCount -= 1;
+    }
+    if (queue.length === 0) queues.delete(network);
+  }
+
   return {
     arrive(socket, network, admit) {
       const ignore = () => {}; // a client that leaves meanwhile
@@ -85,14 +88,17 @@ export function createEntrance({ isOpen, maxWaiting, gaveUp, now }: EntrancePart
         admit();
       };
       const waiting: Waiting = { socket, network, sinceMs: now(), admit: enter };
-      if (!isOpen(network)) wait(waiting);
+      if (queues.has(network) || !isOpen(network)) wait(waiting);
       else if (turns.waiting() < maxWaiting) takeTurn(waiting);
       else leave(waiting);
     },
+    look() {
+      for (const [network, queue] of queues) lookAt(network, queue);
+    },
+    waiting: () => waitingCount,
     close() {
-      clearInterval(looking);
-      for (const { socket } of shut) socket.destroy();
-      shut.clear();
+      for (const { socket } of [...queues.values()].flat()) socket.destroy();
+      queues.clear();
     },
   };
 }

@@ -24,8 +24,8 @@ export interface Connection {
   carried(bytes: number): void;
   /** The client has reset a stream. */
   wasReset(): void;
-  /** Has `end` close it in order, once, so that a client loses no call. */
-  endBy(end: () => void): void;
+  /** Has `end` close it in order, once, so that a client loses no call; and `kill` let nothing more of it be looked at. */
+  endBy(end: () => void, kill: () => void): void;
   /** Whether it is to end with its next answer. */
   isEnding(): boolean;
   /** Its request is given up, since it arrives too slowly. */
@@ -70,6 +70,7 @@ export class OpenConnection implements Connection {
   readonly #connectingMs: number;
   readonly #ownResets: TokenBucket;
   #end: (() => void) | undefined;
+  #kill: (() => void) | undefined;
   #isEnding = false;
   #closedBy: ConnectionLimitName | undefined;
   #hasCaller = false;
@@ -100,8 +101,9 @@ export class OpenConnection implements Connection {
     return this.#isEnding;
   }
 
-  endBy(end: () => void): void {
+  endBy(end: () => void, kill: () => void): void {
     this.#end = end;
+    this.#kill = kill;
     if (this.#isEnding) end();
   }
 
@@ -201,6 +203,7 @@ export class OpenConnection implements Connection {
     if (this.#closedBy !== undefined) return;
     this.#closedBy = limit;
     if (!this.#isEnding) this.#registry.closing(this, limit);
+    this.#kill?.();
     this.socket.destroy();
   }
 

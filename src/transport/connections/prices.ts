@@ -5,8 +5,8 @@
 
 /** A connection until its first call: with a handshake of TLS 1.3 by ECDSA P-256, and without TLS. */
 export const connectingMs = { secure: 1, plain: 0.1 };
-/** A call that the door refuses: its headers, the answer and what is counted. */
-export const refusalMs = 0.2;
+/** A call that the door refuses: its stream, the answer and what is counted take a third of it, but 100 of a connection may come at once. */
+export const refusalMs = 1;
 /** A call of what is open to everybody. */
 export const answerMs = 0.05;
 /**

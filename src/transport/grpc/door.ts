@@ -42,7 +42,7 @@ export const maxHeldBytes = 16 * 1024 * 1024;
 const lingerMs = 100;
 const lookMs = 1_000;
 /** Calls of strangers that are looked at in a turn of the event loop. */
-export const strangersPerTurn = 4;
+export const strangersPerTurn = 2;
 
 export function callerOf({ door }: Pick<GrpcDoorParts, "door">): CallerOf {
   if (door === undefined) return () => anyone;

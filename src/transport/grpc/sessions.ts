@@ -1,5 +1,5 @@
 /** The connections of a gRPC server. */
-import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import { constants, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
 import type { Connection } from "../connections/open-connection.ts";
 import type { Connections } from "../connections/connections.ts";
@@ -31,7 +31,11 @@ export function watchSessions(server: Server, connections: Connections): Session
     sessions.add(session);
     const connection = session.socket && connections.of(session.socket);
     (session as WithConnection)[connectionKey] = connection;
-    connection?.endBy(() => session.close());
+    connection?.endBy(
+      () => session.close(),
+      // Without it what was read already would still become streams.
+      () => session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM),
+    );
     session.once("close", () => sessions.delete(session));
     // What is under way on a connection, not what is held: node:http2 asks for more as soon as a stream has its part.
     session.setLocalWindowSize(connectionWindowBytes);
