@@ -8,11 +8,12 @@ import { networkOf } from "../../limits/network-of.ts";
 import type { ConnectionLimitName } from "../../limits/told-limits.ts";
 import { type Rate, tokenBucket } from "../../limits/token-bucket.ts";
 import { addressBudgets, resetRate } from "./address-budgets.ts";
-import { type Crowd, createCrowd, type Ends } from "./crowd.ts";
+import { type Crowd, createCrowd } from "./crowd.ts";
 import { createEntrance } from "./entrance.ts";
 import { interceptConnections } from "./intercept.ts";
 import {
   type Connection,
+  type Ends,
   OpenConnection,
   type OpenConnectionParts,
   type Protocol,

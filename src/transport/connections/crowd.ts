@@ -2,9 +2,8 @@
  * Connections that are open, and how many there may be. One on which nobody with a grant has called is a stranger's. Where there is no room, the
  * oldest stranger goes: connections that say nothing keep no caller out.
  */
-import type { Socket } from "node:net";
 import type { ConnectionLimitName } from "../../limits/told-limits.ts";
-import type { OpenConnection, Protocol } from "./open-connection.ts";
+import { type Ends, keyOf, type OpenConnection, type Protocol } from "./open-connection.ts";
 
 export interface CrowdLimits {
   max: number;
@@ -14,9 +13,6 @@ export interface CrowdLimits {
   byAddress: boolean;
   now(): number;
 }
-
-/** Both ends of a connection, which its sockets above and below TLS share. */
-export type Ends = Pick<Socket, "remoteAddress" | "remotePort" | "localPort">;
 
 export interface Crowd {
   all(): Iterable<OpenConnection>;
@@ -73,6 +69,23 @@ export function createCrowd({ max, maxPerAddress, byAddress, now }: CrowdLimits)
     if (those?.size === 0) strangersIn.delete(connection.network);
   }
 
+  /** It may have been removed before. */
+  function remove(connection: OpenConnection): void {
+    if (all.get(connection.key) !== connection) return;
+    all.delete(connection.key);
+    noStranger(connection);
+    count(connection.network, -1);
+  }
+
+  /** Closes the oldest; false where there is none. */
+  function evictFrom(those: ReadonlySet<OpenConnection> | undefined, limit: ConnectionLimitName): boolean {
+    const oldest = those?.values().next().value;
+    if (oldest === undefined) return false;
+    remove(oldest);
+    oldest.destroy(limit);
+    return true;
+  }
+
   function isOpen(network: string): boolean {
     const those = strangersIn.get(network);
     if (!byAddress || those === undefined) return true;
@@ -89,37 +102,22 @@ export function createCrowd({ max, maxPerAddress, byAddress, now }: CrowdLimits)
     strangers,
     of: (ends) => all.get(keyOf(ends)),
     makeRoom(network) {
-      if (maxPerAddress > 0 && (ofNetwork.get(network) ?? 0) >= maxPerAddress) {
-        const oldest = strangers.values().find((stranger) => stranger.network === network);
-        if (oldest === undefined) return "max_per_address";
-        oldest.destroy("max_per_address");
-      }
       const those = strangersIn.get(network);
-      if (byAddress && those !== undefined && those.size >= strangersOfNetwork) {
-        const [oldest] = those;
-        oldest!.destroy("max");
-        return undefined;
-      }
+      if (maxPerAddress > 0 && (ofNetwork.get(network) ?? 0) >= maxPerAddress) {
+        if (!evictFrom(those, "max_per_address")) return "max_per_address";
+      } else if (byAddress && those !== undefined && those.size >= strangersOfNetwork) evictFrom(those, "max");
       if (all.size < max && strangers.size < maxStrangers) return undefined;
-      const [oldest] = strangers;
-      if (oldest === undefined) return "max";
-      oldest.destroy("max");
-      return undefined;
+      return evictFrom(strangers, "max") ? undefined : "max";
     },
     add(connection) {
       const { socket, network } = connection;
-      const key = keyOf(socket);
-      all.set(key, connection);
+      all.set(connection.key, connection);
       strangers.add(connection);
       const those = strangersIn.get(network);
       if (those === undefined) strangersIn.set(network, new Set([connection]));
       else those.add(connection);
       count(network, 1);
-      socket.once("close", () => {
-        if (all.get(key) === connection) all.delete(key);
-        noStranger(connection);
-        count(network, -1);
-      });
+      socket.once("close", () => remove(connection));
     },
     hasCaller: noStranger,
     isCrowded: () => all.size > max * crowdedShare || strangers.size > maxStrangers * crowdedShare,
@@ -134,8 +132,4 @@ export function createCrowd({ max, maxPerAddress, byAddress, now }: CrowdLimits)
         }),
       ),
   };
-}
-
-function keyOf({ remoteAddress, remotePort, localPort }: Ends): string {
-  return `${remoteAddress} ${remotePort} ${localPort}`;
 }

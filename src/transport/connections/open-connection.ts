@@ -8,6 +8,13 @@ import { answerMs, byteMs, freeBytes, refusalMs } from "./prices.ts";
 
 export type Protocol = "grpc" | "http";
 
+/** Both ends of a connection, which its sockets above and below TLS share. */
+export type Ends = Pick<Socket, "remoteAddress" | "remotePort" | "localPort">;
+
+export function keyOf({ remoteAddress, remotePort, localPort }: Ends): string {
+  return `${remoteAddress} ${remotePort} ${localPort}`;
+}
+
 export interface Connection {
   readonly network: string;
   hasCaller(): boolean;
@@ -63,6 +70,8 @@ const mostCallsInTurn = 200;
 /** A class, because there are thousands, and some of it is asked at each call. */
 export class OpenConnection implements Connection {
   readonly socket: Socket;
+  /** By its ends, which a socket that is closed does not know. */
+  readonly key: string;
   readonly protocol: Protocol;
   readonly network: string;
   readonly openedMs: number;
@@ -84,6 +93,7 @@ export class OpenConnection implements Connection {
 
   constructor({ socket, protocol, network, connectingMs, ownResets }: OpenConnectionParts, registry: Registry) {
     this.socket = socket;
+    this.key = keyOf(socket);
     this.protocol = protocol;
     this.network = network;
     this.#connectingMs = connectingMs;
