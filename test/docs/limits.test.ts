@@ -54,6 +54,8 @@ import { graceMs, renewMs } from "../../src/transport/policy-door.ts";
 import { chunkCost, maxBodyBytes, slowMs } from "../../src/transport/connections/body-room.ts";
 import { hurry } from "../../src/transport/connections/connections.ts";
 import { strangersShare } from "../../src/transport/connections/crowd.ts";
+import { mostCallsInTurn } from "../../src/transport/connections/open-connection.ts";
+import { makesWayMs, newMs, strangersOfNetwork } from "../../src/transport/connections/strangers.ts";
 import { resetRate } from "../../src/transport/connections/address-budgets.ts";
 import { mostWaitMs, perTurn as connectionsPerTurn } from "../../src/transport/connections/entrance.ts";
 import { sliceFields } from "../../src/service/kms/field-slices.ts";
@@ -152,23 +154,27 @@ const limits: Record<string, string> = {
 
   "open connections, `fluo.kms.connection.max`": count(Number(settings["fluo.kms.connection.max"].standard)),
   "of these, those of strangers": count(Number(settings["fluo.kms.connection.max"].standard) * strangersShare),
+  "of these, those of strangers of a network": count(strangersOfNetwork),
+  "age at which one of these makes way for the next": time(makesWayMs),
+  "time that a stranger has before the next of its network": time(newMs),
+  "calls that a connection begins in a turn of the loop": count(mostCallsInTurn),
   "time to the first call, `fluo.kms.connection.first-call`": time(firstCallMs),
   "the same if half of the connections are taken": time(firstCallMs * hurry),
   "time without a call, `fluo.kms.connection.idle`": settings["fluo.kms.connection.idle"].standard.replace("m", " min"),
   "new connections let in at a turn of the event loop": count(connectionsPerTurn),
-  "gRPC calls of strangers looked at in such a turn": count(strangersPerTurn),
+  "gRPC calls of strangers looked at in a turn of the loop": count(strangersPerTurn),
   "resets by strangers a second, `fluo.kms.connection.resets`": count(resetRate({ resetsPerSecond }).perSecond),
   "resets by strangers at once": count(resetRate({ resetsPerSecond }).burst),
   "CPU of strangers in 10 s, `fluo.kms.connection.header-work`": time(
     settings["fluo.kms.connection.header-work"].parse(settings["fluo.kms.connection.header-work"].standard),
   ),
   "resets a second on a caller's connection": count(resetRate({ resetsPerSecond }).perSecond),
-  "wait of new connections of a network over its budget": time(mostWaitMs),
+  "time that one waits so": time(mostWaitMs),
   "connections that wait so": count(Number(settings["fluo.kms.connection.max"].standard)),
   "HTTP bodies that are not whole yet, `fluo.kms.http.bodies`": bytes(maxBodyBytes),
   "bytes that each chunk of such a body counts in addition": bytes(chunkCost),
   "age at which such a body is slow": time(slowMs),
-  "bytes of a gRPC message that waits for a turn": bytes(largeBytes),
+  "bytes of a message that waits for a turn of the loop": bytes(largeBytes),
   "PII fields worked on in a turn": count(sliceFields),
 
   "bytes of a token": bytes(maxTokenBytes),

@@ -2,11 +2,12 @@
  * Bounds on the connections of both servers, from before their TLS on: how many there are (crowd.ts), how they come in (entrance.ts), how long they
  * may say nothing, and what strangers may cost (address-budgets.ts).
  */
-import type { Server, Socket } from "node:net";
+import type { Server } from "node:net";
 import { Server as TlsServer } from "node:tls";
 import { networkOf } from "../../limits/network-of.ts";
 import type { ConnectionLimitName } from "../../limits/told-limits.ts";
 import { type Rate, tokenBucket } from "../../limits/token-bucket.ts";
+import { repeatWhile } from "../../runtime/repeat-while.ts";
 import { addressBudgets, resetRate } from "./address-budgets.ts";
 import { type Crowd, createCrowd } from "./crowd.ts";
 import { createEntrance } from "./entrance.ts";
@@ -68,18 +69,22 @@ const sweepMs = 1_000;
 const lookMs = 10;
 
 export function createConnections({ settings, acted, now = () => performance.now() }: ConnectionsParts): Connections {
-  const { firstCallMs, idleMs } = settings;
   const budgets = settings.byAddress ? addressBudgets(settings, now) : undefined;
   const crowd = createCrowd({ ...settings, now });
   const { strangers } = crowd;
   let resets = 0;
-  let looking: NodeJS.Timeout | undefined;
-  const sweeping = setInterval(sweep, sweepMs).unref();
+  const sweeping = setInterval(() => sweep(crowd, settings), sweepMs).unref();
   const entrance = createEntrance({
     isOpen: (network) => budgets?.overrun(network) === undefined && crowd.isOpen(network),
     maxWaiting: settings.max,
     gaveUp: (network) => acted(budgets?.overrun(network) ?? "max", network, false),
     now,
+  });
+
+  const looks = repeatWhile(lookMs, () => {
+    for (const stranger of strangers) stranger.look();
+    entrance.look();
+    return strangers.size > 0 || entrance.waiting() > 0;
   });
 
   const registry: Registry = {
@@ -104,6 +109,12 @@ export function createConnections({ settings, acted, now = () => performance.now
     for (const stranger of strangers) if (stranger.network === network) stranger.destroy(limit);
   }
 
+  function arrive(parts: Omit<OpenConnectionParts, "ownResets" | "network">, pass: () => void): void {
+    const network = networkOf(parts.socket.remoteAddress ?? "");
+    entrance.arrive(parts.socket, network, () => admit({ ...parts, network }, pass));
+    looks.start();
+  }
+
   function admit(parts: Omit<OpenConnectionParts, "ownResets">, pass: () => void): void {
     const { socket, network } = parts;
     const full = crowd.makeRoom(network);
@@ -118,28 +129,10 @@ export function createConnections({ settings, acted, now = () => performance.now
     pass();
   }
 
-  /** As long as there are strangers, or somebody waits to become one. */
-  function look(): void {
-    for (const stranger of strangers) stranger.look();
-    entrance.look();
-    looking = strangers.size > 0 || entrance.waiting() > 0 ? setTimeout(look, lookMs).unref() : undefined;
-  }
-
-  function sweep(): void {
-    const patienceMs = crowd.isCrowded() ? firstCallMs * hurry : firstCallMs;
-    for (const stranger of strangers) stranger.hurry(patienceMs);
-    for (const connection of crowd.all()) connection.rest(idleMs, lingerMs);
-  }
-
   return {
     guard(server, protocol) {
       const cost = connectingMs[server instanceof TlsServer ? "secure" : "plain"];
-      interceptConnections(server, (socket: Socket, pass) => {
-        const network = networkOf(socket.remoteAddress ?? "");
-        const parts = { socket, protocol, network, connectingMs: cost };
-        entrance.arrive(socket, network, () => admit(parts, pass));
-        looking ??= setTimeout(look, lookMs).unref();
-      });
+      interceptConnections(server, (socket, pass) => arrive({ socket, protocol, connectingMs: cost }, pass));
     },
     of: crowd.of,
     resetsOfOne: resetRate(settings),
@@ -147,8 +140,15 @@ export function createConnections({ settings, acted, now = () => performance.now
     resets: () => resets,
     close() {
       clearInterval(sweeping);
-      clearTimeout(looking);
+      looks.stop();
       entrance.close();
     },
   };
+}
+
+/** Closes those that have said nothing for too long. */
+function sweep(crowd: Crowd, { firstCallMs, idleMs }: ConnectionSettings): void {
+  const patienceMs = crowd.isCrowded() ? firstCallMs * hurry : firstCallMs;
+  for (const stranger of crowd.strangers) stranger.hurry(patienceMs);
+  for (const connection of crowd.all()) connection.rest(idleMs, lingerMs);
 }

@@ -65,7 +65,7 @@ export interface OpenConnectionParts {
 }
 
 /** Calls that a connection may begin in a turn of the event loop. */
-const mostCallsInTurn = 200;
+export const mostCallsInTurn = 200;
 
 /** A class, because there are thousands, and some of it is asked at each call. */
 export class OpenConnection implements Connection {
