@@ -47,7 +47,8 @@ const (
 //     where the request names none.
 //   - INVALID_ARGUMENT: a malformed request; a google.rpc.BadRequest detail names each field.
 //   - RESOURCE_EXHAUSTED: a message over 4 MiB, too many requests held at once, or more calls of one reading rpc at once than run beside each
-//     other; a google.rpc.RetryInfo detail says when to try again, except for the message.
+//     other; under a policy also more calls of the caller, or for the tenant, than their limits allow. A google.rpc.RetryInfo detail says when
+//     to try again, except for the message.
 //   - UNAVAILABLE: the store is down, or the service drains; a google.rpc.RetryInfo detail says when to try again.
 //   - DEADLINE_EXCEEDED and CANCELLED: the caller's deadline passed or the caller left.
 //   - DATA_LOSS: a stored record fails its own authentication, or the examination of the store found it damaged or put back.
@@ -256,7 +257,8 @@ func (c *keyAdminServiceClient) AcceptRollback(ctx context.Context, in *AcceptRo
 //     where the request names none.
 //   - INVALID_ARGUMENT: a malformed request; a google.rpc.BadRequest detail names each field.
 //   - RESOURCE_EXHAUSTED: a message over 4 MiB, too many requests held at once, or more calls of one reading rpc at once than run beside each
-//     other; a google.rpc.RetryInfo detail says when to try again, except for the message.
+//     other; under a policy also more calls of the caller, or for the tenant, than their limits allow. A google.rpc.RetryInfo detail says when
+//     to try again, except for the message.
 //   - UNAVAILABLE: the store is down, or the service drains; a google.rpc.RetryInfo detail says when to try again.
 //   - DEADLINE_EXCEEDED and CANCELLED: the caller's deadline passed or the caller left.
 //   - DATA_LOSS: a stored record fails its own authentication, or the examination of the store found it damaged or put back.

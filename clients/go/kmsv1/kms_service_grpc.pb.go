@@ -47,7 +47,8 @@ const (
 //   - INVALID_ARGUMENT: a malformed request; a google.rpc.BadRequest detail names each field.
 //   - RESOURCE_EXHAUSTED: a message over 4 MiB, too many requests held at once, or more calls of one reading rpc at once than run beside each
 //     other. Under a policy also the first call for yet another tenant, if the caller has brought as many as fluo.kms.limit.new-tenants in a
-//     second. A google.rpc.RetryInfo detail says when to try again, except for the message.
+//     second; and more calls of the caller, or for the tenant, than their limits allow. A google.rpc.RetryInfo detail says when to try again,
+//     except for the message.
 //   - UNAVAILABLE: the provider or the store is down, or the service drains; a google.rpc.RetryInfo detail says when to try again.
 //   - DEADLINE_EXCEEDED and CANCELLED: the caller's deadline passed or the caller left.
 //   - DATA_LOSS: a stored record fails its own authentication, or the examination of the store found it damaged or put back.
@@ -88,7 +89,8 @@ type KmsServiceClient interface {
 	// FAILED_PRECONDITION: the tenant's signing key is disabled or destroyed.
 	SignSpan(ctx context.Context, in *SignSpanRequest, opts ...grpc.CallOption) (*SignSpanResponse, error)
 	// Signs batches of spans. Results come back in the order of the spans; a bad span gets an error in its place and does
-	// not end the stream. A stream on which nothing moves for a minute ends with UNAVAILABLE. On gRPC only.
+	// not end the stream. A stream on which nothing moves for a minute ends with UNAVAILABLE. A limit of calls does not end
+	// it: the next message is read later. On gRPC only.
 	// Role: sign, asked again for each batch.
 	//
 	// ABORTED: in log mode, other replicas were always first.
@@ -271,7 +273,8 @@ func (c *kmsServiceClient) Status(ctx context.Context, in *StatusRequest, opts .
 //   - INVALID_ARGUMENT: a malformed request; a google.rpc.BadRequest detail names each field.
 //   - RESOURCE_EXHAUSTED: a message over 4 MiB, too many requests held at once, or more calls of one reading rpc at once than run beside each
 //     other. Under a policy also the first call for yet another tenant, if the caller has brought as many as fluo.kms.limit.new-tenants in a
-//     second. A google.rpc.RetryInfo detail says when to try again, except for the message.
+//     second; and more calls of the caller, or for the tenant, than their limits allow. A google.rpc.RetryInfo detail says when to try again,
+//     except for the message.
 //   - UNAVAILABLE: the provider or the store is down, or the service drains; a google.rpc.RetryInfo detail says when to try again.
 //   - DEADLINE_EXCEEDED and CANCELLED: the caller's deadline passed or the caller left.
 //   - DATA_LOSS: a stored record fails its own authentication, or the examination of the store found it damaged or put back.
@@ -312,7 +315,8 @@ type KmsServiceServer interface {
 	// FAILED_PRECONDITION: the tenant's signing key is disabled or destroyed.
 	SignSpan(context.Context, *SignSpanRequest) (*SignSpanResponse, error)
 	// Signs batches of spans. Results come back in the order of the spans; a bad span gets an error in its place and does
-	// not end the stream. A stream on which nothing moves for a minute ends with UNAVAILABLE. On gRPC only.
+	// not end the stream. A stream on which nothing moves for a minute ends with UNAVAILABLE. A limit of calls does not end
+	// it: the next message is read later. On gRPC only.
 	// Role: sign, asked again for each batch.
 	//
 	// ABORTED: in log mode, other replicas were always first.

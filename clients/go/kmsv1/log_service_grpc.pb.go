@@ -37,8 +37,8 @@ const (
 //     where the request names none.
 //   - INVALID_ARGUMENT: a malformed request; a google.rpc.BadRequest detail names each field.
 //   - NOT_FOUND: the tenant has no such log.
-//   - RESOURCE_EXHAUSTED: too many requests held at once, or more calls of one rpc at once than run beside each other; a google.rpc.RetryInfo
-//     detail says when to try again.
+//   - RESOURCE_EXHAUSTED: too many requests held at once, or more calls of one rpc at once than run beside each other; under a policy also more
+//     calls of the caller, or for the tenant, than their limits allow. A google.rpc.RetryInfo detail says when to try again.
 //   - UNAVAILABLE: the provider or the store is down, or the service drains; a google.rpc.RetryInfo detail says when to try again.
 //   - DEADLINE_EXCEEDED and CANCELLED: the caller's deadline passed or the caller left.
 //   - DATA_LOSS: what is stored of the log does not lead to its root, or the examination of the store found the log damaged or put back.
@@ -115,8 +115,8 @@ func (c *logServiceClient) GetConsistencyProof(ctx context.Context, in *GetConsi
 //     where the request names none.
 //   - INVALID_ARGUMENT: a malformed request; a google.rpc.BadRequest detail names each field.
 //   - NOT_FOUND: the tenant has no such log.
-//   - RESOURCE_EXHAUSTED: too many requests held at once, or more calls of one rpc at once than run beside each other; a google.rpc.RetryInfo
-//     detail says when to try again.
+//   - RESOURCE_EXHAUSTED: too many requests held at once, or more calls of one rpc at once than run beside each other; under a policy also more
+//     calls of the caller, or for the tenant, than their limits allow. A google.rpc.RetryInfo detail says when to try again.
 //   - UNAVAILABLE: the provider or the store is down, or the service drains; a google.rpc.RetryInfo detail says when to try again.
 //   - DEADLINE_EXCEEDED and CANCELLED: the caller's deadline passed or the caller left.
 //   - DATA_LOSS: what is stored of the log does not lead to its root, or the examination of the store found the log damaged or put back.
