@@ -51,7 +51,7 @@ import { atOnce, maxWaiting } from "../../src/transport/decompress.ts";
 import { maxForeignBytes } from "../../src/transport/grpc/http2/compression.ts";
 import { maxHeldBytes as maxHeldAtDoor, strangersPerTurn } from "../../src/transport/grpc/door.ts";
 import { graceMs, renewMs } from "../../src/transport/policy-door.ts";
-import { chunkCost, maxBodyBytes, slowMs } from "../../src/transport/connections/body-room.ts";
+import { bodyCost, chunkCost, maxBodyBytes, slowMs } from "../../src/transport/connections/body-room.ts";
 import { hurry } from "../../src/transport/connections/connections.ts";
 import { strangersShare } from "../../src/transport/connections/crowd.ts";
 import { mostCallsInTurn } from "../../src/transport/connections/open-connection.ts";
@@ -60,6 +60,7 @@ import { resetRate } from "../../src/transport/connections/address-budgets.ts";
 import { mostWaitMs, perTurn as connectionsPerTurn } from "../../src/transport/connections/entrance.ts";
 import { sliceFields } from "../../src/service/kms/field-slices.ts";
 import { largeBytes } from "../../src/transport/stages.ts";
+import { openCallLimits } from "../../src/transport/grpc/open-calls.ts";
 import { maxConcurrentStreams } from "../../src/transport/grpc/server.ts";
 import { maxHeaderBytes, maxMessageBytes } from "../../src/transport/limits.ts";
 import { limits as httpLimits } from "../../src/transport/http/server.ts";
@@ -138,6 +139,7 @@ const limits: Record<string, string> = {
   "gRPC responses that are not read yet, all connections": bytes(unreadLimits.bytes),
   "size up to which a response does not count as unread": bytes(smallBytes),
   "age at which an unread response may be reset": time(unreadLimits.patienceMs),
+  "unary gRPC calls that are open at once, all connections": count(openCallLimits.calls),
   "gRPC calls and streams at once, per connection": count(maxConcurrentStreams),
 
   "time between two Validates, or VerifyAudits, of a caller": time(checksEveryMs),
@@ -172,6 +174,7 @@ const limits: Record<string, string> = {
   "time that one waits so": time(mostWaitMs),
   "connections that wait so": count(Number(settings["fluo.kms.connection.max"].standard)),
   "HTTP bodies that are not whole yet, `fluo.kms.http.bodies`": bytes(maxBodyBytes),
+  "bytes that such a body counts in addition": bytes(bodyCost),
   "bytes that each chunk of such a body counts in addition": bytes(chunkCost),
   "age at which such a body is slow": time(slowMs),
   "bytes of a message that waits for a turn of the loop": bytes(largeBytes),

@@ -5,7 +5,7 @@
 import { KmsError } from "../../errors.ts";
 
 export interface BodyRoom {
-  /** Lets a body in. `giveUp` is called with an error where others need its room. */
+  /** Lets a body in. `giveUp` is called with an error where others need its room. Throws OVERLOADED where there is none for another. */
   enter(giveUp: (error: Error) => void): Arriving;
 }
 
@@ -18,8 +18,10 @@ export interface Arriving {
 export const maxBodyBytes = 32 * 1024 * 1024;
 /** Time in which a body arrives that nobody waits for; it is slow then. */
 export const slowMs = 1_000;
-/** What a chunk costs, about, beside its bytes. */
+/** What a chunk costs, about, beside its bytes; */
 export const chunkCost = 256;
+/** and a body, with its request and its connection. */
+export const bodyCost = 48 * 1024;
 
 interface Body {
   bytes: number;
@@ -49,7 +51,9 @@ export function createBodyRoom(limit = maxBodyBytes, now = () => performance.now
 
   return {
     enter(giveUp) {
-      const body: Body = { bytes: 0, sinceMs: now(), giveUp };
+      const body: Body = { bytes: bodyCost, sinceMs: now(), giveUp };
+      if (held + bodyCost > limit) makeRoom(bodyCost, body);
+      held += bodyCost;
       bodies.add(body);
       return {
         take(bytes) {

@@ -20,6 +20,7 @@ import { closeUnknownProtocols, limitHeaders, limitResets } from "./http2/intern
 import { boundArriving } from "./http2/receive-bound.ts";
 import { createUnread } from "./http2/send-bound.ts";
 import type { RoomLimits } from "./http2/stream-room.ts";
+import { createOpenCalls, type OpenCallLimits } from "./open-calls.ts";
 import { reflectionService } from "./reflection.ts";
 import { createGather } from "./run-after-parse.ts";
 import { countStreams, type Sessions, watchSessions } from "./sessions.ts";
@@ -37,6 +38,8 @@ export interface GrpcSettings extends Binding {
   arriving?: RoomLimits;
   /** Bounds on answers that are not read; the default likewise. */
   unread?: RoomLimits;
+  /** Bound on unary calls that are open; the default likewise. */
+  openCalls?: OpenCallLimits;
   /** Times of streams; the default likewise. */
   streamTimes?: StreamTimes;
 }
@@ -67,7 +70,8 @@ export async function listenGrpc(calls: Calls, settings: GrpcSettings): Promise<
   boundArriving(server, hasIntake, settings.arriving);
   gate(server, { refuse: calls.refuse, methods });
   guardStreams(server, { door: settings.door, openPaths: openPaths(methods), methods, refuse: calls.refuseStranger });
-  countStreams(server, settings.door === undefined);
+  const openCalls = createOpenCalls(sessions.all, settings.openCalls);
+  countStreams(server, { openCalls, methods, refuse: calls.refuse, everybody: settings.door === undefined });
   return listening(settings, port, (graceMs) => close({ server, sessions, streams, endless }, graceMs));
 }
 

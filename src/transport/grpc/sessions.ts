@@ -1,10 +1,15 @@
 /** The connections of a gRPC server. */
 import { constants, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
+import { overloaded } from "../budget.ts";
+import type { CallRecorder } from "../call-recorder.ts";
 import type { Connection } from "../connections/open-connection.ts";
 import type { Connections } from "../connections/connections.ts";
 import { eachServerOf, eachSession, forgetEndedStreams, interceptStreams } from "./http2/internals.ts";
 import { isResetByClient } from "./http2/own-resets.ts";
+import { respondTrailersOnly } from "./http2/trailers-only.ts";
+import type { OpenCalls } from "./open-calls.ts";
 
 export interface Sessions {
   /**
@@ -12,6 +17,7 @@ export interface Sessions {
    * down is destroyed once it has no call left.
    */
   haveCalls(): boolean;
+  all(): Iterable<ServerHttp2Session>;
   destroy(): void;
 }
 
@@ -42,6 +48,7 @@ export function watchSessions(server: Server, connections: Connections): Session
     forgetEndedStreams(session);
   });
   return {
+    all: () => sessions,
     haveCalls: () => [...sessions].some(({ destroyed }) => !destroyed),
     destroy() {
       for (const session of sessions) session.destroy();
@@ -54,12 +61,25 @@ export function connectionOf(of: ServerHttp2Session | ServerHttp2Stream): Connec
   return (of as WithConnection)[connectionKey];
 }
 
-/**
- * Counts the calls of each connection, and what its client resets. Call when all else that looks at streams does. `everybody` is a caller where
- * nobody is authenticated.
- */
-export function countStreams(server: Server, everybody: boolean): void {
-  interceptStreams(server, (stream, _headers, _rawHeaders, pass) => {
+export interface CountingParts {
+  openCalls: OpenCalls;
+  methods: ReadonlyMap<string, DescMethod | undefined>;
+  refuse: CallRecorder["refuse"];
+  /** Whether whoever calls is a caller, as nobody is authenticated. */
+  everybody: boolean;
+}
+
+/** Counts the calls of each connection and of all, and what clients reset. Call when all else that looks at streams does. */
+export function countStreams(server: Server, { openCalls, methods, refuse, everybody }: CountingParts): void {
+  /** One function for all streams, as a closure a call costs more. */
+  function ended(this: ServerHttp2Stream): void {
+    const connection = connectionOf(this)!;
+    connection.ended();
+    openCalls.end(this);
+    if (isResetByClient(this)) connection.wasReset();
+  }
+
+  interceptStreams(server, (stream, headers, _rawHeaders, pass) => {
     const connection = stream.session && connectionOf(stream.session as ServerHttp2Session);
     if (connection === undefined) return stream.destroy(); // its session has gone meanwhile
     if (stream.closed) return connection.wasReset(); // nobody waits for its answer
@@ -67,13 +87,8 @@ export function countStreams(server: Server, everybody: boolean): void {
     connection.began();
     if (everybody) connection.called();
     stream.on("close", ended);
-    pass();
+    const method = methods.get(headers[":path"] as string);
+    if (method?.methodKind !== "unary" || openCalls.begin(stream)) pass();
+    else respondTrailersOnly(stream, refuse(method, overloaded()));
   });
-}
-
-/** One function for all streams, as a closure a call costs more. */
-function ended(this: ServerHttp2Stream): void {
-  const connection = connectionOf(this)!;
-  connection.ended();
-  if (isResetByClient(this)) connection.wasReset();
 }

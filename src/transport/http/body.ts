@@ -20,13 +20,24 @@ export function outliveBody(request: IncomingMessage, response: ServerResponse):
 export async function readBody(exchange: Exchange, maxBytes: number, count = (_bytes: number) => {}): Promise<Buffer> {
   const { request, response, connection, bodies } = exchange;
   const givenUp = Promise.withResolvers<never>();
-  const arriving = bodies.enter((error) => {
-    connection?.tooSlow();
-    endBehind(request, response);
-    givenUp.reject(error);
-  });
+  /** What still comes is not waited for. */
+  const refusing = <T>(take: () => T): T => {
+    try {
+      return take();
+    } catch (error) {
+      if (!response.headersSent) endBehind(request, response);
+      throw error;
+    }
+  };
+  const arriving = refusing(() =>
+    bodies.enter((error) => {
+      connection?.tooSlow();
+      endBehind(request, response);
+      givenUp.reject(error);
+    }),
+  );
   const counted = (bytes: number) => {
-    arriving.take(bytes);
+    refusing(() => arriving.take(bytes));
     count(bytes);
   };
   try {

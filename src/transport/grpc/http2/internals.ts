@@ -225,6 +225,11 @@ export function forgetEndedStreams(session: Http2Session): void {
   if (state?.streams.size === 0) state.streams = new ForgettingMap();
 }
 
+/** Calls `use` with each stream of a session that is open. */
+export function eachStreamOf(session: Http2Session, use: (stream: ServerHttp2Stream) => void): void {
+  stateOf(session)?.streams.forEach(use);
+}
+
 function stateOf(session: Http2Session): SessionState | undefined {
   const hidden = session as unknown as Record<symbol, Partial<SessionState> | undefined>;
   const values = Object.getOwnPropertySymbols(session).map((symbol) => hidden[symbol]);
