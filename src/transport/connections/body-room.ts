@@ -21,7 +21,7 @@ export const slowMs = 1_000;
 /** What a chunk costs, about, beside its bytes; */
 export const chunkCost = 256;
 /** and a body, with its request and its connection. */
-export const bodyCost = 48 * 1024;
+export const bodyCost = 96 * 1024;
 
 interface Body {
   bytes: number;

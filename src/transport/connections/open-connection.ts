@@ -4,7 +4,7 @@ import { loopTurn } from "../../runtime/loop-turns.ts";
 import type { ConnectionLimitName } from "../../limits/told-limits.ts";
 import type { TokenBucket } from "../../limits/token-bucket.ts";
 import type { AddressBudget } from "./address-budgets.ts";
-import { answerMs, byteMs, freeBytes, refusalMs } from "./prices.ts";
+import { answerMs, byteMs, freeBytes, refusalMs, slowBodyMs } from "./prices.ts";
 
 export type Protocol = "grpc" | "http";
 
@@ -23,6 +23,8 @@ export interface Connection {
   /** A call begins, whoever makes it; and ends. */
   began(): void;
   ended(): void;
+  /** Those that are open. */
+  calls(): number;
   /** A stranger is answered what is open to everybody. */
   answered(): void;
   /** A call is refused at the door. */
@@ -141,6 +143,10 @@ export class OpenConnection implements Connection {
     if (this.#callsInTurn > mostCallsInTurn) this.#resetsTooMuch();
   }
 
+  calls(): number {
+    return this.#calls;
+  }
+
   ended(): void {
     this.#calls -= 1;
     if (this.#calls > 0) return;
@@ -207,6 +213,8 @@ export class OpenConnection implements Connection {
 
   tooSlow(): void {
     this.#registry.closing(this, "bodies");
+    // Whoever it is: it would connect again, and send the next.
+    this.#registry.charge(this, "header_work", slowBodyMs);
   }
 
   destroy(limit: ConnectionLimitName): void {

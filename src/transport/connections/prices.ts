@@ -16,3 +16,5 @@ export const answerMs = 0.05;
 export const byteMs = { grpc: 500e-6, http: 1e-6 };
 /** Bytes of a connection that cost nothing: a handshake with a certificate, settings and the headers of a call. */
 export const freeBytes = 16 * 1024;
+/** A body that is given up: its connection ends, and whoever sent it would come back with the next. */
+export const slowBodyMs = 20;

@@ -17,7 +17,7 @@ export interface Sessions {
    * down is destroyed once it has no call left.
    */
   haveCalls(): boolean;
-  all(): Iterable<ServerHttp2Session>;
+  all(): ReadonlySet<ServerHttp2Session>;
   destroy(): void;
 }
 
@@ -88,7 +88,7 @@ export function countStreams(server: Server, { openCalls, methods, refuse, every
     if (everybody) connection.called();
     stream.on("close", ended);
     const method = methods.get(headers[":path"] as string);
-    if (method?.methodKind !== "unary" || openCalls.begin(stream)) pass();
+    if (method?.methodKind !== "unary" || openCalls.begin(stream, connection.calls())) pass();
     else respondTrailersOnly(stream, refuse(method, overloaded()));
   });
 }
