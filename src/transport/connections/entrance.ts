@@ -31,6 +31,8 @@ export const mostWaitMs = 5_000;
 interface Waiting {
   readonly socket: Socket;
   readonly network: string;
+  /** Number by the order of arrival. */
+  readonly number: number;
   readonly sinceMs: number;
   admit(): void;
 }
@@ -39,16 +41,18 @@ export function createEntrance({ isOpen, maxWaiting, gaveUp, now }: EntrancePart
   const turns = loopTurns(perTurn);
   /** Those that may not come in yet, by network, the oldest first. */
   const queues = new Map<string, Waiting[]>();
-  let waitingCount = 0;
+  let [waitingCount, arrived] = [0, 0];
 
   function wait(waiting: Waiting): void {
     if (waitingCount >= maxWaiting) {
       leave(waiting);
       return;
     }
-    const queue = queues.get(waiting.network);
-    if (queue === undefined) queues.set(waiting.network, [waiting]);
-    else queue.push(waiting);
+    const queue = queues.get(waiting.network) ?? [];
+    // One that had its turn in vain keeps its place.
+    const before = queue.findLastIndex(({ number }) => number < waiting.number);
+    queue.splice(before + 1, 0, waiting);
+    queues.set(waiting.network, queue);
     waitingCount += 1;
   }
 
@@ -87,7 +91,8 @@ export function createEntrance({ isOpen, maxWaiting, gaveUp, now }: EntrancePart
         socket.off("error", ignore);
         admit();
       };
-      const waiting: Waiting = { socket, network, sinceMs: now(), admit: enter };
+      arrived += 1;
+      const waiting: Waiting = { socket, network, number: arrived, sinceMs: now(), admit: enter };
       if (queues.has(network) || !isOpen(network)) wait(waiting);
       else if (turns.waiting() < maxWaiting) takeTurn(waiting);
       else leave(waiting);
