@@ -14,6 +14,23 @@ export const connectionSettings: ConnectionSettings = {
 export function testConnections(
   settings: Partial<ConnectionSettings> = {},
   acted: (limit: ConnectionLimitName, network: string, hadCaller: boolean) => void = () => {},
+  now?: () => number,
 ): Connections {
-  return createConnections({ settings: { ...connectionSettings, ...settings }, acted });
+  return createConnections({ settings: { ...connectionSettings, ...settings }, acted, ...(now && { now }) });
+}
+
+/** Bounds of a test's own on a clock that the test moves, and what they did. */
+export interface ClockedConnections {
+  connections: Connections;
+  clock: { ms: number };
+  /** Limits that acted, each as `limit network`, with ` caller` if the connection had one. */
+  acted: string[];
+}
+
+export function clockedConnections(settings: Partial<ConnectionSettings> = {}): ClockedConnections {
+  const clock = { ms: 0 };
+  const acted: string[] = [];
+  const tell = (limit: ConnectionLimitName, network: string, hadCaller: boolean) =>
+    void acted.push(`${limit} ${network}${hadCaller ? " caller" : ""}`);
+  return { connections: testConnections(settings, tell, () => clock.ms), clock, acted };
 }

@@ -1,0 +1,31 @@
+/** Delays of the loop are only ever bounded from below: a busy machine makes them longer. */
+import { setTimeout as delay } from "node:timers/promises";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { startLoopLag } from "../../src/runtime/loop-lag.ts";
+import { patience } from "../support/patience.ts";
+
+const stallMs = 200;
+
+function stall(): void {
+  const endMs = performance.now() + stallMs;
+  while (performance.now() < endMs);
+}
+
+it("a stall of the loop is the longest delay, and the quantiles are in order", async () => {
+  const lag = startLoopLag();
+  onTestFinished(() => lag.close());
+  expect(lag.quantiles().map(({ quantile }) => quantile)).toEqual([0.5, 0.99, 1]);
+  for (const { seconds } of lag.quantiles()) expect(seconds).toBeGreaterThanOrEqual(0);
+  await delay(60); // it measures between two looks
+  stall();
+  await vi.waitFor(
+    () => {
+      const [median, most, longest] = lag.quantiles().map(({ seconds }) => seconds);
+      // It was in the midst of one of its waits.
+      expect(longest).toBeGreaterThanOrEqual((stallMs - 25) / 1_000);
+      expect(most).toBeLessThanOrEqual(longest!);
+      expect(median).toBeLessThanOrEqual(most!);
+    },
+    { timeout: patience(1_000) },
+  );
+});
