@@ -18,6 +18,7 @@ import { listenHttp } from "../../src/transport/http/server.ts";
 import { keyAdminService, type KmsStreams, kmsService, logService, type Served } from "../../src/transport/services.ts";
 import type { RoomLimits } from "../../src/transport/grpc/http2/stream-room.ts";
 import type { StreamTimes } from "../../src/transport/grpc/stream/streams.ts";
+import type { Connections } from "../../src/transport/connections/connections.ts";
 import { testConnections } from "./test-connections.ts";
 import { type ConnectClient, connectClient, type GrpcClient, grpcClient } from "./running-service.ts";
 
@@ -51,6 +52,9 @@ export interface TransportOptions {
   /** With it clients are asked for a certificate. */
   tls?: Tls;
   observer?: AuditObserver;
+  /** Bounds of a test's own, which closes them. */
+  connections?: Connections;
+  maxBodyBytes?: number;
   /** Whether the handlers of SignSpan and VerifySpan take wire bytes as they come, and that of SignSpan gives such. */
   bytesSpoken?: boolean;
 }
@@ -70,6 +74,8 @@ export async function startTransports(
     allowedOrigins = [],
     tls,
     observer = unobserved,
+    connections = testConnections(),
+    maxBodyBytes,
   }: TransportOptions = {},
 ): Promise<Transports> {
   const services = [
@@ -97,7 +103,6 @@ export async function startTransports(
     subscribe: (listener) => void listeners.push(listener),
     close() {},
   };
-  const connections = testConnections();
   const binding = { connections, host: "127.0.0.1", port: 0, tls, requestCert: tls !== undefined, graceMs: 0, door };
   const grpcServer = await listenGrpc(calls, {
     ...binding,
@@ -117,6 +122,7 @@ export async function startTransports(
     serveMetrics: telemetry.servePrometheus,
     loopbackOnly: door === undefined,
     allowedOrigins,
+    ...(maxBodyBytes && { maxBodyBytes }),
   });
   const url = `${tls ? "https" : "http"}://${httpServer.address}`;
   const client = grpcClient(`127.0.0.1:${grpcPort}`);

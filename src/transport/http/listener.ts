@@ -18,6 +18,7 @@ import { endBehind, type HttpDoor } from "./door.ts";
 import { hostGuard } from "./host-guard.ts";
 import { errorReply, noRoute, type Route, send } from "./route.ts";
 import { type RouteParts, routesOf } from "./routes.ts";
+import { hasGrant } from "./whoami.ts";
 
 export interface ListenerParts extends RouteParts {
   door: HttpDoor;
@@ -90,8 +91,8 @@ export function httpListener(calls: Calls, parts: ListenerParts): RequestListene
       letIn(each) {
         if (response.destroyed) return;
         // Whom no rule names is told who it is, and is a stranger.
-        if (identifying) connection?.answered();
-        else connection?.called();
+        if (!identifying || hasGrant(each)) connection?.called();
+        else connection?.answered();
         letIn(target, exchange(each));
       },
       turnAway(error) {

@@ -20,6 +20,11 @@ function isUnderPolicy(caller: Caller): caller is PolicyCaller {
   return "grants" in caller;
 }
 
+/** Whether some rule names the caller, or there are none. */
+export function hasGrant(caller: Caller): boolean {
+  return !isUnderPolicy(caller) || caller.grants().length > 0;
+}
+
 function known(caller: PolicyCaller, policySha256: string | undefined) {
   return {
     ...{ name: caller.name, kind: caller.identity.kind },
