@@ -1,0 +1,168 @@
+/** Floods of gRPC by few frames, on a clock that the test moves: what clients send counts as it should, and others are served. */
+import { constants } from "node:http2";
+import { connect } from "node:net";
+import { create } from "@bufbuild/protobuf";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { StatusResponseSchema } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { maxConcurrentStreams } from "../../../src/transport/grpc/server.ts";
+import { mostCallsInTurn } from "../../../src/transport/connections/open-connection.ts";
+import { newMs } from "../../../src/transport/connections/strangers.ts";
+import { echo } from "../../support/stream-fixture.ts";
+import { type GrpcConnection, type GuardedPortsOptions, startGuardedPorts } from "../../support/guarded-ports.ts";
+import { patience } from "../../support/patience.ts";
+
+const burst = 5;
+const status = () => create(StatusResponseSchema);
+
+async function start(settings: GuardedPortsOptions["settings"]) {
+  const ports = await startGuardedPorts({ handlers: { status }, signSpans: echo, settings });
+  onTestFinished(() => ports.stop());
+  return ports;
+}
+
+/** Opens streams one after the other, and resets each before its end. */
+async function reset(connection: GrpcConnection, count: number): Promise<void> {
+  for (let n = 0; n < count; n += 1) {
+    const { stream } = await connection.watch();
+    stream.close(constants.NGHTTP2_CANCEL);
+  }
+}
+
+const headers = 1;
+const continuation = 9;
+const [endStream, endHeaders] = [1, 4];
+
+function frameOf(type: number, flags: number, stream: number, payload: Uint8Array): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head[3] = type;
+  head[4] = flags;
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}
+
+const preface = Buffer.concat([
+  Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+  frameOf(4, 0, 0, new Uint8Array()), // settings
+]);
+const indexed = (index: number) => 0x80 | index;
+/** `:method: POST`, `:scheme: http` and `:path: /` of the static table, and an authority that is not kept. */
+const plainHead = [indexed(3), indexed(6), indexed(4), 1, 1, "x".charCodeAt(0)];
+
+/** A bare client, which has sent its settings and got those of the service. */
+async function bareClient(address: string) {
+  const [host, port] = address.split(":") as [string, string];
+  const socket = connect(Number(port), host).on("error", () => {});
+  onTestFinished(() => void socket.destroy());
+  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  socket.write(preface);
+  await new Promise((resolve) => socket.once("data", resolve));
+  return { socket, closed };
+}
+
+describe("streams that clients reset", () => {
+  it("close the strangers of a network past its budget, and no caller's connection nor another network's", async () => {
+    const { grpc, acted } = await start({ resetsPerSecond: 1 });
+    const [caller, one, other] = [await grpc(), await grpc(), await grpc()];
+    const elsewhere = await grpc("127.0.0.2");
+    expect(await caller.call("Status", "ops")).toBe(0);
+    await reset(one, burst - 2);
+    await reset(other, 2);
+    await Promise.all([one.closed, other.closed]);
+    expect(acted).toEqual(["resets 127.0.0.1", "resets 127.0.0.1"]);
+    expect([caller.isClosed(), elsewhere.isClosed()]).toEqual([false, false]);
+    expect(await caller.call("Status", "ops")).toBe(0);
+    expect(await elsewhere.call("Status", "ops")).toBe(0);
+  });
+
+  it("end a caller's connection past its own budget, and are counted", async () => {
+    const { grpc, acted, connections } = await start({ resetsPerSecond: 1 });
+    const [one, other] = [await grpc(), await grpc()];
+    for (const each of [one, other]) expect(await each.call("Status", "ops")).toBe(0);
+    await reset(other, burst - 1);
+    await vi.waitFor(() => expect(connections.resets()).toBe(burst - 1), { timeout: patience(1_000) });
+    await reset(one, burst);
+    await one.closed;
+    expect([other.isClosed(), acted]).toEqual([false, ["resets 127.0.0.1 caller"]]);
+    expect(connections.resets()).toBe(2 * burst - 1);
+  });
+
+  it("are none that the service resets, or that ended", async () => {
+    const { grpc, connections } = await start({ resetsPerSecond: 1 });
+    const client = await grpc();
+    for (let n = 0; n < 2 * burst; n += 1) {
+      expect(await client.call("Status", "ops")).toBe(0);
+      expect(await client.call("Status", "forged")).toBe(16);
+      const { end, ended } = await client.open("SignSpans", "ops");
+      end();
+      await ended;
+    }
+    expect([connections.resets(), client.isClosed()]).toEqual([0, false]);
+  });
+});
+
+/** Calls that are reset at once, in one write: more than may be open, and less than the resets that may come. */
+function calls(count: number): Buffer {
+  const cancel = Buffer.of(0, 0, 0, constants.NGHTTP2_CANCEL);
+  return Buffer.concat(
+    Array.from({ length: count }, (_, n) => [
+      frameOf(headers, endStream | endHeaders, 2 * n + 1, Buffer.from(plainHead)),
+      frameOf(3, 0, 2 * n + 1, cancel),
+    ]).flat(),
+  );
+}
+
+describe("calls of one read", () => {
+  it("close the connection if they are more than it may begin in a turn", async () => {
+    const { grpcAddress, acted, clock } = await start({});
+    const { socket, closed } = await bareClient(grpcAddress);
+    socket.write(calls(2 * mostCallsInTurn));
+    await closed;
+    expect(acted).toEqual(["resets 127.0.0.1"]);
+    clock.ms += 10_000; // those that were reset behind are owed
+    await bareClient(grpcAddress);
+  });
+
+  it("do not if as many as may be open come at once", async () => {
+    const { grpc, acted } = await start({});
+    const client = await grpc();
+    const all = Array.from({ length: maxConcurrentStreams }, () => client.call("Status", "ops"));
+    expect(new Set(await Promise.all(all))).toEqual(new Set([0]));
+    expect([acted, client.isClosed()]).toEqual([[], false]);
+  });
+});
+
+describe("references to headers", () => {
+  /** A header of 4,000 bytes that the service keeps, by its number 62; and the head of a request that names it often. */
+  const kept = Buffer.concat([
+    Buffer.of(0x40, 1),
+    Buffer.from("a"),
+    Buffer.of(0x7f, 0xa1, 0x1e),
+    Buffer.alloc(4_000, "v"),
+  ]);
+  const bomb = (references: number) => Buffer.alloc(references, indexed(62));
+
+  it.each([
+    ["in the headers of requests", 0],
+    ["in a block of headers that does not end", 1],
+  ])("close the connections of strangers, %s", async (_, endless) => {
+    const { grpc, grpcAddress, acted, clock } = await start({ headerWorkMs: 20 });
+    const [caller, stranger] = [await grpc(), await grpc()];
+    expect(await caller.call("Status", "ops")).toBe(0);
+    clock.ms += newMs;
+    const { socket, closed } = await bareClient(grpcAddress);
+    socket.write(
+      frameOf(headers, endStream | (endless ? 0 : endHeaders), 1, Buffer.concat([Buffer.from(plainHead), kept])),
+    );
+    for (let n = 1; n <= 8; n += 1) {
+      if (endless) socket.write(frameOf(continuation, 0, 1, bomb(16_000)));
+      else
+        socket.write(
+          frameOf(headers, endStream | endHeaders, 2 * n + 1, Buffer.concat([Buffer.from(plainHead), bomb(16_000)])),
+        );
+    }
+    await Promise.all([closed, stranger.closed]);
+    expect(new Set(acted)).toEqual(new Set(["header_work 127.0.0.1"]));
+    expect(await caller.call("Status", "ops")).toBe(0);
+  });
+});
