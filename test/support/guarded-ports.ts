@@ -49,6 +49,8 @@ export interface GrpcConnection extends Closable {
   goaway: Promise<number>;
   /** Gives the status of gRPC. */
   call(method: keyof typeof methods, token?: string): Promise<number>;
+  /** A stream of which nothing has been sent. */
+  begin(method: keyof typeof methods, token?: string): ClientHttp2Stream;
   /** Resolves when the service has the stream. */
   open(method: keyof typeof methods, token?: string): Promise<OpenedStream>;
   /** Watches the health, until the first answer has come. */
@@ -148,6 +150,7 @@ async function grpcConnection(socket: Socket): Promise<GrpcConnection> {
   };
   return {
     ...{ ...ends, session, goaway },
+    begin: (method, token) => request(methods[method], token).stream,
     call(method, token) {
       const { stream } = request(methods[method], token);
       stream.end(frame(new Uint8Array()));

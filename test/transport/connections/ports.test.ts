@@ -7,15 +7,16 @@ import { StatusResponseSchema } from "../../../gen/ts/fluo/kms/v1/operations_pb.
 import { maxConcurrentStreams } from "../../../src/transport/grpc/server.ts";
 import { mostCallsInTurn } from "../../../src/transport/connections/open-connection.ts";
 import { newMs } from "../../../src/transport/connections/strangers.ts";
-import { echo } from "../../support/stream-fixture.ts";
+import { echo, gated } from "../../support/stream-fixture.ts";
+import { frame } from "../../support/raw-stream.ts";
 import { type GrpcConnection, type GuardedPortsOptions, startGuardedPorts } from "../../support/guarded-ports.ts";
 import { patience } from "../../support/patience.ts";
 
 const burst = 5;
 const status = () => create(StatusResponseSchema);
 
-async function start(settings: GuardedPortsOptions["settings"]) {
-  const ports = await startGuardedPorts({ handlers: { status }, signSpans: echo, settings });
+async function start(settings: GuardedPortsOptions["settings"], signSpans = echo) {
+  const ports = await startGuardedPorts({ handlers: { status }, signSpans, settings });
   onTestFinished(() => ports.stop());
   return ports;
 }
@@ -85,6 +86,20 @@ describe("streams that clients reset", () => {
     await one.closed;
     expect([other.isClosed(), acted]).toEqual([false, ["resets 127.0.0.1 caller"]]);
     expect(connections.resets()).toBe(2 * burst - 1);
+  });
+
+  it("are counted too if much of them is not read yet", async () => {
+    const { handler, next } = gated();
+    const { grpc, connections } = await start({ resetsPerSecond: 1 }, handler);
+    const client = await grpc();
+    for (let n = 1; n < burst; n += 1) {
+      const stream = client.begin("SignSpans", "ops");
+      for (let messages = 0; messages < 50; messages += 1) stream.write(frame(Buffer.alloc(20_000)));
+      await next();
+      stream.close(constants.NGHTTP2_CANCEL); // before its end, for which the service has no room yet
+      await vi.waitFor(() => expect(connections.resets()).toBe(n), { timeout: patience(2_000) });
+    }
+    expect(client.isClosed()).toBe(false);
   });
 
   it("are none that the service resets, or that ended", async () => {

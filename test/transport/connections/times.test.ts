@@ -9,6 +9,8 @@ import { guardedServer } from "../../support/guarded-server.ts";
 import { patience } from "../../support/patience.ts";
 
 const [firstCallMs, idleMs] = [30_000, 900_000];
+/** A connection that ended in order is closed so long after its last answer. */
+const lingerMs = 5_000;
 const status = () => create(StatusResponseSchema);
 
 async function start(options: Partial<Parameters<typeof startGuardedPorts>[0]> = {}) {
@@ -60,24 +62,29 @@ describe("the time to the first call", () => {
   });
 
   it("ends a stranger's connection of HTTP behind the answer that it waits for", async () => {
-    const asked = Promise.withResolvers<void>();
+    const bothAsked = Promise.withResolvers<void>();
     const answer = Promise.withResolvers<void>();
+    let asked = 0;
     const publicKeySet = async () => {
-      asked.resolve();
+      asked += 1;
+      if (asked === 2) bothAsked.resolve();
       await answer.promise;
       throw new KmsError("INVALID_ARGUMENT", "an answer");
     };
     const { http, clock, acted } = await start({ handlers: { publicKeySet }, open: ["public-keys", "health"] });
-    const [client, silent] = [await http(), await http()];
-    const waits = client.ask("/api/kms/tenants/acme/jwks.json");
-    await asked.promise;
+    const [goesOn, stops, silent] = [await http(), await http(), await http()];
+    const waits = [goesOn, stops].map((each) => each.ask("/api/kms/tenants/acme/jwks.json"));
+    await bothAsked.promise;
     clock.ms += firstCallMs;
-    await silent.closed; // both have been looked at
+    await silent.closed; // all have been looked at
     answer.resolve();
-    expect((await waits).status).toBe(400);
-    expect((await client.ask("/q/health")).headers).toContain("connection: close");
-    await client.closed;
-    expect(acted).toHaveLength(2);
+    expect((await Promise.all(waits)).map((each) => each.status)).toEqual([400, 400]);
+    expect((await goesOn.ask("/q/health")).headers).toContain("connection: close");
+    await goesOn.closed;
+    expect(stops.isClosed()).toBe(false);
+    clock.ms += lingerMs;
+    await stops.closed;
+    expect(acted).toHaveLength(3);
   });
 
   it("is a sixth of it where many are strangers", async () => {
