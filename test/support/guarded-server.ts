@@ -42,7 +42,7 @@ export async function guardedServer(
   const bounds = clockedConnections(settings);
   const { connections, clock } = bounds;
   const arrivals = new Map<string, PromiseWithResolvers<Connection>>();
-  /** By the ends of a connection, which either side may know first. */
+  /** The arrival of a client, which either side of its connection may ask for first. */
   const arrivalOf = (from: string, port: number) => {
     const key = `${networkOf(from)} ${port}`;
     const arrival = arrivals.get(key) ?? Promise.withResolvers<Connection>();

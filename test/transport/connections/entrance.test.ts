@@ -1,4 +1,4 @@
-/** Where new connections wait. Real sockets, paused as a server's are; networks are those that the test names. */
+/** The entrance, at which new connections wait. Real sockets, paused as a server's are; networks are those that the test names. */
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
