@@ -8,12 +8,15 @@ export interface Repeated {
 /** From a start on `work` is called every so many milliseconds, until it gives false. */
 export function repeatWhile(everyMs: number, work: () => boolean): Repeated {
   let timer: NodeJS.Timeout | undefined;
+  const next = () => setTimeout(again, everyMs).unref();
   const again = () => {
-    timer = work() ? setTimeout(again, everyMs).unref() : undefined;
+    const goesOn = work();
+    // It may have been stopped meanwhile.
+    if (timer !== undefined) timer = goesOn ? next() : undefined;
   };
   return {
     start() {
-      timer ??= setTimeout(again, everyMs).unref();
+      timer ??= next();
     },
     stop() {
       clearTimeout(timer);

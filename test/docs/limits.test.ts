@@ -55,7 +55,7 @@ import { bodyCost, chunkCost, maxBodyBytes, slowMs } from "../../src/transport/c
 import { hurry } from "../../src/transport/connections/connections.ts";
 import { strangersShare } from "../../src/transport/connections/crowd.ts";
 import { mostCallsInTurn } from "../../src/transport/connections/open-connection.ts";
-import { makesWayMs, newMs, strangersOfNetwork } from "../../src/transport/connections/strangers.ts";
+import { newMs, strangersOfNetwork } from "../../src/transport/connections/strangers.ts";
 import { resetRate } from "../../src/transport/connections/address-budgets.ts";
 import { mostWaitMs, perTurn as connectionsPerTurn } from "../../src/transport/connections/entrance.ts";
 import { sliceFields } from "../../src/service/kms/field-slices.ts";
@@ -157,7 +157,6 @@ const limits: Record<string, string> = {
   "open connections, `fluo.kms.connection.max`": count(Number(settings["fluo.kms.connection.max"].standard)),
   "of these, those of strangers": count(Number(settings["fluo.kms.connection.max"].standard) * strangersShare),
   "of these, those of strangers of a network": count(strangersOfNetwork),
-  "age at which one of these makes way for the next": time(makesWayMs),
   "time that a stranger has before the next of its network": time(newMs),
   "calls that a connection begins in a turn of the loop": count(mostCallsInTurn),
   "time to the first call, `fluo.kms.connection.first-call`": time(firstCallMs),

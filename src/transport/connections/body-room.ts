@@ -29,7 +29,8 @@ interface Body {
   giveUp(error: Error): void;
 }
 
-export function createBodyRoom(limit = maxBodyBytes, now = () => performance.now()): BodyRoom {
+/** `each` is what a body costs beside its bytes. */
+export function createBodyRoom(limit = maxBodyBytes, now = () => performance.now(), each = bodyCost): BodyRoom {
   /** The oldest first. */
   const bodies = new Set<Body>();
   let held = 0;
@@ -51,9 +52,9 @@ export function createBodyRoom(limit = maxBodyBytes, now = () => performance.now
 
   return {
     enter(giveUp) {
-      const body: Body = { bytes: bodyCost, sinceMs: now(), giveUp };
-      if (held + bodyCost > limit) makeRoom(bodyCost, body);
-      held += bodyCost;
+      const body: Body = { bytes: each, sinceMs: now(), giveUp };
+      if (held + each > limit) makeRoom(each, body);
+      held += each;
       bodies.add(body);
       return {
         take(bytes) {

@@ -100,7 +100,7 @@ export function createEntrance({ isOpen, maxWaiting, gaveUp, now }: EntrancePart
     look() {
       for (const [network, queue] of queues) lookAt(network, queue);
     },
-    waiting: () => waitingCount,
+    waiting: () => waitingCount + turns.waiting(),
     close() {
       for (const { socket } of [...queues.values()].flat()) socket.destroy();
       queues.clear();

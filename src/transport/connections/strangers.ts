@@ -22,8 +22,6 @@ export interface StrangersParts {
 
 /** Strangers of a network at once. */
 export const strangersOfNetwork = 32;
-/** Time after which the oldest of so many makes way for the next. */
-export const makesWayMs = 250;
 /**
  * Time that the newest of a network has before the next comes in. A connection is read up to 2 MB at a time, which may be 40 ms of work, and nothing
  * looks at what it sends before the end.
@@ -36,13 +34,10 @@ export function createStrangers({ byAddress, now }: StrangersParts): Strangers {
   /** When the newest of each network that has some came. */
   const newest = new Map<string, number>();
 
-  const isFull = (network: string) => byAddress && (ofNetwork.get(network)?.size ?? 0) >= strangersOfNetwork;
-  const oldest = (network?: string) => (network === undefined ? all : ofNetwork.get(network))?.values().next().value;
-
   return {
     all,
-    isFull,
-    oldest,
+    isFull: (network) => byAddress && (ofNetwork.get(network)?.size ?? 0) >= strangersOfNetwork,
+    oldest: (network) => (network === undefined ? all : ofNetwork.get(network))?.values().next().value,
     add(stranger) {
       const { network } = stranger;
       all.add(stranger);
@@ -60,10 +55,6 @@ export function createStrangers({ byAddress, now }: StrangersParts): Strangers {
       if (newest.get(network) === stranger.openedMs) newest.delete(network);
       if (those.size === 0) ofNetwork.delete(network);
     },
-    isOpen(network) {
-      if (!byAddress) return true;
-      if (now() - (newest.get(network) ?? Number.NEGATIVE_INFINITY) < newMs) return false;
-      return !isFull(network) || now() - oldest(network)!.openedMs >= makesWayMs;
-    },
+    isOpen: (network) => !byAddress || Math.abs(now() - (newest.get(network) ?? Number.NEGATIVE_INFINITY)) >= newMs,
   };
 }

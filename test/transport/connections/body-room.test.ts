@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chunkCost, createBodyRoom, slowMs } from "../../../src/transport/connections/body-room.ts";
+import { bodyCost, chunkCost, createBodyRoom, slowMs } from "../../../src/transport/connections/body-room.ts";
 import type { KmsError } from "../../../src/errors.ts";
 
 const limit = 10_000;
@@ -8,7 +8,7 @@ const limit = 10_000;
 function roomOf() {
   const clock = { ms: 0 };
   const gaveUp: string[] = [];
-  const room = createBodyRoom(limit, () => clock.ms);
+  const room = createBodyRoom(limit, () => clock.ms, 0);
   const enter = (name: string) =>
     room.enter((error) => {
       expect(error).toMatchObject({ code: "OVERLOADED" });
@@ -89,5 +89,16 @@ describe("bodies that are not whole yet", () => {
     next.leave();
     enter("another").take(limit - chunkCost);
     expect(gaveUp).toEqual(["slow"]);
+  });
+
+  it("count with what each costs itself, also before a byte of it has come", () => {
+    const gaveUp: Error[] = [];
+    const room = createBodyRoom(2 * bodyCost, () => 0);
+    const first = room.enter((error) => gaveUp.push(error));
+    room.enter((error) => gaveUp.push(error));
+    expect(() => room.enter((error) => gaveUp.push(error))).toThrow(overloaded);
+    first.leave();
+    room.enter((error) => gaveUp.push(error));
+    expect(gaveUp).toEqual([]);
   });
 });
