@@ -1,6 +1,6 @@
 /** Issuers that are down, or answer what is no key set, on both ports. The clock of what is remembered is the test's own. */
 import type { ServerResponse } from "node:http";
-import { afterEach, beforeAll, afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { type AttackedWorld, startAttacked } from "../support/attacked-service.ts";
 import { hung } from "../support/hung.ts";
 import { testKey, tokenBy } from "../support/signed-tokens.ts";
@@ -12,10 +12,18 @@ const failures = (service: AttackedWorld) => service.log().split("the former one
 const clock = performance.now.bind(performance);
 
 /** Lets the clock that only goes forward go on by a jump. */
+/** Time that was skipped, of all tests together: a clock of this kind never goes back, and no service expects it to. */
+let [passedMs, beforeMs] = [0, 0];
+beforeEach(() => {
+  beforeMs = passedMs;
+});
+
+/** Lets the clock that only goes forward go on by a jump. */
 function pass(ms: number): void {
-  vi.spyOn(performance, "now").mockImplementation(() => clock() + ms);
+  passedMs = beforeMs + ms;
+  vi.spyOn(performance, "now").mockImplementation(() => clock() + passedMs);
 }
-afterEach(() => {
+afterAll(() => {
   vi.spyOn(performance, "now").mockRestore();
 });
 
