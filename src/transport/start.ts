@@ -87,6 +87,7 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     grpcPort: grpc.port,
     httpPort: http.port,
     async close() {
+      connections.drain();
       await Promise.all([grpc, http].map((server) => server[Symbol.asyncDispose]()));
     },
   };

@@ -49,6 +49,8 @@ export interface Connections {
   open: Crowd["counts"];
   /** Streams that clients have reset. */
   resets(): number;
+  /** Closes those that wait to come in, as the servers take no more. */
+  drain(): void;
   close(): void;
 }
 
@@ -110,7 +112,12 @@ export function createConnections({ settings, acted, now = () => performance.now
   }
 
   function arrive(parts: Omit<OpenConnectionParts, "ownResets" | "network">, pass: () => void): void {
-    const network = networkOf(parts.socket.remoteAddress ?? "");
+    const { remoteAddress } = parts.socket;
+    if (remoteAddress === undefined) {
+      parts.socket.destroy(); // its client has gone meanwhile
+      return;
+    }
+    const network = networkOf(remoteAddress);
     entrance.arrive(parts.socket, network, () => admit({ ...parts, network }, pass));
     looks.start();
   }
@@ -138,6 +145,7 @@ export function createConnections({ settings, acted, now = () => performance.now
     resetsOfOne: resetRate(settings),
     open: crowd.counts,
     resets: () => resets,
+    drain: entrance.close,
     close() {
       clearInterval(sweeping);
       looks.stop();
@@ -150,5 +158,5 @@ export function createConnections({ settings, acted, now = () => performance.now
 function sweep(crowd: Crowd, { firstCallMs, idleMs }: ConnectionSettings): void {
   const patienceMs = crowd.isCrowded() ? firstCallMs * hurry : firstCallMs;
   for (const stranger of crowd.strangers) stranger.hurry(patienceMs);
-  for (const connection of crowd.all()) connection.rest(idleMs, lingerMs);
+  for (const connection of crowd.all) connection.rest(idleMs, lingerMs);
 }

@@ -13,7 +13,7 @@ export interface CrowdParts extends StrangersParts {
 }
 
 export interface Crowd extends Pick<Strangers, "isOpen"> {
-  all(): Iterable<OpenConnection>;
+  all: ReadonlySet<OpenConnection>;
   strangers: Strangers["all"];
   of(ends: Ends): OpenConnection | undefined;
   /** Makes room for one more; gives the limit by which there is none. */
@@ -34,7 +34,8 @@ const crowdedShare = 0.5;
 
 export function createCrowd({ max, maxPerAddress, ...parts }: CrowdParts): Crowd {
   const maxStrangers = Math.max(1, Math.floor(max * strangersShare));
-  const all = new Map<string, OpenConnection>();
+  const all = new Set<OpenConnection>();
+  const byEnds = new Map<string, OpenConnection>();
   const strangers = createStrangers(parts);
   const ofNetwork = new Map<string, number>();
 
@@ -46,8 +47,9 @@ export function createCrowd({ max, maxPerAddress, ...parts }: CrowdParts): Crowd
 
   /** It may have been removed before. */
   function remove(connection: OpenConnection): void {
-    if (all.get(connection.key) !== connection) return;
-    all.delete(connection.key);
+    if (!all.delete(connection)) return;
+    // A client may be back from the same port already.
+    if (byEnds.get(connection.key) === connection) byEnds.delete(connection.key);
     strangers.remove(connection);
     count(connection.network, -1);
   }
@@ -63,8 +65,8 @@ export function createCrowd({ max, maxPerAddress, ...parts }: CrowdParts): Crowd
   return {
     isOpen: strangers.isOpen,
     strangers: strangers.all,
-    all: () => all.values(),
-    of: (ends) => all.get(keyOf(ends)),
+    all,
+    of: (ends) => byEnds.get(keyOf(ends)),
     makeRoom(network) {
       if (maxPerAddress > 0 && (ofNetwork.get(network) ?? 0) >= maxPerAddress) {
         if (!evict(strangers.oldest(network), "max_per_address")) return "max_per_address";
@@ -73,14 +75,15 @@ export function createCrowd({ max, maxPerAddress, ...parts }: CrowdParts): Crowd
       return evict(strangers.oldest(), "max") ? undefined : "max";
     },
     add(connection) {
-      all.set(connection.key, connection);
+      all.add(connection);
+      byEnds.set(connection.key, connection);
       strangers.add(connection);
       count(connection.network, 1);
       connection.socket.once("close", () => remove(connection));
     },
     hasCaller: strangers.remove,
     isCrowded: () => all.size > max * crowdedShare || strangers.all.size > maxStrangers * crowdedShare,
-    counts: () => countsOf([...all.values()]),
+    counts: () => countsOf([...all]),
   };
 }
 

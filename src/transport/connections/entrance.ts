@@ -104,6 +104,7 @@ export function createEntrance({ isOpen, maxWaiting, gaveUp, now }: EntrancePart
     close() {
       for (const { socket } of [...queues.values()].flat()) socket.destroy();
       queues.clear();
+      waitingCount = 0;
     },
   };
 }
