@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: prints what each path costs as a ratio to its limit, both taken in the same run, what grows with the store and the logs,
  * what memory a load takes, what a flood of refusals leaves, what the heads file costs, what provider calls a day of use makes, and what
- * calls notice of a rotation and of readers. Timing never fails it. README.md says what the options are and what the figures mean.
+ * calls notice of a rotation, of readers and of a greedy caller. Timing never fails it. README.md says what the options are and what the figures mean.
  */
 import { parseArgs } from "node:util";
 import { printMachine, writeJson } from "./report.ts";
@@ -18,6 +18,11 @@ const parts: Readonly<Record<string, () => Promise<unknown>>> = {
   integrity: async () => (await import("./integrity/main.ts")).integrity(),
   rotation: async () => (await import("./rotation/main.ts")).rotation(),
   readers: async () => (await import("./readers/main.ts")).readers({ isShort: options.short === true }),
+  greed: async () =>
+    (await import("./greed/main.ts")).greed({
+      isShort: options.short === true,
+      only: options.only,
+    }),
 };
 
 const { values: options, positionals } = parseArgs({

@@ -19,7 +19,11 @@ export function httpLoad(load: HttpLoad) {
   return { run, close: () => agent.destroy() };
 }
 
-function post({ port, path, headers }: HttpLoad, agent: Agent, body: Uint8Array): Promise<Buffer> {
+export function post(
+  { port, path, headers }: Pick<HttpLoad, "port" | "path" | "headers">,
+  agent: Agent,
+  body: Uint8Array,
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const length = { "content-length": body.length };
     const sent = request({ port, path, agent, method: "POST", headers: { ...headers, ...length } }, (response) => {

@@ -1,7 +1,6 @@
 /** Callers who read in a loop, and the calls of another tenant beside them: do all succeed, and how much longer does the slowest hundredth take? */
 import { create, type DescMethod, toBinary } from "@bufbuild/protobuf";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { KeyAdminService } from "../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
 import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { LogService } from "../../gen/ts/fluo/kms/v1/log_service_pb.ts";
@@ -11,28 +10,21 @@ import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
 import { filledLog } from "../../test/support/filled-log.ts";
 import { fillTrail } from "../../test/support/filled-trail.ts";
+import { type Beside, msText, ratioText, takeBeside } from "../beside.ts";
 import { type Child, startChild } from "../child.ts";
 import { caller } from "../client/caller.ts";
-import { aligned, type Spread, spread } from "../figures.ts";
+import { aligned } from "../figures.ts";
 import { fill, type TenantProviderKeys } from "../growth/fill.ts";
 import { type Place, postgresPlace, sqlitePlace } from "../growth/sizes.ts";
 import { generateDataKeyRequest, rpc, tenantId } from "../requests.ts";
-import { openLoop, quantile } from "../rotation/open-loop.ts";
 import { startRotating } from "../rotation/service.ts";
 import { temporaryDirectory } from "../temporary.ts";
 import type { Question, Read, ReadCall } from "./callers.ts";
 
-export interface ReadersRow {
+export interface ReadersRow extends Beside {
   store: string;
   call: string;
   callers: number;
-  /** Calls of the other tenant, beside the readers and without them. */
-  calls: number;
-  failed: number;
-  /** Milliseconds, a slice; and the ratio of two slices that followed each other. */
-  alone: Spread;
-  beside: Spread;
-  ratio: Spread;
   answered: number;
   refused: number;
   readFailure: string | undefined;
@@ -153,52 +145,29 @@ interface RowOptions {
   extent: Extent;
 }
 
-/**
- * Without readers, with them, without them …: the same calls of the other tenant each time. A slice with readers is compared with the mean of the
- * two around it, so that a machine that becomes slower or faster does so for both.
- */
 async function measureRow(child: Child, options: RowOptions): Promise<ReadersRow> {
   const { store, port, name, call, callers, extent } = options;
-  const [alone, beside]: [number[], number[]] = [[], []];
-  const total = { calls: 0, failed: 0, answered: 0, refused: 0, readFailure: undefined as string | undefined };
-
-  async function slice(withReaders: boolean): Promise<void> {
-    if (withReaders) await child.ask({ begin: { call, callers } } satisfies Question);
-    const { p99, calls, failed } = await useKeys(port, extent.sliceMs);
-    (withReaders ? beside : alone).push(p99);
-    if (!withReaders) return;
-    const read = await child.ask<Read>({ end: true } satisfies Question);
-    total.calls += calls;
-    total.failed += failed;
-    total.answered += read.answered;
-    total.refused += read.refused;
-    total.readFailure ??= read.failure;
-  }
-
-  await slice(false);
-  for (let round = 0; round < extent.rounds; round += 1)
-    for (const withReaders of [true, false]) await slice(withReaders);
-  const ratio = spread(beside.map((ms, index) => ms / ((alone[index]! + alone[index + 1]!) / 2)));
-  return { store, call: name, callers, ...total, alone: spread(alone), beside: spread(beside), ratio };
-}
-
-async function useKeys(port: number, sliceMs: number): Promise<{ p99: number; calls: number; failed: number }> {
-  const client = caller(port);
-  let failed = 0;
-  await client.call(rpc("GenerateDataKey"), generateDataKeyRequest());
-  const loop = openLoop(callsPerSecond, () =>
-    client.call(rpc("GenerateDataKey"), generateDataKeyRequest()).catch(() => {
-      failed += 1;
-    }),
-  );
-  await delay(sliceMs);
-  await loop.stop();
-  client.close();
-  return { p99: quantile(loop.timed, 0.99), calls: loop.timed.length, failed };
+  const total = { answered: 0, refused: 0, readFailure: undefined as string | undefined };
+  const steady = {
+    connect: () => caller(port),
+    path: rpc("GenerateDataKey"),
+    request: generateDataKeyRequest(),
+    perSecond: callsPerSecond,
+  };
+  const others = {
+    begin: () => child.ask<void>({ begin: { call, callers } } satisfies Question),
+    async end() {
+      const read = await child.ask<Read>({ end: true } satisfies Question);
+      total.answered += read.answered;
+      total.refused += read.refused;
+      total.readFailure ??= read.failure;
+    },
+  };
+  const noticed = await takeBeside(steady, others, extent);
+  return { store, call: name, callers, ...noticed, ...total };
 }
 
 function tableOf(rows: readonly ReadersRow[]): string[][] {
-  const ms = ({ median, min, max }: Spread) => `${median.toFixed(1)} (${min.toFixed(1)} – ${max.toFixed(1)}) ms`;
   const head = ["store", "in a loop", "callers", `calls of ${tenantId}`, "failed", "p99 without", "p99 beside"];
   return [
     [...head, "ratio", "target", "reads", "refused", "failed"],
@@ -208,9 +177,9 @@ function tableOf(rows: readonly ReadersRow[]): string[][] {
       String(row.callers),
       String(row.calls),
       String(row.failed),
-      ms(row.alone),
-      ms(row.beside),
-      `${row.ratio.median.toFixed(2)} (${row.ratio.min.toFixed(2)} – ${row.ratio.max.toFixed(2)})`,
+      msText(row.alone),
+      msText(row.beside),
+      ratioText(row.ratio),
       `${target} x`,
       String(row.answered),
       String(row.refused),
