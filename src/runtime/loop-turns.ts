@@ -4,8 +4,11 @@
  */
 
 export interface LoopTurns {
-  /** Calls `start` when it is the asker's turn: at once where the loop's turn has room and nobody waits. */
-  take(asker: unknown, start: () => void): void;
+  /**
+   * Calls `start` when it is the asker's turn: at once where the loop's turn has room and nobody waits. What goes on comes before what the asker
+   * has not begun yet.
+   */
+  take(asker: unknown, start: () => void, goesOn?: boolean): void;
   /** Those that wait. */
   waiting(): number;
 }
@@ -43,7 +46,7 @@ export function loopTurns(perTurn: number): LoopTurns {
   }
 
   return {
-    take(asker, start) {
+    take(asker, start, goesOn = false) {
       if (waiting === 0 && used < perTurn) {
         used += 1;
         schedule();
@@ -52,6 +55,7 @@ export function loopTurns(perTurn: number): LoopTurns {
       }
       const queue = queues.get(asker);
       if (queue === undefined) queues.set(asker, [start]);
+      else if (goesOn) queue.unshift(start);
       else queue.push(start);
       waiting += 1;
       schedule();
@@ -62,9 +66,17 @@ export function loopTurns(perTurn: number): LoopTurns {
 
 const heavy = loopTurns(1);
 
-/** Resolves when the asker may use the event loop of this thread for about a millisecond. Nobody else who asks here does at this turn of it. */
-export function heavyTurn(asker: unknown): Promise<void> {
-  return new Promise((resolve) => heavy.take(asker, resolve));
+/** Work that has asked for a turn before. */
+const begun = new WeakSet<object>();
+
+/**
+ * Resolves when the asker may use the event loop of this thread for about a millisecond. Nobody else who asks here does at this turn of it. An
+ * asker's work goes one after the other, each to its end: side by side all of it would be held until the last, and the collector copy it.
+ */
+export function heavyTurn(asker: unknown, work: object): Promise<void> {
+  const goesOn = begun.has(work);
+  begun.add(work);
+  return new Promise((resolve) => heavy.take(asker, resolve, goesOn));
 }
 
 let [turnNow, turnEnds] = [0, false];

@@ -95,7 +95,7 @@ export const largeBytes = 16 * 1024;
 export function inTurn<Native>(): Stage<Native> {
   return step((bytes: Uint8Array, { context }) => {
     if (bytes.length < largeBytes) return bytes;
-    return heavyTurn(context!.connection ?? context).then(() => bytes);
+    return heavyTurn(context!.connection ?? context, context!).then(() => bytes);
   });
 }
 

@@ -108,3 +108,17 @@ it("heavy turns are one at a turn of the loop, for all askers together", async (
   }
   await all;
 });
+
+it("an asker's heavy work goes on to its end before the next of it begins, and that of others between", async () => {
+  const order: string[] = [];
+  async function work(asker: string, name: string): Promise<void> {
+    const own = {};
+    for (let part = 1; part <= 3; part += 1) {
+      await heavyTurn(asker, own);
+      order.push(`${name}${part}`);
+    }
+  }
+  await Promise.all([work("one", "a"), work("one", "b"), work("other", "c")]);
+  expect(order.filter((each) => !each.startsWith("c"))).toEqual(["a1", "a2", "a3", "b1", "b2", "b3"]);
+  expect(order.indexOf("c3")).toBeLessThan(order.indexOf("b2"));
+});

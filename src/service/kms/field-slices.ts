@@ -7,5 +7,5 @@ export const sliceFields = 100;
 
 /** Resolves when the call may go on with its next slice. What it had of a key may be evicted then, and is got again. */
 export function nextSlice(call: CallContext): Promise<void> {
-  return heavyTurn(call.connection ?? call);
+  return heavyTurn(call.connection ?? call, call);
 }
