@@ -31,19 +31,47 @@ export interface Others {
   end(): Promise<void>;
 }
 
+interface Extent {
+  sliceMs: number;
+  rounds: number;
+}
+
 /** Without them, beside them, without them …. A machine that becomes slower or faster meanwhile does so for both. */
-export async function takeBeside(
-  steady: Steady,
-  others: Others,
-  { sliceMs, rounds }: { sliceMs: number; rounds: number },
-): Promise<Beside> {
+export async function takeBeside(steady: Steady, others: Others, { sliceMs, rounds }: Extent): Promise<Beside> {
   const [alone, beside]: [Slice[], Slice[]] = [[await slice(steady, sliceMs)], []];
   for (let round = 0; round < rounds; round += 1) {
-    await others.begin();
-    beside.push(await slice(steady, sliceMs));
-    await others.end();
+    beside.push(await sliceBeside(steady, others, sliceMs));
     alone.push(await slice(steady, sliceMs));
   }
+  return besideOf(alone, beside);
+}
+
+/** The same, and in each round a slice beside others who only use the machine. */
+export async function takeBesideBoth(
+  steady: Steady,
+  { others, elsewhere }: { others: Others; elsewhere: Others },
+  { sliceMs, rounds }: Extent,
+): Promise<{ beside: Beside; elsewhere: Beside }> {
+  const [alone, beside, apart]: [Slice[], Slice[], Slice[]] = [[await slice(steady, sliceMs)], [], []];
+  for (let round = 0; round < rounds; round += 1) {
+    const isTurned = round % 2 === 1;
+    for (const isElsewhere of [isTurned, !isTurned]) {
+      const taken = await sliceBeside(steady, isElsewhere ? elsewhere : others, sliceMs);
+      (isElsewhere ? apart : beside).push(taken);
+    }
+    alone.push(await slice(steady, sliceMs));
+  }
+  return { beside: besideOf(alone, beside), elsewhere: besideOf(alone, apart) };
+}
+
+async function sliceBeside(steady: Steady, others: Others, sliceMs: number): Promise<Slice> {
+  await others.begin();
+  const taken = await slice(steady, sliceMs);
+  await others.end();
+  return taken;
+}
+
+function besideOf(alone: readonly Slice[], beside: readonly Slice[]): Beside {
   const sum = (of: "calls" | "failed") => beside.reduce((total, each) => total + each[of], 0);
   return {
     calls: sum("calls"),
