@@ -60,6 +60,7 @@ import { resetRate } from "../../src/transport/connections/address-budgets.ts";
 import { mostWaitMs, perTurn as connectionsPerTurn } from "../../src/transport/connections/entrance.ts";
 import { sliceFields } from "../../src/service/kms/field-slices.ts";
 import { largeBytes } from "../../src/transport/stages.ts";
+import { turnMs } from "../../src/transport/grpc/run-after-parse.ts";
 import { openCallLimits } from "../../src/transport/grpc/open-calls.ts";
 import { maxConcurrentStreams } from "../../src/transport/grpc/server.ts";
 import { maxHeaderBytes, maxMessageBytes } from "../../src/transport/limits.ts";
@@ -176,6 +177,7 @@ const limits: Record<string, string> = {
   "bytes that such a body counts in addition": bytes(bodyCost),
   "bytes that each chunk of such a body counts in addition": bytes(chunkCost),
   "age at which such a body is slow": time(slowMs),
+  "time of a turn of the loop in which gRPC calls begin": time(turnMs),
   "bytes of a message that waits for a turn of the loop": bytes(largeBytes),
   "PII fields worked on in a turn": count(sliceFields),
 

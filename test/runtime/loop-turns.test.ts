@@ -94,7 +94,7 @@ it("the loop's turn has one number, and the next another", async () => {
 it("heavy turns are one at a turn of the loop, for all askers together", async () => {
   const log: string[] = [];
   const ask = async (asker: object, name: string) => {
-    await heavyTurn(asker);
+    await heavyTurn(asker, {});
     log.push(name);
   };
   await nextTurn(); // others of this thread may have had this one

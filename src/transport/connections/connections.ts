@@ -112,12 +112,7 @@ export function createConnections({ settings, acted, now = () => performance.now
   }
 
   function arrive(parts: Omit<OpenConnectionParts, "ownResets" | "network">, pass: () => void): void {
-    const { remoteAddress } = parts.socket;
-    if (remoteAddress === undefined) {
-      parts.socket.destroy(); // its client has gone meanwhile
-      return;
-    }
-    const network = networkOf(remoteAddress);
+    const network = networkOf(parts.socket.remoteAddress!);
     entrance.arrive(parts.socket, network, () => admit({ ...parts, network }, pass));
     looks.start();
   }

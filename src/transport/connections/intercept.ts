@@ -7,6 +7,7 @@ export function interceptConnections(server: Server, see: (socket: Socket, pass:
   server.removeAllListeners("connection");
   (server as Server & { pauseOnConnect: boolean }).pauseOnConnect = true;
   server.on("connection", (socket) => {
+    if (socket.remoteAddress === undefined) return socket.destroy(); // its client has gone meanwhile
     see(socket, () => {
       for (const listener of listeners) listener.call(server, socket);
       // What listens may have paused it by itself, as a server of TLS does not read it but what lies below.

@@ -31,8 +31,9 @@ export function unaryHandler(
   { gather, refuse }: UnaryParts,
 ): (call: UnaryCall, callback: Callback) => void {
   return (call, callback) => {
-    recordedByCall(http2StreamOf(call));
-    gather(call.request.length, () => {
+    const stream = http2StreamOf(call);
+    recordedByCall(stream);
+    gather(stream.session, call.request.length, () => {
       if (isOver(call)) fail(callback, refuse(rpc, whyCancelled(call)));
       else run(call, callback, answer);
     });

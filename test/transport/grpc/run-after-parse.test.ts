@@ -12,9 +12,9 @@ const limit = 64 * 1024;
 describe("calls that came together", () => {
   it("run in their order, once what came with them was read", async () => {
     const [gather, ran] = [createGather(), [] as string[]];
-    gather(100, () => ran.push("first"));
+    gather("a", 100, () => ran.push("first"));
     await Promise.resolve();
-    gather(100, () => ran.push("second"));
+    gather("a", 100, () => ran.push("second"));
     expect(ran).toEqual([]);
     await setImmediate();
     expect(ran).toEqual(["first", "second"]);
@@ -22,11 +22,11 @@ describe("calls that came together", () => {
 
   it("run once, and those that come meanwhile after them", async () => {
     const [gather, ran] = [createGather(), [] as string[]];
-    gather(100, () => {
+    gather("a", 100, () => {
       ran.push("first");
-      gather(100, () => ran.push("later"));
+      gather("a", 100, () => ran.push("later"));
     });
-    gather(100, () => ran.push("second"));
+    gather("a", 100, () => ran.push("second"));
     await setImmediate();
     expect(ran).toEqual(["first", "second"]);
     await setImmediate();
@@ -37,14 +37,42 @@ describe("calls that came together", () => {
 
   it("do not wait past 64 KiB of requests", async () => {
     const [gather, ran] = [createGather(), [] as string[]];
-    gather(limit, () => ran.push("the limit"));
+    gather("a", limit, () => ran.push("the limit"));
     expect(ran).toEqual([]);
-    gather(1, () => ran.push("a byte more"));
+    gather("a", 1, () => ran.push("a byte more"));
     expect(ran).toEqual(["the limit", "a byte more"]);
-    gather(1, () => ran.push("counted anew"));
+    gather("a", 1, () => ran.push("counted anew"));
     expect(ran).toHaveLength(2);
     await setImmediate();
     expect(ran.at(-1)).toBe("counted anew");
+  });
+
+  it("take turns by their connections, and keep their order there", async () => {
+    const [gather, ran] = [createGather(), [] as string[]];
+    for (const name of ["a1", "a2", "a3"]) gather("a", 100, () => ran.push(name));
+    for (const name of ["b1", "b2"]) gather("b", 100, () => ran.push(name));
+    await setImmediate();
+    expect(ran).toEqual(["a1", "b1", "a2", "b2", "a3"]);
+  });
+
+  it("leave what does not fit into a turn of the event loop to the next ones, also past 64 KiB", async () => {
+    const [gather, ran] = [createGather(), [] as string[]];
+    const long = (name: string) => () => {
+      const endMs = performance.now() + 10;
+      while (performance.now() < endMs);
+      ran.push(name);
+    };
+    for (const name of ["a1", "a2", "a3"]) gather("a", limit / 2, long(name));
+    expect(ran).toEqual(["a1"]); // it was past the limit, and used up the turn
+    gather("b", 100, long("b1"));
+    for (const turn of [
+      ["a1", "a2"],
+      ["a1", "a2", "b1"],
+      ["a1", "a2", "b1", "a3"],
+    ]) {
+      await setImmediate();
+      expect(ran).toEqual(turn);
+    }
   });
 
   it("do not run where the caller took them back with the bytes that brought them", async () => {
