@@ -53,11 +53,11 @@ import { maxHeldBytes as maxHeldAtDoor, strangersPerTurn } from "../../src/trans
 import { graceMs, renewMs } from "../../src/transport/policy-door.ts";
 import { bodyCost, chunkCost, maxBodyBytes, slowMs } from "../../src/transport/connections/body-room.ts";
 import { hurry } from "../../src/transport/connections/connections.ts";
-import { strangersShare } from "../../src/transport/connections/crowd.ts";
+import { mostNew, strangersOfNetwork, strangersShare } from "../../src/transport/connections/crowd.ts";
 import { mostCallsInTurn } from "../../src/transport/connections/open-connection.ts";
-import { newMs, strangersOfNetwork } from "../../src/transport/connections/strangers.ts";
+import { newMs } from "../../src/transport/connections/strangers.ts";
 import { resetRate } from "../../src/transport/connections/address-budgets.ts";
-import { mostWaitMs, perTurn as connectionsPerTurn } from "../../src/transport/connections/entrance.ts";
+import { mostWaitMs, perTurn as connectionsPerTurn, shutWaitMs } from "../../src/transport/connections/entrance.ts";
 import { sliceFields } from "../../src/service/kms/field-slices.ts";
 import { largeBytes } from "../../src/transport/stages.ts";
 import { turnMs } from "../../src/transport/grpc/run-after-parse.ts";
@@ -158,7 +158,8 @@ const limits: Record<string, string> = {
   "open connections, `fluo.kms.connection.max`": count(Number(settings["fluo.kms.connection.max"].standard)),
   "of these, those of strangers": count(Number(settings["fluo.kms.connection.max"].standard) * strangersShare),
   "of these, those of strangers of a network": count(strangersOfNetwork),
-  "time that a stranger has before the next of its network": time(newMs),
+  "time for which a stranger is new": time(newMs),
+  "new strangers of a network that has callers": count(mostNew),
   "calls that a connection begins in a turn of the loop": count(mostCallsInTurn),
   "time to the first call, `fluo.kms.connection.first-call`": time(firstCallMs),
   "the same if half of the connections are taken": time(firstCallMs * hurry),
@@ -172,6 +173,7 @@ const limits: Record<string, string> = {
   ),
   "resets a second on a caller's connection": count(resetRate({ resetsPerSecond }).perSecond),
   "time that one waits so": time(mostWaitMs),
+  "the same of a network that is over a budget": time(shutWaitMs),
   "connections that wait so": count(Number(settings["fluo.kms.connection.max"].standard)),
   "HTTP bodies that are not whole yet, `fluo.kms.http.bodies`": bytes(maxBodyBytes),
   "bytes that such a body counts in addition": bytes(bodyCost),

@@ -78,6 +78,7 @@ export function createConnections({ settings, acted, now = () => performance.now
   const sweeping = setInterval(() => sweep(crowd, settings), sweepMs).unref();
   const entrance = createEntrance({
     isOpen: (network) => budgets?.overrun(network) === undefined && crowd.isOpen(network),
+    isShut: (network) => budgets?.overrun(network) !== undefined,
     maxWaiting: settings.max,
     gaveUp: (network) => acted(budgets?.overrun(network) ?? "max", network, false),
     now,

@@ -4,15 +4,20 @@
  */
 import type { ConnectionLimitName } from "../../limits/told-limits.ts";
 import { type Ends, keyOf, type OpenConnection, type Protocol } from "./open-connection.ts";
-import { createStrangers, type Strangers, type StrangersParts } from "./strangers.ts";
+import { createStrangers, type Strangers } from "./strangers.ts";
 
-export interface CrowdParts extends StrangersParts {
+export interface CrowdParts {
   max: number;
   /** 0 for none. */
   maxPerAddress: number;
+  /** Whether strangers of a network are bounded beside those of all. */
+  byAddress: boolean;
+  now(): number;
 }
 
-export interface Crowd extends Pick<Strangers, "isOpen"> {
+export interface Crowd {
+  /** Whether one more of a network may come in now. */
+  isOpen(network: string): boolean;
   all: ReadonlySet<OpenConnection>;
   strangers: Strangers["all"];
   of(ends: Ends): OpenConnection | undefined;
@@ -31,12 +36,19 @@ export interface Crowd extends Pick<Strangers, "isOpen"> {
 export const strangersShare = 0.25;
 /** Part of either above which strangers have less time to call. */
 const crowdedShare = 0.5;
+/** Strangers of a network at once. */
+export const strangersOfNetwork = 32;
+/**
+ * New strangers of a network at once, where it has as many callers. Of one without callers it is one: a connection is read up to 2 MB at a time, which
+ * may be 40 ms of work, and nothing looks at what it sends before the end.
+ */
+export const mostNew = 16;
 
-export function createCrowd({ max, maxPerAddress, ...parts }: CrowdParts): Crowd {
+export function createCrowd({ max, maxPerAddress, byAddress, now }: CrowdParts): Crowd {
   const maxStrangers = Math.max(1, Math.floor(max * strangersShare));
   const all = new Set<OpenConnection>();
   const byEnds = new Map<string, OpenConnection>();
-  const strangers = createStrangers(parts);
+  const strangers = createStrangers(now);
   const ofNetwork = new Map<string, number>();
 
   function count(network: string, change: 1 | -1): void {
@@ -63,14 +75,18 @@ export function createCrowd({ max, maxPerAddress, ...parts }: CrowdParts): Crowd
   }
 
   return {
-    isOpen: strangers.isOpen,
+    isOpen(network) {
+      if (!byAddress) return true;
+      const callers = (ofNetwork.get(network) ?? 0) - strangers.count(network);
+      return strangers.newCount(network) < Math.min(mostNew, 1 + callers);
+    },
     strangers: strangers.all,
     all,
     of: (ends) => byEnds.get(keyOf(ends)),
     makeRoom(network) {
       if (maxPerAddress > 0 && (ofNetwork.get(network) ?? 0) >= maxPerAddress) {
         if (!evict(strangers.oldest(network), "max_per_address")) return "max_per_address";
-      } else if (strangers.isFull(network)) evict(strangers.oldest(network), "max");
+      } else if (byAddress && strangers.count(network) >= strangersOfNetwork) evict(strangers.oldest(network), "max");
       if (all.size < max && strangers.all.size < maxStrangers) return undefined;
       return evict(strangers.oldest(), "max") ? undefined : "max";
     },

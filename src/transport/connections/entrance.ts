@@ -18,6 +18,8 @@ export interface Entrance {
 export interface EntranceParts {
   /** Whether one more connection of a network may come in now. */
   isOpen(network: string): boolean;
+  /** Whether it costs too much, and is not just one of many. */
+  isShut(network: string): boolean;
   maxWaiting: number;
   /** Told of each connection that has waited in vain. */
   gaveUp(network: string): void;
@@ -26,7 +28,10 @@ export interface EntranceParts {
 
 /** Handshakes that begin in a turn of the loop: each takes half a millisecond. */
 export const perTurn = 2;
-export const mostWaitMs = 5_000;
+/** Time that a connection waits which others of its network are before; */
+export const mostWaitMs = 30_000;
+/** and one whose network is over a budget. */
+export const shutWaitMs = 5_000;
 
 interface Waiting {
   readonly socket: Socket;
@@ -37,7 +42,7 @@ interface Waiting {
   admit(): void;
 }
 
-export function createEntrance({ isOpen, maxWaiting, gaveUp, now }: EntranceParts): Entrance {
+export function createEntrance({ isOpen, isShut, maxWaiting, gaveUp, now }: EntranceParts): Entrance {
   const turns = loopTurns(perTurn);
   /** Those that may not come in yet, by network, the oldest first. */
   const queues = new Map<string, Waiting[]>();
@@ -71,7 +76,7 @@ export function createEntrance({ isOpen, maxWaiting, gaveUp, now }: EntrancePart
   }
 
   function lookAt(network: string, queue: Waiting[]): void {
-    const endMs = now() - mostWaitMs;
+    const endMs = now() - (isShut(network) ? shutWaitMs : mostWaitMs);
     for (let first = queue[0]; first !== undefined && first.sinceMs <= endMs; first = queue[0]) {
       leave(queue.shift()!);
       waitingCount -= 1;

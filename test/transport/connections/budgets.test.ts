@@ -1,6 +1,6 @@
 /** What strangers may cost, by network. Real sockets, on a clock that the test moves; the test says what their clients do. */
 import { describe, expect, it, vi } from "vitest";
-import { mostWaitMs } from "../../../src/transport/connections/entrance.ts";
+import { shutWaitMs } from "../../../src/transport/connections/entrance.ts";
 import { mostCallsInTurn } from "../../../src/transport/connections/open-connection.ts";
 import { connectingMs, freeBytes, refusalMs } from "../../../src/transport/connections/prices.ts";
 import { guardedServer, type Let } from "../../support/guarded-server.ts";
@@ -55,7 +55,7 @@ describe("resets of strangers over the budget of their network", () => {
     const next = start();
     next.socket.write("GET / HTTP/1.1\r\n\r\n");
     await open("127.0.0.2");
-    clock.ms += mostWaitMs - 11; // those of another network took 10 of it
+    clock.ms += shutWaitMs - 11; // those of another network took 10 of it
     await open("127.0.0.2");
     expect(next.isClosed()).toBe(false);
     clock.ms += 11;

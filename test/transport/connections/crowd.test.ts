@@ -1,6 +1,7 @@
 /** How many connections there may be, and which of them makes way. Real sockets, on a clock that the test moves. */
 import { describe, expect, it, vi } from "vitest";
-import { newMs, strangersOfNetwork } from "../../../src/transport/connections/strangers.ts";
+import { strangersOfNetwork } from "../../../src/transport/connections/crowd.ts";
+import { newMs } from "../../../src/transport/connections/strangers.ts";
 import { type GuardedServer, guardedServer, type Let } from "../../support/guarded-server.ts";
 import { patience } from "../../support/patience.ts";
 

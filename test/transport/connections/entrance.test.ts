@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import {
   createEntrance,
   type EntranceParts,
-  mostWaitMs,
+  shutWaitMs,
   perTurn,
 } from "../../../src/transport/connections/entrance.ts";
 
@@ -41,6 +41,7 @@ async function entranceOf(count: number, parts: Partial<EntranceParts> = {}) {
   const pairs = await connections(count);
   const entrance = createEntrance({
     isOpen: (network) => !shut.has(network),
+    isShut: (network) => shut.has(network),
     maxWaiting: 100,
     gaveUp: (network) => void gaveUp.push(network),
     now: () => clock.ms,
@@ -143,13 +144,13 @@ describe("a network that is shut", () => {
     const first = arrive("a1");
     clock.ms = 1_000;
     const second = arrive("a2");
-    clock.ms = mostWaitMs - 1;
+    clock.ms = shutWaitMs - 1;
     entrance.look();
     expect([gaveUp, first.server.destroyed]).toEqual([[], false]);
-    clock.ms = mostWaitMs;
+    clock.ms = shutWaitMs;
     entrance.look();
     expect([gaveUp, first.server.destroyed, second.server.destroyed]).toEqual([["a"], true, false]);
-    clock.ms = mostWaitMs + 1_000;
+    clock.ms = shutWaitMs + 1_000;
     entrance.look();
     expect([gaveUp, entrance.waiting(), entered]).toEqual([["a", "a"], 0, []]);
   });
