@@ -53,7 +53,7 @@ import { maxHeldBytes as maxHeldAtDoor, strangersPerTurn } from "../../src/trans
 import { graceMs, renewMs } from "../../src/transport/policy-door.ts";
 import { bodyCost, chunkCost, maxBodyBytes, slowMs } from "../../src/transport/connections/body-room.ts";
 import { hurry } from "../../src/transport/connections/connections.ts";
-import { mostNew, strangersOfNetwork, strangersShare } from "../../src/transport/connections/crowd.ts";
+import { makesWayMs, mostNew, strangersOfNetwork, strangersShare } from "../../src/transport/connections/crowd.ts";
 import { mostCallsInTurn } from "../../src/transport/connections/open-connection.ts";
 import { newMs } from "../../src/transport/connections/strangers.ts";
 import { resetRate } from "../../src/transport/connections/address-budgets.ts";
@@ -158,6 +158,7 @@ const limits: Record<string, string> = {
   "open connections, `fluo.kms.connection.max`": count(Number(settings["fluo.kms.connection.max"].standard)),
   "of these, those of strangers": count(Number(settings["fluo.kms.connection.max"].standard) * strangersShare),
   "of these, those of strangers of a network": count(strangersOfNetwork),
+  "age at which one of these makes way for the next": time(makesWayMs),
   "time for which a stranger is new": time(newMs),
   "new strangers of a network that has callers": count(mostNew),
   "calls that a connection begins in a turn of the loop": count(mostCallsInTurn),

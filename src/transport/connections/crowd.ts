@@ -38,6 +38,8 @@ export const strangersShare = 0.25;
 const crowdedShare = 0.5;
 /** Strangers of a network at once. */
 export const strangersOfNetwork = 32;
+/** Age at which the oldest of so many makes way for the next: on a busy machine a first call takes its time. */
+export const makesWayMs = 5_000;
 /**
  * New strangers of a network at once, where it has as many callers. Of one without callers it is one: a connection is read up to 2 MB at a time, which
  * may be 40 ms of work, and nothing looks at what it sends before the end.
@@ -76,7 +78,9 @@ export function createCrowd({ max, maxPerAddress, byAddress, now }: CrowdParts):
 
   return {
     isOpen(network) {
-      if (!byAddress) return true;
+      const oldest = strangers.oldest(network);
+      if (!byAddress || oldest === undefined) return true;
+      if (strangers.count(network) >= strangersOfNetwork && now() - oldest.openedMs < makesWayMs) return false;
       const callers = (ofNetwork.get(network) ?? 0) - strangers.count(network);
       return strangers.newCount(network) < Math.min(mostNew, 1 + callers);
     },

@@ -1,6 +1,6 @@
 /** How many connections there may be, and which of them makes way. Real sockets, on a clock that the test moves. */
 import { describe, expect, it, vi } from "vitest";
-import { strangersOfNetwork } from "../../../src/transport/connections/crowd.ts";
+import { makesWayMs, strangersOfNetwork } from "../../../src/transport/connections/crowd.ts";
 import { newMs } from "../../../src/transport/connections/strangers.ts";
 import { type GuardedServer, guardedServer, type Let } from "../../support/guarded-server.ts";
 import { patience } from "../../support/patience.ts";
@@ -69,11 +69,14 @@ describe("strangers", () => {
   });
 
   it(`of a network are ${strangersOfNetwork}, and the oldest of that network makes way`, async () => {
-    const { open, acted, counts } = await guardedServer();
+    const { open, start, acted, counts, clock } = await guardedServer();
     const elsewhere = await open("127.0.0.2"); // older than all of them
     const those = await times(strangersOfNetwork, open);
     expect([acted, counts().strangers]).toEqual([[], strangersOfNetwork + 1]);
-    await open();
+    const next = start();
+    expect([next.hasEntered(), acted]).toEqual([false, []]);
+    clock.ms += makesWayMs;
+    await next.entered;
     await those[0]!.closed;
     expect([acted, elsewhere.isClosed(), closed(those.slice(1)).includes(true)]).toEqual([
       ...[["max 127.0.0.1"], false, false],
