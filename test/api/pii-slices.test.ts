@@ -171,7 +171,7 @@ describe("between two slices", () => {
       order.push(name);
     };
     await Promise.all([ask(one, "a1"), ask(one, "a2"), ask(one, "a3"), ask(other, "b1")]);
-    expect(order).toEqual(["b1", "a1", "a2", "a3"]);
+    expect(order).toEqual(["a1", "b1", "a2", "a3"]);
   });
 });
 
