@@ -36,7 +36,7 @@ interface Extent {
   rounds: number;
 }
 
-/** Without them, beside them, without them …. A machine that becomes slower or faster meanwhile does so for both. */
+/** Slices without them and beside them in turn. A machine that becomes slower or faster meanwhile does so for both. */
 export async function takeBeside(steady: Steady, others: Others, { sliceMs, rounds }: Extent): Promise<Beside> {
   const [alone, beside]: [Slice[], Slice[]] = [[await slice(steady, sliceMs)], []];
   for (let round = 0; round < rounds; round += 1) {

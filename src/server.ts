@@ -195,7 +195,7 @@ interface StoreParts extends Pick<ServiceProcess, "log" | "clock"> {
   alarm: StartedAlarm;
 }
 
-/** By what callers and the service prove who they are. */
+/** Starts what proves who callers are, and who the service is. */
 async function startCredentials(config: Config, started: AuthenticationParts, parts: AsyncDisposableStack) {
   const { log, alarm } = started;
   const policy = await startPolicy(config, started);

@@ -207,7 +207,7 @@ const mayImport: Record<string, readonly string[]> = {
   "provider-keys": ["provider", "store", "alarm.ts", "telemetry.ts", "runtime"],
 
   // Settings.
-  config: ["provider-keys", "provider", "store", "store/heads", "encoding", "runtime"],
+  config: ["limits", "provider-keys", "provider", "store", "store/heads", "encoding", "runtime"],
 
   // The store.
   "store/registry.ts": ["store", "store/sqlite", "store/postgres", "store/offline"],

@@ -107,7 +107,7 @@ export async function startAuthentication(
     ...policy,
     ...{ authenticator, failures },
     seen: countCallers(),
-    remarks: () => [...[...policy.remarks(), ...accessRemarks(current(), mixed, clock())]],
+    remarks: () => [...policy.remarks(), ...accessRemarks(current(), mixed, clock())],
     status() {
       const { files, issuers, since } = current();
       const { rules, separation, twoPersonDestruction } = files.policy;

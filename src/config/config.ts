@@ -1,4 +1,5 @@
 /** The configuration as the service takes it: one frozen value, which load.ts reads. */
+import type { ConnectionSettings } from "../limits/connection-settings.ts";
 import type { TenantProviderKeySettings } from "../provider-keys/settings.ts";
 import type { ProviderSettings } from "../provider/registry.ts";
 import type { HeadsSettings } from "../store/heads/heads-place.ts";
@@ -45,22 +46,7 @@ export interface Config {
   readonly proxies: Readonly<Record<string, string>>;
   /** Age at which a connection is closed, with `policy`. */
   readonly connectionMaxAgeMs: number;
-  /** Bounds on connections, of both servers together. */
-  readonly connections: {
-    readonly max: number;
-    /** 0 for none. */
-    readonly maxPerAddress: number;
-    /** Time in which somebody with a grant calls. */
-    readonly firstCallMs: number;
-    /** Time without a call after which a connection is closed. */
-    readonly idleMs: number;
-    /** Streams that the clients of an address may reset in a second; a connection of a caller has as many of its own. */
-    readonly resetsPerSecond: number;
-    /** CPU that strangers of an address may cost in 10 s, in milliseconds. */
-    readonly headerWorkMs: number;
-    /** Whether addresses have budgets. Behind a proxy that speaks TLS for the service all clients have one. */
-    readonly byAddress: boolean;
-  };
+  readonly connections: ConnectionSettings;
   /** Bytes of bodies of HTTP/1.1 that are not whole yet. */
   readonly maxBodyBytes: number;
   /** Sites whose pages may call. */

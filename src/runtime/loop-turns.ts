@@ -14,7 +14,7 @@ export interface LoopTurns {
 }
 
 export function loopTurns(perTurn: number): LoopTurns {
-  /** By asker, in the order of their turns. */
+  /** Work that waits by asker, and askers in the order of their turns. */
   const queues = new Map<unknown, (() => void)[]>();
   let [used, waiting] = [0, 0];
   let isScheduled = false;

@@ -5,7 +5,7 @@ export interface Repeated {
   stop(): void;
 }
 
-/** From a start on `work` is called every so many milliseconds, until it gives false. */
+/** Calls `work` every so many milliseconds, from a start until it gives false. */
 export function repeatWhile(everyMs: number, work: () => boolean): Repeated {
   let timer: NodeJS.Timeout | undefined;
   const next = () => setTimeout(again, everyMs).unref();

@@ -64,7 +64,7 @@ export function policyDoor(parts: PolicyDoorParts): Door<PolicyPeering> {
         hasCertificate: () => peer() !== undefined,
         isKnown() {
           const now = peer();
-          // By a certificate alone it is known at once.
+          // A certificate alone is known at once.
           return now !== undefined && "identity" in now && isNamed(authenticate(connection, []) as PolicyCaller);
         },
         isRefused() {

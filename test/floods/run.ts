@@ -27,7 +27,7 @@ if (!(floodedSeconds > 0) || !Number.isSafeInteger(pace) || unknown.length > 0) 
   process.exit(2);
 }
 const slices: Slices = { pace, floodedSeconds, idleSeconds: values.short ? 2.5 : floodedSeconds };
-/** In the gate other suites run beside it, which make a call wait as a flood does. */
+/** Other suites run beside it in the gate, which make a call wait as a flood does. */
 const mostRatio = values.short ? 10 : 2;
 /** The baseline is the median of all idle slices, those of floods that were measured again among them: one alone is of few calls. */
 const idleP99sMs: number[] = [];

@@ -7,7 +7,7 @@ import { KmsService } from "../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
 import type { StreamHandler } from "../../src/call/stream.ts";
 import type { Open } from "../../src/transport/authenticate.ts";
-import type { ConnectionSettings } from "../../src/transport/connections/connections.ts";
+import type { ConnectionSettings } from "../../src/limits/connection-settings.ts";
 import { newMs } from "../../src/transport/connections/strangers.ts";
 import { underPolicy } from "./policy-door.ts";
 import { frame } from "./raw-stream.ts";

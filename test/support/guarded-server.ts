@@ -4,7 +4,8 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
 import { networkOf } from "../../src/limits/network-of.ts";
 import type { Connection } from "../../src/transport/connections/open-connection.ts";
-import type { Connections, ConnectionSettings } from "../../src/transport/connections/connections.ts";
+import type { ConnectionSettings } from "../../src/limits/connection-settings.ts";
+import type { Connections } from "../../src/transport/connections/connections.ts";
 import { newMs } from "../../src/transport/connections/strangers.ts";
 import { clockedConnections, type ClockedConnections } from "./test-connections.ts";
 

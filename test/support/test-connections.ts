@@ -1,10 +1,7 @@
 /** Connections of servers of a test's own, bounded as by default unless the test says otherwise. */
 import type { ConnectionLimitName } from "../../src/limits/told-limits.ts";
-import {
-  type Connections,
-  type ConnectionSettings,
-  createConnections,
-} from "../../src/transport/connections/connections.ts";
+import type { ConnectionSettings } from "../../src/limits/connection-settings.ts";
+import { type Connections, createConnections } from "../../src/transport/connections/connections.ts";
 
 export const connectionSettings: ConnectionSettings = {
   ...{ max: 2_000, maxPerAddress: 0, firstCallMs: 30_000, idleMs: 900_000 },

@@ -4,6 +4,7 @@
  */
 import type { Server } from "node:net";
 import { Server as TlsServer } from "node:tls";
+import type { ConnectionSettings } from "../../limits/connection-settings.ts";
 import { networkOf } from "../../limits/network-of.ts";
 import type { ConnectionLimitName } from "../../limits/told-limits.ts";
 import { type Rate, tokenBucket } from "../../limits/token-bucket.ts";
@@ -21,22 +22,6 @@ import {
   type Registry,
 } from "./open-connection.ts";
 import { connectingMs } from "./prices.ts";
-
-export interface ConnectionSettings {
-  readonly max: number;
-  /** 0 for none. */
-  readonly maxPerAddress: number;
-  /** Time in which somebody with a grant calls. */
-  readonly firstCallMs: number;
-  /** Time without a call after which a connection is closed. */
-  readonly idleMs: number;
-  /** Streams that the clients of an address may reset in a second; a connection of a caller has as many of its own. */
-  readonly resetsPerSecond: number;
-  /** CPU that strangers of an address may cost in 10 s, in milliseconds. */
-  readonly headerWorkMs: number;
-  /** Whether addresses have budgets. Behind a proxy that speaks TLS for the service all clients have one. */
-  readonly byAddress: boolean;
-}
 
 export interface Connections {
   /** Has the connections of a server bounded. Call when all that listens for them does. */

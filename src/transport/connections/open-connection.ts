@@ -72,7 +72,7 @@ export const mostCallsInTurn = 200;
 /** A class, because there are thousands, and some of it is asked at each call. */
 export class OpenConnection implements Connection {
   readonly socket: Socket;
-  /** By its ends, which a socket that is closed does not know. */
+  /** Text of its ends, which a socket that is closed does not know. */
   readonly key: string;
   readonly protocol: Protocol;
   readonly network: string;

@@ -29,7 +29,7 @@ export function createStrangers(now: () => number): Strangers {
       const those = ofNetwork.get(network);
       if (those === undefined) return 0;
       const atMs = now();
-      return [...those].filter(({ openedMs }) => Math.abs(atMs - openedMs) < newMs).length;
+      return [...those].filter(({ openedMs }) => atMs - openedMs < newMs).length;
     },
     add(stranger) {
       const { network } = stranger;

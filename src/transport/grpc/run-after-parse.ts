@@ -6,9 +6,9 @@
  */
 import { loopTurn } from "../../runtime/loop-turns.ts";
 
-/** Past so many bytes, what one read brings, requests do not wait for the end of it: nobody counts them yet. */
+/** Bytes of one read past which requests do not wait for the end of it: nobody counts them yet. */
 const maxWaitingBytes = 64 * 1024;
-/** Past so many they wait for no other turn either. */
+/** Bytes past which they wait for no other turn either. */
 const mostWaitingBytes = 4 * 1024 * 1024;
 /** Time of a turn of the event loop in which calls begin. */
 export const turnMs = 3;
@@ -22,7 +22,7 @@ interface Waiting {
 }
 
 export function createGather(): Gather {
-  /** By connection, in the order of their turns. */
+  /** Calls that wait by connection, and connections in the order of their turns. */
   const queues = new Map<unknown, Waiting[]>();
   let [count, waitingBytes] = [0, 0];
   let [turn, usedMs] = [-1, 0];

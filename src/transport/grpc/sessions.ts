@@ -39,7 +39,7 @@ export function watchSessions(server: Server, connections: Connections): Session
     (session as WithConnection)[connectionKey] = connection;
     connection?.endBy(
       () => session.close(),
-      // Without it what was read already would still become streams.
+      // What was read already would still become streams.
       () => session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM),
     );
     session.once("close", () => sessions.delete(session));
