@@ -1,6 +1,6 @@
 /**
- * What strangers cost, in milliseconds of CPU. Node does not tell what a connection costs, so it is reckoned from what it does; where nothing else is
- * said, as it was measured on a shared core of a server.
+ * What strangers cost, in milliseconds of CPU. Node does not tell what a connection costs, so it is reckoned from what it does. Handshakes, calls that
+ * are refused and references to headers were measured; the rest is estimated.
  */
 
 /** A connection until its first call: with a handshake of TLS 1.3 by ECDSA P-256, and without TLS. */
