@@ -15,6 +15,7 @@ import type { KeyStore, StateChange, WrappedBy } from "./key-store.ts";
 import type { LeaseStore } from "./lease-store.ts";
 import type { LogStore } from "./log-store.ts";
 import type { TimeStore } from "./time-store.ts";
+import type { Volume } from "./volume.ts";
 
 /** A store whose rows cannot be believed yet. Its schema is up to date. */
 export interface LockedStore {
@@ -60,7 +61,33 @@ export interface Store extends KeyStore, AuditStore, LeaseStore, LogStore, TimeS
   /** The log beside the store that grows while others read, if it has one. */
   readonly log?: StoreLog;
 
+  /** Tells how busy the way to the store is, without asking it. Absent for a store in memory: nothing waits for it. */
+  load?(): StoreLoad;
+
+  /**
+   * Tells how full the file system of the store's file is. Reads it behind the answer, every 15 s at most: an answer is
+   * what the question before it found. Undefined at first, and if it cannot be read. Absent for a store that is no file.
+   */
+  volume?(): Volume | undefined;
+
   close(): Promise<void>;
+}
+
+/** Calls that wait, and the connections of a store that has several. */
+export interface StoreLoad {
+  /** Calls that wait for a connection, or for the thread of the store. */
+  waiting: number;
+  /** Connections for calls and for long reads, without the one that listens for changes. */
+  connections?: StoreConnections;
+}
+
+export interface StoreConnections {
+  /** Connections that work for a call, or are being made for one. */
+  used: number;
+  /** Open connections that nobody uses. */
+  idle: number;
+  /** How many there may be. */
+  max: number;
 }
 
 /** The write-ahead log of a store in a file. */

@@ -14,7 +14,7 @@ import { type Dialect, earlierVersion, migrate, rowVersion } from "../sql/rows/s
 import { longReads } from "../long-reads.ts";
 import { rowMac } from "../sql/rows/row-mac.ts";
 import { lockedSqlStore, sqlStore } from "../sql/store.ts";
-import type { LockedStore } from "../store.ts";
+import type { LockedStore, StoreConnections, StoreLoad } from "../store.ts";
 
 export interface PostgresSettings {
   name: "postgres";
@@ -64,10 +64,11 @@ export async function openPostgres({ url, maxConnections }: PostgresSettings): P
     await db.close();
     throw error;
   }
-  return readingApart(lockedSqlStore("postgres", db), postgresDatabase(url, readConnections));
+  const readers = postgresDatabase(url, readConnections);
+  return readingApart(lockedSqlStore("postgres", db), readers, () => bothLoads(db.load(), readers.load()));
 }
 
-function readingApart(locked: LockedStore, readers: Database): LockedStore {
+function readingApart(locked: LockedStore, readers: Database, load: () => StoreLoad): LockedStore {
   const close = async () => {
     await Promise.all([locked.close(), readers.close()]);
   };
@@ -77,13 +78,28 @@ function readingApart(locked: LockedStore, readers: Database): LockedStore {
       const store = await locked.unlock(key);
       const reading = sqlStore(locked.name, readers, rowMac(key, rowVersion));
       const reads = Object.fromEntries(longReads.map((method) => [method, reading[method]]));
-      return { ...store, ...reads, close };
+      return { ...store, ...reads, load, close };
     },
     close,
   };
 }
 
-export function postgresDatabase(url: string, maxConnections: number): Database {
+function bothLoads(calls: PostgresLoad, longReads: PostgresLoad): StoreLoad {
+  const of = (member: keyof StoreConnections) => calls.connections[member] + longReads.connections[member];
+  return {
+    waiting: calls.waiting + longReads.waiting,
+    connections: { used: of("used"), idle: of("idle"), max: of("max") },
+  };
+}
+
+type PostgresLoad = Required<StoreLoad>;
+
+export interface PostgresDatabase extends Database {
+  /** Load of this database's connections, without the one that listens. */
+  load(): PostgresLoad;
+}
+
+export function postgresDatabase(url: string, maxConnections: number): PostgresDatabase {
   const instance = randomBytes(8).toString("hex");
   const config = connectionsTo(url);
   const pool = new pg.Pool({ ...config, max: maxConnections, onConnect: durably } as pg.PoolConfig);
@@ -144,6 +160,10 @@ export function postgresDatabase(url: string, maxConnections: number): Database 
       await read((query) => query("vacuum kms_keys"));
     },
     watch: news.watch,
+    load: () => ({
+      waiting: pool.waitingCount,
+      connections: { used: pool.totalCount - pool.idleCount, idle: pool.idleCount, max: maxConnections },
+    }),
     clock: serverClock,
     refuseStandby,
     // Commits are not counted: one row for all of them would make replicas wait for each other.

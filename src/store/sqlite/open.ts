@@ -3,10 +3,12 @@
  * call is a message and its answer.
  */
 import type { KeyObject } from "node:crypto";
+import { dirname } from "node:path";
 import { MessageChannel } from "node:worker_threads";
 import { longReads } from "../long-reads.ts";
 import type { SeenLog } from "./ready-log.ts";
 import type { LockedStore, Store } from "../store.ts";
+import { volumeOf } from "../volume.ts";
 import type { WriterData } from "./database-worker.ts";
 import { realPath } from "./file.ts";
 import { logOf } from "./log-size.ts";
@@ -95,7 +97,7 @@ export async function openSqlite({
   headsFile,
   maxLogBytes = Number.POSITIVE_INFINITY,
 }: SqliteSettings): Promise<LockedStore> {
-  const { writer, readBy, close } = threadsOf({ file, headsFile });
+  const { writer, readBy, waiting, close } = threadsOf({ file, headsFile });
   let log: SeenLog;
   try {
     log = (await writer.call("open", [])) as SeenLog;
@@ -117,6 +119,8 @@ export async function openSqlite({
         ...Object.fromEntries(reads),
         watch: writer.watch,
         log: logOf(realPath(file), maxLogBytes),
+        load: () => ({ waiting: waiting() }),
+        volume: volumeOf(dirname(realPath(file))),
         close,
       };
     },
@@ -168,6 +172,7 @@ function threadsOf({ file, headsFile }: Pick<SqliteSettings, "file" | "headsFile
           await writer.call("look", []);
         }
       },
+    waiting: () => writer.waiting() + (reader?.waiting() ?? 0),
     async close() {
       isClosed = true;
       await reader?.close();

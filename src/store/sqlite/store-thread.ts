@@ -27,6 +27,8 @@ interface PlainError {
 
 export interface Thread {
   call(method: string, args: unknown[]): Promise<unknown>;
+  /** Calls that have no answer yet, without the one that the thread works on. */
+  waiting(): number;
   /** Whether `error`, of a call, says that the writer must open the file first. */
   isReopening(error: unknown): boolean;
   watch(listener: (change: KeyChange) => void): () => void;
@@ -83,6 +85,7 @@ export function startThread(
 
   return {
     call,
+    waiting: () => Math.max(0, waiting.size - 1),
     isReopening: (error) => reopening.has(error as object),
     watch(listener) {
       listeners.add(listener);

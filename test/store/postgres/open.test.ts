@@ -81,6 +81,30 @@ describe("a PostgreSQL store", () => {
     await Promise.all([other.close(), store.close()]);
   });
 
+  it("counts calls that wait for a connection, and connections: those for long reads too", async () => {
+    const { url, sql, store } = await open();
+    const max = 4 + 2;
+    await store.counts();
+    expect(store.load?.()).toMatchObject({ waiting: 0, connections: { used: 0, max } });
+    expect(store.load?.().connections?.idle).toBeGreaterThanOrEqual(1);
+    const other = postgresDatabase(url, 1);
+    const [held, over] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const holding = other.write(async ({ query }) => {
+      await query("lock table kms_leases, kms_keys in access exclusive mode");
+      held.resolve();
+      await over.promise;
+    });
+    await held.promise;
+    const writes = Array.from({ length: 7 }, (_, n) => store.lease(`lease/${n}`, "here", 1_000));
+    const reads = Array.from({ length: 5 }, () => store.counts());
+    await expect.poll(() => lockedBy(sql)).toBe(max);
+    expect(store.load?.()).toEqual({ waiting: 3 + 3, connections: { used: max, idle: 0, max } });
+    over.resolve();
+    await Promise.allSettled([holding, ...writes, ...reads]); // the lock may be held too long for a slow machine
+    expect(store.load?.()).toMatchObject({ waiting: 0, connections: { used: 0 } });
+    await Promise.all([other.close(), store.close()]);
+  });
+
   it("refuses a schema that is newer than it knows", async () => {
     const { open: again, sql, store } = await open();
     await store.close();

@@ -236,6 +236,19 @@ describe("a SQLite store", () => {
     expect(await thrownBy(() => store.active("acme", "data"))).toBeKmsError("STORE_UNAVAILABLE", "ended");
   });
 
+  it("counts the calls that wait for its thread, those of long reads too", async () => {
+    const store = await unlocked(await sqliteBackdoor().open());
+    expect(store.load?.()).toEqual({ waiting: 0 });
+    const calls = Array.from({ length: 5 }, () => store.active("acme", "data"));
+    expect(store.load?.()).toEqual({ waiting: 4 }); // the thread works on one
+    const reads = Array.from({ length: 3 }, () => store.counts());
+    expect(store.load?.()).toEqual({ waiting: 4 + 2 });
+    await Promise.all([...calls, ...reads]);
+    expect(store.load?.()).toEqual({ waiting: 0 });
+    await store.close();
+    expect(store.load?.()).toEqual({ waiting: 0 });
+  });
+
   it("stores many changes at once, and one that is refused takes no other with it", async () => {
     const store = await unlocked(await sqliteBackdoor().open());
     const first = await addKey(store);
