@@ -10,7 +10,7 @@ import type { Logger } from "pino";
 import { hasCode, KmsError } from "../errors.ts";
 import type { Provider } from "../provider/provider.ts";
 import { newHolder, replicaClockSkewMs } from "../store/held-lease.ts";
-import { type LeaseStore, orAltered } from "../store/lease-store.ts";
+import { type Leases, orAltered } from "../store/lease-store.ts";
 import type { ProbeOutcome } from "./belief.ts";
 import type { ProviderWatch } from "./watch.ts";
 
@@ -30,7 +30,7 @@ export interface Probing {
 export interface ProbingOptions {
   /** The keys that are open now. */
   keys(): readonly ProbedKey[];
-  store: LeaseStore;
+  store: Leases;
   clock: () => Date;
   log: Pick<Logger, "warn">;
   /** A number in [0, 1). */

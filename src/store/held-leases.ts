@@ -1,6 +1,6 @@
 /** Leases that this process holds now, by the names that metrics have for their work. */
 import { hasCode } from "../errors.ts";
-import type { LeaseStore } from "./lease-store.ts";
+import type { Leases } from "./lease-store.ts";
 
 /** Work that is done under leases, as metrics name it. No such name has a tenant or a key in it. */
 export const leasedWork = ["rotation", "integrity", "destruction", "probe"] as const;
@@ -31,7 +31,7 @@ export interface HeldLeases<S> {
  * Watches the leases that are taken through a store. A lease is held from the answer that gives it. It is held until it
  * is finished, taken for 0 ms, or found to be another's, and no longer than its time. `now` gives monotonic milliseconds.
  */
-export function heldLeases<S extends LeaseStore>(store: S, now = () => performance.now()): HeldLeases<S> {
+export function heldLeases<S extends Leases>(store: S, now = () => performance.now()): HeldLeases<S> {
   /** End of each lease that was not finished yet, by its name. */
   const ends = new Map<string, number>();
 

@@ -10,7 +10,23 @@ export interface LeaseStore {
 
   /** Notes that the work of a lease was done completely, and ends it. LEASE_LOST when the generation is not current any more. */
   finishLease(fence: Fence, at: Date): Promise<void>;
+
+  /**
+   * Reads when the work of the lease `name` was last done completely, whoever holds the lease now. Undefined if that was
+   * never noted, or was noted before the store was restored: a backup has no leases. DATA_LOSS if the row is not as it
+   * was written.
+   */
+  leaseFinishedAt(name: string): Promise<Date | undefined>;
 }
+
+/** Methods that work under a lease needs. */
+export type Leases = Pick<LeaseStore, "lease" | "finishLease">;
+
+/**
+ * Work of operators that is noted in the store by its lease: a backup that is on disk; and a check of the store, or of a
+ * restored copy, that found nothing. No part of a service does it.
+ */
+export type NotedWork = "backup" | "check";
 
 export interface Fence {
   name: string;

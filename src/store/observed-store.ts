@@ -54,6 +54,7 @@ const operations: Readonly<Record<Exclude<Asked, LongRead>, StoreOperation>> = {
   setDestroyWait: "key_write",
   lease: "lease",
   finishLease: "lease",
+  leaseFinishedAt: "lease",
   witnessedTime: "time",
   noteWitnessedTime: "time",
   appendAudit: "audit_write",

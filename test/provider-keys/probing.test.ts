@@ -8,7 +8,7 @@ import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { resilient } from "../../src/provider/resilience.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
-import type { LeaseStore } from "../../src/store/lease-store.ts";
+import type { Leases } from "../../src/store/lease-store.ts";
 
 const [minute, hour] = [60_000, 3_600_000];
 const context = { tenant_id: "acme", purpose: "data", key_id: "1" };
@@ -76,7 +76,7 @@ function newKey() {
 }
 
 interface ReplicaOptions {
-  store?: LeaseStore;
+  store?: Leases;
   ifUsed?: boolean;
   random?: () => number;
 }
@@ -100,9 +100,9 @@ async function startReplica(
 }
 
 /** `name` gives the name of the lease that was last asked for. */
-function leaseSeen(store: LeaseStore): { store: LeaseStore; name(): string } {
+function leaseSeen(store: Leases): { store: Leases; name(): string } {
   let name = "";
-  const lease: LeaseStore["lease"] = (wanted, ...given) => {
+  const lease: Leases["lease"] = (wanted, ...given) => {
     name = wanted;
     return store.lease(wanted, ...given);
   };
@@ -218,7 +218,7 @@ describe("the service's own key", () => {
     const key = newKey();
     const store = memoryStore();
     let isAway = true;
-    const flaky: LeaseStore = {
+    const flaky: Leases = {
       lease: (...given) => (isAway ? Promise.reject(new KmsError("STORE_UNAVAILABLE", "away")) : store.lease(...given)),
       finishLease: store.finishLease,
     };
@@ -233,7 +233,7 @@ describe("the service's own key", () => {
 
   it("is probed once an hour by each replica where the row of the lease was altered", async () => {
     const key = newKey();
-    const altered: LeaseStore = {
+    const altered: Leases = {
       lease: () => Promise.reject(new KmsError("DATA_LOSS", "the lease in the store is not as it was written")),
       finishLease: memoryStore().finishLease,
     };

@@ -179,6 +179,13 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
     expect(await thrownBy(() => store.request("acme", "r1"))).toBeKmsError("DATA_LOSS");
   });
 
+  it("shows a lease of which somebody changed when its work was done", async () => {
+    const { generation } = await store.lease("backup", "a", 60_000);
+    await store.finishLease({ name: "backup", generation: generation! }, new Date(0));
+    await change("finished_at", Date.now(), "kms_leases");
+    expect(await thrownBy(() => store.leaseFinishedAt("backup"))).toBeKmsError("DATA_LOSS", "the lease backup");
+  });
+
   describe("of logs", () => {
     const acme = { tenantId: "acme", number: 1 };
     let head: LogHead;

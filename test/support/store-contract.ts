@@ -548,6 +548,18 @@ export function storeContract(name: string, make: () => LockedStore | Promise<Lo
       expect(await thrownBy(() => late)).toBeKmsError("LEASE_LOST", "work");
     });
 
+    it("tells when the work of a lease was last done, without taking it", async () => {
+      expect(await store.leaseFinishedAt("work")).toBeUndefined();
+      const { generation } = await store.lease("work", "a", 60_000);
+      expect(await store.leaseFinishedAt("work")).toBeUndefined();
+      await store.finishLease({ name: "work", generation: generation! }, start);
+      expect(await store.leaseFinishedAt("work")).toEqual(start);
+      const next = await store.lease("work", "b", 60_000);
+      expect(await store.leaseFinishedAt("work")).toEqual(start);
+      expect(await store.lease("work", "b", 60_000)).toEqual(next);
+      expect(await store.leaseFinishedAt("another")).toBeUndefined();
+    });
+
     it("activates under a lease only while it is held", async () => {
       const fence = { name: "work", generation: (await store.lease("work", "a", 60_000)).generation! };
       const first = await makeActive({}, { fence });

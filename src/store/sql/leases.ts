@@ -55,6 +55,10 @@ export async function endLease(tx: Transaction, mac: RowMac, fence: Fence, at: D
   await updateRow(tx.query, mac, "kms_leases", { ...row, expires_at: 0, finished_at: at.getTime() });
 }
 
+export async function leaseFinishedAt(query: Query, mac: RowMac, name: string): Promise<Date | undefined> {
+  return date((await leaseRow(query, mac, name))?.finished_at);
+}
+
 async function leaseRow(query: Query, mac: RowMac, name: string): Promise<Row | undefined> {
   const [row] = await query("select * from kms_leases where name = ?1", name);
   return row && authenticated(mac, "kms_leases", row, `the lease ${name}`);

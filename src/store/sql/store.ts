@@ -9,7 +9,7 @@ import { headNotes } from "../head-notes.ts";
 import { sqlHeads } from "./durable-heads.ts";
 import { forgiving } from "./rows/tolerant-query.ts";
 import { sqlKeys } from "./keys.ts";
-import { endLease, takeLease } from "./leases.ts";
+import { endLease, leaseFinishedAt, takeLease } from "./leases.ts";
 import { sqlLogs } from "./logs.ts";
 import { authenticated, bytes, insertRow, keyRecord, updateRow, valuesOf } from "./rows/rows.ts";
 import { rowVersion } from "./rows/schema.ts";
@@ -82,6 +82,7 @@ export function sqlStore(name: string, db: Database, mac: RowMac): Store {
     countWrappedByOthers: (should) => countWrappedByOthers(db, should),
     lease: (lease, holder, ttlMs) => db.write((tx) => takeLease(tx, mac, { name: lease, holder, ttlMs })),
     finishLease: (fence, at) => db.write((tx) => endLease(tx, mac, fence, at)),
+    leaseFinishedAt: (lease) => db.read((query) => leaseFinishedAt(query, mac, lease)),
     appendAudit: (events) => db.write((tx) => chain.append(tx, events)),
     auditEvents: (page) => db.read((query) => readAudit(query, page)),
     recentTenants: (limit) => db.read((query) => recentTenants(query, limit)),

@@ -62,6 +62,7 @@ const storeMethods: MethodList<Store> = {
   counts: true,
   lease: true,
   finishLease: true,
+  leaseFinishedAt: true,
   witnessedTime: true,
   noteWitnessedTime: true,
   appendAudit: true,
