@@ -31,6 +31,8 @@ export interface Config {
   readonly store: StoreSettings;
   /** The heads file, which notes how far the store went. */
   readonly heads: HeadsSettings;
+  /** How often a backup of the store is expected; 0 for never, and for a store in memory. */
+  readonly backupIntervalMs: number;
   readonly auth: Values["fluo.kms.auth"];
   /** With `policy`. */
   readonly policyFile: string | undefined;

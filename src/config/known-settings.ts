@@ -93,6 +93,7 @@ export const settings = {
   // The default depends on the store, see store/heads/heads-place.ts.
   "fluo.kms.audit.heads-file": { parse: filePath },
   "fluo.kms.audit.heads-file.required": { parse: trueOrFalse, standard: "false" },
+  "fluo.kms.backup.interval": { parse: duration("0s", "90d"), standard: "0s" },
   "fluo.kms.auth": { parse: choice(["none", "policy"]), standard: "none" },
   "fluo.kms.policy.file": { parse: filePath },
   "fluo.kms.open": { parse: openPaths, standard: "health" },

@@ -123,6 +123,7 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
     named: (name) => name,
     value: (name) => values[name],
   });
+  const store = storeSettings(values, hasMasterKeyInMemory(provider) ? "memory" : "sqlite", absolute);
   const other = values["fluo.kms.other.provider"];
   const value = (name: ProviderSettingName) => values[otherName(name)];
   const ofTenants = tenantProviderKeys({ ...found, env, files, profile: values["fluo.kms.profile"], own: provider });
@@ -136,11 +137,12 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
     tenantProviderKeys: ofTenants,
     hasTenantProviderKeys: values["fluo.kms.tenants.file"] !== undefined || ofTenants.providerKeys.size > 0,
     storeKeyPin: storeKeyPin(values, problems),
-    store: storeSettings(values, hasMasterKeyInMemory(provider) ? "memory" : "sqlite", absolute),
+    store,
     heads: {
       file: headsFile(values, absolute),
       required: values["fluo.kms.audit.heads-file.required"],
     },
+    backupIntervalMs: store.name === "memory" ? 0 : values["fluo.kms.backup.interval"],
     auth: values["fluo.kms.auth"],
     policyFile: policyFile && absolute(policyFile),
     open: values["fluo.kms.open"],
@@ -264,12 +266,13 @@ function storeSettings(values: Values, standard: StoreName, absolute: (path: str
 
 const storeNames: Readonly<Record<StoreName, readonly SettingName[]>> = {
   memory: [],
-  sqlite: ["fluo.kms.sqlite.file", "fluo.kms.sqlite.max-log", "fluo.kms.audit.heads-file"],
+  sqlite: ["fluo.kms.sqlite.file", "fluo.kms.sqlite.max-log", "fluo.kms.audit.heads-file", "fluo.kms.backup.interval"],
   postgres: [
     "fluo.kms.postgres.url",
     "fluo.kms.postgres.max-connections",
     "fluo.kms.audit.heads-file",
     "fluo.kms.audit.heads-file.required",
+    "fluo.kms.backup.interval",
   ],
 };
 

@@ -20,6 +20,7 @@ describe("without any setting", () => {
       hasTenantProviderKeys: false,
       store: { name: "memory" },
       heads: { file: undefined, required: false },
+      backupIntervalMs: 0,
       auth: "none",
       policyFile: undefined,
       open: ["health"],

@@ -81,6 +81,26 @@ describe("the store", () => {
   });
 });
 
+describe("the interval of backups", () => {
+  it("is a duration, and none unless it is set", () => {
+    expect(load(keyFile).backupIntervalMs).toBe(0);
+    expect(load(keyFile, "fluo.kms.backup.interval=1h").backupIntervalMs).toBe(3_600_000);
+    expect(load({ ...keyFile, FLUO_KMS_BACKUP_INTERVAL: "1d" }).backupIntervalMs).toBe(86_400_000);
+    expect(load(keyFile, "fluo.kms.backup.interval=0s").backupIntervalMs).toBe(0);
+    for (const text of ["0", "91d", "-1h", "hourly"]) {
+      const problems = problemsOf(() => load(keyFile, `fluo.kms.backup.interval=${text}`));
+      expect(problems).toMatch(/^fluo\.kms\.backup\.interval .*: must be a duration from 0s to 90d/);
+    }
+  });
+
+  it("means nothing for a store that cannot be backed up, which is said", () => {
+    const { backupIntervalMs, warnings } = load({}, "fluo.kms.backup.interval=1h");
+    expect(backupIntervalMs).toBe(0);
+    expect(warnings.at(-1)).toBe("fluo.kms.backup.interval has no effect with store memory.");
+    expect(load(keyFile, "fluo.kms.backup.interval=1h").warnings.join()).not.toContain("backup");
+  });
+});
+
 it("the schedule's pace is a whole number of keys", () => {
   expect(load({ KMS_ROTATION_MAX_PER_SECOND: "7" }).rotation.maxPerSecond).toBe(7);
   expect(problemsOf(() => load({ KMS_ROTATION_MAX_PER_SECOND: "0" }))).toContain("from 1 to 10000");
