@@ -7,6 +7,8 @@ import type { DestructionWaits } from "../keys/time/destruction-waits.ts";
 import type { TimeWitness } from "../keys/time/time-witness.ts";
 import { watchDestructions } from "./destruction-remarks.ts";
 import { type HealthMonitor, type Problem, startHealthMonitor } from "./monitor.ts";
+import { watchNotedWork } from "./noted-work.ts";
+import { type OverdueKeys, type OverdueParts, watchOverdueKeys } from "./overdue-keys.ts";
 import { rewrapRemarks } from "./rewrap-remarks.ts";
 import { watchWaits } from "./wait-remarks.ts";
 
@@ -23,6 +25,8 @@ export interface HealthStart {
   log: Logger;
   /** Standing remarks, such as keys that a restart loses. */
   notices: readonly string[];
+  /** Settings of the schedule that rotates keys. No key is overdue without them. */
+  rotation?: OverdueParts["rotation"];
   clock?: () => Date;
 }
 
@@ -31,10 +35,22 @@ export interface StartedHealth extends HealthMonitor {
   destructionRequests(): number;
   /** Which keys waited for their destruction then; undefined before the first look. */
   destructionWaits(): DestructionWaits | undefined;
+  /** Number of keys that waited for their destruction then; 0 if the noted time could not be read. */
+  destructionsWaiting(): number;
+  /** Numbers of ACTIVE keys that the schedule should have replaced a week before that look. */
+  overdueKeys(): OverdueKeys;
+  /** Time at which the last noted backup was begun; undefined if none is known. */
+  backupAt(): Date | undefined;
+  /** Time at which the last noted check that found nothing was begun; undefined if none is known. */
+  checkAt(): Date | undefined;
 }
 
 export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
   const { providers, store, audit, problems, accessRemarks, alarm, log, notices, clock = () => new Date() } = parts;
+  const { rotation = { enabled: false, maxAgeDays: 0 } } = parts;
+  const hasOwnKey = (tenantId: string) => providers.tenantProviderKeys.keyOf(tenantId) !== undefined;
+  const overdue = watchOverdueKeys({ store, rotation, hasOwnKey, clock });
+  const noted = watchNotedWork(store);
   const destructions = watchDestructions(store, clock);
   const waits = watchWaits(store, parts.witness);
   const monitor = await startHealthMonitor({
@@ -46,7 +62,9 @@ export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
     auditProblem: audit.problem,
     problems: () => [...problems(), ...waits.problems()],
     remarks: async () => {
+      const looks = Promise.all([overdue.look(), noted.look()]);
       const found = await Promise.all([destructions.remarks(), waits.remarks(), rewrapRemarks(store, providers.keys)]);
+      await looks;
       const ofLog = store.log?.remark();
       return [...found.flat(), ...(ofLog === undefined ? [] : [ofLog])];
     },
@@ -55,5 +73,13 @@ export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
     onChange: (status, found) =>
       log.info(status === "operational" ? { status } : { status, notices: found }, `health is ${status}`),
   });
-  return { ...monitor, destructionRequests: destructions.waiting, destructionWaits: waits.seen };
+  return {
+    ...monitor,
+    destructionRequests: destructions.waiting,
+    destructionWaits: waits.seen,
+    destructionsWaiting: () => waits.seen()?.total ?? 0,
+    overdueKeys: overdue.seen,
+    backupAt: () => noted.seenAt("backup"),
+    checkAt: () => noted.seenAt("check"),
+  };
 }

@@ -1,0 +1,48 @@
+/** ACTIVE keys that the schedule should have replaced a week ago. */
+import type { Store } from "../store/store.ts";
+
+export interface OverdueKeys {
+  /** Keys under the service's own provider key, and keys that were not told apart. */
+  service: number;
+  /** Keys of tenants that have a provider key of their own, and may keep the service from rotating them. */
+  tenant: number;
+}
+
+export interface OverdueWatch {
+  /** Looks at the store. Does not throw: a look that fails leaves what was seen before. */
+  look(): Promise<void>;
+  /** Numbers of keys that the last look saw. */
+  seen(): OverdueKeys;
+}
+
+export interface OverdueParts {
+  store: Pick<Store, "due">;
+  /** `kms.rotation.enabled` and `kms.rotation.max-age-days`. No key is overdue where the schedule rotates none. */
+  rotation: { readonly enabled: boolean; readonly maxAgeDays: number };
+  /** Whether a tenant has a provider key of its own. */
+  hasOwnKey(tenantId: string): boolean;
+  clock: () => Date;
+}
+
+const dayMs = 86_400_000;
+const graceDays = 7;
+/** Number of keys that are told apart by their tenants, the oldest first. */
+const named = 1_000;
+
+export function watchOverdueKeys({ store, rotation, hasOwnKey, clock }: OverdueParts): OverdueWatch {
+  let seen: OverdueKeys = { service: 0, tenant: 0 };
+
+  async function read(): Promise<OverdueKeys> {
+    const before = new Date(clock().getTime() - (rotation.maxAgeDays + graceDays) * dayMs);
+    const { keys, total } = await store.due(before, named);
+    const tenant = keys.filter(({ tenantId }) => hasOwnKey(tenantId)).length;
+    return { service: Math.max(0, total - tenant), tenant };
+  }
+
+  return {
+    seen: () => seen,
+    async look() {
+      if (rotation.enabled) seen = await read().catch(() => seen);
+    },
+  };
+}
