@@ -65,7 +65,7 @@ function resolved(path: string, of: string): string {
 const mayImport: Record<string, readonly string[]> = {
   // Entry, and the command line.
   "main.js": ["cli", "runtime"],
-  "cli/run.ts": ["cli", "cli/commands", "cli/heads", "version.ts"],
+  "cli/run.ts": ["cli", "cli/commands", "cli/check", "cli/heads", "version.ts"],
   "cli/grpc-client.ts": ["cli", "cli/access", "cli/sign"],
   "cli/service-client.ts": ["cli", "cli/access", "config"],
   cli: ["config", "encoding", "keys", "keys/store-key", "provider", "provider-keys", "store", "store/offline", "tlog"],

@@ -7,6 +7,7 @@ import { backup } from "./commands/backup.ts";
 import { check } from "./commands/check.ts";
 import { type Command, type ExitCode, exitCode, Failure, UsageError } from "./command.ts";
 import { demo } from "./commands/demo.ts";
+import { noteCheck } from "./check/note-check.ts";
 import { commandHelp, globalHelp } from "./help.ts";
 import { policyCheck } from "./commands/policy-check.ts";
 import { policyDiff } from "./commands/policy-diff.ts";
@@ -38,6 +39,7 @@ const commands: readonly Command[] = [
   restore,
   acceptRollback,
   check,
+  noteCheck,
   auditVerify,
   policyNew,
   policyCheck,

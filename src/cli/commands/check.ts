@@ -27,6 +27,8 @@ import {
 } from "../open-store.ts";
 
 interface Report {
+  /** Time at which the check was begun. It may not have looked at what was written later. */
+  checkedAt: Date;
   store: string;
   storeId: string;
   log: Tables["log"];
@@ -53,6 +55,7 @@ export const check: Command = {
     withConfig(options, (config) =>
       using(everyProviderKey(config), (providerKeys) =>
         using(told(openTables(config.store)), async (tables) => {
+          const checkedAt = new Date();
           const store = storeName(config.store);
           const { stored, key } = await keyOf(tables, providerKeys, store);
           const progress = progressLine();
@@ -70,7 +73,7 @@ export const check: Command = {
           const opened = await openSecrets({ tables, key, providerKeys, problems, progress });
           progress.end();
           const { name, log } = tables;
-          const report = { store: name, storeId: stored.storeId, log, rows, logs, opened, problems };
+          const report = { checkedAt, store: name, storeId: stored.storeId, log, rows, logs, opened, problems };
           if (options.json === true || !process.stdout.isTTY) printJson(json(report));
           else print(report);
           return problems.length === 0 ? exitCode.ok : exitCode.failed;
@@ -129,9 +132,10 @@ function print({ store, storeId, log, rows, logs, opened, problems }: Report): v
   printLine(problemsCounted(problems.length));
 }
 
-function json({ store, storeId, log, rows, logs, opened, problems }: Report) {
+function json({ checkedAt, store, storeId, log, rows, logs, opened, problems }: Report) {
   return {
     ok: problems.length === 0,
+    checked_at: checkedAt.toISOString(),
     store,
     store_id: storeId,
     write_ahead_log: log === undefined ? null : logFileJson(log),
