@@ -32,8 +32,12 @@ export interface Tls {
   trust(authorities: ClientAuthorities): void;
   /** Reads certificate and key anew. */
   reload(): Promise<void>;
+  /** Time from which the service's own certificate is valid. */
+  validFrom(): Date;
   /** When the service's own certificate ends. */
   expiresAt(): Date;
+  /** True from a reload that failed until one succeeds: the certificate in the files is not in force then. */
+  reloadFailed(): boolean;
   /** What an operator should know, a sentence each. */
   remarks(now: Date): string[];
   close(): void;
@@ -99,7 +103,9 @@ export function startTls(parts: TlsParts): Tls {
     subscribe: (use) => void subscribers.push(use),
     trust: (next) => putInForce(pair, next),
     reload,
+    validFrom: () => new X509Certificate(pair.cert).validFromDate,
     expiresAt: () => expiryOf(pair),
+    reloadFailed: () => problem !== undefined,
     remarks: (now) => [...(problem === undefined ? [] : [problem]), ...expiryRemark(pair, now)],
     close: () => watched.close(),
   };
