@@ -23,7 +23,7 @@ import {
   readFilesForStart,
   readPolicyFiles,
 } from "./policy-files.ts";
-import type { KeySetState } from "./token/issuer-keys.ts";
+import { type KeySetState, refreshMs } from "./token/issuer-keys.ts";
 import { rememberTokens } from "./token/remembered.ts";
 
 export interface AuthenticationSettings extends KeySourceSettings, PolicySettings {
@@ -64,13 +64,23 @@ export interface AuthenticationStatus {
   rules: number;
   since: Date;
   reloadFailures: number;
+  /** True from a reload of the policy, or of a file of an issuer's keys, that failed, until one succeeds. */
+  reloadFailed: boolean;
   rememberedTokens: number;
   /** Why the file as it was read last is not in force; empty where it is. */
   problems: readonly string[];
-  issuers: readonly ({ name: string } & KeySetState)[];
+  issuers: readonly IssuerStatus[];
+  /** End of the first authority of client certificates to end, in milliseconds since 1970; undefined without any. */
+  authorityUntilMs: number | undefined;
   crlUntilMs: number | undefined;
   separation: boolean;
   twoPersonDestruction: boolean;
+}
+
+export interface IssuerStatus extends KeySetState {
+  name: string;
+  /** Time between loads of its keys, in milliseconds; undefined for keys of a file. */
+  refreshMs: number | undefined;
 }
 
 /** Callers whose roles must be apart, of whom is told: more say nothing more. */
@@ -114,7 +124,9 @@ export async function startAuthentication(
       return {
         ...{ sha256: files.sha256, rules: rules.length, separation, twoPersonDestruction, since },
         ...{ problems: policy.problems(), reloadFailures: policy.failures(), rememberedTokens: tokens.size() },
-        issuers: issuers.all.map(({ entry, keys }) => ({ name: entry.name, ...keys.state() })),
+        reloadFailed: policy.problems().length > 0 || issuers.all.some(hasBrokenFile),
+        issuers: issuers.all.map(statusOf),
+        authorityUntilMs: files.authorityUntilMs,
         crlUntilMs: files.crlUntilMs,
       };
     },
@@ -227,6 +239,16 @@ async function startPolicy(settings: AuthenticationSettings, parts: Authenticati
       return reloading;
     },
   };
+}
+
+type Issuer = InForce["issuers"]["all"][number];
+
+function hasBrokenFile({ entry, keys }: Issuer): boolean {
+  return entry.keys.from === "file" && keys.state().problem !== undefined;
+}
+
+function statusOf({ entry, keys }: Issuer): IssuerStatus {
+  return { name: entry.name, ...keys.state(), refreshMs: entry.keys.from === "file" ? undefined : refreshMs };
 }
 
 function logLoaded(log: Logger, { sha256, policy }: PolicyFiles): void {

@@ -1,4 +1,5 @@
 /** Files that a policy names: authorities and revocation lists of client certificates, and what the keys of issuers come from. */
+import type { X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { dueAt } from "../runtime/due-at.ts";
 import {
@@ -20,6 +21,8 @@ export interface TrustFiles {
   /** PEM texts, for TLS. */
   readonly ca: readonly string[];
   readonly crl: readonly string[];
+  /** End of the first authority of client certificates to end, in milliseconds since 1970; undefined without any. */
+  readonly authorityUntilMs: number | undefined;
   /** When the first revocation list is due; undefined without any. */
   readonly crlUntilMs: number | undefined;
   /** When the first of their successors should be there. */
@@ -60,6 +63,7 @@ export function readTrustFiles({ certificates }: Policy, nowMs: number): ReadTru
   return {
     warnings: authorities.flatMap((each) => refusingAll(each, lists, nowMs)),
     ...{ problems, authorities, ca: read.flatMap(({ ca }) => ca), crl: lists.map(({ pem }) => pem) },
+    authorityUntilMs: earliest(authorities.flatMap(({ roots }) => roots.map(endMs))),
     crlUntilMs: earliest(lists.map(({ nextUpdateMs }) => nextUpdateMs)),
     crlDueMs: earliest(lists.map(dueMs)),
   };
@@ -70,6 +74,12 @@ const renewedBeforeMs = 86_400_000;
 
 function dueMs({ thisUpdateMs, nextUpdateMs }: RevocationList): number {
   return dueAt({ fromMs: thisUpdateMs, untilMs: nextUpdateMs }, renewedBeforeMs);
+}
+
+/** Returns 0 for a time that cannot be read, as isInTime takes that for one that has passed. */
+function endMs({ validToDate }: X509Certificate): number {
+  const ms = validToDate.getTime();
+  return Number.isNaN(ms) ? 0 : ms;
 }
 
 function earliest(times: readonly number[]): number | undefined {

@@ -1,0 +1,104 @@
+/** A policy in force, as Status and metrics have it: its reloads, its authorities and the keys of its issuers. */
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pino } from "pino";
+import { expect, it, onTestFinished } from "vitest";
+import { startAuthentication } from "../../src/auth/start.ts";
+import { toldLimits } from "../../src/limits/told-limits.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
+import { directory } from "../support/config-fixture.ts";
+import { patience } from "../support/patience.ts";
+import { newAuthority } from "../support/pki.ts";
+import { testKey } from "../support/signed-tokens.ts";
+
+const hourMs = 3_600_000;
+const wholeSecond = (ms: number) => Math.floor(ms / 1000) * 1000;
+
+const rules = `rules:
+  - { name: r, who: { jwt: { issuer: sso, subject: ann } }, roles: [status], tenants: "*" }
+`;
+const issuers = `issuers:
+  - { name: sso, issuer: https://sso.example.org, audience: fluo-kms, jwks-file: sso.json }
+  - { name: far, issuer: "https://127.0.0.1:9", audience: fluo-kms, jwks: "https://127.0.0.1:9/keys" }
+`;
+const policy = `version: 1\n${issuers}${rules}`;
+const keys = JSON.stringify({ keys: [testKey("ES256", "k").jwk] });
+
+async function started(files: Record<string, string>) {
+  const path = directory({ "sso.json": keys, ...files });
+  const store = memoryStore();
+  const authentication = await startAuthentication(
+    {
+      ...{ policyFile: join(path, "policy.yaml"), profile: "dev", tls: {}, tlsTerminated: false },
+      ...{ jwksMaxStaleMs: hourMs, proxies: {} },
+      limits: { callsPerSecond: 0, tenantCallsPerSecond: 0, failuresPerSecond: 0 },
+    },
+    {
+      ...{ log: pino({ level: "silent" }), clock: () => new Date(), store, alarm: { changed() {} } },
+      told: toldLimits({ log() {}, changed() {} }),
+    },
+  );
+  onTestFinished(async () => {
+    authentication.close();
+    await store.close();
+  });
+  const write = (name: string, text: string) => writeFileSync(join(path, name), text);
+  return { path, write, reload: authentication.reload, status: authentication.status };
+}
+
+it("a policy that cannot be used is a reload that failed, however often it is read, until one can", async () => {
+  const { write, reload, status } = await started({ "policy.yaml": policy });
+  expect(status().reloadFailed).toBe(false);
+  write("policy.yaml", "version: 2\n");
+  await reload();
+  await reload();
+  expect(status()).toMatchObject({ reloadFailed: true, reloadFailures: 2 });
+  write("policy.yaml", policy);
+  await reload();
+  expect(status()).toMatchObject({ reloadFailed: false, reloadFailures: 2, problems: [] });
+});
+
+it("so is a file that is gone, of the policy or of an issuer's keys, until it is there again", async () => {
+  const { path, write, reload, status } = await started({ "policy.yaml": policy });
+  for (const [name, text] of Object.entries({ "policy.yaml": policy, "sso.json": keys })) {
+    rmSync(join(path, name));
+    await reload();
+    expect(status().reloadFailed, name).toBe(true);
+    write(name, text);
+    await reload();
+    expect(status().reloadFailed, name).toBe(false);
+  }
+});
+
+it("an issuer whose keys cannot be fetched is none", async () => {
+  const { status } = await started({ "policy.yaml": policy });
+  await expect.poll(() => status().issuers[1]!.problem, { timeout: patience(1_000) }).toBeDefined();
+  expect(status().reloadFailed).toBe(false);
+});
+
+it("tells how often the keys of each issuer are loaded, except those of a file", async () => {
+  const { status } = await started({ "policy.yaml": policy });
+  expect(status().issuers.map(({ name, refreshMs }) => [name, refreshMs])).toEqual([
+    ["sso", undefined],
+    ["far", 600_000],
+  ]);
+});
+
+it("tells when the first of all certificate authorities ends", async () => {
+  const { write, reload, status } = await started({ "policy.yaml": policy });
+  expect(status().authorityUntilMs).toBeUndefined();
+  const now = Date.now();
+  const ending = (hours: number) => newAuthority({ until: new Date(now + hours * hourMs) }).pem;
+  write("mesh.pem", ending(3) + ending(2));
+  write("web.pem", ending(4));
+  write(
+    "policy.yaml",
+    `version: 1
+certificates:
+  - { name: mesh, trust-domain: example.org, ca: mesh.pem }
+  - { name: web, dns: [.local], ca: web.pem }
+${issuers}${rules}`,
+  );
+  await reload();
+  expect(status()).toMatchObject({ problems: [], authorityUntilMs: wholeSecond(now + 2 * hourMs) });
+});
