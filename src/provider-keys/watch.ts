@@ -201,6 +201,7 @@ function guarded(provider: Provider, allowed: Allowed): Provider {
     tampered: (wrapped) => provider.tampered(wrapped),
     describe: (signal) => provider.describe(signal),
     inspect: (signal) => provider.inspect(signal),
+    credential: () => provider.credential?.(),
     close: () => provider.close(),
   };
 }

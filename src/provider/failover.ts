@@ -77,6 +77,8 @@ export function failover(places: readonly ResilientProvider[]): ResilientProvide
       await Promise.all(places.map((place) => place.close()));
     },
     breakers: () => places.flatMap((place) => place.breakers()),
+    /** The place in use has the one that counts: a place that is not called lets its credential end. */
+    credential: () => inUse.credential?.(),
   };
 }
 

@@ -68,7 +68,17 @@ export interface Provider {
   /** `describe` and what else the provider tells of the key, for Validate alone: it may take several calls. None is cryptographic. */
   inspect(signal?: AbortSignal): Promise<ProviderKeyReport>;
 
+  /** Returns the credential by which the provider is called now; undefined if it is not known, or never ends. */
+  credential?(): ProviderCredential | undefined;
+
   close(): Promise<void>;
+}
+
+export interface ProviderCredential {
+  /** Time at which this service got it, or saw it first. */
+  since: Date;
+  /** Time at which it ends unless it is renewed. */
+  until: Date;
 }
 
 export interface DataKey {

@@ -118,6 +118,7 @@ export function resilient(
       await provider.close();
     },
     breakers: () => [breakerNow()],
+    credential: () => provider.credential?.(),
   };
 }
 

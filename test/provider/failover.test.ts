@@ -200,6 +200,22 @@ it("wraps for anyone where its places do, behind every layer", async () => {
   }
 });
 
+it("tells of the credential at the place in use, behind every layer", async () => {
+  const credentialOf = (day: number) => ({ since: new Date(2026, 0, day), until: new Date(2026, 1, day) });
+  const [first, second] = [place("us-east-1"), place("eu-west-1")];
+  const provider = dependable([
+    { ...first.provider, credential: () => credentialOf(1) },
+    { ...second.provider, credential: () => credentialOf(2) },
+  ]);
+  const watch = await watchProvider({ provider });
+  expect(watch.provider.credential!()).toEqual(credentialOf(1));
+  first.world.trouble = "PROVIDER_UNAVAILABLE";
+  await provider.describe();
+  expect(watch.provider.credential!()).toEqual(credentialOf(2));
+  watch.stop();
+  expect(dependable([place("us-east-1").provider]).credential!()).toBeUndefined();
+});
+
 it("has the name and key of all, and closes all", async () => {
   const { provider, first, second } = twoPlaces();
   expect(provider).toMatchObject({ name: "local", keyId: local.keyId });

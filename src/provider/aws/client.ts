@@ -24,6 +24,8 @@ import type { AwsCall } from "./advice.ts";
 import { awsError, noRegion } from "./errors.ts";
 import { abandonOn, refuseAborted } from "../../runtime/deadline.ts";
 import { abandonable } from "../sdk-call.ts";
+import type { Provider } from "../provider.ts";
+import { type SeenCredential, seenCredential } from "../seen-credential.ts";
 
 export interface AwsClientSettings {
   region: string | undefined;
@@ -42,6 +44,8 @@ export interface AwsClient {
   decrypt(input: DecryptCommandInput, signal?: AbortSignal): Promise<DecryptCommandOutput>;
   /** This machine's clock minus AWS's, by its last answer, good or not; undefined before the first. */
   clockSkewMs(): number | undefined;
+  /** The credential of the last request that was answered. */
+  credential: NonNullable<Provider["credential"]>;
   close(): void;
 }
 
@@ -61,6 +65,7 @@ export function awsClient({ region, endpoint, profile }: AwsClientSettings): Aws
   });
   let clockSkewMs: number | undefined;
   let hasAnswered = false;
+  const seen = seenCredential();
 
   // Between the socket and the deserializer, which throws what AWS refuses.
   client.middlewareStack.add(
@@ -72,6 +77,7 @@ export function awsClient({ region, endpoint, profile }: AwsClientSettings): Aws
       const date = Date.parse(headers.date ?? "");
       if (!Number.isNaN(date)) clockSkewMs = Date.now() - date;
       hasAnswered = true;
+      noteCredential(client, seen);
       return result;
     },
     { step: "deserialize", priority: "low", name: "answerDate" },
@@ -121,8 +127,17 @@ export function awsClient({ region, endpoint, profile }: AwsClientSettings): Aws
       return call({ action: "Decrypt", key: input.KeyId! }, (options) => client.send(command, options), signal);
     },
     clockSkewMs: () => clockSkewMs,
+    credential: seen.current,
     close: () => client.destroy(),
   };
+}
+
+/** Notes the credential that the SDK just signed with. It keeps that, so nobody is asked for it. */
+function noteCredential({ config }: KMSClient, seen: SeenCredential): void {
+  config.credentials().then(
+    ({ expiration }) => seen.note(expiration?.getTime()),
+    () => {}, // the next request meets it
+  );
 }
 
 /** Breaks off an answer that is too long, where the SDK would gather whatever comes. */

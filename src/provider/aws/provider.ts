@@ -86,6 +86,8 @@ export function awsProvider(client: AwsClient, key: AwsKey, region: string): Pro
       return reportOf(described, client.clockSkewMs(), { key: arn, region }, (of) => client.rotationStatus(of, signal));
     },
 
+    credential: client.credential,
+
     async close() {
       client.close();
     },

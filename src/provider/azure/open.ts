@@ -35,7 +35,10 @@ export async function openAzure(settings: AzureSettings): Promise<Provider> {
     const current = describedKey(answered, answeredVersion(name, answered.id), body);
     const wrong = unfit(name, current);
     if (wrong !== undefined) throw wrong;
-    return azureProvider({ client, name, key: current, close: async () => connection.close() });
+    return azureProvider({
+      ...{ client, name, key: current, credential: tokens.credential },
+      close: async () => connection.close(),
+    });
   } catch (error) {
     connection.close();
     throw error;

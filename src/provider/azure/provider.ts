@@ -21,10 +21,11 @@ export interface OpenedKey {
   name: AzureKeyName;
   /** As it was when it was opened. */
   key: AzureKey;
+  credential: NonNullable<Provider["credential"]>;
   close(): Promise<void>;
 }
 
-export function azureProvider({ client, name, key, close }: OpenedKey): Provider {
+export function azureProvider({ client, name, key, credential, close }: OpenedKey): Provider {
   const known = knownKey(client, name, key);
   const { wrapSecret, unwrapSecret } = secretCalls(client, name, known);
 
@@ -74,6 +75,7 @@ export function azureProvider({ client, name, key, close }: OpenedKey): Provider
       return { ...known.stateIn(seen), rotation, advice: [...known.adviceOn(seen), ...onRotation] };
     },
 
+    credential,
     close,
   };
   return provider;

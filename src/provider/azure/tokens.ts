@@ -5,6 +5,8 @@
  */
 import type { AccessToken, GetTokenOptions, TokenCredential } from "@azure/identity";
 import { credentialChain, type TokenSettings } from "./credential.ts";
+import type { Provider } from "../provider.ts";
+import { seenCredential } from "../seen-credential.ts";
 
 export interface AzureTokens extends TokenCredential {
   getToken(scopes: string | string[], options?: GetTokenOptions): Promise<AccessToken>;
@@ -17,6 +19,8 @@ export interface AzureTokens extends TokenCredential {
    * was taken before.
    */
   refused(generation: number): boolean;
+  /** Returns the token in use as a credential. */
+  credential: NonNullable<Provider["credential"]>;
 }
 
 interface Held {
@@ -38,6 +42,7 @@ export function azureTokens(settings: TokenSettings): AzureTokens {
   let isProven = false;
   let generation = 0;
   let restsUntilMs = 0;
+  const seen = seenCredential();
 
   /** The one request for a token, whoever waits for it. */
   function fetched(scopes: string[], options: GetTokenOptions, of: string): Promise<AccessToken> {
@@ -50,6 +55,7 @@ export function azureTokens(settings: TokenSettings): AzureTokens {
         (fresh) => {
           [held, hadToken] = [{ token: fresh, of }, true];
           isProven = false;
+          seen.note(fresh.expiresOnTimestamp);
         },
         () => {
           restsUntilMs = Date.now() + pauseAfterFailureMs;
@@ -85,6 +91,7 @@ export function azureTokens(settings: TokenSettings): AzureTokens {
       generation += 1;
       return wasGood;
     },
+    credential: () => (held === undefined ? undefined : seen.current()),
   };
 }
 

@@ -38,7 +38,7 @@ export async function openGcp({ key: name, endpoint, credentialsFile: file }: Gc
     const reading = await withDeadline(openTimeoutMs, late, (signal) => calls.read(signal));
     const wrong = unfit(key, reading.key);
     if (wrong !== undefined) throw wrong;
-    return gcpProvider({ key, keyId: reading.key.name, calls, close });
+    return gcpProvider({ key, keyId: reading.key.name, calls, credential: tokens.credential, close });
   } catch (error) {
     await close();
     throw error;

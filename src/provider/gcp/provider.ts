@@ -17,10 +17,11 @@ export interface OpenedKey {
   key: GcpKey;
   keyId: string;
   calls: GcpCalls;
+  credential: NonNullable<Provider["credential"]>;
   close(): Promise<void>;
 }
 
-export function gcpProvider({ key, keyId, calls, close }: OpenedKey): Provider {
+export function gcpProvider({ key, keyId, calls, credential, close }: OpenedKey): Provider {
   async function wrap(plaintext: Uint8Array, context: ProviderContext, signal?: AbortSignal): Promise<Uint8Array> {
     const ciphertext = await calls.encrypt(plaintext, context, signal);
     const out = wrapped(ciphertext);
@@ -67,6 +68,7 @@ export function gcpProvider({ key, keyId, calls, close }: OpenedKey): Provider {
       return reportOf(key, seen, clockSkewMs);
     },
 
+    credential,
     close,
   };
 }

@@ -10,12 +10,16 @@ import { wordsIn } from "../redact.ts";
 import { giveCredentials, renewCredentials } from "./advice.ts";
 import { type GcpToken, NoToken } from "./credentials.ts";
 import { cloudKms } from "./http.ts";
+import type { Provider } from "../provider.ts";
+import { seenCredential } from "../seen-credential.ts";
 
 export interface GcpTokens {
   /** Throws PROVIDER_DENIED where there are no credentials or Google does not take them, PROVIDER_UNAVAILABLE for what may pass. */
   get(signal?: AbortSignal): Promise<GcpToken>;
   /** Of a token that Cloud KMS did not take. */
   drop(token: GcpToken): void;
+  /** Returns the token in use as a credential. */
+  credential: NonNullable<Provider["credential"]>;
   close(): void;
 }
 
@@ -34,6 +38,7 @@ export function gcpTokens(newToken: (signal: AbortSignal) => Promise<GcpToken>):
   let hadToken = false;
   let renewAtMs = 0;
   let flight: Promise<GcpToken> | undefined;
+  const seen = seenCredential();
   let refusal: { error: KmsError; untilMs: number } | undefined;
 
   async function fetched(): Promise<GcpToken> {
@@ -43,6 +48,7 @@ export function gcpTokens(newToken: (signal: AbortSignal) => Promise<GcpToken>):
         newToken(AbortSignal.any([signal, closing.signal])),
       );
       current = token;
+      seen.note(token.expiresAtMs);
       hadToken = true;
       refusal = undefined;
       renewAtMs = Math.max(token.expiresAtMs - renewBeforeMs, Date.now() + renewAgainMs);
@@ -72,6 +78,7 @@ export function gcpTokens(newToken: (signal: AbortSignal) => Promise<GcpToken>):
     drop(token) {
       if (current === token) current = undefined;
     },
+    credential: () => (current === undefined ? undefined : seen.current()),
     close() {
       current = undefined;
       closing.abort(new KmsError("PROVIDER_UNAVAILABLE", "the provider gcp is closed"));

@@ -35,7 +35,7 @@ export async function openVault(settings: VaultSettings): Promise<Provider> {
     if (key === undefined) throw missingKey(settings);
     const wrong = unfit(settings, key);
     if (wrong !== undefined) throw wrong;
-    return vaultProvider({ settings, calls, key, close });
+    return vaultProvider({ settings, calls, key, credential: session.credential, close });
   } catch (error) {
     await close();
     throw error;

@@ -25,10 +25,11 @@ export interface OpenedKey {
   calls: Transit;
   /** The key as it was when it was opened. */
   key: VaultKey;
+  credential: NonNullable<Provider["credential"]>;
   close(): Promise<void>;
 }
 
-export function vaultProvider({ settings, calls, key, close }: OpenedKey): Provider {
+export function vaultProvider({ settings, calls, key, credential, close }: OpenedKey): Provider {
   const { keys: path } = pathsOf(settings);
   const known = knownKey(settings, calls, key);
 
@@ -88,6 +89,7 @@ export function vaultProvider({ settings, calls, key, close }: OpenedKey): Provi
       return { ...report, advice: [...report.advice, ...onToken] };
     },
 
+    credential,
     close,
   };
 }

@@ -12,10 +12,13 @@ import { lateAnswer, type VaultConnection, type VaultRequest } from "./http.ts";
 import { canLogInAnew, ownsToken, type VaultLease } from "./login.ts";
 import { sharedLogins } from "./logins.ts";
 import type { VaultLogin } from "./settings.ts";
+import type { Provider } from "../provider.ts";
+import { seenCredential } from "../seen-credential.ts";
 
 export interface VaultSession {
   /** `request` makes the request anew each time that it is sent, as a body is overwritten. */
   send(request: () => Omit<VaultRequest, "token">, signal?: AbortSignal): Promise<HttpAnswer>;
+  credential: NonNullable<Provider["credential"]>;
   /** Revokes the token of an own login, for a second at most. */
   close(): Promise<void>;
 }
@@ -35,10 +38,9 @@ export function vaultSession(connection: VaultConnection, login: VaultLogin): Va
   /** What the login gave, to see a renewal that the longest life cuts short. */
   let fullTtlMs = 0;
   let timer: NodeJS.Timeout | undefined;
+  const seen = seenCredential();
   const logins = sharedLogins({
-    connection,
-    login,
-    closing: closing.signal,
+    ...{ connection, login, closing: closing.signal },
     loggedIn(lease) {
       fullTtlMs = lease.ttlMs;
       use(lease);
@@ -48,6 +50,7 @@ export function vaultSession(connection: VaultConnection, login: VaultLogin): Va
   function use(lease: VaultLease): void {
     current = lease;
     expiresAtMs = performance.now() + lease.ttlMs;
+    seen.note(Date.now() + lease.ttlMs);
     plan(lease.ttlMs * (2 / 3) * (1 - 0.1 * Math.random()));
   }
 
@@ -93,6 +96,8 @@ export function vaultSession(connection: VaultConnection, login: VaultLogin): Va
       const next = current === first ? await abandonOn(signal, logins.replace(first)) : current;
       return next === undefined ? answer : connection.send({ ...request(), token: next.token }, signal);
     },
+
+    credential: seen.current,
 
     async close() {
       closing.abort(new KmsError("PROVIDER_UNAVAILABLE", "the provider vault is closed"));

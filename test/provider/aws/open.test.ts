@@ -180,6 +180,21 @@ describe("the credentials", () => {
     expect(kms.calls).toEqual({});
   });
 
+  it("tell when they end, if they do, and when they were seen first", async () => {
+    const kms = await startFake();
+    const key = kms.createKey().id;
+    const [endless] = await openOn([kms], key);
+    const until = new Date(Date.now() + 3_600_000);
+    vi.stubEnv("AWS_CREDENTIAL_EXPIRATION", until.toISOString());
+    const [provider] = await openOn([kms], key);
+    const known = provider.credential!()!;
+    expect(known.until).toEqual(until);
+    expect(known.since.getTime()).toBeLessThanOrEqual(Date.now());
+    await provider.describe();
+    expect(provider.credential!()).toEqual(known);
+    expect(endless.credential!()).toBeUndefined();
+  });
+
   it("come back, where they were there before or their source is slow", () => {
     const gone = Object.assign(new Error("Could not load credentials from any providers"), {
       name: "CredentialsProviderError",

@@ -204,6 +204,18 @@ describe.skipIf(!canServe)("the credentials", () => {
     expect((await provider.describe()).state).toBe("enabled");
   });
 
+  it("tell when the token in use ends, and when it was got", async () => {
+    const vault = await startFake();
+    vault.createKey("fluo");
+    const before = Date.now();
+    const provider = await openOn(vault, "fluo");
+    const { since, until } = provider.credential!()!;
+    expect(since.getTime()).toBeGreaterThanOrEqual(before);
+    expect(until.getTime()).toBeGreaterThan(Date.now());
+    await provider.describe();
+    expect(provider.credential!()).toEqual({ since, until });
+  });
+
   it("may be a managed identity, by the machine's own service, which is http: what that says counts as an authority's", async () => {
     const vault = await startFake();
     vault.createKey("fluo");

@@ -128,3 +128,18 @@ it("is not waited for after the end", async () => {
   tokens.close();
   expect(await waits).toBeKmsError("PROVIDER_UNAVAILABLE", "closed");
 });
+
+it("tells when the one in use ends, and when it was got", async () => {
+  const { asked, tokens, first } = await withToken();
+  const gotAt = new Date();
+  expect(tokens.credential()).toEqual({ since: gotAt, until: new Date(first.expiresAtMs) });
+  vi.advanceTimersByTime(hourMs - 200_000);
+  await tokens.get();
+  expect(tokens.credential()!.since).toEqual(gotAt);
+  const second = token("second");
+  asked[1]!.resolve(second);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(tokens.credential()).toEqual({ since: new Date(), until: new Date(second.expiresAtMs) });
+  tokens.drop(second);
+  expect(tokens.credential()).toBeUndefined();
+});

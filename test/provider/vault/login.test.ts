@@ -266,6 +266,35 @@ describe("a token's lease", () => {
   });
 });
 
+describe("the credential", () => {
+  const seconds = (credential: ReturnType<NonNullable<Provider["credential"]>>) =>
+    Math.round((credential!.until.getTime() - credential!.since.getTime()) / 1000);
+
+  it("is the token, from its login or its last renewal to the end of its lease", async () => {
+    vault.logins.get(appRolePath)!.ttlSeconds = 60;
+    stopClocks();
+    const before = Date.now();
+    const provider = await open(appRole());
+    const first = provider.credential!()!;
+    expect(first.since.getTime()).toBeGreaterThanOrEqual(before);
+    expect(seconds(first)).toBe(60);
+    await pass(41);
+    await vault.called(renewal!, 1);
+    await answered();
+    const renewed = provider.credential!()!;
+    expect(renewed.until.getTime()).toBeGreaterThan(first.until.getTime());
+    expect(seconds(renewed)).toBe(60);
+  });
+
+  it("is a token that is given, if it ends by itself", async () => {
+    const fixed = vault.token({ ttlSeconds: 60, renewable: false });
+    const endless = vault.token({ ttlSeconds: 0 });
+    const withToken = (token: string) => open({ method: "token", token, tokenFile: undefined });
+    expect(seconds((await withToken(fixed)).credential!())).toBe(60);
+    expect((await withToken(endless)).credential!()).toBeUndefined();
+  });
+});
+
 describe("a dead token", () => {
   it.each([
     ["HashiCorp's words", invalidToken],
