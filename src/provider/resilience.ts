@@ -34,6 +34,8 @@ export interface ProviderCall {
 export interface ResilienceOptions extends Partial<ResilienceSettings> {
   /** Called once when a call ends, whatever its end. */
   observe?: (call: ProviderCall) => void;
+  /** Called with 1 when an attempt at the provider begins, and with -1 when it ends. */
+  attempting?: (change: 1 | -1) => void;
   /** Called whenever a breaker changes its state. */
   observeBreaker?: (breaker: Breaker) => void;
 }
@@ -59,7 +61,7 @@ export function resilient(
   const { name, keyId, region, wrapsForAnyone } = provider;
   const policies = callPolicies(name, settings);
   const { breaker } = policies;
-  const run = observedRuns(provider, policies, options.observe);
+  const run = observedRuns(provider, policies, options);
   const breakerNow = () => breakerOf(provider, breaker);
 
   breaker.onStateChange(() => options.observeBreaker?.(breakerNow()));
@@ -130,20 +132,25 @@ type Run = <T>(
   how: (attempt: (within?: AbortSignal) => Promise<T>) => Promise<T>,
 ) => Promise<T>;
 
-/** Tells of each run once, when it ends. */
+/** Tells of each run once, when it ends, and of each attempt. */
 function observedRuns(
   { name, region }: Provider,
   { attempt }: Pick<CallPolicies, "attempt">,
-  observe: ResilienceOptions["observe"],
+  { observe, attempting = () => {} }: Pick<ResilienceOptions, "observe" | "attempting">,
 ): Run {
   return async (operation, call, caller, how) => {
     const startedAt = performance.now();
     let attempts = 0;
     let outcome: ProviderCall["outcome"] = "OK";
     let error: unknown;
-    const counted: typeof call = (signal) => {
+    const counted: typeof call = async (signal) => {
       attempts += 1;
-      return call(signal);
+      attempting(1);
+      try {
+        return await call(signal);
+      } finally {
+        attempting(-1);
+      }
     };
     try {
       refuseAborted(caller);
@@ -191,12 +198,14 @@ const stateNames: Readonly<Record<CircuitState, Breaker["state"]>> = {
 
 /** One for each name, the worst: two keys may be served by one place. */
 export function worstBreakers(breakers: readonly Breaker[]): Breaker[] {
-  const worst = new Map<string, Breaker>();
-  for (const breaker of breakers) {
-    const known = worst.get(breaker.name);
-    if (known === undefined || badness[breaker.state] > badness[known.state]) worst.set(breaker.name, breaker);
-  }
-  return [...worst.values()];
+  return [...Map.groupBy(breakers, ({ name }) => name)].map(([name, some]) => ({ name, state: worstState(some)! }));
+}
+
+/** Returns the worst state of all, whatever their names; undefined without any. */
+export function worstState(breakers: readonly Breaker[]): Breaker["state"] | undefined {
+  const [first, ...others] = breakers.map(({ state }) => state);
+  if (first === undefined) return undefined;
+  return others.reduce((worst, state) => (badness[state] > badness[worst] ? state : worst), first);
 }
 
 const badness: Readonly<Record<Breaker["state"], number>> = { closed: 0, "half-open": 1, open: 2 };

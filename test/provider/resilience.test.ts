@@ -60,6 +60,33 @@ afterEach(() => {
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
+it("tells of each attempt while it is under way, whatever its end", async () => {
+  const { provider, waiting } = gated();
+  let inFlight = 0;
+  const layered = resilient(provider, {
+    ...quick,
+    maxInFlight: 2,
+    attempting: (change) => {
+      inFlight += change;
+    },
+  });
+  const caller = new AbortController();
+  const encrypt = (id: number, signal?: AbortSignal) => layered.encrypt(Buffer.from([id]), context, signal);
+  const calls = [encrypt(1), encrypt(2, caller.signal), encrypt(3)];
+  await turn();
+  expect(inFlight).toBe(2); // the third waits for its turn
+  waiting[0]!.open();
+  await calls[0];
+  await turn();
+  expect(inFlight).toBe(2);
+  caller.abort();
+  expect(await thrownBy(() => calls[1])).toBeKmsError("CANCELLED");
+  waiting.at(-1)!.open();
+  await calls[2];
+  await turn();
+  expect(inFlight).toBe(0);
+});
+
 describe("retries", () => {
   it("repeats what was unavailable until it answers", async () => {
     const local = localProvider(randomMasterKey());
