@@ -10,9 +10,10 @@ import type { Alarm } from "../alarm.ts";
 import { openProviderKey, openProviders } from "../provider/open.ts";
 import { lies } from "../provider/distrust.ts";
 import type { Provider } from "../provider/provider.ts";
-import { type Breaker, type ProviderCall, worstBreakers } from "../provider/resilience.ts";
+import type { ProviderCall } from "../provider/resilience.ts";
 import type { Instruments } from "../telemetry.ts";
 import { ownKeys } from "./name-claims.ts";
+import { type ProviderState, providerState } from "./provider-state.ts";
 import type { ProviderKeySettings } from "./settings.ts";
 import type { OpenKey } from "./slot.ts";
 import {
@@ -34,7 +35,7 @@ type ProviderKeyName = Pick<Provider, "name" | "keyId">;
 /** Something that the key wrapped; undefined if there is nothing. */
 export type SampleOf = (key: ProviderKeyName) => Promise<Sample | undefined>;
 
-export interface StartedProviders {
+export interface StartedProviders extends ProviderState {
   /** Refused while their provider refuses them: see provider-keys/watch.ts. */
   readonly keys: ProviderKeys;
   /** Tenants' own provider keys. */
@@ -52,15 +53,18 @@ export interface StartedProviders {
    * the store. Probes those keys.
    */
   probeOpeners(sampleOf: SampleOf): Promise<void>;
-  /** Breakers of all but the tenants' own keys. */
-  breakers(): Breaker[];
-  allBreakers(): Breaker[];
+  /** Number of attempts at providers that are under way, for whichever key. */
+  inFlight(): number;
   /** Calls that reached a provider since start, by operation. */
   calls(): ReadonlyMap<string, number>;
   /** Runs `work`, and counts its own calls. */
   countCalls<T>(work: () => Promise<T>): Promise<{ answer: T; calls: ReadonlyMap<string, number> }>;
   /** Puts the provider keys of tenants of another configuration into effect; nothing else of it. */
   replaceTenantProviderKeys(next: Pick<ProviderKeySettings, "tenantProviderKeys" | "warnings">): Promise<void>;
+  /** Notes whether the configuration that was read last was refused: the former keys of tenants hold then. */
+  configurationRefused(isRefused: boolean): void;
+  /** True from a configuration that was refused until one was not. */
+  tenantKeysReloadFailed(): boolean;
   close(): Promise<void>;
 }
 
@@ -80,10 +84,10 @@ export interface ProviderParts {
  */
 export async function startProviders(settings: ProviderKeySettings, parts: ProviderParts): Promise<StartedProviders> {
   const { log, clock, alarm } = parts;
-  const { observe, ...counted } = callCounts(parts);
+  const { observe, attempting, ...counted } = callCounts(parts);
   const { follow, forget, subscribe } = secretUsers(parts);
   await using started = new AsyncDisposableStack();
-  const options = { observe, observeBreaker: alarm.changed };
+  const options = { observe, attempting, observeBreaker: alarm.changed };
   const watching = {
     intervalMs: settings.providerCheckMs,
     clock,
@@ -137,10 +141,9 @@ export async function startProviders(settings: ProviderKeySettings, parts: Provi
       await Promise.all(answering.map(async (each) => logUnshown(log, each.provider, await each.probe())));
     },
     subscribe,
-    breakers: () => worstBreakers(opened.flatMap((each) => each.breakers())),
-    allBreakers: () => worstBreakers([...opened.flatMap((each) => each.breakers()), ...tenantProviderKeys.breakers()]),
+    ...providerState({ opened, watches, tenantProviderKeys }),
     ...counted,
-    replaceTenantProviderKeys: replacing(settings, { tenantProviderKeys, log, alarm }),
+    ...replacing(settings, { tenantProviderKeys, log, alarm }),
     close: () => running.disposeAsync(),
   };
 }
@@ -187,7 +190,12 @@ const operations: readonly ProviderCall["operation"][] = [
 function callCounts({ instruments, log }: ProviderParts) {
   const all = new Map(operations.map((operation) => [operation as string, 0])); // told in this order
   const counting = new AsyncLocalStorage<Map<string, number>>();
+  let inFlight = 0;
   return {
+    attempting(change: 1 | -1): void {
+      inFlight += change;
+    },
+    inFlight: () => inFlight,
     observe(call: ProviderCall): void {
       const { operation, outcome, seconds, attempts } = call;
       if (attempts === 0) return; // refused before it reached the provider
@@ -256,10 +264,14 @@ interface Replaced extends Pick<ProviderParts, "log" | "alarm"> {
   tenantProviderKeys: Pick<StartedTenantProviderKeys, "replace">;
 }
 
-function replacing(first: ProviderKeySettings, { tenantProviderKeys, log, alarm }: Replaced) {
+function replacing(
+  first: ProviderKeySettings,
+  { tenantProviderKeys, log, alarm }: Replaced,
+): Pick<StartedProviders, "replaceTenantProviderKeys" | "configurationRefused" | "tenantKeysReloadFailed"> {
+  let wasRefused = false;
   let warned = first.warnings;
   let owners = [...first.tenantProviderKeys.tenants.keys()];
-  return async (next: Pick<ProviderKeySettings, "tenantProviderKeys" | "warnings">): Promise<void> => {
+  async function replace(next: Pick<ProviderKeySettings, "tenantProviderKeys" | "warnings">): Promise<void> {
     for (const warning of next.warnings) if (!warned.includes(warning)) log.warn(warning);
     warned = next.warnings;
     const { providerKeys, tenants } = next.tenantProviderKeys;
@@ -273,6 +285,13 @@ function replacing(first: ProviderKeySettings, { tenantProviderKeys, log, alarm 
     await tenantProviderKeys.replace(next.tenantProviderKeys);
     alarm.suspect();
     log.info({ providerKeys: providerKeys.size, tenants: tenants.size }, "provider keys of tenants were read anew");
+  }
+  return {
+    replaceTenantProviderKeys: replace,
+    configurationRefused(isRefused) {
+      wasRefused = isRefused;
+    },
+    tenantKeysReloadFailed: () => wasRefused,
   };
 }
 

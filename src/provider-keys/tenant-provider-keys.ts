@@ -13,6 +13,7 @@ import { type Holder, keyNames } from "./name-claims.ts";
 import { nameOf, type TenantProviderKeys, wrappedBy } from "./provider-keys.ts";
 import type { TenantProviderKeySettings } from "./settings.ts";
 import { type KeyCondition, type OpenKey, type Slot, type SlotParts, slot } from "./slot.ts";
+import { tenantKeysSha256 } from "./tenant-keys-digest.ts";
 
 export interface StartedTenantProviderKeys extends TenantProviderKeys {
   /** Every key that the configuration names, open or not. */
@@ -20,6 +21,8 @@ export interface StartedTenantProviderKeys extends TenantProviderKeys {
   /** That of a tenant; undefined for one that has none of its own. */
   keyOf(tenantId: string): TenantProviderKey | undefined;
   breakers(): Breaker[];
+  /** Digest of the settings in effect, see tenant-keys-digest.ts. */
+  sha256(): string;
   /** Resolves when the new configuration is in effect, within `patienceMs` however the new keys do. */
   replace(settings: TenantProviderKeySettings): Promise<void>;
   close(): Promise<void>;
@@ -54,7 +57,13 @@ export interface TenantProviderKeyParts extends Omit<SlotParts, "names"> {
 export async function startTenantProviderKeys(parts: TenantProviderKeyParts): Promise<StartedTenantProviderKeys> {
   const { patienceMs = 3_000, graceMs = 15_000 } = parts;
   const names = keyNames(parts.own);
-  const inEffect: InEffect = { slots: new Map(), leaving: new Set(), tenants: new Map(), counts: new Map() };
+  const inEffect: InEffect = {
+    slots: new Map(),
+    leaving: new Set(),
+    tenants: new Map(),
+    counts: new Map(),
+    sha256: "",
+  };
   const { slots, leaving } = inEffect;
   const keys = lookUp(inEffect);
   let replacing = Promise.resolve();
@@ -75,6 +84,7 @@ export async function startTenantProviderKeys(parts: TenantProviderKeyParts): Pr
     for (const each of added) slots.set(each.name, each);
     inEffect.tenants = next.tenants;
     inEffect.counts = countsOf(next.tenants);
+    inEffect.sha256 = tenantKeysSha256(next);
     for (const old of replaced) leave(old);
   }
 
@@ -127,6 +137,7 @@ interface InEffect {
   tenants: ReadonlyMap<string, string>;
   /** Tenants of each key, by its name. */
   counts: ReadonlyMap<string, number>;
+  sha256: string;
 }
 
 function lookUp(inEffect: InEffect): Omit<StartedTenantProviderKeys, "replace" | "close"> {
@@ -173,6 +184,7 @@ function lookUp(inEffect: InEffect): Omit<StartedTenantProviderKeys, "replace" |
       return own && keyIn(own);
     },
     breakers: () => [...slots.values()].flatMap(({ open }) => open?.unguarded.breakers() ?? []),
+    sha256: () => inEffect.sha256,
   };
 }
 

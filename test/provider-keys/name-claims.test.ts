@@ -11,7 +11,10 @@ import { startTenantProviderKeys } from "../../src/provider-keys/tenant-provider
 import { load, problemsOf } from "../support/config-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
 
-const vaultAt = (addr: string) => ({ name: "vault", addr }) as ProviderSettings;
+const vaultAt = (addr: string): ProviderSettings => ({
+  ...{ name: "vault", addr, namespace: undefined, caFile: undefined, mount: "transit", key: "fluo" },
+  login: { method: "token", token: "t", tokenFile: undefined },
+});
 const azureAt = (vault: string, verifyChallengeResource = true): ProviderSettings => ({
   name: "azure",
   key: `https://${vault}/keys/fluo`,
