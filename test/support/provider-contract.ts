@@ -57,6 +57,14 @@ export function providerContract(
       expect(provider.name).toBe(other.name);
     });
 
+    it("knows a credential, if at all, with the time from which it was known and its end", async () => {
+      await provider.describe();
+      const credential = provider.credential?.();
+      if (credential === undefined) return;
+      expect(credential.since.getTime()).toBeLessThanOrEqual(Date.now());
+      expect(credential.until.getTime()).toBeGreaterThan(Date.now());
+    });
+
     it("generates 32 bytes and opens their wrapped form to the same", async () => {
       const { plaintext, wrapped } = await provider.generateDataKey(context);
       expect(plaintext).toHaveLength(32);
