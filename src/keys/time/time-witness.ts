@@ -3,7 +3,7 @@ import { uptime } from "node:os";
 import { hasCode, KmsError } from "../../errors.ts";
 import type { Fence } from "../../store/lease-store.ts";
 import type { Store } from "../../store/store.ts";
-import type { TimeReading, WitnessedTime } from "../../store/time-store.ts";
+import type { WitnessedTime } from "../../store/time-store.ts";
 import { agree, type Lived, type Moment, timeAt } from "./time-rule.ts";
 
 export interface TimeWitness {
@@ -16,6 +16,11 @@ export interface TimeWitness {
   noteAgreed(): Promise<WitnessedTime>;
   /** What was noted last, and what the clocks say now. Writes nothing. */
   read(): Promise<TimeView>;
+  /**
+   * Absolute difference between the wall clock and the second clock in milliseconds, as the last note or read found it.
+   * Undefined if that failed or found no second clock.
+   */
+  differenceMs(): number | undefined;
 }
 
 export interface TimeView {
@@ -59,17 +64,31 @@ export function createTimeWitness(options: WitnessOptions): TimeWitness {
   let own: { noted: WitnessedTime; at: Lived } | undefined;
   const others = sightings();
   let last: Promise<unknown> = Promise.resolve();
+  let seen: Pick<TimeView, "wallAt" | "second"> | undefined;
 
   const now = (): Lived => ({ awakeMs: awakeMs(), sinceBootMs: sinceBootMs() });
 
   async function look() {
+    const found = await lookAtClocks().catch((error) => {
+      seen = undefined;
+      throw error;
+    });
+    seen = found;
+    return found;
+  }
+
+  async function lookAtClocks() {
     const began = now();
     // The store first: what was noted must be older than the moment that is noted next.
     const { noted, storeAt } = await store.witnessedTime();
     const newSince = others.see(noted, began);
     const providerAt = await second?.read();
     const wallAt = clock();
-    return { noted, newSince, wallAt, at: now(), second: secondClock({ wallAt, storeAt, providerAt }) };
+    const clocks = [
+      storeAt && { name: serverNames[store.name] ?? store.name, at: storeAt },
+      providerAt && { name: second!.name, at: providerAt },
+    ].filter((each) => each !== undefined);
+    return { noted, newSince, wallAt, at: now(), second: secondClock(wallAt, clocks) };
   }
 
   /** What this process counted since the time was noted; at most so much, if another noted it. */
@@ -78,20 +97,11 @@ export function createTimeWitness(options: WitnessOptions): TimeWitness {
     return newSince && { ...since(newSince, at), awakeMs: 0 };
   }
 
-  /** The clock that counts. If several can be read, all must agree: one that does not is given. */
-  function secondClock({ wallAt, storeAt, providerAt }: Clocks): ClockSeen | undefined {
-    const seen = [
-      storeAt && { name: serverNames[store.name] ?? store.name, at: storeAt },
-      providerAt && { name: second!.name, at: providerAt },
-    ].filter((each) => each !== undefined);
-    return seen.find(({ at }) => !agree({ wallAt, secondAt: at })) ?? seen[0];
-  }
-
   async function noteNow(check: (seen: TimeView) => void, fence?: Fence): Promise<WitnessedTime> {
-    const { at, newSince, ...seen } = await look();
-    check(seen);
-    const { noted, wallAt } = seen;
-    const moment: Moment = { wallAt, secondAt: seen.second?.at };
+    const { at, newSince, ...view } = await look();
+    check(view);
+    const { noted, wallAt } = view;
+    const moment: Moment = { wallAt, secondAt: view.second?.at };
     const next = timeAt(noted, moment, livedSince(noted, newSince, at));
     await store.noteWitnessedTime(noted, next, fence);
     own = { noted: next, at };
@@ -119,9 +129,10 @@ export function createTimeWitness(options: WitnessOptions): TimeWitness {
     note: (fence) => inTurn(() => insist(() => {}, fence)),
     noteAgreed: () => inTurn(() => insist(requireAgreement)),
     async read() {
-      const { noted, wallAt, second: seen } = await look();
-      return { noted, wallAt, second: seen };
+      const { noted, wallAt, second: clockSeen } = await look();
+      return { noted, wallAt, second: clockSeen };
     },
+    differenceMs: () => seen?.second && Math.abs(seen.wallAt.getTime() - seen.second.at.getTime()),
   };
 }
 
@@ -143,10 +154,9 @@ function sightings() {
   };
 }
 
-interface Clocks {
-  wallAt: Date;
-  storeAt: TimeReading["storeAt"];
-  providerAt: Date | undefined;
+/** The clock that counts. If several can be read, all must agree: one that does not is given. */
+function secondClock(wallAt: Date, clocks: readonly ClockSeen[]): ClockSeen | undefined {
+  return clocks.find(({ at }) => !agree({ wallAt, secondAt: at })) ?? clocks[0];
 }
 
 const serverNames: Readonly<Record<string, string>> = { postgres: "PostgreSQL" };
