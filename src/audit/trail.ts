@@ -24,6 +24,11 @@ export interface AuditTrail {
   refused(...refusal: [...Parameters<AuditCounters["refused"]>]): void;
   /** Why rows cannot be written; undefined while they can. */
   problem(): string | undefined;
+  /**
+   * Age of the oldest use or refusal that has no durable row yet, in monotonic milliseconds; 0 without any. Refusals
+   * that wait for the end of a minute count from then on.
+   */
+  unwrittenMs(): number;
   /** This process's chain, for Status: asked of the store, or as last seen where it does not answer. */
   status(): Promise<AuditState>;
   /** Writes what is left, within two seconds. AUDIT_UNAVAILABLE where that failed; what is left is lost then. */
@@ -63,11 +68,13 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
   let timer: NodeJS.Timeout | undefined;
   /** How late the uses are that are counted and not taken yet. */
   let gathered: Patience | undefined;
+  const ages = unwrittenAges();
   let flushing: Promise<void> | undefined;
   let head: AuditState["head"];
 
   function gather(): void {
     timer ??= setTimeout(flush, intervalMs).unref();
+    ages.gathered();
     gathered ??= patience(() => setProblem("the store takes too long to write audit rows"));
   }
 
@@ -84,9 +91,13 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
 
   async function write(): Promise<void> {
     let rows = counters.take(clock());
+    ages.taken();
     const waiting = gathered;
     gathered = undefined;
-    if (rows.length === 0) return waiting?.end();
+    if (rows.length === 0) {
+      ages.written();
+      return waiting?.end();
+    }
     step("audit.flushing");
     try {
       while (rows.length > 0) {
@@ -95,12 +106,14 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
         rows = rows.slice(batch.length);
         options.rowsWritten?.add(batch.length);
       }
+      ages.written();
       step("audit.flushed");
       if (!isGatheredLate()) setProblem(undefined);
       waiting?.end();
       await readHead();
     } catch (error) {
       giveBack(rows);
+      ages.givenBack();
       const why = error instanceof KmsError ? error.message : "internal error, see the log";
       setProblem(`audit rows cannot be written: ${why}`, error);
     } finally {
@@ -140,6 +153,7 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
     used: counters.used,
     refused: counters.refused,
     problem: () => problem,
+    unwrittenMs: ages.oldestMs,
     async status() {
       await readHead();
       return { head, problem };
@@ -149,6 +163,31 @@ export function createAuditTrail(options: AuditTrailOptions): AuditTrail {
       await withDeadline(closeWithinMs, unavailable, flush);
       clearTimeout(timer);
       if (problem !== undefined) throw unavailable();
+    },
+  };
+}
+
+/** Notes since when the oldest use waits: among those that are gathered, and among those that are being written. */
+function unwrittenAges() {
+  let gatheredAt: number | undefined;
+  let takenAt: number | undefined;
+  return {
+    gathered(): void {
+      gatheredAt ??= performance.now();
+    },
+    taken(): void {
+      [takenAt, gatheredAt] = [gatheredAt, undefined];
+    },
+    written(): void {
+      takenAt = undefined;
+    },
+    /** Has what was taken gathered again, as old as it was. */
+    givenBack(): void {
+      [gatheredAt, takenAt] = [takenAt ?? gatheredAt, undefined];
+    },
+    oldestMs(): number {
+      const since = takenAt ?? gatheredAt;
+      return since === undefined ? 0 : performance.now() - since;
     },
   };
 }

@@ -188,6 +188,44 @@ it("stays shut after a late write while a use behind it is later still", async (
   expect(problems).toHaveLength(2);
 });
 
+it("tells the age of the oldest use that is not durable, whatever became of its write", async () => {
+  const { trail, answers, advance } = setUp();
+  expect(trail.unwrittenMs()).toBe(0);
+  answers.push(fails, fails);
+  use(trail);
+  await advance(300);
+  expect(trail.unwrittenMs()).toBe(300);
+  await advance(300); // the first write has failed
+  use(trail);
+  expect(trail.unwrittenMs()).toBe(600);
+  await advance(500); // so has the second
+  expect(trail.unwrittenMs()).toBe(1_100);
+  await advance(500);
+  expect(trail.problem()).toBeUndefined();
+  expect(trail.unwrittenMs()).toBe(0);
+});
+
+it("tells the age of a use whose write hangs, and then that of the use behind it", async () => {
+  const { trail, advance, first, second } = await twoWaitingUses();
+  await advance(400);
+  expect(trail.unwrittenMs()).toBe(1_000);
+  first.resolve();
+  await advance(200);
+  expect(trail.unwrittenMs()).toBe(600);
+  second.resolve();
+  await advance(0);
+  expect(trail.unwrittenMs()).toBe(0);
+});
+
+it("counts a refusal as it counts a use", async () => {
+  const { trail, advance } = setUp();
+  trail.refused("ann", "encrypt_pii", "acme", keyId, "KEY_UNUSABLE");
+  await advance(200);
+  expect(trail.unwrittenMs()).toBe(200);
+  await advance(400);
+  expect(trail.unwrittenMs()).toBe(0);
+});
+
 it("accuses no store while this process was not scheduled", async () => {
   vi.useRealTimers();
   const { promise: written, resolve } = Promise.withResolvers<void>();
