@@ -34,7 +34,7 @@ export interface HealthMonitor {
 
 export interface HealthParts {
   /** Heard at once, so that no part of the service waits for the next look. */
-  alarm?: Pick<StartedAlarm, "listen">;
+  alarm?: Pick<StartedAlarm, "listen" | "lost">;
   /** The current provider's first. */
   watches: readonly Watched[];
   /** Of all but the tenants' keys. */
@@ -122,7 +122,7 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
       inTime(remarks()),
     ]);
     if (found.status === "fulfilled") remarked = found.value;
-    const [countsFailure, headFailure] = [counts, head].map(failureOf);
+    const [countsFailure, headFailure] = [counts, head, found].map(failureOf);
     sight = {
       counts: counts.status === "fulfilled" ? counts.value : sight.counts,
       problem: storeProblem(store.name, headFailure, countsFailure),
@@ -130,11 +130,12 @@ export async function startHealthMonitor(parts: HealthParts): Promise<HealthMoni
     return publish();
   }
 
-  /** Damage is remembered, and is no failure of the store. */
+  /** Remembers damage, which is no failure of the store, and tells all that listen to the alarm of it. */
   function failureOf(look: PromiseSettledResult<unknown>): unknown {
     if (look.status === "fulfilled") return undefined;
     if (!hasCode(look.reason, "DATA_LOSS")) return look.reason;
     noteLoss(look.reason.message);
+    parts.alarm?.lost(look.reason.message);
     return undefined;
   }
 

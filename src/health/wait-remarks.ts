@@ -21,7 +21,12 @@ export interface WaitWatch {
 
 const named = 5;
 
-export function watchWaits(store: Pick<Store, "destructionsWaiting">, witness: Pick<TimeWitness, "read">): WaitWatch {
+/** Watches scheduled destructions. `lost` is called with each look that finds the noted time damaged. */
+export function watchWaits(
+  store: Pick<Store, "destructionsWaiting">,
+  witness: Pick<TimeWitness, "read">,
+  lost: (what: string) => void = () => {},
+): WaitWatch {
   let seen: DestructionWaits | undefined;
   let loss: string | undefined;
   return {
@@ -35,6 +40,7 @@ export function watchWaits(store: Pick<Store, "destructionsWaiting">, witness: P
         if (!hasCode(error, "DATA_LOSS")) throw error;
         seen = undefined;
         loss = (error as Error).message;
+        lost(loss);
         return [];
       }
       return [...disagreement(seen.time), ...late(seen), ...withoutSecondClock(seen)];

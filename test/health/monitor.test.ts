@@ -318,4 +318,20 @@ describe("damage", () => {
       expect(monitor.current().notices[0]).toContain("as told");
     },
   );
+
+  it("that a look meets is told to all who listen to the alarm, each time", async () => {
+    const alarm = createAlarm();
+    const told: string[] = [];
+    alarm.listen({ lost: (what) => told.push(what), suspect() {}, changed() {} });
+    let remarks: () => Promise<string[]> = async () => [];
+    const { monitor } = await watch({}, { counts: fails("DATA_LOSS") }, { alarm, remarks: () => remarks() });
+    expect(told).toEqual(["as told"]);
+    await monitor.look();
+    expect(told).toHaveLength(2);
+    remarks = async () => {
+      throw new KmsError("DATA_LOSS", "the store key is gone");
+    };
+    expect((await monitor.look()).notices[0]).toContain("the store key is gone");
+    expect(told.slice(2)).toEqual(["as told", "the store key is gone"]);
+  });
 });

@@ -23,13 +23,14 @@ async function scheduled(count: number, ...given: Parameters<typeof newWorld>) {
     await replica.schedule(keyId, 7 + n, tenantId);
     ids.push(keyId);
   }
-  const watch = watchWaits(world.store, replica.witness);
+  const lost: string[] = [];
+  const watch = watchWaits(world.store, replica.witness, (what) => lost.push(what));
   /** What Status says, as JSON. */
   const shown = () => {
     const destructionsWaiting = destructionStatus(watch.seen()!);
     return statusJson(create(StatusResponseSchema, { destructionsWaiting })).destructions_waiting!;
   };
-  return { ...world, replica, ids, watch, shown };
+  return { ...world, replica, ids, watch, shown, lost };
 }
 
 it("is nothing where none waits and clocks agree, or there is one alone", async () => {
@@ -135,9 +136,10 @@ describe.each([
   ])("that %s is a problem, and no key is destroyed or scheduled for it", async (_what, damage, words) => {
     const door = await make();
     const store = withoutClock(await unlocked(await door.open()));
-    const { watch, replica, clocks, ids, stateOf, newKey } = await scheduled(1, { ...right, store });
+    const { watch, replica, clocks, ids, stateOf, newKey, lost } = await scheduled(1, { ...right, store });
     await watch.remarks();
     expect(watch.problems()).toEqual([]);
+    expect(lost).toEqual([]);
     await door.sql(damage);
     clocks.ms += 40 * dayMs;
     for (let round = 0; round < 3; round += 1) expect(await thrownBy(replica.round)).toBeKmsError("DATA_LOSS", words);
@@ -150,6 +152,7 @@ describe.each([
         ),
       },
     ]);
+    expect(lost).toEqual([expect.stringContaining(words)]);
     const another = await newKey(replica, "another");
     expect(await thrownBy(() => replica.schedule(another, 7, "another"))).toBeKmsError("DATA_LOSS", words);
     expect(await stateOf(ids[0]!, "tenant-0")).toBe("DESTROY_SCHEDULED");
