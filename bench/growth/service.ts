@@ -56,7 +56,7 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     clock,
     health,
     integrity: {
-      status: () => ({ percent: 100, beganAt: undefined, finishedAt: undefined, findings: [] }),
+      status: () => ({ percent: 100, beganAt: undefined, finishedAt: undefined, findings: [], damaged: 0 }),
     },
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },
     piiFields: counter,

@@ -3,31 +3,35 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { KmsError } from "../errors.ts";
 import type { RowProblem } from "../store/row-problem.ts";
 import type { Store } from "../store/store.ts";
-import { createFindings, type Findings, type FindingsParts, type IntegrityProblem } from "./findings.ts";
+import { createDamage, type DamageParts } from "./damage.ts";
+import type { Findings, IntegrityProblem } from "./findings.ts";
 import { runPass } from "./pass.ts";
 import { ownTurns, sharedTurns, type Turns } from "./turns.ts";
 import { withDeadline } from "../runtime/deadline.ts";
 
-export interface IntegrityParts extends FindingsParts {
+export interface IntegrityParts extends DamageParts {
   store: Store;
-  clock: () => Date;
 }
 
 export interface IntegrityStatus {
   /** When the pass that runs, or the last one, began here; undefined before the first. */
   beganAt: Date | undefined;
-  /** When a pass last ended here; or when one of another replica began that found nothing. */
+  /** Time at which a pass last ended here; or, if later, at which one of another replica began that found nothing. */
   finishedAt: Date | undefined;
   /** Progress of the pass that runs: 0 to 99. 100 while none runs and one has ended. */
   percent: number;
   /** Findings of the last pass, and of the one that runs so far. */
   findings: readonly RowProblem[];
+  /** Number of things known to be damaged: the findings, and what uses and looks met beside them (met-losses.ts). */
+  damaged: number;
 }
 
 export interface Integrity {
   /** Begins the first pass. */
   start(): void;
   status(): IntegrityStatus;
+  /** Milliseconds since the status's `finishedAt`; before that is known, since this was created. */
+  passAgeMs(): number;
   problems: Findings["problems"];
   /** Sentences that an operator should know although nothing is wrong. */
   remarks(): string[];
@@ -52,19 +56,21 @@ const remarkedAfterMs = 60_000;
 
 export function createIntegrity(parts: IntegrityParts): Integrity {
   const { store, log, clock } = parts;
-  const findings = createFindings(parts);
+  const damage = createDamage(parts);
   const turns: Turns = store.name === "postgres" ? sharedTurns(store, clock) : ownTurns(clock);
+  const startedAt = clock();
   const stopped = new AbortController();
   let running: Running | undefined;
   let beganAt: Date | undefined;
   let endedAt: Date | undefined;
   let loop = Promise.resolve();
+  const finished = () => latest(endedAt, turns.cleanAt());
 
   async function pass(signal: AbortSignal): Promise<boolean> {
     const own: Running = { percent: 0 };
     running = own;
     beganAt = clock();
-    findings.begin();
+    damage.begin();
     const progress = (rows: number, total: number) => {
       delete own.heldUp;
       own.percent = Math.max(own.percent, Math.min(99, Math.floor((100 * rows) / Math.max(total, 1))));
@@ -74,15 +80,15 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
       own.heldUp = { since: own.heldUp?.since ?? clock().getTime(), why: err.message };
     };
     try {
-      await runPass({ store, found: findings.add, progress, failed }, signal);
+      await runPass({ store, found: damage.add, progress, failed }, signal);
     } catch (error) {
       running = undefined;
-      findings.end("early");
+      damage.end("early");
       throw error;
     }
     running = undefined;
     endedAt = clock();
-    const found = findings.end("whole");
+    const found = damage.end("whole");
     log.info({ findings: found }, "the store was examined to its end");
     return found === 0;
   }
@@ -103,23 +109,23 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
     },
 
     status() {
-      const finishedAt = endedAt ?? turns.cleanAt();
+      const finishedAt = finished();
       const percent = running?.percent ?? (finishedAt === undefined ? 0 : 100);
-      return { beganAt, finishedAt, percent, findings: findings.all() };
+      return { beganAt, finishedAt, percent, findings: damage.all(), damaged: damage.count(turns.cleanAt()) };
     },
 
-    problems: () => [...findings.problems(), ...heldUp(running, clock().getTime())],
+    passAgeMs: () => Math.max(0, clock().getTime() - (finished() ?? startedAt).getTime()),
+
+    problems: () => [...damage.problems(), ...heldUp(running, clock().getTime())],
 
     remarks() {
       const isLong = beganAt !== undefined && clock().getTime() - beganAt.getTime() >= remarkedAfterMs;
-      if (endedAt !== undefined || running === undefined || !isLong) return [];
-      return [
-        `Integrity: checking ${running.percent} %. Damage that a start does not see is known when that has ended.`,
-      ];
+      return endedAt === undefined && running !== undefined && isLong ? [checking(running)] : [];
     },
 
     async close() {
       stopped.abort();
+      damage.close();
       await withDeadline(
         closeMs,
         () => new Error("the piece takes too long"),
@@ -127,6 +133,14 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
       ).catch(() => {});
     },
   };
+}
+
+function latest(one: Date | undefined, other: Date | undefined): Date | undefined {
+  return one !== undefined && other !== undefined && other > one ? other : (one ?? other);
+}
+
+function checking({ percent }: Running): string {
+  return `Integrity: checking ${percent} %. Damage that a start does not see is known when that has ended.`;
 }
 
 /** A store that is away is told elsewhere. One that is read but for a place may have lost what is there. */

@@ -1,6 +1,7 @@
 /** A pass over a real store: what it tells, when it rests and ends, whose turn it is, and what is refused after it. */
 import type { Logger } from "pino";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { createAlarm } from "../../src/alarm.ts";
 import { KmsError } from "../../src/errors.ts";
 import { createLosses } from "../../src/integrity/losses.ts";
 import { runPass } from "../../src/integrity/pass.ts";
@@ -109,7 +110,7 @@ it("a pass that cannot go on is told after a minute, until it can", async () => 
   const warn = vi.fn();
   const integrity = createIntegrity({
     ...{ store: { ...store, examine }, clock: () => now, losses: createLosses(), keyring: { invalidate() {} } },
-    ...{ alarm: { changed() {} }, log: { info, warn } as unknown as Logger },
+    ...{ alarm: createAlarm(), log: { info, warn } as unknown as Logger },
   });
   integrity.start();
   onTestFinished(() => integrity.close());
