@@ -16,6 +16,8 @@ import { type KeptHeads, keptHeads } from "./kept-heads.ts";
 
 export interface Heads {
   status(): HeadsStatus;
+  /** True while the store is behind the file, or nobody can tell. The service is not ready then. */
+  isBehind(): boolean;
   /** The reasons why the service is not operational. */
   problems(): { status: "degraded" | "down"; notice: string }[];
   /** Sentences on what the file does not protect from, for production to know: they do not change while the service runs. */
@@ -82,6 +84,7 @@ const unkept = "no heads file is kept, so a store that is put back is not notice
 function withoutFile(remark: string): Heads {
   return {
     status: () => ({ ...nothing, problem: "", remark }),
+    isBehind: () => false,
     problems: () => [],
     remarks: () => remarksOf(remark),
     async accept() {
@@ -157,6 +160,7 @@ function keepHeads(kept: KeptHeads, { store, place, clock, changed, log, remark,
       const problem = finding?.message ?? unwritten(place, failures.present()) ?? "";
       return { file: place.file, ...written(kept), currentAtMs, failures: failures.count(), problem, remark };
     },
+    isBehind: () => finding !== undefined,
     problems: () => problemsOf(finding?.message, unwritten(place, failures.present())),
     remarks: () => remarksOf(remark),
     accept: (digest, by) =>

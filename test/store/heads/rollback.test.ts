@@ -72,6 +72,7 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     expect(statSync(world.place.file).mode & 0o777).toBe(0o600);
     await during(async (_store, { heads }) => {
       expect(heads.status()).toMatchObject({ since, problem: "" });
+      expect(heads.isBehind()).toBe(false);
       expect(heads.problems()).toEqual([]);
     });
   });
@@ -210,6 +211,7 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     mkdirSync(`${file}.new`);
     await addKey(run.store, { tenantId: "globex" });
     await expect.poll(() => run.heads.problems()).toMatchObject([{ status: "degraded" }]);
+    expect(run.heads.isBehind()).toBe(false);
     await expect.poll(() => run.heads.status().problem).toContain("EISDIR"); // a write that was under way may say another
     await addKey(run.store, { tenantId: "initech" });
     rmdirSync(`${file}.new`);
@@ -308,12 +310,14 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
       await expect.poll(async () => (await newestOf(world.place.file)).keys).toHaveLength(2);
       await copy.putBack();
       await expect.poll(() => run.heads.problems()).toMatchObject([{ status: "down" }]);
+      expect(run.heads.isBehind()).toBe(true);
       expect(run.heads.status().problem).toContain("of tenant globex, version 1, was ACTIVE, and is gone");
       expect(await thrownBy(() => run.store.appendAudit([use()]))).toBeKmsError("DATA_LOSS");
       expect(await thrownBy(() => run.heads.accept("0".repeat(64), by))).toBeKmsError("INVALID_ARGUMENT", "digest");
       const digest = digestIn({ message: run.heads.status().problem });
       await run.heads.accept(digest, by);
       expect(run.heads.problems()).toEqual([]);
+      expect(run.heads.isBehind()).toBe(false);
       expect(await thrownBy(() => run.heads.accept(digest, by))).toBeKmsError("INVALID_ARGUMENT", "digest");
       await run.store.appendAudit([use()]);
       const accepted = (await run.store.auditEvents({ limit: 100 })).filter(
