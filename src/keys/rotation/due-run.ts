@@ -9,6 +9,7 @@ import { step } from "../../failpoints.ts";
 import { keepRenewing, renewLease, replicaClockSkewMs } from "../../store/held-lease.ts";
 import type { Fence } from "../../store/lease-store.ts";
 import type { Store } from "../../store/store.ts";
+import { failureScope } from "./failure-scope.ts";
 import type { FailedRotation, Rotation, RotationResult } from "./rotation.ts";
 
 export interface RunOptions {
@@ -41,7 +42,6 @@ export interface RotationRuns {
 /** Differs from the lease of earlier versions, which may run beside this one and must not rotate any more. */
 const leaseName = "rotation/2";
 const batchSize = 100;
-const ofProvider: readonly KmsErrorCode[] = ["PROVIDER_DENIED", "PROVIDER_UNAVAILABLE"];
 const unanswered: readonly KmsErrorCode[] = ["PROVIDER_UNAVAILABLE", "STORE_UNAVAILABLE"];
 
 export function rotationRuns(options: RunOptions): RotationRuns {
@@ -69,15 +69,11 @@ export function rotationRuns(options: RunOptions): RotationRuns {
       failed += result.failed.length;
       report(result);
       for (const { keyId } of result.failed) if (keyId !== undefined) except.add(keyId);
-      const failures = result.failed.filter((each) => !isOwnAffair(each));
+      const failures = result.failed.filter((each) => failureScope(each, hasOwnKey) === "service");
       if (failures.some(({ error }) => hasCode(error, ...unanswered))) isAnswered = false;
       if (result.remaining <= except.size) return isAnswered;
       if (getsNowhere(result, failures)) return false;
     }
-  }
-
-  function isOwnAffair({ tenantId, error }: FailedRotation): boolean {
-    return hasCode(error, ...ofProvider) && hasOwnKey(tenantId);
   }
 
   async function run(fence: Fence, signal: AbortSignal): Promise<boolean> {

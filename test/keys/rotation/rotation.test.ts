@@ -1,6 +1,6 @@
 /** Rotation: when, of what, once a request, and one winner among many. */
 import { describe, expect, it } from "vitest";
-import { KmsError } from "../../../src/errors.ts";
+import { KmsError, type KmsErrorCode } from "../../../src/errors.ts";
 import type { Keyring } from "../../../src/keys/keyring.ts";
 import { localProvider } from "../../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../../src/provider/local/master-key.ts";
@@ -564,4 +564,58 @@ describe("a forced rotation of a young key", () => {
     await keyring.activeDataKey("acme");
     return keyring.rotate(force);
   }
+});
+
+describe("whoever observes rotations", () => {
+  type Observed = [outcome: string, scope: string | undefined];
+
+  /** Tenant `bank` has a provider key of its own, and `trouble` is what each provider call throws. */
+  async function observed() {
+    const told: Observed[] = [];
+    const world = { trouble: undefined as KmsErrorCode | undefined };
+    const local = localProvider(randomMasterKey());
+    const answer = <T>(call: () => Promise<T>): Promise<T> =>
+      world.trouble === undefined ? call() : Promise.reject(new KmsError(world.trouble, "as told"));
+    const { keyring, time } = setUp({
+      provider: {
+        ...local,
+        generateDataKey: (...given) => answer(() => local.generateDataKey(...given)),
+        encrypt: (...given) => answer(() => local.encrypt(...given)),
+      },
+      hasOwnKey: (tenantId) => tenantId === "bank",
+      observe: (outcome, _seconds, scope) => told.push([outcome, scope]),
+    });
+    for (const tenantId of ["bank", "acme"]) await keyring.activeDataKey(tenantId);
+    return { keyring, time, told, world };
+  }
+
+  it("is told of each that was made, of no tenant's affair", async () => {
+    const { keyring, told } = await observed();
+    await keyring.rotate({ tenantId: "bank", force: true });
+    expect(told).toEqual([["success", undefined]]);
+  });
+
+  it.each(["PROVIDER_DENIED", "PROVIDER_UNAVAILABLE"] as const)(
+    "is told that it is the affair of a tenant whose own key fails (%s), asked for or due",
+    async (code) => {
+      const { keyring, time, told, world } = await observed();
+      world.trouble = code;
+      await keyring.rotate({ tenantId: "bank", force: true });
+      await keyring.rotate({ tenantId: "acme", force: true });
+      expect(told.splice(0)).toEqual([
+        ["failure", "tenant"],
+        ["failure", "service"],
+      ]);
+      time.ms = 91 * dayMs;
+      await keyring.rotateDue();
+      expect(told.map(([, scope]) => scope).sort()).toEqual(["service", "tenant"]);
+    },
+  );
+
+  it("is told that anything else is the service's affair, of such a tenant too", async () => {
+    const { keyring, told, world } = await observed();
+    world.trouble = "INTERNAL";
+    await keyring.rotate({ tenantId: "bank", force: true });
+    expect(told).toEqual([["failure", "service"]]);
+  });
 });
