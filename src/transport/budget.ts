@@ -18,6 +18,10 @@ export interface Budget {
   ): MaybePromise<T>;
   /** Calls that are running now. */
   calls(): number;
+  /** Bytes that calls and streams hold now. Answers of streams may take them past the limit. */
+  heldBytes(): number;
+  /** Bytes that calls and streams may hold together. */
+  readonly limit: number;
   /** Their share of it: whatever streams hold, the rest is there for calls. */
   streams: StreamShare;
 }
@@ -32,7 +36,9 @@ export function createBudget(limit = maxHeldBytes): Budget {
   const forStreams = limit * streamsShare;
   const streams = createStreamShare({ limit: forStreams, room: () => limit - held });
   return {
+    limit,
     streams,
+    heldBytes: () => held + streams.held(),
     hold(bytes, call, until) {
       let counted = 0;
       const grow = (more: number) => {

@@ -20,6 +20,23 @@ describe("a budget", () => {
     expect(budget.hold(10, () => "at once")).toBe("at once");
   });
 
+  it("tells what calls and streams hold together, and what they may", async () => {
+    const budget = createBudget(100);
+    expect([budget.heldBytes(), budget.limit]).toEqual([0, 100]);
+    const call = running();
+    const held = budget.hold(10, async (grow) => {
+      grow(5);
+      return call.promise;
+    });
+    budget.streams.count(20);
+    expect(budget.heldBytes()).toBe(35);
+    call.end();
+    await held;
+    expect(budget.heldBytes()).toBe(20);
+    budget.streams.count(-20);
+    expect(budget.heldBytes()).toBe(0);
+  });
+
   it("refuses one byte more, without calling", async () => {
     const budget = createBudget(10);
     const call = running();

@@ -38,6 +38,9 @@ export interface BatchPool {
     fromSpan: number,
   ): Promise<{ message: Uint8Array; next: number | undefined }>;
 
+  /** Number of jobs that threads were given and have not answered: batches, or halves of them, and what keys need. */
+  queued(): number;
+
   /** Resolves when every thread has overwritten its copies of the keys that were destroyed so far. */
   forgotten(): Promise<void>;
 
@@ -113,6 +116,8 @@ export function createBatchPool({
     async prove({ spans, refused, signedAtMs, requestId, attributesFor }, place, fromSpan) {
       return leastBusy().run("prove", [{ spans, refused, signedAtMs, requestId, attributesFor }, place, fromSpan]);
     },
+
+    queued: () => threads.values().reduce((sum, { waiting }) => sum + waiting, 0),
 
     async forgotten() {
       await Promise.all(forgetting);

@@ -68,6 +68,16 @@ function signOnEach(pool: BatchPool, threads: number, key: UsableSigningKey) {
 const keysHeld = async (pool: BatchPool) => (await pool.keyMemory()).map(({ keys }) => keys);
 const isZero = (memory: SharedArrayBuffer) => new Uint8Array(memory).every((byte) => byte === 0);
 
+it("tells how many jobs its threads were given and have not answered", async () => {
+  const pool = poolOf(1);
+  expect(pool.queued()).toBe(0);
+  const entering = Array.from({ length: 3 }, (_, i) => pool.enter(batchOf([numberedSpan(i)]), about));
+  const broken = thrownBy(() => pool.enter(Buffer.from("no batch"), about));
+  expect(pool.queued()).toBe(4);
+  await Promise.all([...entering, broken]);
+  expect(pool.queued()).toBe(0);
+});
+
 describe("signing a batch", () => {
   it("gives the results that this thread would, with refused spans in their places", async () => {
     const spans = [...spansFrom(0, 50), badSpan, ...spansFrom(51, 100)];
