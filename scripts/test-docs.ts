@@ -1,6 +1,6 @@
 /**
  * `npm run test:docs`: runs the commands of README and the guides as they stand, and compares what they print with what the guides show: docs/blocks.ts and
- * docs/expected.ts say how. `-- QUICKSTART` runs that one alone.
+ * docs/expected.ts say how. `-- QUICKSTART` runs that one alone, `-- runbooks` all runbooks, `-- runbooks/kms-gone` one.
  *
  * AWS is local-kms, Vault is OpenBao, and `aws` and `grpcurl` are the command lines of that name, installed first at fixed versions; where that needs a tool that
  * is not there, nothing is run: said loudly, and with CI=true a failure. The last line is `N passed, N failed`.
@@ -18,7 +18,9 @@ import { installOpenBao } from "./tools/openbao.ts";
 
 const root = join(import.meta.dirname, "..");
 
-/** The pages that are walked, the longest first. Each is in docs/, except README. */
+const runbooks = join(root, "docs", "runbooks");
+
+/** The pages that are walked, the longest first. Each is in docs/, except README; runbooks are all that there are. */
 const guides = [
   "KMS_TROUBLESHOOTING",
   "AUTHENTICATION",
@@ -39,6 +41,7 @@ const guides = [
   "API",
   "COMMAND_LINE",
   "CONFIGURATION",
+  ...pagesIn(runbooks).map((name) => `runbooks/${name}`),
 ];
 
 /** On the PATH: to install what the guides use, and that they use themselves. */
@@ -111,10 +114,15 @@ async function walkApart({ wrapper }: Network, page: string): Promise<{ passed: 
 }
 
 function tellOthers(): void {
-  const others = readdirSync(join(root, "docs")).filter((page) => page.endsWith(".md"));
-  for (const page of others.filter((page) => !guides.includes(page.slice(0, -".md".length)))) {
-    console.log(`not run: docs/${page}: it is none of the guides that scripts/test-docs.ts lists`);
+  for (const page of pagesIn(join(root, "docs")).filter((page) => !guides.includes(page))) {
+    console.log(`not run: docs/${page}.md: it is none of the guides that scripts/test-docs.ts lists`);
   }
+}
+
+/** Names without their ending. */
+function pagesIn(folder: string): string[] {
+  const files = readdirSync(folder).filter((file) => file.endsWith(".md"));
+  return files.map((file) => file.slice(0, -".md".length)).sort();
 }
 
 function summary(passed: number, failed: number): number {

@@ -4,10 +4,14 @@
  * - `console`: commands, each a line that begins with `$ ` (with its continuation lines and here-documents), then what it prints.
  * - `sh`: one script; a `text` block that comes next shows what it prints.
  * - `properties` and `json`: settings and documents, which are read.
+ * - `promql`: a query, which needs a Prometheus.
  * - others are for the reader alone, and say why, as do those that cannot be run here.
  *
  * What the page must not show stands in a comment before the block: `<!-- not run: why -->`, `<!-- keeps running: name, until: words -->`,
  * `<!-- within: 30s -->` for what takes its time to print that. `<!-- end: name -->` ends what keeps running.
+ *
+ * A comment of several lines holds a script that readers do not need, as they have a service with the trouble of the page:
+ * `<!-- for these examples, run:` or `<!-- for these examples, keep running: name, until: words`, the script, and `-->` alone in a line.
  */
 
 export type Step = { line: number } & (
@@ -18,6 +22,9 @@ export type Step = { line: number } & (
   | { kind: "skip"; why: string }
   | { kind: "unknown"; what: string }
 );
+
+/** What stands in a page for the runner alone. */
+type Mark = Extract<Step, { kind: "run" | "start" | "end" }>;
 
 interface Block {
   /** Of its first line of text. */
@@ -32,26 +39,37 @@ interface Block {
 export function stepsOf(page: string): Step[] {
   const pieces = piecesOf(page);
   return pieces.flatMap((piece, at): Step[] => {
-    if (!("language" in piece)) return [{ kind: "end", ...piece }];
+    if (!("language" in piece)) return [piece];
     const next = pieces[at + 1];
     const output = next !== undefined && "language" in next && next.language === "text" ? next.text : undefined;
     return stepsIn(piece, output);
   });
 }
 
-function piecesOf(page: string): (Block | { line: number; name: string })[] {
-  const pieces: (Block | { line: number; name: string })[] = [];
-  const pattern = /^<!-- end: ([\w-]+) -->$|^(?:<!-- (.+) -->\n+)?^```(\w*)\n([\s\S]*?)^```$/gm;
-  for (const found of page.matchAll(pattern)) {
-    const [whole, name, mark = "", language = "", text = ""] = found;
+const piecePattern = new RegExp(
+  [
+    /^<!-- end: (?<ends>[\w-]+) -->$/,
+    /^<!-- for these examples, (?:run|keep running: (?<starts>[\w-]+), until: (?<until>.+?)):?\n(?<script>[\s\S]*?)^-->$/,
+    /^(?:<!-- (?<mark>.+) -->\n+)?^```(?<language>\w*)\n(?<text>[\s\S]*?)^```$/,
+  ]
+    .map(({ source }) => source)
+    .join("|"),
+  "gm",
+);
+
+function piecesOf(page: string): (Block | Mark)[] {
+  return [...page.matchAll(piecePattern)].map((found): Block | Mark => {
+    const { ends, starts, until, script, mark = "", language = "", text = "" } = found.groups!;
     const line = page.slice(0, found.index).split("\n").length;
-    if (name !== undefined) pieces.push({ line, name });
-    else {
-      const linesBefore = whole.slice(0, whole.indexOf("```")).split("\n").length;
-      pieces.push({ line: line + linesBefore, language, text, mark });
+    if (ends !== undefined) return { kind: "end", line, name: ends };
+    if (script === undefined) {
+      const [whole] = found;
+      return { line: line + whole.slice(0, whole.indexOf("```")).split("\n").length, language, text, mark };
     }
-  }
-  return pieces;
+    const hidden = { line: line + 1, command: script, expected: undefined };
+    if (starts === undefined) return { kind: "run", ...hidden, withinMs: 0 };
+    return { kind: "start", ...hidden, name: starts, until: until! };
+  });
 }
 
 function stepsIn({ line, language, text, mark }: Block, output: string | undefined): Step[] {
@@ -59,6 +77,7 @@ function stepsIn({ line, language, text, mark }: Block, output: string | undefin
   if (why !== undefined) return [{ kind: "skip", line, why }];
   if (language === "properties" || language === "json") return [{ kind: "read", line, language, text }];
   if (language === "text") return [];
+  if (language === "promql") return [{ kind: "skip", line, why: "a query for Prometheus" }];
   if (language !== "sh" && language !== "console") {
     return [
       { kind: "unknown", line, what: `a block of ${language || "no language"} that does not say why it is not run` },

@@ -28,6 +28,23 @@ it("knows what keeps running, until when, what ends it, and what takes its time"
   ]);
 });
 
+it("takes the scripts that readers do not see", () => {
+  const page = [
+    "<!-- for these examples, run:\nmake it\nwrong\n-->\n",
+    "<!-- for these examples, keep running: service, until: it serves\nserve\n-->\n",
+    "```console\n$ look\nwrong\n```\n",
+  ].join("\n");
+  expect(stepsOf(page)).toEqual([
+    { kind: "run", line: 2, command: "make it\nwrong\n", expected: undefined, withinMs: 0 },
+    { kind: "start", line: 7, command: "serve\n", expected: undefined, name: "service", until: "it serves" },
+    { kind: "run", line: 11, command: "look", expected: "wrong\n", withinMs: 0 },
+  ]);
+});
+
+it("skips queries", () => {
+  expect(stepsOf("```promql\nup == 0\n```\n")).toEqual([{ kind: "skip", line: 2, why: "a query for Prometheus" }]);
+});
+
 it("skips what says why, reads settings and documents, and lets nothing else pass", () => {
   const page = [
     "<!-- not run: needs a cloud -->\n\n```sh\ngcloud\n```\n",
