@@ -5,7 +5,9 @@ import { expect, it } from "vitest";
 
 const root = join(import.meta.dirname, "..", "..");
 const markdown = (folder: string) => readdirSync(join(root, folder)).filter((name) => name.endsWith(".md"));
-const pages = [...markdown("."), ...markdown("docs").map((name) => join("docs", name))];
+const pages = [".", "docs", join("docs", "runbooks")].flatMap((folder) => {
+  return markdown(folder).map((name) => join(folder, name));
+});
 
 /** Without what is in code. */
 function textOf(page: string): string {
@@ -30,7 +32,9 @@ function isBroken(page: string, link: string): boolean {
 }
 
 it.each(pages)("%s", (page) => {
-  const links = [...textOf(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!);
+  const links = [...textOf(page).matchAll(/\]\(([^)\s]+)\)|^\[\w+\]: (\S+)$/gm)].map(
+    ([, inline, below]) => inline ?? below!,
+  );
   expect(links.filter((link) => !/^https?:/.test(link) && isBroken(page, link))).toEqual([]);
 });
 
