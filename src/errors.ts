@@ -77,6 +77,8 @@ export interface KmsErrorOptions {
   metadata?: Readonly<Record<string, string>>;
   /** When to try again. */
   retryAfterMs?: number;
+  /** Whether a tenant's own provider key is to blame, which the tenant alone can mend. */
+  tenantsAffair?: boolean;
 }
 
 /** google.rpc.BadRequest carries at most this many. */
@@ -91,6 +93,8 @@ export class KmsError extends Error {
   readonly retryAfterMs: number | undefined;
   /** The message for the log. */
   readonly inLog: string;
+  /** Whether a tenant's own provider key is to blame; set by the watch of the key. */
+  tenantsAffair: boolean;
 
   constructor(code: KmsErrorCode, message: string, options: KmsErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -100,6 +104,7 @@ export class KmsError extends Error {
     this.metadata = options.metadata ?? {};
     this.retryAfterMs = options.retryAfterMs === undefined ? undefined : Math.ceil(options.retryAfterMs);
     this.inLog = options.inLog ?? message;
+    this.tenantsAffair = options.tenantsAffair ?? false;
     this.violations = (options.violations ?? []).slice(0, maxViolations);
   }
 }
@@ -110,6 +115,11 @@ export function hasCode<Code extends KmsErrorCode>(
   ...codes: readonly Code[]
 ): error is KmsError & { readonly code: Code } {
   return error instanceof KmsError && (codes as readonly KmsErrorCode[]).includes(error.code);
+}
+
+/** Tells whether a tenant's own provider key is to blame for a failure. */
+export function isTenantsAffair(error: unknown): boolean {
+  return error instanceof KmsError && error.tenantsAffair;
 }
 
 /** INVALID_ARGUMENT for one field. */

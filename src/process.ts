@@ -1,7 +1,7 @@
 /** What every part of a running service has from its first line to its last: the log, the clock and telemetry. */
 import { type Logger, pino } from "pino";
 import { openLogOutput } from "./runtime/log-output.ts";
-import { startTelemetry, type Telemetry, type TelemetrySettings } from "./telemetry.ts";
+import { startTelemetry, type Telemetry, type TelemetrySettings } from "./telemetry/start.ts";
 import { version } from "./version.ts";
 
 export interface ProcessSettings {

@@ -18,17 +18,21 @@ import { createRotation } from "./keys/rotation/rotate-keys.ts";
 import { openUnlockedStore } from "./keys/store-key/unlocked-store.ts";
 import { createTimeWitness } from "./keys/time/time-witness.ts";
 import { warmAhead } from "./keys/warm.ts";
-import { observedOf } from "./observed.ts";
+import { observeService } from "./metrics/observe.ts";
 import { type ServiceProcess, startProcess } from "./process.ts";
 import { providerClock } from "./provider-keys/provider-clock.ts";
 import { scheduleProbes } from "./provider-keys/probing.ts";
 import { type StartedProviders, startProviders } from "./provider-keys/start.ts";
 import { createServices } from "./service/compose.ts";
+import { startGcTime } from "./runtime/gc-time.ts";
 import { startLoopLag } from "./runtime/loop-lag.ts";
 import { startHeads } from "./store/heads/keeper.ts";
 import { placeOf } from "./store/heads/heads-place.ts";
-import { rotationRecorder } from "./telemetry.ts";
+import { heldLeases } from "./store/held-leases.ts";
+import { observedStore } from "./store/observed-store.ts";
+import { rotationRecorder, storeRecorder } from "./telemetry/instruments.ts";
 import { createTenantLogs } from "./tenant-log/tenant-logs.ts";
+import { createBudget } from "./transport/budget.ts";
 import { closingOf } from "./transport/connections/closing.ts";
 import { type ConnectionsParts, createConnections } from "./transport/connections/connections.ts";
 import { policyDoor } from "./transport/policy-door.ts";
@@ -41,6 +45,8 @@ export interface RunningServer {
   httpPort: number;
   /** Puts the provider keys of tenants of another configuration into effect; nothing else of it. */
   replaceTenantProviderKeys(config: Pick<Config, "tenantProviderKeys" | "warnings">): Promise<void>;
+  /** Tells whether a configuration that was read anew was refused, so that the former one holds. */
+  configurationRefused(isRefused: boolean): void;
   /** Reads the policy and the service's own certificate anew, where there are any. */
   reloadFiles(): Promise<void>;
   /** Drains within `fluo.kms.shutdown.grace`, then closes everything. */
@@ -66,6 +72,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
     grpcPort: servers.grpcPort,
     httpPort: servers.httpPort,
     replaceTenantProviderKeys: providers.replaceTenantProviderKeys,
+    configurationRefused: providers.configurationRefused,
     async reloadFiles() {
       await Promise.all([policy?.reload(), tls?.reload()]);
     },
@@ -90,10 +97,14 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   const alarm = createAlarm(); // a part that notices trouble raises it, and health listens
 
   const providers = parts.adopt(await startProviders(config, { instruments, log, clock, alarm }), close);
-  const { store, losses, heads, advice } = await openStore(config, { providers, log, clock, alarm }, parts);
+  const { store, leases, losses, heads, advice } = await openStore(
+    config,
+    { providers, telemetry, log, clock, alarm },
+    parts,
+  );
   await providers.probeOpeners(samplesIn(store, providers.keys));
   const audit = parts.adopt(startAuditTrail({ store, log, clock, instruments, alarm }), close);
-  const { told, connections, loopLag } = startBounds(config, { log, alarm }, parts);
+  const { told, connections } = startBounds(config, { log, alarm }, parts);
   const { policy, tls } = await startCredentials(config, { store, log, clock, alarm, told }, parts);
   const keyring = parts.adopt(
     createKeyring({ store, providerKeys: providers.keys, clock, ...config.cache, ...config.limits }),
@@ -103,6 +114,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   const probes = parts.adopt(scheduleProbes({ keys: providers.probed, store, clock, log }), close);
 
   const pool = parts.adopt(createBatchPool(), close);
+  const budget = createBudget();
   const logs = createTenantLogs({ store, keyring, pool, issuer: config.issuer, clock });
   const observer = createAuditObserver({ audit, alarm, dataLoss: instruments.dataLoss });
   const observe = rotationRecorder(instruments);
@@ -115,7 +127,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   const integrity = parts.adopt(createIntegrity({ store, losses, keyring, alarm, log, clock }), close);
   const health = parts.adopt(
     await startHealth({
-      ...{ providers, store, witness, audit, alarm, log, clock, notices: config.warnings },
+      ...{ providers, store, witness, audit, alarm, log, clock, notices: config.warnings, rotation: config.rotation },
       problems: () => [...heads.problems(), ...integrity.problems()],
       accessRemarks: () => [
         ...[...integrity.remarks(), ...probes.remarks(), ...limitRemarks(told.recent())],
@@ -127,24 +139,15 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   );
   const due = observedRotation(rotation, serviceName, observer);
   const background = parts.adopt(
-    startBackground({ due, lifecycle, keyring, store, witness, providers, clock, log, config }),
+    startBackground({ due, lifecycle, keyring, store, witness, clock, log, config }),
     close,
   );
-  const observed = {
-    told,
-    connections,
-    loopLag,
-    keyring,
-    health,
-    integrity,
-    providers,
-    heads,
-    clock,
-    log: store.log,
-    policy,
-    tls,
-  };
-  telemetry.observe(observedOf({ ...observed, ...config.cache }));
+  observeService(telemetry.meter, {
+    ...{ health, integrity, keyring, providers, store, leases, heads, told, connections, policy, tls, clock },
+    ...{ audit, witness, pool, budget, maxEntries: config.cache.maxEntries, backupIntervalMs: config.backupIntervalMs },
+    loopLag: parts.adopt(startLoopLag(), close),
+    gcTime: parts.adopt(startGcTime(), close),
+  });
 
   const services = createServices({
     ...{ providers, store, advice, audit, observer, keyring, rotation, lifecycle, pool, logs, background },
@@ -154,7 +157,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
 
   const door = policy && policyDoor({ ...policy, ...config, policySha256: () => policy.inForce().sha256 });
   const servers = parts.adopt(
-    await startServers(config, { connections, services, observer, health, telemetry, log, door, tls }),
+    await startServers(config, { budget, connections, services, observer, health, telemetry, log, door, tls }),
     close,
   );
   log.info({ start_ms: Math.round(performance.now()) }, "serving");
@@ -171,26 +174,27 @@ function startBounds(
   const told = toldLimits({ log: (line) => log.warn(line, "a limit acted"), changed: alarm.changed });
   const acted: ConnectionsParts["acted"] = (...closed) => told.acted(...closingOf(...closed));
   const connections = parts.adopt(createConnections({ settings, acted }), close);
-  return { told, connections, loopLag: parts.adopt(startLoopLag(), close) };
+  return { told, connections };
 }
 
 /** Opens the store. It is not behind its heads file then, and refuses what passes find damaged in it. */
 async function openStore(config: Config, started: StoreParts, parts: AsyncDisposableStack) {
-  const { providers, log, clock, alarm } = started;
-  const { store, key, advice } = parts.adopt(
+  const { providers, telemetry, log, clock, alarm } = started;
+  const { key, advice, ...opened } = parts.adopt(
     await openUnlockedStore(config.store, { providerKeys: providers.keys, log }),
     close,
   );
+  const { store, ...leases } = heldLeases(observedStore(opened.store, storeRecorder(telemetry.instruments)));
   const place = placeOf(config.store, config.heads);
   const heads = parts.adopt(
     await startHeads({ store, storeKey: key, place, clock, log, changed: alarm.changed }),
     close,
   );
   const losses = createLosses();
-  return { store: losses.refusedIn(store), losses, heads, advice };
+  return { store: losses.refusedIn(store), leases, losses, heads, advice };
 }
 
-interface StoreParts extends Pick<ServiceProcess, "log" | "clock"> {
+interface StoreParts extends Pick<ServiceProcess, "log" | "clock" | "telemetry"> {
   providers: StartedProviders;
   alarm: StartedAlarm;
 }

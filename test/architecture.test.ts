@@ -104,23 +104,37 @@ const mayImport: Record<string, readonly string[]> = {
 
   // The composition root, and what it alone needs.
   "server.ts": [
-    ...["process.ts", "observed.ts", "alarm.ts", "telemetry.ts", "version.ts"],
+    ...["process.ts", "alarm.ts", "metrics", "telemetry", "version.ts"],
     ...["config", "provider-keys", "keys", "keys/rotation", "keys/store-key", "keys/time", "batch/pool", "tenant-log"],
-    ...["audit", "auth", "health", "integrity", "limits", "runtime", "service", "store/heads", "transport"],
+    ...["audit", "auth", "health", "integrity", "limits", "runtime", "service", "store", "store/heads", "transport"],
     "transport/connections",
   ],
-  "process.ts": ["runtime", "telemetry.ts", "version.ts"],
-  "observed.ts": ["health", "integrity", "keys", "limits", "runtime", "provider-keys", "store/heads", "telemetry.ts"],
+  "process.ts": ["runtime", "telemetry", "version.ts"],
+  metrics: [
+    ...[
+      "audit",
+      "auth",
+      "batch/pool",
+      "health",
+      "integrity",
+      "keys",
+      "keys/time",
+      "limits",
+      "provider-keys",
+      "runtime",
+    ],
+    ...["store", "store/heads", "store/sql/rows", "telemetry", "transport", "transport/connections", "version.ts"],
+  ],
 
   // Bytes to handlers and back.
   "transport/start.ts": [
     ...["transport", "transport/connections", "transport/grpc", "transport/http"],
-    ...["service", "audit", "health", "telemetry.ts"],
+    ...["service", "audit", "health", "telemetry"],
   ],
   "transport/connections": ["limits", "runtime"],
   transport: [
     "transport/connections",
-    ...["service", "service/*", "audit", "auth", "auth/certificate", "call", "limits", "runtime", "telemetry.ts"],
+    ...["service", "service/*", "audit", "auth", "auth/certificate", "call", "limits", "runtime", "telemetry"],
     "encoding/json-numbers.ts",
   ],
   "transport/grpc/server.ts": [
@@ -146,13 +160,13 @@ const mayImport: Record<string, readonly string[]> = {
 
   // Handlers by gRPC service.
   "service/compose.ts": [
-    ...["service", "service/*", "service/kms/validate", "call", "alarm.ts", "telemetry.ts", "version.ts"],
+    ...["service", "service/*", "service/kms/validate", "call", "alarm.ts", "telemetry", "version.ts"],
     ...["audit", "health", "integrity", "tenant-log", "batch/pool", "keys", "keys/rotation", "provider-keys"],
     ...["store", "store/heads", "runtime"],
   ],
-  service: ["audit", "call", "store"],
+  service: ["audit", "call", "store", "telemetry"],
   "service/kms": [
-    ...["service", "service/codec", "service/kms/validate", "call", "limits", "runtime", "telemetry.ts"],
+    ...["service", "service/codec", "service/kms/validate", "call", "limits", "runtime", "telemetry"],
     ...["audit", "health", "integrity", "tenant-log", "batch", "batch/pool", "keys", "keys/rotation", "keys/time"],
     ...["provider-keys", "provider"],
     ...["store", "store/heads", "attestation", "envelope", "tlog", "crypto"],
@@ -166,7 +180,7 @@ const mayImport: Record<string, readonly string[]> = {
   "service/codec": ["attestation", "batch", "otlp", "encoding"],
 
   // What is known of the service's own work.
-  audit: ["call", "keys", "keys/rotation", "store", "alarm.ts", "failpoints.ts", "telemetry.ts", "runtime"],
+  audit: ["call", "keys", "keys/rotation", "store", "alarm.ts", "failpoints.ts", "telemetry", "runtime"],
   integrity: ["store", "alarm.ts", "runtime"],
   health: ["provider-keys", "keys", "keys/time", "store", "alarm.ts", "runtime"],
 
@@ -204,7 +218,7 @@ const mayImport: Record<string, readonly string[]> = {
   "keys/rotation": ["keys", "store", "failpoints.ts", "runtime", "version.ts"],
   "keys/time": ["store", "failpoints.ts"],
   "keys/store-key": ["keys", "provider-keys", "provider", "store", "failpoints.ts"],
-  "provider-keys": ["provider", "store", "alarm.ts", "telemetry.ts", "runtime"],
+  "provider-keys": ["provider", "store", "alarm.ts", "telemetry", "runtime"],
 
   // Settings.
   config: ["limits", "provider-keys", "provider", "store", "store/heads", "encoding", "runtime"],
@@ -262,7 +276,7 @@ const mayImport: Record<string, readonly string[]> = {
   "alarm.ts": [],
   "errors.ts": [],
   "failpoints.ts": [],
-  "telemetry.ts": [],
+  telemetry: [],
   "version.ts": ["../package.json"],
 };
 
@@ -272,7 +286,7 @@ const packages: Record<string, readonly string[]> = {
   "@connectrpc": ["transport/http", "transport/error-status.ts"],
   "grpc-health-check": ["transport/grpc"],
   "@bufbuild/protobuf": ["transport", "service", "cli/verify/otlp-json.ts", "cli/grpc-client.ts"],
-  "@opentelemetry": ["telemetry.ts", "service/key-timer.ts", "transport/call-recorder.ts"],
+  "@opentelemetry": ["telemetry", "metrics", "service/key-timer.ts", "transport/call-recorder.ts"],
   "@aws-sdk": ["provider/aws"],
   "@azure": ["provider/azure"],
   "google-auth-library": ["provider/gcp"],

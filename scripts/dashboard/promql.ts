@@ -20,8 +20,8 @@ export function rate(metric: string, ...matchers: readonly string[]): string {
 }
 
 /** Growth of a counter in a fixed time, such as `1h`. */
-export function increase(metric: string, window: string): string {
-  return `increase(${series(metric)}[${window}])`;
+export function increase(metric: string, window: string, ...matchers: readonly string[]): string {
+  return `increase(${series(metric, ...matchers)}[${window}])`;
 }
 
 /** Adds up what each replica does or has by itself. Metrics of the store are the same on each replica: take `max`. */

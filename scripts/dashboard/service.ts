@@ -67,12 +67,12 @@ export const serviceRow: Row = {
       queries: [query(max(series("kms_audit_problem")), "audit")],
     }),
     stat(107, "Provider lies in a day", {
-      says: "Lies in which a provider was caught in the last day. Healthy is 0.",
+      says: "Lies in which a provider was caught in the last day, without tenants' own. Healthy is 0.",
       runbook: "kms-provider-untrusted",
       width: 3,
       unit: "none",
       thresholds: ["green", [0.5, "red"]],
-      queries: [query(sum(increase("kms_provider_lies_total", "1d")), "lies")],
+      queries: [query(sum(increase("kms_provider_lies_total", "1d", 'scope="service"')), "lies")],
     }),
     stat(108, "Reloads", {
       says: "Whether a replica's last reload of a unit failed: the policy, the certificate or the tenants' file.",

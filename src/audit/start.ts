@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { Alarm } from "../alarm.ts";
 import { step } from "../failpoints.ts";
 import type { Store } from "../store/store.ts";
-import type { Instruments } from "../telemetry.ts";
+import type { Instruments } from "../telemetry/instruments.ts";
 import { type AuditTrail, createAuditTrail } from "./trail.ts";
 
 export interface AuditTrailParts {

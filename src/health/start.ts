@@ -52,7 +52,7 @@ export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
   const overdue = watchOverdueKeys({ store, rotation, hasOwnKey, clock });
   const noted = watchNotedWork(store);
   const destructions = watchDestructions(store, clock);
-  const waits = watchWaits(store, parts.witness);
+  const waits = watchWaits(store, parts.witness, alarm.lost);
   const monitor = await startHealthMonitor({
     alarm,
     watches: providers.watches,

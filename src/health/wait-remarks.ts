@@ -25,7 +25,7 @@ const named = 5;
 export function watchWaits(
   store: Pick<Store, "destructionsWaiting">,
   witness: Pick<TimeWitness, "read">,
-  lost: (what: string) => void = () => {},
+  lost: (what: string) => void,
 ): WaitWatch {
   let seen: DestructionWaits | undefined;
   let loss: string | undefined;

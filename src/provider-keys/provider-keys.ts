@@ -101,7 +101,10 @@ export function providerKeys({
       // Its name may be another customer's: it is for operators.
       const why = "which may be a provider key that is not open";
       const advice = `Provider key ${waiting} is not open; see why: fluo-kms status`;
-      throw new KmsError("PROVIDER_UNAVAILABLE", `${what} is under ${nameOf(wrapped)}, ${why}`, { advice });
+      throw new KmsError("PROVIDER_UNAVAILABLE", `${what} is under ${nameOf(wrapped)}, ${why}`, {
+        advice,
+        tenantsAffair: true,
+      });
     },
     ofStore(wrapped) {
       const found = shared.find((provider) => hasWrapped(provider, wrapped));

@@ -11,7 +11,7 @@ import { openProviderKey, openProviders } from "../provider/open.ts";
 import { lies } from "../provider/distrust.ts";
 import type { Provider } from "../provider/provider.ts";
 import type { ProviderCall } from "../provider/resilience.ts";
-import type { Instruments } from "../telemetry.ts";
+import { type Instruments, type Scope, scopes } from "../telemetry/instruments.ts";
 import { ownKeys } from "./name-claims.ts";
 import { type ProviderState, providerState } from "./provider-state.ts";
 import type { ProviderKeySettings } from "./settings.ts";
@@ -93,18 +93,18 @@ export async function startProviders(settings: ProviderKeySettings, parts: Provi
     clock,
     ...(parts.reprobeMs && { reprobeMs: parts.reprobeMs }),
   };
-  const watch = (provider: Provider, probe?: WatchOptions["probe"]) =>
-    watchProvider({ provider, ...watching, ...(probe && { probe }) });
+  const watch = (provider: Provider, more: Pick<WatchOptions, "probe" | "tenantsOwn">) =>
+    watchProvider({ provider, ...watching, ...more });
   const openers = probesOfOpeners();
   const opened = await openProviders(settings, options);
   const open: { close(): Promise<void> }[] = [...opened];
   started.defer(async () => void (await Promise.all(open.map((each) => each.close()))));
   const watches = await Promise.all(
-    opened.map((each, at) => watch(each, at === 0 ? probeAsNobody(each) : openers.probeOf(each))),
+    opened.map((each, at) => watch(each, { probe: at === 0 ? probeAsNobody(each) : openers.probeOf(each) })),
   );
   for (const each of watches) {
     started.defer(each.stop);
-    follow(each);
+    follow(each, "service");
   }
   const [current, ...others] = watches.map(({ provider }) => provider);
   if (watches[0]!.current().condition === "answering") logUnshown(log, current!, await watches[0]!.probe());
@@ -112,7 +112,7 @@ export async function startProviders(settings: ProviderKeySettings, parts: Provi
     settings: settings.tenantProviderKeys,
     own: ownKeys(settings, opened),
     open: (one) => openProviderKey(one, options),
-    watch: (provider) => watch(provider),
+    watch: (provider) => watch(provider, { tenantsOwn: true }),
     clock,
     ...newsOfTenantKeys(parts, { follow, forget }),
   });
@@ -158,7 +158,7 @@ function newsOfTenantKeys(
       const { condition, detail, advice } = key.watch.current();
       const level = condition === "answering" ? "debug" : "error";
       log[level]({ providerKey: name, detail, advice }, `provider key ${name} is open, and ${condition}`);
-      follow(key.watch);
+      follow(key.watch, "tenant");
       key.watch.subscribe({ changed: alarm.changed });
       alarm.changed();
     },
@@ -237,18 +237,18 @@ function probesOfOpeners() {
 /** Passes on what the watches see to those who use secrets, and logs and counts it. */
 function secretUsers({ log, instruments }: Pick<ProviderParts, "log" | "instruments">) {
   const users = new Set<SecretUser>();
-  for (const lie of lies) instruments.providerLies.add(0, { lie });
+  for (const lie of lies) for (const scope of scopes) instruments.providerLies.add(0, { lie, scope });
   const forget = (provider: ProviderKeyName) => {
     for (const user of users) user.forgetWrappedBy(provider);
   };
   return {
     forget,
     subscribe: (user: SecretUser) => void users.add(user),
-    follow(watch: ProviderWatch): void {
+    follow(watch: ProviderWatch, scope: Scope): void {
       watch.subscribe({
         changed({ condition, detail, advice, lie }, { name, keyId }) {
           if (condition === "denied") forget({ name, keyId });
-          if (lie) instruments.providerLies.add(1, { lie });
+          if (lie) instruments.providerLies.add(1, { lie, scope });
           const line = { provider: name, keyId, detail, ...(lie && { lie }), ...(advice && { advice }) };
           log[condition === "answering" ? "info" : "error"](line, `provider ${name} is ${condition}`);
         },

@@ -191,7 +191,10 @@ function lookUp(inEffect: InEffect): Omit<StartedTenantProviderKeys, "replace" |
 function notOpen(tenantId: string, { name, condition }: Slot): KmsError {
   const { condition: how, detail, advice } = condition();
   const code = how === "denied" ? "PROVIDER_DENIED" : "PROVIDER_UNAVAILABLE";
-  return new KmsError(code, `the provider key of tenant ${tenantId}, ${name}, is not open: ${detail}`, { advice });
+  return new KmsError(code, `the provider key of tenant ${tenantId}, ${name}, is not open: ${detail}`, {
+    advice,
+    tenantsAffair: true,
+  });
 }
 
 function countsOf(tenants: ReadonlyMap<string, string>): ReadonlyMap<string, number> {

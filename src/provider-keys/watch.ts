@@ -55,6 +55,8 @@ export interface WatchOptions {
   reprobeMs?: number;
   /** See belief.ts; `tenantId` is that of the last call. By default one as that tenant, of all that the provider does. */
   probe?: (signal: AbortSignal, tenantId: string | undefined) => Promise<void>;
+  /** Whether the key is a tenant's own: its failures are the tenant's affair, and say so. */
+  tenantsOwn?: boolean;
   clock?: () => Date;
   /** In [0, 1). */
   random?: () => number;
@@ -123,7 +125,7 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
 
   await look();
   return {
-    provider: guarded(provider, allowed),
+    provider: guarded(provider, options.tenantsOwn === true ? marked(allowed) : allowed),
     current,
     look,
     probe: belief.probe,
@@ -136,6 +138,18 @@ export async function watchProvider(options: WatchOptions): Promise<ProviderWatc
       looks.stop();
       belief.stop();
     },
+  };
+}
+
+/** Marks what a tenant's own key fails with. */
+function marked(allowed: Allowed): Allowed {
+  return async (...call) => {
+    try {
+      return await allowed(...call);
+    } catch (error) {
+      if (hasCode(error, "PROVIDER_UNAVAILABLE", "PROVIDER_DENIED")) error.tenantsAffair = true;
+      throw error;
+    }
   };
 }
 

@@ -1,9 +1,11 @@
-/** How late the event loop is: what a stall of it, or a flood of work, does to every call. */
-import { monitorEventLoopDelay } from "node:perf_hooks";
+/** How late and how busy the event loop is: what a stall of it, or a flood of work, does to every call. */
+import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 
 export interface LoopLag {
   /** Delays in the last 15 to 30 s; the quantile 1 is the longest. */
   quantiles(): { quantile: number; seconds: number }[];
+  /** Part of the last 15 to 30 s in which the loop worked: 0 to 1. */
+  utilization(): number;
   close(): void;
 }
 
@@ -18,9 +20,12 @@ export function startLoopLag(): LoopLag {
     monitorEventLoopDelay({ resolution: resolutionMs }),
   ];
   for (const histogram of histograms) histogram.enable();
+  const worked = [performance.eventLoopUtilization(), performance.eventLoopUtilization()];
   const timer = setInterval(() => {
     histograms.push(histograms.shift()!);
     histograms[1]!.reset();
+    worked.shift();
+    worked.push(performance.eventLoopUtilization());
   }, windowMs).unref();
   return {
     quantiles: () =>
@@ -29,6 +34,7 @@ export function startLoopLag(): LoopLag {
         const ms = histograms[0]!.count === 0 ? 0 : histograms[0]!.percentile(quantile * 100) / 1e6 - resolutionMs;
         return { quantile, seconds: Math.max(0, ms) / 1_000 };
       }),
+    utilization: () => performance.eventLoopUtilization(worked[0]).utilization,
     close() {
       clearInterval(timer);
       for (const histogram of histograms) histogram.disable();

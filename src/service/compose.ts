@@ -18,7 +18,7 @@ import type { StartedProviders } from "../provider-keys/start.ts";
 import { createTurns } from "../runtime/one-at-a-time.ts";
 import type { Heads } from "../store/heads/keeper.ts";
 import type { Store } from "../store/store.ts";
-import type { Instruments } from "../telemetry.ts";
+import type { Instruments } from "../telemetry/instruments.ts";
 import { version } from "../version.ts";
 import type { TenantLogs } from "../tenant-log/tenant-logs.ts";
 import { bounded } from "./at-once.ts";
@@ -149,7 +149,12 @@ export function createServices(parts: ServicesParts): Services {
       }),
     ),
     log: bounded(logHandlers({ logs: logs.reader })),
-    streams: { signSpans: signSpans({ ...signing, pool, sequencer: logs.sequencer }) },
+    streams: {
+      signSpans: signSpans({
+        ...{ ...signing, pool, sequencer: logs.sequencer },
+        batchTook: (seconds, mode) => parts.instruments.batch.record(seconds, { mode }),
+      }),
+    },
   };
 }
 

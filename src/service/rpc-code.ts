@@ -1,7 +1,8 @@
-/** Which canonical status each of our codes is: for whole calls (transport/error-status.ts) and for single items. */
+/** Which canonical status each of our codes is, for whole calls (transport/error-status.ts) and for single items; and whose fault it is. */
 import { create } from "@bufbuild/protobuf";
 import { type ItemError, ItemErrorSchema } from "../../gen/ts/fluo/kms/v1/item_error_pb.ts";
 import { KmsError, type KmsErrorCode } from "../errors.ts";
+import type { Outcome } from "../telemetry/instruments.ts";
 
 /** google.rpc.Code by name; the numbers are gRPC's. */
 export const RpcCode = {
@@ -53,6 +54,59 @@ export const rpcCode: Readonly<Record<KmsErrorCode, RpcCode>> = {
   UNIMPLEMENTED: RpcCode.UNIMPLEMENTED,
   INTERNAL: RpcCode.INTERNAL,
 };
+
+type Fault = Exclude<Outcome, "ok">;
+
+/** Whose fault a failed call is. A deadline is the caller's choice, unless the service had time enough: see {@link outcomeOf}. */
+const faults: Readonly<Record<KmsErrorCode, Fault | "deadline">> = {
+  INVALID_ARGUMENT: "caller_fault",
+  CIPHERTEXT_REJECTED: "caller_fault",
+  UNAUTHENTICATED: "caller_fault",
+  CREDENTIAL_EXPIRED: "lifecycle",
+  PERMISSION_DENIED: "caller_fault",
+  NOT_FOUND: "caller_fault",
+  KEY_UNUSABLE: "caller_fault",
+  // A tenant may disable a key of its own; the service's own key has an alert of its own.
+  PROVIDER_DENIED: "caller_fault",
+  CLOCKS_DISAGREE: "caller_fault",
+  CONFLICT: "caller_fault",
+  LEASE_LOST: "caller_fault",
+  REQUEST_ID_REUSED: "caller_fault",
+  MESSAGE_TOO_LARGE: "caller_fault",
+  OVERLOADED: "server_fault",
+  RATE_LIMITED: "caller_fault",
+  ISSUER_UNAVAILABLE: "server_fault",
+  PROVIDER_UNAVAILABLE: "server_fault",
+  STORE_UNAVAILABLE: "server_fault",
+  AUDIT_UNAVAILABLE: "server_fault",
+  DRAINING: "lifecycle",
+  IDLE: "lifecycle",
+  DEADLINE_EXCEEDED: "deadline",
+  CANCELLED: "lifecycle",
+  DATA_LOSS: "server_fault",
+  ROLLBACK_SUSPECTED: "server_fault",
+  HEADS_MISSING: "server_fault",
+  UNIMPLEMENTED: "caller_fault",
+  INTERNAL: "server_fault",
+};
+
+/** Seconds after which a unary call should have been answered, whatever its deadline. */
+const enoughSeconds = 1;
+
+/**
+ * Tells whose fault a failed call is. A provider key of the tenant's own that does not answer is the tenant's affair. A stream lasts as long as its caller
+ * wants, so that its deadline is the caller's.
+ */
+export function outcomeOf(
+  { code, tenantsAffair }: Pick<KmsError, "code" | "tenantsAffair">,
+  { seconds, isStream }: { seconds: number; isStream: boolean },
+): Fault {
+  if (tenantsAffair) return "caller_fault";
+  const fault = faults[code];
+  if (fault !== "deadline") return fault;
+  if (isStream) return "lifecycle";
+  return seconds > enoughSeconds ? "server_fault" : "caller_fault";
+}
 
 /** An item's error. What is not a KmsError is a bug and is thrown on, so that the whole call reports it. */
 export function itemError(error: unknown, field: string): ItemError {

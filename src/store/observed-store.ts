@@ -11,7 +11,9 @@ export const storeOperations = [
   "log_append",
   "audit_write",
   "lease",
-  /** Witnessed time, and how far the store went. */
+  /** How far the store went: of the trail, and of all that the heads file notes. */
+  "heads",
+  /** Witnessed time. */
   "time",
   /** A read that may look at many rows: see long-reads.ts. */
   "long_read",
@@ -58,15 +60,15 @@ const operations: Readonly<Record<Exclude<Asked, LongRead>, StoreOperation>> = {
   witnessedTime: "time",
   noteWitnessedTime: "time",
   appendAudit: "audit_write",
-  auditHead: "time",
+  auditHead: "heads",
   logHead: "log_read",
   nextLogNumber: "log_read",
   createLog: "log_append",
   appendLog: "log_append",
   logRequest: "log_read",
   deleteLogRequestsBefore: "log_append",
-  takeHeads: "time",
-  noteHeadsFile: "time",
+  takeHeads: "heads",
+  noteHeadsFile: "heads",
   acceptRollback: "audit_write",
 };
 

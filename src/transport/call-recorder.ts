@@ -3,11 +3,21 @@
  * KmsError; what was not one is logged with its stack.
  */
 import type { DescMethod } from "@bufbuild/protobuf";
-import { type Context, propagation, ROOT_CONTEXT, SpanKind, SpanStatusCode, type Tracer } from "@opentelemetry/api";
+import {
+  type Attributes,
+  type Context,
+  type Histogram,
+  propagation,
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+} from "@opentelemetry/api";
 import type { Logger } from "pino";
+import { endingWith, type MaybePromise } from "../call/maybe-promise.ts";
 import { hasCode, KmsError } from "../errors.ts";
-import { RpcCode, rpcCode } from "../service/rpc-code.ts";
-import type { Instruments } from "../telemetry.ts";
+import { outcomeOf, RpcCode, rpcCode } from "../service/rpc-code.ts";
+import type { Instruments, Outcome } from "../telemetry/instruments.ts";
 import { rpcPath, type Served } from "./services.ts";
 import { toKmsError } from "./error-status.ts";
 
@@ -33,32 +43,26 @@ export interface CallParts {
 const codeName = Object.fromEntries(Object.entries(RpcCode).map(([name, code]) => [code, name]));
 
 export function callRecorder({ instruments, tracer, log, services }: CallParts): CallRecorder {
-  const okAttributes = new Map<DescMethod, Record<string, string>>();
   const debug = log.isLevelEnabled("debug");
-  // So that a fresh start shows the counter, and the first bug of a rpc is an increase.
-  for (const { name } of services.flatMap(({ service }) => service.methods)) {
-    instruments.errors.add(0, { operation: name, code: "INTERNAL" });
-  }
+  const metricsOf = callMetrics(instruments, services);
 
   function succeeded(method: DescMethod, startedMs: number): void {
-    let attributes = okAttributes.get(method);
-    if (!attributes) {
-      attributes = { rpc_method: method.name, rpc_response_status_code: "OK" };
-      okAttributes.set(method, attributes);
-    }
+    const { duration, ok, outcomes } = metricsOf(method);
     const seconds = (performance.now() - startedMs) / 1000;
-    instruments.callDuration.record(seconds, attributes);
+    duration.record(seconds, ok);
+    outcomes.ok += 1;
     if (debug) log.debug({ method: method.name, seconds }, "call answered");
   }
 
   const tell = failureTeller(log);
 
   function count(method: DescMethod | undefined, startedMs: number, error: KmsError) {
-    const name = method?.name ?? "unknown";
+    const { name, isStream, duration, outcomes, errors } = metricsOf(method);
     const code = codeName[rpcCode[error.code]] as string;
     const seconds = (performance.now() - startedMs) / 1000;
-    instruments.callDuration.record(seconds, { rpc_method: name, rpc_response_status_code: code });
-    instruments.errors.add(1, { operation: name, code });
+    duration.record(seconds, { rpc_method: name, rpc_response_status_code: code });
+    outcomes[outcomeOf(error, { seconds, isStream })] += 1;
+    errors[code]! += 1;
     return { method: name, code, reason: error.code, seconds };
   }
 
@@ -103,14 +107,55 @@ export function callRecorder({ instruments, tracer, log, services }: CallParts):
   };
 
   const refuse = (method: DescMethod | undefined, thrown: unknown) => failed(method, performance.now(), thrown);
-  if (!tracer) return { run: (method, _header, call) => run(method, call), refuse, refuseStranger };
+  const record = <T>(method: DescMethod, call: () => T | Promise<T>) =>
+    method.methodKind === "unary" ? run(method, call) : whileOpen(instruments, () => run(method, call));
+  if (!tracer) return { run: (method, _header, call) => record(method, call), refuse, refuseStranger };
   return {
     ...{ refuse, refuseStranger },
     run(method, header, call) {
       const parent = propagation.extract(ROOT_CONTEXT, header, { get: (get, name) => get(name), keys: () => [] });
-      return traced(tracer, parent, method, () => run(method, call));
+      return traced(tracer, parent, method, () => record(method, call));
     },
   };
+}
+
+/** What a rpc's calls are counted in. */
+interface MethodMetrics {
+  name: string;
+  isStream: boolean;
+  duration: Histogram;
+  /** Labels of the duration of a call that succeeded. */
+  ok: Attributes;
+  outcomes: Record<Outcome, number>;
+  errors: Record<string, number>;
+}
+
+/** Metrics by method, or of none that is known. They are there from the first export. */
+function callMetrics(instruments: Instruments, services: readonly Served[]) {
+  const unknown = metricsNamed("unknown", false, instruments);
+  const known = new Map<DescMethod, MethodMetrics>();
+  const ofMethod = (method: DescMethod): MethodMetrics => {
+    const made = metricsNamed(method.name, method.methodKind !== "unary", instruments);
+    known.set(method, made);
+    return made;
+  };
+  for (const { service } of services) service.methods.forEach(ofMethod);
+  return (method: DescMethod | undefined) => (method ? (known.get(method) ?? ofMethod(method)) : unknown);
+}
+
+function metricsNamed(name: string, isStream: boolean, instruments: Instruments): MethodMetrics {
+  return {
+    ...{ name, isStream },
+    duration: isStream ? instruments.streamDuration : instruments.callDuration,
+    ok: { rpc_method: name, rpc_response_status_code: "OK" },
+    outcomes: instruments.calls.row(name),
+    errors: instruments.errors.row(name),
+  };
+}
+
+function whileOpen<T>({ streams }: Instruments, stream: () => MaybePromise<T>): MaybePromise<T> {
+  streams.add(1);
+  return endingWith(stream, () => streams.add(-1));
 }
 
 /** Logs a call that failed, unless it is one of many that are refused for load: of those 10 a second, and how many were left out. */

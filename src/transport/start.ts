@@ -3,8 +3,9 @@ import type { Logger } from "pino";
 import type { AuditObserver } from "../audit/observer.ts";
 import type { HealthMonitor } from "../health/monitor.ts";
 import type { Services } from "../service/compose.ts";
-import type { Telemetry } from "../telemetry.ts";
+import type { Telemetry } from "../telemetry/start.ts";
 import type { Door } from "./authenticate.ts";
+import type { Budget } from "./budget.ts";
 import { createCalls } from "./calls.ts";
 import type { Connections } from "./connections/connections.ts";
 import { createGrpcHealth } from "./grpc/health.ts";
@@ -27,6 +28,8 @@ export interface ServerSettings {
 }
 
 export interface ServerParts {
+  /** Of both ports together. */
+  budget: Budget;
   connections: Connections;
   services: Services;
   observer: AuditObserver;
@@ -46,7 +49,7 @@ export interface StartedServers {
 }
 
 export async function startServers(settings: ServerSettings, parts: ServerParts): Promise<StartedServers> {
-  const { connections, services, observer, health, telemetry, log, door, tls } = parts;
+  const { budget, connections, services, observer, health, telemetry, log, door, tls } = parts;
   const { instruments, tracer, servePrometheus: serveMetrics } = telemetry;
   logWordsOfGrpc(log);
   const served = [
@@ -55,7 +58,7 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     logService(services.log),
   ];
   const calls = createCalls({
-    ...{ services: served, observer },
+    ...{ services: served, observer, budget },
     ...{ instruments, tracer, log },
   });
   const binding = {

@@ -295,24 +295,33 @@ describe("/q/metrics", () => {
         'kms_cache_size{key_type="data"} 0',
         'kms_cache_loads_total{key_type="signing",reason="refreshed"} 0',
         'kms_provider_requests_total{operation="inspect"} 0',
-        'kms_provider_lies_total{lie="zero-key"} 0',
+        'kms_provider_lies_total{lie="zero-key",scope="service"} 0',
         "kms_rotation_success_total 0",
-        "kms_rotation_failures_total 0",
+        'kms_rotation_failures_total{scope="service"} 0',
+        'kms_rotation_failures_total{scope="tenant"} 0',
+        'kms_calls_total{rpc_method="SignSpan",outcome="server_fault"} 0',
+        'kms_errors_total{operation="SignSpan",code="UNAVAILABLE"} 0',
+        "kms_ready 1",
+        'kms_keys{purpose="data",state="ACTIVE"} 0',
         'kms_spans_signed_total{mode="individual"} 0',
         'kms_spans_signed_total{mode="log"} 0',
         'kms_pii_fields_total{operation="encrypt"} 0',
         'kms_limited_total{limit="caller"} 0',
         'kms_limited_total{limit="tenant"} 0',
         'kms_limited_total{limit="failures"} 0',
-        'circuit_breaker_state{name="local"} 0',
-        'kms_provider_keys{condition="answering"} 1',
+        'circuit_breaker_state{name="local",scope="service"} 0',
+        'circuit_breaker_state{scope="tenant"} 0',
+        'kms_provider_keys{condition="answering",scope="service"} 1',
+        'kms_provider_keys{condition="denied",scope="tenant"} 0',
         "kms_oldest_active_key_age_seconds 0",
         "kms_last_rotation_timestamp_seconds 0",
       ]) {
         expect(text).toContain(name);
       }
       expect(text).toContain('kms_errors_total{operation="SignSpan",code="INTERNAL"} 0');
-      expect(text.replace('limit="tenant"', "")).not.toMatch(/tenant|otel_scope|target_info|command/);
+      expect(text.replace(/(limit|scope)="tenant"|tenants?(?=['’]|"| )|kms_tenant_keys_info/g, "")).not.toMatch(
+        /tenant|otel_scope|target_info|command/,
+      );
     } finally {
       await fresh.stop();
     }

@@ -104,9 +104,9 @@ it("spells names in the environment as the service reads them", () => {
   for (const [, name, variable] of pairs) expect(environmentName(name!)).toBe(variable);
 });
 
-it("lists the variables that src/config/ and src/telemetry.ts read besides", () => {
+it("lists the variables that src/config/ and src/telemetry/ read besides", () => {
   const config = join(root, "src", "config");
-  const files = [...readdirSync(config).map((name) => join(config, name)), join(root, "src", "telemetry.ts")];
+  const files = [...readdirSync(config).map((name) => join(config, name)), join(root, "src", "telemetry", "start.ts")];
   const code = files.map((file) => readFileSync(file, "utf8")).join("\n");
   const ofSettings = new Set(Object.keys(settings).map(environmentName));
   const read = code.match(/\b(OTEL|FLUO)_[A-Z_]*[A-Z]\b/g)!.filter((name) => !ofSettings.has(name));

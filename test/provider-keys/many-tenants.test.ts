@@ -224,8 +224,10 @@ describe("a service whose tenants have provider keys of their own", { shuffle: f
     expect(seen.notices.join("\n")).toMatch(/The provider key \S+ of 20 tenants is refused/);
     expect((await fetch(`${service.http}/q/health/ready`)).status).toBe(200);
     const metrics = await (await fetch(`${service.http}/q/metrics`)).text();
-    expect(metrics).toContain(`kms_provider_keys{condition="answering"} ${keyCount + 1}\n`);
-    expect(metrics).toContain('kms_provider_keys{condition="denied"} 1\n');
+    expect(metrics).toContain(`kms_provider_keys{condition="answering",scope="tenant"} ${keyCount}\n`);
+    expect(metrics).toContain('kms_provider_keys{condition="denied",scope="tenant"} 1\n');
+    // What a tenant does to its own key is no fault of the service.
+    expect(metrics).toContain('kms_calls_total{rpc_method="EncryptPii",outcome="server_fault"} 0\n');
 
     turn(false);
     await expect

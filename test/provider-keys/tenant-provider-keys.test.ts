@@ -79,10 +79,9 @@ describe("a key that cannot be opened", () => {
       throw unavailable();
     });
     const started = await start(tenantKeySettings({ a: "a", b: "b" }, { t1: "a", t2: "b" }));
-    expect(await thrownBy(() => started.ofTenant("t1"))).toBeKmsError(
-      "PROVIDER_UNAVAILABLE",
-      "tenant t1, a, is not open",
-    );
+    const notOpen = await thrownBy(() => started.ofTenant("t1"));
+    expect(notOpen).toBeKmsError("PROVIDER_UNAVAILABLE", "tenant t1, a, is not open");
+    expect((notOpen as KmsError).tenantsAffair).toBe(true);
     expect(own(started, "t2")).toBe(keys.get("b")!.keyId);
     expect(started.notOpen()).toEqual(["a"]);
     expect(started.tenants()).toEqual(

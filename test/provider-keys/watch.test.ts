@@ -185,6 +185,20 @@ it("does not refuse a provider that does not answer: what is cached there may be
   expect(told).toEqual(["unavailable: no answer"]);
 });
 
+it.each([
+  ["a tenant's own", true],
+  ["the service's", false],
+])("of %s key, failures are the tenant's affair: %s", async (_whose, tenantsOwn) => {
+  const { watch, world, encrypt } = await setUp({ tenantsOwn });
+  world.call = new KmsError("PROVIDER_UNAVAILABLE", "no answer");
+  expect(await thrownBy(encrypt)).toMatchObject({ code: "PROVIDER_UNAVAILABLE", tenantsAffair: tenantsOwn });
+  world.call = new KmsError("CIPHERTEXT_REJECTED", "ciphertext rejected");
+  expect(await thrownBy(encrypt)).toMatchObject({ code: "CIPHERTEXT_REJECTED", tenantsAffair: false });
+  world.key = disabled;
+  await watch.look();
+  expect(await thrownBy(encrypt)).toMatchObject({ code: "PROVIDER_DENIED", tenantsAffair: tenantsOwn });
+});
+
 it("keeps the words of an error that is not ours to itself", async () => {
   const { watch, world } = await setUp();
   world.key = Promise.reject(new Error("secret"));

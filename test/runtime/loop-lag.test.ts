@@ -29,3 +29,17 @@ it("a stall of the loop is the longest delay, and the quantiles are in order", a
     { timeout: patience(1_000) },
   );
 });
+
+it("the loop worked for a part of the time, more of it in a stall", async () => {
+  const lag = startLoopLag();
+  onTestFinished(() => lag.close());
+  await delay(stallMs);
+  const before = lag.utilization();
+  expect(before).toBeGreaterThanOrEqual(0);
+  expect(before).toBeLessThanOrEqual(1);
+  for (let i = 0; i < 5; i += 1) {
+    stall();
+    await delay(0);
+  }
+  expect(lag.utilization()).toBeGreaterThan(0);
+});

@@ -86,7 +86,7 @@ describe("an observed store", () => {
     await thrownBy(() => store.auditHead());
     await thrownBy(() => store.witnessedTime());
     expect(calls).toEqual([
-      ["time", "other"],
+      ["heads", "other"],
       ["time", "other"],
     ]);
   });

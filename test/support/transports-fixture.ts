@@ -5,7 +5,7 @@ import { otlpSettings } from "../../src/config/otlp.ts";
 import type { KeyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
 import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
 import type { LogHandlers } from "../../src/service/log/handlers.ts";
-import { startTelemetry } from "../../src/telemetry.ts";
+import { startTelemetry } from "../../src/telemetry/start.ts";
 import { type AuditObserver, unobserved } from "../../src/audit/observer.ts";
 import type { Door } from "../../src/transport/authenticate.ts";
 import { type Budget, createBudget } from "../../src/transport/budget.ts";

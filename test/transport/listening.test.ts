@@ -8,7 +8,7 @@ import { otlpSettings } from "../../src/config/otlp.ts";
 import type { HealthReport } from "../../src/health/monitor.ts";
 import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
 import type { LogHandlers } from "../../src/service/log/handlers.ts";
-import { startTelemetry } from "../../src/telemetry.ts";
+import { startTelemetry } from "../../src/telemetry/start.ts";
 import { createCalls } from "../../src/transport/calls.ts";
 import { createGrpcHealth } from "../../src/transport/grpc/health.ts";
 import { listenGrpc } from "../../src/transport/grpc/server.ts";

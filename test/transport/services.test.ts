@@ -17,7 +17,7 @@ import { otlpSettings } from "../../src/config/otlp.ts";
 import { KmsError } from "../../src/errors.ts";
 import type { KeyAdminHandlers } from "../../src/service/key-admin/handlers.ts";
 import type { KmsHandlers } from "../../src/service/kms/handlers.ts";
-import { startTelemetry } from "../../src/telemetry.ts";
+import { startTelemetry } from "../../src/telemetry/start.ts";
 import { keyAdminService, type KmsStreams, kmsService } from "../../src/transport/services.ts";
 import { callRecorder } from "../../src/transport/call-recorder.ts";
 import { connectFailureOf, postJson } from "../support/api-fixture.ts";

@@ -28,17 +28,14 @@ export const serve: Command = {
   },
 };
 
-/** A running service that hears whether a configuration that was read anew was refused: the former one holds then. */
-type Reloaded = RunningServer & { configurationRefused?(isRefused: boolean): void };
-
 async function serveUntilSignal(config: Config, readAnew: () => Config | undefined): Promise<ExitCode> {
   // Before the start, so that a signal during it is not lost and does not cut it off half-way.
-  const running = Promise.withResolvers<Reloaded>();
+  const running = Promise.withResolvers<RunningServer>();
   const signalled = signalToEnd(isUnderNpm() ? 3 : 2);
   process.on("SIGHUP", () => {
     putIntoEffect().catch(async () => {
       console.error("fluo-kms: the configuration cannot be read, so the former one holds");
-      (await running.promise).configurationRefused?.(true);
+      (await running.promise).configurationRefused(true);
     });
   });
   let current = config;
@@ -48,7 +45,7 @@ async function serveUntilSignal(config: Config, readAnew: () => Config | undefin
     const hasFiles = config.policyFile !== undefined || config.tls !== undefined;
     if (hasFiles) await server.reloadFiles();
     const next = readAnew();
-    server.configurationRefused?.(next === undefined);
+    server.configurationRefused(next === undefined);
     if (next === undefined) return console.error("fluo-kms: the configuration has problems, so the former one holds");
     const hasKeys = current.hasTenantProviderKeys || next.hasTenantProviderKeys;
     if (!hasKeys && !hasFiles) return console.error(nothingToRead);

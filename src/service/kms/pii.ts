@@ -20,7 +20,7 @@ import { unitsOf } from "../../limits/call-limits.ts";
 import type { Keyring } from "../../keys/keyring.ts";
 import type { UsableDataKey } from "../../keys/usable-key.ts";
 import { sealField } from "../../envelope/pii-field.ts";
-import type { Tally } from "../../telemetry.ts";
+import type { Tally } from "../../telemetry/tally.ts";
 import { type MaybePromise, andThen } from "../../call/maybe-promise.ts";
 import { roleOf } from "../../call/roles.ts";
 import { type AuditObserver, unobserved } from "../../audit/observer.ts";

@@ -12,7 +12,7 @@ import { type SignedAnswer, type SignSpanRequest, spanOf } from "../codec/sign-s
 import { signSpan } from "../../attestation/sign-statement.ts";
 import { explanations, type Reason, type Verdict } from "../../attestation/verdict.ts";
 import { claimOf, isClaim, isLogClaim, type VerifySpanRequest, verdict } from "../../attestation/verify-span.ts";
-import type { Tally } from "../../telemetry.ts";
+import type { Tally } from "../../telemetry/tally.ts";
 import { type MaybePromise, andThen } from "../../call/maybe-promise.ts";
 import { roleOf } from "../../call/roles.ts";
 import { type AuditObserver, unobserved } from "../../audit/observer.ts";

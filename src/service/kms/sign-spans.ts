@@ -14,7 +14,7 @@ import type { Sequencer } from "../../tenant-log/sequencer.ts";
 import { type Batch, readBatch, type SignMode } from "../../batch/request.ts";
 import { hashBytes } from "../../tlog/merkle.ts";
 import { maxAnswerBytes } from "../../batch/results.ts";
-import type { Tally } from "../../telemetry.ts";
+import type { Tally } from "../../telemetry/tally.ts";
 import { andThen } from "../../call/maybe-promise.ts";
 import { roleOf } from "../../call/roles.ts";
 import type { AuditObserver } from "../../audit/observer.ts";
@@ -29,6 +29,8 @@ export interface SignSpansParts {
   pool: Pick<BatchPool, "sign" | "enter" | "prove">;
   sequencer: Pick<Sequencer, "append">;
   spansSigned: Tally<"individual" | "log">;
+  /** Told in seconds of each batch, when its answers begin. */
+  batchTook(seconds: number, mode: "individual" | "log"): void;
   observer: AuditObserver;
   clock: () => Date;
 }
@@ -43,11 +45,13 @@ interface Terms {
 type Sign = (message: Uint8Array, batch: Batch, terms: Terms) => Promise<Answers>;
 
 const action = "sign_span";
+/** Modes as metrics name them. */
+const counted = { INDIVIDUAL: "individual", LOG: "log" } as const;
 /** Units of a batch before it is known how many spans it has. */
 const unitsAtFirst = 1;
 
 export function signSpans(parts: SignSpansParts): StreamHandler {
-  const { observer } = parts;
+  const { observer, batchTook } = parts;
   return (call) => {
     const signers: Record<SignMode, Sign> = { INDIVIDUAL: individual(parts, call), LOG: log(parts, call) };
     let terms: Terms | undefined;
@@ -67,6 +71,7 @@ export function signSpans(parts: SignSpansParts): StreamHandler {
       ...(limits && { waitMs: () => limits.waitMs(terms?.tenant) }),
       async take(message) {
         if (failure !== undefined) throw failure.error;
+        const startedMs = performance.now();
         let named: string | undefined;
         try {
           observer.check();
@@ -75,7 +80,9 @@ export function signSpans(parts: SignSpansParts): StreamHandler {
           terms = termsOf(batch, terms, call);
           limits?.spend(terms.tenant, unitsAtFirst);
           if (batch.resourceSpans.length === 0) return nothing(batch);
-          return await signers[terms.mode](message, batch, terms);
+          const answers = await signers[terms.mode](message, batch, terms);
+          batchTook((performance.now() - startedMs) / 1000, counted[terms.mode]);
+          return answers;
         } catch (error) {
           fail(error, named);
           throw error;
@@ -116,7 +123,7 @@ function individual({ keyring, keyTimer, pool, clock, ...parts }: SignSpansParts
         return { keyId: key.keyId, ...(await pool.sign(message, by)) };
       },
     );
-    count(parts, call, { tenant, keyId, signed, mode: "individual" });
+    count(parts, call, { tenant, keyId, signed, mode: counted.INDIVIDUAL });
     return { bytes: messages.reduce((sum, each) => sum + each.length, 0), messages };
   };
 }
@@ -136,7 +143,7 @@ function log({ pool, sequencer, clock, ...parts }: SignSpansParts, call: CallCon
     before = appending;
     const { signed, placing } = await appending;
     const { batch, place, keyId } = await placing;
-    count(parts, call, { tenant, keyId, signed, mode: "log" });
+    count(parts, call, { tenant, keyId, signed, mode: counted.LOG });
     const proven = withAttributes ? { ...batch, attributesFor: { tenant } } : batch;
     return { bytes: bytesOf(batch), messages: proofs(pool, proven, place) };
   };

@@ -37,8 +37,10 @@ async function setUp(change: Partial<SignSpansParts> = {}, context: CallContext 
   };
   const counts: [number, string][] = [];
   const spansSigned = { add: (count: number, mode: string) => void counts.push([count, mode]) };
-  const parts = { ...service.parts, clock, pool, sequencer, spansSigned, ...change };
-  return { ...service, counts, time, appended, stream: signSpans(parts)(context) };
+  const timed: [number, string][] = [];
+  const batchTook = (seconds: number, mode: string) => void timed.push([seconds, mode]);
+  const parts = { ...service.parts, clock, pool, sequencer, spansSigned, batchTook, ...change };
+  return { ...service, counts, timed, time, appended, stream: signSpans(parts)(context) };
 }
 
 async function responses(answers: Answers) {
@@ -49,13 +51,15 @@ async function responses(answers: Answers) {
 
 describe("the first batch of a stream", () => {
   it("says for whom and how to sign, and later ones may repeat it or leave it empty", async () => {
-    const { stream, counts } = await setUp();
+    const { stream, counts, timed } = await setUp();
     for (const start of [tenantId("acme"), message(tenantId("acme"), mode(1)), message()]) {
       const [response] = await responses(await stream.take(message(start, spans, requestId("r"))));
       expect(response).toMatchObject({ batchDone: true, requestId: "r", checkpoint: "" });
       expect(response!.results.map(({ result }) => result.case)).toEqual(["signed", "signed", "signed"]);
     }
     expect(counts).toEqual(new Array(3).fill([3, "individual"]));
+    expect(timed).toEqual(new Array(3).fill([expect.any(Number), "individual"]));
+    for (const [seconds] of timed) expect(seconds).toBeGreaterThan(0);
   });
 
   it.each([

@@ -239,6 +239,9 @@ export const allTables = { ...tables, ...chunkTables } as const;
 
 export type AnyTableName = keyof typeof allTables;
 
+/** The version of the schema that this service brings a store to. */
+export const newestSchema = migrations.length;
+
 /** Brings the schema up to date. Any number of replicas may do it at once. */
 export async function migrate(
   tx: Transaction,

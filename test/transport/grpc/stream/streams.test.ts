@@ -124,7 +124,7 @@ describe("a stream ends", () => {
     stream.halfClose();
     (await gate.next()).answer(bytes("a"));
     expect(await texts(stream)).toEqual(["a"]);
-    const counted = 'rpc_server_call_duration_seconds_count{rpc_method="SignSpans",rpc_response_status_code="OK"} 1';
+    const counted = 'kms_stream_duration_seconds_count{rpc_method="SignSpans",rpc_response_status_code="OK"} 1';
     expect(await metrics()).toContain(counted);
     expect(budget.streams.held()).toBe(0);
   });

@@ -1,18 +1,13 @@
 /** The service's own telemetry over OTLP, as the standard OTEL_* variables turn it on. */
-import { once } from "node:events";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { fromBinary } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import * as grpc from "@grpc/grpc-js";
 import { afterEach, describe, expect, it } from "vitest";
-import { SignSpansRequestSchema } from "../gen/ts/fluo/kms/v1/signing_pb.ts";
-import type { Resource, Span } from "../gen/ts/fluo/kms/v1/span_pb.ts";
-import { otlpSettings } from "../src/config/otlp.ts";
-import { startTelemetry } from "../src/telemetry.ts";
-import { type Collector, type Export, startCollector } from "./otel/collector.ts";
-import { grpcClient } from "./support/running-service.ts";
-import { type ServiceProcess, startProcess } from "./support/service-process.ts";
+import { SignSpansRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import type { Resource, Span } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
+import { type Collector, type Export, startCollector } from "../otel/collector.ts";
+import { grpcClient } from "../support/running-service.ts";
+import { type ServiceProcess, startProcess } from "../support/service-process.ts";
 
 const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
 const parentSpanId = "00f067aa0ba902b7";
@@ -141,42 +136,6 @@ describe("with an OTLP endpoint", () => {
     for (const name of names) expect(prometheus).toMatch(new RegExp(`^# TYPE ${name} `, "m"));
   });
 
-  it("tells each breaker by the number of its state, and how many provider keys are in which", async () => {
-    const telemetry = await startTelemetry({ version: "test", otlp: otlpSettings({}).otlp });
-    telemetry.observe({
-      caches: () => [],
-      keys: () => [],
-      oldestActiveAt: () => undefined,
-      lastRotationAt: () => undefined,
-      destructionRequests: () => 3,
-      limits: { calls: () => ({}), connections: () => ({}) },
-      connections: { open: () => [], resets: () => 0 },
-      loopLag: () => [],
-      integrity: () => ({ percent: 100, finishedAt: undefined, findings: [] }),
-      breakers: () => [
-        { name: "aws/eu-west-1", state: "open" },
-        { name: "aws/eu-central-1", state: "half-open" },
-        { name: "local", state: "closed" },
-      ],
-      providerKeyConditions: () => ["answering", "denied", "answering"],
-    });
-    const server = createServer(telemetry.servePrometheus).listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const text = await (await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)).text();
-    server.close();
-    await telemetry.shutdown();
-    expect(text.match(/^circuit_breaker_state\{.*$/gm)).toEqual([
-      'circuit_breaker_state{name="aws/eu-west-1"} 1',
-      'circuit_breaker_state{name="aws/eu-central-1"} 2',
-      'circuit_breaker_state{name="local"} 0',
-    ]);
-    expect(text.match(/^kms_provider_keys\{.*$/gm)).toEqual([
-      'kms_provider_keys{condition="answering"} 2',
-      'kms_provider_keys{condition="unavailable"} 0',
-      'kms_provider_keys{condition="denied"} 1',
-    ]);
-  });
-
   it("speaks protobuf", async () => {
     const service = await startExporting();
     await callWithParent(service.grpc);
@@ -203,6 +162,7 @@ describe("with an OTLP endpoint", () => {
     });
     expect(Object.keys(resource).filter((key) => /^(process|host)\./.test(key))).toEqual([]);
     // ExportMetricsServiceRequest.resource_metrics.resource.attributes.key.
+    expect(resource["service.instance.id"]).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
     const keys = at(to(exports, "/v1/metrics")[0]!.body, [1, 1, 1, 1]).map((key) => Buffer.from(key).toString());
     expect(keys.toSorted()).toEqual(Object.keys(resource).toSorted());
     expect(Buffer.concat(exports.map(({ body }) => body)).includes("main.js")).toBe(false);
@@ -226,11 +186,12 @@ describe("with an OTLP endpoint", () => {
     const service = await startProcess({
       OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${started.endpoint}/v1/metrics`,
       OTEL_SERVICE_NAME: "other",
+      OTEL_RESOURCE_ATTRIBUTES: "service.instance.id=pod-1",
     });
     service.child.kill("SIGTERM");
     expect(await service.ended).toEqual({ code: 0, err: "" });
     const values = at(to(started.exports, "/v1/metrics")[0]!.body, [1, 1, 1, 2, 1]);
-    expect(values.map((value) => Buffer.from(value).toString())).toContain("other");
+    expect(values.map((value) => Buffer.from(value).toString())).toEqual(expect.arrayContaining(["other", "pod-1"]));
   });
 
   it("exports only the signal whose endpoint is given", async () => {
