@@ -1,0 +1,101 @@
+/**
+ * Two services on one PostgreSQL that send their metrics by OTLP to a Collector, which Prometheus looks at: all is there under the names that
+ * a scrape gives, with its values, and each replica has series of its own.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { patience } from "../support/patience.ts";
+import { type PostgresServer, startPostgres } from "../support/postgres-server.ts";
+import { type CollectorProcess, startCollectorProcess } from "./collector-process.ts";
+import { type Labels, type Prometheus, startPrometheus } from "./prometheus.ts";
+import { namesIn, type Scraped, scrape, sumOf } from "./scraped.ts";
+import { newSite, ownTenant, type Service, type Site } from "./site.ts";
+import { callEverything } from "./use.ts";
+
+let server: PostgresServer;
+let collector: CollectorProcess;
+let prometheus: Prometheus;
+let site: Site;
+let services: readonly [Service, Service];
+let scraped: readonly Scraped[];
+
+beforeAll(async () => {
+  [server, collector, prometheus] = await Promise.all([
+    startPostgres(),
+    startCollectorProcess(),
+    startPrometheus({ honorLabels: true }),
+  ]);
+  site = await newSite({
+    ...{ database: await server.createDatabase(), whole: true },
+    env: { OTEL_METRIC_EXPORT_INTERVAL: "1000", OTEL_TRACES_EXPORTER: "none", KMS_PROVIDER_CHECK_INTERVAL: "50s" },
+  });
+  const exporting = (protocol: keyof CollectorProcess["endpoints"]) => ({
+    ...{ OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: protocol },
+    OTEL_EXPORTER_OTLP_METRICS_ENDPOINT:
+      protocol === "grpc" ? collector.endpoints.grpc : `${collector.endpoints[protocol]}/v1/metrics`,
+  });
+  const first = await site.start(exporting("http/protobuf"));
+  services = [first, await site.start(exporting("grpc"))];
+  await Promise.all(services.map((service, at) => callEverything(site, service, [ownTenant, "acme"][at]!)));
+  prometheus.add({ url: collector.url, cluster: "otlp", path: "/metrics" });
+  await sent();
+  scraped = await Promise.all(services.map(scrape));
+});
+afterAll(async () => {
+  await Promise.all([site?.end(), prometheus?.end(), collector?.end()]);
+  await server?.close();
+});
+
+const all = '{cluster="otlp", job="fluo-kms"}';
+
+/** Of the Collector, or of Prometheus about its own look at it. */
+const others = /^(target_info|up|scrape_.*)$/;
+
+/** Resolves when every span of the calls is told of: three batches of ten, twice and in two modes. */
+async function sent(): Promise<void> {
+  await prometheus.until(`sum(kms_spans_signed_total${all}) >= 124`, patience(10_000));
+  await delay(2_000);
+}
+
+it("has the names that a scrape gives, and no others", async () => {
+  const found = await prometheus.query(`count by (__name__) (${all})`);
+  const names = found.map(({ labels }) => labels.__name__!).filter((name) => !others.test(name));
+  expect(names.sort()).toEqual([...new Set(scraped.flatMap((each) => [...namesIn(each)]))].sort());
+});
+
+it("has each replica apart, by its service.instance.id", async () => {
+  const ids = await prometheus.query(`count by (instance) (kms_ready${all})`);
+  expect(ids.map(({ value }) => value)).toEqual([1, 1]);
+  for (const { labels } of ids) expect(labels.instance).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+  const apart = await prometheus.query(`count by (__name__) (${all} unless on (instance) kms_ready${all})`);
+  expect(apart.filter(({ labels }) => !others.test(labels.__name__!))).toEqual([]);
+});
+
+it("has as many series as both scrapes together", async () => {
+  const differing: string[] = [];
+  for (const name of new Set(scraped.flatMap((each) => [...namesIn(each)]))) {
+    const [counted] = await prometheus.query(`count(${name}${all})`);
+    const shown = scraped.flatMap(({ samples }) => samples.filter((sample) => sample.name === name));
+    if (counted?.value !== shown.length) differing.push(`${name}: ${counted?.value} by OTLP, ${shown.length} scraped`);
+  }
+  expect(differing).toEqual([]);
+});
+
+it.each<[name: string, labels: Labels]>([
+  ["kms_spans_signed_total", { mode: "log" }],
+  ["kms_spans_signed_total", { mode: "individual" }],
+  ["kms_pii_fields_total", { operation: "encrypt" }],
+  ["kms_errors_total", { operation: "EnableKey", code: "NOT_FOUND" }],
+  ["kms_calls_total", { rpc_method: "EncryptPii", outcome: "ok" }],
+  ["kms_calls_total", { outcome: "caller_fault" }],
+  ["rpc_server_call_duration_seconds_count", { rpc_method: "SignSpan" }],
+  ["rpc_server_call_duration_seconds_bucket", { rpc_method: "SignSpan", le: "0.1" }],
+  ["kms_cache_size", { key_type: "data" }],
+  ["kms_rotation_success_total", {}],
+])("has the sum of both replicas of %s%j", async (name, labels) => {
+  const selector = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
+  const [sum] = await prometheus.query(`sum(${name}${all.replace("}", ["", ...selector].join(", "))}})`);
+  const wanted = scraped.reduce((total, each) => total + sumOf(each, name, labels), 0);
+  expect(wanted).toBeGreaterThan(0);
+  expect(sum?.value).toBe(wanted);
+});
