@@ -1,0 +1,133 @@
+/** Resources that run out. */
+import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { type SmallDisk, smallDisk, whyNoSmallDisk } from "../../faults/small-disk.ts";
+import { type GrpcClient, grpcClient } from "../../support/running-service.ts";
+import type { Site } from "../site.ts";
+import { type Cause, ofSites, type Scene } from "./cause.ts";
+
+const saturated = (resource: string) => ({ name: "KmsSaturated", labels: { resource } });
+
+const clients = ofSites((all: GrpcClient[]) => all.map((client) => client.close()));
+
+/** Connections that were called on, as strangers' are few; they stay open. */
+async function connectOften({ site, services }: Scene): Promise<void> {
+  const all = clients.put(site, []);
+  for (let made = 0; made < 100; made += 10) {
+    const more = Array.from({ length: 10 }, () => grpcClient(services[0]!.grpc));
+    all.push(...more);
+    await Promise.allSettled(more.map((client) => client.status({}, { deadline: Date.now() + 10_000 })));
+  }
+}
+
+const stops = ofSites((stop: AbortController) => stop.abort());
+
+/** A machine that gives the process a turn now and then. */
+function stall({ site, services }: Scene): void {
+  const { signal } = stops.put(site, new AbortController());
+  const { child } = services[0]!;
+  void (async () => {
+    while (!signal.aborted) {
+      child.kill("SIGSTOP");
+      await delay(500);
+      child.kill("SIGCONT");
+      await delay(300);
+    }
+  })();
+}
+
+const disks = ofSites((disk: SmallDisk) => disk.unmount());
+const diskBytes = 64 << 20;
+const others = "others";
+
+/** Leaves a twentieth of the disk. */
+function fillMost({ site }: Scene): void {
+  const { outside } = disks.of(site);
+  const { bavail, bsize } = statfsSync(outside);
+  writeFileSync(join(outside, others), Buffer.alloc(bavail * bsize - diskBytes / 20));
+}
+
+function freeMost(site: Site): void {
+  rmSync(join(disks.of(site).outside, others));
+}
+
+/** A group of its own for each site, by the first version of control groups. */
+const groups = ofSites((group: string) => rmdirSync(group));
+const limitFile = "memory.limit_in_bytes";
+const ownGroup = /:memory:(.*)/.exec(
+  existsSync("/proc/self/cgroup") ? readFileSync("/proc/self/cgroup", "utf8") : "",
+)?.[1];
+
+function newGroup(name: string): string {
+  const group = join("/sys/fs/cgroup/memory", ownGroup!, name);
+  mkdirSync(group);
+  return group;
+}
+
+/** The process has nearly all that it may have. */
+function limitMemory({ site, services }: Scene): void {
+  const status = readFileSync(`/proc/${services[0]!.child.pid}/status`, "utf8");
+  const bytes = Number(/VmRSS:\s+(\d+)/.exec(status)![1]) * 1_024;
+  writeFileSync(join(groups.of(site), limitFile), String(Math.round(bytes * 1.08)));
+}
+
+export const saturation: readonly Cause[] = [
+  {
+    name: "machine-stalls",
+    begin: stall,
+    beginAgain: stall,
+    fires: [saturated("event_loop")],
+    end: ({ site }) => stops.ended(site),
+    // The quantiles are of the last half minute.
+    linger: [saturated("event_loop")],
+    tidy: stops.ended,
+  },
+  {
+    name: "room-for-little",
+    whyNot: async () => (await whyNoSmallDisk()) ?? whyNoGroup(),
+    async prepare({ site }) {
+      disks.put(site, await smallDisk(diskBytes));
+      groups.put(site, newGroup(`fluo-kms-${process.pid}`));
+    },
+    start: (_, site) => ({
+      env: { FLUO_KMS_SQLITE_FILE: join(disks.of(site).dir, "kms.db"), FLUO_KMS_HTTP_BODIES: "5MiB" },
+      options: { enter: [...disks.of(site).enter, "/bin/sh", "-c", limited(groups.of(site)), "sh"] },
+    }),
+    async begin(scene) {
+      fillMost(scene);
+      await takeRoom(scene);
+    },
+    beginAgain: takeRoom,
+    fires: ["disk", "descriptors", "memory"].map(saturated),
+    end({ site }) {
+      clients.ended(site);
+      freeMost(site);
+      writeFileSync(join(groups.of(site), limitFile), "-1");
+    },
+    async tidy(site) {
+      clients.ended(site);
+      await disks.ended(site);
+      groups.ended(site);
+    },
+  },
+];
+
+/** Begins a process with few descriptors, in the group. */
+function limited(group: string): string {
+  return `echo $$ > ${group}/cgroup.procs; ulimit -n 160; exec "$@"`;
+}
+
+async function takeRoom(scene: Scene): Promise<void> {
+  await connectOften(scene);
+  limitMemory(scene);
+}
+
+function whyNoGroup(): string | undefined {
+  try {
+    rmdirSync(newGroup(`fluo-kms-${process.pid}-try`));
+    return undefined;
+  } catch (error) {
+    return `no control group of memory can be made: ${(error as Error).message}`;
+  }
+}

@@ -1,0 +1,133 @@
+/** Keys that grow old, and stores that are damaged, put back, locked or not backed up. */
+import { join } from "node:path";
+import { Client } from "pg";
+import type { Service, Site } from "../site.ts";
+import { atExit, run } from "../../support/cli-fixture.ts";
+import { encrypt } from "./availability.ts";
+import { type Cause, ofSites, type Scene } from "./cause.ts";
+
+async function sql(url: string, ...statements: readonly string[]): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    for (const statement of statements) await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+function databaseOf(url: string): string {
+  return new URL(url).pathname.slice(1);
+}
+
+/** Nobody may be connected to a database that is copied or renamed. */
+async function alone({ roads, database, server }: Scene, ...statements: readonly string[]): Promise<void> {
+  for (const road of roads) road.block();
+  const ending = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${databaseOf(database!)}'`;
+  await sql(server.url, ending, ...statements);
+  for (const road of roads) road.open();
+}
+
+/** Gives what it printed. */
+async function command({ env, dir }: Site, ...args: readonly string[]): Promise<string> {
+  const { code, out, err } = await run(args, { env, cwd: dir, finished: atExit });
+  if (code !== 0) throw new Error(`${args[0]}: ${out}${err}`);
+  return out;
+}
+
+const rotate = ({ client }: Service) => client.rotate({ tenantId: "acme", force: true });
+
+/** A lock is held by a connection of the test. */
+const locks = ofSites((client: Client) => client.end());
+
+export const stores: readonly Cause[] = [
+  {
+    name: "record-altered",
+    store: "postgres",
+    call: encrypt,
+    async begin({ database, services }) {
+      await services[0]!.client.signSpan({ tenantId: "acme", span: { name: "a" } }).catch(() => {});
+      await sql(database!, "UPDATE kms_keys SET version = version + 7 WHERE purpose = 'data'");
+      await services[0]!.client.rotate({ tenantId: "acme", force: true }).catch(() => {});
+      await services[0]!.client.admin.listKeys({ tenantId: "acme" }).catch(() => {});
+    },
+    fires: [{ name: "KmsDataLoss" }],
+    // It is told of until a whole pass finds none, and each start begins one.
+    async end({ database, restart }) {
+      await sql(database!, "UPDATE kms_keys SET version = version - 7 WHERE purpose = 'data'");
+      await restart(0);
+    },
+  },
+  {
+    name: "store-put-back",
+    store: "postgres",
+    async begin(scene) {
+      const { services, database } = scene;
+      const name = databaseOf(database!);
+      await encrypt(services[0]!);
+      await alone(scene, `CREATE DATABASE ${name}_copy TEMPLATE ${name}`);
+      await rotate(services[0]!);
+      await alone(scene, `DROP DATABASE ${name}`, `ALTER DATABASE ${name}_copy RENAME TO ${name}`);
+    },
+    fires: [{ name: "KmsHeadsBehind" }, { name: "KmsNotReady" }],
+    restarted: "gone",
+  },
+  {
+    name: "audit-locked",
+    store: "postgres",
+    call: encrypt,
+    async begin({ database, site }) {
+      const client = locks.put(site, new Client({ connectionString: database! }));
+      await client.connect();
+      await client.query("BEGIN; LOCK TABLE kms_audit IN EXCLUSIVE MODE");
+    },
+    fires: [{ name: "KmsAuditFails" }],
+    end: ({ site }) => locks.ended(site),
+    tidy: locks.ended,
+  },
+  {
+    name: "neglected",
+    site: { env: { FLUO_KMS_BACKUP_INTERVAL: "1d" } },
+    // Nobody backs it up, checks it, or sets its clock; and no pass over it comes, as a day of that age is a second here.
+    begin: ({ site }) => site.kms.fault({ dateOffsetMs: 120_000 }),
+    fires: [
+      ...[{ name: "KmsBackupTooOld" }, { name: "KmsRestoreDrillTooOld" }],
+      ...[saturated("integrity_pass"), saturated("clock")],
+    ],
+    async end({ site }) {
+      await site.kms.heal();
+      await command(site, "backup", join(site.dir, "backup.db"));
+      site.write({ "report.json": await command(site, "check", "--json") });
+      await command(site, "note-check", join(site.dir, "report.json"));
+    },
+    linger: [saturated("integrity_pass")],
+  },
+  {
+    // The provider key is well, but no key may be made by it.
+    name: "rotation-stuck",
+    site: { env: { KMS_ROTATION_MAX_AGE_DAYS: "1" } },
+    start: (_, { dir }) => ({
+      env: { FLUO_CRASH_DAYS: String(days.get(dir) ?? 0) },
+      options: { preload: [join(import.meta.dirname, "..", "..", "crash", "clock.ts")] },
+    }),
+    call: (service, turn) => (turn % 10 === 0 ? rotate(service) : Promise.resolve()),
+    async begin({ site, services, restart }) {
+      await encrypt(services[0]!);
+      site.kms.deny(({ operation }) => operation === "GenerateDataKey");
+      days.set(site.dir, 10);
+      await restart(0);
+    },
+    fires: [{ name: "KmsRotationOverdue" }, { name: "KmsKeyRotationFailure" }],
+    async end({ site, services }) {
+      site.kms.deny(() => false);
+      await rotate(services[0]!);
+    },
+  },
+];
+
+/** Days by which a site's services are later. */
+const days = new Map<string, number>();
+
+function saturated(resource: string) {
+  return { name: "KmsSaturated", labels: { resource } };
+}

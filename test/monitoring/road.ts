@@ -1,0 +1,47 @@
+/** The way from a service to its database: it can be blocked. */
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+
+export interface Road {
+  port: number;
+  /** Cuts all connections, and each new one at once. */
+  block(): void;
+  /** Undoes `block`. */
+  open(): void;
+  close(): void;
+}
+
+export async function roadTo(port: number): Promise<Road> {
+  const sockets = new Set<Socket>();
+  let isBlocked = false;
+  const listener = createServer((client) => {
+    if (isBlocked) return void client.destroy();
+    const server = connect(port, "127.0.0.1");
+    for (const socket of [client, server]) {
+      sockets.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => {
+        sockets.delete(socket);
+        client.destroy();
+        server.destroy();
+      });
+    }
+    client.on("data", (bytes) => server.write(bytes));
+    server.on("data", (bytes) => client.write(bytes));
+  }).listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  return {
+    port: (listener.address() as AddressInfo).port,
+    block() {
+      isBlocked = true;
+      for (const socket of sockets) socket.destroy();
+    },
+    open() {
+      isBlocked = false;
+    },
+    close() {
+      listener.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
