@@ -31,10 +31,6 @@ const notLive: readonly { alert: Expected; why: string }[] = [
     alert: { name: "KmsCertificateExpires", labels: { of: "jwks" } },
     why: "the keys of an issuer are loaded every 10 minutes, and three of these pass before it fires",
   },
-  {
-    alert: { name: "KmsSaturated", labels: { resource: "requests" } },
-    why: "no call holds its request for long, so only a flood of many megabytes a second keeps their room full",
-  },
 ];
 
 /** The longest wait of a rule is a minute; the rest is for a machine that does much else. */

@@ -37,6 +37,23 @@ function stall({ site, services }: Scene): void {
   })();
 }
 
+const largeCalls = 30;
+const largeFields = Array.from({ length: 32 }, (_, n) => ({ name: `f${n}`, value: new Uint8Array(64 << 10) }));
+
+/** Large calls of tenants that are new, for whose keys a slow provider is waited for; each that ends is followed by another. */
+async function callLargely({ site, services }: Scene): Promise<void> {
+  const { signal } = stops.put(site, new AbortController());
+  await site.kms.fault({ latencyMs: 2_500 });
+  for (let slot = 0; slot < largeCalls; slot += 1) {
+    void (async () => {
+      for (let turn = 0; !signal.aborted; turn += 1) {
+        const call = { tenantId: `large-${slot}-${turn}`, fields: largeFields };
+        await services[0]!.client.encryptPii(call).catch(() => delay(100));
+      }
+    })();
+  }
+}
+
 const disks = ofSites((disk: SmallDisk) => disk.unmount());
 const diskBytes = 64 << 20;
 const others = "others";
@@ -81,6 +98,17 @@ export const saturation: readonly Cause[] = [
     end: ({ site }) => stops.ended(site),
     // The quantiles are of the last half minute.
     linger: [saturated("event_loop")],
+    tidy: stops.ended,
+  },
+  {
+    name: "many-large-calls",
+    begin: callLargely,
+    fires: [saturated("requests")],
+    restarted: "never",
+    async end({ site }) {
+      stops.ended(site);
+      await site.kms.heal();
+    },
     tidy: stops.ended,
   },
   {
