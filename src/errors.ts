@@ -117,11 +117,6 @@ export function hasCode<Code extends KmsErrorCode>(
   return error instanceof KmsError && (codes as readonly KmsErrorCode[]).includes(error.code);
 }
 
-/** Tells whether a tenant's own provider key is to blame for a failure. */
-export function isTenantsAffair(error: unknown): boolean {
-  return error instanceof KmsError && error.tenantsAffair;
-}
-
 /** INVALID_ARGUMENT for one field. */
 export function invalidField(field: string, description: string): KmsError {
   return new KmsError("INVALID_ARGUMENT", `${field}: ${description}`, { violations: [{ field, description }] });

@@ -118,7 +118,11 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   const logs = createTenantLogs({ store, keyring, pool, issuer: config.issuer, clock });
   const observer = createAuditObserver({ audit, alarm, dataLoss: instruments.dataLoss });
   const observe = rotationRecorder(instruments);
-  const rotation = createRotation({ store, keyring, handover: logs.handover, clock, observe, ...config.rotation });
+  const hasOwnKey = (tenantId: string) => providers.tenantProviderKeys.keyOf(tenantId) !== undefined;
+  const rotation = createRotation({
+    ...{ store, keyring, handover: logs.handover, hasOwnKey, clock, observe },
+    ...config.rotation,
+  });
   const witness = createTimeWitness({ store, clock, second: providerClock(providers.watches[0]!, { clock }) });
   const lifecycle = createLifecycle({
     ...{ store, keyring, witness, clock },
@@ -139,14 +143,14 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   );
   const due = observedRotation(rotation, serviceName, observer);
   const background = parts.adopt(
-    startBackground({ due, lifecycle, keyring, store, witness, clock, log, config }),
+    startBackground({ due, lifecycle, keyring, store, witness, providers, clock, log, config }),
     close,
   );
+  const [loopLag, gcTime] = [parts.adopt(startLoopLag(), close), parts.adopt(startGcTime(), close)];
   observeService(telemetry.meter, {
     ...{ health, integrity, keyring, providers, store, leases, heads, told, connections, policy, tls, clock },
     ...{ audit, witness, pool, budget, maxEntries: config.cache.maxEntries, backupIntervalMs: config.backupIntervalMs },
-    loopLag: parts.adopt(startLoopLag(), close),
-    gcTime: parts.adopt(startGcTime(), close),
+    ...{ loopLag, gcTime, failed: (err, metric) => log.error({ err, metric }, "a metric cannot be read") },
   });
 
   const services = createServices({

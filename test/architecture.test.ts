@@ -120,6 +120,7 @@ const mayImport: Record<string, readonly string[]> = {
       "keys",
       "keys/time",
       "limits",
+      "provider",
       "provider-keys",
       "runtime",
     ],

@@ -56,7 +56,7 @@ export async function openService(settings: StoreSettings, provider: Provider): 
     clock,
     health,
     integrity: {
-      status: () => ({ percent: 100, beganAt: undefined, finishedAt: undefined, findings: [], damaged: 0 }),
+      status: () => ({ percent: 100, beganAt: undefined, finishedAt: undefined, findings: [] }),
     },
     keyTimer: { signing: (get) => get(), encryption: (get) => get() },
     piiFields: counter,

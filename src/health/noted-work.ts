@@ -12,14 +12,17 @@ export interface NotedWorkWatch {
 
 const works: readonly NotedWork[] = ["backup", "check"];
 
-export function watchNotedWork(store: Pick<Store, "leaseFinishedAt">): NotedWorkWatch {
+/** `lost` is told of a note that somebody altered. */
+export function watchNotedWork(store: Pick<Store, "leaseFinishedAt">, lost: (what: string) => void): NotedWorkWatch {
   const seen = new Map<NotedWork, Date | undefined>();
 
   async function read(work: NotedWork): Promise<void> {
     try {
       seen.set(work, await store.leaseFinishedAt(work));
     } catch (error) {
-      if (hasCode(error, "DATA_LOSS")) seen.delete(work);
+      if (!hasCode(error, "DATA_LOSS")) return;
+      seen.delete(work);
+      lost(error.message);
     }
   }
 

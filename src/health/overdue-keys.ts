@@ -36,7 +36,8 @@ export function watchOverdueKeys({ store, rotation, hasOwnKey, clock }: OverdueP
     const before = new Date(clock().getTime() - (rotation.maxAgeDays + graceDays) * dayMs);
     const { keys, total } = await store.due(before, named);
     const tenant = keys.filter(({ tenantId }) => hasOwnKey(tenantId)).length;
-    return { service: Math.max(0, total - tenant), tenant };
+    // If all that were told apart are tenants' own, the rest is taken for theirs: it must not page the operator.
+    return tenant === keys.length ? { service: 0, tenant: total } : { service: total - tenant, tenant };
   }
 
   return {

@@ -50,7 +50,7 @@ export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
   const { rotation = { enabled: false, maxAgeDays: 0 } } = parts;
   const hasOwnKey = (tenantId: string) => providers.tenantProviderKeys.keyOf(tenantId) !== undefined;
   const overdue = watchOverdueKeys({ store, rotation, hasOwnKey, clock });
-  const noted = watchNotedWork(store);
+  const noted = watchNotedWork(store, alarm.lost);
   const destructions = watchDestructions(store, clock);
   const waits = watchWaits(store, parts.witness, alarm.lost);
   const monitor = await startHealthMonitor({

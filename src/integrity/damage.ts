@@ -27,7 +27,7 @@ export function createDamage(parts: DamageParts): Damage {
       losses.passBegins();
     },
     end(how) {
-      losses.passEnded(how);
+      losses.passEnded(how, findings.all());
       return findings.end(how);
     },
     count(cleanAt) {

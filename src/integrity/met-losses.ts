@@ -9,8 +9,11 @@ export interface MetLosses {
   /** Notes damage by the words in which a use or a look was refused. */
   met(what: string): void;
   passBegins(): void;
-  /** Forgets what was met before the pass began, if it was whole. What is still damaged is among its findings. */
-  passEnded(how: "whole" | "early"): void;
+  /**
+   * Forgets what was met before the pass began, and what was refused for a finding of earlier passes, if it was whole: what
+   * is still damaged is among its findings.
+   */
+  passEnded(how: "whole" | "early", earlier: readonly RowProblem[]): void;
   /** Forgets what was last met before a time, in milliseconds since 1970: a pass that began then found nothing. */
   forgetBefore(ms: number): void;
   /** Number of damaged things that none of these findings is about, as far as words tell that. */
@@ -34,8 +37,10 @@ export function createMetLosses(clock: () => Date): MetLosses {
     passBegins() {
       before = new Set(losses.keys());
     },
-    passEnded(how) {
-      if (how === "whole") for (const thing of before) losses.delete(thing);
+    passEnded(how, earlier) {
+      if (how === "whole" && losses.size > 0) {
+        for (const thing of [...before, ...earlier.flatMap(thingsOf)]) losses.delete(thing);
+      }
       before = new Set();
     },
     forgetBefore(ms) {

@@ -22,14 +22,14 @@ export interface IntegrityStatus {
   percent: number;
   /** Findings of the last pass, and of the one that runs so far. */
   findings: readonly RowProblem[];
-  /** Number of things known to be damaged: the findings, and what uses and looks met beside them (met-losses.ts). */
-  damaged: number;
 }
 
 export interface Integrity {
   /** Begins the first pass. */
   start(): void;
   status(): IntegrityStatus;
+  /** Number of things known to be damaged: the findings, and what uses and looks met beside them (met-losses.ts). */
+  damaged(): number;
   /** Milliseconds since the status's `finishedAt`; before that is known, since this was created. */
   passAgeMs(): number;
   problems: Findings["problems"];
@@ -64,17 +64,15 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
   let beganAt: Date | undefined;
   let endedAt: Date | undefined;
   let loop = Promise.resolve();
-  const finished = () => latest(endedAt, turns.cleanAt());
+  const cleanSeen = latestSeen(turns.cleanAt);
+  const finished = () => latest(endedAt, cleanSeen());
 
   async function pass(signal: AbortSignal): Promise<boolean> {
     const own: Running = { percent: 0 };
     running = own;
     beganAt = clock();
     damage.begin();
-    const progress = (rows: number, total: number) => {
-      delete own.heldUp;
-      own.percent = Math.max(own.percent, Math.min(99, Math.floor((100 * rows) / Math.max(total, 1))));
-    };
+    const progress = (rows: number, total: number) => goOn(own, rows / Math.max(total, 1));
     const failed = (err: KmsError) => {
       if (!own.heldUp) log.warn({ err }, "the examination of the store is held up: a read of it is tried every 10 s");
       own.heldUp = { since: own.heldUp?.since ?? clock().getTime(), why: err.message };
@@ -111,8 +109,10 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
     status() {
       const finishedAt = finished();
       const percent = running?.percent ?? (finishedAt === undefined ? 0 : 100);
-      return { beganAt, finishedAt, percent, findings: damage.all(), damaged: damage.count(turns.cleanAt()) };
+      return { beganAt, finishedAt, percent, findings: damage.all() };
     },
+
+    damaged: () => damage.count(turns.cleanAt()),
 
     passAgeMs: () => Math.max(0, clock().getTime() - (finished() ?? startedAt).getTime()),
 
@@ -132,6 +132,20 @@ export function createIntegrity(parts: IntegrityParts): Integrity {
         () => loop,
       ).catch(() => {});
     },
+  };
+}
+
+function goOn(running: Running, part: number): void {
+  delete running.heldUp;
+  running.percent = Math.max(running.percent, Math.min(99, Math.floor(100 * part)));
+}
+
+/** Remembers the latest: a clean pass of another replica has been, also once a later one found something. */
+function latestSeen(read: () => Date | undefined): () => Date | undefined {
+  let seen: Date | undefined;
+  return () => {
+    seen = latest(seen, read());
+    return seen;
   };
 }
 

@@ -16,6 +16,7 @@ export interface BackgroundParts {
   keyring: Pick<Keyring, "dropExpired">;
   store: Store;
   witness: TimeWitness;
+  providers: { readonly tenantProviderKeys: { keyOf(tenantId: string): unknown } };
   config: { readonly rotation: { readonly enabled: boolean; readonly checkCron: string } };
   clock: () => Date;
   log: Logger;
@@ -36,6 +37,7 @@ export function startBackground(parts: BackgroundParts): Background {
         cron: checkCron,
         rotation: parts.due,
         store,
+        hasOwnKey: (tenantId) => parts.providers.tenantProviderKeys.keyOf(tenantId) !== undefined,
         report: ({ rotated, failed, remaining }) =>
           log.info({ rotated: rotated.length, failed: failed.length, remaining }, "due keys rotated"),
         fail: (err) => log.error({ err }, "rotation of due keys ended early"),

@@ -1,5 +1,5 @@
 /**
- * The policy and the credentials by which callers and the service are known. Metrics of a policy are left out where nobody is authenticated: one
+ * The policy, and the credentials by which callers and the service are known. Without a policy its metrics are left out: one
  * that was loaded at 0 would look as if it were 56 years old.
  */
 import type { Authentication } from "../auth/start.ts";

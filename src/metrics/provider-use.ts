@@ -1,5 +1,6 @@
 /** The providers' keys, the breakers before them, and the credentials for them. */
 import type { StartedProviders } from "../provider-keys/start.ts";
+import { lies } from "../provider/distrust.ts";
 import { scopes } from "../telemetry/instruments.ts";
 import { type Observer, type Sample, unixSeconds } from "./read-metrics.ts";
 
@@ -20,6 +21,15 @@ export function observeProviders({ gauge, seconds }: Observer, { providers }: Pr
       conditions.map((condition): Sample => {
         const found = seen.filter((each) => each.scope === scope && each.condition === condition);
         return [found.length, { condition, scope }];
+      }),
+    );
+  });
+  gauge("kms_provider_untrusted", "Provider keys that are refused because a lie of theirs was caught", () => {
+    const seen = providers.conditions();
+    return lies.flatMap((lie) =>
+      scopes.map((scope): Sample => {
+        const found = seen.filter((each) => each.scope === scope && each.lie === lie);
+        return [found.length, { lie, scope }];
       }),
     );
   });

@@ -14,11 +14,28 @@ export interface Observer {
   counter(name: string, description: string, read: Read): void;
 }
 
-export function createObserver(meter: Meter): Observer {
+/** Called once for each metric that cannot be read. */
+export type ReadFailed = (error: unknown, metric: string) => void;
+
+export function createObserver(meter: Meter, failed: ReadFailed): Observer {
+  const told = new Set<string>();
+  const reading = (name: string, read: Read): Read => {
+    return () => {
+      try {
+        return read();
+      } catch (error) {
+        if (!told.has(name)) failed(error, name);
+        told.add(name);
+        return undefined;
+      }
+    };
+  };
+  const gauge = (name: string, options: object) => meter.createObservableGauge(name, options);
   return {
-    gauge: (name, description, read) => observe(meter.createObservableGauge(name, { description }), read),
-    seconds: (name, description, read) => observe(meter.createObservableGauge(name, { description, unit: "s" }), read),
-    counter: (name, description, read) => observe(meter.createObservableCounter(name, { description }), read),
+    gauge: (name, description, read) => observe(gauge(name, { description }), reading(name, read)),
+    seconds: (name, description, read) => observe(gauge(name, { description, unit: "s" }), reading(name, read)),
+    counter: (name, description, read) =>
+      observe(meter.createObservableCounter(name, { description }), reading(name, read)),
   };
 }
 

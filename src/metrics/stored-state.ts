@@ -10,7 +10,7 @@ export interface StoredParts {
     StartedHealth,
     "current" | "destructionRequests" | "destructionsWaiting" | "overdueKeys" | "backupAt" | "checkAt"
   >;
-  integrity: Pick<Integrity, "status" | "passAgeMs">;
+  integrity: Pick<Integrity, "status" | "passAgeMs" | "damaged">;
   /** How often a backup is expected, in milliseconds; 0 if none is. */
   backupIntervalMs: number;
   clock: () => Date;
@@ -37,7 +37,7 @@ function observeKeys({ gauge, seconds }: Observer, { health, clock }: StoredPart
   gauge("kms_destructions_waiting", "Keys that wait for their destruction", health.destructionsWaiting);
   seconds("kms_oldest_active_key_age_seconds", "Age of the oldest active key", () => {
     const { oldestActiveAt } = counts();
-    return oldestActiveAt ? (clock().getTime() - oldestActiveAt.getTime()) / 1_000 : 0;
+    return oldestActiveAt ? Math.max(0, (clock().getTime() - oldestActiveAt.getTime()) / 1_000) : 0;
   });
   seconds("kms_last_rotation_timestamp_seconds", "When a key was last rotated; 0 for never", () =>
     unixSeconds(counts().lastRotationAt),
@@ -53,7 +53,7 @@ function observeIntegrity({ gauge, seconds }: Observer, { integrity }: StoredPar
     "How much of the store the pass that runs has examined; 1 if none runs",
     () => integrity.status().percent / 100,
   );
-  gauge("kms_integrity_findings", "What is known to be damaged in the store", () => integrity.status().damaged);
+  gauge("kms_integrity_findings", "What is known to be damaged in the store", () => integrity.damaged());
   seconds("kms_integrity_finished_timestamp_seconds", "When a pass over the store last ended; 0 for never", () =>
     unixSeconds(integrity.status().finishedAt),
   );

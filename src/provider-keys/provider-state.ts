@@ -1,11 +1,13 @@
 /** State of the provider keys, for metrics: tenants' own are their tenants' affair, and apart from the service's. */
 import type { ProviderCredential } from "../provider/provider.ts";
 import { type Breaker, type ResilientProvider, worstBreakers, worstState } from "../provider/resilience.ts";
+import type { Scope } from "../telemetry/instruments.ts";
 import type { StartedTenantProviderKeys } from "./tenant-provider-keys.ts";
 import type { ProviderCondition, ProviderWatch } from "./watch.ts";
 
-/** Owner of a provider key: the service, or a tenant that has one of its own. */
-export type ProviderScope = "service" | "tenant";
+export interface KeyState extends Pick<ProviderCondition, "condition" | "lie"> {
+  scope: Scope;
+}
 
 export interface ProviderState {
   /** Breakers of the service's own keys, by the name of each place: scope "service". */
@@ -18,7 +20,7 @@ export interface ProviderState {
   /** Breakers of both, in which a tenant's may stand under the name of the service's. */
   allBreakers(): Breaker[];
   /** Condition of each of the service's own keys, and of each key of tenants that the configuration names. */
-  conditions(): readonly { scope: ProviderScope; condition: ProviderCondition["condition"] }[];
+  conditions(): readonly KeyState[];
   /** Credentials of the service's own keys as far as they are known: for each provider the one that ends first. */
   credentials(): readonly (ProviderCredential & { name: string })[];
   /** Digest of the tenants' provider keys in effect, see tenant-keys-digest.ts. */
@@ -39,12 +41,16 @@ export function providerState({ opened, watches, tenantProviderKeys }: ProviderS
     tenantBreakers: () => worstState(tenantProviderKeys.breakers()),
     allBreakers: () => worstBreakers([...ofService(), ...tenantProviderKeys.breakers()]),
     conditions: () => [
-      ...watches.map((each) => ({ scope: "service" as const, condition: each.current().condition })),
-      ...tenantProviderKeys.all().map((each) => ({ scope: "tenant" as const, condition: each.condition().condition })),
+      ...watches.map((each) => keyState("service", each.current())),
+      ...tenantProviderKeys.all().map((each) => keyState("tenant", each.open?.watch.current() ?? each.condition())),
     ],
     credentials: () => firstToEnd(opened),
     tenantKeysSha256: tenantProviderKeys.sha256,
   };
+}
+
+function keyState(scope: Scope, { condition, lie }: Pick<ProviderCondition, "condition" | "lie">): KeyState {
+  return { scope, condition, lie };
 }
 
 function firstToEnd(opened: readonly ResilientProvider[]): (ProviderCredential & { name: string })[] {

@@ -1,8 +1,8 @@
-/** Which canonical status each of our codes is, for whole calls (transport/error-status.ts) and for single items; and whose fault it is. */
+/** Which canonical status each of our codes is, for whole calls (transport/error-status.ts) and items; and whose fault it is. */
 import { create } from "@bufbuild/protobuf";
 import { type ItemError, ItemErrorSchema } from "../../gen/ts/fluo/kms/v1/item_error_pb.ts";
 import { KmsError, type KmsErrorCode } from "../errors.ts";
-import type { Outcome } from "../telemetry/instruments.ts";
+import type { errorCodes, Outcome } from "../telemetry/instruments.ts";
 
 /** google.rpc.Code by name; the numbers are gRPC's. */
 export const RpcCode = {
@@ -20,7 +20,7 @@ export const RpcCode = {
   UNAVAILABLE: 14,
   DATA_LOSS: 15,
   UNAUTHENTICATED: 16,
-} as const;
+} as const satisfies Record<(typeof errorCodes)[number], number>;
 
 export type RpcCode = (typeof RpcCode)[keyof typeof RpcCode];
 
@@ -57,7 +57,7 @@ export const rpcCode: Readonly<Record<KmsErrorCode, RpcCode>> = {
 
 type Fault = Exclude<Outcome, "ok">;
 
-/** Whose fault a failed call is. A deadline is the caller's choice, unless the service had time enough: see {@link outcomeOf}. */
+/** Whose fault a failed call is. A deadline is the caller's choice, unless the service had time enough. */
 const faults: Readonly<Record<KmsErrorCode, Fault | "deadline">> = {
   INVALID_ARGUMENT: "caller_fault",
   CIPHERTEXT_REJECTED: "caller_fault",
@@ -75,7 +75,8 @@ const faults: Readonly<Record<KmsErrorCode, Fault | "deadline">> = {
   MESSAGE_TOO_LARGE: "caller_fault",
   OVERLOADED: "server_fault",
   RATE_LIMITED: "caller_fault",
-  ISSUER_UNAVAILABLE: "server_fault",
+  // Anybody can name a key that an issuer has not; an issuer that is away has an alert of its own.
+  ISSUER_UNAVAILABLE: "caller_fault",
   PROVIDER_UNAVAILABLE: "server_fault",
   STORE_UNAVAILABLE: "server_fault",
   AUDIT_UNAVAILABLE: "server_fault",
@@ -91,11 +92,11 @@ const faults: Readonly<Record<KmsErrorCode, Fault | "deadline">> = {
 };
 
 /** Seconds after which a unary call should have been answered, whatever its deadline. */
-const enoughSeconds = 1;
+const enoughSeconds = 1.1; // callers give a whole second, and timers are late
 
 /**
- * Tells whose fault a failed call is. A provider key of the tenant's own that does not answer is the tenant's affair. A stream lasts as long as its caller
- * wants, so that its deadline is the caller's.
+ * Tells whose fault a failed call is. A provider key of the tenant's own that does not answer is the tenant's affair. A
+ * stream lasts as long as its caller wants, so that its deadline is the caller's.
  */
 export function outcomeOf(
   { code, tenantsAffair }: Pick<KmsError, "code" | "tenantsAffair">,

@@ -81,7 +81,7 @@ const outcomes: Readonly<Partial<Record<KmsErrorCode, StoreOutcome>>> = {
   DATA_LOSS: "data_loss",
 };
 
-/** Called when a call of the store has ended. A hot path pays for it: it must not throw, and should allocate nothing. */
+/** Called when a call of the store has ended. It must not throw. */
 export type StoreTold = (operation: StoreOperation, outcome: StoreOutcome, seconds: number) => void;
 
 type Method = (...args: unknown[]) => Promise<unknown>;

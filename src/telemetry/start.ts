@@ -1,4 +1,4 @@
-/** The service's telemetry: metrics in Prometheus' form and, where an OTLP endpoint is configured, metrics and traces by OTLP. */
+/** The service's telemetry: metrics in Prometheus' form, and by OTLP, with traces, if an endpoint is configured. */
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Meter, metrics, type Tracer, trace } from "@opentelemetry/api";
@@ -43,6 +43,7 @@ export async function startTelemetry({ version, otlp }: TelemetrySettings): Prom
     withoutScopeInfo: true,
     withoutTargetInfo: true,
   });
+  collectInTurn(prometheus);
   const readers: IMetricReader[] = [prometheus];
   if (otlp.metrics) readers.push(await otlpReader(otlp));
   readers.forEach(forgetGoneSeries);
@@ -66,13 +67,25 @@ export async function startTelemetry({ version, otlp }: TelemetrySettings): Prom
 }
 
 /**
- * Has a reader export of an observed gauge what is observed now: cumulative, the SDK keeps the last value of each series
- * for ever, and so the hash of a policy that is in force no more.
+ * Has a reader export of an observed gauge what is observed now. By default the SDK keeps the last value of each series for
+ * ever, and so the hash of a policy that is in force no more. With two readers, each collection fills both: an export may
+ * hold what was observed for the other just before.
  */
 function forgetGoneSeries(reader: IMetricReader): void {
   const others = reader.selectAggregationTemporality.bind(reader);
   reader.selectAggregationTemporality = (instrument) =>
     instrument === InstrumentType.OBSERVABLE_GAUGE ? AggregationTemporality.DELTA : others(instrument);
+}
+
+/** Collects once at a time: a gauge is observed for the first of two, and the other would be left without. */
+function collectInTurn(reader: IMetricReader): void {
+  const collect = reader.collect.bind(reader);
+  let last: Promise<unknown> = Promise.resolve();
+  reader.collect = (options) => {
+    const next = last.then(() => collect(options));
+    last = next.catch(() => {});
+    return next;
+  };
 }
 
 /** The exporters try again for ten seconds, which a process that is told to stop does not have. */

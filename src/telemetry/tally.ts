@@ -1,4 +1,4 @@
-/** Counters whose counting is an addition: the sums are read when metrics are exported. Each series is there from its first export, at 0. */
+/** Counters that only add: the sums are read when metrics are exported. Each series is there from the first export, at 0. */
 import type { Meter } from "@opentelemetry/api";
 
 /** A counter with one label of few values. */

@@ -26,11 +26,17 @@ export interface CallRecorder {
   run<T>(method: DescMethod, header: (name: string) => string | undefined, call: () => T | Promise<T>): T | Promise<T>;
   /**
    * Counts and logs a call that failed before it could run: its request does not parse, say. Returns what to answer.
-   * Without a method it is counted as unknown: a caller could make up any number of names.
+   * Without a method it is counted as unknown: a caller could make up any number of names. `arrivedMs` is when it came, by
+   * `performance.now()`, if that was not just now.
    */
-  refuse(method: DescMethod | undefined, thrown: unknown): KmsError;
+  refuse(method: DescMethod | undefined, thrown: unknown, arrivedMs?: number): KmsError;
   /** The same for whoever is refused at the door: at most 10 are logged in a second, and how many were not. */
-  refuseStranger(method: DescMethod | undefined, error: KmsError, about: Readonly<Record<string, string>>): KmsError;
+  refuseStranger(
+    method: DescMethod | undefined,
+    error: KmsError,
+    about: Readonly<Record<string, string>>,
+    arrivedMs?: number,
+  ): KmsError;
 }
 
 export interface CallParts {
@@ -97,16 +103,17 @@ export function callRecorder({ instruments, tracer, log, services }: CallParts):
   }
 
   const strangers = linesPerSecond(10);
-  const refuseStranger: CallRecorder["refuseStranger"] = (method, error, about) => {
-    if (error.code === "INTERNAL") return failed(method, performance.now(), error);
-    const line = count(method, performance.now(), error);
+  const refuseStranger: CallRecorder["refuseStranger"] = (method, error, about, arrivedMs = performance.now()) => {
+    if (error.code === "INTERNAL") return failed(method, arrivedMs, error);
+    const line = count(method, arrivedMs, error);
     const unlogged = strangers();
     if (unlogged === undefined) return error;
     log.info({ ...line, ...about, ...(unlogged > 0 && { unlogged }) }, `refused: ${error.inLog}`);
     return error;
   };
 
-  const refuse = (method: DescMethod | undefined, thrown: unknown) => failed(method, performance.now(), thrown);
+  const refuse: CallRecorder["refuse"] = (method, thrown, arrivedMs = performance.now()) =>
+    failed(method, arrivedMs, thrown);
   const record = <T>(method: DescMethod, call: () => T | Promise<T>) =>
     method.methodKind === "unary" ? run(method, call) : whileOpen(instruments, () => run(method, call));
   if (!tracer) return { run: (method, _header, call) => record(method, call), refuse, refuseStranger };

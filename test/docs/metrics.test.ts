@@ -6,9 +6,8 @@ import { beforeAll, expect, it } from "vitest";
 import { observeCallers } from "../../src/metrics/callers.ts";
 import { observeProviders } from "../../src/metrics/provider-use.ts";
 import { observeQueues } from "../../src/metrics/queues.ts";
-import { createObserver } from "../../src/metrics/read-metrics.ts";
 import { plainSpan } from "../support/api-fixture.ts";
-import { exportedTextBy } from "../support/exported-metrics.ts";
+import { exportedTextBy, testObserver } from "../support/exported-metrics.ts";
 import { newAuthority } from "../support/pki.ts";
 import { startService } from "../support/running-service.ts";
 import { batchOf, numberedSpan } from "../support/span-batches.ts";
@@ -54,7 +53,7 @@ beforeAll(async () => {
 function ofOtherParts(): Promise<string> {
   const [at, zero, none] = [new Date(), () => 0, () => undefined];
   return exportedTextBy(({ meter }) => {
-    const observer = createObserver(meter);
+    const observer = testObserver(meter);
     observeQueues(observer, {
       store: { load: () => ({ waiting: 0, connections: { used: 1, idle: 1, max: 10 } }) },
       heads: { status: () => ({ file: "" }) },

@@ -17,7 +17,7 @@ async function note(store: Store, name: NotedWork, when: Date): Promise<void> {
 
 it("is undefined before the first look, and of work that nobody did", async () => {
   const store = memoryStore();
-  const watch = watchNotedWork(store);
+  const watch = watchNotedWork(store, () => {});
   await note(store, "backup", at(1));
   expect(watch.seenAt("backup")).toBeUndefined();
   await watch.look();
@@ -28,10 +28,14 @@ it("is undefined before the first look, and of work that nobody did", async () =
 it("is what each was noted with last, and stays while the store does not answer", async () => {
   const store = memoryStore();
   let isAway = false;
-  const watch = watchNotedWork({
-    leaseFinishedAt: (name) =>
-      isAway ? Promise.reject(new KmsError("STORE_UNAVAILABLE", "gone")) : store.leaseFinishedAt(name),
-  });
+  const lost: string[] = [];
+  const watch = watchNotedWork(
+    {
+      leaseFinishedAt: (name) =>
+        isAway ? Promise.reject(new KmsError("STORE_UNAVAILABLE", "gone")) : store.leaseFinishedAt(name),
+    },
+    (what) => lost.push(what),
+  );
   await note(store, "backup", at(1));
   await note(store, "check", at(2));
   await watch.look();
@@ -42,6 +46,7 @@ it("is what each was noted with last, and stays while the store does not answer"
   isAway = false;
   await watch.look();
   expect([watch.seenAt("backup"), watch.seenAt("check")]).toEqual([at(1), at(3)]);
+  expect(lost).toEqual([]);
 });
 
 it("is not believed once somebody changed it, and the other is", async () => {
@@ -50,9 +55,12 @@ it("is not believed once somebody changed it, and the other is", async () => {
   onTestFinished(() => store.close());
   await note(store, "backup", at(1));
   await note(store, "check", at(2));
-  const watch = watchNotedWork(store);
+  const lost: string[] = [];
+  const watch = watchNotedWork(store, (what) => lost.push(what));
   await watch.look();
+  expect(lost).toEqual([]);
   await sql("update kms_leases set finished_at = finished_at + 1000 where name = 'backup'");
   await watch.look();
   expect([watch.seenAt("backup"), watch.seenAt("check")]).toEqual([undefined, at(2)]);
+  expect(lost).toEqual([expect.stringContaining("backup")]);
 });

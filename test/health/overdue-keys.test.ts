@@ -61,10 +61,12 @@ it("follow the age that is set", async () => {
   expect(await watch.after(8, 1)).toEqual({ service: 1, tenant: 0 });
 });
 
-it("are told apart among the oldest 1,000, and the rest is the service's", async () => {
+it("are told apart among the oldest 1,000, and the rest is the service's if any of these is", async () => {
   const tenants = Array.from({ length: 1_003 }, (_, n) => `own-${n}`);
   const watch = watching(await withKeys(...tenants));
-  expect(await watch.after(98)).toEqual({ service: 3, tenant: 1_000 });
+  expect(await watch.after(98)).toEqual({ service: 0, tenant: 1_003 });
+  const mixed = watching(await withKeys("acme", ...tenants));
+  expect(await mixed.after(98)).toEqual({ service: 5, tenant: 999 });
 });
 
 it("stay as they were while the store does not answer", async () => {

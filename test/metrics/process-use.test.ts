@@ -2,17 +2,16 @@ import { existsSync } from "node:fs";
 import { totalmem } from "node:os";
 import { expect, it, onTestFinished } from "vitest";
 import { observeProcess } from "../../src/metrics/process-use.ts";
-import { createObserver } from "../../src/metrics/read-metrics.ts";
 import { startGcTime } from "../../src/runtime/gc-time.ts";
 import { startLoopLag } from "../../src/runtime/loop-lag.ts";
-import { exportedBy, linesOf } from "../support/exported-metrics.ts";
+import { exportedBy, linesOf, testObserver } from "../support/exported-metrics.ts";
 
 async function valuesOf(): Promise<(name: string) => number> {
   const parts = { loopLag: startLoopLag(), gcTime: startGcTime() };
   onTestFinished(() => {
     for (const part of Object.values(parts)) part.close();
   });
-  const lines = await exportedBy(({ meter }) => observeProcess(createObserver(meter), parts));
+  const lines = await exportedBy(({ meter }) => observeProcess(testObserver(meter), parts));
   return (name) => Number(linesOf(lines, name)[0]?.split(" ")[1]);
 }
 

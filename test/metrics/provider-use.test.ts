@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { observeProviders } from "../../src/metrics/provider-use.ts";
-import { createObserver } from "../../src/metrics/read-metrics.ts";
-import { exportedBy, linesOf } from "../support/exported-metrics.ts";
+import { lies } from "../../src/provider/distrust.ts";
+import { exportedBy, linesOf, testObserver } from "../support/exported-metrics.ts";
 
 type Providers = Parameters<typeof observeProviders>[1]["providers"];
 
@@ -15,7 +15,7 @@ function exportedOf(change: Partial<Providers>): Promise<string[]> {
     tenantKeysSha256: () => "00ff",
     ...change,
   };
-  return exportedBy(({ meter }) => observeProviders(createObserver(meter), { providers }));
+  return exportedBy(({ meter }) => observeProviders(testObserver(meter), { providers }));
 }
 
 it("tells each breaker of the service by the number of its state, and of tenants' the worst alone, without a name", async () => {
@@ -52,6 +52,22 @@ it("tells how many keys are in which condition, and whose, none of them too", as
     'kms_provider_keys{condition="answering",scope="tenant"} 0',
     'kms_provider_keys{condition="unavailable",scope="tenant"} 0',
     'kms_provider_keys{condition="denied",scope="tenant"} 2',
+  ]);
+});
+
+it("tells which lies keys are refused for now, and of every other that none is", async () => {
+  const lines = await exportedOf({
+    conditions: () => [
+      { scope: "service", condition: "denied", lie: "zero-key" },
+      { scope: "service", condition: "denied", lie: undefined },
+      { scope: "tenant", condition: "denied", lie: "other-key" },
+    ],
+  });
+  const untrusted = linesOf(lines, "kms_provider_untrusted");
+  expect(untrusted).toHaveLength(2 * lies.length);
+  expect(untrusted.filter((line) => !line.endsWith(" 0")).toSorted()).toEqual([
+    'kms_provider_untrusted{lie="other-key",scope="tenant"} 1',
+    'kms_provider_untrusted{lie="zero-key",scope="service"} 1',
   ]);
 });
 

@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
-import { createObserver } from "../../src/metrics/read-metrics.ts";
 import { observeState, type StateParts } from "../../src/metrics/service-state.ts";
-import { exportedBy, linesOf } from "../support/exported-metrics.ts";
+import { exportedBy, linesOf, testObserver } from "../support/exported-metrics.ts";
 
 function exportedOf(parts: Partial<StateParts>, status = "operational"): Promise<string[]> {
   const well = {
@@ -12,7 +11,7 @@ function exportedOf(parts: Partial<StateParts>, status = "operational"): Promise
     tls: undefined,
     heads: { isBehind: () => false },
   };
-  return exportedBy(({ meter }) => observeState(createObserver(meter), { ...well, ...parts } as StateParts));
+  return exportedBy(({ meter }) => observeState(testObserver(meter), { ...well, ...parts } as StateParts));
 }
 
 it.each([

@@ -3,7 +3,15 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { otlpSettings } from "../../src/config/otlp.ts";
+import { createObserver, type Observer } from "../../src/metrics/read-metrics.ts";
 import { startTelemetry, type Telemetry } from "../../src/telemetry/start.ts";
+
+/** An observer whose metrics must all be read. */
+export function testObserver(meter: Telemetry["meter"]): Observer {
+  return createObserver(meter, (error) => {
+    throw error;
+  });
+}
 
 /** Gives what is exported after `use`. */
 export async function exportedTextBy(use: (telemetry: Telemetry) => void): Promise<string> {

@@ -76,7 +76,7 @@ export function setUp(wrap: (store: Store) => Partial<Store> = () => ({}), alarm
     countProviderCalls: async (work) => ({ answer: await work(), calls: new Map() }),
     probeKeyrings: () => ({ first: keyring, second: keyring, close() {} }),
     integrity: {
-      status: () => ({ percent: 100, beganAt: undefined, finishedAt: undefined, findings: [], damaged: 0 }),
+      status: () => ({ percent: 100, beganAt: undefined, finishedAt: undefined, findings: [] }),
     },
     authentication: { kind: "none", policy: undefined, tls: undefined },
     recommendations: [],

@@ -11,7 +11,7 @@ import type { Provider } from "../../src/provider/provider.ts";
 import type { Store } from "../../src/store/store.ts";
 
 export type WholeKeyringOptions = Omit<KeyringOptions, "providerKeys"> &
-  Pick<RotationOptions, "handover" | "pause" | "observe" | "maxAgeDays" | "maxPerSecond" | "minAgeMs"> & {
+  Pick<RotationOptions, "handover" | "pause" | "observe" | "hasOwnKey" | "maxAgeDays" | "maxPerSecond" | "minAgeMs"> & {
     provider: Provider;
     needsTwo?: LifecycleOptions["needsTwo"];
     /** Sees that the wall clock is right, and all time pass, unless another is given. */

@@ -70,6 +70,16 @@ it("counts what is refused before it is a call, of whatever method", async () =>
   expect(outcomesOf(lines, "SignSpan")).toEqual(["ok 0", "caller_fault 1", "server_fault 0", "lifecycle 0"]);
 });
 
+it("counts what waited before it was refused by the time since it came", async () => {
+  const lines = await recordedBy(({ refuse, refuseStranger }) => {
+    const late = new KmsError("DEADLINE_EXCEEDED", "late");
+    refuse(signSpan, late, performance.now() - 5_000);
+    refuseStranger(signSpan, late, {}, performance.now() - 5_000);
+    refuse(signSpan, late);
+  });
+  expect(outcomesOf(lines, "SignSpan")).toEqual(["ok 0", "caller_fault 1", "server_fault 2", "lifecycle 0"]);
+});
+
 it("times streams apart from calls, and tells how many are open", async () => {
   const open = Promise.withResolvers<void>();
   const lines = await recordedBy(({ run }) => {
@@ -84,8 +94,8 @@ it("times streams apart from calls, and tells how many are open", async () => {
 });
 
 it.each([
-  ["a call that had a second and more", { seconds: 1.001, isStream: false }, "server_fault"],
-  ["a call that had less", { seconds: 1, isStream: false }, "caller_fault"],
+  ["a call that had a second and more", { seconds: 1.101, isStream: false }, "server_fault"],
+  ["a call that had less, by a late timer", { seconds: 1.09, isStream: false }, "caller_fault"],
   ["a stream, however long", { seconds: 600, isStream: true }, "lifecycle"],
 ] as const)("a deadline that passed: %s", (_what, of, outcome) => {
   expect(outcomeOf(new KmsError("DEADLINE_EXCEEDED", "late"), of)).toBe(outcome);

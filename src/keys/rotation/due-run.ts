@@ -9,6 +9,7 @@ import { step } from "../../failpoints.ts";
 import { keepRenewing, renewLease, replicaClockSkewMs } from "../../store/held-lease.ts";
 import type { Fence } from "../../store/lease-store.ts";
 import type { Store } from "../../store/store.ts";
+import { failureScope } from "./failure-scope.ts";
 import type { FailedRotation, Rotation, RotationResult } from "./rotation.ts";
 
 export interface RunOptions {
@@ -16,6 +17,8 @@ export interface RunOptions {
   store: Pick<Store, "lease" | "finishLease">;
   /** The first time after `date` for which a run is planned. */
   plannedAfter(date: Date): Date | undefined;
+  /** Whether a tenant has a provider key of its own: what is wrong with that keeps no run from the keys of others, nor from its end. */
+  hasOwnKey?: ((tenantId: string) => boolean) | undefined;
   /** Unique to this replica. */
   holder: string;
   clock: () => Date;
@@ -42,7 +45,7 @@ const batchSize = 100;
 const unanswered: readonly KmsErrorCode[] = ["PROVIDER_UNAVAILABLE", "STORE_UNAVAILABLE"];
 
 export function rotationRuns(options: RunOptions): RotationRuns {
-  const { rotation, store, plannedAfter, holder, clock, leaseTtlMs, report } = options;
+  const { rotation, store, plannedAfter, hasOwnKey = () => false, holder, clock, leaseTtlMs, report } = options;
   /** Undefined before the store was asked, too. */
   let finishedAt: Date | undefined;
   let failed = 0;
@@ -66,7 +69,7 @@ export function rotationRuns(options: RunOptions): RotationRuns {
       failed += result.failed.length;
       report(result);
       for (const { keyId } of result.failed) if (keyId !== undefined) except.add(keyId);
-      const failures = result.failed.filter(({ error }) => !error.tenantsAffair);
+      const failures = result.failed.filter((each) => failureScope(each, hasOwnKey) === "service");
       if (failures.some(({ error }) => hasCode(error, ...unanswered))) isAnswered = false;
       if (result.remaining <= except.size) return isAnswered;
       if (getsNowhere(result, failures)) return false;

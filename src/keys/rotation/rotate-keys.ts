@@ -7,7 +7,7 @@
  * not flooded: 100,000 of them take 17 minutes.
  */
 import { createHash } from "node:crypto";
-import { hasCode, KmsError, isTenantsAffair } from "../../errors.ts";
+import { hasCode, KmsError } from "../../errors.ts";
 import { cancelled } from "../../runtime/deadline.ts";
 import type { Attribution } from "../../store/audit-store.ts";
 import type { Activation, KeyName, RequestRecord } from "../../store/key-store.ts";
@@ -16,6 +16,7 @@ import type { Store } from "../../store/store.ts";
 import { serviceName } from "../../version.ts";
 import { createPace, eachOf, type PaceOptions } from "../pace.ts";
 import type { Keyring, Renewal } from "../keyring.ts";
+import { failureScope, type RotationScope } from "./failure-scope.ts";
 import { type KeyRecord, type Purpose, purposes as everyPurpose } from "../../store/key-record.ts";
 import {
   type Handover,
@@ -43,8 +44,10 @@ export interface RotationOptions {
   now?: () => number;
   /** Waits for the pace. */
   pause?: PaceOptions["pause"];
-  /** Called with each rotation that was tried; with whose affair it is if it failed. */
-  observe?: ((outcome: "success" | "failure", seconds: number, scope?: "service" | "tenant") => void) | undefined;
+  /** Tells whether a tenant has a provider key of its own; none has unless this is given. */
+  hasOwnKey?: (tenantId: string) => boolean;
+  /** Called with each rotation that was tried; with the scope if it failed. */
+  observe?: ((outcome: "success" | "failure", seconds: number, scope?: RotationScope) => void) | undefined;
 }
 
 export const defaultRotationLimit = 100;
@@ -70,7 +73,7 @@ interface Candidate {
 export function createRotation(options: RotationOptions): Rotation {
   const { store, keyring, handover, clock = () => new Date(), maxAgeDays = defaultMaxAgeDays, observe } = options;
   const { maxPerSecond: perSecond = defaultMaxPerSecond, now = () => performance.now(), pause } = options;
-  const { minAgeMs = 0 } = options;
+  const { minAgeMs = 0, hasOwnKey = () => false } = options;
   const maxAgeMs = maxAgeDays * dayMs;
   const turn = createPace({ perSecond, now, ...(pause && { pause }) });
 
@@ -123,7 +126,7 @@ export function createRotation(options: RotationOptions): Rotation {
       observe?.("success", elapsed());
       return { rotated: { tenantId, purpose, retiredKeyId: active?.keyId, keyId, version } };
     } catch (error) {
-      observe?.("failure", elapsed(), isTenantsAffair(error) ? "tenant" : "service");
+      observe?.("failure", elapsed(), failureScope({ tenantId, error }, hasOwnKey));
       return settleFailure(candidate, active, error);
     }
   }

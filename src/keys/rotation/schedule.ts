@@ -25,6 +25,8 @@ export interface ScheduleOptions {
   cron: string;
   rotation: Pick<Rotation, "rotateDue">;
   store: Pick<Store, "lease" | "finishLease">;
+  /** Whether a tenant has a provider key of its own. */
+  hasOwnKey?: (tenantId: string) => boolean;
   clock?: () => Date;
   /** In [0, 1). */
   random?: () => number;
@@ -53,6 +55,7 @@ export function scheduleRotation(options: ScheduleOptions): RotationSchedule {
   const runs = rotationRuns({
     rotation,
     store,
+    hasOwnKey: options.hasOwnKey,
     plannedAfter: (date) => job.nextRun(date) ?? undefined,
     holder: newHolder(),
     clock,

@@ -80,11 +80,8 @@ export function guardStreams(server: Server, { door, openPaths, methods, refuse 
       resetStream(stream, constants.NGHTTP2_INTERNAL_ERROR);
     };
     const turnAway = (error: unknown) => {
-      const refused = refuse(
-        methods.get(headers[":path"] as string),
-        toKmsError(error),
-        shownBy(connection, authorization),
-      );
+      const [method, about] = [methods.get(headers[":path"] as string), shownBy(connection, authorization)];
+      const refused = refuse(method, toKmsError(error), about, arrivedMs);
       door.count(connection, authorization, refused);
       connectionOf(stream)?.refused();
       answer(stream, refused);

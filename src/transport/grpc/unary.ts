@@ -31,10 +31,11 @@ export function unaryHandler(
   { gather, refuse }: UnaryParts,
 ): (call: UnaryCall, callback: Callback) => void {
   return (call, callback) => {
+    const arrivedMs = performance.now();
     const stream = http2StreamOf(call);
     recordedByCall(stream);
     gather(stream.session, call.request.length, () => {
-      if (isOver(call)) fail(callback, refuse(rpc, whyCancelled(call)));
+      if (isOver(call)) fail(callback, refuse(rpc, whyCancelled(call), arrivedMs));
       else run(call, callback, answer);
     });
   };

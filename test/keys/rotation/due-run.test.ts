@@ -265,14 +265,14 @@ describe("a run that is not complete", () => {
       const rotation: Pick<Rotation, "rotateDue"> = {
         async rotateDue({ limit = 0, except = new Set() } = {}) {
           batches.push(except.size);
-          const error = new KmsError(code, "as told", { tenantsAffair: true });
+          const error = new KmsError(code, "as told");
           const failed = Array.from({ length: Math.min(limit, 150 - except.size) }, (_, i) => {
             return { tenantId: "bank", purpose: "data" as const, keyId: `${except.size + i}`, error };
           });
           return { ...none, failed, remaining: 150 };
         },
       };
-      const here = replica({ rotation });
+      const here = replica({ rotation, hasOwnKey: (tenantId) => tenantId === "bank" });
       here.time.ms = dayMs;
       await here.runs.runIfMissed(untilEver);
       expect(batches).toEqual([0, 100]);
@@ -290,7 +290,7 @@ describe("a run that is not complete", () => {
         remaining: 1,
       }),
     };
-    const here = replica({ rotation });
+    const here = replica({ rotation, hasOwnKey: () => true });
     here.time.ms = dayMs;
     await here.runs.runIfMissed(untilEver);
     expect(here.runs.last()).toBeUndefined();
