@@ -15,8 +15,8 @@ const speed = 60;
  * a group, and each range and `offset` in an expression is a sixtieth.
  *
  * Ages are found by their form alone, a count times its unit in seconds: `40 * 86400`, `24 * 3600`. An hour becomes one
- * minute. A day becomes `daySeconds`, by default a sixtieth of it, 24 minutes: no test is so long, so a service that runs
- * well stays silent. With 1 instead, ages of days pass within a test.
+ * minute. A day becomes `daySeconds`, by default a sixtieth of it, 24 minutes: no test is so long, so a service that
+ * runs well stays silent. With 1 instead, ages of days pass within a test.
  *
  * Ages of minutes stay, `1 * 60`: a busy machine may be seconds late with all that it does. So does every other number:
  * counts, ratios, bytes, multiples of an interval, and times that a call may take.
