@@ -1,4 +1,4 @@
-/** The way from a service to its database: it can be blocked. */
+/** The way to a database or a service: it can be blocked, and lead to another port. */
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
@@ -8,15 +8,18 @@ export interface Road {
   block(): void;
   /** Undoes `block`. */
   open(): void;
+  /** Leads each new connection to this port. */
+  lead(to: number): void;
   close(): void;
 }
 
 export async function roadTo(port: number): Promise<Road> {
   const sockets = new Set<Socket>();
   let isBlocked = false;
+  let to = port;
   const listener = createServer((client) => {
     if (isBlocked) return void client.destroy();
-    const server = connect(port, "127.0.0.1");
+    const server = connect(to, "127.0.0.1");
     for (const socket of [client, server]) {
       sockets.add(socket);
       socket.on("error", () => {});
@@ -38,6 +41,9 @@ export async function roadTo(port: number): Promise<Road> {
     },
     open() {
       isBlocked = false;
+    },
+    lead(next) {
+      to = next;
     },
     close() {
       listener.close();

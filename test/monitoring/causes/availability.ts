@@ -1,4 +1,5 @@
 /** Services that are gone, not ready, slow or failing. */
+import { setTimeout as delay } from "node:timers/promises";
 import { plainSpan } from "../../support/api-fixture.ts";
 import type { Service } from "../site.ts";
 import type { Cause } from "./cause.ts";
@@ -53,6 +54,21 @@ export const availability: readonly Cause[] = [
     late: [{ name: "KmsScrapeFails" }],
     restarted: "never",
     end: ({ restart }) => restart(0),
+  },
+  {
+    name: "restarts",
+    keepsAddress: true,
+    async begin({ restart }) {
+      for (let restarts = 0; restarts < 5; restarts += 1) {
+        await restart(0);
+        await delay(2_000); // for a scrape
+      }
+    },
+    fires: [{ name: "KmsRestarts" }],
+    // Whoever sees one start knows of no other.
+    late: [],
+    restarted: "never",
+    end: () => {},
   },
   {
     name: "scrape-token-expired",

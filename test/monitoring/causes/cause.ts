@@ -31,6 +31,8 @@ export interface Cause {
   site?: Omit<SiteOptions, "database">;
   /** Services; 1 unless told otherwise. */
   replicas?: number;
+  /** Whether a service that is started anew keeps its address, so that it is the same instance for Prometheus. */
+  keepsAddress?: boolean;
   /** Why it cannot be made on this machine, if so. */
   whyNot?(): Promise<string | undefined> | string | undefined;
   /** What is before the services start. */

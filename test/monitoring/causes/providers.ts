@@ -1,11 +1,35 @@
 /** Providers that do not answer, deny, or lie. */
-import type { AwsKmsFaults } from "../../fakes/aws-kms.ts";
-import { credentialFiles } from "../site.ts";
+import { type AwsKmsFake, type AwsKmsFaults, startAwsKms } from "../../fakes/aws-kms.ts";
+import { credentialFiles, type Site } from "../site.ts";
 import { bringTenant } from "./availability.ts";
-import type { Cause } from "./cause.ts";
+import { type Cause, ofSites } from "./cause.ts";
 
 const value = new Uint8Array(8);
-const unreachable = { name: "KmsProviderUnreachable" };
+const unreachable = { name: "KmsProviderUnreachable", labels: { severity: "critical" } };
+const expires = (of: string) => ({ name: "KmsCertificateExpires", labels: { of } });
+
+/** A second Region, with a replica of the key of the first. */
+interface SecondRegion {
+  fake: AwsKmsFake;
+  /** Settings of a service that uses both. */
+  env: Record<string, string>;
+}
+const regions = ofSites(({ fake }: SecondRegion) => fake.close());
+
+async function addRegion(site: Site): Promise<void> {
+  const fake = await startAwsKms({ region: "eu-west-1" });
+  const key = site.kms.createKey({ multiRegion: true });
+  const replica = fake.createKey({ replicaOf: key });
+  const failover = `${fake.region}=${replica.arn}@${fake.url}`;
+  regions.put(site, { fake, env: { AWS_KMS_MASTER_KEY_ID: key.arn, AWS_KMS_FAILOVER: failover } });
+}
+
+/** Writes a policy that refuses what this list revokes, and the list, which is valid for so many seconds. */
+function writeRevocationList(site: Site, validForSeconds: number): void {
+  const nextUpdate = new Date(Date.now() + validForSeconds * 1_000);
+  site.write({ "callers.crl": site.authorities.callers.crl([], { nextUpdate }) });
+  site.write({ "policy.yaml": site.policy.replace("ca: callers.pem", "ca: callers.pem, crl: callers.crl") });
+}
 
 function gone(name: string, faults: AwsKmsFaults, call?: Cause["call"]): Cause {
   return {
@@ -42,13 +66,30 @@ export const providers: readonly Cause[] = [
     end: ({ site }) => site.kms.heal(),
   },
   {
-    // Whoever renews it does so no more.
+    name: "first-region-gone",
+    prepare: ({ site }) => addRegion(site),
+    start: (_, site) => ({ env: regions.of(site).env }),
+    call: bringTenant,
+    begin: ({ site }) => site.kms.fault({ mode: "refused" }),
+    fires: [{ name: "KmsProviderUnreachable", labels: { severity: "warning", serves: "elsewhere" } }],
+    silent: [unreachable, { name: "KmsNotReady" }],
+    end: ({ site }) => site.kms.heal(),
+    tidy: regions.ended,
+  },
+  {
+    // Whoever renews the credential and the revocation list does so no more.
     name: "credential-ends",
     site: { whole: true },
-    prepare: ({ site }) => site.write(credentialFiles(site.dir, 100)),
-    begin: () => {},
-    fires: [{ name: "KmsCertificateExpires", labels: { of: "provider_credential" } }],
+    prepare({ site }) {
+      site.write(credentialFiles(site.dir, 100));
+      writeRevocationList(site, 86_400);
+    },
+    begin: ({ site }) => writeRevocationList(site, 20),
+    fires: [expires("provider_credential"), expires("crl")],
     restarted: "gone",
-    end: ({ site }) => site.write(credentialFiles(site.dir, 3_600)),
+    end({ site }) {
+      site.write(credentialFiles(site.dir, 3_600));
+      writeRevocationList(site, 86_400);
+    },
   },
 ];

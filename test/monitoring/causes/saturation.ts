@@ -7,7 +7,8 @@ import { type GrpcClient, grpcClient } from "../../support/running-service.ts";
 import type { Site } from "../site.ts";
 import { type Cause, ofSites, type Scene } from "./cause.ts";
 
-const saturated = (resource: string) => ({ name: "KmsSaturated", labels: { resource } });
+const saturated = (resource: string) => ({ name: "KmsSaturated", labels: { resource, severity: "warning" } });
+const diskIsFull = { name: "KmsSaturated", labels: { resource: "disk", severity: "critical" } };
 
 const clients = ofSites((all: GrpcClient[]) => all.map((client) => client.close()));
 
@@ -58,11 +59,11 @@ const disks = ofSites((disk: SmallDisk) => disk.unmount());
 const diskBytes = 64 << 20;
 const others = "others";
 
-/** Leaves a twentieth of the disk. */
+/** Leaves a twenty-fifth of the disk. */
 function fillMost({ site }: Scene): void {
   const { outside } = disks.of(site);
   const { bavail, bsize } = statfsSync(outside);
-  writeFileSync(join(outside, others), Buffer.alloc(bavail * bsize - diskBytes / 20));
+  writeFileSync(join(outside, others), Buffer.alloc(bavail * bsize - diskBytes / 25));
 }
 
 function freeMost(site: Site): void {
@@ -127,7 +128,7 @@ export const saturation: readonly Cause[] = [
       await takeRoom(scene);
     },
     beginAgain: takeRoom,
-    fires: ["disk", "descriptors", "memory"].map(saturated),
+    fires: [...["disk", "descriptors", "memory"].map(saturated), diskIsFull],
     end({ site }) {
       clients.ended(site);
       freeMost(site);

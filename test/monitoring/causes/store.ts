@@ -1,4 +1,5 @@
 /** Keys that grow old, and stores that are damaged, put back, locked or not backed up. */
+import { mkdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { Client } from "pg";
 import type { Service, Site } from "../site.ts";
@@ -36,6 +37,21 @@ async function command({ env, dir }: Site, ...args: readonly string[]): Promise<
 }
 
 const rotate = ({ client }: Service) => client.rotate({ tenantId: "acme", force: true });
+
+/** Leaves an older key of the tenant that nobody uses, and gives its id. */
+async function retireKey({ services: [service] }: Scene): Promise<{ tenantId: string; keyId: string }> {
+  const tenantId = "acme";
+  await encrypt(service!);
+  await rotate(service!);
+  const { keys } = await service!.client.admin.listKeys({ tenantId });
+  return { tenantId, keyId: keys.find(({ version }) => version!.version === 1)!.version!.keyId };
+}
+
+/** Keys that somebody wants to be destroyed. */
+const unwanted = ofSites((_: Awaited<ReturnType<typeof retireKey>>) => {});
+
+/** A folder in the way of each new heads file; the present one can be read. */
+const headsObstacle = ({ dir }: Site) => join(dir, "kms.db-heads.new");
 
 /** A lock is held by a connection of the test. */
 const locks = ofSites((client: Client) => client.end());
@@ -91,7 +107,7 @@ export const stores: readonly Cause[] = [
     // Nobody backs it up, checks it, or sets its clock; and no pass over it comes, as a day of that age is a second here.
     begin: ({ site }) => site.kms.fault({ dateOffsetMs: 120_000 }),
     fires: [
-      ...[{ name: "KmsBackupTooOld" }, { name: "KmsRestoreDrillTooOld" }],
+      ...[{ name: "KmsBackupTooOld", labels: { backup: "none" } }, { name: "KmsRestoreDrillTooOld" }],
       ...[saturated("integrity_pass"), saturated("clock")],
     ],
     async end({ site }) {
@@ -101,6 +117,30 @@ export const stores: readonly Cause[] = [
       await command(site, "note-check", join(site.dir, "report.json"));
     },
     linger: [saturated("integrity_pass")],
+  },
+  {
+    // There is one backup, and its successors and the heads file cannot be written; and a key is to be destroyed.
+    name: "store-in-danger",
+    site: { env: { FLUO_KMS_BACKUP_INTERVAL: "20s" } },
+    call: encrypt,
+    async begin(scene) {
+      const { site, services } = scene;
+      await command(site, "backup", join(site.dir, "backup.db"));
+      mkdirSync(headsObstacle(site));
+      const key = unwanted.put(site, await retireKey(scene));
+      await services[0]!.client.admin.scheduleKeyDestruction({ ...key, days: 7 });
+    },
+    fires: [
+      ...[{ name: "KmsBackupTooOld", labels: { severity: "critical" } }, { name: "KmsHeadsUnwritten" }],
+      { name: "KmsKeyDestruction" },
+    ],
+    silent: [{ name: "KmsHeadsBehind" }, { name: "KmsNotReady" }],
+    async end({ site, services }) {
+      rmdirSync(headsObstacle(site));
+      await services[0]!.client.admin.cancelKeyDestruction(unwanted.of(site));
+      await command(site, "backup", join(site.dir, "next-backup.db"));
+    },
+    tidy: unwanted.ended,
   },
   {
     // The provider key is well, but no key may be made by it.
