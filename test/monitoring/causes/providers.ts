@@ -8,10 +8,10 @@ const value = new Uint8Array(8);
 const unreachable = { name: "KmsProviderUnreachable", labels: { severity: "critical" } };
 const expires = (of: string) => ({ name: "KmsCertificateExpires", labels: { of } });
 
-/** A second Region, with a replica of the key of the first. */
+/** Second Region, with a replica of the first one's key. */
 interface SecondRegion {
   fake: AwsKmsFake;
-  /** Settings of a service that uses both. */
+  /** Variables of a service that uses both Regions. */
   env: Record<string, string>;
 }
 const regions = ofSites(({ fake }: SecondRegion) => fake.close());
@@ -24,7 +24,7 @@ async function addRegion(site: Site): Promise<void> {
   regions.put(site, { fake, env: { AWS_KMS_MASTER_KEY_ID: key.arn, AWS_KMS_FAILOVER: failover } });
 }
 
-/** Writes a policy that refuses what this list revokes, and the list, which is valid for so many seconds. */
+/** Writes a revocation list that is valid for so many seconds, and a policy that names it. */
 function writeRevocationList(site: Site, validForSeconds: number): void {
   const nextUpdate = new Date(Date.now() + validForSeconds * 1_000);
   site.write({ "callers.crl": site.authorities.callers.crl([], { nextUpdate }) });

@@ -38,7 +38,7 @@ async function command({ env, dir }: Site, ...args: readonly string[]): Promise<
 
 const rotate = ({ client }: Service) => client.rotate({ tenantId: "acme", force: true });
 
-/** Leaves an older key of the tenant that nobody uses, and gives its id. */
+/** Rotates the key of a tenant, and gives the id of the former one. */
 async function retireKey({ services: [service] }: Scene): Promise<{ tenantId: string; keyId: string }> {
   const tenantId = "acme";
   await encrypt(service!);
@@ -50,7 +50,7 @@ async function retireKey({ services: [service] }: Scene): Promise<{ tenantId: st
 /** Keys that somebody wants to be destroyed. */
 const unwanted = ofSites((_: Awaited<ReturnType<typeof retireKey>>) => {});
 
-/** A folder in the way of each new heads file; the present one can be read. */
+/** Path of a folder in the way of each new heads file. The present file stays readable. */
 const headsObstacle = ({ dir }: Site) => join(dir, "kms.db-heads.new");
 
 /** A lock is held by a connection of the test. */
@@ -119,7 +119,28 @@ export const stores: readonly Cause[] = [
     linger: [saturated("integrity_pass")],
   },
   {
-    // There is one backup, and its successors and the heads file cannot be written; and a key is to be destroyed.
+    // The provider key is well, but no key may be made by it.
+    name: "rotation-stuck",
+    site: { env: { KMS_ROTATION_MAX_AGE_DAYS: "1" } },
+    start: (_, { dir }) => ({
+      env: { FLUO_CRASH_DAYS: String(days.get(dir) ?? 0) },
+      options: { preload: [join(import.meta.dirname, "..", "..", "crash", "clock.ts")] },
+    }),
+    call: (service, turn) => (turn % 10 === 0 ? rotate(service) : Promise.resolve()),
+    async begin({ site, services, restart }) {
+      await encrypt(services[0]!);
+      site.kms.deny(({ operation }) => operation === "GenerateDataKey");
+      days.set(site.dir, 10);
+      await restart(0);
+    },
+    fires: [{ name: "KmsRotationOverdue" }, { name: "KmsKeyRotationFailure" }],
+    async end({ site, services }) {
+      site.kms.deny(() => false);
+      await rotate(services[0]!);
+    },
+  },
+  {
+    // Only one backup was made, the heads file cannot be written, and somebody wants a key destroyed.
     name: "store-in-danger",
     site: { env: { FLUO_KMS_BACKUP_INTERVAL: "20s" } },
     call: encrypt,
@@ -141,27 +162,6 @@ export const stores: readonly Cause[] = [
       await command(site, "backup", join(site.dir, "next-backup.db"));
     },
     tidy: unwanted.ended,
-  },
-  {
-    // The provider key is well, but no key may be made by it.
-    name: "rotation-stuck",
-    site: { env: { KMS_ROTATION_MAX_AGE_DAYS: "1" } },
-    start: (_, { dir }) => ({
-      env: { FLUO_CRASH_DAYS: String(days.get(dir) ?? 0) },
-      options: { preload: [join(import.meta.dirname, "..", "..", "crash", "clock.ts")] },
-    }),
-    call: (service, turn) => (turn % 10 === 0 ? rotate(service) : Promise.resolve()),
-    async begin({ site, services, restart }) {
-      await encrypt(services[0]!);
-      site.kms.deny(({ operation }) => operation === "GenerateDataKey");
-      days.set(site.dir, 10);
-      await restart(0);
-    },
-    fires: [{ name: "KmsRotationOverdue" }, { name: "KmsKeyRotationFailure" }],
-    async end({ site, services }) {
-      site.kms.deny(() => false);
-      await rotate(services[0]!);
-    },
   },
 ];
 
