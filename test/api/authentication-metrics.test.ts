@@ -168,7 +168,7 @@ it("is absent where nobody is authenticated, but for the end of the service's ce
   expect(plain).not.toMatch(/kms_(auth|policy|jwks|tls|crl|token)_/);
 });
 
-it("goes no further than the end of the service's certificate with TLS alone", async () => {
+it("goes no further than the service's certificate with TLS alone", async () => {
   const { certificate: file, key } = {
     certificate: join(service.dir, "server.pem"),
     key: join(service.dir, "server.key"),
@@ -177,6 +177,7 @@ it("goes no further than the end of the service's certificate with TLS alone", a
   onTestFinished(withTls.stop);
   const { body } = await service.http("/q/metrics", { port: withTls.httpPort });
   expect(body.match(/^kms_(auth|policy|jwks|tls|crl|token)_\w+/gm)).toEqual([
+    "kms_tls_certificate_not_before_timestamp_seconds",
     "kms_tls_certificate_expiry_timestamp_seconds",
   ]);
 });
