@@ -4,19 +4,13 @@
  * not there is skipped, said loudly, and with CI=true nothing is run and it is a failure. `-- --install` installs and runs nothing.
  * The last line is `N passed, N failed`.
  */
-import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { installChromium, installPrometheus, isThere } from "./tools/debian.ts";
+import { installChromium, installPrometheus } from "./tools/debian.ts";
 import { buildGo, installGo } from "./tools/go.ts";
 import { grpcurl } from "./tools/grpcurl.ts";
 import { installPackages } from "./tools/npm-packages.ts";
 import { installEnvironment } from "./tools/python-environment.ts";
-
-interface Need {
-  name: string;
-  /** Throws, with what is missing, where it cannot be had. */
-  install(): Promise<void> | void;
-}
+import { type Need, need, runSpecs, type Specs } from "./tools/spec-suite.ts";
 
 const root = join(import.meta.dirname, "..");
 const tools = join(root, "tools");
@@ -50,8 +44,7 @@ const network: Need = {
   install: () => need("unshare", ["--net", "ip", "link", "add", "host", "type", "veth", "peer", "name", "client"]),
 };
 
-const specs: Readonly<Record<string, readonly Need[]>> = {
-  // Those that wait for long come first.
+const specs: Specs = {
   renewal: [go],
   issuer: [packages],
   reload: [go, python, curl],
@@ -60,50 +53,5 @@ const specs: Readonly<Record<string, readonly Need[]>> = {
   browser: [packages, chromium],
   "trust-domains": [go, curl],
 };
-const isCi = process.env.CI === "true";
 
-process.exitCode = await main(process.argv.slice(2));
-
-async function main(words: readonly string[]): Promise<number> {
-  const [asked, options] = [words.filter(isSpec), words.filter((word) => !isSpec(word))];
-  const chosen = Object.keys(specs).filter((spec) => asked.length === 0 || asked.some((word) => spec.includes(word)));
-  const missing = await install([...new Set(chosen.flatMap((spec) => specs[spec]!))]);
-  if (options.includes("--install")) return missing.size === 0 ? 0 : 1;
-  if (isCi && missing.size > 0) return summary(missing.size);
-  const possible = chosen.filter((spec) => !specs[spec]!.some((need) => missing.has(need)));
-  if (possible.length === 0) return summary(0);
-  const files = possible.map((spec) => `test/callers/${spec}.spec.ts`);
-  const config = join("test", "callers", "vitest.config.ts");
-  return (
-    spawnSync("vitest", ["run", "--config", config, ...files, ...options], { cwd: root, stdio: "inherit" }).status ?? 1
-  );
-}
-
-/** Gives those that cannot be had. */
-async function install(needs: readonly Need[]): Promise<Set<Need>> {
-  const missing = new Set<Need>();
-  for (const each of needs) {
-    try {
-      await each.install();
-    } catch (error) {
-      missing.add(each);
-      const affected = Object.keys(specs).filter((spec) => specs[spec]!.includes(each));
-      const what = isCi ? "FAILED" : `SKIPPED: ${affected.join(", ")}`;
-      process.stderr.write(`${what}: there is no way to have ${each.name} here: ${(error as Error).message}\n`);
-    }
-  }
-  return missing;
-}
-
-function need(command: string, args?: readonly string[]): void {
-  if (!isThere(command, args)) throw new Error(`${[command, ...(args ?? [])].join(" ")} does not work`);
-}
-
-function isSpec(word: string): boolean {
-  return !word.startsWith("-");
-}
-
-function summary(failed: number): number {
-  process.stdout.write(`0 passed, ${failed} failed\n`);
-  return failed === 0 ? 0 : 1;
-}
+process.exitCode = await runSpecs("callers", specs, process.argv.slice(2));

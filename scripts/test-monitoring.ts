@@ -4,18 +4,12 @@
  * with CI=true nothing is run and it is a failure. `-- NAME` runs one file; `-- --install` installs and runs nothing. The last line is
  * `N passed, N failed`.
  */
-import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { postgresAvailable } from "../test/support/postgres-server.ts";
-import { installPrometheus, isThere } from "./tools/debian.ts";
+import { installPrometheus } from "./tools/debian.ts";
 import { buildGo } from "./tools/go.ts";
-
-interface Need {
-  name: string;
-  /** Throws, with what is missing, where it cannot be had. */
-  install(): void;
-}
+import { type Need, need, runSpecs, type Specs } from "./tools/spec-suite.ts";
 
 const root = join(import.meta.dirname, "..");
 const tools = join(root, "tools");
@@ -30,7 +24,7 @@ const postgres: Need = {
 const collector: Need = {
   name: "a Collector",
   install() {
-    if (!isThere("go", ["version"])) throw new Error("go version does not work");
+    need("go", ["version"]);
     const binary = join(tools, "bin", "otel-collector");
     if (!existsSync(binary)) {
       process.stderr.write(
@@ -41,8 +35,7 @@ const collector: Need = {
   },
 };
 
-const specs: Readonly<Record<string, readonly Need[]>> = {
-  // Those that wait for long come first.
+const specs: Specs = {
   alerts: [prometheus, postgres],
   silent: [prometheus, postgres],
   otlp: [prometheus, postgres, collector],
@@ -50,46 +43,5 @@ const specs: Readonly<Record<string, readonly Need[]>> = {
   series: [],
   static: [prometheus],
 };
-const isCi = process.env.CI === "true";
 
-process.exitCode = main(process.argv.slice(2));
-
-function main(words: readonly string[]): number {
-  const [asked, options] = [words.filter(isSpec), words.filter((word) => !isSpec(word))];
-  const chosen = Object.keys(specs).filter((spec) => asked.length === 0 || asked.some((word) => spec.includes(word)));
-  const missing = install([...new Set(chosen.flatMap((spec) => specs[spec]!))]);
-  if (options.includes("--install")) return missing.size === 0 ? 0 : 1;
-  if (isCi && missing.size > 0) return summary(missing.size);
-  const possible = chosen.filter((spec) => !specs[spec]!.some((need) => missing.has(need)));
-  if (possible.length === 0) return summary(0);
-  const files = possible.map((spec) => `test/monitoring/${spec}.spec.ts`);
-  const config = join("test", "monitoring", "vitest.config.ts");
-  return (
-    spawnSync("vitest", ["run", "--config", config, ...files, ...options], { cwd: root, stdio: "inherit" }).status ?? 1
-  );
-}
-
-/** Gives those that cannot be had. */
-function install(needs: readonly Need[]): Set<Need> {
-  const missing = new Set<Need>();
-  for (const each of needs) {
-    try {
-      each.install();
-    } catch (error) {
-      missing.add(each);
-      const affected = Object.keys(specs).filter((spec) => specs[spec]!.includes(each));
-      const what = isCi ? "FAILED" : `SKIPPED: ${affected.join(", ")}`;
-      process.stderr.write(`${what}: there is no way to have ${each.name} here: ${(error as Error).message}\n`);
-    }
-  }
-  return missing;
-}
-
-function isSpec(word: string): boolean {
-  return !word.startsWith("-");
-}
-
-function summary(failed: number): number {
-  process.stdout.write(`0 passed, ${failed} failed\n`);
-  return failed === 0 ? 0 : 1;
-}
+process.exitCode = await runSpecs("monitoring", specs, process.argv.slice(2));
