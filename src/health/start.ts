@@ -1,5 +1,6 @@
 /** The health monitor of a running service: it looks at the provider keys, the store and the audit trail, and logs each change. */
 import type { Logger } from "pino";
+import { hasCode } from "../errors.ts";
 import type { StartedAlarm } from "../alarm.ts";
 import type { StartedProviders } from "../provider-keys/start.ts";
 import type { Store } from "../store/store.ts";
@@ -62,9 +63,13 @@ export async function startHealth(parts: HealthStart): Promise<StartedHealth> {
     auditProblem: audit.problem,
     problems: () => [...problems(), ...waits.problems()],
     remarks: async () => {
-      const looks = Promise.all([overdue.look(), noted.look()]);
-      const found = await Promise.all([destructions.remarks(), waits.remarks(), rewrapRemarks(store, providers.keys)]);
-      await looks;
+      const asked = Promise.all([destructions.remarks(), waits.remarks(), rewrapRemarks(store, providers.keys)]);
+      const isAway = await asked.then(
+        () => false,
+        (error) => hasCode(error, "STORE_UNAVAILABLE"),
+      );
+      if (!isAway) await Promise.all([overdue.look(), noted.look()]); // one that does not answer is not asked for more
+      const found = await asked;
       const ofLog = store.log?.remark();
       return [...found.flat(), ...(ofLog === undefined ? [] : [ofLog])];
     },
