@@ -88,7 +88,12 @@ export async function newSite({ database, whole = false, env = {} }: SiteOptions
     write({
       ...serverFiles(authorities.server),
       ...credentialFiles(dir, 7_200),
-      ...{ "policy.yaml": policy, "callers.pem": authorities.callers.pem, "issuer.pem": issuer!.ca },
+      ...{
+        "policy.yaml": policy,
+        "callers.pem": authorities.callers.pem,
+        "callers.crl": authorities.callers.crl(),
+        "issuer.pem": issuer!.ca,
+      },
       "tenants.properties": `fluo.kms.tenants.${ownTenant}.provider-key=${tenantKey.arn}\n`,
     });
   }
@@ -151,7 +156,7 @@ function policyOf(issuer: HttpsIssuer | undefined) {
     `issuers: [{ name: sso, issuer: "${issuer.url}", audience: fluo-kms, jwks: "${issuer.url}/jwks", ca: issuer.pem }]`;
   const { text, tokens } = tokenPolicy(
     { app: { roles } },
-    `separation: off\ncertificates: [{ name: callers, dns: [.internal.example.org], ca: callers.pem }]\n${issuers ?? ""}`,
+    `separation: off\ncertificates: [{ name: callers, dns: [.internal.example.org], ca: callers.pem, crl: callers.crl }]\n${issuers ?? ""}`,
   );
   const scraper = `  - { name: scraper, sha256: "${scrapeToken.sha256}", expires: 2099-01-01 }`;
   const rule = `  - { name: scraper, who: { token: scraper }, roles: [metrics], tenants: "*" }`;

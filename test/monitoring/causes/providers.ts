@@ -24,11 +24,10 @@ async function addRegion(site: Site): Promise<void> {
   regions.put(site, { fake, env: { AWS_KMS_MASTER_KEY_ID: key.arn, AWS_KMS_FAILOVER: failover } });
 }
 
-/** Writes a revocation list that is valid for so many seconds, and a policy that names it. */
+/** Writes a revocation list that is valid for so many seconds. */
 function writeRevocationList(site: Site, validForSeconds: number): void {
   const nextUpdate = new Date(Date.now() + validForSeconds * 1_000);
   site.write({ "callers.crl": site.authorities.callers.crl([], { nextUpdate }) });
-  site.write({ "policy.yaml": site.policy.replace("ca: callers.pem", "ca: callers.pem, crl: callers.crl") });
 }
 
 function gone(name: string, faults: AwsKmsFaults, call?: Cause["call"]): Cause {
