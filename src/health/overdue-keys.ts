@@ -2,7 +2,7 @@
 import type { Store } from "../store/store.ts";
 
 export interface OverdueKeys {
-  /** Keys under the service's own provider key, and keys that were not told apart. */
+  /** Keys under the service's own provider key; with them those behind the first 1,000, if one of these is. */
   service: number;
   /** Keys of tenants that have a provider key of their own, and may keep the service from rotating them. */
   tenant: number;

@@ -16,9 +16,12 @@ export interface StoredParts {
   clock: () => Date;
 }
 
-const keyStates = [
-  ...["PENDING", "ACTIVE", "RETIRED", "DISABLED", "COMPROMISED", "DESTROY_SCHEDULED", "DESTROYED"],
-] as const satisfies readonly KeyState[];
+/** Names as keys, so that the compiler refuses a list that lacks one. */
+const states: Readonly<Record<KeyState, true>> = {
+  ...{ PENDING: true, ACTIVE: true, RETIRED: true, DISABLED: true, COMPROMISED: true },
+  ...{ DESTROY_SCHEDULED: true, DESTROYED: true },
+};
+const keyStates = Object.keys(states) as readonly KeyState[];
 
 export function observeStored(observer: Observer, parts: StoredParts): void {
   observeKeys(observer, parts);
