@@ -33,7 +33,7 @@ beforeAll(async () => {
   open = await startProcess({ FLUO_KMS_AUTH: "policy", FLUO_KMS_POLICY_FILE: file }, { finished: atEnd });
 });
 afterAll(async () => {
-  await service.process.end();
+  await Promise.all([service.process.end(), open.end()]);
 });
 
 it.each(whole.map((language) => [language.title, language] as const))(

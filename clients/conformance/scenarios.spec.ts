@@ -1,7 +1,7 @@
 /** Each language produces evidence, and each checks that of all: across rotations, and after a key was marked as compromised. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { type ServiceProcess, startProcess } from "../../test/support/service-process.ts";
@@ -16,6 +16,9 @@ const wycheproof = join(root, "..", "shared", "vectors", "wycheproof");
 let service: ServiceProcess;
 beforeAll(async () => {
   service = await startProcess({ FLUO_KMS_ISSUER: "kms.example.com" }, { finished: atEnd });
+});
+afterAll(async () => {
+  await service.end();
 });
 
 /** Its first keys, so that there is something to list. */

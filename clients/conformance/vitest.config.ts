@@ -8,6 +8,7 @@ export default defineConfig({
     root: join(import.meta.dirname, "..", ".."),
     include: ["clients/conformance/*.spec.ts"],
     reporters: ["default", "./test/support/summary-reporter.ts"],
+    globalSetup: ["./test/support/temporary-folder.ts"],
     setupFiles: ["./test/support/matchers.ts"],
     // Most of the work is done by the programs, a process each.
     maxWorkers: 2,

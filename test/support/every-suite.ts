@@ -3,6 +3,7 @@ import { compileCache } from "../../src/runtime/compile-cache.js";
 import { hung } from "./hung.ts";
 
 export const everySuite = {
+  globalSetup: ["./test/support/temporary-folder.ts"],
   setupFiles: ["./test/support/matchers.ts"],
   reporters: ["default", "./test/support/summary-reporter.ts"],
   // Threads of a store that a test opens begin as fast as those of a service: half of the time of many tests.
