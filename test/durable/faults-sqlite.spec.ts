@@ -200,9 +200,12 @@ const fields = [{ name: "email", value: Buffer.from("ann@example.com") }];
 /** A first call, a rotation, and a change of a key's state. */
 async function refusesChanges({ client }: FaultyService, keyId: string, withinMs: number): Promise<void> {
   const rotate = async () => {
-    const { rotated, failed } = await client.rotate({ tenantId: "tenant-1", purpose: KeyPurpose.DATA, force: true });
-    expect(rotated).toEqual([]);
-    expect(failed.map(({ error }) => error?.code)).toEqual([status.UNAVAILABLE]);
+    const call = client.rotate({ tenantId: "tenant-1", purpose: KeyPurpose.DATA, force: true });
+    const answer = await call.catch(() => undefined);
+    // Behind a write that failed, SQLite may refuse to read too, and the call then fails as a whole.
+    if (answer === undefined) return unavailable(call, withinMs);
+    expect(answer.rotated).toEqual([]);
+    expect(answer.failed.map(({ error }) => error?.code)).toEqual([status.UNAVAILABLE]);
   };
   const beganAt = performance.now();
   await Promise.all([
