@@ -62,7 +62,9 @@ async function main(): Promise<number> {
 /** Undefined if the service or a program broke, so that nothing could be measured. */
 async function measure(name: string): Promise<Measured | undefined> {
   try {
-    const measured = await measureFlood(name, floods[name]!, slices);
+    const { short, ...flood } = floods[name]!;
+    if (values.short && short) flood.options = short;
+    const measured = await measureFlood(name, flood, slices);
     idleP99sMs.push(...measured.idle.map(({ p99Ms }) => p99Ms));
     console.log(JSON.stringify(measured));
     return measured;
