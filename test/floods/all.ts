@@ -6,8 +6,6 @@ export interface Flood {
   /** Whether it has the token of a caller with a grant. */
   authorized?: boolean;
   options?: Record<string, string | number>;
-  /** Those of `--short`, in the place of `options`. */
-  short?: Record<string, string | number>;
 }
 
 export const floods: Readonly<Record<string, Flood>> = {
@@ -19,8 +17,7 @@ export const floods: Readonly<Record<string, Flood>> = {
   "settings-deaf": { attack: "settings-deaf" },
   ping: { attack: "ping" },
   "ping-deaf": { attack: "ping-deaf" },
-  // Who has a grant may take a core by signing; on a machine that does other work, all others would wait for that.
-  window: { attack: "window", authorized: true, short: { rate: 400 } },
+  window: { attack: "window", authorized: true },
   headers: { attack: "headers" },
   "slow-bodies": { attack: "slow-bodies" },
   "slow-bodies-authorized": { attack: "slow-bodies", authorized: true },

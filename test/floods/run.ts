@@ -3,7 +3,8 @@
  * client calls it 100 times a second from another. A flood may neither fail a call, nor double the time of the slowest hundredth beside
  * an idle core, nor take 64 MiB, nor leave something broken. Each flood has a service of its own. `--only NAME` takes one, and may be
  * given several times; `--pace N` has floods open at most N connections a second. `--short` is the form for continuous integration, of
- * five minutes: others run beside it there, so ten times the p99 may pass. Without Go all is skipped, and a failure if CI=true.
+ * five minutes: what a flood does at first is over a hundredth of its slices, so ten times the p99 may pass. Without Go all is skipped,
+ * and a failure if CI=true.
  */
 import { parseArgs } from "node:util";
 import { floods } from "./all.ts";
@@ -27,7 +28,7 @@ if (!(floodedSeconds > 0) || !Number.isSafeInteger(pace) || unknown.length > 0) 
   process.exit(2);
 }
 const slices: Slices = { pace, floodedSeconds, idleSeconds: values.short ? 2.5 : floodedSeconds };
-/** Other suites run beside it in the gate, which make a call wait as a flood does. */
+/** A flood's first moments are over a hundredth of a short slice. */
 const mostRatio = values.short ? 10 : 2;
 /** The baseline is the median of all idle slices, those of floods that were measured again among them: one alone is of few calls. */
 const idleP99sMs: number[] = [];
@@ -62,9 +63,7 @@ async function main(): Promise<number> {
 /** Undefined if the service or a program broke, so that nothing could be measured. */
 async function measure(name: string): Promise<Measured | undefined> {
   try {
-    const { short, ...flood } = floods[name]!;
-    if (values.short && short) flood.options = short;
-    const measured = await measureFlood(name, flood, slices);
+    const measured = await measureFlood(name, floods[name]!, slices);
     idleP99sMs.push(...measured.idle.map(({ p99Ms }) => p99Ms));
     console.log(JSON.stringify(measured));
     return measured;
