@@ -327,6 +327,15 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
     expect(row!.store_id).not.toBe(foreign!.store_id);
   });
 
+  it("is not opened with a store key that lacks a column", async () => {
+    const columns = tables.kms_store.map((column) => (column === "provider" ? "null as provider" : column));
+    await door.sql("alter table kms_store rename to kms_store_kept");
+    await door.sql(`create table kms_store as select ${columns.join(", ")} from kms_store_kept`);
+    const locked = await door.open();
+    expect(await thrownBy(() => locked.storeKey())).toBeKmsError("DATA_LOSS", "the store key in the store is not as");
+    await locked.close();
+  });
+
   describe("of audit rows", () => {
     beforeEach(async () => {
       const event = {

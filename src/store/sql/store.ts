@@ -11,7 +11,7 @@ import { forgiving } from "./rows/tolerant-query.ts";
 import { sqlKeys } from "./keys.ts";
 import { endLease, leaseFinishedAt, takeLease } from "./leases.ts";
 import { sqlLogs } from "./logs.ts";
-import { authenticated, bytes, insertRow, keyRecord, updateRow, valuesOf } from "./rows/rows.ts";
+import { altered, authenticated, bytes, insertRow, keyRecord, updateRow, valuesOf } from "./rows/rows.ts";
 import { rowVersion } from "./rows/schema.ts";
 import { sqlTime } from "./witnessed-time.ts";
 import { countWrappedByOthers, wrappedByOthers } from "./wrapped-under.ts";
@@ -152,12 +152,15 @@ function rowOf({ storeId, provider, providerKeyId, wrapped, createdAt }: Wrapped
   return { store_id: storeId, provider, provider_key_id: providerKeyId, wrapped, created_at };
 }
 
+/** Nobody has authenticated `row`: in a damaged file it may lack any of its values. */
 function wrappedStoreKey(row: Row): WrappedStoreKey {
+  const { store_id, provider, provider_key_id, wrapped, created_at } = row;
+  if ([store_id, provider, provider_key_id, wrapped].includes(null)) throw altered("the store key");
   return {
-    storeId: String(row.store_id),
-    provider: String(row.provider),
-    providerKeyId: String(row.provider_key_id),
-    wrapped: bytes(row.wrapped),
-    createdAt: new Date(Number(row.created_at)),
+    storeId: String(store_id),
+    provider: String(provider),
+    providerKeyId: String(provider_key_id),
+    wrapped: bytes(wrapped),
+    createdAt: new Date(Number(created_at)),
   };
 }

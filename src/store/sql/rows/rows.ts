@@ -25,7 +25,11 @@ export function storedValues(table: TableName, row: Row): RowValue[] {
 /** DATA_LOSS for a row that is not as it was written. `what` names it for the operator. */
 export function authenticated(mac: RowMac, table: TableName, row: Row, what: string): Row {
   if (mac.matches(row.mac, table, valuesOf(table, row))) return row;
-  throw new KmsError(
+  throw altered(what);
+}
+
+export function altered(what: string): KmsError {
+  return new KmsError(
     "DATA_LOSS",
     `${what} in the store is not as it was written: run fluo-kms check, and restore a backup`,
   );
