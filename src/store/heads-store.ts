@@ -20,6 +20,9 @@ export interface HeadsStore {
    */
   standing(noted: NotedHeads): Promise<Standing>;
 
+  /** DATA_LOSS where the store finds its own file damaged, which may hide rows. It reads all of it. */
+  refuseDamaged(): Promise<void>;
+
   /** The store's newest heads, as far as 1,000 of each kind go: what a first heads file notes. */
   newestHeads(): Promise<NotedHeads>;
 

@@ -22,6 +22,7 @@ const methods = {
   destructionsWaiting: true,
   unwitnessedDestructions: true,
   standing: true,
+  refuseDamaged: true,
   newestHeads: true,
   acceptsHeads: true,
   examine: true,

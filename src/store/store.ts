@@ -27,6 +27,8 @@ export interface LockedStore {
   storeKey(): Promise<WrappedStoreKey | undefined>;
   /** Create-if-absent: no effect where there is one. DATA_LOSS where there are records and no store key. */
   insertStoreKey(wrapped: WrappedStoreKey, key: KeyObject): Promise<void>;
+  /** See HeadsStore. */
+  refuseDamaged(): Promise<void>;
   /** DATA_LOSS where the store key's row, or a record looked at for proof, was not made with `key`. */
   unlock(key: KeyObject): Promise<Store>;
   close(): Promise<void>;

@@ -32,7 +32,11 @@ export async function unlockWithKey(
   advise: (advice: string) => void = () => {},
 ): Promise<{ store: Store; key: KeyObject }> {
   const present = (await locked.storeKey()) ?? (await makeStoreKey(locked, providerKeys));
-  const key = await unwrapStoreKey(present, providerKeys);
+  const key = await unwrapStoreKey(present, providerKeys).catch(async (error) => {
+    // The row that names the provider's key may be what is damaged.
+    if (hasCode(error, "PROVIDER_DENIED")) await locked.refuseDamaged();
+    throw error;
+  });
   const advice = pinAdvice(fingerprintOf(key), providerKeys.shared, providerKeys.storeKeyPin);
   const store = await locked.unlock(key);
   if (advice !== undefined) advise(advice);

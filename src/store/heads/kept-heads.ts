@@ -16,8 +16,8 @@ export interface KeptHeads {
   /** What was written last, or read by `judge`; undefined before there was a file. */
   content(): HeadsContent | undefined;
   /**
-   * Compares the store with its heads file, and only reads both. A finding that a row of the audit trail accepts is none. Where there is no
-   * file, or one that does not count, the next `write` begins one.
+   * Compares the store with its heads file, and only reads both. A finding that a row of the audit trail accepts is none, and DATA_LOSS is
+   * thrown for one that damage explains. Where there is no file, or one that does not count, the next `write` begins one.
    */
   judge(): Promise<Finding | undefined>;
   /**
@@ -84,7 +84,9 @@ export function keptHeads({ store, key, place, clock }: KeptHeadsParts): KeptHea
       }
       begun = "anew"; // once it is accepted
       const isAccepted = finding.sha256 !== undefined && (await store.acceptsHeads(finding.sha256));
-      return isAccepted ? undefined : finding;
+      if (isAccepted) return undefined;
+      await store.refuseDamaged(); // rows that cannot be read look like rows that were never written
+      return finding;
     },
 
     async look() {

@@ -10,6 +10,7 @@ import { KmsError } from "../../errors.ts";
 import type { Query } from "../sql/rows/database.ts";
 import { type Contents, copyRows, insertCopies } from "./copy.ts";
 import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
+import { pagesProblem } from "../sqlite/error-codes.ts";
 import { migrate } from "../sql/rows/schema.ts";
 
 const ownerOnly = 0o600;
@@ -54,8 +55,7 @@ async function verify(draft: string, { rows }: Contents): Promise<void> {
   const db = embeddedDatabase({ file: draft, readOnly: true, soon: setImmediate });
   try {
     const isAsWritten = await db.read(async (query) => {
-      const [row] = await query("pragma integrity_check(1)");
-      if (row?.integrity_check !== "ok") return false;
+      if ((await pagesProblem(query)) !== undefined) return false;
       for (const [table, written] of Object.entries(rows)) {
         const [counted] = await query(`select count(*) as count from ${table}`);
         if (counted?.count !== written) return false;

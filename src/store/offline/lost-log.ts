@@ -25,6 +25,7 @@ import { rowMac } from "../sql/rows/row-mac.ts";
 import { migrate, rowVersion } from "../sql/rows/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
+import { pagesProblem } from "../sqlite/error-codes.ts";
 import { realPath, syncDirectory } from "../sqlite/file.ts";
 import { aloneWith } from "../sqlite/hold.ts";
 import { logProblem, type ReadyFile } from "../sqlite/ready-log.ts";
@@ -169,8 +170,8 @@ async function refuseProblems(
   { keyOf, checkLogs }: Pick<Acceptance, "keyOf" | "checkLogs">,
 ): Promise<KeyObject> {
   await tables.snapshot(async (query) => {
-    const [row] = await query("pragma integrity_check(1)");
-    if (row?.integrity_check !== "ok") throw new KmsError("DATA_LOSS", `its pages: ${row?.integrity_check}`);
+    const problem = await pagesProblem(query);
+    if (problem !== undefined) throw new KmsError("DATA_LOSS", `its pages: ${problem}`);
   });
   const key = await keyOf(tables);
   await tables.snapshot((query) => refuseOtherSums(query, key));

@@ -34,6 +34,7 @@ export function sqlHeads(db: Database, mac: RowMac, { chain, notes }: NotedParts
         return { news: { ...notes.take(), counted, writersCounted }, standing };
       }),
     standing: (noted) => db.read((query) => standingTo(query, noted)),
+    refuseDamaged: () => db.read(async (query) => db.refuseDamaged?.(query)),
     newestHeads: () => db.read((query) => newestHeads(query, mac)),
     async noteHeadsFile(since) {
       if (db.countCommits === undefined) return;

@@ -41,6 +41,8 @@ export function lockedSqlStore(name: string, db: Database): LockedStore {
         await insertRow(tx.query, rowMac(key, rowVersion), "kms_store", { ...rowOf(wrapped), id: 1, writers: 0 });
       }),
 
+    refuseDamaged: () => db.read(async (query) => db.refuseDamaged?.(query)),
+
     async unlock(key) {
       const mac = rowMac(key, rowVersion);
       await db.read((query) => refuseForeign(query, mac));

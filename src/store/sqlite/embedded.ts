@@ -5,7 +5,7 @@
 import type { Database } from "../sql/rows/database.ts";
 import { type Dialect, earlierVersion } from "../sql/rows/schema.ts";
 import { createErasure } from "./erasure.ts";
-import { createFailures, isSqlite } from "./error-codes.ts";
+import { createFailures, isSqlite, refuseDamaged } from "./error-codes.ts";
 import { fileConnection } from "./file-connection.ts";
 import { groupCommit } from "./group-commit.ts";
 import { sqliteIndexes } from "./index-entries.ts";
@@ -120,6 +120,7 @@ export function embeddedDatabase(options: EmbeddedOptions): EmbeddedDatabase {
       }),
     watch: () => () => {},
     indexes: sqliteIndexes(),
+    refuseDamaged,
     ...(file !== ":memory:" && { countCommits: commit.countCommits }),
     close: () => queue.add("close", async () => connection.close()),
   };

@@ -1,5 +1,6 @@
 /** Errors of SQLite in our codes, and in words for whoever has to do something about them. */
 import { KmsError } from "../../errors.ts";
+import type { Query } from "../sql/rows/database.ts";
 
 interface SqliteError extends Error {
   code: "ERR_SQLITE_ERROR";
@@ -31,9 +32,25 @@ export function translated(cause: unknown, more = ""): unknown {
   if (isConstraint(cause)) return new KmsError("CONFLICT", "another was first", { cause });
   if (isOfDamage(cause)) {
     const why = cause.errcode === codes.error ? cause.message : cause.errstr;
-    return new KmsError("DATA_LOSS", `the SQLite file is damaged (${why}): restore it from a backup`, { cause });
+    return damaged(why, cause);
   }
   return new KmsError("STORE_UNAVAILABLE", `the SQLite store failed: ${reasonOf(cause)}${more}`, { cause });
+}
+
+/** Why a page of the file cannot be what was written; undefined if all can. Reads the whole file. */
+export async function pagesProblem(query: Query): Promise<string | undefined> {
+  const [row] = await query("pragma integrity_check(1)");
+  return row?.integrity_check === "ok" ? undefined : String(row?.integrity_check).split("\n").at(-1);
+}
+
+/** DATA_LOSS where a page of the file cannot be what was written. Reads the whole file. */
+export async function refuseDamaged(query: Query): Promise<void> {
+  const problem = await pagesProblem(query);
+  if (problem !== undefined) throw damaged(problem);
+}
+
+function damaged(why: string, cause?: unknown): KmsError {
+  return new KmsError("DATA_LOSS", `the SQLite file is damaged (${why}): restore it from a backup`, { cause });
 }
 
 /**

@@ -34,7 +34,7 @@ type Forwarded<T> = {
 /** Method names as keys, so that the compiler refuses a list that lacks one, as well as one that has too many. */
 type MethodList<T> = Readonly<Record<Forwarded<T>, true>>;
 
-const lockedMethods: MethodList<LockedStore> = { storeKey: true, insertStoreKey: true };
+const lockedMethods: MethodList<LockedStore> = { storeKey: true, insertStoreKey: true, refuseDamaged: true };
 
 const storeMethods: MethodList<Store> = {
   storeKey: true,
@@ -86,6 +86,7 @@ const storeMethods: MethodList<Store> = {
   examinedRows: true,
   takeHeads: true,
   standing: true,
+  refuseDamaged: true,
   newestHeads: true,
   noteHeadsFile: true,
   acceptsHeads: true,

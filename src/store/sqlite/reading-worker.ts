@@ -6,6 +6,7 @@ import type { Database } from "../sql/rows/database.ts";
 import { rowMac } from "../sql/rows/row-mac.ts";
 import { rowVersion } from "../sql/rows/schema.ts";
 import { sqlStore } from "../sql/store.ts";
+import { refuseDamaged } from "./error-codes.ts";
 import { realPath } from "./file.ts";
 import { type GateParts, readerGate } from "./reader-gate.ts";
 import { sqliteIndexes } from "./index-entries.ts";
@@ -32,6 +33,7 @@ const db: Database = {
   read: reading.read,
   moment: reading.moment,
   indexes: sqliteIndexes(),
+  refuseDamaged,
   write: async () => refuse(),
   scrub: async () => refuse(),
   watch: () => refuse(),

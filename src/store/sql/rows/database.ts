@@ -56,6 +56,8 @@ export interface Database {
   clock?(query: Query): Promise<number>;
   /** STORE_UNAVAILABLE from a server that follows another, and may lack what that one acknowledged. Absent where there is no other. */
   refuseStandby?(query: Query): Promise<void>;
+  /** DATA_LOSS where the database finds its own file damaged. It reads all of it. Absent where that is the server's own business. */
+  refuseDamaged?(query: Query): Promise<void>;
   /** Has `count` run in every transaction from now on, last, with all its changes. Absent if commits are not counted. */
   countCommits?(count: (query: Query, changes: readonly HeadChange[]) => Promise<void>): void;
   /** Absent if only the database itself can compare its indexes with its tables. */
