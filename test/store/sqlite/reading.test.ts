@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { embeddedDatabase } from "../../../src/store/sqlite/embedded.ts";
+import { readingOf, reopensFirst } from "../../../src/store/sqlite/reading.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
@@ -228,6 +229,13 @@ it("is named, as another process that reads on, where the log cannot be emptied 
   await append(store, 1);
   backup.close();
   expect(await store.auditEvents({ limit: 9_999 })).toHaveLength(rows + 2);
+});
+
+it("asks whether it may open the file before the writer can find it at that", async () => {
+  const gate = { isAdmitted: () => false, enter: vi.fn(), leave: vi.fn() };
+  const { read } = readingOf(join(directory(), "kms.db"), gate);
+  expect(await thrownBy(() => read((query) => query("select 1")))).toBe(reopensFirst);
+  expect(gate.enter).not.toHaveBeenCalled();
 });
 
 it("starts no thread for a store that is closed", async () => {
