@@ -170,7 +170,11 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
 
   async function findActive(tenantId: string, user?: KeyUser, role?: Role): Promise<Found<Usable[P]>> {
     const { record } = await loadActive(tenantId, user, role);
-    return { record, load: () => keys.load(record.keyId, () => readKey(tenantId, record.keyId)) };
+    const { keyId } = record;
+    return {
+      record,
+      load: () => keys.load(keyId, () => readKey(tenantId, keyId).catch((error) => lost(keyId, error))),
+    };
   }
 
   async function findOpening(tenantId: string, keyId: string, caller: KeyUser | undefined): Promise<Found<Usable[P]>> {
@@ -193,6 +197,12 @@ export function purposeKeys<P extends Purpose>(options: PurposeKeysOptions<P>): 
       forgetRecord(record.tenantId, record.keyId);
       return (await find()).load();
     }
+  }
+
+  /** A tenant's ACTIVE key cannot be one that is unknown. */
+  function lost(keyId: string, cause: unknown): never {
+    if (!hasCode(cause, "CIPHERTEXT_REJECTED")) throw cause;
+    throw new KmsError("DATA_LOSS", `the record of key ${keyId} is gone from the store: restore it`, { cause });
   }
 
   function forgetActive(tenantId: string): void {

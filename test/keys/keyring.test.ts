@@ -107,6 +107,15 @@ describe("a tenant's first call", () => {
     expect(calls.filter((call) => longReads.includes(call as LongRead))).toEqual([]);
   });
 
+  it("says that an ACTIVE key is lost whose record is not found, which is unknown to whoever brings its id", async () => {
+    const provider = localProvider(randomMasterKey());
+    const store = memoryStore();
+    const { keyId } = await setUp({ store, provider }).keyring.activeDataKey("acme");
+    const { keyring } = setUp({ store: { ...store, get: async () => undefined }, provider });
+    expect(await thrownBy(() => keyring.activeDataKey("acme"))).toBeKmsError("DATA_LOSS", keyId);
+    expect(await thrownBy(() => keyring.dataKey("acme", keyId))).toBeKmsError("CIPHERTEXT_REJECTED");
+  });
+
   it("uses the key that another replica made while it looked for one", async () => {
     const store = memoryStore();
     const provider = localProvider(randomMasterKey());

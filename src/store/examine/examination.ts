@@ -5,13 +5,13 @@ import { readCommits, sumsOf } from "../sql/commits.ts";
 import type { Database } from "../sql/rows/database.ts";
 import type { RowMac } from "../sql/rows/row-mac.ts";
 import { forgiving } from "../sql/rows/tolerant-query.ts";
+import type { Place } from "../sql/rows/walk.ts";
 import type { AuditCursor } from "../audit-store.ts";
 import type { ExamineCursor, IntegrityStore } from "../integrity-store.ts";
 import type { RowProblem } from "../row-problem.ts";
 import { examineKeyRows, type KeyPlace } from "./key-rows.ts";
 import { examineVersions, type VersionPlace } from "./key-versions.ts";
 import { examineLogs, type LogPlace } from "./log-rebuild.ts";
-import type { Place } from "./pages.ts";
 import { type Moment, type Part, type Piece, part } from "./part.ts";
 import { describedTables, examineTable, plainProblem } from "./table-rows.ts";
 

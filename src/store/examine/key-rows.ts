@@ -3,6 +3,7 @@
  * that a piece may end within a life: the rows of it that change the key's state go along. The record is always read with the life's last row.
  */
 import type { Row } from "../sql/rows/database.ts";
+import { compareText as compare, onward } from "../sql/rows/walk.ts";
 import type { RowProblem } from "../row-problem.ts";
 import { disordered, keyProblem, missing } from "./key-problems.ts";
 import type { Moment, Piece } from "./part.ts";
@@ -51,7 +52,9 @@ export async function examineKeyRows({ query, mac }: Moment, at: KeyPlace = { af
   if (open === undefined && lastRecord === undefined) return { rows, problems, next: undefined };
   const isOpenNext = open !== undefined && (lastRecord === undefined || compare(open.keyId, lastRecord) <= 0);
   const after = lastRecord !== undefined && !isOpenNext ? lastRecord : lastOf([...due.keys(), at.after]);
-  return { rows, problems, next: isOpenNext ? { after, begun: begunOf(open!) } : { after } };
+  const next = isOpenNext ? { after, begun: begunOf(open!) } : { after };
+  onward("kms_keys and kms_audit", endOf(at), endOf(next));
+  return { rows, problems, next };
 }
 
 async function chaptersFrom(query: Moment["query"], { after, begun }: KeyPlace) {
@@ -86,11 +89,10 @@ function begunOf({ keyId, rows }: Chapter): NonNullable<KeyPlace["begun"]> {
   return { keyId, id: Number(rows.at(-1)!.id), rows: kept };
 }
 
-function lastOf(keyIds: readonly string[]): string {
-  return keyIds.reduce((last, each) => (compare(each, last) > 0 ? each : last));
+function endOf({ after, begun }: KeyPlace) {
+  return [after, begun?.keyId ?? "", begun?.id ?? 0];
 }
 
-/** The order of text in the databases: by bytes. */
-function compare(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+function lastOf(keyIds: readonly string[]): string {
+  return keyIds.reduce((last, each) => (compare(each, last) > 0 ? each : last));
 }

@@ -1,9 +1,10 @@
 /** The versions of each tenant's keys in order, a page at a time: 1, 2, 3 … without a gap, and at most one ACTIVE. */
 import type { RowValue } from "../sql/rows/row-mac.ts";
 import type { Row } from "../sql/rows/database.ts";
+import { onward, type Place } from "../sql/rows/walk.ts";
 import type { Purpose } from "../key-record.ts";
 import type { RowProblem } from "../row-problem.ts";
-import { type Place, pageOf } from "./pages.ts";
+import { pageOf } from "./pages.ts";
 import type { Moment, Piece } from "./part.ts";
 
 export interface VersionPlace {
@@ -30,10 +31,11 @@ export async function examineVersions({ query }: Moment, at?: VersionPlace): Pro
   const looked = groups.reduce((sum, { length }) => sum + length, 0);
   if (!isCut) return { rows: looked, problems, next: undefined };
   const last = groups.at(-1)!.at(-1)!;
+  const end = order.map((column) => last[column] ?? null);
   return {
     rows: looked,
     problems,
-    next: { after: order.map((column) => last[column]!), version: groups.length > 1 ? 0 : Number(last.version) },
+    next: { after: onward("kms_keys", at?.after, end), version: groups.length > 1 ? 0 : Number(last.version) },
   };
 }
 

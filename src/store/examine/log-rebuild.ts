@@ -10,6 +10,7 @@ import { fullTile, tileHeight } from "../../tlog/tiles.ts";
 import type { Query, Row } from "../sql/rows/database.ts";
 import { headOf } from "../sql/heads.ts";
 import { readEntries, readHashes } from "../sql/tile-chunks.ts";
+import { compareText, onward } from "../sql/rows/walk.ts";
 import type { LogHead, LogName } from "../log-store.ts";
 import type { RowProblem } from "../row-problem.ts";
 import { logProblem } from "./table-rows.ts";
@@ -71,7 +72,8 @@ async function nextLog(query: Query, after: LogName = { tenantId: "", number: 0 
   }
   const [first] = found
     .map(({ tenant_id, number }) => ({ tenantId: String(tenant_id), number: Number(number) }))
-    .sort((a, b) => Buffer.compare(Buffer.from(a.tenantId), Buffer.from(b.tenantId)) || a.number - b.number);
+    .sort((a, b) => compareText(a.tenantId, b.tenantId) || a.number - b.number);
+  if (first !== undefined) onward("the logs", [after.tenantId, after.number], [first.tenantId, first.number]);
   return first;
 }
 

@@ -1,7 +1,7 @@
 /** The rows of a table in pages, each behind the one before it, so that no statement reads for long. */
 import type { Query, Row } from "../sql/rows/database.ts";
-import type { RowValue } from "../sql/rows/row-mac.ts";
 import { type AnyTableName, chunkTables } from "../sql/rows/schema.ts";
+import { onward, type Place } from "../sql/rows/walk.ts";
 
 /** The columns by which one page follows another. */
 const orders: Readonly<Record<AnyTableName, readonly string[]>> = {
@@ -31,9 +31,6 @@ interface PageOptions {
   condition?: string;
 }
 
-/** Values of the columns of an order: where a page begins. */
-export type Place = readonly RowValue[];
-
 export interface Page {
   rows: Row[];
   /** Place where the next page begins; undefined behind the last. */
@@ -53,7 +50,9 @@ export async function pageOf(
   const from = after === undefined ? "" : `(${columns}) > (${parameters}) and `;
   const text = `select * from ${table} where ${from}${condition} order by ${columns} limit ${limit}`;
   const rows = await query(text, ...(after ?? []));
-  return { rows, next: rows.length < limit ? undefined : order.map((column) => rows.at(-1)![column]!) };
+  if (rows.length < limit) return { rows, next: undefined };
+  const end = order.map((column) => rows.at(-1)![column] ?? null);
+  return { rows, next: onward(table, after, end) };
 }
 
 /** All rows of a table in the order of its primary key; of `order` and `condition` where they are given. */

@@ -3,8 +3,9 @@ import { valuesOf } from "../sql/rows/rows.ts";
 import type { Row } from "../sql/rows/database.ts";
 import type { RowMac } from "../sql/rows/row-mac.ts";
 import type { TableName } from "../sql/rows/schema.ts";
+import type { Place } from "../sql/rows/walk.ts";
 import type { RowProblem } from "../row-problem.ts";
-import { type Place, pageOf } from "./pages.ts";
+import { pageOf } from "./pages.ts";
 import type { Moment, Piece } from "./part.ts";
 
 export const describedTables: readonly [TableName, (row: Row) => RowProblem][] = [

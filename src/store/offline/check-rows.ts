@@ -9,6 +9,7 @@ import { verifyChains } from "../sql/audit.ts";
 import { type ProviderKey, providerKeyOf } from "./copy.ts";
 import { each, pages } from "../examine/pages.ts";
 import { forgiving } from "../sql/rows/tolerant-query.ts";
+import { compareText } from "../sql/rows/walk.ts";
 import { lives } from "../examine/replay.ts";
 import { alteration, describedTables } from "../examine/table-rows.ts";
 import { strayRows } from "./strays.ts";
@@ -64,7 +65,7 @@ async function checkKeys({ query, mac, checked, problem, count }: Check): Promis
   let record = await next(records);
   let life = await next(known);
   while (record !== undefined || life !== undefined) {
-    const order = record === undefined ? 1 : life === undefined ? -1 : compare(String(record.key_id), life.keyId);
+    const order = record === undefined ? 1 : life === undefined ? -1 : compareText(String(record.key_id), life.keyId);
     if (record !== undefined && order <= 0) {
       count(1);
       const found = keyProblem(mac, record, order === 0 ? life : undefined);
@@ -114,9 +115,4 @@ async function checkChains({ query, mac, checked, problem, count }: Check): Prom
 async function next<T>(all: AsyncGenerator<T>): Promise<T | undefined> {
   const { value, done } = await all.next();
   return done ? undefined : value;
-}
-
-/** As the databases order text: by bytes. */
-function compare(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

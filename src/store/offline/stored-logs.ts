@@ -8,6 +8,7 @@ import type { Query } from "../sql/rows/database.ts";
 import { each, pages } from "../examine/pages.ts";
 import { headOf } from "../sql/heads.ts";
 import { openEntries } from "../sql/tile-chunks.ts";
+import { onward } from "../sql/rows/walk.ts";
 
 export interface StoredLog {
   head: LogHead;
@@ -69,9 +70,10 @@ async function* piecesFrom(
   for (;;) {
     const rows = await query(`select * from ${table} where ${condition} and ${from}`, ...values, last);
     for (const { start, data } of rows) yield { start: Number(start), data: data as Uint8Array };
-    last = Number(rows.at(-1)?.start);
+    const end = Number(rows.at(-1)?.start);
     // Behind one that is no number of ours there is nothing of ours.
-    if (rows.length < pageChunks || !Number.isSafeInteger(last)) return;
+    if (rows.length < pageChunks || !Number.isSafeInteger(end)) return;
+    [last] = onward(table, [last], [end]);
   }
 }
 

@@ -21,6 +21,7 @@ import { authenticated, keyRecord, valuesOf } from "../sql/rows/rows.ts";
 import { isAccepted, standingOf } from "../sql/noted-heads.ts";
 import { migrations, rowVersion } from "../sql/rows/schema.ts";
 import { lockedSqlStore } from "../sql/store.ts";
+import { onward } from "../sql/rows/walk.ts";
 import { type StoredLog, storedLogs } from "./stored-logs.ts";
 import type { AuditEvent } from "../audit-store.ts";
 import type { SeenLog } from "../sqlite/ready-log.ts";
@@ -121,7 +122,9 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
           return []; // `check` names it
         }
       });
-      return { records, next: rows.length < limit ? undefined : String(rows.at(-1)!.key_id) };
+      if (rows.length < limit) return { records, next: undefined };
+      const [next] = onward("kms_keys", [after], [String(rows.at(-1)!.key_id)]);
+      return { records, next };
     },
 
     logs: (key, visit) =>

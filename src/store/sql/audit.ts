@@ -21,6 +21,7 @@ import {
   wholeNumber,
   words,
 } from "./rows/rows.ts";
+import { onward } from "./rows/walk.ts";
 import type {
   AuditAction,
   AuditCursor,
@@ -204,8 +205,9 @@ export async function readHeadsOfWriters(
       limit - heads.length,
     );
     heads.push(...rows.flatMap((row) => authenticHead(mac, row) ?? []));
-    if (rows.length === 0 || heads.length === limit) return heads;
-    behind = String(rows.at(-1)!.writer_id);
+    if (rows.length === 0) return heads;
+    [behind] = onward("kms_audit_writers", [behind], [String(rows.at(-1)!.writer_id)]);
+    if (heads.length === limit) return heads;
   }
 }
 
@@ -257,6 +259,7 @@ export async function verifyChains(
     previous = stored;
   }
   if (rows.length === limit) {
+    onward("kms_audit", [cursor.sequence], [sequence]);
     return { events: rows.length, heads: [], problems, next: { writerId, sequence, mac: previous, until: head } };
   }
   if (!head) report(0, "the head of this writer is missing or was altered: a cut tail would not show");
@@ -295,7 +298,9 @@ async function nextWriter(query: Query, after: string): Promise<AuditCursor | un
     after,
   );
   const writerId = row?.writer_id;
-  return typeof writerId === "string" ? { writerId, sequence: 0, mac: beforeFirst } : undefined;
+  if (typeof writerId !== "string") return undefined;
+  onward("kms_audit_writers and kms_audit", [after], [writerId]);
+  return { writerId, sequence: 0, mac: beforeFirst };
 }
 
 /**

@@ -6,6 +6,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { KeyState, Purpose } from "../key-record.ts";
 import type { Database, Query } from "./rows/database.ts";
 import { date } from "./rows/rows.ts";
+import { onward } from "./rows/walk.ts";
 import type { KeyCounts } from "../key-store.ts";
 
 /** About 2 ms of SQLite. A step may be longer by the keys of one tenant. */
@@ -86,7 +87,7 @@ async function countStep(query: Query, counts: KeyCounts, from: Place, stepSize:
     const { end, ...found } = await countState(query, name, after, left);
     add(counts, name, found);
     left -= found.data + found.signing;
-    after = end ?? "";
+    after = end === undefined ? "" : onward("kms_keys", [after], [end])[0]!;
     if (end === undefined) state += 1;
   }
   return { state, after };

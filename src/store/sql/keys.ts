@@ -26,8 +26,10 @@ export function sqlKeys(
     active: (tenantId, purpose) => db.read((query) => look.active(query, tenantId, purpose)),
     get: (tenantId, keyId) => db.read((query) => look.get(query, tenantId, keyId)),
     list: (tenantId, purpose) =>
-      allPages<KeyRecord>(db, (query, last) =>
-        look.versions(query, tenantId, purpose, { after: last?.version ?? 0, limit: pageRows }),
+      allPages<KeyRecord>(
+        db,
+        (query, last) => look.versions(query, tenantId, purpose, { after: last?.version ?? 0, limit: pageRows }),
+        { what: "kms_keys", placeOf: ({ version }) => [version] },
       ),
     lastVersion: (tenantId, purpose) => db.read((query) => look.lastVersion(query, tenantId, purpose)),
     listKeys: (page) =>

@@ -2,7 +2,7 @@
 import type { RowMac } from "./rows/row-mac.ts";
 import { KmsError } from "../../errors.ts";
 import type { HeadNotes } from "../head-notes.ts";
-import type { LogAppend, LogHead, LogName, LogRequest, LogStore } from "../log-store.ts";
+import type { LogAppend, LogCompromise, LogHandover, LogHead, LogName, LogRequest, LogStore } from "../log-store.ts";
 import type { Database, Query, Transaction } from "./rows/database.ts";
 import { allPages } from "./all-pages.ts";
 import { insertHandovers, lockLogs, readCompromises, readHandovers } from "./handovers.ts";
@@ -37,8 +37,16 @@ export function sqlLogs(db: Database, mac: RowMac, notes: HeadNotes): LogStore {
 
     logHashes: (log, tileLevel, tile) => db.read((query) => readHashes(query, log, tileLevel, tile)),
     logEntries: (log, bundle) => db.read((query) => readEntries(query, log, bundle)),
-    logHandovers: (tenantId) => allPages(db, (query, last) => readHandovers(query, mac, tenantId, last)),
-    logCompromises: (tenantId) => allPages(db, (query, last) => readCompromises(query, mac, tenantId, last)),
+    logHandovers: (tenantId) =>
+      allPages<LogHandover>(db, (query, last) => readHandovers(query, mac, tenantId, last), {
+        what: "kms_log_handovers",
+        placeOf: ({ number, index }) => [number, index],
+      }),
+    logCompromises: (tenantId) =>
+      allPages<LogCompromise>(db, (query, last) => readCompromises(query, mac, tenantId, last), {
+        what: "kms_log_compromises",
+        placeOf: ({ keyId }) => [keyId],
+      }),
   };
 }
 

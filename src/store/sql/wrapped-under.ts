@@ -6,6 +6,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Database, Query, Row } from "./rows/database.ts";
 import { keyName } from "./rows/rows.ts";
+import { compareText, onward } from "./rows/walk.ts";
 import type { WrappedBy, WrappedCount, WrappedName, WrappedPage, Wrapping } from "../key-store.ts";
 
 /** About 2 ms of SQLite. */
@@ -50,7 +51,7 @@ async function misplaced(
 ): Promise<WrappedName[]> {
   const found: WrappedName[] = [];
   const size = owners === undefined ? left : Math.max(left, namesAStep);
-  for (let last: string | undefined = from; last !== undefined && found.length < left; ) {
+  for (let last = from; found.length < left; ) {
     const rows: Row[] = await query(
       `select tenant_id, purpose, version, key_id from kms_keys where ${ofOne} and state <> 'PENDING' ${inOrder}`,
       by.provider,
@@ -60,7 +61,8 @@ async function misplaced(
     );
     const names = rows.map((row) => ({ ...keyName(row), ...by, version: Number(row.version) }));
     found.push(...names.filter(({ tenantId }) => !owners?.has(tenantId)));
-    last = names.length < size ? undefined : names.at(-1)!.keyId;
+    if (names.length < size) break;
+    [last] = onward("kms_keys", [last], [names.at(-1)!.keyId]);
   }
   return found;
 }
@@ -123,14 +125,14 @@ async function countOfTenants(db: Pick<Database, "read">, { tenants }: Wrapping)
 
 async function countUnder(db: Pick<Database, "read">, by: WrappedBy, stepSize: number): Promise<number> {
   let keys = 0;
-  for (let after: string | undefined = ""; after !== undefined; ) {
-    const from: string = after;
+  for (let after = ""; ; ) {
+    const from = after;
     const row = await db.read((query) => countStep(query, by, from, stepSize));
     keys += Number(row?.count);
-    after = Number(row?.count) < stepSize ? undefined : String(row?.last);
-    if (after !== undefined) await nextTurn();
+    if (Number(row?.count) < stepSize) return keys;
+    [after] = onward("kms_keys", [after], [String(row?.last)]);
+    await nextTurn();
   }
-  return keys;
 }
 
 async function countStep(query: Query, { provider, providerKeyId }: WrappedBy, after: string, stepSize: number) {
@@ -175,7 +177,8 @@ async function providerKeys(query: Query, { current, tenants }: Wrapping): Promi
   while (row !== undefined) {
     const by = wrappedBy(row);
     if (tenants.size > 0 || !isSame(by, current)) found.push(by);
-    [row] = await nextProviderKey(query, "(provider, provider_key_id) > (?1, ?2)", [by.provider, by.providerKeyId]);
+    [row] = await nextProviderKey(query, "(provider, provider_key_id) > (?1, ?2)", placeOf(by));
+    if (row !== undefined) onward("kms_keys", placeOf(by), placeOf(wrappedBy(row)));
   }
   return found;
 }
@@ -208,8 +211,10 @@ function isSame(a: WrappedBy, b: WrappedBy): boolean {
   return a.provider === b.provider && a.providerKeyId === b.providerKeyId;
 }
 
-/** As the databases order text: by bytes. */
+function placeOf({ provider, providerKeyId }: WrappedBy): string[] {
+  return [provider, providerKeyId];
+}
+
 function compare(a: WrappedBy, b: WrappedBy): number {
-  const order = Buffer.compare(Buffer.from(a.provider), Buffer.from(b.provider));
-  return order || Buffer.compare(Buffer.from(a.providerKeyId), Buffer.from(b.providerKeyId));
+  return compareText(a.provider, b.provider) || compareText(a.providerKeyId, b.providerKeyId);
 }

@@ -5,6 +5,7 @@
  */
 import type { DatabaseIndexes, Query, Row } from "../sql/rows/database.ts";
 import type { RowValue } from "../sql/rows/row-mac.ts";
+import { onward } from "../sql/rows/walk.ts";
 import type { RowProblem } from "../row-problem.ts";
 
 interface Index {
@@ -127,7 +128,7 @@ async function rowsPiece(
   );
   const rows = Number(page!.count);
   if (rows === 0) return { rows, problems: [], next: undefined };
-  const last = Number(page!.last);
+  const [last] = onward(table, [rowid], [Number(page!.last)]);
   const problems: RowProblem[] = [];
   for (const { name, columns, condition = "1 = 1" } of indexes) {
     const same = columns.map((column) => `${column("entry")} is ${column("row")}`).join(" and ");
@@ -164,7 +165,8 @@ async function entriesPiece(query: Query, index: Index, place: BegunPlace): Prom
   const rows = entries.length;
   if (rows === pageRows) {
     const last = entries.at(-1)!;
-    const own = columns.map((_, at) => last[`v${at}`]!);
+    const own = columns.map((_, at) => last[`v${at}`] ?? null);
+    onward(`index ${name}`, rowid === undefined ? undefined : [...values, rowid], [...own, Number(last.at)]);
     return { rows, problems, next: { step, until, rowid: Number(last.at), values: own, shared: own.length } };
   }
   // Entries that come behind these meanwhile are left to the next pass.
