@@ -5,7 +5,6 @@ import {
   copyFileSync,
   existsSync,
   openSync,
-  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -19,6 +18,7 @@ import { describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { plainSpan } from "../support/api-fixture.ts";
 import { type GrpcClient, startService } from "../support/running-service.ts";
+import { treeOf } from "../support/sqlite-tree.ts";
 import { createLedger } from "./faults-ledger.ts";
 import { startFaulty, unavailable } from "./faults-service.ts";
 import { newStoreDir, type StoreDir } from "./faults-store.ts";
@@ -166,17 +166,10 @@ async function filled(store: StoreDir): Promise<Map<string, string[]>> {
   return known;
 }
 
-/** Has the last leaf of an index say that it holds one entry: https://www.sqlite.org/fileformat2.html#b_tree_pages. */
+/** Has the last leaf of an index say that it holds one entry. */
 function hideEntries(file: string, index: string): void {
-  const db = new DatabaseSync(file);
-  const { rootpage } = db.prepare("select rootpage from sqlite_schema where name = ?").get(index) as {
-    rootpage: number;
-  };
-  const { page_size: pageBytes } = db.prepare("pragma page_size").get() as { page_size: number };
-  db.exec("pragma wal_checkpoint(truncate)");
-  db.close();
-  const pages = readFileSync(file);
-  let at = (rootpage - 1) * pageBytes;
+  const { bytes: pages, pageBytes, rootAt } = treeOf(file, index);
+  let at = rootAt;
   while (pages[at] === interior) at = (pages.readUInt32BE(at + 8) - 1) * pageBytes;
   expect(pages.readUInt16BE(at + 3)).toBeGreaterThan(1);
   pages.writeUInt16BE(1, at + 3);

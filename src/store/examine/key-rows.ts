@@ -3,7 +3,7 @@
  * that a piece may end within a life: the rows of it that change the key's state go along. The record is always read with the life's last row.
  */
 import type { Row } from "../sql/rows/database.ts";
-import { compareText as compare, onward } from "../sql/rows/walk.ts";
+import { compareText, onward } from "../sql/rows/walk.ts";
 import type { RowProblem } from "../row-problem.ts";
 import { disordered, keyProblem, missing } from "./key-problems.ts";
 import type { Moment, Piece } from "./part.ts";
@@ -31,8 +31,8 @@ export async function examineKeyRows({ query, mac }: Moment, at: KeyPlace = { af
   const open = chapters.chapters.find(({ isWhole }) => !isWhole);
   const lastRecord = records.length === pageRows ? String(records.at(-1)!.key_id) : undefined;
   const isDue = (keyId: string) =>
-    (open === undefined || compare(keyId, open.keyId) < 0) &&
-    (lastRecord === undefined || compare(keyId, lastRecord) <= 0);
+    (open === undefined || compareText(keyId, open.keyId) < 0) &&
+    (lastRecord === undefined || compareText(keyId, lastRecord) <= 0);
   const due = new Map<string, { record?: Row; life?: Life }>();
   for (const { keyId, rows } of chapters.chapters) {
     const changes = rows.filter(changesState);
@@ -50,7 +50,7 @@ export async function examineKeyRows({ query, mac }: Moment, at: KeyPlace = { af
   }
   const rows = chapters.read + due.size;
   if (open === undefined && lastRecord === undefined) return { rows, problems, next: undefined };
-  const isOpenNext = open !== undefined && (lastRecord === undefined || compare(open.keyId, lastRecord) <= 0);
+  const isOpenNext = open !== undefined && (lastRecord === undefined || compareText(open.keyId, lastRecord) <= 0);
   const after = lastRecord !== undefined && !isOpenNext ? lastRecord : lastOf([...due.keys(), at.after]);
   const next = isOpenNext ? { after, begun: begunOf(open!) } : { after };
   onward("kms_keys and kms_audit", endOf(at), endOf(next));
@@ -94,5 +94,5 @@ function endOf({ after, begun }: KeyPlace) {
 }
 
 function lastOf(keyIds: readonly string[]): string {
-  return keyIds.reduce((last, each) => (compare(each, last) > 0 ? each : last));
+  return keyIds.reduce((last, each) => (compareText(each, last) > 0 ? each : last));
 }

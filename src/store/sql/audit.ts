@@ -259,7 +259,7 @@ export async function verifyChains(
     previous = stored;
   }
   if (rows.length === limit) {
-    onward("kms_audit", [cursor.sequence], [sequence]);
+    onward("kms_audit", [cursor.sequence], [rows.at(-1)!.sequence!]);
     return { events: rows.length, heads: [], problems, next: { writerId, sequence, mac: previous, until: head } };
   }
   if (!head) report(0, "the head of this writer is missing or was altered: a cut tail would not show");

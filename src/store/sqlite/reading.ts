@@ -32,7 +32,7 @@ export function readingOf(file: string, gate: ReaderGate): Reading {
   }
 
   function connect(): DatabaseSync {
-    if (!isAdmitted()) throw reopensFirst; // without a moment in which the writer would find the file open
+    if (!isAdmitted()) throw reopensFirst; // the writer must not find the file open meanwhile
     gate.enter();
     let made: DatabaseSync | undefined;
     try {

@@ -17,7 +17,7 @@ const inOrder: Place[] = [
   ["a", "B"],
   ["a", "b"],
   ["a", "\u{ffff}"],
-  ["a", "\u{10000}"], // by UTF-16 units it would come before
+  ["a", "\u{10000}"], // UTF-16 units would put it before the one above
   ["b", null],
   [new Uint8Array()],
   [new Uint8Array([1])],

@@ -1,11 +1,11 @@
 /** A SQLite file whose damage leads to other rows than the ones that were looked for, or back to those that were read: no HMAC shows either. */
 import { createSecretKey, randomBytes } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
-import { DatabaseSync } from "node:sqlite";
+import { writeFileSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
 import type { Store } from "../../../src/store/store.ts";
 import { examined } from "../../support/examined.ts";
 import { thrownBy } from "../../support/matchers.ts";
+import { treeOf } from "../../support/sqlite-tree.ts";
 import { addKey, sqliteBackdoor, unlocked } from "../../support/store-fixture.ts";
 
 const key = createSecretKey(randomBytes(32));
@@ -22,15 +22,8 @@ async function damagedStore(
     await fill(store);
     await store.close();
   }
-  const db = new DatabaseSync(file);
-  const { rootpage } = db.prepare("select rootpage from sqlite_schema where name = ?").get(tree) as {
-    rootpage: number;
-  };
-  const { page_size: pageBytes } = db.prepare("pragma page_size").get() as { page_size: number };
-  db.exec("pragma wal_checkpoint(truncate)");
-  db.close();
-  const bytes = readFileSync(file);
-  const page = bytes.subarray((rootpage - 1) * pageBytes, rootpage * pageBytes);
+  const { bytes, rootAt, pageBytes } = treeOf(file, tree);
+  const page = bytes.subarray(rootAt, rootAt + pageBytes);
   expect(leaves).toContain(page[0]);
   damage(page);
   writeFileSync(file, bytes);
@@ -43,7 +36,7 @@ async function damagedStore(
 const leaves = [10, 13];
 const cellsAt = 3;
 const pointersStart = 8;
-/** Of an entry with a text of 32 characters and a small row id. */
+/** Bytes before the values of an entry that has a text of 32 characters and a small row id. */
 const lengthAndHeader = 4;
 
 /** Exchanges the first two rows of a page, so that every index leads to the other one. */

@@ -19,7 +19,7 @@ function compare(a: Place, b: Place): number {
   return differing < 0 ? 0 : compareValues(a[differing]!, b[differing]!);
 }
 
-/** As the databases order values: by their types, and text by bytes. */
+/** As the databases order values: first by their types. */
 function compareValues(a: RowValue, b: RowValue): number {
   if (typeof a === "number" && typeof b === "number") return a - b;
   if (typeof a === "string" && typeof b === "string") return compareText(a, b);
@@ -27,6 +27,7 @@ function compareValues(a: RowValue, b: RowValue): number {
   return rankOf(a) - rankOf(b);
 }
 
+/** As the databases order text: by bytes. */
 export function compareText(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
