@@ -38,6 +38,7 @@ import { type ConnectionsParts, createConnections } from "./transport/connection
 import { policyDoor } from "./transport/policy-door.ts";
 import { startServers } from "./transport/start.ts";
 import { startTls } from "./transport/tls.ts";
+import { startRewriting } from "./upgrade/rewriting.ts";
 import { serviceName } from "./version.ts";
 
 export interface RunningServer {
@@ -97,7 +98,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   const alarm = createAlarm(); // a part that notices trouble raises it, and health listens
 
   const providers = parts.adopt(await startProviders(config, { instruments, log, clock, alarm }), close);
-  const { store, leases, losses, heads, advice } = await openStore(
+  const { store, leases, losses, heads, advice, problems } = await openStore(
     config,
     { providers, telemetry, log, clock, alarm },
     parts,
@@ -132,7 +133,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   const health = parts.adopt(
     await startHealth({
       ...{ providers, store, witness, audit, alarm, log, clock, notices: config.warnings, rotation: config.rotation },
-      problems: () => [...heads.problems(), ...integrity.problems()],
+      problems: () => [...problems(), ...integrity.problems()],
       accessRemarks: () => [
         ...[...integrity.remarks(), ...probes.remarks(), ...limitRemarks(told.recent())],
         ...[...(policy?.remarks() ?? []), ...(tls?.remarks(clock()) ?? [])],
@@ -146,6 +147,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
     startBackground({ due, lifecycle, keyring, store, witness, providers, clock, log, config }),
     close,
   );
+  parts.adopt(startRewriting({ store, clock, log }), close);
   const [loopLag, gcTime] = [parts.adopt(startLoopLag(), close), parts.adopt(startGcTime(), close)];
   observeService(telemetry.meter, {
     ...{ health, integrity, keyring, providers, store, leases, heads, told, connections, policy, tls, clock },
@@ -185,7 +187,7 @@ function startBounds(
 async function openStore(config: Config, started: StoreParts, parts: AsyncDisposableStack) {
   const { providers, telemetry, log, clock, alarm } = started;
   const { key, advice, ...opened } = parts.adopt(
-    await openUnlockedStore(config.store, { providerKeys: providers.keys, log }),
+    await openUnlockedStore(config.store, { providerKeys: providers.keys, log, changed: alarm.changed }),
     close,
   );
   const { store, ...leases } = heldLeases(observedStore(opened.store, storeRecorder(telemetry.instruments)));
@@ -195,7 +197,8 @@ async function openStore(config: Config, started: StoreParts, parts: AsyncDispos
     close,
   );
   const losses = createLosses();
-  return { store: losses.refusedIn(store), leases, losses, heads, advice };
+  const problems = () => [...opened.problems(), ...heads.problems()];
+  return { store: losses.refusedIn(store), leases, losses, heads, advice, problems };
 }
 
 interface StoreParts extends Pick<ServiceProcess, "log" | "clock" | "telemetry"> {

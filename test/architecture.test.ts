@@ -65,7 +65,7 @@ function resolved(path: string, of: string): string {
 const mayImport: Record<string, readonly string[]> = {
   // Entry, and the command line.
   "main.js": ["cli", "runtime"],
-  "cli/run.ts": ["cli", "cli/commands", "cli/check", "cli/heads", "version.ts"],
+  "cli/run.ts": ["cli", "cli/commands", "cli/check", "cli/heads", "cli/migrate", "version.ts"],
   "cli/grpc-client.ts": ["cli", "cli/access", "cli/sign"],
   "cli/service-client.ts": ["cli", "cli/access", "config"],
   cli: ["config", "encoding", "keys", "keys/store-key", "provider", "provider-keys", "store", "store/offline", "tlog"],
@@ -100,6 +100,7 @@ const mayImport: Record<string, readonly string[]> = {
   "cli/sign/export.ts": ["cli", "cli/access", "cli/sign", "cli/grpc-client.ts", "attestation", "encoding", "otlp"],
   "cli/sign": ["cli", "cli/access", "cli/verify", "config", "encoding", "attestation", "otlp"],
   "cli/verify": ["cli", "encoding", "attestation", "otlp", "tlog", "store", "store/offline"],
+  "cli/migrate": ["cli", "config", "keys/store-key", "store", "store/sql/rows", "upgrade"],
   "cli/check": ["cli", "cli/verify", "keys", "provider-keys", "store", "store/offline", "tlog"],
 
   // The composition root, and what it alone needs.
@@ -107,7 +108,7 @@ const mayImport: Record<string, readonly string[]> = {
     ...["process.ts", "alarm.ts", "metrics", "telemetry", "version.ts"],
     ...["config", "provider-keys", "keys", "keys/rotation", "keys/store-key", "keys/time", "batch/pool", "tenant-log"],
     ...["audit", "auth", "health", "integrity", "limits", "runtime", "service", "store", "store/heads", "transport"],
-    "transport/connections",
+    ...["transport/connections", "upgrade"],
   ],
   "process.ts": ["runtime", "telemetry", "version.ts"],
   metrics: [
@@ -218,28 +219,38 @@ const mayImport: Record<string, readonly string[]> = {
   ],
   "keys/rotation": ["keys", "store", "failpoints.ts", "runtime", "version.ts"],
   "keys/time": ["store", "failpoints.ts"],
-  "keys/store-key": ["keys", "provider-keys", "provider", "store", "failpoints.ts"],
+  "keys/store-key": ["keys", "provider-keys", "provider", "store", "upgrade", "failpoints.ts"],
   "provider-keys": ["provider", "store", "alarm.ts", "telemetry", "runtime"],
+
+  // Replicas of two releases on one store.
+  upgrade: ["store", "store/sql/rows", "store/sql/upgrade", "version.ts"],
 
   // Settings.
   config: ["limits", "provider-keys", "provider", "store", "store/heads", "encoding", "runtime"],
 
   // The store.
-  "store/registry.ts": ["store", "store/sqlite", "store/postgres", "store/offline"],
+  "store/registry.ts": ["store", "store/sqlite", "store/postgres", "store/offline", "store/sql/upgrade"],
   store: [],
-  "store/sql/store.ts": ["store", "store/sql", "store/sql/rows", "store/examine"],
+  "store/sql/store.ts": ["store", "store/sql", "store/sql/rows", "store/sql/upgrade", "store/examine"],
   "store/sql": ["store", "store/sql/rows", "tlog"],
   "store/sql/rows": ["store"],
+  "store/sql/upgrade": ["store", "store/sql", "store/sql/rows", "store/examine", "failpoints.ts"],
   "store/examine": ["store", "store/sql", "store/sql/rows", "tlog"],
-  "store/sqlite": ["store", "store/sql", "store/sql/rows", "store/sql/store.ts", "store/sqlite/wal", "failpoints.ts"],
+  "store/sqlite": [
+    ...["store", "store/sql", "store/sql/rows", "store/sql/store.ts", "store/sql/upgrade"],
+    ...["store/sqlite/wal", "failpoints.ts"],
+  ],
   "store/sqlite/wal": [],
   "store/heads": ["store", "store/sqlite", "store/sqlite/wal", "runtime", "failpoints.ts"],
-  "store/postgres": ["store", "store/sql", "store/sql/rows", "store/sql/store.ts", "failpoints.ts"],
+  "store/postgres": [
+    ...["store", "store/sql", "store/sql/rows", "store/sql/store.ts", "store/sql/upgrade", "failpoints.ts"],
+  ],
   "store/offline": [
     "store",
     "store/sql",
     "store/sql/rows",
     "store/sql/store.ts",
+    "store/sql/upgrade",
     "store/examine",
     "store/sqlite",
     "store/sqlite/wal",

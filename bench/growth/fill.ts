@@ -17,7 +17,6 @@ import { auditChain } from "../../src/store/sql/audit.ts";
 import { insertCopies } from "../../src/store/offline/copy.ts";
 import { embeddedDatabase } from "../../src/store/sqlite/embedded.ts";
 import { keyRow, valuesOf } from "../../src/store/sql/rows/rows.ts";
-import { rowVersion } from "../../src/store/sql/rows/schema.ts";
 import type { AuditAction, AuditEvent } from "../../src/store/audit-store.ts";
 
 export interface TenantProviderKeys {
@@ -82,7 +81,7 @@ async function makeStore(settings: StoreSettings, provider: Provider): Promise<R
   const store = await unlockStore(locked, providerKeys({ current: provider }));
   const key = await unwrapStoreKey((await locked.storeKey())!, providerKeys({ current: provider }));
   await store.close();
-  return rowMac(key, rowVersion);
+  return rowMac(key);
 }
 
 async function keysOf(tenant: TenantProviderKeys, purpose: Purpose, provider: Provider): Promise<KeyRecord[]> {

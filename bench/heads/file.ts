@@ -11,7 +11,6 @@ import { headRow } from "../../src/store/sql/heads.ts";
 import type { Database } from "../../src/store/sql/rows/database.ts";
 import { rowMac } from "../../src/store/sql/rows/row-mac.ts";
 import { insertRows, storedValues, valuesOf } from "../../src/store/sql/rows/rows.ts";
-import { rowVersion } from "../../src/store/sql/rows/schema.ts";
 import type { LockedStore } from "../../src/store/store.ts";
 import { newLog } from "../../test/support/log-store-fixture.ts";
 import { addKey } from "../../test/support/store-fixture.ts";
@@ -49,7 +48,7 @@ export async function fileCosts({ locked, fillBy, place }: Costed): Promise<File
   const stored = { storeId: "00", provider: "local", providerKeyId: "local:00", wrapped: randomBytes(60) };
   await locked.insertStoreKey({ ...stored, createdAt: new Date() }, storeKey);
   const db = fillBy();
-  await fill(db, rowMac(storeKey, rowVersion));
+  await fill(db, rowMac(storeKey));
   await db.close();
   const store = await locked.unlock(storeKey);
   try {

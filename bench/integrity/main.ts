@@ -11,7 +11,6 @@ import type { ExamineCursor } from "../../src/store/integrity-store.ts";
 import { auditChain } from "../../src/store/sql/audit.ts";
 import { rowMac } from "../../src/store/sql/rows/row-mac.ts";
 import { insertRows, keyRow, storedValues, valuesOf } from "../../src/store/sql/rows/rows.ts";
-import { rowVersion } from "../../src/store/sql/rows/schema.ts";
 import { embeddedDatabase } from "../../src/store/sqlite/embedded.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -63,7 +62,7 @@ export async function integrity(): Promise<IntegrityResults> {
   const stored = { storeId: "00", provider: "local", providerKeyId: "local:00", wrapped: randomBytes(60) };
   await locked.insertStoreKey({ ...stored, createdAt: new Date() }, key);
   const store = await locked.unlock(key);
-  await fill(file, rowMac(key, rowVersion));
+  await fill(file, rowMac(key));
   const { parts, memoryBytes } = await unpaced(store);
   const alone = await latency(store, async () => {});
   const besidePass = await latency(store, (signal) => runPass({ store, found() {}, progress() {} }, signal));

@@ -13,6 +13,7 @@ type NobodysAction =
       | "restore"
       | "request_destruction"
       | "cancel_destruction_request"
+      | "finish_upgrade"
       | "policy_loaded"
     )
   // Only of callers that may not, so that no rule let them.

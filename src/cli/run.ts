@@ -9,6 +9,7 @@ import { type Command, type ExitCode, exitCode, Failure, UsageError } from "./co
 import { demo } from "./commands/demo.ts";
 import { noteCheck } from "./check/note-check.ts";
 import { commandHelp, globalHelp } from "./help.ts";
+import { migrate } from "./migrate/migrate.ts";
 import { policyCheck } from "./commands/policy-check.ts";
 import { policyDiff } from "./commands/policy-diff.ts";
 import { policyExplain } from "./commands/policy-explain.ts";
@@ -40,6 +41,7 @@ const commands: readonly Command[] = [
   acceptRollback,
   check,
   noteCheck,
+  migrate,
   auditVerify,
   policyNew,
   policyCheck,

@@ -85,6 +85,7 @@ export const settings = {
   ...ofProviders,
   // Without a value it depends on the provider, see load.ts.
   "fluo.kms.store": { parse: choice(["memory", "sqlite", "postgres"]) },
+  "fluo.kms.store.migrate": { parse: choice(["auto", "never"]), standard: "auto" },
   "fluo.kms.sqlite.file": { parse: filePath, standard: "fluo-kms.db" },
   // What is kept of one that grew: with less, somebody would be told of that.
   "fluo.kms.sqlite.max-log": { parse: byteSize(8), standard: "1GiB" },

@@ -254,11 +254,13 @@ function storeSettings(values: Values, standard: StoreName, absolute: (path: str
       file: absolute(values["fluo.kms.sqlite.file"]),
       headsFile: headsFile(values, absolute),
       maxLogBytes: values["fluo.kms.sqlite.max-log"],
+      migrate: values["fluo.kms.store.migrate"],
     }),
     postgres: () => ({
       name: "postgres",
       url: values["fluo.kms.postgres.url"] ?? "",
       maxConnections: values["fluo.kms.postgres.max-connections"],
+      migrate: values["fluo.kms.store.migrate"],
     }),
   };
   return settingsOf[values["fluo.kms.store"] ?? standard]();
@@ -266,8 +268,15 @@ function storeSettings(values: Values, standard: StoreName, absolute: (path: str
 
 const storeNames: Readonly<Record<StoreName, readonly SettingName[]>> = {
   memory: [],
-  sqlite: ["fluo.kms.sqlite.file", "fluo.kms.sqlite.max-log", "fluo.kms.audit.heads-file", "fluo.kms.backup.interval"],
+  sqlite: [
+    "fluo.kms.store.migrate",
+    "fluo.kms.sqlite.file",
+    "fluo.kms.sqlite.max-log",
+    "fluo.kms.audit.heads-file",
+    "fluo.kms.backup.interval",
+  ],
   postgres: [
+    "fluo.kms.store.migrate",
     "fluo.kms.postgres.url",
     "fluo.kms.postgres.max-connections",
     "fluo.kms.audit.heads-file",

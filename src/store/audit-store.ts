@@ -75,6 +75,7 @@ export type AuditAction =
   | "validate"
   | "restore"
   | "accept_rollback"
+  | "finish_upgrade"
   | "policy_loaded";
 
 /** What happened, never its content. */

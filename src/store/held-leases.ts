@@ -3,7 +3,7 @@ import { hasCode } from "../errors.ts";
 import type { Leases } from "./lease-store.ts";
 
 /** Work that is done under leases, as metrics name it. No such name has a tenant or a key in it. */
-export const leasedWork = ["rotation", "integrity", "destruction", "probe"] as const;
+export const leasedWork = ["rotation", "integrity", "destruction", "probe", "rewriting"] as const;
 
 export type LeasedWork = (typeof leasedWork)[number];
 
@@ -12,6 +12,7 @@ const works: Readonly<Record<string, LeasedWork>> = {
   "rotation/2": "rotation",
   integrity: "integrity",
   "maintenance/2": "destruction",
+  rewriting: "rewriting",
 };
 
 /** Names the work of a lease; undefined for a lease that no part of a running service takes. */

@@ -15,6 +15,8 @@ export const storeOperations = [
   "heads",
   /** Witnessed time. */
   "time",
+  /** Notes of the replicas that run, and rows that are written anew. */
+  "upgrade",
   /** A read that may look at many rows: see long-reads.ts. */
   "long_read",
 ] as const;
@@ -57,6 +59,11 @@ const operations: Readonly<Record<Exclude<Asked, LongRead>, StoreOperation>> = {
   lease: "lease",
   finishLease: "lease",
   leaseFinishedAt: "lease",
+  noteReplica: "upgrade",
+  endReplica: "upgrade",
+  rewriteRows: "upgrade",
+  finishUpgrade: "upgrade",
+  upgradeState: "upgrade",
   witnessedTime: "time",
   noteWitnessedTime: "time",
   appendAudit: "audit_write",

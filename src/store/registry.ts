@@ -4,6 +4,7 @@ import type { MemorySettings } from "./sqlite/memory.ts";
 import type { PostgresSettings } from "./postgres/open.ts";
 import type { Tables } from "./offline/tables.ts";
 import type { SqliteSettings } from "./sqlite/open.ts";
+import type { Migrated } from "./sql/upgrade/migration.ts";
 import type { LockedStore } from "./store.ts";
 
 export type StoreSettings = MemorySettings | SqliteSettings | PostgresSettings;
@@ -14,6 +15,7 @@ interface Openers<Settings> {
   tables(settings: Settings): Promise<Tables>;
   /** Of a store that is made if need be, to be filled. */
   emptyTables(settings: Settings): Promise<Tables>;
+  migrate(settings: Settings, held: () => void): Promise<Migrated>;
 }
 
 const openers: { [Name in StoreSettings["name"]]: Openers<Extract<StoreSettings, { name: Name }>> } = {
@@ -21,16 +23,19 @@ const openers: { [Name in StoreSettings["name"]]: Openers<Extract<StoreSettings,
     store: async () => (await import("./sqlite/memory.ts")).openMemory(),
     tables: keptNowhere,
     emptyTables: keptNowhere,
+    migrate: keptNowhere,
   },
   sqlite: {
     store: async (settings) => (await import("./sqlite/open.ts")).openSqlite(settings),
     tables: async (settings) => (await import("./offline/sqlite.ts")).openSqliteTables(settings),
     emptyTables: async (settings) => (await import("./offline/sqlite.ts")).makeSqliteTables(settings),
+    migrate: async (settings) => (await import("./offline/sqlite.ts")).migrateSqlite(settings),
   },
   postgres: {
     store: async (settings) => (await import("./postgres/open.ts")).openPostgres(settings),
     tables: async (settings) => (await import("./offline/postgres.ts")).openPostgresTables(settings),
     emptyTables: async (settings) => (await import("./offline/postgres.ts")).makePostgresTables(settings),
+    migrate: async (settings, held) => (await import("./offline/postgres.ts")).migratePostgres(settings, held),
   },
 };
 
@@ -55,6 +60,14 @@ export async function openBackup(file: string): Promise<Tables> {
 /** The same to fill them, making them if need be. */
 export async function openTablesToFill(settings: StoreSettings): Promise<Tables> {
   return openersOf(settings).emptyTables(settings);
+}
+
+/**
+ * Brings a store to this release, making it if need be. `held` is told of each try that met a table which others hold. Throws as `openTables`
+ * does; STORE_UNAVAILABLE for a store that is not for this release too.
+ */
+export async function migrateStore(settings: StoreSettings, held: () => void): Promise<Migrated> {
+  return openersOf(settings).migrate(settings, held);
 }
 
 function openersOf(settings: StoreSettings): Openers<StoreSettings> {

@@ -15,6 +15,7 @@ import type { KeyStore, StateChange, WrappedBy } from "./key-store.ts";
 import type { LeaseStore } from "./lease-store.ts";
 import type { LogStore } from "./log-store.ts";
 import type { TimeStore } from "./time-store.ts";
+import type { UpgradeStore } from "./upgrade-store.ts";
 import type { Volume } from "./volume.ts";
 
 /** A store whose rows cannot be believed yet. Its schema is up to date. */
@@ -43,7 +44,15 @@ export interface WrappedStoreKey extends WrappedBy {
 }
 
 /** A store that was unlocked. */
-export interface Store extends KeyStore, AuditStore, LeaseStore, LogStore, TimeStore, HeadsStore, IntegrityStore {
+export interface Store
+  extends KeyStore,
+    AuditStore,
+    LeaseStore,
+    LogStore,
+    TimeStore,
+    HeadsStore,
+    IntegrityStore,
+    UpgradeStore {
   readonly name: string;
 
   /** The store key as it is stored now. DATA_LOSS where its row is gone or is not as it was written. */

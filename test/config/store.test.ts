@@ -14,6 +14,7 @@ describe("the store", () => {
       name: "sqlite",
       file: join(cwd, "fluo-kms.db"),
       maxLogBytes: 2 ** 30,
+      migrate: "auto",
     });
   });
 
@@ -26,7 +27,7 @@ describe("the store", () => {
   it("is a SQLite file, from where the service runs", () => {
     const cwd = directory({ "application.properties": "fluo.kms.sqlite.file=data/kms.db" });
     const { store, warnings } = loadConfig({ env: keyFile, cwd });
-    expect(store).toEqual({ name: "sqlite", file: join(cwd, "data", "kms.db"), maxLogBytes: 2 ** 30 });
+    expect(store).toEqual({ name: "sqlite", file: join(cwd, "data", "kms.db"), maxLogBytes: 2 ** 30, migrate: "auto" });
     expect(warnings).toEqual([expect.stringMatching(/^Authentication is none/)]);
   });
 
@@ -37,9 +38,14 @@ describe("the store", () => {
     }
   });
 
+  it("is brought to this release by a start, or not", () => {
+    expect(load(keyFile, "fluo.kms.store.migrate=never").store).toMatchObject({ migrate: "never" });
+    expect(() => load(keyFile, "fluo.kms.store.migrate=no")).toThrow(/available: auto, never/);
+  });
+
   it("is a PostgreSQL database", () => {
     const postgres = { ...keyFile, FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: url };
-    expect(load(postgres).store).toEqual({ name: "postgres", url, maxConnections: 8 });
+    expect(load(postgres).store).toEqual({ name: "postgres", url, maxConnections: 8, migrate: "auto" });
     expect(load(postgres, "fluo.kms.postgres.max-connections=20").store).toMatchObject({ maxConnections: 20 });
   });
 

@@ -68,8 +68,9 @@ export function stepsOf(target: Target): StepName[] {
   if (target === "database") return []; // there the service goes on
   // Only SQLite's store notes that there is a heads file.
   const others = target === "sqlite" ? ["postgres."] : ["sqlite.", "heads.begun"];
-  // A service accepts no loss of a log.
-  return stepNames.filter((name) => !["lost-log.", ...others].some((other) => name.startsWith(other)));
+  // A service accepts no loss of a log, and finishes no upgrade; and what it migrates is empty.
+  const commands = ["lost-log.", "schema.", "rows.", "upgrade."];
+  return stepNames.filter((name) => ![...commands, ...others].some((other) => name.startsWith(other)));
 }
 
 /** For these everything must be under the other provider key first. */

@@ -12,6 +12,8 @@ export interface LoadOptions {
   services: readonly GrpcClient[];
   tenantIds: readonly string[];
   seconds: number;
+  /** The load goes on while this is true, too. */
+  goesOn?: () => boolean;
   /** The load goes on until so many have ended: a slow machine needs longer. */
   leastRotations: number;
   inFlight: number;
@@ -155,12 +157,14 @@ export async function runLoad({
   leastRotations,
   inFlight,
   rotateEveryMs,
+  ...options
 }: LoadOptions): Promise<LoadResult> {
   const result: LoadResult = { calls: [], failures: [], rotations: [] };
   const earlier = new Map(tenantIds.map((tenantId) => [tenantId, nothingYet()]));
   const rotating = new Set<string>();
   const endsAt = performance.now() + seconds * 1_000;
-  const goesOn = () => performance.now() < endsAt || result.rotations.length < leastRotations;
+  const goesOn = () =>
+    performance.now() < endsAt || result.rotations.length < leastRotations || options.goesOn?.() === true;
 
   async function timed(what: string, tenantId: string, work: () => Promise<void>): Promise<number> {
     const duringRotation = rotating.has(tenantId);

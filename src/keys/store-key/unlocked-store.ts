@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { ProviderKeys } from "../../provider-keys/provider-keys.ts";
 import { openStore, type StoreSettings } from "../../store/registry.ts";
 import type { Store } from "../../store/store.ts";
+import { type JoinedStore, joinStore } from "../../upgrade/joined-store.ts";
 import { unlockWithKey } from "./unlock.ts";
 
 export interface UnlockedStore {
@@ -12,13 +13,15 @@ export interface UnlockedStore {
   key: KeyObject;
   /** What to set about the store key, one sentence each. */
   advice: readonly string[];
+  /** See JoinedStore. */
+  problems: JoinedStore["problems"];
   close(): Promise<void>;
 }
 
-/** Throws as `openStore` and `unlockStore` do. `log` is told what to set. */
+/** Throws as `openStore`, `unlockStore` and `joinStore` do. `log` is told what to set, and `changed` when `problems` has something else to say. */
 export async function openUnlockedStore(
   settings: StoreSettings,
-  { providerKeys, log }: { providerKeys: ProviderKeys; log: Pick<Logger, "warn"> },
+  { providerKeys, log, changed }: { providerKeys: ProviderKeys; log: Pick<Logger, "warn">; changed?: () => void },
 ): Promise<UnlockedStore> {
   const locked = await openStore(settings);
   for (const each of locked.remarks) log.warn(each);
@@ -26,7 +29,8 @@ export async function openUnlockedStore(
   try {
     const { store, key } = await unlockWithKey(locked, providerKeys, (one) => advice.push(one));
     for (const each of advice) log.warn(each);
-    return { store, key, advice, close: store.close };
+    const { store: joined, problems, leave } = await joinStore(store, { changed });
+    return { store: joined, key, advice, problems, close: () => leave().finally(store.close) };
   } catch (error) {
     await locked.close();
     throw error;

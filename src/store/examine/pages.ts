@@ -4,11 +4,12 @@ import { type AnyTableName, chunkTables } from "../sql/rows/schema.ts";
 import { onward, type Place } from "../sql/rows/walk.ts";
 
 /** The columns by which one page follows another. */
-const orders: Readonly<Record<AnyTableName, readonly string[]>> = {
+export const orders: Readonly<Record<AnyTableName, readonly string[]>> = {
   kms_store: ["id"],
   kms_keys: ["key_id"],
   kms_requests: ["tenant_id", "request_id", "key_id"],
   kms_leases: ["name"],
+  kms_replicas: ["replica_id"],
   kms_audit_writers: ["writer_id"],
   kms_audit: ["id"],
   kms_commits: ["id"],

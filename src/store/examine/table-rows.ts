@@ -20,6 +20,7 @@ export const describedTables: readonly [TableName, (row: Row) => RowProblem][] =
     }),
   ],
   ["kms_leases", (row) => plainProblem("lease_altered", `the lease ${row.name} was altered`)],
+  ["kms_replicas", (row) => plainProblem("lease_altered", `the note of the replica ${row.replica_id} was altered`)],
   [
     "kms_time",
     () => plainProblem("time_altered", "the witnessed time was altered: no key is destroyed until it is restored"),

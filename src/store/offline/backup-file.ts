@@ -11,7 +11,7 @@ import type { Query } from "../sql/rows/database.ts";
 import { type Contents, copyRows, insertCopies } from "./copy.ts";
 import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
 import { pagesProblem } from "../sqlite/error-codes.ts";
-import { migrate } from "../sql/rows/schema.ts";
+import { migrate } from "../sql/upgrade/migration.ts";
 
 const ownerOnly = 0o600;
 

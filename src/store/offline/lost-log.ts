@@ -22,7 +22,7 @@ import { step } from "../../failpoints.ts";
 import { readCommits, sumsOf } from "../sql/commits.ts";
 import type { Query } from "../sql/rows/database.ts";
 import { rowMac } from "../sql/rows/row-mac.ts";
-import { migrate, rowVersion } from "../sql/rows/schema.ts";
+import { migrate } from "../sql/upgrade/migration.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
 import { pagesProblem } from "../sqlite/error-codes.ts";
@@ -186,7 +186,7 @@ async function refuseProblems(
 
 /** The heads of logs and of audit writers must be of the commit that was counted last. */
 async function refuseOtherSums(query: Query, key: KeyObject): Promise<void> {
-  const counted = await readCommits(query, rowMac(key, rowVersion));
+  const counted = await readCommits(query, rowMac(key));
   if (counted === undefined) return;
   const present = await sumsOf(query);
   for (const table of ["kms_logs", "kms_audit_writers"] as const) {

@@ -5,8 +5,9 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { KmsError } from "../../errors.ts";
 import { type EmbeddedDatabase, embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
-import { migrate, migrations } from "../sql/rows/schema.ts";
-import { schemaVersion, sqlTables, type TableDialect, type Tables } from "./tables.ts";
+import { type Migrated, migrate, migrated, readSchema } from "../sql/upgrade/migration.ts";
+import { newestSchema } from "../sql/rows/schema.ts";
+import { sqlTables, type TableDialect, type Tables } from "./tables.ts";
 import type { SqliteSettings } from "../sqlite/open.ts";
 import { acceptancePath } from "../sqlite/wal/begun-acceptance.ts";
 import { prepareFile, realPath } from "../sqlite/file.ts";
@@ -15,7 +16,7 @@ import { holdReady, type ReadyFile, type ReadyHold, type SeenLog, unreadLog, who
 
 const dialect: TableDialect = {
   beginSnapshot: "begin",
-  hasSchema: "select count(*) as present from sqlite_schema where name = 'kms_schema'",
+  hasSchema: sqliteDialect.hasSchema,
 };
 
 /** To read: nothing is written, nor made. STORE_UNAVAILABLE where there is no such store. */
@@ -69,6 +70,19 @@ export async function makeSqliteTables(settings: SqliteSettings): Promise<Tables
   return closingUnless(db, withLog(made, hold.log));
 }
 
+/** Brings the tables of a file up to date. */
+export async function migrateSqlite({ file: path, headsFile }: SqliteSettings): Promise<Migrated> {
+  const file = realPath(path);
+  prepareFile(file);
+  const hold = holdReady({ file, headsFile });
+  const db = heldBy(hold, embeddedDatabase({ file, soon: setImmediate }));
+  try {
+    return await migrated(db, sqliteDialect);
+  } finally {
+    await db.close();
+  }
+}
+
 /** As `openSqliteTables`; one of an older schema is brought up to date in a copy, which goes when it is closed. */
 export async function openSqliteBackup(settings: SqliteSettings): Promise<Tables> {
   refuseNone(settings.file);
@@ -107,8 +121,8 @@ async function openCopy(file: string): Promise<Tables> {
 async function isOlder(name: string): Promise<boolean> {
   const db = embeddedDatabase({ file: name, readOnly: true, soon: setImmediate });
   try {
-    const version = await db.read((query) => schemaVersion(query, dialect.hasSchema));
-    return version > 0 && version < migrations.length;
+    const state = await db.read((query) => readSchema(query, dialect));
+    return state !== undefined && state.version < newestSchema;
   } finally {
     await db.close();
   }

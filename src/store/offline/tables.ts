@@ -19,7 +19,8 @@ import { headOf, headRow } from "../sql/heads.ts";
 import { readHashes } from "../sql/tile-chunks.ts";
 import { authenticated, keyRecord, valuesOf } from "../sql/rows/rows.ts";
 import { isAccepted, standingOf } from "../sql/noted-heads.ts";
-import { migrations, rowVersion } from "../sql/rows/schema.ts";
+import { type Dialect, newestSchema } from "../sql/rows/schema.ts";
+import { readSchema, refuseOthers } from "../sql/upgrade/migration.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import { onward } from "../sql/rows/walk.ts";
 import { type StoredLog, storedLogs } from "./stored-logs.ts";
@@ -73,11 +74,9 @@ export interface Restoration extends RowCheck {
 }
 
 /** How a database spells what the two spell differently. */
-export interface TableDialect {
+export interface TableDialect extends Pick<Dialect, "hasSchema"> {
   /** Begins a transaction that sees one moment. */
   beginSnapshot: string;
-  /** Gives `present`, not 0 where there is a schema. */
-  hasSchema: string;
 }
 
 const writerIdBytes = 16;
@@ -102,17 +101,17 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
     check: (key, check) => snapshot((query) => checkAll(query, key, check)),
     content: () => snapshot(contentOf),
 
-    standing: (key, noted) => snapshot((query) => standingOf(query, rowMac(key, rowVersion), noted)),
-    acceptsHeads: (key, sha256) => snapshot((query) => isAccepted(query, rowMac(key, rowVersion), sha256)),
+    standing: (key, noted) => snapshot((query) => standingOf(query, rowMac(key), noted)),
+    acceptsHeads: (key, sha256) => snapshot((query) => isAccepted(query, rowMac(key), sha256)),
 
     async signingKeys(key, tenantId) {
       const text = "select * from kms_keys where tenant_id = ?1 and purpose = 'signing' and version > 0";
       const rows = await db.read((query) => query(text, tenantId));
-      return rows.map((row) => keyRecord(rowMac(key, rowVersion), row));
+      return rows.map((row) => keyRecord(rowMac(key), row));
     },
 
     async records(key, { after, limit }) {
-      const mac = rowMac(key, rowVersion);
+      const mac = rowMac(key);
       const text = "select * from kms_keys where key_id > ?1 order by key_id limit ?2";
       const rows = await db.read((query) => forgiving(query)(text, after, limit));
       const records = rows.flatMap((row) => {
@@ -129,7 +128,7 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
 
     logs: (key, visit) =>
       snapshot(async (query) => {
-        for await (const log of storedLogs(forgiving(query), rowMac(key, rowVersion))) await visit(log);
+        for await (const log of storedLogs(forgiving(query), rowMac(key))) await visit(log);
       }),
 
     logHashes: (log, tileLevel, tile) => db.read((query) => readHashes(query, log, tileLevel, tile)),
@@ -141,7 +140,7 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
           await tx.lock("store");
           const content = await contentOf(tx.query);
           if (content !== undefined) throw new KmsError("CONFLICT", `the store is not empty: it has ${content}`);
-          const mac = rowMac(key, rowVersion);
+          const mac = rowMac(key);
           const contents = await copyRows(
             query,
             (table, rows) => insertCopies(tx.query, table, rows),
@@ -167,7 +166,7 @@ function restoredHead(mac: RowMac, row: Row, goesOn: (log: LogName) => boolean):
 }
 
 async function checkAll(query: Query, key: KeyObject, check: RowCheck): Promise<CheckedRows> {
-  const mac = rowMac(key, rowVersion);
+  const mac = rowMac(key);
   const [row] = await query("select * from kms_store");
   if (row === undefined) throw new KmsError("DATA_LOSS", "the store has no store key: restore it from a backup");
   authenticated(mac, "kms_store", row, "the store key");
@@ -185,19 +184,12 @@ async function refuseAltered(query: Query, key: KeyObject, check: RowCheck): Pro
   if (altered > 0) throw new KmsError("DATA_LOSS", `${altered} rows of the backup are not as they were written`);
 }
 
-/** 0 where there is no schema of ours. `hasSchema` is the dialect's. */
-export async function schemaVersion(query: Query, hasSchema: string): Promise<number> {
-  const [schema] = await query(hasSchema);
-  const [row] = Number(schema?.present) > 0 ? await query("select version from kms_schema") : [];
-  return Number(row?.version ?? 0);
-}
-
-async function refuseOtherSchema(name: string, query: Query, { hasSchema }: TableDialect): Promise<void> {
-  const version = await schemaVersion(query, hasSchema);
-  if (version === migrations.length) return;
+async function refuseOtherSchema(name: string, query: Query, dialect: TableDialect): Promise<void> {
+  const state = await readSchema(query, dialect);
   const refuse = (what: string) => new KmsError("STORE_UNAVAILABLE", `the ${name} database ${what}`);
-  if (version === 0) throw refuse("holds no store of fluo-kms; name one that a service has used");
-  const versions = `has schema version ${version}, and this fluo-kms knows ${migrations.length}`;
-  if (version > migrations.length) throw refuse(`${versions}; use the newer one that made it`);
-  throw refuse(`${versions}; start the service on it once, which brings it up to date`);
+  if (state === undefined) throw refuse("holds no store of fluo-kms; name one that a service has used");
+  refuseOthers(state);
+  if (state.version >= newestSchema) return;
+  const versions = `has schema version ${state.version}, and this fluo-kms knows ${newestSchema}`;
+  throw refuse(`${versions}; run fluo-kms migrate, which brings it up to date`);
 }

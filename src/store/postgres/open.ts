@@ -10,7 +10,8 @@ import { step } from "../../failpoints.ts";
 import type { Database, Query, Row, Transaction } from "../sql/rows/database.ts";
 import { adviceOn } from "./server-advice.ts";
 import { postgresNews } from "./listen.ts";
-import { type Dialect, earlierVersion, migrate, rowVersion } from "../sql/rows/schema.ts";
+import { type Dialect, earlierVersion } from "../sql/rows/schema.ts";
+import { type MigrateMode, prepareSchema } from "../sql/upgrade/migration.ts";
 import { longReads } from "../long-reads.ts";
 import { rowMac } from "../sql/rows/row-mac.ts";
 import { lockedSqlStore, sqlStore } from "../sql/store.ts";
@@ -22,6 +23,8 @@ export interface PostgresSettings {
   url: string;
   /** One more listens for notifications, and two read long. */
   maxConnections: number;
+  /** As `auto` if it is not given. */
+  migrate?: MigrateMode | undefined;
 }
 
 export const channelName = "fluo_kms";
@@ -32,6 +35,7 @@ export const postgresDialect: Dialect = {
   text: 'text collate "C"',
   serial: "bigint generated always as identity primary key",
   tableEnd: "",
+  hasSchema: "select count(to_regclass('kms_schema')) as present",
   // A backup may hold the tables for minutes. Less than audit rows may take, so that no replica stops for it.
   impatience: "set local lock_timeout = '1500ms'",
   refuse: (name, { before, when }) => [
@@ -56,10 +60,10 @@ const types = {
   getTypeParser: (oid: number, format?: never) => (oid === int8 ? Number : pg.types.getTypeParser(oid, format)),
 } as pg.CustomTypesConfig;
 
-export async function openPostgres({ url, maxConnections }: PostgresSettings): Promise<LockedStore> {
+export async function openPostgres({ url, maxConnections, migrate }: PostgresSettings): Promise<LockedStore> {
   const db = postgresDatabase(url, maxConnections);
   try {
-    await db.write((tx) => migrate(tx, postgresDialect));
+    await prepareSchema(db, postgresDialect, migrate);
   } catch (error) {
     await db.close();
     throw error;
@@ -76,7 +80,7 @@ function readingApart(locked: LockedStore, readers: Database, load: () => StoreL
     ...locked,
     async unlock(key) {
       const store = await locked.unlock(key);
-      const reading = sqlStore(locked.name, readers, rowMac(key, rowVersion));
+      const reading = sqlStore(locked.name, readers, rowMac(key));
       const reads = Object.fromEntries(longReads.map((method) => [method, reading[method]]));
       return { ...store, ...reads, load, close };
     },
@@ -99,9 +103,10 @@ export interface PostgresDatabase extends Database {
   load(): PostgresLoad;
 }
 
-export function postgresDatabase(url: string, maxConnections: number): PostgresDatabase {
+/** `longestMs` is for one statement; 0 for no bound. */
+export function postgresDatabase(url: string, maxConnections: number, longestMs = statementMs): PostgresDatabase {
   const instance = randomBytes(8).toString("hex");
-  const config = connectionsTo(url);
+  const config = connectionsTo(url, longestMs);
   const pool = new pg.Pool({ ...config, max: maxConnections, onConnect: durably } as pg.PoolConfig);
   pool.on("error", () => {}); // an idle connection was lost: the next call makes another
   // One that is lost within a transaction, between two statements: the next statement fails. Without a listener the process would end.
@@ -175,14 +180,14 @@ export function postgresDatabase(url: string, maxConnections: number): PostgresD
   };
 }
 
-function connectionsTo(url: string): pg.PoolConfig {
+function connectionsTo(url: string, longestMs: number): pg.PoolConfig {
   return {
     connectionString: url,
     application_name: "fluo-kms",
     types,
     connectionTimeoutMillis: connectMs,
-    statement_timeout: statementMs,
-    query_timeout: statementMs + 1_000,
+    statement_timeout: longestMs,
+    ...(longestMs > 0 && { query_timeout: longestMs + 1_000 }),
     // A process that was stopped in the middle of a transaction must not hold its locks for ever.
     idle_in_transaction_session_timeout: idleMs,
     keepAlive: true,

@@ -12,7 +12,9 @@ import { sqlKeys } from "./keys.ts";
 import { endLease, leaseFinishedAt, takeLease } from "./leases.ts";
 import { sqlLogs } from "./logs.ts";
 import { altered, authenticated, bytes, insertRow, keyRecord, updateRow, valuesOf } from "./rows/rows.ts";
-import { rowVersion } from "./rows/schema.ts";
+import { finish, upgradeState } from "./upgrade/upgrade-end.ts";
+import { endReplica, noteReplica } from "./upgrade/replicas.ts";
+import { rewritePage } from "./upgrade/old-rows.ts";
 import { sqlTime } from "./witnessed-time.ts";
 import { countWrappedByOthers, wrappedByOthers } from "./wrapped-under.ts";
 import type { LockedStore, Store, WrappedStoreKey } from "../store.ts";
@@ -38,13 +40,13 @@ export function lockedSqlStore(name: string, db: Database): LockedStore {
         await tx.lock("store");
         if (await storeRow(tx.query)) return;
         if (await hasRecords(tx.query)) throw robbed();
-        await insertRow(tx.query, rowMac(key, rowVersion), "kms_store", { ...rowOf(wrapped), id: 1, writers: 0 });
+        await insertRow(tx.query, rowMac(key), "kms_store", { ...rowOf(wrapped), id: 1, writers: 0 });
       }),
 
     refuseDamaged: () => db.read(async (query) => db.refuseDamaged?.(query)),
 
     async unlock(key) {
-      const mac = rowMac(key, rowVersion);
+      const mac = rowMac(key);
       await db.read((query) => refuseForeign(query, mac));
       db.countCommits?.((query, changes) => countCommit(query, mac, changes));
       return sqlStore(name, db, mac);
@@ -74,7 +76,7 @@ export function sqlStore(name: string, db: Database, mac: RowMac): Store {
         const row = await authenticStoreRow(tx.query, mac);
         if (!isSame(wrappedStoreKey(row), present))
           throw new KmsError("CONFLICT", "the store key was changed by another");
-        if (!rowMac(key, rowVersion).matches(row.mac, "kms_store", valuesOf("kms_store", row))) {
+        if (!rowMac(key).matches(row.mac, "kms_store", valuesOf("kms_store", row))) {
           throw new KmsError("DATA_LOSS", "what was wrapped is not the store key");
         }
         const { provider, providerKeyId, wrapped } = next;
@@ -85,6 +87,11 @@ export function sqlStore(name: string, db: Database, mac: RowMac): Store {
     lease: (lease, holder, ttlMs) => db.write((tx) => takeLease(tx, mac, { name: lease, holder, ttlMs })),
     finishLease: (fence, at) => db.write((tx) => endLease(tx, mac, fence, at)),
     leaseFinishedAt: (lease) => db.read((query) => leaseFinishedAt(query, mac, lease)),
+    noteReplica: (replica) => db.write((tx) => noteReplica(tx, mac, replica)),
+    endReplica: (replicaId) => db.write((tx) => endReplica(tx, mac, replicaId)),
+    rewriteRows: (at) => rewritePage(db, mac, at),
+    finishUpgrade: (event, since) => db.write((tx) => finish(tx, { mac, chain }, { event, since })),
+    upgradeState: () => db.read(async (query) => upgradeState(query, mac, (await db.clock?.(query)) ?? Date.now())),
     appendAudit: (events) => db.write((tx) => chain.append(tx, events)),
     auditEvents: (page) => db.read((query) => readAudit(query, page)),
     recentTenants: (limit) => db.read((query) => recentTenants(query, limit)),

@@ -5,7 +5,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { hasCode, KmsError } from "../../errors.ts";
 import { embeddedDatabase, sqliteDialect } from "./embedded.ts";
-import { migrate } from "../sql/rows/schema.ts";
+import { type MigrateMode, prepareSchema } from "../sql/upgrade/migration.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import { prepareFile, realPath } from "./file.ts";
 import { type GateParts, writerGate } from "./reader-gate.ts";
@@ -20,6 +20,7 @@ export interface WriterData extends GateParts {
   file: string;
   /** See SqliteSettings. */
   headsFile?: string | undefined;
+  migrate?: MigrateMode | undefined;
 }
 
 const port = parentPort!;
@@ -54,7 +55,7 @@ async function run({ method, args }: Pick<Call, "method" | "args">): Promise<unk
   if (method === "open") {
     prepareFile(file);
     hold = holdReady(ready);
-    await db.write((tx) => migrate(tx, sqliteDialect));
+    await prepareSchema(db, sqliteDialect, data.migrate);
     return hold.log;
   }
   if (method === "unlock") {

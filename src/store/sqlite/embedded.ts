@@ -18,6 +18,7 @@ export const sqliteDialect: Dialect = {
   text: "text",
   serial: "integer primary key autoincrement",
   tableEnd: " strict",
+  hasSchema: "select count(*) as present from sqlite_schema where name = 'kms_schema'",
   refuse: (name, { before, when }) => [
     `create trigger ${name} before ${before} when ${when} begin select raise(abort, '${earlierVersion}'); end`,
   ],

@@ -2,7 +2,7 @@
 import { createSecretKey, randomBytes } from "node:crypto";
 import { rowMac } from "../sql/rows/row-mac.ts";
 import { embeddedDatabase, sqliteDialect } from "./embedded.ts";
-import { migrations, rowVersion } from "../sql/rows/schema.ts";
+import { migrations, newestSchema } from "../sql/rows/schema.ts";
 import { lockedSqlStore, sqlStore } from "../sql/store.ts";
 import type { LockedStore, Store } from "../store.ts";
 
@@ -22,10 +22,14 @@ export function memoryStore(): Store {
   lockedSqlStore("memory", db)
     .insertStoreKey(stored, key)
     .catch(() => {}); // nothing is written before it
-  return sqlStore("memory", db, rowMac(key, rowVersion));
+  return sqlStore("memory", db, rowMac(key));
 }
 
 function memoryDatabase() {
-  const schema = migrations.flatMap((migration) => migration(sqliteDialect));
+  const schema = [
+    ...migrations.flatMap((step) => step(sqliteDialect)),
+    "create table kms_schema (version integer, min_reader integer)",
+    `insert into kms_schema values (${newestSchema}, ${newestSchema})`,
+  ];
   return embeddedDatabase({ file: ":memory:", schema, soon: queueMicrotask });
 }

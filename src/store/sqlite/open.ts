@@ -6,6 +6,7 @@ import type { KeyObject } from "node:crypto";
 import { dirname } from "node:path";
 import { MessageChannel } from "node:worker_threads";
 import { longReads } from "../long-reads.ts";
+import type { MigrateMode } from "../sql/upgrade/migration.ts";
 import type { SeenLog } from "./ready-log.ts";
 import type { LockedStore, Store } from "../store.ts";
 import { volumeOf } from "../volume.ts";
@@ -24,6 +25,8 @@ export interface SqliteSettings {
   headsFile?: string | undefined;
   /** Size of its write-ahead log past which somebody is told. */
   maxLogBytes?: number;
+  /** As `auto` if it is not given. */
+  migrate?: MigrateMode | undefined;
 }
 
 /** What runs in the thread, of a store in this one: all that promise something but what open.ts does itself. */
@@ -63,6 +66,11 @@ const storeMethods: MethodList<Store> = {
   lease: true,
   finishLease: true,
   leaseFinishedAt: true,
+  noteReplica: true,
+  endReplica: true,
+  rewriteRows: true,
+  finishUpgrade: true,
+  upgradeState: true,
   witnessedTime: true,
   noteWitnessedTime: true,
   appendAudit: true,
@@ -98,8 +106,9 @@ export async function openSqlite({
   file,
   headsFile,
   maxLogBytes = Number.POSITIVE_INFINITY,
+  migrate,
 }: SqliteSettings): Promise<LockedStore> {
-  const { writer, readBy, waiting, close } = threadsOf({ file, headsFile });
+  const { writer, readBy, waiting, close } = threadsOf({ file, headsFile, migrate });
   let log: SeenLog;
   try {
     log = (await writer.call("open", [])) as SeenLog;
@@ -140,11 +149,11 @@ function forwarded<T>(list: MethodList<T>, call: Thread["call"]): Pick<T, Forwar
 const maxTries = 3;
 
 /** The thread that writes; and the one that reads, which starts with the first long read. */
-function threadsOf({ file, headsFile }: Pick<SqliteSettings, "file" | "headsFile">) {
+function threadsOf({ file, headsFile, migrate }: Pick<SqliteSettings, "file" | "headsFile" | "migrate">) {
   const memory = gateMemory();
   const { port1, port2 } = new MessageChannel();
   const writer = startThread(new URL("./database-worker.ts", import.meta.url), {
-    workerData: { file, headsFile, memory, port: port1 } satisfies WriterData,
+    workerData: { file, headsFile, migrate, memory, port: port1 } satisfies WriterData,
     transferList: [port1],
   });
   let reader: Thread | undefined;

@@ -4,7 +4,6 @@ import { parentPort, workerData } from "node:worker_threads";
 import { KmsError } from "../../errors.ts";
 import type { Database } from "../sql/rows/database.ts";
 import { rowMac } from "../sql/rows/row-mac.ts";
-import { rowVersion } from "../sql/rows/schema.ts";
 import { sqlStore } from "../sql/store.ts";
 import { refuseDamaged } from "./error-codes.ts";
 import { realPath } from "./file.ts";
@@ -39,7 +38,7 @@ const db: Database = {
   watch: () => refuse(),
   close: async () => reading.shut(),
 };
-const store = sqlStore("sqlite", db, rowMac(key, rowVersion));
+const store = sqlStore("sqlite", db, rowMac(key));
 
 answerCalls(
   parentPort!,

@@ -5,7 +5,6 @@ import { afterAll, describe, expect, it } from "vitest";
 import { rowMac } from "../../../src/store/sql/rows/row-mac.ts";
 import { openPostgres, postgresDatabase } from "../../../src/store/postgres/open.ts";
 import type { Database } from "../../../src/store/sql/rows/database.ts";
-import { rowVersion } from "../../../src/store/sql/rows/schema.ts";
 import { lockedSqlStore, sqlStore } from "../../../src/store/sql/store.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { startPostgres } from "../../support/postgres-server.ts";
@@ -105,11 +104,11 @@ describe("a PostgreSQL store", () => {
     await Promise.all([other.close(), store.close()]);
   });
 
-  it("refuses a schema that is newer than it knows", async () => {
+  it("refuses a store that is for newer releases", async () => {
     const { open: again, sql, store } = await open();
     await store.close();
-    await sql("update kms_schema set version = version + 1");
-    expect(await thrownBy(again)).toBeKmsError("STORE_UNAVAILABLE", "newer service");
+    await sql("update kms_schema set version = version + 1, min_reader = version + 1");
+    expect(await thrownBy(again)).toBeKmsError("STORE_UNAVAILABLE", "use the newer release");
   });
 
   it("finds what is due, what is active and what is born by an index", async () => {
@@ -150,7 +149,7 @@ describe("a PostgreSQL store", () => {
     });
     expect(await lockedSqlStore("postgres", db).storeKey()).toMatchObject({ provider: "local" });
 
-    const late = sqlStore("postgres", db, rowMac(key, rowVersion));
+    const late = sqlStore("postgres", db, rowMac(key));
     const others = await store.unlock(key);
     afterFirstRead(() => addKey(others, { tenantId: "two" }));
     expect(await late.list("two", "data")).toMatchObject([{ tenantId: "two", version: 1, state: "ACTIVE" }]);

@@ -4,14 +4,13 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { readCommits, sumsOf } from "../../../src/store/sql/commits.ts";
 import type { Row } from "../../../src/store/sql/rows/database.ts";
 import { rowMac } from "../../../src/store/sql/rows/row-mac.ts";
-import { rowVersion } from "../../../src/store/sql/rows/schema.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { grown, newLog } from "../../support/log-store-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { pendingKey, sqliteBackdoor, unlocked } from "../../support/store-fixture.ts";
 
 const key = createSecretKey(randomBytes(32));
-const mac = rowMac(key, rowVersion);
+const mac = rowMac(key);
 
 const event = {
   actor: "ann",

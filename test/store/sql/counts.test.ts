@@ -4,7 +4,7 @@ import type { KeyState, Purpose } from "../../../src/store/key-record.ts";
 import { insertCopies } from "../../../src/store/offline/copy.ts";
 import { countKeys } from "../../../src/store/sql/counts.ts";
 import { embeddedDatabase, sqliteDialect } from "../../../src/store/sqlite/embedded.ts";
-import { migrate } from "../../../src/store/sql/rows/schema.ts";
+import { migrate } from "../../../src/store/sql/upgrade/migration.ts";
 
 type Key = [tenantId: string, purpose: Purpose, version: number, state: KeyState];
 

@@ -13,7 +13,7 @@ import { countKeys } from "../../../src/store/sql/counts.ts";
 import { embeddedDatabase, sqliteDialect } from "../../../src/store/sqlite/embedded.ts";
 import { sqlLogs } from "../../../src/store/sql/logs.ts";
 import { sqlKeys } from "../../../src/store/sql/keys.ts";
-import { migrate } from "../../../src/store/sql/rows/schema.ts";
+import { migrate } from "../../../src/store/sql/upgrade/migration.ts";
 import { countWrappedByOthers, wrappedByOthers } from "../../../src/store/sql/wrapped-under.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { grown, newLog } from "../../support/log-store-fixture.ts";
@@ -113,7 +113,7 @@ const group = { ...grown(newLog(log), 0), expect: { ...newLog(log), size: 1_000_
 
 const counts = ["kms_keys_due", "kms_keys_retired", "kms_keys_pending", "kms_keys_state"];
 
-const mac = rowMac(createSecretKey(randomBytes(32)), 1);
+const mac = rowMac(createSecretKey(randomBytes(32)));
 
 /** Rows that nobody authenticates: only the planner looks at them. */
 async function fill(db: Database, analyze: string): Promise<void> {

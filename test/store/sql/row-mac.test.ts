@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { type RowValue, rowMac } from "../../../src/store/sql/rows/row-mac.ts";
 
 const key = createSecretKey(randomBytes(32));
-const mac = rowMac(key, 1);
+const inForm = (written: number, ...others: number[]) => rowMac(key, () => ({ written, read: [written, ...others] }));
+const mac = inForm(1);
 
 describe("a row's HMAC", () => {
   it("is 32 bytes, and the same for the same row", () => {
@@ -34,11 +35,22 @@ describe("a row's HMAC", () => {
     expect(mac.matches(mac.of("t", one), "t", other)).toBe(false);
   });
 
-  it("tells tables, versions and keys apart", () => {
+  it("tells tables, forms and keys apart", () => {
     const of = mac.of("t", ["a"]);
     expect(mac.matches(of, "u", ["a"])).toBe(false);
-    expect(rowMac(key, 2).matches(of, "t", ["a"])).toBe(false);
-    expect(rowMac(createSecretKey(randomBytes(32)), 1).matches(of, "t", ["a"])).toBe(false);
+    expect(inForm(2).matches(of, "t", ["a"])).toBe(false);
+    expect(rowMac(createSecretKey(randomBytes(32))).matches(of, "t", ["a"])).toBe(false);
+  });
+
+  it("is of the form that is written, and tells that of each form that is read", () => {
+    const both = inForm(2, 1);
+    const values = ["a"];
+    expect(both.of("t", values)).toEqual(inForm(2).of("t", values));
+    expect(both.formOf(inForm(2).of("t", values), "t", values)).toBe(2);
+    expect(both.formOf(mac.of("t", values), "t", values)).toBe(1);
+    expect(both.matches(mac.of("t", values), "t", values)).toBe(true);
+    expect(both.formOf(inForm(3).of("t", values), "t", values)).toBeUndefined();
+    expect(both.formOf(mac.of("t", values), "t", ["b"])).toBeUndefined();
   });
 
   it("refuses what is no HMAC", () => {

@@ -5,16 +5,9 @@ import { postgresDatabase, postgresDialect } from "../../../src/store/postgres/o
 import type { Database } from "../../../src/store/sql/rows/database.ts";
 import { embeddedDatabase, sqliteDialect } from "../../../src/store/sqlite/embedded.ts";
 import { insertRow, keyRow, valuesOf } from "../../../src/store/sql/rows/rows.ts";
-import {
-  type Dialect,
-  laterColumns,
-  type Migration,
-  migrate,
-  migrations,
-  rowVersion,
-  tables,
-} from "../../../src/store/sql/rows/schema.ts";
+import { type Dialect, laterColumns, type Migration, migrations, tables } from "../../../src/store/sql/rows/schema.ts";
 import { sqlStore } from "../../../src/store/sql/store.ts";
+import { migrate } from "../../../src/store/sql/upgrade/migration.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { startPostgres } from "../../support/postgres-server.ts";
@@ -31,7 +24,8 @@ const broken: Migration = () => ["insert into a values (2, 'half')", "insert int
 
 describe("migrating a schema", () => {
   const make = () => embeddedDatabase({ file: ":memory:", soon: queueMicrotask });
-  const to = (db: ReturnType<typeof make>, ...all: Migration[]) => db.write((tx) => migrate(tx, sqliteDialect, all));
+  const to = (db: ReturnType<typeof make>, ...all: Migration[]) =>
+    db.write((tx) => migrate(tx, sqliteDialect, { steps: all, oldest: 1 }));
   const rows = (db: ReturnType<typeof make>, text: string) => db.read((query) => query(text));
 
   it("goes forward from any version, once", async () => {
@@ -40,7 +34,7 @@ describe("migrating a schema", () => {
     await to(db, first, second);
     await to(db, first, second);
     expect(await rows(db, "select * from a")).toEqual([{ x: 1, y: "new" }]);
-    expect(await rows(db, "select * from kms_schema")).toEqual([{ version: 2 }]);
+    expect(await rows(db, "select * from kms_schema")).toEqual([{ version: 2, min_reader: 1 }]);
   });
 
   it("leaves nothing of one that fails", async () => {
@@ -48,14 +42,40 @@ describe("migrating a schema", () => {
     await to(db, first, second);
     expect(await thrownBy(() => to(db, first, second, broken))).toBeKmsError("DATA_LOSS", "no such table");
     expect(await rows(db, "select * from a")).toEqual([{ x: 1, y: "new" }]);
-    expect(await rows(db, "select * from kms_schema")).toEqual([{ version: 2 }]);
+    expect(await rows(db, "select * from kms_schema")).toEqual([{ version: 2, min_reader: 1 }]);
   });
 
-  it("refuses a newer one, and leaves it alone", async () => {
+  it("leaves a newer one alone that is for this release too", async () => {
     const db = make();
     await to(db, first, second);
-    expect(await thrownBy(() => to(db, first))).toBeKmsError("STORE_UNAVAILABLE", "schema version 2");
-    expect(await rows(db, "select * from kms_schema")).toEqual([{ version: 2 }]);
+    await to(db, first);
+    expect(await rows(db, "select * from kms_schema")).toEqual([{ version: 2, min_reader: 1 }]);
+  });
+
+  it("refuses one that is for newer releases alone, and leaves it as it is", async () => {
+    const db = make();
+    await to(db, first, second);
+    await db.write(({ query }) => query("update kms_schema set min_reader = 2"));
+    expect(await thrownBy(() => to(db, first))).toBeKmsError(
+      "STORE_UNAVAILABLE",
+      "the store is for releases that know schema version 2, and this one knows 1",
+    );
+    expect(await rows(db, "select * from kms_schema")).toEqual([{ version: 2, min_reader: 2 }]);
+  });
+
+  it("refuses one whose upgrade to the release before was not finished", async () => {
+    const db = make();
+    const steps = Array.from({ length: 10 }, (): Migration => () => []);
+    await db.write((tx) => migrate(tx, sqliteDialect, { steps: steps.slice(0, 9), oldest: 8 }));
+    expect(await rows(db, "select * from kms_schema")).toEqual([{ version: 9, min_reader: 8 }]);
+    const next = { steps, oldest: 9 };
+    expect(await thrownBy(() => db.write((tx) => migrate(tx, sqliteDialect, next)))).toBeKmsError(
+      "STORE_UNAVAILABLE",
+      "run that one's fluo-kms migrate --finish first",
+    );
+    await db.write(({ query }) => query("update kms_schema set min_reader = 9"));
+    await db.write((tx) => migrate(tx, sqliteDialect, next));
+    expect(await rows(db, "select * from kms_schema")).toEqual([{ version: 10, min_reader: 9 }]);
   });
 });
 
@@ -69,8 +89,8 @@ describe("a store of schema version 3, which has no logs", () => {
 
   it.each(kinds)("keeps its records and gets logs, in %s", async (name, open, dialect) => {
     const db = await open();
-    await db.write((tx) => migrate(tx, dialect, before));
-    const mac = rowMac(createSecretKey(randomBytes(32)), rowVersion);
+    await db.write((tx) => migrate(tx, dialect, { steps: before, oldest: 1 }));
+    const mac = rowMac(createSecretKey(randomBytes(32)));
     const store = sqlStore(name, db, mac);
     const stored = { store_id: "", provider: "local", provider_key_id: "", wrapped: new Uint8Array(1), created_at: 0 };
     await db.write(({ query }) => insertRow(query, mac, "kms_store", { ...stored, id: 1, writers: 0 }));
@@ -90,7 +110,7 @@ describe("a store of schema version 3, which has no logs", () => {
 });
 
 describe("a store of schema version 5, whose audit rows name no rule", () => {
-  const mac = rowMac(storeKeyOfRows, rowVersion);
+  const mac = rowMac(storeKeyOfRows);
 
   async function opened(
     name: string,
@@ -99,7 +119,7 @@ describe("a store of schema version 5, whose audit rows name no rule", () => {
     rows: typeof storedRows.version5,
   ) {
     const db = await open();
-    await db.write((tx) => migrate(tx, dialect, migrations.slice(0, 5)));
+    await db.write((tx) => migrate(tx, dialect, { steps: migrations.slice(0, 5), oldest: 1 }));
     if (rows === storedRows.version6) await db.write((tx) => migrate(tx, dialect));
     for (const [table, some] of Object.entries(rows)) await insertStored(db, table, some);
     await db.write((tx) => migrate(tx, dialect));
@@ -192,7 +212,7 @@ describe("a store of schema version 5, whose audit rows name no rule", () => {
 it("a migration of PostgreSQL gives up on a table that a backup holds, leaves nothing, and is made once that has ended", async () => {
   const url = await server.createDatabase();
   const db = postgresDatabase(url, 3);
-  await db.write((tx) => migrate(tx, postgresDialect, migrations.slice(0, 5)));
+  await db.write((tx) => migrate(tx, postgresDialect, { steps: migrations.slice(0, 5), oldest: 1 }));
   const version = async () => (await db.read((query) => query("select version from kms_schema")))[0];
   const read = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<void>();

@@ -93,11 +93,11 @@ describe("a SQLite store", () => {
     expect(await thrownBy(open)).toBeKmsError("DATA_LOSS", "damaged");
   });
 
-  it("refuses a schema that is newer than it knows", async () => {
+  it("refuses a store that is for newer releases", async () => {
     const { open, sql } = sqliteBackdoor();
     await (await open()).close();
-    await sql("update kms_schema set version = version + 1");
-    expect(await thrownBy(open)).toBeKmsError("STORE_UNAVAILABLE", "newer service");
+    await sql("update kms_schema set version = version + 1, min_reader = version + 1");
+    expect(await thrownBy(open)).toBeKmsError("STORE_UNAVAILABLE", "use the newer release");
   });
 
   it("keeps its locks on the file while it looks for a destroyed key's bytes", async () => {

@@ -1,30 +1,37 @@
 /**
- * The authentication of a row in a database: HMAC-SHA-256 under the store key over table, its version and all values, each with its
+ * The authentication of a row in a database: HMAC-SHA-256 under the store key over table, the row's form and all values, each with its
  * type and length, so that no two rows share an encoding. A row that was edited, or put in another's place, fails.
  */
 import { createHmac, type KeyObject, timingSafeEqual } from "node:crypto";
+import { formsOf, type RowForms } from "./row-forms.ts";
 
 export type RowValue = string | number | Uint8Array | null;
 
 export interface RowMac {
-  /** 32 bytes. */
+  /** 32 bytes, of the form in which rows of the table are written. */
   of(table: string, values: readonly RowValue[]): Uint8Array;
+  /** Whether it is the HMAC of any form that is read. */
   matches(mac: RowValue | undefined, table: string, values: readonly RowValue[]): boolean;
+  /** Number of its form; undefined for a row that is not as it was written. */
+  formOf(mac: RowValue | undefined, table: string, values: readonly RowValue[]): number | undefined;
 }
 
 const label = "fluo-kms/v1/row";
 const typeTag = { null: 0, integer: 1, text: 2, bytes: 3 } as const;
 
-/** `version` is that of the tables' columns. */
-export function rowMac(key: KeyObject, version: number): RowMac {
-  const of = (table: string, values: readonly RowValue[]) => {
-    const parts = [label, table, version, ...values].flatMap(encode);
+export function rowMac(key: KeyObject, forms: (table: string) => RowForms = formsOf): RowMac {
+  const computed = (table: string, form: number, values: readonly RowValue[]) => {
+    const parts = [label, table, form, ...values].flatMap(encode);
     return new Uint8Array(createHmac("sha256", key).update(Buffer.concat(parts)).digest());
   };
+  const formOf: RowMac["formOf"] = (mac, table, values) => {
+    if (!(mac instanceof Uint8Array) || mac.length !== 32) return undefined;
+    return forms(table).read.find((form) => timingSafeEqual(mac, computed(table, form, values)));
+  };
   return {
-    of,
-    matches: (mac, table, values) =>
-      mac instanceof Uint8Array && mac.length === 32 && timingSafeEqual(mac, of(table, values)),
+    of: (table, values) => computed(table, forms(table).written, values),
+    matches: (...row) => formOf(...row) !== undefined,
+    formOf,
   };
 }
 

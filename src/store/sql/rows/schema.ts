@@ -1,14 +1,12 @@
 /**
- * The tables, as steps from one schema version to the next. A store of an older version is brought up to date in one transaction; one of
- * a newer version is refused. A column that a step adds stands in `laterColumns`, so that no row is written anew; a step that changes a table
- * otherwise writes its rows' HMACs anew, under the next `rowVersion`.
+ * The tables, as steps from one schema version to the next. Replicas of two releases that follow each other use one store while it is
+ * upgraded, so the release before must be able to work with what a step leaves:
+ * - A step adds tables, and columns that may be null and stand in `laterColumns`. It changes no row, and reads no table that grows: replicas
+ *   wait behind it.
+ * - Only the release after fills what a step adds: the release before does not know that it is under an HMAC, and in a backup.
+ * - Any other change of a table's rows is another form of them, see row-forms.ts.
+ * Steps up to `firstRollingSchema` did more: releases before it were stopped for an upgrade.
  */
-import { KmsError } from "../../../errors.ts";
-import type { Transaction } from "./database.ts";
-
-/** Part of every HMAC. */
-export const rowVersion = 1;
-
 /** How a database spells what the two spell differently. */
 export interface Dialect {
   bytes: string;
@@ -18,6 +16,8 @@ export interface Dialect {
   serial: string;
   /** After the columns of a table. */
   tableEnd: string;
+  /** Statement that gives `present`, not 0 where there is a table `kms_schema`. */
+  hasSchema: string;
   /** Statement before the steps of a migration, which says how long they may wait for tables, while whoever is at work waits behind them. */
   impatience?: string;
   /** Statements after which the database itself refuses what only a service of an earlier version does, which may still run. */
@@ -158,6 +158,13 @@ export const migrations: readonly Migration[] = [
       second_at ${integer}, mac ${bytes} not null
     )${tableEnd}`,
   ],
+  // Which releases run: `kms_schema` has a second column with it, see store/sql/upgrade/migration.ts.
+  ({ bytes, integer, text, tableEnd }) => [
+    `create table kms_replicas (
+      replica_id ${text} primary key, release ${text} not null, version ${integer} not null, seen_at ${integer} not null,
+      ended_at ${integer}, mac ${bytes} not null
+    )${tableEnd}`,
+  ],
 ];
 
 /**
@@ -201,6 +208,7 @@ export const tables = {
   ],
   kms_requests: ["tenant_id", "request_id", "key_id", "digest", "retired_key_id", "at", "mac"],
   kms_leases: ["name", "holder", "generation", "expires_at", "finished_at", "mac"],
+  kms_replicas: ["replica_id", "release", "version", "seen_at", "ended_at", "mac"],
   kms_audit_writers: ["writer_id", "sequence", "head", "mac"],
   kms_audit: [
     "writer_id",
@@ -239,30 +247,14 @@ export const allTables = { ...tables, ...chunkTables } as const;
 
 export type AnyTableName = keyof typeof allTables;
 
-/** The version of the schema that this service brings a store to. */
+/** The version of the schema that this release brings a store to. */
 export const newestSchema = migrations.length;
 
-/** Brings the schema up to date. Any number of replicas may do it at once. */
-export async function migrate(
-  tx: Transaction,
-  dialect: Dialect,
-  all: readonly Migration[] = migrations,
-): Promise<void> {
-  await tx.lock("schema");
-  await tx.query(`create table if not exists kms_schema (version ${dialect.integer} not null)${dialect.tableEnd}`);
-  const [row] = await tx.query("select version from kms_schema");
-  const version = Number(row?.version ?? 0);
-  if (version > all.length) {
-    throw new KmsError(
-      "STORE_UNAVAILABLE",
-      `the store has schema version ${version} and this service knows ${all.length}: use the newer service that made it`,
-    );
-  }
-  if (version === all.length) return;
-  if (dialect.impatience !== undefined) await tx.query(dialect.impatience);
-  for (const migration of all.slice(version)) {
-    for (const statement of migration(dialect)) await tx.query(statement);
-  }
-  await tx.query("delete from kms_schema");
-  await tx.query("insert into kms_schema (version) values (?1)", all.length);
-}
+/**
+ * The version of the release before, which reads what this one writes, and whose rows this one reads. A store must have been finished up to it:
+ * see store/sql/upgrade/migration.ts.
+ */
+export const oldestSchema = 8;
+
+/** Releases of earlier versions are stopped, upgraded and started. */
+export const firstRollingSchema = 8;

@@ -1,0 +1,57 @@
+/** The rows by which replicas say that they run, and of which release they are. */
+import { authenticated, date, insertRow, updateRow } from "../rows/rows.ts";
+import type { Query, Transaction } from "../rows/database.ts";
+import type { RowMac } from "../rows/row-mac.ts";
+import type { Replica, SeenReplica } from "../../upgrade-store.ts";
+import { stateIn } from "./migration.ts";
+
+/** How long a row says that its replica runs. */
+const seenForMs = 90_000;
+/** Rows of replicas that ended without taking them away go after that. */
+const keptMs = 86_400_000;
+
+/** Notes that the replica runs, unless the store is not for its release any more. Gives the version that it is for. */
+export async function noteReplica(
+  tx: Transaction,
+  mac: RowMac,
+  { replicaId, release, version }: Replica,
+): Promise<number> {
+  await tx.lock("schema", "shared");
+  const { minReader } = (await stateIn(tx.query))!;
+  if (minReader > version) return minReader;
+  const now = await tx.now();
+  await tx.query(
+    "delete from kms_replicas where replica_id = ?1 or seen_at < ?2 or seen_at > ?3",
+    ...[replicaId, now - keptMs, now + keptMs],
+  );
+  await insertRow(tx.query, mac, "kms_replicas", { replica_id: replicaId, release, version, seen_at: now });
+  return minReader;
+}
+
+/** The row stays for a day: an upgrade that is being finished must know who ran meanwhile. */
+export async function endReplica(tx: Transaction, mac: RowMac, replicaId: string): Promise<void> {
+  const [row] = await tx.query("select * from kms_replicas where replica_id = ?1", replicaId);
+  if (row === undefined) return;
+  const now = await tx.now();
+  await updateRow(tx.query, mac, "kms_replicas", { ...row, seen_at: now, ended_at: now });
+}
+
+/** Every replica that is noted, the one that was seen first at first. DATA_LOSS where a row is not as it was written. */
+export async function notedReplicas(query: Query, mac: RowMac): Promise<SeenReplica[]> {
+  const rows = await query("select * from kms_replicas order by seen_at, replica_id");
+  return rows.map((row) => {
+    authenticated(mac, "kms_replicas", row, `the note of the replica ${row.replica_id}`);
+    return {
+      replicaId: String(row.replica_id),
+      release: String(row.release),
+      version: Number(row.version),
+      seenAt: new Date(Number(row.seen_at)),
+      endedAt: date(row.ended_at),
+    };
+  });
+}
+
+/** Whether the replica runs at `now`, by the store's clock. A note that is ahead of it was written before the clock was put back. */
+export function runsAt({ seenAt, endedAt }: SeenReplica, now: number): boolean {
+  return endedAt === undefined && Math.abs(now - seenAt.getTime()) < seenForMs;
+}

@@ -1,0 +1,87 @@
+/**
+ * Writes rows of a form that this release reads and writes no more anew, in the background: a page, then a pause as long as the page took. Of
+ * several replicas the holder of the lease `rewriting` does it, once an hour, because a replica of the release before may write such rows as long as
+ * it runs.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { keepRenewing, newHolder } from "../store/held-lease.ts";
+import { orAltered } from "../store/lease-store.ts";
+import { newestSchema } from "../store/sql/rows/schema.ts";
+import type { Store } from "../store/store.ts";
+import type { RewritePlace } from "../store/upgrade-store.ts";
+
+export interface RewritingParts {
+  store: Pick<Store, "lease" | "finishLease" | "rewriteRows" | "upgradeState">;
+  clock: () => Date;
+  log: { info(details: object, message: string): void; warn(details: object, message: string): void };
+}
+
+const leaseName = "rewriting";
+const leaseTtlMs = 60_000;
+const everyMs = 3_600_000;
+const retryMs = 60_000;
+const leastPauseMs = 20;
+
+/** Begins nothing where the upgrade to this release is finished. */
+export function startRewriting({ store, clock, log }: RewritingParts): { close(): Promise<void> } {
+  const stopped = new AbortController();
+  const holder = newHolder();
+
+  async function pass(signal: AbortSignal): Promise<number> {
+    let rewritten = 0;
+    for (let at: RewritePlace | "first" | undefined = "first"; at !== undefined; ) {
+      const beganAtMs = performance.now();
+      const page = await store.rewriteRows(at === "first" ? undefined : at);
+      rewritten += page.rewritten;
+      at = page.next;
+      await delay(Math.max(leastPauseMs, performance.now() - beganAtMs), undefined, { signal, ref: false });
+    }
+    return rewritten;
+  }
+
+  /** Gives the time until the next look, in milliseconds. */
+  async function inTurn(): Promise<number> {
+    const lease = await orAltered(store.lease(leaseName, holder, leaseTtlMs));
+    if (lease === "altered" || lease.generation === undefined) return retryMs;
+    const { generation, finishedAt } = lease;
+    const ageMs = clock().getTime() - (finishedAt?.getTime() ?? 0);
+    if (ageMs >= 0 && ageMs < everyMs) {
+      await store.lease(leaseName, holder, 0);
+      return everyMs - ageMs;
+    }
+    const beganAt = clock();
+    const renewing = keepRenewing(store, { name: leaseName, generation, holder, ttlMs: leaseTtlMs });
+    try {
+      const rewritten = await pass(AbortSignal.any([stopped.signal, renewing.lost]));
+      if (rewritten > 0) log.info({ rows: rewritten }, "rows of an earlier release were written anew");
+    } finally {
+      await renewing.stop();
+    }
+    await store.finishLease({ name: leaseName, generation }, beganAt);
+    return everyMs;
+  }
+
+  async function run(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      const waitMs = await isFinished(store)
+        .then((isDone) => (isDone ? everyMs : inTurn()))
+        .catch((err) => {
+          if (!stopped.signal.aborted) log.warn({ err }, "rows of an earlier release are written anew in a minute");
+          return retryMs;
+        });
+      await delay(waitMs, undefined, { signal: stopped.signal, ref: false }).catch(() => {});
+    }
+  }
+
+  const running = run();
+  return {
+    async close() {
+      stopped.abort();
+      await running;
+    },
+  };
+}
+
+async function isFinished(store: RewritingParts["store"]): Promise<boolean> {
+  return (await store.upgradeState()).minReader >= newestSchema;
+}

@@ -1,0 +1,100 @@
+import { describe, expect, it } from "vitest";
+import { KmsError } from "../../src/errors.ts";
+import { newestSchema } from "../../src/store/sql/rows/schema.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
+import type { Store } from "../../src/store/store.ts";
+import { joinStore } from "../../src/upgrade/joined-store.ts";
+import { version } from "../../src/version.ts";
+import { thrownBy } from "../support/matchers.ts";
+
+/** A store whose lowest reader is set, one of its replicas, and that one's monotonic clock. */
+async function joined(changes: Partial<Store> = {}) {
+  const shared = memoryStore();
+  const world = { minReader: newestSchema, ms: 1_000, notes: 0, changed: 0 };
+  const store: Store = {
+    ...shared,
+    async noteReplica(replica) {
+      world.notes += 1;
+      await shared.noteReplica(replica);
+      return world.minReader;
+    },
+    ...changes,
+  };
+  const replica = await joinStore(store, {
+    now: () => world.ms,
+    intervalMs: 3_600_000,
+    changed: () => {
+      world.changed += 1;
+    },
+  });
+  const write = () => replica.store.lease("some-work", "me", 1_000);
+  return { shared, world, replica, write };
+}
+
+describe("a store that a replica joined", () => {
+  it("has the replica noted, with its release, until it leaves", async () => {
+    const { shared, replica } = await joined();
+    expect((await shared.upgradeState()).replicas).toMatchObject([{ release: version, version: newestSchema }]);
+    await replica.leave();
+    expect((await shared.upgradeState()).replicas).toEqual([]);
+  });
+
+  it("is not joined where it is for newer releases", async () => {
+    const noteReplica = async () => newestSchema + 1;
+    expect(await thrownBy(() => joined({ noteReplica }))).toBeKmsError("STORE_UNAVAILABLE", "use the newer release");
+  });
+
+  it("is written to for a minute, and then not before the replica was noted again", async () => {
+    const { world, write } = await joined();
+    world.ms += 59_999;
+    await write();
+    expect(world.notes).toBe(1);
+    world.ms += 1;
+    await Promise.all([write(), write()]);
+    expect(world.notes).toBe(2);
+    world.ms += 59_999;
+    await write();
+    expect(world.notes).toBe(2);
+  });
+
+  it("is read, and not written to, once it is for newer releases, and the service says so until it is for this one again", async () => {
+    const { world, replica, write } = await joined();
+    world.minReader = newestSchema + 1;
+    world.ms += 60_000;
+    expect(await thrownBy(write)).toBeKmsError("STORE_UNAVAILABLE", "use the newer release");
+    expect(await thrownBy(write)).toBeKmsError("STORE_UNAVAILABLE", "use the newer release");
+    expect(await replica.store.active("acme", "data")).toBeUndefined();
+    expect(replica.problems()).toEqual([{ status: "down", notice: expect.stringContaining("use the newer release") }]);
+    expect(world.changed).toBe(1);
+    world.minReader = newestSchema;
+    world.ms += 60_000;
+    await write();
+    expect(replica.problems()).toEqual([]);
+    expect(world.changed).toBe(2);
+  });
+
+  it("is not written to while the replica cannot be noted, and is by the first write after", async () => {
+    let isAway = false;
+    const shared = memoryStore();
+    const { world, write } = await joined({
+      async noteReplica(replica) {
+        if (isAway) throw new KmsError("STORE_UNAVAILABLE", "no answer");
+        return shared.noteReplica(replica);
+      },
+    });
+    isAway = true;
+    world.ms += 60_000;
+    expect(await thrownBy(write)).toBeKmsError("STORE_UNAVAILABLE", "no answer");
+    isAway = false;
+    await write();
+  });
+
+  it("leaves without a word where the store is away", async () => {
+    const { replica } = await joined({
+      endReplica: async () => {
+        throw new KmsError("STORE_UNAVAILABLE", "no answer");
+      },
+    });
+    await replica.leave();
+  });
+});

@@ -1,0 +1,90 @@
+import { describe, expect, it, vi } from "vitest";
+import { newestSchema } from "../../src/store/sql/rows/schema.ts";
+import { memoryStore } from "../../src/store/sqlite/memory.ts";
+import { startRewriting } from "../../src/upgrade/rewriting.ts";
+import { finishUpgrade } from "../../src/upgrade/finish.ts";
+import type { AuditEvent } from "../../src/store/audit-store.ts";
+import type { RewritePlace, UpgradeStore } from "../../src/store/upgrade-store.ts";
+import { patience } from "../support/patience.ts";
+
+const places: (RewritePlace | undefined)[] = [
+  undefined,
+  { table: "kms_keys", after: ["a"] },
+  { table: "kms_logs", after: undefined },
+];
+
+/** Three pages with two old rows each, at the first time. */
+function upgraded(minReader = newestSchema - 1) {
+  const shared = memoryStore();
+  const asked: (RewritePlace | undefined)[] = [];
+  return {
+    asked,
+    store: {
+      ...shared,
+      upgradeState: async () => ({ ...(await shared.upgradeState()), minReader }),
+      async rewriteRows(at: RewritePlace | undefined) {
+        asked.push(at);
+        return { rewritten: asked.length <= places.length ? 2 : 0, next: places[places.indexOf(at) + 1] };
+      },
+    },
+  };
+}
+
+const clock = () => new Date();
+
+describe("rows of the release before", () => {
+  it("are written anew by one replica, page by page, and looked for again in an hour", async () => {
+    const { store, asked } = upgraded();
+    const said: [object, string][] = [];
+    const log = {
+      info: (...line: [object, string]) => said.push(line),
+      warn: (...line: [object, string]) => said.push(line),
+    };
+    const [one, other] = [startRewriting({ store, clock, log }), startRewriting({ store, clock, log })];
+    await vi.waitFor(() => expect(said).toHaveLength(1), { timeout: patience(5_000) });
+    expect(said).toEqual([[{ rows: 6 }, "rows of an earlier release were written anew"]]);
+    expect(asked).toEqual(places);
+    await Promise.all([one.close(), other.close()]);
+    expect((await store.leaseFinishedAt("rewriting"))!.getTime()).toBeGreaterThan(Date.now() - 60_000);
+    const third = startRewriting({ store, clock, log });
+    await third.close();
+    expect(asked).toEqual(places);
+  });
+
+  it("are not looked for in a store whose upgrade is finished", async () => {
+    const { store, asked } = upgraded(newestSchema);
+    const looked = vi.spyOn(store, "upgradeState");
+    const rewriting = startRewriting({ store, clock, log: { info() {}, warn() {} } });
+    await vi.waitFor(() => expect(looked).toHaveBeenCalled(), { timeout: patience(5_000) });
+    await rewriting.close();
+    expect(asked).toEqual([]);
+  });
+});
+
+describe("finishing an upgrade", () => {
+  const event = { at: new Date(0), actor: "ann", action: "finish_upgrade", tenantId: "", purpose: undefined } as const;
+  const finished: AuditEvent = { ...event, keyId: "", outcome: "OK", requestId: "", count: 1 };
+
+  it("writes all pages anew before it asks the store", async () => {
+    const { store, asked } = upgraded();
+    let askedBefore = 0;
+    const finishUpgradeOf: UpgradeStore["finishUpgrade"] = async () => {
+      askedBefore = asked.length;
+      return { kind: "finished" };
+    };
+    const answer = await finishUpgrade({ ...store, finishUpgrade: finishUpgradeOf }, finished);
+    expect(answer).toEqual({ kind: "finished", rewritten: 6 });
+    expect(askedBefore).toBe(places.length);
+  });
+
+  it("touches nothing while a replica of the release before runs", async () => {
+    const { store, asked } = upgraded();
+    const older = { replicaId: "aa", release: "0.1.9", version: newestSchema - 1 };
+    await store.noteReplica({ ...older, version: newestSchema }); // a note of a lower version is refused by this store
+    const state = await store.upgradeState();
+    const replicas = [{ ...state.replicas[0]!, ...older }];
+    const answer = await finishUpgrade({ ...store, upgradeState: async () => ({ ...state, replicas }) }, finished);
+    expect(answer).toEqual({ kind: "older", replicas, rewritten: 0 });
+    expect(asked).toEqual([]);
+  });
+});
