@@ -30,6 +30,7 @@ const guides = [
   "AWS_KMS_SETUP",
   "REWRAP",
   "BACKUP",
+  "UPGRADE",
   "TENANT_KEYS",
   "SPAN_LOG",
   "SIGNED_SPANS",

@@ -1,0 +1,206 @@
+/**
+ * This release and two to come (later-releases.ts) on one PostgreSQL, rolled under load: there, back, and there again. No call fails, and nothing is
+ * lost. Until an upgrade is finished the release before comes back; from then on it does not start.
+ */
+import { spawn } from "node:child_process";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { setTimeout as delay } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
+import { status } from "@grpc/grpc-js";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { newestSchema } from "../../src/store/sql/rows/schema.ts";
+import { runLoad } from "../durable/load.ts";
+import { patience } from "../support/patience.ts";
+import { startPostgres } from "../support/postgres-server.ts";
+import type { GrpcClient } from "../support/running-service.ts";
+import { type ServiceProcess, watchProcess } from "../support/service-process.ts";
+import { makeLaterReleases } from "./later-releases.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+const dir = mkdtempSync(join(tmpdir(), "fluo-kms-rolling-"));
+const releases = { current: root, ...makeLaterReleases(join(dir, "releases")) };
+type Release = keyof typeof releases;
+
+const server = await startPostgres();
+afterAll(() => server.close());
+
+const tenantIds = ["acme", "globex", "initech", "umbrella"];
+let env: Record<string, string>;
+let db: pg.Client;
+
+beforeAll(async () => {
+  const url = await server.createDatabase();
+  env = {
+    ...{ FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: url, FLUO_KMS_STORE_MIGRATE: "never" },
+    ...{ FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "master.key"), FLUO_KMS_LOG_LEVEL: "warn" },
+  };
+  db = new pg.Client({ connectionString: url });
+  await db.connect();
+});
+afterAll(() => db.end());
+
+function started(release: Release): Promise<ServiceProcess> {
+  return begun(release).serving;
+}
+
+/** Gives what it says. */
+async function refusedStart(release: Release): Promise<string> {
+  const { ended, serving } = begun(release);
+  await expect(serving).rejects.toThrow("ended without saying");
+  const { code, err } = await ended;
+  expect(code).toBe(1);
+  return err;
+}
+
+function begun(release: Release) {
+  const child = spawn(process.execPath, [join(releases[release], "src", "main.js")], {
+    cwd: dir,
+    env: {
+      PATH: process.env.PATH,
+      FLUO_KMS_GRPC_PORT: "0",
+      FLUO_KMS_HTTP_PORT: "0",
+      ...env,
+      FLUO_KMS_LOG_LEVEL: "info",
+    },
+  });
+  return watchProcess(child, { finished: () => {} });
+}
+
+async function command(release: Release, ...args: string[]) {
+  const child = spawn(process.execPath, [join(releases[release], "src", "main.js"), ...args], {
+    cwd: dir,
+    env: { PATH: process.env.PATH, ...env },
+  });
+  const closed = new Promise<number | null>((resolve) => child.once("close", resolve));
+  const [code, out, err] = await Promise.all([closed, text(child.stdout), text(child.stderr)]);
+  return { code, out, err };
+}
+
+async function killed(release: Release, at: string, ...args: string[]): Promise<void> {
+  expect(await saidUntilKilled(release, at, ...args)).toContain(`killed at ${at.split(":")[0]}`);
+}
+
+/** What a command says on standard error that is killed at a step, unless it ends before. */
+async function saidUntilKilled(release: Release, at: string, ...args: string[]): Promise<string> {
+  const preload = `--import=${pathToFileURL(join(root, "test", "crash", "kill-at.ts"))}`;
+  const child = spawn(process.execPath, [preload, join(releases[release], "src", "main.js"), ...args], {
+    cwd: dir,
+    env: { PATH: process.env.PATH, ...env, FLUO_CRASH_AT: at },
+  });
+  const err = text(child.stderr);
+  await new Promise((resolve) => child.once("close", resolve));
+  return err;
+}
+
+const running: ServiceProcess[] = [];
+const clients: GrpcClient[] = [];
+
+async function start(release: Release): Promise<void> {
+  const service = await started(release);
+  running.push(service);
+  clients.push(service.client);
+}
+
+/** As a balancer does: no call goes to it any more, and a moment later it is told to end. */
+async function end(service: ServiceProcess): Promise<void> {
+  running.splice(running.indexOf(service), 1);
+  clients.splice(clients.indexOf(service.client), 1);
+  await delay(200);
+  expect(await service.end()).toBe(0);
+  for (const line of service.log) expect(line).not.toMatch(/DATA_LOSS|not as it was written/);
+}
+
+/** Two replicas become two of another release, one after the other, under load. */
+async function rolled(...to: Release[]): Promise<void> {
+  let isRolling = true;
+  const load = runLoad({
+    ...{ services: clients, tenantIds, seconds: 1, leastRotations: 10, inFlight: 8, rotateEveryMs: 200 },
+    goesOn: () => isRolling,
+  });
+  for (const release of to) {
+    for (const old of [...running]) {
+      await start(release);
+      await end(old);
+    }
+  }
+  isRolling = false;
+  const { calls, failures } = await load;
+  expect(failures).toEqual([]);
+  expect(calls.length).toBeGreaterThan(100);
+}
+
+async function schemaRow() {
+  return (await db.query("select version::int, min_reader::int from kms_schema")).rows[0];
+}
+
+describe("this release and the next", () => {
+  it("has the tables made by a command, and a start that may not make them says so", async () => {
+    expect(await refusedStart("current")).toContain("run fluo-kms migrate");
+    expect(await command("current", "migrate")).toMatchObject({ code: 0, err: "" });
+    expect(await schemaRow()).toEqual({ version: newestSchema, min_reader: newestSchema });
+  });
+
+  it("are rolled on one store, there, back and there again, and no call fails", async () => {
+    for (let n = 0; n < 2; n += 1) await start("current");
+    await killed("next", "schema.migrated:1", "migrate");
+    await killed("next", "postgres.written:1", "migrate");
+    expect(await schemaRow()).toEqual({ version: newestSchema, min_reader: newestSchema });
+    await killed("next", "postgres.committed:1", "migrate");
+    expect(await command("next", "migrate")).toMatchObject({ code: 0, err: "" });
+    expect(await schemaRow()).toEqual({ version: newestSchema + 1, min_reader: newestSchema });
+    await rolled("next", "current", "next");
+  });
+
+  it("are not parted while one of this release runs, nor by a command that is killed; then this one does not start", async () => {
+    const current = await started("current");
+    const refused = await command("next", "migrate", "--finish");
+    expect(refused).toMatchObject({ code: 1, err: expect.stringMatching(/[0-9a-f]{32} of release \S+, seen at /) });
+    expect(await current.end()).toBe(0);
+    expect(await command("after", "migrate")).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("migrate --finish first"),
+    });
+    await killed("next", "upgrade.finished:1", "migrate", "--finish");
+    expect(await schemaRow()).toEqual({ version: newestSchema + 1, min_reader: newestSchema });
+    const again = await started("current"); // nothing was finished
+    expect(await again.end()).toBe(0);
+    expect(await command("next", "migrate", "--finish")).toMatchObject({ code: 0 });
+    expect(await schemaRow()).toEqual({ version: newestSchema + 1, min_reader: newestSchema + 1 });
+    expect(await refusedStart("current")).toContain("use the newer release");
+  });
+});
+
+describe("the next release and the one after, which writes rows in another form", () => {
+  it("are rolled on one store, there, back and there again, and no call fails", async () => {
+    expect(await command("after", "migrate")).toMatchObject({ code: 0, err: "" });
+    await rolled("after", "next", "after");
+  });
+
+  it("are parted once all rows are written anew, by a command that is killed at first", async () => {
+    // The command of the next release that was killed may run, for all that others know.
+    const finishing = () => saidUntilKilled("after", "rows.rewritten:2", "migrate", "--finish");
+    expect(await finishing()).toContain("replicas of an earlier release run");
+    await expect.poll(finishing, { timeout: patience(120_000), interval: 5_000 }).toContain("killed at rows.rewritten");
+    const { code, out } = await command("after", "migrate", "--finish");
+    expect({ code, out }).toMatchObject({ code: 0, out: expect.stringMatching(/\d+ rows were written anew/) });
+    expect(await schemaRow()).toEqual({ version: newestSchema + 2, min_reader: newestSchema + 2 });
+    expect(await command("after", "check")).toMatchObject({ code: 0 });
+  });
+
+  it("has a replica that is behind stop writing, and be not ready, until the store is for it again", async () => {
+    const [service] = running;
+    const ready = async () => (await fetch(`${service!.http}/q/health/ready`)).status;
+    expect(await ready()).toBe(200);
+    await db.query("update kms_schema set min_reader = 99");
+    await expect.poll(ready, { timeout: patience(45_000), interval: 500 }).toBe(503);
+    const { failed } = await service!.client.rotate({ tenantId: "acme", force: true });
+    expect(failed.map(({ error }) => error!.code)).toEqual([status.UNAVAILABLE, status.UNAVAILABLE]);
+    await db.query("update kms_schema set min_reader = $1", [newestSchema + 2]);
+    await expect.poll(ready, { timeout: patience(45_000), interval: 500 }).toBe(200);
+    for (const each of [...running]) await end(each);
+  });
+});
