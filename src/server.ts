@@ -39,6 +39,7 @@ import { policyDoor } from "./transport/policy-door.ts";
 import { startServers } from "./transport/start.ts";
 import { startTls } from "./transport/tls.ts";
 import { startRewriting } from "./upgrade/rewriting.ts";
+import { closeInBackground, shutDown } from "./shutdown.ts";
 import { serviceName } from "./version.ts";
 
 export interface RunningServer {
@@ -50,7 +51,7 @@ export interface RunningServer {
   configurationRefused(isRefused: boolean): void;
   /** Reads the policy and the service's own certificate anew, where there are any. */
   reloadFiles(): Promise<void>;
-  /** Drains within `fluo.kms.shutdown.grace`, then closes everything. */
+  /** Serves on for `fluo.kms.shutdown.delay`, drains within `fluo.kms.shutdown.grace`, then closes everything. */
   stop(): Promise<void>;
 }
 
@@ -58,7 +59,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   await using parts = new AsyncDisposableStack();
   let lastLine: string | undefined;
   const running = parts.adopt(await startProcess(config), (each) => each.close(lastLine));
-  const { servers, providers, health, background, integrity, policy, tls } = await startParts(
+  const { servers, providers, health, background, integrity, audit, policy, tls } = await startParts(
     config,
     running,
     parts,
@@ -84,11 +85,10 @@ export async function startServer(config: Config): Promise<RunningServer> {
   };
 
   async function stop(): Promise<void> {
-    running.log.info("draining");
-    health.drain();
-    void background.close(); // begins nothing more, while calls end
-    void integrity.close();
-    await started.disposeAsync();
+    await shutDown({
+      ...{ health, background, integrity, servers, audit, log: running.log, delayMs: config.shutdownDelayMs },
+      rest: () => started.disposeAsync(),
+    });
   }
 }
 
@@ -145,7 +145,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   const due = observedRotation(rotation, serviceName, observer);
   const background = parts.adopt(
     startBackground({ due, lifecycle, keyring, store, witness, providers, clock, log, config }),
-    close,
+    closeInBackground,
   );
   parts.adopt(startRewriting({ store, clock, log }), close);
   const [loopLag, gcTime] = [parts.adopt(startLoopLag(), close), parts.adopt(startGcTime(), close)];
@@ -168,7 +168,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   );
   log.info({ start_ms: Math.round(performance.now()) }, "serving");
   integrity.start();
-  return { servers, providers, health, background, integrity, policy, tls };
+  return { servers, providers, health, background, integrity, audit, policy, tls };
 }
 
 /** What bounds callers and connections, and tells what that did. */

@@ -105,12 +105,13 @@ const mayImport: Record<string, readonly string[]> = {
 
   // The composition root, and what it alone needs.
   "server.ts": [
-    ...["process.ts", "alarm.ts", "metrics", "telemetry", "version.ts"],
+    ...["process.ts", "shutdown.ts", "alarm.ts", "metrics", "telemetry", "version.ts"],
     ...["config", "provider-keys", "keys", "keys/rotation", "keys/store-key", "keys/time", "batch/pool", "tenant-log"],
     ...["audit", "auth", "health", "integrity", "limits", "runtime", "service", "store", "store/heads", "transport"],
     ...["transport/connections", "upgrade"],
   ],
   "process.ts": ["runtime", "telemetry", "version.ts"],
+  "shutdown.ts": ["runtime"],
   metrics: [
     ...[
       "audit",
@@ -317,6 +318,7 @@ const packages: Record<string, readonly string[]> = {
     "integrity",
     "keys",
     "process.ts",
+    "shutdown.ts",
     "provider-keys",
     "runtime",
     "service",

@@ -57,6 +57,8 @@ export interface Config {
   readonly issuer: string;
   /** PEM files. */
   readonly tls: { readonly certificate: string; readonly key: string } | undefined;
+  /** How long both ports go on accepting, not ready any more, before the drain. */
+  readonly shutdownDelayMs: number;
   readonly shutdownGraceMs: number;
   readonly logLevel: string;
   readonly cache: {

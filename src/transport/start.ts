@@ -44,7 +44,7 @@ export interface ServerParts {
 export interface StartedServers {
   grpcPort: number;
   httpPort: number;
-  /** Takes no new call and ends when those that run are answered, at the latest after the grace of a shutdown. */
+  /** Takes no new call and ends when those that run are answered, at the latest after the grace of a shutdown. Closes once. */
   close(): Promise<void>;
 }
 
@@ -86,12 +86,14 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
   bound.move();
   log.info(`gRPC on ${grpc.address}`);
   log.info(`Connect, health, metrics and administration on ${tls ? "https" : "http"}://${http.address}`);
+  let closing: Promise<unknown> | undefined;
   return {
     grpcPort: grpc.port,
     httpPort: http.port,
     async close() {
-      connections.drain();
-      await Promise.all([grpc, http].map((server) => server[Symbol.asyncDispose]()));
+      if (closing === undefined) connections.drain();
+      closing ??= Promise.all([grpc, http].map((server) => server[Symbol.asyncDispose]()));
+      await closing;
     },
   };
 }

@@ -37,6 +37,7 @@ describe("without any setting", () => {
       proxies: {},
       issuer: "localhost",
       tls: undefined,
+      shutdownDelayMs: 0,
       shutdownGraceMs: 20_000,
       logLevel: "info",
       cache: { ttlMs: 3_600_000, publicTtlMs: 86_400_000, maxEntries: 1000, maxStaleMs: 14_400_000, warm: [] },

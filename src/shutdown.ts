@@ -1,0 +1,57 @@
+/**
+ * The end of a running service: it is not ready at once, serves on for a while, drains, and closes what is left. A balancer that learns late
+ * of the end thus sends nobody to a closed port.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+import { withDeadline } from "./runtime/deadline.ts";
+
+export interface ShutdownParts {
+  health: { drain(): void };
+  background: Closing;
+  integrity: Closing;
+  /** Both ports. They end running calls within a grace of their own. */
+  servers: Closing;
+  /** Closed first after the drain, and again with the rest, for what that adds. */
+  audit: Closing;
+  /** Closes every part, those above too. */
+  rest(): Promise<void>;
+  log: Logger;
+  /** Time from the start of the end to the drain. */
+  delayMs: number;
+}
+
+interface Closing {
+  close(): void | Promise<void>;
+}
+
+/** Time for all that follows the drain. */
+const afterDrainMs = 10_000;
+/** Time that work in the background has of it: a provider may hang, and the store is to be closed in order. */
+const backgroundMs = 4_000;
+
+/** Resolves at the latest `afterDrainMs` after the drain, whatever hangs then. */
+export async function shutDown(parts: ShutdownParts): Promise<void> {
+  const { health, background, integrity, servers, audit, rest, log, delayMs } = parts;
+  if (delayMs > 0) log.info({ delay_ms: delayMs }, "not ready any more: serving on before the drain");
+  else log.info("draining");
+  health.drain();
+  // Neither begins anything more, while calls are served and end. The rest waits for both.
+  for (const each of [background, integrity]) Promise.resolve(each.close()).catch(() => {});
+  if (delayMs > 0) {
+    await delay(delayMs);
+    log.info("draining");
+  }
+  await servers.close();
+  const late = () => new Error(`what follows the drain took more than ${afterDrainMs / 1_000} s`);
+  await withDeadline(afterDrainMs, late, async () => {
+    await audit.close();
+    await rest();
+  }).catch((err) => log.error({ err }, "not everything was closed in order"));
+}
+
+/** Closes work in the background, and waits for it no longer than the end of the service can. */
+export async function closeInBackground(part: Closing): Promise<void> {
+  const late = () => new Error("work in the background goes on");
+  await withDeadline(backgroundMs, late, () => part.close()).catch(() => {});
+}

@@ -1,0 +1,171 @@
+/** A stop that callers do not notice: one of two replicas behind a balancer, and one whose provider hangs. */
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { request } from "node:http";
+import { connect } from "node:http2";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { text } from "node:stream/consumers";
+import { setTimeout as delay } from "node:timers/promises";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { expect, it, onTestFinished } from "vitest";
+import { EncryptPiiRequestSchema } from "../gen/ts/fluo/kms/v1/pii_pb.ts";
+import { startOutageService } from "./outage/service.ts";
+import { type Balancer, longestMs, startBalancer } from "./support/balancer.ts";
+import { startPostgres } from "./support/postgres-server.ts";
+import { failureOf, grpcClient } from "./support/running-service.ts";
+import { startProcess } from "./support/service-process.ts";
+
+const fields = [{ name: "email", value: Buffer.from("ann@example.com") }];
+/** Between two calls of one of the two clients, which makes 200 a second of both. */
+const everyMs = 10;
+
+const message = toBinary(EncryptPiiRequestSchema, create(EncryptPiiRequestSchema, { tenantId: "acme", fields }));
+const framed = Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), message]);
+
+/** By HTTP/2 itself: a library of gRPC would try again what a server that leaves has refused. */
+async function overGrpc(balancer: Balancer): Promise<void> {
+  const session = connect(`http://${balancer.next().grpc}`);
+  try {
+    const stream = session.request({
+      ":method": "POST",
+      ":path": "/fluo.kms.v1.KmsService/EncryptPii",
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    session.on("error", (error) => stream.destroy(error));
+    const trailers = once(stream, "trailers");
+    stream.resume().end(framed);
+    const [{ "grpc-status": status }] = await trailers;
+    if (status !== "0") throw new Error(`grpc-status ${status}`);
+  } finally {
+    session.close();
+  }
+}
+
+async function overHttp(balancer: Balancer): Promise<void> {
+  const sent = request(`${balancer.next().http}/fluo.kms.v1.KmsService/EncryptPii`, {
+    method: "POST",
+    agent: false,
+    headers: { "content-type": "application/json" },
+  });
+  sent.end(JSON.stringify({ tenantId: "acme", fields: [{ name: "email", value: "YW5u" }] }));
+  const [answer] = await once(sent, "response");
+  const body = await text(answer);
+  if (answer.statusCode !== 200) throw new Error(`${answer.statusCode} ${body}`);
+}
+
+/** Calls over new connections, at their times whether or not earlier ones are answered. */
+function load(balancer: Balancer) {
+  const calls: Promise<void>[] = [];
+  const failures: string[] = [];
+  let running = true;
+  async function client(call: (balancer: Balancer) => Promise<void>): Promise<void> {
+    for (let at = performance.now(); running; at += everyMs) {
+      await delay(Math.max(0, at - performance.now()));
+      calls.push(call(balancer).catch((error) => void failures.push(String(error))));
+    }
+  }
+  const clients = [client(overGrpc), client(overHttp)];
+  return {
+    failures,
+    async end() {
+      running = false;
+      await Promise.all(clients);
+      await Promise.all(calls);
+      return calls.length;
+    },
+  };
+}
+
+/** Ends one of two replicas under load. */
+async function endOneOfTwo(shutdownDelay: string) {
+  const directory = mkdtempSync(join(tmpdir(), "fluo-kms-shutdown-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const postgres = await startPostgres();
+  onTestFinished(postgres.close);
+  const env = {
+    FLUO_KMS_STORE: "postgres",
+    FLUO_KMS_POSTGRES_URL: postgres.url,
+    FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(directory, "master.key"),
+    FLUO_KMS_SHUTDOWN_DELAY: shutdownDelay,
+  };
+  const leaving = await startProcess(env, { cwd: directory });
+  const staying = await startProcess(env, { cwd: directory });
+  const balancer = startBalancer([leaving, staying]);
+  const calling = load(balancer);
+  const startedMs = performance.now();
+  await delay(1_000);
+  leaving.child.kill("SIGTERM");
+  const { code } = await leaving.ended;
+  const size = balancer.size();
+  await delay(500);
+  const calls = await calling.end();
+  const aSecond = Math.round(calls / ((performance.now() - startedMs) / 1_000));
+  await balancer.close();
+  expect(await staying.end()).toBe(0);
+  return { code, size, calls, aSecond, failures: calling.failures };
+}
+
+it("loses no call of clients that a balancer sends on, as long as the delay is", async () => {
+  const { code, size, calls, aSecond, failures } = await endOneOfTwo(`${2 * longestMs}ms`);
+  expect(failures).toEqual([]);
+  expect({ code, size }).toEqual({ code: 0, size: 1 });
+  console.log(`${calls} calls over new connections, ${aSecond} a second, none failed`);
+  expect(calls).toBeGreaterThan(100);
+});
+
+it("loses calls without a delay", async () => {
+  const { code, failures } = await endOneOfTwo("0s");
+  expect(code).toBe(0);
+  expect(failures.length).toBeGreaterThan(0);
+});
+
+it("is not ready during the delay, yet alive, and takes new calls", async () => {
+  const service = await startProcess({ FLUO_KMS_SHUTDOWN_DELAY: "2s" });
+  const stateOf = async (path: string) => (await fetch(`${service.http}/q/health/${path}`)).status;
+  expect(await stateOf("ready")).toBe(200);
+  const startedMs = performance.now();
+  service.child.kill("SIGTERM");
+  await service.said(/not ready any more/);
+  expect(await stateOf("ready")).toBe(503);
+  expect(await stateOf("live")).toBe(200);
+  const late = grpcClient(service.grpc);
+  await late.status({}).finally(late.close);
+  expect(service.log.some((line) => line.includes('"draining"'))).toBe(false);
+  expect(await service.ended).toEqual({ code: 0, err: "" });
+  // Timers may fire a little early.
+  expect(performance.now() - startedMs).toBeGreaterThan(1_980);
+});
+
+it("is cut short by a second signal", async () => {
+  const service = await startProcess({ FLUO_KMS_SHUTDOWN_DELAY: "5m" });
+  service.child.kill("SIGTERM");
+  await service.said(/not ready any more/);
+  service.child.kill("SIGTERM");
+  expect(await service.ended).toEqual({ code: 1, err: "" });
+});
+
+it("ends in time, with the last uses audited, though the provider hangs", async () => {
+  const service = await startOutageService({ env: { FLUO_KMS_SHUTDOWN_GRACE: "1s" } });
+  onTestFinished(() => service.close());
+  const { kms, fakes } = service;
+  await kms.encryptPii({ tenantId: "acme", fields });
+  await fakes[0].fault({ mode: "hanging" });
+  const waiting = failureOf(kms.encryptPii({ tenantId: "other", fields }));
+  for (let n = 0; n < 10; n += 1) await kms.encryptPii({ tenantId: "acme", fields });
+  const startedMs = performance.now();
+  service.child.kill("SIGTERM");
+  expect((await service.ended).code).toBe(0);
+  const tookMs = performance.now() - startedMs;
+  await waiting;
+  console.log(`ended ${Math.round(tookMs)} ms after SIGTERM`);
+  expect(tookMs).toBeLessThan(1_000 + 10_000 + 1_000);
+  const db = new DatabaseSync(service.env.FLUO_KMS_SQLITE_FILE!, { readOnly: true });
+  onTestFinished(() => db.close());
+  const { uses } = db
+    .prepare("select sum(count) as uses from kms_audit where tenant_id = 'acme' and action = 'encrypt_pii'")
+    .get() as { uses: number };
+  expect(uses).toBe(11);
+});
