@@ -124,6 +124,7 @@ export const settings = {
   "fluo.kms.tls.terminated": { parse: trueOrFalse, standard: "false" },
   "fluo.kms.http.client-certificates": { parse: trueOrFalse, standard: "true" },
   "fluo.kms.http.allowed-origins": { parse: origins },
+  "fluo.kms.files.group-readable": { parse: trueOrFalse, standard: "false" },
   "fluo.kms.shutdown.delay": { parse: duration("0s", "5m"), standard: "0s" },
   "fluo.kms.shutdown.grace": { parse: duration("0s", "1h"), standard: "20s" },
   "fluo.kms.log.level": {

@@ -117,7 +117,8 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
   const [certificate, key] = [values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"]];
   const policyFile = values["fluo.kms.policy.file"];
   const isPolicy = values["fluo.kms.auth"] === "policy";
-  const found = { absolute, problems };
+  const groupReadable = values["fluo.kms.files.group-readable"];
+  const found = { absolute, problems, groupReadable };
   const provider = providerOf(values["fluo.kms.provider"], {
     ...found,
     named: (name) => name,
@@ -254,6 +255,7 @@ function storeSettings(values: Values, standard: StoreName, absolute: (path: str
       name: "sqlite",
       file: absolute(values["fluo.kms.sqlite.file"]),
       headsFile: headsFile(values, absolute),
+      ...(values["fluo.kms.files.group-readable"] && { groupReadable: true }),
       maxLogBytes: values["fluo.kms.sqlite.max-log"],
       migrate: values["fluo.kms.store.migrate"],
     }),

@@ -13,6 +13,8 @@ export interface ProviderSource {
   /** As the operator knows a setting. */
   named(name: ProviderSettingName): string;
   absolute(path: string): string;
+  /** Whether the groups of files may have rights to them. */
+  groupReadable: boolean;
   problems: Problem[];
 }
 
@@ -33,7 +35,8 @@ export function providerOf(name: Name, source: ProviderSource): ProviderSettings
   const settingsOf: { [N in Name]: () => SettingsOf<N> } = {
     local: () => {
       const masterKeyFile = path("fluo.kms.local.master-key-file");
-      return masterKeyFile === undefined ? { name: "local" } : { name: "local", masterKeyFile };
+      if (masterKeyFile === undefined) return { name: "local" };
+      return { name: "local", masterKeyFile, ...(source.groupReadable && { groupReadable: true }) };
     },
     aws: () => ({
       name: "aws",

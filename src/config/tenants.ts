@@ -21,6 +21,7 @@ export interface TenantProviderKeySources extends Omit<Sources, "properties"> {
   /** The service's own provider. */
   own: ProviderSettings;
   absolute(path: string): string;
+  groupReadable: boolean;
 }
 
 /** Of the settings of a provider key of tenants. */
@@ -97,7 +98,7 @@ function* declaredKeys(
   sources: TenantProviderKeySources,
   file: Properties,
 ): Iterable<[name: string, ProviderSettings]> {
-  const { env, profile, problems, absolute } = sources;
+  const { env, profile, problems, absolute, groupReadable } = sources;
   const names = new Set([...namesIn(file, profile)].map(({ name }) => keyName.exec(name)?.groups?.key));
   for (const key of names) {
     if (key === undefined) continue;
@@ -115,6 +116,7 @@ function* declaredKeys(
       value: value as ProviderValues,
       named,
       absolute,
+      groupReadable,
       problems,
     });
     const own = ownCredentials(settings, (name) => isGiven({ env, properties: file, problems }, named(name), profile));

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { ConfigError } from "../../src/config/problem.ts";
@@ -210,6 +210,23 @@ describe("accepted", () => {
     const cwd = directory();
     const { provider } = loadConfig({ env: { FLUO_KMS_LOCAL_MASTER_KEY_FILE: "master.key" }, cwd });
     expect(provider).toEqual({ name: "local", masterKeyFile: join(cwd, "master.key") });
+  });
+
+  it("is group rights, for the store and every master key's file", () => {
+    const cwd = directory();
+    const properties = [
+      "fluo.kms.files.group-readable=true",
+      "fluo.kms.local.master-key-file=own.key",
+      "fluo.kms.other.provider=local",
+      "fluo.kms.other.local.master-key-file=other.key",
+      "fluo.kms.provider-keys.a.provider=local",
+      "fluo.kms.provider-keys.a.local.master-key-file=a.key",
+    ];
+    writeFileSync(join(cwd, "application.properties"), properties.join("\n"));
+    const { store, provider, otherProvider, tenantProviderKeys } = loadConfig({ env: {}, cwd });
+    for (const each of [store, provider, otherProvider, tenantProviderKeys.providerKeys.get("a")]) {
+      expect(each).toMatchObject({ groupReadable: true });
+    }
   });
 
   it("is a setting of a provider that is not chosen: with a warning where it is in the file", () => {

@@ -7,22 +7,23 @@ import { createSecretKey, type KeyObject, randomBytes, randomFillSync } from "no
 import { type FileHandle, link, open, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { invalidField, type KmsError } from "../../errors.ts";
+import { rightsOfOthers } from "../../runtime/private-file.ts";
 
 const masterKeyBytes = 32;
 const ownerOnly = 0o600;
-const othersMask = 0o077;
+const ownerAlone = { groupReadable: false };
 
 export function randomMasterKey(): KeyObject {
   return keyFrom(randomFillSync(Buffer.alloc(masterKeyBytes)));
 }
 
 /** Throws INVALID_ARGUMENT that names the setting and the path when the file cannot be used. */
-export async function masterKeyFromFile(path: string): Promise<KeyObject> {
+export async function masterKeyFromFile(path: string, rights = ownerAlone): Promise<KeyObject> {
   try {
-    const present = await read(path);
+    const present = await read(path, rights);
     if (present !== undefined) return present;
     await create(path);
-    return (await read(path))!;
+    return (await read(path, rights))!;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).syscall && (error as NodeJS.ErrnoException).code;
     throw code ? unusable(`${path} cannot be used (${code})`) : error;
@@ -30,7 +31,7 @@ export async function masterKeyFromFile(path: string): Promise<KeyObject> {
 }
 
 /** Undefined when there is no file. */
-async function read(path: string): Promise<KeyObject | undefined> {
+async function read(path: string, rights: typeof ownerAlone): Promise<KeyObject | undefined> {
   let file: FileHandle;
   try {
     file = await open(path, "r");
@@ -39,11 +40,10 @@ async function read(path: string): Promise<KeyObject | undefined> {
     throw error;
   }
   try {
-    const { mode, size } = await file.stat();
-    // Windows has no such modes: every file reads as 0o666 there.
-    if (process.platform !== "win32" && (mode & othersMask) !== 0) {
-      throw unusable(`${path} can be read by others; run: chmod 600 ${path}`);
-    }
+    const status = await file.stat();
+    const others = rightsOfOthers(path, status, rights);
+    if (others !== undefined) throw unusable(others);
+    const { size } = status;
     if (size !== masterKeyBytes) throw unusable(`${path} must hold exactly ${masterKeyBytes} raw bytes, not ${size}`);
     const bytes = Buffer.alloc(masterKeyBytes);
     const { bytesRead } = await file.read(bytes, 0, masterKeyBytes, 0);

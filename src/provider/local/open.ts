@@ -14,8 +14,9 @@ import type { LocalSettings } from "./settings.ts";
 
 const fingerprintBytes = 8;
 
-export async function openLocal({ masterKeyFile }: LocalSettings): Promise<Provider> {
-  return localProvider(masterKeyFile === undefined ? randomMasterKey() : await masterKeyFromFile(masterKeyFile));
+export async function openLocal({ masterKeyFile, groupReadable = false }: LocalSettings): Promise<Provider> {
+  if (masterKeyFile === undefined) return localProvider(randomMasterKey());
+  return localProvider(await masterKeyFromFile(masterKeyFile, { groupReadable }));
 }
 
 /** `key` is a secret KeyObject of 32 bytes. */

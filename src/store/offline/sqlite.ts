@@ -63,7 +63,7 @@ function heldBy(hold: Hold, db: EmbeddedDatabase): EmbeddedDatabase {
 /** To fill: the file and its tables are made if need be. */
 export async function makeSqliteTables(settings: SqliteSettings): Promise<Tables> {
   const file = realPath(settings.file);
-  prepareFile(file);
+  prepareFile(file, settings.groupReadable);
   const hold = holdReady({ file, headsFile: settings.headsFile });
   const db = heldBy(hold, embeddedDatabase({ file, soon: setImmediate }));
   const made = db.write((tx) => migrate(tx, sqliteDialect)).then(() => sqlTables("sqlite", db, dialect));
@@ -71,9 +71,9 @@ export async function makeSqliteTables(settings: SqliteSettings): Promise<Tables
 }
 
 /** Brings the tables of a file up to date. */
-export async function migrateSqlite({ file: path, headsFile }: SqliteSettings): Promise<Migrated> {
+export async function migrateSqlite({ file: path, headsFile, groupReadable }: SqliteSettings): Promise<Migrated> {
   const file = realPath(path);
-  prepareFile(file);
+  prepareFile(file, groupReadable);
   const hold = holdReady({ file, headsFile });
   const db = heldBy(hold, embeddedDatabase({ file, soon: setImmediate }));
   try {

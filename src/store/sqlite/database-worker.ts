@@ -21,6 +21,7 @@ export interface WriterData extends GateParts {
   /** See SqliteSettings. */
   headsFile?: string | undefined;
   migrate?: MigrateMode | undefined;
+  groupReadable?: boolean | undefined;
 }
 
 const port = parentPort!;
@@ -53,7 +54,7 @@ function reopens(): void {
 /** What may be called, by name. */
 async function run({ method, args }: Pick<Call, "method" | "args">): Promise<unknown> {
   if (method === "open") {
-    prepareFile(file);
+    prepareFile(file, data.groupReadable);
     hold = holdReady(ready);
     await prepareSchema(db, sqliteDialect, data.migrate);
     return hold.log;

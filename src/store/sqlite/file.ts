@@ -2,9 +2,9 @@
 import { closeSync, fstatSync, fsyncSync, openSync, realpathSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { KmsError } from "../../errors.ts";
+import { rightsOfOthers } from "../../runtime/private-file.ts";
 
 const ownerOnly = 0o600;
-const othersMask = 0o077;
 
 /** SQLite keeps its log beside the file itself, not beside a link to it. Of a file that is not there yet, the name it will have. */
 export function realPath(path: string): string {
@@ -19,8 +19,8 @@ export function realPath(path: string): string {
   }
 }
 
-/** Creates the file if need be. STORE_UNAVAILABLE where it cannot be used, or can be read by others. */
-export function prepareFile(path: string): void {
+/** Creates the file if need be. STORE_UNAVAILABLE where it cannot be used, or can be read by others. `groupReadable` lets the group. */
+export function prepareFile(path: string, groupReadable = false): void {
   try {
     create(path);
     const found = statSync(path);
@@ -29,10 +29,8 @@ export function prepareFile(path: string): void {
         "STORE_UNAVAILABLE",
         `the SQLite file ${path} is ${found.isDirectory() ? "a directory" : "a device or pipe"}, not a file`,
       );
-    // Windows has no such modes: every file reads as 0o666 there.
-    if (process.platform !== "win32" && (found.mode & othersMask) !== 0) {
-      throw new KmsError("STORE_UNAVAILABLE", `${path} can be read by others; run: chmod 600 ${path}`);
-    }
+    const others = rightsOfOthers(path, found, { groupReadable });
+    if (others !== undefined) throw new KmsError("STORE_UNAVAILABLE", others);
   } catch (cause) {
     if (cause instanceof KmsError) throw cause;
     const { code } = cause as NodeJS.ErrnoException;

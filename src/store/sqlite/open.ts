@@ -23,6 +23,8 @@ export interface SqliteSettings {
   file: string;
   /** Absolute. Where the commits of the store are noted, if not beside it. */
   headsFile?: string | undefined;
+  /** Whether the group of the file, if it is one of the process's, may have rights to it. */
+  groupReadable?: boolean;
   /** Size of its write-ahead log past which somebody is told. */
   maxLogBytes?: number;
   /** As `auto` if it is not given. */
@@ -105,10 +107,11 @@ const storeMethods: MethodList<Store> = {
 export async function openSqlite({
   file,
   headsFile,
+  groupReadable,
   maxLogBytes = Number.POSITIVE_INFINITY,
   migrate,
 }: SqliteSettings): Promise<LockedStore> {
-  const { writer, readBy, waiting, close } = threadsOf({ file, headsFile, migrate });
+  const { writer, readBy, waiting, close } = threadsOf({ file, headsFile, groupReadable, migrate });
   let log: SeenLog;
   try {
     log = (await writer.call("open", [])) as SeenLog;
@@ -149,11 +152,11 @@ function forwarded<T>(list: MethodList<T>, call: Thread["call"]): Pick<T, Forwar
 const maxTries = 3;
 
 /** The thread that writes; and the one that reads, which starts with the first long read. */
-function threadsOf({ file, headsFile, migrate }: Pick<SqliteSettings, "file" | "headsFile" | "migrate">) {
+function threadsOf({ file, ...more }: Omit<WriterData, "memory" | "port">) {
   const memory = gateMemory();
   const { port1, port2 } = new MessageChannel();
   const writer = startThread(new URL("./database-worker.ts", import.meta.url), {
-    workerData: { file, headsFile, migrate, memory, port: port1 } satisfies WriterData,
+    workerData: { file, ...more, memory, port: port1 } satisfies WriterData,
     transferList: [port1],
   });
   let reader: Thread | undefined;

@@ -1,0 +1,78 @@
+/** Rights of a group, which Kubernetes gives to all files of a volume at each mount. */
+import { spawnSync } from "node:child_process";
+import { chmodSync, chownSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { beginProcess, startProcess } from "./support/service-process.ts";
+
+const fields = [{ name: "email", value: Buffer.from("ann@example.com") }];
+const groupReadable = { FLUO_KMS_FILES_GROUP_READABLE: "true" };
+
+/** A volume with a store and a master key that a service has used, and a token of it. */
+async function usedVolume() {
+  const directory = mkdtempSync(join(tmpdir(), "fluo-kms-group-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const [database, masterKey] = [join(directory, "kms.db"), join(directory, "master.key")];
+  const env = { FLUO_KMS_SQLITE_FILE: database, FLUO_KMS_LOCAL_MASTER_KEY_FILE: masterKey };
+  const service = await startProcess(env, { cwd: directory });
+  const { fields: sealed } = await service.client.encryptPii({ tenantId: "acme", fields });
+  expect(await service.end()).toBe(0);
+  return {
+    ...{ directory, database, masterKey, tokens: [{ name: "email", token: sealed[0]!.token }] },
+    start: (more: Record<string, string> = {}) => startProcess({ ...env, ...more }, { cwd: directory }),
+    /** What a start that fails says. */
+    async refused(more: Record<string, string> = {}) {
+      const started = beginProcess({ ...env, ...more }, { cwd: directory });
+      await expect(started.serving).rejects.toThrow("ended without saying");
+      const { code, err } = await started.ended;
+      expect(code).toBe(1);
+      return err;
+    },
+  };
+}
+
+function mount(directory: string): void {
+  expect(spawnSync("chmod", ["-R", "g+rwX", directory]).status).toBe(0);
+}
+
+describe.skipIf(process.platform === "win32")("a volume that was mounted again", () => {
+  it("is refused without the setting, by a text that names it, for either file", async () => {
+    const { directory, masterKey, database, refused } = await usedVolume();
+    mount(directory);
+    expect(await refused()).toMatch(/master\.key can be read by its group; .*fluo\.kms\.files\.group-readable=true/);
+    chmodSync(masterKey, 0o600);
+    expect(await refused()).toMatch(/kms\.db can be read by its group; .*fluo\.kms\.files\.group-readable=true/);
+    expect(statSync(database).mode & 0o777).toBe(0o660);
+  });
+
+  it("serves with the setting, start after start", async () => {
+    const { directory, start, tokens } = await usedVolume();
+    for (let n = 0; n < 2; n += 1) {
+      mount(directory);
+      const service = await start(groupReadable);
+      const { fields: opened } = await service.client.decryptPii({ tenantId: "acme", fields: tokens });
+      expect(Buffer.from(opened[0]!.result.value as Uint8Array).toString()).toBe("ann@example.com");
+      expect(await service.end()).toBe(0);
+    }
+  });
+
+  it.each(["master.key", "kms.db"])("is refused with the setting where the world has rights to %s", async (name) => {
+    const { directory, refused } = await usedVolume();
+    mount(directory);
+    chmodSync(join(directory, name), 0o664);
+    expect(await refused(groupReadable)).toContain(`${name} can be read by others; run: chmod o= `);
+  });
+
+  it.skipIf(process.getuid?.() !== 0)("is refused with the setting where its group is another's", async () => {
+    const { directory, database, masterKey, refused } = await usedVolume();
+    mount(directory);
+    const another = 54_321;
+    expect(process.getgroups!()).not.toContain(another);
+    chownSync(database, 0, another);
+    expect(await refused(groupReadable)).toContain("kms.db can be read by group 54321, which is none of this process");
+    chownSync(database, 0, process.getegid!());
+    chownSync(masterKey, 0, another);
+    expect(await refused(groupReadable)).toContain("master.key can be read by group 54321");
+  });
+});
