@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: prints what each path costs as a ratio to its limit, both taken in the same run, what grows with the store and the logs,
- * what memory a load takes, what a flood of refusals leaves, what the heads file costs, what provider calls a day of use makes, and what
+ * what memory a load takes, and what the pool's threads take at rest, what a flood of refusals leaves, what the heads file costs, what provider calls a day of use makes, and what
  * calls notice of a rotation, of readers and of a greedy caller. Timing never fails it. README.md says what the options are and what the figures mean.
  */
 import { parseArgs } from "node:util";
@@ -12,6 +12,7 @@ const parts: Readonly<Record<string, () => Promise<unknown>>> = {
   growth: async () => (await import("./growth/main.ts")).growth(),
   logs: async () => (await import("./logs/main.ts")).logs(),
   memory: async () => (await import("./memory/main.ts")).memory(),
+  rest: async () => (await import("./memory/at-rest.ts")).atRest(),
   refusals: async () => (await import("./refusals/main.ts")).refusals(),
   cost: async () => (await import("./cost/main.ts")).cost(),
   heads: async () => (await import("./heads/main.ts")).heads(),

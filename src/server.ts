@@ -114,7 +114,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   providers.subscribe(keyring); // a secret is forgotten when the key that wrapped it is refused
   const probes = parts.adopt(scheduleProbes({ keys: providers.probed, store, clock, log }), close);
 
-  const pool = parts.adopt(createBatchPool(), close);
+  const pool = parts.adopt(createBatchPool(config), close);
   const budget = createBudget();
   const logs = createTenantLogs({ store, keyring, pool, issuer: config.issuer, clock });
   const observer = createAuditObserver({ audit, alarm, dataLoss: instruments.dataLoss });

@@ -57,6 +57,8 @@ export interface Config {
   readonly issuer: string;
   /** PEM files. */
   readonly tls: { readonly certificate: string; readonly key: string } | undefined;
+  /** Threads for batches of spans; see batch/pool/threads.ts without it. */
+  readonly threads: number | undefined;
   /** How long both ports go on accepting, not ready any more, before the drain. */
   readonly shutdownDelayMs: number;
   readonly shutdownGraceMs: number;

@@ -126,6 +126,8 @@ export const settings = {
   "fluo.kms.http.allowed-origins": { parse: origins },
   "fluo.kms.files.group-readable": { parse: trueOrFalse, standard: "false" },
   "fluo.kms.shutdown.delay": { parse: duration("0s", "5m"), standard: "0s" },
+  // Without a value it depends on the machine, see batch/pool/threads.ts.
+  "fluo.kms.threads": { parse: wholeNumber(1, 64) },
   "fluo.kms.shutdown.grace": { parse: duration("0s", "1h"), standard: "20s" },
   "fluo.kms.log.level": {
     parse: choice(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),

@@ -157,6 +157,7 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
     allowedOrigins: values["fluo.kms.http.allowed-origins"] ?? [],
     issuer: values["fluo.kms.issuer"],
     tls: certificate && key ? { certificate: absolute(certificate), key: absolute(key) } : undefined,
+    threads: values["fluo.kms.threads"],
     shutdownDelayMs: values["fluo.kms.shutdown.delay"],
     shutdownGraceMs: values["fluo.kms.shutdown.grace"],
     logLevel: values["fluo.kms.log.level"],

@@ -37,6 +37,7 @@ describe("without any setting", () => {
       proxies: {},
       issuer: "localhost",
       tls: undefined,
+      threads: undefined,
       shutdownDelayMs: 0,
       shutdownGraceMs: 20_000,
       logLevel: "info",

@@ -1,7 +1,6 @@
 /**
- * Batches of spans from bytes to bytes, in a pool of threads, one a core: the main thread moves bytes. See worker.ts for what a thread does.
+ * Batches of spans from bytes to bytes, in a pool of threads: the main thread moves bytes. See worker.ts for what a thread does.
  */
-import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { KmsError } from "../../errors.ts";
 import type { LogBatch } from "../enter.ts";
@@ -11,6 +10,7 @@ import type { BatchSigner, SignedBatch } from "../sign-individually.ts";
 import type { KeyMemory, PoolKey } from "./jobs.ts";
 import { ownMemory } from "../../runtime/detach.ts";
 import { type Thread, threadOf } from "./thread.ts";
+import { standardThreads } from "./threads.ts";
 
 /** The whole message of a SignSpansRequest, of which the ResourceSpans are read. Given away: its memory moves to a thread. */
 export type BatchBytes = Uint8Array;
@@ -52,8 +52,8 @@ export interface BatchPool {
 }
 
 export interface BatchPoolOptions {
-  /** One a core unless it is given. */
-  threads?: number;
+  /** See threads.ts unless it is given. */
+  threads?: number | undefined;
   startWorker?: () => Worker;
 }
 
@@ -62,7 +62,7 @@ const resourceLimits = { maxYoungGenerationSizeMb: 4 };
 
 /** Its threads start when they are needed first, and again when they died. */
 export function createBatchPool({
-  threads: size = availableParallelism(),
+  threads: size = standardThreads(),
   startWorker = () => new Worker(new URL("./worker.ts", import.meta.url), { resourceLimits }),
 }: BatchPoolOptions = {}): BatchPool {
   const threads = new Set<Thread>();
