@@ -305,6 +305,7 @@ const packages: Record<string, readonly string[]> = {
   "google-auth-library": ["provider/gcp"],
   cockatiel: ["provider"],
   pg: ["store/postgres"],
+  "pg-connection-string": ["store/postgres"],
   "sodium-native": ["crypto"],
   "lru-cache": ["auth", "keys", "tenant-log"],
   croner: ["config", "keys/rotation"],

@@ -71,7 +71,7 @@ export async function fill(
 
 export function openDatabase(settings: StoreSettings): Database {
   if (settings.name === "sqlite") return embeddedDatabase({ file: settings.file, soon: setImmediate });
-  if (settings.name === "postgres") return postgresDatabase(settings.url, 2);
+  if (settings.name === "postgres") return postgresDatabase(settings, 2);
   throw new Error("a store in memory cannot be filled from outside");
 }
 

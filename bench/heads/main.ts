@@ -40,7 +40,7 @@ async function postgresCosts(dir: string): Promise<FileFigures> {
     const place = join(dir, "replica-heads");
     return await fileCosts({
       locked: await openPostgres({ name: "postgres", url, maxConnections: 4 }),
-      fillBy: () => postgresDatabase(url, 2),
+      fillBy: () => postgresDatabase({ url }, 2),
       place: { file: place, required: false, lock: `${place}.lock`, database: undefined },
     });
   } finally {

@@ -4,6 +4,7 @@ import { createSecureContext } from "node:tls";
 import type { Config, SettledConfig } from "./config.ts";
 import { isLoopback } from "../runtime/loopback.ts";
 import { type ProviderSettings, realmOf } from "../provider/registry.ts";
+import { postgresProblems } from "./postgres-checks.ts";
 import type { Problem } from "./problem.ts";
 import { inFamily, otherName } from "./known-settings.ts";
 import { keysPrefix } from "./tenants.ts";
@@ -14,6 +15,7 @@ export function refusedTogether(config: SettledConfig): Problem[] {
   const problems: Problem[] = [];
   const refuse = (name: string, description: string) => problems.push({ name, description });
   problems.push(...authProblems(config));
+  problems.push(...postgresProblems(config));
   const openKey = profile === "prod" ? openKeyOf(config) : undefined;
   if (openKey !== undefined) refuse("fluo.kms.tls.key", openKey);
   if (grpcPort === httpPort && grpcPort !== 0) {

@@ -90,6 +90,8 @@ export const settings = {
   // What is kept of one that grew: with less, somebody would be told of that.
   "fluo.kms.sqlite.max-log": { parse: byteSize(8), standard: "1GiB" },
   "fluo.kms.postgres.url": { parse: postgresUrl },
+  "fluo.kms.postgres.password-file": { parse: secretFile },
+  "fluo.kms.postgres.ca": { parse: filePath },
   "fluo.kms.postgres.max-connections": { parse: wholeNumber(1, 100), standard: "8" },
   // The default depends on the store, see store/heads/heads-place.ts.
   "fluo.kms.audit.heads-file": { parse: filePath },
@@ -124,10 +126,10 @@ export const settings = {
   "fluo.kms.tls.terminated": { parse: trueOrFalse, standard: "false" },
   "fluo.kms.http.client-certificates": { parse: trueOrFalse, standard: "true" },
   "fluo.kms.http.allowed-origins": { parse: origins },
-  "fluo.kms.files.group-readable": { parse: trueOrFalse, standard: "false" },
-  "fluo.kms.shutdown.delay": { parse: duration("0s", "5m"), standard: "0s" },
   // Without a value it depends on the machine, see batch/pool/threads.ts.
   "fluo.kms.threads": { parse: wholeNumber(1, 64) },
+  "fluo.kms.files.group-readable": { parse: trueOrFalse, standard: "false" },
+  "fluo.kms.shutdown.delay": { parse: duration("0s", "5m"), standard: "0s" },
   "fluo.kms.shutdown.grace": { parse: duration("0s", "1h"), standard: "20s" },
   "fluo.kms.log.level": {
     parse: choice(["trace", "debug", "info", "warn", "error", "fatal", "silent"]),

@@ -244,7 +244,10 @@ function otherProviders({ provider, otherProvider }: SettledConfig): SettingName
 type StoreName = StoreSettings["name"];
 
 function headsFile(values: Values, absolute: (path: string) => string): string | undefined {
-  const file = values["fluo.kms.audit.heads-file"];
+  return optionalPath(values["fluo.kms.audit.heads-file"], absolute);
+}
+
+function optionalPath(file: string | undefined, absolute: (path: string) => string): string | undefined {
   return file === undefined ? undefined : absolute(file);
 }
 
@@ -263,6 +266,8 @@ function storeSettings(values: Values, standard: StoreName, absolute: (path: str
     postgres: () => ({
       name: "postgres",
       url: values["fluo.kms.postgres.url"] ?? "",
+      passwordFile: optionalPath(values["fluo.kms.postgres.password-file"], absolute),
+      ca: optionalPath(values["fluo.kms.postgres.ca"], absolute),
       maxConnections: values["fluo.kms.postgres.max-connections"],
       migrate: values["fluo.kms.store.migrate"],
     }),
@@ -282,6 +287,8 @@ const storeNames: Readonly<Record<StoreName, readonly SettingName[]>> = {
   postgres: [
     "fluo.kms.store.migrate",
     "fluo.kms.postgres.url",
+    "fluo.kms.postgres.password-file",
+    "fluo.kms.postgres.ca",
     "fluo.kms.postgres.max-connections",
     "fluo.kms.audit.heads-file",
     "fluo.kms.audit.heads-file.required",

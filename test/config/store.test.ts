@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
+import { newAuthority } from "../support/pki.ts";
 import { directory, type Env, load, problemsOf } from "../support/config-fixture.ts";
 
 const keyFile: Env = { FLUO_KMS_LOCAL_MASTER_KEY_FILE: "master.key" };
@@ -47,6 +48,78 @@ describe("the store", () => {
     const postgres = { ...keyFile, FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: url };
     expect(load(postgres).store).toEqual({ name: "postgres", url, maxConnections: 8, migrate: "auto" });
     expect(load(postgres, "fluo.kms.postgres.max-connections=20").store).toMatchObject({ maxConnections: 20 });
+  });
+
+  it("is a PostgreSQL database whose password and authorities are in files", () => {
+    const cwd = directory({ secret: "hunter2", "ca.pem": newAuthority().pem });
+    const settings = { FLUO_KMS_POSTGRES_PASSWORD_FILE: "secret", FLUO_KMS_POSTGRES_CA: "ca.pem" };
+    const noPassword = url.replace(":hunter2", "");
+    const env = { ...keyFile, FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: noPassword, ...settings };
+    const { store } = loadConfig({ env, cwd });
+    expect(store).toMatchObject({ url: noPassword, passwordFile: join(cwd, "secret"), ca: join(cwd, "ca.pem") });
+  });
+
+  it.each([
+    ["two passwords", url, { PASSWORD_FILE: "secret" }, /^fluo\.kms\.postgres\.password-file: is set, and .* set one$/],
+    [
+      "a password in its query",
+      "postgres://kms@h/kms?password=hunter2",
+      { PASSWORD_FILE: "secret" },
+      /has a password; set one$/,
+    ],
+    [
+      "no such file",
+      "postgres://kms@h/kms",
+      { PASSWORD_FILE: "none" },
+      /password-file: .*none cannot be read \(ENOENT\)/,
+    ],
+    [
+      "the password in the place of its file",
+      "postgres://h/kms",
+      { PASSWORD_FILE: "s.hunter2hunter2hunter2h" },
+      /must be/,
+    ],
+    ["authorities that nobody asks", "postgres://kms@h/kms", { CA: "ca.pem" }, /ca: is set, and .*sslmode=verify-full/],
+    ["authorities, and require", "postgres://kms@h/kms?sslmode=require", { CA: "ca.pem" }, /sslmode=verify-full/],
+    ["two of them", `${url}&sslrootcert=x`, { CA: "ca.pem" }, /ca: is set, and .* has sslrootcert/],
+    ["what is no certificate", url, { CA: "secret" }, /ca: .*secret must hold certificates of authorities, in PEM/],
+  ])("is not PostgreSQL with %s, which is not shown", (_what, text, settings, problem) => {
+    const cwd = directory({ secret: "hunter2", "ca.pem": newAuthority().pem });
+    const named = Object.entries(settings).map(([name, value]) => [`FLUO_KMS_POSTGRES_${name}`, value]);
+    const env = { ...keyFile, FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: text, ...Object.fromEntries(named) };
+    const problems = problemsOf(() => loadConfig({ env, cwd }));
+    expect(problems).toMatch(problem);
+    expect(problems).not.toContain("hunter2");
+  });
+
+  describe("in profile prod", () => {
+    const problem = "fluo.kms.postgres.url: leads beyond this machine without sslmode=verify-full";
+    const problemsWith = (text: string, profile = "prod") =>
+      problemsOf(() => load({ FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: text, FLUO_KMS_PROFILE: profile }));
+
+    it.each([
+      "postgres://kms@db.example.com/kms",
+      "postgres://kms@10.0.0.1/kms?sslmode=require",
+      "postgres://kms@10.0.0.1/kms?sslmode=no-verify",
+      "postgres://kms@[2001:db8::1]/kms",
+      "postgres://kms@db.example.com/kms?sslmode=verify-full&sslmode=disable",
+      "postgres://kms@localhost/kms?host=db.example.com",
+      "postgres:///kms", // the host is what PGHOST says
+    ])("is not PostgreSQL by %s", (text) => {
+      expect(problemsWith(text)).toContain(problem);
+      expect(problemsWith(text, "staging")).not.toContain(problem);
+    });
+
+    it.each([
+      "postgres://kms@db.example.com/kms?sslmode=verify-full",
+      "postgres://kms@localhost/kms",
+      "postgres://kms@127.0.0.1:5433/kms?sslmode=disable",
+      "postgres://kms@[::1]/kms",
+      "postgres://%2Fvar%2Frun%2Fpostgresql/kms",
+      "postgres:///kms?host=/var/run/postgresql",
+    ])("may be PostgreSQL by %s", (text) => {
+      expect(problemsWith(text)).not.toContain(problem);
+    });
   });
 
   it.each(["sqlite", "postgres"])("is not %s with a master key that is lost before it", (name) => {

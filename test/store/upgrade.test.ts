@@ -144,7 +144,7 @@ const databases: [name: string, open: () => Promise<Database>][] = [
   [
     "PostgreSQL",
     async () => {
-      const db = postgresDatabase(await server.createDatabase(), 4);
+      const db = postgresDatabase({ url: await server.createDatabase() }, 4);
       await prepareSchema(db, postgresDialect);
       return db;
     },

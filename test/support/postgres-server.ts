@@ -45,6 +45,8 @@ export interface PostgresOptions {
   programs?: string | undefined;
   /** Whether commits reach the disk. Without it they survive a crash of the server, not one of the machine. */
   durable?: boolean;
+  /** PEM of the server's certificate and key, if it speaks TLS. */
+  tls?: { certificate: string; key: string } | undefined;
 }
 
 /**
@@ -69,7 +71,7 @@ export function postgresAvailable(): boolean {
   return packageDir() !== undefined;
 }
 
-export async function startPostgres({ durable = false, programs }: PostgresOptions = {}): Promise<PostgresServer> {
+export async function startPostgres({ durable = false, programs, tls }: PostgresOptions = {}): Promise<PostgresServer> {
   const native = packageDir();
   if (native === undefined && programs === undefined) {
     throw new Error(
@@ -86,8 +88,10 @@ export async function startPostgres({ durable = false, programs }: PostgresOptio
   try {
     if (programs === undefined) copyPackage(native!, join(dir, "postgresql"));
     const password = randomBytes(16).toString("hex");
+    if (tls !== undefined) writeFileSync(join(dir, "server.pem"), tls.certificate);
+    if (tls !== undefined) writeFileSync(join(dir, "server.key"), tls.key, { mode: 0o600 });
     await initialize(setup, password);
-    return await run(setup, guard, password, durable);
+    return await run(setup, guard, password, { durable, hasTls: tls !== undefined });
   } catch (error) {
     await ended(guard);
     throw error;
@@ -100,12 +104,17 @@ interface Setup {
   user: { uid?: number; gid?: number };
 }
 
-async function run(setup: Setup, guard: ChildProcess, password: string, durable: boolean): Promise<PostgresServer> {
+interface Running {
+  durable: boolean;
+  hasTls: boolean;
+}
+
+async function run(setup: Setup, guard: ChildProcess, password: string, running: Running): Promise<PostgresServer> {
   let server: ChildProcess | undefined;
   let databases = 0;
 
   async function start(port: number): Promise<void> {
-    const child = launch(setup, port, durable);
+    const child = launch(setup, port, running);
     guard.stdin!.write(`${child.pid}\n`);
     try {
       await ready(child);
@@ -241,7 +250,7 @@ async function initialize(setup: Setup, password: string): Promise<void> {
   if (code !== 0) throw new Error(`initdb failed: ${err}`);
 }
 
-function launch(setup: Setup, port: number, durable: boolean): ChildProcess {
+function launch(setup: Setup, port: number, { durable, hasTls }: Running): ChildProcess {
   const settings = {
     listen_addresses: "127.0.0.1",
     port,
@@ -252,6 +261,11 @@ function launch(setup: Setup, port: number, durable: boolean): ChildProcess {
     dynamic_shared_memory_type: "mmap",
     fsync: durable ? "on" : "off",
     full_page_writes: durable ? "on" : "off",
+    ...(hasTls && {
+      ssl: "on",
+      ssl_cert_file: join(setup.dir, "server.pem"),
+      ssl_key_file: join(setup.dir, "server.key"),
+    }),
   };
   const options = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   return child(setup, "postgres", ["-D", "data", ...options]);

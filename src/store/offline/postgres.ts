@@ -10,8 +10,8 @@ const dialect: TableDialect = {
 };
 
 /** To read: nothing is written, nor made. STORE_UNAVAILABLE where there is no such store. */
-export async function openPostgresTables({ url, maxConnections }: PostgresSettings): Promise<Tables> {
-  const db = postgresDatabase(url, maxConnections);
+export async function openPostgresTables({ maxConnections, ...server }: PostgresSettings): Promise<Tables> {
+  const db = postgresDatabase(server, maxConnections);
   try {
     return await sqlTables("postgres", db, dialect);
   } catch (error) {
@@ -25,8 +25,8 @@ const pauseMs = 5_000;
 const maxTries = 60;
 
 /** Brings the tables up to date, however long a statement takes. `held` is told of each try that met a table which others hold. */
-export async function migratePostgres({ url }: PostgresSettings, held: () => void): Promise<Migrated> {
-  const db = postgresDatabase(url, 1, 0);
+export async function migratePostgres(settings: PostgresSettings, held: () => void): Promise<Migrated> {
+  const db = postgresDatabase(settings, 1, 0);
   try {
     for (let tries = 1; ; tries += 1) {
       try {

@@ -9,6 +9,7 @@ import { KmsError } from "../../errors.ts";
 import { step } from "../../failpoints.ts";
 import type { Database, Query, Row, Transaction } from "../sql/rows/database.ts";
 import { adviceOn } from "./server-advice.ts";
+import { connectionsTo, type PostgresServer, statementMs } from "./connections-to.ts";
 import { postgresNews } from "./listen.ts";
 import { type Dialect, earlierVersion } from "../sql/rows/schema.ts";
 import { type MigrateMode, prepareSchema } from "../sql/upgrade/migration.ts";
@@ -17,10 +18,8 @@ import { rowMac } from "../sql/rows/row-mac.ts";
 import { lockedSqlStore, sqlStore } from "../sql/store.ts";
 import type { LockedStore, StoreConnections, StoreLoad } from "../store.ts";
 
-export interface PostgresSettings {
+export interface PostgresSettings extends PostgresServer {
   name: "postgres";
-  /** With the password: never shown. */
-  url: string;
   /** One more listens for notifications, and two read long. */
   maxConnections: number;
   /** As `auto` if it is not given. */
@@ -45,30 +44,23 @@ export const postgresDialect: Dialect = {
   ],
 };
 
-const connectMs = 5_000;
-const statementMs = 15_000;
-/** Between two statements of a transaction, which waits for nothing but us. */
-const idleMs = 5_000;
 const closeMs = 2_000;
 const rowsAStatement = 32;
 /** Connections for long reads, so that they leave those of all other work alone. */
 const readConnections = 2;
-const int8 = 20;
+const invalidPassword = "28P01";
+/** A password that is rotated is written to the server and to the file, one after the other. */
+const refusedTriesMs = [100, 200, 400, 800];
 
-/** Whole numbers come as numbers; ours are all exact ones. */
-const types = {
-  getTypeParser: (oid: number, format?: never) => (oid === int8 ? Number : pg.types.getTypeParser(oid, format)),
-} as pg.CustomTypesConfig;
-
-export async function openPostgres({ url, maxConnections, migrate }: PostgresSettings): Promise<LockedStore> {
-  const db = postgresDatabase(url, maxConnections);
+export async function openPostgres({ maxConnections, migrate, ...server }: PostgresSettings): Promise<LockedStore> {
+  const db = postgresDatabase(server, maxConnections);
   try {
     await prepareSchema(db, postgresDialect, migrate);
   } catch (error) {
     await db.close();
     throw error;
   }
-  const readers = postgresDatabase(url, readConnections);
+  const readers = postgresDatabase(server, readConnections);
   return readingApart(lockedSqlStore("postgres", db), readers, () => bothLoads(db.load(), readers.load()));
 }
 
@@ -104,9 +96,15 @@ export interface PostgresDatabase extends Database {
 }
 
 /** `longestMs` is for one statement; 0 for no bound. */
-export function postgresDatabase(url: string, maxConnections: number, longestMs = statementMs): PostgresDatabase {
+export function postgresDatabase(
+  server: PostgresServer,
+  maxConnections: number,
+  longestMs = statementMs,
+): PostgresDatabase {
   const instance = randomBytes(8).toString("hex");
-  const config = connectionsTo(url, longestMs);
+  const config = connectionsTo(server, longestMs);
+  const triesMs = server.passwordFile === undefined ? [] : refusedTriesMs;
+  const connect = () => connectTo(pool, triesMs);
   const pool = new pg.Pool({ ...config, max: maxConnections, onConnect: durably } as pg.PoolConfig);
   pool.on("error", () => {}); // an idle connection was lost: the next call makes another
   // One that is lost within a transaction, between two statements: the next statement fails. Without a listener the process would end.
@@ -114,7 +112,7 @@ export function postgresDatabase(url: string, maxConnections: number, longestMs 
   const news = postgresNews({ config, channel: channelName, instance });
 
   async function read<T>(work: (query: Query) => Promise<T>): Promise<T> {
-    const client = await connect(pool);
+    const client = await connect();
     let broken = false;
     try {
       return await work(queryOf(client));
@@ -138,7 +136,7 @@ export function postgresDatabase(url: string, maxConnections: number, longestMs 
   }
 
   async function write<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
-    const client = await connect(pool);
+    const client = await connect();
     try {
       await client.query("begin isolation level read committed read write");
       const committed: (() => void)[] = [];
@@ -180,20 +178,6 @@ export function postgresDatabase(url: string, maxConnections: number, longestMs 
   };
 }
 
-function connectionsTo(url: string, longestMs: number): pg.PoolConfig {
-  return {
-    connectionString: url,
-    application_name: "fluo-kms",
-    types,
-    connectionTimeoutMillis: connectMs,
-    statement_timeout: longestMs,
-    ...(longestMs > 0 && { query_timeout: longestMs + 1_000 }),
-    // A process that was stopped in the middle of a transaction must not hold its locks for ever.
-    idle_in_transaction_session_timeout: idleMs,
-    keepAlive: true,
-  };
-}
-
 /** Of the server, or our own: then the connection is in order. Where there was none it would be waited for once more. */
 function isAnswer(error: unknown): boolean {
   return error instanceof pg.DatabaseError || error instanceof KmsError;
@@ -206,12 +190,15 @@ async function rolledBack(client: pg.PoolClient): Promise<boolean> {
   );
 }
 
-async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
+/** Tries again, after these pauses, where the password is refused. */
+async function connectTo(pool: pg.Pool, [pauseMs, ...more]: readonly number[]): Promise<pg.PoolClient> {
   try {
     return await pool.connect();
   } catch (error) {
-    throw translated(error);
+    if (pauseMs === undefined || (error as { code?: string }).code !== invalidPassword) throw translated(error);
   }
+  await delay(pauseMs);
+  return connectTo(pool, more);
 }
 
 /** A server that does not wait for its disk acknowledges what a crash undoes. */
@@ -285,11 +272,16 @@ const meanings: Readonly<Record<string, string>> = {
   "57P03": "the server starts up or shuts down",
 };
 
+/** An error of the driver's own. */
+function withoutCode(cause: unknown): string {
+  return /does not support SSL/.test(String(cause)) ? "the server speaks no TLS" : "no answer";
+}
+
 function translated(cause: unknown): unknown {
   if (cause instanceof KmsError || cause instanceof TypeError || cause instanceof RangeError) return cause;
   const { code } = cause as { code?: string };
   if (code !== undefined && lost.includes(code)) return new KmsError("CONFLICT", "another was first", { cause });
-  const meaning = code === undefined ? "no answer" : meanings[code];
+  const meaning = code === undefined ? withoutCode(cause) : meanings[code];
   const reason = [code, meaning].filter((part) => part !== undefined).join(", ");
   const advice = adviceOn(code);
   return new KmsError("STORE_UNAVAILABLE", `the PostgreSQL store failed (${reason})`, { cause, advice });

@@ -61,7 +61,7 @@ describe("a PostgreSQL store", () => {
   it("answers long reads while writes have all other connections", async () => {
     const { url, sql, store } = await open();
     await addKey(store);
-    const other = postgresDatabase(url, 1);
+    const other = postgresDatabase({ url }, 1);
     const [held, over] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const holding = other.write(async ({ query }) => {
       await query("lock table kms_leases in access exclusive mode");
@@ -86,7 +86,7 @@ describe("a PostgreSQL store", () => {
     await store.counts();
     expect(store.load?.()).toMatchObject({ waiting: 0, connections: { used: 0, max } });
     expect(store.load?.().connections?.idle).toBeGreaterThanOrEqual(1);
-    const other = postgresDatabase(url, 1);
+    const other = postgresDatabase({ url }, 1);
     const [held, over] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const holding = other.write(async ({ query }) => {
       await query("lock table kms_leases, kms_keys in access exclusive mode");
@@ -124,7 +124,7 @@ describe("a PostgreSQL store", () => {
 
   it("fails the one transaction whose connection is cut between two statements, and goes on with another connection", async () => {
     const { url, sql, store } = await open();
-    const db = postgresDatabase(url, 1);
+    const db = postgresDatabase({ url }, 1);
     const error = await thrownBy(() =>
       db.write(async ({ query }) => {
         const [row] = await query("select pg_backend_pid() as pid");
@@ -142,7 +142,7 @@ describe("a PostgreSQL store", () => {
     const { url, open: again, sql } = await postgresBackdoor(server);
     const key = createSecretKey(randomBytes(32));
     const store = await again(); // which makes the tables
-    const { db, afterFirstRead } = interrupted(postgresDatabase(url, 2));
+    const { db, afterFirstRead } = interrupted(postgresDatabase({ url }, 2));
 
     afterFirstRead(async () => {
       await addKey(await unlocked(store, key), { tenantId: "one" });

@@ -313,7 +313,7 @@ describe.skipIf(!postgresAvailable() && !process.env.CI)("the plans of PostgreSQ
     async () => {
       const url = await server.createDatabase();
       await (await openPostgres({ name: "postgres", url, maxConnections: 1 })).close();
-      return postgresDatabase(url, 2);
+      return postgresDatabase({ url }, 2);
     },
     "vacuum analyze", // as autovacuum does: else no index is enough without the table
     (db) => ({

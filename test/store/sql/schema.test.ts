@@ -81,7 +81,7 @@ describe("migrating a schema", () => {
 
 const kinds: [name: string, open: () => Promise<Database>, dialect: Dialect][] = [
   ["SQLite", async () => embeddedDatabase({ file: ":memory:", soon: queueMicrotask }), sqliteDialect],
-  ["PostgreSQL", async () => postgresDatabase(await server.createDatabase(), 2), postgresDialect],
+  ["PostgreSQL", async () => postgresDatabase({ url: await server.createDatabase() }, 2), postgresDialect],
 ];
 
 describe("a store of schema version 3, which has no logs", () => {
@@ -211,7 +211,7 @@ describe("a store of schema version 5, whose audit rows name no rule", () => {
 
 it("a migration of PostgreSQL gives up on a table that a backup holds, leaves nothing, and is made once that has ended", async () => {
   const url = await server.createDatabase();
-  const db = postgresDatabase(url, 3);
+  const db = postgresDatabase({ url }, 3);
   await db.write((tx) => migrate(tx, postgresDialect, { steps: migrations.slice(0, 5), oldest: 1 }));
   const version = async () => (await db.read((query) => query("select version from kms_schema")))[0];
   const read = Promise.withResolvers<void>();
