@@ -82,7 +82,7 @@ const mayImport: Record<string, readonly string[]> = {
       "cli/verify",
       "cli/service-client.ts",
     ],
-    ...["auth", "auth/policy", "auth/token", "call", "config", "encoding", "provider-keys", "server.ts"],
+    ...["auth", "auth/policy", "auth/token", "call", "config", "encoding", "provider-keys", "runtime", "server.ts"],
     ...["store", "store/offline", "tlog"],
   ],
   "cli/heads": [

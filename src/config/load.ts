@@ -136,6 +136,7 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
     provider,
     otherProvider: other && providerOf(other, { ...found, named: otherName, value: value as ProviderValues }),
     tenantProviderKeys: ofTenants,
+    tenantsFile: optionalPath(values["fluo.kms.tenants.file"], absolute),
     hasTenantProviderKeys: values["fluo.kms.tenants.file"] !== undefined || ofTenants.providerKeys.size > 0,
     storeKeyPin: storeKeyPin(values, problems),
     store,

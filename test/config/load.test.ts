@@ -17,6 +17,7 @@ describe("without any setting", () => {
       provider: { name: "local" },
       otherProvider: undefined,
       tenantProviderKeys: { providerKeys: new Map(), tenants: new Map() },
+      tenantsFile: undefined,
       hasTenantProviderKeys: false,
       store: { name: "memory" },
       heads: { file: undefined, required: false },
