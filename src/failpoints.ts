@@ -42,6 +42,11 @@ export const stepNames = [
   "lost-log.begun",
   "lost-log.dropped",
   "lost-log.told",
+  "backup.drafted",
+  "backup.synced",
+  "backup.named",
+  "backup.settled",
+  "backup.pruned",
 ] as const;
 
 export type StepName = (typeof stepNames)[number];

@@ -29,9 +29,10 @@ export function parseArguments(args: readonly string[], commands: readonly Comma
 /** What must be there beside options, once help and version were not asked for. */
 export function operandsOf({ command: { name, operand }, operands }: Invocation): string[] {
   const wanted = operand?.split(" ") ?? [];
+  const needed = wanted.filter((word) => !word.startsWith("["));
   const most = operand?.endsWith("…") ? Number.POSITIVE_INFINITY : wanted.length;
   if (operands.length > most) throw new UsageError(`${name} does not take the argument ${operands[most]}`);
-  if (operands.length < wanted.length) throw new UsageError(`${name} needs ${wanted[operands.length]}`);
+  if (operands.length < needed.length) throw new UsageError(`${name} needs ${wanted[operands.length]}`);
   return [...operands];
 }
 

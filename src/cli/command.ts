@@ -22,7 +22,7 @@ export interface Command {
   /** One sentence for help. */
   summary: string;
   options: readonly Option[];
-  /** The arguments beside options, as help calls them: words, all of which must be given; "…" for one or several. */
+  /** The arguments beside options, as help calls them: words, which must be given; `[FILE]` may be, and "…" is for one or several. */
   operand?: string;
   /** More for the command's own help. */
   details: readonly string[];

@@ -48,7 +48,7 @@ describe("help", () => {
       [...shown, "--tenant TENANT", "--mode MODE", "--out FILE", "--grpc-address HOST:PORT", "--resume RUN", " FILE…"],
     ],
     ["verify", ["--keys FILE", "--tenant TENANT", "SPANS_FILE"]],
-    ["backup", ["--config FILE", " FILE"]],
+    ["backup", ["--config FILE", "--directory DIR", " [FILE]"]],
     ["restore", ["--config FILE", " FILE"]],
     ["check", ["--config FILE"]],
     ["note-check", ["--config FILE", " REPORT"]],

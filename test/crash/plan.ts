@@ -68,8 +68,8 @@ export function stepsOf(target: Target): StepName[] {
   if (target === "database") return []; // there the service goes on
   // Only SQLite's store notes that there is a heads file.
   const others = target === "sqlite" ? ["postgres."] : ["sqlite.", "heads.begun"];
-  // A service accepts no loss of a log, and finishes no upgrade; and what it migrates is empty.
-  const commands = ["lost-log.", "schema.", "rows.", "upgrade."];
+  // A service accepts no loss of a log, and finishes no upgrade; what it migrates is empty, and a backup is another process.
+  const commands = ["lost-log.", "schema.", "rows.", "upgrade.", "backup."];
   return stepNames.filter((name) => ![...commands, ...others].some((other) => name.startsWith(other)));
 }
 

@@ -2,8 +2,10 @@
 import { resolve } from "node:path";
 import type { Config } from "../../config/config.ts";
 import { KmsError } from "../../errors.ts";
+import { backUpInto, type DatedBackup, mostKept } from "../../store/offline/backup-directory.ts";
+import type { Tables } from "../../store/offline/tables.ts";
 import { openTables } from "../../store/registry.ts";
-import { type Command, exitCode, Failure, jsonOption } from "../command.ts";
+import { type Command, exitCode, Failure, jsonOption, type OptionValues, textOf, UsageError } from "../command.ts";
 import { configOption } from "../configuration.ts";
 import { withAdvice } from "../failures.ts";
 import { noteDone } from "../note-done.ts";
@@ -13,28 +15,76 @@ import { contentsJson, contentsRows, told, using, withConfig } from "../open-sto
 export const backup: Command = {
   name: "backup",
   summary: "Copies the whole store into a new file, while the service may be running.",
-  options: [configOption, jsonOption],
-  operand: "FILE",
+  options: [
+    configOption,
+    { name: "directory", value: "DIR", description: "write a file named for the store and the time there, not FILE" },
+    {
+      name: "keep",
+      value: "N",
+      description: "with --directory: remove older backups of the store but N, 48 if not given",
+    },
+    jsonOption,
+  ],
+  operand: "[FILE]",
   details: [
     "Opens the store that the settings name; the provider is not needed. The backup is a SQLite file, of a PostgreSQL store too, and holds",
     "keys only as the provider wrapped them: without the provider's key, or the local provider's key file, it is worth nothing.",
+    "With --directory the file is fluo-kms-<8 digits of the store's id>-<UTC time>.db, and files with other names are never removed.",
     "If fluo.kms.backup.interval is set, the store notes that it was made. For that the provider is needed, and one row is written.",
   ],
-  run: (options, operand) =>
-    withConfig(options, async (config) => {
-      const file = resolve(operand);
+  run(options, operand?: string) {
+    const target = targetOf(options, operand);
+    return withConfig(options, async (config) => {
       const at = new Date(); // what is made later is not in it
-      const contents = await using(told(openTables(config.store)), (tables) => tables.backUp(file));
+      const made = await using(told(openTables(config.store)), (tables) => written(tables, target, at));
+      if (made.problem !== undefined) warn(`the backup was made, and older ones are still there: ${made.problem}`);
       const noted = config.backupIntervalMs > 0 && (await noteBackup(config, at));
-      if (options.json === true) printJson({ file, ...contentsJson(contents), noted });
-      else {
-        printLine(`backed up to ${file}`);
-        printTable(contentsRows(contents), "  ");
-        if (noted) printLine("noted in the store");
-      }
+      print(made, { noted, isJson: options.json === true });
       return exitCode.ok;
-    }),
+    });
+  },
 };
+
+type Target = { file: string } | { directory: string; keep: number };
+
+/** A backup in a file that was named has no older ones. */
+type Made = Omit<DatedBackup, "removed"> & { removed?: number };
+
+const standardKeep = "48";
+
+function targetOf(options: OptionValues, operand: string | undefined): Target {
+  const [directory, keep] = [textOf(options, "directory"), textOf(options, "keep")];
+  if (directory === undefined && operand === undefined) throw new UsageError("backup needs FILE or --directory DIR");
+  if (directory !== undefined && operand !== undefined)
+    throw new UsageError("backup takes FILE or --directory, not both");
+  if (directory === undefined) {
+    if (keep !== undefined) throw new UsageError("--keep needs --directory: a FILE has no older ones");
+    return { file: resolve(operand!) };
+  }
+  return { directory: resolve(directory), keep: keepOf(keep ?? standardKeep) };
+}
+
+function keepOf(text: string): number {
+  const keep = Number(text);
+  if (/^\d{1,5}$/.test(text) && keep >= 1 && keep <= mostKept) return keep;
+  throw new UsageError(`--keep must be a whole number from 1 to ${mostKept}, not ${text}`);
+}
+
+async function written(tables: Tables, target: Target, at: Date): Promise<Made> {
+  if ("directory" in target) return backUpInto(tables, { ...target, at });
+  return { file: target.file, contents: await tables.backUp(target.file), problem: undefined };
+}
+
+function print({ file, contents, removed }: Made, { noted, isJson }: { noted: boolean; isJson: boolean }): void {
+  if (isJson) {
+    printJson({ file, ...contentsJson(contents), ...(removed !== undefined && { removed }), noted });
+    return;
+  }
+  printLine(`backed up to ${file}`);
+  printTable(contentsRows(contents), "  ");
+  if (removed) printLine(`removed ${removed} older ${removed === 1 ? "backup" : "backups"}`);
+  if (noted) printLine("noted in the store");
+}
 
 /** Gives whether the store notes the backup now. It is on disk, so the command only warns of what goes wrong here. */
 async function noteBackup(config: Config, at: Date): Promise<boolean> {
@@ -42,9 +92,13 @@ async function noteBackup(config: Config, at: Date): Promise<boolean> {
     await noteDone(config, { work: "backup", at });
     return true;
   } catch (error) {
-    console.error(oneLine(`warning: the backup was made, and is not noted in the store: ${whyNot(error)}`));
+    warn(`the backup was made, and is not noted in the store: ${whyNot(error)}`);
     return false;
   }
+}
+
+function warn(text: string): void {
+  console.error(oneLine(`warning: ${text}`));
 }
 
 function whyNot(error: unknown): string {

@@ -12,21 +12,32 @@ import { type Contents, copyRows, insertCopies } from "./copy.ts";
 import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
 import { pagesProblem } from "../sqlite/error-codes.ts";
 import { migrate } from "../sql/upgrade/migration.ts";
+import { step } from "../../failpoints.ts";
 
 const ownerOnly = 0o600;
 
+/** What follows the name of a backup in that of its draft, which begins with a dot. */
+export const draftEnd = /\.[0-9a-f]{16}\.new(-wal|-shm|-journal)?$/;
+
+/** Gives a draft that is on disk its name. EEXIST if another file has it. */
+export type Naming = (draft: string, file: string) => Promise<void>;
+
 /** `file` must not exist. CONFLICT where it does, STORE_UNAVAILABLE where it cannot be written. */
-export async function writeBackup(query: Query, file: string): Promise<Contents> {
+export async function writeBackup(query: Query, file: string, named: Naming = link): Promise<Contents> {
   if (existsSync(file)) throw present(file);
   const draft = join(dirname(file), `.${basename(file)}.${randomBytes(8).toString("hex")}.new`);
   try {
     const draftFile = await open(draft, "wx", ownerOnly);
     await draftFile.close();
     const contents = await fill(draft, query);
+    step("backup.drafted");
     await verify(draft, contents);
     await synced(open(draft, "r+"));
-    await link(draft, file);
+    step("backup.synced");
+    await named(draft, file);
+    step("backup.named");
     await syncDirectory(dirname(file));
+    step("backup.settled");
     return contents;
   } catch (error) {
     throw translated(error, file);

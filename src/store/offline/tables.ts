@@ -10,7 +10,7 @@ import type { KeyRecord } from "../key-record.ts";
 import type { LogName } from "../log-store.ts";
 import type { Database, Query, Row } from "../sql/rows/database.ts";
 import { auditChain } from "../sql/audit.ts";
-import { writeBackup } from "./backup-file.ts";
+import { type Naming, writeBackup } from "./backup-file.ts";
 import { type CheckedRows, checkRows } from "./check-rows.ts";
 import { alterations, type RowCheck, type RowProblem } from "../row-problem.ts";
 import { type Contents, contentOf, copyRows, insertCopies } from "./copy.ts";
@@ -35,8 +35,8 @@ export interface Tables {
   readonly log?: SeenLog;
   /** Undefined in a store that nothing was written to. DATA_LOSS where there are records and no store key. */
   storeKey(): Promise<WrappedStoreKey | undefined>;
-  /** Writes a backup to a new file, needing no key. CONFLICT where the file exists. */
-  backUp(file: string): Promise<Contents>;
+  /** Writes a backup to a new file, needing no key, and has `named` give it its name. CONFLICT where the file exists. */
+  backUp(file: string, named?: Naming): Promise<Contents>;
   /** Tells of every problem that rows show. DATA_LOSS where the store key's own row is not `key`'s. */
   check(key: KeyObject, check: RowCheck): Promise<CheckedRows>;
   /** Every log whose head is authentic, of one moment, one after the other: each is read while `visit` runs. */
@@ -97,7 +97,7 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
   return {
     name,
     storeKey: () => lockedSqlStore(name, db).storeKey(),
-    backUp: (file) => snapshot((query) => writeBackup(query, file)),
+    backUp: (file, named) => snapshot((query) => writeBackup(query, file, named)),
     check: (key, check) => snapshot((query) => checkAll(query, key, check)),
     content: () => snapshot(contentOf),
 
