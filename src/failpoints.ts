@@ -47,6 +47,7 @@ export const stepNames = [
   "backup.named",
   "backup.settled",
   "backup.pruned",
+  "backup.made",
 ] as const;
 
 export type StepName = (typeof stepNames)[number];

@@ -3,6 +3,7 @@ import { createAlarm, type StartedAlarm } from "./alarm.ts";
 import { createAuditObserver, observedRotation } from "./audit/observer.ts";
 import { startAuditTrail } from "./audit/start.ts";
 import type { AuthenticationParts } from "./auth/start.ts";
+import { startBackups } from "./backup/start.ts";
 import { createBatchPool } from "./batch/pool/pool.ts";
 import type { Config } from "./config/config.ts";
 import { startHealth } from "./health/start.ts";
@@ -129,15 +130,17 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
     ...{ store, keyring, witness, clock },
     needsTwo: () => policy?.inForce().policy.twoPersonDestruction === true,
   });
+  const backups = parts.adopt(startBackups({ ...config, settings: config.store, store, alarm, log, clock }), close);
   const integrity = parts.adopt(createIntegrity({ store, losses, keyring, alarm, log, clock }), close);
   const health = parts.adopt(
     await startHealth({
       ...{ providers, store, witness, audit, alarm, log, clock, notices: config.warnings, rotation: config.rotation },
-      problems: () => [...problems(), ...integrity.problems()],
+      problems: () => [...problems(), ...integrity.problems(), ...backups.problems()],
       accessRemarks: () => [
         ...[...integrity.remarks(), ...probes.remarks(), ...limitRemarks(told.recent())],
         ...[...(policy?.remarks() ?? []), ...(tls?.remarks(clock()) ?? [])],
         ...(config.profile === "prod" ? heads.remarks() : []),
+        ...backups.remarks(),
       ],
     }),
     close,
@@ -152,7 +155,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   observeService(telemetry.meter, {
     ...{ health, integrity, keyring, providers, store, leases, heads, told, connections, policy, tls, clock },
     ...{ audit, witness, pool, budget, maxEntries: config.cache.maxEntries, backupIntervalMs: config.backupIntervalMs },
-    ...{ loopLag, gcTime, failed: (err, metric) => log.error({ err, metric }, "a metric cannot be read") },
+    ...{ backups, loopLag, gcTime, failed: (err, metric) => log.error({ err, metric }, "a metric cannot be read") },
   });
 
   const services = createServices({

@@ -107,8 +107,8 @@ const mayImport: Record<string, readonly string[]> = {
   "server.ts": [
     ...["process.ts", "shutdown.ts", "alarm.ts", "metrics", "telemetry", "version.ts"],
     ...["config", "provider-keys", "keys", "keys/rotation", "keys/store-key", "keys/time", "batch/pool", "tenant-log"],
-    ...["audit", "auth", "health", "integrity", "limits", "runtime", "service", "store", "store/heads", "transport"],
-    ...["transport/connections", "upgrade"],
+    ...["audit", "auth", "backup", "health", "integrity", "limits", "runtime", "service", "store", "store/heads"],
+    ...["transport", "transport/connections", "upgrade"],
   ],
   "process.ts": ["runtime", "telemetry", "version.ts"],
   "shutdown.ts": ["runtime"],
@@ -185,6 +185,7 @@ const mayImport: Record<string, readonly string[]> = {
   // What is known of the service's own work.
   audit: ["call", "keys", "keys/rotation", "store", "alarm.ts", "failpoints.ts", "telemetry", "runtime"],
   integrity: ["store", "alarm.ts", "runtime"],
+  backup: ["store", "store/offline", "alarm.ts", "failpoints.ts", "runtime"],
   health: ["provider-keys", "keys", "keys/time", "store", "alarm.ts", "runtime"],
 
   // The tenants' logs, and batches for them.
@@ -308,13 +309,14 @@ const packages: Record<string, readonly string[]> = {
   "pg-connection-string": ["store/postgres"],
   "sodium-native": ["crypto"],
   "lru-cache": ["auth", "keys", "tenant-log"],
-  croner: ["config", "keys/rotation"],
+  croner: ["backup", "config", "keys/rotation"],
   "dot-properties": ["config"],
   jose: ["auth"],
   yaml: ["auth"],
   pino: [
     "audit",
     "auth",
+    "backup",
     "health",
     "integrity",
     "keys",

@@ -26,6 +26,7 @@ export function refusedTogether(config: SettledConfig): Problem[] {
       refuse(name, `${url} is not https, and keys would cross the network in the clear; use https`);
     }
   }
+  problems.push(...backupProblems(config));
   if (heads.required && heads.file === undefined && store.name === "postgres") {
     refuse(
       "fluo.kms.audit.heads-file",
@@ -64,6 +65,25 @@ export function refusedTogether(config: SettledConfig): Problem[] {
     refuse("fluo.kms.store", `${found}; set fluo.kms.local.master-key-file`);
   }
   return problems;
+}
+
+/** Backups by the service itself are for one process that has the file beside it. */
+function backupProblems({ plannedBackups: { cron, directory }, store }: SettledConfig): Problem[] {
+  if (cron === undefined && directory === undefined) return [];
+  const [name, other] =
+    cron === undefined
+      ? ["fluo.kms.backup.directory", "fluo.kms.backup.cron"]
+      : ["fluo.kms.backup.cron", "fluo.kms.backup.directory"];
+  if (store.name === "memory") {
+    return [{ name, description: "is set, and the store memory ends with its process; set fluo.kms.store=sqlite" }];
+  }
+  if (store.name !== "sqlite") {
+    const instead =
+      "run fluo-kms backup --directory DIR --keep N by a timer or a CronJob, and set fluo.kms.backup.interval";
+    return [{ name, description: `is for the store sqlite, and fluo.kms.store is ${store.name}; ${instead}` }];
+  }
+  if (cron !== undefined && directory !== undefined) return [];
+  return [{ name: other, description: `is missing, and ${name} is set; set both, or neither` }];
 }
 
 /** Who may connect, and whether anybody can read along. */

@@ -35,6 +35,12 @@ export interface Config {
   readonly heads: HeadsSettings;
   /** How often a backup of the store is expected; 0 for never, and for a store in memory. */
   readonly backupIntervalMs: number;
+  /** Backups that the service makes itself, with the store sqlite: both or neither of `cron` and `directory`. */
+  readonly plannedBackups: {
+    readonly cron: string | undefined;
+    readonly directory: string | undefined;
+    readonly keep: number;
+  };
   readonly auth: Values["fluo.kms.auth"];
   /** With `policy`. */
   readonly policyFile: string | undefined;

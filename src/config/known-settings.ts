@@ -96,6 +96,9 @@ export const settings = {
   // The default depends on the store, see store/heads/heads-place.ts.
   "fluo.kms.audit.heads-file": { parse: filePath },
   "fluo.kms.audit.heads-file.required": { parse: trueOrFalse, standard: "false" },
+  "fluo.kms.backup.cron": { parse: quartzCron },
+  "fluo.kms.backup.directory": { parse: filePath },
+  "fluo.kms.backup.keep": { parse: wholeNumber(1, 10_000), standard: "48" },
   "fluo.kms.backup.interval": { parse: duration("0s", "90d"), standard: "0s" },
   "fluo.kms.auth": { parse: choice(["none", "policy"]), standard: "none" },
   "fluo.kms.policy.file": { parse: filePath },

@@ -145,6 +145,7 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
       required: values["fluo.kms.audit.heads-file.required"],
     },
     backupIntervalMs: store.name === "memory" ? 0 : values["fluo.kms.backup.interval"],
+    plannedBackups: plannedBackups(values, absolute),
     auth: values["fluo.kms.auth"],
     policyFile: policyFile && absolute(policyFile),
     open: values["fluo.kms.open"],
@@ -191,6 +192,15 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
       checksEveryMs: isPolicy ? checksEveryMs : 0,
     },
     telemetry: { otlp },
+  };
+}
+
+function plannedBackups(values: Values, absolute: (path: string) => string): SettledConfig["plannedBackups"] {
+  const directory = values["fluo.kms.backup.directory"];
+  return {
+    cron: values["fluo.kms.backup.cron"],
+    directory: directory && absolute(directory),
+    keep: values["fluo.kms.backup.keep"],
   };
 }
 
@@ -279,12 +289,10 @@ function storeSettings(values: Values, standard: StoreName, absolute: (path: str
 const storeNames: Readonly<Record<StoreName, readonly SettingName[]>> = {
   memory: [],
   sqlite: [
-    "fluo.kms.store.migrate",
-    "fluo.kms.sqlite.file",
-    "fluo.kms.sqlite.max-log",
-    "fluo.kms.audit.heads-file",
+    ...["fluo.kms.store.migrate", "fluo.kms.sqlite.file", "fluo.kms.sqlite.max-log", "fluo.kms.audit.heads-file"],
     "fluo.kms.backup.interval",
-  ],
+    "fluo.kms.backup.keep", // the other two are refused
+  ] as SettingName[],
   postgres: [
     "fluo.kms.store.migrate",
     "fluo.kms.postgres.url",

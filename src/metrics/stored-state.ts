@@ -13,6 +13,8 @@ export interface StoredParts {
   integrity: Pick<Integrity, "status" | "passAgeMs" | "damaged">;
   /** How often a backup is expected, in milliseconds; 0 if none is. */
   backupIntervalMs: number;
+  /** Backups that the service makes itself. */
+  backups: { failures(): number };
   clock: () => Date;
 }
 
@@ -67,7 +69,8 @@ function observeIntegrity({ gauge, seconds }: Observer, { integrity }: StoredPar
   );
 }
 
-function observeBackups({ seconds }: Observer, { health, backupIntervalMs }: StoredParts): void {
+function observeBackups({ counter, seconds }: Observer, { health, backupIntervalMs, backups }: StoredParts): void {
+  counter("kms_backup_failures_total", "Backups by the service itself that failed", () => backups.failures());
   seconds("kms_backup_last_success_timestamp_seconds", "When the last backup was made; 0 for never", () =>
     unixSeconds(health.backupAt()),
   );

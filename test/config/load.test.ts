@@ -22,6 +22,7 @@ describe("without any setting", () => {
       store: { name: "memory" },
       heads: { file: undefined, required: false },
       backupIntervalMs: 0,
+      plannedBackups: { cron: undefined, directory: undefined, keep: 48 },
       auth: "none",
       policyFile: undefined,
       open: ["health"],

@@ -180,6 +180,36 @@ describe("the interval of backups", () => {
   });
 });
 
+describe("backups by the service itself", () => {
+  const [cron, directory] = ["fluo.kms.backup.cron=0 0 * * * ?", "fluo.kms.backup.directory=backups"];
+
+  it("are of a SQLite store, with a time and a directory", () => {
+    const { plannedBackups } = load(keyFile, `${cron}\n${directory}\nfluo.kms.backup.keep=5\n`);
+    expect(plannedBackups).toMatchObject({ cron: "0 0 * * * ?", keep: 5 });
+    expect(plannedBackups.directory).toMatch(/^\/.*\/backups$/);
+    const problems = problemsOf(() => load(keyFile, "fluo.kms.backup.cron=hourly\nfluo.kms.backup.keep=0"));
+    expect(problems).toMatch(/fluo\.kms\.backup\.cron .*: must be a Quartz expression/);
+    expect(problems).toMatch(/fluo\.kms\.backup\.keep .*: must be a whole number from 1 to 10000/);
+  });
+
+  it("need both", () => {
+    expect(problemsOf(() => load(keyFile, cron))).toContain("is missing, and fluo.kms.backup.cron is set");
+    expect(problemsOf(() => load(keyFile, directory))).toContain("is missing, and fluo.kms.backup.directory is set");
+  });
+
+  it("are refused with another store, with what to use instead", () => {
+    const postgres = `fluo.kms.store=postgres\nfluo.kms.postgres.url=${url}\n`;
+    for (const setting of [cron, directory, `${cron}\n${directory}`]) {
+      const problems = problemsOf(() => load(keyFile, `${postgres}${setting}`));
+      expect(problems).toContain("is for the store sqlite, and fluo.kms.store is postgres; run fluo-kms backup");
+      expect(problems).toContain("by a timer or a CronJob");
+      expect(problemsOf(() => load({}, setting))).toContain("the store memory ends with its process");
+    }
+    const { warnings } = load(keyFile, `${postgres}fluo.kms.backup.keep=5`);
+    expect(warnings).toContain("fluo.kms.backup.keep has no effect with store postgres.");
+  });
+});
+
 it("the schedule's pace is a whole number of keys", () => {
   expect(load({ KMS_ROTATION_MAX_PER_SECOND: "7" }).rotation.maxPerSecond).toBe(7);
   expect(problemsOf(() => load({ KMS_ROTATION_MAX_PER_SECOND: "0" }))).toContain("from 1 to 10000");

@@ -1,0 +1,225 @@
+/**
+ * Backups that the service makes itself, of a SQLite store: at the times of a Quartz expression, UTC. It also looks soon after its start, and
+ * every 5 minutes, whether one was missed or failed, and then makes it. One process at a time works, under the lease `backup`, which notes
+ * when the last one was begun, whoever made it.
+ */
+import { stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { Cron } from "croner";
+import type { Logger } from "pino";
+import type { Alarm } from "../alarm.ts";
+import { step } from "../failpoints.ts";
+import { keepRenewing, newHolder, replicaClockSkewMs } from "../store/held-lease.ts";
+import { type Fence, type Leases, orAltered } from "../store/lease-store.ts";
+import type { StoreSettings } from "../store/registry.ts";
+import { backUpInProcess } from "./backup-process.ts";
+import type { SqliteSettings } from "./ordered-backup.ts";
+
+export interface BackupPlan {
+  /** Weekdays are Quartz's: 1 is Sunday. Undefined for no backups. */
+  readonly cron: string | undefined;
+  /** Must be there. */
+  readonly directory: string | undefined;
+  /** Number of backups that stay. */
+  readonly keep: number;
+}
+
+export interface BackupParts {
+  plannedBackups: BackupPlan;
+  settings: StoreSettings;
+  store: Leases;
+  clock: () => Date;
+  log: Pick<Logger, "info" | "warn" | "error">;
+  alarm: Pick<Alarm, "changed">;
+  times?: Partial<typeof standardTimes>;
+}
+
+export interface Backups {
+  problems(): { status: "degraded"; notice: string }[];
+  remarks(): string[];
+  /** Number of backups that failed, since the start. */
+  failures(): number;
+  /** Begins nothing more, and ends the one that is being made. */
+  close(): Promise<void>;
+}
+
+const standardTimes = {
+  /** Pause between the start and the first look: calls come first. */
+  firstLookMs: 1_000,
+  lookEveryMs: 5 * 60_000,
+  /** Pause while another process makes one. */
+  lookAgainMs: 20_000,
+  leaseTtlMs: 60_000,
+  /** One that takes longer is told of. */
+  longMs: 60 * 60_000,
+};
+
+const leaseName = "backup";
+const none: Backups = { problems: () => [], remarks: () => [], failures: () => 0, close: async () => {} };
+
+export function startBackups(parts: BackupParts): Backups {
+  const { settings, plannedBackups } = parts;
+  const { cron, directory, keep } = plannedBackups;
+  if (settings.name !== "sqlite" || cron === undefined || directory === undefined) return none;
+  return scheduleBackups(parts, { settings, cron, directory, keep });
+}
+
+interface Planned {
+  settings: SqliteSettings;
+  cron: string;
+  directory: string;
+  keep: number;
+}
+
+function scheduleBackups(parts: BackupParts, planned: Planned): Backups {
+  const { log, alarm } = parts;
+  const times = { ...standardTimes, ...parts.times };
+  const stopped = new AbortController();
+  const seen = { failures: 0, failed: "", unremoved: "", shared: false, since: undefined as number | undefined };
+  let running: Promise<void> | undefined;
+  let timer: NodeJS.Timeout | undefined;
+
+  const job = new Cron(planned.cron, { timezone: "UTC", alternativeWeekdays: true, unref: true }, look);
+  const runs = backupRuns(parts, planned, (date) => job.nextRun(date) ?? undefined, times.leaseTtlMs);
+
+  /** A run that is under way does what one more would do. */
+  function look(): void {
+    if (stopped.signal.aborted) return;
+    running ??= run().finally(() => {
+      running = undefined;
+    });
+  }
+
+  async function run(): Promise<void> {
+    let again = times.lookEveryMs;
+    seen.since = performance.now();
+    try {
+      const done = await runs.runIfMissed(stopped.signal);
+      if (done === "held") again = times.lookAgainMs;
+      else seen.failed = "";
+      if (typeof done === "object") {
+        seen.unremoved = done.problem ?? "";
+        log.info({ file: done.file, removed: done.removed }, "a backup was made");
+        if (done.problem !== undefined) log.warn({ reason: done.problem }, "older backups are still there");
+      }
+    } catch (error) {
+      if (stopped.signal.aborted) return;
+      seen.failures += 1;
+      seen.failed = (error as Error).message;
+      log.error({ err: error }, "a backup failed, and is tried again");
+    } finally {
+      seen.since = undefined;
+    }
+    seen.shared = await isOnStoresDisk(planned);
+    alarm.changed();
+    lookIn(again);
+  }
+
+  function lookIn(ms: number): void {
+    clearTimeout(timer);
+    if (!stopped.signal.aborted) timer = setTimeout(look, ms).unref();
+  }
+
+  void isOnStoresDisk(planned).then((shared) => {
+    seen.shared = shared;
+    if (shared) log.warn(sharing);
+  });
+  lookIn(times.firstLookMs);
+
+  return {
+    problems: () => noticesOf(seen, times).map((notice) => ({ status: "degraded", notice })),
+    remarks: () => (seen.shared ? [sharing] : []),
+    failures: () => seen.failures,
+    async close() {
+      stopped.abort();
+      job.stop();
+      clearTimeout(timer);
+      await running;
+    },
+  };
+}
+
+const sharing =
+  "Backups are on the file system of the store: a disk that is lost takes both. Set fluo.kms.backup.directory to another.";
+
+interface Seen {
+  failed: string;
+  unremoved: string;
+  since: number | undefined;
+}
+
+function noticesOf({ failed, unremoved, since }: Seen, { longMs }: typeof standardTimes): string[] {
+  const notices: string[] = [];
+  if (failed !== "") notices.push(`The last backup failed, and is tried again within 5 minutes: ${failed}.`);
+  if (unremoved !== "") notices.push(`Backups are made, and older ones are still there: ${unremoved}.`);
+  if (since !== undefined && performance.now() - since > longMs) {
+    notices.push("A backup has been under way for more than an hour: the store or the directory of backups hangs.");
+  }
+  return notices;
+}
+
+/** Whether both are lost with one disk, as far as that can be seen. */
+async function isOnStoresDisk({ directory, settings }: Planned): Promise<boolean> {
+  const [own, stores] = await Promise.all(
+    [directory, dirname(settings.file)].map((path) => stat(path).catch(() => undefined)),
+  );
+  return own !== undefined && own.dev === stores?.dev;
+}
+
+type Made = Awaited<ReturnType<typeof backUpInProcess>>;
+
+function backupRuns(
+  { store, clock }: BackupParts,
+  { settings, directory, keep }: Planned,
+  plannedAfter: (date: Date) => Date | undefined,
+  ttlMs: number,
+) {
+  const holder = newHolder();
+  /** Undefined before the store was asked, too. */
+  let finishedAt: Date | undefined;
+
+  function isMissed(): boolean {
+    const now = clock();
+    // One that is yet to come was noted by a clock that was wrong.
+    if (finishedAt === undefined || finishedAt.getTime() > now.getTime() + replicaClockSkewMs) return true;
+    const planned = plannedAfter(finishedAt);
+    return planned !== undefined && planned <= now;
+  }
+
+  /** Without a fence, nothing is noted: somebody altered the lease's row. */
+  async function run(fence: Fence | undefined, signal: AbortSignal): Promise<Made> {
+    const at = clock(); // what is made later is not in it
+    const renewing = fence && keepRenewing(store, { ...fence, holder, ttlMs });
+    const ends = renewing === undefined ? signal : AbortSignal.any([signal, renewing.lost]);
+    let made: Made;
+    try {
+      made = await backUpInProcess({ store: settings, directory, keep, at }, ends);
+    } finally {
+      await renewing?.stop();
+    }
+    step("backup.made");
+    if (fence !== undefined) await store.finishLease(fence, at);
+    finishedAt = at;
+    return made;
+  }
+
+  return {
+    /** Makes a backup that is due, unless another process has made it or makes it: `held` if one does. Throws why it failed. */
+    async runIfMissed(signal: AbortSignal): Promise<Made | "held" | undefined> {
+      if (!isMissed()) return undefined;
+      const lease = await orAltered(store.lease(leaseName, holder, ttlMs));
+      if (lease === "altered") return run(undefined, signal);
+      finishedAt = lease.finishedAt;
+      const { generation } = lease;
+      if (generation === undefined) return "held";
+      let made: Made | undefined;
+      try {
+        if (isMissed()) made = await run({ name: leaseName, generation }, signal);
+      } finally {
+        // Ends at once what nobody works under. Where that fails it ends by itself.
+        if (made === undefined) await store.lease(leaseName, holder, 0).catch(() => {});
+      }
+      return made;
+    },
+  };
+}
