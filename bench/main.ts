@@ -17,6 +17,7 @@ const parts: Readonly<Record<string, () => Promise<unknown>>> = {
   cost: async () => (await import("./cost/main.ts")).cost(),
   heads: async () => (await import("./heads/main.ts")).heads(),
   integrity: async () => (await import("./integrity/main.ts")).integrity(),
+  disaster: async () => (await import("./disaster/main.ts")).disaster(),
   rotation: async () => (await import("./rotation/main.ts")).rotation(),
   readers: async () => (await import("./readers/main.ts")).readers({ isShort: options.short === true }),
   greed: async () =>
