@@ -42,6 +42,8 @@ const guides = [
   "API",
   "COMMAND_LINE",
   "CONFIGURATION",
+  "CONTAINER",
+  "SYSTEMD",
   ...pagesIn(runbooks).map((name) => `runbooks/${name}`),
 ];
 
