@@ -138,7 +138,7 @@ function versions({ architecture, node: program, nodePackage }: Contents): Recor
   const nodeVersion = /MAJOR_VERSION (\d+).*MINOR_VERSION (\d+).*PATCH_VERSION (\d+)/s;
   return {
     node: header("node_version.h", nodeVersion),
-    openssl: header("openssl/opensslv.h", /OPENSSL_VERSION_STR "(.*)"/),
+    openssl: header("openssl/archs/linux-aarch64/asm/include/openssl/opensslv.h", /OPENSSL_VERSION_STR "(.*)"/),
     zlib: header("zlib.h", /ZLIB_VERSION "(.*)"/),
     icu: header("config.gypi", /"icu_ver_major": "(\d+)"/),
   };
