@@ -1,0 +1,78 @@
+{{/*
+Settings by name. A service and a job share those of store and provider; a job listens nowhere and needs no certificate.
+Parts: root, and job (true or false).
+*/}}
+{{- define "fluo-kms.settings" -}}
+{{- $v := .root.Values -}}
+{{- $s := dict "fluo.kms.profile" "prod" "fluo.kms.issuer" $v.issuer "fluo.kms.auth" $v.auth -}}
+{{- $_ := set $s "fluo.kms.policy.file" "/etc/fluo-kms/policy/policy.yaml" -}}
+{{- $_ := set $s "fluo.kms.provider" $v.provider.name -}}
+{{- $_ := set $s "fluo.kms.store" $v.store.kind -}}
+{{- $_ := set $s "fluo.kms.files.group-readable" "true" -}}
+{{- if not .job -}}
+{{- $_ := set $s "fluo.kms.host" $v.host -}}
+{{- $_ := set $s "fluo.kms.grpc.port" "9000" -}}
+{{- $_ := set $s "fluo.kms.http.port" "8080" -}}
+{{- $_ := set $s "fluo.kms.tls.certificate" "/etc/fluo-kms/tls/tls.crt" -}}
+{{- $_ := set $s "fluo.kms.tls.key" "/etc/fluo-kms/tls/tls.key" -}}
+{{- $_ := set $s "fluo.kms.shutdown.delay" (printf "%ds" (int $v.shutdown.delay)) -}}
+{{- $_ := set $s "fluo.kms.shutdown.grace" (printf "%ds" (int $v.shutdown.grace)) -}}
+{{- $_ := set $s "fluo.kms.threads" (include "fluo-kms.threads" .root) -}}
+{{- $_ := set $s "kms.cache.max-entries" (int $v.cache.maxEntries) -}}
+{{- end -}}
+{{- if eq $v.store.kind "postgres" -}}
+{{- with $v.store.postgres -}}
+{{- $_ := set $s "fluo.kms.postgres.url" (printf "postgres://%s@%s:%d/%s?sslmode=verify-full" .user .host (int .port) .database) -}}
+{{- $_ := set $s "fluo.kms.postgres.password-file" (printf "/etc/fluo-kms/postgres/%s" .passwordSecret.key) -}}
+{{- $_ := set $s "fluo.kms.postgres.max-connections" (int .maxConnections) -}}
+{{- if .caSecret.name -}}
+{{- $_ := set $s "fluo.kms.postgres.ca" (printf "/etc/fluo-kms/postgres-ca/%s" .caSecret.key) -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $s "fluo.kms.store.migrate" "never" -}}
+{{- else -}}
+{{- $_ := set $s "fluo.kms.sqlite.file" "/var/lib/fluo-kms/state/fluo-kms.db" -}}
+{{- end -}}
+{{- if $v.backup.enabled -}}
+{{- $_ := set $s "fluo.kms.backup.interval" $v.backup.interval -}}
+{{- if eq $v.store.kind "sqlite" -}}
+{{- $_ := set $s "fluo.kms.backup.cron" $v.backup.cron -}}
+{{- $_ := set $s "fluo.kms.backup.directory" "/var/lib/fluo-kms-backup/files" -}}
+{{- $_ := set $s "fluo.kms.backup.keep" (int $v.backup.keep) -}}
+{{- end -}}
+{{- end -}}
+{{- if $v.tenants.secretName -}}
+{{- $_ := set $s "fluo.kms.tenants.file" (printf "/etc/fluo-kms/tenants/%s" $v.tenants.key) -}}
+{{- end -}}
+{{- range $name, $value := merge (dict) $v.settings $v.provider.settings -}}
+{{- if hasKey $s (regexReplaceAll "^%[a-z]+\\." $name "") -}}
+{{- fail (printf "settings: %s is set by another value of the chart" $name) -}}
+{{- end -}}
+{{- if not (and $.job (regexMatch "^(%[a-z]+\\.)?fluo\\.kms\\.(tls|host|grpc|http)\\." $name)) -}}
+{{- $_ := set $s $name $value -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $s -}}
+{{- end -}}
+
+{{/* The settings as a file. */}}
+{{- define "fluo-kms.properties" -}}
+{{- range $name, $value := include "fluo-kms.settings" . | fromYaml }}
+{{ $name }}={{ $value }}
+{{- end }}
+{{- end -}}
+
+{{/* The settings of a drill's copy: the provider of the service, and a store of its own. */}}
+{{- define "fluo-kms.drillProperties" -}}
+{{- $s := include "fluo-kms.settings" (dict "root" . "job" true) | fromYaml -}}
+{{- range $name, $_ := $s -}}
+{{- if regexMatch "^fluo\\.kms\\.(postgres|store|backup|audit)\\b" $name -}}
+{{- $_ := unset $s $name -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $s "fluo.kms.store" "sqlite" -}}
+{{- $_ := set $s "fluo.kms.sqlite.file" "/var/lib/fluo-kms/drill/fluo-kms.db" -}}
+{{- range $name, $value := $s }}
+{{ $name }}={{ $value }}
+{{- end }}
+{{- end -}}

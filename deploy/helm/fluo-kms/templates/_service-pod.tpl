@@ -1,0 +1,129 @@
+{{/* The pod of the service, once for Deployment and StatefulSet: its metadata and spec. Nothing of the policy is in it. */}}
+{{- define "fluo-kms.servicePod" -}}
+{{- $postgres := eq .Values.store.kind "postgres" -}}
+metadata:
+  labels:
+    {{- with .Values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- if .Values.credentials.azureWorkloadIdentity }}
+    azure.workload.identity/use: "true"
+    {{- end }}
+    {{- include "fluo-kms.labels" . | nindent 4 }}
+    app.kubernetes.io/component: service
+  annotations:
+    {{- with .Values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    # Settings are read at the start alone. Policy, tenants and certificates are watched, and not in this sum.
+    checksum/config: {{ include "fluo-kms.properties" (dict "root" . "job" false) | trim | sha256sum }}
+spec:
+  {{- include "fluo-kms.podSecurity" . | nindent 2 }}
+  serviceAccountName: {{ include "fluo-kms.serviceAccount" . }}
+  terminationGracePeriodSeconds: {{ add .Values.shutdown.delay .Values.shutdown.grace 15 }}
+  {{- with include "fluo-kms.placement" . | trim }}{{ . | nindent 2 }}{{- end }}
+  {{- if $postgres }}
+  topologySpreadConstraints:
+    {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+    - maxSkew: 1
+      topologyKey: {{ . }}
+      whenUnsatisfiable: ScheduleAnyway
+      matchLabelKeys: [pod-template-hash]
+      labelSelector:
+        matchLabels:
+          {{- include "fluo-kms.selector" $ | nindent 10 }}
+          app.kubernetes.io/component: service
+    {{- end }}
+  {{- else }}
+  initContainers:
+    # The kubelet owns the root of a volume; the store lies in a folder that is the service's alone.
+    - name: state
+      {{- include "fluo-kms.containerSecurity" . | nindent 6 }}
+      command: [/usr/bin/node, --eval]
+      args:
+        - >-
+          for (const folder of process.argv.slice(1)) {
+          fs.mkdirSync(folder, { recursive: true, mode: 0o700 }); fs.chmodSync(folder, 0o700); }
+        - /var/lib/fluo-kms/state
+        {{- if .Values.backup.enabled }}
+        - /var/lib/fluo-kms-backup/files
+        {{- end }}
+      resources:
+        requests: { cpu: 100m, memory: 128Mi }
+        limits: { memory: 128Mi }
+      volumeMounts:
+        - { name: state, mountPath: /var/lib/fluo-kms }
+        {{- if .Values.backup.enabled }}
+        - { name: backup, mountPath: /var/lib/fluo-kms-backup }
+        {{- end }}
+  {{- end }}
+  containers:
+    - name: fluo-kms
+      {{- include "fluo-kms.containerSecurity" . | nindent 6 }}
+      args: [--config, /etc/fluo-kms/config/application.properties]
+      env:
+        {{- include "fluo-kms.env" . | nindent 8 }}
+        {{- with include "fluo-kms.otlpEnv" . | trim }}{{ . | nindent 8 }}{{- end }}
+      {{- with include "fluo-kms.envFrom" . | trim }}{{ . | nindent 6 }}{{- end }}
+      ports:
+        - { name: grpc, containerPort: 9000 }
+        - { name: http, containerPort: 8080 }
+      # By HTTP: a probe of gRPC speaks no TLS. Never Validate, which costs calls of the provider. A dependency that is away makes
+      # a replica not ready, and restarts none.
+      startupProbe:
+        httpGet: { path: /q/health/live, port: http, scheme: HTTPS }
+        periodSeconds: 2
+        failureThreshold: 60
+      readinessProbe:
+        httpGet: { path: /q/health/ready, port: http, scheme: HTTPS }
+        periodSeconds: 5
+        timeoutSeconds: 3
+        failureThreshold: 2
+      livenessProbe:
+        httpGet: { path: /q/health/live, port: http, scheme: HTTPS }
+        periodSeconds: 20
+        timeoutSeconds: 10
+        failureThreshold: 6
+      resources:
+        {{- include "fluo-kms.resources" . | nindent 8 }}
+      volumeMounts:
+        {{- include "fluo-kms.mounts" . | nindent 8 }}
+        - { name: policy, mountPath: /etc/fluo-kms/policy, readOnly: true }
+        - { name: tls, mountPath: /etc/fluo-kms/tls, readOnly: true }
+        - { name: state, mountPath: /var/lib/fluo-kms }
+        {{- if .Values.policy.clusterToken }}
+        - { name: cluster-token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true }
+        {{- end }}
+        {{- if and .Values.backup.enabled (not $postgres) }}
+        - { name: backup, mountPath: /var/lib/fluo-kms-backup }
+        {{- end }}
+  volumes:
+    {{- include "fluo-kms.volumes" (dict "root" . "config" (include "fluo-kms.fullname" .)) | nindent 4 }}
+    - name: policy
+      projected:
+        defaultMode: 288
+        sources:
+          {{- if .Values.policy.files }}
+          - configMap: { name: {{ include "fluo-kms.fullname" . }}-policy }
+          {{- end }}
+          {{- range .Values.policy.configMaps }}
+          - configMap: { name: {{ . }} }
+          {{- end }}
+          {{- range .Values.policy.secrets }}
+          - secret: { name: {{ . }} }
+          {{- end }}
+    - name: tls
+      secret: { secretName: {{ include "fluo-kms.tlsSecret" . }}, defaultMode: 288 }
+    {{- if .Values.policy.clusterToken }}
+    - name: cluster-token
+      projected:
+        defaultMode: 288
+        sources:
+          - serviceAccountToken: { expirationSeconds: 3600, path: token }
+          - configMap: { name: kube-root-ca.crt, items: [{ key: ca.crt, path: ca.crt }] }
+    {{- end }}
+    {{- if $postgres }}
+    - name: state
+      emptyDir: { sizeLimit: 256Mi }
+    {{- end }}
+{{- end -}}

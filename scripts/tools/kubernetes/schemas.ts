@@ -1,0 +1,106 @@
+/**
+ * Schemas for kubeconform, a file for each kind: those of Kubernetes with the definitions that they name inside, from kubernetes-validate;
+ * and those of custom resources, from the definitions that their projects' modules carry. All are strict: an unknown field is refused.
+ */
+import { spawnSync } from "node:child_process";
+import { globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync, existsSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "yaml";
+
+/** The least version that the chart supports, and the newest that there are schemas of. */
+export const kubernetesVersions = ["1.29.0", "1.37.0"] as const;
+
+/** Changes where what is made of them does. */
+const form = 2;
+
+const kinds = [
+  ...["configmap-v1", "service-v1", "serviceaccount-v1", "persistentvolumeclaim-v1", "pod-v1", "deployment-apps-v1"],
+  ...["statefulset-apps-v1", "job-batch-v1", "cronjob-batch-v1", "poddisruptionbudget-policy-v1"],
+  ...["networkpolicy-networking-v1", "horizontalpodautoscaler-autoscaling-v2"],
+];
+
+const modules = [
+  {
+    module: "github.com/prometheus-operator/prometheus-operator@v0.85.0",
+    folder: "example/prometheus-operator-crd",
+    files: ["monitoring.coreos.com_servicemonitors.yaml", "monitoring.coreos.com_prometheusrules.yaml"],
+  },
+  {
+    module: "github.com/cert-manager/cert-manager@v1.21.2",
+    folder: "deploy/crds",
+    files: ["cert-manager.io_certificates.yaml"],
+  },
+] as const;
+
+type Json = { [name: string]: unknown };
+
+/** Does nothing where these are written already. `validator` is the Python environment. */
+export function writeSchemas(validator: string, folder: string): void {
+  const wanted = JSON.stringify([form, kubernetesVersions, kinds, modules]);
+  const mark = join(folder, "made-of.json");
+  if (existsSync(mark) && readFileSync(mark, "utf8") === wanted) return;
+  const made = `${folder}.new`;
+  rmSync(made, { recursive: true, force: true });
+  for (const version of kubernetesVersions) {
+    mkdirSync(join(made, version), { recursive: true });
+    for (const kind of kinds) writeJson(join(made, version, `${kind}.json`), bundled(validator, version, kind));
+  }
+  mkdirSync(join(made, "custom"), { recursive: true });
+  for (const each of modules) writeCustom(each, join(made, "custom"));
+  writeFileSync(join(made, "made-of.json"), wanted);
+  rmSync(folder, { recursive: true, force: true });
+  renameSync(made, folder);
+}
+
+/** One kind with the definitions that it names, and that those name: all of them take kubeconform seconds for each kind. */
+function bundled(validator: string, version: string, kind: string): Json {
+  const pattern = join(validator, "lib", "*", "site-packages", "kubernetes_validate", "kubernetes-json-schema");
+  const [all] = globSync(join(pattern, `v${version}-local-strict`));
+  if (all === undefined) throw new Error(`kubernetes-validate has no schemas of ${version}`);
+  const read = (name: string): Json => {
+    const text = readFileSync(join(all, `${name}.json`), "utf8");
+    return JSON.parse(text.replaceAll('"/api/_definitions.json#/', '"#/'));
+  };
+  const known = read("_definitions").$defs as Json;
+  const $defs: Json = {};
+  const add = (schema: unknown) => {
+    for (const [, name] of JSON.stringify(schema).matchAll(/"#\/\$defs\/([^"]+)"/g)) {
+      if (name! in $defs) continue;
+      $defs[name!] = known[name!];
+      add(known[name!]);
+    }
+  };
+  const schema = read(kind);
+  add(schema);
+  return { ...schema, $defs };
+}
+
+function writeCustom({ module, folder, files }: (typeof modules)[number], into: string): void {
+  const { error, status, stdout, stderr } = spawnSync("go", ["mod", "download", "-json", module], {
+    ...{ encoding: "utf8", cwd: into, env: { ...process.env, GOFLAGS: "-mod=mod" } },
+  });
+  if (status !== 0) throw new Error(`go mod download ${module} failed: ${error?.message ?? stdout + stderr}`);
+  const { Dir } = JSON.parse(stdout) as { Dir: string };
+  for (const file of files) {
+    const { spec } = parse(readFileSync(join(Dir, folder, file), "utf8"));
+    for (const { name, schema } of spec.versions) {
+      const group = spec.group.split(".")[0];
+      const kind = `${spec.names.kind.toLowerCase()}-${group}-${name}`;
+      writeJson(join(into, `${kind}.json`), strict(schema.openAPIV3Schema) as Json);
+    }
+  }
+}
+
+/** No other fields than those that are named, as kube-apiserver has it with strict validation. `metadata` is any object's. */
+function strict(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(strict);
+  if (typeof value !== "object" || value === null) return value;
+  const schema = Object.fromEntries(Object.entries(value).map(([name, each]) => [name, strict(each)])) as Json;
+  if (schema["x-kubernetes-int-or-string"]) return {};
+  const isClosed = schema.type === "object" && schema.properties && !schema["x-kubernetes-preserve-unknown-fields"];
+  return isClosed && !("additionalProperties" in schema) ? { ...schema, additionalProperties: false } : schema;
+}
+
+function writeJson(file: string, value: Json): void {
+  writeFileSync(file, JSON.stringify(value));
+}

@@ -1,0 +1,118 @@
+/** What the chart writes for the service, read by the service: every name is known, every value is accepted, and nothing is warned of. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { allSettings } from "../../src/config/known-settings.ts";
+import { loadConfig } from "../../src/config/load.ts";
+import { run } from "../support/cli-fixture.ts";
+import { pkiFiles } from "../support/pki-files.ts";
+import { examples, objects, only, type Rendered, servicePod } from "./helm-chart.ts";
+
+/** Settings of this release that the service may not have yet: each is left out where the service does not know it. */
+const coming: readonly string[] = [
+  "fluo.kms.store.migrate",
+  "fluo.kms.shutdown.delay",
+  "fluo.kms.threads",
+  "fluo.kms.files.group-readable",
+  "fluo.kms.postgres.password-file",
+  "fluo.kms.postgres.ca",
+  "fluo.kms.backup.cron",
+  "fluo.kms.backup.directory",
+  "fluo.kms.backup.keep",
+];
+
+const folder = mkdtempSync(join(tmpdir(), "fluo-kms-chart-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const { server } = pkiFiles();
+const tenants = join(folder, "tenants.properties");
+writeFileSync(tenants, "fluo.kms.tenants.acme.provider-key=transit/keys/acme\n");
+
+/** Files that the service reads at the start are elsewhere here than in a pod. */
+const elsewhere: Readonly<Record<string, string>> = {
+  "/etc/fluo-kms/tls/tls.crt": server.certificate,
+  "/etc/fluo-kms/tls/tls.key": server.key,
+  "/etc/fluo-kms/tenants/tenants.properties": tenants,
+};
+
+function here(properties: string): string {
+  return properties
+    .split("\n")
+    .filter((line) => {
+      const [name = ""] = line.split("=");
+      return !coming.includes(name) || name in allSettings;
+    })
+    .map((line) => {
+      const at = line.indexOf("=") + 1;
+      return line.slice(0, at) + (elsewhere[line.slice(at)] ?? line.slice(at));
+    })
+    .join("\n");
+}
+
+function read(properties: string, env: Record<string, string> = {}) {
+  const file = join(folder, "application.properties");
+  writeFileSync(file, here(properties));
+  return loadConfig({ env, file, cwd: "/var/lib/fluo-kms" });
+}
+
+describe.each(examples)("%s", (example) => {
+  const rendered = objects(example);
+  const { data } = only(rendered, "ConfigMap", "kms-fluo-kms");
+  const files = Object.keys(data).filter((name) => name.endsWith(".properties"));
+
+  it.each(files)("is accepted by the service: %s", (name) => {
+    const env = servicePod(rendered).spec.containers[0].env.map(({ name: variable, value = "x" }: Rendered) => {
+      return [variable, value];
+    });
+    const config = read(data[name], Object.fromEntries(env));
+    expect(config.warnings).toEqual([]);
+    expect([config.profile, config.auth, config.issuer]).toEqual(["prod", "policy", "kms.example.com"]);
+  });
+
+  it("has files where a container of the pod has mounted something", () => {
+    const [container] = servicePod(rendered).spec.containers;
+    const mounted = container.volumeMounts.map(({ mountPath }: Rendered) => mountPath);
+    const paths = [...data["application.properties"].matchAll(/=(\/.*)$/gm)].map(([, path]) => path as string);
+    expect(paths.length).toBeGreaterThan(3);
+    for (const path of paths) {
+      expect(mounted.some((at: string) => path.startsWith(`${at}/`))).toBe(true);
+    }
+  });
+});
+
+it("would see a setting that the service does not know, or does not accept", () => {
+  const { data } = only(objects("aws-irsa", ['settings={"kms.cache.tll": "1m"}']), "ConfigMap", "kms-fluo-kms");
+  expect(() => read(data["application.properties"])).toThrow("kms.cache.tll");
+  const { data: other } = only(objects("aws-irsa", ['settings={"kms.cache.ttl": "1y"}']), "ConfigMap", "kms-fluo-kms");
+  expect(() => read(other["application.properties"])).toThrow("kms.cache.ttl");
+});
+
+it("sets the store, the limits and the ends as the values have them", () => {
+  const { data } = only(objects("postgres"), "ConfigMap", "kms-fluo-kms");
+  expect(read(data["application.properties"])).toMatchObject({
+    ...{ host: "0.0.0.0", grpcPort: 9_000, httpPort: 8_080, shutdownGraceMs: 20_000, backupIntervalMs: 3_600_000 },
+    cache: { maxEntries: 20_000, warm: "recent" },
+    store: { name: "postgres", maxConnections: 12 },
+  });
+  expect(data["application.properties"]).toMatch(/^fluo\.kms\.store\.migrate=never$/m);
+  // A job does not open the ports of the service, and a drill not its store.
+  expect(read(data["job.properties"])).toMatchObject({ host: "127.0.0.1", store: { name: "postgres" } });
+  const file = "/var/lib/fluo-kms/drill/fluo-kms.db";
+  expect(read(data["drill.properties"])).toMatchObject({ store: { name: "sqlite", file } });
+});
+
+it("has examples of a policy that the service accepts", async () => {
+  const policies = examples.flatMap((example) =>
+    objects(example)
+      .filter(({ kind, metadata }) => kind === "ConfigMap" && metadata.name === "kms-fluo-kms-policy")
+      .map(({ data }) => data["policy.yaml"] as string),
+  );
+  expect(policies.length).toBeGreaterThan(0);
+  for (const policy of new Set(policies)) {
+    const file = join(folder, "policy.yaml");
+    writeFileSync(file, policy);
+    const { code, out, err } = await run(["policy", "check", file], { cwd: folder });
+    expect(out + err).toContain("no problems");
+    expect(code).toBe(0);
+  }
+});

@@ -1,0 +1,127 @@
+/** The chart's own files: lint, comments, the schema beside the values, and what it takes from monitoring/. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { isMap, parse, parseDocument } from "yaml";
+import {
+  chart,
+  exampleFile,
+  examples,
+  fileOfMonitoring,
+  objects,
+  only,
+  type Rendered,
+  runHelm,
+  servicePod,
+} from "./helm-chart.ts";
+
+const valuesText = readFileSync(join(chart, "values.yaml"), "utf8");
+const schema: Rendered = JSON.parse(readFileSync(join(chart, "values.schema.json"), "utf8"));
+
+it.each(examples)("passes helm lint --strict with %s", (example) => {
+  const { status, stdout, stderr } = runHelm(["lint", "--strict", chart, "--values", exampleFile(example)]);
+  expect(stdout + stderr).toContain("1 chart(s) linted, 0 chart(s) failed");
+  expect(status).toBe(0);
+});
+
+describe("values.yaml", () => {
+  /** Lines of values without a comment before them, before one of their group that stands above, or before the group. */
+  function withoutComment(text: string): string[] {
+    const lines = text.split("\n");
+    const indentOf = (at: number) => lines[at]!.search(/\S/);
+    const isExplained = (at: number): boolean => {
+      for (let before = at - 1; before >= 0 && lines[before] !== ""; before--) {
+        if (indentOf(before) > indentOf(at)) continue;
+        if (indentOf(before) < indentOf(at)) return lines[before - 1]?.trim().startsWith("#") ?? false;
+        if (lines[before]!.trim().startsWith("#")) return true;
+      }
+      return false;
+    };
+    // A group says what it is by its members.
+    return lines.filter((line, at) => /^ *\w+:/.test(line) && !/^ *\w+:$/.test(line) && !isExplained(at));
+  }
+
+  it("has a comment for each value", () => {
+    expect(withoutComment(valuesText)).toEqual([]);
+    expect(withoutComment("a:\n  # c\n  b: 1\n\nc: 2\n\nd:\n  e: 1\n")).toEqual(["c: 2", "  e: 1"]);
+  });
+
+  it("has each value that the schema knows, and no other", () => {
+    const differing: string[] = [];
+    const compare = (path: string, value: unknown, of: Rendered) => {
+      if (of?.additionalProperties !== false) return;
+      const [has, known] = [Object.keys(value as object), Object.keys(of.properties)];
+      for (const name of new Set([...has, ...known])) {
+        if (path === "" && name === "global") continue;
+        if (has.includes(name) !== known.includes(name)) differing.push(`${path}${name}`);
+        else compare(`${path}${name}.`, (value as Rendered)[name], of.properties[name]);
+      }
+    };
+    compare("", parse(valuesText), schema);
+    expect(differing).toEqual([]);
+  });
+
+  it("is all of it closed by the schema: a group is one with properties", () => {
+    const open: string[] = [];
+    const look = (path: string, node: unknown, of: Rendered) => {
+      if (!isMap(node) || node.items.length === 0) return;
+      if (of.properties !== undefined && of.additionalProperties !== false) open.push(path);
+      for (const { key, value } of node.items as Rendered[]) {
+        const next = of.properties?.[key.value];
+        if (next === undefined && of.properties !== undefined) open.push(`${path}.${key.value}`);
+        else if (next !== undefined) look(`${path}.${key.value}`, value, next);
+      }
+    };
+    look("", parseDocument(valuesText).contents, schema);
+    expect(open).toEqual([]);
+  });
+});
+
+describe("monitoring", () => {
+  const rendered = objects("monitoring");
+
+  it("installs the alerts of monitoring/ and no copy", () => {
+    const { groups } = parse(fileOfMonitoring("prometheus", "kms-alerts.yaml"));
+    expect(only(rendered, "PrometheusRule").spec.groups).toEqual(groups);
+  });
+
+  it("installs the dashboard of monitoring/ and no copy", () => {
+    const { data, metadata } = only(rendered, "ConfigMap", "kms-fluo-kms-dashboard");
+    expect(data["kms-operations.json"]).toBe(fileOfMonitoring("grafana", "dashboards", "kms-operations.json"));
+    expect(metadata.labels.grafana_dashboard).toBe("1");
+  });
+
+  it("scrapes by https under the name that the certificate has, as the job that the alerts take for granted", () => {
+    const monitor = only(rendered, "ServiceMonitor").spec;
+    const http = only(rendered, "Service", "kms-fluo-kms-http");
+    expect(http.metadata.labels).toMatchObject(monitor.selector.matchLabels);
+    expect(http.metadata.labels[monitor.jobLabel]).toBe("fluo-kms");
+    const [endpoint] = monitor.endpoints;
+    expect(endpoint).toMatchObject({ port: http.spec.ports[0].name, scheme: "https", path: "/q/metrics" });
+    const { dnsNames } = only(objects("cert-manager"), "Certificate").spec;
+    expect(dnsNames).toContain(endpoint.tlsConfig.serverName);
+  });
+});
+
+describe("services", () => {
+  it.each(examples)("find the pods of the service in %s, and no pod of a job", (example) => {
+    const rendered = objects(example);
+    const pod = servicePod(rendered);
+    for (const { spec } of rendered.filter(({ kind }) => kind === "Service")) {
+      expect(pod.metadata.labels).toMatchObject(spec.selector);
+      const jobs = rendered.filter(({ kind }) => kind === "Job" || kind === "CronJob");
+      for (const job of jobs) {
+        const { labels } = (job.spec.jobTemplate?.spec ?? job.spec).template.metadata;
+        expect(labels["app.kubernetes.io/component"]).not.toBe(spec.selector["app.kubernetes.io/component"]);
+      }
+    }
+  });
+
+  it("show a replica that is not ready by HTTP, and not by gRPC", () => {
+    const rendered = objects("postgres");
+    expect(only(rendered, "Service", "kms-fluo-kms-http").spec.publishNotReadyAddresses).toBe(true);
+    const grpc = only(rendered, "Service", "kms-fluo-kms").spec;
+    expect(grpc).toMatchObject({ clusterIP: "None" });
+    expect(grpc.publishNotReadyAddresses).toBeUndefined();
+  });
+});
