@@ -6,7 +6,8 @@ import { parseAllDocuments } from "yaml";
 
 const root = join(import.meta.dirname, "..", "..");
 export const tools = join(root, "tools");
-export const chart = join(root, "deploy", "helm", "fluo-kms");
+export const deploy = join(root, "deploy");
+export const chart = join(deploy, "helm", "fluo-kms");
 
 /** Names of the files in ci/, without their ending. */
 export const examples: readonly string[] = globSync(join(chart, "ci", "*.yaml"))

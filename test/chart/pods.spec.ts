@@ -1,9 +1,26 @@
 /** What every pod of the chart is, and what makes a new one. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { documents, examples, objects, only, podsOf, type Rendered, servicePod, template } from "./helm-chart.ts";
+import {
+  deploy,
+  documents,
+  examples,
+  objects,
+  only,
+  podsOf,
+  type Rendered,
+  servicePod,
+  template,
+} from "./helm-chart.ts";
 
-const all = examples.flatMap((example) =>
-  podsOf(objects(example)).map((pod) => ({ ...pod, name: `${example}, ${pod.name}` })),
+const collector = documents(readFileSync(join(deploy, "collector", "deployment.yaml"), "utf8"));
+const rendered = [
+  ["collector", collector] as const,
+  ...examples.map((example) => [example, objects(example)] as const),
+];
+const all = rendered.flatMap(([example, from]) =>
+  podsOf(from).map((pod) => ({ ...pod, name: `${example}, ${pod.name}` })),
 );
 
 function service(example: string, set: readonly string[] = []): Rendered {

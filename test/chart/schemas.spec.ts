@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { kubernetesVersions } from "../../scripts/tools/kubernetes/schemas.ts";
-import { documents, examples, template, tools } from "./helm-chart.ts";
+import { deploy, documents, examples, template, tools } from "./helm-chart.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "fluo-kms-chart-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -58,6 +58,12 @@ describe.each(kubernetesVersions)("Kubernetes %s", (version) => {
     const { status, said } = validates(written(`plain-${example}`, withoutCustom(template(example))), version);
     expect(said).not.toMatch(/error/i);
     expect(status).toBe(0);
+  });
+
+  it("knows all of the Collector of deploy/collector", () => {
+    const file = join(deploy, "collector", "deployment.yaml");
+    expect(conforms(file, version).said).toContain("Valid: 2, Invalid: 0, Errors: 0, Skipped: 0");
+    expect(validates(file, version).status).toBe(0);
   });
 
   it("would see a field that is misspelt, in each of both and in a custom resource", () => {

@@ -1,13 +1,19 @@
-/** An OpenTelemetry Collector (collector/main.go) on free loopback ports: it takes OTLP, and shows Prometheus what it was given last. */
+/**
+ * An OpenTelemetry Collector (collector/main.go) on free loopback ports, as deploy/collector/collector.yaml has it: it takes OTLP, shows
+ * Prometheus what it was given last, and hands spans on.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { parse } from "yaml";
 
-const program = join(import.meta.dirname, "..", "..", "tools", "bin", "otel-collector");
+const root = join(import.meta.dirname, "..", "..");
+const program = join(root, "tools", "bin", "otel-collector");
+const example = join(root, "deploy", "collector", "collector.yaml");
 
 export interface CollectorProcess {
   /** What OTEL_EXPORTER_OTLP_ENDPOINT must say, by protocol. */
@@ -17,12 +23,12 @@ export interface CollectorProcess {
   end(): Promise<void>;
 }
 
-export async function startCollectorProcess(): Promise<CollectorProcess> {
-  const [grpc, http, shown] = await freePorts(3);
-  const at = (port: number | undefined) => ({ endpoint: `127.0.0.1:${port}` });
+/** `spans` is where spans are handed on to. */
+export async function startCollectorProcess({ spans = "http://127.0.0.1:9" } = {}): Promise<CollectorProcess> {
+  const [grpc, http, shown] = (await freePorts(3)) as [number, number, number];
   const dir = mkdtempSync(join(tmpdir(), "fluo-kms-collector-"));
   const config = join(dir, "collector.json");
-  writeFileSync(config, JSON.stringify(configuration(at(grpc), at(http), at(shown))));
+  writeFileSync(config, JSON.stringify(configuration({ grpc, http, shown, spans })));
   const child = spawn(program, ["--config", config], { stdio: ["ignore", "ignore", "pipe"] });
   const killed = () => {
     child.kill("SIGKILL");
@@ -52,20 +58,21 @@ export async function startCollectorProcess(): Promise<CollectorProcess> {
   };
 }
 
-/** Names stay as they are: the Collector would add units and `_total` to them. `service.instance.id` becomes the label `instance`. */
-function configuration(grpc: object, http: object, shown: object) {
-  return {
-    receivers: { otlp: { protocols: { grpc, http } } },
-    exporters: {
-      prometheus: {
-        ...{ ...shown, translation_strategy: "UnderscoreEscapingWithoutSuffixes", without_scope_info: true },
-      },
-    },
-    service: {
-      pipelines: { metrics: { receivers: ["otlp"], exporters: ["prometheus"] } },
-      telemetry: { metrics: { level: "none" } },
-    },
-  };
+/** The example at other addresses, and without a port for the Collector's own metrics. */
+function configuration({ grpc, http, shown, spans }: { grpc: number; http: number; shown: number; spans: string }) {
+  const config = parse(readFileSync(example, "utf8"));
+  const { protocols } = config.receivers.otlp;
+  const { exporters, service } = config;
+  for (const [part, port] of [
+    [protocols.grpc, grpc] as const,
+    [protocols.http, http] as const,
+    [exporters.prometheus, shown] as const,
+  ]) {
+    part.endpoint = `127.0.0.1:${port}`;
+  }
+  exporters.otlp_http.endpoint = spans;
+  service.telemetry = { metrics: { level: "none" } };
+  return config;
 }
 
 /** Ports that are free now; the Collector tells nobody which one it took. */

@@ -2,8 +2,13 @@
  * Two services on one PostgreSQL that send their metrics by OTLP to a Collector, which Prometheus looks at: all is there under the names that
  * a scrape gives, with its values, and each replica has series of its own.
  */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { gunzipSync } from "node:zlib";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { patience } from "../support/patience.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres-server.ts";
 import { type CollectorProcess, startCollectorProcess } from "./collector-process.ts";
@@ -16,13 +21,15 @@ let server: PostgresServer;
 let collector: CollectorProcess;
 let prometheus: Prometheus;
 let site: Site;
+let spans: SpanStore;
 let services: readonly [Service, Service];
 let scraped: readonly Scraped[];
 
 beforeAll(async () => {
+  spans = await startSpanStore();
   [server, collector, prometheus] = await Promise.all([
     startPostgres(),
-    startCollectorProcess(),
+    startCollectorProcess({ spans: spans.url }),
     startPrometheus({ honorLabels: true }),
   ]);
   site = await newSite({
@@ -43,7 +50,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await Promise.all([site?.end(), prometheus?.end(), collector?.end()]);
-  await server?.close();
+  await Promise.all([server?.close(), spans?.close()]);
 });
 
 const all = '{cluster="otlp", job="fluo-kms"}';
@@ -106,3 +113,40 @@ it.each<[name: string, labels: Labels]>([
   expect(wanted).toBeGreaterThan(0);
   await expect.poll(async () => (await sum())[0]?.value).toBe(wanted);
 });
+
+it("hands spans on to where they are kept", async () => {
+  const span = { traceId: "5b8efff798038103d269b633813fc60c", spanId: "eee19b7ec3c1b174", name: "a span on its way" };
+  const answer = await fetch(`${collector.endpoints["http/json"]}/v1/traces`, {
+    ...{ method: "POST", headers: { "content-type": "application/json" } },
+    body: JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] }),
+  });
+  expect(answer.status).toBe(200);
+  await vi.waitFor(() => expect(spans.given()).toContain(span.name), patience(10_000));
+});
+
+interface SpanStore {
+  url: string;
+  /** All that it was given, as text. */
+  given(): string;
+  close(): Promise<void>;
+}
+
+async function startSpanStore(): Promise<SpanStore> {
+  let given = "";
+  const store = createServer(async (request, response) => {
+    const body = await buffer(request);
+    if (request.url === "/v1/traces") {
+      given += (request.headers["content-encoding"] === "gzip" ? gunzipSync(body) : body).toString("latin1");
+    }
+    response.end();
+  }).listen(0, "127.0.0.1");
+  await once(store, "listening");
+  return {
+    url: `http://127.0.0.1:${(store.address() as AddressInfo).port}`,
+    given: () => given,
+    async close() {
+      store.closeAllConnections();
+      await once(store.close(), "close");
+    },
+  };
+}
