@@ -105,6 +105,7 @@ describe("a new pod", () => {
     expect(memory(['resources={"cpu": "250m"}'])).toBe("432Mi");
     expect(memory(['resources={"cpu": "1500m"}'])).toBe("496Mi");
     expect(memory(['resources={"cpu": "4"}', "cache.maxEntries=64000"])).toBe("1608Mi");
+    expect(memory(['resources={"cpu": "100"}'])).toBe(memory(['resources={"cpu": "64"}']));
     expect(memory(['resources={"cpu": "1", "memory": "600Mi"}'])).toBe("600Mi");
   });
 
