@@ -24,15 +24,20 @@ const coming: readonly string[] = [
 
 const folder = mkdtempSync(join(tmpdir(), "fluo-kms-chart-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const { server } = pkiFiles();
-const tenants = join(folder, "tenants.properties");
-writeFileSync(tenants, "fluo.kms.tenants.acme.provider-key=transit/keys/acme\n");
+const { ca, server } = pkiFiles();
+
+function file(name: string, text: string): string {
+  writeFileSync(join(folder, name), text, { mode: 0o600 });
+  return join(folder, name);
+}
 
 /** Files that the service reads at the start are elsewhere here than in a pod. */
 const elsewhere: Readonly<Record<string, string>> = {
   "/etc/fluo-kms/tls/tls.crt": server.certificate,
   "/etc/fluo-kms/tls/tls.key": server.key,
-  "/etc/fluo-kms/tenants/tenants.properties": tenants,
+  "/etc/fluo-kms/tenants/tenants.properties": file("tenants", "fluo.kms.tenants.acme.provider-key=transit/keys/acme\n"),
+  "/etc/fluo-kms/postgres/password": file("password", "of the database\n"),
+  "/etc/fluo-kms/postgres-ca/ca.crt": ca,
 };
 
 function here(properties: string): string {
@@ -50,9 +55,7 @@ function here(properties: string): string {
 }
 
 function read(properties: string, env: Record<string, string> = {}) {
-  const file = join(folder, "application.properties");
-  writeFileSync(file, here(properties));
-  return loadConfig({ env, file, cwd: "/var/lib/fluo-kms" });
+  return loadConfig({ env, file: file("application.properties", here(properties)), cwd: "/var/lib/fluo-kms" });
 }
 
 describe.each(examples)("%s", (example) => {
@@ -97,8 +100,8 @@ it("sets the store, the limits and the ends as the values have them", () => {
   expect(data["application.properties"]).toMatch(/^fluo\.kms\.store\.migrate=never$/m);
   // A job does not open the ports of the service, and a drill not its store.
   expect(read(data["job.properties"])).toMatchObject({ host: "127.0.0.1", store: { name: "postgres" } });
-  const file = "/var/lib/fluo-kms/drill/fluo-kms.db";
-  expect(read(data["drill.properties"])).toMatchObject({ store: { name: "sqlite", file } });
+  const store = { name: "sqlite", file: "/var/lib/fluo-kms/drill/fluo-kms.db" };
+  expect(read(data["drill.properties"])).toMatchObject({ store });
 });
 
 it("has examples of a policy that the service accepts", async () => {
@@ -109,9 +112,7 @@ it("has examples of a policy that the service accepts", async () => {
   );
   expect(policies.length).toBeGreaterThan(0);
   for (const policy of new Set(policies)) {
-    const file = join(folder, "policy.yaml");
-    writeFileSync(file, policy);
-    const { code, out, err } = await run(["policy", "check", file], { cwd: folder });
+    const { code, out, err } = await run(["policy", "check", file("policy.yaml", policy)], { cwd: folder });
     expect(out + err).toContain("no problems");
     expect(code).toBe(0);
   }
