@@ -1,7 +1,9 @@
 /** The chart's own files: lint, comments, the schema beside the values, and what it takes from monitoring/. */
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { isMap, parse, parseDocument } from "yaml";
 import {
   chart,
@@ -89,6 +91,19 @@ describe("monitoring", () => {
     const { data, metadata } = only(rendered, "ConfigMap", "kms-fluo-kms-dashboard");
     expect(data["kms-operations.json"]).toBe(fileOfMonitoring("grafana", "dashboards", "kms-operations.json"));
     expect(metadata.labels.grafana_dashboard).toBe("1");
+  });
+
+  it("packages both as files, where there are links", () => {
+    const folder = mkdtempSync(join(tmpdir(), "fluo-kms-chart-"));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    expect(runHelm(["package", chart, "--destination", folder]).status).toBe(0);
+    const [archive] = globSync(join(folder, "fluo-kms-*.tgz"));
+    const packed = (name: string) => {
+      const { stdout } = spawnSync("tar", ["-xzOf", archive!, `fluo-kms/files/${name}`], { encoding: "utf8" });
+      return stdout;
+    };
+    expect(packed("kms-alerts.yaml")).toBe(fileOfMonitoring("prometheus", "kms-alerts.yaml"));
+    expect(packed("kms-operations.json")).toBe(fileOfMonitoring("grafana", "dashboards", "kms-operations.json"));
   });
 
   it("scrapes by https under the name that the certificate has, as the job that the alerts take for granted", () => {
