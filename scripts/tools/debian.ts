@@ -32,14 +32,19 @@ export function installDebianWhere(isMissing: () => boolean, names: readonly str
 
 /** Prometheus, unpacked into `folder`: installed, it would be started as a service of the machine. */
 export function installPrometheus(folder: string): void {
-  if (isThere(join(folder, "usr", "bin", "prometheus"))) return;
+  unpackDebian("prometheus", folder, join("usr", "bin", "prometheus"));
+}
+
+/** A package, unpacked into `folder` and not installed. `program` is a path in it that then works. */
+export function unpackDebian(name: string, folder: string, program: string): void {
+  if (isThere(join(folder, program))) return;
   const work = mkdtempSync(`${mkdirFor(folder)}-`);
   try {
-    if (!download("prometheus", work)) {
+    if (!download(name, work)) {
       update();
-      if (!download("prometheus", work)) throw new Error("apt-get has no package prometheus");
+      if (!download(name, work)) throw new Error(`apt-get has no package ${name}`);
     }
-    const [archive] = readdirSync(work).filter((name) => name.endsWith(".deb"));
+    const [archive] = readdirSync(work).filter((file) => file.endsWith(".deb"));
     run("dpkg-deb", ["--extract", join(work, archive!), join(work, "unpacked")]);
     rmSync(folder, { recursive: true, force: true });
     renameSync(join(work, "unpacked"), folder);

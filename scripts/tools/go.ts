@@ -22,7 +22,8 @@ export function buildGo(folder: string, binary: string, env: Record<string, stri
   go(["build", "-C", folder, "-buildvcs=false", "-trimpath", "-o", binary, "."], env);
 }
 
-function go(args: readonly string[], env: Record<string, string>): void {
+/** Throws with what it said where it fails. */
+export function go(args: readonly string[], env: Record<string, string>): void {
   const { error, status, stderr } = spawnSync("go", args, { encoding: "utf8", env: { ...process.env, ...env } });
   if (status !== 0) throw new Error(`go ${args.join(" ")} failed: ${error?.message ?? stderr}`);
 }

@@ -4,6 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync, existsSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
 
@@ -46,7 +47,7 @@ export function writeSchemas(validator: string, folder: string): void {
     for (const kind of kinds) writeJson(join(made, version, `${kind}.json`), bundled(validator, version, kind));
   }
   mkdirSync(join(made, "custom"), { recursive: true });
-  for (const each of modules) writeCustom(each, join(made, "custom"));
+  for (const each of customResourceDefinitions()) writeCustom(each, join(made, "custom"));
   writeFileSync(join(made, "made-of.json"), wanted);
   rmSync(folder, { recursive: true, force: true });
   renameSync(made, folder);
@@ -75,19 +76,25 @@ function bundled(validator: string, version: string, kind: string): Json {
   return { ...schema, $defs };
 }
 
-function writeCustom({ module, folder, files }: (typeof modules)[number], into: string): void {
-  const { error, status, stdout, stderr } = spawnSync("go", ["mod", "download", "-json", module], {
-    ...{ encoding: "utf8", cwd: into, env: { ...process.env, GOFLAGS: "-mod=mod" } },
+/** As their projects have them. */
+export function customResourceDefinitions(): Json[] {
+  return modules.flatMap(({ module, folder, files }) => {
+    const { error, status, stdout, stderr } = spawnSync("go", ["mod", "download", "-json", module], {
+      ...{ encoding: "utf8", cwd: tmpdir(), env: { ...process.env, GOFLAGS: "-mod=mod" } },
+    });
+    if (status !== 0) throw new Error(`go mod download ${module} failed: ${error?.message ?? stdout + stderr}`);
+    const { Dir } = JSON.parse(stdout) as { Dir: string };
+    return files.map((file) => parse(readFileSync(join(Dir, folder, file), "utf8")) as Json);
   });
-  if (status !== 0) throw new Error(`go mod download ${module} failed: ${error?.message ?? stdout + stderr}`);
-  const { Dir } = JSON.parse(stdout) as { Dir: string };
-  for (const file of files) {
-    const { spec } = parse(readFileSync(join(Dir, folder, file), "utf8"));
-    for (const { name, schema } of spec.versions) {
-      const group = spec.group.split(".")[0];
-      const kind = `${spec.names.kind.toLowerCase()}-${group}-${name}`;
-      writeJson(join(into, `${kind}.json`), strict(schema.openAPIV3Schema) as Json);
-    }
+}
+
+function writeCustom(definition: Json, into: string): void {
+  // biome-ignore lint/suspicious/noExplicitAny: of another project, and read here alone
+  const { spec } = definition as any;
+  const group = spec.group.split(".")[0];
+  for (const { name, schema } of spec.versions) {
+    const kind = `${spec.names.kind.toLowerCase()}-${group}-${name}`;
+    writeJson(join(into, `${kind}.json`), strict(schema.openAPIV3Schema) as Json);
   }
 }
 
