@@ -184,14 +184,26 @@ function settle({ values, otlp, absolute, problems, env, files }: Found): Settle
       maxPerSecond: values["kms.rotation.max-per-second"],
       minAgeMs: values["kms.rotation.min-age"] ?? (isPolicy ? standardMinAgeMs : 0),
     },
-    limits: {
-      callsPerSecond: isPolicy ? values["fluo.kms.limit.caller"] : 0,
-      tenantCallsPerSecond: isPolicy ? values["fluo.kms.limit.tenant"] : 0,
-      failuresPerSecond: isPolicy ? failuresOf(values) : 0,
-      newTenantsPerSecond: isPolicy ? values["fluo.kms.limit.new-tenants"] : 0,
-      checksEveryMs: isPolicy ? checksEveryMs : 0,
-    },
+    limits: isPolicy ? limitsOf(values) : noLimits,
     telemetry: { otlp },
+  };
+}
+
+const noLimits: Config["limits"] = {
+  callsPerSecond: 0,
+  tenantCallsPerSecond: 0,
+  failuresPerSecond: 0,
+  newTenantsPerSecond: 0,
+  checksEveryMs: 0,
+};
+
+function limitsOf(values: Values): Config["limits"] {
+  return {
+    callsPerSecond: values["fluo.kms.limit.caller"],
+    tenantCallsPerSecond: values["fluo.kms.limit.tenant"],
+    failuresPerSecond: failuresOf(values),
+    newTenantsPerSecond: values["fluo.kms.limit.new-tenants"],
+    checksEveryMs,
   };
 }
 

@@ -105,10 +105,7 @@ export function postgresDatabase(
   const config = connectionsTo(server, longestMs);
   const triesMs = server.passwordFile === undefined ? [] : refusedTriesMs;
   const connect = () => connectTo(pool, triesMs);
-  const pool = new pg.Pool({ ...config, max: maxConnections, onConnect: durably } as pg.PoolConfig);
-  pool.on("error", () => {}); // an idle connection was lost: the next call makes another
-  // One that is lost within a transaction, between two statements: the next statement fails. Without a listener the process would end.
-  pool.on("connect", (client) => client.on("error", () => {}));
+  const pool = poolOf(config, maxConnections);
   const news = postgresNews({ config, channel: channelName, instance });
 
   async function read<T>(work: (query: Query) => Promise<T>): Promise<T> {
@@ -176,6 +173,14 @@ export function postgresDatabase(
       await Promise.race([closed, delay(closeMs, undefined, { ref: false })]);
     },
   };
+}
+
+function poolOf(config: pg.PoolConfig, max: number): pg.Pool {
+  const pool = new pg.Pool({ ...config, max, onConnect: durably } as pg.PoolConfig);
+  pool.on("error", () => {}); // an idle connection was lost: the next call makes another
+  // One that is lost within a transaction, between two statements: the next statement fails. Without a listener the process would end.
+  pool.on("connect", (client) => client.on("error", () => {}));
+  return pool;
 }
 
 /** Of the server, or our own: then the connection is in order. Where there was none it would be waited for once more. */
