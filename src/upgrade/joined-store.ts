@@ -1,6 +1,7 @@
 /**
- * A store as one replica uses it, while replicas of two releases may. It notes twice a minute that it runs. When it could not for a minute it writes
- * nothing before it has: by then an upgrade may have been finished without it, and rows of its form may be read by nobody.
+ * A store as one replica uses it, while replicas of two releases may. It notes that it runs before its first write, and then twice a minute: a
+ * start that is refused leaves the store as it was. When it could not for a minute it writes nothing before it has: by then an upgrade may have
+ * been finished without it, and rows of its form may be read by nobody.
  */
 import { randomBytes } from "node:crypto";
 import type { KmsError } from "../errors.ts";
@@ -14,7 +15,7 @@ export interface JoinedStore {
   store: Store;
   /** Why the service is down, if the store is not for its release any more. */
   problems(): { status: "down"; notice: string }[];
-  /** Notes that this replica has ended. Where the store is away, others hold it for running a while longer. */
+  /** Notes that this replica has ended, if it was noted. Where the store is away, others hold it for running a while longer. */
   leave(): Promise<void>;
 }
 
@@ -56,8 +57,8 @@ type Method = (...args: unknown[]) => Promise<unknown>;
 
 const finished = "The upgrade of the store was finished";
 
-/** Throws STORE_UNAVAILABLE where the store is for newer releases alone. */
-export async function joinStore(store: Store, parts: JoinParts = {}): Promise<JoinedStore> {
+/** Its writes throw STORE_UNAVAILABLE where the store is for newer releases alone. */
+export function joinStore(store: Store, parts: JoinParts = {}): JoinedStore {
   const { changed = () => {}, intervalMs = 30_000, now = () => performance.now() } = parts;
   const replica: Replica = { replicaId: randomBytes(replicaIdBytes).toString("hex"), release, version: newestSchema };
   let notedAtMs = Number.NEGATIVE_INFINITY;
@@ -89,8 +90,6 @@ export async function joinStore(store: Store, parts: JoinParts = {}): Promise<Jo
     };
   }
 
-  await noteOnce();
-  if (refusal !== undefined) throw refusal;
   const timer = setInterval(() => void noteOnce().catch(() => {}), intervalMs).unref(); // health sees that the store is away
   const guarded = writes.map((name) => [name, fenced(store[name] as Method)]);
   return {
@@ -99,6 +98,7 @@ export async function joinStore(store: Store, parts: JoinParts = {}): Promise<Jo
     async leave() {
       clearInterval(timer);
       await noting?.catch(() => {});
+      if (notedAtMs === Number.NEGATIVE_INFINITY) return;
       await store.endReplica(replica.replicaId).catch(() => {});
     },
   };

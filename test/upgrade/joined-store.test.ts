@@ -8,7 +8,7 @@ import { version } from "../../src/version.ts";
 import { thrownBy } from "../support/matchers.ts";
 
 /** A store whose lowest reader is set, one of its replicas, and that one's monotonic clock. */
-async function joined(changes: Partial<Store> = {}) {
+function joined(changes: Partial<Store> = {}) {
   const shared = memoryStore();
   const world = { minReader: newestSchema, ms: 1_000, notes: 0, changed: 0 };
   const store: Store = {
@@ -20,7 +20,7 @@ async function joined(changes: Partial<Store> = {}) {
     },
     ...changes,
   };
-  const replica = await joinStore(store, {
+  const replica = joinStore(store, {
     now: () => world.ms,
     intervalMs: 3_600_000,
     changed: () => {
@@ -33,19 +33,24 @@ async function joined(changes: Partial<Store> = {}) {
 
 describe("a store that a replica joined", () => {
   it("has the replica noted, with its release, until it leaves", async () => {
-    const { shared, replica } = await joined();
+    const { shared, replica, write } = joined();
+    await write();
     expect((await shared.upgradeState()).replicas).toMatchObject([{ release: version, version: newestSchema }]);
     await replica.leave();
     expect((await shared.upgradeState()).replicas).toEqual([]);
   });
 
-  it("is not joined where it is for newer releases", async () => {
-    const noteReplica = async () => newestSchema + 1;
-    expect(await thrownBy(() => joined({ noteReplica }))).toBeKmsError("STORE_UNAVAILABLE", "use the newer release");
+  it("is left as it was by a replica that writes nothing", async () => {
+    const { shared, world, replica } = joined();
+    await replica.store.active("acme", "data");
+    await replica.leave();
+    expect(world.notes).toBe(0);
+    expect((await shared.upgradeState()).replicas).toEqual([]);
   });
 
   it("is written to for a minute, and then not before the replica was noted again", async () => {
-    const { world, write } = await joined();
+    const { world, write } = joined();
+    await write();
     world.ms += 59_999;
     await write();
     expect(world.notes).toBe(1);
@@ -58,7 +63,8 @@ describe("a store that a replica joined", () => {
   });
 
   it("is read, and not written to, once it is for newer releases, and the service says so until it is for this one again", async () => {
-    const { world, replica, write } = await joined();
+    const { world, replica, write } = joined();
+    await write();
     world.minReader = newestSchema + 1;
     world.ms += 60_000;
     expect(await thrownBy(write)).toBeKmsError("STORE_UNAVAILABLE", "use the newer release");
@@ -76,7 +82,7 @@ describe("a store that a replica joined", () => {
   it("is not written to while the replica cannot be noted, and is by the first write after", async () => {
     let isAway = false;
     const shared = memoryStore();
-    const { world, write } = await joined({
+    const { world, write } = joined({
       async noteReplica(replica) {
         if (isAway) throw new KmsError("STORE_UNAVAILABLE", "no answer");
         return shared.noteReplica(replica);
@@ -90,11 +96,12 @@ describe("a store that a replica joined", () => {
   });
 
   it("leaves without a word where the store is away", async () => {
-    const { replica } = await joined({
+    const { replica, write } = joined({
       endReplica: async () => {
         throw new KmsError("STORE_UNAVAILABLE", "no answer");
       },
     });
+    await write();
     await replica.leave();
   });
 });

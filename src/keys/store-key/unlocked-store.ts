@@ -18,7 +18,7 @@ export interface UnlockedStore {
   close(): Promise<void>;
 }
 
-/** Throws as `openStore`, `unlockStore` and `joinStore` do. `log` is told what to set, and `changed` when `problems` has something else to say. */
+/** Throws as `openStore` and `unlockStore` do. `log` is told what to set, and `changed` when `problems` has something else to say. */
 export async function openUnlockedStore(
   settings: StoreSettings,
   { providerKeys, log, changed }: { providerKeys: ProviderKeys; log: Pick<Logger, "warn">; changed?: () => void },
@@ -29,7 +29,7 @@ export async function openUnlockedStore(
   try {
     const { store, key } = await unlockWithKey(locked, providerKeys, (one) => advice.push(one));
     for (const each of advice) log.warn(each);
-    const { store: joined, problems, leave } = await joinStore(store, { changed });
+    const { store: joined, problems, leave } = joinStore(store, { changed });
     return { store: joined, key, advice, problems, close: () => leave().finally(store.close) };
   } catch (error) {
     await locked.close();
