@@ -5,7 +5,7 @@ go 1.26.0
 replace github.com/fluo-dev/fluo-kms/clients/go => ../../clients/go
 
 require (
-	github.com/fluo-dev/fluo-kms/clients/go v0.1.0
+	github.com/fluo-dev/fluo-kms/clients/go v0.2.0
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.47.0
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp v1.47.0

@@ -3,6 +3,6 @@
 module Fluo
   module Kms
     # The gem's version, which is the service's.
-    VERSION = "0.1.0"
+    VERSION = "0.2.0"
   end
 end
