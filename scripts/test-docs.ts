@@ -2,7 +2,7 @@
  * `npm run test:docs`: runs the commands of README and the guides as they stand, and compares what they print with what the guides show: docs/blocks.ts and
  * docs/expected.ts say how. `-- QUICKSTART` runs that one alone, `-- runbooks` all runbooks, `-- runbooks/kms-gone` one.
  *
- * AWS is local-kms, Vault is OpenBao, and `aws` and `grpcurl` are the command lines of that name, installed first at fixed versions; where that needs a tool that
+ * AWS is local-kms, Vault is OpenBao, and `aws`, `grpcurl` and `helm` are the command lines of that name, installed first at fixed versions; where that needs a tool that
  * is not there, nothing is run: said loudly, and with CI=true a failure. The last line is `N passed, N failed`.
  */
 import { spawn, spawnSync } from "node:child_process";
@@ -11,8 +11,9 @@ import { join } from "node:path";
 import { walk } from "./docs/guide.ts";
 import { type Network, networkForGuides } from "./docs/network.ts";
 import { installAws } from "./tools/aws.ts";
-import { installGo } from "./tools/go.ts";
+import { type GoTool, installGo } from "./tools/go.ts";
 import { grpcurl } from "./tools/grpcurl.ts";
+import { helm } from "./tools/helm.ts";
 import { installLocalKms } from "./tools/local-kms.ts";
 import { installOpenBao } from "./tools/openbao.ts";
 
@@ -31,6 +32,7 @@ const guides = [
   "REWRAP",
   "BACKUP",
   "UPGRADE",
+  "PRODUCTION",
   "TENANT_KEYS",
   "SPAN_LOG",
   "SIGNED_SPANS",
@@ -55,7 +57,11 @@ const tools = [
   ["openssl", "version"],
   ["jq", "--version"],
 ] as const;
-const installs = [installLocalKms, installOpenBao, installAws, (bin: string) => installGo(grpcurl, bin)];
+const installs = [installLocalKms, installOpenBao, installAws, ...[grpcurl, helm].map(byGo)];
+
+function byGo(tool: GoTool): (bin: string) => void {
+  return (bin) => installGo(tool, bin);
+}
 
 /** Before the page, as the one argument of the process that walks it. */
 const oneGuide = "--one";

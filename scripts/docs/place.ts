@@ -11,7 +11,12 @@ export interface Place extends AsyncDisposable {
 }
 
 /** The command lines of tools/, by name. */
-const tools = { aws: ["aws", "bin", "aws"], bao: ["openbao", "bin", "bao"], grpcurl: ["bin", "grpcurl"] } as const;
+const tools = {
+  aws: ["aws", "bin", "aws"],
+  bao: ["openbao", "bin", "bao"],
+  grpcurl: ["bin", "grpcurl"],
+  helm: ["bin", "helm"],
+} as const;
 /** What git ignores, and guides need all the same. */
 const needed: ReadonlySet<string> = new Set(["node_modules", "tools"]);
 

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { unpackDebian } from "../debian.ts";
 import { type GoTool, go, installGo } from "../go.ts";
+import { helm as helmProgram } from "../helm.ts";
 import { installEnvironment } from "../python-environment.ts";
 import { type Need, need } from "../spec-suite.ts";
 import { writeSchemas } from "./schemas.ts";
@@ -11,7 +12,6 @@ const tools = join(import.meta.dirname, "..", "..", "..", "tools");
 const bin = join(tools, "bin");
 const validator = join(tools, "kubernetes-validate");
 
-const helmProgram: GoTool = { name: "helm", module: "helm.sh/helm/v4", package: "/cmd/helm", version: "v4.3.1" };
 const kubeconformProgram: GoTool = {
   name: "kubeconform",
   module: "github.com/yannh/kubeconform",
