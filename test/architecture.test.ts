@@ -65,7 +65,7 @@ function resolved(path: string, of: string): string {
 const mayImport: Record<string, readonly string[]> = {
   // Entry, and the command line.
   "main.js": ["cli", "runtime"],
-  "cli/run.ts": ["cli", "cli/commands", "cli/check", "cli/heads", "cli/migrate", "version.ts"],
+  "cli/run.ts": ["cli", "cli/commands", "cli/check", "cli/heads", "cli/migrate", "cli/preflight", "version.ts"],
   "cli/grpc-client.ts": ["cli", "cli/access", "cli/sign"],
   "cli/service-client.ts": ["cli", "cli/access", "config"],
   cli: ["config", "encoding", "keys", "keys/store-key", "provider", "provider-keys", "store", "store/offline", "tlog"],
@@ -101,6 +101,20 @@ const mayImport: Record<string, readonly string[]> = {
   "cli/sign": ["cli", "cli/access", "cli/verify", "config", "encoding", "attestation", "otlp"],
   "cli/verify": ["cli", "encoding", "attestation", "otlp", "tlog", "store", "store/offline"],
   "cli/migrate": ["cli", "config", "keys/store-key", "store", "store/sql/rows", "upgrade"],
+  "cli/preflight": [
+    ...[
+      "cli",
+      "cli/access",
+      "cli/commands",
+      "cli/service-client.ts",
+      "config",
+      "crypto",
+      "keys/time",
+      "runtime",
+      "store",
+    ],
+    ...["store/offline", "store/postgres"],
+  ],
   "cli/check": ["cli", "cli/verify", "keys", "provider-keys", "store", "store/offline", "tlog"],
 
   // The composition root, and what it alone needs.

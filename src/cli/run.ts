@@ -14,6 +14,7 @@ import { policyCheck } from "./commands/policy-check.ts";
 import { policyDiff } from "./commands/policy-diff.ts";
 import { policyExplain } from "./commands/policy-explain.ts";
 import { policyNew } from "./commands/policy-new.ts";
+import { preflight } from "./preflight/preflight.ts";
 import { oneLine, printJson } from "./print.ts";
 import { restore } from "./commands/restore.ts";
 import { rewrap } from "./commands/rewrap.ts";
@@ -31,6 +32,7 @@ const commands: readonly Command[] = [
   demo,
   validate,
   status,
+  preflight,
   whoami,
   rotate,
   rewrap,

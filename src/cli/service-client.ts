@@ -68,7 +68,8 @@ export async function askService({ place, credentials }: Service, call: Call): P
   return { text: text.trimEnd(), json };
 }
 
-function placeOf(options: OptionValues, { address } = clientEnvironment()): Place {
+/** The service that an option or the environment names. Throws UsageError for what is no address. */
+export function placeOf(options: OptionValues, { address } = clientEnvironment()): Place {
   const given = textOf(options, "address");
   return placeAt(given ?? address ?? defaultAddress, given === undefined ? "FLUO_KMS_ADDR" : undefined);
 }

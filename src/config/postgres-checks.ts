@@ -15,8 +15,7 @@ const [url, passwordFile, ca] = [
 export function postgresProblems({ store, profile }: Pick<SettledConfig, "store" | "profile">): Problem[] {
   if (store.name !== "postgres" || !URL.canParse(store.url)) return [];
   const server = new URL(store.url);
-  const last = (name: string) => server.searchParams.getAll(name).at(-1);
-  const isVerified = last("sslmode") === "verify-full";
+  const way = wayTo(store.url);
   const problems: Problem[] = [];
   if (store.passwordFile !== undefined) {
     const hasPassword = server.password !== "" || server.searchParams.has("password");
@@ -24,7 +23,7 @@ export function postgresProblems({ store, profile }: Pick<SettledConfig, "store"
     problems.push(...unreadable(passwordFile, store.passwordFile));
   }
   if (store.ca !== undefined) {
-    if (!isVerified) {
+    if (way !== "verified") {
       const description = `is set, and ${url} has no sslmode=verify-full, without which it may mean nothing; add it`;
       problems.push({ name: ca, description });
     }
@@ -33,11 +32,19 @@ export function postgresProblems({ store, profile }: Pick<SettledConfig, "store"
     }
     problems.push(...notPem(store.ca));
   }
-  if (profile === "prod" && !isVerified && !isHere(last("host") ?? decodeURIComponent(server.hostname))) {
+  if (profile === "prod" && way === "open") {
     const found = "leads beyond this machine without sslmode=verify-full, and wrapped keys and names of tenants";
     problems.push({ name: url, description: `${found} would go to whoever answers; add ?sslmode=verify-full` });
   }
   return problems;
+}
+
+/** How the server of a URL is reached: by a certificate that is verified for its host, on this machine, or by neither. */
+export function wayTo(text: string): "verified" | "here" | "open" {
+  const { searchParams, hostname } = new URL(text);
+  const last = (name: string) => searchParams.getAll(name).at(-1);
+  if (last("sslmode") === "verify-full") return "verified";
+  return isHere(last("host") ?? decodeURIComponent(hostname)) ? "here" : "open";
 }
 
 /** Whether a host is this machine: a socket of a file, or a loopback address. Without one, a variable of PostgreSQL's own may name any. */

@@ -1,6 +1,7 @@
 /** The stores by name. Each is imported when it is chosen. */
 import { invalidField } from "../errors.ts";
 import type { MemorySettings } from "./sqlite/memory.ts";
+import type { ExaminedServer } from "./postgres/examined-server.ts";
 import type { PostgresSettings } from "./postgres/open.ts";
 import type { Tables } from "./offline/tables.ts";
 import type { SqliteSettings } from "./sqlite/open.ts";
@@ -68,6 +69,12 @@ export async function openTablesToFill(settings: StoreSettings): Promise<Tables>
  */
 export async function migrateStore(settings: StoreSettings, held: () => void): Promise<Migrated> {
   return openersOf(settings).migrate(settings, held);
+}
+
+/** Looks how the database server of a store is set up, writing nothing. Undefined for a store without one; STORE_UNAVAILABLE without an answer. */
+export async function examinedServer(settings: StoreSettings): Promise<ExaminedServer | undefined> {
+  if (settings.name !== "postgres") return undefined;
+  return (await import("./postgres/examined-server.ts")).examineServer(settings);
 }
 
 function openersOf(settings: StoreSettings): Openers<StoreSettings> {

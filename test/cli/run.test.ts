@@ -7,6 +7,7 @@ const commands = [
   "demo",
   "validate",
   "status",
+  "preflight",
   "whoami",
   "rotate",
   "rewrap",
@@ -38,6 +39,7 @@ describe("help", () => {
     ["serve", ["--config FILE"]],
     ["validate", [...shown, "--address URL", "--tenant TENANT"]],
     ["status", [...shown, "--address URL", "--tenant TENANT"]],
+    ["preflight", [...shown, "--address URL", "--config FILE", "--replicas N"]],
     ["whoami", [...shown, "--address URL"]],
     [
       "rotate",
@@ -78,7 +80,7 @@ describe("wrong usage exits with 2 and says what was meant", () => {
     [
       "a command like none",
       ["frobnicate"],
-      "unknown command frobnicate; use serve, demo, validate, status, whoami, rotate, rewrap, sign, verify, ",
+      "unknown command frobnicate; use serve, demo, validate, status, preflight, whoami, rotate, rewrap, sign, verify, ",
     ],
     [
       "an unknown option",
@@ -101,6 +103,7 @@ describe("wrong usage exits with 2 and says what was meant", () => {
     ["no keys", ["verify", "spans.json"], "verify needs --keys FILE"],
     ["an address that is none", ["status", "--address", "localhost:8080"], "--address must be a URL"],
     ["a purpose that is none", ["rotate", "--purpose", "dat"], "--purpose is data or signing"],
+    ["replicas that are none", ["preflight", "--replicas", "0"], "--replicas must be a whole number from 1"],
     ["a limit that is none", ["rotate", "--limit", "0"], "--limit is a whole number from 1"],
   ])("%s", async (_, args, text) => {
     const { code, out, err } = await run(args);

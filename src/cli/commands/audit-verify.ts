@@ -10,7 +10,7 @@ interface Head {
   mac: string;
 }
 
-interface Answer {
+export interface VerifiedAudit {
   ok?: boolean;
   /** 64-bit numbers are strings in protobuf's JSON, and zeros are left out. */
   events?: string;
@@ -50,7 +50,7 @@ export const auditVerify: Command = {
     const headsAfter = textOf(options, "heads-after") ?? "";
     const body = headsAfter === "" ? {} : { headsAfter }; // which services of before do not know
     const { text, json } = await callService(options, { method: "POST", path, body, timeoutMs });
-    const answer = json as Answer;
+    const answer = json as VerifiedAudit;
     const headProblems = compare(expected, answer, headsAfter);
     if (options.json !== true) print(answer, headProblems);
     else if (expected.length === 0) console.log(text);
@@ -67,7 +67,7 @@ function headsFrom(options: OptionValues): Head[] {
   });
 }
 
-function compare(expected: readonly Head[], { heads = [], headsTotal }: Answer, headsAfter: string): string[] {
+function compare(expected: readonly Head[], { heads = [], headsTotal }: VerifiedAudit, headsAfter: string): string[] {
   const last = heads.length < Number(headsTotal ?? 0) ? heads.at(-1)?.writerId : undefined;
   const present = new Map(heads.map((head) => [head.writerId, head]));
   return expected.flatMap(({ writerId, sequence, mac }) => {
@@ -85,7 +85,7 @@ function compare(expected: readonly Head[], { heads = [], headsTotal }: Answer, 
 }
 
 function print(
-  { ok, events = "0", heads = [], headsTotal = "0", problems = [], problemCount = "0" }: Answer,
+  { ok, events = "0", heads = [], headsTotal = "0", problems = [], problemCount = "0" }: VerifiedAudit,
   headProblems: string[],
 ): void {
   for (const { writerId = "", what } of problems) printLine(`problem: ${writerId && `writer ${writerId}: `}${what}`);

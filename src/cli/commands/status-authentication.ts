@@ -14,6 +14,7 @@ interface PolicyStatus {
   loaded_at: string;
   rules: number;
   reload_failures: number;
+  problems: string[];
   separation: boolean;
   two_person_destruction: boolean;
   issuers: { name: string; keys: number; problem: string; age_seconds: number | null }[];

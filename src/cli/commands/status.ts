@@ -23,7 +23,8 @@ interface ProviderKey {
   since: string | null;
 }
 
-interface Status {
+/** Members that an older service does not send are undefined. */
+export interface Status {
   provider?: string;
   status?: string;
   latency_ms?: number;
@@ -54,6 +55,7 @@ interface Status {
   };
   breakers?: { name: string; state: string }[];
   cost?: CostStatus;
+  audit?: { writer_id: string; sequence: number };
   heads?: { file: string; since: string | null; written_at: string | null; problem: string; remark: string };
   memory?: { implementation: string; locked: boolean };
   authentication?: AuthenticationStatus;

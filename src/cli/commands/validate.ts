@@ -3,7 +3,7 @@ import { type Command, exitCode, jsonOption, textOf } from "../command.ts";
 import { countsText, printLine, printTable } from "../print.ts";
 import { callService, serviceDetails, serviceOptions } from "../service-client.ts";
 
-interface Validation {
+export interface Validation {
   provider?: string;
   overall?: string;
   tests?: Record<string, string>;

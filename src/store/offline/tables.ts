@@ -23,6 +23,7 @@ import { type Dialect, newestSchema } from "../sql/rows/schema.ts";
 import { readSchema, refuseOthers } from "../sql/upgrade/migration.ts";
 import { lockedSqlStore } from "../sql/store.ts";
 import { onward } from "../sql/rows/walk.ts";
+import { type OperatorNotes, readNotes } from "./operator-notes.ts";
 import { type StoredLog, storedLogs } from "./stored-logs.ts";
 import type { AuditEvent } from "../audit-store.ts";
 import type { SeenLog } from "../sqlite/ready-log.ts";
@@ -50,6 +51,8 @@ export interface Tables {
   /** See HeadsStore. */
   standing(key: KeyObject, noted: NotedHeads): Promise<Standing>;
   acceptsHeads(key: KeyObject, sha256: string): Promise<boolean>;
+  /** What operators and replicas noted, of one moment; of a service by its writer of audit rows. DATA_LOSS where a note is not authentic. */
+  notes(key: KeyObject, writerId: string): Promise<OperatorNotes>;
   /** In words; undefined for an empty store. */
   content(): Promise<string | undefined>;
   /**
@@ -103,6 +106,12 @@ export async function sqlTables(name: string, db: Database, dialect: TableDialec
 
     standing: (key, noted) => snapshot((query) => standingOf(query, rowMac(key), noted)),
     acceptsHeads: (key, sha256) => snapshot((query) => isAccepted(query, rowMac(key), sha256)),
+
+    notes: (key, writerId) =>
+      snapshot(async (query) => {
+        const now = (await db.clock?.(query)) ?? Date.now();
+        return readNotes(query, rowMac(key), { now, writerId });
+      }),
 
     async signingKeys(key, tenantId) {
       const text = "select * from kms_keys where tenant_id = ?1 and purpose = 'signing' and version > 0";

@@ -48,6 +48,8 @@ const closeMs = 2_000;
 const rowsAStatement = 32;
 /** Connections for long reads, so that they leave those of all other work alone. */
 const readConnections = 2;
+/** Connections of a replica besides `maxConnections`: these, and the one that listens. */
+export const moreConnections = readConnections + 1;
 const invalidPassword = "28P01";
 /** A password that is rotated is written to the server and to the file, one after the other. */
 const refusedTriesMs = [100, 200, 400, 800];

@@ -1,0 +1,76 @@
+/** Lines on the running service itself: what its health, its probes, its schedule and its clocks say. */
+import { clocksApartMs } from "../../keys/time/time-rule.ts";
+import { agoText } from "./age.ts";
+import { fail, type Line, pass, skipped, untold } from "./line.ts";
+import type { Evidence } from "./evidence.ts";
+
+export function serviceLines(evidence: Evidence): Line[] {
+  const { status, ready, live } = evidence;
+  return [
+    healthLine(status.status),
+    probeLine("readiness", "/q/health/ready", ready),
+    probeLine("liveness", "/q/health/live", live),
+    rotationLine(evidence),
+    clocksLine(evidence),
+    ...noticeLines(evidence),
+  ];
+}
+
+function healthLine(status: string | undefined): Line {
+  if (status === "operational") return pass("health", status);
+  return fail("health", String(status), "see the notices");
+}
+
+function probeLine(name: string, path: string, answer: Evidence["ready"]): Line {
+  if ("got" in answer) return pass(name, `${path} answers 200`);
+  return fail(name, `${path}: ${answer.why}`, "balancers and kubelets ask it without a credential");
+}
+
+const dayMs = 86_400_000;
+/** The schedule looks once a day, and a provider may be away for some. */
+const graceDays = 7;
+
+function rotationLine({ status: { rotation }, store, now }: Evidence): Line {
+  if (rotation === undefined) return untold("rotation");
+  if (!rotation.enabled) return fail("rotation", "off", "set kms.rotation.enabled=true");
+  const oldest = store !== undefined && "got" in store.notes ? store.notes.got.oldestActiveAt : undefined;
+  const age = oldest === undefined ? "" : `, the oldest ACTIVE key is of ${agoText(now, oldest)}`;
+  const found = `on, after ${rotation.max_age_days} days${age}, ${rotation.failed} failed`;
+  const isOverdue = oldest !== undefined && ageDays(now, oldest) > rotation.max_age_days + graceDays;
+  if (isOverdue)
+    return fail(
+      "rotation",
+      found,
+      "the service's log says why it is not rotated, docs/runbooks/kms-rotation-overdue.md",
+    );
+  return pass("rotation", found);
+}
+
+function ageDays(now: Date, at: Date): number {
+  return (now.getTime() - at.getTime()) / dayMs;
+}
+
+/** Providers stamp their answers to the second; Validate warns from here on. */
+const poorSkewMs = 5_000;
+
+function clocksLine({ status: { destructions_waiting: waiting }, validation }: Evidence): Line {
+  const skewMs = "got" in validation ? (validation.got.key?.clock_skew_ms ?? undefined) : undefined;
+  const ahead = waiting?.second_clock == null ? undefined : (waiting.clock_ahead_seconds ?? undefined);
+  const found = [
+    ...(skewMs === undefined ? [] : [`${skewMs} ms ahead of the provider's`]),
+    ...(ahead === undefined ? [] : [`${ahead} s ahead of that of ${waiting?.second_clock}`]),
+  ].join(", ");
+  if (found === "") return skipped("clocks", "there is no second clock to hold the service's against");
+  const isWrong = Math.abs(skewMs ?? 0) > poorSkewMs || Math.abs(ahead ?? 0) * 1_000 > clocksApartMs;
+  return isWrong ? fail("clocks", found, "set the clocks by NTP before a key is destroyed") : pass("clocks", found);
+}
+
+/** A notice that only says what the settings are for has lines of its own, as have the heads. */
+function noticeLines({ status: { notices = [], heads }, config: { warnings } }: Evidence): Line[] {
+  const ofHeads = [heads?.problem, heads?.remark].filter((each) => each !== undefined && each !== "");
+  const isSaid = (notice: string) =>
+    warnings.includes(notice) || ofHeads.some((each) => notice.toLowerCase().includes(each!.toLowerCase()));
+  const others = notices.filter((notice) => !isSaid(notice));
+  if (others.length > 0) return others.map((notice) => fail("notice", notice));
+  return [pass("notice", notices.length === 0 ? "none" : "none that is not said elsewhere here")];
+}

@@ -1,0 +1,38 @@
+/** Lines on what shows that the store was altered: the audit trail, the heads file, and the pass over all that is stored. */
+import { fail, type Line, pass, untold } from "./line.ts";
+import type { Evidence } from "./evidence.ts";
+
+export function trailLines({ status, audit, config }: Evidence): Line[] {
+  return [auditLine(audit), headsFileLine(status.heads, config.store.name), integrityLine(status.integrity)];
+}
+
+function auditLine(audit: Evidence["audit"]): Line {
+  if ("why" in audit) {
+    return fail("audit", audit.why, "let preflight's caller have the role audit, and see fluo-kms audit verify");
+  }
+  const { ok, events = "0", problems: [first] = [], problemCount = "0" } = audit.got;
+  if (ok === true) return pass("audit", `${events} events, no problems`);
+  const what = first === undefined ? "not verified" : `${problemCount} problems, the first: ${first.what}`;
+  return fail("audit", `${events} events, ${what}`, "docs/runbooks/kms-data-loss.md");
+}
+
+function headsFileLine(heads: Evidence["status"]["heads"], store: string): Line {
+  if (heads === undefined) return untold("heads-file");
+  const { file, problem, remark } = heads;
+  const wrong = [problem, remark].filter((each) => each !== "");
+  const advice = "let fluo.kms.audit.heads-file name a place on another file system, one for each replica";
+  if (wrong.length > 0) return fail("heads-file", wrong.join("; "), advice);
+  if (file === "") return fail("heads-file", "none is kept", advice);
+  // A database server's disk cannot be seen from a client.
+  const where =
+    store === "postgres" ? "whether PostgreSQL has it on the same disk cannot be told" : "another file system";
+  return pass("heads-file", `${file}: ${where}`);
+}
+
+function integrityLine(integrity: Evidence["status"]["integrity"]): Line {
+  if (integrity === undefined) return untold("integrity");
+  const { percent, finished, findings_total: findings } = integrity;
+  if (findings > 0) return fail("integrity", `${findings} found damaged`, "docs/runbooks/kms-data-loss.md");
+  if (finished !== null) return pass("integrity", `checked ${finished}, nothing found damaged`);
+  return fail("integrity", `the first pass is at ${percent} %`, "wait until it has ended");
+}

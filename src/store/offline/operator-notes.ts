@@ -1,0 +1,44 @@
+/** What a store notes of itself for its operators: when work on it was last done, and which replicas run. */
+import { leaseFinishedAt } from "../sql/leases.ts";
+import { date } from "../sql/rows/rows.ts";
+import type { Query } from "../sql/rows/database.ts";
+import type { RowMac } from "../sql/rows/row-mac.ts";
+import { newestSchema } from "../sql/rows/schema.ts";
+import { upgradeState } from "../sql/upgrade/upgrade-end.ts";
+import type { SeenReplica } from "../upgrade-store.ts";
+
+export interface OperatorNotes {
+  /** Undefined if none was noted. */
+  backupAt: Date | undefined;
+  /** Of the store, or of a restored copy, with nothing found. */
+  checkAt: Date | undefined;
+  oldestActiveAt: Date | undefined;
+  /** Replicas that run. */
+  replicas: readonly SeenReplica[];
+  /** Whether the store is for this release and later ones alone. */
+  isUpgraded: boolean;
+  /** Whether the writer of audit rows that was asked for has written to the store. */
+  hasWriter: boolean;
+}
+
+export interface NotesWanted {
+  /** The store's clock. */
+  now: number;
+  /** Of a service, as Status has it. */
+  writerId: string;
+}
+
+/** DATA_LOSS if a row is not as it was written. */
+export async function readNotes(query: Query, mac: RowMac, { now, writerId }: NotesWanted): Promise<OperatorNotes> {
+  const { replicas, minReader } = await upgradeState(query, mac, now);
+  const [oldest] = await query("select min(activated_at) as at from kms_keys where state = 'ACTIVE'");
+  const writers = await query("select 1 from kms_audit_writers where writer_id = ?1", writerId);
+  return {
+    backupAt: await leaseFinishedAt(query, mac, "backup"),
+    checkAt: await leaseFinishedAt(query, mac, "check"),
+    oldestActiveAt: date(oldest?.at),
+    replicas,
+    isUpgraded: minReader >= newestSchema,
+    hasWriter: writers.length > 0,
+  };
+}
