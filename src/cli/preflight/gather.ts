@@ -60,7 +60,7 @@ async function askInTurn<T extends object>(service: Service, call: Call): Promis
     return (await ask(service, call)) as T;
   } catch (error) {
     const { code } = (error instanceof Failure ? error.json : {}) as { code?: unknown };
-    if (!/^resource_exhausted$/i.test(String(code))) throw error;
+    if (!/^(rate_limited|resource_exhausted)$/i.test(String(code))) throw error;
   }
   await delay(turnMs);
   return (await ask(service, call)) as T;

@@ -1,0 +1,248 @@
+/** A service as production has it passes; and each line fails by a cause of its own. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { checklist, lineNames } from "../../../src/cli/preflight/checklist.ts";
+import type { Evidence } from "../../../src/cli/preflight/evidence.ts";
+import { gather } from "../../../src/cli/preflight/gather.ts";
+import type { Line } from "../../../src/cli/preflight/line.ts";
+import { placeAt } from "../../../src/cli/service-client.ts";
+import { loadConfig } from "../../../src/config/load.ts";
+import { useCredentials } from "../../support/aws-fixture.ts";
+import { type Production, startProduction } from "../../support/production.ts";
+
+useCredentials();
+
+let production: Production;
+let evidence: Evidence;
+
+beforeAll(async () => {
+  production = await startProduction();
+});
+afterAll(() => production[Symbol.asyncDispose]());
+
+const byHand = ["heads-copy", "balancer", "signals", "deletion-alarm"];
+
+it("passes, with exit code 0 and a line for each name", async () => {
+  const { code, answer } = await production.preflight();
+  expect(answer.checks.filter(({ result }) => result === "FAIL")).toEqual([]);
+  expect({ code, ok: answer.ok }).toEqual({ code: 0, ok: true });
+  expect(answer.checks.map(({ name }) => name)).toEqual(lineNames);
+  const skipped = answer.checks.filter(({ result }) => result === "SKIPPED").map(({ name }) => name);
+  expect(skipped).toEqual(byHand);
+  const found = Object.fromEntries(answer.checks.map(({ name, found }) => [name, found]));
+  expect(found).toMatchObject({
+    profile: "prod",
+    tls: "on both ports",
+    provider: "aws",
+    "provider-key": `${production.key.arn} answering, Enabled`,
+    "key-rotation": "every 365 days",
+    store: "postgres, for several instances: 1 run",
+    "postgres-tls": expect.stringMatching(/^sslmode=verify-full, TLSv1\.[23]$/),
+    "postgres-connections": "(1 + 1) × 11 + 10 = 32 of 100",
+    "heads-file": `${production.env.FLUO_KMS_AUDIT_HEADS_FILE}: whether PostgreSQL has it on the same disk cannot be told`,
+  });
+});
+
+it("prints a line each, and no secret", async () => {
+  const { code, out, err } = await production.run("preflight");
+  expect(out).toContain("overall  PASS");
+  expect({ code, err }).toEqual({ code: 0, err: "" });
+  expect(out).toMatch(/^overall {2}PASS\nchecks\n {2}service +PASS +https:/);
+  expect(out.trimEnd().split("\n")).toHaveLength(2 + lineNames.length);
+  expect(out).toMatch(/^ {2}audit +PASS +\d+ events, no problems$/m);
+  const { password } = new URL(production.env.FLUO_KMS_POSTGRES_URL!);
+  expect(password).not.toBe("");
+  expect(out).not.toContain(password);
+  expect(out).not.toContain("fkt_");
+});
+
+/** As the command gathers it, in this process. */
+async function gathered(): Promise<Evidence> {
+  const options = { "token-file": production.tokenFile, "ca-cert": production.caFile };
+  const config = loadConfig({ env: production.env, cwd: production.directory });
+  return gather(options, { config, place: placeAt(production.service.http), replicas: undefined });
+}
+
+const failed = (lines: readonly Line[]) => lines.flatMap(({ name, result }) => (result === "FAIL" ? [name] : []));
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+const ago = (ms: number) => new Date(Date.now() - ms);
+const release = (name: string) => ({ replicaId: name, release: name, version: 8, seenAt: ago(0), endedAt: undefined });
+
+/** What is otherwise than in the evidence of production, by its path; and the one line that fails for it. */
+const causes: [name: string, what: string, changes: Record<string, unknown>][] = [
+  ["settings", "another provider", { "status.provider": "gcp" }],
+  ["settings", "another kind of store", { "status.store": "sqlite" }],
+  ["settings", "another store", { "store.notes.got.hasWriter": false }],
+  ["profile", "dev", { "config.profile": "dev" }],
+  ["authentication", "none", { "status.authentication.kind": "none" }],
+  ["policy", "a file that is not in force", { "status.authentication.policy.problems": ["line 3: no such role"] }],
+  ["policy", "a file that was not read yet", { "files.policy": { got: "00".repeat(32) } }],
+  ["tls", "the clear, on a network", { ...unserved("http://kms.example.com:8080", "kms.example.com") }],
+  ["tls", "settings that a service was not started with", unserved("http://localhost:8080", "localhost")],
+  [
+    "tls",
+    "all addresses",
+    { ...unserved("http://localhost:8080", "localhost"), "config.tls": undefined, "config.host": "::" },
+  ],
+  ["certificate", "one that has ended", { "status.authentication.certificate_expires_at": ago(1).toISOString() }],
+  ["certificate", "one that ends", { "status.authentication.certificate_expires_at": ago(-17 * dayMs).toISOString() }],
+  ["provider", "local", { "status.provider": "local", "config.provider.name": "local" }],
+  ["provider-key", "one that is denied", { "status.provider_keys.0.condition": "denied" }],
+  ["provider-key", "none that is known", { "status.provider_keys": [] }],
+  ["validate", "FAIL", { "validation.got.overall": "FAIL" }],
+  ["validate", "a test", { "validation.got.tests.encrypt_pii": "FAIL: no" }],
+  ["validate", "no answer", { validation: { why: "PERMISSION_DENIED" } }],
+  ["cache-hit", "10 ms", { "validation.got.latency_ms.cache_hit": 10 }],
+  ["cache-hit", "none", { "validation.got.latency_ms": {} }],
+  ["key-rotation", "off", { "validation.got.key.rotation": "off" }],
+  ["health", "degraded", { "status.status": "degraded" }],
+  ["readiness", "503", { ready: { why: "HTTP 503" } }],
+  ["liveness", "no answer", { live: { why: "no answer within 10 s" } }],
+  ["rotation", "off", { "status.rotation.enabled": false }],
+  ["rotation", "an older service", { "status.rotation": undefined }],
+  ["rotation", "a key of 98 days", { "store.notes.got.oldestActiveAt": ago(98 * dayMs) }],
+  ["clocks", "one that is 6 s behind the provider's", { "validation.got.key.clock_skew_ms": -6_000 }],
+  ["clocks", "one that is 301 s ahead", { "status.destructions_waiting.clock_ahead_seconds": 301 }],
+  ["notice", "one", { "status.notices": ["The provider aws does not answer for its key: new keys cannot be loaded."] }],
+  ["store", "one that cannot be read", { "store.notes": { why: "the PostgreSQL store failed (no answer)" } }],
+  ["backup", "no interval", { "config.backupIntervalMs": 0 }],
+  ["backup", "none", { "store.notes.got.backupAt": undefined }],
+  ["backup", "one of 61 minutes", { "store.notes.got.backupAt": ago(hourMs + 60_000) }],
+  ["backup", "one to come", { "store.notes.got.backupAt": ago(-hourMs) }],
+  ["drill", "none", { "store.notes.got.checkAt": undefined }],
+  ["drill", "one of 41 days", { "store.notes.got.checkAt": ago(41 * dayMs) }],
+  ["upgrade", "no replica", { "store.notes.got.replicas": [] }],
+  ["postgres-tls", "the clear", { "store.server.got.tls": undefined }],
+  ["postgres-tls", "no verify-full", { "config.store.url": "postgres://u:p@db.example.com/kms?sslmode=require" }],
+  ["postgres-tls", "no answer", { "store.server": { why: "the PostgreSQL store failed (53300)" } }],
+  ["postgres-primary", "a standby", { "store.server.got.isStandby": true }],
+  ["postgres-pooler", "a transaction pooler", { "store.server.got.isPooled": true }],
+  ["postgres-connections", "nine replicas", { replicas: 9 }],
+  ["postgres-connections", "too few", { "store.server.got.maxConnections": 31 }],
+  ["audit", "a problem", { "audit.got": { problems: [{ what: "a row is gone" }], problemCount: "1" } }],
+  ["audit", "no answer", { audit: { why: "PERMISSION_DENIED" } }],
+  ["heads-file", "none", { "status.heads.file": "" }],
+  ["heads-file", "one beside the store", { "status.heads.remark": "it is on the file system of the store" }],
+  ["heads-file", "one that cannot be written", { "status.heads.problem": "it cannot be written (ENOSPC)" }],
+  ["integrity", "a finding", { "status.integrity.findings_total": 1 }],
+  ["integrity", "a first pass", { "status.integrity.finished": null, "status.integrity.percent": 40 }],
+];
+
+/** A service that is spoken to without TLS. */
+function unserved(text: string, host: string): Record<string, unknown> {
+  return { place: { text, host, isTls: false }, "status.authentication.certificate_expires_at": null };
+}
+
+/** What passes nonetheless, each with what it says. */
+const remarks: [name: string, says: RegExp, changes: Record<string, unknown>][] = [
+  ["validate", /what stays: know me$/, { "validation.got.recommendations": ["know me"] }],
+  ["upgrade", /^2 of release 0\.2\.0 and 0\.3\.0: it is under way$/, upgrading("0.2.0", "0.3.0")],
+  ["upgrade", /^1 of release 0\.3\.0, not finished$/, { ...upgrading("0.3.0"), "store.notes.got.isUpgraded": false }],
+  ["postgres-connections", /^\(2 \+ 1\) × 11 \+ 10 = 43 of 100$/, upgrading("0.2.0", "0.3.0")],
+  [
+    "postgres-connections",
+    /^\(6 \+ 1\) × 11 \+ 10 = 87 of 87$/,
+    { replicas: 6, "store.server.got.maxConnections": 87 },
+  ],
+  [
+    "tls",
+    /by a proxy in the same pod$/,
+    { ...unserved("http://localhost:8080", "localhost"), "config.tlsTerminated": true },
+  ],
+  ["integrity", /^checked /, { "status.integrity.percent": 40 }],
+  ["notice", /^none that is not said elsewhere/, { "status.notices": ["Known."], "config.warnings": ["Known."] }],
+];
+
+function upgrading(...releases: string[]): Record<string, unknown> {
+  return { "store.notes.got.replicas": releases.map(release) };
+}
+
+/** A copy with other values at these paths, all of which are there. */
+function changed(from: Evidence, changes: Record<string, unknown>): Evidence {
+  const copy = structuredClone(from);
+  for (const [path, value] of Object.entries(changes)) {
+    const names = path.split(".");
+    const last = names.pop()!;
+    const parent = names.reduce<unknown>((at, name) => (at as Record<string, unknown>)[name], copy);
+    expect(parent, path).toHaveProperty(last);
+    Object.assign(parent as object, { [last]: value });
+  }
+  return copy;
+}
+
+describe("with one thing that is otherwise", () => {
+  beforeAll(async () => {
+    evidence = await gathered();
+    expect(failed(checklist(evidence))).toEqual([]);
+  });
+
+  it.each(causes)("%s alone fails for %s", (name, _what, changes) => {
+    const lines = checklist(changed(evidence, changes));
+    expect(failed(lines)).toEqual([name]);
+    expect(lines.find((line) => line.result === "FAIL")!.found).not.toBe("");
+    expect(lines.map((line) => line.name)).toEqual(lineNames);
+  });
+
+  it("each line can fail, but those that cannot be seen and the service itself", () => {
+    const names = new Set(causes.map(([name]) => name));
+    expect(lineNames.filter((name) => !names.has(name))).toEqual(["service", ...byHand]);
+  });
+
+  it.each(remarks)("%s passes, and says %s", (name, says, changes) => {
+    const lines = checklist(changed(evidence, changes));
+    expect(failed(lines)).toEqual([]);
+    expect(lines.find((line) => line.name === name)?.found).toMatch(says);
+  });
+});
+
+describe("with another caller", () => {
+  it("fails for what a caller may not ask", async () => {
+    const { code, answer } = await production.preflight("--token-file", "viewer.token");
+    expect(failed(answer.checks)).toEqual(["validate", "audit"]);
+    expect(code).toBe(1);
+  });
+
+  it("says that nothing was tried for a caller that may not see the status", async () => {
+    const { code, answer } = await production.preflight("--token-file", "app.token");
+    expect(answer.checks[0]!.found).toMatch(/the caller may not status for all tenants; it lacks the role status/);
+    expect(failed(answer.checks)).toEqual(["service"]);
+    expect(code).toBe(1);
+  });
+});
+
+describe("with one thing that was changed in production", () => {
+  it("fails for a provider key that is disabled, which readiness says too", async () => {
+    production.key.state = "Disabled";
+    try {
+      await production.service.said(/"health is down"/);
+      const { code, answer } = await production.preflight();
+      const names = new Set(failed(answer.checks));
+      for (const name of ["provider-key", "validate", "health", "readiness", "notice", "store"])
+        expect(names).toContain(name);
+      expect(answer.checks.find(({ name }) => name === "readiness")!.found).toMatch(/^\/q\/health\/ready: HTTP 503/);
+      expect(answer.checks.find(({ name }) => name === "liveness")!.result).toBe("PASS");
+      expect(code).toBe(1);
+    } finally {
+      production.key.state = "Enabled";
+    }
+  });
+
+  it("fails for a key that is not rotated, a policy that is not in force, and too many replicas", async () => {
+    const policy = readFileSync(production.policyFile, "utf8");
+    production.key.rotationDays = undefined;
+    writeFileSync(production.policyFile, `${policy}  - nonsense\n`);
+    try {
+      await production.service.said(/policy.*not.*force|refused/i);
+      const { code, answer } = await production.preflight("--replicas", "20");
+      expect(new Set(failed(answer.checks))).toEqual(
+        new Set(["policy", "key-rotation", "notice", "postgres-connections"]),
+      );
+      expect({ code, ok: answer.ok }).toEqual({ code: 1, ok: false });
+    } finally {
+      production.key.rotationDays = 365;
+      writeFileSync(production.policyFile, policy);
+    }
+  });
+});
