@@ -58,11 +58,14 @@ export async function startProduction(): Promise<Production> {
   const kms = parts.adopt(await startAwsKms({ region: "eu-central-1" }), (each) => each.close());
   const key = kms.createKey();
   key.rotationDays = 365;
-  const { text, tokens } = tokenPolicy({
-    admin: { roles: ["status", "metrics", "operate", "audit", "key-admin"] },
-    viewer: { roles: ["status"] },
-    app: { roles: ["generate-data-key"] },
-  });
+  const { text, tokens } = tokenPolicy(
+    {
+      admin: { roles: ["status", "metrics", "operate", "audit", "key-admin"] },
+      viewer: { roles: ["status"] },
+      app: { roles: ["generate-data-key"] },
+    },
+    "destruction: two-person",
+  );
   const [policyFile, tokenFile] = [file("policy.yaml", text), file("admin.token", tokens.admin!)];
   for (const name of ["viewer", "app"]) file(`${name}.token`, tokens[name]!);
   const { chain, key: tlsKey } = issued();

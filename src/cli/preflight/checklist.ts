@@ -24,7 +24,7 @@ const byHand: readonly Line[] = [
   ),
 ];
 
-/** Names in order; a line for each, and for `notice` one or more. */
+/** Names in order; a line for each, for `notice` one or more, and after `validate` one for each recommendation. */
 export const lineNames = [
   "service",
   ...["settings", "profile", "authentication", "policy", "tls", "certificate"],

@@ -63,11 +63,12 @@ function print(ok: boolean, lines: readonly Line[]): void {
   printTable([["overall", ok ? "PASS" : "FAIL"]]);
   printLine("checks");
   printTable(
-    lines.map(({ name, result, found, advice }) => [
-      name,
-      result,
-      advice === undefined ? found : `${found}; ${advice}`,
-    ]),
+    lines.map(({ name, result, ...line }) => [name, result, textOfLine(line)]),
     "  ",
   );
+}
+
+/** What the service wrote is a sentence. */
+function textOfLine({ found, advice }: Pick<Line, "found" | "advice">): string {
+  return advice === undefined ? found : `${found.replace(/\.$/, "")}; ${advice}`;
 }

@@ -17,7 +17,12 @@ export function providerLines({ status, validation }: Evidence): Line[] {
           skipped("cache-hit", "Validate gave no answer"),
           skipped("key-rotation", "Validate gave no answer"),
         ]
-      : [validateLine(validation.got), cacheHitLine(validation.got), keyRotationLine(key?.rotation)]),
+      : [
+          validateLine(validation.got),
+          ...recommendationLines(validation.got),
+          cacheHitLine(validation.got),
+          keyRotationLine(key?.rotation),
+        ]),
   ];
 }
 
@@ -37,16 +42,19 @@ function providerKeyLine({ provider_keys: keys = [] }: Evidence["status"]): Line
   return fail("provider-key", found, "fluo-kms validate says what is missing");
 }
 
-function validateLine({ overall, tests = {}, recommendations = [] }: Got<"validation">): Line {
+function validateLine({ overall, tests = {} }: Got<"validation">): Line {
   const failed = Object.entries(tests).filter(([, result]) => !result.startsWith("PASS"));
   if (overall !== "PASS" || failed.length > 0) {
     const found = [String(overall), ...failed.map(([name, result]) => `${name} ${result}`)].join("; ");
     return fail("validate", found, "fluo-kms validate says what to do");
   }
+  return pass("validate", `${Object.keys(tests).length} tests`);
+}
+
+/** A line each, none if there is nothing to say. Validate passes with all of them. */
+function recommendationLines({ recommendations = [] }: Got<"validation">): Line[] {
   const stay = recommendations.filter((each) => !each.startsWith(allIsWell));
-  const found = `PASS in ${Object.keys(tests).length} tests`;
-  if (stay.length === 0) return pass("validate", `${found}, no recommendation stays`);
-  return pass("validate", `${found}; what stays: ${stay.join(" ")}`, "know why each may stay");
+  return stay.map((each) => pass("recommendation", each, "know why it may stay"));
 }
 
 function cacheHitLine({ latency_ms: { cache_hit: ms } = {} }: Got<"validation">): Line {

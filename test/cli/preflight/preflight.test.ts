@@ -72,7 +72,9 @@ it("fails for a store in memory", async () => {
   const { answer, lines } = await preflight({}, directory(), "--address", http);
   expect(failing(answer)).toContain("store");
   expect(lines.store!.found).toMatch(/^memory: keys are lost with the process/);
-  expect(lines.backup).toMatchObject({ result: "SKIPPED", found: "the store is in memory" });
+  for (const name of ["backup", "drill", "upgrade", "heads-file"]) {
+    expect(lines[name], name).toMatchObject({ result: "SKIPPED", found: "the store is in memory" });
+  }
 });
 
 it("judges nothing by settings that are not the service's", async () => {

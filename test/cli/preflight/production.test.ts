@@ -137,7 +137,7 @@ function unserved(text: string, host: string): Record<string, unknown> {
 
 /** What passes nonetheless, each with what it says. */
 const remarks: [name: string, says: RegExp, changes: Record<string, unknown>][] = [
-  ["validate", /what stays: know me$/, { "validation.got.recommendations": ["know me"] }],
+  ["recommendation", /^know me$/, { "validation.got.recommendations": ["know me"] }],
   ["upgrade", /^2 of release 0\.2\.0 and 0\.3\.0: it is under way$/, upgrading("0.2.0", "0.3.0")],
   ["upgrade", /^1 of release 0\.3\.0, not finished$/, { ...upgrading("0.3.0"), "store.notes.got.isUpgraded": false }],
   ["postgres-connections", /^\(2 \+ 1\) × 11 \+ 10 = 43 of 100$/, upgrading("0.2.0", "0.3.0")],
