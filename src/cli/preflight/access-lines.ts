@@ -55,7 +55,7 @@ function policyLine({ status: { authentication }, files }: Evidence, why: string
 
 function tlsLine({ place, config, status: { authentication } }: Evidence): Line {
   const isServed = typeof authentication?.certificate_expires_at === "string";
-  if (place.isTls) return pass("tls", config.tlsTerminated ? "before the service, by a proxy" : "on both ports");
+  if (place.isTls) return pass("tls", isServed ? "on both ports" : "before the service, by a proxy");
   if (isServed) return pass("tls", "on both ports, and a proxy before it speaks without", "ask the service by https");
   if (!isLoopback(place.host)) {
     return fail("tls", `${place.text} is in the clear`, "set fluo.kms.tls.certificate and fluo.kms.tls.key");

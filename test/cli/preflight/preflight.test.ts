@@ -8,7 +8,7 @@ import { lineNames } from "../../../src/cli/preflight/checklist.ts";
 import { networkOf } from "../../../src/cli/preflight/gather.ts";
 import type { Line } from "../../../src/cli/preflight/line.ts";
 import { run } from "../../support/cli-fixture.ts";
-import { type Place, sqlitePlace } from "../../support/cli-store-fixture.ts";
+import { type Place, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { patience } from "../../support/patience.ts";
 import { startProcess } from "../../support/service-process.ts";
@@ -103,6 +103,15 @@ it("fails for a store whose key the settings do not open, and looks at all else"
   );
   expect(failing(answer)).toEqual(["profile", "authentication", "provider", "store", "heads-file"]);
   expect(lines.backup).toMatchObject({ result: "SKIPPED", found: "not tried: the store could not be read" });
+});
+
+it("fails for a store whose notes somebody altered", async () => {
+  const where = await development();
+  const columns = "release, version, seen_at, mac";
+  const copied = `insert into kms_replicas (replica_id, ${columns}) select ?1, ${columns} from kms_replicas limit 1`;
+  await sql(where, copied, "ff".repeat(16));
+  const { lines } = await preflight(where.env, where.directory, "--address", where.http);
+  expect(lines.store).toMatchObject({ result: "FAIL", found: expect.stringMatching(/the note of the replica ffff/) });
 });
 
 /** Every line but the first was not tried. */

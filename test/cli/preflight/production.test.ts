@@ -1,5 +1,6 @@
 /** A service as production has it passes; and each line fails by a cause of its own. */
 import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checklist, lineNames } from "../../../src/cli/preflight/checklist.ts";
 import type { Evidence } from "../../../src/cli/preflight/evidence.ts";
@@ -9,6 +10,7 @@ import { placeAt } from "../../../src/cli/service-client.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { useCredentials } from "../../support/aws-fixture.ts";
 import { type Production, startProduction } from "../../support/production.ts";
+import { startProcess } from "../../support/service-process.ts";
 
 useCredentials();
 
@@ -146,6 +148,7 @@ const remarks: [name: string, says: RegExp, changes: Record<string, unknown>][] 
     /^\(6 \+ 1\) × 11 \+ 10 = 87 of 87$/,
     { replicas: 6, "store.server.got.maxConnections": 87 },
   ],
+  ["tls", /^before the service, by a proxy$/, { "status.authentication.certificate_expires_at": null }],
   [
     "tls",
     /by a proxy in the same pod$/,
@@ -195,6 +198,24 @@ describe("with one thing that is otherwise", () => {
     expect(failed(lines)).toEqual([]);
     expect(lines.find((line) => line.name === name)?.found).toMatch(says);
   });
+});
+
+it("counts the replicas that run, unless it is told how many there will be", async () => {
+  const { env, directory } = production;
+  const more = { FLUO_KMS_AUDIT_HEADS_FILE: join(directory, "second.heads") };
+  const second = await startProcess({ ...env, ...more }, { cwd: directory });
+  try {
+    // It is noted with its first write, an audit row of a call.
+    const { code } = await production.run("validate", "--address", second.http);
+    expect(code).toBe(0);
+    const { answer } = await production.preflight();
+    const found = Object.fromEntries(answer.checks.map((line) => [line.name, line.found]));
+    expect(found.store).toBe("postgres, for several instances: 2 run");
+    expect(found["postgres-connections"]).toBe("(2 + 1) × 11 + 10 = 43 of 100");
+    expect(failed(answer.checks)).toEqual([]);
+  } finally {
+    await second.end();
+  }
 });
 
 describe("with another caller", () => {
