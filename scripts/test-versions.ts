@@ -1,11 +1,13 @@
 /**
- * `npm run test:versions`: the version before beside this one on PostgreSQL, from its own sources, which come from the history of the
- * repository. Without history nothing is run: said loudly, and with CI=true a failure.
+ * `npm run test:versions`: this release rolled to ones to come and back, and the version before beside it, on PostgreSQL. That one's sources come
+ * from the history of the repository: without it what needs them is skipped, said loudly, and with CI=true nothing is run and it is a failure.
+ * `-- NAME` runs one file. The last line is `N passed, N failed`.
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Need, runSpecs, type Specs } from "./tools/spec-suite.ts";
 
 const root = join(import.meta.dirname, "..");
 /** The last commit with schema 6, and so with the dependencies of this one. */
@@ -13,24 +15,27 @@ const before = "0c6fc36";
 
 const dir = mkdtempSync(join(tmpdir(), "fluo-kms-before-"));
 const sources = join(dir, "sources");
-try {
-  if (git("worktree", "add", "--detach", sources, before) === 0) {
+process.env.FLUO_VERSIONS_SOURCES = sources;
+
+const history: Need = {
+  name: "the version before",
+  install() {
+    if (git("worktree", "add", "--detach", sources, before) !== 0)
+      throw new Error(`the history of this checkout has no commit ${before}`);
     symlinkSync(join(root, "node_modules"), join(sources, "node_modules"));
-    process.exitCode = run("npx", ["vitest", "run", "--config", "test/versions/vitest.config.ts"]);
-  } else {
-    console.error(`SKIPPED: the history of this checkout has no commit ${before}`);
-    if (process.env.CI) process.exitCode = 1;
-  }
+  },
+};
+
+const specs: Specs = { rolling: [], earlier: [history] };
+
+try {
+  process.exitCode = await runSpecs("versions", specs, process.argv.slice(2));
 } finally {
-  git("worktree", "remove", "--force", sources);
+  if (existsSync(sources)) git("worktree", "remove", "--force", sources);
   rmSync(dir, { recursive: true, force: true });
 }
 
 function git(...args: string[]): number {
-  return run("git", ["-c", "safe.directory=*", ...args]);
-}
-
-function run(command: string, args: readonly string[]): number {
-  const env = { ...process.env, FLUO_VERSIONS_SOURCES: sources };
-  return spawnSync(command, args, { cwd: root, env, stdio: "inherit" }).status ?? 1;
+  const { status } = spawnSync("git", ["-c", "safe.directory=*", ...args], { cwd: root, stdio: "inherit" });
+  return status ?? 1;
 }

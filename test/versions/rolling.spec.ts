@@ -30,7 +30,13 @@ afterAll(() => server.close());
 
 const tenantIds = ["acme", "globex", "initech", "umbrella"];
 let env: Record<string, string>;
-let db: pg.Client;
+let db: pg.Client | undefined;
+
+/** Services outlive the test that starts them: a test that fails must not leave them behind. */
+const ends: (() => void)[] = [];
+afterAll(() => {
+  for (const end of ends.reverse()) end();
+});
 
 beforeAll(async () => {
   const url = await server.createDatabase();
@@ -41,7 +47,7 @@ beforeAll(async () => {
   db = new pg.Client({ connectionString: url });
   await db.connect();
 });
-afterAll(() => db.end());
+afterAll(() => db?.end());
 
 function started(release: Release): Promise<ServiceProcess> {
   return begun(release).serving;
@@ -57,24 +63,26 @@ async function refusedStart(release: Release): Promise<string> {
 }
 
 function begun(release: Release) {
-  const child = spawn(process.execPath, [join(releases[release], "src", "main.js")], {
+  const ports = { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" };
+  const child = spawned(release, { env: { ...ports, FLUO_KMS_LOG_LEVEL: "info" } });
+  return watchProcess(child, { finished: (end) => ends.push(end) });
+}
+
+/** A process of a release, which ends with this file at the latest. */
+function spawned(
+  release: Release,
+  { flags = [], args = [], ...more }: { flags?: string[]; args?: string[]; env?: object },
+) {
+  const child = spawn(process.execPath, [...flags, join(releases[release], "src", "main.js"), ...args], {
     cwd: dir,
-    env: {
-      PATH: process.env.PATH,
-      FLUO_KMS_GRPC_PORT: "0",
-      FLUO_KMS_HTTP_PORT: "0",
-      ...env,
-      FLUO_KMS_LOG_LEVEL: "info",
-    },
+    env: { PATH: process.env.PATH, ...env, ...more.env },
   });
-  return watchProcess(child, { finished: () => {} });
+  ends.push(() => child.kill("SIGKILL"));
+  return child;
 }
 
 async function command(release: Release, ...args: string[]) {
-  const child = spawn(process.execPath, [join(releases[release], "src", "main.js"), ...args], {
-    cwd: dir,
-    env: { PATH: process.env.PATH, ...env },
-  });
+  const child = spawned(release, { args });
   const closed = new Promise<number | null>((resolve) => child.once("close", resolve));
   const [code, out, err] = await Promise.all([closed, text(child.stdout), text(child.stderr)]);
   return { code, out, err };
@@ -87,10 +95,7 @@ async function killed(release: Release, at: string, ...args: string[]): Promise<
 /** What a command says on standard error that is killed at a step, unless it ends before. */
 async function saidUntilKilled(release: Release, at: string, ...args: string[]): Promise<string> {
   const preload = `--import=${pathToFileURL(join(root, "test", "crash", "kill-at.ts"))}`;
-  const child = spawn(process.execPath, [preload, join(releases[release], "src", "main.js"), ...args], {
-    cwd: dir,
-    env: { PATH: process.env.PATH, ...env, FLUO_CRASH_AT: at },
-  });
+  const child = spawned(release, { flags: [preload], args, env: { FLUO_CRASH_AT: at } });
   const err = text(child.stderr);
   await new Promise((resolve) => child.once("close", resolve));
   return err;
@@ -121,20 +126,26 @@ async function rolled(...to: Release[]): Promise<void> {
     ...{ services: clients, tenantIds, seconds: 1, leastRotations: 10, inFlight: 8, rotateEveryMs: 200 },
     goesOn: () => isRolling,
   });
-  for (const release of to) {
-    for (const old of [...running]) {
-      await start(release);
-      await end(old);
+  const roll = async () => {
+    for (const release of to) {
+      for (const old of [...running]) {
+        await start(release);
+        await end(old);
+      }
     }
-  }
-  isRolling = false;
-  const { calls, failures } = await load;
+  };
+  const [{ calls, failures }] = await Promise.all([
+    load,
+    roll().finally(() => {
+      isRolling = false;
+    }),
+  ]);
   expect(failures).toEqual([]);
   expect(calls.length).toBeGreaterThan(100);
 }
 
 async function schemaRow() {
-  return (await db.query("select version::int, min_reader::int from kms_schema")).rows[0];
+  return (await db!.query("select version::int, min_reader::int from kms_schema")).rows[0];
 }
 
 describe("this release and the next", () => {
@@ -195,11 +206,11 @@ describe("the next release and the one after, which writes rows in another form"
     const [service] = running;
     const ready = async () => (await fetch(`${service!.http}/q/health/ready`)).status;
     expect(await ready()).toBe(200);
-    await db.query("update kms_schema set min_reader = 99");
+    await db!.query("update kms_schema set min_reader = 99");
     await expect.poll(ready, { timeout: patience(45_000), interval: 500 }).toBe(503);
     const { failed } = await service!.client.rotate({ tenantId: "acme", force: true });
     expect(failed.map(({ error }) => error!.code)).toEqual([status.UNAVAILABLE, status.UNAVAILABLE]);
-    await db.query("update kms_schema set min_reader = $1", [newestSchema + 2]);
+    await db!.query("update kms_schema set min_reader = $1", [newestSchema + 2]);
     await expect.poll(ready, { timeout: patience(45_000), interval: 500 }).toBe(200);
     for (const each of [...running]) await end(each);
   });
