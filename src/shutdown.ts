@@ -11,7 +11,7 @@ export interface ShutdownParts {
   background: Closing;
   integrity: Closing;
   /** Both ports. They end running calls within a grace of their own. */
-  servers: Closing;
+  servers: Closing & Leaving;
   /** Closed first after the drain, and again with the rest, for what that adds. */
   audit: Closing;
   /** Closes every part, those above too. */
@@ -25,6 +25,11 @@ interface Closing {
   close(): void | Promise<void>;
 }
 
+interface Leaving {
+  /** Goes on serving, and has callers come back over other connections where their protocol can say so. */
+  leave(): void;
+}
+
 /** Time for all that follows the drain. */
 const afterDrainMs = 10_000;
 /** Time that work in the background has of it: a provider may hang, and the store is to be closed in order. */
@@ -36,6 +41,7 @@ export async function shutDown(parts: ShutdownParts): Promise<void> {
   if (delayMs > 0) log.info({ delay_ms: delayMs }, "not ready any more: serving on before the drain");
   else log.info("draining");
   health.drain();
+  servers.leave();
   // Neither begins anything more, while calls are served and end. The rest waits for both.
   for (const each of [background, integrity]) Promise.resolve(each.close()).catch(() => {});
   if (delayMs > 0) {

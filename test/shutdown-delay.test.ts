@@ -1,7 +1,7 @@
 /** A stop that callers do not notice: one of two replicas behind a balancer, and one whose provider hangs. */
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { request } from "node:http";
+import { Agent, request } from "node:http";
 import { connect } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -137,6 +137,55 @@ it("is not ready during the delay, yet alive, and takes new calls", async () => 
   expect(await service.ended).toEqual({ code: 0, err: "" });
   // Timers may fire a little early.
   expect(performance.now() - startedMs).toBeGreaterThan(1_980);
+});
+
+it("ends the connections of HTTP/1.1 with an answer each during the delay, and those of gRPC at its end", async () => {
+  const service = await startProcess({ FLUO_KMS_SHUTDOWN_DELAY: "3s" });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  onTestFinished(() => agent.destroy());
+  /** Of a rpc, a page and a refusal, each over a connection that was kept before if there is one. */
+  const asked = async () => {
+    const answers = [];
+    for (const path of ["/fluo.kms.v1.KmsService/Status", "/q/metrics", "/%2e"]) {
+      const method = path.startsWith("/fluo") ? "POST" : "GET";
+      const sent = request(service.http, {
+        path,
+        method,
+        agent,
+        headers: { "content-type": "application/json" },
+      });
+      sent.end(method === "POST" ? "{}" : undefined);
+      const [answer] = await once(sent, "response");
+      await text(answer);
+      const { statusCode, headers } = answer;
+      answers.push([statusCode, headers.connection, sent.reusedSocket ? "kept" : "new"]);
+    }
+    return answers;
+  };
+  const session = connect(`http://${service.grpc}`);
+  onTestFinished(() => session.destroy());
+  await once(session, "connect");
+  let saidAtGoaway: string[] | undefined;
+  session.once("goaway", () => {
+    saidAtGoaway = service.log.filter((line) => line.includes('"draining"'));
+  });
+
+  expect(await asked()).toEqual([
+    [200, "keep-alive", "new"],
+    [200, "keep-alive", "kept"],
+    [400, "keep-alive", "kept"],
+  ]);
+  service.child.kill("SIGTERM");
+  await service.said(/not ready any more/);
+  expect(await asked()).toEqual([
+    [200, "close", "kept"],
+    [200, "close", "new"],
+    [400, "close", "new"],
+  ]);
+  expect(service.log.some((line) => line.includes('"draining"'))).toBe(false);
+  expect(saidAtGoaway).toBeUndefined();
+  expect(await service.ended).toEqual({ code: 0, err: "" });
+  expect(saidAtGoaway).toHaveLength(1);
 });
 
 it("is cut short by a second signal", async () => {

@@ -15,7 +15,11 @@ function parts(rest: () => Promise<void>) {
   const log = pino({ level: "info", base: null }, { write: (line) => void lines.push(line) });
   const ended = shutDown({
     ...{ health: { drain: () => void order.push("health") }, background: { close: never }, log, delayMs: 0 },
-    ...{ integrity: part("integrity"), servers: part("servers"), audit: part("audit") },
+    ...{
+      integrity: part("integrity"),
+      servers: { ...part("servers"), leave: () => void order.push("leave") },
+      audit: part("audit"),
+    },
     rest: async () => {
       order.push("rest");
       await rest();
@@ -27,7 +31,7 @@ function parts(rest: () => Promise<void>) {
 it("writes audit rows first after the drain, whatever runs in the background", async () => {
   const { order, ended } = parts(async () => {});
   await ended;
-  expect(order).toEqual(["health", "integrity", "servers", "audit", "rest"]);
+  expect(order).toEqual(["health", "leave", "integrity", "servers", "audit", "rest"]);
 });
 
 it("ends 10 s after the drain though a part never closes, and says so", async () => {

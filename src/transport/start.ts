@@ -44,6 +44,8 @@ export interface ServerParts {
 export interface StartedServers {
   grpcPort: number;
   httpPort: number;
+  /** From now on each answer of HTTP/1.1 ends its connection. A connection of gRPC goes on until {@link close}. */
+  leave(): void;
   /** Takes no new call and ends when those that run are answered, at the latest after the grace of a shutdown. Closes once. */
   close(): Promise<void>;
 }
@@ -70,6 +72,7 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     door,
   };
 
+  let isLeaving = false;
   await using bound = new AsyncDisposableStack();
   const grpc = bound.use(
     await listenGrpc(calls, { ...binding, port: settings.grpcPort, health: createGrpcHealth(health) }),
@@ -82,6 +85,7 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
     loopbackOnly: door === undefined,
     allowedOrigins: settings.allowedOrigins,
     maxBodyBytes: settings.maxBodyBytes,
+    isLeaving: () => isLeaving,
   });
   bound.move();
   log.info(`gRPC on ${grpc.address}`);
@@ -90,6 +94,9 @@ export async function startServers(settings: ServerSettings, parts: ServerParts)
   return {
     grpcPort: grpc.port,
     httpPort: http.port,
+    leave() {
+      isLeaving = true;
+    },
     async close() {
       if (closing === undefined) connections.drain();
       closing ??= Promise.all([grpc, http].map((server) => server[Symbol.asyncDispose]()));

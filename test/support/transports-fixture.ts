@@ -122,6 +122,7 @@ export async function startTransports(
     serveMetrics: telemetry.servePrometheus,
     loopbackOnly: door === undefined,
     allowedOrigins,
+    isLeaving: () => false,
     ...(maxBodyBytes && { maxBodyBytes }),
   });
   const url = `${tls ? "https" : "http"}://${httpServer.address}`;

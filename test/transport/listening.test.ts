@@ -50,6 +50,7 @@ async function servers() {
         serveMetrics: (_request, response) => void response.end(),
         loopbackOnly: true,
         allowedOrigins: [],
+        isLeaving: () => false,
       }),
   };
 }

@@ -29,6 +29,8 @@ export interface ListenerParts extends RouteParts {
   serveMetrics: RequestListener;
   /** Whether requests must name a loopback host: where nobody is authenticated, no page of another site may get in. */
   loopbackOnly: boolean;
+  /** Whether every answer ends its connection, so that the caller comes back on another, of another replica. */
+  isLeaving(): boolean;
   /** Sites whose pages may call. */
   allowedOrigins: readonly string[];
 }
@@ -69,6 +71,7 @@ export function httpListener(calls: Calls, parts: ListenerParts): RequestListene
     if (connection) countCall(connection, response);
     if (parts.loopbackOnly) connection?.called();
     setStandardHeaders(response);
+    if (parts.isLeaving()) response.setHeader("connection", "close");
     cors.vary(response);
     const target = targetOf(request);
     const refused = target ? guard(request) : otherTarget();
