@@ -1,6 +1,6 @@
-/** Rights of a group, which Kubernetes gives to all files of a volume at each mount. */
+/** Rights to what a service makes, and those of a group, which Kubernetes gives to all files of a volume at each mount. */
 import { spawnSync } from "node:child_process";
-import { chmodSync, chownSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { chmodSync, chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -35,6 +35,48 @@ async function usedVolume() {
 function mount(directory: string): void {
   expect(spawnSync("chmod", ["-R", "g+rwX", directory]).status).toBe(0);
 }
+
+describe.skipIf(process.platform === "win32")("the directory of a store that the service makes", () => {
+  it.each([
+    ["for its owner alone", "000", {}, 0o700],
+    ["for its owner alone", "077", {}, 0o700],
+    ["for its group too where that may read files", "077", groupReadable, 0o770],
+    ["for its group too where that may read files", "000", groupReadable, 0o770],
+  ])("is %s, with its parents, under umask %s", async (_for, umask, more, mode) => {
+    const directory = mkdtempSync(join(tmpdir(), "fluo-kms-group-"));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    chmodSync(directory, 0o755);
+    const database = join(directory, "state", "of", "kms.db");
+    const env = {
+      ...{ FLUO_KMS_SQLITE_FILE: database, FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(directory, "master.key") },
+      ...more,
+    };
+    const enter = ["sh", "-c", `umask ${umask}; exec "$@"`, "sh"];
+    for (let n = 0; n < 2; n += 1) {
+      const service = await startProcess(env, { cwd: directory, enter });
+      await service.client.encryptPii({ tenantId: "acme", fields });
+      expect(await service.end()).toBe(0);
+      for (const made of [join(directory, "state"), join(directory, "state", "of")]) {
+        expect((statSync(made).mode & 0o777).toString(8)).toBe(mode.toString(8));
+      }
+      expect(statSync(database).mode & 0o777).toBe(0o600);
+      expect(statSync(directory).mode & 0o777).toBe(0o755); // it was there
+    }
+  });
+
+  it("is told of where it cannot be made", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "fluo-kms-group-"));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    writeFileSync(join(directory, "state"), "");
+    const database = join(directory, "state", "of", "kms.db");
+    const env = { FLUO_KMS_SQLITE_FILE: database, FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(directory, "master.key") };
+    const { serving, ended } = beginProcess(env, { cwd: directory });
+    await expect(serving).rejects.toThrow("ended without saying");
+    const { code, err } = await ended;
+    expect(code).toBe(1);
+    expect(err).toContain(`the SQLite file ${database} cannot be used (ENOTDIR)`);
+  });
+});
 
 describe.skipIf(process.platform === "win32")("a volume that was mounted again", () => {
   it("is refused without the setting, by a text that names it, for either file", async () => {

@@ -178,13 +178,19 @@ describe("replicas", () => {
     expect(objects("sqlite").map(({ kind }) => kind)).not.toContain("PodDisruptionBudget");
   });
 
-  it("of SQLite is one, whose volumes stay, in folders that are its own", () => {
-    const { spec } = only(objects("sqlite"), "StatefulSet");
+  it("of SQLite is one, whose volumes stay, with the store in a folder that the service makes", () => {
+    const rendered = objects("sqlite");
+    const { spec } = only(rendered, "StatefulSet");
     expect(spec.replicas).toBe(1);
     expect(spec.persistentVolumeClaimRetentionPolicy).toEqual({ whenDeleted: "Retain", whenScaled: "Retain" });
     expect(spec.volumeClaimTemplates.map(({ metadata }: Rendered) => metadata.name)).toEqual(["state", "backup"]);
-    const [folders] = spec.template.spec.initContainers;
-    expect(folders.args.slice(1)).toEqual(["/var/lib/fluo-kms/state", "/var/lib/fluo-kms-backup/files"]);
+    expect(spec.template.spec).not.toHaveProperty("initContainers");
+    const [{ volumeMounts }] = spec.template.spec.containers;
+    const mounted = (name: string) => volumeMounts.find((each: Rendered) => each.name === name).mountPath;
+    const properties = only(rendered, "ConfigMap", "kms-fluo-kms").data["application.properties"];
+    expect(properties).toContain(`\nfluo.kms.sqlite.file=${mounted("state")}/state/fluo-kms.db\n`);
+    // The service does not make the directory of backups: a volume that is not mounted is not written to.
+    expect(properties).toContain(`\nfluo.kms.backup.directory=${mounted("backup")}\n`);
   });
 });
 

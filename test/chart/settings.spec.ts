@@ -78,7 +78,7 @@ describe.each(examples)("%s", (example) => {
     const paths = [...data["application.properties"].matchAll(/=(\/.*)$/gm)].map(([, path]) => path as string);
     expect(paths.length).toBeGreaterThan(3);
     for (const path of paths) {
-      expect(mounted.some((at: string) => path.startsWith(`${at}/`))).toBe(true);
+      expect(mounted.some((at: string) => `${path}/`.startsWith(`${at}/`))).toBe(true);
     }
   });
 });

@@ -1,27 +1,43 @@
-/** The database file: only its owner reads it, its name is on disk before anything in it is, and it is still there when it is used. */
-import { closeSync, fstatSync, fsyncSync, openSync, realpathSync, type Stats, statSync } from "node:fs";
+/**
+ * The database file, and the directories that are made for it: only their owner reads them. The file's name is on disk before anything in it is, and
+ * it is still there when it is used.
+ */
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  realpathSync,
+  type Stats,
+  statSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { KmsError } from "../../errors.ts";
 import { rightsOfOthers } from "../../runtime/private-file.ts";
 
 const ownerOnly = 0o600;
+const directoryModes = { owner: 0o700, group: 0o770 };
 
 /** SQLite keeps its log beside the file itself, not beside a link to it. Of a file that is not there yet, the name it will have. */
 export function realPath(path: string): string {
   try {
     return realpathSync(path);
   } catch {
-    try {
-      return join(realpathSync(dirname(path)), basename(path));
-    } catch {
-      return path; // whoever opens it says what is wrong
-    }
+    const parent = dirname(path);
+    return parent === path ? path : join(realPath(parent), basename(path)); // whoever opens it says what is wrong
   }
 }
 
-/** Creates the file if need be. STORE_UNAVAILABLE where it cannot be used, or can be read by others. `groupReadable` lets the group. */
+/**
+ * Creates the file, and the directories above it, if need be. STORE_UNAVAILABLE where it cannot be used, or can be read by others. `groupReadable`
+ * lets the group, and gives it rights to the directories that are created.
+ */
 export function prepareFile(path: string, groupReadable = false): void {
   try {
+    makeDirectory(dirname(path), groupReadable);
     create(path);
     const found = statSync(path);
     if (!found.isFile())
@@ -36,6 +52,20 @@ export function prepareFile(path: string, groupReadable = false): void {
     const { code } = cause as NodeJS.ErrnoException;
     throw new KmsError("STORE_UNAVAILABLE", `the SQLite file ${path} cannot be used (${code})`, { cause });
   }
+}
+
+/** With its parents. Whatever umask there is, each that is made has the same mode; its name is on disk before anything in it is. */
+function makeDirectory(path: string, groupReadable: boolean): void {
+  if (existsSync(path)) return;
+  makeDirectory(dirname(path), groupReadable);
+  try {
+    mkdirSync(path, directoryModes.owner);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return; // another process has made it
+    throw error;
+  }
+  if (groupReadable) chmodSync(path, directoryModes.group);
+  syncDirectory(dirname(path));
 }
 
 /** The name of a file that is there already may be that of a start that failed before it was on disk. */

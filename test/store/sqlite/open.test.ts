@@ -85,11 +85,11 @@ describe("a SQLite store", () => {
   });
 
   it("says which file it cannot use", async () => {
-    const missing = "/nonexistent/kms.db";
-    const error = await thrownBy(() => openSqlite({ name: "sqlite", file: missing }));
-    expect(error).toBeKmsError("STORE_UNAVAILABLE", `${missing} cannot be used (ENOENT)`);
     const { file, open } = sqliteBackdoor();
     writeFileSync(file, randomBytes(4096), { mode: 0o600 });
+    const below = `${file}/kms.db`;
+    const error = await thrownBy(() => openSqlite({ name: "sqlite", file: below }));
+    expect(error).toBeKmsError("STORE_UNAVAILABLE", `${below} cannot be used (ENOTDIR)`);
     expect(await thrownBy(open)).toBeKmsError("DATA_LOSS", "damaged");
   });
 

@@ -31,13 +31,14 @@ Parts: root, and job (true or false).
 {{- end -}}
 {{- $_ := set $s "fluo.kms.store.migrate" "never" -}}
 {{- else -}}
+{{- /* The kubelet owns the root of a volume; the store lies in a folder that the service makes. */ -}}
 {{- $_ := set $s "fluo.kms.sqlite.file" "/var/lib/fluo-kms/state/fluo-kms.db" -}}
 {{- end -}}
 {{- if $v.backup.enabled -}}
 {{- $_ := set $s "fluo.kms.backup.interval" $v.backup.interval -}}
 {{- if eq $v.store.kind "sqlite" -}}
 {{- $_ := set $s "fluo.kms.backup.cron" $v.backup.cron -}}
-{{- $_ := set $s "fluo.kms.backup.directory" "/var/lib/fluo-kms-backup/files" -}}
+{{- $_ := set $s "fluo.kms.backup.directory" "/var/lib/fluo-kms-backup" -}}
 {{- $_ := set $s "fluo.kms.backup.keep" (int $v.backup.keep) -}}
 {{- end -}}
 {{- end -}}

@@ -34,28 +34,6 @@ spec:
           {{- include "fluo-kms.selector" $ | nindent 10 }}
           app.kubernetes.io/component: service
     {{- end }}
-  {{- else }}
-  initContainers:
-    # The kubelet owns the root of a volume; the store lies in a folder that is the service's alone.
-    - name: state
-      {{- include "fluo-kms.containerSecurity" . | nindent 6 }}
-      command: [/usr/bin/node, --eval]
-      args:
-        - >-
-          for (const folder of process.argv.slice(1)) {
-          fs.mkdirSync(folder, { recursive: true, mode: 0o700 }); fs.chmodSync(folder, 0o700); }
-        - /var/lib/fluo-kms/state
-        {{- if .Values.backup.enabled }}
-        - /var/lib/fluo-kms-backup/files
-        {{- end }}
-      resources:
-        requests: { cpu: 100m, memory: 128Mi }
-        limits: { memory: 128Mi }
-      volumeMounts:
-        - { name: state, mountPath: /var/lib/fluo-kms }
-        {{- if .Values.backup.enabled }}
-        - { name: backup, mountPath: /var/lib/fluo-kms-backup }
-        {{- end }}
   {{- end }}
   containers:
     - name: fluo-kms
