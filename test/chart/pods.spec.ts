@@ -109,6 +109,20 @@ describe("a new pod", () => {
     expect(memory(['resources={"cpu": "1", "memory": "600Mi"}'])).toBe("600Mi");
   });
 
+  it("has 130 MiB more for the process that makes backups, which its own heap does not get", () => {
+    const container = (example: string, ...set: string[]) => service(example, set).containers[0];
+    const heap = (each: Rendered) => each.env.find(({ name }: Rendered) => name === "NODE_OPTIONS").value;
+    const [backedUp, not] = [container("sqlite"), container("sqlite", "backup.enabled=false")];
+    expect(not.resources.limits.memory).toBe("432Mi");
+    expect(backedUp.resources).toMatchObject({ requests: { memory: "562Mi" }, limits: { memory: "562Mi" } });
+    expect([heap(backedUp), heap(not)]).toEqual(["--max-old-space-size=144", "--max-old-space-size=144"]);
+    const given = 'settings={"fluo.kms.backup.cron": "0 0 * * * ?", "fluo.kms.backup.directory": "/backups"}';
+    expect(container("sqlite", "backup.enabled=false", given).resources.limits.memory).toBe("562Mi");
+    // Those of PostgreSQL are made by a pod of their own.
+    const { resources, env } = container("postgres", "backup.enabled=false", "drill.enabled=false");
+    expect(container("postgres")).toMatchObject({ resources, env });
+  });
+
   it("has as many threads as its memory is reckoned for, and a third of that for the heap", () => {
     const rendered = objects("aws-irsa", ['resources={"cpu": "2500m"}']);
     const properties = only(rendered, "ConfigMap", "kms-fluo-kms").data["application.properties"];

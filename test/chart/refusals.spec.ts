@@ -55,6 +55,12 @@ it.each<[what: string, example: string, set: string[], said: RegExp]>([
     /resources\.memory is 400Mi, and 2 threads and 1000 cached keys need 496Mi/,
   ],
   [
+    "less memory than the service and its backups have",
+    "sqlite",
+    ['resources={"cpu": "1", "memory": "561Mi"}'],
+    /resources\.memory is 561Mi, and 1 threads and 1000 cached keys, with the service's own backups, need 562Mi/,
+  ],
+  [
     "more replicas than the database has connections for",
     "aws-irsa",
     ["replicas=8"],

@@ -49,7 +49,7 @@ affinity:
 {{/* Environment of the service and of jobs. A third of the memory is the heap's; the rest is that of threads and sodium. */}}
 {{- define "fluo-kms.env" -}}
 - name: NODE_OPTIONS
-  value: --max-old-space-size={{ div (include "fluo-kms.memory" . | int) 3 }}
+  value: --max-old-space-size={{ div (sub (include "fluo-kms.memory" .) (include "fluo-kms.backupMemory" .)) 3 }}
 {{- end -}}
 
 {{- define "fluo-kms.otlpEnv" -}}
