@@ -12,6 +12,8 @@ import { pathToFileURL } from "node:url";
 import { status } from "@grpc/grpc-js";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { fill } from "../../bench/growth/fill.ts";
+import { openLocal } from "../../src/provider/local/open.ts";
 import { newestSchema } from "../../src/store/sql/rows/schema.ts";
 import { runLoad } from "../durable/load.ts";
 import { patience } from "../support/patience.ts";
@@ -28,6 +30,8 @@ type Release = keyof typeof releases;
 const server = await startPostgres();
 afterAll(() => server.close());
 
+/** Keys that the store has before all else: of `npm run soak:upgrade`. */
+const filledKeys = Number(process.env.ROLLING_KEYS ?? 0);
 const tenantIds = ["acme", "globex", "initech", "umbrella"];
 let env: Record<string, string>;
 let db: pg.Client | undefined;
@@ -153,6 +157,19 @@ describe("this release and the next", () => {
     expect(await refusedStart("current")).toContain("run fluo-kms migrate");
     expect(await command("current", "migrate")).toMatchObject({ code: 0, err: "" });
     expect(await schemaRow()).toEqual({ version: newestSchema, min_reader: newestSchema });
+  });
+
+  it.runIf(filledKeys > 0)(`have a store with ${filledKeys} keys, and a row of the audit trail for each`, async () => {
+    const provider = await openLocal({ name: "local", masterKeyFile: join(dir, "master.key") });
+    const tenants = Array.from({ length: filledKeys }, (_, index) => ({
+      ...{ tenantId: `filled-${index}`, purposes: ["data"] as const, versions: 1, activatedAt: new Date() },
+    }));
+    const filled = await fill(
+      { name: "postgres", url: env.FLUO_KMS_POSTGRES_URL!, maxConnections: 4 },
+      provider,
+      tenants,
+    );
+    expect(filled).toEqual({ keyRows: filledKeys, auditRows: filledKeys });
   });
 
   it("are rolled on one store, there, back and there again, and no call fails", async () => {

@@ -45,7 +45,7 @@ function policyLine({ status: { authentication }, files }: Evidence, why: string
       "fluo-kms policy check names each",
     );
   }
-  const found = `${policy.rules} rules, SHA-256 ${policy.sha256.slice(0, 16)}`;
+  const found = `${policy.rules === 1 ? "1 rule" : `${policy.rules} rules`}, SHA-256 ${policy.sha256.slice(0, 16)}`;
   if (files.policy === undefined || why !== undefined) return pass("policy", found);
   if ("why" in files.policy) return pass("policy", `${found}; its file cannot be read here (${files.policy.why})`);
   if (files.policy.got === policy.sha256) return pass("policy", `${found}, as in its file`);
