@@ -28,7 +28,14 @@ export interface Production extends AsyncDisposable {
   key: FakeKey;
   service: ServiceProcess;
   run(...args: string[]): Promise<Result>;
-  preflight(...args: string[]): Promise<{ code: number | null; answer: { ok: boolean; checks: Line[] } }>;
+  preflight(...args: string[]): Promise<Preflight>;
+  /** The same with other variables. */
+  preflightWith(env: Record<string, string>): Promise<Preflight>;
+}
+
+interface Preflight {
+  code: number | null;
+  answer: { ok: boolean; checks: Line[] };
 }
 
 const credentials = {
@@ -101,14 +108,16 @@ export async function startProduction(): Promise<Production> {
     },
     { timeout: patience(10_000), interval: 500 },
   );
+  const preflight = async (args: readonly string[], more: object = {}) => {
+    const { code, out } = await command(["preflight", "--json", ...args], more);
+    return { code, answer: JSON.parse(out) };
+  };
   const rest = parts.move();
   return {
     ...{ directory, env, policyFile, tokenFile, caFile, kms, key, service },
     run: (...args) => command(args),
-    async preflight(...args) {
-      const { code, out } = await command(["preflight", "--json", ...args]);
-      return { code, answer: JSON.parse(out) };
-    },
+    preflight: (...args) => preflight(args),
+    preflightWith: (more) => preflight([], more),
     [Symbol.asyncDispose]: () => rest.disposeAsync(),
   };
 }
