@@ -1,6 +1,6 @@
 /**
- * A service as production has it: profile prod, AWS KMS (the faithful fake), a policy, TLS, PostgreSQL over verified TLS, a heads file, a backup and a
- * drill that are noted. And `preflight` of it, as a process.
+ * A service as production has it: profile prod, AWS KMS (the faithful fake), a policy, TLS, PostgreSQL over verified TLS,
+ * a heads file, a backup and a drill that are noted. And `preflight` of it, as a process.
  */
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,11 +17,11 @@ import { type ServiceProcess, startProcess } from "./service-process.ts";
 
 export interface Production extends AsyncDisposable {
   directory: string;
-  /** Of the service, and of commands beside it. */
+  /** Variables of the service, and of commands beside it. */
   env: Record<string, string>;
   /** Names of files. */
   policyFile: string;
-  /** Of the administrator; `viewer.token` and `app.token` are beside it. */
+  /** The administrator's; `viewer.token` and `app.token` are beside it. */
   tokenFile: string;
   caFile: string;
   kms: AwsKmsFake;

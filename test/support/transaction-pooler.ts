@@ -1,6 +1,7 @@
 /**
- * A pooler before a PostgreSQL server that lends a session for one transaction, as PgBouncer does with `pool_mode = transaction`: the session that was
- * used last comes first. Everybody is let in, and parameters of the start are ignored.
+ * A pooler before a PostgreSQL server that lends a session for one transaction, as PgBouncer does with
+ * `pool_mode = transaction`: the session that was used last comes first. Everybody is let in, and parameters of the start
+ * are ignored.
  */
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";

@@ -10,10 +10,10 @@ import type { Tried } from "./attempt.ts";
 
 export interface Evidence {
   now: Date;
-  /** Where the service was asked. */
+  /** Address at which the service was asked. */
   place: Place;
   config: Config;
-  /** As `--replicas` says. */
+  /** Value of `--replicas`. */
   replicas: number | undefined;
   status: Status;
   validation: Tried<Validation>;
@@ -35,7 +35,7 @@ export interface NamedFiles {
 
 export interface StoreEvidence {
   notes: Tried<OperatorNotes>;
-  /** Of PostgreSQL. */
+  /** The PostgreSQL server; undefined for another store. */
   server: Tried<ExaminedServer> | undefined;
   /** Kind of the network file system that a SQLite file is on; undefined for a local disk. */
   network: string | undefined;

@@ -1,4 +1,4 @@
-/** Asks the service, and opens the store that the settings name, for preflight. Nothing is written, and each part has a deadline. */
+/** Asks the service, and opens the store that the settings name. Nothing is written, and each part has a deadline. */
 import { X509Certificate } from "node:crypto";
 import { readFile, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -26,7 +26,7 @@ export interface Asked {
 
 const probeMs = 10_000;
 const validateMs = 60_000;
-/** As long as audit verify waits. */
+/** The time that audit verify waits. */
 const auditMs = 280_000;
 const storeMs = 60_000;
 
@@ -66,7 +66,7 @@ async function askInTurn<T extends object>(service: Service, call: Call): Promis
   return (await ask(service, call)) as T;
 }
 
-/** Without a token and a certificate, as balancers ask. */
+/** Asks as balancers do: without a token and a certificate. */
 function probed({ place, credentials }: Service, path: string): Promise<Tried<unknown>> {
   const { ca } = credentials().tls;
   const nobody = () => ({ token: undefined, tls: { ca, certificate: undefined } });
@@ -116,7 +116,7 @@ function notesOf(config: Config, writerId: string): Promise<OperatorNotes> {
   );
 }
 
-/** By the numbers of statfs(2). */
+/** Names by the numbers of statfs(2). */
 const networks: ReadonlyMap<number, string> = new Map([
   [0x6969, "NFS"],
   [0x517b, "SMB"],

@@ -54,7 +54,7 @@ function poolerLine({ isPooled }: ExaminedServer): Line {
 
 /** Replicas that a rolling update adds. */
 const surge = 1;
-/** For backups, migrations, superusers and whoever looks. */
+/** Connections for backups, migrations, superusers and whoever looks. */
 const others = 10;
 
 function connectionsLine({ maxConnections, perReplica }: ExaminedServer, replicas: number): Line {

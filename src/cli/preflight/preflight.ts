@@ -1,4 +1,4 @@
-/** `preflight`: is a running service what it should be before production? Each line of the checklist in docs/QUICKSTART.md. */
+/** `preflight`: is a running service what it should be before production? The checklist is in docs/QUICKSTART.md. */
 import type { Config } from "../../config/config.ts";
 import { type Command, exitCode, Failure, jsonOption, type OptionValues, textOf, UsageError } from "../command.ts";
 import { configOption } from "../configuration.ts";
@@ -21,8 +21,9 @@ export const preflight: Command = {
     jsonOption,
   ],
   details: [
-    "Asks the service, and reads its settings and its store: run it where the service runs, as its user, with its environment. It writes",
-    "nothing but the audit rows of its calls. Exit code 0 if no line fails. Its caller needs the roles status, operate and audit.",
+    "Asks the service, and reads its settings and its store: run it where the service runs, as its user, with its",
+    "environment. It writes nothing but the audit rows of its calls. Exit code 0 if no line fails. Its caller needs the",
+    "roles status, operate and audit.",
     ...serviceDetails,
   ],
   run(options) {

@@ -68,7 +68,7 @@ function backupLine({ backupIntervalMs, plannedBackups, store }: Config, at: Dat
   return now.getTime() - at.getTime() <= backupIntervalMs ? pass("backup", found) : fail("backup", found, make);
 }
 
-/** As the alert KmsRestoreDrillTooOld has it. */
+/** The limit of the alert KmsRestoreDrillTooOld. */
 const drillDays = 40;
 const dayMs = 86_400_000;
 

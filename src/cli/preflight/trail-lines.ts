@@ -1,4 +1,4 @@
-/** Lines on what shows that the store was altered: the audit trail, the heads file, and the pass over all that is stored. */
+/** Lines on what shows that the store was altered: the audit trail, the heads file, the pass over all that is stored. */
 import { fail, type Line, pass, skipped, untold } from "./line.ts";
 import type { Evidence } from "./evidence.ts";
 

@@ -10,7 +10,7 @@ import type { SeenReplica } from "../upgrade-store.ts";
 export interface OperatorNotes {
   /** Undefined if none was noted. */
   backupAt: Date | undefined;
-  /** Of the store, or of a restored copy, with nothing found. */
+  /** The last check of the store, or of a restored copy, that found nothing. */
   checkAt: Date | undefined;
   oldestActiveAt: Date | undefined;
   /** Replicas that run. */
@@ -24,7 +24,7 @@ export interface OperatorNotes {
 export interface NotesWanted {
   /** The store's clock. */
   now: number;
-  /** Of a service, as Status has it. */
+  /** A service's writer of audit rows, as Status has it. */
   writerId: string;
 }
 

@@ -10,7 +10,7 @@ export interface ExaminedServer {
   perReplica: number;
   /** Whether it follows another server. */
   isStandby: boolean;
-  /** As in `TLSv1.3`; undefined for a connection in the clear. */
+  /** Version, such as `TLSv1.3`; undefined for a connection in the clear. */
   tls: string | undefined;
   /** Whether a pooler lends one session to several connections: LISTEN and settings of a session are lost behind it. */
   isPooled: boolean;
@@ -43,8 +43,8 @@ export async function examineServer({ maxConnections, ...server }: PostgresSetti
 }
 
 /**
- * Whether two connections at once met one process of the server. A pooler that gives a process back at the end of each transaction lends the
- * one that was used last, so that the second connection gets it while the first is open.
+ * Whether two connections at once met one process of the server. A pooler takes a process back at the end of each
+ * transaction, and lends the one that was used last: the second connection gets it while the first is open.
  */
 async function sharesSessions(db: PostgresDatabase): Promise<boolean> {
   return db.read(async (first) => {

@@ -27,7 +27,7 @@ async function preflight(env: object, cwd: string, ...args: string[]) {
 
 const failing = ({ checks }: Answer) => checks.flatMap(({ name, result }) => (result === "FAIL" ? [name] : []));
 
-/** As the first step of the quickstart leaves it, with a first key, and all that is stored looked at. */
+/** The service that the quickstart's first step leaves, with a first key, and all that is stored looked at. */
 async function development(): Promise<Place & { http: string }> {
   const where = sqlitePlace();
   const { http } = await startProcess(where.env);

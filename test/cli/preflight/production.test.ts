@@ -58,7 +58,7 @@ it("prints a line each, and no secret", async () => {
   expect(out).not.toContain("fkt_");
 });
 
-/** As the command gathers it, in this process. */
+/** What the command gathers, in this process. */
 async function gathered(): Promise<Evidence> {
   const options = { "token-file": production.tokenFile, "ca-cert": production.caFile };
   const config = loadConfig({ env: production.env, cwd: production.directory });
