@@ -100,7 +100,7 @@ function scheduleBackups(parts: BackupParts, planned: Planned): Backups {
       if (typeof done === "object") {
         seen.unremoved = done.problem ?? "";
         log.info({ file: done.file, removed: done.removed }, "a backup was made");
-        if (done.problem !== undefined) log.warn({ reason: done.problem }, "older backups are still there");
+        if (done.problem !== undefined) log.warn({ reason: done.problem }, "not all could go that should");
       }
     } catch (error) {
       if (stopped.signal.aborted) return;
@@ -151,7 +151,7 @@ interface Seen {
 function noticesOf({ failed, unremoved, since }: Seen, { longMs }: typeof standardTimes): string[] {
   const notices: string[] = [];
   if (failed !== "") notices.push(`The last backup failed, and is tried again within 5 minutes: ${failed}.`);
-  if (unremoved !== "") notices.push(`Backups are made, and older ones are still there: ${unremoved}.`);
+  if (unremoved !== "") notices.push(`Backups are made, and not all could go that should: ${unremoved}.`);
   if (since !== undefined && performance.now() - since > longMs) {
     notices.push("A backup has been under way for more than an hour: the store or the directory of backups hangs.");
   }

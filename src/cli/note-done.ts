@@ -50,7 +50,7 @@ async function note(store: Store, { work, at }: DoneWork): Promise<Date> {
   const holder = newHolder();
   const { generation, finishedAt } = await store.lease(work, holder, leaseTtlMs);
   if (generation === undefined) {
-    throw new KmsError("CONFLICT", `another process notes a ${work} at this moment`, { advice: "try again" });
+    throw new KmsError("CONFLICT", `another process makes or notes a ${work} now`, { advice: "try again" });
   }
   if (finishedAt !== undefined && finishedAt >= at && !isToCome(finishedAt)) {
     await store.lease(work, holder, 0);

@@ -30,6 +30,7 @@ export const backup: Command = {
     "Opens the store that the settings name; the provider is not needed. The backup is a SQLite file, of a PostgreSQL store too, and holds",
     "keys only as the provider wrapped them: without the provider's key, or the local provider's key file, it is worth nothing.",
     "With --directory the file is fluo-kms-<8 digits of the store's id>-<UTC time>.db, and files with other names are never removed.",
+    "Where an older one cannot be removed the new one is there all the same, and the exit code is 1.",
     "If fluo.kms.backup.interval is set, the store notes that it was made. For that the provider is needed, and one row is written.",
   ],
   run(options, operand?: string) {
@@ -37,10 +38,11 @@ export const backup: Command = {
     return withConfig(options, async (config) => {
       const at = new Date(); // what is made later is not in it
       const made = await using(told(openTables(config.store)), (tables) => written(tables, target, at));
-      if (made.problem !== undefined) warn(`the backup was made, and older ones are still there: ${made.problem}`);
       const noted = config.backupIntervalMs > 0 && (await noteBackup(config, at));
       print(made, { noted, isJson: options.json === true });
-      return exitCode.ok;
+      if (made.problem === undefined) return exitCode.ok;
+      console.error(oneLine(`fluo-kms: the backup was made, and not all could go that should: ${made.problem}`));
+      return exitCode.failed;
     });
   },
 };
@@ -75,9 +77,13 @@ async function written(tables: Tables, target: Target, at: Date): Promise<Made> 
   return { file: target.file, contents: await tables.backUp(target.file), problem: undefined };
 }
 
-function print({ file, contents, removed }: Made, { noted, isJson }: { noted: boolean; isJson: boolean }): void {
+function print(
+  { file, contents, removed, problem }: Made,
+  { noted, isJson }: { noted: boolean; isJson: boolean },
+): void {
   if (isJson) {
-    printJson({ file, ...contentsJson(contents), ...(removed !== undefined && { removed }), noted });
+    const older = removed === undefined ? {} : { removed, problem: problem ?? null };
+    printJson({ file, ...contentsJson(contents), ...older, noted });
     return;
   }
   printLine(`backed up to ${file}`);

@@ -4,7 +4,7 @@
  *
  * Whoever writes a draft holds a lock file of the directory. Whoever holds it alone removes the drafts that others left.
  */
-import { existsSync, lstatSync, readdirSync, rmSync, statSync, unlinkSync } from "node:fs";
+import { accessSync, constants, existsSync, lstatSync, readdirSync, rmSync, statSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { KmsError } from "../../errors.ts";
@@ -29,7 +29,7 @@ export interface DatedBackup {
   contents: Contents;
   /** Number of older backups that went. */
   removed: number;
-  /** Why older ones could not go, although the new one is there. */
+  /** Why older ones, or what killed backups left, could not go, although the new one is there. */
   problem: string | undefined;
 }
 
@@ -40,16 +40,21 @@ const idDigits = 8;
 
 /** STORE_UNAVAILABLE if the store or the directory cannot be used, or if no service has used the store. */
 export async function backUpInto(tables: Tables, { directory, keep, at }: DatedBackups): Promise<DatedBackup> {
-  refuseNoDirectory(directory);
+  refuseUnusable(directory);
   const stored = await tables.storeKey();
   if (stored === undefined) throw new KmsError("STORE_UNAVAILABLE", "no service has used the store: it has no key yet");
   const names = namesOf(stored.storeId);
-  const hold = holdDatabase(join(directory, names.hold), () => removeDrafts(directory, names));
+  let drafts = nothingToRemove;
+  const hold = holdDatabase(join(directory, names.hold), () => {
+    drafts = removed(directory, (present) => present.filter(names.isDraft));
+  });
   try {
     const name = names.free(directory, at);
     const file = join(directory, name);
     const contents = await tables.backUp(file, rename);
-    return { file, contents, ...prune(directory, names, { name, keep }) };
+    const older = removed(directory, (present) => surplus(present, names, { name, keep }));
+    const problems = [drafts.problem, older.problem].filter((each) => each !== undefined);
+    return { file, contents, removed: older.count, problem: problems.join("; ") || undefined };
   } finally {
     hold.release();
   }
@@ -82,38 +87,63 @@ function namesOf(storeId: string): Names {
 }
 
 /**
- * Removes all but the newest `keep` of those up to the new one, whose names sort as their times do. Later ones are another process's, or
+ * All but the newest `keep` of those up to the new one, whose names sort as their times do. Later ones are another process's, or
  * were named by a clock that was ahead: they stay until the time comes that they name.
  */
-function prune(directory: string, { isBackup }: Names, { name, keep }: { name: string; keep: number }) {
-  let removed = 0;
-  try {
-    const older = readdirSync(directory).filter((each) => isBackup(each) && each < name);
-    for (const each of older
-      .sort()
-      .reverse()
-      .slice(keep - 1)) {
-      const path = join(directory, each);
-      if (!lstatSync(path, { throwIfNoEntry: false })?.isFile()) continue;
-      rmSync(path, { force: true }); // two at once may remove the same
-      removed += 1;
-      step("backup.pruned");
+function surplus(present: readonly string[], { isBackup }: Names, { name, keep }: { name: string; keep: number }) {
+  const older = present.filter((each) => isBackup(each) && each < name);
+  return older
+    .sort()
+    .reverse()
+    .slice(keep - 1);
+}
+
+const nothingToRemove = { count: 0, problem: undefined as string | undefined };
+
+/** Removes files that are chosen of those in the directory. One that cannot go keeps no other from it, and nobody from the new backup. */
+function removed(directory: string, chosen: (present: readonly string[]) => readonly string[]): typeof nothingToRemove {
+  let count = 0;
+  const problems: string[] = [];
+  const attempt = (what: string, work: () => void) => {
+    try {
+      work();
+    } catch (error) {
+      problems.push(`${what} (${(error as NodeJS.ErrnoException).code})`);
     }
-    if (removed > 0) syncDirectory(directory);
-    return { removed, problem: undefined };
+  };
+  attempt(`${directory} cannot be used`, () => {
+    for (const name of chosen(readdirSync(directory))) {
+      const path = join(directory, name);
+      if (!lstatSync(path, { throwIfNoEntry: false })?.isFile()) continue;
+      attempt(`${path} cannot be removed`, () => {
+        rmSync(path, { force: true }); // two at once may remove the same
+        count += 1;
+        step("backup.pruned");
+      });
+    }
+    if (count > 0) syncDirectory(directory);
+  });
+  const [first, ...others] = problems;
+  return { count, problem: others.length === 0 ? first : `${first}, nor can ${others.length} others` };
+}
+
+function refuseUnusable(directory: string): void {
+  const found = accessProblem(directory);
+  if (found === undefined) return;
+  const [what, advice] =
+    found === "ENOENT"
+      ? [`there is no directory ${directory} for backups`, "make it, or mount its volume"]
+      : [`the directory ${directory} for backups cannot be used (${found})`, "let this user read and write it"];
+  throw new KmsError("STORE_UNAVAILABLE", `${what}: ${advice}`);
+}
+
+/** Code of the error; undefined where the directory can be used. */
+function accessProblem(directory: string): string | undefined {
+  try {
+    if (!statSync(directory).isDirectory()) return "ENOENT";
+    accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+    return undefined;
   } catch (error) {
-    const { code, path } = error as NodeJS.ErrnoException;
-    return { removed, problem: `${path ?? directory} cannot be removed (${code})` };
+    return (error as NodeJS.ErrnoException).code ?? String(error);
   }
-}
-
-/** Removes what backups that were killed left. */
-function removeDrafts(directory: string, { isDraft }: Names): void {
-  for (const name of readdirSync(directory).filter(isDraft)) unlinkSync(join(directory, name));
-}
-
-function refuseNoDirectory(directory: string): void {
-  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory()) return;
-  const message = `there is no directory ${directory} for backups: make it, or mount its volume`;
-  throw new KmsError("STORE_UNAVAILABLE", message);
 }

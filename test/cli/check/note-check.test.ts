@@ -102,7 +102,7 @@ describe("a backup", () => {
     [
       "another that notes one",
       (where) => inStore(where, ({ store }) => store.lease("backup", "another", fourMinutesMs)),
-      "another process notes a backup at this moment: try again",
+      "another process makes or notes a backup now: try again",
     ],
     [
       "a note that somebody altered",
