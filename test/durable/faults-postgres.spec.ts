@@ -11,7 +11,7 @@ import { tcpProxy } from "../faults/tcp-proxy.ts";
 import { patience } from "../support/patience.ts";
 import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
 import { failureOf } from "../support/running-service.ts";
-import { createLedger } from "./faults-ledger.ts";
+import { createLedger, mayRetry } from "./faults-ledger.ts";
 import { startFaulty, unavailable } from "./faults-service.ts";
 
 const fields = [{ name: "email", value: Buffer.from("ann@example.com") }];
@@ -204,6 +204,55 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
     await ledger.use(client, "acme");
     await ledger.check(client);
     await service.kill();
+    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+  });
+
+  it.concurrent("goes on with a synchronous standby when the primary is lost, and has all that was answered", async ({
+    expect,
+    onTestFinished,
+  }) => {
+    const primary = await startPostgres({ durable: true });
+    onTestFinished(primary.close);
+    const { proxy, url } = await proxied(await primary.createDatabase(), onTestFinished);
+    const standby = await primary.standby();
+    onTestFinished(standby.close);
+    const env = envOf(url);
+    const services = [
+      await startFaulty(env, { finished: onTestFinished }),
+      await startFaulty(env, { finished: onTestFinished }),
+    ];
+    const ledger = createLedger();
+    for (const { client } of services) await ledger.use(client, "acme");
+
+    let isLost = false;
+    onTestFinished(() => {
+      isLost = true;
+    });
+    const refused: unknown[] = [];
+    const makesKeys = services.map(async ({ client }, replica) => {
+      for (let n = 0; !isLost; n++) {
+        await ledger.use(client, `tenant-${replica}-${n}`).catch(({ code }) => refused.push(code));
+      }
+    });
+    await ledger.rotate(services[0]!.client, "acme");
+    await primary.kill();
+    for (const { until } of services) await until("DOWN", 4_000);
+    isLost = true;
+    await Promise.all(makesKeys);
+    for (const code of refused) expect(mayRetry).toContain(code);
+
+    proxy.lead(standby.port);
+    for (const { notices } of services) {
+      await expect.poll(notices, { timeout: patience(5_000) }).toContain("the server is a standby");
+    }
+    await sql(standby.url, "select pg_promote()");
+    for (const { until } of services) await until("UP", 5_000);
+    for (const { client } of services) {
+      await ledger.use(client, "after");
+      await ledger.rotate(client, "acme");
+      await ledger.check(client);
+    }
+    for (const { kill } of services) await kill();
     await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
   });
 

@@ -10,6 +10,8 @@ export interface TcpProxy {
   readonly connections: { now: number; most: number };
   /** From now on nothing passes, and nobody is told: as behind a cable that was pulled. New connections are accepted, and get no answer. */
   silence(): void;
+  /** New connections lead to this port from now on, as when a name leads to another machine. */
+  lead(to: number): void;
   /** Passes what comes from now on. Connections that met silence stay silent, as those do that a firewall has forgotten. */
   pass(): void;
   /**
@@ -20,7 +22,8 @@ export interface TcpProxy {
   close(): void;
 }
 
-export async function tcpProxy(to: number): Promise<TcpProxy> {
+export async function tcpProxy(first: number): Promise<TcpProxy> {
+  let to = first;
   const pairs = new Set<{ client: Socket; server: Socket; isSilent: boolean }>();
   const connections = { now: 0, most: 0 };
   let isSilent = false;
@@ -82,6 +85,9 @@ export async function tcpProxy(to: number): Promise<TcpProxy> {
     port: (listener.address() as AddressInfo).port,
     connections,
     silence,
+    lead(port) {
+      to = port;
+    },
     pass() {
       isSilent = false;
     },

@@ -9,7 +9,18 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomBytes, randomInt } from "node:crypto";
 import { once } from "node:events";
-import { constants, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  constants,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -34,6 +45,11 @@ export interface PostgresServer {
    * standby it is one that lags behind: it waits for a primary, and can only be read.
    */
   copied(): Promise<{ putBack(as?: "standby"): Promise<void> }>;
+  /**
+   * A standby with all that the server has, on a port of its own; `select pg_promote()` makes it a primary. It is synchronous: from now on the
+   * server answers a commit once the standby has it. The server is stopped to be copied.
+   */
+  standby(): Promise<PostgresServer>;
   /** The URL of a new, empty database. */
   createDatabase(): Promise<string>;
   /** Ends the server, running or not, and removes its directory. */
@@ -79,11 +95,7 @@ export async function startPostgres({ durable = false, programs, tls }: Postgres
     );
   }
   const dir = mkdtempSync(join(tmpdir(), "fluo-kms-postgres-"));
-  const guard = spawn("/bin/sh", ["-c", guardScript, "guard", dir], {
-    stdio: ["pipe", "ignore", "ignore"],
-    detached: true,
-  });
-  keepAlive(guard, false);
+  const guard = startGuard(dir);
   const setup = { dir, bin: programs ?? join(dir, "postgresql", "bin"), user: serverUser() };
   try {
     if (programs === undefined) copyPackage(native!, join(dir, "postgresql"));
@@ -96,6 +108,15 @@ export async function startPostgres({ durable = false, programs, tls }: Postgres
     await ended(guard);
     throw error;
   }
+}
+
+function startGuard(dir: string): ChildProcess {
+  const guard = spawn("/bin/sh", ["-c", guardScript, "guard", dir], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  keepAlive(guard, false);
+  return guard;
 }
 
 interface Setup {
@@ -157,20 +178,26 @@ async function run(setup: Setup, guard: ChildProcess, password: string, running:
       const put = async (from: string, to: string, isStandby = false) => {
         await stop();
         rmSync(to, { recursive: true, force: true });
-        if (spawnSync("cp", ["-a", from, to]).status !== 0) throw new Error(`${from} cannot be copied`);
+        copyData(from, to);
         if (isStandby) writeFileSync(join(to, "standby.signal"), "");
         await start(port);
       };
       await put(data!, copy!);
       return { putBack: (as) => put(copy!, data!, as === "standby") };
     },
+    async standby() {
+      await stop();
+      const beside = copyAsStandby(setup, url("postgres"));
+      await start(port);
+      const standby = await run(beside, startGuard(beside.dir), password, { ...running, hasTls: false });
+      await execute(url("postgres"), "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()");
+      return standby;
+    },
     async createDatabase() {
       databases += 1;
       const name = `test${databases}`;
-      const client = new Client({ connectionString: url("postgres") });
-      await client.connect();
       // Nobody can be connected to template0, which would make this fail.
-      await client.query(`CREATE DATABASE ${name} TEMPLATE template0`).finally(() => client.end());
+      await execute(url("postgres"), `CREATE DATABASE ${name} TEMPLATE template0`);
       return url(name);
     },
     async close() {
@@ -178,6 +205,31 @@ async function run(setup: Setup, guard: ChildProcess, password: string, running:
       await ended(guard);
     },
   };
+}
+
+async function execute(url: string, ...statements: readonly string[]): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    for (const statement of statements) await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+function copyData(from: string, to: string): void {
+  if (spawnSync("cp", ["-a", from, to]).status !== 0) throw new Error(`${from} cannot be copied`);
+}
+
+/** Of a server that is stopped. */
+function copyAsStandby(setup: Setup, primary: string): Setup {
+  const dir = mkdtempSync(join(setup.dir, "standby-"));
+  chmodSync(dir, 0o755); // the server's user need not be who runs this
+  const data = join(dir, "data");
+  copyData(join(setup.dir, "data"), data);
+  writeFileSync(join(data, "standby.signal"), "");
+  appendFileSync(join(data, "postgresql.auto.conf"), `primary_conninfo = '${primary}'\n`);
+  return { ...setup, dir };
 }
 
 function packageName(): string {

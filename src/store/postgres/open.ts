@@ -268,6 +268,7 @@ const lost = ["23505", "40001", "40P01"];
 
 /** In our words: the server's may name what nobody else should read. */
 const meanings: Readonly<Record<string, string>> = {
+  "0A000": "the server is a standby", // no transaction of ours that writes begins there
   "25006": "the server is read-only",
   "42501": "a right was refused",
   "53100": "the server's disk is full",
