@@ -92,6 +92,15 @@ it("sets the store, the limits and the ends as the values have them", () => {
   expect(read(data["drill.properties"])).toMatchObject({ store });
 });
 
+it("writes large numbers as whole ones, for the service and for a drill", () => {
+  const set = ["cache.maxEntries=1000000", 'settings={"fluo.kms.connection.resets": 1000000}'];
+  const { data } = only(objects("postgres", set), "ConfigMap", "kms-fluo-kms");
+  expect(read(data["application.properties"])).toMatchObject({ cache: { maxEntries: 1_000_000 } });
+  for (const name of ["application.properties", "job.properties", "drill.properties"]) {
+    expect(data[name]).toContain("\nfluo.kms.connection.resets=1000000\n");
+  }
+});
+
 it("has examples of a policy that the service accepts", async () => {
   const policies = examples.flatMap((example) =>
     objects(example)

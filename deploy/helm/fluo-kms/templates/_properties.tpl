@@ -58,8 +58,13 @@ Parts: root, and job (true or false).
 
 {{/* The settings as a file. */}}
 {{- define "fluo-kms.properties" -}}
-{{- range $name, $value := include "fluo-kms.settings" . | fromYaml }}
-{{ $name }}={{ $value }}
+{{- include "fluo-kms.lines" (include "fluo-kms.settings" . | fromYaml) -}}
+{{- end -}}
+
+{{/* Lines of a file. Every number is a float here, and would be written as 1e+06. */}}
+{{- define "fluo-kms.lines" -}}
+{{- range $name, $value := . }}
+{{ $name }}={{ if kindIs "float64" $value }}{{ int64 $value }}{{ else }}{{ $value }}{{ end }}
 {{- end }}
 {{- end -}}
 
@@ -73,7 +78,5 @@ Parts: root, and job (true or false).
 {{- end -}}
 {{- $_ := set $s "fluo.kms.store" "sqlite" -}}
 {{- $_ := set $s "fluo.kms.sqlite.file" "/var/lib/fluo-kms/drill/fluo-kms.db" -}}
-{{- range $name, $value := $s }}
-{{ $name }}={{ $value }}
-{{- end }}
+{{- include "fluo-kms.lines" $s -}}
 {{- end -}}
