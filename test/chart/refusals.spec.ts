@@ -48,6 +48,28 @@ it.each<[what: string, example: string, set: string[], said: RegExp]>([
     ['settings={"%prod.fluo.kms.auth": "none"}'],
     /fluo\.kms\.auth is set by another value of the chart/,
   ],
+  ["a name that no Service may have", "aws-irsa", ['fullnameOverride="kms.eu"'], /would be named kms\.eu, .*no dot/],
+  ["one that begins with a digit", "aws-irsa", ['fullnameOverride="1kms"'], /would be named 1kms, .*a letter/],
+  ["a token in a ConfigMap", "openbao-token-file", [settingOf("vault.token")], /invalid propertyName 'vault\.token'/],
+  [
+    "a secret id there",
+    "openbao-token-file",
+    [settingOf("vault.approle.secret-id")],
+    /propertyName 'vault\.approle\.secret-id'/,
+  ],
+  [
+    "a label of its pods twice",
+    "aws-irsa",
+    ['podLabels={"app.kubernetes.io/name": "x"}'],
+    /propertyName 'app\.kubernetes\.io\/name'/,
+  ],
+  ["an annotation twice", "aws-irsa", ['podAnnotations={"checksum/config": "x"}'], /propertyName 'checksum\/config'/],
+  [
+    "a label of a ServiceMonitor twice",
+    "monitoring",
+    ['monitoring.serviceMonitor.labels={"app.kubernetes.io/instance": "x"}'],
+    /propertyName 'app\.kubernetes\.io\/instance'/,
+  ],
   [
     "less memory than the formula has",
     "aws-irsa",
@@ -79,3 +101,7 @@ it.each<[what: string, example: string, set: string[], said: RegExp]>([
   expect(status).not.toBe(0);
   expect(stdout).toBe("");
 });
+
+function settingOf(name: string): string {
+  return `provider.settings={"${name}": "hvs.of-a-token"}`;
+}

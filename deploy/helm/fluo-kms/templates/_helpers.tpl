@@ -106,6 +106,10 @@ limits:
 
 {{/* Refuses what the schema cannot see. */}}
 {{- define "fluo-kms.checked" -}}
+{{- $fullname := include "fluo-kms.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([a-z0-9-]*[a-z0-9])?$" $fullname) -}}
+{{- fail (printf "all objects would be named %s, and a Service's name begins with a letter and has no dot: set fullnameOverride" $fullname) -}}
+{{- end -}}
 {{- $postgres := .Values.store.postgres -}}
 {{- if eq .Values.store.kind "postgres" -}}
 {{- $replicas := ternary .Values.autoscaling.maxReplicas .Values.replicas .Values.autoscaling.enabled | int -}}
