@@ -27,6 +27,11 @@ function service(example: string, set: readonly string[] = []): Rendered {
   return servicePod(objects(example, set)).spec;
 }
 
+function isPartOf(wanted: Rendered, labels: Rendered): boolean {
+  const names = Object.keys(wanted);
+  return names.length > 0 && names.every((name) => labels[name] === wanted[name]);
+}
+
 function containersOf(spec: Rendered): Rendered[] {
   return [...(spec.initContainers ?? []), ...spec.containers];
 }
@@ -273,7 +278,7 @@ describe("network policy", () => {
   it("lets clients to gRPC, others to HTTP, and the service to DNS and what is listed", () => {
     const { ingress, egress } = only(objects("network-policy"), "NetworkPolicy").spec;
     expect(ingress.map(({ ports }: Rendered) => ports[0].port)).toEqual([9_000, 8_080]);
-    expect(ingress[1].from).toHaveLength(3);
+    expect(ingress[1].from).toHaveLength(4);
     expect(egress[0]).toEqual({
       ports: [
         { port: 53, protocol: "UDP" },
@@ -281,6 +286,21 @@ describe("network policy", () => {
       ],
     });
     expect(egress.at(-1).to[0].ipBlock.cidr).toBe("10.0.0.0/8");
+  });
+
+  it("lets preflight, in a pod of the service, and helm test to each replica's HTTP", () => {
+    const rendered = objects("network-policy");
+    const { ingress, egress } = only(rendered, "NetworkPolicy").spec;
+    const matched = (rules: readonly Rendered[], side: "from" | "to") =>
+      rules
+        .filter(({ ports }) => ports?.[0].port === 8_080)
+        .flatMap((rule) => rule[side].map(({ podSelector }: Rendered) => podSelector?.matchLabels ?? {}));
+    const { labels } = servicePod(rendered).metadata;
+    const pods = [labels, only(rendered, "Pod").metadata.labels];
+    for (const each of pods) {
+      expect(matched(ingress, "from").some((wanted) => isPartOf(wanted, each))).toBe(true);
+    }
+    expect(matched(egress, "to").some((wanted) => isPartOf(wanted, labels))).toBe(true);
   });
 
   it("lets Pod Identity to its agent", () => {
