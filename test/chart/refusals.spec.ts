@@ -48,6 +48,12 @@ it.each<[what: string, example: string, set: string[], said: RegExp]>([
     ['settings={"%prod.fluo.kms.auth": "none"}'],
     /fluo\.kms\.auth is set by another value of the chart/,
   ],
+  [
+    "a heads file that no new pod has",
+    "aws-irsa",
+    ['settings={"fluo.kms.audit.heads-file.required": true}'],
+    /heads-file\.required is set by another value of the chart/,
+  ],
   ["a name that no Service may have", "aws-irsa", ['fullnameOverride="kms.eu"'], /would be named kms\.eu, .*no dot/],
   ["one that begins with a digit", "aws-irsa", ['fullnameOverride="1kms"'], /would be named 1kms, .*a letter/],
   ["a token in a ConfigMap", "openbao-token-file", [settingOf("vault.token")], /invalid propertyName 'vault\.token'/],

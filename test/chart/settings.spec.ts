@@ -1,7 +1,7 @@
 /** What the chart writes for the service, read by the service: every name is known, every value is accepted, and nothing is warned of. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
 import { run } from "../support/cli-fixture.ts";
@@ -90,6 +90,20 @@ it("sets the store, the limits and the ends as the values have them", () => {
   expect(read(data["job.properties"])).toMatchObject({ host: "127.0.0.1", store: { name: "postgres" } });
   const store = { name: "sqlite", file: "/var/lib/fluo-kms/drill/fluo-kms.db" };
   expect(read(data["drill.properties"])).toMatchObject({ store });
+});
+
+it("has a replica of PostgreSQL note heads on its pod's own disk, which a job does not touch", () => {
+  const rendered = objects("postgres");
+  const { data } = only(rendered, "ConfigMap", "kms-fluo-kms");
+  const { spec } = servicePod(rendered);
+  const { heads } = read(data["application.properties"]);
+  const { name } = spec.containers[0].volumeMounts.find(
+    ({ mountPath }: Rendered) => mountPath === dirname(heads.file!),
+  );
+  expect(spec.volumes.find((volume: Rendered) => volume.name === name)).toHaveProperty("emptyDir");
+  // A new pod has an empty disk.
+  expect(heads.required).toBe(false);
+  for (const job of ["job.properties", "drill.properties"]) expect(read(data[job]).heads.file).toBeUndefined();
 });
 
 it("writes large numbers as whole ones, for the service and for a drill", () => {

@@ -30,6 +30,11 @@ Parts: root, and job (true or false).
 {{- end -}}
 {{- end -}}
 {{- $_ := set $s "fluo.kms.store.migrate" "never" -}}
+{{- if not .job -}}
+{{- /* On the pod's own disk: it notices a database that is put back under replicas. A new pod begins a new one, so none is required. */ -}}
+{{- $_ := set $s "fluo.kms.audit.heads-file" "/var/lib/fluo-kms/heads" -}}
+{{- $_ := set $s "fluo.kms.audit.heads-file.required" "false" -}}
+{{- end -}}
 {{- else -}}
 {{- /* The kubelet owns the root of a volume; the store lies in a folder that the service makes. */ -}}
 {{- $_ := set $s "fluo.kms.sqlite.file" "/var/lib/fluo-kms/state/fluo-kms.db" -}}
