@@ -132,6 +132,12 @@ describe("services", () => {
     }
   });
 
+  it("tell proxies that both ports speak TLS", () => {
+    const services = objects("postgres").filter(({ kind }) => kind === "Service");
+    const protocols = services.flatMap(({ spec }) => spec.ports.map(({ appProtocol }: Rendered) => appProtocol));
+    expect(protocols).toEqual(["https", "https"]);
+  });
+
   it("show a replica that is not ready by HTTP, and not by gRPC", () => {
     const rendered = objects("postgres");
     expect(only(rendered, "Service", "kms-fluo-kms-http").spec.publishNotReadyAddresses).toBe(true);
