@@ -15,6 +15,7 @@ import {
   type Rendered,
   runHelm,
   servicePod,
+  template,
 } from "./helm-chart.ts";
 
 const valuesText = readFileSync(join(chart, "values.yaml"), "utf8");
@@ -76,6 +77,47 @@ describe("values.yaml", () => {
     };
     look("", parseDocument(valuesText).contents, schema);
     expect(open).toEqual([]);
+  });
+});
+
+describe("a value that is left empty", () => {
+  // Helm takes the default away then, and no rule of the schema sees what is not there.
+  const harmless = [
+    ...["nameOverride", "fullnameOverride", "image.tag", "image.digest", "image.pullSecrets", "settings"],
+    ...[
+      "credentials.secretName",
+      "credentials.envSecretName",
+      "serviceAccount.annotations",
+      "tls.certManager.dnsNames",
+    ],
+    ...["store.postgres.caSecret.name", "store.sqlite.storageClassName", "backup.existingClaim"],
+    ...["backup.storageClassName", "tenants.secretName", "resources.memory", "service.grpc.annotations"],
+    ...["service.http.annotations", "networkPolicy.clients", "networkPolicy.http", "otlp.endpoint", "otlp.attributes"],
+    ...["monitoring.serviceMonitor.labels", "monitoring.prometheusRule.labels", "monitoring.dashboard.labels"],
+    ...["test.tokenSecret.name", "podLabels", "podAnnotations", "priorityClassName", "nodeSelector", "tolerations"],
+    "affinity",
+  ];
+
+  it("is missing to the schema, unless nothing comes of it", () => {
+    const optional: string[] = [];
+    const look = (path: string, of: Rendered) => {
+      if (of.additionalProperties !== false) return;
+      for (const [name, next] of Object.entries(of.properties)) {
+        if (!of.required?.includes(name) && name !== "global") optional.push(`${path}${name}`);
+        look(`${path}${name}.`, next);
+      }
+    };
+    look("", schema);
+    expect(optional.sort()).toEqual([...harmless].sort());
+  });
+
+  it("renders as the empty default does, where nothing comes of it", () => {
+    const empty = harmless.filter((name) => name !== "monitoring.dashboard.labels");
+    const nothing = empty.map((name) => `${name}=null`);
+    // Values of the example itself are not of the default.
+    const defaults = ["credentials.secretName", "tenants.secretName", "store.postgres.caSecret.name"];
+    const strings = defaults.map((name) => `${name}=""`);
+    expect(template("openbao-token-file", nothing)).toBe(template("openbao-token-file", strings));
   });
 });
 

@@ -50,7 +50,7 @@ Parts: root, and job (true or false).
 {{- if $v.tenants.secretName -}}
 {{- $_ := set $s "fluo.kms.tenants.file" (printf "/etc/fluo-kms/tenants/%s" $v.tenants.key) -}}
 {{- end -}}
-{{- range $name, $value := merge (dict) $v.settings $v.provider.settings -}}
+{{- range $name, $value := merge (dict) (default dict $v.settings) $v.provider.settings -}}
 {{- if hasKey $s (regexReplaceAll "^%[a-z]+\\." $name "") -}}
 {{- fail (printf "settings: %s is set by another value of the chart" $name) -}}
 {{- end -}}
