@@ -25,13 +25,14 @@ export async function unlockStore(
   return (await unlockWithKey(locked, providerKeys, advise)).store;
 }
 
-/** Unlocks as `unlockStore` does, and also returns the key that authenticates the store. */
+/** Unlocks as `unlockStore` does. Also gives the key that authenticates the store, and whether there was none before. */
 export async function unlockWithKey(
   locked: LockedStore,
   providerKeys: ProviderKeys,
   advise: (advice: string) => void = () => {},
-): Promise<{ store: Store; key: KeyObject }> {
-  const present = (await locked.storeKey()) ?? (await makeStoreKey(locked, providerKeys));
+): Promise<{ store: Store; key: KeyObject; isNew: boolean }> {
+  const found = await locked.storeKey();
+  const present = found ?? (await makeStoreKey(locked, providerKeys));
   const key = await unwrapStoreKey(present, providerKeys).catch(async (error) => {
     // The row that names the provider's key may be what is damaged.
     if (hasCode(error, "PROVIDER_DENIED")) await locked.refuseDamaged();
@@ -40,7 +41,7 @@ export async function unlockWithKey(
   const advice = pinAdvice(fingerprintOf(key), providerKeys.shared, providerKeys.storeKeyPin);
   const store = await locked.unlock(key);
   if (advice !== undefined) advise(advice);
-  return { store, key };
+  return { store, key, isNew: found === undefined };
 }
 
 async function makeStoreKey(locked: LockedStore, providerKeys: ProviderKeys): Promise<WrappedStoreKey> {

@@ -27,7 +27,8 @@ export async function openUnlockedStore(
   for (const each of locked.remarks) log.warn(each);
   const advice: string[] = [];
   try {
-    const { store, key } = await unlockWithKey(locked, providerKeys, (one) => advice.push(one));
+    const { store, key, isNew } = await unlockWithKey(locked, providerKeys, (one) => advice.push(one));
+    if (isNew && settings.name !== "memory") log.warn(beginning(settings));
     for (const each of advice) log.warn(each);
     const { store: joined, problems, leave } = joinStore(store, { changed });
     return { store: joined, key, advice, problems, close: () => leave().finally(store.close) };
@@ -35,4 +36,13 @@ export async function openUnlockedStore(
     await locked.close();
     throw error;
   }
+}
+
+/** Keys are made for every tenant anew in a store that has none, as if there had never been any. */
+function beginning(settings: StoreSettings): string {
+  const [where, what] =
+    settings.name === "sqlite"
+      ? [`the SQLite store ${settings.file}`, "its volume is mounted"]
+      : ["the PostgreSQL store", "fluo.kms.postgres.url names the right database"];
+  return `${where} is new, and has no key yet: if there should be one, end this service, and see that ${what}`;
 }

@@ -64,7 +64,11 @@ function accepting(digest: string): string {
   return `run fluo-kms accept-rollback ${digest}`;
 }
 
-function whatIsMissing({ file, required }: HeadsPlace, { sha256 }: HeadsFile, { headsSince }: Standing) {
+/** PostgreSQL's stores do not note whether they had one. */
+function whatIsMissing({ file, required, database }: HeadsPlace, { sha256 }: HeadsFile, { headsSince }: Standing) {
+  if (sha256 !== undefined && database !== undefined && headsSince === undefined) {
+    return `the store never had a heads file, and ${file} is damaged, or is another store's; see that the store's volume is mounted`;
+  }
   if (sha256 !== undefined) return `the heads file ${file} is damaged, or is another store's`;
   if (headsSince !== undefined) {
     return `the heads file ${file} is gone, and the store has had one since ${headsSince.toISOString()}`;

@@ -7,7 +7,7 @@ import { hasCode, KmsError } from "../../errors.ts";
 import { embeddedDatabase, sqliteDialect } from "./embedded.ts";
 import { type MigrateMode, prepareSchema } from "../sql/upgrade/migration.ts";
 import { lockedSqlStore } from "../sql/store.ts";
-import { prepareFile, realPath } from "./file.ts";
+import { prepareFile, realPath, refuseMissing } from "./file.ts";
 import { type GateParts, writerGate } from "./reader-gate.ts";
 import { holdReady, type ReadyHold } from "./ready-log.ts";
 import { judgeWal } from "./wal/wal-verdict.ts";
@@ -54,6 +54,7 @@ function reopens(): void {
 /** What may be called, by name. */
 async function run({ method, args }: Pick<Call, "method" | "args">): Promise<unknown> {
   if (method === "open") {
+    if (data.migrate === "never") refuseMissing(file);
     prepareFile(file, data.groupReadable);
     hold = holdReady(ready);
     await prepareSchema(db, sqliteDialect, data.migrate);

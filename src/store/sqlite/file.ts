@@ -54,6 +54,14 @@ export function prepareFile(path: string, groupReadable = false): void {
   }
 }
 
+/** STORE_UNAVAILABLE if there is no such file. Nothing is made. */
+export function refuseMissing(path: string): void {
+  if (existsSync(path)) return;
+  throw new KmsError("STORE_UNAVAILABLE", `there is no SQLite store at ${path}, and fluo.kms.store.migrate is never`, {
+    advice: "see that its volume is mounted, or make the store by fluo-kms migrate",
+  });
+}
+
 /** With its parents. Whatever umask there is, each that is made has the same mode; its name is on disk before anything in it is. */
 function makeDirectory(path: string, groupReadable: boolean): void {
   if (existsSync(path)) return;

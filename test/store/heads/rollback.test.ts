@@ -153,7 +153,10 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     await (await other.start()).end();
     removeHeads(world.place);
     for (const end of ["", ".1"]) cpSync(other.place.file + end, world.place.file + end);
-    expect((await refusal()).code).toBe("HEADS_MISSING");
+    expect(await refusal()).toMatchObject({
+      code: "HEADS_MISSING",
+      message: expect.stringMatching(/^the heads file \S+ is damaged, or is another store's: /),
+    });
   });
 
   it("accepts what an authentic row of the trail names, and no finding after it", async () => {
