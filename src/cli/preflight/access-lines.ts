@@ -56,10 +56,13 @@ function policyLine({ status: { authentication }, files }: Evidence, why: string
 function tlsLine({ place, config, status: { authentication } }: Evidence): Line {
   const isServed = typeof authentication?.certificate_expires_at === "string";
   if (place.isTls) return pass("tls", isServed ? "on both ports" : "before the service, by a proxy");
-  if (isServed) return pass("tls", "on both ports, and a proxy before it speaks without", "ask the service by https");
   if (!isLoopback(place.host)) {
-    return fail("tls", `${place.text} is in the clear`, "set fluo.kms.tls.certificate and fluo.kms.tls.key");
+    const advice = isServed
+      ? "let the proxy before the service speak TLS too"
+      : "set fluo.kms.tls.certificate and fluo.kms.tls.key";
+    return fail("tls", `${place.text} is in the clear`, advice);
   }
+  if (isServed) return pass("tls", "on both ports, and a proxy before it speaks without", "ask the service by https");
   if (config.tlsTerminated) return pass("tls", "before the service, by a proxy in the same pod");
   if (config.tls !== undefined) return fail("tls", "the settings have it, and the service does not", "start it again");
   if (isLoopback(config.host)) return skipped("tls", `the service listens on ${config.host} alone`);

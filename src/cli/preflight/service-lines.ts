@@ -3,22 +3,18 @@ import { clocksApartMs } from "../../keys/time/time-rule.ts";
 import { agoText } from "./age.ts";
 import { fail, type Line, pass, skipped, untold } from "./line.ts";
 import type { Evidence } from "./evidence.ts";
+import { healthLine, noticeLines } from "./notice-lines.ts";
 
 export function serviceLines(evidence: Evidence): Line[] {
-  const { status, ready, live } = evidence;
+  const { ready, live } = evidence;
   return [
-    healthLine(status.status),
+    healthLine(evidence),
     probeLine("readiness", "/q/health/ready", ready),
     probeLine("liveness", "/q/health/live", live),
     rotationLine(evidence),
     clocksLine(evidence),
     ...noticeLines(evidence),
   ];
-}
-
-function healthLine(status: string | undefined): Line {
-  if (status === "operational") return pass("health", status);
-  return fail("health", String(status), "see the notices");
 }
 
 function probeLine(name: string, path: string, answer: Evidence["ready"]): Line {
@@ -30,10 +26,12 @@ const dayMs = 86_400_000;
 /** The schedule looks once a day, and a provider may be away for some. */
 const graceDays = 7;
 
-function rotationLine({ status: { rotation }, store, now }: Evidence): Line {
+/** Tenants with a provider key of their own may keep the service from rotating: that is their affair. */
+function rotationLine({ status: { rotation }, config, store, now }: Evidence): Line {
   if (rotation === undefined) return untold("rotation");
   if (!rotation.enabled) return fail("rotation", "off", "set kms.rotation.enabled=true");
-  const oldest = store !== undefined && "got" in store.notes ? store.notes.got.oldestActiveAt : undefined;
+  const { oldestActive } = store !== undefined && "got" in store.notes ? store.notes.got : { oldestActive: [] };
+  const oldest = oldestActive.find(({ tenantId }) => !config.tenantProviderKeys.tenants.has(tenantId))?.at;
   const age = oldest === undefined ? "" : `, the oldest ACTIVE key is of ${agoText(now, oldest)}`;
   const found = `on, after ${rotation.max_age_days} days${age}, ${rotation.failed} failed`;
   const isOverdue = oldest !== undefined && ageDays(now, oldest) > rotation.max_age_days + graceDays;
@@ -63,14 +61,4 @@ function clocksLine({ status: { destructions_waiting: waiting }, validation }: E
   if (found === "") return skipped("clocks", "there is no second clock to hold the service's against");
   const isWrong = Math.abs(skewMs ?? 0) > poorSkewMs || Math.abs(ahead ?? 0) * 1_000 > clocksApartMs;
   return isWrong ? fail("clocks", found, "set the clocks by NTP before a key is destroyed") : pass("clocks", found);
-}
-
-/** A notice that only says what the settings are for has lines of its own, as have the heads. */
-function noticeLines({ status: { notices = [], heads }, config: { warnings } }: Evidence): Line[] {
-  const ofHeads = [heads?.problem, heads?.remark].filter((each) => each !== undefined && each !== "");
-  const isSaid = (notice: string) =>
-    warnings.includes(notice) || ofHeads.some((each) => notice.toLowerCase().includes(each!.toLowerCase()));
-  const others = notices.filter((notice) => !isSaid(notice));
-  if (others.length > 0) return others.map((notice) => fail("notice", notice));
-  return [pass("notice", notices.length === 0 ? "none" : "none that is not said elsewhere here")];
 }

@@ -49,6 +49,9 @@ function storeLine({ config, replicas, store }: Evidence, notes: OperatorNotes):
   return pass("store", "sqlite, for one instance");
 }
 
+/** A backup is noted once it has been made, and counts from when it was begun; the alert waits for 2.5 intervals. */
+const graceIntervals = 1.5;
+
 function backupLine({ backupIntervalMs, plannedBackups, store }: Config, at: Date | undefined, now: Date): Line {
   const make =
     store.name !== "sqlite"
@@ -65,7 +68,9 @@ function backupLine({ backupIntervalMs, plannedBackups, store }: Config, at: Dat
   if (isToCome(at))
     return fail("backup", `the last is of ${at.toISOString()}, which is still to come`, "set the clocks");
   const found = `the last is of ${agoText(now, at)}, and ${expected}`;
-  return now.getTime() - at.getTime() <= backupIntervalMs ? pass("backup", found) : fail("backup", found, make);
+  return now.getTime() - at.getTime() <= graceIntervals * backupIntervalMs
+    ? pass("backup", found)
+    : fail("backup", found, make);
 }
 
 /** The limit of the alert KmsRestoreDrillTooOld. */

@@ -12,7 +12,8 @@ export interface OperatorNotes {
   backupAt: Date | undefined;
   /** The last check of the store, or of a restored copy, that found nothing. */
   checkAt: Date | undefined;
-  oldestActiveAt: Date | undefined;
+  /** When the oldest ACTIVE key of each tenant was activated, the oldest first, of at most 1,000 tenants. */
+  oldestActive: readonly { tenantId: string; at: Date }[];
   /** Replicas that run. */
   replicas: readonly SeenReplica[];
   /** Whether the store is for this release and later ones alone. */
@@ -31,12 +32,14 @@ export interface NotesWanted {
 /** DATA_LOSS if a row is not as it was written. */
 export async function readNotes(query: Query, mac: RowMac, { now, writerId }: NotesWanted): Promise<OperatorNotes> {
   const { replicas, minReader } = await upgradeState(query, mac, now);
-  const [oldest] = await query("select min(activated_at) as at from kms_keys where state = 'ACTIVE'");
+  const oldest = await query(
+    "select tenant_id, min(activated_at) as at from kms_keys where state = 'ACTIVE' group by tenant_id order by 2 limit 1000",
+  );
   const writers = await query("select 1 from kms_audit_writers where writer_id = ?1", writerId);
   return {
     backupAt: await leaseFinishedAt(query, mac, "backup"),
     checkAt: await leaseFinishedAt(query, mac, "check"),
-    oldestActiveAt: date(oldest?.at),
+    oldestActive: oldest.map(({ tenant_id, at }) => ({ tenantId: String(tenant_id), at: date(at)! })),
     replicas,
     isUpgraded: minReader >= newestSchema,
     hasWriter: writers.length > 0,

@@ -82,6 +82,11 @@ const causes: [name: string, what: string, changes: Record<string, unknown>][] =
   ["policy", "a file that is not in force", { "status.authentication.policy.problems": ["line 3: no such role"] }],
   ["policy", "a file that was not read yet", { "files.policy": { got: "00".repeat(32) } }],
   ["tls", "the clear, on a network", { ...unserved("http://kms.example.com:8080", "kms.example.com") }],
+  [
+    "tls",
+    "the clear, on a network, before a service that speaks TLS",
+    { place: { text: "http://kms.example.com:8080", host: "kms.example.com", isTls: false } },
+  ],
   ["tls", "settings that a service was not started with", unserved("http://localhost:8080", "localhost")],
   [
     "tls",
@@ -104,14 +109,15 @@ const causes: [name: string, what: string, changes: Record<string, unknown>][] =
   ["liveness", "no answer", { live: { why: "no answer within 10 s" } }],
   ["rotation", "off", { "status.rotation.enabled": false }],
   ["rotation", "an older service", { "status.rotation": undefined }],
-  ["rotation", "a key of 98 days", { "store.notes.got.oldestActiveAt": ago(98 * dayMs) }],
+  ["rotation", "a key of 98 days", { "store.notes.got.oldestActive": [{ tenantId: "acme", at: ago(98 * dayMs) }] }],
   ["clocks", "one that is 6 s behind the provider's", { "validation.got.key.clock_skew_ms": -6_000 }],
   ["clocks", "one that is 301 s ahead", { "status.destructions_waiting.clock_ahead_seconds": 301 }],
+  ["health", "degraded, by more than a tenant's key", { ...tenantsKey(), "status.tenant_keys_unusable": 0 }],
   ["notice", "one", { "status.notices": ["The provider aws does not answer for its key: new keys cannot be loaded."] }],
   ["store", "one that cannot be read", { "store.notes": { why: "the PostgreSQL store failed (no answer)" } }],
   ["backup", "no interval", { "config.backupIntervalMs": 0 }],
   ["backup", "none", { "store.notes.got.backupAt": undefined }],
-  ["backup", "one of 61 minutes", { "store.notes.got.backupAt": ago(hourMs + 60_000) }],
+  ["backup", "one of 91 minutes", { "store.notes.got.backupAt": ago(1.5 * hourMs + 60_000) }],
   ["backup", "one to come", { "store.notes.got.backupAt": ago(-hourMs) }],
   ["drill", "none", { "store.notes.got.checkAt": undefined }],
   ["drill", "one of 41 days", { "store.notes.got.checkAt": ago(41 * dayMs) }],
@@ -129,6 +135,7 @@ const causes: [name: string, what: string, changes: Record<string, unknown>][] =
   ["heads-file", "one beside the store", { "status.heads.remark": "it is on the file system of the store" }],
   ["heads-file", "one that cannot be written", { "status.heads.problem": "it cannot be written (ENOSPC)" }],
   ["integrity", "a finding", { "status.integrity.findings_total": 1 }],
+  ["integrity", "a pass of ten days ago", { "status.integrity.finished": ago(10 * dayMs).toISOString() }],
   ["integrity", "a first pass", { "status.integrity.finished": null, "status.integrity.percent": 40 }],
 ];
 
@@ -154,9 +161,29 @@ const remarks: [name: string, says: RegExp, changes: Record<string, unknown>][] 
     /by a proxy in the same pod$/,
     { ...unserved("http://localhost:8080", "localhost"), "config.tlsTerminated": true },
   ],
+  [
+    "rotation",
+    /^on, after 90 days, the oldest ACTIVE key is of 2 days ago, 0 failed$/,
+    {
+      "config.tenantProviderKeys.tenants": new Map([["own", "their-key"]]),
+      "store.notes.got.oldestActive": [
+        { tenantId: "own", at: ago(98 * dayMs) },
+        { tenantId: "acme", at: ago(2 * dayMs) },
+      ],
+    },
+  ],
+  ["backup", /^the last is of 1 hour ago, and/, { "store.notes.got.backupAt": ago(1.5 * hourMs - 60_000) }],
+  ["notice", /^In the last 10 min/, { "status.notices": ["In the last 10 min fluo.kms.limit.caller held back app."] }],
+  ["health", /^degraded, by provider keys of tenants alone$/, tenantsKey()],
   ["integrity", /^checked /, { "status.integrity.percent": 40 }],
   ["notice", /^none that is not said elsewhere/, { "status.notices": ["Known."], "config.warnings": ["Known."] }],
 ];
+
+/** A service that is degraded because a tenant has disabled their own key. */
+function tenantsKey(): Record<string, unknown> {
+  const notice = "The provider key own of a tenant is refused: Disabled.";
+  return { "status.status": "degraded", "status.tenant_keys_unusable": 1, "status.notices": [notice] };
+}
 
 function upgrading(...releases: string[]): Record<string, unknown> {
   return { "store.notes.got.replicas": releases.map(release) };
