@@ -9,6 +9,7 @@ import { Cron } from "croner";
 import type { Logger } from "pino";
 import type { Alarm } from "../alarm.ts";
 import { step } from "../failpoints.ts";
+import { withDeadline } from "../runtime/deadline.ts";
 import { keepRenewing, newHolder, replicaClockSkewMs } from "../store/held-lease.ts";
 import { type Fence, type Leases, orAltered } from "../store/lease-store.ts";
 import type { StoreSettings } from "../store/registry.ts";
@@ -39,7 +40,7 @@ export interface Backups {
   remarks(): string[];
   /** Number of backups that failed, since the start. */
   failures(): number;
-  /** Begins nothing more, and ends the one that is being made. */
+  /** Begins nothing more, and ends the one that is being made. It waits 2 s at most: a disk may hang. */
   close(): Promise<void>;
 }
 
@@ -50,6 +51,8 @@ const standardTimes = {
   /** Pause while another process makes one. */
   lookAgainMs: 20_000,
   leaseTtlMs: 60_000,
+  /** Wait of a close: the store is to be closed in order too. */
+  closeMs: 2_000,
   /** One that takes longer is told of. */
   longMs: 60 * 60_000,
 };
@@ -134,7 +137,8 @@ function scheduleBackups(parts: BackupParts, planned: Planned): Backups {
       stopped.abort();
       job.stop();
       clearTimeout(timer);
-      await running;
+      const late = () => new Error("the process of a backup, or its lease, hangs");
+      await withDeadline(times.closeMs, late, () => running).catch((err) => log.warn({ err }, err.message));
     },
   };
 }
