@@ -10,7 +10,7 @@ import { KmsError } from "../../errors.ts";
 import type { Query } from "../sql/rows/database.ts";
 import { type Contents, copyRows, insertCopies } from "./copy.ts";
 import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
-import { pagesProblem } from "../sqlite/error-codes.ts";
+import { isSqlite, pagesProblem, reasonOf } from "../sqlite/error-codes.ts";
 import { migrate } from "../sql/upgrade/migration.ts";
 import { step } from "../../failpoints.ts";
 
@@ -29,9 +29,10 @@ export async function writeBackup(query: Query, file: string, named: Naming = li
   try {
     const draftFile = await open(draft, "wx", ownerOnly);
     await draftFile.close();
-    const contents = await fill(draft, query);
+    const onDraft = <T>(work: Promise<T>) => work.catch((error) => Promise.reject(ofBackup(error, file)));
+    const contents = await fill(draft, query, onDraft);
     step("backup.drafted");
-    await verify(draft, contents);
+    await onDraft(verify(draft, contents));
     await synced(open(draft, "r+"));
     step("backup.synced");
     await named(draft, file);
@@ -46,15 +47,17 @@ export async function writeBackup(query: Query, file: string, named: Naming = li
   }
 }
 
-async function fill(draft: string, query: Query): Promise<Contents> {
+async function fill(draft: string, query: Query, onDraft: <T>(work: Promise<T>) => Promise<T>): Promise<Contents> {
   const db = embeddedDatabase({ file: draft, soon: setImmediate });
   try {
     // Nobody relies on the draft before all of it is synced: until then no commit waits for the disk.
     for (const setting of ["journal_mode = memory", "synchronous = off", "cache_size = -65536"])
-      await db.read((own) => own(`pragma ${setting}`));
-    await db.write((tx) => migrate(tx, sqliteDialect));
-    const contents = await copyRows(query, (table, rows) => db.write((tx) => insertCopies(tx.query, table, rows)));
-    await db.read((own) => own("pragma journal_mode = delete"));
+      await onDraft(db.read((own) => own(`pragma ${setting}`)));
+    await onDraft(db.write((tx) => migrate(tx, sqliteDialect)));
+    const contents = await copyRows(query, (table, rows) =>
+      onDraft(db.write((tx) => insertCopies(tx.query, table, rows))),
+    );
+    await onDraft(db.read((own) => own("pragma journal_mode = delete")));
     return contents;
   } finally {
     await db.close();
@@ -95,6 +98,13 @@ async function syncDirectory(path: string): Promise<void> {
 
 function present(file: string): KmsError {
   return new KmsError("CONFLICT", `${file} exists and is not overwritten; name a new file`);
+}
+
+/** An error of the draft's database, which says that the store failed: it is the disk of the backup that is full, say. */
+function ofBackup(error: unknown, file: string): unknown {
+  const { cause } = error as Error;
+  if (!isSqlite(cause)) return error;
+  return new KmsError("STORE_UNAVAILABLE", `the backup ${file} cannot be written: ${reasonOf(cause)}`, { cause });
 }
 
 function translated(error: unknown, file: string): unknown {

@@ -8,7 +8,7 @@ interface SqliteError extends Error {
   errstr: string;
 }
 
-const codes = { error: 1, busy: 5, ioError: 10, corrupt: 11, constraint: 19, notDatabase: 26 } as const;
+const codes = { error: 1, busy: 5, ioError: 10, corrupt: 11, full: 13, constraint: 19, notDatabase: 26 } as const;
 
 export function isSqlite(error: unknown): error is SqliteError {
   return (error as Partial<SqliteError>)?.code === "ERR_SQLITE_ERROR";
@@ -21,6 +21,11 @@ export function isConstraint({ errcode }: SqliteError): boolean {
 /** Another process has what is needed. */
 export function isBusy(error: unknown): boolean {
   return isSqlite(error) && (error.errcode & 0xff) === codes.busy;
+}
+
+/** The disk is full. */
+export function isFull({ errcode }: SqliteError): boolean {
+  return (errcode & 0xff) === codes.full;
 }
 
 /** Extended codes keep the primary one in their low byte. What did not come from SQLite stays as it is. */

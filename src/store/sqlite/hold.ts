@@ -7,7 +7,7 @@
 import { closeSync, fchownSync, openSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { KmsError } from "../../errors.ts";
-import { isBusy, isSqlite, reasonOf } from "./error-codes.ts";
+import { isBusy, isFull, isSqlite, reasonOf } from "./error-codes.ts";
 
 /** It ends, too, once nothing refers to it. */
 export interface Hold {
@@ -125,7 +125,8 @@ export function lockPaths(file: string): string[] {
 /** What is wrong with the lock file itself; any other error as it is. */
 function lockProblem(error: unknown, path: string): unknown {
   if (!isSqlite(error)) return error;
-  const message = `the lock file ${path} cannot be used (${reasonOf(error)}): remove it while nothing uses the store`;
+  const advice = isFull(error) ? "make room on its disk" : "remove it while nothing uses the store";
+  const message = `the lock file ${path} cannot be used (${reasonOf(error)}): ${advice}`;
   return new KmsError("STORE_UNAVAILABLE", message, { cause: error });
 }
 
