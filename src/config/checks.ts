@@ -16,8 +16,7 @@ export function refusedTogether(config: SettledConfig): Problem[] {
   const refuse = (name: string, description: string) => problems.push({ name, description });
   problems.push(...authProblems(config));
   problems.push(...postgresProblems(config));
-  const openKey = profile === "prod" ? openKeyOf(config) : undefined;
-  if (openKey !== undefined) refuse("fluo.kms.tls.key", openKey);
+  if (profile === "prod") problems.push(...openSecrets(config));
   if (grpcPort === httpPort && grpcPort !== 0) {
     refuse("fluo.kms.http.port", `is ${httpPort}, as is fluo.kms.grpc.port; use two different ports`);
   }
@@ -184,11 +183,19 @@ export function tlsProblems(
 
 const others = 0o004;
 
-/** What is wrong with the rights of the service's own key. */
-function openKeyOf({ tls }: SettledConfig): string | undefined {
-  const { mode = 0 } = (tls && statSync(tls.key, { throwIfNoEntry: false })) ?? {};
-  if (process.platform === "win32" || (mode & others) === 0) return undefined;
-  return `${tls!.key} can be read by every user of this machine; chmod o= it, or mount a Kubernetes Secret with defaultMode: 0440 and a fsGroup`;
+/** Files with a secret that others may read, whatever the group's rights are. */
+function openSecrets({ tls, store }: SettledConfig): Problem[] {
+  if (process.platform === "win32") return [];
+  const named = [
+    ["fluo.kms.tls.key", tls?.key],
+    ["fluo.kms.postgres.password-file", store.name === "postgres" ? store.passwordFile : undefined],
+  ] as const;
+  return named.flatMap(([name, file]) => {
+    const { mode = 0 } = (file && statSync(file, { throwIfNoEntry: false })) || {};
+    if ((mode & others) === 0) return [];
+    const description = `${file} can be read by every user of this machine; chmod o= it, or mount a Kubernetes Secret with defaultMode: 0440 and a fsGroup`;
+    return [{ name, description }];
+  });
 }
 
 /** What a service on a developer's machine is meant to be. */
@@ -227,8 +234,9 @@ export function warningsOf(config: SettledConfig): string[] {
     warnings.push(development.storeInMemory);
   }
   if (auth === "none") warnings.push(development.noAuthentication);
-  const openKey = config.profile === "prod" ? undefined : openKeyOf(config);
-  if (openKey !== undefined) warnings.push(`fluo.kms.tls.key ${openKey}.`);
+  if (config.profile !== "prod") {
+    warnings.push(...openSecrets(config).map(({ name, description }) => `${name} ${description}.`));
+  }
   if (config.tlsTerminated) {
     warnings.push("fluo.kms.tls.terminated is true: whoever reaches the service past its proxy reads tokens and keys.");
   }

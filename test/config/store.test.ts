@@ -1,3 +1,4 @@
+import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
@@ -91,6 +92,25 @@ describe("the store", () => {
     expect(problems).toMatch(problem);
     expect(problems).not.toContain("hunter2");
   });
+
+  it.skipIf(process.platform === "win32")(
+    "is not PostgreSQL by a password file for everybody, but for a warning",
+    () => {
+      const cwd = directory({ secret: "hunter2" });
+      const withProfile = (profile: string) => ({
+        ...{ ...keyFile, FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: "postgres://kms@localhost/kms" },
+        ...{ FLUO_KMS_POSTGRES_PASSWORD_FILE: "secret", FLUO_KMS_PROFILE: profile },
+      });
+      const open =
+        /^fluo\.kms\.postgres\.password-file:? \S+secret can be read by every user of this machine; chmod o= it/m;
+      chmodSync(join(cwd, "secret"), 0o644);
+      expect(problemsOf(() => loadConfig({ env: withProfile("prod"), cwd }))).toMatch(open);
+      expect(loadConfig({ env: withProfile("dev"), cwd }).warnings.join("\n")).toMatch(open);
+      chmodSync(join(cwd, "secret"), 0o640);
+      expect(problemsOf(() => loadConfig({ env: withProfile("prod"), cwd }))).not.toMatch(open);
+      expect(loadConfig({ env: withProfile("dev"), cwd }).warnings.join("\n")).not.toMatch(open);
+    },
+  );
 
   describe("in profile prod", () => {
     const problem = "fluo.kms.postgres.url: leads beyond this machine without sslmode=verify-full";
