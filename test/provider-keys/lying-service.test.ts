@@ -50,10 +50,16 @@ describe("of two services on one database", () => {
     const probes = () => fake.log.filter(isProbe).length;
     expect(probes()).toBe(2 * wholeProbe); // each at its start
     later(hourAtMost);
-    // Each asks for the lease once, and the second one finds that the first has probed.
-    const generation = async () =>
-      (await pool.query("select generation from kms_leases where name like 'probe/%'")).rows[0]?.generation;
-    await expect.poll(generation, { timeout: patience(10_000) }).toBe("2");
+    // Each asks for the lease once, and the second one finds that the first has probed. What is given back is due again.
+    const leases = async () =>
+      (
+        await pool.query(
+          "select generation, expires_at <= extract(epoch from clock_timestamp()) * 1000 as back from kms_leases where name like 'probe/%'",
+        )
+      ).rows;
+    await expect.poll(leases, { timeout: patience(10_000) }).toEqual([{ generation: "2", back: true }]);
+    const held = () => Promise.all([holdsProbe(one), holdsProbe(other)]);
+    await expect.poll(held, { timeout: patience(10_000) }).toEqual([false, false]);
     expect(probes()).toBe(3 * wholeProbe);
 
     await fake.fault({ lie: "wrong-context" });
@@ -189,6 +195,12 @@ async function startService(onTestFinished: TestContext["onTestFinished"], given
   const service = await startOutageService({ env, preload: [hours], finished: onTestFinished });
   onTestFinished(service.close);
   return { service, later };
+}
+
+/** From the answer that gives it the lease of a probe until the answer that takes it back; the key has its next time then. */
+async function holdsProbe({ http }: Pick<ServiceProcess, "http">): Promise<boolean> {
+  const metrics = await (await fetch(`${http}/q/metrics`)).text();
+  return /^kms_lease_held\{name="probe"[^}]*\} 1$/m.test(metrics);
 }
 
 function isProbe({ context }: { context: Record<string, string> }): boolean {
