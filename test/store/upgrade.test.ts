@@ -224,6 +224,17 @@ describe.each(databases)("rows of an old form, in %s", (name, open) => {
     await db.close();
   });
 
+  it("are heads of writers of the release before too, which go on behind them", async () => {
+    const { db, of } = await filled();
+    const store = of("before");
+    await store.appendAudit([finished]);
+    of("next"); // counts the commits
+    await rewritten(db);
+    await store.appendAudit([finished]);
+    expect((await examined(of("next"))).problems).toEqual([]);
+    await db.close();
+  });
+
   it("are left where somebody changes them meanwhile, and where they are not as they were written", async () => {
     const { db, of } = await filled();
     await db.write(({ query }) => query("update kms_keys set provider = 'other' where tenant_id = 'tenant-9'"));

@@ -69,18 +69,16 @@ export function auditChain(mac: RowMac, firstWriter: string, stored: (head: Audi
     );
   }
 
-  /** HMAC of the row that keeps the head. */
-  function macOf({ writerId, sequence, mac: own }: AuditHead): Uint8Array {
-    return mac.of("kms_audit_writers", valuesOf("kms_audit_writers", { writer_id: writerId, sequence, head: own }));
-  }
-
-  async function headOfWriter(query: Query, writerId: string): Promise<AuditHead | undefined> {
+  async function rowOfWriter(query: Query, writerId: string): Promise<Row | undefined> {
     const [row] = await query("select * from kms_audit_writers where writer_id = ?1", writerId);
-    return row && headOf(authenticated(mac, "kms_audit_writers", row, `the head of audit writer ${writerId}`));
+    return row && authenticated(mac, "kms_audit_writers", row, `the head of audit writer ${writerId}`);
   }
 
   return {
-    head: (query) => headOfWriter(query, writer.writerId),
+    async head(query) {
+      const row = await rowOfWriter(query, writer.writerId);
+      return row && headOf(row);
+    },
 
     beginAnew(writerId) {
       writer = { writerId, written: undefined };
@@ -91,20 +89,21 @@ export function auditChain(mac: RowMac, firstWriter: string, stored: (head: Audi
       const own = writer;
       const { writerId } = own;
       await tx.lock(`audit/${writerId}`);
-      const present = await headOfWriter(tx.query, writerId);
+      const row = await rowOfWriter(tx.query, writerId);
+      const present = row && headOf(row);
       refuseSetBack(own, present);
       if (present === undefined) await countWriter(tx, mac);
       let { sequence, mac: previous } = present ?? { sequence: 0, mac: beforeFirst };
       const rows = events.map((event) => {
         sequence += 1;
-        const row = auditRow(writerId, sequence, event);
-        previous = mac.of("kms_audit", [...valuesOf("kms_audit", row), previous]);
-        return [...storedValues("kms_audit", row), previous];
+        const added = auditRow(writerId, sequence, event);
+        previous = mac.of("kms_audit", [...valuesOf("kms_audit", added), previous]);
+        return [...storedValues("kms_audit", added), previous];
       });
       await insertRows(tx.query, "kms_audit", rows);
       const next = { writer_id: writerId, sequence, head: previous };
       const after = await (present ? updateRow : insertRow)(tx.query, mac, "kms_audit_writers", next);
-      tx.headChanged?.({ table: "kms_audit_writers", before: present && macOf(present), after });
+      tx.headChanged?.({ table: "kms_audit_writers", before: row && bytes(row.mac), after });
       const newest = { writerId, sequence, mac: previous };
       tx.afterCommit(() => {
         if (newest.sequence > (own.written?.sequence ?? 0)) own.written = newest;
