@@ -86,7 +86,10 @@ function spawned(
 }
 
 async function command(release: Release, ...args: string[]) {
-  const child = spawned(release, { args });
+  return ended(spawned(release, { args }));
+}
+
+async function ended(child: ReturnType<typeof spawned>) {
   const closed = new Promise<number | null>((resolve) => child.once("close", resolve));
   const [code, out, err] = await Promise.all([closed, text(child.stdout), text(child.stderr)]);
   return { code, out, err };
@@ -196,9 +199,25 @@ describe("this release and the next", () => {
     expect(await schemaRow()).toEqual({ version: newestSchema + 1, min_reader: newestSchema });
     const again = await started("current"); // nothing was finished
     expect(await again.end()).toBe(0);
+    expect(await command("next", "backup", join(dir, "before.db"))).toMatchObject({ code: 0 });
     expect(await command("next", "migrate", "--finish")).toMatchObject({ code: 0 });
     expect(await schemaRow()).toEqual({ version: newestSchema + 1, min_reader: newestSchema + 1 });
     expect(await refusedStart("current")).toContain("use the newer release");
+  });
+
+  it("leave a backup of the finished store, which the release after restores, and one from before, which it does not", async () => {
+    expect(await command("next", "backup", join(dir, "finished.db"))).toMatchObject({ code: 0 });
+    const restored = async (release: Release, name: string) => {
+      const into = { FLUO_KMS_POSTGRES_URL: await server.createDatabase(), FLUO_KMS_STORE_MIGRATE: "auto" };
+      return ended(spawned(release, { args: ["restore", join(dir, name)], env: into }));
+    };
+    expect(await restored("after", "finished.db")).toMatchObject({ code: 0 });
+    expect(await restored("current", "finished.db")).toMatchObject({ code: 1 });
+    expect(await restored("current", "before.db")).toMatchObject({ code: 0 });
+    expect(await restored("after", "before.db")).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("migrate --finish first"),
+    });
   });
 });
 

@@ -7,11 +7,11 @@ import { existsSync } from "node:fs";
 import { type FileHandle, link, open, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { KmsError } from "../../errors.ts";
-import type { Query } from "../sql/rows/database.ts";
+import type { Query, Transaction } from "../sql/rows/database.ts";
 import { type Contents, copyRows, insertCopies } from "./copy.ts";
 import { embeddedDatabase, sqliteDialect } from "../sqlite/embedded.ts";
 import { isSqlite, pagesProblem, reasonOf } from "../sqlite/error-codes.ts";
-import { migrate } from "../sql/upgrade/migration.ts";
+import { migrate, stateIn, writeState } from "../sql/upgrade/migration.ts";
 import { step } from "../../failpoints.ts";
 
 const ownerOnly = 0o600;
@@ -53,7 +53,8 @@ async function fill(draft: string, query: Query, onDraft: <T>(work: Promise<T>) 
     // Nobody relies on the draft before all of it is synced: until then no commit waits for the disk.
     for (const setting of ["journal_mode = memory", "synchronous = off", "cache_size = -65536"])
       await onDraft(db.read((own) => own(`pragma ${setting}`)));
-    await onDraft(db.write((tx) => migrate(tx, sqliteDialect)));
+    const { minReader } = (await stateIn(query))!;
+    await onDraft(db.write((tx) => makeTables(tx, minReader)));
     const contents = await copyRows(query, (table, rows) =>
       onDraft(db.write((tx) => insertCopies(tx.query, table, rows))),
     );
@@ -62,6 +63,12 @@ async function fill(draft: string, query: Query, onDraft: <T>(work: Promise<T>) 
   } finally {
     await db.close();
   }
+}
+
+/** The backup is for the releases that the store is for. The next release reads every row of one that is finished. */
+async function makeTables(tx: Transaction, minReader: number): Promise<void> {
+  await migrate(tx, sqliteDialect);
+  await writeState(tx.query, { ...(await stateIn(tx.query))!, minReader });
 }
 
 /** Opens what was written anew, and counts. */
