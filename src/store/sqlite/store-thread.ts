@@ -20,8 +20,9 @@ export interface Answer {
 interface PlainError {
   code?: KmsErrorCode;
   message: string;
-  cause?: string | undefined;
   advice?: string | undefined;
+  metadata?: Readonly<Record<string, string>>;
+  cause?: string | undefined;
   /** The writer must open the file first. */
   reopens?: true;
 }
@@ -124,12 +125,18 @@ export function answerCalls(
 /** Keeps of an error what structured cloning would drop from a class. */
 function toPlain(error: unknown): PlainError {
   if (!(error instanceof KmsError)) return { message: String((error as Error)?.stack ?? error) };
-  const { code, message, cause, advice } = error;
-  return { code, message, advice, cause: cause instanceof Error ? `${cause.name}: ${cause.message}` : undefined };
+  const { code, message, advice, metadata, cause } = error;
+  return {
+    code,
+    message,
+    advice,
+    metadata,
+    cause: cause instanceof Error ? `${cause.name}: ${cause.message}` : undefined,
+  };
 }
 
 /** Makes the error again in the thread that called. */
-function thrown({ code, message, cause, advice }: PlainError): Error {
+function thrown({ code, message, advice, metadata = {}, cause }: PlainError): Error {
   if (code === undefined) return new Error(message);
-  return new KmsError(code, message, { advice, ...(cause !== undefined && { cause: new Error(cause) }) });
+  return new KmsError(code, message, { advice, metadata, ...(cause !== undefined && { cause: new Error(cause) }) });
 }

@@ -1,0 +1,26 @@
+import { expect, it } from "vitest";
+import { newestSchema } from "../../../src/store/sql/rows/schema.ts";
+import { run } from "../../support/cli-fixture.ts";
+import { sqlitePlace } from "../../support/cli-store-fixture.ts";
+
+it("brings a store up to date once, and says that nothing is left to finish", async () => {
+  const where = sqlitePlace();
+  expect(await where.run("migrate")).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(new RegExp(`was made, of schema version ${newestSchema}\nthe upgrade is finished\n$`)),
+  });
+  expect(await where.run("migrate")).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(new RegExp(`has schema version ${newestSchema}\nthe upgrade is finished\n$`)),
+  });
+});
+
+it("is what a start that may not make tables asks for", async () => {
+  const where = sqlitePlace();
+  const { code, err } = await run(["serve"], {
+    env: { ...where.env, FLUO_KMS_STORE_MIGRATE: "never" },
+    cwd: where.directory,
+  });
+  expect(code).toBe(1);
+  expect(err).toContain("is never: run fluo-kms migrate, or set fluo.kms.store.migrate to auto");
+});
