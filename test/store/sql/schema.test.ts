@@ -77,6 +77,19 @@ describe("migrating a schema", () => {
     await db.write((tx) => migrate(tx, sqliteDialect, next));
     expect(await rows(db, "select * from kms_schema")).toEqual([{ version: 10, min_reader: 9 }]);
   });
+
+  it("refuses one from before two releases could use one store, unless the first of those follows it", async () => {
+    const db = make();
+    const steps = Array.from({ length: 10 }, (): Migration => () => []);
+    await db.write((tx) => migrate(tx, sqliteDialect, { steps: steps.slice(0, 7), oldest: 7 }));
+    expect(await thrownBy(() => db.write((tx) => migrate(tx, sqliteDialect, { steps, oldest: 9 })))).toBeKmsError(
+      "STORE_UNAVAILABLE",
+      "the store has schema version 7, and this release follows the one of version 9",
+    );
+    expect(await rows(db, "select version from kms_schema")).toEqual([{ version: 7 }]);
+    await db.write((tx) => migrate(tx, sqliteDialect, { steps: steps.slice(0, 9), oldest: 8 }));
+    expect(await rows(db, "select * from kms_schema")).toEqual([{ version: 9, min_reader: 8 }]);
+  });
 });
 
 const kinds: [name: string, open: () => Promise<Database>, dialect: Dialect][] = [
@@ -207,6 +220,22 @@ describe("a store of schema version 5, whose audit rows name no rule", () => {
     });
     await store.close();
   });
+});
+
+it("a store of PostgreSQL that is up to date is found so by a user who may make no tables", async () => {
+  const owner = new URL(await server.createDatabase());
+  const db = postgresDatabase({ url: owner.href }, 1);
+  await db.write((tx) => migrate(tx, postgresDialect));
+  for (const statement of [
+    "create role service login password 'service'",
+    "grant select on kms_schema to service",
+    "revoke create on schema public from public",
+  ])
+    await db.read((query) => query(statement));
+  const service = Object.assign(new URL(owner), { username: "service", password: "service" });
+  const its = postgresDatabase({ url: service.href }, 1);
+  expect(await its.write((tx) => migrate(tx, postgresDialect))).toBe(migrations.length);
+  await Promise.all([its.close(), db.close()]);
 });
 
 it("a migration of PostgreSQL gives up on a table that a backup holds, leaves nothing, and is made once that has ended", async () => {

@@ -61,10 +61,13 @@ export function forNewer(minReader: number, known = thisRelease.steps.length): K
 export function refuseOthers({ version, minReader }: SchemaState, { steps, oldest }: Release = thisRelease): void {
   const newer = forNewer(minReader, steps.length);
   if (newer !== undefined) throw newer;
-  if (version < firstRollingSchema || minReader >= oldest) return;
+  // What the releases before could write, the first one that is rolled reads.
+  const isFirst = version < firstRollingSchema;
+  if ((isFirst ? firstRollingSchema : minReader) >= oldest) return;
+  const found = isFirst ? `has schema version ${version}` : `was last finished for schema version ${minReader}`;
   throw new KmsError(
     "STORE_UNAVAILABLE",
-    `the store was last finished for schema version ${minReader}, and this release follows the one of version ${oldest}: run that one's fluo-kms migrate --finish first`,
+    `the store ${found}, and this release follows the one of version ${oldest}: run that one's fluo-kms migrate --finish first`,
   );
 }
 
@@ -86,14 +89,15 @@ function refuseUnprepared(state: SchemaState | undefined): void {
 export async function migrate(tx: Transaction, dialect: Dialect, release: Release = thisRelease): Promise<number> {
   const { integer, tableEnd, impatience } = dialect;
   await tx.lock("schema");
-  await tx.query(
-    `create table if not exists kms_schema (version ${integer} not null, min_reader ${integer})${tableEnd}`,
-  );
-  const state = await stateIn(tx.query);
+  const state = await readSchema(tx.query, dialect);
   const version = state?.version ?? 0;
   if (state !== undefined) refuseOthers(state, release);
   if (version >= release.steps.length) return version;
   if (impatience !== undefined) await tx.query(impatience);
+  // Only here: who finds the tables up to date needs no right to make any.
+  await tx.query(
+    `create table if not exists kms_schema (version ${integer} not null, min_reader ${integer})${tableEnd}`,
+  );
   for (const each of release.steps.slice(version)) {
     for (const statement of each(dialect)) await tx.query(statement);
   }
