@@ -11,15 +11,17 @@ export interface UpgradeStore {
    */
   noteReplica(replica: Replica): Promise<number>;
 
-  /** Notes that it has ended. */
+  /** Notes that it has ended, unless the store is for newer releases alone. */
   endReplica(replicaId: string): Promise<void>;
 
   /** Writes a page of rows of an old form anew: the one at `at`, or the first. */
   rewriteRows(at: RewritePlace | undefined): Promise<RewrittenPage>;
 
   /**
-   * Makes the store one for releases from this one on, with its audit row. All rows must have been written anew while no replica of an earlier
-   * release ran. Gives those of earlier releases that run by now, or were seen since then: then nothing is changed. A store that is finished already stays as it is.
+   * Makes the store one for releases from this one on, with its audit row. All rows must have been written anew from
+   * `since` on, while no replica of an earlier release ran. Gives those of earlier releases that ran then or later: then
+   * nothing is changed. A store that is finished already stays as it is. STORE_UNAVAILABLE for one that a newer release
+   * has migrated.
    */
   finishUpgrade(event: AuditEvent, since: Date): Promise<FinishAnswer>;
 

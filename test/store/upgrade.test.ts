@@ -1,5 +1,5 @@
 /** What every store in a database must do while replicas of two releases use it: src/store/upgrade-store.ts as code. */
-import { createSecretKey, randomBytes } from "node:crypto";
+import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
 import { postgresDatabase, postgresDialect } from "../../src/store/postgres/open.ts";
@@ -50,9 +50,11 @@ const kinds: [name: string, make: () => Promise<Backdoor>][] = [
 describe.each(kinds)("a %s store that is upgraded", (_name, make) => {
   let door: Backdoor;
   let store: Store;
+  let key: KeyObject;
   beforeEach(async () => {
     door = await make();
-    store = await unlocked(await door.open());
+    key = createSecretKey(randomBytes(32));
+    store = await unlocked(await door.open(), key);
     await door.sql("update kms_schema set min_reader = ?1", older);
     return () => store.close();
   });
@@ -87,6 +89,26 @@ describe.each(kinds)("a %s store that is upgraded", (_name, make) => {
     expect(await store.finishUpgrade(finished, now)).toMatchObject({ kind: "older", replicas: [one] });
     expect(await store.upgradeState()).toMatchObject({ minReader: older });
     expect(await store.auditEvents({ limit: 10 })).toEqual([]);
+  });
+
+  it("is not finished where one of a release before ran when the rows were begun, and ended since without a word", async () => {
+    const one = replica(older);
+    const { now } = await store.upgradeState();
+    const [seenAt, since] = [now.getTime() - 150_000, now.getTime() - 100_000];
+    await store.noteReplica(one);
+    const noted = { replica_id: one.replicaId, release: one.release, version: one.version, seen_at: seenAt };
+    const mac = rowMac(key).of("kms_replicas", valuesOf("kms_replicas", noted));
+    await door.sql("update kms_replicas set seen_at = ?1, mac = ?2", seenAt, mac);
+    expect(await store.finishUpgrade(finished, new Date(since))).toMatchObject({ kind: "older", replicas: [one] });
+    expect(await store.finishUpgrade(finished, now)).toEqual({ kind: "finished" });
+  });
+
+  it("gets no row of a release before once it is finished, be it that one's end", async () => {
+    const one = replica(older);
+    await store.noteReplica(one);
+    await door.sql("update kms_schema set min_reader = ?1", newestSchema);
+    await store.endReplica(one.replicaId);
+    expect(await door.sql("select ended_at from kms_replicas")).toEqual([{ ended_at: null }]);
   });
 
   it("is finished once, with its audit row, and is from then on for no release before", async () => {

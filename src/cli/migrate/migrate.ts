@@ -93,6 +93,9 @@ function printMigrated({ store }: Config, { before, version, minReader, finished
   if (finished?.kind === "finished") {
     const rows = finished.rewritten > 0 ? `; ${finished.rewritten} rows were written anew` : "";
     printLine(`finished: releases before schema version ${minReader} cannot use it any more${rows}`);
+  } else if (version > newestSchema) {
+    const until = "until the newer release's fluo-kms migrate --finish";
+    printLine(`releases from schema version ${minReader} on may use it, ${until}`);
   } else if (minReader < newestSchema) {
     printLine(`releases from schema version ${minReader} on may use it, until fluo-kms migrate --finish`);
   } else printLine("the upgrade is finished");

@@ -28,10 +28,15 @@ export async function noteReplica(
   return minReader;
 }
 
-/** The row stays for a day: an upgrade that is being finished must know who ran meanwhile. */
+/**
+ * The row stays for a day: an upgrade that is being finished must know who ran meanwhile. Once it is finished an earlier
+ * release writes nothing: its form of a row may be read by nobody.
+ */
 export async function endReplica(tx: Transaction, mac: RowMac, replicaId: string): Promise<void> {
+  await tx.lock("schema", "shared");
+  const { minReader } = (await stateIn(tx.query))!;
   const [row] = await tx.query("select * from kms_replicas where replica_id = ?1", replicaId);
-  if (row === undefined) return;
+  if (row === undefined || Number(row.version) < minReader) return;
   const now = await tx.now();
   await updateRow(tx.query, mac, "kms_replicas", { ...row, seen_at: now, ended_at: now });
 }

@@ -2,7 +2,7 @@
 import { KmsError } from "../../../errors.ts";
 import { step } from "../../../failpoints.ts";
 import type { AuditEvent } from "../../audit-store.ts";
-import type { FinishAnswer, UpgradeState } from "../../upgrade-store.ts";
+import type { FinishAnswer, SeenReplica, UpgradeState } from "../../upgrade-store.ts";
 import type { AuditChain } from "../audit.ts";
 import type { Query, Transaction } from "../rows/database.ts";
 import type { RowMac } from "../rows/row-mac.ts";
@@ -18,16 +18,19 @@ export async function finish(
 ): Promise<FinishAnswer> {
   await tx.lock("schema"); // no replica notes that it runs meanwhile
   const state = (await stateIn(tx.query))!;
-  if (state.minReader >= newestSchema) return { kind: "already" };
   if (state.version !== newestSchema) {
     throw new KmsError(
       "STORE_UNAVAILABLE",
       `the store has schema version ${state.version}, and this release knows ${newestSchema}`,
+      { advice: "run the newer release's fluo-kms migrate --finish" },
     );
   }
+  if (state.minReader >= newestSchema) return { kind: "already" };
   const now = await tx.now();
+  const ranMeanwhile = (each: SeenReplica) =>
+    each.seenAt >= since || runsAt(each, since.getTime()) || runsAt(each, now);
   const replicas = (await notedReplicas(tx.query, mac)).filter(
-    (each) => each.version < newestSchema && (runsAt(each, now) || each.seenAt >= since),
+    (each) => each.version < newestSchema && ranMeanwhile(each),
   );
   if (replicas.length > 0) return { kind: "older", replicas };
   await chain.append(tx, [event]);
