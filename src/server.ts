@@ -60,7 +60,7 @@ export async function startServer(config: Config): Promise<RunningServer> {
   await using parts = new AsyncDisposableStack();
   let lastLine: string | undefined;
   const running = parts.adopt(await startProcess(config), (each) => each.close(lastLine));
-  const { servers, providers, health, background, integrity, audit, policy, tls } = await startParts(
+  const { servers, providers, health, background, rewriting, integrity, audit, policy, tls } = await startParts(
     config,
     running,
     parts,
@@ -87,7 +87,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
 
   async function stop(): Promise<void> {
     await shutDown({
-      ...{ health, background, integrity, servers, audit, log: running.log, delayMs: config.shutdownDelayMs },
+      ...{ health, background, rewriting, integrity, servers, audit },
+      ...{ log: running.log, delayMs: config.shutdownDelayMs },
       rest: () => started.disposeAsync(),
     });
   }
@@ -150,7 +151,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
     startBackground({ due, lifecycle, keyring, store, witness, providers, clock, log, config }),
     closeInBackground,
   );
-  parts.adopt(startRewriting({ store, clock, log }), close);
+  const rewriting = parts.adopt(startRewriting({ store, clock, log }), closeInBackground);
   const [loopLag, gcTime] = [parts.adopt(startLoopLag(), close), parts.adopt(startGcTime(), close)];
   observeService(telemetry.meter, {
     ...{ health, integrity, keyring, providers, store, leases, heads, told, connections, policy, tls, clock },
@@ -171,7 +172,7 @@ async function startParts(config: Config, { log, clock, telemetry }: ServiceProc
   );
   log.info({ start_ms: Math.round(performance.now()) }, "serving");
   integrity.start();
-  return { servers, providers, health, background, integrity, audit, policy, tls };
+  return { servers, providers, health, background, rewriting, integrity, audit, policy, tls };
 }
 
 /** What bounds callers and connections, and tells what that did. */

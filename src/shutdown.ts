@@ -9,6 +9,7 @@ import { withDeadline } from "./runtime/deadline.ts";
 export interface ShutdownParts {
   health: { drain(): void };
   background: Closing;
+  rewriting: Closing;
   integrity: Closing;
   /** Both ports. They end running calls within a grace of their own. */
   servers: Closing & Leaving;
@@ -37,13 +38,13 @@ const backgroundMs = 4_000;
 
 /** Resolves at the latest `afterDrainMs` after the drain, whatever hangs then. */
 export async function shutDown(parts: ShutdownParts): Promise<void> {
-  const { health, background, integrity, servers, audit, rest, log, delayMs } = parts;
+  const { health, background, rewriting, integrity, servers, audit, rest, log, delayMs } = parts;
   if (delayMs > 0) log.info({ delay_ms: delayMs }, "not ready any more: serving on before the drain");
   else log.info("draining");
   health.drain();
   servers.leave();
-  // Neither begins anything more, while calls are served and end. The rest waits for both.
-  for (const each of [background, integrity]) Promise.resolve(each.close()).catch(() => {});
+  // None of them begins anything more, while calls are served and end. The rest waits for them.
+  for (const each of [background, rewriting, integrity]) Promise.resolve(each.close()).catch(() => {});
   if (delayMs > 0) {
     await delay(delayMs);
     log.info("draining");

@@ -16,6 +16,7 @@ function parts(rest: () => Promise<void>) {
   const ended = shutDown({
     ...{ health: { drain: () => void order.push("health") }, background: { close: never }, log, delayMs: 0 },
     ...{
+      rewriting: part("rewriting"),
       integrity: part("integrity"),
       servers: { ...part("servers"), leave: () => void order.push("leave") },
       audit: part("audit"),
@@ -31,7 +32,7 @@ function parts(rest: () => Promise<void>) {
 it("writes audit rows first after the drain, whatever runs in the background", async () => {
   const { order, ended } = parts(async () => {});
   await ended;
-  expect(order).toEqual(["health", "leave", "integrity", "servers", "audit", "rest"]);
+  expect(order).toEqual(["health", "leave", "rewriting", "integrity", "servers", "audit", "rest"]);
 });
 
 it("ends 10 s after the drain though a part never closes, and says so", async () => {
