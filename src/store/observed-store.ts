@@ -35,7 +35,7 @@ export const storeOutcomes = [
 export type StoreOutcome = (typeof storeOutcomes)[number];
 
 /** Methods of a store that ask it something, except `close`. */
-type Asked = Exclude<
+export type Asked = Exclude<
   { [Name in keyof Store]: Store[Name] extends (...args: never[]) => Promise<unknown> ? Name : never }[keyof Store],
   "close" | undefined
 >;

@@ -5,6 +5,8 @@
  */
 import { randomBytes } from "node:crypto";
 import type { KmsError } from "../errors.ts";
+import type { LongRead } from "../store/long-reads.ts";
+import type { Asked } from "../store/observed-store.ts";
 import type { Store } from "../store/store.ts";
 import type { Replica } from "../store/upgrade-store.ts";
 import { newestSchema } from "../store/sql/rows/schema.ts";
@@ -23,35 +25,59 @@ export interface JoinParts {
   /** Called when `problems` has something else to say. */
   changed?: (() => void) | undefined;
   intervalMs?: number;
-  /** Monotonic milliseconds. */
+  /** Monotonic milliseconds, which may stand still while the machine is suspended. */
   now?: () => number;
+  /** Milliseconds since 1970, which go on then, and may jump. */
+  wallNow?: () => number;
 }
 
 /** Less than others hold a replica for running: see store/sql/upgrade/replicas.ts. */
 const writesForMs = 60_000;
 const replicaIdBytes = 16;
 
-/** What changes the store, but for the notes of replicas themselves. */
-const writes = [
-  "replaceStoreKey",
-  "insertPending",
-  "activate",
-  "update",
-  "deletePending",
-  "deletePendingBefore",
-  "deleteRequestsBefore",
-  "setDestroyWait",
-  "lease",
-  "finishLease",
-  "noteWitnessedTime",
-  "appendAudit",
-  "createLog",
-  "appendLog",
-  "deleteLogRequestsBefore",
-  "noteHeadsFile",
-  "acceptRollback",
-  "rewriteRows",
-] as const satisfies readonly (keyof Store)[];
+/**
+ * What a method does: reads, writes, or notes who uses the store, which looks at its release itself. Long reads write
+ * nothing. The compiler refuses a store with a method that is not here.
+ */
+const methods: Readonly<Record<Exclude<Asked, LongRead>, "read" | "write" | "note">> = {
+  storeKey: "read",
+  replaceStoreKey: "write",
+  active: "read",
+  get: "read",
+  lastVersion: "read",
+  insertPending: "write",
+  activate: "write",
+  update: "write",
+  deletePending: "write",
+  deletePendingBefore: "write",
+  request: "read",
+  deleteRequestsBefore: "write",
+  destroyable: "read",
+  setDestroyWait: "write",
+  lease: "write",
+  finishLease: "write",
+  leaseFinishedAt: "read",
+  noteReplica: "note",
+  endReplica: "note",
+  rewriteRows: "write",
+  finishUpgrade: "note",
+  upgradeState: "read",
+  witnessedTime: "read",
+  noteWitnessedTime: "write",
+  appendAudit: "write",
+  auditHead: "read",
+  logHead: "read",
+  nextLogNumber: "read",
+  createLog: "write",
+  appendLog: "write",
+  logRequest: "read",
+  deleteLogRequestsBefore: "write",
+  takeHeads: "read",
+  noteHeadsFile: "write",
+  acceptRollback: "write",
+};
+
+const writes = (Object.keys(methods) as (keyof typeof methods)[]).filter((name) => methods[name] === "write");
 
 type Method = (...args: unknown[]) => Promise<unknown>;
 
@@ -59,18 +85,19 @@ const finished = "The upgrade of the store was finished";
 
 /** Its writes throw STORE_UNAVAILABLE where the store is for newer releases alone. */
 export function joinStore(store: Store, parts: JoinParts = {}): JoinedStore {
-  const { changed = () => {}, intervalMs = 30_000, now = () => performance.now() } = parts;
+  const { changed = () => {}, intervalMs = 30_000, now = () => performance.now(), wallNow = Date.now } = parts;
   const replica: Replica = { replicaId: randomBytes(replicaIdBytes).toString("hex"), release, version: newestSchema };
-  let notedAtMs = Number.NEGATIVE_INFINITY;
+  const never = Number.NEGATIVE_INFINITY;
+  let [notedAtMs, notedAtWallMs] = [never, never];
   let refusal: KmsError | undefined;
   let noting: Promise<void> | undefined;
 
   async function note(): Promise<void> {
-    const beganAtMs = now();
+    const [beganAtMs, beganAtWallMs] = [now(), wallNow()];
     const minReader = await store.noteReplica(replica);
     const was = refusal;
     refusal = forNewer(minReader);
-    if (refusal === undefined) notedAtMs = beganAtMs;
+    if (refusal === undefined) [notedAtMs, notedAtWallMs] = [beganAtMs, beganAtWallMs];
     if (was?.message !== refusal?.message) changed();
   }
 
@@ -82,9 +109,14 @@ export function joinStore(store: Store, parts: JoinParts = {}): JoinedStore {
     return noting;
   }
 
+  /** By the clock that went further: a wall clock that jumps costs a note. */
+  function sinceNotedMs(): number {
+    return Math.max(now() - notedAtMs, wallNow() - notedAtWallMs);
+  }
+
   function fenced(method: Method): Method {
     return async (...args) => {
-      if (now() - notedAtMs >= writesForMs) await noteOnce();
+      if (sinceNotedMs() >= writesForMs) await noteOnce();
       if (refusal !== undefined) throw refusal;
       return method(...args);
     };
@@ -98,7 +130,7 @@ export function joinStore(store: Store, parts: JoinParts = {}): JoinedStore {
     async leave() {
       clearInterval(timer);
       await noting?.catch(() => {});
-      if (notedAtMs === Number.NEGATIVE_INFINITY) return;
+      if (notedAtMs === never) return;
       await store.endReplica(replica.replicaId).catch(() => {});
     },
   };

@@ -10,7 +10,7 @@ import { thrownBy } from "../support/matchers.ts";
 /** A store whose lowest reader is set, one of its replicas, and that one's monotonic clock. */
 function joined(changes: Partial<Store> = {}) {
   const shared = memoryStore();
-  const world = { minReader: newestSchema, ms: 1_000, notes: 0, changed: 0 };
+  const world = { minReader: newestSchema, ms: 1_000, wallMs: 5_000, notes: 0, changed: 0 };
   const store: Store = {
     ...shared,
     async noteReplica(replica) {
@@ -22,6 +22,7 @@ function joined(changes: Partial<Store> = {}) {
   };
   const replica = joinStore(store, {
     now: () => world.ms,
+    wallNow: () => world.wallMs,
     intervalMs: 3_600_000,
     changed: () => {
       world.changed += 1;
@@ -60,6 +61,20 @@ describe("a store that a replica joined", () => {
     world.ms += 59_999;
     await write();
     expect(world.notes).toBe(2);
+  });
+
+  it("is not written to by a machine that was suspended for a minute, before the replica was noted again", async () => {
+    const { world, write } = joined();
+    await write();
+    world.wallMs += 60_000;
+    await write();
+    expect(world.notes).toBe(2);
+    world.wallMs -= 3_600_000;
+    await write();
+    expect(world.notes).toBe(2);
+    world.ms += 60_000;
+    await write();
+    expect(world.notes).toBe(3);
   });
 
   it("is read, and not written to, once it is for newer releases, and the service says so until it is for this one again", async () => {
