@@ -1,7 +1,8 @@
 /**
- * Writes rows of a form that this release reads and writes no more anew, in the background: a page, then a pause as long as the page took. Of
- * several replicas the holder of the lease `rewriting` does it, once an hour, because a replica of the release before may write such rows as long as
- * it runs.
+ * Writes rows of a form that this release reads and writes no more anew, in the background: a page, then a pause as long
+ * as the page took. Of several replicas the holder of the lease `rewriting` does it, once an hour, because a replica of
+ * the release before may write such rows as long as it runs. Once the upgrade is finished it is done once a day: a replica
+ * that was halted in the middle of a write, and goes on after the finish, still does that write.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { keepRenewing, newHolder } from "../store/held-lease.ts";
@@ -18,11 +19,11 @@ export interface RewritingParts {
 
 const leaseName = "rewriting";
 const leaseTtlMs = 60_000;
-const everyMs = 3_600_000;
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
 const retryMs = 60_000;
 const leastPauseMs = 20;
 
-/** Begins nothing where the upgrade to this release is finished. */
 export function startRewriting({ store, clock, log }: RewritingParts): { close(): Promise<void> } {
   const stopped = new AbortController();
   const holder = newHolder();
@@ -40,7 +41,15 @@ export function startRewriting({ store, clock, log }: RewritingParts): { close()
   }
 
   /** Gives the time until the next look, in milliseconds. */
-  async function inTurn(): Promise<number> {
+  async function look(): Promise<number> {
+    const { minReader } = await store.upgradeState();
+    if (minReader < newestSchema) return inTurn(hourMs);
+    if (minReader > newestSchema) return hourMs; // nothing is for this release to write
+    const { next } = await store.rewriteRows(undefined);
+    return next === undefined ? dayMs : inTurn(dayMs);
+  }
+
+  async function inTurn(everyMs: number): Promise<number> {
     const lease = await orAltered(store.lease(leaseName, holder, leaseTtlMs));
     if (lease === "altered" || lease.generation === undefined) return retryMs;
     const { generation, finishedAt } = lease;
@@ -63,12 +72,10 @@ export function startRewriting({ store, clock, log }: RewritingParts): { close()
 
   async function run(): Promise<void> {
     while (!stopped.signal.aborted) {
-      const waitMs = await isFinished(store)
-        .then((isDone) => (isDone ? everyMs : inTurn()))
-        .catch((err) => {
-          if (!stopped.signal.aborted) log.warn({ err }, "rows of an earlier release are written anew in a minute");
-          return retryMs;
-        });
+      const waitMs = await look().catch((err) => {
+        if (!stopped.signal.aborted) log.warn({ err }, "rows of an earlier release are written anew in a minute");
+        return retryMs;
+      });
       await delay(waitMs, undefined, { signal: stopped.signal, ref: false }).catch(() => {});
     }
   }
@@ -80,8 +87,4 @@ export function startRewriting({ store, clock, log }: RewritingParts): { close()
       await running;
     },
   };
-}
-
-async function isFinished(store: RewritingParts["store"]): Promise<boolean> {
-  return (await store.upgradeState()).minReader >= newestSchema;
 }

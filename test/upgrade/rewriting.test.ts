@@ -51,8 +51,37 @@ describe("rows of the release before", () => {
     expect(asked).toEqual(places);
   });
 
-  it("are not looked for in a store whose upgrade is finished", async () => {
+  it("are looked for once a day in a store whose upgrade is finished, as one that was halted may still write", async () => {
     const { store, asked } = upgraded(newestSchema);
+    const info = vi.fn();
+    const later = (ms: number) => () => new Date(Date.now() + ms);
+    const once = async (ms: number) => {
+      const looks = vi.spyOn(store, "rewriteRows");
+      const rewriting = startRewriting({ store, clock: later(ms), log: { info, warn() {} } });
+      await vi.waitFor(() => expect(looks).toHaveBeenCalled(), { timeout: patience(5_000) });
+      return rewriting;
+    };
+    const first = await once(0);
+    await vi.waitFor(() => expect(info).toHaveBeenCalled(), { timeout: patience(5_000) });
+    await first.close();
+    expect(asked).toEqual([undefined, ...places]);
+    await (await once(23 * 3_600_000)).close();
+    expect(asked.slice(places.length + 1)).toEqual([undefined]);
+  });
+
+  it("take no lease in such a store where no table has rows of two forms", async () => {
+    const { store } = upgraded(newestSchema);
+    const [looked, leased] = [vi.fn(async () => ({ rewritten: 0, next: undefined })), vi.spyOn(store, "lease")];
+    const parts = { clock, log: { info() {}, warn() {} } };
+    const rewriting = startRewriting({ store: { ...store, rewriteRows: looked }, ...parts });
+    await vi.waitFor(() => expect(looked).toHaveBeenCalled(), { timeout: patience(5_000) });
+    await rewriting.close();
+    expect(looked).toHaveBeenCalledTimes(1);
+    expect(leased).not.toHaveBeenCalled();
+  });
+
+  it("are none of this release's affair in a store that is for newer ones", async () => {
+    const { store, asked } = upgraded(newestSchema + 1);
     const looked = vi.spyOn(store, "upgradeState");
     const rewriting = startRewriting({ store, clock, log: { info() {}, warn() {} } });
     await vi.waitFor(() => expect(looked).toHaveBeenCalled(), { timeout: patience(5_000) });
