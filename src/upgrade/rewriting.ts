@@ -40,6 +40,11 @@ export function startRewriting({ store, clock, log }: RewritingParts): { close()
     return rewritten;
   }
 
+  async function tell(passing: Promise<number>): Promise<void> {
+    const rows = await passing;
+    if (rows > 0) log.info({ rows }, "rows of an earlier release were written anew");
+  }
+
   /** Gives the time until the next look, in milliseconds. */
   async function look(): Promise<number> {
     const { minReader } = await store.upgradeState();
@@ -51,7 +56,11 @@ export function startRewriting({ store, clock, log }: RewritingParts): { close()
 
   async function inTurn(everyMs: number): Promise<number> {
     const lease = await orAltered(store.lease(leaseName, holder, leaseTtlMs));
-    if (lease === "altered" || lease.generation === undefined) return retryMs;
+    if (lease === "altered") {
+      await tell(pass(stopped.signal));
+      return everyMs;
+    }
+    if (lease.generation === undefined) return retryMs;
     const { generation, finishedAt } = lease;
     const ageMs = clock().getTime() - (finishedAt?.getTime() ?? 0);
     if (ageMs >= 0 && ageMs < everyMs) {
@@ -61,8 +70,7 @@ export function startRewriting({ store, clock, log }: RewritingParts): { close()
     const beganAt = clock();
     const renewing = keepRenewing(store, { name: leaseName, generation, holder, ttlMs: leaseTtlMs });
     try {
-      const rewritten = await pass(AbortSignal.any([stopped.signal, renewing.lost]));
-      if (rewritten > 0) log.info({ rows: rewritten }, "rows of an earlier release were written anew");
+      await tell(pass(AbortSignal.any([stopped.signal, renewing.lost])));
     } finally {
       await renewing.stop();
     }

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import { KmsError } from "../../src/errors.ts";
 import { newestSchema } from "../../src/store/sql/rows/schema.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { startRewriting } from "../../src/upgrade/rewriting.ts";
@@ -48,6 +49,16 @@ describe("rows of the release before", () => {
     expect((await store.leaseFinishedAt("rewriting"))!.getTime()).toBeGreaterThan(Date.now() - 60_000);
     const third = startRewriting({ store, clock, log });
     await third.close();
+    expect(asked).toEqual(places);
+  });
+
+  it("are written anew though the lease's row was altered", async () => {
+    const { store, asked } = upgraded();
+    const info = vi.fn();
+    const lease = () => Promise.reject(new KmsError("DATA_LOSS", "the lease rewriting is not as it was written"));
+    const rewriting = startRewriting({ store: { ...store, lease }, clock, log: { info, warn() {} } });
+    await vi.waitFor(() => expect(info).toHaveBeenCalled(), { timeout: patience(5_000) });
+    await rewriting.close();
     expect(asked).toEqual(places);
   });
 
