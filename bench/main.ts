@@ -1,7 +1,9 @@
 /**
- * `npm run bench`: prints what each path costs as a ratio to its limit, both taken in the same run, what grows with the store and the logs,
- * what memory a load takes, and what the pool's threads take at rest, what a flood of refusals leaves, what the heads file costs, what provider calls a day of use makes, and what
- * calls notice of a rotation, of readers and of a greedy caller. Timing never fails it. README.md says what the options are and what the figures mean.
+ * `npm run bench`: prints what each path costs as a ratio to its limit, both taken in the same run, what grows with the
+ * store and the logs, what memory a load takes, and what the pool's threads take at rest, what a flood of refusals leaves,
+ * what the heads file costs, what provider calls a day of use makes, how soon a disaster is over, and what calls notice of
+ * a rotation, of readers and of a greedy caller. Timing never fails it. README.md says what the options are and what the
+ * figures mean.
  */
 import { parseArgs } from "node:util";
 import { printMachine, writeJson } from "./report.ts";
