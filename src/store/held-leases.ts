@@ -3,7 +3,7 @@ import { hasCode } from "../errors.ts";
 import type { Leases } from "./lease-store.ts";
 
 /** Work that is done under leases, as metrics name it. No such name has a tenant or a key in it. */
-export const leasedWork = ["rotation", "integrity", "destruction", "probe", "rewriting"] as const;
+export const leasedWork = ["rotation", "integrity", "destruction", "probe", "rewriting", "backup"] as const;
 
 export type LeasedWork = (typeof leasedWork)[number];
 
@@ -13,6 +13,7 @@ const works: Readonly<Record<string, LeasedWork>> = {
   integrity: "integrity",
   "maintenance/2": "destruction",
   rewriting: "rewriting",
+  backup: "backup",
 };
 
 /** Names the work of a lease; undefined for a lease that no part of a running service takes. */

@@ -42,7 +42,7 @@ it("tells which leases it holds, and which reload failed, of parts that are not 
     'kms_reload_failed{unit="tls"} 0',
     'kms_reload_failed{unit="tenants"} 0',
   ]);
-  expect(linesOf(none, "kms_lease_held")).toHaveLength(5);
+  expect(linesOf(none, "kms_lease_held")).toHaveLength(6);
   const failed = await exportedOf({
     leases: { holds: (work) => work === "integrity" },
     providers: { tenantKeysReloadFailed: () => true },

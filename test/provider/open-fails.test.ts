@@ -1,4 +1,5 @@
 /** Where a start fails, no token of Vault is left behind: the service is started again and again. */
+import { basename } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
 import { openProviders } from "../../src/provider/open.ts";
@@ -37,7 +38,7 @@ it("leaves none where the store cannot be opened", async () => {
     VAULT_AUTH: "approle",
     VAULT_APPROLE_ROLE_ID: "role",
     VAULT_APPROLE_SECRET_ID: "secret",
-    FLUO_KMS_SQLITE_FILE: "none/kms.db",
+    FLUO_KMS_SQLITE_FILE: `${basename(import.meta.filename)}/kms.db`, // which is no directory
     FLUO_KMS_LOG_LEVEL: "silent",
   };
   expect(await thrownBy(() => startServer(loadConfig({ env, cwd: import.meta.dirname })))).toBeInstanceOf(Error);

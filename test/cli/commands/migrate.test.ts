@@ -22,7 +22,7 @@ it("is what a start that may not make tables asks for", async () => {
     cwd: where.directory,
   });
   expect(code).toBe(1);
-  expect(err).toContain("is never: run fluo-kms migrate, or set fluo.kms.store.migrate to auto");
+  expect(err).toContain("is never: see that its volume is mounted, or make the store by fluo-kms migrate");
 });
 
 it("does not say of an upgrade to a newer release that it is finished, nor finishes it", async () => {
