@@ -228,7 +228,9 @@ describe("the next release and the one after, which writes rows in another form"
   });
 
   it("are parted once all rows are written anew, by a command that is killed at first", async () => {
-    // The command of the next release that was killed may run, for all that others know.
+    const lost = await started("next");
+    await lost.client.generateDataKey({ tenantId: "acme" }); // it is noted
+    await lost.end("SIGKILL"); // and may run, for all that others know
     const finishing = () => saidUntilKilled("after", "rows.rewritten:2", "migrate", "--finish");
     expect(await finishing()).toContain("replicas of an earlier release run");
     await expect.poll(finishing, { timeout: patience(120_000), interval: 5_000 }).toContain("killed at rows.rewritten");
