@@ -39,7 +39,7 @@ export interface Replica {
 }
 
 export interface SeenReplica extends Replica {
-  /** By the store's clock. */
+  /** The store's clock tells it. */
   seenAt: Date;
   /** Undefined while it runs, and where it ended without saying so. */
   endedAt: Date | undefined;

@@ -44,7 +44,7 @@ export interface ServerParts {
 export interface StartedServers {
   grpcPort: number;
   httpPort: number;
-  /** From now on each answer of HTTP/1.1 ends its connection. A connection of gRPC goes on until {@link close}. */
+  /** Each answer of HTTP/1.1 ends its connection from now on. A connection of gRPC goes on until {@link close}. */
   leave(): void;
   /** Takes no new call and ends when those that run are answered, at the latest after the grace of a shutdown. Closes once. */
   close(): Promise<void>;

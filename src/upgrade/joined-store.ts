@@ -109,7 +109,7 @@ export function joinStore(store: Store, parts: JoinParts = {}): JoinedStore {
     return noting;
   }
 
-  /** By the clock that went further: a wall clock that jumps costs a note. */
+  /** The clock that went further counts: a wall clock that jumps costs a note. */
   function sinceNotedMs(): number {
     return Math.max(now() - notedAtMs, wallNow() - notedAtWallMs);
   }

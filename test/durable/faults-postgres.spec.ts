@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { tcpProxy } from "../faults/tcp-proxy.ts";
 import { patience } from "../support/patience.ts";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
+import { execute, type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
 import { failureOf } from "../support/running-service.ts";
 import { createLedger, mayRetry } from "./faults-ledger.ts";
 import { startFaulty, unavailable } from "./faults-service.ts";
@@ -35,16 +35,6 @@ async function proxied(url: string, finished: Finished) {
   finished(proxy.close);
   parsed.port = String(proxy.port);
   return { proxy, url: parsed.href };
-}
-
-async function sql(url: string, ...statements: string[]): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    for (const statement of statements) await client.query(statement);
-  } finally {
-    await client.end();
-  }
 }
 
 /** Whoever has some of a server's connections loses them, and gets none. */
@@ -245,7 +235,7 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
     for (const { notices } of services) {
       await expect.poll(notices, { timeout: patience(5_000) }).toContain("the server is a standby");
     }
-    await sql(standby.url, "select pg_promote()");
+    await execute(standby.url, "select pg_promote()");
     for (const { until } of services) await until("UP", 5_000);
     for (const { client } of services) {
       await ledger.use(client, "after");
@@ -259,7 +249,7 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
   it.concurrent("is down while its audit rows are not allowed", async ({ onTestFinished }) => {
     const owner = await server.createDatabase();
     const role = `app_${new URL(owner).pathname.slice(1)}`;
-    await sql(owner, `create role ${role} login password 'secret'`, `grant create on schema public to ${role}`);
+    await execute(owner, `create role ${role} login password 'secret'`, `grant create on schema public to ${role}`);
     const url = new URL(owner);
     url.username = role;
     url.password = "secret";
@@ -271,14 +261,14 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
     const { keyId } = await client.generateDataKey({ tenantId: "off" });
     await delay(1_100);
 
-    await sql(owner, `revoke insert on kms_audit from ${role}`);
+    await execute(owner, `revoke insert on kms_audit from ${role}`);
     await client.generateDataKey({ tenantId: "acme" });
     await service.until("DOWN", 4_000);
     expect(await service.notices()).toMatch(/audit rows cannot be written: .*42501, a right was refused/);
     const { reason } = await unavailable(client.generateDataKey({ tenantId: "acme" }), 1_000);
     expect(reason).toBe("AUDIT_UNAVAILABLE");
     await unavailable(client.admin.disableKey({ tenantId: "off", keyId }), 1_000);
-    await sql(owner, `grant insert on kms_audit to ${role}`);
+    await execute(owner, `grant insert on kms_audit to ${role}`);
     await service.until("UP", 4_000);
     await ledger.disable(client, "off", keyId);
     await ledger.use(client, "acme");

@@ -207,7 +207,8 @@ async function run(setup: Setup, guard: ChildProcess, password: string, running:
   };
 }
 
-async function execute(url: string, ...statements: readonly string[]): Promise<void> {
+/** Runs statements one after the other, over a connection of its own. */
+export async function execute(url: string, ...statements: readonly string[]): Promise<void> {
   const client = new Client({ connectionString: url });
   await client.connect();
   try {

@@ -6,7 +6,7 @@ import { parseIntoClientConfig } from "pg-connection-string";
 import { KmsError } from "../../errors.ts";
 
 export interface PostgresServer {
-  /** With the password, unless a file holds it: never shown. */
+  /** Holds the password, unless a file does: never shown. */
   url: string;
   /** Absolute. Holds the password; read for each new connection, as it may be rotated. */
   passwordFile?: string | undefined;

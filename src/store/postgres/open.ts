@@ -22,7 +22,7 @@ export interface PostgresSettings extends PostgresServer {
   name: "postgres";
   /** One more listens for notifications, and two read long. */
   maxConnections: number;
-  /** As `auto` if it is not given. */
+  /** `auto` if it is not given. */
   migrate?: MigrateMode | undefined;
 }
 

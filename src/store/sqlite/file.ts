@@ -62,7 +62,7 @@ export function refuseMissing(path: string): void {
   });
 }
 
-/** With its parents. Whatever umask there is, each that is made has the same mode; its name is on disk before anything in it is. */
+/** Makes its parents too, each of the same mode whatever the umask is. A name is on disk before anything in it is. */
 function makeDirectory(path: string, groupReadable: boolean): void {
   if (existsSync(path)) return;
   makeDirectory(dirname(path), groupReadable);

@@ -27,7 +27,7 @@ export interface SqliteSettings {
   groupReadable?: boolean;
   /** Size of its write-ahead log past which somebody is told. */
   maxLogBytes?: number;
-  /** As `auto` if it is not given. */
+  /** `auto` if it is not given. */
   migrate?: MigrateMode | undefined;
 }
 

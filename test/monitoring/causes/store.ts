@@ -4,18 +4,9 @@ import { join } from "node:path";
 import { Client } from "pg";
 import type { Service, Site } from "../site.ts";
 import { atExit, run } from "../../support/cli-fixture.ts";
+import { execute } from "../../support/postgres-server.ts";
 import { encrypt } from "./availability.ts";
 import { type Cause, ofSites, type Scene } from "./cause.ts";
-
-async function sql(url: string, ...statements: readonly string[]): Promise<void> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    for (const statement of statements) await client.query(statement);
-  } finally {
-    await client.end();
-  }
-}
 
 function databaseOf(url: string): string {
   return new URL(url).pathname.slice(1);
@@ -25,7 +16,7 @@ function databaseOf(url: string): string {
 async function alone({ roads, database, server }: Scene, ...statements: readonly string[]): Promise<void> {
   for (const road of roads) road.block();
   const ending = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${databaseOf(database!)}'`;
-  await sql(server.url, ending, ...statements);
+  await execute(server.url, ending, ...statements);
   for (const road of roads) road.open();
 }
 
@@ -63,14 +54,14 @@ export const stores: readonly Cause[] = [
     call: encrypt,
     async begin({ database, services }) {
       await services[0]!.client.signSpan({ tenantId: "acme", span: { name: "a" } }).catch(() => {});
-      await sql(database!, "UPDATE kms_keys SET version = version + 7 WHERE purpose = 'data'");
+      await execute(database!, "UPDATE kms_keys SET version = version + 7 WHERE purpose = 'data'");
       await services[0]!.client.rotate({ tenantId: "acme", force: true }).catch(() => {});
       await services[0]!.client.admin.listKeys({ tenantId: "acme" }).catch(() => {});
     },
     fires: [{ name: "KmsDataLoss" }],
     // It is told of until a whole pass finds none, and each start begins one.
     async end({ database, restart }) {
-      await sql(database!, "UPDATE kms_keys SET version = version - 7 WHERE purpose = 'data'");
+      await execute(database!, "UPDATE kms_keys SET version = version - 7 WHERE purpose = 'data'");
       await restart(0);
     },
   },

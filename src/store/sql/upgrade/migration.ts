@@ -40,7 +40,7 @@ export async function readSchema(
   return Number(schema?.present) > 0 ? stateIn(query) : undefined;
 }
 
-/** Of a database that has a table `kms_schema`. */
+/** Reads a database that has a table `kms_schema`. */
 export async function stateIn(query: Query): Promise<SchemaState | undefined> {
   const [row] = await query("select * from kms_schema");
   if (row === undefined) return undefined;
