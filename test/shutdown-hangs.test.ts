@@ -4,6 +4,7 @@ import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { expect, it, onTestFinished } from "vitest";
 import { type OutageService, startOutageService } from "./outage/service.ts";
+import { patience } from "./support/patience.ts";
 import { failureOf } from "./support/running-service.ts";
 import { type ServiceProcess, startProcess } from "./support/service-process.ts";
 import { batchOf, signedOf, spansFrom } from "./support/span-batches.ts";
@@ -23,13 +24,20 @@ interface Streams {
   ended(): Promise<void>;
 }
 
-async function openStreams({ grpc: target }: ServiceProcess): Promise<Streams> {
+/** Spans that this process signed. */
+async function signedSpans({ http }: ServiceProcess): Promise<number> {
+  const metrics = await (await fetch(`${http}/q/metrics`)).text();
+  return Number(/^kms_spans_signed_total\{mode="individual"\} (\d+)$/m.exec(metrics)?.[1]);
+}
+
+async function openStreams(service: ServiceProcess): Promise<Streams> {
   const batch = batchOf(spansFrom(0, 100), { tenantId: "tenant-0" });
-  const [idle, busy, unread] = Array.from({ length: 3 }, () => openStream(target)) as [Stream, Stream, Stream];
+  const [idle, busy, unread] = Array.from({ length: 3 }, () => openStream(service.grpc)) as [Stream, Stream, Stream];
   for (const stream of [idle, busy, unread]) onTestFinished(stream.close);
   await idle.send(batch);
   const signed = signedOf(await idle.nextResponse()).length;
   await busy.send(batch);
+  await expect.poll(() => signedSpans(service), { timeout: patience(5_000) }).toBe(signed + 100);
   for (let n = 0; n < 50; n += 1) void unread.send(batch);
   return {
     signed,
