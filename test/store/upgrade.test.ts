@@ -1,6 +1,7 @@
 /** What every store in a database must do while replicas of two releases use it: src/store/upgrade-store.ts as code. */
 import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import type { KmsError } from "../../src/errors.ts";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
 import { postgresDatabase, postgresDialect } from "../../src/store/postgres/open.ts";
 import { countCommit } from "../../src/store/sql/commits.ts";
@@ -127,11 +128,13 @@ describe.each(kinds)("a %s store that is upgraded", (_name, make) => {
   it("believes no note of a replica that was altered", async () => {
     await store.noteReplica(replica(older));
     await door.sql("update kms_replicas set version = ?1", newestSchema);
-    expect(await thrownBy(() => store.finishUpgrade(finished, new Date()))).toBeKmsError(
-      "DATA_LOSS",
-      "the note of the",
-    );
+    const refused = await thrownBy(() => store.finishUpgrade(finished, new Date()));
+    expect(refused).toBeKmsError("DATA_LOSS", "the note of the");
+    expect((refused as KmsError).advice).toMatch(/it goes by itself within a day or two/);
     expect(await store.upgradeState().catch(() => "refused")).toBe("refused");
+    await door.sql("update kms_replicas set seen_at = seen_at - ?1", 86_400_000 + 60_000);
+    await store.noteReplica(replica(newestSchema));
+    expect((await store.upgradeState()).replicas).toMatchObject([{ version: newestSchema }]);
   });
 
   it("forgets replicas that were seen more than a day ago, or by a clock that was wrong", async () => {

@@ -1,5 +1,6 @@
 /** The rows by which replicas say that they run, and of which release they are. */
-import { authenticated, date, insertRow, updateRow } from "../rows/rows.ts";
+import { KmsError } from "../../../errors.ts";
+import { date, insertRow, updateRow, valuesOf } from "../rows/rows.ts";
 import type { Query, Transaction } from "../rows/database.ts";
 import type { RowMac } from "../rows/row-mac.ts";
 import type { Replica, SeenReplica } from "../../upgrade-store.ts";
@@ -45,7 +46,7 @@ export async function endReplica(tx: Transaction, mac: RowMac, replicaId: string
 export async function notedReplicas(query: Query, mac: RowMac): Promise<SeenReplica[]> {
   const rows = await query("select * from kms_replicas order by seen_at, replica_id");
   return rows.map((row) => {
-    authenticated(mac, "kms_replicas", row, `the note of the replica ${row.replica_id}`);
+    if (!mac.matches(row.mac, "kms_replicas", valuesOf("kms_replicas", row))) throw alteredNote(row.replica_id);
     return {
       replicaId: String(row.replica_id),
       release: String(row.release),
@@ -59,4 +60,11 @@ export async function notedReplicas(query: Query, mac: RowMac): Promise<SeenRepl
 /** Whether the replica runs at `now`, by the store's clock. A note that is ahead of it was written before the clock was put back. */
 export function runsAt({ seenAt, endedAt }: SeenReplica, now: number): boolean {
   return endedAt === undefined && Math.abs(now - seenAt.getTime()) < seenForMs;
+}
+
+/** No backup need be restored for it: nothing but an upgrade reads these notes, and each is written anew or goes. */
+function alteredNote(replicaId: unknown): KmsError {
+  return new KmsError("DATA_LOSS", `the note of the replica ${replicaId} in the store is not as it was written`, {
+    advice: "find out who changed it; it goes by itself within a day or two, and an upgrade cannot be finished before",
+  });
 }
