@@ -137,6 +137,10 @@ export async function startAuthentication(
         faults: [...policy.remarks(), ...faults],
       };
     },
+    reload() {
+      watched.known();
+      return policy.reload();
+    },
     close() {
       watched.close();
       for (const { keys } of current().issuers.all) keys.close();

@@ -15,6 +15,8 @@ export interface WatchFilesParts {
 }
 
 export interface WatchedFiles {
+  /** Says that the files are about to be read for another reason: as they are now, they need not be told of. */
+  known(): void;
   close(): void;
 }
 
@@ -64,6 +66,9 @@ export function watchFiles({ paths, changed, settleMs = 1_000, lookMs = 60_000 }
   }
 
   return {
+    known() {
+      seen = stampsOf(paths());
+    },
     close() {
       clearTimeout(settling);
       clearInterval(looking);

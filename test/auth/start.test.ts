@@ -1,6 +1,7 @@
 /** A policy in force, as Status and metrics have it: its reloads, its authorities and the keys of its issuers. */
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
 import { expect, it, onTestFinished } from "vitest";
 import { startAuthentication } from "../../src/auth/start.ts";
@@ -56,6 +57,16 @@ it("a policy that cannot be used is a reload that failed, however often it is re
   write("policy.yaml", policy);
   await reload();
   expect(status()).toMatchObject({ reloadFailed: false, reloadFailures: 2, problems: [] });
+});
+
+it("one that was read by request is not read again by the watch, and a change after it is", async () => {
+  const { write, reload, status } = await started({ "policy.yaml": policy });
+  write("policy.yaml", "version: 2\n");
+  await reload();
+  await delay(2_500); // more than the watch takes to settle
+  expect(status()).toMatchObject({ reloadFailed: true, reloadFailures: 1 });
+  write("policy.yaml", policy);
+  await expect.poll(() => status().reloadFailed, { timeout: patience(5_000) }).toBe(false);
 });
 
 it("so is a file that is gone, of the policy or of an issuer's keys, until it is there again", async () => {
