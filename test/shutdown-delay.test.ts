@@ -143,7 +143,7 @@ it("ends the connections of HTTP/1.1 with an answer each during the delay, and t
   const service = await startProcess({ FLUO_KMS_SHUTDOWN_DELAY: "8s" });
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   onTestFinished(() => agent.destroy());
-  /** Of a rpc, a page and a refusal, each over a connection that was kept before if there is one. */
+  /** Asks for a rpc, a page and a refusal, each over a connection that was kept before if there is one. */
   const asked = async () => {
     const answers = [];
     for (const path of ["/fluo.kms.v1.KmsService/Status", "/q/metrics", "/%2e"]) {

@@ -7,7 +7,7 @@ import { type Architecture, commit, entrypoint, nonroot, sourceDate, stateDirect
 
 export interface Archive {
   readonly file: string;
-  /** Of the manifest: `sha256:…`, by which a registry names the image. */
+  /** The manifest's: `sha256:…`, by which a registry names the image. */
   readonly digest: string;
   readonly sha256: string;
   readonly bytes: number;

@@ -69,7 +69,7 @@ function mergeUsr(to: string, { loader }: Architecture): void {
   symlinkSync("usr/lib64", join(to, "lib64"));
 }
 
-/** Without symbols where this machine can take them out: those of another processor need another program. */
+/** Takes symbols out where this machine can: those of another processor need another program. */
 export function copyNode(from: string, to: string): void {
   cpSync(from, to);
   chmodSync(to, 0o755);

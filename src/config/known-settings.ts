@@ -83,7 +83,7 @@ export const settings = {
   "fluo.kms.profile": { parse: profileName, standard: "dev" },
   "fluo.kms.provider": { parse: providerName, standard: "local" },
   ...ofProviders,
-  // Without a value it depends on the provider, see load.ts.
+  // Depends on the provider if it is not given: see load.ts.
   "fluo.kms.store": { parse: choice(["memory", "sqlite", "postgres"]) },
   "fluo.kms.store.migrate": { parse: choice(["auto", "never"]), standard: "auto" },
   "fluo.kms.sqlite.file": { parse: filePath, standard: "fluo-kms.db" },
@@ -129,7 +129,7 @@ export const settings = {
   "fluo.kms.tls.terminated": { parse: trueOrFalse, standard: "false" },
   "fluo.kms.http.client-certificates": { parse: trueOrFalse, standard: "true" },
   "fluo.kms.http.allowed-origins": { parse: origins },
-  // Without a value it depends on the machine, see batch/pool/threads.ts.
+  // Depends on the machine if it is not given: see batch/pool/threads.ts.
   "fluo.kms.threads": { parse: wholeNumber(1, 64) },
   "fluo.kms.files.group-readable": { parse: trueOrFalse, standard: "false" },
   "fluo.kms.shutdown.delay": { parse: duration("0s", "5m"), standard: "0s" },

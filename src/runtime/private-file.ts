@@ -4,7 +4,7 @@
  */
 import type { Stats } from "node:fs";
 
-/** As text for messages, as no other part of a store or a provider reads settings. */
+/** Named here for messages: no part of a store or a provider reads settings. */
 export const groupReadableName = "fluo.kms.files.group-readable";
 
 const groupMask = 0o070;

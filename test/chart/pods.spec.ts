@@ -93,7 +93,7 @@ describe("a new pod", () => {
     const edit = ['policy.files={"policy.yaml": "version: 1\\nrules: []\\n", "clients-ca.pem": "none"}'];
     const edited = objects("postgres", edit);
     expect(only(edited, "ConfigMap", "kms-fluo-kms-policy").data["policy.yaml"]).toBe("version: 1\nrules: []\n");
-    // To the byte, and not only in what it means.
+    // Every byte counts, and not only what it means.
     const workload = (text: string) => text.split(/^---$/m).find((each) => each.includes("\nkind: Deployment\n"));
     expect(workload(template("postgres", edit))).toBe(workload(template("postgres")));
     expect(workload(template("postgres"))).toBeDefined();

@@ -7,7 +7,7 @@ import { type Sandbox, sandboxed } from "../../scripts/image/sandbox.ts";
 import { type ServiceProcess, watchProcess } from "../support/service-process.ts";
 
 export interface Contained extends ServiceProcess {
-  /** Of the service, as this machine counts. */
+  /** The service's, as this machine counts. */
   pid: number;
 }
 

@@ -33,7 +33,7 @@ export const schemas: Need = {
   },
 };
 
-/** As Debian has it: kube-apiserver takes any of version 3.4 or later. */
+/** Debian's: kube-apiserver takes any of version 3.4 or later. */
 export const etcd: Need = {
   name: "etcd",
   install: () => unpackDebian("etcd-server", join(tools, "etcd"), "usr/bin/etcd"),

@@ -76,7 +76,7 @@ function bundled(validator: string, version: string, kind: string): Json {
   return { ...schema, $defs };
 }
 
-/** As their projects have them. */
+/** Gives them unchanged, as their projects publish them. */
 export function customResourceDefinitions(): Json[] {
   return modules.flatMap(({ module, folder, files }) => {
     const { error, status, stdout, stderr } = spawnSync("go", ["mod", "download", "-json", module], {

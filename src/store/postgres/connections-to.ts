@@ -16,7 +16,7 @@ export interface PostgresServer {
 
 const connectMs = 5_000;
 export const statementMs = 15_000;
-/** Between two statements of a transaction, which waits for nothing but us. */
+/** Longest pause between two statements of a transaction, which waits for nothing but us. */
 const idleMs = 5_000;
 const int8 = 20;
 
