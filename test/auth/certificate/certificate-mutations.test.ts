@@ -103,9 +103,10 @@ it(`${count / 25} mutations: one that its CA signed has the identity that OpenSS
     ] as const) {
       const identity = identityOf(certificate, entry) as { id?: string; names?: string[] } | undefined;
       const names = identity?.names ?? (identity?.id === undefined ? [] : [identity.id]);
+      if (names.length === 0) continue; // Node throws for names that OpenSSL cannot write
       const read = certificate.subjectAltName?.toLowerCase().split(", ") ?? [];
       for (const name of names) expect(read).toContain(`${kind.toLowerCase()}:${name.toLowerCase()}`);
-      if (names.length > 0) identities.add(names.join());
+      identities.add(names.join());
     }
   }
   expect(identities).toContain(uri);
