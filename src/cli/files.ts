@@ -1,6 +1,7 @@
 /** Files that were named on the command line: their bytes, the typed members of their JSON, and the checkpoints that somebody kept in them. */
 import { readFileSync } from "node:fs";
 import { canonicalBase64 } from "../encoding/base64.ts";
+import type { JsonError } from "../encoding/json.ts";
 import { type Checkpoint, parseCheckpoint } from "../tlog/checkpoint.ts";
 import { type Note, parseNote } from "../tlog/signed-note.ts";
 import { Failure, UsageError } from "./command.ts";
@@ -12,6 +13,12 @@ export function readFile(file: string): Buffer {
   } catch (error) {
     throw new UsageError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
+}
+
+/** Says what is wrong with a text that readJson refuses, and what to do about it. */
+export function wrongJson({ reason, member, message }: JsonError): string {
+  if (reason !== "repeated") return `the JSON ${message}`;
+  return `${member}: is there twice, and parsers differ on which counts; send it once`;
 }
 
 /** The object at `at`, which a Failure names if something else is there; the functions below do likewise. */

@@ -1,5 +1,6 @@
 /** A running service, spoken to over HTTP. Every way of not getting an answer is one line that names the address. */
 import { clientEnvironment } from "../config/client-environment.ts";
+import { readJson } from "../encoding/json.ts";
 import { type Command, Failure, type Option, type OptionValues, textOf, UsageError } from "./command.ts";
 import { askByHttp, type HttpAnswer } from "./access/http-request.ts";
 import { oneLine } from "./print.ts";
@@ -147,7 +148,7 @@ function refusal(status: number, json: Record<string, unknown>, shown: Credentia
 
 function objectIn(text: string): Record<string, unknown> | undefined {
   try {
-    const json: unknown = JSON.parse(text);
+    const json = readJson(text);
     return typeof json === "object" && json !== null && !Array.isArray(json)
       ? (json as Record<string, unknown>)
       : undefined;

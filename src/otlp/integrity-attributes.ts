@@ -4,6 +4,7 @@
  */
 import type { Json } from "./jcs.ts";
 import { textFrom } from "./jcs.ts";
+import { readJson } from "../encoding/json.ts";
 import { refusedAt } from "../encoding/wire-error.ts";
 
 export const integrityPrefix = "audit.integrity.";
@@ -55,7 +56,7 @@ const memberStart = new Uint8Array(Buffer.from(`"${integrityPrefix}`));
  */
 export function takeIntegrity(json: Json, start: number, integrity: Integrity): boolean {
   for (let i = 0; i < memberStart.length; i += 1) if (json.bytes[start + i] !== memberStart[i]) return false;
-  const [[key, value]] = Object.entries(JSON.parse(`{${textFrom(json, start).slice(0, -1)}}`)) as [
+  const [[key, value]] = Object.entries(readJson(`{${textFrom(json, start).slice(0, -1)}}`) as object) as [
     [string, { stringValue?: string } | null],
   ];
   const field = fieldOf.get(key);

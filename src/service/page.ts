@@ -3,6 +3,7 @@
  * filters, so that the token of another request is refused and not answered with a page that fits nothing. It is no secret and no
  * permission: a page is asked for by a caller who may read all of them.
  */
+import { readJson } from "../encoding/json.ts";
 import { invalidField } from "../errors.ts";
 
 const defaultSize = 100;
@@ -39,7 +40,7 @@ export function pageStart<End>(
 function partsOf(token: string): readonly unknown[] | undefined {
   if (token.length > maxTokenLength) return undefined;
   try {
-    const parts: unknown = JSON.parse(Buffer.from(token, "base64url").toString());
+    const parts = readJson(Buffer.from(token, "base64url").toString());
     return Array.isArray(parts) && pageToken(parts, []) === token ? parts : undefined;
   } catch {
     return undefined;

@@ -1,9 +1,17 @@
 /**
- * JSON requests, strictly. protobuf-es quotes in its errors the value that is wrong, or the text around it; ours name the field alone.
+ * JSON requests, strictly. The text is read by encoding/json.ts, so that protobuf-es gets values and parses nothing. It quotes in its
+ * errors the value that is wrong; ours name the field alone.
  */
-import { type DescMessage, fromJsonString, type JsonObject, type MessageShape, toJson } from "@bufbuild/protobuf";
+import {
+  type DescMessage,
+  fromJson,
+  type JsonObject,
+  type JsonValue,
+  type MessageShape,
+  toJson,
+} from "@bufbuild/protobuf";
 import { StructSchema } from "@bufbuild/protobuf/wkt";
-import { numbersIn } from "../encoding/json-numbers.ts";
+import { JsonError, readJson } from "../encoding/json.ts";
 import { invalidField, KmsError } from "../errors.ts";
 
 const maxNameLength = 64;
@@ -12,9 +20,16 @@ const maxNameLength = 64;
 export function checkedJson<Desc extends DescMessage>(desc: Desc, bytes: Uint8Array): MessageShape<Desc> {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    let rounded: string | undefined;
+    const json = readJson(text, (spelling, name) => {
+      if (isRounded(spelling, name)) rounded ??= name;
+      return Number(spelling);
+    });
     // A misspelt field must not be taken for one that was left out.
-    const message = fromJsonString(desc, text, { ignoreUnknownFields: false });
-    refuseRounded(text);
+    const message = fromJson(desc, json as JsonValue, { ignoreUnknownFields: false });
+    if (rounded !== undefined) {
+      throw madeUpName(rounded, "is an integer that JSON numbers cannot hold exactly: send it as a string");
+    }
     return message;
   } catch (cause) {
     throw cause instanceof KmsError ? cause : refusal(desc, cause);
@@ -30,27 +45,24 @@ export function checkedObject(bytes: Uint8Array): JsonObject {
 const maxExactLength = 17;
 
 /**
- * JSON.parse rounds an integer that no double holds, such as a time in nanoseconds: a span would be signed, or called verified, with
- * another number than the one that was sent.
+ * Whether a number of a request would be another one as a double, such as a time in nanoseconds: a span would be signed, or called
+ * verified, with another number than the one that was sent.
  */
-function refuseRounded(text: string): void {
-  for (const { name, start, end } of numbersIn(text)) {
-    if (name === "doubleValue" || name === "double_value") continue;
-    if (end - start <= maxExactLength && Number.isSafeInteger(Number(text.slice(start, end)))) continue;
-    throw madeUpName(name, "is an integer that JSON numbers cannot hold exactly: send it as a string");
-  }
+function isRounded(spelling: string, name: string): boolean {
+  if (name === "doubleValue" || name === "double_value") return false;
+  return spelling.length > maxExactLength || !Number.isSafeInteger(Number(spelling));
 }
 
 const misread = "is not what protobuf's JSON has there: check type, range, base64 and UTF-8";
 /** What protobuf-es says where it names a member, and what we say of it. A name that the caller made up stays out of the log. */
 const namings: { says: RegExp; description: string; madeUp: boolean }[] = [
   { says: /: key "(.*)" is unknown$/s, description: "is unknown", madeUp: true },
-  { says: /: duplicate object key "(.*)"$/s, description: "is there twice", madeUp: true },
   { says: /^cannot decode (?:field|oneof) (?:\w+\.)+(\w+) from JSON/, description: misread, madeUp: false },
 ];
 
 /** protobuf-es names the field in its message only, as in `cannot decode field fluo.kms.v1.PlainField.value from JSON: …`. */
 function refusal({ typeName }: DescMessage, cause: unknown): KmsError {
+  if (cause instanceof JsonError && cause.member !== undefined) return madeUpName(cause.member, "is there twice");
   const text = cause instanceof Error ? cause.message : "";
   for (const { says, description, madeUp } of namings) {
     const name = says.exec(text)?.[1];

@@ -1,5 +1,6 @@
 /** Key sets in files: of an issuer that cannot be reached, or a bundle that an agent keeps up to date. */
 import { readFile } from "node:fs/promises";
+import { type JsonError, readJson } from "../../encoding/json.ts";
 
 export const maxKeySetBytes = 256 * 1024;
 
@@ -18,8 +19,8 @@ export function fileSource(file: string): (signal: AbortSignal) => Promise<unkno
 export function keySetIn(text: string): unknown {
   if (text.length > maxKeySetBytes) throw new Error(`is longer than ${maxKeySetBytes} bytes`);
   try {
-    return JSON.parse(text);
-  } catch {
-    throw new Error("is no JSON");
+    return readJson(text);
+  } catch (error) {
+    throw new Error((error as JsonError).message);
   }
 }

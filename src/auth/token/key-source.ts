@@ -7,6 +7,7 @@ import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { addAbortSignal } from "node:stream";
 import { getCACertificates } from "node:tls";
+import { type JsonError, readJson } from "../../encoding/json.ts";
 import { withDeadline } from "../../runtime/deadline.ts";
 import type { IssuerEntry } from "../policy/trust.ts";
 
@@ -127,13 +128,12 @@ async function jsonOf(answer: IncomingMessage): Promise<Json> {
   return jsonObject(Buffer.concat(chunks));
 }
 
-/** Parses a response. JSON.parse quotes what it cannot read, so its error is not passed on to the log. */
 function jsonObject(body: Buffer): Json {
   let value: unknown;
   try {
-    value = JSON.parse(body.toString());
-  } catch {
-    throw new Error("answers what is no JSON");
+    value = readJson(body.toString());
+  } catch (error) {
+    throw new Error(`answers what ${(error as JsonError).message}`);
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Json;
   throw new Error("answers JSON that is no object");

@@ -2,6 +2,7 @@
  * `note-check`: notes in the store that a check found nothing, by the report that `check` printed. A drill checks a
  * restored copy, often on another machine and under other settings, so `check` cannot do it.
  */
+import { readJson } from "../../encoding/json.ts";
 import { UsageError, type Command, exitCode, Failure, jsonOption } from "../command.ts";
 import { configOption } from "../configuration.ts";
 import { membersAt, readFile, textAt } from "../files.ts";
@@ -41,7 +42,7 @@ function readReport(file: string): CleanReport {
   let report: Record<string, unknown>;
   let found: CleanReport;
   try {
-    report = membersAt(JSON.parse(text), "the report");
+    report = membersAt(readJson(text), "the report");
     found = { storeId: textAt(report.store_id, "store_id"), checkedAt: timeAt(report.checked_at, "checked_at") };
   } catch (error) {
     throw new UsageError(`${file} is not what fluo-kms check printed as JSON: ${(error as Error).message}`);

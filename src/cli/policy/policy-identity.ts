@@ -7,12 +7,11 @@ import type { Claims } from "../../auth/policy/claims.ts";
 import type { Identity } from "../../auth/policy/identity.ts";
 import type { Policy } from "../../auth/policy/policy.ts";
 import type { IssuerEntry } from "../../auth/policy/trust.ts";
+import { JsonError, readJson } from "../../encoding/json.ts";
 import { suggestion } from "../../encoding/nearest.ts";
-import { KmsError } from "../../errors.ts";
 import { readToken } from "../access/service-token.ts";
 import { Failure, type OptionValues, textOf, UsageError } from "../command.ts";
-import { membersAt, readFile } from "../files.ts";
-import { locate } from "../json-text.ts";
+import { membersAt, readFile, wrongJson } from "../files.ts";
 import { provenBy, type TokenParts } from "./policy-token.ts";
 
 export interface Asked {
@@ -96,12 +95,9 @@ function dnsIdentity(entry: string, listed: string, { certificates }: Policy): I
 function readClaims(file: string): Claims {
   const text = readFile(file).toString("utf8");
   try {
-    const claims = membersAt(JSON.parse(text), file);
-    locate(text);
-    return claims;
+    return membersAt(readJson(text), file);
   } catch (error) {
-    if (error instanceof SyntaxError) throw new Failure(`${file} is no JSON`);
-    if (error instanceof KmsError) throw new Failure(`${file}: ${error.message}`);
+    if (error instanceof JsonError) throw new Failure(`${file}: ${wrongJson(error)}`);
     throw error;
   }
 }

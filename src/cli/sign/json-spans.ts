@@ -1,5 +1,5 @@
 /** Attributes put on the spans of an OTLP export in JSON by inserting them into its text: whatever else it says stays as it was written. */
-import { type JsonNode, locate } from "../json-text.ts";
+import { type JsonNode, locate } from "./json-text.ts";
 
 /** A key and its text. */
 export type Attribute = readonly [key: string, value: string];

@@ -1,5 +1,5 @@
 /** A tenant's public keys from a file: the JWKS (RFC 7517) that the service serves, with each key's state and times, and what there is of logs. */
-import { KmsError } from "../../errors.ts";
+import { JsonError, readJson } from "../../encoding/json.ts";
 import type { Checkpoint } from "../../tlog/checkpoint.ts";
 import type { UnprovenEntry } from "../../attestation/log-history.ts";
 import { parseHandover } from "../../attestation/log-entry.ts";
@@ -9,8 +9,7 @@ import type { VerifyingKey } from "../../attestation/verdict.ts";
 import type { LogKey } from "../../attestation/verify-log-proof.ts";
 import { parseVerifierKey, type VerifierKey } from "../../tlog/verifier-key.ts";
 import { Failure } from "../command.ts";
-import { locate } from "../json-text.ts";
-import { base64At, indexAt, listAt, membersAt, textAt } from "../files.ts";
+import { base64At, indexAt, listAt, membersAt, textAt, wrongJson } from "../files.ts";
 
 export interface KeySet {
   byId: ReadonlyMap<string, VerifyingKey>;
@@ -65,11 +64,10 @@ export function readKeySet(text: string): KeySet {
 
 function parseKeys(text: string): unknown {
   try {
-    const json: unknown = JSON.parse(text);
-    locate(text);
-    return json;
+    return readJson(text);
   } catch (error) {
-    if (error instanceof KmsError) throw new Failure(`the keys file has a member twice: ${error.message}`);
+    if (error instanceof JsonError && error.reason === "repeated")
+      throw new Failure(`the keys file has a member twice: ${wrongJson(error)}`);
     throw new Failure("the keys file is not JSON; save what /api/kms/tenants/{tenant}/jwks.json answers");
   }
 }

@@ -3,10 +3,10 @@
  * or one a line. A protobuf file begins with 0x0a, which in JSON is a line feed: only what parses to its end as protobuf counts as such.
  */
 import { KmsError } from "../../errors.ts";
-import { numbersIn } from "../../encoding/json-numbers.ts";
+import { JsonError, readJson } from "../../encoding/json.ts";
 import { cursor, readBytes, readTag } from "../../encoding/wire-reader.ts";
 import { Failure } from "../command.ts";
-import { locate } from "../json-text.ts";
+import { wrongJson } from "../files.ts";
 import { resourceSpansBytes } from "./otlp-json.ts";
 
 const resourceSpansTag = 10;
@@ -30,7 +30,7 @@ export function splitSpanFile(bytes: Uint8Array): (Uint8Array | KmsError)[] {
 /** The file in its form. Throws a Failure for a file that is neither. */
 export function readSpanFile(bytes: Uint8Array): SpanFile {
   const messages = bytes[0] === resourceSpansTag || bytes.length === 0 ? splitProtobuf(bytes) : undefined;
-  return messages === undefined ? readJson(bytes) : { form: "protobuf", messages };
+  return messages === undefined ? readDocuments(bytes) : { form: "protobuf", messages };
 }
 
 function splitProtobuf(bytes: Uint8Array): Uint8Array[] | undefined {
@@ -48,58 +48,42 @@ function splitProtobuf(bytes: Uint8Array): Uint8Array[] | undefined {
   }
 }
 
-function readJson(bytes: Uint8Array): SpanFile {
+function readDocuments(bytes: Uint8Array): SpanFile {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
     throw new Failure("the spans file is neither an OTLP trace export in protobuf nor JSON in UTF-8");
   }
-  const whole = parse(text);
-  if (whole !== undefined) return { form: "JSON", documents: [readDocument(text, whole)] };
+  const whole = readDocument(text);
+  if (whole !== undefined) return { form: "JSON", documents: [whole] };
   const lines = text.split("\n").map((line, i) => ({ line, number: i + 1 }));
   const documents = lines
     .filter(({ line }) => line.trim() !== "")
     .map(({ line, number }) => {
-      const document = parse(line);
+      const document = readDocument(line);
       if (document === undefined)
         throw new Failure(`the spans file is not JSON in line ${number}; it must be an OTLP trace export`);
-      return readDocument(line, document);
+      return document;
     });
   return { form: "JSON lines", documents };
 }
 
-/** A member that is there twice makes the whole document one that cannot be read. */
-function readDocument(text: string, document: unknown): JsonDocument {
+/** Undefined for a text that is no JSON. A member that is there twice makes the whole document one that cannot be read. */
+function readDocument(text: string): JsonDocument | undefined {
+  let document: unknown;
   try {
-    locate(text);
+    document = readJson(text, exactNumber);
   } catch (error) {
-    if (error instanceof KmsError) return { text, messages: [error] };
-    throw error;
+    if (!(error instanceof JsonError)) throw error;
+    if (error.reason === "syntax") return undefined;
+    return { text, messages: [new KmsError("INVALID_ARGUMENT", wrongJson(error))] };
   }
   return { text, messages: resourceSpansBytes(document) };
 }
 
 /** Whole numbers that a double cannot hold stay text, as OTLP writes them anyway: the last digits of a timestamp are signed, too. */
-function parse(text: string): unknown {
-  try {
-    const document: unknown = JSON.parse(text);
-    const exact = withExactIntegers(text);
-    return exact === text ? document : JSON.parse(exact);
-  } catch {
-    return undefined;
-  }
-}
-
-/** The text with quotes around those numbers. */
-function withExactIntegers(text: string): string {
-  const pieces: string[] = [];
-  let at = 0;
-  for (const { start, end } of numbersIn(text)) {
-    const number = text.slice(start, end);
-    if (Number.isSafeInteger(Number(number)) || !/^-?\d+$/.test(number)) continue;
-    pieces.push(text.slice(at, start), `"${number}"`);
-    at = end;
-  }
-  return pieces.join("") + text.slice(at);
+function exactNumber(spelling: string): unknown {
+  const number = Number(spelling);
+  return Number.isSafeInteger(number) || !/^-?\d+$/.test(spelling) ? number : spelling;
 }

@@ -1,9 +1,6 @@
-/**
- * Where values lie in a JSON text that is known to parse, and the one check that JSON.parse leaves out: of members with one name it keeps
- * the last, others keep the first, and so one signature would stand for two spans.
- */
-import { endOfString, stringAt } from "../encoding/json-numbers.ts";
-import { KmsError } from "../errors.ts";
+/** Positions of values in a JSON text that encoding/json.ts has read. */
+
+import { readJson } from "../../encoding/json.ts";
 
 /** A value: text.slice(start, end). */
 export interface JsonNode {
@@ -20,18 +17,15 @@ interface Scan {
   keptLevels: number;
 }
 
-/** More than protobuf's JSON nests in the hundred messages that its readers allow. */
-const maxLevels = 512;
-const [quote, comma] = [0x22, 0x2c];
+const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
 const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x5d];
 
-/** Throws INVALID_ARGUMENT for a member that is there twice. Keeps no members and items unless `keptLevels` says so. */
-export function locate(text: string, keptLevels = 0): JsonNode {
+/** Finds the value of a text, and members and items within it as many levels down as are asked for. */
+export function locate(text: string, keptLevels: number): JsonNode {
   return valueAt({ text, at: 0, keptLevels }, 0);
 }
 
 function valueAt(scan: Scan, level: number): JsonNode {
-  if (level > maxLevels) throw new KmsError("INVALID_ARGUMENT", "the JSON is nested too deeply");
   const start = skipSpace(scan);
   const first = scan.text.charCodeAt(start);
   if (first === openBrace) return objectAt(scan, level);
@@ -42,16 +36,9 @@ function valueAt(scan: Scan, level: number): JsonNode {
 
 function objectAt(scan: Scan, level: number): JsonNode {
   const start = scan.at;
-  const names = new Set<string>();
   const members = new Map<string, JsonNode>();
   for (let next = enter(scan, closeBrace); next !== closeBrace; next = step(scan)) {
     const name = nameAt(scan);
-    if (names.has(name))
-      throw new KmsError(
-        "INVALID_ARGUMENT",
-        `${name}: is there twice, and parsers differ on which counts; send it once`,
-      );
-    names.add(name);
     skipSpace(scan);
     scan.at += 1; // the colon
     const value = valueAt(scan, level + 1);
@@ -88,7 +75,16 @@ function step(scan: Scan): number {
 function nameAt(scan: Scan): string {
   const start = skipSpace(scan);
   scan.at = endOfString(scan.text, start);
-  return stringAt(scan.text, start, scan.at);
+  return readJson(scan.text.slice(start, scan.at)) as string;
+}
+
+/** Index behind the closing quote of the string that begins at `start`. */
+function endOfString(text: string, start: number): number {
+  for (let at = start + 1; ; at += 1) {
+    const unit = text.charCodeAt(at);
+    if (unit === quote) return at + 1;
+    if (unit === backslash) at += 1;
+  }
 }
 
 function skipSpace(scan: Scan): number {
