@@ -1,4 +1,5 @@
 /** From arguments to an exit code: help, version, the command, and how what goes wrong is told. */
+import { misreadNotice, misreadsNames } from "../runtime/misread-names.ts";
 import { version } from "../version.ts";
 import { operandsOf, parseArguments } from "./arguments.ts";
 import { acceptRollback } from "./heads/accept-rollback.ts";
@@ -66,8 +67,9 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
 }
 
 function printVersion(json: boolean): void {
-  if (json) printJson({ version });
-  else console.log(version);
+  const notices = misreadsNames() ? [misreadNotice] : [];
+  if (json) printJson({ version, ...(notices.length > 0 && { notices }) });
+  else console.log([version, ...notices].join("\n"));
 }
 
 /** With --json, standard output holds one JSON document, also of what went wrong. */

@@ -1,5 +1,6 @@
-/** How the process was started, as far as anything depends on it: with a debugger, or by npm. */
+/** How the process was started, as far as anything depends on it: with a debugger, by npm, or by a Node with a defect. */
 import { url } from "node:inspector";
+import { mendedNode, misreadNotice, misreadsNames } from "../runtime/misread-names.ts";
 import type { Problem } from "./problem.ts";
 import type { Environment } from "./sources.ts";
 
@@ -9,10 +10,39 @@ export interface Launch {
   execArgv: readonly string[];
   /** Of a debugger that is open, whoever opened it. */
   debuggerUrl: string | undefined;
+  /** Whether JSON.parse has the defect of runtime/misread-names.ts. */
+  misreadsNames: boolean;
+  /** As in `linux-x64`. */
+  platform: string;
 }
 
 export function launchOf(env: Environment): Launch {
-  return { env, execArgv: process.execArgv, debuggerUrl: url() };
+  return {
+    env,
+    execArgv: process.execArgv,
+    debuggerUrl: url(),
+    misreadsNames: misreadsNames(),
+    platform: `${process.platform}-${process.arch}`,
+  };
+}
+
+/** What must be mended before a process of profile prod starts. */
+export function launchProblems(launch: Launch): Problem[] {
+  return [...debuggerProblems(launch), ...nodeProblems(launch)];
+}
+
+/** What an operator should know of a process that starts all the same. */
+export function launchWarnings(launch: Launch): string[] {
+  return launch.misreadsNames ? [misreadNotice] : [];
+}
+
+/** Platforms for which `npm ci` installs a Node without the defect. */
+export const mendedPlatforms: readonly string[] = ["linux-x64", "linux-arm64"];
+
+function nodeProblems({ misreadsNames, platform }: Launch): Problem[] {
+  if (!misreadsNames || !mendedPlatforms.includes(platform)) return [];
+  const description = `misreads some names in JSON, so that one caller's request changes how another's is read; in profile prod use Node ${mendedNode} or later, which npm ci installs`;
+  return [{ name: `Node ${process.versions.node}`, description }];
 }
 
 /** npm hands on what a terminal or an init system has told every process, so that each signal may come twice. */

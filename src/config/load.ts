@@ -5,7 +5,7 @@
 import { resolve } from "node:path";
 import { hasMasterKeyInMemory, isFault, refusedTogether, tlsProblems, warningsOf } from "./checks.ts";
 import type { Config, SettledConfig } from "./config.ts";
-import { debuggerProblems, type Launch, launchOf } from "./launch.ts";
+import { type Launch, launchOf, launchProblems, launchWarnings } from "./launch.ts";
 import { type OtlpSettings, otlpSettings } from "./otlp.ts";
 import { ConfigError, type Problem } from "./problem.ts";
 import { type Properties, readProperties, unknownProperties } from "./properties.ts";
@@ -58,7 +58,7 @@ export function loadConfig({
       : openProperties(absolute(tenantsFile), { optional: false, wrongIn: strangeNames }, problems);
   const files = [properties, ofTenants].filter((each) => each !== undefined);
   const settled = settle({ values, otlp: telemetry.otlp, absolute, problems, env, files });
-  if (settled.profile === "prod") problems.push(...debuggerProblems(launch));
+  if (settled.profile === "prod") problems.push(...launchProblems(launch));
   problems.push(...refusedTogether(settled));
   problems.push(...tlsProblems(values["fluo.kms.tls.certificate"], values["fluo.kms.tls.key"], absolute));
   problems.push(...elsewhere(settled));
@@ -76,7 +76,7 @@ export function loadConfig({
       ? sdkEndpoints.filter((name) => env[name]).map((name) => `${name} has no effect: set aws.kms.endpoint.`)
       : []),
   ];
-  const warnings = [...warningsOf(settled), ...telemetry.warnings, ...idle];
+  const warnings = [...launchWarnings(launch), ...warningsOf(settled), ...telemetry.warnings, ...idle];
   return deepFreeze({ ...settled, warnings, faults: warnings.filter(isFault) });
 }
 

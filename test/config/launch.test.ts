@@ -1,12 +1,20 @@
-/** A debugger beside keys: which ways to one profile prod refuses, and how it says so. */
+/** How the process was started: a debugger beside keys, and a Node that misreads JSON. What profile prod refuses, and how it says so. */
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
-import { debuggerProblems, type Launch } from "../../src/config/launch.ts";
+import packageJson from "../../package.json" with { type: "json" };
+import { debuggerProblems, type Launch, mendedPlatforms } from "../../src/config/launch.ts";
+import { mendedNode, misreadsNames } from "../../src/runtime/misread-names.ts";
 import { run } from "../support/cli-fixture.ts";
 import { startProcess } from "../support/service-process.ts";
 import { directory, problemsOf } from "../support/config-fixture.ts";
 
-const none: Launch = { env: {}, execArgv: [], debuggerUrl: undefined };
+const none: Launch = {
+  env: {},
+  execArgv: [],
+  debuggerUrl: undefined,
+  misreadsNames: false,
+  platform: "linux-x64",
+};
 const named = (launch: Partial<Launch>) => debuggerProblems({ ...none, ...launch }).map(({ name }) => name);
 
 describe("a debugger", () => {
@@ -100,7 +108,47 @@ describe("profile prod", () => {
   });
 });
 
-it("another profile serves under one", async () => {
+describe("a Node that misreads names in JSON", () => {
+  const launched = (profile: string, launch: Partial<Launch>) => () =>
+    loadConfig({
+      env: { ...production, FLUO_KMS_PROFILE: profile },
+      cwd: directory(),
+      launch: { ...none, misreadsNames: true, ...launch },
+    });
+
+  it.each(mendedPlatforms)("is refused in profile prod on %s, and nowhere else", (platform) => {
+    expect(problemsOf(launched("prod", { platform }))).toBe(
+      `Node ${process.versions.node}: misreads some names in JSON, so that one caller's request changes how another's is read; in profile prod use Node 26.12.1 or later, which npm ci installs`,
+    );
+    expect(problemsOf(launched("dev", { platform }))).toBe("");
+    expect(problemsOf(launched("prod", { platform, misreadsNames: false }))).toBe("");
+    expect(problemsOf(launched("prod", { platform: "darwin-arm64" }))).toBe("");
+  });
+
+  it("is told of by a warning, and by a recommendation", () => {
+    const notice = `Node ${process.versions.node} misreads some names in JSON: JSON of callers is read without it. Use Node 26.12.1 or later.`;
+    for (const [profile, platform] of [
+      ["dev", "linux-x64"],
+      ["prod", "darwin-arm64"],
+    ] as const) {
+      const { warnings, faults } = launched(profile, { platform })();
+      expect(warnings[0]).toBe(notice);
+      expect(faults).toContain(notice);
+      expect(launched(profile, { platform, misreadsNames: false })().warnings).not.toContain(notice);
+    }
+  });
+
+  it("is on no platform for which a Node without the defect is installed", () => {
+    const mended = Object.entries(packageJson.optionalDependencies)
+      .filter(([, version]) => version.localeCompare(mendedNode, "en", { numeric: true }) >= 0)
+      .map(([name]) => name.replace(/^node-(bin-)?/, ""));
+    expect(mended.toSorted()).toEqual(mendedPlatforms.toSorted());
+    // This process runs on the installed one.
+    expect(misreadsNames()).toBe(!mended.includes(`${process.platform}-${process.arch}`));
+  });
+});
+
+it("another profile serves under a debugger", async () => {
   const service = await startProcess({}, { flags: ["--inspect=127.0.0.1:0"] });
   service.child.kill("SIGTERM");
   expect(await service.ended).toEqual({ code: 0, err: expect.stringContaining("Debugger listening") });
