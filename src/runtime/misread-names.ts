@@ -13,4 +13,4 @@ export function misreadsNames(): boolean {
 export const mendedNode = "26.12.1";
 
 /** What an operator should know of a process that has it. */
-export const misreadNotice = `Node ${process.versions.node} misreads some names in JSON: JSON of callers is read without it. Use Node ${mendedNode} or later.`;
+export const misreadNotice = `Node ${process.versions.node} misreads some names in JSON: callers' JSON is read by a parser of the service's own. Use Node ${mendedNode} or later.`;

@@ -126,7 +126,7 @@ describe("a Node that misreads names in JSON", () => {
   });
 
   it("is told of by a warning, and by a recommendation", () => {
-    const notice = `Node ${process.versions.node} misreads some names in JSON: JSON of callers is read without it. Use Node 26.12.1 or later.`;
+    const notice = `Node ${process.versions.node} misreads some names in JSON: callers' JSON is read by a parser of the service's own. Use Node 26.12.1 or later.`;
     for (const [profile, platform] of [
       ["dev", "linux-x64"],
       ["prod", "darwin-arm64"],

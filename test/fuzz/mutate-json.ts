@@ -52,6 +52,8 @@ const members = [
   '"constructor":1',
   '"":1',
   '"\\ud800":1',
+  '"tenantI\\\\":"acme"',
+  '"\\u00e9":1',
 ];
 
 type TextChange = (text: string, random: Random) => string | Buffer;
@@ -71,6 +73,11 @@ const textChanges: readonly TextChange[] = [
     const found = [...text.matchAll(/"\w+":(?:"[^"\\]*"|\d+|true)/g)].map(([member]) => member);
     const member = random.pick(found);
     return member === undefined ? text : text.replace(member, `${member},${member}`);
+  },
+  function namesEscaped(text, random) {
+    return text.replace(/"(\w*)(\w)"(?=:)/g, (name, start: string, last: string) =>
+      random.chance(0.5) ? name : `"${start}\\u${last.charCodeAt(0).toString(16).padStart(4, "0")}"`,
+    );
   },
   (text, random) => "[".repeat(random.pick([1, 100, 20_000])!) + text,
   (_text, random) =>

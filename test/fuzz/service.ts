@@ -49,6 +49,7 @@ export async function startFuzzed(): Promise<FuzzedService> {
     lookAgain();
   });
   const httpPort = Number(new URL(service.http).port);
+  await teachNames(httpPort);
   return {
     grpc: service.grpc,
     httpPort,
@@ -77,6 +78,29 @@ function untilHolds(holds: () => boolean, ms: number, looking: Set<() => void>):
     looking.add(look);
     look();
   });
+}
+
+/**
+ * Sends names that end with a backslash, after each first name that requests have: V8 before Node 26.12.1 would take a name with an escape for
+ * one of these from then on. They are refused, so that they are in the log and the counters like others.
+ */
+async function teachNames(httpPort: number): Promise<void> {
+  const pairs = {
+    tenantId: "field\\",
+    tenant_id: "keyI\\",
+    id: "\\",
+    key: "valu\\",
+    name: "toke\\",
+    traceId: "spanI\\",
+    a: "\\",
+  };
+  for (const pair of Object.entries(pairs)) {
+    await fetch(`http://127.0.0.1:${httpPort}/${KmsService.typeName}/Status`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(Object.fromEntries(pair.map((name) => [name, "a"]))),
+    });
+  }
 }
 
 async function countersOf(httpPort: number): Promise<Map<string, number>> {

@@ -21,6 +21,8 @@ export interface StartOptions {
   cwd?: string;
   /** What the command begins with, such as `enter` of a small disk. */
   enter?: readonly string[];
+  /** Another Node than that of the test. */
+  node?: string;
   /** Of Node. */
   flags?: readonly string[];
   /** A descriptor, in the place of a pipe. */
@@ -31,9 +33,17 @@ export interface StartOptions {
 
 export function start(
   args: readonly string[],
-  { env = {}, cwd = tmpdir(), enter = [], flags = [], stdout, finished = onTestFinished }: StartOptions = {},
+  {
+    env = {},
+    cwd = tmpdir(),
+    enter = [],
+    node = process.execPath,
+    flags = [],
+    stdout,
+    finished = onTestFinished,
+  }: StartOptions = {},
 ): ChildProcess {
-  const [command, ...rest] = [...enter, process.execPath, ...flags, main, ...args];
+  const [command, ...rest] = [...enter, node, ...flags, main, ...args];
   const child = spawn(command!, rest, {
     cwd,
     env: { PATH: process.env.PATH, ...env },

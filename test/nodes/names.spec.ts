@@ -1,0 +1,63 @@
+/** A Node whose JSON.parse misreads names: what the service, its commands and profile prod make of it. */
+import { tmpdir } from "node:os";
+import { expect, it } from "vitest";
+import { misreadsNames } from "../../src/runtime/misread-names.ts";
+import { getJson, postJson } from "../support/api-fixture.ts";
+import { run } from "../support/cli-fixture.ts";
+import { directory } from "../support/config-fixture.ts";
+import { allDoors, startAttacked } from "../support/name-attack.ts";
+import { startProcess } from "../support/service-process.ts";
+import packageJson from "../../package.json" with { type: "json" };
+import { formerNode } from "./former-node.ts";
+
+const notice =
+  "Node 26.10.0 misreads some names in JSON: callers' JSON is read by a parser of the service's own. Use Node 26.12.1 or later.";
+
+it.each(allDoors)("a name that comes by %s changes nothing of how another's is read", async (door) => {
+  const service = await startAttacked(formerNode);
+  await service.attack(door, "caf");
+  expect(await service.problems("caf")).toEqual([]);
+});
+
+it("the service says so in its log, in Status, in Validate and in preflight", async () => {
+  const { log, http, client } = await startProcess({}, { node: formerNode });
+  expect(log.filter((line) => line.includes(notice))).toHaveLength(1);
+  expect((await client.status({})).notices).toContain(notice);
+  expect((await getJson(`${http}/api/admin/kms/status`)).body).toMatchObject({
+    notices: expect.arrayContaining([notice]),
+  });
+  expect((await postJson(`${http}/api/admin/kms/validate`, {})).body).toMatchObject({
+    recommendations: expect.arrayContaining([notice]),
+  });
+  const preflight = ["preflight", "--address", http, "--json"];
+  for (const node of [formerNode, process.execPath]) {
+    const { out } = await run(preflight, { cwd: tmpdir(), node });
+    const { checks } = JSON.parse(out) as { checks: { name: string; found: string }[] };
+    expect(checks).toContainEqual(expect.objectContaining({ name: "recommendation", found: notice }));
+  }
+});
+
+it("--version says so", async () => {
+  const { version } = packageJson;
+  expect((await run(["--version"], { node: formerNode })).out).toBe(`${version}\n${notice}\n`);
+  const json = JSON.parse((await run(["status", "--version", "--json"], { node: formerNode })).out);
+  expect(json).toEqual({ version, notices: [notice] });
+});
+
+it.runIf(!misreadsNames())("profile prod does not start where npm has a Node without the defect", async () => {
+  const production = {
+    FLUO_KMS_PROFILE: "prod",
+    FLUO_KMS_AUTH: "policy",
+    FLUO_KMS_POLICY_FILE: "policy.yaml",
+    FLUO_KMS_PROVIDER: "aws",
+    AWS_KMS_MASTER_KEY_ID: "alias/fluo-kms",
+    FLUO_KMS_ISSUER: "kms.example.com",
+  };
+  const cwd = directory({ "policy.yaml": "version: 1\nrules: []\n" });
+  const { code, out, err } = await run(["serve"], { cwd, env: production, node: formerNode });
+  expect({ code, out, err }).toEqual({
+    code: 2,
+    out: "",
+    err: "Node 26.10.0: misreads some names in JSON, so that one caller's request changes how another's is read; in profile prod use Node 26.12.1 or later, which npm ci installs\n",
+  });
+});
