@@ -202,9 +202,22 @@ function watchConnections(server: Server, door: Door): ReadonlyMap<ServerHttp2Se
 function authorizationIn(rawHeaders: readonly string[]): string[] {
   const found: string[] = [];
   for (let at = 0; at < rawHeaders.length; at += 2) {
-    if (rawHeaders[at] === "authorization") found.push(rawHeaders[at + 1]!);
+    if (rawHeaders[at] === "authorization") found.push(withoutBlanks(rawHeaders[at + 1]!));
   }
   return found;
+}
+
+/** The value without blanks and tabs around it (RFC 9110 §5.5), as node:http gives it: what is left is judged alike on both ports. */
+function withoutBlanks(value: string): string {
+  let [from, to] = [0, value.length];
+  while (from < to && isBlank(value, from)) from += 1;
+  while (from < to && isBlank(value, to - 1)) to -= 1;
+  return value.slice(from, to);
+}
+
+function isBlank(value: string, at: number): boolean {
+  const code = value.charCodeAt(at);
+  return code === 0x20 || code === 0x09;
 }
 
 /** Writes what is left of the caller's time into the header, where grpc-js reads it. False where nothing is. */

@@ -16,7 +16,7 @@ import { readInCall } from "./foreign-services.ts";
 import { gate } from "./gate.ts";
 import type { GrpcHealth } from "./health.ts";
 import { hideCompression } from "./http2/compression.ts";
-import { closeUnknownProtocols, limitHeaders, limitResets } from "./http2/internals.ts";
+import { closeUnknownProtocols, keepBlanks, limitHeaders, limitResets } from "./http2/internals.ts";
 import { boundArriving } from "./http2/receive-bound.ts";
 import { createUnread } from "./http2/send-bound.ts";
 import type { RoomLimits } from "./http2/stream-room.ts";
@@ -57,6 +57,7 @@ export async function listenGrpc(calls: Calls, settings: GrpcSettings): Promise<
   });
   limitHeaders(server, maxHeaderBytes);
   limitResets(server, settings.connections.resetsOfOne);
+  keepBlanks(server);
   const streams = createStreams(calls, {
     ...{ messageBytes: maxMessageBytes, callerOf: callerOf(settings) },
     times: settings.streamTimes,

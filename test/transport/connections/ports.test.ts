@@ -8,6 +8,7 @@ import { maxConcurrentStreams } from "../../../src/transport/grpc/server.ts";
 import { mostCallsInTurn } from "../../../src/transport/connections/open-connection.ts";
 import { newMs } from "../../../src/transport/connections/strangers.ts";
 import { echo, gated } from "../../support/stream-fixture.ts";
+import { frameFlag, frameOf, frameType, preface } from "../../support/http2-frames.ts";
 import { frame } from "../../support/raw-stream.ts";
 import { type GrpcConnection, type GuardedPortsOptions, startGuardedPorts } from "../../support/guarded-ports.ts";
 import { patience } from "../../support/patience.ts";
@@ -29,23 +30,8 @@ async function reset(connection: GrpcConnection, count: number): Promise<void> {
   }
 }
 
-const headers = 1;
-const continuation = 9;
-const [endStream, endHeaders] = [1, 4];
-
-function frameOf(type: number, flags: number, stream: number, payload: Uint8Array): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
-
-const preface = Buffer.concat([
-  Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-  frameOf(4, 0, 0, new Uint8Array()), // settings
-]);
+const { headers, continuation } = frameType;
+const { endStream, endHeaders } = frameFlag;
 const indexed = (index: number) => 0x80 | index;
 /** `:method: POST`, `:scheme: http` and `:path: /` of the static table, and an authority that is not kept. */
 const plainHead = [indexed(3), indexed(6), indexed(4), 1, 1, "x".charCodeAt(0)];

@@ -21,6 +21,17 @@ export function limitHeaders(server: Server, maxBytes: number): void {
   commonServerOptions.settings.maxHeaderListSize = maxBytes;
 }
 
+/**
+ * Keeps fields of a request whose value has blanks or tabs around it. nghttp2 leaves out a field that it finds invalid, for which node:http2 has
+ * no event: a token would be gone without a trace. Call before `server` is bound.
+ */
+export function keepBlanks(server: Server): void {
+  const { commonServerOptions } = server as unknown as {
+    commonServerOptions: { strictFieldWhitespaceValidation?: boolean };
+  };
+  commonServerOptions.strictFieldWhitespaceValidation = false;
+}
+
 /** Calls `use` with each server of node:http2 that listens for one that is bound. */
 export function eachServerOf(server: Server, use: (listening: NetServer) => void): void {
   for (const http2Server of http2ServersOf(server)) use(http2Server as unknown as NetServer);

@@ -2,7 +2,8 @@
  * What internals.ts relies upon, one member a test, on a real server: a version of grpc-js or Node that changes one fails here, and says which.
  */
 import { once } from "node:events";
-import { type ClientHttp2Session, connect, type Http2Server, type ServerHttp2Stream } from "node:http2";
+import { type ClientHttp2Session, connect, createServer, type Http2Server, type ServerHttp2Stream } from "node:http2";
+import { type AddressInfo, connect as connectTcp } from "node:net";
 import { connect as tlsConnect } from "node:tls";
 import { types } from "node:util";
 import * as grpc from "@grpc/grpc-js";
@@ -20,11 +21,13 @@ import {
   hideHeader,
   http2StreamOf,
   isCompressed,
+  keepBlanks,
   limitHeaders,
   readOn,
   takeArriving,
   takeMessages,
 } from "../../../../src/transport/grpc/http2/internals.ts";
+import { type Field, replacingFields } from "../../../support/http2-frames.ts";
 import { newAuthority } from "../../../support/pki.ts";
 
 const grpcJs = "@grpc/grpc-js 1.14.7";
@@ -148,6 +151,23 @@ describe(grpcJs, () => {
     const { session } = await start({}, { before: (server) => limitHeaders(server, 12_345) });
     const [settings] = (await once(session, "remoteSettings")) as [{ maxHeaderListSize?: number }];
     expect(settings.maxHeaderListSize).toBe(12_345);
+  });
+
+  it("Server.commonServerOptions are options of its HTTP/2 servers: values keep the blanks around them by one", async () => {
+    for (const keeps of [false, true]) {
+      const values: unknown[] = [];
+      const { session } = await start(
+        {},
+        {
+          before: (server) => keeps && keepBlanks(server),
+          bound: (server) => beforeGrpc(server, (_stream, headers) => values.push(headers["x-blanks"])),
+        },
+      );
+      const each = call(session, "/test/Unary", { "x-blanks": " a " });
+      each.end(frame("x"));
+      expect(await statusOf(each)).toBe(grpc.status.OK);
+      expect(values).toEqual([keeps ? " a " : undefined]);
+    }
   });
 
   it("call.call.stream is the HTTP/2 stream of a unary call and of a stream", async () => {
@@ -377,6 +397,41 @@ describe(http2, () => {
     socket.on("data", (chunk: Buffer) => (bytes += chunk.length));
     await new Promise((resolve) => socket.on("close", resolve));
     expect(bytes).toBe(0);
+  });
+
+  it("a field with a control character is left out of a request, of which no event tells", async () => {
+    const seen: unknown[] = [];
+    const server = createServer();
+    for (const name of ["sessionError", "streamError", "clientError"]) server.on(name, () => seen.push(name));
+    server.on("session", (session) => {
+      for (const name of ["error", "frameError"]) session.on(name, () => seen.push(name));
+    });
+    server.on("stream", (stream: ServerHttp2Stream, _headers, _flags, rawHeaders) => {
+      for (const name of ["error", "frameError", "aborted"]) stream.on(name, () => seen.push(name));
+      seen.push(rawHeaders);
+      stream.respond({ ":status": 200 }, { endStream: true });
+    });
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const { port } = server.address() as AddressInfo;
+    const fields: Field[] = [
+      ...([
+        [":method", "GET"],
+        [":scheme", "http"],
+        [":path", "/"],
+        [":authority", "localhost"],
+      ] as const),
+      ...([
+        ["x-one", "a\x01"],
+        ["x-two", "b"],
+      ] as const),
+    ];
+    const socket = replacingFields(connectTcp(port, "127.0.0.1"), fields);
+    const session = connect("http://localhost", { createConnection: () => socket }).on("error", () => {});
+    const stream = session.request().on("error", () => {});
+    await new Promise((resolve) => stream.resume().once("close", resolve));
+    session.destroy();
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+    expect(seen).toEqual([fields.filter(([name]) => name !== "x-one").flat()]);
   });
 
   it("a session keeps its streams in a Map, in an object that a symbol of its own names", async () => {
