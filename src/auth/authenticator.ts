@@ -1,6 +1,6 @@
 /**
- * Credentials to caller. A token counts alone where there is one, and a bad one is not made good by a certificate. What a caller hears of a
- * refusal says nothing of the reason, which is in the log.
+ * Credentials to caller. A token counts alone where there is one, and a bad one is not made good by a certificate. A certificate of which a rule
+ * demands a token counts for nothing without one. What a caller hears of a refusal says nothing of the reason, which is in the log.
  */
 import type { Caller } from "../call/context.ts";
 import { type MaybePromise, andThen } from "../call/maybe-promise.ts";
@@ -8,6 +8,7 @@ import { KmsError } from "../errors.ts";
 import { bearerOf } from "./token/bearer.ts";
 import { type CallerParts, createCaller, type InForce, type PolicyCaller } from "./caller.ts";
 import type { Authorities } from "./certificate/lineage.ts";
+import type { Identity } from "./policy/identity.ts";
 import { judgePeer, type Peer, type PresentedCertificate } from "./certificate/peer.ts";
 import type { RememberedTokens, TokenIdentity } from "./token/remembered.ts";
 import type { StaticIdentity, StaticTokens } from "./token/static-token.ts";
@@ -17,6 +18,8 @@ export interface Loaded extends InForce {
   /** Empty where the policy has no certificates: what a connection presents is not looked at then. */
   readonly authorities: readonly Authorities[];
   readonly staticTokens: StaticTokens;
+  /** The rule that demands a token beside a certificate of this identity; undefined where none does. */
+  tokenDemandOn(identity: Identity): { readonly name: string } | undefined;
 }
 
 /** A connection, with what is known of its other end. */
@@ -25,8 +28,15 @@ export interface Connection {
   readonly presented: PresentedCertificate | undefined;
   /** When streams by its certificate end, so that it is judged anew by TLS, which alone looks at revocation lists. */
   readonly streamsUntilMs: number;
-  judged?: { readonly under: Loaded; readonly peer: Peer | undefined };
+  judged?: Judged;
   caller?: { readonly peer: Peer; readonly caller: PolicyCaller };
+}
+
+interface Judged {
+  readonly under: Loaded;
+  readonly peer: Peer | undefined;
+  /** Name of the rule that demands a token beside the certificate. */
+  readonly demandedBy: string | undefined;
 }
 
 export interface Authenticator {
@@ -34,6 +44,8 @@ export interface Authenticator {
   connect(presented: PresentedCertificate | undefined, address: string, streamsUntilMs?: number): Connection;
   /** What a connection's certificate proves under the policy in force; undefined where none is looked at. */
   peerOf(connection: Connection): Peer | undefined;
+  /** Whether a connection's certificate counts only with a token, by the policy in force. */
+  demandsToken(connection: Connection): boolean;
   /**
    * Who calls, by all `authorization` headers of a request and its connection. A promise only for a token that was not seen lately. Throws
    * UNAUTHENTICATED, CREDENTIAL_EXPIRED, RATE_LIMITED or ISSUER_UNAVAILABLE.
@@ -51,26 +63,21 @@ export interface AuthenticatorParts extends Pick<CallerParts, "mixed" | "limiter
 export function createAuthenticator({ loaded, tokens, now, ...parts }: AuthenticatorParts): Authenticator {
   const ofTokens = new WeakMap<TokenIdentity | StaticIdentity, PolicyCaller>();
 
-  function peerOf(connection: Connection): Peer | undefined {
-    const under = loaded();
-    if (connection.judged?.under !== under) {
-      const { presented } = connection;
-      const isLookedAt = presented !== undefined && under.authorities.length > 0;
-      const peer = isLookedAt ? judgePeer(presented, under.authorities, now()) : undefined;
-      connection.judged = { under, peer: samePeer(connection.judged?.peer, peer) };
-    }
-    return connection.judged.peer;
-  }
+  const judge = (connection: Connection) => judgedUnder(loaded(), connection, now);
+  const peerOf = (connection: Connection) => judge(connection).peer;
 
   function byCertificate(connection: Connection): PolicyCaller {
-    const peer = peerOf(connection);
+    const { peer, demandedBy } = judge(connection);
     if (peer === undefined) throw new KmsError("UNAUTHENTICATED", "no credential");
     if ("refused" in peer) throw refusedCertificate(peer);
     if (now() >= peer.untilMs) throw expiredCertificate();
+    if (demandedBy !== undefined) throw tokenDemanded(demandedBy);
     if (connection.caller?.peer !== peer) {
       const check = () => {
-        const current = peerOf(connection);
-        if (current !== peer || now() >= Math.min(peer.untilMs, connection.streamsUntilMs)) throw expiredCertificate();
+        const current = judge(connection);
+        const untilMs = Math.min(peer.untilMs, connection.streamsUntilMs);
+        if (current.peer !== peer || now() >= untilMs) throw expiredCertificate();
+        if (current.demandedBy !== undefined) throw tokenDemanded(current.demandedBy);
       };
       const credential = { untilMs: peer.untilMs, check };
       connection.caller = {
@@ -118,6 +125,7 @@ export function createAuthenticator({ loaded, tokens, now, ...parts }: Authentic
       streamsUntilMs,
     }),
     peerOf,
+    demandsToken: (connection) => judge(connection).demandedBy !== undefined,
     authenticate(connection, authorization) {
       const bearer = bearerOf(authorization);
       if (bearer === undefined) return byCertificate(connection);
@@ -125,6 +133,17 @@ export function createAuthenticator({ loaded, tokens, now, ...parts }: Authentic
       return andThen(tokens.identify(bearer.token, connection.address), (token) => byToken(connection, token));
     },
   };
+}
+
+function judgedUnder(under: Loaded, connection: Connection, now: () => number): Judged {
+  if (connection.judged?.under === under) return connection.judged;
+  const { presented } = connection;
+  const isLookedAt = presented !== undefined && under.authorities.length > 0;
+  const peer = isLookedAt ? judgePeer(presented, under.authorities, now()) : undefined;
+  const demandedBy = peer && "identity" in peer ? under.tokenDemandOn(peer.identity)?.name : undefined;
+  const judged = { under, peer: samePeer(connection.judged?.peer, peer), demandedBy };
+  connection.judged = judged;
+  return judged;
 }
 
 /** A peer that is what it was stays the same object, so that what hangs on it does. */
@@ -142,6 +161,12 @@ function refusedCertificate({ refused, expired }: Extract<Peer, { refused: strin
 
 function expiredCertificate(): KmsError {
   return new KmsError("CREDENTIAL_EXPIRED", "the client certificate has expired: connect again");
+}
+
+/** A token may have been sent, and lost on its way: HTTP/2 leaves out a field that is malformed. */
+function tokenDemanded(rule: string): KmsError {
+  const text = "this client certificate counts only with a token";
+  return new KmsError("UNAUTHENTICATED", text, { inLog: `${text}, by rule ${rule}: none came, or a malformed one` });
 }
 
 function expiredToken(): KmsError {

@@ -7,7 +7,15 @@ import { checkTenantId } from "../call/ids.ts";
 import type { Role } from "../call/roles.ts";
 import { createCaller } from "./caller.ts";
 import { claimHas, claimOf } from "./policy/claims.ts";
-import { createMatcher, type Grant, type Grants, grantFor, holdsOne } from "./policy/grants.ts";
+import {
+  createDemands,
+  createMatcher,
+  type Grant,
+  type Grants,
+  grantFor,
+  holdsOne,
+  matchWho,
+} from "./policy/grants.ts";
 import { entryOf, type Identity, nameOf, namesOf } from "./policy/identity.ts";
 import { shown } from "./policy/shown.ts";
 import type { Policy } from "./policy/policy.ts";
@@ -19,40 +27,55 @@ export interface Explanation {
   readonly identity: string;
   /** Listed in the order of the file. */
   readonly rules: readonly ExplainedRule[];
+  /** The rule that demands a token beside the caller's certificate, so that the certificate gives nothing. */
+  readonly demand: Rule | undefined;
   /** Decides for a tenant, or for all of them if none is given. Throws INVALID_ARGUMENT for what is no tenant id. */
   decide(role: Role, tenantId?: string): Decision;
 }
 
 export type ExplainedRule =
   | { readonly rule: Rule; readonly grant: Grant }
-  /** `why`: the first thing that does not match. */
-  | { readonly rule: Rule; readonly grant: undefined; readonly why: string };
+  /** `demands`: whether it matches, and demands a token; `why`: what that means, else the first thing that does not match. */
+  | { readonly rule: Rule; readonly grant: undefined; readonly demands: boolean; readonly why: string };
 
 export type Decision =
   | { readonly allowed: true; readonly rule: string; readonly line: number }
   /** `apart`: whether rules give it, and separation refuses it. */
   | { readonly allowed: false; readonly apart: boolean; readonly why: string };
 
-export function explain(policy: Policy, identity: Identity): Explanation {
+/** `byCertificate`: whether a certificate proves the identity, and nothing else does. */
+export function explain(policy: Policy, identity: Identity, byCertificate = identity.kind === "dns"): Explanation {
   const grants = createMatcher(policy.rules)(identity);
+  const demand = byCertificate ? createDemands(policy.rules)(identity) : undefined;
   const byRule = new Map(grants.map((grant) => [grant.rule, grant]));
   const lines = new Map(policy.rules.map(({ name, line }) => [name, line]));
   const policyInForce = { separation: policy.separation, grantsOf: () => grants };
   const caller = createCaller({ identity, inForce: () => policyInForce });
   return {
     identity: nameOf(identity),
+    demand,
     rules: policy.rules.map((rule) => {
       const grant = byRule.get(rule.name);
-      return grant ? { rule, grant } : { rule, grant, why: whyNot(rule.who, identity) };
+      if (grant) return { rule, grant };
+      const demands = rule.demandsToken && matchWho(rule.who, identity) !== undefined;
+      return { rule, grant, demands, why: demands ? demandText(byCertificate) : whyNot(rule.who, identity) };
     }),
     decide(role, tenantId) {
       if (tenantId !== undefined) checkTenantId(tenantId);
+      if (demand !== undefined) {
+        return { allowed: false, apart: false, why: `${demand.name} demands a token beside this certificate` };
+      }
       const rule = caller.rule(role, tenantId);
       if (rule !== undefined) return { allowed: true, rule, line: lines.get(rule)! };
       const apart = grantFor(grants, role, tenantId) !== undefined;
       return { allowed: false, apart, why: whyDenied(grants, role, tenantId) };
     },
   };
+}
+
+function demandText(byCertificate: boolean): string {
+  const text = "demands a token beside its certificate";
+  return byCertificate ? text : `${text}, and the caller has shown one`;
 }
 
 export function decisionText(decision: Decision): string {

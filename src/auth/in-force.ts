@@ -1,7 +1,7 @@
 /** What is in force by a policy's files: the grants of its rules, its static tokens and its issuers with their keys. */
 import type { Logger } from "pino";
 import type { Loaded } from "./authenticator.ts";
-import { createMatcher } from "./policy/grants.ts";
+import { createDemands, createMatcher } from "./policy/grants.ts";
 import type { IssuerEntry } from "./policy/trust.ts";
 import type { PolicyFiles } from "./policy-files.ts";
 import { type KeySet, openKeySet } from "./token/issuer-keys.ts";
@@ -43,6 +43,7 @@ export function putInForce(files: PolicyFiles, former: InForce | undefined, part
     issuers: issuersOf(policy, former?.issuers, (entry) => openKeys(entry, parts)),
     loaded: {
       ...{ separation: policy.separation, authorities, grantsOf: createMatcher(policy.rules) },
+      tokenDemandOn: createDemands(policy.rules),
       staticTokens: staticTokens(policy.tokens, () => clock().getTime()),
     },
     since: clock(),

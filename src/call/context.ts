@@ -5,7 +5,7 @@ import type { Role } from "./roles.ts";
 export interface Credential {
   /** Until when it is good at the latest, by the clock, in milliseconds; Infinity where it says nothing of that. */
   readonly untilMs: number;
-  /** Throws CREDENTIAL_EXPIRED where it is good no more. */
+  /** Throws CREDENTIAL_EXPIRED where it is good no more, UNAUTHENTICATED where it counts no more by itself. */
   check(): void;
 }
 

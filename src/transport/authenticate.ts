@@ -40,7 +40,7 @@ export interface Peering {
   /** When it is closed, so that the caller comes back on another: before its certificate ends, or for its age. By the clock, in milliseconds. */
   closesMs(): number;
   hasCertificate(): boolean;
-  /** Whether it has an accepted certificate whose identity some rule names. */
+  /** Whether it has an accepted certificate whose identity some rule names, and that counts without a token. */
   isKnown(): boolean;
   /** Whether it has a certificate that is not accepted. A mesh may have one of its own, beside a token. */
   isRefused(): boolean;

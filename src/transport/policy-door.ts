@@ -33,7 +33,7 @@ export const graceMs = 300_000;
 
 export function policyDoor(parts: PolicyDoorParts): Door<PolicyPeering> {
   const { authenticator, seen, failures, open, connectionMaxAgeMs, policySha256, subscribe } = parts;
-  const { authenticate, peerOf } = authenticator;
+  const { authenticate, demandsToken, peerOf } = authenticator;
   const named = (caller: PolicyCaller, { address }: Connection) => {
     if (caller.grants().length === 0) failures?.failed(address);
     return caller;
@@ -64,8 +64,9 @@ export function policyDoor(parts: PolicyDoorParts): Door<PolicyPeering> {
         hasCertificate: () => peer() !== undefined,
         isKnown() {
           const now = peer();
+          if (now === undefined || !("identity" in now) || demandsToken(connection)) return false;
           // A certificate alone is known at once.
-          return now !== undefined && "identity" in now && isNamed(authenticate(connection, []) as PolicyCaller);
+          return isNamed(authenticate(connection, []) as PolicyCaller);
         },
         isRefused() {
           const now = peer();

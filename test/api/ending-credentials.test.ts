@@ -20,6 +20,7 @@ import {
   denied,
   expired,
   notAccepted,
+  refusedAtDoor,
   unnamed,
 } from "../support/told.ts";
 
@@ -160,6 +161,25 @@ describe("attack 43: a rule that is taken away", () => {
     await service.replace(service.policy);
     expect(await service.ask(shown)).toEqual(accepted);
   });
+});
+
+it("attack 65: a rule that comes to demand a token ends the streams of its certificates, and refuses their next call", async () => {
+  const shown: Shown = { certificate: certificate() };
+  const needsToken = refusedAtDoor("UNAUTHENTICATED", "this client certificate counts only with a token");
+  expect(await service.ask(shown)).toEqual(accepted);
+  const [stream, waiting, other] = [await signing(shown), await signing(shown), await signing(shownToken())];
+  await service.replace(
+    `${service.policy}  - { name: gate, who: { spiffe: "spiffe://example.org/*" }, token: required }\n`,
+  );
+  expect(await endOf(stream)).toEqual(needsToken.grpc);
+  // Also one that says nothing.
+  expect(await waiting.failure()).toMatchObject({ reason: "UNAUTHENTICATED", message: needsToken.grpc.message });
+  expect(await service.ask(shown)).toEqual(needsToken);
+  expect(await service.ask({ ...shown, ...shownToken() })).toEqual(accepted);
+  await other.send(batchOf(spansFrom(1, 2)));
+  expect(await other.nextResponse()).toMatchObject({ batchDone: true });
+  await service.replace(service.policy);
+  expect(await service.ask(shown)).toEqual(accepted);
 });
 
 it("attack 44: an authority that is taken away ends the connections and streams of its certificates", async () => {

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { type Authenticator, checkKnown, createAuthenticator, type Loaded } from "../../src/auth/authenticator.ts";
 import type { PolicyCaller } from "../../src/auth/caller.ts";
 import type { PresentedCertificate } from "../../src/auth/certificate/peer.ts";
-import { createMatcher } from "../../src/auth/policy/grants.ts";
+import { createDemands, createMatcher } from "../../src/auth/policy/grants.ts";
 import { newStaticToken, staticTokens } from "../../src/auth/token/static-token.ts";
 import type { KmsError } from "../../src/errors.ts";
 import { thrownBy } from "../support/matchers.ts";
@@ -65,6 +65,7 @@ async function start(certificates = true): Promise<Fixture> {
     );
     loaded = {
       ...{ separation: true, grantsOf: createMatcher(policy.rules), staticTokens: staticTokens(policy.tokens, now) },
+      tokenDemandOn: createDemands(policy.rules),
       authorities: authorities ? [{ entry: policy.certificates[0]!, roots: [mesh.x509] }] : [],
     };
   };
@@ -81,6 +82,7 @@ function presented({ x509 }: Issued, unverified?: string): PresentedCertificate 
 }
 
 const bearer = (token: string) => [`Bearer ${token}`];
+const certificateRefused = "the client certificate is not accepted";
 const expired = { code: "CREDENTIAL_EXPIRED" };
 const callerBy = async (found: ReturnType<Authenticator["authenticate"]>): Promise<PolicyCaller> => found;
 
@@ -145,6 +147,55 @@ describe("a certificate", () => {
     load({ authorities: false });
     expect(await thrownBy(() => authenticate(connection, []))).toBeKmsError("UNAUTHENTICATED", "no credential");
     expect(await thrownBy(() => caller.credential!.check())).toMatchObject(expired);
+  });
+});
+
+describe("a certificate of which a rule demands a token", () => {
+  const demanding = [{ name: "gate", who: { spiffe: "spiffe://example.org/ingest" }, token: "required" }, ...everyone];
+
+  it("counts for nothing without one, whatever other rules give", async () => {
+    const { authenticate, authenticator, by, load } = await start();
+    load({ rules: demanding });
+    const connection = by(ingest);
+    const error = (await thrownBy(() => authenticate(connection, []))) as KmsError;
+    expect(error).toBeKmsError("UNAUTHENTICATED", "this client certificate counts only with a token");
+    expect(error.inLog).toBe(
+      "this client certificate counts only with a token, by rule gate: none came, or a malformed one",
+    );
+    expect(authenticator.demandsToken(connection)).toBe(true);
+    expect(authenticator.peerOf(connection)).toHaveProperty("identity");
+  });
+
+  it("leaves the token to count alone, and no bad one is made good", async () => {
+    const { authenticate, by, load } = await start();
+    load({ rules: demanding });
+    const connection = by(ingest);
+    expect((await callerBy(authenticate(connection, bearer(tokenBy(key, claims))))).name).toBe("jwt:sso:ann");
+    expect((authenticate(connection, bearer(script.token)) as PolicyCaller).name).toBe("token:script");
+    expect(await thrownBy(() => authenticate(connection, [""]))).toBeKmsError("UNAUTHENTICATED");
+    expect(await thrownBy(() => authenticate(connection, []))).toBeKmsError("UNAUTHENTICATED");
+  });
+
+  it("ends its streams, and comes back, as policies change", async () => {
+    const { authenticate, authenticator, by, load } = await start();
+    const connection = by(ingest);
+    const caller = authenticate(connection, []) as PolicyCaller;
+    expect(authenticator.demandsToken(connection)).toBe(false);
+    load({ rules: demanding });
+    expect(await thrownBy(() => caller.credential!.check())).toBeKmsError("UNAUTHENTICATED");
+    load({});
+    expect(authenticate(connection, [])).toBe(caller);
+    caller.credential!.check();
+  });
+
+  it("that is not accepted, or over, is told so", async () => {
+    const { authenticate, by, load, world } = await start();
+    load({ rules: demanding });
+    const stranger = by(other.issue({ uris: ["spiffe://example.org/ingest"], ...lasting(60_000) }));
+    expect(await thrownBy(() => authenticate(stranger, []))).toHaveProperty("message", certificateRefused);
+    const connection = by(ingest);
+    world.pass(60_000);
+    expect(await thrownBy(() => authenticate(connection, []))).toMatchObject(expired);
   });
 });
 

@@ -42,7 +42,7 @@ function text(of: string): Buffer {
   return Buffer.concat([Buffer.from(length), bytes]);
 }
 
-/** What a client of node:http2 takes for its socket: each HEADERS frame that it sends has `fields` in place of its own. */
+/** What a client of node:http2 takes for its socket: each HEADERS frame that it sends has `fields` in place of its own, at most 16 KiB. */
 export function replacingFields(socket: Socket, fields: readonly Field[]): Duplex {
   let [unsent, sentMagic] = [Buffer.alloc(0), false];
   const whole = (): Buffer[] => {
@@ -56,8 +56,8 @@ export function replacingFields(socket: Socket, fields: readonly Field[]): Duple
       const end = headBytes + unsent.readUIntBE(0, 3);
       if (unsent.length < end) break;
       const [type, flags, stream] = [unsent[3]!, unsent[4]!, unsent.readUInt32BE(5)];
-      const isHeaders = type === frameType.headers;
       const kept = flags & (frameFlag.endStream | frameFlag.endHeaders);
+      const isHeaders = type === frameType.headers;
       frames.push(isHeaders ? frameOf(type, kept, stream, literals(fields)) : unsent.subarray(0, end));
       unsent = unsent.subarray(end);
     }
@@ -87,13 +87,15 @@ export interface RawCall {
   /** Beside those that every call of gRPC has. */
   fields: readonly Field[];
   message: Uint8Array;
+  /** Whether the message says that it is compressed; 0 unless given. */
+  compressed?: number;
 }
 
 /** How a call of gRPC ended: by its status, or by a reset of its stream. */
 export type RawEnd = { status: number; message: string } | { reset: number };
 
 /** One call of gRPC over TLS, on a connection of its own. */
-export async function callWith({ port, ca, certificate, path, fields, message }: RawCall): Promise<RawEnd> {
+export async function callWith({ port, ca, certificate, path, fields, message, compressed }: RawCall): Promise<RawEnd> {
   const shown = certificate && { cert: certificate.chain, key: certificate.key };
   const socket = connectTls({ host: "localhost", port, ca, ALPNProtocols: ["h2"], ...shown });
   await once(socket, "secureConnect");
@@ -115,7 +117,11 @@ export async function callWith({ port, ca, certificate, path, fields, message }:
     if (got["grpc-status"] === undefined) return;
     end = { status: Number(got["grpc-status"]), message: decodeURIComponent(String(got["grpc-message"] ?? "")) };
   };
-  stream.on("response", look).on("trailers", look).resume().end(frame(message));
+  stream
+    .on("response", look)
+    .on("trailers", look)
+    .resume()
+    .end(frame(message, message.length, compressed));
   await new Promise((resolve) => stream.once("close", resolve));
   session.destroy();
   return end ?? { reset: stream.rstCode ?? 0 };

@@ -49,8 +49,23 @@ function hasAny({ all, tenants: { ids, prefixes } }: Grant): boolean {
   return all || ids.size > 0 || prefixes.length > 0;
 }
 
-/** Finds the rules of an identity: those of one exact name by that name, the others of its kind and entry one by one. */
+/** Makes what finds the grants of an identity. */
 export function createMatcher(rules: readonly Rule[]): (identity: Identity) => Grants {
+  const candidates = candidatesAmong(rules);
+  return (identity) =>
+    candidates(identity)
+      .map((rule) => grantOf(rule, identity))
+      .filter((grant) => grant !== undefined);
+}
+
+/** Makes what finds the first rule that demands a token beside the certificate by which an identity is known. */
+export function createDemands(rules: readonly Rule[]): (identity: Identity) => Rule | undefined {
+  const candidates = candidatesAmong(rules.filter(({ demandsToken }) => demandsToken));
+  return (identity) => candidates(identity).find(({ who }) => matchWho(who, identity) !== undefined);
+}
+
+/** Finds the rules that may match an identity: those of one exact name by that name, the others of its kind and entry one by one. */
+function candidatesAmong(rules: readonly Rule[]): (identity: Identity) => Rule[] {
   const byKey = new Map<string, number[]>();
   for (const [at, { who }] of rules.entries()) {
     const key = keyOf(who.kind, entryIn(who), exactName(who) ?? "");
@@ -61,10 +76,7 @@ export function createMatcher(rules: readonly Rule[]): (identity: Identity) => G
   return (identity) => {
     const entry = entryOf(identity);
     const found = ["", ...namesOf(identity)].flatMap((name) => byKey.get(keyOf(identity.kind, entry, name)) ?? []);
-    return [...new Set(found)]
-      .sort((a, b) => a - b)
-      .map((at) => grantOf(rules[at]!, identity))
-      .filter((grant) => grant !== undefined);
+    return [...new Set(found)].sort((a, b) => a - b).map((at) => rules[at]!);
   };
 }
 
@@ -81,8 +93,9 @@ function keyOf(kind: Identity["kind"], entry: string, name: string): string {
   return `${kind}:${entry}:${name}`;
 }
 
-/** What a rule gives an identity; undefined where it does not match. */
+/** What a rule gives an identity; undefined where it does not match, or demands a token and gives nothing. */
 export function grantOf(rule: Rule, identity: Identity): Grant | undefined {
+  if (rule.demandsToken) return undefined;
   const captured = matchWho(rule.who, identity);
   if (captured === undefined) return undefined;
   const { all, named, within } = rule.tenants;

@@ -3,6 +3,7 @@
  * nothing forbids, nothing comes before anything, and what no rule gives is denied.
  */
 import { unconfirmed } from "./confirmation.ts";
+import { overruled } from "./demands.ts";
 import { createReader, type Fields, type Reader } from "./policy-fields.ts";
 import { type PolicyProblem, readPolicyText } from "./policy-text.ts";
 import { readRules, type Rule } from "./rules.ts";
@@ -26,6 +27,8 @@ export interface ReadPolicy {
   warnings: readonly PolicyProblem[];
 }
 
+/** Without these nobody could run the service. */
+const neededRoles = ["operate", "key-admin"] as const;
 const known = ["version", "certificates", "issuers", "tokens", "rules", "separation", "destruction"];
 
 export function readPolicy(text: string): ReadPolicy {
@@ -40,6 +43,12 @@ export function readPolicy(text: string): ReadPolicy {
   const twoPersonDestruction = choice(reader, fields, "destruction", ["one-person", "two-person"]) === "two-person";
   const trust = readTrust(fields, reader);
   const rules = readRules(fields, { trust, separation, reader });
+  const useless = overruled(rules, trust);
+  for (const { rule, demand } of useless) {
+    const why = `rule ${shown(demand.name)} demands a token beside that certificate, which then counts alone`;
+    reader.warning(rule.line, `rule ${shown(rule.name)} gives nothing: ${why}`);
+  }
+  warnOfMissing(fields, rules, { reader, useless: new Set(useless.map(({ rule }) => rule)) });
   if (!separation)
     reader.warning(fields.get("separation")!.line, "separation is off: who may decrypt may also destroy");
   for (const { rule, tenants } of twoPersonDestruction ? unconfirmed(rules) : []) {
@@ -52,6 +61,21 @@ export function readPolicy(text: string): ReadPolicy {
     problems: inOrder(reader.problems),
     warnings: inOrder(reader.warnings),
   };
+}
+
+/** Warns of roles that nobody has, though somebody should. */
+function warnOfMissing(
+  fields: Fields,
+  rules: readonly Rule[],
+  { reader, useless }: { reader: Reader; useless: ReadonlySet<Rule> },
+): void {
+  const node = fields.get("rules");
+  if (node?.kind !== "list") return;
+  for (const role of neededRoles) {
+    if (!rules.some((rule) => rule.roles.has(role) && !useless.has(rule))) {
+      reader.warning(node.line, `no rule gives ${role}`);
+    }
+  }
 }
 
 /** Warnings of static tokens that are good no more. */

@@ -1,4 +1,4 @@
-/** The rules of a policy: whom each matches, and which roles it gives for which tenants. */
+/** The rules of a policy: whom each matches, and which roles it gives for which tenants, or that it demands a token. */
 import { type Role, roleOf, roles } from "../../call/roles.ts";
 import { suggestion } from "../../encoding/nearest.ts";
 import { type Pattern, patternOf } from "./pattern.ts";
@@ -7,7 +7,7 @@ import { shown } from "./shown.ts";
 import type { PolicyNode } from "./policy-text.ts";
 import { mixedRoles } from "./separation.ts";
 import { isTenantOrPrefix, noTenants, type TenantSet, tenantSet } from "./tenant-set.ts";
-import type { CertificatesEntry, IssuerEntry, Trust } from "./trust.ts";
+import { type CertificatesEntry, haveTrustDomainOf, type IssuerEntry, type Trust } from "./trust.ts";
 
 export interface Rule {
   readonly name: string;
@@ -17,6 +17,8 @@ export interface Rule {
   readonly tenants: RuleTenants;
   /** Calls a second for each caller that the rule matches, in place of the general limit. */
   readonly limit: number | undefined;
+  /** Whether certificates of its callers count only with a token beside them. Such a rule gives nothing. */
+  readonly demandsToken: boolean;
 }
 
 export type Who =
@@ -61,15 +63,11 @@ export function readRules(policy: Fields, parts: RulesParts): Rule[] {
   }
   const names = new Set<string>();
   const known = knownIn(parts.trust);
-  const rules = node.items.map((item) => {
+  return node.items.map((item) => {
     const rule = readRule(item, names, { ...parts, known });
     names.add(rule.name);
     return rule;
   });
-  for (const role of ["operate", "key-admin"] as const) {
-    if (!rules.some((rule) => rule.roles.has(role))) reader.warning(node.line, `no rule gives ${role}`);
-  }
-  return rules;
 }
 
 /** Entries of the policy that rules may name. */
@@ -95,9 +93,13 @@ interface RuleParts extends Omit<RulesParts, "trust"> {
 }
 
 function readRule(node: PolicyNode, names: ReadonlySet<string>, { reader, separation, known }: RuleParts): Rule {
-  const fields = reader.fields(node, ["name", "who", "roles", "tenants", "limit"], "a rule");
+  const fields = reader.fields(node, ["name", "who", "roles", "tenants", "limit", "token"], "a rule");
   const name = reader.name(fields, names, "rule");
   const who = readWho(fields, known, reader);
+  if (fields.get("token")) {
+    checkDemand(fields, who, { known, reader });
+    return { name, line: fields.line, who, ...demandAlone };
+  }
   const given = readRoles(fields, reader);
   const mixed = separation && mixedRoles(given);
   if (mixed) fields.problem(`${mixed} (separation: off would allow it)`);
@@ -109,7 +111,35 @@ function readRule(node: PolicyNode, names: ReadonlySet<string>, { reader, separa
   if (!tenants.all && given.has("metrics")) {
     reader.warning(fields.line, `${fields.what}: metrics are of every tenant, so that role is of no use without "*"`);
   }
-  return { name, line: fields.line, who, roles: given, tenants, limit: readLimit(fields, reader) };
+  const limit = readLimit(fields, reader);
+  return { name, line: fields.line, who, roles: given, tenants, limit, demandsToken: false };
+}
+
+const noTenant: RuleTenants = { all: false, named: noTenants, captured: false, claim: undefined, within: undefined };
+const demandAlone = { roles: new Set<Role>(), tenants: noTenant, limit: undefined, demandsToken: true };
+
+/** A rule that demands a token gives nothing, and is about callers that are known by their certificates. */
+function checkDemand(fields: Fields, who: Who, { known, reader }: Pick<RuleParts, "known" | "reader">): void {
+  const word = fields.optional("token");
+  if (word !== undefined && word.text !== "required") {
+    reader.problem(word.line, `${fields.what}: token must be required, not ${shown(word.text)}`);
+  }
+  const given = ["roles", "tenants", "limit"].filter((key) => fields.get(key));
+  if (given.length > 0) {
+    fields.problem(`token: required gives nothing, so ${given.join(" and ")} belong into a rule of their own`);
+  }
+  if (who === nobody) return;
+  if (who.kind !== "spiffe" && who.kind !== "dns") {
+    fields.problem("token: required is about certificates: who must be spiffe or dns");
+    return;
+  }
+  if (who.name.captures) fields.problem("token: required gives no tenant, so {tenant} is of no use in who: write *");
+  if (who.kind === "spiffe" && !haveTrustDomainOf(who.name.text, known.certificates.values())) {
+    fields.problem("token: required is about certificates, and no entry of certificates has that trust domain");
+  }
+  if (known.issuers.size + known.tokens.size === 0) {
+    reader.warning(fields.line, `${fields.what} demands a token, and the policy has neither issuers nor tokens`);
+  }
 }
 
 function readRoles(fields: Fields, reader: Reader): Set<Role> {
@@ -276,13 +306,12 @@ function claimProblem(name: string): string | undefined {
 
 function readTenants(rule: Fields, who: Who, reader: Reader): RuleTenants {
   const node = rule.get("tenants");
-  const none = { all: false, named: noTenants, captured: false, claim: undefined, within: undefined };
   if (node === undefined) {
     rule.problem('needs tenants: a list, "*", "{tenant}" or { claim: name }');
-    return none;
+    return noTenant;
   }
   const problem = (text: string) => reader.problem(node.line, `${rule.what}: tenants: ${text}`);
-  if (node.kind === "map") return { ...none, ...readDerivedTenants(node, { rule, who, reader, problem }) };
+  if (node.kind === "map") return { ...noTenant, ...readDerivedTenants(node, { rule, who, reader, problem }) };
   const given = reader.texts(node, `${rule.what}: tenants`).map(({ text }) => text);
   if (node.kind === "list" && given.length === 0) problem("names none");
   const captured = given.includes("{tenant}");
@@ -294,7 +323,7 @@ function readTenants(rule: Fields, who: Who, reader: Reader): RuleTenants {
     if (given.includes(word))
       reader.warning(node.line, `${rule.what}: ${word} is one tenant's id; every tenant is "*"`);
   }
-  return { ...none, all: given.includes("*"), captured, named: readNamed(given, problem) };
+  return { ...noTenant, all: given.includes("*"), captured, named: readNamed(given, problem) };
 }
 
 interface DerivedParts {

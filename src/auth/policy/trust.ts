@@ -289,3 +289,12 @@ function unique<T extends { name: string; line: number }>(
     seen.set(value, entry.name);
   }
 }
+
+/** Whether one of the entries is the trust domain of a SPIFFE id, or of a pattern of some. */
+export function haveTrustDomainOf(
+  spiffeId: string,
+  entries: Iterable<{ readonly trustDomain: string | undefined }>,
+): boolean {
+  const trustDomain = spiffeId.split("/")[2];
+  return trustDomain !== undefined && [...entries].some((entry) => entry.trustDomain === trustDomain);
+}

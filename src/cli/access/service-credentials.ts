@@ -39,6 +39,8 @@ export function adviceOn(message: string, { token, tls: { certificate } }: Crede
       return `put a new one where it was found: ${ofToken}`;
     case "the client certificate is not accepted":
       return `it is that of ${ofCertificate}; ${explain}`;
+    case "this client certificate counts only with a token":
+      return `a rule of the policy demands it, so give a token by --token-file beside ${ofCertificate}`;
     case "the client certificate has expired: connect again":
       return `put a new one where it was found: ${ofCertificate}`;
     case "no rule names this caller":

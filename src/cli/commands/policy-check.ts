@@ -60,6 +60,7 @@ const onOff = ({ separation }: Policy) => (separation ? "on" : "off");
 const persons = ({ twoPersonDestruction }: Policy) => (twoPersonDestruction ? "two persons" : "one person");
 
 function ruleRow(rule: Rule): string[] {
+  if (rule.demandsToken) return [rule.name, String(rule.line), "none: demands a token", "", whoText(rule.who)];
   return [rule.name, String(rule.line), rolesOf(rule).join(", "), tenantsText(rule.tenants), whoText(rule.who)];
 }
 
@@ -82,6 +83,8 @@ interface CallerOfRules {
   roles: Role[];
   /** Why some of the roles are refused for tenants that several rules have in common. */
   apart: string | undefined;
+  /** The rule that demands a token beside the caller's certificate. */
+  tokenDemandedBy: string | undefined;
 }
 
 /** Callers by what rules call them. Other patterns may be the same caller's, which is seen when it calls. */
@@ -90,13 +93,16 @@ function callersOf({ rules, separation }: Policy): CallerOfRules[] {
     const held = new Set(own.flatMap(rolesOf));
     const inOrder = roles.filter((role) => held.has(role));
     const apart = separation ? mixedRoles(held) : undefined;
-    return { who, rules: own.map(({ name }) => name), roles: inOrder, apart };
+    const tokenDemandedBy = own.find(({ demandsToken }) => demandsToken)?.name;
+    return { who, rules: own.map(({ name }) => name), roles: inOrder, apart, tokenDemandedBy };
   });
 }
 
-function callerRow({ who, rules, roles: held, apart }: CallerOfRules): string[] {
+function callerRow({ who, rules, roles: held, apart, tokenDemandedBy }: CallerOfRules): string[] {
   const refused = apart === undefined ? "" : `; for a tenant in common, ${apart}`;
-  return [who, String(rules.length), `${held.join(", ")}${refused}`];
+  const demand =
+    tokenDemandedBy === undefined ? "" : `; nothing by its certificate: ${tokenDemandedBy} demands a token`;
+  return [who, String(rules.length), `${held.join(", ")}${refused}${demand}`];
 }
 
 function checkJson(file: string, { policy, problems, warnings }: ReadPolicy) {
@@ -108,6 +114,10 @@ function checkJson(file: string, { policy, problems, warnings }: ReadPolicy) {
     destruction: policy.twoPersonDestruction ? "two-person" : "one-person",
     rules: policy.rules.map(ruleJson),
     roles: Object.fromEntries(roles.map((role) => [role, rulesGiving(policy, role)])),
-    callers: callersOf(policy).map(({ apart, ...caller }) => (apart === undefined ? caller : { ...caller, apart })),
+    callers: callersOf(policy).map(({ apart, tokenDemandedBy, ...caller }) => ({
+      ...caller,
+      ...(apart !== undefined && { apart }),
+      ...(tokenDemandedBy !== undefined && { token_demanded_by: tokenDemandedBy }),
+    })),
   };
 }

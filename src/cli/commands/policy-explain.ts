@@ -59,8 +59,9 @@ export const policyExplain: Command = {
     ]);
     const policy = inFolder(goodPolicy(file), file);
     const { rpc, role, tenant, isForAll } = questionFrom(options);
-    const { identity, notes } = await identityFrom(options, policy, { now: Date.now, proxies: proxiesIn() });
-    const explanation = explain(policy, identity);
+    const asked = await identityFrom(options, policy, { now: Date.now, proxies: proxiesIn() });
+    const { identity, byCertificate, notes } = asked;
+    const explanation = explain(policy, identity, byCertificate);
     const decision = role && explanation.decide(role, isForAll ? undefined : tenant);
     const answer = { explanation, notes, question: { rpc, role, tenant, isForAll }, decision };
     if (options.json === true) printJson(answerJson(answer));
@@ -136,14 +137,17 @@ function printAnswer({ explanation, notes, question, decision }: Answer): void {
 }
 
 function ruleRow(each: ExplainedRule): string[] {
-  const text = each.grant
-    ? `matches: ${rolesOf(each.rule).join(", ")} for ${grantedTenants(each.rule, each.grant)}`
-    : each.why;
-  return [each.rule.name, `line ${each.rule.line}`, text];
+  return [each.rule.name, `line ${each.rule.line}`, ruleText(each)];
+}
+
+function ruleText(each: ExplainedRule): string {
+  if (each.grant) return `matches: ${rolesOf(each.rule).join(", ")} for ${grantedTenants(each.rule, each.grant)}`;
+  return each.demands ? `matches: ${each.why}` : each.why;
 }
 
 /** Prints every role that a rule gives, where no rpc is asked about. */
-function printAll({ decide }: Explanation, tenant: string | undefined, where: string): void {
+function printAll({ decide, demand }: Explanation, tenant: string | undefined, where: string): void {
+  if (demand !== undefined) return void printLine(decisionText(decide("sign", tenant)));
   const given = roles
     .map((role) => [role, decide(role, tenant)] as const)
     .filter(([, decision]) => decision.allowed || decision.apart);
@@ -164,14 +168,17 @@ function answerJson({ explanation: { identity, rules, decide }, notes, question,
     caller: identity,
     notes,
     rules: rules.map((each) => ({
-      ...{ name: each.rule.name, line: each.rule.line, matches: each.grant !== undefined },
-      ...(each.grant
-        ? { roles: rolesOf(each.rule), tenants: grantedTenants(each.rule, each.grant) }
-        : { why: each.why }),
+      ...{ name: each.rule.name, line: each.rule.line, matches: each.grant !== undefined || each.demands },
+      ...ruleAnswer(each),
     })),
     tenant: isForAll ? null : (tenant ?? null),
     ...(rpc === undefined || role === undefined || decision === undefined
       ? { roles: Object.fromEntries(roles.map((each) => [each, decide(each, tenant)])) }
       : { rpc, role, ...decision }),
   };
+}
+
+function ruleAnswer(each: ExplainedRule) {
+  if (each.grant) return { roles: rolesOf(each.rule), tenants: grantedTenants(each.rule, each.grant) };
+  return { ...(each.demands && { token: "required" }), why: each.why };
 }

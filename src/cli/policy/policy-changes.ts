@@ -75,8 +75,12 @@ const ruleKind: Kind<Rule> = {
     roles: rolesOf(rule),
     tenants: tenantTexts(rule.tenants),
     limit: rule.limit === undefined ? [] : [`${rule.limit} calls a second`],
+    token: rule.demandsToken ? ["required"] : [],
   }),
-  renamed: (was, is) => `was ${was.name}, and gives the same: audit rows name ${is.name} from now on`,
+  renamed: (was, is) =>
+    is.demandsToken
+      ? `was ${was.name}, and demands the same`
+      : `was ${was.name}, and gives the same: audit rows name ${is.name} from now on`,
 };
 
 const optional = (text: string | undefined): string[] => (text === undefined ? [] : [text]);

@@ -4,9 +4,10 @@
  */
 import { spiffeId } from "../../auth/certificate/spiffe.ts";
 import type { Claims } from "../../auth/policy/claims.ts";
+import { createDemands } from "../../auth/policy/grants.ts";
 import type { Identity } from "../../auth/policy/identity.ts";
 import type { Policy } from "../../auth/policy/policy.ts";
-import type { IssuerEntry } from "../../auth/policy/trust.ts";
+import { haveTrustDomainOf, type IssuerEntry } from "../../auth/policy/trust.ts";
 import { JsonError, readJson } from "../../encoding/json.ts";
 import { suggestion } from "../../encoding/nearest.ts";
 import { readToken } from "../access/service-token.ts";
@@ -16,6 +17,8 @@ import { provenBy, type TokenParts } from "./policy-token.ts";
 
 export interface Asked {
   identity: Identity;
+  /** Whether the caller is asked about as one with a certificate and no token. */
+  byCertificate: boolean;
   /** Why the service would refuse such a credential. */
   notes: readonly string[];
 }
@@ -36,7 +39,8 @@ export async function identityFrom(
   if (mayFetch && file === undefined) throw new UsageError("--fetch gets keys for --token-file");
   if (as !== undefined) return namedIdentity(as, policy, parts.now());
   if (file !== undefined) {
-    return provenBy(readToken({ origin: "--token-file", file }).text, { ...parts, policy, mayFetch });
+    const proven = await provenBy(readToken({ origin: "--token-file", file }).text, { ...parts, policy, mayFetch });
+    return { ...proven, byCertificate: false };
   }
   if (issuer === undefined || claims === undefined) throw new UsageError(`policy explain needs ${forms}`);
   return tokenIdentity(entryNamed(policy.issuers, issuer, "issuers"), readClaims(claims), policy);
@@ -47,14 +51,15 @@ function namedIdentity(as: string, policy: Policy, now: number): Asked {
   const rest = others.join(":");
   switch (kind) {
     case "spiffe":
-      return { identity: spiffeIdentity(as, policy), notes: [] };
+      return spiffeCaller(as, policy);
     case "dns":
-      return { identity: dnsIdentity(entry, rest, policy), notes: [] };
+      return { identity: dnsIdentity(entry, rest, policy), byCertificate: true, notes: [] };
     case "token": {
       const { name, expires } = entryNamed(policy.tokens, [entry, ...others].join(":"), "tokens");
       const hasExpired = expires !== undefined && expires.getTime() <= now;
       return {
         identity: { kind: "token", token: name },
+        byCertificate: false,
         notes: hasExpired ? [`token ${name} expired at ${expires.toISOString()}: the service refuses it`] : [],
       };
     }
@@ -81,6 +86,16 @@ function spiffeIdentity(id: string, { certificates, issuers }: Policy): Identity
   }
   return { kind: "spiffe", id };
 }
+
+/** A SPIFFE id on the command line is that of a certificate, if the policy has an authority for it. */
+function spiffeCaller(id: string, policy: Policy): Asked {
+  const identity = spiffeIdentity(id, policy);
+  const byCertificate = haveTrustDomainOf(id, policy.certificates);
+  const hasDemand = byCertificate && createDemands(policy.rules)(identity) !== undefined;
+  return { identity, byCertificate, notes: hasDemand && haveTrustDomainOf(id, policy.issuers) ? [bySvid] : [] };
+}
+
+const bySvid = "this is about a certificate; of a JWT-SVID with that id ask by --token-file, or --issuer and --claims";
 
 function dnsIdentity(entry: string, listed: string, { certificates }: Policy): Identity {
   const { name, trustDomain, dns } = entryNamed(certificates, entry, "certificates");
@@ -113,11 +128,11 @@ function tokenIdentity(issuer: IssuerEntry, claims: Claims, policy: Policy): Ask
   const notes = notesOf(issuer, claims);
   if (issuer.trustDomain === undefined) {
     if (!sub.startsWith("spiffe://"))
-      return { identity: { kind: "jwt", issuer: issuer.name, subject: sub, claims }, notes };
+      return { identity: { kind: "jwt", issuer: issuer.name, subject: sub, claims }, byCertificate: false, notes };
     throw new UsageError(`sub is a SPIFFE id: use the entry of issuers that has its trust domain, not ${issuer.name}`);
   }
   const identity = spiffeIdentity(sub, policy);
-  if (sub.startsWith(`spiffe://${issuer.trustDomain}/`)) return { identity, notes };
+  if (sub.startsWith(`spiffe://${issuer.trustDomain}/`)) return { identity, byCertificate: false, notes };
   throw new UsageError(`sub is of another trust domain than ${issuer.trustDomain}, which is ${issuer.name}`);
 }
 

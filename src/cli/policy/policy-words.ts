@@ -48,7 +48,8 @@ function setTexts({ ids, prefixes }: TenantSet): string[] {
 
 /** Makes the JSON of a rule as the policy writes it. */
 export function ruleJson(rule: Rule) {
-  const { name, line, who, tenants, limit } = rule;
+  const { name, line, who, tenants, limit, demandsToken } = rule;
+  if (demandsToken) return { name, line, who: whoJson(who), token: "required" };
   const written = { name, line, who: whoJson(who), roles: rolesOf(rule), tenants: tenantsJson(tenants) };
   return limit === undefined ? written : { ...written, limit };
 }

@@ -17,7 +17,7 @@ describe("a rule is refused", () => {
     [
       "with a key that it has not",
       { more: "    tenant: acme\n" },
-      ["15: a rule has no tenant; known: name, who, roles, tenants, limit; did you mean tenants?"],
+      ["15: a rule has no tenant; known: name, who, roles, tenants, limit, token; did you mean tenants?"],
     ],
     [
       "without a name",

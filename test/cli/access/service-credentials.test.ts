@@ -147,6 +147,11 @@ describe("a refusal of the caller says what to do", () => {
       /; it is that of --token-file \S+; the service's log says why, and fluo-kms policy explain /,
     ],
     ["the token has expired", 401, /; put a new one where it was found: --token-file \S+$/],
+    [
+      "this client certificate counts only with a token",
+      401,
+      /; a rule of the policy demands it, so give a token by --token-file beside no --client-cert$/,
+    ],
     ["no rule names this caller", 403, /; fluo-kms whoami says who that is: the policy needs a rule for it$/],
     [
       "the caller may not operate for all tenants",

@@ -244,3 +244,36 @@ it("a file that is not there is wrong usage", async () => {
   expect({ code, out }).toEqual({ code: 2, out: "" });
   expect(err).toContain("none.yaml cannot be read (ENOENT)");
 });
+
+describe("a rule that demands a token", () => {
+  const text = policyText
+    .replace("trust-domain: example.org, bundle", "trust-domain: svid.example.org, bundle")
+    .concat(`  - { name: gate, who: { spiffe: "spiffe://example.org/ingest" }, token: required }
+  - { name: edge, who: { dns: { certificates: web, name: "*.local" } }, token: required }
+`);
+
+  it("is shown as what it is, with what it leaves of other rules", async () => {
+    const { code, out } = await check(fileOf(text), "--no-files");
+    expect(code).toBe(0);
+    const lines = out.split("\n").map((line) => line.replace(/ {2,}/g, "  "));
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        "warning  line 13  rule ingest gives nothing: rule gate demands a token beside that certificate, which then counts alone",
+        "gate  26  none: demands a token  spiffe://example.org/ingest",
+        "edge  27  none: demands a token  dns:web:*.local",
+        "spiffe://example.org/ingest  2  sign, encrypt; nothing by its certificate: gate demands a token",
+      ]),
+    );
+  });
+
+  it("is the same as JSON, as the policy writes it", async () => {
+    const answer = JSON.parse((await check(fileOf(text), "--no-files", "--json")).out);
+    expect(answer.rules.at(-1)).toEqual({
+      ...{ name: "edge", line: 27, who: { dns: { certificates: "web", name: "*.local" } }, token: "required" },
+    });
+    expect(answer.callers).toContainEqual({
+      ...{ who: "spiffe://example.org/ingest", rules: ["ingest", "gate"], roles: ["sign", "encrypt"] },
+      token_demanded_by: "gate",
+    });
+  });
+});

@@ -271,3 +271,25 @@ describe("is refused", () => {
     expect(err).toContain(text);
   });
 });
+
+it("prints that a rule demands a token, and that it does no more", async () => {
+  const gate = (name: string) =>
+    `  - { name: ${name}, who: { spiffe: "spiffe://example.org/gate" }, token: required }\n`;
+  expect(await diff(policyText, policyText + gate("gate"))).toBe(`+ rule gate (line 26) added
+    who    spiffe://example.org/gate
+    token  required
+
+1 change of rules, no changes of trust
+`);
+  expect(await diff(policyText + gate("gate"), policyText + gate("door"))).toContain(
+    "~ rule door (line 26) renamed: was gate, and demands the same\n",
+  );
+  const given = gate("gate").replace("token: required", "roles: [sign], tenants: [acme]");
+  expect(await diff(policyText + given, policyText + gate("gate"))).toBe(`~ rule gate (line 26) changed
+    roles    - sign
+    tenants  - acme
+    token    + required
+
+1 change of rules, no changes of trust
+`);
+});

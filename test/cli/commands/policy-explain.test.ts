@@ -286,3 +286,47 @@ it("fails for a policy that has problems, and names them all", async () => {
   expect(json).toMatchObject({ code: "FAILED", message: expect.stringMatching(/policy\.yaml has 2 problems$/) });
   expect(json.fields[0]).toMatchObject({ field: expect.stringMatching(/policy\.yaml:1$/) });
 });
+
+describe("a rule that demands a token", () => {
+  const policy = `${policyText}  - { name: gate, who: { spiffe: "spiffe://example.org/*" }, token: required }
+  - { name: edge, who: { dns: { certificates: web, name: "a.acme.local" } }, token: required }
+`;
+
+  it("has the certificate give nothing, whatever other rules do", async () => {
+    const { code, out } = await explain([...ingest, "--rpc", "EncryptPii", "--tenant", "acme"], { policy });
+    expect([code, lastLine(out)]).toEqual([1, "denied: gate demands a token beside this certificate"]);
+    expect(out).toMatch(/^ingest +line 13 +matches: sign, encrypt for every tenant$/m);
+    expect(out).toMatch(/^gate +line 26 +matches: demands a token beside its certificate$/m);
+    expect(out).toContain("note    this is about a certificate; of a JWT-SVID with that id ask by --token-file");
+    const byDns = await explain(["--as", "dns:web:a.acme.local"], { policy });
+    expect([byDns.code, lastLine(byDns.out)]).toEqual([0, "denied: edge demands a token beside this certificate"]);
+    const other = await explain(["--as", "dns:web:b.acme.local", "--rpc", "EncryptPii", "--tenant", "acme"], {
+      policy,
+    });
+    expect([other.code, lastLine(other.out)]).toEqual([0, "allowed by site (line 14)"]);
+  });
+
+  it("has no effect on what a token proves, be it the same SPIFFE id", async () => {
+    const svid = ["--issuer", "spire", "--claims", "claims.json", "--rpc", "EncryptPii", "--tenant", "acme"];
+    const { code, out } = await explain(svid, { policy, claims: { sub: "spiffe://example.org/ingest" } });
+    expect([code, lastLine(out)]).toEqual([0, "allowed by ingest (line 13)"]);
+    expect(out).toMatch(/^gate .*demands a token beside its certificate, and the caller has shown one$/m);
+  });
+
+  it("is told as JSON", async () => {
+    const answer = JSON.parse((await explain([...ingest, "--json"], { policy })).out);
+    expect(answer.rules.at(-2)).toEqual({
+      ...{ name: "gate", line: 26, matches: true, token: "required", why: "demands a token beside its certificate" },
+    });
+    expect(answer.roles.sign).toEqual({
+      ...{ allowed: false, apart: false, why: "gate demands a token beside this certificate" },
+    });
+  });
+
+  it("is of no certificate that the policy cannot have", async () => {
+    const without = policy.replace("  - { name: mesh, trust-domain: example.org, ca: mesh.pem }\n", "");
+    const { code, err } = await explain(ingest, { policy: without });
+    expect(code).not.toBe(0);
+    expect(err).toContain("no entry of certificates has that trust domain");
+  });
+});

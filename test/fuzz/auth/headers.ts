@@ -4,7 +4,7 @@
  */
 import { createAuthenticator, type Loaded } from "../../../src/auth/authenticator.ts";
 import type { PresentedCertificate } from "../../../src/auth/certificate/peer.ts";
-import { createMatcher } from "../../../src/auth/policy/grants.ts";
+import { createDemands, createMatcher } from "../../../src/auth/policy/grants.ts";
 import { newStaticToken, staticTokens } from "../../../src/auth/token/static-token.ts";
 import { roles } from "../../../src/call/roles.ts";
 import { hasCode } from "../../../src/errors.ts";
@@ -83,6 +83,7 @@ export const headers: TargetKind = {
     const now = () => world.nowMs;
     const loaded: Loaded = {
       ...{ separation: true, grantsOf: createMatcher(policy.rules), staticTokens: staticTokens(policy.tokens, now) },
+      tokenDemandOn: createDemands(policy.rules),
       authorities: [{ entry: policy.certificates[0]!, roots: [mesh.x509] }],
     };
     const authenticator = createAuthenticator({ loaded: () => loaded, tokens: world.tokens, now });

@@ -1,5 +1,5 @@
 /** Texts to the reader of policies: problems with lines of the file, or a policy whose rules can be matched. It never throws. */
-import { createMatcher } from "../../../src/auth/policy/grants.ts";
+import { createDemands, createMatcher } from "../../../src/auth/policy/grants.ts";
 import { readPolicy } from "../../../src/auth/policy/policy.ts";
 import { human, prometheus, workload } from "../../support/policy-fixture.ts";
 import { randomPolicyText } from "./policy-texts.ts";
@@ -28,8 +28,10 @@ export function readAnswer(text: string): string {
   );
   if (!isWhole || !areInFile) throw new Error(`an answer that is none: ${JSON.stringify({ problems, warnings })}`);
   if (policy === undefined) return "refused";
-  const match = createMatcher(policy.rules);
+  const [match, demandOn] = [createMatcher(policy.rules), createDemands(policy.rules)];
   const isEmpty = identities.some((identity) => match(identity).some(({ roles }) => roles.size === 0));
   if (isEmpty) throw new Error("a grant without roles");
+  const isDemanded = identities.some((identity) => demandOn(identity)?.demandsToken === false);
+  if (isDemanded) throw new Error("a demand of a rule that gives");
   return "read";
 }

@@ -8,7 +8,8 @@ import { generator } from "../../support/random-span.ts";
 const whole = [
   trusted +
     rule() +
-    rule({ name: "b", who: '{ spiffe: "spiffe://example.org/{tenant}/*" }', tenants: "{ captured: [a, b-*] }" }),
+    rule({ name: "b", who: '{ spiffe: "spiffe://example.org/{tenant}/*" }', tenants: "{ captured: [a, b-*] }" }) +
+    '  - { name: d, who: { spiffe: "spiffe://example.org/a/*" }, token: required }\n',
   `${trusted}  - name: c\n    who:\n      jwt:\n        issuer: sso\n        subject: "{tenant}"\n        claims: { /a/b: c }\n    roles:\n      - sign\n      - status\n    tenants: ["{tenant}", d]\n    limit: 5\n`,
   `{"version":"1","rules":[{"name":"a","who":{"token":"t"},"roles":["sign"],"tenants":{"claim":"x"}}],"tokens":[{"name":"t","sha256":"${"0".repeat(64)}"}]}`,
 ];
