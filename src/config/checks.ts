@@ -3,6 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import type { Config, SettledConfig } from "./config.ts";
 import { isLoopback } from "../runtime/loopback.ts";
+import { misreadNotice } from "../runtime/misread-names.ts";
 import { type ProviderSettings, realmOf } from "../provider/registry.ts";
 import { postgresProblems } from "./postgres-checks.ts";
 import type { Problem } from "./problem.ts";
@@ -208,7 +209,7 @@ const development = {
 
 /** Whether a warning says that something is wrong with the configuration, and not what it is for. */
 export function isFault(warning: string): boolean {
-  return !Object.values<string>(development).includes(warning);
+  return warning !== misreadNotice && !Object.values<string>(development).includes(warning);
 }
 
 /** What whoever runs this must know, a sentence each. */

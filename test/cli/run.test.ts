@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import packageJson from "../../package.json" with { type: "json" };
+import { misreadNotice, misreadsNames } from "../../src/runtime/misread-names.ts";
 import { run } from "../support/cli-fixture.ts";
 
 const commands = [
@@ -70,8 +71,13 @@ describe("help", () => {
 });
 
 it("prints its version, as JSON too", async () => {
-  expect(await run(["--version"])).toEqual({ code: 0, out: `${packageJson.version}\n`, err: "" });
-  expect(JSON.parse((await run(["status", "--version", "--json"])).out)).toEqual({ version: packageJson.version });
+  const { version } = packageJson;
+  // A line more, and a member, where Node has a defect.
+  const notices = misreadsNames() ? [misreadNotice] : [];
+  const out = [version, ...notices, ""].join("\n");
+  expect(await run(["--version"])).toEqual({ code: 0, out, err: "" });
+  const json = JSON.parse((await run(["status", "--version", "--json"])).out);
+  expect(json).toEqual({ version, ...(notices.length > 0 && { notices }) });
 });
 
 describe("wrong usage exits with 2 and says what was meant", () => {

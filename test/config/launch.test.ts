@@ -125,7 +125,7 @@ describe("a Node that misreads names in JSON", () => {
     expect(problemsOf(launched("prod", { platform: "darwin-arm64" }))).toBe("");
   });
 
-  it("is told of by a warning, and by a recommendation", () => {
+  it("is told of by a warning, which is no fault of the configuration", () => {
     const notice = `Node ${process.versions.node} misreads some names in JSON: callers' JSON is read by a parser of the service's own. Use Node 26.12.1 or later.`;
     for (const [profile, platform] of [
       ["dev", "linux-x64"],
@@ -133,7 +133,7 @@ describe("a Node that misreads names in JSON", () => {
     ] as const) {
       const { warnings, faults } = launched(profile, { platform })();
       expect(warnings[0]).toBe(notice);
-      expect(faults).toContain(notice);
+      expect(faults).not.toContain(notice);
       expect(launched(profile, { platform, misreadsNames: false })().warnings).not.toContain(notice);
     }
   });
