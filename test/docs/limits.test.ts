@@ -56,7 +56,7 @@ import { hurry } from "../../src/transport/connections/connections.ts";
 import { makesWayMs, mostNew, strangersOfNetwork, strangersShare } from "../../src/transport/connections/crowd.ts";
 import { mostCallsInTurn } from "../../src/transport/connections/open-connection.ts";
 import { newMs } from "../../src/transport/connections/strangers.ts";
-import { resetRate } from "../../src/transport/connections/address-budgets.ts";
+import { resetRate, workRate } from "../../src/transport/connections/address-budgets.ts";
 import { mostWaitMs, perTurn as connectionsPerTurn, shutWaitMs } from "../../src/transport/connections/entrance.ts";
 import { sliceFields } from "../../src/service/kms/field-slices.ts";
 import { largeBytes } from "../../src/transport/stages.ts";
@@ -173,6 +173,8 @@ const limits: Record<string, string> = {
     settings["fluo.kms.connection.header-work"].parse(settings["fluo.kms.connection.header-work"].standard),
   ),
   "resets a second on a caller's connection": count(resetRate({ resetsPerSecond }).perSecond),
+  "CPU in 10 s on a caller's connection, beside its calls": time(10 * workRate({ headerWorkMs: 1 }).perSecond),
+  "of this, at once": time(workRate({ headerWorkMs: 1 }).burst),
   "time that one waits so": time(mostWaitMs),
   "the same of a network that is over a budget": time(shutWaitMs),
   "connections that wait so": count(Number(settings["fluo.kms.connection.max"].standard)),

@@ -43,12 +43,18 @@ export interface OpenedStream {
   end(): void;
 }
 
+export interface Sends {
+  headers?: Record<string, string>;
+  /** Of a message, which is none of the method's if there are any. */
+  bytes?: number;
+}
+
 export interface GrpcConnection extends Closable {
   session: ClientHttp2Session;
   /** Code of the GOAWAY that came. */
   goaway: Promise<number>;
   /** Gives the status of gRPC. */
-  call(method: keyof typeof methods, token?: string): Promise<number>;
+  call(method: keyof typeof methods, token?: string, sends?: Sends): Promise<number>;
   /** A stream of which nothing has been sent. */
   begin(method: keyof typeof methods, token?: string): ClientHttp2Stream;
   /** Resolves when the service has the stream. */
@@ -139,10 +145,11 @@ async function grpcConnection(socket: Socket): Promise<GrpcConnection> {
   const session = connect("http://127.0.0.1", { createConnection: () => socket }).on("error", () => {});
   const goaway = new Promise<number>((resolve) => session.once("goaway", (code) => resolve(code)));
   await once(session, "remoteSettings");
-  const request = (path: string, token?: string) => {
+  const request = (path: string, token?: string, headers: Record<string, string> = {}) => {
     const stream = session.request({
       ...{ ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" },
       ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...headers,
     });
     stream.on("error", () => {}).resume();
     const ended = new Promise<void>((resolve) => stream.once("close", resolve));
@@ -151,9 +158,9 @@ async function grpcConnection(socket: Socket): Promise<GrpcConnection> {
   return {
     ...{ ...ends, session, goaway },
     begin: (method, token) => request(methods[method], token).stream,
-    call(method, token) {
-      const { stream } = request(methods[method], token);
-      stream.end(frame(new Uint8Array()));
+    call(method, token, { headers, bytes = 0 } = {}) {
+      const { stream } = request(methods[method], token, headers);
+      stream.end(frame(new Uint8Array(bytes)));
       return new Promise((resolve, reject) => {
         const look = (headers: Record<string, unknown>) => {
           if (headers["grpc-status"] !== undefined) resolve(Number(headers["grpc-status"]));

@@ -20,6 +20,10 @@ const resetBurstSeconds = 5;
 const debtMs = 10_000;
 /** Time over which work is counted. */
 const workSeconds = 10;
+/** A setting may be so small that it leaves strangers nothing, and still no caller is closed for what it must send. */
+const leastOwnWorkMs = 1_000;
+/** Part of it that may come at once: half a megabyte, as a connection that is read at all may be read up to 2 MB at a time. */
+const ownWorkAtOnce = 0.25;
 
 export interface AddressBudgetSettings {
   resetsPerSecond: number;
@@ -29,6 +33,17 @@ export interface AddressBudgetSettings {
 /** Resets that a network of strangers, and a connection with a caller, may have. */
 export function resetRate({ resetsPerSecond }: Pick<AddressBudgetSettings, "resetsPerSecond">): Rate {
   return rateOf(resetsPerSecond, resetBurstSeconds * resetsPerSecond);
+}
+
+/** Milliseconds of CPU that a caller's connection may cost beside its calls. A call that is honest needs none of it, so little may come at once. */
+export function workRate({ headerWorkMs }: Pick<AddressBudgetSettings, "headerWorkMs">): Rate {
+  const most = Math.max(headerWorkMs, leastOwnWorkMs);
+  return rateOf(most / workSeconds, most * ownWorkAtOnce);
+}
+
+/** What a network is charged for one of its connections that overran a budget of its own. */
+export function wholeBudgets({ resetsPerSecond, headerWorkMs }: AddressBudgetSettings): Record<AddressBudget, number> {
+  return { resets: resetRate({ resetsPerSecond }).burst, header_work: headerWorkMs };
 }
 
 export function addressBudgets(

@@ -6,6 +6,7 @@ const settingOf: Readonly<Partial<Record<ConnectionLimitName, string>>> = {
   max: "fluo.kms.connection.max",
   max_per_address: "fluo.kms.connection.max-per-address",
   resets: "fluo.kms.connection.resets",
+  header_work: "fluo.kms.connection.header-work",
   bodies: "fluo.kms.http.bodies",
 };
 

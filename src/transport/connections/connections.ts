@@ -9,9 +9,9 @@ import { networkOf } from "../../limits/network-of.ts";
 import type { ConnectionLimitName } from "../../limits/told-limits.ts";
 import { type Rate, tokenBucket } from "../../limits/token-bucket.ts";
 import { repeatWhile } from "../../runtime/repeat-while.ts";
-import { addressBudgets, resetRate } from "./address-budgets.ts";
+import { addressBudgets, resetRate, wholeBudgets, workRate } from "./address-budgets.ts";
 import { type Crowd, createCrowd } from "./crowd.ts";
-import { createEntrance } from "./entrance.ts";
+import { createEntrance, type Entrance } from "./entrance.ts";
 import { interceptConnections } from "./intercept.ts";
 import {
   type Connection,
@@ -47,6 +47,8 @@ export interface ConnectionsParts {
   now?(): number;
 }
 
+type Arriving = Omit<OpenConnectionParts, "ownResets" | "ownWork">;
+
 /** Part of their time that strangers have where there are many. */
 export const hurry = 1 / 6;
 /** A client has this long to close its side of a connection that ended in order. */
@@ -54,6 +56,8 @@ const lingerMs = 5_000;
 const sweepMs = 1_000;
 /** Time between two looks at what strangers have sent. */
 const lookMs = 10;
+/** The same for callers. */
+const weighMs = 100;
 
 export function createConnections({ settings, acted, now = () => performance.now() }: ConnectionsParts): Connections {
   const budgets = settings.byAddress ? addressBudgets(settings, now) : undefined;
@@ -69,16 +73,14 @@ export function createConnections({ settings, acted, now = () => performance.now
     now,
   });
 
-  const looks = repeatWhile(lookMs, () => {
-    for (const stranger of strangers) stranger.look();
-    entrance.look();
-    return strangers.size > 0 || entrance.waiting() > 0;
-  });
+  const looks = repeatWhile(lookMs, () => look(strangers, entrance));
+  const weighing = repeatWhile(weighMs, () => weigh(crowd));
 
   const registry: Registry = {
     now,
     hasCaller(connection) {
       crowd.hasCaller(connection);
+      weighing.start();
       entrance.look();
     },
     charge({ network }, budget, units) {
@@ -88,7 +90,7 @@ export function createConnections({ settings, acted, now = () => performance.now
     reset() {
       resets += 1;
     },
-    overran: (connection) => registry.charge(connection, "resets", resetRate(settings).burst),
+    overran: (connection, budget) => registry.charge(connection, budget, wholeBudgets(settings)[budget]),
     closing: (connection, limit) => acted(limit, connection.network, connection.hasCaller()),
   };
 
@@ -97,13 +99,13 @@ export function createConnections({ settings, acted, now = () => performance.now
     for (const stranger of strangers) if (stranger.network === network) stranger.destroy(limit);
   }
 
-  function arrive(parts: Omit<OpenConnectionParts, "ownResets" | "network">, pass: () => void): void {
+  function arrive(parts: Omit<Arriving, "network">, pass: () => void): void {
     const network = networkOf(parts.socket.remoteAddress!);
     entrance.arrive(parts.socket, network, () => admit({ ...parts, network }, pass));
     looks.start();
   }
 
-  function admit(parts: Omit<OpenConnectionParts, "ownResets">, pass: () => void): void {
+  function admit(parts: Arriving, pass: () => void): void {
     const { socket, network } = parts;
     const full = crowd.makeRoom(network);
     if (full !== undefined) {
@@ -111,7 +113,7 @@ export function createConnections({ settings, acted, now = () => performance.now
       socket.destroy();
       return;
     }
-    const connection = new OpenConnection({ ...parts, ownResets: tokenBucket(resetRate(settings), { now }) }, registry);
+    const connection = new OpenConnection({ ...parts, ...ownBudgets(settings, now) }, registry);
     crowd.add(connection);
     connection.connects();
     pass();
@@ -130,6 +132,7 @@ export function createConnections({ settings, acted, now = () => performance.now
     close() {
       clearInterval(sweeping);
       looks.stop();
+      weighing.stop();
       entrance.close();
     },
   };
@@ -140,4 +143,24 @@ function sweep(crowd: Crowd, { firstCallMs, idleMs }: ConnectionSettings): void 
   const patienceMs = crowd.isCrowded() ? firstCallMs * hurry : firstCallMs;
   for (const stranger of crowd.strangers) stranger.hurry(patienceMs);
   for (const connection of crowd.all) connection.rest(idleMs, lingerMs);
+}
+
+/** Counts what strangers have sent, and lets in who may come in by now, while there are any. */
+function look(strangers: Crowd["strangers"], entrance: Entrance): boolean {
+  for (const stranger of strangers) stranger.look();
+  entrance.look();
+  return strangers.size > 0 || entrance.waiting() > 0;
+}
+
+/** Counts what callers have sent by gRPC beside their calls, while there are any. */
+function weigh({ all, strangers }: Crowd): boolean {
+  for (const connection of all) if (connection.protocol === "grpc" && connection.hasCaller()) connection.weigh();
+  return all.size > strangers.size;
+}
+
+function ownBudgets(
+  settings: ConnectionSettings,
+  now: () => number,
+): Pick<OpenConnectionParts, "ownResets" | "ownWork"> {
+  return { ownResets: tokenBucket(resetRate(settings), { now }), ownWork: tokenBucket(workRate(settings), { now }) };
 }

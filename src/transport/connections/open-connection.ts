@@ -4,7 +4,7 @@ import { loopTurn } from "../../runtime/loop-turns.ts";
 import type { ConnectionLimitName } from "../../limits/told-limits.ts";
 import type { TokenBucket } from "../../limits/token-bucket.ts";
 import type { AddressBudget } from "./address-budgets.ts";
-import { answerMs, byteMs, freeBytes, refusalMs, slowBodyMs } from "./prices.ts";
+import { answerMs, byteMs, callBytes, chunkBytes, freeBytes, refusalMs, slowBodyMs, unreadBytes } from "./prices.ts";
 
 export type Protocol = "grpc" | "http";
 
@@ -31,6 +31,10 @@ export interface Connection {
   refused(): void;
   /** So much of what arrived is of a body that waits to be read. */
   carried(bytes: number): void;
+  /** A call of gRPC got so much of its body. */
+  received(bytes: number): void;
+  /** A call of gRPC is over before its client has sent all of it: what is under way still belongs to none. */
+  cutOff(): void;
   /** The client has reset a stream. */
   wasReset(): void;
   /** Has `end` close it in order, once, so that a client loses no call; and `kill` let nothing more of it be looked at. */
@@ -50,8 +54,8 @@ export interface Registry {
   charge(connection: OpenConnection, budget: AddressBudget, units: number): void;
   /** A client reset a stream. */
   reset(): void;
-  /** A connection has had more resets than it may. */
-  overran(connection: OpenConnection): void;
+  /** A connection has had more of a budget than it may. */
+  overran(connection: OpenConnection, budget: AddressBudget): void;
   /** It is closed by a limit. */
   closing(connection: OpenConnection, limit: ConnectionLimitName): void;
 }
@@ -62,8 +66,10 @@ export interface OpenConnectionParts {
   network: string;
   /** What it costs until its first call. */
   connectingMs: number;
-  /** Resets that it may have once it has a caller. */
+  /** Resets that it may have once it has a caller; */
   ownResets: TokenBucket;
+  /** and milliseconds of CPU that what it sends beside its calls may cost. */
+  ownWork: TokenBucket;
 }
 
 /** Calls that a connection may begin in a turn of the event loop. */
@@ -80,6 +86,7 @@ export class OpenConnection implements Connection {
   readonly #registry: Registry;
   readonly #connectingMs: number;
   readonly #ownResets: TokenBucket;
+  readonly #ownWork: TokenBucket;
   #end: (() => void) | undefined;
   #kill: (() => void) | undefined;
   #isEnding = false;
@@ -92,14 +99,19 @@ export class OpenConnection implements Connection {
   #movedMs: number;
   #pricedBytes = freeBytes;
   #paidMs = 0;
+  #weighedBytes = 0;
+  /** Bytes that calls account for since the last look at a caller's connection. */
+  #callsBytes = 0;
 
-  constructor({ socket, protocol, network, connectingMs, ownResets }: OpenConnectionParts, registry: Registry) {
+  constructor(parts: OpenConnectionParts, registry: Registry) {
+    const { socket, protocol, network, connectingMs, ownResets, ownWork } = parts;
     this.socket = socket;
     this.key = keyOf(socket);
     this.protocol = protocol;
     this.network = network;
     this.#connectingMs = connectingMs;
     this.#ownResets = ownResets;
+    this.#ownWork = ownWork;
     this.#registry = registry;
     this.openedMs = registry.now();
     this.#movedMs = this.openedMs;
@@ -127,12 +139,14 @@ export class OpenConnection implements Connection {
   called(): void {
     if (this.#hasCaller) return;
     this.#hasCaller = true;
+    this.#weighedBytes = this.socket.bytesRead;
     this.#registry.hasCaller(this);
     this.#payBack(this.#paidMs);
   }
 
   began(): void {
     this.#calls += 1;
+    this.#callsBytes += callBytes;
     const turn = loopTurn();
     if (turn !== this.#turn) {
       this.#turn = turn;
@@ -140,7 +154,7 @@ export class OpenConnection implements Connection {
     }
     this.#callsInTurn += 1;
     // Clients may have half as many open at once: they reset those before. It shows before the resets do, which are read behind them.
-    if (this.#callsInTurn > mostCallsInTurn) this.#resetsTooMuch();
+    if (this.#callsInTurn > mostCallsInTurn) this.#overrun("resets");
   }
 
   calls(): number {
@@ -166,16 +180,26 @@ export class OpenConnection implements Connection {
 
   carried(bytes: number): void {
     this.#pricedBytes += bytes;
+    this.received(bytes);
+  }
+
+  received(bytes: number): void {
+    this.#callsBytes += bytes + chunkBytes;
+  }
+
+  cutOff(): void {
+    this.#callsBytes += unreadBytes;
   }
 
   wasReset(): void {
+    this.#callsBytes += callBytes;
     this.#registry.reset();
     if (!this.#hasCaller) {
       this.#registry.charge(this, "resets", 1);
       return;
     }
     this.#ownResets.take();
-    if (this.#ownResets.waitMs() > 0) this.#resetsTooMuch();
+    if (this.#ownResets.waitMs() > 0) this.#overrun("resets");
   }
 
   /** A stranger has so long to call. With something open still that is open to everybody, as a watch of the health, it has the time once more. */
@@ -199,6 +223,19 @@ export class OpenConnection implements Connection {
     if (more <= 0) return;
     this.#pricedBytes += more;
     this.#pay(more * byteMs[this.protocol]);
+  }
+
+  /**
+   * Counts what a caller has sent since the last such look beyond its calls, and closes the connection of one that sends too much of it. What calls
+   * account for is too much rather than too little, so none of it is left for the next time.
+   */
+  weigh(): void {
+    const { bytesRead } = this.socket;
+    const more = bytesRead - this.#weighedBytes - this.#callsBytes;
+    this.#weighedBytes = bytesRead;
+    this.#callsBytes = 0;
+    if (more <= 0) return;
+    this.#payItself(more * byteMs[this.protocol]);
   }
 
   /** Closes it in order. */
@@ -225,15 +262,21 @@ export class OpenConnection implements Connection {
     this.socket.destroy();
   }
 
-  #resetsTooMuch(): void {
+  #overrun(budget: AddressBudget): void {
     if (this.#closedBy !== undefined) return;
-    this.destroy("resets");
-    this.#registry.overran(this);
+    this.destroy(budget);
+    this.#registry.overran(this, budget);
   }
 
   #pay(ms: number): void {
     this.#paidMs += ms;
     this.#registry.charge(this, "header_work", ms);
+  }
+
+  /** Counts what a caller's connection costs. */
+  #payItself(ms: number): void {
+    this.#ownWork.take(ms);
+    if (this.#ownWork.waitMs() > 0) this.#overrun("header_work");
   }
 
   #payBack(ms: number): void {

@@ -6,7 +6,7 @@ import { overloaded } from "../budget.ts";
 import type { CallRecorder } from "../call-recorder.ts";
 import type { Connection } from "../connections/open-connection.ts";
 import type { Connections } from "../connections/connections.ts";
-import { eachServerOf, eachSession, forgetEndedStreams, interceptStreams } from "./http2/internals.ts";
+import { countArriving, eachServerOf, eachSession, forgetEndedStreams, interceptStreams } from "./http2/internals.ts";
 import { isResetByClient } from "./http2/own-resets.ts";
 import { respondTrailersOnly } from "./http2/trailers-only.ts";
 import type { OpenCalls } from "./open-calls.ts";
@@ -77,7 +77,9 @@ export function countStreams(server: Server, { openCalls, methods, refuse, every
     connection.ended();
     openCalls.end(this);
     if (isResetByClient(this)) connection.wasReset();
+    else if (!this.endAfterHeaders && !this.readableEnded) connection.cutOff();
   }
+  const countBody = countArriving((stream, bytes) => connectionOf(stream)?.received(bytes));
 
   interceptStreams(server, (stream, headers, _rawHeaders, pass) => {
     const connection = stream.session && connectionOf(stream.session as ServerHttp2Session);
@@ -85,6 +87,7 @@ export function countStreams(server: Server, { openCalls, methods, refuse, every
     if (stream.closed) return connection.wasReset(); // nobody waits for its answer
     (stream as WithConnection)[connectionKey] = connection;
     connection.began();
+    countBody(stream);
     if (everybody) connection.called();
     stream.on("close", ended);
     const method = methods.get(headers[":path"] as string);

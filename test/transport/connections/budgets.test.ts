@@ -170,6 +170,39 @@ describe("calls that a connection begins in a turn of the loop", () => {
   });
 });
 
+describe("the work of a caller beside its calls", () => {
+  it("is what it sends to no call, and closes its connection and the strangers of its network", async () => {
+    const { open, openCaller, start, acted, clock } = await guardedServer();
+    const [caller, sends] = [await openCaller(), await openCaller()];
+    const [stranger, elsewhere] = [await open(), await open("127.0.0.2")];
+    sends.socket.write(Buffer.alloc(500_000 + 64)); // half a microsecond each, and 250 ms may come at once
+    await sends.closed;
+    await stranger.closed;
+    expect(acted).toEqual(["header_work 127.0.0.1 caller", "header_work 127.0.0.1"]);
+    expect([caller.isClosed(), elsewhere.isClosed()]).toEqual([false, false]);
+    caller.socket.write(Buffer.alloc(500_000 + 64));
+    await caller.closed;
+    const next = start();
+    await open("127.0.0.2");
+    expect(next.hasEntered()).toBe(false);
+    clock.ms += 10_000;
+    await next.entered;
+  });
+
+  it("is nothing that calls account for", async () => {
+    const { openCaller, acted } = await guardedServer();
+    const { connection, socket, closed } = await openCaller();
+    for (let calls = 0; calls < 20; calls += 1) {
+      connection.began();
+      connection.received(30_000);
+      connection.cutOff();
+    }
+    socket.end(Buffer.alloc(20 * (30_000 + 128 + 16 * 1024 + 64 * 1024)));
+    await closed;
+    expect(acted).toEqual([]);
+  });
+});
+
 describe("the work of strangers", () => {
   it("is that of refused calls, and what they send", async () => {
     const { open, acted } = await guardedServer({ headerWorkMs: 10 });

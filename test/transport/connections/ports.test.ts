@@ -133,6 +133,22 @@ describe("calls of one read", () => {
   });
 });
 
+/** A header that is not kept, of less than 127 bytes. */
+function literal(name: string, value: string): Buffer {
+  const [first, second] = [name, value].map((text) => Buffer.concat([Buffer.of(text.length), Buffer.from(text)]));
+  return Buffer.concat([Buffer.of(0x10), first!, second!]);
+}
+
+const statusCall = Buffer.concat([
+  Buffer.of(indexed(3), indexed(6)),
+  literal(":path", "/fluo.kms.v1.KmsService/Status"),
+  ...[literal(":authority", "x"), literal("content-type", "application/grpc"), literal("te", "trailers")],
+  literal("authorization", "Bearer ops"),
+]);
+/** The message of a call, which is empty. */
+const emptyMessage = Buffer.alloc(5);
+const settingsAcknowledged = frameOf(4, 1, 0, new Uint8Array());
+
 describe("references to headers", () => {
   /** A header of 4,000 bytes that the service keeps, by its number 62; and the head of a request that names it often. */
   const kept = Buffer.concat([
@@ -165,5 +181,60 @@ describe("references to headers", () => {
     await Promise.all([closed, stranger.closed]);
     expect(new Set(acted)).toEqual(new Set(["header_work 127.0.0.1"]));
     expect(await caller.call("Status", "ops")).toBe(0);
+  });
+
+  /** Blocks of headers, each with more than a request may have: node:http2 resets their streams, and nobody is told. */
+  const blocks: [what: string, block: Buffer][] = [
+    ["one that it keeps", bomb(12_000)],
+    ["those of the static table", Buffer.alloc(12_000, indexed(16))],
+    ["none, but new ones of a byte", Buffer.concat(Array(3_000).fill(Buffer.of(0x40, 1, "b".charCodeAt(0), 0)))],
+  ];
+  it.each(blocks.flatMap(([what, block]) => [true, false].map((acknowledges) => [what, acknowledges, block] as const)))(
+    "close the connection of a caller, and the strangers of its network: %s, and it acknowledged SETTINGS: %s",
+    async (_what, acknowledges, block) => {
+      const { grpc, grpcAddress, acted, counts, clock } = await start({});
+      const [other, elsewhere] = [await grpc(), await grpc("127.0.0.2")];
+      expect(await other.call("Status", "ops")).toBe(0);
+      clock.ms += newMs;
+      const { socket, closed } = await bareClient(grpcAddress);
+      if (acknowledges) socket.write(settingsAcknowledged);
+      socket.write(
+        Buffer.concat([frameOf(headers, endHeaders, 1, statusCall), frameOf(0, endStream, 1, emptyMessage)]),
+      );
+      await vi.waitFor(() => expect(counts()).toMatchObject({ "grpc caller": 2 }), { timeout: patience(1_000) });
+      socket.write(frameOf(headers, endStream | endHeaders, 3, Buffer.concat([Buffer.from(plainHead), kept])));
+      let isClosed = false;
+      void closed.then(() => (isClosed = true));
+      for (let id = 5; !isClosed; id += 2) {
+        const sent = socket.write(
+          frameOf(headers, endStream | endHeaders, id, Buffer.concat([Buffer.from(plainHead), block])),
+        );
+        await new Promise((resolve) =>
+          sent || isClosed ? setImmediate(resolve) : socket.once("drain", resolve).once("close", resolve),
+        );
+      }
+      expect(acted).toEqual(["header_work 127.0.0.1 caller"]);
+      expect(await other.call("Status", "ops")).toBe(0);
+      expect(await elsewhere.call("Status", "ops")).toBe(0);
+    },
+  );
+});
+
+describe("a caller's connection", () => {
+  it("may have as many and as large headers and bodies as it likes, also of calls that are refused", async () => {
+    const { grpc, acted } = await start({});
+    const client = await grpc();
+    const statuses = async (count: number, ...call: Parameters<typeof client.call>) =>
+      new Set(await Promise.all(Array.from({ length: count }, () => client.call(...call))));
+    for (let n = 0; n < 5; n += 1) {
+      expect(await statuses(100, "Status", "ops", { headers: { "x-large": "v".repeat(8_000) } })).toEqual(new Set([0]));
+      expect(await statuses(20, "Status", "ops", { bytes: 100_000 })).toEqual(new Set([3]));
+      expect(await statuses(20, "Status", "forged", { bytes: 60_000 })).toEqual(new Set([16]));
+    }
+    const { stream, end, ended } = await client.open("SignSpans", "ops");
+    for (let messages = 0; messages < 100; messages += 1) stream.write(frame(Buffer.alloc(50_000)));
+    end();
+    await ended;
+    expect([acted, client.isClosed()]).toEqual([[], false]);
   });
 });

@@ -4,7 +4,7 @@
  */
 import type { Http2Server, Http2Session, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Server as NetServer } from "node:net";
-import type { Duplex } from "node:stream";
+import { type Duplex, Readable } from "node:stream";
 import type { Server, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import { ForgettingMap } from "../../../runtime/compact-map.ts";
 import { release } from "../../../runtime/detach.ts";
@@ -140,6 +140,20 @@ export function takeArriving(
   return (chunk) => push.call(stream, chunk);
 }
 
+/** Calls `count` with the stream and the bytes of each chunk that node:http2 brings, or that whoever takes them passes on. Call before anyone takes them. */
+export function countArriving(
+  count: (stream: ServerHttp2Stream, bytes: number) => void,
+): (stream: ServerHttp2Stream) => void {
+  /** One function for all streams, as a closure a call costs more. */
+  function push(this: ServerHttp2Stream, chunk: Arriving): boolean {
+    if (chunk !== null) count(this, chunk.length);
+    return Readable.prototype.push.call(this, chunk);
+  }
+  return (stream) => {
+    stream.push = push;
+  };
+}
+
 export interface HeldStream {
   /** What it has kept. */
   bytes(): number;
@@ -168,6 +182,7 @@ export function holdArriving(stream: ServerHttp2Stream, { arrived, keeps }: Hold
   let [bytes, over] = [0, false];
   const ignore = () => {}; // a caller that leaves meanwhile
   stream.on("error", ignore);
+  const { push } = stream;
   const pass = takeArriving(stream, (chunk) => {
     if (chunk !== null) arrived(chunk.length);
     if (over) return chunk === null && pass(null);
@@ -191,7 +206,7 @@ export function holdArriving(stream: ServerHttp2Stream, { arrived, keeps }: Hold
     },
     release(admit) {
       over = true;
-      Reflect.deleteProperty(stream, "push");
+      stream.push = push;
       admit();
       stream.off("error", ignore);
       for (const chunk of kept) stream.push(chunk);

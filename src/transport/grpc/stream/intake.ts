@@ -8,6 +8,7 @@ import type { ServerHttp2Stream } from "node:http2";
 import { earlyBytes } from "./early-bytes.ts";
 import { readFrames } from "./frames.ts";
 import type { StreamShare } from "../../stream-share.ts";
+import { connectionOf } from "../sessions.ts";
 import { type Arriving, readOn, takeArriving } from "../http2/internals.ts";
 
 export interface IntakeLimits {
@@ -96,7 +97,10 @@ class StreamIntake implements Intake {
     this.#parts = parts;
     this.#pass = takeArriving(stream, (chunk) => {
       if (chunk === null) this.#end();
-      else this.#receive(chunk);
+      else {
+        connectionOf(stream)?.received(chunk.length);
+        this.#receive(chunk);
+      }
       return !this.#isHeldBack();
     });
   }

@@ -14,6 +14,7 @@ import {
   afterGrpc,
   beforeGrpc,
   closeUnknownProtocols,
+  countArriving,
   type HeldStream,
   holdArriving,
   interceptStreams,
@@ -349,6 +350,35 @@ describe(http2, () => {
     readOn(held!);
     await all.promise;
     expect(taken).toBe(bytes);
+  });
+
+  it("what comes is counted by its push, also on a stream that was held before", async () => {
+    let counted = 0;
+    const count = countArriving((_stream, bytes) => {
+      counted += bytes;
+    });
+    const came = Promise.withResolvers<HeldStream>();
+    const { session } = await start(
+      { unary: (_call, answer) => answer(null, Buffer.of(1)) },
+      {
+        bound: (server) =>
+          interceptStreams(server, (stream, _headers, _rawHeaders, pass) => {
+            count(stream);
+            const held = holdArriving(stream, { arrived() {}, keeps: () => true });
+            came.resolve({ ...held, release: () => held.release(pass) });
+          }),
+      },
+    );
+    const request = call(session, "/test/Unary");
+    const message = frame("a message");
+    request.write(message.subarray(0, 7));
+    const held = await came.promise;
+    await expect.poll(() => held.bytes()).toBe(7);
+    expect(counted).toBe(0);
+    held.release(() => {});
+    request.end(message.subarray(7));
+    expect(await statusOf(request)).toBe(grpc.status.OK);
+    expect(counted).toBe(message.length);
   });
 
   it.each([true, false])(
