@@ -29,6 +29,8 @@ export interface Connection {
   answered(): void;
   /** A call is refused at the door. */
   refused(): void;
+  /** A call is reset at once, as its headers are larger than they may be. */
+  exceeded(): void;
   /** So much of what arrived is of a body that waits to be read. */
   carried(bytes: number): void;
   /** A call of gRPC got so much of its body. */
@@ -176,6 +178,11 @@ export class OpenConnection implements Connection {
 
   refused(): void {
     if (!this.#hasCaller) this.#pay(refusalMs);
+  }
+
+  exceeded(): void {
+    if (this.#hasCaller) this.#payItself(refusalMs);
+    else this.#pay(refusalMs);
   }
 
   carried(bytes: number): void {

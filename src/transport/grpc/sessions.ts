@@ -4,10 +4,11 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
 import { overloaded } from "../budget.ts";
 import type { CallRecorder } from "../call-recorder.ts";
+import { maxHeaderBytes } from "../limits.ts";
 import type { Connection } from "../connections/open-connection.ts";
 import type { Connections } from "../connections/connections.ts";
 import { countArriving, eachServerOf, eachSession, forgetEndedStreams, interceptStreams } from "./http2/internals.ts";
-import { isResetByClient } from "./http2/own-resets.ts";
+import { isResetByClient, resetStream } from "./http2/own-resets.ts";
 import { respondTrailersOnly } from "./http2/trailers-only.ts";
 import type { OpenCalls } from "./open-calls.ts";
 
@@ -81,10 +82,15 @@ export function countStreams(server: Server, { openCalls, methods, refuse, every
   }
   const countBody = countArriving((stream, bytes) => connectionOf(stream)?.received(bytes));
 
-  interceptStreams(server, (stream, headers, _rawHeaders, pass) => {
+  interceptStreams(server, (stream, headers, rawHeaders, pass) => {
     const connection = stream.session && connectionOf(stream.session as ServerHttp2Session);
     if (connection === undefined) return stream.destroy(); // its session has gone meanwhile
     if (stream.closed) return connection.wasReset(); // nobody waits for its answer
+    if (stream.session!.pendingSettingsAck && bytesOf(rawHeaders) > maxHeaderBytes) {
+      connection.exceeded();
+      stream.on("error", () => {}); // that it was reset
+      return resetStream(stream, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    }
     (stream as WithConnection)[connectionKey] = connection;
     connection.began();
     countBody(stream);
@@ -94,4 +100,13 @@ export function countStreams(server: Server, { openCalls, methods, refuse, every
     if (method?.methodKind !== "unary" || openCalls.begin(stream, connection.calls())) pass();
     else respondTrailersOnly(stream, refuse(method, overloaded()));
   });
+}
+
+/**
+ * Bytes of headers as SETTINGS_MAX_HEADER_LIST_SIZE counts them, RFC 9113 §6.5.2. node:http2 holds a client to that setting once it has acknowledged
+ * it. A client that never does could send 128 headers of 4 kB by a byte each.
+ */
+function bytesOf(rawHeaders: readonly string[]): number {
+  const eachBytes = 32;
+  return rawHeaders.reduce((sum, text) => sum + text.length, (rawHeaders.length / 2) * eachBytes);
 }

@@ -220,6 +220,36 @@ describe("references to headers", () => {
   );
 });
 
+describe("headers of a client that never acknowledges SETTINGS", () => {
+  const big = Buffer.concat([
+    Buffer.of(0x40, 1),
+    Buffer.from("a"),
+    Buffer.of(0x7f, 0xa1, 0x1e),
+    Buffer.alloc(4_000, "v"),
+  ]);
+
+  it("are as large as those of others, and it is served", async () => {
+    const { grpcAddress, counts } = await start({});
+    const { socket } = await bareClient(grpcAddress);
+    const codes: number[] = [];
+    const { promise: reset, resolve } = Promise.withResolvers<void>();
+    socket.on("data", (chunk: Buffer) => {
+      for (let at = 0; at + 13 <= chunk.length; at += 9 + chunk.readUIntBE(at, 3)) {
+        if (chunk[at + 3] !== 3) continue; // no RST_STREAM
+        codes.push(chunk.readUInt32BE(at + 5), chunk.readUInt32BE(at + 9));
+        resolve();
+      }
+    });
+    const call = (block: Uint8Array, id: number) =>
+      Buffer.concat([frameOf(headers, endHeaders, id, block), frameOf(0, endStream, id, emptyMessage)]);
+    socket.write(call(Buffer.concat([statusCall, big]), 1));
+    await vi.waitFor(() => expect(counts()).toEqual({ "grpc caller": 1 }), { timeout: patience(1_000) });
+    socket.write(call(Buffer.concat([statusCall, Buffer.alloc(5, indexed(62))]), 3));
+    await reset;
+    expect(codes).toEqual([3, constants.NGHTTP2_ENHANCE_YOUR_CALM]);
+  });
+});
+
 describe("a caller's connection", () => {
   it("may have as many and as large headers and bodies as it likes, also of calls that are refused", async () => {
     const { grpc, acted } = await start({});
