@@ -28,6 +28,9 @@ export interface Measured {
   grownMiB: number;
   /** Cores that the service kept busy in the flood. */
   cores: number;
+  /** CPU that the flood took, beyond what the slices beside it have in as many seconds. */
+  cpuSeconds: number;
+  mostCpuSeconds: number | undefined;
   /** Lines of the service's log in the flood. */
   logLines: number;
   problems: readonly string[];
@@ -41,6 +44,8 @@ const warmCalls = 300;
 const MiB = 1024 * 1024;
 
 const mostGrownMiB = 64;
+/** Time for which {@link Flood.mostCpuSeconds} holds. */
+const cpuBoundSeconds = 15;
 
 export async function measureFlood(
   name: string,
@@ -51,33 +56,40 @@ export async function measureFlood(
   const problems: string[] = [];
   try {
     problems.push(...(await service.problems()).map((text) => `before the flood: ${text}`));
-    const { healthy: before } = await slice(service, { attack: "idle" }, idleSeconds);
-    const [threads, lines, cpuMs] = [service.threads(), service.log.length, service.cpuMs()];
+    const before = await slice(service, { attack: "idle" }, idleSeconds);
+    const [threads, lines] = [service.threads(), service.log.length];
     const memory = sampleMemory(service);
     const paced = { ...flood, options: { pace, ...flood.options } };
-    const { healthy: flooded, sent } = await slice(service, paced, floodedSeconds);
-    const [grownMiB, cores] = [memory.end() / MiB, (service.cpuMs() - cpuMs) / floodedSeconds / 1_000];
+    const { healthy: flooded, sent, cores } = await slice(service, paced, floodedSeconds);
+    const grownMiB = memory.end() / MiB;
     const logLines = service.log.length - lines;
-    const { healthy: after } = await slice(service, { attack: "idle" }, idleSeconds);
+    const after = await slice(service, { attack: "idle" }, idleSeconds);
+    const idleCores = (before.cores + after.cores) / 2;
     problems.push(...(await service.problems()));
     const left = service.threads();
     if (left < threads) problems.push(`${left} threads are left of ${threads}`);
-    return { name, sent, idle: [before, after], flooded, grownMiB, cores, logLines, problems };
+    const idle = [before.healthy, after.healthy] as const;
+    const cpuSeconds = (cores - idleCores) * floodedSeconds;
+    const mostCpuSeconds = flood.mostCpuSeconds && flood.mostCpuSeconds * Math.max(1, floodedSeconds / cpuBoundSeconds);
+    return { name, sent, idle, flooded, grownMiB, cores, cpuSeconds, mostCpuSeconds, logLines, problems };
   } finally {
     await service.stop().catch((error) => problems.push(String(error)));
   }
 }
 
 /** The client is connected and warm when the flood begins, so that what a flood does at first counts. */
-async function slice({ options, tokenFiles }: FloodedService, flood: Flood, seconds: number) {
+async function slice(service: FloodedService, flood: Flood, seconds: number) {
+  const { options, tokenFiles } = service;
   const calls = { from: client, seconds, warm: warmCalls, "token-file": tokenFiles.healthy };
   const calling = startProgram("healthy", { ...options, ...calls });
   await calling.ready;
   const token = flood.authorized ? { "token-file": tokenFiles.other } : {};
   const flooding = startProgram(flood.attack, { ...options, from: attacker, seconds, ...flood.options, ...token });
   calling.begin();
+  const cpuMs = service.cpuMs();
   const [healthy, sent] = await Promise.all([calling.ended, flooding.ended]);
-  return { healthy: healthy as Healthy, sent: sent as Sent };
+  const cores = (service.cpuMs() - cpuMs) / seconds / 1_000;
+  return { healthy: healthy as Healthy, sent: sent as Sent, cores };
 }
 
 function sampleMemory({ memoryBytes }: FloodedService): { end(): number } {
@@ -122,18 +134,19 @@ export function rowOf({ sent, flooded, idle, ...rest }: Measured, idleP99Ms: num
     "failed calls": `${failedCalls(flooded)} of ${flooded.count}`,
     "+ MiB": rest.grownMiB.toFixed(0),
     cores: rest.cores.toFixed(2),
+    "CPU s": rest.cpuSeconds.toFixed(2),
     "log lines": String(rest.logLines),
     "closed by the service": texts((name) => name.startsWith("closed: ")),
   };
 }
 
-export function isSlow({ flooded }: Measured, { idleP99Ms, mostRatio }: Bounds): boolean {
-  return flooded.p99Ms > mostRatio * idleP99Ms;
+export function isSlow({ flooded, mostCpuSeconds }: Measured, { idleP99Ms, mostRatio }: Bounds): boolean {
+  return mostCpuSeconds === undefined && flooded.p99Ms > mostRatio * idleP99Ms;
 }
 
 /** What is judged of a flood, and what is wrong with it if anything is. */
 export function judgementsOf(measured: Measured, bounds: Bounds): { problem: string | undefined }[] {
-  const { flooded, grownMiB, problems } = measured;
+  const { flooded, grownMiB, cpuSeconds, mostCpuSeconds, problems } = measured;
   const { idleP99Ms } = bounds;
   const ratio = flooded.p99Ms / idleP99Ms;
   const failed = failedCalls(flooded);
@@ -146,6 +159,7 @@ export function judgementsOf(measured: Measured, bounds: Bounds): { problem: str
     ),
     check(failed === 0, `${failed} of ${flooded.count} calls failed: ${failures}`),
     check(grownMiB <= mostGrownMiB, `memory grew by ${grownMiB.toFixed(0)} MiB`),
+    check(cpuSeconds <= (mostCpuSeconds ?? Number.POSITIVE_INFINITY), `it took ${cpuSeconds.toFixed(2)} s of CPU`),
     check(problems.length === 0, problems.join("; ")),
   ];
 }

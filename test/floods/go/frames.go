@@ -94,6 +94,44 @@ func headers(f *flood) {
 	}})
 }
 
+// Bytes of a header that the service keeps, and references to it in a block.
+const keptBytes, blockReferences = 3_900, 12_000
+
+// References of one byte each to a header that the service keeps. SETTINGS are never acknowledged, so no setting would keep the header out.
+func references(f *flood) {
+	const reference = 0x80 | 62
+	kept := pseudoHeaders(f, hpack.HeaderField{Name: "x", Value: strings.Repeat("v", keptBytes)})
+	f.unseen(kept, bytes.Repeat([]byte{reference}, blockReferences), false)
+}
+
+// Headers in a block, each of which is new.
+const blockFields = 3_000
+
+// Headers without a value, of four bytes each, which the service keeps: of all that a block may hold, they cost most a byte. No setting forbids them.
+func fields(f *flood) {
+	const literal = 0x40 // with a new name, RFC 7541 §6.2.1
+	f.unseen(pseudoHeaders(f), bytes.Repeat([]byte{literal, 1, 'x', 0}, blockFields), true)
+}
+
+// A call with a token, so that the connection is a caller's. Then a block, and without end blocks with more headers than a request may have: the
+// service's HTTP/2 resets their streams itself, and nothing above it sees them.
+func (f *flood) unseen(first, more []byte, acknowledges bool) {
+	later := append(pseudoHeaders(f), more...)
+	f.attack(attack{unit: "header blocks", acknowledges: acknowledges, calls: true, begin: func(c *connection) func() error {
+		id := uint32(3)
+		block := first
+		return func() error {
+			frame := http2.HeadersFrameParam{StreamID: id, BlockFragment: block, EndStream: true, EndHeaders: true}
+			if err := c.WriteHeaders(frame); err != nil {
+				return err
+			}
+			block = later
+			id += 2
+			return nil
+		}
+	}})
+}
+
 // A call's headers, none of which enters the dynamic table, and others behind them.
 func pseudoHeaders(f *flood, others ...hpack.HeaderField) []byte {
 	var block bytes.Buffer

@@ -79,6 +79,10 @@ type attack struct {
 	begin func(*connection) func() error
 	// Whether nothing is read.
 	deaf bool
+	// Whether a call with the token comes first, and what follows waits for its answer.
+	calls bool
+	// Whether the service's SETTINGS are acknowledged before that call.
+	acknowledges bool
 }
 
 // Keeps the attack's connections until the flood ends.
@@ -89,9 +93,19 @@ func (f *flood) attack(a attack) {
 			return
 		}
 		ended := make(chan string, 1)
-		if !a.deaf {
-			go func() { ended <- c.read(f.countResets) }()
+		begins := make(chan struct{}, 1)
+		if a.calls {
+			f.callOnce(c, a.acknowledges)
+		} else {
+			begins <- struct{}{}
 		}
+		if !a.deaf {
+			go func() {
+				ended <- c.read(func(frame http2.Frame) { f.watch(frame, begins) })
+				close(begins)
+			}()
+		}
+		<-begins
 		err := f.send(c, a)
 		if a.deaf {
 			// What is left to read tells how it ended.
@@ -116,6 +130,28 @@ func (f *flood) send(c *connection, a attack) error {
 		}
 	}
 	return c.out.Flush()
+}
+
+// The call that makes the connection a caller's, on its first stream.
+func (f *flood) callOnce(c *connection, acknowledges bool) {
+	if acknowledges {
+		_ = c.WriteSettingsAck()
+	}
+	headers := http2.HeadersFrameParam{StreamID: 1, BlockFragment: newBlocks(f).next(f.token), EndHeaders: true}
+	_ = c.WriteHeaders(headers)
+	_ = c.WriteData(1, true, f.message())
+	_ = c.out.Flush()
+}
+
+// Counts resets, and lets the attack begin when its first call is answered.
+func (f *flood) watch(frame http2.Frame, begins chan<- struct{}) {
+	f.countResets(frame)
+	if headers, is := frame.(*http2.HeadersFrame); is && headers.StreamID == 1 && headers.StreamEnded() {
+		select {
+		case begins <- struct{}{}:
+		default:
+		}
+	}
 }
 
 func (f *flood) countResets(frame http2.Frame) {

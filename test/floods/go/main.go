@@ -47,6 +47,8 @@ var floods = map[string]func(*flood){
 	"ping-deaf":     func(f *flood) { pings(f, false) },
 	"window":        window,
 	"headers":       headers,
+	"references":    references,
+	"fields":        fields,
 	"slow-bodies":   slowBodies,
 	"half-open":     halfOpen,
 	"silent":        silent,
