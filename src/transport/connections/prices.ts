@@ -9,10 +9,13 @@ export const refusalMs = 1;
 /** A call of what is open to everybody. */
 export const answerMs = 0.05;
 /**
- * A byte that arrives. By HTTP/2 it may be of headers that are too many for a call, of which nobody is told: nghttp2 takes 20 ns for a reference,
- * be it to a header of 4 kB that the client had it keep or to one of the static table, and 50 ns a byte for new headers without a value. It counts
- * ten times, as a connection is read up to 2 MB at a time, and nothing else runs meanwhile. No SETTINGS_HEADER_TABLE_SIZE of 0 keeps that out, and
- * clients that send no update of the table's size, as nginx and .NET, would be refused by nghttp2 from then on. Of HTTP/1.1 it is one of a body that nobody reads.
+ * A byte that arrives. By HTTP/2 it may be of headers that are too many for a call, of which nobody is told. nghttp2 takes 20 ns for a reference of
+ * a byte, be it to a header of 4 kB that the client had it keep or to one of the static table, and 50 ns a byte for new headers without a value. So
+ * it counts ten times or more, as a connection is read up to 2 MB at a time, and nothing else runs meanwhile. Of HTTP/1.1 it is one of a body that
+ * nobody reads.
+ *
+ * SETTINGS_HEADER_TABLE_SIZE of 0 would keep only some of it out. It would also have nghttp2 refuse each client that does not send an update of the
+ * table's size from then on, as nginx does not.
  */
 export const byteMs = { grpc: 500e-6, http: 1e-6 };
 /** Bytes of a connection that cost nothing: a handshake with a certificate, settings and the headers of a call. */
