@@ -137,29 +137,36 @@ function close<T>(cursor: Cursor, value: T): T {
   return value;
 }
 
+/** V8 copies a slice of up to so many characters. A longer one keeps the whole text in memory for as long as it is used. */
+const copiedLength = 12;
+
 function readString(cursor: Cursor): string {
   const { text } = cursor;
   const start = cursor.at + 1;
   for (let at = start; at < text.length; at += 1) {
     const unit = text.charCodeAt(at);
-    if (unit === quote) {
-      cursor.at = at + 1;
-      return text.slice(start, at);
-    }
     if (unit === backslash) return readEscaped(cursor, at);
     if (unit < 0x20) break;
+    if (unit !== quote) continue;
+    cursor.at = at + 1;
+    return at - start <= copiedLength ? text.slice(start, at) : parsed(text.slice(start - 1, at + 1));
   }
   throw syntaxError();
 }
 
-/** Reads a string whose first escape is at `from`. JSON.parse misreads names of members, not strings alone. */
+/** Reads a string whose first escape is at `from`. */
 function readEscaped(cursor: Cursor, from: number): string {
   const { text, at: start } = cursor;
   let at = from;
   while (at < text.length && text.charCodeAt(at) !== quote) at += text.charCodeAt(at) === backslash ? 2 : 1;
   cursor.at = at + 1;
+  return parsed(text.slice(start, cursor.at));
+}
+
+/** Makes a string of its own from one with its quotes. JSON.parse misreads names of members, not strings alone. */
+function parsed(string: string): string {
   try {
-    return JSON.parse(text.slice(start, cursor.at));
+    return JSON.parse(string);
   } catch {
     throw syntaxError();
   }

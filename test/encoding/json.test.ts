@@ -1,3 +1,5 @@
+import { getHeapStatistics, setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { hasEscapedName, JsonError, readJson, readJsonBytes } from "../../src/encoding/json.ts";
 import { type Random, randomFrom } from "../crash/random.ts";
@@ -115,6 +117,19 @@ describe("a JSON text", () => {
       if (error?.reason !== "repeated") expect(error !== undefined, changed).toBe(!isParsed(changed));
     }
   });
+});
+
+it("a value keeps no more of its text in memory than itself", () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const filler = "x".repeat(1024 * 1024);
+  const read = (id: string) => (readJson(`{"id":"${id}","filler":"${filler}"}`) as { id: string }).id;
+  collect();
+  const before = getHeapStatistics().used_heap_size;
+  const kept = Array.from({ length: 50 }, (_, i) => read(`9c1f2a34-5b6d-4e7f-8a90-${String(i).padStart(12, "0")}`));
+  collect();
+  expect(getHeapStatistics().used_heap_size - before).toBeLessThan(10 * filler.length);
+  expect(kept).toHaveLength(50);
 });
 
 describe("numbers of a text", () => {
