@@ -115,16 +115,16 @@ function setMember(members: Record<string, unknown>, name: string, value: unknow
 }
 
 function readList(cursor: Cursor, name: string, depth: number): unknown[] {
-  const items: unknown[] = [];
   enter(cursor, depth);
-  if (next(cursor) === closeBracket) return close(cursor, items);
-  for (;;) {
-    items.push(readValue(cursor, name, depth));
-    const unit = next(cursor);
-    if (unit === closeBracket) return close(cursor, items);
+  if (next(cursor) === closeBracket) return close(cursor, []);
+  // An empty list would get room for 17 items with its first one.
+  const items = [readValue(cursor, name, depth)];
+  for (let unit = next(cursor); unit !== closeBracket; unit = next(cursor)) {
     if (unit !== comma) throw syntaxError();
     cursor.at += 1;
+    items.push(readValue(cursor, name, depth));
   }
+  return close(cursor, items);
 }
 
 function enter(cursor: Cursor, depth: number): void {
