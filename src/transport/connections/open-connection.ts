@@ -35,7 +35,7 @@ export interface Connection {
   carried(bytes: number): void;
   /** A call of gRPC got so much of its body. */
   received(bytes: number): void;
-  /** A call of gRPC is over before its client has sent all of it: what is under way still belongs to none. */
+  /** A call of gRPC is over before its client has sent all of it: what is under way still will belong to none. */
   cutOff(): void;
   /** The client has reset a stream. */
   wasReset(): void;
@@ -76,6 +76,8 @@ export interface OpenConnectionParts {
 
 /** Calls that a connection may begin in a turn of the event loop. */
 export const mostCallsInTurn = 200;
+/** Bytes under way on a connection of gRPC: with the 64 KiB of HTTP/2 its streams, which have 64 KiB each, would wait for each other's round trips. */
+export const connectionWindowBytes = 1024 * 1024;
 
 /** A class, because there are thousands, and some of it is asked at each call. */
 export class OpenConnection implements Connection {
@@ -102,8 +104,10 @@ export class OpenConnection implements Connection {
   #pricedBytes = freeBytes;
   #paidMs = 0;
   #weighedBytes = 0;
-  /** Bytes that calls account for since the last look at a caller's connection. */
+  /** Bytes that calls account for since the last look at a caller's connection; */
   #callsBytes = 0;
+  /** and that may still come of those that were cut off. */
+  #underWayBytes = 0;
 
   constructor(parts: OpenConnectionParts, registry: Registry) {
     const { socket, protocol, network, connectingMs, ownResets, ownWork } = parts;
@@ -195,7 +199,7 @@ export class OpenConnection implements Connection {
   }
 
   cutOff(): void {
-    this.#callsBytes += unreadBytes;
+    this.#underWayBytes += unreadBytes;
   }
 
   wasReset(): void {
@@ -234,15 +238,17 @@ export class OpenConnection implements Connection {
 
   /**
    * Counts what a caller has sent since the last such look beyond its calls, and closes the connection of one that sends too much of it. What calls
-   * account for is too much rather than too little, so none of it is left for the next time.
+   * account for is too much rather than too little, so none of it is left for the next time. What is under way on streams that were cut off may take
+   * seconds on a slow line, but is no more than a connection has room for.
    */
   weigh(): void {
     const { bytesRead } = this.socket;
-    const more = bytesRead - this.#weighedBytes - this.#callsBytes;
+    const more = Math.max(0, bytesRead - this.#weighedBytes - this.#callsBytes);
+    const known = Math.min(more, this.#underWayBytes);
     this.#weighedBytes = bytesRead;
     this.#callsBytes = 0;
-    if (more <= 0) return;
-    this.#payItself(more * byteMs[this.protocol]);
+    this.#underWayBytes = Math.min(this.#underWayBytes - known, connectionWindowBytes);
+    if (more > known) this.#payItself((more - known) * byteMs[this.protocol]);
   }
 
   /** Closes it in order. */

@@ -5,9 +5,16 @@ import type { Server } from "@grpc/grpc-js";
 import { overloaded } from "../budget.ts";
 import type { CallRecorder } from "../call-recorder.ts";
 import { maxHeaderBytes } from "../limits.ts";
-import type { Connection } from "../connections/open-connection.ts";
+import { type Connection, connectionWindowBytes } from "../connections/open-connection.ts";
 import type { Connections } from "../connections/connections.ts";
-import { countArriving, eachServerOf, eachSession, forgetEndedStreams, interceptStreams } from "./http2/internals.ts";
+import {
+  countArriving,
+  eachServerOf,
+  eachSession,
+  forgetEndedStreams,
+  interceptStreams,
+  isEndedByClient,
+} from "./http2/internals.ts";
 import { isResetByClient, resetStream } from "./http2/own-resets.ts";
 import { respondTrailersOnly } from "./http2/trailers-only.ts";
 import type { OpenCalls } from "./open-calls.ts";
@@ -21,9 +28,6 @@ export interface Sessions {
   all(): ReadonlySet<ServerHttp2Session>;
   destroy(): void;
 }
-
-/** Bytes under way on a connection: with the 64 KiB of HTTP/2 its streams, which have 64 KiB each, would wait for each other's round trips. */
-const connectionWindowBytes = 1024 * 1024;
 
 /** A property, as {@link connectionOf} is asked at each call. */
 const connectionKey = Symbol("connection");
@@ -78,7 +82,7 @@ export function countStreams(server: Server, { openCalls, methods, refuse, every
     connection.ended();
     openCalls.end(this);
     if (isResetByClient(this)) connection.wasReset();
-    else if (!this.endAfterHeaders && !this.readableEnded) connection.cutOff();
+    else if (!isEndedByClient(this)) connection.cutOff();
   }
   const countBody = countArriving((stream, bytes) => connectionOf(stream)?.received(bytes));
 

@@ -1,6 +1,6 @@
 /** Floods of gRPC by few frames, on a clock that the test moves: what clients send counts as it should, and others are served. */
 import { constants } from "node:http2";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { StatusResponseSchema } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
@@ -31,6 +31,7 @@ async function reset(connection: GrpcConnection, count: number): Promise<void> {
 }
 
 const { headers, continuation } = frameType;
+const ping = 6;
 const { endStream, endHeaders } = frameFlag;
 const indexed = (index: number) => 0x80 | index;
 /** `:method: POST`, `:scheme: http` and `:path: /` of the static table, and an authority that is not kept. */
@@ -133,18 +134,35 @@ describe("calls of one read", () => {
   });
 });
 
+/** Sends calls whose headers are these and more, without end. */
+async function sendUntilClosed({ socket, closed }: Awaited<ReturnType<typeof bareClient>>, block: Uint8Array) {
+  let isClosed = false;
+  void closed.then(() => (isClosed = true));
+  const payload = Buffer.concat([Buffer.from(plainHead), block]);
+  for (let id = 5; !isClosed; id += 2) {
+    const sent = socket.write(frameOf(headers, endStream | endHeaders, id, payload));
+    await new Promise((resolve) =>
+      sent || isClosed ? setImmediate(resolve) : socket.once("drain", resolve).once("close", resolve),
+    );
+  }
+}
+
 /** A header that is not kept, of less than 127 bytes. */
 function literal(name: string, value: string): Buffer {
   const [first, second] = [name, value].map((text) => Buffer.concat([Buffer.of(text.length), Buffer.from(text)]));
   return Buffer.concat([Buffer.of(0x10), first!, second!]);
 }
 
-const statusCall = Buffer.concat([
-  Buffer.of(indexed(3), indexed(6)),
-  literal(":path", "/fluo.kms.v1.KmsService/Status"),
-  ...[literal(":authority", "x"), literal("content-type", "application/grpc"), literal("te", "trailers")],
-  literal("authorization", "Bearer ops"),
-]);
+function statusHeaders(token: string): Buffer {
+  return Buffer.concat([
+    Buffer.of(indexed(3), indexed(6)),
+    literal(":path", "/fluo.kms.v1.KmsService/Status"),
+    ...[literal(":authority", "x"), literal("content-type", "application/grpc"), literal("te", "trailers")],
+    literal("authorization", `Bearer ${token}`),
+  ]);
+}
+
+const statusCall = statusHeaders("ops");
 /** The message of a call, which is empty. */
 const emptyMessage = Buffer.alloc(5);
 const settingsAcknowledged = frameOf(4, 1, 0, new Uint8Array());
@@ -203,16 +221,7 @@ describe("references to headers", () => {
       );
       await vi.waitFor(() => expect(counts()).toMatchObject({ "grpc caller": 2 }), { timeout: patience(1_000) });
       socket.write(frameOf(headers, endStream | endHeaders, 3, Buffer.concat([Buffer.from(plainHead), kept])));
-      let isClosed = false;
-      void closed.then(() => (isClosed = true));
-      for (let id = 5; !isClosed; id += 2) {
-        const sent = socket.write(
-          frameOf(headers, endStream | endHeaders, id, Buffer.concat([Buffer.from(plainHead), block])),
-        );
-        await new Promise((resolve) =>
-          sent || isClosed ? setImmediate(resolve) : socket.once("drain", resolve).once("close", resolve),
-        );
-      }
+      await sendUntilClosed({ socket, closed }, block);
       expect(acted).toEqual(["header_work 127.0.0.1 caller"]);
       expect(await other.call("Status", "ops")).toBe(0);
       expect(await elsewhere.call("Status", "ops")).toBe(0);
@@ -250,7 +259,54 @@ describe("headers of a client that never acknowledges SETTINGS", () => {
   });
 });
 
+/** Calls `see` with each frame that comes. */
+function watchFrames(socket: Socket, see: (type: number, stream: number) => void): void {
+  let unread = Buffer.alloc(0);
+  socket.on("data", (chunk: Buffer) => {
+    unread = Buffer.concat([unread, chunk]);
+    while (unread.length >= 9 && unread.length >= 9 + unread.readUIntBE(0, 3)) {
+      see(unread[3]!, unread.readUInt32BE(5));
+      unread = unread.subarray(9 + unread.readUIntBE(0, 3));
+    }
+  });
+}
+
 describe("a caller's connection", () => {
+  it("may have whole windows under way to calls that were refused", async () => {
+    const { grpcAddress, acted, counts, clock } = await start({});
+    const callOf = async () => {
+      clock.ms += newMs;
+      const client = await bareClient(grpcAddress);
+      const first = [frameOf(headers, endHeaders, 1, statusCall), frameOf(0, endStream, 1, emptyMessage)];
+      client.socket.write(Buffer.concat([settingsAcknowledged, ...first]));
+      return client;
+    };
+    const [{ socket }, junk] = [await callOf(), await callOf()];
+    await vi.waitFor(() => expect(counts()).toEqual({ "grpc caller": 2 }), { timeout: patience(1_000) });
+
+    let [answers, pongs] = [0, 0];
+    watchFrames(socket, (type, stream) => {
+      if (type === headers && stream > 1) answers += 1;
+      if (type === ping) pongs += 1;
+    });
+    const come = (holds: () => boolean) =>
+      vi.waitFor(() => expect(holds()).toBe(true), { timeout: patience(10_000), interval: 1 });
+    // What a client may have sent before it learns of the refusals: a connection's window, in whole windows of streams.
+    const [rounds, calls, pieces] = [5, 15, [16_384, 16_384, 16_384, 16_383]];
+    for (let round = 0; round < rounds; round += 1) {
+      const ids = Array.from({ length: calls }, (_, n) => 3 + 2 * (round * calls + n));
+      socket.write(Buffer.concat(ids.map((id) => frameOf(headers, endHeaders, id, statusHeaders("forged")))));
+      await come(() => answers === (round + 1) * calls);
+      const bodies = ids.flatMap((id) => pieces.map((bytes) => frameOf(0, 0, id, Buffer.alloc(bytes))));
+      socket.write(Buffer.concat([...bodies, frameOf(ping, 0, 0, Buffer.alloc(8))]));
+      await come(() => pongs === round + 1);
+    }
+    // The connections are looked at in their order, so that the first one was when the second is closed.
+    await sendUntilClosed(junk, Buffer.alloc(12_000, indexed(16)));
+    expect(acted).toEqual(["header_work 127.0.0.1 caller"]);
+    expect(socket.closed).toBe(false);
+  });
+
   it("may have as many and as large headers and bodies as it likes, also of calls that are refused", async () => {
     const { grpc, acted } = await start({});
     const client = await grpc();

@@ -145,13 +145,25 @@ export function countArriving(
   count: (stream: ServerHttp2Stream, bytes: number) => void,
 ): (stream: ServerHttp2Stream) => void {
   /** One function for all streams, as a closure a call costs more. */
-  function push(this: ServerHttp2Stream, chunk: Arriving): boolean {
+  function push(this: Counted, chunk: Arriving): boolean {
     if (chunk !== null) count(this, chunk.length);
+    // node:http2 ends what is read of a stream that it closes, too.
+    else if (!this.closed) this[endedKey] = true;
     return Readable.prototype.push.call(this, chunk);
   }
   return (stream) => {
     stream.push = push;
   };
+}
+
+/** A property, as a set of streams would cost the collector more than a call may. */
+const endedKey = Symbol("ended by the client");
+
+type Counted = ServerHttp2Stream & { [endedKey]?: true };
+
+/** True if the client of a stream whose arriving bytes are counted has sent all of its request. */
+export function isEndedByClient(stream: Counted): boolean {
+  return stream.endAfterHeaders || stream[endedKey] === true;
 }
 
 export interface HeldStream {
