@@ -25,7 +25,9 @@ async function preflight(env: object, cwd: string, ...args: string[]) {
   return { code, answer, lines: Object.fromEntries(answer.checks.map((line) => [line.name, line])) };
 }
 
-const failing = ({ checks }: Answer) => checks.flatMap(({ name, result }) => (result === "FAIL" ? [name] : []));
+/** Lines that fail, except the one that fails on a busy machine: production.test.ts judges it by given times. */
+const failing = ({ checks }: Answer) =>
+  checks.flatMap(({ name, result }) => (result === "FAIL" && name !== "cache-hit" ? [name] : []));
 
 /** The service that the quickstart's first step leaves, with a first key, and all that is stored looked at. */
 async function development(): Promise<Place & { http: string }> {
