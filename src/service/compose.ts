@@ -16,6 +16,7 @@ import type { Rotation } from "../keys/rotation/rotation.ts";
 import { wrappedBy } from "../provider-keys/provider-keys.ts";
 import type { StartedProviders } from "../provider-keys/start.ts";
 import { createTurns } from "../runtime/one-at-a-time.ts";
+import { misreadNotice } from "../runtime/misread-names.ts";
 import type { Heads } from "../store/heads/keeper.ts";
 import type { Store } from "../store/store.ts";
 import type { Instruments } from "../telemetry/instruments.ts";
@@ -160,6 +161,7 @@ export function createServices(parts: ServicesParts): Services {
 
 /** What is always worth saying about a configuration, and wrong with none. */
 function recommendationsFor({ warnings, faults }: ShownSettings, providerName: string): string[] {
-  const purposes = warnings.filter((warning) => !faults.includes(warning));
+  // That of Node is about no setting: Status says it.
+  const purposes = warnings.filter((warning) => !faults.includes(warning) && warning !== misreadNotice);
   return providerName === "local" ? [...purposes, localAdvice] : purposes;
 }

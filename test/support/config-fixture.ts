@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { Config } from "../../src/config/config.ts";
+import { type Launch, launchOf } from "../../src/config/launch.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problem.ts";
 
@@ -16,9 +17,15 @@ export function directory(files: Record<string, string | Uint8Array> = {}): stri
   return path;
 }
 
+/** As on a Node without a defect, whichever there is for this platform: its warning would be one more. */
+export function launchedWith(env: Env): Launch {
+  return { ...launchOf(env), misreadsNames: false };
+}
+
 /** `properties` is the content of application.properties. */
 export function load(env: Env, properties?: string): Config {
-  return loadConfig({ env, cwd: directory(properties === undefined ? {} : { "application.properties": properties }) });
+  const cwd = directory(properties === undefined ? {} : { "application.properties": properties });
+  return loadConfig({ env, cwd, launch: launchedWith(env) });
 }
 
 /** The problems as `name: description` lines, "" where there is none. */
