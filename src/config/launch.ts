@@ -26,12 +26,12 @@ export function launchOf(env: Environment): Launch {
   };
 }
 
-/** What must be mended before a process of profile prod starts. */
+/** Problems for which a process of profile prod does not start. */
 export function launchProblems(launch: Launch): Problem[] {
   return [...debuggerProblems(launch), ...nodeProblems(launch)];
 }
 
-/** What an operator should know of a process that starts all the same. */
+/** Warnings about a process that starts all the same. */
 export function launchWarnings(launch: Launch): string[] {
   return launch.misreadsNames ? [misreadNotice] : [];
 }

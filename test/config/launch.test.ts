@@ -6,7 +6,7 @@ import { debuggerProblems, type Launch, mendedPlatforms } from "../../src/config
 import { mendedNode, misreadsNames } from "../../src/runtime/misread-names.ts";
 import { run } from "../support/cli-fixture.ts";
 import { startProcess } from "../support/service-process.ts";
-import { directory, problemsOf } from "../support/config-fixture.ts";
+import { directory, problemsOf, production } from "../support/config-fixture.ts";
 
 const none: Launch = {
   env: {},
@@ -60,15 +60,6 @@ describe("a debugger", () => {
     expect(named({ debuggerUrl, execArgv: ["--inspect"] })).toEqual(["--inspect (argument of Node)"]);
   });
 });
-
-const production = {
-  FLUO_KMS_PROFILE: "prod",
-  FLUO_KMS_AUTH: "policy",
-  FLUO_KMS_POLICY_FILE: "policy.yaml",
-  FLUO_KMS_PROVIDER: "aws",
-  AWS_KMS_MASTER_KEY_ID: "alias/fluo-kms",
-  FLUO_KMS_ISSUER: "kms.example.com",
-};
 
 describe("profile prod", () => {
   const load = (launch: Launch, profile: string) =>

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { misreadsNames } from "../../src/runtime/misread-names.ts";
 import { getJson, postJson } from "../support/api-fixture.ts";
 import { run } from "../support/cli-fixture.ts";
-import { directory } from "../support/config-fixture.ts";
+import { directory, production } from "../support/config-fixture.ts";
 import { allDoors, startAttacked } from "../support/name-attack.ts";
 import { startProcess } from "../support/service-process.ts";
 import packageJson from "../../package.json" with { type: "json" };
@@ -43,14 +43,6 @@ it("--version says so", async () => {
 });
 
 it.runIf(!misreadsNames())("profile prod does not start where npm has a Node without the defect", async () => {
-  const production = {
-    FLUO_KMS_PROFILE: "prod",
-    FLUO_KMS_AUTH: "policy",
-    FLUO_KMS_POLICY_FILE: "policy.yaml",
-    FLUO_KMS_PROVIDER: "aws",
-    AWS_KMS_MASTER_KEY_ID: "alias/fluo-kms",
-    FLUO_KMS_ISSUER: "kms.example.com",
-  };
   const cwd = directory({ "policy.yaml": "version: 1\nrules: []\n" });
   const { code, out, err } = await run(["serve"], { cwd, env: production, node: formerNode });
   expect({ code, out, err }).toEqual({

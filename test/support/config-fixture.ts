@@ -10,6 +10,16 @@ import { ConfigError } from "../../src/config/problem.ts";
 
 export type Env = Record<string, string>;
 
+/** The least that profile prod wants, beside a policy.yaml. */
+export const production = {
+  FLUO_KMS_PROFILE: "prod",
+  FLUO_KMS_AUTH: "policy",
+  FLUO_KMS_POLICY_FILE: "policy.yaml",
+  FLUO_KMS_PROVIDER: "aws",
+  AWS_KMS_MASTER_KEY_ID: "alias/fluo-kms",
+  FLUO_KMS_ISSUER: "kms.example.com",
+};
+
 export function directory(files: Record<string, string | Uint8Array> = {}): string {
   const path = mkdtempSync(join(tmpdir(), "fluo-kms-"));
   onTestFinished(() => rmSync(path, { recursive: true }));

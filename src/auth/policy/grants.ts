@@ -93,7 +93,7 @@ function keyOf(kind: Identity["kind"], entry: string, name: string): string {
   return `${kind}:${entry}:${name}`;
 }
 
-/** What a rule gives an identity; undefined where it does not match, or demands a token and gives nothing. */
+/** Returns the grant of a rule to an identity; undefined if it does not match, or demands a token. */
 export function grantOf(rule: Rule, identity: Identity): Grant | undefined {
   if (rule.demandsToken) return undefined;
   const captured = matchWho(rule.who, identity);

@@ -139,7 +139,7 @@ interface ClaimRules {
   expired(): KmsError;
 }
 
-/** Checks the registered claims (RFC 7519 §4.1) of a token whose signature is good; expiry last. */
+/** Checks the registered claims (RFC 7519 §4.1) of a token whose signature is good. */
 function checkedClaims(claims: Claims, { entry, nowMs, refuse, expired }: ClaimRules): { sub: string; exp: number } {
   const { sub, iss, aud, exp, nbf, iat } = claims;
   const seconds = Math.floor(nowMs / 1_000);

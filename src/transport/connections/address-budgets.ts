@@ -41,7 +41,7 @@ export function workRate({ headerWorkMs }: Pick<AddressBudgetSettings, "headerWo
   return rateOf(most / workSeconds, most * ownWorkAtOnce);
 }
 
-/** What a network is charged for one of its connections that overran a budget of its own. */
+/** Charges to a network for one of its connections that overran a budget of its own. */
 export function wholeBudgets({ resetsPerSecond, headerWorkMs }: AddressBudgetSettings): Record<AddressBudget, number> {
   return { resets: resetRate({ resetsPerSecond }).burst, header_work: headerWorkMs };
 }

@@ -56,7 +56,7 @@ const lingerMs = 5_000;
 const sweepMs = 1_000;
 /** Time between two looks at what strangers have sent. */
 const lookMs = 10;
-/** The same for callers. */
+/** Time between two looks at what callers have sent beside their calls. */
 const weighMs = 100;
 
 export function createConnections({ settings, acted, now = () => performance.now() }: ConnectionsParts): Connections {

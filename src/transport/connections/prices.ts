@@ -1,7 +1,8 @@
 /**
- * What connections cost, in milliseconds of CPU. Node does not tell it, so it is reckoned from what a connection does. Handshakes, calls that are
+ * Prices of connections, in milliseconds of CPU. Node does not tell them, so they are reckoned from what a connection does. Handshakes, calls that are
  * refused and headers were measured; the rest is estimated.
  */
+
 /** A connection until its first call: with a handshake of TLS 1.3 by ECDSA P-256, and without TLS. */
 export const connectingMs = { secure: 1, plain: 0.1 };
 /** A call that the door refuses: its stream, the answer and what is counted take a third of it, but 100 of a connection may come at once. */

@@ -281,25 +281,29 @@ describe("a caller's connection", () => {
       client.socket.write(Buffer.concat([settingsAcknowledged, ...first]));
       return client;
     };
-    const [{ socket }, junk] = [await callOf(), await callOf()];
+    const [{ socket, closed }, junk] = [await callOf(), await callOf()];
     await vi.waitFor(() => expect(counts()).toEqual({ "grpc caller": 2 }), { timeout: patience(1_000) });
 
-    let [answers, pongs] = [0, 0];
+    let awaited = { type: 0, left: 0, come: () => {} };
     watchFrames(socket, (type, stream) => {
-      if (type === headers && stream > 1) answers += 1;
-      if (type === ping) pongs += 1;
+      if (type !== awaited.type || stream === 1) return;
+      awaited.left -= 1;
+      if (awaited.left === 0) awaited.come();
     });
-    const come = (holds: () => boolean) =>
-      vi.waitFor(() => expect(holds()).toBe(true), { timeout: patience(10_000), interval: 1 });
+    /** Sends, until so many frames of a type have come back. */
+    const send = (bytes: Uint8Array, type: number, left: number) => {
+      const all = new Promise<void>((come) => (awaited = { type, left, come }));
+      socket.write(bytes);
+      return Promise.race([all, closed]);
+    };
     // What a client may have sent before it learns of the refusals: a connection's window, in whole windows of streams.
     const [rounds, calls, pieces] = [5, 15, [16_384, 16_384, 16_384, 16_383]];
     for (let round = 0; round < rounds; round += 1) {
       const ids = Array.from({ length: calls }, (_, n) => 3 + 2 * (round * calls + n));
-      socket.write(Buffer.concat(ids.map((id) => frameOf(headers, endHeaders, id, statusHeaders("forged")))));
-      await come(() => answers === (round + 1) * calls);
+      const refused = ids.map((id) => frameOf(headers, endHeaders, id, statusHeaders("forged")));
+      await send(Buffer.concat(refused), headers, calls);
       const bodies = ids.flatMap((id) => pieces.map((bytes) => frameOf(0, 0, id, Buffer.alloc(bytes))));
-      socket.write(Buffer.concat([...bodies, frameOf(ping, 0, 0, Buffer.alloc(8))]));
-      await come(() => pongs === round + 1);
+      await send(Buffer.concat([...bodies, frameOf(ping, 0, 0, Buffer.alloc(8))]), ping, 1);
     }
     // The connections are looked at in their order, so that the first one was when the second is closed.
     await sendUntilClosed(junk, Buffer.alloc(12_000, indexed(16)));

@@ -357,6 +357,7 @@ describe(http2, () => {
     const count = countArriving((_stream, bytes) => {
       counted += bytes;
     });
+    const arrived = Promise.withResolvers<void>();
     const came = Promise.withResolvers<HeldStream>();
     const { session } = await start(
       { unary: (_call, answer) => answer(null, Buffer.of(1)) },
@@ -364,7 +365,7 @@ describe(http2, () => {
         bound: (server) =>
           interceptStreams(server, (stream, _headers, _rawHeaders, pass) => {
             count(stream);
-            const held = holdArriving(stream, { arrived() {}, keeps: () => true });
+            const held = holdArriving(stream, { arrived: () => arrived.resolve(), keeps: () => true });
             came.resolve({ ...held, release: () => held.release(pass) });
           }),
       },
@@ -373,7 +374,8 @@ describe(http2, () => {
     const message = frame("a message");
     request.write(message.subarray(0, 7));
     const held = await came.promise;
-    await expect.poll(() => held.bytes()).toBe(7);
+    await arrived.promise;
+    expect(held.bytes()).toBe(7);
     expect(counted).toBe(0);
     held.release(() => {});
     request.end(message.subarray(7));
