@@ -26,6 +26,8 @@ export const limits = {
   requestTimeout: 30_000,
   // How often it is looked whether they have passed; 30 s by itself.
   connectionsCheckingInterval: 1_000,
+  // Node would end a connection 5 s after a response. `fluo.kms.connection.idle` alone does that.
+  keepAliveTimeout: 0,
   // The listener refuses a request without one, and says so in the log.
   requireHostHeader: false,
 };
