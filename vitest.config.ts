@@ -11,7 +11,7 @@ const processes = "test/**/*.process.test.ts";
 
 export default defineConfig({
   test: {
-    // Vitest prints the seed of the order.
+    // Vitest prints the seed of the order; `TEST_SEED` gives another one.
     sequence: { shuffle: { files: true }, seed: Number(process.env.TEST_SEED ?? 1) },
     // Vitest would leave a core free, and of two that is half of the time.
     maxWorkers: availableParallelism(),
