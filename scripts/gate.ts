@@ -1,0 +1,126 @@
+/**
+ * The gate, after `npm ci`: runs the suites of `.ci/suites.yaml` that a change selects, two beside each other unless one uses all cores.
+ * What fails runs again three times. It is red if it fails once more; otherwise it is a line `FLAKY name seed load`, which is red too if the
+ * change has the test or what it covers. The last line is `N passed, N failed`.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { judge, loadNow, type Verdict } from "./gate/again.ts";
+import { changedSince, findBase } from "./gate/change.ts";
+import { isInChange } from "./gate/covered.ts";
+import { type Outcome, run } from "./gate/run.ts";
+import { readSuites, type Selected, select } from "./gate/suites.ts";
+
+interface Done extends Selected {
+  outcome: Outcome;
+  load: string;
+}
+
+const root = join(import.meta.dirname, "..");
+const work = mkdtempSync(join(tmpdir(), "fluo-kms-gate-"));
+const slowest = 20;
+
+try {
+  process.exitCode = await main();
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}
+
+async function main(): Promise<number> {
+  const base = findBase(root, process.env.FLUO_CI_BASE, new Date());
+  const changed = base && changedSince(root, base);
+  const { selected, left } = select(readSuites(join(root, ".ci", "suites.yaml")), changed);
+  console.log(
+    base ? `base: ${base.commit}, ${base.how}; ${changed!.length} paths differ` : "base: none, so all suites run",
+  );
+  for (const { suite, command, why } of selected) console.log(`runs      ${suite.name}: ${command} (${why})`);
+  for (const { name, run: command } of left) console.log(`left out  ${name}: ${command} (no input has changed)`);
+  const dirtyBefore = changedSince(root, { commit: "HEAD" });
+  const installing = install(selected);
+  const done = await runAll(selected);
+  await installing;
+  const verdicts: Verdict[] = [];
+  for (const each of done.filter(({ outcome }) => outcome.failed > 0)) {
+    console.log(`--- again: ${each.suite.name}`);
+    verdicts.push(...(await judge(each, each.outcome, each.load, { root, work })));
+  }
+  printSlowest(done);
+  const red = verdicts.filter((verdict) => isRed(verdict, changed));
+  for (const { name, why, failedAgain } of red) {
+    const when =
+      failedAgain.length > 0 ? `failed again ${failedAgain.join(", ")}` : "the change has it, or what it covers";
+    console.log(`FAILED: ${name}: ${when}\n${why}`);
+  }
+  const flaky = verdicts.filter(({ failedAgain }) => failedAgain.length === 0);
+  for (const { name, why } of flaky.filter((verdict) => !red.includes(verdict)))
+    console.log(`failed once: ${name}\n${why}`);
+  for (const { name, seed, load } of flaky) console.log(`FLAKY ${name} seed ${seed ?? "none"} load ${load}`);
+  const dirty = changedSince(root, { commit: "HEAD" }).filter((path) => !dirtyBefore.includes(path));
+  if (dirty.length > 0) console.log(`FAILED: what ran changed the checkout: ${dirty.join(", ")}`);
+  const passed = done.reduce((sum, { outcome }) => sum + outcome.passed, 0);
+  const failed = red.length + Math.sign(dirty.length);
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+}
+
+function isRed({ failedAgain, file }: Verdict, changed: readonly string[] | undefined): boolean {
+  if (failedAgain.length > 0) return true;
+  return file !== undefined && changed !== undefined && isInChange(root, file, changed);
+}
+
+/** Beside the first suites, one after the other: each waits for downloads. The suites try again, and tell what is missing. */
+async function install(selected: readonly Selected[]): Promise<void> {
+  for (const { suite } of selected.filter(({ suite }) => suite.installs)) {
+    const option = suite.run.includes(" -- ") ? "--install" : "-- --install";
+    const { seconds, failed } = await run(`${suite.run} ${option}`, root, join(work, `${suite.name}-install`));
+    if (failed > 0 || seconds > 10)
+      console.log(`installed for ${suite.name}: ${Math.round(seconds)} s${failed > 0 ? ", FAILED" : ""}`);
+  }
+}
+
+/** Runs each in its turn. One that is `alone` waits until the others have ended, and the others wait for it. */
+async function runAll(selected: readonly Selected[]): Promise<Done[]> {
+  const done: Done[] = [];
+  const running = new Set<Promise<void>>();
+  for (const each of selected) {
+    const atOnce = each.suite.alone ? 1 : 2;
+    while (running.size >= atOnce) await Promise.race(running);
+    const work = runOne(each).then((result) => {
+      done.push(result);
+      running.delete(work);
+    });
+    running.add(work);
+    if (each.suite.alone) await work;
+  }
+  await Promise.all(running);
+  return done;
+}
+
+async function runOne(selected: Selected): Promise<Done> {
+  const { suite, command } = selected;
+  const outcome = await run(command, root, join(work, suite.name.replaceAll(" ", "-")));
+  const { passed, failed, seconds, cpuSeconds, said } = outcome;
+  // All that a suite says is of use only if something failed. One that could not run says so in any case.
+  const notable =
+    failed > 0
+      ? said
+      : said
+          .split("\n")
+          .filter((line) => /NOT RUN|SKIPPED/.test(line))
+          .join("\n");
+  const times = `${seconds.toFixed(0)} s, ${cpuSeconds.toFixed(0)} s of CPU`;
+  console.log(
+    `--- ${suite.name}: ${command}\n${notable ? `${notable.trimEnd()}\n` : ""}${passed} right, ${failed} wrong, ${times}`,
+  );
+  return { ...selected, outcome, load: loadNow() };
+}
+
+function printSlowest(done: readonly Done[]): void {
+  const files = done.flatMap(({ outcome }) => outcome.runs.flatMap((each) => each.files));
+  files.sort((a, b) => b.ms - a.ms);
+  console.log(`--- the ${slowest} slowest files: seconds, seconds of CPU`);
+  for (const { file, ms, cpuMs } of files.slice(0, slowest)) {
+    console.log(`${(ms / 1_000).toFixed(1)}  ${((cpuMs ?? 0) / 1_000).toFixed(1)}  ${file.replace(`${root}/`, "")}`);
+  }
+}

@@ -1,0 +1,5 @@
+import { it } from "vitest";
+
+it("leaves something behind", () => {
+  Object.assign(globalThis, { left: true });
+});

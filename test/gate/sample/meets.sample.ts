@@ -1,0 +1,5 @@
+import { expect, it } from "vitest";
+
+it("fails behind a file that leaves something", () => {
+  expect(globalThis).not.toHaveProperty("left");
+});
