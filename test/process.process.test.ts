@@ -3,13 +3,14 @@ import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, renameSync } from "node:fs";
 import { open } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { flags } from "../src/runtime/flags.js";
 import { resultOf, run, start } from "./support/cli-fixture.ts";
 import { directory } from "./support/config-fixture.ts";
+import { onFreePorts } from "./support/free-ports.ts";
 import { startProcess, watchProcess } from "./support/service-process.ts";
 
 /** Preloaded into each process that Node becomes: who it is, and how it was started. */
@@ -97,12 +98,17 @@ it("is ended by SIGHUP and SIGUSR2 neither while it starts nor when it serves, a
 
 it.runIf(existsSync("/dev/full"))("goes on where its log cannot be written, and ends in order", async () => {
   const full = await open("/dev/full", "w");
-  const [grpc, http] = [await freePort(), await freePort()];
-  const env = { FLUO_KMS_GRPC_PORT: String(grpc), FLUO_KMS_HTTP_PORT: String(http) };
-  const child = start([], { env, stdout: full.fd });
-  const ended = once(child, "close");
-  const url = `http://127.0.0.1:${http}`;
-  while (!(await isReady(url))) await pause(20);
+  const { child, ended, url } = await onFreePorts(2, async (grpc, http) => {
+    const env = { FLUO_KMS_GRPC_PORT: String(grpc), FLUO_KMS_HTTP_PORT: String(http) };
+    const child = start([], { env, stdout: full.fd });
+    const [ended, err] = [once(child, "close"), text(child.stderr!)];
+    const url = `http://127.0.0.1:${http}`;
+    while (!(await isReady(url))) {
+      if (child.exitCode !== null) throw new Error(await err);
+      await pause(20);
+    }
+    return { child, ended, url };
+  });
   // Each of these failures is a line.
   for (let n = 0; n < 3; n += 1) {
     const answer = await fetch(`${url}/api/admin/kms/validate`, { method: "POST", body: "{" });
@@ -113,14 +119,6 @@ it.runIf(existsSync("/dev/full"))("goes on where its log cannot be written, and 
   expect(await ended).toEqual([0, null]);
   await full.close();
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  await once(server.close(), "close");
-  return port;
-}
 
 function isReady(url: string): Promise<boolean> {
   return fetch(`${url}/q/health/ready`).then(

@@ -1,11 +1,9 @@
 /** Starts an OpenBao in memory, which scripts/tools/openbao.ts installs, and speaks to it as its operator would. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { VaultLogin, VaultSettings } from "../../src/provider/vault/settings.ts";
-import { patience } from "../support/patience.ts";
+import { onFreePorts } from "../support/free-ports.ts";
+import { startServer } from "../support/server-program.ts";
 
 export interface OpenBao {
   readonly addr: string;
@@ -28,24 +26,16 @@ export interface OpenBao {
 
 const binary = join(import.meta.dirname, "..", "..", "tools", "openbao", "bin", "bao");
 const root = "root";
-const startMs = patience(10_000);
 
 export async function startOpenBao(): Promise<OpenBao> {
-  const port = await freePorts();
-  const listen = `-dev-listen-address=127.0.0.1:${port}`;
-  const args = ["server", "-dev", "-dev-no-store-token", `-dev-root-token-id=${root}`, listen];
-  const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
-  let printed = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on("data", (text) => {
-      printed += text;
-    });
-  }
-  const addr = `http://127.0.0.1:${port}`;
-  if (!(await isReady(child, addr))) {
-    await ended(child);
-    throw new Error(`OpenBao did not start: ${printed}`);
-  }
+  const args = ["server", "-dev", "-dev-no-store-token", `-dev-root-token-id=${root}`];
+  // Its cluster has the port behind.
+  const { addr, server } = await onFreePorts(2, async (port) => {
+    const listen = `-dev-listen-address=127.0.0.1:${port}`;
+    const server = await startServer(binary, [...args, listen], { ready: /^Unseal Key: (\S+)\nRoot Token: .*\n/m });
+    return { addr: `http://127.0.0.1:${port}`, server };
+  });
+  const [, unsealKey] = server.ready;
 
   const call: OpenBao["call"] = async (method, path, body, namespace) => {
     const headers = { "x-vault-token": root, ...(namespace && { "x-vault-namespace": namespace }) };
@@ -64,8 +54,7 @@ export async function startOpenBao(): Promise<OpenBao> {
       await call("POST", "sys/seal");
     },
     async unseal() {
-      const key = /^Unseal Key: (\S+)/m.exec(printed)?.[1];
-      await call("POST", "sys/unseal", { key });
+      await call("POST", "sys/unseal", { key: unsealKey });
       while (!(await isHealthy(addr))) await pause(20);
     },
     async token(policy, ttl = "1h") {
@@ -88,41 +77,8 @@ export async function startOpenBao(): Promise<OpenBao> {
       login,
       ...over,
     }),
-    close: () => ended(child),
+    close: () => server.end(),
   };
-}
-
-/** A port whose successor is free too: OpenBao's cluster port. */
-async function freePorts(): Promise<number> {
-  for (;;) {
-    const first = await listening(0);
-    const port = portOf(first);
-    const second = await listening(port + 1).catch(() => undefined);
-    for (const server of [first, second]) {
-      if (server !== undefined) await once(server.close(), "close");
-    }
-    if (second !== undefined) return port;
-  }
-}
-
-async function listening(port: number): Promise<Server> {
-  const server = createServer();
-  await once(server.listen(port, "127.0.0.1"), "listening");
-  return server;
-}
-
-function portOf(server: Server): number {
-  const address = server.address();
-  return typeof address === "object" && address !== null ? address.port : 0;
-}
-
-async function isReady(child: ChildProcess, addr: string): Promise<boolean> {
-  const until = performance.now() + startMs;
-  while (child.exitCode === null && performance.now() < until) {
-    if (await isHealthy(addr)) return true;
-    await pause(20);
-  }
-  return false;
 }
 
 async function isHealthy(addr: string): Promise<boolean> {
@@ -130,11 +86,4 @@ async function isHealthy(addr: string): Promise<boolean> {
     ({ status }) => status === 200,
     () => false,
   );
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exit = once(child, "exit");
-  child.kill();
-  await exit;
 }

@@ -7,7 +7,7 @@
  * the package leaves the symbolic links between its libraries to an install script, which does not run here. So the server runs from a copy.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { randomBytes, randomInt } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import {
   appendFileSync,
@@ -27,6 +27,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { Client } from "pg";
+import { onFreePorts } from "./free-ports.ts";
 
 export interface PostgresServer {
   /** Of the superuser, with a password, in the database `postgres`. */
@@ -158,7 +159,10 @@ async function run(setup: Setup, guard: ChildProcess, password: string, running:
   }
 
   const stop = () => end((pid) => process.kill(pid, "SIGINT"));
-  const port = await startOnFreePort(start);
+  const port = await onFreePorts(1, async (port) => {
+    await start(port!);
+    return port!;
+  });
   const url = (database: string) => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`;
   return {
     url: url("postgres"),
@@ -345,19 +349,6 @@ function keepAlive(child: ChildProcess, yes: boolean): void {
   const verb = yes ? "ref" : "unref";
   child[verb]();
   for (const pipe of [child.stdin, child.stderr]) (pipe as Socket | null)?.[verb]();
-}
-
-/** Below the ports that systems give out by themselves, so that nobody is given this one while the server is down. */
-async function startOnFreePort(start: (port: number) => Promise<void>): Promise<number> {
-  for (let tries = 1; ; tries++) {
-    const port = randomInt(15_000, 32_000);
-    try {
-      await start(port);
-      return port;
-    } catch (error) {
-      if (tries === 20 || !/Address already in use/.test(String(error))) throw error;
-    }
-  }
 }
 
 /** The postmaster first, which would otherwise start again what it loses. Children that are not found end when they miss it. */
