@@ -1,11 +1,12 @@
 /**
  * Makes the generated code of the clients from proto/: `npm run gen:clients`, or `npm run gen:clients -- java` for one of them. What the
- * languages need beside Node is installed under tools/; where it cannot be had the command fails. Only Go's is committed. Rust's build
+ * languages need beside Node is installed in the cache; where it cannot be had the command fails. Only Go's is committed. Rust's build
  * generates its code by itself: it gets the protos as descriptors, with their comments, and needs no generator here.
  */
 import { execFileSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { usePackageCaches } from "./tools/cache.ts";
 import { type CodegenLanguage, codegenLanguages, codegenTools } from "./tools/client-codegen.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -28,6 +29,7 @@ if (unknown !== undefined) {
   process.stderr.write(`${unknown} is none of ${languages.join(", ")}\n`);
   process.exit(2);
 }
+usePackageCaches();
 const isAsked = (language: string) => asked.length === 0 || asked.includes(language);
 for (const language of codegenLanguages.filter(isAsked)) {
   await codegenTools[language]();

@@ -1,6 +1,6 @@
 /**
  * Makes what is committed of the generated code from proto/: `npm run gen`. That is gen/, and clients/go/kmsv1, for which it takes Go: without
- * it the folder is left alone, said loudly, and with CI=true that is a failure. With `--check` (`npm run gen:check`) it writes nothing and
+ * it the folder is left alone, and tools/not-run.ts says so. With `--check` (`npm run gen:check`) it writes nothing and
  * fails when they are not what the protos produce. Either way the protos must be formatted, lint clean and, against the API that
  * gen/descriptor.binpb records, not breaking: so an incompatible change cannot reach them.
  */
@@ -9,7 +9,9 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, sta
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { codegenTools } from "./tools/client-codegen.ts";
-import { isThere } from "./tools/debian.ts";
+import { usePackageCaches } from "./tools/cache.ts";
+import { isThere } from "./tools/command.ts";
+import { notRun } from "./tools/not-run.ts";
 
 const check = process.argv.includes("--check");
 const root = join(import.meta.dirname, "..");
@@ -39,18 +41,19 @@ function differences(fresh: string, folder: string): string[] {
 }
 
 /** Whether the Go client's code was made, too. */
-function generateGo(fresh: string): boolean {
+async function generateGo(fresh: string): Promise<boolean> {
   if (!isThere("go", ["version"])) {
-    if (process.env.CI === "true") throw new Error("there is no Go to make clients/go/kmsv1 with");
-    process.stderr.write("SKIPPED: clients/go/kmsv1 is left as it is, as there is no Go to make it with\n");
+    const failed = notRun("gen/clients/go/kmsv1", "there is no Go to make it with; it is left as it is");
+    if (failed > 0) throw new Error("clients/go/kmsv1 is not made");
     return false;
   }
-  codegenTools.go();
+  await codegenTools.go();
   buf("generate", "--template", "clients/codegen/go.yaml", "--output", fresh);
   return true;
 }
 
-function main(): void {
+async function main(): Promise<void> {
+  usePackageCaches();
   buf("format", "--diff", "--exit-code");
   buf("lint");
   if (existsSync(recorded)) buf("breaking", "--against", relative(root, recorded));
@@ -60,7 +63,7 @@ function main(): void {
     buf("generate", "--output", fresh);
     // buf joins --output with the plugin's own `out: gen/ts`.
     buf("build", "--exclude-source-info", "--output", join(fresh, "gen", "descriptor.binpb"));
-    const folders = generateGo(fresh) ? ["gen", "clients/go/kmsv1"] : ["gen"];
+    const folders = (await generateGo(fresh)) ? ["gen", "clients/go/kmsv1"] : ["gen"];
     const changed = folders.flatMap((folder) => differences(fresh, folder));
     if (check && changed.length > 0)
       throw new Error(`this is not what proto/ produces; run \`npm run gen\`:\n${changed.join("\n")}`);
@@ -76,7 +79,7 @@ function main(): void {
 }
 
 try {
-  main();
+  await main();
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
   process.exitCode = 1;

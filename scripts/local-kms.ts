@@ -2,16 +2,17 @@
  * `npm run local-kms`: an AWS KMS to practise with, on this machine alone and without an account. It is local-kms, built with Go when it is
  * first wanted. Whoever reaches it may do everything: no policy is looked at. Keys stay in data/, a folder a region.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { tools } from "./tools/cache.ts";
+import { isThere } from "./tools/command.ts";
 import { installLocalKms } from "./tools/local-kms.ts";
 
 const usage = "npm run local-kms -- [--region eu-central-1] [--port 4599] [--seed FILE.yaml]";
-const bin = join(import.meta.dirname, "..", "tools", "bin");
 /** As the documentation of AWS has it. */
 const account = "111122223333";
 
@@ -20,15 +21,15 @@ process.exitCode = await main();
 async function main(): Promise<number> {
   const options = optionsIn(process.argv.slice(2));
   if (options === undefined) return 2;
-  if (spawnSync("go", ["version"]).status !== 0) {
+  if (!isThere("go", ["version"])) {
     console.error("local-kms is built with Go, which is not on the PATH: see https://go.dev/dl");
     return 1;
   }
-  await installLocalKms(bin, console.log);
+  await installLocalKms(console.log);
   const { region, port, seed } = options;
   const data = resolve("data", `local-kms-${region}`);
   await mkdir(data, { recursive: true });
-  const child = spawn(join(bin, "local-kms"), {
+  const child = spawn(join(tools, "bin", "local-kms"), {
     env: {
       PORT: port,
       KMS_REGION: region,

@@ -1,7 +1,7 @@
 /**
  * `npm run test:chart`: the Helm chart, by Helm itself, by the schemas of Kubernetes, and by the service's own reading of its settings.
- * Helm, kubeconform and kubernetes-validate are installed first, at fixed versions. `-- NAME` runs one file; `-- golden -u` writes the
- * committed renderings anew; `-- --install` installs and runs nothing. The last line is `N passed, N failed`.
+ * Helm, kubeconform and kubernetes-validate are installed first, at fixed versions: tools/spec-suite.ts says how. `-- NAME` runs one file;
+ * `-- golden -u` writes the committed renderings anew. The last line is `N passed, N failed`.
  */
 import { helm, kubeconform, schemas } from "./tools/kubernetes/chart-tools.ts";
 import { runSpecs, type Specs } from "./tools/spec-suite.ts";

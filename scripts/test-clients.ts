@@ -1,7 +1,7 @@
 /**
  * `npm run test:clients`: each client built as its users get it, its own tests, and the specs of clients/conformance, in which all check
- * what all produce. What a language needs is installed first; a language that cannot be had is skipped, said loudly, and with CI=true
- * nothing is run and it is a failure. Words choose languages and specs; `-- --install` installs and runs nothing, `--cases` and `--seed`
+ * what all produce. What a language needs is installed first; a language that cannot be had is not run, and if that is a failure, nothing is.
+ * Words choose languages and specs; `-- --install` installs and runs nothing, `--cases` and `--seed`
  * are those of judge. Prints a table of figures; the last line is `N passed, N failed`. A run in which nothing passed has failed.
  */
 import { spawn } from "node:child_process";
@@ -13,9 +13,10 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { type Figures, type Language, languages, root } from "../clients/conformance/programs.ts";
 import { clientBuilds } from "./tools/client-builds.ts";
+import { usePackageCaches } from "./tools/cache.ts";
 import { type Counts, ownTests, runOwnTest } from "./tools/client-tests.ts";
+import { isRequired, notRun } from "./tools/not-run.ts";
 
-const isCi = process.env.CI === "true";
 /** Specs of what Ruby and Rust have not. */
 const ofWhole: ReadonlySet<string> = new Set(["export", "identities", "judge", "resume", "verify-command"]);
 
@@ -31,6 +32,7 @@ process.env.PATH += delimiter + join(homedir(), ".cargo", "bin");
 process.exitCode = await main();
 
 async function main(): Promise<number> {
+  usePackageCaches();
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
   const known = languages.filter(({ name }) => positionals.includes(name));
   const wanted = known.length > 0 ? known : languages;
@@ -43,7 +45,7 @@ async function main(): Promise<number> {
   }
   const { ready, missing } = await build(wanted);
   if (values.install) return missing.length === 0 ? 0 : 1;
-  if (missing.length > 0 && isCi) return summary({ passed: 0, failed: missing.length });
+  if (missing.length > 0 && isRequired()) return summary({ passed: 0, failed: missing.length });
   const chosen = specs
     .filter((spec) => words.length === 0 || words.some((word) => spec.includes(word)))
     .filter((spec) => ready.some(({ isWhole }) => isWhole) || !ofWhole.has(spec))
@@ -63,8 +65,7 @@ async function build(wanted: readonly Language[]): Promise<{ ready: Language[]; 
       process.stdout.write(`${language.title}: built in ${seconds(start)}\n`);
     } catch (error) {
       missing.push(language);
-      const what = isCi ? "FAILED" : "SKIPPED";
-      process.stderr.write(`${what}: there is no way to have ${language.title} here: ${(error as Error).message}\n`);
+      notRun(`clients/${language.name}`, (error as Error).message);
     }
   }
   return { ready, missing };

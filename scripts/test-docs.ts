@@ -2,19 +2,22 @@
  * `npm run test:docs`: runs the commands of README and the guides as they stand, and compares what they print with what the guides show: docs/blocks.ts and
  * docs/expected.ts say how. `-- QUICKSTART` runs that one alone, `-- runbooks` all runbooks, `-- runbooks/kms-gone` one.
  *
- * AWS is local-kms, Vault is OpenBao, and `aws`, `grpcurl` and `helm` are the command lines of that name, installed first at fixed versions; where that needs a tool that
- * is not there, nothing is run: said loudly, and with CI=true a failure. The last line is `N passed, N failed`.
+ * AWS is local-kms, Vault is OpenBao, and `aws`, `grpcurl` and `helm` are the command lines of that name, installed first at fixed versions; if one cannot be had, nothing
+ * is run: tools/not-run.ts says so. `-- --install` installs and runs nothing. The last line is `N passed, N failed`.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { walk } from "./docs/guide.ts";
 import { type Network, networkForGuides } from "./docs/network.ts";
 import { installAws } from "./tools/aws.ts";
-import { type GoTool, installGo } from "./tools/go.ts";
+import { usePackageCaches } from "./tools/cache.ts";
+import { isThere } from "./tools/command.ts";
+import { installGo } from "./tools/go.ts";
 import { grpcurl } from "./tools/grpcurl.ts";
 import { helm } from "./tools/helm.ts";
 import { installLocalKms } from "./tools/local-kms.ts";
+import { notRun } from "./tools/not-run.ts";
 import { installOpenBao } from "./tools/openbao.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -57,14 +60,19 @@ const tools = [
   ["openssl", "version"],
   ["jq", "--version"],
 ] as const;
-const installs = [installLocalKms, installOpenBao, installAws, ...[grpcurl, helm].map(byGo)];
 
-function byGo(tool: GoTool): (bin: string) => void {
-  return (bin) => installGo(tool, bin);
+async function install(): Promise<void> {
+  const missing = tools.filter(([command, ...args]) => !isThere(command, args)).map(([name]) => name);
+  if (missing.length > 0) throw new Error(`${missing.join(", ")} not found on the PATH`);
+  await installLocalKms();
+  await installOpenBao();
+  await installAws();
+  for (const tool of [grpcurl, helm]) await installGo(tool);
 }
 
 /** Before the page, as the one argument of the process that walks it. */
 const oneGuide = "--one";
+const onlyInstall = "--install";
 
 process.exitCode =
   process.argv[2] === oneGuide ? await walkOne(process.argv[3]!) : await walkAll(process.argv.slice(2));
@@ -76,25 +84,24 @@ async function walkOne(page: string): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
-async function walkAll(asked: readonly string[]): Promise<number> {
+async function walkAll(words: readonly string[]): Promise<number> {
+  usePackageCaches();
+  const asked = words.filter((word) => word !== onlyInstall);
   const chosen = guides.filter((name) => asked.length === 0 || asked.some((word) => name.includes(word)));
-  const missing = tools.filter(([command, ...args]) => spawnSync(command, args).status !== 0).map(([name]) => name);
-  const why = `they need ${missing.join(", ")}, not found on the PATH`;
-  if (missing.length > 0 && process.env.CI !== "true") {
-    console.error(`SKIPPED: no guide is run: ${why}`);
-    return summary(0, 0);
-  }
-  try {
-    if (chosen.length === 0) throw new Error(`none is called so; there are ${guides.join(", ")}`);
-    if (missing.length > 0) throw new Error(why);
-    for (const install of installs) await install(join(root, "tools", "bin"));
-    const network = await networkForGuides();
-    if (asked.length === 0) tellOthers();
-    return await walkIn(network, chosen);
-  } catch (error) {
-    console.error(`FAILED: no guide is run: ${(error as Error).message}`);
+  if (chosen.length === 0) {
+    console.error(`FAILED: none is called so; there are ${guides.join(", ")}`);
     return summary(0, 1);
   }
+  let network: Network;
+  try {
+    await install();
+    if (words.includes(onlyInstall)) return 0;
+    network = await networkForGuides();
+  } catch (error) {
+    return summary(0, notRun("docs", (error as Error).message));
+  }
+  if (asked.length === 0) tellOthers();
+  return walkIn(network, chosen);
 }
 
 async function walkIn(network: Network, names: readonly string[]): Promise<number> {

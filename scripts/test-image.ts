@@ -1,32 +1,34 @@
 /**
  * `npm run test:image`: builds the image twice and looks at its files, its digest and its bill of materials; starts the service in it under
- * bubblewrap and under runc. What needs something that is not there is skipped, said loudly, and with CI=true nothing is run and it is a
- * failure. `-- NAME` runs one file; `-- --install` installs and runs nothing. FLUO_KMS_IMAGE names an archive to test instead of a new one.
- * The last line is `N passed, N failed`.
+ * bubblewrap and under runc: tools/spec-suite.ts says how these are installed. `-- NAME` runs one file. FLUO_KMS_IMAGE names an archive to test
+ * instead of a new one. The last line is `N passed, N failed`.
  */
 import { spawnSync } from "node:child_process";
-import { installDebian } from "./tools/debian.ts";
+import { isThere } from "./tools/command.ts";
+import { installOnMachine, provideDebian } from "./tools/debian.ts";
 import { type Need, need, runSpecs, type Specs } from "./tools/spec-suite.ts";
 import { sandboxed } from "./image/sandbox.ts";
 
-const packages: Readonly<Record<string, string>> = {
-  buildah: "buildah",
-  umoci: "umoci",
-  strip: "binutils",
-  setpriv: "util-linux",
-};
+/** Those that have files outside of their own folders, or are run by a user who may not read root's cache. */
+const onMachine: Readonly<Record<string, string>> = { buildah: "buildah", bwrap: "bubblewrap", setpriv: "util-linux" };
+const unpacked: Readonly<Record<string, string>> = { umoci: "umoci", strip: "binutils" };
+
+function install(command: string): void {
+  installOnMachine(() => !isThere("which", [command]), [onMachine[command]!]);
+}
 
 const tools: Need = {
   name: "what builds images",
-  install() {
-    for (const [command, name] of Object.entries(packages)) installDebian(command, name);
+  async install() {
+    for (const command of ["buildah", "setpriv"]) install(command);
+    for (const [command, name] of Object.entries(unpacked)) await provideDebian(command, name);
     for (const name of ["apt-get", "dpkg-deb", "git"]) need(name);
   },
 };
 const bubblewrap: Need = {
   name: "bubblewrap and user namespaces",
   install() {
-    installDebian("bwrap", "bubblewrap");
+    install("bwrap");
     const [name, ...args] = sandboxed({ rootfs: "/", mounts: [], command: ["/bin/true"] });
     const withoutFolder = args.map((word) => (word === "/var/lib/fluo-kms" ? "/" : word));
     const { status, stderr } = spawnSync(name!, withoutFolder, { encoding: "utf8" });
@@ -35,8 +37,8 @@ const bubblewrap: Need = {
 };
 const runc: Need = {
   name: "runc, as root",
-  install() {
-    installDebian("runc", "runc");
+  async install() {
+    await provideDebian("runc");
     if (process.getuid?.() !== 0) throw new Error("its containers have cgroups of their own, which root makes");
   },
 };

@@ -1,20 +1,21 @@
 /**
  * `npm run test:monitoring`: rules, dashboard and runbooks against live services that a Prometheus looks at, and by OTLP through a Collector.
- * Prometheus and the Collector are installed first, at fixed versions. What needs something that is not there is skipped, said loudly, and
- * with CI=true nothing is run and it is a failure. `-- NAME` runs one file; `-- --install` installs and runs nothing. The last line is
+ * Prometheus and the Collector are installed first: tools/spec-suite.ts says how. `-- NAME` runs one file. The last line is
  * `N passed, N failed`.
  */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { postgresAvailable } from "../test/support/postgres-server.ts";
-import { installPrometheus } from "./tools/debian.ts";
+import { linkTool, tools } from "./tools/cache.ts";
+import { unpackDebian } from "./tools/debian.ts";
 import { buildGo } from "./tools/go.ts";
 import { type Need, need, runSpecs, type Specs } from "./tools/spec-suite.ts";
 
 const root = join(import.meta.dirname, "..");
-const tools = join(root, "tools");
 
-const prometheus: Need = { name: "Prometheus", install: () => installPrometheus(join(tools, "prometheus")) };
+const prometheus: Need = {
+  name: "Prometheus",
+  install: async () => void linkTool("prometheus", await unpackDebian("prometheus")),
+};
 const postgres: Need = {
   name: "PostgreSQL",
   install() {
@@ -25,13 +26,7 @@ const collector: Need = {
   name: "a Collector",
   install() {
     need("go", ["version"]);
-    const binary = join(tools, "bin", "otel-collector");
-    if (!existsSync(binary)) {
-      process.stderr.write(
-        "The Collector is not here yet: Go downloads and builds it, once, in two to four minutes.\n",
-      );
-    }
-    buildGo(join(root, "test", "monitoring", "collector"), binary);
+    buildGo(join(root, "test", "monitoring", "collector"), join(tools, "bin", "otel-collector"));
   },
 };
 

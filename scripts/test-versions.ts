@@ -1,6 +1,6 @@
 /**
  * `npm run test:versions`: this release rolled to ones to come and back, and the version before beside it, on PostgreSQL. That one's sources come
- * from the history of the repository: without it what needs them is skipped, said loudly, and with CI=true nothing is run and it is a failure.
+ * from the history of the repository: tools/spec-suite.ts says what happens without it.
  * `-- NAME` runs one file. The last line is `N passed, N failed`.
  */
 import { spawnSync } from "node:child_process";

@@ -2,7 +2,6 @@
  * `npm run bench:peers`: what the same work costs here and in OpenBao's Transit engine, loaded by the same client, in the same rounds.
  * Installs OpenBao at its fixed version first. Timing never fails it. README.md says what the figures mean.
  */
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { installOpenBao } from "../../scripts/tools/openbao.ts";
 import { startClient } from "../client/client.ts";
@@ -20,7 +19,7 @@ const { values: options } = parseArgs({
   options: { json: { type: "string" }, only: { type: "string", multiple: true } },
 });
 
-await installOpenBao(join(import.meta.dirname, "..", "..", "tools", "bin"));
+await installOpenBao();
 printMachine();
 const client = startClient();
 const servers = await Promise.all([startService(), startOpenBao("off"), startOpenBao("on")]);

@@ -3,11 +3,12 @@ import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
+import { cacheFolder } from "../tools/cache.ts";
 
 export interface Place extends AsyncDisposable {
   cwd: string;
-  env: Record<"PATH" | "HOME" | "TMPDIR" | "LANG" | "npm_config_update_notifier", string>;
+  env: Record<"PATH" | "HOME" | "TMPDIR" | "LANG" | "XDG_CACHE_HOME" | "npm_config_update_notifier", string>;
 }
 
 /** The command lines of tools/, by name. */
@@ -37,6 +38,7 @@ export async function makePlace(root: string): Promise<Place> {
       HOME: home,
       TMPDIR: temporary,
       LANG: "C.UTF-8",
+      XDG_CACHE_HOME: dirname(cacheFolder()), // where `npm run local-kms` finds what it would otherwise build
       npm_config_update_notifier: "false",
     },
     [Symbol.asyncDispose]: () => rm(home, { recursive: true, force: true }),

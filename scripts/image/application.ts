@@ -1,7 +1,7 @@
 /** Our own part of the root file system, /app: the source as it is, and the packages of production without what nothing reads. */
 import { cpSync, globSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { command } from "./command.ts";
+import { command } from "../tools/command.ts";
 import { type Architecture, git, root } from "./recipe.ts";
 
 /** Licences stay, whatever their name ends with. */

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { command } from "./command.ts";
+import { command } from "../tools/command.ts";
 import { type Architecture, commit, entrypoint, nonroot, sourceDate, stateDirectory, version } from "./recipe.ts";
 
 export interface Archive {

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { command } from "./command.ts";
+import { command } from "../tools/command.ts";
 import { type Architecture, nonroot, stateDirectory } from "./recipe.ts";
 
 /** Empty folders that something is mounted over: on a read-only root nothing can make them. */

@@ -3,7 +3,7 @@
  */
 import { chownSync, cpSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { command } from "./command.ts";
+import { command } from "../tools/command.ts";
 import { entrypoint, nonroot, root } from "./recipe.ts";
 import { sandboxed } from "./sandbox.ts";
 

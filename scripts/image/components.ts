@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { command } from "./command.ts";
+import { command } from "../tools/command.ts";
 import type { LockedPackage } from "./debian-packages.ts";
 import { type Architecture, root, sourceDate } from "./recipe.ts";
 

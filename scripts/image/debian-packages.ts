@@ -5,7 +5,8 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { command } from "./command.ts";
+import { cacheFolder } from "../tools/cache.ts";
+import { command } from "../tools/command.ts";
 import { type Architecture, architectures, root } from "./recipe.ts";
 
 export interface LockedPackage {
@@ -21,8 +22,7 @@ export const lockFile = join(root, "deploy", "image", "debian.lock.json");
 /** What Node needs, the authorities, and who made the system. gcc-12-base has the licences of GCC's libraries. */
 const names = ["base-files", "ca-certificates", "gcc-12-base", "libatomic1", "libc6", "libgcc-s1", "libstdc++6"];
 
-const tools = join(root, "tools");
-const cache = join(tools, "debs");
+const cache = join(cacheFolder(), "debs");
 
 export function readLock(): Lock {
   return JSON.parse(readFileSync(lockFile, "utf8"));
@@ -91,7 +91,7 @@ function updateLists(architecture: Architecture): void {
 
 /** Makes the folders too. As another user, apt-get could not write to them. */
 function options({ name }: Architecture): string[] {
-  const state = join(tools, `apt-${name}`);
+  const state = join(cacheFolder(), "packages", `apt-${name}`);
   for (const folder of ["lists/partial", "cache/archives/partial"]) mkdirSync(join(state, folder), { recursive: true });
   mkdirSync(cache, { recursive: true });
   const settings = {

@@ -1,22 +1,28 @@
 /**
  * Each client, built as its users get it, with the program that clients/conformance/README.md describes. All that is made lies under
- * tools/clients, or is ignored. Each throws where it cannot be had.
+ * tools/clients, or is ignored; what it depends on is in the cache. Each throws where it cannot be had.
  */
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { cpSync, existsSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import type { LanguageName } from "../../clients/conformance/programs.ts";
-import { installDebianWhere, isThere } from "./debian.ts";
+import { cached, tools as toolsFolder } from "./cache.ts";
+import { command, isThere } from "./command.ts";
+import { installOnMachine } from "./debian.ts";
 import { buildGo, type GoTool, installGo } from "./go.ts";
 import { installEnvironment } from "./python-environment.ts";
+import { need } from "./spec-suite.ts";
 
 export const root = join(import.meta.dirname, "..", "..");
 const clients = join(root, "clients");
-const tools = join(root, "tools", "clients");
+const tools = join(toolsFolder, "clients");
 /** The folder of programs in Go that are installed. */
-export const goBin = join(root, "tools", "bin");
-export const pythonBin = join(tools, "python", "bin");
+export const goBin = join(toolsFolder, "bin");
+const python = join(tools, "python");
+export const pythonBin = join(python, "bin");
+/** Environment with all that the client in Python needs, without itself. */
+const pythonPackages = "clients/python-packages";
+export const pythonPackagesBin = join(toolsFolder, pythonPackages, "bin");
 /** Target folder of Rust's builds. */
 export const rustTarget = join(tools, "rust");
 
@@ -29,35 +35,34 @@ const staticcheck: GoTool = {
 };
 
 export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | void>> = {
-  go() {
+  async go() {
     need("go", ["version"]);
-    for (const program of ["conformance", "verify"])
-      buildGo(present("go", "cmd", program), join(tools, "go", program), { GOFLAGS: "-mod=readonly" });
-    installGo(staticcheck, goBin);
+    for (const program of ["conformance", "verify"]) buildGo(present("go", "cmd", program), join(tools, "go", program));
+    await installGo(staticcheck);
   },
 
   async python() {
     need("python3", ["-m", "venv", "--help"]);
     const folder = present("python");
     const works = ["python", "-c", "import grpc, google.protobuf, build"] as const;
-    await installEnvironment(join(tools, "python"), present("python", "requirements.txt"), works);
+    const packages = await installEnvironment(pythonPackages, present("python", "requirements.txt"), works);
     generated("python", "clients/python/src/fluo");
-    const wheels = join(tools, "python-dist");
-    whereChanged("python", ["clients/python", "proto"], [join(tools, "python", "requirements.txt")], () => {
+    const leads = join(python, `${basename(packages)}.pth`);
+    whereChanged("python", ["clients/python", "proto"], [leads], () => {
+      const wheels = join(tools, "python-dist");
       rmSync(wheels, { recursive: true, force: true });
-      const python = join(pythonBin, "python");
-      run(python, ["-m", "build", "--wheel", "--no-isolation", "--outdir", wheels, folder]);
+      rmSync(python, { recursive: true, force: true });
+      const builder = join(packages, "bin", "python");
+      command(builder, ["-m", "build", "--wheel", "--no-isolation", "--outdir", wheels, folder]);
       const [wheel] = globSync(join(wheels, "*.whl"));
-      run(python, [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--force-reinstall",
-        "--disable-pip-version-check",
-        wheel!,
-      ]);
+      // An environment with nothing but the wheel, which finds the packages by a file that names their folder.
+      command("python3", ["-m", "venv", "--without-pip", python]);
+      const [own] = globSync(join(python, "lib", "*", "site-packages"));
+      const [others] = globSync(join(packages, "lib", "*", "site-packages"));
+      writeFileSync(join(own!, "packages.pth"), `${others}\n`);
+      const options = ["--quiet", "--no-deps", "--disable-pip-version-check"];
+      command(builder, ["-m", "pip", "--python", join(pythonBin, "python"), "install", ...options, wheel!]);
+      writeFileSync(leads, "");
     });
   },
 
@@ -67,7 +72,7 @@ export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | v
     generated("java", "clients/java/src/generated");
     const built = join(dirname(folder), "target", "conformance.classpath");
     whereChanged("java", ["clients/java", "proto"], [built], () => {
-      run("mvn", ["-q", "-B", "-ntp", "-DskipTests", "verify"], { cwd: dirname(folder) });
+      command("mvn", ["-q", "-B", "-ntp", "-DskipTests", "verify"], { cwd: dirname(folder) });
     });
   },
 
@@ -79,12 +84,12 @@ export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | v
     whereChanged("typescript", ["clients/typescript", "gen/ts", "proto"], [], () => {
       rmSync(place, { recursive: true, force: true });
       cpSync(dirname(own), place, { recursive: true });
-      run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], { cwd: place });
+      command("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], { cwd: place });
       const packed = JSON.parse(
-        run("npm", ["pack", "--json", "--pack-destination", place], { cwd: folder }).replace(/^[^[]*/, ""),
+        command("npm", ["pack", "--json", "--pack-destination", place], { cwd: folder }).replace(/^[^[]*/, ""),
       );
       const tarball = `./${packed[0].filename}`;
-      run("npm", ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", tarball], { cwd: place });
+      command("npm", ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", tarball], { cwd: place });
     });
   },
 
@@ -98,17 +103,42 @@ export const clientBuilds: Readonly<Record<LanguageName, () => Promise<void> | v
       "ruby-google-protobuf",
       "ruby-googleapis-common-protos-types",
     ];
-    installDebianWhere(() => !isThere("ruby", ["-e", gems]), packages);
+    installOnMachine(() => !isThere("ruby", ["-e", gems]), packages);
     generated("ruby", "clients/ruby/lib/fluo/kms/v1");
   },
 
-  rust() {
+  async rust() {
     need("cargo");
     const manifest = present("rust", "conformance", "Cargo.toml");
     generated("rust", "clients/rust/fluo.kms.v1.binpb");
-    run("cargo", ["build", "--quiet", "--locked", "--manifest-path", manifest, "--target-dir", rustTarget]);
+    await provideRustDependencies();
+    command("cargo", ["build", "--quiet", "--locked", "--manifest-path", manifest, "--target-dir", rustTarget]);
   },
 };
+
+/**
+ * Gives the target folder of this clone the compiled dependencies, as it is dear to compile them: copied, since Cargo writes into the folder.
+ * The entry is what a build, the tests and the lints leave behind without our own crates.
+ */
+async function provideRustDependencies(): Promise<void> {
+  if (existsSync(rustTarget)) return;
+  const crates = ["clients/rust", "clients/rust/conformance", "examples/rust"];
+  const manifests = crates.map((crate) => readFileSync(join(root, crate, "Cargo.toml"), "utf8"));
+  const lock = readFileSync(join(clients, "rust", "Cargo.lock"), "utf8");
+  const compiler = command("rustc", ["--version", "--verbose"]) + (process.env.RUSTFLAGS ?? "");
+  const entry = await cached("rust-dependencies", [compiler, lock, ...manifests], (made) => {
+    const cwd = join(clients, "rust");
+    const options = ["--quiet", "--locked", "--workspace", "--target-dir", made];
+    command("cargo", ["test", "--no-run", ...options], { cwd });
+    command("cargo", ["build", ...options], { cwd });
+    command("cargo", ["clippy", "--all-targets", ...options], { cwd });
+    const own = manifests.flatMap((text) => ["--package", /^name = "(.+)"$/m.exec(text)![1]!]);
+    command("cargo", ["clean", "--quiet", "--target-dir", made, ...own], { cwd });
+  });
+  const copy = `${rustTarget}.${process.pid}`;
+  command("cp", ["-a", entry, copy]);
+  renameSync(copy, rustTarget);
+}
 
 /** Throws where the client, or this part of it, is not there. */
 function present(...path: string[]): string {
@@ -117,14 +147,10 @@ function present(...path: string[]): string {
   return file;
 }
 
-function need(command: string, args?: readonly string[]): void {
-  if (!isThere(command, args)) throw new Error(`${[command, ...(args ?? [])].join(" ")} does not work`);
-}
-
 /** Generates the code of a language, unless it is there as proto/ has it. */
 function generated(language: string, output: string): void {
   whereChanged(`generated-${language}`, ["proto", `clients/codegen/${language}.yaml`], [join(root, output)], () => {
-    run(process.execPath, [join(root, "scripts", "generate-clients.ts"), language]);
+    command(process.execPath, [join(root, "scripts", "generate-clients.ts"), language], { cwd: root });
   });
 }
 
@@ -143,7 +169,7 @@ function whereChanged(name: string, paths: readonly string[], outputs: readonly 
 /** Digest of what Git knows below these paths, or would add. */
 function digestOf(paths: readonly string[]): string {
   const args = ["ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", ...paths];
-  const files = run("git", ["-c", "safe.directory=*", ...args], { cwd: root })
+  const files = command("git", ["-c", "safe.directory=*", ...args], { cwd: root })
     .split("\0")
     .filter((file) => file !== "" && existsSync(join(root, file)));
   const sum = createHash("sha256");
@@ -153,20 +179,4 @@ function digestOf(paths: readonly string[]): string {
       .update(readFileSync(join(root, file)))
       .update("\0");
   return sum.digest("hex");
-}
-
-interface RunOptions {
-  cwd?: string;
-  env?: Readonly<Record<string, string>>;
-}
-
-/** Gives its standard output. Throws for a command that cannot be run, or fails, with the end of what it said. */
-function run(command: string, args: readonly string[], { cwd = root, env = {} }: RunOptions = {}): string {
-  const options = { cwd, env: { ...process.env, ...env }, encoding: "utf8", maxBuffer: 2 ** 28 } as const;
-  const { error, status, stdout, stderr } = spawnSync(command, args, options);
-  if (status !== 0) {
-    const said = error?.message ?? (stdout + stderr).trimEnd().split("\n").slice(-40).join("\n");
-    throw new Error(`${command} ${args.join(" ")} failed: ${said}`);
-  }
-  return stdout;
 }

@@ -5,8 +5,8 @@ import { existsSync, globSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { LanguageName } from "../../clients/conformance/programs.ts";
-import { goBin, pythonBin, root, rustTarget } from "./client-builds.ts";
-import { isThere } from "./debian.ts";
+import { goBin, pythonBin, pythonPackagesBin, root, rustTarget } from "./client-builds.ts";
+import { isThere } from "./command.ts";
 
 export interface Counts {
   passed: number;
@@ -61,7 +61,7 @@ export const ownTests: Readonly<Record<LanguageName, () => OwnTest[]>> = {
       },
       { name: "mypy --strict", command: [python, "-m", "mypy", "--strict", "src"], cwd },
     ];
-    const ruff = join(pythonBin, "ruff");
+    const ruff = join(pythonPackagesBin, "ruff");
     if (existsSync(ruff)) {
       all.push({ name: "ruff check", command: [ruff, "check", "--no-cache", "."], cwd });
       all.push({ name: "ruff format", command: [ruff, "format", "--no-cache", "--check", "."], cwd });

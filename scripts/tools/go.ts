@@ -1,6 +1,7 @@
-/** Programs in Go, at the versions that their go.mod and go.sum or their own tag say. Both throw where they cannot be had. */
-import { spawnSync } from "node:child_process";
+/** Programs in Go, at the versions that their go.mod and go.sum or their own tag say. All throw where they cannot be had. */
 import { join } from "node:path";
+import { cached, linkTool } from "./cache.ts";
+import { command } from "./command.ts";
 
 export interface GoTool {
   name: string;
@@ -10,20 +11,21 @@ export interface GoTool {
   version: string;
 }
 
-/** Into `bin`, unless this version is there already: by what the binary says of itself, so that an older one is replaced. */
-export function installGo({ name, module, package: path, version }: GoTool, bin: string): void {
-  const { stdout } = spawnSync("go", ["version", "-m", join(bin, name)], { encoding: "utf8" });
-  if (stdout.includes(`\tmod\t${module}\t${version}\t`)) return;
-  go(["install", `${module}${path}@${version}`], { GOBIN: bin });
+/** Installs a program as `tools/bin/NAME`. */
+export async function installGo({ name, module, package: path, version }: GoTool): Promise<void> {
+  const program = `${module}${path}@${version}`;
+  const folder = await cached(name, [program, goVersion()], (made) => {
+    command("go", ["install", program], { env: { GOBIN: made } });
+  });
+  linkTool(join("bin", name), join(folder, name));
 }
 
-/** The program of a folder of ours, which Go itself builds again only where something has changed. */
+/** Builds the program of a folder of ours. Go itself builds again only where something has changed. */
 export function buildGo(folder: string, binary: string, env: Record<string, string> = {}): void {
-  go(["build", "-C", folder, "-buildvcs=false", "-trimpath", "-o", binary, "."], env);
+  command("go", ["build", "-C", folder, "-buildvcs=false", "-trimpath", "-o", binary, "."], { env });
 }
 
-/** Throws with what it said where it fails. */
-export function go(args: readonly string[], env: Record<string, string>): void {
-  const { error, status, stderr } = spawnSync("go", args, { encoding: "utf8", env: { ...process.env, ...env } });
-  if (status !== 0) throw new Error(`go ${args.join(" ")} failed: ${error?.message ?? stderr}`);
+/** Returns the version of the Go that builds. */
+export function goVersion(): string {
+  return command("go", ["env", "GOVERSION"]).trim();
 }

@@ -1,7 +1,9 @@
 /** A suite of files that need what npm does not bring: it is installed first, and what cannot be had is said loudly. */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { isThere } from "./debian.ts";
+import { usePackageCaches } from "./cache.ts";
+import { isThere } from "./command.ts";
+import { isRequired, notRun } from "./not-run.ts";
 
 export interface Need {
   name: string;
@@ -9,55 +11,62 @@ export interface Need {
   install(): Promise<void> | void;
 }
 
-/** Files of a suite by their names, and what each needs. Those that wait for long come first. */
+/** Files of a suite by their names, or by their paths from the root, and what each needs. Those that wait for long come first. */
 export type Specs = Readonly<Record<string, readonly Need[]>>;
 
 const root = join(import.meta.dirname, "..", "..");
-const isCi = process.env.CI === "true";
 
 /**
- * Runs those `NAME.spec.ts` of `test/FOLDER` whose name has one of `words`, or all. A file that needs something that is not there is skipped;
- * with CI=true nothing is run then, and it is a failure. `--install` installs and runs nothing; further options are Vitest's. Gives the
- * exit code; the last line that is printed is `N passed, N failed`.
+ * Runs those `NAME.spec.ts` of `test/FOLDER` whose name has one of `words`, or all. A file that needs something that is not there is not run;
+ * if that is a failure, nothing is run at all. `--install` installs and runs nothing; further options are Vitest's. Gives the exit code; the
+ * last line that is printed is `N passed, N failed`.
  */
 export async function runSpecs(folder: string, specs: Specs, words: readonly string[]): Promise<number> {
+  usePackageCaches();
   const [asked, options] = [words.filter(isSpec), words.filter((word) => !isSpec(word))];
   const chosen = Object.keys(specs).filter((spec) => asked.length === 0 || asked.some((word) => spec.includes(word)));
   if (chosen.length === 0) {
     process.stderr.write(`none is called so; there are ${Object.keys(specs).join(", ")}\n`);
     return summary(1);
   }
-  const missing = await install(specs, [...new Set(chosen.flatMap((spec) => specs[spec]!))]);
+  const missing = await install([...new Set(chosen.flatMap((spec) => specs[spec]!))]);
+  const lacking = (spec: string) => specs[spec]!.filter((need) => missing.has(need));
+  const without = chosen.filter((spec) => lacking(spec).length > 0);
+  for (const spec of without) {
+    notRun(
+      `${folder}/${spec}`,
+      lacking(spec)
+        .map((need) => `no ${need.name}: ${missing.get(need)}`)
+        .join("; "),
+    );
+  }
   if (options.includes("--install")) return missing.size === 0 ? 0 : 1;
-  if (isCi && missing.size > 0) return summary(missing.size);
-  const possible = chosen.filter((spec) => !specs[spec]!.some((need) => missing.has(need)));
+  const possible = chosen.filter((spec) => !without.includes(spec));
+  if (isRequired() && without.length > 0) return summary(without.length);
   if (possible.length === 0) return summary(0);
-  const files = possible.map((spec) => `test/${folder}/${spec}.spec.ts`);
+  const files = possible.map((spec) => (spec.includes("/") ? spec : `test/${folder}/${spec}.spec.ts`));
   const config = join("test", folder, "vitest.config.ts");
   return (
     spawnSync("vitest", ["run", "--config", config, ...files, ...options], { cwd: root, stdio: "inherit" }).status ?? 1
   );
 }
 
-/** Gives those that cannot be had. */
-async function install(specs: Specs, needs: readonly Need[]): Promise<Set<Need>> {
-  const missing = new Set<Need>();
+/** Returns those that cannot be had, and why. */
+async function install(needs: readonly Need[]): Promise<Map<Need, string>> {
+  const missing = new Map<Need, string>();
   for (const each of needs) {
     try {
       await each.install();
     } catch (error) {
-      missing.add(each);
-      const affected = Object.keys(specs).filter((spec) => specs[spec]!.includes(each));
-      const what = isCi ? "FAILED" : `SKIPPED: ${affected.join(", ")}`;
-      process.stderr.write(`${what}: there is no way to have ${each.name} here: ${(error as Error).message}\n`);
+      missing.set(each, (error as Error).message);
     }
   }
   return missing;
 }
 
 /** Throws unless the command works. */
-export function need(command: string, args?: readonly string[]): void {
-  if (!isThere(command, args)) throw new Error(`${[command, ...(args ?? [])].join(" ")} does not work`);
+export function need(command: string, args?: readonly string[], env?: NodeJS.ProcessEnv): void {
+  if (!isThere(command, args, env)) throw new Error(`${[command, ...(args ?? [])].join(" ")} does not work`);
 }
 
 function isSpec(word: string): boolean {

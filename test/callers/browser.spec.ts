@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { chromium as program } from "../../scripts/tools/debian.ts";
+import { chromium as programOf } from "../../scripts/tools/debian.ts";
 import { type CalledService, newFolder, policyFiles, startCalled, tokens } from "./called-service.ts";
 import { root } from "./clients.ts";
 import { type PageServer, startPages } from "./page-server.ts";
@@ -36,7 +36,12 @@ beforeAll(async () => {
     env: { FLUO_KMS_HTTP_ALLOWED_ORIGINS: listed!.origin, FLUO_KMS_HTTP_CLIENT_CERTIFICATES: "false" },
   });
   // Root has no sandbox of Chromium's.
-  browser = await chromium.launch({ executablePath: program, chromiumSandbox: false, args: quiet });
+  browser = await chromium.launch({
+    executablePath: programOf(),
+    chromiumSandbox: false,
+    args: quiet,
+    env: { ...process.env, HOME: newFolder() },
+  });
 });
 afterAll(async () => {
   await browser?.close();

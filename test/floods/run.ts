@@ -3,10 +3,11 @@
  * client calls it 100 times a second from another. A flood may neither fail a call, nor double the time of the slowest hundredth beside
  * an idle core, nor take 64 MiB, nor leave something broken. Each flood has a service of its own. `--only NAME` takes one, and may be
  * given several times; `--pace N` has floods open at most N connections a second. `--short` is the form for continuous integration, of
- * five minutes: what a flood does at first is over a hundredth of its slices, so ten times the p99 may pass. Without Go all is skipped,
- * and a failure if CI=true.
+ * five minutes: what a flood does at first is over a hundredth of its slices, so ten times the p99 may pass. Without Go
+ * nothing is run: scripts/tools/not-run.ts says so.
  */
 import { parseArgs } from "node:util";
+import { notRun } from "../../scripts/tools/not-run.ts";
 import { floods } from "./all.ts";
 import { isSlow, judgementsOf, type Measured, measureFlood, medianOf, rowOf, type Slices } from "./measure.ts";
 import { buildProgram } from "./program.ts";
@@ -39,10 +40,9 @@ async function main(): Promise<number> {
   try {
     buildProgram();
   } catch (error) {
-    const isCi = process.env.CI === "true";
-    console.error(`${isCi ? "FAILED" : "SKIPPED: all floods"}: there is no way to have Go here: ${error}`);
-    console.log(`0 passed, ${isCi ? 1 : 0} failed`);
-    return isCi ? 1 : 0;
+    const failed = notRun("floods", (error as Error).message);
+    console.log(`0 passed, ${failed} failed`);
+    return failed;
   }
   const measured: Measured[] = [];
   let broken = 0;

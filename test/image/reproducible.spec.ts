@@ -1,9 +1,9 @@
 /** A second build, in another checkout and at another time, is the same image; so whoever has the commit can verify a release. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
-import { command } from "../../scripts/image/command.ts";
+import { command } from "../../scripts/tools/command.ts";
 import { git, root } from "../../scripts/image/recipe.ts";
 
 const { archive, layout } = inject("image");
@@ -21,11 +21,9 @@ it("has the same digest, and the archive the same bytes", () => {
   expect(command("sha256sum", ["--check", "SHA256SUMS"], { cwd: out })).toContain("OK");
 });
 
-/** With what is not committed yet. Packages of Debian that were downloaded are shared, each by its SHA-256. */
+/** With what is not committed yet. */
 function copyCheckout(to: string): void {
   git("clone", "--quiet", "--shared", root, to);
   const files = git("ls-files", "--cached", "--others", "--exclude-standard");
   command("sh", ["-c", 'printf "%s\\n" "$1" | tar -cf - -C "$2" -T - | tar -xf - -C "$3"', "sh", files, root, to]);
-  mkdirSync(join(root, "tools"), { recursive: true });
-  symlinkSync(join(root, "tools"), join(to, "tools"));
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { buildImage } from "../../scripts/image/build.ts";
-import { command } from "../../scripts/image/command.ts";
+import { command } from "../../scripts/tools/command.ts";
 import { architectureHere, version } from "../../scripts/image/recipe.ts";
 
 declare module "vitest" {

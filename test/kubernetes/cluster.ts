@@ -1,17 +1,16 @@
 /** A kube-apiserver with its etcd, on loopback ports: it admits, defaults, validates and keeps objects; nothing acts on them. */
-import { type ChildProcess, spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
-import { globSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Rendered } from "../chart/helm-chart.ts";
-import { patience } from "../support/patience.ts";
+import { onFreePorts } from "../support/free-ports.ts";
 import { newAuthority } from "../support/pki.ts";
+import { startServer } from "../support/server-program.ts";
 
 const tools = join(import.meta.dirname, "..", "..", "tools");
 const token = "of-an-administrator";
@@ -25,22 +24,35 @@ export interface Cluster {
 
 export async function startCluster(): Promise<Cluster> {
   const folder = mkdtempSync(join(tmpdir(), "fluo-kms-cluster-"));
-  const ports = (await freePorts(3)) as [number, number, number];
+  try {
+    return await onFreePorts(3, (...ports) => startOn(folder, ports as [number, number, number]));
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function startOn(folder: string, ports: Ports): Promise<Cluster> {
+  rmSync(join(folder, "etcd"), { recursive: true, force: true });
   const ca = writeCredentials(folder);
-  const etcd = program(join(tools, "etcd", "usr", "bin", "etcd"), etcdArguments(folder, ports));
-  const [binary] = globSync(join(tools, "bin", "kube-apiserver-*"));
-  const apiserver = program(binary!, apiserverArguments(folder, ports));
+  const etcd = await startServer(join(tools, "etcd", "usr", "bin", "etcd"), etcdArguments(folder, ports), {
+    ready: /ready to serve client requests/,
+  });
+  const apiserver = await startServer(join(tools, "bin", "kube-apiserver"), apiserverArguments(folder, ports), {
+    ready: /Serving securely on/,
+  }).catch(async (error) => {
+    await etcd.end();
+    throw error;
+  });
   const end = async () => {
     for (const each of [apiserver, etcd]) await each.end();
     rmSync(folder, { recursive: true, force: true });
   };
   const call: Cluster["call"] = (method, path, body) => callServer({ port: ports[2], ca }, method, path, body);
-  const deadline = Date.now() + patience(30_000);
   while ((await call("GET", "/readyz").catch(() => ({ status: 0 }))).status !== 200) {
-    if (Date.now() > deadline || apiserver.hasEnded()) {
-      const said = apiserver.said() + etcd.said();
+    if (apiserver.hasEnded()) {
       await end();
-      throw new Error(`kube-apiserver is not ready: ${said}`);
+      throw new Error(`kube-apiserver is not ready: ${apiserver.printed()}${etcd.printed()}`);
     }
     await delay(200);
   }
@@ -95,32 +107,6 @@ function apiserverArguments(folder: string, [client, , secure]: Ports): string[]
   ];
 }
 
-interface Program {
-  said(): string;
-  hasEnded(): boolean;
-  end(): Promise<void>;
-}
-
-function program(path: string, args: readonly string[]): Program {
-  const child: ChildProcess = spawn(path, args, { stdio: ["ignore", "ignore", "pipe"] });
-  const killed = () => child.kill("SIGKILL");
-  process.once("exit", killed);
-  const ended = once(child, "close");
-  let said = "";
-  child.stderr!.on("data", (chunk: Buffer) => {
-    said = `${said}${chunk.toString()}`.slice(-10_000);
-  });
-  return {
-    said: () => said,
-    hasEnded: () => child.exitCode !== null || child.signalCode !== null,
-    async end() {
-      process.off("exit", killed);
-      child.kill("SIGTERM");
-      await ended;
-    },
-  };
-}
-
 async function callServer(
   { port, ca }: { port: number; ca: string },
   method: string,
@@ -133,13 +119,4 @@ async function callServer(
   const [response] = await once(sent, "response");
   const said = await text(response);
   return { status: response.statusCode, answer: said.startsWith("{") ? JSON.parse(said) : said };
-}
-
-/** Ports that are free now; neither program tells which one it took. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => once(server.close(), "close")));
-  return ports;
 }

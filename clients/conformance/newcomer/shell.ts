@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
+import { packageCaches } from "../../../scripts/tools/cache.ts";
 import type { Shop } from "./shops.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
@@ -13,11 +14,17 @@ const root = join(import.meta.dirname, "..", "..", "..");
 /** Runs a script as a shell does that stops at the first failure, without what this project has on its PATH. */
 export async function run(script: string, cwd: string, { env = {} }: Shop): Promise<string> {
   const path = process.env.PATH!.split(delimiter).filter((each) => !each.startsWith(join(root, "node_modules")));
-  // Settings of the npm and the Vitest that started this run are none of a newcomer's.
-  const own = Object.entries(process.env).filter(([name]) => !/^(npm_|VITEST|BUNDLE_|NODE_(ENV|OPTIONS)$)/.test(name));
+  // Settings of the npm and the Vitest that started this run are none of a newcomer's; downloads are kept in the same place.
+  const others = /^(npm_|VITEST|BUNDLE_|NODE_(ENV|OPTIONS)$)/;
+  const own = Object.entries(process.env).filter(([name]) => !others.test(name));
   const child = spawn("bash", ["-euo", "pipefail", "-c", script], {
     cwd,
-    env: { ...Object.fromEntries(own), ...env, PATH: [dirname(process.execPath), ...path].join(delimiter) },
+    env: {
+      ...Object.fromEntries(own),
+      ...packageCaches(),
+      ...env,
+      PATH: [dirname(process.execPath), ...path].join(delimiter),
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const [[code], out, err] = await Promise.all([once(child, "close"), text(child.stdout), text(child.stderr)]);

@@ -8,9 +8,9 @@ import { createHash } from "node:crypto";
 import { copyFileSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { homedir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import packageJson from "../../../package.json" with { type: "json" };
+import { cacheFolder } from "../../../scripts/tools/cache.ts";
 
 export interface Shop {
   /** Names of the files in the package, within its outermost folder. */
@@ -50,7 +50,7 @@ export const shops: Readonly<Record<string, (work: string) => Promise<Shop> | Sh
       join(cache, "github.com", "fluo-dev"),
     ])
       rmSync(kept, { recursive: true, force: true });
-    const others = join(homedir(), "go", "pkg", "mod", "cache", "download");
+    const others = join(run("go", ["env", "GOMODCACHE"]).trim(), "cache", "download");
     return {
       contents: namesInZip(join(versions, `v${version}.zip`)).map((name) => name.replace(`${module}@v${version}/`, "")),
       env: {
@@ -138,12 +138,12 @@ function archiveOfModule(work: string, zip: string): void {
   git("archive", "--format=zip", `--prefix=${module}@v${version}/`, `--output=${zip}`, tree, ".", ...nested);
 }
 
-/** Settings for which this machine's own packages are a remote repository, so that Maven downloads the missing ones alone. */
+/** Settings for which the packages of the cache are a remote repository, so that Maven downloads the missing ones alone. */
 function mavenSettings(repository: string): string {
   const remote = (id: string, folder: string) =>
     `<repository><id>${id}</id><url>file://${folder}</url><snapshots><enabled>false</enabled></snapshots></repository>`;
   const plugins = (id: string, folder: string) => remote(id, folder).replaceAll("repository>", "pluginRepository>");
-  const known = join(homedir(), ".m2", "repository");
+  const known = join(cacheFolder(), "packages", "maven");
   return `<settings>
   <profiles><profile><id>newcomer</id>
     <repositories>${remote("built", repository)}${remote("known", known)}</repositories>

@@ -4,11 +4,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:https";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { toBinary } from "@bufbuild/protobuf";
 import { rolldown } from "rolldown";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { chromium as program } from "../../../scripts/tools/debian.ts";
+import { chromium as programOf } from "../../../scripts/tools/debian.ts";
 import { installPackages } from "../../../scripts/tools/npm-packages.ts";
 import { newAuthority } from "../../../test/support/pki.ts";
 import { type RunningService, startService } from "../../../test/support/running-service.ts";
@@ -29,6 +30,7 @@ interface Browser {
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const dist = join(import.meta.dirname, "..", "dist");
+const program = programOf();
 const isThere = existsSync(program) && existsSync(join(dist, "verify.js"));
 if (!isThere && process.env.CI === "true") throw new Error("the browser's tests need Chromium and the built package");
 if (!isThere) process.stderr.write("SKIPPED, there is no Chromium, or the package is not built: pages\n");
@@ -86,8 +88,7 @@ describe.skipIf(!isThere)("a page", () => {
     response.setHeader("content-type", `${type}; charset=utf-8`).end(text ?? html);
   });
   beforeAll(async () => {
-    const folder = join(root, "tools", "callers-npm");
-    await installPackages(folder, join(root, "scripts", "tools", "callers"));
+    const folder = await installPackages("callers-npm", join(root, "scripts", "tools", "callers"));
     const modules = createRequire(join(folder, "package.json"));
     const { chromium } = (await import(modules.resolve("playwright-core"))).default;
     server.listen(0, "127.0.0.1");
@@ -97,7 +98,8 @@ describe.skipIf(!isThere)("a page", () => {
     service = await startService({ "fluo.kms.http.allowed-origins": origin });
     // Root has no sandbox of Chromium's.
     const args = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
-    browser = await chromium.launch({ executablePath: program, chromiumSandbox: false, args });
+    const env = { ...process.env, HOME: tmpdir() };
+    browser = await chromium.launch({ executablePath: program, chromiumSandbox: false, args, env });
   });
   afterAll(async () => {
     await browser?.close();

@@ -1,16 +1,14 @@
 /** What reads a chart: Helm, kubeconform and kubernetes-validate, at fixed versions. Each throws where it cannot be had. */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { cached, linkTool } from "../cache.ts";
+import { command } from "../command.ts";
 import { unpackDebian } from "../debian.ts";
-import { type GoTool, go, installGo } from "../go.ts";
+import { type GoTool, goVersion, installGo } from "../go.ts";
 import { helm as helmProgram } from "../helm.ts";
 import { installEnvironment } from "../python-environment.ts";
 import { type Need, need } from "../spec-suite.ts";
-import { writeSchemas } from "./schemas.ts";
-
-const tools = join(import.meta.dirname, "..", "..", "..", "tools");
-const bin = join(tools, "bin");
-const validator = join(tools, "kubernetes-validate");
+import { installSchemas } from "./schemas.ts";
 
 const kubeconformProgram: GoTool = {
   name: "kubeconform",
@@ -27,17 +25,20 @@ export const schemas: Need = {
   name: "schemas of Kubernetes",
   async install() {
     const works = ["kubernetes-validate", "--version"] as const;
-    await installEnvironment(validator, join(import.meta.dirname, "kubernetes-validate.txt"), works);
+    const requirements = join(import.meta.dirname, "kubernetes-validate.txt");
+    const validator = await installEnvironment("kubernetes-validate", requirements, works);
     need("go", ["version"]);
-    writeSchemas(validator, join(tools, "kubernetes-schemas"));
+    await installSchemas(validator);
   },
 };
 
 /** Debian's: kube-apiserver takes any of version 3.4 or later. */
 export const etcd: Need = {
   name: "etcd",
-  install: () => unpackDebian("etcd-server", join(tools, "etcd"), "usr/bin/etcd"),
+  install: async () => void linkTool("etcd", await unpackDebian("etcd-server")),
 };
+
+const program = "kube-apiserver";
 
 /** Version of Kubernetes that apiserver/go.mod names. */
 const version = /^require k8s\.io\/kubernetes (v[\d.]+)$/m;
@@ -45,25 +46,32 @@ const version = /^require k8s\.io\/kubernetes (v[\d.]+)$/m;
 /** kube-apiserver, built from its module: minutes where most of it was compiled before, an hour on a busy machine where not. */
 export const apiserver: Need = {
   name: "kube-apiserver",
-  install() {
+  async install() {
     need("go", ["version"]);
-    const folder = join(import.meta.dirname, "apiserver");
-    const [, wanted] = version.exec(readFileSync(join(folder, "go.mod"), "utf8"))!;
-    const program = join(bin, `kube-apiserver-${wanted}`);
-    if (existsSync(program)) return;
-    process.stderr.write("kube-apiserver is not here yet: Go builds it, once, in three minutes to an hour.\n");
+    const sources = join(import.meta.dirname, "apiserver");
+    const inputs = ["go.mod", "go.sum", "tools.go"].map((file) => readFileSync(join(sources, file), "utf8"));
+    const [, wanted] = version.exec(inputs[0]!)!;
     const [major, minor] = wanted!.slice(1).split(".");
     const named = { gitVersion: wanted, gitMajor: major, gitMinor: minor };
     const flags = Object.entries(named).map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`);
     const args = ["-trimpath", "-buildvcs=false", `-ldflags=-s -w ${flags.join(" ")}`];
-    go(["build", "-C", folder, ...args, "-o", program, "k8s.io/kubernetes/cmd/kube-apiserver"], {});
+    const folder = await cached("kube-apiserver", [...inputs, ...args, goVersion()], (made) => {
+      process.stderr.write("Go builds kube-apiserver in three minutes to an hour.\n");
+      command("go", [
+        "build",
+        "-C",
+        sources,
+        ...args,
+        "-o",
+        join(made, program),
+        "k8s.io/kubernetes/cmd/kube-apiserver",
+      ]);
+    });
+    linkTool(join("bin", program), join(folder, program));
   },
 };
 
-function installProgram(program: GoTool): void {
+async function installProgram(tool: GoTool): Promise<void> {
   need("go", ["version"]);
-  if (!existsSync(join(bin, program.name))) {
-    process.stderr.write(`${program.name} is not here yet: Go downloads and builds it, once, in one to ten minutes.\n`);
-  }
-  installGo(program, bin);
+  await installGo(tool);
 }

@@ -2,11 +2,12 @@
  * Schemas for kubeconform, a file for each kind: those of Kubernetes with the definitions that they name inside, from kubernetes-validate;
  * and those of custom resources, from the definitions that their projects' modules carry. All are strict: an unknown field is refused.
  */
-import { spawnSync } from "node:child_process";
-import { globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync, existsSync } from "node:fs";
+import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { parse } from "yaml";
+import { cached, linkTool } from "../cache.ts";
+import { command } from "../command.ts";
 
 /** The least version that the chart supports, and the newest that there are schemas of. */
 export const kubernetesVersions = ["1.29.0", "1.37.0"] as const;
@@ -35,22 +36,18 @@ const modules = [
 
 type Json = { [name: string]: unknown };
 
-/** Does nothing where these are written already. `validator` is the Python environment. */
-export function writeSchemas(validator: string, folder: string): void {
-  const wanted = JSON.stringify([form, kubernetesVersions, kinds, modules]);
-  const mark = join(folder, "made-of.json");
-  if (existsSync(mark) && readFileSync(mark, "utf8") === wanted) return;
-  const made = `${folder}.new`;
-  rmSync(made, { recursive: true, force: true });
-  for (const version of kubernetesVersions) {
-    mkdirSync(join(made, version), { recursive: true });
-    for (const kind of kinds) writeJson(join(made, version, `${kind}.json`), bundled(validator, version, kind));
-  }
-  mkdirSync(join(made, "custom"), { recursive: true });
-  for (const each of customResourceDefinitions()) writeCustom(each, join(made, "custom"));
-  writeFileSync(join(made, "made-of.json"), wanted);
-  rmSync(folder, { recursive: true, force: true });
-  renameSync(made, folder);
+/** Installs them as `tools/kubernetes-schemas`. `validator` is the Python environment. */
+export async function installSchemas(validator: string): Promise<void> {
+  const defined = JSON.stringify([form, kubernetesVersions, kinds, modules]);
+  const folder = await cached("kubernetes-schemas", [defined, basename(validator)], (made) => {
+    for (const version of kubernetesVersions) {
+      mkdirSync(join(made, version));
+      for (const kind of kinds) writeJson(join(made, version, `${kind}.json`), bundled(validator, version, kind));
+    }
+    mkdirSync(join(made, "custom"));
+    for (const each of customResourceDefinitions()) writeCustom(each, join(made, "custom"));
+  });
+  linkTool("kubernetes-schemas", folder);
 }
 
 /** One kind with the definitions that it names, and that those name: all of them take kubeconform seconds for each kind. */
@@ -79,10 +76,7 @@ function bundled(validator: string, version: string, kind: string): Json {
 /** Gives them unchanged, as their projects publish them. */
 export function customResourceDefinitions(): Json[] {
   return modules.flatMap(({ module, folder, files }) => {
-    const { error, status, stdout, stderr } = spawnSync("go", ["mod", "download", "-json", module], {
-      ...{ encoding: "utf8", cwd: tmpdir(), env: { ...process.env, GOFLAGS: "-mod=mod" } },
-    });
-    if (status !== 0) throw new Error(`go mod download ${module} failed: ${error?.message ?? stdout + stderr}`);
+    const stdout = command("go", ["mod", "download", "-json", module], { cwd: tmpdir() });
     const { Dir } = JSON.parse(stdout) as { Dir: string };
     return files.map((file) => parse(readFileSync(join(Dir, folder, file), "utf8")) as Json);
   });
