@@ -4,7 +4,7 @@
  * `N passed, N failed`.
  */
 import { join } from "node:path";
-import { postgresAvailable } from "../test/support/postgres-server.ts";
+import { postgresAvailable } from "../test/support/postgres-cluster.ts";
 import { linkTool, tools } from "./tools/cache.ts";
 import { unpackDebian } from "./tools/debian.ts";
 import { buildGo } from "./tools/go.ts";

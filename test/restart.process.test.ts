@@ -5,15 +5,15 @@ import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { plainSpan } from "./support/api-fixture.ts";
-import { type PostgresServer, startPostgres } from "./support/postgres-server.ts";
+import { type SharedPostgres, sharedPostgres } from "./support/shared-postgres.ts";
 import { startProcess } from "./support/service-process.ts";
 
 const tenantId = "acme";
 const value = Buffer.from("ann@example.com");
 
-let server: PostgresServer;
+let server: SharedPostgres;
 beforeAll(async () => {
-  server = await startPostgres();
+  server = await sharedPostgres();
 });
 afterAll(() => server?.close());
 

@@ -8,7 +8,8 @@ import { plainSpan } from "./support/api-fixture.ts";
 import { whenAudited } from "./support/audited-call.ts";
 import { run } from "./support/cli-fixture.ts";
 import { startProcess } from "./support/service-process.ts";
-import { postgresAvailable, startPostgres } from "./support/postgres-server.ts";
+import { postgresAvailable } from "./support/postgres-cluster.ts";
+import { sharedPostgres } from "./support/shared-postgres.ts";
 import type { GrpcClient } from "./support/running-service.ts";
 
 type Env = Record<string, string>;
@@ -101,7 +102,7 @@ const stores: [name: string, replicas: number, store: () => Promise<(dir: string
 
 let closePostgres = async () => {};
 if (postgresAvailable() || process.env.CI !== undefined) {
-  const server = await startPostgres();
+  const server = await sharedPostgres();
   closePostgres = () => server.close();
   stores.push([
     "PostgreSQL",

@@ -13,7 +13,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { EncryptPiiRequestSchema } from "../gen/ts/fluo/kms/v1/pii_pb.ts";
 import { startOutageService } from "./outage/service.ts";
 import { type Balancer, longestMs, startBalancer } from "./support/balancer.ts";
-import { startPostgres } from "./support/postgres-server.ts";
+import { sharedPostgres } from "./support/shared-postgres.ts";
 import { failureOf, grpcClient } from "./support/running-service.ts";
 import { startProcess } from "./support/service-process.ts";
 
@@ -83,7 +83,7 @@ function load(balancer: Balancer) {
 async function endOneOfTwo(shutdownDelay: string) {
   const directory = mkdtempSync(join(tmpdir(), "fluo-kms-shutdown-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
-  const postgres = await startPostgres();
+  const postgres = await sharedPostgres();
   onTestFinished(postgres.close);
   const env = {
     FLUO_KMS_STORE: "postgres",

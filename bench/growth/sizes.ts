@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openLocal } from "../../src/provider/local/open.ts";
 import type { StoreSettings } from "../../src/store/registry.ts";
-import { postgresAvailable, startPostgres } from "../../test/support/postgres-server.ts";
+import { postgresAvailable } from "../../test/support/postgres-cluster.ts";
+import { startPostgres } from "../../test/support/postgres-server.ts";
 import { type Filled, fill, type TenantProviderKeys } from "./fill.ts";
 import { type GrownService, openService } from "./service.ts";
 

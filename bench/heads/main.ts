@@ -1,5 +1,6 @@
 /** What the heads file costs: with many logs and ended writers in the store, at a start and at each write; and the syncs of a service a second. */
-import { postgresAvailable, startPostgres } from "../../test/support/postgres-server.ts";
+import { postgresAvailable } from "../../test/support/postgres-cluster.ts";
+import { startPostgres } from "../../test/support/postgres-server.ts";
 import { openPostgres, postgresDatabase } from "../../src/store/postgres/open.ts";
 import { embeddedDatabase } from "../../src/store/sqlite/embedded.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";

@@ -9,10 +9,10 @@ import { steps, type StepName } from "../../src/failpoints.ts";
 import { startFaulty } from "../durable/faults-service.ts";
 import { isStopped } from "../durable/replicas.ts";
 import { directory } from "../support/config-fixture.ts";
-import { startPostgres } from "../support/postgres-server.ts";
+import { sharedPostgres } from "../support/shared-postgres.ts";
 import { failureOf, type RunningService, startService } from "../support/running-service.ts";
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 async function serve(properties: Record<string, string>): Promise<RunningService> {

@@ -9,10 +9,10 @@ import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
 import { directory } from "../support/config-fixture.ts";
 import { fillTrail } from "../support/filled-trail.ts";
-import { startPostgres } from "../support/postgres-server.ts";
+import { sharedPostgres } from "../support/shared-postgres.ts";
 import { failureOf, type RunningService, startService } from "../support/running-service.ts";
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 const rows = 10_000;

@@ -14,7 +14,7 @@ import { providerKeys } from "../../src/provider-keys/provider-keys.ts";
 import { atOnce } from "../../src/service/at-once.ts";
 import { openStore } from "../../src/store/registry.ts";
 import { filledLog } from "../support/filled-log.ts";
-import { startPostgres } from "../support/postgres-server.ts";
+import { sharedPostgres } from "../support/shared-postgres.ts";
 import {
   type ConnectClient,
   failureOf,
@@ -48,7 +48,7 @@ const paths: Record<Exclude<keyof typeof atOnce, keyof typeof rpcs>, string> = {
   getTile: `/api/kms/tenants/${tenantId}/log/tile/0/000`,
 };
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 let service: RunningService;
 let other: pg.Client;
 const own = mkdtempSync(join(tmpdir(), "fluo-kms-readers-"));

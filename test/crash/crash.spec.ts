@@ -1,7 +1,7 @@
 /** An acknowledged ciphertext opens and an acknowledged signature verifies, whatever the service, or its database, dies at. */
 import { randomInt } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { postgresAvailable } from "../support/postgres-server.ts";
+import { postgresAvailable } from "../support/postgres-cluster.ts";
 import type { Target } from "./plan.ts";
 import { summaryLines } from "./print.ts";
 import { crashRun } from "./run.ts";

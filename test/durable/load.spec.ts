@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose, KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { patience } from "../support/patience.ts";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
+import { postgresAvailable } from "../support/postgres-cluster.ts";
+import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import type { GrpcClient } from "../support/running-service.ts";
 import { type LoadResult, runLoad, summary } from "./load.ts";
 import { newStore, startServices } from "./services.ts";
@@ -18,10 +19,10 @@ describe("mixed load while keys rotate", () => {
   });
 
   describe.skipIf(!process.env.CI && !postgresAvailable())("with PostgreSQL", () => {
-    let server: PostgresServer;
+    let server: SharedPostgres;
 
     beforeAll(async () => {
-      server = await startPostgres();
+      server = await sharedPostgres();
     });
 
     afterAll(() => server.close());

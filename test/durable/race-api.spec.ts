@@ -5,14 +5,15 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { plainSpan } from "../support/api-fixture.ts";
 import { patience } from "../support/patience.ts";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
+import { postgresAvailable } from "../support/postgres-cluster.ts";
+import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { newStore, startServices, storeNames } from "./services.ts";
 
 describe.skipIf(!process.env.CI && !postgresAvailable())("services on one store", () => {
-  let server: PostgresServer;
+  let server: SharedPostgres;
 
   beforeAll(async () => {
-    server = await startPostgres();
+    server = await sharedPostgres();
   });
 
   afterAll(() => server.close());

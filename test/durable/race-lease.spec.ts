@@ -5,7 +5,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
 import { patience } from "../support/patience.ts";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
+import { postgresAvailable } from "../support/postgres-cluster.ts";
+import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { newMasterKeyFile, openObserver, startReplica } from "./replicas.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
@@ -19,10 +20,10 @@ const batchSize = 100;
 const possible = process.platform !== "win32" && (process.env.CI || postgresAvailable());
 
 describe.skipIf(!possible).concurrent("a replica that is stopped while it rotates due keys", () => {
-  let server: PostgresServer;
+  let server: SharedPostgres;
 
   beforeAll(async () => {
-    server = await startPostgres();
+    server = await sharedPostgres();
   });
 
   afterAll(() => server.close());

@@ -9,7 +9,8 @@ import { isIncluded } from "../../src/tlog/verify-proof.ts";
 import { parseNote, signersOf } from "../../src/tlog/signed-note.ts";
 import { parseTlogProof } from "../../src/tlog/inclusion-proof.ts";
 import { readLog } from "../crash/log-copy.ts";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
+import { postgresAvailable } from "../support/postgres-cluster.ts";
+import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { startProcess } from "../support/service-process.ts";
 import { batchOf, numberedSpan, signedOf, spansFrom } from "../support/span-batches.ts";
 import { openStream } from "../support/stream-client.ts";
@@ -34,10 +35,10 @@ interface Placed {
 }
 
 describe.skipIf(!process.env.CI && !postgresAvailable())("services on one store", () => {
-  let server: PostgresServer;
+  let server: SharedPostgres;
 
   beforeAll(async () => {
-    server = await startPostgres();
+    server = await sharedPostgres();
   });
 
   afterAll(() => server.close());

@@ -2,18 +2,19 @@
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
+import { postgresAvailable } from "../support/postgres-cluster.ts";
+import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { newMasterKeyFile, startReplica } from "./replicas.ts";
 
 /** For the service it is 30 s. */
 const stateTtlMs = 1_500;
 
 describe.skipIf(!process.env.CI && !postgresAvailable())("a replica that hears no news", () => {
-  let server: PostgresServer;
+  let server: SharedPostgres;
   let admin: pg.Client;
 
   beforeAll(async () => {
-    server = await startPostgres();
+    server = await sharedPostgres();
     admin = new pg.Client({ connectionString: server.url });
     await admin.connect();
   });

@@ -2,7 +2,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { purposes } from "../../src/store/key-record.ts";
 import type { Store } from "../../src/store/store.ts";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
+import { postgresAvailable } from "../support/postgres-cluster.ts";
+import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { newMasterKeyFile, type Observer, openObserver, type Replica, startReplica } from "./replicas.ts";
 
 const trials = Number(process.env.RACE_TRIALS ?? 50);
@@ -10,12 +11,12 @@ const replicaCount = 10;
 const maxConnections = 4;
 
 describe.skipIf(!process.env.CI && !postgresAvailable())("ten replicas on one PostgreSQL", () => {
-  let server: PostgresServer;
+  let server: SharedPostgres;
   let observer: Observer;
   let replicas: Replica[];
 
   beforeAll(async () => {
-    server = await startPostgres();
+    server = await sharedPostgres();
     const store = { name: "postgres", url: await server.createDatabase(), maxConnections } as const;
     const masterKeyFile = newMasterKeyFile();
     observer = await openObserver(store, masterKeyFile);

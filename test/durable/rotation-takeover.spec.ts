@@ -4,7 +4,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { patience } from "../support/patience.ts";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../support/postgres-server.ts";
+import { postgresAvailable } from "../support/postgres-cluster.ts";
+import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { beginProcess, startProcess } from "../support/service-process.ts";
 import { openObserver } from "./replicas.ts";
 import { newStore } from "./services.ts";
@@ -18,10 +19,10 @@ const tenantIds = Array.from({ length: 12 }, (_, index) => `due-${index}`);
 describe.skipIf(!process.env.CI && !postgresAvailable())(
   "a service on PostgreSQL that is killed while it rotates",
   () => {
-    let server: PostgresServer;
+    let server: SharedPostgres;
 
     beforeAll(async () => {
-      server = await startPostgres();
+      server = await sharedPostgres();
     });
 
     afterAll(() => server.close());

@@ -2,7 +2,7 @@
 import { tmpdir } from "node:os";
 import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
-import type { PostgresServer } from "../support/postgres-server.ts";
+import type { SharedPostgres } from "../support/shared-postgres.ts";
 import type { GrpcClient } from "../support/running-service.ts";
 import { startProcess } from "../support/service-process.ts";
 import { newMasterKeyFile } from "./replicas.ts";
@@ -11,7 +11,7 @@ export const storeNames = ["sqlite", "postgres"] as const;
 export type StoreName = (typeof storeNames)[number];
 
 /** The environment of services that share one new store; of SQLite, where there is no server. */
-export async function newStore(name: StoreName, server?: PostgresServer): Promise<Record<string, string>> {
+export async function newStore(name: StoreName, server?: SharedPostgres): Promise<Record<string, string>> {
   const settings = { FLUO_KMS_LOCAL_MASTER_KEY_FILE: newMasterKeyFile(), FLUO_KMS_STORE: name };
   if (name === "sqlite") {
     return { ...settings, FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-services-")), "kms.db") };

@@ -3,12 +3,12 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 import { startHealthMonitor } from "../../src/health/monitor.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres-server.ts";
+import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { unlocked } from "../support/store-fixture.ts";
 
-let server: PostgresServer;
+let server: SharedPostgres;
 beforeAll(async () => {
-  server = await startPostgres();
+  server = await sharedPostgres();
 });
 afterAll(() => server.close());
 

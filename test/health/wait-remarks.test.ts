@@ -7,7 +7,7 @@ import { create } from "@bufbuild/protobuf";
 import { StatusResponseSchema } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { dayMs } from "../support/keys-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
-import { startPostgres } from "../support/postgres-server.ts";
+import { sharedPostgres } from "../support/shared-postgres.ts";
 import { postgresBackdoor, sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
 import { hourMs, minuteMs, newWorld, withoutClock, yearMs } from "../support/replicas.ts";
 
@@ -160,5 +160,5 @@ describe.each([
   });
 });
 
-const server = startPostgres();
+const server = sharedPostgres();
 afterAll(async () => (await server).close());

@@ -6,12 +6,12 @@ import { join } from "node:path";
 import { status as grpcStatus } from "@grpc/grpc-js";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { Health, type StatusResponse } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
-import { startPostgres } from "../support/postgres-server.ts";
+import { sharedPostgres } from "../support/shared-postgres.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 import { type Backdoor, postgresBackdoor, sqliteBackdoor } from "../support/store-fixture.ts";
 import { patience } from "../support/patience.ts";
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 interface World {

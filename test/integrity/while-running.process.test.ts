@@ -8,13 +8,13 @@ import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { Health, type IntegrityFinding } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { patience } from "../support/patience.ts";
-import { startPostgres } from "../support/postgres-server.ts";
+import { sharedPostgres } from "../support/shared-postgres.ts";
 import { type ServiceProcess, startProcess } from "../support/service-process.ts";
 import { batchOf, spansFrom } from "../support/span-batches.ts";
 import { type Backdoor, postgresBackdoor, sqliteBackdoor } from "../support/store-fixture.ts";
 import { encodeBatch, openStream } from "../support/stream-client.ts";
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 interface World {

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import { type PostgresServer, startPostgres } from "../support/postgres-server.ts";
+import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { type AlertRule, alertsOf, readRules, rulesPath, type RulesFile } from "./alert-rules.ts";
 import { availability } from "./causes/availability.ts";
 import type { Cause, Expected, Scene } from "./causes/cause.ts";
@@ -36,7 +36,7 @@ const notLive: readonly { alert: Expected; why: string }[] = [
 /** The longest wait of a rule is a minute; the rest is for a machine that does much else. */
 const withinMs = 240_000;
 
-let server: PostgresServer;
+let server: SharedPostgres;
 let prometheus: Prometheus;
 let watched: ReturnType<typeof watchAlerts>;
 beforeAll(async () => {
@@ -54,7 +54,7 @@ beforeAll(async () => {
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text);
   [server, prometheus] = await Promise.all([
-    startPostgres(),
+    sharedPostgres(),
     startPrometheus({ rules: Object.keys(files).map((name) => join(dir, name)), token: scrapeToken.token }),
   ]);
   watched = watchAlerts(prometheus);
@@ -174,11 +174,12 @@ function fewAtOnce<T>(start: () => Promise<T>): Promise<T> {
 async function newPlace(cause: Cause) {
   const { name, store = "sqlite", replicas = 1, call } = cause;
   const database = store === "postgres" ? await server.createDatabase() : undefined;
+  const { port } = new URL(server.url);
   const site = await newSite({ ...cause.site, ...(database !== undefined && { database }) });
   const roads: Road[] = [];
   const doors: Road[] = [];
   if (database !== undefined) {
-    for (let at = 0; at < replicas; at += 1) roads.push(await roadTo(server.port));
+    for (let at = 0; at < replicas; at += 1) roads.push(await roadTo(Number(port)));
   }
   const services: Service[] = [];
   const calling = new Map<Service, NodeJS.Timeout>();
@@ -187,7 +188,7 @@ async function newPlace(cause: Cause) {
 
   async function startOne(at: number): Promise<Service> {
     const { env = {}, options = {} } = cause.start?.(at, site) ?? {};
-    const way = database?.replace(`:${server.port}/`, `:${roads[at]?.port}/`);
+    const way = database?.replace(`:${port}/`, `:${roads[at]?.port}/`);
     const ofStore = way && { FLUO_KMS_POSTGRES_URL: way, FLUO_KMS_AUDIT_HEADS_FILE: join(site.dir, `heads-${at}`) };
     const given = { ...ofStore, ...env };
     const service = await fewAtOnce(() => site.start(given, options));

@@ -10,14 +10,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { patience } from "../support/patience.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres-server.ts";
+import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { type CollectorProcess, startCollectorProcess } from "./collector-process.ts";
 import { type Labels, type Prometheus, startPrometheus } from "./prometheus.ts";
 import { namesIn, type Scraped, scrape, sumOf } from "./scraped.ts";
 import { newSite, ownTenant, type Service, type Site } from "./site.ts";
 import { callEverything } from "./use.ts";
 
-let server: PostgresServer;
+let server: SharedPostgres;
 let collector: CollectorProcess;
 let prometheus: Prometheus;
 let site: Site;
@@ -28,7 +28,7 @@ let scraped: readonly Scraped[];
 beforeAll(async () => {
   spans = await startSpanStore();
   [server, collector, prometheus] = await Promise.all([
-    startPostgres(),
+    sharedPostgres(),
     startCollectorProcess({ spans: spans.url }),
     startPrometheus({ honorLabels: true }),
   ]);

@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { StatusResponse } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { patience } from "../support/patience.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres-server.ts";
+import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { alertsOf, metricsOf, readRules, recordsOf, rulesPath } from "./alert-rules.ts";
 import { panelProblems } from "./panels.ts";
 import { job, namespace, type Prometheus, startPrometheus } from "./prometheus.ts";
@@ -24,7 +24,7 @@ const rateInterval = "30s";
 /** How often a service looks at its provider key by itself, so that a total stays for a while. */
 const rarely = { KMS_PROVIDER_CHECK_INTERVAL: "50s" };
 
-let server: PostgresServer;
+let server: SharedPostgres;
 let pair: { site: Site; services: readonly [Service, Service] };
 let single: { site: Site; services: readonly [Service] };
 let prometheus: Prometheus;
@@ -33,7 +33,7 @@ let names: ReadonlySet<string>;
 
 beforeAll(async () => {
   [server, prometheus] = await Promise.all([
-    startPostgres(),
+    sharedPostgres(),
     startPrometheus({ rules: [rulesPath], token: scrapeToken.token }),
   ]);
   const [paired, alone] = await Promise.all([

@@ -3,7 +3,7 @@
  * of series.json are those that docs say; they are set anew by whoever adds a metric and means to.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type PostgresServer, startPostgres } from "../support/postgres-server.ts";
+import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import committed from "./series.json" with { type: "json" };
 import { scrape } from "./scraped.ts";
 import { newSite, ownTenant, type Service, type Site } from "./site.ts";
@@ -12,11 +12,11 @@ import { callEverything } from "./use.ts";
 /** By how much they may differ from the figures. */
 const growth = 1.2;
 
-let server: PostgresServer;
+let server: SharedPostgres;
 let site: Site;
 let service: Service;
 beforeAll(async () => {
-  server = await startPostgres();
+  server = await sharedPostgres();
   site = await newSite({ database: await server.createDatabase(), whole: true });
   service = await site.start();
 });

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { plainSpan } from "../support/api-fixture.ts";
 import { patience } from "../support/patience.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres-server.ts";
+import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { batchOf, spansFrom } from "../support/span-batches.ts";
 import { openStream, type SpanClient } from "../support/stream-client.ts";
 import { rulesPath } from "./alert-rules.ts";
@@ -24,7 +24,7 @@ const loadedForMs = 120_000;
 const cluster = "silent";
 const tenants = Array.from({ length: 8 }, (_, index) => `tenant-${index}`);
 
-let server: PostgresServer;
+let server: SharedPostgres;
 let prometheus: Prometheus;
 let site: Site;
 let services: [Service, Service];
@@ -33,7 +33,7 @@ beforeAll(async () => {
   const rules = join(mkdtempSync(join(tmpdir(), "fluo-kms-silent-")), "fast.yaml");
   writeFileSync(rules, withPatience(fastRules(readFileSync(rulesPath, "utf8"))));
   [server, prometheus] = await Promise.all([
-    startPostgres(),
+    sharedPostgres(),
     startPrometheus({ rules: [rules], token: scrapeToken.token }),
   ]);
   site = await newSite({ database: await server.createDatabase(), whole: true });

@@ -11,7 +11,7 @@ import { startAwsKms } from "../fakes/aws-kms.ts";
 import { awsEnvironment, startOutageService, statusWhere } from "../outage/service.ts";
 import { run } from "../support/cli-fixture.ts";
 import { patience } from "../support/patience.ts";
-import { startPostgres } from "../support/postgres-server.ts";
+import { sharedPostgres } from "../support/shared-postgres.ts";
 import { failureOf, type GrpcClient } from "../support/running-service.ts";
 import { type ServiceProcess, startProcess } from "../support/service-process.ts";
 
@@ -38,7 +38,7 @@ const foundBy: Record<Lie, "at the next new key" | "at the next new key but one"
 // They wait more than they work: for the next probe, for example.
 describe("of two services on one database", () => {
   it.concurrent("one probes in an hour, and both see a lie within their time", async ({ expect, onTestFinished }) => {
-    const server = await startPostgres();
+    const server = await sharedPostgres();
     onTestFinished(() => server.close());
     const url = await server.createDatabase();
     const pool = new pg.Pool({ connectionString: url, max: 1, allowExitOnIdle: true });

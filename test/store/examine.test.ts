@@ -10,7 +10,7 @@ import type { Store } from "../../src/store/store.ts";
 import { examined, fill, use } from "../support/examined.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
 import { randomFrom } from "../crash/random.ts";
-import { startPostgres } from "../support/postgres-server.ts";
+import { sharedPostgres } from "../support/shared-postgres.ts";
 import {
   addKey,
   type Backdoor,
@@ -20,7 +20,7 @@ import {
   unlocked,
 } from "../support/store-fixture.ts";
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 const kinds: [name: string, make: () => Promise<Backdoor>][] = [

@@ -9,11 +9,11 @@ import { laterColumns, tables } from "../../src/store/sql/rows/schema.ts";
 import type { AuditProblem } from "../../src/store/audit-store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { thrownBy } from "../support/matchers.ts";
-import { startPostgres } from "../support/postgres-server.ts";
+import { sharedPostgres } from "../support/shared-postgres.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
 import { addKey, type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 const kinds: [name: string, make: () => Promise<Backdoor>][] = [

@@ -19,7 +19,7 @@ import type { Replica, RewritePlace } from "../../src/store/upgrade-store.ts";
 import { examined } from "../support/examined.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
-import { startPostgres } from "../support/postgres-server.ts";
+import { sharedPostgres } from "../support/shared-postgres.ts";
 import {
   addKey,
   type Backdoor,
@@ -29,7 +29,7 @@ import {
   unlocked,
 } from "../support/store-fixture.ts";
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 const older = newestSchema - 1;

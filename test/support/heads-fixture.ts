@@ -8,7 +8,6 @@ import type { AuditEvent } from "../../src/store/audit-store.ts";
 import { type Heads, startHeads } from "../../src/store/heads/keeper.ts";
 import { type HeadsPlace, placeOf } from "../../src/store/heads/heads-place.ts";
 import type { Store } from "../../src/store/store.ts";
-import type { PostgresServer } from "./postgres-server.ts";
 import { type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "./store-fixture.ts";
 
 export interface HeadsWorld extends Backdoor {
@@ -51,7 +50,7 @@ export function sqliteWorld(): HeadsWorld {
   });
 }
 
-export async function postgresWorld(server: PostgresServer): Promise<HeadsWorld> {
+export async function postgresWorld(server: Parameters<typeof postgresBackdoor>[0]): Promise<HeadsWorld> {
   const door = await postgresBackdoor(server);
   const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-heads-")), "replica-heads");
   const place = placeOf({ name: "postgres", url: door.url, maxConnections: 4 }, { file, required: false })!;

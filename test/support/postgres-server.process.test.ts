@@ -7,7 +7,8 @@ import { createInterface } from "node:readline";
 import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { thrownBy } from "./matchers.ts";
-import { type PostgresServer, postgresAvailable, startPostgres } from "./postgres-server.ts";
+import { postgresAvailable } from "./postgres-cluster.ts";
+import { type PostgresServer, startPostgres } from "./postgres-server.ts";
 
 const missing = !postgresAvailable();
 

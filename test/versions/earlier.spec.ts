@@ -9,12 +9,12 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, expect, it, onTestFinished } from "vitest";
 import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
-import { startPostgres } from "../support/postgres-server.ts";
+import { sharedPostgres } from "../support/shared-postgres.ts";
 import type { GrpcClient } from "../support/running-service.ts";
 import { startProcess, watchProcess } from "../support/service-process.ts";
 
 const sources = process.env.FLUO_VERSIONS_SOURCES;
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 const settings = { KMS_ROTATION_CHECK_CRON: "* * * * * ?", KMS_ROTATION_MAX_AGE_DAYS: "5" };

@@ -17,7 +17,7 @@ import { openLocal } from "../../src/provider/local/open.ts";
 import { newestSchema } from "../../src/store/sql/rows/schema.ts";
 import { runLoad } from "../durable/load.ts";
 import { patience } from "../support/patience.ts";
-import { startPostgres } from "../support/postgres-server.ts";
+import { sharedPostgres } from "../support/shared-postgres.ts";
 import type { GrpcClient } from "../support/running-service.ts";
 import { type ServiceProcess, watchProcess } from "../support/service-process.ts";
 import { makeLaterReleases } from "./later-releases.ts";
@@ -27,7 +27,7 @@ const dir = mkdtempSync(join(tmpdir(), "fluo-kms-rolling-"));
 const releases = { current: root, ...makeLaterReleases(join(dir, "releases")) };
 type Release = keyof typeof releases;
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 /** Keys that the store has before all else: of `npm run soak:upgrade`. */

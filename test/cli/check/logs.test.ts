@@ -13,13 +13,13 @@ import type { LogHead } from "../../../src/store/log-store.ts";
 import { openTables } from "../../../src/store/registry.ts";
 import type { RowProblem } from "../../../src/store/row-problem.ts";
 import { directory } from "../../support/config-fixture.ts";
-import { type PostgresServer, startPostgres } from "../../support/postgres-server.ts";
+import { type SharedPostgres, sharedPostgres } from "../../support/shared-postgres.ts";
 import { contentOf, grown, hashOf, newLog } from "../../support/log-store-fixture.ts";
 import { inStore, type Place, place, sql, sqlitePlace, type Unlocked } from "../../support/cli-store-fixture.ts";
 
-let server: PostgresServer;
+let server: SharedPostgres;
 beforeAll(async () => {
-  server = await startPostgres();
+  server = await sharedPostgres();
 });
 afterAll(() => server.close());
 

@@ -5,10 +5,10 @@ import { afterAll, describe, expect, it } from "vitest";
 import type { NotedWork } from "../../../src/store/lease-store.ts";
 import { inStore, liveIn, type Place, place, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
-import { startPostgres } from "../../support/postgres-server.ts";
+import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { startProcess } from "../../support/service-process.ts";
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 const kinds: [name: string, make: () => Promise<Place>][] = [

@@ -7,9 +7,9 @@ import { resultOf, start } from "../../support/cli-fixture.ts";
 import { inStore, liveIn, type Place, place, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { turn } from "../../support/keys-fixture.ts";
-import { startPostgres } from "../../support/postgres-server.ts";
+import { sharedPostgres } from "../../support/shared-postgres.ts";
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 const kinds: [name: string, make: () => Promise<Place>][] = [

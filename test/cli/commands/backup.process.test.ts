@@ -6,12 +6,12 @@ import { sqliteDialect } from "../../../src/store/sqlite/embedded.ts";
 import { laterColumns, migrations, tables } from "../../../src/store/sql/rows/schema.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { turn } from "../../support/keys-fixture.ts";
-import { startPostgres } from "../../support/postgres-server.ts";
+import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { startProcess } from "../../support/service-process.ts";
 import { resultOf, start } from "../../support/cli-fixture.ts";
 import { inStore, liveIn, type Place, place, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 const postgresPlace = async () =>

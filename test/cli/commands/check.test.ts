@@ -5,11 +5,11 @@ import type { KeyRecord } from "../../../src/store/key-record.ts";
 import { recordContext } from "../../../src/keys/states.ts";
 import type { StateAction } from "../../../src/store/audit-store.ts";
 import { directory } from "../../support/config-fixture.ts";
-import { startPostgres } from "../../support/postgres-server.ts";
+import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { run } from "../../support/cli-fixture.ts";
 import { inStore, liveIn, type Place, place, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 type Keys = Record<string, KeyRecord>;

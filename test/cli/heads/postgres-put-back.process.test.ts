@@ -6,7 +6,8 @@ import { type Place, place } from "../../support/cli-store-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { digestIn, refusedStart } from "../../support/heads-process.ts";
 import { dumped, installedPostgres } from "../../support/postgres-dump.ts";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../../support/postgres-server.ts";
+import { postgresAvailable } from "../../support/postgres-cluster.ts";
+import { type PostgresServer, startPostgres } from "../../support/postgres-server.ts";
 import { failureOf } from "../../support/running-service.ts";
 import { type ServiceProcess, startProcess } from "../../support/service-process.ts";
 

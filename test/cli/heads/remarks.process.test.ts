@@ -7,7 +7,8 @@ import { Health, Outcome } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { allIsWell } from "../../../src/service/kms/validate/recommendations.ts";
 import { place, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
-import { postgresAvailable, startPostgres } from "../../support/postgres-server.ts";
+import { postgresAvailable } from "../../support/postgres-cluster.ts";
+import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { startProcess } from "../../support/service-process.ts";
 
 const patience = { timeout: 120_000 };
@@ -42,7 +43,7 @@ it("says nothing of a store in memory", patience, async () => {
 });
 
 it.runIf(postgresAvailable())("asks for a file where PostgreSQL has none", patience, async () => {
-  const server = await startPostgres();
+  const server = await sharedPostgres();
   onTestFinished(() => server.close());
   const url = await server.createDatabase();
   const { env } = place(directory(), { name: "postgres", url, maxConnections: 4 });

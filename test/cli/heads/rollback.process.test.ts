@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { directory } from "../../support/config-fixture.ts";
 import { type Place, place, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { digestIn, refusedStart } from "../../support/heads-process.ts";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../../support/postgres-server.ts";
+import { postgresAvailable } from "../../support/postgres-cluster.ts";
+import { type SharedPostgres, sharedPostgres } from "../../support/shared-postgres.ts";
 import { beginProcess, type ServiceProcess, startProcess } from "../../support/service-process.ts";
 
 const patience = 240_000;
@@ -123,9 +124,9 @@ describe("a SQLite store", { timeout: patience }, () => {
 });
 
 describe.runIf(postgresAvailable())("a PostgreSQL store", { timeout: patience }, () => {
-  let server: PostgresServer;
+  let server: SharedPostgres;
   beforeAll(async () => {
-    server = await startPostgres();
+    server = await sharedPostgres();
   }, 60_000);
   afterAll(() => server.close());
 

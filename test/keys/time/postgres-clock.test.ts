@@ -3,10 +3,10 @@ import { afterAll, expect, it } from "vitest";
 import { createTimeWitness } from "../../../src/keys/time/time-witness.ts";
 import { dayMs } from "../../support/keys-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
-import { startPostgres } from "../../support/postgres-server.ts";
+import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { postgresBackdoor, unlocked } from "../../support/store-fixture.ts";
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 const apartMs = 5_000;

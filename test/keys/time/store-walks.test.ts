@@ -3,11 +3,11 @@ import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import type { Store } from "../../../src/store/store.ts";
 import { randomFrom } from "../../crash/random.ts";
 import { dayMs } from "../../support/keys-fixture.ts";
-import { startPostgres } from "../../support/postgres-server.ts";
+import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { hourMs, minuteMs, newWorld, withoutClock, yearMs } from "../../support/replicas.ts";
 import { postgresBackdoor, sqliteBackdoor, unlocked } from "../../support/store-fixture.ts";
 
-const server = startPostgres();
+const server = sharedPostgres();
 afterAll(async () => (await server).close());
 
 const days = 7;

@@ -1,5 +1,5 @@
 /** What makes an alert fire on a live service, in a form that one test runs all of them by. */
-import type { PostgresServer } from "../../support/postgres-server.ts";
+import type { SharedPostgres } from "../../support/shared-postgres.ts";
 import type { ProcessOptions } from "../../support/service-process.ts";
 import type { Road } from "../road.ts";
 import type { Service, Site, SiteOptions } from "../site.ts";
@@ -17,7 +17,7 @@ export interface Scene {
   services: Service[];
   /** From each service to PostgreSQL; none with SQLite. */
   roads: readonly Road[];
-  server: PostgresServer;
+  server: SharedPostgres;
   /** URL of the database, past the roads. */
   database: string | undefined;
   /** Starts the service in this place anew. */

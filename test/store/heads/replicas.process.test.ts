@@ -6,7 +6,8 @@ import { type HeadsWorld, postgresWorld, type Run, use } from "../../support/hea
 import { digestIn } from "../../support/heads-process.ts";
 import { grown, newLog } from "../../support/log-store-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../../support/postgres-server.ts";
+import { postgresAvailable } from "../../support/postgres-cluster.ts";
+import { type PostgresServer, startPostgres } from "../../support/postgres-server.ts";
 import { addKey } from "../../support/store-fixture.ts";
 
 const by = { actor: "ann", requestId: "" };

@@ -15,12 +15,13 @@ import {
 } from "../../support/heads-fixture.ts";
 import { grown, newLog } from "../../support/log-store-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
-import { type PostgresServer, postgresAvailable, startPostgres } from "../../support/postgres-server.ts";
+import { postgresAvailable } from "../../support/postgres-cluster.ts";
+import { type SharedPostgres, sharedPostgres } from "../../support/shared-postgres.ts";
 import { addKey } from "../../support/store-fixture.ts";
 
-let server: PostgresServer | undefined;
+let server: SharedPostgres | undefined;
 beforeAll(async () => {
-  if (postgresAvailable()) server = await startPostgres();
+  if (postgresAvailable()) server = await sharedPostgres();
 }, 60_000);
 afterAll(() => server?.close());
 

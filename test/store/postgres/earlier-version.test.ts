@@ -8,10 +8,10 @@ import type { KeyRecord } from "../../../src/store/key-record.ts";
 import type { RowValue } from "../../../src/store/sql/rows/row-mac.ts";
 import { keyRow } from "../../../src/store/sql/rows/rows.ts";
 import type { Store } from "../../../src/store/store.ts";
-import { startPostgres } from "../../support/postgres-server.ts";
+import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { addKey, type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "../../support/store-fixture.ts";
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 /** Columns of keys before schema 7, in the order of an update. */

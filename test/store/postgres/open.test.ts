@@ -7,12 +7,12 @@ import { openPostgres, postgresDatabase } from "../../../src/store/postgres/open
 import type { Database } from "../../../src/store/sql/rows/database.ts";
 import { lockedSqlStore, sqlStore } from "../../../src/store/sql/store.ts";
 import { thrownBy } from "../../support/matchers.ts";
-import { startPostgres } from "../../support/postgres-server.ts";
+import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { logStoreContract } from "../../support/log-store-contract.ts";
 import { storeContract } from "../../support/store-contract.ts";
 import { addKey, postgresBackdoor, unlocked } from "../../support/store-fixture.ts";
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 storeContract("postgres", async () => (await postgresBackdoor(server)).open());
@@ -38,7 +38,8 @@ describe("a PostgreSQL store", () => {
   });
 
   it("is opened by ten at once, when it is new too", async () => {
-    const { open: again } = await postgresBackdoor(server);
+    const url = await server.createDatabase();
+    const again = () => openPostgres({ name: "postgres", url, maxConnections: 4 });
     const stores = await Promise.all(Array.from({ length: 10 }, () => again()));
     const keys = await Promise.all(
       stores.map(async (store, index) => {
@@ -141,7 +142,7 @@ describe("a PostgreSQL store", () => {
   it("does not take for lost what others made while it looked", async () => {
     const { url, open: again, sql } = await postgresBackdoor(server);
     const key = createSecretKey(randomBytes(32));
-    const store = await again(); // which makes the tables
+    const store = await again();
     const { db, afterFirstRead } = interrupted(postgresDatabase({ url }, 2));
 
     afterFirstRead(async () => {
@@ -196,27 +197,6 @@ async function lockedBy(sql: (text: string) => Promise<Record<string, unknown>[]
   );
   return Number(row?.count);
 }
-
-describe("a PostgreSQL server that goes away", () => {
-  it("makes every call STORE_UNAVAILABLE, and serves again when it is back, with all that was stored", async () => {
-    const own = await startPostgres({ durable: true });
-    const { open: again } = await postgresBackdoor(own);
-    const store = await unlocked(await again());
-    const heard: unknown[] = [];
-    store.watch((change) => heard.push(change));
-    const record = await addKey(store);
-    await expect.poll(() => heard).toEqual(["any"]); // it listens
-    await own.kill();
-    heard.length = 0;
-    expect(await thrownBy(() => store.active("acme", "data"))).toBeKmsError("STORE_UNAVAILABLE");
-    expect(await thrownBy(() => store.insertPending({ ...record, keyId: "00" }))).toBeKmsError("STORE_UNAVAILABLE");
-    await own.restart();
-    expect(await store.active("acme", "data")).toEqual(record);
-    await expect.poll(() => heard).toEqual(["any"]);
-    await store.close();
-    await own.close();
-  });
-});
 
 /** A database with others who do something, once, after the first statement of a read. */
 function interrupted(db: Database) {

@@ -17,7 +17,8 @@ import { migrate } from "../../../src/store/sql/upgrade/migration.ts";
 import { countWrappedByOthers, wrappedByOthers } from "../../../src/store/sql/wrapped-under.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { grown, newLog } from "../../support/log-store-fixture.ts";
-import { postgresAvailable, startPostgres } from "../../support/postgres-server.ts";
+import { postgresAvailable } from "../../support/postgres-cluster.ts";
+import { sharedPostgres } from "../../support/shared-postgres.ts";
 
 type Statement = Parameters<Query>;
 
@@ -307,7 +308,7 @@ describe("the plans of SQLite", () => {
 });
 
 describe.skipIf(!postgresAvailable() && !process.env.CI)("the plans of PostgreSQL", async () => {
-  const server = await startPostgres();
+  const server = await sharedPostgres();
   afterAll(() => server.close());
   plansOf(
     async () => {

@@ -10,12 +10,12 @@ import { sqlStore } from "../../../src/store/sql/store.ts";
 import { migrate } from "../../../src/store/sql/upgrade/migration.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { thrownBy } from "../../support/matchers.ts";
-import { startPostgres } from "../../support/postgres-server.ts";
+import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { pendingKey } from "../../support/store-fixture.ts";
 import { contentOf, grown, newLog, tilesOf } from "../../support/log-store-fixture.ts";
 import { insertStored, storedRows, storeKeyOfRows } from "../../support/stored-rows.ts";
 
-const server = await startPostgres();
+const server = await sharedPostgres();
 afterAll(() => server.close());
 
 const first: Migration = () => ["create table a (x integer)", "insert into a values (1)"];
