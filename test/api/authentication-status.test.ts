@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vites
 import { hexDigest } from "../../src/crypto/sha256.ts";
 import { type AllCredentials, startAllCredentials } from "../support/all-credentials-service.ts";
 import { run } from "../support/cli-fixture.ts";
+import { fromNow } from "../support/from-now.ts";
 import { newAuthority } from "../support/pki.ts";
 import { bearerHeaders, startPolicyService, tokenPolicy } from "../support/policy-service.ts";
 import { startService } from "../support/running-service.ts";
@@ -164,7 +165,7 @@ it("Status of a tenant, for a caller that may see that tenant alone, has neither
 
 describe("health", () => {
   const day = 86_400_000;
-  const ago = (days: number) => new Date(Date.now() - days * day);
+  const ago = (days: number) => fromNow(-days * day);
   const web = newAuthority({ name: "web" });
   const { text, tokens } = tokenPolicy(
     { ops: { roles: ["status", "operate", "key-admin"] } },
@@ -187,7 +188,7 @@ describe("health", () => {
   }
 
   it("remarks a certificate of the service that ends in a week, and a revocation list that does in a day", async () => {
-    const [soon, tonight] = [new Date(Date.now() + 6 * day), new Date(Date.now() + day / 2)];
+    const [soon, tonight] = [fromNow(6 * day), fromNow(day / 2)];
     const { notices, ready } = await remarked(soon, tonight);
     expect(notices.slice(0, 2)).toEqual([
       expect.stringMatching(/^A revocation list of the policy is out of date from \S+Z on: renew it\.$/),
@@ -197,12 +198,12 @@ describe("health", () => {
   });
 
   it("remarks neither while there is time", async () => {
-    const { notices } = await remarked(new Date(Date.now() + 8 * day), new Date(Date.now() + 2 * day));
+    const { notices } = await remarked(fromNow(8 * day), fromNow(2 * day));
     expect(notices.join("\n")).not.toMatch(/certificate|revocation/);
   });
 
   it("remarks a certificate that has ended, and is ready none the less", async () => {
-    const { notices, ready } = await remarked(ago(1), new Date(Date.now() + 2 * day));
+    const { notices, ready } = await remarked(ago(1), fromNow(2 * day));
     expect(notices[0]).toMatch(/^The service's certificate has ended at \S+Z, and clients refuse it: renew it\.$/);
     expect(ready).toBe(200);
   });

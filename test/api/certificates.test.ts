@@ -1,6 +1,7 @@
 /** Callers with client certificates, on both ports of a service with TLS: who is accepted, who is refused, and what a reload does. */
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { fromNow } from "../support/from-now.ts";
 import { type Issued, newAuthority } from "../support/pki.ts";
 import { failureOf } from "../support/running-service.ts";
 import { startTlsService, type TlsService } from "../support/tls-service.ts";
@@ -74,14 +75,10 @@ describe("a caller with a certificate", () => {
     ["of a DNS name is accepted for its tenant", () => web.issue({ dns: ["acme.internal.example.org"] }), accepted],
     ["attack 1: none is refused", () => undefined, nobody],
     ["attack 33: of an authority that is not known is refused", () => stranger.issue({ uris: [ingest] }), refused],
-    [
-      "attack 33: that has ended is refused",
-      () => mesh.issue({ uris: [ingest], until: new Date(Date.now() - 1_000) }),
-      expired,
-    ],
+    ["attack 33: that has ended is refused", () => mesh.issue({ uris: [ingest], until: fromNow(-1_000) }), expired],
     [
       "attack 33: that is not valid yet is refused",
-      () => mesh.issue({ uris: [ingest], from: new Date(Date.now() + 60_000) }),
+      () => mesh.issue({ uris: [ingest], from: fromNow(60_000) }),
       refused,
     ],
     [

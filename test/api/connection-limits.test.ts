@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { type ClientHttp2Session, connect, constants } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { newStaticToken } from "../../src/auth/token/static-token.ts";
 import { connectionLimits } from "../../src/limits/told-limits.ts";
 import { captureLog, type CapturedLog } from "../support/captured-log.ts";
-import { patience } from "../support/patience.ts";
+import { eventually } from "../support/eventually.ts";
 import { newAuthority } from "../support/pki.ts";
 import { frame } from "../support/raw-stream.ts";
 import { type ClientCertificate, startTlsService, type TlsService } from "../support/tls-service.ts";
@@ -89,13 +89,10 @@ describe("a service that does nothing yet", () => {
   afterAll(() => service.stop());
 
   const becomes = (name: string, labels: string, wanted: (value: number | undefined) => boolean) =>
-    vi.waitFor(
-      async () => {
-        const sample = await metric(service, name);
-        if (!wanted(sample[labels])) throw new Error(JSON.stringify(sample));
-      },
-      { timeout: patience(2_000) },
-    );
+    eventually(async () => {
+      const sample = await metric(service, name);
+      if (!wanted(sample[labels])) throw new Error(JSON.stringify(sample));
+    });
 
   it("has all metrics of connections, at 0 where nothing was", async () => {
     expect(await metric(service, "kms_connections_closed_total")).toEqual(
@@ -176,14 +173,11 @@ describe("limits that close connections", () => {
 
   it("are counted, and told by one line for all that come in 10 s", async () => {
     const startedMs = performance.now();
-    await vi.waitFor(
-      async () => {
-        for (let n = 0; n < 4; n += 1) knock(service);
-        // This asks by a connection that may have to make way itself.
-        expect(await closedBy("max")).toBeGreaterThanOrEqual(2);
-      },
-      { timeout: patience(5_000) },
-    );
+    await eventually(async () => {
+      for (let n = 0; n < 4; n += 1) knock(service);
+      // This asks by a connection that may have to make way itself.
+      expect(await closedBy("max")).toBeGreaterThanOrEqual(2);
+    });
     const told = lines().filter(({ limit }) => limit === "max");
     expect(told.length).toBeGreaterThanOrEqual(1);
     expect(told.length).toBeLessThanOrEqual(1 + (performance.now() - startedMs) / 10_000);
@@ -193,13 +187,10 @@ describe("limits that close connections", () => {
   it("tell nothing of connections that said nothing for too long", async () => {
     await session(service);
     const caller = await session(service, certificateOf("granted"));
-    await vi.waitFor(
-      async () => {
-        expect(await closedBy("first_call")).toBeGreaterThanOrEqual(1);
-        expect(await closedBy("idle")).toBeGreaterThanOrEqual(1);
-      },
-      { timeout: patience(5_000) },
-    );
+    await eventually(async () => {
+      expect(await closedBy("first_call")).toBeGreaterThanOrEqual(1);
+      expect(await closedBy("idle")).toBeGreaterThanOrEqual(1);
+    });
     expect(caller.closed || caller.destroyed).toBe(true);
     expect(lines().map(({ limit }) => limit)).not.toContain("idle");
     expect(lines().map(({ limit }) => limit)).not.toContain("first_call");
@@ -218,7 +209,7 @@ describe("limits that close connections", () => {
       );
       state = await Promise.race([closed, reset]);
     }
-    await vi.waitFor(async () => expect(await closedBy("resets", other)).toBe(1), { timeout: patience(5_000) });
+    await eventually(async () => expect(await closedBy("resets", other)).toBe(1));
     expect(lines().filter(({ limit }) => limit === "resets")).toMatchObject([{ who: ["127.0.0.1 (1)"], times: 1 }]);
   });
 });

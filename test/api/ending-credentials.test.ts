@@ -9,6 +9,7 @@ import * as grpc from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { type AttackedWorld, startAttacked } from "../support/attacked-service.ts";
 import type { Shown } from "../support/both-ports.ts";
+import { fromNow, secondsFromNow } from "../support/from-now.ts";
 import { type Issued, newAuthority } from "../support/pki.ts";
 import { sharedKey, tokenBy } from "../support/signed-tokens.ts";
 import { batchOf, spansFrom } from "../support/span-batches.ts";
@@ -55,8 +56,7 @@ function passTo(ms: number): void {
 }
 
 const shownToken = (token = service.token()): Shown => ({ authorization: `Bearer ${token}` });
-const certificate = (): Issued =>
-  mesh.issue({ uris: ["spiffe://example.org/ingest"], until: new Date(Date.now() + hour) });
+const certificate = (): Issued => mesh.issue({ uris: ["spiffe://example.org/ingest"], until: fromNow(hour) });
 
 /** A stream that has signed one batch. */
 async function signing(shown: Shown): Promise<SpanClient> {
@@ -76,7 +76,7 @@ async function endOf(stream: SpanClient) {
 
 describe("attack 26: a token that expires", () => {
   it("is refused on its open connection, and ends its stream", async () => {
-    const shown = shownToken(service.token({ exp: Math.floor(Date.now() / 1_000) + 60 }));
+    const shown = shownToken(service.token({ exp: secondsFromNow(0) + 60 }));
     expect(await service.ask(shown)).toEqual(accepted);
     const [stream, waiting] = [await signing(shown), await signing(shown)];
     passTo(Date.now() + 91_000);

@@ -2,7 +2,6 @@
 import type { ServerResponse } from "node:http";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { type AttackedWorld, startAttacked } from "../support/attacked-service.ts";
-import { hung } from "../support/hung.ts";
 import { testKey, tokenBy } from "../support/signed-tokens.ts";
 import { accepted, notAccepted, unavailable } from "../support/told.ts";
 
@@ -50,7 +49,7 @@ describe("attack 29: an issuer that is down", () => {
     expect(await service.ask({ authorization: `Bearer ${service.token()}` })).toEqual(accepted);
     service.issuer.answer = down;
     service.refreshKeys();
-    await vi.waitUntil(() => failures(service) === 1, { timeout: hung.expect.poll.timeout });
+    await expect.poll(() => failures(service)).toBe(1);
     pass(23 * 60 * minute);
     const shown = { authorization: `Bearer ${service.token()}` };
     expect(await service.ask(shown)).toEqual(accepted);
@@ -100,7 +99,7 @@ describe("attack 30: in place of a key set", () => {
     const [before, asked] = [failures(service), service.issuer.requests.length];
     service.issuer.answer = answer;
     service.refreshKeys();
-    await vi.waitUntil(() => failures(service) > before, { timeout: hung.expect.poll.timeout });
+    await expect.poll(() => failures(service)).toBeGreaterThan(before);
     expect(await service.ask({ authorization: `Bearer ${service.token()}` })).toEqual(accepted);
     const foreign = tokenBy(stranger, service.claims(), { kid: "k" });
     expect(await service.ask({ authorization: `Bearer ${foreign}` })).toEqual(notAccepted);
@@ -126,7 +125,7 @@ describe("attack 30: in place of a key set", () => {
       keys: service.issuer.keys,
     });
     await service.replace(discovering);
-    await vi.waitUntil(() => failures(service) > before, { timeout: hung.expect.poll.timeout });
+    await expect.poll(() => failures(service)).toBeGreaterThan(before);
     expect(await service.ask({ authorization: `Bearer ${service.token()}` })).toEqual(unavailable);
     expect(service.issuer.requests.at(-1)).toBe("GET /.well-known/openid-configuration");
     service.issuer.answer = json({ issuer: url, jwks_uri: `${url}/jwks`, keys: service.issuer.keys });

@@ -1,6 +1,7 @@
 /** Client certificates under revocation lists, on both ports. */
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { startAttacked } from "../support/attacked-service.ts";
+import { fromNow } from "../support/from-now.ts";
 import { type Issued, newAuthority } from "../support/pki.ts";
 import { accepted, certificateRefused } from "../support/told.ts";
 
@@ -25,7 +26,7 @@ describe("attack 33: with revocation lists", () => {
     const world = await start(web.crl([revoked]));
     expect(await world.ask({ certificate: good })).toEqual(accepted);
     expect(await world.ask({ certificate: revoked })).toEqual(certificateRefused);
-    await world.write({ "web.crl": web.crl([good], { nextUpdate: new Date(Date.now() - 1_000) }) });
+    await world.write({ "web.crl": web.crl([good], { nextUpdate: fromNow(-1_000) }) });
     expect(await world.ask({ certificate: good })).toEqual(accepted);
     expect(await world.ask({ certificate: revoked })).toEqual(certificateRefused);
     // Of new connections alone.
@@ -35,8 +36,8 @@ describe("attack 33: with revocation lists", () => {
   });
 
   it("a list that falls due while it is in force refuses everybody", async () => {
-    const due = new Date(Date.now() - 60_000);
-    const crl = web.crl([], { thisUpdate: new Date(Date.now() - 3_600_000), nextUpdate: due });
+    const due = fromNow(-60_000);
+    const crl = web.crl([], { thisUpdate: fromNow(-3_600_000), nextUpdate: due });
     // To the service it is current when it reads it; OpenSSL has a clock of its own.
     vi.useFakeTimers({ toFake: ["Date"], now: due.getTime() - 60_000 });
     const world = await start(crl);

@@ -4,6 +4,7 @@ import { connect as tcpConnect, type Socket } from "node:net";
 import { connect, type ConnectionOptions, type TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type AttackedWorld, startAttacked } from "../support/attacked-service.ts";
+import { fromNow } from "../support/from-now.ts";
 import { newAuthority } from "../support/pki.ts";
 import { accepted, certificateExpired, certificateRefused } from "../support/told.ts";
 
@@ -126,7 +127,7 @@ describe.each(ports)("attack 40: a session of %s", (port) => {
   });
 
   it("is none to go on with behind the end of its certificate", async () => {
-    const past = mesh.issue({ uris: ["spiffe://example.org/ingest"], until: new Date(Date.now() - 1_000) });
+    const past = mesh.issue({ uris: ["spiffe://example.org/ingest"], until: fromNow(-1_000) });
     expect(await resumed(await sessionsOf(), past)).toBe(0);
     expect(await service.ask({ certificate: past })).toEqual(certificateExpired);
   });

@@ -13,6 +13,7 @@ import { join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type PolicyFilesOptions, readFilesForStart, readPolicyFiles } from "../../src/auth/policy-files.ts";
 import { directory } from "../support/config-fixture.ts";
+import { fromNow } from "../support/from-now.ts";
 import { newAuthority } from "../support/pki.ts";
 import { testKey } from "../support/signed-tokens.ts";
 
@@ -165,7 +166,7 @@ describe("an authority below which TLS refuses everybody is a warning:", () => {
       problems: [],
       warnings: ["3: certificates web: no revocation list is of CA certificate 3, so no client of it is accepted"],
     });
-    const soon = new Date(Date.now() + 60_000);
+    const soon = fromNow(60_000);
     writeFileSync(join(path, "web.crl"), authority.crl() + other.crl([], { nextUpdate: soon }) + authority.crl());
     expect(told(path)).toEqual(nothing);
     const until = readPolicyFiles(join(path, "policy.yaml"), options).files?.crlUntilMs;

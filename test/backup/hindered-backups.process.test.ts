@@ -4,16 +4,15 @@
  */
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { run } from "../support/cli-fixture.ts";
 import { inStore, type Place, sql, sqlitePlace } from "../support/cli-store-fixture.ts";
-import { patience } from "../support/patience.ts";
+import { eventually } from "../support/eventually.ts";
 import { type ServiceProcess, startProcess } from "../support/service-process.ts";
 
 const nobody = 65_534;
 const isRoot = process.getuid?.() === 0;
 const enter = isRoot ? ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups"] : [];
-const within = { timeout: patience(3_000), interval: 1 };
 
 interface Hindered extends Place {
   to: string;
@@ -56,7 +55,7 @@ async function isWhole(from: Place, name: string): Promise<boolean> {
 async function stoppedMidway(where: Hindered, env: Record<string, string>) {
   for (;;) {
     const service = await where.serve(env);
-    await vi.waitFor(() => expect([...draftsIn(where.to), ...backupsIn(where.to)]).not.toEqual([]), within);
+    await eventually(() => expect([...draftsIn(where.to), ...backupsIn(where.to)]).not.toEqual([]), 1);
     const making = backupProcessOf(service);
     if (making !== undefined) {
       process.kill(making, "SIGSTOP");
@@ -153,12 +152,12 @@ describe.skipIf(!isRoot)("files of another user, in a directory where each remov
     };
     const service = await where.serve(cron);
     await service.said(/"level":40.*cannot be removed \(EPERM\).*not all could go that should/);
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const { notices } = await service.client.status({});
       expect(notices.join("\n")).toContain(
         `Backups are made, and not all could go that should: ${join(where.to, older)} cannot be removed (EPERM).`,
       );
-    }, within);
+    }, 1);
     expect(await service.end()).toBe(0);
     expect(await isWhole(where, backupsIn(where.to).at(-1)!)).toBe(true);
   });

@@ -5,7 +5,7 @@ import { expect, it, vi } from "vitest";
 import { createAlarm } from "../../src/alarm.ts";
 import { startBackups } from "../../src/backup/start.ts";
 import { liveIn, sqlitePlace } from "../support/cli-store-fixture.ts";
-import { patience } from "../support/patience.ts";
+import { eventually } from "../support/eventually.ts";
 
 it("is ended in time though a renewal of its lease hangs", async () => {
   const where = sqlitePlace();
@@ -22,7 +22,7 @@ it("is ended in time though a renewal of its lease hangs", async () => {
     ...{ clock: () => new Date(), alarm: createAlarm(), log: { info() {}, warn, error() {} } },
     times: { firstLookMs: 0, leaseTtlMs: 3, closeMs: 100 },
   });
-  await vi.waitFor(() => expect(hangs).toHaveBeenCalled(), { timeout: patience(5_000) });
+  await eventually(() => expect(hangs).toHaveBeenCalled());
   await backups.close();
   expect(warn).toHaveBeenCalledWith(expect.anything(), "the process of a backup, or its lease, hangs");
 });

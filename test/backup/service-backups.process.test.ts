@@ -1,8 +1,9 @@
 /** Backups that a service makes itself, by real services on SQLite files: what is on disk, in the store, in health and in metrics. */
 import { mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { inStore, type Place, sql, sqlitePlace } from "../support/cli-store-fixture.ts";
+import { eventually } from "../support/eventually.ts";
 import { patience } from "../support/patience.ts";
 import { beginProcess, type ServiceProcess, startProcess } from "../support/service-process.ts";
 
@@ -27,7 +28,6 @@ const backupsIn = (to: string) =>
     .filter((name) => name.endsWith(".db"))
     .sort();
 const draftsIn = (to: string) => readdirSync(to).filter((name) => name.endsWith(".new"));
-const within = { timeout: patience(3_000), interval: 50 };
 
 async function metric(service: ServiceProcess, name: string): Promise<number> {
   const text = await (await fetch(`${service.http}/q/metrics`)).text();
@@ -45,10 +45,10 @@ it("are made at their times, noted, and of what was stored; the oldest go; the d
   const service = await startProcess(where.env);
   await service.client.generateDataKey({ tenantId: "acme" });
   const seen = new Set<string>();
-  await vi.waitFor(() => {
+  await eventually(() => {
     for (const name of backupsIn(where.to)) seen.add(name);
     expect(seen.size).toBeGreaterThan(3);
-  }, within);
+  });
   const { notices, status } = (await service.client.status({})) as unknown as { notices: string[]; status: unknown };
   expect(notices.join("\n"), String(status)).toContain("Backups are on the file system of the store");
   expect(notices.join("\n")).not.toContain("failed");
@@ -72,20 +72,20 @@ it("that fail degrade the service, are counted, and are made again once they can
   const service = await startProcess(where.env);
   const health = async () => (await service.client.status({})) as unknown as { notices: string[]; state?: unknown };
   const says = async () => (await health()).notices.join("\n");
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     expect(await says()).toContain(
       "The last backup failed, and is tried again within 5 minutes: there is no directory",
     );
     expect(await metric(service, "kms_backup_failures_total")).toBeGreaterThan(1);
     expect(await metric(service, 'kms_health{status="degraded"}')).toBe(1);
-  }, within);
+  });
   await service.client.generateDataKey({ tenantId: "acme" });
   renameSync(away, where.to);
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     expect(backupsIn(where.to).length).toBeGreaterThan(0);
     expect(await says()).not.toContain("failed");
     expect(await metric(service, 'kms_health{status="operational"}')).toBe(1);
-  }, within);
+  });
   expect(await service.end()).toBe(0);
 });
 
@@ -93,13 +93,13 @@ it("end with a service that is killed, and leave no half file under a final name
   const where = backedUp(1);
   const service = await startProcess(where.env);
   await service.client.generateDataKey({ tenantId: "acme" });
-  await vi.waitFor(() => expect(draftsIn(where.to)).not.toEqual([]), { ...within, interval: 1 });
+  await eventually(() => expect(draftsIn(where.to)).not.toEqual([]), 1);
   await service.end("SIGKILL");
   // Only whoever holds the lock of the directory alone removes drafts: so the process of the killed service is gone.
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     expect((await where.run("backup", "--directory", "to", "--keep", "9")).code).toBe(0);
     expect(draftsIn(where.to)).toEqual([]);
-  }, within);
+  });
   for (const name of backupsIn(where.to)) {
     const into = where.with({ name: "sqlite", file: join(where.directory, `restored-${name}`) });
     expect(await into.run("restore", join(where.to, name))).toMatchObject({ code: 0 });
@@ -121,7 +121,7 @@ it("that a kill left without a note are made again once the lease has ended", as
   await sql(where, "delete from kms_leases where name = 'backup'");
   await service.end();
   const next = await startProcess(where.env);
-  await vi.waitFor(() => expect(backupsIn(where.to).length).toBeGreaterThan(2), within); // so the second is noted
+  await eventually(() => expect(backupsIn(where.to).length).toBeGreaterThan(2)); // so the second is noted
   await next.end();
   expect(await inStore(where, ({ store }) => store.leaseFinishedAt("backup"))).toBeDefined();
 });
@@ -129,7 +129,7 @@ it("that a kill left without a note are made again once the lease has ended", as
 it("do not keep the service from ending", async () => {
   const where = backedUp();
   const service = await startProcess(where.env);
-  await vi.waitFor(() => expect(draftsIn(where.to)).not.toEqual([]), { ...within, interval: 1 });
+  await eventually(() => expect(draftsIn(where.to)).not.toEqual([]), 1);
   const beganMs = performance.now();
   expect(await service.end()).toBe(0);
   expect(performance.now() - beganMs).toBeLessThan(patience(1_000));

@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import * as grpc from "@grpc/grpc-js";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import { fromNow } from "../support/from-now.ts";
 import { frame, openRaw } from "../support/raw-stream.ts";
 import { openStream } from "../support/stream-client.ts";
 import { encodedBatch } from "./batches.ts";
@@ -82,7 +83,7 @@ export const troubles: Readonly<Record<string, (target: string) => Promise<void>
         const { code } = await stream.failure();
         check(code === status.DEADLINE_EXCEEDED, `a stream without time ends with ${code}`);
       },
-      { deadline: Date.now() + 30 },
+      { deadline: fromNow(30) },
     ),
 };
 

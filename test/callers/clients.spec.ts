@@ -1,5 +1,6 @@
 /** Clients that are not ours, each by certificate and by token: accepted, and refused in the words that the guides explain. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { fromNow } from "../support/from-now.ts";
 import { type CertificateOptions, newAuthority } from "../support/pki.ts";
 import {
   type CalledService,
@@ -24,7 +25,7 @@ afterAll(async () => {
 });
 
 const ofMesh = (options: CertificateOptions = {}) => service.credential(mesh.issue({ uris: [ingest], ...options }));
-const ago = () => new Date(Date.now() - 1_000);
+const ago = () => fromNow(-1_000);
 
 const generate = { method: "fluo.kms.v1.KmsService/GenerateDataKey", request: { tenant_id: "acme" } };
 const decrypt = { method: "fluo.kms.v1.KmsService/DecryptPii", request: { tenant_id: "acme" } };

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { secondsFromNow } from "../support/from-now.ts";
 import { newAuthority } from "../support/pki.ts";
 import { testKey, type TestKey, tokenBy } from "../support/signed-tokens.ts";
 import { atEnd, type CalledService, newFolder, startCalled } from "./called-service.ts";
@@ -91,7 +92,7 @@ async function told(token: string) {
 
 /** A token as the issuer would make it with a key. */
 function tokenOf(key: TestKey): string {
-  const now = Math.floor(Date.now() / 1_000);
+  const now = secondsFromNow(0);
   const claims = { iss: issuer.url, aud: "fluo-kms", sub: client.id, iat: now, exp: now + 600, jti: key.kid };
   return tokenBy(key, claims, { typ: "at+jwt" });
 }

@@ -1,5 +1,6 @@
 /** Clients whose certificates end while they call. The service says 30 s ahead that a connection should be made anew. */
 import { afterAll, beforeAll, it } from "vitest";
+import { fromNow } from "../support/from-now.ts";
 import { type CalledService, ingest, mesh, newFolder, policyFiles, startCalled } from "./called-service.ts";
 import { goCaller } from "./clients.ts";
 import { loadBy, loadOnOpenConnections } from "./load.ts";
@@ -15,7 +16,7 @@ afterAll(async () => {
 const lifeMs = 40_000;
 const renewEveryMs = 2_000;
 const generate = { method: "fluo.kms.v1.KmsService/GenerateDataKey", request: { tenant_id: "acme" } };
-const shortLived = () => mesh.issue({ uris: [ingest], until: new Date(Date.now() + lifeMs) });
+const shortLived = () => mesh.issue({ uris: [ingest], until: fromNow(lifeMs) });
 
 it.concurrent("fails no call of a client that renews its certificate, on either port", async ({ expect }) => {
   // In one file, as a new certificate beside the former key would be no pair.

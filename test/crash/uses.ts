@@ -1,5 +1,6 @@
 /** Calls that use a key: what they make is remembered with what it was made from. */
 import { status } from "@grpc/grpc-js";
+import { fromNow } from "../support/from-now.ts";
 import type { Attempt, Load, Tenant } from "./driver.ts";
 import type { Ledger, Purpose, Use } from "./ledger.ts";
 import type { Random } from "./random.ts";
@@ -109,6 +110,6 @@ export function usesOf({ random, ledger, attempt, problem }: UsesParts): Uses {
 const callMs = 15_000;
 
 /** Longer than any answer takes, killed or not: whoever is later, hangs. */
-export function deadline(): { deadline: number } {
-  return { deadline: Date.now() + callMs };
+export function deadline(): { deadline: Date } {
+  return { deadline: fromNow(callMs) };
 }

@@ -8,6 +8,7 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { tcpProxy } from "../faults/tcp-proxy.ts";
+import { fromNow } from "../support/from-now.ts";
 import { patience } from "../support/patience.ts";
 import { postgresAvailable } from "../support/postgres-cluster.ts";
 import { execute, type PostgresServer, startPostgres } from "../support/postgres-server.ts";
@@ -122,7 +123,7 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
     const rotated = ledger.rotate(client, request.tenantId, request.requestId).catch(({ code }) => code);
     await silent;
     const beganAt = performance.now();
-    const hurried = failureOf(client.encryptPii({ tenantId: "hurried", fields }, { deadline: Date.now() + 2_000 }));
+    const hurried = failureOf(client.encryptPii({ tenantId: "hurried", fields }, { deadline: fromNow(2_000) }));
     const patient = Array.from({ length: 20 }, (_, n) =>
       failureOf(client.encryptPii({ tenantId: `new-${n}`, fields })),
     );

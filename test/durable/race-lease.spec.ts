@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
+import { fromNow } from "../support/from-now.ts";
 import { patience } from "../support/patience.ts";
 import { postgresAvailable } from "../support/postgres-cluster.ts";
 import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
@@ -49,7 +50,7 @@ describe.skipIf(!possible).concurrent("a replica that is stopped while it rotate
       tenantIds,
 
       /** How many keys are still due. */
-      dueCount: async () => (await observer.store.due(new Date(Date.now() - 90 * dayMs), 1)).total,
+      dueCount: async () => (await observer.store.due(fromNow(-90 * dayMs), 1)).total,
 
       /** The other tries until the lease is free, and rotates what is due. */
       async takeOver() {

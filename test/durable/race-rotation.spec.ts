@@ -4,6 +4,7 @@ import { purposes } from "../../src/store/key-record.ts";
 import type { Store } from "../../src/store/store.ts";
 import { postgresAvailable } from "../support/postgres-cluster.ts";
 import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
+import { fromNow } from "../support/from-now.ts";
 import { newMasterKeyFile, type Observer, openObserver, type Replica, startReplica } from "./replicas.ts";
 
 const trials = Number(process.env.RACE_TRIALS ?? 50);
@@ -142,7 +143,7 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("ten replicas on one Po
 
     const retries = answers.reduce((sum, answer) => sum + answer.retries, 0);
     // A replica that waited too long for a connection may also have had none to clean up with; the service does that 10 minutes later.
-    const left = retries > 0 ? await observer.store.deletePendingBefore(new Date(Date.now() + 60_000)) : 0;
+    const left = retries > 0 ? await observer.store.deletePendingBefore(fromNow(60_000)) : 0;
     console.log(
       `first calls, ${purpose}: ${replicaCount} replicas, ${tenantIds.length} tenants, ${retries} calls retried, ${left} PENDING left by those`,
     );

@@ -15,6 +15,7 @@ import { openProvider } from "../../src/provider/registry.ts";
 import { openStore, type StoreSettings } from "../../src/store/registry.ts";
 import type { AuditCursor } from "../../src/store/audit-store.ts";
 import type { Store } from "../../src/store/store.ts";
+import { fromNow } from "../support/from-now.ts";
 import type { Commands, Message, ReplicaOptions } from "./replica.ts";
 
 export interface Replica {
@@ -122,7 +123,7 @@ export async function openObserver(settings: StoreSettings, masterKeyFile: strin
   return {
     store,
     async createKeys(tenantIds, purpose, ageMs = 0) {
-      const keyring = wholeKeyring({ store, provider, clock: () => new Date(Date.now() - ageMs) });
+      const keyring = wholeKeyring({ store, provider, clock: () => fromNow(-ageMs) });
       const active = purpose === "data" ? keyring.activeDataKey : keyring.activeSigningKey;
       await Promise.all(tenantIds.map(async (tenantId) => active(tenantId)));
       keyring.close();

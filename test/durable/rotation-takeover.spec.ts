@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { fromNow } from "../support/from-now.ts";
 import { patience } from "../support/patience.ts";
 import { postgresAvailable } from "../support/postgres-cluster.ts";
 import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
@@ -36,7 +37,7 @@ describe.skipIf(!process.env.CI && !postgresAvailable())(
       );
       onTestFinished(() => observer.close());
       await observer.createKeys(tenantIds, "data", 100 * dayMs);
-      const dueCount = async () => (await observer.store.due(new Date(Date.now() - 90 * dayMs), 1)).total;
+      const dueCount = async () => (await observer.store.due(fromNow(-90 * dayMs), 1)).total;
 
       const first = beginProcess({ ...env, FLUO_CRASH_AT: "key.inserted:6" }, { preload: [killAt] });
       first.serving.catch(() => {}); // it may be killed before

@@ -5,6 +5,7 @@
  * `fault` changes the weather until `heal`; `once` changes one answer. Counts go on through both.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { fromNow } from "../support/from-now.ts";
 import { type AwsKmsAnswer, type AwsKmsFaults, answerOf, healthy } from "./aws-kms-faults.ts";
 import { type FakeKey, type FakeKeyOptions, fakeKey } from "./aws-kms-keys.ts";
 import { createLiar } from "./aws-kms-lies.ts";
@@ -117,7 +118,7 @@ export async function startAwsKms({ region, port = 0 }: AwsKmsOptions): Promise<
     special: AwsKmsAnswer | undefined,
     right: () => Record<string, unknown>,
   ): string {
-    response.setHeader("Date", new Date(Date.now() + faults.dateOffsetMs).toUTCString());
+    response.setHeader("Date", fromNow(faults.dateOffsetMs).toUTCString());
     response.setHeader("x-amzn-RequestId", crypto.randomUUID());
     try {
       if (typeof special === "object" && "error" in special) {

@@ -5,6 +5,7 @@ import { request } from "node:https";
 import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { canServe } from "../support/azure-fixture.ts";
+import { fromNow } from "../support/from-now.ts";
 import { clientId, clientSecret, tenant } from "./azure-authority.ts";
 import { type AzureKeyVaultFake, startAzureKeyVault } from "./azure-key-vault.ts";
 
@@ -92,8 +93,8 @@ describe.skipIf(!canServe)("the fake Key Vault", () => {
     const day = 86_400_000;
     for (const [change, inner, opens] of [
       [{ enabled: false }, "KeyDisabled", 403],
-      [{ expires: new Date(Date.now() - day) }, "KeyExpired", 200],
-      [{ notBefore: new Date(Date.now() + day) }, "KeyNotYetValid", 200],
+      [{ expires: fromNow(-day) }, "KeyExpired", 200],
+      [{ notBefore: fromNow(day) }, "KeyNotYetValid", 200],
       [{ operations: ["unwrapKey"] }, "KeyOperationForbidden", 200],
     ] as const) {
       const before = { ...current };

@@ -6,6 +6,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
+import { fromNow } from "../support/from-now.ts";
 import { openIdConfiguration, tenant, tokenAnswer } from "./azure-authority.ts";
 import { type AzureFault, type AzureFaults, faultOf, healthy } from "./azure-key-vault-faults.ts";
 import { type FakeKeyOptions, type FakeVaultKey, fakeVaultKey } from "./azure-key-vault-keys.ts";
@@ -94,7 +95,7 @@ export async function startAzureKeyVault(port = 0): Promise<AzureKeyVaultFake> {
     const special = mode === "none" ? takeOneOff(operation) : faultOf(mode);
     if (special === "silence") return;
     if (special === "reset") return void request.socket.destroy();
-    response.setHeader("Date", new Date(Date.now() + dateOffsetMs).toUTCString());
+    response.setHeader("Date", fromNow(dateOffsetMs).toUTCString());
     send(response, special, right);
   }
 

@@ -2,6 +2,7 @@
 import { generateKeyPairSync, sign } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { crc32c } from "../../src/encoding/crc32c.ts";
+import { secondsFromNow } from "../support/from-now.ts";
 import { type GcpKmsFake, issue, startGcpKms } from "./gcp-kms.ts";
 import type { FakeKey } from "./gcp-kms-rules.ts";
 
@@ -105,7 +106,7 @@ describe("the metadata server", () => {
 
 describe("the token endpoint", () => {
   const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
-  const now = Math.floor(Date.now() / 1000);
+  const now = secondsFromNow(0);
   const claims = {
     iss: "a@b",
     aud: "https://oauth2.googleapis.com/token",

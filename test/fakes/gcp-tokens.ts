@@ -3,6 +3,7 @@
  * the one that lets a principal act as a service account. Each rule names its document.
  */
 import { type KeyObject, randomBytes, verify } from "node:crypto";
+import { fromNow } from "../support/from-now.ts";
 import { failed, type Reply } from "./gcp-kms-rules.ts";
 
 export interface TokenState {
@@ -117,7 +118,7 @@ function actingReply(state: TokenState, { headers, body }: TokenRequest): Reply 
   const isKnown = state.tokens.has(String(headers.authorization).replace(/^Bearer /, ""));
   if (!isKnown) return failed(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.");
   if (!Array.isArray(body.scope)) return failed(400, "INVALID_ARGUMENT", "Scope required.");
-  const expireTime = new Date(Date.now() + state.lifeSeconds * 1000).toISOString();
+  const expireTime = fromNow(state.lifeSeconds * 1000).toISOString();
   return { status: 200, body: { accessToken: issue(state), expireTime } };
 }
 

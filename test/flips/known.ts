@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { type SignedSpan, SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { type Span, SpanSchema } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
+import { fromNow } from "../support/from-now.ts";
 import type { GrpcClient } from "../support/running-service.ts";
 import { batchOf, signedOf, spansFrom, withProof } from "../support/span-batches.ts";
 import { openStream, type SpanClient } from "../support/stream-client.ts";
@@ -83,7 +84,7 @@ export async function useKeys(client: GrpcClient, { tenantId, tokens, blobs, spa
 
 async function appendBatches(target: string, known: Known): Promise<void> {
   const { tenantId, spans } = known;
-  const stream = openStream(target, { deadline: Date.now() + deadlineMs });
+  const stream = openStream(target, { deadline: fromNow(deadlineMs) });
   try {
     for (let batch = 0; batch < 3; batch += 1) {
       const sent = spansFrom(batch * 40, (batch + 1) * 40);

@@ -7,6 +7,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { SignSpanRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { newFolder, startCalled } from "../callers/called-service.ts";
+import { fromNow } from "../support/from-now.ts";
 import { tokenPolicy } from "../support/policy-service.ts";
 import { bearer } from "../support/running-service.ts";
 import { sharedKey } from "../support/signed-tokens.ts";
@@ -114,12 +115,7 @@ function processFiles(pid: number) {
 async function signsBatches({ grpc: address, ca }: { grpc: string; ca: string }, token: string): Promise<void> {
   const shown = { credentials: grpc.credentials.createSsl(readFileSync(ca)), metadata: bearer(token) };
   // A name, as grpc-js gives TLS no address to look for.
-  const stream = openStream(
-    address.replace("127.0.0.1", "localhost"),
-    { deadline: Date.now() + patienceMs },
-    {},
-    shown,
-  );
+  const stream = openStream(address.replace("127.0.0.1", "localhost"), { deadline: fromNow(patienceMs) }, {}, shown);
   try {
     for (let at = 0; at < batches; at += 1) {
       const spans = spansFrom(at * spansABatch, (at + 1) * spansABatch);

@@ -9,6 +9,7 @@ import { startProviders } from "../../src/provider-keys/start.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
 import { directory } from "../support/config-fixture.ts";
+import { fromNow } from "../support/from-now.ts";
 import { dayMs } from "../support/keys-fixture.ts";
 import { addKey } from "../support/store-fixture.ts";
 
@@ -16,7 +17,7 @@ const log = pino({ level: "silent" });
 
 /** A service whose tenant `own` has a provider key of its own, in a year from now. */
 async function started(store: Store, changes: Partial<HealthStart> = {}) {
-  const clock = () => new Date(Date.now() + 365 * dayMs);
+  const clock = () => fromNow(365 * dayMs);
   const alarm = createAlarm();
   const masterKeyFile = join(directory(), "own.key");
   const providers = await startProviders(

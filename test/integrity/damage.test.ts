@@ -1,6 +1,6 @@
 /** All damage that is known: the findings of passes, and what uses and looks met until a pass finds none of it. */
 import { pino } from "pino";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { createAlarm } from "../../src/alarm.ts";
 import { createDamage } from "../../src/integrity/damage.ts";
 import { createLosses } from "../../src/integrity/losses.ts";
@@ -8,7 +8,7 @@ import { createIntegrity } from "../../src/integrity/start.ts";
 import { replicaClockSkewMs } from "../../src/store/held-lease.ts";
 import type { RowProblem } from "../../src/store/row-problem.ts";
 import type { Store } from "../../src/store/store.ts";
-import { patience } from "../support/patience.ts";
+import { eventually } from "../support/eventually.ts";
 import { addKey, sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
 
 const start = Date.parse("2026-03-01T12:00:00.000Z");
@@ -136,7 +136,7 @@ describe("the examination of a store", () => {
     return { door, store, alarm, clock, integrity };
   }
   const ended = (integrity: ReturnType<typeof createIntegrity>) =>
-    vi.waitFor(() => expect(integrity.status().finishedAt).toBeDefined(), { timeout: patience(10_000) });
+    eventually(() => expect(integrity.status().finishedAt).toBeDefined());
 
   it("counts what a use met before its first pass, and forgets that with it", async () => {
     const { alarm, integrity } = await running();

@@ -9,10 +9,10 @@ import { createIntegrity } from "../../src/integrity/start.ts";
 import { sharedTurns } from "../../src/integrity/turns.ts";
 import type { RowProblem } from "../../src/store/row-problem.ts";
 import type { Store } from "../../src/store/store.ts";
+import { eventually } from "../support/eventually.ts";
 import { use } from "../support/examined.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
-import { patience } from "../support/patience.ts";
 import { addKey, type Backdoor, sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
 
 const never = new AbortController().signal;
@@ -114,14 +114,14 @@ it("a pass that cannot go on is told after a minute, until it can", async () => 
   });
   integrity.start();
   onTestFinished(() => integrity.close());
-  await vi.waitFor(() => expect(warn).toHaveBeenCalled(), { timeout: patience(10_000) });
+  await eventually(() => expect(warn).toHaveBeenCalled());
   expect(integrity.problems()).toEqual([]);
   now = new Date(now.getTime() + 60_000);
   expect(integrity.problems()).toEqual([
     { status: "degraded", notice: expect.stringMatching(/held up at 0 %.*disk I\/O error \(read\)\.$/) },
   ]);
   isAway = false;
-  await vi.waitFor(() => expect(info).toHaveBeenCalled(), { timeout: patience(30_000) });
+  await eventually(() => expect(info).toHaveBeenCalled());
   expect(integrity.problems()).toEqual([]);
 });
 

@@ -4,12 +4,12 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status as grpcStatus } from "@grpc/grpc-js";
-import { afterAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { Health, type StatusResponse } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { sharedPostgres } from "../support/shared-postgres.ts";
+import { eventually } from "../support/eventually.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 import { type Backdoor, postgresBackdoor, sqliteBackdoor } from "../support/store-fixture.ts";
-import { patience } from "../support/patience.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
@@ -68,7 +68,7 @@ describe.each(kinds)("a service on %s", (name, make) => {
       expect(seen.integrity?.percent).toBe(100);
       return seen;
     };
-    return vi.waitFor(look, { timeout: patience(10_000), interval: 100 });
+    return eventually(look, 100);
   }
 
   /** Runs `work` between two services, the first of which has examined the store. */

@@ -4,9 +4,11 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status as grpcStatus } from "@grpc/grpc-js";
-import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { Health, type IntegrityFinding } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import { eventually } from "../support/eventually.ts";
+import { fromNow } from "../support/from-now.ts";
 import { patience } from "../support/patience.ts";
 import { sharedPostgres } from "../support/shared-postgres.ts";
 import { type ServiceProcess, startProcess } from "../support/service-process.ts";
@@ -61,7 +63,7 @@ async function encrypt({ client }: ServiceProcess, tenantId: string): Promise<st
 }
 
 async function append({ grpc }: ServiceProcess, tenantId: string): Promise<void> {
-  const stream = openStream(grpc, { deadline: Date.now() + patience(5_000) });
+  const stream = openStream(grpc, { deadline: fromNow(patience(5_000)) });
   try {
     await stream.send(encodeBatch(batchOf(spansFrom(0, 5), { tenantId, requestId: "", mode: SignMode.LOG })));
     stream.halfClose();
@@ -78,7 +80,7 @@ async function foundBy({ client }: ServiceProcess, about: object): Promise<Integ
     expect(findings).toContainEqual(expect.objectContaining(about));
     return findings;
   };
-  return vi.waitFor(look, { timeout: patience(10_000), interval: 100 });
+  return eventually(look, 100);
 }
 
 const dataLoss = { code: grpcStatus.DATA_LOSS };
@@ -147,7 +149,7 @@ describe.each(kinds)("a service on %s", (_name, make) => {
     const service = await world.next(first).catch((error) => error as Error);
     if (service instanceof Error) return expect(service.message).toMatch(/not as it was written|altered|DATA_LOSS/);
     const isDown = async () => expect((await fetch(`${service.http}/q/health/ready`)).status).toBe(503);
-    await vi.waitFor(isDown, { timeout: patience(10_000), interval: 100 });
+    await eventually(isDown, 100);
     expect((await service.client.status({})).status).toBe(Health.DOWN);
   });
 });

@@ -8,7 +8,8 @@ import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { eventually } from "../support/eventually.ts";
 import { patience } from "../support/patience.ts";
 import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { type CollectorProcess, startCollectorProcess } from "./collector-process.ts";
@@ -121,7 +122,7 @@ it("hands spans on to where they are kept", async () => {
     body: JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] }),
   });
   expect(answer.status).toBe(200);
-  await vi.waitFor(() => expect(spans.given()).toContain(span.name), patience(10_000));
+  await eventually(() => expect(spans.given()).toContain(span.name));
 });
 
 interface SpanStore {

@@ -7,9 +7,11 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { plainSpan } from "../support/api-fixture.ts";
+import { eventually } from "../support/eventually.ts";
+import { fromNow } from "../support/from-now.ts";
 import { patience } from "../support/patience.ts";
 import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { batchOf, spansFrom } from "../support/span-batches.ts";
@@ -63,7 +65,7 @@ function withPatience(rules: string): string {
 
 /** Other suites begin at the same time, and a machine that is busy with them may have a service wait for its store. */
 async function warm(service: Service, tenantId: string): Promise<void> {
-  await vi.waitFor(() => useKeys(service, tenantId), { timeout: patience(5_000), interval: 500 });
+  await eventually(() => useKeys(service, tenantId), 500);
 }
 
 let looked: Target[] = [];
@@ -89,7 +91,7 @@ const habits: readonly Habit[] = [
   {
     perSecond: 2,
     of: ({ client }, turn) =>
-      client.signSpan({ tenantId: tenantOf(turn), span: plainSpan }, { deadline: Date.now() + (turn % 5) }),
+      client.signSpan({ tenantId: tenantOf(turn), span: plainSpan }, { deadline: fromNow(turn % 5) }),
   },
   { perSecond: 1, of: (service) => leave(service) },
   // Requests that are wrong.

@@ -11,6 +11,7 @@ import { roles } from "../../src/call/roles.ts";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import { awsEnvironment } from "../outage/service.ts";
 import { atExit } from "../support/cli-fixture.ts";
+import { fromNow } from "../support/from-now.ts";
 import { type HttpsIssuer, startHttpsIssuer } from "../support/https-issuer.ts";
 import { type Authority, newAuthority } from "../support/pki.ts";
 import { tokenPolicy } from "../support/policy-service.ts";
@@ -122,7 +123,7 @@ export async function newSite({ database, whole = false, env = {} }: SiteOptions
 
 /** A credential for AWS that ends in so many seconds, as a role in a cloud has one. */
 export function credentialFiles(dir: string, seconds: number): Record<"aws.config" | "credential.json", string> {
-  const Expiration = new Date(Date.now() + seconds * 1_000).toISOString();
+  const Expiration = fromNow(seconds * 1_000).toISOString();
   const credential = { Version: 1, AccessKeyId: "AKIDEXAMPLE", SecretAccessKey: "secret", Expiration };
   return {
     "credential.json": JSON.stringify(credential),

@@ -4,6 +4,7 @@
  */
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { plainSpan } from "../support/api-fixture.ts";
+import { fromNow } from "../support/from-now.ts";
 import type { GrpcClient } from "../support/running-service.ts";
 
 export interface Made {
@@ -114,7 +115,7 @@ export async function firstCalls(kms: GrpcClient, tenantIds: readonly string[]):
 }
 
 function within() {
-  return { deadline: Date.now() + deadlineMs };
+  return { deadline: fromNow(deadlineMs) };
 }
 
 function outcomeOf(error: Partial<ServiceError>): string {

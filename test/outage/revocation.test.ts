@@ -6,6 +6,7 @@ import { Health } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { getJson, plainSpan } from "../support/api-fixture.ts";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import { useCredentials } from "../support/aws-fixture.ts";
+import { fromNow } from "../support/from-now.ts";
 import { type CallFailure, failureOf, type GrpcClient, startService } from "../support/running-service.ts";
 
 useCredentials();
@@ -97,7 +98,7 @@ const revocations: [name: string, says: string, revoke: (world: World) => void, 
     "PendingDeletion",
     ({ key }) => {
       key.state = "PendingDeletion";
-      key.deletionDate = new Date(Date.now() + 7 * 86_400_000);
+      key.deletionDate = fromNow(7 * 86_400_000);
     },
   ],
   ["denied to the service", "denies access to its key", ({ fake }) => fake.deny(() => true)],

@@ -9,6 +9,7 @@ import type { Provider } from "../../src/provider/provider.ts";
 import { resilient } from "../../src/provider/resilience.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import type { Leases } from "../../src/store/lease-store.ts";
+import { fromNow } from "../support/from-now.ts";
 
 const [minute, hour] = [60_000, 3_600_000];
 const context = { tenant_id: "acme", purpose: "data", key_id: "1" };
@@ -208,7 +209,7 @@ describe("the service's own key", () => {
     first.probing.close();
     const name = seen.name();
     const { generation } = await store.lease(name, "of another clock", minute);
-    await store.finishLease({ name, generation: generation! }, new Date(Date.now() + 24 * hour));
+    await store.finishLease({ name, generation: generation! }, fromNow(24 * hour));
     await startReplica(key, "beta", { store, random: () => 0 });
     await advance(2 * minute);
     expect(key.calls.beta).toBe(once);

@@ -15,6 +15,7 @@ import { dependable } from "../../src/provider/failover.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { openVault } from "../../src/provider/vault/open.ts";
 import type { VaultLogin, VaultSettings } from "../../src/provider/vault/settings.ts";
+import { secondsFromNow } from "../support/from-now.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { providerContract } from "../support/provider-contract.ts";
 import { type OpenBao, startOpenBao } from "./openbao.ts";
@@ -279,9 +280,9 @@ describe("on OpenBao, the key", () => {
   it("is refused when an encrypt with create made it anew", async () => {
     await bao.call("POST", "transit/keys/fluo/rotate");
     const provider = await open(rootLogin);
-    const madeAtSecond = Math.floor(Date.now() / 1000);
+    const madeAtSecond = secondsFromNow(0);
     await deleteKey();
-    while (Math.floor(Date.now() / 1000) <= madeAtSecond) await pause(20); // the dates of versions are in seconds
+    while (secondsFromNow(0) <= madeAtSecond) await pause(20); // the dates of versions are in seconds
     expect(await thrownBy(() => use(provider))).toBeKmsError("PROVIDER_DENIED", "another key");
     expect((await bao.call<{ latest_version: number }>("GET", "transit/keys/fluo")).latest_version).toBe(1); // it was made
     expect(await provider.describe()).toMatchObject({ state: "disabled", detail: "replaced by another of its name" });

@@ -10,6 +10,7 @@ import {
 } from "../../src/store/observed-store.ts";
 import { memoryStore, openMemory } from "../../src/store/sqlite/memory.ts";
 import type { Store } from "../../src/store/store.ts";
+import { fromNow } from "../support/from-now.ts";
 import { logStoreContract } from "../support/log-store-contract.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { storeContract } from "../support/store-contract.ts";
@@ -95,8 +96,8 @@ describe("an observed store", () => {
     const { store, plain } = told();
     const record = await addKey(store, { publicKey: randomBytes(32), purpose: "signing" });
     expect(await store.get("acme", record.keyId)).toEqual(record);
-    expect(await store.due(new Date(Date.now() + 1_000), 5, "data")).toEqual({ keys: [], total: 0 });
-    expect((await store.due(new Date(Date.now() + 1_000), 5)).total).toBe(1);
+    expect(await store.due(fromNow(1_000), 5, "data")).toEqual({ keys: [], total: 0 });
+    expect((await store.due(fromNow(1_000), 5)).total).toBe(1);
     expect(await plain.get("acme", record.keyId)).toEqual(record);
   });
 

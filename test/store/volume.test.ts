@@ -1,20 +1,18 @@
 import { mkdirSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { createLosses } from "../../src/integrity/losses.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { volumeOf } from "../../src/store/volume.ts";
 import { directory } from "../support/config-fixture.ts";
-import { patience } from "../support/patience.ts";
+import { eventually } from "../support/eventually.ts";
 import { sqliteBackdoor, unlocked } from "../support/store-fixture.ts";
-
-const poll = { timeout: patience(1_000) };
 
 it("is that of the folder: its size, and what is free of it", async () => {
   const folder = directory();
   const volume = volumeOf(folder);
   expect(volume()).toBeUndefined(); // nobody waits for it
-  await vi.waitFor(() => expect(volume()).toBeDefined(), poll);
+  await eventually(() => expect(volume()).toBeDefined());
   const { freeBytes, volumeBytes } = volume()!;
   const { blocks, frsize } = statfsSync(folder);
   expect(volumeBytes).toBe(blocks * frsize);
@@ -27,7 +25,7 @@ it("is read anew by the first question after 15 s, and is gone with its folder",
   const folder = join(directory(), "gone");
   mkdirSync(folder);
   const volume = volumeOf(folder, () => nowMs);
-  await vi.waitFor(() => expect(volume()).toBeDefined(), poll);
+  await eventually(() => expect(volume()).toBeDefined());
   rmSync(folder, { recursive: true });
   nowMs = 14_999;
   const seen = volume();
@@ -35,14 +33,14 @@ it("is read anew by the first question after 15 s, and is gone with its folder",
   expect(volume()).toBe(seen);
   nowMs = 15_000;
   expect(volume()).toBe(seen); // it is read behind the answer
-  await vi.waitFor(() => expect(volume()).toBeUndefined(), poll);
+  await eventually(() => expect(volume()).toBeUndefined());
 });
 
 it("is known of a store in a file, through what refuses lost keys too, and of none in memory", async () => {
   const store = await unlocked(await sqliteBackdoor().open());
   onTestFinished(() => store.close());
   const refusing = createLosses().refusedIn(store);
-  await vi.waitFor(() => expect(refusing.volume?.()?.volumeBytes).toBeGreaterThan(0), poll);
+  await eventually(() => expect(refusing.volume?.()?.volumeBytes).toBeGreaterThan(0));
   expect(refusing.load?.()).toEqual({ waiting: 0 });
   expect(memoryStore()).not.toHaveProperty("volume");
   expect(memoryStore()).not.toHaveProperty("load");

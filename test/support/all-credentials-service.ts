@@ -13,6 +13,7 @@ import {
   StatusResponseSchema,
 } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { newStaticToken } from "../../src/auth/token/static-token.ts";
+import { secondsFromNow } from "./from-now.ts";
 import { type Issued, newAuthority } from "./pki.ts";
 import { bearer, bearerHeaders } from "./policy-service.ts";
 import { type Json, sharedKey, tokenBy } from "./signed-tokens.ts";
@@ -57,7 +58,7 @@ rules:
     { "policy.yaml": policy, "web.pem": web.pem, "web.crl": web.crl(), "sso.pem": sso.ca },
     properties,
   );
-  const now = Math.floor(Date.now() / 1_000);
+  const now = secondsFromNow(0);
   const tokenOf: AllCredentials["tokenOf"] = (issuer, claims = {}) => {
     const iss = issuer === "sso" ? sso.address : "https://localhost:9";
     return tokenBy(key, { iss, sub: "ann", aud: "fluo-kms", iat: now, exp: now + 600, ...claims });

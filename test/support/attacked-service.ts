@@ -13,8 +13,9 @@ import { newStaticToken } from "../../src/auth/token/static-token.ts";
 import { byGrpc, byHttp, type Called, requestFor, type Rpc, type Shown } from "./both-ports.ts";
 import { captureLog } from "./captured-log.ts";
 import { runHere } from "./cli-here.ts";
+import { eventually } from "./eventually.ts";
+import { secondsFromNow } from "./from-now.ts";
 import { type HttpsIssuer, startHttpsIssuer } from "./https-issuer.ts";
-import { hung } from "./hung.ts";
 import { type Json, sharedKey, type TestKey, tokenBy } from "./signed-tokens.ts";
 import { openStream, type SpanClient } from "./stream-client.ts";
 import { accepted, type ToldTwice } from "./told.ts";
@@ -112,7 +113,7 @@ ${rules}`;
   const agent = new Agent({ keepAlive: true });
 
   const claims = (changed: Json = {}): Json => {
-    const second = Math.floor(Date.now() / 1_000);
+    const second = secondsFromNow(0);
     const times = { iat: second, exp: second + 600 };
     // Each is another, as what a token got is remembered.
     const all = {
@@ -184,13 +185,11 @@ ${rules}`;
     const marked = await ask({ authorization }, { tenantId: "the-last" }, "generateDataKey");
     expect(marked).toEqual(accepted);
     const isLast = ({ tenantId }: { tenantId?: string }) => tenantId === "the-last";
-    const rows = await vi.waitUntil(
-      async () => {
-        const all = await audited();
-        return all.some(isLast) && all;
-      },
-      { timeout: hung.expect.poll.timeout },
-    );
+    const rows = await eventually(async () => {
+      const all = await audited();
+      expect(all.some(isLast)).toBe(true);
+      return all;
+    });
     // Strangers could fill the store.
     expect(rows.filter(({ outcome }) => outcome === "UNAUTHENTICATED")).toEqual([]);
     const paths = ["/q/metrics", "/q/health", "/api/admin/kms/status", "/api/kms/whoami"];

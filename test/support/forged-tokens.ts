@@ -1,6 +1,7 @@
 /** Tokens that nobody may accept, by the row of the table of attacks that they are of; each is otherwise as its issuer makes it. */
 import { createPublicKey, hash } from "node:crypto";
 import type { AttackedWorld } from "./attacked-service.ts";
+import { secondsFromNow } from "./from-now.ts";
 import {
   hmacBy,
   type Json,
@@ -79,7 +80,7 @@ function badSignatures(): ((signature: Buffer) => Buffer)[] {
   ];
 }
 
-const second = () => Math.floor(Date.now() / 1_000);
+const second = () => secondsFromNow(0);
 const year = 365 * 86_400;
 
 export const forgeries: readonly Forgeries[] = [

@@ -7,6 +7,7 @@
  */
 import { generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from "node:crypto";
 import { bits, boolean, element, integer, namedBits, octets, oid, sequence, set, time, utf8 } from "./der-writer.ts";
+import { fromNow } from "./from-now.ts";
 
 export interface CertificateOptions {
   /** Common names of the subject: none in a leaf, a random one in a CA. */
@@ -138,7 +139,7 @@ function issue(options: CertificateOptions, issuer: Issuer | undefined): Issued 
     integer(serial),
     ecdsaWithSha256,
     issuer?.subject ?? subject,
-    sequence(time(options.from ?? new Date(Date.now() - hour)), time(options.until ?? new Date(Date.now() + day))),
+    sequence(time(options.from ?? fromNow(-hour)), time(options.until ?? fromNow(day))),
     subject,
     keys.publicKey.export({ type: "spki", format: "der" }),
     ...extensionsOf(options),
@@ -197,7 +198,7 @@ function revocationList(
   revoked: readonly (bigint | Issued)[],
   times: { thisUpdate?: Date; nextUpdate?: Date | null },
 ): string {
-  const { thisUpdate = new Date(Date.now() - hour), nextUpdate = new Date(Date.now() + day) } = times;
+  const { thisUpdate = fromNow(-hour), nextUpdate = fromNow(day) } = times;
   const serials = revoked.map((each) => (typeof each === "bigint" ? each : each.serial));
   const list = serials.map((serial) => sequence(integer(serial), time(thisUpdate)));
   const der = signed(privateKey, [
@@ -212,7 +213,7 @@ function revocationList(
 function ofAuthority(): CertificateOptions {
   return {
     ...{ name: `authority ${randomBytes(6).toString("hex")}`, ca: true, keyUsage: 0x06, extendedKeyUsage: [] },
-    ...{ from: new Date(Date.now() - 30 * day), until: new Date(Date.now() + 30 * day) },
+    ...{ from: fromNow(-30 * day), until: fromNow(30 * day) },
   };
 }
 

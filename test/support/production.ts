@@ -5,11 +5,11 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, vi } from "vitest";
+import { expect } from "vitest";
 import type { Line } from "../../src/cli/preflight/line.ts";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import { atExit, type Result, run } from "./cli-fixture.ts";
-import { patience } from "./patience.ts";
+import { eventually } from "./eventually.ts";
 import { newAuthority } from "./pki.ts";
 import { tokenPolicy } from "./policy-service.ts";
 import { startPostgres } from "./postgres-server.ts";
@@ -101,13 +101,10 @@ export async function startProduction(): Promise<Production> {
   const command = (args: readonly string[], more: object = {}) =>
     run(args, { env: { ...env, ...shown, ...more }, cwd: directory, finished: untilExit });
   await drilled(command, file);
-  await vi.waitFor(
-    async () => {
-      const { out } = await command(["status", "--json"]);
-      expect(JSON.parse(out).integrity.finished).not.toBeNull();
-    },
-    { timeout: patience(10_000), interval: 500 },
-  );
+  await eventually(async () => {
+    const { out } = await command(["status", "--json"]);
+    expect(JSON.parse(out).integrity.finished).not.toBeNull();
+  }, 500);
   const preflight = async (args: readonly string[], more: object = {}) => {
     const { code, out } = await command(["preflight", "--json", ...args], more);
     return { code, answer: JSON.parse(out) };

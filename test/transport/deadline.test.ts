@@ -9,6 +9,7 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import type { Provider } from "../../src/provider/provider.ts";
 import { dataKeyHandlers } from "../../src/service/kms/data-key.ts";
+import { fromNow } from "../support/from-now.ts";
 import { setUp } from "../support/keys-fixture.ts";
 import { failureOf } from "../support/running-service.ts";
 import { patient, startTransports, type Transports } from "../support/transports-fixture.ts";
@@ -25,7 +26,7 @@ afterEach(async () => {
 
 const tenantId = "acme";
 const patienceMs = 50;
-const soon = () => new Date(Date.now() + patienceMs);
+const soon = () => fromNow(patienceMs);
 const timePasses = () => void vi.advanceTimersByTime(2 * patienceMs);
 
 /** A service whose handlers wait for ever, unless their call ends. */

@@ -5,6 +5,7 @@ import { pino } from "pino";
 import { expect, it, onTestFinished } from "vitest";
 import { startTls } from "../../src/transport/tls.ts";
 import { directory } from "../support/config-fixture.ts";
+import { fromNow } from "../support/from-now.ts";
 import { newAuthority } from "../support/pki.ts";
 
 const authority = newAuthority();
@@ -38,7 +39,7 @@ it("tells from when to when the certificate in force is valid", async () => {
 });
 
 it("tells of a reload that failed until one succeeds", async () => {
-  const [from, until] = [new Date(Date.now() - 1_000), new Date(Date.now() + 3_600_000)];
+  const [from, until] = [fromNow(-1_000), fromNow(3_600_000)];
   const files = filesOf(from, until);
   const { tls, write } = started(files);
   expect(tls.reloadFailed()).toBe(false);

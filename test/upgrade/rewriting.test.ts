@@ -6,7 +6,8 @@ import { startRewriting } from "../../src/upgrade/rewriting.ts";
 import { finishUpgrade } from "../../src/upgrade/finish.ts";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
 import type { RewritePlace, UpgradeStore } from "../../src/store/upgrade-store.ts";
-import { patience } from "../support/patience.ts";
+import { eventually } from "../support/eventually.ts";
+import { fromNow } from "../support/from-now.ts";
 
 const places: (RewritePlace | undefined)[] = [
   undefined,
@@ -42,7 +43,7 @@ describe("rows of the release before", () => {
       warn: (...line: [object, string]) => said.push(line),
     };
     const [one, other] = [startRewriting({ store, clock, log }), startRewriting({ store, clock, log })];
-    await vi.waitFor(() => expect(said).toHaveLength(1), { timeout: patience(5_000) });
+    await eventually(() => expect(said).toHaveLength(1));
     expect(said).toEqual([[{ rows: 6 }, "rows of an earlier release were written anew"]]);
     expect(asked).toEqual(places);
     await Promise.all([one.close(), other.close()]);
@@ -57,7 +58,7 @@ describe("rows of the release before", () => {
     const info = vi.fn();
     const lease = () => Promise.reject(new KmsError("DATA_LOSS", "the lease rewriting is not as it was written"));
     const rewriting = startRewriting({ store: { ...store, lease }, clock, log: { info, warn() {} } });
-    await vi.waitFor(() => expect(info).toHaveBeenCalled(), { timeout: patience(5_000) });
+    await eventually(() => expect(info).toHaveBeenCalled());
     await rewriting.close();
     expect(asked).toEqual(places);
   });
@@ -65,15 +66,15 @@ describe("rows of the release before", () => {
   it("are looked for once a day in a store whose upgrade is finished, as one that was halted may still write", async () => {
     const { store, asked } = upgraded(newestSchema);
     const info = vi.fn();
-    const later = (ms: number) => () => new Date(Date.now() + ms);
+    const later = (ms: number) => () => fromNow(ms);
     const once = async (ms: number) => {
       const looks = vi.spyOn(store, "rewriteRows");
       const rewriting = startRewriting({ store, clock: later(ms), log: { info, warn() {} } });
-      await vi.waitFor(() => expect(looks).toHaveBeenCalled(), { timeout: patience(5_000) });
+      await eventually(() => expect(looks).toHaveBeenCalled());
       return rewriting;
     };
     const first = await once(0);
-    await vi.waitFor(() => expect(info).toHaveBeenCalled(), { timeout: patience(5_000) });
+    await eventually(() => expect(info).toHaveBeenCalled());
     await first.close();
     expect(asked).toEqual([undefined, ...places]);
     await (await once(23 * 3_600_000)).close();
@@ -85,7 +86,7 @@ describe("rows of the release before", () => {
     const [looked, leased] = [vi.fn(async () => ({ rewritten: 0, next: undefined })), vi.spyOn(store, "lease")];
     const parts = { clock, log: { info() {}, warn() {} } };
     const rewriting = startRewriting({ store: { ...store, rewriteRows: looked }, ...parts });
-    await vi.waitFor(() => expect(looked).toHaveBeenCalled(), { timeout: patience(5_000) });
+    await eventually(() => expect(looked).toHaveBeenCalled());
     await rewriting.close();
     expect(looked).toHaveBeenCalledTimes(1);
     expect(leased).not.toHaveBeenCalled();
@@ -95,7 +96,7 @@ describe("rows of the release before", () => {
     const { store, asked } = upgraded(newestSchema + 1);
     const looked = vi.spyOn(store, "upgradeState");
     const rewriting = startRewriting({ store, clock, log: { info() {}, warn() {} } });
-    await vi.waitFor(() => expect(looked).toHaveBeenCalled(), { timeout: patience(5_000) });
+    await eventually(() => expect(looked).toHaveBeenCalled());
     await rewriting.close();
     expect(asked).toEqual([]);
   });

@@ -10,6 +10,7 @@ import { judgePeer } from "../../../src/auth/certificate/peer.ts";
 import { elementsOf } from "../../../src/encoding/der.ts";
 import { randomFrom } from "../../crash/random.ts";
 import { bits, sequence } from "../../support/der-writer.ts";
+import { fromNow } from "../../support/from-now.ts";
 import { derMutator } from "../../support/mutate-der.ts";
 import { newAuthority, pemOf } from "../../support/pki.ts";
 
@@ -37,7 +38,11 @@ function certificateOf(der: Uint8Array): X509Certificate | undefined {
 
 /** As if TLS had accepted it: so that only our rules stand in its way. */
 function identityOf(certificate: X509Certificate, entry: Authorities): unknown {
-  const peer = judgePeer({ leaf: certificate, chain: [intermediate.x509], unverified: undefined }, [entry], Date.now());
+  const peer = judgePeer(
+    { leaf: certificate, chain: [intermediate.x509], unverified: undefined },
+    [entry],
+    fromNow(0).getTime(),
+  );
   return "identity" in peer ? peer.identity : undefined;
 }
 

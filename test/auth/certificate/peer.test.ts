@@ -8,6 +8,7 @@ import { type Authorities, sharedRoots } from "../../../src/auth/certificate/lin
 import { judgePeer, type Peer, presentedBy } from "../../../src/auth/certificate/peer.ts";
 import type { CertificatesEntry } from "../../../src/auth/policy/trust.ts";
 import { oid, sequence } from "../../support/der-writer.ts";
+import { fromNow, secondsFromNow } from "../../support/from-now.ts";
 import {
   type Authority,
   type CertificateOptions,
@@ -46,11 +47,21 @@ afterAll(() => server.stop());
 
 /** Over TLS. */
 async function judged(client: Client, authorities: readonly Authorities[] = all): Promise<Peer> {
-  return judgePeer((await server.presented(client))!, authorities, Date.now());
+  return judgedNow((await server.presented(client))!, authorities);
+}
+
+/** As it is presented to a service now. */
+function judgedNow(presented: Parameters<typeof judgePeer>[0], authorities: readonly Authorities[]): Peer {
+  return judgePeer(presented, authorities, fromNow(0).getTime());
 }
 
 /** Without TLS, as if TLS had accepted it: so that nothing but our own rules refuses. */
-function judgedAlone({ x509 }: Issued, chain: readonly Authority[] = [], authorities = all, nowMs = Date.now()): Peer {
+function judgedAlone(
+  { x509 }: Issued,
+  chain: readonly Authority[] = [],
+  authorities = all,
+  nowMs = fromNow(0).getTime(),
+): Peer {
   return judgePeer({ leaf: x509, chain: chain.map((ca) => ca.x509), unverified: undefined }, authorities, nowMs);
 }
 
@@ -65,7 +76,7 @@ function refusal(reason: RegExp, expired = false) {
 
 const asSpiffe = { identity: { kind: "spiffe", id }, entry: "mesh" };
 const asDns = (...names: string[]) => ({ identity: { kind: "dns", certificates: "web", names }, entry: "web" });
-const past = { from: new Date(Date.now() - 2 * hour), until: new Date(Date.now() - hour) };
+const past = { from: fromNow(-2 * hour), until: fromNow(-hour) };
 
 describe("a certificate that is accepted", () => {
   it("is an X509-SVID by its trust domain's authority, until its end", async () => {
@@ -133,7 +144,7 @@ describe("a certificate that is accepted", () => {
 
   it("may be by any key of its entry, and by a certificate of a key that was made anew", async () => {
     const second = newAuthority({ name: "second" });
-    const renewed = newAuthority({ name: "A", keys: spiffe.keys, until: new Date(Date.now() + 1000 * hour) });
+    const renewed = newAuthority({ name: "A", keys: spiffe.keys, until: fromNow(1000 * hour) });
     const both = entryOf("mesh", { trustDomain: "example.org" }, second, renewed);
     for (const authority of [spiffe, second]) {
       expect(judgedAlone(authority.issue({ uris: [id] }), [], [both, names])).toMatchObject(asSpiffe);
@@ -156,7 +167,7 @@ describe("no certificate", () => {
 
 describe("attack 33: TLS does not accept", () => {
   const signedByItself = newAuthority({ uris: [id], ca: false, keyUsage: 0x80 });
-  const future = { from: new Date(Date.now() + hour), until: new Date(Date.now() + 2 * hour) };
+  const future = { from: fromNow(hour), until: fromNow(2 * hour) };
   const cases: [string, Issued, RegExp][] = [
     ["an unknown CA", stranger.issue({ uris: [id] }), /: UNABLE_TO_VERIFY_LEAF_SIGNATURE$/],
     ["an unknown CA of a known name", newAuthority({ name: "A" }).issue({ uris: [id] }), /: CERT_SIGNATURE_FAILURE$/],
@@ -206,7 +217,7 @@ describe("attack 33: TLS does not accept", () => {
       const revoking = await startPresentedServer({ ca: [spiffe.pem, other.pem], crl: [crl] });
       const presented = (await revoking.presented(leaf))!;
       expect(presented.unverified).toBe(unverified);
-      expect(judgePeer(presented, all, Date.now())).toMatchObject(
+      expect(judgedNow(presented, all)).toMatchObject(
         unverified === undefined ? asSpiffe : refusal(new RegExp(`: ${unverified}$`)),
       );
       await revoking.stop();
@@ -246,7 +257,7 @@ describe("the end of a certificate", () => {
   it("does not make another refusal of TLS good", () => {
     const { x509 } = spiffe.issue({ uris: [id], ...past });
     const presented = { leaf: x509, chain: [], unverified: "CERT_REVOKED" };
-    expect(judgePeer(presented, all, Date.now())).toEqual(refusal(/: CERT_REVOKED$/));
+    expect(judgedNow(presented, all)).toEqual(refusal(/: CERT_REVOKED$/));
   });
 
   it("attack 39: is seen when it is judged anew", async () => {
@@ -259,7 +270,7 @@ describe("the end of a certificate", () => {
   });
 
   it("and its beginning are held against the clock of whoever asks", () => {
-    const from = new Date(Math.floor(Date.now() / 1000) * 1000);
+    const from = new Date(secondsFromNow(0) * 1000);
     const svid = spiffe.issue({ uris: [id], from });
     expect(judgedAlone(svid, [], all, from.getTime())).toMatchObject(asSpiffe);
     expect(judgedAlone(svid, [], all, from.getTime() - 1)).toEqual(refusal(/not valid yet/));
@@ -268,7 +279,7 @@ describe("the end of a certificate", () => {
   it("is TLS's word alone where TLS gives no reason", () => {
     const { x509 } = spiffe.issue({ uris: [id] });
     const presented = presentedBy({ authorized: false, getPeerX509Certificate: () => x509 })!;
-    expect(judgePeer(presented, all, Date.now())).toEqual(refusal(/: not verified$/));
+    expect(judgedNow(presented, all)).toEqual(refusal(/: not verified$/));
   });
 });
 
@@ -357,7 +368,7 @@ describe("attack 36: a SPIFFE id of one domain by the authority of another is re
     const leaf = theirs.issue({ uris: [id] });
     const presented = (await server.presented(sentWith(leaf, theirs, limited)))!;
     expect(presented.unverified).toBeUndefined(); // along the path without the limit
-    expect(judgePeer(presented, all, Date.now())).toEqual(refusal(/^authorities of more than one entry issued it$/));
+    expect(judgedNow(presented, all)).toEqual(refusal(/^authorities of more than one entry issued it$/));
     expect(await judged(sentWith(leaf, limited, theirs))).toEqual(refusal(/more than one entry|TLS/));
     const deep = theirs.intermediate().issue({ uris: [id] });
     expect(judgedAlone(deep, [theirs.intermediate(), theirs, limited])).toEqual(refusal(/no authority/));
@@ -377,7 +388,7 @@ describe("attack 36: a SPIFFE id of one domain by the authority of another is re
     ] as const) {
       const presented = (await revoking.presented(sentWith(leaf, ...chain)))!;
       expect(presented.unverified).toBe(unverified);
-      expect(judgePeer(presented, entries, Date.now())).toEqual(refusal(reason));
+      expect(judgedNow(presented, entries)).toEqual(refusal(reason));
     }
     await revoking.stop();
   });
@@ -491,7 +502,7 @@ describe("an intermediate that was sent, judged without TLS", () => {
     ["is no CA", { ca: false }],
     ["has no basic constraints", { ca: null }],
     ["has ended", past],
-    ["is of the future", { from: new Date(Date.now() + hour), until: new Date(Date.now() + 2 * hour) }],
+    ["is of the future", { from: fromNow(hour), until: fromNow(2 * hour) }],
   ])("does not count where it %s", (_, options) => {
     const intermediate = spiffe.intermediate(options);
     expect(judgedAlone(intermediate.issue({ uris: [id] }), [intermediate])).toEqual(
@@ -543,7 +554,7 @@ describe("an intermediate that was sent, judged without TLS", () => {
     expect(judgedAlone(leaf, [two, back])).toEqual(refusal(/^no authority/));
     expect(judgedAlone(leaf, [two, back, one])).toMatchObject(asSpiffe);
     const circling = { leaf: one.x509, chain: [], unverified: undefined };
-    expect(judgePeer(circling, all, Date.now())).toEqual(refusal(/it is a CA/));
+    expect(judgedNow(circling, all)).toEqual(refusal(/it is a CA/));
   });
 
   it("is read no further than one more than is taken, be it a circle", () => {
@@ -553,7 +564,7 @@ describe("an intermediate that was sent, judged without TLS", () => {
     Object.defineProperty(x509, "issuerCertificate", { value: circle });
     const presented = presentedBy({ authorized: true, authorizationError: null, getPeerX509Certificate: () => x509 })!;
     expect(presented.chain).toHaveLength(11);
-    expect(judgePeer(presented, all, Date.now())).toEqual(refusal(/more than 10/));
+    expect(judgedNow(presented, all)).toEqual(refusal(/more than 10/));
   });
 
   it("does not count where nobody can read its key", () => {
@@ -563,7 +574,7 @@ describe("an intermediate that was sent, judged without TLS", () => {
     der[der.indexOf(ecPublicKey) + ecPublicKey.length - 1] = 9;
     const broken = new X509Certificate(pemOf("CERTIFICATE", der));
     const presented = { leaf: intermediate.issue({ uris: [id] }).x509, chain: [broken], unverified: undefined };
-    expect(judgePeer(presented, all, Date.now())).toEqual(refusal(/^no authority/));
+    expect(judgedNow(presented, all)).toEqual(refusal(/^no authority/));
   });
 });
 
@@ -571,7 +582,7 @@ describe("a peer that is judged anew", () => {
   it("attack 44: is refused where its CA is gone, and accepted where it is among others", async () => {
     const intermediate = spiffe.intermediate();
     const presented = (await server.presented(intermediate.issue({ uris: [id] })))!;
-    const anew = (authorities: readonly Authorities[]) => judgePeer(presented, authorities, Date.now());
+    const anew = (authorities: readonly Authorities[]) => judgedNow(presented, authorities);
     expect(anew(all)).toMatchObject(asSpiffe);
     expect(anew([far, names])).toEqual(refusal(/^no authority/));
     expect(anew([])).toEqual(refusal(/^no authority/));
@@ -583,14 +594,14 @@ describe("a peer that is judged anew", () => {
   it("is refused where the suffix of its name is gone", async () => {
     const presented = (await server.presented(web.issue({ dns: ["a.svc.cluster.local"] })))!;
     const fewer = entryOf("web", { dns: [".internal.example.org"] }, web);
-    expect(judgePeer(presented, all, Date.now())).toMatchObject(asDns("a.svc.cluster.local"));
-    expect(judgePeer(presented, [mesh, fewer], Date.now())).toEqual(refusal(/outside the suffixes/));
+    expect(judgedNow(presented, all)).toMatchObject(asDns("a.svc.cluster.local"));
+    expect(judgedNow(presented, [mesh, fewer])).toEqual(refusal(/outside the suffixes/));
   });
 
   it("stays refused where TLS refused it, whatever came since", async () => {
     const presented = (await server.presented(stranger.issue({ uris: [id] })))!;
     const since = [entryOf("mesh", { trustDomain: "example.org" }, stranger)];
-    expect(judgePeer(presented, since, Date.now())).toEqual(refusal(/^TLS does not accept it/));
+    expect(judgedNow(presented, since)).toEqual(refusal(/^TLS does not accept it/));
   });
 });
 

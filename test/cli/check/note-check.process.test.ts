@@ -6,6 +6,7 @@ import type { NotedWork } from "../../../src/store/lease-store.ts";
 import { inStore, liveIn, type Place, place, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
+import { fromNow } from "../../support/from-now.ts";
 import { startProcess } from "../../support/service-process.ts";
 
 const server = await sharedPostgres();
@@ -145,11 +146,11 @@ describe("note-check", () => {
 
   it("leaves a later check, and says so", async () => {
     const { where, text } = await checked();
-    const later = new Date(Date.now() - 1_000).toISOString();
+    const later = fromNow(-1_000).toISOString();
     expect((await where.run("note-check", report(where, text, { checked_at: later }), "--json")).out).toBe(
       `${JSON.stringify({ noted_at: later }, undefined, 2)}\n`,
     );
-    const earlier = new Date(Date.now() - 100_000).toISOString();
+    const earlier = fromNow(-100_000).toISOString();
     expect(await where.run("note-check", report(where, text, { checked_at: earlier }))).toEqual({
       code: 0,
       out: `a later check was noted before, of ${later}\n`,
@@ -162,7 +163,7 @@ describe("note-check", () => {
     const { where, text } = await checked();
     await inStore(where, async ({ store }) => {
       const { generation } = await store.lease("check", "a wrong clock", 1_000);
-      await store.finishLease({ name: "check", generation: generation! }, new Date(Date.now() + 86_400_000));
+      await store.finishLease({ name: "check", generation: generation! }, fromNow(86_400_000));
     });
     expect((await where.run("note-check", report(where, text))).code).toBe(0);
     expect(await notedAt(where, "check")).toEqual(new Date(JSON.parse(text).checked_at));

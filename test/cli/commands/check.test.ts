@@ -8,6 +8,7 @@ import { directory } from "../../support/config-fixture.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { run } from "../../support/cli-fixture.ts";
 import { inStore, liveIn, type Place, place, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
+import { fromNow } from "../../support/from-now.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
@@ -198,7 +199,7 @@ describe("check names", () => {
         inStore(
           where,
           ({ keyring }) => keyring.enable(request(active!)),
-          () => new Date(Date.now() + 120_000),
+          () => fromNow(120_000),
         ),
       );
       await sql(where, "update kms_audit set id = id + 1000000 where key_id = ?1 and action = 'disable'", keyId);
@@ -211,7 +212,7 @@ describe("check names", () => {
   it("rows of two writers whose times contradict their order, though both lead to one state", async () => {
     const { problems } = await problemsAfter(async (where, { active }) => {
       await inStore(where, ({ keyring }) => keyring.scheduleDestruction({ ...request(active!), days: 7 }));
-      const behind = () => new Date(Date.now() - 120_000);
+      const behind = () => fromNow(-120_000);
       await inStore(where, ({ keyring }) => keyring.markCompromised(request(active!)), behind);
     });
     expect(problems).toEqual([

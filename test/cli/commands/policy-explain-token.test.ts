@@ -10,6 +10,7 @@ import { newStaticToken } from "../../../src/auth/token/static-token.ts";
 import { resultOf, start } from "../../support/cli-fixture.ts";
 import { runHere } from "../../support/cli-here.ts";
 import { directory } from "../../support/config-fixture.ts";
+import { secondsFromNow } from "../../support/from-now.ts";
 import { newAuthority } from "../../support/pki.ts";
 import { part, signatureBy, signed, type TestKey, testKey, tokenBy } from "../../support/signed-tokens.ts";
 
@@ -23,7 +24,7 @@ const keys = {
 const stranger = testKey("ES256", "far-1");
 const { token: good, sha256 } = newStaticToken();
 const { token: ended, sha256: endedSha256 } = newStaticToken();
-const second = Math.floor(Date.now() / 1000);
+const second = secondsFromNow(0);
 const canary = "canary-of-a-claim";
 
 let asked: string[] = [];

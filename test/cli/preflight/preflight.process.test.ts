@@ -3,13 +3,14 @@ import { writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { lineNames } from "../../../src/cli/preflight/checklist.ts";
 import { networkOf } from "../../../src/cli/preflight/gather.ts";
 import type { Line } from "../../../src/cli/preflight/line.ts";
 import { run } from "../../support/cli-fixture.ts";
 import { type Place, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
+import { eventually } from "../../support/eventually.ts";
 import { patience } from "../../support/patience.ts";
 import { startProcess } from "../../support/service-process.ts";
 
@@ -37,13 +38,10 @@ async function development(): Promise<Place & { http: string }> {
   const headers = { "content-type": "application/json" };
   const made = await fetch(`${http}/fluo.kms.v1.KmsService/GenerateDataKey`, { method: "POST", headers, body });
   expect(made.status).toBe(200);
-  await vi.waitFor(
-    async () => {
-      const status = await fetch(`${http}/api/admin/kms/status`);
-      expect(await status.json()).toMatchObject({ integrity: { percent: 100 } });
-    },
-    { timeout: patience(10_000), interval: 200 },
-  );
+  await eventually(async () => {
+    const status = await fetch(`${http}/api/admin/kms/status`);
+    expect(await status.json()).toMatchObject({ integrity: { percent: 100 } });
+  }, 200);
   return { ...where, http };
 }
 

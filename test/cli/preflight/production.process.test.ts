@@ -9,6 +9,7 @@ import type { Line } from "../../../src/cli/preflight/line.ts";
 import { placeAt } from "../../../src/cli/service-client.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { useCredentials } from "../../support/aws-fixture.ts";
+import { fromNow } from "../../support/from-now.ts";
 import { type Production, startProduction } from "../../support/production.ts";
 import { startProcess } from "../../support/service-process.ts";
 
@@ -69,7 +70,7 @@ const failed = (lines: readonly Line[]) => lines.flatMap(({ name, result }) => (
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
-const ago = (ms: number) => new Date(Date.now() - ms);
+const ago = (ms: number) => fromNow(-ms);
 const release = (name: string) => ({ replicaId: name, release: name, version: 8, seenAt: ago(0), endedAt: undefined });
 
 /** What is otherwise than in the evidence of production, by its path; and the one line that fails for it. */

@@ -1,6 +1,7 @@
 /** PostgreSQL's clock as the second one: a real server, and services whose clock is wrong. */
 import { afterAll, expect, it } from "vitest";
 import { createTimeWitness } from "../../../src/keys/time/time-witness.ts";
+import { fromNow } from "../../support/from-now.ts";
 import { dayMs } from "../../support/keys-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
@@ -32,17 +33,17 @@ it("is read with what was noted, and noted with it", async () => {
 
 it.each([10 * 365, -10 * 365])("keeps a service from scheduling whose clock is %d days off", async (days) => {
   const store = await opened();
-  const witness = createTimeWitness({ store, clock: () => new Date(Date.now() + days * dayMs) });
+  const witness = createTimeWitness({ store, clock: () => fromNow(days * dayMs) });
   expect(await thrownBy(() => witness.noteAgreed())).toBeKmsError("CLOCKS_DISAGREE", "that of PostgreSQL");
   await store.close();
 });
 
 it("is not enough where the provider's clock says otherwise", async () => {
   const store = await opened();
-  const second = { name: "the provider aws", read: async () => new Date(Date.now() - dayMs) };
+  const second = { name: "the provider aws", read: async () => fromNow(-dayMs) };
   const witness = createTimeWitness({ store, second });
   expect(await thrownBy(() => witness.noteAgreed())).toBeKmsError("CLOCKS_DISAGREE", "that of the provider aws");
-  const agreeing = { ...second, read: async () => new Date(Date.now() - apartMs) };
+  const agreeing = { ...second, read: async () => fromNow(-apartMs) };
   expect((await createTimeWitness({ store, second: agreeing }).read()).second?.name).toBe("PostgreSQL");
   await store.close();
 });

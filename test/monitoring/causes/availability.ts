@@ -1,5 +1,6 @@
 /** Services that are gone, not ready, slow or failing. */
 import { plainSpan } from "../../support/api-fixture.ts";
+import { fromNow } from "../../support/from-now.ts";
 import type { Service } from "../site.ts";
 import type { Cause } from "./cause.ts";
 
@@ -16,7 +17,7 @@ export function bringTenant({ client }: Service, turn: number): Promise<unknown>
 }
 
 function soon() {
-  return { deadline: Date.now() + 15_000 };
+  return { deadline: fromNow(15_000) };
 }
 
 const burns = ["fast", "slow", "budget"];

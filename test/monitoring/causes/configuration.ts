@@ -1,6 +1,7 @@
 /** Files that are wrong, differ or are about to end. */
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fromNow } from "../../support/from-now.ts";
 import { newAuthority } from "../../support/pki.ts";
 import { serverFiles } from "../site.ts";
 import type { Cause } from "./cause.ts";
@@ -68,9 +69,9 @@ export const configuration: readonly Cause[] = [
     name: "certificates-end",
     site: { whole: true },
     begin({ site }) {
-      const until = new Date(Date.now() + 10 * 60_000);
+      const until = fromNow(10 * 60_000);
       site.write(serverFiles(site.authorities.server, until));
-      site.write({ "callers.pem": newAuthority({ name: "callers", until: new Date(Date.now() + day / 3) }).pem });
+      site.write({ "callers.pem": newAuthority({ name: "callers", until: fromNow(day / 3) }).pem });
     },
     fires: [expires("tls"), expires("authority")],
     end: ({ site }) =>

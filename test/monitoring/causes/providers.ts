@@ -1,5 +1,6 @@
 /** Providers that do not answer, deny, or lie. */
 import { type AwsKmsFake, type AwsKmsFaults, startAwsKms } from "../../fakes/aws-kms.ts";
+import { fromNow } from "../../support/from-now.ts";
 import { credentialFiles, type Site } from "../site.ts";
 import { bringTenant } from "./availability.ts";
 import { type Cause, ofSites } from "./cause.ts";
@@ -26,7 +27,7 @@ async function addRegion(site: Site): Promise<void> {
 
 /** Writes a revocation list that is valid for so many seconds. */
 function writeRevocationList(site: Site, validForSeconds: number): void {
-  const nextUpdate = new Date(Date.now() + validForSeconds * 1_000);
+  const nextUpdate = fromNow(validForSeconds * 1_000);
   site.write({ "callers.crl": site.authorities.callers.crl([], { nextUpdate }) });
 }
 

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, statfsSync, wri
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type SmallDisk, smallDisk, whyNoSmallDisk } from "../../faults/small-disk.ts";
+import { fromNow } from "../../support/from-now.ts";
 import { type GrpcClient, grpcClient } from "../../support/running-service.ts";
 import type { Site } from "../site.ts";
 import { type Cause, ofSites, type Scene } from "./cause.ts";
@@ -18,7 +19,7 @@ async function connectOften({ site, services }: Scene): Promise<void> {
   for (let made = 0; made < 100; made += 10) {
     const more = Array.from({ length: 10 }, () => grpcClient(services[0]!.grpc));
     all.push(...more);
-    await Promise.allSettled(more.map((client) => client.status({}, { deadline: Date.now() + 10_000 })));
+    await Promise.allSettled(more.map((client) => client.status({}, { deadline: fromNow(10_000) })));
   }
 }
 

@@ -10,6 +10,7 @@ import { awsError } from "../../../src/provider/aws/errors.ts";
 import type { AwsKmsFake } from "../../fakes/aws-kms.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { openOn, startFake, twoRegions, useCredentials, withoutCredentials } from "../../support/aws-fixture.ts";
+import { fromNow } from "../../support/from-now.ts";
 
 useCredentials();
 afterEach(() => {
@@ -184,7 +185,7 @@ describe("the credentials", () => {
     const kms = await startFake();
     const key = kms.createKey().id;
     const [endless] = await openOn([kms], key);
-    const until = new Date(Date.now() + 3_600_000);
+    const until = fromNow(3_600_000);
     vi.stubEnv("AWS_CREDENTIAL_EXPIRATION", until.toISOString());
     const [provider] = await openOn([kms], key);
     const known = provider.credential!()!;

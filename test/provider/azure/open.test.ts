@@ -27,6 +27,7 @@ import {
   startFake,
   withoutCredentials,
 } from "../../support/azure-fixture.ts";
+import { fromNow, secondsFromNow } from "../../support/from-now.ts";
 
 afterEach(() => {
   vi.useRealTimers();
@@ -226,7 +227,7 @@ describe.skipIf(!canServe)("the credentials", () => {
     ];
     const service = createHttpServer((request, response) => {
       asked.push(`${request.headers["x-identity-header"]} ${request.url}`);
-      const expires_on = String(Math.floor(Date.now() / 1000) + 3_600);
+      const expires_on = String(secondsFromNow(0) + 3_600);
       const good = {
         access_token: vault.giveToken(),
         expires_on,
@@ -377,8 +378,8 @@ describe.skipIf(!canServe)("what an operator is told of the key", () => {
     expect(await thrownBy(() => provider.inspect())).toBeKmsError("PROVIDER_UNAVAILABLE", "no rotation policy");
   });
 
-  const soon = new Date(Date.now() + 10 * 86_400_000);
-  const gone = new Date(Date.now() - 86_400_000);
+  const soon = fromNow(10 * 86_400_000);
+  const gone = fromNow(-86_400_000);
 
   const changes: [
     what: string,

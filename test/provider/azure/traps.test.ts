@@ -9,6 +9,7 @@ import { dependable } from "../../../src/provider/failover.ts";
 import type { AzureKeyVaultFake } from "../../fakes/azure-key-vault.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { canServe, context, openedOnFake, openOn } from "../../support/azure-fixture.ts";
+import { fromNow } from "../../support/from-now.ts";
 
 /** The SDK's clients as they come, but for tokens and certificates. */
 async function sdkOn(vault: AzureKeyVaultFake) {
@@ -72,7 +73,7 @@ describe.skipIf(!canServe)("the SDK", () => {
   it("refuses by itself to unwrap with a version that has expired, which the vault allows: here it opens, and wraps no more", async () => {
     const { vault, key, provider } = await openedOnFake();
     const { plaintext, wrapped } = await provider.generateDataKey(context);
-    key.current.expires = new Date(Date.now() - 60_000);
+    key.current.expires = fromNow(-60_000);
     const { tokens, options } = await sdkOn(vault);
     const cryptography = new CryptographyClient(`${vault.url}/keys/fluo/${key.current.id}`, tokens, options);
     const { wrappedKey } = parseWrapped(wrapped);
@@ -125,16 +126,16 @@ describe.skipIf(!canServe)("a token", () => {
     vi.useFakeTimers({ toFake: ["Date"] });
     onTestFinished(() => void vi.useRealTimers());
     expect(vault.calls.token).toBe(1);
-    vi.setSystemTime(Date.now() + 3_400_000); // in its last five minutes
+    vi.setSystemTime(fromNow(3_400_000)); // in its last five minutes
     vault.once({ body: '{"error":"temporarily_unavailable"}', status: 400 }, "token");
     await provider.describe();
     await vault.until(() => vault.calls.token === 2);
     await provider.describe(); // not at once again
     expect(vault.calls.token).toBe(2);
-    vi.setSystemTime(Date.now() + 11_000);
+    vi.setSystemTime(fromNow(11_000));
     await provider.describe();
     await vault.until(() => vault.calls.token === 3);
-    vi.setSystemTime(Date.now() + 3_000_000); // past the first one's end
+    vi.setSystemTime(fromNow(3_000_000)); // past the first one's end
     await provider.describe();
     expect(vault.calls.token).toBe(3);
   });
@@ -143,7 +144,7 @@ describe.skipIf(!canServe)("a token", () => {
     const { vault, provider } = await openedOnFake();
     vi.useFakeTimers({ toFake: ["Date"] });
     onTestFinished(() => void vi.useRealTimers());
-    vi.setSystemTime(Date.now() + 3_700_000);
+    vi.setSystemTime(fromNow(3_700_000));
     vault.once({ body: "<html>", status: 503, contentType: "text/html" }, "token");
     const error = await thrownBy(() => provider.describe());
     expect(error).toBeKmsError("PROVIDER_UNAVAILABLE", "authority cannot answer now");
@@ -197,7 +198,7 @@ describe.skipIf(!canServe)("a token", () => {
     const { vault, provider } = await openedOnFake();
     vi.useFakeTimers({ toFake: ["Date"] });
     onTestFinished(() => void vi.useRealTimers());
-    vi.setSystemTime(Date.now() + 3_700_000);
+    vi.setSystemTime(fromNow(3_700_000));
     await vault.fault({ latencyMs: 30 });
     const gone = new AbortController();
     const first = thrownBy(() => provider.describe(gone.signal));

@@ -1,10 +1,10 @@
 /** What strangers may cost, by network. Real sockets, on a clock that the test moves; the test says what their clients do. */
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { shutWaitMs } from "../../../src/transport/connections/entrance.ts";
 import { mostCallsInTurn } from "../../../src/transport/connections/open-connection.ts";
 import { connectingMs, freeBytes, refusalMs } from "../../../src/transport/connections/prices.ts";
+import { eventually } from "../../support/eventually.ts";
 import { guardedServer, type Let } from "../../support/guarded-server.ts";
-import { patience } from "../../support/patience.ts";
 
 /** One a second, and five at once. */
 const resetsPerSecond = 1;
@@ -69,7 +69,7 @@ describe("resets of strangers over the budget of their network", () => {
       const each = await open();
       resets(each, 1);
       each.socket.end();
-      await vi.waitFor(() => expect(counts().strangers).toBe(0), { timeout: patience(1_000) });
+      await eventually(() => expect(counts().strangers).toBe(0));
     }
     const last = await open();
     resets(last, 1);

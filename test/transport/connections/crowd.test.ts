@@ -1,9 +1,9 @@
 /** How many connections there may be, and which of them makes way. Real sockets, on a clock that the test moves. */
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { makesWayMs, strangersOfNetwork } from "../../../src/transport/connections/crowd.ts";
 import { newMs } from "../../../src/transport/connections/strangers.ts";
+import { eventually } from "../../support/eventually.ts";
 import { type GuardedServer, guardedServer, type Let } from "../../support/guarded-server.ts";
-import { patience } from "../../support/patience.ts";
 
 const closed = (clients: readonly Let[]) => clients.map((each) => each.isClosed());
 
@@ -36,7 +36,7 @@ describe("where all that there may be are open", () => {
     ]);
     expect(closed(callers)).not.toContain(true);
     callers[0]!.socket.end();
-    await vi.waitFor(() => expect(counts().callers).toBe(3), { timeout: patience(1_000) });
+    await eventually(() => expect(counts().callers).toBe(3));
     expect((await open()).isClosed()).toBe(false);
   });
 });
@@ -63,7 +63,7 @@ describe("strangers", () => {
     const [one, two] = await times(2, open);
     one!.connection.called();
     two!.socket.end();
-    await vi.waitFor(() => expect(counts().strangers).toBe(0), { timeout: patience(1_000) });
+    await eventually(() => expect(counts().strangers).toBe(0));
     await times(2, open);
     expect([acted, counts()]).toEqual([[], { callers: 1, strangers: 2 }]);
   });

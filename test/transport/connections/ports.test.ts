@@ -2,16 +2,16 @@
 import { constants } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { create } from "@bufbuild/protobuf";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { StatusResponseSchema } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { maxConcurrentStreams } from "../../../src/transport/grpc/server.ts";
 import { mostCallsInTurn } from "../../../src/transport/connections/open-connection.ts";
 import { newMs } from "../../../src/transport/connections/strangers.ts";
+import { eventually } from "../../support/eventually.ts";
 import { echo, gated } from "../../support/stream-fixture.ts";
 import { frameFlag, frameOf, frameType, preface } from "../../support/http2-frames.ts";
 import { frame } from "../../support/raw-stream.ts";
 import { type GrpcConnection, type GuardedPortsOptions, startGuardedPorts } from "../../support/guarded-ports.ts";
-import { patience } from "../../support/patience.ts";
 
 const burst = 5;
 const status = () => create(StatusResponseSchema);
@@ -68,7 +68,7 @@ describe("streams that clients reset", () => {
     const [one, other] = [await grpc(), await grpc()];
     for (const each of [one, other]) expect(await each.call("Status", "ops")).toBe(0);
     await reset(other, burst - 1);
-    await vi.waitFor(() => expect(connections.resets()).toBe(burst - 1), { timeout: patience(1_000) });
+    await eventually(() => expect(connections.resets()).toBe(burst - 1));
     await reset(one, burst);
     await one.closed;
     expect([other.isClosed(), acted]).toEqual([false, ["resets 127.0.0.1 caller"]]);
@@ -84,7 +84,7 @@ describe("streams that clients reset", () => {
       for (let messages = 0; messages < 50; messages += 1) stream.write(frame(Buffer.alloc(20_000)));
       await next();
       stream.close(constants.NGHTTP2_CANCEL); // before its end, for which the service has no room yet
-      await vi.waitFor(() => expect(connections.resets()).toBe(n), { timeout: patience(2_000) });
+      await eventually(() => expect(connections.resets()).toBe(n));
     }
     expect(client.isClosed()).toBe(false);
   });
@@ -219,7 +219,7 @@ describe("references to headers", () => {
       socket.write(
         Buffer.concat([frameOf(headers, endHeaders, 1, statusCall), frameOf(0, endStream, 1, emptyMessage)]),
       );
-      await vi.waitFor(() => expect(counts()).toMatchObject({ "grpc caller": 2 }), { timeout: patience(1_000) });
+      await eventually(() => expect(counts()).toMatchObject({ "grpc caller": 2 }));
       socket.write(frameOf(headers, endStream | endHeaders, 3, Buffer.concat([Buffer.from(plainHead), kept])));
       await sendUntilClosed({ socket, closed }, block);
       expect(acted).toEqual(["header_work 127.0.0.1 caller"]);
@@ -252,7 +252,7 @@ describe("headers of a client that never acknowledges SETTINGS", () => {
     const call = (block: Uint8Array, id: number) =>
       Buffer.concat([frameOf(headers, endHeaders, id, block), frameOf(0, endStream, id, emptyMessage)]);
     socket.write(call(Buffer.concat([statusCall, big]), 1));
-    await vi.waitFor(() => expect(counts()).toEqual({ "grpc caller": 1 }), { timeout: patience(1_000) });
+    await eventually(() => expect(counts()).toEqual({ "grpc caller": 1 }));
     socket.write(call(Buffer.concat([statusCall, Buffer.alloc(5, indexed(62))]), 3));
     await reset;
     expect(codes).toEqual([3, constants.NGHTTP2_ENHANCE_YOUR_CALM]);
@@ -282,7 +282,7 @@ describe("a caller's connection", () => {
       return client;
     };
     const [{ socket, closed }, junk] = [await callOf(), await callOf()];
-    await vi.waitFor(() => expect(counts()).toEqual({ "grpc caller": 2 }), { timeout: patience(1_000) });
+    await eventually(() => expect(counts()).toEqual({ "grpc caller": 2 }));
 
     let awaited = { type: 0, left: 0, come: () => {} };
     watchFrames(socket, (type, stream) => {

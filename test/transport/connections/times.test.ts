@@ -1,12 +1,12 @@
 /** How long connections may say nothing, and who is a caller: on both ports, on a clock that the test moves. */
 import { create } from "@bufbuild/protobuf";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { StatusResponseSchema } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { KmsError } from "../../../src/errors.ts";
+import { eventually } from "../../support/eventually.ts";
 import { echo } from "../../support/stream-fixture.ts";
 import { startGuardedPorts } from "../../support/guarded-ports.ts";
 import { guardedServer } from "../../support/guarded-server.ts";
-import { patience } from "../../support/patience.ts";
 
 const [firstCallMs, idleMs] = [30_000, 900_000];
 /** A connection that ended in order is closed so long after its last answer. */
@@ -184,8 +184,6 @@ describe("a caller", () => {
     expect(counts()).toEqual({ "grpc caller": 1, "grpc stranger": 1, "http caller": 1 });
     clock.ms += firstCallMs;
     expect(await silent.goaway).toBe(0);
-    await vi.waitFor(() => expect(counts()).toEqual({ "grpc caller": 1, "http caller": 1 }), {
-      timeout: patience(1_000),
-    });
+    await eventually(() => expect(counts()).toEqual({ "grpc caller": 1, "http caller": 1 }));
   });
 });

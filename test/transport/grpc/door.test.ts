@@ -10,6 +10,7 @@ import { KmsError } from "../../../src/errors.ts";
 import { anyone, type Door } from "../../../src/transport/authenticate.ts";
 import { maxHeldBytes } from "../../../src/transport/grpc/door.ts";
 import { maxConcurrentStreams } from "../../../src/transport/grpc/server.ts";
+import { fromNow } from "../../support/from-now.ts";
 import { peering } from "../../support/policy-door.ts";
 import { frame } from "../../support/raw-stream.ts";
 import { failureOf } from "../../support/running-service.ts";
@@ -142,9 +143,9 @@ describe("calls whose callers are not known yet", () => {
       { door: doorOf(() => delay(200, anyone)) },
     );
     onTestFinished(() => transports.stop());
-    const late = transports.grpc.generateDataKey({ tenantId: "acme" }, { deadline: Date.now() + 50 });
+    const late = transports.grpc.generateDataKey({ tenantId: "acme" }, { deadline: fromNow(50) });
     expect((await failureOf(late)).code).toBe(grpc.status.DEADLINE_EXCEEDED);
-    await transports.grpc.generateDataKey({ tenantId: "acme" }, { deadline: Date.now() + 60_000 });
+    await transports.grpc.generateDataKey({ tenantId: "acme" }, { deadline: fromNow(60_000) });
     expect(asked).toEqual([0]);
   });
 

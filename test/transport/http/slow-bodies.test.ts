@@ -3,10 +3,10 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { GenerateDataKeyResponseSchema } from "../../../gen/ts/fluo/kms/v1/data_key_pb.ts";
 import { bodyCost, chunkCost, slowMs } from "../../../src/transport/connections/body-room.ts";
-import { patience } from "../../support/patience.ts";
+import { eventually } from "../../support/eventually.ts";
 import { clockedConnections } from "../../support/test-connections.ts";
 import { startTransports } from "../../support/transports-fixture.ts";
 
@@ -110,7 +110,7 @@ describe("a body that is slow", () => {
       await client.send(7_000);
       await delay(20);
       client.socket.destroy();
-      await vi.waitFor(async () => expect((await quick(9_000)).status).toBe(200), { timeout: patience(1_000) });
+      await eventually(async () => expect((await quick(9_000)).status).toBe(200));
     }
     expect(acted).toEqual([]);
   });

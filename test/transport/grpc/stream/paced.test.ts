@@ -3,6 +3,7 @@ import * as grpc from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { StreamHandler } from "../../../../src/call/stream.ts";
 import { rateOf, tokenBucket } from "../../../../src/limits/token-bucket.ts";
+import { fromNow } from "../../../support/from-now.ts";
 import { frame } from "../../../support/raw-stream.ts";
 import { answers, rawStream, startStreams } from "../../../support/stream-fixture.ts";
 
@@ -126,7 +127,7 @@ describe("a stream that is read later", () => {
     const { handler, bucket } = oneASecond();
     bucket.take(100);
     const { open, metrics } = await startStreams(handler);
-    const stream = open({ deadline: Date.now() + 1_000 });
+    const stream = open({ deadline: fromNow(1_000) });
     await stream.send(bytes("a"));
     await metrics();
     const failure = stream.failure();

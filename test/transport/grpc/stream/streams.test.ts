@@ -5,6 +5,7 @@ import * as grpc from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { invalidField } from "../../../../src/errors.ts";
 import type { StreamHandler } from "../../../../src/call/stream.ts";
+import { fromNow } from "../../../support/from-now.ts";
 import { frame } from "../../../support/raw-stream.ts";
 import type { SpanClient } from "../../../support/stream-client.ts";
 import { answers, echo, gated, startStreams, rawStream } from "../../../support/stream-fixture.ts";
@@ -179,7 +180,7 @@ describe("a stream ends", () => {
   it("with DEADLINE_EXCEEDED when the caller's time is up", async () => {
     const gate = gated();
     const { open, metrics } = await startStreams(gate.handler);
-    const stream = open({ deadline: new Date(Date.now() + 100) });
+    const stream = open({ deadline: fromNow(100) });
     await stream.send(bytes("a"));
     await gate.next();
     const failure = stream.failure();

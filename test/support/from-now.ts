@@ -1,0 +1,11 @@
+/** Dates of test data: validity, deadlines, ages. A test that needs to know how time passes gives the code a clock of its own. */
+
+/** Returns a date that lies this far ahead, or behind if negative. */
+export function fromNow(ms: number): Date {
+  return new Date(Date.now() + ms);
+}
+
+/** Returns the date in whole seconds since 1970, as tokens have it. */
+export function secondsFromNow(seconds: number): number {
+  return Math.floor(fromNow(seconds * 1_000).getTime() / 1_000);
+}
