@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import { KeyAdminService } from "../../gen/ts/fluo/kms/v1/key_admin_service_pb.ts";
 import { type AttackedWorld, startAttacked } from "../support/attacked-service.ts";
 import type { Shown } from "../support/both-ports.ts";
+import { fromNow } from "../support/from-now.ts";
 import type { Json } from "../support/signed-tokens.ts";
 import { accepted } from "../support/told.ts";
 
@@ -55,7 +56,7 @@ describe.each(["grpc", "http"] as const)("by %s", (port) => {
     expect(other.told).toMatchObject({ code: "INVALID_ARGUMENT", reason: "INVALID_ARGUMENT" });
     expect(await state()).toBe("KEY_STATE_ACTIVE");
 
-    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 7 * dayMs });
+    vi.useFakeTimers({ toFake: ["Date"], now: fromNow(7 * dayMs) });
     const late = await schedule(by("bert"), 10);
     expect(late.key).toMatchObject({ destroyRequestedBy: "jwt:sso:bert", destroyRequestedDays: 10 });
     expect(await state()).toBe("KEY_STATE_ACTIVE");

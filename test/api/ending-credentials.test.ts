@@ -9,7 +9,7 @@ import * as grpc from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { type AttackedWorld, startAttacked } from "../support/attacked-service.ts";
 import type { Shown } from "../support/both-ports.ts";
-import { fromNow, secondsFromNow } from "../support/from-now.ts";
+import { fromNow, msFromNow, secondsFromNow } from "../support/from-now.ts";
 import { type Issued, newAuthority } from "../support/pki.ts";
 import { sharedKey, tokenBy } from "../support/signed-tokens.ts";
 import { batchOf, spansFrom } from "../support/span-batches.ts";
@@ -76,10 +76,10 @@ async function endOf(stream: SpanClient) {
 
 describe("attack 26: a token that expires", () => {
   it("is refused on its open connection, and ends its stream", async () => {
-    const shown = shownToken(service.token({ exp: secondsFromNow(0) + 60 }));
+    const shown = shownToken(service.token({ exp: secondsFromNow(60) }));
     expect(await service.ask(shown)).toEqual(accepted);
     const [stream, waiting] = [await signing(shown), await signing(shown)];
-    passTo(Date.now() + 91_000);
+    passTo(msFromNow(91_000));
     expect(await service.ask(shown)).toEqual(expired);
     expect(await endOf(stream)).toEqual(expired.grpc);
     // Also one that says nothing.

@@ -6,6 +6,7 @@ import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { failureOf, type RunningService, startService } from "../support/running-service.ts";
 import { getJson, plainSpan, postJson } from "../support/api-fixture.ts";
+import { msFromNow } from "../support/from-now.ts";
 
 let kms: RunningService;
 beforeAll(async () => {
@@ -112,7 +113,7 @@ describe("a key that is to be destroyed", () => {
   it("is of no use in the meantime but to verify, and can be had back", async () => {
     const { tenantId, keyId, signingKeyId, decrypt, verify } = await newTenant();
     const { key } = await kms.grpc.admin.scheduleKeyDestruction({ tenantId, keyId, days: 7 });
-    const waits = Number(key!.destroyAt!.seconds) - Date.now() / 1000;
+    const waits = Number(key!.destroyAt!.seconds) - msFromNow(0) / 1000;
     expect(waits / 86_400).toBeCloseTo(7, 2);
     expect(await decrypt()).toMatchObject(refused);
     await kms.grpc.admin.scheduleKeyDestruction({ tenantId, keyId: signingKeyId });

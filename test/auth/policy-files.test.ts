@@ -13,7 +13,7 @@ import { join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type PolicyFilesOptions, readFilesForStart, readPolicyFiles } from "../../src/auth/policy-files.ts";
 import { directory } from "../support/config-fixture.ts";
-import { fromNow } from "../support/from-now.ts";
+import { fromNow, msFromNow } from "../support/from-now.ts";
 import { newAuthority } from "../support/pki.ts";
 import { testKey } from "../support/signed-tokens.ts";
 
@@ -37,7 +37,7 @@ function folder(policy = text): string {
   return path;
 }
 
-const options: PolicyFilesOptions = { nowMs: Date.now(), strict: true, tls: "own" };
+const options: PolicyFilesOptions = { nowMs: msFromNow(0), strict: true, tls: "own" };
 const dev = { ...options, strict: false };
 const told = (path: string, with_ = options) => {
   const { problems, warnings } = readFilesForStart(join(path, "policy.yaml"), with_);
@@ -56,7 +56,7 @@ it("are found beside the policy, from wherever it is read, and all are watched",
     ["web.pem", "web.crl", "keys/sso.json", "far.pem"].map((name) => join(path, name)),
   );
   expect(files).toMatchObject({ ca: [authority.pem], warnings: [] });
-  expect(files?.crlUntilMs).toBeGreaterThan(Date.now());
+  expect(files?.crlUntilMs).toBeGreaterThan(msFromNow(0));
 });
 
 it("are all told of at once, each with the line of its entry", () => {
@@ -103,7 +103,7 @@ rules:
     ...options,
     get nowMs() {
       change();
-      return Date.now();
+      return msFromNow(0);
     },
   });
   const replaced = [{ line: 1, text: "it, or a file that it names, was replaced while it was read" }];

@@ -8,6 +8,7 @@ import { startAuthentication } from "../../src/auth/start.ts";
 import { toldLimits } from "../../src/limits/told-limits.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
 import { directory } from "../support/config-fixture.ts";
+import { msFromNow } from "../support/from-now.ts";
 import { patience } from "../support/patience.ts";
 import { newAuthority } from "../support/pki.ts";
 import { testKey } from "../support/signed-tokens.ts";
@@ -98,7 +99,7 @@ it("tells how often the keys of each issuer are loaded, except those of a file",
 it("tells when the first of all certificate authorities ends", async () => {
   const { write, reload, status } = await started({ "policy.yaml": policy });
   expect(status().authorityUntilMs).toBeUndefined();
-  const now = Date.now();
+  const now = msFromNow(0);
   const ending = (hours: number) => newAuthority({ until: new Date(now + hours * hourMs) }).pem;
   write("mesh.pem", ending(3) + ending(2));
   write("web.pem", ending(4));

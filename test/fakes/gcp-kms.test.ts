@@ -2,7 +2,7 @@
 import { generateKeyPairSync, sign } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { crc32c } from "../../src/encoding/crc32c.ts";
-import { secondsFromNow } from "../support/from-now.ts";
+import { msFromNow, secondsFromNow } from "../support/from-now.ts";
 import { type GcpKmsFake, issue, startGcpKms } from "./gcp-kms.ts";
 import type { FakeKey } from "./gcp-kms-rules.ts";
 
@@ -42,7 +42,7 @@ function errorIn({ status, body }: { status: number; body: Body }) {
 
 describe("Cloud KMS", () => {
   it("takes no call without a token of its own, or with one that has expired", async () => {
-    kms.tokens.set("old", Date.now() - 1);
+    kms.tokens.set("old", msFromNow(-1));
     for (const token of ["", "made-up", "old"]) {
       expect(errorIn(await ask(key.name, undefined, token)).slice(0, 2)).toEqual([401, "UNAUTHENTICATED"]);
     }

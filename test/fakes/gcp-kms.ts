@@ -9,6 +9,7 @@ import { createServer as createSecureServer } from "node:https";
 import { type AddressInfo, connect, type Server, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import type { GcpSettings } from "../../src/provider/gcp/settings.ts";
+import { msFromNow } from "../support/from-now.ts";
 import { type FakeKey, failed, kmsReply, newVersion, type Reply, rotateKey } from "./gcp-kms-rules.ts";
 import { issue, newTokenState, type TokenState, tokenReply } from "./gcp-tokens.ts";
 
@@ -82,7 +83,7 @@ export async function startGcpKms(tls?: { key: Buffer; cert: Buffer }): Promise<
     const reply = tokenReply(tokens, call);
     if (reply !== undefined) return reply;
     // https://cloud.google.com/apis/design/errors#http_mapping; the reason is google.api.ErrorReason's.
-    const isKnown = (tokens.tokens.get(call.token ?? "") ?? 0) > Date.now();
+    const isKnown = (tokens.tokens.get(call.token ?? "") ?? 0) > msFromNow(0);
     if (isKnown) return kmsReply({ keys, denied }, call.method, call.path, call.body);
     const info = {
       "@type": "type.googleapis.com/google.rpc.ErrorInfo",

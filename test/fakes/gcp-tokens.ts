@@ -3,7 +3,7 @@
  * the one that lets a principal act as a service account. Each rule names its document.
  */
 import { type KeyObject, randomBytes, verify } from "node:crypto";
-import { fromNow } from "../support/from-now.ts";
+import { fromNow, msFromNow } from "../support/from-now.ts";
 import { failed, type Reply } from "./gcp-kms-rules.ts";
 
 export interface TokenState {
@@ -51,7 +51,7 @@ export function tokenReply(state: TokenState, request: TokenRequest): Reply | un
 
 export function issue(state: TokenState): string {
   const token = `ya29.${randomBytes(24).toString("base64url")}`;
-  state.tokens.set(token, Date.now() + state.lifeSeconds * 1000);
+  state.tokens.set(token, msFromNow(state.lifeSeconds * 1000));
   return token;
 }
 
@@ -86,7 +86,7 @@ function oauthReply(state: TokenState, { method, form }: TokenRequest): Reply {
   if (key === undefined) return refused("invalid_grant", "Invalid grant: account not found");
   const isSigned = verify("sha256", Buffer.from(`${head}.${payload}`), key, Buffer.from(signature, "base64url"));
   if (!isSigned) return refused("invalid_grant", "Invalid JWT Signature.");
-  const now = Date.now() / 1000;
+  const now = msFromNow(0) / 1000;
   const isInTime = claims.iat < now + 300 && claims.exp > now && claims.exp - claims.iat <= 3600;
   if (!isInTime)
     return refused(

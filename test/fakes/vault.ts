@@ -8,6 +8,7 @@ import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import type { VaultLogin, VaultSettings } from "../../src/provider/vault/settings.ts";
+import { msFromNow } from "../support/from-now.ts";
 import {
   type Call,
   type FakeKey,
@@ -68,7 +69,7 @@ export async function startFakeVault(tls?: { key: Buffer; cert: Buffer }): Promi
   const waiting = new Set<() => void>();
   let connections = 0;
   let aheadMs = 0;
-  const now = () => Date.now() + aheadMs;
+  const now = () => msFromNow(aheadMs);
   const state: FakeState = {
     keys: new Map(["transit/keys/fluo", "team/transit/keys/fluo"].map((path) => [path, newKey({ now })])),
     tokens: new Map(),

@@ -8,6 +8,7 @@ import type { LogHead, LogRequest } from "../../src/store/log-store.ts";
 import { laterColumns, tables } from "../../src/store/sql/rows/schema.ts";
 import type { AuditProblem } from "../../src/store/audit-store.ts";
 import type { Store } from "../../src/store/store.ts";
+import { msFromNow } from "../support/from-now.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { sharedPostgres } from "../support/shared-postgres.ts";
 import { grown, newLog } from "../support/log-store-fixture.ts";
@@ -182,7 +183,7 @@ describe.each(kinds)("an edited %s database", (_name, make) => {
   it("shows a lease of which somebody changed when its work was done", async () => {
     const { generation } = await store.lease("backup", "a", 60_000);
     await store.finishLease({ name: "backup", generation: generation! }, new Date(0));
-    await change("finished_at", Date.now(), "kms_leases");
+    await change("finished_at", msFromNow(0), "kms_leases");
     expect(await thrownBy(() => store.leaseFinishedAt("backup"))).toBeKmsError("DATA_LOSS", "the lease backup");
   });
 

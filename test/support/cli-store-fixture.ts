@@ -18,6 +18,7 @@ import type { Store } from "../../src/store/store.ts";
 import { directory } from "./config-fixture.ts";
 import { dayMs } from "./keys-fixture.ts";
 import { type Result, run } from "./cli-fixture.ts";
+import { msFromNow } from "./from-now.ts";
 
 /** Of any of the commands. */
 export interface Answer {
@@ -102,7 +103,7 @@ export async function inStore<T>(
 
 /** Tenants are named for what became of their first data key. Gives those keys as they are now. */
 export async function liveIn(where: Place): Promise<Record<string, KeyRecord>> {
-  const start = Date.now() - 20 * dayMs;
+  const start = msFromNow(-20 * dayMs);
   let days = 0;
   const clock = () => new Date(start + days * dayMs);
   const make = async ({ store, provider, keyring }: Unlocked) => {

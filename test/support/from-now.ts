@@ -2,10 +2,15 @@
 
 /** Returns a date that lies this far ahead, or behind if negative. */
 export function fromNow(ms: number): Date {
-  return new Date(Date.now() + ms);
+  return new Date(msFromNow(ms));
 }
 
-/** Returns the date in whole seconds since 1970, as tokens have it. */
+/** Returns it in milliseconds since 1970. */
+export function msFromNow(ms: number): number {
+  return Date.now() + ms;
+}
+
+/** Returns it in whole seconds since 1970, as tokens have it. */
 export function secondsFromNow(seconds: number): number {
-  return Math.floor(fromNow(seconds * 1_000).getTime() / 1_000);
+  return Math.floor(msFromNow(seconds * 1_000) / 1_000);
 }

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ProviderContext } from "../../src/crypto/encryption-context.ts";
 import { KmsError } from "../../src/errors.ts";
 import { maxWrappedPlaintextBytes, type Provider } from "../../src/provider/provider.ts";
+import { msFromNow } from "./from-now.ts";
 import { thrownBy } from "./matchers.ts";
 
 const context = { tenant_id: "acme", purpose: "data", key_id: "00112233445566778899aabbccddeeff" };
@@ -61,8 +62,8 @@ export function providerContract(
       await provider.describe();
       const credential = provider.credential?.();
       if (credential === undefined) return;
-      expect(credential.since.getTime()).toBeLessThanOrEqual(Date.now());
-      expect(credential.until.getTime()).toBeGreaterThan(Date.now());
+      expect(credential.since.getTime()).toBeLessThanOrEqual(msFromNow(0));
+      expect(credential.until.getTime()).toBeGreaterThan(msFromNow(0));
     });
 
     it("generates 32 bytes and opens their wrapped form to the same", async () => {

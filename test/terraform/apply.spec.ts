@@ -21,6 +21,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { startProcess } from "../support/service-process.ts";
 import { Outcome } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
+import { msFromNow } from "../support/from-now.ts";
 import { checkEvidence, type Evidence, makeEvidence } from "../support/whole-service.ts";
 import { account, type Ministack, rootKey, startMinistack } from "./ministack.ts";
 import { denied, expectTheServiceAlone, plaintext, record, store } from "./policy.ts";
@@ -206,7 +207,7 @@ describe("the example with two Regions", () => {
 
   it("has its keys deleted in 30 days when it is destroyed", async () => {
     await terraform.run(["destroy", "-auto-approve", ...variables], { of });
-    const inMonth = Date.now() + 30 * 86_400_000;
+    const inMonth = msFromNow(30 * 86_400_000);
     for (const [at, KeyId] of [outputs.key_arn, outputs.replica_key_arn].entries()) {
       const { KeyMetadata } = await client("operator", regions[at]!).send(new DescribeKeyCommand({ KeyId }));
       expect(KeyMetadata!.KeyState).toBe("PendingDeletion");

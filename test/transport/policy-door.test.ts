@@ -5,6 +5,7 @@ import { countCallers } from "../../src/auth/callers-seen.ts";
 import { createDemands, createMatcher } from "../../src/auth/policy/grants.ts";
 import { newStaticToken, staticTokens } from "../../src/auth/token/static-token.ts";
 import { policyDoor } from "../../src/transport/policy-door.ts";
+import { msFromNow } from "../support/from-now.ts";
 import { newAuthority } from "../support/pki.ts";
 import { policyOf } from "../support/policy-fixture.ts";
 import { thrownBy } from "../support/matchers.ts";
@@ -24,7 +25,7 @@ rules:
 ${rules}`);
   return {
     ...{ separation: true, grantsOf: createMatcher(policy.rules), tokenDemandOn: createDemands(policy.rules) },
-    staticTokens: staticTokens(policy.tokens, Date.now),
+    staticTokens: staticTokens(policy.tokens, () => msFromNow(0)),
     authorities: [{ entry: policy.certificates[0]!, roots: [mesh.x509] }],
   };
 }
@@ -36,7 +37,7 @@ it("is known by its certificate as policies change, and open all the while", asy
   };
   const door = policyDoor({
     authenticator: createAuthenticator({
-      ...{ loaded: () => loaded, tokens: { identify, size: () => 0 }, now: Date.now },
+      ...{ loaded: () => loaded, tokens: { identify, size: () => 0 }, now: () => msFromNow(0) },
     }),
     ...{ seen: countCallers(), open: [], connectionMaxAgeMs: 3_600_000, policySha256: () => "", subscribe() {} },
   });

@@ -5,7 +5,7 @@ import { pino } from "pino";
 import { expect, it, onTestFinished } from "vitest";
 import { startTls } from "../../src/transport/tls.ts";
 import { directory } from "../support/config-fixture.ts";
-import { fromNow } from "../support/from-now.ts";
+import { fromNow, msFromNow } from "../support/from-now.ts";
 import { newAuthority } from "../support/pki.ts";
 
 const authority = newAuthority();
@@ -29,10 +29,10 @@ function started(files: Record<string, string>) {
 }
 
 it("tells from when to when the certificate in force is valid", async () => {
-  const [from, until] = [wholeSecond(Date.now() - 3_600_000), wholeSecond(Date.now() + 3_600_000)];
+  const [from, until] = [wholeSecond(msFromNow(-3_600_000)), wholeSecond(msFromNow(3_600_000))];
   const { tls, write } = started(filesOf(from, until));
   expect([tls.validFrom(), tls.expiresAt()]).toEqual([from, until]);
-  const later = wholeSecond(Date.now() - 60_000);
+  const later = wholeSecond(msFromNow(-60_000));
   for (const [name, text] of Object.entries(filesOf(later, until))) write(name, text);
   await tls.reload();
   expect(tls.validFrom()).toEqual(later);

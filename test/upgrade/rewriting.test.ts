@@ -7,7 +7,7 @@ import { finishUpgrade } from "../../src/upgrade/finish.ts";
 import type { AuditEvent } from "../../src/store/audit-store.ts";
 import type { RewritePlace, UpgradeStore } from "../../src/store/upgrade-store.ts";
 import { eventually } from "../support/eventually.ts";
-import { fromNow } from "../support/from-now.ts";
+import { fromNow, msFromNow } from "../support/from-now.ts";
 
 const places: (RewritePlace | undefined)[] = [
   undefined,
@@ -47,7 +47,7 @@ describe("rows of the release before", () => {
     expect(said).toEqual([[{ rows: 6 }, "rows of an earlier release were written anew"]]);
     expect(asked).toEqual(places);
     await Promise.all([one.close(), other.close()]);
-    expect((await store.leaseFinishedAt("rewriting"))!.getTime()).toBeGreaterThan(Date.now() - 60_000);
+    expect((await store.leaseFinishedAt("rewriting"))!.getTime()).toBeGreaterThan(msFromNow(-60_000));
     const third = startRewriting({ store, clock, log });
     await third.close();
     expect(asked).toEqual(places);

@@ -10,7 +10,7 @@ import { judgePeer } from "../../../src/auth/certificate/peer.ts";
 import { elementsOf } from "../../../src/encoding/der.ts";
 import { randomFrom } from "../../crash/random.ts";
 import { bits, sequence } from "../../support/der-writer.ts";
-import { fromNow } from "../../support/from-now.ts";
+import { msFromNow } from "../../support/from-now.ts";
 import { derMutator } from "../../support/mutate-der.ts";
 import { newAuthority, pemOf } from "../../support/pki.ts";
 
@@ -41,7 +41,7 @@ function identityOf(certificate: X509Certificate, entry: Authorities): unknown {
   const peer = judgePeer(
     { leaf: certificate, chain: [intermediate.x509], unverified: undefined },
     [entry],
-    fromNow(0).getTime(),
+    msFromNow(0),
   );
   return "identity" in peer ? peer.identity : undefined;
 }

@@ -8,7 +8,7 @@ import { type Authorities, sharedRoots } from "../../../src/auth/certificate/lin
 import { judgePeer, type Peer, presentedBy } from "../../../src/auth/certificate/peer.ts";
 import type { CertificatesEntry } from "../../../src/auth/policy/trust.ts";
 import { oid, sequence } from "../../support/der-writer.ts";
-import { fromNow, secondsFromNow } from "../../support/from-now.ts";
+import { fromNow, msFromNow, secondsFromNow } from "../../support/from-now.ts";
 import {
   type Authority,
   type CertificateOptions,
@@ -52,7 +52,7 @@ async function judged(client: Client, authorities: readonly Authorities[] = all)
 
 /** As it is presented to a service now. */
 function judgedNow(presented: Parameters<typeof judgePeer>[0], authorities: readonly Authorities[]): Peer {
-  return judgePeer(presented, authorities, fromNow(0).getTime());
+  return judgePeer(presented, authorities, msFromNow(0));
 }
 
 /** Without TLS, as if TLS had accepted it: so that nothing but our own rules refuses. */
@@ -60,7 +60,7 @@ function judgedAlone(
   { x509 }: Issued,
   chain: readonly Authority[] = [],
   authorities = all,
-  nowMs = fromNow(0).getTime(),
+  nowMs = msFromNow(0),
 ): Peer {
   return judgePeer({ leaf: x509, chain: chain.map((ca) => ca.x509), unverified: undefined }, authorities, nowMs);
 }
@@ -261,7 +261,7 @@ describe("the end of a certificate", () => {
   });
 
   it("attack 39: is seen when it is judged anew", async () => {
-    const until = new Date(Math.ceil(Date.now() / 1000) * 1000 + hour);
+    const until = new Date(Math.ceil(msFromNow(0) / 1000) * 1000 + hour);
     const presented = (await server.presented(spiffe.issue({ uris: [id], until })))!;
     const at = (ms: number) => judgePeer(presented, all, until.getTime() + ms);
     expect(at(-1)).toMatchObject({ ...asSpiffe, untilMs: until.getTime() });
@@ -539,7 +539,7 @@ describe("an intermediate that was sent, judged without TLS", () => {
   });
 
   it("counts until its end, and not at it", () => {
-    const until = new Date(Math.ceil(Date.now() / 1000) * 1000 + hour);
+    const until = new Date(Math.ceil(msFromNow(0) / 1000) * 1000 + hour);
     const intermediate = spiffe.intermediate({ until });
     const leaf = intermediate.issue({ uris: [id] });
     expect(judgedAlone(leaf, [intermediate], all, until.getTime() - 1)).toMatchObject(asSpiffe);

@@ -8,6 +8,7 @@ import { sha256Of } from "../../../src/auth/token/static-token.ts";
 import { run } from "../../support/cli-fixture.ts";
 import { runHere } from "../../support/cli-here.ts";
 import { directory } from "../../support/config-fixture.ts";
+import { msFromNow } from "../../support/from-now.ts";
 import { isValid } from "../../support/json-schema.ts";
 
 const kinds = ["local", "kubernetes", "spiffe", "oidc"];
@@ -27,7 +28,7 @@ it("writes policy.yaml, prints the administrator's token alone on standard outpu
   const [token] = tokens;
   expect(token!.sha256).toBe(sha256Of(out.trim()));
   expect(readFileSync(join(cwd, "policy.yaml"), "utf8")).not.toContain("fkt_");
-  const days = (token!.expires!.getTime() - Date.now()) / 86_400_000;
+  const days = (token!.expires!.getTime() - msFromNow(0)) / 86_400_000;
   expect([days > 363, days <= 365]).toEqual([true, true]);
   expect([...rules[0]!.roles]).toEqual(["status", "metrics", "operate", "audit", "key-admin"]);
   const ends = token!.expires!.toISOString().slice(0, 10);

@@ -7,7 +7,7 @@ import { extensionsOf, updatesOf } from "../../../src/auth/certificate/certifica
 import type { Authorities } from "../../../src/auth/certificate/lineage.ts";
 import { judgePeer } from "../../../src/auth/certificate/peer.ts";
 import type { Random } from "../../crash/random.ts";
-import { fromNow } from "../../support/from-now.ts";
+import { msFromNow } from "../../support/from-now.ts";
 import { derMutator } from "../../support/mutate-der.ts";
 import { dnsName, newAuthority, uriName } from "../../support/pki.ts";
 import type { TargetKind } from "./target.ts";
@@ -63,8 +63,7 @@ function makeSeeds(): { pick(random: Random): Seed } {
   ];
   const readCertificate = (der: Buffer) => {
     const leaf = certificateOf(der);
-    if (leaf !== undefined)
-      judgePeer({ leaf, chain: [below.x509], unverified: undefined }, authorities, fromNow(0).getTime());
+    if (leaf !== undefined) judgePeer({ leaf, chain: [below.x509], unverified: undefined }, authorities, msFromNow(0));
     extensionsOf(der);
   };
   const certificateSeeds = [root, below, ...leaves].map(({ x509 }) => ({ der: x509.raw, read: readCertificate }));

@@ -5,6 +5,7 @@ import type { RotationResult } from "../../../src/keys/rotation/rotation.ts";
 import { type RotationSchedule, type ScheduleOptions, scheduleRotation } from "../../../src/keys/rotation/schedule.ts";
 import { memoryStore } from "../../../src/store/sqlite/memory.ts";
 import type { Fence, LeaseAnswer } from "../../../src/store/lease-store.ts";
+import { msFromNow } from "../../support/from-now.ts";
 
 const minuteMs = 60_000;
 const none: RotationResult = { rotated: [], skipped: [], failed: [], remaining: 0 };
@@ -138,7 +139,7 @@ describe("a schedule", () => {
   it("takes over within half a minute of the end of the lease of a replica that died", async () => {
     const store = memoryStore();
     const leaseTtlMs = 40_000;
-    const diedAtMs = Date.now();
+    const diedAtMs = msFromNow(0);
     expect((await store.lease("rotation/2", "there", leaseTtlMs)).generation).toBe(1);
     const { rotatedAt } = start({ store, leaseTtlMs, random: () => 0.9999 });
     for (let second = 0; second < 100 && rotatedAt.length === 0; second += 1) {

@@ -10,7 +10,7 @@ import { awsError } from "../../../src/provider/aws/errors.ts";
 import type { AwsKmsFake } from "../../fakes/aws-kms.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { openOn, startFake, twoRegions, useCredentials, withoutCredentials } from "../../support/aws-fixture.ts";
-import { fromNow } from "../../support/from-now.ts";
+import { fromNow, msFromNow } from "../../support/from-now.ts";
 
 useCredentials();
 afterEach(() => {
@@ -190,7 +190,7 @@ describe("the credentials", () => {
     const [provider] = await openOn([kms], key);
     const known = provider.credential!()!;
     expect(known.until).toEqual(until);
-    expect(known.since.getTime()).toBeLessThanOrEqual(Date.now());
+    expect(known.since.getTime()).toBeLessThanOrEqual(msFromNow(0));
     await provider.describe();
     expect(provider.credential!()).toEqual(known);
     expect(endless.credential!()).toBeUndefined();

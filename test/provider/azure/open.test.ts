@@ -27,7 +27,7 @@ import {
   startFake,
   withoutCredentials,
 } from "../../support/azure-fixture.ts";
-import { fromNow, secondsFromNow } from "../../support/from-now.ts";
+import { fromNow, msFromNow, secondsFromNow } from "../../support/from-now.ts";
 
 afterEach(() => {
   vi.useRealTimers();
@@ -208,11 +208,11 @@ describe.skipIf(!canServe)("the credentials", () => {
   it("tell when the token in use ends, and when it was got", async () => {
     const vault = await startFake();
     vault.createKey("fluo");
-    const before = Date.now();
+    const before = msFromNow(0);
     const provider = await openOn(vault, "fluo");
     const { since, until } = provider.credential!()!;
     expect(since.getTime()).toBeGreaterThanOrEqual(before);
-    expect(until.getTime()).toBeGreaterThan(Date.now());
+    expect(until.getTime()).toBeGreaterThan(msFromNow(0));
     await provider.describe();
     expect(provider.credential!()).toEqual({ since, until });
   });
@@ -227,7 +227,7 @@ describe.skipIf(!canServe)("the credentials", () => {
     ];
     const service = createHttpServer((request, response) => {
       asked.push(`${request.headers["x-identity-header"]} ${request.url}`);
-      const expires_on = String(secondsFromNow(0) + 3_600);
+      const expires_on = String(secondsFromNow(3_600));
       const good = {
         access_token: vault.giveToken(),
         expires_on,

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { KmsError } from "../../../src/errors.ts";
 import type { GcpToken } from "../../../src/provider/gcp/credentials.ts";
 import { gcpTokens } from "../../../src/provider/gcp/tokens.ts";
+import { msFromNow } from "../../support/from-now.ts";
 import { thrownBy } from "../../support/matchers.ts";
 
 beforeEach(() => {
@@ -13,7 +14,10 @@ afterEach(() => {
 });
 
 const hourMs = 3_600_000;
-const token = (name: string): GcpToken => ({ headers: { authorization: name }, expiresAtMs: Date.now() + hourMs });
+const token = (name: string): GcpToken => ({
+  headers: { authorization: name },
+  expiresAtMs: msFromNow(hourMs),
+});
 
 /** A source that is answered by hand. */
 function source() {

@@ -11,6 +11,7 @@ import { openVault } from "../../../src/provider/vault/open.ts";
 import type { VaultLogin } from "../../../src/provider/vault/settings.ts";
 import { type FakeVault, startFakeVault } from "../../fakes/vault.ts";
 import { bareDenial, failed, invalidToken, policyDenial } from "../../fakes/vault-rules.ts";
+import { msFromNow } from "../../support/from-now.ts";
 import { thrownBy } from "../../support/matchers.ts";
 
 const context = { tenant_id: "acme", purpose: "data", key_id: "00112233445566778899aabbccddeeff" };
@@ -273,7 +274,7 @@ describe("the credential", () => {
   it("is the token, from its login or its last renewal to the end of its lease", async () => {
     vault.logins.get(appRolePath)!.ttlSeconds = 60;
     stopClocks();
-    const before = Date.now();
+    const before = msFromNow(0);
     const provider = await open(appRole());
     const first = provider.credential!()!;
     expect(first.since.getTime()).toBeGreaterThanOrEqual(before);

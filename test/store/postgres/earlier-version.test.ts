@@ -9,6 +9,7 @@ import type { RowValue } from "../../../src/store/sql/rows/row-mac.ts";
 import { keyRow } from "../../../src/store/sql/rows/rows.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
+import { msFromNow } from "../../support/from-now.ts";
 import { addKey, type Backdoor, postgresBackdoor, sqliteBackdoor, unlocked } from "../../support/store-fixture.ts";
 
 const server = await sharedPostgres();
@@ -63,7 +64,7 @@ it.each(["rotation", "maintenance"])("gets no lease %s, and hears why", async (n
   const lease = () =>
     door.sql(
       "insert into kms_leases (name, holder, generation, expires_at, finished_at, mac) values (?1, ?2, ?3, ?4, ?5, ?6)",
-      ...[name, "earlier", 1, Date.now() + 60_000, null, randomBytes(32)],
+      ...[name, "earlier", 1, msFromNow(60_000), null, randomBytes(32)],
     );
   await expect(lease()).rejects.toThrow(refused);
   expect(await door.sql("select * from kms_leases")).toEqual([]);
