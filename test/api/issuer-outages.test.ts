@@ -1,30 +1,29 @@
 /** Issuers that are down, or answer what is no key set, on both ports. The clock of what is remembered is the test's own. */
 import type { ServerResponse } from "node:http";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { type AttackedWorld, startAttacked } from "../support/attacked-service.ts";
+import { type JumpingClock, jumpingClock } from "../support/jumping-clock.ts";
 import { testKey, tokenBy } from "../support/signed-tokens.ts";
 import { accepted, notAccepted, unavailable } from "../support/told.ts";
 
 const down = (response: ServerResponse) => void response.destroy();
 const failures = (service: AttackedWorld) => service.log().split("the former ones stay").length - 1;
 
-const clock = performance.now.bind(performance);
-
-/** Lets the clock that only goes forward go on by a jump. */
-/** Time that was skipped, of all tests together: a clock of this kind never goes back, and no service expects it to. */
-let [passedMs, beforeMs] = [0, 0];
-beforeEach(() => {
-  beforeMs = passedMs;
+/** It never goes back between tests: no service expects it to. */
+let clock: JumpingClock;
+let beforeMs = 0;
+beforeAll(() => {
+  clock = jumpingClock();
 });
+beforeEach(() => {
+  beforeMs = clock.aheadMs;
+});
+afterAll(() => clock.restore());
 
 /** Lets the clock that only goes forward go on by a jump. */
 function pass(ms: number): void {
-  passedMs = beforeMs + ms;
-  vi.spyOn(performance, "now").mockImplementation(() => clock() + passedMs);
+  clock.aheadMs = beforeMs + ms;
 }
-afterAll(() => {
-  vi.spyOn(performance, "now").mockRestore();
-});
 
 const minute = 60_000;
 

@@ -55,7 +55,7 @@ async function isWhole(from: Place, name: string): Promise<boolean> {
 async function stoppedMidway(where: Hindered, env: Record<string, string>) {
   for (;;) {
     const service = await where.serve(env);
-    await eventually(() => expect([...draftsIn(where.to), ...backupsIn(where.to)]).not.toEqual([]), 1);
+    await eventually(() => expect([...draftsIn(where.to), ...backupsIn(where.to)]).not.toEqual([]), { everyMs: 1 });
     const making = backupProcessOf(service);
     if (making !== undefined) {
       process.kill(making, "SIGSTOP");
@@ -157,7 +157,7 @@ describe.skipIf(!isRoot)("files of another user, in a directory where each remov
       expect(notices.join("\n")).toContain(
         `Backups are made, and not all could go that should: ${join(where.to, older)} cannot be removed (EPERM).`,
       );
-    }, 1);
+    });
     expect(await service.end()).toBe(0);
     expect(await isWhole(where, backupsIn(where.to).at(-1)!)).toBe(true);
   });

@@ -93,7 +93,7 @@ it("end with a service that is killed, and leave no half file under a final name
   const where = backedUp(1);
   const service = await startProcess(where.env);
   await service.client.generateDataKey({ tenantId: "acme" });
-  await eventually(() => expect(draftsIn(where.to)).not.toEqual([]), 1);
+  await eventually(() => expect(draftsIn(where.to)).not.toEqual([]), { everyMs: 1 });
   await service.end("SIGKILL");
   // Only whoever holds the lock of the directory alone removes drafts: so the process of the killed service is gone.
   await eventually(async () => {
@@ -129,7 +129,7 @@ it("that a kill left without a note are made again once the lease has ended", as
 it("do not keep the service from ending", async () => {
   const where = backedUp();
   const service = await startProcess(where.env);
-  await eventually(() => expect(draftsIn(where.to)).not.toEqual([]), 1);
+  await eventually(() => expect(draftsIn(where.to)).not.toEqual([]), { everyMs: 1 });
   const beganMs = performance.now();
   expect(await service.end()).toBe(0);
   expect(performance.now() - beganMs).toBeLessThan(patience(1_000));

@@ -31,7 +31,7 @@ it.skipIf(why !== undefined && !process.env.CI)(
     const bytes = () => ["", "-wal"].map((end) => readFileSync(file + end));
     const damaged = bytes();
     calls.heal();
-    await expect.poll(service.notices, { timeout: 10_000 }).toContain("is not opened again after an error");
+    await expect.poll(service.notices).toContain("is not opened again after an error");
     await unavailable(client.generateDataKey({ tenantId: "tenant-9" }), 4_000);
     await service.kill();
     expect(bytes()).toEqual(damaged);

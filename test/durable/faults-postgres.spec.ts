@@ -235,7 +235,7 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
 
     proxy.lead(standby.port);
     for (const { notices } of services) {
-      await expect.poll(notices, { timeout: patience(5_000) }).toContain("the server is a standby");
+      await expect.poll(notices).toContain("the server is a standby");
     }
     await execute(standby.url, "select pg_promote()");
     for (const { until } of services) await until("UP", 5_000);

@@ -80,7 +80,7 @@ async function foundBy({ client }: ServiceProcess, about: object): Promise<Integ
     expect(findings).toContainEqual(expect.objectContaining(about));
     return findings;
   };
-  return eventually(look, 100);
+  return eventually(look);
 }
 
 const dataLoss = { code: grpcStatus.DATA_LOSS };
@@ -149,7 +149,7 @@ describe.each(kinds)("a service on %s", (_name, make) => {
     const service = await world.next(first).catch((error) => error as Error);
     if (service instanceof Error) return expect(service.message).toMatch(/not as it was written|altered|DATA_LOSS/);
     const isDown = async () => expect((await fetch(`${service.http}/q/health/ready`)).status).toBe(503);
-    await eventually(isDown, 100);
+    await eventually(isDown);
     expect((await service.client.status({})).status).toBe(Health.DOWN);
   });
 });

@@ -65,7 +65,7 @@ function withPatience(rules: string): string {
 
 /** Other suites begin at the same time, and a machine that is busy with them may have a service wait for its store. */
 async function warm(service: Service, tenantId: string): Promise<void> {
-  await eventually(() => useKeys(service, tenantId), 500);
+  await eventually(() => useKeys(service, tenantId), { everyMs: 500 });
 }
 
 let looked: Target[] = [];

@@ -3,13 +3,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
 import { startLoopLag } from "../../src/runtime/loop-lag.ts";
 import { eventually } from "../support/eventually.ts";
+import { stall } from "../support/stall.ts";
 
 const stallMs = 200;
-
-function stall(): void {
-  const endMs = performance.now() + stallMs;
-  while (performance.now() < endMs);
-}
 
 it("a stall of the loop is the longest delay, and the quantiles are in order", async () => {
   const lag = startLoopLag();
@@ -17,7 +13,7 @@ it("a stall of the loop is the longest delay, and the quantiles are in order", a
   expect(lag.quantiles().map(({ quantile }) => quantile)).toEqual([0.5, 0.99, 1]);
   for (const { seconds } of lag.quantiles()) expect(seconds).toBeGreaterThanOrEqual(0);
   await delay(60); // it measures between two looks
-  stall();
+  stall(stallMs);
   await eventually(() => {
     const [median, most, longest] = lag.quantiles().map(({ seconds }) => seconds);
     // It was in the midst of one of its waits.
@@ -35,7 +31,7 @@ it("the loop worked for a part of the time, more of it in a stall", async () => 
   expect(before).toBeGreaterThanOrEqual(0);
   expect(before).toBeLessThanOrEqual(1);
   for (let i = 0; i < 5; i += 1) {
-    stall();
+    stall(stallMs);
     await delay(0);
   }
   expect(lag.utilization()).toBeGreaterThan(0);

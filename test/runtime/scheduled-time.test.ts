@@ -1,6 +1,7 @@
 /** A process that is not scheduled waits for nothing. */
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { afterScheduled } from "../../src/runtime/scheduled-time.ts";
+import { jumpingClock } from "../support/jumping-clock.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
@@ -22,18 +23,16 @@ it("is over at its time where the process is scheduled, once, and leaves no time
 });
 
 it("counts a tenth of a second for a loop that was blocked for three", () => {
-  const now = performance.now.bind(performance);
-  let blockedMs = 0;
-  vi.spyOn(performance, "now").mockImplementation(() => now() + blockedMs);
+  const clock = jumpingClock();
   const late = vi.fn();
   afterScheduled(1_000, late);
   vi.advanceTimersByTime(100);
-  blockedMs = 3_000; // and the next tick comes so much later
+  clock.aheadMs = 3_000; // and the next tick comes so much later
   vi.advanceTimersByTime(50 + 799);
   expect(late).not.toHaveBeenCalled();
   vi.advanceTimersByTime(1);
   expect(late).toHaveBeenCalledOnce();
-  vi.mocked(performance.now).mockRestore();
+  clock.restore();
 });
 
 it("is called off", () => {

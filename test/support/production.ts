@@ -101,10 +101,13 @@ export async function startProduction(): Promise<Production> {
   const command = (args: readonly string[], more: object = {}) =>
     run(args, { env: { ...env, ...shown, ...more }, cwd: directory, finished: untilExit });
   await drilled(command, file);
-  await eventually(async () => {
-    const { out } = await command(["status", "--json"]);
-    expect(JSON.parse(out).integrity.finished).not.toBeNull();
-  }, 500);
+  await eventually(
+    async () => {
+      const { out } = await command(["status", "--json"]);
+      expect(JSON.parse(out).integrity.finished).not.toBeNull();
+    },
+    { everyMs: 500 },
+  );
   const preflight = async (args: readonly string[], more: object = {}) => {
     const { code, out } = await command(["preflight", "--json", ...args], more);
     return { code, answer: JSON.parse(out) };

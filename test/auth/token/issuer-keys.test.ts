@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type KeySet, openKeySet } from "../../../src/auth/token/issuer-keys.ts";
 import type { SigningKey } from "../../../src/auth/token/jwks.ts";
 import type { KmsError } from "../../../src/errors.ts";
+import { msFromNow } from "../../support/from-now.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { sharedKey, testKey } from "../../support/signed-tokens.ts";
 
@@ -29,7 +30,7 @@ function issuer(published: unknown = { keys: [old.jwk] }) {
       return world.published;
     },
     use: "sig",
-    now: () => performance.now(),
+    now: () => msFromNow(0),
     maxStaleMs: 24 * hour,
     warn: (text) => world.warnings.push(text),
     failed: (error) => world.failures.push(error),
@@ -267,7 +268,7 @@ describe("the keys of an issuer", () => {
     const load = vi.fn((): Promise<unknown> => {
       throw down;
     });
-    const keys = openKeySet({ name: "sso", load, use: "sig", now: () => performance.now(), maxStaleMs: hour });
+    const keys = openKeySet({ name: "sso", load, use: "sig", now: () => msFromNow(0), maxStaleMs: hour });
     opened.push(keys);
     await unavailable(keys, "old", 30_000);
     await pass(30_000);

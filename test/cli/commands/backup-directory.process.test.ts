@@ -104,7 +104,7 @@ describe.each(kinds)("of a %s store", (_, make) => {
       expect(left).not.toContain(backupsIn(from.to)[0]);
       expect(draftsIn(from.to), step).toEqual([]);
     }
-  }, 120_000);
+  });
 });
 
 it("several at once are all made, and none removes the draft of another or the newest", async () => {

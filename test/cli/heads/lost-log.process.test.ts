@@ -4,9 +4,7 @@ import { expect, it } from "vitest";
 import { crashedStore, damageLog } from "../../support/crashed-store.ts";
 import { startProcess } from "../../support/service-process.ts";
 
-it("is accepted by the digest of its log alone, keeps what was, and is used from then on", {
-  timeout: 240_000,
-}, async () => {
+it("is accepted by the digest of its log alone, keeps what was, and is used from then on", async () => {
   using made = await crashedStore();
   const { where, file } = made;
   damageLog(file);

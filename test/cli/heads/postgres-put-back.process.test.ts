@@ -16,8 +16,6 @@ interface Copy {
 }
 
 const programs = installedPostgres();
-const patience = 240_000;
-const soon = { timeout: 60_000 };
 
 const ways: [name: string, isThere: boolean, programs: string | undefined, copied: CopyOf][] = [
   ["a copy of its data directory", postgresAvailable(), undefined, (server) => server.copied()],
@@ -26,13 +24,13 @@ const ways: [name: string, isThere: boolean, programs: string | undefined, copie
 type CopyOf = (server: PostgresServer, url: string) => Promise<Copy>;
 
 for (const [name, isThere, installed, copyOf] of ways) {
-  describe.runIf(isThere)(`a PostgreSQL store that is put back from ${name}`, { timeout: patience }, () => {
+  describe.runIf(isThere)(`a PostgreSQL store that is put back from ${name}`, () => {
     let server: PostgresServer;
     let where: Place;
     let copied: () => Promise<Copy>;
     beforeAll(async () => {
       server = await startPostgres({ programs: installed });
-    }, 60_000);
+    });
     afterAll(() => server.close());
 
     async function begin(): Promise<void> {
@@ -51,7 +49,7 @@ for (const [name, isThere, installed, copyOf] of ways) {
     async function noted(service: ServiceProcess): Promise<void> {
       const writtenAt = async () => (await statusOf(service)).heads?.writtenAt;
       const before = await writtenAt();
-      await expect.poll(writtenAt, soon).not.toEqual(before);
+      await expect.poll(writtenAt).not.toEqual(before);
     }
 
     it("is refused by the next start, and used once that is accepted, by its digest alone", async () => {
@@ -94,11 +92,11 @@ for (const [name, isThere, installed, copyOf] of ways) {
       const copy = await copied();
       // A copy of the directory needs the server stopped for a while: no use could be audited.
       const isUsed = () => key(service, "globex").then(Boolean, () => false);
-      await expect.poll(isUsed, soon).toBe(true);
+      await expect.poll(isUsed).toBe(true);
       await noted(service);
       await copy.putBack();
       const problem = async () => (await statusOf(service)).heads?.problem;
-      await expect.poll(problem, soon).toContain("accept-rollback");
+      await expect.poll(problem).toContain("accept-rollback");
       expect(await readiness(service)).toBe(503);
       const { status, notices } = await statusOf(service);
       expect(status).toBe(Health.DOWN);
@@ -107,7 +105,7 @@ for (const [name, isThere, installed, copyOf] of ways) {
         ...{ reason: "INVALID_ARGUMENT", fields: ["digest"] },
       });
       await service.client.admin.acceptRollback({ digest, requestId: "r1" });
-      await expect.poll(() => readiness(service), soon).toBe(200);
+      await expect.poll(() => readiness(service)).toBe(200);
       const again = await failureOf(service.client.admin.acceptRollback({ digest }));
       expect(again).toMatchObject({ reason: "INVALID_ARGUMENT", fields: ["digest"] });
       const { events } = await service.client.admin.listAuditEvents({ pageSize: 1000 });

@@ -11,7 +11,6 @@ import { postgresAvailable } from "../../support/postgres-cluster.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { startProcess } from "../../support/service-process.ts";
 
-const patience = { timeout: 120_000 };
 const memory = "/dev/shm";
 const isElsewhere = existsSync(memory) && statSync(memory).dev !== statSync(tmpdir()).dev;
 
@@ -25,24 +24,24 @@ async function saidBy(env: Record<string, string>) {
   return { remark: heads?.remark, recommended: recommendations.filter((each) => each.includes("heads")) };
 }
 
-it("says that a snapshot of the volume brings both back", patience, async () => {
+it("says that a snapshot of the volume brings both back", async () => {
   const { remark, recommended } = await saidBy(sqlitePlace().env);
   expect(remark).toMatch(/kms\.db-heads is on the file system of the store: .* can name a place elsewhere$/);
   expect(recommended).toEqual([`${remark}.`]);
 });
 
-it.runIf(isElsewhere)("says nothing of a file on another disk", patience, async () => {
+it.runIf(isElsewhere)("says nothing of a file on another disk", async () => {
   const disk = mkdtempSync(join(memory, "fluo-kms-heads-"));
   onTestFinished(() => rmSync(disk, { recursive: true }));
   const env = { ...sqlitePlace().env, FLUO_KMS_AUDIT_HEADS_FILE: join(disk, "heads") };
   expect(await saidBy(env)).toEqual({ remark: "", recommended: [] });
 });
 
-it("says nothing of a store in memory", patience, async () => {
+it("says nothing of a store in memory", async () => {
   expect(await saidBy({})).toEqual({ remark: "", recommended: [] });
 });
 
-it.runIf(postgresAvailable())("asks for a file where PostgreSQL has none", patience, async () => {
+it.runIf(postgresAvailable())("asks for a file where PostgreSQL has none", async () => {
   const server = await sharedPostgres();
   onTestFinished(() => server.close());
   const url = await server.createDatabase();

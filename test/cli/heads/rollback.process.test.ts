@@ -10,13 +10,12 @@ import { postgresAvailable } from "../../support/postgres-cluster.ts";
 import { type SharedPostgres, sharedPostgres } from "../../support/shared-postgres.ts";
 import { beginProcess, type ServiceProcess, startProcess } from "../../support/service-process.ts";
 
-const patience = 240_000;
 const killAt = join(import.meta.dirname, "../../crash/kill-at.ts");
 
 const serve = ({ env }: Pick<Place, "env">) => startProcess(env);
 const key = ({ client }: ServiceProcess, tenantId: string) => client.generateDataKey({ tenantId });
 
-describe("a SQLite store", { timeout: patience }, () => {
+describe("a SQLite store", () => {
   it("that is put back is refused, told by check, and used once that is accepted, by its digest alone", async () => {
     const where = sqlitePlace();
     const file = (where.settings as { file: string }).file;
@@ -123,11 +122,11 @@ describe("a SQLite store", { timeout: patience }, () => {
   );
 });
 
-describe.runIf(postgresAvailable())("a PostgreSQL store", { timeout: patience }, () => {
+describe.runIf(postgresAvailable())("a PostgreSQL store", () => {
   let server: SharedPostgres;
   beforeAll(async () => {
     server = await sharedPostgres();
-  }, 60_000);
+  });
   afterAll(() => server.close());
 
   it("that is restored under three replicas is used by those whose heads file was named, and by no other", async () => {
@@ -153,7 +152,7 @@ describe.runIf(postgresAvailable())("a PostgreSQL store", { timeout: patience },
     expect((await whole.run("restore", "--heads", headsOf(2), "--heads", headsOf(3), backup)).code).toBe(0);
     const restored = await Promise.all([1, 2, 3].map((n) => startProcess(replica(whole, n))));
     for (const { http, client } of restored) {
-      await expect.poll(async () => (await fetch(`${http}/q/health/ready`)).status, { timeout: 60_000 }).toBe(200);
+      await expect.poll(async () => (await fetch(`${http}/q/health/ready`)).status).toBe(200);
       expect((await client.status({})).heads?.problem).toBe("");
     }
     await Promise.all(restored.map((service) => service.end()));

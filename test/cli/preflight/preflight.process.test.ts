@@ -41,7 +41,7 @@ async function development(): Promise<Place & { http: string }> {
   await eventually(async () => {
     const status = await fetch(`${http}/api/admin/kms/status`);
     expect(await status.json()).toMatchObject({ integrity: { percent: 100 } });
-  }, 200);
+  });
   return { ...where, http };
 }
 

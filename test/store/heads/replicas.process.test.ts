@@ -18,7 +18,7 @@ describe.runIf(postgresAvailable())("the heads file of a replica", () => {
   let other: { file: string; lock: string; intervalMs?: number };
   beforeAll(async () => {
     server = await startPostgres();
-  }, 60_000);
+  });
   afterAll(() => server.close());
   beforeEach(async () => {
     world = await postgresWorld(server);

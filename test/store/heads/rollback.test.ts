@@ -22,7 +22,7 @@ import { addKey } from "../../support/store-fixture.ts";
 let server: SharedPostgres | undefined;
 beforeAll(async () => {
   if (postgresAvailable()) server = await sharedPostgres();
-}, 60_000);
+});
 afterAll(() => server?.close());
 
 const worlds: [string, () => HeadsWorld | Promise<HeadsWorld>][] = [

@@ -9,7 +9,6 @@ import { readingOf, reopensFirst } from "../../../src/store/sqlite/reading.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { thrownBy } from "../../support/matchers.ts";
-import { patience } from "../../support/patience.ts";
 import { addKey, sqliteBackdoor, unlocked } from "../../support/store-fixture.ts";
 
 const key = createSecretKey(randomBytes(32));
@@ -112,12 +111,10 @@ it("keeps no destroyed key from being erased, though it reads without a pause", 
   const paging = pagingWithoutPause(store);
   await expect.poll(paging.pages).toBeGreaterThan(2);
   const by = { action: "destroy", actor: "ann", requestId: "", at: new Date() } as const;
-  const beganAt = performance.now();
   const destroyWait = { sinceMs: 0, waitMs: 0 };
   await store.update(record, { ...record, state: "DESTROYED", wrapped: new Uint8Array(), destroyWait }, by);
   const inFiles = () => [file, `${file}-wal`].some((name) => readFileSync(name).includes(wrapped.subarray(0, 32)));
   await expect.poll(inFiles).toBe(false);
-  expect(performance.now() - beganAt).toBeLessThan(patience(2_500));
   expect(await paging.stop()).toEqual([]);
 });
 

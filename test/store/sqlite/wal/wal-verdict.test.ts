@@ -138,7 +138,7 @@ describe("a commit that no other followed", () => {
       writeFileSync(`${torn}-wal`, one);
       expect(judgeWal(torn).kind).not.toBe("lost");
     }
-  }, 60_000);
+  });
 });
 
 describe("a commit that others followed", () => {

@@ -5,6 +5,7 @@ import * as grpc from "@grpc/grpc-js";
 import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import { KmsService } from "../../../../gen/ts/fluo/kms/v1/kms_service_pb.ts";
 import { EncryptPiiRequestSchema, EncryptPiiResponseSchema } from "../../../../gen/ts/fluo/kms/v1/pii_pb.ts";
+import { jumpingClock } from "../../../support/jumping-clock.ts";
 import { frame } from "../../../support/raw-stream.ts";
 import { failureOf } from "../../../support/running-service.ts";
 import { startTransports } from "../../../support/transports-fixture.ts";
@@ -68,7 +69,7 @@ it("are OVERLOADED where there is no room, unless they are small, and find it ag
 it("are dropped where others need their room and they were left unread for a while, the oldest first", async () => {
   const { served, callUnread } = await start({ bytes: 700_000, patienceMs: 300 });
   const [oldest, other] = [await callUnread(answerBytes), await callUnread(answerBytes)];
-  vi.spyOn(performance, "now").mockReturnValue(performance.now() + 400);
+  jumpingClock().aheadMs = 400;
   for (let each = 0; each < 5; each += 1) await served();
   oldest.stream.resume();
   expect(await oldest.reset).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
