@@ -16,7 +16,6 @@ import { fill } from "../../bench/growth/fill.ts";
 import { openLocal } from "../../src/provider/local/open.ts";
 import { newestSchema } from "../../src/store/sql/rows/schema.ts";
 import { runLoad } from "../durable/load.ts";
-import { patience } from "../support/patience.ts";
 import { sharedPostgres } from "../support/shared-postgres.ts";
 import type { GrpcClient } from "../support/running-service.ts";
 import { type ServiceProcess, watchProcess } from "../support/service-process.ts";
