@@ -1,6 +1,7 @@
 /**
  * `npm run test:docs`: runs the commands of README and the guides as they stand, and compares what they print with what the guides show: docs/blocks.ts and
  * docs/expected.ts say how. `-- QUICKSTART` runs that one alone, `-- runbooks` all runbooks, `-- runbooks/kms-gone` one.
+ * `-- --short` runs QUICKSTART and README, or the pages that it names.
  *
  * AWS is local-kms, Vault is OpenBao, and `aws`, `grpcurl` and `helm` are the command lines of that name, installed first at fixed versions; if one cannot be had, nothing
  * is run: tools/not-run.ts says so. `-- --install` installs and runs nothing. The last line is `N passed, N failed`.
@@ -8,6 +9,7 @@
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { isShortRun, takeShort } from "../test/support/short-option.ts";
 import { walk } from "./docs/guide.ts";
 import { type Network, networkForGuides } from "./docs/network.ts";
 import { installAws } from "./tools/aws.ts";
@@ -52,6 +54,9 @@ const guides = [
   ...pagesIn(runbooks).map((name) => `runbooks/${name}`),
 ];
 
+/** Guides of the short form: what people read first. */
+const inShort = ["QUICKSTART", "README"];
+
 /** On the PATH: to install what the guides use, and that they use themselves. */
 const tools = [
   ["go", "version"],
@@ -75,7 +80,7 @@ const oneGuide = "--one";
 const onlyInstall = "--install";
 
 process.exitCode =
-  process.argv[2] === oneGuide ? await walkOne(process.argv[3]!) : await walkAll(process.argv.slice(2));
+  process.argv[2] === oneGuide ? await walkOne(process.argv[3]!) : await walkAll(takeShort(process.argv.slice(2)));
 
 async function walkOne(page: string): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
@@ -87,7 +92,8 @@ async function walkOne(page: string): Promise<number> {
 async function walkAll(words: readonly string[]): Promise<number> {
   usePackageCaches();
   const asked = words.filter((word) => word !== onlyInstall);
-  const chosen = guides.filter((name) => asked.length === 0 || asked.some((word) => name.includes(word)));
+  const wanted = asked.length === 0 && isShortRun() ? inShort : asked;
+  const chosen = guides.filter((name) => wanted.length === 0 || wanted.some((word) => name.includes(word)));
   if (chosen.length === 0) {
     console.error(`FAILED: none is called so; there are ${guides.join(", ")}`);
     return summary(0, 1);
@@ -100,7 +106,8 @@ async function walkAll(words: readonly string[]): Promise<number> {
   } catch (error) {
     return summary(0, notRun("docs", (error as Error).message));
   }
-  if (asked.length === 0) tellOthers();
+  if (isShortRun()) console.log(`SHORT: ${guides.length - chosen.length} of ${guides.length} guides are left out`);
+  else if (asked.length === 0) tellOthers();
   return walkIn(network, chosen);
 }
 

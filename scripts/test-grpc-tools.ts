@@ -1,6 +1,7 @@
 /**
  * `npm run test:grpc-tools`: the service as people and Kubernetes meet it, by grpcurl, grpc-health-probe and plain HTTP. The two tools are
- * installed with Go, at fixed versions: tools/spec-suite.ts says how. `-- NAME` runs one file. The last line is `N passed, N failed`.
+ * installed with Go, at fixed versions: tools/spec-suite.ts says how. `-- NAME` runs one file,
+ * `-- --short` leaves out what is repeated without a policy. The last line is `N passed, N failed`.
  */
 import { globSync } from "node:fs";
 import { join } from "node:path";

@@ -39,4 +39,4 @@ const specs: Specs = {
   static: [prometheus],
 };
 
-process.exitCode = await runSpecs("monitoring", specs, process.argv.slice(2));
+process.exitCode = await runSpecs("monitoring", specs, process.argv.slice(2), ["silent", "panels"]);

@@ -2,7 +2,7 @@
  * `npm run test:terraform`: the module by Terraform's own checks and tests, and applied to ministack, with the service started on what
  * it made. Terraform and a mirror of its AWS provider must be there: neither is downloaded, and without them nothing is run, which is a
  * failure with TEST_ALL=1 alone, as not every machine that runs the gate has them. ministack is installed with Python: tools/spec-suite.ts
- * says how. `-- NAME` runs one file. The last line is `N passed, N failed`.
+ * says how. `-- NAME` runs one file, `-- --short` does not apply the module. The last line is `N passed, N failed`.
  */
 import { isThere } from "./tools/command.ts";
 import { installMinistack } from "./tools/ministack.ts";
@@ -29,7 +29,7 @@ async function main(): Promise<number> {
     return without("there is no AWS provider; name a folder made by `terraform providers mirror` in TF_PLUGIN_MIRROR");
   }
   process.env.TF_PLUGIN_MIRROR = mirror;
-  return runSpecs("terraform", specs, process.argv.slice(2));
+  return runSpecs("terraform", specs, process.argv.slice(2), ["apply"]);
 }
 
 function without(why: string): number {

@@ -1,6 +1,7 @@
 /** A suite of files that need what npm does not bring: it is installed first, and what cannot be had is said loudly. */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
+import { isShortRun, takeShort } from "../../test/support/short-option.ts";
 import { usePackageCaches } from "./cache.ts";
 import { isThere } from "./command.ts";
 import { isRequired, notRun } from "./not-run.ts";
@@ -18,17 +19,25 @@ const root = join(import.meta.dirname, "..", "..");
 
 /**
  * Runs those `NAME.spec.ts` of `test/FOLDER` whose name has one of `words`, or all. A file that needs something that is not there is not run;
- * if that is a failure, nothing is run at all. `--install` installs and runs nothing; further options are Vitest's. Gives the exit code; the
- * last line that is printed is `N passed, N failed`.
+ * if that is a failure, nothing is run at all. `--install` installs and runs nothing. `--short` leaves out the files in `long`, and the cases
+ * that a file itself leaves out. Further options are Vitest's. Returns the exit code; the last line that is printed is `N passed, N failed`.
  */
-export async function runSpecs(folder: string, specs: Specs, words: readonly string[]): Promise<number> {
+export async function runSpecs(
+  folder: string,
+  specs: Specs,
+  words: readonly string[],
+  long: readonly string[] = [],
+): Promise<number> {
   usePackageCaches();
-  const [asked, options] = [words.filter(isSpec), words.filter((word) => !isSpec(word))];
-  const chosen = Object.keys(specs).filter((spec) => asked.length === 0 || asked.some((word) => spec.includes(word)));
-  if (chosen.length === 0) {
+  const others = takeShort(words);
+  const [asked, options] = [others.filter(isSpec), others.filter((word) => !isSpec(word))];
+  const named = Object.keys(specs).filter((spec) => asked.length === 0 || asked.some((word) => spec.includes(word)));
+  if (named.length === 0) {
     process.stderr.write(`none is called so; there are ${Object.keys(specs).join(", ")}\n`);
     return summary(1);
   }
+  // Installed for all forms alike.
+  const chosen = options.includes("--install") ? named : withoutLong(named, long);
   const missing = await install([...new Set(chosen.flatMap((spec) => specs[spec]!))]);
   const lacking = (spec: string) => specs[spec]!.filter((need) => missing.has(need));
   const without = chosen.filter((spec) => lacking(spec).length > 0);
@@ -49,6 +58,14 @@ export async function runSpecs(folder: string, specs: Specs, words: readonly str
   return (
     spawnSync("vitest", ["run", "--config", config, ...files, ...options], { cwd: root, stdio: "inherit" }).status ?? 1
   );
+}
+
+/** Returns the specs that are not long if this is a short form, and says which it leaves out. */
+function withoutLong(specs: readonly string[], long: readonly string[]): readonly string[] {
+  if (!isShortRun()) return specs;
+  const left = specs.filter((spec) => long.includes(spec));
+  if (left.length > 0) process.stdout.write(`SHORT: files that are left out: ${left.join(", ")}\n`);
+  return specs.filter((spec) => !long.includes(spec));
 }
 
 /** Returns those that cannot be had, and why. */

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fromNow } from "../support/from-now.ts";
 import { type CertificateOptions, newAuthority } from "../support/pki.ts";
+import { firstOfEach } from "../support/short.ts";
 import {
   type CalledService,
   type Credential,
@@ -33,7 +34,7 @@ const unauthenticated = (text: string, reason = "UNAUTHENTICATED") => ({ code: "
 const denied = (text: string) => ({ code: "PermissionDenied", text, reason: "PERMISSION_DENIED" });
 const badCertificate = unauthenticated("the client certificate is not accepted");
 
-describe.each(Object.entries(clients))("%s", (name, call) => {
+describe.each(firstOfEach(Object.entries(clients)))("%s", (name, call) => {
   // Go's own TLS keeps a certificate back if the service names no authority above it (RFC 8446, §4.2.4).
   const unknownAuthority = name === "grpcurl" ? unauthenticated("no credential") : badCertificate;
 

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { newStaticToken } from "../../src/auth/token/static-token.ts";
+import { firstOfEach } from "../support/short.ts";
 import { atEnd, type CalledService, type Credential, type Folder, newFolder, startCalled } from "./called-service.ts";
 import { argumentOf, curlOptions, descriptors, goCaller, grpcurlOptions, ran, root } from "./clients.ts";
 import { makeNetwork, type OwnNetwork, serviceAddress } from "./own-network.ts";
@@ -83,7 +84,7 @@ const encrypt = {
   request: { tenant_id: "acme", fields: [{ name: "email", value: "YWRhQGV4YW1wbGUub3Jn" }] },
 };
 
-describe.each(["0.0.0.0", serviceAddress])("the service on %s", (host) => {
+describe.each(firstOfEach(["0.0.0.0", serviceAddress]))("the service on %s", (host) => {
   let service: CalledService;
   beforeAll(async () => {
     service = await startService(host);
@@ -177,14 +178,17 @@ describe("Prometheus", () => {
   });
 });
 
-describe.each<[open: string | undefined, ...named: string[]]>([
+/** With the groups of paths that each opens. */
+const openings: [open: string | undefined, ...named: string[]][] = [
   [undefined, "health"],
   ["none"],
   ["metrics", "metrics"],
   ["public-keys", "public-keys"],
   ["reflection", "reflection"],
   ["health,metrics,public-keys,reflection", "health", "metrics", "public-keys", "reflection"],
-])("with fluo.kms.open=%s a stranger", (open, ...named) => {
+];
+
+describe.each(firstOfEach(openings))("with fluo.kms.open=%s a stranger", (open, ...named) => {
   let service: CalledService;
   beforeAll(async () => {
     service = await startService("0.0.0.0", open);

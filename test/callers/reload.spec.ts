@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { connect } from "node:tls";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { isShort } from "../support/short.ts";
 import { type CalledService, ingest, mesh, newFolder, policyFiles, startCalled, tokens } from "./called-service.ts";
 import { goCaller, pythonCaller } from "./clients.ts";
 import { type Load, loadBy, loadByCurl, loadOnOpenConnections } from "./load.ts";
@@ -16,7 +17,7 @@ afterAll(async () => {
   await service.process.end();
 });
 
-const reloads = 20;
+const reloads = isShort ? 2 : 20;
 const generate = { method: "fluo.kms.v1.KmsService/GenerateDataKey", request: { tenant_id: "acme" } };
 
 /** The serial numbers of the certificates that both ports show now. */

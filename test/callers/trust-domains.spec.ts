@@ -1,6 +1,7 @@
 /** Two SPIFFE trust domains, each with its own authority, whose workloads call one service: each is who its own domain says, and nobody else. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Issued, newAuthority } from "../support/pki.ts";
+import { firstOfEach } from "../support/short.ts";
 import { type CalledService, newFolder, startCalled } from "./called-service.ts";
 import { clients } from "./clients.ts";
 
@@ -42,7 +43,7 @@ const denied = {
   reason: "PERMISSION_DENIED",
 };
 
-describe.each(["grpc-go", "curl"])("by %s", (name) => {
+describe.each(firstOfEach(["grpc-go", "curl"]))("by %s", (name) => {
   const told = (issued: Issued, tenantId: string) =>
     clients[name]!(service, {
       ...{ method: "fluo.kms.v1.KmsService/GenerateDataKey", request: { tenant_id: tenantId } },

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { kubernetesVersions } from "../../scripts/tools/kubernetes/schemas.ts";
+import { firstOfEach } from "../support/short.ts";
 import { deploy, documents, examples, template, tools } from "./helm-chart.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "fluo-kms-chart-"));
@@ -43,8 +44,8 @@ function withoutCustom(text: string): string {
     .join("---");
 }
 
-describe.each(kubernetesVersions)("Kubernetes %s", (version) => {
-  it.each(examples)("knows all of %s, by kubeconform", (example) => {
+describe.each(firstOfEach(kubernetesVersions))("Kubernetes %s", (version) => {
+  it.each(firstOfEach(examples))("knows all of %s, by kubeconform", (example) => {
     const text = template(example);
     const { status, said } = conforms(written(example, text), version);
     const count = documents(text).length;
@@ -54,7 +55,7 @@ describe.each(kubernetesVersions)("Kubernetes %s", (version) => {
     expect(status).toBe(0);
   });
 
-  it.each(examples)("knows all of %s, by kubernetes-validate", (example) => {
+  it.each(firstOfEach(examples))("knows all of %s, by kubernetes-validate", (example) => {
     const { status, said } = validates(written(`plain-${example}`, withoutCustom(template(example))), version);
     expect(said).not.toMatch(/error/i);
     expect(status).toBe(0);

@@ -18,6 +18,7 @@ import { describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { plainSpan } from "../support/api-fixture.ts";
 import { type GrpcClient, startService } from "../support/running-service.ts";
+import { firstOfEach, whole } from "../support/short.ts";
 import { treeOf } from "../support/sqlite-tree.ts";
 import { createLedger } from "./faults-ledger.ts";
 import { startFaulty, unavailable } from "./faults-service.ts";
@@ -26,7 +27,7 @@ import { newStoreDir, type StoreDir } from "./faults-store.ts";
 const fields = [{ name: "email", value: Buffer.from("ann@example.com") }];
 
 describe("the SQLite file of a service", () => {
-  it.concurrent("that another process holds is waited for, but not for long", async ({ onTestFinished }) => {
+  whole.concurrent("that another process holds is waited for, but not for long", async ({ onTestFinished }) => {
     const { file, env } = newStoreDir(onTestFinished);
     const ledger = createLedger();
     const service = await startFaulty(env, { finished: onTestFinished });
@@ -56,7 +57,7 @@ describe("the SQLite file of a service", () => {
     await ledger.check(client);
   });
 
-  it.concurrent.for(["removed", "replaced"] as const)(
+  it.concurrent.for(firstOfEach(["removed", "replaced"] as const))(
     "that is %s stops it, until it is put back",
     async (what, { onTestFinished }) => {
       const { file, env } = newStoreDir(onTestFinished);
@@ -120,7 +121,7 @@ describe("the SQLite file of a service", () => {
     });
   });
 
-  it.concurrent("that is damaged makes no new key and no bug of ours", async ({ onTestFinished }) => {
+  whole.concurrent("that is damaged makes no new key and no bug of ours", async ({ onTestFinished }) => {
     const store = newStoreDir(onTestFinished);
     const known = await filled(store);
     const seen = { refusals: 0, losses: 0 };

@@ -13,6 +13,7 @@ import { patience } from "../support/patience.ts";
 import { postgresAvailable } from "../support/postgres-cluster.ts";
 import { execute, type PostgresServer, startPostgres } from "../support/postgres-server.ts";
 import { failureOf } from "../support/running-service.ts";
+import { whole } from "../support/short.ts";
 import { createLedger, mayRetry } from "./faults-ledger.ts";
 import { startFaulty, unavailable } from "./faults-service.ts";
 
@@ -69,44 +70,44 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
     await Promise.all([stopped.close(), server.close()]);
   });
 
-  it.concurrent("stands a server that is killed, one that is stopped, and one that has no connection left", async ({
-    expect,
-    onTestFinished,
-  }) => {
-    const env = envOf(await stopped.createDatabase());
-    const ledger = createLedger();
-    const service = await startFaulty(env, { finished: onTestFinished });
-    const { client } = service;
-    const { keyId } = await client.generateDataKey({ tenantId: "off" });
-    for (const end of [stopped.kill, stopped.stop]) {
-      for (const tenantId of ["acme", "beta"]) await ledger.use(client, tenantId);
-      await end();
-      await Promise.all([
-        unavailable(client.encryptPii({ tenantId: "new", fields }), 6_000),
-        unavailable(client.admin.disableKey({ tenantId: "off", keyId }), 6_000),
-      ]);
+  whole.concurrent(
+    "stands a server that is killed, one that is stopped, and one that has no connection left",
+    async ({ expect, onTestFinished }) => {
+      const env = envOf(await stopped.createDatabase());
+      const ledger = createLedger();
+      const service = await startFaulty(env, { finished: onTestFinished });
+      const { client } = service;
+      const { keyId } = await client.generateDataKey({ tenantId: "off" });
+      for (const end of [stopped.kill, stopped.stop]) {
+        for (const tenantId of ["acme", "beta"]) await ledger.use(client, tenantId);
+        await end();
+        await Promise.all([
+          unavailable(client.encryptPii({ tenantId: "new", fields }), 6_000),
+          unavailable(client.admin.disableKey({ tenantId: "off", keyId }), 6_000),
+        ]);
+        await service.until("DOWN", 4_000);
+        await expect.poll(service.notices).toContain("ECONNREFUSED"); // the look before met a server that was about to end
+        await delay(1_000);
+        await stopped.restart();
+        await service.until("UP", 5_000);
+      }
+
+      const others = await takeAllConnections(stopped.url);
+      await unavailable(client.encryptPii({ tenantId: "new", fields }), 6_000);
       await service.until("DOWN", 4_000);
-      await expect.poll(service.notices).toContain("ECONNREFUSED"); // the look before met a server that was about to end
-      await delay(1_000);
-      await stopped.restart();
+      await expect.poll(service.notices).toContain("53300, the server has no connection left"); // the look before met what was ended
+      await Promise.all(others.map((other) => other.end()));
       await service.until("UP", 5_000);
-    }
 
-    const others = await takeAllConnections(stopped.url);
-    await unavailable(client.encryptPii({ tenantId: "new", fields }), 6_000);
-    await service.until("DOWN", 4_000);
-    await expect.poll(service.notices).toContain("53300, the server has no connection left"); // the look before met what was ended
-    await Promise.all(others.map((other) => other.end()));
-    await service.until("UP", 5_000);
+      for (const tenantId of ["acme", "beta", "new"]) await ledger.use(client, tenantId);
+      await ledger.rotate(client, "acme");
+      await ledger.check(client);
+      await service.kill();
+      await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+    },
+  );
 
-    for (const tenantId of ["acme", "beta", "new"]) await ledger.use(client, tenantId);
-    await ledger.rotate(client, "acme");
-    await ledger.check(client);
-    await service.kill();
-    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
-  });
-
-  it.concurrent("waits for a silent network no longer than it says", async ({ onTestFinished }) => {
+  whole.concurrent("waits for a silent network no longer than it says", async ({ onTestFinished }) => {
     const { proxy, url } = await proxied(await server.createDatabase(), onTestFinished);
     const env = envOf(url);
     const ledger = createLedger();
@@ -199,56 +200,56 @@ describe.skipIf(!process.env.CI && !postgresAvailable())("a service on PostgreSQ
     await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
   });
 
-  it.concurrent("goes on with a synchronous standby when the primary is lost, and has all that was answered", async ({
-    expect,
-    onTestFinished,
-  }) => {
-    const primary = await startPostgres({ durable: true });
-    onTestFinished(primary.close);
-    const { proxy, url } = await proxied(await primary.createDatabase(), onTestFinished);
-    const standby = await primary.standby();
-    onTestFinished(standby.close);
-    const env = envOf(url);
-    const services = [
-      await startFaulty(env, { finished: onTestFinished }),
-      await startFaulty(env, { finished: onTestFinished }),
-    ];
-    const ledger = createLedger();
-    for (const { client } of services) await ledger.use(client, "acme");
+  whole.concurrent(
+    "goes on with a synchronous standby when the primary is lost, and has all that was answered",
+    async ({ expect, onTestFinished }) => {
+      const primary = await startPostgres({ durable: true });
+      onTestFinished(primary.close);
+      const { proxy, url } = await proxied(await primary.createDatabase(), onTestFinished);
+      const standby = await primary.standby();
+      onTestFinished(standby.close);
+      const env = envOf(url);
+      const services = [
+        await startFaulty(env, { finished: onTestFinished }),
+        await startFaulty(env, { finished: onTestFinished }),
+      ];
+      const ledger = createLedger();
+      for (const { client } of services) await ledger.use(client, "acme");
 
-    let isLost = false;
-    onTestFinished(() => {
+      let isLost = false;
+      onTestFinished(() => {
+        isLost = true;
+      });
+      const refused: unknown[] = [];
+      const makesKeys = services.map(async ({ client }, replica) => {
+        for (let n = 0; !isLost; n++) {
+          await ledger.use(client, `tenant-${replica}-${n}`).catch(({ code }) => refused.push(code));
+        }
+      });
+      await ledger.rotate(services[0]!.client, "acme");
+      await primary.kill();
+      for (const { until } of services) await until("DOWN", 4_000);
       isLost = true;
-    });
-    const refused: unknown[] = [];
-    const makesKeys = services.map(async ({ client }, replica) => {
-      for (let n = 0; !isLost; n++) {
-        await ledger.use(client, `tenant-${replica}-${n}`).catch(({ code }) => refused.push(code));
+      await Promise.all(makesKeys);
+      for (const code of refused) expect(mayRetry).toContain(code);
+
+      proxy.lead(standby.port);
+      for (const { notices } of services) {
+        await expect.poll(notices).toContain("the server is a standby");
       }
-    });
-    await ledger.rotate(services[0]!.client, "acme");
-    await primary.kill();
-    for (const { until } of services) await until("DOWN", 4_000);
-    isLost = true;
-    await Promise.all(makesKeys);
-    for (const code of refused) expect(mayRetry).toContain(code);
+      await execute(standby.url, "select pg_promote()");
+      for (const { until } of services) await until("UP", 5_000);
+      for (const { client } of services) {
+        await ledger.use(client, "after");
+        await ledger.rotate(client, "acme");
+        await ledger.check(client);
+      }
+      for (const { kill } of services) await kill();
+      await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
+    },
+  );
 
-    proxy.lead(standby.port);
-    for (const { notices } of services) {
-      await expect.poll(notices).toContain("the server is a standby");
-    }
-    await execute(standby.url, "select pg_promote()");
-    for (const { until } of services) await until("UP", 5_000);
-    for (const { client } of services) {
-      await ledger.use(client, "after");
-      await ledger.rotate(client, "acme");
-      await ledger.check(client);
-    }
-    for (const { kill } of services) await kill();
-    await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
-  });
-
-  it.concurrent("is down while its audit rows are not allowed", async ({ onTestFinished }) => {
+  whole.concurrent("is down while its audit rows are not allowed", async ({ onTestFinished }) => {
     const owner = await server.createDatabase();
     const role = `app_${new URL(owner).pathname.slice(1)}`;
     await execute(owner, `create role ${role} login password 'secret'`, `grant create on schema public to ${role}`);

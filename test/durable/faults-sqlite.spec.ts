@@ -8,6 +8,7 @@ import { whyNotPreloaded } from "../support/preloaded-library.ts";
 import { smallDisk, whyNoSmallDisk } from "../faults/small-disk.ts";
 import { start, resultOf } from "../support/cli-fixture.ts";
 import { patience } from "../support/patience.ts";
+import { firstOfEach, whole } from "../support/short.ts";
 import { createLedger, mayRetry } from "./faults-ledger.ts";
 import { newStoreDir } from "./faults-store.ts";
 import { type FaultyService, startFaulty, unavailable } from "./faults-service.ts";
@@ -39,7 +40,7 @@ const faults = [
 ] as const;
 
 describe.skipIf(why !== undefined)("a service on SQLite", () => {
-  it.concurrent("loses nothing under a disk that fails and recovers again and again", async ({ onTestFinished }) => {
+  whole.concurrent("loses nothing under a disk that fails and recovers again and again", async ({ onTestFinished }) => {
     const { dir, env } = newStoreDir(onTestFinished);
     const calls = newFaults(dir, onTestFinished);
     const ledger = createLedger();
@@ -83,7 +84,7 @@ describe.skipIf(why !== undefined)("a service on SQLite", () => {
     await ledger.check((await startFaulty(env, { finished: onTestFinished })).client);
   });
 
-  it.concurrent.for(faults)("stands $name", async ({ call, error, told }, { onTestFinished }) => {
+  it.concurrent.for(firstOfEach(faults))("stands $name", async ({ call, error, told }, { onTestFinished }) => {
     const { dir, env } = newStoreDir(onTestFinished);
     const calls = newFaults(dir, onTestFinished);
     const ledger = createLedger();
@@ -116,7 +117,7 @@ describe.skipIf(why !== undefined)("a service on SQLite", () => {
     await ledger.check(again.client);
   });
 
-  it.concurrent.for(faults)(
+  it.concurrent.for(firstOfEach(faults))(
     "does not start with $name, says so in one line, and starts when it is over",
     async ({ call, error, told }, { onTestFinished }) => {
       const { dir, env } = newStoreDir(onTestFinished);
@@ -135,7 +136,7 @@ describe.skipIf(why !== undefined)("a service on SQLite", () => {
     },
   );
 
-  it.concurrent("rotates nothing by halves", async ({ onTestFinished }) => {
+  whole.concurrent("rotates nothing by halves", async ({ onTestFinished }) => {
     const { dir, env } = newStoreDir(onTestFinished);
     const calls = newFaults(dir, onTestFinished);
     const ledger = createLedger();

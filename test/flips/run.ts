@@ -4,6 +4,7 @@
  * start, which may be refused if it says why. No tenant may get a new key in the place of one that it had; and when the service has examined its
  * store, each thing that is lost must be named by a finding, and the service not be operational. It starts in this process, which costs a tenth
  * of a process of its own, and several at a time, as a pass mostly rests; its store has threads of its own and is opened as ever.
+ * `--short` flips a dozen.
  */
 import { randomInt } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -15,20 +16,22 @@ import { walHeaderBytes } from "../support/wal-files.ts";
 import { fillStores, type FilledStore } from "./filled-stores.ts";
 import { type Flip, judgeFlip } from "./one-flip.ts";
 
+const shortPositions = 12;
 const { values } = parseArgs({
   options: {
     positions: { type: "string", default: "2000" },
     seed: { type: "string", default: String(randomInt(2 ** 31)) },
     "at-once": { type: "string", default: "4" },
+    short: { type: "boolean", default: false },
   },
 });
-const [positions, seed, atOnce] = [values.positions, values.seed, values["at-once"]].map(Number) as [
-  number,
-  number,
-  number,
-];
+const [positions, seed, atOnce] = [
+  values.short ? shortPositions : values.positions,
+  values.seed,
+  values["at-once"],
+].map(Number) as [number, number, number];
 if (![positions, seed, atOnce].every(Number.isSafeInteger) || Math.min(positions, atOnce) < 1) {
-  console.error("--positions N --seed S --at-once N");
+  console.error("--positions N --seed S --at-once N --short");
   process.exit(2);
 }
 

@@ -1,7 +1,7 @@
 /**
  * `npm run soak:fuzz -- --requests N --seed S`: random requests over all transports and rpcs. It fails where one is answered INTERNAL or not at
  * all, where one that failed is not in the log and the counters of the service, or where the service dies. `--from K` begins at
- * request K, so that what a failure names can be sent again alone.
+ * request K, so that what a failure names can be sent again alone. `--short` sends 2,000.
  */
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
@@ -10,16 +10,21 @@ import { type FuzzRequest, requestOf } from "./requests.ts";
 import { createSender, type Sender } from "./send.ts";
 import { type FuzzedService, makeSamples, startFuzzed } from "./service.ts";
 
+const shortRequests = 2_000;
+
 const { values } = parseArgs({
   options: {
     requests: { type: "string", default: "20000" },
     seed: { type: "string", default: String(randomInt(2 ** 31)) },
     from: { type: "string", default: "0" },
+    short: { type: "boolean", default: false },
   },
 });
-const [requests, seed, from] = [values.requests, values.seed, values.from].map(Number) as [number, number, number];
+const [requests, seed, from] = [values.short ? shortRequests : values.requests, values.seed, values.from].map(
+  Number,
+) as [number, number, number];
 if (![requests, seed, from].every(Number.isSafeInteger) || requests < 1) {
-  console.error("--requests N --seed S --from K");
+  console.error("--requests N --seed S --from K --short");
   process.exit(2);
 }
 

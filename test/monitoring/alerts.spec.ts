@@ -10,6 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
+import { firstOfEach, isShort } from "../support/short.ts";
 import { type AlertRule, alertsOf, readRules, rulesPath, type RulesFile } from "./alert-rules.ts";
 import { availability } from "./causes/availability.ts";
 import type { Cause, Expected, Scene } from "./causes/cause.ts";
@@ -76,7 +77,7 @@ function only(text: string, suffix: string, isWanted: (rule: AlertRule) => boole
   return stringify({ groups: of.filter(({ rules: left }) => left.length > 0) });
 }
 
-it.concurrent.each(causes)("$name", async (cause) => {
+it.concurrent.each(firstOfEach(isShort ? causes.toReversed() : causes))("$name", async (cause) => {
   const why = await cause.whyNot?.();
   if (why !== undefined) {
     console.error(`SKIPPED: ${cause.name}: ${why}`);

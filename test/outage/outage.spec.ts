@@ -4,16 +4,17 @@
  */
 import { describe, expect, it } from "vitest";
 import { patience } from "../support/patience.ts";
+import { firstOfEach, isShort } from "../support/short.ts";
 import { type Mode, modeNames, isTotal } from "./modes.ts";
 import { described, failuresOf, quantile, runOutage } from "./run.ts";
 import { startOutageService } from "./service.ts";
 
-const seconds = Number(process.env.OUTAGE_SECONDS ?? 7);
+const seconds = Number(process.env.OUTAGE_SECONDS ?? (isShort ? 3 : 7));
 const wanted = (process.env.OUTAGE_MODE ?? modeNames.join()).split(",") as Mode[];
 const isLong = seconds > 60;
 const timeout = (seconds + 600) * 1_000;
 
-describe.each(wanted)("an outage: %s", (mode) => {
+describe.each(firstOfEach(wanted))("an outage: %s", (mode) => {
   it("is not noticed on cached keys, is said at once on cold ones, and leaves nothing behind", {
     timeout,
   }, async () => {

@@ -20,6 +20,7 @@ import { thrownBy } from "../support/matchers.ts";
 import { providerContract } from "../support/provider-contract.ts";
 import { type OpenBao, startOpenBao } from "./openbao.ts";
 import { patience } from "../support/patience.ts";
+import { whole } from "../support/short.ts";
 
 const context = { tenant_id: "acme", purpose: "data", key_id: "00112233445566778899aabbccddeeff" };
 const rootLogin: VaultLogin = { method: "token", token: "root", tokenFile: undefined };
@@ -113,7 +114,7 @@ describe("on OpenBao, a token of the service's own policy", () => {
 });
 
 describe("on OpenBao, a login", () => {
-  it("by AppRole outlives its tokens' leases and their longest life", async () => {
+  whole("by AppRole outlives its tokens' leases and their longest life", async () => {
     const login = await bao.appRole("short", { token_policies: service, token_ttl: "2s", token_max_ttl: "4s" });
     const provider = await open(login);
     const until = performance.now() + 7_000;
@@ -123,7 +124,7 @@ describe("on OpenBao, a login", () => {
     }
   });
 
-  it("by AppRole that is good for one use is renewed to its token's longest life, and ends there", async () => {
+  whole("by AppRole that is good for one use is renewed to its token's longest life, and ends there", async () => {
     const options = { token_policies: service, token_ttl: "1s", token_max_ttl: "4s" };
     const provider = await open(await bao.appRole("once", { ...options, secret_id_num_uses: 1 }));
     const loggedInAtMs = performance.now();

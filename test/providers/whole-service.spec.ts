@@ -13,6 +13,7 @@ import { type GcpKmsFake, startGcpKms } from "../fakes/gcp-kms.ts";
 import { azureEnvironment } from "../support/azure-fixture.ts";
 import { noCredentials } from "../support/gcp-fixture.ts";
 import { startProcess } from "../support/service-process.ts";
+import { firstOfEach, isShort, whole } from "../support/short.ts";
 import {
   checkEvidence,
   type Evidence,
@@ -92,15 +93,15 @@ function settings(name: Name, place: "first" | "other" = "first"): ServiceEnv {
 }
 
 describe("the whole service", () => {
-  it.each<Name>(["aws", "azure", "gcp", "vault"])("lives through a restart on %s", async (name) => {
+  it.each(firstOfEach<Name>(["aws", "azure", "gcp", "vault"]))("lives through a restart on %s", async (name) => {
     await liveThrough({ ...storeEnv(), ...settings(name) }, peers[name]);
   });
 
-  it.each<Name>(["local", "aws", "vault"])("lives through a restart on %s under a policy", async (name) => {
+  whole.each<Name>(["local", "aws", "vault"])("lives through a restart on %s under a policy", async (name) => {
     await liveThrough({ ...storeEnv(), ...settings(name) }, peers[name], underPolicy());
   });
 
-  it("lives through a restart on an AES key in azure", async () => {
+  whole("lives through a restart on an AES key in azure", async () => {
     await liveThrough({
       ...storeEnv(),
       ...settings("azure"),
@@ -134,7 +135,8 @@ describe("the whole service", () => {
   it("moves from a key file to AWS KMS, from there to Vault, to Google Cloud KMS, to Azure, back, and to the file again, and everything opens", async () => {
     const store = storeEnv();
     const evidence = await liveThrough({ ...store, ...settings("local") });
-    const way: Name[] = ["local", "aws", "vault", "gcp", "azure", "aws", "local"];
+    const round: Name[] = ["local", "aws", "vault", "gcp", "azure", "aws", "local"];
+    const way = isShort ? round.slice(0, 2) : round;
     for (const [index, to] of way.slice(1).entries()) await move(store, evidence, way[index]!, to);
   });
 

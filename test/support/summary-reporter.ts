@@ -1,12 +1,14 @@
 /**
  * Prints `N passed, N failed` (and `, N skipped`) as the last line of a run, for a reader that knows only that form. With `TEST_RESULTS`, a
- * folder, it also writes there what a gate needs to run a failed file again as it ran: see results.ts.
+ * folder, it also writes there what a gate needs to run a failed file again as it ran: see results.ts. The short form of a suite says before
+ * the last line how much it left out.
  */
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Reporter, TestModule, Vitest } from "vitest/node";
 import type { FileResult, RunResult } from "./results.ts";
+import { isShort } from "./short-option.ts";
 
 export default function summaryReporter(): Reporter {
   let vitest: Vitest;
@@ -23,6 +25,7 @@ export default function summaryReporter(): Reporter {
       for (const module of modules) count(module, counts);
       const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";
       process.once("exit", () => {
+        if (isShort) process.stdout.write(`SHORT: ${counts.skipped} cases are left out\n`);
         process.stdout.write(`${counts.passed} passed, ${counts.failed} failed${skipped}\n`);
       });
       const folder = process.env.TEST_RESULTS;

@@ -2,6 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { firstOfEach } from "../support/short.ts";
 import { examples, module, type Terraform, terraformCopy } from "./terraform.ts";
 
 let terraform: Terraform;
@@ -17,7 +18,7 @@ describe("the Terraform module", () => {
     expect(out).toBe("");
   });
 
-  it.each(examples)("has a valid example in %s", async (of) => {
+  it.each(firstOfEach(examples))("has a valid example in %s", async (of) => {
     await terraform.run(["init", "-backend=false"], { of });
     const { out } = await terraform.run(["validate", "-json"], { of });
     expect(JSON.parse(out)).toMatchObject({ valid: true, error_count: 0, warning_count: 0 });

@@ -2,7 +2,7 @@
  * `npm run soak:fuzz-auth -- --inputs N --seed S`: what strangers and operators write, made wrong, to the code that reads it: headers to
  * `authenticate`, DER to the reader of certificates, YAML to that of policies, so many to each. It fails where one is answered by anything
  * but its own words, takes longer than 100 ms of CPU in four tries, or where memory grows. `--target NAME` takes one alone; `--from K`
- * begins at input K, so that what a failure names can be given again.
+ * begins at input K, so that what a failure names can be given again. `--short` gives 5,000, and judges no time.
  */
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
@@ -15,18 +15,24 @@ import { policies } from "./policies.ts";
 import type { Input, Target, TargetKind } from "./target.ts";
 
 const kinds: Readonly<Record<string, TargetKind>> = { headers, certificates, policies };
+const shortInputs = 5_000;
 const { values } = parseArgs({
   options: {
     inputs: { type: "string", default: "50000" },
     seed: { type: "string", default: String(randomInt(2 ** 31)) },
     from: { type: "string", default: "0" },
+    short: { type: "boolean", default: false },
     target: { type: "string", multiple: true, default: Object.keys(kinds) },
   },
 });
-const [inputs, seed, from] = [values.inputs, values.seed, values.from].map(Number) as [number, number, number];
+const [inputs, seed, from] = [values.short ? shortInputs : values.inputs, values.seed, values.from].map(Number) as [
+  number,
+  number,
+  number,
+];
 const areKnown = values.target.every((name) => Object.hasOwn(kinds, name));
 if (![inputs, seed, from].every(Number.isSafeInteger) || inputs < 1 || !areKnown) {
-  console.error(`--inputs N --seed S --from K --target ${Object.keys(kinds).join("|")}`);
+  console.error(`--inputs N --seed S --from K --short --target ${Object.keys(kinds).join("|")}`);
   process.exit(2);
 }
 
@@ -68,7 +74,7 @@ async function fuzz(name: string, kind: TargetKind): Promise<void> {
       ways.set(way, (ways.get(way) ?? 0) + 1);
       if (performance.now() - startedMs > slowMs) {
         slow += 1;
-        if (await isAlwaysSlow(kind, at)) throw new Error(`takes more than ${slowMs} ms of CPU`);
+        if (!values.short && (await isAlwaysSlow(kind, at))) throw new Error(`takes more than ${slowMs} ms of CPU`);
       }
       passed += 1;
     } catch (error) {

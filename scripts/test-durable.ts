@@ -1,0 +1,16 @@
+/**
+ * `npm run test:durable`: kills of service and database, races of replicas, failing disks, load while keys rotate. `-- NAME` runs one file,
+ * `-- --short` the first case of each kind. The last line is `N passed, N failed`.
+ */
+import { globSync } from "node:fs";
+import { join } from "node:path";
+import { runSpecs } from "./tools/spec-suite.ts";
+
+const cwd = join(import.meta.dirname, "..", "test", "durable");
+const files = globSync(["*.spec.ts", "../crash/*.spec.ts"], { cwd });
+const specs = Object.fromEntries(files.map((file) => [file.slice(0, -".spec.ts".length), []]));
+
+/** Files that wait for leases to end, or for what a second one shows already. */
+const long = ["faults-readers", "race-api", "race-log", "race-news", "rotation-takeover"];
+
+process.exitCode = await runSpecs("durable", specs, process.argv.slice(2), long);
