@@ -3,33 +3,47 @@ import { describe, expect, it } from "vitest";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { newStore } from "../durable/services.ts";
 import { canMeasure, peakMb } from "../support/held.ts";
+import { medianOf } from "../support/median.ts";
 import { startProcess } from "../support/service-process.ts";
+import { firstOfEach, isShort } from "../support/short.ts";
 import { openStream } from "../support/stream-client.ts";
 import { type BatchShape, encodedBatch } from "./batches.ts";
 import { memoryBounds } from "./memory-bounds.ts";
 
-const seconds = 10;
+/** Of each run. */
+const seconds = isShort ? 2 : 10;
+/** Memory is judged by its median; the short form does not judge it. */
+const runs = isShort ? 1 : 3;
 const streams = 64;
 
 describe.skipIf(!canMeasure)("resident memory", () => {
-  it.each(memoryBounds)(
+  it.each(firstOfEach(memoryBounds))(
     "stays below $atMostMb MiB with batches of $count spans in mode $mode",
     async ({ atMostMb, ...shape }) => {
-      const service = await startProcess(await newStore("sqlite"));
-      const idleMb = peakMb(service);
-      const over = AbortSignal.timeout(seconds * 1_000);
-      const floods = Array.from({ length: streams }, (_, n) => {
-        const batch = { ...shape, tenantId: `tenant-${n % 16}`, mode: SignMode[shape.mode], requestId: "" };
-        return flood(service.grpc, batch, over);
-      });
-      const bytes = await Promise.all(floods);
-      const mostMb = peakMb(service);
-      console.log({ ...shape, idleMb, mostMb, answersMb: bytes.reduce((sum, each) => sum + each, 0) / 2 ** 20 });
-      expect(Math.max(...bytes)).toBeGreaterThan(0);
-      expect(mostMb).toBeLessThan(atMostMb);
+      const samples: number[] = [];
+      for (let run = 0; run < runs; run += 1) samples.push(await mostUnder(shape));
+      if (isShort) return;
+      expect(medianOf(samples), `MiB at most: ${samples.join(", ")}`).toBeLessThan(atMostMb);
     },
   );
 });
+
+/** MiB that a new service held at most under streams of such batches. */
+async function mostUnder(shape: { mode: "INDIVIDUAL" | "LOG"; count: number }): Promise<number> {
+  const service = await startProcess(await newStore("sqlite"));
+  const idleMb = peakMb(service);
+  const over = AbortSignal.timeout(seconds * 1_000);
+  const floods = Array.from({ length: streams }, (_, n) => {
+    const batch = { ...shape, tenantId: `tenant-${n % 16}`, mode: SignMode[shape.mode], requestId: "" };
+    return flood(service.grpc, batch, over);
+  });
+  const bytes = await Promise.all(floods);
+  const mostMb = peakMb(service);
+  console.log({ ...shape, idleMb, mostMb, answersMb: bytes.reduce((sum, each) => sum + each, 0) / 2 ** 20 });
+  expect(Math.max(...bytes)).toBeGreaterThan(0);
+  await service.end();
+  return mostMb;
+}
 
 /** Sends, and reads what comes without a look at it, until it is over: how many bytes. Rejects where the stream fails before. */
 async function flood(target: string, shape: BatchShape, over: AbortSignal): Promise<number> {

@@ -3,12 +3,14 @@ import { constants } from "node:http2";
 import { expect, it } from "vitest";
 import { newStore } from "../durable/services.ts";
 import { canMeasure, type Held, heldBy, liveMemory, peakMb } from "../support/held.ts";
+import { medianOf } from "../support/median.ts";
 import { type ServiceProcess, startProcess } from "../support/service-process.ts";
+import { isShort, whole } from "../support/short.ts";
 import { load, type LoadResult } from "./load.ts";
 import { hog, troubles } from "./trouble.ts";
 
-const seconds = Number(process.env.STREAM_SECONDS ?? 15);
-const warmUpSeconds = 5;
+const seconds = Number(process.env.STREAM_SECONDS ?? (isShort ? 4 : 15));
+const warmUpSeconds = isShort ? 1 : 5;
 const streams = 64;
 /** Of memory, and of files and sockets. */
 const noMoreThan = 1.1;
@@ -30,12 +32,22 @@ it.skipIf(!canMeasure)(
     expect(result.streams.reduce((sum, { verified }) => sum + verified, 0)).toBeGreaterThan(streams);
     expect(result.rotations).toBeGreaterThan(seconds / 5);
     for (const trouble of Object.keys(troubles)) expect(result.troubles[trouble], trouble).toBeGreaterThan(0);
+    // So few seconds warm nothing up.
+    if (isShort) return;
     expect(after.liveMb).toBeLessThan(before.liveMb * noMoreThan);
     expect(after.handles).toBeLessThanOrEqual(before.handles * noMoreThan);
   },
 );
 
-it("streams that nobody reads do not keep the others waiting for long", async () => {
+whole("streams that nobody reads do not keep the others waiting for long", async () => {
+  const longest: number[] = [];
+  for (let run = 0; run < 3; run += 1) longest.push(await longestBesideHogs());
+  // They have five seconds, and those that come into their place have them too. The machine may be slow besides.
+  expect(medianOf(longest), `longest between two answers: ${longest.join(", ")} ms`).toBeLessThan(30_000);
+});
+
+/** Milliseconds between two answers of a stream at most, while others do not read. */
+async function longestBesideHogs(): Promise<number> {
   const service = await startProcess(await newStore("sqlite"), { preload: [liveMemory] });
   await load(service, { streams: 4, seconds: 1, name: "warm" });
   const hogs = Array.from({ length: 24 }, () => hog(service.grpc));
@@ -46,9 +58,9 @@ it("streams that nobody reads do not keep the others waiting for long", async ()
 
   expect(codes).toContain(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   expect(result.failures).toEqual([]);
-  // They have five seconds, and those that come into their place have them too. The machine may be slow besides.
-  expect(Math.max(...result.streams.map(({ longestMs }) => longestMs))).toBeLessThan(30_000);
-});
+  await service.end();
+  return Math.max(...result.streams.map(({ longestMs }) => longestMs));
+}
 
 /** Once those are gone that left, some of whom have a while for it, and what was begun for them is done. */
 async function settled(service: ServiceProcess, than: Held = { liveMb: 0, rssMb: 0, handles: 0 }): Promise<Held> {

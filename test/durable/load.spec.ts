@@ -1,14 +1,19 @@
 /** The service under mixed load while its keys rotate: no call fails, none waits for a rotation, and nothing is lost. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose, KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
+import { medianOf } from "../support/median.ts";
 import { patience } from "../support/patience.ts";
 import { postgresAvailable } from "../support/postgres-cluster.ts";
 import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import type { GrpcClient } from "../support/running-service.ts";
-import { type LoadResult, runLoad, summary } from "./load.ts";
+import { isShort } from "../support/short.ts";
+import { type LoadResult, runLoad, type Summary, summary } from "./load.ts";
 import { newStore, startServices } from "./services.ts";
 
-const seconds = Number(process.env.LOAD_SECONDS ?? 15);
+/** Of each run. */
+const seconds = Number(process.env.LOAD_SECONDS ?? (isShort ? 2 : 15));
+/** Delays are judged by their median; the short form judges none. */
+const runs = isShort ? 1 : 3;
 const tenantIds = Array.from({ length: 20 }, (_, index) => `tenant-${index}`);
 const longestMs = 1_000;
 
@@ -18,7 +23,7 @@ describe("mixed load while keys rotate", () => {
     await expectNoLoss("sqlite", services);
   });
 
-  describe.skipIf(!process.env.CI && !postgresAvailable())("with PostgreSQL", () => {
+  describe.skipIf(isShort || (!process.env.CI && !postgresAvailable()))("with PostgreSQL", () => {
     let server: SharedPostgres;
 
     beforeAll(async () => {
@@ -35,28 +40,45 @@ describe("mixed load while keys rotate", () => {
 });
 
 async function expectNoLoss(name: string, services: readonly GrpcClient[]): Promise<void> {
-  const result = await runLoad({
-    services,
-    tenantIds,
-    seconds,
-    leastRotations: seconds * 5 + 1,
-    inFlight: 16,
-    rotateEveryMs: 100,
-  });
-  const others = result.calls.filter((call) => call.name !== "rotate");
-  const during = summary(others.filter((call) => call.duringRotation).map(({ ms }) => ms));
-  const apart = summary(others.filter((call) => !call.duringRotation).map(({ ms }) => ms));
-  console.log(report(name, result), { during, apart });
+  const delays: { during: Summary; apart: Summary }[] = [];
+  let rotations = 0;
+  for (let run = 0; run < runs; run += 1) {
+    const result = await runLoad({
+      services,
+      tenantIds,
+      seconds,
+      leastRotations: seconds * 5 + 1,
+      inFlight: 16,
+      rotateEveryMs: 100,
+    });
+    const each = delaysOf(result);
+    console.log(report(name, result), each);
+    delays.push(each);
+    rotations += result.rotations.length;
 
-  expect(result.failures).toEqual([]);
-  expect(result.rotations.length).toBeGreaterThan(seconds * 5);
+    expect(result.failures).toEqual([]);
+    expect(result.rotations.length).toBeGreaterThan(seconds * 5);
+    expect(each.during.count).toBeGreaterThan(0);
+  }
+  if (!isShort) expectNoDelay(delays);
+  await expectWhole(services[0]!, rotations);
+}
+
+/** Times of calls that began while a key of their tenant was being rotated, and of the others. */
+function delaysOf({ calls }: LoadResult): { during: Summary; apart: Summary } {
   // Whatever a rotation itself takes on a busy machine.
-  expect([during, apart].filter(({ max }) => max >= patience(longestMs))).toEqual([]);
-  // Calls that began while a key of their tenant was being rotated took no longer than the others.
-  expect(during.count).toBeGreaterThan(0);
-  expect(during.p50).toBeLessThan(2 * apart.p50 + 10);
+  const others = calls.filter((call) => call.name !== "rotate");
+  const timesOf = (duringRotation: boolean) =>
+    summary(others.filter((call) => call.duringRotation === duringRotation).map(({ ms }) => ms));
+  return { during: timesOf(true), apart: timesOf(false) };
+}
 
-  await expectWhole(services[0]!, result.rotations.length);
+function expectNoDelay(delays: readonly { during: Summary; apart: Summary }[]): void {
+  const longest = delays.map(({ during, apart }) => Math.max(during.max, apart.max));
+  expect(medianOf(longest), `longest calls: ${longest.join(", ")} ms`).toBeLessThan(patience(longestMs));
+  // Calls that began while a key of their tenant was being rotated took no longer than the others.
+  const later = delays.map(({ during, apart }) => during.p50 - 2 * apart.p50);
+  expect(medianOf(later), `p50 in a rotation less twice that of the others: ${later.join(", ")} ms`).toBeLessThan(10);
 }
 
 /** One ACTIVE key a tenant and purpose, versions without gaps, as many as were made, and an audit trail to match. */

@@ -1,15 +1,8 @@
 /** One flood measured: a client beside an idle core, beside the flood, and beside an idle core again. */
+import { medianOf } from "../support/median.ts";
 import type { Flood } from "./all.ts";
 import { type FloodedService, startFlooded } from "./flooded-service.ts";
 import { type Healthy, type Sent, startProgram } from "./program.ts";
-
-/** What a flood is judged by. */
-export interface Bounds {
-  /** The p99 of calls beside an idle core. */
-  idleP99Ms: number;
-  /** How many times of it a flood may have. */
-  mostRatio: number;
-}
 
 export interface Slices {
   floodedSeconds: number;
@@ -107,16 +100,16 @@ function sampleMemory({ memoryBytes }: FloodedService): { end(): number } {
   };
 }
 
-export function medianOf(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
-}
-
 const failedCalls = ({ failures }: Healthy) => Object.values(failures).reduce((sum, count) => sum + count, 0);
 const milliseconds = (value: number) => value.toFixed(value < 100 ? 2 : 0);
 
-export function rowOf({ sent, flooded, idle, ...rest }: Measured, idleP99Ms: number): Record<string, string> {
+/** The p99 under the flood, by that of the slices beside it in the same run. */
+export function ratioOf({ flooded, idle }: Measured): number {
+  return flooded.p99Ms / medianOf(idle.map(({ p99Ms }) => p99Ms));
+}
+
+export function rowOf(measured: Measured): Record<string, string> {
+  const { sent, flooded, idle, ...rest } = measured;
   const texts = (fits: (name: string) => boolean) =>
     Object.entries(sent)
       .filter(([name]) => fits(name))
@@ -130,7 +123,7 @@ export function rowOf({ sent, flooded, idle, ...rest }: Measured, idleP99Ms: num
     "p99 flooded": milliseconds(flooded.p99Ms),
     "max flooded": milliseconds(flooded.maxMs),
     "new flooded": milliseconds(flooded.newMs),
-    ratio: (flooded.p99Ms / idleP99Ms).toFixed(2),
+    ratio: ratioOf(measured).toFixed(2),
     "failed calls": `${failedCalls(flooded)} of ${flooded.count}`,
     "+ MiB": rest.grownMiB.toFixed(0),
     cores: rest.cores.toFixed(2),
@@ -140,26 +133,36 @@ export function rowOf({ sent, flooded, idle, ...rest }: Measured, idleP99Ms: num
   };
 }
 
-export function isSlow({ flooded, mostCpuSeconds }: Measured, { idleP99Ms, mostRatio }: Bounds): boolean {
-  return mostCpuSeconds === undefined && flooded.p99Ms > mostRatio * idleP99Ms;
+/** Problems of one judgement, none if it holds. */
+export interface Judgement {
+  problem: string | undefined;
 }
 
-/** What is judged of a flood, and what is wrong with it if anything is. */
-export function judgementsOf(measured: Measured, bounds: Bounds): { problem: string | undefined }[] {
-  const { flooded, grownMiB, cpuSeconds, mostCpuSeconds, problems } = measured;
-  const { idleP99Ms } = bounds;
-  const ratio = flooded.p99Ms / idleP99Ms;
+/** Judges what must hold in each run: no call fails, memory does not grow, and nothing is broken. */
+export function judgementsOf({ flooded, grownMiB, problems }: Measured): Judgement[] {
   const failed = failedCalls(flooded);
   const failures = `${JSON.stringify(flooded.failures)} ${flooded.reason}`;
-  const check = (holds: boolean, problem: string) => ({ problem: holds ? undefined : problem });
   return [
-    check(
-      !isSlow(measured, bounds),
-      `p99 is ${milliseconds(flooded.p99Ms)} ms, ${ratio.toFixed(1)} times that of ${milliseconds(idleP99Ms)}`,
-    ),
-    check(failed === 0, `${failed} of ${flooded.count} calls failed: ${failures}`),
-    check(grownMiB <= mostGrownMiB, `memory grew by ${grownMiB.toFixed(0)} MiB`),
-    check(cpuSeconds <= (mostCpuSeconds ?? Number.POSITIVE_INFINITY), `it took ${cpuSeconds.toFixed(2)} s of CPU`),
-    check(problems.length === 0, problems.join("; ")),
+    judged(failed === 0, `${failed} of ${flooded.count} calls failed: ${failures}`),
+    judged(grownMiB <= mostGrownMiB, `memory grew by ${grownMiB.toFixed(0)} MiB`),
+    judged(problems.length === 0, problems.join("; ")),
   ];
+}
+
+/** Judges rates of one flood by the median of its runs. */
+export function rateJudgementsOf(runs: readonly Measured[], mostRatio: number): Judgement[] {
+  const mostCpuSeconds = runs[0]?.mostCpuSeconds;
+  const [ratios, cpu] = [runs.map(ratioOf), runs.map(({ cpuSeconds }) => cpuSeconds)];
+  const samples = (values: readonly number[]) => values.map((each) => each.toFixed(2)).join(", ");
+  return [
+    judged(
+      mostCpuSeconds !== undefined || medianOf(ratios) <= mostRatio,
+      `p99 is ${samples(ratios)} times that beside an idle core`,
+    ),
+    judged(medianOf(cpu) <= (mostCpuSeconds ?? Number.POSITIVE_INFINITY), `it took ${samples(cpu)} s of CPU`),
+  ];
+}
+
+function judged(holds: boolean, problem: string): Judgement {
+  return { problem: holds ? undefined : problem };
 }

@@ -1,38 +1,39 @@
 /**
  * `npm run soak:floods -- --seconds 14`: the service as a process of its own under one flood after the other, from one address, while a
  * client calls it 100 times a second from another. A flood may neither fail a call, nor double the time of the slowest hundredth beside
- * an idle core, nor take 64 MiB, nor leave something broken. Each flood has a service of its own. `--only NAME` takes one, and may be
- * given several times; `--pace N` has floods open at most N connections a second. `--short` is the form for continuous integration, of
- * five minutes: what a flood does at first is over a hundredth of its slices, so ten times the p99 may pass. Without Go
+ * an idle core, nor take 64 MiB, nor leave something broken. Each flood has a service of its own. All floods are measured `--runs` times
+ * in turns, and the median is judged. `--only NAME` takes one, and may be given several times; `--pace N` has floods open at most N
+ * connections a second. `--short` measures some floods once, for a moment, and judges no rate. Without Go
  * nothing is run: scripts/tools/not-run.ts says so.
  */
 import { parseArgs } from "node:util";
 import { notRun } from "../../scripts/tools/not-run.ts";
 import { floods } from "./all.ts";
-import { isSlow, judgementsOf, type Measured, measureFlood, medianOf, rowOf, type Slices } from "./measure.ts";
+import { judgementsOf, type Measured, measureFlood, rateJudgementsOf, ratioOf, rowOf, type Slices } from "./measure.ts";
 import { buildProgram } from "./program.ts";
 
 const names = Object.keys(floods);
+/** One of each kind: of streams, headers, bodies and callers. */
+const inShort = ["resets", "headers", "slow-bodies", "strangers"];
 const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "14" },
-    only: { type: "string", multiple: true, default: names },
+    runs: { type: "string", default: "3" },
+    only: { type: "string", multiple: true },
     pace: { type: "string", default: "0" },
     short: { type: "boolean", default: false },
   },
 });
-const floodedSeconds = values.short ? 5.5 : Number(values.seconds);
-const unknown = values.only.filter((name) => !names.includes(name));
+const only = values.only ?? (values.short ? inShort : names);
+const [seconds, runs] = values.short ? [1.5, 1] : [Number(values.seconds), Number(values.runs)];
+const unknown = only.filter((name) => !names.includes(name));
 const pace = Number(values.pace);
-if (!(floodedSeconds > 0) || !Number.isSafeInteger(pace) || unknown.length > 0) {
-  console.error(`--seconds N --pace N --short --only ${names.join("|")}`);
+if (!(seconds > 0) || ![pace, runs].every(Number.isSafeInteger) || runs < 1 || unknown.length > 0) {
+  console.error(`--seconds N --runs N --pace N --short --only ${names.join("|")}`);
   process.exit(2);
 }
-const slices: Slices = { pace, floodedSeconds, idleSeconds: values.short ? 2.5 : floodedSeconds };
-/** A flood's first moments are over a hundredth of a short slice. */
-const mostRatio = values.short ? 10 : 2;
-/** The baseline is the median of all idle slices, those of floods that were measured again among them: one alone is of few calls. */
-const idleP99sMs: number[] = [];
+const slices: Slices = { pace, floodedSeconds: seconds, idleSeconds: seconds };
+const mostRatio = 2;
 
 process.exitCode = await main();
 
@@ -46,16 +47,12 @@ async function main(): Promise<number> {
   }
   const measured: Measured[] = [];
   let broken = 0;
-  for (const name of values.only) {
-    const each = await measure(name);
-    if (each) measured.push(each);
-    else broken += 1;
-  }
-  // What else runs on the machine makes a flood look slow, but not the same one twice.
-  const slow = measured.filter((each) => isSlow(each, { idleP99Ms: medianOf(idleP99sMs), mostRatio }));
-  for (const each of slow) {
-    const again = await measure(each.name);
-    if (again && again.flooded.p99Ms < each.flooded.p99Ms) measured[measured.indexOf(each)] = again;
+  for (let run = 1; run <= runs; run += 1) {
+    for (const name of only) {
+      const each = await measure(name);
+      if (each) measured.push(each);
+      else broken += 1;
+    }
   }
   return judge(measured, broken);
 }
@@ -64,7 +61,6 @@ async function main(): Promise<number> {
 async function measure(name: string): Promise<Measured | undefined> {
   try {
     const measured = await measureFlood(name, floods[name]!, slices);
-    idleP99sMs.push(...measured.idle.map(({ p99Ms }) => p99Ms));
     console.log(JSON.stringify(measured));
     return measured;
   } catch (error) {
@@ -75,11 +71,21 @@ async function measure(name: string): Promise<Measured | undefined> {
 
 /** Prints a table of them, and what is wrong with each. */
 function judge(measured: readonly Measured[], broken: number): number {
-  const idleP99Ms = medianOf(idleP99sMs);
-  console.log(`baseline: a p99 of ${idleP99Ms.toFixed(1)} ms beside an idle core`);
-  console.table(Object.fromEntries(measured.map((each) => [each.name, rowOf(each, idleP99Ms)])));
-  const all = measured.flatMap((each) =>
-    judgementsOf(each, { idleP99Ms, mostRatio }).map((judged) => ({ name: each.name, ...judged })),
+  const byName = Map.groupBy(measured, ({ name }) => name);
+  console.table(
+    Object.fromEntries(
+      [...byName].flatMap(([name, all]) => all.map((each, run) => [`${name} ${run + 1}`, rowOf(each)])),
+    ),
+  );
+  for (const [name, all] of byName)
+    console.log(`${name}: ratios ${all.map((each) => ratioOf(each).toFixed(2)).join(", ")}`);
+  if (values.short)
+    console.log(`SHORT: no rate is judged, and ${names.length - only.length} of ${names.length} floods are left out`);
+  const all = [...byName].flatMap(([name, of]) =>
+    [...of.flatMap(judgementsOf), ...(values.short ? [] : rateJudgementsOf(of, mostRatio))].map((judged) => ({
+      name,
+      ...judged,
+    })),
   );
   const failures = all.filter(({ problem }) => problem !== undefined);
   for (const { name, problem } of failures) console.log(`FAILED ${name}: ${problem}`);
