@@ -61,6 +61,7 @@ const rules: Readonly<Record<string, Rule>> = {
       "test/support/measured.ts": figures,
       "test/support/from-now.ts": clock,
       "test/support/jumping-clock.ts": clock,
+      "test/support/measured.ts": figures,
       "test/support/refusal-flood.ts": figures,
     },
   },

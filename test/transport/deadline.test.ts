@@ -25,7 +25,8 @@ afterEach(async () => {
 });
 
 const tenantId = "acme";
-const patienceMs = 50;
+/** Awaiting lets 50 ms of the fake time pass at each look. */
+const patienceMs = 5_000;
 const soon = () => fromNow(patienceMs);
 const timePasses = () => void vi.advanceTimersByTime(2 * patienceMs);
 
