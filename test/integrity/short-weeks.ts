@@ -1,4 +1,4 @@
-/** Preloaded into the service: a week between passes over the store lasts 200 ms. */
+/** Imported before the service is: a week between passes over the store lasts 200 ms. */
 import { syncBuiltinESMExports } from "node:module";
 import timers from "node:timers/promises";
 
