@@ -1,5 +1,5 @@
 /**
- * What the whole service must do under any provider, as a process of its own and over gRPC: create keys, sign, verify, encrypt, decrypt,
+ * What the whole service must do under any provider, over gRPC: create keys, sign, verify, encrypt, decrypt,
  * rotate, restart, and still decrypt and verify. What it made is then opened under other configurations too.
  */
 import { randomBytes } from "node:crypto";
@@ -7,10 +7,10 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
-import { expect } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import { plainSpan } from "./api-fixture.ts";
 import { tokenPolicy } from "./policy-service.ts";
-import { type GrpcClient, grpcClient } from "./running-service.ts";
+import { type GrpcClient, grpcClient, startService } from "./running-service.ts";
 import { startProcess } from "./service-process.ts";
 
 export type ServiceEnv = Record<string, string>;
@@ -109,14 +109,50 @@ const administration = [
 
 export const accesses = { none: () => withoutPolicy, policy: underPolicy };
 
+/** One life of a service. Its client has the token that it was started with. */
+export interface Life {
+  client: GrpcClient;
+  /** `127.0.0.1:port` of gRPC. */
+  grpc: string;
+  /** Gives the exit code, which is 0 unless a process ended otherwise. */
+  end(): Promise<number | null>;
+}
+
+export type Start = (env: ServiceEnv, options: { token?: string }) => Promise<Life>;
+
+/** Starts the service in this process, whose environment has that of the service until the test has finished. */
+export const startHere: Start = async (env, { token }) => {
+  const former = Object.keys(env).map((name) => [name, process.env[name]] as const);
+  Object.assign(process.env, env);
+  onTestFinished(() => {
+    for (const [name, value] of former) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  });
+  const service = await startService(env);
+  onTestFinished(service.stop);
+  const grpc = `127.0.0.1:${service.grpcPort}`;
+  const client = grpcClient(grpc, undefined, token);
+  return {
+    client,
+    grpc,
+    async end() {
+      client.close();
+      await service.stop();
+      return 0;
+    },
+  };
+};
+
 /** One life under `env`: Validate passes, evidence is made, and after a restart it opens and the service goes on with the same keys. */
 export async function liveThrough(
   env: ServiceEnv,
   { crashesOn = [] }: Peer = {},
   access: Access = withoutPolicy,
+  startLife: Start = startProcess,
 ): Promise<Evidence> {
-  const start = () =>
-    startProcess({ ...env, ...access.env }, access.token === undefined ? {} : { token: access.token });
+  const start = () => startLife({ ...env, ...access.env }, access.token === undefined ? {} : { token: access.token });
   const before = await start();
   const { tests } = await before.client.validate({});
   const failed = tests.filter(({ message }) => message !== "");

@@ -8,20 +8,21 @@ import { startAzureKeyVault } from "../fakes/azure-key-vault.ts";
 import { startGcpKms } from "../fakes/gcp-kms.ts";
 import { startFakeVault } from "../fakes/vault.ts";
 import { awsEnvironment } from "../outage/service.ts";
-import { accesses, liveThrough } from "../support/whole-service.ts";
+import { accesses, liveThrough, type ServiceEnv, startHere, withoutPolicy } from "../support/whole-service.ts";
 import { azureEnvironment, canServe } from "../support/azure-fixture.ts";
 import { noCredentials } from "../support/gcp-fixture.ts";
-import { startProcess } from "../support/service-process.ts";
 
 function storeEnv() {
   return { FLUO_KMS_SQLITE_FILE: join(mkdtempSync(join(tmpdir(), "fluo-kms-whole-")), "kms.db") };
 }
 
+const live = (env: ServiceEnv, access = withoutPolicy) => liveThrough(env, {}, access, startHere);
+
 it.each(["none", "policy"] as const)(
   "lives through a restart on a master key in a file, with authentication %s",
   async (access) => {
     const FLUO_KMS_LOCAL_MASTER_KEY_FILE = join(mkdtempSync(join(tmpdir(), "fluo-kms-file-")), "master.key");
-    await liveThrough({ ...storeEnv(), FLUO_KMS_LOCAL_MASTER_KEY_FILE }, {}, accesses[access]());
+    await live({ ...storeEnv(), FLUO_KMS_LOCAL_MASTER_KEY_FILE }, accesses[access]());
   },
 );
 
@@ -29,7 +30,7 @@ it("lives through a restart on AWS KMS, by the quickstart's names for its settin
   const kms = await startAwsKms({ region: "eu-west-1" });
   onTestFinished(() => kms.close());
   kms.alias("alias/fluo-kms", kms.createKey());
-  await liveThrough({
+  await live({
     ...awsEnvironment,
     ...storeEnv(),
     FLUO_KMS_PROVIDER: "aws",
@@ -45,7 +46,7 @@ it("lives through a restart on Google Cloud KMS, with the credentials of the met
   const kms = await startGcpKms();
   onTestFinished(() => kms.close());
   const key = kms.createKey();
-  await liveThrough({
+  await live({
     ...noCredentials,
     ...storeEnv(),
     GCE_METADATA_HOST: kms.host,
@@ -63,7 +64,7 @@ it.each(["none", "policy"] as const)(
     const vault = await startFakeVault();
     onTestFinished(() => vault.close());
     const env = { VAULT_ADDR: vault.addr, VAULT_TOKEN: vault.token(), VAULT_TRANSIT_KEY: "fluo" };
-    await liveThrough({ ...storeEnv(), ...env, FLUO_KMS_PROVIDER: "vault" }, {}, accesses[access]());
+    await live({ ...storeEnv(), ...env, FLUO_KMS_PROVIDER: "vault" }, accesses[access]());
     expect(vault.count("transit/decrypt/fluo")).toBeGreaterThan(0);
   },
 );
@@ -83,10 +84,10 @@ it.skipIf(!canServe).each(["RSA-HSM", "oct-HSM"] as const)(
       AZURE_INSTANCE_DISCOVERY: "false",
       AZURE_VERIFY_CHALLENGE_RESOURCE: "false",
     };
-    await liveThrough(env);
+    await live(env);
     expect(vault.calls.unwrapkey).toBeGreaterThan(0);
     key.rotate();
-    const { client, end } = await startProcess(env);
+    const { client, end } = await startHere(env, {});
     const { key: seen, recommendations } = await client.validate({});
     expect(seen).toMatchObject({
       provider: "azure",
