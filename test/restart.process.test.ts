@@ -3,9 +3,10 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { plainSpan } from "./support/api-fixture.ts";
 import { type SharedPostgres, sharedPostgres } from "./support/shared-postgres.ts";
+import { type GrpcClient, startService } from "./support/running-service.ts";
 import { startProcess } from "./support/service-process.ts";
 
 const tenantId = "acme";
@@ -22,6 +23,13 @@ const stores: [name: string, environment: (dir: string) => Promise<Record<string
   ["postgres", async () => ({ FLUO_KMS_STORE: "postgres", FLUO_KMS_POSTGRES_URL: await server.createDatabase() })],
 ];
 
+/** A client of the next life, which needs no process of its own. */
+async function clientOf(env: Record<string, string>): Promise<GrpcClient> {
+  const service = await startService(env);
+  onTestFinished(service.stop);
+  return service.grpc;
+}
+
 describe.each(stores)("with a key file and %s", (_name, environment) => {
   it.each(["SIGTERM", "SIGKILL"] as const)("tokens open and signatures verify after %s", async (signal) => {
     const dir = mkdtempSync(join(tmpdir(), "fluo-kms-restart-"));
@@ -34,7 +42,7 @@ describe.each(stores)("with a key file and %s", (_name, environment) => {
     const { keyId } = await before.client.encryptPii({ tenantId, fields: [{ name: "email", value }] });
     await before.end(signal);
 
-    const { client } = await startProcess(env);
+    const client = await clientOf(env);
     const [field] = (await client.decryptPii({ tenantId, fields })).fields;
     expect(field!.result).toEqual({ case: "value", value });
     expect(await client.verifySpan({ tenantId, span: { ...plainSpan, attributes } })).toMatchObject({ verified: true });
@@ -52,7 +60,7 @@ describe("with everything in memory", () => {
     expect((await before.client.status({})).notices.join()).toContain("lost on restart");
     const { fields } = await before.client.encryptPii({ tenantId, fields: [{ name: "email", value }] });
     await before.end("SIGTERM");
-    const { client } = await startProcess({});
+    const client = await clientOf({});
     const [field] = (await client.decryptPii({ tenantId, fields })).fields;
     const error = { code: status.INVALID_ARGUMENT, message: expect.stringMatching(/^ciphertext rejected$/) };
     expect(field!.result).toMatchObject({ case: "error", value: error });
@@ -66,10 +74,10 @@ describe("a store that does not fit", () => {
       FLUO_KMS_SQLITE_FILE: join(dir, "kms.db"),
       FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "master.key"),
     };
-    const before = await startProcess(env);
-    await before.client.encryptPii({ tenantId, fields: [{ name: "email", value }] });
-    await before.end("SIGTERM");
-    const other = startProcess({ ...env, FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "other.key") });
+    const before = await startService(env);
+    await before.grpc.encryptPii({ tenantId, fields: [{ name: "email", value }] });
+    await before.stop();
+    const other = startService({ ...env, FLUO_KMS_LOCAL_MASTER_KEY_FILE: join(dir, "other.key") });
     await expect(other).rejects.toThrow(/the store is under local local:[0-9a-f]{16}, and the provider is local/);
   });
 });

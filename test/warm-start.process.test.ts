@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, expect, it, onTestFinished } from "vitest";
 import { plainSpan } from "./support/api-fixture.ts";
+import { startService } from "./support/running-service.ts";
 import { startProcess } from "./support/service-process.ts";
 import { startAwsKms } from "./fakes/aws-kms.ts";
 import { awsEnvironment } from "./outage/service.ts";
@@ -18,10 +19,10 @@ it.each([
   ["named", "acme,nobody"],
   ["recent", "recent"],
 ])("loads the keys of tenants that are %s, and their first calls need no provider", async (_what, tenants) => {
-  const before = await startProcess(env);
-  await before.client.signSpan({ tenantId: "acme", span: plainSpan });
-  const { ciphertextBlob } = await before.client.generateDataKey({ tenantId: "acme" });
-  await before.end();
+  const before = await startService(env);
+  await before.grpc.signSpan({ tenantId: "acme", span: plainSpan });
+  const { ciphertextBlob } = await before.grpc.generateDataKey({ tenantId: "acme" });
+  await before.stop();
 
   const { client, log, said, end } = await startProcess({ ...env, KMS_CACHE_WARM: tenants });
   const line = JSON.parse(await said(/keys were loaded ahead of their use/));
