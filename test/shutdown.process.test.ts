@@ -216,11 +216,12 @@ describe("SIGTERM", () => {
   });
 
   it("ends with 0 though nobody takes the telemetry that is left", async () => {
-    // Bound and closed again: nothing listens there.
-    const server = createServer().listen(0, "127.0.0.1");
+    const server = createServer((socket) => socket.destroy()).listen(0, "127.0.0.1");
     await once(server, "listening");
+    onTestFinished(() => {
+      server.close();
+    });
     const { port } = server.address() as AddressInfo;
-    await once(server.close(), "close");
     const service = await startProcess({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` });
     const client = grpcClient(service.grpc);
     onTestFinished(() => client.close());
