@@ -4,7 +4,6 @@ import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { expect, it, onTestFinished } from "vitest";
 import { type OutageService, startOutageService } from "./outage/service.ts";
-import { patience } from "./support/patience.ts";
 import { failureOf } from "./support/running-service.ts";
 import { type ServiceProcess, startProcess } from "./support/service-process.ts";
 import { batchOf, signedOf, spansFrom } from "./support/span-batches.ts";
@@ -34,7 +33,7 @@ async function openStreams(service: ServiceProcess): Promise<Streams> {
   await idle.send(batch);
   const signed = signedOf(await idle.nextResponse()).length;
   await busy.send(batch);
-  await expect.poll(() => signedSpans(service), { timeout: patience(5_000) }).toBe(signed + 100);
+  await expect.poll(() => signedSpans(service)).toBe(signed + 100);
   for (let n = 0; n < 50; n += 1) void unread.send(batch);
   return {
     signed,

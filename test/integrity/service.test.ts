@@ -68,7 +68,7 @@ describe.each(kinds)("a service on %s", (name, make) => {
       expect(seen.integrity?.percent).toBe(100);
       return seen;
     };
-    return eventually(look, 100);
+    return eventually(look, { everyMs: 100 });
   }
 
   /** Runs `work` between two services, the first of which has examined the store. */

@@ -82,7 +82,7 @@ async function foundBy({ grpc }: RunningService, about: object): Promise<Integri
     expect(findings).toContainEqual(expect.objectContaining(about));
     return findings;
   };
-  return eventually(look, 100);
+  return eventually(look, { everyMs: 100 });
 }
 
 const dataLoss = { code: grpcStatus.DATA_LOSS };
@@ -154,7 +154,7 @@ describe.each(kinds)("a service on %s", (_name, make) => {
     const service = await world.next(first).catch((error) => error as Error);
     if (service instanceof Error) return expect(service.message).toMatch(/not as it was written|altered|DATA_LOSS/);
     const isDown = async () => expect((await fetch(`${service.url}/q/health/ready`)).status).toBe(503);
-    await eventually(isDown, 100);
+    await eventually(isDown, { everyMs: 100 });
     expect((await service.grpc.status({})).status).toBe(Health.DOWN);
   });
 });

@@ -6,13 +6,14 @@ import { localProvider } from "../../src/provider/local/open.ts";
 import { randomMasterKey } from "../../src/provider/local/master-key.ts";
 import { KmsError } from "../../src/errors.ts";
 import type { Provider } from "../../src/provider/provider.ts";
+import { msFromNow } from "../support/from-now.ts";
 
 const startMs = Date.parse("2026-01-01T00:00:00.000Z");
 const yearMs = 365 * 24 * 60 * 60_000;
 const minuteMs = 60_000;
 let watch: ProviderWatch | undefined;
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance", "Date"], now: startMs });
 });
 afterEach(() => {
   watch?.stop();
@@ -21,9 +22,8 @@ afterEach(() => {
 
 /** A provider whose clock is `behindMs` behind the true time, and a machine whose wall clock the test sets. */
 async function setUp({ behindMs = 0, intervalMs = 30_000 } = {}) {
-  const begunMs = performance.now();
   const world = { aheadMs: 0, suspendedMs: 0, looks: 0, tells: true, answers: true };
-  const trueMs = () => startMs + performance.now() - begunMs + world.suspendedMs;
+  const trueMs = () => msFromNow(world.suspendedMs);
   const clock = () => new Date(trueMs() + world.aheadMs);
   const provider: Provider = {
     ...localProvider(randomMasterKey()),

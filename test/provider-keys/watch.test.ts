@@ -15,10 +15,10 @@ const disabled: ProviderKeyState = { state: "disabled", detail: "Disabled" };
 const unavailable = new KmsError("PROVIDER_UNAVAILABLE", "no answer");
 const denied = new KmsError("PROVIDER_DENIED", "access denied", { advice: "Allow kms:DescribeKey." });
 
-let startedMs = 0;
+let passedMs = 0;
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
-  startedMs = performance.now();
+  passedMs = 0;
 });
 let watch: ProviderWatch | undefined;
 afterEach(() => {
@@ -26,7 +26,10 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const advance = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+const advance = (ms: number) => {
+  passedMs += ms;
+  return vi.advanceTimersByTimeAsync(ms);
+};
 
 /** `world` is what the next look and the next call find. */
 async function setUp(options: Partial<WatchOptions> = {}) {
@@ -85,7 +88,7 @@ describe("looks", () => {
     lost.reject(unavailable);
     await advance(1_000);
     expect(watch.current().condition).toBe("denied");
-    expect(performance.now() - startedMs).toBeLessThan(60_000);
+    expect(passedMs).toBeLessThan(60_000);
   });
 
   it.each([

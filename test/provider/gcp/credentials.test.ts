@@ -15,6 +15,7 @@ import { makeCertificate } from "../../fakes/certificates.ts";
 import type { GcpKmsFake } from "../../fakes/gcp-kms.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { context, noCredentials, open, startFake, useMetadataServer } from "../../support/gcp-fixture.ts";
+import { jumpingClock } from "../../support/jumping-clock.ts";
 
 useMetadataServer();
 
@@ -162,7 +163,7 @@ googleHosts("credentials may be", () => {
     kms.tokens.clear();
     expect(await thrownBy(() => provider.describe())).toBeKmsError("PROVIDER_DENIED", "does not accept");
     writeFileSync(path, JSON.stringify(accountKey(next.privateKey)));
-    vi.spyOn(performance, "now").mockReturnValue(performance.now() + 1_001); // a refusal holds for a second
+    jumpingClock().aheadMs = 1_001; // a refusal holds for a second
     expect((await provider.describe()).state).toBe("enabled");
   });
 });
