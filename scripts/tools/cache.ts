@@ -108,6 +108,7 @@ function environment(packages: string): Record<string, string> {
     PIP_CACHE_DIR: join(packages, "pip"),
     STATICCHECK_CACHE: join(packages, "staticcheck"),
     TEST_TELEMETRY_DIR: join(packages, "go-telemetry"), // the one way to have Go count its calls elsewhere
+    XDG_DATA_HOME: join(packages, "data"), // Vitest's token, and indices of gems
     npm_config_cache: join(packages, "npm"),
   };
 }

@@ -109,7 +109,10 @@ export const shops: Readonly<Record<string, (work: string) => Promise<Shop> | Sh
     writeFileSync(gemrc, `:sources:\n- file://${dirname(gems)}\ngem: --no-document\n`);
     const path = `${home}:${run("gem", ["env", "gempath"]).trim()}`;
     const contents = run("gem", ["specification", gem, "files", "--yaml"]).matchAll(/^- (.+)$/gm);
-    return { contents: [...contents].map(([, name]) => name!), env: { GEMRC: gemrc, GEM_HOME: home, GEM_PATH: path } };
+    return {
+      contents: [...contents].map(([, name]) => name!),
+      env: { GEMRC: gemrc, GEM_HOME: home, GEM_PATH: path, GEM_SPEC_CACHE: join(work, "specs") },
+    };
   },
 
   rust(work) {
@@ -121,7 +124,8 @@ export const shops: Readonly<Record<string, (work: string) => Promise<Shop> | Sh
     const crate = join(work, `fluo-kms-${version}`);
     return {
       contents: namesInTar(join(target, "package", `fluo-kms-${version}.crate`)),
-      env: { CARGO_TARGET_DIR: join(tools, "newcomer-rust"), CARGO_BUILD_JOBS: "2" },
+      // Dependencies are compiled there already, as far as they are of the same versions.
+      env: { CARGO_TARGET_DIR: target, CARGO_BUILD_JOBS: "2" },
       command: (script) => script.replace(/^cargo add fluo-kms$/m, `cargo add fluo-kms --path ${crate}`),
     };
   },
