@@ -97,17 +97,19 @@ export function usePackageCaches(): void {
 }
 
 function environment(packages: string): Record<string, string> {
+  // The one way to have Go count its calls elsewhere than in the home directory.
+  const telemetry = { TEST_TELEMETRY_DIR: join(packages, "go-telemetry") };
   return {
+    ...telemetry,
     BUF_CACHE_DIR: join(packages, "buf"),
     CARGO_HOME: cargoHome(join(packages, "cargo")),
     GOCACHE: join(packages, "go-build"),
-    GOFLAGS: addedTo(goFlags(), "-modcacherw"), // or nobody could delete them
+    GOFLAGS: addedTo(goFlags(telemetry), "-modcacherw"), // or nobody could delete them
     GOMODCACHE: join(packages, "go", "pkg", "mod"),
     GOPATH: join(packages, "go"),
     MAVEN_OPTS: addedTo(process.env.MAVEN_OPTS ?? "", `-Dmaven.repo.local=${join(packages, "maven")}`),
     PIP_CACHE_DIR: join(packages, "pip"),
     STATICCHECK_CACHE: join(packages, "staticcheck"),
-    TEST_TELEMETRY_DIR: join(packages, "go-telemetry"), // the one way to have Go count its calls elsewhere
     XDG_DATA_HOME: join(packages, "data"), // Vitest's token, and indices of gems
     npm_config_cache: join(packages, "npm"),
   };
@@ -118,8 +120,9 @@ function addedTo(options: string, option: string): string {
 }
 
 /** Of the environment or of Go's own file of settings, which the variable replaces. */
-function goFlags(): string {
-  return (spawnSync("go", ["env", "GOFLAGS"], { encoding: "utf8" }).stdout ?? "").trim();
+function goFlags(telemetry: Readonly<Record<string, string>>): string {
+  const env = { ...process.env, ...telemetry };
+  return (spawnSync("go", ["env", "GOFLAGS"], { env, encoding: "utf8" }).stdout ?? "").trim();
 }
 
 /** Cargo has one folder for settings and downloads, so the new one has links to the settings of the usual one. */
