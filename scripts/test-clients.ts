@@ -1,8 +1,8 @@
 /**
  * `npm run test:clients`: each client built as its users get it, its own tests, and the specs of clients/conformance, in which all check
  * what all produce. What a language needs is installed first; a language that cannot be had is not run, and if that is a failure, nothing is.
- * Words choose languages and specs; `-- --install` installs and runs nothing, `--cases` and `--seed`
- * are those of judge. Prints a table of figures; the last line is `N passed, N failed`. A run in which nothing passed has failed.
+ * Words choose languages and specs; `-- --install` installs and runs nothing, `--cases` and `--seed` are those of judge. `-- --short` runs the
+ * clients' own tests, and of the specs that no word names scenarios and some cases of judge. Prints a table of figures; the last line is `N passed, N failed`. A run in which nothing passed has failed.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -12,6 +12,7 @@ import { basename, delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { type Figures, type Language, languages, root } from "../clients/conformance/programs.ts";
+import { isShortRun, takeShort } from "../test/support/short-option.ts";
 import { clientBuilds } from "./tools/client-builds.ts";
 import { usePackageCaches } from "./tools/cache.ts";
 import { type Counts, ownTests, runOwnTest } from "./tools/client-tests.ts";
@@ -19,6 +20,9 @@ import { isRequired, notRun } from "./tools/not-run.ts";
 
 /** Specs of what Ruby and Rust have not. */
 const ofWhole: ReadonlySet<string> = new Set(["export", "identities", "judge", "resume", "verify-command"]);
+
+/** Specs of the short form. */
+const inShort = ["judge", "scenarios"];
 
 const options = {
   install: { type: "boolean" },
@@ -33,7 +37,11 @@ process.exitCode = await main();
 
 async function main(): Promise<number> {
   usePackageCaches();
-  const { values, positionals } = parseArgs({ options, allowPositionals: true });
+  const { values, positionals } = parseArgs({
+    args: takeShort(process.argv.slice(2)),
+    options,
+    allowPositionals: true,
+  });
   const known = languages.filter(({ name }) => positionals.includes(name));
   const wanted = known.length > 0 ? known : languages;
   const words = positionals.filter((word) => known.every(({ name }) => name !== word));
@@ -48,8 +56,11 @@ async function main(): Promise<number> {
   if (missing.length > 0 && isRequired()) return summary({ passed: 0, failed: missing.length });
   const chosen = specs
     .filter((spec) => words.length === 0 || words.some((word) => spec.includes(word)))
+    .filter((spec) => words.length > 0 || !isShortRun() || inShort.includes(spec))
     .filter((spec) => ready.some(({ isWhole }) => isWhole) || !ofWhole.has(spec))
     .sort();
+  if (isShortRun())
+    process.stdout.write(`SHORT: ${specs.length - chosen.length} of ${specs.length} specs are left out\n`);
   const own = words.length === 0 || words.includes("own") ? await testThemselves(ready) : { passed: 0, failed: 0 };
   const together = chosen.length === 0 ? { passed: 0, failed: 0 } : await runSpecs(chosen, ready, values);
   return summary({ passed: own.passed + together.passed, failed: own.failed + together.failed });

@@ -4,11 +4,12 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningService, startService } from "../../test/support/running-service.ts";
+import { isShort } from "../../test/support/short.ts";
 import { type Case, makeCases, type Source } from "./judge/cases.ts";
 import { answerOf, isSame, requestsOf, serviceTenant } from "./judge/service-tenant.ts";
 import { newFolder, runProgram, whole } from "./programs.ts";
 
-const count = Number(process.env.CONFORMANCE_CASES ?? 20_000);
+const count = Number(process.env.CONFORMANCE_CASES ?? (isShort ? 1_000 : 20_000));
 const seed = Number(process.env.CONFORMANCE_SEED ?? 1);
 /** Calls that are open at once. */
 const breadth = 64;

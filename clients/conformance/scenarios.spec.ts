@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { type ServiceProcess, startProcess } from "../../test/support/service-process.ts";
+import { describeWhole } from "../../test/support/short.ts";
 import { batchOf, numberedSpan, spansFrom } from "../../test/support/span-batches.ts";
 import { openStream } from "../../test/support/stream-client.ts";
 import { atEnd, chosen, type Language, newFolder, root, runProgram } from "./programs.ts";
@@ -96,7 +97,7 @@ describe("a tenant whose keys are rotated", () => {
   });
 });
 
-describe("a tenant whose key was compromised, after its log went on", () => {
+describeWhole("a tenant whose key was compromised, after its log went on", () => {
   const tenant = "compromised";
   beforeAll(async () => {
     await prepare(tenant);
@@ -116,7 +117,7 @@ describe("a tenant whose key was compromised, after its log went on", () => {
   );
 });
 
-describe("a tenant whose key was compromised behind what was recorded of its log", () => {
+describeWhole("a tenant whose key was compromised behind what was recorded of its log", () => {
   const tenant = "recorded";
   const first = chosen.slice(0, 1);
   beforeAll(async () => {

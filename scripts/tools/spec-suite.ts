@@ -19,8 +19,8 @@ const root = join(import.meta.dirname, "..", "..");
 
 /**
  * Runs those `NAME.spec.ts` of `test/FOLDER` whose name has one of `words`, or all. A file that needs something that is not there is not run;
- * if that is a failure, nothing is run at all. `--install` installs and runs nothing. `--short` leaves out the files in `long`, and the cases
- * that a file itself leaves out. Further options are Vitest's. Returns the exit code; the last line that is printed is `N passed, N failed`.
+ * if that is a failure, nothing is run at all. `--install` installs and runs nothing. `--short` leaves out the files in `long`, unless they are
+ * named, and the cases that a file itself leaves out. Further options are Vitest's. Returns the exit code; the last line that is printed is `N passed, N failed`.
  */
 export async function runSpecs(
   folder: string,
@@ -36,8 +36,8 @@ export async function runSpecs(
     process.stderr.write(`none is called so; there are ${Object.keys(specs).join(", ")}\n`);
     return summary(1);
   }
-  // Installed for all forms alike.
-  const chosen = options.includes("--install") ? named : withoutLong(named, long);
+  const isAll = asked.length === 0 && !options.includes("--install");
+  const chosen = isAll ? withoutLong(named, long) : named;
   const missing = await install([...new Set(chosen.flatMap((spec) => specs[spec]!))]);
   const lacking = (spec: string) => specs[spec]!.filter((need) => missing.has(need));
   const without = chosen.filter((spec) => lacking(spec).length > 0);

@@ -2,18 +2,15 @@
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { everySuite } from "../support/every-suite.ts";
-import { isShort } from "../support/short-option.ts";
 
 const specs = ["test/grpc-tools/*.spec.ts"];
 const strangers = "test/grpc-tools/policy/*.spec.ts";
-
-const none = { extends: true, test: { name: "none", include: specs, provide: { access: "none" } } } as const;
 
 export default defineConfig({
   test: {
     root: join(import.meta.dirname, "..", ".."),
     projects: [
-      ...(isShort ? [] : [none]),
+      { extends: true, test: { name: "none", include: specs, provide: { access: "none" } } },
       { extends: true, test: { name: "policy", include: [...specs, strangers], provide: { access: "policy" } } },
     ],
     ...everySuite,

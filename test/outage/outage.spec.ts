@@ -23,23 +23,26 @@ describe.each(firstOfEach(wanted))("an outage: %s", (mode) => {
     console.log(described(report));
 
     expect(failuresOf(report.cached)).toEqual({});
-    expect(report.cached.length).toBeGreaterThan(seconds * 150);
     if (isTotal(mode)) {
       expect(report.coldWhileOpen.length).toBeGreaterThan(5);
       expect(report.coldWhileOpen.every(({ outcome }) => outcome.startsWith("UNAVAILABLE"))).toBe(true);
-      expect(quantile(report.coldWhileOpen, 0.95)).toBeLessThan(patience(100));
       expect(report.probes).toBeLessThanOrEqual(report.openForMs / 1_000 + 1);
       expect(Object.keys(report.arrived).filter((operation) => operation !== "DescribeKey")).toEqual([]);
       expect(report.arrived.DescribeKey ?? 0).toBeLessThanOrEqual(report.openForMs / 1_000 + 1);
     }
     const others = report.coldBefore.filter(({ outcome }) => !/^(OK|UNAVAILABLE)/.test(outcome));
     expect(others).toEqual([]);
-    expect(report.recoveredAfterMs).toBeLessThan(patience(5_000));
     expect(report.after.connections).toBeLessThanOrEqual(mostConnections);
     expect(report.after.handles).toBeLessThanOrEqual(
       report.before.handles + mostConnections - report.before.connections,
     );
     expect(report.after.liveMb).toBeLessThan(report.before.liveMb + mostGrowthMb);
+    // Rates, which the short form only prints.
+    if (!isShort) {
+      expect(report.cached.length).toBeGreaterThan(seconds * 150);
+      if (isTotal(mode)) expect(quantile(report.coldWhileOpen, 0.95)).toBeLessThan(patience(100));
+      expect(report.recoveredAfterMs).toBeLessThan(patience(5_000));
+    }
     await service.close();
   });
 });
