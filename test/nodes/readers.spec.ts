@@ -47,7 +47,8 @@ describe.each([
   });
 
   it("JSON.parse misreads many of them, or none", () => {
-    if (misreads) expect(misread).toBeGreaterThan(count / 100);
+    // The more names a process has read, the more it misreads.
+    if (misreads) expect(misread).toBeGreaterThan(isShort ? 0 : count / 100);
     else expect(misread).toBe(0);
   });
 
