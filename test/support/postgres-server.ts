@@ -48,8 +48,8 @@ export interface PostgresOptions {
   programs?: string | undefined;
   /** Whether commits reach the disk. Without it they survive a crash of the server, not one of the machine. */
   durable?: boolean;
-  /** Connections that it takes; 100 by default, as an installed one does. */
-  maxConnections?: number;
+  /** More settings, by name. */
+  settings?: Readonly<Record<string, string>>;
   /** PEM of the server's certificate and key, if it speaks TLS. */
   tls?: { certificate: string; key: string } | undefined;
 }
@@ -84,7 +84,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       writeFileSync(join(dir, name), pem, { mode: 0o600 });
       giveToServer(join(dir, name));
     }
-    const setup = { dir, bin: cluster.bin, durable: false, maxConnections: 100, ...running, hasTls: tls !== undefined };
+    const setup = { dir, bin: cluster.bin, durable: false, settings: {}, ...running, hasTls: tls !== undefined };
     return await run(setup, guard, cluster.password);
   } catch (error) {
     await ended(guard);
@@ -114,7 +114,7 @@ interface Setup {
   dir: string;
   bin: string;
   durable: boolean;
-  maxConnections: number;
+  settings: Readonly<Record<string, string>>;
   hasTls: boolean;
 }
 
@@ -219,12 +219,12 @@ function copyAsStandby(setup: Setup, primary: string): Setup {
   return { ...setup, dir };
 }
 
-function launch({ dir, bin, durable, maxConnections, hasTls }: Setup, port: number): ChildProcess {
-  const settings = {
+function launch({ dir, bin, durable, settings, hasTls }: Setup, port: number): ChildProcess {
+  const all = {
     listen_addresses: "127.0.0.1",
     port,
     unix_socket_directories: "",
-    max_connections: maxConnections,
+    max_connections: 100,
     shared_buffers: "32MB",
     // In the data directory, not in /dev/shm, where they would stay after SIGKILL.
     dynamic_shared_memory_type: "mmap",
@@ -235,8 +235,9 @@ function launch({ dir, bin, durable, maxConnections, hasTls }: Setup, port: numb
       ssl_cert_file: join(dir, "server.pem"),
       ssl_key_file: join(dir, "server.key"),
     }),
+    ...settings,
   };
-  const options = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+  const options = Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   return startProgram(dir, join(bin, "postgres"), ["-D", "data", ...options]);
 }
 

@@ -11,8 +11,8 @@ import { type Answer, isRun, runSocket } from "./ask-run.ts";
 import type { Cluster } from "./postgres-cluster.ts";
 import type { PostgresServer } from "./postgres-server.ts";
 
-/** For all workers together, of whom each has stores with ten and more. */
-const maxConnections = 600;
+/** Connections are for all workers together, of whom each has stores with ten and more. Databases live for seconds. */
+const settings = { max_connections: "600", autovacuum: "off" };
 
 export default async function offerPostgres(): Promise<(() => Promise<void>) | undefined> {
   if (isRun()) return undefined;
@@ -60,5 +60,5 @@ async function makeOnce(folder: string): Promise<Cluster> {
 
 async function start(): Promise<PostgresServer> {
   const { startPostgres } = await import("./postgres-server.ts");
-  return startPostgres({ maxConnections });
+  return startPostgres({ settings });
 }
