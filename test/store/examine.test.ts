@@ -1,7 +1,7 @@
 /** The examination of a whole store, piece by piece: what it finds of what was changed behind the service's back, and nothing else. */
 import { createSecretKey, randomBytes } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
-import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { ExamineCursor } from "../../src/store/integrity-store.ts";
 import { openSqlite } from "../../src/store/sqlite/open.ts";
 import { flipBits, flipIn } from "./sqlite/flipped-file.ts";
@@ -16,6 +16,7 @@ import {
   type Backdoor,
   pendingKey,
   postgresBackdoor,
+  postgresBackdoorOf,
   sqliteBackdoor,
   unlocked,
 } from "../support/store-fixture.ts";
@@ -23,18 +24,46 @@ import {
 const server = await sharedPostgres();
 afterAll(() => server.close());
 
-const kinds: [name: string, make: () => Promise<Backdoor>][] = [
-  ["sqlite", async () => sqliteBackdoor()],
-  ["postgres", () => postgresBackdoor(server)],
+const key = createSecretKey(randomBytes(32));
+
+/** Makes a store and what makes copies of it. */
+type Kind = () => Promise<{ first: Backdoor; copy(): Promise<Backdoor> }>;
+
+const kinds: [name: string, make: Kind][] = [
+  [
+    "sqlite",
+    async () => {
+      const first = sqliteBackdoor();
+      return { first, copy: async () => sqliteBackdoor(first) };
+    },
+  ],
+  [
+    "postgres",
+    async () => {
+      const first = await postgresBackdoor(server);
+      return { first, copy: async () => postgresBackdoorOf(await server.createCopy(first.url)) };
+    },
+  ],
 ];
 
+async function fillAndClose(door: Backdoor): Promise<void> {
+  const store = await unlocked(await door.open(), key);
+  await fill(store);
+  await store.close();
+}
+
 describe.each(kinds)("an examined %s store", (name, make) => {
+  let copy: () => Promise<Backdoor>;
   let door: Backdoor;
   let store: Store;
+  beforeAll(async () => {
+    const { first, copy: copyOfFirst } = await make();
+    await fillAndClose(first);
+    copy = copyOfFirst;
+  });
   beforeEach(async () => {
-    door = await make();
-    store = await unlocked(await door.open());
-    await fill(store);
+    door = await copy();
+    store = await (await door.open()).unlock(key);
     return () => store.close();
   });
 
@@ -101,14 +130,14 @@ describe.each(kinds)("an examined %s store", (name, make) => {
   });
 
   it("sees the tail of the trail that was cut with its head", async () => {
-    const [head] = await door.sql("select * from kms_audit_writers");
+    await addKey(store, { tenantId: "earlier" });
+    const { writerId } = (await store.auditHead())!;
+    const [head] = await door.sql("select * from kms_audit_writers where writer_id = ?1", writerId);
     await addKey(store, { tenantId: "later" });
-    await door.sql("delete from kms_audit where sequence > ?1", head!.sequence!);
+    await door.sql("delete from kms_audit where writer_id = ?1 and sequence > ?2", writerId, head!.sequence!);
     await door.sql(
-      "update kms_audit_writers set sequence = ?1, head = ?2, mac = ?3",
-      head!.sequence!,
-      head!.head!,
-      head!.mac!,
+      "update kms_audit_writers set sequence = ?2, head = ?3, mac = ?4 where writer_id = ?1",
+      ...[writerId, head!.sequence!, head!.head!, head!.mac!],
     );
     const kindsFound = await found();
     expect(kindsFound).toContain("record_unknown");
@@ -226,18 +255,12 @@ it("ends its look at the indexes of a SQLite file though the trail grows as fast
 });
 
 describe("the examination of a SQLite file with a flipped bit", () => {
-  const key = createSecretKey(randomBytes(32));
-
-  async function filled(): Promise<Backdoor & { file: string }> {
-    const door = sqliteBackdoor();
-    const store = await unlocked(await door.open(), key);
-    await fill(store);
-    await store.close();
-    return door;
-  }
+  const first = sqliteBackdoor();
+  beforeAll(() => fillAndClose(first));
+  const filled = () => sqliteBackdoor(first);
 
   it("finds every one by which a row or an entry of an index reads otherwise, unless the start is refused", async () => {
-    const { file } = await filled();
+    const { file } = filled();
     const outcomes = await flipBits(file, key, 20, 24);
     expect(outcomes.filter(({ outcome }) => outcome === "missed")).toEqual([]);
     expect(outcomes.filter(({ outcome }) => outcome === "found").length).toBeGreaterThan(5);
@@ -248,7 +271,7 @@ describe("the examination of a SQLite file with a flipped bit", () => {
     ["a column", "alter table kms_log_compromises rename column number to nulber"],
     ["a sum", "update kms_logs set size = 9223372036854775807"],
   ])("goes on behind %s that no statement can read any more", async (_what, sql) => {
-    const { file, sql: run } = await filled();
+    const { file, sql: run } = filled();
     await run(sql);
     const store = await (await openSqlite({ name: "sqlite", file })).unlock(key);
     onTestFinished(() => store.close());
@@ -261,7 +284,7 @@ describe("the examination of a SQLite file with a flipped bit", () => {
     ["kms_keys_version", { kind: "index", tenantId: "tenant-3" }],
     ["kms_audit_tenant", { kind: "index", tenantId: "" }],
   ])("names what is in a page of the index %s", async (index, about) => {
-    const { file } = await filled();
+    const { file } = filled();
     flipIn(file, index, "tenant-3");
     const locked = await openSqlite({ name: "sqlite", file });
     const store = await locked.unlock(key);
@@ -271,7 +294,7 @@ describe("the examination of a SQLite file with a flipped bit", () => {
   });
 
   it("names a row that an index over a sum of columns does not have as it is", async () => {
-    const { file, open } = await filled();
+    const { file, open } = filled();
     const first = await (await open()).unlock(key);
     const record = (await first.active("tenant-3", "data"))!;
     const wait = { destroyAt: new Date(), destroyWait: { sinceMs: 5, waitMs: 7 } };

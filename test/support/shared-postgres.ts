@@ -12,6 +12,8 @@ export interface SharedPostgres {
   createDatabase(): Promise<string>;
   /** The URL of a new database with the tables of a store, and nothing in them. It is a copy, at a third of the work of making them. */
   createStoreDatabase(): Promise<string>;
+  /** The URL of a copy of a database, to which nobody is connected. */
+  createCopy(of: string): Promise<string>;
   /** Removes the databases of this file, whoever is connected. */
   close(): Promise<void>;
 }
@@ -45,6 +47,7 @@ export async function sharedPostgres(): Promise<SharedPostgres> {
       withTables ??= createWithTables();
       return at(await create(await withTables));
     },
+    createCopy: async (of) => at(await create(new URL(of).pathname.slice(1))),
     async close() {
       await Promise.all(names.map((name) => admin.query(`DROP DATABASE ${name} WITH (FORCE)`)));
       await admin.end();

@@ -1,8 +1,8 @@
 /** Stores unlocked without a provider, and the database behind their back. */
 import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
-import { mkdtempSync } from "node:fs";
+import { cpSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import pg from "pg";
 import type { RowValue } from "../../src/store/sql/rows/row-mac.ts";
@@ -26,8 +26,11 @@ export interface Backdoor {
   sql(text: string, ...values: RowValue[]): Promise<Record<string, RowValue>[]>;
 }
 
-export function sqliteBackdoor(): Backdoor & { file: string } {
-  const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-store-")), "kms.db");
+/** With `like`, a copy of a store that nobody has open. */
+export function sqliteBackdoor(like?: { file: string }): Backdoor & { file: string } {
+  const folder = mkdtempSync(join(tmpdir(), "fluo-kms-store-"));
+  if (like !== undefined) cpSync(dirname(like.file), folder, { recursive: true });
+  const file = join(folder, "kms.db");
   return {
     file,
     open: () => openSqlite({ name: "sqlite", file }),
@@ -51,7 +54,10 @@ const types = {
 type Databases = Pick<SharedPostgres, "createDatabase"> & Partial<Pick<SharedPostgres, "createStoreDatabase">>;
 
 export async function postgresBackdoor(server: Databases): Promise<Backdoor & { url: string }> {
-  const url = await (server.createStoreDatabase ?? server.createDatabase)();
+  return postgresBackdoorOf(await (server.createStoreDatabase ?? server.createDatabase)());
+}
+
+export function postgresBackdoorOf(url: string): Backdoor & { url: string } {
   const pool = new pg.Pool({ connectionString: url, max: 1, allowExitOnIdle: true, types });
   pool.on("error", () => {}); // the server ends with the tests
   return {
