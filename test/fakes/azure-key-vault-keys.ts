@@ -60,8 +60,30 @@ export function rotatedEvery(timeAfterCreate: string): FakeVaultKey["rotationPol
   };
 }
 
-export function fakeVaultKey(name: string, options: FakeKeyOptions): FakeVaultKey {
-  const versions = [newVersion(options)];
+/** A key pair of RSA. */
+interface Pair {
+  publicKey: KeyObject;
+  privateKey: KeyObject;
+}
+
+/** The pairs that were made, by their bits: to make one takes longer than most that is done with it. */
+const made = new Map<number, Pair[]>();
+
+/** Gives pairs of RSA, none twice. Another such function gives the same ones. */
+export function rsaPairs(): (bits: number) => Pair {
+  const given = new Map<number, number>();
+  return (bits) => {
+    const pairs = made.get(bits) ?? [];
+    made.set(bits, pairs);
+    const index = given.get(bits) ?? 0;
+    given.set(bits, index + 1);
+    if (index === pairs.length) pairs.push(generateKeyPairSync("rsa", { modulusLength: bits }));
+    return pairs[index]!;
+  };
+}
+
+export function fakeVaultKey(name: string, options: FakeKeyOptions, pairOf: ReturnType<typeof rsaPairs>): FakeVaultKey {
+  const versions = [newVersion(options, pairOf)];
   return {
     name,
     versions,
@@ -72,18 +94,17 @@ export function fakeVaultKey(name: string, options: FakeKeyOptions): FakeVaultKe
     recoveryLevel: "Recoverable",
     rotationPolicy: rotatedEvery("P90D"),
     rotate({ type = versions.at(-1)!.type, bits = versions.at(-1)!.bits, operations } = {}) {
-      const version = newVersion({ type, bits, operations: operations ?? [...versions.at(-1)!.operations] });
+      const version = newVersion({ type, bits, operations: operations ?? [...versions.at(-1)!.operations] }, pairOf);
       versions.push(version);
       return version;
     },
   };
 }
 
-function newVersion({
-  type = "RSA-HSM",
-  bits = type === "oct-HSM" ? 256 : 2048,
-  operations,
-}: FakeKeyOptions): FakeVersion {
+function newVersion(
+  { type = "RSA-HSM", bits = type === "oct-HSM" ? 256 : 2048, operations }: FakeKeyOptions,
+  pairOf: ReturnType<typeof rsaPairs>,
+): FakeVersion {
   return {
     id: randomBytes(16).toString("hex"),
     type,
@@ -92,16 +113,17 @@ function newVersion({
     operations: operations ?? ["encrypt", "decrypt", "wrapKey", "unwrapKey"],
     exportable: false,
     created: new Date(),
-    ...materialOf(type, bits),
+    ...materialOf(type, bits, pairOf),
   };
 }
 
-function materialOf(type: KeyType, bits: number): Pick<FakeVersion, "publicKey" | "material"> {
+function materialOf(
+  type: KeyType,
+  bits: number,
+  pairOf: ReturnType<typeof rsaPairs>,
+): Pick<FakeVersion, "publicKey" | "material"> {
   if (type === "oct-HSM") return { publicKey: undefined, material: createSecretKey(randomBytes(bits / 8)) };
-  const { publicKey, privateKey } =
-    type === "EC"
-      ? generateKeyPairSync("ec", { namedCurve: "P-256" })
-      : generateKeyPairSync("rsa", { modulusLength: bits });
+  const { publicKey, privateKey } = type === "EC" ? generateKeyPairSync("ec", { namedCurve: "P-256" }) : pairOf(bits);
   return { publicKey, material: privateKey };
 }
 

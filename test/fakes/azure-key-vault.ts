@@ -9,7 +9,7 @@ import { createServer } from "node:https";
 import { fromNow } from "../support/from-now.ts";
 import { openIdConfiguration, tenant, tokenAnswer } from "./azure-authority.ts";
 import { type AzureFault, type AzureFaults, faultOf, healthy } from "./azure-key-vault-faults.ts";
-import { type FakeKeyOptions, type FakeVaultKey, fakeVaultKey } from "./azure-key-vault-keys.ts";
+import { type FakeKeyOptions, type FakeVaultKey, fakeVaultKey, rsaPairs } from "./azure-key-vault-keys.ts";
 import {
   answerTo,
   AzureError,
@@ -138,6 +138,7 @@ export async function startAzureKeyVault(port = 0): Promise<AzureKeyVaultFake> {
     return at < 0 ? undefined : oneOffs.splice(at, 1)[0]!.answer;
   }
 
+  const pairOf = rsaPairs();
   const fake: AzureKeyVaultFake = {
     url: state.url,
     port: http.port,
@@ -146,7 +147,7 @@ export async function startAzureKeyVault(port = 0): Promise<AzureKeyVaultFake> {
     log,
     resource: "https://vault.azure.net",
     createKey(name, options = {}) {
-      const made = fakeVaultKey(name, options);
+      const made = fakeVaultKey(name, options, pairOf);
       state.keys.set(name.toLowerCase(), made);
       return made;
     },
