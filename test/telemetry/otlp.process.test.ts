@@ -1,17 +1,19 @@
 /** The service's own telemetry over OTLP, as the standard OTEL_* variables turn it on. */
+import { randomBytes } from "node:crypto";
 import { fromBinary } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import * as grpc from "@grpc/grpc-js";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { SignSpansRequestSchema } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { Resource, Span } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { type Collector, type Export, startCollector } from "../otel/collector.ts";
+import { atExit } from "../support/cli-fixture.ts";
 import { grpcClient } from "../support/running-service.ts";
 import { type ServiceProcess, startProcess } from "../support/service-process.ts";
 
-const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
-const parentSpanId = "00f067aa0ba902b7";
-const traceparent = `00-${traceId}-${parentSpanId}-01`;
+const headerOf = ({ traceId, parentSpanId }: { traceId: Buffer; parentSpanId: Buffer }) =>
+  `00-${traceId.toString("hex")}-${parentSpanId.toString("hex")}-01`;
+const anyParent = headerOf({ traceId: randomBytes(16), parentSpanId: randomBytes(8) });
 const serverKind = 2;
 
 let collector: Collector | undefined;
@@ -21,16 +23,16 @@ afterEach(async () => {
   collector = undefined;
 });
 
-async function startExporting(env: Record<string, string> = {}): Promise<ServiceProcess & { collector: Collector }> {
+async function startExporting(env: Record<string, string>, finished: (end: () => void) => void = onTestFinished) {
   const started = await startCollector();
-  collector = started;
-  const service = await startProcess({
+  const settings = {
     OTEL_EXPORTER_OTLP_ENDPOINT: started.endpoint,
     OTEL_METRIC_EXPORT_INTERVAL: "100",
     OTEL_METRIC_EXPORT_TIMEOUT: "100",
     OTEL_BSP_SCHEDULE_DELAY: "20",
     ...env,
-  });
+  };
+  const service = await startProcess(settings, { finished });
   return { ...service, collector: started };
 }
 
@@ -68,9 +70,7 @@ function attributesOf({ attributes }: Pick<Resource, "attributes">): Record<stri
   return Object.fromEntries(attributes.map(({ key, value }) => [key, value?.value.value]));
 }
 
-const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
-
-async function callWithParent(target: string): Promise<void> {
+async function callWithParent(target: string, traceparent = anyParent): Promise<void> {
   const client = grpcClient(target);
   const metadata = new grpc.Metadata();
   metadata.set("traceparent", traceparent);
@@ -78,47 +78,59 @@ async function callWithParent(target: string): Promise<void> {
   client.close();
 }
 
-describe("with an OTLP endpoint", () => {
+/** One service for all, which exports all the time: each test looks at what came since it began, or by its own trace. */
+describe("while it runs, a service with an OTLP endpoint", () => {
+  let service: ServiceProcess & { collector: Collector };
+  beforeAll(async () => {
+    service = await startExporting({ OTEL_RESOURCE_ATTRIBUTES: "deployment.environment.name=test" }, atExit);
+  });
+  afterAll(async () => {
+    await service?.end();
+    await service?.collector.close();
+  });
+
   it("exports one SERVER span a call, joined to the caller's trace", async () => {
-    const service = await startExporting();
-    await callWithParent(service.grpc);
-    const response = await fetch(`${service.http}/fluo.kms.v1.KmsService/Status`, {
-      method: "POST",
-      headers: { "content-type": "application/json", traceparent },
-      body: "{}",
-    });
-    expect(response.status).toBe(200);
-    await service.collector.until((exports) => spansIn(exports).length >= 2);
-    service.child.kill("SIGTERM");
-    expect(await service.ended).toEqual({ code: 0, err: "" });
-    const spans = spansIn(service.collector.exports);
-    expect(spans).toHaveLength(2);
-    for (const span of spans) {
-      expect(span).toMatchObject({ name: "fluo.kms.v1.KmsService/Status", kind: serverKind });
-      expect([hex(span.traceId), hex(span.parentSpanId)]).toEqual([traceId, parentSpanId]);
+    const trace = { traceId: randomBytes(16), parentSpanId: randomBytes(8) };
+    const traceparent = headerOf(trace);
+    await callWithParent(service.grpc, traceparent);
+    const ask = (path: string) =>
+      fetch(`${service.http}/fluo.kms.v1.KmsService/${path}`, {
+        method: "POST",
+        headers: { "content-type": "application/json", traceparent },
+        body: "{}",
+      });
+    expect((await ask("Status")).status).toBe(200);
+    // Spans leave in order: once this one has come, no other of the two calls will.
+    expect((await ask("GetPublicKeys")).status).toBe(400);
+    const spans = () => spansIn(service.collector.exports).filter((span) => trace.traceId.equals(span.traceId));
+    await service.collector.until(() => spans().some(({ name }) => name.endsWith("/GetPublicKeys")));
+    const ofStatus = spans().filter(({ name }) => name === "fluo.kms.v1.KmsService/Status");
+    expect([ofStatus.length, spans().length]).toEqual([2, 3]);
+    for (const span of ofStatus) {
+      expect(span.kind).toBe(serverKind);
+      expect(trace.parentSpanId.equals(span.parentSpanId)).toBe(true);
       expect(span.endTimeUnixNano).toBeGreaterThanOrEqual(span.startTimeUnixNano);
     }
   });
 
   it("says how a call failed, and no value of it", async () => {
-    const service = await startExporting();
     const response = await fetch(`${service.http}/fluo.kms.v1.KmsService/GetPublicKeys`, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: '{"tenantId":"NOT A TENANT"}',
     });
     expect(response.status).toBe(400);
-    await service.collector.until((exports) => spansIn(exports).length > 0);
-    const [span] = spansIn(service.collector.exports);
-    expect(span!.parentSpanId).toHaveLength(0);
-    expect(attributesOf(span!)).toMatchObject({ "rpc.response.status_code": "INVALID_ARGUMENT" });
+    const failed = () => spansIn(service.collector.exports).find(({ parentSpanId }) => parentSpanId.length === 0);
+    await service.collector.until(() => failed() !== undefined);
+    const span = failed()!;
+    expect(span.name).toBe("fluo.kms.v1.KmsService/GetPublicKeys");
+    expect(attributesOf(span)).toMatchObject({ "rpc.response.status_code": "INVALID_ARGUMENT" });
     // The caller's mistake is no error of the service, as the conventions for RPC spans have it.
-    expect(span!.status?.code ?? 0).toBe(0);
+    expect(span.status?.code ?? 0).toBe(0);
     expect(Buffer.concat(service.collector.exports.map(({ body }) => body)).includes("NOT A TENANT")).toBe(false);
   });
 
   it("exports metrics, under the names that Prometheus sees", async () => {
-    const service = await startExporting();
     await callWithParent(service.grpc);
     const names = [
       "kms_cache_hit_total",
@@ -137,7 +149,6 @@ describe("with an OTLP endpoint", () => {
   });
 
   it("speaks protobuf", async () => {
-    const service = await startExporting();
     await callWithParent(service.grpc);
     const paths = ["/v1/traces", "/v1/metrics"];
     await service.collector.until((exports) => paths.every((path) => to(exports, path).length > 0));
@@ -148,7 +159,6 @@ describe("with an OTLP endpoint", () => {
   });
 
   it("names the service, its version and what OTEL_RESOURCE_ATTRIBUTES says, and no command line", async () => {
-    const service = await startExporting({ OTEL_RESOURCE_ATTRIBUTES: "deployment.environment.name=test" });
     await callWithParent(service.grpc);
     await service.collector.until(
       (exports) => to(exports, "/v1/traces").length > 0 && to(exports, "/v1/metrics").length > 0,
@@ -167,12 +177,15 @@ describe("with an OTLP endpoint", () => {
     expect(keys.toSorted()).toEqual(Object.keys(resource).toSorted());
     expect(Buffer.concat(exports.map(({ body }) => body)).includes("main.js")).toBe(false);
   });
+});
 
+describe("with an OTLP endpoint", () => {
   it("exports what is left when it stops", async () => {
     const service = await startExporting({
       OTEL_BSP_SCHEDULE_DELAY: "3600000",
       OTEL_METRIC_EXPORT_INTERVAL: "3600000",
     });
+    collector = service.collector;
     await callWithParent(service.grpc);
     service.child.kill("SIGTERM");
     expect(await service.ended).toEqual({ code: 0, err: "" });
