@@ -9,10 +9,10 @@ import { explain } from "../../src/auth/explain.ts";
 import type { Identity } from "../../src/auth/policy/identity.ts";
 import { readPolicy } from "../../src/auth/policy/policy.ts";
 import { type Role, roles } from "../../src/call/roles.ts";
-import { runHere } from "../support/cli-here.ts";
 import { isValid } from "../support/json-schema.ts";
 import { randomPolicy } from "../support/random-policy.ts";
 import { generator } from "../support/random-span.ts";
+import { run } from "../support/cli-fixture.ts";
 
 const folder = join(import.meta.dirname, "..", "..", "docs", "policies");
 const textOf = (name: string) => readFileSync(join(folder, name), "utf8");
@@ -40,7 +40,7 @@ describe.each(Object.entries(examples))("%s", (name, warnings) => {
   it("passes policy check, with these warnings and no others", async () => {
     const file = join(mkdtempSync(join(tmpdir(), "fluo-kms-example-")), name);
     writeFileSync(file, textOf(name).replaceAll(/expires: \d{4}/g, "expires: 9999")); // or it ends one day
-    const { code, out, err } = await runHere("policy", "check", "--no-files", "--json", file);
+    const { code, out, err } = await run(["policy", "check", "--no-files", "--json", file]);
     expect({ code, err }).toEqual({ code: 0, err: "" });
     expect(JSON.parse(out)).toMatchObject({ ok: true, problems: [], warnings });
   });

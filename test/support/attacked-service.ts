@@ -12,7 +12,6 @@ import { expect, vi } from "vitest";
 import { newStaticToken } from "../../src/auth/token/static-token.ts";
 import { byGrpc, byHttp, type Called, requestFor, type Rpc, type Shown } from "./both-ports.ts";
 import { captureLog } from "./captured-log.ts";
-import { runHere } from "./cli-here.ts";
 import { eventually } from "./eventually.ts";
 import { secondsFromNow } from "./from-now.ts";
 import { type HttpsIssuer, startHttpsIssuer } from "./https-issuer.ts";
@@ -20,6 +19,7 @@ import { type Json, sharedKey, type TestKey, tokenBy } from "./signed-tokens.ts"
 import { openStream, type SpanClient } from "./stream-client.ts";
 import { accepted, type ToldTwice } from "./told.ts";
 import { startTlsService, type TlsService } from "./tls-service.ts";
+import { run } from "./cli-fixture.ts";
 
 export interface AttackedService extends TlsService {
   issuer: HttpsIssuer;
@@ -202,12 +202,12 @@ ${rules}`;
     const [file, all] = [join(service.dir, "claims.json"), [] as string[]];
     for (const each of explained) {
       writeFileSync(file, JSON.stringify(each));
-      const { out, err } = await runHere(
+      const { out, err } = await run([
         "policy",
         "explain",
         join(service.dir, "policy.yaml"),
         ...[...["--issuer", "sso", "--claims", file]],
-      );
+      ]);
       all.push(out, err);
     }
     return all.join("\n");

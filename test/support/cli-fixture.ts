@@ -1,4 +1,4 @@
-/** Runs the command line as a process of its own, with nothing in its environment but its path. */
+/** Runs the command line with nothing in its environment but its path: in this process, or in one of its own where only that will do. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
@@ -7,18 +7,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
+import { type HereOptions, type Result, runHere } from "./cli-here.ts";
+
+export type { Result } from "./cli-here.ts";
 
 const main = join(import.meta.dirname, "..", "..", "src", "main.js");
 
-export interface Result {
-  code: number | null;
-  out: string;
-  err: string;
-}
-
-export interface StartOptions {
-  env?: object;
-  cwd?: string;
+export interface StartOptions extends HereOptions {
   /** What the command begins with, such as `enter` of a small disk. */
   enter?: readonly string[];
   /** Another Node than that of the test. */
@@ -65,8 +60,21 @@ export async function resultOf(child: ChildProcess): Promise<Result> {
   return { code, out, err };
 }
 
-export function run(args: readonly string[], options?: StartOptions): Promise<Result> {
+/** A command in a process of its own: for what a process adds, such as its end. */
+export function runProcess(args: readonly string[], options?: StartOptions): Promise<Result> {
   return resultOf(start(args, options));
+}
+
+/** A command in this process, unless it or its options are for a process. */
+export function run(args: readonly string[], options: StartOptions = {}): Promise<Result> {
+  return needsProcess(args, options) ? runProcess(args, options) : runHere(args, options);
+}
+
+/** True for `serve`, which ends its process, and for variables that Node reads when it starts. */
+function needsProcess(args: readonly string[], { env = {}, enter, node, flags, stdout }: StartOptions): boolean {
+  const serves = args.length === 0 || args[0] === "serve";
+  const isGiven = [enter, node, flags, stdout].some((option) => option !== undefined);
+  return serves || isGiven || Object.keys(env).some((name) => name.startsWith("NODE_"));
 }
 
 export interface Received {

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { roles } from "../../../src/call/roles.ts";
 import { run } from "../../support/cli-fixture.ts";
-import { runHere } from "../../support/cli-here.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { newAuthority } from "../../support/pki.ts";
 import { namedFiles, policyText } from "../../support/sample-policy.ts";
@@ -14,7 +13,7 @@ rules:
   - { name: r, who: { dns: { certificates: web, name: a.local } }, roles: [operate, key-admin], tenants: "*" }
 `;
 const fileOf = (text: string | Uint8Array) => join(directory({ "policy.yaml": text }), "policy.yaml");
-const check = (file: string, ...options: string[]) => runHere("policy", "check", ...options, file);
+const check = (file: string, ...options: string[]) => run(["policy", "check", ...options, file]);
 
 it("prints warnings, then rules, then who gives what, then callers of several rules", async () => {
   const cwd = directory({ ...namedFiles, "policy.yaml": policyText });

@@ -1,19 +1,18 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { run } from "../../support/cli-fixture.ts";
-import { runHere } from "../../support/cli-here.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { policyText } from "../../support/sample-policy.ts";
 
 async function diff(before: string, after: string, ...options: string[]) {
   const folder = directory({ "old.yaml": before, "new.yaml": after });
-  const { code, out, err } = await runHere(
+  const { code, out, err } = await run([
     "policy",
     "diff",
     ...options,
     join(folder, "old.yaml"),
     join(folder, "new.yaml"),
-  );
+  ]);
   expect({ code, err }).toEqual({ code: 0, err: "" });
   return out;
 }
@@ -255,7 +254,7 @@ describe("is refused", () => {
     const folder = directory({ "good.yaml": policyText, "bad.yaml": "version: 2\nrules: []\n" });
     const [good, bad] = [join(folder, "good.yaml"), join(folder, "bad.yaml")];
     for (const files of [[good, bad] as const, [bad, good] as const]) {
-      const { code, out, err } = await runHere("policy", "diff", ...files);
+      const { code, out, err } = await run(["policy", "diff", ...files]);
       expect({ code, out }).toEqual({ code: 1, out: "" });
       expect(err).toContain("bad.yaml:1: version: 1 is the one there is");
     }
@@ -266,7 +265,7 @@ describe("is refused", () => {
     [["a.yaml"], "policy diff needs NEW"],
     [["a.yaml", "b.yaml", "c.yaml"], "policy diff does not take the argument c.yaml"],
   ])("for the files %j", async (files, text) => {
-    const { code, err } = await runHere("policy", "diff", ...files);
+    const { code, err } = await run(["policy", "diff", ...files]);
     expect(code).toBe(2);
     expect(err).toContain(text);
   });

@@ -7,8 +7,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { newStaticToken } from "../../../src/auth/token/static-token.ts";
-import { resultOf, start } from "../../support/cli-fixture.ts";
-import { runHere } from "../../support/cli-here.ts";
+import { resultOf, start, run } from "../../support/cli-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { secondsFromNow } from "../../support/from-now.ts";
 import { newAuthority } from "../../support/pki.ts";
@@ -73,7 +72,7 @@ async function explain(token: string, ...options: string[]) {
   });
   const file = join(folder, "policy.yaml");
   chmodSync(join(folder, "token"), 0o600);
-  const result = await runHere("policy", "explain", file, "--token-file", join(folder, "token"), ...options);
+  const result = await run(["policy", "explain", file, "--token-file", join(folder, "token"), ...options]);
   for (const text of [token, ...token.split("."), canary]) expect(result.out + result.err).not.toContain(text);
   return result;
 }
@@ -235,7 +234,7 @@ it.each<[string, string[]]>([
 ])("is wrong usage: %s", async (text, args) => {
   const folder = directory();
   writeFileSync(join(folder, "policy.yaml"), policyText());
-  const { code, out, err } = await runHere("policy", "explain", join(folder, "policy.yaml"), ...args);
+  const { code, out, err } = await run(["policy", "explain", join(folder, "policy.yaml"), ...args]);
   expect({ code, out }).toEqual({ code: 2, out: "" });
   expect(err).toContain(text);
 });

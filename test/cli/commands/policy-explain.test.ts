@@ -4,7 +4,6 @@ import { describe, expect, it } from "vitest";
 import { roleOf, roles } from "../../../src/call/roles.ts";
 import { forAllTenants } from "../../../src/cli/commands/policy-explain.ts";
 import { run } from "../../support/cli-fixture.ts";
-import { runHere } from "../../support/cli-here.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { policyText } from "../../support/sample-policy.ts";
 
@@ -13,7 +12,7 @@ function explain(args: readonly string[], { policy = policyText, claims = {} as 
   const text = typeof claims === "string" ? claims : JSON.stringify(claims);
   const folder = directory({ "policy.yaml": policy, "claims.json": text });
   const paths = args.map((arg) => (arg === "claims.json" ? join(folder, arg) : arg));
-  return runHere("policy", "explain", join(folder, "policy.yaml"), ...paths);
+  return run(["policy", "explain", join(folder, "policy.yaml"), ...paths]);
 }
 
 const ingest = ["--as", "spiffe://example.org/ingest"];

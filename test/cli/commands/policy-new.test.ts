@@ -6,7 +6,6 @@ import schema from "../../../docs/policies/policy.schema.json" with { type: "jso
 import { readPolicy } from "../../../src/auth/policy/policy.ts";
 import { sha256Of } from "../../../src/auth/token/static-token.ts";
 import { run } from "../../support/cli-fixture.ts";
-import { runHere } from "../../support/cli-here.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { msFromNow } from "../../support/from-now.ts";
 import { isValid } from "../../support/json-schema.ts";
@@ -44,19 +43,19 @@ it("writes policy.yaml, prints the administrator's token alone on standard outpu
 
 it("is what the next step takes: policy check passes, and policy explain lets the administrator rotate", async () => {
   const file = join(directory(), "policy.yaml");
-  await runHere("policy", "new", "--out", file);
-  expect(await runHere("policy", "check", file)).toMatchObject({
+  await run(["policy", "new", "--out", file]);
+  expect(await run(["policy", "check", file])).toMatchObject({
     code: 0,
     out: expect.stringContaining("no warnings"),
   });
   const asked = ["--as", "token:admin", "--rpc", "Rotate"];
-  expect((await runHere("policy", "explain", file, ...asked)).out).toMatch(/allowed by admin \(line 9\)\n$/);
+  expect((await run(["policy", "explain", file, ...asked])).out).toMatch(/allowed by admin \(line 9\)\n$/);
 });
 
 describe.each(kinds)("for %s", (kind) => {
   it("writes a policy without problems or warnings, right for editors, whose pattern of a rule can be taken in", async () => {
     const file = join(directory(), "new.yaml");
-    const { code } = await runHere("policy", "new", "--for", kind, "--out", file);
+    const { code } = await run(["policy", "new", "--for", kind, "--out", file]);
     expect(code).toBe(0);
     const text = readFileSync(file, "utf8");
     expect(isValid(schema, parse(text))).toBe(true);
@@ -73,7 +72,7 @@ describe.each(kinds)("for %s", (kind) => {
   it("is readable for others and writable for its owner, as far as the umask lets it", async () => {
     const file = join(directory(), "new.yaml");
     const former = process.umask(0);
-    await runHere("policy", "new", "--for", kind, "--out", file).finally(() => process.umask(former));
+    await run(["policy", "new", "--for", kind, "--out", file]).finally(() => process.umask(former));
     expect(statSync(file).mode & 0o777).toBe(0o644);
   });
 });
@@ -84,7 +83,7 @@ it.each([
   ["oidc", "export FLUO_KMS_TOKEN_FILE=admin.token"],
 ])("for %s it names the lines to change, and prints no token", async (kind, credential) => {
   const file = join(directory(), "new.yaml");
-  const { out, err } = await runHere("policy", "new", "--for", kind, "--out", file);
+  const { out, err } = await run(["policy", "new", "--for", kind, "--out", file]);
   expect(err).toBe("");
   expect(out).not.toContain("fkt_");
   expect(out).toContain(credential);
@@ -97,7 +96,7 @@ it.each([
 
 it("prints JSON, with the token where there is one", async () => {
   const file = join(directory(), "new.yaml");
-  const local = JSON.parse((await runHere("policy", "new", "--json", "--out", file)).out);
+  const local = JSON.parse((await run(["policy", "new", "--json", "--out", file])).out);
   const settings = { "fluo.kms.auth": "policy", "fluo.kms.policy.file": file };
   expect(local).toMatchObject({
     file,
@@ -107,7 +106,7 @@ it("prints JSON, with the token where there is one", async () => {
     token: expect.stringMatching(/^fkt_/),
   });
   expect(policyIn(file).tokens[0]!.sha256).toBe(sha256Of(local.token));
-  const spiffe = JSON.parse((await runHere("policy", "new", "--json", "--for", "spiffe", "--out", `${file}2`)).out);
+  const spiffe = JSON.parse((await run(["policy", "new", "--json", "--for", "spiffe", "--out", `${file}2`])).out);
   expect(spiffe).toMatchObject({ for: "spiffe", lines_to_change: [6, 7, 10] });
   expect(spiffe.token).toBeUndefined();
 });
@@ -123,7 +122,7 @@ describe("is refused", () => {
   });
 
   it("for a place that cannot be written, and prints no token", async () => {
-    const { code, out, err } = await runHere("policy", "new", "--out", join(directory(), "p".repeat(300)));
+    const { code, out, err } = await run(["policy", "new", "--out", join(directory(), "p".repeat(300))]);
     expect({ code, out }).toEqual({ code: 1, out: "" });
     expect(err).toContain("cannot be written (ENAMETOOLONG)");
   });
@@ -134,7 +133,7 @@ describe("is refused", () => {
     [["--out", "/nowhere/policy.yaml"], "the directory of /nowhere/policy.yaml does not exist"],
     [["policy.yaml"], "policy new does not take the argument policy.yaml"],
   ])("for %j", async (args, text) => {
-    const { code, out, err } = await runHere("policy", "new", ...args);
+    const { code, out, err } = await run(["policy", "new", ...args]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toContain(text);
   });

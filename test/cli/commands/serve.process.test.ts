@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
 import { startFailure } from "../../../src/cli/failures.ts";
 import { directory } from "../../support/config-fixture.ts";
-import { answering, resultOf, run, start } from "../../support/cli-fixture.ts";
+import { answering, resultOf, run, runProcess, start } from "../../support/cli-fixture.ts";
 import { startProcess } from "../../support/service-process.ts";
 
 const anyPorts = { FLUO_KMS_GRPC_PORT: "0", FLUO_KMS_HTTP_PORT: "0" };
@@ -33,7 +33,7 @@ describe("serve", () => {
 
   it("prints every problem of the configuration, a line each, and exits with 2", async () => {
     const cwd = directory({ "my.properties": "fluo.kms.gprc.port=1\nkms.cache.ttl=60\n" });
-    const { code, out, err } = await run(["--config", "my.properties"], { cwd });
+    const { code, out, err } = await runProcess(["--config", "my.properties"], { cwd });
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err.trimEnd().split("\n")).toEqual([
       expect.stringMatching(/^fluo\.kms\.gprc\.port .* did you mean fluo\.kms\.grpc\.port\?$/),

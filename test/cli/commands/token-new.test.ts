@@ -4,7 +4,6 @@ import { describe, expect, it } from "vitest";
 import { readPolicy } from "../../../src/auth/policy/policy.ts";
 import { sha256Of } from "../../../src/auth/token/static-token.ts";
 import { run } from "../../support/cli-fixture.ts";
-import { runHere } from "../../support/cli-here.ts";
 import { directory } from "../../support/config-fixture.ts";
 
 /** The tokens of a policy of these lines and a rule. */
@@ -31,7 +30,7 @@ tokens:
 });
 
 it("is called app and never ends, unless it is told otherwise, and is another each time", async () => {
-  const [one, other] = [await runHere("token", "new"), await runHere("token", "new")];
+  const [one, other] = [await run(["token", "new"]), await run(["token", "new"])];
   expect(tokensOf(one.err)).toMatchObject([{ name: "app", expires: undefined }]);
   expect(one.out).not.toBe(other.out);
 });
@@ -39,7 +38,7 @@ it("is called app and never ends, unless it is told otherwise, and is another ea
 it("goes into a file that its owner alone can read, whatever the umask, and is not printed", async () => {
   const file = join(directory(), "app.token");
   const former = process.umask(0);
-  const { code, out, err } = await runHere("token", "new", "--out", file).finally(() => process.umask(former));
+  const { code, out, err } = await run(["token", "new", "--out", file]).finally(() => process.umask(former));
   expect({ code, err }).toEqual({ code: 0, err: "" });
   expect(statSync(file).mode & 0o777).toBe(0o600);
   const token = readFileSync(file, "utf8");
@@ -50,11 +49,11 @@ it("goes into a file that its owner alone can read, whatever the umask, and is n
 });
 
 it("prints JSON, with the token unless it is in a file", async () => {
-  const here = JSON.parse((await runHere("token", "new", "--json", "--expires", "2099-06-30T12:00:00Z")).out);
+  const here = JSON.parse((await run(["token", "new", "--json", "--expires", "2099-06-30T12:00:00Z"])).out);
   const { token } = here;
   expect(here).toEqual({ name: "app", sha256: sha256Of(token), expires: "2099-06-30T12:00:00Z", token });
   const out = join(directory(), "app.token");
-  const there = await runHere("token", "new", "--json", "--out", out);
+  const there = await run(["token", "new", "--json", "--out", out]);
   expect(JSON.parse(there.out)).toMatchObject({ name: "app", expires: null, out });
   expect(there.out).not.toContain("fkt_");
 });
@@ -62,7 +61,7 @@ it("prints JSON, with the token unless it is in a file", async () => {
 describe("is refused", () => {
   it("for a file that exists, which stays as it was", async () => {
     const folder = directory({ "app.token": "mine" });
-    const { code, out, err } = await runHere("token", "new", "--out", join(folder, "app.token"));
+    const { code, out, err } = await run(["token", "new", "--out", join(folder, "app.token")]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toContain("exists already");
     expect(readFileSync(join(folder, "app.token"), "utf8")).toBe("mine");
@@ -76,7 +75,7 @@ describe("is refused", () => {
     [["--expires", "2020-01-01"], "--expires 2020-01-01 is past"],
     [["--out", "/nowhere/a"], "the directory of /nowhere/a does not exist"],
   ])("for %j", async (args, text) => {
-    const { code, out, err } = await runHere("token", "new", ...args);
+    const { code, out, err } = await run(["token", "new", ...args]);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toContain(text);
   });
