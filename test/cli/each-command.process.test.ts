@@ -1,0 +1,62 @@
+/** Each command as a process: its exit code, all of its output through a pipe, and that it ends by itself. `serve` is in commands/. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { startService } from "../support/running-service.ts";
+import { runProcess } from "../support/cli-fixture.ts";
+import { liveIn, place } from "../support/cli-store-fixture.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "fluo-kms-"));
+const where = place(directory, { name: "sqlite", file: join(directory, "kms.db") });
+await liveIn(where);
+const service = await startService();
+afterAll(async () => {
+  await service.stop();
+  rmSync(directory, { recursive: true });
+});
+
+const span = { traceId: "07".repeat(16), spanId: "01".repeat(8), name: "pay" };
+const files = {
+  "spans.json": JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] }),
+  "policy.yaml": "version: 1\nrules:\n  - { name: all, who: anonymous, roles: [sign], tenants: [acme] }\n",
+  "keys.json": '{"keys":[]}',
+  "report.json": (await where.run("check", "--json")).out,
+};
+for (const [name, content] of Object.entries(files)) writeFileSync(join(directory, name), content);
+expect(await where.run("backup", "kept.db")).toMatchObject({ code: 0 });
+
+const env = { ...where.env, FLUO_KMS_ADDR: service.url, FLUO_KMS_GRPC_ADDR: `127.0.0.1:${service.grpcPort}` };
+const elsewhere = { ...env, FLUO_KMS_SQLITE_FILE: join(directory, "restored.db") };
+const cases: [args: string[], code: number, lastLine: RegExp, env?: object][] = [
+  [["demo"], 0, /^All went as it must, in .* s\. Nothing is left behind\.$/],
+  [["validate"], 0, /^ {2}For production switch to /],
+  [["status"], 0, /^notice: Authentication is none: /],
+  [["preflight"], 1, /^ {2}deletion-alarm +SKIPPED /],
+  [["whoami"], 0, /^ {2}export FLUO_KMS_TOKEN_FILE=admin\.token$/],
+  [["rotate", "--dry-run"], 0, /^0 would rotate, 0 skipped, 0 failed, 0 remaining$/],
+  [["rewrap"], 0, /^remaining +none$/],
+  [["sign", "--tenant", "acme", "--out", "signed.json", "spans.json"], 0, /^1 of 1 signed for acme$/],
+  [["verify", "--keys", "keys.json", "spans.json"], 1, /^0 of 1 verified, 1 failed$/],
+  [["backup", "b.db"], 0, /^ {2}logs +0 with 0 entries$/],
+  [["restore", "kept.db"], 0, /^warning: Leases are reset; /, elsewhere],
+  [["accept-rollback", "0".repeat(64)], 1, /^fluo-kms: there is nothing to accept: /],
+  [["check"], 0, /^\}$/],
+  [["note-check", "report.json"], 0, /^noted: the check of /],
+  [["migrate"], 0, /^the upgrade is finished$/],
+  [["audit", "verify"], 0, /^\d+ events, no problems$/],
+  [["policy", "new", "--out", "new.yaml"], 0, /^fkt_/],
+  [["policy", "check", "policy.yaml"], 1, /^policy\.yaml: 1 problem, 2 warnings$/],
+  [["policy", "explain", "--as", "anonymous", "policy.yaml"], 1, /^fluo-kms: policy\.yaml:3: rule all: /],
+  [["policy", "diff", "policy.yaml", "policy.yaml"], 1, /^fluo-kms: policy\.yaml:3: rule all: /],
+  [["token", "new"], 0, /^fkt_/],
+];
+
+it.each(cases)("%j exits with %i", async (args, code, lastLine, own = env) => {
+  const result = await runProcess(args, { env: own, cwd: directory, finished: () => {} });
+  const printed = result.out === "" ? result.err : result.out;
+  expect({ code: result.code, last: printed.trimEnd().split("\n").at(-1) }).toEqual({
+    code,
+    last: expect.stringMatching(lastLine),
+  });
+});
