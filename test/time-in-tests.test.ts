@@ -49,7 +49,6 @@ const rules: Readonly<Record<string, Rule>> = {
       "test/durable/": figures,
       "test/flips/": "waits without Vitest",
       "test/fuzz/": figures,
-      "test/keys/keyring.test.ts": "compares processor time",
       "test/monitoring/": load,
       "test/outage/": figures,
       "test/provider-keys/hours.ts": clock,
