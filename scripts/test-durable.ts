@@ -6,11 +6,14 @@ import { globSync } from "node:fs";
 import { join } from "node:path";
 import { runSpecs } from "./tools/spec-suite.ts";
 
-const cwd = join(import.meta.dirname, "..", "test", "durable");
-const files = globSync(["*.spec.ts", "../crash/*.spec.ts"], { cwd });
-const specs = Object.fromEntries(files.map((file) => [file.slice(0, -".spec.ts".length), []]));
+const files = globSync("test/{crash,durable}/*.spec.ts", { cwd: join(import.meta.dirname, "..") });
 
 /** Files that wait for leases to end, or for what a second one shows already. */
 const long = ["faults-readers", "race-api", "race-log", "race-news", "rotation-takeover"];
 
-process.exitCode = await runSpecs("durable", specs, process.argv.slice(2), long);
+process.exitCode = await runSpecs(
+  "durable",
+  Object.fromEntries(files.map((file) => [file, []])),
+  process.argv.slice(2),
+  long.map((name) => `test/durable/${name}.spec.ts`),
+);
