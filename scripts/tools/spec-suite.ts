@@ -1,5 +1,6 @@
 /** A suite of files that need what npm does not bring: it is installed first, and what cannot be had is said loudly. */
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { isShortRun, takeShort } from "../../test/support/short-option.ts";
 import { usePackageCaches } from "./cache.ts";
@@ -54,6 +55,9 @@ export async function runSpecs(
   if (isRequired() && without.length > 0) return summary(without.length);
   if (possible.length === 0) return summary(0);
   const files = possible.map((spec) => (spec.includes("/") ? spec : `test/${folder}/${spec}.spec.ts`));
+  // Vitest runs the others, and says nothing of one that is not there.
+  const absent = files.filter((file) => !existsSync(join(root, file)));
+  if (absent.length > 0) throw new Error(`there is no ${absent.join(", ")}`);
   const config = join("test", folder, "vitest.config.ts");
   return (
     spawnSync("vitest", ["run", "--config", config, ...files, ...options], { cwd: root, stdio: "inherit" }).status ?? 1
