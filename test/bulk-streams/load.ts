@@ -35,7 +35,7 @@ const batchSizes = 41;
 
 export async function load(service: ServiceProcess, { streams, seconds, name }: LoadOptions): Promise<LoadResult> {
   const { client: kms, grpc: target } = service;
-  const endMs = performance.now() + seconds * 1_000;
+  let endMs = 0;
   const goOn = () => performance.now() < endMs;
   const result: LoadResult = { streams: [], rotations: 0, calls: 0, longestMs: 0, troubles: {}, failures: [] };
 
@@ -82,6 +82,7 @@ export async function load(service: ServiceProcess, { streams, seconds, name }: 
   }
 
   for (const tenantId of tenantIds) await kms.signSpan({ tenantId, span: numberedSpan(0) });
+  endMs = performance.now() + seconds * 1_000;
   await Promise.all([
     ...Array.from({ length: streams }, (_, n) => streamOn(n).catch(failed(`stream ${n}`))),
     ...Object.keys(troubles).map(troubleOn),
