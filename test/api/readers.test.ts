@@ -15,7 +15,7 @@ import { failureOf, type RunningService, startService } from "../support/running
 const server = await sharedPostgres();
 afterAll(() => server.close());
 
-const rows = 10_000;
+const rows = 4_000;
 const callers = 40;
 
 /** A trail that a process wrote before. */
@@ -82,7 +82,7 @@ describe.each(stores)("forty callers who verify the trail in a loop, on %s", (_n
     const reading = Array.from({ length: callers }, (_, index) => verify(index));
     const failed: unknown[] = [];
     let used = 0;
-    while (verified.length < 2 || used < 100) {
+    while (verified.length < 2 || used < 40) {
       await grpc.generateDataKey({ tenantId: "acme" }).catch((error) => failed.push(error));
       used += 1;
     }

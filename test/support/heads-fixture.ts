@@ -96,6 +96,16 @@ function world(door: Backdoor, place: HeadsPlace, copied: HeadsWorld["copied"]):
   };
 }
 
+/** Starts a service twice at once on a store that no start met before, `rounds` times. */
+export async function startTwoAtOnce(make: () => HeadsWorld | Promise<HeadsWorld>, rounds: number): Promise<void> {
+  for (let round = 0; round < rounds; round += 1) {
+    const fresh = await make();
+    await (await fresh.unlocked()).close(); // one of them made the store
+    const runs = await Promise.all([1, 2].map(() => fresh.start()));
+    for (const { end } of runs) await end();
+  }
+}
+
 async function run(
   store: Store,
   storeKey: KeyObject,

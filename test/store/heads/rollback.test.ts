@@ -11,6 +11,7 @@ import {
   type Run,
   removeHeads,
   sqliteWorld,
+  startTwoAtOnce,
   use,
 } from "../../support/heads-fixture.ts";
 import { grown, newLog } from "../../support/log-store-fixture.ts";
@@ -262,14 +263,7 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     await during(async () => {});
   });
 
-  it("is begun by one of two first starts at once, and missed by neither", async () => {
-    for (let round = 0; round < 10; round += 1) {
-      const fresh = await make();
-      await (await fresh.unlocked()).close(); // one of them made the store
-      const runs = await Promise.all([1, 2].map(() => fresh.start()));
-      for (const { end } of runs) await end();
-    }
-  });
+  it("is begun by one of two first starts at once, and missed by neither", () => startTwoAtOnce(make, 2));
 
   it.runIf(isSqlite)("is missed where it is gone, as the store knows that there was one", async () => {
     await during((store) => addKey(store));

@@ -1,0 +1,4 @@
+/** Destructions on real stores: see store-walks.ts. */
+import { storeWalks } from "./store-walks.ts";
+
+storeWalks([3, 4, 5]);
