@@ -1,4 +1,5 @@
 /** `backup --directory`: dated files beside each other, of which the oldest go, whatever kills it and whoever else writes there. */
+import { once } from "node:events";
 import { copyFileSync, mkdirSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -6,7 +7,6 @@ import { openStore } from "../../../src/store/registry.ts";
 import { resultOf, start } from "../../support/cli-fixture.ts";
 import { inStore, liveIn, type Place, place, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
-import { turn } from "../../support/keys-fixture.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
 
 const server = await sharedPostgres();
@@ -19,7 +19,7 @@ const kinds: [name: string, make: () => Promise<Place>][] = [
     async () => place(directory(), { name: "postgres", url: await server.createDatabase(), maxConnections: 2 }),
   ],
 ];
-const killAt = join(import.meta.dirname, "..", "..", "crash", "kill-at.ts");
+const [killAt, waitAt] = ["kill-at.ts", "wait-at.ts"].map((name) => join(import.meta.dirname, "../../crash", name));
 
 /** A store with keys, and an empty directory `to` for its backups. */
 async function filled(make = async () => sqlitePlace()): Promise<Filled> {
@@ -88,7 +88,7 @@ describe.each(kinds)("of a %s store", (_, make) => {
         start(["backup", "--directory", "to", "--keep", "1"], {
           env: { ...from.env, FLUO_CRASH_AT: `${step}:1` },
           cwd: from.directory,
-          flags: ["--import", killAt],
+          flags: ["--import", killAt!],
         }),
       );
       expect(killed.err).toContain(`killed at ${step}`);
@@ -124,16 +124,20 @@ it("several at once are all made, and none removes the draft of another or the n
 
 it("a draft that another is writing stays", async () => {
   const from = await filled();
-  const paused = start(["backup", "--directory", "to"], { env: from.env, cwd: from.directory });
-  const ended = resultOf(paused);
-  while (paused.exitCode === null && draftsIn(from.to).length === 0) await turn();
-  paused.kill("SIGSTOP");
+  const waiting = start(["backup", "--directory", "to"], {
+    env: { ...from.env, FLUO_WAIT_AT: "backup.drafted" },
+    cwd: from.directory,
+    flags: ["--import", waitAt!],
+  });
+  const said = once(waiting.stderr!, "data");
+  const ended = resultOf(waiting);
+  await Promise.race([said, ended]);
   const draft = draftsIn(from.to);
   expect(draft).toHaveLength(1);
   utimesSync(join(from.to, draft[0]!), new Date(0), new Date(0));
   expect((await from.run("backup", "--directory", "to")).code).toBe(0);
   expect(draftsIn(from.to)).toEqual(draft);
-  paused.kill("SIGCONT");
+  waiting.stdin!.end();
   expect((await ended).code).toBe(0);
   expect(backupsIn(from.to)).toHaveLength(2);
   expect(draftsIn(from.to)).toEqual([]);

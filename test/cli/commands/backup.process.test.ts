@@ -1,15 +1,13 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+/** What only processes show of `backup`: that it is consistent beside a service, and what is left of one that is killed. */
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { afterAll, describe, expect, it } from "vitest";
-import { sqliteDialect } from "../../../src/store/sqlite/embedded.ts";
-import { laterColumns, migrations, tables } from "../../../src/store/sql/rows/schema.ts";
+import { resultOf, start } from "../../support/cli-fixture.ts";
+import { liveIn, type Place, place, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { turn } from "../../support/keys-fixture.ts";
-import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { startProcess } from "../../support/service-process.ts";
-import { resultOf, start } from "../../support/cli-fixture.ts";
-import { inStore, liveIn, type Place, place, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
+import { sharedPostgres } from "../../support/shared-postgres.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
@@ -22,42 +20,9 @@ const kinds: [name: string, make: () => Promise<Place>][] = [
   ["postgres", postgresPlace],
 ];
 
-/** The rows of a table as text, whatever the database; of the audit trail in order, without their ids. */
-async function rowsOf(where: Place, table: keyof typeof tables, condition = "1 = 1"): Promise<string[]> {
-  const order = table === "kms_audit" ? "id" : tables[table].slice(0, 3).join(", ");
-  const rows = await sql(where, `select * from ${table} where ${condition} order by ${order}`);
-  return rows.map((row) =>
-    tables[table]
-      .map((column) => {
-        const value = row[column];
-        return value instanceof Uint8Array ? Buffer.from(value).toString("hex") : String(value);
-      })
-      .join(" "),
-  );
-}
-
 const backupOf = (where: Place, name: string) => where.with({ name: "sqlite", file: join(where.directory, name) });
 
 describe.each(kinds)("backup of a %s store", (_, make) => {
-  it("is every row but PENDING keys and leases, in one file that only its owner reads", async () => {
-    const from = await make();
-    await liveIn(from);
-    const { code, out, err } = await from.run("backup", "b.db");
-    expect({ code, err }).toEqual({ code: 0, err: "" });
-    expect(out).toMatch(/^backed up to .*b\.db$/m);
-    expect(out).toMatch(/^ {2}data keys +.*\b1 DISABLED/m);
-    expect(out).toMatch(/^ {2}request ids +1 of rotations, 0 of batches$/m);
-    const backup = backupOf(from, "b.db");
-    for (const table of ["kms_store", "kms_requests", "kms_audit_writers", "kms_audit"] as const) {
-      expect(await rowsOf(backup, table), table).toEqual(await rowsOf(from, table));
-    }
-    expect(await rowsOf(backup, "kms_keys")).toEqual(await rowsOf(from, "kms_keys", "state <> 'PENDING'"));
-    expect(await rowsOf(backup, "kms_leases")).toEqual([]);
-    expect(statSync(join(from.directory, "b.db")).mode & 0o777).toBe(0o600);
-    expect(readdirSync(from.directory).filter((name) => /b\.db|\.new/.test(name))).toEqual(["b.db"]);
-    expect((await backup.json("check")).answer).toMatchObject({ ok: true, problems: [] });
-  });
-
   it("is consistent while a service makes keys", async () => {
     const from = await make();
     const service = await startProcess(from.env);
@@ -96,52 +61,6 @@ describe.each(kinds)("backup of a %s store", (_, make) => {
     service.child.kill("SIGTERM");
     expect((await service.ended).code).toBe(0);
   });
-
-  it("restores into an empty store, says what came back, and appends that to the audit trail", async () => {
-    const from = await make();
-    const keys = await liveIn(from);
-    await from.run("backup", "b.db");
-    const into = from.with({ name: "sqlite", file: join(from.directory, "new.db") });
-    const { code, out, err } = await into.run("restore", "b.db");
-    expect({ code, err }).toEqual({ code: 0, err: "" });
-    for (const [tenant, state] of [
-      ["disabled", "DISABLED"],
-      ["compromised", "COMPROMISED"],
-      ["destroyed", "DESTROYED"],
-    ] as const) {
-      expect(out).toMatch(new RegExp(`^ {2}${tenant} +data +v1 +${keys[tenant]!.keyId} +${state}$`, "m"));
-    }
-    const destroyAt = keys.overdue!.destroyAt!.toISOString();
-    expect(out).toMatch(
-      new RegExp(
-        `^ {2}overdue .* DESTROY_SCHEDULED +at ${destroyAt}, which has passed: a service destroys it once it saw its days pass$`,
-        "m",
-      ),
-    );
-    expect(out).toContain("warning: Keys that were destroyed after the backup was made are back");
-    await inStore(into, async ({ store, keyring }) => {
-      const events = await store.auditEvents({ limit: 1000 });
-      expect(events.at(-1)).toMatchObject({ action: "restore", actor: "command line", outcome: "OK" });
-      expect((await keyring.activeDataKey("active")).keyId).toBe(keys.active!.keyId);
-      expect(await store.request("retired", "once")).toBeDefined();
-      expect((await store.lease("rotation/2", "other", 1_000)).generation).toBe(1);
-    });
-    expect((await into.json("check")).answer).toMatchObject({ ok: true });
-  });
-
-  it("restores into nothing but an empty store, and says what is there", async () => {
-    const from = await make();
-    await liveIn(from);
-    await from.run("backup", "b.db");
-    const before = await rowsOf(from, "kms_audit");
-    const { code, out, err } = await from.run("restore", "b.db");
-    expect({ code, out }).toEqual({ code: 1, out: "" });
-    expect(err).toMatch(
-      /^fluo-kms: .* is not empty, it has a store key of .*, \d+ keys of 7 tenants, an audit trail, .*$/m,
-    );
-    expect(err).not.toContain("postgres://");
-    expect(await rowsOf(from, "kms_audit")).toEqual(before);
-  });
 });
 
 it("a backup that is killed leaves nothing under its name, or all of it", async () => {
@@ -159,195 +78,4 @@ it("a backup that is killed leaves nothing under its name, or all of it", async 
     if (readdirSync(from.directory).includes(name)) expect((await backupOf(from, name).run("check")).code).toBe(0);
     else expect((await from.run("backup", name)).code).toBe(0);
   }
-});
-
-it.each([1, 5])("restores a backup of schema version %i, which stays as it is", async (version) => {
-  const from = sqlitePlace();
-  const { overdue, destroyed } = await liveIn(from);
-  const by = { actor: "ann", requestId: "", at: new Date() };
-  await inStore(from, async ({ store }) => {
-    // No destruction of an earlier version has a wait.
-    await store.update(overdue!, { ...overdue!, destroyWait: undefined }, { ...by, action: "schedule_destruction" });
-    await store.update(destroyed!, { ...destroyed!, destroyWait: undefined }, { ...by, action: "destroy" });
-  });
-  await from.run("backup", "new.db");
-  const old = new DatabaseSync(join(from.directory, "old.db"));
-  for (const statement of migrations.slice(0, version).flatMap((each) => each(sqliteDialect))) old.exec(statement);
-  old.exec(`create table kms_schema (version integer not null) strict; insert into kms_schema values (${version})`);
-  old.exec(`attach '${join(from.directory, "new.db")}' as new`);
-  const later: readonly string[] = Object.values(laterColumns).flat();
-  const younger = /^kms_(log|commits$|time$)/;
-  for (const [table, all] of Object.entries(tables).filter(([name]) => !younger.test(name))) {
-    const columns = all.filter((column) => !later.includes(column)).join(", ");
-    old.exec(`insert into ${table} (${columns}) select ${columns} from new.${table}`);
-  }
-  old.close();
-  const before = readFileSync(join(from.directory, "old.db"));
-  const into = backupOf(from, "restored.db");
-  expect(await into.run("restore", "old.db")).toMatchObject({ code: 0, err: "" });
-  expect(await rowsOf(into, "kms_keys")).toEqual(await rowsOf(from, "kms_keys", "state <> 'PENDING'"));
-  expect(readFileSync(join(from.directory, "old.db"))).toEqual(before);
-});
-
-it("rows go from SQLite to PostgreSQL and back as they are", async () => {
-  const first = sqlitePlace();
-  await liveIn(first);
-  await inStore(first, async ({ store }) => {
-    const present = (await store.active("active", "data"))!;
-    const request = { at: new Date(), rule: "ops", days: 7 };
-    const next = { ...present, destruction: { by: "ann", request, confirmedBy: undefined } };
-    await store.update(present, next, {
-      actor: "ann",
-      requestId: "",
-      rule: "ops",
-      action: "request_destruction",
-      at: new Date(),
-    });
-  });
-  await first.run("backup", "1.db");
-  const second = first.with({ name: "postgres", url: await server.createDatabase(), maxConnections: 2 });
-  expect((await second.run("restore", "1.db")).code).toBe(0);
-  expect((await second.json("check")).answer).toMatchObject({ ok: true, store: "postgres" });
-  await second.run("backup", "2.db");
-  const third = first.with({ name: "sqlite", file: join(first.directory, "third.db") });
-  expect((await third.run("restore", "2.db")).code).toBe(0);
-  expect((await third.json("check")).answer).toMatchObject({ ok: true });
-
-  for (const table of ["kms_keys", "kms_requests"] as const) {
-    const rows = await rowsOf(first, table, table === "kms_keys" ? "state <> 'PENDING'" : "1 = 1");
-    expect(rows.length).toBeGreaterThan(0);
-    for (const later of [second, third]) expect(await rowsOf(later, table)).toEqual(rows);
-    if (table === "kms_keys") expect(rows.filter((row) => / ann null ops \d+ 7 /.test(row))).toHaveLength(1);
-  }
-  const trails = await Promise.all([first, second, third].map((each) => rowsOf(each, "kms_audit")));
-  expect(trails.map((trail) => trail.length - trails[0]!.length)).toEqual([0, 1, 2]); // a row for each restore
-  expect(trails[1]!.slice(0, -1)).toEqual(trails[0]);
-  expect(trails[2]!.slice(0, -1)).toEqual(trails[1]);
-});
-
-describe("backup refuses", () => {
-  it("to overwrite a file", async () => {
-    const from = sqlitePlace();
-    await liveIn(from);
-    writeFileSync(join(from.directory, "b.db"), "precious");
-    const { code, err } = await from.run("backup", "b.db");
-    expect(code).toBe(1);
-    expect(err).toMatch(/^fluo-kms: .*b\.db exists and is not overwritten; name a new file$/m);
-    expect(statSync(join(from.directory, "b.db")).size).toBe(8);
-  });
-
-  it("a directory that is not there", async () => {
-    const from = sqlitePlace();
-    await liveIn(from);
-    const { code, err } = await from.run("backup", join("none", "b.db"));
-    expect(code).toBe(1);
-    expect(err).toMatch(/^fluo-kms: .* cannot be written \(ENOENT\); name a file in a writable directory$/m);
-  });
-
-  it("a store that is not there, and makes none", async () => {
-    const from = sqlitePlace();
-    const { code, err } = await from.run("backup", "b.db");
-    expect(code).toBe(1);
-    expect(err).toMatch(/^fluo-kms: there is no SQLite store at .*kms\.db$/m);
-    expect(readdirSync(from.directory)).toEqual([]);
-  });
-
-  it("a database that is another's", async () => {
-    const from = await postgresPlace();
-    const { code, err } = await from.run("backup", "b.db");
-    expect(code).toBe(1);
-    expect(err).toBe("fluo-kms: the postgres database holds no store of fluo-kms; name one that a service has used\n");
-  });
-
-  it("the store in memory, which is a matter of settings", async () => {
-    const { code, out, err } = await sqlitePlace().with({ name: "memory" }).run("backup", "b.db");
-    expect({ code, out }).toEqual({ code: 2, out: "" });
-    expect(err).toMatch(/^fluo\.kms\.store: is memory, /);
-  });
-
-  it.each([
-    ["a server that is not there", "postgres://kms:hunter2@127.0.0.1:1/kms", /\(ECONNREFUSED\): see that the server/],
-    [
-      "a wrong password",
-      undefined,
-      /\(28P01\): see that the user in fluo\.kms\.postgres\.url and the password, there or in .*, are right$/,
-    ],
-  ])("%s, without showing the URL", async (_, given, expected) => {
-    const url = given ?? (await server.createDatabase()).replace(/:[^:@]*@/, ":hunter2@");
-    const from = place(directory(), { name: "postgres", url, maxConnections: 1 });
-    writeFileSync(from.masterKeyFile, new Uint8Array(32), { mode: 0o600 });
-    for (const args of [["backup", "b.db"], ["check"], ["check", "--json"], ["serve"]]) {
-      const { code, out, err } = await from.run(...args);
-      expect(code).toBe(1);
-      expect(out + err).not.toMatch(/hunter2|127\.0\.0\.1/);
-      if (args.length === 1 || args[0] === "backup") expect(err.trimEnd()).toMatch(expected);
-    }
-  });
-});
-
-describe("restore refuses, and writes nothing,", () => {
-  const backedUp = async () => {
-    const from = sqlitePlace();
-    const keys = await liveIn(from);
-    await from.run("backup", "b.db");
-    return {
-      keys,
-      backup: backupOf(from, "b.db"),
-      into: from.with({ name: "sqlite", file: join(from.directory, "new.db") }),
-    };
-  };
-
-  it("a backup that the provider cannot open", async () => {
-    const { into } = await backedUp();
-    const other = place(directory({ "b.db": "" }), into.settings);
-    const b = join(into.directory, "b.db");
-    const missing = await other.run("restore", b);
-    expect(missing.code).toBe(1);
-    expect(missing.err).toMatch(/^fluo-kms: there is no master key at .*; put back the one /);
-    writeFileSync(other.masterKeyFile, new Uint8Array(32), { mode: 0o600 });
-    const { code, err } = await other.run("restore", b);
-    expect(code).toBe(1);
-    expect(err).toMatch(/^fluo-kms: the backup .* cannot be opened: the store is under local local:[0-9a-f]+, and /);
-    expect(readdirSync(into.directory)).not.toContain("new.db");
-  });
-
-  it.each([
-    [
-      "a record",
-      "update kms_keys set destroy_at = 1 where state = 'DISABLED'",
-      "record_altered: tenant disabled, data, key ",
-    ],
-    ["a remembered request", "update kms_requests set digest = 'x'", "request_altered: tenant retired, "],
-    ["the audit trail", "delete from kms_audit where sequence = 3", "audit_trail: audit writer "],
-  ])("one in which %s was altered", async (_, statement, expected) => {
-    const { backup, into } = await backedUp();
-    await sql(backup, statement);
-    const { code, out, err } = await into.run("restore", "b.db");
-    expect({ code, out }).toEqual({ code: 1, out: "" });
-    expect(err).toMatch(/^fluo-kms: \d rows of the backup are not as they were written; nothing was restored: /);
-    expect(err).toContain(`fluo-kms: ${expected}`);
-    expect(await rowsOf(into, "kms_keys")).toEqual([]);
-    expect(await rowsOf(into, "kms_store")).toEqual([]);
-  });
-
-  it("a file that is no backup", async () => {
-    const into = sqlitePlace();
-    writeFileSync(into.masterKeyFile, new Uint8Array(32), { mode: 0o600 });
-    writeFileSync(join(into.directory, "b.db"), "no database at all, and long enough to be looked at".repeat(20));
-    for (const name of ["b.db", "none.db"]) {
-      const { code, err } = await into.run("restore", name);
-      expect(code).toBe(1);
-      expect(err).toMatch(new RegExp(`^fluo-kms: ${name} is no backup that can be read: `));
-    }
-  });
-
-  it("brings back what the trail misses, with a warning", async () => {
-    const { keys, backup, into } = await backedUp();
-    await sql(backup, "delete from kms_keys where key_id = ?1", keys.active!.keyId);
-    const { code, out } = await into.run("restore", "b.db");
-    expect(code).toBe(0);
-    expect(out).toContain(
-      `warning: in the backup: record_missing: tenant active, data, key ${keys.active!.keyId}: the record is gone`,
-    );
-  });
 });
