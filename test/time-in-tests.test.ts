@@ -84,7 +84,6 @@ const rules: Readonly<Record<string, Rule>> = {
       "clients/typescript/test/signing-exporter.test.ts": "opens a way while the exporter retries",
       "clients/typescript/test/span-signer.test.ts": "opens a way while the signer retries",
       "test/api/too-many-readers.test.ts": "retries a lock that PostgreSQL refuses",
-      "test/auth/start.test.ts": "shows that a watch does nothing",
       "test/outage/revocation.test.ts": "spaces calls of many services in one process",
       "test/provider-keys/watch.test.ts": "has fake timers",
       "test/provider/resilience.test.ts": "has fake timers",

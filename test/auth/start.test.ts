@@ -1,9 +1,8 @@
 /** A policy in force, as Status and metrics have it: its reloads, its authorities and the keys of its issuers. */
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { startAuthentication } from "../../src/auth/start.ts";
 import { toldLimits } from "../../src/limits/told-limits.ts";
 import { memoryStore } from "../../src/store/sqlite/memory.ts";
@@ -13,6 +12,8 @@ import { newAuthority } from "../support/pki.ts";
 import { testKey } from "../support/signed-tokens.ts";
 
 const hourMs = 3_600_000;
+/** More than a watch lets a change settle. */
+const settledMs = 2_500;
 const wholeSecond = (ms: number) => Math.floor(ms / 1000) * 1000;
 
 const rules = `rules:
@@ -60,13 +61,22 @@ it("a policy that cannot be used is a reload that failed, however often it is re
 });
 
 it("one that was read by request is not read again by the watch, and a change after it is", async () => {
-  const { write, reload, status } = await started({ "policy.yaml": policy });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const withoutNetwork = policy.replace(/^.*name: far.*\n/m, "");
+  const { write, reload, status } = await started({ "policy.yaml": withoutNetwork });
+  const timers = vi.getTimerCount();
   write("policy.yaml", "version: 2\n");
+  await expect.poll(() => vi.getTimerCount()).toBeGreaterThan(timers); // the watch saw it, and lets it settle
   await reload();
-  await delay(2_500); // more than the watch takes to settle
+  await vi.advanceTimersByTimeAsync(settledMs);
   expect(status()).toMatchObject({ reloadFailed: true, reloadFailures: 1 });
-  write("policy.yaml", policy);
-  await expect.poll(() => status().reloadFailed).toBe(false);
+  write("policy.yaml", withoutNetwork);
+  const read = async () => {
+    await vi.advanceTimersByTimeAsync(settledMs);
+    return status().reloadFailed;
+  };
+  await expect.poll(read).toBe(false);
 });
 
 it("so is a file that is gone, of the policy or of an issuer's keys, until it is there again", async () => {
