@@ -39,12 +39,9 @@ const rules: Readonly<Record<string, Rule>> = {
     except: {
       "test/api/limits.test.ts": "counts what a limit of calls a second lets through",
       "test/architecture.test.ts": "has cases of another rule as text",
-      "test/backup/service-backups.process.test.ts": promises,
       "test/bulk-streams/": figures,
       "test/callers/renewal.spec.ts": load,
       "test/cli/check/note-check.process.test.ts": "compares dates that the service notes with those before and after",
-      "test/cli/preflight/hung.process.test.ts": promises,
-      "test/cli/preflight/preflight.process.test.ts": promises,
       "test/crash/": "orders what was asked and answered, and measures the slowest start",
       "test/durable/": figures,
       "test/flips/": "waits without Vitest",
@@ -64,7 +61,7 @@ const rules: Readonly<Record<string, Rule>> = {
   },
   "have no time-out of their own": {
     isBroken: matchesOneOf(
-      /(?<![\w-])timeout: /,
+      /(?<![\w-])timeout: |\{\s*timeout[,\s]/,
       /\bvi\.wait(?:For|Until)\b/,
       /^ *\}, (?:[\d_]+|\w*(?:[pP]atience|[tT]imeout|Ms))\);$/m,
     ),
@@ -158,6 +155,7 @@ describe("a rule about time", () => {
     [noTimeOut, "beforeAll(async () => {\n}, 60_000);"],
     [noTimeOut, "it(says, async () => {\n}, slowMs);"],
     [noTimeOut, "describe(says, { timeout: 5 }, () => {"],
+    [noTimeOut, "it(says, {\n  timeout,\n}, async () => {"],
     [noTimeOut, "await expect.poll(look, { timeout: 5 }).toBe(1);"],
     [noTimeOut, "await vi.waitFor(look);"],
     [noSleep, 'import { setTimeout as delay } from "node:timers/promises";'],

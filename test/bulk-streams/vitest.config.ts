@@ -9,6 +9,5 @@ export default defineConfig({
     include: ["test/bulk-streams/**/*.spec.ts"],
     fileParallelism: false,
     ...everySuite,
-    testTimeout: 900_000,
   },
 });

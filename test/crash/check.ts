@@ -4,13 +4,14 @@ import type { Key } from "../../gen/ts/fluo/kms/v1/key_admin_pb.ts";
 import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import type { GrpcClient } from "../support/running-service.ts";
 import { atOnce } from "../../src/service/at-once.ts";
+import { msFromNow } from "../support/from-now.ts";
+import { hungMs } from "../support/hung.ts";
 import { inParallel } from "./check-uses.ts";
 import type { Driver } from "./driver.ts";
 import type { Operation, Purpose, Refusal, Use } from "./ledger.ts";
 import { describe, type Model } from "./model.ts";
 import { answeredKey, purposeOf } from "./names.ts";
 import { isWished, opens } from "./transitions.ts";
-import { patience } from "../support/patience.ts";
 
 export interface Checker {
   model: Model;
@@ -20,15 +21,14 @@ export interface Checker {
 }
 
 const allPages = { pageSize: 1000 };
-const destroyedWithinMs = patience(10_000);
 
 /** Destruction that is due happens by itself, after the start. */
 export async function awaitDestruction(client: GrpcClient, days: number, { problem }: Checker): Promise<void> {
   const aheadMs = days * 24 * 60 * 60 * 1000;
-  const until = performance.now() + destroyedWithinMs;
+  const until = performance.now() + hungMs;
   for (;;) {
     const scheduled = await listKeys(client, { state: KeyState.DESTROY_SCHEDULED });
-    const due = scheduled.filter(({ destroyAt }) => timestampDate(destroyAt!).getTime() <= Date.now() + aheadMs);
+    const due = scheduled.filter(({ destroyAt }) => timestampDate(destroyAt!).getTime() <= msFromNow(aheadMs));
     if (due.length === 0) return;
     if (performance.now() > until) return problem(`${due.length} keys that are due are not destroyed`);
     await new Promise((resolve) => setTimeout(resolve, 20));

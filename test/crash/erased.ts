@@ -3,8 +3,8 @@ import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { hungMs } from "../support/hung.ts";
 import type { Checker } from "./check.ts";
-import { patience } from "../support/patience.ts";
 
 export interface Erasure {
   /** To be called while no service runs: what is wrapped now, and will be destroyed. */
@@ -13,7 +13,6 @@ export interface Erasure {
   check(checker: Checker): Promise<void>;
 }
 
-const erasedWithinMs = patience(3_000);
 const suffixes = ["", "-wal"];
 
 export function erasureOf(file: string): Erasure {
@@ -35,7 +34,7 @@ export function erasureOf(file: string): Erasure {
     },
 
     async check({ model, hold }) {
-      const until = performance.now() + erasedWithinMs;
+      const until = performance.now() + hungMs;
       for (const [keyId, bytes] of wrapped) {
         if (model.now(keyId)[0]?.state !== "DESTROYED") continue;
         let place = found(bytes);

@@ -1,6 +1,5 @@
 /** Kills the service: at a named step, under load, as it starts, as it destroys keys, or as it rotates them by the clock. */
 import type { GrpcClient } from "../support/running-service.ts";
-import { patience } from "../support/patience.ts";
 import { isMove, type Kill, nameOf } from "./plan.ts";
 import type { CrashService } from "./service.ts";
 import { served, stopped } from "./serving.ts";
@@ -8,7 +7,8 @@ import { countKill, isGivenUp, type Killing } from "./summary.ts";
 import { isWithin } from "./waiting.ts";
 
 const dieWithinMs = 3_000;
-const stepWithinMs = patience(6_000);
+/** A step that is not reached is no failure: the kill comes without it. */
+const stepWithinMs = 60_000;
 const daysToDestruction = 31;
 const daysToRotation = 2;
 const swapChance = 0.3;

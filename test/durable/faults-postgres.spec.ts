@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyPurpose } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { tcpProxy } from "../faults/tcp-proxy.ts";
 import { fromNow } from "../support/from-now.ts";
-import { patience } from "../support/patience.ts";
+import { patience } from "./patience.ts";
 import { postgresAvailable } from "../support/postgres-cluster.ts";
 import { execute, type PostgresServer, startPostgres } from "../support/postgres-server.ts";
 import { failureOf } from "../support/running-service.ts";

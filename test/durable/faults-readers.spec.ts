@@ -11,7 +11,7 @@ import { openStore } from "../../src/store/registry.ts";
 import { failingCalls } from "../faults/failing-calls.ts";
 import { resultOf, start } from "../support/cli-fixture.ts";
 import { fillTrail } from "../support/filled-trail.ts";
-import { patience } from "../support/patience.ts";
+import { patience } from "./patience.ts";
 import { whyNotPreloaded } from "../support/preloaded-library.ts";
 import { createLedger, mayRetry } from "./faults-ledger.ts";
 import { type FaultyService, startFaulty, unavailable } from "./faults-service.ts";

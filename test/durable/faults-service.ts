@@ -9,7 +9,7 @@ import {
   HealthCheckResponse_ServingStatus as Serving,
   HealthCheckResponseSchema,
 } from "../../gen/ts/grpc/health/v1/health_pb.ts";
-import { patience } from "../support/patience.ts";
+import { patience } from "./patience.ts";
 import { type CallFailure, failureOf, type GrpcClient } from "../support/running-service.ts";
 import { type ProcessOptions, type ServiceProcess, startProcess } from "../support/service-process.ts";
 

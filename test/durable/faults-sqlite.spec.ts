@@ -7,7 +7,7 @@ import { type FailingCalls, failingCalls } from "../faults/failing-calls.ts";
 import { whyNotPreloaded } from "../support/preloaded-library.ts";
 import { smallDisk, whyNoSmallDisk } from "../faults/small-disk.ts";
 import { start, resultOf } from "../support/cli-fixture.ts";
-import { patience } from "../support/patience.ts";
+import { patience } from "./patience.ts";
 import { firstOfEach, whole } from "../support/short.ts";
 import { createLedger, mayRetry } from "./faults-ledger.ts";
 import { newStoreDir } from "./faults-store.ts";

@@ -5,7 +5,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
 import { fromNow } from "../support/from-now.ts";
-import { patience } from "../support/patience.ts";
+import { patience } from "./patience.ts";
 import { postgresAvailable } from "../support/postgres-cluster.ts";
 import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { firstOfEach, whole } from "../support/short.ts";

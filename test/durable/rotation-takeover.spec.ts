@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fromNow } from "../support/from-now.ts";
-import { patience } from "../support/patience.ts";
+import { patience } from "./patience.ts";
 import { postgresAvailable } from "../support/postgres-cluster.ts";
 import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { beginProcess, startProcess } from "../support/service-process.ts";

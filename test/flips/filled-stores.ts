@@ -7,7 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { readNotedCommits } from "../../src/store/sqlite/wal/noted-commits.ts";
 import { atExit } from "../support/cli-fixture.ts";
 import { note } from "../support/crashed-store.ts";
-import { patience } from "../support/patience.ts";
+import { hungMs } from "../support/hung.ts";
 import { startProcess, type ServiceProcess } from "../support/service-process.ts";
 import { commitsIn } from "../support/wal-files.ts";
 import { type Known, makeKnown, makeKnownWithLog, noteKeys, useKeys } from "./known.ts";
@@ -25,8 +25,6 @@ export interface FilledStores extends Disposable {
   stores: FilledStore[];
   known: Known[];
 }
-
-const notedMs = patience(10_000);
 
 /** Some of it is in the database, and some in the log alone. */
 export async function fillStores(): Promise<FilledStores> {
@@ -88,7 +86,7 @@ async function fillMore(service: ServiceProcess, known: Known[]): Promise<void> 
 
 /** What was committed is noted within a second, where a service notes it. */
 async function allNoted(file: string): Promise<void> {
-  const until = performance.now() + notedMs;
+  const until = performance.now() + hungMs;
   while (existsSync(`${file}-heads`) && readNotedCommits(`${file}-heads`) !== commitsIn(file)) {
     if (performance.now() > until) throw new Error("the heads file does not become that of the store");
     await delay(100);

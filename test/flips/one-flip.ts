@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Health, type StatusResponse } from "../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { withAdvice } from "../../src/cli/failures.ts";
 import { KmsError, type KmsErrorCode } from "../../src/errors.ts";
-import { patience } from "../support/patience.ts";
+import { hungMs } from "../support/hung.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 import type { FilledStore } from "./filled-stores.ts";
 import { type Known, look, type Loss } from "./known.ts";
@@ -102,13 +102,11 @@ async function judgeRunning(service: RunningService, known: readonly Known[]): P
   return { outcome: findings.length > 0 ? "found, with nothing lost" : "nothing to find", problems };
 }
 
-/** How long the pass over so small a store may take, with a piece that had to be read again. */
-const passMs = patience(20_000);
 /** Each look at Status costs as much as a piece of the pass. */
 const lookMs = 250;
 
 async function examined({ grpc }: RunningService): Promise<StatusResponse> {
-  const until = performance.now() + passMs;
+  const until = performance.now() + hungMs;
   for (;;) {
     const seen = await grpc.status({});
     if (seen.integrity?.finished !== undefined) return seen;

@@ -7,7 +7,6 @@ import { inject } from "vitest";
 import { newStaticToken } from "../../src/auth/token/static-token.ts";
 import { type Role, roleOf, roles } from "../../src/call/roles.ts";
 import { atExit } from "../support/cli-fixture.ts";
-import { patience } from "../support/patience.ts";
 import { newAuthority } from "../support/pki.ts";
 import { type ServiceProcess, startProcess } from "../support/service-process.ts";
 
@@ -97,7 +96,6 @@ function roleNeeded(rpc: string): Role {
 export function runTool(name: "grpcurl" | "grpc-health-probe", args: readonly string[]): Result {
   const { status, stdout, stderr } = spawnSync(join(bin, name), args, {
     encoding: "utf8",
-    timeout: patience(20_000),
   });
   return { code: status, out: stdout, err: stderr };
 }

@@ -10,7 +10,7 @@ import { Health, type IntegrityFinding } from "../../gen/ts/fluo/kms/v1/operatio
 import { SignMode } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import { eventually } from "../support/eventually.ts";
 import { fromNow } from "../support/from-now.ts";
-import { patience } from "../support/patience.ts";
+import { hungMs } from "../support/hung.ts";
 import { sharedPostgres } from "../support/shared-postgres.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 import { batchOf, spansFrom } from "../support/span-batches.ts";
@@ -65,7 +65,7 @@ async function encrypt({ grpc }: RunningService, tenantId: string): Promise<stri
 }
 
 async function append({ grpcPort }: RunningService, tenantId: string): Promise<void> {
-  const stream = openStream(`127.0.0.1:${grpcPort}`, { deadline: fromNow(patience(5_000)) });
+  const stream = openStream(`127.0.0.1:${grpcPort}`, { deadline: fromNow(hungMs) });
   try {
     await stream.send(encodeBatch(batchOf(spansFrom(0, 5), { tenantId, requestId: "", mode: SignMode.LOG })));
     stream.halfClose();

@@ -10,7 +10,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { patience } from "../support/patience.ts";
 import { type SharedPostgres, sharedPostgres } from "../support/shared-postgres.ts";
 import { type CollectorProcess, startCollectorProcess } from "./collector-process.ts";
 import { type Labels, type Prometheus, startPrometheus } from "./prometheus.ts";
@@ -61,7 +60,7 @@ const others = /^(target_info|up|scrape_.*)$/;
 
 /** Resolves when every span of the calls is told of: three batches of ten, twice and in two modes. */
 async function sent(): Promise<void> {
-  await prometheus.until(`sum(kms_spans_signed_total${all}) >= 124`, patience(10_000));
+  await prometheus.until(`sum(kms_spans_signed_total${all}) >= 124`);
   await delay(2_000);
 }
 

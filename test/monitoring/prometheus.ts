@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
-import { patience } from "../support/patience.ts";
+import { hungMs } from "../support/hung.ts";
 
 const programs = join(import.meta.dirname, "..", "..", "tools", "prometheus", "usr", "bin");
 export const job = "fluo-kms";
@@ -129,7 +129,7 @@ export async function startPrometheus({
       write();
     },
     ...asked,
-    async until(expression, withinMs = patience(10_000)) {
+    async until(expression, withinMs = hungMs) {
       const endsAt = performance.now() + withinMs;
       for (;;) {
         const found = await asked.query(expression);

@@ -23,6 +23,8 @@ const { status } = spawnSync(
     "run",
     "--config",
     join("test", "providers", "vitest.config.ts"),
+    "--testTimeout",
+    "0",
     "test/outage/outage",
   ],
   {

@@ -1,7 +1,7 @@
 /** One multi-Region key in two regions: while the first cannot be reached, nobody notices, not even those whose keys must be made. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { atExit } from "../support/cli-fixture.ts";
-import { patience } from "../support/patience.ts";
+import { patience } from "../durable/patience.ts";
 import { firstCalls } from "./load-loop.ts";
 import { isTotal, type Mode, modeNames } from "./modes.ts";
 import { runWithoutRegion } from "./regions.ts";

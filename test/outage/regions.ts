@@ -1,6 +1,6 @@
 /** The first of two regions goes, in one way, while keys are used and made. */
 import { setTimeout as delay } from "node:timers/promises";
-import { patience } from "../support/patience.ts";
+import { hungMs } from "../support/hung.ts";
 import { coldOperations, keyOperations, loadLoop, type Made } from "./load-loop.ts";
 import { begin, isTotal, type Mode } from "./modes.ts";
 import { type OutageService, statusWhere } from "./service.ts";
@@ -28,8 +28,6 @@ export interface RegionRun {
   seconds: number;
 }
 
-const returnsWithinMs = patience(10_000);
-
 export async function runWithoutRegion({ service, tokens, mode, seconds }: RegionRun): Promise<RegionReport> {
   const { kms, fakes } = service;
   const [first, second] = [fakes[0], fakes[1]!];
@@ -41,7 +39,7 @@ export async function runWithoutRegion({ service, tokens, mode, seconds }: Regio
   await begin(mode, first);
   const cold = loadLoop({ kms, perSecond: 2, operations: coldOperations, tenant: (turn) => `${mode}-${turn}` });
   const isOpen = isTotal(mode)
-    ? await statusWhere(kms, ({ breakers }) => breakers[0]?.state !== "closed", { withinMs: patience(10_000) })
+    ? await statusWhere(kms, ({ breakers }) => breakers[0]?.state !== "closed")
     : await kms.status({});
   if (isOpen === undefined) throw new Error("the breaker of the first region did not open");
   await delay(Math.max(0, beganMs + seconds * 1_000 - performance.now()));
@@ -68,7 +66,7 @@ export async function runWithoutRegion({ service, tokens, mode, seconds }: Regio
 async function untilUsed({ kms, fakes: [first] }: OutageService, mode: Mode): Promise<number> {
   const startedMs = performance.now();
   const before = first.calls.GenerateDataKey ?? 0;
-  for (let turn = 0; performance.now() - startedMs < returnsWithinMs; turn += 1) {
+  for (let turn = 0; performance.now() - startedMs < hungMs; turn += 1) {
     await kms.generateDataKey({ tenantId: `${mode}-back-${turn}` });
     if ((first.calls.GenerateDataKey ?? 0) > before) return performance.now() - startedMs;
     await delay(50);

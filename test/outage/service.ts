@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type AwsKmsFake, type FakeKey, startAwsKms } from "../fakes/aws-kms.ts";
 import { type Held as HeldByProcess, heldBy, liveMemory } from "../support/held.ts";
+import { hungMs } from "../support/hung.ts";
 import type { GrpcClient } from "../support/running-service.ts";
 import { type ProcessOptions, type ServiceProcess, startProcess } from "../support/service-process.ts";
 
@@ -80,13 +81,13 @@ export async function startOutageService({
   };
 }
 
-/** What Status says as soon as `isThere` is true of it; undefined where that takes longer. */
+/** What Status says as soon as `isThere` is true of it; undefined if it hangs. */
 export async function statusWhere(
   kms: GrpcClient,
   isThere: (status: Awaited<ReturnType<GrpcClient["status"]>>) => boolean,
-  { withinMs, everyMs = 50 }: { withinMs: number; everyMs?: number },
+  { everyMs = 50 }: { everyMs?: number } = {},
 ): Promise<Awaited<ReturnType<GrpcClient["status"]>> | undefined> {
-  const endsAt = performance.now() + withinMs;
+  const endsAt = performance.now() + hungMs;
   while (performance.now() < endsAt) {
     const status = await kms.status({});
     if (isThere(status)) return status;

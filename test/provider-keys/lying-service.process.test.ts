@@ -6,7 +6,6 @@ import { type Lie, lies } from "../../src/provider/distrust.ts";
 import { startAwsKms } from "../fakes/aws-kms.ts";
 import { awsEnvironment, statusWhere } from "../outage/service.ts";
 import { run } from "../support/cli-fixture.ts";
-import { patience } from "../support/patience.ts";
 import { failureOf } from "../support/running-service.ts";
 import { hourAtMost, isProbe, startLyingService } from "./lying-fixture.ts";
 
@@ -94,7 +93,7 @@ describe("a service", () => {
     fakes[0].deny(() => false);
     await fakes[0].heal();
     const isWell = ({ status: health }: { status: Health }) => health === Health.OPERATIONAL;
-    expect(await statusWhere(kms, isWell, { withinMs: patience(60_000) })).toBeDefined();
+    expect(await statusWhere(kms, isWell)).toBeDefined();
   });
 
   it.each(lies)(
@@ -115,9 +114,7 @@ describe("a service", () => {
         if (foundBy[lie] === "at the next new key but one") await encrypt("first");
         await failureOf(encrypt("newcomer"));
       }
-      const seen = await statusWhere(kms, ({ status: health }) => health === Health.DOWN, {
-        withinMs: patience(10_000),
-      });
+      const seen = await statusWhere(kms, ({ status: health }) => health === Health.DOWN);
       const [key] = seen!.providerKeys;
       expect(key).toMatchObject({
         condition: ProviderCondition.DENIED,
@@ -173,7 +170,7 @@ describe("a service", () => {
     const remark =
       /^The provider key aws arn:\S+ could not be probed \(.+\): whether its provider lies is not known\.$/;
     const isSaid = ({ notices }: { notices: string[] }) => notices.some((notice) => remark.test(notice));
-    const seen = await statusWhere(service.kms, isSaid, { withinMs: patience(10_000) });
+    const seen = await statusWhere(service.kms, isSaid);
     expect(seen!.providerKeys[0]!.condition).toBe(ProviderCondition.ANSWERING);
   });
 });

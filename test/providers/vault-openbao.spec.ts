@@ -16,10 +16,10 @@ import type { Provider } from "../../src/provider/provider.ts";
 import { openVault } from "../../src/provider/vault/open.ts";
 import type { VaultLogin, VaultSettings } from "../../src/provider/vault/settings.ts";
 import { secondsFromNow } from "../support/from-now.ts";
+import { hungMs } from "../support/hung.ts";
 import { thrownBy } from "../support/matchers.ts";
 import { providerContract } from "../support/provider-contract.ts";
 import { type OpenBao, startOpenBao } from "./openbao.ts";
-import { patience } from "../support/patience.ts";
 import { whole } from "../support/short.ts";
 
 const context = { tenant_id: "acme", purpose: "data", key_id: "00112233445566778899aabbccddeeff" };
@@ -337,7 +337,7 @@ describe("on OpenBao, an outage", () => {
 });
 
 async function refusedInTime(provider: Provider): Promise<unknown> {
-  const until = performance.now() + patience(10_000);
+  const until = performance.now() + hungMs;
   while (performance.now() < until) {
     const failure = await use(provider).then(
       () => undefined,

@@ -2,7 +2,6 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
-import { patience } from "../../support/patience.ts";
 import { type Production, startProduction } from "../../support/production.ts";
 
 let production: Production;
@@ -18,7 +17,6 @@ it("ends though the settings' PostgreSQL says nothing", async () => {
   onTestFinished(() => void silent.close());
   const url = new URL(production.env.FLUO_KMS_POSTGRES_URL!);
   url.port = String((silent.address() as AddressInfo).port);
-  const beganMs = performance.now();
   const { code, answer } = await production.preflightWith({ FLUO_KMS_POSTGRES_URL: url.href });
   const failed = answer.checks.filter(({ result }) => result === "FAIL");
   expect(failed.map(({ name, found }) => [name, found])).toEqual([
@@ -26,12 +24,10 @@ it("ends though the settings' PostgreSQL says nothing", async () => {
     ["postgres-tls", expect.stringContaining("the PostgreSQL store failed (no answer)")],
   ]);
   expect(code).toBe(1);
-  expect(performance.now() - beganMs).toBeLessThan(patience(30_000));
 });
 
 it("ends though the provider says nothing", async () => {
   await production.kms.fault({ mode: "hanging" });
-  const beganMs = performance.now();
   const { code, answer } = await production.preflight();
   const failed = Object.fromEntries(
     answer.checks.flatMap(({ name, result, found }) => (result === "FAIL" ? [[name, found]] : [])),
@@ -44,5 +40,4 @@ it("ends though the provider says nothing", async () => {
   expect(failed.validate).not.toContain("not tried");
   expect(answer.checks.find(({ name }) => name === "cache-hit")!.result).toBe("SKIPPED");
   expect(code).toBe(1);
-  expect(performance.now() - beganMs).toBeLessThan(patience(60_000));
 });

@@ -11,7 +11,6 @@ import { run } from "../../support/cli-fixture.ts";
 import { type Place, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
 import { eventually } from "../../support/eventually.ts";
-import { patience } from "../../support/patience.ts";
 import { startProcess } from "../../support/service-process.ts";
 
 interface Answer {
@@ -135,11 +134,9 @@ it("does not wait for ever for a service that says nothing", async () => {
   await once(silent, "listening");
   onTestFinished(() => void silent.close());
   const { port } = silent.address() as AddressInfo;
-  const beganMs = performance.now();
   const found = await preflight({}, directory(), "--address", `http://127.0.0.1:${port}`);
   expectNothingTried(found);
   expect(found.lines.service!.found).toMatch(/^no answer from http:\S+ in time;/);
-  expect(performance.now() - beganMs).toBeLessThan(patience(12_000));
 });
 
 it("is wrong usage with settings that are wrong", async () => {
