@@ -1,7 +1,7 @@
-import { describe, expect, it } from "vitest";
-import { startProcess } from "../../support/service-process.ts";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { answering, run } from "../../support/cli-fixture.ts";
 import { liveIn, sql, sqlitePlace } from "../../support/cli-store-fixture.ts";
+import { startService } from "../../support/running-service.ts";
 
 const [writer, other] = ["ab".repeat(16), "cd".repeat(16)];
 const [mac, otherMac] = ["01".repeat(32), "02".repeat(32)];
@@ -52,8 +52,9 @@ describe("audit verify", () => {
   it("asks a real service, which finds the row that was taken away", async () => {
     const where = sqlitePlace();
     await liveIn(where);
-    const { http } = await startProcess(where.env);
-    const verify = (...args: string[]) => run(["audit", "verify", "--address", http, ...args]);
+    const { url, stop } = await startService(where.env);
+    onTestFinished(stop);
+    const verify = (...args: string[]) => run(["audit", "verify", "--address", url, ...args]);
     const { code, out } = await verify();
     expect({ code, last: out.trimEnd().split("\n").at(-1) }).toEqual({
       code: 0,

@@ -7,7 +7,7 @@ import { inStore, liveIn, type Place, place, sql, sqlitePlace } from "../../supp
 import { directory } from "../../support/config-fixture.ts";
 import { sharedPostgres } from "../../support/shared-postgres.ts";
 import { fromNow } from "../../support/from-now.ts";
-import { startProcess } from "../../support/service-process.ts";
+import { startService } from "../../support/running-service.ts";
 
 const server = await sharedPostgres();
 afterAll(() => server.close());
@@ -44,8 +44,8 @@ async function makeKey(http: string, tenantId: string): Promise<number> {
 describe.each(kinds)("beside a service on %s", (_, make) => {
   it("a backup is noted, and so is a check of the copy that it was restored to", async () => {
     const where = hourly(await make());
-    const service = await startProcess(where.env);
-    expect(await makeKey(service.http, "acme")).toBe(200);
+    const service = await startService(where.env);
+    expect(await makeKey(service.url, "acme")).toBe(200);
     const beganAt = Date.now();
     const backup = await where.run("backup", "b.db");
     expect(backup).toMatchObject({ code: 0, err: "" });
@@ -63,11 +63,10 @@ describe.each(kinds)("beside a service on %s", (_, make) => {
       err: "",
     });
 
-    expect(await makeKey(service.http, "acme")).toBe(200);
-    expect(await makeKey(service.http, "globex")).toBe(200);
+    expect(await makeKey(service.url, "acme")).toBe(200);
+    expect(await makeKey(service.url, "globex")).toBe(200);
     expect((await where.json("check")).answer).toMatchObject({ ok: true, problems: [] });
-    service.child.kill("SIGTERM");
-    expect((await service.ended).code).toBe(0);
+    await service.stop();
     const backupAt = (await notedAt(where, "backup"))!.getTime();
     expect(backupAt).toBeGreaterThanOrEqual(beganAt);
     expect(backupAt).toBeLessThanOrEqual(Date.parse(checkedAt));
