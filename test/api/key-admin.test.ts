@@ -4,6 +4,7 @@ import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KeyState } from "../../gen/ts/fluo/kms/v1/key_pb.ts";
 import { VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
+import { afterStep } from "../support/after-step.ts";
 import { failureOf, type RunningService, startService } from "../support/running-service.ts";
 import { getJson, plainSpan, postJson } from "../support/api-fixture.ts";
 import { msFromNow } from "../support/from-now.ts";
@@ -165,9 +166,9 @@ describe("the audit trail", () => {
       return [...times].map(([use, count]) => `${use.slice(keyId.length + 1)} ${count}`);
     };
     const uses = ["create OK 1", "encrypt_pii OK 2", "sign_span OK 1", "disable OK 1", "decrypt_pii KEY_UNUSABLE 1"];
-    await expect.poll(told).toEqual(expect.arrayContaining(uses));
+    await afterStep("audit.flushed", async () => expect(await told()).toEqual(expect.arrayContaining(uses)));
     const refusals = async () => (await events()).filter((row) => row.action === "encrypt_pii" && row.outcome !== "OK");
-    await expect.poll(refusals).toMatchObject([{ outcome: "KEY_UNUSABLE" }]);
+    await afterStep("audit.flushed", async () => expect(await refusals()).toMatchObject([{ outcome: "KEY_UNUSABLE" }]));
     const rows = await events();
     expect(rows.find(({ action }) => action === "disable")).toMatchObject({
       actor: "anonymous",
@@ -186,7 +187,7 @@ describe("the audit trail", () => {
     const refusals = async () =>
       (await kms.grpc.admin.listAuditEvents({ tenantId })).events.filter(({ outcome }) => outcome === "NOT_FOUND");
     const isCounted = ({ keyId }: { keyId: string }) => keyId === "";
-    await expect.poll(async () => (await refusals()).some(isCounted)).toBe(true);
+    await afterStep("audit.flushed", async () => expect((await refusals()).some(isCounted)).toBe(true));
     const rows = await refusals();
     const named = rows.filter((row) => !isCounted(row));
     // Those of other tests count, too, and the minute may end meanwhile.

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { SignMode, VerifyReason } from "../../gen/ts/fluo/kms/v1/signing_pb.ts";
 import type { InstrumentationScope, Resource, Span } from "../../gen/ts/fluo/kms/v1/span_pb.ts";
 import { exportSpan } from "../otel/exported-span.ts";
+import { afterStep } from "../support/after-step.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 import { badSpan } from "../support/made-batches.ts";
 import { len, message } from "../support/otlp-wire.ts";
@@ -166,7 +167,8 @@ describe("a stream in mode INDIVIDUAL", () => {
     const [signed] = signedOf(await stream.nextResponse());
     const rows = async () => (await kms.grpc.admin.listAuditEvents({ tenantId })).events;
     const signings = async () => (await rows()).filter(({ action }) => action === "sign_span");
-    await expect.poll(signings).toMatchObject([{ keyId: signed!.keyId, outcome: "OK", count: 7n }]);
+    const row = { keyId: signed!.keyId, outcome: "OK", count: 7n };
+    await afterStep("audit.flushed", async () => expect(await signings()).toMatchObject([row]));
     const metrics = await (await fetch(`${kms.url}/q/metrics`)).text();
     expect(metrics).toMatch(/kms_spans_signed_total\{mode="individual"\} [1-9]/);
     expect(metrics).toMatch(/kms_spans_signed_total\{mode="log"\} \d/);

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { KmsError } from "../../../src/errors.ts";
 import { acceptanceOf } from "../../../src/store/acceptance.ts";
 import type { Store } from "../../../src/store/store.ts";
+import { afterStep } from "../../support/after-step.ts";
 import {
   type HeadsWorld,
   postgresWorld,
@@ -201,7 +202,7 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     await accepting.close();
     const run = await world.start({ intervalMs: 5 });
     await addKey(run.store);
-    await expect.poll(async () => (await newestOf(world.place.file)).keys).toHaveLength(1);
+    await afterStep("heads.renamed", async () => expect((await newestOf(world.place.file)).keys).toHaveLength(1));
     expect(run.heads.problems()).toEqual([]);
     await run.end();
     await during(async () => {});
@@ -279,7 +280,8 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
     const required = (await thrownBy(() => world.start({ required: true }))) as KmsError;
     expect(required.code).toBe("HEADS_MISSING");
     await during(async (store) => {
-      await expect.poll(() => newestOf(world.place.file)).toMatchObject({ writers: [{ sequence: 1 }] });
+      const written = { writers: [{ sequence: 1 }] };
+      await afterStep("heads.renamed", async () => expect(await newestOf(world.place.file)).toMatchObject(written));
       await addKey(store);
     });
     await (await world.start({ required: true })).end();
@@ -305,7 +307,7 @@ describe.each(worlds)("the heads file of %s", (name, make) => {
       const copy = await world.copied();
       await addKey(run.store, { tenantId: "globex" });
       await run.store.appendAudit([use()]);
-      await expect.poll(async () => (await newestOf(world.place.file)).keys).toHaveLength(2);
+      await afterStep("heads.renamed", async () => expect((await newestOf(world.place.file)).keys).toHaveLength(2));
       await copy.putBack();
       await expect.poll(() => run.heads.problems()).toMatchObject([{ status: "down" }]);
       expect(run.heads.isBehind()).toBe(true);
