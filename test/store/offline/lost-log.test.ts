@@ -1,71 +1,20 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { checkLogs } from "../../../src/cli/check/every-log.ts";
-import { unwrapStoreKey } from "../../../src/keys/store-key/unlock.ts";
-import { providerKeys } from "../../../src/provider-keys/provider-keys.ts";
-import { openProvider } from "../../../src/provider/registry.ts";
-import { type Acceptance, acceptLostLog } from "../../../src/store/offline/lost-log.ts";
-import { holdReady, logProblem } from "../../../src/store/sqlite/ready-log.ts";
+import { holdReady } from "../../../src/store/sqlite/ready-log.ts";
 import { judgeWal } from "../../../src/store/sqlite/wal/wal-verdict.ts";
-import { run } from "../../support/cli-fixture.ts";
 import { inStore } from "../../support/cli-store-fixture.ts";
 import { type CrashedStore, crashedStore, damageEnd, damageLog, note } from "../../support/crashed-store.ts";
 import { thrownBy } from "../../support/matchers.ts";
 import { flip, framesOf, inFrame } from "../../support/wal-files.ts";
+import { accept, acceptancesIn, at, digestOf, tenantsIn } from "./lost-log-fixture.ts";
 
 let made: CrashedStore;
 beforeAll(async () => {
   made = await crashedStore();
 });
 afterAll(() => made[Symbol.dispose]());
-
-const killAt = new URL("../../crash/kill-at.ts", import.meta.url);
-const at = new Date("2026-11-28T10:00:00.123Z");
-
-function digestOf(file: string): string {
-  return logProblem({ file })!.metadata.digest!;
-}
-
-/** Accepts the loss as the command does. */
-async function accept({ file, where }: CrashedStore, digest = digestOf(file)) {
-  const acceptance: Acceptance = {
-    digest,
-    actor: "command line",
-    at,
-    async keyOf(tables) {
-      const [provider] = await openProvider({ name: "local", masterKeyFile: where.masterKeyFile });
-      return unwrapStoreKey((await tables.storeKey())!, providerKeys({ current: provider }));
-    },
-    async checkLogs(tables, key, problem) {
-      await checkLogs(tables, key, { problem, progress() {} });
-    },
-  };
-  return acceptLostLog({ file }, acceptance);
-}
-
-function tenantsIn(file: string): string[] {
-  const db = new DatabaseSync(file, { readOnly: true });
-  try {
-    return db
-      .prepare("select distinct tenant_id from kms_keys order by 1")
-      .all()
-      .map((row) => String(row.tenant_id));
-  } finally {
-    db.close();
-  }
-}
-
-/** What the audit trail says of accepted losses. */
-function acceptancesIn(file: string) {
-  const db = new DatabaseSync(file, { readOnly: true });
-  try {
-    return db.prepare("select detail, actor, at from kms_audit where action = 'accept_rollback'").all();
-  } finally {
-    db.close();
-  }
-}
 
 /** A log of which a first part was moved into the database, and not begun anew since. */
 async function partlyCheckpointed(): Promise<CrashedStore> {
@@ -149,56 +98,11 @@ describe("a log that lost", () => {
   });
 });
 
-describe("an acceptance that is killed", () => {
-  /** Kills the command at a step, as often as it comes to it; gives what it wrote. */
-  async function killedAt(step: string, { where }: CrashedStore, digest: string): Promise<string> {
-    const env = { ...where.env, FLUO_CRASH_AT: step };
-    const options = { env, cwd: where.directory, flags: [`--import=${killAt.href}`] };
-    const { code, err } = await run(["accept-rollback", digest], options);
-    expect(code).toBeNull();
-    return err;
-  }
-
-  const steps = ["kept", "tried", "begun", "dropped", "told"].map((name) => `lost-log.${name}:1`);
-  // Transactions of the command: in the copy, to bring the store up to date, and of the row.
-  const commits = [1, 2, 3].flatMap((nth) => ["began", "written", "committed"].map((name) => `sqlite.${name}:${nth}`));
-
-  it.each([...steps, ...commits])(
-    "at %s keeps the store closed until the trail says what was accepted",
-    async (step) => {
-      const store = made.copy();
-      damageLog(store.file);
-      const digest = digestOf(store.file);
-      expect(await killedAt(step, store, digest)).toContain(`killed at ${step.split(":")[0]}`);
-      expect(await thrownBy(async () => holdReady(store))).toBeKmsError("DATA_LOSS", `accept-rollback ${digest}`);
-      await killedAt("lost-log.told:1", store, digest); // ends what was begun, but for the last step
-      expect(await thrownBy(async () => holdReady(store))).toBeKmsError("DATA_LOSS", `accept-rollback ${digest}`);
-      expect(await thrownBy(() => accept(store, "00".repeat(32)))).toBeKmsError("INVALID_ARGUMENT", "another damage");
-      expect(existsSync((await accept(store, digest))!.kept)).toBe(true);
-      expect(acceptancesIn(store.file)).toMatchObject([{ detail: digest }]);
-      expect(await accept(store, digest)).toBeUndefined();
-      expect(tenantsIn(store.file)).toContain("early-2");
-      holdReady(store).release();
-    },
-  );
-
-  it("is of the database that it was begun for, and of no new one in its place", async () => {
-    const store = made.copy();
-    damageLog(store.file);
-    await killedAt("lost-log.begun:1", store, digestOf(store.file));
-    for (const end of ["", "-wal", "-shm"]) rmSync(store.file + end, { force: true });
-    await inStore(store.where, async ({ keyring }) => {
-      expect((await keyring.activeDataKey("new")).keyId).toMatch(/^[0-9a-f]{32}$/);
-    });
-    await inStore(store.where, async () => {});
-  });
-
-  it("cannot be ended by anybody where nobody can read what it was", async () => {
-    const store = made.copy();
-    writeFileSync(`${store.file}.accepting`, "half");
-    expect(await thrownBy(async () => holdReady(store))).toBeKmsError("DATA_LOSS", "not ended: restore the store");
-    expect(await thrownBy(() => accept(store, "00".repeat(32)))).toBeKmsError("INVALID_ARGUMENT");
-  });
+it("an acceptance that was begun cannot be ended where nobody can read what it was", async () => {
+  const store = made.copy();
+  writeFileSync(`${store.file}.accepting`, "half");
+  expect(await thrownBy(async () => holdReady(store))).toBeKmsError("DATA_LOSS", "not ended: restore the store");
+  expect(await thrownBy(() => accept(store, "00".repeat(32)))).toBeKmsError("INVALID_ARGUMENT");
 });
 
 it("nothing is accepted of a log that is whole", async () => {
