@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { everySuite } from "../support/every-suite.ts";
+import { isShortRun } from "../support/short-option.ts";
 
 export default defineConfig({
   test: {
@@ -13,5 +14,6 @@ export default defineConfig({
     include: ["test/{providers,outage}/*.spec.ts", "test/provider/{gcp,azure}/contract.test.ts"],
     fileParallelism: false,
     ...everySuite,
+    env: { ...everySuite.env, ...(!isShortRun() && { TEST_EVERY_BIT: "1" }) },
   },
 });
