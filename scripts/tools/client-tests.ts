@@ -5,6 +5,7 @@ import { existsSync, globSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { LanguageName } from "../../clients/conformance/programs.ts";
+import { isShortRun } from "../../test/support/short-option.ts";
 import { goBin, pythonBin, pythonPackagesBin, root, rustTarget } from "./client-builds.ts";
 import { isThere } from "./command.ts";
 
@@ -74,7 +75,9 @@ export const ownTests: Readonly<Record<LanguageName, () => OwnTest[]>> = {
     // Reports of an earlier run would count as passed.
     for (const reports of ["surefire-reports", "failsafe-reports"])
       rmSync(join(cwd, "target", reports), { recursive: true, force: true });
-    return [{ name: "mvn verify", command: ["mvn", "-q", "-B", "-ntp", "verify"], cwd, count: () => ofSurefire(cwd) }];
+    const options = isShortRun() ? ["-Dmaven.javadoc.skip=true"] : [];
+    const command = ["mvn", "-q", "-B", "-ntp", ...options, "verify"] as const;
+    return [{ name: "mvn verify", command, cwd, count: () => ofSurefire(cwd) }];
   },
 
   typescript() {

@@ -40,7 +40,7 @@ beforeAll(async () => {
     executablePath: programOf(),
     chromiumSandbox: false,
     args: quiet,
-    env: { ...process.env, HOME: newFolder() },
+    env: { ...process.env, HOME: newFolder().dir },
   });
 });
 afterAll(async () => {
