@@ -8,8 +8,8 @@ export default defineConfig({
   test: {
     root: join(import.meta.dirname, "..", ".."),
     include: ["test/**/*.process.test.ts"],
-    // These wait for processes and for time to pass, so there are two more than cores.
-    maxWorkers: availableParallelism() + 2,
+    // These wait for processes and for time to pass, so there are three more than cores.
+    maxWorkers: availableParallelism() + 3,
     ...everySuite,
   },
 });
