@@ -2,18 +2,25 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { directory } from "../../support/config-fixture.ts";
 import { type Place, place, sqlitePlace } from "../../support/cli-store-fixture.ts";
 import { digestIn, refusedStart } from "../../support/heads-process.ts";
 import { postgresAvailable } from "../../support/postgres-cluster.ts";
 import { type SharedPostgres, sharedPostgres } from "../../support/shared-postgres.ts";
-import { beginProcess, type ServiceProcess, startProcess } from "../../support/service-process.ts";
+import { startService } from "../../support/running-service.ts";
+import { beginProcess, type ServiceProcess } from "../../support/service-process.ts";
 
 const killAt = join(import.meta.dirname, "../../crash/kill-at.ts");
 
-const serve = ({ env }: Pick<Place, "env">) => startProcess(env);
-const key = ({ client }: ServiceProcess, tenantId: string) => client.generateDataKey({ tenantId });
+/** A life of the service in this process; only one that is killed needs its own. */
+async function serve({ env }: Pick<Place, "env">) {
+  const { grpc: client, url: http, stop: end } = await startService(env);
+  onTestFinished(end);
+  return { client, http, end };
+}
+
+const key = ({ client }: Pick<ServiceProcess, "client">, tenantId: string) => client.generateDataKey({ tenantId });
 
 describe("a SQLite store", () => {
   it("that is put back is refused, told by check, and used once that is accepted, by its digest alone", async () => {
@@ -136,8 +143,8 @@ describe.runIf(postgresAvailable())("a PostgreSQL store", () => {
     const replica = ({ env }: Place, n: number): Place["env"] => ({ ...env, FLUO_KMS_AUDIT_HEADS_FILE: headsOf(n) });
     const old = await at();
     const backup = join(path, "backup.db");
-    const services: ServiceProcess[] = [];
-    for (const n of [1, 2, 3]) services.push(await startProcess(replica(old, n)));
+    const services: Awaited<ReturnType<typeof serve>>[] = [];
+    for (const n of [1, 2, 3]) services.push(await serve({ env: replica(old, n) }));
     await key(services[0]!, "acme");
     expect((await old.run("backup", backup)).code).toBe(0);
     for (const [n, service] of services.entries()) await key(service, `t${n + 1}`);
@@ -150,7 +157,7 @@ describe.runIf(postgresAvailable())("a PostgreSQL store", () => {
     const whole = await at();
     whole.env.FLUO_KMS_AUDIT_HEADS_FILE = headsOf(1);
     expect((await whole.run("restore", "--heads", headsOf(2), "--heads", headsOf(3), backup)).code).toBe(0);
-    const restored = await Promise.all([1, 2, 3].map((n) => startProcess(replica(whole, n))));
+    const restored = await Promise.all([1, 2, 3].map((n) => serve({ env: replica(whole, n) })));
     for (const { http, client } of restored) {
       await expect.poll(async () => (await fetch(`${http}/q/health/ready`)).status).toBe(200);
       expect((await client.status({})).heads?.problem).toBe("");
@@ -164,14 +171,14 @@ describe.runIf(postgresAvailable())("a PostgreSQL store", () => {
     expect(code).toBe(0);
     expect(out).toMatch(/lost: .*of tenant t1,/);
     expect(out).toMatch(/lost: .*of tenant t2,/);
-    await (await startProcess(replica(fresh, 1))).end();
-    const second = await startProcess(replica(fresh, 2)); // it goes on while the third is accepted
+    await (await serve({ env: replica(fresh, 1) })).end();
+    const second = await serve({ env: replica(fresh, 2) }); // it goes on while the third is accepted
     const said = await refusedStart({ env: replica(fresh, 3) });
     expect(said).toMatch(/of tenant t3, version 1, was ACTIVE, and is gone/);
     await key(second, "initech");
     fresh.env.FLUO_KMS_AUDIT_HEADS_FILE = headsOf(3);
     expect((await fresh.run("accept-rollback", digestIn(said))).code).toBe(0);
-    await (await startProcess(replica(fresh, 3))).end();
+    await (await serve({ env: replica(fresh, 3) })).end();
     await second.end();
   });
 });
