@@ -1,8 +1,10 @@
-/** What a start that is refused for the heads file prints. */
-import { expect } from "vitest";
+/** Starts that the heads file has refused, and lives of a service around them. */
+import { expect, onTestFinished } from "vitest";
 import type { Place } from "./cli-store-fixture.ts";
+import { startService } from "./running-service.ts";
 import { beginProcess } from "./service-process.ts";
 
+/** Returns what a start that is refused prints as its error. */
 export async function refusedStart({ env }: Pick<Place, "env">): Promise<string> {
   const { ended, serving } = beginProcess(env, {});
   serving.catch(() => {});
@@ -15,3 +17,12 @@ export async function refusedStart({ env }: Pick<Place, "env">): Promise<string>
 export function digestIn(text: string): string {
   return /accept-rollback ([0-9a-f]{64})/.exec(text)![1]!;
 }
+
+/** A service in this process, for a life around what a process of its own is needed for. It ends with the test at the latest. */
+export async function serveHere({ env }: Pick<Place, "env">) {
+  const { grpc: client, url: http, stop: end } = await startService(env);
+  onTestFinished(end);
+  return { client, http, end };
+}
+
+export type ServedHere = Awaited<ReturnType<typeof serveHere>>;

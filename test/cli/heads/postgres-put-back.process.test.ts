@@ -4,12 +4,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Health } from "../../../gen/ts/fluo/kms/v1/operations_pb.ts";
 import { type Place, place } from "../../support/cli-store-fixture.ts";
 import { directory } from "../../support/config-fixture.ts";
-import { digestIn, refusedStart } from "../../support/heads-process.ts";
+import { digestIn, refusedStart, type ServedHere, serveHere } from "../../support/heads-process.ts";
 import { dumped, installedPostgres } from "../../support/postgres-dump.ts";
 import { postgresAvailable } from "../../support/postgres-cluster.ts";
 import { type PostgresServer, startPostgres } from "../../support/postgres-server.ts";
 import { failureOf } from "../../support/running-service.ts";
-import { type ServiceProcess, startProcess } from "../../support/service-process.ts";
 
 interface Copy {
   putBack(): void | Promise<void>;
@@ -40,13 +39,13 @@ for (const [name, isThere, installed, copyOf] of ways) {
       copied = () => copyOf(server, url);
     }
 
-    const started = () => startProcess(where.env);
-    const key = ({ client }: ServiceProcess, tenantId: string) => client.generateDataKey({ tenantId });
-    const statusOf = async ({ client }: ServiceProcess) => client.status({});
-    const readiness = async ({ http }: ServiceProcess) => (await fetch(`${http}/q/health/ready`)).status;
+    const started = () => serveHere(where);
+    const key = ({ client }: ServedHere, tenantId: string) => client.generateDataKey({ tenantId });
+    const statusOf = async ({ client }: ServedHere) => client.status({});
+    const readiness = async ({ http }: ServedHere) => (await fetch(`${http}/q/health/ready`)).status;
 
     /** Until the heads file has all that was written before. */
-    async function noted(service: ServiceProcess): Promise<void> {
+    async function noted(service: ServedHere): Promise<void> {
       const writtenAt = async () => (await statusOf(service)).heads?.writtenAt;
       const before = await writtenAt();
       await expect.poll(writtenAt).not.toEqual(before);

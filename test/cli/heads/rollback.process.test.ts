@@ -2,36 +2,28 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { directory } from "../../support/config-fixture.ts";
 import { type Place, place, sqlitePlace } from "../../support/cli-store-fixture.ts";
-import { digestIn, refusedStart } from "../../support/heads-process.ts";
+import { digestIn, refusedStart, type ServedHere, serveHere } from "../../support/heads-process.ts";
 import { postgresAvailable } from "../../support/postgres-cluster.ts";
 import { type SharedPostgres, sharedPostgres } from "../../support/shared-postgres.ts";
-import { startService } from "../../support/running-service.ts";
-import { beginProcess, type ServiceProcess } from "../../support/service-process.ts";
+import { beginProcess } from "../../support/service-process.ts";
 
 const killAt = join(import.meta.dirname, "../../crash/kill-at.ts");
 
-/** A life of the service in this process; only one that is killed needs its own. */
-async function serve({ env }: Pick<Place, "env">) {
-  const { grpc: client, url: http, stop: end } = await startService(env);
-  onTestFinished(end);
-  return { client, http, end };
-}
-
-const key = ({ client }: Pick<ServiceProcess, "client">, tenantId: string) => client.generateDataKey({ tenantId });
+const key = ({ client }: Pick<ServedHere, "client">, tenantId: string) => client.generateDataKey({ tenantId });
 
 describe("a SQLite store", () => {
   it("that is put back is refused, told by check, and used once that is accepted, by its digest alone", async () => {
     const where = sqlitePlace();
     const file = (where.settings as { file: string }).file;
-    const first = await serve(where);
+    const first = await serveHere(where);
     await key(first, "acme");
     await first.end();
     const kept = join(where.directory, "kept.db");
     cpSync(file, kept);
-    const second = await serve(where);
+    const second = await serveHere(where);
     await key(second, "globex");
     await second.end();
     const putBack = () => {
@@ -53,7 +45,7 @@ describe("a SQLite store", () => {
     const again = await where.run("accept-rollback", digestIn(said));
     expect(again).toMatchObject({ code: 1, err: expect.stringContaining("there is nothing to accept") });
     expect((await where.json("check")).answer.problems).toEqual([]);
-    const third = await serve(where);
+    const third = await serveHere(where);
     const { heads, notices } = await third.client.status({});
     expect(heads).toMatchObject({ file: `${file}-heads`, problem: "", remark: expect.stringContaining("file system") });
     expect(notices.join()).not.toContain("put back");
@@ -69,7 +61,7 @@ describe("a SQLite store", () => {
   it("whose count of commits is damaged, or whose heads file cannot be read, is checked to the end", async () => {
     const where = sqlitePlace();
     const file = (where.settings as { file: string }).file;
-    const first = await serve(where);
+    const first = await serveHere(where);
     await key(first, "acme");
     await first.end();
     const db = new DatabaseSync(file);
@@ -92,7 +84,7 @@ describe("a SQLite store", () => {
   it("that is restored is used with its heads file or without, and what the backup lacks is told", async () => {
     const where = sqlitePlace();
     const file = (where.settings as { file: string }).file;
-    const first = await serve(where);
+    const first = await serveHere(where);
     await key(first, "acme");
     const backup = join(where.directory, "backup.db");
     expect((await where.run("backup", backup)).code).toBe(0);
@@ -103,12 +95,12 @@ describe("a SQLite store", () => {
     expect(code).toBe(0);
     expect(out).toMatch(/lost: data key [0-9a-f]{32} of tenant globex, version 1, was ACTIVE, and is gone/);
     expect((await where.json("check")).answer.problems).toEqual([]);
-    for (let starts = 0; starts < 2; starts += 1) await (await serve(where)).end();
+    for (let starts = 0; starts < 2; starts += 1) await (await serveHere(where)).end();
 
     const elsewhere = sqlitePlace("elsewhere.db");
     cpSync(where.masterKeyFile, elsewhere.masterKeyFile);
     expect((await elsewhere.run("restore", backup)).code).toBe(0);
-    await (await serve(elsewhere)).end();
+    await (await serveHere(elsewhere)).end();
     expect(existsSync(join(elsewhere.directory, "elsewhere.db-heads"))).toBe(true);
     expect((await elsewhere.run("restore", "--heads", "none", backup)).code).toBe(2);
   });
@@ -121,7 +113,7 @@ describe("a SQLite store", () => {
       killed.serving.then((service) => key(service, "acme")).catch(() => {});
       expect((await killed.ended).err).toContain("killed at heads.");
       for (let starts = 0; starts < 2; starts += 1) {
-        const service = await serve(where);
+        const service = await serveHere(where);
         await key(service, "globex");
         await service.end();
       }
@@ -143,8 +135,8 @@ describe.runIf(postgresAvailable())("a PostgreSQL store", () => {
     const replica = ({ env }: Place, n: number): Place["env"] => ({ ...env, FLUO_KMS_AUDIT_HEADS_FILE: headsOf(n) });
     const old = await at();
     const backup = join(path, "backup.db");
-    const services: Awaited<ReturnType<typeof serve>>[] = [];
-    for (const n of [1, 2, 3]) services.push(await serve({ env: replica(old, n) }));
+    const services: ServedHere[] = [];
+    for (const n of [1, 2, 3]) services.push(await serveHere({ env: replica(old, n) }));
     await key(services[0]!, "acme");
     expect((await old.run("backup", backup)).code).toBe(0);
     for (const [n, service] of services.entries()) await key(service, `t${n + 1}`);
@@ -157,7 +149,7 @@ describe.runIf(postgresAvailable())("a PostgreSQL store", () => {
     const whole = await at();
     whole.env.FLUO_KMS_AUDIT_HEADS_FILE = headsOf(1);
     expect((await whole.run("restore", "--heads", headsOf(2), "--heads", headsOf(3), backup)).code).toBe(0);
-    const restored = await Promise.all([1, 2, 3].map((n) => serve({ env: replica(whole, n) })));
+    const restored = await Promise.all([1, 2, 3].map((n) => serveHere({ env: replica(whole, n) })));
     for (const { http, client } of restored) {
       await expect.poll(async () => (await fetch(`${http}/q/health/ready`)).status).toBe(200);
       expect((await client.status({})).heads?.problem).toBe("");
@@ -171,14 +163,14 @@ describe.runIf(postgresAvailable())("a PostgreSQL store", () => {
     expect(code).toBe(0);
     expect(out).toMatch(/lost: .*of tenant t1,/);
     expect(out).toMatch(/lost: .*of tenant t2,/);
-    await (await serve({ env: replica(fresh, 1) })).end();
-    const second = await serve({ env: replica(fresh, 2) }); // it goes on while the third is accepted
+    await (await serveHere({ env: replica(fresh, 1) })).end();
+    const second = await serveHere({ env: replica(fresh, 2) }); // it goes on while the third is accepted
     const said = await refusedStart({ env: replica(fresh, 3) });
     expect(said).toMatch(/of tenant t3, version 1, was ACTIVE, and is gone/);
     await key(second, "initech");
     fresh.env.FLUO_KMS_AUDIT_HEADS_FILE = headsOf(3);
     expect((await fresh.run("accept-rollback", digestIn(said))).code).toBe(0);
-    await (await serve({ env: replica(fresh, 3) })).end();
+    await (await serveHere({ env: replica(fresh, 3) })).end();
     await second.end();
   });
 });
