@@ -164,13 +164,15 @@ function discovered(target: string): object {
 /** Resolves when it answers queries. */
 async function listening(args: readonly string[]) {
   const child = spawn(join(programs, "prometheus"), args, { stdio: ["ignore", "ignore", "pipe"] });
-  let [said, address] = ["", ""];
+  let [said, address, isReady] = ["", "", false];
   const lines = createInterface({ input: child.stderr });
   const ready = new Promise<void>((resolve, reject) => {
     lines.on("line", (line) => {
       said = `${said}${line}\n`.slice(-10_000);
       address ||= /msg="Listening on" address=(\S+)/.exec(line)?.[1] ?? "";
-      if (line.includes("Server is ready to receive web requests")) resolve();
+      isReady ||= line.includes("Server is ready to receive web requests");
+      // It says these two in any order.
+      if (isReady && address !== "") resolve();
     });
     child.once("error", reject);
     child.once("close", () => reject(new Error(`Prometheus ended: ${said}`)));

@@ -31,7 +31,7 @@ export async function startLocalKms(region: string, keys: readonly SeededKey[]):
     KMS_DATA_PATH: directory,
     KMS_SEED_PATH: seed,
   };
-  const server = await startServer(binary, [], { env, ready: /Local KMS started on \S+:(\d+)/ });
+  const server = await startServer(binary, [], { env, ready: /Local KMS started on \S+:(\d+)\D/ });
   return {
     region,
     url: `http://127.0.0.1:${server.ready[1]}`,

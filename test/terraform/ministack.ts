@@ -23,6 +23,6 @@ export async function startMinistack(): Promise<Ministack> {
     AWS_SECRET_ACCESS_KEY: rootKey.secret,
   };
   const script = join(import.meta.dirname, "faithful_ministack.py");
-  const server = await startServer(python, [script], { env, ready: /Running on (http:\/\/127\.0\.0\.1:\d+)/ });
+  const server = await startServer(python, [script], { env, ready: /Running on (http:\/\/127\.0\.0\.1:\d+)\D/ });
   return { url: server.ready[1]!, close: () => server.end() };
 }
