@@ -64,9 +64,11 @@ async function main(): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
-function isRed({ failedAgain, file }: Verdict, changed: readonly string[] | undefined): boolean {
+/** True for a bug, and for an accident of what the change has. Of a command without a test's file its inputs tell what that is. */
+function isRed({ failedAgain, file, isSelectedByChange }: Verdict, changed: readonly string[] | undefined): boolean {
   if (failedAgain.length > 0) return true;
-  return file !== undefined && changed !== undefined && isInChange(root, file, changed);
+  if (file === undefined) return isSelectedByChange;
+  return changed !== undefined && isInChange(root, file, changed);
 }
 
 /** Beside the first suites, one after the other: each waits for downloads. The suites try again, and tell what is missing. */

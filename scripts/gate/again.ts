@@ -7,13 +7,15 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Environment, type FailedFile, failedFiles, type Outcome, run } from "./run.ts";
-import type { Selected } from "./suites.ts";
+import { always, noBase, type Selected } from "./suites.ts";
 
 export interface Verdict {
   /** Suite, and file and test if one is known. */
   name: string;
-  /** Path of the test's file. */
+  /** Path of the test's file; undefined if a command failed in which no file of Vitest did. */
   file: string | undefined;
+  /** True if a path of the change selected the suite. */
+  isSelectedByChange: boolean;
   seed: number | undefined;
   /** Processes that waited for a processor in the minute before, by the system's reckoning. */
   load: string;
@@ -37,12 +39,13 @@ export function loadNow(): string {
 
 /** Judges each failure of `outcome`. `load` is that of the time when it failed. */
 export async function judge(
-  { suite, command }: Selected,
+  { suite, command, why }: Selected,
   outcome: Outcome,
   load: string,
   { root, work }: { root: string; work: string },
 ): Promise<Verdict[]> {
   const files = failedFiles(outcome);
+  const isSelectedByChange = why !== always && why !== noBase;
   const known = files.reduce((count, { file }) => count + file.failed.length, 0);
   const verdicts: Verdict[] = [];
   let results = 0;
@@ -52,6 +55,7 @@ export async function judge(
     return files.flatMap(({ run: { seed }, file }) =>
       file.failed.map(({ name, why }) => ({
         ...{ name: `${suite.name}: ${pathIn(root, file.file)} > ${name}`, file: file.file, seed, load, why },
+        isSelectedByChange,
         failedAgain: [`not run again, as ${files.length} files failed`],
       })),
     );
@@ -66,6 +70,7 @@ export async function judge(
     verdicts.push({
       name: failure ? `${suite.name}: ${pathIn(root, failure.file.file)}` : `${suite.name}: ${command}`,
       file: failure?.file.file,
+      isSelectedByChange,
       seed: failure?.run.seed,
       load,
       failedAgain: runs.filter(([, { failed }]) => failed > 0).map(([how]) => how),
@@ -93,6 +98,7 @@ async function judgeFile(
   return file.failed.map(({ name, why }) => ({
     name: `${suite}: ${pathIn(root, file.file)} > ${name}`,
     file: file.file,
+    isSelectedByChange: false, // both tiers always run
     ...{ seed: whole.seed, load, why },
     failedAgain: runs.filter(([, outcome]) => failsIn(outcome, file.file, name)).map(([how]) => how),
   }));

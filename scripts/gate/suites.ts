@@ -20,7 +20,7 @@ export interface Suite {
 export interface Selected {
   suite: Suite;
   command: string;
-  /** Why it runs: a path that has changed, or that it always does. */
+  /** Paths that have changed, `always` or `noBase`. */
   why: string;
 }
 
@@ -28,6 +28,10 @@ export interface Selection {
   selected: Selected[];
   left: Suite[];
 }
+
+/** Reasons to run that are no path. */
+export const always = "always";
+export const noBase = "no base";
 
 interface Row {
   run: string;
@@ -70,9 +74,9 @@ export function select(suites: readonly Suite[], changed: readonly string[] | un
 }
 
 function whyWhole({ inputs }: Suite, changed: readonly string[] | undefined): string | undefined {
-  if (inputs === undefined) return "always";
+  if (inputs === undefined) return always;
   if (changed !== undefined) return firstOf(changed, inputs);
-  return inputs.length > 0 ? "no base" : undefined;
+  return inputs.length > 0 ? noBase : undefined;
 }
 
 function firstOf(changed: readonly string[], globs: readonly string[]): string | undefined {

@@ -35,6 +35,7 @@ describe("a test that failed", () => {
       {
         name: "tests: test/gate/sample/once.sample.ts > fails the first time",
         file: join(root, "test", "gate", "sample", "once.sample.ts"),
+        isSelectedByChange: false,
         seed: expect.any(Number),
         load: "0.5",
         failedAgain: [],
@@ -46,6 +47,22 @@ describe("a test that failed", () => {
   it("for what a file before it left behind fails in that order again, and alone it passes", async () => {
     const { verdicts } = await judged("leaves", "meets");
     expect(verdicts.map(({ failedAgain }) => failedAgain)).toEqual([["in the same order"]]);
+  });
+});
+
+describe("a command that failed without a test's file", () => {
+  const failsOnce = () => `test -e ${join(folder(), "was-here")} || { touch $_; false; }`;
+  const judgedFor = async (why: string) => {
+    const command = failsOnce();
+    const outcome = await run(command, root, folder());
+    expect([outcome.passed, outcome.failed]).toEqual([0, 1]);
+    return judge({ suite: { ...suite, name: "guides" }, command, why }, outcome, "0.5", { root, work: folder() });
+  };
+
+  it("is judged by the path that selected it", async () => {
+    const accident = { file: undefined, failedAgain: [] };
+    expect(await judgedFor("docs/KEYS.md")).toMatchObject([{ ...accident, isSelectedByChange: true }]);
+    expect(await judgedFor("always")).toMatchObject([{ ...accident, isSelectedByChange: false }]);
   });
 });
 
