@@ -435,6 +435,27 @@ describe("a key for decryption", () => {
   );
 });
 
+describe("a secret that is cached", () => {
+  const states = ["RETIRED", "DISABLED", "COMPROMISED", "DESTROY_SCHEDULED", "DESTROYED"] as const;
+  const secretsOf = (keyring: Parameters<typeof cachesOf>[0], keyType: string) =>
+    cachesOf(keyring, 10).find((each) => each.keyType === keyType)!.size;
+
+  it.each(states)("of a signing key leaves the memory once that is noticed to be %s", async (state) => {
+    const { keyring } = setUp();
+    const { keyId } = await keyring.activeSigningKey("acme");
+    expect(secretsOf(keyring, "signing")).toBe(1);
+    keyring.noticed("acme", keyId, state);
+    expect(secretsOf(keyring, "signing")).toBe(0);
+  });
+
+  it.each(states)("of a data key leaves it too where %s opens nothing", async (state) => {
+    const { keyring } = setUp();
+    const { keyId } = await keyring.activeDataKey("acme");
+    keyring.noticed("acme", keyId, state);
+    expect(secretsOf(keyring, "data")).toBe(state === "RETIRED" ? 1 : 0);
+  });
+});
+
 describe("a provider in trouble", () => {
   function troubled() {
     const local = localProvider(randomMasterKey());
